@@ -1,0 +1,1 @@
+//! What it came to: outcomes, statistics, verdicts, charts, pages.

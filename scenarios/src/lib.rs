@@ -1,0 +1,1 @@
+//! What is rehearsed: scenario files, recorded incidents, importers; the library of scenarios.
