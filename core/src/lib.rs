@@ -1,1 +1,16 @@
 //! The words that everyone uses: time, names, quantities, luck, actions, journal records, problems.
+//!
+//! Modules are listed in reading order; each uses only what came before it.
+
+pub mod time;
+pub mod name;
+pub mod quantity;
+pub mod random;
+pub mod distribution;
+pub mod action;
+pub mod inventory;
+pub mod journal;
+pub mod ledger;
+pub mod transcript;
+pub mod problem;
+pub mod yaml;

@@ -1,1 +1,3 @@
 //! The world and the loop that runs it.
+
+pub mod spec;

@@ -1,0 +1,303 @@
+//! What a policy may do to a system, and the capability without which nothing can be done.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::Name;
+use crate::quantity::Factor;
+use crate::time::{Span, Time};
+
+/// What a fault is attached to, or an action is aimed at.
+///
+/// Written and serialized as `service/api`, `replica/api-1`, `zone/a` or `client/users`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A service, all its replicas.
+    Service(Name),
+    /// One replica. Replicas are named `SERVICE-INDEX`, as the pods of a StatefulSet are.
+    Replica(Name),
+    /// A zone, all that runs in it.
+    Zone(Name),
+    /// A client: whoever sends requests, a person's browser or a calling service.
+    Client(Name),
+}
+
+impl Target {
+    /// The name without its kind.
+    #[must_use]
+    pub const fn name(&self) -> &Name {
+        match self {
+            Self::Service(name) | Self::Replica(name) | Self::Zone(name) | Self::Client(name) => name,
+        }
+    }
+
+    /// The kind of thing, as written before the slash.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Service(_) => "service",
+            Self::Replica(_) => "replica",
+            Self::Zone(_) => "zone",
+            Self::Client(_) => "client",
+        }
+    }
+
+    /// The service meant: itself, or the one that the replica belongs to; `None` for zones and clients.
+    #[must_use]
+    pub fn service(&self) -> Option<Name> {
+        match self {
+            Self::Service(name) => Some(name.clone()),
+            Self::Replica(name) => name.rsplit_once('-').map(|(service, _)| Name::new(service)),
+            Self::Zone(_) | Self::Client(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind(), self.name())
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a target such as `service/api`, `replica/api-1`, `zone/a` or `client/users`");
+        let (kind, name) = text.split_once('/').ok_or_else(wrong)?;
+        let name = Name::new(name);
+        match kind {
+            _ if name.is_empty() => Err(wrong()),
+            "service" => Ok(Self::Service(name)),
+            "replica" => Ok(Self::Replica(name)),
+            "zone" => Ok(Self::Zone(name)),
+            "client" => Ok(Self::Client(name)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl Serialize for Target {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// How a restart goes through the replicas of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartMode {
+    /// All together: no capacity until they are back.
+    AtOnce,
+    /// One after the other, each ready before the next goes.
+    Rolling,
+}
+
+/// How many replicas a service shall have.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Exactly this many.
+    To(u32),
+    /// So many more, or fewer if negative.
+    By(i32),
+    /// A multiple of the declared number, rounded up.
+    Times(Factor),
+}
+
+/// Something done to the world. MODEL.md 2b says what each costs and spoils.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Kill and start again: a replica, or all replicas of a service. Loses what is in flight and queued there.
+    Restart {
+        /// One by one or together; a single replica is the same either way.
+        mode: RestartMode,
+    },
+    /// Change the number of replicas of a service.
+    Scale {
+        /// The new number.
+        replicas: Scale,
+    },
+    /// Go back to the version before the last deploy, by a rolling update.
+    Rollback,
+    /// Take a replica or a zone out of load balancing; what is in flight there finishes.
+    Drain,
+    /// Drop all requests that wait in the queues of a service or replica.
+    PurgeQueue,
+    /// Let a client (or every caller of a service) retry at most this often, for a while.
+    LimitRetries {
+        /// Retries allowed for one request; zero allows none.
+        retries: u32,
+        /// How long the limit holds.
+        lasting: Span,
+    },
+    /// Do nothing for a while, on purpose.
+    Wait {
+        /// How long.
+        span: Span,
+    },
+}
+
+impl Action {
+    /// The word for it in files and reports.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Restart { .. } => "restart",
+            Self::Scale { .. } => "scale",
+            Self::Rollback => "rollback",
+            Self::Drain => "drain",
+            Self::PurgeQueue => "purge_queue",
+            Self::LimitRetries { .. } => "limit_retries",
+            Self::Wait { .. } => "wait",
+        }
+    }
+
+    /// All words, in the order of the documentation.
+    pub const WORDS: [&'static str; 7] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "wait"];
+}
+
+impl fmt::Display for Action {
+    /// The word with what matters: `restart (rolling)`, `scale (to 4)`, `limit_retries (0 for 20s)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Restart { mode: RestartMode::AtOnce } => f.write_str("restart (at once)"),
+            Self::Restart { mode: RestartMode::Rolling } => f.write_str("restart (rolling)"),
+            Self::Scale { replicas: Scale::To(count) } => write!(f, "scale (to {count})"),
+            Self::Scale { replicas: Scale::By(count) } => write!(f, "scale (by {count:+})"),
+            Self::Scale { replicas: Scale::Times(factor) } => write!(f, "scale ({factor})"),
+            Self::LimitRetries { retries, lasting } => write!(f, "limit_retries ({retries} for {lasting})"),
+            Self::Wait { span } => write!(f, "wait ({span})"),
+            Self::Rollback | Self::Drain | Self::PurgeQueue => f.write_str(self.word()),
+        }
+    }
+}
+
+/// Which action of a run: the policy that asked, and how many it had asked for before.
+///
+/// Written and serialized as `policy#0`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ActionId {
+    /// Who asked.
+    pub policy: Name,
+    /// Counts from 0 within the policy.
+    pub ordinal: u64,
+}
+
+impl fmt::Display for ActionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.policy, self.ordinal)
+    }
+}
+
+impl Serialize for ActionId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ActionId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parts = text.rsplit_once('#').and_then(|(policy, ordinal)| Some((policy, ordinal.parse().ok()?)));
+        let (policy, ordinal) = parts.ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not an action such as `policy#0`")))?;
+        Ok(Self { policy: Name::new(policy), ordinal })
+    }
+}
+
+/// An order to act. Only an [`Actuator`] can make one, so what has none cannot act (DESIGN.md, mechanism 7).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    id: ActionId,
+    action: Action,
+    target: Target,
+}
+
+impl Command {
+    /// Which action of the run this is.
+    #[must_use]
+    pub const fn id(&self) -> &ActionId {
+        &self.id
+    }
+
+    /// What to do.
+    #[must_use]
+    pub const fn action(&self) -> &Action {
+        &self.action
+    }
+
+    /// To what.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+/// The capability to act. A controller in dry-run is not handed one, and has no other way to make a [`Command`].
+#[derive(Clone, Copy, Debug)]
+pub struct Actuator {
+    _made_on_purpose: (),
+}
+
+impl Actuator {
+    /// An actuator whose commands reach a simulated world, and nothing else exists today.
+    #[must_use]
+    pub const fn simulated() -> Self {
+        Self { _made_on_purpose: () }
+    }
+
+    /// An order to do `action` to `target`.
+    #[must_use]
+    pub const fn command(self, id: ActionId, action: Action, target: Target) -> Command {
+        Command { id, action, target }
+    }
+}
+
+/// What became of an action, as reported to who asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionOutcome {
+    /// It was carried out.
+    Succeeded,
+    /// It was not, or only in part; the text says why.
+    Failed(String),
+}
+
+/// The report that an action ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionResult {
+    /// Which action.
+    pub action: ActionId,
+    /// When it ended.
+    pub at: Time,
+    /// How.
+    pub outcome: ActionOutcome,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_as_they_are_written() {
+        for text in ["service/api", "replica/api-gateway-1", "zone/a", "client/users"] {
+            assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+        }
+        for text in ["api", "service/", "pod/api-1"] {
+            assert!(text.parse::<Target>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_replica_belongs_to_the_service_before_its_last_dash() {
+        assert_eq!("replica/api-gateway-1".parse::<Target>().unwrap().service(), Some(Name::new("api-gateway")));
+    }
+}

@@ -1,0 +1,476 @@
+//! The journal: everything that happened in a run, in order, with the reason for each decision.
+//!
+//! JSON Lines: a [`Header`], then one [`Record`] a line; integers in nanoseconds, floats in shortest round-trip form, keys in a fixed order.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Action, ActionId, ActionOutcome, ActionResult, Target};
+use crate::name::Name;
+use crate::time::{Span, Time};
+
+/// The version of the journal's format.
+pub const SCHEMA: &str = "firedrill.journal/1";
+
+/// Labels as people see them, sorted by name.
+pub type LabelSet = BTreeMap<Name, Name>;
+
+/// A condition's answer: three values, because absence of data is not a no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Truth {
+    /// Every element compared true.
+    True,
+    /// At least one element compared false.
+    False,
+    /// No element, NaN, or the expression could not be evaluated.
+    Unknown,
+}
+
+/// Whether an alert is on or over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertStatus {
+    /// It fires.
+    Firing,
+    /// It fired before, and is over.
+    Resolved,
+}
+
+/// What a policy is told: one alert, on or over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// The alert's name.
+    pub alert: Name,
+    /// On or over.
+    pub status: AlertStatus,
+    /// All labels, `alertname` included.
+    pub labels: LabelSet,
+    /// When the alert began to fire.
+    pub starts_at: Time,
+}
+
+/// What a controller takes in. All of it is journaled, so that feeding the inputs again reproduces every effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// An alert is on or over.
+    Notified(Notification),
+    /// The answer to a question that the controller asked.
+    Evaluated {
+        /// Which question; the controller numbers its own.
+        query: u64,
+        /// Yes, no, or no telling.
+        verdict: Truth,
+        /// The figures that were compared, or the error, for people.
+        figures: String,
+    },
+    /// An action that the controller started has ended.
+    Finished(ActionResult),
+    /// A time that the controller had set has come.
+    Timer {
+        /// Which timer; the controller numbers its own.
+        timer: u64,
+    },
+}
+
+/// What a guard said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardVerdict {
+    /// Within its limits.
+    Passed,
+    /// The policy does not ask for this guard.
+    NotConfigured,
+    /// It forbids the action.
+    Refused,
+}
+
+/// How a verification ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verification {
+    /// The condition held for as long as it had to.
+    Held,
+    /// It did not hold in time.
+    Failed,
+    /// There was no data to tell by: that is not a pass.
+    Inconclusive,
+}
+
+/// Where a replica is in its life (MODEL.md 1.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaState {
+    /// Its process starts; it takes no requests yet.
+    Starting,
+    /// It takes requests.
+    Ready,
+    /// It ended and waits to be started again.
+    Waiting,
+    /// Taken out of load balancing; what is in flight finishes.
+    Draining,
+    /// Gone for good: scaled in, replaced, or its zone is lost.
+    Gone,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A fault set in.
+    FaultStarted {
+        /// The fault's name, unique in the scenario.
+        fault: Name,
+        /// The kind of fault, such as `crash`.
+        kind: Name,
+        /// What it is attached to.
+        target: Target,
+        /// Its magnitude, for people.
+        detail: String,
+    },
+    /// A fault is over by itself, or was cured.
+    FaultEnded {
+        /// The fault's name.
+        fault: Name,
+        /// Why it ended: its time was up, or what cured it.
+        reason: String,
+    },
+    /// A benign event of the scenario began or ended; not a fault, and no reason to act.
+    Noted {
+        /// What happened, for people.
+        what: String,
+    },
+    /// A replica changed its state.
+    ReplicaChanged {
+        /// Which replica.
+        replica: Name,
+        /// Its new state.
+        state: ReplicaState,
+        /// Why.
+        reason: String,
+    },
+    /// A new version begins to replace the old one.
+    RolloutStarted {
+        /// Which service.
+        service: Name,
+        /// The new version.
+        version: Name,
+        /// Who wanted it.
+        reason: String,
+    },
+    /// Every replica runs the new version.
+    RolloutFinished {
+        /// Which service.
+        service: Name,
+        /// The version that all run.
+        version: Name,
+    },
+    /// The wanted number of replicas changed.
+    Scaled {
+        /// Which service.
+        service: Name,
+        /// Wanted before.
+        from: u32,
+        /// Wanted now.
+        to: u32,
+    },
+    /// Waiting requests were thrown away.
+    QueuePurged {
+        /// Which service.
+        service: Name,
+        /// How many requests.
+        dropped: u64,
+    },
+    /// Retries are limited, or free again.
+    RetriesLimited {
+        /// Whose retries: a client or a calling service.
+        caller: Name,
+        /// Retries allowed; `None` when the limit is lifted.
+        retries: Option<u32>,
+    },
+    /// A stated bound was reached: an outcome with a name, not a hang.
+    BoundReached {
+        /// Which bound.
+        bound: Name,
+        /// The figures.
+        figures: String,
+    },
+    /// An action began to be carried out.
+    ActionStarted {
+        /// Which action.
+        action: ActionId,
+        /// What is done.
+        what: Action,
+        /// To what.
+        target: Target,
+    },
+    /// An action ended.
+    ActionFinished {
+        /// Which action.
+        action: ActionId,
+        /// How.
+        outcome: ActionOutcome,
+    },
+    /// The run is over.
+    RunEnded {
+        /// Why: the horizon, or a bound.
+        reason: String,
+    },
+    /// An alert's condition became true; it waits out its `for`.
+    AlertPending {
+        /// The alert's name.
+        alert: Name,
+        /// Its labels.
+        labels: LabelSet,
+        /// The value of its expression.
+        value: f64,
+    },
+    /// An alert fires.
+    AlertFiring {
+        /// The alert's name.
+        alert: Name,
+        /// Its labels.
+        labels: LabelSet,
+        /// The value of its expression.
+        value: f64,
+    },
+    /// An alert is over.
+    AlertResolved {
+        /// The alert's name.
+        alert: Name,
+        /// Its labels.
+        labels: LabelSet,
+    },
+    /// A rule could not be evaluated; what it had said before stands.
+    RuleFailed {
+        /// The rule's name.
+        rule: Name,
+        /// Why.
+        message: String,
+    },
+    /// A notification left the alert router.
+    Notified {
+        /// What was told.
+        notification: Notification,
+    },
+    /// A controller took an input in.
+    Received {
+        /// Which policy.
+        policy: Name,
+        /// What it was told.
+        input: Input,
+    },
+    /// A policy took up an alert.
+    IncidentOpened {
+        /// Which policy.
+        policy: Name,
+        /// Counts from 0 within the policy.
+        incident: u64,
+        /// The alert that it answers.
+        alert: Name,
+        /// What it would act on; `None` if the alert names no target.
+        target: Option<Target>,
+        /// The labels of the alert.
+        labels: LabelSet,
+    },
+    /// A guard gave its verdict on a proposed action.
+    Guarded {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Which guard.
+        guard: Name,
+        /// What it said.
+        verdict: GuardVerdict,
+        /// The figures that it compared.
+        figures: String,
+    },
+    /// A policy starts an action.
+    Decided {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Which step, counting from 0.
+        step: u32,
+        /// Which action of the run.
+        action: ActionId,
+        /// What to do.
+        what: Action,
+        /// To what.
+        target: Target,
+        /// Why.
+        reason: String,
+    },
+    /// A policy would have started an action, and its stage forbids it.
+    WouldAct {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Which step, counting from 0.
+        step: u32,
+        /// What it would do.
+        what: Action,
+        /// To what.
+        target: Target,
+        /// Why.
+        reason: String,
+    },
+    /// A proposed action was refused.
+    Refused {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Which step, counting from 0.
+        step: u32,
+        /// What was proposed; `None` if there was no target to propose it for.
+        what: Option<Action>,
+        /// To what, if it is known.
+        target: Option<Target>,
+        /// The guard that refused.
+        guard: Name,
+        /// The figures that it compared.
+        figures: String,
+    },
+    /// A step's verification ended.
+    Verified {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Which step, counting from 0.
+        step: u32,
+        /// How.
+        verdict: Verification,
+        /// The figures that it compared.
+        figures: String,
+        /// How long it took from the end of the action.
+        took: Span,
+    },
+    /// A person is called.
+    Paged {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Who.
+        to: Name,
+        /// Why.
+        reason: String,
+        /// What evidence is attached.
+        with: Vec<Name>,
+    },
+    /// A policy is done with an alert.
+    IncidentClosed {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Counts from 0 in the order of writing.
+    pub number: u64,
+    /// When it happened.
+    pub at: Time,
+    /// What happened.
+    pub event: Event,
+}
+
+/// The journal's first line: what must be the same for the same bytes to come out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The version of the engine.
+    pub engine: String,
+    /// The scenario's name.
+    pub scenario: Name,
+    /// BLAKE3 of the lowered scenario, hexadecimal.
+    pub scenario_hash: String,
+    /// BLAKE3 of the rule files, hexadecimal.
+    pub rules_hash: String,
+    /// The policies' names, empty for an arm without.
+    pub policies: Vec<Name>,
+    /// BLAKE3 of the policy files, hexadecimal.
+    pub policies_hash: String,
+    /// The arm: `nothing`, `policy`, `oracle`, …
+    pub arm: Name,
+    /// The seed.
+    pub seed: u64,
+    /// The calendar start, RFC 3339.
+    pub start: String,
+}
+
+/// The records of one run, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Journal {
+    records: Vec<Record>,
+}
+
+impl Journal {
+    /// An empty journal.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { records: Vec::new() }
+    }
+
+    /// Writes down what happened at `at`.
+    ///
+    /// # Panics
+    /// If `at` is before the last record: journal time never decreases.
+    pub fn write(&mut self, at: Time, event: Event) {
+        assert!(self.records.last().is_none_or(|last| last.at <= at), "journal time never decreases");
+        self.records.push(Record { number: self.records.len() as u64, at, event });
+    }
+
+    /// All records in order.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// The body as JSON Lines, without a header.
+    #[must_use]
+    pub fn to_json_lines(&self) -> String {
+        let mut text = String::new();
+        for record in &self.records {
+            text.push_str(&serde_json::to_string(record).expect("a record is plain data"));
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_line_that_reads_back() {
+        let mut journal = Journal::new();
+        journal.write(Time::from_seconds(60), Event::Scaled { service: Name::new("api"), from: 2, to: 4 });
+        let text = journal.to_json_lines();
+        assert_eq!(text, "{\"number\":0,\"at\":60000000000,\"event\":{\"scaled\":{\"service\":\"api\",\"from\":2,\"to\":4}}}\n");
+        let record: Record = serde_json::from_str(text.trim()).unwrap();
+        assert_eq!(record, journal.records()[0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "journal time never decreases")]
+    fn time_cannot_run_backwards() {
+        let mut journal = Journal::new();
+        journal.write(Time::from_seconds(2), Event::Noted { what: "later".into() });
+        journal.write(Time::from_seconds(1), Event::Noted { what: "earlier".into() });
+    }
+}

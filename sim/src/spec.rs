@@ -1,0 +1,454 @@
+//! What a world is made of: the lowered scenario, with every default filled in and every name known to exist.
+//!
+//! Scenario files are lowered into this; nothing here can be wrong at run time (DESIGN.md, invariant 4).
+
+use firedrill_core::action::{Action, Target};
+use firedrill_core::distribution::Distribution;
+use firedrill_core::inventory::{Inventory, ServiceEntry};
+use firedrill_core::name::Name;
+use firedrill_core::quantity::{Bytes, Factor, Rate, Ratio};
+use firedrill_core::time::{Span, Start, Time};
+
+/// A whole world. Lists are sorted by name unless they say otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorldSpec {
+    /// The scenario's name.
+    pub name: Name,
+    /// The calendar instant of the run's start.
+    pub start: Start,
+    /// How long a run lasts.
+    pub horizon: Span,
+    /// The services.
+    pub services: Vec<ServiceSpec>,
+    /// The clients.
+    pub clients: Vec<ClientSpec>,
+    /// The faults, in order of onset.
+    pub faults: Vec<FaultSpec>,
+    /// Benign changes that look like news and are no faults: planned deploys, expected surges. In order of onset.
+    pub changes: Vec<FaultSpec>,
+    /// What the oracle does: the cures of the faults, in order.
+    pub cures: Vec<CureSpec>,
+    /// How telemetry is gathered.
+    pub scrape: ScrapeSpec,
+    /// How actions are carried out.
+    pub actions: ActionSpec,
+    /// Bounds; reaching one ends the run with a record that names it.
+    pub bounds: Bounds,
+}
+
+/// Where requests go at a service: the program that a request of this endpoint runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointSpec {
+    /// The endpoint's name, such as `/checkout`; the default endpoint is `/`.
+    pub name: Name,
+    /// What is done, in order.
+    pub phases: Vec<Phase>,
+    /// Share of requests answered with an error for reasons of their own, after their work is done.
+    pub error: Ratio,
+}
+
+/// One step of a phase program. Demands are in seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    /// Work on the CPU, in CPU seconds. Slowed by `speed`, warm-up and contention for cores.
+    Cpu(Distribution),
+    /// Wait for something that is not modelled, holding the worker.
+    Sleep(Distribution),
+    /// Call another service and wait for its answer, holding the worker.
+    Call(CallSpec),
+}
+
+/// A synchronous call of another service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallSpec {
+    /// The service called.
+    pub service: Name,
+    /// Its endpoint.
+    pub endpoint: Name,
+    /// The share of requests that make this call.
+    pub probability: Ratio,
+    /// How long the caller waits for one attempt; `None` waits for ever.
+    pub timeout: Option<Span>,
+    /// What it does when an attempt fails.
+    pub retries: RetrySpec,
+}
+
+/// Retries of a client or a call. Every failure is retried until the number is used up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetrySpec {
+    /// Retries after the first attempt; zero makes one attempt only.
+    pub max: u32,
+    /// The pause before retry `n` (from 1) is `min(cap, base * factor^(n-1))`; a zero `base` retries at once.
+    pub base: Span,
+    /// The growth from one pause to the next; 1 keeps it constant.
+    pub factor: Factor,
+    /// The longest pause.
+    pub cap: Span,
+    /// Whether the pause is drawn uniformly from zero to its value (full jitter).
+    pub jitter: bool,
+}
+
+/// How a caller chooses a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// In turn; each caller keeps its own turn.
+    RoundRobin,
+    /// Uniformly at random.
+    Random,
+    /// The less busy of two chosen at random (attempts queued and in service).
+    PowerOfTwo,
+}
+
+/// What happens to work whose caller has given up (MODEL.md 0, decision 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    /// It is done all the same.
+    None,
+    /// It is dropped if it still waits in the queue.
+    QueueOnly,
+    /// As `QueueOnly`, and work under way stops at its next phase.
+    Context,
+}
+
+/// A service and its replicas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceSpec {
+    /// Its name.
+    pub name: Name,
+    /// Whether it is critical.
+    pub critical: bool,
+    /// Replicas at the start, at least 1.
+    pub replicas: u32,
+    /// Zones; replica `i` stands in `zones[i % len]`; never empty.
+    pub zones: Vec<Name>,
+    /// Requests served at a time by one replica; `None` is unbounded.
+    pub workers: Option<u32>,
+    /// Cores of one replica, shared equally by the CPU phases that run; `None`: a core for each.
+    pub cores: Option<f64>,
+    /// Requests that may wait at one replica; `None` is unbounded.
+    pub queue: Option<u32>,
+    /// How callers choose a replica.
+    pub balance: Balance,
+    /// What happens to abandoned work.
+    pub cancel: Cancel,
+    /// What it can be asked for, sorted by name; never empty.
+    pub endpoints: Vec<EndpointSpec>,
+    /// From process start until ready, seconds.
+    pub start_up: Distribution,
+    /// Slowness after start.
+    pub warm_up: Option<WarmUp>,
+    /// Memory of one replica.
+    pub memory: MemorySpec,
+    /// The versions that exist, the running one first.
+    pub versions: Vec<VersionSpec>,
+    /// How a new version replaces an old one.
+    pub rollout: RolloutSpec,
+    /// Restart of a replica whose process has stopped answering; `None`: nothing watches it.
+    pub liveness: Option<LivenessSpec>,
+    /// The service's own metrics, beside the standard ones.
+    pub metrics: Vec<MetricSpec>,
+}
+
+/// Demand is multiplied by `1 + (factor - 1) * exp(-age / tau)` after start (MODEL.md 1.4).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WarmUp {
+    /// Slowness at the first moment, at least 1.
+    pub factor: Factor,
+    /// How fast it wears off.
+    pub tau: Span,
+}
+
+/// Memory of one replica. Beyond `limit` the process is killed (OOMKilled) and started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemorySpec {
+    /// At the start.
+    pub base: Bytes,
+    /// For each request queued or in service.
+    pub per_request: Bytes,
+    /// The limit; `None`: no limit.
+    pub limit: Option<Bytes>,
+}
+
+/// A version of a service's code, and how it differs from a sound one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VersionSpec {
+    /// Its name.
+    pub name: Name,
+    /// Whether it is sound; recovery asks for sound versions everywhere.
+    pub healthy: bool,
+    /// Share of requests that it answers with an error.
+    pub error: Ratio,
+    /// Multiplies CPU demand.
+    pub demand: Factor,
+    /// Memory lost a second while a process runs.
+    pub leak_per_second: Bytes,
+    /// How long its process lives before it crashes; `None`: for ever.
+    pub crash_after: Option<Span>,
+}
+
+/// A rolling update, as a Kubernetes Deployment does it (MODEL.md 1.4).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RolloutSpec {
+    /// Replicas above the wanted number; a share rounded up.
+    pub max_surge: Ratio,
+    /// Replicas below the wanted number; a share rounded down; one if both come to zero.
+    pub max_unavailable: Ratio,
+}
+
+/// Kills and restarts a replica that does not answer; the kubelet's liveness probe in its default form (MODEL.md 1.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LivenessSpec {
+    /// From one probe to the next.
+    pub period: Span,
+    /// How long one probe waits.
+    pub timeout: Span,
+    /// Failures in a row before the kill.
+    pub failures: u32,
+}
+
+/// Whoever sends requests from outside: open-loop arrivals, Poisson with a rate that changes in steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientSpec {
+    /// Its name.
+    pub name: Name,
+    /// The service asked.
+    pub service: Name,
+    /// The endpoint asked.
+    pub endpoint: Name,
+    /// The rate from each instant on; the first is at zero; sorted by time.
+    pub rates: Vec<(Time, Rate)>,
+    /// How long one attempt is waited for; `None` waits for ever.
+    pub timeout: Option<Span>,
+    /// What it does when an attempt fails.
+    pub retries: RetrySpec,
+    /// A request that takes longer, retries included, is bad.
+    pub objective: Span,
+    /// How many users stand behind the arrivals of a minute; `None`: one user an arrival.
+    pub users: Option<u64>,
+}
+
+/// A fault, or a benign change: a change of parameters or state for a while.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaultSpec {
+    /// Unique in the scenario.
+    pub name: Name,
+    /// When it sets in.
+    pub at: Time,
+    /// How long it lasts; `None`: until cured, or for ever.
+    pub lasting: Option<Span>,
+    /// What it does.
+    pub kind: FaultKind,
+}
+
+/// What a fault does (MODEL.md 2a). Targets are services or replicas unless said otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FaultKind {
+    /// The process dies. With `every`, it dies again that long after each start, until the fault ends.
+    Crash {
+        /// Service (all replicas) or replica.
+        target: Target,
+        /// Life of each new process; `None` crashes once.
+        every: Option<Span>,
+    },
+    /// The process stops working and holds what it has; a restart cures it.
+    Hang {
+        /// Service (all replicas) or replica.
+        target: Target,
+    },
+    /// CPU demand of new requests is multiplied.
+    Slow {
+        /// Service or replica.
+        target: Target,
+        /// The multiplier of demand.
+        factor: Factor,
+    },
+    /// The speed of the CPU is multiplied, for work under way too.
+    Capacity {
+        /// Service or replica.
+        target: Target,
+        /// The multiplier of speed; zero stands still.
+        factor: Factor,
+    },
+    /// A share of requests is answered with an error at once.
+    ErrorRate {
+        /// Service or replica.
+        target: Target,
+        /// The share.
+        error: Ratio,
+    },
+    /// Memory grows until the process is killed or restarted.
+    MemoryLeak {
+        /// Service or replica.
+        target: Target,
+        /// Growth a second.
+        per_second: Bytes,
+    },
+    /// A version is rolled out; `lasting` is not used. A rollback cures it.
+    Deploy {
+        /// The service.
+        service: Name,
+        /// One of its versions.
+        version: Name,
+    },
+    /// Calls of a service take longer on the way; its own work does not.
+    Latency {
+        /// The caller, a service or client; `None`: every caller.
+        from: Option<Name>,
+        /// The service called.
+        service: Name,
+        /// Time added to each attempt, seconds.
+        extra: Distribution,
+    },
+    /// All replicas in a zone are lost; they come back when the fault ends, or elsewhere when drained.
+    ZoneLoss {
+        /// The zone.
+        zone: Name,
+    },
+    /// A client's rate is multiplied.
+    Surge {
+        /// The client.
+        client: Name,
+        /// The multiplier.
+        factor: Factor,
+    },
+}
+
+impl FaultKind {
+    /// The word for it in files and journals.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Crash { .. } => "crash",
+            Self::Hang { .. } => "hang",
+            Self::Slow { .. } => "slow",
+            Self::Capacity { .. } => "capacity",
+            Self::ErrorRate { .. } => "error_rate",
+            Self::MemoryLeak { .. } => "memory_leak",
+            Self::Deploy { .. } => "deploy",
+            Self::Latency { .. } => "latency",
+            Self::ZoneLoss { .. } => "zone_loss",
+            Self::Surge { .. } => "surge",
+        }
+    }
+
+    /// What it is attached to.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Crash { target, .. }
+            | Self::Hang { target }
+            | Self::Slow { target, .. }
+            | Self::Capacity { target, .. }
+            | Self::ErrorRate { target, .. }
+            | Self::MemoryLeak { target, .. } => target.clone(),
+            Self::Deploy { service, .. } | Self::Latency { service, .. } => Target::Service(service.clone()),
+            Self::ZoneLoss { zone } => Target::Zone(zone.clone()),
+            Self::Surge { client, .. } => Target::Client(client.clone()),
+        }
+    }
+}
+
+/// One thing that the oracle does, some time after the onset of a fault.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CureSpec {
+    /// When, from the start of the run.
+    pub at: Time,
+    /// What.
+    pub action: Action,
+    /// To what.
+    pub target: Target,
+}
+
+/// How telemetry is gathered: every target is scraped at its own phase of the interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScrapeSpec {
+    /// From one scrape of a target to the next; whole milliseconds.
+    pub interval: Span,
+}
+
+/// How actions are carried out, whatever they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActionSpec {
+    /// From the order to its first effect, seconds (MODEL.md 2b: 0.1 to 5 s).
+    pub delay: Distribution,
+    /// The share of actions that fail without effect (MODEL.md 2b: 1 %).
+    pub failure: Ratio,
+}
+
+/// Bounds of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Events that the world may process.
+    pub events: u64,
+    /// Attempts that may be in the system at a time.
+    pub attempts: u64,
+}
+
+/// A metric that the service exposes under its own name, because people's rules use people's names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricSpec {
+    /// The metric's name; histograms expose `_bucket`, `_sum` and `_count`.
+    pub name: Name,
+    /// Labels, sorted by name, beside the target's own (job, instance, service, pod, namespace, zone, version).
+    pub labels: Vec<(Name, LabelSource)>,
+    /// What feeds it.
+    pub feed: Feed,
+}
+
+/// Where a label's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LabelSource {
+    /// Always the same.
+    Fixed(Name),
+    /// The endpoint asked.
+    Endpoint,
+    /// The status code answered: 200, 500, 503, …
+    Code,
+    /// `success` or `error`.
+    Outcome,
+}
+
+/// The state that feeds a metric (MODEL.md 4.3).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Feed {
+    /// Counter of answered requests.
+    Requests {
+        /// Only this endpoint; `None` counts all.
+        endpoint: Option<Name>,
+        /// Only successes (`Some(true)`) or only errors (`Some(false)`); `None` counts both.
+        success: Option<bool>,
+    },
+    /// Histogram of response times, in seconds times `scale`.
+    Latency {
+        /// Only this endpoint; `None` takes all.
+        endpoint: Option<Name>,
+        /// Upper bounds of the buckets in the metric's unit, ascending, without infinity.
+        buckets: Vec<f64>,
+        /// Multiplies seconds: 1000 for milliseconds.
+        scale: f64,
+    },
+    /// Gauge of requests in service.
+    InService,
+    /// Gauge of requests that wait.
+    Queued,
+    /// Counter of CPU seconds used.
+    CpuSeconds,
+    /// Gauge of memory in bytes.
+    MemoryBytes,
+    /// Gauge of ready replicas of the service.
+    ReadyReplicas,
+    /// Gauge of the Unix time of the last rollout's start, seconds.
+    DeployTimestamp,
+}
+
+impl WorldSpec {
+    /// The declared population, for guards.
+    #[must_use]
+    pub fn inventory(&self) -> Inventory {
+        let entry = |service: &ServiceSpec| ServiceEntry { replicas: service.replicas, zones: service.zones.clone(), critical: service.critical };
+        Inventory {
+            services: self.services.iter().map(|service| (service.name.clone(), entry(service))).collect(),
+            clients: self.clients.iter().map(|client| client.name.clone()).collect(),
+        }
+    }
+}
