@@ -49,6 +49,12 @@ impl Place {
         &self.file
     }
 
+    /// The bytes meant.
+    #[must_use]
+    pub const fn range(&self) -> std::ops::Range<usize> {
+        self.from..self.to
+    }
+
     /// Counts from 1.
     #[must_use]
     pub fn line(&self) -> usize {

@@ -1,1 +1,595 @@
-//! Reading people's YAML.
+//! Reading people's YAML: a tree in which every node knows its place, and a reader that collects every problem of a file.
+//!
+//! The tree comes from serde-saphyr, which refuses duplicate keys, alias bombs and excessive depth. Documents are read from the tree
+//! rather than derived with serde, because serde stops at the first error and people want all of them
+//! (docs/decisions/reading-files.md).
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::{Options, Spanned};
+
+use crate::name::Name;
+use crate::problem::{Place, Problem, SourceFile, near_miss};
+use crate::quantity::{Bytes, Factor, Rate, Ratio};
+use crate::time::Span;
+
+/// A node of a file.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where it stands.
+    pub place: Place,
+    /// What it holds.
+    pub value: Value,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Nothing: an empty value, `null` or `~`.
+    Null,
+    /// `true` or `false`, and no other spelling.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A finite number with a fraction or an exponent.
+    Float(f64),
+    /// Text, quoted or not.
+    Text(Name),
+    /// A list.
+    List(Vec<Node>),
+    /// A map, in the order of the file; keys are unique.
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key of a map.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// Where it stands.
+    pub place: Place,
+    /// The key.
+    pub text: Name,
+}
+
+/// Reads one document.
+///
+/// # Errors
+/// What makes the text no YAML, or dangerous YAML: syntax, duplicate keys, alias bombs, depth, size, more than one document.
+pub fn parse(path: &str, text: &str) -> Result<Node, Vec<Problem>> {
+    let file = source(path, text)?;
+    let raw: Spanned<RawValue> = serde_saphyr::from_str_with_options(text, options()).map_err(|error| vec![unreadable(&file, &error)])?;
+    Ok(place_node(&file, raw))
+}
+
+/// Reads every document of a file, separated by `---`; empty ones are skipped.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_many(path: &str, text: &str) -> Result<Vec<Node>, Vec<Problem>> {
+    let file = source(path, text)?;
+    let raws: Vec<Spanned<RawValue>> =
+        serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| vec![unreadable(&file, &error)])?;
+    Ok(raws.into_iter().map(|raw| place_node(&file, raw)).collect())
+}
+
+/// The largest file that is read.
+const LARGEST_FILE_BYTES: usize = 16 << 20;
+
+fn source(path: &str, text: &str) -> Result<Arc<SourceFile>, Vec<Problem>> {
+    if text.len() > LARGEST_FILE_BYTES {
+        let problem = Problem::in_file(
+            "FD0101",
+            path,
+            format!("the file holds {} MiB, more than the {} MiB that are read", text.len() >> 20, LARGEST_FILE_BYTES >> 20),
+        );
+        return Err(vec![problem.remedy("split the file")]);
+    }
+    if text.trim().is_empty() {
+        return Err(vec![Problem::in_file("FD0102", path, "the file is empty").remedy("`firedrill init` writes working examples")]);
+    }
+    Ok(Arc::new(SourceFile { path: path.to_owned(), text: text.to_owned() }))
+}
+
+fn options() -> Options {
+    serde_saphyr::options! { strict_booleans: true, with_snippet: false }
+}
+
+/// A node before its place is known in bytes.
+enum RawValue {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Spanned<RawValue>>),
+    Map(Vec<(Spanned<String>, Spanned<RawValue>)>),
+}
+
+impl<'de> Deserialize<'de> for RawValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = RawValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<RawValue, E> {
+        Ok(RawValue::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<RawValue, E> {
+        Ok(RawValue::Integer(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<RawValue, E> {
+        Ok(i64::try_from(value).map_or(RawValue::Float(value as f64), RawValue::Integer))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<RawValue, E> {
+        Ok(RawValue::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<RawValue, E> {
+        Ok(RawValue::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<RawValue, E> {
+        Ok(RawValue::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<RawValue, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(RawValue::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<RawValue, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(RawValue::Map(map))
+    }
+}
+
+fn place_node(file: &Arc<SourceFile>, raw: Spanned<RawValue>) -> Node {
+    let place = place_of(file, raw.referenced);
+    let value = match raw.value {
+        RawValue::Null => Value::Null,
+        RawValue::Bool(value) => Value::Bool(value),
+        RawValue::Integer(value) => Value::Integer(value),
+        RawValue::Float(value) => Value::Float(value),
+        RawValue::Text(text) => Value::Text(Name::from(text)),
+        RawValue::List(items) => Value::List(items.into_iter().map(|item| place_node(file, item)).collect()),
+        RawValue::Map(entries) => {
+            let place_entry = |(key, value): (Spanned<String>, _)| {
+                (Key { place: place_of(file, key.referenced), text: Name::from(key.value) }, place_node(file, value))
+            };
+            Value::Map(entries.into_iter().map(place_entry).collect())
+        }
+    };
+    Node { place, value }
+}
+
+/// Lists and maps are pointed at by their first line, scalars by their text.
+fn place_of(file: &Arc<SourceFile>, location: serde_saphyr::Location) -> Place {
+    let span = location.span();
+    let from = span.byte_offset().unwrap_or(0) as usize;
+    let to = from + span.byte_len().unwrap_or(0) as usize;
+    let line_end = file.text.get(from..).and_then(|rest| rest.find('\n')).map_or(file.text.len(), |at| from + at);
+    Place::new(file, from, to.min(line_end))
+}
+
+fn unreadable(file: &Arc<SourceFile>, error: &serde_saphyr::Error) -> Problem {
+    let text = error.to_string();
+    let first_line = text.lines().next().unwrap_or_default();
+    let message = first_line.strip_prefix("error: ").unwrap_or(first_line).to_owned();
+    let located = error.location().map(|location| place_of(file, location));
+    let problem = match located {
+        Some(place) => Problem::at("FD0103", &place, message),
+        None => Problem::in_file("FD0103", &file.path, message),
+    };
+    if problem.message.contains("duplicate") { problem.remedy("keep one of the two") } else { problem }
+}
+
+/// Reads nodes as what they should be, and collects a [`Problem`] for each that is not.
+#[derive(Debug, Default)]
+pub struct Reader {
+    problems: Vec<Problem>,
+}
+
+/// The entries of a map while they are being read.
+#[derive(Debug)]
+pub struct Fields<'n> {
+    node: &'n Node,
+    what: String,
+    known: Vec<&'static str>,
+    taken: Vec<bool>,
+}
+
+impl<'n> Fields<'n> {
+    /// The value of a key that may be missing. An empty value counts as missing.
+    pub fn optional(&mut self, key: &'static str) -> Option<&'n Node> {
+        self.known.push(key);
+        let entries = self.entries();
+        let index = entries.iter().position(|(candidate, _)| &*candidate.text == key)?;
+        self.taken[index] = true;
+        let value = &entries[index].1;
+        (!matches!(value.value, Value::Null)).then_some(value)
+    }
+
+    /// The value of a key that must be there; otherwise a problem is recorded.
+    pub fn required(&mut self, reader: &mut Reader, key: &'static str) -> Option<&'n Node> {
+        let found = self.optional(key);
+        if found.is_none() {
+            let near =
+                self.entries().iter().enumerate().find(|(index, (k, _))| !self.taken[*index] && near_miss(&k.text, &[key]).is_some());
+            // A misspelt key is reported once, as unknown, by `finish`.
+            if near.is_none() {
+                reader
+                    .problem(Problem::at("FD0104", self.place(), format!("{} has no `{key}`", self.what)).remedy(format!("add `{key}:`")));
+            }
+        }
+        found
+    }
+
+    /// Whether a key is there, whatever its value; does not count as reading it.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.entries().iter().any(|(candidate, _)| &*candidate.text == key)
+    }
+
+    /// All entries in the order of the file, for maps whose keys are people's own names.
+    #[must_use]
+    pub fn entries(&self) -> &'n [(Key, Node)] {
+        match &self.node.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// Where the map stands.
+    #[must_use]
+    pub const fn place(&self) -> &'n Place {
+        &self.node.place
+    }
+
+    /// Records every key that nobody asked for, with the one that was likely meant.
+    pub fn finish(self, reader: &mut Reader) {
+        for ((key, _), taken) in self.entries().iter().zip(&self.taken) {
+            if !taken {
+                let problem = Problem::at("FD0105", &key.place, format!("{} has no key `{}`", self.what, key.text));
+                reader.problem(problem.remedy(suggestion(&key.text, &self.known)));
+            }
+        }
+    }
+}
+
+/// `did you mean …` for a near miss, else the list of what is known.
+fn suggestion(given: &str, known: &[&str]) -> String {
+    match near_miss(given, known) {
+        Some(word) => format!("did you mean `{word}`?"),
+        None => format!("known are {}", known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+impl Reader {
+    /// A reader that has seen no problem.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Records a problem.
+    pub fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// How many problems were recorded so far.
+    #[must_use]
+    pub fn problem_count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// All problems in the order of the file, or none.
+    ///
+    /// # Errors
+    /// If at least one problem that is an error was recorded.
+    pub fn finish(mut self) -> Result<(), Vec<Problem>> {
+        self.problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line(), place.column())));
+        if self.problems.is_empty() { Ok(()) } else { Err(self.problems) }
+    }
+
+    /// The entries of a map. `what` is how messages call it: "a service".
+    pub fn fields<'n>(&mut self, node: &'n Node, what: &str) -> Option<Fields<'n>> {
+        match &node.value {
+            Value::Map(entries) => Some(Fields { node, what: what.to_owned(), known: Vec::new(), taken: vec![false; entries.len()] }),
+            _ => self.mismatch(node, &format!("{what}, a map of keys and values")),
+        }
+    }
+
+    /// The items of a list.
+    pub fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        match &node.value {
+            Value::List(items) => Some(items),
+            _ => self.mismatch(node, &format!("{what}, a list")),
+        }
+    }
+
+    /// A text; a number or a truth value must be quoted to be one.
+    pub fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n Name> {
+        match &node.value {
+            Value::Text(text) => Some(text),
+            Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
+                let found = &node.place.file().text[node.place.range()];
+                self.problem(wanted(node, &format!("{what}, a text")).remedy(format!("quote it: \"{found}\"")));
+                None
+            }
+            _ => self.mismatch(node, &format!("{what}, a text")),
+        }
+    }
+
+    /// A name: letters, digits and `_ . : / -`, not empty.
+    pub fn name(&mut self, node: &Node, what: &str) -> Option<Name> {
+        let text = self.text(node, what)?;
+        let sound = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/-".contains(c));
+        if !sound {
+            self.problem(Problem::at("FD0107", &node.place, format!("`{text}` is not {what}")).remedy("use letters, digits and _ . : / -"));
+            return None;
+        }
+        Some(text.clone())
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+        match node.value {
+            Value::Bool(value) => Some(value),
+            _ => self.mismatch(node, &format!("{what}, `true` or `false`")),
+        }
+    }
+
+    /// A whole number within a range.
+    pub fn integer(&mut self, node: &Node, what: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        match node.value {
+            Value::Integer(value) if range.contains(&value) => Some(value),
+            Value::Integer(value) => {
+                let limits = if *range.end() == i64::MAX {
+                    format!("at least {}", range.start())
+                } else {
+                    format!("{} to {}", range.start(), range.end())
+                };
+                self.problem(Problem::at("FD0108", &node.place, format!("{what} is {value}, and must be {limits}")));
+                None
+            }
+            _ => self.mismatch(node, &format!("{what}, a whole number")),
+        }
+    }
+
+    /// A finite number.
+    pub fn number(&mut self, node: &Node, what: &str) -> Option<f64> {
+        match node.value {
+            Value::Integer(value) => Some(value as f64),
+            Value::Float(value) if value.is_finite() => Some(value),
+            _ => self.mismatch(node, &format!("{what}, a finite number")),
+        }
+    }
+
+    /// A duration with its unit.
+    pub fn span(&mut self, node: &Node, what: &str) -> Option<Span> {
+        self.quantity(node, what, "30s", Span::parse)
+    }
+
+    /// A percentage.
+    pub fn ratio(&mut self, node: &Node, what: &str) -> Option<Ratio> {
+        self.quantity(node, what, "25%", Ratio::parse)
+    }
+
+    /// A rate with its unit.
+    pub fn rate(&mut self, node: &Node, what: &str) -> Option<Rate> {
+        self.quantity(node, what, "70/s", Rate::parse)
+    }
+
+    /// A size with its unit.
+    pub fn bytes(&mut self, node: &Node, what: &str) -> Option<Bytes> {
+        self.quantity(node, what, "300MiB", Bytes::parse)
+    }
+
+    /// A factor with its `x`.
+    pub fn factor(&mut self, node: &Node, what: &str) -> Option<Factor> {
+        self.quantity(node, what, "x0.3", Factor::parse)
+    }
+
+    fn quantity<T, E: fmt::Display>(&mut self, node: &Node, what: &str, example: &str, parse: fn(&str) -> Result<T, E>) -> Option<T> {
+        let text = match &node.value {
+            Value::Text(text) => text.to_string(),
+            // A bare number goes through the same parser, which knows what unit is missing.
+            Value::Integer(value) => value.to_string(),
+            Value::Float(value) => value.to_string(),
+            _ => {
+                self.problem(wanted(node, &format!("{what} such as `{example}`")));
+                return None;
+            }
+        };
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problem(Problem::at("FD0109", &node.place, format!("{what}: {error}")));
+                None
+            }
+        }
+    }
+
+    /// One of several words.
+    pub fn one_of<T: Copy>(&mut self, node: &Node, what: &str, words: &[(&'static str, T)]) -> Option<T> {
+        let text = self.text(node, what)?;
+        let found = words.iter().find(|(word, _)| **text == **word).map(|(_, value)| *value);
+        if found.is_none() {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.problem(Problem::at("FD0110", &node.place, format!("`{text}` is not {what}")).remedy(suggestion(text, &known)));
+        }
+        found
+    }
+
+    /// Reads `schema: NAME/N`, which every file has, and gives N: the current version or the one before.
+    pub fn schema(&mut self, fields: &mut Fields<'_>, name: &str, current: u32) -> Option<u32> {
+        let node = fields.required(self, "schema")?;
+        let text = self.text(node, "a schema")?;
+        let version = text.split_once('/').filter(|(given, _)| *given == name).and_then(|(_, version)| version.parse::<u32>().ok());
+        match version {
+            Some(version) if version == current || version + 1 == current => Some(version),
+            Some(version) if version > current => {
+                self.problem(
+                    Problem::at("FD0111", &node.place, format!("`{text}` is newer than this firedrill, which reads `{name}/{current}`"))
+                        .remedy("upgrade firedrill"),
+                );
+                None
+            }
+            _ => {
+                self.problem(
+                    Problem::at("FD0111", &node.place, format!("`{text}` is not `{name}/{current}`"))
+                        .remedy(format!("write `schema: {name}/{current}`")),
+                );
+                None
+            }
+        }
+    }
+
+    /// A choice with its parameters: a map with one key, `crash: { … }`, or the bare word `crash`.
+    /// Gives the word as a key, and the parameters if there are any.
+    pub fn tagged<'n>(&mut self, node: &'n Node, what: &str, known: &[&'static str]) -> Option<(Key, Option<&'n Node>)> {
+        let (key, value) = match &node.value {
+            Value::Text(text) => (Key { place: node.place.clone(), text: text.clone() }, None),
+            Value::Map(entries) if entries.len() == 1 => {
+                let (key, value) = &entries[0];
+                (key.clone(), (!matches!(value.value, Value::Null)).then_some(value))
+            }
+            _ => return self.mismatch(node, &format!("{what}, one of {}", known.join(", "))),
+        };
+        if !known.contains(&&*key.text) {
+            self.problem(Problem::at("FD0110", &key.place, format!("`{}` is not {what}", key.text)).remedy(suggestion(&key.text, known)));
+            return None;
+        }
+        Some((key, value))
+    }
+
+    fn mismatch<T>(&mut self, node: &Node, expected: &str) -> Option<T> {
+        self.problem(wanted(node, expected));
+        None
+    }
+}
+
+fn wanted(node: &Node, expected: &str) -> Problem {
+    let found = match &node.value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a truth value",
+        Value::Integer(_) | Value::Float(_) => "a number",
+        Value::Text(_) => "a text",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a map",
+    };
+    Problem::at("FD0106", &node.place, format!("expected {expected}")).label(format!("this is {found}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, read: impl FnOnce(&mut Reader, &Node), expected: &[&str]) {
+        let problems = match parse("file.yaml", text) {
+            Ok(node) => {
+                let mut reader = Reader::new();
+                read(&mut reader, &node);
+                reader.finish().err().unwrap_or_default()
+            }
+            Err(problems) => problems,
+        };
+        let got: Vec<String> = problems
+            .iter()
+            .map(|p| {
+                let place = p.place.as_ref().map_or(String::new(), |place| format!("{}:{} ", place.line(), place.column()));
+                format!("{place}{}{}", p.message, p.remedy.as_ref().map_or(String::new(), |r| format!(" | {r}")))
+            })
+            .collect();
+        assert_eq!(got, expected);
+    }
+
+    fn service(reader: &mut Reader, node: &Node) {
+        let Some(mut fields) = reader.fields(node, "a service") else { return };
+        if let Some(node) = fields.required(reader, "replicas") {
+            reader.integer(node, "replicas", 1..=1000);
+        }
+        if let Some(node) = fields.optional("timeout") {
+            reader.span(node, "a timeout");
+        }
+        if let Some(node) = fields.optional("name") {
+            reader.name(node, "a name");
+        }
+        fields.finish(reader);
+    }
+
+    #[test]
+    fn a_sound_document_has_no_problems() {
+        check("replicas: 3\ntimeout: 1s\nname: api\n", service, &[]);
+    }
+
+    #[test]
+    fn every_problem_of_a_file_is_reported_at_once_in_its_order() {
+        check(
+            "replcias: 3\ntimeout: 30\nname: 1.5\n",
+            service,
+            &[
+                "1:1 a service has no key `replcias` | did you mean `replicas`?",
+                "2:10 a timeout: `30` has no unit: write `30s`, or another of ns us ms s m h d w",
+                "3:7 expected a name, a text | quote it: \"1.5\"",
+            ],
+        );
+        check("replicas: 0\n", service, &["1:11 replicas is 0, and must be 1 to 1000"]);
+        check("timeout: 5s\n", service, &["1:1 a service has no `replicas` | add `replicas:`"]);
+        check("- 1\n", service, &["1:1 expected a service, a map of keys and values"]);
+    }
+
+    #[test]
+    fn hostile_yaml_is_refused_by_name() {
+        check("", service, &["the file is empty | `firedrill init` writes working examples"]);
+        let bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f,*f,*f]\n";
+        assert!(parse("file.yaml", bomb).is_err());
+        assert!(parse("file.yaml", &"[".repeat(100_000)).is_err());
+        assert!(parse("file.yaml", "replicas: .nan").is_err());
+        let duplicate = parse("file.yaml", "replicas: 1\nreplicas: 2\n").unwrap_err();
+        assert_eq!(duplicate[0].place.as_ref().map(|place| place.line()), Some(2), "{duplicate:?}");
+    }
+
+    #[test]
+    fn booleans_and_keys_are_not_guessed() {
+        let node = parse("file.yaml", "on: yes\n").unwrap();
+        let Value::Map(entries) = node.value else { panic!("a map") };
+        assert_eq!(&*entries[0].0.text, "on");
+        assert!(matches!(&entries[0].1.value, Value::Text(text) if &**text == "yes"));
+    }
+
+    #[test]
+    fn several_documents_are_read_one_by_one() {
+        assert_eq!(parse_many("file.yaml", "a: 1\n---\nb: 2\n").unwrap().len(), 2);
+    }
+}
