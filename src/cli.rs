@@ -1,0 +1,225 @@
+//! The command line: its words, and what each means.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Tests auto-remediation policies in a deterministic simulator and on recorded incidents before they touch production.
+///
+/// Exit codes: 0 held, 1 broken, 2 the input is wrong, 3 inconclusive, 70 a bug of ours.
+#[derive(Debug, Parser)]
+#[command(name = "firedrill", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options that every command has.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Text for people, or JSON for programs
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub format: Format,
+    /// How many runs go at a time; results do not depend on it [default: the machine's cores]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Colour in text
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub color: Color,
+    /// Say less on stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more on stderr; twice for every span
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How results are written to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs; has a `schema` with a version.
+    Json,
+}
+
+/// Whether text is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands, in the order in which a newcomer meets them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a working project into this folder: rules, a policy, a scenario, firedrill.yaml, a CI workflow
+    Init(InitArgs),
+    /// Read everything, report every problem and every lint; change nothing
+    Check(CheckArgs),
+    /// One run of a scenario, told as a timeline
+    Run(RunArgs),
+    /// Policies × scenarios × paired seeds, against doing nothing and an oracle
+    Compare(CompareArgs),
+    /// The CI verdict: a candidate against doing nothing, the baseline, thresholds and recorded incidents
+    Gate(GateArgs),
+    /// A recorded incident, open loop: what the rules would have said and what a policy would have done
+    Replay(ReplayArgs),
+    /// What the library holds
+    List(ListArgs),
+    /// Explain a scenario, a policy, a measure, a guard, an action, the defaults or the exit codes
+    Explain(ExplainArgs),
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The folder
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Files or folders [default: all that firedrill.yaml names]
+    pub paths: Vec<String>,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// A scenario file, or a name from `firedrill list`
+    pub scenario: String,
+    /// A policy file or name; may be given several times; none watches and does nothing
+    #[arg(short, long, value_name = "POLICY")]
+    pub policy: Vec<String>,
+    /// Rule files instead of those of firedrill.yaml or the library
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
+    /// The seed: everything that is luck follows from it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// What the policy may do: `full` acts, `dry-run` only decides
+    #[arg(long, value_enum, default_value = "full")]
+    pub stage: StageArg,
+    /// Write the run's telemetry into this folder as an incident that `replay` reads
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
+    /// Write the journal, the outcome and an HTML report into this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// The stages that exist in simulation today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StageArg {
+    /// Decide and record; nothing acts.
+    DryRun,
+    /// Act.
+    Full,
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Policy files or names; each is compared with doing nothing and the oracle, and with the others
+    #[arg(required = true)]
+    pub policies: Vec<String>,
+    /// Scenarios or families [default: those of firedrill.yaml, else the library's]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub scenarios: Vec<String>,
+    /// Rule files instead of those of firedrill.yaml or the library
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
+    /// Seeds for each scenario: SEED, SEED+1, …
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub pairs: u32,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Exactly these seeds, in any order; results are sorted
+    #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with_all = ["pairs", "seed"])]
+    pub seeds: Vec<u64>,
+    /// Write the results and an HTML report into this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `gate`.
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// The project file
+    #[arg(long, value_name = "FILE", default_value = "firedrill.yaml")]
+    pub project: String,
+    /// The policy to judge [default: the policies of the project file]; one with the name of a project policy takes its place
+    #[arg(long, value_name = "POLICY")]
+    pub candidate: Vec<String>,
+    /// Scenarios or families instead of those of the project file
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub scenarios: Vec<String>,
+    /// Seeds for each scenario instead of the project file's
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub pairs: Option<u32>,
+    /// The first seed instead of the project file's
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Where the report goes
+    #[arg(long, value_name = "DIR", default_value = "firedrill-out")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// An incident folder or its incident.yaml, or a name from `firedrill list`
+    pub incident: String,
+    /// A policy file or name; may be given several times [default: the incident's own, else the project's]
+    #[arg(short, long, value_name = "POLICY")]
+    pub policy: Vec<String>,
+    /// Rule files instead of the incident's own
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
+    /// Print an `expect:` block drafted from what happened, for a person to edit
+    #[arg(long)]
+    pub write_expect: bool,
+    /// Write the decisions into this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only these
+    #[arg(value_enum)]
+    pub what: Option<Listed>,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    /// Scenarios of the library.
+    Scenarios,
+    /// Policies of the library.
+    Policies,
+    /// Incidents of the library.
+    Incidents,
+    /// Rule files of the library.
+    Rules,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A scenario, policy, measure, guard, action, or `defaults`, `exit-codes`
+    pub name: String,
+}

@@ -1,0 +1,112 @@
+//! The project file `firedrill.yaml`: where things lie, what is rehearsed, what must hold.
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::Problem;
+use firedrill_core::yaml::{self, Fields, Node, Reader};
+
+/// A project, paths still relative to its file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Project {
+    /// The first seed; every other follows from it.
+    pub seed: u64,
+    /// Seeds for each scenario.
+    pub pairs: u32,
+    /// Rule files, folders, or names from the library.
+    pub rules: Vec<Name>,
+    /// The baseline: policy files, folders, or names from the library.
+    pub policies: Vec<Name>,
+    /// Scenario files, folders, names or families.
+    pub scenarios: Vec<Name>,
+    /// Incident folders, or folders of incident folders.
+    pub incidents: Vec<Name>,
+    /// What must hold, such as (`time_to_recover`, `p90 < 5m`).
+    pub thresholds: Vec<ThresholdLine>,
+}
+
+/// A threshold as written, with its place for messages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThresholdLine {
+    /// The measure's name.
+    pub measure: Name,
+    /// The bound, such as `p90 < 5m`.
+    pub bound: Name,
+    /// Where it stands.
+    pub node: firedrill_core::problem::Place,
+}
+
+/// Seeds for each scenario when the project does not say.
+pub const DEFAULT_PAIRS: u32 = 5;
+
+/// Reads a project file.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn read(path: &str, text: &str) -> Result<Project, Vec<Problem>> {
+    let node = yaml::parse(path, text)?;
+    let mut reader = Reader::new();
+    let project = read_project(&mut reader, &node);
+    reader.finish()?;
+    Ok(project.expect("a project without problems is whole"))
+}
+
+fn read_project(reader: &mut Reader, node: &Node) -> Option<Project> {
+    let mut fields = reader.fields(node, "a project")?;
+    reader.schema(&mut fields, "project", 1);
+    let seed = fields.optional("seed").and_then(|node| reader.integer(node, "the seed", 0..=i64::MAX));
+    let pairs = fields.optional("pairs").and_then(|node| reader.integer(node, "pairs", 1..=100_000));
+    let project = Project {
+        seed: seed.map_or(1, i64::unsigned_abs),
+        pairs: pairs.map_or(DEFAULT_PAIRS, |pairs| u32::try_from(pairs).expect("within the range asked for")),
+        rules: names(reader, &mut fields, "rules"),
+        policies: names(reader, &mut fields, "policies"),
+        scenarios: names(reader, &mut fields, "scenarios"),
+        incidents: names(reader, &mut fields, "incidents"),
+        thresholds: thresholds(reader, &mut fields),
+    };
+    fields.finish(reader);
+    Some(project)
+}
+
+fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec<Name> {
+    let Some(node) = fields.optional(key) else { return Vec::new() };
+    let what = format!("{key}: paths or names");
+    let Some(items) = reader.list(node, &what) else { return Vec::new() };
+    items.iter().filter_map(|item| reader.text(item, "a path or a name").cloned()).collect()
+}
+
+fn thresholds(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<ThresholdLine> {
+    let Some(node) = fields.optional("thresholds") else { return Vec::new() };
+    let Some(entries) = reader.fields(node, "thresholds") else { return Vec::new() };
+    let mut lines = Vec::new();
+    for (key, value) in entries.entries() {
+        // A measure may have one bound or a list of bounds.
+        let bounds = match &value.value {
+            yaml::Value::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(value),
+        };
+        for bound in bounds {
+            if let Some(text) = reader.text(bound, "a bound such as `p90 < 5m`") {
+                lines.push(ThresholdLine { measure: key.text.clone(), bound: text.clone(), node: bound.place.clone() });
+            }
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_reads_with_defaults_for_what_it_leaves_out() {
+        let project = read("firedrill.yaml", "schema: project/1\npolicies: [a.yaml]\nthresholds:\n  harm: [max < 1, mean < 0.1]\n").unwrap();
+        assert_eq!((project.seed, project.pairs, project.policies.len(), project.thresholds.len()), (1, DEFAULT_PAIRS, 1, 2));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
+        let problems = read("firedrill.yaml", "schema: project/1\npolices: [a.yaml]\n").unwrap_err();
+        assert_eq!(problems[0].message, "a project has no key `polices`");
+        assert_eq!(problems[0].remedy.as_deref(), Some("did you mean `policies`?"));
+    }
+}

@@ -1,0 +1,184 @@
+//! The rules of the house that no compiler checks: crate edges, module order, licences, paths.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+const CRATES: [&str; 6] = ["core", "telemetry", "sim", "scenarios", "policies", "reports"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn metadata(arguments: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO")).args(["metadata", "--format-version", "1", "--offline"]).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Normal (not dev, not build) dependencies within the workspace.
+fn edges() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata(&["--no-deps"]);
+    let mut edges = BTreeMap::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let dependencies = package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
+        let ours = dependencies.map(|dependency| dependency["name"].as_str().unwrap()).filter(|name| name.starts_with("firedrill-"));
+        edges.insert(package["name"].as_str().unwrap().to_owned(), ours.map(str::to_owned).collect());
+    }
+    edges
+}
+
+#[test]
+fn crates_depend_only_where_the_design_draws_an_arrow() {
+    let allowed = [
+        ("firedrill-core", vec![]),
+        ("firedrill-telemetry", vec!["core"]),
+        ("firedrill-sim", vec!["core", "telemetry"]),
+        ("firedrill-scenarios", vec!["core", "telemetry", "sim"]),
+        ("firedrill-policies", vec!["core", "telemetry"]),
+        ("firedrill-reports", vec!["core"]),
+        ("firedrill", vec!["core", "telemetry", "sim", "scenarios", "policies", "reports"]),
+    ];
+    let edges = edges();
+    assert_eq!(edges.len(), allowed.len(), "a crate came or went: {:?}", edges.keys());
+    for (name, allowed) in allowed {
+        let allowed: BTreeSet<String> = allowed.iter().map(|name| format!("firedrill-{name}")).collect();
+        let surplus: Vec<&String> = edges[name].difference(&allowed).collect();
+        assert!(surplus.is_empty(), "{name} may not depend on {surplus:?}: see DESIGN, folders and crates");
+    }
+}
+
+#[test]
+fn there_is_no_path_from_policies_to_the_simulator() {
+    let edges = edges();
+    let mut reached = BTreeSet::from(["firedrill-policies".to_owned()]);
+    loop {
+        let next: BTreeSet<String> = reached.iter().flat_map(|name| edges[name].iter().cloned()).chain(reached.iter().cloned()).collect();
+        if next == reached {
+            break;
+        }
+        reached = next;
+    }
+    assert!(!reached.contains("firedrill-sim"), "policies could see the truth through {reached:?}");
+}
+
+/// The modules of a crate in the order of its `lib.rs`.
+fn modules(lib: &str) -> Vec<String> {
+    let declared = lib.lines().filter_map(|line| line.trim().trim_start_matches("pub ").strip_prefix("mod "));
+    declared.filter_map(|rest| rest.strip_suffix(';')).map(str::to_owned).collect()
+}
+
+/// All Rust files of a module, itself and those below it.
+fn files_of(source: &Path, module: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let file = source.join(format!("{module}.rs"));
+    if file.exists() {
+        files.push(file);
+    }
+    let mut folders = vec![source.join(module)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_module_uses_only_what_stands_before_it() {
+    let mut faults = Vec::new();
+    for source in CRATES.iter().map(|name| root().join(name).join("src")).chain([root().join("src")]) {
+        let order = modules(&fs::read_to_string(source.join("lib.rs")).unwrap());
+        for (position, module) in order.iter().enumerate() {
+            for file in files_of(&source, module) {
+                let text = fs::read_to_string(&file).unwrap();
+                // Tests may look anywhere.
+                let code = text.split("#[cfg(test)]").next().unwrap();
+                for later in &order[position + 1..] {
+                    if code.contains(&format!("crate::{later}::")) || code.contains(&format!("crate::{later};")) {
+                        faults.push(format!("{} uses crate::{later}, which lib.rs lists after {module}", file.strip_prefix(root()).unwrap().display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_module_opens_with_its_room_in_one_sentence() {
+    for source in CRATES.iter().map(|name| root().join(name).join("src")).chain([root().join("src")]) {
+        for module in modules(&fs::read_to_string(source.join("lib.rs")).unwrap()) {
+            for file in files_of(&source, &module) {
+                let text = fs::read_to_string(&file).unwrap();
+                assert!(text.starts_with("//! "), "{} does not open with a `//!` sentence", file.display());
+            }
+        }
+    }
+}
+
+/// `name version (licence)` of every crate that the binary is made of.
+fn third_party() -> String {
+    let metadata = metadata(&["--filter-platform", "x86_64-unknown-linux-gnu"]);
+    let packages: BTreeMap<&str, &Value> = metadata["packages"].as_array().unwrap().iter().map(|package| (package["id"].as_str().unwrap(), package)).collect();
+    let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"].as_array().unwrap().iter().map(|node| (node["id"].as_str().unwrap(), node)).collect();
+    let mut waiting: Vec<&str> = packages.iter().filter(|(_, package)| package["name"] == "firedrill").map(|(id, _)| *id).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = waiting.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        for dependency in nodes[id]["deps"].as_array().unwrap() {
+            let normal = dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null());
+            if normal {
+                waiting.push(dependency["pkg"].as_str().unwrap());
+            }
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for id in seen {
+        let package = packages[id];
+        let name = package["name"].as_str().unwrap();
+        if !name.starts_with("firedrill") {
+            let licence = package["license"].as_str().unwrap_or("see its repository");
+            lines.push(format!("| {name} | {} | {licence} |", package["version"].as_str().unwrap()));
+        }
+    }
+    lines.sort();
+    format!("# Third-party software\n\nThe crates in the binary, from `cargo metadata` for Linux on x86-64. Made anew by `UPDATE_GOLDEN=1 cargo test --test tidy`.\n\n| crate | version | licence |\n|---|---|---|\n{}\n", lines.join("\n"))
+}
+
+#[test]
+fn third_party_software_is_listed_with_licences_that_allow_it() {
+    let path = root().join("THIRD_PARTY.md");
+    let current = third_party();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &current).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), current, "repeat with: UPDATE_GOLDEN=1 cargo test --test tidy");
+    for line in current.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| crate")) {
+        let permissive = ["MIT", "Apache-2.0", "BSD", "Zlib", "Unicode-3.0", "Unlicense", "CC0", "ISC"].iter().any(|licence| line.contains(licence));
+        assert!(permissive, "not a licence that we ship: {line}");
+    }
+}
+
+#[test]
+fn the_readme_is_short_and_the_glossary_is_sorted() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.lines().count() < 100, "the README has {} lines", readme.lines().count());
+    let glossary = fs::read_to_string(root().join("docs/GLOSSARY.md")).unwrap();
+    let words: Vec<&str> = glossary.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).skip(1).collect();
+    let mut sorted = words.clone();
+    sorted.sort_unstable();
+    assert!(words.len() > 20);
+    assert_eq!(words, sorted, "docs/GLOSSARY.md is not in alphabetical order");
+}
