@@ -31,9 +31,7 @@ impl Labels {
 
     /// A builder that starts from these labels.
     pub fn to_builder(&self) -> LabelsBuilder {
-        LabelsBuilder {
-            labels: self.0.to_vec(),
-        }
+        LabelsBuilder { labels: self.0.to_vec() }
     }
 
     /// A metric's name with labels in any order; of a name that stands twice the later value wins.
@@ -53,10 +51,7 @@ impl Labels {
     /// As [`Labels::get`], shared rather than borrowed, for label sets that are made from others.
     pub fn value(&self, name: &str) -> Option<&Arc<str>> {
         // Label sets are short: a scan beats a binary search over scattered strings.
-        self.0
-            .iter()
-            .find(|(own, _)| **own == *name)
-            .map(|(_, value)| value)
+        self.0.iter().find(|(own, _)| **own == *name).map(|(_, value)| value)
     }
 
     /// The metric's name (`__name__`); `None` where an operation has dropped it.
@@ -69,24 +64,12 @@ impl Labels {
         if self.get(name).is_none() {
             return self.clone();
         }
-        Labels(
-            self.0
-                .iter()
-                .filter(|(own, _)| **own != *name)
-                .cloned()
-                .collect(),
-        )
+        Labels(self.0.iter().filter(|(own, _)| **own != *name).cloned().collect())
     }
 
     /// Keeps the labels that the predicate accepts by name.
     pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Labels {
-        Labels(
-            self.0
-                .iter()
-                .filter(|(name, _)| keep(name))
-                .cloned()
-                .collect(),
-        )
+        Labels(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
     }
 
     /// All labels in order.
@@ -120,9 +103,7 @@ impl fmt::Display for Labels {
             return Ok(());
         }
         f.write_str("{")?;
-        let rest = self
-            .iter()
-            .filter(|(label, _)| name.is_none() || **label != *METRIC_NAME);
+        let rest = self.iter().filter(|(label, _)| name.is_none() || **label != *METRIC_NAME);
         for (index, (label, value)) in rest.enumerate() {
             f.write_str(if index == 0 { "" } else { ", " })?;
             if is_label_name(label) {
@@ -235,20 +216,12 @@ pub enum MatcherError {
 impl Matcher {
     /// `name="value"`.
     pub fn equal(name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Matcher {
-        Matcher {
-            name: name.into(),
-            op: MatchOp::Equal,
-            value: value.into(),
-        }
+        Matcher { name: name.into(), op: MatchOp::Equal, value: value.into() }
     }
 
     /// `name!="value"`.
     pub fn not_equal(name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Matcher {
-        Matcher {
-            name: name.into(),
-            op: MatchOp::NotEqual,
-            value: value.into(),
-        }
+        Matcher { name: name.into(), op: MatchOp::NotEqual, value: value.into() }
     }
 
     /// A matcher from its operator as written.
@@ -263,11 +236,7 @@ impl Matcher {
             "!~" => MatchOp::MatchesNot(anchored(value)?),
             other => return Err(MatcherError::Operator(other.to_owned())),
         };
-        Ok(Matcher {
-            name: name.into(),
-            op,
-            value: value.into(),
-        })
+        Ok(Matcher { name: name.into(), op, value: value.into() })
     }
 
     /// Whether a label value (`""` for an absent label) satisfies the matcher.
@@ -288,9 +257,7 @@ impl Matcher {
 
 impl PartialEq for Matcher {
     fn eq(&self, other: &Matcher) -> bool {
-        self.op.symbol() == other.op.symbol()
-            && self.name == other.name
-            && self.value == other.value
+        self.op.symbol() == other.op.symbol() && self.name == other.name && self.value == other.value
     }
 }
 
@@ -314,11 +281,7 @@ pub fn is_metric_name(text: &str) -> bool {
 }
 
 fn is_word(text: &str, allowed: impl Fn(char) -> bool) -> bool {
-    text.chars().all(allowed)
-        && text
-            .chars()
-            .next()
-            .is_some_and(|first| !first.is_ascii_digit())
+    text.chars().all(allowed) && text.chars().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
 /// Writes a text in double quotes with `\\`, `\"`, `\n` escaped, as the text formats of Prometheus do.
@@ -341,21 +304,11 @@ pub fn write_quoted(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
 /// The expression does not compile, also not with braces that are no repetition taken literally (RE2 reads `a{b}` literally, Rust refuses it).
 pub fn anchored(pattern: &str) -> Result<Regex, MatcherError> {
     let compile = |pattern: &str| Regex::new(&format!("^(?s:{pattern})$"));
-    compile(pattern)
-        .or_else(|error| compile(&with_literal_braces(pattern)).map_err(|_| error))
-        .map_err(|error| {
-            let reason = error.to_string();
-            let reason = reason
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
-            MatcherError::Regex {
-                pattern: pattern.to_owned(),
-                reason,
-            }
-        })
+    compile(pattern).or_else(|error| compile(&with_literal_braces(pattern)).map_err(|_| error)).map_err(|error| {
+        let reason = error.to_string();
+        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        MatcherError::Regex { pattern: pattern.to_owned(), reason }
+    })
 }
 
 /// Escapes every `{` that opens no repetition count and belongs to no `\p{…}` or `\x{…}`.
@@ -366,9 +319,7 @@ fn with_literal_braces(pattern: &str) -> String {
         let tail = &rest[c.len_utf8()..];
         if c == '\\' {
             let escaped = tail.chars().next().map_or(0, char::len_utf8);
-            let class = (tail.starts_with(['p', 'P', 'x']) && tail[1..].starts_with('{'))
-                .then(|| tail.find('}'))
-                .flatten();
+            let class = (tail.starts_with(['p', 'P', 'x']) && tail[1..].starts_with('{')).then(|| tail.find('}')).flatten();
             let taken = class.map_or(escaped, |end| end + 1);
             out.push_str(&rest[..1 + taken]);
             rest = &tail[taken..];
@@ -389,10 +340,7 @@ fn opens_repetition(tail: &str) -> bool {
         return false;
     };
     let (least, most) = tail[..end].split_once(',').unwrap_or((&tail[..end], ""));
-    !least.is_empty()
-        && [least, most]
-            .iter()
-            .all(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
+    !least.is_empty() && [least, most].iter().all(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -412,15 +360,9 @@ mod tests {
     fn labels_are_written_in_prometheus_notation() {
         check_display(&[], "{}");
         check_display(&[("__name__", "up")], "up");
-        check_display(
-            &[("z", "1"), ("__name__", "up"), ("a", "x\"\\\n")],
-            r#"up{a="x\"\\\n", z="1"}"#,
-        );
+        check_display(&[("z", "1"), ("__name__", "up"), ("a", "x\"\\\n")], r#"up{a="x\"\\\n", z="1"}"#);
         check_display(&[("a", "1"), ("a", "2"), ("b", "")], r#"{a="2"}"#);
-        check_display(
-            &[("__name__", "not a name"), ("k v", "1")],
-            r#"{__name__="not a name", "k v"="1"}"#,
-        );
+        check_display(&[("__name__", "not a name"), ("k v", "1")], r#"{__name__="not a name", "k v"="1"}"#);
     }
 
     #[test]
@@ -442,14 +384,8 @@ mod tests {
         let labels = Labels::named("up", &[("job", "a"), ("pod", "b")]);
         assert_eq!(labels.without("job"), Labels::named("up", &[("pod", "b")]));
         assert_eq!(labels.without("absent"), labels);
-        assert_eq!(
-            labels.filtered(|name| name == "job").to_string(),
-            r#"{job="a"}"#
-        );
-        assert_eq!(
-            labels.to_builder().set("pod", "").build(),
-            Labels::named("up", &[("job", "a")])
-        );
+        assert_eq!(labels.filtered(|name| name == "job").to_string(), r#"{job="a"}"#);
+        assert_eq!(labels.to_builder().set("pod", "").build(), Labels::named("up", &[("job", "a")]));
     }
 
     #[track_caller]
@@ -484,13 +420,7 @@ mod tests {
     #[test]
     fn a_wrong_regular_expression_is_refused_with_its_reason() {
         let error = Matcher::new("x", "=~", "a(").expect_err("unclosed group");
-        assert_eq!(
-            error.to_string(),
-            "the regular expression `a(` is wrong: unclosed group"
-        );
-        assert_eq!(
-            Matcher::new("x", "==", "a").expect_err("no operator"),
-            MatcherError::Operator("==".into())
-        );
+        assert_eq!(error.to_string(), "the regular expression `a(` is wrong: unclosed group");
+        assert_eq!(Matcher::new("x", "==", "a").expect_err("no operator"), MatcherError::Operator("==".into()));
     }
 }

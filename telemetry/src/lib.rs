@@ -1,5 +1,11 @@
 //! Time series and the language that asks about them: store, exposition formats, PromQL.
+//!
+//! Modules are listed in reading order; each uses only what came before it. The blank lines keep the formatter from sorting them.
 
 pub mod labels;
+
 pub mod notation;
+
 pub mod store;
+
+pub mod promql;

@@ -52,11 +52,7 @@ pub fn parse_series(text: &str) -> Result<Labels, NotationError> {
 /// The text is something else, or a regular expression does not compile.
 pub fn parse_matchers(text: &str) -> Result<Vec<Matcher>, NotationError> {
     let mut reader = Reader { rest: text.trim() };
-    let matchers = if reader.rest.starts_with('{') {
-        reader.selector()?
-    } else {
-        reader.matchers("")?
-    };
+    let matchers = if reader.rest.starts_with('{') { reader.selector()? } else { reader.matchers("")? };
     reader.end()?;
     Ok(matchers)
 }
@@ -89,18 +85,11 @@ impl<'text> Reader<'text> {
                 return Ok(matchers);
             }
             let quoted = self.rest.starts_with('"');
-            let name = if quoted {
-                self.quoted()?
-            } else {
-                self.word(".").to_owned()
-            };
+            let name = if quoted { self.quoted()? } else { self.word(".").to_owned() };
             if name.is_empty() {
                 return Err(self.expected("a label name"));
             }
-            match ["=~", "!~", "!=", "="]
-                .into_iter()
-                .find(|operator| self.take(operator))
-            {
+            match ["=~", "!~", "!=", "="].into_iter().find(|operator| self.take(operator)) {
                 Some(operator) => matchers.push(Matcher::new(&name, operator, &self.value()?)?),
                 // `{"name with spaces", a="b"}` is how a metric's name is quoted.
                 None if quoted => matchers.push(Matcher::equal(METRIC_NAME, name)),
@@ -120,21 +109,14 @@ impl<'text> Reader<'text> {
         if self.rest.starts_with(['"', '\'']) {
             return self.quoted();
         }
-        let end = self
-            .rest
-            .find([',', '}', '{', '"'])
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find([',', '}', '{', '"']).unwrap_or(self.rest.len());
         let value = self.rest[..end].trim().to_owned();
         self.skip(end);
         Ok(value)
     }
 
     fn quoted(&mut self) -> Result<String, NotationError> {
-        let quote = self
-            .rest
-            .chars()
-            .next()
-            .expect("callers have seen the quote");
+        let quote = self.rest.chars().next().expect("callers have seen the quote");
         let mut out = String::new();
         let mut characters = self.rest.char_indices().skip(1);
         while let Some((index, c)) = characters.next() {
@@ -175,11 +157,7 @@ impl<'text> Reader<'text> {
     }
 
     fn ends(&mut self, close: &str) -> bool {
-        if close.is_empty() {
-            self.rest.is_empty()
-        } else {
-            self.take(close)
-        }
+        if close.is_empty() { self.rest.is_empty() } else { self.take(close) }
     }
 
     fn skip(&mut self, bytes: usize) {
@@ -187,18 +165,11 @@ impl<'text> Reader<'text> {
     }
 
     fn end(&self) -> Result<(), NotationError> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(self.expected("the end"))
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(self.expected("the end")) }
     }
 
     fn expected(&self, expected: &'static str) -> NotationError {
-        NotationError::Expected {
-            expected,
-            rest: self.rest.to_owned(),
-        }
+        NotationError::Expected { expected, rest: self.rest.to_owned() }
     }
 }
 
@@ -229,15 +200,9 @@ mod tests {
     fn what_is_no_series_is_refused_where_it_goes_wrong() {
         check_series("", "expected a metric name or `{` at ``");
         check_series("up{job}", "expected =, !=, =~ or !~ at `}`");
-        check_series(
-            r#"up{job="a" pod="b"}"#,
-            r#"expected `,` or the end of the matchers at `pod="b"}`"#,
-        );
+        check_series(r#"up{job="a" pod="b"}"#, r#"expected `,` or the end of the matchers at `pod="b"}`"#);
         check_series(r#"up{job="a"#, r#"expected a closed quote at `"a`"#);
-        check_series(
-            r#"up{job=~"a"}"#,
-            r#"a series is written with `=` alone, not `job=~"a"`"#,
-        );
+        check_series(r#"up{job=~"a"}"#, r#"a series is written with `=` alone, not `job=~"a"`"#);
         check_series(r#"up{a="1",a="2"}"#, "the label `a` stands twice");
         check_series("up 1", "expected the end at `1`");
     }
@@ -252,10 +217,7 @@ mod tests {
     #[test]
     fn matchers_are_read_as_alertmanager_writes_them() {
         check_matchers("severity=critical", &[r#"severity="critical""#]);
-        check_matchers(
-            r#"severity="page", team !~ "a|b""#,
-            &[r#"severity="page""#, r#"team!~"a|b""#],
-        );
+        check_matchers(r#"severity="page", team !~ "a|b""#, &[r#"severity="page""#, r#"team!~"a|b""#]);
         check_matchers(r#"{a="b",c!="d"}"#, &[r#"a="b""#, r#"c!="d""#]);
         check_matchers(r#"a=~"\d+""#, &[r#"a=~"\\d+""#]);
         check_matchers("a=", &[r#"a="""#]);

@@ -52,10 +52,7 @@ impl Store {
         let id = SeriesId(u32::try_from(self.series.len()).expect("fewer than 2^32 series"));
         Arc::make_mut(&mut self.index).add(labels, id);
         self.generation = chained(self.generation, labels);
-        self.series.push(Series {
-            labels: labels.clone(),
-            column: Arc::default(),
-        });
+        self.series.push(Series { labels: labels.clone(), column: Arc::default() });
         id
     }
 
@@ -87,11 +84,7 @@ impl Store {
             Some(candidates) => candidates,
             None => (0..self.series.len() as u32).map(SeriesId).collect(),
         };
-        found.retain(|id| {
-            matchers
-                .iter()
-                .all(|matcher| matcher.matches_labels(self.labels(*id)))
-        });
+        found.retain(|id| matchers.iter().all(|matcher| matcher.matches_labels(self.labels(*id))));
         found.sort_unstable_by(|left, right| self.labels(*left).cmp(self.labels(*right)));
         found
     }
@@ -120,11 +113,7 @@ impl Store {
 
     /// The values that a label takes, in order of their bytes.
     pub fn label_values<'store>(&'store self, name: &str) -> impl Iterator<Item = &'store str> {
-        self.index
-            .by_label
-            .get(name)
-            .into_iter()
-            .flat_map(|values| values.keys().map(|value| &**value))
+        self.index.by_label.get(name).into_iter().flat_map(|values| values.keys().map(|value| &**value))
     }
 
     /// How many series there are.
@@ -163,24 +152,14 @@ impl Store {
     /// The shortest list of series that the index can give for one of the matchers; `None` if each matcher admits absent labels.
     fn narrowest(&self, matchers: &[Matcher]) -> Option<Vec<SeriesId>> {
         let by_value = |matcher: &Matcher| self.index.by_label.get(&matcher.name);
-        let equal = matchers
-            .iter()
-            .filter(|matcher| matches!(matcher.op, MatchOp::Equal) && !matcher.value.is_empty());
-        let postings =
-            equal.map(|matcher| by_value(matcher).and_then(|values| values.get(&matcher.value)));
+        let equal = matchers.iter().filter(|matcher| matches!(matcher.op, MatchOp::Equal) && !matcher.value.is_empty());
+        let postings = equal.map(|matcher| by_value(matcher).and_then(|values| values.get(&matcher.value)));
         if let Some(shortest) = postings.min_by_key(|postings| postings.map_or(0, Vec::len)) {
             return Some(shortest.cloned().unwrap_or_default());
         }
         let matcher = matchers.iter().find(|matcher| !matcher.matches(""))?;
-        let accepted = by_value(matcher)
-            .into_iter()
-            .flatten()
-            .filter(|(value, _)| matcher.matches(value));
-        Some(
-            accepted
-                .flat_map(|(_, postings)| postings.iter().copied())
-                .collect(),
-        )
+        let accepted = by_value(matcher).into_iter().flatten().filter(|(value, _)| matcher.matches(value));
+        Some(accepted.flat_map(|(_, postings)| postings.iter().copied()).collect())
     }
 }
 
@@ -209,12 +188,7 @@ impl Index {
     fn add(&mut self, labels: &Labels, id: SeriesId) {
         self.by_labels.insert(labels.clone(), id);
         for (name, value) in labels.iter() {
-            self.by_label
-                .entry(name.clone())
-                .or_default()
-                .entry(value.clone())
-                .or_default()
-                .push(id);
+            self.by_label.entry(name.clone()).or_default().entry(value.clone()).or_default().push(id);
         }
     }
 }
@@ -253,48 +227,22 @@ mod tests {
 
     #[track_caller]
     fn check_select(matchers: &str, expected: &[&str]) {
-        let store = store(&[
-            r#"up{job="b",pod="2"}"#,
-            r#"up{job="a",pod="1"}"#,
-            r#"up{job="a"}"#,
-            r#"down{job="a"}"#,
-            r#"down{job="ab"}"#,
-        ]);
+        let store = store(&[r#"up{job="b",pod="2"}"#, r#"up{job="a",pod="1"}"#, r#"up{job="a"}"#, r#"down{job="a"}"#, r#"down{job="ab"}"#]);
         let matchers = parse_matchers(matchers).expect("matchers");
-        let found: Vec<String> = store
-            .select(&matchers)
-            .iter()
-            .map(|id| store.labels(*id).to_string())
-            .collect();
+        let found: Vec<String> = store.select(&matchers).iter().map(|id| store.labels(*id).to_string()).collect();
         assert_eq!(found, expected);
     }
 
     #[test]
     fn selection_is_by_all_matchers_and_sorted_by_label_bytes() {
-        check_select(
-            r#"__name__="up""#,
-            &[
-                r#"up{job="a"}"#,
-                r#"up{job="a", pod="1"}"#,
-                r#"up{job="b", pod="2"}"#,
-            ],
-        );
+        check_select(r#"__name__="up""#, &[r#"up{job="a"}"#, r#"up{job="a", pod="1"}"#, r#"up{job="b", pod="2"}"#]);
         check_select(r#"job="a",__name__="down""#, &[r#"down{job="a"}"#]);
-        check_select(
-            r#"job=~"a|b",pod!="""#,
-            &[r#"up{job="a", pod="1"}"#, r#"up{job="b", pod="2"}"#],
-        );
-        check_select(
-            r#"job=~"a.*",pod="""#,
-            &[r#"down{job="a"}"#, r#"down{job="ab"}"#, r#"up{job="a"}"#],
-        );
+        check_select(r#"job=~"a|b",pod!="""#, &[r#"up{job="a", pod="1"}"#, r#"up{job="b", pod="2"}"#]);
+        check_select(r#"job=~"a.*",pod="""#, &[r#"down{job="a"}"#, r#"down{job="ab"}"#, r#"up{job="a"}"#]);
         check_select(r#"job!~"a.*""#, &[r#"up{job="b", pod="2"}"#]);
         check_select(r#"job="none""#, &[]);
         check_select(r#"none=~".+""#, &[]);
-        check_select(
-            r#"none="",__name__!="up""#,
-            &[r#"down{job="a"}"#, r#"down{job="ab"}"#],
-        );
+        check_select(r#"none="",__name__!="up""#, &[r#"down{job="a"}"#, r#"down{job="ab"}"#]);
     }
 
     #[test]
@@ -302,20 +250,8 @@ mod tests {
         let mut store = Store::new();
         let id = store.series(&Labels::named("up", &[]));
         assert_eq!(store.append(id, 10, 1.0), Ok(()));
-        assert_eq!(
-            store.append(id, 10, 2.0),
-            Err(NotNewer {
-                at_ms: 10,
-                last_ms: 10
-            })
-        );
-        assert_eq!(
-            store.append(id, 9, 2.0),
-            Err(NotNewer {
-                at_ms: 9,
-                last_ms: 10
-            })
-        );
+        assert_eq!(store.append(id, 10, 2.0), Err(NotNewer { at_ms: 10, last_ms: 10 }));
+        assert_eq!(store.append(id, 9, 2.0), Err(NotNewer { at_ms: 9, last_ms: 10 }));
         assert_eq!((store.times(id), store.values(id)), (&[10][..], &[1.0][..]));
     }
 

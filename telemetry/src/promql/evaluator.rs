@@ -1,0 +1,480 @@
+//! Evaluating a plan at a moment, plainly: every node anew at every evaluation.
+//!
+//! A faster evaluator may come beside this one; this one stays, because it can be checked against the definition by reading.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::aggregate;
+use super::functions::{clamp, round};
+use super::group::{Groups, LabelSubset};
+use super::histogram;
+use super::plan::{At, Call, Function, LOOKBACK_MS, Moment, Node, Plan, Subquery};
+use super::value::{Element, EvalError, Outcome, Sample, SeriesSamples, Value};
+use super::window::{Window, WindowContext, WindowFunction};
+use crate::labels::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
+use crate::store::{SeriesId, Store, is_stale};
+
+/// At most so many steps of a range evaluation or of a subquery.
+const MOST_STEPS: i64 = 1_000_000;
+
+/// At most so many remembered selectors; then all are forgotten, so that plans bound to ever new values cannot fill the memory.
+const MOST_REMEMBERED: usize = 4_096;
+
+impl Plan {
+    /// Evaluates at a moment, milliseconds since 1970, over the union of the sources. A label set should stand in one source only; of two the
+    /// earlier source's samples count. For repeated evaluations keep an [`Evaluator`].
+    ///
+    /// # Errors
+    /// As [`EvalError`] says.
+    pub fn evaluate(&self, at_ms: i64, sources: &[&Store]) -> Result<Value, EvalError> {
+        Evaluator::new().evaluate(self, at_ms, sources)
+    }
+
+    /// Evaluates at `from_ms` and every `step_ms` after it up to and including `to_ms`; as [`Evaluator::evaluate_range`].
+    ///
+    /// # Errors
+    /// As [`EvalError`] says; a step that is not positive, or too many steps.
+    pub fn evaluate_range(&self, from_ms: i64, to_ms: i64, step_ms: i64, sources: &[&Store]) -> Result<Value, EvalError> {
+        Evaluator::new().evaluate_range(self, Steps { from_ms, to_ms, step_ms }, sources)
+    }
+}
+
+/// The moments of a range evaluation, milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steps {
+    /// The first moment.
+    pub from_ms: i64,
+    /// No moment is later.
+    pub to_ms: i64,
+    /// From one moment to the next; positive.
+    pub step_ms: i64,
+}
+
+/// Evaluates plans and remembers which series their selectors found, until a series is born in one of the sources.
+///
+/// Cloning it copies what it remembers; it holds no state that could change a result.
+#[derive(Debug, Clone, Default)]
+pub struct Evaluator {
+    /// By the address of the selector's matchers, which the entry keeps alive, so that no other selector can come to have it.
+    found: BTreeMap<usize, Found>,
+}
+
+#[derive(Debug, Clone)]
+struct Found {
+    matchers: Arc<[Matcher]>,
+    generations: Vec<u64>,
+    series: Arc<[Located]>,
+}
+
+/// A series in one of the sources.
+#[derive(Debug, Clone, Copy)]
+struct Located {
+    source: usize,
+    id: SeriesId,
+}
+
+impl Evaluator {
+    /// An evaluator that remembers nothing yet.
+    pub fn new() -> Evaluator {
+        Evaluator::default()
+    }
+
+    /// Evaluates a plan at a moment, milliseconds since 1970, over the union of the sources.
+    ///
+    /// # Errors
+    /// As [`EvalError`] says.
+    pub fn evaluate(&mut self, plan: &Plan, at_ms: i64, sources: &[&Store]) -> Result<Value, EvalError> {
+        let scope = self.scope(plan, Span { start_ms: at_ms, end_ms: at_ms }, sources)?;
+        Ok(match scope.node(&plan.root, at_ms)? {
+            Outcome::Scalar(value) => Value::Scalar(value),
+            Outcome::Text(text) => Value::Text(text),
+            Outcome::Vector(elements) => Value::Vector(finished(elements)?),
+            Outcome::Matrix(rows) => Value::Matrix(rows),
+        })
+    }
+
+    /// Evaluates a plan at each step and joins the results by their labels into a matrix, sorted by label bytes; a scalar becomes one row
+    /// without labels.
+    ///
+    /// # Errors
+    /// As [`EvalError`] says; a step that is not positive, or too many steps.
+    pub fn evaluate_range(&mut self, plan: &Plan, steps: Steps, sources: &[&Store]) -> Result<Value, EvalError> {
+        let Steps { from_ms, to_ms, step_ms } = steps;
+        if step_ms <= 0 || to_ms.saturating_sub(from_ms) / step_ms >= MOST_STEPS {
+            return Err(EvalError::Steps(MOST_STEPS));
+        }
+        let scope = self.scope(plan, Span { start_ms: from_ms, end_ms: to_ms }, sources)?;
+        let mut rows: BTreeMap<Labels, Vec<(i64, f64)>> = BTreeMap::new();
+        let mut at_ms = from_ms;
+        while at_ms <= to_ms {
+            let samples = match scope.node(&plan.root, at_ms)? {
+                Outcome::Scalar(value) => vec![Sample { labels: Labels::empty(), value }],
+                Outcome::Vector(elements) => finished(elements)?,
+                Outcome::Text(_) | Outcome::Matrix(_) => Vec::new(),
+            };
+            for Sample { labels, value } in samples {
+                rows.entry(labels).or_default().push((at_ms, value));
+            }
+            at_ms += step_ms;
+        }
+        Ok(Value::Matrix(rows.into_iter().map(|(labels, samples)| SeriesSamples { labels, samples }).collect()))
+    }
+
+    pub(crate) fn scope<'run>(&mut self, plan: &'run Plan, span: Span, sources: &'run [&'run Store]) -> Result<Scope<'run>, EvalError> {
+        let mut series = Vec::with_capacity(plan.selectors.len());
+        for selector in &plan.selectors {
+            if let Some(unbound) = selector.parameters.first() {
+                return Err(EvalError::Unbound(unbound.parameter.to_string()));
+            }
+            series.push(self.resolve(&selector.matchers, sources));
+        }
+        Ok(Scope { plan, sources, series, span })
+    }
+
+    /// The series that the matchers find in all sources, sorted by label bytes.
+    fn resolve(&mut self, matchers: &Arc<[Matcher]>, sources: &[&Store]) -> Arc<[Located]> {
+        let address = Arc::as_ptr(matchers).cast::<()>() as usize;
+        let unchanged = |found: &&Found| found.generations.iter().copied().eq(sources.iter().map(|store| store.generation()));
+        if let Some(found) = self.found.get(&address).filter(unchanged) {
+            return found.series.clone();
+        }
+        let mut series = Vec::new();
+        for (source, store) in sources.iter().enumerate() {
+            series.extend(store.select(matchers).into_iter().map(|id| Located { source, id }));
+        }
+        if sources.len() > 1 {
+            let labels = |located: &Located| sources[located.source].labels(located.id);
+            series.sort_by(|left, right| labels(left).cmp(labels(right)));
+            series.dedup_by(|later, earlier| labels(later) == labels(earlier));
+        }
+        if self.found.len() >= MOST_REMEMBERED {
+            self.found.clear();
+        }
+        let series: Arc<[Located]> = series.into();
+        let generations = sources.iter().map(|store| store.generation()).collect();
+        self.found.insert(address, Found { matchers: matchers.clone(), generations, series: series.clone() });
+        debug_assert!(self.found.get(&address).is_some_and(|found| Arc::ptr_eq(&found.matchers, matchers)));
+        series
+    }
+}
+
+/// The first and last moment of the whole evaluation, for `@ start()` and `@ end()`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    pub start_ms: i64,
+    pub end_ms: i64,
+}
+
+/// One evaluation of one plan: its sources, and the series that each selector found.
+pub(crate) struct Scope<'run> {
+    plan: &'run Plan,
+    sources: &'run [&'run Store],
+    series: Vec<Arc<[Located]>>,
+    span: Span,
+}
+
+impl Scope<'_> {
+    pub(crate) fn node(&self, node: &Node, at_ms: i64) -> Result<Outcome, EvalError> {
+        match node {
+            Node::Number(value) => Ok(Outcome::Scalar(*value)),
+            Node::Text(text) => Ok(Outcome::Text(text.to_string())),
+            Node::Instant(selector) => Ok(Outcome::Vector(self.instant(*selector, at_ms, |_, value| value))),
+            Node::Range(_) | Node::Subquery(_) => self.matrix(node, at_ms),
+            Node::Negation(inner) => Ok(match self.node(inner, at_ms)? {
+                Outcome::Scalar(value) => Outcome::Scalar(-value),
+                other => Outcome::Vector(mapped(elements(other), |value| -value)),
+            }),
+            Node::Call(call) => self.call(call, at_ms),
+            Node::Aggregation(aggregation) => {
+                let parameter = aggregation.parameter.as_ref().map_or(Ok(0.0), |parameter| self.scalar(parameter, at_ms))?;
+                let inner = self.vector(&aggregation.inner, at_ms)?;
+                Ok(Outcome::Vector(aggregation.apply(parameter, inner)?))
+            }
+            Node::Binary(binary) => binary.apply(self.node(&binary.left, at_ms)?, self.node(&binary.right, at_ms)?),
+        }
+    }
+
+    fn vector(&self, node: &Node, at_ms: i64) -> Result<Vec<Element>, EvalError> {
+        Ok(elements(self.node(node, at_ms)?))
+    }
+
+    fn scalar(&self, node: &Node, at_ms: i64) -> Result<f64, EvalError> {
+        match self.node(node, at_ms)? {
+            Outcome::Scalar(value) => Ok(value),
+            _ => unreachable!("the parser lets scalars alone stand where a number is wanted"),
+        }
+    }
+
+    fn matrix(&self, node: &Node, at_ms: i64) -> Result<Outcome, EvalError> {
+        let mut rows = Vec::new();
+        self.each_window(node, at_ms, &mut |element, window| {
+            let samples = window.times.iter().copied().zip(window.values.iter().copied()).collect();
+            rows.push(SeriesSamples { labels: element.labels.clone(), samples });
+        })?;
+        Ok(Outcome::Matrix(rows))
+    }
+
+    fn call(&self, call: &Call, at_ms: i64) -> Result<Outcome, EvalError> {
+        let argument = |index: usize| self.vector(&call.arguments[index], at_ms);
+        let number = |index: usize| self.scalar(&call.arguments[index], at_ms);
+        let vector = match &call.function {
+            Function::Time => return Ok(Outcome::Scalar(at_ms as f64 / 1_000.0)),
+            Function::Pi => return Ok(Outcome::Scalar(std::f64::consts::PI)),
+            Function::Scalar => return Ok(Outcome::Scalar(only_value(&argument(0)?))),
+            Function::Vector => vec![Element::nameless(number(0)?)],
+            Function::Map(function) => mapped(argument(0)?, *function),
+            Function::Round => {
+                let nearest = if call.arguments.len() > 1 { number(1)? } else { 1.0 };
+                mapped(argument(0)?, |value| round(value, nearest))
+            }
+            Function::Clamp => clamped(argument(0)?, number(1)?, number(2)?),
+            Function::ClampMin => clamped(argument(0)?, number(1)?, f64::INFINITY),
+            Function::ClampMax => clamped(argument(0)?, f64::NEG_INFINITY, number(1)?),
+            Function::Date(part) if call.arguments.is_empty() => vec![Element::nameless(part.of(at_ms as f64 / 1_000.0))],
+            Function::Date(part) => mapped(argument(0)?, |value| part.of(value)),
+            Function::Timestamp => self.timestamps(&call.arguments[0], at_ms)?,
+            Function::Sort { descending } => {
+                let mut elements = argument(0)?;
+                aggregate::sort(&mut elements, *descending);
+                elements
+            }
+            Function::Absent => self.absent(&call.arguments[0], argument(0)?.is_empty()),
+            Function::AbsentOverTime => {
+                let mut empty = true;
+                self.each_window(&call.arguments[0], at_ms, &mut |_, _| empty = false)?;
+                self.absent(&call.arguments[0], empty)
+            }
+            Function::Window(function) => self.windows(*function, &call.arguments, at_ms)?,
+            Function::HistogramQuantile => {
+                let quantile = number(0)?;
+                histogram::each_histogram(&argument(1)?, |buckets| histogram::quantile(quantile, buckets))
+            }
+            Function::HistogramFraction => {
+                let (lower, upper) = (number(0)?, number(1)?);
+                histogram::each_histogram(&argument(2)?, |buckets| histogram::fraction(lower, upper, buckets))
+            }
+            Function::LabelReplace(replace) => relabelled(argument(0)?, |element| replace.apply(element))?,
+            Function::LabelJoin(join) => relabelled(argument(0)?, |element| join.apply(element))?,
+        };
+        Ok(Outcome::Vector(vector))
+    }
+
+    /// The newest sample of each series within the lookback that is no staleness marker, as (time, value) through `pick`.
+    fn instant(&self, selector: usize, at_ms: i64, pick: impl Fn(i64, f64) -> f64) -> Vec<Element> {
+        let end_ms = self.moment(self.plan.selectors[selector].moment, at_ms);
+        let newest = self.series[selector].iter().filter_map(|located| {
+            let store = self.sources[located.source];
+            let times = store.times(located.id);
+            let index = times.partition_point(|time| *time <= end_ms).checked_sub(1)?;
+            let value = store.values(located.id)[index];
+            let seen = times[index] > end_ms - LOOKBACK_MS && !is_stale(value);
+            seen.then(|| Element { labels: store.labels(located.id).clone(), value: pick(times[index], value), drop_name: false })
+        });
+        newest.collect()
+    }
+
+    /// The times of the samples themselves for a plain selector, the time of the evaluation for anything else.
+    fn timestamps(&self, argument: &Node, at_ms: i64) -> Result<Vec<Element>, EvalError> {
+        let mut elements = match argument {
+            Node::Instant(selector) => self.instant(*selector, at_ms, |time_ms, _| time_ms as f64 / 1_000.0),
+            _ => mapped(self.vector(argument, at_ms)?, |_| at_ms as f64 / 1_000.0),
+        };
+        for element in &mut elements {
+            element.drop_name = true;
+        }
+        Ok(elements)
+    }
+
+    /// One element if there was none, with the labels that a plain selector pins.
+    fn absent(&self, argument: &Node, empty: bool) -> Vec<Element> {
+        if !empty {
+            return Vec::new();
+        }
+        let labels = match argument {
+            Node::Instant(selector) | Node::Range(selector) => pinned_labels(&self.plan.selectors[*selector].matchers),
+            _ => Labels::empty(),
+        };
+        vec![Element { labels, value: 1.0, drop_name: false }]
+    }
+
+    fn windows(&self, function: WindowFunction, arguments: &[Node], at_ms: i64) -> Result<Vec<Element>, EvalError> {
+        let is_range = |node: &&Node| matches!(node, Node::Range(_) | Node::Subquery(_));
+        let range = arguments.iter().find(is_range).expect("the parser demands a range vector");
+        let parameter = arguments.iter().find(|node| !is_range(node)).map_or(Ok(0.0), |node| self.scalar(node, at_ms))?;
+        let context = WindowContext { parameter, at_ms };
+        let mut results = Vec::new();
+        self.each_window(range, at_ms, &mut |element, window| {
+            if let Some(value) = function.of(window, context) {
+                let drop_name = !function.keeps_name() || element.drop_name;
+                results.push(Element { labels: element.labels.clone(), value, drop_name });
+            }
+        })?;
+        Ok(results)
+    }
+
+    /// Visits the samples of every series that has any in the window of a range selector or subquery.
+    fn each_window(&self, node: &Node, at_ms: i64, visit: &mut dyn FnMut(Visited<'_>, Window<'_>)) -> Result<(), EvalError> {
+        let selector = match node {
+            Node::Range(selector) => *selector,
+            Node::Subquery(subquery) => return self.each_subquery_window(subquery, at_ms, visit),
+            _ => unreachable!("the parser lets range vectors alone stand where a window is wanted"),
+        };
+        let range_ms = self.plan.selectors[selector].range_ms.expect("a range selector has a range");
+        let end_ms = self.moment(self.plan.selectors[selector].moment, at_ms);
+        let (mut live_times, mut live_values) = (Vec::new(), Vec::new());
+        for located in self.series[selector].iter() {
+            let store = self.sources[located.source];
+            let times = store.times(located.id);
+            let to = times.partition_point(|time| *time <= end_ms);
+            let from = times[..to].partition_point(|time| *time <= end_ms - range_ms);
+            let (mut times, mut values) = (&times[from..to], &store.values(located.id)[from..to]);
+            if values.iter().any(|value| is_stale(*value)) {
+                live_times.clear();
+                live_values.clear();
+                for (time, value) in times.iter().zip(values).filter(|(_, value)| !is_stale(**value)) {
+                    live_times.push(*time);
+                    live_values.push(*value);
+                }
+                (times, values) = (&live_times, &live_values);
+            }
+            if !times.is_empty() {
+                let visited = Visited { labels: store.labels(located.id), drop_name: false };
+                visit(visited, Window { times, values, end_ms, range_ms });
+            }
+        }
+        Ok(())
+    }
+
+    fn each_subquery_window(
+        &self,
+        subquery: &Subquery,
+        at_ms: i64,
+        visit: &mut dyn FnMut(Visited<'_>, Window<'_>),
+    ) -> Result<(), EvalError> {
+        let Subquery { inner, range_ms, step_ms, moment } = subquery;
+        let (range_ms, step_ms) = (*range_ms, *step_ms);
+        if range_ms / step_ms >= MOST_STEPS {
+            return Err(EvalError::Steps(MOST_STEPS));
+        }
+        let end_ms = self.moment(*moment, at_ms);
+        let everything = LabelSubset::all_but([]);
+        let mut groups = Groups::new(&everything);
+        let mut rows: Vec<Row> = Vec::new();
+        let mut step = ((end_ms - range_ms).div_euclid(step_ms) + 1) * step_ms;
+        while step <= end_ms {
+            for Element { labels, value, drop_name } in self.vector(inner, step)? {
+                let index = groups.find_or_add(&labels);
+                if index == rows.len() {
+                    rows.push(Row { labels: labels.clone(), ..Row::default() });
+                }
+                let row = &mut rows[index];
+                if row.times.last() == Some(&step) {
+                    return Err(EvalError::SameLabels { labels: labels.to_string() });
+                }
+                row.times.push(step);
+                row.values.push(value);
+                row.drop_name |= drop_name;
+            }
+            step += step_ms;
+        }
+        for Row { labels, times, values, drop_name } in &rows {
+            visit(Visited { labels, drop_name: *drop_name }, Window { times, values, end_ms, range_ms });
+        }
+        Ok(())
+    }
+
+    /// Where a selector or subquery looks when evaluated at a moment.
+    fn moment(&self, moment: Moment, at_ms: i64) -> i64 {
+        let base_ms = match moment.at {
+            None => at_ms,
+            Some(At::Start) => self.span.start_ms,
+            Some(At::End) => self.span.end_ms,
+            Some(At::Time(time_ms)) => time_ms,
+        };
+        base_ms - moment.offset_ms
+    }
+}
+
+/// The series whose window is visited.
+struct Visited<'labels> {
+    labels: &'labels Labels,
+    drop_name: bool,
+}
+
+#[derive(Default)]
+struct Row {
+    labels: Labels,
+    times: Vec<i64>,
+    values: Vec<f64>,
+    drop_name: bool,
+}
+
+fn elements(outcome: Outcome) -> Vec<Element> {
+    match outcome {
+        Outcome::Vector(elements) => elements,
+        _ => unreachable!("the parser lets vectors alone stand where elements are wanted"),
+    }
+}
+
+fn mapped(mut elements: Vec<Element>, function: impl Fn(f64) -> f64) -> Vec<Element> {
+    for element in &mut elements {
+        element.value = function(element.value);
+        element.drop_name = true;
+    }
+    elements
+}
+
+fn clamped(elements: Vec<Element>, least: f64, most: f64) -> Vec<Element> {
+    if most < least { Vec::new() } else { mapped(elements, |value| clamp(value, least, most)) }
+}
+
+/// The value of the only element, NaN if there is none or more than one.
+fn only_value(elements: &[Element]) -> f64 {
+    match elements {
+        [element] => element.value,
+        _ => f64::NAN,
+    }
+}
+
+fn relabelled(mut elements: Vec<Element>, change: impl Fn(&mut Element)) -> Result<Vec<Element>, EvalError> {
+    elements.iter_mut().for_each(change);
+    refuse_same_labels(elements.iter().map(|element| &element.labels))?;
+    Ok(elements)
+}
+
+/// The labels that `=` matchers pin, but for the name and for labels that stand in several matchers.
+fn pinned_labels(matchers: &[Matcher]) -> Labels {
+    let mut builder = LabelsBuilder::default();
+    for matcher in matchers.iter().filter(|matcher| *matcher.name != *METRIC_NAME) {
+        let times = matchers.iter().filter(|other| other.name == matcher.name).count();
+        if times == 1 && matches!(matcher.op, MatchOp::Equal) {
+            builder.put(matcher.name.clone(), matcher.value.clone());
+        }
+    }
+    builder.build()
+}
+
+/// Drops the names that operations have marked, and refuses labels that are no longer unique.
+fn finished(elements: Vec<Element>) -> Result<Vec<Sample>, EvalError> {
+    let dropping = elements.iter().any(|element| element.drop_name);
+    let samples: Vec<Sample> = elements
+        .into_iter()
+        .map(|Element { labels, value, drop_name }| Sample { labels: if drop_name { labels.without(METRIC_NAME) } else { labels }, value })
+        .collect();
+    if dropping {
+        refuse_same_labels(samples.iter().map(|sample| &sample.labels))?;
+    }
+    Ok(samples)
+}
+
+fn refuse_same_labels<'labels>(all: impl Iterator<Item = &'labels Labels>) -> Result<(), EvalError> {
+    let everything = LabelSubset::all_but([]);
+    let mut groups = Groups::new(&everything);
+    for (index, labels) in all.enumerate() {
+        if groups.find_or_add(labels) < index {
+            return Err(EvalError::SameLabels { labels: labels.to_string() });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,307 @@
+//! From the parser's tree to a plan.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use promql_parser::label as parsed_label;
+use promql_parser::parser as parsed;
+
+use super::functions;
+use super::group::LabelSubset;
+use super::parameters::{parameter_of, prepare, unmark};
+use super::plan::{
+    Aggregation, AggregationOperator, At, Binary, BinaryOperator, Call, Function, LabelJoin, LabelReplace, Many, Matching, Moment, Node,
+    ParameterMatcher, Plan, PlanError, Selector, Subquery,
+};
+use crate::labels::{METRIC_NAME, MatchOp, Matcher, anchored};
+
+/// The step of a subquery that names none, milliseconds: Prometheus takes its evaluation interval, whose default is a minute.
+const DEFAULT_SUBQUERY_STEP_MS: i64 = 60_000;
+
+impl Plan {
+    /// Reads an expression without parameters.
+    ///
+    /// # Errors
+    /// The text is no PromQL, or uses what cannot be evaluated yet.
+    pub fn parse(text: &str) -> Result<Plan, PlanError> {
+        plan(text, false)
+    }
+
+    /// Reads an expression in which `$name`, outside string literals, stands for the value of a label: `up{service=$service} < 1`.
+    ///
+    /// # Errors
+    /// As [`Plan::parse`]; or a parameter stands anywhere but after `=` or `!=` in a matcher.
+    pub fn parse_with_parameters(text: &str) -> Result<Plan, PlanError> {
+        plan(text, true)
+    }
+}
+
+fn plan(text: &str, parameters: bool) -> Result<Plan, PlanError> {
+    let prepared = prepare(text, parameters)?;
+    let expression = parsed::parse(&prepared).map_err(|message| wrong(one_line(&unmark(&message))))?;
+    let mut lowering = Lowering { selectors: Vec::new(), around_ms: 0 };
+    let root = lowering.node(&expression)?;
+    Ok(Plan { text: text.trim().into(), root: Arc::new(root), selectors: lowering.selectors })
+}
+
+fn wrong(message: impl Into<String>) -> PlanError {
+    PlanError::Parse { message: message.into() }
+}
+
+fn unsupported(construct: impl Into<String>) -> PlanError {
+    PlanError::Unsupported { construct: construct.into() }
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+struct Lowering {
+    selectors: Vec<Selector>,
+    /// What the subqueries around the current node add to the lookback, milliseconds.
+    around_ms: i64,
+}
+
+impl Lowering {
+    fn node(&mut self, expression: &parsed::Expr) -> Result<Node, PlanError> {
+        match expression {
+            parsed::Expr::Paren(paren) => self.node(&paren.expr),
+            parsed::Expr::NumberLiteral(number) => Ok(Node::Number(number.val)),
+            parsed::Expr::StringLiteral(text) => Ok(Node::Text(plain(&text.val)?)),
+            parsed::Expr::VectorSelector(selector) => Ok(Node::Instant(self.selector(selector, None)?)),
+            parsed::Expr::MatrixSelector(matrix) => Ok(Node::Range(self.selector(&matrix.vs, Some(matrix.range))?)),
+            parsed::Expr::Subquery(subquery) => self.subquery(subquery),
+            parsed::Expr::Unary(unary) => Ok(Node::Negation(Box::new(self.node(&unary.expr)?))),
+            parsed::Expr::Call(call) => self.call(call),
+            parsed::Expr::Aggregate(aggregate) => self.aggregation(aggregate),
+            parsed::Expr::Binary(binary) => self.binary(binary),
+            parsed::Expr::Extension(extension) => Err(unsupported(extension.expr.name())),
+        }
+    }
+
+    fn selector(&mut self, selector: &parsed::VectorSelector, range: Option<Duration>) -> Result<usize, PlanError> {
+        if !selector.matchers.or_matchers.is_empty() {
+            return Err(unsupported("`or` between matchers"));
+        }
+        let mut matchers = Vec::new();
+        let mut parameters = Vec::new();
+        if let Some(name) = &selector.name {
+            matchers.push(Matcher::equal(METRIC_NAME, plain(name)?));
+        }
+        for matcher in &selector.matchers.matchers {
+            let equal = matches!(matcher.op, parsed_label::MatchOp::Equal);
+            match parameter_of(&matcher.value) {
+                None => matchers.push(lower_matcher(matcher)?),
+                Some(parameter) if equal || matches!(matcher.op, parsed_label::MatchOp::NotEqual) => {
+                    let (label, parameter) = (matcher.name.as_str().into(), parameter.into());
+                    parameters.push(ParameterMatcher { label, equal, parameter });
+                }
+                Some(parameter) => {
+                    return Err(wrong(format!(
+                        "${parameter} stands for the value of a label, so it needs `=` or `!=`, not `{}`",
+                        matcher.op
+                    )));
+                }
+            }
+        }
+        let moment = moment(selector.offset.as_ref(), selector.at.as_ref())?;
+        let range_ms = range.map(milliseconds).transpose()?;
+        self.selectors.push(Selector { matchers: matchers.into(), parameters, range_ms, moment, around_ms: self.around_ms });
+        Ok(self.selectors.len() - 1)
+    }
+
+    fn subquery(&mut self, subquery: &parsed::SubqueryExpr) -> Result<Node, PlanError> {
+        let range_ms = milliseconds(subquery.range)?;
+        let step_ms = subquery.step.map(milliseconds).transpose()?.unwrap_or(DEFAULT_SUBQUERY_STEP_MS);
+        if step_ms <= 0 {
+            return Err(wrong("the step of a subquery must be positive"));
+        }
+        let moment = moment(subquery.offset.as_ref(), subquery.at.as_ref())?;
+        let outside_ms = self.around_ms;
+        self.around_ms = match moment.at {
+            None => outside_ms.saturating_add(range_ms).saturating_add(moment.offset_ms),
+            Some(_) => i64::MAX,
+        };
+        let inner = self.node(&subquery.expr)?;
+        self.around_ms = outside_ms;
+        Ok(Node::Subquery(Box::new(Subquery { inner, range_ms, step_ms, moment })))
+    }
+
+    fn call(&mut self, call: &parsed::Call) -> Result<Node, PlanError> {
+        let name = call.func.name;
+        let written = &call.args.args;
+        let (function, vectors) = match name {
+            "label_replace" => (Function::LabelReplace(Box::new(label_replace(written)?)), 1),
+            "label_join" => (Function::LabelJoin(Box::new(label_join(written)?)), 1),
+            _ => (functions::named(name).ok_or_else(|| unsupported(format!("{name}()")))?, written.len()),
+        };
+        let arguments = written[..vectors].iter().map(|argument| self.node(argument)).collect::<Result<_, _>>()?;
+        Ok(Node::Call(Box::new(Call { function, arguments })))
+    }
+
+    fn aggregation(&mut self, aggregate: &parsed::AggregateExpr) -> Result<Node, PlanError> {
+        let mut subset = match &aggregate.modifier {
+            None => LabelSubset::only([]),
+            Some(parsed::LabelModifier::Include(labels)) => LabelSubset::only(names(labels)),
+            Some(parsed::LabelModifier::Exclude(labels)) => LabelSubset::nameless_but(names(labels)),
+        };
+        let mut parameter = aggregate.param.as_ref().map(|parameter| self.node(parameter)).transpose()?;
+        let operator = match aggregate.op.to_string().as_str() {
+            "sum" => AggregationOperator::Sum,
+            "avg" => AggregationOperator::Average,
+            "min" => AggregationOperator::Minimum,
+            "max" => AggregationOperator::Maximum,
+            "count" => AggregationOperator::Count,
+            "group" => AggregationOperator::Group,
+            "stddev" => AggregationOperator::Deviation,
+            "stdvar" => AggregationOperator::Variance,
+            "topk" => AggregationOperator::Top,
+            "bottomk" => AggregationOperator::Bottom,
+            "quantile" => AggregationOperator::Quantile,
+            "count_values" => {
+                let Some(Node::Text(label)) = parameter.take() else { return Err(wrong("count_values needs the name of a label first")) };
+                if subset.is_include() {
+                    subset.add(label.clone());
+                }
+                AggregationOperator::CountValues(label)
+            }
+            other => return Err(unsupported(format!("{other}()"))),
+        };
+        let inner = self.node(&aggregate.expr)?;
+        Ok(Node::Aggregation(Box::new(Aggregation { operator, subset, parameter, inner })))
+    }
+
+    fn binary(&mut self, binary: &parsed::BinaryExpr) -> Result<Node, PlanError> {
+        let symbol = binary.op.to_string();
+        let operator = operator(&symbol).ok_or_else(|| unsupported(format!("the operator {symbol}")))?;
+        let mut matching = Matching { subset: LabelSubset::nameless_but([]), many: Many::Neither, taken: Vec::new() };
+        let mut yields_bool = false;
+        if let Some(modifier) = &binary.modifier {
+            if modifier.fill_values.lhs.is_some() || modifier.fill_values.rhs.is_some() {
+                return Err(unsupported("fill()"));
+            }
+            yields_bool = modifier.return_bool;
+            matching.subset = match &modifier.matching {
+                None => matching.subset,
+                Some(parsed::LabelModifier::Include(labels)) => LabelSubset::only(names(labels)),
+                Some(parsed::LabelModifier::Exclude(labels)) => LabelSubset::nameless_but(names(labels)),
+            };
+            (matching.many, matching.taken) = match &modifier.card {
+                parsed::VectorMatchCardinality::ManyToOne(labels) => (Many::Left, names(labels).collect()),
+                parsed::VectorMatchCardinality::OneToMany(labels) => (Many::Right, names(labels).collect()),
+                parsed::VectorMatchCardinality::OneToOne | parsed::VectorMatchCardinality::ManyToMany => (Many::Neither, Vec::new()),
+            };
+        }
+        let (left, right) = (self.node(&binary.lhs)?, self.node(&binary.rhs)?);
+        Ok(Node::Binary(Box::new(Binary { operator, yields_bool, left, right, matching })))
+    }
+}
+
+fn lower_matcher(matcher: &parsed_label::Matcher) -> Result<Matcher, PlanError> {
+    let op = match matcher.op {
+        parsed_label::MatchOp::Equal => MatchOp::Equal,
+        parsed_label::MatchOp::NotEqual => MatchOp::NotEqual,
+        // Compiled anew: the parser's own expressions do not let a dot match a newline, as Prometheus 3 does.
+        parsed_label::MatchOp::Re(_) => MatchOp::Matches(regex(&matcher.value)?),
+        parsed_label::MatchOp::NotRe(_) => MatchOp::MatchesNot(regex(&matcher.value)?),
+    };
+    Ok(Matcher { name: plain(&matcher.name)?, op, value: matcher.value.as_str().into() })
+}
+
+fn regex(pattern: &str) -> Result<regex::Regex, PlanError> {
+    anchored(pattern).map_err(|error| wrong(error.to_string()))
+}
+
+/// A text of the expression in which no parameter may stand.
+fn plain(text: &str) -> Result<Arc<str>, PlanError> {
+    match parameter_of(text) {
+        None => Ok(text.into()),
+        Some(parameter) => Err(wrong(format!("${parameter} can only stand for the value of a label, as in {{service=${parameter}}}"))),
+    }
+}
+
+fn names(labels: &parsed_label::Labels) -> impl Iterator<Item = Arc<str>> {
+    labels.labels.iter().map(|label| Arc::from(label.as_str()))
+}
+
+fn moment(offset: Option<&parsed::Offset>, at: Option<&parsed::AtModifier>) -> Result<Moment, PlanError> {
+    let offset_ms = match offset {
+        None => 0,
+        Some(parsed::Offset::Pos(span)) => milliseconds(*span)?,
+        Some(parsed::Offset::Neg(span)) => -milliseconds(*span)?,
+    };
+    let at = match at {
+        None => None,
+        Some(parsed::AtModifier::Start) => Some(At::Start),
+        Some(parsed::AtModifier::End) => Some(At::End),
+        Some(parsed::AtModifier::At(time)) => Some(At::Time(match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => milliseconds(after)?,
+            Err(before) => -milliseconds(before.duration())?,
+        })),
+    };
+    Ok(Moment { offset_ms, at })
+}
+
+/// Spans over a thousand years are refused, so that sums of a few of them cannot overflow.
+fn milliseconds(span: Duration) -> Result<i64, PlanError> {
+    let milliseconds = i64::try_from(span.as_millis()).ok().filter(|milliseconds| *milliseconds <= 1_000 * 366 * 86_400_000);
+    milliseconds.ok_or_else(|| wrong("a duration is longer than a thousand years"))
+}
+
+fn operator(symbol: &str) -> Option<BinaryOperator> {
+    use BinaryOperator as Op;
+    let all = [
+        Op::Add,
+        Op::Subtract,
+        Op::Multiply,
+        Op::Divide,
+        Op::Modulo,
+        Op::Power,
+        Op::Atan2,
+        Op::Equal,
+        Op::NotEqual,
+        Op::Greater,
+        Op::Less,
+        Op::GreaterOrEqual,
+        Op::LessOrEqual,
+        Op::And,
+        Op::Or,
+        Op::Unless,
+    ];
+    all.into_iter().find(|operator| operator.symbol() == symbol)
+}
+
+fn label_replace(arguments: &[Box<parsed::Expr>]) -> Result<LabelReplace, PlanError> {
+    let text = |index: usize| literal("label_replace", arguments, index);
+    Ok(LabelReplace {
+        destination: destination("label_replace", &text(1)?)?,
+        replacement: text(2)?,
+        source: text(3)?,
+        pattern: regex(&text(4)?)?,
+    })
+}
+
+fn label_join(arguments: &[Box<parsed::Expr>]) -> Result<LabelJoin, PlanError> {
+    let text = |index: usize| literal("label_join", arguments, index);
+    let sources = (3..arguments.len()).map(text).collect::<Result<_, _>>()?;
+    Ok(LabelJoin { destination: destination("label_join", &text(1)?)?, separator: text(2)?, sources })
+}
+
+/// A label that a function writes. Prometheus 3 takes any UTF-8 name; only the empty one is refused.
+fn destination(function: &str, label: &str) -> Result<Arc<str>, PlanError> {
+    if label.is_empty() {
+        return Err(wrong(format!("{function} cannot write a label without a name")));
+    }
+    Ok(label.into())
+}
+
+fn literal(function: &str, arguments: &[Box<parsed::Expr>], index: usize) -> Result<Arc<str>, PlanError> {
+    let mut argument = arguments.get(index).map(|argument| &**argument);
+    while let Some(parsed::Expr::Paren(paren)) = argument {
+        argument = Some(&paren.expr);
+    }
+    match argument {
+        Some(parsed::Expr::StringLiteral(text)) => plain(&text.val),
+        _ => Err(wrong(format!("{function} needs a text as its argument {}", index + 1))),
+    }
+}

@@ -1,0 +1,138 @@
+//! `$name` in an expression: found outside strings, carried through the parser as a marked string, never pasted.
+
+use super::plan::PlanError;
+
+/// Marks a string literal that stands for a parameter. A private-use character, refused in the texts that people write.
+const MARK: char = '\u{e000}';
+
+/// At most so many operators and brackets: the parser and the evaluator recurse by them. Real rules have at most a few dozen.
+const MOST_OPERATORS: usize = 500;
+
+/// At most so many bytes of expression.
+const MOST_BYTES: usize = 65_536;
+
+/// The parameter that a string value stands for.
+pub(crate) fn parameter_of(value: &str) -> Option<&str> {
+    value.strip_prefix(MARK)
+}
+
+/// Rewrites an expression for the parser: each `$name` becomes a marked string literal if parameters are allowed.
+///
+/// # Errors
+/// Too long, too deep, a parameter where none is allowed or without a name, or a string whose escapes are no UTF-8.
+pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
+    let wrong = |message: String| PlanError::Parse { message };
+    if text.len() > MOST_BYTES {
+        return Err(wrong(format!("the expression is longer than {MOST_BYTES} bytes")));
+    }
+    if text.contains(MARK) {
+        return Err(wrong("the character U+E000 cannot stand in an expression".to_owned()));
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut operators = 0;
+    let mut in_braces = false;
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let taken = match c {
+            '"' | '\'' | '`' => string_length(rest, c)?,
+            '#' => rest.find('\n').unwrap_or(rest.len()),
+            '$' if !allowed => return Err(wrong("a parameter ($name) cannot stand here".to_owned())),
+            '$' => {
+                let length = 1 + rest[1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len() - 1);
+                if length == 1 {
+                    return Err(wrong("a `$` without the name of a parameter".to_owned()));
+                }
+                out.extend(['"', MARK]);
+                out.push_str(&rest[1..length]);
+                out.push('"');
+                rest = &rest[length..];
+                continue;
+            }
+            _ => c.len_utf8(),
+        };
+        match c {
+            '{' => in_braces = true,
+            '}' => in_braces = false,
+            '(' | '[' | '+' | '-' | '*' | '/' | '%' | '^' | '<' | '>' | '=' | '!' if !in_braces => operators += 1,
+            ' ' | '\t' | '\n' if [" or ", " and ", " unless ", " atan2 "].iter().any(|word| starts_with_word(rest, word)) => operators += 1,
+            _ => {}
+        }
+        out.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    if operators > MOST_OPERATORS {
+        return Err(wrong(format!("the expression has more than {MOST_OPERATORS} operators and brackets")));
+    }
+    Ok(out)
+}
+
+/// A message of the parser with the marks turned back into what the person wrote.
+pub(crate) fn unmark(message: &str) -> String {
+    message.replace(['"', '\''], "\"").replace(&format!("\"{MARK}"), "$").replace(MARK, "$")
+}
+
+/// Whether the text starts with a blank, this word, and something that ends a word.
+fn starts_with_word(text: &str, word: &str) -> bool {
+    let word = word.trim();
+    let tail = text.trim_start();
+    tail.len() > word.len()
+        && tail.is_char_boundary(word.len())
+        && tail[..word.len()].eq_ignore_ascii_case(word)
+        && !tail[word.len()..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The length of the string literal at the start of the text, quotes included; to the end if it is not closed, which the parser refuses.
+fn string_length(text: &str, quote: char) -> Result<usize, PlanError> {
+    let mut characters = text.char_indices().skip(1);
+    while let Some((index, c)) = characters.next() {
+        if c == quote {
+            return Ok(index + 1);
+        }
+        if c == '\\' && quote != '`' {
+            let escape = &text[index + 1..];
+            if escapes_a_high_byte(escape) {
+                // The parser would read the byte as a character of its own, silently.
+                return Err(PlanError::Unsupported { construct: "a string with an escaped byte over 0x7f".to_owned() });
+            }
+            characters.next();
+        }
+    }
+    Ok(text.len())
+}
+
+fn escapes_a_high_byte(escape: &str) -> bool {
+    let digits = |from: usize, radix: u32| {
+        let digits = escape.get(from..from + if radix == 16 { 2 } else { 3 });
+        digits.and_then(|digits| u32::from_str_radix(digits, radix).ok()).is_some_and(|byte| byte > 0x7f)
+    };
+    escape.starts_with('x') && digits(1, 16) || digits(0, 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let found = prepare(text, true).map_or_else(|error| error.to_string(), |text| text.replace(MARK, "§"));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn parameters_are_found_outside_strings_and_comments_only() {
+        check("up{service=$service} < 1", r#"up{service="§service"} < 1"#);
+        check(r#"x{a="$no",b='$no\'$no',c=`$no`} # $no"#, r#"x{a="$no",b='$no\'$no',c=`$no`} # $no"#);
+        check("x{a=$a_1,b=$b}", r#"x{a="§a_1",b="§b"}"#);
+        check("x{a=$}", "a `$` without the name of a parameter");
+        check("x{a=\"\u{e000}b\"}", "the character U+E000 cannot stand in an expression");
+    }
+
+    #[test]
+    fn what_would_overflow_the_stack_or_be_misread_is_refused() {
+        check(&"(".repeat(600), "the expression has more than 500 operators and brackets");
+        check(&"1 or ".repeat(600), "the expression has more than 500 operators and brackets");
+        check(&" ".repeat(70_000), "the expression is longer than 65536 bytes");
+        check(r#"x{a="\xff"}"#, "a string with an escaped byte over 0x7f cannot be evaluated yet");
+        check(r#"x{a="\x7f\101"}"#, r#"x{a="\x7f\101"}"#);
+    }
+}

@@ -1,0 +1,350 @@
+//! The plan of an expression: what the parser's tree is lowered to at once, with every name resolved and every shape checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use regex::Regex;
+
+use super::calendar::DatePart;
+use super::group::LabelSubset;
+use super::window::WindowFunction;
+use crate::labels::{METRIC_NAME, MatchOp, Matcher};
+
+/// How far an instant selector looks back for a sample, milliseconds; the window is open on its older end.
+pub const LOOKBACK_MS: i64 = 5 * 60 * 1_000;
+
+/// An expression ready to be evaluated; cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(crate) text: Arc<str>,
+    pub(crate) root: Arc<Node>,
+    pub(crate) selectors: Vec<Selector>,
+}
+
+/// An expression that cannot become a plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The text is no PromQL; nothing can be evaluated.
+    #[error("{message}")]
+    Parse {
+        /// What is wrong, in one line.
+        message: String,
+    },
+    /// The text is PromQL that this evaluator does not know yet.
+    #[error("{construct} cannot be evaluated yet")]
+    Unsupported {
+        /// The function, operator or modifier.
+        construct: String,
+    },
+}
+
+/// A parameter that no value was given for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no value for the parameter ${0}")]
+pub struct MissingParameter(pub String);
+
+/// One selector of an expression: the series it reads and how far back.
+#[derive(Debug, Clone)]
+pub struct Selector {
+    pub(crate) matchers: Arc<[Matcher]>,
+    pub(crate) parameters: Vec<ParameterMatcher>,
+    pub(crate) range_ms: Option<i64>,
+    pub(crate) moment: Moment,
+    /// What enclosing subqueries and their offsets add to the lookback, milliseconds.
+    pub(crate) around_ms: i64,
+}
+
+/// A matcher whose value is given later.
+#[derive(Debug, Clone)]
+pub(crate) struct ParameterMatcher {
+    pub label: Arc<str>,
+    pub equal: bool,
+    pub parameter: Arc<str>,
+}
+
+/// When a selector or subquery looks, relative to the evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Moment {
+    pub offset_ms: i64,
+    pub at: Option<At>,
+}
+
+/// The `@` modifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// `@ start()`: the first step of the evaluation.
+    Start,
+    /// `@ end()`: the last step of the evaluation.
+    End,
+    /// `@ seconds`, here in milliseconds since 1970.
+    Time(i64),
+}
+
+impl Plan {
+    /// The expression as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The selectors in the order in which they are written.
+    pub fn selectors(&self) -> &[Selector] {
+        &self.selectors
+    }
+
+    /// The names of the parameters that are not bound yet, without the `$`.
+    pub fn parameters(&self) -> BTreeSet<String> {
+        let parameters = self.selectors.iter().flat_map(|selector| &selector.parameters);
+        parameters.map(|matcher| matcher.parameter.to_string()).collect()
+    }
+
+    /// The plan with all parameters given their values. A value is compared with a label's value as a whole and is never read as PromQL.
+    /// Values that no parameter asks for are ignored.
+    ///
+    /// # Errors
+    /// A parameter has no value.
+    pub fn bind(&self, values: &BTreeMap<String, String>) -> Result<Plan, MissingParameter> {
+        let mut plan = self.clone();
+        for selector in &mut plan.selectors {
+            if selector.parameters.is_empty() {
+                continue;
+            }
+            let mut matchers = selector.matchers.to_vec();
+            for matcher in std::mem::take(&mut selector.parameters) {
+                let missing = || MissingParameter(matcher.parameter.to_string());
+                let value = values.get(&*matcher.parameter).ok_or_else(missing)?.as_str();
+                matchers.push(if matcher.equal { Matcher::equal(matcher.label, value) } else { Matcher::not_equal(matcher.label, value) });
+            }
+            selector.matchers = matchers.into();
+        }
+        Ok(plan)
+    }
+
+    /// How much history an evaluation can read, milliseconds before the evaluation's time: ranges, offsets, subqueries and the lookback of
+    /// instant selectors together. `i64::MAX` if an `@` pins a moment, which no retention can promise.
+    pub fn longest_lookback_ms(&self) -> i64 {
+        self.selectors.iter().map(Selector::lookback_ms).max().unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Selector {
+    /// The metric's name, if the selector pins it with `=`.
+    pub fn metric(&self) -> Option<&str> {
+        let pins = |matcher: &&Matcher| *matcher.name == *METRIC_NAME && matches!(matcher.op, MatchOp::Equal);
+        self.matchers.iter().find(pins).map(|matcher| &*matcher.value)
+    }
+
+    /// All matchers, that on the metric's name among them; those that wait for a parameter are not in it.
+    pub fn matchers(&self) -> &[Matcher] {
+        &self.matchers
+    }
+
+    /// The range of a range selector, milliseconds; `None` for an instant selector.
+    pub fn range_ms(&self) -> Option<i64> {
+        self.range_ms
+    }
+
+    /// The offset into the past, milliseconds; negative looks ahead.
+    pub fn offset_ms(&self) -> i64 {
+        self.moment.offset_ms
+    }
+
+    /// The `@` modifier, if there is one.
+    pub fn at(&self) -> Option<At> {
+        self.moment.at
+    }
+
+    /// How far before the evaluation's time this selector can read, milliseconds; `i64::MAX` with an `@`.
+    pub fn lookback_ms(&self) -> i64 {
+        if self.moment.at.is_some() {
+            return i64::MAX;
+        }
+        let own = self.range_ms.unwrap_or(LOOKBACK_MS).saturating_add(self.moment.offset_ms);
+        own.saturating_add(self.around_ms).max(0)
+    }
+}
+
+/// One operation. Boxes keep the leaves small, of which there are most.
+#[derive(Debug, Clone)]
+pub(crate) enum Node {
+    Number(f64),
+    Text(Arc<str>),
+    /// An instant selector, by its number in the plan.
+    Instant(usize),
+    /// A range selector, by its number in the plan.
+    Range(usize),
+    Subquery(Box<Subquery>),
+    Negation(Box<Node>),
+    Call(Box<Call>),
+    Aggregation(Box<Aggregation>),
+    Binary(Box<Binary>),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Subquery {
+    pub inner: Node,
+    pub range_ms: i64,
+    /// Steps stand at multiples of this since 1970, whatever the evaluation's time.
+    pub step_ms: i64,
+    pub moment: Moment,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub function: Function,
+    pub arguments: Vec<Node>,
+}
+
+/// The functions by the shape of their evaluation.
+#[derive(Debug, Clone)]
+pub(crate) enum Function {
+    Time,
+    Pi,
+    Vector,
+    Scalar,
+    /// One number to one number, dropping the name.
+    Map(fn(f64) -> f64),
+    Round,
+    Clamp,
+    ClampMin,
+    ClampMax,
+    Date(DatePart),
+    Timestamp,
+    Sort {
+        descending: bool,
+    },
+    Absent,
+    AbsentOverTime,
+    /// A range vector as the last argument but for `predict_linear`, where it is the first.
+    Window(WindowFunction),
+    HistogramQuantile,
+    HistogramFraction,
+    LabelReplace(Box<LabelReplace>),
+    LabelJoin(Box<LabelJoin>),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct LabelReplace {
+    pub destination: Arc<str>,
+    pub replacement: Arc<str>,
+    pub source: Arc<str>,
+    pub pattern: Regex,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct LabelJoin {
+    pub destination: Arc<str>,
+    pub separator: Arc<str>,
+    pub sources: Vec<Arc<str>>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Aggregation {
+    pub operator: AggregationOperator,
+    pub subset: LabelSubset,
+    pub parameter: Option<Node>,
+    pub inner: Node,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AggregationOperator {
+    Sum,
+    Average,
+    Minimum,
+    Maximum,
+    Count,
+    Group,
+    Deviation,
+    Variance,
+    Top,
+    Bottom,
+    Quantile,
+    /// Counts equal values, each named by this label.
+    CountValues(Arc<str>),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Binary {
+    pub operator: BinaryOperator,
+    /// `bool`: a comparison yields 1 or 0 instead of filtering.
+    pub yields_bool: bool,
+    pub left: Node,
+    pub right: Node,
+    pub matching: Matching,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BinaryOperator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
+    Power,
+    Atan2,
+    Equal,
+    NotEqual,
+    Greater,
+    Less,
+    GreaterOrEqual,
+    LessOrEqual,
+    And,
+    Or,
+    Unless,
+}
+
+impl BinaryOperator {
+    pub(crate) fn is_comparison(self) -> bool {
+        use BinaryOperator::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+        matches!(self, Equal | NotEqual | Greater | Less | GreaterOrEqual | LessOrEqual)
+    }
+
+    pub(crate) fn is_set(self) -> bool {
+        matches!(self, BinaryOperator::And | BinaryOperator::Or | BinaryOperator::Unless)
+    }
+
+    /// The operator as it is written, for comparisons and set operators.
+    pub(crate) fn symbol(self) -> &'static str {
+        match self {
+            BinaryOperator::Add => "+",
+            BinaryOperator::Subtract => "-",
+            BinaryOperator::Multiply => "*",
+            BinaryOperator::Divide => "/",
+            BinaryOperator::Modulo => "%",
+            BinaryOperator::Power => "^",
+            BinaryOperator::Atan2 => "atan2",
+            BinaryOperator::Equal => "==",
+            BinaryOperator::NotEqual => "!=",
+            BinaryOperator::Greater => ">",
+            BinaryOperator::Less => "<",
+            BinaryOperator::GreaterOrEqual => ">=",
+            BinaryOperator::LessOrEqual => "<=",
+            BinaryOperator::And => "and",
+            BinaryOperator::Or => "or",
+            BinaryOperator::Unless => "unless",
+        }
+    }
+}
+
+/// Which elements of two vectors belong together.
+#[derive(Debug, Clone)]
+pub(crate) struct Matching {
+    pub subset: LabelSubset,
+    pub many: Many,
+    /// Labels that the many side takes over from the one side.
+    pub taken: Vec<Arc<str>>,
+}
+
+/// Which side may have several elements for one of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Many {
+    Neither,
+    Left,
+    Right,
+}
