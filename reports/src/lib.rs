@@ -1,1 +1,9 @@
-//! What it came to: outcomes, statistics, verdicts, charts, pages.
+//! What it came to: outcomes, statistics, verdicts, timelines, tables, pages.
+//!
+//! Modules are listed in reading order; each uses only what came before it. Nothing here knows files, colour or a terminal:
+//! everything is a value or a text that the command writes where it belongs.
+
+pub mod outcome;
+
+#[cfg(test)]
+mod sample;

@@ -1,0 +1,222 @@
+//! Whether a run tells anything about its policy: one that never acted has proved nothing, and the reason is named.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use firedrill_core::journal::{Event, Journal};
+use firedrill_core::name::Name;
+use firedrill_core::transcript::Transcript;
+use serde::{Deserialize, Serialize};
+
+/// Whether the policy had an occasion to act and did.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exercise {
+    /// It acted, or paged of its own accord; these policies did.
+    Acted {
+        /// The policies that acted, sorted.
+        policies: Vec<Name>,
+    },
+    /// There was no fault, so there was nothing to do.
+    Calm,
+    /// No policy was on duty.
+    NoPolicy,
+    /// The alerts that the policies answer never fired.
+    NeverFired {
+        /// The alerts that were waited for; empty if not known.
+        alerts: Vec<Name>,
+        /// Why rules could not be evaluated, the first few; often a series that does not exist.
+        failures: Vec<String>,
+    },
+    /// Alerts fired, and no policy answers them.
+    NoPolicyAnswers {
+        /// The alerts that fired.
+        alerts: Vec<Name>,
+    },
+    /// The stage forbids acting.
+    StageForbids {
+        /// How often it would have acted.
+        count: u64,
+    },
+    /// Guards refused every proposal.
+    Refused {
+        /// The guard that refused most often.
+        guard: Name,
+        /// How often.
+        count: u64,
+        /// The figures of its first refusal.
+        figures: String,
+    },
+    /// It took up an alert and proposed nothing.
+    ProposedNothing {
+        /// The first alert that it took up.
+        alert: Name,
+        /// Why it was done with it, as far as it said.
+        reason: String,
+    },
+}
+
+impl Exercise {
+    /// Whether the run tells anything about its policy. A calm run does: not acting is right there.
+    #[must_use]
+    pub const fn tells(&self) -> bool {
+        matches!(self, Self::Acted { .. } | Self::Calm)
+    }
+}
+
+impl fmt::Display for Exercise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |names: &[Name]| names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Acted { policies } => write!(f, "{} acted", list(policies)),
+            Self::Calm => f.write_str("no fault, and no action"),
+            Self::NoPolicy => f.write_str("no policy was on duty"),
+            Self::NeverFired { alerts, failures } => {
+                match alerts.as_slice() {
+                    [] => f.write_str("no alert fired")?,
+                    [alert] => write!(f, "alert {alert} never fired")?,
+                    alerts => write!(f, "none of the alerts {} fired", list(alerts))?,
+                }
+                failures.first().map_or(Ok(()), |first| write!(f, "; {first}"))
+            }
+            Self::NoPolicyAnswers { alerts } => write!(f, "no policy answers alert {}", list(alerts)),
+            Self::StageForbids { count } => write!(f, "its stage forbids acting: it would have acted {}", times(*count)),
+            Self::Refused { guard, count, figures } => write!(f, "guard {guard} refused {}: {figures}", times(*count)),
+            Self::ProposedNothing { alert, reason } if reason.is_empty() => write!(f, "took up alert {alert} and proposed nothing"),
+            Self::ProposedNothing { alert, reason } => write!(f, "took up alert {alert} and proposed nothing: {reason}"),
+        }
+    }
+}
+
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
+/// Finds out whether the policies of a run did anything, and if not, where it stopped.
+pub(super) fn exercise(run: &Transcript, answers: &[Name]) -> Exercise {
+    let seen = Seen::of(&run.journal);
+    if !seen.acted.is_empty() {
+        return Exercise::Acted { policies: seen.acted };
+    }
+    if run.ledger.faults.is_empty() {
+        return Exercise::Calm;
+    }
+    if run.header.policies.is_empty() {
+        return Exercise::NoPolicy;
+    }
+    if seen.would_act > 0 {
+        return Exercise::StageForbids { count: seen.would_act };
+    }
+    let most = seen.refused.iter().max_by_key(|(guard, (count, _))| (*count, std::cmp::Reverse((*guard).clone())));
+    if let Some((guard, (count, figures))) = most {
+        return Exercise::Refused { guard: guard.clone(), count: *count, figures: figures.clone() };
+    }
+    if !seen.paged.is_empty() {
+        return Exercise::Acted { policies: seen.paged };
+    }
+    if let Some(alert) = seen.taken_up {
+        return Exercise::ProposedNothing { alert, reason: seen.closing };
+    }
+    if seen.fired.is_empty() || (!answers.is_empty() && !answers.iter().any(|alert| seen.fired.contains(alert))) {
+        return Exercise::NeverFired { alerts: answers.to_vec(), failures: seen.failures };
+    }
+    Exercise::NoPolicyAnswers { alerts: seen.fired }
+}
+
+/// Refusals by guards.
+pub(super) fn refusals(journal: &Journal) -> u64 {
+    Seen::of(journal).refused.values().map(|(count, _)| count).sum()
+}
+
+/// Actions that the stage forbade.
+pub(super) fn would_act(journal: &Journal) -> u64 {
+    Seen::of(journal).would_act
+}
+
+#[derive(Default)]
+struct Seen {
+    acted: Vec<Name>,
+    paged: Vec<Name>,
+    would_act: u64,
+    refused: BTreeMap<Name, (u64, String)>,
+    taken_up: Option<Name>,
+    closing: String,
+    fired: Vec<Name>,
+    failures: Vec<String>,
+}
+
+impl Seen {
+    fn of(journal: &Journal) -> Self {
+        let mut seen = Self::default();
+        for record in journal.records() {
+            seen.take_in(&record.event);
+        }
+        seen
+    }
+
+    fn take_in(&mut self, event: &Event) {
+        match event {
+            Event::Decided { action, .. } | Event::ActionStarted { action, .. } => insert(&mut self.acted, &action.policy),
+            Event::Paged { policy, .. } => insert(&mut self.paged, policy),
+            Event::WouldAct { .. } => self.would_act += 1,
+            Event::Refused { guard, figures, .. } => {
+                self.refused.entry(guard.clone()).or_insert_with(|| (0, figures.clone())).0 += 1;
+            }
+            Event::IncidentOpened { alert, .. } if self.taken_up.is_none() => self.taken_up = Some(alert.clone()),
+            Event::IncidentClosed { reason, .. } if self.closing.is_empty() => self.closing.clone_from(reason),
+            Event::AlertFiring { alert, .. } => insert(&mut self.fired, alert),
+            Event::RuleFailed { rule, message } if self.failures.len() < 3 => {
+                let failure = format!("rule {rule} could not be evaluated: {message}");
+                if !self.failures.contains(&failure) {
+                    self.failures.push(failure);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn insert(names: &mut Vec<Name>, name: &Name) {
+    if let Err(index) = names.binary_search(name) {
+        names.insert(index, name.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Sample;
+    use firedrill_core::action::Action;
+
+    #[track_caller]
+    fn check(sample: Sample, answers: &[&str], expected: &str) {
+        let answers: Vec<Name> = answers.iter().map(|alert| Name::new(alert)).collect();
+        assert_eq!(exercise(&sample.build(), &answers).to_string(), expected);
+    }
+
+    fn faulty() -> Sample {
+        Sample::new(300).fault("api", 60, 200)
+    }
+
+    #[test]
+    fn each_reason_for_not_acting_is_named() {
+        check(faulty().act(100, Action::PurgeQueue, "service/api"), &[], "sample acted");
+        check(Sample::new(300), &["Slow"], "no fault, and no action");
+        check(faulty(), &["Slow"], "alert Slow never fired");
+        check(faulty(), &[], "no alert fired");
+        check(faulty().fire(100, "Errors"), &["Slow"], "alert Slow never fired");
+        check(faulty().fire(100, "Errors"), &[], "no policy answers alert Errors");
+        let failure = Event::RuleFailed { rule: Name::new("Slow"), message: "no such function".into() };
+        check(faulty().record(90, failure), &["Slow"], "alert Slow never fired; rule Slow could not be evaluated: no such function");
+        check(faulty().refuse(100).refuse(110), &[], "guard cooldown refused 2 times: 1m left of 10m");
+        check(faulty().would_act(100), &[], "its stage forbids acting: it would have acted once");
+        check(faulty().page(100), &[], "sample acted");
+        check(faulty().refuse(100).page(120), &[], "guard cooldown refused once: 1m left of 10m");
+    }
+
+    #[test]
+    fn only_acting_or_a_calm_run_tells_anything() {
+        assert!(Exercise::Calm.tells());
+        assert!(!exercise(&faulty().refuse(100).build(), &[]).tells());
+    }
+}

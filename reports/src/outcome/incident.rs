@@ -1,0 +1,383 @@
+//! Incidents as they truly were: when one opened and closed, what it concerned, when users were well and all was as declared.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use firedrill_core::action::Target;
+use firedrill_core::ledger::{BIN, FaultSpan, Ledger, ServiceBin, ServiceLedger};
+use firedrill_core::name::Name;
+use firedrill_core::time::Time;
+use serde::{Deserialize, Serialize};
+
+use super::OutcomeSettings;
+use super::users::{UserSeries, end_of};
+
+/// What an incident concerns: what its faults are attached to, closed under callers and under callees that get more to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Services, all their replicas included.
+    pub services: BTreeSet<Name>,
+    /// Zones that a fault is attached to.
+    pub zones: BTreeSet<Name>,
+    /// Clients.
+    pub clients: BTreeSet<Name>,
+}
+
+impl Scope {
+    /// Whether a target lies in it. A replica belongs to its service; a calling service may be meant as a client.
+    #[must_use]
+    pub fn contains(&self, target: &Target) -> bool {
+        match target {
+            Target::Service(_) | Target::Replica(_) => target.service().is_some_and(|service| self.services.contains(&service)),
+            Target::Zone(zone) => self.zones.contains(zone),
+            Target::Client(client) => self.clients.contains(client) || self.services.contains(client),
+        }
+    }
+}
+
+/// An incident in one arm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// Onset of its first fault.
+    pub opened: Time,
+    /// When it was over; `None` if it was not when the run ended.
+    pub closed: Option<Time>,
+    /// Its faults, in order of onset.
+    pub faults: Vec<Name>,
+    /// Onset of its last fault.
+    pub last_onset: Time,
+    /// What it concerns.
+    pub scope: Scope,
+}
+
+impl Incident {
+    /// Whether it was open at `at`.
+    #[must_use]
+    pub fn is_open_at(&self, at: Time) -> bool {
+        self.opened <= at && self.closed.is_none_or(|closed| at < closed)
+    }
+}
+
+/// The incidents of a run, their scopes still empty.
+///
+/// One opens at a fault's onset. It closes at the end of the first bin at which no fault is active, users have been well
+/// for `hold` since the onset, and every queue and retry population is back in its pre-fault range: in a metastable state
+/// the incident stays open after its trigger is gone. Faults that set in before it closes belong to it.
+#[must_use]
+pub fn incidents(ledger: &Ledger, users: &UserSeries, settings: &OutcomeSettings) -> Vec<Incident> {
+    let ranges = Ranges::of(ledger, ledger);
+    let mut found = Vec::new();
+    let mut faults = ledger.faults.as_slice();
+    while let Some(first) = faults.first() {
+        let closed = (bin_of(first.started)..users.len()).find(|&bin| {
+            let quiet = !ledger.faults.iter().any(|fault| is_active_at(fault, end_of(bin)));
+            quiet && held_since(users, bin_of(first.started), bin, settings) && ranges.hold(ledger, bin)
+        });
+        let closed = closed.map(end_of).filter(|&closed| closed <= ledger.ended);
+        let own = faults.partition_point(|fault| closed.is_none_or(|closed| fault.started <= closed));
+        let (members, later) = faults.split_at(own);
+        found.push(Incident {
+            opened: first.started,
+            closed,
+            faults: members.iter().map(|fault| fault.fault.clone()).collect(),
+            last_onset: members.last().expect("the first fault is a member").started,
+            scope: Scope::default(),
+        });
+        faults = later;
+    }
+    found
+}
+
+/// When users were well again: from then on the share of bad requests stayed below the limit for `hold`.
+///
+/// Counted from the first bin that users felt, since a slow leak hurts nobody at first; the onset if they never felt it.
+/// `None` if the run ended first. Resolved to the bin.
+#[must_use]
+pub fn mitigated(incident: &Incident, ledger: &Ledger, users: &UserSeries, settings: &OutcomeSettings) -> Option<Time> {
+    let Some(felt) = first_felt(incident, ledger, users, settings) else { return Some(incident.opened) };
+    first_held(felt, ledger, settings, |bin| is_well(users, bin, settings)).map(|at| at.max(incident.opened))
+}
+
+/// When everything was as declared: users well, every service with its declared replicas ready, no replica unready, no
+/// rollout under way, every version healthy, no fault active, for `hold`. `None` if the run ended first. Resolved to the bin.
+#[must_use]
+pub fn recovered(incident: &Incident, ledger: &Ledger, users: &UserSeries, settings: &OutcomeSettings) -> Option<Time> {
+    let felt = first_felt(incident, ledger, users, settings).unwrap_or(0);
+    let from = felt.max(bin_of(incident.last_onset));
+    let sound = |bin: usize| {
+        let faulty = ledger.faults.iter().any(|fault| is_active_during(fault, bin));
+        !faulty && is_well(users, bin, settings) && ledger.services.iter().all(|service| is_as_declared(service, bin))
+    };
+    first_held(from, ledger, settings, sound).map(|at| at.max(incident.opened))
+}
+
+/// Finds what each incident concerns. The load that callees get is read in arm N, so that a policy cannot widen its licence.
+pub(super) fn find_scopes(incidents: &mut [Incident], ledger: &Ledger, nothing: &Ledger, settings: &OutcomeSettings) {
+    for incident in incidents {
+        let targets: Vec<&Target> =
+            ledger.faults.iter().filter(|fault| incident.faults.contains(&fault.fault)).map(|fault| &fault.target).collect();
+        let busier: BTreeSet<&Name> = nothing
+            .services
+            .iter()
+            .filter(|service| grew(service, nothing, incident, settings.attempt_growth))
+            .map(|service| &service.service)
+            .collect();
+        incident.scope = closure(seeds(&targets, nothing), &busier, nothing);
+    }
+}
+
+/// The bins in which an incident was open.
+pub(super) fn bins(incident: &Incident, ended: Time) -> Range<usize> {
+    let end = incident.closed.unwrap_or(ended);
+    bin_of(incident.opened)..(end.as_nanos().div_ceil(BIN.as_nanos()) as usize)
+}
+
+/// How many bins lie wholly before `at`.
+pub(super) const fn whole_bins_before(at: Time) -> usize {
+    (at.as_nanos() / BIN.as_nanos()) as usize
+}
+
+/// The largest populations of every service that pass for normal.
+///
+/// The range ends at the largest value of the bins before the first fault (of the whole run if there is none), plus half
+/// of it and at least five: a queue's tail is longer than a short quiet stretch can show.
+pub(super) struct Ranges {
+    upper: Vec<(Name, u64, u64)>,
+}
+
+impl Ranges {
+    /// The ranges that `normal` had before the first fault of `ledger`.
+    pub(super) fn of(ledger: &Ledger, normal: &Ledger) -> Self {
+        let quiet = whole_bins_before(ledger.faults.first().map_or(normal.ended, |fault| fault.started));
+        let with_slack = |largest: u64| largest + (largest / 2).max(5);
+        let largest = |service: &ServiceLedger, population: fn(&ServiceBin) -> u64| {
+            with_slack(service.bins.iter().take(quiet).map(population).max().unwrap_or(0))
+        };
+        let upper = normal
+            .services
+            .iter()
+            .map(|service| (service.service.clone(), largest(service, |bin| bin.queued), largest(service, |bin| bin.retrying)));
+        Self { upper: upper.collect() }
+    }
+
+    /// Whether one service's populations are within its range at the end of a bin.
+    pub(super) fn holds(&self, service: &ServiceLedger, bin: usize) -> bool {
+        let Some(state) = service.bins.get(bin) else { return true };
+        let range = self.upper.iter().find(|(name, ..)| *name == service.service);
+        range.is_none_or(|(_, queued, retrying)| state.queued <= *queued && state.retrying <= *retrying)
+    }
+
+    fn hold(&self, ledger: &Ledger, bin: usize) -> bool {
+        ledger.services.iter().all(|service| self.holds(service, bin))
+    }
+}
+
+const fn bin_of(at: Time) -> usize {
+    (at.as_nanos() / BIN.as_nanos()) as usize
+}
+
+fn start_of(bin: usize) -> Time {
+    Time::from_nanos(BIN.as_nanos() * bin as u64)
+}
+
+fn is_active_at(fault: &FaultSpan, at: Time) -> bool {
+    fault.started <= at && fault.ended.is_none_or(|ended| ended > at)
+}
+
+fn is_active_during(fault: &FaultSpan, bin: usize) -> bool {
+    fault.started < end_of(bin) && fault.ended.is_none_or(|ended| ended > start_of(bin))
+}
+
+/// A bin that nobody can tell anything about is not a well one.
+fn is_well(users: &UserSeries, bin: usize, settings: &OutcomeSettings) -> bool {
+    users.bad_share(bin).is_some_and(|share| share < settings.well_below)
+}
+
+fn is_as_declared(service: &ServiceLedger, bin: usize) -> bool {
+    service
+        .bins
+        .get(bin)
+        .is_none_or(|state| state.ready >= service.declared && state.ready >= state.replicas && !state.rolling_out && state.healthy_version)
+}
+
+const fn hold_bins(settings: &OutcomeSettings) -> usize {
+    settings.hold.as_nanos().div_ceil(BIN.as_nanos()) as usize
+}
+
+fn held_since(users: &UserSeries, onset: usize, last: usize, settings: &OutcomeSettings) -> bool {
+    let first = (last + 1).checked_sub(hold_bins(settings)).filter(|&first| first >= onset);
+    first.is_some_and(|first| (first..=last).all(|bin| is_well(users, bin, settings)))
+}
+
+fn first_felt(incident: &Incident, ledger: &Ledger, users: &UserSeries, settings: &OutcomeSettings) -> Option<usize> {
+    bins(incident, ledger.ended).find(|&bin| users.bad_share(bin).is_some_and(|share| share >= settings.well_below))
+}
+
+/// The start of the first stretch of `hold`, from a bin on, in which every bin is `fine`.
+fn first_held(from: usize, ledger: &Ledger, settings: &OutcomeSettings, fine: impl Fn(usize) -> bool) -> Option<Time> {
+    let mut begun = from;
+    for bin in from..whole_bins_before(ledger.ended) {
+        if !fine(bin) {
+            begun = bin + 1;
+        } else if bin + 1 - begun >= hold_bins(settings) {
+            return Some(start_of(begun));
+        }
+    }
+    None
+}
+
+/// What the faults are attached to, as services, zones and clients.
+fn seeds(targets: &[&Target], ledger: &Ledger) -> Scope {
+    let mut scope = Scope::default();
+    for target in targets {
+        match target {
+            Target::Service(_) | Target::Replica(_) => scope.services.extend(target.service()),
+            Target::Zone(zone) => {
+                scope.zones.insert(zone.clone());
+                let there = ledger.services.iter().filter(|service| service.zones.contains(zone));
+                scope.services.extend(there.map(|service| service.service.clone()));
+            }
+            Target::Client(client) => {
+                scope.clients.insert(client.clone());
+                let called = ledger.services.iter().filter(|service| service.clients.contains(client));
+                scope.services.extend(called.map(|service| service.service.clone()));
+            }
+        }
+    }
+    scope
+}
+
+fn closure(mut scope: Scope, busier: &BTreeSet<&Name>, ledger: &Ledger) -> Scope {
+    loop {
+        let before = scope.services.len();
+        for service in &ledger.services {
+            let calls_member = service.calls.iter().any(|callee| scope.services.contains(callee));
+            if calls_member {
+                scope.services.insert(service.service.clone());
+            }
+            if scope.services.contains(&service.service) {
+                scope.services.extend(service.calls.iter().filter(|callee| busier.contains(callee)).cloned());
+                scope.clients.extend(service.clients.iter().cloned());
+            }
+        }
+        if scope.services.len() == before {
+            return scope;
+        }
+    }
+}
+
+/// Whether a service got more to do, in any minute from the onset on: beyond the factor, and beyond what chance does
+/// to a Poisson count (four standard deviations), since a quiet service doubles its rate by luck.
+fn grew(service: &ServiceLedger, nothing: &Ledger, incident: &Incident, factor: f64) -> bool {
+    const MINUTE: usize = 6;
+    let quiet = whole_bins_before(nothing.faults.first().map_or(incident.opened, |fault| fault.started));
+    let before: u64 = service.bins.iter().take(quiet).map(|bin| bin.attempts).sum();
+    let expected = if quiet == 0 { 0.0 } else { before as f64 * MINUTE as f64 / quiet as f64 };
+    let limit = (expected * factor).max(expected + 4.0 * libm::sqrt(expected));
+    let during = service.bins.get(bin_of(incident.opened)..).unwrap_or_default();
+    let during = &during[..during.len().min(bins(incident, nothing.ended).len().max(MINUTE))];
+    during.windows(MINUTE).any(|minute| minute.iter().map(|bin| bin.attempts).sum::<u64>() as f64 > limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Sample;
+    use firedrill_core::transcript::Transcript;
+
+    fn only(run: &Transcript) -> (Incident, UserSeries) {
+        let settings = OutcomeSettings::default();
+        let users = UserSeries::of(&run.ledger, &settings);
+        let mut found = incidents(&run.ledger, &users, &settings);
+        find_scopes(&mut found, &run.ledger, &run.ledger, &settings);
+        assert_eq!(found.len(), 1);
+        (found.remove(0), users)
+    }
+
+    fn times(run: &Transcript) -> (Option<f64>, Option<f64>, Option<f64>) {
+        let settings = OutcomeSettings::default();
+        let (incident, users) = only(run);
+        let seconds = |at: Option<Time>| at.map(Time::as_seconds);
+        (
+            seconds(incident.closed),
+            seconds(mitigated(&incident, &run.ledger, &users, &settings)),
+            seconds(recovered(&incident, &run.ledger, &users, &settings)),
+        )
+    }
+
+    #[test]
+    fn an_incident_closes_when_users_have_been_well_for_a_minute() {
+        let run = Sample::new(300).fault("api", 60, 80).bad(60, 100, 50).build();
+        assert_eq!(times(&run), (Some(160.0), Some(100.0), Some(100.0)));
+    }
+
+    #[test]
+    fn an_incident_stays_open_while_its_queue_is_full_although_its_trigger_is_gone() {
+        let run = Sample::new(300).fault("api", 60, 80).queued("api", 60, 250, 400).build();
+        // Users never felt it, but the queue is back only in the bin that ends at 260 s.
+        assert_eq!(times(&run), (Some(260.0), Some(60.0), Some(80.0)));
+    }
+
+    #[test]
+    fn an_incident_stays_open_while_retries_keep_coming() {
+        let run = Sample::new(300).fault("api", 60, 80).retrying("api", 60, 300, 50).build();
+        assert_eq!(times(&run).0, None);
+    }
+
+    #[test]
+    fn recovery_needs_the_declared_replicas_and_the_end_of_the_fault() {
+        let run = Sample::new(600).fault("api", 60, 200).bad(60, 100, 50).ready("api", 60, 250, 1).build();
+        assert_eq!(times(&run), (Some(200.0), Some(100.0), Some(250.0)));
+    }
+
+    #[test]
+    fn what_did_not_come_before_the_end_is_not_made_up() {
+        let run = Sample::new(300).fault("api", 60, 80).bad(60, 260, 50).build();
+        assert_eq!(times(&run), (None, None, None));
+    }
+
+    #[test]
+    fn a_slow_fault_counts_from_when_users_feel_it() {
+        let run = Sample::new(600).fault("api", 60, 400).bad(300, 350, 50).build();
+        assert_eq!(times(&run), (Some(410.0), Some(350.0), Some(400.0)));
+    }
+
+    #[test]
+    fn a_fault_after_the_close_opens_another_incident_and_one_before_it_belongs_to_the_first() {
+        let settings = OutcomeSettings::default();
+        let count = |second: u64| {
+            let run = Sample::new(900).fault("api", 60, 80).fault("db", second, second + 20).build();
+            incidents(&run.ledger, &UserSeries::of(&run.ledger, &settings), &settings).iter().map(|i| i.faults.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(count(100), [2]);
+        assert_eq!(count(500), [1, 1]);
+    }
+
+    #[test]
+    fn a_scope_takes_in_callers_but_not_idle_callees() {
+        let (incident, _) = only(&Sample::new(300).fault("api", 60, 80).build());
+        assert_eq!(incident.scope.services, BTreeSet::from(["api", "web"].map(Name::new)));
+        assert_eq!(incident.scope.clients, BTreeSet::from([Name::new("users")]));
+        let within = |text: &str| incident.scope.contains(&text.parse().unwrap());
+        assert!(
+            within("service/api") && within("replica/api-1") && within("replica/web-0") && within("client/users") && within("client/web")
+        );
+        assert!(!within("service/db") && !within("replica/db-0") && !within("zone/a") && !within("client/batch"));
+    }
+
+    #[test]
+    fn a_callee_that_gets_half_as_much_again_to_do_is_in_scope_and_one_with_a_tenth_more_is_not() {
+        let scope = |attempts| only(&Sample::new(300).fault("api", 60, 80).attempts("db", 60, 120, attempts).build()).0.scope;
+        assert!(scope(150).services.contains("db"));
+        assert!(!scope(110).services.contains("db"));
+    }
+
+    #[test]
+    fn a_zone_brings_the_services_that_stand_there_and_a_surge_the_service_called() {
+        let zone = only(&Sample::new(300).fault_on("zone/b".parse().unwrap(), 60, 80).build()).0.scope;
+        assert_eq!(zone.zones, BTreeSet::from([Name::new("b")]));
+        assert_eq!(zone.services, BTreeSet::from(["api", "web"].map(Name::new)));
+        let surge = only(&Sample::new(300).fault_on("client/users".parse().unwrap(), 60, 80).build()).0.scope;
+        assert_eq!(surge.services, BTreeSet::from([Name::new("web")]));
+    }
+}

@@ -1,0 +1,273 @@
+//! Runs made by hand, whose measures can be checked by hand. Only tests use them.
+//!
+//! The system: client `users` calls `web` (2 replicas), which calls `api` (2), which calls `db` (1); zones a and b.
+//! Ten requests a second, all good unless said otherwise; policy `sample` is on duty.
+
+use std::collections::BTreeMap;
+
+use firedrill_core::action::{Action, ActionId, ActionOutcome, Target};
+use firedrill_core::journal::{AlertStatus, Event, Header, Journal, Notification, SCHEMA};
+use firedrill_core::ledger::{BIN, ClientLedger, FaultSpan, Ledger, RequestOutcome, ServiceBin, ServiceLedger, ServiceTotals};
+use firedrill_core::name::Name;
+use firedrill_core::time::{Span, Time};
+use firedrill_core::transcript::Transcript;
+
+use crate::outcome::{Arms, Outcome, OutcomeSettings, measure};
+
+const SERVICES: [(&str, u32, &[&str], &[&str]); 3] = [("api", 2, &["db"], &[]), ("db", 1, &[], &[]), ("web", 2, &["api"], &["users"])];
+
+/// A run under construction. Times are seconds; stretches are cut to bins of 10 s.
+pub struct Sample {
+    seconds: u64,
+    rate_per_bin: usize,
+    users: Option<u64>,
+    bad: Vec<(u64, u64, usize)>,
+    states: Vec<(&'static str, u64, u64, Change)>,
+    faults: Vec<FaultSpan>,
+    events: Vec<(Time, Event)>,
+    actions: u64,
+}
+
+enum Change {
+    Queued(u64),
+    Retrying(u64),
+    Attempts(u64),
+    Ready(u32),
+    Wanted(u32),
+}
+
+impl Sample {
+    pub fn new(seconds: u64) -> Self {
+        Self {
+            seconds,
+            rate_per_bin: 100,
+            users: None,
+            bad: Vec::new(),
+            states: Vec::new(),
+            faults: Vec::new(),
+            events: Vec::new(),
+            actions: 0,
+        }
+    }
+
+    pub fn rate_per_bin(mut self, requests: usize) -> Self {
+        self.rate_per_bin = requests;
+        self
+    }
+
+    pub fn users(mut self, users: u64) -> Self {
+        self.users = Some(users);
+        self
+    }
+
+    /// Of the requests in each bin, the first `percent` in a hundred fail.
+    pub fn bad(mut self, from: u64, to: u64, percent: usize) -> Self {
+        self.bad.push((from, to, percent));
+        self
+    }
+
+    pub fn queued(self, service: &'static str, from: u64, to: u64, queued: u64) -> Self {
+        self.state(service, from, to, Change::Queued(queued))
+    }
+
+    pub fn retrying(self, service: &'static str, from: u64, to: u64, retrying: u64) -> Self {
+        self.state(service, from, to, Change::Retrying(retrying))
+    }
+
+    /// Attempts in each bin; 100 otherwise.
+    pub fn attempts(self, service: &'static str, from: u64, to: u64, attempts: u64) -> Self {
+        self.state(service, from, to, Change::Attempts(attempts))
+    }
+
+    pub fn ready(self, service: &'static str, from: u64, to: u64, ready: u32) -> Self {
+        self.state(service, from, to, Change::Ready(ready))
+    }
+
+    pub fn wanted(self, service: &'static str, from: u64, to: u64, wanted: u32) -> Self {
+        self.state(service, from, to, Change::Wanted(wanted))
+    }
+
+    fn state(mut self, service: &'static str, from: u64, to: u64, change: Change) -> Self {
+        self.states.push((service, from, to, change));
+        self
+    }
+
+    /// A crash of a service.
+    pub fn fault(self, service: &str, from: u64, to: u64) -> Self {
+        self.fault_on(Target::Service(Name::new(service)), from, to)
+    }
+
+    pub fn fault_on(mut self, target: Target, from: u64, to: u64) -> Self {
+        let fault = Name::from(format!("fault-{}", self.faults.len()));
+        let kind = Name::new("crash");
+        let detail = "all replicas".to_owned();
+        self.events.push((
+            Time::from_seconds(from),
+            Event::FaultStarted { fault: fault.clone(), kind: kind.clone(), target: target.clone(), detail },
+        ));
+        self.events.push((Time::from_seconds(to), Event::FaultEnded { fault: fault.clone(), reason: "its time was up".into() }));
+        self.faults.push(FaultSpan { fault, kind, target, started: Time::from_seconds(from), ended: Some(Time::from_seconds(to)) });
+        self
+    }
+
+    pub fn record(mut self, at: u64, event: Event) -> Self {
+        self.events.push((Time::from_seconds(at), event));
+        self
+    }
+
+    /// An action that is decided and begins at `at` and takes 5 s.
+    pub fn act(mut self, at: u64, what: Action, target: &str) -> Self {
+        let action = ActionId { policy: Name::new("sample"), ordinal: self.actions };
+        self.actions += 1;
+        let target: Target = target.parse().unwrap();
+        let decided = Event::Decided {
+            policy: Name::new("sample"),
+            incident: 0,
+            step: 0,
+            action: action.clone(),
+            what: what.clone(),
+            target: target.clone(),
+            reason: "the alert fires".into(),
+        };
+        self.record(at, decided)
+            .record(at, Event::ActionStarted { action: action.clone(), what, target })
+            .record(at + 5, Event::ActionFinished { action, outcome: ActionOutcome::Succeeded })
+    }
+
+    pub fn would_act(self, at: u64) -> Self {
+        let target = Target::Service(Name::new("api"));
+        let policy = Name::new("sample");
+        self.record(
+            at,
+            Event::WouldAct { policy, incident: 0, step: 0, what: Action::PurgeQueue, target, reason: "the alert fires".into() },
+        )
+    }
+
+    pub fn refuse(self, at: u64) -> Self {
+        let refused = Event::Refused {
+            policy: Name::new("sample"),
+            incident: 0,
+            step: 0,
+            what: Some(Action::PurgeQueue),
+            target: Some(Target::Service(Name::new("api"))),
+            guard: Name::new("cooldown"),
+            figures: "1m left of 10m".into(),
+        };
+        self.record(at, refused)
+    }
+
+    pub fn page(self, at: u64) -> Self {
+        let (policy, to) = (Name::new("sample"), Name::new("oncall"));
+        self.record(at, Event::Paged { policy, incident: 0, to, reason: "not resolved in 5m".into(), with: vec![Name::new("metrics")] })
+    }
+
+    pub fn fire(self, at: u64, alert: &str) -> Self {
+        self.record(at, Event::AlertFiring { alert: Name::new(alert), labels: BTreeMap::new(), value: 1.0 })
+    }
+
+    /// A notification with one label.
+    pub fn notify(self, at: u64, label: &str, value: &str) -> Self {
+        let labels = BTreeMap::from([(Name::new(label), Name::new(value))]);
+        let starts_at = Time::from_seconds(at);
+        let notification = Notification { alert: Name::new("Slow"), status: AlertStatus::Firing, labels, starts_at };
+        self.record(at, Event::Notified { notification })
+    }
+
+    pub fn build(mut self) -> Transcript {
+        let ended = Time::from_seconds(self.seconds);
+        self.events.sort_by_key(|(at, _)| *at);
+        let mut journal = Journal::new();
+        for (at, event) in std::mem::take(&mut self.events) {
+            journal.write(at, event);
+        }
+        let ledger = Ledger {
+            ended,
+            events: 0,
+            clients: vec![self.client()],
+            services: SERVICES.iter().map(|entry| self.service(entry)).collect(),
+            faults: std::mem::take(&mut self.faults),
+        };
+        Transcript { header: header(), journal, ledger }
+    }
+
+    fn bins(&self) -> u64 {
+        self.seconds.div_ceil(10)
+    }
+
+    fn client(&self) -> ClientLedger {
+        let mut outcomes = Vec::new();
+        let mut bin_starts = Vec::new();
+        for bin in 0..self.bins() {
+            bin_starts.push(outcomes.len() as u64);
+            let percent = self.bad.iter().filter(|(from, to, _)| (*from..*to).contains(&(bin * 10))).map(|(.., percent)| *percent).max();
+            let bad = self.rate_per_bin * percent.unwrap_or(0) / 100;
+            outcomes.extend(std::iter::repeat_n(RequestOutcome::Failed as u8, bad));
+            outcomes.extend(std::iter::repeat_n(RequestOutcome::Good as u8, self.rate_per_bin - bad));
+        }
+        ClientLedger { client: Name::new("users"), objective: Span::from_seconds(1), users: self.users, outcomes, bin_starts }
+    }
+
+    fn service(&self, (name, declared, calls, clients): &(&str, u32, &[&str], &[&str])) -> ServiceLedger {
+        let names = |names: &[&str]| names.iter().map(|name| Name::new(name)).collect();
+        let zones: &[&str] = if *declared > 1 { &["a", "b"] } else { &["a"] };
+        let mut bins = Vec::new();
+        for bin in 0..self.bins() {
+            let mut state = ServiceBin {
+                attempts: 100,
+                wanted: *declared,
+                replicas: *declared,
+                ready: *declared,
+                healthy_version: true,
+                ..ServiceBin::default()
+            };
+            for (service, from, to, change) in &self.states {
+                if service == name && (*from..*to).contains(&(bin * 10)) {
+                    match change {
+                        Change::Queued(value) => state.queued = *value,
+                        Change::Retrying(value) => state.retrying = *value,
+                        Change::Attempts(value) => state.attempts = *value,
+                        Change::Ready(value) => state.ready = *value,
+                        Change::Wanted(value) => state.wanted = *value,
+                    }
+                }
+            }
+            bins.push(state);
+        }
+        let (calls, clients, zones) = (names(calls), names(clients), names(zones));
+        let totals = ServiceTotals::default();
+        ServiceLedger { service: Name::new(name), calls, clients, zones, declared: *declared, bins, totals }
+    }
+}
+
+/// A retry storm that the policy ends after two minutes and the oracle after 30 s.
+pub fn storm_outcome() -> Outcome {
+    let (nothing, policy, oracle) = storm();
+    measure(&Arms { nothing: &nothing, policy: &policy, oracle: Some(&oracle) }, &OutcomeSettings::default())
+}
+
+/// The arms of [`storm_outcome`].
+pub fn storm() -> (Transcript, Transcript, Transcript) {
+    let storm = |until| {
+        let run = Sample::new(600).fault("api", 60, 80).bad(60, until, 90);
+        run.queued("api", 60, until, 500).retrying("api", 60, until, 200)
+    };
+    let limit = Action::LimitRetries { retries: 0, lasting: Span::from_seconds(20) };
+    let policy = storm(180).notify(95, "service", "api").act(150, limit, "client/users").act(151, Action::PurgeQueue, "service/api");
+    (storm(600).build(), policy.build(), storm(90).build())
+}
+
+fn header() -> Header {
+    assert_eq!(BIN, Span::from_seconds(10), "samples are made of bins of 10 s");
+    Header {
+        schema: SCHEMA.to_owned(),
+        engine: "0.1.0".to_owned(),
+        scenario: Name::new("sample-storm"),
+        scenario_hash: "5ce0".to_owned(),
+        rules_hash: "0011".to_owned(),
+        policies: vec![Name::new("sample")],
+        policies_hash: "2233".to_owned(),
+        arm: Name::new("policy"),
+        seed: 7,
+        start: "2026-01-05T00:00:00Z".to_owned(),
+    }
+}
