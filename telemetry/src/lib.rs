@@ -9,3 +9,7 @@ pub mod notation;
 pub mod store;
 
 pub mod promql;
+
+pub mod exposition;
+
+pub mod recording;
