@@ -1,0 +1,667 @@
+//! Reading a policy file (`schema: policy/1`) and lowering it; every problem of the file at once.
+
+use std::sync::Arc;
+
+use firedrill_core::action::{Action, RestartMode, Scale};
+use firedrill_core::name::Name;
+use firedrill_core::problem::{Place, Problem};
+use firedrill_core::quantity::{Ratio, Rounding};
+use firedrill_core::time::Span;
+use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
+use firedrill_telemetry::labels::Matcher;
+use firedrill_telemetry::promql::Condition;
+
+use crate::guard::caps::{Cap, CapOf, Most};
+use crate::guard::cooldown::Cooldown;
+use crate::guard::rate_limit::{LONGEST_WINDOW, RateLimit};
+use crate::guard::stage::Stage;
+use crate::guard::{GuardSettings, Scope};
+use crate::policy::{Deed, Escalation, NameSource, OnFailure, Policy, Precheck, Step, TargetKind, TargetSource, Verify, has_inverse};
+use crate::problem;
+
+/// The version of the policy file that is written today.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What a step can do.
+const DEEDS: [&str; 8] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "wait", "escalate"];
+
+/// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
+const LATER_KEYS: [&str; 7] = ["confidence", "choose", "action", "models", "runs", "approval", "correlate"];
+const LATER_DEEDS: [&str; 31] = [
+    "kill",
+    "resize",
+    "pause_rollout",
+    "set_flag",
+    "undrain",
+    "shift_traffic",
+    "fail_over",
+    "circuit_break",
+    "isolate",
+    "shed_load",
+    "rate_limit",
+    "reset_pool",
+    "flush_cache",
+    "warm_cache",
+    "cordon",
+    "replace_node",
+    "reboot_node",
+    "clear_disk",
+    "expand_volume",
+    "kill_queries",
+    "set_limit",
+    "degrade",
+    "skip_message",
+    "replay_dead_letters",
+    "renew_certificate",
+    "revert_drift",
+    "silence",
+    "notify",
+    "collect",
+    "action",
+    "choose",
+];
+const LATER_GUARDS: [&str; 15] = [
+    "kill_switch",
+    "freeze",
+    "change_in_progress",
+    "dedup",
+    "detector_sanity",
+    "correlated_failure",
+    "confidence",
+    "max_unhealthy",
+    "disruption_budget",
+    "backoff",
+    "ineffective_chain",
+    "mutual_exclusion",
+    "breaker",
+    "approval",
+    "canary",
+];
+
+/// Reads one policy file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_policy(path: &str, text: &str) -> Result<Arc<Policy>, Vec<Problem>> {
+    let node = yaml::parse(path, text)?;
+    let mut reader = Reader::new();
+    let policy = document(&mut reader, &node);
+    reader.finish()?;
+    Ok(Arc::new(policy.expect("no problem was found, so the policy is whole")))
+}
+
+fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
+    let mut fields = reader.fields(node, "a policy")?;
+    reader.schema(&mut fields, "policy", SCHEMA_VERSION);
+    let name = fields.required(reader, "policy").and_then(|node| reader.name(node, "a policy's name"));
+    let owner = fields.required(reader, "owner").and_then(|node| reader.name(node, "an owner"));
+    let description = fields.optional("description").and_then(|node| reader.text(node, "a description"));
+    let on = fields.required(reader, "on").and_then(|node| alerts(reader, node));
+    let target = fields.required(reader, "target").and_then(|node| target_source(reader, node));
+    let prechecks = fields.optional("precheck").map_or(Some(Vec::new()), |node| prechecks(reader, node));
+    let steps = fields.required(reader, "steps").and_then(|node| steps(reader, node, target.as_ref().map(|target| target.kind)));
+    let escalate_after = fields.optional("escalate_after").map(|node| positive_span(reader, node, "`escalate_after`"));
+    let guards = fields.optional("guard").map_or(Some(GuardSettings::default()), |node| guards(reader, node));
+    let stage = fields.optional("stage").map_or(Some(Stage::Full), |node| reader.one_of(node, "a stage", &Stage::WORDS));
+    refuse_later(reader, &mut fields, &LATER_KEYS);
+    fields.finish(reader);
+    let (alerts, matchers) = on?;
+    Some(Policy {
+        name: name?,
+        owner: owner?,
+        description: description.map(|text| text.trim().to_owned()).unwrap_or_default(),
+        alerts,
+        matchers,
+        target: target?,
+        prechecks: prechecks?,
+        steps: steps?,
+        escalate_after: escalate_after.map_or(Some(None), |span| span.map(Some))?,
+        guards: guards?,
+        stage: stage?,
+    })
+}
+
+/// Refuses keys by name that a later version will carry out.
+fn refuse_later(reader: &mut Reader, fields: &mut Fields<'_>, later: &[&'static str]) {
+    for key in later.iter().filter(|key| fields.has(key)).collect::<Vec<_>>() {
+        let place = key_place(fields, key);
+        fields.optional(key);
+        reader.problem(problem::not_supported_yet(&place, key));
+    }
+}
+
+fn key_place(fields: &Fields<'_>, key: &str) -> Place {
+    let entry = fields.entries().iter().find(|(candidate, _)| &*candidate.text == key);
+    entry.map_or_else(|| fields.place().clone(), |(key, _)| key.place.clone())
+}
+
+/// `alert:` one name or several, and `match:`.
+fn alerts(reader: &mut Reader, node: &Node) -> Option<(Vec<Name>, Vec<Matcher>)> {
+    let mut fields = reader.fields(node, "`on`")?;
+    let names = fields.required(reader, "alert").and_then(|node| match &node.value {
+        Value::List(items) if items.is_empty() => {
+            reader.problem(problem::empty_list(&node.place, "the list of alerts"));
+            None
+        }
+        Value::List(items) => all(items.iter().map(|item| reader.name(item, "an alert's name")).collect()),
+        _ => reader.name(node, "an alert's name").map(|name| vec![name]),
+    });
+    let matchers = fields.optional("match").map_or(Some(Vec::new()), |node| matchers(reader, node));
+    fields.finish(reader);
+    Some((names?, matchers?))
+}
+
+/// A list with every item, if every item could be read. Read all before calling, so that every problem is found.
+fn all<T>(items: Vec<Option<T>>) -> Option<Vec<T>> {
+    items.into_iter().collect()
+}
+
+/// `{ severity: critical, team: '=~ a|b' }`.
+fn matchers(reader: &mut Reader, node: &Node) -> Option<Vec<Matcher>> {
+    let fields = reader.fields(node, "`match`")?;
+    all(fields.entries().iter().map(|(key, value)| matcher(reader, &key.text, value)).collect())
+}
+
+fn matcher(reader: &mut Reader, label: &str, node: &Node) -> Option<Matcher> {
+    let text = reader.text(node, "a label's value")?;
+    let operator = ["=~", "!~", "!=", "="].into_iter().find(|operator| text.starts_with(operator));
+    let value = text.strip_prefix(operator.unwrap_or_default()).unwrap_or(text).trim();
+    let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+    match Matcher::new(label, operator.unwrap_or("="), value) {
+        Ok(matcher) => Some(matcher),
+        Err(error) => {
+            reader.problem(problem::not_a_matcher(&node.place, &error.to_string()));
+            None
+        }
+    }
+}
+
+/// `{ service: $service }`, `{ replica: $pod }`, `{ zone: a }`, `{ client: $caller }`.
+fn target_source(reader: &mut Reader, node: &Node) -> Option<TargetSource> {
+    let (key, value) = reader.tagged(node, "a kind of target", &TargetKind::WORDS.map(|(word, _)| word))?;
+    let kind = TargetKind::WORDS.into_iter().find(|(word, _)| *word == &*key.text)?.1;
+    let Some(value) = value else {
+        reader.problem(problem::not_a_parameter(&key.place, &key.text));
+        return None;
+    };
+    let text = reader.text(value, "a target's name")?;
+    let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let name = match text.strip_prefix('$') {
+        Some(label) if is_word(label) => NameSource::Label(Name::new(label)),
+        None if !text.contains('$') => NameSource::Literal(reader.name(value, "a target's name")?),
+        _ => {
+            reader.problem(problem::not_a_parameter(&value.place, text));
+            return None;
+        }
+    };
+    Some(TargetSource { kind, name })
+}
+
+fn condition(reader: &mut Reader, node: &Node) -> Option<Condition> {
+    let text = reader.text(node, "an expression")?;
+    match Condition::parse(text) {
+        Ok(condition) => Some(condition),
+        Err(error) => {
+            reader.problem(problem::not_a_condition(&node.place, &error.to_string()));
+            None
+        }
+    }
+}
+
+fn prechecks(reader: &mut Reader, node: &Node) -> Option<Vec<Precheck>> {
+    let items = reader.list(node, "`precheck`")?;
+    all(items.iter().map(|item| precheck(reader, item)).collect())
+}
+
+fn precheck(reader: &mut Reader, node: &Node) -> Option<Precheck> {
+    let mut fields = reader.fields(node, "a precheck")?;
+    let condition = fields.required(reader, "expr").and_then(|node| condition(reader, node));
+    let because = fields.required(reader, "because").and_then(|node| reader.text(node, "a reason"));
+    fields.finish(reader);
+    Some(Precheck { condition: condition?, because: because?.trim().to_owned() })
+}
+
+fn steps(reader: &mut Reader, node: &Node, target: Option<TargetKind>) -> Option<Vec<Step>> {
+    let items = reader.list(node, "`steps`")?;
+    if items.is_empty() {
+        reader.problem(problem::empty_list(&node.place, "the list of steps"));
+        return None;
+    }
+    let last = items.len() - 1;
+    let steps = items.iter().enumerate().map(|(index, item)| step(reader, item, target, index == last)).collect::<Vec<_>>();
+    for (step, following) in steps.iter().zip(items.iter().skip(1)) {
+        if matches!(step, Some(Step { deed: Deed::Escalate(_), .. })) {
+            reader.problem(problem::after_escalation(&following.place));
+        }
+    }
+    all(steps)
+}
+
+fn step(reader: &mut Reader, node: &Node, policy_target: Option<TargetKind>, is_last: bool) -> Option<Step> {
+    let mut fields = reader.fields(node, "a step")?;
+    let words: Vec<&'static str> = DEEDS.into_iter().filter(|word| fields.has(word)).collect();
+    let later: Vec<&'static str> = LATER_DEEDS.into_iter().filter(|word| fields.has(word)).collect();
+    refuse_later(reader, &mut fields, &later);
+    let own_target = fields.optional("target").map(|node| target_source(reader, node));
+    let verify = fields.optional("verify").map(|node| verify(reader, node));
+    let on_failure = fields.optional("on_failure").map(|node| (on_failure(reader, node), &node.place));
+    let deed = match words[..] {
+        [word] => Some((word, key_place(&fields, word), deed(reader, &mut fields, word))),
+        _ => {
+            // A misspelt deed is reported once, as an unknown key, with the word that was likely meant.
+            let settings = ["target", "verify", "on_failure"];
+            let is_known = |key: &str| settings.contains(&key) || DEEDS.contains(&key);
+            let misspelt = fields.entries().iter().any(|(key, _)| !is_known(&key.text));
+            if !words.is_empty() || !misspelt {
+                reader.problem(problem::not_one_deed(fields.place(), words.len(), &DEEDS.join(", ")));
+            }
+            for word in DEEDS {
+                fields.optional(word);
+            }
+            None
+        }
+    };
+    let place = |key: &str| key_place(&fields, key);
+    if let Some((word, deed_place, Some(deed))) = &deed {
+        check_target(reader, deed, deed_place, own_target.as_ref().map_or(policy_target, |own| own.as_ref().map(|own| own.kind)));
+        check_failure(reader, deed, on_failure.as_ref().and_then(|(choice, place)| choice.map(|choice| (choice, *place))), is_last);
+        let aimless = !matches!(deed, Deed::Act(_));
+        if aimless && own_target.is_some() {
+            reader.problem(problem::meaningless(&place("target"), "target", word));
+        }
+        for key in ["verify", "on_failure"] {
+            if matches!(deed, Deed::Escalate(_)) && fields.has(key) {
+                reader.problem(problem::meaningless(&place(key), key, word));
+            }
+        }
+    }
+    fields.finish(reader);
+    Some(Step {
+        deed: deed?.2?,
+        target: own_target.map_or(Some(None), |target| target.map(Some))?,
+        verify: verify.map_or(Some(None), |verify| verify.map(Some))?,
+        on_failure: on_failure.map_or(Some(OnFailure::Escalate), |(choice, _)| choice)?,
+    })
+}
+
+fn check_target(reader: &mut Reader, deed: &Deed, place: &Place, kind: Option<TargetKind>) {
+    let (Deed::Act(action), Some(kind)) = (deed, kind) else { return };
+    let fit = TargetKind::fit_for(action);
+    if !fit.contains(&kind) {
+        let fit: Vec<&str> = fit.iter().map(|kind| kind.word()).collect();
+        reader.problem(problem::wrong_target(place, action.word(), kind.word(), &fit));
+    }
+}
+
+fn check_failure(reader: &mut Reader, deed: &Deed, choice: Option<(OnFailure, &Place)>, is_last: bool) {
+    match (choice, deed) {
+        (Some((OnFailure::Next, place)), _) if is_last => reader.problem(problem::no_next_step(place)),
+        (Some((OnFailure::Revert, place)), Deed::Act(action)) if !has_inverse(action) => {
+            reader.problem(problem::no_inverse(place, action.word()));
+        }
+        (Some((OnFailure::Revert, place)), Deed::Wait(_)) => reader.problem(problem::no_inverse(place, "wait")),
+        _ => {}
+    }
+}
+
+fn on_failure(reader: &mut Reader, node: &Node) -> Option<OnFailure> {
+    let words = [("next", OnFailure::Next), ("revert", OnFailure::Revert), ("escalate", OnFailure::Escalate)];
+    reader.one_of(node, "an answer to failure", &words)
+}
+
+fn verify(reader: &mut Reader, node: &Node) -> Option<Verify> {
+    let mut fields = reader.fields(node, "a verification")?;
+    let condition = fields.required(reader, "expr").and_then(|node| condition(reader, node));
+    let hold = fields.optional("hold").map_or(Some(Span::ZERO), |node| reader.span(node, "`hold`"));
+    let within_node = fields.required(reader, "within");
+    let within = within_node.and_then(|node| positive_span(reader, node, "`within`"));
+    fields.finish(reader);
+    let (hold, within) = (hold?, within?);
+    if hold > within {
+        let place = within_node.map_or(&node.place, |node| &node.place);
+        reader.problem(problem::hold_beyond_within(place, &hold.to_string(), &within.to_string()));
+        return None;
+    }
+    Some(Verify { condition: condition?, hold, within })
+}
+
+fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str) -> Option<Deed> {
+    let key = key_place(fields, word);
+    let node = fields.optional(word);
+    let no_parameters = |reader: &mut Reader, action| {
+        if let Some(node) = node {
+            reader.fields(node, &format!("`{word}`"))?.finish(reader);
+        }
+        Some(Deed::Act(action))
+    };
+    match word {
+        "rollback" => return no_parameters(reader, Action::Rollback),
+        "drain" => return no_parameters(reader, Action::Drain),
+        "purge_queue" => return no_parameters(reader, Action::PurgeQueue),
+        _ => {}
+    }
+    let Some(node) = node else {
+        reader.problem(
+            Problem::at("FD0104", &key, format!("`{word}` has no parameters")).remedy(format!("write `{word}: {}`", example(word))),
+        );
+        return None;
+    };
+    match word {
+        "wait" => Some(Deed::Wait(positive_span(reader, node, "`wait`")?)),
+        "restart" => restart(reader, node),
+        "scale" => scale(reader, node),
+        "limit_retries" => limit_retries(reader, node),
+        _ => escalate(reader, node),
+    }
+}
+
+/// How a step with parameters is written.
+fn example(word: &str) -> &'static str {
+    match word {
+        "restart" => "{ mode: rolling }",
+        "scale" => "{ by: 2 }",
+        "limit_retries" => "{ retries: 0, lasting: 20s }",
+        "wait" => "30s",
+        _ => "{ to: oncall }",
+    }
+}
+
+fn restart(reader: &mut Reader, node: &Node) -> Option<Deed> {
+    let mut fields = reader.fields(node, "`restart`")?;
+    let words = [("rolling", RestartMode::Rolling), ("at_once", RestartMode::AtOnce)];
+    let mode = fields.required(reader, "mode").and_then(|node| reader.one_of(node, "a way to restart", &words));
+    fields.finish(reader);
+    Some(Deed::Act(Action::Restart { mode: mode? }))
+}
+
+/// `{ to: 4 }`, `{ by: 2 }` or `{ times: x1.5 }`.
+fn scale(reader: &mut Reader, node: &Node) -> Option<Deed> {
+    let (key, value) = reader.tagged(node, "a way to scale", &["to", "by", "times"])?;
+    let Some(value) = value else {
+        reader.problem(Problem::at("FD0104", &key.place, format!("`{}` has no number", key.text)).remedy("write `scale: { by: 2 }`"));
+        return None;
+    };
+    let replicas = match &*key.text {
+        "to" => Scale::To(u32::try_from(reader.integer(value, "the number of replicas", 1..=100_000)?).ok()?),
+        "by" => Scale::By(i32::try_from(reader.integer(value, "the change in replicas", -100_000..=100_000)?).ok()?),
+        _ => Scale::Times(reader.factor(value, "the factor of replicas")?),
+    };
+    let changes_nothing = match replicas {
+        Scale::By(count) => count == 0,
+        Scale::Times(factor) => factor.get() <= 0.0,
+        Scale::To(_) => false,
+    };
+    if changes_nothing {
+        reader.problem(problem::out_of_range(&value.place, "this scales by nothing or to nothing", "write `scale: { by: 2 }`"));
+        return None;
+    }
+    Some(Deed::Act(Action::Scale { replicas }))
+}
+
+fn limit_retries(reader: &mut Reader, node: &Node) -> Option<Deed> {
+    let mut fields = reader.fields(node, "`limit_retries`")?;
+    let retries = fields.required(reader, "retries").and_then(|node| reader.integer(node, "retries allowed", 0..=1000));
+    let lasting = match fields.optional("lasting") {
+        Some(node) => positive_span(reader, node, "`lasting`"),
+        None => {
+            reader.problem(problem::unbounded_limit(fields.place()));
+            None
+        }
+    };
+    fields.finish(reader);
+    Some(Deed::Act(Action::LimitRetries { retries: u32::try_from(retries?).ok()?, lasting: lasting? }))
+}
+
+fn escalate(reader: &mut Reader, node: &Node) -> Option<Deed> {
+    let mut fields = reader.fields(node, "`escalate`")?;
+    let to = fields.required(reader, "to").and_then(|node| reader.name(node, "whom to call"));
+    let evidence = ["metrics", "logs", "traces", "changes", "alerts"].map(|word| (word, word));
+    let with = fields.optional("with").map_or(Some(Vec::new()), |node| {
+        let items = reader.list(node, "`with`")?;
+        all(items.iter().map(|item| reader.one_of(item, "a kind of evidence", &evidence).map(Name::new)).collect())
+    });
+    fields.finish(reader);
+    Some(Deed::Escalate(Escalation { to: to?, with: with? }))
+}
+
+fn positive_span(reader: &mut Reader, node: &Node, what: &str) -> Option<Span> {
+    let span = reader.span(node, what)?;
+    if span == Span::ZERO {
+        reader.problem(problem::out_of_range(&node.place, &format!("{what} is zero"), "write a duration such as `30s`"));
+        return None;
+    }
+    Some(span)
+}
+
+fn guards(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
+    let mut fields = reader.fields(node, "`guard`")?;
+    let cooldown = fields.optional("cooldown").map(|node| cooldown(reader, node));
+    let rate_limits = fields.optional("rate_limit").map_or(Some(Vec::new()), |node| {
+        let items = reader.list(node, "`rate_limit`")?;
+        all(items.iter().map(|item| rate_limit(reader, item)).collect())
+    });
+    let caps = fields.optional("caps").map_or(Some(Vec::new()), |node| {
+        let items = reader.list(node, "`caps`")?;
+        all(items.iter().map(|item| cap(reader, item)).collect())
+    });
+    refuse_later(reader, &mut fields, &LATER_GUARDS);
+    fields.finish(reader);
+    Some(GuardSettings { cooldown: cooldown.map_or(Some(None), |cooldown| cooldown.map(Some))?, rate_limits: rate_limits?, caps: caps? })
+}
+
+/// `10m` for both kinds of rest, or `{ same_policy: 10m, any_policy: 2m }`.
+fn cooldown(reader: &mut Reader, node: &Node) -> Option<Cooldown> {
+    if !matches!(node.value, Value::Map(_)) {
+        let span = longest(reader, node, "`cooldown`")?;
+        return Some(Cooldown { same_policy: span, any_policy: span });
+    }
+    let mut fields = reader.fields(node, "`cooldown`")?;
+    let same_policy = fields.required(reader, "same_policy").and_then(|node| longest(reader, node, "`same_policy`"));
+    let any_policy = fields.optional("any_policy").map_or(Some(Span::ZERO), |node| reader.span(node, "`any_policy`"));
+    fields.finish(reader);
+    Some(Cooldown { same_policy: same_policy?, any_policy: any_policy? })
+}
+
+/// A duration within what guards remember.
+fn longest(reader: &mut Reader, node: &Node, what: &str) -> Option<Span> {
+    let span = positive_span(reader, node, what)?;
+    if span > LONGEST_WINDOW {
+        reader.problem(problem::out_of_range(&node.place, &format!("{what} is longer than {LONGEST_WINDOW}"), "write a shorter one"));
+        return None;
+    }
+    Some(span)
+}
+
+fn rate_limit(reader: &mut Reader, node: &Node) -> Option<RateLimit> {
+    let mut fields = reader.fields(node, "a rate limit")?;
+    let max = fields.required(reader, "max").and_then(|node| reader.integer(node, "starts allowed", 1..=1_000_000));
+    let window = fields.required(reader, "window").and_then(|node| longest(reader, node, "`window`"));
+    let scopes = [Scope::Target, Scope::Service, Scope::Zone, Scope::All].map(|scope| (scope.word(), scope));
+    let scope = fields.required(reader, "scope").and_then(|node| reader.one_of(node, "a scope", &scopes));
+    fields.finish(reader);
+    Some(RateLimit { max: u32::try_from(max?).ok()?, window: window?, scope: scope? })
+}
+
+fn cap(reader: &mut Reader, node: &Node) -> Option<Cap> {
+    let mut fields = reader.fields(node, "a cap")?;
+    let scopes = [Scope::Service, Scope::Zone, Scope::All].map(|scope| (scope.word(), scope));
+    let scope = fields.required(reader, "scope").and_then(|node| reader.one_of(node, "a scope", &scopes));
+    let of = fields
+        .required(reader, "of")
+        .and_then(|node| reader.one_of(node, "something to count", &[("replicas", CapOf::Replicas), ("targets", CapOf::Targets)]));
+    let max_node = fields.required(reader, "max");
+    let at_least = fields.optional("at_least").map_or(Some(0), |node| reader.integer(node, "`at_least`", 0..=1_000_000));
+    let rounding = fields.optional("rounding").map(|node| {
+        let words = [("floor", Rounding::Floor), ("ceil", Rounding::Ceil)];
+        (reader.one_of(node, "a way to round", &words), &node.place)
+    });
+    fields.finish(reader);
+    let max_node = max_node?;
+    let max = match (&max_node.value, rounding) {
+        (Value::Integer(_), Some((_, place))) => {
+            reader.problem(problem::rounding(place, false));
+            None
+        }
+        (Value::Integer(_), None) => reader.integer(max_node, "the cap", 0..=1_000_000).map(|count| Most::Count(count.unsigned_abs())),
+        (_, rounding) => share(reader, max_node, rounding.and_then(|(rounding, _)| rounding), rounding.is_some(), of),
+    };
+    Some(Cap { scope: scope?, of: of?, max: max?, at_least: at_least?.unsigned_abs() })
+}
+
+fn share(reader: &mut Reader, node: &Node, rounding: Option<Rounding>, rounding_given: bool, of: Option<CapOf>) -> Option<Most> {
+    let share: Ratio = reader.ratio(node, "the cap")?;
+    if !rounding_given {
+        reader.problem(problem::rounding(&node.place, true));
+    }
+    if of == Some(CapOf::Targets) {
+        reader.problem(problem::share_of_targets(&node.place));
+        return None;
+    }
+    Some(Most::Share(share, rounding?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "
+schema: policy/1
+policy: rollback-on-regression
+owner: team-checkout
+description: Undo a deploy that raised the error rate.
+on:
+  alert: HighErrorRateAfterDeploy
+  match: { severity: critical, team: '=~ a|b' }
+target: { service: $service }
+precheck:
+  - expr: time() - deploy_timestamp_seconds{service=$service} < 1800
+    because: a deploy older than 30 minutes is unlikely to be the cause
+steps:
+  - rollback: {}
+    verify: { expr: 'error_rate:ratio1m{service=$service} < 0.01', hold: 30s, within: 3m }
+    on_failure: escalate
+  - escalate: { to: oncall, with: [metrics, logs, traces, changes, alerts] }
+escalate_after: 5m
+guard:
+  cooldown: 10m
+  rate_limit: [{ max: 3, window: 1h, scope: service }, { max: 10, window: 1h, scope: all }]
+  caps: [{ scope: service, of: replicas, max: 25%, at_least: 1, rounding: floor }, { scope: zone, of: targets, max: 1 }]
+";
+
+    #[test]
+    fn the_policy_of_the_design_reads() {
+        let policy = read_policy("p.yaml", WHOLE).unwrap();
+        assert_eq!(&*policy.name, "rollback-on-regression");
+        assert_eq!((policy.alerts.len(), policy.matchers.len(), policy.prechecks.len(), policy.steps.len()), (1, 2, 1, 2));
+        assert_eq!(policy.target.to_string(), "service/$service");
+        assert_eq!(policy.steps[0].deed, Deed::Act(Action::Rollback));
+        assert_eq!(policy.steps[0].on_failure, OnFailure::Escalate);
+        assert_eq!(
+            policy.steps[0].verify.as_ref().map(|verify| (verify.hold, verify.within)),
+            Some((Span::from_seconds(30), Span::from_minutes(3)))
+        );
+        assert_eq!(policy.escalate_after, Some(Span::from_minutes(5)));
+        assert_eq!(policy.guards.rate_limits.len(), 2);
+        assert_eq!(policy.guards.caps[1].max, Most::Count(1));
+        assert_eq!(policy.labels_needed().into_iter().collect::<Vec<_>>(), [Name::new("service")]);
+        assert_eq!(policy.stage, Stage::Full);
+    }
+
+    /// What is wrong with the whole policy after one replacement: line, code and message of each problem.
+    #[track_caller]
+    fn check(from: &str, to: &str, expected: &[&str]) {
+        assert!(WHOLE.contains(from), "{from}");
+        let problems = read_policy("p.yaml", &WHOLE.replacen(from, to, 1)).err().unwrap_or_default();
+        let told: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("{}:{} {}", problem.place.as_ref().map_or(0, Place::line), problem.code, problem.message))
+            .collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn automation_without_an_owner_is_refused() {
+        check("owner: team-checkout\n", "", &["2:FD0104 a policy has no `owner`"]);
+    }
+
+    #[test]
+    fn what_is_not_carried_out_yet_is_refused_by_name_and_never_ignored() {
+        check("target:", "confidence: measured\ntarget:", &["9:FD0301 `confidence` is not supported yet"]);
+        check("- rollback: {}", "- flush_cache: {}", &["14:FD0301 `flush_cache` is not supported yet"]);
+        check("  cooldown: 10m", "  max_unhealthy: 50%", &["20:FD0301 `max_unhealthy` is not supported yet"]);
+    }
+
+    #[test]
+    fn misspelt_keys_and_words_are_found_wherever_they_stand() {
+        check("on_failure: escalate", "on_failure: escelate", &["16:FD0110 `escelate` is not an answer to failure"]);
+        check("  cooldown: 10m", "  cooldwn: 10m", &["20:FD0105 `guard` has no key `cooldwn`"]);
+        check("- rollback: {}", "- rolback: {}", &["14:FD0105 a step has no key `rolback`"]);
+        check("- rollback: {}", "- rollback: {}\n    drain: {}", &["14:FD0307 a step does 2 things"]);
+    }
+
+    #[test]
+    fn an_action_must_fit_its_target() {
+        check("{ service: $service }", "{ zone: $zone }", &["14:FD0303 `rollback` cannot be aimed at a zone"]);
+        check("- rollback: {}", "- rollback: {}\n    target: { replica: $pod }", &["14:FD0303 `rollback` cannot be aimed at a replica"]);
+        check("- rollback: {}", "- drain: {}", &["14:FD0303 `drain` cannot be aimed at a service"]);
+    }
+
+    #[test]
+    fn a_failure_must_have_somewhere_to_go() {
+        check("    on_failure: escalate", "    on_failure: revert", &["16:FD0304 `rollback` cannot be reverted"]);
+        check(
+            "  - escalate: { to: oncall, with: [metrics, logs, traces, changes, alerts] }",
+            "  - restart: { mode: rolling }\n    on_failure: next",
+            &["18:FD0305 there is no next step"],
+        );
+        check("hold: 30s, within: 3m", "hold: 4m, within: 3m", &["15:FD0306 the condition cannot hold for 4m within 3m"]);
+    }
+
+    #[test]
+    fn parameters_are_whole_labels() {
+        check("{ service: $service }", "{ service: a-$service }", &["9:FD0312 `a-$service` is neither a name nor a label of the alert"]);
+        check("{ service: $service }", "{ service: '' }", &["9:FD0107 `` is not a target's name"]);
+    }
+
+    #[test]
+    fn an_expression_must_be_a_condition() {
+        let value = "`up` is a value, not a condition: compare it, as in `up > 0`, or use and, or, unless or absent()";
+        check("time() - deploy_timestamp_seconds{service=$service} < 1800", "up", &[&format!("11:FD0302 {value}")]);
+    }
+
+    #[test]
+    fn shares_say_how_they_round_and_counts_do_not_round() {
+        check(", rounding: floor", "", &["22:FD0313 a share does not say how it rounds"]);
+        check("of: targets, max: 1", "of: targets, max: 1, rounding: ceil", &["22:FD0313 a whole number does not round"]);
+        check(
+            "of: targets, max: 1",
+            "of: targets, max: 50%, rounding: ceil",
+            &["22:FD0314 a share of targets has no number to be taken of"],
+        );
+    }
+
+    #[test]
+    fn all_problems_come_at_once_in_the_order_of_the_file() {
+        let broken = WHOLE.replace("owner: team-checkout", "owner: 7").replace("hold: 30s", "hold: 30").replace("max: 3,", "max: 0,");
+        let lines: Vec<usize> =
+            read_policy("p.yaml", &broken).unwrap_err().iter().filter_map(|problem| problem.place.as_ref().map(Place::line)).collect();
+        assert_eq!(lines, [4, 15, 21]);
+    }
+
+    #[test]
+    fn every_way_to_act_reads() {
+        let check = |step: &str, target: &str, expected: Deed| {
+            let text = WHOLE.replace("rollback: {}", step).replace("{ service: $service }", target).replace("on_failure: escalate", "");
+            let policy = read_policy("p.yaml", &text).unwrap_or_else(|problems| panic!("{step}: {problems:?}"));
+            assert_eq!(policy.steps[0].deed, expected);
+        };
+        check("restart: { mode: at_once }", "{ replica: $pod }", Deed::Act(Action::Restart { mode: RestartMode::AtOnce }));
+        check("scale: { by: -2 }", "{ service: api }", Deed::Act(Action::Scale { replicas: Scale::By(-2) }));
+        check("scale: { to: 4 }", "{ service: api }", Deed::Act(Action::Scale { replicas: Scale::To(4) }));
+        check("drain:", "{ zone: $zone }", Deed::Act(Action::Drain));
+        check("purge_queue: {}", "{ service: api }", Deed::Act(Action::PurgeQueue));
+        let lasting = Span::from_seconds(20);
+        check("limit_retries: { retries: 0, lasting: 20s }", "{ client: users }", Deed::Act(Action::LimitRetries { retries: 0, lasting }));
+        check("wait: 20s", "{ service: api }", Deed::Wait(lasting));
+    }
+}

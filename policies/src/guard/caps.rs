@@ -1,0 +1,343 @@
+//! Blast radius: how much may be touched at a time, by all policies together. In flight + this one ≤ cap.
+//!
+//! A remediation is in flight from its start until its incident is closed, so until its verification has ended. Shares are of what is
+//! declared, not of what happens to be up.
+
+use std::collections::BTreeSet;
+
+use firedrill_core::action::{Action, RestartMode, Scale, Target};
+use firedrill_core::inventory::Inventory;
+use firedrill_core::name::Name;
+use firedrill_core::quantity::{Ratio, Rounding};
+
+use super::dedup::Remediations;
+use super::{Answer, Proposal, Scope, service_of, services_touched, zones_touched};
+
+/// The name in journals.
+pub const NAME: &str = "caps";
+
+/// What a cap counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapOf {
+    /// Replicas that are taken from their users at one time. A rolling restart or update takes one at a time.
+    Replicas,
+    /// Different targets.
+    Targets,
+}
+
+/// How much a cap allows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Most {
+    /// So many.
+    Count(u64),
+    /// A share of the declared replicas in the scope, rounded as declared.
+    Share(Ratio, Rounding),
+}
+
+/// A cap on what is touched at a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cap {
+    /// What is counted together: `service`, `zone` or `all`.
+    pub scope: Scope,
+    /// What is counted.
+    pub of: CapOf,
+    /// The most that is allowed.
+    pub max: Most,
+    /// The cap is at least this, so that small services stay actionable.
+    pub at_least: u64,
+}
+
+/// A part of the system that a cap speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// One service.
+    Service(Name),
+    /// One zone.
+    Zone(Name),
+    /// Everything.
+    All,
+}
+
+impl Cap {
+    /// The cap's figure for one part of the system; `None` if the part is not declared and the figure depends on it.
+    #[must_use]
+    pub fn limit(&self, part: &Part, inventory: &Inventory) -> Option<u64> {
+        let most = match self.max {
+            Most::Count(count) => count,
+            Most::Share(share, rounding) => share.of(declared(part, inventory)?, rounding),
+        };
+        Some(most.max(self.at_least))
+    }
+
+    /// The cap in words: `25% of the replicas of service/api, rounded down, at least 1`.
+    #[must_use]
+    pub fn describe(&self, place: &str) -> String {
+        let what = match self.of {
+            CapOf::Replicas => "replicas",
+            CapOf::Targets => "targets",
+        };
+        let most = match self.max {
+            Most::Count(count) => format!("{count} {what} of {place}"),
+            Most::Share(share, Rounding::Floor) => format!("{share} of the {what} of {place}, rounded down"),
+            Most::Share(share, Rounding::Ceil) => format!("{share} of the {what} of {place}, rounded up"),
+        };
+        if self.at_least > 0 { format!("{most}, at least {}", self.at_least) } else { most }
+    }
+}
+
+/// Asks the guard.
+#[must_use]
+pub fn check(caps: &[Cap], proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> Answer {
+    let parts = |cap: &Cap| parts_touched(cap.scope, &proposal.target, inventory);
+    let answers = caps.iter().flat_map(|cap| match parts(cap) {
+        Some(parts) if parts.is_empty() => {
+            vec![Answer::passed(format!("{} lies in no {}", proposal.target, cap.scope.word()))]
+        }
+        Some(parts) => parts.iter().map(|part| of_one(cap, part, proposal, remediations, inventory)).collect(),
+        None => vec![Answer::refused(format!("the {} of {} is not declared", cap.scope.word(), proposal.target), None)],
+    });
+    Answer::all(answers.collect())
+}
+
+fn of_one(cap: &Cap, part: &Part, proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> Answer {
+    let place = match part {
+        Part::Service(name) => format!("service/{name}"),
+        Part::Zone(name) => format!("zone/{name}"),
+        Part::All => "all".to_owned(),
+    };
+    let Some(limit) = cap.limit(part, inventory) else {
+        return Answer::refused(format!("the replicas of {place} are not declared"), None);
+    };
+    let (in_flight, this) = match cap.of {
+        CapOf::Replicas => replicas_touched(part, proposal, remediations, inventory),
+        CapOf::Targets => targets_touched(part, proposal, remediations, inventory),
+    };
+    let figures =
+        format!("{in_flight} in flight + {this} {} {limit} ({})", if in_flight + this > limit { ">" } else { "<=" }, cap.describe(&place));
+    // What adds nothing passes, also where others have gone beyond the cap.
+    if this > 0 && in_flight + this > limit { Answer::refused(figures, None) } else { Answer::passed(figures) }
+}
+
+/// Replicas in flight, and those that the proposal adds.
+fn replicas_touched(part: &Part, proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
+    let in_flight = remediations.others(&proposal.policy, proposal.incident).flat_map(|other| &other.deeds);
+    let in_flight = in_flight.map(|deed| replicas_taken(&deed.action, &deed.target, part, inventory)).sum();
+    (in_flight, replicas_taken(&proposal.action, &proposal.target, part, inventory))
+}
+
+/// Different targets in flight, and whether the proposal adds one.
+fn targets_touched(part: &Part, proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
+    let touches = |target: &Target| match part {
+        Part::All => true,
+        Part::Service(service) => services_touched(target, inventory).contains(service),
+        Part::Zone(zone) => zones_touched(target, inventory).contains(zone),
+    };
+    let deeds = remediations.others(&proposal.policy, proposal.incident).flat_map(|other| &other.deeds);
+    let in_flight: BTreeSet<&Target> = deeds.map(|deed| &deed.target).filter(|target| touches(target)).collect();
+    let adds = !in_flight.contains(&proposal.target);
+    (in_flight.len() as u64, u64::from(adds))
+}
+
+/// The parts of the system that an action on a target touches under a cap's scope; `None` if they are not declared.
+fn parts_touched(scope: Scope, target: &Target, inventory: &Inventory) -> Option<Vec<Part>> {
+    match (scope, target) {
+        (Scope::All | Scope::Target, _) => Some(vec![Part::All]),
+        (_, Target::Client(_)) => Some(Vec::new()),
+        (Scope::Service, _) => {
+            let services = services_touched(target, inventory);
+            (!services.is_empty()).then(|| services.into_iter().map(Part::Service).collect())
+        }
+        (Scope::Zone, _) => {
+            let zones = zones_touched(target, inventory);
+            (!zones.is_empty()).then(|| zones.into_iter().map(Part::Zone).collect())
+        }
+    }
+}
+
+/// Declared replicas of a part of the system; `None` if it is not declared.
+fn declared(part: &Part, inventory: &Inventory) -> Option<u64> {
+    let all = || inventory.services.keys().map(|service| replicas_in(service, part, inventory)).sum();
+    match part {
+        Part::Service(service) => inventory.services.get(service).map(|entry| u64::from(entry.replicas)),
+        Part::Zone(zone) => inventory.zones().contains(zone).then(all),
+        Part::All => (!inventory.services.is_empty()).then(all),
+    }
+}
+
+/// Declared replicas of a service within a part of the system: replica `i` stands in zone `i % zones`.
+fn replicas_in(service: &Name, part: &Part, inventory: &Inventory) -> u64 {
+    let Some(entry) = inventory.services.get(service) else { return 0 };
+    match part {
+        Part::All => u64::from(entry.replicas),
+        Part::Service(own) => {
+            if own == service {
+                u64::from(entry.replicas)
+            } else {
+                0
+            }
+        }
+        Part::Zone(zone) => {
+            let zones = entry.zones.len().max(1) as u64;
+            let standing = |offset: u64| (u64::from(entry.replicas) + zones - 1 - offset) / zones;
+            entry.zones.iter().zip(0..).filter(|(own, _)| *own == zone).map(|(_, offset)| standing(offset)).sum()
+        }
+    }
+}
+
+/// Replicas of a part of the system that an action on a target takes from their users at one time. Where in a service a single replica is
+/// taken from cannot be told beforehand, so that each of its zones counts it.
+#[must_use]
+pub fn replicas_taken(action: &Action, target: &Target, part: &Part, inventory: &Inventory) -> u64 {
+    match target {
+        Target::Client(_) => 0,
+        Target::Zone(_) => {
+            let zone_and_part = |service: &Name| match (target, part) {
+                (Target::Zone(zone), Part::Service(own)) if own == service => replicas_in(service, &Part::Zone(zone.clone()), inventory),
+                (Target::Zone(zone), Part::All) => replicas_in(service, &Part::Zone(zone.clone()), inventory),
+                (Target::Zone(zone), Part::Zone(own)) if own == zone => replicas_in(service, part, inventory),
+                _ => 0,
+            };
+            if takes_replicas(action) { inventory.services.keys().map(zone_and_part).sum() } else { 0 }
+        }
+        Target::Replica(_) => {
+            let inside = match part {
+                Part::All => true,
+                Part::Service(service) => service_of(target, inventory).as_ref() == Some(service),
+                Part::Zone(zone) => zones_touched(target, inventory).contains(zone),
+            };
+            u64::from(inside && takes_replicas(action))
+        }
+        Target::Service(service) => {
+            let standing = replicas_in(service, part, inventory);
+            let declared = inventory.services.get(service).map_or(1, |entry| u64::from(entry.replicas));
+            // A service that is not declared has at least the one replica.
+            let standing = if inventory.services.contains_key(service) { standing } else { 1 };
+            taken_of_service(action, declared).min(standing)
+        }
+    }
+}
+
+const fn takes_replicas(action: &Action) -> bool {
+    matches!(action, Action::Restart { .. } | Action::Drain | Action::Rollback)
+}
+
+/// Replicas that an action takes from a service with `declared` replicas at one time.
+fn taken_of_service(action: &Action, declared: u64) -> u64 {
+    match action {
+        Action::Restart { mode: RestartMode::AtOnce } | Action::Drain => declared,
+        Action::Restart { mode: RestartMode::Rolling } | Action::Rollback => 1,
+        Action::Scale { replicas: Scale::To(count) } => declared.saturating_sub(u64::from(*count)),
+        Action::Scale { replicas: Scale::By(count) } => u64::from(count.saturating_neg().max(0).unsigned_abs()),
+        Action::Scale { replicas: Scale::Times(factor) } => declared.saturating_sub(libm::ceil(factor.get() * declared as f64) as u64),
+        Action::PurgeQueue | Action::LimitRetries { .. } | Action::Wait { .. } => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Guards;
+    use super::super::fixture::{inventory, proposal};
+    use super::*;
+    use firedrill_core::time::Time;
+    use proptest::prelude::*;
+
+    fn share(percent: &str, rounding: Rounding) -> Most {
+        Most::Share(Ratio::parse(percent).unwrap(), rounding)
+    }
+
+    fn cap(scope: Scope, of: CapOf, max: Most, at_least: u64) -> Cap {
+        Cap { scope, of, max, at_least }
+    }
+
+    #[track_caller]
+    fn check_with(cap: Cap, in_flight: &[&str], target: &str) -> Answer {
+        let mut guards = Guards::new();
+        for (incident, target) in (10..).zip(in_flight) {
+            guards.started(&proposal("other", incident, target), Time::ZERO);
+        }
+        check(&[cap], &proposal("p", 0, target), &guards.remediations, &inventory())
+    }
+
+    #[test]
+    fn a_share_of_six_replicas_allows_what_its_rounding_says() {
+        let floor = cap(Scope::Service, CapOf::Replicas, share("40%", Rounding::Floor), 0);
+        assert!(!check_with(floor, &["replica/api-0"], "replica/api-1").is_refusal(), "1 + 1 <= 2");
+        assert!(check_with(floor, &["replica/api-0", "replica/api-1"], "replica/api-2").is_refusal(), "2 + 1 > 2");
+        let ceil = Cap { max: share("40%", Rounding::Ceil), ..floor };
+        assert!(!check_with(ceil, &["replica/api-0", "replica/api-1"], "replica/api-2").is_refusal(), "2 + 1 <= 3");
+    }
+
+    #[test]
+    fn at_least_keeps_small_services_actionable() {
+        let quarter = cap(Scope::Service, CapOf::Replicas, share("25%", Rounding::Floor), 0);
+        let refused = check_with(quarter, &[], "replica/cart-0");
+        assert_eq!(refused.figures, "0 in flight + 1 > 0 (25% of the replicas of service/cart, rounded down)");
+        assert!(refused.is_refusal());
+        assert!(!check_with(Cap { at_least: 1, ..quarter }, &[], "replica/cart-0").is_refusal());
+        assert!(check_with(Cap { at_least: 1, ..quarter }, &["replica/cart-1"], "replica/cart-0").is_refusal());
+    }
+
+    #[test]
+    fn a_restart_at_once_counts_every_replica_and_a_rolling_one_counts_one() {
+        let half = cap(Scope::Service, CapOf::Replicas, share("50%", Rounding::Floor), 0);
+        assert!(check_with(half, &[], "service/api").is_refusal());
+        let rolling = Proposal { action: Action::Restart { mode: RestartMode::Rolling }, ..proposal("p", 0, "service/api") };
+        assert!(!check(&[half], &rolling, &Remediations::default(), &inventory()).is_refusal());
+    }
+
+    #[test]
+    fn one_target_in_a_zone_lets_another_zone_be() {
+        let one = cap(Scope::Zone, CapOf::Targets, Most::Count(1), 0);
+        assert!(!check_with(one, &["replica/api-0"], "replica/api-1").is_refusal(), "zones a and b");
+        assert!(check_with(one, &["replica/api-0"], "replica/api-3").is_refusal(), "both in zone a");
+        assert!(check_with(one, &["replica/api-0"], "replica/cart-0").is_refusal(), "both in zone a, of two services");
+        assert!(check_with(one, &["replica/api-2"], "service/api").is_refusal());
+    }
+
+    #[test]
+    fn everything_counts_together_under_all() {
+        let two = cap(Scope::All, CapOf::Targets, Most::Count(2), 0);
+        assert!(!check_with(two, &["replica/api-0"], "replica/cart-1").is_refusal());
+        assert!(check_with(two, &["replica/api-0", "client/users"], "replica/cart-1").is_refusal());
+        assert!(!check_with(two, &["replica/api-0", "replica/cart-1"], "replica/cart-1").is_refusal(), "it is one of the two");
+    }
+
+    #[test]
+    fn what_is_not_declared_is_refused_and_what_lies_outside_passes() {
+        let one = cap(Scope::Service, CapOf::Replicas, share("50%", Rounding::Floor), 1);
+        assert!(check_with(one, &[], "service/unknown").is_refusal());
+        let zone = cap(Scope::Zone, CapOf::Targets, Most::Count(1), 0);
+        assert!(check_with(zone, &[], "service/unknown").is_refusal());
+        assert!(!check_with(one, &[], "client/users").is_refusal());
+    }
+
+    #[test]
+    fn a_drained_zone_counts_its_replicas() {
+        let drain = Proposal { action: Action::Drain, ..proposal("p", 0, "zone/a") };
+        let check_cap = |of_all: &str| {
+            let cap = cap(Scope::All, CapOf::Replicas, share(of_all, Rounding::Floor), 0);
+            check(&[cap], &drain, &Remediations::default(), &inventory())
+        };
+        // Zone a holds api-0, api-3, cart-0 and cart-2: 4 of 9.
+        assert!(check_cap("40%").is_refusal());
+        assert!(!check_cap("45%").is_refusal());
+    }
+
+    proptest! {
+        /// Whatever is proposed in whatever order, what is in flight never exceeds the cap.
+        #[test]
+        fn in_flight_never_exceeds_the_cap(replicas in prop::collection::vec(0_u32..6, 1..30), max in 0_u64..5) {
+            let cap = cap(Scope::Service, CapOf::Replicas, Most::Count(max), 0);
+            let (mut guards, mut accepted) = (Guards::new(), 0);
+            for (incident, replica) in replicas.iter().enumerate() {
+                let proposal = proposal("p", incident as u64, &format!("replica/api-{replica}"));
+                if !check(&[cap], &proposal, &guards.remediations, &inventory()).is_refusal() {
+                    guards.started(&proposal, Time::ZERO);
+                    accepted += 1;
+                }
+                prop_assert!(accepted <= max);
+            }
+            prop_assert_eq!(accepted, max.min(replicas.len() as u64));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A rest for the target, counted from the end of an action on it: by the same policy, and by any policy.
+
+use firedrill_core::action::Target;
+use firedrill_core::name::Name;
+use firedrill_core::time::{Span, Time};
+use serde::{Deserialize, Serialize};
+
+use super::dedup::Remediations;
+use super::{Answer, Proposal};
+
+/// The name in journals.
+pub const NAME: &str = "cooldown";
+
+/// How long a target rests. The steps of one incident follow each other without rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cooldown {
+    /// After an action of this policy.
+    pub same_policy: Span,
+    /// After an action of any policy.
+    pub any_policy: Span,
+}
+
+/// When actions last ended, for each policy and target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ends {
+    list: Vec<End>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct End {
+    policy: Name,
+    target: Target,
+    incident: u64,
+    at: Time,
+}
+
+impl Ends {
+    /// An action has ended.
+    pub(super) fn record(&mut self, policy: &Name, incident: u64, target: Target, now: Time) {
+        self.list.retain(|end| end.policy != *policy || end.target != target);
+        self.list.push(End { policy: policy.clone(), target, incident, at: now });
+    }
+}
+
+/// Asks the guard. Passes from `end + cooldown` on, that instant included.
+#[must_use]
+pub fn check(cooldown: Option<Cooldown>, proposal: &Proposal, ends: &Ends, remediations: &Remediations, now: Time) -> Answer {
+    let Some(cooldown) = cooldown else { return Answer::not_configured() };
+    let Proposal { policy, incident, target, .. } = proposal;
+    let running = |other: &&super::dedup::Remediation| other.deeds.iter().any(|deed| deed.running && deed.target == *target);
+    if let Some(other) = remediations.others(policy, *incident).find(running) {
+        return Answer::refused(format!("{} is at work on {target} now", other.policy), None);
+    }
+    let own_chain = |end: &&End| end.policy == *policy && end.incident == *incident;
+    let rest = |end: &End| if end.policy == *policy { cooldown.same_policy.max(cooldown.any_policy) } else { cooldown.any_policy };
+    let resting =
+        ends.list.iter().filter(|end| end.target == *target && !own_chain(end)).map(|end| (end.at.saturating_add(rest(end)), end));
+    match resting.max_by_key(|(until, end)| (*until, end.at)) {
+        Some((until, end)) if now < until => {
+            let figures = format!("{target} rests for {} after {}, {} ago, until {until}", rest(end), end.policy, now.since(end.at));
+            Answer::refused(figures, Some(until))
+        }
+        Some((_, end)) => Answer::passed(format!("last action on {target} ended {} ago, by {}", now.since(end.at), end.policy)),
+        None => Answer::passed(format!("no action on {target} before")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Guards;
+    use super::super::fixture::proposal;
+    use super::*;
+
+    const MINUTE: Cooldown = Cooldown { same_policy: Span::from_seconds(60), any_policy: Span::from_seconds(20) };
+
+    /// `p`, incident 0, acts on service/api from 10 s to 100 s.
+    fn after_one_action() -> Guards {
+        let mut guards = Guards::new();
+        guards.started(&proposal("p", 0, "service/api"), Time::from_seconds(10));
+        guards.ended(&Name::new("p"), 0, Time::from_seconds(100));
+        guards
+    }
+
+    #[track_caller]
+    fn check_at(second: u64, policy: &str, incident: u64, target: &str) -> Answer {
+        let Guards { ends, remediations, .. } = after_one_action();
+        check(Some(MINUTE), &proposal(policy, incident, target), &ends, &remediations, Time::from_seconds(second))
+    }
+
+    #[test]
+    fn the_rest_counts_from_the_end_and_its_last_instant_is_free() {
+        assert_eq!(check_at(159, "p", 1, "service/api").again, Some(Time::from_seconds(160)));
+        assert!(check_at(159, "p", 1, "service/api").is_refusal());
+        assert!(!check_at(160, "p", 1, "service/api").is_refusal());
+    }
+
+    #[test]
+    fn other_policies_wait_for_their_own_rest() {
+        assert!(check_at(119, "q", 0, "service/api").is_refusal());
+        assert!(!check_at(120, "q", 0, "service/api").is_refusal());
+    }
+
+    #[test]
+    fn other_targets_do_not_rest_and_the_steps_of_one_incident_follow_each_other() {
+        assert!(!check_at(101, "p", 1, "service/cart").is_refusal());
+        assert!(!check_at(101, "p", 0, "service/api").is_refusal());
+    }
+
+    #[test]
+    fn a_target_that_is_being_worked_on_does_not_rest_at_all() {
+        let mut guards = Guards::new();
+        guards.started(&proposal("p", 0, "service/api"), Time::from_seconds(10));
+        let answer = check(Some(MINUTE), &proposal("q", 0, "service/api"), &guards.ends, &guards.remediations, Time::from_seconds(11));
+        assert_eq!(answer, Answer::refused("p is at work on service/api now", None));
+    }
+
+    #[test]
+    fn without_a_cooldown_nothing_is_asked() {
+        let Guards { ends, remediations, .. } = after_one_action();
+        let answer = check(None, &proposal("p", 1, "service/api"), &ends, &remediations, Time::from_seconds(100));
+        assert_eq!(answer, Answer::not_configured());
+    }
+}

@@ -1,0 +1,135 @@
+//! One remediation in flight for each policy and owner of the target.
+
+use firedrill_core::action::{Action, Target};
+use firedrill_core::name::Name;
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Proposal};
+
+/// The name in journals.
+pub const NAME: &str = "dedup";
+
+/// Everything that is being worked on, by all policies, in the order of claiming.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Remediations {
+    list: Vec<Remediation>,
+}
+
+/// What one incident of one policy has its hands on, from its first proposal until the incident is closed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Remediation {
+    /// Which policy.
+    pub policy: Name,
+    /// Which of its incidents.
+    pub incident: u64,
+    /// The owner of the incident's target.
+    pub owner: Target,
+    /// The actions started so far, in order.
+    pub deeds: Vec<Deed>,
+}
+
+/// One action of a remediation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deed {
+    /// What.
+    pub action: Action,
+    /// To what.
+    pub target: Target,
+    /// Whether it has not ended yet.
+    pub running: bool,
+}
+
+impl Remediations {
+    /// Takes the owner for the proposal's incident; claiming again changes nothing.
+    pub fn claim(&mut self, proposal: &Proposal) {
+        if self.find(&proposal.policy, proposal.incident).is_none() {
+            let Proposal { policy, incident, owner, .. } = proposal.clone();
+            self.list.push(Remediation { policy, incident, owner, deeds: Vec::new() });
+        }
+    }
+
+    /// An action starts. Invariant: a remediation runs at most one action at a time.
+    pub(super) fn started(&mut self, proposal: &Proposal) {
+        self.claim(proposal);
+        let remediation = self.find(&proposal.policy, proposal.incident).expect("claimed above");
+        assert!(remediation.deeds.iter().all(|deed| !deed.running), "one action at a time");
+        remediation.deeds.push(Deed { action: proposal.action.clone(), target: proposal.target.clone(), running: true });
+    }
+
+    /// The running action has ended; tells on what.
+    pub(super) fn ended(&mut self, policy: &Name, incident: u64) -> Option<Target> {
+        let deed = self.find(policy, incident)?.deeds.iter_mut().find(|deed| deed.running)?;
+        deed.running = false;
+        Some(deed.target.clone())
+    }
+
+    /// The incident is closed.
+    pub(super) fn released(&mut self, policy: &Name, incident: u64) {
+        self.list.retain(|other| other.policy != *policy || other.incident != incident);
+    }
+
+    /// All remediations but that of one incident.
+    pub fn others<'a>(&'a self, policy: &'a Name, incident: u64) -> impl Iterator<Item = &'a Remediation> {
+        self.list.iter().filter(move |other| other.policy != *policy || other.incident != incident)
+    }
+
+    /// Whether a policy has a remediation besides that of one incident.
+    #[must_use]
+    pub fn is_busy(&self, policy: &Name, incident: u64) -> bool {
+        self.others(policy, incident).any(|other| other.policy == *policy)
+    }
+
+    fn find(&mut self, policy: &Name, incident: u64) -> Option<&mut Remediation> {
+        self.list.iter_mut().find(|own| own.policy == *policy && own.incident == incident)
+    }
+}
+
+/// Asks the guard.
+#[must_use]
+pub fn check(proposal: &Proposal, remediations: &Remediations) -> Answer {
+    let Proposal { policy, incident, owner, .. } = proposal;
+    let same = |other: &&Remediation| other.policy == *policy && other.owner == *owner;
+    match remediations.others(policy, *incident).find(same) {
+        Some(other) => Answer::refused(format!("incident {} of {policy} is at work on {owner}", other.incident), None),
+        None => Answer::passed(format!("0 other remediations of {policy} on {owner}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::proposal;
+    use super::*;
+
+    #[track_caller]
+    fn check_after(claimed: &[Proposal], proposed: &Proposal, refused: bool) {
+        let mut remediations = Remediations::default();
+        for claim in claimed {
+            remediations.claim(claim);
+        }
+        assert_eq!(check(proposed, &remediations).is_refusal(), refused, "{proposed:?}");
+    }
+
+    #[test]
+    fn two_replicas_of_one_service_are_one_owner() {
+        check_after(&[proposal("p", 0, "replica/api-0")], &proposal("p", 1, "replica/api-1"), true);
+        check_after(&[proposal("p", 0, "replica/api-0")], &proposal("p", 1, "service/api"), true);
+        check_after(&[proposal("p", 0, "replica/api-0")], &proposal("p", 1, "replica/cart-0"), false);
+    }
+
+    #[test]
+    fn an_incident_does_not_stand_in_its_own_way_nor_in_another_policy_s() {
+        check_after(&[proposal("p", 0, "service/api")], &proposal("p", 0, "service/api"), false);
+        check_after(&[proposal("p", 0, "service/api")], &proposal("q", 0, "service/api"), false);
+    }
+
+    #[test]
+    fn a_closed_incident_frees_its_owner() {
+        let mut remediations = Remediations::default();
+        remediations.started(&proposal("p", 0, "service/api"));
+        assert!(check(&proposal("p", 1, "service/api"), &remediations).is_refusal());
+        assert_eq!(remediations.ended(&Name::new("p"), 0), Some(Target::Service(Name::new("api"))));
+        assert!(check(&proposal("p", 1, "service/api"), &remediations).is_refusal(), "until it is closed");
+        remediations.released(&Name::new("p"), 0);
+        assert!(!check(&proposal("p", 1, "service/api"), &remediations).is_refusal());
+    }
+}

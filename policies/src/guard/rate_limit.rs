@@ -1,0 +1,184 @@
+//! At most so many starts within a window of time, by a sliding log: starts in `(t − W, t]` count, refusals do not.
+
+use std::collections::VecDeque;
+
+use firedrill_core::action::Target;
+use firedrill_core::inventory::Inventory;
+use firedrill_core::name::Name;
+use firedrill_core::time::{Span, Time};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Proposal, Scope, scope_keys};
+
+/// The name in journals.
+pub const NAME: &str = "rate_limit";
+
+/// The longest window; older starts are forgotten.
+pub const LONGEST_WINDOW: Span = Span::from_minutes(30 * 24 * 60);
+
+/// A limit on the starts of one policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Starts allowed within a window; the next one is refused.
+    pub max: u32,
+    /// The window's length, at most [`LONGEST_WINDOW`].
+    pub window: Span,
+    /// What is counted together.
+    pub scope: Scope,
+}
+
+/// When actions started, oldest first. Bounded by what actions take: each start is an action of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Starts {
+    log: VecDeque<Started>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Started {
+    policy: Name,
+    target: Target,
+    at: Time,
+}
+
+impl Starts {
+    /// An action starts.
+    pub(super) fn record(&mut self, proposal: &Proposal, now: Time) {
+        self.log.push_back(Started { policy: proposal.policy.clone(), target: proposal.target.clone(), at: now });
+        while self.log.front().is_some_and(|oldest| oldest.at.saturating_add(LONGEST_WINDOW) <= now) {
+            self.log.pop_front();
+        }
+    }
+
+    /// How many starts are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.log.is_empty()
+    }
+}
+
+/// Asks the guard.
+#[must_use]
+pub fn check(limits: &[RateLimit], proposal: &Proposal, starts: &Starts, inventory: &Inventory, now: Time) -> Answer {
+    let keys = |limit: &RateLimit| scope_keys(limit.scope, &proposal.target, inventory);
+    let answers = limits.iter().flat_map(|limit| {
+        let keys = keys(limit);
+        if keys.is_empty() {
+            return vec![Answer::refused(format!("the {} of {} is not declared", limit.scope.word(), proposal.target), None)];
+        }
+        keys.iter().map(|key| of_one(limit, key, proposal, (starts, inventory), now)).collect()
+    });
+    Answer::all(answers.collect())
+}
+
+fn of_one(limit: &RateLimit, key: &Target, proposal: &Proposal, (starts, inventory): (&Starts, &Inventory), now: Time) -> Answer {
+    let in_window = |start: &&Started| start.at.saturating_add(limit.window) > now;
+    let counts = |start: &&Started| {
+        start.policy == proposal.policy && (limit.scope == Scope::All || scope_keys(limit.scope, &start.target, inventory).contains(key))
+    };
+    let times: Vec<Time> = starts.log.iter().filter(in_window).filter(counts).map(|start| start.at).collect();
+    let place = if limit.scope == Scope::All { "all".to_owned() } else { key.to_string() };
+    let figures = format!("{} of {} starts within {} on {place}", times.len(), limit.max, limit.window);
+    let full = times.len() >= limit.max as usize;
+    if !full {
+        return Answer::passed(figures);
+    }
+    // The start whose leaving makes room; a limit of zero never has any.
+    let leaving = times.len().checked_sub(limit.max as usize).and_then(|index| times.get(index));
+    Answer::refused(figures, leaving.map(|at| at.saturating_add(limit.window)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{inventory, proposal};
+    use super::*;
+    use proptest::prelude::*;
+
+    const TWO_A_MINUTE: RateLimit = RateLimit { max: 2, window: Span::from_seconds(60), scope: Scope::Service };
+
+    fn starts(at: &[(u64, &str)]) -> Starts {
+        let mut starts = Starts::default();
+        for (second, target) in at {
+            starts.record(&proposal("p", 0, target), Time::from_seconds(*second));
+        }
+        starts
+    }
+
+    #[track_caller]
+    fn check_at(limit: RateLimit, log: &[(u64, &str)], target: &str, second: u64) -> Answer {
+        check(&[limit], &proposal("p", 9, target), &starts(log), &inventory(), Time::from_seconds(second))
+    }
+
+    #[test]
+    fn the_third_start_within_the_window_is_refused_and_the_window_is_open_on_its_left() {
+        let log = [(10, "replica/api-0"), (40, "replica/api-1")];
+        assert!(!check_at(TWO_A_MINUTE, &log[..1], "replica/api-2", 69).is_refusal());
+        let refused = check_at(TWO_A_MINUTE, &log, "replica/api-2", 69);
+        assert_eq!(refused, Answer::refused("2 of 2 starts within 1m on service/api", Some(Time::from_seconds(70))));
+        assert!(!check_at(TWO_A_MINUTE, &log, "replica/api-2", 70).is_refusal(), "the start at 10 s is outside (10 s, 70 s]");
+    }
+
+    #[test]
+    fn a_start_at_this_very_instant_counts() {
+        assert!(check_at(TWO_A_MINUTE, &[(5, "service/api"), (5, "service/api")], "service/api", 5).is_refusal());
+    }
+
+    #[test]
+    fn scopes_count_apart_and_all_counts_together() {
+        let log = [(10, "replica/api-0"), (11, "replica/api-1")];
+        assert!(!check_at(TWO_A_MINUTE, &log, "service/cart", 12).is_refusal());
+        assert!(check_at(RateLimit { scope: Scope::All, ..TWO_A_MINUTE }, &log, "service/cart", 12).is_refusal());
+        assert!(!check_at(RateLimit { scope: Scope::Target, ..TWO_A_MINUTE }, &log, "replica/api-1", 12).is_refusal());
+        assert!(check_at(TWO_A_MINUTE, &log, "zone/c", 12).is_refusal(), "the zone holds replicas of api");
+        assert!(!check_at(TWO_A_MINUTE, &log, "client/users", 12).is_refusal());
+    }
+
+    #[test]
+    fn a_limit_of_zero_never_passes_and_no_limit_is_not_configured() {
+        assert_eq!(check_at(RateLimit { max: 0, ..TWO_A_MINUTE }, &[], "service/api", 5).again, None);
+        assert!(check_at(RateLimit { max: 0, ..TWO_A_MINUTE }, &[], "service/api", 5).is_refusal());
+        let none = check(&[], &proposal("p", 0, "service/api"), &Starts::default(), &inventory(), Time::ZERO);
+        assert_eq!(none, Answer::not_configured());
+    }
+
+    #[test]
+    fn another_policy_s_starts_do_not_count() {
+        let starts = starts(&[(1, "service/api"), (2, "service/api")]);
+        let other = check(&[TWO_A_MINUTE], &proposal("q", 0, "service/api"), &starts, &inventory(), Time::from_seconds(3));
+        assert!(!other.is_refusal());
+    }
+
+    proptest! {
+        /// However the proposals come, no window of the limit's length ever holds more than `max` starts; and the time that a refusal names
+        /// is the first at which the same proposal passes.
+        #[test]
+        fn no_window_holds_more_than_the_limit(gaps in prop::collection::vec(0_u64..40, 1..80), max in 1_u32..5, window in 1_u64..120) {
+            let limit = RateLimit { max, window: Span::from_seconds(window), scope: Scope::All };
+            let (mut starts, mut accepted, mut second) = (Starts::default(), Vec::new(), 0);
+            for gap in gaps {
+                second += gap;
+                let (now, proposal) = (Time::from_seconds(second), proposal("p", 0, "service/api"));
+                let answer = check(&[limit], &proposal, &starts, &inventory(), now);
+                if !answer.is_refusal() {
+                    starts.record(&proposal, now);
+                    accepted.push(second);
+                } else {
+                    let again = answer.again.expect("a positive limit has room again");
+                    prop_assert!(again > now);
+                    prop_assert!(!check(&[limit], &proposal, &starts, &inventory(), again).is_refusal());
+                    let just_before = Time::from_nanos(again.as_nanos() - 1);
+                    prop_assert!(check(&[limit], &proposal, &starts, &inventory(), just_before).is_refusal());
+                }
+            }
+            for end in &accepted {
+                let within = accepted.iter().filter(|at| **at <= *end && **at + window > *end).count();
+                prop_assert!(within <= max as usize);
+            }
+        }
+    }
+}

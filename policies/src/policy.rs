@@ -1,0 +1,301 @@
+//! A policy: a runbook as code, lowered from its file, with every default filled in.
+
+use std::collections::BTreeSet;
+
+use firedrill_core::action::{Action, RestartMode, Scale, Target};
+use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::{LabelSet, Notification};
+use firedrill_core::name::Name;
+use firedrill_core::time::Span;
+use firedrill_telemetry::labels::Matcher;
+use firedrill_telemetry::promql::Condition;
+
+use crate::guard::GuardSettings;
+use crate::guard::stage::Stage;
+
+/// What is done about an alert.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Its name, unique in a run.
+    pub name: Name,
+    /// Whose it is; automation without an owner is refused. Pages go there when the policy names nobody else.
+    pub owner: Name,
+    /// What it is for, for people.
+    pub description: String,
+    /// The alerts that it answers, at least one.
+    pub alerts: Vec<Name>,
+    /// Conditions on the alert's labels; all must match.
+    pub matchers: Vec<Matcher>,
+    /// What it acts on, unless a step says otherwise.
+    pub target: TargetSource,
+    /// What must be true before each action.
+    pub prechecks: Vec<Precheck>,
+    /// What it does, in order, at least one step.
+    pub steps: Vec<Step>,
+    /// Unresolved for so long: page, whatever the steps are doing. `None`: never for this reason.
+    pub escalate_after: Option<Span>,
+    /// Its limits.
+    pub guards: GuardSettings,
+    /// The highest stage that it may run at; a run may ask for a lower one.
+    pub stage: Stage,
+}
+
+/// Where a target comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetSource {
+    /// The kind of target.
+    pub kind: TargetKind,
+    /// Its name.
+    pub name: NameSource,
+}
+
+/// A kind of target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// A service.
+    Service,
+    /// A replica.
+    Replica,
+    /// A zone.
+    Zone,
+    /// A client, or a service that calls others.
+    Client,
+}
+
+/// Where a target's name comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameSource {
+    /// It stands in the policy.
+    Literal(Name),
+    /// It is the value of this label of the alert.
+    Label(Name),
+}
+
+/// A condition that must be true before a step acts.
+#[derive(Clone, Debug)]
+pub struct Precheck {
+    /// The condition; unknown refuses.
+    pub condition: Condition,
+    /// Why, for people.
+    pub because: String,
+}
+
+/// One step. A step without `verify` leads on to the next; a verification that holds ends the remediation, and the steps after it are what
+/// to do if it fails.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What is done.
+    pub deed: Deed,
+    /// To what; `None`: the policy's target.
+    pub target: Option<TargetSource>,
+    /// How success is told; `None`: the action's own report is believed.
+    pub verify: Option<Verify>,
+    /// What follows a failure of the action or of its verification.
+    pub on_failure: OnFailure,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// Something to the world. Never [`Action::Wait`].
+    Act(Action),
+    /// Nothing, for a while.
+    Wait(Span),
+    /// A person is called, and the policy is done.
+    Escalate(Escalation),
+}
+
+/// Who is called, and what they are given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Escalation {
+    /// Who.
+    pub to: Name,
+    /// What evidence is attached: metrics, logs, traces, changes, alerts.
+    pub with: Vec<Name>,
+}
+
+/// How a step's success is told.
+#[derive(Clone, Debug)]
+pub struct Verify {
+    /// The condition; unknown is not a pass.
+    pub condition: Condition,
+    /// For how long it must hold without a break; zero: once.
+    pub hold: Span,
+    /// By when it must have held, from the end of the action; at least `hold`.
+    pub within: Span,
+}
+
+/// What follows a failed step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The next step.
+    Next,
+    /// Undo the action, then page.
+    Revert,
+    /// Page.
+    Escalate,
+}
+
+/// A condition of a policy, by its place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConditionAt {
+    /// The precheck with this index.
+    Precheck(usize),
+    /// The verification of the step with this index.
+    Verify(usize),
+}
+
+/// A label that the policy needs and the alert does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the alert has no label `{0}`")]
+pub struct AbsentLabel(pub Name);
+
+impl Policy {
+    /// Whether the policy is told of a notification.
+    #[must_use]
+    pub fn listens_to(&self, notification: &Notification) -> bool {
+        let value = |matcher: &Matcher| notification.labels.get(&*matcher.name).map(Name::as_str).unwrap_or_default();
+        self.alerts.contains(&notification.alert) && self.matchers.iter().all(|matcher| matcher.matches(value(matcher)))
+    }
+
+    /// The condition at a place in the policy; `None` if nothing stands there.
+    #[must_use]
+    pub fn condition(&self, at: ConditionAt) -> Option<&Condition> {
+        match at {
+            ConditionAt::Precheck(index) => self.prechecks.get(index).map(|precheck| &precheck.condition),
+            ConditionAt::Verify(step) => self.steps.get(step)?.verify.as_ref().map(|verify| &verify.condition),
+        }
+    }
+
+    /// Where the target of a step comes from.
+    #[must_use]
+    pub fn target_of(&self, step: usize) -> &TargetSource {
+        self.steps.get(step).and_then(|step| step.target.as_ref()).unwrap_or(&self.target)
+    }
+
+    /// Who is called, and with what: the first escalation among the steps from `step` on, then any before, then the owner.
+    #[must_use]
+    pub fn escalation(&self, step: usize) -> Escalation {
+        let of = |step: &Step| if let Deed::Escalate(escalation) = &step.deed { Some(escalation.clone()) } else { None };
+        let later = self.steps.iter().skip(step).find_map(of);
+        later.or_else(|| self.steps.iter().find_map(of)).unwrap_or_else(|| Escalation { to: self.owner.clone(), with: Vec::new() })
+    }
+
+    /// The first label that the policy needs and the alert does not have: for a target of any step, or in any condition.
+    ///
+    /// # Errors
+    /// That label.
+    pub fn requires(&self, labels: &LabelSet) -> Result<(), AbsentLabel> {
+        let absent = self.labels_needed().into_iter().find(|label| labels.get(label).is_none_or(|value| value.is_empty()));
+        absent.map_or(Ok(()), |label| Err(AbsentLabel(label)))
+    }
+
+    /// Every label of the alert that the policy needs, sorted.
+    #[must_use]
+    pub fn labels_needed(&self) -> BTreeSet<Name> {
+        let targets = self.steps.iter().filter_map(|step| step.target.as_ref()).chain([&self.target]);
+        let of_targets = targets.filter_map(|target| if let NameSource::Label(label) = &target.name { Some(label.clone()) } else { None });
+        let of_conditions = self.conditions().flat_map(|condition| condition.parameters().into_iter().map(Name::from));
+        of_targets.chain(of_conditions).collect()
+    }
+
+    /// All conditions, prechecks first.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let prechecks = self.prechecks.iter().map(|precheck| &precheck.condition);
+        prechecks.chain(self.steps.iter().filter_map(|step| step.verify.as_ref()).map(|verify| &verify.condition))
+    }
+
+    /// Every action of the steps with where its target comes from.
+    pub fn actions(&self) -> impl Iterator<Item = (&Action, &TargetSource)> {
+        self.steps.iter().enumerate().filter_map(|(index, step)| match &step.deed {
+            Deed::Act(action) => Some((action, self.target_of(index))),
+            Deed::Wait(_) | Deed::Escalate(_) => None,
+        })
+    }
+}
+
+impl TargetKind {
+    /// Every kind with its word.
+    pub const WORDS: [(&'static str, Self); 4] =
+        [("service", Self::Service), ("replica", Self::Replica), ("zone", Self::Zone), ("client", Self::Client)];
+
+    /// The word in files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+
+    /// The target of this kind with a name.
+    #[must_use]
+    pub const fn named(self, name: Name) -> Target {
+        match self {
+            Self::Service => Target::Service(name),
+            Self::Replica => Target::Replica(name),
+            Self::Zone => Target::Zone(name),
+            Self::Client => Target::Client(name),
+        }
+    }
+
+    /// The kinds that an action can be aimed at.
+    #[must_use]
+    pub const fn fit_for(action: &Action) -> &'static [Self] {
+        match action {
+            Action::Restart { .. } | Action::PurgeQueue => &[Self::Service, Self::Replica],
+            Action::Scale { .. } | Action::Rollback => &[Self::Service],
+            Action::Drain => &[Self::Replica, Self::Zone],
+            Action::LimitRetries { .. } => &[Self::Service, Self::Client],
+            Action::Wait { .. } => &[Self::Service, Self::Replica, Self::Zone, Self::Client],
+        }
+    }
+}
+
+impl TargetSource {
+    /// The target for an alert with these labels.
+    ///
+    /// # Errors
+    /// The alert lacks the label, or its value is empty.
+    pub fn resolve(&self, labels: &LabelSet) -> Result<Target, AbsentLabel> {
+        match &self.name {
+            NameSource::Literal(name) => Ok(self.kind.named(name.clone())),
+            NameSource::Label(label) => match labels.get(label) {
+                Some(value) if !value.is_empty() => Ok(self.kind.named(value.clone())),
+                _ => Err(AbsentLabel(label.clone())),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for TargetSource {
+    /// `service/$service` or `zone/a`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.name {
+            NameSource::Literal(name) => write!(f, "{}/{name}", self.kind.word()),
+            NameSource::Label(label) => write!(f, "{}/${label}", self.kind.word()),
+        }
+    }
+}
+
+/// Whether an action has an opposite.
+#[must_use]
+pub const fn has_inverse(action: &Action) -> bool {
+    matches!(action, Action::Scale { .. })
+}
+
+/// The action that undoes another on a target; `None` if there is none, or if it depends on a number that is not declared.
+/// A change by a number is undone by its negative, a change to a number by the declared number.
+#[must_use]
+pub fn inverse(action: &Action, target: &Target, inventory: &Inventory) -> Option<Action> {
+    match action {
+        Action::Scale { replicas: Scale::By(count) } => Some(Action::Scale { replicas: Scale::By(count.checked_neg()?) }),
+        Action::Scale { replicas: Scale::To(_) | Scale::Times(_) } => {
+            let declared = inventory.services.get(target.name())?.replicas;
+            Some(Action::Scale { replicas: Scale::To(declared) })
+        }
+        Action::Restart { mode: RestartMode::AtOnce | RestartMode::Rolling }
+        | Action::Rollback
+        | Action::Drain
+        | Action::PurgeQueue
+        | Action::LimitRetries { .. }
+        | Action::Wait { .. } => None,
+    }
+}

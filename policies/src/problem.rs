@@ -1,0 +1,134 @@
+//! What can be wrong with policy files (FD03xx) and rule files (FD04xx): one constructor a problem.
+
+use firedrill_core::problem::{Place, Problem};
+
+/// A key whose meaning is known and that this version does not carry out. Accepting it would be to ignore it.
+pub(crate) fn not_supported_yet(place: &Place, what: &str) -> Problem {
+    Problem::at("FD0301", place, format!("`{what}` is not supported yet"))
+        .label("this would be ignored, so it is refused")
+        .remedy("remove it; the policy runs without it")
+}
+
+/// An expression that is no PromQL, or no condition.
+pub(crate) fn not_a_condition(place: &Place, message: &str) -> Problem {
+    Problem::at("FD0302", place, message.to_owned()).remedy("write a comparison, as in `up{service=$service} == 1`")
+}
+
+/// A target that an action cannot be aimed at.
+pub(crate) fn wrong_target(place: &Place, action: &str, kind: &str, fit: &[&str]) -> Problem {
+    Problem::at("FD0303", place, format!("`{action}` cannot be aimed at a {kind}")).remedy(format!("aim it at a {}", fit.join(" or a ")))
+}
+
+/// `on_failure: revert` for an action without an opposite.
+pub(crate) fn no_inverse(place: &Place, action: &str) -> Problem {
+    Problem::at("FD0304", place, format!("`{action}` cannot be reverted")).remedy("write `on_failure: next` or `on_failure: escalate`")
+}
+
+/// `on_failure: next` on the last step.
+pub(crate) fn no_next_step(place: &Place) -> Problem {
+    Problem::at("FD0305", place, "there is no next step").remedy("write `on_failure: escalate`, or add a step")
+}
+
+/// A verification that cannot hold in time.
+pub(crate) fn hold_beyond_within(place: &Place, hold: &str, within: &str) -> Problem {
+    Problem::at("FD0306", place, format!("the condition cannot hold for {hold} within {within}"))
+        .remedy("make `within` at least as long as `hold`")
+}
+
+/// A step that does nothing, or two things.
+pub(crate) fn not_one_deed(place: &Place, found: usize, known: &str) -> Problem {
+    let message = if found == 0 { "a step does nothing".to_owned() } else { format!("a step does {found} things") };
+    Problem::at("FD0307", place, message).remedy(format!("give it exactly one of {known}"))
+}
+
+/// A step that can never be reached.
+pub(crate) fn after_escalation(place: &Place) -> Problem {
+    Problem::at("FD0308", place, "this step comes after an escalation, which ends the policy").remedy("move the escalation to the end")
+}
+
+/// A setting that has no meaning for this kind of step.
+pub(crate) fn meaningless(place: &Place, key: &str, step: &str) -> Problem {
+    Problem::at("FD0309", place, format!("`{key}` means nothing for `{step}`")).remedy(format!("remove `{key}`"))
+}
+
+/// A list that must not be empty.
+pub(crate) fn empty_list(place: &Place, what: &str) -> Problem {
+    Problem::at("FD0310", place, format!("{what} is empty")).remedy("give at least one")
+}
+
+/// A matcher that cannot be read.
+pub(crate) fn not_a_matcher(place: &Place, message: &str) -> Problem {
+    Problem::at("FD0311", place, message.to_owned()).remedy("write `severity: critical` or `severity: '=~ critical|page'`")
+}
+
+/// A `$` that does not stand for a whole label name.
+pub(crate) fn not_a_parameter(place: &Place, text: &str) -> Problem {
+    Problem::at("FD0312", place, format!("`{text}` is neither a name nor a label of the alert"))
+        .remedy("write a name, or `$label` for the value of a label")
+}
+
+/// A share that does not say how it rounds, or a number that says it.
+pub(crate) fn rounding(place: &Place, share: bool) -> Problem {
+    if share {
+        Problem::at("FD0313", place, "a share does not say how it rounds").remedy("add `rounding: floor` or `rounding: ceil`")
+    } else {
+        Problem::at("FD0313", place, "a whole number does not round").remedy("remove `rounding`")
+    }
+}
+
+/// A share of targets, of which no declared number exists.
+pub(crate) fn share_of_targets(place: &Place) -> Problem {
+    Problem::at("FD0314", place, "a share of targets has no number to be taken of").remedy("write a whole number, or `of: replicas`")
+}
+
+/// A cap that would allow nothing.
+pub(crate) fn out_of_range(place: &Place, message: &str, remedy: &str) -> Problem {
+    Problem::at("FD0315", place, message.to_owned()).remedy(remedy.to_owned())
+}
+
+/// A setting without which nothing happens by itself.
+pub(crate) fn unbounded_limit(place: &Place) -> Problem {
+    Problem::at("FD0316", place, "the limit of retries never ends").remedy("add `lasting: 20s`")
+}
+
+/// A document that holds no rules.
+pub(crate) fn no_rules(place: &Place, found: &str) -> Problem {
+    Problem::at("FD0401", place, format!("{found} holds no rules"))
+        .remedy("give a Prometheus rule file (`groups:`) or a PrometheusRule manifest")
+}
+
+/// An expression that is no PromQL.
+pub(crate) fn not_promql(place: &Place, rule: &str, message: &str) -> Problem {
+    Problem::at("FD0402", place, format!("`{rule}`: {message}")).label("not PromQL")
+}
+
+/// A duration that Prometheus would not read.
+pub(crate) fn not_a_prometheus_duration(place: &Place, text: &str) -> Problem {
+    Problem::at("FD0403", place, format!("`{text}` is not a duration as Prometheus writes it")).remedy("write `30s`, `5m` or `1h30m`")
+}
+
+/// A rule that is neither recording nor alerting, or both.
+pub(crate) fn not_one_rule(place: &Place, both: bool) -> Problem {
+    let message = if both { "a rule has both `record` and `alert`" } else { "a rule has neither `record` nor `alert`" };
+    Problem::at("FD0404", place, message).remedy("give it exactly one of the two")
+}
+
+/// A key that a recording rule cannot have.
+pub(crate) fn not_for_recording(place: &Place, key: &str) -> Problem {
+    Problem::at("FD0405", place, format!("a recording rule has no `{key}`")).remedy("remove it, or write `alert` instead of `record`")
+}
+
+/// A name that Prometheus would not accept.
+pub(crate) fn invalid_name(place: &Place, what: &str, text: &str) -> Problem {
+    Problem::at("FD0406", place, format!("`{text}` is not {what}"))
+}
+
+/// Two groups of a file with one name.
+pub(crate) fn group_twice(place: &Place, name: &str) -> Problem {
+    Problem::at("FD0407", place, format!("the group `{name}` stands twice in this file")).remedy("rename one of the two")
+}
+
+/// A group whose interval is zero would never end.
+pub(crate) fn zero_interval(place: &Place) -> Problem {
+    Problem::at("FD0408", place, "an interval of zero would evaluate without end").remedy("leave it out, or write `1m`")
+}
