@@ -4,6 +4,7 @@
 //! everything is a value or a text that the command writes where it belongs.
 
 pub mod outcome;
+pub mod statistics;
 
 #[cfg(test)]
 mod sample;

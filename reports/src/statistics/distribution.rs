@@ -1,0 +1,115 @@
+//! The normal and the binomial distribution, by `libm` and bisection: slow, exact, and the same bits everywhere.
+
+/// The normal distribution function Φ.
+#[must_use]
+pub fn normal_cdf(z: f64) -> f64 {
+    0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
+}
+
+/// The inverse of Φ, for a probability strictly between 0 and 1; infinite outside.
+#[must_use]
+pub fn normal_quantile(probability: f64) -> f64 {
+    if probability <= 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if probability >= 1.0 {
+        return f64::INFINITY;
+    }
+    bisect(-40.0, 40.0, |z| normal_cdf(z) < probability)
+}
+
+/// The largest success probability that `successes` of `trials` do not exclude, one-sided (Clopper and Pearson 1934).
+///
+/// It solves P(X ≤ successes) = 1 − `confidence`, and is 1 when every trial succeeded or there was none.
+#[must_use]
+pub fn clopper_pearson_upper(successes: u64, trials: u64, confidence: f64) -> f64 {
+    assert!(successes <= trials, "no more successes than trials");
+    if successes == trials {
+        return 1.0;
+    }
+    bisect(0.0, 1.0, |p| binomial_cdf(successes, trials, p) > 1.0 - confidence)
+}
+
+/// The smallest success probability that `successes` of `trials` do not exclude, one-sided; 0 without a success.
+#[must_use]
+pub fn clopper_pearson_lower(successes: u64, trials: u64, confidence: f64) -> f64 {
+    assert!(successes <= trials, "no more successes than trials");
+    if successes == 0 {
+        return 0.0;
+    }
+    1.0 - clopper_pearson_upper(trials - successes, trials, confidence)
+}
+
+/// P(X ≤ successes) of a binomial distribution.
+fn binomial_cdf(successes: u64, trials: u64, p: f64) -> f64 {
+    if p <= 0.0 {
+        return 1.0;
+    }
+    if p >= 1.0 {
+        return if successes >= trials { 1.0 } else { 0.0 };
+    }
+    let (n, log_p, log_q) = (trials as f64, libm::log(p), libm::log1p(-p));
+    let log_factorial = |count: f64| libm::lgamma(count + 1.0);
+    let term = |k: u64| {
+        let k = k as f64;
+        libm::exp(log_factorial(n) - log_factorial(k) - log_factorial(n - k) + k * log_p + (n - k) * log_q)
+    };
+    (0..=successes).map(term).sum::<f64>().min(1.0)
+}
+
+/// The point where `below` turns from true to false, to the last bit.
+fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
+    loop {
+        let middle = f64::midpoint(low, high);
+        if middle <= low || middle >= high {
+            return middle;
+        }
+        if below(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use statrs::distribution::{Beta, ContinuousCDF, Normal};
+
+    proptest! {
+        #[test]
+        fn the_normal_distribution_agrees_with_statrs(z in -6.0_f64..6.0) {
+            let oracle = Normal::new(0.0, 1.0).unwrap();
+            prop_assert!((normal_cdf(z) - oracle.cdf(z)).abs() < 1e-9);
+        }
+
+        #[test]
+        fn the_quantile_inverts_the_distribution(p in 1e-9_f64..1.0) {
+            prop_assert!((normal_cdf(normal_quantile(p)) - p).abs() < 1e-14);
+        }
+
+        #[test]
+        fn clopper_and_pearson_agree_with_the_beta_distribution(trials in 1_u64..700, share in 0.0_f64..1.0) {
+            let successes = (share * trials as f64) as u64;
+            let oracle = Beta::new(successes as f64 + 1.0, (trials - successes) as f64).unwrap().inverse_cdf(0.95);
+            prop_assert!((clopper_pearson_upper(successes, trials, 0.95) - oracle).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn one_percent_needs_299_473_or_628_runs() {
+        for (bad, runs) in [(0, 299), (1, 473), (2, 628)] {
+            assert!(clopper_pearson_upper(bad, runs, 0.95) <= 0.01, "{bad} of {runs}");
+            assert!(clopper_pearson_upper(bad, runs - 1, 0.95) > 0.01, "{bad} of {}", runs - 1);
+        }
+    }
+
+    #[test]
+    fn nothing_seen_wrong_in_five_could_still_be_45_percent() {
+        assert!((clopper_pearson_upper(0, 5, 0.95) - 0.4507).abs() < 1e-4);
+        assert_eq!((clopper_pearson_upper(5, 5, 0.95), clopper_pearson_lower(0, 5, 0.95)), (1.0, 0.0));
+        assert_eq!(clopper_pearson_upper(0, 0, 0.95), 1.0);
+    }
+}
