@@ -13,3 +13,5 @@ pub mod promql;
 pub mod exposition;
 
 pub mod recording;
+
+pub mod csv;
