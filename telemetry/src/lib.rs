@@ -10,6 +10,8 @@ pub mod store;
 
 pub mod promql;
 
+pub mod promqltest;
+
 pub mod exposition;
 
 pub mod recording;

@@ -29,7 +29,17 @@ pub enum NotationError {
 /// # Errors
 /// The text is something else; a matcher other than `=`; a label twice.
 pub fn parse_series(text: &str) -> Result<Labels, NotationError> {
-    let mut reader = Reader { rest: text.trim() };
+    let (labels, rest) = parse_leading_series(text.trim())?;
+    Reader { rest }.end()?;
+    Ok(labels)
+}
+
+/// Reads the series at the start of a text and returns it with the rest of the text, whose leading blanks are gone.
+///
+/// # Errors
+/// As [`parse_series`].
+pub fn parse_leading_series(text: &str) -> Result<(Labels, &str), NotationError> {
+    let mut reader = Reader { rest: text.trim_start() };
     let mut builder = Labels::builder();
     let mut seen: Vec<String> = Vec::new();
     for matcher in reader.selector()? {
@@ -42,8 +52,7 @@ pub fn parse_series(text: &str) -> Result<Labels, NotationError> {
         seen.push(matcher.name.to_string());
         builder = builder.set(matcher.name, matcher.value);
     }
-    reader.end()?;
-    Ok(builder.build())
+    Ok((builder.build(), reader.rest))
 }
 
 /// Reads matchers as Alertmanager writes them: `severity="page"`, `severity=page, team!~"a|b"`, or the same in braces.
@@ -69,7 +78,8 @@ impl<'text> Reader<'text> {
         if !name.is_empty() {
             matchers.push(Matcher::equal(METRIC_NAME, name));
         }
-        if self.take("{") {
+        // Two braces open a native histogram after a series.
+        if !self.rest.starts_with("{{") && self.take("{") {
             matchers.extend(self.matchers("}")?);
         } else if name.is_empty() {
             return Err(self.expected("a metric name or `{`"));

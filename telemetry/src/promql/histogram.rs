@@ -93,7 +93,9 @@ fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
             return below.count.min(total);
         }
         if value < bucket.upper {
-            let share = (value - below.upper) / (bucket.upper - below.upper);
+            // Of a bucket that reaches down to -Inf all lies below any number, as it would in the limit.
+            let unbounded = below.upper == f64::NEG_INFINITY;
+            let share = if unbounded { 1.0 } else { (value - below.upper) / (bucket.upper - below.upper) };
             return (below.count + (bucket.count - below.count) * share).min(total);
         }
         below = *bucket;

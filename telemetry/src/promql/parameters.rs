@@ -92,7 +92,8 @@ fn string_length(text: &str, quote: char) -> Result<usize, PlanError> {
             let escape = &text[index + 1..];
             if escapes_a_high_byte(escape) {
                 // The parser would read the byte as a character of its own, silently.
-                return Err(PlanError::Unsupported { construct: "a string with an escaped byte over 0x7f".to_owned() });
+                let message = "a string with an escaped byte over 0x7f: write the character itself".to_owned();
+                return Err(PlanError::Parse { message });
             }
             characters.next();
         }
@@ -132,7 +133,7 @@ mod tests {
         check(&"(".repeat(600), "the expression has more than 500 operators and brackets");
         check(&"1 or ".repeat(600), "the expression has more than 500 operators and brackets");
         check(&" ".repeat(70_000), "the expression is longer than 65536 bytes");
-        check(r#"x{a="\xff"}"#, "a string with an escaped byte over 0x7f cannot be evaluated yet");
+        check(r#"x{a="\xff"}"#, "a string with an escaped byte over 0x7f: write the character itself");
         check(r#"x{a="\x7f\101"}"#, r#"x{a="\x7f\101"}"#);
     }
 }
