@@ -184,13 +184,13 @@ impl<'text> Reader<'text, '_> {
 /// Seconds as decimals to milliseconds, without the rounding of a binary fraction.
 fn seconds_to_ms(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        if let Ok(seconds) = whole.parse::<i64>() {
-            let digits = |index: usize| fraction.as_bytes().get(index).map_or(0, |digit| i64::from(digit - b'0'));
-            let thousandths = digits(0) * 100 + digits(1) * 10 + digits(2);
-            let signed = if whole.starts_with('-') { -thousandths } else { thousandths };
-            return seconds.checked_mul(1000)?.checked_add(signed);
-        }
+    if let Ok(seconds) = whole.parse::<i64>()
+        && fraction.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        let digits = |index: usize| fraction.as_bytes().get(index).map_or(0, |digit| i64::from(digit - b'0'));
+        let thousandths = digits(0) * 100 + digits(1) * 10 + digits(2);
+        let signed = if whole.starts_with('-') { -thousandths } else { thousandths };
+        return seconds.checked_mul(1000)?.checked_add(signed);
     }
     // `1.6e9` is a legal time too.
     let seconds: f64 = text.parse().ok()?;
