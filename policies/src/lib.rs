@@ -10,3 +10,5 @@ pub mod guard;
 pub mod policy;
 
 pub mod document;
+
+pub mod controller;
