@@ -1,1 +1,14 @@
 //! firedrill put together: what a person at a terminal, a CI job, or a live watcher uses.
+//!
+//! Modules are listed in reading order; each uses only what came before it.
+
+pub mod exit;
+pub mod cli;
+pub mod output;
+pub mod logs;
+pub mod failure;
+pub mod load;
+pub mod project;
+pub mod automation;
+pub mod drill;
+pub mod commands;

@@ -1,0 +1,132 @@
+//! One cell of work: a scenario, a seed and an arm, run from start to end.
+
+use std::sync::Arc;
+
+use firedrill_core::action::Actuator;
+use firedrill_core::journal::{Header, SCHEMA};
+use firedrill_core::name::Name;
+use firedrill_core::random::Seed;
+use firedrill_core::transcript::Transcript;
+use firedrill_policies::pilot::{Pilot, PilotSetup};
+use firedrill_policies::policy::Policy;
+use firedrill_policies::rules::RuleSet;
+use firedrill_policies::guard::stage::Stage;
+use firedrill_scenarios::Scenario;
+use firedrill_sim::automation::{Automation, Script};
+use firedrill_sim::run::{Finished, Options, Run};
+use firedrill_telemetry::store::Store;
+
+use crate::automation::Piloted;
+
+/// The engine's version, in every journal: equal versions give equal bytes.
+pub const ENGINE: &str = concat!("firedrill ", env!("CARGO_PKG_VERSION"));
+
+/// One of the runs that are compared on one seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Arm {
+    /// The rules watch, and nobody acts.
+    Nothing,
+    /// The policies act.
+    Policy,
+    /// The right cure at onset.
+    Oracle,
+}
+
+impl Arm {
+    /// The word for it in journals and reports.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Policy => "policy",
+            Self::Oracle => "oracle",
+        }
+    }
+}
+
+/// Rules, and the hash of the files that they come from.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The rules.
+    pub set: Arc<RuleSet>,
+    /// BLAKE3 of the files, hexadecimal.
+    pub hash: String,
+}
+
+/// Policies that work side by side, and the hash of the files that they come from.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The policies, in order of name.
+    pub policies: Vec<Arc<Policy>>,
+    /// How they are called together, in reports and commands.
+    pub label: String,
+    /// BLAKE3 of the files, hexadecimal.
+    pub hash: String,
+}
+
+/// A scenario with the rules that watch it and the policies that answer.
+#[derive(Clone, Debug)]
+pub struct Drill {
+    /// What is rehearsed.
+    pub scenario: Arc<Scenario>,
+    /// What watches.
+    pub rules: Arc<Rules>,
+    /// What answers, in the policy arm.
+    pub answer: Arc<Answer>,
+    /// What the policies may do.
+    pub stage: Stage,
+}
+
+/// A run and what could be seen of it.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// Header, journal, ledger.
+    pub transcript: Transcript,
+    /// Every series that was scraped.
+    pub telemetry: Store,
+}
+
+impl Drill {
+    /// Runs one arm on one seed.
+    #[must_use]
+    pub fn play(&self, arm: Arm, seed: u64) -> Played {
+        let span = tracing::info_span!("run", scenario = %self.scenario.name, arm = arm.word(), seed);
+        let _entered = span.enter();
+        match arm {
+            Arm::Nothing => self.finish(arm, seed, Piloted(self.pilot(Vec::new()))),
+            Arm::Policy => self.finish(arm, seed, Piloted(self.pilot(self.answer.policies.clone()))),
+            Arm::Oracle => self.finish(arm, seed, Script::new(Arc::clone(&self.scenario.spec))),
+        }
+    }
+
+    fn pilot(&self, policies: Vec<Arc<Policy>>) -> Pilot {
+        // In dry-run the pilot is not handed an actuator, and has no other way to act.
+        let actuator = self.stage.may_act().then(Actuator::simulated);
+        let inventory = Arc::new(self.scenario.spec.inventory());
+        Pilot::new(PilotSetup { start: self.scenario.spec.start, rules: Arc::clone(&self.rules.set), policies, stage: self.stage, actuator, inventory })
+    }
+
+    fn finish<A: Automation>(&self, arm: Arm, seed: u64, automation: A) -> Played {
+        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options { telemetry: true }, automation);
+        let Finished { journal, ledger, telemetry, .. } = run.finish();
+        tracing::info!(events = ledger.events, records = journal.records().len(), "done");
+        Played { transcript: Transcript { header: self.header(arm, seed), journal, ledger }, telemetry }
+    }
+
+    fn header(&self, arm: Arm, seed: u64) -> Header {
+        let acting = arm == Arm::Policy;
+        let names = self.answer.policies.iter().map(|policy| policy.name.clone());
+        Header {
+            schema: SCHEMA.to_owned(),
+            engine: ENGINE.to_owned(),
+            scenario: self.scenario.name.clone(),
+            scenario_hash: self.scenario.hash.clone(),
+            rules_hash: if arm == Arm::Oracle { String::new() } else { self.rules.hash.clone() },
+            policies: names.filter(|_| acting).collect(),
+            policies_hash: if acting { self.answer.hash.clone() } else { String::new() },
+            arm: Name::new(arm.word()),
+            seed,
+            start: self.scenario.spec.start.to_string(),
+        }
+    }
+}

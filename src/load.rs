@@ -1,0 +1,113 @@
+//! Finding things by path or by name: a path that exists is read, a name is looked up in the embedded library.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use firedrill_core::problem::near_miss;
+
+use crate::failure::Failure;
+
+/// A text with the name that messages call it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The path as given, or `library/…`.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// A part of the embedded library: names, and the text behind each.
+pub struct Shelf<'a> {
+    /// What it holds, for messages: "scenario".
+    pub what: &'a str,
+    /// All names, sorted.
+    pub names: Vec<&'a str>,
+    /// The path and text behind a name.
+    pub get: &'a dyn Fn(&str) -> Option<(String, String)>,
+}
+
+/// The texts behind a path or name: one file, every YAML file of a folder in order of name, or a text of the library.
+///
+/// # Errors
+/// It is neither; or it cannot be read.
+pub fn find(name: &str, base: &Path, shelf: &Shelf<'_>) -> Result<Vec<Source>, Failure> {
+    let path = base.join(name);
+    if path.is_dir() {
+        return read_folder(&path, shelf.what);
+    }
+    if path.is_file() {
+        return Ok(vec![read_file(&path)?]);
+    }
+    match (shelf.get)(name) {
+        Some((path, text)) => Ok(vec![Source { path, text }]),
+        None => Err(unknown(name, shelf)),
+    }
+}
+
+/// Reads one file as UTF-8.
+///
+/// # Errors
+/// It cannot be read, or is no text.
+pub fn read_file(path: &Path) -> Result<Source, Failure> {
+    let shown = path.strip_prefix("./").unwrap_or(path).display().to_string();
+    let bytes = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Source { path: shown, text: text.trim_start_matches('\u{feff}').to_owned() }),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            Err(Failure::argument(format!("{shown} is not UTF-8 text: byte {at} starts no character"), "save the file as UTF-8"))
+        }
+    }
+}
+
+fn read_folder(folder: &Path, what: &str) -> Result<Vec<Source>, Failure> {
+    let files = yaml_files(folder)?;
+    if files.is_empty() {
+        return Err(Failure::argument(format!("the folder {} holds no {what} (*.yaml)", folder.display()), "name a folder that does, or a file"));
+    }
+    files.iter().map(|path| read_file(path)).collect()
+}
+
+/// Every `*.yaml` and `*.yml` below a folder, sorted by path.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read the folder {}", folder.display()))? {
+            let path = entry.context("cannot read a folder's entry")?.path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn unknown(name: &str, shelf: &Shelf<'_>) -> Failure {
+    let what = shelf.what;
+    let remedy = match near_miss(name, &shelf.names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("`firedrill list` shows what the library holds; a path to a {what} file works too"),
+    };
+    Failure::argument(format!("no {what} is called `{name}`, and no file is there"), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest() {
+        let shelf = Shelf { what: "scenario", names: vec!["retry-storm", "hang"], get: &|_| None };
+        let Err(Failure::Input(problems)) = find("retry-strom", Path::new("."), &shelf) else { panic!("a problem") };
+        assert_eq!(problems[0].message, "no scenario is called `retry-strom`, and no file is there");
+        assert_eq!(problems[0].remedy.as_deref(), Some("did you mean `retry-storm`?"));
+    }
+}
