@@ -5,6 +5,7 @@
 
 pub mod outcome;
 pub mod statistics;
+pub mod verdict;
 
 #[cfg(test)]
 mod sample;

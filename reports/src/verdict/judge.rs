@@ -1,0 +1,534 @@
+//! Judging a candidate: every threshold in every class, every cost against the baseline, every recorded incident.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firedrill_core::name::Name;
+
+use super::measure::Measure;
+use super::threshold::{Aggregate, Threshold};
+use super::{
+    Breach, Case, ClassVerdict, CostVerdict, ExerciseRule, ExerciseVerdict, IdlePolicy, IncidentResult, JudgeSettings, Judgement, RunName,
+    SCHEMA, ScenarioVerdict, TailVerdict, ThresholdVerdict, Verdict,
+};
+use crate::outcome::{Exercise, Outcome};
+use crate::statistics::{NonInferiority, Quantile, Sample};
+
+/// A run of the candidate with the baseline's on the same scenario and seed.
+type Pair<'a> = (&'a Outcome, &'a Outcome);
+
+/// Judges a candidate, alone and against a baseline. Runs are paired by scenario and seed.
+///
+/// In a class that is not exercised no threshold holds or breaks, since what was measured is not the policy's doing;
+/// safety violations break a verdict wherever they happen.
+#[must_use]
+pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[IncidentResult], settings: &JudgeSettings) -> Judgement {
+    let thresholds = with_safety(&settings.thresholds);
+    let settings = &JudgeSettings { thresholds, ..settings.clone() };
+    let by_run: BTreeMap<(&Name, u64), &Outcome> =
+        baseline.unwrap_or_default().iter().map(|case| ((&case.outcome.scenario, case.outcome.seed), &case.outcome)).collect();
+    let pair = |case: &'_ &'_ Case| Some((*by_run.get(&(&case.outcome.scenario, case.outcome.seed))?, ()));
+    let mut classes = Vec::new();
+    let mut exercised: Vec<&Outcome> = Vec::new();
+    let mut paired: Vec<Vec<Pair>> = Vec::new();
+    for (class, cases) in by_class(candidate) {
+        let outcomes: Vec<&Outcome> = cases.iter().map(|case| &case.outcome).collect();
+        let pairs: Vec<Pair> = cases.iter().filter_map(|case| Some((pair(case)?.0, &case.outcome))).collect();
+        let verdict = judge_class(class, &outcomes, &pairs, settings);
+        if verdict.exercise.verdict == Verdict::Held {
+            exercised.extend(&outcomes);
+            paired.push(pairs);
+        }
+        classes.push(verdict);
+    }
+    let idle = idle_policies(candidate);
+    let thresholds = settings.thresholds.iter().map(|threshold| judge_pooled(threshold, &exercised, candidate, settings)).collect();
+    let costs = if baseline.is_some() { compare_costs(&paired, settings) } else { Vec::new() };
+    let mut judgement = Judgement {
+        schema: SCHEMA.to_owned(),
+        verdict: Verdict::Held,
+        policies: policies(candidate),
+        runs: candidate.len() as u64,
+        pairs: candidate.iter().filter(|case| pair(case).is_some()).count() as u64,
+        classes,
+        thresholds,
+        costs,
+        idle,
+        incidents: incidents.to_vec(),
+    };
+    judgement.verdict = overall(&judgement, settings);
+    judgement
+}
+
+impl Judgement {
+    /// Everything that broke, in the order of the judgement; a scenario is named rather than its class where it is known.
+    #[must_use]
+    pub fn breaches(&self) -> Vec<Breach> {
+        let mut breaches = Vec::new();
+        for class in &self.classes {
+            let own = if class.scenarios.is_empty() { &[] } else { class.scenarios.as_slice() };
+            let scenarios = own.iter().flat_map(|scenario| scenario.thresholds.iter().map(move |found| (&scenario.scenario, found)));
+            let all = class.thresholds.iter().map(|found| (&class.class, found)).chain(scenarios);
+            breaches.extend(all.filter(|(_, found)| found.verdict == Verdict::Broken).map(|(place, found)| threshold_breach(place, found)));
+            breaches
+                .extend(class.costs.iter().filter(|found| found.verdict == Verdict::Broken).map(|found| cost_breach(&class.class, found)));
+            breaches
+                .extend(class.tail.iter().filter(|found| found.verdict == Verdict::Broken).map(|found| tail_breach(&class.class, found)));
+        }
+        breaches
+            .extend(self.thresholds.iter().filter(|found| found.verdict == Verdict::Broken).map(|found| threshold_breach("all", found)));
+        breaches.extend(self.costs.iter().filter(|found| found.verdict == Verdict::Broken).map(|found| cost_breach("all", found)));
+        let failed = self.incidents.iter().filter(|incident| incident.verdict() == Some(Verdict::Broken));
+        breaches.extend(failed.map(|incident| Breach {
+            place: format!("incident {}", incident.incident),
+            what: incident.findings.join("; "),
+            run: None,
+            command: Some(incident.command.clone()),
+        }));
+        breaches
+    }
+}
+
+impl ThresholdVerdict {
+    /// The figure against its limit, for people: `p90 = 7m12s, must be < 5m (n = 20)`.
+    #[must_use]
+    pub fn figures(&self) -> String {
+        let Some(figure) = self.figure else { return "no run has this measure".to_owned() };
+        let bound = if self.at_least { "at least " } else { "" };
+        format!("{bound}{} (n = {})", self.unit.show(figure), self.n)
+    }
+}
+
+fn threshold_breach(place: &str, found: &ThresholdVerdict) -> Breach {
+    let what = format!("{}: {}", found.threshold, found.figures());
+    Breach { place: place.to_owned(), what, command: found.worst.as_ref().map(|run| run.command.clone()), run: found.worst.clone() }
+}
+
+fn cost_breach(place: &str, found: &CostVerdict) -> Breach {
+    let (test, show) = (&found.comparison, |value| found.unit.show(value));
+    let what = format!(
+        "{} against the baseline: mean {} where {} is allowed (baseline {}, n = {})",
+        found.measure,
+        show(test.candidate_mean),
+        show(test.allowed_mean),
+        show(test.baseline_mean),
+        test.n
+    );
+    Breach { place: place.to_owned(), what, command: found.worst.as_ref().map(|run| run.command.clone()), run: found.worst.clone() }
+}
+
+fn tail_breach(place: &str, found: &TailVerdict) -> Breach {
+    let what = format!("catastrophic in {} of {} runs where the baseline was not", found.result.catastrophes, found.result.pairs);
+    Breach { place: place.to_owned(), what, command: found.worst.as_ref().map(|run| run.command.clone()), run: found.worst.clone() }
+}
+
+/// A safety violation breaks every verdict, whether anyone asked or not.
+fn with_safety(thresholds: &[Threshold]) -> Vec<Threshold> {
+    let safety = Threshold::parse("safety_violations", "total == 0").expect("a threshold of ours is well formed");
+    let mut all = thresholds.to_vec();
+    if !all.contains(&safety) {
+        all.push(safety);
+    }
+    all
+}
+
+fn by_class(cases: &[Case]) -> BTreeMap<&Name, Vec<&Case>> {
+    let mut classes: BTreeMap<&Name, Vec<&Case>> = BTreeMap::new();
+    for case in cases {
+        classes.entry(&case.class).or_default().push(case);
+    }
+    classes
+}
+
+fn judge_class(class: &Name, outcomes: &[&Outcome], pairs: &[Pair], settings: &JudgeSettings) -> ClassVerdict {
+    let exercise = judge_exercise(outcomes);
+    let told = exercise.verdict == Verdict::Held;
+    let judged = |outcomes: &[&Outcome]| -> Vec<ThresholdVerdict> {
+        settings.thresholds.iter().filter_map(|threshold| judge_threshold(threshold, outcomes, told, settings)).collect()
+    };
+    let thresholds = judged(outcomes);
+    let mut by_scenario: BTreeMap<&Name, Vec<&Outcome>> = BTreeMap::new();
+    for outcome in outcomes {
+        by_scenario.entry(&outcome.scenario).or_default().push(outcome);
+    }
+    let several = by_scenario.len() > 1;
+    let scenarios = by_scenario.into_iter().filter(|_| several).map(|(scenario, own)| {
+        let thresholds = judged(&own);
+        let verdict = thresholds.iter().map(|found| found.verdict).max().unwrap_or(Verdict::Held);
+        ScenarioVerdict { scenario: scenario.clone(), verdict, runs: own.len() as u64, thresholds }
+    });
+    let scenarios: Vec<ScenarioVerdict> = scenarios.collect();
+    let costs = if told { compare_costs(&[pairs.to_vec()], settings) } else { Vec::new() };
+    let tail = if told { judge_tail(pairs, settings) } else { None };
+    let verdicts = thresholds.iter().map(|found| found.verdict).chain(scenarios.iter().map(|found| found.verdict));
+    let verdicts = verdicts.chain(costs.iter().map(|found| found.verdict)).chain(tail.iter().map(|found| found.verdict));
+    let verdict = verdicts.chain([exercise.verdict]).max().expect("the exercise is always judged");
+    ClassVerdict { class: class.clone(), verdict, runs: outcomes.len() as u64, exercise, thresholds, scenarios, costs, tail }
+}
+
+fn judge_exercise(outcomes: &[&Outcome]) -> ExerciseVerdict {
+    let with_fault = outcomes.iter().filter(|outcome| outcome.faults > 0).count() as u64;
+    let acted = outcomes.iter().filter(|outcome| matches!(outcome.exercise, Exercise::Acted { .. })).count() as u64;
+    let held = with_fault == 0 || acted > 0;
+    let verdict = if held { Verdict::Held } else { Verdict::NotExercised };
+    ExerciseVerdict { verdict, acted, with_fault, reason: (!held).then(|| commonest_reason(outcomes)).flatten() }
+}
+
+/// The commonest reason for not acting; the first in order among equals. The same guard with other figures is the same reason.
+fn commonest_reason(outcomes: &[&Outcome]) -> Option<String> {
+    let mut reasons: Vec<(&Exercise, u64)> = Vec::new();
+    for outcome in outcomes.iter().filter(|outcome| !outcome.exercise.tells()) {
+        match reasons.iter_mut().find(|(reason, _)| is_same_reason(reason, &outcome.exercise)) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((&outcome.exercise, 1)),
+        }
+    }
+    let most = reasons.iter().map(|(_, count)| *count).max()?;
+    reasons.into_iter().find(|(_, count)| *count == most).map(|(reason, _)| reason.to_string())
+}
+
+fn is_same_reason(one: &Exercise, other: &Exercise) -> bool {
+    match (one, other) {
+        (Exercise::Refused { guard, .. }, Exercise::Refused { guard: same, .. }) => guard == same,
+        _ => std::mem::discriminant(one) == std::mem::discriminant(other),
+    }
+}
+
+/// Judges one threshold over some runs; `None` if none of them has the measure.
+fn judge_threshold(threshold: &Threshold, outcomes: &[&Outcome], told: bool, settings: &JudgeSettings) -> Option<ThresholdVerdict> {
+    let samples: Vec<(&Outcome, Sample)> = outcomes.iter().filter_map(|o| Some((*o, threshold.measure.figure(o)?))).collect();
+    let found = if threshold.aggregate == Aggregate::Pooled {
+        pooled_rate(outcomes)?
+    } else {
+        threshold.figure(&samples.iter().map(|(_, sample)| *sample).collect::<Vec<_>>())?
+    };
+    let allowed = threshold.allows(found.value);
+    let is_safety = threshold.measure.word() == "safety_violations";
+    let verdict = match () {
+        () if !told && !(is_safety && !allowed) => Verdict::NotExercised,
+        // What is only a lower bound can break an upper limit, and cannot keep it.
+        () if found.at_least && allowed == threshold.limits_from_above() => Verdict::Inconclusive,
+        () if allowed => Verdict::Held,
+        () => Verdict::Broken,
+    };
+    let worst = worst(threshold, &samples);
+    Some(ThresholdVerdict {
+        measure: threshold.measure,
+        threshold: threshold.to_string(),
+        verdict,
+        figure: Some(found.value),
+        at_least: found.at_least,
+        limit: threshold.limit,
+        unit: threshold.measure.unit(),
+        n: if threshold.aggregate == Aggregate::Pooled { outcomes.len() } else { samples.len() } as u64,
+        worst: worst.map(|(outcome, _)| run_name(outcome, settings)),
+        worst_figure: worst.map(|(_, sample)| sample.value),
+        reason: match verdict {
+            Verdict::Inconclusive => Some("runs ended before the time had come".to_owned()),
+            Verdict::NotExercised => commonest_reason(outcomes),
+            Verdict::Held | Verdict::Broken => None,
+        },
+    })
+}
+
+/// False positives over actions of all runs; 0 if nobody acted.
+fn pooled_rate(outcomes: &[&Outcome]) -> Option<Quantile> {
+    let false_positives: u64 = outcomes.iter().map(|outcome| outcome.false_positives).sum();
+    let actions: u64 = outcomes.iter().map(|outcome| outcome.actions).sum();
+    let value = if actions == 0 { 0.0 } else { false_positives as f64 / actions as f64 };
+    (!outcomes.is_empty()).then_some(Quantile { value, at_least: false })
+}
+
+/// The run that shows a figure worst; the first of equals, so that it does not depend on how many there are.
+fn worst<'a>(threshold: &Threshold, samples: &[(&'a Outcome, Sample)]) -> Option<(&'a Outcome, Sample)> {
+    let badness = |outcome: &Outcome, sample: Sample| {
+        // Of equal rates the run with more false positives shows more.
+        let weight = if threshold.aggregate == Aggregate::Pooled { outcome.false_positives as f64 } else { 0.0 };
+        let value = if threshold.limits_from_above() { sample.value } else { -sample.value };
+        (sample.censored, weight, value)
+    };
+    samples.iter().copied().reduce(|one, other| {
+        let worse = badness(other.0, other.1).partial_cmp(&badness(one.0, one.1)).is_some_and(std::cmp::Ordering::is_gt);
+        if worse { other } else { one }
+    })
+}
+
+fn judge_pooled(threshold: &Threshold, exercised: &[&Outcome], candidate: &[Case], settings: &JudgeSettings) -> ThresholdVerdict {
+    let all: Vec<&Outcome> = candidate.iter().map(|case| &case.outcome).collect();
+    let is_safety = threshold.measure.word() == "safety_violations";
+    let judged = if exercised.is_empty() || is_safety { None } else { judge_threshold(threshold, exercised, true, settings) };
+    // Without any exercised class every class is shown; safety is judged over all runs whatever they exercised.
+    let told = is_safety && !exercised.is_empty();
+    judged.or_else(|| judge_threshold(threshold, &all, told, settings)).unwrap_or_else(|| ThresholdVerdict {
+        measure: threshold.measure,
+        threshold: threshold.to_string(),
+        verdict: Verdict::Inconclusive,
+        figure: None,
+        at_least: false,
+        limit: threshold.limit,
+        unit: threshold.measure.unit(),
+        n: 0,
+        worst: None,
+        worst_figure: None,
+        reason: Some("no run has this measure".to_owned()),
+    })
+}
+
+/// Each cost over classes, each class with the margin of its own baseline.
+fn compare_costs(classes: &[Vec<Pair>], settings: &JudgeSettings) -> Vec<CostVerdict> {
+    let compared = settings.costs.iter().filter_map(|&(measure, least_margin)| {
+        // A gain is a cost with its sign turned.
+        let sign = if measure.is_gain() { -1.0 } else { 1.0 };
+        let cost = |outcome: &Outcome| measure.figure(outcome).map(|sample| sign * sample.value);
+        let figures = |pair: &Pair| Some((cost(pair.0)?, cost(pair.1)?));
+        let costs: Vec<Vec<(f64, f64)>> = classes.iter().map(|pairs| pairs.iter().filter_map(figures).collect()).collect();
+        let slices: Vec<&[(f64, f64)]> = costs.iter().map(Vec::as_slice).collect();
+        let test = NonInferiority { seed: settings.seed, ..NonInferiority::with_least_margin(least_margin) };
+        let comparison = test.compare_classes(&slices)?;
+        let excess = |pair: &Pair| figures(pair).map_or(f64::MIN, |(baseline, candidate)| candidate - baseline);
+        let worst = classes.iter().flatten().reduce(|one, other| if excess(other) > excess(one) { other } else { one });
+        let worst = worst.map(|pair| run_name(pair.1, settings));
+        Some(CostVerdict { measure, unit: measure.unit(), verdict: comparison.conclusion.into(), comparison, worst })
+    });
+    compared.collect()
+}
+
+fn judge_tail(pairs: &[Pair], settings: &JudgeSettings) -> Option<TailVerdict> {
+    let guard = settings.tail.filter(|_| !pairs.is_empty())?;
+    let mut only_candidate = pairs.iter().filter(|(baseline, candidate)| {
+        is_catastrophic(candidate, settings.catastrophic_harm) && !is_catastrophic(baseline, settings.catastrophic_harm)
+    });
+    let first = only_candidate.next();
+    let catastrophes = u64::from(first.is_some()) + only_candidate.count() as u64;
+    let result = guard.test(catastrophes, pairs.len() as u64);
+    Some(TailVerdict { verdict: result.conclusion.into(), result, worst: first.map(|pair| run_name(pair.1, settings)) })
+}
+
+fn is_catastrophic(outcome: &Outcome, harm: f64) -> bool {
+    let unrecovered = outcome.time_to_recover.is_some_and(|time| time.censored);
+    unrecovered || !outcome.safety_violations.is_empty() || outcome.harm > harm
+}
+
+fn policies(cases: &[Case]) -> Vec<Name> {
+    let all: BTreeSet<&Name> = cases.iter().flat_map(|case| &case.outcome.policies).collect();
+    all.into_iter().cloned().collect()
+}
+
+/// Policies that acted in no run although faults were there.
+fn idle_policies(cases: &[Case]) -> Vec<IdlePolicy> {
+    let with_fault: Vec<&Outcome> = cases.iter().map(|case| &case.outcome).filter(|outcome| outcome.faults > 0).collect();
+    let acted = |policy: &Name| {
+        with_fault.iter().any(|outcome| matches!(&outcome.exercise, Exercise::Acted { policies } if policies.contains(policy)))
+    };
+    let idle = policies(cases).into_iter().filter(|policy| !with_fault.is_empty() && !acted(policy));
+    idle.map(|policy| {
+        let on_duty: Vec<&Outcome> = with_fault.iter().copied().filter(|outcome| outcome.policies.contains(&policy)).collect();
+        let nowhere = format!("it acted in none of {} runs with a fault", on_duty.len());
+        let alone = on_duty.iter().all(|outcome| outcome.policies.len() == 1);
+        // Where others were on duty too, the run's reason may be theirs.
+        let reason = commonest_reason(&on_duty).filter(|_| alone).map_or(nowhere.clone(), |reason| format!("{nowhere}: {reason}"));
+        IdlePolicy { policy, reason }
+    })
+    .collect()
+}
+
+fn overall(judgement: &Judgement, settings: &JudgeSettings) -> Verdict {
+    let every_class = settings.exercise == ExerciseRule::EveryClass;
+    let counts = |class: &&ClassVerdict| every_class || class.verdict != Verdict::NotExercised;
+    let classes = judgement.classes.iter().filter(counts).map(|class| class.verdict);
+    let pooled = judgement.thresholds.iter().map(|found| found.verdict).chain(judgement.costs.iter().map(|found| found.verdict));
+    let incidents = judgement.incidents.iter().filter_map(IncidentResult::verdict);
+    let idle = judgement.idle.iter().map(|_| Verdict::NotExercised);
+    // Nothing at all proves nothing.
+    classes.chain(pooled).chain(incidents).chain(idle).max().unwrap_or(Verdict::Inconclusive)
+}
+
+fn run_name(outcome: &Outcome, settings: &JudgeSettings) -> RunName {
+    let (scenario, seed) = (outcome.scenario.clone(), outcome.seed);
+    let command = settings.command.replace("{scenario}", &scenario).replace("{seed}", &seed.to_string());
+    RunName { scenario, seed, command }
+}
+
+/// The worst run of a measure, for reports that show one example; `None` if no run has it.
+#[must_use]
+pub fn worst_run<'a>(cases: &'a [Case], measure: Measure) -> Option<&'a Case> {
+    let figure = |case: &Case| measure.figure(&case.outcome).map(|sample| if measure.is_gain() { -sample.value } else { sample.value });
+    cases.iter().filter(|case| figure(case).is_some()).reduce(|one, other| if figure(other) > figure(one) { other } else { one })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::IncidentStatus;
+    use super::*;
+    use crate::outcome::Elapsed;
+    use crate::sample;
+
+    fn case(class: &str, seed: u64, change: impl FnOnce(&mut Outcome)) -> Case {
+        let mut outcome = sample::storm_outcome();
+        outcome.seed = seed;
+        outcome.scenario = Name::new(class);
+        change(&mut outcome);
+        Case { class: Name::new(class), outcome }
+    }
+
+    fn recover(seconds: f64, censored: bool) -> impl FnOnce(&mut Outcome) {
+        move |outcome| outcome.time_to_recover = Some(Elapsed { seconds, censored })
+    }
+
+    fn settings(thresholds: &[(&str, &str)]) -> JudgeSettings {
+        let thresholds = thresholds.iter().map(|(measure, text)| Threshold::parse(measure, text).unwrap()).collect();
+        JudgeSettings { thresholds, ..JudgeSettings::default() }
+    }
+
+    fn never_fired(outcome: &mut Outcome) {
+        outcome.exercise = Exercise::NeverFired { alerts: vec![Name::new("Ghost")], failures: Vec::new() };
+        outcome.actions = 0;
+    }
+
+    #[test]
+    fn a_threshold_that_breaks_names_its_class_measure_worst_seed_and_command() {
+        let cases =
+            [case("storm", 1, recover(100.0, false)), case("storm", 2, recover(900.0, false)), case("leak", 3, recover(50.0, false))];
+        let judgement = judge(&cases, None, &[], &settings(&[("time_to_recover", "max < 5m")]));
+        assert_eq!((judgement.verdict, judgement.verdict.exit_code()), (Verdict::Broken, 1));
+        let breach = &judgement.breaches()[0];
+        assert_eq!((breach.place.as_str(), breach.what.as_str()), ("storm", "time_to_recover max < 5m: 15m (n = 2)"));
+        assert_eq!(breach.command.as_deref(), Some("firedrill run storm --seed 2"));
+        assert_eq!(judgement.classes[0].verdict, Verdict::Held, "leak");
+    }
+
+    #[test]
+    fn everything_within_its_limits_holds() {
+        let thresholds = [("time_to_recover", "p90 < 5m"), ("false_positive_rate", "< 2 %"), ("harm", "max < 1 user-minute")];
+        let judgement = judge(&[case("storm", 1, |_| ())], None, &[], &settings(&thresholds));
+        assert_eq!((judgement.verdict, judgement.verdict.exit_code()), (Verdict::Held, 0));
+        assert_eq!(judgement.thresholds.len(), 4, "safety is always a threshold");
+        assert!(judgement.breaches().is_empty());
+    }
+
+    #[test]
+    fn a_censored_time_can_break_a_limit_and_cannot_keep_it() {
+        let verdict = |seconds| {
+            let cases = [case("storm", 1, recover(seconds, true))];
+            judge(&cases, None, &[], &settings(&[("time_to_recover", "p90 < 30m")])).verdict
+        };
+        assert_eq!(verdict(1799.0), Verdict::Inconclusive);
+        assert_eq!(verdict(1801.0), Verdict::Broken);
+    }
+
+    #[test]
+    fn a_policy_whose_alert_never_fires_is_not_exercised_and_says_why() {
+        let judgement = judge(&[case("storm", 1, never_fired)], None, &[], &settings(&[("time_to_recover", "max < 1s")]));
+        assert_eq!((judgement.verdict, judgement.verdict.exit_code()), (Verdict::NotExercised, 3));
+        assert_eq!(judgement.classes[0].exercise.reason.as_deref(), Some("alert Ghost never fired"));
+        assert_eq!(judgement.idle[0].reason, "it acted in none of 1 runs with a fault: alert Ghost never fired");
+    }
+
+    #[test]
+    fn a_class_that_is_not_exercised_counts_only_if_every_class_must_be() {
+        let cases = [case("storm", 1, |_| ()), case("leak", 1, never_fired)];
+        assert_eq!(judge(&cases, None, &[], &settings(&[])).verdict, Verdict::NotExercised);
+        let some = JudgeSettings { exercise: ExerciseRule::SomeClass, ..settings(&[]) };
+        assert_eq!(judge(&cases, None, &[], &some).verdict, Verdict::Held);
+    }
+
+    #[test]
+    fn a_calm_class_without_an_action_holds() {
+        let calm = |outcome: &mut Outcome| {
+            never_fired(outcome);
+            (outcome.faults, outcome.exercise, outcome.noop_false_positives) = (0, Exercise::Calm, Some(0));
+            (outcome.false_positives, outcome.false_positive_rate, outcome.time_to_recover) = (0, None, None);
+        };
+        let cases = [case("calm", 1, calm), case("storm", 1, |_| ())];
+        let thresholds = [("noop_false_positives", "== 0"), ("false_positive_rate", "< 2 %"), ("time_to_recover", "p90 < 5m")];
+        let judgement = judge(&cases, None, &[], &settings(&thresholds));
+        assert_eq!(judgement.verdict, Verdict::Held);
+        let words: Vec<_> = judgement.classes[0].thresholds.iter().map(|found| found.measure.word()).collect();
+        assert_eq!(words, ["noop_false_positives", "false_positive_rate", "safety_violations"], "nothing to recover from");
+    }
+
+    #[test]
+    fn a_safety_violation_breaks_even_what_is_not_exercised() {
+        let violated = |outcome: &mut Outcome| {
+            never_fired(outcome);
+            let what = "an action in dry-run".to_owned();
+            outcome.safety_violations.push(crate::outcome::SafetyViolation { at_seconds: 1.0, what });
+        };
+        assert_eq!(judge(&[case("storm", 1, violated)], None, &[], &settings(&[])).verdict, Verdict::Broken);
+    }
+
+    #[test]
+    fn a_failed_incident_breaks_and_one_without_expectations_says_nothing() {
+        let incident = |status| {
+            vec![IncidentResult {
+                incident: Name::new("friday"),
+                status,
+                findings: vec!["no page".into()],
+                command: "firedrill replay friday".into(),
+            }]
+        };
+        let verdict = |status| judge(&[case("storm", 1, |_| ())], None, &incident(status), &settings(&[])).verdict;
+        assert_eq!(verdict(IncidentStatus::Passed), Verdict::Held);
+        assert_eq!(verdict(IncidentStatus::Changed), Verdict::Held);
+        assert_eq!(verdict(IncidentStatus::Failed), Verdict::Broken);
+        let judgement = judge(&[case("storm", 1, |_| ())], None, &incident(IncidentStatus::Failed), &settings(&[]));
+        assert_eq!(judgement.breaches()[0].place, "incident friday");
+    }
+
+    #[test]
+    fn a_candidate_worse_than_its_baseline_breaks_and_names_the_worst_pair() {
+        let lost = |minutes: f64| move |outcome: &mut Outcome| outcome.user_minutes_lost = minutes;
+        let baseline: Vec<_> = (0..20).map(|seed| case("storm", seed, lost(100.0 + seed as f64))).collect();
+        let candidate: Vec<_> = (0..20).map(|seed| case("storm", seed, lost(150.0 + (seed * 3) as f64))).collect();
+        let without_tail = JudgeSettings { tail: None, ..settings(&[]) };
+        let judgement = judge(&candidate, Some(&baseline), &[], &without_tail);
+        assert_eq!((judgement.verdict, judgement.pairs), (Verdict::Broken, 20));
+        let breach = &judgement.breaches()[0];
+        assert!(
+            breach.what.starts_with("user_minutes_lost against the baseline: mean 178 user-min where 115 user-min is allowed"),
+            "{}",
+            breach.what
+        );
+        assert_eq!(breach.run.as_ref().map(|run| run.seed), Some(19));
+        assert_eq!(judge(&baseline, Some(&baseline), &[], &without_tail).verdict, Verdict::Held);
+    }
+
+    #[test]
+    fn too_few_pairs_for_the_tail_are_inconclusive_and_say_how_many_are_needed() {
+        let cases: Vec<_> = (0..20).map(|seed| case("storm", seed, |_| ())).collect();
+        let judgement = judge(&cases, Some(&cases), &[], &settings(&[]));
+        assert_eq!(judgement.verdict, Verdict::Inconclusive);
+        assert_eq!(judgement.classes[0].tail.as_ref().unwrap().result.pairs_needed, Some(299));
+    }
+
+    #[test]
+    fn a_breach_in_one_scenario_is_not_hidden_by_its_class() {
+        let mut cases: Vec<_> = (0..20).map(|seed| case("storm", seed, recover(10.0, false))).collect();
+        let mut bad = case("storm", 1, recover(900.0, false));
+        bad.outcome.scenario = Name::new("storm-at-night");
+        cases.push(bad);
+        let judgement = judge(&cases, None, &[], &settings(&[("time_to_recover", "median < 5m")]));
+        assert_eq!(judgement.classes[0].thresholds[0].verdict, Verdict::Held);
+        assert_eq!((judgement.verdict, judgement.breaches()[0].place.as_str()), (Verdict::Broken, "storm-at-night"));
+    }
+
+    #[test]
+    fn a_threshold_on_what_no_run_has_is_inconclusive() {
+        let judgement = judge(&[case("storm", 1, |_| ())], None, &[], &settings(&[("noop_false_positives", "== 0")]));
+        assert_eq!(
+            (judgement.verdict, judgement.thresholds[0].reason.as_deref()),
+            (Verdict::Inconclusive, Some("no run has this measure"))
+        );
+    }
+
+    #[test]
+    fn no_runs_prove_nothing() {
+        assert_eq!(judge(&[], None, &[], &settings(&[])).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_judgement_reads_back_from_its_json() {
+        let judgement = judge(&[case("storm", 1, |_| ())], None, &[], &settings(&[("time_to_recover", "p90 < 5m")]));
+        let text = serde_json::to_string(&judgement).unwrap();
+        assert_eq!(serde_json::from_str::<Judgement>(&text).unwrap(), judgement);
+    }
+}

@@ -1,0 +1,298 @@
+//! The measures that thresholds, comparisons and tables speak of: their words, units and figures.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use firedrill_core::name::Name;
+use firedrill_core::time::Span;
+use serde::{Deserialize, Serialize};
+
+use super::Case;
+use crate::outcome::Outcome;
+use crate::statistics::{Sample, Summary};
+
+/// What a figure counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Seconds; written as a duration.
+    Seconds,
+    /// Users times minutes.
+    UserMinutes,
+    /// A share, 0 to 1; written in percent.
+    Ratio,
+    /// How many.
+    Count,
+    /// Replicas times hours.
+    ReplicaHours,
+    /// Minutes of a person; written as a duration.
+    Minutes,
+    /// A multiple.
+    Factor,
+}
+
+impl Unit {
+    /// A figure as people read it.
+    #[must_use]
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Self::Seconds => show_seconds(value),
+            Self::Minutes => show_seconds(value * 60.0),
+            Self::UserMinutes => format!("{} user-min", significant(value)),
+            Self::ReplicaHours => format!("{} replica-h", significant(value)),
+            Self::Ratio => format!("{} %", significant(value * 100.0)),
+            Self::Count => significant(value),
+            Self::Factor => format!("x{}", significant(value)),
+        }
+    }
+}
+
+fn show_seconds(value: f64) -> String {
+    let sign = if value < 0.0 { "-" } else { "" };
+    let magnitude = value.abs();
+    // Tenths matter below two minutes, nothing finer ever does: bins are 10 s long.
+    let rounded = if magnitude < 120.0 { libm::round(magnitude * 10.0) / 10.0 } else { libm::round(magnitude) };
+    format!("{sign}{}", Span::from_seconds_f64(rounded))
+}
+
+/// Three significant digits below a thousand, whole numbers with a thin space for thousands above.
+pub(crate) fn significant(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude >= 1000.0 {
+        return group_thousands(value);
+    }
+    let decimals = match magnitude {
+        _ if libm::round(value) == value => 0,
+        m if m >= 100.0 => 0,
+        m if m >= 10.0 => 1,
+        m if m >= 1.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.decimals$}");
+    let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text };
+    if text == "-0" { "0".to_owned() } else { text }
+}
+
+fn group_thousands(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = String::from(if value < 0.0 { "-" } else { "" });
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+type Figure = fn(&Outcome) -> Option<Sample>;
+
+struct Entry {
+    word: &'static str,
+    unit: Unit,
+    /// Whether more of it is better.
+    gain: bool,
+    figure: Figure,
+}
+
+const fn cost(word: &'static str, unit: Unit, figure: Figure) -> Entry {
+    Entry { word, unit, gain: false, figure }
+}
+
+fn count(value: u64) -> Option<Sample> {
+    Some(Sample::from(value as f64))
+}
+
+/// Every measure. The words are the paths of the figures in an outcome's JSON.
+static MEASURES: [Entry; 31] = [
+    cost("time_to_detect", Unit::Seconds, |o| o.time_to_detect.map(Sample::from)),
+    cost("time_to_mitigate", Unit::Seconds, |o| o.time_to_mitigate.map(Sample::from)),
+    cost("time_to_recover", Unit::Seconds, |o| o.time_to_recover.map(Sample::from)),
+    cost("user_minutes_lost", Unit::UserMinutes, |o| Some(o.user_minutes_lost.into())),
+    Entry { word: "benefit", unit: Unit::UserMinutes, gain: true, figure: |o| Some(o.benefit.into()) },
+    cost("harm", Unit::UserMinutes, |o| Some(o.harm.into())),
+    cost("regret", Unit::UserMinutes, |o| o.regret.map(Sample::from)),
+    cost("requests_harmed", Unit::Count, |o| count(o.requests_harmed)),
+    cost("unmatched", Unit::Count, |o| count(o.unmatched)),
+    cost("actions", Unit::Count, |o| count(o.actions)),
+    cost("false_positives", Unit::Count, |o| count(o.false_positives)),
+    cost("wrong_target", Unit::Count, |o| count(o.wrong_target)),
+    cost("duplicate", Unit::Count, |o| count(o.duplicate)),
+    cost("false_positive_rate", Unit::Ratio, |o| o.false_positive_rate.map(Sample::from)),
+    cost("noop_false_positives", Unit::Count, |o| o.noop_false_positives.and_then(count)),
+    cost("false_alarms", Unit::Count, |o| count(o.false_alarms)),
+    cost("missed", Unit::Count, |o| count(o.missed)),
+    cost("blast_radius.services", Unit::Ratio, |o| Some(o.blast_radius.services.ratio().into())),
+    cost("blast_radius.replicas", Unit::Ratio, |o| Some(o.blast_radius.replicas.ratio().into())),
+    cost("blast_radius.requests", Unit::Ratio, |o| Some(o.blast_radius.requests.ratio().into())),
+    cost("blast_radius.commanded_service", Unit::Ratio, |o| Some(o.blast_radius.commanded_service.into())),
+    cost("blast_radius.commanded_zone", Unit::Ratio, |o| Some(o.blast_radius.commanded_zone.into())),
+    cost("blast_radius.commanded_fleet", Unit::Ratio, |o| Some(o.blast_radius.commanded_fleet.into())),
+    cost("capacity_removed", Unit::Ratio, |o| Some(o.capacity_removed.into())),
+    cost("capacity_added", Unit::ReplicaHours, |o| Some(o.capacity_added.into())),
+    cost("flapping", Unit::Count, |o| count(o.flapping)),
+    cost("amplification", Unit::Factor, |o| o.amplification.map(Sample::from)),
+    cost("pages", Unit::Count, |o| count(o.pages)),
+    cost("toil", Unit::Minutes, |o| Some(o.toil.into())),
+    cost("time_to_undo", Unit::Seconds, |o| o.time_to_undo.map(Sample::from)),
+    cost("safety_violations", Unit::Count, |o| count(o.safety_violations.len() as u64)),
+];
+
+/// One of the measures.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Measure(usize);
+
+impl Measure {
+    /// The measure with this word; `None` if there is none.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        MEASURES.iter().position(|entry| entry.word == word).map(Self)
+    }
+
+    /// The measure with a word that we wrote ourselves.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn known(word: &str) -> Self {
+        Self::named(word).expect("a word of ours names a measure")
+    }
+
+    /// All measures in the order of the documentation.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..MEASURES.len()).map(Self)
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        MEASURES[self.0].word
+    }
+
+    /// Its unit.
+    #[must_use]
+    pub fn unit(self) -> Unit {
+        MEASURES[self.0].unit
+    }
+
+    /// Whether more of it is better.
+    #[must_use]
+    pub fn is_gain(self) -> bool {
+        MEASURES[self.0].gain
+    }
+
+    /// Its figure in one run; `None` if the run has none, such as a time to recover without a fault.
+    #[must_use]
+    pub fn figure(self, outcome: &Outcome) -> Option<Sample> {
+        (MEASURES[self.0].figure)(outcome)
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl fmt::Debug for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl Serialize for Measure {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl<'de> Deserialize<'de> for Measure {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Self::named(&word).ok_or_else(|| serde::de::Error::custom(format!("`{word}` is no measure")))
+    }
+}
+
+/// One measure over the runs of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeasureSummary {
+    /// Which measure.
+    pub measure: Measure,
+    /// Its unit; figures are in it.
+    pub unit: Unit,
+    /// Its distribution.
+    pub summary: Summary,
+}
+
+/// All measures over the runs of a class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassSummary {
+    /// The class; `None` for all classes pooled.
+    pub class: Option<Name>,
+    /// How many runs.
+    pub runs: u64,
+    /// In the order of the documentation; measures that no run has are left out.
+    pub measures: Vec<MeasureSummary>,
+}
+
+/// Summarises runs by class, sorted by name, and pooled last.
+#[must_use]
+pub fn summarise(cases: &[Case], seed: u64) -> Vec<ClassSummary> {
+    let mut classes: BTreeMap<&Name, Vec<&Case>> = BTreeMap::new();
+    for case in cases {
+        classes.entry(&case.class).or_default().push(case);
+    }
+    let mut summaries: Vec<ClassSummary> = classes.iter().map(|(class, cases)| summary(Some((*class).clone()), cases, seed)).collect();
+    summaries.push(summary(None, &cases.iter().collect::<Vec<_>>(), seed));
+    summaries
+}
+
+fn summary(class: Option<Name>, cases: &[&Case], seed: u64) -> ClassSummary {
+    let measures = Measure::all().filter_map(|measure| {
+        let samples: Vec<Sample> = cases.iter().filter_map(|case| measure.figure(&case.outcome)).collect();
+        Some(MeasureSummary { measure, unit: measure.unit(), summary: Summary::of(&samples, seed)? })
+    });
+    ClassSummary { class, runs: cases.len() as u64, measures: measures.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn every_measure_is_found_by_its_word_and_stands_in_the_json_under_it() {
+        let outcome = sample::storm_outcome();
+        let json = serde_json::to_value(&outcome).unwrap();
+        for measure in Measure::all() {
+            assert_eq!(Measure::named(measure.word()), Some(measure));
+            let pointer = format!("/{}", measure.word().replace('.', "/"));
+            assert!(json.pointer(&pointer).is_some(), "{measure}");
+        }
+        assert_eq!(Measure::named("mttr"), None);
+    }
+
+    #[test]
+    fn figures_read_as_people_write_them() {
+        let show = |unit: Unit, value| unit.show(value);
+        assert_eq!(show(Unit::Seconds, 92.34), "1m32.3s");
+        assert_eq!(show(Unit::Seconds, 600.0), "10m");
+        assert_eq!(show(Unit::Seconds, 0.0), "0s");
+        assert_eq!(show(Unit::Ratio, 0.0123), "1.23 %");
+        assert_eq!(show(Unit::UserMinutes, 1_234_567.8), "1,234,568 user-min");
+        assert_eq!(show(Unit::UserMinutes, -12.34), "-12.3 user-min");
+        assert_eq!(show(Unit::Count, 3.0), "3");
+        assert_eq!(show(Unit::Minutes, 30.0), "30m");
+        assert_eq!(show(Unit::Factor, 2.5), "x2.5");
+        assert_eq!(show(Unit::Count, 0.0004), "0");
+    }
+
+    #[test]
+    fn runs_are_summarised_by_class_and_pooled() {
+        let case = |class: &str| Case { class: Name::new(class), outcome: sample::storm_outcome() };
+        let summaries = summarise(&[case("storm"), case("storm"), case("calm")], 1);
+        let classes: Vec<_> = summaries.iter().map(|summary| (summary.class.as_deref(), summary.runs)).collect();
+        assert_eq!(classes, [(Some("calm"), 1), (Some("storm"), 2), (None, 3)]);
+        assert!(summaries[0].measures.iter().all(|row| row.measure.word() != "noop_false_positives"), "there was a fault");
+    }
+}

@@ -1,0 +1,325 @@
+//! Held, broken, inconclusive, or not exercised: thresholds, comparison with a baseline, recorded incidents, and their sum.
+
+mod measure;
+mod threshold;
+mod judge;
+
+use std::fmt;
+
+use firedrill_core::name::Name;
+use serde::{Deserialize, Serialize};
+
+pub use judge::{judge, worst_run};
+pub use measure::{ClassSummary, Measure, MeasureSummary, Unit, summarise};
+pub use threshold::{Aggregate, Comparison, Threshold, ThresholdError};
+
+use crate::outcome::Outcome;
+use crate::statistics::{self, Conclusion, TailGuard, TailResult};
+
+/// The version of a judgement's JSON.
+pub const SCHEMA: &str = "firedrill.judgement/1";
+
+/// What was found. The order is that of weight: of several, the last in this list prevails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it must be.
+    Held,
+    /// These runs do not tell.
+    Inconclusive,
+    /// The policy never acted where it should have: nothing is proved.
+    NotExercised,
+    /// Not as it must be.
+    Broken,
+}
+
+impl Verdict {
+    /// The exit code of a command that ends in this verdict: 0 held, 1 broken, 3 inconclusive or not exercised.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Held => 0,
+            Self::Broken => 1,
+            Self::Inconclusive | Self::NotExercised => 3,
+        }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Inconclusive => "inconclusive",
+            Self::NotExercised => "not exercised",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+impl From<Conclusion> for Verdict {
+    fn from(conclusion: Conclusion) -> Self {
+        match conclusion {
+            Conclusion::Held => Self::Held,
+            Conclusion::Inconclusive => Self::Inconclusive,
+            Conclusion::Broken => Self::Broken,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// One run of the policy that is judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// The scenario's class.
+    pub class: Name,
+    /// What it came to.
+    pub outcome: Outcome,
+}
+
+/// Which classes must be exercised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExerciseRule {
+    /// Every class with a fault: the candidate claims to cover all that is rehearsed.
+    EveryClass,
+    /// Any class: the candidate covers what its alerts cover. Each policy must still have acted somewhere.
+    SomeClass,
+}
+
+/// How a candidate is judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JudgeSettings {
+    /// Held per class, per scenario of a class with several, and over all runs. No safety violation is always a threshold.
+    pub thresholds: Vec<Threshold>,
+    /// Costs in which the candidate must not be worse than the baseline, each with its least margin in its own unit.
+    pub costs: Vec<(Measure, f64)>,
+    /// The guard on catastrophes; `None` leaves it out.
+    pub tail: Option<TailGuard>,
+    /// Harm beyond this is catastrophic, user-minutes.
+    pub catastrophic_harm: f64,
+    /// Which classes must be exercised.
+    pub exercise: ExerciseRule,
+    /// Seed of the resampling.
+    pub seed: u64,
+    /// The command that repeats a run, with `{scenario}` and `{seed}` in their places.
+    pub command: String,
+}
+
+impl Default for JudgeSettings {
+    fn default() -> Self {
+        let costs = [("user_minutes_lost", 1.0), ("time_to_recover", 1.0), ("capacity_removed", 0.001)];
+        Self {
+            thresholds: Vec::new(),
+            costs: costs.map(|(word, least)| (Measure::known(word), least)).to_vec(),
+            tail: Some(TailGuard::default()),
+            catastrophic_harm: 100.0,
+            exercise: ExerciseRule::EveryClass,
+            seed: 0,
+            command: "firedrill run {scenario} --seed {seed}".to_owned(),
+        }
+    }
+}
+
+/// One run, and the command that repeats it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunName {
+    /// The scenario.
+    pub scenario: Name,
+    /// The seed.
+    pub seed: u64,
+    /// The command that repeats it.
+    pub command: String,
+}
+
+/// What became of a threshold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdVerdict {
+    /// The measure.
+    pub measure: Measure,
+    /// The threshold as people read it.
+    pub threshold: String,
+    /// What was found.
+    pub verdict: Verdict,
+    /// The figure, in `unit`; `None` if no run has the measure.
+    pub figure: Option<f64>,
+    /// Censored runs lie below the figure: the true one may be larger.
+    pub at_least: bool,
+    /// The limit, in `unit`.
+    pub limit: f64,
+    /// The measure's unit.
+    pub unit: Unit,
+    /// How many runs have the measure.
+    pub n: u64,
+    /// The run that shows it worst.
+    pub worst: Option<RunName>,
+    /// The figure of that run.
+    pub worst_figure: Option<f64>,
+    /// Why, if it did not hold.
+    pub reason: Option<String>,
+}
+
+/// What became of a comparison with the baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CostVerdict {
+    /// The cost.
+    pub measure: Measure,
+    /// Its unit.
+    pub unit: Unit,
+    /// What was found.
+    pub verdict: Verdict,
+    /// The test.
+    pub comparison: statistics::Comparison,
+    /// The pair in which the candidate is worst against the baseline.
+    pub worst: Option<RunName>,
+}
+
+/// What became of the guard on catastrophes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TailVerdict {
+    /// What was found.
+    pub verdict: Verdict,
+    /// The test.
+    pub result: TailResult,
+    /// The first catastrophe.
+    pub worst: Option<RunName>,
+}
+
+/// Whether the policies were exercised in a class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExerciseVerdict {
+    /// Held or not exercised.
+    pub verdict: Verdict,
+    /// Runs in which a policy acted.
+    pub acted: u64,
+    /// Runs with a fault.
+    pub with_fault: u64,
+    /// The commonest reason for not acting.
+    pub reason: Option<String>,
+}
+
+/// One scenario of a class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioVerdict {
+    /// The scenario.
+    pub scenario: Name,
+    /// What was found.
+    pub verdict: Verdict,
+    /// How many runs.
+    pub runs: u64,
+    /// Its thresholds.
+    pub thresholds: Vec<ThresholdVerdict>,
+}
+
+/// One class of scenarios.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassVerdict {
+    /// The class.
+    pub class: Name,
+    /// What was found.
+    pub verdict: Verdict,
+    /// How many runs.
+    pub runs: u64,
+    /// Whether the policies acted.
+    pub exercise: ExerciseVerdict,
+    /// The thresholds over the class.
+    pub thresholds: Vec<ThresholdVerdict>,
+    /// The same for each scenario, if the class has several.
+    pub scenarios: Vec<ScenarioVerdict>,
+    /// The comparison with the baseline; empty without one.
+    pub costs: Vec<CostVerdict>,
+    /// The guard on catastrophes; `None` without a baseline.
+    pub tail: Option<TailVerdict>,
+}
+
+/// A policy that acted nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdlePolicy {
+    /// The policy.
+    pub policy: Name,
+    /// The commonest reason.
+    pub reason: String,
+}
+
+/// How a recorded incident went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentStatus {
+    /// As its `expect` says.
+    Passed,
+    /// Not as its `expect` says: absolute, one breaks the verdict.
+    Failed,
+    /// No alert that the policies answer fires on this recording.
+    NotExercised,
+    /// It has no `expect`, and decisions are those of the baseline: no verdict.
+    Unchanged,
+    /// It has no `expect`, and decisions differ from the baseline's: no verdict, and worth a look.
+    Changed,
+}
+
+/// A recorded incident that was replayed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentResult {
+    /// The incident.
+    pub incident: Name,
+    /// How it went.
+    pub status: IncidentStatus,
+    /// What was right or wrong, one sentence each.
+    pub findings: Vec<String>,
+    /// The command that repeats the replay.
+    pub command: String,
+}
+
+impl IncidentResult {
+    /// Its verdict; `None` if it can have none.
+    #[must_use]
+    pub const fn verdict(&self) -> Option<Verdict> {
+        match self.status {
+            IncidentStatus::Passed => Some(Verdict::Held),
+            IncidentStatus::Failed => Some(Verdict::Broken),
+            IncidentStatus::NotExercised => Some(Verdict::NotExercised),
+            IncidentStatus::Unchanged | IncidentStatus::Changed => None,
+        }
+    }
+}
+
+/// The sum of it all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// What was found.
+    pub verdict: Verdict,
+    /// The policies that were judged.
+    pub policies: Vec<Name>,
+    /// How many runs.
+    pub runs: u64,
+    /// How many runs of the baseline were paired with them.
+    pub pairs: u64,
+    /// Each class, sorted by name.
+    pub classes: Vec<ClassVerdict>,
+    /// The thresholds over all exercised classes.
+    pub thresholds: Vec<ThresholdVerdict>,
+    /// The comparison with the baseline over all classes; empty without one.
+    pub costs: Vec<CostVerdict>,
+    /// Policies that acted nowhere.
+    pub idle: Vec<IdlePolicy>,
+    /// Recorded incidents.
+    pub incidents: Vec<IncidentResult>,
+}
+
+/// One thing that broke, in words, and how to see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// Where: a class, a scenario, an incident, or `all`.
+    pub place: String,
+    /// What: the measure with its figures.
+    pub what: String,
+    /// The run that shows it; `None` for an incident.
+    pub run: Option<RunName>,
+    /// The command that repeats it.
+    pub command: Option<String>,
+}

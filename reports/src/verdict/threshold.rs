@@ -1,0 +1,304 @@
+//! Thresholds as people write them, such as `p90 < 5m`.
+
+use std::fmt;
+
+use firedrill_core::problem::near_miss;
+use firedrill_core::quantity::{Factor, Ratio};
+use firedrill_core::time::Span;
+
+use super::measure::{Measure, Unit};
+use crate::statistics::{Quantile, Sample, quantile};
+
+/// How many runs become one figure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Aggregate {
+    /// Nearest-rank quantile at this share, 0 to 1.
+    Quantile(f64),
+    /// The mean of all runs; censored ones count for the time watched.
+    Mean,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+    /// The sum.
+    Total,
+    /// Of a rate: what was counted over what it is counted of, in all runs together.
+    Pooled,
+}
+
+/// What a figure must be to its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    More,
+    /// `>=`
+    AtLeast,
+    /// `==`
+    Equal,
+}
+
+/// A measure, how its runs become one figure, and what the figure must be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Threshold {
+    /// The measure.
+    pub measure: Measure,
+    /// How runs become one figure.
+    pub aggregate: Aggregate,
+    /// What the figure must be.
+    pub comparison: Comparison,
+    /// To what, in the measure's unit.
+    pub limit: f64,
+}
+
+/// Why a text is no threshold; the message carries the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ThresholdError {
+    /// No such measure.
+    #[error("`{word}` is no measure{}", .near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+    Measure {
+        /// The word.
+        word: String,
+        /// The most similar measure.
+        near: Option<&'static str>,
+    },
+    /// No comparison in it.
+    #[error("`{0}` compares nothing: write it as `{1} < LIMIT`, with one of < <= > >= ==")]
+    Comparison(String, &'static str),
+    /// No such aggregate.
+    #[error("`{0}` is no way to make one figure of many runs: use median, p90 (or another percentile), mean, max, min or total")]
+    Aggregate(String),
+    /// An aggregate is needed.
+    #[error("`{text}` does not say which of many runs is meant: write it as `p90 {text}`, or with median, mean, max or min")]
+    NoAggregate {
+        /// The threshold as written.
+        text: String,
+    },
+    /// The limit cannot be read.
+    #[error("`{limit}` is no limit for {measure}: write it as `{example}`")]
+    Limit {
+        /// The limit as written.
+        limit: String,
+        /// The measure.
+        measure: &'static str,
+        /// A limit in the right unit.
+        example: &'static str,
+    },
+}
+
+impl Threshold {
+    /// Reads a threshold: the measure's word, and `[aggregate] comparison limit` with the limit's unit.
+    ///
+    /// A count without an aggregate is its total, `false_positive_rate` is pooled over all actions; others must say.
+    ///
+    /// # Errors
+    /// [`ThresholdError`] names the fault and the remedy.
+    pub fn parse(measure: &str, text: &str) -> Result<Self, ThresholdError> {
+        let measure = Measure::named(measure).ok_or_else(|| ThresholdError::Measure {
+            word: measure.to_owned(),
+            near: near_miss(measure, &Measure::all().map(Measure::word).collect::<Vec<_>>()),
+        })?;
+        let at = text.find(['<', '>', '=']).ok_or_else(|| ThresholdError::Comparison(text.to_owned(), default_word(measure)))?;
+        let (aggregate, rest) = text.split_at(at);
+        let (comparison, limit) = comparison(rest).ok_or_else(|| ThresholdError::Comparison(text.to_owned(), default_word(measure)))?;
+        Ok(Self {
+            measure,
+            aggregate: read_aggregate(measure, aggregate.trim(), text)?,
+            comparison,
+            limit: read_limit(measure, limit.trim())?,
+        })
+    }
+
+    /// Whether a figure is as it must be.
+    #[must_use]
+    pub fn allows(&self, value: f64) -> bool {
+        match self.comparison {
+            Comparison::Less => value < self.limit,
+            Comparison::AtMost => value <= self.limit,
+            Comparison::More => value > self.limit,
+            Comparison::AtLeast => value >= self.limit,
+            Comparison::Equal => value == self.limit,
+        }
+    }
+
+    /// Whether small figures are the good ones.
+    #[must_use]
+    pub const fn limits_from_above(&self) -> bool {
+        matches!(self.comparison, Comparison::Less | Comparison::AtMost | Comparison::Equal)
+    }
+
+    /// Makes one figure of many runs; `None` of none. Pooling is the caller's, who knows what is counted.
+    #[must_use]
+    pub fn figure(&self, samples: &[Sample]) -> Option<Quantile> {
+        let at_least = samples.iter().any(|sample| sample.censored);
+        let sum = samples.iter().map(|sample| sample.value).sum::<f64>();
+        match self.aggregate {
+            _ if samples.is_empty() => None,
+            Aggregate::Quantile(share) => quantile(samples, share),
+            Aggregate::Max => quantile(samples, 1.0),
+            Aggregate::Min => quantile(samples, 0.0),
+            Aggregate::Mean | Aggregate::Pooled => Some(Quantile { value: sum / samples.len() as f64, at_least }),
+            Aggregate::Total => Some(Quantile { value: sum, at_least }),
+        }
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {}", self.measure, self.aggregate, self.comparison, self.measure.unit().show(self.limit))
+    }
+}
+
+impl fmt::Display for Aggregate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quantile(share) if *share == 0.5 => f.write_str("median"),
+            Self::Quantile(share) => write!(f, "p{}", super::measure::significant(share * 100.0)),
+            Self::Mean => f.write_str("mean"),
+            Self::Max => f.write_str("max"),
+            Self::Min => f.write_str("min"),
+            Self::Total => f.write_str("total"),
+            Self::Pooled => f.write_str("pooled"),
+        }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Less => "<",
+            Self::AtMost => "<=",
+            Self::More => ">",
+            Self::AtLeast => ">=",
+            Self::Equal => "==",
+        })
+    }
+}
+
+/// `false_positive_rate` is the one measure that is counted over all runs together.
+fn is_pooled(measure: Measure) -> bool {
+    measure.word() == "false_positive_rate"
+}
+
+fn default_word(measure: Measure) -> &'static str {
+    if is_pooled(measure) {
+        "pooled"
+    } else if measure.unit() == Unit::Count {
+        "total"
+    } else {
+        "p90"
+    }
+}
+
+fn comparison(text: &str) -> Option<(Comparison, &str)> {
+    let known = [
+        ("<=", Comparison::AtMost),
+        (">=", Comparison::AtLeast),
+        ("==", Comparison::Equal),
+        ("<", Comparison::Less),
+        (">", Comparison::More),
+    ];
+    known.into_iter().find_map(|(sign, comparison)| Some((comparison, text.strip_prefix(sign)?)))
+}
+
+fn read_aggregate(measure: Measure, word: &str, text: &str) -> Result<Aggregate, ThresholdError> {
+    let wrong = || ThresholdError::Aggregate(word.to_owned());
+    match word {
+        "" if is_pooled(measure) => Ok(Aggregate::Pooled),
+        "" if measure.unit() == Unit::Count => Ok(Aggregate::Total),
+        "" => Err(ThresholdError::NoAggregate { text: text.trim().to_owned() }),
+        "pooled" if is_pooled(measure) => Ok(Aggregate::Pooled),
+        "median" => Ok(Aggregate::Quantile(0.5)),
+        "mean" => Ok(Aggregate::Mean),
+        "max" => Ok(Aggregate::Max),
+        "min" => Ok(Aggregate::Min),
+        "total" => Ok(Aggregate::Total),
+        _ => {
+            let percent: f64 = word.strip_prefix('p').and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
+            if (0.0..=100.0).contains(&percent) { Ok(Aggregate::Quantile(percent / 100.0)) } else { Err(wrong()) }
+        }
+    }
+}
+
+fn read_limit(measure: Measure, text: &str) -> Result<f64, ThresholdError> {
+    let (value, example) = match measure.unit() {
+        Unit::Seconds => (Span::parse(text).ok().map(Span::as_seconds), "5m"),
+        Unit::Minutes => (Span::parse(text).ok().map(|span| span.as_seconds() / 60.0), "30m"),
+        Unit::Ratio => (Ratio::parse(text).ok().map(Ratio::get), "2%"),
+        Unit::Factor => (Factor::parse(text).ok().map(Factor::get), "x2"),
+        Unit::Count => (number(text), "0"),
+        Unit::UserMinutes => (with_unit(text, "user-minute"), "10 user-minutes"),
+        Unit::ReplicaHours => (with_unit(text, "replica-hour"), "2 replica-hours"),
+    };
+    value.ok_or_else(|| ThresholdError::Limit { limit: text.to_owned(), measure: measure.word(), example })
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+fn with_unit(text: &str, unit: &str) -> Option<f64> {
+    number(text.strip_suffix('s').unwrap_or(text).strip_suffix(unit)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(measure: &str, text: &str, expected: Result<&str, &str>) {
+        match (Threshold::parse(measure, text), expected) {
+            (Ok(threshold), Ok(shown)) => assert_eq!(threshold.to_string(), shown),
+            (Err(error), Err(message)) => assert_eq!(error.to_string(), message),
+            (got, want) => panic!("{text}: got {got:?}, want {want:?}"),
+        }
+    }
+
+    #[test]
+    fn thresholds_read_as_people_write_them() {
+        check("time_to_recover", "p90 < 5m", Ok("time_to_recover p90 < 5m"));
+        check("false_positive_rate", "< 2 %", Ok("false_positive_rate pooled < 2 %"));
+        check("harm", "max < 1 user-minute", Ok("harm max < 1 user-min"));
+        check("harm", "mean<=2.5 user-minutes", Ok("harm mean <= 2.5 user-min"));
+        check("noop_false_positives", "== 0", Ok("noop_false_positives total == 0"));
+        check("time_to_detect", "median < 90s", Ok("time_to_detect median < 1m30s"));
+        check("capacity_added", "p99.9 < 2 replica-hours", Ok("capacity_added p99.9 < 2 replica-h"));
+        check("benefit", "min >= 0 user-minutes", Ok("benefit min >= 0 user-min"));
+        check("amplification", "max < x3", Ok("amplification max < x3"));
+        check("toil", "mean < 30m", Ok("toil mean < 30m"));
+    }
+
+    #[test]
+    fn wrong_thresholds_say_what_would_be_right() {
+        check("time_to_recovr", "p90 < 5m", Err("`time_to_recovr` is no measure; did you mean `time_to_recover`?"));
+        check("harm", "p90 5", Err("`p90 5` compares nothing: write it as `p90 < LIMIT`, with one of < <= > >= =="));
+        check("time_to_recover", "p90 < 5", Err("`5` is no limit for time_to_recover: write it as `5m`"));
+        check("false_positive_rate", "< 0.02", Err("`0.02` is no limit for false_positive_rate: write it as `2%`"));
+        check("harm", "max < 1", Err("`1` is no limit for harm: write it as `10 user-minutes`"));
+        check("harm", "max < NaN user-minutes", Err("`NaN user-minutes` is no limit for harm: write it as `10 user-minutes`"));
+        check(
+            "time_to_recover",
+            "< 5m",
+            Err("`< 5m` does not say which of many runs is meant: write it as `p90 < 5m`, or with median, mean, max or min"),
+        );
+        check(
+            "harm",
+            "average < 1 user-minute",
+            Err("`average` is no way to make one figure of many runs: use median, p90 (or another percentile), mean, max, min or total"),
+        );
+        check(
+            "harm",
+            "p900 < 1 user-minute",
+            Err("`p900` is no way to make one figure of many runs: use median, p90 (or another percentile), mean, max, min or total"),
+        );
+    }
+
+    #[test]
+    fn the_boundary_belongs_to_the_comparisons_with_equality() {
+        let allows = |text: &str| Threshold::parse("actions", text).unwrap().allows(3.0);
+        assert_eq!(["< 3", "<= 3", "> 3", ">= 3", "== 3"].map(allows), [false, true, false, true, true]);
+    }
+}
