@@ -5,6 +5,8 @@
 
 mod problem;
 
+pub mod rules;
+
 pub mod guard;
 
 pub mod policy;

@@ -1,0 +1,114 @@
+//! Prometheus rule files, unchanged, and the ruler that evaluates them.
+
+mod document;
+mod ruler;
+mod coverage;
+
+use std::sync::Arc;
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::{Place, Problem};
+use firedrill_core::time::Span;
+use firedrill_telemetry::promql::{Plan, PlanError};
+
+pub use coverage::{Coverage, coverage};
+pub use document::read_rules;
+pub use ruler::{Phase, Ruler, RulerSettings};
+
+/// All groups of all files, in the order given.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    /// The groups.
+    pub groups: Vec<Group>,
+}
+
+/// Rules that are evaluated together, one after the other.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The path of its file, as given.
+    pub file: String,
+    /// Its name, unique in its file.
+    pub name: Name,
+    /// From one evaluation to the next; `None`: the ruler's default.
+    pub interval: Option<Span>,
+    /// Expressions are evaluated so much in the past, and their results written there.
+    pub query_offset: Span,
+    /// At most so many series or alerts from one rule; `None`: no limit.
+    pub limit: Option<usize>,
+    /// The rules in order.
+    pub rules: Vec<Rule>,
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The series that it records, or the alert's name.
+    pub name: Name,
+    /// What it does with the result.
+    pub kind: RuleKind,
+    /// The expression as it was written.
+    pub expression: String,
+    /// The expression, ready to be evaluated; an error names what cannot be evaluated yet. Such a rule is loaded, named by `check`, and
+    /// never fires.
+    pub plan: Result<Plan, PlanError>,
+    /// Labels that override those of the result; an empty value removes a label. The group's labels are in here.
+    pub labels: Vec<(Name, Name)>,
+    /// Annotations as they were written; templates are not filled in.
+    pub annotations: Vec<(Name, String)>,
+    /// Where its expression stands.
+    pub place: Place,
+}
+
+/// What a rule does with the result of its expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleKind {
+    /// It is recorded as a series.
+    Recording,
+    /// Each element is an alert.
+    Alerting {
+        /// How long an element must be there before its alert fires (`for`).
+        hold: Span,
+        /// How long a firing alert stays on after its element is gone (`keep_firing_for`).
+        keep_firing: Span,
+    },
+}
+
+impl RuleSet {
+    /// Reads rule files, given as path and text.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them. What merely cannot be evaluated yet is no error: see [`Rule::plan`].
+    pub fn read<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Arc<Self>, Vec<Problem>> {
+        let (mut groups, mut problems) = (Vec::new(), Vec::new());
+        for (path, text) in files {
+            match read_rules(path, text) {
+                Ok(read) => groups.extend(read),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() { Ok(Arc::new(Self { groups })) } else { Err(problems) }
+    }
+
+    /// All rules with their groups, in the order of evaluation within each group.
+    pub fn rules(&self) -> impl Iterator<Item = (&Group, &Rule)> {
+        self.groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)))
+    }
+
+    /// The rules that alert by this name.
+    pub fn alerting(&self, alert: &str) -> impl Iterator<Item = (&Group, &Rule)> {
+        self.rules().filter(move |(_, rule)| rule.is_alerting() && *rule.name == *alert)
+    }
+
+    /// The rules that cannot be evaluated yet, with the reason.
+    pub fn unsupported(&self) -> impl Iterator<Item = (&Group, &Rule, &PlanError)> {
+        self.rules().filter_map(|(group, rule)| rule.plan.as_ref().err().map(|error| (group, rule, error)))
+    }
+}
+
+impl Rule {
+    /// Whether it alerts.
+    #[must_use]
+    pub const fn is_alerting(&self) -> bool {
+        matches!(self.kind, RuleKind::Alerting { .. })
+    }
+}
