@@ -6,6 +6,7 @@
 pub mod outcome;
 pub mod statistics;
 pub mod verdict;
+pub mod timeline;
 
 #[cfg(test)]
 mod sample;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use firedrill_core::action::{Action, ActionId, ActionOutcome, Target};
-use firedrill_core::journal::{AlertStatus, Event, Header, Journal, Notification, SCHEMA};
+use firedrill_core::journal::{AlertStatus, Event, GuardVerdict, Header, Journal, Notification, SCHEMA, Verification};
 use firedrill_core::ledger::{BIN, ClientLedger, FaultSpan, Ledger, RequestOutcome, ServiceBin, ServiceLedger, ServiceTotals};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -270,4 +270,60 @@ fn header() -> Header {
         seed: 7,
         start: "2026-01-05T00:00:00Z".to_owned(),
     }
+}
+
+/// The whole story of a retry storm: fault, alert, a refusal, an action, its verification, a page, recovery.
+pub fn story() -> Transcript {
+    let labels = || {
+        BTreeMap::from([("alertname", "RetryStorm"), ("service", "api"), ("severity", "page")].map(|(n, v)| (Name::new(n), Name::new(v))))
+    };
+    let notification =
+        |status, at| Notification { alert: Name::new("RetryStorm"), status, labels: labels(), starts_at: Time::from_seconds(at) };
+    let (policy, incident, target) = (Name::new("sample"), 0, Target::Service(Name::new("api")));
+    let guarded = |guard: &str, verdict| Event::Guarded {
+        policy: policy.clone(),
+        incident,
+        guard: Name::new(guard),
+        verdict,
+        figures: "0 of 3 starts in 1h".into(),
+    };
+    let limit = Action::LimitRetries { retries: 0, lasting: Span::from_seconds(20) };
+    let alert = || Name::new("RetryStorm");
+    let run = Sample::new(600).fault("api", 60, 80).bad(60, 180, 90).queued("api", 60, 180, 500).retrying("api", 60, 180, 200);
+    let run = run
+        .record(75, Event::AlertPending { alert: alert(), labels: labels(), value: 0.8431 })
+        .record(90, Event::AlertFiring { alert: alert(), labels: labels(), value: 0.9012 })
+        .record(90, Event::Notified { notification: notification(AlertStatus::Firing, 90) })
+        .record(90, Event::IncidentOpened { policy: policy.clone(), incident, alert: alert(), target: Some(target), labels: labels() })
+        .record(90, guarded("stage", GuardVerdict::Passed))
+        .record(90, guarded("cooldown", GuardVerdict::Refused))
+        .refuse(90)
+        .record(120, guarded("cooldown", GuardVerdict::Refused))
+        .refuse(120);
+    let run = ["stage", "dedup", "precheck", "rate_limit", "cooldown"]
+        .iter()
+        .fold(run, |run, guard| run.record(150, guarded(guard, GuardVerdict::Passed)));
+    run.record(150, guarded("caps", GuardVerdict::NotConfigured))
+        .act(150, limit, "client/users")
+        .record(151, Event::RetriesLimited { caller: Name::new("users"), retries: Some(0) })
+        .act(156, Action::PurgeQueue, "service/api")
+        .record(157, Event::QueuePurged { service: Name::new("api"), dropped: 12_345 })
+        .record(171, Event::RetriesLimited { caller: Name::new("users"), retries: None })
+        .record(
+            200,
+            Event::Verified {
+                policy: policy.clone(),
+                incident,
+                step: 1,
+                verdict: Verification::Held,
+                figures: "error_rate 0.002 < 0.01".into(),
+                took: Span::from_seconds(39),
+            },
+        )
+        .page(205)
+        .record(210, Event::AlertResolved { alert: alert(), labels: labels() })
+        .record(210, Event::Notified { notification: notification(AlertStatus::Resolved, 90) })
+        .record(210, Event::IncidentClosed { policy, incident, reason: "step 2 is verified".into() })
+        .record(600, Event::RunEnded { reason: "the horizon".into() })
+        .build()
 }

@@ -204,7 +204,7 @@ fn judge_threshold(threshold: &Threshold, outcomes: &[&Outcome], told: bool, set
     let allowed = threshold.allows(found.value);
     let is_safety = threshold.measure.word() == "safety_violations";
     let verdict = match () {
-        () if !told && !(is_safety && !allowed) => Verdict::NotExercised,
+        () if !told && (!is_safety || allowed) => Verdict::NotExercised,
         // What is only a lower bound can break an upper limit, and cannot keep it.
         () if found.at_least && allowed == threshold.limits_from_above() => Verdict::Inconclusive,
         () if allowed => Verdict::Held,
@@ -350,7 +350,7 @@ fn run_name(outcome: &Outcome, settings: &JudgeSettings) -> RunName {
 
 /// The worst run of a measure, for reports that show one example; `None` if no run has it.
 #[must_use]
-pub fn worst_run<'a>(cases: &'a [Case], measure: Measure) -> Option<&'a Case> {
+pub fn worst_run(cases: &[Case], measure: Measure) -> Option<&Case> {
     let figure = |case: &Case| measure.figure(&case.outcome).map(|sample| if measure.is_gain() { -sample.value } else { sample.value });
     cases.iter().filter(|case| figure(case).is_some()).reduce(|one, other| if figure(other) > figure(one) { other } else { one })
 }

@@ -10,6 +10,7 @@ use firedrill_core::name::Name;
 use serde::{Deserialize, Serialize};
 
 pub use judge::{judge, worst_run};
+pub(crate) use measure::significant;
 pub use measure::{ClassSummary, Measure, MeasureSummary, Unit, summarise};
 pub use threshold::{Aggregate, Comparison, Threshold, ThresholdError};
 

@@ -1,0 +1,98 @@
+//! The story of a run, for a person who was not there: what broke, who noticed, what was decided and why, what it did.
+
+mod tell;
+mod render;
+
+use firedrill_core::name::Name;
+use firedrill_core::time::Time;
+use serde::{Deserialize, Serialize};
+
+pub use tell::tell;
+
+/// What a line is about; the command may colour by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A fault sets in or is over.
+    Fault,
+    /// Users feel it.
+    Users,
+    /// Something in the world changes by itself or by an action.
+    World,
+    /// A rule's condition holds, fires, is over, or cannot be evaluated.
+    Alert,
+    /// A policy is told.
+    Told,
+    /// A policy takes something up, or is done with it.
+    Policy,
+    /// Guards let an action pass.
+    Guard,
+    /// A guard refuses.
+    Refusal,
+    /// A policy decides to act, with its reason.
+    Decision,
+    /// An action begins or ends well.
+    Action,
+    /// An action fails.
+    Failure,
+    /// A verification ends.
+    Verify,
+    /// A person is called.
+    Page,
+    /// Users are well, or everything is as declared.
+    Recovery,
+    /// The run is over.
+    End,
+}
+
+impl Kind {
+    /// The word that stands before the line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fault => "fault",
+            Self::Users => "users",
+            Self::World => "world",
+            Self::Alert => "alert",
+            Self::Told => "told",
+            Self::Policy => "policy",
+            Self::Guard => "guard",
+            Self::Refusal => "refused",
+            Self::Decision => "decision",
+            Self::Action => "action",
+            Self::Failure => "failed",
+            Self::Verify => "verify",
+            Self::Page => "page",
+            Self::Recovery => "recovery",
+            Self::End => "end",
+        }
+    }
+}
+
+/// One line of the story.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// When; of several things told in one line, the first.
+    pub at: Time,
+    /// What it is about.
+    pub kind: Kind,
+    /// What happened, without its time.
+    pub text: String,
+}
+
+/// The story of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// The scenario.
+    pub scenario: Name,
+    /// The arm.
+    pub arm: Name,
+    /// The policies on duty.
+    pub policies: Vec<Name>,
+    /// The seed.
+    pub seed: u64,
+    /// Onset of the first fault; `None` without one.
+    pub first_fault: Option<Time>,
+    /// In order of time.
+    pub lines: Vec<Line>,
+}

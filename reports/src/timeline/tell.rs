@@ -1,0 +1,418 @@
+//! From a journal to a story: what matters gets a line, what repeats is folded, what is only bookkeeping is left out.
+
+use std::collections::BTreeMap;
+
+use firedrill_core::action::{ActionId, ActionOutcome};
+use firedrill_core::journal::{AlertStatus, Event, GuardVerdict, LabelSet, ReplicaState, Verification};
+use firedrill_core::ledger::BIN;
+use firedrill_core::name::Name;
+use firedrill_core::time::{Span, Time};
+use firedrill_core::transcript::Transcript;
+
+use super::render::{clock, clock_span};
+use super::{Kind, Line, Timeline};
+use crate::outcome::{OutcomeSettings, UserSeries, incidents, mitigated, recovered};
+use crate::verdict::significant;
+
+/// What happens again within this time is told in the same line.
+const FOLD: Span = Span::from_seconds(60);
+
+/// Tells the story of a run.
+#[must_use]
+pub fn tell(run: &Transcript) -> Timeline {
+    let mut teller = Teller::default();
+    for record in run.journal.records() {
+        teller.take_in(record.at, &record.event);
+    }
+    let mut lines = teller.finish();
+    lines.extend(truths(run));
+    // Stable: what was true of users follows what happened at the same instant.
+    lines.sort_by_key(|line| line.at);
+    Timeline {
+        scenario: run.header.scenario.clone(),
+        arm: run.header.arm.clone(),
+        policies: run.header.policies.clone(),
+        seed: run.header.seed,
+        first_fault: run.ledger.faults.first().map(|fault| fault.started),
+        lines,
+    }
+}
+
+/// What the ledgers say about users, which no journal does.
+fn truths(run: &Transcript) -> Vec<Line> {
+    let settings = OutcomeSettings::default();
+    let users = UserSeries::of(&run.ledger, &settings);
+    let ended = run.ledger.ended;
+    let mut lines = Vec::new();
+    let mut say = |at: Time, kind: Kind, text: String| lines.push(Line { at, kind, text });
+    for incident in incidents(&run.ledger, &users, &settings) {
+        let bin_of = |at: Time| (at.as_nanos() / BIN.as_nanos()) as usize;
+        let last = incident.closed.map_or(users.len(), bin_of);
+        let share = |bin: usize| users.bad_share(bin).unwrap_or(0.0);
+        let felt = (bin_of(incident.opened)..last).find(|&bin| share(bin) >= settings.well_below);
+        let well = mitigated(&incident, &run.ledger, &users, &settings);
+        if let Some(first) = felt {
+            let until = well.map_or(last, bin_of).max(first + 1);
+            let worst = (first..until).map(share).fold(0.0, f64::max);
+            let at = Time::from_nanos(BIN.as_nanos() * first as u64).max(incident.opened);
+            say(
+                at,
+                Kind::Users,
+                format!("users feel it: {} of requests bad within 10 s, {} at worst", percent(share(first)), percent(worst)),
+            );
+        }
+        let after = |at: Time| clock_span(at.since(incident.opened));
+        match (felt, well) {
+            (Some(_), Some(at)) => say(at, Kind::Recovery, format!("users are well again, {} after the fault", after(at))),
+            (Some(_), None) => say(ended, Kind::Users, "users are still unwell when the run ends".to_owned()),
+            (None, _) => {}
+        }
+        match recovered(&incident, &run.ledger, &users, &settings) {
+            Some(at) => say(at, Kind::Recovery, format!("recovered: everything is as declared, {} after the fault", after(at))),
+            None => say(ended, Kind::End, "not recovered when the run ends".to_owned()),
+        }
+    }
+    let lost = significant(users.user_minutes_lost());
+    say(ended, Kind::End, format!("{lost} user-minutes lost in {}", clock(ended)));
+    lines
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", significant(libm::round(share * 1000.0) / 10.0))
+}
+
+/// What a repeated thing is recognised by.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Alert(&'static str, Name),
+    Told(Name, AlertStatus),
+    Refusal(Name, u64, Name),
+    Rule(Name),
+    Replicas(Name),
+}
+
+/// A line that still takes in repetitions.
+struct Fold {
+    line: usize,
+    count: u64,
+    last: Time,
+    /// Distinct replicas and states, for replica changes.
+    replicas: Vec<Name>,
+    states: Vec<ReplicaState>,
+    text: String,
+}
+
+#[derive(Default)]
+struct Teller {
+    lines: Vec<Line>,
+    folds: BTreeMap<Key, Fold>,
+    /// Verdicts since the last proposal of a policy's incident: passed, not configured.
+    guards: BTreeMap<(Name, u64), (u64, u64)>,
+    /// What each action is called, and when it began.
+    actions: BTreeMap<ActionId, (String, Time)>,
+}
+
+impl Teller {
+    fn take_in(&mut self, at: Time, event: &Event) {
+        match event {
+            Event::FaultStarted { .. }
+            | Event::FaultEnded { .. }
+            | Event::Noted { .. }
+            | Event::ReplicaChanged { .. }
+            | Event::RolloutStarted { .. }
+            | Event::RolloutFinished { .. }
+            | Event::Scaled { .. }
+            | Event::QueuePurged { .. }
+            | Event::RetriesLimited { .. }
+            | Event::BoundReached { .. }
+            | Event::RunEnded { .. } => self.world(at, event),
+            Event::AlertPending { .. }
+            | Event::AlertFiring { .. }
+            | Event::AlertResolved { .. }
+            | Event::RuleFailed { .. }
+            | Event::Notified { .. } => self.detection(at, event),
+            Event::ActionStarted { .. } | Event::ActionFinished { .. } => self.action(at, event),
+            // What a controller takes in has been told where it came from.
+            Event::Received { .. } => {}
+            _ => self.policy(at, event),
+        }
+    }
+
+    fn finish(mut self) -> Vec<Line> {
+        for fold in std::mem::take(&mut self.folds).into_values() {
+            self.close(fold);
+        }
+        self.lines
+    }
+
+    fn say(&mut self, at: Time, kind: Kind, text: impl Into<String>) -> usize {
+        self.lines.push(Line { at, kind, text: text.into() });
+        self.lines.len() - 1
+    }
+
+    /// Says it, or counts it if the same was said shortly before.
+    fn say_once(&mut self, at: Time, kind: Kind, key: Key, text: String) {
+        if let Some(fold) = self.folds.get_mut(&key) {
+            if at.since(fold.last) <= FOLD {
+                fold.count += 1;
+                fold.last = at;
+                return;
+            }
+            let old = self.folds.remove(&key).expect("it was found");
+            self.close(old);
+        }
+        let line = self.say(at, kind, text.clone());
+        self.folds.insert(key, Fold { line, count: 1, last: at, replicas: Vec::new(), states: Vec::new(), text });
+    }
+
+    fn close(&mut self, fold: Fold) {
+        if fold.count == 1 || !fold.replicas.is_empty() {
+            return;
+        }
+        let begun = self.lines[fold.line].at;
+        let until = if fold.last > begun { format!(", until {}", clock(fold.last)) } else { String::new() };
+        self.lines[fold.line].text = format!("{} ({} times{until})", fold.text, fold.count);
+    }
+
+    fn world(&mut self, at: Time, event: &Event) {
+        match event {
+            Event::FaultStarted { fault, kind, target, detail } => {
+                self.folds.retain(|key, _| !matches!(key, Key::Replicas(_)));
+                let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+                self.say(at, Kind::Fault, format!("{fault} sets in: {kind} of {target}{detail}"));
+            }
+            Event::FaultEnded { fault, reason } => {
+                self.say(at, Kind::Fault, format!("{fault} is over: {reason}"));
+            }
+            Event::Noted { what } => {
+                self.say(at, Kind::World, what.clone());
+            }
+            Event::ReplicaChanged { replica, state, reason } => self.replica(at, replica, *state, reason),
+            Event::RolloutStarted { service, version, reason } => {
+                self.say(at, Kind::World, format!("{service}: version {version} rolls out ({reason})"));
+            }
+            Event::RolloutFinished { service, version } => {
+                self.say(at, Kind::World, format!("{service}: every replica runs version {version}"));
+            }
+            Event::Scaled { service, from, to } => {
+                self.say(at, Kind::World, format!("{service}: {to} replicas wanted, {from} before"));
+            }
+            Event::QueuePurged { service, dropped } => {
+                self.say(at, Kind::World, format!("{service}: {} waiting requests dropped", significant(*dropped as f64)));
+            }
+            Event::RetriesLimited { caller, retries: Some(retries) } => {
+                self.say(at, Kind::World, format!("{caller}: at most {retries} retries a request"));
+            }
+            Event::RetriesLimited { caller, retries: None } => {
+                self.say(at, Kind::World, format!("{caller}: retries are free again"));
+            }
+            Event::BoundReached { bound, figures } => {
+                self.say(at, Kind::End, format!("bound {bound} reached: {figures}"));
+            }
+            Event::RunEnded { reason } => {
+                self.say(at, Kind::End, format!("the run is over: {reason}"));
+            }
+            _ => unreachable!("only the world's events come here"),
+        }
+    }
+
+    /// Changes of one service's replicas are one line until nothing has changed for a minute, or something is done to it.
+    fn replica(&mut self, at: Time, replica: &Name, state: ReplicaState, reason: &str) {
+        let service = replica.rsplit_once('-').map_or(&**replica, |(service, _)| service);
+        let key = Key::Replicas(Name::new(service));
+        if self.folds.get(&key).is_none_or(|fold| at.since(fold.last) > FOLD) {
+            let line = self.say(at, Kind::World, "");
+            let text = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+            self.folds.insert(key.clone(), Fold { line, count: 0, last: at, replicas: Vec::new(), states: Vec::new(), text });
+        }
+        let fold = self.folds.get_mut(&key).expect("it was inserted if it was missing");
+        fold.count += 1;
+        fold.last = at;
+        if !fold.replicas.contains(replica) {
+            fold.replicas.push(replica.clone());
+        }
+        if !fold.states.contains(&state) {
+            fold.states.push(state);
+        }
+        let who = match fold.replicas.as_slice() {
+            [only] => only.to_string(),
+            several => format!("{service}: {} replicas", several.len()),
+        };
+        let states: Vec<&str> = fold.states.iter().map(|state| state_word(*state)).collect();
+        let expected = fold.replicas.len() * fold.states.len();
+        let repeats = if fold.count as usize > expected { format!(", {} changes until {}", fold.count, clock(at)) } else { String::new() };
+        self.lines[fold.line].text = format!("{who} {}{}{repeats}", states.join(", "), fold.text);
+    }
+
+    fn detection(&mut self, at: Time, event: &Event) {
+        match event {
+            Event::AlertPending { alert, labels, value } => {
+                let text = format!("{alert} is pending{}, value {}", among(labels), significant(*value));
+                self.say_once(at, Kind::Alert, Key::Alert("pending", alert.clone()), text);
+            }
+            Event::AlertFiring { alert, labels, value } => {
+                let text = format!("{alert} fires{}, value {}", among(labels), significant(*value));
+                self.say_once(at, Kind::Alert, Key::Alert("firing", alert.clone()), text);
+            }
+            Event::AlertResolved { alert, labels } => {
+                self.say_once(at, Kind::Alert, Key::Alert("resolved", alert.clone()), format!("{alert} is over{}", among(labels)));
+            }
+            Event::RuleFailed { rule, message } => {
+                self.say_once(at, Kind::Alert, Key::Rule(rule.clone()), format!("rule {rule} cannot be evaluated: {message}"));
+            }
+            Event::Notified { notification } => {
+                let word = match notification.status {
+                    AlertStatus::Firing => "firing",
+                    AlertStatus::Resolved => "resolved",
+                };
+                let key = Key::Told(notification.alert.clone(), notification.status);
+                self.say_once(at, Kind::Told, key, format!("notification: {} {word}{}", notification.alert, among(&notification.labels)));
+            }
+            _ => unreachable!("only detection's events come here"),
+        }
+    }
+
+    fn action(&mut self, at: Time, event: &Event) {
+        match event {
+            Event::ActionStarted { action, what, target } => {
+                self.folds.retain(|key, _| !matches!(key, Key::Replicas(_)));
+                let name = format!("{what} on {target}");
+                self.say(at, Kind::Action, format!("{name} begins"));
+                self.actions.insert(action.clone(), (name, at));
+            }
+            Event::ActionFinished { action, outcome } => {
+                let known = self.actions.get(action);
+                let name = known.map_or_else(|| action.to_string(), |(name, _)| name.clone());
+                let took = known.map_or_else(String::new, |(_, begun)| format!(" after {}", tenths(at.since(*begun))));
+                match outcome {
+                    ActionOutcome::Succeeded => self.say(at, Kind::Action, format!("{name} is done{took}")),
+                    ActionOutcome::Failed(why) => self.say(at, Kind::Failure, format!("{name} failed{took}: {why}")),
+                };
+            }
+            _ => unreachable!("only actions come here"),
+        }
+    }
+
+    fn policy(&mut self, at: Time, event: &Event) {
+        match event {
+            Event::IncidentOpened { policy, alert, target, .. } => {
+                let target = target.as_ref().map_or_else(|| ", which names no target".to_owned(), |target| format!(" for {target}"));
+                self.say(at, Kind::Policy, format!("{policy} takes up {alert}{target}"));
+            }
+            Event::Guarded { policy, incident, verdict, .. } => {
+                let (passed, not_configured) = self.guards.entry((policy.clone(), *incident)).or_default();
+                match verdict {
+                    GuardVerdict::Passed => *passed += 1,
+                    GuardVerdict::NotConfigured => *not_configured += 1,
+                    // The refusal that follows says it with its figures.
+                    GuardVerdict::Refused => {}
+                }
+            }
+            Event::Decided { policy, incident, what, target, reason, .. } => {
+                self.say_guards(at, policy, *incident);
+                self.say(at, Kind::Decision, format!("{policy}: {what} on {target}, because {reason}"));
+            }
+            Event::WouldAct { policy, incident, what, target, reason, .. } => {
+                self.say_guards(at, policy, *incident);
+                self.say(at, Kind::Decision, format!("{policy} would {what} on {target}, because {reason}; its stage forbids it"));
+            }
+            Event::Refused { policy, incident, what, target, guard, figures, .. } => {
+                self.guards.remove(&(policy.clone(), *incident));
+                let what = what.as_ref().map_or_else(|| "the next step".to_owned(), ToString::to_string);
+                let target = target.as_ref().map_or_else(String::new, |target| format!(" on {target}"));
+                let key = Key::Refusal(policy.clone(), *incident, guard.clone());
+                self.say_once(at, Kind::Refusal, key, format!("{policy}: {what}{target}, by guard {guard}: {figures}"));
+            }
+            Event::Verified { policy, step, verdict, figures, took, .. } => {
+                let word = match verdict {
+                    Verification::Held => "holds",
+                    Verification::Failed => "fails",
+                    Verification::Inconclusive => "is inconclusive",
+                };
+                let figures = if figures.is_empty() { String::new() } else { format!(": {figures}") };
+                self.say(at, Kind::Verify, format!("{policy}: step {} {word} after {}{figures}", step + 1, clock_span(*took)));
+            }
+            Event::Paged { policy, to, reason, with, .. } => {
+                let evidence = with.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+                let evidence = if evidence.is_empty() { String::new() } else { format!(" (with {evidence})") };
+                self.say(at, Kind::Page, format!("{policy} calls {to}: {reason}{evidence}"));
+            }
+            Event::IncidentClosed { policy, reason, .. } => {
+                self.say(at, Kind::Policy, format!("{policy} is done: {reason}"));
+            }
+            _ => unreachable!("every other event has been told"),
+        }
+    }
+
+    fn say_guards(&mut self, at: Time, policy: &Name, incident: u64) {
+        let Some((passed, not_configured)) = self.guards.remove(&(policy.clone(), incident)) else { return };
+        let rest = if not_configured > 0 { format!(", {not_configured} not configured") } else { String::new() };
+        self.say(at, Kind::Guard, format!("{policy}: {passed} passed{rest}"));
+    }
+}
+
+const fn state_word(state: ReplicaState) -> &'static str {
+    match state {
+        ReplicaState::Starting => "starting",
+        ReplicaState::Ready => "ready",
+        ReplicaState::Waiting => "down",
+        ReplicaState::Draining => "draining",
+        ReplicaState::Gone => "gone",
+    }
+}
+
+/// The labels that say where, without the alert's own name.
+fn among(labels: &LabelSet) -> String {
+    let shown: Vec<String> =
+        labels.iter().filter(|(name, _)| name.as_str() != "alertname").map(|(name, value)| format!("{name}={value}")).collect();
+    if shown.is_empty() { String::new() } else { format!(" {{{}}}", shown.join(", ")) }
+}
+
+fn tenths(span: Span) -> String {
+    Span::from_millis(span.as_millis() / 100 * 100).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{self, Sample};
+    use firedrill_core::action::Action;
+
+    #[test]
+    fn a_run_is_told_from_fault_to_recovery() {
+        insta::assert_snapshot!(tell(&sample::story()).plain(100));
+    }
+
+    #[test]
+    fn a_narrow_terminal_wraps_under_the_text() {
+        insta::assert_snapshot!(tell(&sample::story()).plain(60));
+    }
+
+    #[test]
+    fn forty_changes_of_replicas_are_one_line() {
+        let changed = |at, index: u32, state| {
+            (at, Event::ReplicaChanged { replica: Name::from(format!("api-{index}")), state, reason: "killed".into() })
+        };
+        let downs = (0..20).map(|index| changed(100, index, ReplicaState::Waiting));
+        let ups = (0..20).map(|index| changed(110, index, ReplicaState::Ready));
+        let run = downs.chain(ups).fold(Sample::new(300), |run, (at, event)| run.record(at, event));
+        let lines = tell(&run.build()).lines;
+        let world: Vec<_> = lines.iter().filter(|line| line.kind == Kind::World).map(|line| line.text.as_str()).collect();
+        assert_eq!(world, ["api: 20 replicas down, ready (killed)"]);
+    }
+
+    #[test]
+    fn refusals_by_one_guard_are_one_line_with_their_number() {
+        let lines = tell(&Sample::new(300).fault("api", 60, 200).refuse(100).refuse(130).refuse(160).build()).lines;
+        let refused: Vec<_> = lines.iter().filter(|line| line.kind == Kind::Refusal).map(|line| line.text.as_str()).collect();
+        assert_eq!(refused, ["sample: purge_queue on service/api, by guard cooldown: 1m left of 10m (3 times, until 2m40s)"]);
+    }
+
+    #[test]
+    fn the_kind_is_painted_and_nothing_else() {
+        let timeline = tell(&Sample::new(120).act(60, Action::PurgeQueue, "service/api").build());
+        let painted = timeline.render(100, |kind, text| if kind == Kind::Action { text.to_uppercase() } else { text.to_owned() });
+        assert_eq!(painted.to_lowercase(), timeline.plain(100).to_lowercase());
+        assert!(painted.contains("  ACTION    purge_queue on service/api begins"), "{painted}");
+    }
+}
