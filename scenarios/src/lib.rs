@@ -1,1 +1,14 @@
 //! What is rehearsed: scenario files, recorded incidents, importers; the library of scenarios.
+//!
+//! A file goes `yaml -> document -> lower -> Scenario`; modules are listed in reading order, and each uses only what came before it.
+
+pub mod problem;
+pub mod notation;
+pub mod document;
+pub mod defaults;
+pub mod lower;
+pub mod scenario;
+pub mod library;
+pub mod explain;
+
+pub use scenario::{Scenario, read_scenario};

@@ -1,0 +1,153 @@
+//! What is assumed where a scenario says nothing: the one list of defaults, each with its source.
+//!
+//! Values stand in the notation of scenario files, so that what `explain` shows is what lowering uses.
+
+use firedrill_core::distribution::Distribution;
+use firedrill_core::quantity::{Bytes, Factor, Ratio};
+use firedrill_core::time::{Span, Start};
+use firedrill_core::yaml::{self, Node, Reader};
+
+use crate::notation;
+
+/// What is assumed for one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assumed {
+    /// The key, with `*` for people's own names.
+    pub key: &'static str,
+    /// The value, as a file would say it.
+    pub value: &'static str,
+    /// Where the value comes from.
+    pub source: &'static str,
+}
+
+const fn assumed(key: &'static str, value: &'static str, source: &'static str) -> Assumed {
+    Assumed { key, value, source }
+}
+
+/// All defaults, in the order of the file.
+pub const ALL: [Assumed; 47] = [
+    assumed("family", "the scenario's name", "our choice: a scenario that says nothing is a class of its own"),
+    assumed("start", "2026-01-05T00:00:00Z", "docs/decisions, time: a Monday"),
+    assumed("horizon", "30m", "after the end of the last fault or change; MEASURES.md, horizon"),
+    assumed("objective", "1s", "our choice; the client timeout of MODEL.md R-MS1"),
+    assumed("reference", "false", "our choice: scenarios are there to judge policies"),
+    assumed("clients.*.calls.endpoint", "/", "our choice"),
+    assumed("clients.*.timeout", "15s", "Envoy route timeout; MODEL.md 1.5"),
+    assumed("clients.*.retries.max", "0", "MODEL.md 1.6: nothing retries unless it is told to"),
+    assumed("clients.*.users", "arrivals a minute", "MEASURES.md, users(t)"),
+    assumed("retries.backoff", "0s", "MODEL.md R-MS1: an immediate retry, as a plain loop does it"),
+    assumed("retries.factor", "x2", "AWS SDK standard mode; MODEL.md 1.6"),
+    assumed("retries.cap", "20s", "AWS SDK standard mode; MODEL.md 1.6"),
+    assumed("retries.jitter", "true", "AWS SDK standard mode, full jitter; MODEL.md 1.6"),
+    assumed("services.*.tier", "critical", "POLICIES.md: unknown is critical"),
+    assumed("services.*.replicas", "1", "Kubernetes Deployment, spec.replicas"),
+    assumed("services.*.zones", "[a]", "our choice: one zone where zones are not modelled"),
+    assumed("services.*.workers", "200", "Tomcat maxThreads; MODEL.md 1.3"),
+    assumed("services.*.queue", "100", "Tomcat acceptCount; MODEL.md 1.3"),
+    assumed("services.*.cores", "unbounded", "MODEL.md R-MS1: workers are the bound unless cores are stated"),
+    assumed("services.*.balance", "round_robin", "Envoy lb_policy; MODEL.md 1.5"),
+    assumed("services.*.cancel", "none", "MODEL.md 0, decision 2: work for a client that has left is still done"),
+    assumed(
+        "services.*.start_up",
+        "{ lognormal: { mean: 10s, cv: 0.5 } }",
+        "MODEL.md 1.4: between a Go program (0.5-2 s) and a JVM (10-60 s), image cached",
+    ),
+    assumed("services.*.warm_up", "none", "our choice: MODEL.md 1.4 gives x1.2 for Go, x4 for a JVM"),
+    assumed("warm_up.factor", "x4", "JVM; MODEL.md 1.4"),
+    assumed("warm_up.tau", "30s", "JVM; MODEL.md 1.4"),
+    assumed("memory.base", "300MiB", "MODEL.md A14"),
+    assumed("memory.per_request", "0B", "our choice: memory does not grow with load unless stated"),
+    assumed("memory.limit", "none", "Kubernetes: no limit unless declared"),
+    assumed("services.*.version", "v1", "our choice"),
+    assumed("versions.*.healthy", "as its figures say", "sound if it neither errs, leaks, crashes, nor needs more CPU"),
+    assumed("versions.*.error", "0%", "as a sound version"),
+    assumed("versions.*.demand", "x1", "as a sound version"),
+    assumed("versions.*.leak", "0B/s", "as a sound version"),
+    assumed("versions.*.crash_after", "none", "as a sound version"),
+    assumed("rollout.max_surge", "25%", "Kubernetes Deployment, rounded up; MODEL.md 1.4"),
+    assumed("rollout.max_unavailable", "25%", "Kubernetes Deployment, rounded down; MODEL.md 1.4"),
+    assumed("services.*.liveness", "none", "Kubernetes: no probe unless declared"),
+    assumed("liveness.period", "10s", "Kubernetes periodSeconds; MODEL.md 1.4"),
+    assumed("liveness.timeout", "1s", "Kubernetes timeoutSeconds; MODEL.md 1.4"),
+    assumed("liveness.failures", "3", "Kubernetes failureThreshold; MODEL.md 1.4"),
+    assumed("endpoints.*.error", "0%", "our choice"),
+    assumed("call.probability", "100%", "our choice"),
+    assumed("call.timeout", "none", "MODEL.md 1.6: Go http.Client and many database drivers wait for ever"),
+    assumed("scrape", "15s", "MODEL.md K16; the interval of most examples"),
+    assumed("actions.delay", "{ uniform: [100ms, 5s] }", "MODEL.md 2b"),
+    assumed("actions.failure", "1%", "MODEL.md 2b"),
+    assumed("bounds", "{ events: 1000000000, attempts: 2000000 }", "our choice: minutes of computing, and about 200 MB"),
+];
+
+/// The text of a default.
+///
+/// # Panics
+/// If the list has no such key: that is our mistake.
+#[must_use]
+pub fn text(key: &str) -> &'static str {
+    ALL.iter().find(|entry| entry.key == key).unwrap_or_else(|| panic!("there is no default for `{key}`")).value
+}
+
+/// A default duration.
+#[must_use]
+pub fn span(key: &str) -> Span {
+    Span::parse(text(key)).expect("defaults are durations where they should be")
+}
+
+/// A default duration that may be `none`.
+#[must_use]
+pub fn span_or_none(key: &str) -> Option<Span> {
+    (text(key) != "none").then(|| span(key))
+}
+
+/// A default count.
+#[must_use]
+pub fn count(key: &str) -> u32 {
+    text(key).parse().expect("defaults are counts where they should be")
+}
+
+/// A default share.
+#[must_use]
+pub fn ratio(key: &str) -> Ratio {
+    Ratio::parse(text(key)).expect("defaults are shares where they should be")
+}
+
+/// A default factor.
+#[must_use]
+pub fn factor(key: &str) -> Factor {
+    Factor::parse(text(key)).expect("defaults are factors where they should be")
+}
+
+/// A default size.
+#[must_use]
+pub fn bytes(key: &str) -> Bytes {
+    Bytes::parse(text(key).trim_end_matches("/s")).expect("defaults are sizes where they should be")
+}
+
+/// The default start.
+#[must_use]
+pub fn start() -> Start {
+    Start::parse(text("start")).expect("the default start is an instant")
+}
+
+/// A default distribution.
+#[must_use]
+pub fn distribution(key: &str) -> Distribution {
+    read(key, |reader, node| notation::distribution(reader, node, key))
+}
+
+/// The default bounds: events, and attempts at a time.
+#[must_use]
+pub fn bounds() -> (u64, u64) {
+    read("bounds", |reader, node| {
+        let mut fields = reader.fields(node, "bounds")?;
+        let events = fields.required(reader, "events").and_then(|node| reader.integer(node, "events", 1..=i64::MAX))?;
+        let attempts = fields.required(reader, "attempts").and_then(|node| reader.integer(node, "attempts", 1..=i64::MAX))?;
+        Some((events as u64, attempts as u64))
+    })
+}
+
+fn read<T>(key: &str, read: impl FnOnce(&mut Reader, &Node) -> Option<T>) -> T {
+    let node = yaml::parse("defaults", text(key)).expect("defaults are YAML");
+    read(&mut Reader::new(), &node).expect("defaults are sound")
+}

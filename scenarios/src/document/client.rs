@@ -1,0 +1,160 @@
+//! Clients and what callers do when they get no answer.
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::Place;
+use firedrill_core::quantity::{Factor, Rate};
+use firedrill_core::time::Span;
+use firedrill_core::yaml::{Node, Reader, Value};
+
+use crate::document::{items, span_or_none};
+use crate::notation::{Located, bounded_span, optional, positive_span, required};
+use crate::problem;
+
+/// An entry of `clients`.
+#[derive(Clone, Debug)]
+pub struct ClientDocument {
+    /// Its name.
+    pub name: Located<Name>,
+    /// Whom it asks, and for what.
+    pub calls: Option<CalledDocument>,
+    /// Its rate: one for the whole run, or several with their times.
+    pub rates: Vec<RateDocument>,
+    /// Whether `rate` was there, read or not.
+    pub has_rate: bool,
+    /// How long one attempt is waited for; the inner `None` is for ever.
+    pub timeout: Option<Located<Option<Span>>>,
+    /// What it does when an attempt fails.
+    pub retries: Option<RetriesDocument>,
+    /// A request that takes longer is bad.
+    pub objective: Option<Located<Span>>,
+    /// Users behind the arrivals of a minute.
+    pub users: Option<Located<u64>>,
+}
+
+/// `calls: api`, or `calls: { service: api, endpoint: /checkout }`.
+#[derive(Clone, Debug)]
+pub struct CalledDocument {
+    /// The service.
+    pub service: Located<Name>,
+    /// The endpoint; the default one if it says nothing.
+    pub endpoint: Option<Located<Name>>,
+}
+
+/// A rate, and from when on it holds.
+#[derive(Clone, Debug)]
+pub struct RateDocument {
+    /// From when on.
+    pub at: Located<Span>,
+    /// How many requests a second.
+    pub rate: Located<Rate>,
+}
+
+/// `retries: { max: 3, backoff: 100ms, factor: x2, cap: 1s, jitter: true }`.
+#[derive(Clone, Debug, Default)]
+pub struct RetriesDocument {
+    /// Retries after the first attempt.
+    pub max: Option<Located<u32>>,
+    /// The pause before the first retry.
+    pub backoff: Option<Located<Span>>,
+    /// The growth from one pause to the next.
+    pub factor: Option<Located<Factor>>,
+    /// The longest pause.
+    pub cap: Option<Located<Span>>,
+    /// Whether pauses are drawn at random below their value.
+    pub jitter: Option<Located<bool>>,
+}
+
+/// The most retries after one attempt.
+const MOST_RETRIES: i64 = 100;
+
+/// Reads an entry of `clients`.
+pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ClientDocument {
+    let mut client =
+        ClientDocument { name, calls: None, rates: Vec::new(), has_rate: true, timeout: None, retries: None, objective: None, users: None };
+    let Some(mut fields) = reader.fields(node, "a client") else { return client };
+    client.calls = fields.required(reader, "calls").and_then(|node| read_called(reader, node));
+    client.has_rate = fields.has("rate");
+    if let Some(node) = fields.required(reader, "rate") {
+        client.rates = read_rates(reader, node);
+    }
+    client.timeout = optional(reader, &mut fields, "timeout", |r, n| span_or_none(r, n, "the timeout"));
+    client.retries = fields.optional("retries").map(|node| read_retries(reader, node));
+    client.objective = optional(reader, &mut fields, "objective", |r, n| positive_span(r, n, "the objective"));
+    client.users = optional(reader, &mut fields, "users", |r, n| r.integer(n, "users", 1..=10_000_000_000).map(|users| users as u64));
+    fields.finish(reader);
+    client
+}
+
+fn read_called(reader: &mut Reader, node: &Node) -> Option<CalledDocument> {
+    if let Value::Map(_) = &node.value {
+        let mut fields = reader.fields(node, "what a client calls")?;
+        let service = required(reader, &mut fields, "service", |r, n| r.name(n, "the name of a service"));
+        let endpoint = optional(reader, &mut fields, "endpoint", |r, n| r.name(n, "the name of an endpoint"));
+        fields.finish(reader);
+        return Some(CalledDocument { service: service?, endpoint });
+    }
+    let service = reader.name(node, "the name of a service")?;
+    Some(CalledDocument { service: Located { place: node.place.clone(), value: service }, endpoint: None })
+}
+
+fn read_rates(reader: &mut Reader, node: &Node) -> Vec<RateDocument> {
+    if let Value::List(_) = &node.value {
+        return items(reader, node, "the rates", |r, n| {
+            let mut fields = r.fields(n, "a rate in a series")?;
+            let at = required(r, &mut fields, "at", |r, n| bounded_span(r, n, "the time of a rate"));
+            let rate = required(r, &mut fields, "rate", read_rate);
+            fields.finish(r);
+            Some(RateDocument { at: at?, rate: rate? })
+        });
+    }
+    let rate = read_rate(reader, node).map(|value| Located { place: node.place.clone(), value });
+    let at = Located { place: node.place.clone(), value: Span::ZERO };
+    rate.map(|rate| RateDocument { at, rate }).into_iter().collect()
+}
+
+fn read_rate(reader: &mut Reader, node: &Node) -> Option<Rate> {
+    let rate = reader.rate(node, "the rate")?;
+    if rate.get() > problem::HIGHEST_RATE {
+        reader.problem(problem::too_much(&node.place, "the rate", &rate.to_string(), "10000000/s"));
+        return None;
+    }
+    Some(rate)
+}
+
+/// Reads `retries: { … }` of a client or a call.
+pub fn read_retries(reader: &mut Reader, node: &Node) -> RetriesDocument {
+    let mut retries = RetriesDocument::default();
+    let Some(mut fields) = reader.fields(node, "retries") else { return retries };
+    retries.max =
+        required(reader, &mut fields, "max", |r, n| r.integer(n, "the number of retries", 0..=MOST_RETRIES).map(|max| max as u32));
+    retries.backoff = optional(reader, &mut fields, "backoff", |r, n| bounded_span(r, n, "the pause before a retry"));
+    retries.factor = optional(reader, &mut fields, "factor", read_growth);
+    retries.cap = optional(reader, &mut fields, "cap", |r, n| bounded_span(r, n, "the longest pause"));
+    retries.jitter = optional(reader, &mut fields, "jitter", |r, n| r.boolean(n, "jitter"));
+    fields.finish(reader);
+    check_retries(reader, &retries, &node.place);
+    retries
+}
+
+fn read_growth(reader: &mut Reader, node: &Node) -> Option<Factor> {
+    let factor = reader.factor(node, "the growth of pauses")?;
+    if factor.get() < 1.0 || factor.get() > 1000.0 {
+        reader.problem(problem::impossible(
+            &node.place,
+            &format!("pauses that grow by {factor}"),
+            "write a factor from x1 (they stay as they are) to x1000",
+        ));
+        return None;
+    }
+    Some(factor)
+}
+
+fn check_retries(reader: &mut Reader, retries: &RetriesDocument, place: &Place) {
+    if retries.backoff.is_none() && (retries.factor.is_some() || retries.cap.is_some() || retries.jitter.is_some()) {
+        reader.problem(problem::impossible(
+            place,
+            "pauses between retries are shaped, and none is asked for",
+            "add `backoff:`, the first pause",
+        ));
+    }
+}

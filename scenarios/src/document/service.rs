@@ -1,0 +1,415 @@
+//! Services: what they are made of, and what a request of each endpoint does.
+
+use firedrill_core::distribution::Distribution;
+use firedrill_core::name::Name;
+use firedrill_core::problem::Place;
+use firedrill_core::quantity::{Bytes, Factor, Ratio};
+use firedrill_core::time::Span;
+use firedrill_core::yaml::{Fields, Node, Reader, Value};
+use firedrill_sim::spec::{Balance, Cancel};
+
+use crate::document::client::{RetriesDocument, read_retries};
+use crate::document::{items, metric, named, span_or_none};
+use crate::notation::{Located, distribution, growth, optional, positive_span, required, unless};
+use crate::problem;
+use metric::MetricDocument;
+
+/// An entry of `services`.
+#[derive(Clone, Debug)]
+pub struct ServiceDocument {
+    /// Its name.
+    pub name: Located<Name>,
+    /// Whether it is critical.
+    pub critical: Option<Located<bool>>,
+    /// Replicas at the start.
+    pub replicas: Option<Located<u32>>,
+    /// Zones.
+    pub zones: Option<Located<Vec<Located<Name>>>>,
+    /// Requests served at a time by a replica; the inner `None` is unbounded.
+    pub workers: Option<Located<Option<u32>>>,
+    /// Cores of a replica; the inner `None` is unbounded.
+    pub cores: Option<Located<Option<f64>>>,
+    /// Requests that may wait at a replica; the inner `None` is unbounded.
+    pub queue: Option<Located<Option<u32>>>,
+    /// How callers choose a replica.
+    pub balance: Option<Located<Balance>>,
+    /// What happens to abandoned work.
+    pub cancel: Option<Located<Cancel>>,
+    /// What it can be asked for.
+    pub endpoints: Vec<EndpointDocument>,
+    /// From process start until ready.
+    pub start_up: Option<Located<Distribution>>,
+    /// Slowness after start; the inner `None` says that there is none.
+    pub warm_up: Option<Located<Option<WarmUpDocument>>>,
+    /// Memory of a replica.
+    pub memory: MemoryDocument,
+    /// The version that runs at the start.
+    pub version: Option<Located<Name>>,
+    /// Versions that differ from a sound one.
+    pub versions: Vec<VersionDocument>,
+    /// How a new version replaces an old one.
+    pub rollout: RolloutDocument,
+    /// The probe that restarts a replica; the inner `None` says that there is none.
+    pub liveness: Option<Located<Option<LivenessDocument>>>,
+    /// Metrics of its own.
+    pub metrics: Vec<MetricDocument>,
+}
+
+/// An entry of `endpoints`, or the `work` of the service itself.
+#[derive(Clone, Debug)]
+pub struct EndpointDocument {
+    /// Its name.
+    pub name: Located<Name>,
+    /// What a request does, in order.
+    pub work: Vec<PhaseDocument>,
+    /// The share of requests that fail for reasons of their own.
+    pub error: Option<Located<Ratio>>,
+}
+
+/// An item of `work`.
+#[derive(Clone, Debug)]
+pub enum PhaseDocument {
+    /// `cpu: …`
+    Cpu(Distribution),
+    /// `sleep: …`
+    Sleep(Distribution),
+    /// `call: …`
+    Call(Box<CallDocument>),
+}
+
+/// `call: db`, or `call: { service: db, timeout: 1s, … }`.
+#[derive(Clone, Debug)]
+pub struct CallDocument {
+    /// The service called.
+    pub service: Located<Name>,
+    /// Its endpoint.
+    pub endpoint: Option<Located<Name>>,
+    /// The share of requests that make this call.
+    pub probability: Option<Located<Ratio>>,
+    /// How long one attempt is waited for; the inner `None` is for ever.
+    pub timeout: Option<Located<Option<Span>>>,
+    /// What the caller does when an attempt fails.
+    pub retries: Option<RetriesDocument>,
+}
+
+/// `warm_up: { factor: x4, tau: 30s }`.
+#[derive(Clone, Debug, Default)]
+pub struct WarmUpDocument {
+    /// Slowness at the first moment.
+    pub factor: Option<Located<Factor>>,
+    /// How fast it wears off.
+    pub tau: Option<Located<Span>>,
+}
+
+/// `memory: { base: 300MiB, per_request: 1MiB, limit: 512MiB }`.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDocument {
+    /// At the start.
+    pub base: Option<Located<Bytes>>,
+    /// For each request in the replica.
+    pub per_request: Option<Located<Bytes>>,
+    /// The limit; the inner `None` says that there is none.
+    pub limit: Option<Located<Option<Bytes>>>,
+}
+
+/// An entry of `versions`.
+#[derive(Clone, Debug)]
+pub struct VersionDocument {
+    /// Its name.
+    pub name: Located<Name>,
+    /// Whether it is sound; as its figures say if it says nothing.
+    pub healthy: Option<Located<bool>>,
+    /// The share of requests that it fails.
+    pub error: Option<Located<Ratio>>,
+    /// Multiplies CPU demand.
+    pub demand: Option<Located<Factor>>,
+    /// Memory lost a second.
+    pub leak: Option<Located<Bytes>>,
+    /// How long a process lives.
+    pub crash_after: Option<Located<Span>>,
+}
+
+/// `rollout: { max_surge: 25%, max_unavailable: 25% }`.
+#[derive(Clone, Debug, Default)]
+pub struct RolloutDocument {
+    /// Replicas above the wanted number.
+    pub max_surge: Option<Located<Ratio>>,
+    /// Replicas below the wanted number.
+    pub max_unavailable: Option<Located<Ratio>>,
+}
+
+/// `liveness: { period: 10s, timeout: 1s, failures: 3 }`.
+#[derive(Clone, Debug, Default)]
+pub struct LivenessDocument {
+    /// From one probe to the next.
+    pub period: Option<Located<Span>>,
+    /// How long one probe waits.
+    pub timeout: Option<Located<Span>>,
+    /// Failures in a row before the kill.
+    pub failures: Option<Located<u32>>,
+}
+
+impl ServiceDocument {
+    /// A service of which nothing is said.
+    #[must_use]
+    pub fn bare(name: Located<Name>) -> Self {
+        Self {
+            name,
+            critical: None,
+            replicas: None,
+            zones: None,
+            workers: None,
+            cores: None,
+            queue: None,
+            balance: None,
+            cancel: None,
+            endpoints: Vec::new(),
+            start_up: None,
+            warm_up: None,
+            memory: MemoryDocument::default(),
+            version: None,
+            versions: Vec::new(),
+            rollout: RolloutDocument::default(),
+            liveness: None,
+            metrics: Vec::new(),
+        }
+    }
+}
+
+/// The endpoint of a service whose `work` stands in the service itself.
+pub const DEFAULT_ENDPOINT: &str = "/";
+
+/// The most workers or waiting requests of a replica.
+const MOST_PLACES: i64 = 1_000_000_000;
+
+/// Reads an entry of `services`.
+pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ServiceDocument {
+    let mut service = ServiceDocument::bare(name);
+    let Some(mut fields) = reader.fields(node, "a service") else { return service };
+    read_capacity(reader, &mut fields, &mut service);
+    service.endpoints = read_endpoints(reader, &mut fields, &service.name, &node.place);
+    read_life(reader, &mut fields, &mut service);
+    if let Some(node) = fields.optional("metrics") {
+        let metrics = named(reader, node, "the metrics of a service", "the name of a metric", metric::read);
+        service.metrics = metrics.into_iter().flatten().collect();
+    }
+    fields.finish(reader);
+    service
+}
+
+fn read_capacity(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut ServiceDocument) {
+    let tiers = [("critical", true), ("standard", false)];
+    let balances = [("round_robin", Balance::RoundRobin), ("random", Balance::Random), ("power_of_two", Balance::PowerOfTwo)];
+    let cancels = [("none", Cancel::None), ("queue_only", Cancel::QueueOnly), ("context", Cancel::Context)];
+    service.critical = optional(reader, fields, "tier", |r, n| r.one_of(n, "a tier", &tiers));
+    service.replicas =
+        optional(reader, fields, "replicas", |r, n| r.integer(n, "replicas", 1..=problem::MOST_REPLICAS).map(|count| count as u32));
+    service.zones = optional(reader, fields, "zones", read_zones);
+    service.workers = optional(reader, fields, "workers", |r, n| places(r, n, "workers", 1));
+    service.queue = optional(reader, fields, "queue", |r, n| places(r, n, "the length of the queue", 0));
+    service.cores = optional(reader, fields, "cores", read_cores);
+    service.balance = optional(reader, fields, "balance", |r, n| r.one_of(n, "a way to choose a replica", &balances));
+    service.cancel = optional(reader, fields, "cancel", |r, n| r.one_of(n, "a way to cancel abandoned work", &cancels));
+}
+
+fn read_life(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut ServiceDocument) {
+    service.start_up = optional(reader, fields, "start_up", |r, n| distribution(r, n, "the start-up"));
+    service.warm_up = optional(reader, fields, "warm_up", |r, n| unless(r, n, "none", read_warm_up));
+    if let Some(mut fields) = fields.optional("memory").and_then(|node| reader.fields(node, "the memory of a replica")) {
+        service.memory = MemoryDocument {
+            base: optional(reader, &mut fields, "base", |r, n| r.bytes(n, "the memory at the start")),
+            per_request: optional(reader, &mut fields, "per_request", |r, n| r.bytes(n, "the memory of a request")),
+            limit: optional(reader, &mut fields, "limit", |r, n| unless(r, n, "none", |r, n| r.bytes(n, "the limit of memory"))),
+        };
+        fields.finish(reader);
+    }
+    service.version = optional(reader, fields, "version", |r, n| r.name(n, "the name of a version"));
+    if let Some(node) = fields.optional("versions") {
+        service.versions = named(reader, node, "the versions of a service", "the name of a version", read_version);
+    }
+    if let Some(mut fields) = fields.optional("rollout").and_then(|node| reader.fields(node, "a rollout")) {
+        service.rollout = RolloutDocument {
+            max_surge: optional(reader, &mut fields, "max_surge", |r, n| r.ratio(n, "the surge")),
+            max_unavailable: optional(reader, &mut fields, "max_unavailable", |r, n| r.ratio(n, "the share that may be unavailable")),
+        };
+        fields.finish(reader);
+    }
+    service.liveness = optional(reader, fields, "liveness", |r, n| unless(r, n, "none", read_liveness));
+}
+
+fn places(reader: &mut Reader, node: &Node, what: &str, least: i64) -> Option<Option<u32>> {
+    unless(reader, node, "unbounded", |r, n| r.integer(n, what, least..=MOST_PLACES).map(|count| count as u32))
+}
+
+fn read_cores(reader: &mut Reader, node: &Node) -> Option<Option<f64>> {
+    unless(reader, node, "unbounded", |reader, node| {
+        let cores = reader.number(node, "cores")?;
+        if !(0.001..=10_000.0).contains(&cores) {
+            reader.problem(problem::impossible(
+                &node.place,
+                &format!("a replica with {cores} cores"),
+                "write 0.001 to 10000, or `unbounded`",
+            ));
+            return None;
+        }
+        Some(cores)
+    })
+}
+
+fn read_zones(reader: &mut Reader, node: &Node) -> Option<Vec<Located<Name>>> {
+    let zones =
+        items(reader, node, "the zones", |r, n| r.name(n, "the name of a zone").map(|value| Located { place: n.place.clone(), value }));
+    let Value::List(nodes) = &node.value else { return None };
+    if nodes.is_empty() {
+        reader.problem(problem::nothing_there(
+            &node.place,
+            "the list of zones is empty",
+            "name a zone, such as `zones: [a, b, c]`, or remove it",
+        ));
+    }
+    for (index, zone) in zones.iter().enumerate() {
+        if zones[..index].iter().any(|other| other.value == zone.value) {
+            reader.problem(problem::taken(&zone.place, "zone", &zone.value, "a zone before it"));
+        }
+    }
+    (!zones.is_empty()).then_some(zones)
+}
+
+fn read_endpoints(reader: &mut Reader, fields: &mut Fields<'_>, service: &Located<Name>, place: &Place) -> Vec<EndpointDocument> {
+    let work = fields.optional("work");
+    let error = optional(reader, fields, "error", |r, n| r.ratio(n, "the share of errors"));
+    let endpoints = fields.optional("endpoints");
+    match (work, endpoints) {
+        (Some(work), None) => {
+            let name = Located { place: service.place.clone(), value: Name::new(DEFAULT_ENDPOINT) };
+            vec![EndpointDocument { name, work: read_work(reader, work), error }]
+        }
+        (None, Some(node)) => {
+            if let Some(error) = error {
+                let remedy = "write `error:` in the endpoint that is meant";
+                reader.problem(problem::work(&error.place, "errors belong to endpoints where a service has some", remedy));
+            }
+            let list = named(reader, node, "the endpoints of a service", "the name of an endpoint", read_endpoint);
+            if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
+                reader.problem(problem::work(
+                    &node.place,
+                    "the endpoints are empty",
+                    "name one, such as `/checkout: { work: [cpu: 10ms] }`",
+                ));
+            }
+            list
+        }
+        (Some(work), Some(_)) => {
+            let remedy = "keep `endpoints:`, and move the work into the endpoint that is meant";
+            reader.problem(problem::work(&work.place, "work is said twice: for the service and for its endpoints", remedy));
+            Vec::new()
+        }
+        (None, None) => {
+            let misspelt =
+                fields.entries().iter().any(|(key, _)| firedrill_core::problem::near_miss(&key.text, &["work", "endpoints"]).is_some());
+            if !misspelt {
+                let remedy = "add `work:`, such as `work: [cpu: 10ms]`, or `endpoints:`";
+                reader.problem(problem::work(place, &format!("nothing says what `{}` does for a request", service.value), remedy));
+            }
+            Vec::new()
+        }
+    }
+}
+
+fn read_endpoint(reader: &mut Reader, name: Located<Name>, node: &Node) -> EndpointDocument {
+    let mut endpoint = EndpointDocument { name, work: Vec::new(), error: None };
+    let Some(mut fields) = reader.fields(node, "an endpoint") else { return endpoint };
+    if let Some(node) = fields.required(reader, "work") {
+        endpoint.work = read_work(reader, node);
+    }
+    endpoint.error = optional(reader, &mut fields, "error", |r, n| r.ratio(n, "the share of errors"));
+    fields.finish(reader);
+    endpoint
+}
+
+/// The most steps of one piece of work.
+const MOST_PHASES: usize = 100;
+
+fn read_work(reader: &mut Reader, node: &Node) -> Vec<PhaseDocument> {
+    if let Value::List(nodes) = &node.value {
+        if nodes.is_empty() {
+            reader.problem(problem::work(&node.place, "the work is empty", "say what a request costs, such as `[cpu: 10ms]`"));
+        }
+        if nodes.len() > MOST_PHASES {
+            let given = nodes.len().to_string();
+            reader.problem(problem::too_much(&node.place, "the number of steps", &given, &MOST_PHASES.to_string()));
+            return Vec::new();
+        }
+    }
+    items(reader, node, "work", read_phase)
+}
+
+fn read_phase(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
+    let (word, parameters) = reader.tagged(node, "a step of work", &["cpu", "sleep", "call"])?;
+    let Some(parameters) = parameters else {
+        let example = if &*word.text == "call" { "call: db" } else { "cpu: 10ms" };
+        reader.problem(problem::work(&word.place, &format!("`{}` of what?", word.text), &format!("write such as `{example}`")));
+        return None;
+    };
+    match &*word.text {
+        "cpu" => distribution(reader, parameters, "the CPU time").map(PhaseDocument::Cpu),
+        "sleep" => distribution(reader, parameters, "the time asleep").map(PhaseDocument::Sleep),
+        _ => read_call(reader, parameters).map(|call| PhaseDocument::Call(Box::new(call))),
+    }
+}
+
+fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
+    if !matches!(node.value, Value::Map(_)) {
+        let service = reader.name(node, "the name of a service")?;
+        let service = Located { place: node.place.clone(), value: service };
+        return Some(CallDocument { service, endpoint: None, probability: None, timeout: None, retries: None });
+    }
+    let mut fields = reader.fields(node, "a call")?;
+    let service = required(reader, &mut fields, "service", |r, n| r.name(n, "the name of a service"));
+    let endpoint = optional(reader, &mut fields, "endpoint", |r, n| r.name(n, "the name of an endpoint"));
+    let probability = optional(reader, &mut fields, "probability", |r, n| r.ratio(n, "the probability of a call"));
+    let timeout = optional(reader, &mut fields, "timeout", |r, n| span_or_none(r, n, "the timeout"));
+    let retries = fields.optional("retries").map(|node| read_retries(reader, node));
+    fields.finish(reader);
+    Some(CallDocument { service: service?, endpoint, probability, timeout, retries })
+}
+
+fn read_warm_up(reader: &mut Reader, node: &Node) -> Option<WarmUpDocument> {
+    let mut fields = reader.fields(node, "a warm-up")?;
+    let factor = optional(reader, &mut fields, "factor", |reader, node| {
+        let factor = reader.factor(node, "the slowness after start")?;
+        if factor.get() < 1.0 {
+            reader.problem(problem::impossible(&node.place, &format!("a cold process {factor} as slow as a warm one"), "write x1 or more"));
+            return None;
+        }
+        Some(factor)
+    });
+    let tau = optional(reader, &mut fields, "tau", |r, n| positive_span(r, n, "the time constant of the warm-up"));
+    fields.finish(reader);
+    Some(WarmUpDocument { factor, tau })
+}
+
+fn read_version(reader: &mut Reader, name: Located<Name>, node: &Node) -> VersionDocument {
+    let mut version = VersionDocument { name, healthy: None, error: None, demand: None, leak: None, crash_after: None };
+    if matches!(node.value, Value::Null) {
+        return version;
+    }
+    let Some(mut fields) = reader.fields(node, "a version") else { return version };
+    version.healthy = optional(reader, &mut fields, "healthy", |r, n| r.boolean(n, "`healthy`"));
+    version.error = optional(reader, &mut fields, "error", |r, n| r.ratio(n, "the share of errors"));
+    version.demand = optional(reader, &mut fields, "demand", |r, n| r.factor(n, "the factor of CPU demand"));
+    version.leak = optional(reader, &mut fields, "leak", |r, n| growth(r, n, "the leak"));
+    version.crash_after = optional(reader, &mut fields, "crash_after", |r, n| positive_span(r, n, "the life of a process"));
+    fields.finish(reader);
+    version
+}
+
+fn read_liveness(reader: &mut Reader, node: &Node) -> Option<LivenessDocument> {
+    let mut fields = reader.fields(node, "a liveness probe")?;
+    let period = optional(reader, &mut fields, "period", |r, n| positive_span(r, n, "the period of the probe"));
+    let timeout = optional(reader, &mut fields, "timeout", |r, n| positive_span(r, n, "the timeout of the probe"));
+    let failures =
+        optional(reader, &mut fields, "failures", |r, n| r.integer(n, "the failures in a row", 1..=1000).map(|count| count as u32));
+    fields.finish(reader);
+    Some(LivenessDocument { period, timeout, failures })
+}

@@ -1,0 +1,252 @@
+//! Scenarios and defaults in prose, for people who do not read YAML.
+
+use std::fmt::Write;
+
+use firedrill_core::distribution::Distribution;
+use firedrill_core::quantity::{Factor, Ratio};
+use firedrill_core::time::{Span, Time};
+use firedrill_sim::spec::{
+    Balance, CallSpec, Cancel, ClientSpec, CureSpec, EndpointSpec, FaultKind, FaultSpec, Phase, RetrySpec, ServiceSpec, VersionSpec,
+};
+
+use crate::defaults;
+use crate::scenario::Scenario;
+
+/// A scenario: what exists, what breaks, what the oracle does. Ends with a newline.
+#[must_use]
+pub fn scenario(scenario: &Scenario) -> String {
+    let spec = &scenario.spec;
+    let mut text = format!("{}, of the family {}", scenario.name, scenario.family);
+    if scenario.reference {
+        text.push_str("; a reference for the simulator, not for policies");
+    }
+    text.push('\n');
+    if !scenario.description.is_empty() {
+        line(&mut text, &format!("\n{}", scenario.description));
+    }
+    line(&mut text, &format!("\nwhat exists, from {} on for {}", spec.start, spec.horizon));
+    spec.clients.iter().for_each(|client| line(&mut text, &format!("  {}", client_text(client))));
+    spec.services.iter().for_each(|service| line(&mut text, &service_text(service)));
+    line(&mut text, "\nwhat breaks");
+    if scenario.calm {
+        line(&mut text, "  nothing: whoever acts here makes a mistake");
+    }
+    spec.faults.iter().for_each(|fault| line(&mut text, &format!("  {}", fault_text(fault))));
+    if !spec.changes.is_empty() {
+        line(&mut text, "\nwhat happens besides, and is no fault");
+        spec.changes.iter().for_each(|change| line(&mut text, &format!("  {}", fault_text(change))));
+    }
+    line(&mut text, "\nwhat the oracle does");
+    if spec.cures.is_empty() {
+        line(&mut text, "  nothing");
+    }
+    spec.cures.iter().for_each(|cure| line(&mut text, &format!("  {}", cure_text(cure))));
+    text
+}
+
+/// All defaults with their sources, as a table. Ends with a newline.
+#[must_use]
+pub fn defaults() -> String {
+    let width = |column: fn(&defaults::Assumed) -> &str| defaults::ALL.iter().map(|entry| column(entry).chars().count()).max().unwrap_or(0);
+    let (keys, values) = (width(|entry| entry.key), width(|entry| entry.value));
+    let mut text = format!("{:keys$}  {:values$}  where it comes from\n", "key", "default");
+    for entry in &defaults::ALL {
+        line(&mut text, &format!("{:keys$}  {:values$}  {}", entry.key, entry.value, entry.source));
+    }
+    text
+}
+
+fn line(text: &mut String, what: &str) {
+    text.push_str(what);
+    text.push('\n');
+}
+
+/// An instant as the file says it: `5m`.
+fn at(time: Time) -> Span {
+    time.since(Time::ZERO)
+}
+
+fn client_text(client: &ClientSpec) -> String {
+    let mut text = format!("{} ask {} {} ", client.name, client.service, client.endpoint);
+    match client.rates.as_slice() {
+        [(_, rate)] => write!(text, "{rate}"),
+        several => {
+            let list: Vec<String> = several.iter().map(|(from, rate)| format!("{rate} from {} on", at(*from))).collect();
+            write!(text, "{}", list.join(", "))
+        }
+    }
+    .expect("text can be written to a string");
+    text.push_str(", ");
+    text.push_str(&patience(client.timeout, &client.retries));
+    text + &format!("; slower than {} is bad", client.objective)
+}
+
+/// How long a caller waits, and what it does then.
+fn patience(timeout: Option<Span>, retries: &RetrySpec) -> String {
+    let wait = timeout.map_or_else(|| "wait for ever".to_owned(), |timeout| format!("wait {timeout}"));
+    let again = match (retries.max, retries.base) {
+        (0, _) => "and do not try again".to_owned(),
+        (max, Span::ZERO) => format!("and try again at once, up to {}", times(max)),
+        (max, base) => {
+            let jitter = if retries.jitter { ", drawn at random below that" } else { "" };
+            let growth =
+                if retries.factor == Factor::ONE { String::new() } else { format!(", {} each time up to {}", retries.factor, retries.cap) };
+            format!("and try again up to {} after {base}{growth}{jitter}", times(max))
+        }
+    };
+    format!("{wait} {again}")
+}
+
+fn times(count: u32) -> String {
+    match count {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        count => format!("{count} times"),
+    }
+}
+
+fn service_text(service: &ServiceSpec) -> String {
+    let replicas = if service.replicas == 1 { "1 replica".to_owned() } else { format!("{} replicas", service.replicas) };
+    let zones = match service.zones.as_slice() {
+        [_] => String::new(),
+        zones => format!(" in zones {}", zones.iter().map(|zone| zone.as_str()).collect::<Vec<_>>().join(", ")),
+    };
+    let workers = service.workers.map_or_else(|| "any number of workers".to_owned(), |workers| format!("{workers} workers"));
+    let queue = match service.queue {
+        None => "an unbounded queue".to_owned(),
+        Some(0) => "no queue".to_owned(),
+        Some(places) => format!("a queue of {places}"),
+    };
+    let mut text = format!("  {}: {replicas}{zones}, each with {workers} and {queue}", service.name);
+    if let Some(cores) = service.cores {
+        text += &format!(" on {cores} cores");
+    }
+    text += match service.balance {
+        Balance::RoundRobin => "; asked in turn",
+        Balance::Random => "; asked at random",
+        Balance::PowerOfTwo => "; the less busy of two is asked",
+    };
+    text += match service.cancel {
+        Cancel::None => "; work for a caller that has left is done all the same",
+        Cancel::QueueOnly => "; work for a caller that has left is dropped from the queue",
+        Cancel::Context => "; work for a caller that has left is dropped",
+    };
+    text += &format!("; starts in {} on average", mean(&service.start_up));
+    if let Some(warm_up) = service.warm_up {
+        text += &format!(" and is {} as slow at first, warm after about {}", warm_up.factor, warm_up.tau);
+    }
+    if let Some(limit) = service.memory.limit {
+        text += &format!("; {} of memory, killed at {limit}", service.memory.base);
+    }
+    if let Some(liveness) = service.liveness {
+        text += &format!("; restarted after {} probes without an answer, one every {}", liveness.failures, liveness.period);
+    }
+    for endpoint in &service.endpoints {
+        text += &format!("\n    {}", endpoint_text(endpoint));
+    }
+    for version in service.versions.iter().skip(1) {
+        text += &format!("\n    {}", version_text(version));
+    }
+    text
+}
+
+fn endpoint_text(endpoint: &EndpointSpec) -> String {
+    let phases: Vec<String> = endpoint.phases.iter().map(phase_text).collect();
+    let error = if endpoint.error == Ratio::ZERO { String::new() } else { format!("; {} fail", endpoint.error) };
+    format!("{}: {}{error}", endpoint.name, phases.join(", then "))
+}
+
+fn phase_text(phase: &Phase) -> String {
+    match phase {
+        Phase::Cpu(demand) => format!("{} of CPU on average", mean(demand)),
+        Phase::Sleep(time) => format!("{} of waiting on average", mean(time)),
+        Phase::Call(call) => call_text(call),
+    }
+}
+
+fn call_text(call: &CallSpec) -> String {
+    let share = if call.probability == Ratio::ONE { String::new() } else { format!(" for {} of requests", call.probability) };
+    format!("a call of {} {}{share} ({})", call.service, call.endpoint, patience(call.timeout, &call.retries))
+}
+
+fn version_text(version: &VersionSpec) -> String {
+    let mut flaws = Vec::new();
+    if version.error != Ratio::ZERO {
+        flaws.push(format!("fails {} of requests", version.error));
+    }
+    if version.demand != Factor::ONE {
+        flaws.push(format!("needs {} the CPU", version.demand));
+    }
+    if version.leak_per_second.get() > 0 {
+        flaws.push(format!("loses {} of memory a second", version.leak_per_second));
+    }
+    if let Some(life) = version.crash_after {
+        flaws.push(format!("crashes {life} after its start"));
+    }
+    if flaws.is_empty() {
+        flaws.push(if version.healthy { "is sound".to_owned() } else { "is said to be unsound".to_owned() });
+    }
+    format!("version {} {}", version.name, flaws.join(" and "))
+}
+
+fn mean(distribution: &Distribution) -> Span {
+    Span::from_seconds_f64(distribution.mean())
+}
+
+fn fault_text(fault: &FaultSpec) -> String {
+    let until = fault.lasting.map_or_else(String::new, |lasting| format!(", for {lasting}"));
+    format!("at {}{until}: {} ({})", at(fault.at), happening(&fault.kind), fault.name)
+}
+
+fn happening(kind: &FaultKind) -> String {
+    let target = kind.target();
+    match kind {
+        FaultKind::Crash { every: None, .. } => format!("{target} crashes"),
+        FaultKind::Crash { every: Some(every), .. } => format!("{target} crashes, and again {every} after each start"),
+        FaultKind::Hang { .. } => format!("{target} stops working and holds what it has"),
+        FaultKind::Slow { factor, .. } => format!("{target} needs {factor} the CPU for each request"),
+        FaultKind::Capacity { factor, .. } => format!("the CPU of {target} runs at {factor} its speed"),
+        FaultKind::ErrorRate { error, .. } => format!("{target} answers {error} of requests with an error"),
+        FaultKind::MemoryLeak { per_second, .. } => format!("{target} loses {per_second} of memory a second"),
+        FaultKind::Deploy { version, .. } => format!("version {version} of {target} is rolled out"),
+        FaultKind::Latency { from, extra, .. } => {
+            let caller = from.as_ref().map_or_else(|| "anybody".to_owned(), ToString::to_string);
+            format!("calls of {target} by {caller} take {} longer on average", mean(extra))
+        }
+        FaultKind::ZoneLoss { .. } => format!("{target} is lost with all that runs in it"),
+        FaultKind::Surge { factor, .. } => format!("{target} sends {factor} its requests"),
+    }
+}
+
+fn cure_text(cure: &CureSpec) -> String {
+    format!("at {}: {} on {}", at(cure.at), cure.action, cure.target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library;
+    use crate::scenario::read_scenario;
+
+    #[test]
+    fn a_scenario_is_told_in_prose() {
+        let (path, text) = library::get("retry-storm").unwrap();
+        let told = scenario(&read_scenario(path, text).unwrap());
+        for part in [
+            "users ask api / 70/s, wait 1s and try again at once, up to 3 times; slower than 1s is bad",
+            "api: 1 replica, each with 10 workers and an unbounded queue",
+            "at 1m, for 20s: the CPU of service/api runs at x0.3 its speed (brownout)",
+            "purge_queue on service/api",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
+
+    #[test]
+    fn every_default_has_a_source_and_stands_in_the_table() {
+        let table = defaults();
+        for entry in &defaults::ALL {
+            assert!(!entry.source.is_empty() && table.contains(entry.key), "{}", entry.key);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The scenarios that come with firedrill, embedded so that they run anywhere.
+
+/// A scenario of the library, as its file says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name by which it is called; the same as the scenario's.
+    pub name: &'static str,
+    /// Where the file lies in the project.
+    pub path: &'static str,
+    /// The file's text.
+    pub text: &'static str,
+}
+
+macro_rules! entries {
+    ($($family:literal: $($name:literal),+;)+) => {
+        &[$($(Entry {
+            name: $name,
+            path: concat!("scenarios/library/", $family, "/", $name, ".yaml"),
+            text: include_str!(concat!("../library/", $family, "/", $name, ".yaml")),
+        }),+),+]
+    };
+}
+
+/// Every scenario of the library, by family. A test holds this list equal to the folder.
+pub const ENTRIES: &[Entry] = entries! {
+    "bad-deploy": "bad-deploy-errors", "bad-deploy-latency";
+    "calm": "blip", "healthy-deploy", "lunch-peak";
+    "crash-loop": "crash-loop-bad-start", "crash-loop-one-replica";
+    "hang": "hang-one-replica", "hang-whole-service";
+    "memory-leak": "memory-leak-after-deploy", "memory-leak-to-oom";
+    "reference": "mm1-rho-50", "mm1-rho-70", "mm1-rho-90", "mm10-rho-80", "mm8-rho-90", "published-storm";
+    "retry-storm": "retry-storm";
+    "slow-dependency": "slow-database";
+    "traffic-surge": "traffic-surge";
+    "zone-loss": "zone-loss";
+};
+
+/// All names, in the order of [`ENTRIES`].
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ENTRIES.iter().map(|entry| entry.name)
+}
+
+/// The path and the text of a scenario of the library.
+#[must_use]
+pub fn get(name: &str) -> Option<(&'static str, &'static str)> {
+    ENTRIES.iter().find(|entry| entry.name == name).map(|entry| (entry.path, entry.text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::scenario::read_scenario;
+
+    #[test]
+    fn the_list_equals_the_folder() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut files = Vec::new();
+        for family in std::fs::read_dir(root.join("library")).unwrap() {
+            let family = family.unwrap().path();
+            // Mappings of recordings lie beside the families, and are no scenarios.
+            if family.ends_with("mappings") {
+                continue;
+            }
+            for file in std::fs::read_dir(family).unwrap() {
+                let path = file.unwrap().path();
+                files.push(format!("scenarios/{}", path.strip_prefix(root).unwrap().display()));
+            }
+        }
+        files.sort();
+        let mut listed: Vec<&str> = ENTRIES.iter().map(|entry| entry.path).collect();
+        listed.sort_unstable();
+        assert_eq!(files, listed);
+    }
+
+    #[test]
+    fn every_scenario_is_sound_named_after_its_file_and_told_to_people() {
+        for entry in ENTRIES {
+            let scenario = match read_scenario(entry.path, entry.text) {
+                Ok(scenario) => scenario,
+                Err(problems) => panic!("{}", problems.iter().map(|problem| problem.render(false)).collect::<Vec<_>>().join("\n")),
+            };
+            assert_eq!(&*scenario.name, entry.name);
+            assert!(entry.path.starts_with(&format!("scenarios/library/{}/", scenario.family)), "{}", entry.path);
+            assert!(!scenario.description.is_empty(), "{}", entry.name);
+            assert_eq!(scenario.calm && !scenario.reference, &*scenario.family == "calm", "{}", entry.name);
+            assert_eq!(scenario.reference, &*scenario.family == "reference", "{}", entry.name);
+            assert_eq!(scenario.spec.cures.is_empty(), scenario.calm || scenario.reference, "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn enough_families_are_there() {
+        let scenarios: Vec<_> = ENTRIES.iter().map(|entry| read_scenario(entry.path, entry.text).unwrap()).collect();
+        let rehearsed = scenarios.iter().filter(|scenario| !scenario.reference);
+        let (calm, faulty): (Vec<_>, Vec<_>) = rehearsed.partition(|scenario| scenario.calm);
+        let mut families: Vec<&str> = faulty.iter().map(|scenario| scenario.family.as_str()).collect();
+        families.sort_unstable();
+        families.dedup();
+        assert!(faulty.len() >= 9 && calm.len() >= 2 && families.len() >= 8, "{families:?}");
+    }
+}

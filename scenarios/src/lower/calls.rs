@@ -1,0 +1,157 @@
+//! The call graph: no circles, and no more requests than can be simulated.
+
+use std::collections::BTreeMap;
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::Place;
+use firedrill_core::time::Time;
+use firedrill_core::yaml::Reader;
+use firedrill_sim::spec::{CallSpec, ClientSpec, FaultKind, FaultSpec, Phase, WorldSpec};
+
+use crate::document::ScenarioDocument;
+use crate::document::service::{CallDocument, PhaseDocument};
+use crate::problem;
+
+/// An endpoint of a service. Circles are circles of endpoints: services may well ask each other back and forth.
+type Hop = (Name, Name);
+
+/// Refuses circles and loads that are too large.
+pub fn check(reader: &mut Reader, document: &ScenarioDocument, spec: &WorldSpec) {
+    let graph = Graph::new(spec);
+    match graph.post_order() {
+        Err(circle) => {
+            let place = closing_place(document, &circle).unwrap_or(&document.place);
+            let mut path: Vec<String> = circle.iter().map(|(service, endpoint)| hop_text(spec, service, endpoint)).collect();
+            path.push(path[0].clone());
+            reader.problem(problem::call_cycle(place, &path));
+        }
+        Ok(order) => {
+            let visits = graph.visits(&order);
+            let expected: f64 = spec
+                .clients
+                .iter()
+                .map(|client| {
+                    let hop = (client.service.clone(), client.endpoint.clone());
+                    expected_requests(client, spec) * visits.get(&hop).copied().unwrap_or(1.0)
+                })
+                .sum();
+            if expected > problem::MOST_REQUESTS {
+                reader.problem(problem::too_many_requests(document.clients_place.as_ref().unwrap_or(&document.place), expected));
+            }
+        }
+    }
+}
+
+/// The name of a service, with its endpoint only where there is more than one.
+fn hop_text(spec: &WorldSpec, service: &Name, endpoint: &Name) -> String {
+    let alone = spec.services.iter().any(|candidate| candidate.name == *service && candidate.endpoints.len() == 1);
+    if alone { service.to_string() } else { format!("{service} {endpoint}") }
+}
+
+struct Graph<'a> {
+    calls: BTreeMap<Hop, Vec<&'a CallSpec>>,
+}
+
+/// A hop on the path from where the search began, and how many of its calls were followed.
+struct Visit {
+    hop: Hop,
+    followed: usize,
+}
+
+impl<'a> Graph<'a> {
+    fn new(spec: &'a WorldSpec) -> Self {
+        let mut calls = BTreeMap::new();
+        for service in &spec.services {
+            for endpoint in &service.endpoints {
+                let list =
+                    endpoint.phases.iter().filter_map(|phase| if let Phase::Call(call) = phase { Some(call) } else { None }).collect();
+                calls.insert((service.name.clone(), endpoint.name.clone()), list);
+            }
+        }
+        Self { calls }
+    }
+
+    /// Every hop after all that it calls, or the first circle. Without recursion: a file may hold a chain of any length.
+    fn post_order(&self) -> Result<Vec<Hop>, Vec<Hop>> {
+        let mut done: BTreeMap<Hop, bool> = BTreeMap::new();
+        let mut order = Vec::new();
+        for start in self.calls.keys() {
+            if done.contains_key(start) {
+                continue;
+            }
+            done.insert(start.clone(), false);
+            let mut path = vec![Visit { hop: start.clone(), followed: 0 }];
+            while let Some(visit) = path.last_mut() {
+                let Some(call) = self.calls[&visit.hop].get(visit.followed) else {
+                    done.insert(visit.hop.clone(), true);
+                    order.push(visit.hop.clone());
+                    path.pop();
+                    continue;
+                };
+                visit.followed += 1;
+                let next = (call.service.clone(), call.endpoint.clone());
+                match done.get(&next) {
+                    Some(true) => {}
+                    Some(false) => {
+                        let from = path.iter().position(|visit| visit.hop == next).expect("a hop that is not done is on the path");
+                        return Err(path[from..].iter().map(|visit| visit.hop.clone()).collect());
+                    }
+                    // A call of something that does not exist is reported elsewhere.
+                    None if !self.calls.contains_key(&next) => {}
+                    None => {
+                        done.insert(next.clone(), false);
+                        path.push(Visit { hop: next, followed: 0 });
+                    }
+                }
+            }
+        }
+        Ok(order)
+    }
+
+    /// How many hops a request of each endpoint is expected to make, itself included, without retries.
+    fn visits(&self, order: &[Hop]) -> BTreeMap<Hop, f64> {
+        let mut visits: BTreeMap<Hop, f64> = BTreeMap::new();
+        for hop in order {
+            let below: f64 = self.calls[hop]
+                .iter()
+                .map(|call| {
+                    let next = (call.service.clone(), call.endpoint.clone());
+                    call.probability.get() * visits.get(&next).copied().unwrap_or(1.0)
+                })
+                .sum();
+            visits.insert(hop.clone(), 1.0 + below);
+        }
+        visits
+    }
+}
+
+/// The expected number of a client's requests over the run, surges included.
+fn expected_requests(client: &ClientSpec, spec: &WorldSpec) -> f64 {
+    let end = Time::ZERO + spec.horizon;
+    let surge = |fault: &FaultSpec| match &fault.kind {
+        FaultKind::Surge { client: name, factor } if *name == client.name => {
+            let until = fault.lasting.map_or(end, |lasting| (fault.at + lasting).min(end));
+            requests_between(client, fault.at, until) * (factor.get() - 1.0).max(0.0)
+        }
+        _ => 0.0,
+    };
+    requests_between(client, Time::ZERO, end) + spec.faults.iter().chain(&spec.changes).map(surge).sum::<f64>()
+}
+
+fn requests_between(client: &ClientSpec, from: Time, until: Time) -> f64 {
+    let ends = client.rates.iter().skip(1).map(|(at, _)| *at).chain(std::iter::once(until));
+    client.rates.iter().zip(ends).map(|((at, rate), end)| rate.get() * end.min(until).since((*at).max(from)).as_seconds()).sum()
+}
+
+/// Where the last call of a circle stands.
+fn closing_place<'d>(document: &'d ScenarioDocument, circle: &[Hop]) -> Option<&'d Place> {
+    let (service, endpoint) = circle.last()?;
+    let (next, _) = circle.first()?;
+    let service = document.services.iter().find(|candidate| candidate.name.value == *service)?;
+    let endpoint = service.endpoints.iter().find(|candidate| candidate.name.value == *endpoint)?;
+    let call = |phase: &'d PhaseDocument| match phase {
+        PhaseDocument::Call(call) => Some(&**call),
+        PhaseDocument::Cpu(_) | PhaseDocument::Sleep(_) => None,
+    };
+    endpoint.work.iter().filter_map(call).find(|call: &&CallDocument| call.service.value == *next).map(|call| &call.service.place)
+}

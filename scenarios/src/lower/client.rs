@@ -1,0 +1,67 @@
+//! Clients with every default filled in.
+
+use firedrill_core::name::Name;
+use firedrill_core::quantity::Rate;
+use firedrill_core::time::{Span, Time};
+use firedrill_core::yaml::Reader;
+use firedrill_sim::spec::ClientSpec;
+
+use crate::defaults;
+use crate::document::client::ClientDocument;
+use crate::document::service::DEFAULT_ENDPOINT;
+use crate::lower::names::Names;
+use crate::lower::service::lower_retries;
+use crate::lower::{instant, or};
+use crate::problem;
+
+/// What a client takes from its scenario.
+pub struct Frame {
+    /// How long a run lasts.
+    pub horizon: Span,
+    /// The objective of clients that state none.
+    pub objective: Span,
+}
+
+/// Lowers one client.
+pub fn lower(reader: &mut Reader, names: &Names, client: &ClientDocument, frame: &Frame) -> ClientSpec {
+    let (service, endpoint) = lower_called(reader, names, client);
+    ClientSpec {
+        name: client.name.value.clone(),
+        service,
+        endpoint,
+        rates: lower_rates(reader, client, frame.horizon),
+        timeout: or(client.timeout.as_ref(), || defaults::span_or_none("clients.*.timeout")),
+        retries: lower_retries(client.retries.as_ref()),
+        objective: or(client.objective.as_ref(), || frame.objective),
+        users: client.users.as_ref().map(|users| users.value),
+    }
+}
+
+fn lower_called(reader: &mut Reader, names: &Names, client: &ClientDocument) -> (Name, Name) {
+    let Some(called) = &client.calls else { return (Name::new("unknown"), Name::new(DEFAULT_ENDPOINT)) };
+    names.service(reader, &called.service.value, &called.service.place);
+    let place = called.endpoint.as_ref().map_or(&called.service.place, |endpoint| &endpoint.place);
+    let endpoint = names.endpoint(reader, &called.service.value, called.endpoint.as_ref().map(|endpoint| &endpoint.value), place);
+    (called.service.value.clone(), endpoint)
+}
+
+fn lower_rates(reader: &mut Reader, client: &ClientDocument, horizon: Span) -> Vec<(Time, Rate)> {
+    if let Some(first) = client.rates.first().filter(|first| first.at.value > Span::ZERO) {
+        reader.problem(problem::rates_start_late(&first.at.place, &first.at.value.to_string()));
+    }
+    for pair in client.rates.windows(2) {
+        if pair[1].at.value <= pair[0].at.value {
+            reader.problem(problem::rates_out_of_order(&pair[1].at.place, &pair[1].at.value.to_string(), &pair[0].at.value.to_string()));
+        }
+    }
+    for rate in &client.rates {
+        if rate.at.value >= horizon {
+            let what = format!("a rate of `{}` begins", client.name.value);
+            reader.problem(problem::after_horizon(&rate.at.place, &what, &rate.at.value.to_string(), &horizon.to_string()));
+        }
+    }
+    if let Some(first) = client.rates.first().filter(|_| client.rates.iter().all(|rate| rate.rate.value.get() == 0.0)) {
+        reader.problem(problem::no_traffic(&first.rate.place, &client.name.value));
+    }
+    client.rates.iter().map(|rate| (instant(rate.at.value), rate.rate.value)).collect()
+}

@@ -1,0 +1,46 @@
+//! What the oracle does: the best known action for the fault, at its best time.
+
+use firedrill_core::action::{Action, Target};
+use firedrill_core::time::{Span, Time};
+use firedrill_core::yaml::Reader;
+use firedrill_sim::spec::{CureSpec, FaultKind};
+
+use crate::document::ScenarioDocument;
+use crate::document::fault::CureDocument;
+use crate::lower::instant;
+use crate::lower::names::Names;
+use crate::problem;
+
+/// The oracle's actions in order of time; those at one instant in the order of the file.
+pub fn lower(reader: &mut Reader, names: &Names, document: &ScenarioDocument, horizon: Span) -> Vec<CureSpec> {
+    let onset = document.faults.iter().filter_map(|fault| fault.at.as_ref()).map(|at| instant(at.value)).min();
+    for cure in &document.oracle {
+        names.target(reader, &cure.target, cure.places.target(&cure.target));
+        check_rollback(reader, document, cure);
+        let Some(at) = &cure.at else { continue };
+        if at.value >= horizon {
+            reader.problem(problem::after_horizon(&at.place, "the oracle acts", &at.value.to_string(), &horizon.to_string()));
+        }
+        if let Some(onset) = onset.filter(|onset| instant(at.value) < *onset) {
+            reader.problem(problem::cure_before_fault(&at.place, &at.value.to_string(), &onset.since(Time::ZERO).to_string()));
+        }
+    }
+    let at = |cure: &CureDocument| cure.at.as_ref().map_or(onset.unwrap_or_default(), |at| instant(at.value));
+    let mut cures: Vec<CureSpec> =
+        document.oracle.iter().map(|cure| CureSpec { at: at(cure), action: cure.action.clone(), target: cure.target.clone() }).collect();
+    cures.sort_by_key(|cure| cure.at);
+    cures
+}
+
+fn check_rollback(reader: &mut Reader, document: &ScenarioDocument, cure: &CureDocument) {
+    let (Action::Rollback, Target::Service(service)) = (&cure.action, &cure.target) else { return };
+    let deployed = document
+        .faults
+        .iter()
+        .chain(&document.changes)
+        .any(|fault| matches!(&fault.kind, FaultKind::Deploy { service: of, .. } if of == service));
+    let exists = document.services.iter().any(|candidate| candidate.name.value == *service);
+    if exists && !deployed {
+        reader.problem(problem::nothing_to_roll_back(cure.places.of("service"), service));
+    }
+}

@@ -1,0 +1,303 @@
+//! Faults and changes: that they can happen, that they hurt if they are faults, and that no two of a kind meet.
+
+use std::collections::BTreeSet;
+
+use firedrill_core::action::Target;
+use firedrill_core::inventory::Inventory;
+use firedrill_core::name::Name;
+use firedrill_core::quantity::Bytes;
+use firedrill_core::time::{Span, Time};
+use firedrill_core::yaml::Reader;
+use firedrill_sim::spec::{FaultKind, FaultSpec};
+
+use crate::document::ScenarioDocument;
+use crate::document::fault::FaultDocument;
+use crate::document::service::{PhaseDocument, ServiceDocument};
+use crate::lower::names::Names;
+use crate::lower::{instant, or};
+use crate::{defaults, problem};
+
+/// Faults and changes, each in order of onset.
+pub fn lower(reader: &mut Reader, names: &Names, document: &ScenarioDocument, horizon: Span) -> (Vec<FaultSpec>, Vec<FaultSpec>) {
+    let check = Check { names, document, horizon };
+    for fault in &document.faults {
+        check.any(reader, fault, "a fault");
+        check.hurts(reader, fault);
+    }
+    for change in &document.changes {
+        check.any(reader, change, "a change");
+        check.is_benign(reader, change);
+    }
+    let all: Vec<&FaultDocument> = document.faults.iter().chain(&document.changes).collect();
+    check_overlaps(reader, &all);
+    let mut taken = BTreeSet::new();
+    for name in all.iter().filter_map(|fault| fault.name.as_ref()) {
+        if !taken.insert(name.value.clone()) {
+            reader.problem(problem::taken(&name.place, "the fault", &name.value, "a fault before it"));
+        }
+    }
+    let mut lower_all = |list: &[FaultDocument]| {
+        let mut lowered: Vec<FaultSpec> = list.iter().map(|fault| lower_one(fault, &mut taken)).collect();
+        lowered.sort_by(|left, right| (left.at, &left.name).cmp(&(right.at, &right.name)));
+        lowered
+    };
+    (lower_all(&document.faults), lower_all(&document.changes))
+}
+
+fn lower_one(fault: &FaultDocument, taken: &mut BTreeSet<Name>) -> FaultSpec {
+    let name = fault.name.as_ref().map_or_else(|| free_name(fault, taken), |name| name.value.clone());
+    taken.insert(name.clone());
+    FaultSpec { name, at: onset(fault), lasting: fault.lasting.as_ref().map(|lasting| lasting.value), kind: fault.kind.clone() }
+}
+
+/// `crash-api-0`, or `crash-api-0-2` if that is taken.
+fn free_name(fault: &FaultDocument, taken: &BTreeSet<Name>) -> Name {
+    let base = format!("{}-{}", fault.kind.word(), fault.kind.target().name());
+    let numbered = (2..).map(|number| Name::from(format!("{base}-{number}")));
+    std::iter::once(Name::new(&base)).chain(numbered).find(|name| !taken.contains(name)).expect("numbers do not end")
+}
+
+fn onset(fault: &FaultDocument) -> Time {
+    fault.at.as_ref().map_or(Time::ZERO, |at| instant(at.value))
+}
+
+struct Check<'a> {
+    names: &'a Names,
+    document: &'a ScenarioDocument,
+    horizon: Span,
+}
+
+impl Check<'_> {
+    /// What every fault and every change must satisfy.
+    fn any(&self, reader: &mut Reader, fault: &FaultDocument, what: &str) {
+        if let Some(at) = fault.at.as_ref().filter(|at| at.value >= self.horizon) {
+            let what = format!("{what} sets in");
+            reader.problem(problem::after_horizon(&at.place, &what, &at.value.to_string(), &self.horizon.to_string()));
+        }
+        let target = fault.kind.target();
+        self.names.target(reader, &target, fault.places.target(&target));
+        match &fault.kind {
+            FaultKind::Deploy { service, version } => self.deploy(reader, fault, service, version),
+            FaultKind::Latency { from: Some(from), service, .. } => self.latency(reader, fault, from, service),
+            _ => {}
+        }
+        self.lasting(reader, fault);
+        let factor = match &fault.kind {
+            FaultKind::Slow { factor, .. } | FaultKind::Capacity { factor, .. } | FaultKind::Surge { factor, .. } => Some(factor.get()),
+            _ => None,
+        };
+        match factor {
+            Some(1.0) => {
+                let why = format!("a {} by x1 changes nothing", fault.kind.word());
+                reader.problem(problem::impossible(fault.places.of("factor"), &why, "write another factor"));
+            }
+            Some(factor) if factor > 1e6 => {
+                reader.problem(problem::too_much(fault.places.of("factor"), "the factor", &format!("x{factor}"), "x1000000"));
+            }
+            _ => {}
+        }
+    }
+
+    /// `lasting` belongs to what goes on, not to what happens once.
+    fn lasting(&self, reader: &mut Reader, fault: &FaultDocument) {
+        let Some(lasting) = &fault.lasting else { return };
+        match &fault.kind {
+            FaultKind::Deploy { .. } => {
+                let remedy = "remove `lasting`; a second deploy brings the old version back";
+                reader.problem(problem::impossible(&lasting.place, "a deploy does not end by itself", remedy));
+            }
+            FaultKind::Crash { every: None, .. } => {
+                let remedy = "remove `lasting`, or add `every:`, the life of each new process";
+                reader.problem(problem::impossible(&lasting.place, "a single crash is over at once", remedy));
+            }
+            _ => {}
+        }
+    }
+
+    fn deploy(&self, reader: &mut Reader, fault: &FaultDocument, service: &Name, version: &Name) {
+        let Some(known) = self.names.services.get(service) else { return };
+        let place = fault.places.of("version");
+        if !known.versions.contains(version) {
+            let versions: Vec<&str> = known.versions.iter().map(Name::as_str).collect();
+            reader.problem(problem::unknown_version(place, service, version, &versions));
+            return;
+        }
+        let deployed_before = self.document.faults.iter().chain(&self.document.changes).any(|other| {
+            matches!(&other.kind, FaultKind::Deploy { service: of, version: new } if of == service && new != version)
+                && onset(other) < onset(fault)
+        });
+        if known.versions.first() == Some(version) && !deployed_before {
+            reader.problem(problem::version(place, format!("`{service}` runs `{version}` already"), "deploy another of its versions"));
+        }
+    }
+
+    fn latency(&self, reader: &mut Reader, fault: &FaultDocument, from: &Name, service: &Name) {
+        let place = fault.places.of("from");
+        let calls = |caller: &ServiceDocument| {
+            caller
+                .endpoints
+                .iter()
+                .flat_map(|endpoint| &endpoint.work)
+                .any(|phase| matches!(phase, PhaseDocument::Call(call) if call.service.value == *service))
+        };
+        let client = self.document.clients.iter().find(|client| client.name.value == *from);
+        let caller = self.document.services.iter().find(|candidate| candidate.name.value == *from);
+        let does_call = match (client, caller) {
+            (Some(client), _) => client.calls.as_ref().is_none_or(|called| called.service.value == *service),
+            (None, Some(caller)) => calls(caller),
+            (None, None) => {
+                let known: Vec<&str> = self.names.services.keys().chain(&self.names.clients).map(Name::as_str).collect();
+                reader.problem(problem::unknown(place, "caller", from, &known));
+                return;
+            }
+        };
+        if !does_call && self.names.services.contains_key(service) {
+            let why = format!("`{from}` does not call `{service}`, so nothing is slower");
+            reader.problem(problem::impossible(place, &why, "name a caller of it, or remove `from`"));
+        }
+    }
+
+    /// A fault that cannot hurt is a mistake, or a change.
+    fn hurts(&self, reader: &mut Reader, fault: &FaultDocument) {
+        let places = &fault.places;
+        match &fault.kind {
+            FaultKind::Slow { factor, .. } if factor.get() < 1.0 => {
+                reader.problem(problem::impossible(
+                    places.of("factor"),
+                    &format!("demand {factor} is less work, and no fault"),
+                    "write a factor above x1",
+                ));
+            }
+            FaultKind::Capacity { factor, .. } if factor.get() > 1.0 => {
+                reader.problem(problem::impossible(
+                    places.of("factor"),
+                    &format!("capacity {factor} is more speed, and no fault"),
+                    "write a factor below x1",
+                ));
+            }
+            FaultKind::ErrorRate { error, .. } if error.get() == 0.0 => {
+                reader.problem(problem::impossible(
+                    places.of("error"),
+                    "an error rate of 0% is no fault",
+                    "write a share above zero, such as `20%`",
+                ));
+            }
+            FaultKind::MemoryLeak { target, per_second } => self.leak_hurts(reader, fault, target, *per_second),
+            FaultKind::Deploy { service, version } if self.is_sound(service, version) == Some(true) => {
+                let remedy = "move it to `changes:`, or say in `versions:` what is wrong with it";
+                reader.problem(problem::version(
+                    places.of("version"),
+                    format!("`{version}` is sound, so deploying it is no fault"),
+                    remedy,
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    /// A leak without a limit, or too slow to reach it, kills nothing.
+    fn leak_hurts(&self, reader: &mut Reader, fault: &FaultDocument, target: &Target, per_second: Bytes) {
+        let place = fault.places.of("leak");
+        let service = target.service();
+        let Some(service) = self.document.services.iter().find(|candidate| Some(&candidate.name.value) == service.as_ref()) else { return };
+        if per_second == Bytes::default() {
+            reader.problem(problem::impossible(place, "a leak of nothing is no fault", "write a growth above zero, such as `1MiB/s`"));
+            return;
+        }
+        let Some(limit) = service.memory.limit.as_ref().and_then(|limit| limit.value) else {
+            let why = format!("a leak on `{}` never hurts: its memory has no limit", service.name.value);
+            reader.problem(problem::impossible(place, &why, "set `limit` in its `memory:`, such as `512MiB`"));
+            return;
+        };
+        let base = or(service.memory.base.as_ref(), || defaults::bytes("memory.base"));
+        let needed = Span::from_seconds_f64(limit.get().saturating_sub(base.get()) as f64 / per_second.get() as f64);
+        let left = (Time::ZERO + self.horizon).since(onset(fault));
+        let has = fault.lasting.as_ref().map_or(left, |lasting| lasting.value.min(left));
+        if needed >= has && onset(fault) < instant(self.horizon) {
+            let why = format!("the leak needs {needed} from {base} to the limit of {limit}, and has {has}");
+            reader.problem(problem::impossible(place, &why, "let it leak faster or longer, or lower the limit"));
+        }
+    }
+
+    /// A change is planned and hurts nobody for long: a version that is not sound is a fault.
+    fn is_benign(&self, reader: &mut Reader, change: &FaultDocument) {
+        if let FaultKind::Deploy { service, version } = &change.kind {
+            if self.is_sound(service, version) == Some(false) {
+                let remedy = "move it to `faults:`, or let the version be sound";
+                let fault = format!("`{version}` is not sound, so deploying it is no benign change");
+                reader.problem(problem::version(change.places.of("version"), fault, remedy));
+            }
+        }
+    }
+
+    /// Whether a version is sound; `None` if there is no such version.
+    fn is_sound(&self, service: &Name, version: &Name) -> Option<bool> {
+        let service = self.document.services.iter().find(|candidate| candidate.name.value == *service)?;
+        let known = self.names.services.get(&service.name.value)?;
+        match service.versions.iter().find(|candidate| candidate.name.value == *version) {
+            Some(said) => {
+                let flawed = said.error.as_ref().is_some_and(|error| error.value.get() > 0.0)
+                    || said.demand.as_ref().is_some_and(|demand| demand.value.get() > 1.0)
+                    || said.leak.as_ref().is_some_and(|leak| leak.value.get() > 0)
+                    || said.crash_after.is_some();
+                Some(or(said.healthy.as_ref(), || !flawed))
+            }
+            None => known.versions.contains(version).then_some(true),
+        }
+    }
+}
+
+/// Two of one kind at one time on one target would leave open what holds. Reported at the later of the two.
+fn check_overlaps(reader: &mut Reader, faults: &[&FaultDocument]) {
+    let mut order: Vec<&FaultDocument> = faults.to_vec();
+    order.sort_by_key(|fault| (onset(fault), fault.place.line()));
+    for (index, later) in order.iter().enumerate() {
+        let meets = |earlier: &&&FaultDocument| same_thing(&earlier.kind, &later.kind) && onset(later) < end(earlier);
+        if let Some(earlier) = order[..index].iter().find(meets) {
+            let target = later.kind.target().to_string();
+            let has_end = earlier.lasting.is_some() || is_instant(&earlier.kind);
+            reader.problem(problem::overlapping(later.places.word(), later.kind.word(), &target, earlier.places.word().line(), has_end));
+        }
+    }
+}
+
+/// When a fault is over if nobody cures it; what happens once takes one instant.
+fn end(fault: &FaultDocument) -> Time {
+    match &fault.lasting {
+        Some(lasting) => onset(fault) + lasting.value,
+        None if is_instant(&fault.kind) => onset(fault) + Span::from_nanos(1),
+        None => Time::MAX,
+    }
+}
+
+const fn is_instant(kind: &FaultKind) -> bool {
+    matches!(kind, FaultKind::Deploy { .. } | FaultKind::Crash { every: None, .. })
+}
+
+/// Whether two faults change the same parameter of the same thing.
+fn same_thing(left: &FaultKind, right: &FaultKind) -> bool {
+    if left.word() != right.word() {
+        return false;
+    }
+    if let (FaultKind::Latency { from: Some(left), .. }, FaultKind::Latency { from: Some(right), .. }) = (left, right) {
+        if left != right {
+            return false;
+        }
+    }
+    let (left, right) = (left.target(), right.target());
+    left == right || contains(&left, &right) || contains(&right, &left)
+}
+
+/// A service contains its replicas.
+fn contains(outer: &Target, inner: &Target) -> bool {
+    match (outer, inner) {
+        (Target::Service(service), Target::Replica(replica)) => {
+            inner.service().as_ref() == Some(service)
+                && replica
+                    .rsplit_once('-')
+                    .and_then(|(_, index)| index.parse().ok())
+                    .is_some_and(|index: u32| Inventory::replica_name(service, index) == *replica)
+        }
+        _ => false,
+    }
+}

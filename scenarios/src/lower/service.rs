@@ -1,0 +1,182 @@
+//! Services with every default filled in.
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::Place;
+use firedrill_core::quantity::{Bytes, Factor, Ratio};
+use firedrill_core::yaml::Reader;
+use firedrill_sim::spec::{
+    Balance, CallSpec, Cancel, EndpointSpec, Feed, LivenessSpec, MemorySpec, MetricSpec, Phase, RetrySpec, RolloutSpec, ServiceSpec,
+    VersionSpec, WarmUp,
+};
+
+use crate::defaults;
+use crate::document::client::RetriesDocument;
+use crate::document::service::{
+    CallDocument, EndpointDocument, LivenessDocument, PhaseDocument, ServiceDocument, VersionDocument, WarmUpDocument,
+};
+use crate::lower::names::{Names, zones_of};
+use crate::lower::or;
+use crate::problem;
+
+/// Lowers one service.
+pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> ServiceSpec {
+    let mut endpoints: Vec<EndpointSpec> = service.endpoints.iter().map(|endpoint| lower_endpoint(reader, names, endpoint)).collect();
+    endpoints.sort_by(|left, right| left.name.cmp(&right.name));
+    ServiceSpec {
+        name: service.name.value.clone(),
+        critical: or(service.critical.as_ref(), || defaults::text("services.*.tier") == "critical"),
+        replicas: or(service.replicas.as_ref(), || defaults::count("services.*.replicas")),
+        zones: zones_of(service),
+        workers: or(service.workers.as_ref(), || Some(defaults::count("services.*.workers"))),
+        cores: or(service.cores.as_ref(), || None),
+        queue: or(service.queue.as_ref(), || Some(defaults::count("services.*.queue"))),
+        balance: or(service.balance.as_ref(), || Balance::RoundRobin),
+        cancel: or(service.cancel.as_ref(), || Cancel::None),
+        endpoints,
+        start_up: or(service.start_up.as_ref(), || defaults::distribution("services.*.start_up")),
+        warm_up: service.warm_up.as_ref().and_then(|warm_up| warm_up.value.as_ref()).map(lower_warm_up),
+        memory: lower_memory(reader, service),
+        versions: lower_versions(reader, service),
+        rollout: RolloutSpec {
+            max_surge: or(service.rollout.max_surge.as_ref(), || defaults::ratio("rollout.max_surge")),
+            max_unavailable: or(service.rollout.max_unavailable.as_ref(), || defaults::ratio("rollout.max_unavailable")),
+        },
+        liveness: service.liveness.as_ref().and_then(|liveness| liveness.value.as_ref()).map(lower_liveness),
+        metrics: lower_metrics(reader, service),
+    }
+}
+
+fn lower_endpoint(reader: &mut Reader, names: &Names, endpoint: &EndpointDocument) -> EndpointSpec {
+    let mut phase = |phase: &PhaseDocument| match phase {
+        PhaseDocument::Cpu(demand) => Phase::Cpu(demand.clone()),
+        PhaseDocument::Sleep(time) => Phase::Sleep(time.clone()),
+        PhaseDocument::Call(call) => Phase::Call(lower_call(reader, names, call)),
+    };
+    EndpointSpec {
+        name: endpoint.name.value.clone(),
+        phases: endpoint.work.iter().map(&mut phase).collect(),
+        error: or(endpoint.error.as_ref(), || defaults::ratio("endpoints.*.error")),
+    }
+}
+
+fn lower_call(reader: &mut Reader, names: &Names, call: &CallDocument) -> CallSpec {
+    names.service(reader, &call.service.value, &call.service.place);
+    let place = call.endpoint.as_ref().map_or(&call.service.place, |endpoint| &endpoint.place);
+    CallSpec {
+        service: call.service.value.clone(),
+        endpoint: names.endpoint(reader, &call.service.value, call.endpoint.as_ref().map(|endpoint| &endpoint.value), place),
+        probability: or(call.probability.as_ref(), || defaults::ratio("call.probability")),
+        timeout: or(call.timeout.as_ref(), || defaults::span_or_none("call.timeout")),
+        retries: lower_retries(call.retries.as_ref()),
+    }
+}
+
+/// Retries of a client or a call.
+pub fn lower_retries(retries: Option<&RetriesDocument>) -> RetrySpec {
+    let said = RetriesDocument::default();
+    let said = retries.unwrap_or(&said);
+    RetrySpec {
+        max: or(said.max.as_ref(), || defaults::count("clients.*.retries.max")),
+        base: or(said.backoff.as_ref(), || defaults::span("retries.backoff")),
+        factor: or(said.factor.as_ref(), || defaults::factor("retries.factor")),
+        cap: or(said.cap.as_ref(), || defaults::span("retries.cap")),
+        jitter: or(said.jitter.as_ref(), || defaults::text("retries.jitter") == "true"),
+    }
+}
+
+fn lower_warm_up(warm_up: &WarmUpDocument) -> WarmUp {
+    WarmUp {
+        factor: or(warm_up.factor.as_ref(), || defaults::factor("warm_up.factor")),
+        tau: or(warm_up.tau.as_ref(), || defaults::span("warm_up.tau")),
+    }
+}
+
+fn lower_liveness(liveness: &LivenessDocument) -> LivenessSpec {
+    LivenessSpec {
+        period: or(liveness.period.as_ref(), || defaults::span("liveness.period")),
+        timeout: or(liveness.timeout.as_ref(), || defaults::span("liveness.timeout")),
+        failures: or(liveness.failures.as_ref(), || defaults::count("liveness.failures")),
+    }
+}
+
+fn lower_memory(reader: &mut Reader, service: &ServiceDocument) -> MemorySpec {
+    let said = &service.memory;
+    let memory = MemorySpec {
+        base: or(said.base.as_ref(), || defaults::bytes("memory.base")),
+        per_request: or(said.per_request.as_ref(), || defaults::bytes("memory.per_request")),
+        limit: or(said.limit.as_ref(), || None),
+    };
+    if let (Some(limit), Some(said)) = (memory.limit, &said.limit) {
+        if limit <= memory.base {
+            reader.problem(problem::memory(&said.place, &memory.base.to_string(), &limit.to_string()));
+        }
+    }
+    memory
+}
+
+/// The running version first, then the others by name.
+fn lower_versions(reader: &mut Reader, service: &ServiceDocument) -> Vec<VersionSpec> {
+    let running = or(service.version.as_ref(), || Name::new(defaults::text("services.*.version")));
+    let mut versions: Vec<VersionSpec> = service.versions.iter().map(lower_version).collect();
+    if !versions.iter().any(|version| version.name == running) {
+        versions.push(sound_version(running.clone()));
+    }
+    for (version, said) in versions.iter().zip(&service.versions) {
+        if version.name == running && !version.healthy {
+            let fault = format!("`{}` runs from the start, and is not sound", running);
+            reader.problem(problem::version(&said.name.place, fault, "let a sound version run, and deploy this one as a fault"));
+        }
+    }
+    versions.sort_by(|left, right| (left.name != running, &left.name).cmp(&(right.name != running, &right.name)));
+    versions
+}
+
+fn lower_version(version: &VersionDocument) -> VersionSpec {
+    let mut lowered = sound_version(version.name.value.clone());
+    lowered.error = or(version.error.as_ref(), || lowered.error);
+    lowered.demand = or(version.demand.as_ref(), || lowered.demand);
+    lowered.leak_per_second = or(version.leak.as_ref(), || lowered.leak_per_second);
+    lowered.crash_after = version.crash_after.as_ref().map(|span| span.value);
+    let sound = lowered.error == Ratio::ZERO
+        && lowered.demand <= Factor::ONE
+        && lowered.leak_per_second == Bytes::default()
+        && lowered.crash_after.is_none();
+    lowered.healthy = or(version.healthy.as_ref(), || sound);
+    lowered
+}
+
+fn sound_version(name: Name) -> VersionSpec {
+    VersionSpec {
+        name,
+        healthy: true,
+        error: defaults::ratio("versions.*.error"),
+        demand: defaults::factor("versions.*.demand"),
+        leak_per_second: defaults::bytes("versions.*.leak"),
+        crash_after: defaults::span_or_none("versions.*.crash_after"),
+    }
+}
+
+fn lower_metrics(reader: &mut Reader, service: &ServiceDocument) -> Vec<MetricSpec> {
+    let endpoints: Vec<&str> = service.endpoints.iter().map(|endpoint| endpoint.name.value.as_str()).collect();
+    for metric in &service.metrics {
+        if let (Some(place), Some(endpoint)) = (&metric.endpoint, feed_endpoint(&metric.metric.feed)) {
+            check_endpoint(reader, &service.name.value, endpoint, place, &endpoints);
+        }
+    }
+    let mut metrics: Vec<MetricSpec> = service.metrics.iter().map(|metric| metric.metric.clone()).collect();
+    metrics.sort_by(|left, right| left.name.cmp(&right.name));
+    metrics
+}
+
+const fn feed_endpoint(feed: &Feed) -> Option<&Name> {
+    match feed {
+        Feed::Requests { endpoint, .. } | Feed::Latency { endpoint, .. } => endpoint.as_ref(),
+        _ => None,
+    }
+}
+
+fn check_endpoint(reader: &mut Reader, service: &Name, endpoint: &Name, place: &Place, known: &[&str]) {
+    if !known.is_empty() && !known.contains(&endpoint.as_str()) {
+        reader.problem(problem::unknown_endpoint(place, service, endpoint, known));
+    }
+}

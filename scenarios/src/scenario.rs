@@ -1,0 +1,89 @@
+//! A scenario that was read, checked and lowered.
+
+use std::sync::Arc;
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::Problem;
+use firedrill_core::yaml::{self, Reader};
+use firedrill_sim::spec::WorldSpec;
+
+use crate::document::{self, ScenarioDocument};
+use crate::lower;
+
+/// What is rehearsed: a system, what goes wrong in it and when, and what would have been right.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// Its name.
+    pub name: Name,
+    /// The class that it is judged in.
+    pub family: Name,
+    /// What happens and why, for people; may be empty.
+    pub description: String,
+    /// The world, with every default filled in.
+    pub spec: Arc<WorldSpec>,
+    /// Whether nothing breaks, so that every action is wrong.
+    pub calm: bool,
+    /// Whether it checks the simulator against known results; policies are judged by it only when it is named.
+    pub reference: bool,
+    /// Rule files that it wants beside the project's, as written.
+    pub rules: Vec<String>,
+    /// BLAKE3 of the lowered scenario, hexadecimal: comments, order of keys and stated defaults do not change it.
+    pub hash: String,
+}
+
+/// Reads a scenario file. `path` is only for messages.
+///
+/// # Errors
+/// Every problem of the file at once, in its order.
+pub fn read_scenario(path: &str, text: &str) -> Result<Scenario, Vec<Problem>> {
+    let node = yaml::parse(path, text)?;
+    let mut reader = Reader::new();
+    let scenario = document::read(&mut reader, &node).map(|document| lower_scenario(&mut reader, &document));
+    reader.finish()?;
+    Ok(scenario.expect("a document without problems was read"))
+}
+
+/// Lowers a document that was read or made. What comes out may be used only if `reader` has recorded no problem.
+pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scenario {
+    let spec = lower::lower(reader, document);
+    Scenario {
+        name: spec.name.clone(),
+        family: document.family.as_ref().map_or_else(|| spec.name.clone(), |family| family.value.clone()),
+        description: document.description.as_ref().map_or_else(String::new, |text| text.value.trim().to_owned()),
+        calm: spec.faults.is_empty(),
+        reference: document.reference.as_ref().is_some_and(|reference| reference.value),
+        rules: document.rules.iter().map(|rule| rule.value.clone()).collect(),
+        hash: hash(&spec),
+        spec: Arc::new(spec),
+    }
+}
+
+/// The hash of the canonical form. That form is the `Debug` text of the lowered world: derived, so no field can be forgotten,
+/// with lists in the order of names and floats in shortest round-trip form.
+fn hash(spec: &WorldSpec) -> String {
+    blake3::hash(format!("firedrill.scenario/1\n{spec:?}").as_bytes()).to_hex().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str =
+        "schema: scenario/1\nscenario: small\nservices: { api: { work: [cpu: 10ms] } }\nclients: { users: { calls: api, rate: 10/s } }\n";
+
+    #[test]
+    fn four_lines_make_a_scenario() {
+        let scenario = read_scenario("small.yaml", SMALL).unwrap();
+        assert!(scenario.calm && !scenario.reference);
+        assert_eq!((&*scenario.name, &*scenario.family), ("small", "small"));
+    }
+
+    #[test]
+    fn comments_order_and_stated_defaults_do_not_change_the_hash_and_figures_do() {
+        let same = "# a comment\nschema: scenario/1\nscenario: small\nclients: { users: { rate: 10/s, calls: api, timeout: 15s } }\nservices:\n  api: { replicas: 1, work: [cpu: 10ms] }\n";
+        let other = SMALL.replace("10ms", "11ms");
+        let hash = |text: &str| read_scenario("x.yaml", text).unwrap().hash;
+        assert_eq!(hash(SMALL), hash(same));
+        assert_ne!(hash(SMALL), hash(&other));
+    }
+}
