@@ -7,6 +7,8 @@ mod problem;
 
 pub mod rules;
 
+pub mod routing;
+
 pub mod guard;
 
 pub mod policy;
@@ -14,3 +16,5 @@ pub mod policy;
 pub mod document;
 
 pub mod controller;
+
+pub mod pilot;

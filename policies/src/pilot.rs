@@ -1,0 +1,474 @@
+//! Ruler, routing, guards and controllers put together: an automation that watches telemetry and gives commands.
+//!
+//! It does one thing at a time, when it is due, and is `Clone`, so that a run can branch. It knows no world: it reads the series that it is
+//! handed and writes on the desk that it is handed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use firedrill_core::action::{ActionResult, Actuator};
+use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::{Event, Input, Notification, Truth};
+use firedrill_core::name::Name;
+use firedrill_core::time::{Class, Start, Time};
+use firedrill_core::transcript::Desk;
+use firedrill_telemetry::promql::{Condition, Evaluator, Verdict3};
+use firedrill_telemetry::store::Store;
+
+use crate::controller::{Controller, Effect, Question};
+use crate::guard::Guards;
+use crate::guard::stage::Stage;
+use crate::policy::Policy;
+use crate::routing::Router;
+use crate::rules::{RuleSet, Ruler, RulerSettings};
+
+/// At most so many inputs for controllers at one instant; more are dropped, and the journal says so.
+pub const MOST_INPUTS_AT_ONCE: u32 = 10_000;
+
+/// At most so many conditions with bound parameters are remembered.
+const MOST_BOUND: usize = 4_096;
+
+/// What a pilot is made of.
+#[derive(Clone, Debug)]
+pub struct PilotSetup {
+    /// The calendar instant of the run's start.
+    pub start: Start,
+    /// The rules that it watches.
+    pub rules: Arc<RuleSet>,
+    /// How the rules are evaluated.
+    pub ruler: RulerSettings,
+    /// What it does about alerts. Invariant: no two have one name.
+    pub policies: Vec<Arc<Policy>>,
+    /// The stage at which the policies run; a policy's own may be lower.
+    pub stage: Stage,
+    /// The capability to act; `None`: dry-run, whatever the stage.
+    pub actuator: Option<Actuator>,
+    /// The declared population.
+    pub inventory: Arc<Inventory>,
+}
+
+/// The automation of one arm of a run.
+#[derive(Clone, Debug)]
+pub struct Pilot {
+    start: Start,
+    ruler: Ruler,
+    router: Router,
+    guards: Guards,
+    controllers: Vec<Controller>,
+    /// What controllers wait for, by time and order of asking.
+    agenda: BTreeMap<(Time, u64), (usize, Errand)>,
+    /// Where each timer of each controller stands in the agenda.
+    timers: BTreeMap<(usize, u64), (Time, u64)>,
+    next_errand: u64,
+    evaluator: Evaluator,
+    bound: BTreeMap<(usize, Question), Condition>,
+    inputs_at: (Time, u32),
+}
+
+/// Something that a controller is told at its time.
+#[derive(Clone, Debug)]
+enum Errand {
+    Tell(Notification),
+    Wake(u64),
+    Evaluate(u64, Question),
+}
+
+impl Pilot {
+    /// A pilot at the start of a run.
+    ///
+    /// # Panics
+    /// If two policies have one name; `check` finds that beforehand.
+    #[must_use]
+    pub fn new(setup: PilotSetup) -> Self {
+        let PilotSetup { start, rules, ruler, policies, stage, actuator, inventory } = setup;
+        let mut names: Vec<&Name> = policies.iter().map(|policy| &policy.name).collect();
+        names.sort();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "no two policies have one name");
+        let controller = |policy: &Arc<Policy>| Controller::new(Arc::clone(policy), Arc::clone(&inventory), stage, actuator);
+        Self {
+            start,
+            ruler: Ruler::new(rules, start, ruler),
+            router: Router::new(),
+            guards: Guards::new(),
+            controllers: policies.iter().map(controller).collect(),
+            agenda: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            next_errand: 0,
+            evaluator: Evaluator::new(),
+            bound: BTreeMap::new(),
+            inputs_at: (Time::ZERO, 0),
+        }
+    }
+
+    /// The next thing that it must do, and its class among what is due at that instant.
+    #[must_use]
+    pub fn due(&self) -> Option<(Time, Class)> {
+        let rules = self.ruler.due().map(|at| (at, Class::Rules));
+        let routing = self.router.due().map(|at| (at, Class::Routing));
+        let controller = self.agenda.keys().next().map(|(at, _)| (*at, Class::Controller));
+        [rules, routing, controller].into_iter().flatten().min()
+    }
+
+    /// Does exactly the one thing that is due.
+    pub fn advance(&mut self, raw: &Store, desk: &mut Desk<'_>) {
+        match self.due() {
+            Some((now, Class::Rules)) => {
+                let sent = self.ruler.advance(raw, desk);
+                self.router.take_in(now, sent);
+            }
+            Some((now, Class::Routing)) => {
+                if let Some(notification) = self.router.advance(desk) {
+                    self.tell(now, &notification);
+                }
+            }
+            Some((now, _)) => {
+                let Some((_, (index, errand))) = self.agenda.pop_first() else { return };
+                let input = self.input(now, index, errand, raw);
+                self.step((now, index), input, raw, desk);
+            }
+            None => {}
+        }
+    }
+
+    /// An action that it had commanded has ended; the controller that asked is told at once. Reports of other automations' actions are
+    /// none of its business.
+    pub fn finished(&mut self, result: &ActionResult, raw: &Store, desk: &mut Desk<'_>) {
+        let asked = |controller: &Controller| controller.policy().name == result.action.policy;
+        if let Some(index) = self.controllers.iter().position(asked) {
+            self.step((result.at, index), Input::Finished(result.clone()), raw, desk);
+        }
+    }
+
+    /// The ruler, with the series that it has written.
+    #[must_use]
+    pub const fn ruler(&self) -> &Ruler {
+        &self.ruler
+    }
+
+    /// The controllers, in the order of the policies.
+    #[must_use]
+    pub fn controllers(&self) -> &[Controller] {
+        &self.controllers
+    }
+
+    /// What the guards remember.
+    #[must_use]
+    pub const fn guards(&self) -> &Guards {
+        &self.guards
+    }
+
+    /// A notification goes to every policy that listens to it.
+    fn tell(&mut self, now: Time, notification: &Notification) {
+        for index in 0..self.controllers.len() {
+            if self.controllers[index].policy().listens_to(notification) {
+                self.plan(now, index, Errand::Tell(notification.clone()));
+            }
+        }
+    }
+
+    fn plan(&mut self, at: Time, index: usize, errand: Errand) -> (Time, u64) {
+        let key = (at, self.next_errand);
+        self.next_errand += 1;
+        self.agenda.insert(key, (index, errand));
+        key
+    }
+
+    fn input(&mut self, now: Time, index: usize, errand: Errand, raw: &Store) -> Input {
+        match errand {
+            Errand::Tell(notification) => Input::Notified(notification),
+            Errand::Wake(timer) => {
+                self.timers.remove(&(index, timer));
+                Input::Timer { timer }
+            }
+            Errand::Evaluate(query, question) => self.evaluate(now, index, query, &question, raw),
+        }
+    }
+
+    /// Feeds a controller one input, and the answers to what it asks at once.
+    fn step(&mut self, (now, index): (Time, usize), input: Input, raw: &Store, desk: &mut Desk<'_>) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            if !self.within_bound(now, desk) {
+                return;
+            }
+            for effect in self.controllers[index].step(now, input, &mut self.guards) {
+                match effect {
+                    Effect::Evaluate { query, question, at } if at <= now => {
+                        inputs.push_back(self.evaluate(now, index, query, &question, raw));
+                    }
+                    Effect::Evaluate { query, question, at } => {
+                        self.plan(at, index, Errand::Evaluate(query, question));
+                    }
+                    Effect::Start(command) => desk.commands.push(command),
+                    Effect::Record(event) => desk.write(now, event),
+                    Effect::SetTimer { timer, at } => {
+                        let key = self.plan(at.max(now), index, Errand::Wake(timer));
+                        self.timers.insert((index, timer), key);
+                    }
+                    Effect::CancelTimer { timer } => {
+                        if let Some(key) = self.timers.remove(&(index, timer)) {
+                            self.agenda.remove(&key);
+                        }
+                    }
+                    // Nobody is at the other end of the line here; the page stands in the journal.
+                    Effect::Page { .. } => {}
+                }
+            }
+        }
+    }
+
+    /// Counts an input; at one too many for one instant everything else that is due then is dropped.
+    fn within_bound(&mut self, now: Time, desk: &mut Desk<'_>) -> bool {
+        let (at, count) = self.inputs_at;
+        self.inputs_at = if at == now { (now, count.saturating_add(1)) } else { (now, 1) };
+        if self.inputs_at.1 <= MOST_INPUTS_AT_ONCE {
+            return true;
+        }
+        if self.inputs_at.1 == MOST_INPUTS_AT_ONCE + 1 {
+            let figures = format!("more than {MOST_INPUTS_AT_ONCE} inputs for policies at one instant");
+            desk.write(now, Event::BoundReached { bound: Name::new("inputs_at_once"), figures });
+        }
+        self.agenda.retain(|(at, _), _| *at > now);
+        self.timers.retain(|_, (at, _)| *at > now);
+        false
+    }
+
+    fn evaluate(&mut self, now: Time, index: usize, query: u64, question: &Question, raw: &Store) -> Input {
+        let (verdict, figures) = self.judge(now, index, question, raw);
+        Input::Evaluated { query, verdict, figures }
+    }
+
+    /// The answer to a question; what cannot be evaluated is unknown, with the reason.
+    fn judge(&mut self, now: Time, index: usize, question: &Question, raw: &Store) -> (Truth, String) {
+        let condition = match self.bind(index, question) {
+            Ok(condition) => condition,
+            Err(message) => return (Truth::Unknown, message),
+        };
+        let at_ms = self.start.prometheus_millis(now);
+        match condition.judge(&mut self.evaluator, at_ms, &[raw, self.ruler.derived()]) {
+            Ok(judgement) => {
+                let truth = match judgement.verdict {
+                    Verdict3::True => Truth::True,
+                    Verdict3::False => Truth::False,
+                    Verdict3::Unknown => Truth::Unknown,
+                };
+                (truth, judgement.figures)
+            }
+            Err(error) => (Truth::Unknown, error.to_string()),
+        }
+    }
+
+    fn bind(&mut self, index: usize, question: &Question) -> Result<Condition, String> {
+        let key = (index, question.clone());
+        if let Some(condition) = self.bound.get(&key) {
+            return Ok(condition.clone());
+        }
+        let policy = self.controllers[index].policy();
+        let condition = policy.condition(question.condition).ok_or("the policy has no such condition")?;
+        let values = question.parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let condition = condition.bind(&values).map_err(|missing| missing.to_string())?;
+        if self.bound.len() >= MOST_BOUND {
+            self.bound.clear();
+        }
+        self.bound.insert(key, condition.clone());
+        Ok(condition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::read_policy;
+    use crate::rules::Phase;
+    use firedrill_core::action::{ActionOutcome, Command};
+    use firedrill_core::inventory::ServiceEntry;
+    use firedrill_core::journal::Journal;
+    use firedrill_core::time::Span;
+    use firedrill_telemetry::labels::Labels;
+
+    const RULES: &str = "
+groups:
+  - name: g
+    interval: 10s
+    rules:
+      - { alert: Down, expr: up == 0, for: 20s }
+      - { record: 'pods:up', expr: sum(up) }
+";
+
+    const POLICY: &str = "
+schema: policy/1
+policy: restart
+owner: team
+on: { alert: Down }
+target: { replica: $pod }
+precheck: [{ expr: 'pods:up >= 1', because: the last replica is not restarted }]
+steps:
+  - restart: { mode: rolling }
+    verify: { expr: 'up{pod=$pod} == 1', hold: 10s, within: 60s }
+";
+
+    /// Two pods, scraped every 5 s; a pod is down from a second on until it is restarted, which takes 7 s.
+    #[derive(Clone)]
+    struct World {
+        pilot: Pilot,
+        raw: Store,
+        journal: Journal,
+        commands: Vec<Command>,
+        down: BTreeMap<&'static str, u64>,
+        running: Vec<(Time, Command)>,
+        second: u64,
+    }
+
+    impl World {
+        fn new(policies: &[&str], actuator: Option<Actuator>) -> Self {
+            let entry = ServiceEntry { replicas: 2, zones: vec![], critical: true };
+            let inventory = Inventory { services: [(Name::new("api"), entry)].into(), clients: vec![] };
+            let setup = PilotSetup {
+                start: Start::default(),
+                rules: RuleSet::read([("r.yml", RULES)]).unwrap(),
+                ruler: RulerSettings { evaluation_interval: Span::from_seconds(10), phase: Phase::Fixed(0) },
+                policies: policies.iter().map(|policy| read_policy("p.yaml", policy).unwrap()).collect(),
+                stage: Stage::Full,
+                actuator,
+                inventory: Arc::new(inventory),
+            };
+            let pilot = Pilot::new(setup);
+            let (journal, raw) = (Journal::new(), Store::new());
+            Self { pilot, raw, journal, commands: Vec::new(), down: BTreeMap::new(), running: Vec::new(), second: 0 }
+        }
+
+        fn run(&mut self, until: u64) {
+            while self.second <= until {
+                let now = Time::from_seconds(self.second);
+                if self.second.is_multiple_of(5) {
+                    for pod in ["api-0", "api-1"] {
+                        let is_down = self.down.get(pod).is_some_and(|since| *since <= self.second);
+                        let id = self.raw.series(&Labels::named("up", &[("pod", pod)]));
+                        let at_ms = Start::default().prometheus_millis(now);
+                        self.raw.append(id, at_ms, f64::from(u8::from(!is_down))).unwrap();
+                    }
+                }
+                self.act(now);
+                self.second += 1;
+            }
+        }
+
+        fn act(&mut self, now: Time) {
+            while self.pilot.due().is_some_and(|(at, _)| at <= now) {
+                self.pilot.advance(&self.raw, &mut Desk { journal: &mut self.journal, commands: &mut self.commands });
+            }
+            self.running.extend(self.commands.drain(..).map(|command| (now + Span::from_seconds(7), command)));
+            for (_, command) in self.running.extract_if(.., |(at, _)| *at <= now).collect::<Vec<_>>() {
+                self.down.retain(|pod, _| *pod != command.target().name().as_str());
+                let result = ActionResult { action: command.id().clone(), at: now, outcome: ActionOutcome::Succeeded };
+                self.pilot.finished(&result, &self.raw, &mut Desk { journal: &mut self.journal, commands: &mut self.commands });
+            }
+        }
+
+        fn told(&self) -> Vec<String> {
+            let tell = |event: &Event| match event {
+                Event::AlertFiring { alert, .. } => Some(format!("{alert} fires")),
+                Event::AlertResolved { alert, .. } => Some(format!("{alert} over")),
+                Event::Decided { what, target, reason, .. } => Some(format!("{what} {target}: {reason}")),
+                Event::WouldAct { what, target, .. } => Some(format!("would {what} {target}")),
+                Event::Verified { verdict, .. } => Some(format!("{verdict:?}")),
+                Event::Refused { guard, figures, .. } => Some(format!("{guard}: {figures}")),
+                Event::IncidentClosed { reason, .. } => Some(format!("closed: {reason}")),
+                Event::BoundReached { bound, .. } => Some(format!("bound {bound}")),
+                _ => None,
+            };
+            let records = self.journal.records().iter();
+            records.filter_map(|record| tell(&record.event).map(|text| format!("{} {text}", record.at.as_seconds()))).collect()
+        }
+    }
+
+    #[test]
+    fn from_an_alert_to_a_verified_restart() {
+        let mut world = World::new(&[POLICY], Some(Actuator::simulated()));
+        world.down.insert("api-1", 12);
+        world.run(90);
+        let told = [
+            "40 Down fires",
+            "40 restart (rolling) replica/api-1: Down fires, and pods:up 1 >= 1",
+            "50 Down over",
+            "62 Held",
+            "62 closed: the remediation is verified",
+        ];
+        assert_eq!(world.told(), told);
+    }
+
+    #[test]
+    fn a_precheck_that_fails_is_recorded_with_its_figures_and_its_reason() {
+        let mut world = World::new(&[POLICY], Some(Actuator::simulated()));
+        world.down.extend([("api-0", 12), ("api-1", 12)]);
+        world.run(45);
+        let refusal = "40 precheck: pods:up 0 >= 1: the last replica is not restarted";
+        assert_eq!(world.told().iter().filter(|line| *line == refusal).count(), 2);
+    }
+
+    #[test]
+    fn without_an_actuator_no_command_is_given() {
+        let mut world = World::new(&[POLICY], None);
+        world.down.insert("api-1", 12);
+        world.run(200);
+        assert_eq!(world.told()[..2], ["40 Down fires", "40 would restart (rolling) replica/api-1"]);
+        assert!(world.running.is_empty());
+    }
+
+    #[test]
+    fn a_branch_in_the_middle_of_an_incident_goes_on_as_the_trunk_does() {
+        let mut trunk = World::new(&[POLICY], Some(Actuator::simulated()));
+        trunk.down.insert("api-1", 12);
+        for second in [30, 41, 50, 60] {
+            trunk.run(second);
+            let (mut one, mut two) = (trunk.clone(), trunk.clone());
+            one.run(120);
+            two.run(120);
+            assert_eq!(one.journal.to_json_lines(), two.journal.to_json_lines());
+        }
+    }
+
+    #[test]
+    fn feeding_the_journaled_inputs_to_fresh_controllers_reproduces_every_record() {
+        let other = POLICY.replace("policy: restart", "policy: second");
+        let mut world = World::new(&[POLICY, &other], Some(Actuator::simulated()));
+        world.down.extend([("api-1", 12), ("api-0", 80)]);
+        world.run(300);
+        let mut fresh = World::new(&[POLICY, &other], Some(Actuator::simulated())).pilot;
+        let mut again = Journal::new();
+        for record in world.journal.records() {
+            let Event::Received { policy, input } = &record.event else { continue };
+            let index = fresh.controllers.iter().position(|controller| controller.policy().name == *policy).unwrap();
+            for effect in fresh.controllers[index].step(record.at, input.clone(), &mut fresh.guards) {
+                if let Effect::Record(event) = effect {
+                    again.write(record.at, event);
+                }
+            }
+        }
+        let by_controllers = |journal: &Journal| -> Vec<String> {
+            let is_rulers = |event: &Event| {
+                matches!(
+                    event,
+                    Event::AlertPending { .. } | Event::AlertFiring { .. } | Event::AlertResolved { .. } | Event::Notified { .. }
+                )
+            };
+            let own = journal.records().iter().filter(|record| !is_rulers(&record.event));
+            own.map(|record| format!("{} {:?}", record.at, record.event)).collect()
+        };
+        assert!(by_controllers(&again).len() > 20);
+        assert_eq!(by_controllers(&again), by_controllers(&world.journal));
+    }
+
+    #[test]
+    fn endless_work_at_one_instant_reaches_a_bound_with_a_name() {
+        let mut world = World::new(&[POLICY], Some(Actuator::simulated()));
+        for _ in 0..=MOST_INPUTS_AT_ONCE {
+            world.pilot.plan(Time::ZERO, 0, Errand::Wake(99));
+        }
+        world.run(0);
+        assert_eq!(world.told(), ["0 bound inputs_at_once"]);
+        world.down.insert("api-1", 12);
+        world.run(40);
+        assert_eq!(world.told()[1..], ["40 Down fires", "40 restart (rolling) replica/api-1: Down fires, and pods:up 1 >= 1"]);
+    }
+}
