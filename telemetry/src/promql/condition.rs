@@ -154,3 +154,97 @@ fn listed(figures: impl ExactSizeIterator<Item = String>) -> String {
     }
     listed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::parse_series;
+
+    fn store(samples: &[(&str, f64)]) -> Store {
+        let mut store = Store::new();
+        for (series, value) in samples {
+            let id = store.series(&parse_series(series).expect("a series"));
+            store.append(id, 0, *value).expect("the first sample");
+        }
+        store
+    }
+
+    #[track_caller]
+    fn check(condition: &str, samples: &[(&str, f64)], verdict: Verdict3, figures: &str) {
+        let condition = Condition::parse(condition).expect("a condition");
+        let judgement = condition.judge(&mut Evaluator::new(), 0, &[&store(samples)]).expect("it evaluates");
+        assert_eq!(judgement, Judgement { verdict, figures: figures.to_owned() });
+    }
+
+    #[test]
+    fn a_comparison_must_hold_for_every_element() {
+        let two = [(r#"x{p="1"}"#, 1.0), (r#"x{p="2"}"#, 5.0)];
+        check("x < 6", &two, Verdict3::True, r#"x{p="1"} 1 < 6; x{p="2"} 5 < 6"#);
+        check("x < 5", &two, Verdict3::False, r#"x{p="1"} 1 < 5; x{p="2"} 5 < 5"#);
+        check("sum(x) == 6", &two, Verdict3::True, "6 == 6");
+        check("(x <= bool 5)", &two[..1], Verdict3::True, r#"x{p="1"} 1 <= 5"#);
+        check("2 > bool 1", &[], Verdict3::True, "2 > 1");
+        check("x > on (p) x", &two, Verdict3::False, r#"{p="1"} 1 > 1; {p="2"} 5 > 5"#);
+    }
+
+    #[test]
+    fn without_data_or_with_nan_a_comparison_is_unknown() {
+        check("x < 6", &[], Verdict3::Unknown, "no element");
+        check("x < 6", &[("x", f64::NAN)], Verdict3::Unknown, "x NaN < 6");
+        check("x != x / 0", &[("x", 0.0)], Verdict3::Unknown, "x 0 != NaN");
+        check("x < 6", &[(r#"x{p="1"}"#, f64::NAN), (r#"x{p="2"}"#, 7.0)], Verdict3::False, r#"x{p="1"} NaN < 6; x{p="2"} 7 < 6"#);
+        check("x < 6", &[(r#"x{p="1"}"#, f64::NAN), (r#"x{p="2"}"#, 5.0)], Verdict3::Unknown, r#"x{p="1"} NaN < 6; x{p="2"} 5 < 6"#);
+    }
+
+    #[test]
+    fn presence_is_never_unknown() {
+        check("absent(x)", &[], Verdict3::True, "1");
+        check("absent(x)", &[("x", 1.0)], Verdict3::False, "no element");
+        check("x > 0 and y > 0", &[("x", 1.0), ("y", 2.0)], Verdict3::True, "x 1");
+        check("x > 0 unless y > 0", &[("x", 1.0), ("y", 2.0)], Verdict3::False, "no element");
+    }
+
+    #[test]
+    fn figures_name_the_first_elements_and_count_the_rest() {
+        let many: Vec<(String, f64)> = (0..6).map(|index| (format!("x{{p=\"{index}\"}}"), f64::from(index))).collect();
+        let many: Vec<(&str, f64)> = many.iter().map(|(series, value)| (series.as_str(), *value)).collect();
+        let figures = r#"x{p="0"} 0 >= 0; x{p="1"} 1 >= 0; x{p="2"} 2 >= 0; x{p="3"} 3 >= 0; and 2 more"#;
+        check("x >= 0", &many, Verdict3::True, figures);
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, message: &str) {
+        assert_eq!(Condition::parse(text).expect_err("no condition").to_string(), message);
+    }
+
+    #[test]
+    fn what_is_no_question_is_refused() {
+        check_refused("up", "`up` is a value, not a condition: compare it, as in `up > 0`, or use and, or, unless or absent()");
+        check_refused(
+            "1 + (x > 2)",
+            "`1 + (x > 2)` is a value, not a condition: compare it, as in `1 + (x > 2) > 0`, or use and, or, unless or absent()",
+        );
+        check_refused("x{a=~$b} > 1", "$b stands for the value of a label, so it needs `=` or `!=`, not `=~`");
+    }
+
+    #[test]
+    fn parameters_are_values_and_never_text() {
+        let condition = Condition::parse("up{service=$service} < 1").expect("a condition");
+        assert_eq!(condition.parameters().into_iter().collect::<Vec<_>>(), ["service"]);
+        let evil = r#""} or vector(0) < 1 or up{x=""#;
+        let mut labels = Labels::named("up", &[("service", evil)]).to_builder();
+        let mut store = Store::new();
+        let harmless = store.series(&labels.clone().set("pod", "1").build());
+        store.append(harmless, 0, 1.0).expect("the first sample");
+        labels.put("service".into(), "other".into());
+        let other = store.series(&labels.build());
+        store.append(other, 0, 0.0).expect("the first sample");
+
+        let bound = condition.bind(&BTreeMap::from([("service".to_owned(), evil.to_owned())])).expect("bound");
+        let judgement = bound.judge(&mut Evaluator::new(), 0, &[&store]).expect("it evaluates");
+        assert_eq!(judgement.verdict, Verdict3::False, "{}", judgement.figures);
+        assert_eq!(condition.bind(&BTreeMap::new()).expect_err("nothing given"), MissingParameter("service".to_owned()));
+        let unbound = condition.judge(&mut Evaluator::new(), 0, &[&store]).expect_err("not bound");
+        assert_eq!(unbound, EvalError::Unbound("service".to_owned()));
+    }
+}

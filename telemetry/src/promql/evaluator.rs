@@ -266,7 +266,7 @@ impl Scope<'_> {
         let newest = self.series[selector].iter().filter_map(|located| {
             let store = self.sources[located.source];
             let times = store.times(located.id);
-            let index = times.partition_point(|time| *time <= end_ms).checked_sub(1)?;
+            let index = count_until(times, end_ms).checked_sub(1)?;
             let value = store.values(located.id)[index];
             let seen = times[index] > end_ms - LOOKBACK_MS && !is_stale(value);
             seen.then(|| Element { labels: store.labels(located.id).clone(), value: pick(times[index], value), drop_name: false })
@@ -326,8 +326,8 @@ impl Scope<'_> {
         for located in self.series[selector].iter() {
             let store = self.sources[located.source];
             let times = store.times(located.id);
-            let to = times.partition_point(|time| *time <= end_ms);
-            let from = times[..to].partition_point(|time| *time <= end_ms - range_ms);
+            let to = count_until(times, end_ms);
+            let from = count_until(&times[..to], end_ms - range_ms);
             let (mut times, mut values) = (&times[from..to], &store.values(located.id)[from..to]);
             if values.iter().any(|value| is_stale(*value)) {
                 live_times.clear();
@@ -410,6 +410,16 @@ struct Row {
     drop_name: bool,
 }
 
+/// How many of the times are at or before a moment. Searched from the newest end, because nearly all questions are about the recent past.
+fn count_until(times: &[i64], at_ms: i64) -> usize {
+    let mut distance = 1;
+    while distance < times.len() && times[times.len() - distance] > at_ms {
+        distance *= 2;
+    }
+    let from = times.len().saturating_sub(distance);
+    from + times[from..].partition_point(|time| *time <= at_ms)
+}
+
 fn elements(outcome: Outcome) -> Vec<Element> {
     match outcome {
         Outcome::Vector(elements) => elements,
@@ -477,4 +487,122 @@ fn refuse_same_labels<'labels>(all: impl Iterator<Item = &'labels Labels>) -> Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::parse_series;
+    use proptest::prelude::*;
+
+    const EXPRESSIONS: [&str; 8] = [
+        "a",
+        "sum by (x) (a)",
+        "rate({__name__=~\"a|b\",x=\"1\"}[1m])",
+        "a > on (x) b",
+        "a or b",
+        "absent(c)",
+        "max_over_time(a[2m:30s])",
+        "histogram_quantile(0.9, a)",
+    ];
+
+    /// One sample a series and tick: `None` is a scrape that missed it.
+    fn fill(store: &mut Store, ticks: &[Vec<Option<f64>>]) {
+        for (tick, values) in ticks.iter().enumerate() {
+            for (value, series) in values.iter().zip([r#"a{x="1",le="1"}"#, r#"a{x="2",le="+Inf"}"#, r#"b{x="1"}"#, "c"]) {
+                if let Some(value) = value {
+                    let id = store.series(&parse_series(series).expect("a series"));
+                    store.append(id, (tick as i64 + 1) * 15_000, *value).expect("ticks increase");
+                }
+            }
+        }
+    }
+
+    fn samples() -> impl Strategy<Value = Vec<Vec<Option<f64>>>> {
+        let value = prop_oneof![4 => (-100.0..100.0_f64).prop_map(Some), 1 => Just(Some(crate::store::STALE)), 1 => Just(None)];
+        prop::collection::vec(prop::collection::vec(value, 4), 1..20)
+    }
+
+    fn shown(result: &Result<Value, EvalError>) -> String {
+        format!("{result:?}")
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_remembered_changes_no_result(ticks in samples(), expression in prop::sample::select(&EXPRESSIONS)) {
+            let plan = Plan::parse(expression).expect("a plan");
+            let (mut evaluator, mut store) = (Evaluator::new(), Store::new());
+            for tick in 1..=ticks.len() {
+                store = Store::new();
+                fill(&mut store, &ticks[..tick]);
+                let at_ms = tick as i64 * 15_000;
+                prop_assert_eq!(shown(&evaluator.evaluate(&plan, at_ms, &[&store])), shown(&plan.evaluate(at_ms, &[&store])));
+            }
+            let _ = store;
+        }
+
+        #[test]
+        fn a_union_of_stores_is_as_good_as_one(ticks in samples(), expression in prop::sample::select(&EXPRESSIONS)) {
+            let plan = Plan::parse(expression).expect("a plan");
+            let (mut whole, mut raw, mut derived) = (Store::new(), Store::new(), Store::new());
+            fill(&mut whole, &ticks);
+            let part = |keep: fn(usize) -> bool| -> Vec<Vec<Option<f64>>> {
+                let row = |values: &Vec<Option<f64>>| values.iter().enumerate().map(|(index, value)| value.filter(|_| keep(index))).collect();
+                ticks.iter().map(row).collect()
+            };
+            fill(&mut raw, &part(|index| index % 2 == 0));
+            fill(&mut derived, &part(|index| index % 2 == 1));
+            let at_ms = ticks.len() as i64 * 15_000;
+            prop_assert_eq!(shown(&plan.evaluate(at_ms, &[&raw, &derived])), shown(&plan.evaluate(at_ms, &[&whole])));
+        }
+
+        #[test]
+        fn searching_from_the_newest_end_finds_what_a_plain_search_finds(mut times in prop::collection::vec(0_i64..100, 0..40), at_ms in -5_i64..105) {
+            times.sort_unstable();
+            times.dedup();
+            prop_assert_eq!(count_until(&times, at_ms), times.partition_point(|time| *time <= at_ms));
+        }
+    }
+
+    #[test]
+    fn a_series_that_is_born_is_seen_at_once() {
+        let plan = Plan::parse("up").expect("a plan");
+        let (mut evaluator, mut store) = (Evaluator::new(), Store::new());
+        assert_eq!(evaluator.evaluate(&plan, 0, &[&store]), Ok(Value::Vector(Vec::new())));
+        let labels = Labels::named("up", &[]);
+        let id = store.series(&labels);
+        store.append(id, 0, 1.0).expect("the first sample");
+        assert_eq!(evaluator.evaluate(&plan, 0, &[&store]), Ok(Value::Vector(vec![Sample { labels, value: 1.0 }])));
+    }
+
+    #[test]
+    fn of_one_label_set_in_two_sources_the_earlier_source_counts() {
+        let plan = Plan::parse("up").expect("a plan");
+        let labels = Labels::named("up", &[]);
+        let store = |value: f64| {
+            let mut store = Store::new();
+            let id = store.series(&labels);
+            store.append(id, 0, value).expect("the first sample");
+            store
+        };
+        let value = plan.evaluate(0, &[&store(1.0), &store(2.0)]);
+        assert_eq!(value, Ok(Value::Vector(vec![Sample { labels: labels.clone(), value: 1.0 }])));
+    }
+
+    #[test]
+    fn evaluations_without_end_are_refused() {
+        let refused = Err(EvalError::Steps(MOST_STEPS));
+        assert_eq!(Plan::parse("1").expect("a plan").evaluate_range(0, 10, 0, &[]), refused);
+        assert_eq!(Plan::parse("1").expect("a plan").evaluate_range(0, i64::MAX, 1, &[]), refused);
+        assert_eq!(Plan::parse("sum_over_time(x[1y:1ms])").expect("a plan").evaluate(0, &[]), refused);
+    }
+
+    #[test]
+    fn the_deepest_expression_that_is_allowed_does_not_overflow_the_stack() {
+        let texts = [format!("{}1", "-".repeat(500)), format!("{}1", "1^".repeat(500)), format!("{}x", "x or ".repeat(400))];
+        for text in texts {
+            let plan = Plan::parse(&text).expect("a plan");
+            assert!(plan.evaluate(0, &[]).is_ok());
+        }
+    }
 }

@@ -54,16 +54,23 @@ impl LabelSubset {
     }
 
     fn hash(&self, labels: &Labels) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325;
-        for (name, value) in labels.iter() {
-            if self.contains(name) {
-                for byte in name.bytes().chain([0xff]).chain(value.bytes()).chain([0xff]) {
-                    hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-                }
-            }
-        }
-        hash
+        let counting = labels.iter().filter(|(name, _)| self.contains(name));
+        counting.fold(0, |hash, (name, value)| mixed(mixed(hash, name), value))
     }
+}
+
+/// Mixes a text into a hash, eight bytes at a time. Equal hashes are told apart by the labels themselves, so its quality decides speed alone.
+fn mixed(hash: u64, text: &str) -> u64 {
+    let mix = |hash: u64, word: u64| {
+        let product = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        product ^ (product >> 32)
+    };
+    let hash = text.as_bytes().chunks(8).fold(hash, |hash, chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        mix(hash, u64::from_le_bytes(word))
+    });
+    mix(hash, text.len() as u64)
 }
 
 /// Groups numbered from 0 in the order of their first element.

@@ -8,7 +8,7 @@ use promql_parser::parser as parsed;
 
 use super::functions;
 use super::group::LabelSubset;
-use super::parameters::{parameter_of, prepare, unmark};
+use super::parameters::{misplaced, parameter_of, prepare, unmark};
 use super::plan::{
     Aggregation, AggregationOperator, At, Binary, BinaryOperator, Call, Function, LabelJoin, LabelReplace, Many, Matching, Moment, Node,
     ParameterMatcher, Plan, PlanError, Selector, Subquery,
@@ -160,6 +160,9 @@ impl Lowering {
             "quantile" => AggregationOperator::Quantile,
             "count_values" => {
                 let Some(Node::Text(label)) = parameter.take() else { return Err(wrong("count_values needs the name of a label first")) };
+                if label.is_empty() {
+                    return Err(wrong("count_values cannot write a label without a name"));
+                }
                 if subset.is_include() {
                     subset.add(label.clone());
                 }
@@ -216,7 +219,7 @@ fn regex(pattern: &str) -> Result<regex::Regex, PlanError> {
 fn plain(text: &str) -> Result<Arc<str>, PlanError> {
     match parameter_of(text) {
         None => Ok(text.into()),
-        Some(parameter) => Err(wrong(format!("${parameter} can only stand for the value of a label, as in {{service=${parameter}}}"))),
+        Some(parameter) => Err(misplaced(parameter)),
     }
 }
 
@@ -303,5 +306,58 @@ fn literal(function: &str, arguments: &[Box<parsed::Expr>], index: usize) -> Res
     match argument {
         Some(parsed::Expr::StringLiteral(text)) => plain(&text.val),
         _ => Err(wrong(format!("{function} needs a text as its argument {}", index + 1))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_refused(text: &str, message: &str) {
+        assert_eq!(Plan::parse_with_parameters(text).expect_err("refused").to_string(), message);
+    }
+
+    #[test]
+    fn what_cannot_be_evaluated_yet_is_named() {
+        check_refused("histogram_count(x)", "histogram_count() cannot be evaluated yet");
+        check_refused("limitk(2, x)", "limitk() cannot be evaluated yet");
+        check_refused("mad_over_time(x[5m])", "mad_over_time() cannot be evaluated yet");
+        check_refused("x + fill(0) y", "fill() cannot be evaluated yet");
+        check_refused("x{a=\"1\" or b=\"2\"}", "`or` between matchers cannot be evaluated yet");
+    }
+
+    #[test]
+    fn what_is_no_promql_is_refused() {
+        check_refused("sum(up", "unclosed left parenthesis");
+        check_refused("x{a=~\"(\"}", "illegal regex for (");
+        check_refused("x offset 2000y", "a duration is longer than a thousand years");
+        check_refused("label_replace(x, \"\", \"\", \"\", \"\")", "label_replace cannot write a label without a name");
+        check_refused("count_values(\"\", x)", "count_values cannot write a label without a name");
+        check_refused("label_replace(x, $a, \"\", \"\", \"\")", "$a can only stand for the value of a label, as in {service=$a}");
+        check_refused("x > $limit", "$limit can only stand for the value of a label, as in {service=$limit}");
+    }
+
+    #[track_caller]
+    fn check_lookback(text: &str, expected_s: i64) {
+        assert_eq!(Plan::parse(text).expect("a plan").longest_lookback_ms(), expected_s.saturating_mul(1_000));
+    }
+
+    #[test]
+    fn the_lookback_covers_ranges_offsets_and_subqueries() {
+        check_lookback("1", 0);
+        check_lookback("up", 300);
+        check_lookback("rate(x[10m]) > up", 600);
+        check_lookback("up offset 1h", 3_900);
+        check_lookback("up offset -1h", 0);
+        check_lookback("max_over_time(rate(x[5m] offset 1m)[1h:1m] offset 1d)", 86_400 + 3_600 + 360);
+        assert_eq!(Plan::parse("up @ 100").expect("a plan").longest_lookback_ms(), i64::MAX);
+    }
+
+    #[test]
+    fn selectors_tell_what_an_expression_reads() {
+        let plan = Plan::parse(r#"sum(rate(a{x="1"}[5m])) / on () b offset 1m > 2"#).expect("a plan");
+        let told: Vec<_> = plan.selectors().iter().map(|s| (s.metric(), s.range_ms(), s.offset_ms(), s.matchers().len())).collect();
+        assert_eq!(told, [(Some("a"), Some(300_000), 0, 2), (Some("b"), None, 60_000, 1)]);
     }
 }

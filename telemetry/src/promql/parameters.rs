@@ -16,6 +16,11 @@ pub(crate) fn parameter_of(value: &str) -> Option<&str> {
     value.strip_prefix(MARK)
 }
 
+/// A parameter stands where a value that is no label's is wanted.
+pub(crate) fn misplaced(parameter: &str) -> PlanError {
+    PlanError::Parse { message: format!("${parameter} can only stand for the value of a label, as in {{service=${parameter}}}") }
+}
+
 /// Rewrites an expression for the parser: each `$name` becomes a marked string literal if parameters are allowed.
 ///
 /// # Errors
@@ -41,6 +46,9 @@ pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
                 let length = 1 + rest[1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len() - 1);
                 if length == 1 {
                     return Err(wrong("a `$` without the name of a parameter".to_owned()));
+                }
+                if !in_braces {
+                    return Err(misplaced(&rest[1..length]));
                 }
                 out.extend(['"', MARK]);
                 out.push_str(&rest[1..length]);

@@ -120,10 +120,49 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The plan with `@ at_ms` on everything that has no `@` yet, so that it yields the same whenever it is evaluated; `None` if a function in it
+    /// depends on the time of evaluation all the same.
+    pub(crate) fn pinned(&self, at_ms: i64) -> Option<Plan> {
+        let mut plan = self.clone();
+        pin(Arc::make_mut(&mut plan.root), &mut plan.selectors, At::Time(at_ms)).then_some(plan)
+    }
+
     /// How much history an evaluation can read, milliseconds before the evaluation's time: ranges, offsets, subqueries and the lookback of
     /// instant selectors together. `i64::MAX` if an `@` pins a moment, which no retention can promise.
     pub fn longest_lookback_ms(&self) -> i64 {
         self.selectors.iter().map(Selector::lookback_ms).max().unwrap_or(0)
+    }
+}
+
+/// Pins a node and everything below it, but not what a subquery evaluates at times of its own. False if it cannot be pinned.
+fn pin(node: &mut Node, selectors: &mut [Selector], at: At) -> bool {
+    match node {
+        Node::Number(_) | Node::Text(_) => true,
+        Node::Instant(selector) | Node::Range(selector) => {
+            selectors[*selector].moment.at.get_or_insert(at);
+            true
+        }
+        Node::Subquery(subquery) => {
+            subquery.moment.at.get_or_insert(at);
+            true
+        }
+        Node::Negation(inner) => pin(inner, selectors, at),
+        Node::Call(call) => {
+            let moves = match call.function {
+                Function::Time | Function::Timestamp | Function::Date(_) => true,
+                Function::Window(function) => function == WindowFunction::PredictLinear,
+                _ => false,
+            };
+            call.arguments.iter_mut().fold(!moves, |pinned, argument| pin(argument, selectors, at) && pinned)
+        }
+        Node::Aggregation(aggregation) => {
+            let parameter = aggregation.parameter.as_mut().is_none_or(|parameter| pin(parameter, selectors, at));
+            pin(&mut aggregation.inner, selectors, at) && parameter
+        }
+        Node::Binary(binary) => {
+            let left = pin(&mut binary.left, selectors, at);
+            pin(&mut binary.right, selectors, at) && left
+        }
     }
 }
 
