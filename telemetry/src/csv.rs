@@ -12,6 +12,15 @@ use regex::{Captures, Regex};
 use crate::labels::{Labels, METRIC_NAME};
 use crate::store::{STALE, SeriesId, Store};
 
+/// A pattern that must match the whole of a path or a header cell, made by [`crate::labels::anchored`]; its named groups become variables.
+pub type Pattern = Regex;
+
+/// The pattern that matches this text and nothing else.
+#[must_use]
+pub fn exactly(text: &str) -> Pattern {
+    crate::labels::anchored(&regex::escape(text)).expect("an escaped text is a pattern")
+}
+
 /// How to read the files of one export.
 #[derive(Clone, Debug)]
 pub struct Mapping {
@@ -31,7 +40,7 @@ impl Mapping {
 #[derive(Clone, Debug)]
 pub struct FileMapping {
     /// Matches the whole path; its named groups are variables of the templates.
-    pub file: Regex,
+    pub file: Pattern,
     /// What the header rows are called, top first; at least one. A column's header cells are variables of the templates.
     pub header: Vec<String>,
     /// Which column holds the time.
@@ -72,7 +81,7 @@ pub enum TimeNotation {
 #[derive(Clone, Debug)]
 pub struct ColumnMapping {
     /// Header rows (counting from 0) and what their cell must match wholly; named groups are variables of the templates.
-    pub choose: Vec<(usize, Regex)>,
+    pub choose: Vec<(usize, Pattern)>,
     /// The metric's name.
     pub metric: Template,
     /// Labels, over those of the file.
