@@ -10,5 +10,7 @@ pub mod lower;
 pub mod scenario;
 pub mod library;
 pub mod explain;
+pub mod recording_mapping;
+pub mod incident;
 
 pub use scenario::{Scenario, read_scenario};
