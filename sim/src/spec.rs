@@ -445,7 +445,8 @@ impl WorldSpec {
     /// The declared population, for guards.
     #[must_use]
     pub fn inventory(&self) -> Inventory {
-        let entry = |service: &ServiceSpec| ServiceEntry { replicas: service.replicas, zones: service.zones.clone(), critical: service.critical };
+        let entry =
+            |service: &ServiceSpec| ServiceEntry { replicas: service.replicas, zones: service.zones.clone(), critical: service.critical };
         Inventory {
             services: self.services.iter().map(|service| (service.name.clone(), entry(service))).collect(),
             clients: self.clients.iter().map(|client| client.name.clone()).collect(),

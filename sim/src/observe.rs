@@ -1,0 +1,197 @@
+//! Telemetry: what monitoring sees of the world, target by target, at the target's own phase of the interval.
+//!
+//! Observing reads the world and never changes it. A target that does not answer has `up` 0 and staleness markers on all else; one that is gone has
+//! markers on everything (MODEL.md 4.1).
+
+mod containers;
+mod page;
+mod probe;
+mod process;
+
+use firedrill_core::journal::ReplicaState;
+use firedrill_core::random::hash64;
+use firedrill_core::time::{Class, Span, Time};
+use firedrill_telemetry::labels::{Labels, LabelsBuilder};
+use firedrill_telemetry::store::Store;
+
+use crate::world::{Due, World};
+use containers::{KubeState, Kubelet};
+use page::{Page, Sheet};
+use probe::Probe;
+use process::{ClientPage, Process};
+
+/// The namespace that everything lives in.
+const NAMESPACE: &str = "default";
+
+/// Everything that is scraped.
+#[derive(Clone, Debug)]
+pub(crate) struct Observer {
+    targets: Vec<Target>,
+    interval: Span,
+}
+
+/// One target: its own labels, what it exposes, and the series of its own health.
+#[derive(Clone, Debug)]
+struct Target {
+    labels: LabelsBuilder,
+    health: Page,
+    exposed: Exposed,
+}
+
+/// What a target exposes.
+#[derive(Clone, Debug)]
+enum Exposed {
+    /// A replica's process.
+    Process(Process),
+    /// A client.
+    Client(ClientPage),
+    /// The containers of a zone.
+    Kubelet(Kubelet),
+    /// The state of pods and deployments.
+    KubeState(KubeState),
+    /// A probe of an entry service from outside.
+    Probe(Probe),
+}
+
+impl Observer {
+    pub(crate) fn new(world: &World) -> Self {
+        Self { targets: Vec::new(), interval: Span::from_millis(world.spec.scrape.interval.as_millis().max(1)) }
+    }
+
+    /// Adds the targets that are there from the start, replicas excepted.
+    pub(crate) fn begin(&mut self, world: &mut World) {
+        for index in 0..world.clients.len() as u32 {
+            let name = world.clients[index as usize].ledger.client.clone();
+            let labels = base(&name, &format!("{name}:8080")).set("client", name.as_str());
+            self.add(world, &format!("client/{name}"), labels, Exposed::Client(ClientPage::new(index)));
+        }
+        for index in 0..world.zones.len() as u32 {
+            let zone = world.zones[index as usize].name.clone();
+            let labels =
+                base("kubelet", &format!("node-{zone}:10250")).set("metrics_path", "/metrics/cadvisor").set("node", format!("node-{zone}"));
+            self.add(world, &format!("kubelet/{zone}"), labels, Exposed::Kubelet(Kubelet::new(index)));
+        }
+        let labels = base("kube-state-metrics", "kube-state-metrics:8080");
+        self.add(world, "kube-state-metrics", labels, Exposed::KubeState(KubeState::default()));
+        for index in 0..world.services.len() as u32 {
+            let spec = &world.spec.services[index as usize];
+            if world.spec.clients.iter().any(|client| client.service == spec.name) {
+                let name = format!("blackbox/{}", spec.name);
+                let labels = base("blackbox", &format!("http://{}/", spec.name)).set("service", spec.name.as_str());
+                let probe = Probe::new(index, world.seed, &name);
+                self.add(world, &name, labels, Exposed::Probe(probe));
+            }
+        }
+    }
+
+    /// Adds a replica as a target.
+    pub(crate) fn add_replica(&mut self, world: &mut World, index: u32) {
+        let replica = &world.replicas[index as usize];
+        let spec = &world.spec.services[replica.service as usize];
+        let name = replica.name.clone();
+        let labels = base(&spec.name, &format!("{name}:8080"))
+            .set("namespace", NAMESPACE)
+            .set("pod", name.as_str())
+            .set("service", spec.name.as_str())
+            .set("zone", world.zones[replica.zone as usize].name.as_str())
+            .set("version", spec.versions[replica.version as usize].name.as_str());
+        let process = Process::new(world, index);
+        self.add(world, &format!("replica/{name}"), labels, Exposed::Process(process));
+    }
+
+    fn add(&mut self, world: &mut World, name: &str, labels: LabelsBuilder, exposed: Exposed) {
+        let index = self.targets.len() as u32;
+        self.targets.push(Target { labels, health: Page::default(), exposed });
+        let interval = self.interval.as_millis();
+        let phase = hash64(name) % interval;
+        // The first tick from now on, in whole milliseconds.
+        let now = world.now.as_nanos().div_ceil(1_000_000);
+        let tick = if now <= phase { phase } else { phase + (now - phase).div_ceil(interval) * interval };
+        world.queue.schedule(Time::ZERO + Span::from_millis(tick), Class::Scrape, Due::Scrape(index));
+    }
+
+    /// Scrapes one target now, and schedules its next scrape unless it is gone.
+    pub(crate) fn scrape(&mut self, world: &mut World, store: &mut Store, index: u32) {
+        let at_ms = world.spec.start.prometheus_millis(world.now);
+        let target = &mut self.targets[index as usize];
+        let found = target.exposed.found(world);
+        if found == Found::Gone {
+            target.exposed.silence(store, at_ms);
+            target.health.silence(store, at_ms);
+            return;
+        }
+        let labels = target.labels.clone();
+        let up = if found == Found::Answers { 1.0 } else { 0.0 };
+        let mut sheet = Sheet::new(store, &mut target.health, at_ms);
+        sheet.put(Some(up), || named("up", &labels));
+        if found == Found::Answers {
+            target.exposed.expose(world, store, at_ms, &labels);
+        } else {
+            target.exposed.silence(store, at_ms);
+        }
+        let next = world.now + self.interval;
+        world.queue.schedule(next, Class::Scrape, Due::Scrape(index));
+    }
+}
+
+/// What a scrape meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// The target answers.
+    Answers,
+    /// It does not.
+    Silent,
+    /// It does not exist any more.
+    Gone,
+}
+
+impl Exposed {
+    fn found(&self, world: &World) -> Found {
+        match self {
+            Self::Process(process) => {
+                let replica = &world.replicas[process.replica as usize];
+                match replica.state {
+                    ReplicaState::Gone => Found::Gone,
+                    ReplicaState::Ready | ReplicaState::Draining if !replica.hung => Found::Answers,
+                    _ => Found::Silent,
+                }
+            }
+            Self::Kubelet(kubelet) if world.zones[kubelet.zone as usize].losses > 0 => Found::Silent,
+            Self::Kubelet(_) | Self::Client(_) | Self::KubeState(_) | Self::Probe(_) => Found::Answers,
+        }
+    }
+
+    fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
+        match self {
+            Self::Process(process) => process.expose(world, store, at_ms, labels),
+            Self::Client(client) => client.expose(world, store, at_ms, labels),
+            Self::Kubelet(kubelet) => kubelet.expose(world, store, at_ms, labels),
+            Self::KubeState(state) => state.expose(world, store, at_ms, labels),
+            Self::Probe(probe) => probe.expose(world, store, at_ms, labels),
+        }
+    }
+
+    fn silence(&mut self, store: &mut Store, at_ms: i64) {
+        match self {
+            Self::Process(process) => process.page.silence(store, at_ms),
+            Self::Client(client) => client.page.silence(store, at_ms),
+            Self::Kubelet(kubelet) => kubelet.silence(store, at_ms),
+            Self::KubeState(state) => state.silence(store, at_ms),
+            Self::Probe(probe) => probe.page.silence(store, at_ms),
+        }
+    }
+}
+
+fn base(job: &str, instance: &str) -> LabelsBuilder {
+    Labels::builder().set("job", job).set("instance", instance)
+}
+
+/// The labels of a metric of a target.
+fn named(metric: &str, labels: &LabelsBuilder) -> Labels {
+    labels.clone().set("__name__", metric).build()
+}
+
+/// The labels of a metric of a target with one label more.
+fn named_with(metric: &str, labels: &LabelsBuilder, label: (&str, &str)) -> Labels {
+    labels.clone().set("__name__", metric).set(label.0, label.1).build()
+}

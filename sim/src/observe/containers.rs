@@ -1,0 +1,158 @@
+//! What the cluster says of its containers, pods and deployments: the kubelet of each zone, and kube-state-metrics.
+
+use std::collections::BTreeMap;
+
+use firedrill_core::journal::ReplicaState;
+use firedrill_core::name::Name;
+use firedrill_telemetry::labels::LabelsBuilder;
+use firedrill_telemetry::store::Store;
+
+use super::page::{Page, Sheet};
+use super::process::{cpu_seconds, memory_bytes, unix_seconds};
+use super::{NAMESPACE, named, named_with};
+use crate::world::{Termination, World};
+
+/// The containers of a zone: one node a zone.
+#[derive(Clone, Debug)]
+pub(super) struct Kubelet {
+    pub(super) zone: u32,
+    pages: BTreeMap<u32, Page>,
+}
+
+/// The state of all pods and deployments.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KubeState {
+    deployments: Page,
+    pods: BTreeMap<u32, Page>,
+}
+
+/// Ends and forgets the pages of replicas that are gone.
+fn forget_gone(pages: &mut BTreeMap<u32, Page>, world: &World, store: &mut Store, at_ms: i64) {
+    pages.retain(|replica, page| {
+        let gone = world.replicas[*replica as usize].state == ReplicaState::Gone;
+        if gone {
+            page.silence(store, at_ms);
+        }
+        !gone
+    });
+}
+
+/// All replicas that exist, by service and number.
+fn existing(world: &World) -> impl Iterator<Item = u32> {
+    world.services.iter().flat_map(|service| service.replicas.iter().copied())
+}
+
+impl Kubelet {
+    pub(super) const fn new(zone: u32) -> Self {
+        Self { zone, pages: BTreeMap::new() }
+    }
+
+    pub(super) fn silence(&mut self, store: &mut Store, at_ms: i64) {
+        self.pages.values_mut().for_each(|page| page.silence(store, at_ms));
+    }
+
+    pub(super) fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
+        forget_gone(&mut self.pages, world, store, at_ms);
+        for index in existing(world).filter(|index| world.replicas[*index as usize].zone == self.zone) {
+            let replica = &world.replicas[index as usize];
+            let spec = &world.spec.services[replica.service as usize];
+            let limit = spec.memory.limit.map_or(0.0, |limit| limit.get() as f64);
+            let figures = [
+                ("container_cpu_usage_seconds_total", cpu_seconds(world, replica)),
+                ("container_memory_working_set_bytes", memory_bytes(world, index) as f64),
+                ("container_spec_memory_limit_bytes", limit),
+                ("container_start_time_seconds", unix_seconds(world, replica.started)),
+            ];
+            let labels = pod_labels(labels, &replica.name).set("container", spec.name.as_str());
+            let mut sheet = Sheet::new(store, self.pages.entry(index).or_default(), at_ms);
+            for (metric, value) in figures {
+                sheet.put(replica.is_running().then_some(value), || named(metric, &labels));
+            }
+        }
+    }
+}
+
+fn pod_labels(labels: &LabelsBuilder, pod: &Name) -> LabelsBuilder {
+    labels.clone().set("namespace", NAMESPACE).set("pod", pod.as_str())
+}
+
+impl KubeState {
+    pub(super) fn silence(&mut self, store: &mut Store, at_ms: i64) {
+        self.deployments.silence(store, at_ms);
+        self.pods.values_mut().for_each(|page| page.silence(store, at_ms));
+    }
+
+    pub(super) fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
+        forget_gone(&mut self.pods, world, store, at_ms);
+        let mut sheet = Sheet::new(store, &mut self.deployments, at_ms);
+        for (service, spec) in world.services.iter().zip(&world.spec.services) {
+            let labels = labels.clone().set("namespace", NAMESPACE).set("deployment", spec.name.as_str());
+            let replicas = || service.replicas.iter().map(|index| &world.replicas[*index as usize]).filter(|replica| replica.is_living());
+            let updated = replicas().filter(|replica| replica.version == service.version).count();
+            let ready = service.ready.len() as f64;
+            let figures = [
+                ("kube_deployment_spec_replicas", f64::from(service.wanted)),
+                ("kube_deployment_status_replicas", replicas().count() as f64),
+                ("kube_deployment_status_replicas_ready", ready),
+                ("kube_deployment_status_replicas_available", ready),
+                ("kube_deployment_status_replicas_unavailable", (f64::from(service.wanted) - ready).max(0.0)),
+                ("kube_deployment_status_replicas_updated", updated as f64),
+                ("kube_deployment_metadata_generation", service.generation as f64),
+                ("kube_deployment_status_observed_generation", service.generation as f64),
+            ];
+            for (metric, value) in figures {
+                sheet.put(Some(value), || named(metric, &labels));
+            }
+        }
+        for index in existing(world) {
+            let mut sheet = Sheet::new(store, self.pods.entry(index).or_default(), at_ms);
+            put_pod(&mut sheet, world, index, labels);
+            put_container(&mut sheet, world, index, labels);
+        }
+    }
+}
+
+const fn flag(on: bool) -> f64 {
+    if on { 1.0 } else { 0.0 }
+}
+
+fn put_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &LabelsBuilder) {
+    let replica = &world.replicas[index as usize];
+    let service = &world.spec.services[replica.service as usize].name;
+    let labels = pod_labels(labels, &replica.name).set("uid", replica.name.as_str());
+    for phase in ["Pending", "Running", "Succeeded", "Failed", "Unknown"] {
+        // A pod whose container crashes again and again is Running, and so is one whose node is lost.
+        sheet.put(Some(flag(phase == "Running")), || named_with("kube_pod_status_phase", &labels, ("phase", phase)));
+    }
+    let ready = replica.state == ReplicaState::Ready;
+    for (condition, on) in [("true", ready), ("false", !ready), ("unknown", false)] {
+        sheet.put(Some(flag(on)), || named_with("kube_pod_status_ready", &labels, ("condition", condition)));
+    }
+    sheet.put(Some(1.0), || {
+        let node = format!("node-{}", world.zones[replica.zone as usize].name);
+        let labels = labels.clone().set("node", node).set("created_by_kind", "ReplicaSet").set("created_by_name", service.as_str());
+        named("kube_pod_info", &labels)
+    });
+}
+
+fn put_container(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &LabelsBuilder) {
+    let replica = &world.replicas[index as usize];
+    let spec = &world.spec.services[replica.service as usize];
+    let labels = pod_labels(labels, &replica.name).set("uid", replica.name.as_str()).set("container", spec.name.as_str());
+    sheet.put(Some(replica.restarts() as f64), || named("kube_pod_container_status_restarts_total", &labels));
+    sheet.put(Some(flag(replica.state == ReplicaState::Ready)), || named("kube_pod_container_status_ready", &labels));
+    sheet.put(Some(flag(replica.is_running())), || named("kube_pod_container_status_running", &labels));
+    let waiting = replica.backing_off.then_some(1.0);
+    sheet.put(waiting, || named_with("kube_pod_container_status_waiting_reason", &labels, ("reason", "CrashLoopBackOff")));
+    for (why, reason) in [(Termination::Error, "Error"), (Termination::OutOfMemory, "OOMKilled")] {
+        let shown = (replica.last_termination == Some(why)).then_some(1.0);
+        sheet.put(shown, || named_with("kube_pod_container_status_last_terminated_reason", &labels, ("reason", reason)));
+    }
+    let limits = [("memory", "byte", spec.memory.limit.map(|limit| limit.get() as f64)), ("cpu", "core", spec.cores)];
+    for (resource, unit, limit) in limits {
+        sheet.put(limit, || {
+            let labels = labels.clone().set("unit", unit);
+            named_with("kube_pod_container_resource_limits", &labels, ("resource", resource))
+        });
+    }
+}

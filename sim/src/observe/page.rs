@@ -1,0 +1,71 @@
+//! The series that one source of samples exposes, in a fixed order, each looked up once.
+
+use firedrill_telemetry::labels::Labels;
+use firedrill_telemetry::store::{STALE, SeriesId, Store};
+
+/// The series of a source, by their place in its order of writing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Page {
+    lines: Vec<Line>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    /// `None` until the first sample.
+    series: Option<SeriesId>,
+    /// Whether the last scrape had a sample, so that its absence needs a marker.
+    live: bool,
+}
+
+impl Page {
+    /// Ends all series: the source does not answer, or is gone.
+    pub(super) fn silence(&mut self, store: &mut Store, at_ms: i64) {
+        for line in &mut self.lines {
+            line.end(store, at_ms);
+        }
+    }
+}
+
+impl Line {
+    fn end(&mut self, store: &mut Store, at_ms: i64) {
+        if let (Some(series), true) = (self.series, self.live) {
+            write(store, series, at_ms, STALE);
+            self.live = false;
+        }
+    }
+}
+
+/// Writes one scrape of a page, line by line. Every scrape puts the same lines in the same order, absent ones as `None`.
+pub(super) struct Sheet<'a> {
+    store: &'a mut Store,
+    page: &'a mut Page,
+    next: usize,
+    at_ms: i64,
+}
+
+impl<'a> Sheet<'a> {
+    pub(super) const fn new(store: &'a mut Store, page: &'a mut Page, at_ms: i64) -> Self {
+        Self { store, page, next: 0, at_ms }
+    }
+
+    /// The next line: a sample, or none. The labels are asked for at the first sample only.
+    pub(super) fn put(&mut self, value: Option<f64>, labels: impl FnOnce() -> Labels) {
+        if self.next == self.page.lines.len() {
+            self.page.lines.push(Line::default());
+        }
+        let line = &mut self.page.lines[self.next];
+        self.next += 1;
+        let Some(value) = value else {
+            line.end(self.store, self.at_ms);
+            return;
+        };
+        let series = *line.series.get_or_insert_with(|| self.store.series(&labels()));
+        line.live = true;
+        write(self.store, series, self.at_ms, value);
+    }
+}
+
+/// Adds a sample. Of two samples of one series in one scrape the first stands, as in Prometheus: a service's own metric may repeat a standard one.
+fn write(store: &mut Store, series: SeriesId, at_ms: i64, value: f64) {
+    let _second_is_dropped = store.append(series, at_ms, value);
+}

@@ -1,0 +1,183 @@
+//! One run: the world, its telemetry, and the automation that watches it, taken forward together in one order of events.
+
+use std::sync::Arc;
+
+use firedrill_core::action::Command;
+use firedrill_core::journal::{Event, Journal};
+use firedrill_core::ledger::Ledger;
+use firedrill_core::name::Name;
+use firedrill_core::random::Seed;
+use firedrill_core::time::{Class, Time};
+use firedrill_core::transcript::Desk;
+use firedrill_telemetry::store::Store;
+
+use crate::automation::Automation;
+use crate::observe::Observer;
+use crate::spec::WorldSpec;
+use crate::world::{Due, World};
+
+/// What is done beside simulating.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether targets are scraped. Without it no series exist; the world is the same.
+    pub telemetry: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { telemetry: true }
+    }
+}
+
+/// A run under way. A clone goes its own way from here, and shares what has been.
+#[derive(Clone, Debug)]
+pub struct Run<A: Automation> {
+    world: World,
+    observer: Option<Observer>,
+    /// What the observer writes; empty without telemetry.
+    store: Store,
+    automation: A,
+    /// What the automation has due next; kept because asking is not free.
+    due: Option<(Time, Class)>,
+    commands: Vec<Command>,
+    /// When the run ended before its horizon, if a bound was reached.
+    stopped: Option<Time>,
+}
+
+/// What a finished run leaves behind.
+#[derive(Clone, Debug)]
+pub struct Finished<A> {
+    /// What happened.
+    pub journal: Journal,
+    /// What was true.
+    pub ledger: Ledger,
+    /// What was observed.
+    pub telemetry: Store,
+    /// Whoever watched, in its last state.
+    pub automation: A,
+}
+
+impl<A: Automation> Run<A> {
+    /// A run at time zero.
+    #[must_use]
+    pub fn new(spec: Arc<WorldSpec>, seed: Seed, options: Options, automation: A) -> Self {
+        let world = World::new(spec, seed, options.telemetry);
+        let observer = options.telemetry.then(|| Observer::new(&world));
+        let due = automation.due();
+        let mut run = Self { world, observer, store: Store::new(), automation, due, commands: Vec::new(), stopped: None };
+        if let Some(observer) = &mut run.observer {
+            observer.begin(&mut run.world);
+        }
+        run.greet_the_born();
+        run
+    }
+
+    /// The present instant: that of the last event.
+    #[must_use]
+    pub const fn now(&self) -> Time {
+        self.world.now
+    }
+
+    /// Processes all that is due until `until`, that instant included, and before the horizon.
+    pub fn advance_to(&mut self, until: Time) {
+        let horizon = Time::ZERO + self.world.spec.horizon;
+        let inside = |at: Time| at <= until && at < horizon;
+        while self.stopped.is_none() {
+            let next = self.world.queue.peek().map(|key| (key.time, key.class));
+            match (next, self.due) {
+                (Some(world), Some(automation)) if automation < world && inside(automation.0) => self.advance_automation(automation.0),
+                (Some((at, _)), _) if inside(at) => self.advance_world(),
+                (None, Some((at, _))) if inside(at) => self.advance_automation(at),
+                _ => return,
+            }
+        }
+    }
+
+    /// Runs to the horizon and closes the books.
+    #[must_use]
+    pub fn finish(mut self) -> Finished<A> {
+        let horizon = Time::ZERO + self.world.spec.horizon;
+        self.advance_to(Time::MAX);
+        let (at, reason) = match self.stopped {
+            Some(at) => (at, "a bound was reached"),
+            None => (horizon, "the horizon was reached"),
+        };
+        let ledger = self.world.close_books(at);
+        let mut journal = self.world.journal;
+        journal.write(at, Event::RunEnded { reason: reason.to_owned() });
+        Finished { journal, ledger, telemetry: self.store, automation: self.automation }
+    }
+
+    #[inline]
+    fn advance_world(&mut self) {
+        let (key, due) = self.world.queue.pop().expect("something is due");
+        let at = key.time;
+        if let Due::Scrape(target) = due {
+            self.scrape(at, target);
+            return;
+        }
+        if let Some(bound) = self.world.apply(at, due) {
+            self.stop(bound);
+        }
+        if !self.world.born.is_empty() {
+            self.greet_the_born();
+        }
+        if !self.world.results.is_empty() {
+            self.report_results();
+        }
+    }
+
+    #[cold]
+    fn stop(&mut self, bound: &'static str) {
+        let at = self.world.now;
+        let bounds = self.world.spec.bounds;
+        let figures = format!(
+            "{} events of {}, {} attempts open of {}",
+            self.world.events(),
+            bounds.events,
+            self.world.attempts_open(),
+            bounds.attempts
+        );
+        self.world.journal.write(at, Event::BoundReached { bound: Name::new(bound), figures });
+        self.stopped = Some(at);
+    }
+
+    fn scrape(&mut self, at: Time, target: u32) {
+        self.world.now = at;
+        let observer = self.observer.as_mut().expect("only an observer schedules scrapes");
+        observer.scrape(&mut self.world, &mut self.store, target);
+    }
+
+    /// New replicas become targets.
+    #[cold]
+    fn greet_the_born(&mut self) {
+        for replica in std::mem::take(&mut self.world.born) {
+            if let Some(observer) = &mut self.observer {
+                observer.add_replica(&mut self.world, replica);
+            }
+        }
+    }
+
+    fn advance_automation(&mut self, at: Time) {
+        self.world.now = at;
+        let mut desk = Desk { journal: &mut self.world.journal, commands: &mut self.commands };
+        self.automation.advance(&self.store, &mut desk);
+        self.take_orders();
+    }
+
+    #[cold]
+    fn report_results(&mut self) {
+        for result in std::mem::take(&mut self.world.results) {
+            let mut desk = Desk { journal: &mut self.world.journal, commands: &mut self.commands };
+            self.automation.finished(&result, &self.store, &mut desk);
+        }
+        self.take_orders();
+    }
+
+    fn take_orders(&mut self) {
+        for command in self.commands.drain(..) {
+            self.world.order(command, A::PERFECT);
+        }
+        self.due = self.automation.due();
+    }
+}

@@ -1,0 +1,268 @@
+//! The books: counters that telemetry reads, bins and totals for the ledger, and the two conservation laws.
+
+use std::sync::Arc;
+
+use firedrill_core::ledger::{Ledger, ServiceBin, ServiceLedger, ServiceTotals};
+use firedrill_core::name::Name;
+use firedrill_core::time::{Span, Time};
+
+use crate::spec::{Feed, Phase, ServiceSpec};
+use crate::world::World;
+
+/// Status codes that services answer with; 502 to 504 tell how a call of their own failed.
+pub(crate) const CODES: [&str; 5] = ["200", "500", "502", "503", "504"];
+
+/// How an attempt ended, as its caller saw it.
+pub(crate) const OUTCOMES: [&str; 5] = ["success", "error", "timeout", "rejected", "reset"];
+
+/// Upper bounds of the default buckets of client libraries, nanoseconds: 5 ms to 10 s.
+const DEFAULT_BOUNDS: [u64; 11] = [
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+    10_000_000_000,
+];
+
+/// The default buckets' bounds.
+pub(crate) fn default_bounds() -> Arc<[u64]> {
+    Arc::from(DEFAULT_BOUNDS)
+}
+
+/// A histogram with stated buckets, as services expose it.
+#[derive(Clone, Debug)]
+pub(crate) struct Buckets {
+    /// Upper bounds, nanoseconds, ascending, without infinity.
+    bounds: Arc<[u64]>,
+    /// How many fell into each bucket and no lower one; the last is infinity's.
+    counts: Vec<u64>,
+    pub(crate) sum_nanos: u128,
+    pub(crate) count: u64,
+}
+
+impl Buckets {
+    pub(crate) fn new(bounds: &Arc<[u64]>) -> Self {
+        Self { bounds: Arc::clone(bounds), counts: vec![0; bounds.len() + 1], sum_nanos: 0, count: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn record(&mut self, took: Span) {
+        let nanos = took.as_nanos();
+        let bucket = self.bounds.partition_point(|bound| *bound < nanos);
+        self.counts[bucket] += 1;
+        self.sum_nanos += u128::from(nanos);
+        self.count += 1;
+    }
+
+    /// How many were at most each bound, infinity last.
+    pub(crate) fn cumulative(&self) -> impl Iterator<Item = u64> {
+        self.counts.iter().scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        })
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(sum, count)| *sum += count);
+        self.sum_nanos += other.sum_nanos;
+        self.count += other.count;
+    }
+
+    fn reset(&mut self) {
+        self.counts.fill(0);
+        self.sum_nanos = 0;
+        self.count = 0;
+    }
+
+    /// The sum of several of the same bounds.
+    pub(crate) fn sum<'a>(mut all: impl Iterator<Item = &'a Self>) -> Option<Self> {
+        let mut sum = all.next()?.clone();
+        all.for_each(|other| sum.add(other));
+        Some(sum)
+    }
+}
+
+/// What one process has counted, for telemetry alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Counters {
+    /// Answers by endpoint and code.
+    pub(crate) requests: Vec<[u64; CODES.len()]>,
+    /// Response times by endpoint, in the default buckets.
+    pub(crate) latency: Vec<Buckets>,
+    /// Response times for the service's own histograms: by metric, then by endpoint and code.
+    pub(crate) own: Vec<Vec<Buckets>>,
+    /// Attempts of its calls by edge and outcome.
+    pub(crate) seen: Vec<[u64; OUTCOMES.len()]>,
+}
+
+impl Counters {
+    pub(crate) fn new(spec: &ServiceSpec, edges: usize) -> Self {
+        let bounds = default_bounds();
+        let own = spec.metrics.iter().filter_map(|metric| match &metric.feed {
+            Feed::Latency { buckets, scale, .. } => {
+                let bounds: Arc<[u64]> = buckets.iter().map(|bound| Span::from_seconds_f64(bound / scale).as_nanos()).collect();
+                Some(vec![Buckets::new(&bounds); spec.endpoints.len() * CODES.len()])
+            }
+            _ => None,
+        });
+        Self {
+            requests: vec![[0; CODES.len()]; spec.endpoints.len()],
+            latency: vec![Buckets::new(&bounds); spec.endpoints.len()],
+            own: own.collect(),
+            seen: vec![[0; OUTCOMES.len()]; edges],
+        }
+    }
+
+    /// A request of an endpoint was answered with a code.
+    pub(super) fn answered(&mut self, endpoint: usize, code: usize, took: Span) {
+        self.requests[endpoint][code] += 1;
+        self.latency[endpoint].record(took);
+        for metric in &mut self.own {
+            metric[endpoint * CODES.len() + code].record(took);
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.requests.fill([0; CODES.len()]);
+        self.latency.iter_mut().for_each(Buckets::reset);
+        self.own.iter_mut().flatten().for_each(Buckets::reset);
+        self.seen.fill([0; OUTCOMES.len()]);
+    }
+}
+
+impl World {
+    /// Writes down the state of every service at the end of a bin.
+    #[cold]
+    pub(super) fn close_bins(&mut self, at: Time) {
+        for index in 0..self.services.len() {
+            let removed = self.removed_by_actions(index as u32);
+            let service = &self.services[index];
+            let spec = &self.spec.services[index];
+            let replicas = service.replicas.iter().map(|replica| &self.replicas[*replica as usize]);
+            let bin = ServiceBin {
+                attempts: 0,
+                queued: replicas.clone().map(|replica| u64::from(replica.queued)).sum(),
+                in_service: service.busy.count,
+                retrying: service.retrying,
+                wanted: service.wanted,
+                replicas: service.replicas.len() as u32,
+                ready: service.ready.len() as u32,
+                removed_by_actions: service.removed_most.max(removed),
+                rolling_out: service.rolling,
+                healthy_version: replicas.clone().all(|replica| spec.versions[replica.version as usize].healthy),
+            };
+            let service = &mut self.services[index];
+            let attempts = service.take_bin_attempts();
+            service.bins.push(ServiceBin { attempts, ..bin });
+            service.removed_most = removed;
+        }
+        debug_assert!(self.is_conserved_at(at), "the books do not balance");
+    }
+
+    /// Whether the attempts of every service add up; the cheap check of debug builds.
+    fn is_conserved_at(&self, _at: Time) -> bool {
+        (0..self.services.len()).all(|index| {
+            let (tally, (in_service, queued)) = (&self.services[index].tally, self.open_attempts(index));
+            tally.sent == tally.completed + tally.rejected + tally.lost + in_service + queued
+        })
+    }
+
+    /// Attempts in service and queued at a service, counted replica by replica.
+    fn open_attempts(&self, service: usize) -> (u64, u64) {
+        let replicas = self.services[service].replicas.iter().map(|replica| &self.replicas[*replica as usize]);
+        let in_service = replicas.clone().map(|replica| replica.in_service.len() as u64).sum();
+        (in_service, replicas.map(|replica| u64::from(replica.queued)).sum())
+    }
+
+    /// Ends the run at `at`: asserts both conservation laws and hands over the ledger.
+    pub(crate) fn close_books(&mut self, at: Time) -> Ledger {
+        while at >= self.next_bin {
+            self.close_bins(self.next_bin);
+            self.next_bin += firedrill_core::ledger::BIN;
+        }
+        self.now = at;
+        if self.next_bin.since(Time::ZERO).as_nanos() - firedrill_core::ledger::BIN.as_nanos() < at.as_nanos() {
+            self.close_bins(at);
+        }
+        let bins = self.services.first().map_or(0, |service| service.bins.len());
+        for index in 0..self.clients.len() {
+            let open = self.open_requests(index as u32);
+            self.clients[index].close_bins(bins);
+            self.clients[index].assert_conserved(open);
+        }
+        for index in 0..self.replicas.len() {
+            self.assert_cpu_conserved(index as u32);
+        }
+        Ledger {
+            ended: at,
+            events: self.events,
+            clients: self.clients.iter().map(|client| client.ledger.clone()).collect(),
+            services: (0..self.services.len()).map(|index| self.service_ledger(index, at)).collect(),
+            faults: self.disturbances.iter().filter_map(super::faults::Disturbance::span).collect(),
+        }
+    }
+
+    fn service_ledger(&mut self, index: usize, at: Time) -> ServiceLedger {
+        let totals = self.service_totals(index, at);
+        let spec = &self.spec.services[index];
+        assert_eq!(
+            totals.sent,
+            totals.completed + totals.rejected + totals.lost + totals.in_service + totals.queued,
+            "attempts of {}: sent = completed + rejected + lost + in service + queued",
+            spec.name
+        );
+        let called = spec.endpoints.iter().flat_map(|endpoint| &endpoint.phases).filter_map(|phase| match phase {
+            Phase::Call(call) => Some(call.service.clone()),
+            Phase::Cpu(_) | Phase::Sleep(_) => None,
+        });
+        let clients = self.spec.clients.iter().filter(|client| client.service == spec.name).map(|client| client.name.clone());
+        ServiceLedger {
+            service: spec.name.clone(),
+            calls: sorted(called.collect()),
+            clients: sorted(clients.collect()),
+            zones: sorted(spec.zones.clone()),
+            declared: spec.replicas,
+            bins: std::mem::take(&mut self.services[index].bins),
+            totals,
+        }
+    }
+
+    fn service_totals(&mut self, index: usize, at: Time) -> ServiceTotals {
+        let (in_service, queued) = self.open_attempts(index);
+        let cpu_seconds: f64 =
+            self.replicas.iter().filter(|replica| replica.service as usize == index).map(|replica| replica.cpu.delivered_seconds(at)).sum();
+        let spec = &self.spec.services[index];
+        let service = &mut self.services[index];
+        assert_eq!(service.busy.count, in_service, "workers of {} are counted right", spec.name);
+        service.busy.change(at, 0);
+        service.ready_area.change(at, 0);
+        service.existing.change(at, 0);
+        let ready_seconds = service.ready_area.seconds();
+        // Where workers are unbounded, the cores are what can be used up.
+        let (used, available) = match (spec.workers, spec.cores) {
+            (Some(workers), _) => (service.busy.seconds(), ready_seconds * f64::from(workers)),
+            (None, Some(cores)) => (cpu_seconds, ready_seconds * cores),
+            (None, None) => (0.0, 0.0),
+        };
+        ServiceTotals {
+            in_service,
+            queued,
+            utilisation: if available > 0.0 { (used / available).min(1.0) } else { 0.0 },
+            cpu_seconds,
+            replica_hours: service.existing.seconds() / 3600.0,
+            ..service.tally.totals()
+        }
+    }
+}
+
+fn sorted(mut names: Vec<Name>) -> Vec<Name> {
+    names.sort();
+    names.dedup();
+    names
+}

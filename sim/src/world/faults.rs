@@ -1,0 +1,360 @@
+//! Faults and benign changes: changes of parameters or state, never of a metric (MODEL.md 0, decision 1).
+
+use firedrill_core::action::Target;
+use firedrill_core::distribution::Distribution;
+use firedrill_core::journal::{Event, ReplicaState};
+use firedrill_core::ledger::FaultSpan;
+use firedrill_core::name::Name;
+use firedrill_core::random::{Purpose, Stream, hash64};
+use firedrill_core::time::{Span, Time};
+
+use crate::spec::{FaultKind, FaultSpec};
+use crate::world::{Due, Edge, Termination, World};
+
+/// A fault or a benign change, and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Disturbance {
+    spec: FaultSpec,
+    /// It looks like news and is no fault.
+    benign: bool,
+    active: bool,
+    started: Option<Time>,
+    ended: Option<Time>,
+    /// The replicas whose present processes are afflicted; only for faults that a restart cures.
+    afflicted: Vec<u32>,
+    /// The luck of what is drawn hop by hop.
+    luck: Stream,
+}
+
+impl Disturbance {
+    pub(super) fn new(spec: &FaultSpec, benign: bool, seed: firedrill_core::random::Seed) -> Self {
+        let luck = Stream::new(seed, Purpose::Network, hash64(&spec.name));
+        Self { spec: spec.clone(), benign, active: false, started: None, ended: None, afflicted: Vec::new(), luck }
+    }
+
+    /// Whether it afflicts the processes that it finds, so that a restart cures it, and not whatever runs while it lasts.
+    const fn is_of_processes(&self) -> bool {
+        match self.spec.kind {
+            FaultKind::Hang { .. } | FaultKind::Crash { every: None, .. } => true,
+            FaultKind::MemoryLeak { .. } => self.spec.lasting.is_none(),
+            _ => false,
+        }
+    }
+
+    /// When it was active; `None` for benign changes and for what has not begun.
+    pub(super) fn span(&self) -> Option<FaultSpan> {
+        let started = self.started.filter(|_| !self.benign)?;
+        let kind = Name::new(self.spec.kind.word());
+        Some(FaultSpan { fault: self.spec.name.clone(), kind, target: self.spec.kind.target(), started, ended: self.ended })
+    }
+}
+
+impl World {
+    /// Schedules the onset of every fault and change.
+    pub(super) fn schedule_disturbances(&mut self) {
+        for index in 0..self.disturbances.len() {
+            let at = self.disturbances[index].spec.at;
+            self.schedule(at, Due::FaultStarts(index as u32));
+        }
+    }
+
+    pub(super) fn fault_starts(&mut self, index: u32) {
+        let now = self.now;
+        let disturbance = &mut self.disturbances[index as usize];
+        disturbance.active = true;
+        disturbance.started = Some(now);
+        let spec = disturbance.spec.clone();
+        let event = if disturbance.benign {
+            Event::Noted { what: format!("{}: {} of {}, {}", spec.name, spec.kind.word(), spec.kind.target(), detail(&spec.kind)) }
+        } else {
+            let kind = Name::new(spec.kind.word());
+            Event::FaultStarted { fault: spec.name.clone(), kind, target: spec.kind.target(), detail: detail(&spec.kind) }
+        };
+        self.write(event);
+        let once = matches!(spec.kind, FaultKind::Deploy { .. } | FaultKind::Crash { every: None, .. });
+        if let Some(lasting) = spec.lasting.filter(|_| !once) {
+            self.schedule_after(lasting, Due::FaultEnds(index));
+        }
+        self.set_in(index, &spec.kind);
+        // What strikes nothing is over as soon as it began.
+        let disturbance = &self.disturbances[index as usize];
+        if disturbance.is_of_processes() && disturbance.afflicted.is_empty() {
+            self.end_disturbance(index, "there was no process to strike");
+        }
+    }
+
+    /// The first effects of a fault.
+    fn set_in(&mut self, index: u32, kind: &FaultKind) {
+        match kind {
+            FaultKind::Crash { target, .. } => {
+                let struck = self.matching(target);
+                struck.iter().for_each(|replica| self.apply_faults(*replica));
+                let running: Vec<u32> = struck.into_iter().filter(|replica| self.replicas[*replica as usize].is_running()).collect();
+                self.disturbances[index as usize].afflicted.clone_from(&running);
+                for replica in running {
+                    self.process_ended(replica, Termination::Error, "it crashed");
+                }
+            }
+            FaultKind::Hang { target } => {
+                let struck = self.running(target);
+                self.disturbances[index as usize].afflicted.clone_from(&struck);
+                struck.into_iter().for_each(|replica| self.hang(replica));
+            }
+            FaultKind::MemoryLeak { target, .. } => {
+                self.disturbances[index as usize].afflicted = self.running(target);
+                self.reapply(target);
+            }
+            FaultKind::Slow { target, .. } | FaultKind::Capacity { target, .. } | FaultKind::ErrorRate { target, .. } => {
+                self.reapply(target);
+            }
+            FaultKind::Deploy { service, version } => self.deploy(service, version),
+            FaultKind::Latency { service, .. } => {
+                let service = self.service_named(service).expect("lowering knows every service");
+                self.services[service as usize].latencies.push(index);
+            }
+            FaultKind::ZoneLoss { zone } => self.lose_zone(zone),
+            // Rates are worked out before the run: arrivals are exogenous.
+            FaultKind::Surge { .. } => {}
+        }
+    }
+
+    pub(super) fn fault_ends(&mut self, index: u32, reason: &str) {
+        if self.disturbances[index as usize].active {
+            self.end_disturbance(index, reason);
+        }
+    }
+
+    /// A fault is over: by itself, cured, or because its target is gone.
+    fn end_disturbance(&mut self, index: u32, reason: &str) {
+        let now = self.now;
+        let disturbance = &mut self.disturbances[index as usize];
+        assert!(disturbance.active, "a fault ends once");
+        disturbance.active = false;
+        disturbance.ended = Some(now);
+        let afflicted = std::mem::take(&mut disturbance.afflicted);
+        let spec = disturbance.spec.clone();
+        let event = if disturbance.benign {
+            Event::Noted { what: format!("{} is over: {reason}", spec.name) }
+        } else {
+            Event::FaultEnded { fault: spec.name, reason: reason.to_owned() }
+        };
+        self.write(event);
+        match &spec.kind {
+            FaultKind::Hang { .. } => {
+                for replica in afflicted {
+                    if !self.still_hung(replica) {
+                        self.wake(replica);
+                    }
+                }
+            }
+            FaultKind::Crash { target, .. }
+            | FaultKind::MemoryLeak { target, .. }
+            | FaultKind::Slow { target, .. }
+            | FaultKind::Capacity { target, .. }
+            | FaultKind::ErrorRate { target, .. } => self.reapply(target),
+            FaultKind::Latency { service, .. } => {
+                let service = self.service_named(service).expect("lowering knows every service");
+                self.services[service as usize].latencies.retain(|other| *other != index);
+            }
+            FaultKind::ZoneLoss { zone } => self.regain_zone(zone),
+            FaultKind::Deploy { .. } | FaultKind::Surge { .. } => {}
+        }
+    }
+
+    /// Whether another hang holds a replica.
+    fn still_hung(&self, replica: u32) -> bool {
+        let hang = |disturbance: &&Disturbance| disturbance.active && matches!(disturbance.spec.kind, FaultKind::Hang { .. });
+        self.disturbances.iter().filter(hang).any(|disturbance| disturbance.afflicted.contains(&replica))
+    }
+
+    /// Sets the parameters of a replica to what the faults of the moment and its version make of them.
+    pub(super) fn apply_faults(&mut self, index: u32) {
+        let replica = &self.replicas[index as usize];
+        let version = &self.spec.services[replica.service as usize].versions[replica.version as usize];
+        let (mut slowness, mut capacity, mut correct) = (version.demand.get(), 1.0, 1.0);
+        let (mut leak, mut life) = (version.leak_per_second.get(), version.crash_after);
+        for disturbance in self.disturbances.iter().filter(|disturbance| disturbance.active) {
+            if !self.strikes(&disturbance.spec.kind.target(), index) {
+                continue;
+            }
+            match &disturbance.spec.kind {
+                FaultKind::Slow { factor, .. } => slowness *= factor.get(),
+                FaultKind::Capacity { factor, .. } => capacity *= factor.get(),
+                FaultKind::ErrorRate { error, .. } => correct *= 1.0 - error.get(),
+                FaultKind::MemoryLeak { per_second, .. } if !disturbance.is_of_processes() || disturbance.afflicted.contains(&index) => {
+                    leak += per_second.get();
+                }
+                FaultKind::Crash { every: Some(every), .. } => life = Some(life.map_or(*every, |life| life.min(*every))),
+                _ => {}
+            }
+        }
+        let version_error = version.error.get();
+        let now = self.now;
+        let replica = &mut self.replicas[index as usize];
+        replica.slowness = slowness;
+        replica.error_at_once = 1.0 - correct;
+        replica.version_error = version_error;
+        let new_life = replica.life != life;
+        replica.life = life;
+        if (replica.capacity - capacity).abs() > 0.0 {
+            replica.capacity = capacity;
+            if !replica.hung {
+                replica.cpu.set_speed(now, capacity);
+                self.refresh_cpu(index);
+            }
+        }
+        self.set_leak(index, leak);
+        if new_life {
+            self.refresh_death(index);
+        }
+    }
+
+    fn reapply(&mut self, target: &Target) {
+        for replica in self.matching(target) {
+            self.apply_faults(replica);
+        }
+    }
+
+    /// Whether a target means this replica.
+    fn strikes(&self, target: &Target, index: u32) -> bool {
+        let replica = &self.replicas[index as usize];
+        match target {
+            Target::Service(name) => self.spec.services[replica.service as usize].name == *name,
+            Target::Replica(name) => replica.name == *name,
+            Target::Zone(name) => self.zones[replica.zone as usize].name == *name,
+            Target::Client(_) => false,
+        }
+    }
+
+    /// The replicas that a target means, gone ones excepted, by service and number.
+    pub(super) fn matching(&self, target: &Target) -> Vec<u32> {
+        let all = self.services.iter().flat_map(|service| service.replicas.iter().copied());
+        all.filter(|replica| self.strikes(target, *replica)).collect()
+    }
+
+    fn running(&self, target: &Target) -> Vec<u32> {
+        self.matching(target).into_iter().filter(|replica| self.replicas[*replica as usize].is_running()).collect()
+    }
+
+    /// A replica has a new process: what afflicted the old one is gone.
+    pub(super) fn cured_by_start(&mut self, replica: u32) {
+        self.cure(replica, "its processes were started anew", |kind| !matches!(kind, FaultKind::Crash { .. }));
+    }
+
+    /// A replica takes requests again: a crash is over.
+    pub(super) fn ready_again(&mut self, replica: u32) {
+        self.cure(replica, "its processes are ready again", |kind| matches!(kind, FaultKind::Crash { .. }));
+    }
+
+    fn cure(&mut self, replica: u32, reason: &str, which: impl Fn(&FaultKind) -> bool) {
+        for index in 0..self.disturbances.len() {
+            let disturbance = &mut self.disturbances[index];
+            if !disturbance.active || !disturbance.is_of_processes() || !which(&disturbance.spec.kind) {
+                continue;
+            }
+            let before = disturbance.afflicted.len();
+            disturbance.afflicted.retain(|other| *other != replica);
+            if before > 0 && disturbance.afflicted.is_empty() {
+                self.end_disturbance(index as u32, reason);
+            }
+        }
+    }
+
+    /// A replica is gone, and so are faults that were attached to it alone.
+    pub(super) fn target_gone(&mut self, replica: u32) {
+        self.cure(replica, "its target is gone", |_| true);
+        let name = self.replicas[replica as usize].name.clone();
+        for index in 0..self.disturbances.len() {
+            let disturbance = &self.disturbances[index];
+            let was_its = matches!(disturbance.spec.kind.target(), Target::Replica(target) if target == name);
+            if disturbance.active && was_its {
+                self.end_disturbance(index as u32, "its target is gone");
+            }
+        }
+    }
+
+    /// Nothing of a service runs another version than this one any more: deploys of others are over.
+    pub(super) fn version_settled(&mut self, service: u32, version: u32) {
+        let spec = self.spec.clone();
+        let service = &spec.services[service as usize];
+        let name = &service.versions[version as usize].name;
+        for index in 0..self.disturbances.len() {
+            let disturbance = &self.disturbances[index];
+            let FaultKind::Deploy { service: of, version: deployed } = &disturbance.spec.kind else { continue };
+            if !disturbance.active || *of != service.name {
+                continue;
+            }
+            if deployed != name {
+                self.end_disturbance(index as u32, "no replica runs the version any more");
+            } else if disturbance.benign {
+                self.end_disturbance(index as u32, "every replica runs the version");
+            }
+        }
+    }
+
+    /// What a latency fault adds to an attempt over an edge.
+    pub(super) fn extra_latency(&self, disturbance: u32, edge: &Edge, hop: u64) -> Span {
+        let disturbance = &self.disturbances[disturbance as usize];
+        match &disturbance.spec.kind {
+            FaultKind::Latency { from, extra, .. } if from.as_ref().is_none_or(|from| *from == edge.caller) => {
+                Span::from_seconds_f64(extra.sample(disturbance.luck.block(hop).draw(0)))
+            }
+            _ => Span::ZERO,
+        }
+    }
+
+    fn lose_zone(&mut self, zone: &Name) {
+        let index = self.zone_named(zone).expect("lowering knows every zone");
+        self.zones[index as usize].losses += 1;
+        for replica in self.matching(&Target::Zone(zone.clone())) {
+            // One that is gone already has been taken with an earlier one.
+            if !self.replicas[replica as usize].lost && self.replicas[replica as usize].state != ReplicaState::Gone {
+                self.lose_replica(replica);
+            }
+        }
+    }
+
+    fn regain_zone(&mut self, zone: &Name) {
+        let index = self.zone_named(zone).expect("lowering knows every zone");
+        self.zones[index as usize].losses -= 1;
+        if self.zones[index as usize].losses > 0 {
+            return;
+        }
+        for replica in self.matching(&Target::Zone(zone.clone())) {
+            if self.replicas[replica as usize].lost {
+                self.regain_replica(replica);
+            }
+        }
+        self.todo.reconcile.extend(0..self.services.len() as u32);
+    }
+
+    pub(super) fn service_named(&self, name: &str) -> Option<u32> {
+        self.spec.services.iter().position(|service| &*service.name == name).map(|index| index as u32)
+    }
+
+    pub(super) fn zone_named(&self, name: &str) -> Option<u32> {
+        self.zones.iter().position(|zone| &*zone.name == name).map(|index| index as u32)
+    }
+}
+
+/// A fault's magnitude, for people.
+fn detail(kind: &FaultKind) -> String {
+    match kind {
+        FaultKind::Crash { every: None, .. } => "the process dies".to_owned(),
+        FaultKind::Crash { every: Some(every), .. } => format!("each process dies after {every}"),
+        FaultKind::Hang { .. } => "the process stops working and holds what it has".to_owned(),
+        FaultKind::Slow { factor, .. } => format!("CPU demand {factor}"),
+        FaultKind::Capacity { factor, .. } => format!("CPU speed {factor}"),
+        FaultKind::ErrorRate { error, .. } => format!("{error} of requests fail"),
+        FaultKind::MemoryLeak { per_second, .. } => format!("memory grows by {per_second} a second"),
+        FaultKind::Deploy { version, .. } => format!("version {version} is rolled out"),
+        FaultKind::Latency { from: None, extra, .. } => format!("every call takes {} longer on average", mean(extra)),
+        FaultKind::Latency { from: Some(from), extra, .. } => format!("every call by {from} takes {} longer on average", mean(extra)),
+        FaultKind::ZoneLoss { .. } => "everything in the zone is lost".to_owned(),
+        FaultKind::Surge { factor, .. } => format!("rate {factor}"),
+    }
+}
+
+fn mean(seconds: &Distribution) -> Span {
+    Span::from_seconds_f64(seconds.mean())
+}

@@ -1,0 +1,554 @@
+//! The life of a replica: start-up, readiness, memory, crashes and back-off, draining, the end (MODEL.md 1.4).
+
+use std::collections::VecDeque;
+
+use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::ReplicaState;
+use firedrill_core::name::Name;
+use firedrill_core::random::{Purpose, Seed, Stream, below, hash64};
+use firedrill_core::time::{Span, Time};
+
+use crate::backoff::Backoff;
+use crate::cpu::Cpu;
+use crate::queue::Handle;
+use crate::spec::{ServiceSpec, WarmUp};
+use crate::world::accounts::Counters;
+use crate::world::work::Stalled;
+use crate::world::{Due, World};
+
+/// How long a draining replica may go on with what it has.
+const GRACE: Span = Span::from_seconds(30);
+
+/// Why a container's last process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Termination {
+    /// It crashed or was killed.
+    Error,
+    /// It was killed for its memory.
+    OutOfMemory,
+}
+
+/// One replica of a service, through all its processes.
+#[derive(Clone, Debug)]
+pub(crate) struct Replica {
+    pub(crate) name: Name,
+    pub(crate) service: u32,
+    /// Its number within the service; numbers are never used again.
+    pub(crate) number: u32,
+    pub(crate) zone: u32,
+    pub(crate) version: u32,
+    pub(crate) state: ReplicaState,
+    /// It holds what it has and does nothing.
+    pub(crate) hung: bool,
+    /// Its zone is lost.
+    pub(crate) lost: bool,
+    /// It is out of service because of an action, until it is ready.
+    pub(super) removed_by_action: bool,
+    pub(super) queue: VecDeque<u32>,
+    /// Those in the queue that have not been dropped.
+    pub(crate) queued: u32,
+    pub(crate) in_service: Vec<u32>,
+    pub(super) stalled: Vec<Stalled>,
+    pub(crate) cpu: Cpu,
+    pub(super) cpu_timer: Option<(Time, Handle)>,
+    /// Its turn among the replicas that it calls, by its service's edges.
+    pub(super) turns: Vec<u32>,
+    /// Multiplies CPU demand: the version's and the faults' factors.
+    pub(super) slowness: f64,
+    warm_up: Option<WarmUp>,
+    /// Multiplies CPU speed, by faults.
+    pub(super) capacity: f64,
+    /// Share of requests that faults answer with an error at once.
+    pub(super) error_at_once: f64,
+    /// Share of requests that its version answers with an error.
+    pub(super) version_error: f64,
+    /// CPU seconds of the processes before this one.
+    pub(crate) cpu_seconds_before: f64,
+    pub(crate) memory: Memory,
+    /// Its processes die this long after they start.
+    pub(super) life: Option<Span>,
+    /// When its process started; at the start of the run, long ago.
+    pub(crate) started: Time,
+    /// Whether its process was there before the run, and is warm.
+    pub(super) was_there: bool,
+    start_up_luck: Stream,
+    /// Processes started, the first included.
+    pub(crate) starts: u64,
+    backoff: Backoff,
+    /// Whether it waits out a back-off.
+    pub(crate) backing_off: bool,
+    pub(crate) last_termination: Option<Termination>,
+    /// The end of the state that it is in: start-up, back-off or grace.
+    pub(super) state_timer: Option<Handle>,
+    pub(super) death_timer: Option<Handle>,
+    pub(super) memory_timer: Option<Handle>,
+    pub(super) probe_timer: Option<Handle>,
+    /// When its liveness probe ticks, as an offset into the period.
+    probe_phase: Span,
+    pub(crate) counters: Counters,
+}
+
+/// The memory of one process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    base: u64,
+    limit: Option<u64>,
+    /// Growth, bytes a second.
+    leak: u64,
+    /// Leaked until `since`, in units of 1e-9 bytes.
+    leaked: u128,
+    since: Time,
+}
+
+impl Memory {
+    fn leaked_at(&self, now: Time) -> u128 {
+        self.leaked + u128::from(now.since(self.since).as_nanos()) * u128::from(self.leak)
+    }
+
+    /// Base and leak, bytes; what requests take comes on top.
+    pub(crate) fn bytes_at(&self, now: Time) -> u64 {
+        self.base + u64::try_from(self.leaked_at(now) / 1_000_000_000).unwrap_or(u64::MAX / 2)
+    }
+
+    fn set_leak(&mut self, now: Time, leak: u64) {
+        self.leaked = self.leaked_at(now);
+        self.since = now;
+        self.leak = leak;
+    }
+
+    fn reset(&mut self, now: Time) {
+        self.leaked = 0;
+        self.since = now;
+    }
+
+    /// When the limit is reached, if requests keep taking `requests` bytes.
+    fn out_at(&self, now: Time, requests: u64) -> Option<Time> {
+        let room = u128::from(self.limit?.saturating_sub(self.base).saturating_sub(requests)) * 1_000_000_000;
+        let leaked = self.leaked_at(now);
+        if leaked >= room {
+            return Some(now);
+        }
+        if self.leak == 0 {
+            return None;
+        }
+        let nanos = u64::try_from((room - leaked).div_ceil(u128::from(self.leak))).ok()?;
+        Some(now + Span::from_nanos(nanos))
+    }
+}
+
+impl Replica {
+    /// Whether it has nothing queued and nothing in service.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.queued == 0 && self.in_service.is_empty()
+    }
+
+    /// Whether it has a process.
+    pub(crate) const fn is_running(&self) -> bool {
+        matches!(self.state, ReplicaState::Starting | ReplicaState::Ready | ReplicaState::Draining)
+    }
+
+    /// Whether it counts towards the wanted number.
+    pub(crate) const fn is_living(&self) -> bool {
+        matches!(self.state, ReplicaState::Starting | ReplicaState::Ready | ReplicaState::Waiting)
+    }
+
+    /// Multiplies the CPU demand of a phase that begins now.
+    #[inline]
+    pub(super) fn demand_factor(&self, now: Time) -> f64 {
+        match self.warm_up {
+            Some(warm_up) if !self.was_there => {
+                let age = now.since(self.started).as_seconds() / warm_up.tau.as_seconds();
+                // Beyond 40 tau the exponential is below the last bit of one.
+                if age > 40.0 { self.slowness } else { self.slowness * (1.0 + (warm_up.factor.get() - 1.0) * libm::exp(-age)) }
+            }
+            _ => self.slowness,
+        }
+    }
+
+    /// Times that its containers were started again.
+    pub(crate) const fn restarts(&self) -> u64 {
+        self.starts.saturating_sub(1)
+    }
+
+    fn new(spec: &ServiceSpec, service: &crate::world::Service, number: u32, zone: u32, seed: Seed) -> Self {
+        let name = Inventory::replica_name(&spec.name, number);
+        let key = hash64(&name);
+        let edges =
+            spec.endpoints.iter().flat_map(|endpoint| &endpoint.phases).filter(|phase| matches!(phase, crate::spec::Phase::Call(_)));
+        let edges = edges.count();
+        let phase = Stream::new(seed, Purpose::Phase, key).block(0).word64(0);
+        Self {
+            service: service.index,
+            number,
+            zone,
+            version: service.version,
+            state: ReplicaState::Starting,
+            hung: false,
+            lost: false,
+            removed_by_action: false,
+            queue: VecDeque::new(),
+            queued: 0,
+            in_service: Vec::new(),
+            stalled: Vec::new(),
+            cpu: Cpu::new(spec.cores),
+            cpu_timer: None,
+            // Callers begin their rounds at different replicas.
+            turns: vec![key as u32; edges],
+            slowness: 1.0,
+            warm_up: spec.warm_up,
+            capacity: 1.0,
+            error_at_once: 0.0,
+            version_error: 0.0,
+            cpu_seconds_before: 0.0,
+            memory: Memory {
+                base: spec.memory.base.get(),
+                limit: spec.memory.limit.map(firedrill_core::quantity::Bytes::get),
+                leak: 0,
+                leaked: 0,
+                since: Time::ZERO,
+            },
+            life: None,
+            started: Time::ZERO,
+            was_there: false,
+            start_up_luck: Stream::new(seed, Purpose::StartUp, key),
+            starts: 0,
+            backoff: Backoff::default(),
+            backing_off: false,
+            last_termination: None,
+            state_timer: None,
+            death_timer: None,
+            memory_timer: None,
+            probe_timer: None,
+            probe_phase: spec.liveness.map_or(Span::ZERO, |liveness| Span::from_nanos(below(phase, liveness.period.as_nanos()))),
+            counters: Counters::new(spec, edges),
+            name,
+        }
+    }
+}
+
+impl World {
+    /// A new replica of a service in a zone, without a process yet.
+    pub(super) fn new_replica(&mut self, service: u32, zone: u32) -> u32 {
+        let spec = &self.spec.services[service as usize];
+        let state = &mut self.services[service as usize];
+        let number = state.next_number;
+        state.next_number += 1;
+        let replica = Replica::new(spec, state, number, zone, self.seed);
+        let index = u32::try_from(self.replicas.len()).expect("a run has fewer than 2^32 replicas");
+        self.replicas.push(replica);
+        let now = self.now;
+        let state = &mut self.services[service as usize];
+        state.replicas.push(index);
+        state.existing.change(now, 1);
+        self.born.push(index);
+        self.apply_faults(index);
+        index
+    }
+
+    /// The replica is ready without having been started: it was there before the run.
+    pub(super) fn was_there(&mut self, index: u32) {
+        let replica = &mut self.replicas[index as usize];
+        replica.starts = 1;
+        replica.was_there = true;
+        replica.state = ReplicaState::Ready;
+        self.process_runs(index);
+        self.enter_balancing(index);
+    }
+
+    /// Starts a process.
+    pub(super) fn start_process(&mut self, index: u32, reason: &str) {
+        let now = self.now;
+        let seconds = {
+            let replica = &self.replicas[index as usize];
+            let block = replica.start_up_luck.block(replica.starts);
+            self.spec.services[replica.service as usize].start_up.sample(block.draw(0))
+        };
+        let replica = &mut self.replicas[index as usize];
+        replica.state = ReplicaState::Starting;
+        replica.hung = false;
+        replica.backing_off = false;
+        replica.was_there = false;
+        replica.started = now;
+        replica.starts += 1;
+        replica.memory.reset(now);
+        replica.cpu_seconds_before = replica.cpu.delivered_seconds(now);
+        replica.counters.reset();
+        self.note_replica(index, reason);
+        self.cured_by_start(index);
+        let timer = self.schedule_after(Span::from_seconds_f64(seconds), Due::StartedUp(index));
+        self.replicas[index as usize].state_timer = Some(timer);
+        self.process_runs(index);
+        self.todo.reconcile.push(self.replicas[index as usize].service);
+    }
+
+    /// Schedules what a process that runs is in for.
+    fn process_runs(&mut self, index: u32) {
+        self.apply_faults(index);
+        self.refresh_death(index);
+        self.refresh_memory(index);
+    }
+
+    /// Schedules anew when the process dies of itself.
+    pub(super) fn refresh_death(&mut self, index: u32) {
+        let mut timer = self.replicas[index as usize].death_timer.take();
+        self.cancel(&mut timer);
+        let replica = &self.replicas[index as usize];
+        if let Some(life) = replica.life.filter(|_| replica.is_running()) {
+            let timer = self.schedule((replica.started + life).max(self.now), Due::Death(index));
+            self.replicas[index as usize].death_timer = Some(timer);
+        }
+    }
+
+    /// Schedules anew when the process reaches its memory limit.
+    pub(super) fn refresh_memory(&mut self, index: u32) {
+        let replica = &self.replicas[index as usize];
+        if replica.memory.limit.is_none() {
+            return;
+        }
+        let requests = self.request_memory(index);
+        let out = self.replicas[index as usize].memory.out_at(self.now, requests).filter(|_| self.replicas[index as usize].is_running());
+        let mut timer = self.replicas[index as usize].memory_timer.take();
+        self.cancel(&mut timer);
+        if let Some(at) = out {
+            let timer = self.schedule(at, Due::OutOfMemory(index));
+            self.replicas[index as usize].memory_timer = Some(timer);
+        }
+    }
+
+    /// The memory of a replica was to reach its limit now; requests that have left since may have put that off.
+    pub(super) fn out_of_memory(&mut self, index: u32) {
+        self.replicas[index as usize].memory_timer = None;
+        let requests = self.request_memory(index);
+        if self.replicas[index as usize].memory.out_at(self.now, requests) == Some(self.now) {
+            self.process_ended(index, Termination::OutOfMemory, "out of memory");
+        } else {
+            self.refresh_memory(index);
+        }
+    }
+
+    /// Sets how fast a replica's memory grows.
+    pub(super) fn set_leak(&mut self, index: u32, leak: u64) {
+        let now = self.now;
+        let memory = &mut self.replicas[index as usize].memory;
+        if memory.leak != leak {
+            memory.set_leak(now, leak);
+            self.refresh_memory(index);
+        }
+    }
+
+    /// Memory that requests take, bytes.
+    pub(crate) fn request_memory(&self, index: u32) -> u64 {
+        let replica = &self.replicas[index as usize];
+        let requests = u64::from(replica.queued) + replica.in_service.len() as u64;
+        requests.saturating_mul(self.services[replica.service as usize].per_request)
+    }
+
+    /// A replica's start-up is over: it takes requests from now on, unless it hangs.
+    pub(super) fn started_up(&mut self, index: u32) {
+        let replica = &mut self.replicas[index as usize];
+        replica.state_timer = None;
+        if replica.hung {
+            return;
+        }
+        replica.state = ReplicaState::Ready;
+        replica.removed_by_action = false;
+        self.note_replica(index, "started up");
+        self.enter_balancing(index);
+        self.ready_again(index);
+    }
+
+    fn enter_balancing(&mut self, index: u32) {
+        let now = self.now;
+        let number = self.replicas[index as usize].number;
+        let service = &mut self.services[self.replicas[index as usize].service as usize];
+        let replicas = &self.replicas;
+        let place = service.ready.partition_point(|other| replicas[*other as usize].number < number);
+        service.ready.insert(place, index);
+        service.ready_area.change(now, 1);
+        self.replica_changed(index);
+    }
+
+    pub(super) fn leave_balancing(&mut self, index: u32) {
+        let now = self.now;
+        let service = &mut self.services[self.replicas[index as usize].service as usize];
+        if let Some(place) = service.ready.iter().position(|other| *other == index) {
+            service.ready.remove(place);
+            service.ready_area.change(now, -1);
+        }
+    }
+
+    /// What must be looked at again after a replica changed its state.
+    pub(super) fn replica_changed(&mut self, index: u32) {
+        let service = self.replicas[index as usize].service;
+        self.todo.reconcile.push(service);
+        self.todo.orders = true;
+        self.refresh_removed(service);
+    }
+
+    /// The process is no more: nothing is due for it, and what it had is lost.
+    fn end_process(&mut self, index: u32, state: ReplicaState) {
+        self.leave_balancing(index);
+        self.replicas[index as usize].state = state;
+        self.replicas[index as usize].hung = false;
+        self.cancel_timers(index);
+        self.lose_all(index);
+        let (now, capacity) = (self.now, self.replicas[index as usize].capacity);
+        self.replicas[index as usize].cpu.set_speed(now, capacity);
+    }
+
+    fn cancel_timers(&mut self, index: u32) {
+        let replica = &mut self.replicas[index as usize];
+        let timers = [replica.state_timer.take(), replica.death_timer.take(), replica.memory_timer.take(), replica.probe_timer.take()];
+        for mut timer in timers {
+            self.cancel(&mut timer);
+        }
+    }
+
+    /// A process ended that should not have; it is started again after its back-off.
+    pub(super) fn process_ended(&mut self, index: u32, why: Termination, reason: &str) {
+        let now = self.now;
+        let replica = &mut self.replicas[index as usize];
+        if !replica.is_running() {
+            return;
+        }
+        let draining = replica.state == ReplicaState::Draining;
+        let life = now.since(replica.started);
+        replica.last_termination = Some(why);
+        self.end_process(index, ReplicaState::Waiting);
+        if draining {
+            self.gone(index, reason);
+            return;
+        }
+        let pause = self.replicas[index as usize].backoff.after_crash(life);
+        self.note_replica(index, reason);
+        if pause == Span::ZERO {
+            self.start_process(index, "started again at once");
+        } else {
+            let timer = self.schedule_after(pause, Due::Restart(index));
+            let replica = &mut self.replicas[index as usize];
+            replica.backing_off = true;
+            replica.state_timer = Some(timer);
+        }
+        self.replica_changed(index);
+    }
+
+    pub(super) fn back_off_over(&mut self, index: u32) {
+        self.replicas[index as usize].state_timer = None;
+        self.start_process(index, "started again after its back-off");
+    }
+
+    /// Ends the process of a replica and starts another, by an action. Not for a replica that is lost, draining or gone.
+    pub(super) fn restart_replica(&mut self, index: u32, reason: &str) {
+        assert!(self.replicas[index as usize].is_living() && !self.replicas[index as usize].lost, "only what lives can be restarted");
+        self.end_process(index, ReplicaState::Waiting);
+        let replica = &mut self.replicas[index as usize];
+        replica.removed_by_action = true;
+        replica.last_termination = Some(Termination::Error);
+        self.start_process(index, reason);
+        self.replica_changed(index);
+    }
+
+    /// A replica's zone is lost, and it with it.
+    pub(super) fn lose_replica(&mut self, index: u32) {
+        let draining = self.replicas[index as usize].state == ReplicaState::Draining;
+        self.end_process(index, ReplicaState::Waiting);
+        self.replicas[index as usize].lost = true;
+        self.replicas[index as usize].backing_off = false;
+        if draining {
+            self.gone(index, "its zone was lost");
+        } else {
+            self.note_replica(index, "its zone is lost");
+            self.replica_changed(index);
+        }
+    }
+
+    /// A lost replica's zone is back.
+    pub(super) fn regain_replica(&mut self, index: u32) {
+        self.replicas[index as usize].lost = false;
+        self.start_process(index, "its zone is back");
+        self.replica_changed(index);
+    }
+
+    /// Takes a replica out of balancing for good: it ends what it has, for at most 30 s, and goes.
+    pub(super) fn drain_replica(&mut self, index: u32, reason: &str) {
+        self.leave_balancing(index);
+        let replica = &self.replicas[index as usize];
+        assert!(replica.is_living(), "only what lives can be drained");
+        if replica.state != ReplicaState::Ready || replica.is_idle() {
+            self.end_process(index, ReplicaState::Draining);
+            self.gone(index, reason);
+            return;
+        }
+        self.cancel_state_timer(index);
+        self.replicas[index as usize].state = ReplicaState::Draining;
+        self.note_replica(index, reason);
+        let timer = self.schedule_after(GRACE, Due::GraceOver(index));
+        self.replicas[index as usize].state_timer = Some(timer);
+        self.replica_changed(index);
+    }
+
+    fn cancel_state_timer(&mut self, index: u32) {
+        let mut timer = self.replicas[index as usize].state_timer.take();
+        self.cancel(&mut timer);
+    }
+
+    pub(super) fn grace_over(&mut self, index: u32) {
+        self.replicas[index as usize].state_timer = None;
+        self.gone(index, "its grace of 30s was over");
+    }
+
+    /// A replica is gone for good.
+    pub(super) fn gone(&mut self, index: u32, reason: &str) {
+        let now = self.now;
+        self.end_process(index, ReplicaState::Gone);
+        let service = self.replicas[index as usize].service;
+        let state = &mut self.services[service as usize];
+        state.replicas.retain(|other| *other != index);
+        state.existing.change(now, -1);
+        self.note_replica(index, reason);
+        self.target_gone(index);
+        self.replica_changed(index);
+    }
+
+    /// A process begins to hang: it holds what it has and does nothing.
+    pub(super) fn hang(&mut self, index: u32) {
+        let now = self.now;
+        let replica = &mut self.replicas[index as usize];
+        if !replica.is_running() || replica.hung {
+            return;
+        }
+        replica.hung = true;
+        replica.cpu.set_speed(now, 0.0);
+        let liveness = self.spec.services[replica.service as usize].liveness.filter(|_| replica.state != ReplicaState::Draining);
+        let phase = replica.probe_phase;
+        self.refresh_cpu(index);
+        if let Some(liveness) = liveness {
+            // Probes that are answered change nothing, so only the ones that fail are played out: the next tick and those after it.
+            let period = liveness.period.as_nanos().max(1);
+            let passed = (now.as_nanos() + period - phase.as_nanos()) % period;
+            let to_tick = (period - passed) % period;
+            let to_kill = to_tick + period * u64::from(liveness.failures.saturating_sub(1)) + liveness.timeout.as_nanos();
+            let timer = self.schedule_after(Span::from_nanos(to_kill), Due::ProbeFailed(index));
+            self.replicas[index as usize].probe_timer = Some(timer);
+        }
+    }
+
+    /// A process that hung goes on.
+    pub(super) fn wake(&mut self, index: u32) {
+        let now = self.now;
+        let replica = &mut self.replicas[index as usize];
+        if !replica.hung {
+            return;
+        }
+        replica.hung = false;
+        replica.cpu.set_speed(now, replica.capacity);
+        let mut timer = replica.probe_timer.take();
+        let was_starting = replica.state == ReplicaState::Starting && replica.state_timer.is_none();
+        self.cancel(&mut timer);
+        self.refresh_cpu(index);
+        self.go_on(index);
+        if was_starting {
+            self.started_up(index);
+        }
+    }
+}

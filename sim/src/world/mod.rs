@@ -1,0 +1,251 @@
+//! What exists and what happens: the state of the world and the one place where it changes.
+
+mod accounts;
+mod build;
+mod actions;
+mod calls;
+mod clients;
+mod faults;
+mod lifecycle;
+mod rollout;
+mod service;
+mod work;
+
+use std::sync::Arc;
+
+use firedrill_core::action::ActionResult;
+use firedrill_core::distribution::Distribution;
+use firedrill_core::journal::{Event, Journal};
+use firedrill_core::ledger::BIN;
+use firedrill_core::name::Name;
+use firedrill_core::random::Seed;
+use firedrill_core::time::{Class, Span, Time};
+
+use crate::queue::{EventQueue, Handle};
+use crate::slab::Slab;
+use crate::spec::WorldSpec;
+
+pub(crate) use accounts::{Buckets, CODES, OUTCOMES};
+pub(crate) use calls::Edge;
+pub(crate) use clients::Client;
+pub(crate) use lifecycle::{Replica, Termination};
+pub(crate) use service::Service;
+
+use actions::{Order, OrderStep};
+use calls::Call;
+use faults::Disturbance;
+use work::Attempt;
+
+/// Something that is due. Small and plain: slots stand for things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The next request of a client arrives.
+    Arrival(u32),
+    /// An attempt reaches its service after a delay on the way.
+    Reach(u32),
+    /// A phase of an attempt is done.
+    PhaseDone(u32),
+    /// A job is done on a replica's shared CPU.
+    CpuDone(u32),
+    /// A call has been waited for long enough.
+    TimedOut(u32),
+    /// The pause before a retry is over.
+    Retry(u32),
+    /// A replica's start-up is over.
+    StartedUp(u32),
+    /// A replica's back-off is over.
+    Restart(u32),
+    /// A replica's process dies of itself.
+    Death(u32),
+    /// A replica's memory reaches its limit.
+    OutOfMemory(u32),
+    /// A replica has failed its liveness probe often enough.
+    ProbeFailed(u32),
+    /// A draining replica has had its time.
+    GraceOver(u32),
+    /// A fault or a benign change sets in.
+    FaultStarts(u32),
+    /// A fault or a benign change is over.
+    FaultEnds(u32),
+    /// An order takes its next step.
+    Order(u32, OrderStep),
+    /// A target is scraped.
+    Scrape(u32),
+}
+
+/// What is left to do before the next event, so that no chain of effects nests deeper than the call graph.
+#[derive(Clone, Debug, Default)]
+struct Todo {
+    /// Replicas where a worker may have become free.
+    dispatch: Vec<u32>,
+    /// Replicas whose shared CPU has a new next completion.
+    cpus: Vec<u32>,
+    /// Services whose replicas may differ from what is wanted.
+    reconcile: Vec<u32>,
+    /// Whether an order under way may have become complete.
+    orders: bool,
+}
+
+/// A zone, and whether replicas can stand in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Zone {
+    pub(crate) name: Name,
+    /// How many zone losses are under way.
+    pub(crate) losses: u32,
+    /// Whether it was drained on purpose.
+    pub(crate) drained: bool,
+}
+
+impl Zone {
+    const fn is_usable(&self) -> bool {
+        self.losses == 0 && !self.drained
+    }
+}
+
+/// One step of a service's programs, laid out one after the other.
+#[derive(Clone, Debug)]
+enum Step {
+    /// CPU work of so many seconds.
+    Cpu(Distribution),
+    /// A wait of so many seconds.
+    Sleep(Distribution),
+    /// A call over this edge.
+    Call(u32),
+    /// The end of a program: the answer is an error with this probability.
+    End(f64),
+}
+
+/// Everything that exists.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) spec: Arc<WorldSpec>,
+    pub(crate) now: Time,
+    pub(crate) journal: Journal,
+    pub(crate) queue: EventQueue<Due>,
+    pub(crate) seed: Seed,
+    pub(crate) zones: Vec<Zone>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) replicas: Vec<Replica>,
+    pub(crate) edges: Vec<Edge>,
+    steps: Arc<[Step]>,
+    calls: Slab<Call>,
+    attempts: Slab<Attempt>,
+    disturbances: Vec<Disturbance>,
+    orders: Vec<Order>,
+    /// Results that the automation has not been told yet.
+    pub(crate) results: Vec<ActionResult>,
+    /// Replicas that the scraper has not been told of yet.
+    pub(crate) born: Vec<u32>,
+    todo: Todo,
+    events: u64,
+    next_bin: Time,
+    /// Whether the counters that only telemetry reads are kept.
+    counting: bool,
+}
+
+impl World {
+    /// Schedules something of the world's own.
+    #[inline]
+    fn schedule(&mut self, at: Time, due: Due) -> Handle {
+        self.queue.schedule(at, Class::World, due)
+    }
+
+    #[inline]
+    fn schedule_after(&mut self, span: Span, due: Due) -> Handle {
+        self.schedule(self.now + span, due)
+    }
+
+    fn cancel(&mut self, handle: &mut Option<Handle>) {
+        if let Some(handle) = handle.take() {
+            self.queue.cancel(handle);
+        }
+    }
+
+    fn write(&mut self, event: Event) {
+        self.journal.write(self.now, event);
+    }
+
+    /// Makes happen what is due at `at`, with all that follows from it at once.
+    ///
+    /// The result is the bound that was reached, if one was.
+    #[inline]
+    pub(crate) fn apply(&mut self, at: Time, due: Due) -> Option<&'static str> {
+        while at >= self.next_bin {
+            self.close_bins(self.next_bin);
+            self.next_bin += BIN;
+        }
+        self.now = at;
+        self.events += 1;
+        match due {
+            Due::Arrival(client) => self.arrive(client),
+            Due::Reach(attempt) => self.reach(attempt),
+            Due::PhaseDone(attempt) => self.phase_done(attempt),
+            Due::CpuDone(replica) => self.cpu_done(replica),
+            Due::TimedOut(call) => self.timed_out(call),
+            Due::Retry(call) => self.retry(call),
+            other => self.apply_rare(other),
+        }
+        self.settle();
+        self.bound_reached()
+    }
+
+    #[cold]
+    fn apply_rare(&mut self, due: Due) {
+        match due {
+            Due::StartedUp(replica) => self.started_up(replica),
+            Due::Restart(replica) => self.back_off_over(replica),
+            Due::Death(replica) => self.process_ended(replica, Termination::Error, "it crashed"),
+            Due::OutOfMemory(replica) => self.out_of_memory(replica),
+            Due::ProbeFailed(replica) => self.process_ended(replica, Termination::Error, "its liveness probe failed"),
+            Due::GraceOver(replica) => self.grace_over(replica),
+            Due::FaultStarts(index) => self.fault_starts(index),
+            Due::FaultEnds(index) => self.fault_ends(index, "its time was up"),
+            Due::Order(order, step) => self.order_due(order, step),
+            Due::Scrape(_) => unreachable!("scrapes are not the world's"),
+            Due::Arrival(_) | Due::Reach(_) | Due::PhaseDone(_) | Due::CpuDone(_) | Due::TimedOut(_) | Due::Retry(_) => {
+                unreachable!("frequent events are applied by the caller")
+            }
+        }
+    }
+
+    /// Works off what the event left to do, until nothing is left.
+    #[inline]
+    fn settle(&mut self) {
+        loop {
+            if let Some(replica) = self.todo.dispatch.pop() {
+                self.dispatch(replica);
+            } else if let Some(service) = self.todo.reconcile.pop() {
+                self.reconcile(service);
+            } else if let Some(replica) = self.todo.cpus.pop() {
+                self.refresh_cpu(replica);
+            } else if self.todo.orders {
+                self.todo.orders = false;
+                self.check_orders();
+            } else {
+                return;
+            }
+        }
+    }
+
+    #[inline]
+    fn bound_reached(&self) -> Option<&'static str> {
+        if self.events >= self.spec.bounds.events {
+            return Some("events");
+        }
+        if self.attempts.len() as u64 > self.spec.bounds.attempts {
+            return Some("attempts");
+        }
+        None
+    }
+
+    /// Events that the world has processed.
+    pub(crate) const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Attempts in the system.
+    pub(crate) const fn attempts_open(&self) -> usize {
+        self.attempts.len()
+    }
+}

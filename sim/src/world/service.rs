@@ -1,0 +1,247 @@
+//! A service: its replicas, how callers choose among them, and what it has done.
+
+use firedrill_core::ledger::{ServiceBin, ServiceTotals};
+use firedrill_core::random::{Purpose, Seed, Stream, below, hash64};
+use firedrill_core::time::{Span, Time};
+
+use crate::histogram::Histogram;
+use crate::slab::NONE;
+use crate::spec::{Balance, Cancel, ServiceSpec};
+use crate::world::World;
+use crate::world::calls::Origin;
+
+/// A service as it is now.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    /// Its place in the scenario's list.
+    pub(crate) index: u32,
+    /// The luck of hops, by hop index.
+    pub(super) luck: Stream,
+    /// The luck of the phases that have no word in their hop's block.
+    pub(super) later_luck: Stream,
+    /// The luck of pauses before retries, by the index of the hop that they come before.
+    pub(super) retry_luck: Stream,
+    /// `u32::MAX` is unbounded.
+    pub(super) workers: u32,
+    /// `u32::MAX` is unbounded.
+    pub(crate) queue: u32,
+    balance: Balance,
+    pub(super) cancel: Cancel,
+    /// Memory of one request, bytes.
+    pub(super) per_request: u64,
+    /// The first step of each endpoint's program.
+    pub(super) programs: Vec<u32>,
+    /// All that exist, gone ones excepted, by number.
+    pub(crate) replicas: Vec<u32>,
+    /// Those that take requests, by number.
+    pub(crate) ready: Vec<u32>,
+    pub(crate) wanted: u32,
+    /// Wanted replicas that no zone can hold.
+    pub(crate) unplaced: u32,
+    pub(super) next_number: u32,
+    /// The version wanted everywhere.
+    pub(crate) version: u32,
+    /// The versions wanted before, oldest first.
+    pub(super) earlier_versions: Vec<u32>,
+    pub(crate) rolling: bool,
+    /// Counts what was asked of the deployment.
+    pub(crate) generation: u64,
+    /// When the last rollout began.
+    pub(crate) deployed_at: Time,
+    /// Latency faults of the moment on calls of this service.
+    pub(super) latencies: Vec<u32>,
+    /// Calls of this service that are in a second or later attempt or wait for one.
+    pub(crate) retrying: u64,
+    pub(crate) tally: Tally,
+    /// Workers in use, over time.
+    pub(super) busy: Area,
+    /// Replicas that take requests, over time.
+    pub(super) ready_area: Area,
+    /// Replicas that exist, over time.
+    pub(super) existing: Area,
+    pub(super) bins: Vec<ServiceBin>,
+    bin_attempts: u64,
+    /// The largest number of replicas out of service because of actions in this bin.
+    pub(super) removed_most: u32,
+    /// Replicas that an action has drained and that have no replacement yet.
+    pub(super) replacing: u32,
+    /// Whether an action has set the wanted number.
+    pub(super) scaled_by_action: bool,
+}
+
+/// What became of the attempts sent to a service.
+#[derive(Clone, Debug)]
+pub(crate) struct Tally {
+    pub(crate) sent: u64,
+    pub(crate) completed: u64,
+    /// Completed with an error.
+    pub(crate) errors: u64,
+    pub(crate) rejected: u64,
+    pub(crate) lost: u64,
+    pub(crate) abandoned: u64,
+    pub(super) began: u64,
+    pub(super) wait_nanos: u128,
+    pub(crate) response_nanos: u128,
+    pub(super) responses: Histogram,
+}
+
+/// A count and its integral over time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Area {
+    pub(crate) count: u64,
+    nanos: u128,
+    at: Time,
+}
+
+impl Area {
+    /// The count changes by `by` at `now`.
+    #[inline]
+    pub(super) fn change(&mut self, now: Time, by: i64) {
+        self.nanos += u128::from((now - self.at).as_nanos()) * u128::from(self.count);
+        self.at = now;
+        self.count = self.count.checked_add_signed(by).expect("a count is never negative");
+    }
+
+    /// The integral until the last change, seconds.
+    pub(super) fn seconds(&self) -> f64 {
+        self.nanos as f64 / 1e9
+    }
+}
+
+impl Tally {
+    const fn new(responses: Histogram) -> Self {
+        Self { sent: 0, completed: 0, errors: 0, rejected: 0, lost: 0, abandoned: 0, began: 0, wait_nanos: 0, response_nanos: 0, responses }
+    }
+
+    #[inline]
+    pub(super) fn completed(&mut self, response: Span, correct: bool, abandoned: bool) {
+        self.completed += 1;
+        self.errors += u64::from(!correct);
+        self.abandoned += u64::from(abandoned);
+        self.response_nanos += u128::from(response.as_nanos());
+        self.responses.record(response);
+    }
+
+    /// The totals for the ledger; what the tally cannot know is zero.
+    pub(super) fn totals(&self) -> ServiceTotals {
+        let mean = |nanos: u128, count: u64| if count == 0 { 0.0 } else { nanos as f64 / count as f64 / 1e9 };
+        ServiceTotals {
+            sent: self.sent,
+            completed: self.completed,
+            rejected: self.rejected,
+            lost: self.lost,
+            abandoned: self.abandoned,
+            mean_wait_seconds: mean(self.wait_nanos, self.began),
+            mean_response_seconds: mean(self.response_nanos, self.completed),
+            p50_response_seconds: self.responses.quantile_seconds(0.50),
+            p95_response_seconds: self.responses.quantile_seconds(0.95),
+            p99_response_seconds: self.responses.quantile_seconds(0.99),
+            ..ServiceTotals::default()
+        }
+    }
+}
+
+impl Service {
+    pub(crate) fn new(index: u32, spec: &ServiceSpec, seed: Seed, programs: Vec<u32>) -> Self {
+        let key = hash64(&spec.name);
+        Self {
+            index,
+            luck: Stream::new(seed, Purpose::Demand, key),
+            later_luck: Stream::new(seed, Purpose::ServiceTime, key),
+            retry_luck: Stream::new(seed, Purpose::Retry, key),
+            workers: spec.workers.unwrap_or(u32::MAX),
+            queue: spec.queue.unwrap_or(u32::MAX),
+            balance: spec.balance,
+            cancel: spec.cancel,
+            per_request: spec.memory.per_request.get(),
+            programs,
+            replicas: Vec::new(),
+            ready: Vec::new(),
+            wanted: spec.replicas,
+            unplaced: 0,
+            next_number: 0,
+            version: 0,
+            earlier_versions: Vec::new(),
+            rolling: false,
+            generation: 1,
+            deployed_at: Time::ZERO,
+            latencies: Vec::new(),
+            retrying: 0,
+            tally: Tally::new(Histogram::new()),
+            busy: Area::default(),
+            ready_area: Area::default(),
+            existing: Area::default(),
+            bins: Vec::new(),
+            bin_attempts: 0,
+            removed_most: 0,
+            replacing: 0,
+            scaled_by_action: false,
+        }
+    }
+
+    /// An attempt has reached the service.
+    #[inline]
+    pub(super) fn arrived(&mut self) {
+        self.tally.sent += 1;
+        self.bin_attempts += 1;
+    }
+
+    /// Attempts that arrived since this was last asked.
+    pub(super) fn take_bin_attempts(&mut self) -> u64 {
+        std::mem::take(&mut self.bin_attempts)
+    }
+}
+
+impl World {
+    /// The replica for an attempt of this call; `None` if none is ready.
+    #[inline]
+    pub(super) fn route(&mut self, service: u32, luck: u64, call: u32) -> Option<u32> {
+        let state = &self.services[service as usize];
+        match state.ready.len() {
+            0 => None,
+            1 => Some(state.ready[0]),
+            _ => Some(self.choose(service, luck, call)),
+        }
+    }
+
+    /// Chooses among two or more ready replicas.
+    fn choose(&mut self, service: u32, luck: u64, call: u32) -> u32 {
+        let count = self.services[service as usize].ready.len();
+        let at = |world: &Self, index: usize| world.services[service as usize].ready[index];
+        match self.services[service as usize].balance {
+            // An attempt whose caller has given up on the way has no turn to take.
+            Balance::RoundRobin if call != NONE => {
+                let turn = self.take_turn(call);
+                at(self, turn as usize % count)
+            }
+            Balance::RoundRobin | Balance::Random => at(self, below(luck, count as u64) as usize),
+            Balance::PowerOfTwo => {
+                // One word for one question: which of the ordered pairs of different replicas.
+                let pair = below(luck, (count * (count - 1)) as u64) as usize;
+                let (first, other) = (pair / (count - 1), pair % (count - 1));
+                let second = if other < first { other } else { other + 1 };
+                let (first, second) = (at(self, first), at(self, second));
+                let load = |replica: u32| {
+                    let replica = &self.replicas[replica as usize];
+                    replica.queued as usize + replica.in_service.len()
+                };
+                if load(second) < load(first) { second } else { first }
+            }
+        }
+    }
+
+    /// The next number of the caller's round.
+    fn take_turn(&mut self, call: u32) -> u32 {
+        let call = &self.calls[call];
+        let turn = match call.origin {
+            Origin::Client { client, .. } => &mut self.clients[client as usize].turn,
+            Origin::Attempt(parent) => {
+                let replica = self.attempts[parent].replica;
+                &mut self.replicas[replica as usize].turns[self.edges[call.edge as usize].local as usize]
+            }
+        };
+        let taken = *turn;
+        *turn = turn.wrapping_add(1);
+        taken
+    }
+}

@@ -1,0 +1,523 @@
+//! Attempts at a replica: admission, queue, worker, the phases of their program, and their end.
+
+use firedrill_core::journal::{Event, ReplicaState};
+use firedrill_core::quantity::Ratio;
+use firedrill_core::random::{Block, Threshold};
+use firedrill_core::time::{Span, Time};
+
+use crate::cpu::Reading;
+use crate::queue::Handle;
+use crate::slab::NONE;
+use crate::spec::Cancel;
+use crate::world::calls::{Call, Failure, Origin};
+use crate::world::{Due, Step, World};
+
+/// The words of a hop's block: which replica it goes to, whether it fails of itself, and one for each of its first phases.
+const ROUTE_WORD: usize = 0;
+const FATE_WORD: usize = 1;
+const PHASE_WORD: usize = 2;
+const PHASES_IN_BLOCK: u32 = (Block::WORDS - PHASE_WORD) as u32;
+
+/// Where an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It has not reached its service.
+    OnTheWay,
+    /// It waits for a worker.
+    Queued,
+    /// It was thrown out of the queue; its slot is freed when the queue comes to it.
+    Dropped,
+    /// A worker has it; it sleeps or waits for a call.
+    Working,
+    /// A worker has it; it runs on the CPU.
+    OnCpu,
+}
+
+/// One attempt at one service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt {
+    /// The reading of the CPU's clock when the present CPU phase began.
+    entered: Reading,
+    /// Hash of the request that it belongs to.
+    request: u64,
+    /// Its own index in all that luck decides.
+    hop: u64,
+    route: u64,
+    fate: u64,
+    /// The sample of its first phase, seconds; zero if that is a call.
+    first: f64,
+    arrived: Time,
+    began: Time,
+    /// What the present CPU phase asks for.
+    demand: Span,
+    /// What it waits for: the end of its way, of a sleep, or of CPU work on a core of its own.
+    pub(super) timer: Option<Handle>,
+    /// The call to answer; `NONE` once its caller has given up.
+    pub(super) call: u32,
+    /// The call that it waits for.
+    pub(super) child: u32,
+    pub(super) service: u32,
+    pub(super) replica: u32,
+    endpoint: u32,
+    /// The phase of its program, counted from 0.
+    phase: u32,
+    /// Its place among those in service at its replica.
+    place: u32,
+    pub(super) state: State,
+}
+
+/// What a replica could not go on with while it hung.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stalled {
+    /// A sleep was over.
+    PhaseDone(u32),
+    /// A call had returned.
+    Returned(u32, Result<(), Failure>),
+}
+
+/// What the next phase of an attempt is.
+enum Next {
+    Cpu(f64),
+    Sleep(f64),
+    Call(u32),
+    Skip,
+    End(f64),
+}
+
+impl World {
+    /// An attempt of a call that is about to be sent.
+    #[inline]
+    pub(super) fn new_attempt(&mut self, slot: u32, hop: u64, service: u32, endpoint: u32) -> u32 {
+        let state = &self.services[service as usize];
+        let block = state.luck.block(hop);
+        let first = match &self.steps[state.programs[endpoint as usize] as usize] {
+            Step::Cpu(seconds) | Step::Sleep(seconds) => seconds.sample(block.draw(PHASE_WORD)),
+            Step::Call(_) | Step::End(_) => 0.0,
+        };
+        self.attempts.insert(Attempt {
+            entered: 0,
+            request: self.calls[slot].request,
+            hop,
+            route: block.word64(ROUTE_WORD),
+            fate: block.word64(FATE_WORD),
+            first,
+            arrived: Time::ZERO,
+            began: Time::ZERO,
+            demand: Span::ZERO,
+            timer: None,
+            call: slot,
+            child: NONE,
+            service,
+            replica: NONE,
+            endpoint,
+            phase: 0,
+            place: 0,
+            state: State::OnTheWay,
+        })
+    }
+
+    /// An attempt reaches its service: it is turned away, queued, or begun.
+    #[inline]
+    pub(super) fn reach(&mut self, slot: u32) {
+        let now = self.now;
+        let attempt = &mut self.attempts[slot];
+        attempt.timer = None;
+        attempt.arrived = now;
+        let (service, route, call) = (attempt.service, attempt.route, attempt.call);
+        self.services[service as usize].arrived();
+        let Some(chosen) = self.route(service, route, call) else {
+            return self.turn_away(slot, Failure::NoReplica);
+        };
+        self.attempts[slot].replica = chosen;
+        let state = &self.services[service as usize];
+        let replica = &mut self.replicas[chosen as usize];
+        if replica.queued == 0 && (replica.in_service.len() as u32) < state.workers && !replica.hung {
+            self.begin(slot);
+        } else if replica.queued < state.queue {
+            replica.queued += 1;
+            replica.queue.push_back(slot);
+            self.attempts[slot].state = State::Queued;
+        } else {
+            if self.counting {
+                replica.counters.requests[self.attempts[slot].endpoint as usize][Failure::QueueFull.code()] += 1;
+            }
+            return self.turn_away(slot, Failure::QueueFull);
+        }
+        if self.services[service as usize].per_request > 0 {
+            self.refresh_memory(chosen);
+        }
+    }
+
+    fn turn_away(&mut self, slot: u32, failure: Failure) {
+        let attempt = &self.attempts[slot];
+        let call = attempt.call;
+        self.services[attempt.service as usize].tally.rejected += 1;
+        self.attempts.remove(slot);
+        if call != NONE {
+            self.answer(call, Err(failure));
+        }
+    }
+
+    /// Gives free workers of a replica to those who wait, and lets a draining replica go once it is idle.
+    pub(super) fn dispatch(&mut self, index: u32) {
+        let workers = self.services[self.replicas[index as usize].service as usize].workers;
+        loop {
+            let replica = &mut self.replicas[index as usize];
+            if replica.hung || replica.in_service.len() as u32 >= workers {
+                break;
+            }
+            let Some(slot) = replica.queue.pop_front() else { break };
+            if self.attempts[slot].state == State::Dropped {
+                self.attempts.remove(slot);
+                continue;
+            }
+            replica.queued -= 1;
+            self.begin(slot);
+        }
+        let replica = &self.replicas[index as usize];
+        if replica.state == ReplicaState::Draining && replica.is_idle() {
+            self.gone(index, "drained");
+        }
+    }
+
+    /// A worker takes an attempt up.
+    #[inline]
+    fn begin(&mut self, slot: u32) {
+        let now = self.now;
+        let attempt = &mut self.attempts[slot];
+        let replica = &mut self.replicas[attempt.replica as usize];
+        attempt.began = now;
+        attempt.state = State::Working;
+        attempt.place = replica.in_service.len() as u32;
+        replica.in_service.push(slot);
+        let service = &mut self.services[attempt.service as usize];
+        service.busy.change(now, 1);
+        service.tally.began += 1;
+        service.tally.wait_nanos += u128::from((now - attempt.arrived).as_nanos());
+        if replica.error_at_once > 0.0 && is_hit(replica.error_at_once, attempt.fate) {
+            return self.finish(slot, Failure::Error.code());
+        }
+        self.proceed(slot);
+    }
+
+    /// Goes on with the next phase of an attempt, and over phases that take no time.
+    #[inline]
+    fn proceed(&mut self, slot: u32) {
+        loop {
+            let attempt = &self.attempts[slot];
+            if attempt.call == NONE && self.services[attempt.service as usize].cancel == Cancel::Context {
+                return self.give_up(slot);
+            }
+            match self.next_phase(attempt) {
+                Next::Cpu(seconds) => {
+                    if self.enter_cpu(slot, seconds) {
+                        return;
+                    }
+                }
+                Next::Sleep(seconds) => {
+                    let timer = self.schedule_after(Span::from_seconds_f64(seconds), Due::PhaseDone(slot));
+                    self.attempts[slot].timer = Some(timer);
+                    return;
+                }
+                Next::Call(edge) => {
+                    let mut call = Call::new(Origin::Attempt(slot), attempt.request, edge, self.now);
+                    call.parent = attempt.hop;
+                    self.place_call(call);
+                    return;
+                }
+                Next::Skip => {}
+                Next::End(error) => {
+                    // One word, cut in three: an error at once, an error after the work, none. So a fault only adds errors.
+                    let replica = &self.replicas[attempt.replica as usize];
+                    let failed = 1.0 - (1.0 - replica.error_at_once) * (1.0 - replica.version_error) * (1.0 - error);
+                    let failed = failed > 0.0 && is_hit(failed, attempt.fate);
+                    return self.finish(slot, if failed { Failure::Error.code() } else { 0 });
+                }
+            }
+            self.attempts[slot].phase += 1;
+        }
+    }
+
+    #[inline]
+    fn next_phase(&self, attempt: &Attempt) -> Next {
+        let service = &self.services[attempt.service as usize];
+        let step = service.programs[attempt.endpoint as usize] + attempt.phase;
+        match &self.steps[step as usize] {
+            Step::Cpu(_) if attempt.phase == 0 => Next::Cpu(attempt.first),
+            Step::Sleep(_) if attempt.phase == 0 => Next::Sleep(attempt.first),
+            Step::End(error) => Next::End(*error),
+            Step::Call(edge) if self.edges[*edge as usize].probability >= 1.0 => Next::Call(*edge),
+            step => {
+                let (block, word) = if attempt.phase < PHASES_IN_BLOCK {
+                    (service.luck.block(attempt.hop), PHASE_WORD + attempt.phase as usize)
+                } else {
+                    let later = attempt.phase - PHASES_IN_BLOCK;
+                    let counter = firedrill_core::random::mix64(attempt.hop, u64::from(later / Block::WORDS as u32));
+                    (service.later_luck.block(counter), later as usize % Block::WORDS)
+                };
+                match step {
+                    Step::Cpu(seconds) => Next::Cpu(seconds.sample(block.draw(word))),
+                    Step::Sleep(seconds) => Next::Sleep(seconds.sample(block.draw(word))),
+                    Step::Call(edge) if is_hit(self.edges[*edge as usize].probability, block.word64(word)) => Next::Call(*edge),
+                    Step::Call(_) => Next::Skip,
+                    Step::End(error) => Next::End(*error),
+                }
+            }
+        }
+    }
+
+    /// Puts an attempt on its replica's CPU for so many seconds at full health; `false` if that is no time at all.
+    #[inline]
+    fn enter_cpu(&mut self, slot: u32, seconds: f64) -> bool {
+        let now = self.now;
+        let attempt = &mut self.attempts[slot];
+        let index = attempt.replica;
+        let replica = &mut self.replicas[index as usize];
+        let demand = Span::from_seconds_f64(seconds * replica.demand_factor(now));
+        if demand == Span::ZERO {
+            return false;
+        }
+        attempt.demand = demand;
+        attempt.state = State::OnCpu;
+        attempt.entered = replica.cpu.enter(now, slot, demand);
+        if replica.cpu.is_shared() {
+            self.todo.cpus.push(index);
+        } else if let Some(due) = replica.cpu.due(attempt.entered, demand) {
+            let timer = self.schedule(due, Due::PhaseDone(slot));
+            self.attempts[slot].timer = Some(timer);
+        }
+        true
+    }
+
+    /// A sleep is over, or CPU work on a core of its own.
+    #[inline]
+    pub(super) fn phase_done(&mut self, slot: u32) {
+        let attempt = &mut self.attempts[slot];
+        attempt.timer = None;
+        let replica = &mut self.replicas[attempt.replica as usize];
+        if replica.hung {
+            replica.stalled.push(Stalled::PhaseDone(slot));
+            return;
+        }
+        if attempt.state == State::OnCpu {
+            replica.cpu.finish(self.now, attempt.demand);
+            attempt.state = State::Working;
+        }
+        attempt.phase += 1;
+        self.proceed(slot);
+    }
+
+    /// Jobs are done on a shared CPU.
+    pub(super) fn cpu_done(&mut self, index: u32) {
+        self.replicas[index as usize].cpu_timer = None;
+        self.todo.cpus.push(index);
+        while let Some(slot) = self.replicas[index as usize].cpu.pop_done(self.now) {
+            let attempt = &mut self.attempts[slot];
+            self.replicas[index as usize].cpu.finish(self.now, attempt.demand);
+            attempt.state = State::Working;
+            attempt.phase += 1;
+            self.proceed(slot);
+        }
+    }
+
+    /// Schedules anew what depends on the speed of a replica's CPU.
+    pub(super) fn refresh_cpu(&mut self, index: u32) {
+        let replica = &mut self.replicas[index as usize];
+        if replica.cpu.is_shared() {
+            let due = replica.cpu.next_due();
+            if due.is_some() && due == replica.cpu_timer.map(|(at, _)| at) {
+                return;
+            }
+            if let Some((_, handle)) = replica.cpu_timer.take() {
+                self.queue.cancel(handle);
+            }
+            if let Some(at) = due {
+                let handle = self.schedule(at, Due::CpuDone(index));
+                self.replicas[index as usize].cpu_timer = Some((at, handle));
+            }
+            return;
+        }
+        for place in 0..self.replicas[index as usize].in_service.len() {
+            let slot = self.replicas[index as usize].in_service[place];
+            if self.attempts[slot].state != State::OnCpu {
+                continue;
+            }
+            let mut timer = self.attempts[slot].timer.take();
+            self.cancel(&mut timer);
+            let attempt = &self.attempts[slot];
+            if let Some(due) = self.replicas[index as usize].cpu.due(attempt.entered, attempt.demand) {
+                let timer = self.schedule(due.max(self.now), Due::PhaseDone(slot));
+                self.attempts[slot].timer = Some(timer);
+            }
+        }
+    }
+
+    /// The call that an attempt waited for is over.
+    pub(super) fn call_returned(&mut self, slot: u32, result: Result<(), Failure>) {
+        let replica = &mut self.replicas[self.attempts[slot].replica as usize];
+        if replica.hung {
+            replica.stalled.push(Stalled::Returned(slot, result));
+            return;
+        }
+        match result {
+            Ok(()) => {
+                self.attempts[slot].phase += 1;
+                self.proceed(slot);
+            }
+            Err(failure) => self.finish(slot, failure.code()),
+        }
+    }
+
+    /// Goes on with what stood still while a replica hung.
+    pub(super) fn go_on(&mut self, index: u32) {
+        for stalled in std::mem::take(&mut self.replicas[index as usize].stalled) {
+            match stalled {
+                Stalled::PhaseDone(slot) => self.phase_done(slot),
+                Stalled::Returned(slot, result) => self.call_returned(slot, result),
+            }
+        }
+        self.todo.dispatch.push(index);
+    }
+
+    /// An attempt is worked off and answered with a status code, an index in [`crate::world::CODES`].
+    #[inline]
+    fn finish(&mut self, slot: u32, code: usize) {
+        self.leave(slot);
+        let attempt = &self.attempts[slot];
+        let call = attempt.call;
+        let response = self.now - attempt.arrived;
+        let service = &mut self.services[attempt.service as usize];
+        service.tally.completed(response, code == 0, call == NONE);
+        if self.counting {
+            self.replicas[attempt.replica as usize].counters.answered(attempt.endpoint as usize, code, response);
+        }
+        self.attempts.remove(slot);
+        if call != NONE {
+            self.answer(call, if code == 0 { Ok(()) } else { Err(Failure::Error) });
+        }
+    }
+
+    /// Work that has been cancelled stops.
+    fn give_up(&mut self, slot: u32) {
+        self.leave(slot);
+        self.services[self.attempts[slot].service as usize].tally.lost += 1;
+        self.attempts.remove(slot);
+    }
+
+    /// An attempt leaves its worker.
+    #[inline]
+    fn leave(&mut self, slot: u32) {
+        let attempt = &self.attempts[slot];
+        let (index, place) = (attempt.replica, attempt.place);
+        self.services[attempt.service as usize].busy.change(self.now, -1);
+        let in_service = &mut self.replicas[index as usize].in_service;
+        let left = in_service.swap_remove(place as usize);
+        assert!(left == slot, "an attempt leaves its own place");
+        if let Some(moved) = in_service.get(place as usize) {
+            self.attempts[*moved].place = place;
+        }
+        self.todo.dispatch.push(index);
+    }
+
+    /// Throws an attempt out of the queue that it waits in; its caller has given up.
+    pub(super) fn drop_queued(&mut self, slot: u32) {
+        let attempt = &mut self.attempts[slot];
+        attempt.state = State::Dropped;
+        let index = attempt.replica;
+        self.services[attempt.service as usize].tally.lost += 1;
+        let replica = &mut self.replicas[index as usize];
+        replica.queued -= 1;
+        // Slots of the dropped are freed when the queue comes to them, or here once they are most of it.
+        if replica.queue.len() > 2 * replica.queued as usize + 64 {
+            let attempts = &mut self.attempts;
+            replica.queue.retain(|slot| {
+                let dropped = attempts[*slot].state == State::Dropped;
+                if dropped {
+                    attempts.remove(*slot);
+                }
+                !dropped
+            });
+        }
+    }
+
+    /// Throws away all that waits at a replica; the callers see a reset. The result is how many there were.
+    pub(super) fn purge(&mut self, index: u32) -> u64 {
+        let replica = &mut self.replicas[index as usize];
+        let queue = std::mem::take(&mut replica.queue);
+        let waiting = std::mem::take(&mut replica.queued);
+        for slot in queue {
+            self.lose(slot);
+        }
+        self.todo.dispatch.push(index);
+        u64::from(waiting)
+    }
+
+    /// Loses all that is queued or in service at a replica whose process has ended; the callers see a reset.
+    pub(super) fn lose_all(&mut self, index: u32) {
+        let now = self.now;
+        let replica = &mut self.replicas[index as usize];
+        let mut in_service = std::mem::take(&mut replica.in_service);
+        replica.stalled.clear();
+        let cpu_timer = replica.cpu_timer.take();
+        for slot in &in_service {
+            let attempt = &self.attempts[*slot];
+            if attempt.state == State::OnCpu {
+                replica.cpu.abort(now, attempt.entered);
+            }
+        }
+        replica.cpu.clear();
+        let service = replica.service;
+        if let Some((_, handle)) = cpu_timer {
+            self.queue.cancel(handle);
+        }
+        self.services[service as usize].busy.change(now, -(in_service.len() as i64));
+        in_service.sort_by_key(|slot| (self.attempts[*slot].began, self.attempts[*slot].hop));
+        for slot in in_service {
+            self.lose(slot);
+        }
+        self.purge(index);
+    }
+
+    /// An attempt is lost; its caller, if it still waits, sees a reset.
+    fn lose(&mut self, slot: u32) {
+        let attempt = &mut self.attempts[slot];
+        if attempt.state == State::Dropped {
+            self.attempts.remove(slot);
+            return;
+        }
+        let (call, child, service) = (attempt.call, attempt.child, attempt.service);
+        let mut timer = attempt.timer.take();
+        self.cancel(&mut timer);
+        self.services[service as usize].tally.lost += 1;
+        if child != NONE {
+            self.drop_call(child);
+        }
+        self.attempts.remove(slot);
+        if call != NONE {
+            self.answer(call, Err(Failure::Reset));
+        }
+    }
+
+    /// Asserts that the replica's CPU has given out what was taken.
+    pub(super) fn assert_cpu_conserved(&mut self, index: u32) {
+        let now = self.now;
+        let replica = &mut self.replicas[index as usize];
+        replica.cpu.advance(now);
+        let running = replica.in_service.iter().map(|slot| &self.attempts[*slot]).filter(|attempt| attempt.state == State::OnCpu);
+        replica.cpu.assert_conserved(running.map(|attempt| attempt.entered));
+    }
+
+    /// Writes down that a replica's state changed.
+    pub(super) fn note_replica(&mut self, index: u32, reason: &str) {
+        let replica = &self.replicas[index as usize];
+        let event = Event::ReplicaChanged { replica: replica.name.clone(), state: replica.state, reason: reason.to_owned() };
+        self.write(event);
+    }
+}
+
+/// Whether a word falls under a probability.
+#[inline]
+fn is_hit(probability: f64, word: u64) -> bool {
+    let ratio = Ratio::new(probability.clamp(0.0, 1.0)).expect("a clamped number is a share");
+    Threshold::from_ratio(ratio).hit(word)
+}
