@@ -194,22 +194,74 @@ fn place_node(file: &Arc<SourceFile>, raw: Spanned<RawValue>) -> Node {
 /// Lists and maps are pointed at by their first line, scalars by their text.
 fn place_of(file: &Arc<SourceFile>, location: serde_saphyr::Location) -> Place {
     let span = location.span();
-    let from = span.byte_offset().unwrap_or(0) as usize;
+    let from = match span.byte_offset() {
+        Some(offset) => offset as usize,
+        None => offset_of(&file.text, location.line(), location.column()),
+    };
     let to = from + span.byte_len().unwrap_or(0) as usize;
     let line_end = file.text.get(from..).and_then(|rest| rest.find('\n')).map_or(file.text.len(), |at| from + at);
     Place::new(file, from, to.min(line_end))
 }
 
+/// Where a line and a column (both from 1) stand, in bytes; syntax errors know nothing else.
+fn offset_of(text: &str, line: u64, column: u64) -> usize {
+    let line = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let column = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let rest = &text[start..];
+    start + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)
+}
+
+/// The parser's error in our words: what it says of its own settings means nothing to the owner of a file.
 fn unreadable(file: &Arc<SourceFile>, error: &serde_saphyr::Error) -> Problem {
-    let text = error.to_string();
-    let first_line = text.lines().next().unwrap_or_default();
-    let message = first_line.strip_prefix("error: ").unwrap_or(first_line).to_owned();
+    let (message, remedy) = told(error);
     let located = error.location().map(|location| place_of(file, location));
     let problem = match located {
         Some(place) => Problem::at("FD0103", &place, message),
         None => Problem::in_file("FD0103", &file.path, message),
     };
-    if problem.message.contains("duplicate") { problem.remedy("keep one of the two") } else { problem }
+    match remedy {
+        Some(remedy) => problem.remedy(remedy),
+        None => problem,
+    }
+}
+
+fn told(error: &serde_saphyr::Error) -> (String, Option<&'static str>) {
+    use serde_saphyr::Error;
+    use serde_saphyr::budget::BudgetBreach;
+    match error {
+        Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => told(error),
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            (format!("the key `{key}` stands here a second time"), Some("keep one of the two"))
+        }
+        Error::NonFiniteFloat { value, .. } => (format!("`{value}` is not a finite number"), Some("write a finite number")),
+        Error::MultipleDocuments { .. } => ("a second document begins here".to_owned(), Some("keep one document in a file")),
+        Error::UnknownAnchor { .. } => {
+            ("this alias names no anchor before it".to_owned(), Some("define it with `&NAME`, or write the value out"))
+        }
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(),
+        Error::Budget { .. } | Error::AliasReplayLimitExceeded { .. } | Error::AliasExpansionLimitExceeded { .. } => (
+            "the file unfolds into more than can be read: too many values, or aliases of aliases".to_owned(),
+            Some("write the aliases out, or split the file"),
+        ),
+        _ => told_in_its_words(&error.to_string()),
+    }
+}
+
+/// What the parser says where it has no name for it, without the line and column that the place shows anyway.
+fn told_in_its_words(text: &str) -> (String, Option<&'static str>) {
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    let message = line.split(" at line ").next().unwrap_or(line);
+    if message.contains("recursion limit") {
+        return too_deep();
+    }
+    let remedy = message.contains("unclosed").then_some("close it; is the file cut off?");
+    (message.to_owned(), remedy)
+}
+
+fn too_deep() -> (String, Option<&'static str>) {
+    ("lists and maps stand too deep inside each other to be read".to_owned(), Some("flatten the file"))
 }
 
 /// Reads nodes as what they should be, and collects a [`Problem`] for each that is not.
@@ -316,7 +368,8 @@ impl Reader {
     /// # Errors
     /// If at least one problem that is an error was recorded.
     pub fn finish(mut self) -> Result<(), Vec<Problem>> {
-        self.problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line(), place.column())));
+        // By byte, not by line: counting lines for every problem of a hostile file would take for ever.
+        self.problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.range().start));
         if self.problems.is_empty() { Ok(()) } else { Err(self.problems) }
     }
 
