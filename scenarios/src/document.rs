@@ -48,11 +48,11 @@ pub struct ScenarioDocument {
     pub objective: Option<Located<Span>>,
     /// Services, in the order of the file.
     pub services: Vec<ServiceDocument>,
-    /// Where `services` stands, if it does.
+    /// Where `services` stands, if it is a map.
     pub services_place: Option<Place>,
     /// Clients, in the order of the file.
     pub clients: Vec<ClientDocument>,
-    /// Where `clients` stands, if it does.
+    /// Where `clients` stands, if it is a map.
     pub clients_place: Option<Place>,
     /// Faults, in the order of the file.
     pub faults: Vec<FaultDocument>,
@@ -76,6 +76,10 @@ pub struct ScenarioDocument {
 
 /// Reads a scenario from a parsed file. `None` if it is no scenario at all.
 pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
+    if matches!(node.value, Value::Null) {
+        reader.problem(problem::nothing_there(&node.place, "the file says nothing", "`firedrill init` writes working examples"));
+        return None;
+    }
     let mut fields = reader.fields(node, "a scenario")?;
     reader.schema(&mut fields, SCHEMA, VERSION);
     let mut document = ScenarioDocument {
@@ -111,13 +115,17 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
 
 fn read_system(reader: &mut Reader, fields: &mut Fields<'_>, document: &mut ScenarioDocument) {
     if let Some(node) = fields.required(reader, "services") {
-        document.services_place = Some(node.place.clone());
+        document.services_place = is_map(node).then(|| node.place.clone());
         document.services = named(reader, node, "the services", "the name of a service", service::read);
     }
     if let Some(node) = fields.required(reader, "clients") {
-        document.clients_place = Some(node.place.clone());
+        document.clients_place = is_map(node).then(|| node.place.clone());
         document.clients = named(reader, node, "the clients", "the name of a client", client::read);
     }
+}
+
+const fn is_map(node: &Node) -> bool {
+    matches!(node.value, Value::Map(_))
 }
 
 fn read_events(reader: &mut Reader, fields: &mut Fields<'_>, document: &mut ScenarioDocument) {

@@ -65,19 +65,19 @@ fn or<T: Clone>(said: Option<&Located<T>>, assumed: impl FnOnce() -> T) -> T {
 const MOST_ENTRIES: usize = 1000;
 
 fn check_sizes(reader: &mut Reader, document: &ScenarioDocument) {
-    if let Some(place) = &document.services_place {
-        if document.services.is_empty() {
-            reader.problem(problem::nothing_there(place, "there is no service", "name one, such as `api: { work: [cpu: 10ms] }`"));
-        }
+    if let Some(place) = &document.services_place
+        && document.services.is_empty()
+    {
+        reader.problem(problem::nothing_there(place, "there is no service", "name one, such as `api: { work: [cpu: 10ms] }`"));
     }
-    if let Some(place) = &document.clients_place {
-        if document.clients.is_empty() {
-            reader.problem(problem::nothing_there(
-                place,
-                "nobody asks for anything",
-                "name a client, such as `users: { calls: api, rate: 10/s }`",
-            ));
-        }
+    if let Some(place) = &document.clients_place
+        && document.clients.is_empty()
+    {
+        reader.problem(problem::nothing_there(
+            place,
+            "nobody asks for anything",
+            "name a client, such as `users: { calls: api, rate: 10/s }`",
+        ));
     }
     let events = document.faults.len() + document.changes.len() + document.oracle.len();
     let replicas: u64 = document.services.iter().map(|service| u64::from(or(service.replicas.as_ref(), || 1))).sum();

@@ -57,7 +57,7 @@ pub const fn longest() -> Span {
 pub fn positive_span(reader: &mut Reader, node: &Node, what: &str) -> Option<Span> {
     let span = bounded_span(reader, node, what)?;
     if span == Span::ZERO {
-        reader.problem(problem::must_be_positive(&node.place, what, "30s"));
+        reader.problem(problem::must_be_positive(&node.place, what));
         return None;
     }
     Some(span)

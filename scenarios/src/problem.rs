@@ -96,10 +96,10 @@ pub fn one_kind(place: &Place, what: &str, found: &[&str], known: &[&str]) -> Pr
     }
 }
 
-/// A kind of fault or action that does not exist.
+/// A kind of fault or action that does not exist. `others` are further keys that may have been meant.
 #[must_use]
-pub fn unknown_kind(place: &Place, what: &str, word: &str, known: &[&str]) -> Problem {
-    let remedy = match near_miss(word, known) {
+pub fn unknown_kind(place: &Place, what: &str, word: &str, known: &[&str], others: &[&str]) -> Problem {
+    let remedy = match near_miss(word, known).or_else(|| near_miss(word, others)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known are {}", list(known)),
     };
@@ -203,8 +203,8 @@ pub fn version(place: &Place, fault: impl Into<String>, remedy: impl Into<String
 
 /// A figure that must be more than zero.
 #[must_use]
-pub fn must_be_positive(place: &Place, what: &str, example: &str) -> Problem {
-    Problem::at("FD0225", place, format!("{what} is zero")).remedy(format!("write a value above zero, such as `{example}`"))
+pub fn must_be_positive(place: &Place, what: &str) -> Problem {
+    Problem::at("FD0225", place, format!("{what} is zero")).remedy("write a duration above zero")
 }
 
 /// A section that must have at least one entry.
@@ -240,11 +240,15 @@ pub fn cure_before_fault(place: &Place, at: &str, onset: &str) -> Problem {
         .remedy("leave `at` away: the oracle then acts at the onset of the first fault")
 }
 
-/// `did you mean …?`, or what there is.
+/// `did you mean …?`, or what there is. A name of one or two letters is near every other, and no use to guess from.
 fn nearest(given: &str, known: &[&str], plural: &str) -> String {
-    match near_miss(given, known) {
+    const LONGEST_GUESSED: usize = 100;
+    let guessable = (3..=LONGEST_GUESSED).contains(&given.len());
+    let short: Vec<&str> = known.iter().copied().filter(|name| guessable && name.len() <= LONGEST_GUESSED).collect();
+    match near_miss(given, &short) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => format!("there are no {plural}"),
+        None if known.len() == 1 => format!("there is only `{}`", known[0]),
         None => format!("the {} are {}", plural.strip_prefix("its ").unwrap_or(plural), list(known)),
     }
 }

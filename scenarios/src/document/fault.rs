@@ -119,8 +119,7 @@ fn choice<'n>(reader: &mut Reader, fields: &Fields<'n>, node: &Node, choice: &Ch
     let mut strange = false;
     for (key, _) in &candidates {
         if !known.contains(&&*key.text) {
-            let words: Vec<&str> = known.iter().chain(*others).copied().collect();
-            reader.problem(problem::unknown_kind(&key.place, noun, &key.text, &words));
+            reader.problem(problem::unknown_kind(&key.place, noun, &key.text, known, others));
             strange = true;
         }
     }

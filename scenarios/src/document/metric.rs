@@ -140,7 +140,7 @@ fn read_label(reader: &mut Reader, node: &Node, feed: Option<&Feed>) -> Option<L
         "outcome" => LabelSource::Outcome,
         _ => {
             let known = ["$endpoint", "$code", "$outcome"];
-            reader.problem(problem::unknown_kind(&node.place, "label value", text, &known));
+            reader.problem(problem::unknown_kind(&node.place, "label value", text, &known, &[]));
             return None;
         }
     };

@@ -331,6 +331,11 @@ fn read_endpoint(reader: &mut Reader, name: Located<Name>, node: &Node) -> Endpo
 const MOST_PHASES: usize = 100;
 
 fn read_work(reader: &mut Reader, node: &Node) -> Vec<PhaseDocument> {
+    if matches!(node.value, Value::Map(_)) {
+        let remedy = "begin each step with a dash, such as `- cpu: 10ms`";
+        reader.problem(problem::work(&node.place, "work is a list of steps, and this is a map", remedy));
+        return Vec::new();
+    }
     if let Value::List(nodes) = &node.value {
         if nodes.is_empty() {
             reader.problem(problem::work(&node.place, "the work is empty", "say what a request costs, such as `[cpu: 10ms]`"));

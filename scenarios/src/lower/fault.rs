@@ -221,12 +221,12 @@ impl Check<'_> {
 
     /// A change is planned and hurts nobody for long: a version that is not sound is a fault.
     fn is_benign(&self, reader: &mut Reader, change: &FaultDocument) {
-        if let FaultKind::Deploy { service, version } = &change.kind {
-            if self.is_sound(service, version) == Some(false) {
-                let remedy = "move it to `faults:`, or let the version be sound";
-                let fault = format!("`{version}` is not sound, so deploying it is no benign change");
-                reader.problem(problem::version(change.places.of("version"), fault, remedy));
-            }
+        if let FaultKind::Deploy { service, version } = &change.kind
+            && self.is_sound(service, version) == Some(false)
+        {
+            let remedy = "move it to `faults:`, or let the version be sound";
+            let fault = format!("`{version}` is not sound, so deploying it is no benign change");
+            reader.problem(problem::version(change.places.of("version"), fault, remedy));
         }
     }
 
@@ -279,10 +279,10 @@ fn same_thing(left: &FaultKind, right: &FaultKind) -> bool {
     if left.word() != right.word() {
         return false;
     }
-    if let (FaultKind::Latency { from: Some(left), .. }, FaultKind::Latency { from: Some(right), .. }) = (left, right) {
-        if left != right {
-            return false;
-        }
+    if let (FaultKind::Latency { from: Some(left), .. }, FaultKind::Latency { from: Some(right), .. }) = (left, right)
+        && left != right
+    {
+        return false;
     }
     let (left, right) = (left.target(), right.target());
     left == right || contains(&left, &right) || contains(&right, &left)

@@ -106,10 +106,10 @@ fn lower_memory(reader: &mut Reader, service: &ServiceDocument) -> MemorySpec {
         per_request: or(said.per_request.as_ref(), || defaults::bytes("memory.per_request")),
         limit: or(said.limit.as_ref(), || None),
     };
-    if let (Some(limit), Some(said)) = (memory.limit, &said.limit) {
-        if limit <= memory.base {
-            reader.problem(problem::memory(&said.place, &memory.base.to_string(), &limit.to_string()));
-        }
+    if let (Some(limit), Some(said)) = (memory.limit, &said.limit)
+        && limit <= memory.base
+    {
+        reader.problem(problem::memory(&said.place, &memory.base.to_string(), &limit.to_string()));
     }
     memory
 }
