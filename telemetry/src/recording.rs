@@ -14,7 +14,7 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::labels::Labels;
-use crate::store::{STALE, Store, is_stale};
+use crate::store::{STALE, SeriesId, Store, is_stale};
 
 /// The version of the format.
 pub const SCHEMA: &str = "firedrill.recording/1";
@@ -66,7 +66,7 @@ impl Recording {
     #[must_use]
     pub fn to_text(&self) -> String {
         let store = &self.store;
-        let ids = (0..store.len() as u32).map(crate::store::SeriesId);
+        let ids = (0..store.len() as u32).map(SeriesId);
         let samples = ids.clone().map(|id| store.times(id).len() as u64).sum();
         let header = HeaderDocument {
             schema: SCHEMA.to_owned(),
@@ -106,6 +106,54 @@ impl Recording {
             }
         }
         Ok(Self { start: Start::from_unix_millis(header.start_ms), end_ms: header.end_ms, source: header.source, store })
+    }
+}
+
+/// Plays a recording back: a store that grows as it grew when the samples were new, so that whoever looks at it cannot see ahead,
+/// neither by `offset -5m` nor by `@`, and a series is born with its first sample.
+#[derive(Clone, Debug)]
+pub struct Playback<'recording> {
+    recorded: &'recording Store,
+    /// Every sample by time, then by the series' birth: its series and its index there.
+    order: Vec<(i64, u32, u32)>,
+    next: usize,
+    /// The series of the growing store by those of the recording.
+    ids: Vec<Option<SeriesId>>,
+    store: Store,
+}
+
+impl<'recording> Playback<'recording> {
+    /// A playback that has not begun: the store is empty.
+    #[must_use]
+    pub fn new(recorded: &'recording Store) -> Self {
+        let mut order = Vec::new();
+        for series in 0..recorded.len() as u32 {
+            let times = recorded.times(SeriesId(series));
+            order.extend(times.iter().enumerate().map(|(index, at_ms)| (*at_ms, series, index as u32)));
+        }
+        order.sort_unstable();
+        Self { recorded, order, next: 0, ids: vec![None; recorded.len()], store: Store::new() }
+    }
+
+    /// The samples up to `at_ms`, that instant included, in milliseconds since 1970. Never goes back.
+    pub fn until(&mut self, at_ms: i64) -> &Store {
+        while let Some(&(sample_ms, series, index)) = self.order.get(self.next)
+            && sample_ms <= at_ms
+        {
+            let recorded = SeriesId(series);
+            let id = match self.ids[series as usize] {
+                Some(id) => id,
+                None => {
+                    let id = self.store.series(self.recorded.labels(recorded));
+                    self.ids[series as usize] = Some(id);
+                    id
+                }
+            };
+            let value = self.recorded.values(recorded)[index as usize];
+            self.store.append(id, sample_ms, value).expect("a store's times increase strictly");
+            self.next += 1;
+        }
+        &self.store
     }
 }
 
@@ -326,6 +374,17 @@ mod tests {
         check_refused(&whole.replace("[15000,2]", "[15000,99999999999999]"), "line 2: there are 100000000000001 times and 4 values");
         check_refused(&format!("{}\n{}\n{}\n", lines[0], lines[1], lines[1]), "line 3: the series up{job=\"a\"} stands twice");
         assert!(Recording::parse(&whole[..whole.len() - 10]).is_err());
+    }
+
+    #[test]
+    fn a_playback_shows_nothing_before_its_time() {
+        let recording = small();
+        let mut playback = Playback::new(&recording.store);
+        assert_eq!(playback.until(999_999).len(), 0);
+        assert_eq!(playback.until(1_015_000).times(SeriesId(0)), [1_000_000, 1_015_000]);
+        assert_eq!(playback.until(1_000_000).times(SeriesId(0)).len(), 2);
+        let whole = playback.until(i64::MAX);
+        assert_eq!((whole.len(), whole.values(SeriesId(0))[3].to_bits()), (1, STALE.to_bits()));
     }
 
     proptest! {
