@@ -7,6 +7,10 @@ pub mod outcome;
 pub mod statistics;
 pub mod verdict;
 pub mod timeline;
+pub mod table;
+pub mod markdown;
+pub mod chart;
+pub mod page;
 
 #[cfg(test)]
 mod sample;

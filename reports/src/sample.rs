@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use firedrill_core::action::{Action, ActionId, ActionOutcome, Target};
+use firedrill_core::action::{Action, ActionId, ActionOutcome, RestartMode, Target};
 use firedrill_core::journal::{AlertStatus, Event, GuardVerdict, Header, Journal, Notification, SCHEMA, Verification};
 use firedrill_core::ledger::{BIN, ClientLedger, FaultSpan, Ledger, RequestOutcome, ServiceBin, ServiceLedger, ServiceTotals};
 use firedrill_core::name::Name;
@@ -13,6 +13,7 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::transcript::Transcript;
 
 use crate::outcome::{Arms, Outcome, OutcomeSettings, measure};
+use crate::verdict::{Case, IncidentResult, IncidentStatus, JudgeSettings, Threshold};
 
 const SERVICES: [(&str, u32, &[&str], &[&str]); 3] = [("api", 2, &["db"], &[]), ("db", 1, &[], &[]), ("web", 2, &["api"], &["users"])];
 
@@ -326,4 +327,47 @@ pub fn story() -> Transcript {
         .record(210, Event::IncidentClosed { policy, incident, reason: "step 2 is verified".into() })
         .record(600, Event::RunEnded { reason: "the horizon".into() })
         .build()
+}
+
+/// Two seeds of a retry storm, a crash loop where no alert fires, a calm day, and a second storm that goes wrong.
+pub fn cases() -> Vec<Case> {
+    let case = |class: &str, scenario: &str, seed: u64, outcome: Outcome| {
+        let outcome = Outcome { scenario: Name::new(scenario), seed, ..outcome };
+        Case { class: Name::new(class), outcome }
+    };
+    let alone = |nothing: &Transcript, policy: &Transcript| measure(&Arms { nothing, policy, oracle: None }, &OutcomeSettings::default());
+    let (stuck, cured, _) = storm();
+    let restarted = Sample::new(600).fault("api", 60, 80).bad(60, 600, 100).queued("api", 60, 600, 500);
+    let restart = Action::Restart { mode: RestartMode::AtOnce };
+    let restarted = restarted.act(100, restart.clone(), "service/db").act(160, restart, "service/api").build();
+    let crash = Sample::new(600).fault("db", 60, 300).bad(60, 300, 40).build();
+    let calm = Sample::new(600).build();
+    vec![
+        case("calm", "busy-hour", 1, alone(&calm, &calm)),
+        case("crash-loop", "crash-loop", 1, alone(&crash, &crash)),
+        case("retry-storm", "retry-storm", 1, storm_outcome()),
+        case("retry-storm", "retry-storm", 2, alone(&stuck, &cured)),
+        case("retry-storm-at-night", "retry-storm-at-night", 3, alone(&stuck, &restarted)),
+    ]
+}
+
+/// Thresholds as a project would set them.
+pub fn judge_settings() -> JudgeSettings {
+    let thresholds = [("time_to_recover", "p90 < 5m"), ("false_positive_rate", "< 2 %"), ("harm", "max < 1 user-minute")];
+    let thresholds = thresholds.map(|(measure, text)| Threshold::parse(measure, text).unwrap()).to_vec();
+    JudgeSettings { thresholds, command: "firedrill run {scenario} --policy sample --seed {seed}".into(), ..JudgeSettings::default() }
+}
+
+/// One incident that passes and one that does not.
+pub fn incident_results() -> Vec<IncidentResult> {
+    let result = |incident: &str, status, finding: &str| IncidentResult {
+        incident: Name::new(incident),
+        status,
+        findings: vec![finding.into()],
+        command: format!("firedrill replay {incident}"),
+    };
+    vec![
+        result("black-friday", IncidentStatus::Passed, "purge_queue on service/api proposed after 1m12s"),
+        result("cache|flush", IncidentStatus::Failed, "restart on service/db proposed at 3m20s, which must not be"),
+    ]
 }

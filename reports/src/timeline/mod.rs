@@ -7,6 +7,7 @@ use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use render::column;
 pub use tell::tell;
 
 /// What a line is about; the command may colour by it.
@@ -65,6 +66,18 @@ impl Kind {
             Self::Page => "page",
             Self::Recovery => "recovery",
             Self::End => "end",
+        }
+    }
+
+    /// How it should look: `bad`, `warn`, `good`, `act`, or `quiet`.
+    #[must_use]
+    pub const fn tone(self) -> &'static str {
+        match self {
+            Self::Fault | Self::Users | Self::Failure => "bad",
+            Self::Alert | Self::Refusal | Self::Page => "warn",
+            Self::Recovery => "good",
+            Self::Decision | Self::Action | Self::Verify => "act",
+            Self::World | Self::Told | Self::Policy | Self::Guard | Self::End => "quiet",
         }
     }
 }

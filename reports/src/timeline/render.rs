@@ -64,7 +64,7 @@ pub(super) fn clock_span(span: Span) -> String {
 }
 
 /// As [`clock_span`], with seconds in two digits so that a column reads evenly: `45s`, `2m00s`, `1h05m09s`.
-fn column(span: Span) -> String {
+pub(crate) fn column(span: Span) -> String {
     let seconds = span.as_nanos() / 1_000_000_000;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds}s"),

@@ -60,23 +60,22 @@ pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[Inciden
 }
 
 impl Judgement {
-    /// Everything that broke, in the order of the judgement; a scenario is named rather than its class where it is known.
+    /// Everything that broke, in the order of the judgement. What a class has broken is not told again of its scenarios,
+    /// nor of all classes together: each breach names the run that shows it worst.
     #[must_use]
     pub fn breaches(&self) -> Vec<Breach> {
         let mut breaches = Vec::new();
         for class in &self.classes {
-            let own = if class.scenarios.is_empty() { &[] } else { class.scenarios.as_slice() };
-            let scenarios = own.iter().flat_map(|scenario| scenario.thresholds.iter().map(move |found| (&scenario.scenario, found)));
-            let all = class.thresholds.iter().map(|found| (&class.class, found)).chain(scenarios);
-            breaches.extend(all.filter(|(_, found)| found.verdict == Verdict::Broken).map(|(place, found)| threshold_breach(place, found)));
-            breaches
-                .extend(class.costs.iter().filter(|found| found.verdict == Verdict::Broken).map(|found| cost_breach(&class.class, found)));
-            breaches
-                .extend(class.tail.iter().filter(|found| found.verdict == Verdict::Broken).map(|found| tail_breach(&class.class, found)));
+            breaches.extend(class_breaches(class));
         }
-        breaches
-            .extend(self.thresholds.iter().filter(|found| found.verdict == Verdict::Broken).map(|found| threshold_breach("all", found)));
-        breaches.extend(self.costs.iter().filter(|found| found.verdict == Verdict::Broken).map(|found| cost_breach("all", found)));
+        let (told, broken): (BTreeSet<&str>, _) = (self.told_thresholds(), |verdict| verdict == Verdict::Broken);
+        let pooled = self.thresholds.iter().filter(|found| broken(found.verdict) && !told.contains(found.threshold.as_str()));
+        breaches.extend(pooled.map(|found| threshold_breach("all classes", found)));
+        let told_cost = |cost: &CostVerdict| {
+            self.classes.iter().flat_map(|class| &class.costs).any(|own| own.measure == cost.measure && broken(own.verdict))
+        };
+        let costs = self.costs.iter().filter(|found| broken(found.verdict) && !told_cost(found));
+        breaches.extend(costs.map(|found| cost_breach("all classes", found)));
         let failed = self.incidents.iter().filter(|incident| incident.verdict() == Some(Verdict::Broken));
         breaches.extend(failed.map(|incident| Breach {
             place: format!("incident {}", incident.incident),
@@ -86,6 +85,28 @@ impl Judgement {
         }));
         breaches
     }
+
+    /// The thresholds that some class or scenario has broken.
+    fn told_thresholds(&self) -> BTreeSet<&str> {
+        let own = self.classes.iter().flat_map(|class| &class.thresholds);
+        let scenarios = self.classes.iter().flat_map(|class| &class.scenarios).flat_map(|scenario| &scenario.thresholds);
+        let all = own.chain(scenarios);
+        all.filter(|found| found.verdict == Verdict::Broken).map(|found| found.threshold.as_str()).collect()
+    }
+}
+
+fn class_breaches(class: &ClassVerdict) -> Vec<Breach> {
+    let broken = |verdict| verdict == Verdict::Broken;
+    let own: Vec<&ThresholdVerdict> = class.thresholds.iter().filter(|found| broken(found.verdict)).collect();
+    let mut breaches: Vec<Breach> = own.iter().map(|found| threshold_breach(&class.class, found)).collect();
+    for scenario in &class.scenarios {
+        let found = scenario.thresholds.iter().filter(|found| broken(found.verdict));
+        let untold = found.filter(|found| !own.iter().any(|told| told.threshold == found.threshold));
+        breaches.extend(untold.map(|found| threshold_breach(&scenario.scenario, found)));
+    }
+    breaches.extend(class.costs.iter().filter(|found| broken(found.verdict)).map(|found| cost_breach(&class.class, found)));
+    breaches.extend(class.tail.iter().filter(|found| broken(found.verdict)).map(|found| tail_breach(&class.class, found)));
+    breaches
 }
 
 impl ThresholdVerdict {
@@ -99,7 +120,7 @@ impl ThresholdVerdict {
 }
 
 fn threshold_breach(place: &str, found: &ThresholdVerdict) -> Breach {
-    let what = format!("{}: {}", found.threshold, found.figures());
+    let what = format!("{}: found {}", found.threshold, found.figures());
     Breach { place: place.to_owned(), what, command: found.worst.as_ref().map(|run| run.command.clone()), run: found.worst.clone() }
 }
 
@@ -391,7 +412,7 @@ mod tests {
         let judgement = judge(&cases, None, &[], &settings(&[("time_to_recover", "max < 5m")]));
         assert_eq!((judgement.verdict, judgement.verdict.exit_code()), (Verdict::Broken, 1));
         let breach = &judgement.breaches()[0];
-        assert_eq!((breach.place.as_str(), breach.what.as_str()), ("storm", "time_to_recover max < 5m: 15m (n = 2)"));
+        assert_eq!((breach.place.as_str(), breach.what.as_str()), ("storm", "time_to_recover max < 5m: found 15m (n = 2)"));
         assert_eq!(breach.command.as_deref(), Some("firedrill run storm --seed 2"));
         assert_eq!(judgement.classes[0].verdict, Verdict::Held, "leak");
     }

@@ -231,24 +231,33 @@ pub struct ClassSummary {
     pub class: Option<Name>,
     /// How many runs.
     pub runs: u64,
-    /// In the order of the documentation; measures that no run has are left out.
+    /// In the order asked for; measures that no run has are left out.
     pub measures: Vec<MeasureSummary>,
 }
 
-/// Summarises runs by class, sorted by name, and pooled last.
+impl ClassSummary {
+    /// The summary of one measure; `None` if no run has it.
+    #[must_use]
+    pub fn get(&self, measure: Measure) -> Option<&Summary> {
+        self.measures.iter().find(|row| row.measure == measure).map(|row| &row.summary)
+    }
+}
+
+/// Summarises measures of runs by class, sorted by name, and pooled last. The seed is that of the intervals' resampling.
 #[must_use]
-pub fn summarise(cases: &[Case], seed: u64) -> Vec<ClassSummary> {
+pub fn summarise(cases: &[Case], measures: &[Measure], seed: u64) -> Vec<ClassSummary> {
     let mut classes: BTreeMap<&Name, Vec<&Case>> = BTreeMap::new();
     for case in cases {
         classes.entry(&case.class).or_default().push(case);
     }
-    let mut summaries: Vec<ClassSummary> = classes.iter().map(|(class, cases)| summary(Some((*class).clone()), cases, seed)).collect();
-    summaries.push(summary(None, &cases.iter().collect::<Vec<_>>(), seed));
+    let mut summaries: Vec<ClassSummary> =
+        classes.iter().map(|(class, cases)| summary(Some((*class).clone()), cases, measures, seed)).collect();
+    summaries.push(summary(None, &cases.iter().collect::<Vec<_>>(), measures, seed));
     summaries
 }
 
-fn summary(class: Option<Name>, cases: &[&Case], seed: u64) -> ClassSummary {
-    let measures = Measure::all().filter_map(|measure| {
+fn summary(class: Option<Name>, cases: &[&Case], measures: &[Measure], seed: u64) -> ClassSummary {
+    let measures = measures.iter().filter_map(|&measure| {
         let samples: Vec<Sample> = cases.iter().filter_map(|case| measure.figure(&case.outcome)).collect();
         Some(MeasureSummary { measure, unit: measure.unit(), summary: Summary::of(&samples, seed)? })
     });
@@ -290,7 +299,7 @@ mod tests {
     #[test]
     fn runs_are_summarised_by_class_and_pooled() {
         let case = |class: &str| Case { class: Name::new(class), outcome: sample::storm_outcome() };
-        let summaries = summarise(&[case("storm"), case("storm"), case("calm")], 1);
+        let summaries = summarise(&[case("storm"), case("storm"), case("calm")], &Measure::all().collect::<Vec<_>>(), 1);
         let classes: Vec<_> = summaries.iter().map(|summary| (summary.class.as_deref(), summary.runs)).collect();
         assert_eq!(classes, [(Some("calm"), 1), (Some("storm"), 2), (None, 3)]);
         assert!(summaries[0].measures.iter().all(|row| row.measure.word() != "noop_false_positives"), "there was a fault");

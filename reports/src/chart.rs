@@ -1,0 +1,304 @@
+//! Charts as SVG that scales with its page and takes its colours from the page's style sheet, so that they work in the dark.
+
+use std::fmt::Write as _;
+
+use firedrill_core::ledger::BIN;
+use firedrill_core::time::Time;
+use firedrill_core::transcript::Transcript;
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::outcome::{Arms, OutcomeSettings, UserSeries};
+use crate::timeline::{Kind, Timeline};
+use crate::verdict::Unit;
+
+/// Charts are drawn at twice the size at which they are shown, so that lines stay sharp.
+const WIDTH: u32 = 1800;
+const TEXT: u32 = 25;
+
+/// What something in a chart stands for. Drawn in a colour that nothing else has, which then becomes a class of the style sheet.
+#[derive(Clone, Copy)]
+struct Role {
+    class: &'static str,
+    sentinel: RGBColor,
+}
+
+const NOTHING: Role = Role { class: "nothing", sentinel: RGBColor(1, 2, 3) };
+const POLICY: Role = Role { class: "policy", sentinel: RGBColor(1, 2, 4) };
+const ORACLE: Role = Role { class: "oracle", sentinel: RGBColor(1, 2, 5) };
+const GRID: Role = Role { class: "grid", sentinel: RGBColor(1, 2, 6) };
+const LABEL: Role = Role { class: "label", sentinel: RGBColor(1, 2, 7) };
+const FAULT: Role = Role { class: "fault", sentinel: RGBColor(1, 2, 8) };
+const ALERT: Role = Role { class: "alert", sentinel: RGBColor(1, 2, 9) };
+const ACTION: Role = Role { class: "action", sentinel: RGBColor(1, 2, 10) };
+const PAGER: Role = Role { class: "pager", sentinel: RGBColor(1, 2, 11) };
+const ON_MARK: Role = Role { class: "on-mark", sentinel: RGBColor(1, 2, 12) };
+const ROLES: [Role; 10] = [NOTHING, POLICY, ORACLE, GRID, LABEL, FAULT, ALERT, ACTION, PAGER, ON_MARK];
+
+/// Something that a chart marks with a numbered line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// When.
+    pub at: Time,
+    /// The style class: `alert`, `action` or `pager`.
+    pub class: &'static str,
+    /// What the number stands for.
+    pub text: String,
+}
+
+/// The alerts, actions and pages of a story, in order; what cannot be drawn apart is left to the story.
+#[must_use]
+pub fn marks(timeline: &Timeline) -> Vec<Mark> {
+    let class = |kind: Kind, text: &str| match kind {
+        Kind::Alert if text.contains(" fires") => Some(ALERT.class),
+        Kind::Action if text.ends_with(" begins") => Some(ACTION.class),
+        Kind::Page => Some(PAGER.class),
+        _ => None,
+    };
+    let marks = timeline.lines.iter().filter_map(|line| {
+        let text = line.text.trim_end_matches(" begins").to_owned();
+        Some(Mark { at: line.at, class: class(line.kind, &line.text)?, text })
+    });
+    marks.take(24).collect()
+}
+
+/// The share of good requests in each bin of 10 s, for each arm; faults are shaded, marks are numbered lines.
+#[must_use]
+pub fn success(arms: &Arms, marks: &[Mark], title: &str) -> String {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (WIDTH, 640)).into_drawing_area();
+        draw_success(&root, arms, marks).expect("drawing into a string cannot fail");
+    }
+    finish(&svg, 640, title)
+}
+
+/// A row of bars.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BarRow {
+    /// What the row is about.
+    pub label: String,
+    /// User-minutes lost in arms nothing, policy, oracle; `None` leaves the bar out.
+    pub values: [Option<f64>; 3],
+}
+
+/// User-minutes lost in each arm, one row a class, each row to its own scale: classes differ by orders of magnitude.
+#[must_use]
+pub fn bars(rows: &[BarRow], title: &str) -> String {
+    let height = 20 + rows.iter().map(row_height).sum::<i32>();
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (WIDTH, height as u32)).into_drawing_area();
+        draw_bars(&root, rows).expect("drawing into a string cannot fail");
+    }
+    finish(&svg, height as u32, title)
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+fn draw_success(root: &Area, arms: &Arms, marks: &[Mark]) -> Drawn {
+    let runs = [Some((arms.nothing, NOTHING)), arms.oracle.map(|run| (run, ORACLE)), Some((arms.policy, POLICY))];
+    let ended = runs.iter().flatten().map(|(run, _)| run.ledger.ended).max().unwrap_or(Time::ZERO).as_seconds().max(10.0);
+    let rows = mark_rows(marks, ended);
+    let deepest = rows.iter().max().map_or(0, |row| row + 1);
+    let mut chart = ChartBuilder::on(root)
+        .margin_right(30)
+        .margin_top(12 + 44 * deepest as u32)
+        .x_label_area_size(64)
+        .y_label_area_size(100)
+        .build_cartesian_2d(0.0..ended, 0.0..100.0)?;
+    draw_axes(root, chart.plotting_area(), ended)?;
+    for fault in &arms.policy.ledger.faults {
+        let until = fault.ended.unwrap_or(arms.policy.ledger.ended).as_seconds();
+        // A crash takes no time, and is seen all the same.
+        let until = until.max(fault.started.as_seconds() + ended / 300.0);
+        chart.draw_series([Rectangle::new([(fault.started.as_seconds(), 0.0), (until, 100.0)], FAULT.sentinel.filled())])?;
+    }
+    for (run, role) in runs.into_iter().flatten() {
+        for stretch in stretches(run) {
+            chart.draw_series(LineSeries::new(stretch, role.sentinel.stroke_width(if role.class == "policy" { 6 } else { 5 })))?;
+        }
+    }
+    for (number, (mark, row)) in marks.iter().zip(&rows).enumerate() {
+        let at = chart.plotting_area().map_coordinate(&(mark.at.as_seconds().min(ended), 0.0));
+        draw_mark(root, mark, number + 1, *row, at)?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+type Plot<'a> = DrawingArea<SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Grid and labels at round figures, which plotters would not choose for times.
+fn draw_axes(root: &Area, plot: &Plot, ended: f64) -> Drawn {
+    let text = |horizontal, vertical| ("sans-serif", TEXT).into_font().color(&LABEL.sentinel).pos(Pos::new(horizontal, vertical));
+    for share in [0.0, 25.0, 50.0, 75.0, 100.0] {
+        let (left, right) = (plot.map_coordinate(&(0.0, share)), plot.map_coordinate(&(ended, share)));
+        root.draw(&PathElement::new([left, right], GRID.sentinel.stroke_width(2)))?;
+        root.draw(&Text::new(format!("{share:.0} %"), (left.0 - 16, left.1), text(HPos::Right, VPos::Center)))?;
+    }
+    for seconds in ticks(ended) {
+        let (x, y) = plot.map_coordinate(&(seconds, 0.0));
+        root.draw(&PathElement::new([(x, y), (x, y + 10)], GRID.sentinel.stroke_width(2)))?;
+        root.draw(&Text::new(clock(seconds), (x, y + 20), text(HPos::Center, VPos::Top)))?;
+    }
+    Ok(())
+}
+
+/// A numbered circle above the plot, and a line from it down to the axis.
+fn draw_mark(root: &Area, mark: &Mark, number: usize, row: usize, (x, bottom): (i32, i32)) -> Drawn {
+    let role = ROLES.into_iter().find(|role| role.class == mark.class).expect("marks are made with our classes");
+    let y = 26 + 44 * row as i32;
+    root.draw(&PathElement::new([(x, y + 18), (x, bottom)], role.sentinel.stroke_width(3)))?;
+    root.draw(&Circle::new((x, y), 18, role.sentinel.filled()))?;
+    let text = ("sans-serif", 23).into_font().color(&ON_MARK.sentinel).pos(Pos::new(HPos::Center, VPos::Center));
+    root.draw(&Text::new(number.to_string(), (x, y), text))?;
+    Ok(())
+}
+
+/// The share of good requests as points at the middle of each bin, broken where nothing is known.
+fn stretches(run: &Transcript) -> Vec<Vec<(f64, f64)>> {
+    let users = UserSeries::of(&run.ledger, &OutcomeSettings::default());
+    let mut stretches = vec![Vec::new()];
+    for bin in 0..users.len() {
+        match users.bad_share(bin) {
+            Some(bad) => {
+                let middle = (bin as f64 + 0.5) * BIN.as_seconds();
+                stretches.last_mut().expect("there is always a stretch").push((middle, 100.0 * (1.0 - bad)));
+            }
+            None => stretches.push(Vec::new()),
+        }
+    }
+    stretches.retain(|stretch| !stretch.is_empty());
+    stretches
+}
+
+/// Numbers that would touch stand below each other.
+fn mark_rows(marks: &[Mark], ended: f64) -> Vec<usize> {
+    let apart = ended * 44.0 / f64::from(WIDTH - 130);
+    let mut last_in_row: Vec<f64> = Vec::new();
+    let rows = marks.iter().map(|mark| {
+        let at = mark.at.as_seconds();
+        let row = last_in_row.iter().position(|last| at - last >= apart).unwrap_or(last_in_row.len());
+        if row == last_in_row.len() {
+            last_in_row.push(at);
+        } else {
+            last_in_row[row] = at;
+        }
+        row
+    });
+    rows.collect()
+}
+
+/// At most a dozen labels on the time axis, at round times.
+fn ticks(ended: f64) -> Vec<f64> {
+    let steps = [10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0];
+    let step = steps.into_iter().find(|step| ended / step <= 12.0).unwrap_or(86_400.0);
+    (0..=(ended / step) as u32).map(|index| f64::from(index) * step).collect()
+}
+
+fn clock(seconds: f64) -> String {
+    let seconds = libm::round(seconds) as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
+        (hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+const BAR: i32 = 34;
+
+fn row_height(row: &BarRow) -> i32 {
+    row.values.iter().flatten().count() as i32 * (BAR + 6) + 34
+}
+
+fn draw_bars(root: &Area, rows: &[BarRow]) -> Drawn {
+    let (left, widest) = (430, f64::from(WIDTH) - 430.0 - 320.0);
+    let aligned = |side| Pos::new(side, VPos::Center);
+    let font = || ("sans-serif", 28).into_font();
+    let mut top = 10;
+    for row in rows {
+        let height = row_height(row);
+        let largest = row.values.iter().flatten().copied().fold(0.0, f64::max);
+        let label = font().color(&LABEL.sentinel).pos(aligned(HPos::Right));
+        root.draw(&Text::new(row.label.clone(), (left - 24, top + (height - 34) / 2), label))?;
+        let mut y = top;
+        for (value, role) in row.values.iter().zip([NOTHING, POLICY, ORACLE]) {
+            let Some(value) = value else { continue };
+            // A bar of nothing is a hairline: there, and empty.
+            let length = if largest > 0.0 { (widest * value / largest).max(3.0) } else { 3.0 };
+            root.draw(&Rectangle::new([(left, y), (left + length as i32, y + BAR)], role.sentinel.filled()))?;
+            let text = font().color(&LABEL.sentinel).pos(aligned(HPos::Left));
+            root.draw(&Text::new(Unit::UserMinutes.show(*value), (left + length as i32 + 16, y + BAR / 2), text))?;
+            y += BAR + 6;
+        }
+        top += height;
+    }
+    root.present()?;
+    Ok(())
+}
+
+/// Turns what plotters drew into a chart of the page: scalable, named for those who cannot see it, coloured by class.
+fn finish(svg: &str, height: u32, title: &str) -> String {
+    let body = svg.find('>').map_or("", |end| &svg[end + 1..]);
+    let title = escape(title);
+    let mut text = String::new();
+    let _ = write!(text, "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}\" xmlns=\"http://www.w3.org/2000/svg\">");
+    let _ = write!(text, "<title>{title}</title>");
+    let mut body = body.to_owned();
+    for role in ROLES {
+        let RGBColor(red, green, blue) = role.sentinel;
+        let colour = format!("#{red:02X}{green:02X}{blue:02X}");
+        body = body.replace(&format!("stroke=\"{colour}\""), &format!("class=\"s-{}\"", role.class));
+        body = body.replace(&format!("fill=\"{colour}\""), &format!("class=\"f-{}\"", role.class));
+    }
+    text.push_str(body.trim());
+    text
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use crate::timeline::tell;
+
+    #[test]
+    fn a_chart_has_no_colour_of_its_own_and_a_name_for_those_who_cannot_see_it() {
+        let (nothing, policy, oracle) = sample::storm();
+        let marks = marks(&tell(&sample::story()));
+        let svg = success(&Arms { nothing: &nothing, policy: &policy, oracle: Some(&oracle) }, &marks, "a < b & c");
+        assert!(svg.contains("role=\"img\" aria-label=\"a &lt; b &amp; c\"") && svg.contains("<title>a &lt; b &amp; c</title>"));
+        assert!(!svg.contains("\"#"), "a colour that is no class: {}", &svg[svg.find("\"#").unwrap()..][..80]);
+        for class in ["s-nothing", "s-policy", "s-oracle", "f-fault", "s-alert", "s-action", "f-pager"] {
+            assert!(svg.contains(class), "{class}");
+        }
+        assert_eq!(svg.matches("class=").count(), svg.matches("class=\"").count());
+    }
+
+    #[test]
+    fn marks_that_would_touch_stand_below_each_other() {
+        let at = |seconds| Mark { at: Time::from_seconds(seconds), class: "alert", text: String::new() };
+        assert_eq!(mark_rows(&[at(0), at(1), at(2), at(300), at(301)], 600.0), [0, 1, 2, 0, 1]);
+    }
+
+    #[test]
+    fn bars_are_to_the_scale_of_their_row() {
+        let rows = [BarRow { label: "storm".into(), values: [Some(1000.0), Some(500.0), None] }];
+        let svg = bars(&rows, "lost");
+        assert!(svg.contains("width=\"1050\"") && svg.contains("width=\"525\""), "{svg}");
+        assert!(svg.contains("1,000 user-min"), "{svg}");
+    }
+
+    #[test]
+    fn the_time_axis_has_round_times() {
+        assert_eq!(ticks(60.0), [0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]);
+        assert_eq!([600.0, 1800.0, 7200.0].map(|ended| ticks(ended)[1]), [60.0, 300.0, 600.0]);
+        assert_eq!(clock(3725.0), "1:02:05");
+    }
+}

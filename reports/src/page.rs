@@ -1,0 +1,472 @@
+//! The report: one HTML file with everything in it, that opens anywhere and asks the network for nothing.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use firedrill_core::name::Name;
+use firedrill_core::time::Time;
+
+use crate::chart::{self, BarRow};
+use crate::outcome::{Arms, Outcome};
+use crate::statistics::{Sample, Summary};
+use crate::table::{PolicyRuns, SHOWN, arm_rows, shown_quantile, why};
+use crate::timeline::{Timeline, column, tell};
+use crate::verdict::{Case, ClassSummary, ClassVerdict, Judgement, Measure, ThresholdVerdict, Unit, Verdict, significant, summarise};
+
+/// What the report shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// The headline, such as `Gate of restart-on-crash`.
+    pub title: &'a str,
+    /// The engine's version.
+    pub engine: &'a str,
+    /// The command that makes this report again.
+    pub command: &'a str,
+    /// What was judged; `None` for a run or a comparison without thresholds.
+    pub judgement: Option<&'a Judgement>,
+    /// All runs, a policy each: the first is the candidate. Empty if only examples are shown.
+    pub policies: &'a [PolicyRuns<'a>],
+    /// Runs that are told in full.
+    pub examples: &'a [Example<'a>],
+}
+
+/// A run that is told in full.
+#[derive(Clone, Copy, Debug)]
+pub struct Example<'a> {
+    /// Why this one, such as `retry-storm: the run that broke time_to_recover`.
+    pub heading: &'a str,
+    /// Its arms.
+    pub arms: Arms<'a>,
+    /// What it came to.
+    pub outcome: &'a Outcome,
+    /// The command that repeats it.
+    pub command: &'a str,
+}
+
+/// Renders the report.
+#[must_use]
+pub fn render(page: &Page) -> String {
+    view(page).render().expect("a template writes into a string and asks for nothing")
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct PageView<'a> {
+    title: &'a str,
+    engine: &'a str,
+    verdict: Option<VerdictView>,
+    facts: Vec<String>,
+    breaches: Vec<BreachView>,
+    idle: Vec<String>,
+    classes: Vec<ClassView>,
+    has_costs: bool,
+    incidents: Vec<IncidentView>,
+    bars: Option<String>,
+    comparison: Vec<ComparisonClass>,
+    examples: Vec<ExampleView>,
+    commands: Vec<CommandView>,
+}
+
+/// A verdict and the style class that shows it.
+struct VerdictView {
+    word: &'static str,
+    class: &'static str,
+}
+
+/// All that broke in one place.
+struct BreachView {
+    place: String,
+    /// What, and the run in which it is worst.
+    findings: Vec<(String, String)>,
+    commands: Vec<String>,
+}
+
+struct ClassView {
+    name: String,
+    verdict: VerdictView,
+    runs: u64,
+    acted: String,
+    why: String,
+    thresholds: Vec<RowView>,
+    costs: Vec<RowView>,
+}
+
+/// One finding: what was asked, what was found, where it is worst.
+struct RowView {
+    place: String,
+    asked: String,
+    found: String,
+    worst: String,
+    verdict: VerdictView,
+}
+
+struct IncidentView {
+    name: String,
+    verdict: VerdictView,
+    findings: String,
+    command: String,
+}
+
+struct ComparisonClass {
+    name: String,
+    rows: Vec<ComparisonRow>,
+}
+
+struct ComparisonRow {
+    policy: String,
+    runs: u64,
+    times: Vec<String>,
+    lost: String,
+    lost_interval: String,
+    deeds: Vec<String>,
+}
+
+struct ExampleView {
+    heading: String,
+    subtitle: String,
+    chart: String,
+    has_oracle: bool,
+    marks: Vec<MarkView>,
+    arms: Vec<(&'static str, Vec<String>)>,
+    policy_rows: Vec<(&'static str, String)>,
+    notes: Vec<String>,
+    timeline: Vec<LineView>,
+    command: String,
+}
+
+struct MarkView {
+    class: &'static str,
+    at: String,
+    text: String,
+}
+
+struct LineView {
+    at: String,
+    since: String,
+    kind: &'static str,
+    class: &'static str,
+    text: String,
+}
+
+struct CommandView {
+    what: String,
+    command: String,
+}
+
+fn view<'a>(page: &Page<'a>) -> PageView<'a> {
+    let candidate = page.policies.first().map_or(&[][..], |runs| runs.cases);
+    let judgement = page.judgement;
+    PageView {
+        title: page.title,
+        engine: page.engine,
+        verdict: judgement.map(|judgement| verdict_view(judgement.verdict)),
+        facts: facts(page, candidate),
+        breaches: judgement.map_or_else(Vec::new, breach_views),
+        idle: judgement.map_or_else(Vec::new, |found| found.idle.iter().map(|idle| format!("{}: {}", idle.policy, idle.reason)).collect()),
+        classes: judgement.map_or_else(Vec::new, |found| found.classes.iter().map(class_view).collect()),
+        has_costs: judgement.is_some_and(|found| found.pairs > 0),
+        incidents: judgement.map_or_else(Vec::new, incident_views),
+        bars: bars(candidate),
+        comparison: comparison(page.policies),
+        examples: page.examples.iter().map(example_view).collect(),
+        commands: commands(page),
+    }
+}
+
+/// Breaches of one place together, its commands once each.
+fn breach_views(judgement: &Judgement) -> Vec<BreachView> {
+    let mut views: Vec<BreachView> = Vec::new();
+    for breach in judgement.breaches() {
+        if views.last().is_none_or(|view| view.place != breach.place) {
+            views.push(BreachView { place: breach.place, findings: Vec::new(), commands: Vec::new() });
+        }
+        let view = views.last_mut().expect("one was pushed if there was none");
+        view.findings.push((breach.what, breach.run.map_or_else(String::new, |run| format!("{}, seed {}", run.scenario, run.seed))));
+        view.commands.extend(breach.command.filter(|command| !view.commands.contains(command)));
+    }
+    views
+}
+
+const fn verdict_view(verdict: Verdict) -> VerdictView {
+    let class = match verdict {
+        Verdict::Held => "held",
+        Verdict::Broken => "broken",
+        Verdict::Inconclusive | Verdict::NotExercised => "open",
+    };
+    VerdictView { word: verdict.word(), class }
+}
+
+/// What the figures rest on: policies, scenarios, runs, seeds.
+fn facts(page: &Page, candidate: &[Case]) -> Vec<String> {
+    let mut facts = Vec::new();
+    if let Some(judgement) = page.judgement {
+        let policies: Vec<&str> = judgement.policies.iter().map(Name::as_str).collect();
+        facts.push(format!("policy {}", policies.join(", ")));
+    }
+    let mut scenarios: Vec<&Name> = candidate.iter().map(|case| &case.outcome.scenario).collect();
+    scenarios.sort();
+    scenarios.dedup();
+    if !candidate.is_empty() {
+        facts.push(format!("{} of {}", count(candidate.len(), "run"), count(scenarios.len(), "scenario")));
+    }
+    let seeds = candidate.iter().map(|case| case.outcome.seed);
+    if let (Some(low), Some(high)) = (seeds.clone().min(), seeds.max()) {
+        facts.push(if low == high { format!("seed {low}") } else { format!("seeds {low} to {high}") });
+    }
+    if let Some(pairs) = page.judgement.map(|found| found.pairs).filter(|pairs| *pairs > 0) {
+        facts.push(format!("{} with the baseline", count(pairs as usize, "pair")));
+    }
+    if let Some(incidents) = page.judgement.map(|found| found.incidents.len()).filter(|count| *count > 0) {
+        facts.push(count(incidents, "recorded incident"));
+    }
+    facts
+}
+
+fn count(count: usize, what: &str) -> String {
+    format!("{} {what}{}", significant(count as f64), if count == 1 { "" } else { "s" })
+}
+
+fn class_view(class: &ClassVerdict) -> ClassView {
+    let own = class.thresholds.iter().map(|found| threshold_row("whole class", found));
+    let scenarios =
+        class.scenarios.iter().flat_map(|scenario| scenario.thresholds.iter().map(|found| threshold_row(&scenario.scenario, found)));
+    let costs = class.costs.iter().map(|found| {
+        let (test, show) = (&found.comparison, |value| found.unit.show(value));
+        RowView {
+            place: "against the baseline".to_owned(),
+            asked: format!("{} mean <= {} (baseline {})", found.measure, show(test.allowed_mean), show(test.baseline_mean)),
+            found: format!("{} (n = {})", show(test.candidate_mean), test.n),
+            worst: found.worst.as_ref().map_or_else(String::new, |run| format!("{}, seed {}", run.scenario, run.seed)),
+            verdict: verdict_view(found.verdict),
+        }
+    });
+    let tail = class.tail.iter().map(|found| RowView {
+        place: "against the baseline".to_owned(),
+        asked: "catastrophes that the baseline had not: at most 1 % of runs, with 95 % confidence".to_owned(),
+        found: format!("{} of {}, up to {} possible", found.result.catastrophes, found.result.pairs, Unit::Ratio.show(found.result.upper)),
+        worst: found.worst.as_ref().map_or_else(String::new, |run| format!("{}, seed {}", run.scenario, run.seed)),
+        verdict: verdict_view(found.verdict),
+    });
+    ClassView {
+        name: class.class.to_string(),
+        verdict: verdict_view(class.verdict),
+        runs: class.runs,
+        acted: if class.exercise.with_fault == 0 { "–".to_owned() } else { class.exercise.acted.to_string() },
+        why: why(class),
+        thresholds: own.chain(scenarios).collect(),
+        costs: costs.chain(tail).collect(),
+    }
+}
+
+fn threshold_row(place: &str, found: &ThresholdVerdict) -> RowView {
+    let seed = found.worst.as_ref().map_or_else(String::new, |run| format!("{}, seed {}", run.scenario, run.seed));
+    let figure = found.worst_figure.map_or_else(String::new, |figure| format!(": {}", found.unit.show(figure)));
+    RowView {
+        place: place.to_owned(),
+        asked: found.threshold.clone(),
+        found: found.figures(),
+        worst: format!("{seed}{figure}"),
+        verdict: verdict_view(found.verdict),
+    }
+}
+
+fn incident_views(judgement: &Judgement) -> Vec<IncidentView> {
+    let views = judgement.incidents.iter().map(|incident| IncidentView {
+        name: incident.incident.to_string(),
+        verdict: incident.verdict().map_or(VerdictView { word: "no verdict", class: "open" }, verdict_view),
+        findings: incident.findings.join("; "),
+        command: incident.command.clone(),
+    });
+    views.collect()
+}
+
+/// Mean user-minutes lost in each class, a bar an arm.
+fn bars(cases: &[Case]) -> Option<String> {
+    let mut classes: BTreeMap<&Name, Vec<&Outcome>> = BTreeMap::new();
+    for case in cases {
+        classes.entry(&case.class).or_default().push(&case.outcome);
+    }
+    let mean = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
+    let rows = classes.into_iter().map(|(class, outcomes)| BarRow {
+        label: format!("{class} (n = {})", outcomes.len()),
+        values: [
+            mean(outcomes.iter().map(|outcome| outcome.nothing.user_minutes_lost).collect()),
+            mean(outcomes.iter().map(|outcome| outcome.user_minutes_lost).collect()),
+            mean(outcomes.iter().filter_map(|outcome| outcome.oracle.as_ref()).map(|oracle| oracle.user_minutes_lost).collect()),
+        ],
+    });
+    let rows: Vec<BarRow> = rows.collect();
+    (!rows.is_empty()).then(|| chart::bars(&rows, "Mean user-minutes lost by class, for nothing, policy and oracle"))
+}
+
+/// Policies side by side, class by class, the pooled figures last.
+fn comparison(policies: &[PolicyRuns]) -> Vec<ComparisonClass> {
+    let measures: Vec<Measure> = SHOWN.into_iter().map(Measure::known).collect();
+    let mut classes: BTreeMap<(bool, Option<Name>), Vec<ComparisonRow>> = BTreeMap::new();
+    for runs in policies {
+        for summary in summarise(runs.cases, &measures, 0) {
+            let row = comparison_row(runs.policy, &summary);
+            classes.entry((summary.class.is_none(), summary.class)).or_default().push(row);
+        }
+    }
+    let named = classes.into_iter().map(|((_, class), rows)| {
+        let name = class.map_or_else(|| "all classes".to_owned(), |class| class.to_string());
+        ComparisonClass { name, rows }
+    });
+    named.collect()
+}
+
+fn comparison_row(policy: &str, summary: &ClassSummary) -> ComparisonRow {
+    let with = |word: &str, show: &dyn Fn(&Summary, Unit) -> String| {
+        let measure = Measure::known(word);
+        summary.get(measure).map_or_else(|| "–".to_owned(), |found| show(found, measure.unit()))
+    };
+    let total = |word: &str| summary.get(Measure::known(word)).map_or(0.0, |found| libm::round(found.mean * found.n as f64));
+    let (actions, wrong) = (total("actions"), total("false_positives"));
+    let lost = summary.get(Measure::known("user_minutes_lost"));
+    let interval = lost.filter(|lost| lost.n > 1).map(|lost| [lost.mean_low, lost.mean_high].map(significant));
+    ComparisonRow {
+        policy: policy.to_owned(),
+        runs: summary.runs,
+        times: vec![
+            with("time_to_detect", &|found, unit| shown_quantile(unit, found.median)),
+            with("time_to_recover", &|found, unit| shown_quantile(unit, found.median)),
+            with("time_to_recover", &|found, unit| shown_quantile(unit, found.p90)),
+            with("time_to_recover", &|found, _| format!("{} of {}", found.censored, found.n)),
+        ],
+        lost: lost.map_or_else(String::new, |lost| significant(lost.mean)),
+        lost_interval: interval.map_or_else(String::new, |[low, high]| format!("{low} to {high}")),
+        deeds: vec![
+            with("harm", &|found, _| significant(found.max.value)),
+            significant(actions),
+            if actions > 0.0 { format!("{} ({})", significant(wrong), Unit::Ratio.show(wrong / actions)) } else { "–".to_owned() },
+            with("blast_radius.replicas", &|found, unit| unit.show(found.max.value)),
+        ],
+    }
+}
+
+fn example_view(example: &Example) -> ExampleView {
+    let story = tell(example.arms.policy);
+    let marks = chart::marks(&story);
+    let outcome = example.outcome;
+    let title = format!("Share of good requests over time in {}, seed {}, for each arm", outcome.scenario, outcome.seed);
+    ExampleView {
+        heading: example.heading.to_owned(),
+        subtitle: format!("scenario {}, seed {}, one run an arm", outcome.scenario, outcome.seed),
+        chart: chart::success(&example.arms, &marks, &title),
+        has_oracle: example.arms.oracle.is_some(),
+        marks: marks.into_iter().map(|mark| MarkView { class: mark.class, at: since_start(mark.at), text: mark.text }).collect(),
+        arms: arm_rows(outcome),
+        policy_rows: policy_rows(outcome),
+        notes: outcome.notes.clone(),
+        timeline: line_views(&story),
+        command: example.command.to_owned(),
+    }
+}
+
+/// The measures that only the policy's arm has, as far as the run has them.
+fn policy_rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
+    let arms = ["time_to_detect", "time_to_mitigate", "time_to_recover", "user_minutes_lost"];
+    let own = Measure::all().filter(|measure| !arms.contains(&measure.word()));
+    own.filter_map(|measure| {
+        let Sample { value, censored } = measure.figure(outcome)?;
+        let shown = measure.unit().show(value);
+        Some((measure.word(), if censored { format!("> {shown}") } else { shown }))
+    })
+    .collect()
+}
+
+fn line_views(story: &Timeline) -> Vec<LineView> {
+    let plain = story.lines.iter().map(|line| LineView {
+        at: since_start(line.at),
+        since: story.since_fault(line.at),
+        kind: line.kind.word(),
+        class: line.kind.tone(),
+        text: line.text.clone(),
+    });
+    plain.collect()
+}
+
+fn since_start(at: Time) -> String {
+    column(at.since(Time::ZERO))
+}
+
+/// One command for the report, one for each breach and example, each once.
+fn commands(page: &Page) -> Vec<CommandView> {
+    let mut commands = vec![CommandView { what: "this report".to_owned(), command: page.command.to_owned() }];
+    let mut add = |what: String, command: String| {
+        if !command.is_empty() && !commands.iter().any(|known| known.command == command) {
+            commands.push(CommandView { what, command });
+        }
+    };
+    for breach in page.judgement.map_or_else(Vec::new, Judgement::breaches) {
+        add(breach.place, breach.command.unwrap_or_default());
+    }
+    for example in page.examples {
+        add(example.heading.to_owned(), example.command.to_owned());
+    }
+    commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use crate::verdict::judge;
+
+    fn rendered(title: &str) -> String {
+        let (nothing, _, oracle) = sample::storm();
+        let story = sample::story();
+        let arms = Arms { nothing: &nothing, policy: &story, oracle: Some(&oracle) };
+        let outcome = crate::outcome::measure(&arms, &crate::outcome::OutcomeSettings::default());
+        let (cases, worse) = (sample::cases(), sample::cases());
+        let judgement = judge(&cases, Some(&worse), &sample::incident_results(), &sample::judge_settings());
+        let example =
+            Example { heading: "retry-storm: an example", arms, outcome: &outcome, command: "firedrill run retry-storm --seed 7" };
+        render(&Page {
+            title,
+            engine: "0.1.0",
+            command: "firedrill gate",
+            judgement: Some(&judgement),
+            policies: &[PolicyRuns { policy: "sample", cases: &cases }, PolicyRuns { policy: "baseline", cases: &worse }],
+            examples: &[example],
+        })
+    }
+
+    #[test]
+    fn a_page_is_whole_in_itself_and_escapes_what_it_is_given() {
+        let page = rendered("<script>alert(1)</script>");
+        assert!(!page.contains("<script"), "titles are text");
+        for asks in ["http://", "https://", "src=", "@import", "url("] {
+            let without_names = page.replace("http://www.w3.org/2000/svg", "");
+            assert!(!without_names.contains(asks), "{asks}");
+        }
+        for shows in
+            ["retry-storm-at-night, seed 3", "firedrill replay black-friday", "viewBox", "prefers-color-scheme: dark", "RetryStorm fires"]
+        {
+            assert!(page.contains(shows), "{shows}");
+        }
+    }
+
+    #[test]
+    fn the_same_runs_give_the_same_bytes() {
+        assert_eq!(rendered("gate"), rendered("gate"));
+    }
+
+    #[test]
+    fn a_page_of_one_run_needs_no_judgement() {
+        let (nothing, policy, _) = sample::storm();
+        let arms = Arms { nothing: &nothing, policy: &policy, oracle: None };
+        let outcome = crate::outcome::measure(&arms, &crate::outcome::OutcomeSettings::default());
+        let example = Example { heading: "run", arms, outcome: &outcome, command: "firedrill run x" };
+        let page = render(&Page {
+            title: "run",
+            engine: "0.1.0",
+            command: "firedrill run x",
+            judgement: None,
+            policies: &[],
+            examples: &[example],
+        });
+        assert!(page.contains("<svg") && !page.contains("Verdict by class"));
+    }
+}

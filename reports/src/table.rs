@@ -1,0 +1,227 @@
+//! Tables for a terminal: plain text, no colour.
+
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use crate::outcome::{ArmOutcome, Elapsed, Outcome};
+use crate::statistics::{Quantile, Summary};
+use crate::verdict::{Case, ClassSummary, ClassVerdict, Judgement, Measure, Unit, Verdict, summarise};
+
+/// A line under the header and nothing else: what people paste into tickets stays readable.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// The measures that comparisons show, in this order.
+pub const SHOWN: [&str; 8] = [
+    "time_to_recover",
+    "time_to_detect",
+    "user_minutes_lost",
+    "harm",
+    "actions",
+    "false_positives",
+    "blast_radius.replicas",
+    "noop_false_positives",
+];
+
+/// The runs of one policy.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyRuns<'a> {
+    /// What to call it.
+    pub policy: &'a str,
+    /// Its runs.
+    pub cases: &'a [Case],
+}
+
+/// Policies side by side, class by class. `width` is the terminal's, in characters; `None` breaks no line.
+#[must_use]
+pub fn compare(policies: &[PolicyRuns], width: Option<u16>) -> String {
+    let measures: Vec<Measure> = SHOWN.into_iter().map(Measure::known).collect();
+    let mut table =
+        new(width, &["class", "policy", "runs", "recover p50", "p90", "lost (mean)", "harm max", "actions", "false", "replicas hit"]);
+    let summaries: Vec<Vec<ClassSummary>> = policies.iter().map(|runs| summarise(runs.cases, &measures, 0)).collect();
+    let mut classes: Vec<_> = summaries.iter().flatten().map(|summary| summary.class.clone()).collect();
+    classes.sort_by_key(|class| (class.is_none(), class.clone()));
+    classes.dedup();
+    for class in classes {
+        let mut shown = class.as_ref().map_or("all", |class| class.as_str()).to_owned();
+        for (runs, summaries) in policies.iter().zip(&summaries) {
+            let Some(summary) = summaries.iter().find(|summary| summary.class == class) else { continue };
+            let mut row = vec![std::mem::take(&mut shown), runs.policy.to_owned(), summary.runs.to_string()];
+            row.extend(compare_cells(summary));
+            table.add_row(row);
+        }
+    }
+    align_right(&mut table, 2);
+    text_of(&table)
+}
+
+/// What a gate found, class by class, then the incidents.
+#[must_use]
+pub fn gate(judgement: &Judgement, width: Option<u16>) -> String {
+    let mut table = new(width, &["class", "verdict", "runs", "acted", "why"]);
+    for class in &judgement.classes {
+        let acted = if class.exercise.with_fault == 0 { "-".to_owned() } else { class.exercise.acted.to_string() };
+        table.add_row(vec![class.class.to_string(), class.verdict.to_string(), class.runs.to_string(), acted, why(class)]);
+    }
+    for incident in &judgement.incidents {
+        let verdict = incident.verdict().map_or("no verdict", Verdict::word).to_owned();
+        let name = format!("incident {}", incident.incident);
+        table.add_row(vec![name, verdict, "1".to_owned(), "-".to_owned(), incident.findings.join("; ")]);
+    }
+    text_of(&table)
+}
+
+/// The arms of one run side by side.
+#[must_use]
+pub fn arms(outcome: &Outcome, width: Option<u16>) -> String {
+    let columns = [Some(&outcome.nothing), Some(&outcome.policy), outcome.oracle.as_ref()];
+    let columns: Vec<&ArmOutcome> = columns.into_iter().flatten().collect();
+    let mut header = vec!["measure"];
+    header.extend(["nothing", "policy", "oracle"].iter().take(columns.len()));
+    let mut table = new(width, &header);
+    for (measure, cells) in arm_rows(outcome) {
+        table.add_row(std::iter::once(measure.to_owned()).chain(cells));
+    }
+    align_right(&mut table, 1);
+    text_of(&table)
+}
+
+/// The measures that every arm has: their names, and a cell for each arm that ran.
+#[must_use]
+pub fn arm_rows(outcome: &Outcome) -> Vec<(&'static str, Vec<String>)> {
+    let arms: Vec<&ArmOutcome> = [Some(&outcome.nothing), Some(&outcome.policy), outcome.oracle.as_ref()].into_iter().flatten().collect();
+    let row = |name, cell: fn(&ArmOutcome) -> String| (name, arms.iter().map(|arm| cell(arm)).collect());
+    vec![
+        row("time to detect", |arm| elapsed(arm.time_to_detect)),
+        row("time to mitigate", |arm| elapsed(arm.time_to_mitigate)),
+        row("time to recover", |arm| elapsed(arm.time_to_recover)),
+        row("user-minutes lost", |arm| crate::verdict::significant(arm.user_minutes_lost)),
+        row("requests", |arm| crate::verdict::significant(arm.requests.arrived as f64)),
+        row("good", |arm| crate::verdict::significant(arm.requests.good as f64)),
+        row("slow", |arm| crate::verdict::significant(arm.requests.slow as f64)),
+        row("failed", |arm| crate::verdict::significant(arm.requests.failed as f64)),
+        row("shed", |arm| crate::verdict::significant(arm.requests.shed as f64)),
+    ]
+}
+
+/// A time as people read it: `1m30s`, `> 10m` if it had not come, `-` if there is none.
+#[must_use]
+pub fn elapsed(time: Option<Elapsed>) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| bounded(Unit::Seconds, time.seconds, time.censored))
+}
+
+/// A quantile as people read it.
+#[must_use]
+pub fn shown_quantile(unit: Unit, quantile: Quantile) -> String {
+    bounded(unit, quantile.value, quantile.at_least)
+}
+
+/// Why a class has its verdict: the gravest finding in words.
+#[must_use]
+pub fn why(class: &ClassVerdict) -> String {
+    if let Some(reason) = &class.exercise.reason {
+        return reason.clone();
+    }
+    let scenarios = class.scenarios.iter().flat_map(|scenario| &scenario.thresholds);
+    let threshold = class.thresholds.iter().chain(scenarios).find(|found| found.verdict == class.verdict && found.verdict != Verdict::Held);
+    let cost = class.costs.iter().find(|found| found.verdict == class.verdict);
+    let tail = class.tail.iter().find(|found| found.verdict == class.verdict);
+    match (class.verdict, threshold, cost, tail) {
+        (Verdict::Held, ..) => format!("{} thresholds and {} comparisons hold", class.thresholds.len(), class.costs.len()),
+        (_, Some(found), ..) => format!("{}: found {}", found.threshold, found.figures()),
+        (_, _, Some(found), _) => {
+            let test = &found.comparison;
+            let needed = test.pairs_needed.map_or_else(String::new, |pairs| format!("; about {pairs} pairs would tell"));
+            format!(
+                "{}: mean {} where {} is allowed (n = {}){needed}",
+                found.measure,
+                found.unit.show(test.candidate_mean),
+                found.unit.show(test.allowed_mean),
+                test.n
+            )
+        }
+        (_, _, _, Some(found)) => {
+            let needed = found.result.pairs_needed.map_or_else(String::new, |pairs| format!("; {pairs} clean pairs would hold"));
+            let bound = Unit::Ratio.show(found.result.upper);
+            format!("catastrophes in {} of {} pairs: up to {bound} are possible{needed}", found.result.catastrophes, found.result.pairs)
+        }
+        (..) => String::new(),
+    }
+}
+
+fn bounded(unit: Unit, value: f64, at_least: bool) -> String {
+    let shown = unit.show(value);
+    if at_least { format!("> {shown}") } else { shown }
+}
+
+fn compare_cells(summary: &ClassSummary) -> Vec<String> {
+    let get = |word: &str| summary.get(Measure::known(word));
+    let dash = || "-".to_owned();
+    let with =
+        |word: &str, show: fn(&Summary, Unit) -> String| get(word).map_or_else(dash, |found| show(found, Measure::known(word).unit()));
+    let total = |word: &str| get(word).map_or(0.0, |found| libm::round(found.mean * found.n as f64));
+    let (actions, wrong) = (total("actions"), total("false_positives"));
+    vec![
+        with("time_to_recover", |found, unit| shown_quantile(unit, found.median)),
+        with("time_to_recover", |found, unit| shown_quantile(unit, found.p90)),
+        with("user_minutes_lost", |found, _| {
+            let [mean, low, high] = [found.mean, found.mean_low, found.mean_high].map(crate::verdict::significant);
+            if found.n > 1 { format!("{mean} [{low}, {high}]") } else { mean }
+        }),
+        with("harm", |found, _| crate::verdict::significant(found.max.value)),
+        crate::verdict::significant(actions),
+        if actions > 0.0 { format!("{wrong} ({})", Unit::Ratio.show(wrong / actions)) } else { dash() },
+        with("blast_radius.replicas", |found, unit| unit.show(found.max.value)),
+    ]
+}
+
+fn new(width: Option<u16>, header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_header(header.to_vec());
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    table
+}
+
+/// The table without the spaces that pad its last column.
+fn text_of(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn align_right(table: &mut Table, from: usize) {
+    for column in table.column_iter_mut().skip(from) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use crate::verdict::{JudgeSettings, judge};
+
+    #[test]
+    fn policies_stand_side_by_side() {
+        let cases = sample::cases();
+        let policies = [PolicyRuns { policy: "sample", cases: &cases }, PolicyRuns { policy: "other", cases: &cases[..2] }];
+        insta::assert_snapshot!(compare(&policies, Some(140)));
+    }
+
+    #[test]
+    fn a_gate_says_why() {
+        let cases = sample::cases();
+        insta::assert_snapshot!(gate(&judge(&cases, None, &sample::incident_results(), &sample::judge_settings()), Some(120)));
+    }
+
+    #[test]
+    fn arms_stand_side_by_side() {
+        insta::assert_snapshot!(arms(&sample::storm_outcome(), Some(80)));
+    }
+
+    #[test]
+    fn a_class_that_needs_more_pairs_says_how_many() {
+        let cases = sample::cases();
+        let judgement = judge(&cases, Some(&cases), &[], &JudgeSettings::default());
+        let storm = judgement.classes.iter().find(|class| &*class.class == "retry-storm").unwrap();
+        assert_eq!(why(storm), "catastrophes in 0 of 2 pairs: up to 77.6 % are possible; 299 clean pairs would hold");
+    }
+}
