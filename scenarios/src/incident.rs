@@ -310,7 +310,11 @@ fn read_inventory(reader: &mut Reader, node: &Node) -> Inventory {
 fn read_source(reader: &mut Reader, node: &Node) -> Option<RecordingSource> {
     let mut fields = reader.fields(node, "a recording")?;
     let mut sources = Vec::new();
-    let plain = [("firedrill", RecordingFormat::Firedrill), ("openmetrics", RecordingFormat::OpenMetrics), ("prometheus", RecordingFormat::Prometheus)];
+    let plain = [
+        ("firedrill", RecordingFormat::Firedrill),
+        ("openmetrics", RecordingFormat::OpenMetrics),
+        ("prometheus", RecordingFormat::Prometheus),
+    ];
     for (key, format) in plain {
         let file = fields.optional(key).and_then(|node| Some((reader.text(node, "a file")?.to_string(), node.place.clone())));
         sources.extend(file.map(|(path, place)| RecordingSource { format, path, place }));
@@ -332,7 +336,11 @@ fn read_csv_source(reader: &mut Reader, node: &Node) -> Option<RecordingSource> 
     let (path, place) = folder.unwrap_or_else(|| (".".to_owned(), fields.place().clone()));
     fields.finish(reader);
     let path = path.trim_end_matches('/').to_owned();
-    Some(RecordingSource { format: RecordingFormat::Csv { mapping: mapping? }, path: if path.is_empty() { ".".to_owned() } else { path }, place })
+    Some(RecordingSource {
+        format: RecordingFormat::Csv { mapping: mapping? },
+        path: if path.is_empty() { ".".to_owned() } else { path },
+        place,
+    })
 }
 
 #[cfg(test)]
@@ -435,7 +443,10 @@ expect:
             ],
         );
         check(&WHOLE.replace("2026-01-05T10:00:00Z", "2026-01-05T09:00:00Z"), &["1 the incident ends before it begins"]);
-        check(&WHOLE.replace("2026-01-05T10:00:00Z", "tomorrow"), &["5 `tomorrow` is not an RFC 3339 time with a zone, such as 2026-01-05T00:00:00Z"]);
+        check(
+            &WHOLE.replace("2026-01-05T10:00:00Z", "tomorrow"),
+            &["5 `tomorrow` is not an RFC 3339 time with a zone, such as 2026-01-05T00:00:00Z"],
+        );
     }
 
     #[track_caller]
@@ -450,10 +461,22 @@ expect:
     fn recordings_that_cannot_be_used_are_refused_by_name() {
         check_recording("{ openmetrics: none.txt }", ("x", ""), &["11 cannot read `none.txt`: no such file"]);
         check_recording("{ openmetrics: m.txt }", ("m.txt", "# EOF\n"), &["0 line 1: there is no sample"]);
-        check_recording("{ prometheus: m.txt }", ("m.txt", "up 1\n"), &["0 line 1: up has no time, and without times nothing can be replayed"]);
+        check_recording(
+            "{ prometheus: m.txt }",
+            ("m.txt", "up 1\n"),
+            &["0 line 1: up has no time, and without times nothing can be replayed"],
+        );
         check_recording("{ firedrill: m }", ("m", ""), &["0 the recording is empty"]);
         check_recording("{ csv: { mapping: petshp } }", ("x", ""), &["11 no mapping is called `petshp`, and no file is there"]);
-        check_recording("{ csv: { mapping: petshop, folder: data/ } }", ("data/x", ""), &["11 `data` holds no file that the mapping knows"]);
-        check_recording("{ csv: { mapping: petshop, folder: d } }", ("d/metrics.csv", "a\nb\n"), &["0 line 1: the file has no header, or only part of it"]);
+        check_recording(
+            "{ csv: { mapping: petshop, folder: data/ } }",
+            ("data/x", ""),
+            &["11 `data` holds no file that the mapping knows"],
+        );
+        check_recording(
+            "{ csv: { mapping: petshop, folder: d } }",
+            ("d/metrics.csv", "a\nb\n"),
+            &["0 line 1: the file has no header, or only part of it"],
+        );
     }
 }

@@ -27,15 +27,29 @@ pub struct LabelledFault {
     pub moved_users: bool,
 }
 
-/// Within what time of its onset a fault must be detected.
-pub const DETECT_WITHIN: Span = Span::from_seconds(180);
+/// What a replay is held to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scoring {
+    /// Within what time of its onset a fault must be detected.
+    pub detect_within: Span,
+    /// For how long after its onset a proposal is taken as an answer to a fault, unless the next one begins before.
+    pub answer_within: Span,
+    /// When nothing is wrong, and every action is.
+    pub quiet: Vec<Stretch>,
+}
 
-/// For how long after its onset a proposal is taken as an answer to a fault, unless the next one begins before.
-pub const ANSWER_WITHIN: Span = Span::from_seconds(300);
+impl Default for Scoring {
+    /// Three minutes to detect, five to answer, and nothing said about quiet.
+    fn default() -> Self {
+        Self { detect_within: Span::from_minutes(3), answer_within: Span::from_minutes(5), quiet: Vec::new() }
+    }
+}
 
 /// How well a replay did on labelled faults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Score {
+    /// Within what time of its onset a fault had to be detected.
+    pub detect_within: Span,
     /// One line a fault, in order of time.
     pub faults: Vec<FaultScore>,
     /// Actions that would have been started in quiet stretches, with their time.
@@ -55,7 +69,7 @@ pub struct FaultScore {
     pub target: Target,
     /// Whether people noticed.
     pub moved_users: bool,
-    /// From its onset to the first notification, if that came within [`DETECT_WITHIN`].
+    /// From its onset to the first notification, if that came in time.
     pub detected_after: Option<Span>,
     /// The first action that would have been started in answer, and how long after the onset.
     pub would_act: Option<(String, Target, Span)>,
@@ -84,7 +98,7 @@ impl Score {
 
 /// Scores a replay that began at `start`. Faults are in order of time.
 #[must_use]
-pub fn score(journal: &Journal, start: Start, faults: &[LabelledFault], quiet: &[Stretch]) -> Score {
+pub fn score(journal: &Journal, start: Start, faults: &[LabelledFault], scoring: &Scoring) -> Score {
     let acts: Vec<(Time, String, Target)> = proposals(journal)
         .into_iter()
         .filter_map(|proposal| match proposal.what {
@@ -96,20 +110,21 @@ pub fn score(journal: &Journal, start: Start, faults: &[LabelledFault], quiet: &
     let answers: Vec<(Time, Time)> = onsets
         .iter()
         .enumerate()
-        .map(|(index, onset)| (*onset, (*onset + ANSWER_WITHIN).min(onsets.get(index + 1).copied().unwrap_or(Time::MAX))))
+        .map(|(index, onset)| (*onset, (*onset + scoring.answer_within).min(onsets.get(index + 1).copied().unwrap_or(Time::MAX))))
         .collect();
     let fault_score = |(fault, (from, to)): (&LabelledFault, &(Time, Time))| FaultScore {
         fault: fault.name.clone(),
         kind: fault.kind.clone(),
         target: fault.target.clone(),
         moved_users: fault.moved_users,
-        detected_after: first_notification(journal, *from, *from + DETECT_WITHIN).map(|(at, _)| at - *from),
+        detected_after: first_notification(journal, *from, *from + scoring.detect_within).map(|(at, _)| at - *from),
         would_act: acts.iter().find(|(at, ..)| from <= at && at < to).map(|(at, word, target)| (word.clone(), target.clone(), *at - *from)),
     };
     let told = |(at, word, target): &(Time, String, Target)| format!("{word} {target} at {}", calendar(start, *at));
     Score {
+        detect_within: scoring.detect_within,
         faults: faults.iter().zip(&answers).map(fault_score).collect(),
-        in_quiet: acts.iter().filter(|(at, ..)| quiet.iter().any(|stretch| stretch.holds(*at, start))).map(told).collect(),
+        in_quiet: acts.iter().filter(|(at, ..)| scoring.quiet.iter().any(|stretch| stretch.holds(*at, start))).map(told).collect(),
         stray: acts.iter().filter(|(at, ..)| !answers.iter().any(|(from, to)| from <= at && at < to)).map(told).collect(),
     }
 }
@@ -139,8 +154,9 @@ impl fmt::Display for Score {
         let noticed = self.moved_users().count();
         writeln!(
             f,
-            "of {noticed} faults that people noticed: {} detected within {DETECT_WITHIN}, {} answered on the right target; {} actions in quiet stretches, {} in answer to nothing that is labelled",
+            "of {noticed} faults that people noticed: {} detected within {}, {} answered on the right target; {} actions in quiet stretches, {} in answer to nothing that is labelled",
             count(FaultScore::detected),
+            self.detect_within,
             count(FaultScore::right_target),
             self.in_quiet.len(),
             self.stray.len(),
@@ -250,8 +266,8 @@ mod tests {
         ] {
             journal.write(Time::from_seconds(at), event);
         }
-        let quiet = [Stretch { from: START, to: Start::from_unix_seconds(1_767_571_260) }];
-        let score = score(&journal, START, &faults(LIST), &quiet);
+        let quiet = vec![Stretch { from: START, to: Start::from_unix_seconds(1_767_571_260) }];
+        let score = score(&journal, START, &faults(LIST), &Scoring { quiet, ..Scoring::default() });
         let rows: Vec<_> = score.faults.iter().map(|f| (f.detected_after, f.right_target(), f.would_act.is_some())).collect();
         assert_eq!(rows, [(Some(Span::from_seconds(30)), true, true), (None, false, true), (None, false, false)]);
         assert_eq!(score.in_quiet, ["restart replica/a-1 at 2026-01-05T00:00:30Z"]);
