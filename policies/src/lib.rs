@@ -18,3 +18,5 @@ pub mod document;
 pub mod controller;
 
 pub mod pilot;
+
+pub mod library;
