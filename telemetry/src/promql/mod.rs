@@ -1,35 +1,21 @@
 //! PromQL with the semantics of Prometheus 3, on float samples: parsed once into a plan, evaluated as often as wanted.
 //!
-//! Modules are listed in reading order; each uses only what came before it. The blank lines keep the formatter from sorting them.
+//! Modules are listed in reading order; each uses only what came before it.
 
 mod sum;
-
 mod value;
-
 mod group;
-
 mod calendar;
-
 mod window;
-
 mod plan;
-
 mod parameters;
-
 mod functions;
-
 mod lower;
-
 mod histogram;
-
 mod labelling;
-
 mod aggregate;
-
 mod binary;
-
 mod evaluator;
-
 mod condition;
 
 pub use condition::{Condition, ConditionError, Judgement, Verdict3};
