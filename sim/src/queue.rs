@@ -8,7 +8,8 @@ use firedrill_core::time::{Class, Time};
 ///
 /// Behind this interface stands a heap with four children a node, each group of four in one cache line; a timing wheel can take its
 /// place. Cancelling marks; the heap is rebuilt when more than half of it is marked, so that memory stays within twice what is
-/// pending. (A heap that removes at once must note every move of every event, which costs more than it saves: see benches/queue.rs.)
+/// pending. (Removing at once needs every move of every event to be noted: 3 to 12 % slower where little is cancelled and 5 % faster
+/// where half is, at 100 and 10,000 pending; slower throughout at a million.)
 #[derive(Clone, Debug)]
 pub struct EventQueue<P> {
     /// Invariant: no node is smaller than its parent, and lanes past the last node hold [`EMPTY`].
@@ -216,17 +217,41 @@ impl<P: Copy> EventQueue<P> {
         first
     }
 
-    /// Drops every cancelled node.
+    /// Drops every cancelled node, in time proportional to all.
     #[cold]
     fn rebuild(&mut self) {
-        let Self { groups, slots, .. } = self;
-        let mut nodes: Vec<u128> = groups.iter().flat_map(|group| group.0).filter(|&node| is_pending(slots, node)).collect();
-        assert_eq!(nodes.len(), self.len(), "every pending event has one node");
-        // Sorted is a heap already.
-        nodes.sort_unstable();
-        self.nodes = nodes.len();
-        self.groups.clear();
-        self.groups.extend(nodes.chunks(LANES).map(|chunk| Group(std::array::from_fn(|lane| chunk.get(lane).copied().unwrap_or(EMPTY)))));
+        let mut kept = 0;
+        for index in 0..self.nodes {
+            let node = self.groups[index / LANES].0[index % LANES];
+            if self.slots[slot_of(node as u64)].tag == node as u64 {
+                self.groups[kept / LANES].0[kept % LANES] = node;
+                kept += 1;
+            }
+        }
+        assert_eq!(kept, self.len(), "every pending event has one node");
+        self.nodes = kept;
+        self.groups.truncate(kept.div_ceil(LANES));
+        if let Some(group) = self.groups.last_mut() {
+            group.0[(kept - 1) % LANES + 1..].fill(EMPTY);
+        }
+        // Every node with children sinks to its place, the lowest first: those below it are in order by then.
+        for index in (0..self.groups.len().saturating_sub(1)).rev() {
+            self.sink(index);
+        }
+    }
+
+    /// Moves the node at `index` below the children that are smaller than it.
+    fn sink(&mut self, mut index: usize) {
+        let node = self.groups[index / LANES].0[index % LANES];
+        while let Some(children) = self.groups.get(index + 1) {
+            let (lane, child) = smallest(children);
+            if node < child {
+                break;
+            }
+            self.groups[index / LANES].0[index % LANES] = child;
+            index = (index + 1) * LANES + lane;
+        }
+        self.groups[index / LANES].0[index % LANES] = node;
     }
 }
 
@@ -243,10 +268,6 @@ fn smallest(group: &Group) -> (usize, u128) {
     let left = if b < a { (1, b) } else { (0, a) };
     let right = if d < c { (3, d) } else { (2, c) };
     if right.1 < left.1 { right } else { left }
-}
-
-fn is_pending<P>(slots: &[Slot<P>], node: u128) -> bool {
-    node != EMPTY && slots[slot_of(node as u64)].tag == node as u64
 }
 
 const fn slot_of(tag: u64) -> usize {
