@@ -159,15 +159,17 @@ fn draw_mark(root: &Area, mark: &Mark, number: usize, row: usize, (x, bottom): (
     Ok(())
 }
 
-/// The share of good requests as points at the middle of each bin, broken where nothing is known.
+/// The share of good requests as steps, a bin each, broken where nothing is known. Steps, because a slope between two bins
+/// would show figures that no bin had.
 fn stretches(run: &Transcript) -> Vec<Vec<(f64, f64)>> {
     let users = UserSeries::of(&run.ledger, &OutcomeSettings::default());
     let mut stretches = vec![Vec::new()];
     for bin in 0..users.len() {
         match users.bad_share(bin) {
             Some(bad) => {
-                let middle = (bin as f64 + 0.5) * BIN.as_seconds();
-                stretches.last_mut().expect("there is always a stretch").push((middle, 100.0 * (1.0 - bad)));
+                let (begin, share) = (bin as f64 * BIN.as_seconds(), 100.0 * (1.0 - bad));
+                let end = (begin + BIN.as_seconds()).min(run.ledger.ended.as_seconds());
+                stretches.last_mut().expect("there is always a stretch").extend([(begin, share), (end, share)]);
             }
             None => stretches.push(Vec::new()),
         }
@@ -285,6 +287,15 @@ mod tests {
     fn marks_that_would_touch_stand_below_each_other() {
         let at = |seconds| Mark { at: Time::from_seconds(seconds), class: "alert", text: String::new() };
         assert_eq!(mark_rows(&[at(0), at(1), at(2), at(300), at(301)], 600.0), [0, 1, 2, 0, 1]);
+    }
+
+    #[test]
+    fn a_bin_is_a_step_and_what_is_unknown_is_a_gap() {
+        let mut run = sample::Sample::new(30).bad(10, 20, 50).build();
+        assert_eq!(stretches(&run), [[(0.0, 100.0), (10.0, 100.0), (10.0, 50.0), (20.0, 50.0), (20.0, 100.0), (30.0, 100.0)]]);
+        run.ledger.clients[0].outcomes.truncate(5);
+        run.ledger.clients[0].bin_starts.clear();
+        assert!(stretches(&run).is_empty());
     }
 
     #[test]

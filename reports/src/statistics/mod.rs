@@ -3,8 +3,8 @@
 //! Deterministic on every platform: transcendentals are those of `libm`, resampling is seeded.
 
 mod distribution;
-mod summary;
 mod bootstrap;
+mod summary;
 mod compare;
 
 pub use bootstrap::{Bounds, bca_bounds};

@@ -1,7 +1,7 @@
 //! The story of a run, for a person who was not there: what broke, who noticed, what was decided and why, what it did.
 
-mod tell;
 mod render;
+mod tell;
 
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
