@@ -87,7 +87,7 @@ fn read_file(reader: &mut Reader, node: &Node) -> Option<FileMapping> {
     let cells = pairs(reader, &mut fields, "cells");
     let mut known: Vec<String> = header.clone();
     known.extend(cells.iter().map(|(name, _)| name.to_string()));
-    known.extend(file.iter().flat_map(|file| groups(file)));
+    known.extend(file.iter().flat_map(groups));
     let labels = read_labels(reader, &mut fields, &known);
     let columns = fields.required(reader, "columns").and_then(|node| reader.list(node, "columns"));
     let columns =
