@@ -30,7 +30,7 @@ impl<T> Slab<T> {
     /// Frees a slot; its thing must not be asked for again.
     #[inline]
     pub(crate) fn remove(&mut self, slot: u32) {
-        debug_assert!(!self.free.contains(&slot) || self.free.len() > 64, "a slot is freed once");
+        debug_assert!(self.free.len() > 64 || !self.free.contains(&slot), "a slot is freed once");
         self.free.push(slot);
     }
 

@@ -95,7 +95,7 @@ impl Process {
             }
         }
         for own in &self.own {
-            own.expose(&spec.metrics[own.index], world, self.replica, &mut sheet, labels);
+            own.expose(world, self.replica, &mut sheet, labels);
         }
     }
 }
@@ -177,9 +177,10 @@ impl Own {
         Self { index, histogram, lazy, groups, les }
     }
 
-    fn expose(&self, metric: &MetricSpec, world: &World, index: u32, sheet: &mut Sheet<'_>, labels: &LabelsBuilder) {
+    fn expose(&self, world: &World, index: u32, sheet: &mut Sheet<'_>, labels: &LabelsBuilder) {
         let replica = &world.replicas[index as usize];
         let service = &world.services[replica.service as usize];
+        let metric = &world.spec.services[replica.service as usize].metrics[self.index];
         let gauge = match &metric.feed {
             Feed::Requests { .. } => {
                 for group in &self.groups {

@@ -1,0 +1,266 @@
+//! The life of replicas: crash back-off, memory, liveness, rollouts, zones, and the actions that touch them (MODEL.md 1.4, 7.2).
+
+mod common;
+
+use common::*;
+use firedrill_core::action::{Action, ActionOutcome, RestartMode, Scale, Target};
+use firedrill_core::journal::{Event, ReplicaState};
+use firedrill_core::ledger::RequestOutcome;
+use firedrill_core::name::Name;
+use firedrill_core::quantity::{Bytes, Factor};
+use firedrill_core::time::Span;
+use firedrill_sim::spec::{FaultKind, LivenessSpec, MemorySpec, Phase, WorldSpec};
+use firedrill_sim::{Finished, Script};
+
+/// One service `api` with so many replicas, lightly used.
+fn fleet(replicas: u32, horizon: u64) -> WorldSpec {
+    let mut api = service("api", vec![Phase::Cpu(exponential(0.01))]);
+    api.replicas = replicas;
+    api.workers = Some(8);
+    world(horizon, vec![api], vec![client("users", "api", 20.0)])
+}
+
+fn crash_times<A>(finished: &Finished<A>) -> Vec<f64> {
+    let crash = |event: &Event| match event {
+        Event::ReplicaChanged { state: ReplicaState::Waiting, reason, .. } => Some(reason.clone()),
+        _ => None,
+    };
+    told(finished, crash).into_iter().map(|(time, _)| time).collect()
+}
+
+#[track_caller]
+fn check_crash_loop(life: u64, expected: &[u32]) {
+    let mut spec = fleet(1, u64::from(*expected.last().unwrap()) + 1);
+    spec.services[0].versions[0].crash_after = Some(Span::from_seconds(life));
+    let times: Vec<u32> = crash_times(&run(&spec, 1)).into_iter().map(|time| time as u32).collect();
+    assert_eq!(times, expected);
+}
+
+#[test]
+fn k1_a_process_that_dies_after_each_start_backs_off() {
+    check_crash_loop(5, &[5, 10, 25, 50, 95, 180, 345, 650, 955]);
+    check_crash_loop(60, &[60, 120, 190, 270, 370, 510, 730, 1090, 1450]);
+    check_crash_loop(540, &[540, 1080, 1630, 2190, 2770, 3390]);
+    check_crash_loop(601, &[601, 1202, 1803]);
+}
+
+#[test]
+fn k2_a_hung_process_is_killed_by_its_liveness_probe_within_31_s() {
+    let mut earliest = f64::MAX;
+    let mut latest: f64 = 0.0;
+    // The phase belongs to the replica's name, so names are varied.
+    for number in 0..40 {
+        let mut spec = fleet(1, 200);
+        let name = format!("api{number}");
+        spec.services[0].name = Name::new(&name);
+        spec.clients[0].service = Name::new(&name);
+        spec.services[0].liveness = Some(LivenessSpec { period: Span::from_seconds(10), timeout: Span::from_seconds(1), failures: 3 });
+        spec.faults = vec![fault("hang", 100, None, FaultKind::Hang { target: service_target(&name) })];
+        let finished = run(&spec, 7);
+        let kills = crash_times(&finished);
+        assert_eq!(kills.len(), 1);
+        earliest = earliest.min(kills[0] - 100.0);
+        latest = latest.max(kills[0] - 100.0);
+        assert!(finished.ledger.faults[0].ended.is_some(), "the restart cures the hang");
+    }
+    assert!((21.0..24.0).contains(&earliest) && (28.0..=31.0).contains(&latest), "{earliest} to {latest}");
+}
+
+#[test]
+fn a14_a_leak_ends_in_an_out_of_memory_kill_on_the_second() {
+    for (limit, expected) in [(512, 212.0), (1024, 724.0)] {
+        let mut spec = fleet(1, 900);
+        spec.services[0].memory = MemorySpec { base: mib(300), per_request: Bytes::new(0), limit: Some(mib(limit)) };
+        spec.faults = vec![fault("leak", 0, None, FaultKind::MemoryLeak { target: service_target("api"), per_second: mib(1) })];
+        assert_eq!(crash_times(&run(&spec, 1)), [expected]);
+        // With a duration the leak is there for every process that runs meanwhile.
+        spec.faults[0].lasting = Some(Span::from_seconds(900));
+        assert_eq!(crash_times(&run(&spec, 1)).len(), 900 / expected as usize);
+    }
+}
+
+/// Counts of replicas by version at a time, from a run that ends there.
+fn versions(spec: &WorldSpec, horizon: u64) -> (u32, u32) {
+    let mut spec = spec.clone();
+    spec.horizon = Span::from_seconds(horizon);
+    let finished = run_cured(&spec, 3);
+    let service = &finished.ledger.services[0];
+    let last = service.bins.last().unwrap();
+    (last.replicas, last.ready)
+}
+
+/// Ten replicas, 25 % and 25 %, and a deploy at 60 s of a version that never becomes ready.
+fn broken_deploy() -> WorldSpec {
+    let mut spec = fleet(10, 1200);
+    let mut broken = version("v2");
+    broken.healthy = false;
+    broken.crash_after = Some(Span::from_seconds(5));
+    spec.services[0].versions.push(broken);
+    spec.faults = vec![fault("deploy", 60, None, FaultKind::Deploy { service: Name::new("api"), version: Name::new("v2") })];
+    spec
+}
+
+#[test]
+fn k4_a_rollout_that_never_becomes_ready_stays_at_8_old_and_5_new() {
+    assert_eq!(versions(&broken_deploy(), 100), (13, 8));
+    assert_eq!(versions(&broken_deploy(), 1200), (13, 8));
+}
+
+#[test]
+fn k4_a_rollback_removes_the_new_and_goes_back_to_10() {
+    let mut spec = broken_deploy();
+    spec.cures = vec![cure(300, Action::Rollback, service_target("api"))];
+    assert_eq!(versions(&spec, 360), (10, 10));
+    let finished = run_cured(&spec, 3);
+    let fault = &finished.ledger.faults[0];
+    assert!(fault.ended.is_some_and(|ended| ended > at(300) && ended < at(330)), "{fault:?}");
+    assert!(finished.ledger.services[0].bins.last().unwrap().healthy_version);
+    assert_eq!(results(&finished), [(310.0, "oracle#0 succeeded".to_owned())]);
+}
+
+#[test]
+fn a_sound_deploy_replaces_every_replica_without_going_below_its_fenceposts() {
+    let mut spec = fleet(10, 600);
+    spec.services[0].versions.push(version("v2"));
+    spec.changes = vec![fault("deploy", 60, None, FaultKind::Deploy { service: Name::new("api"), version: Name::new("v2") })];
+    let finished = run(&spec, 3);
+    let mut created = 0;
+    let mut ready = 10_i32;
+    for record in finished.journal.records() {
+        if let Event::ReplicaChanged { state, .. } = &record.event {
+            match state {
+                ReplicaState::Starting => created += 1,
+                ReplicaState::Ready => ready += 1,
+                ReplicaState::Gone => ready -= 1,
+                _ => {}
+            }
+            assert!(ready >= 8, "at {}", record.at);
+        }
+    }
+    assert_eq!((created, ready), (10, 10));
+    assert!(finished.ledger.faults.is_empty(), "a benign change is no fault");
+    let bad = finished.ledger.clients[0].outcomes.iter().filter(|byte| RequestOutcome::from_byte(**byte).is_bad()).count();
+    assert_eq!(bad, 0, "a rollout with fenceposts costs no request");
+}
+
+/// Ends of actions, in order.
+fn results(finished: &Finished<Script>) -> Vec<(f64, String)> {
+    told(finished, |event| match event {
+        Event::ActionFinished { action, outcome: ActionOutcome::Succeeded } => Some(format!("{action} succeeded")),
+        Event::ActionFinished { action, outcome: ActionOutcome::Failed(why) } => Some(format!("{action} failed: {why}")),
+        _ => None,
+    })
+}
+
+#[test]
+fn restarts_take_all_at_once_or_one_after_the_other() {
+    let mut spec = fleet(3, 200);
+    spec.cures = vec![cure(60, Action::Restart { mode: RestartMode::AtOnce }, service_target("api"))];
+    let finished = run_cured(&spec, 1);
+    assert_eq!(results(&finished), [(70.0, "oracle#0 succeeded".to_owned())]);
+    assert_eq!(finished.ledger.services[0].bins[6].removed_by_actions, 3);
+
+    spec.cures = vec![cure(60, Action::Restart { mode: RestartMode::Rolling }, service_target("api"))];
+    let finished = run_cured(&spec, 1);
+    assert_eq!(results(&finished), [(90.0, "oracle#0 succeeded".to_owned())]);
+    assert!(finished.ledger.services[0].bins.iter().all(|bin| bin.removed_by_actions <= 1));
+}
+
+#[test]
+fn a_restart_cures_a_hang_and_loses_what_it_held() {
+    let mut spec = fleet(1, 200);
+    spec.clients[0].timeout = Some(Span::from_seconds(30));
+    spec.faults = vec![fault("hang", 50, None, FaultKind::Hang { target: replica_target("api-0") })];
+    spec.cures = vec![cure(60, Action::Restart { mode: RestartMode::AtOnce }, replica_target("api-0"))];
+    let finished = run_cured(&spec, 1);
+    assert_eq!(finished.ledger.faults[0].ended, Some(at(60)));
+    let totals = totals(&finished, "api");
+    assert!((150..250).contains(&totals.lost), "{totals:?}");
+}
+
+#[test]
+fn scaling_adds_what_becomes_ready_and_removes_the_youngest() {
+    let mut spec = fleet(2, 300);
+    let target = || service_target("api");
+    spec.cures = vec![
+        cure(60, Action::Scale { replicas: Scale::Times(factor(2.0)) }, target()),
+        cure(120, Action::Scale { replicas: Scale::By(-3) }, target()),
+        cure(180, Action::Scale { replicas: Scale::To(2_000_000_000) }, target()),
+    ];
+    let finished = run_cured(&spec, 1);
+    let ends = results(&finished);
+    assert_eq!(ends[0], (70.0, "oracle#0 succeeded".to_owned()));
+    assert!(ends[1].0 < 121.0 && ends[1].1 == "oracle#1 succeeded", "{ends:?}");
+    assert_eq!(ends[2].1, "oracle#2 failed: 2000000000 replicas are more than the bound of 1000");
+    let gone = told(&finished, |event| match event {
+        Event::ReplicaChanged { replica, state: ReplicaState::Gone, .. } => Some(replica.to_string()),
+        _ => None,
+    });
+    let gone: Vec<String> = gone.into_iter().map(|(_, replica)| replica).collect();
+    assert_eq!(gone.len(), 3);
+    assert!(!gone.contains(&"api-0".to_owned()), "{gone:?}");
+}
+
+#[test]
+fn a_lost_zone_comes_back_when_the_fault_ends_or_elsewhere_when_drained() {
+    let mut spec = fleet(4, 300);
+    spec.services[0].zones = vec![Name::new("a"), Name::new("b")];
+    spec.faults = vec![fault("zone", 60, Some(120), FaultKind::ZoneLoss { zone: Name::new("a") })];
+    let ready = |spec: &WorldSpec, second: usize| run_cured(spec, 1).ledger.services[0].bins[second / 10 - 1].ready;
+    assert_eq!([60, 70, 170, 190, 200].map(|second| ready(&spec, second)), [4, 2, 2, 2, 4]);
+    spec.cures = vec![cure(90, Action::Drain, Target::Zone(Name::new("a")))];
+    assert_eq!([90, 110, 250].map(|second| ready(&spec, second)), [2, 4, 4]);
+    let finished = run_cured(&spec, 1);
+    assert_eq!(results(&finished), [(100.0, "oracle#0 succeeded".to_owned())]);
+    assert!(finished.journal.records().iter().all(|record| !matches!(&record.event,
+        Event::ReplicaChanged { replica, state: ReplicaState::Ready, .. } if &**replica == "api-0")));
+}
+
+#[test]
+fn draining_the_only_zone_leaves_nowhere_to_stand_and_fails_with_the_figures() {
+    let mut spec = fleet(2, 1200);
+    spec.cures = vec![cure(60, Action::Drain, Target::Zone(Name::new("a")))];
+    let finished = run_cured(&spec, 1);
+    let expected = "oracle#0 failed: not complete after 15m: api has 0 of 2 replicas ready, 2 have no zone to stand in";
+    assert_eq!(results(&finished), [(960.0, expected.to_owned())]);
+    assert_eq!(finished.ledger.services[0].bins.last().unwrap().removed_by_actions, 2);
+}
+
+#[test]
+fn actions_on_what_they_are_not_for_fail_and_say_why() {
+    let restart = || Action::Restart { mode: RestartMode::AtOnce };
+    let zone = || Target::Zone(Name::new("a"));
+    let users = || Target::Client(Name::new("users"));
+    let cases = [
+        (restart(), service_target("ghost"), "service/ghost does not exist"),
+        (restart(), replica_target("api-9"), "replica/api-9 does not exist"),
+        (restart(), zone(), "restart needs a service or a replica, and zone/a is neither"),
+        (Action::Rollback, service_target("api"), "service/api has no earlier version to go back to"),
+        (Action::Rollback, zone(), "rollback needs a service, and zone/a is none"),
+        (Action::Drain, service_target("api"), "drain needs a replica or a zone, and service/api is neither"),
+        (Action::PurgeQueue, users(), "purge_queue needs a service or a replica, and client/users is neither"),
+        (
+            Action::LimitRetries { retries: 0, lasting: Span::from_seconds(1) },
+            zone(),
+            "limit_retries needs a client or a service, and zone/a is neither",
+        ),
+    ];
+    for (action, target, why) in cases {
+        let mut spec = fleet(1, 100);
+        spec.cures = vec![cure(60, action, target)];
+        assert_eq!(results(&run_cured(&spec, 1)), [(60.0, format!("oracle#0 failed: {why}"))]);
+    }
+}
+
+#[test]
+fn a_cold_process_is_slow_at_first() {
+    let mut spec = fleet(1, 600);
+    spec.services[0].endpoints[0].phases = vec![Phase::Cpu(seconds(0.01))];
+    spec.clients[0].objective = Span::from_millis(15);
+    spec.services[0].warm_up = Some(firedrill_sim::spec::WarmUp { factor: Factor::new(4.0).unwrap(), tau: Span::from_seconds(30) });
+    spec.cures = vec![cure(100, Action::Restart { mode: RestartMode::AtOnce }, service_target("api"))];
+    let finished = run_cured(&spec, 1);
+    let slow = |from, to| outcome_share(&finished, (from, to), RequestOutcome::Slow);
+    // 1 + 3 exp(-age / 30 s) is 1.5 at an age of 54 s; the process starts at 100 s.
+    assert!(slow(0, 100) < 0.01 && slow(120, 150) > 0.99 && slow(160, 300) < 0.01);
+}
