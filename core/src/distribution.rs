@@ -210,7 +210,6 @@ impl Distribution {
     #[must_use]
     pub fn sample(&self, draw: Draw<'_>) -> f64 {
         match &self.shape {
-            Shape::Constant { value } => *value,
             Shape::Gamma(gamma) => gamma.sample(draw),
             // The complement of the word is exactly the complement of the number, so neither tail is rounded away.
             _ => self.at(unit_open01(draw.word64()), unit_open01(!draw.word64())),
@@ -226,7 +225,7 @@ impl Distribution {
     }
 
     /// The value with probability `below` below it and `above` above it: one number given twice, each exact near its own 0.
-    #[inline]
+    #[inline(always)]
     fn at(&self, below: f64, above: f64) -> f64 {
         match &self.shape {
             Shape::Constant { value } => *value,
