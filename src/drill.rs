@@ -9,7 +9,7 @@ use firedrill_core::random::Seed;
 use firedrill_core::transcript::Transcript;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::policy::Policy;
-use firedrill_policies::rules::RuleSet;
+use firedrill_policies::rules::{RuleSet, RulerSettings};
 use firedrill_policies::guard::stage::Stage;
 use firedrill_scenarios::Scenario;
 use firedrill_sim::automation::{Automation, Script};
@@ -60,6 +60,8 @@ pub struct Answer {
     pub policies: Vec<Arc<Policy>>,
     /// How they are called together, in reports and commands.
     pub label: String,
+    /// For each policy, its name and the argument that finds it, for commands that repeat a run.
+    pub sources: Vec<(String, String)>,
     /// BLAKE3 of the files, hexadecimal.
     pub hash: String,
 }
@@ -99,11 +101,19 @@ impl Drill {
         }
     }
 
+    /// Runs the arm in which nobody acts, for what could be seen: the raw series, and those of the rules.
+    #[must_use]
+    pub fn observe(&self, seed: u64) -> (Store, Store) {
+        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options { telemetry: true }, Piloted(self.pilot(Vec::new())));
+        let finished = run.finish();
+        (finished.telemetry, finished.automation.0.ruler().derived().clone())
+    }
+
     fn pilot(&self, policies: Vec<Arc<Policy>>) -> Pilot {
         // In dry-run the pilot is not handed an actuator, and has no other way to act.
         let actuator = self.stage.may_act().then(Actuator::simulated);
         let inventory = Arc::new(self.scenario.spec.inventory());
-        Pilot::new(PilotSetup { start: self.scenario.spec.start, rules: Arc::clone(&self.rules.set), policies, stage: self.stage, actuator, inventory })
+        Pilot::new(PilotSetup { start: self.scenario.spec.start, rules: Arc::clone(&self.rules.set), ruler: RulerSettings::default(), policies, stage: self.stage, actuator, inventory })
     }
 
     fn finish<A: Automation>(&self, arm: Arm, seed: u64, automation: A) -> Played {

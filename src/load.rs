@@ -21,10 +21,10 @@ pub struct Source {
 pub struct Shelf<'a> {
     /// What it holds, for messages: "scenario".
     pub what: &'a str,
-    /// All names, sorted.
+    /// All names.
     pub names: Vec<&'a str>,
     /// The path and text behind a name.
-    pub get: &'a dyn Fn(&str) -> Option<(String, String)>,
+    pub get: fn(&str) -> Option<(String, String)>,
 }
 
 /// The texts behind a path or name: one file, every YAML file of a folder in order of name, or a text of the library.
@@ -90,7 +90,9 @@ pub fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-fn unknown(name: &str, shelf: &Shelf<'_>) -> Failure {
+/// The failure that says a name is neither a path nor in the library.
+#[must_use]
+pub fn unknown(name: &str, shelf: &Shelf<'_>) -> Failure {
     let what = shelf.what;
     let remedy = match near_miss(name, &shelf.names) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -105,7 +107,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_the_nearest() {
-        let shelf = Shelf { what: "scenario", names: vec!["retry-storm", "hang"], get: &|_| None };
+        let shelf = Shelf { what: "scenario", names: vec!["retry-storm", "hang"], get: |_| None };
         let Err(Failure::Input(problems)) = find("retry-strom", Path::new("."), &shelf) else { panic!("a problem") };
         assert_eq!(problems[0].message, "no scenario is called `retry-strom`, and no file is there");
         assert_eq!(problems[0].remedy.as_deref(), Some("did you mean `retry-storm`?"));

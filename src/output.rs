@@ -36,6 +36,12 @@ impl Output {
         self.color
     }
 
+    /// Whether talk is unwanted.
+    #[must_use]
+    pub const fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
     /// Data, to stdout. A closed pipe is the reader's choice and no error.
     pub fn data(self, text: &str) {
         let mut stdout = io::stdout().lock();
@@ -69,10 +75,10 @@ impl Output {
 ///
 /// # Errors
 /// The folder or a file cannot be written.
-pub fn write_files(folder: &Path, files: &[(&str, String)]) -> anyhow::Result<()> {
+pub fn write_files<N: AsRef<str>>(folder: &Path, files: &[(N, String)]) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     for (name, text) in files {
-        let path = folder.join(name);
+        let path = folder.join(name.as_ref());
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
         }

@@ -1,7 +1,7 @@
 //! The project file `firedrill.yaml`: where things lie, what is rehearsed, what must hold.
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::Problem;
+use firedrill_core::problem::{Place, Problem};
 use firedrill_core::yaml::{self, Fields, Node, Reader};
 
 /// A project, paths still relative to its file.
@@ -31,7 +31,7 @@ pub struct ThresholdLine {
     /// The bound, such as `p90 < 5m`.
     pub bound: Name,
     /// Where it stands.
-    pub node: firedrill_core::problem::Place,
+    pub place: Place,
 }
 
 /// Seeds for each scenario when the project does not say.
@@ -86,7 +86,7 @@ fn thresholds(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<ThresholdLine
         };
         for bound in bounds {
             if let Some(text) = reader.text(bound, "a bound such as `p90 < 5m`") {
-                lines.push(ThresholdLine { measure: key.text.clone(), bound: text.clone(), node: bound.place.clone() });
+                lines.push(ThresholdLine { measure: key.text.clone(), bound: text.clone(), place: bound.place.clone() });
             }
         }
     }

@@ -1,5 +1,8 @@
 //! The commands, one module each: from arguments to an exit code.
 
+mod progress;
+mod setting;
+mod terminal;
 mod check;
 mod compare;
 mod explain;

@@ -1,0 +1,111 @@
+//! Many runs: scenarios × seeds × arms, in parallel over cells and in one order in the results.
+
+use std::sync::Arc;
+
+use firedrill_core::transcript::Transcript;
+use firedrill_policies::guard::stage::Stage;
+use firedrill_reports::outcome::{Arms, Outcome, OutcomeSettings, measure};
+use firedrill_reports::verdict::Case;
+use firedrill_scenarios::Scenario;
+use rayon::prelude::*;
+
+use crate::drill::{Answer, Arm, Drill, Rules};
+
+/// What is rehearsed with whom.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// The scenarios, each with the rules that watch it.
+    pub scenarios: Vec<(Arc<Scenario>, Arc<Rules>)>,
+    /// Who answers, each in an arm of its own.
+    pub answers: Vec<Arc<Answer>>,
+    /// The seeds, sorted, each once.
+    pub seeds: Vec<u64>,
+    /// What the policies may do.
+    pub stage: Stage,
+}
+
+/// The transcripts of one scenario and seed, for a page that shows them.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Nobody acts.
+    pub nothing: Transcript,
+    /// The policies act.
+    pub policy: Transcript,
+    /// The cure at onset; `None` in a scenario without one.
+    pub oracle: Option<Transcript>,
+}
+
+impl Campaign {
+    /// How many runs there are, all arms counted.
+    #[must_use]
+    pub fn run_count(&self) -> usize {
+        self.scenarios.iter().map(|(scenario, _)| self.seeds.len() * (1 + usize::from(has_oracle(scenario)) + self.answers.len())).sum()
+    }
+
+    /// Runs everything. The result has one list for each answer, sorted by scenario and seed, whatever the number of threads.
+    /// `done` is called after each cell, from any thread.
+    #[must_use]
+    pub fn run(&self, done: &(dyn Fn() + Sync)) -> Vec<Vec<Case>> {
+        let cells: Vec<(usize, u64)> =
+            (0..self.scenarios.len()).flat_map(|scenario| self.seeds.iter().map(move |seed| (scenario, *seed))).collect();
+        let outcomes: Vec<Vec<Case>> = cells
+            .par_iter()
+            .map(|(scenario, seed)| {
+                let cases = self.run_cell(*scenario, *seed);
+                done();
+                cases
+            })
+            .collect();
+        let mut answers: Vec<Vec<Case>> = self.answers.iter().map(|_| Vec::with_capacity(cells.len())).collect();
+        for cell in outcomes {
+            for (answer, case) in answers.iter_mut().zip(cell) {
+                answer.push(case);
+            }
+        }
+        answers
+    }
+
+    /// One cell: doing nothing and the oracle once, then every answer against them.
+    fn run_cell(&self, scenario: usize, seed: u64) -> Vec<Case> {
+        let (scenario, rules) = &self.scenarios[scenario];
+        let drill = |answer: &Arc<Answer>| Drill { scenario: Arc::clone(scenario), rules: Arc::clone(rules), answer: Arc::clone(answer), stage: self.stage };
+        let Some(first) = self.answers.first() else { return Vec::new() };
+        let nothing = drill(first).play(Arm::Nothing, seed).transcript;
+        let oracle = has_oracle(scenario).then(|| drill(first).play(Arm::Oracle, seed).transcript);
+        let case = |answer: &Arc<Answer>| {
+            let policy = drill(answer).play(Arm::Policy, seed).transcript;
+            let outcome = measured(&nothing, &policy, oracle.as_ref(), answer);
+            Case { class: scenario.family.clone(), outcome }
+        };
+        self.answers.iter().map(case).collect()
+    }
+}
+
+impl Drill {
+    /// All arms of one seed, to be shown.
+    #[must_use]
+    pub fn show(&self, seed: u64) -> Shown {
+        let oracle = has_oracle(&self.scenario).then(|| self.play(Arm::Oracle, seed).transcript);
+        Shown { nothing: self.play(Arm::Nothing, seed).transcript, policy: self.play(Arm::Policy, seed).transcript, oracle }
+    }
+}
+
+impl Shown {
+    /// What they came to.
+    #[must_use]
+    pub fn outcome(&self, answer: &Answer) -> Outcome {
+        measured(&self.nothing, &self.policy, self.oracle.as_ref(), answer)
+    }
+}
+
+/// A calm scenario needs no cure: there, doing nothing is the oracle.
+fn has_oracle(scenario: &Scenario) -> bool {
+    !scenario.spec.cures.is_empty()
+}
+
+fn measured(nothing: &Transcript, policy: &Transcript, oracle: Option<&Transcript>, answer: &Answer) -> Outcome {
+    let mut answers: Vec<_> = answer.policies.iter().flat_map(|policy| policy.alerts.iter().cloned()).collect();
+    answers.sort();
+    answers.dedup();
+    measure(&Arms { nothing, policy, oracle }, &OutcomeSettings { answers, ..OutcomeSettings::default() })
+}

@@ -1,0 +1,107 @@
+//! `firedrill replay`: a recorded incident, open loop.
+
+use std::path::Path;
+
+use firedrill_core::journal::Journal;
+use firedrill_core::ledger::Ledger;
+use firedrill_core::transcript::Transcript;
+use firedrill_reports::timeline;
+use firedrill_scenarios::incident::Incident;
+use firedrill_scenarios::incident::expect::{CLAIM, ExpectVerdict, draft_expect};
+use firedrill_scenarios::incident::score::{Score, Scoring, score};
+use serde_json::json;
+
+use super::setting::RuleNames;
+use super::terminal;
+use crate::cli::{Format, ReplayArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, write_files};
+use crate::replaying::{self, Replay};
+use crate::sources;
+
+/// The version of the JSON.
+const SCHEMA: &str = "firedrill.replay/1";
+
+/// Replays an incident: what the rules would have said, what the policies would have done.
+pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
+    let replay = prepare(arguments)?;
+    let journal = replay.play();
+    let incident = &replay.incident;
+    let start = replay.recording.start;
+    if arguments.write_expect {
+        output.data(&draft_expect(&journal, start, incident.onset));
+        return Ok(Exit::Held);
+    }
+    let judged = incident.expect.as_ref().map(|expect| expect.judge(&journal, start, incident.onset));
+    let quiet = incident.expect.as_ref().map_or_else(Vec::new, |expect| expect.quiet.clone());
+    let scored = (!incident.faults.is_empty()).then(|| score(&journal, start, &incident.faults, &Scoring { quiet, ..Scoring::default() }));
+    let transcript = Transcript { header: replay.header(), journal, ledger: Ledger::default() };
+    if let Some(folder) = &arguments.out {
+        write_files(folder, &[("journal.jsonl", transcript.to_json_lines())])?;
+        output.talk(&format!("wrote {}", folder.join("journal.jsonl").display()));
+    }
+    match output.format {
+        Format::Json => {
+            let story = timeline::tell(&transcript);
+            let document = json!({
+                "schema": SCHEMA, "incident": incident.name, "start": start.to_string(), "injected": incident.injected,
+                "expect": judged, "score": scored, "timeline": story,
+            });
+            output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"));
+        }
+        Format::Text => {
+            let story = timeline::tell(&transcript).render(terminal::width(), |kind, text| terminal::paint(output, kind, text));
+            output.data(&format!("{}\n\n{story}\n{}", headline(incident, &replay), conclusion(&transcript.journal, judged.as_ref(), scored.as_ref())));
+        }
+    }
+    Ok(if judged.is_some_and(|judged| !judged.passed) { Exit::Broken } else { Exit::Held })
+}
+
+fn prepare(arguments: &ReplayArgs) -> Result<Replay, Failure> {
+    let here = Path::new(".");
+    let (incident, files) = sources::incident(&arguments.incident, here)?;
+    let project = sources::project_here()?;
+    let rules = if !arguments.rules.is_empty() {
+        Some(sources::rules(&arguments.rules, here)?)
+    } else if incident.rules.is_empty() {
+        let names = project.as_ref().map_or_else(RuleNames::library, |project| RuleNames::of(project, here));
+        Some(names.load(&[])?)
+    } else {
+        None
+    };
+    let answer = if !arguments.policy.is_empty() {
+        Some(sources::answer(&arguments.policy, here)?)
+    } else if incident.policies.is_empty() {
+        let names: Vec<String> = project.iter().flat_map(|project| &project.policies).map(ToString::to_string).collect();
+        Some(sources::answer(&names, here)?)
+    } else {
+        None
+    };
+    replaying::prepare(incident, &files, rules, answer)
+}
+
+fn headline(incident: &Incident, replay: &Replay) -> String {
+    let kind = if incident.injected { "a recording of injected faults" } else { "a recorded incident" };
+    let series = replay.recording.store.len();
+    let policies: Vec<&str> = replay.answer.policies.iter().map(|policy| &*policy.name).collect();
+    let watched = if policies.is_empty() { "no policy".to_owned() } else { policies.join(", ") };
+    format!("{}: {}\n{kind}, open loop: {series} series from {}, watched by {watched}", incident.name, incident.what, replay.recording.start)
+}
+
+fn conclusion(journal: &Journal, judged: Option<&ExpectVerdict>, scored: Option<&Score>) -> String {
+    let mut lines = Vec::new();
+    if let Some(score) = scored {
+        lines.push(score.to_string());
+    }
+    match judged {
+        Some(judged) => {
+            lines.extend(judged.checks.iter().map(|check| format!("{} {}: {}", if check.held { "✓" } else { "✗" }, check.expected, check.found)));
+            lines.extend(judged.unlisted.iter().map(|proposal| format!("· not listed in expect: {proposal}")));
+            lines.push(if judged.passed { format!("passed: {CLAIM}") } else { "failed: see ✗ above".to_owned() });
+        }
+        None if journal.records().is_empty() => lines.push("nothing was said and nothing proposed".to_owned()),
+        None => lines.push("this incident has no `expect`, so nothing is judged; `--write-expect` drafts one".to_owned()),
+    }
+    lines.join("\n")
+}

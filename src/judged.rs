@@ -1,0 +1,79 @@
+//! Recorded incidents, replayed and judged for the gate.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use firedrill_core::journal::{AlertStatus, Event, Journal};
+use firedrill_reports::verdict::{IncidentResult, IncidentStatus};
+use firedrill_scenarios::incident::expect::{ExpectVerdict, proposals};
+
+use crate::drill::{Answer, Rules};
+use crate::failure::Failure;
+use crate::replaying::{self, Replay};
+use crate::sources;
+
+/// An incident that is ready to be replayed to the candidate, and to the baseline if there is one.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    name: String,
+    candidate: Replay,
+    baseline: Option<Replay>,
+}
+
+/// Reads every incident; the candidate answers, watched by the incident's own rules if it has any.
+///
+/// # Errors
+/// An incident, a recording or a rule file is wrong.
+pub fn prepare_all(names: &[String], rules: &Arc<Rules>, candidate: &Arc<Answer>, baseline: Option<&Arc<Answer>>) -> Result<Vec<Replayed>, Failure> {
+    let prepare = |name: &String| {
+        let (incident, files) = sources::incident(name, Path::new("."))?;
+        let rules = incident.rules.is_empty().then(|| Arc::clone(rules));
+        let candidate = replaying::prepare(incident, &files, rules, Some(Arc::clone(candidate)))?;
+        let baseline = baseline.map(|answer| Replay { answer: Arc::clone(answer), ..candidate.clone() });
+        Ok(Replayed { name: name.clone(), candidate, baseline })
+    };
+    names.iter().map(prepare).collect()
+}
+
+impl Replayed {
+    /// Replays the incident and judges what was proposed.
+    #[must_use]
+    pub fn judge(&self) -> IncidentResult {
+        let journal = self.candidate.play();
+        let incident = &self.candidate.incident;
+        let policies: String = self.candidate.answer.sources.iter().map(|(_, argument)| format!(" --policy {argument}")).collect();
+        let command = format!("firedrill replay {}{policies}", self.name);
+        let (status, findings) = if !is_exercised(&journal, &self.candidate.answer) {
+            (IncidentStatus::NotExercised, vec!["no alert that the policies answer fires on this recording".to_owned()])
+        } else if let Some(expect) = &incident.expect {
+            verdict(&expect.judge(&journal, self.candidate.recording.start, incident.onset))
+        } else {
+            self.compare(&journal)
+        };
+        IncidentResult { incident: incident.name.clone(), status, findings, command }
+    }
+
+    /// Without an `expect` there is no right and wrong, only a difference to the baseline.
+    fn compare(&self, journal: &Journal) -> (IncidentStatus, Vec<String>) {
+        let told = |journal: &Journal| -> Vec<String> { proposals(journal).iter().map(|proposal| format!("{} at {}", proposal.what, proposal.at)).collect() };
+        let before = self.baseline.as_ref().map(|baseline| told(&baseline.play()));
+        let now = told(journal);
+        let status = if before.is_some_and(|before| before != now) { IncidentStatus::Changed } else { IncidentStatus::Unchanged };
+        (status, now)
+    }
+}
+
+fn verdict(verdict: &ExpectVerdict) -> (IncidentStatus, Vec<String>) {
+    let status = if verdict.passed { IncidentStatus::Passed } else { IncidentStatus::Failed };
+    let shown = verdict.checks.iter().filter(|check| verdict.passed || !check.held);
+    (status, shown.map(|check| format!("{}: {}", check.expected, check.found)).collect())
+}
+
+fn is_exercised(journal: &Journal, answer: &Answer) -> bool {
+    journal.records().iter().any(|record| match &record.event {
+        Event::Notified { notification } => {
+            notification.status == AlertStatus::Firing && answer.policies.iter().any(|policy| policy.alerts.contains(&notification.alert))
+        }
+        _ => false,
+    })
+}

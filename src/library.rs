@@ -1,0 +1,135 @@
+//! The embedded library as the command sees it: names, texts, one line about each.
+
+use firedrill_policies::library as policy_library;
+use firedrill_scenarios::library as scenario_library;
+use firedrill_scenarios::read_scenario;
+
+use crate::load::{Shelf, Source};
+
+/// One thing of the library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Its family, owner or kind.
+    pub group: String,
+    /// One line about it.
+    pub about: String,
+}
+
+/// An incident of the library: a folder's files, by path within it.
+#[derive(Debug)]
+pub struct EmbeddedIncident {
+    /// Its name, that of its folder.
+    pub name: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// Path and text of each file.
+    pub files: &'static [(&'static str, &'static str)],
+}
+
+/// Recorded from simulated runs of our own, and said so in each; they make `gate` replay something on every machine.
+const INCIDENTS: &[EmbeddedIncident] = &[];
+
+/// The incident with this name.
+#[must_use]
+pub fn incident(name: &str) -> Option<&'static EmbeddedIncident> {
+    INCIDENTS.iter().find(|incident| incident.name == name)
+}
+
+/// Scenarios that are no references, by path and text, of one family.
+#[must_use]
+pub fn scenarios_of_family(family: &str) -> Vec<Source> {
+    let in_family = |path: &str| path.split('/').rev().nth(1) == Some(family);
+    let entries = scenario_library::ENTRIES.iter().filter(|entry| in_family(entry.path));
+    entries.map(|entry| Source { path: entry.path.to_owned(), text: entry.text.to_owned() }).collect()
+}
+
+/// Every family whose scenarios judge policies.
+#[must_use]
+pub fn families() -> Vec<String> {
+    let mut families: Vec<String> = scenarios().into_iter().map(|entry| entry.group).filter(|family| family != REFERENCE).collect();
+    families.dedup();
+    families
+}
+
+const REFERENCE: &str = "reference";
+
+/// Where scenarios are found by name.
+#[must_use]
+pub fn scenario_shelf() -> Shelf<'static> {
+    let get = |name: &str| scenario_library::get(name).map(|(path, text)| (path.to_owned(), text.to_owned()));
+    Shelf { what: "scenario", names: scenario_library::names().collect(), get }
+}
+
+/// Where policies are found by name.
+#[must_use]
+pub fn policy_shelf() -> Shelf<'static> {
+    let get = |name: &str| policy_library::policy(name).map(|(path, text)| (path.to_owned(), text.to_owned()));
+    Shelf { what: "policy", names: policy_library::policy_names().collect(), get }
+}
+
+/// Where rule files are found by name.
+#[must_use]
+pub fn rule_shelf() -> Shelf<'static> {
+    let get = |name: &str| policy_library::rule_file(name).map(|(path, text)| (path.to_owned(), text.to_owned()));
+    Shelf { what: "rule file", names: policy_library::rule_file_names().collect(), get }
+}
+
+/// Whether a rule file is about the series of one recording, and not about those that services here expose.
+#[must_use]
+pub fn is_of_one_recording(name: &str) -> bool {
+    name == "online-boutique"
+}
+
+/// Where incidents are found by name.
+#[must_use]
+pub fn incident_shelf() -> Shelf<'static> {
+    Shelf { what: "incident", names: INCIDENTS.iter().map(|incident| incident.name).collect(), get: |_| None }
+}
+
+/// Scenarios with family and first sentence.
+#[must_use]
+pub fn scenarios() -> Vec<Entry> {
+    let about = |text: &str, path: &str| {
+        let scenario = read_scenario(path, text).expect("a scenario of the library is sound");
+        Entry { name: scenario.name.to_string(), group: scenario.family.to_string(), about: first_sentence(&scenario.description) }
+    };
+    scenario_library::ENTRIES.iter().map(|entry| about(entry.text, entry.path)).collect()
+}
+
+/// Policies with owner and first sentence.
+#[must_use]
+pub fn policies() -> Vec<Entry> {
+    let entry = |name: &str| {
+        let (path, text) = policy_library::policy(name).expect("listed");
+        let policy = firedrill_policies::document::read_policy(path, text).expect("a policy of the library is sound");
+        let group = if path.contains("/hazards/") { "hazard".to_owned() } else { policy.owner.to_string() };
+        Entry { name: name.to_owned(), group, about: first_sentence(&policy.description) }
+    };
+    policy_library::policy_names().map(entry).collect()
+}
+
+/// Rule files with the number of their rules.
+#[must_use]
+pub fn rules() -> Vec<Entry> {
+    let entry = |name: &str| {
+        let (path, text) = policy_library::rule_file(name).expect("listed");
+        let lines = text.lines().map(str::trim).filter(|line| line.starts_with("- alert:") || line.starts_with("- record:")).count();
+        let about = text.lines().next().unwrap_or_default().trim_start_matches('#').trim();
+        Entry { name: name.to_owned(), group: format!("{lines} rules"), about: if about.is_empty() { path.to_owned() } else { about.to_owned() } }
+    };
+    policy_library::rule_file_names().map(entry).collect()
+}
+
+/// Incidents with where they come from.
+#[must_use]
+pub fn incidents() -> Vec<Entry> {
+    let entry = |incident: &EmbeddedIncident| Entry { name: incident.name.to_owned(), group: "recorded".to_owned(), about: incident.about.to_owned() };
+    INCIDENTS.iter().map(entry).collect()
+}
+
+fn first_sentence(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.split_once(". ").map_or(line.clone(), |(first, _)| format!("{first}."))
+}

@@ -1,0 +1,94 @@
+//! A recording played to the rules and policies in virtual time, open loop: what they would have said and done.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use firedrill_core::journal::{Event, Header, Journal, SCHEMA};
+use firedrill_core::name::Name;
+use firedrill_core::time::Time;
+use firedrill_core::transcript::Desk;
+use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::pilot::{Pilot, PilotSetup};
+use firedrill_policies::rules::RulerSettings;
+use firedrill_scenarios::incident::{Incident, read_recording};
+use firedrill_telemetry::recording::Recording;
+
+use crate::drill::{Answer, ENGINE, Rules};
+use crate::failure::Failure;
+use crate::sources::{self, IncidentFiles};
+
+/// An incident with all that is needed to replay it.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// What happened.
+    pub incident: Incident,
+    /// What was seen.
+    pub recording: Arc<Recording>,
+    /// What watches.
+    pub rules: Arc<Rules>,
+    /// What answers.
+    pub answer: Arc<Answer>,
+}
+
+/// Makes a replay: the incident's own rules win over those given; policies are those given, else the incident's own.
+///
+/// # Errors
+/// The recording, a rule file or a policy is wrong.
+pub fn prepare(incident: Incident, files: &IncidentFiles, rules: Option<Arc<Rules>>, answer: Option<Arc<Answer>>) -> Result<Replay, Failure> {
+    let recording = Arc::new(read_recording(&incident, files)?);
+    let base = files.base();
+    let rules = match rules {
+        Some(rules) => rules,
+        None => sources::rules(&incident.rules, &base)?,
+    };
+    let answer = match answer {
+        Some(answer) => answer,
+        None => sources::answer(&incident.policies, Path::new(&base))?,
+    };
+    Ok(Replay { incident, recording, rules, answer })
+}
+
+impl Replay {
+    /// The header of the replay's journal.
+    #[must_use]
+    pub fn header(&self) -> Header {
+        Header {
+            schema: SCHEMA.to_owned(),
+            engine: ENGINE.to_owned(),
+            scenario: self.incident.name.clone(),
+            scenario_hash: String::new(),
+            rules_hash: self.rules.hash.clone(),
+            policies: self.answer.policies.iter().map(|policy| policy.name.clone()).collect(),
+            policies_hash: self.answer.hash.clone(),
+            arm: Name::new("replay"),
+            seed: 0,
+            start: self.recording.start.to_string(),
+        }
+    }
+
+    /// Plays the whole recording. Nothing can act: no actuator is handed out, and a recording could not react.
+    #[must_use]
+    pub fn play(&self) -> Journal {
+        let _entered = tracing::info_span!("replay", incident = %self.incident.name).entered();
+        let recording = &self.recording;
+        let mut pilot = Pilot::new(PilotSetup {
+            start: recording.start,
+            rules: Arc::clone(&self.rules.set),
+            ruler: RulerSettings::default(),
+            policies: self.answer.policies.clone(),
+            stage: Stage::DryRun,
+            actuator: None,
+            inventory: Arc::new(self.incident.inventory.clone()),
+        });
+        let end = recording.start.time_of(recording.end_ms).unwrap_or(Time::ZERO);
+        let mut journal = Journal::new();
+        let mut commands = Vec::new();
+        while let Some((at, _)) = pilot.due().filter(|(at, _)| *at <= end) {
+            let _ = at;
+            pilot.advance(&recording.store, &mut Desk { journal: &mut journal, commands: &mut commands });
+            assert!(commands.is_empty(), "a pilot without an actuator gave a command");
+        }
+        journal.write(end, Event::RunEnded { reason: "the recording ends".to_owned() });
+        journal
+    }
+}
