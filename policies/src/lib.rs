@@ -20,3 +20,5 @@ pub mod controller;
 pub mod pilot;
 
 pub mod library;
+
+pub mod explain;

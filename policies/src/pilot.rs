@@ -77,7 +77,7 @@ impl Pilot {
     /// A pilot at the start of a run.
     ///
     /// # Panics
-    /// If two policies have one name; `check` finds that beforehand.
+    /// If two policies have one name; `explain::twins` finds that beforehand.
     #[must_use]
     pub fn new(setup: PilotSetup) -> Self {
         let PilotSetup { start, rules, ruler, policies, stage, actuator, inventory } = setup;
@@ -180,7 +180,7 @@ impl Pilot {
                 self.timers.remove(&(index, timer));
                 Input::Timer { timer }
             }
-            Errand::Evaluate(query, question) => self.evaluate(now, index, query, &question, raw),
+            Errand::Evaluate(query, question) => self.evaluate((now, index), query, &question, raw),
         }
     }
 
@@ -194,7 +194,7 @@ impl Pilot {
             for effect in self.controllers[index].step(now, input, &mut self.guards) {
                 match effect {
                     Effect::Evaluate { query, question, at } if at <= now => {
-                        inputs.push_back(self.evaluate(now, index, query, &question, raw));
+                        inputs.push_back(self.evaluate((now, index), query, &question, raw));
                     }
                     Effect::Evaluate { query, question, at } => {
                         self.plan(at, index, Errand::Evaluate(query, question));
@@ -233,13 +233,13 @@ impl Pilot {
         false
     }
 
-    fn evaluate(&mut self, now: Time, index: usize, query: u64, question: &Question, raw: &Store) -> Input {
-        let (verdict, figures) = self.judge(now, index, question, raw);
+    fn evaluate(&mut self, (now, index): (Time, usize), query: u64, question: &Question, raw: &Store) -> Input {
+        let (verdict, figures) = self.judge((now, index), question, raw);
         Input::Evaluated { query, verdict, figures }
     }
 
     /// The answer to a question; what cannot be evaluated is unknown, with the reason.
-    fn judge(&mut self, now: Time, index: usize, question: &Question, raw: &Store) -> (Truth, String) {
+    fn judge(&mut self, (now, index): (Time, usize), question: &Question, raw: &Store) -> (Truth, String) {
         let condition = match self.bind(index, question) {
             Ok(condition) => condition,
             Err(message) => return (Truth::Unknown, message),

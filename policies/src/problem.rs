@@ -132,3 +132,50 @@ pub(crate) fn group_twice(place: &Place, name: &str) -> Problem {
 pub(crate) fn zero_interval(place: &Place) -> Problem {
     Problem::at("FD0408", place, "an interval of zero would evaluate without end").remedy("leave it out, or write `1m`")
 }
+
+/// A policy that waits for an alert that no rule gives.
+pub(crate) fn no_such_alert(path: &str, policy: &str, alert: &str, near: Option<&str>) -> Problem {
+    let problem = Problem::in_file("FD0330", path, format!("`{policy}` waits for `{alert}`, and no rule alerts so")).as_warning();
+    match near {
+        Some(near) => problem.remedy(format!("did you mean `{near}`?")),
+        None => problem.remedy("name an alert of the rules, or give the rules that have it"),
+    }
+}
+
+/// A policy that waits for an alert whose rule cannot be evaluated yet.
+pub(crate) fn alert_never_fires(path: &str, policy: &str, alert: &str, why: &str) -> Problem {
+    Problem::in_file("FD0331", path, format!("`{policy}` waits for `{alert}`, which never fires here: {why}")).as_warning()
+}
+
+/// A policy whose matchers exclude the alert that it waits for.
+pub(crate) fn never_matches(path: &str, policy: &str, alert: &str, matcher: &str) -> Problem {
+    Problem::in_file("FD0332", path, format!("`{policy}` asks for {matcher}, and `{alert}` never has it"))
+        .as_warning()
+        .remedy("match the labels that the rule sets")
+}
+
+/// Caps that refuse everything in a service.
+pub(crate) fn can_never_act(path: &str, policy: &str, service: &str, action: &str, figures: &str) -> Problem {
+    Problem::in_file("FD0333", path, format!("`{policy}` can never {action} in `{service}`: {figures}"))
+        .as_warning()
+        .remedy("raise the cap, or give it `at_least: 1`")
+}
+
+/// Caps that allow everything in a service.
+pub(crate) fn can_act_on_all(path: &str, policy: &str, service: &str, replicas: u64) -> Problem {
+    Problem::in_file("FD0334", path, format!("`{policy}` can take all {replicas} replicas of `{service}` at a time"))
+        .as_warning()
+        .remedy("add a cap: `caps: [{ scope: service, of: replicas, max: 25%, at_least: 1, rounding: floor }]`")
+}
+
+/// A policy that never looks at what it did.
+pub(crate) fn nothing_verified(path: &str, policy: &str) -> Problem {
+    Problem::in_file("FD0335", path, format!("no step of `{policy}` verifies that it helped"))
+        .as_warning()
+        .remedy("add `verify: { expr: …, hold: 30s, within: 3m }` to the step that should help")
+}
+
+/// Two policies of one name.
+pub(crate) fn policy_twice(path: &str, policy: &str) -> Problem {
+    Problem::in_file("FD0336", path, format!("two policies are called `{policy}`")).remedy("rename one of the two")
+}

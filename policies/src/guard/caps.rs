@@ -217,6 +217,17 @@ pub fn replicas_taken(action: &Action, target: &Target, part: &Part, inventory: 
     }
 }
 
+/// Whether an action ever takes replicas from their users. A change to a number may be one to fewer.
+#[must_use]
+pub const fn may_take_replicas(action: &Action) -> bool {
+    match action {
+        Action::Scale { replicas: Scale::By(count) } => *count < 0,
+        Action::Scale { replicas: Scale::To(_) } => true,
+        Action::Scale { replicas: Scale::Times(factor) } => factor.get() < 1.0,
+        other => takes_replicas(other),
+    }
+}
+
 const fn takes_replicas(action: &Action) -> bool {
     matches!(action, Action::Restart { .. } | Action::Drain | Action::Rollback)
 }
