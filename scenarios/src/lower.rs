@@ -111,3 +111,110 @@ fn horizon(document: &ScenarioDocument) -> Span {
 fn instant(span: Span) -> Time {
     Time::ZERO + span
 }
+
+#[cfg(test)]
+mod tests {
+    use firedrill_core::action::{Action, RestartMode, Scale, Target};
+    use firedrill_core::name::Name;
+    use firedrill_core::quantity::{Bytes, Factor};
+    use firedrill_core::time::{Span, Time};
+    use firedrill_sim::spec::{FaultKind, Feed, LabelSource, Phase};
+
+    use crate::read_scenario;
+
+    const WHOLE: &str = "\
+schema: scenario/1
+scenario: whole
+clients:
+  users: { calls: { service: shop, endpoint: /buy }, rate: [{ at: 0s, rate: 10/s }, { at: 5m, rate: 1200/m }], timeout: none, users: 500 }
+services:
+  shop:
+    tier: standard
+    replicas: 3
+    zones: [x, y]
+    workers: unbounded
+    queue: 0
+    cores: 2
+    balance: power_of_two
+    cancel: context
+    endpoints:
+      /buy: { work: [cpu: 1ms, call: { service: db, timeout: 1s, probability: 50%, retries: { max: 2, backoff: 10ms } }], error: 1% }
+      /look: { work: [sleep: 2ms] }
+    version: \"7\"
+    versions: { \"8\": { leak: 1KiB/s } }
+    liveness: {}
+    warm_up: { tau: 5s }
+    metrics:
+      orders_total: { counter: { endpoint: /buy, success: true }, labels: { code: $code, area: eu } }
+  db: { work: [cpu: 1ms] }
+faults:
+  - deploy: { service: shop, version: \"8\" }
+    at: 3m
+  - latency: { service: db, from: shop, extra: 100ms }
+    at: 2m
+    lasting: 1m
+oracle:
+  - scale: { service: db, times: x2 }
+    at: 4m
+  - restart: { replica: shop-2 }
+";
+
+    #[test]
+    fn everything_that_is_said_arrives_and_the_rest_is_filled_in() {
+        let spec = read_scenario("whole.yaml", WHOLE).unwrap().spec;
+        let [db, shop] = spec.services.as_slice() else { panic!("two services, by name") };
+        assert_eq!((shop.critical, shop.replicas, shop.workers, shop.queue, shop.cores), (false, 3, None, Some(0), Some(2.0)));
+        assert_eq!((db.critical, db.replicas, db.workers, db.queue, db.cores), (true, 1, Some(200), Some(100), None));
+        assert_eq!((&*shop.versions[0].name, &*shop.versions[1].name, shop.versions[1].healthy), ("7", "8", false));
+        assert_eq!(shop.versions[1].leak_per_second, Bytes::new(1024));
+        assert_eq!(shop.liveness.unwrap().failures, 3);
+        let warm_up = shop.warm_up.unwrap();
+        assert_eq!((warm_up.factor, warm_up.tau), (Factor::new(4.0).unwrap(), Span::from_seconds(5)));
+        let Phase::Call(call) = &shop.endpoints[0].phases[1] else { panic!("the second step is a call") };
+        assert_eq!((&*call.endpoint, call.timeout, call.retries.max), ("/", Some(Span::from_seconds(1)), 2));
+        assert_eq!((call.retries.base, call.retries.cap, call.retries.jitter), (Span::from_millis(10), Span::from_seconds(20), true));
+        let metric = &shop.metrics[0];
+        assert_eq!(metric.feed, Feed::Requests { endpoint: Some(Name::new("/buy")), success: Some(true) });
+        assert_eq!(metric.labels[0], (Name::new("area"), LabelSource::Fixed(Name::new("eu"))));
+        let users = &spec.clients[0];
+        assert_eq!((users.timeout, users.users, users.rates[1].0), (None, Some(500), Time::from_seconds(300)));
+        assert!((users.rates[1].1.get() - 20.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn faults_stand_in_order_of_onset_and_cures_without_a_time_at_the_first() {
+        let spec = read_scenario("whole.yaml", WHOLE).unwrap().spec;
+        assert!(matches!(spec.faults[0].kind, FaultKind::Latency { .. }) && &*spec.faults[0].name == "latency-db");
+        assert_eq!(spec.faults[1].at, Time::from_seconds(180));
+        // Half an hour after the last of them: the deploy, which takes no time of its own.
+        assert_eq!(spec.horizon, Span::from_minutes(33));
+        let cures: Vec<_> = spec.cures.iter().map(|cure| (cure.at, cure.action.clone(), cure.target.clone())).collect();
+        let restart = (Time::from_seconds(120), Action::Restart { mode: RestartMode::Rolling }, Target::Replica(Name::new("shop-2")));
+        let times = Scale::Times(Factor::new(2.0).unwrap());
+        let scale = (Time::from_seconds(240), Action::Scale { replicas: times }, Target::Service(Name::new("db")));
+        assert_eq!(cures, [restart, scale]);
+    }
+
+    #[test]
+    fn services_may_call_each_other_back_and_forth_as_long_as_it_ends() {
+        let text = "\
+schema: scenario/1
+scenario: back-and-forth
+clients: { users: { calls: { service: a, endpoint: /in }, rate: 1/s } }
+services:
+  a: { endpoints: { /in: { work: [call: b] }, /detail: { work: [cpu: 1ms] } } }
+  b: { work: [call: { service: a, endpoint: /detail }] }
+";
+        assert!(read_scenario("x.yaml", text).is_ok());
+    }
+
+    #[test]
+    fn a_chain_of_any_length_is_followed_without_falling() {
+        let mut text = "schema: scenario/1\nscenario: chain\nclients: { users: { calls: s0, rate: 1/s } }\nservices:\n".to_owned();
+        for index in 0..999 {
+            text += &format!("  s{index}: {{ work: [call: s{}] }}\n", index + 1);
+        }
+        text += "  s999: { work: [cpu: 1ms] }\n";
+        assert!(read_scenario("x.yaml", &text).is_ok());
+    }
+}

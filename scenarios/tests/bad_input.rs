@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p firedrill-scenarios --test bad_input` writes them anew; read the difference before it is committed.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

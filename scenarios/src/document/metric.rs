@@ -21,14 +21,34 @@ pub struct MetricDocument {
 
 const TYPES: [&str; 3] = ["counter", "histogram", "gauge"];
 
-/// Labels that telemetry gives to every target; a metric's own may not be called so.
-const TARGET_LABELS: [&str; 7] = ["instance", "job", "namespace", "pod", "service", "version", "zone"];
+/// Labels that keep the series of replicas and buckets apart; a metric's own labels may replace others of its target, such as `job`.
+const KEPT_LABELS: [&str; 3] = ["instance", "le", "pod"];
+
+/// What every service exposes anyway: a metric of the same name would be counted with it.
+const STANDARD: [&str; 12] = [
+    "http_client_request_duration_seconds",
+    "http_client_requests_total",
+    "http_request_duration_seconds",
+    "http_requests_in_flight",
+    "http_requests_queued",
+    "http_requests_total",
+    "probe_duration_seconds",
+    "probe_success",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "up",
+];
 
 /// Reads an entry of `metrics`.
 pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> Option<MetricDocument> {
     if !is_metric_name(&name.value) {
         let fault = format!("`{}` is no name of a metric", name.value);
         reader.problem(problem::metric(&name.place, fault, "use letters, digits, _ and :, and begin with no digit"));
+    }
+    if STANDARD.contains(&&*name.value) {
+        let fault = format!("every service exposes `{}` already", name.value);
+        reader.problem(problem::metric(&name.place, fault, "remove it, or choose another name"));
     }
     let mut fields = reader.fields(node, "a metric")?;
     let given: Vec<&'static str> = TYPES.into_iter().filter(|kind| fields.has(kind)).collect();
@@ -119,8 +139,8 @@ fn read_labels(reader: &mut Reader, fields: &mut Fields<'_>, feed: Option<&Feed>
             let fault = format!("`{}` is no name of a label", key.text);
             reader.problem(problem::metric(&key.place, fault, "use letters, digits and _, and begin with no digit and no `__`"));
         }
-        if TARGET_LABELS.contains(&&*key.text) {
-            let fault = format!("every metric has the label `{}` from its target", key.text);
+        if KEPT_LABELS.contains(&&*key.text) {
+            let fault = format!("the label `{}` keeps series apart, and cannot be set", key.text);
             reader.problem(problem::metric(&key.place, fault, "remove it, or choose another name"));
         }
         if let Some(source) = read_label(reader, node, feed) {
