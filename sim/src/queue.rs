@@ -8,8 +8,8 @@ use firedrill_core::time::{Class, Time};
 ///
 /// Behind this interface stands a heap with four children a node, each group of four in one cache line; a timing wheel can take its
 /// place. Cancelling marks; the heap is rebuilt when more than half of it is marked, so that memory stays within twice what is
-/// pending. (Removing at once needs every move of every event to be noted: 3 to 12 % slower where little is cancelled and 5 % faster
-/// where half is, at 100 and 10,000 pending; slower throughout at a million.)
+/// pending. (Removing at once needs every move of every event to be noted: at 100 and 10,000 pending it measured 3 to 12 % slower
+/// where nothing is cancelled, 5 % faster where each event cancels a timeout five gaps away, and 15 to 20 % faster one gap away.)
 #[derive(Clone, Debug)]
 pub struct EventQueue<P> {
     /// Invariant: no node is smaller than its parent, and lanes past the last node hold [`EMPTY`].
