@@ -1232,6 +1232,113 @@ guard:",
         assert_eq!(policy, Err(RestoreError::Policy(Name::new("other"))));
     }
 
+    /// Whoever drives the controller in any order that can happen: what it waits for, and what it has started.
+    struct Driver {
+        bench: Bench,
+        now: Time,
+        queries: Vec<(Time, u64)>,
+        timers: Vec<(Time, u64)>,
+        running: Vec<Command>,
+        starts: Vec<Time>,
+    }
+
+    impl Driver {
+        fn feed(&mut self, input: Input) {
+            let mut decided = 0;
+            for effect in self.bench.controller.step(self.now, input, &mut self.bench.guards) {
+                match effect {
+                    Effect::Evaluate { query, at, .. } => self.queries.push((at, query)),
+                    Effect::SetTimer { timer, at } => self.timers.push((at, timer)),
+                    Effect::CancelTimer { timer } => self.timers.retain(|(_, own)| *own != timer),
+                    Effect::Record(Event::Decided { what, .. }) => decided += usize::from(!matches!(what, Action::Wait { .. })),
+                    Effect::Start(command) => {
+                        decided -= 1;
+                        self.starts.push(self.now);
+                        self.running.push(command);
+                    }
+                    Effect::Page { .. } | Effect::Record(_) => {}
+                }
+            }
+            assert_eq!(decided, 0, "every decision is carried out in its step");
+            let owner = |command: &Command| command.target().service();
+            let owners: Vec<_> = self.running.iter().map(owner).collect();
+            assert!(owners.iter().enumerate().all(|(index, own)| !owners[..index].contains(own)), "one action at a time for a service");
+        }
+
+        /// Feeds what is due until `until`, and an answer, a report or nothing more.
+        fn pass(&mut self, until: Time, verdict: Truth) {
+            while let Some(at) = self.queries.iter().chain(&self.timers).map(|(at, _)| *at).min().filter(|at| *at <= until) {
+                self.now = at.max(self.now);
+                if let Some(index) = self.timers.iter().position(|(own, _)| *own == at) {
+                    let (_, timer) = self.timers.remove(index);
+                    self.feed(Input::Timer { timer });
+                } else if let Some(index) = self.queries.iter().position(|(own, _)| *own == at) {
+                    let (_, query) = self.queries.remove(index);
+                    self.feed(answer(query, verdict));
+                }
+            }
+            self.now = until;
+        }
+    }
+
+    const ALL_WAYS: &str = "
+schema: policy/1
+policy: restart
+owner: team
+on: { alert: Down }
+target: { replica: $pod }
+precheck: [{ expr: up == 0, because: it is down }]
+steps:
+  - restart: { mode: rolling }
+    verify: { expr: 'up{pod=$pod} == 1', hold: 10s, within: 40s }
+    on_failure: next
+  - wait: 20s
+  - drain: {}
+    verify: { expr: 'up{pod=$pod} == 1', within: 40s }
+  - escalate: { to: oncall }
+escalate_after: 4m
+guard:
+  cooldown: 1m
+  rate_limit: [{ max: 3, window: 10m, scope: all }]
+  caps: [{ scope: all, of: targets, max: 2 }]
+";
+
+    proptest::proptest! {
+        /// Whatever happens in whatever order: no panic, one action at a time for a service, no more starts in a window than allowed, every
+        /// decision carried out at once, and a state that reads back.
+        #[test]
+        fn no_order_of_events_breaks_a_promise(events in proptest::collection::vec((0_u8..6, 0_u8..3, 0_u64..90, 0_u8..3), 1..60)) {
+            let bench = Bench::new(ALL_WAYS, Stage::Full);
+            let (queries, timers, running, starts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            let mut driver = Driver { bench, now: Time::ZERO, queries, timers, running, starts };
+            for (kind, pod, gap, choice) in events {
+                let verdict = [Truth::True, Truth::False, Truth::Unknown][usize::from(choice)];
+                let until = driver.now + Span::from_seconds(gap);
+                driver.pass(until, verdict);
+                let pod = format!("api-{pod}");
+                match kind {
+                    0 | 1 => driver.feed(fires(&pod)),
+                    2 => driver.feed(resolves(&pod)),
+                    3 | 4 if !driver.running.is_empty() => {
+                        let command = driver.running.remove(0);
+                        let outcome = if choice == 0 { OK } else { ActionOutcome::Failed("no".into()) };
+                        let (action, at) = (command.id().clone(), driver.now);
+                        driver.feed(Input::Finished(ActionResult { action, at, outcome }));
+                    }
+                    _ => driver.feed(answer(u64::MAX, verdict)),
+                }
+            }
+            let window = Span::from_minutes(10);
+            for end in &driver.starts {
+                let within = driver.starts.iter().filter(|at| *at <= end && at.saturating_add(window) > *end).count();
+                proptest::prop_assert!(within <= 3, "{within} starts within {window}");
+            }
+            let state = driver.bench.controller.state();
+            let text = serde_json::to_string(state).unwrap();
+            proptest::prop_assert_eq!(&serde_json::from_str::<State>(&text).unwrap(), state);
+        }
+    }
+
     #[test]
     fn feeding_the_journaled_inputs_again_reproduces_every_effect() {
         let mut first = Bench::new(RESTART, Stage::Full);

@@ -9,6 +9,7 @@ use firedrill_core::quantity::{Ratio, Rounding};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::labels::Matcher;
+use firedrill_telemetry::notation::parse_matchers;
 use firedrill_telemetry::promql::Condition;
 
 use crate::guard::caps::{Cap, CapOf, Most};
@@ -156,10 +157,24 @@ fn all<T>(items: Vec<Option<T>>) -> Option<Vec<T>> {
     items.into_iter().collect()
 }
 
-/// `{ severity: critical, team: '=~ a|b' }`.
+/// `{ severity: critical, team: '=~ a|b' }`, or a list of matchers as Alertmanager writes them: `[severity="critical", team=~"a|b"]`.
 fn matchers(reader: &mut Reader, node: &Node) -> Option<Vec<Matcher>> {
+    if let Value::List(items) = &node.value {
+        return all(items.iter().map(|item| written_matchers(reader, item)).collect()).map(|lists| lists.into_iter().flatten().collect());
+    }
     let fields = reader.fields(node, "`match`")?;
     all(fields.entries().iter().map(|(key, value)| matcher(reader, &key.text, value)).collect())
+}
+
+fn written_matchers(reader: &mut Reader, node: &Node) -> Option<Vec<Matcher>> {
+    let text = reader.text(node, "a matcher")?;
+    match parse_matchers(text) {
+        Ok(matchers) => Some(matchers),
+        Err(error) => {
+            reader.problem(problem::not_a_matcher(&node.place, &error.to_string()));
+            None
+        }
+    }
 }
 
 fn matcher(reader: &mut Reader, label: &str, node: &Node) -> Option<Matcher> {
@@ -615,6 +630,20 @@ guard:
             &["18:FD0305 there is no next step"],
         );
         check("hold: 30s, within: 3m", "hold: 4m, within: 3m", &["15:FD0306 the condition cannot hold for 4m within 3m"]);
+    }
+
+    #[test]
+    fn matchers_are_read_in_both_ways_of_writing_them() {
+        let matchers = |written: &str| {
+            let policy = read_policy("p.yaml", &WHOLE.replace("{ severity: critical, team: '=~ a|b' }", written)).unwrap();
+            policy.matchers.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let both = [r#"severity="critical""#, r#"team=~"a|b""#];
+        assert_eq!(matchers("{ severity: critical, team: '=~ a|b' }"), both);
+        assert_eq!(matchers(r#"['severity="critical"', team=~"a|b"]"#), both);
+        assert_eq!(matchers("{ severity: '!= info' }"), [r#"severity!="info""#]);
+        check("team: '=~ a|b'", "team: '=~ a('", &["8:FD0311 the regular expression `a(` is wrong: unclosed group"]);
+        check("{ severity: critical, team: '=~ a|b' }", "['severity critical']", &["8:FD0311 expected =, !=, =~ or !~ at `critical`"]);
     }
 
     #[test]
