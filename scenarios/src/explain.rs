@@ -67,7 +67,7 @@ fn at(time: Time) -> Span {
 }
 
 fn client_text(client: &ClientSpec) -> String {
-    let mut text = format!("{} ask {} {} ", client.name, client.service, client.endpoint);
+    let mut text = format!("{} ask {} {} at ", client.name, client.service, client.endpoint);
     match client.rates.as_slice() {
         [(_, rate)] => write!(text, "{rate}"),
         several => {
@@ -76,7 +76,7 @@ fn client_text(client: &ClientSpec) -> String {
         }
     }
     .expect("text can be written to a string");
-    text.push_str(", ");
+    text.push_str("; they ");
     text.push_str(&patience(client.timeout, &client.retries));
     text + &format!("; slower than {} is bad", client.objective)
 }
@@ -88,10 +88,10 @@ fn patience(timeout: Option<Span>, retries: &RetrySpec) -> String {
         (0, _) => "and do not try again".to_owned(),
         (max, Span::ZERO) => format!("and try again at once, up to {}", times(max)),
         (max, base) => {
-            let jitter = if retries.jitter { ", drawn at random below that" } else { "" };
-            let growth =
-                if retries.factor == Factor::ONE { String::new() } else { format!(", {} each time up to {}", retries.factor, retries.cap) };
-            format!("and try again up to {} after {base}{growth}{jitter}", times(max))
+            let grows = max > 1 && retries.factor != Factor::ONE;
+            let growth = if grows { format!(", then {} each time up to {}", retries.factor, retries.cap) } else { String::new() };
+            let jitter = if retries.jitter { "up to " } else { "" };
+            format!("and try again {} after {jitter}{base}{growth}", times(max))
         }
     };
     format!("{wait} {again}")
@@ -233,7 +233,7 @@ mod tests {
         let (path, text) = library::get("retry-storm").unwrap();
         let told = scenario(&read_scenario(path, text).unwrap());
         for part in [
-            "users ask api / 70/s, wait 1s and try again at once, up to 3 times; slower than 1s is bad",
+            "users ask api / at 70/s; they wait 1s and try again at once, up to 3 times; slower than 1s is bad",
             "api: 1 replica, each with 10 workers and an unbounded queue",
             "at 1m, for 20s: the CPU of service/api runs at x0.3 its speed (brownout)",
             "purge_queue on service/api",
