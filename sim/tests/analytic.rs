@@ -1,5 +1,7 @@
 //! The engine against queueing theory (MODEL.md 7.1): within 4 standard errors of the exact value.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::*;

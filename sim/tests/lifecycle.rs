@@ -1,5 +1,7 @@
 //! The life of replicas: crash back-off, memory, liveness, rollouts, zones, and the actions that touch them (MODEL.md 1.4, 7.2).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::*;

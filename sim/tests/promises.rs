@@ -1,5 +1,7 @@
 //! What a run promises: the same bytes for the same seed, luck that nobody shifts, books that balance, bounds that end it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::sync::Arc;
