@@ -29,7 +29,24 @@ pub struct EmbeddedIncident {
 }
 
 /// Recorded from simulated runs of our own, and said so in each; they make `gate` replay something on every machine.
-const INCIDENTS: &[EmbeddedIncident] = &[];
+const INCIDENTS: &[EmbeddedIncident] = &[
+    EmbeddedIncident {
+        name: "hang-one-replica",
+        about: "One of three replicas stopped working; recorded from a simulated run.",
+        files: &[
+            ("incident.yaml", include_str!("../incidents/hang-one-replica/incident.yaml")),
+            ("recording.jsonl", include_str!("../incidents/hang-one-replica/recording.jsonl")),
+        ],
+    },
+    EmbeddedIncident {
+        name: "retry-storm",
+        about: "A queue that retries kept full after a brownout; recorded from a simulated run.",
+        files: &[
+            ("incident.yaml", include_str!("../incidents/retry-storm/incident.yaml")),
+            ("recording.jsonl", include_str!("../incidents/retry-storm/recording.jsonl")),
+        ],
+    },
+];
 
 /// The incident with this name.
 #[must_use]

@@ -11,7 +11,7 @@ use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::rules::RulerSettings;
 use firedrill_scenarios::incident::{Incident, read_recording};
-use firedrill_telemetry::recording::Recording;
+use firedrill_telemetry::recording::{Playback, Recording};
 
 use crate::drill::{Answer, ENGINE, Rules};
 use crate::failure::Failure;
@@ -83,9 +83,10 @@ impl Replay {
         let end = recording.start.time_of(recording.end_ms).unwrap_or(Time::ZERO);
         let mut journal = Journal::new();
         let mut commands = Vec::new();
-        while let Some((at, _)) = pilot.due().filter(|(at, _)| *at <= end) {
-            let _ = at;
-            pilot.advance(&recording.store, &mut Desk { journal: &mut journal, commands: &mut commands });
+        let mut playback = Playback::new(&recording.store);
+        while let Some((now, _)) = pilot.due().filter(|(now, _)| *now <= end) {
+            let raw = playback.until(recording.start.prometheus_millis(now));
+            pilot.advance(raw, &mut Desk { journal: &mut journal, commands: &mut commands });
             assert!(commands.is_empty(), "a pilot without an actuator gave a command");
         }
         journal.write(end, Event::RunEnded { reason: "the recording ends".to_owned() });

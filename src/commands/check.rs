@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use firedrill_core::problem::{Problem, Severity};
 use firedrill_core::yaml::{self, Value};
+use firedrill_core::inventory::Inventory;
 use firedrill_policies::document::read_policy;
+use firedrill_policies::explain;
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::{Coverage, RuleSet, coverage};
 use firedrill_reports::verdict::Threshold;
@@ -32,7 +34,7 @@ const SCHEMA: &str = "firedrill.check/1";
 #[derive(Default)]
 struct Found {
     rules: Vec<Source>,
-    policies: Vec<Arc<Policy>>,
+    policies: Vec<(String, Arc<Policy>)>,
     scenarios: Vec<Arc<Scenario>>,
     incidents: usize,
     projects: usize,
@@ -89,7 +91,7 @@ fn whole_project() -> Result<Found, Failure> {
         Err(failure) => keep(failure)?,
     }
     match sources::answer(&project.policies, &base) {
-        Ok(answer) => found.policies.clone_from(&answer.policies),
+        Ok(answer) => found.policies = answer.policies.iter().zip(&answer.sources).map(|(policy, (_, path))| (path.clone(), Arc::clone(policy))).collect(),
         Err(failure) => keep(failure)?,
     }
     match sources::scenarios(&project.scenarios, &base) {
@@ -150,7 +152,7 @@ impl Found {
                 return;
             }
             "scenario" => read_scenario(path, text).map(|scenario| self.scenarios.push(Arc::new(scenario))),
-            "policy" => read_policy(path, text).map(|policy| self.policies.push(policy)),
+            "policy" => read_policy(path, text).map(|policy| self.policies.push((path.to_owned(), policy))),
             "project" => project::read(path, text).map(|project| {
                 self.projects += 1;
                 self.problems.extend(thresholds(&project));
@@ -228,9 +230,14 @@ fn lint(found: &Found, set: &Arc<RuleSet>, scenarios: &[Arc<Scenario>]) -> Resul
     } else {
         Arc::clone(set)
     };
-    let inventories: Vec<_> = scenarios.iter().map(|scenario| scenario.spec.inventory()).collect();
-    let _ = (rules, inventories);
-    Ok(Vec::new())
+    // A cap is judged against everything that any scenario declares.
+    let mut inventory = Inventory::default();
+    for scenario in scenarios {
+        inventory.services.extend(scenario.spec.inventory().services);
+    }
+    let mut lints = explain::twins(&found.policies);
+    lints.extend(found.policies.iter().flat_map(|(path, policy)| explain::lints(path, policy, &rules, &inventory)));
+    Ok(lints)
 }
 
 fn told(found: &Found, rules: &[Rule], scenarios: usize) -> String {

@@ -27,7 +27,7 @@ pub fn execute(arguments: &ExplainArgs, output: Output) -> Result<Exit, Failure>
         }
         _ if is_file_with(name, "policy:") || library::policy_shelf().names.contains(&name) => {
             let answer = sources::answer(&[name], here)?;
-            answer.policies.iter().map(|policy| format!("{policy:?}")).collect::<Vec<_>>().join("\n")
+            answer.policies.iter().map(|policy| firedrill_policies::explain::policy(policy)).collect::<Vec<_>>().join("\n")
         }
         _ => match Measure::named(name).map(measure).or_else(|| glossary(name)) {
             Some(text) => text,

@@ -153,9 +153,36 @@ fn as_json(judgement: &Judgement, candidate: &[Case], command: &str) -> String {
 fn tell(arguments: &GateArgs, judgement: &Judgement, output: Output) {
     match output.format {
         Format::Json => output.data(&serde_json::to_string_pretty(judgement).expect("results are plain data")),
-        Format::Text => output.data(&table::gate(judgement, terminal::columns())),
+        Format::Text => {
+            let table = table::gate(judgement, terminal::columns());
+            output.data(&format!("{table}\n{}", story(judgement)));
+        }
     }
     output.talk(&format!("report: {}", arguments.out.join("gate.html").display()));
+}
+
+/// What broke or could not be told, with the command that shows it, and the verdict last.
+fn story(judgement: &Judgement) -> String {
+    let mut text = String::new();
+    for breach in judgement.breaches() {
+        text += &format!("\n✗ {}: {}\n", breach.place, breach.what);
+        if let Some(run) = &breach.run {
+            text += &format!("  seen in {}, seed {}\n", run.scenario, run.seed);
+        }
+        if let Some(command) = &breach.command {
+            text += &format!("  repeat: {command}\n");
+        }
+    }
+    for idle in &judgement.idle {
+        text += &format!("\n? {} never acted: {}\n", idle.policy, idle.reason);
+    }
+    let closing = match judgement.verdict {
+        Verdict::Held => "held: every threshold holds in every class, and every recorded incident passes",
+        Verdict::Broken => "broken: see ✗ above",
+        Verdict::Inconclusive => "inconclusive: these runs do not tell; more pairs may (`--pairs N`)",
+        Verdict::NotExercised => "not exercised: a policy that never acts proves nothing",
+    };
+    text + &format!("\n{closing}\n")
 }
 
 fn command(arguments: &GateArgs) -> String {
