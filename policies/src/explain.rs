@@ -10,7 +10,7 @@ use firedrill_core::problem::{Problem, near_miss};
 use firedrill_telemetry::labels::Matcher;
 
 use crate::controller::{REOPEN_AFTER, RETRY_AFTER, VERIFY_PERIOD};
-use crate::guard::caps::{self, Cap, CapOf, Part};
+use crate::guard::caps::{self, CapOf, Part};
 use crate::guard::dedup::Remediations;
 use crate::guard::{Proposal, Scope, owner_of};
 use crate::policy::{Deed, NameSource, OnFailure, Policy, Step, TargetKind, TargetSource};
@@ -189,8 +189,14 @@ pub fn lints(path: &str, policy: &Policy, rules: &RuleSet, inventory: &Inventory
     if acts && policy.steps.iter().all(|step| step.verify.is_none()) {
         found.push(problem::nothing_verified(path, &policy.name));
     }
-    for service in inventory.services.keys() {
-        found.extend(cap_lints(path, policy, service, inventory));
+    let never: Vec<_> = inventory.services.keys().filter_map(|service| never_acts(policy, service, inventory)).collect();
+    if let Some((_, action, figures)) = never.first() {
+        let services: Vec<&str> = never.iter().map(|(service, _, _)| service.as_str()).collect();
+        found.push(problem::can_never_act(path, &policy.name, &services, (action, figures)));
+    }
+    let all: Vec<&str> = inventory.services.keys().filter(|service| takes_all(policy, service, inventory)).map(Name::as_str).collect();
+    if !all.is_empty() {
+        found.push(problem::can_act_on_all(path, &policy.name, &all));
     }
     found
 }
@@ -221,54 +227,49 @@ fn alert_lint(path: &str, policy: &Policy, alert: &Name, rules: &RuleSet) -> Opt
     Some(problem::never_matches(path, &policy.name, alert, &matcher.to_string()))
 }
 
-/// What the caps mean for one service: that nothing can ever be done, or everything at once.
-fn cap_lints(path: &str, policy: &Policy, service: &Name, inventory: &Inventory) -> Vec<Problem> {
-    let mut found = Vec::new();
-    let refused = policy.actions().find_map(|(action, source)| {
-        let target = example_target(source, service, inventory)?;
-        let owner = owner_of(&target, inventory);
-        let proposal = Proposal { policy: policy.name.clone(), incident: 0, action: action.clone(), target, owner };
-        let answer = caps::check(&policy.guards.caps, &proposal, &Remediations::default(), inventory);
-        answer.is_refusal().then(|| (action.word(), answer.figures))
-    });
-    if let Some((action, figures)) = refused {
-        found.push(problem::can_never_act(path, &policy.name, service, action, &figures));
-    }
-    let touches = policy.actions().any(|(action, source)| {
-        let Some(target) = example_target(source, service, inventory) else { return false };
-        caps::replicas_taken(action, &target, &Part::Service(service.clone()), inventory) > 0
-    });
-    let replicas = inventory.services.get(service).map_or(0, |entry| u64::from(entry.replicas));
-    let part = |cap: &Cap| match cap.scope {
-        Scope::Service => Some(Part::Service(service.clone())),
-        Scope::All => Some(Part::All),
-        Scope::Zone | Scope::Target => None,
-    };
-    let limits = policy.guards.caps.iter().filter(|cap| cap.of == CapOf::Replicas).filter_map(|cap| cap.limit(&part(cap)?, inventory));
-    let most = limits.min();
-    if touches && most.is_none_or(|most| most >= replicas) {
-        found.push(problem::can_act_on_all(path, &policy.name, service, replicas));
-    }
-    found
+/// Whether the caps refuse an action of the policy everywhere in a service, with nothing else in flight: which, and by what figures.
+fn never_acts(policy: &Policy, service: &Name, inventory: &Inventory) -> Option<(Name, &'static str, String)> {
+    policy.actions().find_map(|(action, source)| {
+        let refusals = example_targets(source, service, inventory).into_iter().map(|target| refusal(policy, action, target, inventory));
+        let figures = refusals.collect::<Option<Vec<String>>>()?.into_iter().next()?;
+        Some((service.clone(), action.word(), figures))
+    })
 }
 
-/// A target of the policy within a service; `None` if the policy can have none there.
-fn example_target(source: &TargetSource, service: &Name, inventory: &Inventory) -> Option<Target> {
-    let named = match &source.name {
-        NameSource::Literal(name) => source.kind.named(name.clone()),
-        NameSource::Label(_) => match source.kind {
-            TargetKind::Service => Target::Service(service.clone()),
-            TargetKind::Replica => Target::Replica(Inventory::replica_name(service, 0)),
-            TargetKind::Zone => Target::Zone(inventory.services.get(service)?.zones.first()?.clone()),
-            TargetKind::Client => return None,
-        },
+/// Whether one action of the policy takes all replicas of a service from their users, and no cap refuses it. Dedup lets a policy work on one
+/// target of a service at a time, so that one action is what it can touch together.
+fn takes_all(policy: &Policy, service: &Name, inventory: &Inventory) -> bool {
+    let replicas = inventory.services.get(service).map_or(0, |entry| u64::from(entry.replicas));
+    policy.actions().any(|(action, source)| {
+        example_targets(source, service, inventory).into_iter().any(|target| {
+            let taken = caps::replicas_taken(action, &target, &Part::Service(service.clone()), inventory);
+            taken > 0 && taken >= replicas && refusal(policy, action, target, inventory).is_none()
+        })
+    })
+}
+
+/// The figures by which the policy's caps refuse an action with nothing else in flight.
+fn refusal(policy: &Policy, action: &Action, target: Target, inventory: &Inventory) -> Option<String> {
+    let owner = owner_of(&target, inventory);
+    let proposal = Proposal { policy: policy.name.clone(), incident: 0, action: action.clone(), target, owner };
+    let answer = caps::check(&policy.guards.caps, &proposal, &Remediations::default(), inventory);
+    answer.is_refusal().then_some(answer.figures)
+}
+
+/// Targets that the policy can have within a service. A service in one zone has no zone to give up.
+fn example_targets(source: &TargetSource, service: &Name, inventory: &Inventory) -> Vec<Target> {
+    let Some(entry) = inventory.services.get(service) else { return Vec::new() };
+    let zones = if entry.zones.len() > 1 { entry.zones.as_slice() } else { &[] };
+    let all = match source.kind {
+        TargetKind::Service => vec![Target::Service(service.clone())],
+        TargetKind::Replica => (0..entry.replicas).map(|index| Target::Replica(Inventory::replica_name(service, index))).collect(),
+        TargetKind::Zone => zones.iter().cloned().map(Target::Zone).collect(),
+        TargetKind::Client => Vec::new(),
     };
-    let inside = match &named {
-        Target::Zone(zone) => inventory.services.get(service)?.zones.contains(zone),
-        Target::Client(_) => false,
-        other => owner_of(other, inventory) == Target::Service(service.clone()),
-    };
-    inside.then_some(named)
+    match &source.name {
+        NameSource::Literal(name) => all.into_iter().filter(|target| target.name() == name).collect(),
+        NameSource::Label(_) => all,
+    }
 }
 
 #[cfg(test)]
@@ -343,17 +344,16 @@ guard:
         let never = "FD0333 `p` can never restart in `api`: 0 in flight + 1 > 0 (25% of the replicas of service/api, rounded down)";
         check(&strict, &inventory(3), &[never]);
         check(&strict, &inventory(4), &[]);
-        check(RESTART, &inventory(1), &["FD0334 `p` can take all 1 replicas of `api` at a time"]);
+        check(RESTART, &inventory(1), &["FD0334 `p` can take all replicas at a time of `api`"]);
     }
 
     #[test]
     fn without_a_cap_everything_can_be_touched_and_without_a_verification_nobody_looks() {
         let bare = RESTART.split("guard:").next().unwrap().replace("    verify: { expr: up == 1, within: 1m }\n", "");
-        check(
-            &bare,
-            &inventory(3),
-            &["FD0335 no step of `p` verifies that it helped", "FD0334 `p` can take all 3 replicas of `api` at a time"],
-        );
+        check(&bare, &inventory(3), &["FD0335 no step of `p` verifies that it helped"]);
+        let at_once = bare.replace("rolling", "at_once").replace("replica: $pod", "service: $service");
+        let all = "FD0334 `p` can take all replicas at a time of `api`";
+        check(&at_once, &inventory(3), &["FD0335 no step of `p` verifies that it helped", all]);
     }
 
     #[test]

@@ -154,18 +154,22 @@ pub(crate) fn never_matches(path: &str, policy: &str, alert: &str, matcher: &str
         .remedy("match the labels that the rule sets")
 }
 
-/// Caps that refuse everything in a service.
-pub(crate) fn can_never_act(path: &str, policy: &str, service: &str, action: &str, figures: &str) -> Problem {
-    Problem::in_file("FD0333", path, format!("`{policy}` can never {action} in `{service}`: {figures}"))
+/// Caps that refuse everything in some services; the action and the figures are those of the first.
+pub(crate) fn can_never_act(path: &str, policy: &str, services: &[&str], (action, figures): (&str, &str)) -> Problem {
+    Problem::in_file("FD0333", path, format!("`{policy}` can never {action} in {}: {figures}", quoted(services)))
         .as_warning()
         .remedy("raise the cap, or give it `at_least: 1`")
 }
 
-/// Caps that allow everything in a service.
-pub(crate) fn can_act_on_all(path: &str, policy: &str, service: &str, replicas: u64) -> Problem {
-    Problem::in_file("FD0334", path, format!("`{policy}` can take all {replicas} replicas of `{service}` at a time"))
+/// Caps that allow everything in some services.
+pub(crate) fn can_act_on_all(path: &str, policy: &str, services: &[&str]) -> Problem {
+    Problem::in_file("FD0334", path, format!("`{policy}` can take all replicas at a time of {}", quoted(services)))
         .as_warning()
-        .remedy("add a cap: `caps: [{ scope: service, of: replicas, max: 25%, at_least: 1, rounding: floor }]`")
+        .remedy("add a cap, such as `caps: [{ scope: service, of: replicas, max: 25%, rounding: floor }]`")
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// A policy that never looks at what it did.
