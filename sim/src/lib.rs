@@ -1,6 +1,23 @@
 //! The world and the loop that runs it.
 //!
 //! Modules are listed in reading order; each uses only what came before it.
+//!
+//! # Where luck comes from
+//!
+//! Frozen, as are the addresses of [`firedrill_core::random`] that it builds on: a change raises the engine version.
+//! A request is `mix64(hash64(client), ordinal)`; a hop is `hop_index(request, parent hop, call position, attempt)`.
+//!
+//! | purpose | entity | counter | words |
+//! |---|---|---|---|
+//! | arrival | client | `i div 8` | word `i mod 8`: the gap before request `i`, at unit rate |
+//! | demand | service called | hop | 0: which replica; 1: an error or none; 2 to 7: phases 0 to 5 of its program |
+//! | service_time | service called | `mix64(hop, n)` | word `i`: phase `6 + 8 n + i` |
+//! | retry | service called | hop of the retry | 0: jitter of the pause before it |
+//! | network | latency fault | hop | 0: what the fault adds on the way |
+//! | start_up | replica | processes started before | 0: how long it takes to start |
+//! | phase | replica | 0 | 0: when its liveness probe ticks |
+//! | action | policy | ordinal of the action | 0: its delay; 1: whether the platform refuses it |
+//! | scrape | probe | ordinal of the probe | 0: which replica; 1: an error or none |
 
 pub mod spec;
 pub mod queue;

@@ -80,6 +80,7 @@ impl<A: Automation> Run<A> {
 
     /// Processes all that is due until `until`, that instant included, and before the horizon.
     pub fn advance_to(&mut self, until: Time) {
+        let _span = tracing::debug_span!("run", scenario = %self.world.spec.name, seed = self.world.seed.0).entered();
         let horizon = Time::ZERO + self.world.spec.horizon;
         let inside = |at: Time| at <= until && at < horizon;
         while self.stopped.is_none() {

@@ -276,7 +276,8 @@ pub enum FaultKind {
         /// The share.
         error: Ratio,
     },
-    /// Memory grows until the process is killed or restarted.
+    /// Memory grows. With `lasting`, so does that of every process started meanwhile; without, the fault is in the processes that run at
+    /// its onset, and each is cured when it is killed or restarted.
     MemoryLeak {
         /// Service or replica.
         target: Target,

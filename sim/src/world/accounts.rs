@@ -139,7 +139,7 @@ impl Counters {
 impl World {
     /// Writes down the state of every service at the end of a bin.
     #[cold]
-    pub(super) fn close_bins(&mut self, at: Time) {
+    pub(super) fn close_bins(&mut self) {
         for index in 0..self.services.len() {
             let removed = self.removed_by_actions(index as u32);
             let service = &self.services[index];
@@ -162,11 +162,11 @@ impl World {
             service.bins.push(ServiceBin { attempts, ..bin });
             service.removed_most = removed;
         }
-        debug_assert!(self.is_conserved_at(at), "the books do not balance");
+        debug_assert!(self.is_conserved(), "the books do not balance");
     }
 
     /// Whether the attempts of every service add up; the cheap check of debug builds.
-    fn is_conserved_at(&self, _at: Time) -> bool {
+    fn is_conserved(&self) -> bool {
         (0..self.services.len()).all(|index| {
             let (tally, (in_service, queued)) = (&self.services[index].tally, self.open_attempts(index));
             tally.sent == tally.completed + tally.rejected + tally.lost + in_service + queued
@@ -183,12 +183,12 @@ impl World {
     /// Ends the run at `at`: asserts both conservation laws and hands over the ledger.
     pub(crate) fn close_books(&mut self, at: Time) -> Ledger {
         while at >= self.next_bin {
-            self.close_bins(self.next_bin);
+            self.close_bins();
             self.next_bin += firedrill_core::ledger::BIN;
         }
         self.now = at;
         if self.next_bin.since(Time::ZERO).as_nanos() - firedrill_core::ledger::BIN.as_nanos() < at.as_nanos() {
-            self.close_bins(at);
+            self.close_bins();
         }
         let bins = self.services.first().map_or(0, |service| service.bins.len());
         for index in 0..self.clients.len() {

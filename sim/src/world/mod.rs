@@ -172,7 +172,7 @@ impl World {
     #[inline]
     pub(crate) fn apply(&mut self, at: Time, due: Due) -> Option<&'static str> {
         while at >= self.next_bin {
-            self.close_bins(self.next_bin);
+            self.close_bins();
             self.next_bin += BIN;
         }
         self.now = at;
