@@ -486,7 +486,7 @@ impl Turn<'_> {
     /// Caps, rate limit and cooldown, in this order; the first that refuses.
     fn limits(&mut self, incident: &Incident, proposal: &Proposal, rate_limited: bool) -> Option<(&'static str, Answer)> {
         let (settings, inventory) = (&self.setup.policy.guards, &self.setup.inventory);
-        let Guards { remediations, starts, ends } = &*self.guards;
+        let Guards { remediations, starts, ends, .. } = &*self.guards;
         let mut answers = vec![(caps::NAME, caps::check(&settings.caps, proposal, remediations, inventory))];
         if rate_limited {
             answers.push((rate_limit::NAME, rate_limit::check(&settings.rate_limits, proposal, starts, inventory, self.now)));

@@ -100,9 +100,13 @@ impl Answer {
     }
 }
 
+/// The version of what guards remember.
+pub const STATE_VERSION: u32 = 1;
+
 /// What guards remember: remediations in flight, starts, and ends, of all policies together.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Guards {
+    version: u32,
     /// What is being worked on.
     pub remediations: Remediations,
     /// When actions started.
@@ -111,11 +115,24 @@ pub struct Guards {
     pub ends: Ends,
 }
 
+impl Default for Guards {
+    fn default() -> Self {
+        let (remediations, starts, ends) = Default::default();
+        Self { version: STATE_VERSION, remediations, starts, ends }
+    }
+}
+
 impl Guards {
     /// Nothing has happened yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether it was saved by this version of the engine, so that it can be gone on with.
+    #[must_use]
+    pub const fn is_current(&self) -> bool {
+        self.version == STATE_VERSION
     }
 
     /// An action starts.
@@ -319,5 +336,7 @@ mod tests {
         guards.ended(&Name::new("p"), 0, Time::from_seconds(2));
         let text = serde_json::to_string(&guards).unwrap();
         assert_eq!(serde_json::from_str::<Guards>(&text).unwrap(), guards);
+        let other = text.replacen("\"version\":1", "\"version\":9", 1);
+        assert!(guards.is_current() && !serde_json::from_str::<Guards>(&other).unwrap().is_current());
     }
 }
