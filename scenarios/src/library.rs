@@ -29,7 +29,7 @@ pub const ENTRIES: &[Entry] = entries! {
     "hang": "hang-one-replica", "hang-whole-service";
     "memory-leak": "memory-leak-after-deploy", "memory-leak-to-oom";
     "reference": "mm1-rho-50", "mm1-rho-70", "mm1-rho-90", "mm10-rho-80", "mm8-rho-90", "published-storm";
-    "retry-storm": "retry-storm";
+    "retry-storm": "retry-storm", "retry-storm-that-wanes";
     "slow-dependency": "slow-database";
     "traffic-surge": "traffic-surge";
     "zone-loss": "zone-loss";
