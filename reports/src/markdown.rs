@@ -27,7 +27,7 @@ pub fn summary(judgement: &Judgement) -> String {
         let _ = writeln!(text, "\n| recorded incident | verdict | findings |\n|---|---|---|");
         for incident in &judgement.incidents {
             let verdict = incident.verdict().map_or("no verdict".to_owned(), |verdict| format!("{} {verdict}", sign(verdict)));
-            let _ = writeln!(text, "| {} | {verdict} | {} |", cell(&incident.incident), cell(&incident.findings.join("; ")));
+            let _ = writeln!(text, "| {} | {verdict} | {} |", cell(&incident.incident), cell(&crate::table::incident_why(incident)));
         }
         let _ = writeln!(text, "\nA recording cannot react: its verdict is about decisions, not about their effect.");
     }

@@ -274,7 +274,7 @@ fn incident_views(judgement: &Judgement) -> Vec<IncidentView> {
     let views = judgement.incidents.iter().map(|incident| IncidentView {
         name: incident.incident.to_string(),
         verdict: incident.verdict().map_or(VerdictView { word: "no verdict", class: "open" }, verdict_view),
-        findings: incident.findings.join("; "),
+        findings: crate::table::incident_why(incident),
         command: incident.command.clone(),
     });
     views.collect()

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 
 use crate::outcome::{ArmOutcome, Elapsed, Outcome};
 use crate::statistics::{Quantile, Summary};
-use crate::verdict::{Case, ClassSummary, ClassVerdict, Judgement, Measure, Unit, Verdict, summarise};
+use crate::verdict::{Case, ClassSummary, ClassVerdict, IncidentResult, IncidentStatus, Judgement, Measure, Unit, Verdict, summarise};
 
 /// A line under the header and nothing else: what people paste into tickets stays readable.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -64,9 +64,18 @@ pub fn gate(judgement: &Judgement, width: Option<u16>) -> String {
     for incident in &judgement.incidents {
         let verdict = incident.verdict().map_or("no verdict", Verdict::word).to_owned();
         let name = format!("incident {}", incident.incident);
-        table.add_row(vec![name, verdict, "1".to_owned(), "-".to_owned(), incident.findings.join("; ")]);
+        table.add_row(vec![name, verdict, "1".to_owned(), "-".to_owned(), incident_why(incident)]);
     }
     text_of(&table)
+}
+
+/// Why an incident has its verdict; what held is counted, what did not is told.
+#[must_use]
+pub fn incident_why(incident: &IncidentResult) -> String {
+    match incident.status {
+        IncidentStatus::Passed => format!("{} checks hold: decisions right, effect unproven", incident.findings.len()),
+        _ => incident.findings.join("; "),
+    }
 }
 
 /// The arms of one run side by side.
@@ -125,7 +134,8 @@ pub fn why(class: &ClassVerdict) -> String {
     let cost = class.costs.iter().find(|found| found.verdict == class.verdict);
     let tail = class.tail.iter().find(|found| found.verdict == class.verdict);
     match (class.verdict, threshold, cost, tail) {
-        (Verdict::Held, ..) => format!("{} thresholds and {} comparisons hold", class.thresholds.len(), class.costs.len()),
+        (Verdict::Held, ..) if class.costs.is_empty() => format!("{} thresholds hold", class.thresholds.len()),
+        (Verdict::Held, ..) => format!("{} thresholds and {} comparisons with the baseline hold", class.thresholds.len(), class.costs.len()),
         (_, Some(found), ..) => format!("{}: found {}", found.threshold, found.figures()),
         (_, _, Some(found), _) => {
             let test = &found.comparison;

@@ -72,6 +72,10 @@ fn truths(run: &Transcript) -> Vec<Line> {
             None => say(ended, Kind::End, "not recovered when the run ends".to_owned()),
         }
     }
+    // A replay has no ledger: nobody knows what users lost.
+    if run.ledger.clients.is_empty() {
+        return lines;
+    }
     let lost = significant(users.user_minutes_lost());
     say(ended, Kind::End, format!("{lost} user-minutes lost in {}", clock(ended)));
     lines
