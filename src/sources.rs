@@ -95,6 +95,18 @@ pub fn answer<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Arc<Answer>, Fa
     Ok(Arc::new(Answer { policies: policies.into_iter().map(|(policy, _)| policy).collect(), label, sources: found, hash: hash(&sources) }))
 }
 
+/// The policies of `whole`, those of `alone` in the places of their namesakes and beside the rest.
+#[must_use]
+pub fn with_replaced(whole: &Answer, alone: &Answer) -> Arc<Answer> {
+    let stays = |name: &str| !alone.policies.iter().any(|policy| &*policy.name == name);
+    let mut policies: Vec<_> = whole.policies.iter().filter(|policy| stays(&policy.name)).chain(&alone.policies).cloned().collect();
+    policies.sort_by(|left, right| left.name.cmp(&right.name));
+    let mut sources: Vec<_> = whole.sources.iter().filter(|(name, _)| stays(name)).chain(&alone.sources).cloned().collect();
+    sources.sort();
+    let hash = blake3::hash(format!("{} {}", whole.hash, alone.hash).as_bytes()).to_hex().to_string();
+    Arc::new(Answer { policies, label: alone.label.clone(), sources, hash })
+}
+
 /// What finds a source again: its path if it is a file here, else its name in the library.
 fn argument(source: &Source) -> String {
     let name = Path::new(&source.path).file_stem().map_or_else(|| source.path.clone(), |stem| stem.to_string_lossy().into_owned());

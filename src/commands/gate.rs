@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use firedrill_core::problem::Problem;
 use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::policy::Policy;
 use firedrill_reports::verdict::{Case, ExerciseRule, IncidentResult, JudgeSettings, Judgement, Measure, Threshold, Verdict, judge, worst_run};
 use firedrill_reports::outcome::Arms;
 use firedrill_reports::page::{self, Example, Page};
@@ -54,7 +55,7 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     let replayed: Vec<IncidentResult> = replays.iter().map(judged::Replayed::judge).collect();
     let baseline = contest.baseline.is_some().then(|| cases.pop()).flatten();
     let candidate = cases.pop().unwrap_or_default();
-    let settings = JudgeSettings { thresholds, exercise: contest.exercise, seed: first, command: repeat(&contest.candidate), ..JudgeSettings::default() };
+    let settings = JudgeSettings { thresholds, exercise: contest.exercise, seed: first, command: repeat(arguments, &contest), ..JudgeSettings::default() };
     let judgement = judge(&candidate, baseline.as_deref(), &replayed, &settings);
     write_report(arguments, &campaign, &contest, &candidate, &judgement)?;
     tell(arguments, &judgement, output);
@@ -76,17 +77,11 @@ fn contest(arguments: &GateArgs, project: &Project, base: &Path) -> Result<Conte
         return Ok(Contest { candidate: whole, baseline: None, exercise: ExerciseRule::EveryClass });
     }
     let alone = sources::answer(&arguments.candidate, Path::new("."))?;
-    let replaced: BTreeSet<&str> = alone.policies.iter().map(|policy| &*policy.name).filter(|name| whole.policies.iter().any(|policy| *policy.name == **name)).collect();
-    if replaced.is_empty() {
+    let known = |policy: &Arc<Policy>| whole.policies.iter().any(|other| other.name == policy.name);
+    if !alone.policies.iter().any(known) {
         return Ok(Contest { candidate: alone, baseline: None, exercise: ExerciseRule::SomeClass });
     }
-    let kept = whole.policies.iter().filter(|policy| !replaced.contains(&*policy.name)).cloned();
-    let mut policies: Vec<_> = kept.chain(alone.policies.iter().cloned()).collect();
-    policies.sort_by(|left, right| left.name.cmp(&right.name));
-    let untouched = whole.sources.iter().filter(|(name, _)| !replaced.contains(&**name)).cloned();
-    let sources = untouched.chain(alone.sources.iter().cloned()).collect();
-    let hash = blake3::hash(format!("{} {}", whole.hash, alone.hash).as_bytes()).to_hex().to_string();
-    let candidate = Arc::new(Answer { policies, label: alone.label.clone(), sources, hash });
+    let candidate = sources::with_replaced(&whole, &alone);
     Ok(Contest { candidate, baseline: Some(whole), exercise: ExerciseRule::EveryClass })
 }
 
@@ -103,9 +98,10 @@ fn read_thresholds(lines: &[ThresholdLine]) -> Result<Vec<Threshold>, Failure> {
 }
 
 /// The command that repeats a run, with places for scenario and seed.
-fn repeat(answer: &Answer) -> String {
-    let policies: String = answer.sources.iter().map(|(_, argument)| format!(" --policy {argument}")).collect();
-    format!("firedrill run {{scenario}}{policies} --seed {{seed}}")
+fn repeat(arguments: &GateArgs, contest: &Contest) -> String {
+    let policies: String = arguments.candidate.iter().map(|candidate| format!(" --policy {candidate}")).collect();
+    let project = if contest.exercise == ExerciseRule::EveryClass { format!(" --project {}", arguments.project) } else { String::new() };
+    format!("firedrill run {{scenario}}{project}{policies} --seed {{seed}}")
 }
 
 /// The run of each class that went worst, played again for the page: it is the same to the byte.
@@ -127,7 +123,7 @@ fn worst_runs(campaign: &Campaign, contest: &Contest, candidate: &[Case]) -> Vec
 fn write_report(arguments: &GateArgs, campaign: &Campaign, contest: &Contest, candidate: &[Case], judgement: &Judgement) -> Result<(), Failure> {
     let shown = worst_runs(campaign, contest, candidate);
     let headings: Vec<String> = shown.iter().map(|(case, _)| format!("{}: the worst run of {}, seed {}", case.class, case.outcome.scenario, case.outcome.seed)).collect();
-    let repeat = repeat(&contest.candidate);
+    let repeat = repeat(arguments, contest);
     let commands: Vec<String> = shown.iter().map(|(case, _)| repeat.replace("{scenario}", &case.outcome.scenario).replace("{seed}", &case.outcome.seed.to_string())).collect();
     let example = |index: usize| {
         let (case, shown) = &shown[index];

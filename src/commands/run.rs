@@ -27,14 +27,23 @@ const SCHEMA: &str = "firedrill.run/1";
 
 /// Runs a scenario and tells what happened.
 pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
-    let setting = Setting::here(std::slice::from_ref(&arguments.scenario), &arguments.rules)?;
+    let named = arguments.project.as_deref().map(sources::project_at).transpose()?;
+    let wanted = std::slice::from_ref(&arguments.scenario);
+    let setting = match &named {
+        Some((project, base)) => Setting::with(Some(project), base, wanted, &arguments.rules)?,
+        None => Setting::here(wanted, &arguments.rules)?,
+    };
     if setting.scenarios.len() > 1 {
         let names: Vec<&str> = setting.scenarios.iter().map(|(scenario, _)| &*scenario.name).collect();
         let message = format!("`{}` is a family of {} scenarios: {}", arguments.scenario, names.len(), names.join(", "));
         return Err(Failure::argument(message, "name one of them"));
     }
     let (scenario, rules) = setting.scenarios.into_iter().next().expect("a name finds at least one scenario");
-    let answer = sources::answer(&arguments.policy, Path::new("."))?;
+    let alone = sources::answer(&arguments.policy, Path::new("."))?;
+    let answer = match &named {
+        Some((project, base)) => sources::with_replaced(&*sources::answer(&project.policies, base)?, &alone),
+        None => alone,
+    };
     let stage = match arguments.stage {
         StageArg::DryRun => Stage::DryRun,
         StageArg::Full => Stage::Full,
@@ -93,6 +102,9 @@ fn write(arguments: &RunArgs, drill: &Drill, shown: &Shown, outcome: &Outcome, c
 /// The command that repeats this run.
 fn repeat(arguments: &RunArgs) -> String {
     let mut command = format!("firedrill run {}", arguments.scenario);
+    if let Some(project) = &arguments.project {
+        command += &format!(" --project {project}");
+    }
     for policy in &arguments.policy {
         command += &format!(" --policy {policy}");
     }
