@@ -68,7 +68,12 @@ impl Campaign {
     /// One cell: doing nothing and the oracle once, then every answer against them.
     fn run_cell(&self, scenario: usize, seed: u64) -> Vec<Case> {
         let (scenario, rules) = &self.scenarios[scenario];
-        let drill = |answer: &Arc<Answer>| Drill { scenario: Arc::clone(scenario), rules: Arc::clone(rules), answer: Arc::clone(answer), stage: self.stage };
+        let drill = |answer: &Arc<Answer>| Drill {
+            scenario: Arc::clone(scenario),
+            rules: Arc::clone(rules),
+            answer: Arc::clone(answer),
+            stage: self.stage,
+        };
         let Some(first) = self.answers.first() else { return Vec::new() };
         let nothing = drill(first).play(Arm::Nothing, seed).transcript;
         let oracle = has_oracle(scenario).then(|| drill(first).play(Arm::Oracle, seed).transcript);

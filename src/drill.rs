@@ -7,10 +7,10 @@ use firedrill_core::journal::{Header, SCHEMA};
 use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
 use firedrill_core::transcript::Transcript;
+use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::{RuleSet, RulerSettings};
-use firedrill_policies::guard::stage::Stage;
 use firedrill_scenarios::Scenario;
 use firedrill_sim::automation::{Automation, Script};
 use firedrill_sim::run::{Finished, Options, Run};
@@ -113,7 +113,15 @@ impl Drill {
         // In dry-run the pilot is not handed an actuator, and has no other way to act.
         let actuator = self.stage.may_act().then(Actuator::simulated);
         let inventory = Arc::new(self.scenario.spec.inventory());
-        Pilot::new(PilotSetup { start: self.scenario.spec.start, rules: Arc::clone(&self.rules.set), ruler: RulerSettings::default(), policies, stage: self.stage, actuator, inventory })
+        Pilot::new(PilotSetup {
+            start: self.scenario.spec.start,
+            rules: Arc::clone(&self.rules.set),
+            ruler: RulerSettings::default(),
+            policies,
+            stage: self.stage,
+            actuator,
+            inventory,
+        })
     }
 
     fn finish<A: Automation>(&self, arm: Arm, seed: u64, automation: A) -> Played {

@@ -24,7 +24,12 @@ pub struct Replayed {
 ///
 /// # Errors
 /// An incident, a recording or a rule file is wrong.
-pub fn prepare_all(names: &[String], rules: &Arc<Rules>, candidate: &Arc<Answer>, baseline: Option<&Arc<Answer>>) -> Result<Vec<Replayed>, Failure> {
+pub fn prepare_all(
+    names: &[String],
+    rules: &Arc<Rules>,
+    candidate: &Arc<Answer>,
+    baseline: Option<&Arc<Answer>>,
+) -> Result<Vec<Replayed>, Failure> {
     let prepare = |name: &String| {
         let (incident, files) = sources::incident(name, Path::new("."))?;
         let rules = incident.rules.is_empty().then(|| Arc::clone(rules));
@@ -55,7 +60,9 @@ impl Replayed {
 
     /// Without an `expect` there is no right and wrong, only a difference to the baseline.
     fn compare(&self, journal: &Journal) -> (IncidentStatus, Vec<String>) {
-        let told = |journal: &Journal| -> Vec<String> { proposals(journal).iter().map(|proposal| format!("{} at {}", proposal.what, proposal.at)).collect() };
+        let told = |journal: &Journal| -> Vec<String> {
+            proposals(journal).iter().map(|proposal| format!("{} at {}", proposal.what, proposal.at)).collect()
+        };
         let before = self.baseline.as_ref().map(|baseline| told(&baseline.play()));
         let now = told(journal);
         let status = if before.is_some_and(|before| before != now) { IncidentStatus::Changed } else { IncidentStatus::Unchanged };

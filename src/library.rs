@@ -134,7 +134,11 @@ pub fn rules() -> Vec<Entry> {
         let (path, text) = policy_library::rule_file(name).expect("listed");
         let lines = text.lines().map(str::trim).filter(|line| line.starts_with("- alert:") || line.starts_with("- record:")).count();
         let about = text.lines().next().unwrap_or_default().trim_start_matches('#').trim();
-        Entry { name: name.to_owned(), group: format!("{lines} rules"), about: if about.is_empty() { path.to_owned() } else { about.to_owned() } }
+        Entry {
+            name: name.to_owned(),
+            group: format!("{lines} rules"),
+            about: if about.is_empty() { path.to_owned() } else { about.to_owned() },
+        }
     };
     policy_library::rule_file_names().map(entry).collect()
 }
@@ -142,7 +146,11 @@ pub fn rules() -> Vec<Entry> {
 /// Incidents with where they come from.
 #[must_use]
 pub fn incidents() -> Vec<Entry> {
-    let entry = |incident: &EmbeddedIncident| Entry { name: incident.name.to_owned(), group: "recorded".to_owned(), about: incident.about.to_owned() };
+    let entry = |incident: &EmbeddedIncident| Entry {
+        name: incident.name.to_owned(),
+        group: "recorded".to_owned(),
+        about: incident.about.to_owned(),
+    };
     INCIDENTS.iter().map(entry).collect()
 }
 

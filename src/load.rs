@@ -64,7 +64,10 @@ pub fn read_file(path: &Path) -> Result<Source, Failure> {
 fn read_folder(folder: &Path, what: &str) -> Result<Vec<Source>, Failure> {
     let files = yaml_files(folder)?;
     if files.is_empty() {
-        return Err(Failure::argument(format!("the folder {} holds no {what} (*.yaml)", folder.display()), "name a folder that does, or a file"));
+        return Err(Failure::argument(
+            format!("the folder {} holds no {what} (*.yaml)", folder.display()),
+            "name a folder that does, or a file",
+        ));
     }
     files.iter().map(|path| read_file(path)).collect()
 }

@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn a_project_reads_with_defaults_for_what_it_leaves_out() {
-        let project = read("firedrill.yaml", "schema: project/1\npolicies: [a.yaml]\nthresholds:\n  harm: [max < 1, mean < 0.1]\n").unwrap();
+        let project =
+            read("firedrill.yaml", "schema: project/1\npolicies: [a.yaml]\nthresholds:\n  harm: [max < 1, mean < 0.1]\n").unwrap();
         assert_eq!((project.seed, project.pairs, project.policies.len(), project.thresholds.len()), (1, DEFAULT_PAIRS, 1, 2));
     }
 

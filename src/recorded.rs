@@ -17,7 +17,8 @@ pub const RECORDING: &str = "recording.jsonl";
 #[must_use]
 pub fn incident_files(drill: &Drill, transcript: &Transcript, recording: &Recording, rules: &[Source]) -> Vec<(String, String)> {
     let file_name = |source: &Source| source.path.rsplit('/').next().unwrap_or(&source.path).to_owned();
-    let mut files = vec![(FILE_NAME.to_owned(), incident(drill, transcript, rules, &file_name)), (RECORDING.to_owned(), recording.to_text())];
+    let mut files =
+        vec![(FILE_NAME.to_owned(), incident(drill, transcript, rules, &file_name)), (RECORDING.to_owned(), recording.to_text())];
     // A rule group's phase hangs on the name of its file, so the copies keep it.
     files.extend(rules.iter().map(|source| (format!("rules/{}", file_name(source)), source.text.clone())));
     files.push(("journal.jsonl".to_owned(), transcript.to_json_lines()));
@@ -30,7 +31,8 @@ fn incident(drill: &Drill, transcript: &Transcript, rules: &[Source], file_name:
     let faults = &transcript.ledger.faults;
     let onset = faults.first().map_or(Time::ZERO, |fault| fault.started);
     let end = faults.iter().map(|fault| fault.ended.unwrap_or(transcript.ledger.ended)).max().unwrap_or(transcript.ledger.ended);
-    let (cause, target) = faults.first().map_or(("unknown".to_owned(), "unknown".to_owned()), |fault| (fault.kind.to_string(), fault.target.to_string()));
+    let (cause, target) =
+        faults.first().map_or(("unknown".to_owned(), "unknown".to_owned()), |fault| (fault.kind.to_string(), fault.target.to_string()));
     let mut text = format!(
         "# Recorded from a simulated run, not from production: `firedrill run {name} --seed {seed}`.\nschema: incident/1\nincident: {name}-seed-{seed}\nwhat: A simulated run of {name}, seed {seed}.\ninjected: true\nonset: {onset}\nend: {end}\ncause: {cause}\ntarget: {target}\nservices:\n",
         name = scenario.name,
@@ -40,7 +42,8 @@ fn incident(drill: &Drill, transcript: &Transcript, rules: &[Source], file_name:
     for service in &scenario.spec.services {
         let tier = if service.critical { "critical" } else { "normal" };
         let zones = service.zones.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        writeln!(text, "  {}: {{ replicas: {}, zones: [{zones}], tier: {tier} }}", service.name, service.replicas).expect("a string takes all");
+        writeln!(text, "  {}: {{ replicas: {}, zones: [{zones}], tier: {tier} }}", service.name, service.replicas)
+            .expect("a string takes all");
     }
     let rules: Vec<String> = rules.iter().map(|source| format!("rules/{}", file_name(source))).collect();
     writeln!(text, "recording: {{ firedrill: {RECORDING} }}\nrules: [{}]", rules.join(", ")).expect("a string takes all");

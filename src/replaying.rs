@@ -34,7 +34,12 @@ pub struct Replay {
 ///
 /// # Errors
 /// The recording, a rule file or a policy is wrong.
-pub fn prepare(incident: Incident, files: &IncidentFiles, rules: Option<Arc<Rules>>, answer: Option<Arc<Answer>>) -> Result<Replay, Failure> {
+pub fn prepare(
+    incident: Incident,
+    files: &IncidentFiles,
+    rules: Option<Arc<Rules>>,
+    answer: Option<Arc<Answer>>,
+) -> Result<Replay, Failure> {
     let recording = Arc::new(read_recording(&incident, files)?);
     let base = files.base();
     let rules = match rules {

@@ -153,10 +153,17 @@ pub fn incident_folders<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Vec<S
             continue;
         }
         let entries = std::fs::read_dir(&path).with_context(|| format!("cannot read the folder {}", path.display()))?;
-        let mut inner: Vec<String> =
-            entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.join(incident::FILE_NAME).is_file()).map(|path| shown(&path)).collect();
+        let mut inner: Vec<String> = entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .filter(|path| path.join(incident::FILE_NAME).is_file())
+            .map(|path| shown(&path))
+            .collect();
         if inner.is_empty() {
-            return Err(Failure::argument(format!("the folder {} holds no incident", path.display()), "an incident is a folder with an incident.yaml"));
+            return Err(Failure::argument(
+                format!("the folder {} holds no incident", path.display()),
+                "an incident is a folder with an incident.yaml",
+            ));
         }
         inner.sort();
         found.extend(inner);

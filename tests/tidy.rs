@@ -1,5 +1,7 @@
 //! The rules of the house that no compiler checks: crate edges, module order, licences, paths.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,12 @@ fn root() -> &'static Path {
 }
 
 fn metadata(arguments: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO")).args(["metadata", "--format-version", "1", "--offline"]).args(arguments).current_dir(root()).output().unwrap();
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline"])
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -105,7 +112,10 @@ fn a_module_uses_only_what_stands_before_it() {
                 let code = text.split("#[cfg(test)]").next().unwrap();
                 for later in &order[position + 1..] {
                     if code.contains(&format!("crate::{later}::")) || code.contains(&format!("crate::{later};")) {
-                        faults.push(format!("{} uses crate::{later}, which lib.rs lists after {module}", file.strip_prefix(root()).unwrap().display()));
+                        faults.push(format!(
+                            "{} uses crate::{later}, which lib.rs lists after {module}",
+                            file.strip_prefix(root()).unwrap().display()
+                        ));
                     }
                 }
             }
@@ -129,8 +139,10 @@ fn every_module_opens_with_its_room_in_one_sentence() {
 /// `name version (licence)` of every crate that the binary is made of.
 fn third_party() -> String {
     let metadata = metadata(&["--filter-platform", "x86_64-unknown-linux-gnu"]);
-    let packages: BTreeMap<&str, &Value> = metadata["packages"].as_array().unwrap().iter().map(|package| (package["id"].as_str().unwrap(), package)).collect();
-    let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"].as_array().unwrap().iter().map(|node| (node["id"].as_str().unwrap(), node)).collect();
+    let packages: BTreeMap<&str, &Value> =
+        metadata["packages"].as_array().unwrap().iter().map(|package| (package["id"].as_str().unwrap(), package)).collect();
+    let nodes: BTreeMap<&str, &Value> =
+        metadata["resolve"]["nodes"].as_array().unwrap().iter().map(|node| (node["id"].as_str().unwrap(), node)).collect();
     let mut waiting: Vec<&str> = packages.iter().filter(|(_, package)| package["name"] == "firedrill").map(|(id, _)| *id).collect();
     let mut seen = BTreeSet::new();
     while let Some(id) = waiting.pop() {
@@ -154,7 +166,10 @@ fn third_party() -> String {
         }
     }
     lines.sort();
-    format!("# Third-party software\n\nThe crates in the binary, from `cargo metadata` for Linux on x86-64. Made anew by `UPDATE_GOLDEN=1 cargo test --test tidy`.\n\n| crate | version | licence |\n|---|---|---|\n{}\n", lines.join("\n"))
+    format!(
+        "# Third-party software\n\nThe crates in the binary, from `cargo metadata` for Linux on x86-64. Made anew by `UPDATE_GOLDEN=1 cargo test --test tidy`.\n\n| crate | version | licence |\n|---|---|---|\n{}\n",
+        lines.join("\n")
+    )
 }
 
 #[test]
@@ -166,7 +181,8 @@ fn third_party_software_is_listed_with_licences_that_allow_it() {
     }
     assert_eq!(fs::read_to_string(&path).unwrap_or_default(), current, "repeat with: UPDATE_GOLDEN=1 cargo test --test tidy");
     for line in current.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| crate")) {
-        let permissive = ["MIT", "Apache-2.0", "BSD", "Zlib", "Unicode-3.0", "Unlicense", "CC0", "ISC"].iter().any(|licence| line.contains(licence));
+        let permissive =
+            ["MIT", "Apache-2.0", "BSD", "Zlib", "Unicode-3.0", "Unlicense", "CC0", "ISC"].iter().any(|licence| line.contains(licence));
         assert!(permissive, "not a licence that we ship: {line}");
     }
 }

@@ -135,7 +135,9 @@ pub fn why(class: &ClassVerdict) -> String {
     let tail = class.tail.iter().find(|found| found.verdict == class.verdict);
     match (class.verdict, threshold, cost, tail) {
         (Verdict::Held, ..) if class.costs.is_empty() => format!("{} thresholds hold", class.thresholds.len()),
-        (Verdict::Held, ..) => format!("{} thresholds and {} comparisons with the baseline hold", class.thresholds.len(), class.costs.len()),
+        (Verdict::Held, ..) => {
+            format!("{} thresholds and {} comparisons with the baseline hold", class.thresholds.len(), class.costs.len())
+        }
         (_, Some(found), ..) => format!("{}: found {}", found.threshold, found.figures()),
         (_, _, Some(found), _) => {
             let test = &found.comparison;

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use firedrill_core::inventory::Inventory;
 use firedrill_core::problem::{Problem, Severity};
 use firedrill_core::yaml::{self, Value};
-use firedrill_core::inventory::Inventory;
 use firedrill_policies::document::read_policy;
 use firedrill_policies::explain;
 use firedrill_policies::policy::Policy;
@@ -64,7 +64,11 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     if found.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Failure::Input(found.problems));
     }
-    let stage = if found.scenarios.is_empty() { Setting::here(&[], &[])?.scenarios.into_iter().map(|(scenario, _)| scenario).collect() } else { found.scenarios.clone() };
+    let stage = if found.scenarios.is_empty() {
+        Setting::here(&[], &[])?.scenarios.into_iter().map(|(scenario, _)| scenario).collect()
+    } else {
+        found.scenarios.clone()
+    };
     let rules = cover(&set, &stage);
     let lints = lint(&found, &set, &stage)?;
     match output.format {
@@ -91,7 +95,10 @@ fn whole_project() -> Result<Found, Failure> {
         Err(failure) => keep(failure)?,
     }
     match sources::answer(&project.policies, &base) {
-        Ok(answer) => found.policies = answer.policies.iter().zip(&answer.sources).map(|(policy, (_, path))| (path.clone(), Arc::clone(policy))).collect(),
+        Ok(answer) => {
+            found.policies =
+                answer.policies.iter().zip(&answer.sources).map(|(policy, (_, path))| (path.clone(), Arc::clone(policy))).collect()
+        }
         Err(failure) => keep(failure)?,
     }
     match sources::scenarios(&project.scenarios, &base) {
@@ -109,7 +116,9 @@ fn whole_project() -> Result<Found, Failure> {
 }
 
 fn thresholds(project: &project::Project) -> Vec<Problem> {
-    let wrong = |line: &project::ThresholdLine| Threshold::parse(&line.measure, &line.bound).err().map(|error| Problem::at("FD0603", &line.place, error.to_string()));
+    let wrong = |line: &project::ThresholdLine| {
+        Threshold::parse(&line.measure, &line.bound).err().map(|error| Problem::at("FD0603", &line.place, error.to_string()))
+    };
     project.thresholds.iter().filter_map(wrong).collect()
 }
 
@@ -124,7 +133,10 @@ fn named(paths: &[String]) -> Result<Found, Failure> {
         } else if path.is_file() {
             found.read(load::read_file(path)?, false);
         } else {
-            return Err(Failure::argument(format!("no file or folder `{}` is here", path.display()), "name files or folders that exist, or none for the whole project"));
+            return Err(Failure::argument(
+                format!("no file or folder `{}` is here", path.display()),
+                "name files or folders that exist, or none for the whole project",
+            ));
         }
     }
     Ok(found)
@@ -138,7 +150,8 @@ impl Found {
             Ok(None) if in_folder => {}
             Ok(None) => {
                 let problem = Problem::in_file("FD0902", &source.path, "this is no file that firedrill knows");
-                self.problems.push(problem.remedy("firedrill's own files begin with `schema: NAME/N`; Prometheus rule files have `groups:`"));
+                self.problems
+                    .push(problem.remedy("firedrill's own files begin with `schema: NAME/N`; Prometheus rule files have `groups:`"));
             }
             Err(problems) => self.problems.extend(problems),
         }
@@ -194,7 +207,12 @@ fn cover(set: &Arc<RuleSet>, scenarios: &[Arc<Scenario>]) -> Vec<Rule> {
     let nobody = Arc::new(Answer { policies: Vec::new(), label: String::new(), sources: Vec::new(), hash: String::new() });
     let rules = Arc::new(Rules { set: Arc::clone(set), hash: String::new() });
     let watch = |scenario: &Arc<Scenario>| -> (Store, Store) {
-        let drill = Drill { scenario: Arc::clone(scenario), rules: Arc::clone(&rules), answer: Arc::clone(&nobody), stage: firedrill_policies::guard::stage::Stage::Full };
+        let drill = Drill {
+            scenario: Arc::clone(scenario),
+            rules: Arc::clone(&rules),
+            answer: Arc::clone(&nobody),
+            stage: firedrill_policies::guard::stage::Stage::Full,
+        };
         drill.observe(1)
     };
     let seen: Vec<(Store, Store)> = scenarios.par_iter().map(watch).collect();
@@ -202,7 +220,13 @@ fn cover(set: &Arc<RuleSet>, scenarios: &[Arc<Scenario>]) -> Vec<Rule> {
     for (raw, derived) in &seen {
         for (slot, (group, rule, found)) in best.iter_mut().zip(coverage(set, raw, derived)) {
             if slot.as_ref().is_none_or(|known| weight(&found) > weight(&known.coverage)) {
-                *slot = Some(Rule { file: group.file.clone(), group: group.name.to_string(), name: rule.name.to_string(), alerting: rule.is_alerting(), coverage: found });
+                *slot = Some(Rule {
+                    file: group.file.clone(),
+                    group: group.name.to_string(),
+                    name: rule.name.to_string(),
+                    alerting: rule.is_alerting(),
+                    coverage: found,
+                });
             }
         }
     }

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::setting::Setting;
 use super::terminal;
 use crate::campaign::Campaign;
-use crate::drill::ENGINE;
 use crate::cli::{CompareArgs, Format};
+use crate::drill::ENGINE;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, write_files};
@@ -37,7 +37,14 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
     let json = as_json(&campaign, &cases);
     if let Some(folder) = &arguments.out {
         let runs = runs(&campaign, &cases);
-        let html = page::render(&Page { title: "Comparison of policies", engine: ENGINE, command: &command(arguments), judgement: None, policies: &runs, examples: &[] });
+        let html = page::render(&Page {
+            title: "Comparison of policies",
+            engine: ENGINE,
+            command: &command(arguments),
+            judgement: None,
+            policies: &runs,
+            examples: &[],
+        });
         write_files(folder, &[("compare.json", json.clone()), ("compare.html", html)])?;
         output.talk(&format!("wrote {}", folder.join("compare.html").display()));
     }
@@ -75,8 +82,11 @@ fn as_json(campaign: &Campaign, cases: &[Vec<Case>]) -> String {
         .zip(cases)
         .map(|(answer, cases)| json!({ "policy": answer.label, "hash": answer.hash, "summary": summarise(cases, &measures, 0), "runs": cases }))
         .collect();
-    let scenarios: Vec<_> =
-        campaign.scenarios.iter().map(|(scenario, _)| json!({ "scenario": scenario.name, "class": scenario.family, "hash": scenario.hash })).collect();
+    let scenarios: Vec<_> = campaign
+        .scenarios
+        .iter()
+        .map(|(scenario, _)| json!({ "scenario": scenario.name, "class": scenario.family, "hash": scenario.hash }))
+        .collect();
     let document = json!({ "schema": SCHEMA, "engine": ENGINE, "seeds": campaign.seeds, "scenarios": scenarios, "policies": policies });
     serde_json::to_string_pretty(&document).expect("results are plain data")
 }

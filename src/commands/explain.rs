@@ -57,9 +57,13 @@ fn measure(measure: Measure) -> String {
 /// What each measure is, in its unit; docs and reports use the same words.
 fn definition(word: &str) -> &'static str {
     match word {
-        "time_to_detect" => "seconds from a fault's onset to the first notification whose target lies in the incident's scope; the horizon if none came",
+        "time_to_detect" => {
+            "seconds from a fault's onset to the first notification whose target lies in the incident's scope; the horizon if none came"
+        }
         "time_to_mitigate" => "seconds from onset until fewer than 1 % of requests were bad for a minute",
-        "time_to_recover" => "seconds from onset until users, capacity, redundancy and versions were as declared and no fault was active; its mean is the MTTR",
+        "time_to_recover" => {
+            "seconds from onset until users, capacity, redundancy and versions were as declared and no fault was active; its mean is the MTTR"
+        }
         "user_minutes_lost" => "share of bad requests times users, integrated over time, in user-minutes",
         "benefit" => "user-minutes lost by doing nothing, less those lost with the policy; more is better",
         "harm" => "user-minutes lost with the policy that doing nothing would not have lost, at least 0",
@@ -94,7 +98,8 @@ fn definition(word: &str) -> &'static str {
 
 /// A word of docs/GLOSSARY.md.
 fn glossary(word: &str) -> Option<String> {
-    let rows = include_str!("../../docs/GLOSSARY.md").lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
+    let rows =
+        include_str!("../../docs/GLOSSARY.md").lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
     rows.into_iter().find(|(known, _)| *known == word).map(|(word, meaning)| format!("{word}: {meaning}"))
 }
 
@@ -104,7 +109,8 @@ fn unknown(name: &str) -> Failure {
     known.extend(["defaults", "exit-codes", "measures"]);
     let remedy = match near_miss(name, &known) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "name a scenario or policy (`firedrill list`), a measure (`measures`), a word of the glossary, `defaults` or `exit-codes`".to_owned(),
+        None => "name a scenario or policy (`firedrill list`), a measure (`measures`), a word of the glossary, `defaults` or `exit-codes`"
+            .to_owned(),
     };
     Failure::argument(format!("nothing is called `{name}`"), remedy)
 }

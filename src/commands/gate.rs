@@ -7,11 +7,13 @@ use std::sync::Arc;
 use firedrill_core::problem::Problem;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::policy::Policy;
-use firedrill_reports::verdict::{Case, ExerciseRule, IncidentResult, JudgeSettings, Judgement, Measure, Threshold, Verdict, judge, worst_run};
+use firedrill_reports::markdown;
 use firedrill_reports::outcome::Arms;
 use firedrill_reports::page::{self, Example, Page};
 use firedrill_reports::table::{self, PolicyRuns};
-use firedrill_reports::markdown;
+use firedrill_reports::verdict::{
+    Case, ExerciseRule, IncidentResult, JudgeSettings, Judgement, Measure, Threshold, Verdict, judge, worst_run,
+};
 use serde_json::json;
 
 use super::setting::{RuleNames, Setting};
@@ -55,7 +57,13 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     let replayed: Vec<IncidentResult> = replays.iter().map(judged::Replayed::judge).collect();
     let baseline = contest.baseline.is_some().then(|| cases.pop()).flatten();
     let candidate = cases.pop().unwrap_or_default();
-    let settings = JudgeSettings { thresholds, exercise: contest.exercise, seed: first, command: repeat(arguments, &contest), ..JudgeSettings::default() };
+    let settings = JudgeSettings {
+        thresholds,
+        exercise: contest.exercise,
+        seed: first,
+        command: repeat(arguments, &contest),
+        ..JudgeSettings::default()
+    };
     let judgement = judge(&candidate, baseline.as_deref(), &replayed, &settings);
     write_report(arguments, &campaign, &contest, &candidate, &judgement)?;
     tell(arguments, &judgement, output);
@@ -109,7 +117,12 @@ fn worst_runs(campaign: &Campaign, contest: &Contest, candidate: &[Case]) -> Vec
     let classes: BTreeSet<_> = candidate.iter().map(|case| case.class.clone()).collect();
     let play = |case: &Case| {
         let (scenario, rules): &(_, Arc<Rules>) = campaign.scenarios.iter().find(|(scenario, _)| scenario.name == case.outcome.scenario)?;
-        let drill = Drill { scenario: Arc::clone(scenario), rules: Arc::clone(rules), answer: Arc::clone(&contest.candidate), stage: campaign.stage };
+        let drill = Drill {
+            scenario: Arc::clone(scenario),
+            rules: Arc::clone(rules),
+            answer: Arc::clone(&contest.candidate),
+            stage: campaign.stage,
+        };
         Some((case.clone(), drill.show(case.outcome.seed)))
     };
     let worst_of = |class| {
@@ -120,11 +133,23 @@ fn worst_runs(campaign: &Campaign, contest: &Contest, candidate: &[Case]) -> Vec
     classes.into_iter().filter_map(worst_of).filter_map(|case| play(&case)).collect()
 }
 
-fn write_report(arguments: &GateArgs, campaign: &Campaign, contest: &Contest, candidate: &[Case], judgement: &Judgement) -> Result<(), Failure> {
+fn write_report(
+    arguments: &GateArgs,
+    campaign: &Campaign,
+    contest: &Contest,
+    candidate: &[Case],
+    judgement: &Judgement,
+) -> Result<(), Failure> {
     let shown = worst_runs(campaign, contest, candidate);
-    let headings: Vec<String> = shown.iter().map(|(case, _)| format!("{}: the worst run of {}, seed {}", case.class, case.outcome.scenario, case.outcome.seed)).collect();
+    let headings: Vec<String> = shown
+        .iter()
+        .map(|(case, _)| format!("{}: the worst run of {}, seed {}", case.class, case.outcome.scenario, case.outcome.seed))
+        .collect();
     let repeat = repeat(arguments, contest);
-    let commands: Vec<String> = shown.iter().map(|(case, _)| repeat.replace("{scenario}", &case.outcome.scenario).replace("{seed}", &case.outcome.seed.to_string())).collect();
+    let commands: Vec<String> = shown
+        .iter()
+        .map(|(case, _)| repeat.replace("{scenario}", &case.outcome.scenario).replace("{seed}", &case.outcome.seed.to_string()))
+        .collect();
     let example = |index: usize| {
         let (case, shown) = &shown[index];
         let arms = Arms { nothing: &shown.nothing, policy: &shown.policy, oracle: shown.oracle.as_ref() };
@@ -134,7 +159,14 @@ fn write_report(arguments: &GateArgs, campaign: &Campaign, contest: &Contest, ca
     let command = command(arguments);
     let title = format!("Gate of {}", contest.candidate.label);
     let policies = [PolicyRuns { policy: &contest.candidate.label, cases: candidate }];
-    let html = page::render(&Page { title: &title, engine: ENGINE, command: &command, judgement: Some(judgement), policies: &policies, examples: &examples });
+    let html = page::render(&Page {
+        title: &title,
+        engine: ENGINE,
+        command: &command,
+        judgement: Some(judgement),
+        policies: &policies,
+        examples: &examples,
+    });
     let markdown = markdown::summary(judgement);
     let files = [("gate.html", html), ("gate.md", markdown), ("gate.json", as_json(judgement, candidate, &command))];
     write_files(&arguments.out, &files)?;

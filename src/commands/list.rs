@@ -20,14 +20,18 @@ pub fn execute(arguments: &ListArgs, output: Output) -> Result<Exit, Failure> {
     if output.format == Format::Json {
         let mut document = serde_json::Map::from_iter([("schema".to_owned(), json!("firedrill.list/1"))]);
         for (_, title, entries) in wanted {
-            let entries: Vec<_> = entries.iter().map(|entry| json!({ "name": entry.name, "group": entry.group, "about": entry.about })).collect();
+            let entries: Vec<_> =
+                entries.iter().map(|entry| json!({ "name": entry.name, "group": entry.group, "about": entry.about })).collect();
             document.insert(title.to_owned(), json!(entries));
         }
         output.data(&serde_json::Value::Object(document).to_string());
         return Ok(Exit::Held);
     }
     let texts: Vec<String> = wanted.map(|(_, title, entries)| section(title, &entries)).collect();
-    output.data(&format!("{}\nhint: `firedrill explain NAME` tells more, `firedrill run SCENARIO --policy POLICY` tries one on the other", texts.join("\n")));
+    output.data(&format!(
+        "{}\nhint: `firedrill explain NAME` tells more, `firedrill run SCENARIO --policy POLICY` tries one on the other",
+        texts.join("\n")
+    ));
     Ok(Exit::Held)
 }
 

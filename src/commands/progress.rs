@@ -11,12 +11,7 @@ use crate::output::Output;
 /// Runs a campaign and shows how far it is.
 pub fn run(campaign: &Campaign, output: Output) -> Vec<Vec<Case>> {
     let cells = campaign.scenarios.len() * campaign.seeds.len();
-    output.talk(&format!(
-        "{} scenarios × {} seeds, {} runs",
-        campaign.scenarios.len(),
-        campaign.seeds.len(),
-        campaign.run_count()
-    ));
+    output.talk(&format!("{} scenarios × {} seeds, {} runs", campaign.scenarios.len(), campaign.seeds.len(), campaign.run_count()));
     let shown = io::stderr().is_terminal() && !output.is_quiet();
     let finished = AtomicUsize::new(0);
     let cases = campaign.run(&|| {

@@ -52,7 +52,11 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
         }
         Format::Text => {
             let story = timeline::tell(&transcript).render(terminal::width(), |kind, text| terminal::paint(output, kind, text));
-            output.data(&format!("{}\n\n{story}\n{}", headline(incident, &replay), conclusion(&transcript.journal, judged.as_ref(), scored.as_ref())));
+            output.data(&format!(
+                "{}\n\n{story}\n{}",
+                headline(incident, &replay),
+                conclusion(&transcript.journal, judged.as_ref(), scored.as_ref())
+            ));
         }
     }
     Ok(if judged.is_some_and(|judged| !judged.passed) { Exit::Broken } else { Exit::Held })
@@ -86,7 +90,10 @@ fn headline(incident: &Incident, replay: &Replay) -> String {
     let series = replay.recording.store.len();
     let policies: Vec<&str> = replay.answer.policies.iter().map(|policy| &*policy.name).collect();
     let watched = if policies.is_empty() { "no policy".to_owned() } else { policies.join(", ") };
-    format!("{}: {}\n{kind}, open loop: {series} series from {}, watched by {watched}", incident.name, incident.what, replay.recording.start)
+    format!(
+        "{}: {}\n{kind}, open loop: {series} series from {}, watched by {watched}",
+        incident.name, incident.what, replay.recording.start
+    )
 }
 
 fn conclusion(journal: &Journal, judged: Option<&ExpectVerdict>, scored: Option<&Score>) -> String {
@@ -96,7 +103,9 @@ fn conclusion(journal: &Journal, judged: Option<&ExpectVerdict>, scored: Option<
     }
     match judged {
         Some(judged) => {
-            lines.extend(judged.checks.iter().map(|check| format!("{} {}: {}", if check.held { "✓" } else { "✗" }, check.expected, check.found)));
+            lines.extend(
+                judged.checks.iter().map(|check| format!("{} {}: {}", if check.held { "✓" } else { "✗" }, check.expected, check.found)),
+            );
             lines.extend(judged.unlisted.iter().map(|proposal| format!("· not listed in expect: {proposal}")));
             lines.push(if judged.passed { format!("passed: {CLAIM}") } else { "failed: see ✗ above".to_owned() });
         }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use firedrill_policies::guard::stage::Stage;
-use firedrill_reports::outcome::Outcome;
 use firedrill_reports::outcome::Arms;
+use firedrill_reports::outcome::Outcome;
 use firedrill_reports::page::{self, Example, Page};
 use firedrill_reports::{table, timeline};
 use firedrill_telemetry::recording::Recording;
@@ -63,7 +63,8 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
         Format::Text => {
             let story = timeline::tell(told).render(terminal::width(), |kind, text| terminal::paint(output, kind, text));
             let table = table::arms(&outcome, terminal::columns());
-            let hint = if answer.policies.is_empty() { "\nhint: nobody acts here; add `--policy POLICY` (`firedrill list policies`)" } else { "" };
+            let hint =
+                if answer.policies.is_empty() { "\nhint: nobody acts here; add `--policy POLICY` (`firedrill list policies`)" } else { "" };
             output.data(&format!("{story}\n{table}\nrepeat: {command}{hint}"));
         }
     }
@@ -91,8 +92,12 @@ fn write(arguments: &RunArgs, drill: &Drill, shown: &Shown, outcome: &Outcome, c
         let arms = Arms { nothing: &shown.nothing, policy: &shown.policy, oracle: shown.oracle.as_ref() };
         let example = Example { heading: &heading, arms, outcome, command };
         let html = page::render(&Page { title: &heading, engine: ENGINE, command, judgement: None, policies: &[], examples: &[example] });
-        let files =
-            [("journal.jsonl", shown.policy.to_json_lines()), ("outcome.json", outcome_json), ("run.html", html), ("timeline.txt", timeline::tell(&shown.policy).plain(120))];
+        let files = [
+            ("journal.jsonl", shown.policy.to_json_lines()),
+            ("outcome.json", outcome_json),
+            ("run.html", html),
+            ("timeline.txt", timeline::tell(&shown.policy).plain(120)),
+        ];
         write_files(folder, &files)?;
         written.push(folder.join("run.html"));
     }
