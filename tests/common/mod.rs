@@ -1,0 +1,95 @@
+//! What the tests of the command share: running it, reading its JSON, short scenarios, and the command that repeats a failure.
+
+#![allow(clippy::unwrap_used, dead_code, reason = "a test may stop where it is surprised; not every test uses every helper")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+/// The folder of the project.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What a command left behind.
+pub struct Done {
+    /// The command, as a person would repeat it.
+    pub told: String,
+    /// Its exit code.
+    pub code: i32,
+    /// Data.
+    pub stdout: String,
+    /// Talk.
+    pub stderr: String,
+}
+
+/// Runs `firedrill` in a folder as a CI job would: no terminal, no colour, a width that does not vary.
+pub fn firedrill<S: AsRef<str>>(folder: &Path, arguments: &[S]) -> Done {
+    let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+    let mut command = Command::cargo_bin("firedrill").unwrap();
+    command.current_dir(folder).env("COLUMNS", "110").env_remove("RUST_LOG").env_remove("NO_COLOR").args(&arguments);
+    let output = command.output().unwrap();
+    let told = format!("cd {} && firedrill {}", folder.display(), arguments.join(" "));
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_else(|error| panic!("{told}: not UTF-8: {error}"));
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    let Some(code) = output.status.code() else { panic!("{told}: ended by a signal\n{stderr}") };
+    Done { told, code, stdout, stderr }
+}
+
+/// The words of a command line that has no quotes.
+pub fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+impl Done {
+    /// Asserts the exit code, and shows everything if it is another.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}\n--- stdout\n{}\n--- stderr\n{}", self.told, self.stdout, self.stderr);
+        self
+    }
+
+    /// Asserts that one of the two streams holds a text.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        let said = self.stdout.contains(text) || self.stderr.contains(text);
+        assert!(said, "{} does not say `{text}`\n--- stdout\n{}\n--- stderr\n{}", self.told, self.stdout, self.stderr);
+        self
+    }
+
+    /// What it wrote to stdout, as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{}: stdout is no JSON: {error}\n{}", self.told, self.stdout))
+    }
+}
+
+/// Writes a file of a temporary project, with the folders above it.
+pub fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// A scenario of the library with other words in the place of some of its own.
+#[track_caller]
+pub fn edited(name: &str, edits: &[(&str, &str)]) -> String {
+    let (_, text) = firedrill_scenarios::library::get(name).unwrap();
+    edits.iter().fold(text.to_owned(), |text, (from, to)| {
+        assert_eq!(text.matches(from).count(), 1, "`{from}` stands once in the scenario {name}");
+        text.replace(from, to)
+    })
+}
+
+/// Every line of a journal after the header, without the record's number, which counts what others write too.
+pub fn records(journal: &str) -> Vec<String> {
+    journal.lines().skip(1).map(|line| line.split_once(',').unwrap().1.to_owned()).collect()
+}
+
+/// The kind of a record, such as `alert_firing`.
+pub fn kind(record: &str) -> &str {
+    record.split_once("\"event\":{\"").unwrap().1.split_once('"').unwrap().0
+}
