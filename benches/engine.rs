@@ -8,12 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use firedrill_core::distribution::Distribution;
-use firedrill_core::name::Name;
-use firedrill_core::quantity::{Bytes, Factor, Rate, Ratio};
 use firedrill_core::random::Seed;
-use firedrill_core::time::{Span, Start, Time};
-use firedrill_sim::spec::*;
+use firedrill_core::time::Span;
+use firedrill_scenarios::read_scenario;
+use firedrill_sim::spec::{Bounds, WorldSpec};
 use firedrill_sim::{Idle, Options, Run};
 
 #[path = "reference/mm8.rs"]
@@ -24,103 +22,25 @@ fn full() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
-fn share(share: f64) -> Ratio {
-    Ratio::new(share).expect("a share")
+/// A scenario file's world, for about so many requests.
+fn world(path: &str, text: &str, requests: u64) -> Arc<WorldSpec> {
+    let scenario = read_scenario(path, text).expect("the file is sound");
+    let mut spec = WorldSpec::clone(&scenario.spec);
+    spec.horizon = Span::from_seconds_f64(requests as f64 / spec.clients[0].rates[0].1.get());
+    spec.bounds = Bounds { events: u64::MAX, attempts: 1 << 24 };
+    Arc::new(spec)
 }
 
-fn cpu(mean_seconds: f64) -> Phase {
-    Phase::Cpu(Distribution::exponential(mean_seconds).expect("a mean"))
-}
-
-fn retries(max: u32) -> RetrySpec {
-    RetrySpec { max, base: Span::from_millis(10), factor: Factor::ONE, cap: Span::from_seconds(1), jitter: true }
-}
-
-fn call(service: &str, timeout_ms: u64) -> Phase {
-    Phase::Call(CallSpec {
-        service: Name::new(service),
-        endpoint: Name::new("/"),
-        probability: Ratio::ONE,
-        timeout: Some(Span::from_millis(timeout_ms)),
-        retries: retries(2),
-    })
-}
-
-fn service(name: &str, replicas: u32, workers: u32, phases: Vec<Phase>) -> ServiceSpec {
-    ServiceSpec {
-        name: Name::new(name),
-        critical: true,
-        replicas,
-        zones: vec![Name::new("a")],
-        workers: Some(workers),
-        cores: None,
-        queue: None,
-        balance: Balance::RoundRobin,
-        cancel: Cancel::None,
-        endpoints: vec![EndpointSpec { name: Name::new("/"), phases, error: Ratio::ZERO }],
-        start_up: Distribution::constant(10.0).expect("a constant"),
-        warm_up: None,
-        memory: MemorySpec { base: Bytes::new(1 << 27), per_request: Bytes::new(0), limit: None },
-        versions: vec![VersionSpec {
-            name: Name::new("v1"),
-            healthy: true,
-            error: Ratio::ZERO,
-            demand: Factor::ONE,
-            leak_per_second: Bytes::new(0),
-            crash_after: None,
-        }],
-        rollout: RolloutSpec { max_surge: share(0.25), max_unavailable: share(0.25) },
-        liveness: None,
-        metrics: Vec::new(),
-    }
-}
-
-fn client(service: &str, per_second: f64, timeout: Option<Span>, max: u32) -> ClientSpec {
-    ClientSpec {
-        name: Name::new("users"),
-        service: Name::new(service),
-        endpoint: Name::new("/"),
-        rates: vec![(Time::ZERO, Rate::per_second(per_second).expect("a rate"))],
-        timeout,
-        retries: retries(max),
-        objective: Span::from_seconds(1),
-        users: None,
-    }
-}
-
-fn world(horizon: Span, services: Vec<ServiceSpec>, client: ClientSpec) -> Arc<WorldSpec> {
-    Arc::new(WorldSpec {
-        name: Name::new("bench"),
-        start: Start::default(),
-        horizon,
-        services,
-        clients: vec![client],
-        faults: Vec::new(),
-        changes: Vec::new(),
-        cures: Vec::new(),
-        scrape: ScrapeSpec { interval: Span::from_seconds(15) },
-        actions: ActionSpec { delay: Distribution::constant(1.0).expect("a constant"), failure: Ratio::ZERO },
-        bounds: Bounds { events: u64::MAX, attempts: 1 << 24 },
-    })
-}
-
-/// M/M/8 as the reference loop has it, for about so many customers.
+/// M/M/8 as the reference loop has it.
 fn mm8_world(customers: u64) -> Arc<WorldSpec> {
-    let mean = mm8::MEAN_SERVICE_NANOS / 1e9;
-    let rate = 1e9 / mm8::MEAN_GAP_NANOS;
-    let horizon = Span::from_seconds_f64(customers as f64 / rate);
-    world(horizon, vec![service("station", 1, mm8::SERVERS, vec![cpu(mean)])], client("station", rate, None, 0))
+    let spec = world("benches/scenarios/mm8.yaml", include_str!("scenarios/mm8.yaml"), customers);
+    let gap_nanos = 1e9 / spec.clients[0].rates[0].1.get();
+    assert!((gap_nanos / mm8::MEAN_GAP_NANOS - 1.0).abs() < 1e-12, "the file and the reference loop are of one load");
+    spec
 }
 
-/// Three services in a row, each hop with a timeout and two retries, for about so many requests.
 fn chain_world(requests: u64) -> Arc<WorldSpec> {
-    let services = vec![
-        service("back", 4, 8, vec![cpu(0.004)]),
-        service("front", 4, 32, vec![cpu(0.002), call("middle", 200), cpu(0.001)]),
-        service("middle", 4, 16, vec![cpu(0.003), call("back", 100), cpu(0.001)]),
-    ];
-    let rate = 4000.0;
-    world(Span::from_seconds_f64(requests as f64 / rate), services, client("front", rate, Some(Span::from_millis(500)), 2))
+    world("benches/scenarios/chain.yaml", include_str!("scenarios/chain.yaml"), requests)
 }
 
 /// Runs to the end, fingerprint included; the events that the world processed.
