@@ -92,7 +92,7 @@ impl Drill {
     /// Runs one arm on one seed.
     #[must_use]
     pub fn play(&self, arm: Arm, seed: u64) -> Played {
-        let span = tracing::info_span!("run", scenario = %self.scenario.name, arm = arm.word(), seed);
+        let span = tracing::info_span!("run", id = %format_args!("{}/{}/{seed}", self.scenario.name, arm.word()));
         let _entered = span.enter();
         match arm {
             Arm::Nothing => self.finish(arm, seed, Piloted(self.pilot(Vec::new()))),

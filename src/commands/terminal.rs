@@ -4,9 +4,9 @@ use firedrill_reports::timeline::Kind;
 
 use crate::output::Output;
 
-/// Columns of the terminal, from `COLUMNS`, else 110.
+/// Columns of the terminal, from `COLUMNS`, else 120.
 pub fn width() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| (40..=400).contains(columns)).unwrap_or(110)
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| (40..=400).contains(columns)).unwrap_or(120)
 }
 
 /// The same, for tables.
