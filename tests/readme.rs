@@ -1,0 +1,66 @@
+//! The README tells the truth: its commands are run by CI, its links lead somewhere, its flags exist.
+#![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// The commands of the README's `sh` blocks.
+fn commands() -> Vec<String> {
+    let readme = read("README.md");
+    let blocks = readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
+    blocks.flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn the_first_two_commands_and_the_tests_are_what_ci_runs() {
+    let ci = read(".ci/run");
+    let commands = commands();
+    for command in [&commands[0], &commands[1], commands.last().unwrap()] {
+        assert!(ci.contains(command.as_str()), ".ci/run does not run `{command}`");
+    }
+}
+
+#[test]
+fn the_third_command_shows_the_storm_that_never_ends() {
+    let command = &commands()[2];
+    let arguments = command.strip_prefix("cargo run --release -- ").unwrap().split_whitespace();
+    let output = Command::new(env!("CARGO_BIN_EXE_firedrill")).current_dir(root()).args(arguments).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && told.contains("users are still unwell when the run ends"), "{command}\n{told}");
+}
+
+#[test]
+fn every_command_and_flag_of_the_readme_exists() {
+    let readme = read("README.md");
+    let mentions = readme.split('`').filter_map(|code| code.strip_prefix("firedrill ")).filter(|code| !code.is_empty());
+    for mention in mentions {
+        let mut words = mention.split_whitespace();
+        let command = words.next().unwrap();
+        let help = Command::new(env!("CARGO_BIN_EXE_firedrill")).args([command, "--help"]).output().unwrap();
+        assert!(help.status.success(), "`firedrill {mention}`: there is no such command");
+        let help = String::from_utf8(help.stdout).unwrap();
+        for flag in words.filter(|word| word.starts_with("--")) {
+            assert!(help.contains(flag), "`firedrill {mention}`: `{command}` has no {flag}");
+        }
+    }
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let pages = ["README.md", "docs/ARCHITECTURE.md", "docs/GLOSSARY.md", "docs/PERFORMANCE.md"];
+    for page in pages {
+        let folder: PathBuf = root().join(page).parent().unwrap().to_owned();
+        for link in read(page).split("](").skip(1).map(|rest| rest.split(')').next().unwrap().to_owned()) {
+            assert!(link.starts_with("https://") || folder.join(&link).exists(), "{page} links to {link}, which is not there");
+        }
+    }
+}
