@@ -17,6 +17,9 @@ use serde_json::Value;
 /// Runs of each scenario.
 const SEEDS: u64 = 12;
 
+/// A figure's name, what theory says of it, and where the ledger holds it.
+type Figure = (&'static str, f64, fn(&ServiceTotals) -> f64);
+
 /// A station of `workers` exponential servers with the mean service time `service`, in seconds, at `load` of its capacity.
 struct Station {
     workers: u32,
@@ -54,7 +57,7 @@ impl Station {
     }
 
     /// Each figure of the ledger with its exact value.
-    fn figures(&self) -> [(&'static str, f64, fn(&ServiceTotals) -> f64); 6] {
+    fn figures(&self) -> [Figure; 6] {
         [
             ("mean wait", self.mean_wait(), |totals| totals.mean_wait_seconds),
             ("mean response", self.mean_wait() + self.service, |totals| totals.mean_response_seconds),
@@ -135,9 +138,14 @@ fn the_command_gives_the_same_figures_for_each_service_and_watching_changes_none
     assert_eq!(service["service"], "station");
     let bare = serde_json::to_value(totals(&edited("mm1-rho-50", &[]), 3)).unwrap();
     assert_eq!(service["totals"], bare);
-    for figure in
-        ["mean_wait_seconds", "mean_response_seconds", "utilisation", "p50_response_seconds", "p95_response_seconds", "p99_response_seconds"]
-    {
+    for figure in [
+        "mean_wait_seconds",
+        "mean_response_seconds",
+        "utilisation",
+        "p50_response_seconds",
+        "p95_response_seconds",
+        "p99_response_seconds",
+    ] {
         assert!(matches!(&service["totals"][figure], Value::Number(number) if number.as_f64().unwrap() > 0.0), "{figure} is given");
     }
 }

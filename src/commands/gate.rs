@@ -205,6 +205,7 @@ fn story(judgement: &Judgement) -> String {
         text += &format!("\n? {} never acted: {}\n", idle.policy, idle.reason);
     }
     let closing = match judgement.verdict {
+        Verdict::Held if judgement.incidents.is_empty() => "held: every threshold holds in every class; no recorded incident was replayed",
         Verdict::Held => "held: every threshold holds in every class, and every recorded incident passes",
         Verdict::Broken => "broken: see ✗ above",
         Verdict::Inconclusive => "inconclusive: these runs do not tell; more pairs may (`--pairs N`)",

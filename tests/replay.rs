@@ -1,0 +1,138 @@
+//! What a recording can show: a dry run, recorded and replayed, decides the same to the byte; and a draft of what is expected can be used as it is.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use common::{firedrill, kind, records, root, words};
+use serde_json::Value;
+
+/// The kinds of record that rules, routing, policies and guards write.
+const DECISIONS: [&str; 14] = [
+    "alert_pending",
+    "alert_firing",
+    "alert_resolved",
+    "rule_failed",
+    "notified",
+    "received",
+    "incident_opened",
+    "incident_closed",
+    "guarded",
+    "decided",
+    "would_act",
+    "refused",
+    "verified",
+    "paged",
+];
+
+/// The library's own project: all of these work side by side.
+const POLICIES: &str = "--policy break-retry-storm --policy drain-lost-zone --policy drain-sick-replica --policy restart-before-oom \
+    --policy restart-crashed-or-hung --policy rollback-on-regression --policy scale-on-saturation";
+
+/// A scenario by its path: a name may be a family's too.
+fn library(scenario: &str) -> String {
+    root().join(format!("scenarios/library/{scenario}.yaml")).display().to_string()
+}
+
+fn decisions(folder: &Path) -> Vec<String> {
+    let journal = fs::read_to_string(folder.join("journal.jsonl")).unwrap();
+    records(&journal).into_iter().filter(|line| DECISIONS.contains(&kind(line))).collect()
+}
+
+/// Records a dry run and replays it; the kinds of decision that it made.
+#[track_caller]
+fn check(scenario: &str, policies: &str) -> BTreeSet<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let recorded =
+        firedrill(folder.path(), &words(&format!("run {scenario} {policies} --stage dry-run --record recorded --quiet"))).exits(0);
+    let replayed = firedrill(folder.path(), &words(&format!("replay recorded {policies} --out replayed --quiet"))).exits(0);
+    let (lived, seen) = (decisions(&folder.path().join("recorded")), decisions(&folder.path().join("replayed")));
+    let differs = lived.iter().zip(&seen).position(|(lived, seen)| lived != seen).unwrap_or(lived.len().min(seen.len()));
+    let shown = |lines: &[String]| lines.get(differs).cloned().unwrap_or_else(|| "nothing".to_owned());
+    assert!(lived == seen, "{}\n{}\nat decision {differs}:\n  {}\n  {}", recorded.told, replayed.told, shown(&lived), shown(&seen));
+    lived.iter().map(|line| kind(line).to_owned()).collect()
+}
+
+#[test]
+fn a_dry_run_recorded_and_replayed_decides_the_same_to_the_byte() {
+    let mut kinds = BTreeSet::new();
+    for scenario in [
+        "bad-deploy-errors",
+        "crash-loop-one-replica",
+        "hang-one-replica",
+        "memory-leak-to-oom",
+        "retry-storm",
+        "traffic-surge",
+        "zone-loss",
+    ] {
+        kinds.extend(check(scenario, POLICIES));
+    }
+    for wanted in [
+        "alert_pending",
+        "alert_firing",
+        "alert_resolved",
+        "notified",
+        "received",
+        "incident_opened",
+        "guarded",
+        "would_act",
+        "refused",
+        "incident_closed",
+    ] {
+        assert!(kinds.contains(wanted), "no run decided anything of the kind `{wanted}`, so nothing is proved about it");
+    }
+    assert!(!kinds.contains("decided"), "a dry run acts nowhere");
+}
+
+#[test]
+fn a_recording_of_a_policy_that_acted_replays_as_what_was_seen_and_not_as_what_would_have_been() {
+    // The replay sees the effect of the action that the run carried out, and proposes it all the same: a recording cannot react.
+    let folder = tempfile::tempdir().unwrap();
+    firedrill(folder.path(), &words("run hang-one-replica --policy restart-crashed-or-hung --record acted --quiet")).exits(0);
+    firedrill(folder.path(), &words("replay acted --policy restart-crashed-or-hung --out replayed --quiet")).exits(0);
+    let of = |folder: &Path, wanted: &str| decisions(folder).into_iter().filter(|line| kind(line) == wanted).collect::<Vec<_>>();
+    let (acted, replayed) = (folder.path().join("acted"), folder.path().join("replayed"));
+    for seen in ["alert_pending", "alert_firing", "alert_resolved", "notified"] {
+        assert_eq!(of(&acted, seen), of(&replayed, seen), "what the rules said does not hang on who listens");
+    }
+    assert_eq!((of(&acted, "decided").len(), of(&replayed, "would_act").len()), (1, 1));
+}
+
+#[test]
+fn a_draft_of_what_is_expected_passes_when_it_is_pasted_into_the_incident() {
+    for (scenario, policy) in
+        [("hang-one-replica", "restart-crashed-or-hung"), ("retry-storm", "break-retry-storm"), ("healthy-deploy", "restart-all")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        firedrill(folder.path(), &words(&format!("run {scenario} --record incident --quiet"))).exits(0);
+        let replay = format!("replay incident --policy {policy}");
+        firedrill(folder.path(), &words(&replay)).exits(0).says("this incident has no `expect`, so nothing is judged");
+        let draft = firedrill(folder.path(), &words(&format!("{replay} --write-expect"))).exits(0);
+        assert!(draft.stdout.contains("expect:"), "{}", draft.told);
+        let path = folder.path().join("incident/incident.yaml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{text}{}", draft.stdout)).unwrap();
+        let judged = firedrill(folder.path(), &words(&replay)).exits(0).says("passed: decisions right; effect unproven");
+        assert!(!judged.stdout.contains("not listed in expect"), "{}\n{}", judged.told, judged.stdout);
+    }
+}
+
+#[test]
+fn a_replay_that_does_not_meet_what_is_expected_exits_1_and_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let incident = root().join("incidents/hang-one-replica").display().to_string();
+    firedrill(folder.path(), &["replay", &incident, "--policy", "restart-crashed-or-hung"])
+        .exits(0)
+        .says("passed: decisions right; effect unproven");
+    let failed =
+        firedrill(folder.path(), &["replay", &incident, "--policy", "rollback-on-regression"]).exits(1).says("failed: see ✗ above");
+    let crosses: Vec<&str> = failed.stdout.lines().filter(|line| line.starts_with('✗')).collect();
+    assert_eq!(crosses.len(), 1, "{}\n{}", failed.told, failed.stdout);
+    assert!(crosses[0].contains("restart") && crosses[0].contains("replica/api-1"), "{}", crosses[0]);
+    let json = firedrill(folder.path(), &["replay", &incident, "--policy", "rollback-on-regression", "--format", "json"]).exits(1).json();
+    assert_eq!((&json["schema"], &json["expect"]["passed"]), (&Value::from("firedrill.replay/1"), &Value::from(false)));
+}
