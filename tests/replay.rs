@@ -61,15 +61,13 @@ fn check(scenario: &str, policies: &str) -> BTreeSet<String> {
 fn a_dry_run_recorded_and_replayed_decides_the_same_to_the_byte() {
     let mut kinds = BTreeSet::new();
     for scenario in [
-        "bad-deploy-errors",
-        "crash-loop-one-replica",
-        "hang-one-replica",
-        "memory-leak-to-oom",
-        "retry-storm",
-        "traffic-surge",
-        "zone-loss",
+        "bad-deploy/bad-deploy-errors",
+        "hang/hang-one-replica",
+        "memory-leak/memory-leak-to-oom",
+        "retry-storm/retry-storm",
+        "zone-loss/zone-loss",
     ] {
-        kinds.extend(check(scenario, POLICIES));
+        kinds.extend(check(&library(scenario), POLICIES));
     }
     for wanted in [
         "alert_pending",
@@ -104,9 +102,12 @@ fn a_recording_of_a_policy_that_acted_replays_as_what_was_seen_and_not_as_what_w
 
 #[test]
 fn a_draft_of_what_is_expected_passes_when_it_is_pasted_into_the_incident() {
-    for (scenario, policy) in
-        [("hang-one-replica", "restart-crashed-or-hung"), ("retry-storm", "break-retry-storm"), ("healthy-deploy", "restart-all")]
-    {
+    for (scenario, policy) in [
+        ("hang/hang-one-replica", "restart-crashed-or-hung"),
+        ("retry-storm/retry-storm", "break-retry-storm"),
+        ("calm/healthy-deploy", "restart-all"),
+    ] {
+        let scenario = library(scenario);
         let folder = tempfile::tempdir().unwrap();
         firedrill(folder.path(), &words(&format!("run {scenario} --record incident --quiet"))).exits(0);
         let replay = format!("replay incident --policy {policy}");

@@ -1,0 +1,179 @@
+//! The gate as a CI job meets it: exit codes, reports, the command that shows what broke, and nothing written when the input is wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{firedrill, root, words};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A copy of the smallest project that the gate can judge: two scenarios, two seeds, one policy.
+fn project() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&root().join("tests/projects/release"), folder.path());
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &target) } else { fs::copy(entry.path(), &target).map(drop).unwrap() }
+    }
+}
+
+fn judged(folder: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder.join("out/gate.json")).unwrap()).unwrap()
+}
+
+/// The commands that a gate told to repeat what broke, without the word `firedrill`.
+fn repeats(told: &str) -> Vec<Vec<&str>> {
+    told.lines().filter_map(|line| line.trim().strip_prefix("repeat: firedrill ")).map(words).collect()
+}
+
+#[test]
+fn a_policy_that_helps_and_harms_nobody_is_held_and_the_reports_are_written() {
+    let folder = project();
+    let done = firedrill(folder.path(), &words("gate --out out --quiet")).exits(0).says("held: every threshold holds in every class");
+    assert_eq!(done.stderr, "", "quiet means quiet");
+    let mut names: Vec<_> =
+        fs::read_dir(folder.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["gate.html", "gate.json", "gate.md"], "nothing half-written stays behind");
+    let report = judged(folder.path());
+    assert_eq!((&report["schema"], &report["judgement"]["verdict"]), (&Value::from("firedrill.gate/1"), &Value::from("held")));
+    assert_eq!(report["runs"].as_array().unwrap().len(), 4);
+    let read = |name: &str| fs::read_to_string(folder.path().join("out").join(name)).unwrap();
+    assert!(read("gate.md").contains("bad-release") && read("gate.md").contains("calm-release"));
+    let html = read("gate.html");
+    assert!(html.contains("<svg") && html.contains("bad-release"));
+    // Self-contained: it opens anywhere, and asks no one for anything.
+    for outside in ["src=\"http", "href=\"http", "url(http", "@import"] {
+        assert!(!html.contains(outside), "gate.html loads something by {outside}");
+    }
+}
+
+#[test]
+fn a_harmful_candidate_exits_1_and_names_measure_scenario_and_seed() {
+    let folder = project();
+    let done = firedrill(folder.path(), &words("gate --candidate candidates/harmful.yaml --out out")).exits(1).says("broken: see ✗ above");
+    let place = done
+        .stdout
+        .lines()
+        .position(|line| line.starts_with("✗ bad-release: harm max < 1 user-min: found "))
+        .expect("the measure is named");
+    let lines: Vec<&str> = done.stdout.lines().collect();
+    assert!(lines[place + 1].starts_with("  seen in bad-release, seed "), "scenario and seed are named: {}", lines[place + 1]);
+    assert!(lines[place + 2].starts_with("  repeat: firedrill run "), "the command is named: {}", lines[place + 2]);
+    let report = judged(folder.path());
+    assert_eq!(report["judgement"]["verdict"], "broken");
+    let summary = fs::read_to_string(folder.path().join("out/gate.md")).unwrap();
+    assert!(summary.contains("harm") && summary.contains("bad-release"), "the summary for CI says so too:\n{summary}");
+}
+
+#[test]
+fn the_very_command_that_a_gate_prints_shows_what_broke() {
+    let folder = project();
+    for (candidate, count) in [("harmful", 1), ("worse", 2)] {
+        let gate = firedrill(folder.path(), &words(&format!("gate --candidate candidates/{candidate}.yaml --out out"))).exits(1);
+        let report = judged(folder.path());
+        let runs = report["runs"].as_array().unwrap();
+        let repeats = repeats(&gate.stdout);
+        assert!(repeats.len() >= count, "{}\n{}", gate.told, gate.stdout);
+        for repeat in repeats {
+            let seed: u64 = repeat[repeat.iter().position(|word| *word == "--seed").unwrap() + 1].parse().unwrap();
+            let run = runs.iter().find(|run| run["outcome"]["scenario"] == "bad-release" && run["outcome"]["seed"] == seed).unwrap();
+            let shown = firedrill(folder.path(), &[&repeat[..], &["--format", "json"]].concat()).exits(0).json();
+            // The same run to the byte, not one like it.
+            assert_eq!(shown["outcome"], run["outcome"], "firedrill {} shows another run than the gate judged", repeat.join(" "));
+        }
+    }
+}
+
+#[test]
+fn a_policy_whose_alert_can_never_fire_exits_3_not_exercised_with_the_reason() {
+    let folder = project();
+    let done = firedrill(folder.path(), &words("gate --candidate candidates/deaf.yaml --out out")).exits(3);
+    done.says("? undo-release-by-latency never acted: it acted in none of 2 runs with a fault: alert ManySlowAnswers never fired")
+        .says("not exercised: a policy that never acts proves nothing");
+    assert_eq!(judged(folder.path())["judgement"]["verdict"], "not_exercised");
+}
+
+#[test]
+fn a_candidate_with_the_name_of_a_project_policy_takes_its_place_and_is_compared_with_it() {
+    let folder = project();
+    let done = firedrill(folder.path(), &words("gate --candidate candidates/worse.yaml --out out")).exits(1);
+    done.says("✗ bad-release: user_minutes_lost against the baseline: mean ");
+    let report = judged(folder.path());
+    assert_eq!(report["runs"][0]["outcome"]["policies"], serde_json::json!(["undo-release"]), "one of the two plays, not both");
+    // Itself against itself is no worse, and two pairs are too few to exclude a catastrophe: it says how many would do.
+    firedrill(folder.path(), &words("gate --candidate policies/undo-release.yaml --out out"))
+        .exits(3)
+        .says("catastrophes in 0 of 2 pairs: up to 77.6 % are possible");
+}
+
+#[test]
+fn a_wrong_input_exits_2_and_writes_nothing() {
+    let folder = project();
+    let edit = |name: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(folder.path().join("firedrill.yaml")).unwrap();
+        assert!(text.contains(from));
+        fs::write(folder.path().join(name), text.replacen(from, to, 1)).unwrap();
+    };
+    edit("limit.yaml", "max < 1 user-minutes", "max < 1 apples");
+    edit("measure.yaml", "  harm:", "  harmm:");
+    edit("scenarios.yaml", "[scenarios]", "[scenariso]");
+    edit("incidents.yaml", "[scenarios]", "[scenarios]\nincidents: [candidates]");
+    for (line, said) in [
+        ("gate --project limit.yaml", "`1 apples` is no limit for harm"),
+        ("gate --project measure.yaml", "did you mean `harm`?"),
+        ("gate --project scenarios.yaml", "no scenario is called `scenariso`, and no file is there"),
+        ("gate --project incidents.yaml", "holds no incident"),
+        ("gate --project nowhere.yaml", "no project file `nowhere.yaml` is here"),
+        ("gate --candidate undo-relaese", "no policy is called `undo-relaese`, and no file is there"),
+        ("gate --candidate scenarios/bad-release.yaml", "error[FD"),
+        ("gate --pairs 0", "--pairs"),
+        ("gate --jobs none", "--jobs"),
+        ("gate --no-such-flag", "--no-such-flag"),
+    ] {
+        let done = firedrill(folder.path(), &words(&format!("{line} --out out"))).exits(2).says(said);
+        assert_eq!(done.stdout, "", "{}: problems are no data", done.told);
+        assert!(!folder.path().join("out").exists(), "{} wrote something", done.told);
+    }
+    let empty = tempfile::tempdir().unwrap();
+    firedrill(empty.path(), &["gate"]).exits(2).says("no project file `firedrill.yaml` is here").says("firedrill init");
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0, "a gate without a project wrote something");
+}
+
+#[test]
+fn a_gate_gives_the_same_bytes_on_any_number_of_threads() {
+    let folder = project();
+    let gate = |jobs: u8| {
+        firedrill(folder.path(), &words(&format!("gate --candidate candidates/harmful.yaml --out out --jobs {jobs}"))).exits(1);
+        ["gate.html", "gate.json", "gate.md"].map(|name| fs::read_to_string(folder.path().join("out").join(name)).unwrap())
+    };
+    assert!(gate(1) == gate(2), "firedrill gate --candidate candidates/harmful.yaml --jobs 1 and --jobs 2 differ");
+}
+
+#[test]
+fn a_new_project_is_sound_passes_its_gate_and_is_never_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    firedrill(folder.path(), &["init"]).exits(0).says("next: firedrill gate");
+    let checked = firedrill(folder.path(), &["check"]).exits(0).says("all sound").says("2 of 2 of your rules can fire here");
+    assert_eq!(checked.stderr, "", "{}: a new project has no lint", checked.told);
+    firedrill(folder.path(), &words("gate --pairs 1")).exits(0).says("held: every threshold holds in every class");
+    assert!(folder.path().join("firedrill-out/gate.html").is_file());
+    let mine = "# mine now\n";
+    fs::write(folder.path().join("rules/checkout.yaml"), mine).unwrap();
+    firedrill(folder.path(), &["init"]).exits(2).says("exists already").says("nothing was written");
+    assert_eq!(fs::read_to_string(folder.path().join("rules/checkout.yaml")).unwrap(), mine);
+    // One file in the way is enough, and then none of the others is written either.
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("firedrill.yaml"), mine).unwrap();
+    firedrill(other.path(), &["init"]).exits(2);
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
+}
