@@ -102,7 +102,7 @@ pub struct RunArgs {
     /// A policy file or name; may be given several times; none watches and does nothing
     #[arg(short, long, value_name = "POLICY")]
     pub policy: Vec<String>,
-    /// All policies of this project file act; a `--policy` with the name of one takes its place
+    /// Act as the gate of this project would: all its policies, `--policy` in the place of its namesake, or a new one alone
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "firedrill.yaml")]
     pub project: Option<String>,
     /// Rule files instead of those of firedrill.yaml or the library

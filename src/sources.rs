@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use firedrill_core::problem::Problem;
 use firedrill_policies::document::read_policy;
+use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::RuleSet;
 use firedrill_scenarios::incident::{self, Files, Incident};
 use firedrill_scenarios::{Scenario, read_scenario};
@@ -45,8 +46,25 @@ pub fn project_at(path: &str) -> Result<(Project, PathBuf), Failure> {
 /// # Errors
 /// A name is unknown, or a file is wrong; all problems of all files at once.
 pub fn scenarios<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Vec<Arc<Scenario>>, Failure> {
+    scenarios_among(&[], names, base)
+}
+
+/// The same, where names and families of `own` come before those of the library.
+///
+/// # Errors
+/// As [`scenarios`].
+pub fn scenarios_among<S: AsRef<str>>(own: &[Arc<Scenario>], names: &[S], base: &Path) -> Result<Vec<Arc<Scenario>>, Failure> {
     let mut sources: Vec<Source> = Vec::new();
+    let mut chosen: Vec<Arc<Scenario>> = Vec::new();
     for name in names {
+        let called = |scenario: &&Arc<Scenario>| *scenario.name == *name.as_ref() || *scenario.family == *name.as_ref();
+        let found: Vec<_> = own.iter().filter(called).cloned().collect();
+        if !found.is_empty() && !base.join(name.as_ref()).exists() {
+            // A scenario's own name means it alone, even if its family has the same.
+            let exact = found.iter().filter(|scenario| *scenario.name == *name.as_ref()).cloned().collect::<Vec<_>>();
+            chosen.extend(if exact.is_empty() { found } else { exact });
+            continue;
+        }
         let family = library::scenarios_of_family(name.as_ref());
         // A family and its only scenario may share a name; a path that exists wins over both.
         if family.is_empty() || base.join(name.as_ref()).exists() {
@@ -56,6 +74,7 @@ pub fn scenarios<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Vec<Arc<Scen
         }
     }
     let mut read: Vec<Arc<Scenario>> = read_all(&sources, |source| read_scenario(&source.path, &source.text).map(Arc::new))?;
+    read.extend(chosen);
     read.sort_by(|left, right| left.name.cmp(&right.name));
     let mut problems = Vec::new();
     read.dedup_by(|later, kept| {
@@ -95,9 +114,22 @@ pub fn answer<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Arc<Answer>, Fa
     Ok(Arc::new(Answer { policies: policies.into_iter().map(|(policy, _)| policy).collect(), label, sources: found, hash: hash(&sources) }))
 }
 
-/// The policies of `whole`, those of `alone` in the places of their namesakes and beside the rest.
+/// Who acts when `alone` is named beside a project: the project's policies if it names nobody, the same with namesakes replaced if it names
+/// one of them, and else those named alone.
 #[must_use]
-pub fn with_replaced(whole: &Answer, alone: &Answer) -> Arc<Answer> {
+pub fn in_project(whole: Arc<Answer>, alone: Arc<Answer>) -> Arc<Answer> {
+    let known = |policy: &Arc<Policy>| whole.policies.iter().any(|other| other.name == policy.name);
+    if alone.policies.is_empty() {
+        whole
+    } else if alone.policies.iter().any(known) {
+        with_replaced(&whole, &alone)
+    } else {
+        alone
+    }
+}
+
+/// The policies of `whole`, those of `alone` in the places of their namesakes and beside the rest.
+fn with_replaced(whole: &Answer, alone: &Answer) -> Arc<Answer> {
     let stays = |name: &str| !alone.policies.iter().any(|policy| &*policy.name == name);
     let mut policies: Vec<_> = whole.policies.iter().filter(|policy| stays(&policy.name)).chain(&alone.policies).cloned().collect();
     policies.sort_by(|left, right| left.name.cmp(&right.name));

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use firedrill_core::problem::Problem;
 use firedrill_policies::guard::stage::Stage;
-use firedrill_policies::policy::Policy;
 use firedrill_reports::markdown;
 use firedrill_reports::outcome::Arms;
 use firedrill_reports::page::{self, Example, Page};
@@ -85,11 +84,10 @@ fn contest(arguments: &GateArgs, project: &Project, base: &Path) -> Result<Conte
         return Ok(Contest { candidate: whole, baseline: None, exercise: ExerciseRule::EveryClass });
     }
     let alone = sources::answer(&arguments.candidate, Path::new("."))?;
-    let known = |policy: &Arc<Policy>| whole.policies.iter().any(|other| other.name == policy.name);
-    if !alone.policies.iter().any(known) {
-        return Ok(Contest { candidate: alone, baseline: None, exercise: ExerciseRule::SomeClass });
+    let candidate = sources::in_project(Arc::clone(&whole), Arc::clone(&alone));
+    if Arc::ptr_eq(&candidate, &alone) {
+        return Ok(Contest { candidate, baseline: None, exercise: ExerciseRule::SomeClass });
     }
-    let candidate = sources::with_replaced(&whole, &alone);
     Ok(Contest { candidate, baseline: Some(whole), exercise: ExerciseRule::EveryClass })
 }
 
@@ -108,7 +106,8 @@ fn read_thresholds(lines: &[ThresholdLine]) -> Result<Vec<Threshold>, Failure> {
 /// The command that repeats a run, with places for scenario and seed.
 fn repeat(arguments: &GateArgs, contest: &Contest) -> String {
     let policies: String = arguments.candidate.iter().map(|candidate| format!(" --policy {candidate}")).collect();
-    let project = if contest.exercise == ExerciseRule::EveryClass { format!(" --project {}", arguments.project) } else { String::new() };
+    let needed = contest.exercise == ExerciseRule::EveryClass || arguments.project != sources::PROJECT_FILE;
+    let project = if needed { format!(" --project {}", arguments.project) } else { String::new() };
     format!("firedrill run {{scenario}}{project}{policies} --seed {{seed}}")
 }
 

@@ -33,15 +33,20 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
         Some((project, base)) => Setting::with(Some(project), base, wanted, &arguments.rules)?,
         None => Setting::here(wanted, &arguments.rules)?,
     };
-    if setting.scenarios.len() > 1 {
-        let names: Vec<&str> = setting.scenarios.iter().map(|(scenario, _)| &*scenario.name).collect();
+    let mut scenarios = setting.scenarios;
+    // A family may be called like one of its scenarios; one run is of the scenario.
+    if let Some(exact) = scenarios.iter().position(|(scenario, _)| *scenario.name == *arguments.scenario) {
+        scenarios = vec![scenarios.swap_remove(exact)];
+    }
+    if scenarios.len() > 1 {
+        let names: Vec<&str> = scenarios.iter().map(|(scenario, _)| &*scenario.name).collect();
         let message = format!("`{}` is a family of {} scenarios: {}", arguments.scenario, names.len(), names.join(", "));
         return Err(Failure::argument(message, "name one of them"));
     }
-    let (scenario, rules) = setting.scenarios.into_iter().next().expect("a name finds at least one scenario");
+    let (scenario, rules) = scenarios.into_iter().next().expect("a name finds at least one scenario");
     let alone = sources::answer(&arguments.policy, Path::new("."))?;
     let answer = match &named {
-        Some((project, base)) => sources::with_replaced(&*sources::answer(&project.policies, base)?, &alone),
+        Some((project, base)) => sources::in_project(sources::answer(&project.policies, base)?, alone),
         None => alone,
     };
     let stage = match arguments.stage {

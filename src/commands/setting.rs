@@ -29,7 +29,11 @@ impl Setting {
     /// The same with a project that was already read; its paths are relative to `base`, those of the command line to this folder.
     pub fn with(project: Option<&Project>, base: &Path, scenarios: &[String], rules: &[String]) -> Result<Self, Failure> {
         let found = match project {
-            _ if !scenarios.is_empty() => sources::scenarios(scenarios, Path::new("."))?,
+            Some(project) if !scenarios.is_empty() => {
+                let own = sources::scenarios(&project.scenarios, base)?;
+                sources::scenarios_among(&own, scenarios, Path::new("."))?
+            }
+            None if !scenarios.is_empty() => sources::scenarios(scenarios, Path::new("."))?,
             Some(project) if !project.scenarios.is_empty() => sources::scenarios(&project.scenarios, base)?,
             _ => sources::scenarios(&library::families(), Path::new("."))?,
         };
