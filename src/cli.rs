@@ -75,7 +75,7 @@ pub enum Command {
     Replay(ReplayArgs),
     /// What the library holds
     List(ListArgs),
-    /// Explain a scenario, a policy, a measure, a guard, an action, the defaults or the exit codes
+    /// Explain a scenario, a policy, a measure, a word of the glossary, `defaults`, `measures` or `exit-codes`
     Explain(ExplainArgs),
 }
 
@@ -223,6 +223,6 @@ pub enum Listed {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A scenario, policy, measure, guard, action, or `defaults`, `exit-codes`
+    /// A scenario, policy, measure or word of the glossary, or `defaults`, `measures`, `exit-codes`
     pub name: String,
 }

@@ -127,7 +127,14 @@ fn named(paths: &[String]) -> Result<Found, Failure> {
     for path in paths {
         let path = Path::new(path);
         if path.is_dir() {
-            for file in load::yaml_files(path)? {
+            let files = load::yaml_files(path)?;
+            if files.is_empty() {
+                return Err(Failure::argument(
+                    format!("the folder {} holds no YAML file", path.display()),
+                    "name a folder that does: a check of nothing proves nothing",
+                ));
+            }
+            for file in files {
                 found.read(load::read_file(&file)?, true);
             }
         } else if path.is_file() {
@@ -204,6 +211,9 @@ fn kind_of(source: &Source) -> Result<Option<String>, Vec<Problem>> {
 
 /// Each rule's best coverage over the scenarios: it can fire if it can in one of them.
 fn cover(set: &Arc<RuleSet>, scenarios: &[Arc<Scenario>]) -> Vec<Rule> {
+    if set.rules().next().is_none() {
+        return Vec::new();
+    }
     let nobody = Arc::new(Answer { policies: Vec::new(), label: String::new(), sources: Vec::new(), hash: String::new() });
     let rules = Arc::new(Rules { set: Arc::clone(set), hash: String::new() });
     let watch = |scenario: &Arc<Scenario>| -> (Store, Store) {

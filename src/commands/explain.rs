@@ -5,13 +5,17 @@ use std::path::Path;
 use firedrill_core::problem::near_miss;
 use firedrill_reports::verdict::Measure;
 use firedrill_scenarios::explain as scenario_prose;
+use serde_json::json;
 
-use crate::cli::ExplainArgs;
+use crate::cli::{ExplainArgs, Format};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::library;
 use crate::output::Output;
 use crate::sources;
+
+/// The version of the JSON.
+const SCHEMA: &str = "firedrill.explain/1";
 
 /// Explains a scenario, policy, rule file, measure, word of the glossary, `defaults` or `exit-codes`.
 pub fn execute(arguments: &ExplainArgs, output: Output) -> Result<Exit, Failure> {
@@ -34,7 +38,10 @@ pub fn execute(arguments: &ExplainArgs, output: Output) -> Result<Exit, Failure>
             None => return Err(unknown(name)),
         },
     };
-    output.data(&text);
+    match output.format {
+        Format::Text => output.data(&text),
+        Format::Json => output.data(&json!({ "schema": SCHEMA, "name": name, "text": text }).to_string()),
+    }
     Ok(Exit::Held)
 }
 

@@ -39,7 +39,13 @@ pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let taken = match c {
-            '"' | '\'' | '`' => string_length(rest, c)?,
+            '"' | '\'' | '`' => {
+                let length = string_length(rest, c)?;
+                if let Some(name) = quoted_parameter(&rest[..length]).filter(|_| allowed && in_braces) {
+                    return Err(wrong(format!("\"${name}\" is a text, not the label's value: write ${name} without quotes")));
+                }
+                length
+            }
             '#' => rest.find('\n').unwrap_or(rest.len()),
             '$' if !allowed => return Err(wrong("a parameter ($name) cannot stand here".to_owned())),
             '$' => {
@@ -72,6 +78,13 @@ pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
         return Err(wrong(format!("the expression has more than {MOST_OPERATORS} operators and brackets")));
     }
     Ok(out)
+}
+
+/// The name in a quoted `"$name"`, which other tools fill in and which here would be compared as it stands, and never match.
+fn quoted_parameter(literal: &str) -> Option<&str> {
+    let name = literal.get(1..literal.len() - 1)?.strip_prefix('$')?;
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    is_name.then_some(name)
 }
 
 /// A message of the parser with the marks turned back into what the person wrote.
