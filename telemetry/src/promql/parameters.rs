@@ -143,7 +143,8 @@ mod tests {
     #[test]
     fn parameters_are_found_outside_strings_and_comments_only() {
         check("up{service=$service} < 1", r#"up{service="§service"} < 1"#);
-        check(r#"x{a="$no",b='$no\'$no',c=`$no`} # $no"#, r#"x{a="$no",b='$no\'$no',c=`$no`} # $no"#);
+        check(r#"x{a="no $no",b='$no\'$no',c=`$no.`} # $no"#, r#"x{a="no $no",b='$no\'$no',c=`$no.`} # $no"#);
+        check(r#"x{a="$no"}"#, "\"$no\" is a text, not the label's value: write $no without quotes");
         check("x{a=$a_1,b=$b}", r#"x{a="§a_1",b="§b"}"#);
         check("x{a=$}", "a `$` without the name of a parameter");
         check("x{a=\"\u{e000}b\"}", "the character U+E000 cannot stand in an expression");
