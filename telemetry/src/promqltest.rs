@@ -396,15 +396,22 @@ fn close(wanted: f64, got: f64) -> bool {
     difference / size.min(f64::MAX) < TOLERANCE
 }
 
+/// One place in a series' sequence of values.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Point {
+pub enum Point {
+    /// No sample.
     Gap,
+    /// A float; [`STALE`] for `stale`.
     Float(f64),
+    /// A native histogram, which no store holds yet.
     Native,
 }
 
 /// A sequence of points: `1`, `_`, `_x3`, `stale`, `1x3` (four ones), `1+2x3` (1 3 5 7), `{{…}}` for a native histogram.
-fn values(sequence: &str) -> Result<Vec<Point>, String> {
+///
+/// # Errors
+/// The text is something else; the message names the part that is no point.
+pub fn values(sequence: &str) -> Result<Vec<Point>, String> {
     let mut points = Vec::new();
     let mut rest = sequence.trim();
     while !rest.is_empty() {

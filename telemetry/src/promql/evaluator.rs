@@ -352,7 +352,7 @@ impl Scope<'_> {
         at_ms: i64,
         visit: &mut dyn FnMut(Visited<'_>, Window<'_>),
     ) -> Result<(), EvalError> {
-        let Subquery { inner, range_ms, step_ms, moment } = subquery;
+        let Subquery { inner, range_ms, step_ms, moment, .. } = subquery;
         let (range_ms, step_ms) = (*range_ms, *step_ms);
         if range_ms / step_ms >= MOST_STEPS {
             return Err(EvalError::Steps(MOST_STEPS));

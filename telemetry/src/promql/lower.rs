@@ -124,7 +124,7 @@ impl Lowering {
         };
         let inner = self.node(&subquery.expr)?;
         self.around_ms = outside_ms;
-        Ok(Node::Subquery(Box::new(Subquery { inner, range_ms, step_ms, moment })))
+        Ok(Node::Subquery(Box::new(Subquery { inner, range_ms, step_ms, step_is_default: subquery.step.is_none(), moment })))
     }
 
     fn call(&mut self, call: &parsed::Call) -> Result<Node, PlanError> {

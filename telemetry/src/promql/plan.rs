@@ -127,10 +127,41 @@ impl Plan {
         pin(Arc::make_mut(&mut plan.root), &mut plan.selectors, At::Time(at_ms)).then_some(plan)
     }
 
+    /// The plan with another step for the subqueries that name none, milliseconds, positive: Prometheus takes its evaluation interval.
+    pub fn with_subquery_step(&self, step_ms: i64) -> Plan {
+        assert!(step_ms > 0, "a step leads on");
+        let mut plan = self.clone();
+        step(Arc::make_mut(&mut plan.root), step_ms);
+        plan
+    }
+
     /// How much history an evaluation can read, milliseconds before the evaluation's time: ranges, offsets, subqueries and the lookback of
     /// instant selectors together. `i64::MAX` if an `@` pins a moment, which no retention can promise.
     pub fn longest_lookback_ms(&self) -> i64 {
         self.selectors.iter().map(Selector::lookback_ms).max().unwrap_or(0)
+    }
+}
+
+/// Gives the subqueries without a step of their own this one.
+fn step(node: &mut Node, step_ms: i64) {
+    match node {
+        Node::Number(_) | Node::Text(_) | Node::Instant(_) | Node::Range(_) => {}
+        Node::Subquery(subquery) => {
+            if subquery.step_is_default {
+                subquery.step_ms = step_ms;
+            }
+            step(&mut subquery.inner, step_ms);
+        }
+        Node::Negation(inner) => step(inner, step_ms),
+        Node::Call(call) => call.arguments.iter_mut().for_each(|argument| step(argument, step_ms)),
+        Node::Aggregation(aggregation) => {
+            aggregation.parameter.iter_mut().for_each(|parameter| step(parameter, step_ms));
+            step(&mut aggregation.inner, step_ms);
+        }
+        Node::Binary(binary) => {
+            step(&mut binary.left, step_ms);
+            step(&mut binary.right, step_ms);
+        }
     }
 }
 
@@ -231,6 +262,8 @@ pub(crate) struct Subquery {
     pub range_ms: i64,
     /// Steps stand at multiples of this since 1970, whatever the evaluation's time.
     pub step_ms: i64,
+    /// The text names no step, so that it is whatever the evaluation interval is.
+    pub step_is_default: bool,
     pub moment: Moment,
 }
 
