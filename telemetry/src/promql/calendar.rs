@@ -37,6 +37,14 @@ impl DatePart {
     }
 }
 
+/// A moment in milliseconds since 1970 as `2026-01-05T00:00:00Z`, the fraction of a second cut off.
+pub(crate) fn rfc3339(at_ms: i64) -> String {
+    let seconds = at_ms / 1_000;
+    let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day_of_month) = civil(day);
+    format!("{year:04}-{month:02}-{day_of_month:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
+}
+
 /// Year, month (1 to 12) and day of the month (1 to 31) of a day since 1970, after Howard Hinnant's `civil_from_days`: eras of 400 years that
 /// start in March, so that the leap day is the last of its year.
 fn civil(day: i64) -> (i64, i64, i64) {

@@ -2,14 +2,16 @@
 //!
 //! A faster evaluator may come beside this one; this one stays, because it can be checked against the definition by reading.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::aggregate;
+use super::annotation::{Annotation, Annotations};
 use super::functions::{clamp, round};
 use super::group::{Groups, LabelSubset};
-use super::histogram;
-use super::plan::{At, Call, Function, LOOKBACK_MS, Moment, Node, Plan, Subquery};
+use super::histogram::{self, Histogram};
+use super::plan::{AggregationOperator, At, Call, Function, LOOKBACK_MS, Moment, Node, Plan, Subquery};
 use super::value::{Element, EvalError, Outcome, Sample, SeriesSamples, Value};
 use super::window::{Window, WindowContext, WindowFunction};
 use crate::labels::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
@@ -51,6 +53,15 @@ pub struct Steps {
     pub step_ms: i64,
 }
 
+/// A result, and what was noticed on the way to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// The result.
+    pub value: Value,
+    /// Warnings and infos, each once, in the order in which they were noticed.
+    pub annotations: Vec<Annotation>,
+}
+
 /// Evaluates plans and remembers which series their selectors found, until a series is born in one of the sources.
 ///
 /// Cloning it copies what it remembers; it holds no state that could change a result.
@@ -85,13 +96,22 @@ impl Evaluator {
     /// # Errors
     /// As [`EvalError`] says.
     pub fn evaluate(&mut self, plan: &Plan, at_ms: i64, sources: &[&Store]) -> Result<Value, EvalError> {
+        self.evaluate_annotated(plan, at_ms, sources).map(|evaluated| evaluated.value)
+    }
+
+    /// As [`Evaluator::evaluate`], with the annotations.
+    ///
+    /// # Errors
+    /// As [`EvalError`] says.
+    pub fn evaluate_annotated(&mut self, plan: &Plan, at_ms: i64, sources: &[&Store]) -> Result<Evaluated, EvalError> {
         let scope = self.scope(plan, Span { start_ms: at_ms, end_ms: at_ms }, sources)?;
-        Ok(match scope.node(&plan.root, at_ms)? {
+        let value = match scope.node(&plan.root, at_ms)? {
             Outcome::Scalar(value) => Value::Scalar(value),
             Outcome::Text(text) => Value::Text(text),
             Outcome::Vector(elements) => Value::Vector(finished(elements)?),
             Outcome::Matrix(rows) => Value::Matrix(rows),
-        })
+        };
+        Ok(Evaluated { value, annotations: scope.annotations.into_inner().into_vec() })
     }
 
     /// Evaluates a plan at each step and joins the results by their labels into a matrix, sorted by label bytes; a scalar becomes one row
@@ -100,6 +120,14 @@ impl Evaluator {
     /// # Errors
     /// As [`EvalError`] says; a step that is not positive, or too many steps.
     pub fn evaluate_range(&mut self, plan: &Plan, steps: Steps, sources: &[&Store]) -> Result<Value, EvalError> {
+        self.evaluate_range_annotated(plan, steps, sources).map(|evaluated| evaluated.value)
+    }
+
+    /// As [`Evaluator::evaluate_range`], with the annotations of all steps.
+    ///
+    /// # Errors
+    /// As [`Evaluator::evaluate_range`].
+    pub fn evaluate_range_annotated(&mut self, plan: &Plan, steps: Steps, sources: &[&Store]) -> Result<Evaluated, EvalError> {
         let Steps { from_ms, to_ms, step_ms } = steps;
         if step_ms <= 0 || to_ms.saturating_sub(from_ms) / step_ms >= MOST_STEPS {
             return Err(EvalError::Steps(MOST_STEPS));
@@ -111,14 +139,16 @@ impl Evaluator {
             let samples = match scope.node(&plan.root, at_ms)? {
                 Outcome::Scalar(value) => vec![Sample { labels: Labels::empty(), value }],
                 Outcome::Vector(elements) => finished(elements)?,
-                Outcome::Text(_) | Outcome::Matrix(_) => Vec::new(),
+                Outcome::Text(_) => return Err(EvalError::NotOverARange("a text")),
+                Outcome::Matrix(_) => return Err(EvalError::NotOverARange("a range vector")),
             };
             for Sample { labels, value } in samples {
                 rows.entry(labels).or_default().push((at_ms, value));
             }
             at_ms += step_ms;
         }
-        Ok(Value::Matrix(rows.into_iter().map(|(labels, samples)| SeriesSamples { labels, samples }).collect()))
+        let rows = rows.into_iter().map(|(labels, samples)| SeriesSamples { labels, samples }).collect();
+        Ok(Evaluated { value: Value::Matrix(rows), annotations: scope.annotations.into_inner().into_vec() })
     }
 
     pub(crate) fn scope<'run>(&mut self, plan: &'run Plan, span: Span, sources: &'run [&'run Store]) -> Result<Scope<'run>, EvalError> {
@@ -129,7 +159,8 @@ impl Evaluator {
             }
             series.push(self.resolve(&selector.matchers, sources));
         }
-        Ok(Scope { plan, sources, series, span })
+        let over_a_range = Cell::new(span.start_ms != span.end_ms);
+        Ok(Scope { plan, sources, series, span, over_a_range, annotations: RefCell::default() })
     }
 
     /// The series that the matchers find in all sources, sorted by label bytes.
@@ -172,6 +203,9 @@ pub(crate) struct Scope<'run> {
     sources: &'run [&'run Store],
     series: Vec<Arc<[Located]>>,
     span: Span,
+    /// Whether what is evaluated now is evaluated at several steps, of the range or of the subquery around it.
+    over_a_range: Cell<bool>,
+    annotations: RefCell<Annotations>,
 }
 
 impl Scope<'_> {
@@ -188,6 +222,9 @@ impl Scope<'_> {
             Node::Call(call) => self.call(call, at_ms),
             Node::Aggregation(aggregation) => {
                 let parameter = aggregation.parameter.as_ref().map_or(Ok(0.0), |parameter| self.scalar(parameter, at_ms))?;
+                if aggregation.operator == AggregationOperator::Quantile {
+                    self.check_quantile(parameter);
+                }
                 let inner = self.vector(&aggregation.inner, at_ms)?;
                 Ok(Outcome::Vector(aggregation.apply(parameter, inner)?))
             }
@@ -235,6 +272,9 @@ impl Scope<'_> {
             Function::Date(part) => mapped(argument(0)?, |value| part.of(value)),
             Function::Timestamp => self.timestamps(&call.arguments[0], at_ms)?,
             Function::Sort { descending } => {
+                if self.over_a_range.get() {
+                    self.annotate(Annotation::SortOfRange);
+                }
                 let mut elements = argument(0)?;
                 aggregate::sort(&mut elements, *descending);
                 elements
@@ -246,18 +286,53 @@ impl Scope<'_> {
                 self.absent(&call.arguments[0], empty)
             }
             Function::Window(function) => self.windows(*function, &call.arguments, at_ms)?,
-            Function::HistogramQuantile => {
-                let quantile = number(0)?;
-                histogram::each_histogram(&argument(1)?, |buckets| histogram::quantile(quantile, buckets))
-            }
+            Function::HistogramQuantile => self.histogram_quantiles(number(0)?, &argument(1)?, at_ms),
             Function::HistogramFraction => {
                 let (lower, upper) = (number(0)?, number(1)?);
-                histogram::each_histogram(&argument(2)?, |buckets| histogram::fraction(lower, upper, buckets))
+                let histograms = self.histograms(&argument(2)?).into_iter();
+                let fractions = histograms.map(|Histogram { labels, mut buckets }| Element {
+                    labels,
+                    value: histogram::fraction(lower, upper, &mut buckets),
+                    drop_name: true,
+                });
+                fractions.collect()
             }
             Function::LabelReplace(replace) => relabelled(argument(0)?, |element| replace.apply(element))?,
             Function::LabelJoin(join) => relabelled(argument(0)?, |element| join.apply(element))?,
         };
         Ok(Outcome::Vector(vector))
+    }
+
+    fn annotate(&self, annotation: Annotation) {
+        self.annotations.borrow_mut().add(annotation);
+    }
+
+    fn check_quantile(&self, quantile: f64) {
+        if !(0.0..=1.0).contains(&quantile) {
+            self.annotate(Annotation::QuantileOutOfRange(quantile));
+        }
+    }
+
+    /// The classic histograms among the elements.
+    fn histograms(&self, elements: &[Element]) -> Vec<Histogram> {
+        histogram::histograms(elements, |labels| {
+            let bound = labels.get(histogram::BOUND).unwrap_or_default().to_owned();
+            self.annotate(Annotation::BadBucket { metric: labels.metric_name().map(str::to_owned), bound });
+        })
+    }
+
+    fn histogram_quantiles(&self, quantile: f64, elements: &[Element], at_ms: i64) -> Vec<Element> {
+        self.check_quantile(quantile);
+        let histograms = self.histograms(elements).into_iter();
+        let estimated = histograms.map(|Histogram { labels, mut buckets }| {
+            let histogram::Estimate { value, raised } = histogram::quantile(quantile, &mut buckets);
+            if let Some(raised) = raised {
+                let metric = labels.metric_name().map(str::to_owned);
+                self.annotate(Annotation::ForcedMonotonic { metric, raised, samples: 1, first_ms: at_ms, last_ms: at_ms });
+            }
+            Element { labels, value, drop_name: true }
+        });
+        estimated.collect()
     }
 
     /// The newest sample of each series within the lookback that is no staleness marker, as (time, value) through `pick`.
@@ -305,12 +380,25 @@ impl Scope<'_> {
         let context = WindowContext { parameter, at_ms };
         let mut results = Vec::new();
         self.each_window(range, at_ms, &mut |element, window| {
+            if function == WindowFunction::Quantile {
+                self.check_quantile(parameter);
+            }
             if let Some(value) = function.of(window, context) {
+                if matches!(function, WindowFunction::Rate | WindowFunction::Increase) {
+                    self.check_counter(element.labels);
+                }
                 let drop_name = !function.keeps_name() || element.drop_name;
                 results.push(Element { labels: element.labels.clone(), value, drop_name });
             }
         })?;
         Ok(results)
+    }
+
+    fn check_counter(&self, labels: &Labels) {
+        let is_counter = |name: &str| ["_total", "_sum", "_count", "_bucket"].iter().any(|ending| name.ends_with(ending));
+        if let Some(metric) = labels.metric_name().filter(|name| !is_counter(name)) {
+            self.annotate(Annotation::PossibleNonCounter { metric: metric.to_owned() });
+        }
     }
 
     /// Visits the samples of every series that has any in the window of a range selector or subquery.
@@ -362,6 +450,7 @@ impl Scope<'_> {
         let mut groups = Groups::new(&everything);
         let mut rows: Vec<Row> = Vec::new();
         let mut step = ((end_ms - range_ms).div_euclid(step_ms) + 1) * step_ms;
+        let outside = self.over_a_range.replace(step + step_ms <= end_ms);
         while step <= end_ms {
             for Element { labels, value, drop_name } in self.vector(inner, step)? {
                 let index = groups.find_or_add(&labels);
@@ -378,6 +467,7 @@ impl Scope<'_> {
             }
             step += step_ms;
         }
+        self.over_a_range.set(outside);
         for Row { labels, times, values, drop_name } in &rows {
             visit(Visited { labels, drop_name: *drop_name }, Window { times, values, end_ms, range_ms });
         }

@@ -1,11 +1,14 @@
 //! Quantiles and fractions of classic histograms, which are counters with an upper bound in the label `le`.
 
+use std::cmp::Ordering;
+
+use super::annotation::Raised;
 use super::group::{Groups, LabelSubset};
 use super::value::Element;
 use crate::labels::Labels;
 
 /// The label that holds a bucket's upper bound.
-const BOUND: &str = "le";
+pub(crate) const BOUND: &str = "le";
 
 /// Counts that differ by less than this share differ by rounding only.
 const ROUNDING: f64 = 1e-12;
@@ -17,47 +20,77 @@ pub(crate) struct Bucket {
     pub count: f64,
 }
 
-/// Joins elements into histograms and gives each the value of a function; elements whose bound is no number are left out.
-pub(crate) fn each_histogram(elements: &[Element], value: impl Fn(&mut Vec<Bucket>) -> f64) -> Vec<Element> {
+/// A quantile, and the buckets whose counts had to be raised for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Estimate {
+    pub value: f64,
+    pub raised: Option<Raised>,
+}
+
+/// The buckets of one histogram, and the labels of all of them but for the bound.
+#[derive(Debug, Clone)]
+pub(crate) struct Histogram {
+    pub labels: Labels,
+    pub buckets: Vec<Bucket>,
+}
+
+/// Joins elements into histograms in the order of their first buckets; elements whose bound is no number are handed to `malformed`.
+pub(crate) fn histograms(elements: &[Element], mut malformed: impl FnMut(&Labels)) -> Vec<Histogram> {
     let subset = LabelSubset::all_but([BOUND.into()]);
     let mut groups = Groups::new(&subset);
-    let mut histograms: Vec<(Labels, Vec<Bucket>)> = Vec::new();
+    let mut histograms: Vec<Histogram> = Vec::new();
     for element in elements {
-        let Some(upper) = element.labels.get(BOUND).and_then(|bound| bound.parse().ok()) else { continue };
+        let Some(upper) = element.labels.get(BOUND).and_then(bound) else {
+            malformed(&element.labels);
+            continue;
+        };
         let index = groups.find_or_add(&element.labels);
         if index == histograms.len() {
-            histograms.push((element.labels.without(BOUND), Vec::new()));
+            histograms.push(Histogram { labels: element.labels.without(BOUND), buckets: Vec::new() });
         }
-        histograms[index].1.push(Bucket { upper, count: element.value });
+        histograms[index].buckets.push(Bucket { upper, count: element.value });
     }
-    let elements = histograms.into_iter().map(|(labels, mut buckets)| Element { labels, value: value(&mut buckets), drop_name: true });
-    elements.collect()
+    histograms
+}
+
+/// The number in a bound; `None` for what is no number, and for one that no float can hold.
+fn bound(text: &str) -> Option<f64> {
+    let bound: f64 = text.parse().ok()?;
+    let written_out = text.contains(['i', 'I']);
+    (bound.is_finite() || bound.is_nan() || written_out).then_some(bound)
 }
 
 /// The quantile, interpolated linearly in its bucket from zero or the bound below; the second-highest bound if it falls into the last bucket.
 ///
 /// NaN without observations, with fewer than two buckets, or without a last bucket of `+Inf`.
-pub(crate) fn quantile(quantile: f64, buckets: &mut Vec<Bucket>) -> f64 {
+pub(crate) fn quantile(quantile: f64, buckets: &mut Vec<Bucket>) -> Estimate {
+    let without_fix = |value: f64| Estimate { value, raised: None };
     if quantile.is_nan() {
-        return f64::NAN;
+        return without_fix(f64::NAN);
     }
     if quantile < 0.0 {
-        return f64::NEG_INFINITY;
+        return without_fix(f64::NEG_INFINITY);
     }
     if quantile > 1.0 {
-        return f64::INFINITY;
+        return without_fix(f64::INFINITY);
     }
-    if !tidy(buckets) || buckets.len() < 2 {
-        return f64::NAN;
+    if !tidy(buckets) {
+        return without_fix(f64::NAN);
     }
-    make_monotonic(buckets);
+    let raised = make_monotonic(buckets);
+    Estimate { value: interpolated(quantile, buckets), raised }
+}
+
+/// The quantile between 0 and 1 of buckets that increase in bound and count and end with `+Inf`.
+fn interpolated(quantile: f64, buckets: &[Bucket]) -> f64 {
     let last = buckets.len() - 1;
     let observations = buckets[last].count;
-    if observations == 0.0 || observations.is_nan() {
+    if last == 0 || observations == 0.0 {
         return f64::NAN;
     }
     let rank = quantile * observations;
-    let index = buckets[..last].partition_point(|bucket| bucket.count < rank);
+    // A count that cannot be compared, NaN, does not reach the rank.
+    let index = buckets[..last].partition_point(|bucket| bucket.count.partial_cmp(&rank).is_none_or(Ordering::is_lt));
     if index == last {
         return buckets[last - 1].upper;
     }
@@ -116,17 +149,27 @@ fn tidy(buckets: &mut Vec<Bucket>) -> bool {
     buckets.last().is_some_and(|bucket| bucket.upper == f64::INFINITY)
 }
 
-/// Takes back what rounding or unequal scrapes did: no bucket counts less than the one below it.
-fn make_monotonic(buckets: &mut [Bucket]) {
+/// Takes back what rounding or unequal scrapes did: no bucket counts less than the one below it. Tells which had to be raised by more than
+/// rounding explains.
+fn make_monotonic(buckets: &mut [Bucket]) -> Option<Raised> {
+    let mut raised: Option<Raised> = None;
     let mut before = buckets[0].count;
     for bucket in &mut buckets[1..] {
-        let about_equal = (bucket.count - before).abs() / (bucket.count.abs() + before.abs()).min(f64::MAX) < ROUNDING;
-        if bucket.count < before || about_equal {
+        let count = bucket.count;
+        let about_equal = (count - before).abs() / (count.abs() + before.abs()).min(f64::MAX) < ROUNDING;
+        if count == before || about_equal {
+            bucket.count = before;
+        } else if count < before {
+            let all = raised.get_or_insert(Raised { lowest: bucket.upper, highest: bucket.upper, most: 0.0 });
+            all.lowest = all.lowest.min(bucket.upper);
+            all.highest = all.highest.max(bucket.upper);
+            all.most = all.most.max(before - count);
             bucket.count = before;
         } else {
-            before = bucket.count;
+            before = count;
         }
     }
+    raised
 }
 
 #[cfg(test)]
@@ -139,7 +182,7 @@ mod tests {
 
     #[track_caller]
     fn check_quantile(q: f64, written: &[(f64, f64)], expected: f64) {
-        let found = quantile(q, &mut buckets(written));
+        let found = quantile(q, &mut buckets(written)).value;
         assert!(found == expected || found.is_nan() && expected.is_nan(), "{found} instead of {expected}");
     }
 

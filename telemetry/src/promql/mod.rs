@@ -6,6 +6,7 @@ mod sum;
 mod value;
 mod group;
 mod calendar;
+mod annotation;
 mod window;
 mod plan;
 mod parameters;
@@ -18,7 +19,8 @@ mod binary;
 mod evaluator;
 mod condition;
 
+pub use annotation::{Annotation, Level, Raised};
 pub use condition::{Condition, ConditionError, Judgement, Verdict3};
-pub use evaluator::{Evaluator, Steps};
+pub use evaluator::{Evaluated, Evaluator, Steps};
 pub use plan::{At, LOOKBACK_MS, MissingParameter, Plan, PlanError, Selector};
 pub use value::{EvalError, Sample, SeriesSamples, Value, written};

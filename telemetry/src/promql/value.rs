@@ -67,6 +67,9 @@ pub enum EvalError {
     /// A range evaluation without a positive step, or with too many steps.
     #[error("a range evaluation needs a positive step and at most {0} steps")]
     Steps(i64),
+    /// A range evaluation of what has no value at each step.
+    #[error("{0} cannot be evaluated over a range")]
+    NotOverARange(&'static str),
 }
 
 /// An element while the evaluation goes on. A name that an operation drops stays until the end, so that later operations can still see and
