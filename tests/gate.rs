@@ -166,6 +166,13 @@ fn a_new_project_is_sound_passes_its_gate_and_is_never_written_over() {
     let checked = firedrill(folder.path(), &["check"]).exits(0).says("all sound").says("2 of 2 of your rules can fire here");
     assert_eq!(checked.stderr, "", "{}: a new project has no lint", checked.told);
     firedrill(folder.path(), &words("gate --pairs 1")).exits(0).says("held: every threshold holds in every class");
+    // Its example verifies what it did. Where a rule has no series once nothing fails any more, every good rollback would end with a call.
+    let rules = folder.path().join("rules/checkout.yaml");
+    let sound = fs::read_to_string(&rules).unwrap();
+    let blind = sound.replace("or 0 * sum by (service) (rate(http_requests_total[1m]))", "");
+    assert!(blind.len() < sound.len());
+    fs::write(&rules, blind).unwrap();
+    firedrill(folder.path(), &words("gate --pairs 1 --out blind")).exits(1).says("✗ bad-deploy: pages max == 0: found 1");
     assert!(folder.path().join("firedrill-out/gate.html").is_file());
     let mine = "# mine now\n";
     fs::write(folder.path().join("rules/checkout.yaml"), mine).unwrap();
