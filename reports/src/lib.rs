@@ -3,6 +3,7 @@
 //! Modules are listed in reading order; each uses only what came before it. Nothing here knows files, colour or a terminal:
 //! everything is a value or a text that the command writes where it belongs.
 
+pub mod words;
 pub mod outcome;
 pub mod statistics;
 pub mod verdict;

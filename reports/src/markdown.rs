@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::table::why;
 use crate::verdict::{Judgement, Verdict};
+use crate::words::counted;
 
 /// At most this many breaches are written out; the page has them all.
 const BREACHES: usize = 10;
@@ -14,8 +15,9 @@ pub fn summary(judgement: &Judgement) -> String {
     let mut text = String::new();
     let policies = judgement.policies.iter().map(|policy| format!("`{policy}`")).collect::<Vec<_>>().join(", ");
     let _ = writeln!(text, "## {} firedrill: {}\n", sign(judgement.verdict), judgement.verdict);
-    let paired = if judgement.pairs > 0 { format!(", {} of them paired with the baseline", judgement.pairs) } else { String::new() };
-    let _ = writeln!(text, "{} run{}{paired}. Policies: {policies}.\n", judgement.runs, if judgement.runs == 1 { "" } else { "s" });
+    let paired = judgement.pairs.map_or_else(String::new, |pairs| format!(", {pairs} of them paired with the baseline"));
+    let word = if judgement.policies.len() == 1 { "Policy" } else { "Policies" };
+    let _ = writeln!(text, "{} with {}{paired}. {word}: {policies}.\n", counted(judgement.runs, "run"), whose(judgement));
     write_breaches(&mut text, judgement);
     let _ = writeln!(text, "| class | verdict | runs | acted | why |\n|---|---|---:|---:|---|");
     for class in &judgement.classes {
@@ -35,6 +37,10 @@ pub fn summary(judgement: &Judgement) -> String {
         let _ = writeln!(text, "\nPolicy `{}` is not exercised: {}.", idle.policy, idle.reason);
     }
     text
+}
+
+fn whose(judgement: &Judgement) -> &'static str {
+    if judgement.policies.len() == 1 { "the policy" } else { "the policies" }
 }
 
 fn write_breaches(text: &mut String, judgement: &Judgement) {

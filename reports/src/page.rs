@@ -12,6 +12,7 @@ use crate::statistics::{Sample, Summary};
 use crate::table::{PolicyRuns, SHOWN, arm_rows, shown_quantile, why};
 use crate::timeline::{Timeline, column, tell};
 use crate::verdict::{Case, ClassSummary, ClassVerdict, Judgement, Measure, ThresholdVerdict, Unit, Verdict, significant, summarise};
+use crate::words::counted;
 
 /// What the report shows.
 #[derive(Clone, Copy, Debug)]
@@ -164,7 +165,7 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         breaches: judgement.map_or_else(Vec::new, breach_views),
         idle: judgement.map_or_else(Vec::new, |found| found.idle.iter().map(|idle| format!("{}: {}", idle.policy, idle.reason)).collect()),
         classes: judgement.map_or_else(Vec::new, |found| found.classes.iter().map(class_view).collect()),
-        has_costs: judgement.is_some_and(|found| found.pairs > 0),
+        has_costs: judgement.is_some_and(|found| found.pairs.is_some()),
         incidents: judgement.map_or_else(Vec::new, incident_views),
         bars: bars(candidate),
         comparison: comparison(page.policies),
@@ -201,20 +202,20 @@ fn facts(page: &Page, candidate: &[Case]) -> Vec<String> {
     let mut facts = Vec::new();
     if let Some(judgement) = page.judgement {
         let policies: Vec<&str> = judgement.policies.iter().map(Name::as_str).collect();
-        facts.push(format!("policy {}", policies.join(", ")));
+        facts.push(format!("{} {}", if policies.len() == 1 { "policy" } else { "policies" }, policies.join(", ")));
     }
     let mut scenarios: Vec<&Name> = candidate.iter().map(|case| &case.outcome.scenario).collect();
     scenarios.sort();
     scenarios.dedup();
     if !candidate.is_empty() {
-        facts.push(format!("{} of {}", count(candidate.len(), "run"), count(scenarios.len(), "scenario")));
+        facts.push(format!("{} in {}", run_facts(page.policies), count(scenarios.len(), "scenario")));
     }
     let seeds = candidate.iter().map(|case| case.outcome.seed);
     if let (Some(low), Some(high)) = (seeds.clone().min(), seeds.max()) {
         facts.push(if low == high { format!("seed {low}") } else { format!("seeds {low} to {high}") });
     }
-    if let Some(pairs) = page.judgement.map(|found| found.pairs).filter(|pairs| *pairs > 0) {
-        facts.push(format!("{} with the baseline", count(pairs as usize, "pair")));
+    if let Some(pairs) = page.judgement.and_then(|found| found.pairs) {
+        facts.push(format!("{} with the baseline", counted(pairs, "pair")));
     }
     if let Some(incidents) = page.judgement.map(|found| found.incidents.len()).filter(|count| *count > 0) {
         facts.push(count(incidents, "recorded incident"));
@@ -222,8 +223,17 @@ fn facts(page: &Page, candidate: &[Case]) -> Vec<String> {
     facts
 }
 
+/// All runs by arm. Doing nothing and the oracle are run once for each scenario and seed, whoever is compared with them.
+fn run_facts(policies: &[PolicyRuns]) -> String {
+    let with_policy: usize = policies.iter().map(|runs| runs.cases.len()).sum();
+    let first = policies.first().map_or(&[][..], |runs| runs.cases);
+    let oracles = first.iter().filter(|case| case.outcome.oracle.is_some()).count();
+    let all = count(with_policy + first.len() + oracles, "run");
+    format!("{all}: {with_policy} with a policy, {} with nobody acting, {oracles} with an oracle,", first.len())
+}
+
 fn count(count: usize, what: &str) -> String {
-    format!("{} {what}{}", significant(count as f64), if count == 1 { "" } else { "s" })
+    counted(count as u64, what)
 }
 
 fn class_view(class: &ClassVerdict) -> ClassView {
@@ -341,6 +351,7 @@ fn comparison_row(policy: &str, summary: &ClassSummary) -> ComparisonRow {
             significant(actions),
             if actions > 0.0 { format!("{} ({})", significant(wrong), Unit::Ratio.show(wrong / actions)) } else { "–".to_owned() },
             with("blast_radius.replicas", &|found, unit| unit.show(found.max.value)),
+            with("blast_radius.requests", &|found, unit| unit.show(found.max.value)),
         ],
     }
 }

@@ -5,12 +5,13 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 use crate::outcome::{ArmOutcome, Elapsed, Outcome};
 use crate::statistics::{Quantile, Summary};
 use crate::verdict::{Case, ClassSummary, ClassVerdict, IncidentResult, IncidentStatus, Judgement, Measure, Unit, Verdict, summarise};
+use crate::words::counted;
 
 /// A line under the header and nothing else: what people paste into tickets stays readable.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The measures that comparisons show, in this order.
-pub const SHOWN: [&str; 8] = [
+pub const SHOWN: [&str; 9] = [
     "time_to_recover",
     "time_to_detect",
     "user_minutes_lost",
@@ -18,8 +19,16 @@ pub const SHOWN: [&str; 8] = [
     "actions",
     "false_positives",
     "blast_radius.replicas",
+    "blast_radius.requests",
     "noop_false_positives",
 ];
+
+/// What the columns of a comparison count, where their words alone do not say it.
+const COMPARE_LEGEND: &str = "\
+lost: user-minutes; harm: user-minutes that doing nothing would not have lost, in the worst run
+out of scope: actions on what no incident concerned at the time (false positives)
+touched: replicas that the policy took out of service at some time, in the worst run; no harm by itself
+hurt: requests that would have been answered well had nobody acted, in the worst run";
 
 /// The runs of one policy.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +43,10 @@ pub struct PolicyRuns<'a> {
 #[must_use]
 pub fn compare(policies: &[PolicyRuns], width: Option<u16>) -> String {
     let measures: Vec<Measure> = SHOWN.into_iter().map(Measure::known).collect();
-    let mut table =
-        new(width, &["class", "policy", "runs", "recover p50", "p90", "lost (mean)", "harm max", "actions", "false", "replicas hit"]);
+    let mut table = new(
+        width,
+        &["class", "policy", "runs", "recover p50", "p90", "lost (mean)", "harm max", "actions", "out of scope", "touched", "hurt"],
+    );
     let summaries: Vec<Vec<ClassSummary>> = policies.iter().map(|runs| summarise(runs.cases, &measures, 0)).collect();
     let mut classes: Vec<_> = summaries.iter().flatten().map(|summary| summary.class.clone()).collect();
     classes.sort_by_key(|class| (class.is_none(), class.clone()));
@@ -50,7 +61,7 @@ pub fn compare(policies: &[PolicyRuns], width: Option<u16>) -> String {
         }
     }
     align_right(&mut table, 2);
-    text_of(&table)
+    format!("{}\n\n{COMPARE_LEGEND}", text_of(&table))
 }
 
 /// What a gate found, class by class, then the incidents.
@@ -73,7 +84,7 @@ pub fn gate(judgement: &Judgement, width: Option<u16>) -> String {
 #[must_use]
 pub fn incident_why(incident: &IncidentResult) -> String {
     match incident.status {
-        IncidentStatus::Passed => format!("{} checks hold: decisions right, effect unproven", incident.findings.len()),
+        IncidentStatus::Passed => format!("{}: decisions right, effect unproven", hold(incident.findings.len(), "check")),
         _ => incident.findings.join("; "),
     }
 }
@@ -108,6 +119,7 @@ pub fn arm_rows(outcome: &Outcome) -> Vec<(&'static str, Vec<String>)> {
         row("slow", |arm| crate::verdict::significant(arm.requests.slow as f64)),
         row("failed", |arm| crate::verdict::significant(arm.requests.failed as f64)),
         row("shed", |arm| crate::verdict::significant(arm.requests.shed as f64)),
+        row("open", |arm| crate::verdict::significant(arm.requests.open as f64)),
     ]
 }
 
@@ -126,7 +138,7 @@ pub fn shown_quantile(unit: Unit, quantile: Quantile) -> String {
 /// Why a class has its verdict: the gravest finding in words.
 #[must_use]
 pub fn why(class: &ClassVerdict) -> String {
-    if let Some(reason) = &class.exercise.reason {
+    if let Some(reason) = class.exercise.reason.as_ref().filter(|_| class.verdict == Verdict::NotExercised) {
         return reason.clone();
     }
     let scenarios = class.scenarios.iter().flat_map(|scenario| &scenario.thresholds);
@@ -134,14 +146,15 @@ pub fn why(class: &ClassVerdict) -> String {
     let cost = class.costs.iter().find(|found| found.verdict == class.verdict);
     let tail = class.tail.iter().find(|found| found.verdict == class.verdict);
     match (class.verdict, threshold, cost, tail) {
-        (Verdict::Held, ..) if class.costs.is_empty() => format!("{} thresholds hold", class.thresholds.len()),
+        (Verdict::Held, ..) if class.costs.is_empty() => hold(class.thresholds.len(), "threshold"),
         (Verdict::Held, ..) => {
-            format!("{} thresholds and {} comparisons with the baseline hold", class.thresholds.len(), class.costs.len())
+            let thresholds = counted(class.thresholds.len() as u64, "threshold");
+            format!("{thresholds} and {} with the baseline hold", counted(class.costs.len() as u64, "comparison"))
         }
         (_, Some(found), ..) => format!("{}: found {}", found.threshold, found.figures()),
         (_, _, Some(found), _) => {
             let test = &found.comparison;
-            let needed = test.pairs_needed.map_or_else(String::new, |pairs| format!("; about {pairs} pairs would tell"));
+            let needed = test.pairs_needed.map_or_else(String::new, |pairs| format!("; about {} would tell", counted(pairs, "pair")));
             format!(
                 "{}: mean {} where {} is allowed (n = {}){needed}",
                 found.measure,
@@ -151,12 +164,19 @@ pub fn why(class: &ClassVerdict) -> String {
             )
         }
         (_, _, _, Some(found)) => {
-            let needed = found.result.pairs_needed.map_or_else(String::new, |pairs| format!("; {pairs} clean pairs would hold"));
+            let needed =
+                found.result.pairs_needed.map_or_else(String::new, |pairs| format!("; {} would hold", counted(pairs, "clean pair")));
             let bound = Unit::Ratio.show(found.result.upper);
-            format!("catastrophes in {} of {} pairs: up to {bound} are possible{needed}", found.result.catastrophes, found.result.pairs)
+            let pairs = counted(found.result.pairs, "pair");
+            format!("catastrophes in {} of {pairs}: up to {bound} are possible{needed}", found.result.catastrophes)
         }
         (..) => String::new(),
     }
+}
+
+/// `6 thresholds hold`, `1 threshold holds`.
+fn hold(count: usize, what: &str) -> String {
+    format!("{} {}", counted(count as u64, what), if count == 1 { "holds" } else { "hold" })
 }
 
 fn bounded(unit: Unit, value: f64, at_least: bool) -> String {
@@ -180,8 +200,9 @@ fn compare_cells(summary: &ClassSummary) -> Vec<String> {
         }),
         with("harm", |found, _| crate::verdict::significant(found.max.value)),
         crate::verdict::significant(actions),
-        if actions > 0.0 { format!("{wrong} ({})", Unit::Ratio.show(wrong / actions)) } else { dash() },
+        if actions > 0.0 { format!("{} ({})", crate::verdict::significant(wrong), Unit::Ratio.show(wrong / actions)) } else { dash() },
         with("blast_radius.replicas", |found, unit| unit.show(found.max.value)),
+        with("blast_radius.requests", |found, unit| unit.show(found.max.value)),
     ]
 }
 

@@ -67,10 +67,13 @@ fn definition(word: &str) -> &'static str {
         "time_to_detect" => {
             "seconds from a fault's onset to the first notification whose target lies in the incident's scope; the horizon if none came"
         }
-        "time_to_mitigate" => "seconds from onset until fewer than 1 % of requests were bad for a minute",
-        "time_to_recover" => {
-            "seconds from onset until users, capacity, redundancy and versions were as declared and no fault was active; its mean is the MTTR"
+        "time_to_mitigate" => {
+            "seconds from onset until fewer than 1 % of requests were bad, for a minute, and users did not fall ill again; relapses count until half an hour after the incident's close, so well for a moment between two outages is not mitigated"
         }
+        "time_to_recover" => {
+            "seconds from onset until users were well to stay (see time_to_mitigate), capacity, redundancy and versions were as declared and no fault was active; its mean is the MTTR"
+        }
+        "recurrence" => "how often users were unwell again after they had been well for a minute, without the incident being another",
         "user_minutes_lost" => "share of bad requests times users, integrated over time, in user-minutes",
         "benefit" => "user-minutes lost by doing nothing, less those lost with the policy; more is better",
         "harm" => "user-minutes lost with the policy that doing nothing would not have lost, at least 0",
@@ -78,16 +81,20 @@ fn definition(word: &str) -> &'static str {
         "requests_harmed" => "requests that were good with nobody acting and bad with the policy, matched one by one",
         "unmatched" => "requests that exist in one arm only",
         "actions" => "actions started",
-        "false_positives" => "actions started while no open incident's scope held their target",
+        "false_positives" => {
+            "actions out of scope: started on a target that no incident concerned at the time. It judges where and when, not what: a useless action on the right target is none, see harm, regret and time_to_recover for that"
+        }
         "wrong_target" => "false positives while an incident was open elsewhere",
         "duplicate" => "actions started on a target where the same action was under way",
-        "false_positive_rate" => "false positives over actions",
+        "false_positive_rate" => "actions out of scope (see false_positives), of all actions",
         "noop_false_positives" => "actions in a scenario without a fault",
         "false_alarms" => "notifications while no open incident's scope held their target",
         "missed" => "incidents that users felt and that got neither a curing action nor a page",
-        "blast_radius.services" => "share of services impaired with the policy and not without",
-        "blast_radius.replicas" => "share of replicas impaired with the policy and not without",
-        "blast_radius.requests" => "share of requests that the policy harmed",
+        "blast_radius.services" => "touched: share of services that were not as declared at some time with the policy and were without it; no harm by itself",
+        "blast_radius.replicas" => {
+            "touched: share of replicas that the policy took out of service at some time and that stayed in it without; no harm by itself, a right rollback touches all"
+        }
+        "blast_radius.requests" => "hurt: share of requests that were good with nobody acting and bad with the policy",
         "blast_radius.commanded_service" => "largest share of a service's replicas under action at one time",
         "blast_radius.commanded_zone" => "largest share of a zone's replicas under action at one time",
         "blast_radius.commanded_fleet" => "largest share of all replicas under action at one time",

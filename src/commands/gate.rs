@@ -1,7 +1,6 @@
 //! `firedrill gate`: the CI verdict.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use firedrill_core::problem::Problem;
@@ -12,20 +11,22 @@ use firedrill_reports::page::{self, Example, Page};
 use firedrill_reports::statistics::TailGuard;
 use firedrill_reports::table::{self, PolicyRuns};
 use firedrill_reports::verdict::{
-    Case, ExerciseRule, IncidentResult, JudgeSettings, Judgement, Measure, Threshold, Verdict, judge, worst_run,
+    Case, Doubt, ExerciseRule, IncidentResult, JudgeSettings, Judgement, Measure, Threshold, Verdict, judge, worst_run,
 };
 use serde_json::json;
 
-use super::setting::{RuleNames, Setting};
+use super::setting::{RuleNames, Setting, seeds};
 use super::terminal;
 use crate::campaign::{Campaign, Shown};
 use crate::cli::{Format, GateArgs};
+use crate::command_line::CommandLine;
 use crate::drill::{Answer, Drill, ENGINE, Rules};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::home::Home;
 use crate::judged;
-use crate::output::{Output, write_files};
-use crate::project::{Project, ThresholdLine};
+use crate::output::{Output, refuse_no_folder, write_files};
+use crate::project::Project;
 use crate::sources;
 
 /// The version of the JSON.
@@ -43,18 +44,19 @@ struct Contest {
 
 /// Judges a candidate.
 pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
-    let (project, base) = sources::project_at(&arguments.project)?;
-    let thresholds = read_thresholds(&project.thresholds)?;
-    let setting = Setting::with(Some(&project), &base, &arguments.scenarios, &[])?;
-    let contest = contest(arguments, &project, &base)?;
-    let incidents = sources::incident_folders(&project.incidents, &base)?;
+    refuse_no_folder("--out", &arguments.out)?;
+    let home = Home::at(&arguments.project)?;
+    let project = home.project.as_ref().expect("a home at a project has it");
+    let setting = Setting::of(&home, &arguments.scenarios, &[])?;
+    let thresholds = Thresholds::of(project, setting.scenarios.iter().any(|(scenario, _)| scenario.calm))?;
+    let contest = contest(arguments, &home)?;
+    let incidents = home.incident_folders()?;
     let first = arguments.seed.unwrap_or(project.seed);
     let pairs = arguments.pairs.unwrap_or(project.pairs);
     let answers = [Some(&contest.candidate), contest.baseline.as_ref()].into_iter().flatten().cloned().collect();
-    let seeds = (0..u64::from(pairs)).map(|offset| first.wrapping_add(offset)).collect();
-    let campaign = Campaign { scenarios: setting.scenarios, answers, seeds, stage: Stage::Full };
+    let campaign = Campaign { scenarios: setting.scenarios, answers, seeds: seeds(first, pairs)?, stage: Stage::Full };
     // Everything that can be wrong with an incident is found before the runs begin.
-    let rules = RuleNames::of(&project, &base).load(&[])?;
+    let rules = RuleNames::of(project, &home.base).load(&[])?;
     let replays = judged::prepare_all(&incidents, &rules, &contest.candidate, contest.baseline.as_ref())?;
     let mut cases = super::progress::run(&campaign, output);
     let replayed: Vec<IncidentResult> = replays.iter().map(judged::Replayed::judge).collect();
@@ -63,16 +65,19 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     // Fewer pairs cannot exclude catastrophes, and a gate that always says so is of no use: it is said beside the verdict instead.
     let tail = (u64::from(pairs) >= TAIL_PAIRS).then(TailGuard::default);
     let settings = JudgeSettings {
-        thresholds,
+        thresholds: thresholds.all.clone(),
         tail,
         exercise: contest.exercise,
+        narrowed: !arguments.scenarios.is_empty(),
         seed: first,
         command: repeat(arguments, &contest),
         ..JudgeSettings::default()
     };
     let judgement = judge(&candidate, baseline.as_deref(), &replayed, &settings);
-    write_report(arguments, &campaign, &contest, &candidate, &judgement)?;
-    tell(arguments, &judgement, output);
+    let notes = notes(arguments, &judgement, &thresholds);
+    let report = Report { arguments, campaign: &campaign, contest: &contest, candidate: &candidate, judgement: &judgement, notes: &notes };
+    report.write()?;
+    report.tell(output)?;
     Ok(match judgement.verdict {
         Verdict::Held => Exit::Held,
         Verdict::Broken => Exit::Broken,
@@ -81,16 +86,15 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
 }
 
 /// A candidate with the name of a project policy takes its place and is compared with it. Another is judged alone, where its alerts fire.
-fn contest(arguments: &GateArgs, project: &Project, base: &Path) -> Result<Contest, Failure> {
-    let project_names: Vec<String> = project.policies.iter().map(ToString::to_string).collect();
-    let whole = sources::answer(&project_names, base)?;
+fn contest(arguments: &GateArgs, home: &Home) -> Result<Contest, Failure> {
+    let whole = home.policies()?;
     if arguments.candidate.is_empty() {
         if whole.policies.is_empty() {
             return Err(Failure::argument("there is no policy to judge", "name policies in firedrill.yaml, or give `--candidate POLICY`"));
         }
         return Ok(Contest { candidate: whole, baseline: None, exercise: ExerciseRule::EveryClass });
     }
-    let alone = sources::answer(&arguments.candidate, Path::new("."))?;
+    let alone = home.answer(&arguments.candidate)?;
     let candidate = sources::in_project(Arc::clone(&whole), Arc::clone(&alone));
     if Arc::ptr_eq(&candidate, &alone) {
         return Ok(Contest { candidate, baseline: None, exercise: ExerciseRule::SomeClass });
@@ -98,24 +102,62 @@ fn contest(arguments: &GateArgs, project: &Project, base: &Path) -> Result<Conte
     Ok(Contest { candidate, baseline: Some(whole), exercise: ExerciseRule::EveryClass })
 }
 
-fn read_thresholds(lines: &[ThresholdLine]) -> Result<Vec<Threshold>, Failure> {
-    let mut thresholds = Vec::new();
-    let mut problems = Vec::new();
-    for line in lines {
-        match Threshold::parse(&line.measure, &line.bound) {
-            Ok(threshold) => thresholds.push(threshold),
-            Err(error) => problems.push(Problem::at("FD0603", &line.place, error.to_string())),
+/// What must hold.
+struct Thresholds {
+    all: Vec<Threshold>,
+    /// The project has none, so these are ours, as it would write them.
+    ours: Vec<String>,
+}
+
+/// Held of a project that names no threshold: users lose nothing by the policy that they would not have lost without it.
+const DEFAULT: (&str, &str) = ("harm", "max < 1 user-minutes");
+/// The same where something is rehearsed in which there is nothing to do.
+const DEFAULT_WHEN_CALM: (&str, &str) = ("noop_false_positives", "max == 0");
+
+impl Thresholds {
+    fn of(project: &Project, calm: bool) -> Result<Self, Failure> {
+        if project.thresholds.is_empty() {
+            let ours = [Some(DEFAULT), calm.then_some(DEFAULT_WHEN_CALM)].into_iter().flatten();
+            let parse = |(measure, bound)| Threshold::parse(measure, bound).expect("a threshold of ours is well formed");
+            let written = ours.clone().map(|(measure, bound)| format!("{measure}: {bound}")).collect();
+            return Ok(Self { all: ours.map(parse).collect(), ours: written });
         }
+        let mut all = Vec::new();
+        let mut problems = Vec::new();
+        for line in &project.thresholds {
+            match Threshold::parse(&line.measure, &line.bound) {
+                Ok(threshold) => all.push(threshold),
+                Err(error) => problems.push(Problem::at("FD0603", &line.place, error.to_string())),
+            }
+        }
+        if problems.is_empty() { Ok(Self { all, ours: Vec::new() }) } else { Err(Failure::Input(problems)) }
     }
-    if problems.is_empty() { Ok(thresholds) } else { Err(Failure::Input(problems)) }
+}
+
+/// What a verdict leaves out, so that nobody reads more into it.
+fn notes(arguments: &GateArgs, judgement: &Judgement, thresholds: &Thresholds) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !thresholds.ours.is_empty() {
+        let written = thresholds.ours.join(", ");
+        notes.push(format!("the project names no thresholds, so these were judged: write `thresholds: {{ {written} }}` to keep or change them"));
+    }
+    if !arguments.scenarios.is_empty() {
+        let all = "whether each policy acts somewhere is judged over all that the project rehearses";
+        notes.push(format!("narrowed to {}: {all}", arguments.scenarios.join(", ")));
+    }
+    if judgement.pairs.is_some() && judgement.classes.iter().all(|class| class.tail.is_none()) {
+        notes.push(format!("rare catastrophes were not tested against the baseline: that takes `--pairs {TAIL_PAIRS}`"));
+    }
+    notes
 }
 
 /// The command that repeats a run, with places for scenario and seed.
 fn repeat(arguments: &GateArgs, contest: &Contest) -> String {
-    let policies: String = arguments.candidate.iter().map(|candidate| format!(" --policy {candidate}")).collect();
-    let needed = contest.exercise == ExerciseRule::EveryClass || arguments.project != sources::PROJECT_FILE;
-    let project = if needed { format!(" --project {}", arguments.project) } else { String::new() };
-    format!("firedrill run {{scenario}}{project}{policies} --seed {{seed}}")
+    let mut line = CommandLine::new("run").verbatim("{scenario}");
+    if contest.exercise == ExerciseRule::EveryClass || arguments.project != sources::PROJECT_FILE {
+        line = line.option("--project", &arguments.project);
+    }
+    line.options("--policy", &arguments.candidate).verbatim("--seed {seed}").to_string()
 }
 
 /// The run of each class that went worst, played again for the page: it is the same to the byte.
@@ -139,64 +181,74 @@ fn worst_runs(campaign: &Campaign, contest: &Contest, candidate: &[Case]) -> Vec
     classes.into_iter().filter_map(worst_of).filter_map(|case| play(&case)).collect()
 }
 
-fn write_report(
-    arguments: &GateArgs,
-    campaign: &Campaign,
-    contest: &Contest,
-    candidate: &[Case],
-    judgement: &Judgement,
-) -> Result<(), Failure> {
-    let shown = worst_runs(campaign, contest, candidate);
-    let headings: Vec<String> = shown
-        .iter()
-        .map(|(case, _)| format!("{}: the worst run of {}, seed {}", case.class, case.outcome.scenario, case.outcome.seed))
-        .collect();
-    let repeat = repeat(arguments, contest);
-    let commands: Vec<String> = shown
-        .iter()
-        .map(|(case, _)| repeat.replace("{scenario}", &case.outcome.scenario).replace("{seed}", &case.outcome.seed.to_string()))
-        .collect();
-    let example = |index: usize| {
-        let (case, shown) = &shown[index];
-        let arms = Arms { nothing: &shown.nothing, policy: &shown.policy, oracle: shown.oracle.as_ref() };
-        Example { heading: &headings[index], arms, outcome: &case.outcome, command: &commands[index] }
-    };
-    let examples: Vec<Example<'_>> = (0..shown.len()).map(example).collect();
-    let command = command(arguments);
-    let title = format!("Gate of {}", contest.candidate.label);
-    let policies = [PolicyRuns { policy: &contest.candidate.label, cases: candidate }];
-    let html = page::render(&Page {
-        title: &title,
-        engine: ENGINE,
-        command: &command,
-        judgement: Some(judgement),
-        policies: &policies,
-        examples: &examples,
-    });
-    let markdown = markdown::summary(judgement);
-    let files = [("gate.html", html), ("gate.md", markdown), ("gate.json", as_json(judgement, candidate, &command))];
-    write_files(&arguments.out, &files)?;
-    Ok(())
+/// All that is told and written at the end.
+struct Report<'a> {
+    arguments: &'a GateArgs,
+    campaign: &'a Campaign,
+    contest: &'a Contest,
+    candidate: &'a [Case],
+    judgement: &'a Judgement,
+    notes: &'a [String],
 }
 
-fn as_json(judgement: &Judgement, candidate: &[Case], command: &str) -> String {
-    let document = json!({ "schema": SCHEMA, "engine": ENGINE, "command": command, "judgement": judgement, "runs": candidate });
-    serde_json::to_string_pretty(&document).expect("results are plain data")
-}
-
-fn tell(arguments: &GateArgs, judgement: &Judgement, output: Output) {
-    match output.format {
-        Format::Json => output.data(&serde_json::to_string_pretty(judgement).expect("results are plain data")),
-        Format::Text => {
-            let table = table::gate(judgement, terminal::columns());
-            output.data(&format!("{table}\n{}", story(judgement)));
-        }
+impl Report<'_> {
+    fn write(&self) -> Result<(), Failure> {
+        let shown = worst_runs(self.campaign, self.contest, self.candidate);
+        let headings: Vec<String> = shown
+            .iter()
+            .map(|(case, _)| format!("{}: the worst run of {}, seed {}", case.class, case.outcome.scenario, case.outcome.seed))
+            .collect();
+        let repeat = repeat(self.arguments, self.contest);
+        let commands: Vec<String> = shown
+            .iter()
+            .map(|(case, _)| repeat.replace("{scenario}", &case.outcome.scenario).replace("{seed}", &case.outcome.seed.to_string()))
+            .collect();
+        let example = |index: usize| {
+            let (case, shown) = &shown[index];
+            let arms = Arms { nothing: &shown.nothing, policy: &shown.policy, oracle: shown.oracle.as_ref() };
+            Example { heading: &headings[index], arms, outcome: &case.outcome, command: &commands[index] }
+        };
+        let examples: Vec<Example<'_>> = (0..shown.len()).map(example).collect();
+        let command = command(self.arguments);
+        let label = &self.contest.candidate.label;
+        let html = page::render(&Page {
+            title: &format!("Gate of {label}"),
+            engine: ENGINE,
+            command: &command,
+            judgement: Some(self.judgement),
+            policies: &[PolicyRuns { policy: label, cases: self.candidate }],
+            examples: &examples,
+        });
+        let notes: String = self.notes.iter().map(|note| format!("\nNote: {note}.\n")).collect();
+        let markdown = markdown::summary(self.judgement) + &notes;
+        let files = [("gate.html", html), ("gate.md", markdown), ("gate.json", self.as_json(&command))];
+        write_files(&self.arguments.out, &files)?;
+        Ok(())
     }
-    output.talk(&format!("report: {}", arguments.out.join("gate.html").display()));
+
+    fn as_json(&self, command: &str) -> String {
+        let document = json!({
+            "schema": SCHEMA, "engine": ENGINE, "command": command,
+            "judgement": self.judgement, "notes": self.notes, "runs": self.candidate,
+        });
+        serde_json::to_string_pretty(&document).expect("results are plain data")
+    }
+
+    fn tell(&self, output: Output) -> Result<(), Failure> {
+        match output.format {
+            Format::Json => output.data(&serde_json::to_string_pretty(self.judgement).expect("results are plain data"))?,
+            Format::Text => {
+                let table = table::gate(self.judgement, terminal::columns());
+                output.data(&format!("{table}\n{}", story(self.judgement, self.notes)))?;
+            }
+        }
+        output.talk(&format!("report: {}", self.arguments.out.join("gate.html").display()));
+        Ok(())
+    }
 }
 
 /// What broke or could not be told, with the command that shows it, and the verdict last.
-fn story(judgement: &Judgement) -> String {
+fn story(judgement: &Judgement, notes: &[String]) -> String {
     let mut text = String::new();
     for breach in judgement.breaches() {
         text += &format!("\n✗ {}: {}\n", breach.place, breach.what);
@@ -210,35 +262,44 @@ fn story(judgement: &Judgement) -> String {
     for idle in &judgement.idle {
         text += &format!("\n? {} never acted: {}\n", idle.policy, idle.reason);
     }
-    let closing = match judgement.verdict {
-        Verdict::Held if judgement.incidents.is_empty() => "held: every threshold holds in every class; no recorded incident was replayed",
-        Verdict::Held => "held: every threshold holds in every class, and every recorded incident passes",
-        Verdict::Broken => "broken: see ✗ above",
-        Verdict::Inconclusive => "inconclusive: these runs do not tell; more pairs may (`--pairs N`)",
-        Verdict::NotExercised => "not exercised: a policy that never acts proves nothing",
-    };
-    if judgement.pairs > 0 && judgement.classes.iter().all(|class| class.tail.is_none()) {
-        text += &format!("\n· rare catastrophes were not tested against the baseline: that takes `--pairs {TAIL_PAIRS}`\n");
+    let doubts = judgement.doubts();
+    for doubt in &doubts {
+        text += &format!("\n? {}: {}\n", doubt.place, doubt.what);
     }
-    text + &format!("\n{closing}\n")
+    for note in notes {
+        text += &format!("\n· {note}\n");
+    }
+    text + &format!("\n{}\n", closing(judgement, &doubts))
+}
+
+/// The verdict in a line, with what would settle it.
+fn closing(judgement: &Judgement, doubts: &[Doubt]) -> String {
+    match judgement.verdict {
+        Verdict::Held if judgement.incidents.is_empty() => {
+            "held: every threshold holds in every class; no recorded incident was replayed".to_owned()
+        }
+        Verdict::Held => "held: every threshold holds in every class, and every recorded incident passes".to_owned(),
+        Verdict::Broken => "broken: see ✗ above".to_owned(),
+        Verdict::Inconclusive => match doubts.iter().filter_map(|doubt| doubt.pairs_needed).max() {
+            Some(pairs) => format!("inconclusive: see ? above; about {pairs} pairs would tell (`--pairs {pairs}`)"),
+            None if doubts.is_empty() => "inconclusive: nothing was judged".to_owned(),
+            None => "inconclusive: see ? above; more pairs would not tell, other scenarios or thresholds would".to_owned(),
+        },
+        Verdict::NotExercised => "not exercised: a policy that never acts proves nothing".to_owned(),
+    }
 }
 
 fn command(arguments: &GateArgs) -> String {
-    let mut command = "firedrill gate".to_owned();
+    let mut line = CommandLine::new("gate");
     if arguments.project != sources::PROJECT_FILE {
-        command += &format!(" --project {}", arguments.project);
+        line = line.option("--project", &arguments.project);
     }
-    for candidate in &arguments.candidate {
-        command += &format!(" --candidate {candidate}");
-    }
+    line = line.options("--candidate", &arguments.candidate);
     if !arguments.scenarios.is_empty() {
-        command += &format!(" --scenarios {}", arguments.scenarios.join(","));
+        line = line.option("--scenarios", &arguments.scenarios.join(","));
     }
-    if let Some(pairs) = arguments.pairs {
-        command += &format!(" --pairs {pairs}");
+    for (option, value) in [("--pairs", arguments.pairs.map(u64::from)), ("--seed", arguments.seed)] {
+        line = value.into_iter().fold(line, |line, value| line.option(option, &value.to_string()));
     }
-    if let Some(seed) = arguments.seed {
-        command += &format!(" --seed {seed}");
-    }
-    command
+    line.to_string()
 }

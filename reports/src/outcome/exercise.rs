@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exercise {
-    /// It acted, or paged of its own accord; these policies did.
+    /// These policies acted.
     Acted {
         /// The policies that acted, sorted.
         policies: Vec<Name>,
@@ -46,6 +46,13 @@ pub enum Exercise {
         count: u64,
         /// The figures of its first refusal.
         figures: String,
+    },
+    /// It called people and did nothing itself: a page is a notification, no remediation.
+    OnlyPaged {
+        /// The policies that did, sorted.
+        policies: Vec<Name>,
+        /// How often.
+        count: u64,
     },
     /// It took up an alert and proposed nothing.
     ProposedNothing {
@@ -82,6 +89,7 @@ impl fmt::Display for Exercise {
             Self::NoPolicyAnswers { alerts } => write!(f, "no policy answers alert {}", list(alerts)),
             Self::StageForbids { count } => write!(f, "its stage forbids acting: it would have acted {}", times(*count)),
             Self::Refused { guard, count, figures } => write!(f, "guard {guard} refused {}: {figures}", times(*count)),
+            Self::OnlyPaged { policies, count } => write!(f, "{} called people {} and did nothing", list(policies), times(*count)),
             Self::ProposedNothing { alert, reason } if reason.is_empty() => write!(f, "took up alert {alert} and proposed nothing"),
             Self::ProposedNothing { alert, reason } => write!(f, "took up alert {alert} and proposed nothing: {reason}"),
         }
@@ -112,7 +120,7 @@ pub(super) fn exercise(run: &Transcript, answers: &[Name]) -> Exercise {
         return Exercise::Refused { guard: guard.clone(), count: *count, figures: figures.clone() };
     }
     if !seen.paged.is_empty() {
-        return Exercise::Acted { policies: seen.paged };
+        return Exercise::OnlyPaged { policies: seen.paged, count: seen.pages };
     }
     if let Some(alert) = seen.taken_up {
         return Exercise::ProposedNothing { alert, reason: seen.closing };
@@ -137,6 +145,7 @@ pub(super) fn would_act(journal: &Journal) -> u64 {
 struct Seen {
     acted: Vec<Name>,
     paged: Vec<Name>,
+    pages: u64,
     would_act: u64,
     refused: BTreeMap<Name, (u64, String)>,
     taken_up: Option<Name>,
@@ -157,7 +166,10 @@ impl Seen {
     fn take_in(&mut self, event: &Event) {
         match event {
             Event::Decided { action, .. } | Event::ActionStarted { action, .. } => insert(&mut self.acted, &action.policy),
-            Event::Paged { policy, .. } => insert(&mut self.paged, policy),
+            Event::Paged { policy, .. } => {
+                insert(&mut self.paged, policy);
+                self.pages += 1;
+            }
             Event::WouldAct { .. } => self.would_act += 1,
             Event::Refused { guard, figures, .. } => {
                 self.refused.entry(guard.clone()).or_insert_with(|| (0, figures.clone())).0 += 1;
@@ -210,7 +222,7 @@ mod tests {
         check(faulty().record(90, failure), &["Slow"], "alert Slow never fired; rule Slow could not be evaluated: no such function");
         check(faulty().refuse(100).refuse(110), &[], "guard cooldown refused 2 times: 1m left of 10m");
         check(faulty().would_act(100), &[], "its stage forbids acting: it would have acted once");
-        check(faulty().page(100), &[], "sample acted");
+        check(faulty().page(100), &[], "sample called people once and did nothing");
         check(faulty().refuse(100).page(120), &[], "guard cooldown refused once: 1m left of 10m");
     }
 
@@ -218,5 +230,6 @@ mod tests {
     fn only_acting_or_a_calm_run_tells_anything() {
         assert!(Exercise::Calm.tells());
         assert!(!exercise(&faulty().refuse(100).build(), &[]).tells());
+        assert!(!exercise(&faulty().page(100).build(), &[]).tells(), "a page is no remediation");
     }
 }

@@ -46,8 +46,20 @@ pub struct Incident {
     pub faults: Vec<Name>,
     /// Onset of its last fault.
     pub last_onset: Time,
+    /// Until when users' relapses are its own: the onset of the next incident, or as long after its close as relapses are
+    /// watched for, or the end of the run.
+    pub relapses_until: Time,
     /// What it concerns.
     pub scope: Scope,
+}
+
+/// A stretch in which users were unwell: it ends when they have been well for as long as that must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spell {
+    /// Start of the first bin that users felt.
+    pub felt: Time,
+    /// From then on users were well for `hold`; `None` if the run ended first.
+    pub well: Option<Time>,
 }
 
 impl Incident {
@@ -76,11 +88,13 @@ pub fn incidents(ledger: &Ledger, users: &UserSeries, settings: &OutcomeSettings
         let closed = closed.map(end_of).filter(|&closed| closed <= ledger.ended);
         let own = faults.partition_point(|fault| closed.is_none_or(|closed| fault.started <= closed));
         let (members, later) = faults.split_at(own);
+        let watched = closed.map_or(ledger.ended, |closed| closed.saturating_add(settings.relapse_window).min(ledger.ended));
         found.push(Incident {
             opened: first.started,
             closed,
             faults: members.iter().map(|fault| fault.fault.clone()).collect(),
             last_onset: members.last().expect("the first fault is a member").started,
+            relapses_until: later.first().map_or(watched, |next| watched.min(next.started)),
             scope: Scope::default(),
         });
         faults = later;
@@ -88,27 +102,41 @@ pub fn incidents(ledger: &Ledger, users: &UserSeries, settings: &OutcomeSettings
     found
 }
 
-/// When users were well again: from then on the share of bad requests stayed below the limit for `hold`.
+/// The stretches in which users were unwell because of an incident; several if they relapsed. Resolved to the bin.
 ///
-/// Counted from the first bin that users felt, since a slow leak hurts nobody at first; the onset if they never felt it.
-/// `None` if the run ended first. Resolved to the bin.
+/// The first begins with the first bin that users felt while it was open, since a slow leak hurts nobody at first. Another
+/// begins when they are unwell again before `relapses_until`: in a bin, and in the whole `hold` that begins with it, so that
+/// one slow request among many good minutes is no relapse.
 #[must_use]
-pub fn mitigated(incident: &Incident, ledger: &Ledger, users: &UserSeries, settings: &OutcomeSettings) -> Option<Time> {
-    let Some(felt) = first_felt(incident, ledger, users, settings) else { return Some(incident.opened) };
-    first_held(felt, ledger, settings, |bin| is_well(users, bin, settings)).map(|at| at.max(incident.opened))
+pub fn spells(incident: &Incident, ledger: &Ledger, users: &UserSeries, settings: &OutcomeSettings) -> Vec<Spell> {
+    let mut spells = Vec::new();
+    let mut felt = first_felt(incident, ledger, users, settings);
+    while let Some(begun) = felt {
+        let well = first_held(begun, ledger, settings, |bin| is_well(users, bin, settings));
+        spells.push(Spell { felt: start_of(begun).max(incident.opened), well });
+        felt = well.and_then(|well| relapse(bin_of(well) + hold_bins(settings), incident, users, settings));
+    }
+    spells
 }
 
-/// When everything was as declared: users well, every service with its declared replicas ready, no replica unready, no
-/// rollout under way, every version healthy, no fault active, for `hold`. `None` if the run ended first. Resolved to the bin.
+/// When users were well to stay: the end of the last stretch in which they were not; the onset if they never felt it.
+///
+/// Well for a moment between two relapses is not mitigated. `None` if the run ended first.
+#[must_use]
+pub fn mitigated(incident: &Incident, spells: &[Spell]) -> Option<Time> {
+    spells.last().map_or(Some(incident.opened), |last| last.well)
+}
+
+/// When everything was as declared: users well to stay, every service with its declared replicas ready, no replica unready,
+/// no rollout under way, every version healthy, no fault active, for `hold`. `None` if the run ended first. Resolved to the bin.
 #[must_use]
 pub fn recovered(incident: &Incident, ledger: &Ledger, users: &UserSeries, settings: &OutcomeSettings) -> Option<Time> {
-    let felt = first_felt(incident, ledger, users, settings).unwrap_or(0);
-    let from = felt.max(bin_of(incident.last_onset));
+    let well = mitigated(incident, &spells(incident, ledger, users, settings))?;
     let sound = |bin: usize| {
         let faulty = ledger.faults.iter().any(|fault| is_active_during(fault, bin));
         !faulty && is_well(users, bin, settings) && ledger.services.iter().all(|service| is_as_declared(service, bin))
     };
-    first_held(from, ledger, settings, sound).map(|at| at.max(incident.opened))
+    first_held(bin_of(well.max(incident.last_onset)), ledger, settings, sound).map(|at| at.max(incident.opened))
 }
 
 /// Finds what each incident concerns. The load that callees get is read in arm N, so that a policy cannot widen its licence.
@@ -213,6 +241,16 @@ fn first_felt(incident: &Incident, ledger: &Ledger, users: &UserSeries, settings
     bins(incident, ledger.ended).find(|&bin| users.bad_share(bin).is_some_and(|share| share >= settings.well_below))
 }
 
+/// The first bin from `from` on in which users are unwell again.
+fn relapse(from: usize, incident: &Incident, users: &UserSeries, settings: &OutcomeSettings) -> Option<usize> {
+    let unwell = |share: Option<f64>| share.is_some_and(|share| share >= settings.well_below);
+    let until = whole_bins_before(incident.relapses_until).min(users.len());
+    (from..until).find(|&bin| {
+        let last = (bin + hold_bins(settings)).min(users.len());
+        unwell(users.bad_share(bin)) && unwell(users.bad_share_within(last - hold_bins(settings).min(last)..last))
+    })
+}
+
 /// The start of the first stretch of `hold`, from a bin on, in which every bin is `fine`.
 fn first_held(from: usize, ledger: &Ledger, settings: &OutcomeSettings, fine: impl Fn(usize) -> bool) -> Option<Time> {
     let mut begun = from;
@@ -300,7 +338,7 @@ mod tests {
         let seconds = |at: Option<Time>| at.map(Time::as_seconds);
         (
             seconds(incident.closed),
-            seconds(mitigated(&incident, &run.ledger, &users, &settings)),
+            seconds(mitigated(&incident, &spells(&incident, &run.ledger, &users, &settings))),
             seconds(recovered(&incident, &run.ledger, &users, &settings)),
         )
     }
@@ -340,6 +378,49 @@ mod tests {
     fn a_slow_fault_counts_from_when_users_feel_it() {
         let run = Sample::new(600).fault("api", 60, 400).bad(300, 350, 50).build();
         assert_eq!(times(&run), (Some(410.0), Some(350.0), Some(400.0)));
+    }
+
+    #[test]
+    fn users_who_fall_ill_again_were_not_well_to_stay() {
+        // A leak that kills everything every few minutes: each time users are well again for more than a minute.
+        let run = Sample::new(1200).fault("api", 60, 900).bad(200, 220, 100).bad(400, 420, 100).bad(700, 760, 100).build();
+        assert_eq!(times(&run), (Some(900.0), Some(760.0), Some(900.0)));
+        let settings = OutcomeSettings::default();
+        let (incident, users) = only(&run);
+        let found = spells(&incident, &run.ledger, &users, &settings);
+        let seconds: Vec<_> = found.iter().map(|spell| (spell.felt.as_seconds(), spell.well.map(Time::as_seconds))).collect();
+        assert_eq!(seconds, [(200.0, Some(220.0)), (400.0, Some(420.0)), (700.0, Some(760.0))]);
+    }
+
+    #[test]
+    fn users_who_are_ill_again_when_the_run_ends_were_never_well_to_stay() {
+        let run = Sample::new(600).fault("api", 60, 100).bad(60, 100, 100).bad(560, 600, 100).build();
+        // The incident had closed: what comes back without a new fault is the same incident all the same.
+        assert_eq!(times(&run), (Some(160.0), None, None));
+    }
+
+    #[test]
+    fn a_slow_request_now_and_then_is_no_relapse() {
+        // One request of a hundred in a bin is at the limit, one of six hundred in a minute is not.
+        let run = Sample::new(600).fault("api", 60, 100).bad(60, 100, 100).bad(300, 310, 1).bad(400, 410, 1).build();
+        assert_eq!(times(&run), (Some(160.0), Some(100.0), Some(100.0)));
+    }
+
+    #[test]
+    fn what_comes_after_the_next_fault_is_the_next_incidents() {
+        let settings = OutcomeSettings::default();
+        let run = Sample::new(1200).fault("api", 60, 80).bad(60, 80, 100).fault("db", 500, 520).bad(500, 600, 100).build();
+        let users = UserSeries::of(&run.ledger, &settings);
+        let found = incidents(&run.ledger, &users, &settings);
+        let well: Vec<_> = found.iter().map(|own| mitigated(own, &spells(own, &run.ledger, &users, &settings))).collect();
+        assert_eq!(well, [80, 600].map(|second| Some(Time::from_seconds(second))));
+    }
+
+    #[test]
+    fn relapses_are_watched_for_half_an_hour_after_the_close() {
+        let times = |again: u64| times(&Sample::new(3600).fault("api", 60, 100).bad(60, 100, 100).bad(again, again + 60, 100).build());
+        // Closed at 160 s: watched until 1960 s.
+        assert_eq!((times(1900).1, times(2000).1), (Some(1960.0), Some(100.0)));
     }
 
     #[test]

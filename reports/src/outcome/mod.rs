@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use damage::{BlastRadius, Matching, Share};
 pub use deeds::{Deed, DeedOutcome};
 pub use exercise::Exercise;
-pub use incident::{Incident, Scope, incidents, mitigated, recovered};
+pub use incident::{Incident, Scope, Spell, incidents, mitigated, recovered, spells};
 pub use safety::SafetyViolation;
 pub use users::UserSeries;
 
@@ -44,6 +44,8 @@ pub struct OutcomeSettings {
     pub well_below: f64,
     /// How long they must stay well.
     pub hold: Span,
+    /// How long after an incident's close users may relapse into it.
+    pub relapse_window: Span,
     /// A bin with fewer requests borrows its neighbours.
     pub least_requests: u64,
     /// How far a bin may borrow, in all.
@@ -65,6 +67,7 @@ impl Default for OutcomeSettings {
         Self {
             well_below: 0.01,
             hold: Span::from_seconds(60),
+            relapse_window: Span::from_minutes(30),
             least_requests: 20,
             borrow: Span::from_seconds(60),
             attempt_growth: 1.2,
@@ -132,12 +135,14 @@ pub struct IncidentOutcome {
     pub worst_bad_share: f64,
     /// Whether users felt it.
     pub felt: bool,
-    /// Until the first notification about it; `None` in an arm that nobody watches.
+    /// Until the first notification about it; `None` in an arm that no rules watch.
     pub time_to_detect: Option<Elapsed>,
-    /// Until users were well.
+    /// Until users were well to stay.
     pub time_to_mitigate: Elapsed,
     /// Until everything was as declared.
     pub time_to_recover: Elapsed,
+    /// How often users were unwell again after they had been well for a minute.
+    pub recurrence: u64,
     /// Actions within its scope while it was open.
     pub actions: u64,
     /// Pages while it was open.
@@ -157,7 +162,7 @@ pub struct ArmOutcome {
     pub requests: RequestCounts,
     /// Integral of the share of bad requests times users, user-minutes.
     pub user_minutes_lost: f64,
-    /// The worst incident's; `None` without a fault, or if nobody watches.
+    /// The worst incident's; `None` without a fault, or if no rules watch.
     pub time_to_detect: Option<Elapsed>,
     /// The worst incident's; `None` without a fault.
     pub time_to_mitigate: Option<Elapsed>,
@@ -192,10 +197,12 @@ pub struct Outcome {
     pub exercise: Exercise,
     /// Seconds from onset to the first notification about the incident; the worst incident's.
     pub time_to_detect: Option<Elapsed>,
-    /// Seconds from onset until users were well; the worst incident's.
+    /// Seconds from onset until users were well to stay; the worst incident's.
     pub time_to_mitigate: Option<Elapsed>,
     /// Seconds from onset until everything was as declared; the worst incident's.
     pub time_to_recover: Option<Elapsed>,
+    /// How often users were unwell again after they had been well for a minute, in all incidents.
+    pub recurrence: u64,
     /// User-minutes lost in the policy's arm.
     pub user_minutes_lost: f64,
     /// User-minutes lost by doing nothing, less those lost with the policy; negative if the policy made it worse.
@@ -302,6 +309,7 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
         time_to_detect: policy_outcome.time_to_detect,
         time_to_mitigate: policy_outcome.time_to_mitigate,
         time_to_recover: policy_outcome.time_to_recover,
+        recurrence: policy_outcome.incidents.iter().map(|incident| incident.recurrence).sum(),
         user_minutes_lost: lost,
         benefit,
         harm: (-benefit).max(0.0),
@@ -371,9 +379,11 @@ impl<'a> Arm<'a> {
 
     fn incident_outcome(&self, incident: &Incident, settings: &OutcomeSettings) -> IncidentOutcome {
         let ledger = &self.transcript.ledger;
-        let watched = !self.transcript.header.policies.is_empty();
+        // Rules watch where nobody acts, too; nothing watches the oracle, who knows.
+        let watched = !self.transcript.header.rules_hash.is_empty();
         let since = |to| Elapsed::between(incident.opened, to, ledger.ended);
         let detected = deeds::detected(self.transcript, incident);
+        let spells = incident::spells(incident, ledger, &self.users, settings);
         let within = self.deeds.iter().filter(|deed| incident.is_open_at(deed.started) && incident.scope.contains(&deed.target));
         let worst = incident::bins(incident, ledger.ended).filter_map(|bin| self.users.bad_share(bin)).fold(0.0, f64::max);
         IncidentOutcome {
@@ -384,8 +394,9 @@ impl<'a> Arm<'a> {
             worst_bad_share: worst,
             felt: worst >= settings.well_below,
             time_to_detect: watched.then(|| since(detected)),
-            time_to_mitigate: since(incident::mitigated(incident, ledger, &self.users, settings)),
+            time_to_mitigate: since(incident::mitigated(incident, &spells)),
             time_to_recover: since(incident::recovered(incident, ledger, &self.users, settings)),
+            recurrence: spells.len().saturating_sub(1) as u64,
             actions: within.count() as u64,
             pages: deeds::pages(&self.transcript.journal, Some(incident)),
         }

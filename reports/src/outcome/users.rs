@@ -62,6 +62,13 @@ impl UserSeries {
         (pool.judged >= self.least).then(|| pool.bad as f64 / pool.judged as f64)
     }
 
+    /// The share of bad requests in several bins together, 0 to 1; `None` if too few requests can be judged.
+    #[must_use]
+    pub fn bad_share_within(&self, bins: std::ops::Range<usize>) -> Option<f64> {
+        let (bad, judged) = self.bins[bins].iter().fold((0, 0), |(bad, judged), bin| (bad + bin.bad, judged + bin.judged));
+        (judged >= self.least).then(|| bad as f64 / judged as f64)
+    }
+
     /// User-minutes lost in a bin.
     #[must_use]
     pub fn minutes_lost(&self, bin: usize) -> f64 {

@@ -11,7 +11,7 @@ use firedrill_core::transcript::Transcript;
 
 use super::render::{clock, clock_span};
 use super::{Kind, Line, Timeline};
-use crate::outcome::{OutcomeSettings, UserSeries, incidents, mitigated, recovered};
+use crate::outcome::{Incident, OutcomeSettings, UserSeries, incidents, recovered, spells};
 use crate::verdict::significant;
 
 /// What happens again within this time is told in the same line.
@@ -44,29 +44,10 @@ fn truths(run: &Transcript) -> Vec<Line> {
     let users = UserSeries::of(&run.ledger, &settings);
     let ended = run.ledger.ended;
     let mut lines = Vec::new();
-    let mut say = |at: Time, kind: Kind, text: String| lines.push(Line { at, kind, text });
     for incident in incidents(&run.ledger, &users, &settings) {
-        let bin_of = |at: Time| (at.as_nanos() / BIN.as_nanos()) as usize;
-        let last = incident.closed.map_or(users.len(), bin_of);
-        let share = |bin: usize| users.bad_share(bin).unwrap_or(0.0);
-        let felt = (bin_of(incident.opened)..last).find(|&bin| share(bin) >= settings.well_below);
-        let well = mitigated(&incident, &run.ledger, &users, &settings);
-        if let Some(first) = felt {
-            let until = well.map_or(last, bin_of).max(first + 1);
-            let worst = (first..until).map(share).fold(0.0, f64::max);
-            let at = Time::from_nanos(BIN.as_nanos() * first as u64).max(incident.opened);
-            say(
-                at,
-                Kind::Users,
-                format!("users feel it: {} of requests bad within 10 s, {} at worst", percent(share(first)), percent(worst)),
-            );
-        }
+        lines.extend(spell_lines(run, &incident, &users, &settings));
+        let mut say = |at: Time, kind: Kind, text: String| lines.push(Line { at, kind, text });
         let after = |at: Time| clock_span(at.since(incident.opened));
-        match (felt, well) {
-            (Some(_), Some(at)) => say(at, Kind::Recovery, format!("users are well again, {} after the fault", after(at))),
-            (Some(_), None) => say(ended, Kind::Users, "users are still unwell when the run ends".to_owned()),
-            (None, _) => {}
-        }
         match recovered(&incident, &run.ledger, &users, &settings) {
             Some(at) => say(at, Kind::Recovery, format!("recovered: everything is as declared, {} after the fault", after(at))),
             None => say(ended, Kind::End, "not recovered when the run ends".to_owned()),
@@ -77,7 +58,30 @@ fn truths(run: &Transcript) -> Vec<Line> {
         return lines;
     }
     let lost = significant(users.user_minutes_lost());
-    say(ended, Kind::End, format!("{lost} user-minutes lost in {}", clock(ended)));
+    lines.push(Line { at: ended, kind: Kind::End, text: format!("{lost} user-minutes lost in {}", clock(ended)) });
+    lines
+}
+
+/// When users fell ill because of an incident, how badly, and when they were well again; each relapse anew.
+fn spell_lines(run: &Transcript, incident: &Incident, users: &UserSeries, settings: &OutcomeSettings) -> Vec<Line> {
+    let bin_of = |at: Time| (at.as_nanos() / BIN.as_nanos()) as usize;
+    let share = |bin: usize| users.bad_share(bin).unwrap_or(0.0);
+    let spells = spells(incident, &run.ledger, users, settings);
+    let mut lines = Vec::new();
+    for (index, spell) in spells.iter().enumerate() {
+        let first = bin_of(spell.felt);
+        let until = spell.well.map_or(users.len(), bin_of).max(first + 1);
+        let worst = (first..until).map(share).fold(0.0, f64::max);
+        let feel = if index == 0 { "users feel it" } else { "users are unwell again" };
+        let text = format!("{feel}: {} of requests bad within 10 s, {} at worst", percent(share(first)), percent(worst));
+        lines.push(Line { at: spell.felt, kind: Kind::Users, text });
+        let (at, kind, text) = match spell.well {
+            None => (run.ledger.ended, Kind::Users, "users are still unwell when the run ends".to_owned()),
+            Some(at) if index + 1 < spells.len() => (at, Kind::Users, "users are well, but not to stay".to_owned()),
+            Some(at) => (at, Kind::Recovery, format!("users are well again, {} after the fault", clock_span(at.since(incident.opened)))),
+        };
+        lines.push(Line { at, kind, text });
+    }
     lines
 }
 

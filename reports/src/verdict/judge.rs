@@ -6,6 +6,7 @@ use firedrill_core::name::Name;
 
 use super::measure::Measure;
 use super::threshold::{Aggregate, Threshold};
+use super::unsettled::why_missing;
 use super::{
     Breach, Case, ClassVerdict, CostVerdict, ExerciseRule, ExerciseVerdict, IdlePolicy, IncidentResult, JudgeSettings, Judgement, RunName,
     SCHEMA, ScenarioVerdict, TailVerdict, ThresholdVerdict, Verdict,
@@ -18,8 +19,9 @@ type Pair<'a> = (&'a Outcome, &'a Outcome);
 
 /// Judges a candidate, alone and against a baseline. Runs are paired by scenario and seed.
 ///
-/// In a class that is not exercised no threshold holds or breaks, since what was measured is not the policy's doing;
-/// safety violations break a verdict wherever they happen.
+/// In a class that is not exercised no threshold holds or breaks, since what was measured is not the policy's doing. Two
+/// exceptions: safety violations break a verdict wherever they happen, and a policy that took an incident up, called people
+/// and did nothing else answers for what users lost meanwhile: a threshold can break there, and cannot hold.
 #[must_use]
 pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[IncidentResult], settings: &JudgeSettings) -> Judgement {
     let thresholds = with_safety(&settings.thresholds);
@@ -40,7 +42,7 @@ pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[Inciden
         }
         classes.push(verdict);
     }
-    let idle = idle_policies(candidate);
+    let idle = if settings.narrowed { Vec::new() } else { idle_policies(candidate, settings) };
     let thresholds = settings.thresholds.iter().map(|threshold| judge_pooled(threshold, &exercised, candidate, settings)).collect();
     let costs = if baseline.is_some() { compare_costs(&paired, settings) } else { Vec::new() };
     let mut judgement = Judgement {
@@ -48,7 +50,7 @@ pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[Inciden
         verdict: Verdict::Held,
         policies: policies(candidate),
         runs: candidate.len() as u64,
-        pairs: candidate.iter().filter(|case| pair(case).is_some()).count() as u64,
+        pairs: baseline.map(|_| candidate.iter().filter(|case| pair(case).is_some()).count() as u64),
         classes,
         thresholds,
         costs,
@@ -162,7 +164,7 @@ fn by_class(cases: &[Case]) -> BTreeMap<&Name, Vec<&Case>> {
 
 fn judge_class(class: &Name, outcomes: &[&Outcome], pairs: &[Pair], settings: &JudgeSettings) -> ClassVerdict {
     let exercise = judge_exercise(outcomes);
-    let told = exercise.verdict == Verdict::Held;
+    let told = Telling::of(exercise.verdict == Verdict::Held, outcomes);
     let judged = |outcomes: &[&Outcome]| -> Vec<ThresholdVerdict> {
         settings.thresholds.iter().filter_map(|threshold| judge_threshold(threshold, outcomes, told, settings)).collect()
     };
@@ -178,12 +180,45 @@ fn judge_class(class: &Name, outcomes: &[&Outcome], pairs: &[Pair], settings: &J
         ScenarioVerdict { scenario: scenario.clone(), verdict, runs: own.len() as u64, thresholds }
     });
     let scenarios: Vec<ScenarioVerdict> = scenarios.collect();
-    let costs = if told { compare_costs(&[pairs.to_vec()], settings) } else { Vec::new() };
-    let tail = if told { judge_tail(pairs, settings) } else { None };
+    let mut costs = if told == Telling::Nothing { Vec::new() } else { compare_costs(&[pairs.to_vec()], settings) };
+    costs.iter_mut().for_each(|found| found.verdict = told.weighed(found.verdict));
+    let mut tail = if told == Telling::Nothing { None } else { judge_tail(pairs, settings) };
+    tail.iter_mut().for_each(|found| found.verdict = told.weighed(found.verdict));
     let verdicts = thresholds.iter().map(|found| found.verdict).chain(scenarios.iter().map(|found| found.verdict));
     let verdicts = verdicts.chain(costs.iter().map(|found| found.verdict)).chain(tail.iter().map(|found| found.verdict));
     let verdict = verdicts.chain([exercise.verdict]).max().expect("the exercise is always judged");
     ClassVerdict { class: class.clone(), verdict, runs: outcomes.len() as u64, exercise, thresholds, scenarios, costs, tail }
+}
+
+/// What runs tell about a policy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    /// It acted, or there was nothing to do: all is its doing.
+    All,
+    /// It called people and did nothing else: what is wrong counts against it, what is right is not its doing.
+    OnlyWrong,
+    /// It did not answer at all.
+    Nothing,
+}
+
+impl Telling {
+    fn of(exercised: bool, outcomes: &[&Outcome]) -> Self {
+        let paged = || outcomes.iter().any(|outcome| matches!(outcome.exercise, Exercise::OnlyPaged { .. }));
+        match exercised {
+            true => Self::All,
+            false if paged() => Self::OnlyWrong,
+            false => Self::Nothing,
+        }
+    }
+
+    /// What becomes of a verdict on such runs.
+    fn weighed(self, verdict: Verdict) -> Verdict {
+        match self {
+            Self::All => verdict,
+            Self::OnlyWrong if verdict == Verdict::Broken => verdict,
+            Self::OnlyWrong | Self::Nothing => Verdict::NotExercised,
+        }
+    }
 }
 
 fn judge_exercise(outcomes: &[&Outcome]) -> ExerciseVerdict {
@@ -215,7 +250,7 @@ fn is_same_reason(one: &Exercise, other: &Exercise) -> bool {
 }
 
 /// Judges one threshold over some runs; `None` if none of them has the measure.
-fn judge_threshold(threshold: &Threshold, outcomes: &[&Outcome], told: bool, settings: &JudgeSettings) -> Option<ThresholdVerdict> {
+fn judge_threshold(threshold: &Threshold, outcomes: &[&Outcome], told: Telling, settings: &JudgeSettings) -> Option<ThresholdVerdict> {
     let samples: Vec<(&Outcome, Sample)> = outcomes.iter().filter_map(|o| Some((*o, threshold.measure.figure(o)?))).collect();
     let found = if threshold.aggregate == Aggregate::Pooled {
         pooled_rate(outcomes)?
@@ -225,12 +260,12 @@ fn judge_threshold(threshold: &Threshold, outcomes: &[&Outcome], told: bool, set
     let allowed = threshold.allows(found.value);
     let is_safety = threshold.measure.word() == "safety_violations";
     let verdict = match () {
-        () if !told && (!is_safety || allowed) => Verdict::NotExercised,
         // What is only a lower bound can break an upper limit, and cannot keep it.
         () if found.at_least && allowed == threshold.limits_from_above() => Verdict::Inconclusive,
         () if allowed => Verdict::Held,
         () => Verdict::Broken,
     };
+    let verdict = if is_safety && !allowed { verdict } else { told.weighed(verdict) };
     let worst = worst(threshold, &samples);
     Some(ThresholdVerdict {
         measure: threshold.measure,
@@ -276,9 +311,9 @@ fn worst<'a>(threshold: &Threshold, samples: &[(&'a Outcome, Sample)]) -> Option
 fn judge_pooled(threshold: &Threshold, exercised: &[&Outcome], candidate: &[Case], settings: &JudgeSettings) -> ThresholdVerdict {
     let all: Vec<&Outcome> = candidate.iter().map(|case| &case.outcome).collect();
     let is_safety = threshold.measure.word() == "safety_violations";
-    let judged = if exercised.is_empty() || is_safety { None } else { judge_threshold(threshold, exercised, true, settings) };
+    let judged = if exercised.is_empty() || is_safety { None } else { judge_threshold(threshold, exercised, Telling::All, settings) };
     // Without any exercised class every class is shown; safety is judged over all runs whatever they exercised.
-    let told = is_safety && !exercised.is_empty();
+    let told = Telling::of(is_safety && !exercised.is_empty(), &all);
     judged.or_else(|| judge_threshold(threshold, &all, told, settings)).unwrap_or_else(|| ThresholdVerdict {
         measure: threshold.measure,
         threshold: threshold.to_string(),
@@ -290,7 +325,7 @@ fn judge_pooled(threshold: &Threshold, exercised: &[&Outcome], candidate: &[Case
         n: 0,
         worst: None,
         worst_figure: None,
-        reason: Some("no run has this measure".to_owned()),
+        reason: Some(why_missing(threshold.measure).to_owned()),
     })
 }
 
@@ -335,15 +370,23 @@ fn policies(cases: &[Case]) -> Vec<Name> {
 }
 
 /// Policies that acted in no run although faults were there.
-fn idle_policies(cases: &[Case]) -> Vec<IdlePolicy> {
+fn idle_policies(cases: &[Case], settings: &JudgeSettings) -> Vec<IdlePolicy> {
     let with_fault: Vec<&Outcome> = cases.iter().map(|case| &case.outcome).filter(|outcome| outcome.faults > 0).collect();
     let acted = |policy: &Name| {
-        with_fault.iter().any(|outcome| matches!(&outcome.exercise, Exercise::Acted { policies } if policies.contains(policy)))
+        with_fault.iter().any(|outcome| match &outcome.exercise {
+            Exercise::Acted { policies } => policies.contains(policy),
+            // Calling people is all that some policies are for.
+            Exercise::OnlyPaged { policies, .. } => policies.contains(policy) && settings.only_notify.contains(policy),
+            _ => false,
+        })
     };
     let idle = policies(cases).into_iter().filter(|policy| !with_fault.is_empty() && !acted(policy));
     idle.map(|policy| {
         let on_duty: Vec<&Outcome> = with_fault.iter().copied().filter(|outcome| outcome.policies.contains(&policy)).collect();
-        let nowhere = format!("it acted in none of {} runs with a fault", on_duty.len());
+        let nowhere = match on_duty.len() {
+            1 => "it did not act in the one run with a fault".to_owned(),
+            runs => format!("it acted in none of {runs} runs with a fault"),
+        };
         let alone = on_duty.iter().all(|outcome| outcome.policies.len() == 1);
         // Where others were on duty too, the run's reason may be theirs.
         let reason = commonest_reason(&on_duty).filter(|_| alone).map_or(nowhere.clone(), |reason| format!("{nowhere}: {reason}"));
@@ -441,7 +484,52 @@ mod tests {
         let judgement = judge(&[case("storm", 1, never_fired)], None, &[], &settings(&[("time_to_recover", "max < 1s")]));
         assert_eq!((judgement.verdict, judgement.verdict.exit_code()), (Verdict::NotExercised, 3));
         assert_eq!(judgement.classes[0].exercise.reason.as_deref(), Some("alert Ghost never fired"));
-        assert_eq!(judgement.idle[0].reason, "it acted in none of 1 runs with a fault: alert Ghost never fired");
+        assert_eq!(judgement.idle[0].reason, "it did not act in the one run with a fault: alert Ghost never fired");
+    }
+
+    fn only_paged(outcome: &mut Outcome) {
+        outcome.exercise = Exercise::OnlyPaged { policies: outcome.policies.clone(), count: 1 };
+        outcome.actions = 0;
+    }
+
+    #[test]
+    fn a_policy_that_only_calls_people_answers_for_what_users_lose_and_proves_nothing() {
+        let page_only = |seconds: f64| {
+            let case = case("leak", 1, |outcome| {
+                only_paged(outcome);
+                outcome.time_to_mitigate = Some(Elapsed { seconds, censored: false });
+            });
+            judge(&[case], None, &[], &settings(&[("time_to_mitigate", "p90 < 5m")]))
+        };
+        assert_eq!(page_only(1200.0).verdict, Verdict::Broken);
+        assert_eq!(page_only(10.0).verdict, Verdict::NotExercised);
+        assert_eq!(page_only(10.0).idle[0].reason, "it did not act in the one run with a fault: sample called people once and did nothing");
+    }
+
+    #[test]
+    fn a_policy_that_no_longer_acts_where_its_baseline_did_is_compared_all_the_same() {
+        let baseline: Vec<_> = (0..20).map(|seed| case("leak", seed, |outcome| outcome.user_minutes_lost = 10.0)).collect();
+        let lost = |outcome: &mut Outcome| {
+            only_paged(outcome);
+            outcome.user_minutes_lost = 500.0;
+        };
+        let candidate: Vec<_> = (0..20).map(|seed| case("leak", seed, lost)).collect();
+        let without_tail = JudgeSettings { tail: None, ..settings(&[]) };
+        assert_eq!(judge(&candidate, Some(&baseline), &[], &without_tail).verdict, Verdict::Broken);
+    }
+
+    #[test]
+    fn a_policy_whose_only_deed_is_to_call_people_is_not_idle_when_it_did() {
+        let others = case("storm", 1, |outcome| outcome.policies.push(Name::new("caller")));
+        let called = case("leak", 1, |outcome| {
+            outcome.policies.push(Name::new("caller"));
+            outcome.exercise = Exercise::OnlyPaged { policies: vec![Name::new("caller")], count: 1 };
+        });
+        let idle = |only_notify: Vec<Name>| {
+            judge(&[others.clone(), called.clone()], None, &[], &JudgeSettings { only_notify, ..settings(&[]) }).idle.len()
+        };
+        // The sample's own policy is on duty in both and acted nowhere but by the exercise of the first.
+        assert_eq!((idle(vec![Name::new("caller")]), idle(Vec::new())), (0, 1));
     }
 
     #[test]
@@ -502,7 +590,7 @@ mod tests {
         let candidate: Vec<_> = (0..20).map(|seed| case("storm", seed, lost(150.0 + (seed * 3) as f64))).collect();
         let without_tail = JudgeSettings { tail: None, ..settings(&[]) };
         let judgement = judge(&candidate, Some(&baseline), &[], &without_tail);
-        assert_eq!((judgement.verdict, judgement.pairs), (Verdict::Broken, 20));
+        assert_eq!((judgement.verdict, judgement.pairs), (Verdict::Broken, Some(20)));
         let breach = &judgement.breaches()[0];
         assert!(
             breach.what.starts_with("user_minutes_lost against the baseline: mean 178 user-min where 115 user-min is allowed"),

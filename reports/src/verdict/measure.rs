@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Case;
 use crate::outcome::Outcome;
 use crate::statistics::{Sample, Summary};
+use crate::words::grouped;
 
 /// What a figure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,11 +56,12 @@ fn show_seconds(value: f64) -> String {
     format!("{sign}{}", Span::from_seconds_f64(rounded))
 }
 
-/// Three significant digits below a thousand, whole numbers with a thin space for thousands above.
+/// Three significant digits below a thousand, whole numbers with a comma for thousands above.
 pub(crate) fn significant(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude >= 1000.0 {
-        return group_thousands(value);
+        let sign = if value < 0.0 { "-" } else { "" };
+        return format!("{sign}{}", grouped(libm::round(magnitude) as u64));
     }
     let decimals = match magnitude {
         _ if libm::round(value) == value => 0,
@@ -71,18 +73,6 @@ pub(crate) fn significant(value: f64) -> String {
     let text = format!("{value:.decimals$}");
     let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text };
     if text == "-0" { "0".to_owned() } else { text }
-}
-
-fn group_thousands(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::from(if value < 0.0 { "-" } else { "" });
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 type Figure = fn(&Outcome) -> Option<Sample>;
@@ -104,10 +94,11 @@ fn count(value: u64) -> Option<Sample> {
 }
 
 /// Every measure. The words are the paths of the figures in an outcome's JSON.
-static MEASURES: [Entry; 31] = [
+static MEASURES: [Entry; 32] = [
     cost("time_to_detect", Unit::Seconds, |o| o.time_to_detect.map(Sample::from)),
     cost("time_to_mitigate", Unit::Seconds, |o| o.time_to_mitigate.map(Sample::from)),
     cost("time_to_recover", Unit::Seconds, |o| o.time_to_recover.map(Sample::from)),
+    cost("recurrence", Unit::Count, |o| count(o.recurrence)),
     cost("user_minutes_lost", Unit::UserMinutes, |o| Some(o.user_minutes_lost.into())),
     Entry { word: "benefit", unit: Unit::UserMinutes, gain: true, figure: |o| Some(o.benefit.into()) },
     cost("harm", Unit::UserMinutes, |o| Some(o.harm.into())),

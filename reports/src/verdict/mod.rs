@@ -2,6 +2,7 @@
 
 mod measure;
 mod threshold;
+mod unsettled;
 mod judge;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use judge::{judge, worst_run};
 pub(crate) use measure::significant;
 pub use measure::{ClassSummary, Measure, MeasureSummary, Unit, summarise};
+pub use unsettled::Doubt;
 pub use threshold::{Aggregate, Comparison, Threshold, ThresholdError};
 
 use crate::outcome::Outcome;
@@ -104,6 +106,10 @@ pub struct JudgeSettings {
     pub catastrophic_harm: f64,
     /// Which classes must be exercised.
     pub exercise: ExerciseRule,
+    /// Only a part of what is rehearsed was run: a policy that acts nowhere in it is not idle, for its place may be elsewhere.
+    pub narrowed: bool,
+    /// The policies that can do nothing but call people: for them a page is enough not to be idle.
+    pub only_notify: Vec<Name>,
     /// Seed of the resampling.
     pub seed: u64,
     /// The command that repeats a run, with `{scenario}` and `{seed}` in their places.
@@ -119,6 +125,8 @@ impl Default for JudgeSettings {
             tail: Some(TailGuard::default()),
             catastrophic_harm: 100.0,
             exercise: ExerciseRule::EveryClass,
+            narrowed: false,
+            only_notify: Vec::new(),
             seed: 0,
             command: "firedrill run {scenario} --seed {seed}".to_owned(),
         }
@@ -298,8 +306,8 @@ pub struct Judgement {
     pub policies: Vec<Name>,
     /// How many runs.
     pub runs: u64,
-    /// How many runs of the baseline were paired with them.
-    pub pairs: u64,
+    /// How many of them were paired with runs of the baseline; `None` without one.
+    pub pairs: Option<u64>,
     /// Each class, sorted by name.
     pub classes: Vec<ClassVerdict>,
     /// The thresholds over all exercised classes.

@@ -1,0 +1,115 @@
+//! What could not be told, and what would tell it.
+
+use super::measure::Measure;
+use super::{ClassVerdict, CostVerdict, Judgement, TailVerdict, ThresholdVerdict, Verdict};
+
+/// One thing that could not be told, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// Where: a class, a scenario, or all classes.
+    pub place: String,
+    /// What: the measure, and why it has no verdict.
+    pub what: String,
+    /// How many pairs would tell; `None` if more of them would not help.
+    pub pairs_needed: Option<u64>,
+}
+
+impl Judgement {
+    /// Everything that could not be told, in the order of the judgement. What a class leaves open is not told again of all classes together.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<Doubt> {
+        let mut doubts: Vec<Doubt> = self.classes.iter().flat_map(of_class).collect();
+        let open = |verdict| verdict == Verdict::Inconclusive;
+        let told = |what: &str| doubts.iter().any(|doubt| doubt.what.starts_with(what));
+        let thresholds = self.thresholds.iter().filter(|found| open(found.verdict) && !told(&found.threshold));
+        let costs = self.costs.iter().filter(|found| open(found.verdict) && !told(found.measure.word()));
+        let pooled: Vec<Doubt> =
+            thresholds.map(|found| of_threshold("all classes", found)).chain(costs.map(|found| of_cost("all classes", found))).collect();
+        doubts.extend(pooled);
+        doubts
+    }
+}
+
+fn of_class(class: &ClassVerdict) -> Vec<Doubt> {
+    let open = |verdict| verdict == Verdict::Inconclusive;
+    let own = class.thresholds.iter().map(|found| (&class.class, found));
+    let scenarios = class.scenarios.iter().flat_map(|scenario| scenario.thresholds.iter().map(|found| (&scenario.scenario, found)));
+    let mut doubts: Vec<Doubt> = Vec::new();
+    for (place, found) in own.chain(scenarios).filter(|(_, found)| open(found.verdict)) {
+        let doubt = of_threshold(place, found);
+        if !doubts.iter().any(|told| told.what == doubt.what) {
+            doubts.push(doubt);
+        }
+    }
+    doubts.extend(class.costs.iter().filter(|found| open(found.verdict)).map(|found| of_cost(&class.class, found)));
+    doubts.extend(class.tail.iter().filter(|found| open(found.verdict)).map(|found| of_tail(&class.class, found)));
+    doubts
+}
+
+fn of_threshold(place: &str, found: &ThresholdVerdict) -> Doubt {
+    let reason = found.reason.as_deref().unwrap_or("these runs do not tell");
+    let what = match found.figure {
+        Some(_) => format!("{}: found {}: {reason}", found.threshold, found.figures()),
+        None => format!("{} has no figure: {reason}", found.threshold),
+    };
+    Doubt { place: place.to_owned(), what, pairs_needed: None }
+}
+
+fn of_cost(place: &str, found: &CostVerdict) -> Doubt {
+    let (test, show) = (&found.comparison, |value| found.unit.show(value));
+    let (mean, allowed) = (show(test.candidate_mean), show(test.allowed_mean));
+    let what = format!("{} against the baseline: mean {mean} where {allowed} is allowed, and {} pairs do not tell", found.measure, test.n);
+    Doubt { place: place.to_owned(), what, pairs_needed: test.pairs_needed }
+}
+
+fn of_tail(place: &str, found: &TailVerdict) -> Doubt {
+    let what = format!("rare catastrophes against the baseline: {} in {} pairs", found.result.catastrophes, found.result.pairs);
+    Doubt { place: place.to_owned(), what, pairs_needed: found.result.pairs_needed }
+}
+
+/// Why no run has a figure of a measure.
+pub(super) fn why_missing(measure: Measure) -> &'static str {
+    match measure.word() {
+        "false_positive_rate" => "nobody acted in these runs, and a rate of no actions is none",
+        "time_to_detect" | "time_to_mitigate" | "time_to_recover" | "amplification" => "none of these runs has a fault",
+        "noop_false_positives" => "each of these runs has a fault",
+        "regret" => "none of these scenarios has a cure to compare with",
+        "time_to_undo" => "no verification failed in these runs",
+        _ => "no run has this measure",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{JudgeSettings, Threshold, judge};
+    use super::*;
+    use crate::outcome::{Elapsed, Outcome};
+    use crate::sample;
+    use crate::verdict::Case;
+    use firedrill_core::name::Name;
+
+    fn doubts(threshold: (&str, &str), change: impl FnOnce(&mut Outcome)) -> Vec<(String, String)> {
+        let mut outcome = sample::storm_outcome();
+        change(&mut outcome);
+        let settings =
+            JudgeSettings { thresholds: vec![Threshold::parse(threshold.0, threshold.1).unwrap()], tail: None, ..JudgeSettings::default() };
+        let judgement = judge(&[Case { class: Name::new("storm"), outcome }], None, &[], &settings);
+        assert_eq!(judgement.verdict, Verdict::Inconclusive);
+        judgement.doubts().into_iter().map(|doubt| (doubt.place, doubt.what)).collect()
+    }
+
+    #[test]
+    fn a_threshold_without_a_figure_says_which_and_why() {
+        let told = doubts(("false_positive_rate", "mean < 2%"), |outcome| outcome.false_positive_rate = None);
+        let what = "false_positive_rate mean < 2 % has no figure: nobody acted in these runs, and a rate of no actions is none";
+        assert_eq!(told, [("all classes".to_owned(), what.to_owned())]);
+    }
+
+    #[test]
+    fn what_a_class_leaves_open_is_told_once() {
+        let cut_off = |outcome: &mut Outcome| outcome.time_to_recover = Some(Elapsed { seconds: 60.0, censored: true });
+        let told = doubts(("time_to_recover", "p90 < 5m"), cut_off);
+        let what = "time_to_recover p90 < 5m: found at least 1m (n = 1): runs ended before the time had come";
+        assert_eq!(told, [("storm".to_owned(), what.to_owned())]);
+    }
+}
