@@ -64,6 +64,18 @@ pub fn parse(path: &str, text: &str) -> Result<Node, Vec<Problem>> {
     Ok(place_node(&file, raw))
 }
 
+/// As [`parse`], for files of which a number may be infinite or none at all: `.inf`, `-.inf` and `.nan` are read as texts.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with_infinities(path: &str, text: &str) -> Result<Node, Vec<Problem>> {
+    let file = source(path, text)?;
+    let mut options = options();
+    options.non_finite_float_policy = serde_saphyr::options::NonFiniteFloatPolicy::AsString;
+    let raw: Spanned<RawValue> = serde_saphyr::from_str_with_options(text, options).map_err(|error| vec![unreadable(&file, &error)])?;
+    Ok(place_node(&file, raw))
+}
+
 /// Reads every document of a file, separated by `---`; empty ones are skipped.
 ///
 /// # Errors

@@ -218,9 +218,12 @@ fn alert_lint(path: &str, policy: &Policy, alert: &Name, rules: &RuleSet) -> Opt
     if let Some(error) = defined.iter().map(|rule| rule.plan.as_ref().err()).collect::<Option<Vec<_>>>() {
         return Some(problem::alert_never_fires(path, &policy.name, alert, &error[0].to_string()));
     }
-    // A label that the rule itself sets is the same in every one of its alerts.
+    // A label that the rule itself sets is the same in every one of its alerts, unless it is a template.
     let excluded = |matcher: &&Matcher| {
-        let set = |labels: &[(Name, Name)]| labels.iter().find(|(name, _)| **name == *matcher.name).map(|(_, value)| value.clone());
+        let set = |labels: &[(Name, Name)]| {
+            let fixed = |(name, value): &&(Name, Name)| **name == *matcher.name && !value.contains("{{");
+            labels.iter().find(fixed).map(|(_, value)| value.clone())
+        };
         defined.iter().all(|rule| set(&rule.labels).is_some_and(|value| !matcher.matches(&value)))
     };
     let matcher = policy.matchers.iter().find(excluded)?;

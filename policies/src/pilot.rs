@@ -326,7 +326,7 @@ steps:
             let setup = PilotSetup {
                 start: Start::default(),
                 rules: RuleSet::read([("r.yml", RULES)]).unwrap(),
-                ruler: RulerSettings { evaluation_interval: Span::from_seconds(10), phase: Phase::Fixed(0) },
+                ruler: RulerSettings { evaluation_interval: Span::from_seconds(10), phase: Phase::Fixed(0), ..RulerSettings::default() },
                 policies: policies.iter().map(|policy| read_policy("p.yaml", policy).unwrap()).collect(),
                 stage: Stage::Full,
                 actuator,

@@ -183,3 +183,40 @@ pub(crate) fn nothing_verified(path: &str, policy: &str) -> Problem {
 pub(crate) fn policy_twice(path: &str, policy: &str) -> Problem {
     Problem::in_file("FD0336", path, format!("two policies are called `{policy}`")).remedy("rename one of the two")
 }
+
+/// A series of a rule test that is none.
+pub(crate) fn not_a_series(place: &Place, message: &str) -> Problem {
+    Problem::at("FD0420", place, format!("this is no series: {message}")).remedy("write `name{label=\"value\"}`")
+}
+
+/// Values of a rule test that are none.
+pub(crate) fn not_values(place: &Place, message: &str) -> Problem {
+    Problem::at("FD0421", place, format!("these are no values: {message}"))
+        .remedy("write `1 2 3`, `0+10x5` (0 10 20 30 40 50), `1x4` (five times 1), `_` for a gap, `stale` for an end")
+}
+
+/// An alert test that does not say of which alert.
+pub(crate) fn no_alert_name(place: &Place) -> Problem {
+    Problem::at("FD0422", place, "the alert's name is empty").remedy("write the name of an alert, as in `alertname: InstanceDown`")
+}
+
+/// An expression of a rule test that is no PromQL.
+pub(crate) fn test_not_promql(place: &Place, message: &str) -> Problem {
+    Problem::at("FD0423", place, message.to_owned()).label("not PromQL")
+}
+
+/// A group that stands twice in the order of evaluation.
+pub(crate) fn ordered_twice(place: &Place, name: &str) -> Problem {
+    Problem::at("FD0424", place, format!("the group `{name}` stands twice in the order of evaluation")).remedy("keep one of the two")
+}
+
+/// A moment so late that reaching it would take for ever.
+pub(crate) fn too_many_steps(place: &Place, most: u64) -> Problem {
+    Problem::at("FD0425", place, format!("this is more than {most} evaluations after the start"))
+        .remedy("make `evaluation_interval` longer, or `eval_time` shorter")
+}
+
+/// A start that is no moment.
+pub(crate) fn not_a_start(place: &Place, text: &str) -> Problem {
+    Problem::at("FD0426", place, format!("`{text}` is no moment")).remedy("write seconds since 1970, or `2026-01-05T00:00:00Z`")
+}

@@ -1,8 +1,11 @@
 //! Prometheus rule files, unchanged, and the ruler that evaluates them.
 
 mod document;
+mod template;
+mod cycle;
 mod ruler;
 mod coverage;
+pub mod unit_test;
 
 use std::sync::Arc;
 
@@ -12,8 +15,11 @@ use firedrill_core::time::Span;
 use firedrill_telemetry::promql::{Plan, PlanError};
 
 pub use coverage::{Coverage, coverage};
+pub use cycle::{SentAlert, Surroundings};
+pub(crate) use document::prometheus_duration;
 pub use document::read_rules;
 pub use ruler::{Phase, Ruler, RulerSettings};
+pub use template::Template;
 
 /// All groups of all files, in the order given.
 #[derive(Clone, Debug, Default)]
@@ -51,10 +57,12 @@ pub struct Rule {
     /// The expression, ready to be evaluated; an error names what cannot be evaluated yet. Such a rule is loaded, named by `check`, and
     /// never fires.
     pub plan: Result<Plan, PlanError>,
-    /// Labels that override those of the result; an empty value removes a label. The group's labels are in here.
+    /// Labels that override those of the result, as they were written; an empty value removes a label. The group's labels are in here.
     pub labels: Vec<(Name, Name)>,
-    /// Annotations as they were written; templates are not filled in.
-    pub annotations: Vec<(Name, String)>,
+    /// Those of the labels whose value is to be filled in.
+    pub label_templates: Vec<(Name, Template)>,
+    /// Annotations; they are filled in when somebody reads them.
+    pub annotations: Vec<(Name, Template)>,
     /// Where its expression stands.
     pub place: Place,
 }
@@ -87,6 +95,17 @@ impl RuleSet {
             }
         }
         if problems.is_empty() { Ok(Arc::new(Self { groups })) } else { Err(problems) }
+    }
+
+    /// The same rules with another step for the subqueries that name none: Prometheus takes its evaluation interval.
+    #[must_use]
+    pub fn with_subquery_step(&self, step: Span) -> Self {
+        let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
+        let mut set = self.clone();
+        for rule in set.groups.iter_mut().flat_map(|group| &mut group.rules) {
+            rule.plan = rule.plan.as_ref().map(|plan| plan.with_subquery_step(step_ms)).map_err(Clone::clone);
+        }
+        set
     }
 
     /// All rules with their groups, in the order of evaluation within each group.

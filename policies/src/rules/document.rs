@@ -8,6 +8,7 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::promql::{Plan, PlanError};
 
+use super::template::Template;
 use super::{Group, Rule, RuleKind};
 use crate::problem;
 
@@ -133,22 +134,29 @@ fn read_rule(reader: &mut Reader, node: &Node, group_labels: &[(Name, Name)]) ->
     let expression = expression_node.and_then(|node| text_of(reader, node, "an expression"));
     fields.finish(reader);
     let ((name, _), expression, expression_node) = (name?, expression?, expression_node?);
-    let plan = plan(reader, expression_node, &name, &expression, &own_labels)?;
+    let plan = plan(reader, expression_node, &name, &expression)?;
     let kind = if record.is_some() {
         RuleKind::Recording
     } else {
         RuleKind::Alerting { hold: hold.unwrap_or(Span::ZERO), keep_firing: keep_firing.unwrap_or(Span::ZERO) }
     };
     let inherited = group_labels.iter().filter(|(name, _)| own_labels.iter().all(|(own, _)| own != name)).cloned();
-    let labels = inherited.chain(own_labels.iter().cloned()).collect();
-    Some(Rule { name: Name::from(name), kind, expression, plan, labels, annotations, place: expression_node.place.clone() })
+    let labels: Vec<(Name, Name)> = inherited.chain(own_labels.iter().cloned()).collect();
+    let label_templates = label_templates(&labels, record.is_some());
+    Some(Rule {
+        name: Name::from(name),
+        kind,
+        expression,
+        plan,
+        labels,
+        label_templates,
+        annotations,
+        place: expression_node.place.clone(),
+    })
 }
 
 /// The expression's plan, or why it has none yet; `None` if it is no PromQL, which is a problem.
-fn plan(reader: &mut Reader, node: &Node, name: &str, expression: &str, labels: &[(Name, Name)]) -> Option<Result<Plan, PlanError>> {
-    if let Some((label, _)) = labels.iter().find(|(_, value)| value.contains("{{")) {
-        return Some(Err(PlanError::Unsupported { construct: format!("a template in the label `{label}`") }));
-    }
+fn plan(reader: &mut Reader, node: &Node, name: &str, expression: &str) -> Option<Result<Plan, PlanError>> {
     match Plan::parse(expression) {
         Err(PlanError::Parse { message }) => {
             reader.problem(problem::not_promql(&node.place, name, &message));
@@ -172,14 +180,20 @@ fn labels(reader: &mut Reader, node: &Node) -> Vec<(Name, Name)> {
     labels
 }
 
-fn annotations(reader: &mut Reader, node: &Node) -> Vec<(Name, String)> {
+/// The labels of an alert that are templates; a recording rule takes its labels as they are.
+fn label_templates(labels: &[(Name, Name)], is_recording: bool) -> Vec<(Name, Template)> {
+    let templates = labels.iter().map(|(name, value)| (name.clone(), Template::new(value)));
+    templates.filter(|(_, template)| !is_recording && !template.is_plain()).collect()
+}
+
+fn annotations(reader: &mut Reader, node: &Node) -> Vec<(Name, Template)> {
     let Some(fields) = reader.fields(node, "annotations") else { return Vec::new() };
-    let text = |(key, value): &(yaml::Key, Node)| Some((key.text.clone(), text_of(reader, value, "an annotation")?));
+    let text = |(key, value): &(yaml::Key, Node)| Some((key.text.clone(), Template::new(&text_of(reader, value, "an annotation")?)));
     fields.entries().iter().filter_map(text).collect()
 }
 
 /// Any scalar as its text, because Prometheus reads scalars into strings.
-fn text_of(reader: &mut Reader, node: &Node, what: &str) -> Option<String> {
+pub(super) fn text_of(reader: &mut Reader, node: &Node, what: &str) -> Option<String> {
     match &node.value {
         Value::Text(text) => Some(text.to_string()),
         Value::Integer(_) | Value::Float(_) | Value::Bool(_) => Some(node.place.file().text[node.place.range()].trim().to_owned()),
@@ -188,7 +202,7 @@ fn text_of(reader: &mut Reader, node: &Node, what: &str) -> Option<String> {
     }
 }
 
-fn duration(reader: &mut Reader, node: &Node) -> Option<Span> {
+pub(super) fn duration(reader: &mut Reader, node: &Node) -> Option<Span> {
     let text = text_of(reader, node, "a duration")?;
     let span = prometheus_duration(&text);
     if span.is_none() {
@@ -199,7 +213,7 @@ fn duration(reader: &mut Reader, node: &Node) -> Option<Span> {
 
 /// Reads a duration as Prometheus writes it: whole numbers with `y w d h m s ms`, each at most once and in this order; or a bare `0`.
 #[must_use]
-pub(super) fn prometheus_duration(text: &str) -> Option<Span> {
+pub(crate) fn prometheus_duration(text: &str) -> Option<Span> {
     const UNITS: [(&str, u64); 7] =
         [("y", 31_536_000_000), ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
     if text == "0" {
@@ -314,10 +328,12 @@ groups:
     }
 
     #[test]
-    fn a_label_template_is_loaded_and_marked() {
+    fn an_alert_s_label_may_be_a_template_and_a_recorded_series_takes_it_as_it_is() {
         let groups = read_rules("slo.yml", &FILE.replace("severity: critical", "severity: '{{ $value }}'")).unwrap();
-        let error = groups[0].rules[1].plan.as_ref().unwrap_err();
-        assert_eq!(error.to_string(), "a template in the label `severity` cannot be evaluated yet");
+        let templates: Vec<&str> = groups[0].rules[1].label_templates.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(templates, ["severity"]);
+        let groups = read_rules("slo.yml", &FILE.replace("tier: 1", "tier: '{{ $value }}'")).unwrap();
+        assert_eq!(groups[0].rules.iter().map(|rule| rule.label_templates.len()).collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]

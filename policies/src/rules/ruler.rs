@@ -1,6 +1,5 @@
-//! Evaluating rule groups as Prometheus does: when, in which order, and what becomes of alerts (PROMQL.md, "Prometheus ruler").
+//! When rule groups are evaluated, and what the rest of a run hears of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use firedrill_core::journal::{AlertStatus, Event, LabelSet, Notification};
@@ -8,14 +7,12 @@ use firedrill_core::name::Name;
 use firedrill_core::random::hash64;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::transcript::Desk;
-use firedrill_telemetry::labels::{Labels, METRIC_NAME};
-use firedrill_telemetry::promql::{Evaluator, Sample, Value};
-use firedrill_telemetry::store::{STALE, SeriesId, Store};
+use firedrill_telemetry::labels::Labels;
+use firedrill_telemetry::promql::Evaluator;
+use firedrill_telemetry::store::Store;
 
-use super::{Group, Rule, RuleKind, RuleSet};
-
-/// The label that holds an alert's name.
-const ALERT_NAME: &str = "alertname";
+use super::cycle::{AlertState, Change, ChangeKind, Cycle, GroupState, Pace, SentAlert, Surroundings, fill};
+use super::{Group, RuleSet};
 
 /// How a ruler runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +22,8 @@ pub struct RulerSettings {
     pub evaluation_interval: Span,
     /// Where in its interval a group is evaluated.
     pub phase: Phase,
+    /// An alert that goes on is sent again when more than this has passed since it was sent; Prometheus' default, one minute, is the default.
+    pub resend_delay: Span,
 }
 
 /// Where in its interval a group is evaluated, counted from the Unix epoch.
@@ -39,7 +38,7 @@ pub enum Phase {
 
 impl Default for RulerSettings {
     fn default() -> Self {
-        Self { evaluation_interval: Span::from_seconds(30), phase: Phase::Hashed }
+        Self { evaluation_interval: Span::from_seconds(30), phase: Phase::Hashed, resend_delay: Span::from_seconds(60) }
     }
 }
 
@@ -48,50 +47,22 @@ impl Default for RulerSettings {
 pub struct Ruler {
     rules: Arc<RuleSet>,
     start: Start,
-    groups: Vec<GroupState>,
+    resend_ms: i64,
+    surroundings: Surroundings,
+    groups: Vec<Scheduled>,
     /// The group that is due next, and when.
     next: Option<(Time, usize)>,
     derived: Store,
     evaluator: Evaluator,
+    sent: Vec<SentAlert>,
 }
 
 #[derive(Clone, Debug)]
-struct GroupState {
+struct Scheduled {
     interval_ms: i64,
     /// Unix milliseconds of the next evaluation.
     next_ms: i64,
-    rules: Vec<RuleState>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct RuleState {
-    /// Pending and firing alerts by their labels.
-    alerts: BTreeMap<Labels, Alert>,
-    /// The series written at the last evaluation that succeeded, sorted.
-    written: Vec<SeriesId>,
-    /// The last error, so that one that persists is told once.
-    error: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Alert {
-    active_ms: i64,
-    /// `None` while pending.
-    fired_ms: Option<i64>,
-    /// Since when it fires without its element.
-    kept_since_ms: Option<i64>,
-    value: f64,
-}
-
-/// What one cycle of one rule works with.
-struct Cycle<'a, 'd> {
-    group: &'a Group,
-    start: Start,
-    /// Unix milliseconds of the cycle.
-    at_ms: i64,
-    raw: &'a Store,
-    desk: &'a mut Desk<'d>,
-    notifications: Vec<Notification>,
+    state: GroupState,
 }
 
 impl Ruler {
@@ -99,9 +70,26 @@ impl Ruler {
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, start: Start, settings: RulerSettings) -> Self {
         let groups = rules.groups.iter().map(|group| schedule(group, start, settings)).collect();
-        let mut ruler = Self { rules, start, groups, next: None, derived: Store::new(), evaluator: Evaluator::new() };
+        let mut ruler = Self {
+            rules,
+            start,
+            resend_ms: millis(settings.resend_delay),
+            surroundings: Surroundings::default(),
+            groups,
+            next: None,
+            derived: Store::new(),
+            evaluator: Evaluator::new(),
+            sent: Vec::new(),
+        };
         ruler.next = ruler.earliest();
         ruler
+    }
+
+    /// The same with what the whole server adds to its alerts.
+    #[must_use]
+    pub fn surrounded_by(mut self, surroundings: Surroundings) -> Self {
+        self.surroundings = surroundings;
+        self
     }
 
     /// When the next group is evaluated; `None` if there is no group.
@@ -121,38 +109,90 @@ impl Ruler {
 
     /// Evaluates the one group that is due, and tells which alerts began to fire and which are over.
     pub fn advance(&mut self, raw: &Store, desk: &mut Desk<'_>) -> Vec<Notification> {
-        let Some((_, index)) = self.next else { return Vec::new() };
+        let Some((now, index)) = self.next else { return Vec::new() };
         let rules = Arc::clone(&self.rules);
-        let (group, state) = (&rules.groups[index], &mut self.groups[index]);
-        let mut cycle = Cycle { group, start: self.start, at_ms: state.next_ms, raw, desk, notifications: Vec::new() };
-        for (rule, state) in group.rules.iter().zip(&mut state.rules) {
-            cycle.evaluate(rule, state, &mut self.derived, &mut self.evaluator);
-        }
-        state.next_ms += state.interval_ms;
-        let notifications = cycle.notifications;
+        let (group, scheduled) = (&rules.groups[index], &mut self.groups[index]);
+        let mut cycle = Cycle {
+            group,
+            number: index,
+            at_ms: scheduled.next_ms,
+            pace_ms: Pace { interval: scheduled.interval_ms, resend: self.resend_ms },
+            surroundings: &self.surroundings,
+            raw,
+            changes: Vec::new(),
+            sent: std::mem::take(&mut self.sent),
+        };
+        cycle.sent.clear();
+        cycle.run(&mut scheduled.state, &mut self.derived, &mut self.evaluator);
+        scheduled.next_ms += scheduled.interval_ms;
+        let Cycle { changes, sent, .. } = cycle;
+        self.sent = sent;
         self.next = self.earliest();
-        notifications
+        changes.into_iter().filter_map(|change| self.tell(group, change, now, desk)).collect()
+    }
+
+    /// What Prometheus would hand to Alertmanager after the last evaluation: what is new, and what is sent again.
+    #[must_use]
+    pub fn sent(&self) -> &[SentAlert] {
+        &self.sent
+    }
+
+    /// The annotations of an alert that is there, templates filled in as of `at_ms`, Unix milliseconds; empty if it is not there.
+    #[must_use]
+    pub fn annotations(&self, sent: &SentAlert, at_ms: i64, raw: &Store) -> Vec<(Name, String)> {
+        let rule = &self.rules.groups[sent.group].rules[sent.rule];
+        let Some(alert) = self.groups[sent.group].state.rules[sent.rule].alerts.get(&sent.labels) else { return Vec::new() };
+        let element = (&alert.element, alert.value);
+        let filled =
+            |(name, template): &(Name, _)| (name.clone(), fill(template, element, (&self.surroundings, at_ms), &[raw, &self.derived]));
+        rule.annotations.iter().map(filled).collect()
     }
 
     /// The alerts that fire now, with the name first.
     pub fn firing(&self) -> impl Iterator<Item = (&Name, &Labels)> {
         let states = self.rules.groups.iter().zip(&self.groups);
-        let rules = states.flat_map(|(group, state)| group.rules.iter().zip(&state.rules));
+        let rules = states.flat_map(|(group, scheduled)| group.rules.iter().zip(&scheduled.state.rules));
         rules.flat_map(|(rule, state)| {
-            state.alerts.iter().filter(|(_, alert)| alert.fired_ms.is_some()).map(move |(labels, _)| (&rule.name, labels))
+            let firing = state.alerts.iter().filter(|(_, alert)| alert.state == AlertState::Firing);
+            firing.map(move |(labels, _)| (&rule.name, labels))
         })
     }
 
+    /// Writes a change down; gives the notification if it is one to notify about.
+    fn tell(&self, group: &Group, change: Change, now: Time, desk: &mut Desk<'_>) -> Option<Notification> {
+        let name = group.rules[change.rule].name.clone();
+        let notification = |labels: &Labels, status, fired_ms| {
+            let starts_at = self.start.time_of(fired_ms).expect("no rule is evaluated before the start");
+            Some(Notification { alert: name.clone(), status, labels: label_set(labels), starts_at })
+        };
+        let (event, notification) = match change.kind {
+            ChangeKind::Pending { labels, value } => (Event::AlertPending { alert: name, labels: label_set(&labels), value }, None),
+            ChangeKind::Dropped { .. } => return None,
+            ChangeKind::Firing { labels, value } => {
+                let at_ms = self.start.prometheus_millis(now);
+                let told = notification(&labels, AlertStatus::Firing, at_ms);
+                (Event::AlertFiring { alert: name, labels: label_set(&labels), value }, told)
+            }
+            ChangeKind::Resolved { labels, fired_ms } => {
+                let told = notification(&labels, AlertStatus::Resolved, fired_ms);
+                (Event::AlertResolved { alert: name, labels: label_set(&labels) }, told)
+            }
+            ChangeKind::Failed { message } => (Event::RuleFailed { rule: name, message }, None),
+        };
+        desk.write(now, event);
+        notification
+    }
+
     fn earliest(&self) -> Option<(Time, usize)> {
-        let (next_ms, index) = self.groups.iter().enumerate().map(|(index, state)| (state.next_ms, index)).min()?;
+        let (next_ms, index) = self.groups.iter().enumerate().map(|(index, scheduled)| (scheduled.next_ms, index)).min()?;
         let at = self.start.time_of(next_ms).expect("no group is due before the start");
         Some((at, index))
     }
 }
 
-fn schedule(group: &Group, start: Start, settings: RulerSettings) -> GroupState {
+fn schedule(group: &Group, start: Start, settings: RulerSettings) -> Scheduled {
     let interval = group.interval.unwrap_or(settings.evaluation_interval);
-    let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
+    let interval_ms = millis(interval).max(1);
     let file = group.file.rsplit(['/', '\\']).next().unwrap_or(&group.file);
     let phase = match settings.phase {
         // Without the folder, so that one rule set has one schedule wherever it lies.
@@ -163,176 +203,11 @@ fn schedule(group: &Group, start: Start, settings: RulerSettings) -> GroupState 
     // The first moment at or after the start that lies at the phase. A start within a millisecond counts from the next one.
     let first_ms = start.unix_millis() + i64::from(start.time_of(start.unix_millis()).is_none());
     let next_ms = first_ms + (phase_ms - first_ms).rem_euclid(interval_ms);
-    GroupState { interval_ms, next_ms, rules: vec![RuleState::default(); group.rules.len()] }
+    Scheduled { interval_ms, next_ms, state: GroupState::new(group) }
 }
 
-impl Cycle<'_, '_> {
-    fn evaluate(&mut self, rule: &Rule, state: &mut RuleState, derived: &mut Store, evaluator: &mut Evaluator) {
-        let result = self.samples(rule, derived, evaluator).and_then(|samples| match rule.kind {
-            RuleKind::Recording => self.record(rule, samples),
-            RuleKind::Alerting { hold, keep_firing } => self.alert(rule, (hold, keep_firing), samples, state),
-        });
-        let written = result.and_then(|series| self.write(series, state, derived));
-        match written {
-            Ok(()) => state.error = None,
-            // What the rule had said before stands; and what it keeps failing by is told once.
-            Err(message) if state.error.as_ref() == Some(&message) => {}
-            Err(message) => {
-                state.error = Some(message.clone());
-                self.desk.write(self.now(), Event::RuleFailed { rule: rule.name.clone(), message });
-            }
-        }
-    }
-
-    fn now(&self) -> Time {
-        self.time(self.at_ms)
-    }
-
-    fn time(&self, at_ms: i64) -> Time {
-        self.start.time_of(at_ms).expect("no rule is evaluated before the start")
-    }
-
-    /// The moment that is asked about and written at.
-    fn sample_ms(&self) -> i64 {
-        self.at_ms.saturating_sub(i64::try_from(self.group.query_offset.as_millis()).unwrap_or(i64::MAX))
-    }
-
-    fn samples(&self, rule: &Rule, derived: &Store, evaluator: &mut Evaluator) -> Result<Vec<Sample>, String> {
-        let plan = rule.plan.as_ref().map_err(ToString::to_string)?;
-        match evaluator.evaluate(plan, self.sample_ms(), &[self.raw, derived]).map_err(|error| error.to_string())? {
-            Value::Vector(samples) => Ok(samples),
-            Value::Scalar(value) => Ok(vec![Sample { labels: Labels::empty(), value }]),
-            Value::Text(_) | Value::Matrix(_) => Err("the result is neither a vector nor a scalar".to_owned()),
-        }
-    }
-
-    fn record(&self, rule: &Rule, samples: Vec<Sample>) -> Result<Vec<(Labels, f64)>, String> {
-        let mut series = Vec::with_capacity(samples.len());
-        for Sample { labels, value } in samples {
-            let mut builder = labels.to_builder().set(METRIC_NAME, rule.name.as_str());
-            for (name, value) in &rule.labels {
-                builder = builder.set(name.as_str(), value.as_str());
-            }
-            series.push((builder.build(), value));
-        }
-        refuse_twins(&mut series)?;
-        match self.group.limit {
-            Some(limit) if series.len() > limit => Err(format!("{} series, and the limit is {limit}", series.len())),
-            _ => Ok(series),
-        }
-    }
-
-    /// Moves the rule's alerts on; gives the series that tell of them.
-    fn alert(
-        &mut self,
-        rule: &Rule,
-        (hold, keep): (Span, Span),
-        samples: Vec<Sample>,
-        state: &mut RuleState,
-    ) -> Result<Vec<(Labels, f64)>, String> {
-        let mut found: Vec<(Labels, f64)> = samples.into_iter().map(|sample| (alert_labels(rule, &sample.labels), sample.value)).collect();
-        refuse_twins(&mut found)?;
-        for (labels, value) in &found {
-            let born = Alert { active_ms: self.at_ms, fired_ms: None, kept_since_ms: None, value: *value };
-            let is_new = !state.alerts.contains_key(labels);
-            let alert = state.alerts.entry(labels.clone()).or_insert(born);
-            alert.value = *value;
-            alert.kept_since_ms = None;
-            // One that fires in the same cycle was never seen pending.
-            if is_new && hold > Span::ZERO {
-                let event = Event::AlertPending { alert: rule.name.clone(), labels: label_set(labels), value: *value };
-                self.desk.write(self.now(), event);
-            }
-        }
-        let is_found = |labels: &Labels| found.binary_search_by(|(own, _)| own.cmp(labels)).is_ok();
-        let mut over = Vec::new();
-        for (labels, alert) in &mut state.alerts {
-            if !is_found(labels) && !stays_on(alert, keep, self.at_ms) {
-                over.push(labels.clone());
-            } else if alert.fired_ms.is_none() && elapsed(self.at_ms, alert.active_ms) >= hold {
-                alert.fired_ms = Some(self.at_ms);
-                let event = Event::AlertFiring { alert: rule.name.clone(), labels: label_set(labels), value: alert.value };
-                self.desk.write(self.now(), event);
-                self.notify(rule, labels, AlertStatus::Firing, self.at_ms);
-            }
-        }
-        for labels in over {
-            if let Some(Alert { fired_ms: Some(fired_ms), .. }) = state.alerts.remove(&labels) {
-                self.desk.write(self.now(), Event::AlertResolved { alert: rule.name.clone(), labels: label_set(&labels) });
-                self.notify(rule, &labels, AlertStatus::Resolved, fired_ms);
-            }
-        }
-        if let Some(limit) = self.group.limit.filter(|limit| state.alerts.len() > *limit) {
-            let message = format!("{} alerts, and the limit is {limit}: all are dropped", state.alerts.len());
-            state.alerts.clear();
-            return Err(message);
-        }
-        Ok(state.alerts.iter().flat_map(|(labels, alert)| alert_series(labels, alert)).collect())
-    }
-
-    fn notify(&mut self, rule: &Rule, labels: &Labels, status: AlertStatus, fired_ms: i64) {
-        let starts_at = self.time(fired_ms);
-        self.notifications.push(Notification { alert: rule.name.clone(), status, labels: label_set(labels), starts_at });
-    }
-
-    /// Writes the cycle's series, and ends those that the rule wrote last time and not now.
-    fn write(&self, series: Vec<(Labels, f64)>, state: &mut RuleState, derived: &mut Store) -> Result<(), String> {
-        let at_ms = self.sample_ms();
-        let mut written = Vec::with_capacity(series.len());
-        let mut refused = None;
-        for (labels, value) in series {
-            let id = derived.series(&labels);
-            written.push(id);
-            if derived.append(id, at_ms, value).is_err() {
-                // Another rule was first in this cycle: its sample stands, as in Prometheus.
-                refused = Some(format!("{labels} was written at this moment already"));
-            }
-        }
-        written.sort_unstable();
-        for id in state.written.iter().filter(|id| written.binary_search(id).is_err()) {
-            // Refused only if another rule has written the series at this moment: then it lives on.
-            derived.append(*id, at_ms, STALE).ok();
-        }
-        state.written = written;
-        refused.map_or(Ok(()), Err)
-    }
-}
-
-/// Whether an alert without its element stays on, and from when on it is kept.
-fn stays_on(alert: &mut Alert, keep: Span, at_ms: i64) -> bool {
-    if alert.fired_ms.is_none() || keep == Span::ZERO {
-        return false;
-    }
-    let since_ms = *alert.kept_since_ms.get_or_insert(at_ms);
-    elapsed(at_ms, since_ms) < keep
-}
-
-fn elapsed(at_ms: i64, since_ms: i64) -> Span {
-    Span::from_millis(at_ms.saturating_sub(since_ms).max(0).unsigned_abs())
-}
-
-/// The result's labels without the metric's name, overridden by the rule's, the alert's name last.
-fn alert_labels(rule: &Rule, labels: &Labels) -> Labels {
-    let mut builder = labels.without(METRIC_NAME).to_builder();
-    for (name, value) in &rule.labels {
-        builder = builder.set(name.as_str(), value.as_str());
-    }
-    builder.set(ALERT_NAME, rule.name.as_str()).build()
-}
-
-/// ALERTS and ALERTS_FOR_STATE of one alert.
-fn alert_series(labels: &Labels, alert: &Alert) -> [(Labels, f64); 2] {
-    let state = if alert.fired_ms.is_some() { "firing" } else { "pending" };
-    let alerts = labels.to_builder().set(METRIC_NAME, "ALERTS").set("alertstate", state).build();
-    let for_state = labels.to_builder().set(METRIC_NAME, "ALERTS_FOR_STATE").build();
-    [(alerts, 1.0), (for_state, alert.active_ms.div_euclid(1000) as f64)]
-}
-
-/// Sorts by labels, and refuses a label set that stands twice.
-fn refuse_twins(series: &mut [(Labels, f64)]) -> Result<(), String> {
-    series.sort_by(|(left, _), (right, _)| left.cmp(right));
-    let twin = series.windows(2).find(|pair| pair[0].0 == pair[1].0);
-    twin.map_or(Ok(()), |pair| Err(format!("two elements have the same labels {} after the rule's labels were applied", pair[0].0)))
+fn millis(span: Span) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn label_set(labels: &Labels) -> LabelSet {
@@ -358,7 +233,7 @@ mod tests {
         fn new(rules: &str) -> Self {
             let rules = RuleSet::read([("rules.yml", rules)]).unwrap_or_else(|problems| panic!("{problems:?}"));
             let start = Start::default();
-            let settings = RulerSettings { evaluation_interval: Span::from_seconds(30), phase: Phase::Fixed(0) };
+            let settings = RulerSettings { phase: Phase::Fixed(0), ..RulerSettings::default() };
             Self { ruler: Ruler::new(rules, start, settings), raw: Store::new(), scraped: 0, journal: Journal::new(), start }
         }
 

@@ -1,0 +1,429 @@
+//! One evaluation of one group: its rules in order, what they write, and what becomes of their alerts (PROMQL.md, "Prometheus ruler").
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use firedrill_core::name::Name;
+use firedrill_core::time::Span;
+use firedrill_telemetry::labels::{Labels, METRIC_NAME};
+use firedrill_telemetry::promql::{Evaluator, Plan, Sample, Value};
+use firedrill_telemetry::store::{STALE, SeriesId, Store};
+
+use super::template::{Scene, Subject, Template};
+use super::{Group, Rule, RuleKind};
+
+/// The label that holds an alert's name.
+pub(super) const ALERT_NAME: &str = "alertname";
+
+/// How long an alert that is over is still sent, milliseconds.
+const RESOLVED_RETENTION_MS: i64 = 15 * 60 * 1_000;
+
+/// What the whole server adds to its alerts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Labels that templates call `$externalLabels`; no alert carries them before it is sent.
+    pub external_labels: Vec<(Name, Name)>,
+    /// The server's own address; may be empty.
+    pub external_url: String,
+}
+
+/// What a group remembers from one evaluation to the next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct GroupState {
+    pub rules: Vec<RuleState>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct RuleState {
+    /// Alerts by their labels: pending, firing, and over for less than the retention.
+    pub alerts: BTreeMap<Labels, Alert>,
+    /// The series written at the last evaluation that succeeded, sorted.
+    written: Vec<SeriesId>,
+    /// The last error, so that one that persists is told once.
+    error: Option<String>,
+}
+
+/// How far an alert has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AlertState {
+    /// Its element is there, and not for long enough.
+    Pending,
+    /// It fires.
+    Firing,
+    /// It fired, and its element is gone.
+    Over,
+}
+
+/// One alert of one rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// How far it has come.
+    pub state: AlertState,
+    /// The element's value at the last evaluation that saw it.
+    pub value: f64,
+    /// The element's own labels, its metric's name among them: templates speak of these.
+    pub element: Labels,
+    /// Since when the element is there, Unix milliseconds.
+    pub active_ms: i64,
+    /// When it began to fire; zero while it is pending.
+    pub fired_ms: i64,
+    /// When it was over; `None` while it is not.
+    resolved_ms: Option<i64>,
+    /// Since when it fires without its element.
+    kept_since_ms: Option<i64>,
+    /// When it was last sent; `None`: never.
+    sent_ms: Option<i64>,
+}
+
+/// Something that one evaluation changed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Change {
+    /// The rule's number in its group, from 0.
+    pub rule: usize,
+    pub kind: ChangeKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum ChangeKind {
+    /// An alert waits out its `for`. One that fires in the same evaluation never waits.
+    Pending {
+        labels: Labels,
+        value: f64,
+    },
+    /// A pending alert is gone.
+    Dropped {
+        labels: Labels,
+    },
+    Firing {
+        labels: Labels,
+        value: f64,
+    },
+    Resolved {
+        labels: Labels,
+        fired_ms: i64,
+    },
+    /// The rule failed as it did not the time before; its alerts stay what they were.
+    Failed {
+        message: String,
+    },
+}
+
+/// An alert as Prometheus hands it to Alertmanager.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SentAlert {
+    /// The number of its group in the rule set, from 0.
+    pub group: usize,
+    /// The number of its rule in the group, from 0.
+    pub rule: usize,
+    /// All labels, `alertname` among them.
+    pub labels: Labels,
+    /// When it began to fire, Unix milliseconds.
+    pub starts_ms: i64,
+    /// When it was over; for one that fires, until when it counts as firing if nothing more is heard. Unix milliseconds.
+    pub ends_ms: i64,
+    /// Whether it is over.
+    pub is_over: bool,
+}
+
+/// One evaluation of one group.
+pub(super) struct Cycle<'a> {
+    pub group: &'a Group,
+    /// The group's number in its set, from 0.
+    pub number: usize,
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// From one evaluation to the next, and how long at least from one sending to the next; milliseconds.
+    pub pace_ms: Pace,
+    pub surroundings: &'a Surroundings,
+    pub raw: &'a Store,
+    pub changes: Vec<Change>,
+    pub sent: Vec<SentAlert>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    pub interval: i64,
+    pub resend: i64,
+}
+
+impl GroupState {
+    pub(super) fn new(group: &Group) -> Self {
+        Self { rules: vec![RuleState::default(); group.rules.len()] }
+    }
+}
+
+impl Cycle<'_> {
+    /// Evaluates all rules; each sees what those before it wrote.
+    pub(super) fn run(&mut self, state: &mut GroupState, derived: &mut Store, evaluator: &mut Evaluator) {
+        let group = self.group;
+        for (number, (rule, state)) in group.rules.iter().zip(&mut state.rules).enumerate() {
+            self.evaluate((number, rule), state, derived, evaluator);
+        }
+    }
+
+    fn evaluate(&mut self, (number, rule): (usize, &Rule), state: &mut RuleState, derived: &mut Store, evaluator: &mut Evaluator) {
+        let result = self.samples(rule, derived, evaluator).and_then(|samples| match rule.kind {
+            RuleKind::Recording => self.record(rule, samples),
+            RuleKind::Alerting { hold, keep_firing } => {
+                let found = self.elements(rule, samples, derived)?;
+                let series = self.alert(number, (hold, keep_firing), found, state)?;
+                self.send(number, state);
+                Ok(series)
+            }
+        });
+        match result.and_then(|series| self.write(series, state, derived)) {
+            Ok(()) => state.error = None,
+            // What the rule had said before stands; and what it keeps failing by is told once.
+            Err(message) if state.error.as_ref() == Some(&message) => {}
+            Err(message) => {
+                state.error = Some(message.clone());
+                self.changes.push(Change { rule: number, kind: ChangeKind::Failed { message } });
+            }
+        }
+    }
+
+    /// The moment that is asked about and written at.
+    fn sample_ms(&self) -> i64 {
+        self.at_ms.saturating_sub(millis(self.group.query_offset))
+    }
+
+    fn samples(&self, rule: &Rule, derived: &Store, evaluator: &mut Evaluator) -> Result<Vec<Sample>, String> {
+        let plan = rule.plan.as_ref().map_err(ToString::to_string)?;
+        match evaluator.evaluate(plan, self.sample_ms(), &[self.raw, derived]).map_err(|error| error.to_string())? {
+            Value::Vector(samples) => Ok(samples),
+            Value::Scalar(value) => Ok(vec![Sample { labels: Labels::empty(), value }]),
+            Value::Text(_) | Value::Matrix(_) => Err("the result is neither a vector nor a scalar".to_owned()),
+        }
+    }
+
+    fn record(&self, rule: &Rule, samples: Vec<Sample>) -> Result<Vec<(Labels, f64)>, String> {
+        let mut series = Vec::with_capacity(samples.len());
+        for sample in samples {
+            let mut builder = sample.labels.to_builder().set(METRIC_NAME, rule.name.as_str());
+            for (name, value) in &rule.labels {
+                // In a recording rule a template is a text like any other.
+                builder = builder.set(name.as_str(), value.as_str());
+            }
+            series.push((builder.build(), sample.value));
+        }
+        series.sort_by(|(left, _), (right, _)| left.cmp(right));
+        refuse_twins(series.iter().map(|(labels, _)| labels))?;
+        match self.group.limit {
+            Some(limit) if series.len() > limit => Err(format!("{} series, and the limit is {limit}", series.len())),
+            _ => Ok(series),
+        }
+    }
+
+    /// The result's elements with the labels that their alerts have, sorted by these.
+    fn elements(&self, rule: &Rule, samples: Vec<Sample>, derived: &Store) -> Result<Vec<(Labels, Sample)>, String> {
+        let mut found: Vec<(Labels, Sample)> =
+            samples.into_iter().map(|sample| (self.alert_labels(rule, &sample, derived), sample)).collect();
+        found.sort_by(|(left, _), (right, _)| left.cmp(right));
+        refuse_twins(found.iter().map(|(labels, _)| labels))?;
+        Ok(found)
+    }
+
+    /// The result's labels without the metric's name, overridden by the rule's, the alert's name last.
+    fn alert_labels(&self, rule: &Rule, sample: &Sample, derived: &Store) -> Labels {
+        let mut builder = sample.labels.without(METRIC_NAME).to_builder();
+        for (name, value) in &rule.labels {
+            builder = match rule.label_templates.iter().find(|(own, _)| own == name) {
+                Some((_, template)) => builder.set(name.as_str(), self.filled(template, (&sample.labels, sample.value), derived)),
+                None => builder.set(name.as_str(), value.as_str()),
+            };
+        }
+        builder.set(ALERT_NAME, rule.name.as_str()).build()
+    }
+
+    fn filled(&self, template: &Template, element: (&Labels, f64), derived: &Store) -> String {
+        fill(template, element, (self.surroundings, self.at_ms), &[self.raw, derived])
+    }
+
+    /// Moves the rule's alerts on; gives the series that tell of them.
+    fn alert(
+        &mut self,
+        number: usize,
+        (hold, keep): (Span, Span),
+        found: Vec<(Labels, Sample)>,
+        state: &mut RuleState,
+    ) -> Result<Vec<(Labels, f64)>, String> {
+        let at_ms = self.at_ms;
+        let mut tell = |kind| self.changes.push(Change { rule: number, kind });
+        let present: Vec<Labels> = found.iter().map(|(labels, _)| labels.clone()).collect();
+        for (labels, sample) in found {
+            match state.alerts.get_mut(&labels) {
+                Some(alert) if alert.state != AlertState::Over => alert.seen(sample),
+                _ => {
+                    // One that fires in the same evaluation was never seen pending.
+                    if hold > Span::ZERO {
+                        tell(ChangeKind::Pending { labels: labels.clone(), value: sample.value });
+                    }
+                    state.alerts.insert(labels, Alert::born(sample, at_ms));
+                }
+            }
+        }
+        let is_present = |labels: &Labels| present.binary_search(labels).is_ok();
+        for (labels, alert) in &mut state.alerts {
+            if alert.state == AlertState::Pending && is_present(labels) && elapsed(at_ms, alert.active_ms) >= hold {
+                alert.state = AlertState::Firing;
+                alert.fired_ms = at_ms;
+                tell(ChangeKind::Firing { labels: labels.clone(), value: alert.value });
+            }
+        }
+        state.alerts.retain(|labels, alert| {
+            if is_present(labels) || alert.stays_on(keep, at_ms) {
+                return true;
+            }
+            match alert.state {
+                AlertState::Pending => {
+                    tell(ChangeKind::Dropped { labels: labels.clone() });
+                    return false;
+                }
+                AlertState::Firing => {
+                    alert.state = AlertState::Over;
+                    alert.resolved_ms = Some(at_ms);
+                    tell(ChangeKind::Resolved { labels: labels.clone(), fired_ms: alert.fired_ms });
+                }
+                AlertState::Over => {}
+            }
+            alert.resolved_ms.is_none_or(|resolved_ms| at_ms.saturating_sub(resolved_ms) <= RESOLVED_RETENTION_MS)
+        });
+        let active = || state.alerts.iter().filter(|(_, alert)| alert.state != AlertState::Over);
+        let count = active().count();
+        if let Some(limit) = self.group.limit.filter(|limit| count > *limit) {
+            state.alerts.clear();
+            return Err(format!("{count} alerts, and the limit is {limit}: all are dropped"));
+        }
+        Ok(active().flat_map(|(labels, alert)| alert_series(labels, alert)).collect())
+    }
+
+    /// Sends what fires or is over: at once when that is news, and again whenever the resend delay has passed.
+    fn send(&mut self, number: usize, state: &mut RuleState) {
+        for (labels, alert) in &mut state.alerts {
+            if !alert.needs_sending(self.at_ms, self.pace_ms.resend) {
+                continue;
+            }
+            alert.sent_ms = Some(self.at_ms);
+            let valid_until_ms = self.at_ms.saturating_add(4 * self.pace_ms.interval.max(self.pace_ms.resend));
+            self.sent.push(SentAlert {
+                group: self.number,
+                rule: number,
+                labels: labels.clone(),
+                starts_ms: alert.fired_ms,
+                ends_ms: alert.resolved_ms.unwrap_or(valid_until_ms),
+                is_over: alert.state == AlertState::Over,
+            });
+        }
+    }
+
+    /// Writes the evaluation's series, and ends those that the rule wrote last time and not now.
+    fn write(&self, series: Vec<(Labels, f64)>, state: &mut RuleState, derived: &mut Store) -> Result<(), String> {
+        let at_ms = self.sample_ms();
+        let mut written = Vec::with_capacity(series.len());
+        let mut refused = None;
+        for (labels, value) in series {
+            let id = derived.series(&labels);
+            written.push(id);
+            if derived.append(id, at_ms, value).is_err() && !stands(derived, id, (at_ms, value)) {
+                // Another rule was first in this cycle: its sample stands, as in Prometheus.
+                refused = Some(format!("{labels} was written at this moment already"));
+            }
+        }
+        written.sort_unstable();
+        for id in state.written.iter().filter(|id| written.binary_search(id).is_err()) {
+            // Refused only if another rule has written the series at this moment: then it lives on.
+            derived.append(*id, at_ms, STALE).ok();
+        }
+        state.written = written;
+        refused.map_or(Ok(()), Err)
+    }
+}
+
+impl Alert {
+    fn born(sample: Sample, at_ms: i64) -> Self {
+        Self {
+            state: AlertState::Pending,
+            value: sample.value,
+            element: sample.labels,
+            active_ms: at_ms,
+            fired_ms: 0,
+            resolved_ms: None,
+            kept_since_ms: None,
+            sent_ms: None,
+        }
+    }
+
+    fn seen(&mut self, sample: Sample) {
+        self.value = sample.value;
+        self.element = sample.labels;
+        self.kept_since_ms = None;
+    }
+
+    /// Whether an alert without its element stays on, and from when on it is kept.
+    fn stays_on(&mut self, keep: Span, at_ms: i64) -> bool {
+        if self.state != AlertState::Firing || keep == Span::ZERO {
+            return false;
+        }
+        let since_ms = *self.kept_since_ms.get_or_insert(at_ms);
+        elapsed(at_ms, since_ms) < keep
+    }
+
+    fn needs_sending(&self, at_ms: i64, resend_ms: i64) -> bool {
+        if self.state == AlertState::Pending {
+            return false;
+        }
+        let Some(sent_ms) = self.sent_ms else { return true };
+        self.resolved_ms.is_some_and(|resolved_ms| resolved_ms > sent_ms) || sent_ms.saturating_add(resend_ms) < at_ms
+    }
+}
+
+/// A template filled in for one element; queries are answered at the evaluation's moment from the sources.
+pub(super) fn fill(template: &Template, element: (&Labels, f64), around: (&Surroundings, i64), sources: &[&Store]) -> String {
+    if template.is_plain() {
+        return template.text().to_owned();
+    }
+    let (surroundings, at_ms) = around;
+    // The engine wants to own what it asks; only a template that asks is worth the copy, which shares all samples.
+    let owned: Vec<Store> =
+        if template.text().contains("query") { sources.iter().map(|store| (*store).clone()).collect() } else { Vec::new() };
+    let ask = move |expression: &str| answer(expression, at_ms, &owned);
+    let scene = Scene { external_url: surroundings.external_url.clone(), at_ms, ask: Rc::new(ask) };
+    template.fill(&Subject { labels: element.0, value: element.1, external_labels: &surroundings.external_labels }, &scene)
+}
+
+fn answer(expression: &str, at_ms: i64, sources: &[Store]) -> Result<Vec<Sample>, String> {
+    let plan = Plan::parse(expression).map_err(|error| error.to_string())?;
+    let sources: Vec<&Store> = sources.iter().collect();
+    match plan.evaluate(at_ms, &sources).map_err(|error| error.to_string())? {
+        Value::Vector(samples) => Ok(samples),
+        Value::Scalar(value) => Ok(vec![Sample { labels: Labels::empty(), value }]),
+        Value::Text(_) | Value::Matrix(_) => Err("query result is not a vector or scalar".to_owned()),
+    }
+}
+
+fn elapsed(at_ms: i64, since_ms: i64) -> Span {
+    Span::from_millis(at_ms.saturating_sub(since_ms).max(0).unsigned_abs())
+}
+
+fn millis(span: Span) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Whether a series' newest sample is exactly this one: writing it twice is no conflict.
+fn stands(store: &Store, id: SeriesId, (at_ms, value): (i64, f64)) -> bool {
+    store.times(id).last() == Some(&at_ms) && store.values(id).last().is_some_and(|own| own.to_bits() == value.to_bits())
+}
+
+/// ALERTS and ALERTS_FOR_STATE of one alert.
+fn alert_series(labels: &Labels, alert: &Alert) -> [(Labels, f64); 2] {
+    let state = if alert.state == AlertState::Firing { "firing" } else { "pending" };
+    let alerts = labels.to_builder().set(METRIC_NAME, "ALERTS").set("alertstate", state).build();
+    let for_state = labels.to_builder().set(METRIC_NAME, "ALERTS_FOR_STATE").build();
+    [(alerts, 1.0), (for_state, alert.active_ms.div_euclid(1000) as f64)]
+}
+
+/// Refuses a label set that stands twice among sorted ones.
+fn refuse_twins<'a>(labels: impl Iterator<Item = &'a Labels> + Clone) -> Result<(), String> {
+    let twin = labels.clone().zip(labels.skip(1)).find(|(left, right)| left == right);
+    twin.map_or(Ok(()), |(labels, _)| Err(format!("two elements have the same labels {labels} after the rule's labels were applied")))
+}

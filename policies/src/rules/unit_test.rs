@@ -1,0 +1,119 @@
+//! Rule tests in promtool's format: series in, rules evaluated step by step, alerts and expressions compared with what is expected.
+//!
+//! The semantics are those of Prometheus 3.x's promtool; what is added to them is in docs/rule-tests.md.
+
+mod document;
+mod run;
+
+use std::collections::BTreeMap;
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::Place;
+use firedrill_core::time::Span;
+use firedrill_telemetry::labels::Labels;
+use firedrill_telemetry::promql::Plan;
+use firedrill_telemetry::promqltest::Point;
+
+pub use document::read_test_file;
+pub use run::{AlertGot, Change, Failure, Outcome, TimelineEntry, run_test};
+
+/// A file of rule tests.
+#[derive(Clone, Debug)]
+pub struct TestFile {
+    /// Its path, as given.
+    pub path: String,
+    /// Paths or patterns of rule files, relative to the file, with their places.
+    pub rule_files: Vec<(String, Place)>,
+    /// From one evaluation of all groups to the next; positive.
+    pub evaluation_interval: Span,
+    /// Groups are evaluated in this order; those that are not named count as the first.
+    pub group_order: Vec<Name>,
+    /// Numbers may differ in their last bit.
+    pub is_fuzzy: bool,
+    /// The tests in the order of the file.
+    pub tests: Vec<Test>,
+}
+
+/// One test: input, and what is expected at which moments.
+#[derive(Clone, Debug)]
+pub struct Test {
+    /// Its name; `test N`, counted from 1, if it has none.
+    pub name: String,
+    /// Where it stands.
+    pub place: Place,
+    /// From one value of a series to the next; positive.
+    pub interval: Span,
+    /// The moment of the first values, Unix milliseconds.
+    pub start_ms: i64,
+    /// The input.
+    pub series: Vec<InputSeries>,
+    /// What is expected of alerts.
+    pub alerts: Vec<AlertTest>,
+    /// What is expected of expressions.
+    pub expressions: Vec<ExpressionTest>,
+    /// Labels that templates call `$externalLabels`.
+    pub external_labels: Vec<(Name, Name)>,
+    /// The address that templates call `$externalURL`; may be empty.
+    pub external_url: String,
+    /// Groups keep their own intervals, where they have one, instead of the file's.
+    pub keeps_group_intervals: bool,
+}
+
+/// One series of a test's input.
+#[derive(Clone, Debug)]
+pub struct InputSeries {
+    /// Its labels.
+    pub labels: Labels,
+    /// Its values, one an interval.
+    pub points: Vec<Point>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Which alerts of one name are expected at a moment.
+#[derive(Clone, Debug)]
+pub struct AlertTest {
+    /// After the start.
+    pub eval_time: Span,
+    /// The alerts' name.
+    pub name: Name,
+    /// All that fire.
+    pub firing: Vec<ExpectedAlert>,
+    /// All that are pending; `None`: whatever.
+    pub pending: Option<Vec<ExpectedAlert>>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// One expected alert.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExpectedAlert {
+    /// All labels, `alertname` among them.
+    pub labels: BTreeMap<String, String>,
+    /// All annotations, filled in.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What an expression is expected to yield at a moment.
+#[derive(Clone, Debug)]
+pub struct ExpressionTest {
+    /// After the start.
+    pub eval_time: Span,
+    /// The expression as it was written.
+    pub expression: String,
+    /// Ready to be evaluated, or the construct that cannot be yet.
+    pub plan: Result<Plan, String>,
+    /// All samples, sorted by their labels.
+    pub samples: Vec<ExpectedSample>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// One expected sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpectedSample {
+    /// Its labels, its metric's name among them.
+    pub labels: Labels,
+    /// Its value; `None` for a native histogram, which nothing yields yet.
+    pub value: Option<f64>,
+}
