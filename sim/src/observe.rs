@@ -7,6 +7,7 @@ mod containers;
 mod page;
 mod probe;
 mod process;
+pub mod declared;
 
 use firedrill_core::journal::ReplicaState;
 use firedrill_core::random::hash64;
@@ -97,6 +98,14 @@ impl Observer {
             .set("version", spec.versions[replica.version as usize].name.as_str());
         let process = Process::new(world, index);
         self.add(world, &format!("replica/{name}"), labels, Exposed::Process(process));
+    }
+
+    /// Names every series that the present targets can ever expose, without a sample.
+    fn declare(&mut self, world: &World, store: &mut Store) {
+        for Target { labels, health, exposed } in &mut self.targets {
+            Sheet::new(store, health, page::DECLARATION).put(None, || named("up", labels));
+            exposed.expose(world, store, page::DECLARATION, labels);
+        }
     }
 
     fn add(&mut self, world: &mut World, name: &str, labels: LabelsBuilder, exposed: Exposed) {

@@ -8,6 +8,8 @@ pub mod notation;
 
 pub mod store;
 
+pub mod universe;
+
 pub mod promql;
 
 pub mod promqltest;

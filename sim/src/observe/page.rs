@@ -3,6 +3,9 @@
 use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::store::{STALE, SeriesId, Store};
 
+/// No moment of a scrape: at it every line that a source can ever have is named, and none gets a sample.
+pub(super) const DECLARATION: i64 = i64::MIN;
+
 /// The series of a source, by their place in its order of writing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Page {
@@ -55,6 +58,10 @@ impl<'a> Sheet<'a> {
         }
         let line = &mut self.page.lines[self.next];
         self.next += 1;
+        if self.at_ms == DECLARATION {
+            self.store.series(&labels());
+            return;
+        }
         let Some(value) = value else {
             line.end(self.store, self.at_ms);
             return;

@@ -18,9 +18,11 @@ mod aggregate;
 mod binary;
 mod evaluator;
 mod condition;
+mod emptiness;
 
 pub use annotation::{Annotation, Level, Raised};
 pub use condition::{Condition, ConditionError, Judgement, Verdict3};
+pub use emptiness::{Cause, Presence, Prospect};
 pub use evaluator::{Evaluated, Evaluator, Steps};
 pub use plan::{At, LOOKBACK_MS, MissingParameter, Plan, PlanError, Selector};
 pub use value::{EvalError, Sample, SeriesSamples, Value, written};

@@ -1,0 +1,78 @@
+//! All series that a world can ever expose, whatever happens in it: told before anything has happened.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use firedrill_core::inventory::Inventory;
+use firedrill_core::name::Name;
+use firedrill_core::random::Seed;
+use firedrill_telemetry::labels::{Labels, METRIC_NAME};
+use firedrill_telemetry::store::Store;
+use firedrill_telemetry::universe::{Held, Shape, Universe};
+
+use super::Observer;
+use crate::spec::WorldSpec;
+use crate::world::World;
+
+/// The series that scrapes of this world can find: those of the calm as well as those that only a fault brings about, of all replicas that may
+/// come to be, in every version and zone.
+#[must_use]
+pub fn universe(spec: &Arc<WorldSpec>) -> Universe {
+    // What is declared depends on the world's parts alone, so any seed will do.
+    let mut world = World::new(Arc::clone(spec), Seed(0), true);
+    let mut observer = Observer::new(&world);
+    observer.begin(&mut world);
+    for replica in std::mem::take(&mut world.born) {
+        observer.add_replica(&mut world, replica);
+    }
+    let mut store = Store::new();
+    observer.declare(&world, &mut store);
+    let free = Free::of(&world);
+    let mut universe = Universe::new();
+    for series in store.ids() {
+        let labels = store.labels(series);
+        universe.add(labels.metric_name().expect("a metric has a name"), free.shape(labels));
+    }
+    universe
+}
+
+/// What may differ from how the world begins: which replicas there are, where, and of which version.
+struct Free {
+    /// Replicas, and what all names of their service begin with.
+    replicas: Vec<(Name, Arc<str>)>,
+    /// Values of which each may stand for each other.
+    alike: Vec<BTreeSet<Arc<str>>>,
+}
+
+impl Free {
+    fn of(world: &World) -> Self {
+        let first = |replica: &crate::world::Replica| {
+            let service = &world.spec.services[replica.service as usize].name;
+            let name = Inventory::replica_name(service, 0);
+            (replica.name.clone(), Arc::from(name.as_str().strip_suffix('0').expect("a replica's name ends in its number")))
+        };
+        let versions =
+            world.spec.services.iter().map(|service| service.versions.iter().map(|version| Arc::from(version.name.as_str())).collect());
+        let zones = |written: &dyn Fn(&str) -> String| world.zones.iter().map(|zone| Arc::from(written(&zone.name))).collect();
+        let places = [zones(&str::to_owned), zones(&|zone| format!("node-{zone}")), zones(&|zone| format!("node-{zone}:10250"))];
+        Self { replicas: world.replicas.iter().map(first).collect(), alike: versions.chain(places).collect() }
+    }
+
+    fn shape(&self, labels: &Labels) -> Shape {
+        let mut shape = Shape::of(labels);
+        for (name, value) in labels.iter().filter(|(name, _)| **name != *METRIC_NAME) {
+            // A port may follow a replica's name, but no more of its number.
+            let tail = |replica: &Name| value.strip_prefix(replica.as_str()).filter(|tail| !tail.starts_with(|c: char| c.is_ascii_digit()));
+            let numbered = self.replicas.iter().find_map(|(replica, before)| Some((before, tail(replica)?)));
+            if let Some((before, after)) = numbered {
+                shape.put(name.clone(), Held::Numbered { before: Arc::clone(before), after: after.into() });
+                continue;
+            }
+            let others: BTreeSet<&Arc<str>> = self.alike.iter().filter(|values| values.contains(value)).flatten().collect();
+            if others.len() > 1 && matches!(&**name, "version" | "zone" | "node" | "instance") {
+                shape.put(name.clone(), Held::OneOf(others.into_iter().cloned().collect()));
+            }
+        }
+        shape
+    }
+}
