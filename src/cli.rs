@@ -73,9 +73,9 @@ pub enum Command {
     Gate(GateArgs),
     /// A recorded incident, open loop: what the rules would have said and what a policy would have done
     Replay(ReplayArgs),
-    /// What the library holds
+    /// What the project here and the library hold
     List(ListArgs),
-    /// Explain a scenario, a policy, a measure, a word of the glossary, `defaults`, `measures` or `exit-codes`
+    /// Explain a scenario, a policy, rules, a measure, an action, a guard, `recordings`, `defaults`, `measures` or `exit-codes`
     Explain(ExplainArgs),
 }
 
@@ -114,7 +114,7 @@ pub struct RunArgs {
     /// What the policy may do: `full` acts, `dry-run` only decides
     #[arg(long, value_enum, default_value = "full")]
     pub stage: StageArg,
-    /// Write the run's telemetry into this folder as an incident that `replay` reads
+    /// Write the run's telemetry into this folder as an incident that `replay` reads; one that is there is never written over
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
     /// Write the journal, the outcome and an HTML report into this folder
@@ -149,18 +149,24 @@ pub struct CompareArgs {
     /// The first seed
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Exactly these seeds, in any order; results are sorted
-    #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with_all = ["pairs", "seed"])]
+    /// Exactly these seeds, each once, such as `3,7,20`; for a row of them use --seed FIRST --pairs COUNT
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', value_parser = seed, conflicts_with_all = ["pairs", "seed"])]
     pub seeds: Vec<u64>,
     /// Write the results and an HTML report into this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 
+fn seed(text: &str) -> Result<u64, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "a seed is a whole number; several stand as 3,7,20, and a row of them as --seed FIRST --pairs COUNT".to_owned())
+}
+
 /// Arguments of `gate`.
 #[derive(Debug, Args)]
 pub struct GateArgs {
-    /// The project file
+    /// The project file, or its folder
     #[arg(long, value_name = "FILE", default_value = "firedrill.yaml")]
     pub project: String,
     /// The policy to judge [default: the policies of the project file]; one with the name of a project policy takes its place
@@ -210,19 +216,20 @@ pub struct ListArgs {
 /// What can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Listed {
-    /// Scenarios of the library.
+    /// Scenarios.
     Scenarios,
-    /// Policies of the library.
+    /// Policies.
     Policies,
-    /// Incidents of the library.
+    /// Incidents.
     Incidents,
-    /// Rule files of the library.
+    /// Rule files.
     Rules,
 }
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A scenario, policy, measure or word of the glossary, or `defaults`, `measures`, `exit-codes`
+    /// A file; a scenario, policy or rule file by name; a measure, action, guard or other word of the glossary; or `recordings`,
+    /// `defaults`, `measures`, `exit-codes`
     pub name: String,
 }

@@ -7,6 +7,7 @@ use firedrill_core::journal::{AlertStatus, Event, Journal};
 use firedrill_reports::verdict::{IncidentResult, IncidentStatus};
 use firedrill_scenarios::incident::expect::{ExpectVerdict, proposals};
 
+use crate::command_line::CommandLine;
 use crate::drill::{Answer, Rules};
 use crate::failure::Failure;
 use crate::replaying::{self, Replay};
@@ -46,8 +47,8 @@ impl Replayed {
     pub fn judge(&self) -> IncidentResult {
         let journal = self.candidate.play();
         let incident = &self.candidate.incident;
-        let policies: String = self.candidate.answer.sources.iter().map(|(_, argument)| format!(" --policy {argument}")).collect();
-        let command = format!("firedrill replay {}{policies}", self.name);
+        let policies: Vec<&String> = self.candidate.answer.sources.iter().map(|(_, argument)| argument).collect();
+        let command = CommandLine::new("replay").word(&self.name).options("--policy", &policies).to_string();
         let (status, findings) = if !is_exercised(&journal, &self.candidate.answer) {
             (IncidentStatus::NotExercised, vec!["no alert that the policies answer fires on this recording".to_owned()])
         } else if let Some(expect) = &incident.expect {

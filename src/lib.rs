@@ -4,15 +4,18 @@
 
 pub mod exit;
 pub mod cli;
+pub mod command_line;
+pub mod failure;
 pub mod output;
 pub mod logs;
-pub mod failure;
 pub mod load;
+pub mod kind;
 pub mod library;
 pub mod project;
 pub mod automation;
 pub mod drill;
 pub mod sources;
+pub mod home;
 pub mod replaying;
 pub mod judged;
 pub mod recorded;

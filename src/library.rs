@@ -1,8 +1,9 @@
 //! The embedded library as the command sees it: names, texts, one line about each.
 
 use firedrill_policies::library as policy_library;
+use firedrill_policies::policy::Policy;
 use firedrill_scenarios::library as scenario_library;
-use firedrill_scenarios::read_scenario;
+use firedrill_scenarios::{Scenario, read_scenario};
 
 use crate::load::{Shelf, Source};
 
@@ -48,10 +49,18 @@ const INCIDENTS: &[EmbeddedIncident] = &[
     },
 ];
 
-/// The incident with this name.
+impl EmbeddedIncident {
+    /// The name that its `incident.yaml` gives it, by which reports call it.
+    fn own_name(&self) -> &'static str {
+        let lines = self.files.iter().flat_map(|(_, text)| text.lines());
+        lines.filter_map(|line| line.strip_prefix("incident:")).map(str::trim).next().unwrap_or(self.name)
+    }
+}
+
+/// The incident with this name: its folder's, or the one that reports call it by.
 #[must_use]
 pub fn incident(name: &str) -> Option<&'static EmbeddedIncident> {
-    INCIDENTS.iter().find(|incident| incident.name == name)
+    INCIDENTS.iter().find(|incident| incident.name == name || incident.own_name() == name)
 }
 
 /// Scenarios that are no references, by path and text, of one family.
@@ -102,16 +111,13 @@ pub fn is_of_one_recording(name: &str) -> bool {
 /// Where incidents are found by name.
 #[must_use]
 pub fn incident_shelf() -> Shelf<'static> {
-    Shelf { what: "incident", names: INCIDENTS.iter().map(|incident| incident.name).collect(), get: |_| None }
+    Shelf { what: "incident", names: INCIDENTS.iter().flat_map(|incident| [incident.name, incident.own_name()]).collect(), get: |_| None }
 }
 
 /// Scenarios with family and first sentence.
 #[must_use]
 pub fn scenarios() -> Vec<Entry> {
-    let about = |text: &str, path: &str| {
-        let scenario = read_scenario(path, text).expect("a scenario of the library is sound");
-        Entry { name: scenario.name.to_string(), group: scenario.family.to_string(), about: first_sentence(&scenario.description) }
-    };
+    let about = |text: &str, path: &str| of_scenario(&read_scenario(path, text).expect("a scenario of the library is sound"));
     scenario_library::ENTRIES.iter().map(|entry| about(entry.text, entry.path)).collect()
 }
 
@@ -121,10 +127,35 @@ pub fn policies() -> Vec<Entry> {
     let entry = |name: &str| {
         let (path, text) = policy_library::policy(name).expect("listed");
         let policy = firedrill_policies::document::read_policy(path, text).expect("a policy of the library is sound");
-        let group = if path.contains("/hazards/") { "hazard".to_owned() } else { policy.owner.to_string() };
-        Entry { name: name.to_owned(), group, about: first_sentence(&policy.description) }
+        let hazard = path.contains("/hazards/");
+        let entry = of_policy(&policy);
+        if hazard { Entry { group: "hazard".to_owned(), ..entry } } else { entry }
     };
     policy_library::policy_names().map(entry).collect()
+}
+
+/// A policy with owner and first sentence.
+#[must_use]
+pub fn of_policy(policy: &Policy) -> Entry {
+    Entry { name: policy.name.to_string(), group: policy.owner.to_string(), about: first_sentence(&policy.description) }
+}
+
+/// A scenario with family and first sentence.
+#[must_use]
+pub fn of_scenario(scenario: &Scenario) -> Entry {
+    Entry { name: scenario.name.to_string(), group: scenario.family.to_string(), about: first_sentence(&scenario.description) }
+}
+
+/// A rule file with the number of its rules and its first line.
+#[must_use]
+pub fn of_rules(name: &str, path: &str, text: &str) -> Entry {
+    let lines = text.lines().map(str::trim).filter(|line| line.starts_with("- alert:") || line.starts_with("- record:")).count();
+    let about = text.lines().next().filter(|line| line.starts_with('#')).unwrap_or_default().trim_start_matches('#').trim();
+    Entry {
+        name: name.to_owned(),
+        group: format!("{lines} rule{}", if lines == 1 { "" } else { "s" }),
+        about: if about.is_empty() { path.to_owned() } else { about.to_owned() },
+    }
 }
 
 /// Rule files with the number of their rules.
@@ -132,13 +163,7 @@ pub fn policies() -> Vec<Entry> {
 pub fn rules() -> Vec<Entry> {
     let entry = |name: &str| {
         let (path, text) = policy_library::rule_file(name).expect("listed");
-        let lines = text.lines().map(str::trim).filter(|line| line.starts_with("- alert:") || line.starts_with("- record:")).count();
-        let about = text.lines().next().unwrap_or_default().trim_start_matches('#').trim();
-        Entry {
-            name: name.to_owned(),
-            group: format!("{lines} rules"),
-            about: if about.is_empty() { path.to_owned() } else { about.to_owned() },
-        }
+        of_rules(name, path, text)
     };
     policy_library::rule_file_names().map(entry).collect()
 }
@@ -154,7 +179,9 @@ pub fn incidents() -> Vec<Entry> {
     INCIDENTS.iter().map(entry).collect()
 }
 
-fn first_sentence(text: &str) -> String {
+/// The first sentence of a text, on one line.
+#[must_use]
+pub fn first_sentence(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.split_once(". ").map_or(line.clone(), |(first, _)| format!("{first}."))
 }

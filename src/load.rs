@@ -97,11 +97,17 @@ pub fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 #[must_use]
 pub fn unknown(name: &str, shelf: &Shelf<'_>) -> Failure {
     let what = shelf.what;
-    let remedy = match near_miss(name, &shelf.names) {
+    let remedy = match near_miss(name, &shelf.names).or_else(|| begun(name, &shelf.names)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("`firedrill list` shows what the library holds; a path to a {what} file works too"),
     };
     Failure::argument(format!("no {what} is called `{name}`, and no file is there"), remedy)
+}
+
+/// The shortest name that begins with what was given, if that is enough to mean something.
+fn begun<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
+    let longer = names.iter().filter(|name| given.len() >= 3 && name.starts_with(given));
+    longer.min_by_key(|name| (name.len(), **name)).copied()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The `firedrill` command.
 
+use std::io::ErrorKind;
 use std::panic;
 use std::process::ExitCode;
 
@@ -14,8 +15,10 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are answers; everything else is a wrong argument.
             let exit = if error.use_stderr() { Exit::WrongInput } else { Exit::Held };
-            let _ = error.print();
-            return exit.into();
+            return match error.print() {
+                Err(failed) if failed.kind() != ErrorKind::BrokenPipe => Exit::WrongInput.into(),
+                _ => exit.into(),
+            };
         }
     };
     panic::set_hook(Box::new(|report| {

@@ -1,5 +1,6 @@
 //! Where words go: data to stdout, talk to stderr, files whole or not at all.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -8,6 +9,10 @@ use anyhow::Context;
 use firedrill_core::problem::{Problem, Severity};
 
 use crate::cli::{Color, Common, Format};
+use crate::failure::Failure;
+
+/// Of one file at most so many problems are written out.
+const MOST_SHOWN: usize = 20;
 
 /// How this invocation talks.
 #[derive(Clone, Copy, Debug)]
@@ -43,11 +48,16 @@ impl Output {
     }
 
     /// Data, to stdout. A closed pipe is the reader's choice and no error.
-    pub fn data(self, text: &str) {
+    ///
+    /// # Errors
+    /// Stdout takes it not or not whole, such as a full disk: whoever reads the file must not take it for the answer.
+    pub fn data(self, text: &str) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") });
-        // Nothing sensible is left to do when stdout is gone.
-        let _ = written.and_then(|()| stdout.flush());
+        match written.and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
+            _ => Ok(()),
+        }
     }
 
     /// Talk, to stderr, unless told to be quiet.
@@ -57,17 +67,40 @@ impl Output {
         }
     }
 
-    /// Problems, to stderr, with a closing count.
+    /// Problems, to stderr, with a closing count. Of one file the first twenty are shown: the rest likely follow from them.
     pub fn problems(self, problems: &[Problem]) {
         let color = self.color && io::stderr().is_terminal();
         let mut stderr = io::stderr().lock();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for problem in problems {
-            let _ = writeln!(stderr, "{}\n", problem.render(color));
+            let count = counts.entry(&problem.path).or_default();
+            *count += 1;
+            if *count <= MOST_SHOWN {
+                let _ = writeln!(stderr, "{}\n", problem.render(color));
+            }
+        }
+        for (path, count) in counts.into_iter().filter(|(_, count)| *count > MOST_SHOWN) {
+            let _ = writeln!(stderr, "and {} more in {path}\n", count - MOST_SHOWN);
         }
         let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
         if errors > 0 {
             let _ = writeln!(stderr, "{errors} problem{}; nothing was written", if errors == 1 { "" } else { "s" });
         }
+    }
+}
+
+/// Refuses a folder that cannot become one, before any work is done for it. `option` is what the command line calls it.
+///
+/// # Errors
+/// It, or what it should lie in, is there and no folder.
+pub fn refuse_no_folder(option: &str, folder: &Path) -> Result<(), Failure> {
+    let nearest = folder.ancestors().find(|path| !path.as_os_str().is_empty() && path.exists());
+    match nearest {
+        Some(taken) if !taken.is_dir() => Err(Failure::argument(
+            format!("`{option} {}` needs a folder, and {} is a file", folder.display(), taken.display()),
+            "name another folder, or move the file away",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -4,29 +4,48 @@ use std::fmt::Write as _;
 
 use firedrill_core::time::Time;
 use firedrill_core::transcript::Transcript;
+use firedrill_scenarios::Scenario;
 use firedrill_scenarios::incident::FILE_NAME;
 use firedrill_telemetry::recording::Recording;
 
-use crate::drill::Drill;
 use crate::load::Source;
 
 /// The recording's file in an incident folder.
 pub const RECORDING: &str = "recording.jsonl";
 
-/// The files of an incident folder: what happened, what was seen, the rules that watched, the decisions that were made.
-#[must_use]
-pub fn incident_files(drill: &Drill, transcript: &Transcript, recording: &Recording, rules: &[Source]) -> Vec<(String, String)> {
-    let file_name = |source: &Source| source.path.rsplit('/').next().unwrap_or(&source.path).to_owned();
-    let mut files =
-        vec![(FILE_NAME.to_owned(), incident(drill, transcript, rules, &file_name)), (RECORDING.to_owned(), recording.to_text())];
-    // A rule group's phase hangs on the name of its file, so the copies keep it.
-    files.extend(rules.iter().map(|source| (format!("rules/{}", file_name(source)), source.text.clone())));
-    files.push(("journal.jsonl".to_owned(), transcript.to_json_lines()));
-    files
+/// A run with what an incident says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// What was rehearsed.
+    pub scenario: &'a Scenario,
+    /// What happened, and the decisions that were made.
+    pub transcript: &'a Transcript,
+    /// What was seen.
+    pub recording: &'a Recording,
+    /// The rules that watched.
+    pub rules: &'a [Source],
+    /// The command that records it again.
+    pub command: &'a str,
 }
 
-fn incident(drill: &Drill, transcript: &Transcript, rules: &[Source], file_name: &dyn Fn(&Source) -> String) -> String {
-    let (scenario, seed) = (&drill.scenario, transcript.header.seed);
+impl Recorded<'_> {
+    /// The files of an incident folder.
+    #[must_use]
+    pub fn files(&self) -> Vec<(String, String)> {
+        let mut files = vec![(FILE_NAME.to_owned(), incident(self)), (RECORDING.to_owned(), self.recording.to_text())];
+        // A rule group's phase hangs on the name of its file, so the copies keep it.
+        files.extend(self.rules.iter().map(|source| (format!("rules/{}", file_name(source)), source.text.clone())));
+        files.push(("journal.jsonl".to_owned(), self.transcript.to_json_lines()));
+        files
+    }
+}
+
+fn file_name(source: &Source) -> &str {
+    source.path.rsplit('/').next().unwrap_or(&source.path)
+}
+
+fn incident(run: &Recorded<'_>) -> String {
+    let (scenario, transcript, seed) = (run.scenario, run.transcript, run.transcript.header.seed);
     let calendar = |at: Time| firedrill_core::time::Start::from_unix_millis(scenario.spec.start.prometheus_millis(at)).to_string();
     let faults = &transcript.ledger.faults;
     let onset = faults.first().map_or(Time::ZERO, |fault| fault.started);
@@ -34,7 +53,8 @@ fn incident(drill: &Drill, transcript: &Transcript, rules: &[Source], file_name:
     let (cause, target) =
         faults.first().map_or(("unknown".to_owned(), "unknown".to_owned()), |fault| (fault.kind.to_string(), fault.target.to_string()));
     let mut text = format!(
-        "# Recorded from a simulated run, not from production: `firedrill run {name} --seed {seed}`.\nschema: incident/1\nincident: {name}-seed-{seed}\nwhat: A simulated run of {name}, seed {seed}.\ninjected: true\nonset: {onset}\nend: {end}\ncause: {cause}\ntarget: {target}\nservices:\n",
+        "# Recorded from a simulated run, not from production: `{command}`.\nschema: incident/1\nincident: {name}-seed-{seed}\nwhat: A simulated run of {name}, seed {seed}.\ninjected: true\nonset: {onset}\nend: {end}\ncause: {cause}\ntarget: {target}\nservices:\n",
+        command = run.command,
         name = scenario.name,
         onset = calendar(onset),
         end = calendar(end),
@@ -45,7 +65,7 @@ fn incident(drill: &Drill, transcript: &Transcript, rules: &[Source], file_name:
         writeln!(text, "  {}: {{ replicas: {}, zones: [{zones}], tier: {tier} }}", service.name, service.replicas)
             .expect("a string takes all");
     }
-    let rules: Vec<String> = rules.iter().map(|source| format!("rules/{}", file_name(source))).collect();
+    let rules: Vec<String> = run.rules.iter().map(|source| format!("rules/{}", file_name(source))).collect();
     writeln!(text, "recording: {{ firedrill: {RECORDING} }}\nrules: [{}]", rules.join(", ")).expect("a string takes all");
     text
 }

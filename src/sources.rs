@@ -1,5 +1,6 @@
 //! From names on the command line or in the project file to scenarios, rules, policies and incidents.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use firedrill_scenarios::{Scenario, read_scenario};
 
 use crate::drill::{Answer, Rules};
 use crate::failure::Failure;
+use crate::kind::{self, Kind};
 use crate::library;
 use crate::load::{self, Shelf, Source};
 use crate::project::{self, Project};
@@ -28,16 +30,19 @@ pub fn project_here() -> Result<Option<Project>, Failure> {
     if Path::new(PROJECT_FILE).is_file() { project_at(PROJECT_FILE).map(|(project, _)| Some(project)) } else { Ok(None) }
 }
 
-/// A project file, and the folder that its paths are relative to.
+/// A project file, or the one of a folder, and the folder that its paths are relative to.
 ///
 /// # Errors
 /// It is not there, or wrong.
 pub fn project_at(path: &str) -> Result<(Project, PathBuf), Failure> {
-    if !Path::new(path).is_file() {
-        return Err(Failure::argument(format!("no project file `{path}` is here"), "run `firedrill init`, or name one with `--project`"));
+    let file = if Path::new(path).is_dir() { Path::new(path).join(PROJECT_FILE) } else { PathBuf::from(path) };
+    if !file.is_file() {
+        let message = format!("no project file `{}` is here", file.display());
+        return Err(Failure::argument(message, "run `firedrill init`, or name one with `--project`"));
     }
-    let source = load::read_file(Path::new(path))?;
-    let folder = Path::new(path).parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
+    let source = load::read_file(&file)?;
+    kind::expect(&source, Kind::Project).map_err(|problem| vec![problem])?;
+    let folder = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
     Ok((project::read(&source.path, &source.text)?, folder))
 }
 
@@ -55,36 +60,76 @@ pub fn scenarios<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Vec<Arc<Scen
 /// As [`scenarios`].
 pub fn scenarios_among<S: AsRef<str>>(own: &[Arc<Scenario>], names: &[S], base: &Path) -> Result<Vec<Arc<Scenario>>, Failure> {
     let mut sources: Vec<Source> = Vec::new();
-    let mut chosen: Vec<Arc<Scenario>> = Vec::new();
-    for name in names {
-        let called = |scenario: &&Arc<Scenario>| *scenario.name == *name.as_ref() || *scenario.family == *name.as_ref();
-        let found: Vec<_> = own.iter().filter(called).cloned().collect();
-        if !found.is_empty() && !base.join(name.as_ref()).exists() {
-            // A scenario's own name means it alone, even if its family has the same.
-            let exact = found.iter().filter(|scenario| *scenario.name == *name.as_ref()).cloned().collect::<Vec<_>>();
-            chosen.extend(if exact.is_empty() { found } else { exact });
+    let mut chosen: Vec<(Arc<Scenario>, String)> = Vec::new();
+    let shelf = library::scenario_shelf();
+    for name in names.iter().map(AsRef::as_ref) {
+        // A path that exists wins over every name.
+        if base.join(name).exists() {
+            sources.extend(load::find(name, base, &shelf)?);
             continue;
         }
-        let family = library::scenarios_of_family(name.as_ref());
-        // A family and its only scenario may share a name; a path that exists wins over both.
-        if family.is_empty() || base.join(name.as_ref()).exists() {
-            sources.extend(load::find(name.as_ref(), base, &library::scenario_shelf())?);
+        let found = called(own, name);
+        if !found.is_empty() {
+            chosen.extend(found.into_iter().map(|scenario| (scenario, "the project's scenarios".to_owned())));
+            continue;
+        }
+        let family = library::scenarios_of_family(name);
+        // A family and its only scenario may share a name.
+        if family.is_empty() {
+            let own: Vec<&str> = own.iter().map(|scenario| &*scenario.name).collect();
+            sources.push(shelved(name, Kind::Scenario, &own, &shelf)?);
         } else {
             sources.extend(family);
         }
     }
-    let mut read: Vec<Arc<Scenario>> = read_all(&sources, |source| read_scenario(&source.path, &source.text).map(Arc::new))?;
-    read.extend(chosen);
-    read.sort_by(|left, right| left.name.cmp(&right.name));
+    let read = |source: &Source| read_scenario(&source.path, &source.text).map(|scenario| (Arc::new(scenario), source.path.clone()));
+    let mut all = read_all(&sources, Kind::Scenario, read)?;
+    all.extend(chosen);
+    each_once(all)
+}
+
+/// The scenarios with a name, else those of the family with that name.
+fn called(own: &[Arc<Scenario>], name: &str) -> Vec<Arc<Scenario>> {
+    let named = |wanted: fn(&Scenario) -> &str| own.iter().filter(|scenario| wanted(scenario) == name).cloned().collect::<Vec<_>>();
+    let exact = named(|scenario| &scenario.name);
+    if exact.is_empty() { named(|scenario| &scenario.family) } else { exact }
+}
+
+/// Scenarios in the order of their names, each once.
+fn each_once(mut all: Vec<(Arc<Scenario>, String)>) -> Result<Vec<Arc<Scenario>>, Failure> {
+    all.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
     let mut problems = Vec::new();
-    read.dedup_by(|later, kept| {
+    all.dedup_by(|(later, path), (kept, other)| {
         if later.name == kept.name && later.hash != kept.hash {
-            let message = format!("two scenarios are called `{}`", kept.name);
-            problems.push(Problem::in_file("FD0602", "the scenarios", message).remedy("give one of them another name"));
+            let message = format!("two scenarios are called `{}`: the other stands in {other}", kept.name);
+            problems.push(Problem::in_file("FD0602", path, message).remedy("give one of them another name"));
         }
         later.name == kept.name
     });
-    if problems.is_empty() { Ok(read) } else { Err(Failure::Input(problems)) }
+    if problems.is_empty() { Ok(all.into_iter().map(|(scenario, _)| scenario).collect()) } else { Err(Failure::Input(problems)) }
+}
+
+/// The library's text with a name.
+fn shelved(name: &str, wanted: Kind, own: &[&str], shelf: &Shelf<'_>) -> Result<Source, Failure> {
+    let (path, text) = (shelf.get)(name).ok_or_else(|| unknown(name, wanted, own, shelf))?;
+    Ok(Source { path, text })
+}
+
+/// The failure that says that a name is not the wanted kind's: it is another thing's name, or like one of `own` or of the library, or unknown.
+#[must_use]
+pub fn unknown(name: &str, wanted: Kind, own: &[&str], shelf: &Shelf<'_>) -> Failure {
+    let others = [
+        (Kind::Scenario, library::scenario_shelf()),
+        (Kind::Policy, library::policy_shelf()),
+        (Kind::Rules, library::rule_shelf()),
+        (Kind::Incident, library::incident_shelf()),
+    ];
+    let mut others = others.iter().filter(|(kind, shelf)| *kind != wanted && shelf.names.contains(&name));
+    if let Some((found, _)) = others.next() {
+        return Failure::argument(format!("`{name}` is {}, not {}", found.word(), wanted.word()), found.place(name));
+    }
+    let names = own.iter().chain(&shelf.names).copied().collect();
+    load::unknown(name, &Shelf { what: shelf.what, names, get: shelf.get })
 }
 
 /// Rule files by path, folder or name, as one set.
@@ -92,7 +137,7 @@ pub fn scenarios_among<S: AsRef<str>>(own: &[Arc<Scenario>], names: &[S], base: 
 /// # Errors
 /// A name is unknown, or a file is wrong.
 pub fn rules<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Arc<Rules>, Failure> {
-    let sources = find_all(names, base, &library::rule_shelf())?;
+    let sources = rule_texts(names, base)?;
     let set = RuleSet::read(sources.iter().map(|source| (source.path.as_str(), source.text.as_str())))?;
     Ok(Arc::new(Rules { set, hash: hash(&sources) }))
 }
@@ -102,12 +147,13 @@ pub fn rules<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Arc<Rules>, Fail
 /// # Errors
 /// A name is unknown, or a file is wrong.
 pub fn answer<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Arc<Answer>, Failure> {
-    let sources = find_all(names, base, &library::policy_shelf())?;
-    let mut policies = read_all(&sources, |source| read_policy(&source.path, &source.text).map(|policy| (policy, argument(source))))?;
+    let sources = find_all(names, base, Kind::Policy, &library::policy_shelf())?;
+    let read = |source: &Source| read_policy(&source.path, &source.text).map(|policy| (policy, argument(source)));
+    let mut policies = read_all(&sources, Kind::Policy, read)?;
     policies.sort_by(|left, right| left.0.name.cmp(&right.0.name));
     if let Some(pair) = policies.windows(2).find(|pair| pair[0].0.name == pair[1].0.name) {
-        let message = format!("two policies are called `{}`", pair[0].0.name);
-        return Err(Failure::argument(message, "give one of them another name"));
+        let message = format!("two policies are called `{}`: the other stands in {}", pair[0].0.name, pair[0].1);
+        return Err(vec![Problem::in_file("FD0604", &pair[1].1, message).remedy("give one of them another name")].into());
     }
     let label = names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
     let found = policies.iter().map(|(policy, argument)| (policy.name.to_string(), argument.clone())).collect();
@@ -150,7 +196,9 @@ fn argument(source: &Source) -> String {
 /// # Errors
 /// A name is unknown, or a file cannot be read.
 pub fn rule_texts<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Vec<Source>, Failure> {
-    find_all(names, base, &library::rule_shelf())
+    let sources = find_all(names, base, Kind::Rules, &library::rule_shelf())?;
+    let problems: Vec<Problem> = sources.iter().filter_map(|source| kind::expect(source, Kind::Rules).err()).collect();
+    if problems.is_empty() { Ok(sources) } else { Err(Failure::Input(problems)) }
 }
 
 /// An incident folder, by path or name, with the way to its files.
@@ -160,13 +208,14 @@ pub fn rule_texts<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Vec<Source>
 pub fn incident(name: &str, base: &Path) -> Result<(Incident, IncidentFiles), Failure> {
     let path = base.join(name);
     let files = if path.is_file() {
+        kind::expect(&load::read_file(&path)?, Kind::Incident).map_err(|problem| vec![problem])?;
         IncidentFiles::Folder(path.parent().map_or_else(|| PathBuf::from("."), Path::to_owned))
     } else if path.is_dir() {
         IncidentFiles::Folder(path)
     } else if let Some(embedded) = library::incident(name) {
         IncidentFiles::Embedded(embedded)
     } else {
-        return Err(load::unknown(name, &library::incident_shelf()));
+        return Err(unknown(name, Kind::Incident, &[], &library::incident_shelf()));
     };
     let shown = files.shown();
     Ok((incident::read_incident(&shown, &files)?, files))
@@ -241,7 +290,7 @@ impl IncidentFiles {
 impl Files for IncidentFiles {
     fn read(&self, path: &str) -> Result<String, String> {
         match self {
-            Self::Folder(folder) => std::fs::read_to_string(folder.join(path)).map_err(|error| error.to_string()),
+            Self::Folder(folder) => read_text(&folder.join(path)),
             Self::Embedded(embedded) => {
                 let found = embedded.files.iter().find(|(name, _)| *name == path);
                 found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| "no such file".to_owned())
@@ -251,9 +300,28 @@ impl Files for IncidentFiles {
 
     fn list(&self, folder: &str) -> Result<Vec<String>, String> {
         match self {
-            Self::Folder(base) => list_below(&base.join(folder)).map_err(|error| error.to_string()),
+            Self::Folder(base) => list_below(&base.join(folder)).map_err(|error| reason(&error)),
             Self::Embedded(embedded) => Ok(embedded.files.iter().map(|(name, _)| (*name).to_owned()).collect()),
         }
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|error| reason(&error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("line {line} is not UTF-8 text")
+    })
+}
+
+/// Why a file cannot be read, as its owner would say it.
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "no such file or folder".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        ErrorKind::NotADirectory => "it is no folder".to_owned(),
+        _ => error.to_string(),
     }
 }
 
@@ -276,11 +344,16 @@ fn list_below(folder: &Path) -> std::io::Result<Vec<String>> {
     Ok(found)
 }
 
-fn find_all<S: AsRef<str>>(names: &[S], base: &Path, shelf: &Shelf<'_>) -> Result<Vec<Source>, Failure> {
+fn find_all<S: AsRef<str>>(names: &[S], base: &Path, wanted: Kind, shelf: &Shelf<'_>) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
     let mut problems = Vec::new();
-    for name in names {
-        match load::find(name.as_ref(), base, shelf) {
+    for name in names.iter().map(AsRef::as_ref) {
+        let found = if base.join(name).exists() {
+            load::find(name, base, shelf)
+        } else {
+            shelved(name, wanted, &[], shelf).map(|source| vec![source])
+        };
+        match found {
             Ok(found) => sources.extend(found),
             Err(Failure::Input(found)) => problems.extend(found),
             Err(other) => return Err(other),
@@ -291,11 +364,11 @@ fn find_all<S: AsRef<str>>(names: &[S], base: &Path, shelf: &Shelf<'_>) -> Resul
     if problems.is_empty() { Ok(sources) } else { Err(Failure::Input(problems)) }
 }
 
-fn read_all<T>(sources: &[Source], read: impl Fn(&Source) -> Result<T, Vec<Problem>>) -> Result<Vec<T>, Failure> {
+fn read_all<T>(sources: &[Source], wanted: Kind, read: impl Fn(&Source) -> Result<T, Vec<Problem>>) -> Result<Vec<T>, Failure> {
     let mut things = Vec::new();
     let mut problems = Vec::new();
     for source in sources {
-        match read(source) {
+        match kind::expect(source, wanted).map_err(|problem| vec![problem]).and_then(|()| read(source)) {
             Ok(thing) => things.push(thing),
             Err(found) => problems.extend(found),
         }

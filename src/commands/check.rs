@@ -72,8 +72,8 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let rules = cover(&set, &stage);
     let lints = lint(&found, &set, &stage)?;
     match output.format {
-        Format::Json => output.data(&as_json(&found, &rules, &lints)),
-        Format::Text => output.data(&told(&found, &rules, stage.len())),
+        Format::Json => output.data(&as_json(&found, &rules, &lints))?,
+        Format::Text => output.data(&told(&found, &rules, stage.len()))?,
     }
     output.problems(&lints);
     Ok(Exit::Held)

@@ -1,37 +1,34 @@
 //! `firedrill compare`: policies × scenarios × paired seeds.
 
-use std::path::Path;
-
 use firedrill_policies::guard::stage::Stage;
 use firedrill_reports::page::{self, Page};
 use firedrill_reports::table::{self, PolicyRuns};
 use firedrill_reports::verdict::{Case, Measure, summarise};
 use serde_json::json;
 
-use super::setting::Setting;
+use super::setting::{self, Setting};
 use super::terminal;
 use crate::campaign::Campaign;
 use crate::cli::{CompareArgs, Format};
+use crate::command_line::CommandLine;
 use crate::drill::ENGINE;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Output, write_files};
-use crate::sources;
+use crate::home::Home;
+use crate::output::{Output, refuse_no_folder, write_files};
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.compare/1";
 
 /// Compares policies with doing nothing, the oracle and each other.
 pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure> {
-    let setting = Setting::here(&arguments.scenarios, &arguments.rules)?;
-    let answers = arguments.policies.iter().map(|name| sources::answer(&[name], Path::new("."))).collect::<Result<Vec<_>, _>>()?;
-    let mut seeds = if arguments.seeds.is_empty() {
-        (0..u64::from(arguments.pairs)).map(|offset| arguments.seed.wrapping_add(offset)).collect()
-    } else {
-        arguments.seeds.clone()
-    };
-    seeds.sort_unstable();
-    seeds.dedup();
+    if let Some(folder) = &arguments.out {
+        refuse_no_folder("--out", folder)?;
+    }
+    let home = Home::here()?;
+    let setting = Setting::of(&home, &arguments.scenarios, &arguments.rules)?;
+    let answers = arguments.policies.iter().map(|name| home.answer(&[name])).collect::<Result<Vec<_>, _>>()?;
+    let seeds = seeds(arguments)?;
     let campaign = Campaign { scenarios: setting.scenarios, answers, seeds, stage: Stage::Full };
     let cases = super::progress::run(&campaign, output);
     let json = as_json(&campaign, &cases);
@@ -49,10 +46,23 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
         output.talk(&format!("wrote {}", folder.join("compare.html").display()));
     }
     match output.format {
-        Format::Json => output.data(&json),
-        Format::Text => output.data(&table::compare(&runs(&campaign, &cases), terminal::columns())),
+        Format::Json => output.data(&json)?,
+        Format::Text => output.data(&table::compare(&runs(&campaign, &cases), terminal::columns()))?,
     }
     Ok(Exit::Held)
+}
+
+/// The seeds, sorted. One that stands twice would count its run twice, which is nobody's wish.
+fn seeds(arguments: &CompareArgs) -> Result<Vec<u64>, Failure> {
+    if arguments.seeds.is_empty() {
+        return setting::seeds(arguments.seed, arguments.pairs);
+    }
+    let mut seeds = arguments.seeds.clone();
+    seeds.sort_unstable();
+    if let Some(pair) = seeds.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Failure::argument(format!("the seed {} stands twice in `--seeds`", pair[0]), "name each seed once"));
+    }
+    Ok(seeds)
 }
 
 fn runs<'a>(campaign: &'a Campaign, cases: &'a [Vec<Case>]) -> Vec<PolicyRuns<'a>> {
@@ -60,18 +70,18 @@ fn runs<'a>(campaign: &'a Campaign, cases: &'a [Vec<Case>]) -> Vec<PolicyRuns<'a
 }
 
 fn command(arguments: &CompareArgs) -> String {
-    let mut command = format!("firedrill compare {}", arguments.policies.join(" "));
-    for (flag, names) in [("--scenarios", &arguments.scenarios), ("--rules", &arguments.rules)] {
-        if !names.is_empty() {
-            command += &format!(" {flag} {}", names.join(","));
-        }
+    let mut line = arguments.policies.iter().fold(CommandLine::new("compare"), |line, policy| line.word(policy));
+    if !arguments.scenarios.is_empty() {
+        line = line.option("--scenarios", &arguments.scenarios.join(","));
     }
+    line = line.options("--rules", &arguments.rules);
     if arguments.seeds.is_empty() {
-        command + &format!(" --pairs {} --seed {}", arguments.pairs, arguments.seed)
+        line = line.option("--pairs", &arguments.pairs.to_string()).option("--seed", &arguments.seed.to_string());
     } else {
         let seeds: Vec<String> = arguments.seeds.iter().map(ToString::to_string).collect();
-        command + &format!(" --seeds {}", seeds.join(","))
+        line = line.option("--seeds", &seeds.join(","));
     }
+    line.to_string()
 }
 
 fn as_json(campaign: &Campaign, cases: &[Vec<Case>]) -> String {

@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use firedrill_core::problem::near_miss;
+use firedrill_core::time::Span;
+use firedrill_policies::explain as policy_prose;
+use firedrill_policies::rules::{Rule, RuleKind, RuleSet};
 use firedrill_reports::verdict::Measure;
 use firedrill_scenarios::explain as scenario_prose;
 use serde_json::json;
@@ -10,43 +13,115 @@ use serde_json::json;
 use crate::cli::{ExplainArgs, Format};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::home::{self, Home};
+use crate::kind::{self, Kind};
 use crate::library;
+use crate::load::{self, Source};
 use crate::output::Output;
 use crate::sources;
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.explain/1";
 
-/// Explains a scenario, policy, rule file, measure, word of the glossary, `defaults` or `exit-codes`.
+/// How recordings of real systems become incidents; the page that the project's documentation shows.
+const RECORDINGS: &str = include_str!("../../docs/recordings.md");
+
+/// Explains a file, a thing of the project or the library, a measure, a word of the glossary, or one of a few pages.
 pub fn execute(arguments: &ExplainArgs, output: Output) -> Result<Exit, Failure> {
     let name = arguments.name.as_str();
-    let here = Path::new(".");
     let text = match name {
         "defaults" => scenario_prose::defaults(),
         "exit-codes" => exit_codes(),
         "measures" => measures(),
-        _ if is_file_with(name, "scenario:") || library::scenario_shelf().names.contains(&name) => {
-            let scenarios = sources::scenarios(&[name], here)?;
-            scenarios.iter().map(|scenario| scenario_prose::scenario(scenario)).collect::<Vec<_>>().join("\n")
-        }
-        _ if is_file_with(name, "policy:") || library::policy_shelf().names.contains(&name) => {
-            let answer = sources::answer(&[name], here)?;
-            answer.policies.iter().map(|policy| firedrill_policies::explain::policy(policy)).collect::<Vec<_>>().join("\n")
-        }
-        _ => match Measure::named(name).map(measure).or_else(|| glossary(name)) {
-            Some(text) => text,
-            None => return Err(unknown(name)),
-        },
+        "recordings" => RECORDINGS.to_owned(),
+        _ if Path::new(name).is_file() => file(name)?,
+        _ => named(name)?,
     };
     match output.format {
-        Format::Text => output.data(&text),
-        Format::Json => output.data(&json!({ "schema": SCHEMA, "name": name, "text": text }).to_string()),
+        Format::Text => output.data(&text)?,
+        Format::Json => output.data(&json!({ "schema": SCHEMA, "name": name, "text": text }).to_string())?,
     }
     Ok(Exit::Held)
 }
 
-fn is_file_with(name: &str, key: &str) -> bool {
-    Path::new(name).is_file() && std::fs::read_to_string(name).is_ok_and(|text| text.lines().any(|line| line.starts_with(key)))
+/// A file, as what it says it is.
+fn file(path: &str) -> Result<String, Failure> {
+    let source = load::read_file(Path::new(path))?;
+    match kind::of(&source) {
+        Some(Kind::Scenario) => scenario(&Home::here()?, path),
+        Some(Kind::Policy) => policy(&Home::here()?, path),
+        Some(Kind::Rules) => rules(&[source]),
+        Some(other) => {
+            let message = format!("{path} is {}; scenarios, policies and rule files can be explained", other.word());
+            Err(Failure::argument(message, other.place(path)))
+        }
+        None => Err(Failure::argument(format!("{path} does not say what it is"), format!("`firedrill check {path}` tells what is wrong"))),
+    }
+}
+
+/// A thing by its name: the project's first, then the library's, then words.
+fn named(name: &str) -> Result<String, Failure> {
+    let home = Home::here()?;
+    let (scenarios, policies, shelf) = (home.scenarios()?, home.policies()?, library::rule_shelf());
+    let own_rules = home.rule_files()?;
+    let called = |source: &&Source| home::rule_file_name(source).is_some_and(|own| own == name);
+    if scenarios.iter().any(|scenario| *scenario.name == *name) {
+        return scenario(&home, name);
+    }
+    if policies.policies.iter().any(|policy| *policy.name == *name) {
+        return policy(&home, name);
+    }
+    if let Some(own) = own_rules.iter().find(called) {
+        return rules(std::slice::from_ref(own));
+    }
+    if library::scenario_shelf().names.contains(&name) {
+        return scenario(&home, name);
+    }
+    if library::policy_shelf().names.contains(&name) {
+        return policy(&home, name);
+    }
+    if let Some((path, text)) = (shelf.get)(name) {
+        return rules(&[Source { path, text }]);
+    }
+    Measure::named(name).map(measure).or_else(|| glossary(name)).ok_or_else(|| {
+        let own = scenarios.iter().map(|scenario| &*scenario.name).chain(policies.policies.iter().map(|policy| &*policy.name));
+        unknown(name, &own.collect::<Vec<_>>())
+    })
+}
+
+fn scenario(home: &Home, name: &str) -> Result<String, Failure> {
+    let found = sources::scenarios_among(&home.scenarios()?, &[name], Path::new("."))?;
+    Ok(found.iter().map(|scenario| scenario_prose::scenario(scenario)).collect::<Vec<_>>().join("\n"))
+}
+
+fn policy(home: &Home, name: &str) -> Result<String, Failure> {
+    let found = home.answer(&[name])?;
+    Ok(found.policies.iter().map(|policy| policy_prose::policy(policy)).collect::<Vec<_>>().join("\n"))
+}
+
+/// Rule files, rule by rule.
+fn rules(sources: &[Source]) -> Result<String, Failure> {
+    let set = RuleSet::read(sources.iter().map(|source| (source.path.as_str(), source.text.as_str())))?;
+    let mut text = String::new();
+    for group in &set.groups {
+        let interval = group.interval.map_or_else(String::new, |interval| format!(", every {interval}"));
+        text += &format!("{}, group {}{interval}\n", group.file, group.name);
+        text.extend(group.rules.iter().map(rule));
+    }
+    Ok(text)
+}
+
+fn rule(rule: &Rule) -> String {
+    let expression = rule.expression.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (kind, hold) = match rule.kind {
+        RuleKind::Recording => ("record", None),
+        RuleKind::Alerting { hold, .. } => ("alert", Some(hold)),
+    };
+    let hold = hold.filter(|hold| *hold > Span::ZERO).map_or_else(String::new, |hold| format!(", for {hold} before it fires"));
+    let labels: Vec<String> = rule.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let labels = if labels.is_empty() { String::new() } else { format!("    with {}\n", labels.join(", ")) };
+    let problem = rule.plan.as_ref().err().map_or_else(String::new, |error| format!("    cannot be evaluated yet: {error}\n"));
+    format!("  {kind} {}{hold}\n    {expression}\n{labels}{problem}", rule.name)
 }
 
 fn exit_codes() -> String {
@@ -90,7 +165,9 @@ fn definition(word: &str) -> &'static str {
         "noop_false_positives" => "actions in a scenario without a fault",
         "false_alarms" => "notifications while no open incident's scope held their target",
         "missed" => "incidents that users felt and that got neither a curing action nor a page",
-        "blast_radius.services" => "touched: share of services that were not as declared at some time with the policy and were without it; no harm by itself",
+        "blast_radius.services" => {
+            "touched: share of services that were not as declared at some time with the policy and were without it; no harm by itself"
+        }
         "blast_radius.replicas" => {
             "touched: share of replicas that the policy took out of service at some time and that stayed in it without; no harm by itself, a right rollback touches all"
         }
@@ -112,18 +189,31 @@ fn definition(word: &str) -> &'static str {
 
 /// A word of docs/GLOSSARY.md.
 fn glossary(word: &str) -> Option<String> {
-    let rows =
-        include_str!("../../docs/GLOSSARY.md").lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
-    rows.into_iter().find(|(known, _)| *known == word).map(|(word, meaning)| format!("{word}: {meaning}"))
+    entries().find(|(known, _)| *known == word).map(|(word, meaning)| format!("{word}: {meaning}"))
 }
 
-fn unknown(name: &str) -> Failure {
-    let (scenarios, policies) = (library::scenario_shelf(), library::policy_shelf());
-    let mut known: Vec<&str> = scenarios.names.iter().chain(&policies.names).copied().chain(Measure::all().map(Measure::word)).collect();
-    known.extend(["defaults", "exit-codes", "measures"]);
+fn words() -> impl Iterator<Item = &'static str> {
+    entries().map(|(word, _)| word)
+}
+
+/// The rows of the glossary's table: word and meaning.
+fn entries() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let rows = include_str!("../../docs/GLOSSARY.md").lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+    rows.filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "))
+}
+
+fn unknown<'a>(name: &str, own: &[&'a str]) -> Failure {
+    let (scenarios, policies, rules) = (library::scenario_shelf(), library::policy_shelf(), library::rule_shelf());
+    let shelves = [&scenarios.names, &policies.names, &rules.names];
+    let mut known: Vec<&'a str> = own.to_vec();
+    known.extend(shelves.into_iter().flatten());
+    known.extend(Measure::all().map(|measure| -> &'a str { measure.word() }));
+    known.extend(words().map(|word| -> &'a str { word }));
+    known.extend(["defaults", "exit-codes", "measures", "recordings"]);
     let remedy = match near_miss(name, &known) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "name a scenario or policy (`firedrill list`), a measure (`measures`), a word of the glossary, `defaults` or `exit-codes`"
+        None => "name a file, something that `firedrill list` shows, a measure (`measures`), a word of the glossary, `recordings`, \
+                 `defaults` or `exit-codes`"
             .to_owned(),
     };
     Failure::argument(format!("nothing is called `{name}`"), remedy)

@@ -139,7 +139,9 @@ fn notes(arguments: &GateArgs, judgement: &Judgement, thresholds: &Thresholds) -
     let mut notes = Vec::new();
     if !thresholds.ours.is_empty() {
         let written = thresholds.ours.join(", ");
-        notes.push(format!("the project names no thresholds, so these were judged: write `thresholds: {{ {written} }}` to keep or change them"));
+        notes.push(format!(
+            "the project names no thresholds, so these were judged: write `thresholds: {{ {written} }}` to keep or change them"
+        ));
     }
     if !arguments.scenarios.is_empty() {
         let all = "whether each policy acts somewhere is judged over all that the project rehearses";

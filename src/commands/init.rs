@@ -28,6 +28,6 @@ pub fn execute(arguments: &InitArgs, output: Output) -> Result<Exit, Failure> {
     let files: Vec<(&str, String)> = FILES.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
     write_files(folder, &files)?;
     let names: Vec<String> = FILES.iter().map(|(name, _)| format!("  {name}")).collect();
-    output.data(&format!("wrote a working project:\n{}\n\nnext: firedrill gate", names.join("\n")));
+    output.data(&format!("wrote a working project:\n{}\n\nnext: firedrill gate", names.join("\n")))?;
     Ok(Exit::Held)
 }

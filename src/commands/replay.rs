@@ -1,7 +1,5 @@
 //! `firedrill replay`: a recorded incident, open loop.
 
-use std::path::Path;
-
 use firedrill_core::journal::Journal;
 use firedrill_core::ledger::Ledger;
 use firedrill_core::transcript::Transcript;
@@ -16,21 +14,24 @@ use super::terminal;
 use crate::cli::{Format, ReplayArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Output, write_files};
+use crate::home::Home;
+use crate::output::{Output, refuse_no_folder, write_files};
 use crate::replaying::{self, Replay};
-use crate::sources;
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.replay/1";
 
 /// Replays an incident: what the rules would have said, what the policies would have done.
 pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
+    if let Some(folder) = &arguments.out {
+        refuse_no_folder("--out", folder)?;
+    }
     let replay = prepare(arguments)?;
     let journal = replay.play();
     let incident = &replay.incident;
     let start = replay.recording.start;
     if arguments.write_expect {
-        output.data(&draft_expect(&journal, start, incident.onset));
+        output.data(&draft_expect(&journal, start, incident.onset))?;
         return Ok(Exit::Held);
     }
     let judged = incident.expect.as_ref().map(|expect| expect.judge(&journal, start, incident.onset));
@@ -48,7 +49,7 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
                 "schema": SCHEMA, "incident": incident.name, "start": start.to_string(), "injected": incident.injected,
                 "expect": judged, "score": scored, "timeline": story,
             });
-            output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"));
+            output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
         }
         Format::Text => {
             let story = timeline::tell(&transcript).render(terminal::width(), |kind, text| terminal::paint(output, kind, text));
@@ -56,29 +57,21 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
                 "{}\n\n{story}\n{}",
                 headline(incident, &replay),
                 conclusion(&transcript.journal, judged.as_ref(), scored.as_ref())
-            ));
+            ))?;
         }
     }
     Ok(if judged.is_some_and(|judged| !judged.passed) { Exit::Broken } else { Exit::Held })
 }
 
 fn prepare(arguments: &ReplayArgs) -> Result<Replay, Failure> {
-    let here = Path::new(".");
-    let (incident, files) = sources::incident(&arguments.incident, here)?;
-    let project = sources::project_here()?;
-    let rules = if !arguments.rules.is_empty() {
-        Some(sources::rules(&arguments.rules, here)?)
-    } else if incident.rules.is_empty() {
-        let names = project.as_ref().map_or_else(RuleNames::library, |project| RuleNames::of(project, here));
-        Some(names.load(&[])?)
-    } else {
-        None
-    };
+    let home = Home::here()?;
+    let (incident, files) = home.incident(&arguments.incident)?;
+    let chosen = !arguments.rules.is_empty() || incident.rules.is_empty();
+    let rules = if chosen { Some(RuleNames::chosen(&home, &arguments.rules)?.load(&[])?) } else { None };
     let answer = if !arguments.policy.is_empty() {
-        Some(sources::answer(&arguments.policy, here)?)
+        Some(home.answer(&arguments.policy)?)
     } else if incident.policies.is_empty() {
-        let names: Vec<String> = project.iter().flat_map(|project| &project.policies).map(ToString::to_string).collect();
-        Some(sources::answer(&names, here)?)
+        Some(home.policies()?)
     } else {
         None
     };

@@ -8,6 +8,7 @@ use firedrill_reports::outcome::Arms;
 use firedrill_reports::outcome::Outcome;
 use firedrill_reports::page::{self, Example, Page};
 use firedrill_reports::{table, timeline};
+use firedrill_scenarios::incident::FILE_NAME;
 use firedrill_telemetry::recording::Recording;
 use serde_json::json;
 
@@ -15,11 +16,14 @@ use super::setting::{RuleNames, Setting};
 use super::terminal;
 use crate::campaign::Shown;
 use crate::cli::{Format, RunArgs, StageArg};
+use crate::command_line::CommandLine;
 use crate::drill::{Arm, Drill, ENGINE};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Output, write_files};
-use crate::recorded;
+use crate::home::Home;
+use crate::load::Source;
+use crate::output::{Output, refuse_no_folder, write_files};
+use crate::recorded::Recorded;
 use crate::sources;
 
 /// The version of the JSON.
@@ -27,12 +31,9 @@ const SCHEMA: &str = "firedrill.run/1";
 
 /// Runs a scenario and tells what happened.
 pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
-    let named = arguments.project.as_deref().map(sources::project_at).transpose()?;
-    let wanted = std::slice::from_ref(&arguments.scenario);
-    let setting = match &named {
-        Some((project, base)) => Setting::with(Some(project), base, wanted, &arguments.rules)?,
-        None => Setting::here(wanted, &arguments.rules)?,
-    };
+    refuse_taken(arguments)?;
+    let home = arguments.project.as_deref().map_or_else(Home::here, Home::at)?;
+    let setting = Setting::of(&home, std::slice::from_ref(&arguments.scenario), &arguments.rules)?;
     let mut scenarios = setting.scenarios;
     // A family may be called like one of its scenarios; one run is of the scenario.
     if let Some(exact) = scenarios.iter().position(|(scenario, _)| *scenario.name == *arguments.scenario) {
@@ -44,11 +45,8 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
         return Err(Failure::argument(message, "name one of them"));
     }
     let (scenario, rules) = scenarios.into_iter().next().expect("a name finds at least one scenario");
-    let alone = sources::answer(&arguments.policy, Path::new("."))?;
-    let answer = match &named {
-        Some((project, base)) => sources::in_project(sources::answer(&project.policies, base)?, alone),
-        None => alone,
-    };
+    let alone = home.answer(&arguments.policy)?;
+    let answer = if arguments.project.is_some() { sources::in_project(home.policies()?, alone) } else { alone };
     let stage = match arguments.stage {
         StageArg::DryRun => Stage::DryRun,
         StageArg::Full => Stage::Full,
@@ -58,19 +56,26 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     let outcome = shown.outcome(&answer);
     let told = if answer.policies.is_empty() { &shown.nothing } else { &shown.policy };
     let command = repeat(arguments);
-    let written = write(arguments, &drill, &shown, &outcome, &command)?;
+    let mut written = Vec::new();
+    if let Some(folder) = &arguments.record {
+        let rules = RuleNames::chosen(&home, &arguments.rules)?.texts(&drill.scenario.rules)?;
+        written.push(record(folder, arguments, &drill, &rules)?);
+    }
+    if let Some(folder) = &arguments.out {
+        written.push(write(folder, &drill, &shown, &outcome, &command)?);
+    }
     match output.format {
         Format::Json => {
             let timeline = timeline::tell(told);
             let document = json!({ "schema": SCHEMA, "command": command, "fingerprint": told.fingerprint(), "outcome": outcome, "services": told.ledger.services, "timeline": timeline });
-            output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"));
+            output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
         }
         Format::Text => {
             let story = timeline::tell(told).render(terminal::width(), |kind, text| terminal::paint(output, kind, text));
             let table = table::arms(&outcome, terminal::columns());
             let hint =
                 if answer.policies.is_empty() { "\nhint: nobody acts here; add `--policy POLICY` (`firedrill list policies`)" } else { "" };
-            output.data(&format!("{story}\n{table}\nrepeat: {command}{hint}"));
+            output.data(&format!("{story}\n{table}\nrepeat: {command}{hint}"))?;
         }
     }
     for path in written {
@@ -79,50 +84,60 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     Ok(Exit::Held)
 }
 
-fn write(arguments: &RunArgs, drill: &Drill, shown: &Shown, outcome: &Outcome, command: &str) -> Result<Vec<PathBuf>, Failure> {
-    let mut written = Vec::new();
-    if let Some(folder) = &arguments.record {
-        let arm = if drill.answer.policies.is_empty() { Arm::Nothing } else { Arm::Policy };
-        let played = drill.play(arm, arguments.seed);
-        let end_ms = drill.scenario.spec.start.prometheus_millis(played.transcript.ledger.ended);
-        let source = format!("a simulated run of {}, seed {}, {}", drill.scenario.name, arguments.seed, ENGINE);
-        let recording = Recording { start: drill.scenario.spec.start, end_ms, source, store: played.telemetry };
-        let rules = RuleNames::chosen(&arguments.rules)?.texts()?;
-        write_files(folder, &recorded::incident_files(drill, &played.transcript, &recording, &rules))?;
-        written.push(folder.join("incident.yaml"));
-    }
+/// Refuses what could not be written, before anything is run. A recorded incident may have been edited by hand, so it is never written over.
+fn refuse_taken(arguments: &RunArgs) -> Result<(), Failure> {
     if let Some(folder) = &arguments.out {
-        let outcome_json = serde_json::to_string_pretty(outcome).expect("an outcome is plain data");
-        let heading = format!("{}, seed {}", drill.scenario.name, arguments.seed);
-        let arms = Arms { nothing: &shown.nothing, policy: &shown.policy, oracle: shown.oracle.as_ref() };
-        let example = Example { heading: &heading, arms, outcome, command };
-        let html = page::render(&Page { title: &heading, engine: ENGINE, command, judgement: None, policies: &[], examples: &[example] });
-        let files = [
-            ("journal.jsonl", shown.policy.to_json_lines()),
-            ("outcome.json", outcome_json),
-            ("run.html", html),
-            ("timeline.txt", timeline::tell(&shown.policy).plain(120)),
-        ];
-        write_files(folder, &files)?;
-        written.push(folder.join("run.html"));
+        refuse_no_folder("--out", folder)?;
     }
-    Ok(written)
+    let Some(folder) = &arguments.record else { return Ok(()) };
+    refuse_no_folder("--record", folder)?;
+    let taken = folder.join(FILE_NAME);
+    if taken.exists() {
+        let message = format!("{} is there already, and may have been edited", taken.display());
+        return Err(Failure::argument(message, "name another folder with `--record`, or remove this one first"));
+    }
+    Ok(())
+}
+
+/// Writes the run's telemetry as an incident; the path of its file.
+fn record(folder: &Path, arguments: &RunArgs, drill: &Drill, rules: &[Source]) -> Result<PathBuf, Failure> {
+    let arm = if drill.answer.policies.is_empty() { Arm::Nothing } else { Arm::Policy };
+    let played = drill.play(arm, arguments.seed);
+    let end_ms = drill.scenario.spec.start.prometheus_millis(played.transcript.ledger.ended);
+    let source = format!("a simulated run of {}, seed {}, {}", drill.scenario.name, arguments.seed, ENGINE);
+    let recording = Recording { start: drill.scenario.spec.start, end_ms, source, store: played.telemetry };
+    let command = format!("{} --record DIR", repeat(arguments));
+    let run = Recorded { scenario: &drill.scenario, transcript: &played.transcript, recording: &recording, rules, command: &command };
+    write_files(folder, &run.files())?;
+    Ok(folder.join(FILE_NAME))
+}
+
+/// Writes journal, outcome and page; the path of the page.
+fn write(folder: &Path, drill: &Drill, shown: &Shown, outcome: &Outcome, command: &str) -> Result<PathBuf, Failure> {
+    let outcome_json = serde_json::to_string_pretty(outcome).expect("an outcome is plain data");
+    let heading = format!("{}, seed {}", drill.scenario.name, outcome.seed);
+    let arms = Arms { nothing: &shown.nothing, policy: &shown.policy, oracle: shown.oracle.as_ref() };
+    let example = Example { heading: &heading, arms, outcome, command };
+    let html = page::render(&Page { title: &heading, engine: ENGINE, command, judgement: None, policies: &[], examples: &[example] });
+    let files = [
+        ("journal.jsonl", shown.policy.to_json_lines()),
+        ("outcome.json", outcome_json),
+        ("run.html", html),
+        ("timeline.txt", timeline::tell(&shown.policy).plain(120)),
+    ];
+    write_files(folder, &files)?;
+    Ok(folder.join("run.html"))
 }
 
 /// The command that repeats this run.
 fn repeat(arguments: &RunArgs) -> String {
-    let mut command = format!("firedrill run {}", arguments.scenario);
+    let mut line = CommandLine::new("run").word(&arguments.scenario);
     if let Some(project) = &arguments.project {
-        command += &format!(" --project {project}");
+        line = line.option("--project", project);
     }
-    for policy in &arguments.policy {
-        command += &format!(" --policy {policy}");
-    }
-    for rules in &arguments.rules {
-        command += &format!(" --rules {rules}");
-    }
+    line = line.options("--policy", &arguments.policy).options("--rules", &arguments.rules);
     if arguments.stage == StageArg::DryRun {
-        command += " --stage dry-run";
+        line = line.option("--stage", "dry-run");
     }
-    command + &format!(" --seed {}", arguments.seed)
+    line.option("--seed", &arguments.seed.to_string()).to_string()
 }

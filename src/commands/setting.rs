@@ -7,12 +7,13 @@ use firedrill_scenarios::Scenario;
 
 use crate::drill::Rules;
 use crate::failure::Failure;
+use crate::home::Home;
 use crate::library;
 use crate::load::Source;
 use crate::project::Project;
 use crate::sources;
 
-/// Scenarios, each with the rules that watch it, and the project that filled the gaps.
+/// Scenarios, each with the rules that watch it.
 #[derive(Debug)]
 pub struct Setting {
     /// The scenarios.
@@ -22,26 +23,18 @@ pub struct Setting {
 impl Setting {
     /// From the command line, then the project of this folder, then the library.
     pub fn here(scenarios: &[String], rules: &[String]) -> Result<Self, Failure> {
-        let project = sources::project_here()?;
-        Self::with(project.as_ref(), Path::new("."), scenarios, rules)
+        Self::of(&Home::here()?, scenarios, rules)
     }
 
-    /// The same with a project that was already read; its paths are relative to `base`, those of the command line to this folder.
-    pub fn with(project: Option<&Project>, base: &Path, scenarios: &[String], rules: &[String]) -> Result<Self, Failure> {
-        let found = match project {
-            Some(project) if !scenarios.is_empty() => {
-                let own = sources::scenarios(&project.scenarios, base)?;
-                sources::scenarios_among(&own, scenarios, Path::new("."))?
-            }
-            None if !scenarios.is_empty() => sources::scenarios(scenarios, Path::new("."))?,
-            Some(project) if !project.scenarios.is_empty() => sources::scenarios(&project.scenarios, base)?,
-            _ => sources::scenarios(&library::families(), Path::new("."))?,
+    /// From the command line, whose paths are relative to this folder, then the project, then the library.
+    pub fn of(home: &Home, scenarios: &[String], rules: &[String]) -> Result<Self, Failure> {
+        let own = home.scenarios()?;
+        let found = match (scenarios, &own[..]) {
+            ([], []) => sources::scenarios(&library::families(), Path::new("."))?,
+            ([], _) => own,
+            _ => sources::scenarios_among(&own, scenarios, Path::new("."))?,
         };
-        let rules = match project {
-            _ if !rules.is_empty() => RuleNames { names: rules.to_vec(), base: PathBuf::from(".") },
-            Some(project) => RuleNames::of(project, base),
-            None => RuleNames::library(),
-        };
+        let rules = RuleNames::chosen(home, rules)?;
         let shared = rules.load(&[])?;
         let watched = found.into_iter().map(|scenario| {
             let own = if scenario.rules.is_empty() { Arc::clone(&shared) } else { rules.load(&scenario.rules)? };
@@ -49,6 +42,16 @@ impl Setting {
         });
         Ok(Self { scenarios: watched.collect::<Result<_, Failure>>()? })
     }
+}
+
+/// So many seeds in a row, from `first` on.
+pub fn seeds(first: u64, count: u32) -> Result<Vec<u64>, Failure> {
+    let last = first.checked_add(u64::from(count) - 1);
+    let last = last.ok_or_else(|| {
+        let remedy = format!("the largest first seed for {count} is {}", u64::MAX - u64::from(count) + 1);
+        Failure::argument(format!("there are no {count} seeds from {first} on"), remedy)
+    })?;
+    Ok((first..=last).collect())
 }
 
 /// Rule files by name, and what their paths are relative to.
@@ -72,17 +75,18 @@ impl RuleNames {
         Self { names: names.map(str::to_owned).collect(), base: PathBuf::from(".") }
     }
 
-    /// Those of the command line, else of the project here, else of the library.
-    pub fn chosen(named: &[String]) -> Result<Self, Failure> {
+    /// Those of the command line, else of the project, else of the library.
+    pub fn chosen(home: &Home, named: &[String]) -> Result<Self, Failure> {
         if !named.is_empty() {
-            return Ok(Self { names: named.to_vec(), base: PathBuf::from(".") });
+            return Ok(Self { names: home.rule_arguments(named)?, base: PathBuf::from(".") });
         }
-        Ok(sources::project_here()?.map_or_else(Self::library, |project| Self::of(&project, Path::new("."))))
+        Ok(home.project.as_ref().map_or_else(Self::library, |project| Self::of(project, &home.base)))
     }
 
-    /// The files themselves.
-    pub fn texts(&self) -> Result<Vec<Source>, Failure> {
-        sources::rule_texts(&self.names, &self.base)
+    /// The files themselves, and `more` beside them.
+    pub fn texts(&self, more: &[String]) -> Result<Vec<Source>, Failure> {
+        let names: Vec<&String> = self.names.iter().chain(more).collect();
+        sources::rule_texts(&names, &self.base)
     }
 
     /// Reads them, and `more` beside them.

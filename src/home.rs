@@ -1,0 +1,144 @@
+//! The project that a command works in: where a bare name is looked for before the library.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use firedrill_scenarios::Scenario;
+use firedrill_scenarios::incident::Incident;
+
+use crate::drill::Answer;
+use crate::failure::Failure;
+use crate::kind::Kind;
+use crate::library;
+use crate::load::{Shelf, Source};
+use crate::project::Project;
+use crate::sources::{self, IncidentFiles, PROJECT_FILE};
+
+/// A project and the folder that its paths are relative to; without a project, only the library is at hand.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// The project.
+    pub project: Option<Project>,
+    /// What its paths are relative to.
+    pub base: PathBuf,
+}
+
+impl Home {
+    /// This folder, with its project if there is one.
+    ///
+    /// # Errors
+    /// The project file is wrong.
+    pub fn here() -> Result<Self, Failure> {
+        if Path::new(PROJECT_FILE).is_file() { Self::at(PROJECT_FILE) } else { Ok(Self { project: None, base: PathBuf::from(".") }) }
+    }
+
+    /// The project of a file, or of a folder.
+    ///
+    /// # Errors
+    /// It is not there, or wrong.
+    pub fn at(path: &str) -> Result<Self, Failure> {
+        let (project, base) = sources::project_at(path)?;
+        Ok(Self { project: Some(project), base })
+    }
+
+    /// The project's policies; nobody without a project.
+    ///
+    /// # Errors
+    /// One of them is unknown or wrong.
+    pub fn policies(&self) -> Result<Arc<Answer>, Failure> {
+        sources::answer(self.project.as_ref().map_or(&[][..], |project| &project.policies), &self.base)
+    }
+
+    /// The project's scenarios; none without a project.
+    ///
+    /// # Errors
+    /// One of them is unknown or wrong.
+    pub fn scenarios(&self) -> Result<Vec<Arc<Scenario>>, Failure> {
+        sources::scenarios(self.project.as_ref().map_or(&[][..], |project| &project.scenarios), &self.base)
+    }
+
+    /// The project's rule files; none without a project.
+    ///
+    /// # Errors
+    /// One of them is unknown or cannot be read.
+    pub fn rule_files(&self) -> Result<Vec<Source>, Failure> {
+        sources::rule_texts(self.project.as_ref().map_or(&[][..], |project| &project.rules), &self.base)
+    }
+
+    /// The project's incident folders; none without a project.
+    ///
+    /// # Errors
+    /// A folder cannot be read, or holds none.
+    pub fn incident_folders(&self) -> Result<Vec<String>, Failure> {
+        sources::incident_folders(self.project.as_ref().map_or(&[][..], |project| &project.incidents), &self.base)
+    }
+
+    /// Policies that the command line names: by path, by name in the project, or by name in the library, in that order.
+    ///
+    /// # Errors
+    /// A name is unknown, or a file is wrong.
+    pub fn answer<S: AsRef<str>>(&self, names: &[S]) -> Result<Arc<Answer>, Failure> {
+        let own = if all_exist(names) { Vec::new() } else { self.policies()?.sources.clone() };
+        let answer = sources::answer(&arguments(names, &own, Kind::Policy, &library::policy_shelf())?, Path::new("."))?;
+        let label = names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
+        Ok(Arc::new(Answer { label, ..Answer::clone(&answer) }))
+    }
+
+    /// Paths, relative to this folder, or names of the library that stand for rule files that the command line names. The project's are called
+    /// as their files are, without the ending.
+    ///
+    /// # Errors
+    /// A name is unknown.
+    pub fn rule_arguments<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<String>, Failure> {
+        let files = if all_exist(names) { Vec::new() } else { self.rule_files()? };
+        let own: Vec<(String, String)> = files.iter().filter_map(|source| Some((rule_file_name(source)?, source.path.clone()))).collect();
+        arguments(names, &own, Kind::Rules, &library::rule_shelf())
+    }
+
+    /// An incident that the command line names: by path; by the name of its folder or its own, in the project; likewise in the library.
+    ///
+    /// # Errors
+    /// The name is unknown, or the incident is wrong.
+    pub fn incident(&self, name: &str) -> Result<(Incident, IncidentFiles), Failure> {
+        let here = Path::new(".");
+        if Path::new(name).exists() {
+            return sources::incident(name, here);
+        }
+        for folder in self.incident_folders()? {
+            let is_folder = Path::new(&folder).file_name().is_some_and(|own| own == name);
+            match sources::incident(&folder, here) {
+                Ok(found) if is_folder || *found.0.name == *name => return Ok(found),
+                Err(failure) if is_folder => return Err(failure),
+                // What is wrong with another incident is no matter here.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        sources::incident(name, here)
+    }
+}
+
+/// What a rule file that lies in the project is called; `None` for one of the library.
+#[must_use]
+pub fn rule_file_name(source: &Source) -> Option<String> {
+    let path = Path::new(&source.path);
+    path.file_stem().filter(|_| path.is_file()).map(|stem| stem.to_string_lossy().into_owned())
+}
+
+fn all_exist<S: AsRef<str>>(names: &[S]) -> bool {
+    names.iter().all(|name| Path::new(name.as_ref()).exists())
+}
+
+/// The argument behind each name: itself if it is a path, else what it stands for in the project, else itself if the library has it.
+fn arguments<S: AsRef<str>>(names: &[S], own: &[(String, String)], wanted: Kind, shelf: &Shelf<'_>) -> Result<Vec<String>, Failure> {
+    let find = |name: &str| {
+        if Path::new(name).exists() {
+            return Ok(name.to_owned());
+        }
+        if let Some((_, argument)) = own.iter().find(|(known, _)| known == name) {
+            return Ok(argument.clone());
+        }
+        let known: Vec<&str> = own.iter().map(|(known, _)| known.as_str()).collect();
+        (shelf.get)(name).map(|_| name.to_owned()).ok_or_else(|| sources::unknown(name, wanted, &known, shelf))
+    };
+    names.iter().map(|name| find(name.as_ref())).collect()
+}
