@@ -335,6 +335,12 @@ impl Start {
         Self { unix_nanos: millis * 1_000_000 }
     }
 
+    /// Whether milliseconds since the Unix epoch lie where instants can be told, with room to count on from there: the years 1700 to 2199.
+    #[must_use]
+    pub const fn can_tell(millis: i64) -> bool {
+        -8_520_336_000_000 <= millis && millis < 7_258_118_400_000
+    }
+
     /// The start in milliseconds since the Unix epoch, floored.
     #[must_use]
     pub const fn unix_millis(self) -> i64 {

@@ -140,7 +140,26 @@ pub fn read_recording(incident: &Incident, files: &dyn Files) -> Result<Recordin
     if recording.store.ids().all(|id| recording.store.times(id).is_empty()) {
         return Err(vec![problem::empty_recording(&source.place)]);
     }
+    lies_within(incident, &recording)?;
     Ok(recording)
+}
+
+/// What is seen goes on after the last sample for so long: PromQL's lookback.
+const SEEN_AFTER_LAST_MS: i64 = 300_000;
+
+/// An incident that lies elsewhere than its recording would be replayed to nothing, and pass.
+fn lies_within(incident: &Incident, recording: &Recording) -> Result<(), Vec<Problem>> {
+    let seen = recording.start.unix_millis()..=recording.end_ms.saturating_add(SEEN_AFTER_LAST_MS);
+    let instants = [Some(incident.onset), incident.end];
+    if instants.into_iter().flatten().all(|instant| seen.contains(&instant.unix_millis())) {
+        return Ok(());
+    }
+    let lasts = match incident.end {
+        Some(end) => format!("the incident lasts from {} to {end}", incident.onset),
+        None => format!("the incident begins at {}", incident.onset),
+    };
+    let recorded = format!("{} to {}", recording.start, Start::from_unix_millis(recording.end_ms));
+    Err(vec![problem::elsewhere(&incident.recording.place, &lasts, &recorded)])
 }
 
 /// The path of a file as messages show it: beside the file that names it.
@@ -382,13 +401,18 @@ expect:
   quiet: [{ from: 2026-01-05T08:00:00Z, to: 2026-01-05T09:30:00Z }]
 ";
 
+    /// The same, over after a minute.
+    fn short() -> String {
+        WHOLE.replace("2026-01-05T10:00:00Z", "2026-01-05T09:31:00Z")
+    }
+
     fn folder(incident: &str, file: (&'static str, &str)) -> InMemory {
         InMemory(BTreeMap::from([(FILE_NAME, incident.to_owned()), (file.0, file.1.to_owned())]))
     }
 
     #[test]
     fn an_incident_says_what_happened_and_what_right_would_have_been() {
-        let files = folder(WHOLE, ("metrics.txt", "up 1 1767605400\nup 0 1767605460.5\n# EOF\n"));
+        let files = folder(&short(), ("metrics.txt", "up 1 1767605400\nup 0 1767605460.5\n# EOF\n"));
         let incident = read_incident("x/incident.yaml", &files).unwrap();
         assert_eq!((incident.cause.as_deref(), incident.target.as_ref(), incident.injected), (None, None, false));
         assert_eq!(incident.inventory.services["api"], ServiceEntry { replicas: 3, zones: vec!["a".into(), "b".into()], critical: false });
@@ -401,7 +425,7 @@ expect:
 
     #[test]
     fn a_folder_of_tables_is_read_by_a_mapping_of_its_own() {
-        let incident = WHOLE.replace("openmetrics: metrics.txt", "csv: { mapping: m.yaml, folder: data }");
+        let incident = short().replace("openmetrics: metrics.txt", "csv: { mapping: m.yaml, folder: data }");
         let mapping = "schema: mapping/1\nmapping: m\nfiles:\n  - { file: '(?P<pod>.+)\\.csv', time: { column: t, notation: rfc3339 }, columns: [{ column: v, metric: m, labels: { pod: $pod } }] }\n";
         let mut files = folder(&incident, ("m.yaml", mapping));
         files.0.insert("data/a.csv", "t,v\n2026-01-05T09:30:00Z,1\n".to_owned());
@@ -447,6 +471,20 @@ expect:
             &WHOLE.replace("2026-01-05T10:00:00Z", "tomorrow"),
             &["5 `tomorrow` is not an RFC 3339 time with a zone, such as 2026-01-05T00:00:00Z"],
         );
+    }
+
+    #[test]
+    fn an_incident_outside_its_recording_is_refused_with_both_ranges() {
+        let metrics = ("metrics.txt", "up 1 1767605400\nup 0 1767605460\n# EOF\n");
+        let refused = |incident: &str| {
+            let files = folder(incident, metrics);
+            told(&read_recording(&read_incident("incident.yaml", &files).unwrap(), &files).err().unwrap_or_default())
+        };
+        assert_eq!(refused(&short()), [""; 0]);
+        let recorded = "and the recording from 2026-01-05T09:30:00Z to 2026-01-05T09:31:00Z";
+        assert_eq!(refused(WHOLE), [format!("11 the incident lasts from 2026-01-05T09:30:00Z to 2026-01-05T10:00:00Z, {recorded}")]);
+        let early = WHOLE.replace("onset: 2026-01-05T09:30", "onset: 2026-01-04T09:30").replace("end: 2026-01-05T10:00:00Z\n", "");
+        assert_eq!(refused(&early), [format!("10 the incident begins at 2026-01-04T09:30:00Z, {recorded}")]);
     }
 
     #[track_caller]

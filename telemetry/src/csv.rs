@@ -354,12 +354,27 @@ impl<'m> Sheet<'m> {
         Ok(())
     }
 
+    /// What is wrong with a time of other centuries: most likely its unit.
+    fn beyond(&self, text: &str, at_ms: i64) -> String {
+        let time = &self.mapping.time;
+        let likely = match time.notation {
+            TimeNotation::UnixSeconds if Start::can_tell(at_ms / 1000) => ": it is read as seconds, and looks like `unix_milliseconds`",
+            TimeNotation::UnixSeconds => ": it is read as seconds",
+            TimeNotation::UnixMillis => ": it is read as milliseconds",
+            TimeNotation::Rfc3339 | TimeNotation::Go => "",
+        };
+        format!("`{text}` in column `{}` is no time of these centuries{likely}", time.column)
+    }
+
     fn row(&mut self, row: &::csv::StringRecord, store: &mut Store) -> Result<(), Vec<CsvError>> {
         let line = row.position().map_or(0, ::csv::Position::line);
         let text = row.get(self.time_index).unwrap_or_default();
         let at_ms = time_ms(self.mapping.time.notation, text)
             .and_then(|at_ms| at_ms.checked_add(self.mapping.time.shift_ms))
             .ok_or_else(|| vec![CsvError::new(line, format!("`{text}` in column `{}` is not a time", self.mapping.time.column))])?;
+        if !Start::can_tell(at_ms) {
+            return Err(vec![CsvError::new(line, self.beyond(text, at_ms))]);
+        }
         let gap_ms = self.last_ms.map_or(0, |last_ms| at_ms.saturating_sub(last_ms));
         if self.last_ms.is_some() && gap_ms <= 0 {
             return Err(vec![CsvError::new(line, format!("the time `{text}` is not later than that of the row before: the clock jumped"))]);
@@ -624,6 +639,18 @@ mod tests {
                 "line 8: the time `1` is not later than that of the row before: the clock jumped",
             ],
         );
+    }
+
+    #[test]
+    fn times_in_another_unit_are_refused_with_the_likely_one() {
+        let seconds = mapping(vec![column("A", "a", "count")]);
+        let told = "is no time of these centuries: it is read as seconds";
+        check(
+            &seconds,
+            "Time,A\n1767603600000,2\n",
+            &[&format!("line 2: `1767603600000` in column `Time` {told}, and looks like `unix_milliseconds`")],
+        );
+        check(&seconds, "Time,A\n17676036000000000,2\n", &[&format!("line 2: `17676036000000000` in column `Time` {told}")]);
     }
 
     #[test]

@@ -10,6 +10,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use firedrill_core::time::Start;
+
 use crate::labels::{Labels, LabelsBuilder, METRIC_NAME, is_label_name, is_metric_name, write_quoted};
 use crate::store::{SeriesId, Store, is_stale};
 
@@ -158,6 +160,9 @@ impl<'text> Reader<'text, '_> {
         let time = words.next().filter(|word| !word.starts_with('#'));
         let time = time.ok_or_else(|| format!("{series} has no time, and without times nothing can be replayed"))?;
         let at_ms = self.at_ms(time).ok_or_else(|| format!("{series}: `{time}` is not a time"))?;
+        if !Start::can_tell(at_ms) {
+            return Err(format!("{series}: `{time}` is no time of these centuries{}", self.likely_unit(at_ms)));
+        }
         if let Some(word) = words.next().filter(|word| !word.starts_with('#')) {
             return Err(format!("{series}: `{word}` stands after the time"));
         }
@@ -171,6 +176,15 @@ impl<'text> Reader<'text, '_> {
         };
         self.samples += 1;
         self.store.append(id, at_ms, value).map_err(|error| format!("{series}: {error}"))
+    }
+
+    /// What the times likely are, if they would be sound in another unit.
+    fn likely_unit(&self, at_ms: i64) -> &'static str {
+        match self.dialect {
+            Dialect::OpenMetrics if Start::can_tell(at_ms / 1000) => ": OpenMetrics times are seconds, and these look like milliseconds",
+            Dialect::OpenMetrics => ": OpenMetrics times are seconds",
+            Dialect::Prometheus => ": the classic format's times are milliseconds",
+        }
     }
 
     fn at_ms(&self, text: &str) -> Option<i64> {
@@ -440,6 +454,19 @@ mod tests {
                 "line 2: up: a sample at 2000 ms is not newer than the last one of its series at 2000 ms",
                 "line 3: up: a sample at 1000 ms is not newer than the last one of its series at 2000 ms",
             ],
+        );
+        check(
+            Dialect::OpenMetrics,
+            "up 1 1767603600000\nup 1 17676036000000000\n# EOF\n",
+            &[
+                "line 1: up: `1767603600000` is no time of these centuries: OpenMetrics times are seconds, and these look like milliseconds",
+                "line 2: up: `17676036000000000` is no time of these centuries: OpenMetrics times are seconds",
+            ],
+        );
+        check(
+            Dialect::Prometheus,
+            "up 1 1767603600000000\n",
+            &["line 1: up: `1767603600000000` is no time of these centuries: the classic format's times are milliseconds"],
         );
         check(Dialect::OpenMetrics, "up 1 2\n", &["line 1: the text ends without `# EOF`: it was cut off"]);
         check(Dialect::Prometheus, "# nothing\n", &["line 1: there is no sample"]);

@@ -193,6 +193,9 @@ fn header(line: &str) -> Result<HeaderDocument, RecordingError> {
         return Err(RecordingError::Schema(schema.to_owned()));
     }
     let header: HeaderDocument = serde_json::from_str(line).map_err(|error| wrong_line(1, &error))?;
+    if !Start::can_tell(header.start_ms) || !Start::can_tell(header.end_ms) {
+        return Err(RecordingError::Line { line: 1, reason: "it starts or ends in no time of these centuries".to_owned() });
+    }
     if header.end_ms < header.start_ms {
         return Err(RecordingError::Line { line: 1, reason: "it ends before it starts".to_owned() });
     }
@@ -200,12 +203,21 @@ fn header(line: &str) -> Result<HeaderDocument, RecordingError> {
 }
 
 fn wrong_line(line: usize, error: &serde_json::Error) -> RecordingError {
-    RecordingError::Line { line, reason: error.to_string() }
+    RecordingError::Line { line, reason: reason(error) }
+}
+
+/// What the parser says, without its own count of lines: it saw one only.
+fn reason(error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        return "the line breaks off: the file was cut off".to_owned();
+    }
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| format!("{what} (character {})", error.column()))
 }
 
 /// Adds one line to the store and says how many samples it held.
 fn add_series(store: &mut Store, line: &str) -> Result<u64, String> {
-    let document: SeriesDocument = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let document: SeriesDocument = serde_json::from_str(line).map_err(|error| reason(&error))?;
     let mut builder = Labels::builder();
     for (name, value) in &document.labels {
         builder = builder.set(name.as_str(), value.as_str());
@@ -373,7 +385,11 @@ mod tests {
         check_refused(&whole.replace("[15000,2]", "[0,2]"), "line 2: a gap of 0 ms leads nowhere");
         check_refused(&whole.replace("[15000,2]", "[15000,99999999999999]"), "line 2: there are 100000000000001 times and 4 values");
         check_refused(&format!("{}\n{}\n{}\n", lines[0], lines[1], lines[1]), "line 3: the series up{job=\"a\"} stands twice");
-        assert!(Recording::parse(&whole[..whole.len() - 10]).is_err());
+        check_refused(&whole[..whole.len() - 10], "line 3: the line breaks off: the file was cut off");
+        check_refused(
+            &whole.replace("\"start_ms\":1000000", "\"start_ms\":9000000000000000"),
+            "line 1: it starts or ends in no time of these centuries",
+        );
     }
 
     #[test]

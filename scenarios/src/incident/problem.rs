@@ -93,3 +93,10 @@ pub fn one_recording(place: &Place) -> Problem {
 pub fn needs_onset(place: &Place, what: &str) -> Problem {
     Problem::at("FD0513", place, format!("{what} counts from the onset, and the incident has none")).remedy("add `onset:`")
 }
+
+/// An incident that does not lie in its recording. Both are given as people read them: `the incident lasts from A to B`, `A to B`.
+#[must_use]
+pub fn elsewhere(place: &Place, lasts: &str, recorded: &str) -> Problem {
+    Problem::at("FD0514", place, format!("{lasts}, and the recording from {recorded}"))
+        .remedy("correct `onset:` and `end:` (mind the zone), or the unit of the recording's times")
+}
