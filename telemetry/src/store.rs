@@ -36,6 +36,18 @@ pub struct Store {
     series: Vec<Series>,
     index: Arc<Index>,
     generation: u64,
+    version: u64,
+}
+
+/// The samples of one series, oldest first.
+#[derive(Debug, Clone, Copy)]
+pub struct Samples<'store> {
+    /// Milliseconds since 1970, strictly increasing.
+    pub times: &'store [i64],
+    /// As many as there are times.
+    pub values: &'store [f64],
+    /// Whether a staleness marker may be among the values; false promises that there is none.
+    pub may_be_stale: bool,
 }
 
 impl Store {
@@ -52,7 +64,7 @@ impl Store {
         let id = SeriesId(u32::try_from(self.series.len()).expect("fewer than 2^32 series"));
         Arc::make_mut(&mut self.index).add(labels, id);
         self.generation = chained(self.generation, labels);
-        self.series.push(Series { labels: labels.clone(), column: Arc::default() });
+        self.series.push(Series { labels: labels.clone(), column: Arc::default(), born: self.generation });
         id
     }
 
@@ -75,6 +87,8 @@ impl Store {
         let column = Arc::make_mut(&mut series.column);
         column.times.push(at_ms);
         column.values.push(value);
+        column.has_stale |= is_stale(value);
+        self.version = mixed(self.version ^ u64::from(id.0), (at_ms as u64).rotate_left(32) ^ value.to_bits());
         Ok(())
     }
 
@@ -101,6 +115,13 @@ impl Store {
         &column.values[column.forgotten..]
     }
 
+    /// Times and values of a series at once.
+    #[inline]
+    pub fn samples(&self, id: SeriesId) -> Samples<'_> {
+        let column = &*self.series[id.0 as usize].column;
+        Samples { times: &column.times[column.forgotten..], values: &column.values[column.forgotten..], may_be_stale: column.has_stale }
+    }
+
     /// The labels of a series.
     pub fn labels(&self, id: SeriesId) -> &Labels {
         &self.series[id.0 as usize].labels
@@ -109,6 +130,11 @@ impl Store {
     /// All series in the order of their labels.
     pub fn ids(&self) -> impl Iterator<Item = SeriesId> {
         self.index.by_labels.values().copied()
+    }
+
+    /// The series that were born after so many others, in the order of birth.
+    pub fn ids_from(&self, count: usize) -> impl Iterator<Item = SeriesId> + use<> {
+        (count as u32..self.series.len() as u32).map(SeriesId)
     }
 
     /// The values that a label takes, in order of their bytes.
@@ -132,8 +158,22 @@ impl Store {
         self.generation
     }
 
+    /// What [`Store::generation`] was when there were so many series; `None` if there never were.
+    pub fn generation_of(&self, count: usize) -> Option<u64> {
+        match count.checked_sub(1) {
+            None => Some(0),
+            Some(last) => self.series.get(last).map(|series| series.born),
+        }
+    }
+
+    /// Changes whenever a sample is added or forgotten: a digest of all that was, so that two stores of one generation and version hold the same.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Forgets all samples before `at_ms`; the series themselves stay, so that ids and the generation hold.
     pub fn forget_before(&mut self, at_ms: i64) {
+        self.version = mixed(self.version, at_ms as u64);
         for series in &mut self.series {
             let column = &series.column;
             let forgotten = column.times.partition_point(|time| *time < at_ms);
@@ -167,6 +207,8 @@ impl Store {
 struct Series {
     labels: Labels,
     column: Arc<Column>,
+    /// The store's generation right after its birth.
+    born: u64,
 }
 
 /// The samples of one series. Callers see times and values as two slices, so that a scrape's targets may come to share one column of times.
@@ -176,6 +218,8 @@ struct Column {
     values: Vec<f64>,
     /// How many samples at the front are forgotten but not freed yet.
     forgotten: usize,
+    /// Whether a staleness marker was ever added.
+    has_stale: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -191,6 +235,11 @@ impl Index {
             self.by_label.entry(name.clone()).or_default().entry(value.clone()).or_default().push(id);
         }
     }
+}
+
+/// Chains a word into a digest.
+fn mixed(digest: u64, word: u64) -> u64 {
+    (digest.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Chains a label set into a 64-bit digest: FNV-1a over the bytes, with lengths so that no two sets read alike.
@@ -284,6 +333,24 @@ mod tests {
         let mut again = one.clone();
         again.series(&Labels::named("a", &[]));
         assert_eq!(again.generation(), one.generation());
+    }
+
+    #[test]
+    fn versions_agree_exactly_when_samples_do() {
+        let filled = |samples: &[(i64, f64)]| {
+            let mut store = store(&["a"]);
+            for (at_ms, value) in samples {
+                store.append(SeriesId(0), *at_ms, *value).expect("newer");
+            }
+            store
+        };
+        let one = filled(&[(1, 1.0), (2, 2.0)]);
+        assert_eq!(one.version(), filled(&[(1, 1.0), (2, 2.0)]).version());
+        assert_ne!(one.version(), filled(&[(1, 1.0), (2, 3.0)]).version());
+        assert_ne!(one.version(), filled(&[(1, 1.0), (3, 2.0)]).version());
+        assert_ne!(one.version(), filled(&[(1, 1.0)]).version());
+        assert_eq!((one.generation_of(0), one.generation_of(1), one.generation_of(2)), (Some(0), Some(one.generation()), None));
+        assert!(!one.samples(SeriesId(0)).may_be_stale && filled(&[(1, STALE)]).samples(SeriesId(0)).may_be_stale);
     }
 
     proptest! {

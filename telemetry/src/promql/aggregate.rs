@@ -74,27 +74,27 @@ fn pushed(mut values: Vec<f64>, value: f64) -> Vec<f64> {
 }
 
 /// Count, mean and squared deviations so far (Welford 1962); not compensated, as in Prometheus.
-#[derive(Clone, Copy)]
-struct Spread {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread {
     count: f64,
     mean: f64,
     squares: f64,
 }
 
 impl Spread {
-    fn of(value: f64) -> Spread {
+    pub(crate) fn of(value: f64) -> Spread {
         let squares = if value.is_finite() { 0.0 } else { f64::NAN };
         Spread { count: 1.0, mean: value, squares }
     }
 
-    fn with(self, value: f64) -> Spread {
+    pub(crate) fn with(self, value: f64) -> Spread {
         let count = self.count + 1.0;
         let delta = value - self.mean;
         let mean = self.mean + delta / count;
         Spread { count, mean, squares: self.squares + delta * (value - mean) }
     }
 
-    fn variance(self) -> f64 {
+    pub(crate) fn variance(self) -> f64 {
         self.squares / self.count
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::group::Groups;
-use super::plan::{Binary, BinaryOperator, Many};
+use super::plan::{Binary, BinaryOperator, Many, Matching};
 use super::value::{Element, EvalError, Outcome};
 use crate::labels::{Labels, METRIC_NAME};
 
@@ -114,7 +114,7 @@ impl Binary {
             // Each group of the one side has one element, so their numbers agree.
             let Some(index) = groups.find(&element.labels) else { continue };
             let partner = &one[index];
-            let labels = self.result_labels(&element.labels, &partner.labels);
+            let labels = self.matching.result_labels(self.operator, &element.labels, &partner.labels);
             let again = match self.matching.many {
                 Many::Neither => std::mem::replace(&mut matched[index], true),
                 Many::Left | Many::Right => !results.insert((index, labels.clone())),
@@ -132,11 +132,14 @@ impl Binary {
         let first = groups.find(&element.labels).map(|index| groups.first(index).to_string()).unwrap_or_default();
         EvalError::NotUnique { side: if swapped { "left" } else { "right" }, first, second: element.labels.to_string() }
     }
+}
 
-    fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
-        let arithmetic = !self.operator.is_comparison();
-        let one_to_one = self.matching.many == Many::Neither;
-        let subset = &self.matching.subset;
+impl Matching {
+    /// The labels of a result from those of its two sides.
+    pub(crate) fn result_labels(&self, operator: BinaryOperator, many: &Labels, one: &Labels) -> Labels {
+        let arithmetic = !operator.is_comparison();
+        let one_to_one = self.many == Many::Neither;
+        let subset = &self.subset;
         let kept = many.filtered(|name| {
             if name == METRIC_NAME {
                 // `ignoring` leaves the name to comparisons, `on` keeps it only if it is listed.
@@ -144,11 +147,11 @@ impl Binary {
             }
             !one_to_one || subset.contains(name)
         });
-        if self.matching.taken.is_empty() {
+        if self.taken.is_empty() {
             return kept;
         }
         let mut builder = kept.to_builder();
-        for name in &self.matching.taken {
+        for name in &self.taken {
             match one.value(name) {
                 Some(value) => builder.put(name.clone(), value.clone()),
                 None => builder.remove(name),
@@ -172,7 +175,7 @@ impl BinaryOperator {
         }
     }
 
-    fn calculate(self, left: f64, right: f64) -> f64 {
+    pub(crate) fn calculate(self, left: f64, right: f64) -> f64 {
         match self {
             BinaryOperator::Add => left + right,
             BinaryOperator::Subtract => left - right,

@@ -18,7 +18,7 @@ use crate::labels::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use crate::store::{SeriesId, Store, is_stale};
 
 /// At most so many steps of a range evaluation or of a subquery.
-const MOST_STEPS: i64 = 1_000_000;
+pub(crate) const MOST_STEPS: i64 = 1_000_000;
 
 /// At most so many remembered selectors; then all are forgotten, so that plans bound to ever new values cannot fill the memory.
 const MOST_REMEMBERED: usize = 4_096;
@@ -501,7 +501,7 @@ struct Row {
 }
 
 /// How many of the times are at or before a moment. Searched from the newest end, because nearly all questions are about the recent past.
-fn count_until(times: &[i64], at_ms: i64) -> usize {
+pub(crate) fn count_until(times: &[i64], at_ms: i64) -> usize {
     let mut distance = 1;
     while distance < times.len() && times[times.len() - distance] > at_ms {
         distance *= 2;
@@ -510,7 +510,7 @@ fn count_until(times: &[i64], at_ms: i64) -> usize {
     from + times[from..].partition_point(|time| *time <= at_ms)
 }
 
-fn elements(outcome: Outcome) -> Vec<Element> {
+pub(crate) fn elements(outcome: Outcome) -> Vec<Element> {
     match outcome {
         Outcome::Vector(elements) => elements,
         _ => unreachable!("the parser lets vectors alone stand where elements are wanted"),
@@ -544,7 +544,7 @@ fn relabelled(mut elements: Vec<Element>, change: impl Fn(&mut Element)) -> Resu
 }
 
 /// The labels that `=` matchers pin, but for the name and for labels that stand in several matchers.
-fn pinned_labels(matchers: &[Matcher]) -> Labels {
+pub(crate) fn pinned_labels(matchers: &[Matcher]) -> Labels {
     let mut builder = LabelsBuilder::default();
     for matcher in matchers.iter().filter(|matcher| *matcher.name != *METRIC_NAME) {
         let times = matchers.iter().filter(|other| other.name == matcher.name).count();

@@ -45,7 +45,8 @@ impl LabelSubset {
         labels.filtered(|name| self.contains(name))
     }
 
-    fn equal(&self, left: &Labels, right: &Labels) -> bool {
+    /// Whether two label sets agree on the labels that count.
+    pub(crate) fn equal(&self, left: &Labels, right: &Labels) -> bool {
         if self.include {
             return self.names.iter().all(|name| left.get(name) == right.get(name));
         }
@@ -53,7 +54,8 @@ impl LabelSubset {
         counting(left) == counting(right) && left.iter().all(|(name, value)| !self.contains(name) || right.get(name) == Some(value))
     }
 
-    fn hash(&self, labels: &Labels) -> u64 {
+    /// A hash of the labels that count; equal ones have equal hashes.
+    pub(crate) fn hash(&self, labels: &Labels) -> u64 {
         let counting = labels.iter().filter(|(name, _)| self.contains(name));
         counting.fold(0, |hash, (name, value)| mixed(mixed(hash, name), value))
     }

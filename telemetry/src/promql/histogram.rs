@@ -54,7 +54,7 @@ pub(crate) fn histograms(elements: &[Element], mut malformed: impl FnMut(&Labels
 }
 
 /// The number in a bound; `None` for what is no number, and for one that no float can hold.
-fn bound(text: &str) -> Option<f64> {
+pub(crate) fn bound(text: &str) -> Option<f64> {
     let bound: f64 = text.parse().ok()?;
     let written_out = text.contains(['i', 'I']);
     (bound.is_finite() || bound.is_nan() || written_out).then_some(bound)

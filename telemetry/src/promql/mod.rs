@@ -17,10 +17,12 @@ mod labelling;
 mod aggregate;
 mod binary;
 mod evaluator;
+mod compiled;
 mod condition;
 mod emptiness;
 
 pub use annotation::{Annotation, Level, Raised};
+pub use compiled::{Answer, Elements, Machine, Program, QueryId};
 pub use condition::{Condition, ConditionError, Judgement, Verdict3};
 pub use emptiness::{Cause, Presence, Prospect};
 pub use evaluator::{Evaluated, Evaluator, Steps};

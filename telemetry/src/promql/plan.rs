@@ -64,14 +64,14 @@ pub(crate) struct ParameterMatcher {
 }
 
 /// When a selector or subquery looks, relative to the evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Moment {
     pub offset_ms: i64,
     pub at: Option<At>,
 }
 
 /// The `@` modifier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum At {
     /// `@ start()`: the first step of the evaluation.
     Start,
