@@ -7,6 +7,8 @@ mod problem;
 
 pub mod rules;
 
+pub mod alertmanager;
+
 pub mod routing;
 
 pub mod guard;
@@ -22,3 +24,5 @@ pub mod pilot;
 pub mod library;
 
 pub mod explain;
+
+pub mod lints;

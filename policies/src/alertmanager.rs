@@ -1,0 +1,28 @@
+//! Alertmanager in virtual time: its own configuration, unchanged, and who is told what and when.
+//!
+//! A pure state machine ([`Alertmanager`]): alerts go in, messages come out, and the caller owns the clock. Semantics are those of
+//! Alertmanager 0.34 (docs/decisions/alertmanager.md); gossip between peers is left out.
+
+mod problem;
+mod matcher;
+mod interval;
+mod config;
+mod integrations;
+mod document;
+mod alert;
+mod silence;
+mod inhibition;
+mod log;
+mod delivery;
+mod webhook;
+mod machine;
+
+pub use alert::{Alert, AlertError, Fingerprint, PostedAlert};
+pub use config::{Config, GroupBy, InhibitRule, Integration, Receiver, Route, RouteOptions};
+pub use delivery::{Outage, Reply};
+pub use document::read_config;
+pub use interval::{TimeInterval, TimeRange};
+pub use log::Reason;
+pub use machine::{Alertmanager, Member, Message};
+pub use silence::{Silence, read_silences};
+pub use webhook::payload;
