@@ -256,7 +256,19 @@ fn finish(svg: &str, height: u32, title: &str) -> String {
         body = body.replace(&format!("stroke=\"{colour}\""), &format!("class=\"s-{}\"", role.class));
         body = body.replace(&format!("fill=\"{colour}\""), &format!("class=\"f-{}\"", role.class));
     }
-    text.push_str(body.trim());
+    text.push_str(&readable_markup(body.trim()));
+    text
+}
+
+/// Fonts' sizes come out of a division: two decimals are finer than any screen.
+fn readable_markup(svg: &str) -> String {
+    let mut parts = svg.split("font-size=\"");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (size, rest) = part.split_once('"').unwrap_or((part, ""));
+        let size = size.parse::<f64>().map_or_else(|_| size.to_owned(), |size| format!("{size:.1}"));
+        let _ = write!(text, "font-size=\"{size}\"{rest}");
+    }
     text
 }
 

@@ -64,6 +64,8 @@ struct PageView<'a> {
     incidents: Vec<IncidentView>,
     bars: Option<String>,
     comparison: Vec<ComparisonClass>,
+    has_several: bool,
+    columns: [&'static str; 9],
     examples: Vec<ExampleView>,
     commands: Vec<CommandView>,
 }
@@ -115,12 +117,22 @@ struct ComparisonClass {
 
 struct ComparisonRow {
     policy: String,
-    runs: u64,
-    times: Vec<String>,
-    lost: String,
-    lost_interval: String,
-    deeds: Vec<String>,
+    /// One for each of [`COLUMNS`]: the figure, and what stands below it in small.
+    cells: [(String, String); 9],
 }
+
+/// The figures by class.
+const COLUMNS: [&str; 9] = [
+    "runs",
+    "time to detect",
+    "time to recover",
+    "not recovered",
+    "user-minutes lost, mean",
+    "harm, worst run",
+    "actions",
+    "replicas touched",
+    "requests hurt",
+];
 
 struct ExampleView {
     heading: String,
@@ -169,6 +181,8 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         incidents: judgement.map_or_else(Vec::new, incident_views),
         bars: bars(candidate),
         comparison: comparison(page.policies),
+        has_several: page.policies.len() > 1,
+        columns: COLUMNS,
         examples: page.examples.iter().map(example_view).collect(),
         commands: commands(page),
     }
@@ -331,27 +345,30 @@ fn comparison_row(policy: &str, summary: &ClassSummary) -> ComparisonRow {
         let measure = Measure::known(word);
         summary.get(measure).map_or_else(|| "–".to_owned(), |found| show(found, measure.unit()))
     };
+    let below = |word: &str, show: &dyn Fn(&Summary, Unit) -> String| {
+        let measure = Measure::known(word);
+        summary.get(measure).filter(|found| found.n > 1).map_or_else(String::new, |found| show(found, measure.unit()))
+    };
     let total = |word: &str| summary.get(Measure::known(word)).map_or(0.0, |found| libm::round(found.mean * found.n as f64));
     let (actions, wrong) = (total("actions"), total("false_positives"));
-    let lost = summary.get(Measure::known("user_minutes_lost"));
-    let interval = lost.filter(|lost| lost.n > 1).map(|lost| [lost.mean_low, lost.mean_high].map(significant));
+    let time = |word: &str| {
+        let median = with(word, &|found, unit| shown_quantile(unit, found.median));
+        (median, below(word, &|found, unit| format!("p90 {}", shown_quantile(unit, found.p90))))
+    };
+    let worst = |word: &str, show: &dyn Fn(&Summary, Unit) -> String| (with(word, show), String::new());
+    let interval = |found: &Summary, _: Unit| format!("{} to {}", significant(found.mean_low), significant(found.mean_high));
     ComparisonRow {
         policy: policy.to_owned(),
-        runs: summary.runs,
-        times: vec![
-            with("time_to_detect", &|found, unit| shown_quantile(unit, found.median)),
-            with("time_to_recover", &|found, unit| shown_quantile(unit, found.median)),
-            with("time_to_recover", &|found, unit| shown_quantile(unit, found.p90)),
-            with("time_to_recover", &|found, _| format!("{} of {}", found.censored, found.n)),
-        ],
-        lost: lost.map_or_else(String::new, |lost| significant(lost.mean)),
-        lost_interval: interval.map_or_else(String::new, |[low, high]| format!("{low} to {high}")),
-        deeds: vec![
-            with("harm", &|found, _| significant(found.max.value)),
-            significant(actions),
-            if actions > 0.0 { format!("{} ({})", significant(wrong), Unit::Ratio.show(wrong / actions)) } else { "–".to_owned() },
-            with("blast_radius.replicas", &|found, unit| unit.show(found.max.value)),
-            with("blast_radius.requests", &|found, unit| unit.show(found.max.value)),
+        cells: [
+            (summary.runs.to_string(), String::new()),
+            time("time_to_detect"),
+            time("time_to_recover"),
+            worst("time_to_recover", &|found, _| format!("{} of {}", found.censored, found.n)),
+            (with("user_minutes_lost", &|found, _| significant(found.mean)), below("user_minutes_lost", &interval)),
+            worst("harm", &|found, _| significant(found.max.value)),
+            (significant(actions), if actions > 0.0 { format!("{} out of scope", significant(wrong)) } else { String::new() }),
+            worst("blast_radius.replicas", &|found, unit| unit.show(found.max.value)),
+            worst("blast_radius.requests", &|found, unit| unit.show(found.max.value)),
         ],
     }
 }

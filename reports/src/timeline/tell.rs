@@ -13,6 +13,7 @@ use super::render::{clock, clock_span};
 use super::{Kind, Line, Timeline};
 use crate::outcome::{Incident, OutcomeSettings, UserSeries, incidents, recovered, spells};
 use crate::verdict::significant;
+use crate::words::readable;
 
 /// What happens again within this time is told in the same line.
 const FOLD: Span = Span::from_seconds(60);
@@ -118,6 +119,14 @@ struct Teller {
     guards: BTreeMap<(Name, u64), (u64, u64)>,
     /// What each action is called, and when it began.
     actions: BTreeMap<ActionId, (String, Time)>,
+    /// What each policy has taken up and not closed: the alert and its target, in words.
+    open: BTreeMap<(Name, u64), String>,
+    /// The last incident that each policy closed of each alert, and when.
+    closed: BTreeMap<(Name, LabelSet), (u64, Time)>,
+    /// The labels of what has been taken up.
+    labels: BTreeMap<(Name, u64), LabelSet>,
+    /// When policies were last told that an alert fires.
+    told: BTreeMap<LabelSet, Time>,
 }
 
 impl Teller {
@@ -269,6 +278,9 @@ impl Teller {
                 self.say_once(at, Kind::Alert, Key::Rule(rule.clone()), format!("rule {rule} cannot be evaluated: {message}"));
             }
             Event::Notified { notification } => {
+                if notification.status == AlertStatus::Firing {
+                    self.told.insert(notification.labels.clone(), at);
+                }
                 let word = match notification.status {
                     AlertStatus::Firing => "firing",
                     AlertStatus::Resolved => "resolved",
@@ -303,9 +315,15 @@ impl Teller {
 
     fn policy(&mut self, at: Time, event: &Event) {
         match event {
-            Event::IncidentOpened { policy, alert, target, .. } => {
+            Event::IncidentOpened { policy, incident, alert, target, labels } => {
                 let target = target.as_ref().map_or_else(|| ", which names no target".to_owned(), |target| format!(" for {target}"));
-                self.say(at, Kind::Policy, format!("{policy} takes up {alert}{target}"));
+                let what = format!("{alert}{target}");
+                let again = self
+                    .again(policy, labels)
+                    .map_or_else(String::new, |before| format!(" again, since it fires though incident {before} is done"));
+                self.say(at, Kind::Policy, format!("{policy} takes up {what}{again} (incident {incident})"));
+                self.open.insert((policy.clone(), *incident), what);
+                self.labels.insert((policy.clone(), *incident), labels.clone());
             }
             Event::Guarded { policy, incident, verdict, .. } => {
                 let (passed, not_configured) = self.guards.entry((policy.clone(), *incident)).or_default();
@@ -318,44 +336,73 @@ impl Teller {
             }
             Event::Decided { policy, incident, what, target, reason, .. } => {
                 self.say_guards(at, policy, *incident);
-                self.say(at, Kind::Decision, format!("{policy}: {what} on {target}, because {reason}"));
+                let who = self.who(policy, *incident);
+                self.say(at, Kind::Decision, format!("{who}: {what} on {target}, because {}", readable(reason)));
             }
             Event::WouldAct { policy, incident, what, target, reason, .. } => {
                 self.say_guards(at, policy, *incident);
-                self.say(at, Kind::Decision, format!("{policy} would {what} on {target}, because {reason}; its stage forbids it"));
+                let who = self.who(policy, *incident);
+                self.say(at, Kind::Decision, format!("{who} would {what} on {target}, because {}; its stage forbids it", readable(reason)));
             }
             Event::Refused { policy, incident, what, target, guard, figures, .. } => {
                 self.guards.remove(&(policy.clone(), *incident));
                 let what = what.as_ref().map_or_else(|| "the next step".to_owned(), ToString::to_string);
                 let target = target.as_ref().map_or_else(String::new, |target| format!(" on {target}"));
                 let key = Key::Refusal(policy.clone(), *incident, guard.clone());
-                self.say_once(at, Kind::Refusal, key, format!("{policy}: {what}{target}, by guard {guard}: {figures}"));
+                let who = self.who(policy, *incident);
+                self.say_once(at, Kind::Refusal, key, format!("{who}: {what}{target}, by guard {guard}: {}", readable(figures)));
             }
-            Event::Verified { policy, step, verdict, figures, took, .. } => {
+            Event::Verified { policy, incident, step, verdict, figures, took } => {
                 let word = match verdict {
                     Verification::Held => "holds",
                     Verification::Failed => "fails",
                     Verification::Inconclusive => "is inconclusive",
                 };
-                let figures = if figures.is_empty() { String::new() } else { format!(": {figures}") };
-                self.say(at, Kind::Verify, format!("{policy}: step {} {word} after {}{figures}", step + 1, clock_span(*took)));
+                let figures = if figures.is_empty() { String::new() } else { format!(": {}", readable(figures)) };
+                let who = self.who(policy, *incident);
+                self.say(at, Kind::Verify, format!("{who}: step {} {word} after {}{figures}", step + 1, clock_span(*took)));
             }
-            Event::Paged { policy, to, reason, with, .. } => {
+            Event::Paged { policy, incident, to, reason, with } => {
                 let evidence = with.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
                 let evidence = if evidence.is_empty() { String::new() } else { format!(" (with {evidence})") };
-                self.say(at, Kind::Page, format!("{policy} calls {to}: {reason}{evidence}"));
+                let who = self.who(policy, *incident);
+                self.say(at, Kind::Page, format!("{who} calls {to}: {}{evidence}", readable(reason)));
             }
-            Event::IncidentClosed { policy, reason, .. } => {
-                self.say(at, Kind::Policy, format!("{policy} is done: {reason}"));
+            Event::IncidentClosed { policy, incident, reason } => {
+                let key = (policy.clone(), *incident);
+                let what = self.open.remove(&key).map_or_else(String::new, |what| format!(", {what}"));
+                if let Some(labels) = self.labels.remove(&key) {
+                    self.closed.insert((policy.clone(), labels), (*incident, at));
+                }
+                let others: Vec<String> = self.open.keys().filter(|(own, _)| own == policy).map(|(_, id)| id.to_string()).collect();
+                let rest = match others.as_slice() {
+                    [] => String::new(),
+                    [one] => format!("; incident {one} goes on"),
+                    several => format!("; incidents {} go on", several.join(", ")),
+                };
+                self.say(at, Kind::Policy, format!("{policy} is done with incident {incident}{what}: {}{rest}", readable(reason)));
             }
             _ => unreachable!("every other event has been told"),
         }
     }
 
+    /// The policy, and which of its incidents is meant if it has several in hand.
+    fn who(&self, policy: &Name, incident: u64) -> String {
+        let several = self.open.keys().filter(|(own, _)| own == policy).count() > 1;
+        if several { format!("{policy}, incident {incident}") } else { policy.to_string() }
+    }
+
+    /// The incident that a policy closed of the same alert, if nobody has told it of the alert again since.
+    fn again(&self, policy: &Name, labels: &LabelSet) -> Option<u64> {
+        let (incident, at) = self.closed.get(&(policy.clone(), labels.clone()))?;
+        self.told.get(labels).is_none_or(|told| told < at).then_some(*incident)
+    }
+
     fn say_guards(&mut self, at: Time, policy: &Name, incident: u64) {
         let Some((passed, not_configured)) = self.guards.remove(&(policy.clone(), incident)) else { return };
         let rest = if not_configured > 0 { format!(", {not_configured} not configured") } else { String::new() };
-        self.say(at, Kind::Guard, format!("{policy}: {passed} passed{rest}"));
+        let who = self.who(policy, incident);
+        self.say(at, Kind::Guard, format!("{who}: {passed} passed{rest}"));
     }
 }
 
@@ -414,6 +461,76 @@ mod tests {
         let lines = tell(&Sample::new(300).fault("api", 60, 200).refuse(100).refuse(130).refuse(160).build()).lines;
         let refused: Vec<_> = lines.iter().filter(|line| line.kind == Kind::Refusal).map(|line| line.text.as_str()).collect();
         assert_eq!(refused, ["sample: purge_queue on service/api, by guard cooldown: 1m left of 10m (3 times, until 2m40s)"]);
+    }
+
+    fn policy_lines(run: Sample) -> Vec<String> {
+        let lines = tell(&run.build()).lines.into_iter();
+        lines.filter(|line| matches!(line.kind, Kind::Policy | Kind::Refusal | Kind::Verify)).map(|line| line.text).collect()
+    }
+
+    fn opened(incident: u64, pod: &str) -> Event {
+        let (policy, alert) = (Name::new("sample"), Name::new("Down"));
+        let labels = BTreeMap::from([(Name::new("pod"), Name::new(pod))]);
+        let target = Some(firedrill_core::action::Target::Replica(Name::new(pod)));
+        Event::IncidentOpened { policy, incident, alert, target, labels }
+    }
+
+    fn closed(incident: u64, reason: &str) -> Event {
+        Event::IncidentClosed { policy: Name::new("sample"), incident, reason: reason.into() }
+    }
+
+    #[test]
+    fn what_a_policy_drops_while_it_works_on_something_else_is_told_apart() {
+        let run = Sample::new(300).record(100, opened(0, "api-0")).record(110, opened(1, "api-1"));
+        let run =
+            run.record(120, closed(1, "the alert is over before anything was done")).record(130, closed(0, "the remediation is verified"));
+        let expected = [
+            "sample takes up Down for replica/api-0 (incident 0)",
+            "sample takes up Down for replica/api-1 (incident 1)",
+            "sample is done with incident 1, Down for replica/api-1: the alert is over before anything was done; incident 0 goes on",
+            "sample is done with incident 0, Down for replica/api-0: the remediation is verified",
+        ];
+        assert_eq!(policy_lines(run), expected);
+    }
+
+    #[test]
+    fn an_alert_that_is_taken_up_again_says_why() {
+        let run = Sample::new(600)
+            .notify(90, "pod", "api-0")
+            .record(90, opened(0, "api-0"))
+            .record(130, closed(0, "the remediation is verified"));
+        let still = policy_lines(run.record(190, opened(1, "api-0")));
+        assert_eq!(still[2], "sample takes up Down for replica/api-0 again, since it fires though incident 0 is done (incident 1)");
+        let run = Sample::new(600)
+            .notify(90, "pod", "api-0")
+            .record(90, opened(0, "api-0"))
+            .record(130, closed(0, "the remediation is verified"));
+        let anew = policy_lines(run.notify(190, "pod", "api-0").record(190, opened(1, "api-0")));
+        assert_eq!(anew[2], "sample takes up Down for replica/api-0 (incident 1)", "it was told of it again");
+    }
+
+    #[test]
+    fn figures_are_cut_to_what_people_read() {
+        let (policy, verdict, took) = (Name::new("sample"), Verification::Held, Span::from_seconds(15));
+        let figures = "errors{service=\"api\"} 0.00024055809477988935 < 0.05".into();
+        let run = Sample::new(300).record(100, Event::Verified { policy, incident: 0, step: 0, verdict, figures, took });
+        assert_eq!(policy_lines(run), ["sample: step 1 holds after 15s: errors{service=\"api\"} 0.0002406 < 0.05"]);
+    }
+
+    #[test]
+    fn users_who_fall_ill_again_are_told_each_time() {
+        let run = Sample::new(900).fault("api", 60, 500).bad(100, 120, 50).bad(300, 320, 100).build();
+        let lines = tell(&run).lines;
+        let told: Vec<_> =
+            lines.iter().filter(|line| matches!(line.kind, Kind::Users | Kind::Recovery)).map(|line| line.text.as_str()).collect();
+        let expected = [
+            "users feel it: 50 % of requests bad within 10 s, 50 % at worst",
+            "users are well, but not to stay",
+            "users are unwell again: 100 % of requests bad within 10 s, 100 % at worst",
+            "users are well again, 4m20s after the fault",
+            "recovered: everything is as declared, 7m20s after the fault",
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]
