@@ -1,0 +1,173 @@
+//! What follows an action: its verification, and what its step says of a failure.
+
+use firedrill_core::journal::{Truth, Verification};
+
+use super::VERIFY_PERIOD;
+use super::state::{Ending, Incident, Phase};
+use super::turn::Turn;
+use crate::policy::{Deed, OnFailure, inverse};
+
+impl Turn<'_> {
+    /// The step's action or pause has ended well: verify it, or go on.
+    pub(super) fn done(&mut self, mut incident: Incident) {
+        if self.verify_of(&incident).is_some() {
+            let query = self.ask_verification(&incident, self.now);
+            incident.phase = Phase::Verifying { query, since: self.now, held_since: None, was_false: false };
+            return self.keep(incident);
+        }
+        incident.step += 1;
+        self.propose(incident);
+    }
+
+    /// One look at the verification's condition.
+    pub(super) fn verified(&mut self, mut incident: Incident, verdict: Truth, figures: String) {
+        let (Some(verify), Phase::Verifying { since, held_since, was_false, .. }) = (self.verify_of(&incident), &incident.phase) else {
+            unreachable!("only a verifying incident is verified")
+        };
+        let (hold, within, since) = (verify.hold, verify.within, *since);
+        let held_since = if verdict == Truth::True { Some(held_since.unwrap_or(self.now)) } else { None };
+        let was_false = *was_false || verdict == Truth::False;
+        let deadline = since.saturating_add(within);
+        if held_since.is_some_and(|held_since| self.now.since(held_since) >= hold) {
+            self.journal_verification(&incident, Verification::Held, figures, since);
+            return self.close(incident, "the remediation is verified", &Ending::Done);
+        }
+        if self.now >= deadline {
+            let verification = if was_false { Verification::Failed } else { Verification::Inconclusive };
+            self.journal_verification(&incident, verification, figures.clone(), since);
+            let why = if was_false { "its verification failed" } else { "its verification was inconclusive" };
+            return self.failed(incident, true, &format!("{why}: {figures}"));
+        }
+        // The last look is at the deadline itself, and one is due at the moment at which the condition has held for long enough.
+        let next = self.now.saturating_add(VERIFY_PERIOD).min(deadline);
+        let next = held_since.map_or(next, |held_since| next.min(held_since.saturating_add(hold)));
+        let query = self.ask_verification(&incident, next);
+        incident.phase = Phase::Verifying { query, since, held_since, was_false };
+        self.keep(incident);
+    }
+
+    /// The step has failed: what its policy says follows. `carried_out` says whether there is something to revert.
+    pub(super) fn failed(&mut self, mut incident: Incident, carried_out: bool, why: &str) {
+        let step = self.setup.policy.steps.get(incident.step);
+        match step.map_or(OnFailure::Escalate, |step| step.on_failure) {
+            OnFailure::Next => {
+                incident.step += 1;
+                self.propose(incident);
+            }
+            OnFailure::Revert if carried_out => self.revert(incident, why),
+            OnFailure::Revert | OnFailure::Escalate => {
+                let reason = format!("step {}: {why}", incident.step + 1);
+                self.hand_over(incident, &reason);
+            }
+        }
+    }
+
+    /// Undoes the step's action. The rate limit is skipped, because what is half done must not be left so; the other guards are not.
+    pub(super) fn revert(&mut self, incident: Incident, why: &str) {
+        let policy = self.setup.policy.clone();
+        let Some(Deed::Act(action)) = policy.steps.get(incident.step).map(|step| &step.deed) else {
+            return self.hand_over(incident, why);
+        };
+        let target = self.target(&incident);
+        let Some(undo) = inverse(action, &target, &self.setup.inventory) else {
+            return self.hand_over(incident, &format!("{why}; {} cannot be reverted: {target} is not declared", action.word()));
+        };
+        let proposal = self.proposal(&incident, &undo);
+        if let Some((guard, answer)) = self.limits(&incident, &proposal, false) {
+            return self.refused(incident, guard, answer);
+        }
+        self.start(incident, proposal, format!("undo: {why}"), true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use firedrill_core::action::ActionOutcome;
+    use firedrill_core::journal::{Input, Truth};
+
+    use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, resolves};
+    use crate::guard::stage::Stage;
+
+    #[test]
+    fn a_break_in_the_condition_starts_its_hold_anew_and_the_deadline_ends_it() {
+        let mut bench = Bench::new(&RESTART.replace("within: 60s", "within: 17s"), Stage::Full);
+        bench.step(0, fires("api-1"));
+        bench.step(0, ended(0, OK));
+        bench.check(0, answer(0, Truth::True), &["ask 1 Verify(0) at 5"]);
+        bench.check(5, answer(1, Truth::Unknown), &["ask 2 Verify(0) at 10"]);
+        bench.check(10, answer(2, Truth::True), &["ask 3 Verify(0) at 15"]);
+        bench.check(15, answer(3, Truth::True), &["ask 4 Verify(0) at 17"]);
+        let end = "close 0: step 1: its verification was inconclusive: True";
+        bench.check(17, answer(4, Truth::True), &["verified Inconclusive after 17s", "page oncall", end]);
+    }
+
+    #[test]
+    fn no_data_is_never_a_pass() {
+        let mut bench = Bench::new(&RESTART.replace("hold: 10s, within: 60s", "within: 5s"), Stage::Full);
+        bench.step(0, fires("api-1"));
+        bench.step(0, ended(0, OK));
+        bench.step(0, answer(0, Truth::Unknown));
+        let end = "close 0: step 1: its verification was inconclusive: Unknown";
+        bench.check(5, answer(1, Truth::Unknown), &["verified Inconclusive after 5s", "page oncall", end]);
+    }
+
+    #[test]
+    fn a_false_condition_at_the_deadline_is_a_failure_and_leaves_the_alert_to_people() {
+        let mut bench = Bench::new(&RESTART.replace("hold: 10s, within: 60s", "within: 5s"), Stage::Full);
+        bench.step(0, fires("api-1"));
+        bench.step(0, ended(0, OK));
+        bench.step(0, answer(0, Truth::False));
+        let end = "close 0: step 1: its verification failed: False";
+        bench.check(5, answer(1, Truth::False), &["verified Failed after 5s", "page oncall", end]);
+        bench.check(600, fires("api-1"), &[]);
+        bench.check(700, resolves("api-1"), &[]);
+        bench.check(800, fires("api-1"), &["open 1", "start restart#1 restart (rolling) replica/api-1"]);
+    }
+
+    #[test]
+    fn a_failed_action_goes_where_its_step_says() {
+        let next = RESTART.replace("on_failure: escalate", "on_failure: next").replace(
+            "  - escalate",
+            "  - wait: 30s
+  - escalate",
+        );
+        let mut bench = Bench::new(&next, Stage::Full);
+        bench.step(0, fires("api-1"));
+        bench.check(3, ended(0, ActionOutcome::Failed("no quota".into())), &["timer 0 at 33"]);
+        bench.check(33, Input::Timer { timer: 0 }, &["page oncall", "cancel 0", "close 0: the policy escalates"]);
+    }
+
+    #[test]
+    fn a_step_without_verification_leads_on_and_the_next_step_has_its_own_target() {
+        let storm = RESTART
+            .replace(
+                "restart: { mode: rolling }
+",
+                "limit_retries: { retries: 0, lasting: 20s }
+    target: { client: users }
+  - purge_queue: {}
+",
+            )
+            .replace("hold: 10s, ", "");
+        let mut bench = Bench::new(&storm, Stage::Full);
+        bench.check(0, fires("api-1"), &["open 0", "start restart#0 limit_retries (0 for 20s) client/users"]);
+        bench.check(1, ended(0, OK), &["start restart#1 purge_queue replica/api-1"]);
+        bench.check(2, ended(1, OK), &["ask 0 Verify(1) at 2"]);
+    }
+
+    #[test]
+    fn a_scale_out_that_does_not_help_is_undone_and_a_person_called() {
+        let scale = RESTART
+            .replace("restart: { mode: rolling }", "scale: { by: 2 }")
+            .replace("{ replica: $pod }", "{ service: $pod }")
+            .replace("on_failure: escalate", "on_failure: revert")
+            .replace("hold: 10s, within: 60s", "within: 1s")
+            .replace("cooldown: 2m", "rate_limit: [{ max: 1, window: 1h, scope: all }]");
+        let mut bench = Bench::new(&scale, Stage::Full);
+        bench.check(0, fires("api"), &["open 0", "start restart#0 scale (by +2) service/api"]);
+        bench.step(1, ended(0, OK));
+        bench.step(1, answer(0, Truth::False));
+        bench.check(2, answer(1, Truth::False), &["verified Failed after 1s", "start restart#1 scale (by -2) service/api"]);
+        bench.check(3, ended(1, OK), &["page oncall", "close 0: the action did not help and was reverted"]);
+    }
+}

@@ -1,0 +1,160 @@
+//! What comes in: notifications, answers, reports and timers, each led to the incident that waits for it.
+
+use firedrill_core::action::{ActionOutcome, ActionResult};
+use firedrill_core::journal::{AlertStatus, Event, LabelSet, Notification, Truth};
+use firedrill_core::name::Name;
+
+use super::state::{Care, Ending, Firing, Incident, Phase};
+use super::turn::{Turn, proposed};
+use crate::guard::{Answer, dedup};
+
+impl Turn<'_> {
+    pub(super) fn notified(&mut self, notification: Notification) {
+        let key = written(&notification.labels);
+        match (notification.status, self.state.alerts.get(&key).map(|firing| firing.care.clone())) {
+            (AlertStatus::Resolved, Some(care)) => self.resolved(&key, care),
+            (AlertStatus::Resolved, None) => {}
+            (AlertStatus::Firing, Some(Care::Open(incident))) => self.repeated(incident),
+            (AlertStatus::Firing, Some(Care::Left)) => {}
+            (AlertStatus::Firing, Some(Care::Resting { timer })) => {
+                self.cancel(timer);
+                self.open(key, notification);
+            }
+            (AlertStatus::Firing, None) => self.open(key, notification),
+        }
+    }
+
+    /// The alert is over. What has begun is carried to its end; what has not begun is dropped.
+    pub(super) fn resolved(&mut self, key: &str, care: Care) {
+        self.state.alerts.remove(key);
+        match care {
+            Care::Left => {}
+            Care::Resting { timer } => self.cancel(timer),
+            Care::Open(id) => {
+                let idle = |incident: &Incident| !incident.has_acted && !matches!(incident.phase, Phase::Assumed { .. });
+                if self.state.incidents.get(&id).is_some_and(idle) {
+                    let incident = self.take(id);
+                    self.close(incident, "the alert is over before anything was done", &Ending::Done);
+                }
+            }
+        }
+    }
+
+    /// A firing alert is told again while its incident is open.
+    pub(super) fn repeated(&mut self, id: u64) {
+        let policy = self.setup.policy.clone();
+        let incident = self.take(id);
+        let answer = Answer::refused(format!("incident {id} has this alert already"), None);
+        self.journal_verdict(&incident, dedup::NAME, &answer);
+        self.record(Event::Refused {
+            policy: self.name(),
+            incident: id,
+            step: incident.step as u32,
+            what: proposed(&policy, incident.step),
+            target: incident.target.clone(),
+            guard: Name::new(dedup::NAME),
+            figures: answer.figures,
+        });
+        self.keep(incident);
+    }
+
+    pub(super) fn evaluated(&mut self, query: u64, verdict: Truth, figures: String) {
+        let asked = |incident: &&Incident| match &incident.phase {
+            Phase::Checking { first, answers } => (*first..first + answers.len() as u64).contains(&query),
+            Phase::Verifying { query: own, .. } => *own == query,
+            _ => false,
+        };
+        // An answer that nobody waits for any more changes nothing.
+        let Some(id) = self.state.incidents.values().find(asked).map(|incident| incident.id) else { return };
+        let mut incident = self.take(id);
+        if let Phase::Checking { first, answers } = &mut incident.phase {
+            answers[(query - *first) as usize] = Some((verdict, figures));
+            if answers.iter().any(Option::is_none) {
+                return self.keep(incident);
+            }
+            return self.decide(incident);
+        }
+        self.verified(incident, verdict, figures);
+    }
+
+    pub(super) fn finished(&mut self, result: &ActionResult) {
+        let running = |incident: &&Incident| matches!(&incident.phase, Phase::Acting { action, .. } if *action == result.action);
+        let Some(id) = self.state.incidents.values().find(running).map(|incident| incident.id) else { return };
+        let mut incident = self.take(id);
+        incident.last_end = Some(self.now);
+        self.guards.ended(&self.setup.policy.name, id, self.now);
+        let reverting = matches!(incident.phase, Phase::Acting { reverting: true, .. });
+        match &result.outcome {
+            ActionOutcome::Failed(why) if reverting => self.hand_over(incident, &format!("the revert failed: {why}")),
+            ActionOutcome::Succeeded if reverting => self.hand_over(incident, "the action did not help and was reverted"),
+            ActionOutcome::Failed(why) => self.failed(incident, false, &format!("the action failed: {why}")),
+            ActionOutcome::Succeeded => self.done(incident),
+        }
+    }
+
+    pub(super) fn timer(&mut self, timer: u64) {
+        let resting = |(_, firing): &(&String, &Firing)| matches!(firing.care, Care::Resting { timer: own } if own == timer);
+        if let Some((key, firing)) = self.state.alerts.iter().find(resting) {
+            let (key, notification) = (key.clone(), firing.notification.clone());
+            return self.open(key, notification);
+        }
+        if let Some(id) = self.incident_with(|incident| incident.escalation_timer == Some(timer)) {
+            return self.overdue(id);
+        }
+        let waits = |incident: &Incident| match incident.phase {
+            Phase::Held { timer: own, .. } => own == Some(timer),
+            Phase::Waiting { timer: own } | Phase::Assumed { timer: own } => own == timer,
+            _ => false,
+        };
+        let Some(id) = self.incident_with(waits) else { return };
+        let incident = self.take(id);
+        match incident.phase {
+            Phase::Waiting { .. } => self.done(incident),
+            Phase::Assumed { .. } => {
+                self.guards.ended(&self.setup.policy.name, id, self.now);
+                self.close(incident, "it would have acted; what follows is not simulated", &Ending::Left);
+            }
+            _ => self.propose(incident),
+        }
+    }
+}
+
+/// Labels written out, one text for one label set.
+fn written(labels: &LabelSet) -> String {
+    let mut text = String::from("{");
+    for (name, value) in labels {
+        text.push_str(&format!("{name}={value:?},"));
+    }
+    text.push('}');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use firedrill_core::journal::{Input, Truth};
+
+    use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, resolves};
+    use crate::guard::stage::Stage;
+
+    #[test]
+    fn an_alert_that_is_over_before_anything_was_done_closes_without_acting() {
+        let mut bench = Bench::new(RESTART, Stage::Full);
+        bench.step(0, fires("api-1"));
+        bench.step(1, fires("api-2"));
+        bench.check(2, resolves("api-2"), &["close 1: the alert is over before anything was done"]);
+        bench.check(3, resolves("api-1"), &[]);
+        bench.check(4, ended(0, OK), &["ask 0 Verify(0) at 4"]);
+    }
+
+    #[test]
+    fn an_alert_that_comes_back_during_the_verification_is_another_incident() {
+        let mut bench = Bench::new(&RESTART.replace("hold: 10s, ", ""), Stage::Full);
+        bench.step(0, fires("api-1"));
+        bench.step(1, resolves("api-1"));
+        bench.check(2, fires("api-1"), &["open 1", "refuse 1 by dedup: incident 0 of restart is at work on service/api"]);
+        bench.step(3, ended(0, OK));
+        let end = ["verified Held after 0s", "close 0: the remediation is verified", "timer 0 at 303"];
+        bench.check(3, answer(0, Truth::True), &end);
+        bench.check(303, Input::Timer { timer: 0 }, &["start restart#1 restart (rolling) replica/api-1"]);
+    }
+}

@@ -1,0 +1,184 @@
+//! What a controller remembers: open incidents, and who cares for each alert that fires.
+
+use std::collections::BTreeMap;
+
+use firedrill_core::action::{ActionId, Target};
+use firedrill_core::journal::{LabelSet, Notification, Truth};
+use firedrill_core::name::Name;
+use firedrill_core::time::Time;
+use serde::{Deserialize, Serialize};
+
+use crate::guard::dedup;
+
+/// The version of the saved state.
+pub const STATE_VERSION: u32 = 1;
+
+/// Everything that a controller remembers, with a version; save it, and restore the controller from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    pub(super) version: u32,
+    pub(super) policy: Name,
+    pub(super) next_incident: u64,
+    pub(super) next_action: u64,
+    pub(super) next_query: u64,
+    pub(super) next_timer: u64,
+    pub(super) incidents: BTreeMap<u64, Incident>,
+    /// By the labels of the alert, written out.
+    pub(super) alerts: BTreeMap<String, Firing>,
+}
+
+/// A saved state that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// It was written by another version of the engine.
+    #[error("the state has version {0}, and this engine reads version {STATE_VERSION}")]
+    Version(u32),
+    /// It is another policy's.
+    #[error("the state belongs to the policy `{0}`")]
+    Policy(Name),
+}
+
+/// An alert that fires.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Firing {
+    pub(super) notification: Notification,
+    pub(super) care: Care,
+}
+
+/// Who cares for an alert that fires.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Care {
+    /// This incident.
+    Open(u64),
+    /// It was dealt with and still fires: at this timer it is taken up again.
+    Resting { timer: u64 },
+    /// People, until it is over.
+    Left,
+}
+
+/// One alert that the policy took up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Incident {
+    pub(super) id: u64,
+    pub(super) alert_key: String,
+    pub(super) alert: Name,
+    pub(super) labels: LabelSet,
+    /// `None` if the alert lacks a label that the policy needs.
+    pub(super) target: Option<Target>,
+    pub(super) step: usize,
+    pub(super) phase: Phase,
+    /// Whether any action was started.
+    pub(super) has_acted: bool,
+    /// When its last action ended.
+    pub(super) last_end: Option<Time>,
+    pub(super) escalation_timer: Option<u64>,
+}
+
+/// What an incident waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Phase {
+    /// For its first action to become possible; without a timer, for another incident to close or for the alert to be over.
+    Held { timer: Option<u64>, by: String },
+    /// For the answers to its prechecks, which are numbered from `first` on.
+    Checking { first: u64, answers: Vec<Option<(Truth, String)>> },
+    /// For its action to end.
+    Acting { action: ActionId, reverting: bool },
+    /// For a pause to end.
+    Waiting { timer: u64 },
+    /// For its condition to hold.
+    Verifying { query: u64, since: Time, held_since: Option<Time>, was_false: bool },
+    /// In dry-run, for the time that its action would have taken.
+    Assumed { timer: u64 },
+}
+
+/// How an incident ended, as far as its alert is concerned.
+pub(super) enum Ending {
+    /// The policy did what it could; if the alert still fires it is taken up again later.
+    Done,
+    /// It is left to people until the alert is over.
+    Left,
+}
+
+impl State {
+    /// Nothing has happened yet.
+    pub(super) const fn new(policy: Name) -> Self {
+        Self {
+            version: STATE_VERSION,
+            policy,
+            next_incident: 0,
+            next_action: 0,
+            next_query: 0,
+            next_timer: 0,
+            incidents: BTreeMap::new(),
+            alerts: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a controller of this policy can take it up.
+    pub(super) fn fits(&self, policy: &Name) -> Result<(), RestoreError> {
+        if self.version != STATE_VERSION {
+            return Err(RestoreError::Version(self.version));
+        }
+        if self.policy != *policy {
+            return Err(RestoreError::Policy(self.policy.clone()));
+        }
+        Ok(())
+    }
+}
+
+impl Incident {
+    /// Whether it waits for another incident to close, and for nothing else.
+    pub(super) fn is_held_by_dedup(&self) -> bool {
+        matches!(&self.phase, Phase::Held { timer: None, by } if by == dedup::NAME)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use firedrill_core::journal::{Input, Truth};
+
+    use super::*;
+    use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, story};
+    use crate::guard::Guards;
+    use crate::guard::stage::Stage;
+
+    #[test]
+    fn a_controller_restored_in_the_middle_of_anything_goes_on_with_identical_effects() {
+        let story = story();
+        for cut in 0..=story.len() {
+            let mut whole = Bench::new(RESTART, Stage::Full);
+            for (second, input) in &story[..cut] {
+                whole.step(*second, input.clone());
+            }
+            let saved = serde_json::to_string(&(whole.controller.state(), &whole.guards)).unwrap();
+            let mut restored = Bench::new(RESTART, Stage::Full);
+            let (state, guards): (State, Guards) = serde_json::from_str(&saved).unwrap();
+            restored.controller.restore(state).unwrap();
+            restored.guards = guards;
+            for (second, input) in &story[cut..] {
+                assert_eq!(whole.step(*second, input.clone()), restored.step(*second, input.clone()), "cut at {cut}, {second} s");
+            }
+        }
+    }
+
+    #[test]
+    fn a_state_of_another_version_or_policy_is_refused() {
+        let mut bench = Bench::new(RESTART, Stage::Full);
+        let state = bench.controller.state().clone();
+        let version = bench.controller.restore(State { version: 7, ..state.clone() });
+        assert_eq!(version, Err(RestoreError::Version(7)));
+        let policy = bench.controller.restore(State { policy: Name::new("other"), ..state });
+        assert_eq!(policy, Err(RestoreError::Policy(Name::new("other"))));
+    }
+
+    #[test]
+    fn answers_and_timers_that_nobody_waits_for_change_nothing() {
+        let mut bench = Bench::new(RESTART, Stage::Full);
+        bench.step(0, fires("api-1"));
+        let before = bench.controller.state().clone();
+        bench.check(1, answer(99, Truth::True), &[]);
+        bench.check(1, Input::Timer { timer: 99 }, &[]);
+        bench.check(1, ended(99, OK), &[]);
+        assert_eq!(*bench.controller.state(), before);
+    }
+}

@@ -1,0 +1,127 @@
+//! One step of a controller: the state that it changes, the effects that it gathers, and the small deeds that every part of it shares.
+
+use firedrill_core::action::{Action, ActionId, Target};
+use firedrill_core::journal::{Event, GuardVerdict, Verification};
+use firedrill_core::name::Name;
+use firedrill_core::time::Time;
+
+use super::state::{Incident, State};
+use super::{Effect, Question, Setup};
+use crate::guard::{Answer, Guards, Proposal, owner_of};
+use crate::policy::{ConditionAt, Deed, Escalation, Policy, Verify};
+
+/// One step: the state that it changes and the effects that it gathers.
+pub(super) struct Turn<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) state: &'a mut State,
+    pub(super) guards: &'a mut Guards,
+    pub(super) now: Time,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Turn<'_> {
+    pub(super) fn name(&self) -> Name {
+        self.setup.policy.name.clone()
+    }
+
+    pub(super) fn record(&mut self, event: Event) {
+        self.effects.push(Effect::Record(event));
+    }
+
+    pub(super) fn set_timer(&mut self, at: Time) -> u64 {
+        let timer = self.state.next_timer;
+        self.state.next_timer += 1;
+        self.effects.push(Effect::SetTimer { timer, at: at.max(self.now) });
+        timer
+    }
+
+    pub(super) fn cancel(&mut self, timer: u64) {
+        self.effects.push(Effect::CancelTimer { timer });
+    }
+
+    pub(super) fn next_action(&mut self) -> ActionId {
+        let ordinal = self.state.next_action;
+        self.state.next_action += 1;
+        ActionId { policy: self.name(), ordinal }
+    }
+
+    /// Takes an incident out of the state; it goes back by [`Self::keep`], or is closed.
+    pub(super) fn take(&mut self, id: u64) -> Incident {
+        self.state.incidents.remove(&id).expect("an open incident")
+    }
+
+    pub(super) fn keep(&mut self, incident: Incident) {
+        self.state.incidents.insert(incident.id, incident);
+    }
+
+    pub(super) fn incident_with(&self, is_it: impl Fn(&Incident) -> bool) -> Option<u64> {
+        self.state.incidents.values().find(|incident| is_it(incident)).map(|incident| incident.id)
+    }
+
+    pub(super) fn verify_of(&self, incident: &Incident) -> Option<&Verify> {
+        self.setup.policy.steps.get(incident.step)?.verify.as_ref()
+    }
+
+    /// The target of the incident's current step. An incident without the labels for it never comes so far.
+    pub(super) fn target(&self, incident: &Incident) -> Target {
+        self.setup.policy.target_of(incident.step).resolve(&incident.labels).expect("the alert has every label that the policy needs")
+    }
+
+    pub(super) fn proposal(&self, incident: &Incident, action: &Action) -> Proposal {
+        let target = self.target(incident);
+        let owner = owner_of(incident.target.as_ref().unwrap_or(&target), &self.setup.inventory);
+        Proposal { policy: self.name(), incident: incident.id, action: action.clone(), target, owner }
+    }
+
+    pub(super) fn question(&self, incident: &Incident, condition: ConditionAt) -> Question {
+        let needed = self.setup.policy.condition(condition).map(|condition| condition.parameters()).unwrap_or_default();
+        let value = |label: String| incident.labels.get(&*label).map(|value| (Name::from(label), value.clone()));
+        Question { condition, parameters: needed.into_iter().filter_map(value).collect() }
+    }
+
+    pub(super) fn ask_verification(&mut self, incident: &Incident, at: Time) -> u64 {
+        let query = self.state.next_query;
+        self.state.next_query += 1;
+        let question = self.question(incident, ConditionAt::Verify(incident.step));
+        self.effects.push(Effect::Evaluate { query, question, at });
+        query
+    }
+
+    /// Journals a guard's verdict and tells whether the action may go on.
+    pub(super) fn passes(&mut self, incident: &Incident, guard: &str, answer: &Answer) -> bool {
+        self.journal_verdict(incident, guard, answer);
+        answer.verdict != GuardVerdict::Refused
+    }
+
+    pub(super) fn journal_verdict(&mut self, incident: &Incident, guard: &str, answer: &Answer) {
+        self.record(Event::Guarded {
+            policy: self.name(),
+            incident: incident.id,
+            guard: Name::new(guard),
+            verdict: answer.verdict,
+            figures: answer.figures.clone(),
+        });
+    }
+
+    pub(super) fn journal_verification(&mut self, incident: &Incident, verdict: Verification, figures: String, since: Time) {
+        let took = self.now.since(since);
+        let (policy, step) = (self.name(), incident.step as u32);
+        self.record(Event::Verified { policy, incident: incident.id, step, verdict, figures, took });
+    }
+
+    pub(super) fn page(&mut self, incident: &Incident, reason: &str) {
+        let Escalation { to, with } = self.setup.policy.escalation(incident.step);
+        let (policy, reason) = (self.name(), reason.to_owned());
+        self.record(Event::Paged { policy, incident: incident.id, to: to.clone(), reason: reason.clone(), with: with.clone() });
+        self.effects.push(Effect::Page { to, reason, with });
+    }
+}
+
+/// What a step would do, for the journal.
+pub(super) fn proposed(policy: &Policy, step: usize) -> Option<Action> {
+    match &policy.steps.get(step)?.deed {
+        Deed::Act(action) => Some(action.clone()),
+        Deed::Wait(span) => Some(Action::Wait { span: *span }),
+        Deed::Escalate(_) => None,
+    }
+}
