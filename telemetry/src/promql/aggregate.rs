@@ -99,14 +99,16 @@ impl Spread {
     }
 }
 
+/// From here on a count would not fit 64 bits in Prometheus, which refuses it too.
+pub(crate) const TOO_MANY: f64 = 9_223_372_036_854_774_784.0;
+
 /// The greatest or least elements of each group, NaN last; of equal ones those that come first.
 fn ranked(subset: &LabelSubset, count: f64, elements: Vec<Element>, greatest: bool) -> Result<Vec<Element>, EvalError> {
-    // Beyond this a count would not fit 64 bits in Prometheus, which refuses it too.
-    if count.is_nan() || count.abs() >= 9.2e18 {
-        return Err(EvalError::NotACount(written(count)));
-    }
     if count < 1.0 {
         return Ok(Vec::new());
+    }
+    if count.is_nan() || count >= TOO_MANY {
+        return Err(EvalError::NotACount(written(count)));
     }
     let mut groups = Groups::new(subset);
     let mut members: Vec<Vec<Element>> = Vec::new();

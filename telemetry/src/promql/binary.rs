@@ -36,13 +36,13 @@ impl Binary {
         let pairs = self.pairs(left, right)?;
         let results = pairs.into_iter().filter_map(|pair| {
             let Pair { labels, left, right, drop_name, passed } = pair;
-            let element = |value: f64, dropped: bool| Some(Element { labels, value, drop_name: drop_name || dropped });
-            match self.operator.holds(left, right) {
-                None => element(self.operator.calculate(left, right), true),
-                Some(holds) if self.yields_bool => element(f64::from(u8::from(holds)), true),
-                Some(true) => element(passed, false),
-                Some(false) => None,
-            }
+            let value = match self.operator.holds(left, right) {
+                None => self.operator.calculate(left, right),
+                Some(holds) if self.yields_bool => f64::from(u8::from(holds)),
+                Some(true) => passed,
+                Some(false) => return None,
+            };
+            Some(Element { labels, value, drop_name: self.matching.drops_name(self.operator, self.yields_bool, drop_name) })
         });
         Ok(Outcome::Vector(results.collect()))
     }
@@ -135,6 +135,15 @@ impl Binary {
 }
 
 impl Matching {
+    /// Whether the name in the labels of a result goes at the end; `drops` tells that of the element that the labels come from. A name that
+    /// `group_left(__name__)` took from the other side stays, unless `bool` made another thing of the value.
+    pub(crate) fn drops_name(&self, operator: BinaryOperator, yields_bool: bool, drops: bool) -> bool {
+        if self.taken.iter().any(|name| **name == *METRIC_NAME) {
+            return yields_bool;
+        }
+        drops || yields_bool || !operator.is_comparison()
+    }
+
     /// The labels of a result from those of its two sides.
     pub(crate) fn result_labels(&self, operator: BinaryOperator, many: &Labels, one: &Labels) -> Labels {
         let arithmetic = !operator.is_comparison();

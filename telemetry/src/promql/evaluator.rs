@@ -20,6 +20,9 @@ use crate::store::{SeriesId, Store, is_stale};
 /// At most so many steps of a range evaluation or of a subquery.
 pub(crate) const MOST_STEPS: i64 = 1_000_000;
 
+/// At most so many samples and steps are looked at in one evaluation, all steps of a range together: what Prometheus allows a query by default.
+const MOST_WORK: usize = 50_000_000;
+
 /// At most so many remembered selectors; then all are forgotten, so that plans bound to ever new values cannot fill the memory.
 const MOST_REMEMBERED: usize = 4_096;
 
@@ -136,6 +139,7 @@ impl Evaluator {
         let mut rows: BTreeMap<Labels, Vec<(i64, f64)>> = BTreeMap::new();
         let mut at_ms = from_ms;
         while at_ms <= to_ms {
+            scope.work(1)?;
             let samples = match scope.node(&plan.root, at_ms)? {
                 Outcome::Scalar(value) => vec![Sample { labels: Labels::empty(), value }],
                 Outcome::Vector(elements) => finished(elements)?,
@@ -160,7 +164,7 @@ impl Evaluator {
             series.push(self.resolve(&selector.matchers, sources));
         }
         let over_a_range = Cell::new(span.start_ms != span.end_ms);
-        Ok(Scope { plan, sources, series, span, over_a_range, annotations: RefCell::default() })
+        Ok(Scope { plan, sources, series, span, over_a_range, work: Cell::new(0), annotations: RefCell::default() })
     }
 
     /// The series that the matchers find in all sources, sorted by label bytes.
@@ -205,6 +209,8 @@ pub(crate) struct Scope<'run> {
     span: Span,
     /// Whether what is evaluated now is evaluated at several steps, of the range or of the subquery around it.
     over_a_range: Cell<bool>,
+    /// How many samples and steps were looked at.
+    work: Cell<usize>,
     annotations: RefCell<Annotations>,
 }
 
@@ -213,7 +219,7 @@ impl Scope<'_> {
         match node {
             Node::Number(value) => Ok(Outcome::Scalar(*value)),
             Node::Text(text) => Ok(Outcome::Text(text.to_string())),
-            Node::Instant(selector) => Ok(Outcome::Vector(self.instant(*selector, at_ms, |_, value| value))),
+            Node::Instant(selector) => Ok(Outcome::Vector(self.instant(*selector, at_ms, |_, value| value)?)),
             Node::Range(_) | Node::Subquery(_) => self.matrix(node, at_ms),
             Node::Negation(inner) => Ok(match self.node(inner, at_ms)? {
                 Outcome::Scalar(value) => Outcome::Scalar(-value),
@@ -303,6 +309,13 @@ impl Scope<'_> {
         Ok(Outcome::Vector(vector))
     }
 
+    /// Counts what is looked at, so that no expression takes all time and memory.
+    fn work(&self, amount: usize) -> Result<(), EvalError> {
+        let work = self.work.get() + amount;
+        self.work.set(work);
+        if work > MOST_WORK { Err(EvalError::TooMuch(MOST_WORK)) } else { Ok(()) }
+    }
+
     fn annotate(&self, annotation: Annotation) {
         self.annotations.borrow_mut().add(annotation);
     }
@@ -336,7 +349,8 @@ impl Scope<'_> {
     }
 
     /// The newest sample of each series within the lookback that is no staleness marker, as (time, value) through `pick`.
-    fn instant(&self, selector: usize, at_ms: i64, pick: impl Fn(i64, f64) -> f64) -> Vec<Element> {
+    fn instant(&self, selector: usize, at_ms: i64, pick: impl Fn(i64, f64) -> f64) -> Result<Vec<Element>, EvalError> {
+        self.work(self.series[selector].len())?;
         let end_ms = self.moment(self.plan.selectors[selector].moment, at_ms);
         let newest = self.series[selector].iter().filter_map(|located| {
             let store = self.sources[located.source];
@@ -346,13 +360,13 @@ impl Scope<'_> {
             let seen = times[index] > end_ms - LOOKBACK_MS && !is_stale(value);
             seen.then(|| Element { labels: store.labels(located.id).clone(), value: pick(times[index], value), drop_name: false })
         });
-        newest.collect()
+        Ok(newest.collect())
     }
 
     /// The times of the samples themselves for a plain selector, the time of the evaluation for anything else.
     fn timestamps(&self, argument: &Node, at_ms: i64) -> Result<Vec<Element>, EvalError> {
         let mut elements = match argument {
-            Node::Instant(selector) => self.instant(*selector, at_ms, |time_ms, _| time_ms as f64 / 1_000.0),
+            Node::Instant(selector) => self.instant(*selector, at_ms, |time_ms, _| time_ms as f64 / 1_000.0)?,
             _ => mapped(self.vector(argument, at_ms)?, |_| at_ms as f64 / 1_000.0),
         };
         for element in &mut elements {
@@ -426,6 +440,7 @@ impl Scope<'_> {
                 }
                 (times, values) = (&live_times, &live_values);
             }
+            self.work(1 + times.len())?;
             if !times.is_empty() {
                 let visited = Visited { labels: store.labels(located.id), drop_name: false };
                 visit(visited, Window { times, values, end_ms, range_ms });
@@ -452,6 +467,7 @@ impl Scope<'_> {
         let mut step = ((end_ms - range_ms).div_euclid(step_ms) + 1) * step_ms;
         let outside = self.over_a_range.replace(step + step_ms <= end_ms);
         while step <= end_ms {
+            self.work(1)?;
             for Element { labels, value, drop_name } in self.vector(inner, step)? {
                 let index = groups.find_or_add(&labels);
                 if index == rows.len() {
@@ -543,13 +559,17 @@ fn relabelled(mut elements: Vec<Element>, change: impl Fn(&mut Element)) -> Resu
     Ok(elements)
 }
 
-/// The labels that `=` matchers pin, but for the name and for labels that stand in several matchers.
+/// The labels that `=` matchers pin, but for the name. A matcher of a label that was pinned before, or one that is no `=`, takes the label away
+/// again, so that the order counts, as it does in Prometheus.
 pub(crate) fn pinned_labels(matchers: &[Matcher]) -> Labels {
     let mut builder = LabelsBuilder::default();
+    let mut pinned: Vec<&str> = Vec::new();
     for matcher in matchers.iter().filter(|matcher| *matcher.name != *METRIC_NAME) {
-        let times = matchers.iter().filter(|other| other.name == matcher.name).count();
-        if times == 1 && matches!(matcher.op, MatchOp::Equal) {
+        if matches!(matcher.op, MatchOp::Equal) && !pinned.contains(&&*matcher.name) {
             builder.put(matcher.name.clone(), matcher.value.clone());
+            pinned.push(&matcher.name);
+        } else {
+            builder.remove(&matcher.name);
         }
     }
     builder.build()
@@ -685,6 +705,8 @@ mod tests {
         assert_eq!(Plan::parse("1").expect("a plan").evaluate_range(0, 10, 0, &[]), refused);
         assert_eq!(Plan::parse("1").expect("a plan").evaluate_range(0, i64::MAX, 1, &[]), refused);
         assert_eq!(Plan::parse("sum_over_time(x[1y:1ms])").expect("a plan").evaluate(0, &[]), refused);
+        let nested = "sum_over_time(sum_over_time(x[11d:1s])[11d:1s])";
+        assert_eq!(Plan::parse(nested).expect("a plan").evaluate(0, &[]), Err(EvalError::TooMuch(MOST_WORK)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use promql_parser::parser as parsed;
 
 use super::functions;
 use super::group::LabelSubset;
-use super::parameters::{misplaced, parameter_of, prepare, unmark};
+use super::parameters::{experimental, misplaced, parameter_of, prepare, unmark};
 use super::plan::{
     Aggregation, AggregationOperator, At, Binary, BinaryOperator, Call, Function, LabelJoin, LabelReplace, Many, Matching, Moment, Node,
     ParameterMatcher, Plan, PlanError, Selector, Subquery,
@@ -38,7 +38,10 @@ impl Plan {
 
 fn plan(text: &str, parameters: bool) -> Result<Plan, PlanError> {
     let prepared = prepare(text, parameters)?;
-    let expression = parsed::parse(&prepared).map_err(|message| wrong(one_line(&unmark(&message))))?;
+    let expression = parsed::parse(&prepared).map_err(|message| match experimental(&prepared) {
+        Some(construct) => unsupported(construct),
+        None => wrong(one_line(&unmark(&message))),
+    })?;
     let mut lowering = Lowering { selectors: Vec::new(), around_ms: 0 };
     let root = lowering.node(&expression)?;
     Ok(Plan { text: text.trim().into(), root: Arc::new(root), selectors: lowering.selectors })
@@ -286,7 +289,10 @@ fn label_replace(arguments: &[Box<parsed::Expr>]) -> Result<LabelReplace, PlanEr
 
 fn label_join(arguments: &[Box<parsed::Expr>]) -> Result<LabelJoin, PlanError> {
     let text = |index: usize| literal("label_join", arguments, index);
-    let sources = (3..arguments.len()).map(text).collect::<Result<_, _>>()?;
+    let sources: Vec<Arc<str>> = (3..arguments.len()).map(text).collect::<Result<_, _>>()?;
+    if sources.iter().any(|source| source.is_empty()) {
+        return Err(wrong("label_join cannot read a label without a name"));
+    }
     Ok(LabelJoin { destination: destination("label_join", &text(1)?)?, separator: text(2)?, sources })
 }
 
@@ -324,6 +330,12 @@ mod tests {
         check_refused("limitk(2, x)", "limitk() cannot be evaluated yet");
         check_refused("mad_over_time(x[5m])", "mad_over_time() cannot be evaluated yet");
         check_refused("x + fill(0) y", "fill() cannot be evaluated yet");
+        check_refused("rate(x[5m] anchored)", "the modifier anchored cannot be evaluated yet");
+        check_refused("x smoothed", "the modifier smoothed cannot be evaluated yet");
+        check_refused("x </ 2", "the operator </ cannot be evaluated yet");
+        check_refused("rate(x[5m + 1m])", "a duration that is an expression cannot be evaluated yet");
+        check_refused("rate(x[step() * 2:1m])", "a duration that is an expression cannot be evaluated yet");
+        check_refused("x offset (1m + 30s)", "a duration that is an expression cannot be evaluated yet");
         check_refused("x{a=\"1\" or b=\"2\"}", "`or` between matchers cannot be evaluated yet");
     }
 
@@ -333,6 +345,7 @@ mod tests {
         check_refused("x{a=~\"(\"}", "illegal regex for (");
         check_refused("x offset 2000y", "a duration is longer than a thousand years");
         check_refused("label_replace(x, \"\", \"\", \"\", \"\")", "label_replace cannot write a label without a name");
+        check_refused("label_join(x, \"a\", \"\", \"\")", "label_join cannot read a label without a name");
         check_refused("count_values(\"\", x)", "count_values cannot write a label without a name");
         check_refused("label_replace(x, $a, \"\", \"\", \"\")", "$a can only stand for the value of a label, as in {service=$a}");
         check_refused("x > $limit", "$limit can only stand for the value of a label, as in {service=$limit}");

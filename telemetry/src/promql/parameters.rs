@@ -1,4 +1,4 @@
-//! `$name` in an expression: found outside strings, carried through the parser as a marked string, never pasted.
+//! The text of an expression before the parser sees it: `$name` is carried through as a marked string, never pasted; bounds; experimental syntax.
 
 use super::plan::PlanError;
 
@@ -90,6 +90,42 @@ fn quoted_parameter(literal: &str) -> Option<&str> {
 /// A message of the parser with the marks turned back into what the person wrote.
 pub(crate) fn unmark(message: &str) -> String {
     message.replace(['"', '\''], "\"").replace(&format!("\"{MARK}"), "$").replace(MARK, "$")
+}
+
+/// The construct of Prometheus' experimental syntax in a text that the parser refused, if there is one.
+pub(crate) fn experimental(text: &str) -> Option<&'static str> {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let taken = match c {
+            '"' | '\'' | '`' => string_length(rest, c).ok()?,
+            '#' => rest.find('\n').unwrap_or(rest.len()),
+            _ => c.len_utf8(),
+        };
+        plain.push_str(if taken == c.len_utf8() { &rest[..taken] } else { " " });
+        rest = &rest[taken..];
+    }
+    let words: Vec<&str> = plain.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let has = |word: &str| words.iter().any(|own| own.eq_ignore_ascii_case(word));
+    if plain.contains("info(") {
+        return Some("info()");
+    }
+    if has("anchored") {
+        return Some("the modifier anchored");
+    }
+    if has("smoothed") {
+        return Some("the modifier smoothed");
+    }
+    if let Some(operator) = ["</", ">/"].into_iter().find(|operator| plain.contains(operator)) {
+        return Some(if operator == "</" { "the operator </" } else { "the operator >/" });
+    }
+    let calculates = |text: &str| text.contains(['+', '*', '/', '%', '^', '(']) || text.trim_start_matches(['-', ' ']).contains('-');
+    let in_brackets = plain.split('[').skip(1).any(|tail| calculates(tail.split(']').next().unwrap_or_default()));
+    let lower = plain.to_ascii_lowercase();
+    let offsets = lower.split("offset").skip(1).map(|tail| tail.trim_start().trim_start_matches(['-', '+', ' ']));
+    let calls = ["(", "step", "range", "max", "min"];
+    let in_offset = offsets.into_iter().any(|tail| calls.iter().any(|call| tail.starts_with(call)));
+    (in_brackets || in_offset).then_some("a duration that is an expression")
 }
 
 /// Whether the text starts with a blank, this word, and something that ends a word.

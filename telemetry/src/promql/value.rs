@@ -67,6 +67,9 @@ pub enum EvalError {
     /// A range evaluation without a positive step, or with too many steps.
     #[error("a range evaluation needs a positive step and at most {0} steps")]
     Steps(i64),
+    /// The evaluation looks at too many samples and steps.
+    #[error("the evaluation looks at more than {0} samples and steps")]
+    TooMuch(usize),
     /// A range evaluation of what has no value at each step.
     #[error("{0} cannot be evaluated over a range")]
     NotOverARange(&'static str),

@@ -97,12 +97,13 @@ impl Sides<'_> {
                 false => many_links[cell.row as usize].row,
             };
             let (left, right) = if swapped { (partner.value, cell.value) } else { (cell.value, partner.value) };
-            match join.operator.holds(left, right) {
-                None => out.push(Cell { value: join.operator.calculate(left, right), row, dropped: true }),
-                Some(holds) if join.yields_bool => out.push(Cell { value: f64::from(u8::from(holds)), row, dropped: true }),
-                Some(true) => out.push(Cell { value: left, row, dropped: cell.dropped }),
-                Some(false) => {}
-            }
+            let value = match join.operator.holds(left, right) {
+                None => join.operator.calculate(left, right),
+                Some(holds) if join.yields_bool => f64::from(u8::from(holds)),
+                Some(true) => left,
+                Some(false) => continue,
+            };
+            out.push(Cell { value, row, dropped: join.matching.drops_name(join.operator, join.yields_bool, cell.dropped) });
         }
         Ok(())
     }
