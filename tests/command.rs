@@ -9,7 +9,7 @@ mod common;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use common::{firedrill, root, words};
+use common::{firedrill, release_project, root, words, write};
 
 /// Runs a line in an empty folder, where only the library is at hand, and compares what it says with what is stored under `name`.
 #[track_caller]
@@ -175,4 +175,141 @@ fn a_reader_who_leaves_early_causes_no_panic() {
         assert_eq!(output.status.code(), Some(0), "firedrill {line} | true\n{said}");
         assert!(!said.contains("panicked") && !said.contains("bug"), "firedrill {line} | true\n{said}");
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error_and_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    for line in ["list", "explain measures", "--help", "run blip --format json"] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+        let output = command.current_dir(folder.path()).args(words(line)).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "firedrill {line} > /dev/full\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// The release project with a policy that has the name of one of the library, and says so in its description.
+fn with_namesake() -> tempfile::TempDir {
+    let folder = release_project();
+    let own = fs::read_to_string(folder.path().join("policies/undo-release.yaml")).unwrap();
+    let own = own.replace("policy: undo-release", "policy: restart-all").replace("Undo a release", "Of this project, undo a release");
+    write(folder.path(), "policies/undo-release.yaml", &own);
+    folder
+}
+
+#[test]
+fn a_bare_name_means_the_projects_own_before_the_librarys() {
+    let folder = with_namesake();
+    let own = |line: &str| firedrill(folder.path(), &words(line)).exits(0);
+    own("explain restart-all").says("Of this project, undo a release");
+    let run = own("run bad-release --policy restart-all --format json --quiet").json();
+    let by_path = own("run bad-release --policy policies/undo-release.yaml --format json --quiet").json();
+    assert_eq!(run["fingerprint"], by_path["fingerprint"], "the name and the path are the same policy");
+    let library = root().join("policies/library/hazards/restart-all.yaml").display().to_string();
+    let theirs = own(&format!("run bad-release --policy {library} --format json --quiet")).json();
+    assert_ne!(run["fingerprint"], theirs["fingerprint"], "the library's is another");
+    let compared = own("compare restart-all --scenarios bad-release --pairs 1 --format json --quiet").json();
+    assert_eq!(compared["policies"][0]["policy"], "restart-all");
+    assert_eq!(compared["policies"][0]["runs"][0]["outcome"]["actions"], run["outcome"]["actions"]);
+    // The project's own in its own place is the baseline itself.
+    own("gate --candidate restart-all --out out").says("against the baseline");
+    own("explain errors").says("alert ManyErrors");
+}
+
+#[test]
+fn what_the_project_holds_is_listed_first_and_as_its_own() {
+    let folder = with_namesake();
+    let told = firedrill(folder.path(), &["list"]).exits(0).says("policies of this project").says("policies of the library").stdout;
+    for name in ["bad-release", "calm-release", "errors"] {
+        assert!(told.contains(&format!("  {name} ")), "{name} is listed\n{told}");
+    }
+    let json = firedrill(folder.path(), &words("list policies --format json")).exits(0).json();
+    let from = |at: usize| (json["policies"][at]["name"].as_str().unwrap(), json["policies"][at]["from"].as_str().unwrap());
+    assert_eq!((from(0), from(1).1), (("restart-all", "project"), "library"));
+}
+
+#[test]
+fn an_incident_is_found_by_its_folder_and_by_its_own_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["hang-one-replica", "hang-recorded"] {
+        firedrill(folder.path(), &["replay", name]).exits(1).says("hang-recorded: One of three replicas");
+    }
+    firedrill(folder.path(), &["run", "blip", "--record", "mine/first-blip", "--quiet"]).exits(0);
+    write(folder.path(), "firedrill.yaml", "schema: project/1\nincidents: [mine]\n");
+    for name in ["first-blip", "blip-seed-1"] {
+        firedrill(folder.path(), &["replay", name]).exits(0).says("blip-seed-1: A simulated run");
+    }
+    firedrill(folder.path(), &["list", "incidents"]).exits(0).says("blip-seed-1");
+}
+
+#[test]
+fn a_recorded_incident_is_never_written_over_and_says_how_it_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "run hang-one-replica --policy restart-crashed-or-hung --stage dry-run --seed 2 --record kept --quiet";
+    firedrill(folder.path(), &words(line)).exits(0);
+    let path = folder.path().join("kept/incident.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let made = "`firedrill run hang-one-replica --policy restart-crashed-or-hung --stage dry-run --seed 2 --record DIR`";
+    assert!(text.lines().next().unwrap().contains(made), "{text}");
+    fs::write(&path, format!("{text}# edited\n")).unwrap();
+    let refused = firedrill(folder.path(), &words(line)).exits(2).says("kept/incident.yaml is there already");
+    assert_eq!(refused.stdout, "");
+    assert!(fs::read_to_string(&path).unwrap().ends_with("# edited\n"));
+}
+
+#[test]
+fn a_thing_in_the_wrong_place_is_told_where_it_belongs() {
+    let folder = release_project();
+    write(folder.path(), "latin.yaml", "");
+    fs::write(folder.path().join("latin.yaml"), b"schema: scenario/1\nscenario: caf\xe9\n").unwrap();
+    for (line, said) in [
+        ("run policies/undo-release.yaml", "this is a policy, not a scenario"),
+        ("run rules/errors.yaml", "this is a rule file, not a scenario"),
+        ("run firedrill.yaml", "this is a project file, not a scenario"),
+        ("run bad-release --policy scenarios/bad-release.yaml", "this is a scenario, not a policy"),
+        ("run bad-release --rules policies/undo-release.yaml", "this is a policy, not a rule file"),
+        ("run restart-all", "`restart-all` is a policy, not a scenario"),
+        ("run bad-release --policy blip", "`blip` is a scenario, not a policy"),
+        ("run hang-recorded", "`firedrill replay hang-recorded` replays it"),
+        ("replay scenarios/bad-release.yaml", "this is a scenario, not an incident"),
+        ("gate --project policies/undo-release.yaml", "this is a policy, not a project file"),
+        ("run hang-one", "did you mean `hang-one-replica`?"),
+        ("run bad-releese", "did you mean `bad-release`?"),
+        ("run bad-release --policy undo", "did you mean `undo-release`?"),
+        ("run latin.yaml", "latin.yaml is not UTF-8 text"),
+        ("explain firedrill.yaml", "is a project file; scenarios, policies and rule files can be explained"),
+    ] {
+        let done = firedrill(folder.path(), &words(line)).exits(2).says(said);
+        assert!(
+            done.stderr.contains("= help: ") && done.stderr.contains("1 problem;"),
+            "{}: one problem, one remedy\n{}",
+            done.told,
+            done.stderr
+        );
+    }
+}
+
+#[test]
+fn of_very_many_problems_the_first_twenty_are_told_and_the_rest_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys: String = (0..30).map(|index| format!("key-{index}: 1\n")).collect();
+    write(folder.path(), "many.yaml", &format!("schema: project/1\n{keys}"));
+    let done = firedrill(folder.path(), &["check", "many.yaml"])
+        .exits(2)
+        .says("and 10 more in many.yaml")
+        .says("30 problems; nothing was written");
+    assert_eq!(done.stderr.matches("error[FD").count(), 20);
+}
+
+#[test]
+fn every_action_and_every_guard_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = firedrill_core::action::Action::WORDS.iter().chain(&firedrill_policies::guard::ORDER);
+    for word in words {
+        let told = firedrill(folder.path(), &["explain", word]).exits(0).stdout;
+        assert!(told.starts_with(&format!("{word}: ")) && told.len() > 30, "{told}");
+    }
+    let rules = root().join("policies/library/rules/slo.yaml").display().to_string();
+    firedrill(folder.path(), &["explain", &rules]).exits(0).says("  alert ").says(", for ");
 }

@@ -7,24 +7,8 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{firedrill, root, words};
+use common::{firedrill, release_project as project, words};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// A copy of the smallest project that the gate can judge: two scenarios, two seeds, one policy.
-fn project() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    copy(&root().join("tests/projects/release"), folder.path());
-    folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() { copy(&entry.path(), &target) } else { fs::copy(entry.path(), &target).map(drop).unwrap() }
-    }
-}
 
 fn judged(folder: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(folder.join("out/gate.json")).unwrap()).unwrap()
@@ -183,4 +167,74 @@ fn a_new_project_is_sound_passes_its_gate_and_is_never_written_over() {
     fs::write(other.path().join("firedrill.yaml"), mine).unwrap();
     firedrill(other.path(), &["init"]).exits(2);
     assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_project_without_thresholds_is_judged_by_defaults_and_told_so() {
+    let folder = project();
+    let text = fs::read_to_string(folder.path().join("firedrill.yaml")).unwrap();
+    let (before, _) = text.split_once("thresholds:").unwrap();
+    fs::write(folder.path().join("firedrill.yaml"), before).unwrap();
+    let told = "write `thresholds: { harm: max < 1 user-minutes, noop_false_positives: max == 0 }` to keep or change them";
+    firedrill(folder.path(), &words("gate --out out")).exits(0).says(told);
+    firedrill(folder.path(), &words("gate --candidate candidates/harmful.yaml --out out"))
+        .exits(1)
+        .says("bad-release: harm max < 1 user-min: found ")
+        .says(told);
+    assert!(fs::read_to_string(folder.path().join("out/gate.md")).unwrap().contains(told), "the summary for CI says so too");
+}
+
+#[test]
+fn an_inconclusive_gate_says_which_figure_is_missing_and_why() {
+    let folder = project();
+    let text = fs::read_to_string(folder.path().join("firedrill.yaml")).unwrap();
+    fs::write(folder.path().join("firedrill.yaml"), format!("{text}  false_positive_rate: mean < 2%\n")).unwrap();
+    fs::remove_file(folder.path().join("scenarios/bad-release.yaml")).unwrap();
+    let done = firedrill(folder.path(), &words("gate --out out")).exits(3);
+    let done = done
+        .says("? all classes: false_positive_rate mean < 2 % has no figure: nobody acted in these runs");
+    assert!(!done.stdout.contains("more pairs may"), "more of the same would not tell:\n{}", done.stdout);
+}
+
+#[test]
+fn a_narrowed_gate_does_not_ask_every_policy_to_act() {
+    let folder = project();
+    let deaf = fs::read_to_string(folder.path().join("candidates/deaf.yaml")).unwrap();
+    fs::write(folder.path().join("policies/deaf.yaml"), deaf).unwrap();
+    firedrill(folder.path(), &words("gate --out out")).exits(3).says("never acted");
+    let narrowed = firedrill(folder.path(), &words("gate --scenarios bad-release --out out")).exits(0);
+    narrowed.says("narrowed to bad-release: whether each policy acts somewhere is judged over all that the project rehearses")
+        .says("not tested there: noop_false_positives max == 0");
+}
+
+#[test]
+fn a_gate_finds_what_is_in_the_way_before_it_runs_anything() {
+    let folder = project();
+    fs::write(folder.path().join("taken"), "mine\n").unwrap();
+    for line in ["gate --out taken", "gate --out taken/below", "compare undo-release --out taken", "run bad-release --out taken"] {
+        let done = firedrill(folder.path(), &words(line)).exits(2).says("needs a folder, and taken is a file");
+        assert!(!done.stderr.contains("runs"), "{}: nothing was run\n{}", done.told, done.stderr);
+    }
+    for (line, said) in [
+        ("gate --seed 18446744073709551615", "there are no 2 seeds from 18446744073709551615 on"),
+        ("compare undo-release --seed 18446744073709551615", "there are no 5 seeds from 18446744073709551615 on"),
+        ("compare undo-release --seeds 3,1,3", "the seed 3 stands twice"),
+        ("compare undo-release --seeds 1..5", "--seed FIRST --pairs COUNT"),
+    ] {
+        firedrill(folder.path(), &words(line)).exits(2).says(said);
+    }
+}
+
+#[test]
+fn a_gate_takes_a_folder_for_its_project_and_its_commands_survive_a_shell() {
+    let folder = project();
+    let above = tempfile::tempdir().unwrap();
+    let spaced = above.path().join("my shop");
+    fs::rename(folder.path(), &spaced).unwrap();
+    let gate = firedrill(above.path(), &["gate", "--project", "my shop", "--candidate", "my shop/candidates/harmful.yaml", "--out", "out"]);
+    let gate = gate.exits(1);
+    let line = gate.stdout.lines().find_map(|line| line.trim().strip_prefix("repeat: firedrill ")).unwrap();
+    let repeat = shlex::split(line).unwrap();
+    assert!(repeat.contains(&"my shop/candidates/harmful.yaml".to_owned()), "{line}");
+    firedrill(above.path(), &repeat).exits(0).says("restart-on-errors");
 }

@@ -83,3 +83,41 @@ fn every_link_leads_to_a_file() {
         }
     }
 }
+
+/// The files that a page of the documentation shows, each a block of code behind its name in backquotes.
+fn shown_files(page: &str) -> Vec<(String, String)> {
+    let text = read(page);
+    let mut files = Vec::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once("\n```") {
+        let (block, tail) = after.split_once("\n```").unwrap();
+        let (_, content) = block.split_once('\n').unwrap();
+        let named =
+            before.trim_end().lines().last().unwrap().split('`').filter(|word| word.contains('.') && !word.contains(' ')).next_back();
+        files
+            .push((named.unwrap_or_else(|| panic!("{page} does not name the file before `{content}`")).to_owned(), format!("{content}\n")));
+        rest = tail;
+    }
+    files
+}
+
+#[test]
+fn the_recordings_that_the_documentation_shows_can_be_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = shown_files("docs/recordings.md");
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["incident.yaml", "metrics.txt", "mapping.yaml", "checkout-1.csv"]);
+    for (name, text) in &files {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let replay = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_firedrill")).current_dir(folder.path()).args(["replay", "."]).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        told
+    };
+    assert!(replay().contains("2 series from 2026-01-05T09:00:00Z"));
+    let incident = files[0].1.replace("{ openmetrics: metrics.txt }", "{ csv: { folder: ., mapping: mapping.yaml } }");
+    fs::write(folder.path().join("incident.yaml"), incident).unwrap();
+    assert!(replay().contains("3 series from 2026-01-05T09:00:00Z"));
+}

@@ -8,26 +8,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use common::{firedrill, kind, records, root, words};
+use common::{DECISIONS, firedrill, kind, records, root, words};
 use serde_json::Value;
-
-/// The kinds of record that rules, routing, policies and guards write.
-const DECISIONS: [&str; 14] = [
-    "alert_pending",
-    "alert_firing",
-    "alert_resolved",
-    "rule_failed",
-    "notified",
-    "received",
-    "incident_opened",
-    "incident_closed",
-    "guarded",
-    "decided",
-    "would_act",
-    "refused",
-    "verified",
-    "paged",
-];
 
 /// The library's own project: all of these work side by side.
 const POLICIES: &str = "--policy break-retry-storm --policy drain-lost-zone --policy drain-sick-replica --policy restart-before-oom \

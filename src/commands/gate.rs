@@ -144,8 +144,12 @@ fn notes(arguments: &GateArgs, judgement: &Judgement, thresholds: &Thresholds) -
         ));
     }
     if !arguments.scenarios.is_empty() {
+        let judged = |asked: &String| judgement.thresholds.iter().any(|found| found.threshold == *asked);
+        let asked = thresholds.all.iter().map(ToString::to_string);
+        let untested: Vec<String> = asked.filter(|asked| !judged(asked)).collect();
+        let untested = if untested.is_empty() { String::new() } else { format!("; not tested there: {}", untested.join(", ")) };
         let all = "whether each policy acts somewhere is judged over all that the project rehearses";
-        notes.push(format!("narrowed to {}: {all}", arguments.scenarios.join(", ")));
+        notes.push(format!("narrowed to {}: {all}{untested}", arguments.scenarios.join(", ")));
     }
     if judgement.pairs.is_some() && judgement.classes.iter().all(|class| class.tail.is_none()) {
         notes.push(format!("rare catastrophes were not tested against the baseline: that takes `--pairs {TAIL_PAIRS}`"));

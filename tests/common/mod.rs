@@ -7,10 +7,44 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use serde_json::Value;
+use tempfile::TempDir;
+
+/// The kinds of record that rules, routing, policies and guards write; all others are the world's, but the one that ends a run.
+pub const DECISIONS: [&str; 14] = [
+    "alert_pending",
+    "alert_firing",
+    "alert_resolved",
+    "rule_failed",
+    "notified",
+    "received",
+    "incident_opened",
+    "incident_closed",
+    "guarded",
+    "decided",
+    "would_act",
+    "refused",
+    "verified",
+    "paged",
+];
 
 /// The folder of the project.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A copy of the smallest project that the gate can judge: two scenarios, two seeds, one policy.
+pub fn release_project() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&root().join("tests/projects/release"), folder.path());
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &target) } else { fs::copy(entry.path(), &target).map(drop).unwrap() }
+    }
 }
 
 /// What a command left behind.

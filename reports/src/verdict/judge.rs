@@ -43,7 +43,8 @@ pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[Inciden
         classes.push(verdict);
     }
     let idle = if settings.narrowed { Vec::new() } else { idle_policies(candidate, settings) };
-    let thresholds = settings.thresholds.iter().map(|threshold| judge_pooled(threshold, &exercised, candidate, settings)).collect();
+    let pooled = settings.thresholds.iter().map(|threshold| judge_pooled(threshold, &exercised, candidate, settings));
+    let thresholds = pooled.filter(|found| !settings.narrowed || found.figure.is_some()).collect();
     let costs = if baseline.is_some() { compare_costs(&paired, settings) } else { Vec::new() };
     let mut judgement = Judgement {
         schema: SCHEMA.to_owned(),
@@ -166,7 +167,11 @@ fn judge_class(class: &Name, outcomes: &[&Outcome], pairs: &[Pair], settings: &J
     let exercise = judge_exercise(outcomes);
     let told = Telling::of(exercise.verdict == Verdict::Held, outcomes);
     let judged = |outcomes: &[&Outcome]| -> Vec<ThresholdVerdict> {
-        settings.thresholds.iter().filter_map(|threshold| judge_threshold(threshold, outcomes, told, settings)).collect()
+        let answered: Vec<&Outcome> = outcomes.iter().copied().filter(|outcome| told.answers_for(outcome)).collect();
+        let runs = |threshold: &Threshold| if is_safety(threshold) || answered.is_empty() { outcomes } else { &answered };
+        // Where it answered nothing of a scenario, nothing there is its doing.
+        let told = if answered.is_empty() { Telling::Nothing } else { told };
+        settings.thresholds.iter().filter_map(|threshold| judge_threshold(threshold, runs(threshold), told, settings)).collect()
     };
     let thresholds = judged(outcomes);
     let mut by_scenario: BTreeMap<&Name, Vec<&Outcome>> = BTreeMap::new();
@@ -180,9 +185,10 @@ fn judge_class(class: &Name, outcomes: &[&Outcome], pairs: &[Pair], settings: &J
         ScenarioVerdict { scenario: scenario.clone(), verdict, runs: own.len() as u64, thresholds }
     });
     let scenarios: Vec<ScenarioVerdict> = scenarios.collect();
-    let mut costs = if told == Telling::Nothing { Vec::new() } else { compare_costs(&[pairs.to_vec()], settings) };
+    let pairs: Vec<Pair> = pairs.iter().copied().filter(|(_, candidate)| told.answers_for(candidate)).collect();
+    let mut costs = if told == Telling::Nothing { Vec::new() } else { compare_costs(std::slice::from_ref(&pairs), settings) };
     costs.iter_mut().for_each(|found| found.verdict = told.weighed(found.verdict));
-    let mut tail = if told == Telling::Nothing { None } else { judge_tail(pairs, settings) };
+    let mut tail = if told == Telling::Nothing { None } else { judge_tail(&pairs, settings) };
     tail.iter_mut().for_each(|found| found.verdict = told.weighed(found.verdict));
     let verdicts = thresholds.iter().map(|found| found.verdict).chain(scenarios.iter().map(|found| found.verdict));
     let verdicts = verdicts.chain(costs.iter().map(|found| found.verdict)).chain(tail.iter().map(|found| found.verdict));
@@ -209,6 +215,11 @@ impl Telling {
             false if paged() => Self::OnlyWrong,
             false => Self::Nothing,
         }
+    }
+
+    /// Whether what became of a run can be put down to the policy at all.
+    fn answers_for(self, outcome: &Outcome) -> bool {
+        self != Self::OnlyWrong || matches!(outcome.exercise, Exercise::OnlyPaged { .. })
     }
 
     /// What becomes of a verdict on such runs.
@@ -249,6 +260,10 @@ fn is_same_reason(one: &Exercise, other: &Exercise) -> bool {
     }
 }
 
+fn is_safety(threshold: &Threshold) -> bool {
+    threshold.measure.word() == "safety_violations"
+}
+
 /// Judges one threshold over some runs; `None` if none of them has the measure.
 fn judge_threshold(threshold: &Threshold, outcomes: &[&Outcome], told: Telling, settings: &JudgeSettings) -> Option<ThresholdVerdict> {
     let samples: Vec<(&Outcome, Sample)> = outcomes.iter().filter_map(|o| Some((*o, threshold.measure.figure(o)?))).collect();
@@ -258,7 +273,7 @@ fn judge_threshold(threshold: &Threshold, outcomes: &[&Outcome], told: Telling, 
         threshold.figure(&samples.iter().map(|(_, sample)| *sample).collect::<Vec<_>>())?
     };
     let allowed = threshold.allows(found.value);
-    let is_safety = threshold.measure.word() == "safety_violations";
+    let is_safety = is_safety(threshold);
     let verdict = match () {
         // What is only a lower bound can break an upper limit, and cannot keep it.
         () if found.at_least && allowed == threshold.limits_from_above() => Verdict::Inconclusive,
@@ -310,7 +325,7 @@ fn worst<'a>(threshold: &Threshold, samples: &[(&'a Outcome, Sample)]) -> Option
 
 fn judge_pooled(threshold: &Threshold, exercised: &[&Outcome], candidate: &[Case], settings: &JudgeSettings) -> ThresholdVerdict {
     let all: Vec<&Outcome> = candidate.iter().map(|case| &case.outcome).collect();
-    let is_safety = threshold.measure.word() == "safety_violations";
+    let is_safety = is_safety(threshold);
     let judged = if exercised.is_empty() || is_safety { None } else { judge_threshold(threshold, exercised, Telling::All, settings) };
     // Without any exercised class every class is shown; safety is judged over all runs whatever they exercised.
     let told = Telling::of(is_safety && !exercised.is_empty(), &all);
@@ -389,7 +404,11 @@ fn idle_policies(cases: &[Case], settings: &JudgeSettings) -> Vec<IdlePolicy> {
         };
         let alone = on_duty.iter().all(|outcome| outcome.policies.len() == 1);
         // Where others were on duty too, the run's reason may be theirs.
-        let reason = commonest_reason(&on_duty).filter(|_| alone).map_or(nowhere.clone(), |reason| format!("{nowhere}: {reason}"));
+        let paged: Vec<&Outcome> =
+            on_duty.iter().copied().filter(|outcome| matches!(outcome.exercise, Exercise::OnlyPaged { .. })).collect();
+        // That it was there and only called people tells more than the many runs in which it had no occasion.
+        let told = if paged.is_empty() { &on_duty } else { &paged };
+        let reason = commonest_reason(told).filter(|_| alone).map_or(nowhere.clone(), |reason| format!("{nowhere}: {reason}"));
         IdlePolicy { policy, reason }
     })
     .collect()
@@ -503,6 +522,16 @@ mod tests {
         };
         assert_eq!(page_only(1200.0).verdict, Verdict::Broken);
         assert_eq!(page_only(10.0).verdict, Verdict::NotExercised);
+        let unanswered = case("leak", 2, |outcome| {
+            never_fired(outcome);
+            outcome.time_to_mitigate = Some(Elapsed { seconds: 1200.0, censored: false });
+        });
+        let answered = case("leak", 1, |outcome| {
+            only_paged(outcome);
+            outcome.time_to_mitigate = Some(Elapsed { seconds: 10.0, censored: false });
+        });
+        let both = judge(&[answered, unanswered], None, &[], &settings(&[("time_to_mitigate", "p90 < 5m")]));
+        assert_eq!(both.verdict, Verdict::NotExercised, "it answers only for the runs in which it took something up");
         assert_eq!(page_only(10.0).idle[0].reason, "it did not act in the one run with a fault: sample called people once and did nothing");
     }
 
@@ -625,7 +654,7 @@ mod tests {
         let judgement = judge(&[case("storm", 1, |_| ())], None, &[], &settings(&[("noop_false_positives", "== 0")]));
         assert_eq!(
             (judgement.verdict, judgement.thresholds[0].reason.as_deref()),
-            (Verdict::Inconclusive, Some("no run has this measure"))
+            (Verdict::Inconclusive, Some("each of these runs has a fault"))
         );
     }
 

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 pub use judge::{judge, worst_run};
 pub(crate) use measure::significant;
 pub use measure::{ClassSummary, Measure, MeasureSummary, Unit, summarise};
-pub use unsettled::Doubt;
 pub use threshold::{Aggregate, Comparison, Threshold, ThresholdError};
+pub use unsettled::Doubt;
 
 use crate::outcome::Outcome;
 use crate::statistics::{self, Conclusion, TailGuard, TailResult};
@@ -106,7 +106,8 @@ pub struct JudgeSettings {
     pub catastrophic_harm: f64,
     /// Which classes must be exercised.
     pub exercise: ExerciseRule,
-    /// Only a part of what is rehearsed was run: a policy that acts nowhere in it is not idle, for its place may be elsewhere.
+    /// Only a part of what is rehearsed was run: a policy that acts nowhere in it is not idle, and a threshold that has no figure in it is left
+    /// out, for their place may be elsewhere.
     pub narrowed: bool,
     /// The policies that can do nothing but call people: for them a page is enough not to be idle.
     pub only_notify: Vec<Name>,
