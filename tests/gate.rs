@@ -191,8 +191,7 @@ fn an_inconclusive_gate_says_which_figure_is_missing_and_why() {
     fs::write(folder.path().join("firedrill.yaml"), format!("{text}  false_positive_rate: mean < 2%\n")).unwrap();
     fs::remove_file(folder.path().join("scenarios/bad-release.yaml")).unwrap();
     let done = firedrill(folder.path(), &words("gate --out out")).exits(3);
-    let done = done
-        .says("? all classes: false_positive_rate mean < 2 % has no figure: nobody acted in these runs");
+    let done = done.says("? all classes: false_positive_rate mean < 2 % has no figure: nobody acted in these runs");
     assert!(!done.stdout.contains("more pairs may"), "more of the same would not tell:\n{}", done.stdout);
 }
 
@@ -203,7 +202,8 @@ fn a_narrowed_gate_does_not_ask_every_policy_to_act() {
     fs::write(folder.path().join("policies/deaf.yaml"), deaf).unwrap();
     firedrill(folder.path(), &words("gate --out out")).exits(3).says("never acted");
     let narrowed = firedrill(folder.path(), &words("gate --scenarios bad-release --out out")).exits(0);
-    narrowed.says("narrowed to bad-release: whether each policy acts somewhere is judged over all that the project rehearses")
+    narrowed
+        .says("narrowed to bad-release: whether each policy acts somewhere is judged over all that the project rehearses")
         .says("not tested there: noop_false_positives max == 0");
 }
 
