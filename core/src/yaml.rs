@@ -232,48 +232,47 @@ fn unreadable(file: &Arc<SourceFile>, error: &serde_saphyr::Error) -> Problem {
         Some(place) => Problem::at("FD0103", &place, message),
         None => Problem::in_file("FD0103", &file.path, message),
     };
-    match remedy {
-        Some(remedy) => problem.remedy(remedy),
-        None => problem,
-    }
+    problem.remedy(remedy)
 }
 
-fn told(error: &serde_saphyr::Error) -> (String, Option<&'static str>) {
+fn told(error: &serde_saphyr::Error) -> (String, &'static str) {
     use serde_saphyr::Error;
     use serde_saphyr::budget::BudgetBreach;
     match error {
         Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => told(error),
-        Error::DuplicateMappingKey { key: Some(key), .. } => {
-            (format!("the key `{key}` stands here a second time"), Some("keep one of the two"))
-        }
-        Error::NonFiniteFloat { value, .. } => (format!("`{value}` is not a finite number"), Some("write a finite number")),
-        Error::MultipleDocuments { .. } => ("a second document begins here".to_owned(), Some("keep one document in a file")),
+        Error::DuplicateMappingKey { key: Some(key), .. } => (format!("the key `{key}` stands here a second time"), "keep one of the two"),
+        Error::NonFiniteFloat { value, .. } => (format!("`{value}` is not a finite number"), "write a finite number"),
+        Error::MultipleDocuments { .. } => ("a second document begins here".to_owned(), "keep one document in a file"),
         Error::UnknownAnchor { .. } => {
-            ("this alias names no anchor before it".to_owned(), Some("define it with `&NAME`, or write the value out"))
+            ("this alias names no anchor before it".to_owned(), "define it with `&NAME`, or write the value out")
         }
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(),
         Error::Budget { .. } | Error::AliasReplayLimitExceeded { .. } | Error::AliasExpansionLimitExceeded { .. } => (
             "the file unfolds into more than can be read: too many values, or aliases of aliases".to_owned(),
-            Some("write the aliases out, or split the file"),
+            "write the aliases out, or split the file",
         ),
         _ => told_in_its_words(&error.to_string()),
     }
 }
 
 /// What the parser says where it has no name for it, without the line and column that the place shows anyway.
-fn told_in_its_words(text: &str) -> (String, Option<&'static str>) {
+fn told_in_its_words(text: &str) -> (String, &'static str) {
     let line = text.lines().next().unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
     let message = line.split(" at line ").next().unwrap_or(line);
     if message.contains("recursion limit") {
         return too_deep();
     }
-    let remedy = message.contains("unclosed").then_some("close it; is the file cut off?");
+    let remedy = if message.contains("unclosed") {
+        "close it; is the file cut off?"
+    } else {
+        "mind the indentation, and quote a text that begins with a sign or holds `: ` or ` #`"
+    };
     (message.to_owned(), remedy)
 }
 
-fn too_deep() -> (String, Option<&'static str>) {
-    ("lists and maps stand too deep inside each other to be read".to_owned(), Some("flatten the file"))
+fn too_deep() -> (String, &'static str) {
+    ("lists and maps stand too deep inside each other to be read".to_owned(), "flatten the file")
 }
 
 /// Reads nodes as what they should be, and collects a [`Problem`] for each that is not.
@@ -389,7 +388,7 @@ impl Reader {
     pub fn fields<'n>(&mut self, node: &'n Node, what: &str) -> Option<Fields<'n>> {
         match &node.value {
             Value::Map(entries) => Some(Fields { node, what: what.to_owned(), known: Vec::new(), taken: vec![false; entries.len()] }),
-            _ => self.mismatch(node, &format!("{what}, a map of keys and values")),
+            _ => self.mismatch(node, what, Shape::MAP),
         }
     }
 
@@ -397,7 +396,7 @@ impl Reader {
     pub fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
         match &node.value {
             Value::List(items) => Some(items),
-            _ => self.mismatch(node, &format!("{what}, a list")),
+            _ => self.mismatch(node, what, Shape::LIST),
         }
     }
 
@@ -407,10 +406,10 @@ impl Reader {
             Value::Text(text) => Some(text),
             Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
                 let found = &node.place.file().text[node.place.range()];
-                self.problem(wanted(node, &format!("{what}, a text")).remedy(format!("quote it: \"{found}\"")));
+                self.problem(wanted(node, what, Shape::TEXT.word).remedy(format!("quote it: \"{found}\"")));
                 None
             }
-            _ => self.mismatch(node, &format!("{what}, a text")),
+            _ => self.mismatch(node, what, Shape::TEXT),
         }
     }
 
@@ -429,7 +428,7 @@ impl Reader {
     pub fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
         match node.value {
             Value::Bool(value) => Some(value),
-            _ => self.mismatch(node, &format!("{what}, `true` or `false`")),
+            _ => self.mismatch(node, what, Shape::BOOLEAN),
         }
     }
 
@@ -446,7 +445,7 @@ impl Reader {
                 self.problem(Problem::at("FD0108", &node.place, format!("{what} is {value}, and must be {limits}")));
                 None
             }
-            _ => self.mismatch(node, &format!("{what}, a whole number")),
+            _ => self.mismatch(node, what, Shape::INTEGER),
         }
     }
 
@@ -455,7 +454,7 @@ impl Reader {
         match node.value {
             Value::Integer(value) => Some(value as f64),
             Value::Float(value) if value.is_finite() => Some(value),
-            _ => self.mismatch(node, &format!("{what}, a finite number")),
+            _ => self.mismatch(node, what, Shape::NUMBER),
         }
     }
 
@@ -491,7 +490,7 @@ impl Reader {
             Value::Integer(value) => value.to_string(),
             Value::Float(value) => value.to_string(),
             _ => {
-                self.problem(wanted(node, &format!("{what} such as `{example}`")));
+                self.problem(wanted(node, what, "a number with its unit").remedy(format!("write it as `{example}`")));
                 return None;
             }
         };
@@ -548,7 +547,11 @@ impl Reader {
                 let (key, value) = &entries[0];
                 (key.clone(), (!matches!(value.value, Value::Null)).then_some(value))
             }
-            _ => return self.mismatch(node, &format!("{what}, one of {}", known.join(", "))),
+            _ => {
+                let word = format!("one of {}", known.join(", "));
+                self.problem(wanted(node, what, &word).remedy(format!("write exactly one of them, as in `{{ {}: … }}`", known[0])));
+                return None;
+            }
         };
         if !known.contains(&&*key.text) {
             self.problem(Problem::at("FD0110", &key.place, format!("`{}` is not {what}", key.text)).remedy(suggestion(&key.text, known)));
@@ -557,22 +560,39 @@ impl Reader {
         Some((key, value))
     }
 
-    fn mismatch<T>(&mut self, node: &Node, expected: &str) -> Option<T> {
-        self.problem(wanted(node, expected));
+    fn mismatch<T>(&mut self, node: &Node, what: &str, shape: Shape) -> Option<T> {
+        self.problem(wanted(node, what, shape.word).remedy(shape.remedy));
         None
     }
 }
 
-fn wanted(node: &Node, expected: &str) -> Problem {
+/// What a node can be asked to be.
+#[derive(Clone, Copy)]
+struct Shape {
+    word: &'static str,
+    remedy: &'static str,
+}
+
+impl Shape {
+    const MAP: Self = Self { word: "a map of keys and values", remedy: "write `KEY: VALUE` on lines of their own, or `{ KEY: VALUE }`" };
+    const LIST: Self = Self { word: "a list", remedy: "write `[ONE, TWO]`, or each entry on a line of its own after `- `" };
+    const TEXT: Self = Self { word: "a text", remedy: "write one text; in quotes if YAML takes it for something else" };
+    const BOOLEAN: Self = Self { word: "`true` or `false`", remedy: "write one of the two, without quotes" };
+    const INTEGER: Self = Self { word: "a whole number", remedy: "write it without quotes, fraction or unit" };
+    const NUMBER: Self = Self { word: "a finite number", remedy: "write it without quotes or unit" };
+}
+
+fn wanted(node: &Node, what: &str, word: &str) -> Problem {
     let found = match &node.value {
         Value::Null => "nothing",
         Value::Bool(_) => "a truth value",
-        Value::Integer(_) | Value::Float(_) => "a number",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number with a fraction",
         Value::Text(_) => "a text",
         Value::List(_) => "a list",
         Value::Map(_) => "a map",
     };
-    Problem::at("FD0106", &node.place, format!("expected {expected}")).label(format!("this is {found}"))
+    Problem::at("FD0106", &node.place, format!("{what} must be {word}")).label(format!("this is {found}"))
 }
 
 #[cfg(test)]
@@ -626,12 +646,16 @@ mod tests {
             &[
                 "1:1 a service has no key `replcias` | did you mean `replicas`?",
                 "2:10 a timeout: `30` has no unit: write `30s`, or another of ns us ms s m h d w",
-                "3:7 expected a name, a text | quote it: \"1.5\"",
+                "3:7 a name must be a text | quote it: \"1.5\"",
             ],
         );
         check("replicas: 0\n", service, &["1:11 replicas is 0, and must be 1 to 1000"]);
         check("timeout: 5s\n", service, &["1:1 a service has no `replicas` | add `replicas:`"]);
-        check("- 1\n", service, &["1:1 expected a service, a map of keys and values"]);
+        let as_map = "write `KEY: VALUE` on lines of their own, or `{ KEY: VALUE }`";
+        check("- 1\n", service, &[&format!("1:1 a service must be a map of keys and values | {as_map}")]);
+        let whole = "replicas must be a whole number | write it without quotes, fraction or unit";
+        check("replicas: 1.5\n", service, &[&format!("1:11 {whole}")]);
+        check("replicas: '3'\n", service, &[&format!("1:11 {whole}")]);
     }
 
     #[test]

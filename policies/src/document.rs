@@ -10,14 +10,16 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::notation::parse_matchers;
-use firedrill_telemetry::promql::Condition;
+use firedrill_telemetry::promql::{Condition, ConditionError};
 
 use crate::guard::caps::{Cap, CapOf, Most};
 use crate::guard::cooldown::Cooldown;
 use crate::guard::rate_limit::{LONGEST_WINDOW, RateLimit};
 use crate::guard::stage::Stage;
 use crate::guard::{GuardSettings, Scope};
-use crate::policy::{Deed, Escalation, NameSource, OnFailure, Policy, Precheck, Step, TargetKind, TargetSource, Verify, has_inverse};
+use crate::policy::{
+    Deed, Escalation, NameSource, OnFailure, Places, Policy, Precheck, Step, TargetKind, TargetSource, Verify, has_inverse,
+};
 use crate::problem;
 
 /// The version of the policy file that is written today.
@@ -94,19 +96,30 @@ pub fn read_policy(path: &str, text: &str) -> Result<Arc<Policy>, Vec<Problem>> 
 fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
     let mut fields = reader.fields(node, "a policy")?;
     reader.schema(&mut fields, "policy", SCHEMA_VERSION);
-    let name = fields.required(reader, "policy").and_then(|node| reader.name(node, "a policy's name"));
+    let name_node = fields.required(reader, "policy");
+    let name = name_node.and_then(|node| reader.name(node, "a policy's name"));
     let owner = fields.required(reader, "owner").and_then(|node| reader.name(node, "an owner"));
     let description = fields.optional("description").and_then(|node| reader.text(node, "a description"));
     let on = fields.required(reader, "on").and_then(|node| alerts(reader, node));
-    let target = fields.required(reader, "target").and_then(|node| target_source(reader, node));
+    let target_node = fields.required(reader, "target");
+    let target = target_node.and_then(|node| target_source(reader, node));
     let prechecks = fields.optional("precheck").map_or(Some(Vec::new()), |node| prechecks(reader, node));
     let steps = fields.required(reader, "steps").and_then(|node| steps(reader, node, target.as_ref().map(|target| target.kind)));
     let escalate_after = fields.optional("escalate_after").map(|node| positive_span(reader, node, "`escalate_after`"));
     let guards = fields.optional("guard").map_or(Some(GuardSettings::default()), |node| guards(reader, node));
     let stage = fields.optional("stage").map_or(Some(Stage::Full), |node| reader.one_of(node, "a stage", &Stage::WORDS));
     refuse_later(reader, &mut fields, &LATER_KEYS);
+    let (steps_place, guard_place) = (key_place(&fields, "steps"), caps_place(&fields));
     fields.finish(reader);
-    let (alerts, matchers) = on?;
+    let ((alerts, alert_places), (matchers, matcher_places)) = on?;
+    let places = Places {
+        name: name_node?.place.clone(),
+        alerts: alert_places,
+        matchers: matcher_places,
+        target: target_place(target_node?),
+        caps: guard_place.unwrap_or_else(|| steps_place.clone()),
+        steps: steps_place,
+    };
     Some(Policy {
         name: name?,
         owner: owner?,
@@ -119,7 +132,26 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
         escalate_after: escalate_after.map_or(Some(None), |span| span.map(Some))?,
         guards: guards?,
         stage: stage?,
+        places,
     })
+}
+
+/// Where the caps stand, or the word `guard` above where they would; `None` without guards.
+fn caps_place(fields: &Fields<'_>) -> Option<Place> {
+    let (guard, node) = fields.entries().iter().find(|(key, _)| &*key.text == "guard")?;
+    let caps = match &node.value {
+        Value::Map(entries) => entries.iter().find(|(key, _)| &*key.text == "caps"),
+        _ => None,
+    };
+    Some(caps.map_or(guard, |(key, _)| key).place.clone())
+}
+
+/// Where a target's name or its label stands.
+fn target_place(node: &Node) -> Place {
+    match &node.value {
+        Value::Map(entries) => entries.first().map_or_else(|| node.place.clone(), |(_, value)| value.place.clone()),
+        _ => node.place.clone(),
+    }
 }
 
 /// Refuses keys by name that a later version will carry out.
@@ -136,20 +168,23 @@ fn key_place(fields: &Fields<'_>, key: &str) -> Place {
     entry.map_or_else(|| fields.place().clone(), |(key, _)| key.place.clone())
 }
 
+/// Things and where each stands.
+type Placed<T> = (Vec<T>, Vec<Place>);
+
 /// `alert:` one name or several, and `match:`.
-fn alerts(reader: &mut Reader, node: &Node) -> Option<(Vec<Name>, Vec<Matcher>)> {
+fn alerts(reader: &mut Reader, node: &Node) -> Option<(Placed<Name>, Placed<Matcher>)> {
     let mut fields = reader.fields(node, "`on`")?;
     let names = fields.required(reader, "alert").and_then(|node| match &node.value {
         Value::List(items) if items.is_empty() => {
             reader.problem(problem::empty_list(&node.place, "the list of alerts"));
             None
         }
-        Value::List(items) => all(items.iter().map(|item| reader.name(item, "an alert's name")).collect()),
-        _ => reader.name(node, "an alert's name").map(|name| vec![name]),
+        Value::List(items) => all(items.iter().map(|item| Some((reader.name(item, "an alert's name")?, item.place.clone()))).collect()),
+        _ => reader.name(node, "an alert's name").map(|name| vec![(name, node.place.clone())]),
     });
     let matchers = fields.optional("match").map_or(Some(Vec::new()), |node| matchers(reader, node));
     fields.finish(reader);
-    Some((names?, matchers?))
+    Some((names?.into_iter().unzip(), matchers?.into_iter().unzip()))
 }
 
 /// A list with every item, if every item could be read. Read all before calling, so that every problem is found.
@@ -158,7 +193,7 @@ fn all<T>(items: Vec<Option<T>>) -> Option<Vec<T>> {
 }
 
 /// `{ severity: critical, team: '=~ a|b' }`, or a list of matchers as Alertmanager writes them: `[severity="critical", team=~"a|b"]`.
-fn matchers(reader: &mut Reader, node: &Node) -> Option<Vec<Matcher>> {
+fn matchers(reader: &mut Reader, node: &Node) -> Option<Vec<(Matcher, Place)>> {
     if let Value::List(items) = &node.value {
         return all(items.iter().map(|item| written_matchers(reader, item)).collect()).map(|lists| lists.into_iter().flatten().collect());
     }
@@ -166,10 +201,10 @@ fn matchers(reader: &mut Reader, node: &Node) -> Option<Vec<Matcher>> {
     all(fields.entries().iter().map(|(key, value)| matcher(reader, &key.text, value)).collect())
 }
 
-fn written_matchers(reader: &mut Reader, node: &Node) -> Option<Vec<Matcher>> {
+fn written_matchers(reader: &mut Reader, node: &Node) -> Option<Vec<(Matcher, Place)>> {
     let text = reader.text(node, "a matcher")?;
     match parse_matchers(text) {
-        Ok(matchers) => Some(matchers),
+        Ok(matchers) => Some(matchers.into_iter().map(|matcher| (matcher, node.place.clone())).collect()),
         Err(error) => {
             reader.problem(problem::not_a_matcher(&node.place, &error.to_string()));
             None
@@ -177,13 +212,13 @@ fn written_matchers(reader: &mut Reader, node: &Node) -> Option<Vec<Matcher>> {
     }
 }
 
-fn matcher(reader: &mut Reader, label: &str, node: &Node) -> Option<Matcher> {
+fn matcher(reader: &mut Reader, label: &str, node: &Node) -> Option<(Matcher, Place)> {
     let text = reader.text(node, "a label's value")?;
     let operator = ["=~", "!~", "!=", "="].into_iter().find(|operator| text.starts_with(operator));
     let value = text.strip_prefix(operator.unwrap_or_default()).unwrap_or(text).trim();
     let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
     match Matcher::new(label, operator.unwrap_or("="), value) {
-        Ok(matcher) => Some(matcher),
+        Ok(matcher) => Some((matcher, node.place.clone())),
         Err(error) => {
             reader.problem(problem::not_a_matcher(&node.place, &error.to_string()));
             None
@@ -212,12 +247,16 @@ fn target_source(reader: &mut Reader, node: &Node) -> Option<TargetSource> {
     Some(TargetSource { kind, name })
 }
 
-fn condition(reader: &mut Reader, node: &Node) -> Option<Condition> {
+fn condition(reader: &mut Reader, node: &Node) -> Option<(Condition, Place)> {
     let text = reader.text(node, "an expression")?;
     match Condition::parse(text) {
-        Ok(condition) => Some(condition),
-        Err(error) => {
-            reader.problem(problem::not_a_condition(&node.place, &error.to_string()));
+        Ok(condition) => Some((condition, node.place.clone())),
+        Err(ConditionError::NotACondition(value)) => {
+            reader.problem(problem::not_a_condition(&node.place, &value));
+            None
+        }
+        Err(ConditionError::Plan(error)) => {
+            reader.problem(problem::not_evaluated(&node.place, &error));
             None
         }
     }
@@ -233,7 +272,8 @@ fn precheck(reader: &mut Reader, node: &Node) -> Option<Precheck> {
     let condition = fields.required(reader, "expr").and_then(|node| condition(reader, node));
     let because = fields.required(reader, "because").and_then(|node| reader.text(node, "a reason"));
     fields.finish(reader);
-    Some(Precheck { condition: condition?, because: because?.trim().to_owned() })
+    let (condition, place) = condition?;
+    Some(Precheck { condition, because: because?.trim().to_owned(), place })
 }
 
 fn steps(reader: &mut Reader, node: &Node, target: Option<TargetKind>) -> Option<Vec<Step>> {
@@ -337,7 +377,8 @@ fn verify(reader: &mut Reader, node: &Node) -> Option<Verify> {
         reader.problem(problem::hold_beyond_within(place, &hold.to_string(), &within.to_string()));
         return None;
     }
-    Some(Verify { condition: condition?, hold, within })
+    let (condition, place) = condition?;
+    Some(Verify { condition, hold, within, place })
 }
 
 fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str) -> Option<Deed> {
@@ -585,13 +626,24 @@ guard:
     /// What is wrong with the whole policy after one replacement: line, code and message of each problem.
     #[track_caller]
     fn check(from: &str, to: &str, expected: &[&str]) {
-        assert!(WHOLE.contains(from), "{from}");
-        let problems = read_policy("p.yaml", &WHOLE.replacen(from, to, 1)).err().unwrap_or_default();
-        let told: Vec<String> = problems
-            .iter()
-            .map(|problem| format!("{}:{} {}", problem.place.as_ref().map_or(0, Place::line), problem.code, problem.message))
-            .collect();
-        assert_eq!(told, expected);
+        problem::tests::check(|text| read_policy("p.yaml", text), WHOLE, (from, to), expected);
+    }
+
+    #[test]
+    fn a_policy_knows_where_its_parts_stand() {
+        let policy = read_policy("p.yaml", WHOLE).unwrap();
+        let places = &policy.places;
+        let shown = |place: &Place| format!("{}: {}", place.line(), &place.file().text[place.range()]);
+        let parts = [&places.name, &places.alerts[0], &places.matchers[1], &places.target, &places.steps, &places.caps];
+        assert_eq!(
+            parts.map(shown),
+            ["3: rollback-on-regression", "7: HighErrorRateAfterDeploy", "8: '=~ a|b'", "9: $service", "13: steps", "22: caps"]
+        );
+        assert_eq!(shown(&policy.prechecks[0].place), "11: time() - deploy_timestamp_seconds{service=$service} < 1800");
+        let verify = policy.steps[0].verify.as_ref().unwrap();
+        assert_eq!(shown(&verify.place), "15: 'error_rate:ratio1m{service=$service} < 0.01'");
+        let uncapped = read_policy("p.yaml", WHOLE.split("  caps:").next().unwrap()).unwrap();
+        assert_eq!(shown(&uncapped.places.caps), "19: guard");
     }
 
     #[test]
@@ -654,8 +706,12 @@ guard:
 
     #[test]
     fn an_expression_must_be_a_condition() {
-        let value = "`up` is a value, not a condition: compare it, as in `up > 0`, or use and, or, unless or absent()";
-        check("time() - deploy_timestamp_seconds{service=$service} < 1800", "up", &[&format!("11:FD0302 {value}")]);
+        let precheck = "time() - deploy_timestamp_seconds{service=$service} < 1800";
+        check(precheck, "up", &["11:FD0302 `up` is a value, not a condition"]);
+        let told = |expression: &str| read_policy("p.yaml", &WHOLE.replace(precheck, expression)).unwrap_err()[0].remedy.clone().unwrap();
+        assert_eq!(told("sum  by (x) (up)"), "compare it, as in `sum  by (x) (up) > 0`, or use and, or, unless or absent()");
+        // Whoever lost a parenthesis is not helped by a lesson on comparisons.
+        assert!(!told("sum(up").contains("compar"), "{}", told("sum(up"));
     }
 
     #[test]
@@ -679,18 +735,18 @@ guard:
 
     #[test]
     fn every_way_to_act_reads() {
-        let check = |step: &str, target: &str, expected: Deed| {
+        let reads = |step: &str, target: &str, expected: Deed| {
             let text = WHOLE.replace("rollback: {}", step).replace("{ service: $service }", target).replace("on_failure: escalate", "");
             let policy = read_policy("p.yaml", &text).unwrap_or_else(|problems| panic!("{step}: {problems:?}"));
             assert_eq!(policy.steps[0].deed, expected);
         };
-        check("restart: { mode: at_once }", "{ replica: $pod }", Deed::Act(Action::Restart { mode: RestartMode::AtOnce }));
-        check("scale: { by: -2 }", "{ service: api }", Deed::Act(Action::Scale { replicas: Scale::By(-2) }));
-        check("scale: { to: 4 }", "{ service: api }", Deed::Act(Action::Scale { replicas: Scale::To(4) }));
-        check("drain:", "{ zone: $zone }", Deed::Act(Action::Drain));
-        check("purge_queue: {}", "{ service: api }", Deed::Act(Action::PurgeQueue));
+        reads("restart: { mode: at_once }", "{ replica: $pod }", Deed::Act(Action::Restart { mode: RestartMode::AtOnce }));
+        reads("scale: { by: -2 }", "{ service: api }", Deed::Act(Action::Scale { replicas: Scale::By(-2) }));
+        reads("scale: { to: 4 }", "{ service: api }", Deed::Act(Action::Scale { replicas: Scale::To(4) }));
+        reads("drain:", "{ zone: $zone }", Deed::Act(Action::Drain));
+        reads("purge_queue: {}", "{ service: api }", Deed::Act(Action::PurgeQueue));
         let lasting = Span::from_seconds(20);
-        check("limit_retries: { retries: 0, lasting: 20s }", "{ client: users }", Deed::Act(Action::LimitRetries { retries: 0, lasting }));
-        check("wait: 20s", "{ service: api }", Deed::Wait(lasting));
+        reads("limit_retries: { retries: 0, lasting: 20s }", "{ client: users }", Deed::Act(Action::LimitRetries { retries: 0, lasting }));
+        reads("wait: 20s", "{ service: api }", Deed::Wait(lasting));
     }
 }

@@ -6,6 +6,7 @@ use firedrill_core::action::{Action, RestartMode, Scale, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{LabelSet, Notification};
 use firedrill_core::name::Name;
+use firedrill_core::problem::Place;
 use firedrill_core::time::Span;
 use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::promql::Condition;
@@ -38,6 +39,25 @@ pub struct Policy {
     pub guards: GuardSettings,
     /// The highest stage that it may run at; a run may ask for a lower one.
     pub stage: Stage,
+    /// Where its parts stand in its file.
+    pub places: Places,
+}
+
+/// Where the parts of a policy stand in its file, for messages about them.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Its name.
+    pub name: Place,
+    /// Its alerts, in the order of [`Policy::alerts`].
+    pub alerts: Vec<Place>,
+    /// Its matchers, in the order of [`Policy::matchers`].
+    pub matchers: Vec<Place>,
+    /// The name of its target, or the label that holds it.
+    pub target: Place,
+    /// The word `steps`.
+    pub steps: Place,
+    /// The word `caps`; without caps the word `guard`; without guards the word `steps`.
+    pub caps: Place,
 }
 
 /// Where a target comes from.
@@ -78,6 +98,8 @@ pub struct Precheck {
     pub condition: Condition,
     /// Why, for people.
     pub because: String,
+    /// Where the condition stands in the policy's file.
+    pub place: Place,
 }
 
 /// One step. A step without `verify` leads on to the next; a verification that holds ends the remediation, and the steps after it are what
@@ -123,6 +145,8 @@ pub struct Verify {
     pub hold: Span,
     /// By when it must have held, from the end of the action; at least `hold`.
     pub within: Span,
+    /// Where the condition stands in the policy's file.
+    pub place: Place,
 }
 
 /// What follows a failed step.

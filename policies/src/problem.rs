@@ -1,6 +1,7 @@
 //! What can be wrong with policy files (FD03xx) and rule files (FD04xx): one constructor a problem.
 
 use firedrill_core::problem::{Place, Problem};
+use firedrill_telemetry::promql::PlanError;
 
 /// A key whose meaning is known and that this version does not carry out. Accepting it would be to ignore it.
 pub(crate) fn not_supported_yet(place: &Place, what: &str) -> Problem {
@@ -9,9 +10,19 @@ pub(crate) fn not_supported_yet(place: &Place, what: &str) -> Problem {
         .remedy("remove it; the policy runs without it")
 }
 
-/// An expression that is no PromQL, or no condition.
-pub(crate) fn not_a_condition(place: &Place, message: &str) -> Problem {
-    Problem::at("FD0302", place, message.to_owned()).remedy("write a comparison, as in `up{service=$service} == 1`")
+/// An expression that is a value and asks nothing.
+pub(crate) fn not_a_condition(place: &Place, value: &str) -> Problem {
+    Problem::at("FD0302", place, format!("`{value}` is a value, not a condition"))
+        .remedy(format!("compare it, as in `{value} > 0`, or use and, or, unless or absent()"))
+}
+
+/// An expression that is no PromQL, or cannot be evaluated yet.
+pub(crate) fn not_evaluated(place: &Place, error: &PlanError) -> Problem {
+    let remedy = match error {
+        PlanError::Parse { .. } => "mend the PromQL; the value of the alert's label `service` is written `{service=$service}`",
+        PlanError::Unsupported { .. } => "write the condition without it, or record what it gives by a rule and ask for that",
+    };
+    Problem::at("FD0302", place, error.to_string()).remedy(remedy)
 }
 
 /// A target that an action cannot be aimed at.
@@ -120,7 +131,7 @@ pub(crate) fn not_for_recording(place: &Place, key: &str) -> Problem {
 
 /// A name that Prometheus would not accept.
 pub(crate) fn invalid_name(place: &Place, what: &str, text: &str) -> Problem {
-    Problem::at("FD0406", place, format!("`{text}` is not {what}"))
+    Problem::at("FD0406", place, format!("`{text}` is not {what}")).remedy("choose another name, of letters, digits and _")
 }
 
 /// Two groups of a file with one name.
@@ -219,4 +230,18 @@ pub(crate) fn too_many_steps(place: &Place, most: u64) -> Problem {
 /// A start that is no moment.
 pub(crate) fn not_a_start(place: &Place, text: &str) -> Problem {
     Problem::at("FD0426", place, format!("`{text}` is no moment")).remedy("write seconds since 1970, or `2026-01-05T00:00:00Z`")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What is wrong with a sound file after one replacement: line, code and message of each problem.
+    #[track_caller]
+    pub(crate) fn check<T>(read: impl Fn(&str) -> Result<T, Vec<Problem>>, sound: &str, (from, to): (&str, &str), expected: &[&str]) {
+        assert!(sound.contains(from), "{from}");
+        let problems = read(&sound.replacen(from, to, 1)).err().unwrap_or_default();
+        let told = |problem: &Problem| format!("{}:{} {}", problem.place.as_ref().map_or(0, Place::line), problem.code, problem.message);
+        assert_eq!(problems.iter().map(told).collect::<Vec<_>>(), expected);
+    }
 }

@@ -6,7 +6,7 @@ pub mod problem;
 pub mod expect;
 pub mod score;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::action::Target;
 use firedrill_core::inventory::{Inventory, ServiceEntry};
@@ -132,7 +132,9 @@ pub fn read_recording(incident: &Incident, files: &dyn Files) -> Result<Recordin
     let shown = beside(&source.place.file().path, &source.path);
     let text = || files.read(&source.path).map_err(|reason| vec![problem::unreadable(&source.place, &source.path, &reason)]);
     let recording = match &source.format {
-        RecordingFormat::Firedrill => Recording::parse(&text()?).map_err(|error| vec![problem::recording(&shown, &error.to_string())])?,
+        RecordingFormat::Firedrill => {
+            Recording::parse(&text()?).map_err(|error| vec![problem::recording(&shown, &error.to_string(), RECORD_ANEW)])?
+        }
         RecordingFormat::OpenMetrics => imported(source, read_text(&shown, &text()?, Dialect::OpenMetrics)?)?,
         RecordingFormat::Prometheus => imported(source, read_text(&shown, &text()?, Dialect::Prometheus)?)?,
         RecordingFormat::Csv { mapping } => imported(source, read_tables(source, mapping, files)?)?,
@@ -167,11 +169,27 @@ fn beside(path: &str, file: &str) -> String {
     path.rsplit_once('/').map_or_else(|| file.to_owned(), |(folder, _)| format!("{folder}/{file}"))
 }
 
+/// Nobody mends our own format by hand.
+const RECORD_ANEW: &str = "copy the file anew, or record the run again with `firedrill run --record`";
+
+/// What helps when a table is wrong.
+const CORRECT_TABLE: &str = "correct the file, or the mapping that says how it is read";
+
+/// What helps when a text of samples is wrong.
+const fn dialect_remedy(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenMetrics => {
+            "a line is `NAME{LABEL=\"VALUE\"} VALUE SECONDS`, and the last is `# EOF`: export it anew, or mend the line"
+        }
+        Dialect::Prometheus => "a line is `NAME{LABEL=\"VALUE\"} VALUE MILLISECONDS`: export it anew, or mend the line",
+    }
+}
+
 fn read_text(shown: &str, text: &str, dialect: Dialect) -> Result<Store, Vec<Problem>> {
     let mut store = Store::new();
     match exposition::read(text, dialect, &mut store) {
         Ok(_) => Ok(store),
-        Err(errors) => Err(errors.iter().map(|error| problem::recording(shown, &error.to_string())).collect()),
+        Err(errors) => Err(errors.iter().map(|error| problem::recording(shown, &error.to_string(), dialect_remedy(dialect))).collect()),
     }
 }
 
@@ -191,7 +209,7 @@ fn read_tables(source: &RecordingSource, mapping: &str, files: &dyn Files) -> Re
             Err(reason) => problems.push(problem::unreadable(&source.place, &whole, &reason)),
             Ok(text) => {
                 let errors = csv::read(file, path, &text, &mut store).err().unwrap_or_default();
-                problems.extend(errors.iter().map(|error| problem::recording(&shown, &error.to_string())));
+                problems.extend(errors.iter().map(|error| problem::recording(&shown, &error.to_string(), CORRECT_TABLE)));
             }
         }
     }
@@ -233,24 +251,24 @@ fn read_document(reader: &mut Reader, node: &Node, files: &dyn Files) -> Option<
     let what = fields.required(reader, "what").and_then(|node| reader.text(node, "what happened")).map(|text| text.trim().to_owned());
     let injected = fields.optional("injected").and_then(|node| reader.boolean(node, "`injected`"));
     let onset = fields.optional("onset").and_then(|node| instant(reader, node));
-    let end = fields.optional("end").and_then(|node| instant(reader, node));
+    let end = fields.optional("end").and_then(|node| Some((instant(reader, node)?, &node.place)));
     let cause = fields.required(reader, "cause").and_then(|node| reader.text(node, "the cause")).map(|text| text.trim().to_owned());
-    let at = fields.required(reader, "target").and_then(|node| known_target(reader, node));
-    let inventory = fields.optional("services").map(|node| read_inventory(reader, node));
+    let inventory = fields.optional("services").map(|node| read_inventory(reader, node)).unwrap_or_default();
+    let at = fields.required(reader, "target").and_then(|node| known_target(reader, node, &inventory));
     let people = fields.optional("people").map(|node| read_people(reader, node));
     let recording = fields.required(reader, "recording").and_then(|node| read_source(reader, node));
     let rules = names(reader, &mut fields, "rules");
     let policies = names(reader, &mut fields, "policies");
-    let faults = fields.optional("faults").map(|node| score::read_faults(reader, node, files)).unwrap_or_default();
+    let faults = fields.optional("faults").map(|node| score::read_faults(reader, node, files, &inventory)).unwrap_or_default();
     let onset = onset.or_else(|| faults.first().map(|fault| fault.at));
-    let expect = fields.optional("expect").and_then(|node| read_expect(reader, node));
+    let expect = fields.optional("expect").and_then(|node| read_expect(reader, node, &inventory));
     if onset.is_none() && !fields.has("onset") && !fields.has("faults") {
         reader.problem(problem::no_onset(fields.place()));
     }
-    if let (Some(onset), Some(end)) = (onset, end)
+    if let (Some(onset), Some((end, place))) = (onset, end)
         && end < onset
     {
-        reader.problem(problem::backwards(fields.place(), "the incident"));
+        reader.problem(problem::backwards(place, "the incident", &onset.to_string()));
     }
     fields.finish(reader);
     Some(Incident {
@@ -258,10 +276,10 @@ fn read_document(reader: &mut Reader, node: &Node, files: &dyn Files) -> Option<
         what: what?,
         injected: injected.unwrap_or(false),
         onset: onset?,
-        end,
+        end: end.map(|(end, _)| end),
         cause: cause.filter(|cause| cause != UNKNOWN),
         target: at?,
-        inventory: inventory.unwrap_or_default(),
+        inventory,
         people: people.unwrap_or_default(),
         recording: recording?,
         rules,
@@ -280,16 +298,41 @@ pub(crate) fn instant(reader: &mut Reader, node: &Node) -> Option<Start> {
     Start::parse(text).map_err(|reason| reader.problem(problem::instant(&node.place, reason))).ok()
 }
 
-/// A target.
-pub(crate) fn target(reader: &mut Reader, node: &Node) -> Option<Target> {
+/// A target that can be in an incident of these services.
+pub(crate) fn target(reader: &mut Reader, node: &Node, inventory: &Inventory) -> Option<Target> {
     let text = reader.text(node, "a target such as `service/api`")?;
-    text.parse().map_err(|reason| reader.problem(problem::target(&node.place, reason))).ok()
+    let services: Vec<&str> = inventory.services.keys().map(Name::as_str).collect();
+    let target = text.parse().map_err(|reason| reader.problem(problem::target(&node.place, text, reason, &services))).ok()?;
+    if let Some(problem) = undeclared(&node.place, &target, inventory) {
+        reader.problem(problem);
+        return None;
+    }
+    Some(target)
 }
 
-fn known_target(reader: &mut Reader, node: &Node) -> Option<Option<Target>> {
+/// What is wrong with a target beside what is declared; nothing if nothing of its kind is. Who calls is not declared, so clients may be any;
+/// and replicas have their own names in many systems, so that a service must only be what theirs begin with.
+fn undeclared(place: &Place, target: &Target, inventory: &Inventory) -> Option<Problem> {
+    let services: Vec<&str> = inventory.services.keys().map(Name::as_str).collect();
+    let (kind, known, is_known) = match target {
+        Target::Service(name) => ("service", services.clone(), services.contains(&name.as_str())),
+        Target::Replica(name) => {
+            let belongs = |service: &&str| name.strip_prefix(*service).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+            ("service with a replica", services.clone(), services.iter().any(belongs))
+        }
+        Target::Zone(name) => {
+            let zones: BTreeSet<&str> = inventory.services.values().flat_map(|service| service.zones.iter().map(Name::as_str)).collect();
+            ("zone", zones.iter().copied().collect(), zones.contains(name.as_str()))
+        }
+        Target::Client(_) => return None,
+    };
+    (!known.is_empty() && !is_known).then(|| problem::undeclared(place, kind, target.name(), &known))
+}
+
+fn known_target(reader: &mut Reader, node: &Node, inventory: &Inventory) -> Option<Option<Target>> {
     match &node.value {
         Value::Text(text) if **text == *UNKNOWN => Some(None),
-        _ => target(reader, node).map(Some),
+        _ => target(reader, node, inventory).map(Some),
     }
 }
 
@@ -466,7 +509,19 @@ expect:
                 "10 an expectation has no key `within`",
             ],
         );
-        check(&WHOLE.replace("2026-01-05T10:00:00Z", "2026-01-05T09:00:00Z"), &["1 the incident ends before it begins"]);
+        check(&WHOLE.replace("2026-01-05T10:00:00Z", "2026-01-05T09:00:00Z"), &["5 the incident ends before it begins"]);
+        check(
+            &WHOLE.replace("target: service/api, within", "target: service/apy, within").replace("target: unknown", "target: zone/c"),
+            &["7 there is no zone `c` in this incident's `services`", "16 there is no service `apy` in this incident's `services`"],
+        );
+        // Replicas may be called as their system calls them, callers are not declared, and what declares nothing excludes nothing.
+        check(&WHOLE.replace("target: service/api, within", "target: replica/api-578fcf4766-9csqn, within"), &[]);
+        check(&WHOLE.replace("target: unknown", "target: client/users"), &[]);
+        check(
+            &WHOLE.replace("target: unknown", "target: replica/cache-0"),
+            &["7 there is no service with a replica `cache-0` in this incident's `services`"],
+        );
+        check(&WHOLE.replace("services: { api: { replicas: 3, zones: [a, b], tier: normal }, db: {} }\n", ""), &[]);
         check(
             &WHOLE.replace("2026-01-05T10:00:00Z", "tomorrow"),
             &["5 `tomorrow` is not an RFC 3339 time with a zone, such as 2026-01-05T00:00:00Z"],

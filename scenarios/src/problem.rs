@@ -254,7 +254,7 @@ fn nearest(given: &str, known: &[&str], plural: &str) -> String {
 }
 
 /// Known words in code marks; a long list is cut.
-fn list(known: &[&str]) -> String {
+pub(crate) fn list(known: &[&str]) -> String {
     const SHOWN: usize = 12;
     let shown = known.iter().take(SHOWN).map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     if known.len() > SHOWN { format!("{shown} and {} more", known.len() - SHOWN) } else { shown }

@@ -297,13 +297,7 @@ groups:
 
     #[track_caller]
     fn check(from: &str, to: &str, expected: &[&str]) {
-        assert!(FILE.contains(from), "{from}");
-        let problems = read_rules("slo.yml", &FILE.replacen(from, to, 1)).err().unwrap_or_default();
-        let told: Vec<String> = problems
-            .iter()
-            .map(|problem| format!("{}:{} {}", problem.place.as_ref().map_or(0, Place::line), problem.code, problem.message))
-            .collect();
-        assert_eq!(told, expected);
+        problem::tests::check(|text| read_rules("slo.yml", text), FILE, (from, to), expected);
     }
 
     #[test]

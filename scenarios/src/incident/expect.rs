@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use firedrill_core::action::{Action, Target};
+use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{AlertStatus, Event, Journal, Record};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
@@ -252,13 +253,13 @@ fn lacks_input(figures: &str) -> bool {
 }
 
 /// Reads an `expect` block.
-pub(super) fn read_expect(reader: &mut Reader, node: &Node) -> Option<Expect> {
+pub(super) fn read_expect(reader: &mut Reader, node: &Node, inventory: &Inventory) -> Option<Expect> {
     let mut fields = reader.fields(node, "an expectation")?;
     let detect_within = fields.optional("detect_within").and_then(|node| reader.span(node, "`detect_within`"));
     let mut patterns = |reader: &mut Reader, key: &'static str| {
         let Some(node) = fields.optional(key) else { return Vec::new() };
         let items = reader.list(node, key).unwrap_or_default();
-        items.iter().filter_map(|item| read_expected(reader, item, key == "must")).collect::<Vec<Expected>>()
+        items.iter().filter_map(|item| read_expected(reader, item, key == "must", inventory)).collect::<Vec<Expected>>()
     };
     let must = patterns(reader, "must");
     let may = patterns(reader, "may").into_iter().map(|expected| expected.pattern).collect();
@@ -268,11 +269,11 @@ pub(super) fn read_expect(reader: &mut Reader, node: &Node) -> Option<Expect> {
     Some(Expect { detect_within, must, may, must_not, quiet })
 }
 
-fn read_expected(reader: &mut Reader, node: &Node, timed: bool) -> Option<Expected> {
-    let mut fields = reader.fields(node, "an expected proposal")?;
+fn read_expected(reader: &mut Reader, node: &Node, timed: bool, inventory: &Inventory) -> Option<Expected> {
+    let mut fields = reader.fields(node, "what is expected")?;
     let words = Action::WORDS.map(|word| (word, word));
     let action = fields.optional("action").and_then(|node| reader.one_of(node, "an action", &words)).map(Name::new);
-    let to = fields.optional("target").and_then(|node| target(reader, node));
+    let to = fields.optional("target").and_then(|node| target(reader, node, inventory));
     let page = fields.optional("page").and_then(|node| reader.name(node, "who is paged, or `anyone`"));
     let within = if timed { fields.optional("within").and_then(|node| reader.span(node, "`within`")) } else { None };
     let says_action = fields.has("action") || fields.has("target");
@@ -294,14 +295,14 @@ fn read_stretches(reader: &mut Reader, node: &Node) -> Vec<Stretch> {
     let read = |item: &Node| {
         let mut fields = reader.fields(item, "a quiet stretch")?;
         let from = fields.required(reader, "from").and_then(|node| instant(reader, node));
-        let to = fields.required(reader, "to").and_then(|node| instant(reader, node));
-        if let (Some(from), Some(to)) = (from, to)
+        let to = fields.required(reader, "to").and_then(|node| Some((instant(reader, node)?, &node.place)));
+        if let (Some(from), Some((to, place))) = (from, to)
             && to <= from
         {
-            reader.problem(problem::backwards(fields.place(), "the quiet stretch"));
+            reader.problem(problem::backwards(place, "the quiet stretch", &from.to_string()));
         }
         fields.finish(reader);
-        Some(Stretch { from: from?, to: to? })
+        Some(Stretch { from: from?, to: to?.0 })
     };
     items.iter().filter_map(read).collect()
 }
@@ -353,6 +354,7 @@ fn rounded_up(span: Span) -> Span {
 mod tests {
     use super::*;
     use firedrill_core::action::RestartMode;
+    use firedrill_core::inventory::Inventory;
     use firedrill_core::journal::{LabelSet, Notification};
 
     const START: Start = Start::from_unix_seconds(1_767_571_200);
@@ -389,7 +391,7 @@ mod tests {
     fn expect(text: &str) -> Expect {
         let node = firedrill_core::yaml::parse("e.yaml", text).unwrap();
         let mut reader = Reader::new();
-        let expect = read_expect(&mut reader, &node);
+        let expect = read_expect(&mut reader, &node, &Inventory::default());
         reader.finish().unwrap();
         expect.unwrap()
     }

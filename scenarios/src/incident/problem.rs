@@ -2,6 +2,8 @@
 
 use firedrill_core::problem::{Place, Problem, near_miss};
 
+use crate::problem::list;
+
 /// A file that the incident names and that cannot be read.
 #[must_use]
 pub fn unreadable(place: &Place, file: &str, reason: &str) -> Problem {
@@ -15,10 +17,10 @@ pub fn no_incident(path: &str, reason: &str) -> Problem {
         .remedy("an incident is a folder with an `incident.yaml` and a recording")
 }
 
-/// A recording that is not what its format says. `reason` names the line.
+/// A recording that is not what its format says. `reason` names the line, `remedy` says what would be right.
 #[must_use]
-pub fn recording(path: &str, reason: &str) -> Problem {
-    Problem::in_file("FD0502", path, reason)
+pub fn recording(path: &str, reason: &str, remedy: &str) -> Problem {
+    Problem::in_file("FD0502", path, reason).remedy(remedy)
 }
 
 /// A recording without a sample.
@@ -50,16 +52,32 @@ pub fn instant(place: &Place, reason: String) -> Problem {
     Problem::at("FD0506", place, reason).remedy("write it as `2026-01-05T09:30:00Z`")
 }
 
-/// Something that ends before it begins.
+/// Something that ends before it begins, or in the moment in which it begins; `end` is where its end stands.
 #[must_use]
-pub fn backwards(place: &Place, what: &str) -> Problem {
-    Problem::at("FD0507", place, format!("{what} ends before it begins")).remedy("swap the two times")
+pub fn backwards(end: &Place, what: &str, begins: &str) -> Problem {
+    Problem::at("FD0507", end, format!("{what} ends before it begins"))
+        .label(format!("it begins at {begins}"))
+        .remedy("write a later time here, or swap the two; mind the zones")
 }
 
-/// A text that is no target.
+/// A text that is no target. `services` are those that the incident declares.
 #[must_use]
-pub fn target(place: &Place, reason: String) -> Problem {
-    Problem::at("FD0508", place, reason)
+pub fn target(place: &Place, text: &str, reason: String, services: &[&str]) -> Problem {
+    let remedy = match near_miss(text, services) {
+        Some(near) => format!("write `service/{near}`"),
+        None => "write its kind, a slash and its name: `service/api`".to_owned(),
+    };
+    Problem::at("FD0508", place, reason).remedy(remedy)
+}
+
+/// A target that the incident does not declare, so that no decision can ever be about it. `known` are those of its kind.
+#[must_use]
+pub fn undeclared(place: &Place, kind: &str, name: &str, known: &[&str]) -> Problem {
+    let remedy = match near_miss(name, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("declared are {}; or add `{name}` to `services:`", list(known)),
+    };
+    Problem::at("FD0515", place, format!("there is no {kind} `{name}` in this incident's `services`")).remedy(remedy)
 }
 
 /// An incident that says nothing about when it began.

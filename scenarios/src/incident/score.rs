@@ -3,6 +3,7 @@
 use std::fmt;
 
 use firedrill_core::action::Target;
+use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::Journal;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
@@ -165,8 +166,8 @@ impl fmt::Display for Score {
 }
 
 /// Reads labelled faults: a list, or the name of a file with `schema: faults/1` and a list under `faults:`.
-pub(super) fn read_faults(reader: &mut Reader, node: &Node, files: &dyn Files) -> Vec<LabelledFault> {
-    let Value::Text(path) = &node.value else { return read_list(reader, node) };
+pub(super) fn read_faults(reader: &mut Reader, node: &Node, files: &dyn Files, inventory: &Inventory) -> Vec<LabelledFault> {
+    let Value::Text(path) = &node.value else { return read_list(reader, node, inventory) };
     let text = match files.read(path) {
         Ok(text) => text,
         Err(reason) => {
@@ -181,7 +182,7 @@ pub(super) fn read_faults(reader: &mut Reader, node: &Node, files: &dyn Files) -
             reader.schema(&mut fields, "faults", 1);
             let list = fields.required(reader, "faults");
             fields.finish(reader);
-            list.map(|node| read_list(reader, node)).unwrap_or_default()
+            list.map(|node| read_list(reader, node, inventory)).unwrap_or_default()
         }
         Err(problems) => {
             problems.into_iter().for_each(|problem| reader.problem(problem));
@@ -190,18 +191,19 @@ pub(super) fn read_faults(reader: &mut Reader, node: &Node, files: &dyn Files) -
     }
 }
 
-fn read_list(reader: &mut Reader, node: &Node) -> Vec<LabelledFault> {
+fn read_list(reader: &mut Reader, node: &Node, inventory: &Inventory) -> Vec<LabelledFault> {
     let items = reader.list(node, "faults").unwrap_or_default();
-    let mut faults: Vec<LabelledFault> = items.iter().enumerate().filter_map(|(index, item)| read_fault(reader, item, index)).collect();
+    let read = |(index, item): (usize, &Node)| read_fault(reader, item, index, inventory);
+    let mut faults: Vec<LabelledFault> = items.iter().enumerate().filter_map(read).collect();
     faults.sort_by_key(|fault| fault.at);
     faults
 }
 
-fn read_fault(reader: &mut Reader, node: &Node, index: usize) -> Option<LabelledFault> {
+fn read_fault(reader: &mut Reader, node: &Node, index: usize, inventory: &Inventory) -> Option<LabelledFault> {
     let mut fields = reader.fields(node, "a labelled fault")?;
     let name = fields.optional("name").and_then(|node| reader.name(node, "the name of a fault"));
     let at = fields.required(reader, "at").and_then(|node| instant(reader, node));
-    let to = fields.required(reader, "target").and_then(|node| target(reader, node));
+    let to = fields.required(reader, "target").and_then(|node| target(reader, node, inventory));
     let kind = fields.required(reader, "kind").and_then(|node| reader.name(node, "a kind of fault"));
     let moved_users = fields.optional("moved_users").and_then(|node| reader.boolean(node, "`moved_users`"));
     fields.finish(reader);
@@ -223,7 +225,7 @@ mod tests {
         let node = yaml::parse("f.yaml", text).unwrap();
         let mut reader = Reader::new();
         let files = InMemory(BTreeMap::from([("more.yaml", format!("schema: faults/1\nfaults:\n{LIST}"))]));
-        let faults = read_faults(&mut reader, &node, &files);
+        let faults = read_faults(&mut reader, &node, &files, &Inventory::default());
         reader.finish().unwrap();
         faults
     }
