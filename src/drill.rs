@@ -101,14 +101,6 @@ impl Drill {
         }
     }
 
-    /// Runs the arm in which nobody acts, for what could be seen: the raw series, and those of the rules.
-    #[must_use]
-    pub fn observe(&self, seed: u64) -> (Store, Store) {
-        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options { telemetry: true }, Piloted(self.pilot(Vec::new())));
-        let finished = run.finish();
-        (finished.telemetry, finished.automation.0.ruler().derived().clone())
-    }
-
     fn pilot(&self, policies: Vec<Arc<Policy>>) -> Pilot {
         // In dry-run the pilot is not handed an actuator, and has no other way to act.
         let actuator = self.stage.may_act().then(Actuator::simulated);

@@ -1,5 +1,6 @@
 //! Finding things by path or by name: a path that exists is read, a name is looked up in the embedded library.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -72,25 +73,38 @@ fn read_folder(folder: &Path, what: &str) -> Result<Vec<Source>, Failure> {
     files.iter().map(|path| read_file(path)).collect()
 }
 
-/// Every `*.yaml` and `*.yml` below a folder, sorted by path.
+/// Every `*.yaml` and `*.yml` below a folder, sorted by path; each file and folder once, however many links lead to it.
 ///
 /// # Errors
 /// A folder cannot be read.
 pub fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
-    let mut waiting = vec![folder.to_owned()];
-    while let Some(folder) = waiting.pop() {
+    let (mut folders, mut links) = (VecDeque::from([folder.to_owned()]), VecDeque::new());
+    let mut known = BTreeSet::new();
+    // Links come last, so that what stands here is called by its own name.
+    while let Some(folder) = folders.pop_front().or_else(|| links.pop_front()) {
+        if !known.insert(real(&folder)) {
+            continue;
+        }
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read the folder {}", folder.display()))? {
             let path = entry.context("cannot read a folder's entry")?.path();
+            let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
             if path.is_dir() {
-                waiting.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-                found.push(path);
+                if path.is_symlink() { links.push_back(path) } else { folders.push_back(path) }
+            } else if is_yaml {
+                found.push((path.is_symlink(), path));
             }
         }
     }
     found.sort();
-    Ok(found)
+    let mut files: Vec<PathBuf> = found.into_iter().map(|(_, path)| path).filter(|path| known.insert(real(path))).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Where a path leads in the end; the path itself if it leads nowhere.
+pub fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// The failure that says a name is neither a path nor in the library.
@@ -120,5 +134,22 @@ mod tests {
         let Err(Failure::Input(problems)) = find("retry-strom", Path::new("."), &shelf) else { panic!("a problem") };
         assert_eq!(problems[0].message, "no scenario is called `retry-strom`, and no file is there");
         assert_eq!(problems[0].remedy.as_deref(), Some("did you mean `retry-storm`?"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn each_file_is_found_once_whatever_links_lead_to_it() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("rules/deep")).unwrap();
+        fs::write(at("rules/deep/b.yml"), "").unwrap();
+        fs::write(at("rules/a.yaml"), "").unwrap();
+        symlink(at("rules"), at("rules/deep/round")).unwrap();
+        symlink(at("rules/deep"), at("rules/also")).unwrap();
+        symlink(at("rules/a.yaml"), at("rules/0.yaml")).unwrap();
+        let found: Vec<_> =
+            yaml_files(&at("rules")).unwrap().iter().map(|path| path.strip_prefix(folder.path()).unwrap().to_owned()).collect();
+        assert_eq!(found, [Path::new("rules/a.yaml"), Path::new("rules/deep/b.yml")]);
     }
 }

@@ -55,6 +55,12 @@ impl Place {
         self.from..self.to
     }
 
+    /// Bytes `from..to` of this stretch, counted from its start.
+    #[must_use]
+    pub fn part(&self, from: usize, to: usize) -> Self {
+        Self::new(&self.file, (self.from + from).min(self.to), (self.from + to).min(self.to))
+    }
+
     /// Counts from 1.
     #[must_use]
     pub fn line(&self) -> usize {

@@ -10,7 +10,7 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::notation::parse_matchers;
-use firedrill_telemetry::promql::{Condition, ConditionError};
+use firedrill_telemetry::promql::{Condition, ConditionError, Mistake, PlanError};
 
 use crate::guard::caps::{Cap, CapOf, Most};
 use crate::guard::cooldown::Cooldown;
@@ -255,8 +255,12 @@ fn condition(reader: &mut Reader, node: &Node) -> Option<(Condition, Place)> {
             reader.problem(problem::not_a_condition(&node.place, &value));
             None
         }
+        Err(ConditionError::Plan(PlanError::Parse { message })) => {
+            reader.problem(problem::not_promql_condition(&node.place, text, &Mistake::of(text, &message)));
+            None
+        }
         Err(ConditionError::Plan(error)) => {
-            reader.problem(problem::not_evaluated(&node.place, &error));
+            reader.problem(problem::not_evaluated(&node.place, &error.to_string()));
             None
         }
     }

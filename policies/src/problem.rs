@@ -1,7 +1,9 @@
 //! What can be wrong with policy files (FD03xx) and rule files (FD04xx): one constructor a problem.
 
+use std::ops::Range;
+
 use firedrill_core::problem::{Place, Problem};
-use firedrill_telemetry::promql::PlanError;
+use firedrill_telemetry::promql::Mistake;
 
 /// A key whose meaning is known and that this version does not carry out. Accepting it would be to ignore it.
 pub(crate) fn not_supported_yet(place: &Place, what: &str) -> Problem {
@@ -10,19 +12,46 @@ pub(crate) fn not_supported_yet(place: &Place, what: &str) -> Problem {
         .remedy("remove it; the policy runs without it")
 }
 
+/// An expression of a condition that is no PromQL.
+pub(crate) fn not_promql_condition(place: &Place, text: &str, mistake: &Mistake) -> Problem {
+    misread("FD0302", place, text, mistake, mistake.message.clone())
+}
+
+/// A problem with a piece of PromQL, at the mistake itself where its place is known.
+fn misread(code: &'static str, place: &Place, text: &str, mistake: &Mistake, message: String) -> Problem {
+    let problem = Problem::at(code, &within(place, text, mistake.at.clone()), message).label("not PromQL");
+    match &mistake.remedy {
+        Some(remedy) => problem.remedy(remedy.clone()),
+        None => problem.remedy("see https://prometheus.io/docs/prometheus/latest/querying/basics/"),
+    }
+}
+
+/// The place of a stretch of a text that stands at a place, perhaps indented or over several lines; all of it if the text is not found there.
+fn within(place: &Place, text: &str, at: Range<usize>) -> Place {
+    let written = &place.file().text[place.range()];
+    if at.start == 0 && at.end == text.len() {
+        return place.clone();
+    }
+    if let Some(start) = written.find(text) {
+        return place.part(start + at.start, start + at.end);
+    }
+    let from = text[..at.start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[from..].lines().next().unwrap_or_default();
+    match written.find(line).filter(|_| !line.trim().is_empty()) {
+        Some(start) => place.part(start + at.start - from, start + (at.end - from).min(line.len())),
+        None => place.clone(),
+    }
+}
+
 /// An expression that is a value and asks nothing.
 pub(crate) fn not_a_condition(place: &Place, value: &str) -> Problem {
     Problem::at("FD0302", place, format!("`{value}` is a value, not a condition"))
         .remedy(format!("compare it, as in `{value} > 0`, or use and, or, unless or absent()"))
 }
 
-/// An expression that is no PromQL, or cannot be evaluated yet.
-pub(crate) fn not_evaluated(place: &Place, error: &PlanError) -> Problem {
-    let remedy = match error {
-        PlanError::Parse { .. } => "mend the PromQL; the value of the alert's label `service` is written `{service=$service}`",
-        PlanError::Unsupported { .. } => "write the condition without it, or record what it gives by a rule and ask for that",
-    };
-    Problem::at("FD0302", place, error.to_string()).remedy(remedy)
+/// An expression that is PromQL and cannot be evaluated yet.
+pub(crate) fn not_evaluated(place: &Place, message: &str) -> Problem {
+    Problem::at("FD0302", place, message).remedy("write the condition without it, or record what it gives by a rule and ask for that")
 }
 
 /// A target that an action cannot be aimed at.
@@ -109,8 +138,8 @@ pub(crate) fn no_rules(place: &Place, found: &str) -> Problem {
 }
 
 /// An expression that is no PromQL.
-pub(crate) fn not_promql(place: &Place, rule: &str, message: &str) -> Problem {
-    Problem::at("FD0402", place, format!("`{rule}`: {message}")).label("not PromQL")
+pub(crate) fn not_promql(place: &Place, rule: &str, text: &str, mistake: &Mistake) -> Problem {
+    misread("FD0402", place, text, mistake, format!("`{rule}`: {}", mistake.message))
 }
 
 /// A duration that Prometheus would not read.
@@ -155,14 +184,16 @@ pub(crate) fn no_such_alert(path: &str, policy: &str, alert: &str, near: Option<
 
 /// A policy that waits for an alert whose rule cannot be evaluated yet.
 pub(crate) fn alert_never_fires(path: &str, policy: &str, alert: &str, why: &str) -> Problem {
-    Problem::in_file("FD0331", path, format!("`{policy}` waits for `{alert}`, which never fires here: {why}")).as_warning()
+    Problem::in_file("FD0331", path, format!("`{policy}` waits for `{alert}`, which never fires here: {why}"))
+        .as_warning()
+        .remedy("mend the rule, or wait for an alert that can fire")
 }
 
 /// A policy whose matchers exclude the alert that it waits for.
 pub(crate) fn never_matches(path: &str, policy: &str, alert: &str, matcher: &str) -> Problem {
     Problem::in_file("FD0332", path, format!("`{policy}` asks for {matcher}, and `{alert}` never has it"))
         .as_warning()
-        .remedy("match the labels that the rule sets")
+        .remedy("match the labels that the alert has")
 }
 
 /// Caps that refuse everything in some services; the action and the figures are those of the first.
@@ -230,6 +261,32 @@ pub(crate) fn too_many_steps(place: &Place, most: u64) -> Problem {
 /// A start that is no moment.
 pub(crate) fn not_a_start(place: &Place, text: &str) -> Problem {
     Problem::at("FD0426", place, format!("`{text}` is no moment")).remedy("write seconds since 1970, or `2026-01-05T00:00:00Z`")
+}
+
+/// A policy that needs a label which its alert never has; with the nearest label that it has, and all of them.
+pub(crate) fn label_never_there(path: &str, policy: &str, alert: &str, (label, near, carried): (&str, Option<&str>, &[&str])) -> Problem {
+    let message = format!("`{policy}` needs the label `{label}`, and `{alert}` never has it");
+    let remedy = near.map_or_else(|| format!("its labels are {}", carried.join(", ")), |near| format!("did you mean `{near}`?"));
+    Problem::in_file("FD0337", path, message).as_warning().remedy(remedy)
+}
+
+/// A target by a label that never names one.
+pub(crate) fn label_names_none(path: &str, alert: &str, (kind, label, held): (&str, &str, &[String])) -> Problem {
+    let message = format!("the label `{label}` of `{alert}` never names a {kind}");
+    Problem::in_file("FD0338", path, message).as_warning().remedy(format!("it is {}", held.join(", ")))
+}
+
+/// A target by a name that no scenario declares.
+pub(crate) fn no_such_target(path: &str, kind: &str, name: &str, known: &[&str]) -> Problem {
+    let near = firedrill_core::problem::near_miss(name, known);
+    let remedy = near.map_or_else(|| format!("there are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+    Problem::in_file("FD0339", path, format!("no scenario here has a {kind} `{name}`")).as_warning().remedy(remedy)
+}
+
+/// A condition that never finds anything, or that always does because it asks for the absence of what is never there.
+pub(crate) fn condition_decided(path: &str, policy: &str, always: bool, (why, remedy): (&str, &str)) -> Problem {
+    let says = if always { "says the same at all times" } else { "never finds anything" };
+    Problem::in_file("FD0340", path, format!("this condition of `{policy}` {says}: {why}")).as_warning().remedy(remedy)
 }
 
 #[cfg(test)]

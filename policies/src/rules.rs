@@ -14,7 +14,7 @@ use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::Span;
 use firedrill_telemetry::promql::{Plan, PlanError};
 
-pub use coverage::{Coverage, coverage};
+pub use coverage::{Coverage, Outlook, Reason};
 pub use cycle::{SentAlert, Surroundings};
 pub(crate) use document::prometheus_duration;
 pub use document::read_rules;

@@ -1,118 +1,190 @@
 //! `firedrill check`: reads everything, reports every problem and every lint, changes nothing.
 
-use std::path::Path;
+mod told;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use firedrill_core::inventory::Inventory;
 use firedrill_core::problem::{Problem, Severity};
-use firedrill_core::yaml::{self, Value};
+use firedrill_core::yaml::{self, Node, Value};
 use firedrill_policies::document::read_policy;
-use firedrill_policies::explain;
+use firedrill_policies::library as policy_library;
+use firedrill_policies::lints::{self, Ground, Written};
 use firedrill_policies::policy::Policy;
-use firedrill_policies::rules::{Coverage, RuleSet, coverage};
+use firedrill_policies::rules::{Coverage, Group, Outlook, Rule, RuleSet};
 use firedrill_reports::verdict::Threshold;
 use firedrill_scenarios::incident::{read_incident, read_recording};
 use firedrill_scenarios::{Scenario, read_scenario, recording_mapping};
-use firedrill_telemetry::store::Store;
+use firedrill_telemetry::recording::Recording;
+use firedrill_telemetry::universe::{Shape, Universe};
 use rayon::prelude::*;
-use serde_json::json;
 
 use super::setting::{RuleNames, Setting};
 use crate::cli::{CheckArgs, Format};
-use crate::drill::{Answer, Drill, Rules};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::kind::{self, Kind};
 use crate::load::{self, Source};
 use crate::output::Output;
 use crate::project;
 use crate::sources;
 
-/// The version of the JSON.
-const SCHEMA: &str = "firedrill.check/1";
-
 /// What was read, by kind.
 #[derive(Default)]
 struct Found {
     rules: Vec<Source>,
-    policies: Vec<(String, Arc<Policy>)>,
+    policies: Vec<(Source, Arc<Policy>)>,
     scenarios: Vec<Arc<Scenario>>,
-    incidents: usize,
+    recordings: Vec<Universe>,
     projects: usize,
     mappings: usize,
+    /// YAML that lies in a folder and is none of ours.
+    passed_over: Vec<String>,
     problems: Vec<Problem>,
+    /// The files that were read already.
+    known: BTreeSet<PathBuf>,
 }
 
-/// One rule and whether it can say anything here.
-struct Rule {
-    file: String,
-    group: String,
-    name: String,
-    alerting: bool,
-    coverage: Coverage,
+/// What is said of what was read.
+struct Report<'a> {
+    found: &'a Found,
+    /// Every rule with whether it can say anything here.
+    rules: Vec<(&'a Group, &'a Rule, Coverage)>,
+    /// How many scenarios the rules were held against.
+    scenarios: usize,
+    lints: Vec<Problem>,
 }
 
 /// Checks files, or all that the project names.
 pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let mut found = if arguments.paths.is_empty() { whole_project()? } else { named(&arguments.paths)? };
-    let set = match RuleSet::read(found.rules.iter().map(|source| (source.path.as_str(), source.text.as_str()))) {
-        Ok(set) => set,
-        Err(problems) => {
-            found.problems.extend(problems);
-            RuleSet::read([]).map_err(Failure::Input)?
-        }
-    };
-    if found.problems.iter().any(|problem| problem.severity == Severity::Error) {
+    found.drop_broken_rules();
+    let is_broken = found.problems.iter().any(|problem| problem.severity == Severity::Error);
+    if is_broken && found.is_empty() {
         return Err(Failure::Input(found.problems));
     }
-    let stage = if found.scenarios.is_empty() {
-        Setting::here(&[], &[])?.scenarios.into_iter().map(|(scenario, _)| scenario).collect()
-    } else {
-        found.scenarios.clone()
+    let stage = match stage(&found) {
+        Err(Failure::Input(_)) if is_broken => return Err(Failure::Input(found.problems)),
+        stage => stage?,
     };
-    let rules = cover(&set, &stage);
-    let lints = lint(&found, &set, &stage)?;
+    let rules = RuleSet::read(found.rules.iter().map(|source| (source.path.as_str(), source.text.as_str())))?;
+    // Policies checked on their own are checked against the rules that the project or the library would give them.
+    let listened = if found.rules.is_empty() && !found.policies.is_empty() { rules_here()? } else { Arc::clone(&rules) };
+    let outlooks = outlooks(&listened, &stage, &found.recordings);
+    let report = Report {
+        rules: if found.rules.is_empty() { Vec::new() } else { covered(&outlooks) },
+        lints: lint(&found, Ground { rules: &listened, outlooks: &outlooks, inventory: &declared(&stage) }),
+        scenarios: stage.len(),
+        found: &found,
+    };
     match output.format {
-        Format::Json => output.data(&as_json(&found, &rules, &lints))?,
-        Format::Text => output.data(&told(&found, &rules, stage.len()))?,
+        Format::Json => output.data(&told::json(&report))?,
+        Format::Text => output.data(&told::text(&report))?,
     }
-    output.problems(&lints);
-    Ok(Exit::Held)
+    let problems: Vec<Problem> = found.problems.iter().chain(&report.lints).cloned().collect();
+    output.problems(&problems);
+    Ok(if problems.iter().any(|problem| problem.severity == Severity::Error) { Exit::WrongInput } else { Exit::Held })
+}
+
+/// The scenarios that rules are held against: those that are checked themselves, or else those that would be rehearsed here.
+fn stage(found: &Found) -> Result<Vec<Arc<Scenario>>, Failure> {
+    if !found.scenarios.is_empty() {
+        return Ok(found.scenarios.clone());
+    }
+    Ok(Setting::here(&[], &[])?.scenarios.into_iter().map(|(scenario, _)| scenario).collect())
+}
+
+fn rules_here() -> Result<Arc<RuleSet>, Failure> {
+    let project = sources::project_here()?;
+    let names = project.as_ref().map_or_else(RuleNames::library, |project| RuleNames::of(project, Path::new(".")));
+    Ok(Arc::clone(&names.load(&[])?.set))
+}
+
+/// What the rules can say in each scenario and over each recording.
+fn outlooks<'r>(rules: &'r RuleSet, scenarios: &[Arc<Scenario>], recordings: &[Universe]) -> Vec<Outlook<'r>> {
+    let mut outlooks: Vec<Outlook<'r>> =
+        scenarios.par_iter().map(|scenario| Outlook::new(rules, firedrill_sim::universe(&scenario.spec))).collect();
+    outlooks.extend(recordings.iter().map(|universe| Outlook::new(rules, universe.clone())));
+    outlooks
+}
+
+/// Each rule's coverage over all outlooks.
+fn covered<'r>(outlooks: &[Outlook<'r>]) -> Vec<(&'r Group, &'r Rule, Coverage)> {
+    let mut all: Vec<(&Group, &Rule, Vec<Coverage>)> = Vec::new();
+    for outlook in outlooks {
+        for (index, (group, rule, coverage)) in outlook.coverage().enumerate() {
+            match all.get_mut(index) {
+                Some((_, _, known)) => known.push(coverage),
+                None => all.push((group, rule, vec![coverage])),
+            }
+        }
+    }
+    all.into_iter().filter_map(|(group, rule, coverages)| Some((group, rule, Coverage::joined(coverages)?))).collect()
+}
+
+/// Everything that any scenario declares.
+fn declared(scenarios: &[Arc<Scenario>]) -> Inventory {
+    let mut all = Inventory::default();
+    for scenario in scenarios {
+        let inventory = scenario.spec.inventory();
+        all.services.extend(inventory.services);
+        all.clients.extend(inventory.clients);
+    }
+    all.clients.sort();
+    all.clients.dedup();
+    all
+}
+
+fn lint(found: &Found, ground: Ground<'_>) -> Vec<Problem> {
+    let named: Vec<(String, Arc<Policy>)> =
+        found.policies.iter().map(|(source, policy)| (source.path.clone(), Arc::clone(policy))).collect();
+    let mut all = lints::twins(&named);
+    for (source, policy) in &found.policies {
+        all.extend(lints::lints(&Written::new(&source.path, &source.text), policy, ground));
+    }
+    all
 }
 
 fn whole_project() -> Result<Found, Failure> {
     let (project, base) = sources::project_at(sources::PROJECT_FILE)?;
-    let mut problems = thresholds(&project);
-    let mut keep = |failure: Failure| match failure {
-        Failure::Input(found) => {
-            problems.extend(found);
-            Ok(())
-        }
-        machine @ Failure::Machine(_) => Err(machine),
-    };
-    let mut found = Found { projects: 1, ..Found::default() };
-    match sources::rule_texts(&project.rules, &base) {
-        Ok(rules) => found.rules = rules,
-        Err(failure) => keep(failure)?,
+    let mut found = Found { projects: 1, problems: thresholds(&project), ..Found::default() };
+    if let Some(rules) = found.keep(sources::rule_texts(&project.rules, &base))? {
+        found.rules = rules;
     }
-    match sources::answer(&project.policies, &base) {
-        Ok(answer) => {
-            found.policies =
-                answer.policies.iter().zip(&answer.sources).map(|(policy, (_, path))| (path.clone(), Arc::clone(policy))).collect()
+    if let Some(answer) = found.keep(sources::answer(&project.policies, &base))? {
+        for (policy, (_, path)) in answer.policies.iter().zip(&answer.sources) {
+            found.policies.push((policy_text(path)?, Arc::clone(policy)));
         }
-        Err(failure) => keep(failure)?,
     }
-    match sources::scenarios(&project.scenarios, &base) {
-        Ok(scenarios) => found.scenarios = scenarios,
-        Err(failure) => keep(failure)?,
+    if let Some(scenarios) = found.keep(sources::scenarios(&project.scenarios, &base))? {
+        found.scenarios = scenarios;
     }
     for name in sources::incident_folders(&project.incidents, &base)? {
-        match sources::incident(&name, Path::new(".")).and_then(|(incident, files)| Ok(read_recording(&incident, &files)?)) {
-            Ok(_) => found.incidents += 1,
-            Err(failure) => keep(failure)?,
+        let read = sources::incident(&name, Path::new(".")).and_then(|(incident, files)| Ok(read_recording(&incident, &files)?));
+        if let Some(recording) = found.keep(read)? {
+            found.recordings.push(seen(&recording));
         }
     }
-    found.problems = problems;
     Ok(found)
+}
+
+/// The text of a policy's file, or of the library's policy of this name.
+fn policy_text(path: &str) -> Result<Source, Failure> {
+    match policy_library::policy(path) {
+        Some((path, text)) if !Path::new(path).is_file() => Ok(Source { path: path.to_owned(), text: text.to_owned() }),
+        _ => load::read_file(Path::new(path)),
+    }
+}
+
+/// The series of a recording.
+fn seen(recording: &Recording) -> Universe {
+    let mut universe = Universe::new();
+    for labels in recording.store.ids().map(|series| recording.store.labels(series)) {
+        universe.add(labels.metric_name().unwrap_or_default(), Shape::of(labels));
+    }
+    universe
 }
 
 fn thresholds(project: &project::Project) -> Vec<Problem> {
@@ -135,10 +207,10 @@ fn named(paths: &[String]) -> Result<Found, Failure> {
                 ));
             }
             for file in files {
-                found.read(load::read_file(&file)?, true);
+                found.open(&file, true);
             }
         } else if path.is_file() {
-            found.read(load::read_file(path)?, false);
+            found.open(path, false);
         } else {
             return Err(Failure::argument(
                 format!("no file or folder `{}` is here", path.display()),
@@ -150,176 +222,119 @@ fn named(paths: &[String]) -> Result<Found, Failure> {
 }
 
 impl Found {
-    /// Reads one file as what it says it is. In a folder, YAML that is none of ours is passed over.
-    fn read(&mut self, source: Source, in_folder: bool) {
-        match kind_of(&source) {
-            Ok(Some(kind)) => self.read_as(&kind, source),
-            Ok(None) if in_folder => {}
-            Ok(None) => {
-                let problem = Problem::in_file("FD0902", &source.path, "this is no file that firedrill knows");
-                self.problems
-                    .push(problem.remedy("firedrill's own files begin with `schema: NAME/N`; Prometheus rule files have `groups:`"));
+    /// Whether nothing was read that could be reported on.
+    const fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.policies.is_empty() && self.scenarios.is_empty() && self.recordings.is_empty()
+    }
+
+    /// What was read, or nothing and its problems.
+    fn keep<T>(&mut self, read: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        match read {
+            Ok(thing) => Ok(Some(thing)),
+            Err(Failure::Input(problems)) => {
+                self.problems.extend(problems);
+                Ok(None)
             }
-            Err(problems) => self.problems.extend(problems),
+            Err(machine) => Err(machine),
         }
     }
 
-    fn read_as(&mut self, kind: &str, source: Source) {
+    /// Keeps the rule files that are sound, and the problems of the others.
+    fn drop_broken_rules(&mut self) {
+        for source in std::mem::take(&mut self.rules) {
+            match RuleSet::read([(source.path.as_str(), source.text.as_str())]) {
+                Ok(_) => self.rules.push(source),
+                Err(problems) => self.problems.extend(problems),
+            }
+        }
+    }
+
+    /// Reads a file that was not read yet, by whatever name.
+    fn open(&mut self, path: &Path, in_folder: bool) {
+        if !self.known.insert(load::real(path)) {
+            return;
+        }
+        match load::read_file(path) {
+            Ok(source) => self.read(source, in_folder),
+            Err(Failure::Input(problems)) => self.problems.extend(problems),
+            Err(Failure::Machine(error)) => {
+                let problem = Problem::in_file("FD0905", &path.display().to_string(), format!("{error:#}"));
+                self.problems.push(problem.remedy("give this user the right to read it, or leave it out"));
+            }
+        }
+    }
+
+    /// Reads one file as what it says it is. In a folder, YAML that is none of ours is passed over.
+    fn read(&mut self, source: Source, in_folder: bool) {
+        match kind::of(&source) {
+            Some(Kind::Rules) if in_folder && !is_rule_file(&source) => self.passed_over.push(source.path),
+            Some(kind) => self.read_as(kind, source),
+            None if in_folder && !claims(&source) => self.passed_over.push(source.path),
+            None => match yaml::parse_many(&source.path, &source.text) {
+                Err(problems) => self.problems.extend(problems),
+                Ok(documents) => self.problems.push(stranger(&source.path, documents.first())),
+            },
+        }
+    }
+
+    fn read_as(&mut self, kind: Kind, source: Source) {
         let (path, text) = (source.path.as_str(), source.text.as_str());
         let read = match kind {
-            "rules" => {
+            Kind::Rules => {
                 self.rules.push(source);
                 return;
             }
-            "scenario" => read_scenario(path, text).map(|scenario| self.scenarios.push(Arc::new(scenario))),
-            "policy" => read_policy(path, text).map(|policy| self.policies.push((path.to_owned(), policy))),
-            "project" => project::read(path, text).map(|project| {
+            Kind::Scenario => read_scenario(path, text).map(|scenario| self.scenarios.push(Arc::new(scenario))),
+            Kind::Policy => read_policy(path, text).map(|policy| self.policies.push((source.clone(), policy))),
+            Kind::Project => project::read(path, text).map(|project| {
                 self.projects += 1;
                 self.problems.extend(thresholds(&project));
             }),
-            "mapping" => recording_mapping::read_mapping(path, text).map(|_| self.mappings += 1),
-            "incident" => {
+            Kind::Mapping => recording_mapping::read_mapping(path, text).map(|_| self.mappings += 1),
+            Kind::Incident => {
                 let files = sources::IncidentFiles::Folder(Path::new(path).parent().unwrap_or(Path::new(".")).to_owned());
-                read_incident(path, &files).and_then(|incident| read_recording(&incident, &files)).map(|_| self.incidents += 1)
-            }
-            other => {
-                let problem = Problem::in_file("FD0902", path, format!("`schema: {other}/…` is no schema of firedrill's"));
-                Err(vec![problem.remedy("known are project, scenario, policy, incident, mapping")])
+                let recording = read_incident(path, &files).and_then(|incident| read_recording(&incident, &files));
+                recording.map(|recording| self.recordings.push(seen(&recording)))
             }
         };
         self.problems.extend(read.err().unwrap_or_default());
     }
 }
 
-/// What a file says it is: the name in its `schema`, or `rules`.
-fn kind_of(source: &Source) -> Result<Option<String>, Vec<Problem>> {
-    let documents = yaml::parse_many(&source.path, &source.text)?;
-    let kind = documents.first().and_then(|node| match &node.value {
-        Value::Map(entries) => {
-            let value = |key: &str| entries.iter().find(|(candidate, _)| &*candidate.text == key).map(|(_, node)| &node.value);
-            match (value("schema"), value("groups"), value("kind")) {
-                (Some(Value::Text(schema)), ..) => Some(schema.split('/').next().unwrap_or_default().to_owned()),
-                (None, Some(_), _) => Some("rules".to_owned()),
-                (None, None, Some(Value::Text(kind))) if &**kind == "PrometheusRule" => Some("rules".to_owned()),
-                _ => None,
-            }
+/// The problem of a file that is none of ours.
+fn stranger(path: &str, document: Option<&Node>) -> Problem {
+    let schema = document.and_then(|node| entry(node, "schema"));
+    match schema.map(|node| &node.value) {
+        Some(Value::Text(schema)) => {
+            let name = schema.split('/').next().unwrap_or_default();
+            let problem = Problem::in_file("FD0902", path, format!("`schema: {name}/…` is no schema of firedrill's"));
+            problem.remedy("known are project, scenario, policy, incident, mapping")
         }
-        _ => None,
-    });
-    Ok(kind)
+        _ => Problem::in_file("FD0902", path, "this is no file that firedrill knows")
+            .remedy("firedrill's own files begin with `schema: NAME/N`; Prometheus rule files have `groups:`"),
+    }
 }
 
-/// Each rule's best coverage over the scenarios: it can fire if it can in one of them.
-fn cover(set: &Arc<RuleSet>, scenarios: &[Arc<Scenario>]) -> Vec<Rule> {
-    if set.rules().next().is_none() {
-        return Vec::new();
-    }
-    let nobody = Arc::new(Answer { policies: Vec::new(), label: String::new(), sources: Vec::new(), hash: String::new() });
-    let rules = Arc::new(Rules { set: Arc::clone(set), hash: String::new() });
-    let watch = |scenario: &Arc<Scenario>| -> (Store, Store) {
-        let drill = Drill {
-            scenario: Arc::clone(scenario),
-            rules: Arc::clone(&rules),
-            answer: Arc::clone(&nobody),
-            stage: firedrill_policies::guard::stage::Stage::Full,
-        };
-        drill.observe(1)
+fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let Value::Map(entries) = &node.value else { return None };
+    entries.iter().find(|(candidate, _)| &*candidate.text == key).map(|(_, node)| node)
+}
+
+/// Whether a file begins as one of ours does, so that what is wrong with it is worth saying.
+fn claims(source: &Source) -> bool {
+    source.text.lines().any(|line| line.starts_with("groups:") || line.starts_with("schema:") || line.starts_with("kind: PrometheusRule"))
+}
+
+/// Whether `groups:` are those of a rule file. Other programs keep other things by that key: then no group has `rules`, and there is a key that
+/// no group of rules has.
+fn is_rule_file(source: &Source) -> bool {
+    const KEYS: [&str; 7] = ["name", "rules", "interval", "limit", "query_offset", "labels", "partial_response_strategy"];
+    let documents = yaml::parse_many(&source.path, &source.text).unwrap_or_default();
+    let Some(groups) = documents.first().and_then(|node| entry(node, "groups")) else { return true };
+    let Value::List(groups) = &groups.value else { return matches!(groups.value, Value::Null) };
+    let is_foreign = |group: &Node| match &group.value {
+        Value::Map(entries) => entries.iter().any(|(key, _)| !KEYS.contains(&&*key.text)),
+        _ => true,
     };
-    let seen: Vec<(Store, Store)> = scenarios.par_iter().map(watch).collect();
-    let mut best: Vec<Option<Rule>> = set.rules().map(|_| None).collect();
-    for (raw, derived) in &seen {
-        for (slot, (group, rule, found)) in best.iter_mut().zip(coverage(set, raw, derived)) {
-            if slot.as_ref().is_none_or(|known| weight(&found) > weight(&known.coverage)) {
-                *slot = Some(Rule {
-                    file: group.file.clone(),
-                    group: group.name.to_string(),
-                    name: rule.name.to_string(),
-                    alerting: rule.is_alerting(),
-                    coverage: found,
-                });
-            }
-        }
-    }
-    best.into_iter().flatten().collect()
-}
-
-const fn weight(coverage: &Coverage) -> u8 {
-    match coverage {
-        Coverage::Unsupported(_) => 0,
-        Coverage::None(_) => 1,
-        Coverage::Partial(_) => 2,
-        Coverage::Full => 3,
-    }
-}
-
-fn lint(found: &Found, set: &Arc<RuleSet>, scenarios: &[Arc<Scenario>]) -> Result<Vec<Problem>, Failure> {
-    if found.policies.is_empty() {
-        return Ok(Vec::new());
-    }
-    // Policies checked on their own are checked against the rules that the project or the library would give them.
-    let rules = if found.rules.is_empty() {
-        let project = sources::project_here()?;
-        let names = project.as_ref().map_or_else(RuleNames::library, |project| RuleNames::of(project, Path::new(".")));
-        Arc::clone(&names.load(&[])?.set)
-    } else {
-        Arc::clone(set)
-    };
-    // A cap is judged against everything that any scenario declares.
-    let mut inventory = Inventory::default();
-    for scenario in scenarios {
-        inventory.services.extend(scenario.spec.inventory().services);
-    }
-    let mut lints = explain::twins(&found.policies);
-    lints.extend(found.policies.iter().flat_map(|(path, policy)| explain::lints(path, policy, &rules, &inventory)));
-    Ok(lints)
-}
-
-fn told(found: &Found, rules: &[Rule], scenarios: usize) -> String {
-    let mut lines = vec![format!(
-        "read {} rules in {} files, {} policies, {} scenarios, {} incidents: all sound",
-        rules.len(),
-        found.rules.len(),
-        found.policies.len(),
-        found.scenarios.len(),
-        found.incidents
-    )];
-    if !rules.is_empty() {
-        let able = rules.iter().filter(|rule| matches!(rule.coverage, Coverage::Full | Coverage::Partial(_))).count();
-        lines.push(format!("{able} of {} of your rules can fire here (judged by the series of {scenarios} scenarios)", rules.len()));
-    }
-    for rule in rules {
-        let why = match &rule.coverage {
-            Coverage::Full => continue,
-            Coverage::Partial(missing) => format!("may fire, though nothing here exposes {}", missing.join(", ")),
-            Coverage::None(missing) => format!("cannot fire: nothing here exposes {}", missing.join(", ")),
-            Coverage::Unsupported(reason) => format!("cannot be evaluated yet: {reason}"),
-        };
-        let kind = if rule.alerting { "alert" } else { "record" };
-        lines.push(format!("  {kind} {} ({}, group {}): {why}", rule.name, rule.file, rule.group));
-    }
-    lines.join("\n")
-}
-
-fn as_json(found: &Found, rules: &[Rule], lints: &[Problem]) -> String {
-    let rule = |rule: &Rule| {
-        let (verdict, why): (&str, Vec<String>) = match &rule.coverage {
-            Coverage::Full => ("can_fire", Vec::new()),
-            Coverage::Partial(missing) => ("may_fire", missing.clone()),
-            Coverage::None(missing) => ("cannot_fire", missing.clone()),
-            Coverage::Unsupported(reason) => ("unsupported", vec![reason.clone()]),
-        };
-        json!({ "file": rule.file, "group": rule.group, "rule": rule.name, "alerting": rule.alerting, "verdict": verdict, "why": why })
-    };
-    let lint = |problem: &Problem| json!({ "code": problem.code, "path": problem.path, "line": problem.place.as_ref().map(|place| place.line()), "message": problem.message, "remedy": problem.remedy });
-    let document = json!({
-        "schema": SCHEMA,
-        "policies": found.policies.len(),
-        "scenarios": found.scenarios.len(),
-        "incidents": found.incidents,
-        "projects": found.projects,
-        "mappings": found.mappings,
-        "rules": rules.iter().map(rule).collect::<Vec<_>>(),
-        "lints": lints.iter().map(lint).collect::<Vec<_>>(),
-    });
-    serde_json::to_string_pretty(&document).expect("results are plain data")
+    groups.iter().any(|group| entry(group, "rules").is_some()) || !groups.iter().any(is_foreign)
 }

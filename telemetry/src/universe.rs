@@ -77,7 +77,9 @@ pub enum Missing {
     },
     /// Each matcher finds series, and no series satisfies all of them.
     Together {
-        /// The matchers as they are written.
+        /// The metric's name, if one is asked for.
+        metric: Option<String>,
+        /// The other matchers as they are written.
         matchers: Vec<String>,
     },
 }
@@ -271,8 +273,10 @@ impl Universe {
 }
 
 fn missing(metric: Option<&str>, candidates: &[&Shape], matchers: &[Matcher], present: &[&str]) -> Missing {
-    let together = || Missing::Together { matchers: matchers.iter().map(ToString::to_string).collect() };
-    let Some(metric) = metric.map(str::to_owned) else { return together() };
+    let others = matchers.iter().filter(|matcher| metric.is_none() || *matcher.name != *METRIC_NAME).map(ToString::to_string).collect();
+    let metric = metric.map(str::to_owned);
+    let together = Missing::Together { metric: metric.clone(), matchers: others };
+    let Some(metric) = metric else { return together };
     if candidates.is_empty() {
         return Missing::Metric { metric };
     }
@@ -285,7 +289,7 @@ fn missing(metric: Option<&str>, candidates: &[&Shape], matchers: &[Matcher], pr
             candidates.iter().flat_map(|shape| shape.names()).filter(|name| ***name != *METRIC_NAME).collect();
         return Missing::Label { metric, label: label.to_owned(), carried: carried.into_iter().map(ToString::to_string).collect() };
     }
-    let Some(matcher) = matcher else { return together() };
+    let Some(matcher) = matcher else { return together };
     let held: BTreeSet<String> = candidates.iter().filter_map(|shape| shape.held(&matcher.name)).flat_map(Held::told).collect();
     let wanted = matches!(matcher.op, MatchOp::Equal).then(|| matcher.value.to_string());
     Missing::Value { metric, matcher: matcher.to_string(), label: matcher.name.to_string(), wanted, held: held.into_iter().collect() }
@@ -336,8 +340,9 @@ mod tests {
         let held = vec!["200".to_owned(), "500".to_owned()];
         let value = Missing::Value { metric, matcher: r#"code=~"4..""#.to_owned(), label: "code".to_owned(), wanted: None, held };
         check(r#"__name__="requests",code=~"4..""#, &[], Err(value));
-        let matchers = vec![r#"__name__="requests""#.to_owned(), r#"code="200""#.to_owned(), r#"handler="b""#.to_owned()];
-        check(r#"__name__="requests",code="200",handler="b""#, &[], Err(Missing::Together { matchers }));
+        let matchers = vec![r#"code="200""#.to_owned(), r#"handler="b""#.to_owned()];
+        let together = Missing::Together { metric: Some("requests".to_owned()), matchers };
+        check(r#"__name__="requests",code="200",handler="b""#, &[], Err(together));
         let value = Missing::Value {
             metric: "up".to_owned(),
             matcher: r#"pod=~"web-.*""#.to_owned(),

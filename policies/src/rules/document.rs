@@ -6,7 +6,7 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
-use firedrill_telemetry::promql::{Plan, PlanError};
+use firedrill_telemetry::promql::{Mistake, Plan, PlanError};
 
 use super::template::Template;
 use super::{Group, Rule, RuleKind};
@@ -159,7 +159,7 @@ fn read_rule(reader: &mut Reader, node: &Node, group_labels: &[(Name, Name)]) ->
 fn plan(reader: &mut Reader, node: &Node, name: &str, expression: &str) -> Option<Result<Plan, PlanError>> {
     match Plan::parse(expression) {
         Err(PlanError::Parse { message }) => {
-            reader.problem(problem::not_promql(&node.place, name, &message));
+            reader.problem(problem::not_promql(&node.place, name, expression, &Mistake::of(expression, &message)));
             None
         }
         plan => Some(plan),
@@ -318,7 +318,10 @@ groups:
     fn a_syntax_error_is_a_problem_with_the_rule_s_name() {
         let problems = read_rules("slo.yml", &FILE.replace("(up)", "(up")).unwrap_err();
         assert_eq!((problems.len(), problems[0].code), (1, "FD0402"));
-        assert!(problems[0].message.starts_with("`job:up:sum`: "), "{}", problems[0].message);
+        assert_eq!(problems[0].message, "`job:up:sum`: this is never closed");
+        assert_eq!(problems[0].place.as_ref().map(|place| (place.line(), place.column())), Some((10, 27)));
+        let problems = read_rules("slo.yml", &FILE.replace("== 0\n", "== 0\n          and and up\n")).unwrap_err();
+        assert_eq!(problems[0].place.as_ref().map(|place| (place.line(), place.column())), Some((14, 15)), "{problems:?}");
     }
 
     #[test]

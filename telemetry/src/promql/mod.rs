@@ -20,11 +20,13 @@ mod evaluator;
 mod compiled;
 mod condition;
 mod emptiness;
+mod mistake;
 
 pub use annotation::{Annotation, Level, Raised};
 pub use compiled::{Answer, Elements, Machine, Program, QueryId};
 pub use condition::{Condition, ConditionError, Judgement, Verdict3};
 pub use emptiness::{Cause, Presence, Prospect};
 pub use evaluator::{Evaluated, Evaluator, Steps};
+pub use mistake::Mistake;
 pub use plan::{At, LOOKBACK_MS, MissingParameter, Plan, PlanError, Selector};
 pub use value::{EvalError, Sample, SeriesSamples, Value, written};

@@ -1,0 +1,413 @@
+//! What `check` finds in policies that read well: what is likely not meant, held against rules, scenarios and what can be seen there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use firedrill_core::action::{Action, Target};
+use firedrill_core::inventory::Inventory;
+use firedrill_core::name::Name;
+use firedrill_core::problem::{Place, Problem, near_miss};
+use firedrill_core::yaml::{self, Node, Value};
+use firedrill_telemetry::promql::{Condition, Presence};
+use firedrill_telemetry::universe::{Held, Shape};
+
+use crate::guard::caps::{self, Part};
+use crate::guard::dedup::Remediations;
+use crate::guard::{Proposal, owner_of};
+use crate::policy::{NameSource, Policy, TargetKind, TargetSource};
+use crate::problem;
+use crate::rules::{Coverage, Outlook, Reason, RuleSet};
+
+/// What policies are held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground<'a> {
+    /// The rules that alert.
+    pub rules: &'a RuleSet,
+    /// What they can say, scenario by scenario; if there is none, it is left unchecked.
+    pub outlooks: &'a [Outlook<'a>],
+    /// What the scenarios declare, all together; if there is none, caps and names are left unchecked.
+    pub inventory: &'a Inventory,
+}
+
+/// A policy's file, to find the place of a word in it.
+#[derive(Debug)]
+pub struct Written<'a> {
+    path: &'a str,
+    root: Option<Node>,
+}
+
+impl<'a> Written<'a> {
+    /// The file of this path and text.
+    #[must_use]
+    pub fn new(path: &'a str, text: &str) -> Self {
+        Self { path, root: yaml::parse(path, text).ok() }
+    }
+
+    /// The problem at the first scalar that is this text, or else has it in it.
+    fn placed(&self, mut problem: Problem, text: &str) -> Problem {
+        let root = self.root.as_ref();
+        let is = |found: &str| found.trim() == text.trim();
+        let has = |found: &str| found.contains(text);
+        problem.place = root.and_then(|root| scalar(root, &is).or_else(|| scalar(root, &has)));
+        problem
+    }
+}
+
+/// The place of the first text below a node that is wanted.
+fn scalar(node: &Node, wanted: &dyn Fn(&str) -> bool) -> Option<Place> {
+    match &node.value {
+        Value::Text(text) => wanted(text).then(|| node.place.clone()),
+        Value::List(items) => items.iter().find_map(|item| scalar(item, wanted)),
+        Value::Map(entries) => entries.iter().find_map(|(_, value)| scalar(value, wanted)),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => None,
+    }
+}
+
+/// What is likely not meant in a policy that reads well, as warnings.
+#[must_use]
+pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<Problem> {
+    let (path, inventory) = (written.path, ground.inventory);
+    let mut found = Vec::new();
+    for alert in &policy.alerts {
+        found.extend(alert_lints(written, policy, alert, ground));
+    }
+    found.extend(unknown_targets(written, policy, inventory));
+    found.extend(policy.conditions().filter_map(|condition| condition_lint(written, policy, condition, ground.outlooks)));
+    let acts = policy.actions().next().is_some();
+    if acts && policy.steps.iter().all(|step| step.verify.is_none()) {
+        found.push(problem::nothing_verified(path, &policy.name));
+    }
+    let never: Vec<_> = inventory.services.keys().filter_map(|service| never_acts(policy, service, inventory)).collect();
+    if let Some((_, action, figures)) = never.first() {
+        let services: Vec<&str> = never.iter().map(|(service, _, _)| service.as_str()).collect();
+        found.push(problem::can_never_act(path, &policy.name, &services, (action, figures)));
+    }
+    let all: Vec<&str> = inventory.services.keys().filter(|service| takes_all(policy, service, inventory)).map(Name::as_str).collect();
+    if !all.is_empty() {
+        found.push(problem::can_act_on_all(path, &policy.name, &all));
+    }
+    found
+}
+
+/// Policies that have one name, as errors.
+#[must_use]
+pub fn twins(policies: &[(String, Arc<Policy>)]) -> Vec<Problem> {
+    let is_twin =
+        |(index, (_, policy)): &(usize, &(String, Arc<Policy>))| policies[..*index].iter().any(|(_, other)| other.name == policy.name);
+    policies.iter().enumerate().filter(is_twin).map(|(_, (path, policy))| problem::policy_twice(path, &policy.name)).collect()
+}
+
+/// What is wrong with waiting for an alert: it is unknown, cannot fire, has other labels, or lacks those that the policy needs.
+fn alert_lints(written: &Written<'_>, policy: &Policy, alert: &Name, ground: Ground<'_>) -> Vec<Problem> {
+    let (path, name) = (written.path, &policy.name);
+    let defined: Vec<_> = ground.rules.alerting(alert).map(|(_, rule)| rule).collect();
+    if defined.is_empty() {
+        let known: Vec<&str> = ground.rules.rules().filter(|(_, rule)| rule.is_alerting()).map(|(_, rule)| rule.name.as_str()).collect();
+        return vec![written.placed(problem::no_such_alert(path, name, alert, near_miss(alert, &known)), alert)];
+    }
+    if let Some(why) = never_fires(alert, ground.outlooks) {
+        return vec![written.placed(problem::alert_never_fires(path, name, alert, &why), alert)];
+    }
+    let shapes: Vec<Shape> = ground.outlooks.iter().flat_map(|outlook| outlook.alerts(alert)).collect();
+    let excluded = |matcher: &&firedrill_telemetry::labels::Matcher| {
+        // A label that the rule itself sets is the same in every one of its alerts, wherever it fires.
+        let set = |rule: &crate::rules::Rule| rule.fixed_labels().any(|(name, value)| **name == *matcher.name && !matcher.matches(value));
+        let never = !shapes.is_empty() && !shapes.iter().any(|shape| shape.satisfies(matcher));
+        never || defined.iter().all(|rule| set(rule))
+    };
+    if let Some(matcher) = policy.matchers.iter().find(excluded) {
+        return vec![written.placed(problem::never_matches(path, name, alert, &matcher.to_string()), &matcher.value)];
+    }
+    if shapes.is_empty() {
+        return Vec::new();
+    }
+    let carried: BTreeSet<&str> = shapes.iter().flat_map(Shape::names).map(|label| &**label).collect();
+    let absent = policy.labels_needed().into_iter().filter(|label| shapes.iter().all(|shape| shape.held(label).is_none()));
+    let mut found: Vec<Problem> = absent
+        .map(|label| {
+            let carried: Vec<&str> = carried.iter().copied().collect();
+            let near = near_miss(&label, &carried);
+            written.placed(problem::label_never_there(path, name, alert, (&label, near, &carried)), &format!("${label}"))
+        })
+        .collect();
+    found.extend(targets(policy).filter_map(|target| named_by_none(written, target, (alert, &shapes, ground.inventory))));
+    found
+}
+
+/// Why an alert fires in none of the scenarios.
+fn never_fires(alert: &Name, outlooks: &[Outlook<'_>]) -> Option<String> {
+    let judged = |outlook: &Outlook<'_>| {
+        let rules = outlook.coverage().filter(|(_, rule, _)| rule.is_alerting() && rule.name == *alert);
+        rules.map(|(_, _, coverage)| coverage).collect::<Vec<_>>()
+    };
+    match Coverage::joined(outlooks.iter().flat_map(judged))? {
+        Coverage::Unsupported(why) => Some(why),
+        Coverage::Never(reasons) => Some(reasons.first().map_or_else(String::new, |reason| reason.what.clone())),
+        Coverage::Able(_) | Coverage::Always(_) => None,
+    }
+}
+
+/// The policy's target and those of its steps.
+fn targets(policy: &Policy) -> impl Iterator<Item = &TargetSource> {
+    [&policy.target].into_iter().chain(policy.steps.iter().filter_map(|step| step.target.as_ref()))
+}
+
+/// The names of a kind that the scenarios declare; replicas by the name that their service's first would have.
+fn known(kind: TargetKind, inventory: &Inventory) -> BTreeSet<Name> {
+    let services = inventory.services.iter();
+    match kind {
+        TargetKind::Service => inventory.services.keys().cloned().collect(),
+        TargetKind::Replica => {
+            services.flat_map(|(service, entry)| (0..entry.replicas).map(|index| Inventory::replica_name(service, index))).collect()
+        }
+        TargetKind::Zone => services.flat_map(|(_, entry)| entry.zones.iter().cloned()).collect(),
+        TargetKind::Client => inventory.clients.iter().cloned().collect(),
+    }
+}
+
+/// Targets by a name that no scenario declares. A replica may come to be, so its number is left open.
+fn unknown_targets(written: &Written<'_>, policy: &Policy, inventory: &Inventory) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for target in targets(policy).filter(|_| !inventory.services.is_empty()) {
+        let NameSource::Literal(name) = &target.name else { continue };
+        let known = known(target.kind, inventory);
+        let is_replica = || target.kind == TargetKind::Replica && inventory.services.keys().any(|service| is_numbered(name, service));
+        if !known.contains(name) && !is_replica() {
+            let known: Vec<&str> = known.iter().map(Name::as_str).collect();
+            found.push(written.placed(problem::no_such_target(written.path, target.kind.word(), name, &known), name));
+        }
+    }
+    found
+}
+
+fn is_numbered(name: &str, service: &str) -> bool {
+    let number = name.strip_prefix(service).and_then(|rest| rest.strip_prefix('-'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A target that a label names, where the label holds no name of that kind.
+fn named_by_none(
+    written: &Written<'_>,
+    target: &TargetSource,
+    (alert, shapes, inventory): (&Name, &[Shape], &Inventory),
+) -> Option<Problem> {
+    let NameSource::Label(label) = &target.name else { return None };
+    let held: BTreeSet<&Held> = shapes.iter().filter_map(|shape| shape.held(label)).collect();
+    let known = known(target.kind, inventory);
+    let names_one = |held: &&Held| known.iter().any(|name| Held::meets(Some(held), Some(&Held::Exactly(name.as_str().into()))));
+    if inventory.services.is_empty() || held.is_empty() || held.iter().any(|held| names_one(held)) {
+        return None;
+    }
+    let held: Vec<String> = held.into_iter().map(ToString::to_string).collect();
+    let problem = problem::label_names_none(written.path, alert, (target.kind.word(), label, &held));
+    Some(written.placed(problem, &format!("${label}")))
+}
+
+/// A condition that finds nothing in any scenario, or says the same at all times.
+fn condition_lint(written: &Written<'_>, policy: &Policy, condition: &Condition, outlooks: &[Outlook<'_>]) -> Option<Problem> {
+    let prospects: Vec<_> = outlooks.iter().map(|outlook| (outlook, condition.prospect(outlook.universe()))).collect();
+    let (_, first) = prospects.first()?;
+    let presence = first.presence;
+    if presence == Presence::Sometimes || prospects.iter().any(|(_, prospect)| prospect.presence != presence) {
+        return None;
+    }
+    let reasons = prospects.iter().flat_map(|(outlook, prospect)| prospect.causes.iter().map(|cause| outlook.reason(cause)));
+    // A number compared with a number is what somebody meant.
+    let reason: Reason = reasons.min()?;
+    let text = condition.plan().text();
+    Some(
+        written.placed(
+            problem::condition_decided(written.path, &policy.name, presence == Presence::Always, (&reason.what, &reason.remedy)),
+            text,
+        ),
+    )
+}
+
+/// Whether the caps refuse an action of the policy everywhere in a service, with nothing else in flight: which, and by what figures.
+fn never_acts(policy: &Policy, service: &Name, inventory: &Inventory) -> Option<(Name, &'static str, String)> {
+    policy.actions().find_map(|(action, source)| {
+        let refusals = example_targets(source, service, inventory).into_iter().map(|target| refusal(policy, action, target, inventory));
+        let figures = refusals.collect::<Option<Vec<String>>>()?.into_iter().next()?;
+        Some((service.clone(), action.word(), figures))
+    })
+}
+
+/// Whether one action of the policy takes all replicas of a service from their users, and no cap refuses it. Dedup lets a policy work on one
+/// target of a service at a time, so that one action is what it can touch together.
+fn takes_all(policy: &Policy, service: &Name, inventory: &Inventory) -> bool {
+    let replicas = inventory.services.get(service).map_or(0, |entry| u64::from(entry.replicas));
+    policy.actions().any(|(action, source)| {
+        example_targets(source, service, inventory).into_iter().any(|target| {
+            let taken = caps::replicas_taken(action, &target, &Part::Service(service.clone()), inventory);
+            taken > 0 && taken >= replicas && refusal(policy, action, target, inventory).is_none()
+        })
+    })
+}
+
+/// The figures by which the policy's caps refuse an action with nothing else in flight.
+fn refusal(policy: &Policy, action: &Action, target: Target, inventory: &Inventory) -> Option<String> {
+    let owner = owner_of(&target, inventory);
+    let proposal = Proposal { policy: policy.name.clone(), incident: 0, action: action.clone(), target, owner };
+    let answer = caps::check(&policy.guards.caps, &proposal, &Remediations::default(), inventory);
+    answer.is_refusal().then_some(answer.figures)
+}
+
+/// Targets that the policy can have within a service. A service in one zone has no zone to give up.
+fn example_targets(source: &TargetSource, service: &Name, inventory: &Inventory) -> Vec<Target> {
+    let Some(entry) = inventory.services.get(service) else { return Vec::new() };
+    let zones = if entry.zones.len() > 1 { entry.zones.as_slice() } else { &[] };
+    let all = match source.kind {
+        TargetKind::Service => vec![Target::Service(service.clone())],
+        TargetKind::Replica => (0..entry.replicas).map(|index| Target::Replica(Inventory::replica_name(service, index))).collect(),
+        TargetKind::Zone => zones.iter().cloned().map(Target::Zone).collect(),
+        TargetKind::Client => Vec::new(),
+    };
+    match &source.name {
+        NameSource::Literal(name) => all.into_iter().filter(|target| target.name() == name).collect(),
+        NameSource::Label(_) => all,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::read_policy;
+    use crate::library;
+    use firedrill_core::inventory::ServiceEntry;
+
+    fn rules() -> Arc<RuleSet> {
+        RuleSet::read(library::RULE_FILES.iter().map(|entry| (entry.path, entry.text))).unwrap()
+    }
+
+    fn inventory(replicas: u32) -> Inventory {
+        let entry = ServiceEntry { replicas, zones: vec![Name::new("a"), Name::new("b")], critical: true };
+        Inventory { services: [(Name::new("api"), entry)].into(), clients: Vec::new() }
+    }
+
+    #[track_caller]
+    fn check(text: &str, inventory: &Inventory, expected: &[&str]) {
+        let policy = read_policy("p.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let rules = rules();
+        let ground = Ground { rules: &rules, outlooks: &[], inventory };
+        let told: Vec<String> =
+            lints(&Written::new("p.yaml", text), &policy, ground).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect();
+        assert_eq!(told, expected);
+    }
+
+    /// Checks a policy where there are a service `api`, its `up`, and an alert on it.
+    #[track_caller]
+    fn check_seen(text: &str, expected: &[&str]) {
+        let policy = read_policy("p.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let rules =
+            "groups: [{ name: g, rules: [{ alert: Down, expr: up == 0, labels: { severity: page } }, { alert: Gone, expr: gone > 0 }] }]";
+        let rules = RuleSet::read([("r.yaml", rules)]).unwrap();
+        let mut up = Shape::of(&firedrill_telemetry::notation::parse_series(r#"up{service="api", job="kubelet"}"#).unwrap());
+        up.put("pod", Held::Numbered { before: "api-".into(), after: "".into() });
+        let mut universe = firedrill_telemetry::universe::Universe::new();
+        universe.add("up", up);
+        let outlooks = [Outlook::new(&rules, universe)];
+        let ground = Ground { rules: &rules, outlooks: &outlooks, inventory: &inventory(4) };
+        let line = |lint: &Problem| lint.place.as_ref().map_or(0, Place::line);
+        let told: Vec<String> = lints(&Written::new("p.yaml", text), &policy, ground)
+            .iter()
+            .map(|lint| format!("{}: {} {}; {}", line(lint), lint.code, lint.message, lint.remedy.as_deref().unwrap_or_default()))
+            .collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_policy_is_held_against_what_can_be_seen() {
+        let sound = RESTART.replace("ReplicaHung", "Down");
+        check_seen(&sound, &[]);
+        check_seen(
+            &RESTART.replace("ReplicaHung", "Gone"),
+            &[
+                "5: FD0331 `p` waits for `Gone`, which never fires here: nothing here exposes `gone`; mend the rule, or wait for an alert that can fire",
+            ],
+        );
+        check_seen(&sound.replace("$pod", "$pid"), &["6: FD0337 `p` needs the label `pid`, and `Down` never has it; did you mean `pod`?"]);
+        check_seen(
+            &sound.replace("replica: $pod", "service: $job"),
+            &["6: FD0338 the label `job` of `Down` never names a service; it is kubelet"],
+        );
+        check_seen(
+            &sound.replace("replica: $pod", "service: apj"),
+            &["6: FD0339 no scenario here has a service `apj`; did you mean `api`?"],
+        );
+        check_seen(&sound.replace("replica: $pod", "replica: api-17"), &[]);
+        check_seen(
+            &sound.replace("alert: Down", "alert: Down, match: { job: api }"),
+            &["5: FD0332 `p` asks for job=\"api\", and `Down` never has it; match the labels that the alert has"],
+        );
+    }
+
+    #[test]
+    fn a_condition_that_can_only_say_one_thing_is_named() {
+        let sound = RESTART.replace("ReplicaHung", "Down");
+        check_seen(
+            &sound.replace("expr: up == 1", "expr: upp == 1"),
+            &["9: FD0340 this condition of `p` never finds anything: nothing here exposes `upp`; did you mean `up`?"],
+        );
+        check_seen(
+            &sound.replace("expr: up == 1", "expr: absent(gone)"),
+            &[
+                "9: FD0340 this condition of `p` says the same at all times: nothing here exposes `gone`; expose it by a scenario (`metrics:` of a service)",
+            ],
+        );
+    }
+
+    const RESTART: &str = "
+schema: policy/1
+policy: p
+owner: o
+on: { alert: ReplicaHung }
+target: { replica: $pod }
+steps:
+  - restart: { mode: rolling }
+    verify: { expr: up == 1, within: 1m }
+guard:
+  caps: [{ scope: service, of: replicas, max: 25%, rounding: floor, at_least: 1 }]
+";
+
+    #[test]
+    fn a_sound_policy_has_no_lints() {
+        check(RESTART, &inventory(4), &[]);
+        check(RESTART, &Inventory::default(), &[]);
+    }
+
+    #[test]
+    fn an_alert_that_cannot_come_is_named() {
+        check(
+            &RESTART.replace("ReplicaHung", "ReplicaHang"),
+            &inventory(4),
+            &["FD0330 `p` waits for `ReplicaHang`, and no rule alerts so"],
+        );
+        let matched = RESTART.replace("alert: ReplicaHung", "alert: ReplicaHung, match: { severity: warning }");
+        check(&matched, &inventory(4), &["FD0332 `p` asks for severity=\"warning\", and `ReplicaHung` never has it"]);
+    }
+
+    #[test]
+    fn caps_are_computed_for_every_declared_service() {
+        let strict = RESTART.replace(", at_least: 1", "");
+        let never = "FD0333 `p` can never restart in `api`: 0 in flight + 1 > 0 (25% of the replicas of service/api, rounded down)";
+        check(&strict, &inventory(3), &[never]);
+        check(&strict, &inventory(4), &[]);
+        check(RESTART, &inventory(1), &["FD0334 `p` can take all replicas at a time of `api`"]);
+    }
+
+    #[test]
+    fn without_a_cap_everything_can_be_touched_and_without_a_verification_nobody_looks() {
+        let bare = RESTART.split("guard:").next().unwrap().replace("    verify: { expr: up == 1, within: 1m }\n", "");
+        check(&bare, &inventory(3), &["FD0335 no step of `p` verifies that it helped"]);
+        let at_once = bare.replace("rolling", "at_once").replace("replica: $pod", "service: $service");
+        let all = "FD0334 `p` can take all replicas at a time of `api`";
+        check(&at_once, &inventory(3), &["FD0335 no step of `p` verifies that it helped", all]);
+    }
+
+    #[test]
+    fn two_policies_of_one_name_are_an_error() {
+        let policy = read_policy("p.yaml", RESTART).unwrap();
+        let found = twins(&[("a.yaml".to_owned(), Arc::clone(&policy)), ("b.yaml".to_owned(), policy)]);
+        assert_eq!(found.iter().map(|problem| (problem.code, problem.path.as_str())).collect::<Vec<_>>(), [("FD0336", "b.yaml")]);
+    }
+}

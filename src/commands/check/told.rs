@@ -1,0 +1,124 @@
+//! What `check` says, for people and for programs.
+
+use firedrill_core::problem::Problem;
+use firedrill_policies::rules::{Coverage, Group, Reason, Rule};
+use firedrill_reports::words::counted;
+use serde_json::{Value, json};
+
+use super::Report;
+
+/// The version of the JSON.
+const SCHEMA: &str = "firedrill.check/1";
+
+/// At most so many files that were passed over are named.
+const SHOWN: usize = 10;
+
+/// The report for people.
+pub(super) fn text(report: &Report<'_>) -> String {
+    let found = report.found;
+    let count = |count: usize, noun: &str| counted(count as u64, noun);
+    let sound = if found.problems.is_empty() { "all sound" } else { "these are sound" };
+    let mut lines = vec![format!(
+        "read {} in {}, {}, {}, {}: {sound}",
+        count(report.rules.len(), "rule"),
+        count(found.rules.len(), "file"),
+        count(found.policies.len(), "policy"),
+        count(found.scenarios.len(), "scenario"),
+        count(found.recordings.len(), "incident")
+    )];
+    if !found.passed_over.is_empty() {
+        let mut named = found.passed_over.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        if found.passed_over.len() > SHOWN {
+            named.push_str(&format!(" and {} more", found.passed_over.len() - SHOWN));
+        }
+        lines.push(format!("passed over {}, neither rules nor firedrill's own: {named}", count(found.passed_over.len(), "file")));
+    }
+    if !report.rules.is_empty() {
+        let able = report.rules.iter().filter(|(_, _, coverage)| coverage.is_able()).count();
+        let recordings =
+            if found.recordings.is_empty() { String::new() } else { format!(" and {}", count(found.recordings.len(), "recording")) };
+        let judged = format!("judged by every series that can be in {}{recordings}", count(report.scenarios, "scenario"));
+        lines.push(format!("{able} of {} of your rules can fire here ({judged})", report.rules.len()));
+    }
+    type Wanted = fn(&Coverage) -> bool;
+    let parts: [(&str, Wanted); 4] = [
+        ("fire all the time here:", |coverage| matches!(coverage, Coverage::Always(reasons) if !reasons.is_empty())),
+        (
+            "can fire, though not by every part of what they ask:",
+            |coverage| matches!(coverage, Coverage::Able(reasons) if !reasons.is_empty()),
+        ),
+        ("cannot fire here:", |coverage| matches!(coverage, Coverage::Never(_))),
+        ("cannot be evaluated yet:", |coverage| matches!(coverage, Coverage::Unsupported(_))),
+    ];
+    for (title, wanted) in parts {
+        let rules: Vec<_> = report.rules.iter().filter(|(_, _, coverage)| wanted(coverage)).collect();
+        if !rules.is_empty() {
+            lines.push(String::new());
+            lines.push(title.to_owned());
+            lines.extend(rules.into_iter().flat_map(|(group, rule, coverage)| of_rule(group, rule, coverage)));
+        }
+    }
+    lines.join("\n")
+}
+
+/// A rule with its place, and what there is to say of it.
+fn of_rule(group: &Group, rule: &Rule, coverage: &Coverage) -> Vec<String> {
+    let reasons = coverage.reasons();
+    let place = rule.place_of(reasons.first().and_then(|reason| reason.word.as_deref()));
+    let kind = if rule.is_alerting() { "alert" } else { "record" };
+    let mut lines = vec![format!("  {}:{}:{} {kind} {} (group {})", group.file, place.line(), place.column(), rule.name, group.name)];
+    if let Coverage::Unsupported(why) = coverage {
+        lines.push(format!("    {why}"));
+    }
+    for Reason { what, remedy, .. } in reasons {
+        lines.push(format!("    {what}"));
+        lines.push(format!("    help: {remedy}"));
+    }
+    lines
+}
+
+/// The report for programs.
+pub(super) fn json(report: &Report<'_>) -> String {
+    let found = report.found;
+    let document = json!({
+        "schema": SCHEMA,
+        "policies": found.policies.len(),
+        "scenarios": found.scenarios.len(),
+        "incidents": found.recordings.len(),
+        "projects": found.projects,
+        "mappings": found.mappings,
+        "passed_over": found.passed_over,
+        "rules": report.rules.iter().map(|(group, rule, coverage)| rule_json(group, rule, coverage)).collect::<Vec<_>>(),
+        "problems": found.problems.iter().map(problem_json).collect::<Vec<_>>(),
+        "lints": report.lints.iter().map(problem_json).collect::<Vec<_>>(),
+    });
+    serde_json::to_string_pretty(&document).expect("results are plain data")
+}
+
+fn rule_json(group: &Group, rule: &Rule, coverage: &Coverage) -> Value {
+    let verdict = match coverage {
+        Coverage::Able(reasons) if reasons.is_empty() => "can_fire",
+        Coverage::Able(_) => "may_fire",
+        Coverage::Always(_) => "always_fires",
+        Coverage::Never(_) => "cannot_fire",
+        Coverage::Unsupported(_) => "unsupported",
+    };
+    let mut why: Vec<&str> = coverage.reasons().iter().map(|reason| reason.what.as_str()).collect();
+    if let Coverage::Unsupported(reason) = coverage {
+        why.push(reason);
+    }
+    let remedies: Vec<&str> = coverage.reasons().iter().map(|reason| reason.remedy.as_str()).collect();
+    let place = rule.place_of(coverage.reasons().first().and_then(|reason| reason.word.as_deref()));
+    json!({
+        "file": group.file, "line": place.line(), "column": place.column(), "group": group.name, "rule": rule.name,
+        "alerting": rule.is_alerting(), "verdict": verdict, "why": why, "remedy": remedies,
+    })
+}
+
+fn problem_json(problem: &Problem) -> Value {
+    let place = problem.place.as_ref();
+    json!({
+        "code": problem.code, "severity": problem.severity, "path": problem.path, "line": place.map(|place| place.line()),
+        "column": place.map(|place| place.column()), "message": problem.message, "remedy": problem.remedy,
+    })
+}

@@ -1,0 +1,186 @@
+//! `firedrill check` tells the truth about what can fire: never "cannot" of what can, and "cannot" of what people get wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use common::{Done, firedrill, write};
+use firedrill::drill::{Answer, Arm, Drill};
+use firedrill::sources;
+use firedrill_core::journal::Event;
+use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::rules::Outlook;
+use firedrill_scenarios::{Scenario, library, read_scenario};
+use firedrill_telemetry::labels::Matcher;
+use firedrill_telemetry::universe::{Held, Shape};
+
+/// Every scenario of the library but the long ones that test the engine.
+fn scenarios() -> impl Iterator<Item = Arc<Scenario>> {
+    let wanted = library::ENTRIES.iter().filter(|entry| !entry.path.contains("reference"));
+    wanted.map(|entry| Arc::new(read_scenario(entry.path, entry.text).unwrap()))
+}
+
+/// Plays a scenario with all of the library's rules and policies at work, and checks that nothing came that was not foreseen.
+#[track_caller]
+fn check_foreseen(scenario: &Arc<Scenario>, answer: &Arc<Answer>, arm: Arm) {
+    let names = firedrill::library::rule_shelf().names;
+    let rules = sources::rules(&names, Path::new(".")).unwrap();
+    let drill = Drill { scenario: Arc::clone(scenario), rules: Arc::clone(&rules), answer: Arc::clone(answer), stage: Stage::Full };
+    let played = drill.play(arm, 1);
+    let outlook = Outlook::new(&rules.set, firedrill_sim::universe(&scenario.spec));
+    for series in played.telemetry.ids() {
+        let labels = played.telemetry.labels(series);
+        let matchers: Vec<Matcher> = labels.iter().map(|(name, value)| Matcher::equal(name.clone(), value.clone())).collect();
+        assert!(outlook.universe().find(&matchers, &[]).is_ok(), "{}: {labels} was not foreseen", scenario.name);
+    }
+    for record in played.transcript.journal.records() {
+        let Event::AlertFiring { alert, labels, .. } = &record.event else { continue };
+        let is_foreseen =
+            |shape: &Shape| labels.iter().all(|(name, value)| Held::meets(shape.held(name), Some(&Held::Exactly(value.as_str().into()))));
+        assert!(outlook.alerts(alert).iter().any(is_foreseen), "{}: {alert} {labels:?} was not foreseen", scenario.name);
+        let able = outlook.coverage().any(|(_, rule, coverage)| rule.name == *alert && coverage.is_able());
+        assert!(able, "{}: {alert} fired, and check says that it cannot", scenario.name);
+    }
+}
+
+#[test]
+fn whatever_comes_in_a_run_was_foreseen() {
+    let answer = sources::answer(&firedrill::library::policy_shelf().names, Path::new(".")).unwrap();
+    let mut played = 0;
+    for scenario in scenarios() {
+        check_foreseen(&scenario, &answer, Arm::Policy);
+        check_foreseen(&scenario, &answer, Arm::Nothing);
+        played += 1;
+    }
+    assert!(played >= 10, "only {played} scenarios were played");
+}
+
+/// Checks one rule in an empty folder, where the library's scenarios are at hand.
+fn checked(expression: &str) -> Done {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = format!("groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: |\n          {expression}\n");
+    write(folder.path(), "rules.yml", &rules);
+    firedrill(folder.path(), &["check", "rules.yml", "--format", "json"]).exits(0)
+}
+
+#[track_caller]
+fn check(expression: &str, verdict: &str, why: &str) {
+    let json = checked(expression).json();
+    let rule = &json["rules"][0];
+    assert_eq!(rule["verdict"], verdict, "{expression}: {rule}");
+    assert_eq!(rule["why"][0].as_str().unwrap_or_default(), why, "{expression}: {rule}");
+    assert_eq!(rule["why"].as_array().unwrap().len(), rule["remedy"].as_array().unwrap().len(), "each reason has a remedy");
+}
+
+#[test]
+fn a_default_keeps_a_rule_alive_and_an_operator_with_an_empty_side_does_not() {
+    check("(count(nope) or vector(0)) == 0", "always_fires", "");
+    check("nope * on (pod) group_left () up", "cannot_fire", "nothing here exposes `nope`");
+    check("nope / up > 1", "cannot_fire", "nothing here exposes `nope`");
+    check("nope > 1 and up", "cannot_fire", "nothing here exposes `nope`");
+    check("nope > 1 or up == 0", "may_fire", "nothing here exposes `nope`");
+    check("absent(nope)", "always_fires", "nothing here exposes `nope`");
+    check("up == 0 unless nope", "may_fire", "nothing here exposes `nope`");
+}
+
+#[test]
+fn a_matcher_is_held_against_the_labels_that_there_can_be() {
+    check(r#"rate(http_requests_total{code=~"5.."}[5m]) > 0"#, "can_fire", "");
+    check(
+        r#"rate(http_requests_total{status=~"5.."}[5m]) > 0"#,
+        "cannot_fire",
+        "no series of `http_requests_total` has the label `status`",
+    );
+    check(r#"rate(http_requests_total{code=~"4.."}[5m]) > 0"#, "cannot_fire", r#"no series of `http_requests_total` has code=~"4..""#);
+    check(r#"up{pod=~"prometheus-.*"} == 0"#, "cannot_fire", r#"no series of `up` has pod=~"prometheus-.*""#);
+    // Only a fault brings these about.
+    check(r#"kube_pod_container_status_last_terminated_reason{reason="OOMKilled"} == 1"#, "can_fire", "");
+    check(r#"kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"} == 1"#, "can_fire", "");
+}
+
+#[test]
+fn every_rule_that_cannot_fire_has_place_reason_and_remedy_and_the_chain_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = "groups:\n  - name: g\n    rules:\n      - record: job:nope:rate5m\n        expr: sum by (job) (rate(nope[5m]))\n      - alert: A\n        \
+                 expr: job:nope:rate5m > 1\n";
+    write(folder.path(), "rules.yml", rules);
+    let told = firedrill(folder.path(), &["check", "rules.yml"]).exits(0).says("0 of 2 of your rules can fire here").stdout;
+    let lines: Vec<&str> = told.lines().skip_while(|line| *line != "cannot fire here:").skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            "  rules.yml:5:33 record job:nope:rate5m (group g)",
+            "    nothing here exposes `nope`",
+            "    help: expose it by a scenario (`metrics:` of a service)",
+            "  rules.yml:7:15 alert A (group g)",
+            "    `job:nope:rate5m`, recorded at rules.yml:5, never has samples: nothing here exposes `nope`",
+            "    help: expose it by a scenario (`metrics:` of a service)",
+        ]
+    );
+}
+
+#[test]
+fn a_folder_is_read_to_its_end_and_what_is_no_rule_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = "groups: [{ name: g, rules: [{ alert: A, expr: up == 0 }] }]\n";
+    write(folder.path(), "rules/sound.yml", sound);
+    write(folder.path(), "rules/_data/site.yml", "groups:\n  - name: Hosts\n    services: [{ name: node }]\n");
+    write(folder.path(), "rules/values.yaml", "replicas: 3\n");
+    write(folder.path(), "rules/chart.yaml", "{{- if .Values.on }}\na: 1\n{{- end }}\n");
+    let passed = "passed over 3 files, neither rules nor firedrill's own: rules/_data/site.yml, rules/chart.yaml, rules/values.yaml";
+    firedrill(folder.path(), &["check", "rules"]).exits(0).says("1 of 1 of your rules can fire here").says(passed);
+    write(folder.path(), "rules/broken.yml", "groups: [{ name: g, rules: [{ alert: A, expr: 'sum(up' }] }]\n");
+    fs::write(folder.path().join("rules/latin.yml"), b"groups: # caf\xe9\n").unwrap();
+    let done = firedrill(folder.path(), &["check", "rules"]).exits(2).says("1 of 1 of your rules can fire here");
+    done.says("rules/broken.yml:1:")
+        .says("this is never closed")
+        .says("latin.yml is not UTF-8 text")
+        .says("2 problems; nothing was written");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_a_circle_come_to_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "rules/a.yml", "groups: [{ name: g, rules: [{ alert: A, expr: up == 0 }] }]\n");
+    std::os::unix::fs::symlink(folder.path().join("rules"), folder.path().join("rules/again")).unwrap();
+    firedrill(folder.path(), &["check", "rules", "rules/a.yml", "rules/again/a.yml"]).exits(0).says("read 1 rule in 1 file,");
+}
+
+const POLICY: &str = "schema: policy/1\npolicy: p\nowner: o\non: { alert: Down }\ntarget: { service: $service }\nsteps:\n  - restart: { mode: rolling }\n    \
+                      verify: { expr: 'up{service=$service} == 1', within: 1m }\nguard:\n  caps: [{ scope: service, of: replicas, max: 1 }]\n";
+
+/// What is said of a policy beside a rule on `up`; with the places.
+#[track_caller]
+fn check_policy(from: &str, to: &str, said: &[&str]) {
+    assert!(from.is_empty() || POLICY.contains(from), "{from}");
+    let folder = tempfile::tempdir().unwrap();
+    let rule = "groups: [{ name: g, rules: [{ alert: Down, expr: 'up{service!=\"\"} == 0' }, { alert: Gone, expr: absent(nope) }] }]\n";
+    write(folder.path(), "rules.yml", rule);
+    write(folder.path(), "policy.yaml", &POLICY.replacen(from, to, 1));
+    let done = firedrill(folder.path(), &["check", "rules.yml", "policy.yaml"]).exits(0);
+    for text in said {
+        assert!(done.stderr.contains(text), "{} does not say `{text}`\n{}", done.told, done.stderr);
+    }
+    assert!(!said.is_empty() || !done.stderr.contains("FD033") && !done.stderr.contains("FD0340"), "{}", done.stderr);
+}
+
+#[test]
+fn what_a_policy_can_never_see_or_touch_is_told_with_its_place() {
+    check_policy("", "", &[]);
+    check_policy(
+        "up{service=$service} == 1",
+        "nope == 1",
+        &["FD0340", "never finds anything: nothing here exposes `nope`", "policy.yaml:8:"],
+    );
+    check_policy("up{service=$service} == 1", "absent(nope)", &["FD0340", "says the same at all times: nothing here exposes `nope`"]);
+    check_policy("service: $service", "service: $svc", &["FD0337", "`p` needs the label `svc`, and `Down` never has it", "policy.yaml:5:"]);
+    check_policy("service: $service", "service: nobody", &["FD0339", "no scenario here has a service `nobody`", "policy.yaml:5:"]);
+    check_policy("service: $service", "service: $job", &[]);
+    check_policy("alert: Down", "alert: Gone", &["FD0337", "`p` needs the label `service`, and `Gone` never has it"]);
+    check_policy("alert: Down", "alert: Dwon", &["FD0330", "did you mean `Down`?", "policy.yaml:4:"]);
+}
