@@ -329,7 +329,8 @@ fn judge_pooled(threshold: &Threshold, exercised: &[&Outcome], candidate: &[Case
     let judged = if exercised.is_empty() || is_safety { None } else { judge_threshold(threshold, exercised, Telling::All, settings) };
     // Without any exercised class every class is shown; safety is judged over all runs whatever they exercised.
     let told = Telling::of(is_safety && !exercised.is_empty(), &all);
-    judged.or_else(|| judge_threshold(threshold, &all, told, settings)).unwrap_or_else(|| ThresholdVerdict {
+    let answered: Vec<&Outcome> = all.iter().copied().filter(|outcome| is_safety || told.answers_for(outcome)).collect();
+    judged.or_else(|| judge_threshold(threshold, &answered, told, settings)).unwrap_or_else(|| ThresholdVerdict {
         measure: threshold.measure,
         threshold: threshold.to_string(),
         verdict: Verdict::Inconclusive,
