@@ -650,7 +650,7 @@ mod tests {
             "Time,A\n1767603600000,2\n",
             &[&format!("line 2: `1767603600000` in column `Time` {told}, and looks like `unix_milliseconds`")],
         );
-        check(&seconds, "Time,A\n17676036000000000,2\n", &[&format!("line 2: `17676036000000000` in column `Time` {told}")]);
+        check(&seconds, "Time,A\n1767603600000000,2\n", &[&format!("line 2: `1767603600000000` in column `Time` {told}")]);
     }
 
     #[test]

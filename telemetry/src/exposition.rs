@@ -457,10 +457,10 @@ mod tests {
         );
         check(
             Dialect::OpenMetrics,
-            "up 1 1767603600000\nup 1 17676036000000000\n# EOF\n",
+            "up 1 1767603600000\nup 1 1767603600000000\n# EOF\n",
             &[
                 "line 1: up: `1767603600000` is no time of these centuries: OpenMetrics times are seconds, and these look like milliseconds",
-                "line 2: up: `17676036000000000` is no time of these centuries: OpenMetrics times are seconds",
+                "line 2: up: `1767603600000000` is no time of these centuries: OpenMetrics times are seconds",
             ],
         );
         check(
