@@ -12,7 +12,7 @@ use firedrill_core::journal::{Event, Input, Notification, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Class, Start, Time};
 use firedrill_core::transcript::Desk;
-use firedrill_telemetry::promql::{Condition, Evaluator, Verdict3};
+use firedrill_telemetry::promql::{PreparedCondition, Verdict3};
 use firedrill_telemetry::store::Store;
 
 use crate::controller::{Controller, Effect, Question};
@@ -60,8 +60,7 @@ pub struct Pilot {
     /// Where each timer of each controller stands in the agenda.
     timers: BTreeMap<(usize, u64), (Time, u64)>,
     next_errand: u64,
-    evaluator: Evaluator,
-    bound: BTreeMap<(usize, Question), Condition>,
+    bound: BTreeMap<(usize, Question), PreparedCondition>,
     inputs_at: (Time, u32),
 }
 
@@ -94,7 +93,6 @@ impl Pilot {
             agenda: BTreeMap::new(),
             timers: BTreeMap::new(),
             next_errand: 0,
-            evaluator: Evaluator::new(),
             bound: BTreeMap::new(),
             inputs_at: (Time::ZERO, 0),
         }
@@ -245,7 +243,7 @@ impl Pilot {
             Err(message) => return (Truth::Unknown, message),
         };
         let at_ms = self.start.prometheus_millis(now);
-        match condition.judge(&mut self.evaluator, at_ms, &[raw, self.ruler.derived()]) {
+        match self.ruler.judge(&condition, at_ms, raw) {
             Ok(judgement) => {
                 let truth = match judgement.verdict {
                     Verdict3::True => Truth::True,
@@ -258,7 +256,7 @@ impl Pilot {
         }
     }
 
-    fn bind(&mut self, index: usize, question: &Question) -> Result<Condition, String> {
+    fn bind(&mut self, index: usize, question: &Question) -> Result<PreparedCondition, String> {
         let key = (index, question.clone());
         if let Some(condition) = self.bound.get(&key) {
             return Ok(condition.clone());
@@ -269,7 +267,9 @@ impl Pilot {
         let condition = condition.bind(&values).map_err(|missing| missing.to_string())?;
         if self.bound.len() >= MOST_BOUND {
             self.bound.clear();
+            self.ruler.forget_conditions();
         }
+        let condition = self.ruler.prepare(&condition);
         self.bound.insert(key, condition.clone());
         Ok(condition)
     }

@@ -2,18 +2,20 @@
 
 mod document;
 mod template;
+mod compiled;
 mod cycle;
 mod ruler;
 mod coverage;
 pub mod unit_test;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::Span;
 use firedrill_telemetry::promql::{Plan, PlanError};
 
+use compiled::Compiled;
 pub use coverage::{Coverage, Outlook, Reason};
 pub use cycle::{SentAlert, Surroundings};
 pub(crate) use document::prometheus_duration;
@@ -26,6 +28,8 @@ pub use template::Template;
 pub struct RuleSet {
     /// The groups.
     pub groups: Vec<Group>,
+    /// Made when the first ruler wants it.
+    compiled: OnceLock<Arc<Compiled>>,
 }
 
 /// Rules that are evaluated together, one after the other.
@@ -94,18 +98,22 @@ impl RuleSet {
                 Err(found) => problems.extend(found),
             }
         }
-        if problems.is_empty() { Ok(Arc::new(Self { groups })) } else { Err(problems) }
+        if problems.is_empty() { Ok(Arc::new(Self { groups, compiled: OnceLock::new() })) } else { Err(problems) }
     }
 
     /// The same rules with another step for the subqueries that name none: Prometheus takes its evaluation interval.
     #[must_use]
     pub fn with_subquery_step(&self, step: Span) -> Self {
         let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
-        let mut set = self.clone();
+        let mut set = Self { groups: self.groups.clone(), compiled: OnceLock::new() };
         for rule in set.groups.iter_mut().flat_map(|group| &mut group.rules) {
             rule.plan = rule.plan.as_ref().map(|plan| plan.with_subquery_step(step_ms)).map_err(Clone::clone);
         }
         set
+    }
+
+    fn compiled(&self) -> &Arc<Compiled> {
+        self.compiled.get_or_init(|| Arc::new(Compiled::of(self)))
     }
 
     /// All rules with their groups, in the order of evaluation within each group.

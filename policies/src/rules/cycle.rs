@@ -6,9 +6,10 @@ use std::rc::Rc;
 use firedrill_core::name::Name;
 use firedrill_core::time::Span;
 use firedrill_telemetry::labels::{Labels, METRIC_NAME};
-use firedrill_telemetry::promql::{Evaluator, Plan, Sample, Value};
+use firedrill_telemetry::promql::{Answer, Plan, Sample, Value};
 use firedrill_telemetry::store::{STALE, SeriesId, Store};
 
+use super::compiled::RuleMachine;
 use super::template::{Scene, Subject, Template};
 use super::{Group, Rule, RuleKind};
 
@@ -154,15 +155,15 @@ impl GroupState {
 
 impl Cycle<'_> {
     /// Evaluates all rules; each sees what those before it wrote.
-    pub(super) fn run(&mut self, state: &mut GroupState, derived: &mut Store, evaluator: &mut Evaluator) {
+    pub(super) fn run(&mut self, state: &mut GroupState, derived: &mut Store, machine: &mut RuleMachine) {
         let group = self.group;
         for (number, (rule, state)) in group.rules.iter().zip(&mut state.rules).enumerate() {
-            self.evaluate((number, rule), state, derived, evaluator);
+            self.evaluate((number, rule), state, derived, machine);
         }
     }
 
-    fn evaluate(&mut self, (number, rule): (usize, &Rule), state: &mut RuleState, derived: &mut Store, evaluator: &mut Evaluator) {
-        let result = self.samples(rule, derived, evaluator).and_then(|samples| match rule.kind {
+    fn evaluate(&mut self, (number, rule): (usize, &Rule), state: &mut RuleState, derived: &mut Store, machine: &mut RuleMachine) {
+        let result = self.samples((number, rule), derived, machine).and_then(|samples| match rule.kind {
             RuleKind::Recording => self.record(rule, samples),
             RuleKind::Alerting { hold, keep_firing } => {
                 let found = self.elements(rule, samples, derived)?;
@@ -187,12 +188,12 @@ impl Cycle<'_> {
         self.at_ms.saturating_sub(millis(self.group.query_offset))
     }
 
-    fn samples(&self, rule: &Rule, derived: &Store, evaluator: &mut Evaluator) -> Result<Vec<Sample>, String> {
-        let plan = rule.plan.as_ref().map_err(ToString::to_string)?;
-        match evaluator.evaluate(plan, self.sample_ms(), &[self.raw, derived]).map_err(|error| error.to_string())? {
-            Value::Vector(samples) => Ok(samples),
-            Value::Scalar(value) => Ok(vec![Sample { labels: Labels::empty(), value }]),
-            Value::Text(_) | Value::Matrix(_) => Err("the result is neither a vector nor a scalar".to_owned()),
+    fn samples(&self, (number, rule): (usize, &Rule), derived: &Store, machine: &mut RuleMachine) -> Result<Vec<Sample>, String> {
+        rule.plan.as_ref().map_err(ToString::to_string)?;
+        match machine.evaluate((self.number, number), self.sample_ms(), &[self.raw, derived])? {
+            Answer::Vector(elements) => Ok(elements.iter().map(|(_, labels, value)| Sample { labels: labels.clone(), value }).collect()),
+            Answer::Scalar(value) => Ok(vec![Sample { labels: Labels::empty(), value }]),
+            Answer::Other(_) => Err("the result is neither a vector nor a scalar".to_owned()),
         }
     }
 

@@ -8,9 +8,10 @@ use firedrill_core::random::hash64;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
-use firedrill_telemetry::promql::Evaluator;
+use firedrill_telemetry::promql::{Condition, EvalError, Judgement, PreparedCondition};
 use firedrill_telemetry::store::Store;
 
+use super::compiled::RuleMachine;
 use super::cycle::{AlertState, Change, ChangeKind, Cycle, GroupState, Pace, SentAlert, Surroundings, fill};
 use super::{Group, RuleSet};
 
@@ -53,7 +54,7 @@ pub struct Ruler {
     /// The group that is due next, and when.
     next: Option<(Time, usize)>,
     derived: Store,
-    evaluator: Evaluator,
+    machine: RuleMachine,
     sent: Vec<SentAlert>,
 }
 
@@ -70,6 +71,7 @@ impl Ruler {
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, start: Start, settings: RulerSettings) -> Self {
         let groups = rules.groups.iter().map(|group| schedule(group, start, settings)).collect();
+        let machine = RuleMachine::new(&rules);
         let mut ruler = Self {
             rules,
             start,
@@ -78,7 +80,7 @@ impl Ruler {
             groups,
             next: None,
             derived: Store::new(),
-            evaluator: Evaluator::new(),
+            machine,
             sent: Vec::new(),
         };
         ruler.next = ruler.earliest();
@@ -123,12 +125,30 @@ impl Ruler {
             sent: std::mem::take(&mut self.sent),
         };
         cycle.sent.clear();
-        cycle.run(&mut scheduled.state, &mut self.derived, &mut self.evaluator);
+        cycle.run(&mut scheduled.state, &mut self.derived, &mut self.machine);
         scheduled.next_ms += scheduled.interval_ms;
         let Cycle { changes, sent, .. } = cycle;
         self.sent = sent;
         self.next = self.earliest();
         changes.into_iter().filter_map(|change| self.tell(group, change, now, desk)).collect()
+    }
+
+    /// Gets a condition ready to be judged over the same series as the rules.
+    pub fn prepare(&mut self, condition: &Condition) -> PreparedCondition {
+        condition.prepare(&mut self.machine.machine)
+    }
+
+    /// Forgets all conditions that were prepared.
+    pub fn forget_conditions(&mut self) {
+        self.machine.machine.forget_added();
+    }
+
+    /// Judges a condition that this ruler has prepared and not forgotten, at a moment in Unix milliseconds, over the raw series and its own.
+    ///
+    /// # Errors
+    /// As [`EvalError`] says; nothing is judged then.
+    pub fn judge(&mut self, condition: &PreparedCondition, at_ms: i64, raw: &Store) -> Result<Judgement, EvalError> {
+        condition.judge(&mut self.machine.machine, at_ms, &[raw, &self.derived])
     }
 
     /// What Prometheus would hand to Alertmanager after the last evaluation: what is new, and what is sent again.

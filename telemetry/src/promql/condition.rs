@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::binary::Pair;
+use super::compiled::{Machine, QueryId};
 use super::evaluator::{Evaluator, Span};
 use super::plan::{Binary, Call, Function, MissingParameter, Node, Plan, PlanError};
-use super::value::{EvalError, Value, written};
+use super::value::{EvalError, Outcome, Sample, Value, written};
 use crate::labels::Labels;
 use crate::store::Store;
 
@@ -92,35 +93,84 @@ impl Condition {
     /// As [`EvalError`] says; nothing is judged then.
     pub fn judge(&self, evaluator: &mut Evaluator, at_ms: i64, sources: &[&Store]) -> Result<Judgement, EvalError> {
         let Some(comparison) = comparison(&self.plan) else {
-            return self.presence(evaluator, at_ms, sources);
+            return match evaluator.evaluate(&self.plan, at_ms, sources)? {
+                Value::Vector(samples) => Ok(presence(&samples)),
+                _ => unreachable!("set operators and absent() yield vectors"),
+            };
         };
         let scope = evaluator.scope(&self.plan, Span { start_ms: at_ms, end_ms: at_ms }, sources)?;
-        let pairs = comparison.pairs(scope.node(&comparison.left, at_ms)?, scope.node(&comparison.right, at_ms)?)?;
-        let holds = |pair: &Pair| comparison.operator.holds(pair.left, pair.right).expect("the root is a comparison");
-        let is_known = |pair: &Pair| !pair.left.is_nan() && !pair.right.is_nan();
-        let verdict = if pairs.iter().any(|pair| is_known(pair) && !holds(pair)) {
-            Verdict3::False
-        } else if pairs.is_empty() || !pairs.iter().all(is_known) {
-            Verdict3::Unknown
-        } else {
-            Verdict3::True
-        };
-        let symbol = comparison.operator.symbol();
-        let figures = pairs.iter().map(|pair| {
-            let compared = format!("{} {symbol} {}", written(pair.left), written(pair.right));
-            labelled(&pair.labels, &compared)
-        });
-        Ok(Judgement { verdict, figures: listed(figures) })
+        compared(comparison, scope.node(&comparison.left, at_ms)?, scope.node(&comparison.right, at_ms)?)
     }
 
-    fn presence(&self, evaluator: &mut Evaluator, at_ms: i64, sources: &[&Store]) -> Result<Judgement, EvalError> {
-        let Value::Vector(samples) = evaluator.evaluate(&self.plan, at_ms, sources)? else {
-            unreachable!("set operators and absent() yield vectors")
+    /// Adds the condition to a machine's program, to be judged there: faster, with the same result.
+    pub fn prepare(&self, machine: &mut Machine) -> PreparedCondition {
+        let queries = match comparison(&self.plan) {
+            Some(comparison) => {
+                Queries::Sides(machine.add_part(&self.plan, &comparison.left), machine.add_part(&self.plan, &comparison.right))
+            }
+            None => Queries::Presence(machine.add(&self.plan)),
         };
-        let verdict = if samples.is_empty() { Verdict3::False } else { Verdict3::True };
-        let figures = listed(samples.iter().map(|sample| labelled(&sample.labels, &written(sample.value))));
-        Ok(Judgement { verdict, figures })
+        PreparedCondition { condition: self.clone(), queries }
     }
+}
+
+/// A condition in a machine's program.
+#[derive(Debug, Clone)]
+pub struct PreparedCondition {
+    condition: Condition,
+    queries: Queries,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Queries {
+    /// Of a comparison both sides are asked for, because its figures tell both.
+    Sides(QueryId, QueryId),
+    Presence(QueryId),
+}
+
+impl PreparedCondition {
+    /// Judges as [`Condition::judge`] does, in the machine that it was prepared for.
+    ///
+    /// # Errors
+    /// As [`EvalError`] says; nothing is judged then.
+    pub fn judge(&self, machine: &mut Machine, at_ms: i64, sources: &[&Store]) -> Result<Judgement, EvalError> {
+        match self.queries {
+            Queries::Sides(left, right) => {
+                let comparison = comparison(&self.condition.plan).expect("it was prepared as one");
+                let (left, right) = (machine.outcome(left, at_ms, sources)?, machine.outcome(right, at_ms, sources)?);
+                compared(comparison, left, right)
+            }
+            Queries::Presence(query) => match machine.evaluate(query, at_ms, sources).map(Value::from)? {
+                Value::Vector(samples) => Ok(presence(&samples)),
+                _ => unreachable!("set operators and absent() yield vectors"),
+            },
+        }
+    }
+}
+
+fn compared(comparison: &Binary, left: Outcome, right: Outcome) -> Result<Judgement, EvalError> {
+    let pairs = comparison.pairs(left, right)?;
+    let holds = |pair: &Pair| comparison.operator.holds(pair.left, pair.right).expect("the root is a comparison");
+    let is_known = |pair: &Pair| !pair.left.is_nan() && !pair.right.is_nan();
+    let verdict = if pairs.iter().any(|pair| is_known(pair) && !holds(pair)) {
+        Verdict3::False
+    } else if pairs.is_empty() || !pairs.iter().all(is_known) {
+        Verdict3::Unknown
+    } else {
+        Verdict3::True
+    };
+    let symbol = comparison.operator.symbol();
+    let figures = pairs.iter().map(|pair| {
+        let compared = format!("{} {symbol} {}", written(pair.left), written(pair.right));
+        labelled(&pair.labels, &compared)
+    });
+    Ok(Judgement { verdict, figures: listed(figures) })
+}
+
+fn presence(samples: &[Sample]) -> Judgement {
+    let verdict = if samples.is_empty() { Verdict3::False } else { Verdict3::True };
+    let figures = listed(samples.iter().map(|sample| labelled(&sample.labels, &written(sample.value))));
+    Judgement { verdict, figures }
 }
 
 /// The comparison at the root, if there is one.
@@ -158,6 +208,8 @@ fn listed(figures: impl ExactSizeIterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
     use crate::notation::parse_series;
 
     fn store(samples: &[(&str, f64)]) -> Store {
@@ -172,8 +224,11 @@ mod tests {
     #[track_caller]
     fn check(condition: &str, samples: &[(&str, f64)], verdict: Verdict3, figures: &str) {
         let condition = Condition::parse(condition).expect("a condition");
-        let judgement = condition.judge(&mut Evaluator::new(), 0, &[&store(samples)]).expect("it evaluates");
-        assert_eq!(judgement, Judgement { verdict, figures: figures.to_owned() });
+        let store = store(samples);
+        let expected = Judgement { verdict, figures: figures.to_owned() };
+        assert_eq!(condition.judge(&mut Evaluator::new(), 0, &[&store]), Ok(expected.clone()));
+        let mut machine = Machine::new(Arc::default());
+        assert_eq!(condition.prepare(&mut machine).judge(&mut machine, 0, &[&store]), Ok(expected));
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod mistake;
 
 pub use annotation::{Annotation, Level, Raised};
 pub use compiled::{Answer, Elements, Machine, Program, QueryId};
-pub use condition::{Condition, ConditionError, Judgement, Verdict3};
+pub use condition::{Condition, ConditionError, Judgement, PreparedCondition, Verdict3};
 pub use emptiness::{Cause, Presence, Prospect};
 pub use evaluator::{Evaluated, Evaluator, Steps};
 pub use mistake::Mistake;

@@ -10,6 +10,7 @@ use firedrill_telemetry::promql::{Evaluator, Sample, Value};
 use firedrill_telemetry::promqltest::Point;
 use firedrill_telemetry::store::{SeriesId, Store};
 
+use super::super::compiled::RuleMachine;
 use super::super::cycle::{AlertState, ChangeKind, Cycle, GroupState, Pace, Surroundings, fill};
 use super::super::{Group, RuleSet};
 use super::{AlertTest, ExpectedAlert, ExpectedSample, ExpressionTest, Test, TestFile};
@@ -143,6 +144,7 @@ struct Bench<'a> {
     surroundings: Surroundings,
     input: Vec<Input<'a>>,
     store: Store,
+    machine: RuleMachine,
     evaluator: Evaluator,
     names: BTreeSet<&'a str>,
     timeline: BTreeMap<Name, Vec<TimelineEntry>>,
@@ -204,6 +206,7 @@ impl<'a> Bench<'a> {
             input,
             store,
             names,
+            machine: RuleMachine::new(rules),
             evaluator: Evaluator::new(),
             timeline: BTreeMap::new(),
             checks: 0,
@@ -274,7 +277,7 @@ impl<'a> Bench<'a> {
                 changes: Vec::new(),
                 sent: Vec::new(),
             };
-            cycle.run(&mut scheduled.state, &mut self.store, &mut self.evaluator);
+            cycle.run(&mut scheduled.state, &mut self.store, &mut self.machine);
             for change in cycle.changes {
                 let rule = &group.rules[change.rule];
                 let at = Span::from_millis(at_ms.unsigned_abs());

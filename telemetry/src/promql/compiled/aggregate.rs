@@ -1,6 +1,6 @@
 //! Aggregations over cells: groups are numbers that were worked out before.
 
-use super::super::aggregate::Spread;
+use super::super::aggregate::{Spread, TOO_MANY};
 use super::super::plan::AggregationOperator;
 use super::super::sum::{Mean, Sum, quantile};
 use super::super::value::{EvalError, written};
@@ -106,12 +106,11 @@ impl Aggregating<'_> {
 
     /// The greatest or least elements of each group, NaN last; of equal ones those that come first.
     pub(super) fn rank(&mut self, greatest: bool, count: f64, out: &mut Vec<Cell>) -> Result<(), EvalError> {
-        // Beyond this a count would not fit 64 bits in Prometheus, which refuses it too.
-        if count.is_nan() || count.abs() >= 9.2e18 {
-            return Err(EvalError::NotACount(written(count)));
-        }
         if count < 1.0 {
             return Ok(());
+        }
+        if count.is_nan() || count >= TOO_MANY {
+            return Err(EvalError::NotACount(written(count)));
         }
         let mut lists = std::mem::take(&mut self.scratch.lists);
         let mut used = 0;

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use super::super::evaluator::{MOST_STEPS, pinned_labels};
+use super::super::evaluator::pinned_labels;
 use super::super::plan::{self, Binary, Call, Function, Plan};
 use super::program::{Aggregate, Join, Kind, NodeIndex, Program, QueryId, Relabelling, Samples, Steps};
 use crate::labels::Labels;
+
+/// Subqueries with more steps than this, those inside each other multiplied, are left to the plain evaluator, which counts what it looks at and
+/// refuses what is too much. The longest in rules that people publish has about ten thousand.
+const MOST_STEPS_COMPILED: i64 = 100_000;
 
 impl Program {
     /// Adds a plan; one that is there already, or a part of it, is shared.
@@ -17,7 +21,7 @@ impl Program {
 
     /// The node of a part of a plan.
     pub(super) fn weave(&mut self, plan: &Plan, part: &plan::Node) -> NodeIndex {
-        let mut weaving = Weaving { program: self, plan, domain: 0 };
+        let mut weaving = Weaving { program: self, plan, domain: 0, steps: 1 };
         let has_result = !matches!(part, plan::Node::Text(_) | plan::Node::Range(_) | plan::Node::Subquery(_));
         let bound = plan.selectors.iter().all(|selector| selector.parameters.is_empty());
         if has_result && bound { weaving.node(part) } else { weaving.plain(part) }
@@ -28,6 +32,8 @@ struct Weaving<'w> {
     program: &'w mut Program,
     plan: &'w Plan,
     domain: usize,
+    /// How often the current node is evaluated for one evaluation of the plan.
+    steps: i64,
 }
 
 impl Weaving<'_> {
@@ -157,13 +163,16 @@ impl Weaving<'_> {
             }
             plan::Node::Subquery(subquery) => {
                 let plan::Subquery { inner, range_ms, step_ms, moment, .. } = &**subquery;
-                if range_ms / step_ms >= MOST_STEPS {
+                let outside_steps = self.steps;
+                self.steps = outside_steps.saturating_mul(range_ms / step_ms + 1);
+                if self.steps > MOST_STEPS_COMPILED {
+                    self.steps = outside_steps;
                     return None;
                 }
                 let steps = Steps { outside: self.domain, range_ms: *range_ms, step_ms: *step_ms, moment: *moment };
                 self.domain = self.program.domain(steps);
                 let inner = self.node(inner);
-                self.domain = steps.outside;
+                (self.domain, self.steps) = (steps.outside, outside_steps);
                 Some(Samples::Subquery { inner, steps })
             }
             _ => None,
