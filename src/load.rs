@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use firedrill_core::problem::near_miss;
+use firedrill_core::problem::{Problem, near_miss};
 
 use crate::failure::Failure;
 
@@ -57,7 +57,9 @@ pub fn read_file(path: &Path) -> Result<Source, Failure> {
         Ok(text) => Ok(Source { path: shown, text: text.trim_start_matches('\u{feff}').to_owned() }),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            Err(Failure::argument(format!("{shown} is not UTF-8 text: byte {at} starts no character"), "save the file as UTF-8"))
+            let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let message = format!("{shown} is not UTF-8 text: in line {line}, byte {at} of the file starts no character");
+            Err(vec![Problem::in_file("FD0906", &shown, message).remedy("save the file as UTF-8")].into())
         }
     }
 }
@@ -113,7 +115,7 @@ pub fn unknown(name: &str, shelf: &Shelf<'_>) -> Failure {
     let what = shelf.what;
     let remedy = match near_miss(name, &shelf.names).or_else(|| begun(name, &shelf.names)) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("`firedrill list` shows what the library holds; a path to a {what} file works too"),
+        None => "`firedrill list` shows what there is; a path works too".to_owned(),
     };
     Failure::argument(format!("no {what} is called `{name}`, and no file is there"), remedy)
 }
