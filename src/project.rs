@@ -69,7 +69,7 @@ fn read_project(reader: &mut Reader, node: &Node) -> Option<Project> {
 
 fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec<Name> {
     let Some(node) = fields.optional(key) else { return Vec::new() };
-    let what = format!("{key}: paths or names");
+    let what = format!("`{key}`");
     let Some(items) = reader.list(node, &what) else { return Vec::new() };
     items.iter().filter_map(|item| reader.text(item, "a path or a name").cloned()).collect()
 }
