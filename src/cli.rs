@@ -65,6 +65,8 @@ pub enum Command {
     Init(InitArgs),
     /// Read everything, report every problem and every lint; change nothing
     Check(CheckArgs),
+    /// Rule tests in promtool's format: what alerts and expressions yield on given series
+    Test(TestArgs),
     /// One run of a scenario, told as a timeline
     Run(RunArgs),
     /// Policies × scenarios × paired seeds, against doing nothing and an oracle
@@ -92,6 +94,23 @@ pub struct InitArgs {
 pub struct CheckArgs {
     /// Files or folders [default: all that firedrill.yaml names]
     pub paths: Vec<String>,
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Files of rule tests, as promtool reads them
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// Only tests whose name matches this regular expression; may be given several times
+    #[arg(long, alias = "filter", value_name = "NAME")]
+    pub run: Vec<String>,
+    /// The files are scripts in the PromQL test language (load, eval, expect)
+    #[arg(long, conflicts_with = "run")]
+    pub promql: bool,
+    /// Evaluations that are known to be unsupported, FILE:LINE and the reason a line; one that passes all the same is a failure
+    #[arg(long, value_name = "FILE", requires = "promql")]
+    pub unsupported: Option<String>,
 }
 
 /// Arguments of `run`.

@@ -15,6 +15,7 @@ pub mod project;
 pub mod automation;
 pub mod drill;
 pub mod sources;
+pub mod rule_tests;
 pub mod home;
 pub mod replaying;
 pub mod judged;

@@ -11,6 +11,7 @@ mod init;
 mod list;
 mod replay;
 mod run;
+mod test;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
@@ -30,6 +31,7 @@ pub fn execute(cli: &Cli) -> Exit {
     let done = match &cli.command {
         Command::Init(arguments) => init::execute(arguments, output),
         Command::Check(arguments) => check::execute(arguments, output),
+        Command::Test(arguments) => test::execute(arguments, output),
         Command::Run(arguments) => run::execute(arguments, output),
         Command::Compare(arguments) => compare::execute(arguments, output),
         Command::Gate(arguments) => gate::execute(arguments, output),

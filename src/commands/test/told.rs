@@ -1,0 +1,241 @@
+//! What became of rule tests, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use firedrill_core::problem::Place;
+use firedrill_core::time::Span;
+use firedrill_policies::rules::unit_test::{Change, ExpectedAlert, ExpectedSample, Failure, TimelineEntry};
+use firedrill_reports::timeline::Kind;
+use firedrill_telemetry::labels::Labels;
+use firedrill_telemetry::promql::written;
+use serde_json::{Value, json};
+
+use crate::command_line::CommandLine;
+use crate::commands::terminal::paint;
+use crate::output::Output;
+use crate::rule_tests::{Ran, Suite};
+
+/// Texts up to this width stand side by side, longer ones one below the other.
+const SIDE_BY_SIDE: usize = 36;
+
+/// At most so many entries of a time line are shown; those nearest to the moment that was asked about.
+const MOST_ENTRIES: usize = 12;
+
+/// A file's failed tests in full, and one line about the file.
+pub fn file(suite: &Suite, ran: &[Ran<'_>], output: Output) -> String {
+    let failed = ran.iter().filter(|ran| !ran.outcome.failures.is_empty());
+    let mut text: String = failed.clone().map(|ran| test(suite, ran, output)).collect();
+    let (count, checks) = (failed.count(), ran.iter().map(|ran| ran.outcome.checks).sum::<usize>());
+    let word = if count == 0 { paint(output, Kind::Recovery, "ok") } else { paint(output, Kind::Fault, "FAILED") };
+    let _ = writeln!(text, "{word} {}: {} tests, {checks} expectations, {count} failed", suite.file.path, ran.len());
+    text
+}
+
+fn test(suite: &Suite, ran: &Ran<'_>, output: Output) -> String {
+    let mut text = format!("{} {}\n", paint(output, Kind::Fault, "FAILED"), ran.test.name);
+    for failure in &ran.outcome.failures {
+        text.push_str(&told(failure));
+    }
+    let pattern = format!("^{}$", regex::escape(&ran.test.name));
+    let _ = writeln!(text, "  repeat: {}\n", CommandLine::new("test").word(&suite.file.path).option("--run", &pattern));
+    text
+}
+
+fn told(failure: &Failure) -> String {
+    match failure {
+        Failure::Alerts { place, name, eval_time, is_pending, expected, got, timeline } => {
+            let what = if *is_pending { "pending alerts" } else { "alerts" };
+            let mut text = format!("  {}: {what} {name} at {eval_time} are not as expected\n", at(place));
+            text.push_str(&alerts(expected, got));
+            text.push_str(&story(timeline, *eval_time, name));
+            text
+        }
+        Failure::Samples { place, expression, eval_time, expected, got } => {
+            let mut text = format!("  {}: {} at {eval_time} yields something else\n", at(place), one_line(expression));
+            text.push_str(&samples(expected, got));
+            text
+        }
+        Failure::Expression { place, expression, eval_time, message } => {
+            format!("  {}: {} at {eval_time} cannot be evaluated: {message}\n", at(place), one_line(expression))
+        }
+        Failure::Rule { place, group, rule, at: moment, message } => {
+            format!("  {}: the rule {rule} of group {group} fails at {moment}, and the test ends there: {message}\n", at(place))
+        }
+        Failure::Input { place, message } => format!("  {}: {message}\n", at(place)),
+    }
+}
+
+fn at(place: &Place) -> String {
+    format!("{}:{}:{}", place.file().path, place.line(), place.column())
+}
+
+fn one_line(expression: &str) -> String {
+    let line = expression.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("`{line}`")
+}
+
+/// Expected alerts beside those that are most like them; then what is left over on either side.
+fn alerts(expected: &[ExpectedAlert], got: &[ExpectedAlert]) -> String {
+    let mut rest: Vec<&ExpectedAlert> = got.iter().collect();
+    let mut lonely: Vec<&ExpectedAlert> = Vec::new();
+    for alert in expected {
+        match rest.iter().position(|other| *other == alert) {
+            Some(index) => drop(rest.remove(index)),
+            None => lonely.push(alert),
+        }
+    }
+    let mut text = String::new();
+    for alert in lonely {
+        let likeness = |other: &&ExpectedAlert| alert.labels.iter().filter(|(name, value)| other.labels.get(*name) == Some(*value)).count();
+        // The alert's name alone makes no likeness.
+        let nearest = rest.iter().enumerate().max_by_key(|(index, other)| (likeness(other), usize::MAX - index)).map(|(index, _)| index);
+        match nearest.filter(|index| likeness(&rest[*index]) > 1 || rest.len() == 1) {
+            Some(index) => text.push_str(&differences(alert, rest.remove(index))),
+            None => {
+                let _ = writeln!(text, "    expected, and not there: {}", shown(&alert.labels));
+            }
+        }
+    }
+    for alert in rest {
+        let _ = writeln!(text, "    there, and not expected: {}", shown(&alert.labels));
+        for (name, value) in &alert.annotations {
+            let _ = writeln!(text, "      {name}: {value}");
+        }
+    }
+    text
+}
+
+fn shown(labels: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    format!("{{{}}}", pairs.join(", "))
+}
+
+/// Two alerts side by side: what differs in full, what does not by name.
+fn differences(expected: &ExpectedAlert, got: &ExpectedAlert) -> String {
+    let mut text = format!("    {:24}   {:SIDE_BY_SIDE$}   got\n", "", "expected");
+    for (kind, expected, got) in [("label", &expected.labels, &got.labels), ("annotation", &expected.annotations, &got.annotations)] {
+        let mut names: Vec<&String> = expected.keys().chain(got.keys()).collect();
+        names.sort();
+        names.dedup();
+        let (same, different): (Vec<&String>, Vec<&String>) = names.into_iter().partition(|name| expected.get(*name) == got.get(*name));
+        for name in different {
+            text.push_str(&pair(&format!("{kind} {name}"), value(expected.get(name)), value(got.get(name))));
+        }
+        if !same.is_empty() {
+            let same: Vec<&str> = same.into_iter().map(String::as_str).collect();
+            let _ = writeln!(text, "    same {kind}s: {}", same.join(", "));
+        }
+    }
+    text
+}
+
+fn value(value: Option<&String>) -> &str {
+    value.map_or("(none)", String::as_str)
+}
+
+fn pair(name: &str, expected: &str, got: &str) -> String {
+    if expected.chars().count() <= SIDE_BY_SIDE && !expected.contains('\n') && !got.contains('\n') {
+        return format!("    {name:24} ≠ {expected:SIDE_BY_SIDE$}   {got}\n");
+    }
+    format!("    {name} ≠\n      expected {expected}\n      got      {got}\n")
+}
+
+fn samples(expected: &[ExpectedSample], got: &[(Labels, f64)]) -> String {
+    let mut rows: BTreeMap<String, (Option<String>, Option<String>)> = BTreeMap::new();
+    for sample in expected {
+        let shown = sample.value.map_or_else(|| "a native histogram".to_owned(), written);
+        rows.entry(sample.labels.to_string()).or_default().0 = Some(shown);
+    }
+    for (labels, value) in got {
+        rows.entry(labels.to_string()).or_default().1 = Some(written(*value));
+    }
+    let mut text = format!("    {:24}   {:SIDE_BY_SIDE$}   got\n", "", "expected");
+    for (labels, (expected, got)) in rows {
+        if expected == got {
+            let _ = writeln!(text, "    {labels} = {}", value(expected.as_ref()));
+        } else {
+            let _ = writeln!(text, "    {labels}");
+            text.push_str(&pair("", value(expected.as_ref()), value(got.as_ref())));
+        }
+    }
+    text
+}
+
+/// What became of the alerts of one name, around the moment that was asked about.
+fn story(timeline: &[TimelineEntry], eval_time: Span, name: &str) -> String {
+    if timeline.is_empty() {
+        return format!("    {name} was never pending\n");
+    }
+    let before = timeline.iter().filter(|entry| entry.at <= eval_time).count();
+    let from = before.saturating_sub(MOST_ENTRIES - 2);
+    let to = timeline.len().min(from + MOST_ENTRIES);
+    let mut text = format!("    time line of {name}:\n");
+    if from > 0 {
+        let _ = writeln!(text, "      {from} earlier");
+    }
+    for (index, entry) in timeline.iter().enumerate().take(to).skip(from) {
+        if index == before {
+            let _ = writeln!(text, "      {:>10} <- asked", eval_time.to_string());
+        }
+        let _ = writeln!(text, "      {:>10} {} {}", entry.at.to_string(), word(entry.change), entry.labels);
+    }
+    if before >= to {
+        let _ = writeln!(text, "      {:>10} <- asked", eval_time.to_string());
+    }
+    if to < timeline.len() {
+        let _ = writeln!(text, "      {} later", timeline.len() - to);
+    }
+    text
+}
+
+fn word(change: Change) -> &'static str {
+    match change {
+        Change::Pending => "pending",
+        Change::Dropped => "gone",
+        Change::Firing => "firing",
+        Change::Over => "over",
+    }
+}
+
+/// One file's results.
+pub fn file_as_json(suite: &Suite, ran: &[Ran<'_>]) -> Value {
+    let test = |ran: &Ran<'_>| {
+        json!({
+            "name": ran.test.name,
+            "line": ran.test.place.line(),
+            "passed": ran.outcome.failures.is_empty(),
+            "checks": ran.outcome.checks,
+            "failures": ran.outcome.failures.iter().map(failure_as_json).collect::<Vec<_>>(),
+        })
+    };
+    json!({ "path": suite.file.path, "tests": ran.iter().map(test).collect::<Vec<_>>() })
+}
+
+fn failure_as_json(failure: &Failure) -> Value {
+    let alert = |alert: &ExpectedAlert| json!({ "labels": alert.labels, "annotations": alert.annotations });
+    let list = |alerts: &[ExpectedAlert]| alerts.iter().map(alert).collect::<Vec<_>>();
+    match failure {
+        Failure::Alerts { place, name, eval_time, is_pending, expected, got, timeline } => {
+            let entry = |entry: &TimelineEntry| json!({ "at": entry.at.to_string(), "change": word(entry.change), "labels": entry.labels.to_string() });
+            json!({
+                "kind": if *is_pending { "pending" } else { "alerts" }, "place": at(place), "alert": name, "eval_time": eval_time.to_string(),
+                "expected": list(expected), "got": list(got), "timeline": timeline.iter().map(entry).collect::<Vec<_>>(),
+            })
+        }
+        Failure::Samples { place, expression, eval_time, expected, got } => {
+            let expected: Vec<Value> =
+                expected.iter().map(|sample| json!({ "labels": sample.labels.to_string(), "value": sample.value.map(written) })).collect();
+            let got: Vec<Value> =
+                got.iter().map(|(labels, value)| json!({ "labels": labels.to_string(), "value": written(*value) })).collect();
+            json!({ "kind": "samples", "place": at(place), "expression": expression, "eval_time": eval_time.to_string(), "expected": expected, "got": got })
+        }
+        Failure::Expression { place, expression, eval_time, message } => {
+            json!({ "kind": "expression", "place": at(place), "expression": expression, "eval_time": eval_time.to_string(), "message": message })
+        }
+        Failure::Rule { place, group, rule, at: moment, message } => {
+            json!({ "kind": "rule", "place": at(place), "group": group, "rule": rule, "at": moment.to_string(), "message": message })
+        }
+        Failure::Input { place, message } => json!({ "kind": "input", "place": at(place), "message": message }),
+    }
+}
