@@ -1,0 +1,316 @@
+//! Random expressions over random series, put to a real Prometheus and to the plain evaluator: both come to the same, or the difference between
+//! the versions is known. `cargo test --features differential --test differential_promql`; `DIFFERENTIAL_SEED` repeats a run.
+//!
+//! Prometheus is the one that the system packages, 2.42 in Debian 12; `prometheus` and `promtool` must be there. Its windows are closed on their
+//! older end and those of version 3 are open, so no sample and no step of a subquery stands on an end of a window here.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+#[path = "../telemetry/tests/common/expressions.rs"]
+mod expressions;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use std::{fs, thread};
+
+use firedrill_telemetry::labels::Labels;
+use firedrill_telemetry::promql::{EvalError, Evaluator, Plan, Steps, Value};
+use firedrill_telemetry::store::Store;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::Value as Json;
+
+/// How many expressions, each evaluated at two moments and over one range.
+const EXPRESSIONS: usize = 1_500;
+
+/// 2026-01-05T00:00:00Z, milliseconds since 1970: where the samples begin.
+const START_MS: i64 = 1_767_571_200_000;
+
+/// From one sample to the next, milliseconds, and how far they stand from full seconds.
+const INTERVAL_MS: i64 = 10_000;
+const SHIFT_MS: i64 = 137;
+
+/// How many samples a series has.
+const SAMPLES: i64 = 240;
+
+/// Results may differ by so much, as a share of their size: neither the order of sums nor the last bits of logarithms are promised.
+const TOLERANCE: f64 = 1e-9;
+
+/// What differs between the versions: a part of the query, and the reason.
+const DIFFERENCES: &str = "tests/differential_promql.tsv";
+
+type Rows = BTreeMap<Labels, Vec<(i64, f64)>>;
+
+#[test]
+fn the_plain_evaluator_agrees_with_prometheus() {
+    let seed = std::env::var("DIFFERENTIAL_SEED").map_or(20_260_105, |seed| seed.parse().expect("DIFFERENTIAL_SEED is a number"));
+    let again = format!("DIFFERENTIAL_SEED={seed} cargo test --features differential --test differential_promql");
+    println!("repeat with {again}");
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let series = series(&mut rng);
+    let folder = tempfile::tempdir().unwrap();
+    let prometheus = Prometheus::start(folder.path(), &series);
+    let store = store(&series);
+    let known = known_differences();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut exact, mut failures) = (0, String::new());
+    for _ in 0..EXPRESSIONS {
+        let tape: Vec<u32> = (0..60).map(|_| rng.next_u32()).collect();
+        let query = expressions::expression(&mut expressions::Dice::new(&tape));
+        let moments = [Moment::At(START_MS + 1_500_500), Moment::At(START_MS + 2_222_500), Moment::over(START_MS + 1_234_500, 4, 61_000)];
+        for moment in moments {
+            let (wanted, got) = (prometheus.ask(&query, moment), ours(&query, moment, &store));
+            match difference(&wanted, &got) {
+                None => {
+                    *counts.entry("agree").or_default() += 1;
+                    exact += usize::from(format!("{wanted:?}") == format!("{got:?}"));
+                }
+                Some(_) if let Some((_, reason)) = known.iter().find(|(pattern, _)| query.contains(&**pattern)) => {
+                    *counts.entry(reason).or_default() += 1;
+                }
+                Some(difference) => {
+                    *counts.entry("differ").or_default() += 1;
+                    writeln!(failures, "{query}\n    {moment:?}: {difference}").unwrap();
+                }
+            }
+        }
+    }
+    println!("{counts:#?}\nbit for bit the same, errors among them: {exact}");
+    assert!(failures.is_empty(), "{failures}\n{again}");
+    for (_, reason) in &known {
+        assert!(std::env::var("DIFFERENTIAL_SEED").is_ok() || counts.contains_key(&**reason), "`{reason}` no longer occurs: it must leave {DIFFERENCES}");
+    }
+}
+
+/// When a query is evaluated, milliseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    At(i64),
+    Over(Steps),
+}
+
+impl Moment {
+    fn over(from_ms: i64, steps: i64, step_ms: i64) -> Moment {
+        Moment::Over(Steps { from_ms, to_ms: from_ms + steps * step_ms, step_ms })
+    }
+}
+
+/// What Prometheus or the plain evaluator answers; an error's words do not count.
+#[derive(Debug)]
+enum Answer {
+    Rows(Rows),
+    Refused(String),
+}
+
+fn difference(wanted: &Answer, got: &Answer) -> Option<String> {
+    match (wanted, got) {
+        (Answer::Refused(_), Answer::Refused(_)) => None,
+        (Answer::Rows(wanted), Answer::Rows(got)) => {
+            let same_row = |((labels, row), (own_labels, own_row)): ((&Labels, &Vec<(i64, f64)>), (&Labels, &Vec<(i64, f64)>))| {
+                let same = |(left, right): (&(i64, f64), &(i64, f64))| left.0 == right.0 && close(left.1, right.1);
+                labels == own_labels && row.len() == own_row.len() && row.iter().zip(own_row).all(same)
+            };
+            let same = wanted.len() == got.len() && wanted.iter().zip(got).all(same_row);
+            (!same).then(|| format!("Prometheus: {wanted:?}\n    ours:       {got:?}"))
+        }
+        (wanted, got) => Some(format!("Prometheus: {wanted:?}\n    ours:       {got:?}")),
+    }
+}
+
+fn close(left: f64, right: f64) -> bool {
+    left == right || left.is_nan() && right.is_nan() || (left - right).abs() <= TOLERANCE * (left.abs() + right.abs())
+}
+
+fn ours(query: &str, moment: Moment, store: &Store) -> Answer {
+    let plan = match Plan::parse(query) {
+        Ok(plan) => plan,
+        Err(error) => return Answer::Refused(error.to_string()),
+    };
+    let value: Result<Value, EvalError> = match moment {
+        Moment::At(at_ms) => Evaluator::new().evaluate(&plan, at_ms, &[store]),
+        Moment::Over(steps) => Evaluator::new().evaluate_range(&plan, steps, &[store]),
+    };
+    let at_ms = if let Moment::At(at_ms) = moment { at_ms } else { 0 };
+    Answer::Rows(match value {
+        Err(error) => return Answer::Refused(error.to_string()),
+        Ok(Value::Scalar(value)) => BTreeMap::from([(Labels::empty(), vec![(at_ms, value)])]),
+        Ok(Value::Vector(samples)) => samples.into_iter().map(|sample| (sample.labels, vec![(at_ms, sample.value)])).collect(),
+        Ok(Value::Matrix(rows)) => rows.into_iter().map(|row| (row.labels, row.samples)).collect(),
+        Ok(Value::Text(text)) => return Answer::Refused(text),
+    })
+}
+
+fn known_differences() -> Vec<(String, String)> {
+    let table = fs::read_to_string(DIFFERENCES).unwrap();
+    let row = |line: &str| {
+        let (pattern, reason) = line.split_once('\t').expect("an expression and a reason");
+        (pattern.to_owned(), reason.to_owned())
+    };
+    table.lines().skip(1).map(row).collect()
+}
+
+/// Gauges with holes, NaN and infinities; counters with resets, far from zero at their start; buckets; few labels, so that much matches.
+fn series(rng: &mut ChaCha8Rng) -> Vec<(Labels, Vec<(i64, f64)>)> {
+    let mut all = Vec::new();
+    let mut add = |name: &str, labels: &[(&str, &str)], mut value: Box<dyn FnMut(i64) -> Option<f64> + '_>| {
+        let at_ms = |index: i64| START_MS + index * INTERVAL_MS + SHIFT_MS;
+        let samples = (0..SAMPLES).filter_map(|index| Some((at_ms(index), value(index)?))).collect();
+        all.push((Labels::named(name, labels), samples));
+    };
+    let mut unit = || f64::from(rng.next_u32()) / f64::from(u32::MAX);
+    for (job, pod, zone) in [("a", "1", "z1"), ("a", "2", ""), ("b", "1", "z1"), ("b", "3", "z2")] {
+        let labels = [("job", job), ("pod", pod), ("zone", zone)];
+        let mut level = 50.0 * unit();
+        let gauge = |_| {
+            level += 10.0 * unit() - 5.0;
+            let luck = unit();
+            match luck {
+                _ if luck < 0.1 => None,
+                _ if luck < 0.11 => Some(f64::NAN),
+                _ if luck < 0.115 => Some(f64::INFINITY),
+                _ => Some(level),
+            }
+        };
+        add("gauge", &labels, Box::new(gauge));
+        let mut total = 1e6;
+        let counter = |index| {
+            total = if index == 150 && pod == "1" { 1e5 } else { total + 20.0 * unit() };
+            Some(total)
+        };
+        add("requests_total", &labels, Box::new(counter));
+        add("other", &labels[..2], Box::new(|index| (index % 60 > 20).then(|| (unit() * 8.0).floor() - 2.0)));
+    }
+    for (job, scale) in [("a", 1.0), ("b", 3.0)] {
+        let mut counts = [1e5; 4];
+        let grown: Vec<[f64; 4]> = (0..SAMPLES)
+            .map(|_| {
+                let mut more = 0.0;
+                for count in &mut counts {
+                    more += (scale * 9.0 * unit()).floor();
+                    *count += more;
+                }
+                counts
+            })
+            .collect();
+        for (index, bound) in ["0.1", "0.5", "2", "+Inf"].into_iter().enumerate() {
+            add("latency_bucket", &[("job", job), ("le", bound)], Box::new(|at| Some(grown[at as usize][index])));
+        }
+    }
+    all
+}
+
+fn store(series: &[(Labels, Vec<(i64, f64)>)]) -> Store {
+    let mut store = Store::new();
+    for (labels, samples) in series {
+        let id = store.series(labels);
+        for (at_ms, value) in samples {
+            store.append(id, *at_ms, *value).unwrap();
+        }
+    }
+    store
+}
+
+/// A Prometheus on loopback that ends with the test.
+struct Prometheus {
+    child: Child,
+    port: u16,
+}
+
+impl Prometheus {
+    fn start(folder: &Path, series: &[(Labels, Vec<(i64, f64)>)]) -> Prometheus {
+        let mut text = String::new();
+        for (labels, samples) in series {
+            let name = labels.metric_name().unwrap();
+            let labels = labels.to_string()[name.len()..].replace(", ", ",");
+            for (at_ms, value) in samples {
+                let value = if value.is_infinite() { "+Inf".to_owned() } else { value.to_string() };
+                writeln!(text, "{name}{labels} {value} {}.{:03}", at_ms / 1_000, at_ms % 1_000).unwrap();
+            }
+        }
+        text.push_str("# EOF\n");
+        let (samples, blocks, configuration) = (folder.join("samples"), folder.join("blocks"), folder.join("prometheus.yml"));
+        fs::write(&samples, text).unwrap();
+        fs::write(&configuration, "global:\n  evaluation_interval: 1m\n").unwrap();
+        let missing = "promtool and prometheus must be installed: apt-get install -y prometheus";
+        let made = Command::new("promtool").args(["tsdb", "create-blocks-from", "openmetrics", "-q"]).arg(&samples).arg(&blocks).output();
+        let made = made.expect(missing);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", configuration.display()))
+            .arg(format!("--storage.tsdb.path={}", blocks.display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(["--storage.tsdb.retention.time=100y", "--log.level=error"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect(missing);
+        let prometheus = Prometheus { child, port };
+        let is_ready = || prometheus.request("GET", "/-/ready", "").is_ok_and(|(status, _)| status == 200);
+        let ready = (0..300).any(|_| {
+            thread::sleep(Duration::from_millis(100));
+            is_ready()
+        });
+        assert!(ready, "Prometheus did not get ready within 30 s");
+        prometheus
+    }
+
+    /// The status and the body. With version 1.0 of HTTP the body is not cut into chunks.
+    fn request(&self, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        let head = "Content-Type: application/x-www-form-urlencoded";
+        write!(stream, "{method} {path} HTTP/1.0\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::InvalidData)?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(std::io::ErrorKind::InvalidData)?;
+        Ok((status, body.to_owned()))
+    }
+
+    fn ask(&self, query: &str, moment: Moment) -> Answer {
+        let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let seconds = |at_ms: i64| format!("{}.{:03}", at_ms / 1_000, at_ms % 1_000);
+        let (path, times) = match moment {
+            Moment::At(at_ms) => ("/api/v1/query", format!("time={}", seconds(at_ms))),
+            Moment::Over(Steps { from_ms, to_ms, step_ms }) => {
+                let times = format!("start={}&end={}&step={}", seconds(from_ms), seconds(to_ms), seconds(step_ms));
+                ("/api/v1/query_range", times)
+            }
+        };
+        let (_, body) = self.request("POST", path, &format!("query={query}&{times}")).unwrap();
+        let answer: Json = serde_json::from_str(&body).unwrap();
+        if answer["status"] != "success" {
+            return Answer::Refused(answer["error"].to_string());
+        }
+        let result = &answer["data"]["result"];
+        if answer["data"]["resultType"] == "scalar" {
+            return Answer::Rows(BTreeMap::from([(Labels::empty(), vec![sample(result)])]));
+        }
+        let rows = result.as_array().unwrap().iter().map(|row| {
+            let labels = row["metric"].as_object().unwrap().iter();
+            let labels = labels.fold(Labels::builder(), |builder, (name, value)| builder.set(name.as_str(), value.as_str().unwrap()));
+            let samples = match row["values"].as_array() {
+                Some(values) => values.iter().map(sample).collect(),
+                None => vec![sample(&row["value"])],
+            };
+            (labels.build(), samples)
+        });
+        Answer::Rows(rows.collect())
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).expect("a child can be ended");
+    }
+}
+
+/// `[seconds, "value"]`.
+fn sample(pair: &Json) -> (i64, f64) {
+    ((pair[0].as_f64().unwrap() * 1_000.0).round() as i64, pair[1].as_str().unwrap().parse().unwrap())
+}
