@@ -197,6 +197,12 @@ impl Policy {
         self.steps.get(step).and_then(|step| step.target.as_ref()).unwrap_or(&self.target)
     }
 
+    /// Whether it can do nothing but call people.
+    #[must_use]
+    pub fn only_notifies(&self) -> bool {
+        !self.steps.iter().any(|step| matches!(step.deed, Deed::Act(_)))
+    }
+
     /// Who is called, and with what: the first escalation among the steps from `step` on, then any before, then the owner.
     #[must_use]
     pub fn escalation(&self, step: usize) -> Escalation {

@@ -68,6 +68,7 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
         thresholds: thresholds.all.clone(),
         tail,
         exercise: contest.exercise,
+        only_notify: contest.candidate.policies.iter().filter(|policy| policy.only_notifies()).map(|policy| policy.name.clone()).collect(),
         narrowed: !arguments.scenarios.is_empty(),
         seed: first,
         command: repeat(arguments, &contest),
