@@ -82,6 +82,7 @@ pub fn of(source: &Source) -> Option<Kind> {
 ///
 /// # Errors
 /// It says that it is of another kind.
+#[expect(clippy::result_large_err, reason = "a problem is made once and then told")]
 pub fn expect(source: &Source, wanted: Kind) -> Result<(), Problem> {
     match of(source) {
         Some(found) if found != wanted => {

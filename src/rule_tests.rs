@@ -79,6 +79,7 @@ impl Suite {
 }
 
 /// The files that a pattern names, sorted; a plain path must be there.
+#[expect(clippy::result_large_err, reason = "a problem is made once and then told")]
 fn matching(folder: &Path, pattern: &str, place: &Place) -> Result<Vec<PathBuf>, Problem> {
     let path = folder.join(pattern);
     if path.is_file() {

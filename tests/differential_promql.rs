@@ -83,7 +83,10 @@ fn the_plain_evaluator_agrees_with_prometheus() {
     println!("{counts:#?}\nbit for bit the same, errors among them: {exact}");
     assert!(failures.is_empty(), "{failures}\n{again}");
     for (_, reason) in &known {
-        assert!(std::env::var("DIFFERENTIAL_SEED").is_ok() || counts.contains_key(&**reason), "`{reason}` no longer occurs: it must leave {DIFFERENCES}");
+        assert!(
+            std::env::var("DIFFERENTIAL_SEED").is_ok() || counts.contains_key(&**reason),
+            "`{reason}` no longer occurs: it must leave {DIFFERENCES}"
+        );
     }
 }
 

@@ -195,7 +195,7 @@ fn named_by_none(
     let held: BTreeSet<&Held> = shapes.iter().filter_map(|shape| shape.held(label)).collect();
     let known = known(target.kind, inventory);
     let names_one = |held: &&Held| known.iter().any(|name| Held::meets(Some(held), Some(&Held::Exactly(name.as_str().into()))));
-    if inventory.services.is_empty() || held.is_empty() || held.iter().any(|held| names_one(held)) {
+    if inventory.services.is_empty() || held.is_empty() || held.iter().any(names_one) {
         return None;
     }
     let held: Vec<String> = held.into_iter().map(ToString::to_string).collect();

@@ -30,6 +30,6 @@ mod observe;
 pub mod automation;
 pub mod run;
 
-pub use observe::declared::universe;
 pub use automation::{Automation, Idle, Script};
+pub use observe::declared::universe;
 pub use run::{Finished, Options, Run};

@@ -130,7 +130,7 @@ impl Expected {
             Err(error) => self.outcome(self.fails, || error.to_string()),
             Ok(value) if self.fails => self.failed(format!("{value:?}")),
             Ok(Value::Scalar(value)) => self.outcome(self.scalar.is_some_and(|wanted| close(wanted, *value)), || written(*value)),
-            Ok(Value::Text(text)) => self.outcome(self.text.as_ref() == Some(&text), || text.clone()),
+            Ok(Value::Text(text)) => self.outcome(self.text.as_ref() == Some(text), || text.clone()),
             Ok(Value::Vector(samples)) => {
                 let got: Rows = samples.iter().map(|sample| (sample.labels.clone(), vec![Some(sample.value)])).collect();
                 let wanted = self.first_values();

@@ -51,6 +51,7 @@ impl Aggregating<'_> {
         *self.states = States { sums, means, spreads, numbers };
     }
 
+    #[expect(clippy::too_many_arguments, reason = "an aggregation is its start, its step and its end, and two buffers that are kept")]
     fn fold<State: Copy>(
         &mut self,
         states: &mut Vec<State>,

@@ -167,7 +167,7 @@ impl Pass<'_> {
                 let least = self.scalar_or(*least, f64::NEG_INFINITY, at_ms)?;
                 let most = self.scalar_or(*most, f64::INFINITY, at_ms)?;
                 // Not when one of them is NaN.
-                if !(most < least) {
+                if most >= least || most.is_nan() || least.is_nan() {
                     map(&self.buffers[*input].cells, out, |value| clamp(value, least, most));
                 }
             }

@@ -32,6 +32,7 @@ pub(super) struct Live {
 const NEAR: usize = 6;
 
 /// The newest sample of each member within the lookback that is no staleness marker.
+#[expect(clippy::too_many_arguments, reason = "what is read, where from, when, and two buffers that are kept")]
 pub(super) fn newest(
     found: &Found,
     sources: &[&Store],
