@@ -546,3 +546,214 @@ fn is_empty(node: &Node) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "
+global:
+  resolve_timeout: 6m
+  slack_api_url: https://example.com/hook
+route:
+  receiver: all
+  group_by: [job, alertname]
+  repeat_interval: 12h
+  routes:
+  - receiver: pager
+    matchers: [ severity = page, '{team!=\"x\"}' ]
+    group_by: ['...']
+    group_wait: 10s
+    active_time_intervals: [week]
+    continue: true
+    routes:
+    - match_re: { job: a|b }
+      group_by: []
+  - receiver: chat
+    mute_time_intervals: [week]
+receivers:
+- name: all
+- name: pager
+  pagerduty_configs: [ { routing_key: secret }, { service_key: other, send_resolved: false } ]
+  webhook_configs: [ { url: http://x, max_alerts: 5, timeout: 2s } ]
+- name: chat
+  slack_configs: [ { channel: x } ]
+inhibit_rules:
+- source_matchers: [ severity = page ]
+  target_match: { severity: ticket }
+  target_match_re: { team: a|b }
+  equal: [ job ]
+time_intervals:
+- name: week
+  time_intervals:
+  - times: [ { start_time: 09:00, end_time: 17:00 } ]
+    weekdays: ['monday:Friday']
+    days_of_month: ['1:15', '-3:-1', 20]
+    months: ['1:3', may:August]
+    years: [2026, 2027:2028]
+    location: Europe/Berlin
+templates: [ a.tmpl, b.tmpl ]
+";
+
+    #[test]
+    fn a_configuration_reads_with_everything_that_it_says() {
+        let config = read_config("alertmanager.yml", FILE).unwrap();
+        assert_eq!(config.resolve_timeout, Span::from_minutes(6));
+        let told: Vec<String> = config
+            .routes
+            .iter()
+            .map(|Route { key, options, .. }| {
+                let RouteOptions { receiver, group_by, group_wait, group_interval, repeat_interval } = options;
+                format!("{key} {receiver} {group_by:?} {group_wait} {group_interval} {repeat_interval}")
+            })
+            .collect();
+        let expected = [
+            r#"{} all Labels(["alertname", "job"]) 30s 5m 12h"#,
+            r#"{}/{severity="page",team!="x"} pager All 10s 5m 12h"#,
+            r#"{}/{severity="page",team!="x"}/{job=~"a|b"} pager Labels([]) 10s 5m 12h"#,
+            r#"{}/{} chat Labels(["alertname", "job"]) 30s 5m 12h"#,
+        ];
+        assert_eq!(told, expected);
+        assert_eq!((config.routes[0].children.as_slice(), config.routes[1].children.as_slice()), (&[1, 3][..], &[2][..]));
+        assert!(config.routes[1].goes_on && config.routes[2].active_time_intervals.is_empty());
+        let pager = config.receiver("pager").unwrap();
+        let ways: Vec<String> =
+            pager.integrations.iter().map(|it| format!("{}{} {} {}", it.kind, it.index, it.send_resolved, it.max_alerts)).collect();
+        assert_eq!(ways, ["pagerduty0 true 0", "pagerduty1 false 0", "webhook0 true 5"]);
+        assert!(!config.receiver("chat").unwrap().integrations[0].send_resolved);
+        let rule = &config.inhibit_rules[0];
+        assert_eq!(
+            format!("{} {} {:?}", rule.source, rule.target, rule.equal),
+            r#"{severity="page"} {severity="ticket",team=~"a|b"} ["job"]"#
+        );
+        let week = &config.time_intervals["week"][0];
+        assert_eq!(week.times.as_ref().unwrap()[0], TimeRange { from: 540, to: 1020 });
+        assert_eq!(week.weekdays, Some(vec![1..=5]));
+        assert_eq!(week.days_of_month, Some(vec![1..=15, -3..=-1, 20..=20]));
+        assert_eq!((week.months.clone(), week.years.clone()), (Some(vec![1..=3, 5..=8]), Some(vec![2026..=2026, 2027..=2028])));
+        let warnings: Vec<&str> = config.warnings.iter().map(|problem| problem.code).collect();
+        assert_eq!(warnings, ["FD0440", "FD0441"]);
+    }
+
+    #[test]
+    fn a_secret_of_kubernetes_is_read_where_it_is_plain_text() {
+        let inner = FILE.replace('\n', "\n    ");
+        let secret = format!("apiVersion: v1\nkind: Secret\nmetadata: {{ name: x }}\nstringData:\n  alertmanager.yaml: |-\n    {inner}\n");
+        assert_eq!(read_config("secret.yaml", &secret).unwrap().routes.len(), 4);
+        let problems = read_config("secret.yaml", "kind: Secret\ndata: { alertmanager.yaml: eA== }\n").unwrap_err();
+        assert_eq!(problems[0].code, "FD0432");
+    }
+
+    #[track_caller]
+    fn check(from: &str, to: &str, expected: &[&str]) {
+        assert!(FILE.contains(from), "{from}");
+        let problems = read_config("alertmanager.yml", &FILE.replacen(from, to, 1)).err().unwrap_or_default();
+        let told: Vec<String> = problems
+            .iter()
+            .map(|problem| {
+                let line = problem.place.as_ref().map_or(0, Place::line);
+                let remedy = problem.remedy.as_ref().map(|remedy| format!(" | {remedy}")).unwrap_or_default();
+                format!("{line}:{} {}{remedy}", problem.code, problem.message)
+            })
+            .collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn what_alertmanager_refuses_in_routes_is_refused() {
+        check("receiver: chat", "receiver: caht", &["19:FD0423 no receiver is called `caht` | did you mean `chat`?"]);
+        check("    continue: true", "    contniue: true", &["15:FD0105 a route has no key `contniue` | did you mean `continue`?"]);
+        check(
+            "  receiver: all",
+            "  receiver: all\n  match: { a: b }",
+            &["7:FD0422 the root route has `match` | move it to a child below `routes:`; the root takes every alert"],
+        );
+        check("  receiver: all\n", "", &["6:FD0430 the root route has no `receiver` | add `receiver`"]);
+        check(
+            "group_by: ['...']",
+            "group_by: ['...', a, a]",
+            &[
+                "12:FD0427 `...` means all labels, and others stand beside it | keep `...`, or the others",
+                "12:FD0424 the label `a` stands here a second time | rename one of the two",
+            ],
+        );
+        check("repeat_interval: 12h", "repeat_interval: 0s", &["8:FD0426 `repeat_interval` is zero | leave it out, or write `5m`"]);
+        check(
+            "group_wait: 10s",
+            "group_wait: 10",
+            &["13:FD0403 `10` is not a duration as Prometheus writes it | write `30s`, `5m` or `1h30m`"],
+        );
+        check(
+            "severity = page, '{",
+            "severity, '{",
+            &[
+                "11:FD0420 `severity` is no matcher such as `severity=\"critical\"` | write `severity=\"critical\"` or `severity=~\"critical|page\"`",
+            ],
+        );
+        check(
+            "job: a|b",
+            "job: '('",
+            &["17:FD0433 the regular expression `(` is wrong: unclosed group | correct the expression; it must match the whole value"],
+        );
+    }
+
+    #[test]
+    fn what_alertmanager_refuses_in_receivers_is_refused() {
+        check(
+            "- name: pager",
+            "- name: all",
+            &[
+                "10:FD0423 no receiver is called `pager` | add `- name: pager` below `receivers:`",
+                "23:FD0424 the receiver `all` stands here a second time | rename one of the two",
+            ],
+        );
+        check("{ url: http://x,", "{", &["25:FD0430 a webhook configuration has no `url` or `url_file` | add `url` or `url_file`"]);
+        check(
+            "  slack_api_url: https://example.com/hook\n",
+            "",
+            &[concat!(
+                "26:FD0430 a slack configuration has no `api_url` or `api_url_file` or `app_token` or `app_token_file` | add `api_url` or `api_url_file` or ",
+                "`app_token` or `app_token_file`, or `slack_api_url` or `slack_api_url_file` or `slack_app_token` or `slack_app_token_file` below `global:`"
+            )],
+        );
+        check(
+            "{ channel: x }",
+            "{ chanel: x, api_url: a, api_url_file: b }",
+            &[
+                "27:FD0431 a slack configuration has `api_url` and `api_url_file` | keep one of them",
+                "27:FD0105 a slack configuration has no key `chanel` | did you mean `channel`?",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_alertmanager_refuses_in_the_calendar_is_refused() {
+        let berlin = "`Europe/Berlin`";
+        check(
+            "active_time_intervals: [week]",
+            "active_time_intervals: [weak]",
+            &["14:FD0425 no time interval is called `weak` | did you mean `week`?"],
+        );
+        check(
+            "location: Europe/Berlin",
+            "location: Europe/Bonn",
+            &[&format!("41:FD0429 `Europe/Bonn` is no location of the time-zone database | write one such as {berlin}, or `UTC`")],
+        );
+        let days = "`monday:friday` or `sunday`; a week begins on Sunday";
+        check("'monday:Friday'", "friday:monday", &[&format!("37:FD0428 `friday:monday` ends before it starts | write {days}")]);
+        check("'monday:Friday'", "1:5", &[&format!("37:FD0428 `1` is not a day of the week | write {days}")]);
+        let month_days = "`1:5`, `15` or `-3:-1`; -1 is the last day";
+        check("'1:15'", "0", &[&format!("38:FD0428 `0` is not a day of the month | write {month_days}")]);
+        check(
+            "'1:15'",
+            "'-1:5'",
+            &[&format!("38:FD0428 `-1:5` begins at the end of the month, and ends at its start | write {month_days}")],
+        );
+        check("'1:15'", "'29:-1'", &[&format!("38:FD0428 `29:-1` ends before it starts | write {month_days}")]);
+        check("2027:2028", "2028:2027", &["40:FD0428 `2028:2027` ends before it starts | write `2026` or `2026:2028`"]);
+        let night = "two ranges for a night: one to `24:00` and one from `00:00`";
+        check("end_time: 17:00", "end_time: 08:00", &[&format!("36:FD0428 the time range ends before it starts | write {night}")]);
+        let time = "`09:00`, and `24:00` for the end of the day";
+        check("start_time: 09:00", "start_time: 9:00", &[&format!("36:FD0428 `9:00` is not a time of the day | write {time}")]);
+    }
+}

@@ -333,7 +333,8 @@ impl Alertmanager {
         }
     }
 
-    /// From when on a look at a group could find something although nobody posts anything and nobody touches a silence.
+    /// From when on a look at a group could find something that the one at `now` did not, although nobody posts anything and nobody touches a
+    /// silence. While that look's messages were under way, time went on: so it counts from the look, not from its end.
     fn idle_until(&self, id: u64, now: Time) -> Time {
         #[cfg(test)]
         if self.looks_always {
@@ -506,7 +507,7 @@ impl Alertmanager {
             return self.plan(id, now);
         }
         let may_idle = flight.all_succeeded && !group.was_touched;
-        let until = if may_idle { self.idle_until(id, now) } else { now };
+        let until = if may_idle { self.idle_until(id, began) } else { now };
         let at = on_grid(began, interval, until.max(next));
         if at < Time::MAX {
             self.plan(id, at);
@@ -531,5 +532,227 @@ fn member(alert: &Alert, now: Time) -> Member {
         generator_url: alert.generator_url.clone(),
         starts_at: alert.starts_at,
         ended_at: alert.is_resolved(now).then_some(alert.ends_at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::document::read_config;
+    use super::*;
+
+    /// Groups by name and by nothing, with an inhibition, a calendar, a receiver that wants no ends, and a route that goes on.
+    const CONFIG: &str = "
+global: { resolve_timeout: 40s }
+route:
+  receiver: one
+  group_by: [name]
+  group_wait: 7s
+  group_interval: 11s
+  repeat_interval: 50s
+  routes:
+  - { receiver: two, matchers: [zone=a], group_by: [], group_wait: 0s, continue: true }
+  - { receiver: two, matchers: [zone=b], mute_time_intervals: [odd], group_interval: 23s }
+receivers:
+- { name: one, webhook_configs: [{ url: http://a }, { url: http://b, send_resolved: false }] }
+- { name: two, webhook_configs: [{ url: http://c }] }
+inhibit_rules:
+- { source_matchers: [name=x], target_matchers: [name=~'y|z'], equal: [zone] }
+time_intervals:
+- { name: odd, time_intervals: [{ times: [{ start_time: '00:01', end_time: '00:03' }, { start_time: '00:05', end_time: '00:06' }] }] }
+";
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Fire { name: u8, zone: u8, lasts: Option<u16> },
+        End { name: u8, zone: u8 },
+        Silence { zone: u8, from: u16, lasts: u16 },
+        Expire,
+        Reload,
+        Pass,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<(u16, Step)>> {
+        let step = prop_oneof![
+            6 => (0..4_u8, 0..3_u8, prop::option::of(1..90_u16)).prop_map(|(name, zone, lasts)| Step::Fire { name, zone, lasts }),
+            4 => (0..4_u8, 0..3_u8).prop_map(|(name, zone)| Step::End { name, zone }),
+            1 => (0..3_u8, 0..30_u16, 0..60_u16).prop_map(|(zone, from, lasts)| Step::Silence { zone, from, lasts }),
+            1 => Just(Step::Expire),
+            1 => Just(Step::Reload),
+            2 => Just(Step::Pass),
+        ];
+        prop::collection::vec((0..40_u16, step), 1..40)
+    }
+
+    fn labels(name: u8, zone: u8) -> LabelSet {
+        let of = |names: &[&str], index: u8| Name::new(names[usize::from(index)]);
+        [(Name::new("name"), of(&["x", "y", "z", "w"], name)), (Name::new("zone"), of(&["a", "b", "c"], zone))].into()
+    }
+
+    struct Bench {
+        alertmanager: Alertmanager,
+        now: Time,
+        told: Vec<Message>,
+    }
+
+    impl Bench {
+        fn new(looks_always: bool, outages: bool) -> Self {
+            let config = Arc::new(read_config("a.yml", CONFIG).unwrap());
+            let outage = |from: u64, to: u64, status: u16, after: u64| Outage {
+                receiver: Name::new("one"),
+                integration: (Name::new("webhook"), 0),
+                from: Time::from_seconds(from),
+                to: Time::from_seconds(to),
+                reply: Reply { status: Some(status), after: Span::from_seconds(after) },
+            };
+            let outages =
+                if outages { vec![outage(20, 50, 500, 1), outage(80, 120, 200, 4), outage(150, 160, 404, 2)] } else { Vec::new() };
+            let mut alertmanager = Alertmanager::new(config, Start::default()).with_outages(outages);
+            alertmanager.looks_always = looks_always;
+            Self { alertmanager, now: Time::ZERO, told: Vec::new() }
+        }
+
+        /// Steps to the moments at which something is due, or over all of them at once.
+        fn pass(&mut self, seconds: u16, by_jumps: bool) {
+            let until = self.now + Span::from_seconds(u64::from(seconds));
+            while let Some(due) = self.alertmanager.due().filter(|due| *due <= until && !by_jumps) {
+                self.told.extend(self.alertmanager.advance(due));
+            }
+            self.told.extend(self.alertmanager.advance(until));
+            self.now = until;
+        }
+
+        fn step(&mut self, step: &Step) {
+            let now = self.now;
+            match step {
+                Step::Fire { name, zone, lasts } => {
+                    let ends_at = lasts.map(|lasts| now + Span::from_seconds(u64::from(lasts)));
+                    let posted = PostedAlert { labels: labels(*name, *zone), starts_at: Some(now), ends_at, ..PostedAlert::default() };
+                    assert_eq!(self.alertmanager.ingest(now, [posted]), []);
+                }
+                Step::End { name, zone } => {
+                    let posted = PostedAlert { labels: labels(*name, *zone), ends_at: Some(now), ..PostedAlert::default() };
+                    assert_eq!(self.alertmanager.ingest(now, [posted]), []);
+                }
+                Step::Silence { zone, from, lasts } => {
+                    let starts_at = now + Span::from_seconds(u64::from(*from));
+                    let matcher = format!("zone={}", ["a", "b", "c"][usize::from(*zone)]);
+                    let silence = Silence::new("s", &matcher, starts_at, starts_at + Span::from_seconds(u64::from(*lasts))).unwrap();
+                    self.alertmanager.set_silence(now, silence);
+                }
+                Step::Expire => drop(self.alertmanager.expire_silence(now, "s")),
+                Step::Reload => self.alertmanager.reload(now, Arc::clone(self.alertmanager.config())),
+                Step::Pass => {}
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn leaving_looks_out_changes_nothing_that_is_sent(steps in steps(), outages in any::<bool>(), by_jumps in any::<bool>()) {
+            let (mut lazy, mut eager) = (Bench::new(false, outages), Bench::new(true, outages));
+            for (seconds, step) in &steps {
+                lazy.step(step);
+                eager.step(step);
+                lazy.pass(*seconds, by_jumps);
+                eager.pass(*seconds, false);
+                // Two groups that are due at one moment may come in another order.
+                let sorted = |told: &[Message]| {
+                    let mut told: Vec<String> = told.iter().map(|message| format!("{message:?}")).collect();
+                    told.sort();
+                    told
+                };
+                prop_assert_eq!(sorted(&lazy.told), sorted(&eager.told));
+            }
+        }
+
+        #[test]
+        fn a_branch_goes_on_as_the_trunk_does(steps in steps(), at in 0..40_usize) {
+            let mut trunk = Bench::new(false, true);
+            let mut branch = None;
+            for (index, (seconds, step)) in steps.iter().enumerate() {
+                if index == at {
+                    branch = Some(Bench { alertmanager: trunk.alertmanager.clone(), now: trunk.now, told: trunk.told.clone() });
+                }
+                for bench in [Some(&mut trunk), branch.as_mut()].into_iter().flatten() {
+                    bench.step(step);
+                    bench.pass(*seconds, false);
+                }
+            }
+            if let Some(branch) = branch {
+                prop_assert_eq!(branch.told, trunk.told);
+            }
+        }
+
+        #[test]
+        fn nobody_is_told_of_what_neither_fires_nor_was_told(steps in steps()) {
+            let mut bench = Bench::new(false, false);
+            for (seconds, step) in &steps {
+                bench.step(step);
+                let until = bench.now + Span::from_seconds(u64::from(*seconds));
+                while let Some(due) = bench.alertmanager.due().filter(|due| *due <= until) {
+                    let before = bench.alertmanager.log.clone();
+                    for message in bench.alertmanager.advance(due) {
+                        for member in &message.alerts {
+                            let fires = bench.alertmanager.alerts[&member.labels].ends_at > due;
+                            prop_assert_eq!(fires, member.ended_at.is_none());
+                            let news = fires || message.is_firing() || before.knows_firing(&member.labels);
+                            prop_assert!(news || message.reason == Reason::AllResolved, "{:?}", message);
+                        }
+                    }
+                }
+                bench.pass(*seconds, false);
+            }
+        }
+
+        #[test]
+        fn a_group_is_looked_at_on_its_grid(steps in steps()) {
+            let mut bench = Bench::new(false, false);
+            let mut last: BTreeMap<u64, Time> = BTreeMap::new();
+            for (seconds, step) in &steps {
+                bench.step(step);
+                let until = bench.now + Span::from_seconds(u64::from(*seconds));
+                while let Some(due) = bench.alertmanager.due().filter(|due| *due <= until) {
+                    bench.alertmanager.advance(due);
+                    for (id, group) in &bench.alertmanager.groups {
+                        let Some(flushed_at) = group.flushed_at else { continue };
+                        let interval = bench.alertmanager.config.routes[group.route].options.group_interval;
+                        let earlier = last.insert(*id, flushed_at).unwrap_or(flushed_at);
+                        prop_assert_eq!((flushed_at - earlier).as_nanos() % interval.as_nanos(), 0, "{:?} after {}", group, earlier);
+                    }
+                }
+                bench.pass(*seconds, false);
+            }
+        }
+    }
+
+    #[test]
+    fn what_applies_without_a_configuration_tells_each_alert_at_once_and_by_itself() {
+        let mut alertmanager = Alertmanager::new(Config::one_by_one(), Start::default());
+        let mut told = Vec::new();
+        let mut post = |at: u64, name: u8, ends: bool, alertmanager: &mut Alertmanager| {
+            let at = Time::from_seconds(at);
+            while let Some(due) = alertmanager.due().filter(|due| *due < at) {
+                assert_eq!(alertmanager.advance(due), []);
+            }
+            let ends_at = Some(if ends { at } else { Time::MAX });
+            let posted = PostedAlert { labels: labels(name, 0), starts_at: Some(Time::from_seconds(1)), ends_at, ..PostedAlert::default() };
+            assert_eq!(alertmanager.ingest(at, [posted]), []);
+            while let Some(due) = alertmanager.due().filter(|due| *due == at) {
+                for message in alertmanager.advance(due) {
+                    let [member] = &message.alerts[..] else { panic!("one alert a message") };
+                    told.push(format!("{} {} {}", message.at.as_seconds(), &*member.labels["name"], member.ended_at.is_some()));
+                }
+            }
+        };
+        post(1, 2, false, &mut alertmanager);
+        post(1, 1, false, &mut alertmanager);
+        post(400_000, 1, true, &mut alertmanager);
+        post(400_001, 2, true, &mut alertmanager);
+        post(400_002, 2, false, &mut alertmanager);
+        assert_eq!(told, ["1 z false", "1 y false", "400000 y true", "400001 z true", "400002 z false"]);
     }
 }
