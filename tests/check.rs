@@ -113,7 +113,7 @@ fn every_rule_that_cannot_fire_has_place_reason_and_remedy_and_the_chain_is_told
     assert_eq!(
         lines,
         [
-            "  rules.yml:5:33 record job:nope:rate5m (group g)",
+            "  rules.yml:5:34 record job:nope:rate5m (group g)",
             "    nothing here exposes `nope`",
             "    help: expose it by a scenario (`metrics:` of a service)",
             "  rules.yml:7:15 alert A (group g)",
