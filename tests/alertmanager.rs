@@ -340,6 +340,15 @@ fn what_a_receiver_refuses_is_tried_at_the_next_flush() {
 }
 
 #[test]
+fn what_ends_while_a_message_is_under_way_is_told_at_the_next_look() {
+    let slow = Reply { status: Some(200), after: Span::from_seconds(4) };
+    let route = "group_by: [], group_wait: 1s, group_interval: 10s, repeat_interval: 1h";
+    let mut bench = Bench::with_outage(&config(route, ONE, ""), 0, 3.0, slow);
+    bench.push(1.0, [named("a").since(1.0).until(4.0)]);
+    bench.check(60.0, &["6 default0: a 1", "12 default0: a 1-4"]);
+}
+
+#[test]
 fn an_alert_that_is_over_before_its_first_flush_is_never_told() {
     let mut bench = Bench::new(&config("group_by: [], group_wait: 30s", ONE, ""));
     bench.push(1.0, [named("a")]).push(20.0, [named("a").since(1.0).until(20.0)]);
