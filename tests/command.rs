@@ -82,7 +82,7 @@ fn an_unknown_name_is_answered_with_the_one_that_was_meant() {
         ("run blip --sed 3", "a similar argument exists: '--seed'"),
         ("chek", "a similar subcommand exists: 'check'"),
         ("check nowhere.yaml", "no file or folder `nowhere.yaml` is here"),
-        ("run zzzzzzzz", "`firedrill list` shows what the library holds"),
+        ("run zzzzzzzz", "`firedrill list` shows what there is"),
     ] {
         let done = firedrill(folder.path(), &words(line)).exits(2).says(said);
         assert_eq!(done.stdout, "", "{}: problems are no data", done.told);

@@ -319,7 +319,7 @@ groups:
         let problems = read_rules("slo.yml", &FILE.replace("(up)", "(up")).unwrap_err();
         assert_eq!((problems.len(), problems[0].code), (1, "FD0402"));
         assert_eq!(problems[0].message, "`job:up:sum`: this is never closed");
-        assert_eq!(problems[0].place.as_ref().map(|place| (place.line(), place.column())), Some((10, 27)));
+        assert_eq!(problems[0].place.as_ref().map(|place| (place.line(), place.column())), Some((10, 28)));
         let problems = read_rules("slo.yml", &FILE.replace("== 0\n", "== 0\n          and and up\n")).unwrap_err();
         assert_eq!(problems[0].place.as_ref().map(|place| (place.line(), place.column())), Some((14, 15)), "{problems:?}");
     }

@@ -263,7 +263,9 @@ impl<'a> Scene<'a> {
         };
         let token = &self.tokens[(0..self.tokens.len()).find(is_unknown)?];
         let name = self.written(token);
-        let remedy = near_miss(name, &known).map(|near| format!("did you mean `{near}`?"));
+        // Whoever stops short means the longer word, and a shorter name is as near by chance.
+        let longer = known.iter().copied().find(|known| name.len() >= 3 && known.strip_prefix(name).is_some_and(|rest| rest.len() == 1));
+        let remedy = longer.or_else(|| near_miss(name, &known)).map(|near| format!("did you mean `{near}`?"));
         Some(Mistake { message: format!("there is no function `{name}`"), at: token.at.clone(), remedy })
     }
 

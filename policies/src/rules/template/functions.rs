@@ -82,7 +82,10 @@ fn text(values: &[Value], index: usize) -> Result<String, FuncError> {
 /// A number, or a text that holds one.
 fn number(values: &[Value], index: usize) -> Result<f64, FuncError> {
     match values.get(index) {
-        Some(Value::Number(number)) => number.as_f64().ok_or_else(|| wrong("a number that is no float")),
+        Some(Value::Number(number)) => {
+            let whole = || number.as_i64().map(|whole| whole as f64).or_else(|| number.as_u64().map(|whole| whole as f64));
+            number.as_f64().or_else(whole).ok_or_else(|| wrong("a number that is no float"))
+        }
         Some(Value::String(text)) => text.parse().map_err(|_| wrong(format!("`{text}` is no number"))),
         Some(other) => Err(wrong(format!("can't convert {other} to float"))),
         None => Err(wrong("an argument is missing")),
