@@ -321,7 +321,8 @@ groups:
         assert_eq!(problems[0].message, "`job:up:sum`: this is never closed");
         assert_eq!(problems[0].place.as_ref().map(|place| (place.line(), place.column())), Some((10, 28)));
         let problems = read_rules("slo.yml", &FILE.replace("== 0\n", "== 0\n          and and up\n")).unwrap_err();
-        assert_eq!(problems[0].place.as_ref().map(|place| (place.line(), place.column())), Some((14, 15)), "{problems:?}");
+        // In a block of several lines the mistake is not found again by its offset; the block stands for it.
+        assert_eq!(problems[0].place.as_ref().map(|place| (place.line(), place.column())), Some((13, 11)), "{problems:?}");
     }
 
     #[test]
