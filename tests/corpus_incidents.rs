@@ -194,7 +194,7 @@ fn the_same_rules_unchanged_on_petshop() {
     }
     let all = Score { detect_within: scoring.detect_within, faults, in_quiet: Vec::new(), stray: Vec::new() };
     let calm = InCorpus {
-        incident: "schema: incident/1\nincident: petshop-calm\nwhat: Two days without an issue.\nonset: 2023-08-01T00:00:00Z\ncause: unknown\ntarget: unknown\nrecording: { csv: { mapping: petshop } }\n".to_owned(),
+        incident: "schema: incident/1\nincident: petshop-calm\nwhat: Two days without an issue.\nonset: 2023-08-21T09:05:00Z\ncause: unknown\ntarget: unknown\nrecording: { csv: { mapping: petshop } }\n".to_owned(),
         folder: corpus().join("incidents/petshop/dataset/low_traffic/noissue"),
     };
     let (incident, recording) = read(&calm);
