@@ -12,7 +12,7 @@ use crate::kind::Kind;
 use crate::library;
 use crate::load::{Shelf, Source};
 use crate::project::Project;
-use crate::sources::{self, IncidentFiles, PROJECT_FILE};
+use crate::sources::{self, Asked, IncidentFiles, PROJECT_FILE};
 
 /// A project and the folder that its paths are relative to; without a project, only the library is at hand.
 #[derive(Clone, Debug)]
@@ -77,10 +77,10 @@ impl Home {
     ///
     /// # Errors
     /// A name is unknown, or a file is wrong.
-    pub fn answer<S: AsRef<str>>(&self, names: &[S]) -> Result<Arc<Answer>, Failure> {
+    pub fn answer<S: Asked>(&self, names: &[S]) -> Result<Arc<Answer>, Failure> {
         let own = if all_exist(names) { Vec::new() } else { self.policies()?.sources.clone() };
         let answer = sources::answer(&arguments(names, &own, Kind::Policy, &library::policy_shelf())?, Path::new("."))?;
-        let label = names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
+        let label = names.iter().map(Asked::name).collect::<Vec<_>>().join(" ");
         Ok(Arc::new(Answer { label, ..Answer::clone(&answer) }))
     }
 
@@ -89,7 +89,7 @@ impl Home {
     ///
     /// # Errors
     /// A name is unknown.
-    pub fn rule_arguments<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<String>, Failure> {
+    pub fn rule_arguments<S: Asked>(&self, names: &[S]) -> Result<Vec<String>, Failure> {
         let files = if all_exist(names) { Vec::new() } else { self.rule_files()? };
         let own: Vec<(String, String)> = files.iter().filter_map(|source| Some((rule_file_name(source)?, source.path.clone()))).collect();
         arguments(names, &own, Kind::Rules, &library::rule_shelf())
@@ -124,12 +124,12 @@ pub fn rule_file_name(source: &Source) -> Option<String> {
     path.file_stem().filter(|_| path.is_file()).map(|stem| stem.to_string_lossy().into_owned())
 }
 
-fn all_exist<S: AsRef<str>>(names: &[S]) -> bool {
-    names.iter().all(|name| Path::new(name.as_ref()).exists())
+fn all_exist<S: Asked>(names: &[S]) -> bool {
+    names.iter().all(|name| Path::new(name.name()).exists())
 }
 
 /// The argument behind each name: itself if it is a path, else what it stands for in the project, else itself if the library has it.
-fn arguments<S: AsRef<str>>(names: &[S], own: &[(String, String)], wanted: Kind, shelf: &Shelf<'_>) -> Result<Vec<String>, Failure> {
+fn arguments<S: Asked>(names: &[S], own: &[(String, String)], wanted: Kind, shelf: &Shelf<'_>) -> Result<Vec<String>, Failure> {
     let find = |name: &str| {
         if Path::new(name).exists() {
             return Ok(name.to_owned());
@@ -140,5 +140,5 @@ fn arguments<S: AsRef<str>>(names: &[S], own: &[(String, String)], wanted: Kind,
         let known: Vec<&str> = own.iter().map(|(known, _)| known.as_str()).collect();
         (shelf.get)(name).map(|_| name.to_owned()).ok_or_else(|| sources::unknown(name, wanted, &known, shelf))
     };
-    names.iter().map(|name| find(name.as_ref())).collect()
+    names.iter().map(|name| find(name.name())).collect()
 }

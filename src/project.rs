@@ -1,7 +1,7 @@
 //! The project file `firedrill.yaml`: where things lie, what is rehearsed, what must hold.
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::{Place, Problem};
+use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_core::yaml::{self, Fields, Node, Reader};
 
 /// A project, paths still relative to its file.
@@ -12,13 +12,13 @@ pub struct Project {
     /// Seeds for each scenario.
     pub pairs: u32,
     /// Rule files, folders, or names from the library.
-    pub rules: Vec<Name>,
+    pub rules: Vec<Located<Name>>,
     /// The baseline: policy files, folders, or names from the library.
-    pub policies: Vec<Name>,
+    pub policies: Vec<Located<Name>>,
     /// Scenario files, folders, names or families.
-    pub scenarios: Vec<Name>,
+    pub scenarios: Vec<Located<Name>>,
     /// Incident folders, or folders of incident folders.
-    pub incidents: Vec<Name>,
+    pub incidents: Vec<Located<Name>>,
     /// What must hold, such as (`time_to_recover`, `p90 < 5m`).
     pub thresholds: Vec<ThresholdLine>,
 }
@@ -67,11 +67,12 @@ fn read_project(reader: &mut Reader, node: &Node) -> Option<Project> {
     Some(project)
 }
 
-fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec<Name> {
+fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec<Located<Name>> {
     let Some(node) = fields.optional(key) else { return Vec::new() };
     let what = format!("`{key}`");
     let Some(items) = reader.list(node, &what) else { return Vec::new() };
-    items.iter().filter_map(|item| reader.text(item, "a path or a name").cloned()).collect()
+    let read = |item: &Node| Some(Located { place: item.place.clone(), value: reader.text(item, "a path or a name")?.clone() });
+    items.iter().filter_map(read).collect()
 }
 
 fn thresholds(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<ThresholdLine> {

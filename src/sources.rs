@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use firedrill_core::problem::Problem;
+use firedrill_core::name::Name;
+use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_policies::document::read_policy;
+use firedrill_policies::lints;
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::RuleSet;
 use firedrill_scenarios::incident::{self, Files, Incident};
@@ -21,6 +23,49 @@ use crate::project::{self, Project};
 
 /// The project file's usual name.
 pub const PROJECT_FILE: &str = "firedrill.yaml";
+
+/// A name or path that something is asked for by: an argument of the command line, or an entry of a file.
+pub trait Asked {
+    /// As it was written.
+    fn name(&self) -> &str;
+
+    /// Where it stands; `None` for an argument.
+    fn place(&self) -> Option<&Place> {
+        None
+    }
+}
+
+impl Asked for &str {
+    fn name(&self) -> &str {
+        self
+    }
+}
+
+impl Asked for String {
+    fn name(&self) -> &str {
+        self
+    }
+}
+
+impl Asked for Located<Name> {
+    fn name(&self) -> &str {
+        &self.value
+    }
+
+    fn place(&self) -> Option<&Place> {
+        Some(&self.place)
+    }
+}
+
+impl<S: Asked + ?Sized> Asked for &S {
+    fn name(&self) -> &str {
+        (*self).name()
+    }
+
+    fn place(&self) -> Option<&Place> {
+        (*self).place()
+    }
+}
 
 /// The project of this folder, if there is one.
 ///
@@ -50,7 +95,7 @@ pub fn project_at(path: &str) -> Result<(Project, PathBuf), Failure> {
 ///
 /// # Errors
 /// A name is unknown, or a file is wrong; all problems of all files at once.
-pub fn scenarios<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Vec<Arc<Scenario>>, Failure> {
+pub fn scenarios<S: Asked>(names: &[S], base: &Path) -> Result<Vec<Arc<Scenario>>, Failure> {
     scenarios_among(&[], names, base)
 }
 
@@ -58,11 +103,12 @@ pub fn scenarios<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Vec<Arc<Scen
 ///
 /// # Errors
 /// As [`scenarios`].
-pub fn scenarios_among<S: AsRef<str>>(own: &[Arc<Scenario>], names: &[S], base: &Path) -> Result<Vec<Arc<Scenario>>, Failure> {
+pub fn scenarios_among<S: Asked>(own: &[Arc<Scenario>], names: &[S], base: &Path) -> Result<Vec<Arc<Scenario>>, Failure> {
     let mut sources: Vec<Source> = Vec::new();
     let mut chosen: Vec<(Arc<Scenario>, String)> = Vec::new();
     let shelf = library::scenario_shelf();
-    for name in names.iter().map(AsRef::as_ref) {
+    for asked in names {
+        let name = asked.name();
         // A path that exists wins over every name.
         if base.join(name).exists() {
             sources.extend(load::find(name, base, &shelf)?);
@@ -77,7 +123,7 @@ pub fn scenarios_among<S: AsRef<str>>(own: &[Arc<Scenario>], names: &[S], base: 
         // A family and its only scenario may share a name.
         if family.is_empty() {
             let own: Vec<&str> = own.iter().map(|scenario| &*scenario.name).collect();
-            sources.push(shelved(name, Kind::Scenario, &own, &shelf)?);
+            sources.push(shelved(asked, Kind::Scenario, &own, &shelf)?);
         } else {
             sources.extend(family);
         }
@@ -110,9 +156,19 @@ fn each_once(mut all: Vec<(Arc<Scenario>, String)>) -> Result<Vec<Arc<Scenario>>
 }
 
 /// The library's text with a name.
-fn shelved(name: &str, wanted: Kind, own: &[&str], shelf: &Shelf<'_>) -> Result<Source, Failure> {
-    let (path, text) = (shelf.get)(name).ok_or_else(|| unknown(name, wanted, own, shelf))?;
+fn shelved<S: Asked>(asked: &S, wanted: Kind, own: &[&str], shelf: &Shelf<'_>) -> Result<Source, Failure> {
+    let (path, text) = (shelf.get)(asked.name()).ok_or_else(|| placed(unknown(asked.name(), wanted, own, shelf), asked))?;
     Ok(Source { path, text })
+}
+
+/// What is wrong with an argument, told where it stands if it is an entry of a file.
+fn placed<S: Asked>(failure: Failure, asked: &S) -> Failure {
+    let (Some(place), Failure::Input(problems)) = (asked.place(), &failure) else { return failure };
+    let at = |problem: &Problem| {
+        let told = Problem::at("FD0605", place, problem.message.clone());
+        problem.remedy.iter().fold(told, |told, remedy| told.remedy(remedy.clone()))
+    };
+    Failure::Input(problems.iter().map(at).collect())
 }
 
 /// The failure that says that a name is not the wanted kind's: it is another thing's name, or like one of `own` or of the library, or unknown.
@@ -136,7 +192,7 @@ pub fn unknown(name: &str, wanted: Kind, own: &[&str], shelf: &Shelf<'_>) -> Fai
 ///
 /// # Errors
 /// A name is unknown, or a file is wrong.
-pub fn rules<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Arc<Rules>, Failure> {
+pub fn rules<S: Asked>(names: &[S], base: &Path) -> Result<Arc<Rules>, Failure> {
     let sources = rule_texts(names, base)?;
     let set = RuleSet::read(sources.iter().map(|source| (source.path.as_str(), source.text.as_str())))?;
     Ok(Arc::new(Rules { set, hash: hash(&sources) }))
@@ -146,16 +202,16 @@ pub fn rules<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Arc<Rules>, Fail
 ///
 /// # Errors
 /// A name is unknown, or a file is wrong.
-pub fn answer<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Arc<Answer>, Failure> {
+pub fn answer<S: Asked>(names: &[S], base: &Path) -> Result<Arc<Answer>, Failure> {
     let sources = find_all(names, base, Kind::Policy, &library::policy_shelf())?;
     let read = |source: &Source| read_policy(&source.path, &source.text).map(|policy| (policy, argument(source)));
     let mut policies = read_all(&sources, Kind::Policy, read)?;
     policies.sort_by(|left, right| left.0.name.cmp(&right.0.name));
-    if let Some(pair) = policies.windows(2).find(|pair| pair[0].0.name == pair[1].0.name) {
-        let message = format!("two policies are called `{}`: the other stands in {}", pair[0].0.name, pair[0].1);
-        return Err(vec![Problem::in_file("FD0604", &pair[1].1, message).remedy("give one of them another name")].into());
+    let twins = lints::twins(policies.iter().map(|(policy, _)| policy));
+    if !twins.is_empty() {
+        return Err(Failure::Input(twins));
     }
-    let label = names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
+    let label = names.iter().map(Asked::name).collect::<Vec<_>>().join(" ");
     let found = policies.iter().map(|(policy, argument)| (policy.name.to_string(), argument.clone())).collect();
     Ok(Arc::new(Answer { policies: policies.into_iter().map(|(policy, _)| policy).collect(), label, sources: found, hash: hash(&sources) }))
 }
@@ -195,7 +251,7 @@ fn argument(source: &Source) -> String {
 ///
 /// # Errors
 /// A name is unknown, or a file cannot be read.
-pub fn rule_texts<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Vec<Source>, Failure> {
+pub fn rule_texts<S: Asked>(names: &[S], base: &Path) -> Result<Vec<Source>, Failure> {
     let sources = find_all(names, base, Kind::Rules, &library::rule_shelf())?;
     let problems: Vec<Problem> = sources.iter().filter_map(|source| kind::expect(source, Kind::Rules).err()).collect();
     if problems.is_empty() { Ok(sources) } else { Err(Failure::Input(problems)) }
@@ -225,12 +281,15 @@ pub fn incident(name: &str, base: &Path) -> Result<(Incident, IncidentFiles), Fa
 ///
 /// # Errors
 /// A folder cannot be read, or holds none.
-pub fn incident_folders<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Vec<String>, Failure> {
+pub fn incident_folders<S: Asked>(names: &[S], base: &Path) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     for name in names {
-        let path = base.join(name.as_ref());
+        let path = base.join(name.name());
         if !path.is_dir() || path.join(incident::FILE_NAME).is_file() {
-            found.push(path_or_name(&path, name.as_ref()));
+            if !path.exists() && library::incident(name.name()).is_none() {
+                return Err(placed(unknown(name.name(), Kind::Incident, &[], &library::incident_shelf()), name));
+            }
+            found.push(path_or_name(&path, name.name()));
             continue;
         }
         let entries = std::fs::read_dir(&path).with_context(|| format!("cannot read the folder {}", path.display()))?;
@@ -241,10 +300,8 @@ pub fn incident_folders<S: AsRef<str>>(names: &[S], base: &Path) -> Result<Vec<S
             .map(|path| shown(&path))
             .collect();
         if inner.is_empty() {
-            return Err(Failure::argument(
-                format!("the folder {} holds no incident", path.display()),
-                "an incident is a folder with an incident.yaml",
-            ));
+            let message = format!("the folder {} holds no incident", path.display());
+            return Err(placed(Failure::argument(message, "an incident is a folder with an incident.yaml"), name));
         }
         inner.sort();
         found.extend(inner);
@@ -344,14 +401,14 @@ fn list_below(folder: &Path) -> std::io::Result<Vec<String>> {
     Ok(found)
 }
 
-fn find_all<S: AsRef<str>>(names: &[S], base: &Path, wanted: Kind, shelf: &Shelf<'_>) -> Result<Vec<Source>, Failure> {
+fn find_all<S: Asked>(names: &[S], base: &Path, wanted: Kind, shelf: &Shelf<'_>) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
     let mut problems = Vec::new();
-    for name in names.iter().map(AsRef::as_ref) {
-        let found = if base.join(name).exists() {
-            load::find(name, base, shelf)
+    for asked in names {
+        let found = if base.join(asked.name()).exists() {
+            load::find(asked.name(), base, shelf)
         } else {
-            shelved(name, wanted, &[], shelf).map(|source| vec![source])
+            shelved(asked, wanted, &[], shelf).map(|source| vec![source])
         };
         match found {
             Ok(found) => sources.extend(found),

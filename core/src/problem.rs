@@ -81,6 +81,15 @@ impl fmt::Debug for Place {
     }
 }
 
+/// Something read from a file, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is.
+    pub value: T,
+}
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,6 +98,8 @@ pub enum Severity {
     Error,
     /// The file can be used, and likely does not do what was meant.
     Warning,
+    /// The file can be used, and there is something to know about it.
+    Info,
 }
 
 /// One thing wrong with a file.
@@ -147,6 +158,13 @@ impl Problem {
         self
     }
 
+    /// The same as something to know.
+    #[must_use]
+    pub fn as_info(mut self) -> Self {
+        self.severity = Severity::Info;
+        self
+    }
+
     /// The same with words under the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
@@ -167,6 +185,7 @@ impl Problem {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Info => Level::INFO,
         };
         let title = level.primary_title(self.message.as_str()).id(self.code);
         let mut group = match &self.place {

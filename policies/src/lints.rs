@@ -1,6 +1,7 @@
 //! What `check` finds in policies that read well: what is likely not meant, held against rules, scenarios and what can be seen there.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use firedrill_core::action::{Action, Target};
@@ -66,7 +67,7 @@ fn scalar(node: &Node, wanted: &dyn Fn(&str) -> bool) -> Option<Place> {
 /// What is likely not meant in a policy that reads well, as warnings.
 #[must_use]
 pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<Problem> {
-    let (path, inventory) = (written.path, ground.inventory);
+    let inventory = ground.inventory;
     let mut found = Vec::new();
     for alert in &policy.alerts {
         found.extend(alert_lints(written, policy, alert, ground));
@@ -75,26 +76,34 @@ pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<
     found.extend(policy.conditions().filter_map(|condition| condition_lint(written, policy, condition, ground.outlooks)));
     let acts = policy.actions().next().is_some();
     if acts && policy.steps.iter().all(|step| step.verify.is_none()) {
-        found.push(problem::nothing_verified(path, &policy.name));
+        found.push(problem::nothing_verified(&policy.places.steps, &policy.name));
     }
     let never: Vec<_> = inventory.services.keys().filter_map(|service| never_acts(policy, service, inventory)).collect();
     if let Some((_, action, figures)) = never.first() {
         let services: Vec<&str> = never.iter().map(|(service, _, _)| service.as_str()).collect();
-        found.push(problem::can_never_act(path, &policy.name, &services, (action, figures)));
+        found.push(problem::can_never_act(&policy.places.caps, &policy.name, &services, (action, figures)));
     }
     let all: Vec<&str> = inventory.services.keys().filter(|service| takes_all(policy, service, inventory)).map(Name::as_str).collect();
     if !all.is_empty() {
-        found.push(problem::can_act_on_all(path, &policy.name, &all));
+        found.push(problem::can_act_on_all(&policy.places.caps, &policy.name, &all));
     }
     found
 }
 
 /// Policies that have one name, as errors.
 #[must_use]
-pub fn twins(policies: &[(String, Arc<Policy>)]) -> Vec<Problem> {
-    let is_twin =
-        |(index, (_, policy)): &(usize, &(String, Arc<Policy>))| policies[..*index].iter().any(|(_, other)| other.name == policy.name);
-    policies.iter().enumerate().filter(is_twin).map(|(_, (path, policy))| problem::policy_twice(path, &policy.name)).collect()
+pub fn twins<'a>(policies: impl IntoIterator<Item = &'a Arc<Policy>>) -> Vec<Problem> {
+    let (mut first, mut found) = (BTreeMap::new(), Vec::new());
+    for policy in policies {
+        let place = &policy.places.name;
+        match first.entry(&policy.name) {
+            Entry::Vacant(entry) => {
+                entry.insert(place);
+            }
+            Entry::Occupied(entry) => found.push(problem::policy_twice(place, &policy.name, &entry.get().file().path)),
+        }
+    }
+    found
 }
 
 /// What is wrong with waiting for an alert: it is unknown, cannot fire, has other labels, or lacks those that the policy needs.
@@ -280,7 +289,7 @@ mod tests {
     }
 
     fn inventory(replicas: u32) -> Inventory {
-        let entry = ServiceEntry { replicas, zones: vec![Name::new("a"), Name::new("b")], critical: true };
+        let entry = ServiceEntry { replicas, zones: vec![Name::new("a"), Name::new("b")], critical: true, calls: vec![] };
         Inventory { services: [(Name::new("api"), entry)].into(), clients: Vec::new() }
     }
 
@@ -406,8 +415,9 @@ guard:
 
     #[test]
     fn two_policies_of_one_name_are_an_error() {
-        let policy = read_policy("p.yaml", RESTART).unwrap();
-        let found = twins(&[("a.yaml".to_owned(), Arc::clone(&policy)), ("b.yaml".to_owned(), policy)]);
-        assert_eq!(found.iter().map(|problem| (problem.code, problem.path.as_str())).collect::<Vec<_>>(), [("FD0336", "b.yaml")]);
+        let [first, second] = ["a.yaml", "b.yaml"].map(|path| read_policy(path, RESTART).unwrap());
+        let found = twins([&first, &second]);
+        let told: Vec<_> = found.iter().map(|problem| format!("{:?} {} {}", problem.place, problem.code, problem.message)).collect();
+        assert_eq!(told, ["Some(b.yaml:3:9) FD0336 two policies are called `p`: the other stands in a.yaml"]);
     }
 }

@@ -197,15 +197,15 @@ pub(crate) fn never_matches(path: &str, policy: &str, alert: &str, matcher: &str
 }
 
 /// Caps that refuse everything in some services; the action and the figures are those of the first.
-pub(crate) fn can_never_act(path: &str, policy: &str, services: &[&str], (action, figures): (&str, &str)) -> Problem {
-    Problem::in_file("FD0333", path, format!("`{policy}` can never {action} in {}: {figures}", quoted(services)))
+pub(crate) fn can_never_act(place: &Place, policy: &str, services: &[&str], (action, figures): (&str, &str)) -> Problem {
+    Problem::at("FD0333", place, format!("`{policy}` can never {action} in {}: {figures}", quoted(services)))
         .as_warning()
         .remedy("raise the cap, or give it `at_least: 1`")
 }
 
 /// Caps that allow everything in some services.
-pub(crate) fn can_act_on_all(path: &str, policy: &str, services: &[&str]) -> Problem {
-    Problem::in_file("FD0334", path, format!("`{policy}` can take all replicas at a time of {}", quoted(services)))
+pub(crate) fn can_act_on_all(place: &Place, policy: &str, services: &[&str]) -> Problem {
+    Problem::at("FD0334", place, format!("`{policy}` can take all replicas at a time of {}", quoted(services)))
         .as_warning()
         .remedy("add a cap, such as `caps: [{ scope: service, of: replicas, max: 25%, rounding: floor }]`")
 }
@@ -215,15 +215,16 @@ fn quoted(names: &[&str]) -> String {
 }
 
 /// A policy that never looks at what it did.
-pub(crate) fn nothing_verified(path: &str, policy: &str) -> Problem {
-    Problem::in_file("FD0335", path, format!("no step of `{policy}` verifies that it helped"))
+pub(crate) fn nothing_verified(place: &Place, policy: &str) -> Problem {
+    Problem::at("FD0335", place, format!("no step of `{policy}` verifies that it helped"))
         .as_warning()
         .remedy("add `verify: { expr: …, hold: 30s, within: 3m }` to the step that should help")
 }
 
-/// Two policies of one name.
-pub(crate) fn policy_twice(path: &str, policy: &str) -> Problem {
-    Problem::in_file("FD0336", path, format!("two policies are called `{policy}`")).remedy("rename one of the two")
+/// Two policies of one name; the first stands in `other`.
+pub(crate) fn policy_twice(place: &Place, policy: &str, other: &str) -> Problem {
+    Problem::at("FD0336", place, format!("two policies are called `{policy}`: the other stands in {other}"))
+        .remedy("give one of them another name")
 }
 
 /// A series of a rule test that is none.

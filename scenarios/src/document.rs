@@ -9,12 +9,12 @@ pub mod fault;
 
 use firedrill_core::distribution::Distribution;
 use firedrill_core::name::Name;
-use firedrill_core::problem::Place;
+use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::Ratio;
 use firedrill_core::time::{Span, Start};
 use firedrill_core::yaml::{Fields, Key, Node, Reader, Value};
 
-use crate::notation::{Located, bounded_span, distribution, optional, positive_span, required};
+use crate::notation::{bounded_span, distribution, optional, positive_span, required};
 use crate::problem;
 use client::ClientDocument;
 use fault::{CureDocument, FaultDocument};
@@ -39,7 +39,7 @@ pub struct ScenarioDocument {
     /// Whether it exists to check the simulator against known results, and no policy is judged by it.
     pub reference: Option<Located<bool>>,
     /// Rule files that it wants beside the project's.
-    pub rules: Vec<Located<String>>,
+    pub rules: Vec<Located<Name>>,
     /// The calendar instant of its start.
     pub start: Option<Located<Start>>,
     /// How long a run lasts.
@@ -167,10 +167,10 @@ fn read_interval(reader: &mut Reader, node: &Node) -> Option<Span> {
     Some(interval)
 }
 
-fn read_rules(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<Located<String>> {
+fn read_rules(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<Located<Name>> {
     let Some(node) = fields.optional("rules") else { return Vec::new() };
     items(reader, node, "the rule files", |r, n| {
-        r.text(n, "the path of a rule file").map(|path| Located { place: n.place.clone(), value: path.to_string() })
+        r.text(n, "the path of a rule file").map(|path| Located { place: n.place.clone(), value: path.clone() })
     })
 }
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use firedrill_core::action::Target;
 use firedrill_core::inventory::{Inventory, ServiceEntry};
 use firedrill_core::name::Name;
-use firedrill_core::problem::{Place, Problem};
+use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_core::time::Start;
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::csv;
@@ -65,9 +65,9 @@ pub struct Incident {
     /// Where its samples are.
     pub recording: RecordingSource,
     /// Rule files, relative to the folder or names from the library; empty: the project's.
-    pub rules: Vec<Name>,
+    pub rules: Vec<Located<Name>>,
     /// Policy files, likewise.
-    pub policies: Vec<Name>,
+    pub policies: Vec<Located<Name>>,
     /// Faults that someone labelled, in order of time.
     pub faults: Vec<LabelledFault>,
     /// What right would have been; without it a replay can report changes and never pass.
@@ -336,10 +336,11 @@ fn known_target(reader: &mut Reader, node: &Node, inventory: &Inventory) -> Opti
     }
 }
 
-fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec<Name> {
+fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec<Located<Name>> {
     let Some(node) = fields.optional(key) else { return Vec::new() };
     let items = reader.list(node, key).unwrap_or_default();
-    items.iter().filter_map(|item| reader.text(item, "a path or a name").cloned()).collect()
+    let read = |item: &Node| Some(Located { place: item.place.clone(), value: reader.text(item, "a path or a name")?.clone() });
+    items.iter().filter_map(read).collect()
 }
 
 fn read_people(reader: &mut Reader, node: &Node) -> Vec<HumanDeed> {
@@ -360,11 +361,14 @@ fn read_inventory(reader: &mut Reader, node: &Node) -> Inventory {
     for (key, value) in services.entries() {
         let Some(mut fields) = reader.fields(value, "a service") else { continue };
         let replicas = fields.optional("replicas").and_then(|node| reader.integer(node, "replicas", 1..=100_000));
-        let zones = names(reader, &mut fields, "zones");
+        let zones = names(reader, &mut fields, "zones").into_iter().map(|zone| zone.value).collect();
+        let mut calls: Vec<Name> = names(reader, &mut fields, "calls").into_iter().map(|service| service.value).collect();
+        calls.sort();
+        calls.dedup();
         let critical = fields.optional("tier").and_then(|node| reader.one_of(node, "a tier", &[("critical", true), ("normal", false)]));
         fields.finish(reader);
         let replicas = replicas.and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
-        inventory.services.insert(key.text.clone(), ServiceEntry { replicas, zones, critical: critical.unwrap_or(true) });
+        inventory.services.insert(key.text.clone(), ServiceEntry { replicas, zones, critical: critical.unwrap_or(true), calls });
     }
     inventory
 }
@@ -431,7 +435,7 @@ onset: 2026-01-05T09:30:00Z
 end: 2026-01-05T10:00:00Z
 cause: unknown
 target: unknown
-services: { api: { replicas: 3, zones: [a, b], tier: normal }, db: {} }
+services: { api: { replicas: 3, zones: [a, b], tier: normal, calls: [db] }, db: {} }
 people:
   - { at: 2026-01-05T09:41:00Z, what: restarted the API }
 recording: { openmetrics: metrics.txt }
@@ -458,7 +462,8 @@ expect:
         let files = folder(&short(), ("metrics.txt", "up 1 1767605400\nup 0 1767605460.5\n# EOF\n"));
         let incident = read_incident("x/incident.yaml", &files).unwrap();
         assert_eq!((incident.cause.as_deref(), incident.target.as_ref(), incident.injected), (None, None, false));
-        assert_eq!(incident.inventory.services["api"], ServiceEntry { replicas: 3, zones: vec!["a".into(), "b".into()], critical: false });
+        let api = ServiceEntry { replicas: 3, zones: vec!["a".into(), "b".into()], critical: false, calls: vec!["db".into()] };
+        assert_eq!(incident.inventory.services["api"], api);
         assert!(incident.inventory.services["db"].critical);
         let expect = incident.expect.as_ref().unwrap();
         assert_eq!((expect.detect_within, expect.must.len(), expect.quiet.len()), (Some(Span::from_minutes(3)), 2, 1));
@@ -521,7 +526,7 @@ expect:
             &WHOLE.replace("target: unknown", "target: replica/cache-0"),
             &["7 there is no service with a replica `cache-0` in this incident's `services`"],
         );
-        check(&WHOLE.replace("services: { api: { replicas: 3, zones: [a, b], tier: normal }, db: {} }\n", ""), &[]);
+        check(&WHOLE.replace("services: { api: { replicas: 3, zones: [a, b], tier: normal, calls: [db] }, db: {} }\n", ""), &[]);
         check(
             &WHOLE.replace("2026-01-05T10:00:00Z", "tomorrow"),
             &["5 `tomorrow` is not an RFC 3339 time with a zone, such as 2026-01-05T00:00:00Z"],

@@ -8,6 +8,7 @@ mod fault;
 mod cure;
 
 use firedrill_core::name::Name;
+use firedrill_core::problem::Located;
 use firedrill_core::time::{Span, Time};
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{ActionSpec, Bounds, ScrapeSpec, WorldSpec};
@@ -15,7 +16,7 @@ use firedrill_sim::spec::{ActionSpec, Bounds, ScrapeSpec, WorldSpec};
 use crate::defaults;
 use crate::document::ScenarioDocument;
 use crate::document::fault::FaultDocument;
-use crate::notation::{Located, longest};
+use crate::notation::longest;
 use crate::problem;
 use names::Names;
 

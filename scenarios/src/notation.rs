@@ -1,21 +1,12 @@
 //! How quantities of a scenario are written: distributions, growth a second, words that stand for "none".
 
 use firedrill_core::distribution::{Distribution, DistributionError};
-use firedrill_core::problem::Place;
+use firedrill_core::problem::Located;
 use firedrill_core::quantity::Bytes;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
 
 use crate::problem;
-
-/// Something read from a file, with its place.
-#[derive(Clone, Debug)]
-pub struct Located<T> {
-    /// Where it stands.
-    pub place: Place,
-    /// What it is.
-    pub value: T,
-}
 
 /// Reads a key that may be missing; `None` if it is missing or wrong.
 pub fn optional<T>(

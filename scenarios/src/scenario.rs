@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::Problem;
+use firedrill_core::problem::{Located, Problem};
 use firedrill_core::yaml::{self, Reader};
 use firedrill_sim::spec::WorldSpec;
 
@@ -26,7 +26,7 @@ pub struct Scenario {
     /// Whether it checks the simulator against known results; policies are judged by it only when it is named.
     pub reference: bool,
     /// Rule files that it wants beside the project's, as written.
-    pub rules: Vec<String>,
+    pub rules: Vec<Located<Name>>,
     /// BLAKE3 of the lowered scenario, hexadecimal: comments, order of keys and stated defaults do not change it.
     pub hash: String,
 }
@@ -52,7 +52,7 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
         description: document.description.as_ref().map_or_else(String::new, |text| text.value.trim().to_owned()),
         calm: spec.faults.is_empty(),
         reference: document.reference.as_ref().is_some_and(|reference| reference.value),
-        rules: document.rules.iter().map(|rule| rule.value.clone()).collect(),
+        rules: document.rules.clone(),
         hash: hash(&spec),
         spec: Arc::new(spec),
     }

@@ -138,9 +138,7 @@ fn declared(scenarios: &[Arc<Scenario>]) -> Inventory {
 }
 
 fn lint(found: &Found, ground: Ground<'_>) -> Vec<Problem> {
-    let named: Vec<(String, Arc<Policy>)> =
-        found.policies.iter().map(|(source, policy)| (source.path.clone(), Arc::clone(policy))).collect();
-    let mut all = lints::twins(&named);
+    let mut all = lints::twins(found.policies.iter().map(|(_, policy)| policy));
     for (source, policy) in &found.policies {
         all.extend(lints::lints(&Written::new(&source.path, &source.text), policy, ground));
     }

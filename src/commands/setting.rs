@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use firedrill_core::name::Name;
+use firedrill_core::problem::Located;
 use firedrill_scenarios::Scenario;
 
 use crate::drill::Rules;
@@ -11,7 +13,7 @@ use crate::home::Home;
 use crate::library;
 use crate::load::Source;
 use crate::project::Project;
-use crate::sources;
+use crate::sources::{self, Asked};
 
 /// Scenarios, each with the rules that watch it.
 #[derive(Debug)]
@@ -56,8 +58,14 @@ pub fn seeds(first: u64, count: u32) -> Result<Vec<u64>, Failure> {
 
 /// Rule files by name, and what their paths are relative to.
 pub struct RuleNames {
-    names: Vec<String>,
+    names: Names,
     base: PathBuf,
+}
+
+/// Arguments of the command line or names of the library; or entries of a project file.
+enum Names {
+    Given(Vec<String>),
+    Written(Vec<Located<Name>>),
 }
 
 impl RuleNames {
@@ -66,32 +74,38 @@ impl RuleNames {
         if project.rules.is_empty() {
             return Self::library();
         }
-        Self { names: project.rules.iter().map(ToString::to_string).collect(), base: base.to_owned() }
+        Self { names: Names::Written(project.rules.clone()), base: base.to_owned() }
     }
 
     /// The rules that the library's policies listen to.
     pub fn library() -> Self {
         let names = library::rule_shelf().names.into_iter().filter(|name| !library::is_of_one_recording(name));
-        Self { names: names.map(str::to_owned).collect(), base: PathBuf::from(".") }
+        Self { names: Names::Given(names.map(str::to_owned).collect()), base: PathBuf::from(".") }
     }
 
     /// Those of the command line, else of the project, else of the library.
     pub fn chosen(home: &Home, named: &[String]) -> Result<Self, Failure> {
         if !named.is_empty() {
-            return Ok(Self { names: home.rule_arguments(named)?, base: PathBuf::from(".") });
+            return Ok(Self { names: Names::Given(home.rule_arguments(named)?), base: PathBuf::from(".") });
         }
         Ok(home.project.as_ref().map_or_else(Self::library, |project| Self::of(project, &home.base)))
     }
 
     /// The files themselves, and `more` beside them.
-    pub fn texts(&self, more: &[String]) -> Result<Vec<Source>, Failure> {
-        let names: Vec<&String> = self.names.iter().chain(more).collect();
-        sources::rule_texts(&names, &self.base)
+    pub fn texts(&self, more: &[Located<Name>]) -> Result<Vec<Source>, Failure> {
+        sources::rule_texts(&self.with(more), &self.base)
     }
 
     /// Reads them, and `more` beside them.
-    pub fn load(&self, more: &[String]) -> Result<Arc<Rules>, Failure> {
-        let names: Vec<&String> = self.names.iter().chain(more).collect();
-        sources::rules(&names, &self.base)
+    pub fn load(&self, more: &[Located<Name>]) -> Result<Arc<Rules>, Failure> {
+        sources::rules(&self.with(more), &self.base)
+    }
+
+    fn with<'a>(&'a self, more: &'a [Located<Name>]) -> Vec<&'a dyn Asked> {
+        let own: Vec<&dyn Asked> = match &self.names {
+            Names::Given(names) => names.iter().map(|name| name as &dyn Asked).collect(),
+            Names::Written(names) => names.iter().map(|name| name as &dyn Asked).collect(),
+        };
+        own.into_iter().chain(more.iter().map(|name| name as &dyn Asked)).collect()
     }
 }

@@ -87,6 +87,9 @@ pub enum ThresholdError {
         /// A limit in the right unit.
         example: &'static str,
     },
+    /// The limit is a share of more than all, or of less than nothing.
+    #[error("`{0}` is no share: write a limit from 0% to 100%, such as `2%`")]
+    Share(String),
 }
 
 impl Threshold {
@@ -224,6 +227,10 @@ fn read_aggregate(measure: Measure, word: &str, text: &str) -> Result<Aggregate,
 }
 
 fn read_limit(measure: Measure, text: &str) -> Result<f64, ThresholdError> {
+    let percent = text.strip_suffix('%').and_then(number);
+    if measure.unit() == Unit::Ratio && percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
+        return Err(ThresholdError::Share(text.to_owned()));
+    }
     let (value, example) = match measure.unit() {
         Unit::Seconds => (Span::parse(text).ok().map(Span::as_seconds), "5m"),
         Unit::Minutes => (Span::parse(text).ok().map(|span| span.as_seconds() / 60.0), "30m"),
@@ -277,6 +284,7 @@ mod tests {
         check("harm", "p90 5", Err("`p90 5` compares nothing: write it as `p90 < LIMIT`, with one of < <= > >= =="));
         check("time_to_recover", "p90 < 5", Err("`5` is no limit for time_to_recover: write it as `5m`"));
         check("false_positive_rate", "< 0.02", Err("`0.02` is no limit for false_positive_rate: write it as `2%`"));
+        check("false_positive_rate", "mean < 200%", Err("`200%` is no share: write a limit from 0% to 100%, such as `2%`"));
         check("harm", "max < 1", Err("`1` is no limit for harm: write it as `10 user-minutes`"));
         check("harm", "max < NaN user-minutes", Err("`NaN user-minutes` is no limit for harm: write it as `10 user-minutes`"));
         check(

@@ -1,13 +1,13 @@
 //! Clients and what callers do when they get no answer.
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::Place;
+use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Factor, Rate};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
 
 use crate::document::{items, span_or_none};
-use crate::notation::{Located, bounded_span, optional, positive_span, required};
+use crate::notation::{bounded_span, optional, positive_span, required};
 use crate::problem;
 
 /// An entry of `clients`.

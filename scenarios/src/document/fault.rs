@@ -2,13 +2,13 @@
 
 use firedrill_core::action::{Action, RestartMode, Scale, Target};
 use firedrill_core::name::Name;
-use firedrill_core::problem::Place;
+use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Key, Node, Reader, Value};
 use firedrill_sim::spec::FaultKind;
 
-use crate::notation::{Located, bounded_span, distribution, growth, optional, positive_span, required};
+use crate::notation::{bounded_span, distribution, growth, optional, positive_span, required};
 use crate::problem;
 
 /// An entry of `faults` or `changes`.

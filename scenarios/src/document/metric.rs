@@ -1,11 +1,11 @@
 //! Metrics under people's own names, because people's rules use people's names.
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::Place;
+use firedrill_core::problem::{Located, Place};
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
 use firedrill_sim::spec::{Feed, LabelSource, MetricSpec};
 
-use crate::notation::{Located, optional, required};
+use crate::notation::{optional, required};
 use crate::problem;
 
 /// An entry of `metrics`: `orders_total: { counter: { endpoint: /checkout, success: true }, labels: { code: $code } }`.

@@ -2,7 +2,7 @@
 
 use firedrill_core::distribution::Distribution;
 use firedrill_core::name::Name;
-use firedrill_core::problem::Place;
+use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
@@ -10,7 +10,7 @@ use firedrill_sim::spec::{Balance, Cancel};
 
 use crate::document::client::{RetriesDocument, read_retries};
 use crate::document::{items, metric, named, span_or_none};
-use crate::notation::{Located, distribution, growth, optional, positive_span, required, unless};
+use crate::notation::{distribution, growth, optional, positive_span, required, unless};
 use crate::problem;
 use metric::MetricDocument;
 
