@@ -109,6 +109,7 @@ impl Drill {
             start: self.scenario.spec.start,
             rules: Arc::clone(&self.rules.set),
             ruler: RulerSettings::default(),
+            alertmanager: None,
             policies,
             stage: self.stage,
             actuator,

@@ -80,6 +80,7 @@ impl Replay {
             start: recording.start,
             rules: Arc::clone(&self.rules.set),
             ruler: RulerSettings::default(),
+            alertmanager: None,
             policies: self.answer.policies.clone(),
             stage: Stage::DryRun,
             actuator: None,

@@ -68,6 +68,7 @@ fn replay(incident: &Incident, recording: &Recording, phase: Phase) -> Journal {
         start: recording.start,
         rules,
         ruler: RulerSettings { phase, ..RulerSettings::default() },
+        alertmanager: None,
         policies: vec![read_policy(POLICY.0, POLICY.1).expect("the policy of the library is sound")],
         stage: Stage::DryRun,
         actuator: None,

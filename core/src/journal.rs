@@ -49,6 +49,9 @@ pub struct Notification {
     pub labels: LabelSet,
     /// When the alert began to fire.
     pub starts_at: Time,
+    /// Which of Alertmanager's receivers is told; `None` where there is no Alertmanager configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<Name>,
 }
 
 /// What a controller takes in. All of it is journaled, so that feeding the inputs again reproduces every effect.
@@ -97,6 +100,20 @@ pub enum Verification {
     Failed,
     /// There was no data to tell by: that is not a pass.
     Inconclusive,
+}
+
+/// What became of an incident of correlated alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CorrelationChange {
+    /// Enough alerts came together.
+    Opened,
+    /// At least one more alert belongs to it.
+    Grew,
+    /// Some of its alerts are over, and others still fire.
+    Shrank,
+    /// The last of its alerts is over.
+    Closed,
 }
 
 /// Where a replica is in its life (MODEL.md 1.4).
@@ -250,10 +267,68 @@ pub enum Event {
         /// Why.
         message: String,
     },
+    /// An alert came into a group of those that a receiver is told of together. Only with an Alertmanager configuration.
+    Routed {
+        /// The alert's name.
+        alert: Name,
+        /// Its labels.
+        labels: LabelSet,
+        /// Who will be told.
+        receiver: Name,
+        /// The group: its route's matchers, and the labels in which its alerts agree.
+        group: Name,
+        /// When the group is looked at next; `None`: as soon as a delivery under way has ended.
+        look: Option<Time>,
+        /// Whether that is the first look, at the end of the group's wait.
+        is_first: bool,
+    },
+    /// A receiver was sent a message. Only with an Alertmanager configuration.
+    Messaged {
+        /// Who was told.
+        receiver: Name,
+        /// By which integrations, such as `slack`; empty if firedrill alone listens there.
+        by: Vec<Name>,
+        /// The group that the message is about.
+        group: Name,
+        /// Why it was sent, in Alertmanager's words.
+        reason: Name,
+        /// The labels of its alerts that fire.
+        firing: Vec<LabelSet>,
+        /// The labels of its alerts that are over.
+        resolved: Vec<LabelSet>,
+    },
+    /// An alert was left out of what a receiver is told. Only with an Alertmanager configuration.
+    Withheld {
+        /// The alert's name.
+        alert: Name,
+        /// Its labels.
+        labels: LabelSet,
+        /// Who was not told.
+        receiver: Name,
+        /// The alert's group.
+        group: Name,
+        /// Why, with the alert, silence or time interval that is behind it.
+        reason: String,
+    },
     /// A notification left the alert router.
     Notified {
         /// What was told.
         notification: Notification,
+    },
+    /// Alerts that came together are one incident, or what belongs to it changed.
+    Correlated {
+        /// Counts from 0 over the run.
+        incident: u64,
+        /// What its alerts share, such as `service: api`; empty: nothing but the time.
+        scope: LabelSet,
+        /// What became of it.
+        change: CorrelationChange,
+        /// How many of its alerts fire now.
+        firing: u32,
+        /// The service that is probably its cause; `None` if its alerts name none.
+        subject: Option<Name>,
+        /// Which alerts came or went.
+        reason: String,
     },
     /// A controller took an input in.
     Received {

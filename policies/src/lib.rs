@@ -9,8 +9,6 @@ pub mod rules;
 
 pub mod alertmanager;
 
-pub mod routing;
-
 pub mod guard;
 
 pub mod policy;

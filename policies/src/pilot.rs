@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 use firedrill_core::action::{ActionResult, Actuator};
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::{Event, Input, Notification, Truth};
+use firedrill_core::journal::{AlertStatus, Event, Input, LabelSet, Notification, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Class, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::promql::{PreparedCondition, Verdict3};
 use firedrill_telemetry::store::Store;
 
+use crate::alertmanager::{Config, Heard, Hearing};
 use crate::controller::{Controller, Effect, Question};
 use crate::guard::Guards;
 use crate::guard::stage::Stage;
 use crate::policy::Policy;
-use crate::routing::Router;
 use crate::rules::{RuleSet, Ruler, RulerSettings};
 
 /// At most so many inputs for controllers at one instant; more are dropped, and the journal says so.
@@ -37,6 +37,8 @@ pub struct PilotSetup {
     pub rules: Arc<RuleSet>,
     /// How the rules are evaluated.
     pub ruler: RulerSettings,
+    /// How alerts become notifications; `None`: each at once and by itself.
+    pub alertmanager: Option<Arc<Config>>,
     /// What it does about alerts. Invariant: no two have one name.
     pub policies: Vec<Arc<Policy>>,
     /// The stage at which the policies run; a policy's own may be lower.
@@ -52,7 +54,9 @@ pub struct PilotSetup {
 pub struct Pilot {
     start: Start,
     ruler: Ruler,
-    router: Router,
+    hearing: Hearing,
+    /// What policies that are behind every receiver were last told of an alert, and since when it was active.
+    heard: BTreeMap<(usize, LabelSet), (AlertStatus, Time)>,
     guards: Guards,
     controllers: Vec<Controller>,
     /// What controllers wait for, by time and order of asking.
@@ -79,7 +83,7 @@ impl Pilot {
     /// If two policies have one name; `explain::twins` finds that beforehand.
     #[must_use]
     pub fn new(setup: PilotSetup) -> Self {
-        let PilotSetup { start, rules, ruler, policies, stage, actuator, inventory } = setup;
+        let PilotSetup { start, rules, ruler, alertmanager, policies, stage, actuator, inventory } = setup;
         let mut names: Vec<&Name> = policies.iter().map(|policy| &policy.name).collect();
         names.sort();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "no two policies have one name");
@@ -87,7 +91,8 @@ impl Pilot {
         Self {
             start,
             ruler: Ruler::new(rules, start, ruler),
-            router: Router::new(),
+            hearing: Hearing::new(alertmanager.as_ref(), start),
+            heard: BTreeMap::new(),
             guards: Guards::new(),
             controllers: policies.iter().map(controller).collect(),
             agenda: BTreeMap::new(),
@@ -102,7 +107,7 @@ impl Pilot {
     #[must_use]
     pub fn due(&self) -> Option<(Time, Class)> {
         let rules = self.ruler.due().map(|at| (at, Class::Rules));
-        let routing = self.router.due().map(|at| (at, Class::Routing));
+        let routing = self.hearing.due().map(|at| (at, Class::Routing));
         let controller = self.agenda.keys().next().map(|(at, _)| (*at, Class::Controller));
         [rules, routing, controller].into_iter().flatten().min()
     }
@@ -111,12 +116,12 @@ impl Pilot {
     pub fn advance(&mut self, raw: &Store, desk: &mut Desk<'_>) {
         match self.due() {
             Some((now, Class::Rules)) => {
-                let sent = self.ruler.advance(raw, desk);
-                self.router.take_in(now, sent);
+                let changes = self.ruler.advance(raw, desk);
+                self.hearing.take_in(now, changes, self.ruler.sent(), desk);
             }
             Some((now, Class::Routing)) => {
-                if let Some(notification) = self.router.advance(desk) {
-                    self.tell(now, &notification);
+                for heard in self.hearing.advance(now, desk) {
+                    self.tell(now, &heard);
                 }
             }
             Some((now, _)) => {
@@ -155,12 +160,21 @@ impl Pilot {
         &self.guards
     }
 
-    /// A notification goes to every policy that listens to it.
-    fn tell(&mut self, now: Time, notification: &Notification) {
+    /// A notification goes to every policy that listens to it. One that is behind every receiver hears an alert from the first that is told
+    /// of it, and what the others are told of the same is no news.
+    fn tell(&mut self, now: Time, Heard { notification, is_repeat }: &Heard) {
         for index in 0..self.controllers.len() {
-            if self.controllers[index].policy().listens_to(notification) {
-                self.plan(now, index, Errand::Tell(notification.clone()));
+            if !self.controllers[index].policy().listens_to(notification) {
+                continue;
             }
+            if notification.receiver.is_some() {
+                let news = (notification.status, notification.starts_at);
+                let before = self.heard.insert((index, notification.labels.clone()), news);
+                if before == Some(news) && !is_repeat {
+                    continue;
+                }
+            }
+            self.plan(now, index, Errand::Tell(notification.clone()));
         }
     }
 
@@ -326,6 +340,7 @@ steps:
             let setup = PilotSetup {
                 start: Start::default(),
                 rules: RuleSet::read([("r.yml", RULES)]).unwrap(),
+                alertmanager: None,
                 ruler: RulerSettings { evaluation_interval: Span::from_seconds(10), phase: Phase::Fixed(0), ..RulerSettings::default() },
                 policies: policies.iter().map(|policy| read_policy("p.yaml", policy).unwrap()).collect(),
                 stage: Stage::Full,

@@ -170,7 +170,7 @@ impl Sample {
     pub fn notify(self, at: u64, label: &str, value: &str) -> Self {
         let labels = BTreeMap::from([(Name::new(label), Name::new(value))]);
         let starts_at = Time::from_seconds(at);
-        let notification = Notification { alert: Name::new("Slow"), status: AlertStatus::Firing, labels, starts_at };
+        let notification = Notification { alert: Name::new("Slow"), status: AlertStatus::Firing, labels, starts_at, receiver: None };
         self.record(at, Event::Notified { notification })
     }
 
@@ -278,8 +278,13 @@ pub fn story() -> Transcript {
     let labels = || {
         BTreeMap::from([("alertname", "RetryStorm"), ("service", "api"), ("severity", "page")].map(|(n, v)| (Name::new(n), Name::new(v))))
     };
-    let notification =
-        |status, at| Notification { alert: Name::new("RetryStorm"), status, labels: labels(), starts_at: Time::from_seconds(at) };
+    let notification = |status, at| Notification {
+        alert: Name::new("RetryStorm"),
+        status,
+        labels: labels(),
+        starts_at: Time::from_seconds(at),
+        receiver: None,
+    };
     let (policy, incident, target) = (Name::new("sample"), 0, Target::Service(Name::new("api")));
     let guarded = |guard: &str, verdict| Event::Guarded {
         policy: policy.clone(),

@@ -9,18 +9,23 @@ use firedrill_core::time::Time;
 use super::alert::Alert;
 use super::config::InhibitRule;
 
-/// Whether any rule mutes an alert at `now`. A source need not have been told to anybody, and may itself be silenced.
-pub(super) fn is_inhibited(rules: &[InhibitRule], alerts: &BTreeMap<LabelSet, Alert>, labels: &LabelSet, now: Time) -> bool {
-    rules.iter().filter(|rule| rule.target.match_labels(labels)).any(|rule| {
+/// The alert by which any rule mutes another at `now`. It need not have been told to anybody, and may itself be silenced.
+pub(super) fn inhibitor<'a>(
+    rules: &[InhibitRule],
+    alerts: &'a BTreeMap<LabelSet, Alert>,
+    labels: &LabelSet,
+    now: Time,
+) -> Option<&'a Alert> {
+    rules.iter().filter(|rule| rule.target.match_labels(labels)).find_map(|rule| {
         // Of two alerts that are on both sides neither mutes the other, and none itself.
         let on_both_sides = rule.source.match_labels(labels);
-        let mutes = |source: &Alert| {
+        let mutes = |source: &&Alert| {
             !source.is_resolved(now)
                 && rule.source.match_labels(&source.labels)
                 && rule.equal.iter().all(|name| value(&source.labels, name) == value(labels, name))
                 && !(on_both_sides && rule.target.match_labels(&source.labels))
         };
-        alerts.values().any(mutes)
+        alerts.values().find(mutes)
     })
 }
 

@@ -104,6 +104,11 @@ impl Log {
 }
 
 impl Entry {
+    /// Whether the receiver was told that an alert fires, or that it is over.
+    pub(super) fn knows(&self, labels: &LabelSet) -> bool {
+        self.told.firing.contains(labels) || self.told.resolved.contains(labels)
+    }
+
     /// The moments from which on this entry may change what is sent although the group does not: when the repeat interval has passed, and
     /// when the entry is forgotten.
     pub(super) fn wakes(&self, repeat: Span) -> [Time; 2] {

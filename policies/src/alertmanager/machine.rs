@@ -13,8 +13,9 @@ use firedrill_core::time::{Span, Start, Time};
 use super::alert::{Alert, AlertError, Fingerprint, PostedAlert, by_listing, written};
 use super::config::{Config, Integration, Route};
 use super::delivery::{Delivered, Outage, Reply, deliver};
-use super::inhibition::{is_inhibited, is_source};
+use super::inhibition::{inhibitor, is_source};
 use super::log::{Log, LogKey, Reason, Standing, reason, swept_at};
+use super::note::{Note, NoteKind, Why};
 use super::silence::Silence;
 
 /// How often alerts that are over are swept out; until then a late post can still be merged with one.
@@ -92,6 +93,8 @@ pub struct Alertmanager {
     next_sweep: Time,
     /// Everything due until then is done.
     done_until: Option<Time>,
+    /// What happens besides messages; `None`: it is not noted.
+    notes: Option<Vec<Note>>,
     /// Leaves no look out.
     #[cfg(test)]
     looks_always: bool,
@@ -156,6 +159,7 @@ impl Alertmanager {
             next_entry: 0,
             next_sweep: Time::ZERO,
             done_until: None,
+            notes: None,
             #[cfg(test)]
             looks_always: false,
         }
@@ -166,6 +170,18 @@ impl Alertmanager {
     pub fn with_outages(mut self, outages: Vec<Outage>) -> Self {
         self.outages = outages;
         self
+    }
+
+    /// The same that notes which alerts go where, and what is told to nobody and why; the caller takes the notes.
+    #[must_use]
+    pub fn with_notes(mut self) -> Self {
+        self.notes = Some(Vec::new());
+        self
+    }
+
+    /// What was noted since the last time that it was asked for, in order.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        self.notes.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// What it goes by.
@@ -270,15 +286,33 @@ impl Alertmanager {
             match self.places.get(&(route, labels.clone())).copied() {
                 Some(id) => {
                     let group = self.groups.get_mut(&id).expect("a place names a group");
-                    group.alerts.insert(alert.labels.clone(), alert.clone());
+                    let old = group.alerts.insert(alert.labels.clone(), alert.clone());
+                    let was_there = old.is_some_and(|old| !old.is_resolved(now));
                     self.wake(id, now);
+                    if !was_there {
+                        self.note_routed(id, &alert, now);
+                    }
                 }
-                None => self.found(route, labels, &alert, now),
+                None => {
+                    let id = self.found(route, labels, &alert, now);
+                    self.note_routed(id, &alert, now);
+                }
             }
         }
     }
 
-    fn found(&mut self, route: usize, labels: LabelSet, alert: &Alert, now: Time) {
+    /// Notes that an alert has come into a group.
+    fn note_routed(&mut self, id: u64, alert: &Alert, now: Time) {
+        let Some(notes) = &mut self.notes else { return };
+        if alert.is_resolved(now) {
+            return;
+        }
+        let group = &self.groups[&id];
+        let kind = NoteKind::Routed { look: group.planned.map(|(at, _)| at), is_first: group.flushed_at.is_none() };
+        notes.push(note(group, &self.config.routes[group.route], alert, kind));
+    }
+
+    fn found(&mut self, route: usize, labels: LabelSet, alert: &Alert, now: Time) -> u64 {
         let Route { key, options, .. } = &self.config.routes[route];
         // Who has waited long enough elsewhere, before a restart say, does not wait again.
         let waited = alert.starts_at.saturating_add(options.group_wait) < now;
@@ -298,6 +332,7 @@ impl Alertmanager {
         self.places.insert((route, labels), id);
         self.groups.insert(id, group);
         self.plan(id, first);
+        id
     }
 
     fn plan(&mut self, id: u64, at: Time) {
@@ -374,6 +409,7 @@ impl Alertmanager {
         group.flushed_at = Some(now);
         group.planned = None;
         group.was_touched = false;
+        self.note_withheld(&group, now, due);
         let deliveries = self.deliveries(&group, now, due);
         let resolved = group.alerts.values().filter(|alert| alert.is_resolved(now)).cloned().collect();
         let flight = Flight { open: deliveries.len(), deliveries, all_succeeded: true, resolved };
@@ -396,12 +432,8 @@ impl Alertmanager {
     /// The pipeline: what is muted is left out, then each integration of the receiver is told what it does not know.
     fn deliveries(&self, group: &Group, now: Time, due: Time) -> Vec<Delivery> {
         let route = &self.config.routes[group.route];
-        let is_muted = |alert: &&Alert| {
-            is_inhibited(&self.config.inhibit_rules, &self.alerts, &alert.labels, now)
-                || self.silences.values().any(|silence| silence.mutes(&alert.labels, now))
-        };
-        let mut alerts: Vec<&Alert> = group.alerts.values().filter(|alert| !is_muted(alert)).collect();
-        if alerts.is_empty() || !self.is_in_time(route, due) {
+        let mut alerts: Vec<&Alert> = group.alerts.values().filter(|alert| self.muted(alert, now).is_none()).collect();
+        if alerts.is_empty() || self.out_of_time(route, due).is_some() {
             return Vec::new();
         }
         alerts.sort_by(|one, two| by_listing(&one.labels, &two.labels));
@@ -413,12 +445,49 @@ impl Alertmanager {
         integrations.filter_map(|integration| self.delivery((group, route, integration), &standing, &members, (now, due))).collect()
     }
 
-    fn is_in_time(&self, route: &Route, at: Time) -> bool {
-        let in_any = |names: &[Name]| {
-            let intervals = names.iter().filter_map(|name| self.config.time_intervals.get(name)).flatten();
+    /// Why an alert is left out of messages at `now`; `None`: it is not.
+    fn muted(&self, alert: &Alert, now: Time) -> Option<Why> {
+        if let Some(source) = inhibitor(&self.config.inhibit_rules, &self.alerts, &alert.labels, now) {
+            return Some(Why::Inhibited { by: source.labels.clone() });
+        }
+        let silence = self.silences.values().find(|silence| silence.mutes(&alert.labels, now))?;
+        Some(Why::Silenced { by: silence.id.clone() })
+    }
+
+    /// Why a route sends nothing at a moment; `None`: it sends.
+    fn out_of_time(&self, route: &Route, at: Time) -> Option<Why> {
+        let is_in = |name: &&Name| {
+            let intervals = self.config.time_intervals.get(*name).into_iter().flatten();
             intervals.into_iter().any(|interval| interval.contains(self.start, at))
         };
-        (route.active_time_intervals.is_empty() || in_any(&route.active_time_intervals)) && !in_any(&route.mute_time_intervals)
+        let active = &route.active_time_intervals;
+        if !active.is_empty() && !active.iter().any(|name| is_in(&name)) {
+            return Some(Why::Inactive { outside: active.clone() });
+        }
+        route.mute_time_intervals.iter().find(is_in).map(|name| Why::MutedDuring { interval: name.clone() })
+    }
+
+    /// Notes what a flush keeps from the group's receiver: what is muted, and what is over before anybody was told.
+    fn note_withheld(&mut self, group: &Group, now: Time, due: Time) {
+        if self.notes.is_none() {
+            return;
+        }
+        let route = &self.config.routes[group.route];
+        let by_time = self.out_of_time(route, due);
+        let why = |alert: &Alert| {
+            let unsaid = alert.is_resolved(now) && !self.knows(group, route, &alert.labels, now);
+            let muted = self.muted(alert, now).or_else(|| by_time.clone());
+            if unsaid { Some(Why::OverBeforeTold { muted: muted.map(Box::new) }) } else { muted }
+        };
+        let found = group.alerts.values().filter_map(|alert| Some((alert, why(alert)?)));
+        let notes: Vec<Note> = found.map(|(alert, why)| note(group, route, alert, NoteKind::Withheld(why))).collect();
+        self.notes.as_mut().expect("it was there a moment ago").extend(notes);
+    }
+
+    /// Whether anybody at the group's receiver was told that an alert fires.
+    fn knows(&self, group: &Group, route: &Route, labels: &LabelSet, now: Time) -> bool {
+        let mut entries = self.integrations(route).iter().filter_map(|own| self.log.get(&log_key(group, route, own), now));
+        entries.any(|entry| entry.knows(labels))
     }
 
     fn delivery(
@@ -523,6 +592,11 @@ fn on_grid(flushed_at: Time, interval: Span, from: Time) -> Time {
 
 fn log_key(group: &Group, route: &Route, integration: &Integration) -> LogKey {
     (group.key.clone(), route.options.receiver.clone(), integration.kind.clone(), integration.index)
+}
+
+fn note(group: &Group, route: &Route, alert: &Alert, kind: NoteKind) -> Note {
+    let receiver = route.options.receiver.clone();
+    Note { receiver, group_key: group.key.clone(), labels: alert.labels.clone(), starts_at: alert.starts_at, kind }
 }
 
 fn member(alert: &Alert, now: Time) -> Member {

@@ -75,7 +75,7 @@ fn tell(effect: &Effect) -> Option<String> {
 pub(super) fn notification(status: AlertStatus, labels: &[(&str, &str)]) -> Input {
     let named = |(name, value): &(&str, &str)| (Name::new(name), Name::new(value));
     let labels: LabelSet = labels.iter().map(named).chain([(Name::new("alertname"), Name::new("Down"))]).collect();
-    Input::Notified(Notification { alert: Name::new("Down"), status, labels, starts_at: Time::ZERO })
+    Input::Notified(Notification { alert: Name::new("Down"), status, labels, starts_at: Time::ZERO, receiver: None })
 }
 
 pub(super) fn fires(pod: &str) -> Input {

@@ -183,7 +183,7 @@ impl Ruler {
         let name = group.rules[change.rule].name.clone();
         let notification = |labels: &Labels, status, fired_ms| {
             let starts_at = self.start.time_of(fired_ms).expect("no rule is evaluated before the start");
-            Some(Notification { alert: name.clone(), status, labels: label_set(labels), starts_at })
+            Some(Notification { alert: name.clone(), status, labels: label_set(labels), starts_at, receiver: None })
         };
         let (event, notification) = match change.kind {
             ChangeKind::Pending { labels, value } => (Event::AlertPending { alert: name, labels: label_set(&labels), value }, None),

@@ -22,6 +22,12 @@ pub enum Kind {
     World,
     /// A rule's condition holds, fires, is over, or cannot be evaluated.
     Alert,
+    /// Alertmanager puts an alert into a receiver's group.
+    Routing,
+    /// Alertmanager sends a receiver a message.
+    Message,
+    /// Alertmanager keeps an alert from a receiver.
+    Withheld,
     /// A policy is told.
     Told,
     /// A policy takes something up, or is done with it.
@@ -55,6 +61,9 @@ impl Kind {
             Self::Users => "users",
             Self::World => "world",
             Self::Alert => "alert",
+            Self::Routing => "routed",
+            Self::Message => "message",
+            Self::Withheld => "withheld",
             Self::Told => "told",
             Self::Policy => "policy",
             Self::Guard => "guard",
@@ -74,10 +83,10 @@ impl Kind {
     pub const fn tone(self) -> &'static str {
         match self {
             Self::Fault | Self::Users | Self::Failure => "bad",
-            Self::Alert | Self::Refusal | Self::Page => "warn",
+            Self::Alert | Self::Refusal | Self::Withheld | Self::Page => "warn",
             Self::Recovery => "good",
             Self::Decision | Self::Action | Self::Verify => "act",
-            Self::World | Self::Told | Self::Policy | Self::Guard | Self::End => "quiet",
+            Self::World | Self::Routing | Self::Message | Self::Told | Self::Policy | Self::Guard | Self::End => "quiet",
         }
     }
 }

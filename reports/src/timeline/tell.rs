@@ -95,6 +95,9 @@ fn percent(share: f64) -> String {
 enum Key {
     Alert(&'static str, Name),
     Told(Name, AlertStatus),
+    Routed(Name, Name),
+    Messaged(Name, Name),
+    Withheld(Name, Name, String),
     Refusal(Name, u64, Name),
     Rule(Name),
     Replicas(Name),
@@ -148,6 +151,7 @@ impl Teller {
             | Event::AlertResolved { .. }
             | Event::RuleFailed { .. }
             | Event::Notified { .. } => self.detection(at, event),
+            Event::Routed { .. } | Event::Messaged { .. } | Event::Withheld { .. } => self.routing(at, event),
             Event::ActionStarted { .. } | Event::ActionFinished { .. } => self.action(at, event),
             // What a controller takes in has been told where it came from.
             Event::Received { .. } => {}
@@ -286,9 +290,38 @@ impl Teller {
                     AlertStatus::Resolved => "resolved",
                 };
                 let key = Key::Told(notification.alert.clone(), notification.status);
-                self.say_once(at, Kind::Told, key, format!("notification: {} {word}{}", notification.alert, among(&notification.labels)));
+                let by = notification.receiver.as_ref().map_or_else(String::new, |receiver| format!(" through {receiver}"));
+                let text = format!("notification{by}: {} {word}{}", notification.alert, among(&notification.labels));
+                self.say_once(at, Kind::Told, key, text);
             }
             _ => unreachable!("only detection's events come here"),
+        }
+    }
+
+    /// What Alertmanager does with alerts.
+    fn routing(&mut self, at: Time, event: &Event) {
+        match event {
+            Event::Routed { alert, labels, receiver, group, look, is_first } => {
+                let wait = if *is_first { "group wait" } else { "group interval" };
+                let when = match look {
+                    Some(look) if *look <= at => "told at once".to_owned(),
+                    Some(look) => format!("told at {} at the earliest, after the {wait}", clock(*look)),
+                    None => "told once the message under way has arrived".to_owned(),
+                };
+                let text = format!("{alert}{} goes to {receiver}: {when} (group {group})", among(labels));
+                self.say_once(at, Kind::Routing, Key::Routed(alert.clone(), receiver.clone()), text);
+            }
+            Event::Messaged { receiver, by, reason, firing, resolved, .. } => {
+                let ways =
+                    if by.is_empty() { "firedrill alone".to_owned() } else { by.iter().map(Name::as_str).collect::<Vec<_>>().join(", ") };
+                let text = format!("{receiver} is told ({ways}): {}; {reason}", standing(firing, resolved));
+                self.say_once(at, Kind::Message, Key::Messaged(receiver.clone(), reason.clone()), text);
+            }
+            Event::Withheld { alert, labels, receiver, reason, .. } => {
+                let key = Key::Withheld(alert.clone(), receiver.clone(), reason.clone());
+                self.say_once(at, Kind::Withheld, key, format!("{receiver} is not told of {alert}{}: {reason}", among(labels)));
+            }
+            _ => unreachable!("only routing's events come here"),
         }
     }
 
@@ -421,6 +454,25 @@ fn among(labels: &LabelSet) -> String {
     let shown: Vec<String> =
         labels.iter().filter(|(name, _)| name.as_str() != "alertname").map(|(name, value)| format!("{name}={value}")).collect();
     if shown.is_empty() { String::new() } else { format!(" {{{}}}", shown.join(", ")) }
+}
+
+/// How the alerts of a message stand: `Down firing {pod=a}, Slow over`, with a number from four of a kind on.
+fn standing(firing: &[LabelSet], resolved: &[LabelSet]) -> String {
+    let name = |labels: &LabelSet| labels.get("alertname").map_or_else(|| "an alert".to_owned(), ToString::to_string);
+    let told = |alerts: &[LabelSet], word: &str| match alerts {
+        [] => None,
+        few if few.len() < 4 => {
+            let each = few.iter().map(|labels| format!("{} {word}{}", name(labels), among(labels)));
+            Some(each.collect::<Vec<_>>().join(", "))
+        }
+        many => {
+            let mut names: Vec<String> = many.iter().map(name).collect();
+            names.sort();
+            names.dedup();
+            Some(format!("{} alerts {word} ({})", many.len(), names.join(", ")))
+        }
+    };
+    [told(firing, "firing"), told(resolved, "over")].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn tenths(span: Span) -> String {

@@ -371,7 +371,8 @@ mod tests {
 
     fn notified(second: u64) -> (u64, Event) {
         let starts_at = Time::from_seconds(second);
-        let notification = Notification { alert: Name::new("Slow"), status: AlertStatus::Firing, labels: LabelSet::new(), starts_at };
+        let notification =
+            Notification { alert: Name::new("Slow"), status: AlertStatus::Firing, labels: LabelSet::new(), starts_at, receiver: None };
         (second, Event::Notified { notification })
     }
 

@@ -247,6 +247,7 @@ mod tests {
                 status: AlertStatus::Firing,
                 labels: LabelSet::new(),
                 starts_at: Time::from_seconds(at),
+                receiver: None,
             },
         };
         let act = |target: &str| Event::WouldAct {
