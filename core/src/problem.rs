@@ -61,6 +61,12 @@ impl Place {
         Self::new(&self.file, (self.from + from).min(self.to), (self.from + to).min(self.to))
     }
 
+    /// From where it begins up to a byte of the file, which may lie beyond its end.
+    #[must_use]
+    pub fn until(&self, to: usize) -> Self {
+        Self::new(&self.file, self.from, to)
+    }
+
     /// Counts from 1.
     #[must_use]
     pub fn line(&self) -> usize {

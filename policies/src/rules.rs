@@ -37,6 +37,8 @@ pub struct RuleSet {
 pub struct Group {
     /// The path of its file, as given.
     pub file: String,
+    /// Where its name stands.
+    pub place: Place,
     /// Its name, unique in its file.
     pub name: Name,
     /// From one evaluation to the next; `None`: the ruler's default.
@@ -69,6 +71,23 @@ pub struct Rule {
     pub annotations: Vec<(Name, Template)>,
     /// Where its expression stands.
     pub place: Place,
+    /// Where its other parts stand.
+    pub places: Places,
+}
+
+/// Where the parts of a rule stand in its file.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// All of it, from its first key to its last line.
+    pub whole: Place,
+    /// Its name.
+    pub name: Place,
+    /// Its `for`, if it has one.
+    pub hold: Option<Place>,
+    /// Its labels' values, those that it has from its group among them.
+    pub labels: Vec<(Name, Place)>,
+    /// Its annotations' texts.
+    pub annotations: Vec<(Name, Place)>,
 }
 
 /// What a rule does with the result of its expression.

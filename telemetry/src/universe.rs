@@ -43,6 +43,26 @@ pub struct Shape {
 #[derive(Debug, Clone, Default)]
 pub struct Universe {
     metrics: BTreeMap<Arc<str>, BTreeSet<Shape>>,
+    kinds: BTreeMap<Arc<str>, Kind>,
+}
+
+/// What the value of a metric's series does over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// It grows, and begins again with its target; the parts of a histogram are counters too.
+    Counter,
+    /// It rises and falls.
+    Gauge,
+}
+
+impl Kind {
+    /// What the end of a name says by the conventions of Prometheus: those of counters and of the parts of histograms. `None` if it says
+    /// nothing, which most gauges' names do.
+    #[must_use]
+    pub fn told_by_name(metric: &str) -> Option<Kind> {
+        const COUNTERS: [&str; 2] = ["_total", "_bucket"];
+        COUNTERS.iter().any(|end| metric.ends_with(end)).then_some(Kind::Counter)
+    }
 }
 
 /// Why nothing can satisfy a list of matchers.
@@ -243,6 +263,17 @@ impl Universe {
         }
         self.metrics.insert(metric.into(), BTreeSet::from([shape]));
         true
+    }
+
+    /// Says what kind a metric is of.
+    pub fn declare(&mut self, metric: &str, kind: Kind) {
+        self.kinds.insert(metric.into(), kind);
+    }
+
+    /// What kind a metric is of, if that was said.
+    #[must_use]
+    pub fn kind(&self, metric: &str) -> Option<Kind> {
+        self.kinds.get(metric).copied()
     }
 
     /// The names of all metrics, sorted.

@@ -279,8 +279,13 @@ impl Rule {
     /// The expression's place; narrowed to a word of it, if the word stands there.
     #[must_use]
     pub fn place_of(&self, word: Option<&str>) -> firedrill_core::problem::Place {
-        let found =
-            word.and_then(|word| self.place.file().text[self.place.range()].find(word).map(|at| self.place.part(at, at + word.len())));
+        // An expression over several lines is pointed at by its first; what follows it in the rule is text that may have the word too.
+        let from = self.place.range().start;
+        let last = self.expression.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+        let rest = &self.place.file().text[from..self.places.whole.range().end.max(from)];
+        let end = rest.find(last).map_or(self.place.range().end, |at| (from + at + last.len()).max(self.place.range().end));
+        let text = self.place.until(end);
+        let found = word.and_then(|word| whole_word(&text.file().text[text.range()], word).map(|at| text.part(at, at + word.len())));
         found.unwrap_or_else(|| self.place.clone())
     }
 
@@ -289,6 +294,16 @@ impl Rule {
         let is_template = |name: &Name| self.label_templates.iter().any(|(template, _)| template == name);
         self.labels.iter().filter(move |(name, _)| !is_template(name)).map(|(name, value)| (name, value))
     }
+}
+
+/// Where a word stands that is no part of a longer one, or else where its text does.
+fn whole_word(text: &str, word: &str) -> Option<usize> {
+    let belongs = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let stands_alone = |at: &usize| {
+        let (before, after) = (&text[..*at], &text[at + word.len()..]);
+        !before.ends_with(belongs) && !after.starts_with(belongs)
+    };
+    text.match_indices(word).map(|(at, _)| at).find(stands_alone).or_else(|| text.find(word))
 }
 
 #[cfg(test)]

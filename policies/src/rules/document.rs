@@ -9,7 +9,7 @@ use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::promql::{Mistake, Plan, PlanError};
 
 use super::template::Template;
-use super::{Group, Rule, RuleKind};
+use super::{Group, Places, Rule, RuleKind};
 use crate::problem;
 
 /// Reads the groups of one rule file.
@@ -93,8 +93,10 @@ fn read_group(reader: &mut Reader, path: &str, node: &Node) -> Option<(Group, Pl
     let rules = rules_node.and_then(|node| reader.list(node, "`rules`")).unwrap_or_default();
     let rules = rules.iter().filter_map(|item| read_rule(reader, item, &labels)).collect();
     fields.finish(reader);
+    let place = name_node.map_or_else(|| node.place.clone(), |node| node.place.clone());
     let group = Group {
         file: path.to_owned(),
+        place: place.clone(),
         name: Name::from(name?),
         interval,
         query_offset: query_offset.unwrap_or(Span::ZERO),
@@ -102,7 +104,7 @@ fn read_group(reader: &mut Reader, path: &str, node: &Node) -> Option<(Group, Pl
         limit: limit.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0),
         rules,
     };
-    Some((group, name_node.map_or_else(|| node.place.clone(), |node| node.place.clone())))
+    Some((group, place))
 }
 
 fn read_rule(reader: &mut Reader, node: &Node, group_labels: &[(Name, Name)]) -> Option<Rule> {
@@ -126,14 +128,16 @@ fn read_rule(reader: &mut Reader, node: &Node, group_labels: &[(Name, Name)]) ->
     {
         reader.problem(problem::invalid_name(place, "the name of a series", name));
     }
-    let hold = fields.optional("for").and_then(|node| duration(reader, node));
+    let hold_node = fields.optional("for");
+    let hold = hold_node.and_then(|node| duration(reader, node));
     let keep_firing = fields.optional("keep_firing_for").and_then(|node| duration(reader, node));
-    let own_labels = fields.optional("labels").map(|node| labels(reader, node)).unwrap_or_default();
-    let annotations = fields.optional("annotations").map(|node| annotations(reader, node)).unwrap_or_default();
+    let (labels_node, annotations_node) = (fields.optional("labels"), fields.optional("annotations"));
+    let own_labels = labels_node.map(|node| labels(reader, node)).unwrap_or_default();
+    let annotations = annotations_node.map(|node| annotations(reader, node)).unwrap_or_default();
     let expression_node = fields.required(reader, "expr");
     let expression = expression_node.and_then(|node| text_of(reader, node, "an expression"));
     fields.finish(reader);
-    let ((name, _), expression, expression_node) = (name?, expression?, expression_node?);
+    let ((name, name_place), expression, expression_node) = (name?, expression?, expression_node?);
     let plan = plan(reader, expression_node, &name, &expression)?;
     let kind = if record.is_some() {
         RuleKind::Recording
@@ -143,6 +147,13 @@ fn read_rule(reader: &mut Reader, node: &Node, group_labels: &[(Name, Name)]) ->
     let inherited = group_labels.iter().filter(|(name, _)| own_labels.iter().all(|(own, _)| own != name)).cloned();
     let labels: Vec<(Name, Name)> = inherited.chain(own_labels.iter().cloned()).collect();
     let label_templates = label_templates(&labels, record.is_some());
+    let places = Places {
+        whole: whole(node),
+        name: name_place.clone(),
+        hold: hold_node.map(|node| node.place.clone()),
+        labels: labels_node.map(values).unwrap_or_default(),
+        annotations: annotations_node.map(values).unwrap_or_default(),
+    };
     Some(Rule {
         name: Name::from(name),
         kind,
@@ -152,7 +163,35 @@ fn read_rule(reader: &mut Reader, node: &Node, group_labels: &[(Name, Name)]) ->
         label_templates,
         annotations,
         place: expression_node.place.clone(),
+        places,
     })
+}
+
+/// A map from its first key on, with the lines below that are indented as far: a node knows its first line only.
+fn whole(node: &Node) -> Place {
+    let text = &node.place.file().text;
+    let from = node.place.range().start;
+    let line_start = text[..from].rfind('\n').map_or(0, |at| at + 1);
+    let indent = text[line_start..from].chars().count();
+    let mut to = node.place.range().end;
+    let mut at = from;
+    for (index, line) in text[from..].split_inclusive('\n').enumerate() {
+        let depth = line.chars().take_while(|c| *c == ' ').count();
+        if index > 0 && depth < indent && !line.trim().is_empty() {
+            break;
+        }
+        if !line.trim().is_empty() {
+            to = at + line.trim_end().len();
+        }
+        at += line.len();
+    }
+    node.place.until(to)
+}
+
+/// The keys of a map with the places of their values.
+fn values(node: &Node) -> Vec<(Name, Place)> {
+    let Value::Map(entries) = &node.value else { return Vec::new() };
+    entries.iter().map(|(key, value)| (key.text.clone(), value.place.clone())).collect()
 }
 
 /// The expression's plan, or why it has none yet; `None` if it is no PromQL, which is a problem.

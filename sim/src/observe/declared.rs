@@ -8,10 +8,10 @@ use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
 use firedrill_telemetry::labels::{Labels, METRIC_NAME};
 use firedrill_telemetry::store::Store;
-use firedrill_telemetry::universe::{Held, Shape, Universe};
+use firedrill_telemetry::universe::{Held, Kind, Shape, Universe};
 
 use super::Observer;
-use crate::spec::WorldSpec;
+use crate::spec::{Feed, WorldSpec};
 use crate::world::World;
 
 /// The series that scrapes of this world can find: those of the calm as well as those that only a fault brings about, of all replicas that may
@@ -33,7 +33,26 @@ pub fn universe(spec: &Arc<WorldSpec>) -> Universe {
         let labels = store.labels(series);
         universe.add(labels.metric_name().expect("a metric has a name"), free.shape(labels));
     }
+    declare_kinds(spec, &mut universe);
     universe
+}
+
+/// Says of every metric what kind it is of. Our own follow the conventions of names; a declared one is what it is fed by.
+fn declare_kinds(spec: &WorldSpec, universe: &mut Universe) {
+    let is_counter = |name: &str| ["_total", "_bucket", "_count", "_sum"].iter().any(|end| name.ends_with(end));
+    let metrics: Vec<String> = universe.metrics().map(str::to_owned).collect();
+    for metric in metrics {
+        universe.declare(&metric, if is_counter(&metric) { Kind::Counter } else { Kind::Gauge });
+    }
+    for metric in spec.services.iter().flat_map(|service| &service.metrics) {
+        let kind = match &metric.feed {
+            Feed::Requests { .. } | Feed::CpuSeconds => Kind::Counter,
+            Feed::InService | Feed::Queued | Feed::MemoryBytes | Feed::ReadyReplicas | Feed::DeployTimestamp => Kind::Gauge,
+            // Its parts have names of their own.
+            Feed::Latency { .. } => continue,
+        };
+        universe.declare(&metric.name, kind);
+    }
 }
 
 /// What may differ from how the world begins: which replicas there are, where, and of which version.

@@ -32,6 +32,11 @@ impl LabelSubset {
         self.include
     }
 
+    /// The labels that are named.
+    pub(crate) fn names(&self) -> &[Arc<str>] {
+        &self.names
+    }
+
     pub(crate) fn add(&mut self, name: Arc<str>) {
         self.names.push(name);
     }

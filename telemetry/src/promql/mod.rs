@@ -20,6 +20,7 @@ mod evaluator;
 mod compiled;
 mod condition;
 mod emptiness;
+mod habit;
 mod mistake;
 
 pub use annotation::{Annotation, Level, Raised};
@@ -27,6 +28,7 @@ pub use compiled::{Answer, Elements, Machine, Program, QueryId};
 pub use condition::{Condition, ConditionError, Judgement, PreparedCondition, Verdict3};
 pub use emptiness::{Cause, Presence, Prospect};
 pub use evaluator::{Evaluated, Evaluator, Steps};
+pub use habit::{Habit, LabelsOf, MadeFor, Source, Windowed};
 pub use mistake::Mistake;
 pub use plan::{At, LOOKBACK_MS, MissingParameter, Plan, PlanError, Selector};
 pub use value::{EvalError, Sample, SeriesSamples, Value, written};
