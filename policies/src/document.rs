@@ -1,5 +1,7 @@
 //! Reading a policy file (`schema: policy/1`) and lowering it; every problem of the file at once.
 
+mod correlation;
+
 use std::sync::Arc;
 
 use firedrill_core::action::{Action, RestartMode, Scale};
@@ -12,6 +14,7 @@ use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::notation::parse_matchers;
 use firedrill_telemetry::promql::{Condition, ConditionError, Mistake, PlanError};
 
+use crate::correlation::Correlation;
 use crate::guard::caps::{Cap, CapOf, Most};
 use crate::guard::cooldown::Cooldown;
 use crate::guard::rate_limit::{LONGEST_WINDOW, RateLimit};
@@ -29,7 +32,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 const DEEDS: [&str; 8] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "wait", "escalate"];
 
 /// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
-const LATER_KEYS: [&str; 7] = ["confidence", "choose", "action", "models", "runs", "approval", "correlate"];
+const LATER_KEYS: [&str; 6] = ["confidence", "choose", "action", "models", "runs", "approval"];
 const LATER_DEEDS: [&str; 31] = [
     "kill",
     "resize",
@@ -89,6 +92,9 @@ pub fn read_policy(path: &str, text: &str) -> Result<Arc<Policy>, Vec<Problem>> 
     let node = yaml::parse(path, text)?;
     let mut reader = Reader::new();
     let policy = document(&mut reader, &node);
+    if let Some(policy) = &policy {
+        check_labels(&mut reader, policy);
+    }
     reader.finish()?;
     Ok(Arc::new(policy.expect("no problem was found, so the policy is whole")))
 }
@@ -100,7 +106,7 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
     let name = name_node.and_then(|node| reader.name(node, "a policy's name"));
     let owner = fields.required(reader, "owner").and_then(|node| reader.name(node, "an owner"));
     let description = fields.optional("description").and_then(|node| reader.text(node, "a description"));
-    let on = fields.required(reader, "on").and_then(|node| alerts(reader, node));
+    let on = fields.required(reader, "on").and_then(|node| on(reader, node));
     let target_node = fields.required(reader, "target");
     let target = target_node.and_then(|node| target_source(reader, node));
     let prechecks = fields.optional("precheck").map_or(Some(Vec::new()), |node| prechecks(reader, node));
@@ -111,9 +117,11 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
     refuse_later(reader, &mut fields, &LATER_KEYS);
     let (steps_place, guard_place) = (key_place(&fields, "steps"), caps_place(&fields));
     fields.finish(reader);
-    let ((alerts, alert_places), (matchers, matcher_places)) = on?;
+    let On { alerts: (alerts, alert_places), matchers: (matchers, matcher_places), correlation, receiver } = on?;
+    let (receiver, receiver_place) = receiver.unzip();
     let places = Places {
         name: name_node?.place.clone(),
+        receiver: receiver_place,
         alerts: alert_places,
         matchers: matcher_places,
         target: target_place(target_node?),
@@ -124,8 +132,10 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
         name: name?,
         owner: owner?,
         description: description.map(|text| text.trim().to_owned()).unwrap_or_default(),
+        receiver,
         alerts,
         matchers,
+        correlation,
         target: target?,
         prechecks: prechecks?,
         steps: steps?,
@@ -134,6 +144,15 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
         stage: stage?,
         places,
     })
+}
+
+/// An incident has the labels of its scope, and no others.
+fn check_labels(reader: &mut Reader, policy: &Policy) {
+    let Some(correlation) = &policy.correlation else { return };
+    let labels = correlation.labels();
+    for label in policy.labels_needed().difference(&labels) {
+        reader.problem(problem::not_of_the_incident(&policy.places.target, label, &labels));
+    }
 }
 
 /// Where the caps stand, or the word `guard` above where they would; `None` without guards.
@@ -171,20 +190,47 @@ fn key_place(fields: &Fields<'_>, key: &str) -> Place {
 /// Things and where each stands.
 type Placed<T> = (Vec<T>, Vec<Place>);
 
-/// `alert:` one name or several, and `match:`.
-fn alerts(reader: &mut Reader, node: &Node) -> Option<(Placed<Name>, Placed<Matcher>)> {
+/// What a policy listens to.
+struct On {
+    alerts: Placed<Name>,
+    matchers: Placed<Matcher>,
+    correlation: Option<Correlation>,
+    receiver: Option<(Name, Place)>,
+}
+
+/// `alert:` one name or several, or `incident:` what several become together, or `receiver:` where it listens; and `match:`.
+fn on(reader: &mut Reader, node: &Node) -> Option<On> {
     let mut fields = reader.fields(node, "`on`")?;
-    let names = fields.required(reader, "alert").and_then(|node| match &node.value {
+    let matchers = fields.optional("match").map_or(Some(Vec::new()), |node| matchers(reader, node));
+    let matchers: Option<Placed<Matcher>> = matchers.map(|matchers| matchers.into_iter().unzip());
+    let receiver = fields.optional("receiver").map(|node| Some((reader.text(node, "a receiver's name")?.clone(), node.place.clone())));
+    let (alerts, correlation) = match fields.optional("incident") {
+        Some(node) => {
+            for key in ["alert", "receiver"].into_iter().filter(|key| fields.has(key)).collect::<Vec<_>>() {
+                reader.problem(problem::meaningless(&key_place(&fields, key), key, "on: { incident }"));
+                fields.optional(key);
+            }
+            let counted = matchers.as_ref().map(|(matchers, _)| matchers.clone()).unwrap_or_default();
+            correlation::read(reader, node, counted).map(|(correlation, alerts)| (Some(alerts), Some(correlation))).unwrap_or_default()
+        }
+        None if receiver.is_some() && !fields.has("alert") => (Some(Placed::default()), None),
+        None => (fields.required(reader, "alert").and_then(|node| names(reader, node)), None),
+    };
+    fields.finish(reader);
+    Some(On { alerts: alerts?, matchers: matchers?, correlation, receiver: receiver.map_or(Some(None), |receiver| receiver.map(Some))? })
+}
+
+/// One name of an alert, or several.
+fn names(reader: &mut Reader, node: &Node) -> Option<Placed<Name>> {
+    let names = match &node.value {
         Value::List(items) if items.is_empty() => {
             reader.problem(problem::empty_list(&node.place, "the list of alerts"));
             None
         }
         Value::List(items) => all(items.iter().map(|item| Some((reader.name(item, "an alert's name")?, item.place.clone()))).collect()),
         _ => reader.name(node, "an alert's name").map(|name| vec![(name, node.place.clone())]),
-    });
-    let matchers = fields.optional("match").map_or(Some(Vec::new()), |node| matchers(reader, node));
-    fields.finish(reader);
-    Some((names?.into_iter().unzip(), matchers?.into_iter().unzip()))
+    };
+    names.map(|names| names.into_iter().unzip())
 }
 
 /// A list with every item, if every item could be read. Read all before calling, so that every problem is found.
@@ -583,6 +629,7 @@ fn share(reader: &mut Reader, node: &Node, rounding: Option<Rounding>, rounding_
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::correlation::Sharing;
 
     const WHOLE: &str = "
 schema: policy/1
@@ -706,6 +753,48 @@ guard:
     fn parameters_are_whole_labels() {
         check("{ service: $service }", "{ service: a-$service }", &["9:FD0312 `a-$service` is neither a name nor a label of the alert"]);
         check("{ service: $service }", "{ service: '' }", &["9:FD0107 `` is not a target's name"]);
+    }
+
+    const INCIDENT: &str = "
+schema: policy/1
+policy: restart-the-cause
+owner: team
+on:
+  incident: { alerts: { min: 3, names: 2, of: [Slow, Down, Failing] }, scope: all, window: 2m }
+  match: { severity: critical }
+target: { service: $subject }
+steps:
+  - restart: { mode: rolling }
+";
+
+    #[test]
+    fn a_policy_can_listen_to_incidents() {
+        let policy = read_policy("p.yaml", INCIDENT).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let correlation = policy.correlation.as_ref().unwrap();
+        assert_eq!((correlation.min, correlation.names, correlation.window), (3, 2, Span::from_seconds(120)));
+        assert_eq!((&correlation.scope, correlation.matchers.len(), correlation.alerts.len()), (&Sharing::All, 1, 3));
+        let short = INCIDENT.replace("{ min: 3, names: 2, of: [Slow, Down, Failing] }, scope: all, window: 2m", "{ of: [Slow, Down] }");
+        let policy = read_policy("p.yaml", &short).unwrap();
+        let correlation = policy.correlation.as_ref().unwrap();
+        assert_eq!((correlation.min, correlation.names, correlation.window), (2, 1, Span::from_seconds(300)));
+        assert_eq!(correlation.scope, Sharing::Finest);
+        let labelled = INCIDENT.replace("scope: all", "scope: [team, env]").replace("$subject", "$team");
+        let policy = read_policy("p.yaml", &labelled).unwrap();
+        assert_eq!(policy.correlation.as_ref().unwrap().scope, Sharing::Labels(vec![Name::new("env"), Name::new("team")]));
+    }
+
+    #[test]
+    fn an_incident_that_cannot_be_is_refused_with_its_place() {
+        let check = |from, to, expected: &[&str]| problem::tests::check(|text| read_policy("p.yaml", text), INCIDENT, (from, to), expected);
+        check("min: 3", "min: 1", &["6:FD0108 the number of alerts is 1, and must be 2 to 1000"]);
+        check("names: 2", "names: 4", &["6:FD0315 4 different alerts are asked for, and 3 are listed"]);
+        check("min: 3, names: 2", "min: 2, names: 3", &["6:FD0315 2 alerts cannot have 3 different names"]);
+        check("of: [Slow, Down, Failing]", "of: []", &["6:FD0310 the list of alerts is empty"]);
+        check("scope: all", "scope: []", &["6:FD0310 the list of labels is empty"]);
+        check("scope: all", "scope: region", &["6:FD0110 `region` is not what the alerts share (a list is of labels)"]);
+        check("window: 2m", "window: 25h", &["6:FD0315 a window of 1d1h is longer than 1d"]);
+        check("$subject", "$service", &["8:FD0317 the incident has no label `service`"]);
+        check("  incident: {", "  alert: Down\n  incident: {", &["6:FD0309 `alert` means nothing for `on: { incident }`"]);
     }
 
     #[test]

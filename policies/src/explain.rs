@@ -7,6 +7,7 @@ use firedrill_core::name::Name;
 use firedrill_telemetry::labels::Matcher;
 
 use crate::controller::{REOPEN_AFTER, RETRY_AFTER, VERIFY_PERIOD};
+use crate::correlation::{SUBJECT, Sharing};
 use crate::guard::Scope;
 use crate::guard::caps::{self, CapOf};
 use crate::policy::{Deed, NameSource, OnFailure, Policy, Step, TargetKind, TargetSource};
@@ -21,7 +22,7 @@ pub fn policy(policy: &Policy) -> String {
             text.push_str(&format!("  {line}\n"));
         }
     }
-    push(&mut text, &format!("\nWhen {}{} fires, for {}:\n", listed(&policy.alerts, "or"), matching(policy), aimed(&policy.target)));
+    push(&mut text, &format!("\nWhen {}, for {}:\n", occasion(policy), aimed(&policy.target)));
     prechecks(&mut text, policy);
     text.push('\n');
     for (index, step) in policy.steps.iter().enumerate() {
@@ -48,6 +49,23 @@ fn listed(names: &[Name], word: &str) -> String {
     }
 }
 
+/// What must happen for the policy to begin.
+fn occasion(policy: &Policy) -> String {
+    let named = if policy.alerts.is_empty() { "any alert".to_owned() } else { listed(&policy.alerts, "or") };
+    let alerts = format!("{named}{}", matching(policy));
+    let reaches = policy.receiver.as_ref().map_or_else(|| "fires".to_owned(), |receiver| format!("reaches the receiver {receiver}"));
+    let Some(correlation) = &policy.correlation else { return format!("{alerts} {reaches}") };
+    let names = if correlation.names > 1 { format!(" of at least {} names", correlation.names) } else { String::new() };
+    let together = match &correlation.scope {
+        Sharing::Finest => "of one service, else of one zone, else of no place at all,".to_owned(),
+        Sharing::Service => "of one service".to_owned(),
+        Sharing::Zone => "of one zone".to_owned(),
+        Sharing::All => "wherever they are".to_owned(),
+        Sharing::Labels(labels) => format!("with one {}", listed(labels, "and")),
+    };
+    format!("at least {}{names} {together} begin within {} of each other ({alerts})", correlation.min, correlation.window)
+}
+
 fn matching(policy: &Policy) -> String {
     let matchers: Vec<String> = policy.matchers.iter().map(Matcher::to_string).collect();
     if matchers.is_empty() { String::new() } else { format!(" with {}", matchers.join(", ")) }
@@ -56,6 +74,7 @@ fn matching(policy: &Policy) -> String {
 fn aimed(target: &TargetSource) -> String {
     match &target.name {
         NameSource::Literal(name) => format!("the {} {name}", target.kind.word()),
+        NameSource::Label(label) if label.as_str() == SUBJECT => format!("the {} that is probably the cause", target.kind.word()),
         NameSource::Label(label) => format!("the {} that the alert's label `{label}` names", target.kind.word()),
     }
 }

@@ -281,6 +281,7 @@ pub(crate) mod fixture {
             replicas,
             zones: zones.iter().map(|zone| Name::new(zone)).collect(),
             critical,
+            calls: Vec::new(),
         };
         Inventory {
             services: [(Name::new("api"), entry(6, &["a", "b", "c"], true)), (Name::new("cart"), entry(3, &["a", "b"], false))].into(),

@@ -11,6 +11,8 @@ pub mod alertmanager;
 
 pub mod guard;
 
+pub mod correlation;
+
 pub mod policy;
 
 pub mod document;

@@ -12,12 +12,24 @@ use firedrill_core::yaml::{self, Node, Value};
 use firedrill_telemetry::promql::{Condition, Presence};
 use firedrill_telemetry::universe::{Held, Shape};
 
+use crate::alertmanager::{Config, no_receiver_to_listen_at, no_receivers};
+use crate::correlation::Sharing;
 use crate::guard::caps::{self, Part};
 use crate::guard::dedup::Remediations;
 use crate::guard::{Proposal, owner_of};
 use crate::policy::{NameSource, Policy, TargetKind, TargetSource};
 use crate::problem;
 use crate::rules::{Coverage, Outlook, Reason, RuleSet};
+
+/// A policy that listens where nothing can be heard: at a receiver that the Alertmanager configuration does not have, or without any.
+#[must_use]
+pub fn deaf(policy: &Policy, config: Option<&Config>) -> Option<Problem> {
+    let (receiver, place) = (policy.receiver.as_ref()?, policy.places.receiver.as_ref()?);
+    let Some(config) = config else { return Some(no_receivers(place, receiver)) };
+    let names: Vec<&str> = config.receivers.iter().map(|receiver| receiver.name.as_str()).collect();
+    let is_there = names.contains(&receiver.as_str());
+    (!is_there).then(|| no_receiver_to_listen_at(place, receiver, near_miss(receiver, &names)))
+}
 
 /// What policies are held against.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +143,8 @@ fn alert_lints(written: &Written<'_>, policy: &Policy, alert: &Name, ground: Gro
         return Vec::new();
     }
     let carried: BTreeSet<&str> = shapes.iter().flat_map(Shape::names).map(|label| &**label).collect();
-    let absent = policy.labels_needed().into_iter().filter(|label| shapes.iter().all(|shape| shape.held(label).is_none()));
+    let has = |label: &str| shapes.iter().any(|shape| shape.held(label).is_some());
+    let absent = labels_of_an_alert(policy, &has).into_iter().filter(|label| !has(label));
     let mut found: Vec<Problem> = absent
         .map(|label| {
             let carried: Vec<&str> = carried.iter().copied().collect();
@@ -139,8 +152,21 @@ fn alert_lints(written: &Written<'_>, policy: &Policy, alert: &Name, ground: Gro
             written.placed(problem::label_never_there(path, name, alert, (&label, near, &carried)), &format!("${label}"))
         })
         .collect();
-    found.extend(targets(policy).filter_map(|target| named_by_none(written, target, (alert, &shapes, ground.inventory))));
+    // An incident's labels are not its alerts' own.
+    let own = targets(policy).filter(|_| policy.correlation.is_none());
+    found.extend(own.filter_map(|target| named_by_none(written, target, (alert, &shapes, ground.inventory))));
     found
+}
+
+/// The labels without which an alert is of no use to the policy: those that the policy needs, or those by which alerts become an incident.
+fn labels_of_an_alert(policy: &Policy, has: &dyn Fn(&str) -> bool) -> BTreeSet<Name> {
+    let Some(correlation) = &policy.correlation else { return policy.labels_needed() };
+    match &correlation.scope {
+        Sharing::Labels(labels) => labels.iter().cloned().collect(),
+        Sharing::Service if !has("pod") => BTreeSet::from([Name::new("service")]),
+        Sharing::Zone if !has("pod") && !has("service") => BTreeSet::from([Name::new("zone")]),
+        Sharing::Service | Sharing::Zone | Sharing::Finest | Sharing::All => BTreeSet::new(),
+    }
 }
 
 /// Why an alert fires in none of the scenarios.
@@ -347,6 +373,20 @@ mod tests {
         check_seen(
             &sound.replace("alert: Down", "alert: Down, match: { job: api }"),
             &["5: FD0332 `p` asks for job=\"api\", and `Down` never has it; match the labels that the alert has"],
+        );
+    }
+
+    #[test]
+    fn alerts_that_share_nothing_become_no_incident() {
+        let incident = |scope: &str| {
+            let on = format!("on: {{ incident: {{ alerts: {{ of: [Down] }}, scope: {scope} }} }}");
+            RESTART.replace("on: { alert: ReplicaHung }", &on).replace("replica: $pod", "replica: api-0")
+        };
+        check_seen(&incident("service"), &[]);
+        check_seen(&incident("[service, pod]"), &[]);
+        check_seen(
+            &incident("[service, team]"),
+            &["0: FD0337 `p` needs the label `team`, and `Down` never has it; its labels are alertname, job, pod, service, severity"],
         );
     }
 

@@ -17,6 +17,7 @@ use firedrill_telemetry::store::Store;
 
 use crate::alertmanager::{Config, Heard, Hearing};
 use crate::controller::{Controller, Effect, Question};
+use crate::correlation::{Correlation, Correlator};
 use crate::guard::Guards;
 use crate::guard::stage::Stage;
 use crate::policy::Policy;
@@ -57,6 +58,9 @@ pub struct Pilot {
     hearing: Hearing,
     /// What policies that are behind every receiver were last told of an alert, and since when it was active.
     heard: BTreeMap<(usize, LabelSet), (AlertStatus, Time)>,
+    correlator: Correlator,
+    /// The controllers that answer the incidents of each correlation.
+    answering: Vec<Vec<usize>>,
     guards: Guards,
     controllers: Vec<Controller>,
     /// What controllers wait for, by time and order of asking.
@@ -87,12 +91,15 @@ impl Pilot {
         let mut names: Vec<&Name> = policies.iter().map(|policy| &policy.name).collect();
         names.sort();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "no two policies have one name");
+        let (correlations, answering) = correlations(&policies);
         let controller = |policy: &Arc<Policy>| Controller::new(Arc::clone(policy), Arc::clone(&inventory), stage, actuator);
         Self {
             start,
             ruler: Ruler::new(rules, start, ruler),
             hearing: Hearing::new(alertmanager.as_ref(), start),
             heard: BTreeMap::new(),
+            correlator: Correlator::new(correlations, Arc::clone(&inventory)),
+            answering,
             guards: Guards::new(),
             controllers: policies.iter().map(controller).collect(),
             agenda: BTreeMap::new(),
@@ -107,7 +114,7 @@ impl Pilot {
     #[must_use]
     pub fn due(&self) -> Option<(Time, Class)> {
         let rules = self.ruler.due().map(|at| (at, Class::Rules));
-        let routing = self.hearing.due().map(|at| (at, Class::Routing));
+        let routing = self.hearing.due().into_iter().chain(self.correlator.due()).min().map(|at| (at, Class::Routing));
         let controller = self.agenda.keys().next().map(|(at, _)| (*at, Class::Controller));
         [rules, routing, controller].into_iter().flatten().min()
     }
@@ -119,8 +126,11 @@ impl Pilot {
                 let changes = self.ruler.advance(raw, desk);
                 self.hearing.take_in(now, changes, self.ruler.sent(), desk);
             }
+            // Everything that is told at an instant is told before it is correlated.
+            Some((now, Class::Routing)) if self.hearing.due() != Some(now) => self.correlate(now, desk),
             Some((now, Class::Routing)) => {
                 for heard in self.hearing.advance(now, desk) {
+                    self.correlator.take_in(now, &heard.notification);
                     self.tell(now, &heard);
                 }
             }
@@ -175,6 +185,17 @@ impl Pilot {
                 }
             }
             self.plan(now, index, Errand::Tell(notification.clone()));
+        }
+    }
+
+    /// What was told at this instant is settled into incidents, and those that open or close go to the policies that answer them.
+    fn correlate(&mut self, now: Time, desk: &mut Desk<'_>) {
+        for settled in self.correlator.settle() {
+            desk.write(now, settled.event);
+            let Some((correlation, notification)) = settled.told else { continue };
+            for index in self.answering[correlation].clone() {
+                self.plan(now, index, Errand::Tell(notification.clone()));
+            }
         }
     }
 
@@ -289,6 +310,22 @@ impl Pilot {
     }
 }
 
+/// The different correlations that policies ask for, and by each the policies that do.
+fn correlations(policies: &[Arc<Policy>]) -> (Vec<Correlation>, Vec<Vec<usize>>) {
+    let (mut correlations, mut answering): (Vec<Correlation>, Vec<Vec<usize>>) = (Vec::new(), Vec::new());
+    for (index, policy) in policies.iter().enumerate() {
+        let Some(own) = &policy.correlation else { continue };
+        match correlations.iter().position(|known| known.is_same(own)) {
+            Some(known) => answering[known].push(index),
+            None => {
+                correlations.push(own.clone());
+                answering.push(vec![index]);
+            }
+        }
+    }
+    (correlations, answering)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,7 +372,7 @@ steps:
 
     impl World {
         fn new(policies: &[&str], actuator: Option<Actuator>) -> Self {
-            let entry = ServiceEntry { replicas: 2, zones: vec![], critical: true };
+            let entry = ServiceEntry { replicas: 2, zones: vec![], critical: true, calls: vec![] };
             let inventory = Inventory { services: [(Name::new("api"), entry)].into(), clients: vec![] };
             let setup = PilotSetup {
                 start: Start::default(),
@@ -472,6 +509,35 @@ steps:
         };
         assert!(by_controllers(&again).len() > 20);
         assert_eq!(by_controllers(&again), by_controllers(&world.journal));
+    }
+
+    const TOGETHER: &str = "
+schema: policy/1
+policy: together
+owner: team
+on: { incident: { alerts: { of: [Down] }, scope: service, window: 1m } }
+target: { service: $service }
+steps:
+  - restart: { mode: at_once }
+    verify: { expr: 'min(up{pod=~\"api.*\"}) == 1', hold: 10s, within: 60s }
+";
+
+    #[test]
+    fn alerts_that_come_together_are_an_incident_and_still_alerts_and_a_cap_keeps_the_two_apart() {
+        let capped = |policy: &str| format!("{}guard: {{ caps: [{{ scope: service, of: targets, max: 1 }}] }}\n", policy.trim_start());
+        let alone = capped(POLICY).replace("pods:up >= 1", "pods:up >= 0");
+        let mut world = World::new(&[&alone, &capped(TOGETHER)], Some(Actuator::simulated()));
+        world.down = [("api-0", 12), ("api-1", 12)].into();
+        world.run(100);
+        let correlated = world.journal.records().iter().filter_map(|record| match &record.event {
+            Event::Correlated { incident, change, reason, .. } => {
+                Some(format!("{} {incident} {change:?} {reason}", record.at.as_seconds()))
+            }
+            _ => None,
+        });
+        let expected = ["40 0 Opened 2 of Down began within 0s", "50 0 Shrank Down is over", "70 0 Closed Down is over"];
+        assert_eq!(correlated.collect::<Vec<_>>(), expected);
+        insta::assert_debug_snapshot!(world.told());
     }
 
     #[test]

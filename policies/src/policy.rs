@@ -11,6 +11,7 @@ use firedrill_core::time::Span;
 use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::promql::Condition;
 
+use crate::correlation::Correlation;
 use crate::guard::GuardSettings;
 use crate::guard::stage::Stage;
 
@@ -23,10 +24,14 @@ pub struct Policy {
     pub owner: Name,
     /// What it is for, for people.
     pub description: String,
-    /// The alerts that it answers, at least one.
+    /// The receiver of Alertmanager's that it is behind; `None`: every receiver.
+    pub receiver: Option<Name>,
+    /// The alerts that it answers, at least one unless it is behind a receiver, when none means all that reach it; with a correlation those that count for its incidents.
     pub alerts: Vec<Name>,
     /// Conditions on the alert's labels; all must match.
     pub matchers: Vec<Matcher>,
+    /// How these alerts become incidents; then it answers the incidents, and no alert by itself.
+    pub correlation: Option<Correlation>,
     /// What it acts on, unless a step says otherwise.
     pub target: TargetSource,
     /// What must be true before each action.
@@ -48,6 +53,8 @@ pub struct Policy {
 pub struct Places {
     /// Its name.
     pub name: Place,
+    /// Its receiver.
+    pub receiver: Option<Place>,
     /// Its alerts, in the order of [`Policy::alerts`].
     pub alerts: Vec<Place>,
     /// Its matchers, in the order of [`Policy::matchers`].
@@ -175,11 +182,21 @@ pub enum ConditionAt {
 pub struct AbsentLabel(pub Name);
 
 impl Policy {
-    /// Whether the policy is told of a notification.
+    /// Whether it answers alerts of a name, if it hears of them.
+    #[must_use]
+    pub fn answers(&self, alert: &Name) -> bool {
+        self.alerts.is_empty() || self.alerts.contains(alert)
+    }
+
+    /// Whether the policy is told of a notification. One that answers incidents is told of these alone.
     #[must_use]
     pub fn listens_to(&self, notification: &Notification) -> bool {
+        if self.correlation.is_some() {
+            return false;
+        }
         let value = |matcher: &Matcher| notification.labels.get(&*matcher.name).map(Name::as_str).unwrap_or_default();
-        self.alerts.contains(&notification.alert) && self.matchers.iter().all(|matcher| matcher.matches(value(matcher)))
+        let elsewhere = self.receiver.as_ref().is_some_and(|own| notification.receiver.as_ref() != Some(own));
+        !elsewhere && self.answers(&notification.alert) && self.matchers.iter().all(|matcher| matcher.matches(value(matcher)))
     }
 
     /// The condition at a place in the policy; `None` if nothing stands there.

@@ -1,7 +1,9 @@
 //! What can be wrong with policy files (FD03xx) and rule files (FD04xx): one constructor a problem.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
+use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Problem};
 use firedrill_telemetry::promql::Mistake;
 
@@ -129,6 +131,13 @@ pub(crate) fn out_of_range(place: &Place, message: &str, remedy: &str) -> Proble
 /// A setting without which nothing happens by itself.
 pub(crate) fn unbounded_limit(place: &Place) -> Problem {
     Problem::at("FD0316", place, "the limit of retries never ends").remedy("add `lasting: 20s`")
+}
+
+/// A label that the policy needs and its incidents do not have.
+pub(crate) fn not_of_the_incident(place: &Place, label: &str, known: &BTreeSet<Name>) -> Problem {
+    let known: Vec<&str> = known.iter().map(Name::as_str).collect();
+    let remedy = format!("its labels are {}; a list of labels as `scope:` gives others", known.join(", "));
+    Problem::at("FD0317", place, format!("the incident has no label `{label}`")).remedy(remedy)
 }
 
 /// A document that holds no rules.

@@ -442,12 +442,28 @@ pub enum Feed {
     DeployTimestamp,
 }
 
+impl ServiceSpec {
+    /// The services that it calls, sorted, each once.
+    fn calls(&self) -> Vec<Name> {
+        let phases = self.endpoints.iter().flat_map(|endpoint| &endpoint.phases);
+        let mut calls: Vec<Name> =
+            phases.filter_map(|phase| if let Phase::Call(call) = phase { Some(call.service.clone()) } else { None }).collect();
+        calls.sort();
+        calls.dedup();
+        calls
+    }
+}
+
 impl WorldSpec {
     /// The declared population, for guards.
     #[must_use]
     pub fn inventory(&self) -> Inventory {
-        let entry =
-            |service: &ServiceSpec| ServiceEntry { replicas: service.replicas, zones: service.zones.clone(), critical: service.critical };
+        let entry = |service: &ServiceSpec| ServiceEntry {
+            replicas: service.replicas,
+            zones: service.zones.clone(),
+            critical: service.critical,
+            calls: service.calls(),
+        };
         Inventory {
             services: self.services.iter().map(|service| (service.name.clone(), entry(service))).collect(),
             clients: self.clients.iter().map(|client| client.name.clone()).collect(),

@@ -30,6 +30,8 @@ pub enum Kind {
     Withheld,
     /// A policy is told.
     Told,
+    /// Alerts become one incident, or it changes.
+    Incident,
     /// A policy takes something up, or is done with it.
     Policy,
     /// Guards let an action pass.
@@ -65,6 +67,7 @@ impl Kind {
             Self::Message => "message",
             Self::Withheld => "withheld",
             Self::Told => "told",
+            Self::Incident => "incident",
             Self::Policy => "policy",
             Self::Guard => "guard",
             Self::Refusal => "refused",
@@ -83,7 +86,7 @@ impl Kind {
     pub const fn tone(self) -> &'static str {
         match self {
             Self::Fault | Self::Users | Self::Failure => "bad",
-            Self::Alert | Self::Refusal | Self::Withheld | Self::Page => "warn",
+            Self::Alert | Self::Incident | Self::Refusal | Self::Withheld | Self::Page => "warn",
             Self::Recovery => "good",
             Self::Decision | Self::Action | Self::Verify => "act",
             Self::World | Self::Routing | Self::Message | Self::Told | Self::Policy | Self::Guard | Self::End => "quiet",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firedrill_core::action::{ActionId, ActionOutcome};
-use firedrill_core::journal::{AlertStatus, Event, GuardVerdict, LabelSet, ReplicaState, Verification};
+use firedrill_core::journal::{AlertStatus, CorrelationChange, Event, GuardVerdict, LabelSet, ReplicaState, Verification};
 use firedrill_core::ledger::BIN;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -151,6 +151,7 @@ impl Teller {
             | Event::AlertResolved { .. }
             | Event::RuleFailed { .. }
             | Event::Notified { .. } => self.detection(at, event),
+            Event::Correlated { .. } => self.correlated(at, event),
             Event::Routed { .. } | Event::Messaged { .. } | Event::Withheld { .. } => self.routing(at, event),
             Event::ActionStarted { .. } | Event::ActionFinished { .. } => self.action(at, event),
             // What a controller takes in has been told where it came from.
@@ -296,6 +297,24 @@ impl Teller {
             }
             _ => unreachable!("only detection's events come here"),
         }
+    }
+
+    /// What alerts that came together became.
+    fn correlated(&mut self, at: Time, event: &Event) {
+        let Event::Correlated { incident, scope, change, firing, subject, reason } = event else { return };
+        let word = match change {
+            CorrelationChange::Opened => "opens",
+            CorrelationChange::Grew => "grows",
+            CorrelationChange::Shrank => "shrinks",
+            CorrelationChange::Closed => "is over",
+        };
+        let cause = subject.as_ref().filter(|subject| scope.get("service") != Some(subject));
+        let cause = match (change, cause) {
+            (CorrelationChange::Closed, _) | (_, None) => String::new(),
+            (_, Some(subject)) => format!(", probably because of {subject}"),
+        };
+        let now = if *change == CorrelationChange::Closed { String::new() } else { format!(" ({firing} fire now{cause})") };
+        self.say(at, Kind::Incident, format!("incident {incident}{} {word}: {reason}{now}", among(scope)));
     }
 
     /// What Alertmanager does with alerts.
