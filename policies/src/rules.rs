@@ -6,6 +6,7 @@ mod compiled;
 mod cycle;
 mod ruler;
 mod coverage;
+pub mod lint;
 pub mod unit_test;
 
 use std::sync::{Arc, OnceLock};

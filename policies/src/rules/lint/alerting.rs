@@ -1,0 +1,134 @@
+//! What is found in an alert besides its expression: how long it waits, its labels, its texts.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::{Place, Severity};
+use firedrill_core::time::Span;
+use regex::Regex;
+
+use super::catalogue::{BROKEN_TEMPLATE, LABEL_GONE, NO_OWNER, NO_SEVERITY, ONE_SCRAPE_PAGES, SHORT_HOLD, UNEVEN_HOLD};
+use super::{Finding, Group, Known, Rule};
+use crate::rules::{RuleKind, Template};
+
+/// What severities call people at once by most conventions.
+const PAGING: [&str; 2] = ["critical", "page"];
+
+/// A label that a template asks for.
+static ASKED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$labels\.([A-Za-z_][A-Za-z0-9_]*)").expect("a pattern of ours"));
+
+/// A piece of a template that is filled in.
+static FILLED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?s)\{\{.*?\}\}").expect("a pattern of ours"));
+
+/// Everything that is found in an alert.
+pub(super) fn lint(group: &Group, rule: &Rule, known: &Known<'_>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = hold(group, rule, known).into_iter().collect();
+    found.extend(one_scrape(rule, known));
+    found.extend(conventions(rule, known));
+    found.extend(templates(rule, known));
+    found
+}
+
+/// How `for` goes with the times at which the group is evaluated.
+fn hold(group: &Group, rule: &Rule, known: &Known<'_>) -> Option<Finding> {
+    let RuleKind::Alerting { hold, .. } = rule.kind else { return None };
+    let interval = known.interval_of_group(group);
+    let (hold_ms, interval_ms) = (hold.as_millis(), interval.as_millis().max(1));
+    let whole = Span::from_millis(hold_ms.div_ceil(interval_ms) * interval_ms);
+    let place = rule.places.hold.as_ref().filter(|_| hold > Span::ZERO)?;
+    if hold < interval {
+        let message = format!("`for: {hold}` is shorter than the {interval} from one evaluation to the next, and so means {interval}");
+        return Some(
+            Finding::new(&SHORT_HOLD, rule, place, message).remedy(format!("write `for: {whole}`, or give the group a shorter interval")),
+        );
+    }
+    let message = format!("`for: {hold}` is no multiple of the {interval} from one evaluation to the next, and so means {whole}");
+    (whole != hold).then(|| Finding::new(&UNEVEN_HOLD, rule, place, message).remedy(format!("write `for: {whole}`")))
+}
+
+/// A page that one scrape can set off.
+fn one_scrape(rule: &Rule, known: &Known<'_>) -> Option<Finding> {
+    let RuleKind::Alerting { hold: Span::ZERO, .. } = rule.kind else { return None };
+    let plan = rule.plan.as_ref().ok()?;
+    let severity = known.bench.conventions.severity.iter().find_map(|label| value(rule, label))?;
+    let is_scraped = |metric: Option<&str>| metric.is_some_and(|metric| !known.recorded.contains_key(metric) && metric != "ALERTS");
+    let scraped = plan.selectors().iter().all(|selector| selector.range_ms().is_none() && is_scraped(selector.metric()));
+    let pages = PAGING.contains(&severity) && scraped && !plan.selectors().is_empty() && plan.windows().is_empty();
+    let message = format!("`{}` is {severity} and waits for nothing: one bad scrape sets it off", rule.name);
+    pages.then(|| Finding::new(&ONE_SCRAPE_PAGES, rule, &rule.places.name, message))
+}
+
+/// The labels that every alert here should have.
+fn conventions(rule: &Rule, known: &Known<'_>) -> Vec<Finding> {
+    let conventions = known.bench.conventions;
+    let lacks = |labels: &[Name]| !labels.is_empty() && labels.iter().all(|label| value(rule, label).is_none());
+    let missing = |lint, labels: &[Name], what: &str| {
+        let message = format!("`{}` has no label {}, so nothing can tell {what}", rule.name, named(labels));
+        Finding::new(lint, rule, &rule.places.name, message)
+            .remedy(format!("add it below `labels:`; firedrill.yaml names it (`lint: {{ … }}`)"))
+    };
+    let mut found = Vec::new();
+    if lacks(&conventions.severity) {
+        found.push(missing(&NO_SEVERITY, &conventions.severity, "how bad it is"));
+    }
+    if lacks(&conventions.owner) {
+        let mut finding = missing(&NO_OWNER, &conventions.owner, "whose it is");
+        if conventions.is_owner_asked_for {
+            finding.problem.severity = Severity::Warning;
+        }
+        found.push(finding);
+    }
+    found
+}
+
+fn value<'r>(rule: &'r Rule, label: &Name) -> Option<&'r str> {
+    rule.labels.iter().find(|(name, value)| name == label && !value.is_empty()).map(|(_, value)| value.as_str())
+}
+
+fn named(labels: &[Name]) -> String {
+    labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(" or ")
+}
+
+/// The texts that are filled in: whether they can be, and whether the labels that they name can be there.
+fn templates(rule: &Rule, known: &Known<'_>) -> Vec<Finding> {
+    let places = |name: &Name, all: &[(Name, Place)]| {
+        all.iter().find(|(key, _)| key == name).map_or_else(|| rule.places.name.clone(), |(_, place)| place.clone())
+    };
+    let labels = rule.label_templates.iter().map(|(name, template)| (template, places(name, &rule.places.labels)));
+    let annotations = rule.annotations.iter().map(|(name, template)| (template, places(name, &rule.places.annotations)));
+    let carried = rule.plan.as_ref().ok().and_then(|plan| plan.labels_at_most(&|metric| known.labels_of(metric)));
+    let mut found = Vec::new();
+    let mut told = BTreeSet::new();
+    for (template, place) in labels.chain(annotations) {
+        if let Some(why) = template.problem() {
+            found.push(Finding::new(&BROKEN_TEMPLATE, rule, &place, format!("this text of `{}` cannot be filled in: {why}", rule.name)));
+        }
+        let Some(carried) = &carried else { continue };
+        for label in asked(template).into_iter().filter(|label| !carried.contains(label.as_str())) {
+            if told.insert(label.clone()) {
+                found.push(gone(rule, &label, carried, &place));
+            }
+        }
+    }
+    found
+}
+
+fn gone(rule: &Rule, label: &str, carried: &BTreeSet<Arc<str>>, place: &Place) -> Finding {
+    let word = format!("$labels.{label}");
+    let at = place.file().text[place.range()].find(&word).map_or_else(|| place.clone(), |at| place.part(at, at + word.len()));
+    let all: Vec<&str> = carried.iter().map(|label| &**label).collect();
+    let has = if all.is_empty() { "none".to_owned() } else { format!("only {}", all.join(", ")) };
+    let found = Finding::new(&LABEL_GONE, rule, &at, format!("`{word}` is always empty: what the expression yields has {has}"));
+    if value(rule, &Name::new(label)).is_some() {
+        return found
+            .remedy(format!("`$labels` holds the expression's labels, not those that the rule sets: write the value of `{label}` out"));
+    }
+    found.remedy(format!("keep it where the expression adds up, as in `sum by ({label}, …)`, or leave it out of the text"))
+}
+
+/// The labels that a template asks for.
+fn asked(template: &Template) -> BTreeSet<String> {
+    let pieces = FILLED.find_iter(template.text());
+    pieces.flat_map(|piece| ASKED.captures_iter(piece.as_str())).map(|found| found[1].to_owned()).collect()
+}
