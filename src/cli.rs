@@ -127,6 +127,9 @@ pub struct RunArgs {
     /// Rule files instead of those of firedrill.yaml or the library
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<String>,
+    /// Route alerts by this Alertmanager configuration instead of that of the scenario or of firedrill.yaml
+    #[arg(long, value_name = "FILE")]
+    pub alertmanager: Option<String>,
     /// The seed: everything that is luck follows from it
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -162,6 +165,9 @@ pub struct CompareArgs {
     /// Rule files instead of those of firedrill.yaml or the library
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<String>,
+    /// Route alerts by this Alertmanager configuration instead of that of the scenario or of firedrill.yaml
+    #[arg(long, value_name = "FILE")]
+    pub alertmanager: Option<String>,
     /// Seeds for each scenario: SEED, SEED+1, …
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub pairs: u32,
@@ -194,6 +200,9 @@ pub struct GateArgs {
     /// Scenarios or families instead of those of the project file
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub scenarios: Vec<String>,
+    /// Route alerts by this Alertmanager configuration instead of those of scenarios, incidents or the project file
+    #[arg(long, value_name = "FILE")]
+    pub alertmanager: Option<String>,
     /// Seeds for each scenario instead of the project file's
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub pairs: Option<u32>,
@@ -216,6 +225,9 @@ pub struct ReplayArgs {
     /// Rule files instead of the incident's own
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<String>,
+    /// Route alerts by this Alertmanager configuration instead of the incident's own or that of firedrill.yaml
+    #[arg(long, value_name = "FILE")]
+    pub alertmanager: Option<String>,
     /// Print an `expect:` block drafted from what happened, for a person to edit
     #[arg(long)]
     pub write_expect: bool,

@@ -7,6 +7,7 @@ use firedrill_core::journal::{Header, SCHEMA};
 use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
 use firedrill_core::transcript::Transcript;
+use firedrill_policies::alertmanager::Config;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::policy::Policy;
@@ -17,6 +18,7 @@ use firedrill_sim::run::{Finished, Options, Run};
 use firedrill_telemetry::store::Store;
 
 use crate::automation::Piloted;
+use crate::load::Source;
 
 /// The engine's version, in every journal: equal versions give equal bytes.
 pub const ENGINE: &str = concat!("firedrill ", env!("CARGO_PKG_VERSION"));
@@ -44,13 +46,40 @@ impl Arm {
     }
 }
 
-/// Rules, and the hash of the files that they come from.
+/// What watches: rules, how their alerts are routed, and the hash of the files that all that comes from.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// The rules.
     pub set: Arc<RuleSet>,
     /// BLAKE3 of the files, hexadecimal.
     pub hash: String,
+    /// How alerts become notifications; `None`: each at once and by itself.
+    pub routing: Option<Arc<Routing>>,
+}
+
+/// An Alertmanager configuration, and the file that it comes from.
+#[derive(Clone, Debug)]
+pub struct Routing {
+    /// What it says.
+    pub config: Arc<Config>,
+    /// The file.
+    pub source: Source,
+}
+
+impl Rules {
+    /// The same rules with their alerts routed.
+    #[must_use]
+    pub fn routed(self: Arc<Self>, routing: Option<Arc<Routing>>) -> Arc<Self> {
+        let Some(routing) = routing else { return self };
+        let hash = blake3::hash(format!("{} {}", self.hash, routing.source.text).as_bytes()).to_hex().to_string();
+        Arc::new(Self { set: Arc::clone(&self.set), hash, routing: Some(routing) })
+    }
+
+    /// The configuration by which alerts are routed.
+    #[must_use]
+    pub fn alertmanager(&self) -> Option<Arc<Config>> {
+        self.routing.as_ref().map(|routing| Arc::clone(&routing.config))
+    }
 }
 
 /// Policies that work side by side, and the hash of the files that they come from.
@@ -109,7 +138,7 @@ impl Drill {
             start: self.scenario.spec.start,
             rules: Arc::clone(&self.rules.set),
             ruler: RulerSettings::default(),
-            alertmanager: None,
+            alertmanager: self.rules.alertmanager(),
             policies,
             stage: self.stage,
             actuator,

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use firedrill_core::name::Name;
+use firedrill_core::problem::Located;
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::incident::Incident;
 
-use crate::drill::Answer;
+use crate::drill::{Answer, Routing};
 use crate::failure::Failure;
 use crate::kind::Kind;
 use crate::library;
@@ -114,6 +116,39 @@ impl Home {
             }
         }
         sources::incident(name, here)
+    }
+}
+
+/// Which Alertmanager configuration applies: the one of the command line, else one that a scenario or an incident names for itself, else the
+/// project's.
+#[derive(Clone, Debug, Default)]
+pub struct Routings {
+    given: Option<Arc<Routing>>,
+    shared: Option<Arc<Routing>>,
+}
+
+impl Routings {
+    /// Those at hand when the command line names one or none.
+    ///
+    /// # Errors
+    /// The one that applies is not there, or wrong.
+    pub fn chosen(home: &Home, named: Option<&str>) -> Result<Self, Failure> {
+        let given = named.map(|name| sources::routing(&name, Path::new("."))).transpose()?;
+        let own = home.project.as_ref().and_then(|project| project.alertmanager.as_ref()).filter(|_| given.is_none());
+        let shared = own.map(|own| sources::routing(own, &home.base)).transpose()?;
+        Ok(Self { given, shared })
+    }
+
+    /// The one that applies where `own` is named, relative to a folder.
+    ///
+    /// # Errors
+    /// It is not there, or wrong.
+    pub fn with(&self, own: Option<&Located<Name>>, base: &Path) -> Result<Option<Arc<Routing>>, Failure> {
+        match (&self.given, own) {
+            (Some(given), _) => Ok(Some(Arc::clone(given))),
+            (None, Some(own)) => sources::routing(own, base).map(Some),
+            (None, None) => Ok(self.shared.clone()),
+        }
     }
 }
 

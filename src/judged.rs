@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use firedrill_core::journal::{AlertStatus, Event, Journal};
+use firedrill_policies::policy::Policy;
 use firedrill_reports::verdict::{IncidentResult, IncidentStatus};
 use firedrill_scenarios::incident::expect::{ExpectVerdict, proposals};
 
 use crate::command_line::CommandLine;
 use crate::drill::{Answer, Rules};
 use crate::failure::Failure;
+use crate::home::Routings;
 use crate::replaying::{self, Replay};
 use crate::sources;
 
@@ -30,11 +32,12 @@ pub fn prepare_all(
     rules: &Arc<Rules>,
     candidate: &Arc<Answer>,
     baseline: Option<&Arc<Answer>>,
+    routings: &Routings,
 ) -> Result<Vec<Replayed>, Failure> {
     let prepare = |name: &String| {
         let (incident, files) = sources::incident(name, Path::new("."))?;
         let rules = incident.rules.is_empty().then(|| Arc::clone(rules));
-        let candidate = replaying::prepare(incident, &files, rules, Some(Arc::clone(candidate)))?;
+        let candidate = replaying::prepare(incident, &files, rules, Some(Arc::clone(candidate)), routings)?;
         let baseline = baseline.map(|answer| Replay { answer: Arc::clone(answer), ..candidate.clone() });
         Ok(Replayed { name: name.clone(), candidate, baseline })
     };
@@ -50,7 +53,7 @@ impl Replayed {
         let policies: Vec<&String> = self.candidate.answer.sources.iter().map(|(_, argument)| argument).collect();
         let command = CommandLine::new("replay").word(&self.name).options("--policy", &policies).to_string();
         let (status, findings) = if !is_exercised(&journal, &self.candidate.answer) {
-            (IncidentStatus::NotExercised, vec!["no alert that the policies answer fires on this recording".to_owned()])
+            (IncidentStatus::NotExercised, vec![silence(&journal, &self.candidate.answer)])
         } else if let Some(expect) = &incident.expect {
             verdict(&expect.judge(&journal, self.candidate.recording.start, incident.onset))
         } else {
@@ -79,9 +82,21 @@ fn verdict(verdict: &ExpectVerdict) -> (IncidentStatus, Vec<String>) {
 
 fn is_exercised(journal: &Journal, answer: &Answer) -> bool {
     journal.records().iter().any(|record| match &record.event {
-        Event::Notified { notification } => {
-            notification.status == AlertStatus::Firing && answer.policies.iter().any(|policy| policy.alerts.contains(&notification.alert))
+        Event::Notified { notification } if notification.status == AlertStatus::Firing => {
+            let is_there = |policy: &Policy| policy.receiver.as_ref().is_none_or(|own| notification.receiver.as_ref() == Some(own));
+            answer.policies.iter().any(|policy| policy.answers(&notification.alert) && is_there(policy))
         }
         _ => false,
     })
+}
+
+/// Why the policies heard nothing.
+fn silence(journal: &Journal, answer: &Answer) -> String {
+    let kept = journal.records().iter().find_map(|record| match &record.event {
+        Event::Withheld { alert, receiver, reason, .. } if answer.policies.iter().any(|policy| policy.answers(alert)) => {
+            Some(format!("{alert} fires on this recording, and {receiver} is not told of it: {reason}"))
+        }
+        _ => None,
+    });
+    kept.unwrap_or_else(|| "no alert that the policies answer reaches them on this recording".to_owned())
 }

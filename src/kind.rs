@@ -22,10 +22,12 @@ pub enum Kind {
     Incident,
     /// How CSV files become series.
     Mapping,
+    /// An `alertmanager.yml`, or a Secret that holds one.
+    Alertmanager,
 }
 
 impl Kind {
-    /// All kinds, with the name that stands in `schema: NAME/N`; a Prometheus rule file has none.
+    /// All kinds, with the name that stands in `schema: NAME/N`; what is Prometheus' or Alertmanager's own has none.
     const SCHEMAS: [(&'static str, Self); 5] = [
         ("project", Self::Project),
         ("scenario", Self::Scenario),
@@ -44,6 +46,7 @@ impl Kind {
             Self::Rules => "a rule file",
             Self::Incident => "an incident",
             Self::Mapping => "a mapping",
+            Self::Alertmanager => "an Alertmanager configuration",
         }
     }
 
@@ -57,6 +60,7 @@ impl Kind {
             Self::Rules => format!("give it as `--rules {name}`"),
             Self::Incident => format!("`firedrill replay {name}` replays it"),
             Self::Mapping => "an incident names it: `recording: { csv: { mapping: FILE } }`".to_owned(),
+            Self::Alertmanager => format!("give it as `--alertmanager {name}`, or write `alertmanager: {name}` in firedrill.yaml"),
         }
     }
 }
@@ -74,6 +78,11 @@ pub fn of(source: &Source) -> Option<Kind> {
         }
         (None, Some(_), _) => Some(Kind::Rules),
         (None, None, Some(Value::Text(kind))) if &**kind == "PrometheusRule" => Some(Kind::Rules),
+        (None, None, Some(Value::Text(kind))) if &**kind == "Secret" => {
+            let Some(Value::Map(data)) = value("stringData") else { return None };
+            data.iter().any(|(key, _)| matches!(&*key.text, "alertmanager.yaml" | "alertmanager.yml")).then_some(Kind::Alertmanager)
+        }
+        (None, None, None) if value("route").is_some() && value("receivers").is_some() => Some(Kind::Alertmanager),
         _ => None,
     }
 }
@@ -111,6 +120,9 @@ mod tests {
         check("schema: scenario/9\n", Some(Kind::Scenario));
         check("groups: []\n", Some(Kind::Rules));
         check("apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n", Some(Kind::Rules));
+        check("route: { receiver: a }\nreceivers: [{ name: a }]\n", Some(Kind::Alertmanager));
+        check("kind: Secret\nstringData: { alertmanager.yaml: 'route: {}' }\n", Some(Kind::Alertmanager));
+        check("kind: Secret\nstringData: { password: 'x' }\n", None);
         check("schema: pizza/1\n", None);
         check("a: 1\n", None);
         check("{", None);

@@ -13,6 +13,8 @@ pub struct Project {
     pub pairs: u32,
     /// Rule files, folders, or names from the library.
     pub rules: Vec<Located<Name>>,
+    /// The Alertmanager configuration; `None`: every alert is told at once and by itself.
+    pub alertmanager: Option<Located<Name>>,
     /// The baseline: policy files, folders, or names from the library.
     pub policies: Vec<Located<Name>>,
     /// Scenario files, folders, names or families.
@@ -58,6 +60,7 @@ fn read_project(reader: &mut Reader, node: &Node) -> Option<Project> {
         seed: seed.map_or(1, i64::unsigned_abs),
         pairs: pairs.map_or(DEFAULT_PAIRS, |pairs| u32::try_from(pairs).expect("within the range asked for")),
         rules: names(reader, &mut fields, "rules"),
+        alertmanager: fields.optional("alertmanager").and_then(|node| located(reader, node, "the path of an `alertmanager.yml`")),
         policies: names(reader, &mut fields, "policies"),
         scenarios: names(reader, &mut fields, "scenarios"),
         incidents: names(reader, &mut fields, "incidents"),
@@ -71,8 +74,11 @@ fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec
     let Some(node) = fields.optional(key) else { return Vec::new() };
     let what = format!("`{key}`");
     let Some(items) = reader.list(node, &what) else { return Vec::new() };
-    let read = |item: &Node| Some(Located { place: item.place.clone(), value: reader.text(item, "a path or a name")?.clone() });
-    items.iter().filter_map(read).collect()
+    items.iter().filter_map(|item| located(reader, item, "a path or a name")).collect()
+}
+
+fn located(reader: &mut Reader, node: &Node, what: &str) -> Option<Located<Name>> {
+    Some(Located { place: node.place.clone(), value: reader.text(node, what)?.clone() })
 }
 
 fn thresholds(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<ThresholdLine> {

@@ -8,10 +8,14 @@ use firedrill_scenarios::Scenario;
 use firedrill_scenarios::incident::FILE_NAME;
 use firedrill_telemetry::recording::Recording;
 
+use crate::drill::Routing;
 use crate::load::Source;
 
 /// The recording's file in an incident folder.
 pub const RECORDING: &str = "recording.jsonl";
+
+/// The Alertmanager configuration in an incident folder.
+const ALERTMANAGER: &str = "alertmanager.yml";
 
 /// A run with what an incident says of it.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,8 @@ pub struct Recorded<'a> {
     pub recording: &'a Recording,
     /// The rules that watched.
     pub rules: &'a [Source],
+    /// How alerts were routed; `None`: each at once and by itself.
+    pub routing: Option<&'a Routing>,
     /// The command that records it again.
     pub command: &'a str,
 }
@@ -35,6 +41,7 @@ impl Recorded<'_> {
         let mut files = vec![(FILE_NAME.to_owned(), incident(self)), (RECORDING.to_owned(), self.recording.to_text())];
         // A rule group's phase hangs on the name of its file, so the copies keep it.
         files.extend(self.rules.iter().map(|source| (format!("rules/{}", file_name(source)), source.text.clone())));
+        files.extend(self.routing.map(|routing| (ALERTMANAGER.to_owned(), routing.source.text.clone())));
         files.push(("journal.jsonl".to_owned(), self.transcript.to_json_lines()));
         files
     }
@@ -67,5 +74,8 @@ fn incident(run: &Recorded<'_>) -> String {
     }
     let rules: Vec<String> = run.rules.iter().map(|source| format!("rules/{}", file_name(source))).collect();
     writeln!(text, "recording: {{ firedrill: {RECORDING} }}\nrules: [{}]", rules.join(", ")).expect("a string takes all");
+    if run.routing.is_some() {
+        writeln!(text, "alertmanager: {ALERTMANAGER}").expect("a string takes all");
+    }
     text
 }

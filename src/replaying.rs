@@ -15,6 +15,7 @@ use firedrill_telemetry::recording::{Playback, Recording};
 
 use crate::drill::{Answer, ENGINE, Rules};
 use crate::failure::Failure;
+use crate::home::Routings;
 use crate::sources::{self, IncidentFiles};
 
 /// An incident with all that is needed to replay it.
@@ -30,15 +31,17 @@ pub struct Replay {
     pub answer: Arc<Answer>,
 }
 
-/// Makes a replay: the incident's own rules win over those given; policies are those given, else the incident's own.
+/// Makes a replay: the incident's own rules win over those given; policies are those given, else the incident's own; and alerts are routed as
+/// the command line says, else as the incident does, else as the project does.
 ///
 /// # Errors
-/// The recording, a rule file or a policy is wrong.
+/// The recording, a rule file, a policy or the Alertmanager configuration is wrong.
 pub fn prepare(
     incident: Incident,
     files: &IncidentFiles,
     rules: Option<Arc<Rules>>,
     answer: Option<Arc<Answer>>,
+    routings: &Routings,
 ) -> Result<Replay, Failure> {
     let recording = Arc::new(read_recording(&incident, files)?);
     let base = files.base();
@@ -50,6 +53,8 @@ pub fn prepare(
         Some(answer) => answer,
         None => sources::answer(&incident.policies, Path::new(&base))?,
     };
+    let rules = rules.routed(routings.with(incident.alertmanager.as_ref(), &base)?);
+    sources::receivers_exist(&answer, rules.routing.as_deref())?;
     Ok(Replay { incident, recording, rules, answer })
 }
 
@@ -80,7 +85,7 @@ impl Replay {
             start: recording.start,
             rules: Arc::clone(&self.rules.set),
             ruler: RulerSettings::default(),
-            alertmanager: None,
+            alertmanager: self.rules.alertmanager(),
             policies: self.answer.policies.clone(),
             stage: Stage::DryRun,
             actuator: None,

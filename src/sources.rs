@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place, Problem};
+use firedrill_policies::alertmanager::read_config;
 use firedrill_policies::document::read_policy;
 use firedrill_policies::lints;
 use firedrill_policies::policy::Policy;
@@ -14,7 +15,7 @@ use firedrill_policies::rules::RuleSet;
 use firedrill_scenarios::incident::{self, Files, Incident};
 use firedrill_scenarios::{Scenario, read_scenario};
 
-use crate::drill::{Answer, Rules};
+use crate::drill::{Answer, Routing, Rules};
 use crate::failure::Failure;
 use crate::kind::{self, Kind};
 use crate::library;
@@ -195,7 +196,32 @@ pub fn unknown(name: &str, wanted: Kind, own: &[&str], shelf: &Shelf<'_>) -> Fai
 pub fn rules<S: Asked>(names: &[S], base: &Path) -> Result<Arc<Rules>, Failure> {
     let sources = rule_texts(names, base)?;
     let set = RuleSet::read(sources.iter().map(|source| (source.path.as_str(), source.text.as_str())))?;
-    Ok(Arc::new(Rules { set, hash: hash(&sources) }))
+    Ok(Arc::new(Rules { set, hash: hash(&sources), routing: None }))
+}
+
+/// An Alertmanager configuration by path.
+///
+/// # Errors
+/// It is not there, or wrong.
+pub fn routing<S: Asked>(asked: &S, base: &Path) -> Result<Arc<Routing>, Failure> {
+    let path = base.join(asked.name());
+    if !path.is_file() {
+        let message = format!("no Alertmanager configuration is at `{}`", shown(&path));
+        return Err(placed(Failure::argument(message, "name an `alertmanager.yml`, relative to the project"), asked));
+    }
+    let source = load::read_file(&path)?;
+    kind::expect(&source, Kind::Alertmanager).map_err(|problem| vec![problem])?;
+    let config = Arc::new(read_config(&source.path, &source.text)?);
+    Ok(Arc::new(Routing { config, source }))
+}
+
+/// That every receiver is there that a policy listens at.
+///
+/// # Errors
+/// A policy names one that the configuration does not have, or there is no configuration.
+pub fn receivers_exist(answer: &Answer, routing: Option<&Routing>) -> Result<(), Failure> {
+    let problems: Vec<Problem> = answer.policies.iter().flat_map(|policy| lints::deaf(policy, routing.map(|own| &*own.config))).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Input(problems)) }
 }
 
 /// Policies by path, folder or name, as one answer.

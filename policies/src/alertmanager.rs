@@ -19,6 +19,8 @@ mod machine;
 mod webhook;
 mod hearing;
 
+pub(crate) use problem::{no_receiver_to_listen_at, no_receivers};
+
 pub use alert::{Alert, AlertError, Fingerprint, PostedAlert};
 pub use config::{Config, GroupBy, InhibitRule, Integration, Receiver, Route, RouteOptions};
 pub use delivery::{Outage, Reply};

@@ -40,6 +40,8 @@ pub struct ScenarioDocument {
     pub reference: Option<Located<bool>>,
     /// Rule files that it wants beside the project's.
     pub rules: Vec<Located<Name>>,
+    /// The Alertmanager configuration that it wants instead of the project's.
+    pub alertmanager: Option<Located<Name>>,
     /// The calendar instant of its start.
     pub start: Option<Located<Start>>,
     /// How long a run lasts.
@@ -89,6 +91,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
         description: optional(reader, &mut fields, "description", |r, n| r.text(n, "a description").map(ToString::to_string)),
         reference: optional(reader, &mut fields, "reference", |r, n| r.boolean(n, "`reference`")),
         rules: read_rules(reader, &mut fields),
+        alertmanager: optional(reader, &mut fields, "alertmanager", |r, n| r.text(n, "the path of an `alertmanager.yml`").cloned()),
         start: optional(reader, &mut fields, "start", read_start),
         horizon: optional(reader, &mut fields, "horizon", |r, n| positive_span(r, n, "the horizon")),
         objective: optional(reader, &mut fields, "objective", |r, n| positive_span(r, n, "the objective")),

@@ -66,6 +66,8 @@ pub struct Incident {
     pub recording: RecordingSource,
     /// Rule files, relative to the folder or names from the library; empty: the project's.
     pub rules: Vec<Located<Name>>,
+    /// The Alertmanager configuration that routed its alerts, relative to the folder; `None`: the project's.
+    pub alertmanager: Option<Located<Name>>,
     /// Policy files, likewise.
     pub policies: Vec<Located<Name>>,
     /// Faults that someone labelled, in order of time.
@@ -258,6 +260,7 @@ fn read_document(reader: &mut Reader, node: &Node, files: &dyn Files) -> Option<
     let people = fields.optional("people").map(|node| read_people(reader, node));
     let recording = fields.required(reader, "recording").and_then(|node| read_source(reader, node));
     let rules = names(reader, &mut fields, "rules");
+    let alertmanager = fields.optional("alertmanager").and_then(|node| located(reader, node, "the path of an `alertmanager.yml`"));
     let policies = names(reader, &mut fields, "policies");
     let faults = fields.optional("faults").map(|node| score::read_faults(reader, node, files, &inventory)).unwrap_or_default();
     let onset = onset.or_else(|| faults.first().map(|fault| fault.at));
@@ -283,6 +286,7 @@ fn read_document(reader: &mut Reader, node: &Node, files: &dyn Files) -> Option<
         people: people.unwrap_or_default(),
         recording: recording?,
         rules,
+        alertmanager,
         policies,
         faults,
         expect,
@@ -339,8 +343,11 @@ fn known_target(reader: &mut Reader, node: &Node, inventory: &Inventory) -> Opti
 fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec<Located<Name>> {
     let Some(node) = fields.optional(key) else { return Vec::new() };
     let items = reader.list(node, key).unwrap_or_default();
-    let read = |item: &Node| Some(Located { place: item.place.clone(), value: reader.text(item, "a path or a name")?.clone() });
-    items.iter().filter_map(read).collect()
+    items.iter().filter_map(|item| located(reader, item, "a path or a name")).collect()
+}
+
+fn located(reader: &mut Reader, node: &Node, what: &str) -> Option<Located<Name>> {
+    Some(Located { place: node.place.clone(), value: reader.text(node, what)?.clone() })
 }
 
 fn read_people(reader: &mut Reader, node: &Node) -> Vec<HumanDeed> {

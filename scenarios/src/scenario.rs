@@ -27,6 +27,8 @@ pub struct Scenario {
     pub reference: bool,
     /// Rule files that it wants beside the project's, as written.
     pub rules: Vec<Located<Name>>,
+    /// The Alertmanager configuration that it wants instead of the project's, as written.
+    pub alertmanager: Option<Located<Name>>,
     /// BLAKE3 of the lowered scenario, hexadecimal: comments, order of keys and stated defaults do not change it.
     pub hash: String,
 }
@@ -53,6 +55,7 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
         calm: spec.faults.is_empty(),
         reference: document.reference.as_ref().is_some_and(|reference| reference.value),
         rules: document.rules.clone(),
+        alertmanager: document.alertmanager.clone(),
         hash: hash(&spec),
         spec: Arc::new(spec),
     }

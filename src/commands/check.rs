@@ -9,6 +9,7 @@ use std::sync::Arc;
 use firedrill_core::inventory::Inventory;
 use firedrill_core::problem::{Problem, Severity};
 use firedrill_core::yaml::{self, Node, Value};
+use firedrill_policies::alertmanager::{Config, read_config};
 use firedrill_policies::document::read_policy;
 use firedrill_policies::library as policy_library;
 use firedrill_policies::lints::{self, Ground, Written};
@@ -40,6 +41,9 @@ struct Found {
     recordings: Vec<Universe>,
     projects: usize,
     mappings: usize,
+    alertmanagers: usize,
+    /// What is accepted in what was read and has no effect here.
+    warnings: Vec<Problem>,
     /// YAML that lies in a folder and is none of ours.
     passed_over: Vec<String>,
     problems: Vec<Problem>,
@@ -138,7 +142,8 @@ fn declared(scenarios: &[Arc<Scenario>]) -> Inventory {
 }
 
 fn lint(found: &Found, ground: Ground<'_>) -> Vec<Problem> {
-    let mut all = lints::twins(found.policies.iter().map(|(_, policy)| policy));
+    let mut all = found.warnings.clone();
+    all.extend(lints::twins(found.policies.iter().map(|(_, policy)| policy)));
     for (source, policy) in &found.policies {
         all.extend(lints::lints(&Written::new(&source.path, &source.text), policy, ground));
     }
@@ -151,12 +156,25 @@ fn whole_project() -> Result<Found, Failure> {
     if let Some(rules) = found.keep(sources::rule_texts(&project.rules, &base))? {
         found.rules = rules;
     }
+    let routing = project.alertmanager.as_ref().map(|own| found.keep(sources::routing(own, &base))).transpose()?.flatten();
+    if let Some(routing) = &routing {
+        found.alertmanager(&routing.config);
+    }
     if let Some(answer) = found.keep(sources::answer(&project.policies, &base))? {
+        // Where the configuration is wrong, that is the problem.
+        if routing.is_some() || project.alertmanager.is_none() {
+            found.keep(sources::receivers_exist(&answer, routing.as_deref()))?;
+        }
         for (policy, (_, path)) in answer.policies.iter().zip(&answer.sources) {
             found.policies.push((policy_text(path)?, Arc::clone(policy)));
         }
     }
     if let Some(scenarios) = found.keep(sources::scenarios(&project.scenarios, &base))? {
+        for own in scenarios.iter().filter_map(|scenario| scenario.alertmanager.as_ref()) {
+            if let Some(routing) = found.keep(sources::routing(own, &base))? {
+                found.alertmanager(&routing.config);
+            }
+        }
         found.scenarios = scenarios;
     }
     for name in sources::incident_folders(&project.incidents, &base)? {
@@ -222,7 +240,16 @@ fn named(paths: &[String]) -> Result<Found, Failure> {
 impl Found {
     /// Whether nothing was read that could be reported on.
     const fn is_empty(&self) -> bool {
-        self.rules.is_empty() && self.policies.is_empty() && self.scenarios.is_empty() && self.recordings.is_empty()
+        self.rules.is_empty()
+            && self.policies.is_empty()
+            && self.scenarios.is_empty()
+            && self.recordings.is_empty()
+            && self.alertmanagers == 0
+    }
+
+    fn alertmanager(&mut self, config: &Config) {
+        self.alertmanagers += 1;
+        self.warnings.extend(config.warnings.iter().cloned());
     }
 
     /// What was read, or nothing and its problems.
@@ -289,6 +316,7 @@ impl Found {
                 self.problems.extend(thresholds(&project));
             }),
             Kind::Mapping => recording_mapping::read_mapping(path, text).map(|_| self.mappings += 1),
+            Kind::Alertmanager => read_config(path, text).map(|config| self.alertmanager(&config)),
             Kind::Incident => {
                 let files = sources::IncidentFiles::Folder(Path::new(path).parent().unwrap_or(Path::new(".")).to_owned());
                 let recording = read_incident(path, &files).and_then(|incident| read_recording(&incident, &files));

@@ -6,7 +6,7 @@ use firedrill_reports::table::{self, PolicyRuns};
 use firedrill_reports::verdict::{Case, Measure, summarise};
 use serde_json::json;
 
-use super::setting::{self, Setting};
+use super::setting::{self, Named, Setting};
 use super::terminal;
 use crate::campaign::Campaign;
 use crate::cli::{CompareArgs, Format};
@@ -26,8 +26,10 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
         refuse_no_folder("--out", folder)?;
     }
     let home = Home::here()?;
-    let setting = Setting::of(&home, &arguments.scenarios, &arguments.rules)?;
+    let named = Named { scenarios: &arguments.scenarios, rules: &arguments.rules, alertmanager: arguments.alertmanager.as_deref() };
+    let setting = Setting::of(&home, named)?;
     let answers = arguments.policies.iter().map(|name| home.answer(&[name])).collect::<Result<Vec<_>, _>>()?;
+    answers.iter().try_for_each(|answer| setting.admit(answer))?;
     let seeds = seeds(arguments)?;
     let campaign = Campaign { scenarios: setting.scenarios, answers, seeds, stage: Stage::Full };
     let cases = super::progress::run(&campaign, output);
@@ -74,7 +76,7 @@ fn command(arguments: &CompareArgs) -> String {
     if !arguments.scenarios.is_empty() {
         line = line.option("--scenarios", &arguments.scenarios.join(","));
     }
-    line = line.options("--rules", &arguments.rules);
+    line = line.options("--rules", &arguments.rules).options("--alertmanager", arguments.alertmanager.as_slice());
     if arguments.seeds.is_empty() {
         line = line.option("--pairs", &arguments.pairs.to_string()).option("--seed", &arguments.seed.to_string());
     } else {

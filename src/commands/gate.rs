@@ -15,7 +15,7 @@ use firedrill_reports::verdict::{
 };
 use serde_json::json;
 
-use super::setting::{RuleNames, Setting, seeds};
+use super::setting::{Named, RuleNames, Setting, seeds};
 use super::terminal;
 use crate::campaign::{Campaign, Shown};
 use crate::cli::{Format, GateArgs};
@@ -47,17 +47,21 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     refuse_no_folder("--out", &arguments.out)?;
     let home = Home::at(&arguments.project)?;
     let project = home.project.as_ref().expect("a home at a project has it");
-    let setting = Setting::of(&home, &arguments.scenarios, &[])?;
+    let named = Named { scenarios: &arguments.scenarios, rules: &[], alertmanager: arguments.alertmanager.as_deref() };
+    let setting = Setting::of(&home, named)?;
     let thresholds = Thresholds::of(project, setting.scenarios.iter().any(|(scenario, _)| scenario.calm))?;
     let contest = contest(arguments, &home)?;
+    setting.admit(&contest.candidate)?;
+    contest.baseline.iter().try_for_each(|baseline| setting.admit(baseline))?;
     let incidents = home.incident_folders()?;
     let first = arguments.seed.unwrap_or(project.seed);
     let pairs = arguments.pairs.unwrap_or(project.pairs);
     let answers = [Some(&contest.candidate), contest.baseline.as_ref()].into_iter().flatten().cloned().collect();
+    let routings = setting.routings;
     let campaign = Campaign { scenarios: setting.scenarios, answers, seeds: seeds(first, pairs)?, stage: Stage::Full };
     // Everything that can be wrong with an incident is found before the runs begin.
     let rules = RuleNames::of(project, &home.base).load(&[])?;
-    let replays = judged::prepare_all(&incidents, &rules, &contest.candidate, contest.baseline.as_ref())?;
+    let replays = judged::prepare_all(&incidents, &rules, &contest.candidate, contest.baseline.as_ref(), &routings)?;
     let mut cases = super::progress::run(&campaign, output);
     let replayed: Vec<IncidentResult> = replays.iter().map(judged::Replayed::judge).collect();
     let baseline = contest.baseline.is_some().then(|| cases.pop()).flatten();
@@ -164,7 +168,8 @@ fn repeat(arguments: &GateArgs, contest: &Contest) -> String {
     if contest.exercise == ExerciseRule::EveryClass || arguments.project != sources::PROJECT_FILE {
         line = line.option("--project", &arguments.project);
     }
-    line.options("--policy", &arguments.candidate).verbatim("--seed {seed}").to_string()
+    let line = line.options("--policy", &arguments.candidate).options("--alertmanager", arguments.alertmanager.as_slice());
+    line.verbatim("--seed {seed}").to_string()
 }
 
 /// The run of each class that went worst, played again for the page: it is the same to the byte.
@@ -301,7 +306,7 @@ fn command(arguments: &GateArgs) -> String {
     if arguments.project != sources::PROJECT_FILE {
         line = line.option("--project", &arguments.project);
     }
-    line = line.options("--candidate", &arguments.candidate);
+    line = line.options("--candidate", &arguments.candidate).options("--alertmanager", arguments.alertmanager.as_slice());
     if !arguments.scenarios.is_empty() {
         line = line.option("--scenarios", &arguments.scenarios.join(","));
     }

@@ -14,7 +14,7 @@ use super::terminal;
 use crate::cli::{Format, ReplayArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::home::Home;
+use crate::home::{Home, Routings};
 use crate::output::{Output, refuse_no_folder, write_files};
 use crate::replaying::{self, Replay};
 
@@ -75,7 +75,8 @@ fn prepare(arguments: &ReplayArgs) -> Result<Replay, Failure> {
     } else {
         None
     };
-    replaying::prepare(incident, &files, rules, answer)
+    let routings = Routings::chosen(&home, arguments.alertmanager.as_deref())?;
+    replaying::prepare(incident, &files, rules, answer, &routings)
 }
 
 fn headline(incident: &Incident, replay: &Replay) -> String {

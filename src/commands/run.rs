@@ -12,7 +12,7 @@ use firedrill_scenarios::incident::FILE_NAME;
 use firedrill_telemetry::recording::Recording;
 use serde_json::json;
 
-use super::setting::{RuleNames, Setting};
+use super::setting::{Named, RuleNames, Setting};
 use super::terminal;
 use crate::campaign::Shown;
 use crate::cli::{Format, RunArgs, StageArg};
@@ -33,7 +33,9 @@ const SCHEMA: &str = "firedrill.run/1";
 pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     refuse_taken(arguments)?;
     let home = arguments.project.as_deref().map_or_else(Home::here, Home::at)?;
-    let setting = Setting::of(&home, std::slice::from_ref(&arguments.scenario), &arguments.rules)?;
+    let scenario = std::slice::from_ref(&arguments.scenario);
+    let named = Named { scenarios: scenario, rules: &arguments.rules, alertmanager: arguments.alertmanager.as_deref() };
+    let setting = Setting::of(&home, named)?;
     let mut scenarios = setting.scenarios;
     // A family may be called like one of its scenarios; one run is of the scenario.
     if let Some(exact) = scenarios.iter().position(|(scenario, _)| *scenario.name == *arguments.scenario) {
@@ -47,6 +49,7 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     let (scenario, rules) = scenarios.into_iter().next().expect("a name finds at least one scenario");
     let alone = home.answer(&arguments.policy)?;
     let answer = if arguments.project.is_some() { sources::in_project(home.policies()?, alone) } else { alone };
+    sources::receivers_exist(&answer, rules.routing.as_deref())?;
     let stage = match arguments.stage {
         StageArg::DryRun => Stage::DryRun,
         StageArg::Full => Stage::Full,
@@ -107,7 +110,14 @@ fn record(folder: &Path, arguments: &RunArgs, drill: &Drill, rules: &[Source]) -
     let source = format!("a simulated run of {}, seed {}, {}", drill.scenario.name, arguments.seed, ENGINE);
     let recording = Recording { start: drill.scenario.spec.start, end_ms, source, store: played.telemetry };
     let command = format!("{} --record DIR", repeat(arguments));
-    let run = Recorded { scenario: &drill.scenario, transcript: &played.transcript, recording: &recording, rules, command: &command };
+    let run = Recorded {
+        scenario: &drill.scenario,
+        transcript: &played.transcript,
+        recording: &recording,
+        rules,
+        routing: drill.rules.routing.as_deref(),
+        command: &command,
+    };
     write_files(folder, &run.files())?;
     Ok(folder.join(FILE_NAME))
 }
@@ -136,6 +146,7 @@ fn repeat(arguments: &RunArgs) -> String {
         line = line.option("--project", project);
     }
     line = line.options("--policy", &arguments.policy).options("--rules", &arguments.rules);
+    line = line.options("--alertmanager", arguments.alertmanager.as_slice());
     if arguments.stage == StageArg::DryRun {
         line = line.option("--stage", "dry-run");
     }

@@ -7,9 +7,9 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
 use firedrill_scenarios::Scenario;
 
-use crate::drill::Rules;
+use crate::drill::{Answer, Rules};
 use crate::failure::Failure;
-use crate::home::Home;
+use crate::home::{Home, Routings};
 use crate::library;
 use crate::load::Source;
 use crate::project::Project;
@@ -20,16 +20,30 @@ use crate::sources::{self, Asked};
 pub struct Setting {
     /// The scenarios.
     pub scenarios: Vec<(Arc<Scenario>, Arc<Rules>)>,
+    /// How alerts are routed that are of no scenario.
+    pub routings: Routings,
+}
+
+/// What the command line names, each of it instead of what the project does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Named<'a> {
+    /// Scenarios or families.
+    pub scenarios: &'a [String],
+    /// Rule files.
+    pub rules: &'a [String],
+    /// An Alertmanager configuration.
+    pub alertmanager: Option<&'a str>,
 }
 
 impl Setting {
     /// From the command line, then the project of this folder, then the library.
     pub fn here(scenarios: &[String], rules: &[String]) -> Result<Self, Failure> {
-        Self::of(&Home::here()?, scenarios, rules)
+        Self::of(&Home::here()?, Named { scenarios, rules, alertmanager: None })
     }
 
     /// From the command line, whose paths are relative to this folder, then the project, then the library.
-    pub fn of(home: &Home, scenarios: &[String], rules: &[String]) -> Result<Self, Failure> {
+    pub fn of(home: &Home, named: Named<'_>) -> Result<Self, Failure> {
+        let Named { scenarios, rules, alertmanager } = named;
         let own = home.scenarios()?;
         let found = match (scenarios, &own[..]) {
             ([], []) => sources::scenarios(&library::families(), Path::new("."))?,
@@ -38,11 +52,19 @@ impl Setting {
         };
         let rules = RuleNames::chosen(home, rules)?;
         let shared = rules.load(&[])?;
+        let routings = Routings::chosen(home, alertmanager)?;
         let watched = found.into_iter().map(|scenario| {
             let own = if scenario.rules.is_empty() { Arc::clone(&shared) } else { rules.load(&scenario.rules)? };
+            let own = own.routed(routings.with(scenario.alertmanager.as_ref(), &home.base)?);
             Ok((scenario, own))
         });
-        Ok(Self { scenarios: watched.collect::<Result<_, Failure>>()? })
+        let scenarios = watched.collect::<Result<_, Failure>>()?;
+        Ok(Self { scenarios, routings })
+    }
+
+    /// That policies listen only at receivers that are there.
+    pub fn admit(&self, answer: &Answer) -> Result<(), Failure> {
+        self.scenarios.iter().try_for_each(|(_, rules)| sources::receivers_exist(answer, rules.routing.as_deref()))
     }
 }
 

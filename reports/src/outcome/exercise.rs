@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use firedrill_core::journal::{Event, Journal};
+use firedrill_core::journal::{AlertStatus, Event, Journal, Notification};
 use firedrill_core::name::Name;
 use firedrill_core::transcript::Transcript;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,29 @@ pub enum Exercise {
         alerts: Vec<Name>,
         /// Why rules could not be evaluated, the first few; often a series that does not exist.
         failures: Vec<String>,
+    },
+    /// An alert that the policies answer fired, and Alertmanager kept it from its receiver.
+    Withheld {
+        /// The alert.
+        alert: Name,
+        /// Who was not told.
+        receiver: Name,
+        /// Why.
+        reason: String,
+    },
+    /// An alert that the policies answer fired, and nobody had been told of it when the run ended.
+    Untold {
+        /// The alert.
+        alert: Name,
+        /// Who would have been told next.
+        receiver: Name,
+    },
+    /// An alert that the policies answer went to receivers at which none of them listens.
+    Elsewhere {
+        /// The alert.
+        alert: Name,
+        /// Who was told, sorted.
+        receivers: Vec<Name>,
     },
     /// Alerts fired, and no policy answers them.
     NoPolicyAnswers {
@@ -86,6 +109,11 @@ impl fmt::Display for Exercise {
                 }
                 failures.first().map_or(Ok(()), |first| write!(f, "; {first}"))
             }
+            Self::Withheld { alert, receiver, reason } => write!(f, "alert {alert} fired and {receiver} was not told: {reason}"),
+            Self::Untold { alert, receiver } => write!(f, "alert {alert} fired, and {receiver} had not been told when the run ended"),
+            Self::Elsewhere { alert, receivers } => {
+                write!(f, "alert {alert} was told to {}, where no policy listens for it", list(receivers))
+            }
             Self::NoPolicyAnswers { alerts } => write!(f, "no policy answers alert {}", list(alerts)),
             Self::StageForbids { count } => write!(f, "its stage forbids acting: it would have acted {}", times(*count)),
             Self::Refused { guard, count, figures } => write!(f, "guard {guard} refused {}: {figures}", times(*count)),
@@ -128,7 +156,20 @@ pub(super) fn exercise(run: &Transcript, answers: &[Name]) -> Exercise {
     if seen.fired.is_empty() || (!answers.is_empty() && !answers.iter().any(|alert| seen.fired.contains(alert))) {
         return Exercise::NeverFired { alerts: answers.to_vec(), failures: seen.failures };
     }
-    Exercise::NoPolicyAnswers { alerts: seen.fired }
+    unheard(&seen, answers).unwrap_or(Exercise::NoPolicyAnswers { alerts: seen.fired })
+}
+
+/// What became of the alerts that the policies answer on their way through Alertmanager; `None` without one.
+fn unheard(seen: &Seen, answers: &[Name]) -> Option<Exercise> {
+    let is_answered = |alert: &Name| answers.is_empty() || answers.contains(alert);
+    if let Some((alert, receivers)) = seen.told.iter().find(|(alert, _)| is_answered(alert)) {
+        return Some(Exercise::Elsewhere { alert: alert.clone(), receivers: receivers.clone() });
+    }
+    if let Some((alert, (receiver, reason))) = seen.withheld.iter().find(|(alert, _)| is_answered(alert)) {
+        return Some(Exercise::Withheld { alert: alert.clone(), receiver: receiver.clone(), reason: reason.clone() });
+    }
+    let (alert, receiver) = seen.routed.iter().find(|(alert, _)| is_answered(alert))?;
+    Some(Exercise::Untold { alert: alert.clone(), receiver: receiver.clone() })
 }
 
 /// Refusals by guards.
@@ -152,6 +193,12 @@ struct Seen {
     closing: String,
     fired: Vec<Name>,
     failures: Vec<String>,
+    /// By alert: who was told that it fires.
+    told: BTreeMap<Name, Vec<Name>>,
+    /// By alert: who was not told first, and why.
+    withheld: BTreeMap<Name, (Name, String)>,
+    /// By alert: into whose group it came first.
+    routed: BTreeMap<Name, Name>,
 }
 
 impl Seen {
@@ -177,6 +224,15 @@ impl Seen {
             Event::IncidentOpened { alert, .. } if self.taken_up.is_none() => self.taken_up = Some(alert.clone()),
             Event::IncidentClosed { reason, .. } if self.closing.is_empty() => self.closing.clone_from(reason),
             Event::AlertFiring { alert, .. } => insert(&mut self.fired, alert),
+            Event::Notified { notification: Notification { alert, receiver: Some(receiver), status: AlertStatus::Firing, .. } } => {
+                insert(self.told.entry(alert.clone()).or_default(), receiver);
+            }
+            Event::Withheld { alert, receiver, reason, .. } => {
+                self.withheld.entry(alert.clone()).or_insert_with(|| (receiver.clone(), reason.clone()));
+            }
+            Event::Routed { alert, receiver, .. } => {
+                self.routed.entry(alert.clone()).or_insert_with(|| receiver.clone());
+            }
             Event::RuleFailed { rule, message } if self.failures.len() < 3 => {
                 let failure = format!("rule {rule} could not be evaluated: {message}");
                 if !self.failures.contains(&failure) {
@@ -199,6 +255,8 @@ mod tests {
     use super::*;
     use crate::sample::Sample;
     use firedrill_core::action::Action;
+    use firedrill_core::journal::LabelSet;
+    use firedrill_core::time::Time;
 
     #[track_caller]
     fn check(sample: Sample, answers: &[&str], expected: &str) {
@@ -218,6 +276,19 @@ mod tests {
         check(faulty(), &[], "no alert fired");
         check(faulty().fire(100, "Errors"), &["Slow"], "alert Slow never fired");
         check(faulty().fire(100, "Errors"), &[], "no policy answers alert Errors");
+        let routed = |alert: &str| {
+            let (receiver, group) = (Name::new("web"), Name::new("{}:{}"));
+            Event::Routed { alert: Name::new(alert), labels: LabelSet::new(), receiver, group, look: None, is_first: true }
+        };
+        let waiting = || faulty().fire(100, "Slow").record(100, routed("Slow"));
+        check(waiting(), &["Slow"], "alert Slow fired, and web had not been told when the run ended");
+        let (receiver, group, reason) = (Name::new("web"), Name::new("{}:{}"), "inhibited by {alertname=\"Down\"}".to_owned());
+        let withheld = Event::Withheld { alert: Name::new("Slow"), labels: LabelSet::new(), receiver, group, reason };
+        check(waiting().record(130, withheld), &["Slow"], "alert Slow fired and web was not told: inhibited by {alertname=\"Down\"}");
+        let (alert, receiver) = (Name::new("Slow"), Some(Name::new("web")));
+        let notification = Notification { alert, status: AlertStatus::Firing, labels: LabelSet::new(), starts_at: Time::ZERO, receiver };
+        let told = waiting().record(130, Event::Notified { notification });
+        check(told, &["Slow"], "alert Slow was told to web, where no policy listens for it");
         let failure = Event::RuleFailed { rule: Name::new("Slow"), message: "no such function".into() };
         check(faulty().record(90, failure), &["Slow"], "alert Slow never fired; rule Slow could not be evaluated: no such function");
         check(faulty().refuse(100).refuse(110), &[], "guard cooldown refused 2 times: 1m left of 10m");
