@@ -78,6 +78,59 @@ pub fn read(text: &str, dialect: Dialect, store: &mut Store) -> Result<Families,
     if errors.is_empty() { Ok(reader.families) } else { Err(errors) }
 }
 
+/// What stands on a metrics page: families, and the label sets of their series in the order of the page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricsPage {
+    /// What the page says about its families.
+    pub families: Families,
+    /// Each series once.
+    pub series: Vec<Labels>,
+}
+
+/// Reads a page as a target shows it, in either dialect: times may be there and are of no interest.
+///
+/// # Errors
+/// Every wrong line, at most 20; or no sample at all.
+pub fn read_page(text: &str) -> Result<MetricsPage, Vec<ExpositionError>> {
+    let mut store = Store::new();
+    let mut reader = Reader {
+        dialect: Dialect::Prometheus,
+        store: &mut store,
+        families: Families::new(),
+        known: BTreeMap::new(),
+        samples: 0,
+        ended: false,
+    };
+    let mut page = MetricsPage::default();
+    let mut errors = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let read = match line.strip_prefix('#') {
+            Some(comment) => reader.comment(comment),
+            None if line.trim().is_empty() => Ok(()),
+            None => page_sample(line).map(|labels| page.series.push(labels)),
+        };
+        if let Err(reason) = read {
+            errors.push(ExpositionError { line: index + 1, reason });
+            if errors.len() == MOST_ERRORS {
+                return Err(errors);
+            }
+        }
+    }
+    if page.series.is_empty() && errors.is_empty() {
+        errors.push(ExpositionError { line: text.lines().count(), reason: "there is no sample".to_owned() });
+    }
+    page.families = reader.families;
+    if errors.is_empty() { Ok(page) } else { Err(errors) }
+}
+
+/// The label set of a line that has a value.
+fn page_sample(line: &str) -> Result<Labels, String> {
+    let (series, rest) = line.split_at(series_end(line)?);
+    let value = rest.split_ascii_whitespace().next().ok_or_else(|| format!("{series} has no value"))?;
+    number(value).ok_or_else(|| format!("{series}: `{value}` is not a value"))?;
+    labels_of(series)
+}
+
 /// Writes a store as OpenMetrics text. Staleness markers are left out; families that the caller says nothing about are `unknown`.
 #[must_use]
 pub fn write(store: &Store, families: &Families) -> String {

@@ -6,6 +6,8 @@ pub mod labels;
 
 pub mod notation;
 
+pub mod example;
+
 pub mod store;
 
 pub mod universe;

@@ -1,0 +1,91 @@
+//! Values that satisfy matchers, for label sets that nobody has seen yet.
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use crate::labels::{MatchOp, Matcher};
+
+/// A label value that satisfies all of these matchers, which are on one label; the empty text stands for an absent label and is taken only if
+/// nothing else is asked for. `None` if none was found: that is no proof that there is none.
+#[must_use]
+pub fn value(matchers: &[&Matcher]) -> Option<String> {
+    let mut candidates: Vec<String> = Vec::new();
+    for matcher in matchers {
+        match &matcher.op {
+            MatchOp::Equal => candidates.push(matcher.value.to_string()),
+            MatchOp::Matches(_) => candidates.extend(texts(&matcher.value)),
+            MatchOp::NotEqual | MatchOp::MatchesNot(_) => {}
+        }
+    }
+    // A preference for a value that is there.
+    candidates.sort_by_key(String::is_empty);
+    candidates.extend(["", "x", "a", "1", "other"].map(str::to_owned));
+    candidates.into_iter().find(|candidate| matchers.iter().all(|matcher| matcher.matches(candidate)))
+}
+
+/// At most so many texts are made of one expression.
+const MOST_TEXTS: usize = 64;
+
+/// Texts that match a regular expression, one for each of its alternatives.
+fn texts(pattern: &str) -> Vec<String> {
+    let Ok(parsed) = regex_syntax::Parser::new().parse(pattern) else { return Vec::new() };
+    let mut all = made(&parsed, vec![String::new()]);
+    all.dedup();
+    all
+}
+
+/// The texts that grow out of `begun` by an expression.
+fn made(hir: &Hir, begun: Vec<String>) -> Vec<String> {
+    let grown = |more: &str| begun.iter().map(|text| format!("{text}{more}")).collect();
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => begun,
+        HirKind::Literal(literal) => grown(&String::from_utf8_lossy(&literal.0)),
+        HirKind::Class(class) => begun.iter().map(|text| format!("{text}{}", of_class(class, text))).collect(),
+        HirKind::Repetition(repetition) => (0..repetition.min.min(32)).fold(begun, |texts, _| made(&repetition.sub, texts)),
+        HirKind::Capture(capture) => made(&capture.sub, begun),
+        HirKind::Concat(parts) => parts.iter().fold(begun, |texts, part| made(part, texts)),
+        HirKind::Alternation(parts) => {
+            let mut all: Vec<String> = parts.iter().flat_map(|part| made(part, begun.clone())).collect();
+            all.truncate(MOST_TEXTS);
+            all
+        }
+    }
+}
+
+/// A character of a class that reads well after what stands before it.
+fn of_class(class: &Class, before: &str) -> char {
+    let liked =
+        if before.ends_with(|c: char| c.is_ascii_digit()) { ['0', '1', 'x', 'X', '_', '-'] } else { ['x', 'X', '1', '0', '_', '-'] };
+    match class {
+        Class::Unicode(class) => {
+            let has = |c: &char| class.ranges().iter().any(|range| (range.start()..=range.end()).contains(c));
+            liked.into_iter().find(has).or_else(|| class.ranges().first().map(|range| range.start())).unwrap_or('x')
+        }
+        Class::Bytes(class) => class.ranges().first().map_or('x', |range| char::from(range.start())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::parse_matchers;
+
+    #[track_caller]
+    fn check(matchers: &str, expected: Option<&str>) {
+        let matchers = parse_matchers(matchers).expect("matchers");
+        assert_eq!(value(&matchers.iter().collect::<Vec<_>>()).as_deref(), expected, "{matchers:?}");
+    }
+
+    #[test]
+    fn a_value_satisfies_every_matcher_on_its_label() {
+        check(r#"a="b""#, Some("b"));
+        check(r#"a=~"5..""#, Some("500"));
+        check(r#"a=~"4..|5..",a!~"4..""#, Some("500"));
+        check(r#"a=~"web-[0-9]+""#, Some("web-1"));
+        check(r#"a=~"(GET|PUT)",a!="GET""#, Some("PUT"));
+        check(r#"a=~".+""#, Some("x"));
+        check(r#"a=~".*",a!="""#, Some("x"));
+        check(r#"a!="b""#, Some(""));
+        check(r#"a="b",a="c""#, None);
+        check(r#"a=~"(?i)ready""#, Some("READY"));
+    }
+}
