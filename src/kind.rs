@@ -82,9 +82,15 @@ pub fn of(source: &Source) -> Option<Kind> {
             let Some(Value::Map(data)) = value("stringData") else { return None };
             data.iter().any(|(key, _)| matches!(&*key.text, "alertmanager.yaml" | "alertmanager.yml")).then_some(Kind::Alertmanager)
         }
-        (None, None, None) if value("route").is_some() && value("receivers").is_some() => Some(Kind::Alertmanager),
+        (None, None, None) if is_route(value("route")) => Some(Kind::Alertmanager),
         _ => None,
     }
+}
+
+/// Whether something reads as the root of Alertmanager's routing tree.
+fn is_route(value: Option<&Value>) -> bool {
+    let Some(Value::Map(entries)) = value else { return false };
+    entries.iter().any(|(key, _)| matches!(&*key.text, "receiver" | "routes" | "group_by"))
 }
 
 /// The problem of a file that is something else than what is wanted. A file that does not say what it is stays for its reader to judge.

@@ -96,7 +96,7 @@ enum Key {
     Alert(&'static str, Name),
     Told(Name, AlertStatus),
     Routed(Name, Name),
-    Messaged(Name, Name),
+    Messaged(String),
     Withheld(Name, Name, String),
     Refusal(Name, u64, Name),
     Rule(Name),
@@ -320,21 +320,21 @@ impl Teller {
     /// What Alertmanager does with alerts.
     fn routing(&mut self, at: Time, event: &Event) {
         match event {
-            Event::Routed { alert, labels, receiver, group, look, is_first } => {
+            Event::Routed { alert, receiver, group, look, is_first, .. } => {
                 let wait = if *is_first { "group wait" } else { "group interval" };
                 let when = match look {
                     Some(look) if *look <= at => "told at once".to_owned(),
                     Some(look) => format!("told at {} at the earliest, after the {wait}", clock(*look)),
                     None => "told once the message under way has arrived".to_owned(),
                 };
-                let text = format!("{alert}{} goes to {receiver}: {when} (group {group})", among(labels));
+                let text = format!("{alert} goes to {receiver}: {when} (group {group})");
                 self.say_once(at, Kind::Routing, Key::Routed(alert.clone(), receiver.clone()), text);
             }
             Event::Messaged { receiver, by, reason, firing, resolved, .. } => {
                 let ways =
                     if by.is_empty() { "firedrill alone".to_owned() } else { by.iter().map(Name::as_str).collect::<Vec<_>>().join(", ") };
                 let text = format!("{receiver} is told ({ways}): {}; {reason}", standing(firing, resolved));
-                self.say_once(at, Kind::Message, Key::Messaged(receiver.clone(), reason.clone()), text);
+                self.say_once(at, Kind::Message, Key::Messaged(text.clone()), text);
             }
             Event::Withheld { alert, labels, receiver, reason, .. } => {
                 let key = Key::Withheld(alert.clone(), receiver.clone(), reason.clone());
@@ -475,23 +475,20 @@ fn among(labels: &LabelSet) -> String {
     if shown.is_empty() { String::new() } else { format!(" {{{}}}", shown.join(", ")) }
 }
 
-/// How the alerts of a message stand: `Down firing {pod=a}, Slow over`, with a number from four of a kind on.
+/// How the alerts of a message stand: `2 × Down firing, Slow over`.
 fn standing(firing: &[LabelSet], resolved: &[LabelSet]) -> String {
-    let name = |labels: &LabelSet| labels.get("alertname").map_or_else(|| "an alert".to_owned(), ToString::to_string);
-    let told = |alerts: &[LabelSet], word: &str| match alerts {
-        [] => None,
-        few if few.len() < 4 => {
-            let each = few.iter().map(|labels| format!("{} {word}{}", name(labels), among(labels)));
-            Some(each.collect::<Vec<_>>().join(", "))
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for (alerts, word) in [(firing, "firing"), (resolved, "over")] {
+        for labels in alerts {
+            let name = labels.get("alertname").map_or("an alert", |name| name.as_str());
+            *counts.entry((word, name)).or_default() += 1;
         }
-        many => {
-            let mut names: Vec<String> = many.iter().map(name).collect();
-            names.sort();
-            names.dedup();
-            Some(format!("{} alerts {word} ({})", many.len(), names.join(", ")))
-        }
-    };
-    [told(firing, "firing"), told(resolved, "over")].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+    let told = counts.into_iter().map(|((word, name), count)| match count {
+        1 => format!("{name} {word}"),
+        count => format!("{count} × {name} {word}"),
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn tenths(span: Span) -> String {
