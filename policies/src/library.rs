@@ -29,7 +29,14 @@ pub const POLICIES: &[Entry] = &[
 ];
 
 /// Every rule file, sorted by name.
-pub const RULE_FILES: &[Entry] = &[entry!("rules/kubernetes.yaml"), entry!("rules/online-boutique.yaml"), entry!("rules/slo.yaml")];
+pub const RULE_FILES: &[Entry] = &[
+    entry!("rules/context/composite.yaml"),
+    entry!("rules/context/contextual.yaml"),
+    entry!("rules/kubernetes.yaml"),
+    entry!("rules/online-boutique.yaml"),
+    entry!("rules/context/seasonal.yaml"),
+    entry!("rules/slo.yaml"),
+];
 
 /// The names of all policies, sorted: those of their files.
 pub fn policy_names() -> impl Iterator<Item = &'static str> {
@@ -113,7 +120,7 @@ mod tests {
     fn every_file_of_the_folder_is_embedded() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/library");
         let mut found = Vec::new();
-        for sub in ["", "hazards", "rules"] {
+        for sub in ["", "hazards", "rules", "rules/context"] {
             for entry in std::fs::read_dir(format!("{folder}/{sub}")).unwrap().map(Result::unwrap) {
                 let name = entry.file_name().into_string().unwrap();
                 if name.ends_with(".yaml") {
