@@ -3,6 +3,7 @@
 mod document;
 mod template;
 mod compiled;
+mod known;
 mod cycle;
 mod ruler;
 mod coverage;

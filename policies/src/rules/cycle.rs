@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use firedrill_core::name::Name;
 use firedrill_core::time::Span;
 use firedrill_telemetry::labels::{Labels, METRIC_NAME};
-use firedrill_telemetry::promql::{Answer, Plan, Sample, Value};
+use firedrill_telemetry::promql::{Plan, Sample, Value};
 use firedrill_telemetry::store::{STALE, SeriesId, Store};
 
 use super::compiled::RuleMachine;
+use super::known::{Element, Known, elements};
 use super::template::{Scene, Subject, Template};
 use super::{Group, Rule, RuleKind};
 
@@ -42,6 +44,7 @@ pub(super) struct RuleState {
     written: Vec<SeriesId>,
     /// The last error, so that one that persists is told once.
     error: Option<String>,
+    known: Arc<Known>,
 }
 
 /// How far an alert has come.
@@ -74,6 +77,15 @@ pub struct Alert {
     kept_since_ms: Option<i64>,
     /// When it was last sent; `None`: never.
     sent_ms: Option<i64>,
+    series: AlertSeries,
+}
+
+/// The series that tell of an alert; `None` until they are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct AlertSeries {
+    pending: Option<SeriesId>,
+    firing: Option<SeriesId>,
+    since: Option<SeriesId>,
 }
 
 /// Something that one evaluation changed.
@@ -163,13 +175,13 @@ impl Cycle<'_> {
     }
 
     fn evaluate(&mut self, (number, rule): (usize, &Rule), state: &mut RuleState, derived: &mut Store, machine: &mut RuleMachine) {
-        let result = self.samples((number, rule), derived, machine).and_then(|samples| match rule.kind {
-            RuleKind::Recording => self.record(rule, samples),
+        let result = self.elements((number, rule), derived, machine).and_then(|elements| match rule.kind {
+            RuleKind::Recording => self.record(rule, &elements, state, derived),
             RuleKind::Alerting { hold, keep_firing } => {
-                let found = self.elements(rule, samples, derived)?;
-                let series = self.alert(number, (hold, keep_firing), found, state)?;
+                let found = self.found(rule, elements, state, derived)?;
+                self.alert(number, (hold, keep_firing), found, state)?;
                 self.send(number, state);
-                Ok(series)
+                Ok(alert_series(state, derived))
             }
         });
         match result.and_then(|series| self.write(series, state, derived)) {
@@ -188,48 +200,53 @@ impl Cycle<'_> {
         self.at_ms.saturating_sub(millis(self.group.query_offset))
     }
 
-    fn samples(&self, (number, rule): (usize, &Rule), derived: &Store, machine: &mut RuleMachine) -> Result<Vec<Sample>, String> {
+    fn elements(&self, (number, rule): (usize, &Rule), derived: &Store, machine: &mut RuleMachine) -> Result<Vec<Element>, String> {
         rule.plan.as_ref().map_err(ToString::to_string)?;
-        match machine.evaluate((self.number, number), self.sample_ms(), &[self.raw, derived])? {
-            Answer::Vector(elements) => Ok(elements.iter().map(|(_, labels, value)| Sample { labels: labels.clone(), value }).collect()),
-            Answer::Scalar(value) => Ok(vec![Sample { labels: Labels::empty(), value }]),
-            Answer::Other(_) => Err("the result is neither a vector nor a scalar".to_owned()),
-        }
+        elements(machine.evaluate((self.number, number), self.sample_ms(), &[self.raw, derived])?)
     }
 
-    fn record(&self, rule: &Rule, samples: Vec<Sample>) -> Result<Vec<(Labels, f64)>, String> {
-        let mut series = Vec::with_capacity(samples.len());
-        for sample in samples {
-            let mut builder = sample.labels.to_builder().set(METRIC_NAME, rule.name.as_str());
+    fn record(&self, rule: &Rule, elements: &[Element], state: &mut RuleState, derived: &mut Store) -> Result<Written, String> {
+        let results = Known::results(&mut state.known, elements, |element| {
+            let mut builder = element.labels.to_builder().set(METRIC_NAME, rule.name.as_str());
             for (name, value) in &rule.labels {
                 // In a recording rule a template is a text like any other.
                 builder = builder.set(name.as_str(), value.as_str());
             }
-            series.push((builder.build(), sample.value));
+            builder.build()
+        });
+        let mut sorted = results.clone();
+        sorted.sort_unstable();
+        if let Some(twin) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(same_labels(state.known.labels(twin[0])));
         }
-        series.sort_by(|(left, _), (right, _)| left.cmp(right));
-        refuse_twins(series.iter().map(|(labels, _)| labels))?;
         match self.group.limit {
-            Some(limit) if series.len() > limit => Err(format!("{} series, and the limit is {limit}", series.len())),
-            _ => Ok(series),
+            Some(limit) if results.len() > limit => Err(format!("{} series, and the limit is {limit}", results.len())),
+            _ => Ok(Known::series(&mut state.known, &results, derived)
+                .into_iter()
+                .zip(elements.iter().map(|element| element.value))
+                .collect()),
         }
     }
 
     /// The result's elements with the labels that their alerts have, sorted by these.
-    fn elements(&self, rule: &Rule, samples: Vec<Sample>, derived: &Store) -> Result<Vec<(Labels, Sample)>, String> {
-        let mut found: Vec<(Labels, Sample)> =
-            samples.into_iter().map(|sample| (self.alert_labels(rule, &sample, derived), sample)).collect();
+    fn found(&self, rule: &Rule, elements: Vec<Element>, state: &mut RuleState, derived: &Store) -> Result<Vec<(Labels, Element)>, String> {
+        let mut found: Vec<(Labels, Element)> = if rule.label_templates.is_empty() {
+            let results = Known::results(&mut state.known, &elements, |element| self.alert_labels(rule, element, derived));
+            results.into_iter().map(|result| state.known.labels(result).clone()).zip(elements).collect()
+        } else {
+            elements.into_iter().map(|element| (self.alert_labels(rule, &element, derived), element)).collect()
+        };
         found.sort_by(|(left, _), (right, _)| left.cmp(right));
-        refuse_twins(found.iter().map(|(labels, _)| labels))?;
-        Ok(found)
+        let twin = found.windows(2).find(|pair| pair[0].0 == pair[1].0);
+        twin.map(|pair| same_labels(&pair[0].0)).map_or(Ok(found), Err)
     }
 
     /// The result's labels without the metric's name, overridden by the rule's, the alert's name last.
-    fn alert_labels(&self, rule: &Rule, sample: &Sample, derived: &Store) -> Labels {
-        let mut builder = sample.labels.without(METRIC_NAME).to_builder();
+    fn alert_labels(&self, rule: &Rule, element: &Element, derived: &Store) -> Labels {
+        let mut builder = element.labels.without(METRIC_NAME).to_builder();
         for (name, value) in &rule.labels {
             builder = match rule.label_templates.iter().find(|(own, _)| own == name) {
-                Some((_, template)) => builder.set(name.as_str(), self.filled(template, (&sample.labels, sample.value), derived)),
+                Some((_, template)) => builder.set(name.as_str(), self.filled(template, (&element.labels, element.value), derived)),
                 None => builder.set(name.as_str(), value.as_str()),
             };
         }
@@ -240,26 +257,26 @@ impl Cycle<'_> {
         fill(template, element, (self.surroundings, self.at_ms), &[self.raw, derived])
     }
 
-    /// Moves the rule's alerts on; gives the series that tell of them.
+    /// Moves the rule's alerts on.
     fn alert(
         &mut self,
         number: usize,
         (hold, keep): (Span, Span),
-        found: Vec<(Labels, Sample)>,
+        found: Vec<(Labels, Element)>,
         state: &mut RuleState,
-    ) -> Result<Vec<(Labels, f64)>, String> {
+    ) -> Result<(), String> {
         let at_ms = self.at_ms;
         let mut tell = |kind| self.changes.push(Change { rule: number, kind });
         let present: Vec<Labels> = found.iter().map(|(labels, _)| labels.clone()).collect();
-        for (labels, sample) in found {
+        for (labels, element) in found {
             match state.alerts.get_mut(&labels) {
-                Some(alert) if alert.state != AlertState::Over => alert.seen(sample),
+                Some(alert) if alert.state != AlertState::Over => alert.seen(element),
                 _ => {
                     // One that fires in the same evaluation was never seen pending.
                     if hold > Span::ZERO {
-                        tell(ChangeKind::Pending { labels: labels.clone(), value: sample.value });
+                        tell(ChangeKind::Pending { labels: labels.clone(), value: element.value });
                     }
-                    state.alerts.insert(labels, Alert::born(sample, at_ms));
+                    state.alerts.insert(labels, Alert::born(element, at_ms));
                 }
             }
         }
@@ -289,13 +306,12 @@ impl Cycle<'_> {
             }
             alert.resolved_ms.is_none_or(|resolved_ms| at_ms.saturating_sub(resolved_ms) <= RESOLVED_RETENTION_MS)
         });
-        let active = || state.alerts.iter().filter(|(_, alert)| alert.state != AlertState::Over);
-        let count = active().count();
+        let count = state.alerts.values().filter(|alert| alert.state != AlertState::Over).count();
         if let Some(limit) = self.group.limit.filter(|limit| count > *limit) {
             state.alerts.clear();
             return Err(format!("{count} alerts, and the limit is {limit}: all are dropped"));
         }
-        Ok(active().flat_map(|(labels, alert)| alert_series(labels, alert)).collect())
+        Ok(())
     }
 
     /// Sends what fires or is over: at once when that is news, and again whenever the resend delay has passed.
@@ -318,45 +334,50 @@ impl Cycle<'_> {
     }
 
     /// Writes the evaluation's series, and ends those that the rule wrote last time and not now.
-    fn write(&self, series: Vec<(Labels, f64)>, state: &mut RuleState, derived: &mut Store) -> Result<(), String> {
+    fn write(&self, series: Written, state: &mut RuleState, derived: &mut Store) -> Result<(), String> {
         let at_ms = self.sample_ms();
         let mut written = Vec::with_capacity(series.len());
         let mut refused = None;
-        for (labels, value) in series {
-            let id = derived.series(&labels);
+        for (id, value) in series {
             written.push(id);
             if derived.append(id, at_ms, value).is_err() && !stands(derived, id, (at_ms, value)) {
                 // Another rule was first in this cycle: its sample stands, as in Prometheus.
-                refused = Some(format!("{labels} was written at this moment already"));
+                refused = Some(format!("{} was written at this moment already", derived.labels(id)));
             }
         }
         written.sort_unstable();
-        for id in state.written.iter().filter(|id| written.binary_search(id).is_err()) {
-            // Refused only if another rule has written the series at this moment: then it lives on.
-            derived.append(*id, at_ms, STALE).ok();
+        if written != state.written {
+            for id in state.written.iter().filter(|id| written.binary_search(id).is_err()) {
+                // Refused only if another rule has written the series at this moment: then it lives on.
+                derived.append(*id, at_ms, STALE).ok();
+            }
+            state.written = written;
         }
-        state.written = written;
         refused.map_or(Ok(()), Err)
     }
 }
 
+/// Series with the values that are to be written.
+type Written = Vec<(SeriesId, f64)>;
+
 impl Alert {
-    fn born(sample: Sample, at_ms: i64) -> Self {
+    fn born(element: Element, at_ms: i64) -> Self {
         Self {
             state: AlertState::Pending,
-            value: sample.value,
-            element: sample.labels,
+            value: element.value,
+            element: element.labels,
             active_ms: at_ms,
             fired_ms: 0,
             resolved_ms: None,
             kept_since_ms: None,
             sent_ms: None,
+            series: AlertSeries::default(),
         }
     }
 
-    fn seen(&mut self, sample: Sample) {
-        self.value = sample.value;
-        self.element = sample.labels;
+    fn seen(&mut self, element: Element) {
+        self.value = element.value;
+        self.element = element.labels;
         self.kept_since_ms = None;
     }
 
@@ -415,16 +436,23 @@ fn stands(store: &Store, id: SeriesId, (at_ms, value): (i64, f64)) -> bool {
     store.times(id).last() == Some(&at_ms) && store.values(id).last().is_some_and(|own| own.to_bits() == value.to_bits())
 }
 
-/// ALERTS and ALERTS_FOR_STATE of one alert.
-fn alert_series(labels: &Labels, alert: &Alert) -> [(Labels, f64); 2] {
-    let state = if alert.state == AlertState::Firing { "firing" } else { "pending" };
-    let alerts = labels.to_builder().set(METRIC_NAME, "ALERTS").set("alertstate", state).build();
-    let for_state = labels.to_builder().set(METRIC_NAME, "ALERTS_FOR_STATE").build();
-    [(alerts, 1.0), (for_state, alert.active_ms.div_euclid(1000) as f64)]
+/// ALERTS and ALERTS_FOR_STATE of the alerts that are pending or fire.
+fn alert_series(state: &mut RuleState, derived: &mut Store) -> Written {
+    let mut series = Vec::new();
+    for (labels, alert) in state.alerts.iter_mut().filter(|(_, alert)| alert.state != AlertState::Over) {
+        let (id, told) = match alert.state {
+            AlertState::Firing => (&mut alert.series.firing, "firing"),
+            _ => (&mut alert.series.pending, "pending"),
+        };
+        let alerts = || labels.to_builder().set(METRIC_NAME, "ALERTS").set("alertstate", told).build();
+        series.push((*id.get_or_insert_with(|| derived.series(&alerts())), 1.0));
+        let since = || labels.to_builder().set(METRIC_NAME, "ALERTS_FOR_STATE").build();
+        let id = *alert.series.since.get_or_insert_with(|| derived.series(&since()));
+        series.push((id, alert.active_ms.div_euclid(1000) as f64));
+    }
+    series
 }
 
-/// Refuses a label set that stands twice among sorted ones.
-fn refuse_twins<'a>(labels: impl Iterator<Item = &'a Labels> + Clone) -> Result<(), String> {
-    let twin = labels.clone().zip(labels.skip(1)).find(|(left, right)| left == right);
-    twin.map_or(Ok(()), |(labels, _)| Err(format!("two elements have the same labels {labels} after the rule's labels were applied")))
+fn same_labels(labels: &Labels) -> String {
+    format!("two elements have the same labels {labels} after the rule's labels were applied")
 }

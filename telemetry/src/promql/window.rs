@@ -108,7 +108,8 @@ fn extrapolated(window: Window<'_>, is_counter: bool) -> Option<Extrapolated> {
     }
     let last = values.len() - 1;
     let mut difference = values[last] - values[0];
-    if is_counter {
+    // Resets are rare, and whether there is one is told faster than how much they lost.
+    if is_counter && values.iter().zip(&values[1..]).fold(false, |any, (before, after)| any | (after < before)) {
         for pair in values.windows(2) {
             if pair[1] < pair[0] {
                 difference += pair[0];

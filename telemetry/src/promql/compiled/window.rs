@@ -91,6 +91,7 @@ pub(super) fn each(
 }
 
 /// How many of the times are at or before a moment; found fastest if it is about as many as the hint says.
+#[inline]
 fn until(times: &[i64], hint: usize, at_ms: i64) -> usize {
     let mut count = hint.min(times.len());
     for _ in 0..NEAR {
