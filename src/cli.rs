@@ -94,6 +94,23 @@ pub struct InitArgs {
 pub struct CheckArgs {
     /// Files or folders [default: all that firedrill.yaml names]
     pub paths: Vec<String>,
+    /// What lints do: `off` says nothing of them, `warn` tells them, `error` fails on every warning
+    #[arg(long, value_enum, default_value = "warn", value_name = "LEVEL")]
+    pub lint: LintLevel,
+    /// Play every scenario and every recording as well, and tell which rules never fire in them; takes a second or so for each
+    #[arg(long)]
+    pub fire: bool,
+}
+
+/// What lints do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LintLevel {
+    /// Nothing; what cannot work is told all the same.
+    Off,
+    /// They are told.
+    Warn,
+    /// They are told, and a warning fails.
+    Error,
 }
 
 /// Arguments of `test`.

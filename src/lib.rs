@@ -21,4 +21,5 @@ pub mod replaying;
 pub mod judged;
 pub mod recorded;
 pub mod campaign;
+pub mod draft;
 pub mod commands;

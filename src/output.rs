@@ -21,6 +21,7 @@ pub struct Output {
     pub format: Format,
     color: bool,
     quiet: bool,
+    verbose: bool,
 }
 
 impl Output {
@@ -32,7 +33,7 @@ impl Output {
             Color::Never => false,
             Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         };
-        Self { format: common.format, color, quiet: common.quiet }
+        Self { format: common.format, color, quiet: common.quiet, verbose: common.verbose > 0 }
     }
 
     /// Whether text is coloured.
@@ -45,6 +46,12 @@ impl Output {
     #[must_use]
     pub const fn is_quiet(self) -> bool {
         self.quiet
+    }
+
+    /// Whether hints are wanted too.
+    #[must_use]
+    pub const fn is_verbose(self) -> bool {
+        self.verbose
     }
 
     /// Data, to stdout. A closed pipe is the reader's choice and no error.

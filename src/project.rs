@@ -3,6 +3,7 @@
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_core::yaml::{self, Fields, Node, Reader};
+use firedrill_policies::rules::lint::Conventions;
 
 /// A project, paths still relative to its file.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Project {
     pub scenarios: Vec<Located<Name>>,
     /// Incident folders, or folders of incident folders.
     pub incidents: Vec<Located<Name>>,
+    /// The labels that alerts should have (`lint:`).
+    pub lint: Conventions,
     /// What must hold, such as (`time_to_recover`, `p90 < 5m`).
     pub thresholds: Vec<ThresholdLine>,
 }
@@ -64,10 +67,35 @@ fn read_project(reader: &mut Reader, node: &Node) -> Option<Project> {
         policies: names(reader, &mut fields, "policies"),
         scenarios: names(reader, &mut fields, "scenarios"),
         incidents: names(reader, &mut fields, "incidents"),
+        lint: lint(reader, &mut fields),
         thresholds: thresholds(reader, &mut fields),
     };
     fields.finish(reader);
     Some(project)
+}
+
+/// `lint: { severity: severity, owner: [team, owner] }`: of each the labels of which an alert should have one.
+fn lint(reader: &mut Reader, fields: &mut Fields<'_>) -> Conventions {
+    let mut conventions = Conventions::default();
+    let Some(mut entries) = fields.optional("lint").and_then(|node| reader.fields(node, "`lint`")) else { return conventions };
+    if let Some(node) = entries.optional("severity") {
+        conventions.severity = labels(reader, node);
+    }
+    if let Some(node) = entries.optional("owner") {
+        conventions.owner = labels(reader, node);
+        conventions.is_owner_asked_for = true;
+    }
+    entries.finish(reader);
+    conventions
+}
+
+/// One name of a label, or a list of them; an empty list asks for none.
+fn labels(reader: &mut Reader, node: &Node) -> Vec<Name> {
+    let items = match &node.value {
+        yaml::Value::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    items.iter().filter_map(|item| reader.text(item, "the name of a label").cloned()).collect()
 }
 
 fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec<Located<Name>> {

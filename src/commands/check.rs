@@ -1,5 +1,8 @@
 //! `firedrill check`: reads everything, reports every problem and every lint, changes nothing.
 
+mod declare;
+mod fire;
+mod linting;
 mod told;
 
 use std::collections::BTreeSet;
@@ -14,6 +17,7 @@ use firedrill_policies::document::read_policy;
 use firedrill_policies::library as policy_library;
 use firedrill_policies::lints::{self, Ground, Written};
 use firedrill_policies::policy::Policy;
+use firedrill_policies::rules::lint::Conventions;
 use firedrill_policies::rules::{Coverage, Group, Outlook, Rule, RuleSet};
 use firedrill_reports::verdict::Threshold;
 use firedrill_scenarios::incident::{read_incident, read_recording};
@@ -23,7 +27,7 @@ use firedrill_telemetry::universe::{Shape, Universe};
 use rayon::prelude::*;
 
 use super::setting::{RuleNames, Setting};
-use crate::cli::{CheckArgs, Format};
+use crate::cli::{CheckArgs, Format, LintLevel};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::kind::{self, Kind};
@@ -38,7 +42,9 @@ struct Found {
     rules: Vec<Source>,
     policies: Vec<(Source, Arc<Policy>)>,
     scenarios: Vec<Arc<Scenario>>,
-    recordings: Vec<Universe>,
+    recordings: Vec<Arc<Recording>>,
+    /// The labels that the project asks of alerts.
+    conventions: Conventions,
     projects: usize,
     mappings: usize,
     alertmanagers: usize,
@@ -59,6 +65,10 @@ struct Report<'a> {
     /// How many scenarios the rules were held against.
     scenarios: usize,
     lints: Vec<Problem>,
+    /// Whether lints were wanted.
+    is_linted: bool,
+    /// Metrics that would make more rules able to fire.
+    declaration: Option<declare::Declaration>,
 }
 
 /// Checks files, or all that the project names.
@@ -77,19 +87,35 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     // Policies checked on their own are checked against the rules that the project or the library would give them.
     let listened = if found.rules.is_empty() && !found.policies.is_empty() { rules_here()? } else { Arc::clone(&rules) };
     let outlooks = outlooks(&listened, &stage, &found.recordings);
-    let report = Report {
-        rules: if found.rules.is_empty() { Vec::new() } else { covered(&outlooks) },
-        lints: lint(&found, Ground { rules: &listened, outlooks: &outlooks, inventory: &declared(&stage) }),
-        scenarios: stage.len(),
-        found: &found,
+    let coverage = if found.rules.is_empty() { Vec::new() } else { covered(&outlooks) };
+    let ground = linting::Ground {
+        files: &found.rules,
+        rules: &rules,
+        outlooks: if found.rules.is_empty() { &[] } else { &outlooks },
+        coverage: &coverage,
+        scenarios: &stage,
+        recordings: &found.recordings,
+        conventions: &found.conventions,
     };
+    let mut lints = lint(&found, Ground { rules: &listened, outlooks: &outlooks, inventory: &declared(&stage) }, arguments.lint);
+    lints.extend(linting::lint(ground, arguments));
+    let declaration = declare::shortest(ground);
+    let is_linted = arguments.lint != LintLevel::Off;
+    let report = Report { rules: coverage, lints, is_linted, scenarios: stage.len(), declaration, found: &found };
     match output.format {
         Format::Json => output.data(&told::json(&report))?,
-        Format::Text => output.data(&told::text(&report))?,
+        Format::Text => output.data(&told::text(&report, output.is_verbose()))?,
     }
-    let problems: Vec<Problem> = found.problems.iter().chain(&report.lints).cloned().collect();
-    output.problems(&problems);
-    Ok(if problems.iter().any(|problem| problem.severity == Severity::Error) { Exit::WrongInput } else { Exit::Held })
+    let problems = found.problems.iter().chain(&report.lints);
+    // What the report tells itself is not told again, unless it is what fails.
+    let is_talk = |problem: &&Problem| match problem.severity {
+        Severity::Error => true,
+        Severity::Warning => !linting::is_of_coverage(problem),
+        Severity::Info => output.is_verbose() && !linting::is_of_coverage(problem),
+    };
+    output.problems(&problems.clone().filter(is_talk).cloned().collect::<Vec<_>>());
+    let fails = problems.into_iter().any(|problem| problem.severity == Severity::Error);
+    Ok(if fails { Exit::WrongInput } else { Exit::Held })
 }
 
 /// The scenarios that rules are held against: those that are checked themselves, or else those that would be rehearsed here.
@@ -107,10 +133,10 @@ fn rules_here() -> Result<Arc<RuleSet>, Failure> {
 }
 
 /// What the rules can say in each scenario and over each recording.
-fn outlooks<'r>(rules: &'r RuleSet, scenarios: &[Arc<Scenario>], recordings: &[Universe]) -> Vec<Outlook<'r>> {
+fn outlooks<'r>(rules: &'r RuleSet, scenarios: &[Arc<Scenario>], recordings: &[Arc<Recording>]) -> Vec<Outlook<'r>> {
     let mut outlooks: Vec<Outlook<'r>> =
         scenarios.par_iter().map(|scenario| Outlook::new(rules, firedrill_sim::universe(&scenario.spec))).collect();
-    outlooks.extend(recordings.iter().map(|universe| Outlook::new(rules, universe.clone())));
+    outlooks.extend(recordings.iter().map(|recording| Outlook::new(rules, seen(recording))));
     outlooks
 }
 
@@ -141,18 +167,27 @@ fn declared(scenarios: &[Arc<Scenario>]) -> Inventory {
     all
 }
 
-fn lint(found: &Found, ground: Ground<'_>) -> Vec<Problem> {
+/// The lints of policies and of what was read besides rules; switched off, only what cannot work is told.
+fn lint(found: &Found, ground: Ground<'_>, level: LintLevel) -> Vec<Problem> {
     let mut all = found.warnings.clone();
     all.extend(lints::twins(found.policies.iter().map(|(_, policy)| policy)));
     for (source, policy) in &found.policies {
         all.extend(lints::lints(&Written::new(&source.path, &source.text), policy, ground));
+    }
+    match level {
+        LintLevel::Off => all.retain(|problem| problem.severity == Severity::Error),
+        LintLevel::Warn => {}
+        LintLevel::Error => {
+            all.iter_mut().filter(|problem| problem.severity == Severity::Warning).for_each(|problem| problem.severity = Severity::Error)
+        }
     }
     all
 }
 
 fn whole_project() -> Result<Found, Failure> {
     let (project, base) = sources::project_at(sources::PROJECT_FILE)?;
-    let mut found = Found { projects: 1, problems: thresholds(&project), ..Found::default() };
+    let conventions = project.lint.clone();
+    let mut found = Found { projects: 1, problems: thresholds(&project), conventions, ..Found::default() };
     if let Some(rules) = found.keep(sources::rule_texts(&project.rules, &base))? {
         found.rules = rules;
     }
@@ -180,7 +215,7 @@ fn whole_project() -> Result<Found, Failure> {
     for name in sources::incident_folders(&project.incidents, &base)? {
         let read = sources::incident(&name, Path::new(".")).and_then(|(incident, files)| Ok(read_recording(&incident, &files)?));
         if let Some(recording) = found.keep(read)? {
-            found.recordings.push(seen(&recording));
+            found.recordings.push(Arc::new(recording));
         }
     }
     Ok(found)
@@ -211,7 +246,9 @@ fn thresholds(project: &project::Project) -> Vec<Problem> {
 }
 
 fn named(paths: &[String]) -> Result<Found, Failure> {
-    let mut found = Found::default();
+    // A project that is broken is told by whoever needs more of it than this.
+    let conventions = sources::project_here().ok().flatten().map(|project| project.lint).unwrap_or_default();
+    let mut found = Found { conventions, ..Found::default() };
     for path in paths {
         let path = Path::new(path);
         if path.is_dir() {
@@ -320,7 +357,7 @@ impl Found {
             Kind::Incident => {
                 let files = sources::IncidentFiles::Folder(Path::new(path).parent().unwrap_or(Path::new(".")).to_owned());
                 let recording = read_incident(path, &files).and_then(|incident| read_recording(&incident, &files));
-                recording.map(|recording| self.recordings.push(seen(&recording)))
+                recording.map(|recording| self.recordings.push(Arc::new(recording)))
             }
         };
         self.problems.extend(read.err().unwrap_or_default());

@@ -1,11 +1,12 @@
 //! What `check` says, for people and for programs.
 
-use firedrill_core::problem::Problem;
+use firedrill_core::problem::{Problem, Severity};
 use firedrill_policies::rules::{Coverage, Group, Reason, Rule};
 use firedrill_reports::words::counted;
 use serde_json::{Value, json};
 
-use super::Report;
+use super::declare::Declaration;
+use super::{Report, linting};
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.check/1";
@@ -14,7 +15,7 @@ const SCHEMA: &str = "firedrill.check/1";
 const SHOWN: usize = 10;
 
 /// The report for people.
-pub(super) fn text(report: &Report<'_>) -> String {
+pub(super) fn text(report: &Report<'_>, is_verbose: bool) -> String {
     let found = report.found;
     let count = |count: usize, noun: &str| counted(count as u64, noun);
     let sound = if found.problems.is_empty() { "all sound" } else { "these are sound" };
@@ -42,23 +43,69 @@ pub(super) fn text(report: &Report<'_>) -> String {
     }
     type Wanted = fn(&Coverage) -> bool;
     let parts: [(&str, Wanted); 4] = [
-        ("fire all the time here:", |coverage| matches!(coverage, Coverage::Always(reasons) if !reasons.is_empty())),
+        ("fire all the time here (FD0461):", |coverage| matches!(coverage, Coverage::Always(reasons) if !reasons.is_empty())),
         (
-            "can fire, though not by every part of what they ask:",
+            "can fire, though not by every part of what they ask (FD0462):",
             |coverage| matches!(coverage, Coverage::Able(reasons) if !reasons.is_empty()),
         ),
-        ("cannot fire here:", |coverage| matches!(coverage, Coverage::Never(_))),
+        ("cannot fire here (FD0460):", |coverage| matches!(coverage, Coverage::Never(_))),
         ("cannot be evaluated yet:", |coverage| matches!(coverage, Coverage::Unsupported(_))),
     ];
     for (title, wanted) in parts {
-        let rules: Vec<_> = report.rules.iter().filter(|(_, _, coverage)| wanted(coverage)).collect();
+        let rules: Vec<_> = report.rules.iter().filter(|(_, rule, coverage)| wanted(coverage) && !is_allowed(report, rule)).collect();
         if !rules.is_empty() {
             lines.push(String::new());
             lines.push(title.to_owned());
             lines.extend(rules.into_iter().flat_map(|(group, rule, coverage)| of_rule(group, rule, coverage)));
         }
     }
+    lines.extend(declaration(report));
+    lines.extend(lints(report, is_verbose));
     lines.join("\n")
+}
+
+/// The metrics that would make more rules able to fire, to be pasted.
+fn declaration(report: &Report<'_>) -> Vec<String> {
+    let Some(declaration) = &report.declaration else { return Vec::new() };
+    let metrics = counted(declaration.entries.len() as u64, "metric");
+    let rules = counted(declaration.more as u64, "rule");
+    let below = if declaration.has_metrics { "below `metrics:` of" } else { "below" };
+    let place = format!("{below} the service `{}` of the scenario {}", declaration.service, declaration.scenario);
+    let left = match declaration.left {
+        0 => String::new(),
+        left => format!("; {} would need more than that", counted(left as u64, "rule")),
+    };
+    vec![
+        String::new(),
+        format!("{metrics} would make {rules} more able to fire{left}; paste {place}, and put right what is guessed:"),
+        String::new(),
+        declaration.yaml().trim_end().to_owned(),
+    ]
+}
+
+/// How many lints there are besides what is told above.
+fn lints(report: &Report<'_>, is_verbose: bool) -> Vec<String> {
+    let count =
+        |severity| report.lints.iter().filter(|problem| problem.severity == severity && !linting::is_of_coverage(problem)).count() as u64;
+    let (errors, warnings, hints) = (count(Severity::Error), count(Severity::Warning), count(Severity::Info));
+    if errors + warnings + hints == 0 {
+        return Vec::new();
+    }
+    let told = [(errors, "error"), (warnings, "warning"), (hints, "hint")];
+    let told: Vec<String> = told.into_iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(count, noun)).collect();
+    let more = if hints > 0 && !is_verbose { " (`--verbose` shows hints)" } else { "" };
+    vec![String::new(), format!("lints: {}{more}", told.join(", "))]
+}
+
+/// Whether a comment allows what the rule's coverage says; then nobody needs to be told.
+fn is_allowed(report: &Report<'_>, rule: &Rule) -> bool {
+    let whole = rule.places.whole.range();
+    let is_told = |problem: &&Problem| {
+        let place = problem.place.as_ref();
+        linting::is_of_coverage(problem)
+            && place.is_some_and(|place| place.file().path == rule.place.file().path && whole.contains(&place.range().start))
+    };
+    report.is_linted && !report.lints.iter().any(|problem| is_told(&problem))
 }
 
 /// A rule with its place, and what there is to say of it.
@@ -89,10 +136,19 @@ pub(super) fn json(report: &Report<'_>) -> String {
         "mappings": found.mappings,
         "passed_over": found.passed_over,
         "rules": report.rules.iter().map(|(group, rule, coverage)| rule_json(group, rule, coverage)).collect::<Vec<_>>(),
+        "declaration": report.declaration.as_ref().map(declaration_json),
         "problems": found.problems.iter().map(problem_json).collect::<Vec<_>>(),
         "lints": report.lints.iter().map(problem_json).collect::<Vec<_>>(),
     });
     serde_json::to_string_pretty(&document).expect("results are plain data")
+}
+
+fn declaration_json(declaration: &Declaration) -> Value {
+    let metrics: Vec<&str> = declaration.entries.iter().map(|entry| entry.metric.name.as_str()).collect();
+    json!({
+        "scenario": declaration.scenario, "service": declaration.service, "metrics": metrics, "yaml": declaration.yaml(),
+        "more_rules": declaration.more, "rules_left": declaration.left,
+    })
 }
 
 fn rule_json(group: &Group, rule: &Rule, coverage: &Coverage) -> Value {
