@@ -227,7 +227,7 @@ const RULES: [&str; 10] = [
     "{ alert: GHighSomewhere, expr: 'avg by (job) (G) > 1e9', for: 5m }",
     "{ alert: GHighForLong, expr: 'max_over_time(G[5m]) > 1e9' }",
     "{ alert: GHighForC, expr: 'G / on (job, instance) C > 1e9', for: 1m }",
-    "{ alert: GSix, expr: 'G == 100', for: 5m, labels: { severity: warning }, annotations: { summary: '{{ $labels.instance }}: {{ $value }}' } }",
+    "{ alert: GStuck, expr: 'G == 100', for: 5m, labels: { severity: warning }, annotations: { summary: '{{ $labels.instance }}: {{ $value }}' } }",
 ];
 
 /// 250 rules, a hundred series a rule, every 15 s for an hour, through the whole ruler: alerts, what it records, what it would send.
