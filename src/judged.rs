@@ -7,6 +7,7 @@ use firedrill_core::journal::{AlertStatus, Event, Journal};
 use firedrill_policies::policy::Policy;
 use firedrill_reports::verdict::{IncidentResult, IncidentStatus};
 use firedrill_scenarios::incident::expect::{ExpectVerdict, proposals};
+use firedrill_telemetry::recording::Recording;
 
 use crate::command_line::CommandLine;
 use crate::drill::{Answer, Rules};
@@ -45,6 +46,12 @@ pub fn prepare_all(
 }
 
 impl Replayed {
+    /// What is replayed, and the rules that watch it.
+    #[must_use]
+    pub fn watched(&self) -> (Arc<Recording>, Arc<Rules>) {
+        (Arc::clone(&self.candidate.recording), Arc::clone(&self.candidate.rules))
+    }
+
     /// Replays the incident and judges what was proposed.
     #[must_use]
     pub fn judge(&self) -> IncidentResult {

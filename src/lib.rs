@@ -21,5 +21,6 @@ pub mod replaying;
 pub mod judged;
 pub mod recorded;
 pub mod campaign;
+pub mod coverage;
 pub mod draft;
 pub mod commands;

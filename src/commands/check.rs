@@ -18,16 +18,15 @@ use firedrill_policies::library as policy_library;
 use firedrill_policies::lints::{self, Ground, Written};
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::lint::Conventions;
-use firedrill_policies::rules::{Coverage, Group, Outlook, Rule, RuleSet};
+use firedrill_policies::rules::{Coverage, Group, Rule, RuleSet};
 use firedrill_reports::verdict::Threshold;
 use firedrill_scenarios::incident::{read_incident, read_recording};
 use firedrill_scenarios::{Scenario, read_scenario, recording_mapping};
 use firedrill_telemetry::recording::Recording;
-use firedrill_telemetry::universe::{Shape, Universe};
-use rayon::prelude::*;
 
 use super::setting::{RuleNames, Setting};
 use crate::cli::{CheckArgs, Format, LintLevel};
+use crate::coverage;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::kind::{self, Kind};
@@ -86,8 +85,8 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let rules = RuleSet::read(found.rules.iter().map(|source| (source.path.as_str(), source.text.as_str())))?;
     // Policies checked on their own are checked against the rules that the project or the library would give them.
     let listened = if found.rules.is_empty() && !found.policies.is_empty() { rules_here()? } else { Arc::clone(&rules) };
-    let outlooks = outlooks(&listened, &stage, &found.recordings);
-    let coverage = if found.rules.is_empty() { Vec::new() } else { covered(&outlooks) };
+    let outlooks = coverage::outlooks(&listened, &stage, &found.recordings);
+    let coverage = if found.rules.is_empty() { Vec::new() } else { coverage::joined(&outlooks) };
     let ground = linting::Ground {
         files: &found.rules,
         rules: &rules,
@@ -130,28 +129,6 @@ fn rules_here() -> Result<Arc<RuleSet>, Failure> {
     let project = sources::project_here()?;
     let names = project.as_ref().map_or_else(RuleNames::library, |project| RuleNames::of(project, Path::new(".")));
     Ok(Arc::clone(&names.load(&[])?.set))
-}
-
-/// What the rules can say in each scenario and over each recording.
-fn outlooks<'r>(rules: &'r RuleSet, scenarios: &[Arc<Scenario>], recordings: &[Arc<Recording>]) -> Vec<Outlook<'r>> {
-    let mut outlooks: Vec<Outlook<'r>> =
-        scenarios.par_iter().map(|scenario| Outlook::new(rules, firedrill_sim::universe(&scenario.spec))).collect();
-    outlooks.extend(recordings.iter().map(|recording| Outlook::new(rules, seen(recording))));
-    outlooks
-}
-
-/// Each rule's coverage over all outlooks.
-fn covered<'r>(outlooks: &[Outlook<'r>]) -> Vec<(&'r Group, &'r Rule, Coverage)> {
-    let mut all: Vec<(&Group, &Rule, Vec<Coverage>)> = Vec::new();
-    for outlook in outlooks {
-        for (index, (group, rule, coverage)) in outlook.coverage().enumerate() {
-            match all.get_mut(index) {
-                Some((_, _, known)) => known.push(coverage),
-                None => all.push((group, rule, vec![coverage])),
-            }
-        }
-    }
-    all.into_iter().filter_map(|(group, rule, coverages)| Some((group, rule, Coverage::joined(coverages)?))).collect()
 }
 
 /// Everything that any scenario declares.
@@ -227,15 +204,6 @@ fn policy_text(path: &str) -> Result<Source, Failure> {
         Some((path, text)) if !Path::new(path).is_file() => Ok(Source { path: path.to_owned(), text: text.to_owned() }),
         _ => load::read_file(Path::new(path)),
     }
-}
-
-/// The series of a recording.
-fn seen(recording: &Recording) -> Universe {
-    let mut universe = Universe::new();
-    for labels in recording.store.ids().map(|series| recording.store.labels(series)) {
-        universe.add(labels.metric_name().unwrap_or_default(), Shape::of(labels));
-    }
-    universe
 }
 
 fn thresholds(project: &project::Project) -> Vec<Problem> {

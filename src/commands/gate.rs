@@ -20,6 +20,7 @@ use super::terminal;
 use crate::campaign::{Campaign, Shown};
 use crate::cli::{Format, GateArgs};
 use crate::command_line::CommandLine;
+use crate::coverage;
 use crate::drill::{Answer, Drill, ENGINE, Rules};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -79,8 +80,19 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
         ..JudgeSettings::default()
     };
     let judgement = judge(&candidate, baseline.as_deref(), &replayed, &settings);
-    let notes = notes(arguments, &judgement, &thresholds);
-    let report = Report { arguments, campaign: &campaign, contest: &contest, candidate: &candidate, judgement: &judgement, notes: &notes };
+    let watched: Vec<_> = replays.iter().map(judged::Replayed::watched).collect();
+    let (unable, rules) = coverage::unable(&campaign.scenarios, &watched);
+    let mut notes = notes(arguments, &judgement, &thresholds);
+    notes.extend(untested(&unable, rules));
+    let report = Report {
+        unable: &unable,
+        arguments,
+        campaign: &campaign,
+        contest: &contest,
+        candidate: &candidate,
+        judgement: &judgement,
+        notes: &notes,
+    };
     report.write()?;
     report.tell(output)?;
     Ok(match judgement.verdict {
@@ -162,6 +174,19 @@ fn notes(arguments: &GateArgs, judgement: &Judgement, thresholds: &Thresholds) -
     notes
 }
 
+/// How many names of rules a note lists.
+const SHOWN: usize = 5;
+
+/// That rules cannot fire in anything that was rehearsed or replayed, so that the verdict says nothing of them.
+fn untested(unable: &[String], rules: usize) -> Option<String> {
+    let mut named = unable.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if unable.len() > SHOWN {
+        named.push_str(&format!(" and {} more", unable.len() - SHOWN));
+    }
+    let told = format!("{} of {rules} rules cannot fire in what is rehearsed here, so nothing was learnt of them: {named}", unable.len());
+    (!unable.is_empty()).then(|| format!("{told}; `firedrill check` says why"))
+}
+
 /// The command that repeats a run, with places for scenario and seed.
 fn repeat(arguments: &GateArgs, contest: &Contest) -> String {
     let mut line = CommandLine::new("run").verbatim("{scenario}");
@@ -201,6 +226,8 @@ struct Report<'a> {
     candidate: &'a [Case],
     judgement: &'a Judgement,
     notes: &'a [String],
+    /// Rules that cannot fire in what is rehearsed.
+    unable: &'a [String],
 }
 
 impl Report<'_> {
@@ -241,7 +268,7 @@ impl Report<'_> {
     fn as_json(&self, command: &str) -> String {
         let document = json!({
             "schema": SCHEMA, "engine": ENGINE, "command": command,
-            "judgement": self.judgement, "notes": self.notes, "runs": self.candidate,
+            "judgement": self.judgement, "notes": self.notes, "cannot_fire": self.unable, "runs": self.candidate,
         });
         serde_json::to_string_pretty(&document).expect("results are plain data")
     }

@@ -436,7 +436,7 @@ mod tests {
         check("memory > bool 5", &["6:25 FD0483 `bool` keeps what does not hold, as 0: the alert is on whenever its series exist"]);
         check(
             "(sum by (job) (up) or vector(0)) / sum by (job) (memory) > 1",
-            &["6:38 FD0482 `or vector(…)` adds one element without labels, and `/` finds no partner for it by labels"],
+            &["6:38 FD0482 `or vector(…)` adds one element without labels, so `/` finds no partner for it where the others have labels"],
         );
     }
 

@@ -133,7 +133,9 @@ fn told(rule: &Rule, habit: &Habit, known: &Known<'_>) -> Option<Finding> {
             format!("a fraction is asked by `{operator}` for exactly {number}, which it misses by the last digits"),
         ),
         Habit::DefaultWithoutLabels { operator } => {
-            let message = format!("`or vector(…)` adds one element without labels, and `{operator}` finds no partner for it by labels");
+            let message = format!(
+                "`or vector(…)` adds one element without labels, so `{operator}` finds no partner for it where the others have labels"
+            );
             found(&DEFAULT_WITHOUT_LABELS, "vector", message)
         }
         // What is recorded may be anything.

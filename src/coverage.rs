@@ -1,0 +1,67 @@
+//! Which rules can say anything in what is rehearsed and replayed: scenarios by every series that they can expose, recordings by those they hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use firedrill_policies::rules::{Coverage, Group, Outlook, Rule, RuleSet};
+use firedrill_scenarios::Scenario;
+use firedrill_telemetry::recording::Recording;
+use firedrill_telemetry::universe::{Shape, Universe};
+use rayon::prelude::*;
+
+use crate::drill::Rules;
+
+/// What the rules can say in each scenario and over each recording.
+#[must_use]
+pub fn outlooks<'r>(rules: &'r RuleSet, scenarios: &[Arc<Scenario>], recordings: &[Arc<Recording>]) -> Vec<Outlook<'r>> {
+    let mut outlooks: Vec<Outlook<'r>> =
+        scenarios.par_iter().map(|scenario| Outlook::new(rules, firedrill_sim::universe(&scenario.spec))).collect();
+    outlooks.extend(recordings.iter().map(|recording| Outlook::new(rules, seen(recording))));
+    outlooks
+}
+
+/// Each rule's coverage over all outlooks.
+#[must_use]
+pub fn joined<'r>(outlooks: &[Outlook<'r>]) -> Vec<(&'r Group, &'r Rule, Coverage)> {
+    let mut all: Vec<(&Group, &Rule, Vec<Coverage>)> = Vec::new();
+    for outlook in outlooks {
+        for (index, (group, rule, coverage)) in outlook.coverage().enumerate() {
+            match all.get_mut(index) {
+                Some((_, _, known)) => known.push(coverage),
+                None => all.push((group, rule, vec![coverage])),
+            }
+        }
+    }
+    all.into_iter().filter_map(|(group, rule, coverages)| Some((group, rule, Coverage::joined(coverages)?))).collect()
+}
+
+/// The names of rules that can fire in none of the scenarios and recordings that they watch, each once, with how many rules there are.
+#[must_use]
+pub fn unable(watched: &[(Arc<Scenario>, Arc<Rules>)], replayed: &[(Arc<Recording>, Arc<Rules>)]) -> (Vec<String>, usize) {
+    let scenarios = watched.par_iter().map(|(scenario, rules)| (rules, firedrill_sim::universe(&scenario.spec)));
+    let recordings = replayed.par_iter().map(|(recording, rules)| (rules, seen(recording)));
+    let able = scenarios.chain(recordings).map(|(rules, universe)| {
+        let outlook = Outlook::new(&rules.set, universe);
+        let told = |(group, rule, coverage): (&Group, &Rule, Coverage)| {
+            ((group.file.clone(), rule.place.range().start, rule.name.to_string()), coverage.is_able())
+        };
+        outlook.coverage().map(told).collect::<Vec<_>>()
+    });
+    let mut all: BTreeMap<(String, usize, String), bool> = BTreeMap::new();
+    for (rule, is_able) in able.collect::<Vec<_>>().into_iter().flatten() {
+        *all.entry(rule).or_default() |= is_able;
+    }
+    let count = all.len();
+    let mut names: Vec<String> = all.into_iter().filter(|(_, is_able)| !is_able).map(|((_, _, name), _)| name).collect();
+    names.dedup();
+    (names, count)
+}
+
+/// The series of a recording.
+fn seen(recording: &Recording) -> Universe {
+    let mut universe = Universe::new();
+    for labels in recording.store.ids().map(|series| recording.store.labels(series)) {
+        universe.add(labels.metric_name().unwrap_or_default(), Shape::of(labels));
+    }
+    universe
+}
