@@ -1,7 +1,8 @@
 //! Label sets and the matchers that choose among them.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::Regex;
 
@@ -303,6 +304,25 @@ pub fn write_quoted(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
 /// # Errors
 /// The expression does not compile, also not with braces that are no repetition taken literally (RE2 reads `a{b}` literally, Rust refuses it).
 pub fn anchored(pattern: &str) -> Result<Regex, MatcherError> {
+    // Rule sets say the same again and again, and compiling it takes longer than all the rest of reading a rule.
+    static COMPILED: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+    let compiled = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(regex) = compiled().get(pattern) {
+        return Ok(regex.clone());
+    }
+    let regex = compile(pattern)?;
+    let mut compiled = compiled();
+    if compiled.len() >= MOST_COMPILED {
+        compiled.clear();
+    }
+    compiled.insert(pattern.to_owned(), regex.clone());
+    Ok(regex)
+}
+
+/// At most so many expressions are kept for when they come again.
+const MOST_COMPILED: usize = 1_000;
+
+fn compile(pattern: &str) -> Result<Regex, MatcherError> {
     let compile = |pattern: &str| Regex::new(&format!("^(?s:{pattern})$"));
     compile(pattern).or_else(|error| compile(&with_literal_braces(pattern)).map_err(|_| error)).map_err(|error| {
         let reason = error.to_string();
