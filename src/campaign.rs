@@ -9,7 +9,7 @@ use firedrill_reports::verdict::Case;
 use firedrill_scenarios::Scenario;
 use rayon::prelude::*;
 
-use crate::drill::{Answer, Arm, Drill, Rules};
+use crate::drill::{Answer, Arm, Drill, Remembered, Rules};
 
 /// What is rehearsed with whom.
 #[derive(Clone, Debug)]
@@ -73,6 +73,7 @@ impl Campaign {
             rules: Arc::clone(rules),
             answer: Arc::clone(answer),
             stage: self.stage,
+            past: Remembered::default(),
         };
         let Some(first) = self.answers.first() else { return Vec::new() };
         let nothing = drill(first).play(Arm::Nothing, seed).transcript;

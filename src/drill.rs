@@ -1,6 +1,6 @@
 //! One cell of work: a scenario, a seed and an arm, run from start to end.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use firedrill_core::action::Actuator;
 use firedrill_core::journal::{Header, SCHEMA};
@@ -11,9 +11,10 @@ use firedrill_policies::alertmanager::Config;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::policy::Policy;
-use firedrill_policies::rules::{RuleSet, RulerSettings};
+use firedrill_policies::rules::{Memory, RuleSet, Ruler, RulerSettings};
 use firedrill_scenarios::Scenario;
 use firedrill_sim::automation::{Automation, Script};
+use firedrill_sim::past;
 use firedrill_sim::run::{Finished, Options, Run};
 use firedrill_telemetry::store::Store;
 
@@ -106,7 +107,13 @@ pub struct Drill {
     pub answer: Arc<Answer>,
     /// What the policies may do.
     pub stage: Stage,
+    /// What monitoring remembers from before the start; worked out once, when it is first needed.
+    pub past: Remembered,
 }
+
+/// The scenario's history, and what the rules made of it: the same for every run of a drill.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered(Arc<OnceLock<(Store, Memory)>>);
 
 /// A run and what could be seen of it.
 #[derive(Clone, Debug)]
@@ -134,7 +141,7 @@ impl Drill {
         // In dry-run the pilot is not handed an actuator, and has no other way to act.
         let actuator = self.stage.may_act().then(Actuator::simulated);
         let inventory = Arc::new(self.scenario.spec.inventory());
-        Pilot::new(PilotSetup {
+        let pilot = Pilot::new(PilotSetup {
             start: self.scenario.spec.start,
             rules: Arc::clone(&self.rules.set),
             ruler: RulerSettings::default(),
@@ -143,11 +150,33 @@ impl Drill {
             stage: self.stage,
             actuator,
             inventory,
-        })
+        });
+        match self.past() {
+            Some((_, memory)) => pilot.remembering(memory),
+            None => pilot,
+        }
+    }
+
+    /// What was seen before the start and what the rules made of it; `None` if the scenario has no history.
+    fn past(&self) -> Option<&(Store, Memory)> {
+        let history = self.scenario.history.as_ref()?;
+        let recall = || {
+            let store = past::samples(&self.scenario.spec, history);
+            let memory = Ruler::new(Arc::clone(&self.rules.set), self.scenario.spec.start, RulerSettings::default()).recall(&store);
+            let count = |store: &Store| store.ids().map(|id| store.times(id).len()).sum::<usize>();
+            let (series, samples, recorded) = (store.len(), count(&store), count(memory.derived()));
+            tracing::info!(scenario = %self.scenario.name, series, samples, recorded, "remembered what was before the start");
+            (store, memory)
+        };
+        Some(self.past.0.get_or_init(recall))
     }
 
     fn finish<A: Automation>(&self, arm: Arm, seed: u64, automation: A) -> Played {
         let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options { telemetry: true }, automation);
+        let run = match self.past() {
+            Some((store, _)) => run.after(store.clone()),
+            None => run,
+        };
         let Finished { journal, ledger, telemetry, .. } = run.finish();
         tracing::info!(events = ledger.events, records = journal.records().len(), "done");
         Played { transcript: Transcript { header: self.header(arm, seed), journal, ledger }, telemetry }

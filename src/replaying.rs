@@ -9,7 +9,7 @@ use firedrill_core::time::Time;
 use firedrill_core::transcript::Desk;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
-use firedrill_policies::rules::RulerSettings;
+use firedrill_policies::rules::{Ruler, RulerSettings};
 use firedrill_scenarios::incident::{Incident, read_recording};
 use firedrill_telemetry::recording::{Playback, Recording};
 
@@ -81,7 +81,10 @@ impl Replay {
     pub fn play(&self) -> Journal {
         let _entered = tracing::info_span!("replay", incident = %self.incident.name).entered();
         let recording = &self.recording;
-        let mut pilot = Pilot::new(PilotSetup {
+        let mut playback = Playback::new(&recording.store);
+        let before = playback.until(recording.start.unix_millis());
+        let memory = Ruler::new(Arc::clone(&self.rules.set), recording.start, RulerSettings::default()).recall(before);
+        let pilot = Pilot::new(PilotSetup {
             start: recording.start,
             rules: Arc::clone(&self.rules.set),
             ruler: RulerSettings::default(),
@@ -94,7 +97,7 @@ impl Replay {
         let end = recording.start.time_of(recording.end_ms).unwrap_or(Time::ZERO);
         let mut journal = Journal::new();
         let mut commands = Vec::new();
-        let mut playback = Playback::new(&recording.store);
+        let mut pilot = pilot.remembering(&memory);
         while let Some((now, _)) = pilot.due().filter(|(now, _)| *now <= end) {
             let raw = playback.until(recording.start.prometheus_millis(now));
             pilot.advance(raw, &mut Desk { journal: &mut journal, commands: &mut commands });

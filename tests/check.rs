@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Done, firedrill, write};
-use firedrill::drill::{Answer, Arm, Drill};
+use firedrill::drill::{Answer, Arm, Drill, Remembered};
 use firedrill::sources;
 use firedrill_core::journal::Event;
 use firedrill_policies::guard::stage::Stage;
@@ -29,7 +29,13 @@ fn scenarios() -> impl Iterator<Item = Arc<Scenario>> {
 fn check_foreseen(scenario: &Arc<Scenario>, answer: &Arc<Answer>, arm: Arm) {
     let names = firedrill::library::rule_shelf().names;
     let rules = sources::rules(&names, Path::new(".")).unwrap();
-    let drill = Drill { scenario: Arc::clone(scenario), rules: Arc::clone(&rules), answer: Arc::clone(answer), stage: Stage::Full };
+    let drill = Drill {
+        scenario: Arc::clone(scenario),
+        rules: Arc::clone(&rules),
+        answer: Arc::clone(answer),
+        stage: Stage::Full,
+        past: Remembered::default(),
+    };
     let played = drill.play(arm, 1);
     let outlook = Outlook::new(&rules.set, firedrill_sim::universe(&scenario.spec));
     for series in played.telemetry.ids() {

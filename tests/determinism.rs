@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{DECISIONS, Done, edited, firedrill, kind, records, words, write};
-use firedrill::drill::{Arm, Drill};
+use firedrill::drill::{Arm, Drill, Remembered};
 use firedrill::sources;
 use firedrill_core::transcript::Transcript;
 use firedrill_policies::guard::stage::Stage;
@@ -51,6 +51,7 @@ fn play(folder: &Path, scenario: &str, policies: &[&str]) -> Transcript {
         rules: sources::rules(&["slo", "kubernetes"], folder).unwrap(),
         answer: sources::answer(policies, folder).unwrap(),
         stage: Stage::Full,
+        past: Remembered::default(),
     };
     drill.play(Arm::Policy, 1).transcript
 }
@@ -172,6 +173,7 @@ fn one_command_gives_one_journal_to_the_byte_whoever_runs_it() {
         rules: sources::rules(&["slo", "kubernetes"], folder.path()).unwrap(),
         answer: sources::answer(&["restart-before-oom"], folder.path()).unwrap(),
         stage: Stage::Full,
+        past: Remembered::default(),
     };
     assert!(drill.play(Arm::Policy, 7).transcript.to_json_lines() == one, "the library and the command differ");
 }

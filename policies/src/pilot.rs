@@ -21,7 +21,7 @@ use crate::correlation::{Correlation, Correlator};
 use crate::guard::Guards;
 use crate::guard::stage::Stage;
 use crate::policy::Policy;
-use crate::rules::{RuleSet, Ruler, RulerSettings};
+use crate::rules::{Memory, RuleSet, Ruler, RulerSettings};
 
 /// At most so many inputs for controllers at one instant; more are dropped, and the journal says so.
 pub const MOST_INPUTS_AT_ONCE: u32 = 10_000;
@@ -108,6 +108,13 @@ impl Pilot {
             bound: BTreeMap::new(),
             inputs_at: (Time::ZERO, 0),
         }
+    }
+
+    /// The same with what recording rules made of the time before the start.
+    #[must_use]
+    pub fn remembering(mut self, memory: &Memory) -> Self {
+        self.ruler.remember(memory);
+        self
     }
 
     /// The next thing that it must do, and its class among what is due at that instant.

@@ -22,7 +22,7 @@ pub use coverage::{Coverage, Outlook, Reason};
 pub use cycle::{SentAlert, Surroundings};
 pub(crate) use document::prometheus_duration;
 pub use document::read_rules;
-pub use ruler::{Phase, Ruler, RulerSettings};
+pub use ruler::{Memory, Phase, Ruler, RulerSettings};
 pub use template::Template;
 
 /// All groups of all files, in the order given.

@@ -25,10 +25,14 @@ const fn assumed(key: &'static str, value: &'static str, source: &'static str) -
 }
 
 /// All defaults, in the order of the file.
-pub const ALL: [Assumed; 47] = [
+pub const ALL: [Assumed; 51] = [
     assumed("family", "the scenario's name", "our choice: a scenario that says nothing is a class of its own"),
     assumed("start", "2026-01-05T00:00:00Z", "docs/decisions, time: a Monday"),
     assumed("horizon", "30m", "after the end of the last fault or change; MEASURES.md, horizon"),
+    assumed("history.every", "5m", "our choice: hours and weekdays want no finer grain"),
+    assumed("history.noise", "5%", "our choice: the standard deviation of an interval's load over its mean"),
+    assumed("history.load.*.hours", "the client's first rate", "our choice: a load that is the same at all hours"),
+    assumed("history.load.*.weekdays.*", "x1", "our choice: every day alike"),
     assumed("objective", "1s", "our choice; the client timeout of MODEL.md R-MS1"),
     assumed("reference", "false", "our choice: scenarios are there to judge policies"),
     assumed("clients.*.calls.endpoint", "/", "our choice"),

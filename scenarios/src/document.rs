@@ -6,6 +6,7 @@ pub mod metric;
 pub mod client;
 pub mod service;
 pub mod fault;
+pub mod history;
 
 use firedrill_core::distribution::Distribution;
 use firedrill_core::name::Name;
@@ -18,6 +19,7 @@ use crate::notation::{bounded_span, distribution, optional, positive_span, requi
 use crate::problem;
 use client::ClientDocument;
 use fault::{CureDocument, FaultDocument};
+use history::HistoryDocument;
 use service::ServiceDocument;
 
 /// The name of the format, before the slash of `schema: scenario/1`.
@@ -48,6 +50,8 @@ pub struct ScenarioDocument {
     pub horizon: Option<Located<Span>>,
     /// The objective of clients that state none.
     pub objective: Option<Located<Span>>,
+    /// What monitoring remembers from before the start.
+    pub history: Option<HistoryDocument>,
     /// Services, in the order of the file.
     pub services: Vec<ServiceDocument>,
     /// Where `services` stands, if it is a map.
@@ -95,6 +99,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
         start: optional(reader, &mut fields, "start", read_start),
         horizon: optional(reader, &mut fields, "horizon", |r, n| positive_span(r, n, "the horizon")),
         objective: optional(reader, &mut fields, "objective", |r, n| positive_span(r, n, "the objective")),
+        history: fields.optional("history").and_then(|node| history::read(reader, node)),
         services: Vec::new(),
         services_place: None,
         clients: Vec::new(),

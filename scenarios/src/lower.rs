@@ -6,12 +6,13 @@ mod client;
 mod calls;
 mod fault;
 mod cure;
+mod history;
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
 use firedrill_core::time::{Span, Time};
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::{ActionSpec, Bounds, ScrapeSpec, WorldSpec};
+use firedrill_sim::spec::{ActionSpec, Bounds, HistorySpec, ScrapeSpec, WorldSpec};
 
 use crate::defaults;
 use crate::document::ScenarioDocument;
@@ -55,6 +56,11 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
     };
     calls::check(reader, document, &spec);
     spec
+}
+
+/// Lowers the history of a document whose world is lowered; `None` if it has none.
+pub fn lower_history(reader: &mut Reader, document: &ScenarioDocument, spec: &WorldSpec) -> Option<HistorySpec> {
+    document.history.as_ref().map(|history| history::lower(reader, history, spec))
 }
 
 /// What was said, or what is assumed.

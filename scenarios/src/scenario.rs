@@ -5,7 +5,7 @@ use std::sync::Arc;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Problem};
 use firedrill_core::yaml::{self, Reader};
-use firedrill_sim::spec::WorldSpec;
+use firedrill_sim::spec::{HistorySpec, WorldSpec};
 
 use crate::document::{self, ScenarioDocument};
 use crate::lower;
@@ -21,6 +21,8 @@ pub struct Scenario {
     pub description: String,
     /// The world, with every default filled in.
     pub spec: Arc<WorldSpec>,
+    /// What monitoring remembers from before the start; `None`: nothing.
+    pub history: Option<Arc<HistorySpec>>,
     /// Whether nothing breaks, so that every action is wrong.
     pub calm: bool,
     /// Whether it checks the simulator against known results; policies are judged by it only when it is named.
@@ -48,6 +50,7 @@ pub fn read_scenario(path: &str, text: &str) -> Result<Scenario, Vec<Problem>> {
 /// Lowers a document that was read or made. What comes out may be used only if `reader` has recorded no problem.
 pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scenario {
     let spec = lower::lower(reader, document);
+    let history = lower::lower_history(reader, document, &spec);
     Scenario {
         name: spec.name.clone(),
         family: document.family.as_ref().map_or_else(|| spec.name.clone(), |family| family.value.clone()),
@@ -56,15 +59,17 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
         reference: document.reference.as_ref().is_some_and(|reference| reference.value),
         rules: document.rules.clone(),
         alertmanager: document.alertmanager.clone(),
-        hash: hash(&spec),
+        hash: hash(&spec, history.as_ref()),
+        history: history.map(Arc::new),
         spec: Arc::new(spec),
     }
 }
 
 /// The hash of the canonical form. That form is the `Debug` text of the lowered world: derived, so no field can be forgotten,
 /// with lists in the order of names and floats in shortest round-trip form.
-fn hash(spec: &WorldSpec) -> String {
-    blake3::hash(format!("firedrill.scenario/1\n{spec:?}").as_bytes()).to_hex().to_string()
+fn hash(spec: &WorldSpec, history: Option<&HistorySpec>) -> String {
+    let past = history.map_or_else(String::new, |history| format!("\n{history:?}"));
+    blake3::hash(format!("firedrill.scenario/1\n{spec:?}{past}").as_bytes()).to_hex().to_string()
 }
 
 #[cfg(test)]

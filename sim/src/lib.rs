@@ -17,6 +17,7 @@
 //! | start_up | replica | processes started before | 0: how long it takes to start |
 //! | phase | replica | 0 | 0: when its liveness probe ticks |
 //! | action | policy | ordinal of the action | 0: its delay; 1: whether the platform refuses it |
+//! | arrival, of the seed that is the hash of the scenario's name | client | interval of the history | 0: by what its load is multiplied |
 //! | scrape | probe | ordinal of the probe | 0: which replica; 1: an error or none |
 
 pub mod spec;
@@ -32,4 +33,5 @@ pub mod run;
 
 pub use automation::{Automation, Idle, Script};
 pub use observe::declared::universe;
+pub use observe::past;
 pub use run::{Finished, Options, Run};

@@ -8,6 +8,7 @@ mod page;
 mod probe;
 mod process;
 pub mod declared;
+pub mod past;
 
 use firedrill_core::journal::ReplicaState;
 use firedrill_core::random::hash64;

@@ -72,6 +72,14 @@ impl<A: Automation> Run<A> {
         run
     }
 
+    /// The same with what monitoring remembers from before the start: series with samples up to the start.
+    #[must_use]
+    pub fn after(mut self, past: Store) -> Self {
+        assert!(self.store.is_empty(), "the past comes first");
+        self.store = past;
+        self
+    }
+
     /// The present instant: that of the last event.
     #[must_use]
     pub const fn now(&self) -> Time {

@@ -440,6 +440,32 @@ pub enum Feed {
     ReadyReplicas,
     /// Gauge of the Unix time of the last rollout's start, seconds.
     DeployTimestamp,
+    /// Gauge that is always 1: its labels are what it says.
+    Info,
+}
+
+/// The weeks before a run, as far as monitoring would remember them: told from the load alone, and not simulated event by event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistorySpec {
+    /// How long before the start it begins; a multiple of `every`.
+    pub span: Span,
+    /// From one sample to the next; whole milliseconds, positive.
+    pub every: Span,
+    /// By what the load of each interval is multiplied, with a mean of 1; `None`: by nothing.
+    pub noise: Option<Distribution>,
+    /// The load of each client, in the order of [`WorldSpec::clients`].
+    pub loads: Vec<LoadSpec>,
+    /// The metrics that it covers, sorted.
+    pub metrics: Vec<Name>,
+}
+
+/// A client's load over the week.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadSpec {
+    /// The rate at the beginning of each hour of the day, UTC; between two it changes evenly.
+    pub hours: [Rate; 24],
+    /// What the day's rates are multiplied by, Monday first.
+    pub weekdays: [Factor; 7],
 }
 
 impl ServiceSpec {

@@ -21,7 +21,7 @@ use crate::campaign::{Campaign, Shown};
 use crate::cli::{Format, GateArgs};
 use crate::command_line::CommandLine;
 use crate::coverage;
-use crate::drill::{Answer, Drill, ENGINE, Rules};
+use crate::drill::{Answer, Drill, ENGINE, Remembered, Rules};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
@@ -207,6 +207,7 @@ fn worst_runs(campaign: &Campaign, contest: &Contest, candidate: &[Case]) -> Vec
             rules: Arc::clone(rules),
             answer: Arc::clone(&contest.candidate),
             stage: campaign.stage,
+            past: Remembered::default(),
         };
         Some((case.clone(), drill.show(case.outcome.seed)))
     };

@@ -17,7 +17,7 @@ use super::terminal;
 use crate::campaign::Shown;
 use crate::cli::{Format, RunArgs, StageArg};
 use crate::command_line::CommandLine;
-use crate::drill::{Arm, Drill, ENGINE};
+use crate::drill::{Arm, Drill, ENGINE, Remembered};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
@@ -54,7 +54,7 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
         StageArg::DryRun => Stage::DryRun,
         StageArg::Full => Stage::Full,
     };
-    let drill = Drill { scenario, rules, answer: Arc::clone(&answer), stage };
+    let drill = Drill { scenario, rules, answer: Arc::clone(&answer), stage, past: Remembered::default() };
     let shown = drill.show(arguments.seed);
     let outcome = shown.outcome(&answer);
     let told = if answer.policies.is_empty() { &shown.nothing } else { &shown.policy };

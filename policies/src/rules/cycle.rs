@@ -41,7 +41,7 @@ pub(super) struct RuleState {
     /// Alerts by their labels: pending, firing, and over for less than the retention.
     pub alerts: BTreeMap<Labels, Alert>,
     /// The series written at the last evaluation that succeeded, sorted.
-    written: Vec<SeriesId>,
+    pub written: Vec<SeriesId>,
     /// The last error, so that one that persists is told once.
     error: Option<String>,
     known: Arc<Known>,
@@ -171,6 +171,16 @@ impl Cycle<'_> {
         let group = self.group;
         for (number, (rule, state)) in group.rules.iter().zip(&mut state.rules).enumerate() {
             self.evaluate((number, rule), state, derived, machine);
+        }
+    }
+
+    /// Evaluates the recording rules alone, as if it had been done all along; what fails leaves nothing.
+    pub(super) fn recall(&mut self, state: &mut GroupState, derived: &mut Store, machine: &mut RuleMachine) {
+        let group = self.group;
+        for (number, (rule, state)) in group.rules.iter().zip(&mut state.rules).enumerate().filter(|(_, (rule, _))| !rule.is_alerting()) {
+            self.evaluate((number, rule), state, derived, machine);
+            // Nobody was told, so the first failure of the run is news.
+            state.error = None;
         }
     }
 

@@ -1,5 +1,6 @@
 //! When rule groups are evaluated, and what the rest of a run hears of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use firedrill_core::journal::{AlertStatus, Event, LabelSet, Notification};
@@ -9,7 +10,7 @@ use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::{Condition, EvalError, Judgement, PreparedCondition};
-use firedrill_telemetry::store::Store;
+use firedrill_telemetry::store::{SeriesId, Store};
 
 use super::compiled::RuleMachine;
 use super::cycle::{AlertState, Change, ChangeKind, Cycle, GroupState, Pace, SentAlert, Surroundings, fill};
@@ -40,6 +41,26 @@ pub enum Phase {
 impl Default for RulerSettings {
     fn default() -> Self {
         Self { evaluation_interval: Span::from_seconds(30), phase: Phase::Hashed, resend_delay: Span::from_seconds(60) }
+    }
+}
+
+/// From one evaluation to the next over what was seen before the start, or the longest multiple of a group's interval below it. Five minutes is
+/// as long as a sample is seen, so that no recorded series has gaps.
+pub const RECALL_STEP: Span = Span::from_minutes(5);
+
+/// What recording rules made of the time before the start.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    derived: Store,
+    /// By group and rule, the series that were written last.
+    written: Vec<Vec<Vec<SeriesId>>>,
+}
+
+impl Memory {
+    /// The recorded series.
+    #[must_use]
+    pub const fn derived(&self) -> &Store {
+        &self.derived
     }
 }
 
@@ -92,6 +113,47 @@ impl Ruler {
     pub fn surrounded_by(mut self, surroundings: Surroundings) -> Self {
         self.surroundings = surroundings;
         self
+    }
+
+    /// Evaluates the recording rules over what was seen before the start, every [`RECALL_STEP`], from the oldest sample on. Alerts are not
+    /// evaluated: none fires before a run begins. The ruler itself must not have been advanced, and is used up.
+    ///
+    /// The result depends on the rules, the samples and the start alone, so that it can be worked out once for many runs.
+    #[must_use]
+    pub fn recall(mut self, raw: &Store) -> Memory {
+        let start_ms = self.start.unix_millis();
+        let oldest_ms = raw.ids().filter_map(|id| raw.times(id).first().copied()).min().unwrap_or(start_ms);
+        let rules = Arc::clone(&self.rules);
+        let step = |scheduled: &Scheduled| scheduled.interval_ms * millis(RECALL_STEP).div_euclid(scheduled.interval_ms).max(1);
+        let first = |scheduled: &Scheduled| {
+            let before_ms = (scheduled.next_ms - oldest_ms).max(0);
+            scheduled.next_ms - before_ms.div_euclid(step(scheduled)) * step(scheduled)
+        };
+        let mut due: BTreeSet<(i64, usize)> = self.groups.iter().enumerate().map(|(index, own)| (first(own), index)).collect();
+        while let Some((at_ms, index)) = due.pop_first() {
+            let (group, scheduled) = (&rules.groups[index], &mut self.groups[index]);
+            if at_ms >= scheduled.next_ms {
+                continue;
+            }
+            let pace_ms = Pace { interval: scheduled.interval_ms, resend: self.resend_ms };
+            let (changes, sent, surroundings) = (Vec::new(), Vec::new(), &self.surroundings);
+            let mut cycle = Cycle { group, number: index, at_ms, pace_ms, surroundings, raw, changes, sent };
+            cycle.recall(&mut scheduled.state, &mut self.derived, &mut self.machine);
+            due.insert((at_ms + step(scheduled), index));
+        }
+        let written = self.groups.into_iter().map(|group| group.state.rules.into_iter().map(|rule| rule.written).collect()).collect();
+        Memory { derived: self.derived, written }
+    }
+
+    /// Takes up what was recalled with the same rules and start. It must not have been advanced.
+    pub fn remember(&mut self, memory: &Memory) {
+        assert!(self.derived.is_empty() && memory.written.len() == self.groups.len(), "a memory of the same rules, before anything else");
+        self.derived = memory.derived.clone();
+        for (group, written) in self.groups.iter_mut().zip(&memory.written) {
+            for (rule, written) in group.state.rules.iter_mut().zip(written) {
+                rule.written.clone_from(written);
+            }
+        }
     }
 
     /// When the next group is evaluated; `None` if there is no group.

@@ -112,7 +112,8 @@ fn read_rates(reader: &mut Reader, node: &Node) -> Vec<RateDocument> {
     rate.map(|rate| RateDocument { at, rate }).into_iter().collect()
 }
 
-fn read_rate(reader: &mut Reader, node: &Node) -> Option<Rate> {
+/// Reads a rate that can be simulated.
+pub fn read_rate(reader: &mut Reader, node: &Node) -> Option<Rate> {
     let rate = reader.rate(node, "the rate")?;
     if rate.get() > problem::HIGHEST_RATE {
         reader.problem(problem::too_much(&node.place, "the rate", &rate.to_string(), "10000000/s"));

@@ -96,8 +96,8 @@ fn read_histogram(reader: &mut Reader, node: &Node, endpoint: &mut Option<Place>
 }
 
 fn read_gauge(reader: &mut Reader, node: &Node) -> Option<Feed> {
-    let words = [("in_service", 0), ("queued", 1), ("memory_bytes", 2), ("ready_replicas", 3), ("deploy_timestamp", 4)];
-    let feeds = [Feed::InService, Feed::Queued, Feed::MemoryBytes, Feed::ReadyReplicas, Feed::DeployTimestamp];
+    let words = [("in_service", 0), ("queued", 1), ("memory_bytes", 2), ("ready_replicas", 3), ("deploy_timestamp", 4), ("info", 5)];
+    let feeds = [Feed::InService, Feed::Queued, Feed::MemoryBytes, Feed::ReadyReplicas, Feed::DeployTimestamp, Feed::Info];
     let index = reader.one_of(node, "what a gauge can show", &words)?;
     feeds.into_iter().nth(index)
 }

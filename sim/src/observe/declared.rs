@@ -47,7 +47,7 @@ fn declare_kinds(spec: &WorldSpec, universe: &mut Universe) {
     for metric in spec.services.iter().flat_map(|service| &service.metrics) {
         let kind = match &metric.feed {
             Feed::Requests { .. } | Feed::CpuSeconds => Kind::Counter,
-            Feed::InService | Feed::Queued | Feed::MemoryBytes | Feed::ReadyReplicas | Feed::DeployTimestamp => Kind::Gauge,
+            Feed::InService | Feed::Queued | Feed::MemoryBytes | Feed::ReadyReplicas | Feed::DeployTimestamp | Feed::Info => Kind::Gauge,
             // Its parts have names of their own.
             Feed::Latency { .. } => continue,
         };

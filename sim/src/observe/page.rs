@@ -1,5 +1,9 @@
 //! The series that one source of samples exposes, in a fixed order, each looked up once.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use firedrill_core::name::Name;
 use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::store::{STALE, SeriesId, Store};
 
@@ -10,6 +14,8 @@ pub(super) const DECLARATION: i64 = i64::MIN;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Page {
     lines: Vec<Line>,
+    /// The metrics that are written; `None`: all.
+    only: Option<Arc<BTreeSet<Name>>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,9 +24,16 @@ struct Line {
     series: Option<SeriesId>,
     /// Whether the last scrape had a sample, so that its absence needs a marker.
     live: bool,
+    /// Whether its metric is none of those that are written.
+    muted: bool,
 }
 
 impl Page {
+    /// A page that writes these metrics alone.
+    pub(super) fn only(metrics: Arc<BTreeSet<Name>>) -> Self {
+        Self { lines: Vec::new(), only: Some(metrics) }
+    }
+
     /// Ends all series: the source does not answer, or is gone.
     pub(super) fn silence(&mut self, store: &mut Store, at_ms: i64) {
         for line in &mut self.lines {
@@ -52,12 +65,17 @@ impl<'a> Sheet<'a> {
     }
 
     /// The next line: a sample, or none. The labels are asked for at the first sample only.
-    pub(super) fn put(&mut self, value: Option<f64>, labels: impl FnOnce() -> Labels) {
+    pub(super) fn put(&mut self, value: Option<f64>, labels: impl Fn() -> Labels) {
         if self.next == self.page.lines.len() {
-            self.page.lines.push(Line::default());
+            let is_wanted = |only: &BTreeSet<Name>| labels().metric_name().is_some_and(|metric| only.contains(metric));
+            let muted = self.page.only.as_deref().is_some_and(|only| !is_wanted(only));
+            self.page.lines.push(Line { muted, ..Line::default() });
         }
         let line = &mut self.page.lines[self.next];
         self.next += 1;
+        if line.muted {
+            return;
+        }
         if self.at_ms == DECLARATION {
             self.store.series(&labels());
             return;

@@ -206,6 +206,7 @@ impl Own {
             Feed::MemoryBytes => memory_bytes(world, index) as f64,
             Feed::ReadyReplicas => service.ready.len() as f64,
             Feed::DeployTimestamp => unix_seconds(world, service.deployed_at),
+            Feed::Info => 1.0,
         };
         // The state of a process has no endpoint or code; such labels stay out.
         let fixed = metric.labels.iter().fold(labels.clone(), |labels, (label, source)| match source {
