@@ -122,6 +122,9 @@ pub struct TestArgs {
     /// Only tests whose name matches this regular expression; may be given several times
     #[arg(long, alias = "filter", value_name = "NAME")]
     pub run: Vec<String>,
+    /// The files are alerts to be routed by this Alertmanager configuration: who is told what and when
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "promql"])]
+    pub alertmanager: Option<String>,
     /// The files are scripts in the PromQL test language (load, eval, expect)
     #[arg(long, conflicts_with = "run")]
     pub promql: bool,

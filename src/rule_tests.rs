@@ -3,9 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use firedrill_core::problem::{Place, Problem};
+use firedrill_core::journal::Journal;
+use firedrill_core::problem::{Place, Problem, near_miss};
+use firedrill_core::time::{Start, Time};
+use firedrill_policies::alertmanager::{Config, PostedAlert, posted, read_config, rehearse, told};
 use firedrill_policies::rules::RuleSet;
-use firedrill_policies::rules::unit_test::{Outcome, Test, TestFile, read_test_file, run_test};
+use firedrill_policies::rules::unit_test::{
+    ExpectedNotification, NotificationGot, NotificationTest, Outcome, Test, TestFile, read_test_file, run_test,
+};
 use rayon::prelude::*;
 
 use crate::failure::Failure;
@@ -18,6 +23,8 @@ pub struct Suite {
     pub file: TestFile,
     /// The rules of all files that it names.
     pub rules: Arc<RuleSet>,
+    /// How alerts are routed, if the file says so.
+    pub alertmanager: Option<Arc<Config>>,
     /// What is likely not meant, such as a pattern that no file matches.
     pub warnings: Vec<Problem>,
 }
@@ -29,6 +36,71 @@ pub struct Ran<'a> {
     pub test: &'a Test,
     /// Its outcome.
     pub outcome: Outcome,
+    /// Receivers that were told something else than expected.
+    pub notifications: Vec<Misheard>,
+}
+
+impl Ran<'_> {
+    /// Whether everything was as expected.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.outcome.failures.is_empty() && self.notifications.is_empty()
+    }
+
+    /// How many expectations were compared.
+    #[must_use]
+    pub fn checks(&self) -> usize {
+        self.outcome.checks + self.test.notifications.len()
+    }
+}
+
+/// A receiver that was told something else than expected.
+#[derive(Clone, Debug)]
+pub struct Misheard {
+    /// Who.
+    pub receiver: String,
+    /// The expectation's place.
+    pub place: Place,
+    /// Until when, after the start.
+    pub until: Time,
+    /// What is expected and was not told.
+    pub missing: Vec<ExpectedNotification>,
+    /// What was told and is not expected.
+    pub surplus: Vec<NotificationGot>,
+    /// What became of the alerts on their way.
+    pub journal: Arc<Journal>,
+}
+
+/// Holds what receivers were told against what is expected.
+#[must_use]
+pub fn misheard(tests: &[NotificationTest], journal: &Arc<Journal>, config: &Config) -> Vec<Misheard> {
+    let compare = |test: &NotificationTest| {
+        let got = told(journal, config, &test.receiver);
+        let (missing, surplus) = test.compare(&got);
+        let passed = missing.is_empty() && surplus.is_empty();
+        (!passed).then(|| Misheard {
+            receiver: test.receiver.to_string(),
+            place: test.place.clone(),
+            until: Time::ZERO + test.eval_time,
+            missing: missing.into_iter().cloned().collect(),
+            surplus: surplus.into_iter().cloned().collect(),
+            journal: Arc::clone(journal),
+        })
+    };
+    tests.iter().filter_map(compare).collect()
+}
+
+/// The problems of expectations at receivers that are not there.
+pub fn unknown_receivers<'t>(tests: impl Iterator<Item = &'t NotificationTest>, config: &Config) -> Vec<Problem> {
+    let names: Vec<&str> = config.receivers.iter().map(|receiver| receiver.name.as_str()).collect();
+    let unknown = tests.filter(|test| !names.contains(&test.receiver.as_str()));
+    let problem = |test: &NotificationTest| {
+        let problem =
+            Problem::at("FD0914", &test.receiver_place, format!("the Alertmanager configuration has no receiver `{}`", test.receiver));
+        let known = || format!("its receivers are {}", names.join(", "));
+        problem.remedy(near_miss(&test.receiver, &names).map_or_else(known, |near| format!("did you mean `{near}`?")))
+    };
+    unknown.map(problem).collect()
 }
 
 impl Suite {
@@ -60,6 +132,14 @@ impl Suite {
                 }
             }
         }
+        let alertmanager = match alertmanager(&file, folder) {
+            Ok(config) => config,
+            Err(Failure::Input(found)) => {
+                problems.extend(found);
+                None
+            }
+            Err(machine) => return Err(machine),
+        };
         let rules = match RuleSet::read(sources.iter().map(|source| (source.path.as_str(), source.text.as_str()))) {
             Ok(rules) => rules.with_subquery_step(file.evaluation_interval),
             Err(found) => {
@@ -67,15 +147,52 @@ impl Suite {
                 RuleSet::default()
             }
         };
-        if problems.is_empty() { Ok(Self { file, rules: Arc::new(rules), warnings }) } else { Err(Failure::Input(problems)) }
+        if problems.is_empty() { Ok(Self { file, rules: Arc::new(rules), alertmanager, warnings }) } else { Err(Failure::Input(problems)) }
     }
 
     /// Runs the tests whose names are wanted, several at a time; the results stand in the order of the file.
     #[must_use]
     pub fn run(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Ran<'_>> {
         let wanted: Vec<&Test> = self.file.tests.iter().filter(|test| is_wanted(&test.name)).collect();
-        wanted.into_par_iter().map(|test| Ran { test, outcome: run_test(&self.file, test, &self.rules) }).collect()
+        wanted.into_par_iter().map(|test| self.run_one(test)).collect()
     }
+
+    fn run_one<'t>(&'t self, test: &'t Test) -> Ran<'t> {
+        let mut outcome = run_test(&self.file, test, &self.rules);
+        // A rule that failed has ended the test.
+        let notifications = match &self.alertmanager {
+            Some(config) if !test.notifications.is_empty() && !outcome.ended_early => {
+                let start = Start::from_unix_millis(test.start_ms);
+                let post = |(at, alert): &(_, _)| (Time::ZERO + *at, with_external_labels(posted(alert, start), test));
+                let posts = std::mem::take(&mut outcome.sent).iter().map(post).collect();
+                let until = test.notifications.iter().map(|test| test.eval_time).max().map_or(Time::ZERO, |last| Time::ZERO + last);
+                misheard(&test.notifications, &Arc::new(rehearse(config, start, posts, until)), config)
+            }
+            _ => Vec::new(),
+        };
+        Ran { test, outcome, notifications }
+    }
+}
+
+/// The Alertmanager configuration that a file names; every receiver that its tests speak of is there.
+fn alertmanager(file: &TestFile, folder: &Path) -> Result<Option<Arc<Config>>, Failure> {
+    let Some((path, place)) = &file.alertmanager else { return Ok(None) };
+    let whole = folder.join(path);
+    if !whole.is_file() {
+        return Err(Failure::Input(vec![no_match(place, path)]));
+    }
+    let source = load::read_file(&whole)?;
+    let config = read_config(&source.path, &source.text)?;
+    let unknown = unknown_receivers(file.tests.iter().flat_map(|test| &test.notifications), &config);
+    if unknown.is_empty() { Ok(Some(Arc::new(config))) } else { Err(Failure::Input(unknown)) }
+}
+
+/// An alert as it leaves Prometheus: external labels stand where it has none of the name.
+fn with_external_labels(mut alert: PostedAlert, test: &Test) -> PostedAlert {
+    for (name, value) in &test.external_labels {
+        alert.labels.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    alert
 }
 
 /// The files that a pattern names, sorted; a plain path must be there.

@@ -61,6 +61,11 @@ fn wrong_rule_files_get_their_words() {
 }
 
 #[test]
+fn wrong_alertmanager_configurations_get_their_words() {
+    check("alertmanager");
+}
+
+#[test]
 fn wrong_incidents_get_their_words() {
     check("incidents");
 }

@@ -18,17 +18,21 @@ mod note;
 mod machine;
 mod webhook;
 mod hearing;
+mod rehearsal;
+mod batch;
 
 pub(crate) use problem::{no_receiver_to_listen_at, no_receivers};
 
 pub use alert::{Alert, AlertError, Fingerprint, PostedAlert};
+pub use batch::{Batch, BatchAlert, read_batch};
 pub use config::{Config, GroupBy, InhibitRule, Integration, Receiver, Route, RouteOptions};
 pub use delivery::{Outage, Reply};
 pub use document::read_config;
-pub use hearing::{Heard, Hearing};
+pub use hearing::{Heard, Hearing, posted};
 pub use interval::{TimeInterval, TimeRange};
 pub use log::Reason;
 pub use machine::{Alertmanager, Member, Message};
 pub use note::{Note, NoteKind, Why};
+pub use rehearsal::{rehearse, told};
 pub use silence::{Silence, read_silences};
 pub use webhook::payload;

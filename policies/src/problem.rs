@@ -273,6 +273,23 @@ pub(crate) fn not_a_start(place: &Place, text: &str) -> Problem {
     Problem::at("FD0426", place, format!("`{text}` is no moment")).remedy("write seconds since 1970, or `2026-01-05T00:00:00Z`")
 }
 
+/// A notification that lists no alert.
+pub(crate) fn expects_nothing(place: &Place) -> Problem {
+    Problem::at("FD0427", place, "a notification lists at least one alert, and none is expected here")
+        .remedy("write `firing: [{ alertname: NAME }]` or `resolved:`; that nothing is sent is expected by leaving the notification out")
+}
+
+/// A notification after the moment until which a receiver's are compared.
+pub(crate) fn expects_later(place: &Place) -> Problem {
+    Problem::at("FD0428", place, "the notification is expected after the test's `eval_time`").remedy("raise `eval_time:`, or correct `at:`")
+}
+
+/// Notifications without an Alertmanager that would send them.
+pub(crate) fn no_alertmanager(place: &Place) -> Problem {
+    Problem::at("FD0429", place, "notifications are expected, and the file names no Alertmanager configuration")
+        .remedy("add `alertmanager: alertmanager.yml` at the top of the file")
+}
+
 /// A policy that needs a label which its alert never has; with the nearest label that it has, and all of them.
 pub(crate) fn label_never_there(path: &str, policy: &str, alert: &str, (label, near, carried): (&str, Option<&str>, &[&str])) -> Problem {
     let message = format!("`{policy}` needs the label `{label}`, and `{alert}` never has it");

@@ -1,5 +1,6 @@
-//! `firedrill test`: rule tests in promtool's format, and PromQL scripts.
+//! `firedrill test`: rule tests in promtool's format, PromQL scripts, and alerts to be routed.
 
+mod routing;
 mod scripts;
 mod told;
 
@@ -20,7 +21,11 @@ const SCHEMA: &str = "firedrill.test/1";
 
 /// Runs the tests of all files.
 pub fn execute(arguments: &TestArgs, output: Output) -> Result<Exit, Failure> {
-    if arguments.promql { scripts::execute(arguments, output) } else { rule_tests(arguments, output) }
+    match &arguments.alertmanager {
+        Some(alertmanager) => routing::execute(alertmanager, &arguments.files, output),
+        None if arguments.promql => scripts::execute(arguments, output),
+        None => rule_tests(arguments, output),
+    }
 }
 
 fn rule_tests(arguments: &TestArgs, output: Output) -> Result<Exit, Failure> {
@@ -34,7 +39,7 @@ fn rule_tests(arguments: &TestArgs, output: Output) -> Result<Exit, Failure> {
     for suite in &suites {
         output.problems(&suite.warnings);
     }
-    let failed = ran.iter().flat_map(|(_, ran)| ran).filter(|ran| !ran.outcome.failures.is_empty()).count();
+    let failed = ran.iter().flat_map(|(_, ran)| ran).filter(|ran| !ran.passed()).count();
     let passed = ran.iter().map(|(_, ran)| ran.len()).sum::<usize>() - failed;
     match output.format {
         Format::Json => {

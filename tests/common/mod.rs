@@ -10,11 +10,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The kinds of record that rules, routing, policies and guards write; all others are the world's, but the one that ends a run.
-pub const DECISIONS: [&str; 14] = [
+pub const DECISIONS: [&str; 17] = [
     "alert_pending",
     "alert_firing",
     "alert_resolved",
     "rule_failed",
+    "routed",
+    "messaged",
+    "withheld",
     "notified",
     "received",
     "incident_opened",

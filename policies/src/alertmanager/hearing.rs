@@ -12,7 +12,7 @@ use firedrill_core::time::{Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
 
-use super::alert::PostedAlert;
+use super::alert::{AlertError, PostedAlert};
 use super::config::{Config, EAR};
 use super::log::Reason;
 use super::machine::{Alertmanager, Member, Message};
@@ -59,10 +59,16 @@ impl Hearing {
             debug_assert!(refused.is_empty(), "a rule's alert has a name: {refused:?}");
             return;
         }
-        let posted: Vec<PostedAlert> = sent.iter().map(|alert| self.posted(alert)).collect();
-        let refused = self.alertmanager.ingest(now, posted);
+        let posted: Vec<PostedAlert> = sent.iter().map(|alert| posted(alert, self.start)).collect();
+        let refused = self.post(now, posted, desk);
         debug_assert!(refused.is_empty(), "a rule's alert has a name and ends after it starts: {refused:?}");
+    }
+
+    /// Takes in what somebody posts; gives what is refused.
+    pub fn post(&mut self, now: Time, posted: Vec<PostedAlert>, desk: &mut Desk<'_>) -> Vec<AlertError> {
+        let refused = self.alertmanager.ingest(now, posted);
         self.write_notes(now, desk);
+        refused
     }
 
     /// When it must be advanced next.
@@ -112,12 +118,6 @@ impl Hearing {
         Some(Heard { notification, is_repeat })
     }
 
-    fn posted(&self, sent: &SentAlert) -> PostedAlert {
-        let at = |ms: i64| self.start.time_of(ms).unwrap_or(Time::ZERO);
-        let (starts_at, ends_at) = (Some(at(sent.starts_ms)), Some(at(sent.ends_ms)));
-        PostedAlert { labels: label_set(&sent.labels), starts_at, ends_at, ..PostedAlert::default() }
-    }
-
     fn write_notes(&mut self, now: Time, desk: &mut Desk<'_>) {
         for note in self.alertmanager.take_notes() {
             let Note { receiver, group_key, labels, starts_at, kind } = note;
@@ -140,6 +140,14 @@ impl Hearing {
             }
         }
     }
+}
+
+/// What Prometheus posts, with its times counted from the start.
+#[must_use]
+pub fn posted(sent: &SentAlert, start: Start) -> PostedAlert {
+    let at = |ms: i64| start.time_of(ms).unwrap_or(Time::ZERO);
+    let (starts_at, ends_at) = (Some(at(sent.starts_ms)), Some(at(sent.ends_ms)));
+    PostedAlert { labels: label_set(&sent.labels), starts_at, ends_at, ..PostedAlert::default() }
 }
 
 fn changed(change: Notification, now: Time) -> PostedAlert {

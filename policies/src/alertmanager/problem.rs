@@ -112,6 +112,21 @@ pub(crate) fn no_receivers(place: &Place, name: &str) -> Problem {
         .remedy("write `alertmanager: alertmanager.yml` in firedrill.yaml, or give `--alertmanager FILE`")
 }
 
+/// An alert that would be over before it fires.
+pub(super) fn over_before_it_fires(place: &Place) -> Problem {
+    Problem::at("FD0473", place, "the alert is over before it fires").remedy("give its end a later time than its begin")
+}
+
+/// A batch of nothing.
+pub(super) fn no_alerts(place: &Place) -> Problem {
+    Problem::at("FD0474", place, "there is no alert to route").remedy("write `alerts: [{ labels: { alertname: NAME } }]`")
+}
+
+/// An alert that is about nothing.
+pub(super) fn no_labels(place: &Place) -> Problem {
+    Problem::at("FD0475", place, "the alert has no labels").remedy("write `labels: { alertname: NAME }`")
+}
+
 /// Secrets, texts and addresses: nothing is sent from here.
 pub(super) fn delivery_ignored(place: &Place, kinds: &str) -> Problem {
     Problem::at("FD0470", place, format!("nothing is sent from here: addresses, secrets and texts of {kinds} have no effect")).as_warning()

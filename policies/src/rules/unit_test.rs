@@ -3,6 +3,7 @@
 //! The semantics are those of Prometheus 3.x's promtool; what is added to them is in docs/rule-tests.md.
 
 mod document;
+mod notifications;
 mod run;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use firedrill_telemetry::promql::Plan;
 use firedrill_telemetry::promqltest::Point;
 
 pub use document::read_test_file;
+pub(crate) use notifications::read_notification_tests;
+pub use notifications::{ExpectedNotification, NotificationGot, NotificationTest};
 pub use run::{AlertGot, Change, Failure, Outcome, TimelineEntry, run_test};
 
 /// A file of rule tests.
@@ -24,6 +27,8 @@ pub struct TestFile {
     pub path: String,
     /// Paths or patterns of rule files, relative to the file, with their places.
     pub rule_files: Vec<(String, Place)>,
+    /// The Alertmanager configuration by which alerts are routed, relative to the file, with its place.
+    pub alertmanager: Option<(String, Place)>,
     /// From one evaluation of all groups to the next; positive.
     pub evaluation_interval: Span,
     /// Groups are evaluated in this order; those that are not named count as the first.
@@ -51,7 +56,9 @@ pub struct Test {
     pub alerts: Vec<AlertTest>,
     /// What is expected of expressions.
     pub expressions: Vec<ExpressionTest>,
-    /// Labels that templates call `$externalLabels`.
+    /// What receivers are expected to be told.
+    pub notifications: Vec<NotificationTest>,
+    /// Labels that templates call `$externalLabels`, and that alerts carry on their way to Alertmanager.
     pub external_labels: Vec<(Name, Name)>,
     /// The address that templates call `$externalURL`; may be empty.
     pub external_url: String,

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use firedrill_core::journal::{Event, Journal, LabelSet};
+use firedrill_core::name::Name;
 use firedrill_core::problem::Place;
 use firedrill_core::time::Span;
-use firedrill_policies::rules::unit_test::{Change, ExpectedAlert, ExpectedSample, Failure, TimelineEntry};
+use firedrill_policies::rules::unit_test::{
+    Change, ExpectedAlert, ExpectedNotification, ExpectedSample, Failure, NotificationGot, TimelineEntry,
+};
 use firedrill_reports::timeline::Kind;
 use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::written;
@@ -14,7 +18,7 @@ use serde_json::{Value, json};
 use crate::command_line::CommandLine;
 use crate::commands::terminal::paint;
 use crate::output::Output;
-use crate::rule_tests::{Ran, Suite};
+use crate::rule_tests::{Misheard, Ran, Suite};
 
 /// Texts up to this width stand side by side, longer ones one below the other.
 const SIDE_BY_SIDE: usize = 36;
@@ -24,9 +28,9 @@ const MOST_ENTRIES: usize = 12;
 
 /// A file's failed tests in full, and one line about the file.
 pub fn file(suite: &Suite, ran: &[Ran<'_>], output: Output) -> String {
-    let failed = ran.iter().filter(|ran| !ran.outcome.failures.is_empty());
+    let failed = ran.iter().filter(|ran| !ran.passed());
     let mut text: String = failed.clone().map(|ran| test(suite, ran, output)).collect();
-    let (count, checks) = (failed.count(), ran.iter().map(|ran| ran.outcome.checks).sum::<usize>());
+    let (count, checks) = (failed.count(), ran.iter().map(Ran::checks).sum::<usize>());
     let word = if count == 0 { paint(output, Kind::Recovery, "ok") } else { paint(output, Kind::Fault, "FAILED") };
     let _ = writeln!(text, "{word} {}: {} tests, {checks} expectations, {count} failed", suite.file.path, ran.len());
     text
@@ -36,6 +40,9 @@ fn test(suite: &Suite, ran: &Ran<'_>, output: Output) -> String {
     let mut text = format!("{} {}\n", paint(output, Kind::Fault, "FAILED"), ran.test.name);
     for failure in &ran.outcome.failures {
         text.push_str(&told(failure));
+    }
+    for misheard in &ran.notifications {
+        text.push_str(&notifications(misheard));
     }
     let pattern = format!("^{}$", regex::escape(&ran.test.name));
     let _ = writeln!(text, "  repeat: {}\n", CommandLine::new("test").word(&suite.file.path).option("--run", &pattern));
@@ -64,6 +71,79 @@ fn told(failure: &Failure) -> String {
         }
         Failure::Input { place, message } => format!("  {}: {message}\n", at(place)),
     }
+}
+
+/// A receiver that was told something else than expected.
+pub fn notifications(misheard: &Misheard) -> String {
+    let Misheard { receiver, place, until, missing, surplus, journal } = misheard;
+    let until = Span::from_nanos(until.as_nanos());
+    let mut text = format!("  {}: what {receiver} is told until {until} is not as expected\n", at(place));
+    for expected in missing {
+        let _ = writeln!(text, "    expected, and not told:  {}", wanted(expected));
+    }
+    for got in surplus {
+        let _ = writeln!(text, "    told, and not expected:  {}", heard(got));
+    }
+    let _ = writeln!(text, "    on the way:");
+    let lines = way(journal, receiver);
+    if lines.is_empty() {
+        let _ = writeln!(text, "      no alert went to {receiver}");
+    }
+    for (moment, line) in lines {
+        let _ = writeln!(text, "      {:>8}  {line}", moment.to_string());
+    }
+    text
+}
+
+fn wanted(expected: &ExpectedNotification) -> String {
+    let told = |alerts: &[BTreeMap<String, String>], word: &str| {
+        alerts.iter().map(|labels| format!("{word} {}", shown(labels))).collect::<Vec<_>>()
+    };
+    format!("at {}: {}", expected.at, [told(&expected.firing, "firing"), told(&expected.resolved, "resolved")].concat().join(", "))
+}
+
+fn heard(got: &NotificationGot) -> String {
+    let told = |alerts: &[LabelSet], word: &str| alerts.iter().map(|labels| format!("{word} {}", labelled(labels))).collect::<Vec<_>>();
+    format!("at {}: {} ({})", got.at, [told(&got.firing, "firing"), told(&got.resolved, "resolved")].concat().join(", "), got.reason)
+}
+
+fn labelled(labels: &LabelSet) -> String {
+    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={:?}", value.as_str())).collect();
+    format!("{{{}}}", pairs.join(", "))
+}
+
+/// What became of the alerts that went to a receiver, in words.
+pub fn way(journal: &Journal, who: &str) -> Vec<(Span, String)> {
+    let line = |event: &Event| match event {
+        Event::Routed { labels, receiver, look, is_first, .. } if **receiver == *who => {
+            let wait = if *is_first { "group wait" } else { "group interval" };
+            let when = look.map_or_else(String::new, |look| format!(", looked at {} after the {wait}", Span::from_nanos(look.as_nanos())));
+            Some(format!("{} comes into its group{when}", labelled(labels)))
+        }
+        Event::Withheld { labels, receiver, reason, .. } if **receiver == *who => {
+            Some(format!("{} is withheld: {reason}", labelled(labels)))
+        }
+        Event::Messaged { receiver, by, reason, firing, resolved, .. } if **receiver == *who => {
+            let by =
+                if by.is_empty() { String::new() } else { format!(" by {}", by.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")) };
+            Some(format!("a message{by}: {} firing, {} resolved; {reason}", firing.len(), resolved.len()))
+        }
+        _ => None,
+    };
+    let records = journal.records().iter().map(|record| (Span::from_nanos(record.at.as_nanos()), &record.event));
+    records.filter_map(|(at, event)| Some((at, line(event)?))).collect()
+}
+
+/// The same for programs.
+pub fn misheard_as_json(misheard: &Misheard) -> Value {
+    let expected = |expected: &ExpectedNotification| json!({ "at": expected.at.to_string(), "firing": expected.firing, "resolved": expected.resolved });
+    let got =
+        |got: &NotificationGot| json!({ "at": got.at.to_string(), "reason": got.reason, "firing": got.firing, "resolved": got.resolved });
+    json!({
+        "kind": "notifications", "place": at(&misheard.place), "receiver": misheard.receiver,
+        "missing": misheard.missing.iter().map(expected).collect::<Vec<_>>(),
+        "surplus": misheard.surplus.iter().map(got).collect::<Vec<_>>(),
+    })
 }
 
 fn at(place: &Place) -> String {
@@ -206,7 +286,7 @@ pub fn file_as_json(suite: &Suite, ran: &[Ran<'_>]) -> Value {
             "line": ran.test.place.line(),
             "passed": ran.outcome.failures.is_empty(),
             "checks": ran.outcome.checks,
-            "failures": ran.outcome.failures.iter().map(failure_as_json).collect::<Vec<_>>(),
+            "failures": ran.outcome.failures.iter().map(failure_as_json).chain(ran.notifications.iter().map(misheard_as_json)).collect::<Vec<_>>(),
         })
     };
     json!({ "path": suite.file.path, "tests": ran.iter().map(test).collect::<Vec<_>>() })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::Problem;
+use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::{Span, Start};
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::labels::Labels;
@@ -13,6 +13,7 @@ use firedrill_telemetry::promqltest;
 
 use super::super::cycle::ALERT_NAME;
 use super::super::document::{duration, text_of};
+use super::notifications::{NotificationTest, read_notification_tests};
 use super::{AlertTest, ExpectedAlert, ExpectedSample, ExpressionTest, InputSeries, Test, TestFile};
 use crate::problem;
 
@@ -38,6 +39,8 @@ fn test_file(reader: &mut Reader, path: &str, node: &Node) -> Option<TestFile> {
     let mut fields = reader.fields(node, "a file of rule tests")?;
     let rule_files = optional_list(reader, &mut fields, "rule_files");
     let rule_files = rule_files.iter().filter_map(|node| Some((text_of(reader, node, "a rule file")?, node.place.clone()))).collect();
+    let alertmanager = fields.optional("alertmanager");
+    let alertmanager = alertmanager.and_then(|node| Some((text_of(reader, node, "an Alertmanager configuration")?, node.place.clone())));
     let evaluation_interval = interval(reader, &mut fields, "evaluation_interval").unwrap_or(DEFAULT_INTERVAL);
     let group_order = group_order(reader, &mut fields);
     let is_fuzzy = fields.optional("fuzzy_compare").and_then(|node| reader.boolean(node, "`fuzzy_compare`")).unwrap_or(false);
@@ -50,7 +53,11 @@ fn test_file(reader: &mut Reader, path: &str, node: &Node) -> Option<TestFile> {
         read.extend(test(reader, node, &around));
     }
     fields.finish(reader);
-    Some(TestFile { path: path.to_owned(), rule_files, evaluation_interval, group_order, is_fuzzy, tests: read })
+    let routed: Option<&NotificationTest> = read.iter().find_map(|test: &Test| test.notifications.first());
+    if let (Some(test), None) = (routed, &alertmanager) {
+        reader.problem(problem::no_alertmanager(&test.place));
+    }
+    Some(TestFile { path: path.to_owned(), rule_files, alertmanager, evaluation_interval, group_order, is_fuzzy, tests: read })
 }
 
 /// What a file says for all of its tests.
@@ -90,6 +97,10 @@ fn test(reader: &mut Reader, node: &Node, around: &Around) -> Option<Test> {
     let alerts = alerts.iter().filter_map(|node| alert_test(reader, node, around)).collect();
     let expressions = optional_list(reader, &mut fields, "promql_expr_test");
     let expressions = expressions.iter().filter_map(|node| expression_test(reader, node, around)).collect();
+    let notifications = read_notification_tests(reader, &mut fields);
+    for test in &notifications {
+        refuse_long(reader, &test.place, test.eval_time, around);
+    }
     let external_labels = fields.optional("external_labels").map(|node| texts(reader, node, "external labels")).unwrap_or_default();
     let external_url = fields.optional("external_url").and_then(|node| text_of(reader, node, "an address")).unwrap_or_default();
     let keeps = keeps_group_intervals(reader, &mut fields) || around.keeps_group_intervals;
@@ -102,6 +113,7 @@ fn test(reader: &mut Reader, node: &Node, around: &Around) -> Option<Test> {
         series,
         alerts,
         expressions,
+        notifications,
         external_labels: external_labels.into_iter().map(|(name, value)| (Name::from(name), Name::from(value))).collect(),
         external_url,
         keeps_group_intervals: keeps,
@@ -209,10 +221,14 @@ fn number(reader: &mut Reader, node: &Node) -> Option<f64> {
 fn eval_time(reader: &mut Reader, fields: &mut Fields<'_>, around: &Around) -> Span {
     let Some(node) = fields.optional("eval_time") else { return Span::ZERO };
     let span = duration(reader, node).unwrap_or(Span::ZERO);
-    if span.as_millis() / around.evaluation_interval.as_millis().max(1) > MOST_STEPS {
-        reader.problem(problem::too_many_steps(&node.place, MOST_STEPS));
-    }
+    refuse_long(reader, &node.place, span, around);
     span
+}
+
+fn refuse_long(reader: &mut Reader, place: &Place, span: Span, around: &Around) {
+    if span.as_millis() / around.evaluation_interval.as_millis().max(1) > MOST_STEPS {
+        reader.problem(problem::too_many_steps(place, MOST_STEPS));
+    }
 }
 
 /// A duration that is not zero; zero means the default, as in promtool.
@@ -233,13 +249,13 @@ fn start(reader: &mut Reader, node: &Node) -> Option<i64> {
     read
 }
 
-fn texts(reader: &mut Reader, node: &Node, what: &str) -> BTreeMap<String, String> {
+pub(super) fn texts(reader: &mut Reader, node: &Node, what: &str) -> BTreeMap<String, String> {
     let Some(fields) = reader.fields(node, what) else { return BTreeMap::new() };
     let text = |(key, value): &(yaml::Key, Node)| Some((key.text.to_string(), text_of(reader, value, what)?));
     fields.entries().iter().filter_map(text).collect()
 }
 
 /// The items of a list that may be missing.
-fn optional_list<'n>(reader: &mut Reader, fields: &mut Fields<'n>, key: &'static str) -> &'n [Node] {
+pub(super) fn optional_list<'n>(reader: &mut Reader, fields: &mut Fields<'n>, key: &'static str) -> &'n [Node] {
     fields.optional(key).and_then(|node| reader.list(node, &format!("`{key}`"))).unwrap_or_default()
 }

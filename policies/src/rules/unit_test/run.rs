@@ -11,7 +11,7 @@ use firedrill_telemetry::promqltest::Point;
 use firedrill_telemetry::store::{SeriesId, Store};
 
 use super::super::compiled::RuleMachine;
-use super::super::cycle::{AlertState, ChangeKind, Cycle, GroupState, Pace, Surroundings, fill};
+use super::super::cycle::{AlertState, ChangeKind, Cycle, GroupState, Pace, SentAlert, Surroundings, fill};
 use super::super::{Group, RuleSet};
 use super::{AlertTest, ExpectedAlert, ExpectedSample, ExpressionTest, Test, TestFile};
 
@@ -22,6 +22,10 @@ pub struct Outcome {
     pub checks: usize,
     /// What was not as expected; empty if the test passed.
     pub failures: Vec<Failure>,
+    /// What Prometheus would have sent to Alertmanager, and when, after the start; kept if the test expects notifications.
+    pub sent: Vec<(Span, SentAlert)>,
+    /// Whether the test ended at a rule or an input that failed.
+    pub ended_early: bool,
 }
 
 /// Something that is not as expected.
@@ -122,9 +126,10 @@ pub enum Change {
 pub fn run_test(file: &TestFile, test: &Test, rules: &RuleSet) -> Outcome {
     let mut bench = match Bench::new(file, test, rules) {
         Ok(bench) => bench,
-        Err(failure) => return Outcome { checks: 0, failures: vec![failure] },
+        Err(failure) => return Outcome { checks: 0, failures: vec![failure], sent: Vec::new(), ended_early: true },
     };
     let finished = bench.evaluate_all();
+    let ended_early = finished.is_err();
     // As promtool: a rule that fails ends the test, because what follows would be judged on half the series.
     if finished.is_ok() {
         for expectation in &test.expressions {
@@ -133,7 +138,7 @@ pub fn run_test(file: &TestFile, test: &Test, rules: &RuleSet) -> Outcome {
             bench.failures.extend(failure);
         }
     }
-    bench.finish()
+    Outcome { ended_early, ..bench.finish() }
 }
 
 struct Bench<'a> {
@@ -150,6 +155,7 @@ struct Bench<'a> {
     timeline: BTreeMap<Name, Vec<TimelineEntry>>,
     checks: usize,
     failures: Vec<Failure>,
+    sent: Vec<(Span, SentAlert)>,
 }
 
 /// A group in the order of evaluation.
@@ -211,6 +217,7 @@ impl<'a> Bench<'a> {
             timeline: BTreeMap::new(),
             checks: 0,
             failures: Vec::new(),
+            sent: Vec::new(),
         })
     }
 
@@ -218,8 +225,8 @@ impl<'a> Bench<'a> {
     fn evaluate_all(&mut self) -> Result<(), ()> {
         let mut pending: Vec<&AlertTest> = self.test.alerts.iter().collect();
         pending.sort_by_key(|alert| alert.eval_time);
-        let last =
-            self.test.alerts.iter().map(|alert| alert.eval_time).chain(self.test.expressions.iter().map(|test| test.eval_time)).max();
+        let last = self.test.alerts.iter().map(|alert| alert.eval_time).chain(self.test.expressions.iter().map(|test| test.eval_time));
+        let last = last.chain(self.test.notifications.iter().map(|test| test.eval_time)).max();
         let last_ms = millis(last.unwrap_or(Span::ZERO));
         let base_ms = millis(self.file.evaluation_interval);
         let mut base_next_ms = 0;
@@ -278,6 +285,10 @@ impl<'a> Bench<'a> {
                 sent: Vec::new(),
             };
             cycle.run(&mut scheduled.state, &mut self.store, &mut self.machine);
+            if !self.test.notifications.is_empty() {
+                let at = Span::from_millis(at_ms.unsigned_abs());
+                self.sent.extend(cycle.sent.into_iter().map(|alert| (at, alert)));
+            }
             for change in cycle.changes {
                 let rule = &group.rules[change.rule];
                 let at = Span::from_millis(at_ms.unsigned_abs());
@@ -375,13 +386,13 @@ impl<'a> Bench<'a> {
     }
 
     fn finish(self) -> Outcome {
-        let Self { checks, mut failures, timeline, .. } = self;
+        let Self { checks, mut failures, timeline, sent, .. } = self;
         for failure in &mut failures {
             if let Failure::Alerts { name, timeline: own, .. } = failure {
                 own.clone_from(timeline.get(name).unwrap_or(&Vec::new()));
             }
         }
-        Outcome { checks, failures }
+        Outcome { checks, failures, sent, ended_early: false }
     }
 }
 

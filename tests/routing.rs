@@ -1,0 +1,187 @@
+//! Alertmanager between alerts and policies: what it delays, what it keeps back, and who is told what, as commands show it.
+#![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{DECISIONS, firedrill, kind, records, words, write};
+use serde_json::Value;
+
+/// A tree with one receiver for all that fires; `wait` is its group wait.
+fn plain(wait: &str) -> String {
+    format!("route: {{ receiver: team, group_by: ['...'], group_wait: {wait}, group_interval: 1m }}\nreceivers: [{{ name: team }}]\n")
+}
+
+const RUN: &str = "run hang-one-replica --policy restart-crashed-or-hung";
+
+/// A run with an Alertmanager configuration.
+#[track_caller]
+fn run(config: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "alertmanager.yml", config);
+    firedrill(folder.path(), &words(&format!("{RUN} --alertmanager alertmanager.yml --format json"))).exits(0).json()
+}
+
+/// A measure, in whole milliseconds.
+fn millis(run: &Value, measure: &str) -> i64 {
+    let seconds = run["outcome"][measure]["seconds"].as_f64().unwrap_or_else(|| panic!("{measure} is there: {}", run["outcome"]));
+    (seconds * 1000.0).round() as i64
+}
+
+/// When the first action was decided, in whole milliseconds.
+fn acted(run: &Value) -> i64 {
+    (run["outcome"]["deeds"][0]["started_seconds"].as_f64().unwrap() * 1000.0).round() as i64
+}
+
+fn lines(run: &Value, kind: &str) -> Vec<String> {
+    let lines = run["timeline"]["lines"].as_array().unwrap().iter().filter(|line| line["kind"] == kind);
+    lines.map(|line| line["text"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_group_wait_delays_detection_and_the_action_by_its_length() {
+    let (at_once, waited) = (run(&plain("0s")), run(&plain("45s")));
+    assert_eq!(millis(&waited, "time_to_detect") - millis(&at_once, "time_to_detect"), 45_000);
+    assert_eq!(acted(&waited) - acted(&at_once), 45_000);
+    let folder = tempfile::tempdir().unwrap();
+    let without = firedrill(folder.path(), &words(&format!("{RUN} --format json"))).exits(0).json();
+    assert_eq!(millis(&without, "time_to_detect"), millis(&at_once, "time_to_detect"), "without a configuration nothing waits");
+    assert_eq!(lines(&without, "routing"), [""; 0]);
+    let routed = lines(&waited, "routing");
+    assert!(routed[0].starts_with("ReplicaHung goes to team: told at 6m26s at the earliest, after the group wait"), "{routed:?}");
+    assert_eq!(lines(&waited, "message")[0], "team is told (firedrill alone): ReplicaHung firing; first notification");
+}
+
+#[test]
+fn a_policy_that_never_hears_is_not_exercised_and_the_reason_names_what_kept_its_alert() {
+    let folder = tempfile::tempdir().unwrap();
+    let inhibited =
+        plain("30s") + "inhibit_rules: [{ source_matchers: [alertname=Maintenance], target_matchers: [alertname=~'Replica.*'] }]\n";
+    write(folder.path(), "alertmanager.yml", &inhibited);
+    write(folder.path(), "maintenance.yaml", "groups: [{ name: works, rules: [{ alert: Maintenance, expr: vector(1) }] }]\n");
+    let line = format!("{RUN} --rules kubernetes --rules maintenance.yaml --alertmanager alertmanager.yml");
+    let run = firedrill(folder.path(), &words(&format!("{line} --format json"))).exits(0).json();
+    let exercise = &run["outcome"]["exercise"]["withheld"];
+    let told = (exercise["alert"].as_str(), exercise["receiver"].as_str(), exercise["reason"].as_str());
+    let wanted = (Some("ReplicaDown"), Some("team"), Some("inhibited by {alertname=\"Maintenance\"}"));
+    assert_eq!(told, wanted, "{}", run["outcome"]["exercise"]);
+    let withheld = lines(&run, "withheld");
+    assert!(withheld.iter().any(|line| line.starts_with("team is not told of ReplicaHung {")), "{withheld:?}");
+    assert_eq!(run["outcome"]["actions"], 0);
+    firedrill(folder.path(), &words(&line)).exits(0).says("inhibited by {alertname=\"Maintenance\"}");
+}
+
+#[test]
+fn a_muted_route_tells_nobody_and_the_gate_says_so() {
+    let muted = "route:\n  receiver: team\n  routes:\n  - { receiver: team, matchers: ['alertname=~\".+\"'], mute_time_intervals: [always] }\n\
+        receivers: [{ name: team }]\ntime_intervals: [{ name: always, time_intervals: [{ years: ['2020:2030'] }] }]\n";
+    let run = run(muted);
+    assert_eq!(run["outcome"]["exercise"]["withheld"]["reason"], "muted during always");
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "alertmanager.yml", muted);
+    let project =
+        "schema: project/1\npairs: 1\npolicies: [restart-crashed-or-hung]\nscenarios: [hang-one-replica]\nalertmanager: alertmanager.yml\n";
+    write(folder.path(), "firedrill.yaml", project);
+    firedrill(folder.path(), &["gate"]).exits(3).says("team was not told: muted during always");
+    let heard = ["gate", "--alertmanager", "other.yml"];
+    write(folder.path(), "other.yml", &plain("10s"));
+    let told = firedrill(folder.path(), &heard);
+    assert!(!told.stdout.contains("muted"), "the command line wins over the project:\n{}", told.stdout);
+}
+
+#[test]
+fn a_scenario_names_its_own_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "slow.yml", &plain("45s"));
+    write(folder.path(), "fast.yml", &plain("0s"));
+    write(
+        folder.path(),
+        "firedrill.yaml",
+        "schema: project/1\npolicies: [restart-crashed-or-hung]\nscenarios: [own.yaml]\nalertmanager: fast.yml\n",
+    );
+    let (_, text) = firedrill_scenarios::library::get("hang-one-replica").unwrap();
+    write(folder.path(), "own.yaml", &(text.replace("hang-one-replica", "own") + "\nalertmanager: slow.yml\n"));
+    let run =
+        |line: &str| firedrill(folder.path(), &words(&format!("{line} --policy restart-crashed-or-hung --format json"))).exits(0).json();
+    let (own, project) = (run("run own"), run("run hang-one-replica"));
+    assert_eq!(millis(&own, "time_to_detect") - millis(&project, "time_to_detect"), 45_000);
+    assert_eq!(millis(&run("run own --alertmanager fast.yml"), "time_to_detect"), millis(&project, "time_to_detect"));
+}
+
+/// A policy that does what the library's does, behind one receiver.
+fn behind(receiver: &str, alert: &str) -> String {
+    let (_, text) = firedrill_policies::library::policy("restart-crashed-or-hung").unwrap();
+    let (head, rest) = text.split_once("\non:").unwrap();
+    let rest = rest.split_once("\ntarget:").unwrap().1;
+    format!("{head}\non: {{ receiver: {receiver}{alert} }}\ntarget:{rest}")
+}
+
+const TWO: &str = "route:\n  receiver: people\n  group_wait: 60s\n  group_by: [alertname]\n  routes:\n  - { receiver: robots, matchers: ['alertname=~\"ReplicaHung|ReplicaDown\"'], group_wait: 5s, continue: true }\n  - { receiver: people }\n\
+    receivers: [{ name: people, slack_configs: [{ api_url: 'http://s', channel: c }] }, { name: robots }]\n";
+
+#[test]
+fn a_policy_behind_a_receiver_hears_what_that_receiver_is_told_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "alertmanager.yml", TWO);
+    write(folder.path(), "robots.yaml", &behind("robots", ""));
+    write(folder.path(), "people.yaml", &behind("people", ", alert: ReplicaHung"));
+    write(folder.path(), "elsewhere.yaml", &behind("robots", ", alert: HighFailures"));
+    let run = |policy: &str| {
+        let line = format!("run hang-one-replica --policy {policy} --alertmanager alertmanager.yml --format json");
+        firedrill(folder.path(), &words(&line)).exits(0).json()
+    };
+    let (robots, people) = (run("robots.yaml"), run("people.yaml"));
+    assert_eq!(acted(&people) - acted(&robots), 55_000, "{:?}\n{:?}", lines(&people, "told"), lines(&robots, "told"));
+    assert!(lines(&people, "message").iter().any(|line| line.starts_with("people is told (slack): ReplicaHung firing")));
+    let elsewhere = run("elsewhere.yaml");
+    assert_eq!(
+        elsewhere["outcome"]["exercise"]["elsewhere"]["receivers"],
+        serde_json::json!(["people"]),
+        "{}",
+        elsewhere["outcome"]["exercise"]
+    );
+}
+
+#[test]
+fn a_receiver_that_is_not_there_is_told_with_its_place_and_nothing_is_run() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "alertmanager.yml", TWO);
+    write(folder.path(), "policy.yaml", &behind("robot", ""));
+    let line = "run hang-one-replica --policy policy.yaml";
+    let wrong = firedrill(folder.path(), &words(&format!("{line} --alertmanager alertmanager.yml"))).exits(2);
+    wrong.says("error[FD0467]: the Alertmanager configuration has no receiver `robot`").says("did you mean `robots`?").says("policy.yaml:");
+    firedrill(folder.path(), &words(line)).exits(2).says("error[FD0468]").says("write `alertmanager: alertmanager.yml` in firedrill.yaml");
+    firedrill(folder.path(), &words(&format!("{RUN} --alertmanager gone.yml")))
+        .exits(2)
+        .says("no Alertmanager configuration is at `gone.yml`");
+    write(folder.path(), "firedrill.yaml", "schema: project/1\npolicies: [restart-crashed-or-hung]\nalertmanager: gone.yml\n");
+    firedrill(folder.path(), &["check"]).exits(2).says("--> firedrill.yaml:3:15");
+}
+
+#[test]
+fn a_dry_run_that_was_routed_replays_to_the_byte_by_the_configuration_that_was_recorded_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "alertmanager.yml", TWO);
+    firedrill(folder.path(), &words(&format!("{RUN} --stage dry-run --alertmanager alertmanager.yml --record recorded --quiet"))).exits(0);
+    fs::remove_file(folder.path().join("alertmanager.yml")).unwrap();
+    let replayed = firedrill(folder.path(), &words("replay recorded --policy restart-crashed-or-hung --out replayed --quiet")).exits(0);
+    replayed.says("routed").says("robots is told (firedrill alone)");
+    let decisions = |folder: &Path| -> Vec<String> {
+        let journal = fs::read_to_string(folder.join("journal.jsonl")).unwrap();
+        records(&journal).into_iter().filter(|line| DECISIONS.contains(&kind(line))).collect()
+    };
+    let (lived, seen) = (decisions(&folder.path().join("recorded")), decisions(&folder.path().join("replayed")));
+    assert!(lived.iter().any(|line| kind(line) == "messaged") && lived.iter().any(|line| kind(line) == "would_act"));
+    assert_eq!(lived, seen);
+}
+
+#[test]
+fn a_configuration_is_checked_and_what_has_no_effect_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "alertmanager.yml", TWO);
+    let checked = firedrill(folder.path(), &["check", "alertmanager.yml"]).exits(0);
+    assert_eq!(checked.stderr.matches("FD0470").count(), 1, "{}", checked.stderr);
+    firedrill(folder.path(), &["run", "alertmanager.yml"]).exits(2).says("this is an Alertmanager configuration, not a scenario");
+}
