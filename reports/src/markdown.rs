@@ -21,7 +21,7 @@ pub fn summary(judgement: &Judgement) -> String {
     write_breaches(&mut text, judgement);
     let _ = writeln!(text, "| class | verdict | runs | acted | why |\n|---|---|---:|---:|---|");
     for class in &judgement.classes {
-        let acted = if class.exercise.with_fault == 0 { "-".to_owned() } else { class.exercise.acted.to_string() };
+        let acted = class.exercise.acted;
         let (name, verdict, why) = (cell(&class.class), class.verdict, cell(&why(class)));
         let _ = writeln!(text, "| {name} | {} {verdict} | {} | {acted} | {why} |", sign(verdict), class.runs);
     }

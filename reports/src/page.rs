@@ -275,7 +275,7 @@ fn class_view(class: &ClassVerdict) -> ClassView {
         name: class.class.to_string(),
         verdict: verdict_view(class.verdict),
         runs: class.runs,
-        acted: if class.exercise.with_fault == 0 { "–".to_owned() } else { class.exercise.acted.to_string() },
+        acted: class.exercise.acted.to_string(),
         why: why(class),
         thresholds: own.chain(scenarios).collect(),
         costs: costs.chain(tail).collect(),

@@ -69,8 +69,7 @@ pub fn compare(policies: &[PolicyRuns], width: Option<u16>) -> String {
 pub fn gate(judgement: &Judgement, width: Option<u16>) -> String {
     let mut table = new(width, &["class", "verdict", "runs", "acted", "why"]);
     for class in &judgement.classes {
-        let acted = if class.exercise.with_fault == 0 { "-".to_owned() } else { class.exercise.acted.to_string() };
-        table.add_row(vec![class.class.to_string(), class.verdict.to_string(), class.runs.to_string(), acted, why(class)]);
+        table.add_row(vec![class.class.to_string(), class.verdict.to_string(), class.runs.to_string(), class.exercise.acted.to_string(), why(class)]);
     }
     for incident in &judgement.incidents {
         let verdict = incident.verdict().map_or("no verdict", Verdict::word).to_owned();

@@ -314,7 +314,11 @@ fn story(judgement: &Judgement, notes: &[String]) -> String {
 
 /// The verdict in a line, with what would settle it.
 fn closing(judgement: &Judgement, doubts: &[Doubt]) -> String {
+    let idle = judgement.classes.iter().filter(|class| class.verdict == Verdict::NotExercised).count();
     match judgement.verdict {
+        Verdict::Held if idle > 0 => {
+            format!("held: every threshold holds in every class but {idle}, where the policy did nothing and nothing was learnt of it")
+        }
         Verdict::Held if judgement.incidents.is_empty() => {
             "held: every threshold holds in every class; no recorded incident was replayed".to_owned()
         }

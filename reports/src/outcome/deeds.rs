@@ -136,7 +136,7 @@ pub(super) fn detected(transcript: &Transcript, incident: &Incident) -> Option<T
     firings(&transcript.journal).find(|(at, labels)| concerns(labels, *at, incident, &transcript.ledger)).map(|(at, _)| at)
 }
 
-/// Notifications while no open incident's scope held their target.
+/// Notifications about nothing that an open incident's scope is felt at.
 pub(super) fn false_alarms(transcript: &Transcript, incidents: &[Incident]) -> u64 {
     let about_one = |at: Time, labels: &LabelSet| incidents.iter().any(|incident| concerns(labels, at, incident, &transcript.ledger));
     firings(&transcript.journal).filter(|(at, labels)| !about_one(*at, labels)).count() as u64
@@ -170,7 +170,7 @@ fn firings(journal: &Journal) -> impl Iterator<Item = (Time, &LabelSet)> {
 
 /// Whether a notification is about an incident that is open. One that names no component speaks of the whole system.
 fn concerns(labels: &LabelSet, at: Time, incident: &Incident, ledger: &Ledger) -> bool {
-    incident.is_open_at(at) && target_of(labels, ledger).is_none_or(|target| incident.scope.contains(&target))
+    incident.is_open_at(at) && target_of(labels, ledger).is_none_or(|target| incident.scope.is_felt_at(&target))
 }
 
 /// The component that an alert's labels name: the most specific one that exists.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use firedrill_core::action::Action;
 use firedrill_core::journal::{AlertStatus, Event, Journal, Notification};
 use firedrill_core::name::Name;
 use firedrill_core::transcript::Transcript;
@@ -77,6 +78,16 @@ pub enum Exercise {
         /// How often.
         count: u64,
     },
+    /// It waited on purpose, which changes nothing, and did nothing else.
+    OnlyWaited {
+        /// The policies that did, sorted.
+        policies: Vec<Name>,
+    },
+    /// Alerts that the policies answer fired, and their labels are not those that the policies ask for.
+    Unmatched {
+        /// The alerts.
+        alerts: Vec<Name>,
+    },
     /// It took up an alert and proposed nothing.
     ProposedNothing {
         /// The first alert that it took up.
@@ -112,12 +123,17 @@ impl fmt::Display for Exercise {
             Self::Withheld { alert, receiver, reason } => write!(f, "alert {alert} fired and {receiver} was not told: {reason}"),
             Self::Untold { alert, receiver } => write!(f, "alert {alert} fired, and {receiver} had not been told when the run ended"),
             Self::Elsewhere { alert, receivers } => {
-                write!(f, "alert {alert} was told to {}, where no policy listens for it", list(receivers))
+                write!(f, "alert {alert} was told to {}, and no policy that listens there matches it", list(receivers))
             }
-            Self::NoPolicyAnswers { alerts } => write!(f, "no policy answers alert {}", list(alerts)),
+            Self::NoPolicyAnswers { alerts } if alerts.len() == 1 => write!(f, "no policy answers alert {}", list(alerts)),
+            Self::NoPolicyAnswers { alerts } => write!(f, "no policy answers any of the alerts {}", list(alerts)),
             Self::StageForbids { count } => write!(f, "its stage forbids acting: it would have acted {}", times(*count)),
             Self::Refused { guard, count, figures } => write!(f, "guard {guard} refused {}: {figures}", times(*count)),
             Self::OnlyPaged { policies, count } => write!(f, "{} called people {} and did nothing", list(policies), times(*count)),
+            Self::OnlyWaited { policies } => write!(f, "{} waited and did nothing else", list(policies)),
+            Self::Unmatched { alerts } => {
+                write!(f, "alert {} fired, and its labels do not match what the policy asks for (`match`)", list(alerts))
+            }
             Self::ProposedNothing { alert, reason } if reason.is_empty() => write!(f, "took up alert {alert} and proposed nothing"),
             Self::ProposedNothing { alert, reason } => write!(f, "took up alert {alert} and proposed nothing: {reason}"),
         }
@@ -150,13 +166,21 @@ pub(super) fn exercise(run: &Transcript, answers: &[Name]) -> Exercise {
     if !seen.paged.is_empty() {
         return Exercise::OnlyPaged { policies: seen.paged, count: seen.pages };
     }
+    if !seen.waited.is_empty() {
+        return Exercise::OnlyWaited { policies: seen.waited };
+    }
     if let Some(alert) = seen.taken_up {
         return Exercise::ProposedNothing { alert, reason: seen.closing };
     }
     if seen.fired.is_empty() || (!answers.is_empty() && !answers.iter().any(|alert| seen.fired.contains(alert))) {
-        return Exercise::NeverFired { alerts: answers.to_vec(), failures: seen.failures };
+        // Only what can keep these alerts from firing: their own rules, and recording rules, which bear a colon by convention.
+        let own = |failure: &&RuleFailure| answers.is_empty() || answers.contains(&failure.rule) || failure.rule.contains(':');
+        let failures = seen.failures.iter().filter(own).take(3).map(ToString::to_string).collect();
+        return Exercise::NeverFired { alerts: answers.to_vec(), failures };
     }
-    unheard(&seen, answers).unwrap_or(Exercise::NoPolicyAnswers { alerts: seen.fired })
+    let own: Vec<Name> = seen.fired.iter().filter(|alert| answers.contains(alert)).cloned().collect();
+    let unanswered = if own.is_empty() { Exercise::NoPolicyAnswers { alerts: seen.fired.clone() } } else { Exercise::Unmatched { alerts: own } };
+    unheard(&seen, answers).unwrap_or(unanswered)
 }
 
 /// What became of the alerts that the policies answer on their way through Alertmanager; `None` without one.
@@ -182,9 +206,23 @@ pub(super) fn would_act(journal: &Journal) -> u64 {
     Seen::of(journal).would_act
 }
 
+/// A rule that could not be evaluated.
+#[derive(PartialEq, Eq)]
+struct RuleFailure {
+    rule: Name,
+    message: String,
+}
+
+impl fmt::Display for RuleFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {} could not be evaluated: {}", self.rule, self.message)
+    }
+}
+
 #[derive(Default)]
 struct Seen {
     acted: Vec<Name>,
+    waited: Vec<Name>,
     paged: Vec<Name>,
     pages: u64,
     would_act: u64,
@@ -192,7 +230,7 @@ struct Seen {
     taken_up: Option<Name>,
     closing: String,
     fired: Vec<Name>,
-    failures: Vec<String>,
+    failures: Vec<RuleFailure>,
     /// By alert: who was told that it fires.
     told: BTreeMap<Name, Vec<Name>>,
     /// By alert: who was not told first, and why.
@@ -212,7 +250,10 @@ impl Seen {
 
     fn take_in(&mut self, event: &Event) {
         match event {
-            Event::Decided { action, .. } | Event::ActionStarted { action, .. } => insert(&mut self.acted, &action.policy),
+            Event::Decided { action, what, .. } | Event::ActionStarted { action, what, .. } => {
+                let waits = matches!(what, Action::Wait { .. });
+                insert(if waits { &mut self.waited } else { &mut self.acted }, &action.policy);
+            }
             Event::Paged { policy, .. } => {
                 insert(&mut self.paged, policy);
                 self.pages += 1;
@@ -233,8 +274,8 @@ impl Seen {
             Event::Routed { alert, receiver, .. } => {
                 self.routed.entry(alert.clone()).or_insert_with(|| receiver.clone());
             }
-            Event::RuleFailed { rule, message } if self.failures.len() < 3 => {
-                let failure = format!("rule {rule} could not be evaluated: {message}");
+            Event::RuleFailed { rule, message } => {
+                let failure = RuleFailure { rule: rule.clone(), message: message.clone() };
                 if !self.failures.contains(&failure) {
                     self.failures.push(failure);
                 }
@@ -254,7 +295,6 @@ fn insert(names: &mut Vec<Name>, name: &Name) {
 mod tests {
     use super::*;
     use crate::sample::Sample;
-    use firedrill_core::action::Action;
     use firedrill_core::journal::LabelSet;
     use firedrill_core::time::Time;
 
@@ -288,11 +328,16 @@ mod tests {
         let (alert, receiver) = (Name::new("Slow"), Some(Name::new("web")));
         let notification = Notification { alert, status: AlertStatus::Firing, labels: LabelSet::new(), starts_at: Time::ZERO, receiver };
         let told = waiting().record(130, Event::Notified { notification });
-        check(told, &["Slow"], "alert Slow was told to web, where no policy listens for it");
+        check(told, &["Slow"], "alert Slow was told to web, and no policy that listens there matches it");
         let failure = Event::RuleFailed { rule: Name::new("Slow"), message: "no such function".into() };
         check(faulty().record(90, failure), &["Slow"], "alert Slow never fired; rule Slow could not be evaluated: no such function");
+        let failure = Event::RuleFailed { rule: Name::new("Other"), message: "no such function".into() };
+        check(faulty().record(90, failure), &["Slow"], "alert Slow never fired");
         check(faulty().refuse(100).refuse(110), &[], "guard cooldown refused 2 times: 1m left of 10m");
         check(faulty().would_act(100), &[], "its stage forbids acting: it would have acted once");
+        let wait = Action::Wait { span: firedrill_core::time::Span::from_seconds(30) };
+        check(faulty().fire(90, "Slow").act(100, wait, "service/api"), &["Slow"], "sample waited and did nothing else");
+        check(faulty().fire(90, "Slow"), &["Slow"], "alert Slow fired, and its labels do not match what the policy asks for (`match`)");
         check(faulty().page(100), &[], "sample called people once and did nothing");
         check(faulty().refuse(100).page(120), &[], "guard cooldown refused once: 1m left of 10m");
     }

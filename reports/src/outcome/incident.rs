@@ -17,6 +17,9 @@ use super::users::{UserSeries, end_of};
 pub struct Scope {
     /// Services, all their replicas included.
     pub services: BTreeSet<Name>,
+    /// Replicas that a fault is attached to, the others of their services not included.
+    #[serde(default)]
+    pub replicas: BTreeSet<Name>,
     /// Zones that a fault is attached to.
     pub zones: BTreeSet<Name>,
     /// Clients.
@@ -24,14 +27,34 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Whether a target lies in it. A replica belongs to its service; a calling service may be meant as a client.
+    /// Whether an action on a target is aimed at it. A healthy replica beside a sick one is not in it, and their service is:
+    /// what is done to the whole is done to the sick one too. A calling service may be meant as a client.
     #[must_use]
     pub fn contains(&self, target: &Target) -> bool {
         match target {
-            Target::Service(_) | Target::Replica(_) => target.service().is_some_and(|service| self.services.contains(&service)),
+            Target::Replica(replica) => {
+                self.replicas.contains(replica) || target.service().is_some_and(|service| self.services.contains(&service))
+            }
+            Target::Service(service) => self.concerns_service(service),
             Target::Zone(zone) => self.zones.contains(zone),
-            Target::Client(client) => self.clients.contains(client) || self.services.contains(client),
+            Target::Client(client) => self.clients.contains(client) || self.concerns_service(client),
         }
+    }
+
+    /// Whether an alert about a target speaks of it. A healthy replica has more to do beside a sick one, so an alert about any replica of a
+    /// service does.
+    #[must_use]
+    pub fn is_felt_at(&self, target: &Target) -> bool {
+        match target {
+            Target::Replica(_) => target.service().is_some_and(|service| self.concerns_service(&service)),
+            Target::Service(_) | Target::Zone(_) | Target::Client(_) => self.contains(target),
+        }
+    }
+
+    /// Whether a service or one of its replicas is in it.
+    fn concerns_service(&self, service: &Name) -> bool {
+        let owned = |replica: &Name| Target::Replica(replica.clone()).service().as_ref() == Some(service);
+        self.services.contains(service) || self.replicas.iter().any(owned)
     }
 }
 
@@ -221,11 +244,14 @@ fn is_well(users: &UserSeries, bin: usize, settings: &OutcomeSettings) -> bool {
     users.bad_share(bin).is_some_and(|share| share < settings.well_below)
 }
 
+/// Whether a service was as declared when a bin began and when it ended: the ledger holds its state at the ends of bins.
 fn is_as_declared(service: &ServiceLedger, bin: usize) -> bool {
-    service
-        .bins
-        .get(bin)
-        .is_none_or(|state| state.ready >= service.declared && state.ready >= state.replicas && !state.rolling_out && state.healthy_version)
+    let sound = |bin: usize| {
+        service.bins.get(bin).is_none_or(|state| {
+            state.ready >= service.declared && state.ready >= state.replicas && !state.rolling_out && state.healthy_version
+        })
+    };
+    bin.checked_sub(1).is_none_or(sound) && sound(bin)
 }
 
 const fn hold_bins(settings: &OutcomeSettings) -> usize {
@@ -269,7 +295,12 @@ fn seeds(targets: &[&Target], ledger: &Ledger) -> Scope {
     let mut scope = Scope::default();
     for target in targets {
         match target {
-            Target::Service(_) | Target::Replica(_) => scope.services.extend(target.service()),
+            Target::Service(service) => {
+                scope.services.insert(service.clone());
+            }
+            Target::Replica(replica) => {
+                scope.replicas.insert(replica.clone());
+            }
             Target::Zone(zone) => {
                 scope.zones.insert(zone.clone());
                 let there = ledger.services.iter().filter(|service| service.zones.contains(zone));
@@ -289,11 +320,11 @@ fn closure(mut scope: Scope, busier: &BTreeSet<&Name>, ledger: &Ledger) -> Scope
     loop {
         let before = scope.services.len();
         for service in &ledger.services {
-            let calls_member = service.calls.iter().any(|callee| scope.services.contains(callee));
+            let calls_member = service.calls.iter().any(|callee| scope.concerns_service(callee));
             if calls_member {
                 scope.services.insert(service.service.clone());
             }
-            if scope.services.contains(&service.service) {
+            if scope.concerns_service(&service.service) {
                 scope.services.extend(service.calls.iter().filter(|callee| busier.contains(callee)).cloned());
                 scope.clients.extend(service.clients.iter().cloned());
             }
@@ -365,7 +396,14 @@ mod tests {
     #[test]
     fn recovery_needs_the_declared_replicas_and_the_end_of_the_fault() {
         let run = Sample::new(600).fault("api", 60, 200).bad(60, 100, 50).ready("api", 60, 250, 1).build();
-        assert_eq!(times(&run), (Some(200.0), Some(100.0), Some(250.0)));
+        assert_eq!(times(&run), (Some(200.0), Some(100.0), Some(260.0)));
+    }
+
+    #[test]
+    fn recovery_waits_for_the_replica_that_comes_within_a_bin() {
+        // Ready at some time after 240 s and before 250 s: the bin's end is the first time at which it is known to be.
+        let run = Sample::new(600).fault("api", 60, 200).ready("api", 60, 240, 1).build();
+        assert_eq!(times(&run).2, Some(250.0));
     }
 
     #[test]
@@ -444,6 +482,16 @@ mod tests {
             within("service/api") && within("replica/api-1") && within("replica/web-0") && within("client/users") && within("client/web")
         );
         assert!(!within("service/db") && !within("replica/db-0") && !within("zone/a") && !within("client/batch"));
+    }
+
+    #[test]
+    fn a_healthy_replica_is_not_in_the_scope_of_its_sick_neighbours_fault() {
+        let scope = only(&Sample::new(300).fault_on("replica/api-1".parse().unwrap(), 60, 80).build()).0.scope;
+        let within = |text: &str| scope.contains(&text.parse().unwrap());
+        assert!(within("replica/api-1") && within("service/api") && within("replica/web-0"));
+        assert!(!within("replica/api-0") && !within("replica/api-10") && !within("service/db"));
+        // Its load shows at the others, so that alerts about them are no false alarms.
+        assert!(scope.is_felt_at(&"replica/api-0".parse().unwrap()) && !scope.is_felt_at(&"replica/db-0".parse().unwrap()));
     }
 
     #[test]

@@ -422,8 +422,12 @@ fn overall(judgement: &Judgement, settings: &JudgeSettings) -> Verdict {
     let pooled = judgement.thresholds.iter().map(|found| found.verdict).chain(judgement.costs.iter().map(|found| found.verdict));
     let incidents = judgement.incidents.iter().filter_map(IncidentResult::verdict);
     let idle = judgement.idle.iter().map(|_| Verdict::NotExercised);
+    // Having done nothing in all classes with a fault proves nothing, whatever a class without one says.
+    let faulty = || judgement.classes.iter().filter(|class| class.exercise.with_fault > 0);
+    let nowhere = !every_class && faulty().next().is_some() && faulty().all(|class| class.exercise.verdict != Verdict::Held);
+    let nowhere = nowhere.then_some(Verdict::NotExercised);
     // Nothing at all proves nothing.
-    classes.chain(pooled).chain(incidents).chain(idle).max().unwrap_or(Verdict::Inconclusive)
+    classes.chain(pooled).chain(incidents).chain(idle).chain(nowhere).max().unwrap_or(Verdict::Inconclusive)
 }
 
 fn run_name(outcome: &Outcome, settings: &JudgeSettings) -> RunName {
