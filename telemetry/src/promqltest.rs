@@ -8,13 +8,14 @@ mod expected;
 mod script;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use self::expected::{Expected, same_rows, show_rows};
 use self::script::{Command, Moments, duration_ms};
 pub use self::script::{Point, values};
 use crate::labels::{Labels, METRIC_NAME};
 use crate::notation::parse_leading_series;
-use crate::promql::{EvalError, Evaluated, Evaluator, Plan, PlanError, SeriesSamples, Steps, Value};
+use crate::promql::{EvalError, Evaluated, Evaluator, Machine, Plan, PlanError, SeriesSamples, Steps, Value};
 use crate::store::Store;
 
 /// How far two floats may differ, as a share of their size.
@@ -181,7 +182,7 @@ impl Script {
             Moments { from_ms, step_ms: None, .. } => {
                 let result = Evaluator::new().evaluate_annotated(&plan, from_ms, &[&store]);
                 let instant = expected.compare_instant(result.as_ref().map(|evaluated| &evaluated.value), from_ms);
-                let again = [&Script::pinned, &Script::as_range] as [&Repetition; 2];
+                let again = [&Script::pinned, &Script::as_range, &Script::compiled] as [&Repetition; 3];
                 let mut repeated = again.into_iter().map(|repetition| repetition(&plan, from_ms, &expected, &store));
                 let outcome = if instant == Outcome::Passed { repeated.find(|outcome| *outcome != Outcome::Passed) } else { None };
                 (result, outcome.unwrap_or(instant))
@@ -212,6 +213,13 @@ impl Script {
         let others = if at_ms == 0 { [-1_000, 0, 500, 1_000, 1_001] } else { [-10 * at_ms, 0, at_ms / 5, at_ms, 10 * at_ms] };
         let outcomes = others.map(|other_ms| expected.compare_instant(pinned.evaluate(other_ms, &[store]).as_ref(), at_ms));
         outcomes.into_iter().find(|outcome| *outcome != Outcome::Passed).unwrap_or(Outcome::Passed)
+    }
+
+    /// Repeats an instant evaluation by the compiled evaluator.
+    fn compiled(plan: &Plan, at_ms: i64, expected: &Expected, store: &Store) -> Outcome {
+        let mut machine = Machine::new(Arc::default());
+        let query = machine.add(plan);
+        expected.compare_instant(machine.evaluate(query, at_ms, &[store]).map(Value::from).as_ref(), at_ms)
     }
 
     /// Repeats an instant evaluation as the middle step of a range.

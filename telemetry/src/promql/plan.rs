@@ -124,6 +124,8 @@ impl Plan {
     /// depends on the time of evaluation all the same.
     pub(crate) fn pinned(&self, at_ms: i64) -> Option<Plan> {
         let mut plan = self.clone();
+        // Its start and its end are this moment, also within subqueries.
+        plan.selectors.iter_mut().filter(|selector| selector.moment.at.is_some()).for_each(|selector| selector.moment.pin(At::Time(at_ms)));
         pin(Arc::make_mut(&mut plan.root), &mut plan.selectors, At::Time(at_ms)).then_some(plan)
     }
 
@@ -170,11 +172,11 @@ fn pin(node: &mut Node, selectors: &mut [Selector], at: At) -> bool {
     match node {
         Node::Number(_) | Node::Text(_) => true,
         Node::Instant(selector) | Node::Range(selector) => {
-            selectors[*selector].moment.at.get_or_insert(at);
+            selectors[*selector].moment.pin(at);
             true
         }
         Node::Subquery(subquery) => {
-            subquery.moment.at.get_or_insert(at);
+            subquery.moment.pin(at);
             true
         }
         Node::Negation(inner) => pin(inner, selectors, at),
@@ -193,6 +195,14 @@ fn pin(node: &mut Node, selectors: &mut [Selector], at: At) -> bool {
         Node::Binary(binary) => {
             let left = pin(&mut binary.left, selectors, at);
             pin(&mut binary.right, selectors, at) && left
+        }
+    }
+}
+
+impl Moment {
+    fn pin(&mut self, at: At) {
+        if !matches!(self.at, Some(At::Time(_))) {
+            self.at = Some(at);
         }
     }
 }
