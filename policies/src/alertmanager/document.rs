@@ -632,7 +632,7 @@ templates: [ a.tmpl, b.tmpl ]
         assert_eq!(week.days_of_month, Some(vec![1..=15, -3..=-1, 20..=20]));
         assert_eq!((week.months.clone(), week.years.clone()), (Some(vec![1..=3, 5..=8]), Some(vec![2026..=2026, 2027..=2028])));
         let warnings: Vec<&str> = config.warnings.iter().map(|problem| problem.code).collect();
-        assert_eq!(warnings, ["FD0470", "FD0471"]);
+        assert_eq!(warnings, ["FD0720", "FD0721"]);
     }
 
     #[test]
@@ -641,7 +641,7 @@ templates: [ a.tmpl, b.tmpl ]
         let secret = format!("apiVersion: v1\nkind: Secret\nmetadata: {{ name: x }}\nstringData:\n  alertmanager.yaml: |-\n    {inner}\n");
         assert_eq!(read_config("secret.yaml", &secret).unwrap().routes.len(), 4);
         let problems = read_config("secret.yaml", "kind: Secret\ndata: { alertmanager.yaml: eA== }\n").unwrap_err();
-        assert_eq!(problems[0].code, "FD0462");
+        assert_eq!(problems[0].code, "FD0712");
     }
 
     #[track_caller]
@@ -661,23 +661,23 @@ templates: [ a.tmpl, b.tmpl ]
 
     #[test]
     fn what_alertmanager_refuses_in_routes_is_refused() {
-        check("receiver: chat", "receiver: caht", &["19:FD0453 no receiver is called `caht` | did you mean `chat`?"]);
+        check("receiver: chat", "receiver: caht", &["19:FD0703 no receiver is called `caht` | did you mean `chat`?"]);
         check("    continue: true", "    contniue: true", &["15:FD0105 a route has no key `contniue` | did you mean `continue`?"]);
         check(
             "  receiver: all",
             "  receiver: all\n  match: { a: b }",
-            &["7:FD0452 the root route has `match` | move it to a child below `routes:`; the root takes every alert"],
+            &["7:FD0702 the root route has `match` | move it to a child below `routes:`; the root takes every alert"],
         );
-        check("  receiver: all\n", "", &["6:FD0460 the root route has no `receiver` | add `receiver`"]);
+        check("  receiver: all\n", "", &["6:FD0710 the root route has no `receiver` | add `receiver`"]);
         check(
             "group_by: ['...']",
             "group_by: ['...', a, a]",
             &[
-                "12:FD0457 `...` means all labels, and others stand beside it | keep `...`, or the others",
-                "12:FD0454 the label `a` stands here a second time | rename one of the two",
+                "12:FD0707 `...` means all labels, and others stand beside it | keep `...`, or the others",
+                "12:FD0704 the label `a` stands here a second time | rename one of the two",
             ],
         );
-        check("repeat_interval: 12h", "repeat_interval: 0s", &["8:FD0456 `repeat_interval` is zero | leave it out, or write `5m`"]);
+        check("repeat_interval: 12h", "repeat_interval: 0s", &["8:FD0706 `repeat_interval` is zero | leave it out, or write `5m`"]);
         check(
             "group_wait: 10s",
             "group_wait: 10",
@@ -687,13 +687,13 @@ templates: [ a.tmpl, b.tmpl ]
             "severity = page, '{",
             "severity, '{",
             &[
-                "11:FD0450 `severity` is no matcher such as `severity=\"critical\"` | write `severity=\"critical\"` or `severity=~\"critical|page\"`",
+                "11:FD0700 `severity` is no matcher such as `severity=\"critical\"` | write `severity=\"critical\"` or `severity=~\"critical|page\"`",
             ],
         );
         check(
             "job: a|b",
             "job: '('",
-            &["17:FD0463 the regular expression `(` is wrong: unclosed group | correct the expression; it must match the whole value"],
+            &["17:FD0713 the regular expression `(` is wrong: unclosed group | correct the expression; it must match the whole value"],
         );
     }
 
@@ -703,16 +703,16 @@ templates: [ a.tmpl, b.tmpl ]
             "- name: pager",
             "- name: all",
             &[
-                "10:FD0453 no receiver is called `pager` | add `- name: pager` below `receivers:`",
-                "23:FD0454 the receiver `all` stands here a second time | rename one of the two",
+                "10:FD0703 no receiver is called `pager` | add `- name: pager` below `receivers:`",
+                "23:FD0704 the receiver `all` stands here a second time | rename one of the two",
             ],
         );
-        check("{ url: http://x,", "{", &["25:FD0460 a webhook configuration has no `url` or `url_file` | add `url` or `url_file`"]);
+        check("{ url: http://x,", "{", &["25:FD0710 a webhook configuration has no `url` or `url_file` | add `url` or `url_file`"]);
         check(
             "  slack_api_url: https://example.com/hook\n",
             "",
             &[concat!(
-                "26:FD0460 a slack configuration has no `api_url` or `api_url_file` or `app_token` or `app_token_file` | add `api_url` or `api_url_file` or ",
+                "26:FD0710 a slack configuration has no `api_url` or `api_url_file` or `app_token` or `app_token_file` | add `api_url` or `api_url_file` or ",
                 "`app_token` or `app_token_file`, or `slack_api_url` or `slack_api_url_file` or `slack_app_token` or `slack_app_token_file` below `global:`"
             )],
         );
@@ -720,7 +720,7 @@ templates: [ a.tmpl, b.tmpl ]
             "{ channel: x }",
             "{ chanel: x, api_url: a, api_url_file: b }",
             &[
-                "27:FD0461 a slack configuration has `api_url` and `api_url_file` | keep one of them",
+                "27:FD0711 a slack configuration has `api_url` and `api_url_file` | keep one of them",
                 "27:FD0105 a slack configuration has no key `chanel` | did you mean `channel`?",
             ],
         );
@@ -732,28 +732,28 @@ templates: [ a.tmpl, b.tmpl ]
         check(
             "active_time_intervals: [week]",
             "active_time_intervals: [weak]",
-            &["14:FD0455 no time interval is called `weak` | did you mean `week`?"],
+            &["14:FD0705 no time interval is called `weak` | did you mean `week`?"],
         );
         check(
             "location: Europe/Berlin",
             "location: Europe/Bonn",
-            &[&format!("41:FD0459 `Europe/Bonn` is no location of the time-zone database | write one such as {berlin}, or `UTC`")],
+            &[&format!("41:FD0709 `Europe/Bonn` is no location of the time-zone database | write one such as {berlin}, or `UTC`")],
         );
         let days = "`monday:friday` or `sunday`; a week begins on Sunday";
-        check("'monday:Friday'", "friday:monday", &[&format!("37:FD0458 `friday:monday` ends before it starts | write {days}")]);
-        check("'monday:Friday'", "1:5", &[&format!("37:FD0458 `1` is not a day of the week | write {days}")]);
+        check("'monday:Friday'", "friday:monday", &[&format!("37:FD0708 `friday:monday` ends before it starts | write {days}")]);
+        check("'monday:Friday'", "1:5", &[&format!("37:FD0708 `1` is not a day of the week | write {days}")]);
         let month_days = "`1:5`, `15` or `-3:-1`; -1 is the last day";
-        check("'1:15'", "0", &[&format!("38:FD0458 `0` is not a day of the month | write {month_days}")]);
+        check("'1:15'", "0", &[&format!("38:FD0708 `0` is not a day of the month | write {month_days}")]);
         check(
             "'1:15'",
             "'-1:5'",
-            &[&format!("38:FD0458 `-1:5` begins at the end of the month, and ends at its start | write {month_days}")],
+            &[&format!("38:FD0708 `-1:5` begins at the end of the month, and ends at its start | write {month_days}")],
         );
-        check("'1:15'", "'29:-1'", &[&format!("38:FD0458 `29:-1` ends before it starts | write {month_days}")]);
-        check("2027:2028", "2028:2027", &["40:FD0458 `2028:2027` ends before it starts | write `2026` or `2026:2028`"]);
+        check("'1:15'", "'29:-1'", &[&format!("38:FD0708 `29:-1` ends before it starts | write {month_days}")]);
+        check("2027:2028", "2028:2027", &["40:FD0708 `2028:2027` ends before it starts | write `2026` or `2026:2028`"]);
         let night = "two ranges for a night: one to `24:00` and one from `00:00`";
-        check("end_time: 17:00", "end_time: 08:00", &[&format!("36:FD0458 the time range ends before it starts | write {night}")]);
+        check("end_time: 17:00", "end_time: 08:00", &[&format!("36:FD0708 the time range ends before it starts | write {night}")]);
         let time = "`09:00`, and `24:00` for the end of the day";
-        check("start_time: 09:00", "start_time: 9:00", &[&format!("36:FD0458 `9:00` is not a time of the day | write {time}")]);
+        check("start_time: 09:00", "start_time: 9:00", &[&format!("36:FD0708 `9:00` is not a time of the day | write {time}")]);
     }
 }

@@ -1,58 +1,58 @@
-//! What can be wrong with an Alertmanager configuration or a file of silences (FD0450 to FD0472): one constructor a problem.
+//! What can be wrong with an Alertmanager configuration or a file of silences (FD0700 to FD0725): one constructor a problem.
 
 use firedrill_core::problem::{Place, Problem};
 
 /// A matcher that neither notation reads.
 pub(super) fn not_a_matcher(place: &Place, message: &str) -> Problem {
-    Problem::at("FD0450", place, message.to_owned()).remedy("write `severity=\"critical\"` or `severity=~\"critical|page\"`")
+    Problem::at("FD0700", place, message.to_owned()).remedy("write `severity=\"critical\"` or `severity=~\"critical|page\"`")
 }
 
 /// A name that is none of a label.
 pub(super) fn not_a_label(place: &Place, text: &str) -> Problem {
-    Problem::at("FD0451", place, format!("`{text}` is not the name of a label")).remedy("use letters, digits and `_`, not a digit first")
+    Problem::at("FD0701", place, format!("`{text}` is not the name of a label")).remedy("use letters, digits and `_`, not a digit first")
 }
 
 /// A root that does not take every alert.
 pub(super) fn root_restricted(place: &Place, key: &str) -> Problem {
-    Problem::at("FD0452", place, format!("the root route has `{key}`"))
+    Problem::at("FD0702", place, format!("the root route has `{key}`"))
         .remedy("move it to a child below `routes:`; the root takes every alert")
 }
 
 /// A route to nobody.
 pub(super) fn no_such_receiver(place: &Place, name: &str, near: Option<&str>) -> Problem {
-    let problem = Problem::at("FD0453", place, format!("no receiver is called `{name}`"));
+    let problem = Problem::at("FD0703", place, format!("no receiver is called `{name}`"));
     problem.remedy(near.map_or_else(|| format!("add `- name: {name}` below `receivers:`"), |near| format!("did you mean `{near}`?")))
 }
 
 /// Two of one name.
 pub(super) fn twice(place: &Place, what: &str, name: &str) -> Problem {
-    Problem::at("FD0454", place, format!("{what} `{name}` stands here a second time")).remedy("rename one of the two")
+    Problem::at("FD0704", place, format!("{what} `{name}` stands here a second time")).remedy("rename one of the two")
 }
 
 /// A route muted at a time that nobody defines.
 pub(super) fn no_such_interval(place: &Place, name: &str, near: Option<&str>) -> Problem {
-    let problem = Problem::at("FD0455", place, format!("no time interval is called `{name}`"));
+    let problem = Problem::at("FD0705", place, format!("no time interval is called `{name}`"));
     problem.remedy(near.map_or_else(|| format!("add `- name: {name}` below `time_intervals:`"), |near| format!("did you mean `{near}`?")))
 }
 
 /// An interval that would never end.
 pub(super) fn zero(place: &Place, key: &str) -> Problem {
-    Problem::at("FD0456", place, format!("`{key}` is zero")).remedy("leave it out, or write `5m`")
+    Problem::at("FD0706", place, format!("`{key}` is zero")).remedy("leave it out, or write `5m`")
 }
 
 /// `...` beside other labels.
 pub(super) fn all_and_some(place: &Place) -> Problem {
-    Problem::at("FD0457", place, "`...` means all labels, and others stand beside it").remedy("keep `...`, or the others")
+    Problem::at("FD0707", place, "`...` means all labels, and others stand beside it").remedy("keep `...`, or the others")
 }
 
 /// A range of the calendar that cannot be.
 pub(super) fn not_a_range(place: &Place, message: String, example: &str) -> Problem {
-    Problem::at("FD0458", place, message).remedy(format!("write {example}"))
+    Problem::at("FD0708", place, message).remedy(format!("write {example}"))
 }
 
 /// A place of no clock.
 pub(super) fn no_such_location(place: &Place, name: &str) -> Problem {
-    Problem::at("FD0459", place, format!("`{name}` is no location of the time-zone database"))
+    Problem::at("FD0709", place, format!("`{name}` is no location of the time-zone database"))
         .remedy("write one such as `Europe/Berlin`, or `UTC`")
 }
 
@@ -63,39 +63,39 @@ pub(super) fn missing(place: &Place, what: &str, keys: &[&str], global: &[&str])
     if !global.is_empty() {
         remedy = format!("{remedy}, or {} below `global:`", listed(global));
     }
-    Problem::at("FD0460", place, format!("{what} has no {}", listed(keys))).remedy(remedy)
+    Problem::at("FD0710", place, format!("{what} has no {}", listed(keys))).remedy(remedy)
 }
 
 /// Two keys of which Alertmanager takes one.
 pub(super) fn both(place: &Place, what: &str, keys: &[&str]) -> Problem {
     let keys = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" and ");
-    Problem::at("FD0461", place, format!("{what} has {keys}")).remedy("keep one of them")
+    Problem::at("FD0711", place, format!("{what} has {keys}")).remedy("keep one of them")
 }
 
 /// A manifest without a configuration in plain text.
 pub(super) fn no_configuration(place: &Place, found: &str) -> Problem {
-    Problem::at("FD0462", place, format!("{found} holds no Alertmanager configuration in plain text"))
+    Problem::at("FD0712", place, format!("{found} holds no Alertmanager configuration in plain text"))
         .remedy("give the `alertmanager.yml` itself, or a Secret with it below `stringData:`")
 }
 
 /// An expression that does not compile.
 pub(super) fn not_an_expression(place: &Place, message: &str) -> Problem {
-    Problem::at("FD0463", place, message.to_owned()).remedy("correct the expression; it must match the whole value")
+    Problem::at("FD0713", place, message.to_owned()).remedy("correct the expression; it must match the whole value")
 }
 
 /// A silence without an end, or one that ends before it starts.
 pub(super) fn not_a_stretch(place: &Place) -> Problem {
-    Problem::at("FD0464", place, "the silence ends before it starts").remedy("give `endsAt` a later time than `startsAt`")
+    Problem::at("FD0714", place, "the silence ends before it starts").remedy("give `endsAt` a later time than `startsAt`")
 }
 
 /// A time that is none.
 pub(super) fn not_a_time(place: &Place, message: &str) -> Problem {
-    Problem::at("FD0465", place, message.to_owned()).remedy("write it as in 2026-01-05T09:00:00Z")
+    Problem::at("FD0715", place, message.to_owned()).remedy("write it as in 2026-01-05T09:00:00Z")
 }
 
 /// A silence of everything.
 pub(super) fn silences_everything(place: &Place) -> Problem {
-    Problem::at("FD0466", place, "the silence matches alerts that have none of its labels, so it would silence everything")
+    Problem::at("FD0716", place, "the silence matches alerts that have none of its labels, so it would silence everything")
         .remedy("give at least one matcher that an absent label does not satisfy")
 }
 
@@ -103,44 +103,44 @@ pub(super) fn silences_everything(place: &Place) -> Problem {
 pub(crate) fn no_receiver_to_listen_at(place: &Place, name: &str, near: Option<&str>) -> Problem {
     let remedy = near
         .map_or_else(|| format!("add `- name: {name}` below `receivers:`, or name another here"), |near| format!("did you mean `{near}`?"));
-    Problem::at("FD0467", place, format!("the Alertmanager configuration has no receiver `{name}`")).remedy(remedy)
+    Problem::at("FD0717", place, format!("the Alertmanager configuration has no receiver `{name}`")).remedy(remedy)
 }
 
 /// A policy behind a receiver where there are none.
 pub(crate) fn no_receivers(place: &Place, name: &str) -> Problem {
-    Problem::at("FD0468", place, format!("the policy listens at the receiver `{name}`, and there is no Alertmanager configuration"))
+    Problem::at("FD0718", place, format!("the policy listens at the receiver `{name}`, and there is no Alertmanager configuration"))
         .remedy("write `alertmanager: alertmanager.yml` in firedrill.yaml, or give `--alertmanager FILE`")
 }
 
 /// An alert that would be over before it fires.
 pub(super) fn over_before_it_fires(place: &Place) -> Problem {
-    Problem::at("FD0473", place, "the alert is over before it fires").remedy("give its end a later time than its begin")
+    Problem::at("FD0723", place, "the alert is over before it fires").remedy("give its end a later time than its begin")
 }
 
 /// A batch of nothing.
 pub(super) fn no_alerts(place: &Place) -> Problem {
-    Problem::at("FD0474", place, "there is no alert to route").remedy("write `alerts: [{ labels: { alertname: NAME } }]`")
+    Problem::at("FD0724", place, "there is no alert to route").remedy("write `alerts: [{ labels: { alertname: NAME } }]`")
 }
 
 /// An alert that is about nothing.
 pub(super) fn no_labels(place: &Place) -> Problem {
-    Problem::at("FD0475", place, "the alert has no labels").remedy("write `labels: { alertname: NAME }`")
+    Problem::at("FD0725", place, "the alert has no labels").remedy("write `labels: { alertname: NAME }`")
 }
 
 /// Secrets, texts and addresses: nothing is sent from here.
 pub(super) fn delivery_ignored(place: &Place, kinds: &str) -> Problem {
-    Problem::at("FD0470", place, format!("nothing is sent from here: addresses, secrets and texts of {kinds} have no effect")).as_warning()
+    Problem::at("FD0720", place, format!("nothing is sent from here: addresses, secrets and texts of {kinds} have no effect")).as_warning()
 }
 
 /// Templates: nothing is written with them.
 pub(super) fn templates_ignored(place: &Place, count: usize) -> Problem {
     let templates = if count == 1 { "one template file is".to_owned() } else { format!("{count} template files are") };
-    Problem::at("FD0471", place, format!("{templates} not read: messages are compared by their alerts, not by their words")).as_warning()
+    Problem::at("FD0721", place, format!("{templates} not read: messages are compared by their alerts, not by their words")).as_warning()
 }
 
 /// The clock of a machine that is not there.
 pub(super) fn local_is_utc(place: &Place) -> Problem {
-    Problem::at("FD0472", place, "`Local` is the clock of the machine that Alertmanager runs on; UTC is taken here")
+    Problem::at("FD0722", place, "`Local` is the clock of the machine that Alertmanager runs on; UTC is taken here")
         .as_warning()
         .remedy("name the location, such as `Europe/Berlin`")
 }

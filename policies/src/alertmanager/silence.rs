@@ -162,9 +162,9 @@ mod tests {
             problems.into_iter().map(|problem| problem.code).collect::<Vec<_>>()
         };
         let of = |rest: &str| format!(r#"[{{"matchers": ["a=b"], {rest}}}]"#);
-        assert_eq!(problems(&of(r#""startsAt": "2026-01-05T00:10:00Z", "endsAt": "2026-01-05T00:00:00Z""#)), ["FD0464"]);
-        assert_eq!(problems(&of(r#""endsAt": "tomorrow""#)), ["FD0465"]);
+        assert_eq!(problems(&of(r#""startsAt": "2026-01-05T00:10:00Z", "endsAt": "2026-01-05T00:00:00Z""#)), ["FD0714"]);
+        assert_eq!(problems(&of(r#""endsAt": "tomorrow""#)), ["FD0715"]);
         assert_eq!(problems(&of(r#""until": 1"#)), ["FD0104", "FD0105"]);
-        assert_eq!(problems(r#"[{"matchers": ["a=~.*"], "endsAt": "2026-01-05T00:00:00Z"}]"#), ["FD0466"]);
+        assert_eq!(problems(r#"[{"matchers": ["a=~.*"], "endsAt": "2026-01-05T00:00:00Z"}]"#), ["FD0716"]);
     }
 }
