@@ -80,8 +80,21 @@ pub fn success(arms: &Arms, marks: &[Mark], title: &str) -> String {
 pub struct BarRow {
     /// What the row is about.
     pub label: String,
-    /// User-minutes lost in arms nothing, policy, oracle; `None` leaves the bar out.
-    pub values: [Option<f64>; 3],
+    /// User-minutes lost with nobody acting; `None` leaves the bar out.
+    pub nothing: Option<f64>,
+    /// With each policy, and what stands beside its bar; empty where there is one policy.
+    pub policies: Vec<(f64, String)>,
+    /// With an oracle; `None` leaves the bar out.
+    pub oracle: Option<f64>,
+}
+
+impl BarRow {
+    /// The bars from top to bottom: what stands beside each, and whose it is.
+    fn bars(&self) -> impl Iterator<Item = (f64, &str, Role)> {
+        let nothing = self.nothing.map(|value| (value, "", NOTHING));
+        let policies = self.policies.iter().map(|(value, name)| (*value, name.as_str(), POLICY));
+        nothing.into_iter().chain(policies).chain(self.oracle.map(|value| (value, "", ORACLE)))
+    }
 }
 
 /// User-minutes lost in each arm, one row a class, each row to its own scale: classes differ by orders of magnitude.
@@ -213,7 +226,7 @@ fn clock(seconds: f64) -> String {
 const BAR: i32 = 34;
 
 fn row_height(row: &BarRow) -> i32 {
-    row.values.iter().flatten().count() as i32 * (BAR + 6) + 34
+    row.bars().count() as i32 * (BAR + 6) + 34
 }
 
 fn draw_bars(root: &Area, rows: &[BarRow]) -> Drawn {
@@ -223,17 +236,17 @@ fn draw_bars(root: &Area, rows: &[BarRow]) -> Drawn {
     let mut top = 10;
     for row in rows {
         let height = row_height(row);
-        let largest = row.values.iter().flatten().copied().fold(0.0, f64::max);
+        let largest = row.bars().map(|(value, ..)| value).fold(0.0, f64::max);
         let label = font().color(&LABEL.sentinel).pos(aligned(HPos::Right));
         root.draw(&Text::new(row.label.clone(), (left - 24, top + (height - 34) / 2), label))?;
         let mut y = top;
-        for (value, role) in row.values.iter().zip([NOTHING, POLICY, ORACLE]) {
-            let Some(value) = value else { continue };
+        for (value, name, role) in row.bars() {
             // A bar of nothing is a hairline: there, and empty.
             let length = if largest > 0.0 { (widest * value / largest).max(3.0) } else { 3.0 };
+            let beside = format!("{} {name}", Unit::UserMinutes.show(value));
             root.draw(&Rectangle::new([(left, y), (left + length as i32, y + BAR)], role.sentinel.filled()))?;
             let text = font().color(&LABEL.sentinel).pos(aligned(HPos::Left));
-            root.draw(&Text::new(Unit::UserMinutes.show(*value), (left + length as i32 + 16, y + BAR / 2), text))?;
+            root.draw(&Text::new(beside.trim_end().to_owned(), (left + length as i32 + 16, y + BAR / 2), text))?;
             y += BAR + 6;
         }
         top += height;
@@ -312,7 +325,7 @@ mod tests {
 
     #[test]
     fn bars_are_to_the_scale_of_their_row() {
-        let rows = [BarRow { label: "storm".into(), values: [Some(1000.0), Some(500.0), None] }];
+        let rows = [BarRow { label: "storm".into(), nothing: Some(1000.0), policies: vec![(500.0, String::new())], oracle: None }];
         let svg = bars(&rows, "lost");
         assert!(svg.contains("width=\"1050\"") && svg.contains("width=\"525\""), "{svg}");
         assert!(svg.contains("1,000 user-min"), "{svg}");

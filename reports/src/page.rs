@@ -8,8 +8,8 @@ use firedrill_core::time::Time;
 
 use crate::chart::{self, BarRow};
 use crate::outcome::{Arms, Outcome};
-use crate::statistics::{Sample, Summary};
-use crate::table::{PolicyRuns, SHOWN, arm_rows, shown_quantile, why};
+use crate::statistics::Summary;
+use crate::table::{PolicyRuns, SHOWN, arm_rows, policy_rows, shown_quantile, why};
 use crate::timeline::{Timeline, column, tell};
 use crate::verdict::{Case, ClassSummary, ClassVerdict, Judgement, Measure, ThresholdVerdict, Unit, Verdict, significant, summarise};
 use crate::words::counted;
@@ -79,9 +79,14 @@ struct VerdictView {
 /// All that broke in one place.
 struct BreachView {
     place: String,
-    /// What, and the run in which it is worst.
-    findings: Vec<(String, String)>,
-    commands: Vec<String>,
+    findings: Vec<FindingView>,
+}
+
+/// What broke, the run in which it is worst, and the command that shows it; empty if it was given above.
+struct FindingView {
+    what: String,
+    run: String,
+    command: String,
 }
 
 struct ClassView {
@@ -179,7 +184,7 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         classes: judgement.map_or_else(Vec::new, |found| found.classes.iter().map(class_view).collect()),
         has_costs: judgement.is_some_and(|found| found.pairs.is_some()),
         incidents: judgement.map_or_else(Vec::new, incident_views),
-        bars: bars(candidate),
+        bars: bars(page.policies),
         comparison: comparison(page.policies),
         has_several: page.policies.len() > 1,
         columns: COLUMNS,
@@ -193,11 +198,12 @@ fn breach_views(judgement: &Judgement) -> Vec<BreachView> {
     let mut views: Vec<BreachView> = Vec::new();
     for breach in judgement.breaches() {
         if views.last().is_none_or(|view| view.place != breach.place) {
-            views.push(BreachView { place: breach.place, findings: Vec::new(), commands: Vec::new() });
+            views.push(BreachView { place: breach.place, findings: Vec::new() });
         }
         let view = views.last_mut().expect("one was pushed if there was none");
-        view.findings.push((breach.what, breach.run.map_or_else(String::new, |run| format!("{}, seed {}", run.scenario, run.seed))));
-        view.commands.extend(breach.command.filter(|command| !view.commands.contains(command)));
+        let run = breach.run.map_or_else(String::new, |run| format!("{}, seed {}", run.scenario, run.seed));
+        let command = breach.command.filter(|command| !view.findings.iter().any(|told| told.command == *command)).unwrap_or_default();
+        view.findings.push(FindingView { what: breach.what, run, command });
     }
     views
 }
@@ -304,23 +310,41 @@ fn incident_views(judgement: &Judgement) -> Vec<IncidentView> {
     views.collect()
 }
 
-/// Mean user-minutes lost in each class, a bar an arm.
-fn bars(cases: &[Case]) -> Option<String> {
-    let mut classes: BTreeMap<&Name, Vec<&Outcome>> = BTreeMap::new();
-    for case in cases {
-        classes.entry(&case.class).or_default().push(&case.outcome);
-    }
+/// Mean user-minutes lost in each class: a bar for doing nothing, one for each policy, one for the oracle.
+fn bars(policies: &[PolicyRuns]) -> Option<String> {
+    let first = by_class(policies.first()?);
+    let all: Vec<_> = policies.iter().map(|runs| (runs.policy, by_class(runs))).collect();
     let mean = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
-    let rows = classes.into_iter().map(|(class, outcomes)| BarRow {
+    let rows = first.into_iter().map(|(class, outcomes)| BarRow {
         label: format!("{class} (n = {})", outcomes.len()),
-        values: [
-            mean(outcomes.iter().map(|outcome| outcome.nothing.user_minutes_lost).collect()),
-            mean(outcomes.iter().map(|outcome| outcome.user_minutes_lost).collect()),
-            mean(outcomes.iter().filter_map(|outcome| outcome.oracle.as_ref()).map(|oracle| oracle.user_minutes_lost).collect()),
-        ],
+        nothing: mean(outcomes.iter().map(|outcome| outcome.nothing.user_minutes_lost).collect()),
+        policies: all
+            .iter()
+            .filter_map(|(name, classes)| {
+                let lost = mean(classes.get(class)?.iter().map(|outcome| outcome.user_minutes_lost).collect())?;
+                Some((lost, if all.len() > 1 { short(name) } else { String::new() }))
+            })
+            .collect(),
+        oracle: mean(outcomes.iter().filter_map(|outcome| outcome.oracle.as_ref()).map(|oracle| oracle.user_minutes_lost).collect()),
     });
     let rows: Vec<BarRow> = rows.collect();
-    (!rows.is_empty()).then(|| chart::bars(&rows, "Mean user-minutes lost by class, for nothing, policy and oracle"))
+    (!rows.is_empty()).then(|| chart::bars(&rows, "Mean user-minutes lost by class, for nothing, each policy and the oracle"))
+}
+
+fn by_class<'a>(runs: &PolicyRuns<'a>) -> BTreeMap<&'a Name, Vec<&'a Outcome>> {
+    let mut classes: BTreeMap<&Name, Vec<&Outcome>> = BTreeMap::new();
+    for case in runs.cases {
+        classes.entry(&case.class).or_default().push(&case.outcome);
+    }
+    classes
+}
+
+/// A policy's name in a chart: a path is called by its file, and a long name is cut where the room ends.
+fn short(policy: &str) -> String {
+    const ROOM: usize = 24;
+    let name = policy.rsplit('/').next().unwrap_or(policy);
+    let name = name.strip_suffix(".yaml").unwrap_or(name);
+    if name.chars().count() > ROOM { format!("{}…", name.chars().take(ROOM - 1).collect::<String>()) } else { name.to_owned() }
 }
 
 /// Policies side by side, class by class, the pooled figures last.
@@ -390,18 +414,6 @@ fn example_view(example: &Example) -> ExampleView {
         timeline: line_views(&story),
         command: example.command.to_owned(),
     }
-}
-
-/// The measures that only the policy's arm has, as far as the run has them.
-fn policy_rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
-    let arms = ["time_to_detect", "time_to_mitigate", "time_to_recover", "user_minutes_lost"];
-    let own = Measure::all().filter(|measure| !arms.contains(&measure.word()));
-    own.filter_map(|measure| {
-        let Sample { value, censored } = measure.figure(outcome)?;
-        let shown = measure.unit().show(value);
-        Some((measure.word(), if censored { format!("> {shown}") } else { shown }))
-    })
-    .collect()
 }
 
 fn line_views(story: &Timeline) -> Vec<LineView> {

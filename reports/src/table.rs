@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::outcome::{ArmOutcome, Elapsed, Outcome};
-use crate::statistics::{Quantile, Summary};
+use crate::statistics::{Quantile, Sample, Summary};
 use crate::verdict::{Case, ClassSummary, ClassVerdict, IncidentResult, IncidentStatus, Judgement, Measure, Unit, Verdict, summarise};
 use crate::words::counted;
 
@@ -69,7 +69,13 @@ pub fn compare(policies: &[PolicyRuns], width: Option<u16>) -> String {
 pub fn gate(judgement: &Judgement, width: Option<u16>) -> String {
     let mut table = new(width, &["class", "verdict", "runs", "acted", "why"]);
     for class in &judgement.classes {
-        table.add_row(vec![class.class.to_string(), class.verdict.to_string(), class.runs.to_string(), class.exercise.acted.to_string(), why(class)]);
+        table.add_row(vec![
+            class.class.to_string(),
+            class.verdict.to_string(),
+            class.runs.to_string(),
+            class.exercise.acted.to_string(),
+            why(class),
+        ]);
     }
     for incident in &judgement.incidents {
         let verdict = incident.verdict().map_or("no verdict", Verdict::word).to_owned();
@@ -120,6 +126,30 @@ pub fn arm_rows(outcome: &Outcome) -> Vec<(&'static str, Vec<String>)> {
         row("shed", |arm| crate::verdict::significant(arm.requests.shed as f64)),
         row("open", |arm| crate::verdict::significant(arm.requests.open as f64)),
     ]
+}
+
+/// The measures that only the policy's arm has, as far as the run has them.
+pub(crate) fn policy_rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
+    let arms = ["time_to_detect", "time_to_mitigate", "time_to_recover", "user_minutes_lost"];
+    let own = Measure::all().filter(|measure| !arms.contains(&measure.word()));
+    own.filter_map(|measure| {
+        let Sample { value, censored } = measure.figure(outcome)?;
+        let shown = measure.unit().show(value);
+        Some((measure.word(), if censored { format!("> {shown}") } else { shown }))
+    })
+    .collect()
+}
+
+/// What the policy did to the run in one line: the measures of its own that are not zero, and that all others are.
+#[must_use]
+pub fn policy_line(outcome: &Outcome) -> String {
+    let rows = policy_rows(outcome).into_iter().filter(|(_, shown)| shown.starts_with('>') || shown.contains(|c| ('1'..='9').contains(&c)));
+    let told: Vec<String> = rows.map(|(name, shown)| format!("{name} {shown}")).collect();
+    if told.is_empty() {
+        "of the policy: every measure is 0".to_owned()
+    } else {
+        format!("of the policy: {}; every other measure is 0", told.join(", "))
+    }
 }
 
 /// A time as people read it: `1m30s`, `> 10m` if it had not come, `-` if there is none.
@@ -242,6 +272,12 @@ mod tests {
     fn a_gate_says_why() {
         let cases = sample::cases();
         insta::assert_snapshot!(gate(&judge(&cases, None, &sample::incident_results(), &sample::judge_settings()), Some(120)));
+    }
+
+    #[test]
+    fn what_the_policy_did_is_one_line_without_the_zeros() {
+        let told = policy_line(&sample::storm_outcome());
+        assert!(told.starts_with("of the policy: ") && told.contains("benefit 3,780 user-min") && !told.contains(" 0,"), "{told}");
     }
 
     #[test]

@@ -78,7 +78,8 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
             let table = table::arms(&outcome, terminal::columns());
             let hint =
                 if answer.policies.is_empty() { "\nhint: nobody acts here; add `--policy POLICY` (`firedrill list policies`)" } else { "" };
-            output.data(&format!("{story}\n{table}\nrepeat: {command}{hint}"))?;
+            let of_policy = if answer.policies.is_empty() { String::new() } else { format!("{}\n", table::policy_line(&outcome)) };
+            output.data(&format!("{story}\n{table}\n{of_policy}repeat: {command}{hint}"))?;
         }
     }
     for path in written {

@@ -179,7 +179,8 @@ pub(super) fn exercise(run: &Transcript, answers: &[Name]) -> Exercise {
         return Exercise::NeverFired { alerts: answers.to_vec(), failures };
     }
     let own: Vec<Name> = seen.fired.iter().filter(|alert| answers.contains(alert)).cloned().collect();
-    let unanswered = if own.is_empty() { Exercise::NoPolicyAnswers { alerts: seen.fired.clone() } } else { Exercise::Unmatched { alerts: own } };
+    let unanswered =
+        if own.is_empty() { Exercise::NoPolicyAnswers { alerts: seen.fired.clone() } } else { Exercise::Unmatched { alerts: own } };
     unheard(&seen, answers).unwrap_or(unanswered)
 }
 

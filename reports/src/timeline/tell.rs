@@ -1,6 +1,6 @@
 //! From a journal to a story: what matters gets a line, what repeats is folded, what is only bookkeeping is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::action::{ActionId, ActionOutcome};
 use firedrill_core::journal::{AlertStatus, CorrelationChange, Event, GuardVerdict, LabelSet, ReplicaState, Verification};
@@ -111,6 +111,8 @@ struct Fold {
     /// Distinct replicas and states, for replica changes.
     replicas: Vec<Name>,
     states: Vec<ReplicaState>,
+    /// Distinct labels, for what is said of alerts.
+    labels: Vec<LabelSet>,
     text: String,
 }
 
@@ -184,7 +186,16 @@ impl Teller {
             self.close(old);
         }
         let line = self.say(at, kind, text.clone());
-        self.folds.insert(key, Fold { line, count: 1, last: at, replicas: Vec::new(), states: Vec::new(), text });
+        self.folds.insert(key, Fold { line, count: 1, last: at, replicas: Vec::new(), states: Vec::new(), labels: Vec::new(), text });
+    }
+
+    /// The same of alerts, which may be about several things: they are told apart when the line is done.
+    fn say_of(&mut self, (at, kind): (Time, Kind), key: Key, labels: &LabelSet, text: String) {
+        self.say_once(at, kind, key.clone(), text);
+        let fold = self.folds.get_mut(&key).expect("it was said just now");
+        if !fold.labels.contains(labels) {
+            fold.labels.push(labels.clone());
+        }
     }
 
     fn close(&mut self, fold: Fold) {
@@ -193,7 +204,7 @@ impl Teller {
         }
         let begun = self.lines[fold.line].at;
         let until = if fold.last > begun { format!(", until {}", clock(fold.last)) } else { String::new() };
-        self.lines[fold.line].text = format!("{} ({} times{until})", fold.text, fold.count);
+        self.lines[fold.line].text = format!("{} ({} times{until}{})", fold.text, fold.count, told_apart(&fold.labels));
     }
 
     fn world(&mut self, at: Time, event: &Event) {
@@ -245,7 +256,8 @@ impl Teller {
         if self.folds.get(&key).is_none_or(|fold| at.since(fold.last) > FOLD) {
             let line = self.say(at, Kind::World, "");
             let text = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
-            self.folds.insert(key.clone(), Fold { line, count: 0, last: at, replicas: Vec::new(), states: Vec::new(), text });
+            self.folds
+                .insert(key.clone(), Fold { line, count: 0, last: at, replicas: Vec::new(), states: Vec::new(), labels: Vec::new(), text });
         }
         let fold = self.folds.get_mut(&key).expect("it was inserted if it was missing");
         fold.count += 1;
@@ -270,14 +282,15 @@ impl Teller {
         match event {
             Event::AlertPending { alert, labels, value } => {
                 let text = format!("{alert} is pending{}, value {}", among(labels), significant(*value));
-                self.say_once(at, Kind::Alert, Key::Alert("pending", alert.clone()), text);
+                self.say_of((at, Kind::Alert), Key::Alert("pending", alert.clone()), labels, text);
             }
             Event::AlertFiring { alert, labels, value } => {
                 let text = format!("{alert} fires{}, value {}", among(labels), significant(*value));
-                self.say_once(at, Kind::Alert, Key::Alert("firing", alert.clone()), text);
+                self.say_of((at, Kind::Alert), Key::Alert("firing", alert.clone()), labels, text);
             }
             Event::AlertResolved { alert, labels } => {
-                self.say_once(at, Kind::Alert, Key::Alert("resolved", alert.clone()), format!("{alert} is over{}", among(labels)));
+                let text = format!("{alert} is over{}", among(labels));
+                self.say_of((at, Kind::Alert), Key::Alert("resolved", alert.clone()), labels, text);
             }
             Event::RuleFailed { rule, message } => {
                 self.say_once(at, Kind::Alert, Key::Rule(rule.clone()), format!("rule {rule} cannot be evaluated: {message}"));
@@ -293,7 +306,7 @@ impl Teller {
                 let key = Key::Told(notification.alert.clone(), notification.status);
                 let by = notification.receiver.as_ref().map_or_else(String::new, |receiver| format!(" through {receiver}"));
                 let text = format!("notification{by}: {} {word}{}", notification.alert, among(&notification.labels));
-                self.say_once(at, Kind::Told, key, text);
+                self.say_of((at, Kind::Told), key, &notification.labels, text);
             }
             _ => unreachable!("only detection's events come here"),
         }
@@ -338,7 +351,8 @@ impl Teller {
             }
             Event::Withheld { alert, labels, receiver, reason, .. } => {
                 let key = Key::Withheld(alert.clone(), receiver.clone(), reason.clone());
-                self.say_once(at, Kind::Withheld, key, format!("{receiver} is not told of {alert}{}: {reason}", among(labels)));
+                let text = format!("{receiver} is not told of {alert}{}: {reason}", among(labels));
+                self.say_of((at, Kind::Withheld), key, labels, text);
             }
             _ => unreachable!("only routing's events come here"),
         }
@@ -475,6 +489,22 @@ fn among(labels: &LabelSet) -> String {
     if shown.is_empty() { String::new() } else { format!(" {{{}}}", shown.join(", ")) }
 }
 
+/// The labels in which alerts differ, with all their values: `; pod api-0, api-1`. A few values are enough to know where to look.
+fn told_apart(all: &[LabelSet]) -> String {
+    const SHOWN: usize = 6;
+    let names: BTreeSet<&Name> = all.iter().flat_map(LabelSet::keys).collect();
+    let mut text = String::new();
+    for name in names {
+        let values: BTreeSet<&str> = all.iter().map(|labels| labels.get(name).map_or("none", |value| value.as_str())).collect();
+        if values.len() < 2 {
+            continue;
+        }
+        let more = if values.len() > SHOWN { format!(" and {} more", values.len() - SHOWN) } else { String::new() };
+        text += &format!("; {name} {}{more}", values.into_iter().take(SHOWN).collect::<Vec<_>>().join(", "));
+    }
+    text
+}
+
 /// How the alerts of a message stand: `2 × Down firing, Slow over`.
 fn standing(firing: &[LabelSet], resolved: &[LabelSet]) -> String {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -529,6 +559,20 @@ mod tests {
         let lines = tell(&Sample::new(300).fault("api", 60, 200).refuse(100).refuse(130).refuse(160).build()).lines;
         let refused: Vec<_> = lines.iter().filter(|line| line.kind == Kind::Refusal).map(|line| line.text.as_str()).collect();
         assert_eq!(refused, ["sample: purge_queue on service/api, by guard cooldown: 1m left of 10m (3 times, until 2m40s)"]);
+    }
+
+    #[test]
+    fn alerts_about_several_things_are_told_apart_where_they_are_folded() {
+        let fires = |pod: &str| {
+            let labels = [("zone", "a"), ("pod", pod)].map(|(name, value)| (Name::new(name), Name::new(value)));
+            Event::AlertFiring { alert: Name::new("Down"), labels: BTreeMap::from(labels), value: 1.0 }
+        };
+        let run = ["api-0", "api-1", "api-0"].iter().fold(Sample::new(300), |run, pod| run.record(100, fires(pod)));
+        let told: Vec<_> = tell(&run.build()).lines.into_iter().filter(|line| line.kind == Kind::Alert).map(|line| line.text).collect();
+        assert_eq!(told, ["Down fires {pod=api-0, zone=a}, value 1 (3 times; pod api-0, api-1)"]);
+        let run = ["api-0", "api-0"].iter().fold(Sample::new(300), |run, pod| run.record(100, fires(pod)));
+        let told: Vec<_> = tell(&run.build()).lines.into_iter().filter(|line| line.kind == Kind::Alert).map(|line| line.text).collect();
+        assert_eq!(told, ["Down fires {pod=api-0, zone=a}, value 1 (2 times)"]);
     }
 
     fn policy_lines(run: Sample) -> Vec<String> {
