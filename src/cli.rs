@@ -75,6 +75,8 @@ pub enum Command {
     Gate(GateArgs),
     /// A recorded incident, open loop: what the rules would have said and what a policy would have done
     Replay(ReplayArgs),
+    /// Drafts for a scenario, made from what a real system shows
+    Import(ImportArgs),
     /// What the project here and the library hold
     List(ListArgs),
     /// Explain a scenario, a policy, rules, a measure, an action, a guard, `recordings`, `defaults`, `measures` or `exit-codes`
@@ -253,6 +255,38 @@ pub struct ReplayArgs {
     pub write_expect: bool,
     /// Write the decisions into this folder
     #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// What is drafted
+    #[command(subcommand)]
+    pub what: Imported,
+}
+
+/// What can be drafted.
+#[derive(Debug, Subcommand)]
+pub enum Imported {
+    /// Draft `metrics:` for a scenario from a /metrics page and from rules that ask for what is on it
+    Metrics(ImportMetricsArgs),
+}
+
+/// Arguments of `import metrics`.
+#[derive(Debug, Args)]
+pub struct ImportMetricsArgs {
+    /// A page as a target shows it, in Prometheus' text format or OpenMetrics
+    #[arg(value_name = "METRICS_PAGE")]
+    pub page: String,
+    /// Rule files instead of those of firedrill.yaml or the library
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub rules: Vec<String>,
+    /// Metrics that no rule asks for, too
+    #[arg(long)]
+    pub all: bool,
+    /// Write the draft into this file; one that is there is never written over
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 

@@ -84,19 +84,14 @@ fn base<'m>(metric: &'m str, named: &BTreeSet<&str>) -> (&'m str, Option<&'stati
     if let Some(base) = metric.strip_suffix("_bucket") {
         return (base, Some("_bucket"));
     }
-    for part in ["_sum", "_count"] {
-        if let Some(base) = metric.strip_suffix(part)
-            && (named.contains(format!("{base}_bucket").as_str()) || named.contains(format!("{base}_sum").as_str()) && part == "_count")
-        {
-            return (base, Some(part));
-        }
-        if let Some(base) = metric.strip_suffix("_sum")
-            && named.contains(format!("{base}_count").as_str())
-        {
-            return (base, Some("_sum"));
-        }
-    }
-    (metric, None)
+    let has = |base: &str, part: &str| named.contains(format!("{base}{part}").as_str());
+    let parts = [("_sum", "_count"), ("_count", "_sum")];
+    let found = parts.into_iter().find_map(|(part, other)| {
+        let base = metric.strip_suffix(part)?;
+        let is_time = ["_seconds", "_milliseconds", "_duration", "_latency"].iter().any(|end| base.ends_with(end));
+        (is_time || has(base, "_bucket") || has(base, other)).then_some((base, Some(part)))
+    });
+    found.unwrap_or((metric, None))
 }
 
 /// The entry for a metric that rules ask for and nobody has shown.
@@ -113,8 +108,43 @@ pub fn from_use(name: &str, used: &Use) -> Entry {
     };
     let (feed, of) = feed(name, kind);
     let labels = labels(&used.selectors, matches!(feed, Feed::Requests { .. } | Feed::Latency { .. }));
-    let notes = vec![format!("a {}: {why}", kind.word()), of];
-    Entry { metric: MetricSpec { name: Name::new(name), labels, feed }, notes }
+    let mut entry =
+        Entry { metric: MetricSpec { name: Name::new(name), labels, feed }, notes: vec![format!("a {}: {why}", kind.word()), of] };
+    entry.narrow();
+    entry
+}
+
+/// Words for what fails and what does not, in names of metrics and values of labels.
+const FAILURES: [&str; 12] =
+    ["error", "errors", "failed", "failure", "failures", "fail", "fails", "exception", "exceptions", "panics", "5xx", "aborted"];
+const SUCCESSES: [&str; 7] = ["success", "successes", "succeeded", "successful", "ok", "2xx", "completed"];
+
+/// Whether a value of a label is a word for an outcome.
+#[must_use]
+pub fn is_outcome(value: &str) -> bool {
+    let value = value.to_lowercase();
+    FAILURES.contains(&value.as_str()) || SUCCESSES.contains(&value.as_str())
+}
+
+impl Entry {
+    /// Counts only the requests that a label's fixed value speaks of: a counter of what failed is not fed by what succeeded.
+    pub fn narrow(&mut self) {
+        let Feed::Requests { success: success @ None, .. } = &mut self.metric.feed else { return };
+        for (label, source) in &self.metric.labels {
+            let LabelSource::Fixed(value) = source else { continue };
+            let value = value.to_lowercase();
+            let is_success = if FAILURES.contains(&value.as_str()) {
+                false
+            } else if SUCCESSES.contains(&value.as_str()) {
+                true
+            } else {
+                continue;
+            };
+            *success = Some(is_success);
+            self.notes.push(format!("only requests that {}, for `{label}` is {value}", if is_success { "succeed" } else { "fail" }));
+            return;
+        }
+    }
 }
 
 impl Type {
@@ -134,30 +164,32 @@ impl Type {
 pub fn feed(name: &str, kind: Type) -> (Feed, String) {
     let words: Vec<&str> = name.split(['_', ':']).collect();
     let any = |wanted: &[&'static str]| -> Option<&'static str> { wanted.iter().find(|word| words.contains(word)).copied() };
-    let by = |word: &str, of: &str| format!("{of}, for its name has `{word}`");
+    let by = |word: &str, of: &str| format!("fed by {of}, for its name has `{word}`");
     let requests = |success| Feed::Requests { endpoint: None, success };
     match kind {
         Type::Histogram => {
             let (word, scale) = unit(&words);
             let scaled = |bound: &f64| (bound * scale * 1e6 + 0.5) as u64 as f64 / 1e6;
             let buckets = BUCKETS.iter().map(scaled).collect();
-            (Feed::Latency { endpoint: None, buckets, scale }, format!("response times in {word}, by its name"))
+            (Feed::Latency { endpoint: None, buckets, scale }, format!("fed by response times in {word}, by its name"))
         }
         Type::Counter => {
             if let Some(word) = any(&["cpu"]) {
                 return (Feed::CpuSeconds, by(word, "CPU seconds"));
             }
-            let failures = ["error", "errors", "failed", "failure", "failures", "fail", "fails", "exceptions", "panics", "5xx", "aborted"];
-            if let Some(word) = any(&failures) {
+            if let Some(word) = any(&FAILURES) {
                 return (requests(Some(false)), by(word, "failed requests"));
             }
-            if let Some(word) = any(&["success", "successes", "succeeded", "successful"]) {
+            if let Some(word) = any(&SUCCESSES) {
                 return (requests(Some(true)), by(word, "requests that succeed"));
             }
-            (requests(None), "requests, for want of a better guess".to_owned())
+            (requests(None), "fed by requests, for want of a better guess".to_owned())
         }
         Type::Gauge => {
-            let guesses: [(&[&str], Feed, &str); 5] = [
+            if words.last() == Some(&"info") {
+                return (Feed::Info, "always 1, for its name ends in `info`".to_owned());
+            }
+            let guesses: [(&[&'static str], Feed, &str); 5] = [
                 (&["queue", "queued", "pending", "backlog", "waiting", "lag"], Feed::Queued, "requests that wait"),
                 (&["timestamp", "deploy", "deployed", "created"], Feed::DeployTimestamp, "the time of the last deploy"),
                 (&["memory", "mem", "heap", "rss", "bytes"], Feed::MemoryBytes, "memory"),
@@ -165,7 +197,7 @@ pub fn feed(name: &str, kind: Type) -> (Feed, String) {
                 (&["inflight", "flight", "active", "connections", "threads", "busy", "requests"], Feed::InService, "requests in service"),
             ];
             let found = guesses.into_iter().find_map(|(wanted, feed, of)| any(wanted).map(|word| (feed, by(word, of))));
-            found.unwrap_or_else(|| (Feed::InService, "requests in service, for want of a better guess".to_owned()))
+            found.unwrap_or_else(|| (Feed::InService, "fed by requests in service, for want of a better guess".to_owned()))
         }
     }
 }
@@ -185,6 +217,52 @@ fn labels(selectors: &[Vec<Matcher>], are_requests: bool) -> Vec<(Name, LabelSou
         Some((Name::new(name), source_of(&asked, are_requests)?))
     };
     names.into_iter().filter_map(source).collect()
+}
+
+/// What rules ask of one label of a metric.
+#[derive(Clone, Debug)]
+pub struct Asked<'a>(Vec<&'a Matcher>);
+
+/// What rules ask of a label.
+#[must_use]
+pub fn asked<'a>(used: &'a Use, label: &str) -> Asked<'a> {
+    Asked(used.selectors.iter().flatten().filter(|matcher| *matcher.name == *label).collect())
+}
+
+impl Asked<'_> {
+    /// Whether nothing is asked for.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a value satisfies everything that is asked.
+    #[must_use]
+    pub fn accepts(&self, value: &str) -> bool {
+        self.0.iter().all(|matcher| matcher.matches(value))
+    }
+
+    /// Whether each thing that is asked finds one of the status codes that services answer with.
+    #[must_use]
+    pub fn allows_codes(&self) -> bool {
+        self.each_finds(&CODES)
+    }
+
+    /// Whether each thing that is asked finds a success or an error.
+    #[must_use]
+    pub fn allows_outcomes(&self) -> bool {
+        self.each_finds(&OUTCOMES)
+    }
+
+    /// Where a value comes from that satisfies as much as can be; `None` leaves the label out.
+    #[must_use]
+    pub fn source(&self, are_requests: bool) -> Option<LabelSource> {
+        source_of(&self.0, are_requests)
+    }
+
+    fn each_finds(&self, values: &[&str]) -> bool {
+        self.0.iter().all(|matcher| values.iter().any(|value| matcher.matches(value)))
+    }
 }
 
 /// Where a label's value comes from; `None` leaves it out.
@@ -253,6 +331,7 @@ fn feed_yaml(feed: &Feed) -> String {
         Feed::MemoryBytes => "gauge: memory_bytes".to_owned(),
         Feed::ReadyReplicas => "gauge: ready_replicas".to_owned(),
         Feed::DeployTimestamp => "gauge: deploy_timestamp".to_owned(),
+        Feed::Info => "gauge: info".to_owned(),
     }
 }
 

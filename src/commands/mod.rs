@@ -7,6 +7,7 @@ mod check;
 mod compare;
 mod explain;
 mod gate;
+mod import;
 mod init;
 mod list;
 mod replay;
@@ -36,6 +37,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Compare(arguments) => compare::execute(arguments, output),
         Command::Gate(arguments) => gate::execute(arguments, output),
         Command::Replay(arguments) => replay::execute(arguments, output),
+        Command::Import(arguments) => import::execute(arguments, output),
         Command::List(arguments) => list::execute(arguments, output),
         Command::Explain(arguments) => explain::execute(arguments, output),
     };
