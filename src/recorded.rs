@@ -69,7 +69,9 @@ fn incident(run: &Recorded<'_>) -> String {
     for service in &scenario.spec.services {
         let tier = if service.critical { "critical" } else { "normal" };
         let zones = service.zones.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        writeln!(text, "  {}: {{ replicas: {}, zones: [{zones}], tier: {tier} }}", service.name, service.replicas)
+        let calls = service.calls().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let calls = if calls.is_empty() { String::new() } else { format!(", calls: [{calls}]") };
+        writeln!(text, "  {}: {{ replicas: {}, zones: [{zones}], tier: {tier}{calls} }}", service.name, service.replicas)
             .expect("a string takes all");
     }
     let rules: Vec<String> = run.rules.iter().map(|source| format!("rules/{}", file_name(source))).collect();

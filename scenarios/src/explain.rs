@@ -1,12 +1,16 @@
 //! Scenarios and defaults in prose, for people who do not read YAML.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use firedrill_core::distribution::Distribution;
+use firedrill_core::name::Name;
 use firedrill_core::quantity::{Factor, Ratio};
 use firedrill_core::time::{Span, Time};
+use firedrill_sim::past;
 use firedrill_sim::spec::{
-    Balance, CallSpec, Cancel, ClientSpec, CureSpec, EndpointSpec, FaultKind, FaultSpec, Phase, RetrySpec, ServiceSpec, VersionSpec,
+    Balance, CallSpec, Cancel, ClientSpec, CureSpec, EndpointSpec, FaultKind, FaultSpec, HistorySpec, LoadSpec, Phase, RetrySpec,
+    ServiceSpec, VersionSpec, WorldSpec,
 };
 
 use crate::defaults;
@@ -27,6 +31,9 @@ pub fn scenario(scenario: &Scenario) -> String {
     line(&mut text, &format!("\nwhat exists, from {} on for {}", spec.start, spec.horizon));
     spec.clients.iter().for_each(|client| line(&mut text, &format!("  {}", client_text(client))));
     spec.services.iter().for_each(|service| line(&mut text, &service_text(service)));
+    if let Some(history) = &scenario.history {
+        line(&mut text, &format!("\nwhat monitoring remembers\n  {}", history_text(history, spec)));
+    }
     line(&mut text, "\nwhat breaks");
     if scenario.calm {
         line(&mut text, "  nothing: whoever acts here makes a mistake");
@@ -59,6 +66,29 @@ pub fn defaults() -> String {
 fn line(text: &mut String, what: &str) {
     text.push_str(what);
     text.push('\n');
+}
+
+/// What is told of the time before the start, and what it costs.
+fn history_text(history: &HistorySpec, spec: &Arc<WorldSpec>) -> String {
+    let store = past::samples(spec, history);
+    let samples: usize = store.ids().map(|id| store.times(id).len()).sum();
+    let metrics = history.metrics.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+    let text =
+        format!("{} before the start, every {}: {samples} samples of {} series of {metrics}", history.span, history.every, store.len());
+    let busiest = |load: &LoadSpec| {
+        let rate = load.hours.iter().map(|rate| rate.get()).fold(0.0, f64::max);
+        load.hours.iter().position(|own| own.get() >= rate).map(|hour| (hour, load.hours[hour]))
+    };
+    let loads = spec.clients.iter().zip(&history.loads).filter_map(|(client, load)| {
+        let (hour, rate) = busiest(load)?;
+        let is_even = load.hours.iter().all(|own| *own == rate);
+        Some(if is_even {
+            format!("{} {rate} at all hours", client.name)
+        } else {
+            format!("{} up to {rate}, at {hour} o'clock", client.name)
+        })
+    });
+    format!("{text}\n  {}", loads.collect::<Vec<_>>().join("\n  "))
 }
 
 /// An instant as the file says it: `5m`.

@@ -470,7 +470,8 @@ pub struct LoadSpec {
 
 impl ServiceSpec {
     /// The services that it calls, sorted, each once.
-    fn calls(&self) -> Vec<Name> {
+    #[must_use]
+    pub fn calls(&self) -> Vec<Name> {
         let phases = self.endpoints.iter().flat_map(|endpoint| &endpoint.phases);
         let mut calls: Vec<Name> =
             phases.filter_map(|phase| if let Phase::Call(call) = phase { Some(call.service.clone()) } else { None }).collect();

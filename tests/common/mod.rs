@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The kinds of record that rules, routing, policies and guards write; all others are the world's, but the one that ends a run.
-pub const DECISIONS: [&str; 17] = [
+pub const DECISIONS: [&str; 18] = [
     "alert_pending",
     "alert_firing",
     "alert_resolved",
@@ -19,6 +19,7 @@ pub const DECISIONS: [&str; 17] = [
     "messaged",
     "withheld",
     "notified",
+    "correlated",
     "received",
     "incident_opened",
     "incident_closed",
