@@ -129,7 +129,8 @@ pub fn never_fired(rule: &Rule, looked_at: &str, seen: Option<&str>) -> Finding 
 /// A selector that found nothing in any run or recording, though such series can be.
 #[must_use]
 pub fn selects_nothing(rule: &Rule, selector: &str, metric: &str, looked_at: &str) -> Finding {
-    let place = rule.place_of(Some(metric));
+    // Of several selectors of one metric the one that is meant, if it is written as we write it.
+    let place = rule.place_of(Some(if rule.expression.contains(selector) { selector } else { metric }));
     Finding::new(&catalogue::SELECTS_NOTHING, rule, &place, format!("`{selector}` selects nothing in {looked_at}"))
 }
 
