@@ -51,6 +51,15 @@ impl Home {
         sources::answer(self.project.as_ref().map_or(&[][..], |project| &project.policies), &self.base)
     }
 
+    /// What the project wants candidates compared with; `None` if it does not say.
+    ///
+    /// # Errors
+    /// One of the policies is unknown or wrong.
+    pub fn baseline(&self) -> Result<Option<Arc<Answer>>, Failure> {
+        let named = self.project.as_ref().map_or(&[][..], |project| &project.baseline);
+        if named.is_empty() { Ok(None) } else { sources::answer(named, &self.base).map(Some) }
+    }
+
     /// The project's scenarios; none without a project.
     ///
     /// # Errors

@@ -102,10 +102,12 @@ pub fn rule_shelf() -> Shelf<'static> {
     Shelf { what: "rule file", names: policy_library::rule_file_names().collect(), get }
 }
 
-/// Whether a rule file is about the series of one recording, and not about those that services here expose.
+/// Whether a rule file watches where nobody names rules: the library's policies listen to it, and it is about series that services here expose.
+/// Rules about the series of one recording and rules for special contexts watch only where they are named.
 #[must_use]
-pub fn is_of_one_recording(name: &str) -> bool {
-    name == "online-boutique"
+pub fn watches_by_default(name: &str) -> bool {
+    let is_in_context = policy_library::rule_file(name).is_some_and(|(path, _)| path.contains("/context/"));
+    name != "online-boutique" && !is_in_context
 }
 
 /// Where incidents are found by name.

@@ -16,8 +16,10 @@ pub struct Project {
     pub rules: Vec<Located<Name>>,
     /// The Alertmanager configuration; `None`: every alert is told at once and by itself.
     pub alertmanager: Option<Located<Name>>,
-    /// The baseline: policy files, folders, or names from the library.
+    /// What the project has on duty: policy files, folders, or names from the library.
     pub policies: Vec<Located<Name>>,
+    /// What a candidate is compared with, likewise; empty: `policies`, where the candidate takes the place of one of them.
+    pub baseline: Vec<Located<Name>>,
     /// Scenario files, folders, names or families.
     pub scenarios: Vec<Located<Name>>,
     /// Incident folders, or folders of incident folders.
@@ -65,6 +67,7 @@ fn read_project(reader: &mut Reader, node: &Node) -> Option<Project> {
         rules: names(reader, &mut fields, "rules"),
         alertmanager: fields.optional("alertmanager").and_then(|node| located(reader, node, "the path of an `alertmanager.yml`")),
         policies: names(reader, &mut fields, "policies"),
+        baseline: names(reader, &mut fields, "baseline"),
         scenarios: names(reader, &mut fields, "scenarios"),
         incidents: names(reader, &mut fields, "incidents"),
         lint: lint(reader, &mut fields),

@@ -238,3 +238,46 @@ fn a_gate_takes_a_folder_for_its_project_and_its_commands_survive_a_shell() {
     assert!(repeat.contains(&"my shop/candidates/harmful.yaml".to_owned()), "{line}");
     firedrill(above.path(), &repeat).exits(0).says("restart-on-errors");
 }
+
+/// A policy of another name than the project's, on the alert of its release.
+fn candidate(name: &str, step: &str, matched: &str) -> String {
+    format!(
+        "schema: policy/1\npolicy: {name}\nowner: shop\non: {{ alert: BadRelease{matched} }}\ntarget: {{ service: $service }}\nsteps: [{step}]\n"
+    )
+}
+
+#[test]
+fn a_candidate_that_only_waits_pages_or_matches_nothing_is_not_exercised_and_the_reason_is_its_own() {
+    let folder = project();
+    let alert = fs::read_to_string(folder.path().join("policies/undo-release.yaml")).unwrap();
+    let alert = alert.lines().find_map(|line| line.trim().split_once("alert: ")).unwrap().1.trim_end_matches([' ', '}']).to_owned();
+    for (step, matched, reason) in [
+        ("wait: 30s", "", "idler waited and did nothing else"),
+        ("escalate: { to: oncall }", "", "and did nothing"),
+        ("rollback: {}", ", match: { severity: nonsense }", "its labels do not match what the policy asks for (`match`)"),
+    ] {
+        fs::write(folder.path().join("idler.yaml"), candidate("idler", step, matched).replace("BadRelease", &alert)).unwrap();
+        let done = firedrill(folder.path(), &words("gate --candidate idler.yaml --out out")).exits(3);
+        done.says("not exercised: a policy that never acts proves nothing").says(reason);
+    }
+}
+
+#[test]
+fn a_project_may_say_what_candidates_are_compared_with() {
+    let folder = project();
+    let text = fs::read_to_string(folder.path().join("firedrill.yaml")).unwrap();
+    fs::write(folder.path().join("firedrill.yaml"), format!("{text}baseline: [candidates/worse.yaml]\n")).unwrap();
+    firedrill(folder.path(), &words("gate --out out")).exits(0).says("comparisons with the baseline hold");
+    let better = judged(folder.path());
+    assert_eq!(better["judgement"]["pairs"], 4);
+    fs::write(folder.path().join("firedrill.yaml"), format!("{text}baseline: [nowhere.yaml]\n")).unwrap();
+    firedrill(folder.path(), &words("gate --out out")).exits(2).says("firedrill.yaml:");
+    firedrill(folder.path(), &words("check firedrill.yaml")).exits(2).says("no policy is called `nowhere.yaml`");
+}
+
+#[test]
+fn the_project_file_named_alone_is_the_whole_project() {
+    let folder = project();
+    let whole = firedrill(folder.path(), &["check"]).exits(0).stdout;
+    assert_eq!(firedrill(folder.path(), &["check", "firedrill.yaml"]).exits(0).stdout, whole);
+}

@@ -364,6 +364,9 @@ fn comparison(policies: &[PolicyRuns]) -> Vec<ComparisonClass> {
     named.collect()
 }
 
+/// So many runs have a spread worth showing; the interval of fewer says more than they know.
+const ENOUGH: u64 = 5;
+
 fn comparison_row(policy: &str, summary: &ClassSummary) -> ComparisonRow {
     let with = |word: &str, show: &dyn Fn(&Summary, Unit) -> String| {
         let measure = Measure::known(word);
@@ -371,7 +374,7 @@ fn comparison_row(policy: &str, summary: &ClassSummary) -> ComparisonRow {
     };
     let below = |word: &str, show: &dyn Fn(&Summary, Unit) -> String| {
         let measure = Measure::known(word);
-        summary.get(measure).filter(|found| found.n > 1).map_or_else(String::new, |found| show(found, measure.unit()))
+        summary.get(measure).filter(|found| found.n >= ENOUGH).map_or_else(String::new, |found| show(found, measure.unit()))
     };
     let total = |word: &str| summary.get(Measure::known(word)).map_or(0.0, |found| libm::round(found.mean * found.n as f64));
     let (actions, wrong) = (total("actions"), total("false_positives"));

@@ -42,6 +42,8 @@ struct Found {
     policies: Vec<(Source, Arc<Policy>)>,
     scenarios: Vec<Arc<Scenario>>,
     recordings: Vec<Arc<Recording>>,
+    /// What the incidents that were named declare.
+    declared: Vec<Inventory>,
     /// The labels that the project asks of alerts.
     conventions: Conventions,
     projects: usize,
@@ -72,7 +74,11 @@ struct Report<'a> {
 
 /// Checks files, or all that the project names.
 pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
-    let mut found = if arguments.paths.is_empty() { whole_project()? } else { named(&arguments.paths)? };
+    let mut found = match arguments.paths.as_slice() {
+        [] => whole_project(sources::PROJECT_FILE)?,
+        [only] if is_project(only) => whole_project(only)?,
+        paths => named(paths)?,
+    };
     found.drop_broken_rules();
     let is_broken = found.problems.iter().any(|problem| problem.severity == Severity::Error);
     if is_broken && found.is_empty() {
@@ -96,7 +102,8 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         recordings: &found.recordings,
         conventions: &found.conventions,
     };
-    let mut lints = lint(&found, Ground { rules: &listened, outlooks: &outlooks, inventory: &declared(&stage) }, arguments.lint);
+    let mut lints =
+        lint(&found, Ground { rules: &listened, outlooks: &outlooks, inventory: &declared(&stage, &found.declared) }, arguments.lint);
     lints.extend(linting::lint(ground, arguments));
     let declaration = declare::shortest(ground);
     let is_linted = arguments.lint != LintLevel::Off;
@@ -117,9 +124,11 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     Ok(if fails { Exit::WrongInput } else { Exit::Held })
 }
 
-/// The scenarios that rules are held against: those that are checked themselves, or else those that would be rehearsed here.
+/// The scenarios that rules are held against: those that are checked themselves, or else those that would be rehearsed here. A recording that is
+/// named alone is judged by itself.
 fn stage(found: &Found) -> Result<Vec<Arc<Scenario>>, Failure> {
-    if !found.scenarios.is_empty() {
+    let is_alone = found.projects == 0 && !found.recordings.is_empty();
+    if !found.scenarios.is_empty() || is_alone {
         return Ok(found.scenarios.clone());
     }
     Ok(Setting::here(&[], &[])?.scenarios.into_iter().map(|(scenario, _)| scenario).collect())
@@ -131,11 +140,12 @@ fn rules_here() -> Result<Arc<RuleSet>, Failure> {
     Ok(Arc::clone(&names.load(&[])?.set))
 }
 
-/// Everything that any scenario declares.
-fn declared(scenarios: &[Arc<Scenario>]) -> Inventory {
+/// Everything that any scenario declares, or without any what the incidents do.
+fn declared(scenarios: &[Arc<Scenario>], incidents: &[Inventory]) -> Inventory {
     let mut all = Inventory::default();
-    for scenario in scenarios {
-        let inventory = scenario.spec.inventory();
+    let of_scenarios = scenarios.iter().map(|scenario| scenario.spec.inventory());
+    let of_incidents = incidents.iter().filter(|_| scenarios.is_empty()).cloned();
+    for inventory in of_scenarios.chain(of_incidents) {
         all.services.extend(inventory.services);
         all.clients.extend(inventory.clients);
     }
@@ -161,8 +171,13 @@ fn lint(found: &Found, ground: Ground<'_>, level: LintLevel) -> Vec<Problem> {
     all
 }
 
-fn whole_project() -> Result<Found, Failure> {
-    let (project, base) = sources::project_at(sources::PROJECT_FILE)?;
+/// Whether a path is a project's file; naming it alone means all that it names.
+fn is_project(path: &str) -> bool {
+    Path::new(path).is_file() && load::read_file(Path::new(path)).is_ok_and(|source| kind::of(&source) == Some(Kind::Project))
+}
+
+fn whole_project(path: &str) -> Result<Found, Failure> {
+    let (project, base) = sources::project_at(path)?;
     let conventions = project.lint.clone();
     let mut found = Found { projects: 1, problems: thresholds(&project), conventions, ..Found::default() };
     if let Some(rules) = found.keep(sources::rule_texts(&project.rules, &base))? {
@@ -181,6 +196,7 @@ fn whole_project() -> Result<Found, Failure> {
             found.policies.push((policy_text(path)?, Arc::clone(policy)));
         }
     }
+    found.keep(sources::answer(&project.baseline, &base))?;
     if let Some(scenarios) = found.keep(sources::scenarios(&project.scenarios, &base))? {
         for own in scenarios.iter().filter_map(|scenario| scenario.alertmanager.as_ref()) {
             if let Some(routing) = found.keep(sources::routing(own, &base))? {
@@ -324,8 +340,11 @@ impl Found {
             Kind::Alertmanager => read_config(path, text).map(|config| self.alertmanager(&config)),
             Kind::Incident => {
                 let files = sources::IncidentFiles::Folder(Path::new(path).parent().unwrap_or(Path::new(".")).to_owned());
-                let recording = read_incident(path, &files).and_then(|incident| read_recording(&incident, &files));
-                recording.map(|recording| self.recordings.push(Arc::new(recording)))
+                read_incident(path, &files).and_then(|incident| {
+                    self.recordings.push(Arc::new(read_recording(&incident, &files)?));
+                    self.declared.push(incident.inventory);
+                    Ok(())
+                })
             }
         };
         self.problems.extend(read.err().unwrap_or_default());

@@ -102,21 +102,22 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     })
 }
 
-/// A candidate with the name of a project policy takes its place and is compared with it. Another is judged alone, where its alerts fire.
+/// A candidate with the name of a project policy takes its place and is compared with the project as it is; another is judged where its
+/// alerts fire. A project that names a `baseline` has every candidate, itself included, compared with that.
 fn contest(arguments: &GateArgs, home: &Home) -> Result<Contest, Failure> {
     let whole = home.policies()?;
     if arguments.candidate.is_empty() {
         if whole.policies.is_empty() {
             return Err(Failure::argument("there is no policy to judge", "name policies in firedrill.yaml, or give `--candidate POLICY`"));
         }
-        return Ok(Contest { candidate: whole, baseline: None, exercise: ExerciseRule::EveryClass });
+        return Ok(Contest { candidate: whole, baseline: home.baseline()?, exercise: ExerciseRule::EveryClass });
     }
     let alone = home.answer(&arguments.candidate)?;
     let candidate = sources::in_project(Arc::clone(&whole), Arc::clone(&alone));
     if Arc::ptr_eq(&candidate, &alone) {
-        return Ok(Contest { candidate, baseline: None, exercise: ExerciseRule::SomeClass });
+        return Ok(Contest { candidate, baseline: home.baseline()?, exercise: ExerciseRule::SomeClass });
     }
-    Ok(Contest { candidate, baseline: Some(whole), exercise: ExerciseRule::EveryClass })
+    Ok(Contest { candidate, baseline: Some(home.baseline()?.unwrap_or(whole)), exercise: ExerciseRule::EveryClass })
 }
 
 /// What must hold.

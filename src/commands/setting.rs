@@ -101,7 +101,7 @@ impl RuleNames {
 
     /// The rules that the library's policies listen to.
     pub fn library() -> Self {
-        let names = library::rule_shelf().names.into_iter().filter(|name| !library::is_of_one_recording(name));
+        let names = library::rule_shelf().names.into_iter().filter(|name| library::watches_by_default(name));
         Self { names: Names::Given(names.map(str::to_owned).collect()), base: PathBuf::from(".") }
     }
 

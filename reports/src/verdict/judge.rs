@@ -149,7 +149,11 @@ fn tail_breach(place: &str, found: &TailVerdict) -> Breach {
 fn with_safety(thresholds: &[Threshold]) -> Vec<Threshold> {
     let safety = Threshold::parse("safety_violations", "total == 0").expect("a threshold of ours is well formed");
     let mut all = thresholds.to_vec();
-    if !all.contains(&safety) {
+    // A project may have written the same in another way.
+    let same = |own: &Threshold| {
+        is_safety(own) && own.limit == 0.0 && own.limits_from_above() && matches!(own.aggregate, Aggregate::Max | Aggregate::Total)
+    };
+    if !all.iter().any(same) {
         all.push(safety);
     }
     all
