@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -52,7 +53,7 @@ pub fn find(name: &str, base: &Path, shelf: &Shelf<'_>) -> Result<Vec<Source>, F
 /// It cannot be read, or is no text.
 pub fn read_file(path: &Path) -> Result<Source, Failure> {
     let shown = path.strip_prefix("./").unwrap_or(path).display().to_string();
-    let bytes = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+    let bytes = bytes(path).with_context(|| format!("cannot read {shown}"))?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source { path: shown, text: text.trim_start_matches('\u{feff}').to_owned() }),
         Err(error) => {
@@ -61,6 +62,19 @@ pub fn read_file(path: &Path) -> Result<Source, Failure> {
             let message = format!("{shown} is not UTF-8 text: in line {line}, byte {at} of the file starts no character");
             Err(vec![Problem::in_file("FD0906", &shown, message).remedy("save the file as UTF-8")].into())
         }
+    }
+}
+
+/// The bytes of a file. Devices and pipes are refused: they may have no end, or never begin.
+///
+/// # Errors
+/// It cannot be read, or is no regular file.
+pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        fs::read(path)
+    } else {
+        Err(io::Error::other("it is no regular file, but a device, a pipe or a socket"))
     }
 }
 
@@ -80,6 +94,22 @@ fn read_folder(folder: &Path, what: &str) -> Result<Vec<Source>, Failure> {
 /// # Errors
 /// A folder cannot be read.
 pub fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let is_yaml = |path: &Path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let all = files_below(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut found: Vec<(bool, PathBuf)> = all.into_iter().filter(|path| is_yaml(path)).map(|path| (path.is_symlink(), path)).collect();
+    // Links come last, so that what stands here is called by its own name.
+    found.sort();
+    let mut known = BTreeSet::new();
+    let mut files: Vec<PathBuf> = found.into_iter().map(|(_, path)| path).filter(|path| known.insert(real(path))).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Every path below a folder that is no folder, sorted; each folder is entered once, however many links lead to it.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn files_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let (mut folders, mut links) = (VecDeque::from([folder.to_owned()]), VecDeque::new());
     let mut known = BTreeSet::new();
@@ -88,20 +118,19 @@ pub fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         if !known.insert(real(&folder)) {
             continue;
         }
-        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read the folder {}", folder.display()))? {
-            let path = entry.context("cannot read a folder's entry")?.path();
-            let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-            if path.is_dir() {
-                if path.is_symlink() { links.push_back(path) } else { folders.push_back(path) }
-            } else if is_yaml {
-                found.push((path.is_symlink(), path));
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if !path.is_dir() {
+                found.push(path);
+            } else if path.is_symlink() {
+                links.push_back(path);
+            } else {
+                folders.push_back(path);
             }
         }
     }
     found.sort();
-    let mut files: Vec<PathBuf> = found.into_iter().map(|(_, path)| path).filter(|path| known.insert(real(path))).collect();
-    files.sort();
-    Ok(files)
+    Ok(found)
 }
 
 /// Where a path leads in the end; the path itself if it leads nowhere.
@@ -136,6 +165,12 @@ mod tests {
         let Err(Failure::Input(problems)) = find("retry-strom", Path::new("."), &shelf) else { panic!("a problem") };
         assert_eq!(problems[0].message, "no scenario is called `retry-strom`, and no file is there");
         assert_eq!(problems[0].remedy.as_deref(), Some("did you mean `retry-storm`?"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_has_no_end_is_no_file() {
+        assert!(bytes(Path::new("/dev/zero")).unwrap_err().to_string().starts_with("it is no regular file"));
     }
 
     #[cfg(unix)]

@@ -390,7 +390,7 @@ impl Files for IncidentFiles {
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
-    let bytes = std::fs::read(path).map_err(|error| reason(&error))?;
+    let bytes = load::bytes(path).map_err(|error| reason(&error))?;
     String::from_utf8(bytes).map_err(|error| {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("line {line} is not UTF-8 text")
@@ -410,19 +410,11 @@ fn reason(error: &std::io::Error) -> String {
 
 /// Every file below a folder, as paths relative to it with `/` between their parts, sorted.
 fn list_below(folder: &Path) -> std::io::Result<Vec<String>> {
-    let mut found = Vec::new();
-    let mut waiting = vec![(folder.to_owned(), String::new())];
-    while let Some((folder, prefix)) = waiting.pop() {
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            if entry.path().is_dir() {
-                waiting.push((entry.path(), format!("{name}/")));
-            } else {
-                found.push(name);
-            }
-        }
-    }
+    let relative = |path: &PathBuf| {
+        let parts = path.strip_prefix(folder).unwrap_or(path).iter().map(|part| part.to_string_lossy());
+        parts.collect::<Vec<_>>().join("/")
+    };
+    let mut found: Vec<String> = load::files_below(folder)?.iter().map(relative).collect();
     found.sort();
     Ok(found)
 }

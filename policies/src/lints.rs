@@ -95,9 +95,15 @@ pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<
         let services: Vec<&str> = never.iter().map(|(service, _, _)| service.as_str()).collect();
         found.push(problem::can_never_act(&policy.places.caps, &policy.name, &services, (action, figures)));
     }
-    let all: Vec<&str> = inventory.services.keys().filter(|service| takes_all(policy, service, inventory)).map(Name::as_str).collect();
+    let grave: Vec<(&Name, Taken)> =
+        inventory.services.keys().filter_map(|service| Some((service, takes_gravely(policy, service, inventory)?))).collect();
+    let all: Vec<&str> = grave.iter().filter(|(_, taken)| taken.is_all()).map(|(service, _)| service.as_str()).collect();
     if !all.is_empty() {
         found.push(problem::can_act_on_all(&policy.places.caps, &policy.name, &all));
+    }
+    let fewer: Vec<String> = grave.iter().filter(|(_, taken)| !taken.is_all()).map(|(service, taken)| taken.of(service)).collect();
+    if !fewer.is_empty() {
+        found.push(problem::can_scale_down(&policy.places.caps, &policy.name, &fewer));
     }
     found
 }
@@ -267,16 +273,43 @@ fn never_acts(policy: &Policy, service: &Name, inventory: &Inventory) -> Option<
     })
 }
 
-/// Whether one action of the policy takes all replicas of a service from their users, and no cap refuses it. Dedup lets a policy work on one
-/// target of a service at a time, so that one action is what it can touch together.
-fn takes_all(policy: &Policy, service: &Name, inventory: &Inventory) -> bool {
-    let replicas = inventory.services.get(service).map_or(0, |entry| u64::from(entry.replicas));
-    policy.actions().any(|(action, source)| {
-        example_targets(source, service, inventory).into_iter().any(|target| {
-            let taken = caps::replicas_taken(action, &target, &Part::Service(service.clone()), inventory);
-            taken > 0 && taken >= replicas && refusal(policy, action, target, inventory).is_none()
+/// Replicas of a service that one action takes from their users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Taken {
+    replicas: u64,
+    declared: u64,
+}
+
+impl Taken {
+    const fn is_all(self) -> bool {
+        self.replicas >= self.declared
+    }
+
+    fn of(self, service: &Name) -> String {
+        format!("{} of {} in `{service}`", self.replicas, self.declared)
+    }
+}
+
+/// The most replicas of a service that one action of the policy takes from their users at a time, if these are all and no cap
+/// refuses it, or if it scales the service to fewer than are declared and there is no cap at all. Dedup lets a policy work on one target of a service at a time, so that one action is what
+/// it can touch together.
+fn takes_gravely(policy: &Policy, service: &Name, inventory: &Inventory) -> Option<Taken> {
+    let entry = inventory.services.get(service)?;
+    let declared = u64::from(entry.replicas);
+    let is_uncapped = policy.guards.caps.is_empty();
+    let taken = policy.actions().flat_map(|(action, source)| {
+        let mut targets = example_targets(source, service, inventory);
+        // A service in one zone gives up all when that zone is drained.
+        if source.kind == TargetKind::Zone {
+            targets.extend(entry.zones.first().filter(|_| entry.zones.len() == 1).cloned().map(Target::Zone));
+        }
+        targets.into_iter().filter_map(move |target| {
+            let replicas = caps::replicas_taken(action, &target, &Part::Service(service.clone()), inventory);
+            let is_grave = replicas >= declared || (is_uncapped && matches!(action, Action::Scale { .. }));
+            (replicas > 0 && is_grave && refusal(policy, action, target, inventory).is_none()).then_some(Taken { replicas, declared })
         })
-    })
+    });
+    taken.max()
 }
 
 /// The figures by which the policy's caps refuse an action with nothing else in flight.
@@ -442,6 +475,23 @@ guard:
         check(&strict, &inventory(3), &[never]);
         check(&strict, &inventory(4), &[]);
         check(RESTART, &inventory(1), &["FD0334 `p` can take all replicas at a time of `api`"]);
+    }
+
+    #[test]
+    fn a_scale_below_the_declared_number_and_the_drain_of_the_only_zone_are_named() {
+        let down = RESTART.replace("restart: { mode: rolling }", "scale: { to: 1 }").replace("replica: $pod", "service: $service");
+        let uncapped = down.split("guard:").next().unwrap();
+        check(uncapped, &inventory(4), &["FD0334 `p` can take replicas at a time: 3 of 4 in `api`"]);
+        check(&uncapped.replace("to: 1", "by: -2"), &inventory(4), &["FD0334 `p` can take replicas at a time: 2 of 4 in `api`"]);
+        check(&uncapped.replace("to: 1", "by: -5"), &inventory(4), &["FD0334 `p` can take all replicas at a time of `api`"]);
+        check(uncapped, &inventory(1), &[]);
+        check(&uncapped.replace("to: 1", "to: 6"), &inventory(4), &[]);
+        check(&down, &inventory(2), &[]);
+        let drain = uncapped.replace("scale: { to: 1 }", "drain: {}").replace("service: $service", "zone: $zone");
+        check(&drain, &inventory(4), &[]);
+        let mut alone = inventory(4);
+        alone.services.get_mut("api").unwrap().zones.pop();
+        check(&drain, &alone, &["FD0334 `p` can take all replicas at a time of `api`"]);
     }
 
     #[test]

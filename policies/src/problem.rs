@@ -219,6 +219,13 @@ pub(crate) fn can_act_on_all(place: &Place, policy: &str, services: &[&str]) -> 
         .remedy("add a cap, such as `caps: [{ scope: service, of: replicas, max: 25%, rounding: floor }]`")
 }
 
+/// A policy that scales services to fewer replicas than are declared, and no cap says how far. `taken` says what is taken of each.
+pub(crate) fn can_scale_down(place: &Place, policy: &str, taken: &[String]) -> Problem {
+    Problem::at("FD0334", place, format!("`{policy}` can take replicas at a time: {}", taken.join(", "))).as_warning().remedy(
+        "scale `by:` or `times:` instead, or add a cap, such as `caps: [{ scope: service, of: replicas, max: 25%, rounding: floor }]`",
+    )
+}
+
 fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
@@ -266,6 +273,12 @@ pub(crate) fn ordered_twice(place: &Place, name: &str) -> Problem {
 pub(crate) fn too_many_steps(place: &Place, most: u64) -> Problem {
     Problem::at("FD0425", place, format!("this is more than {most} evaluations after the start"))
         .remedy("make `evaluation_interval` longer, or `eval_time` shorter")
+}
+
+/// A recording as a rule test's input, of no format or of several.
+pub(crate) fn not_one_recording(place: &Place) -> Problem {
+    Problem::at("FD0430", place, "a recording is one file of one format")
+        .remedy("write `recording: { openmetrics: metrics.txt }`; there are openmetrics, prometheus and firedrill")
 }
 
 /// A start that is no moment.

@@ -19,7 +19,7 @@ use firedrill_telemetry::exposition::{self, Dialect};
 use firedrill_telemetry::recording::Recording;
 use firedrill_telemetry::store::Store;
 
-use crate::recording_mapping;
+use crate::recording_mapping::{self, NamedColumn, WrittenMapping};
 use expect::{Expect, read_expect};
 use score::LabelledFault;
 
@@ -196,32 +196,66 @@ fn read_text(shown: &str, text: &str, dialect: Dialect) -> Result<Store, Vec<Pro
 }
 
 fn read_tables(source: &RecordingSource, mapping: &str, files: &dyn Files) -> Result<Store, Vec<Problem>> {
-    let mapping = find_mapping(source, mapping, files)?;
+    let written = find_mapping(source, mapping, files)?;
     let mut paths = files.list(&source.path).map_err(|reason| vec![problem::unreadable(&source.place, &source.path, &reason)])?;
     paths.sort();
     let mut store = Store::new();
     let mut problems = Vec::new();
-    let mut read = 0;
+    let mut headers = vec![Headers::default(); written.named.len()];
     for path in &paths {
-        let Some(file) = mapping.file(path) else { continue };
-        read += 1;
+        let Some(entry) = written.mapping.entry_of(path) else { continue };
+        headers[entry].files += 1;
         let whole = if source.path == "." { path.clone() } else { format!("{}/{path}", source.path) };
         let shown = beside(&source.place.file().path, &whole);
         match files.read(&whole) {
             Err(reason) => problems.push(problem::unreadable(&source.place, &whole, &reason)),
             Ok(text) => {
+                let file = &written.mapping.files[entry];
                 let errors = csv::read(file, path, &text, &mut store).err().unwrap_or_default();
                 problems.extend(errors.iter().map(|error| problem::recording(&shown, &error.to_string(), CORRECT_TABLE)));
+                headers[entry].add(file, &text);
             }
         }
     }
-    if read == 0 {
+    if headers.iter().all(|headers| headers.files == 0) {
         problems.push(problem::nothing_mapped(&source.place, &source.path, paths.len()));
     }
+    // What is wrong with the mapping is told first: the rest may follow from it.
+    problems.splice(..0, written.named.iter().zip(&headers).flat_map(|(named, headers)| headers.absent(named)));
     if problems.is_empty() { Ok(store) } else { Err(problems) }
 }
 
-fn find_mapping(source: &RecordingSource, name: &str, files: &dyn Files) -> Result<csv::Mapping, Vec<Problem>> {
+/// What the columns are called of the files that an entry of a mapping reads.
+#[derive(Clone, Debug, Default)]
+struct Headers {
+    files: usize,
+    /// For each header row, the cells of all files.
+    rows: Vec<BTreeSet<String>>,
+}
+
+impl Headers {
+    /// Takes in a file; one whose header is not whole says nothing of columns.
+    fn add(&mut self, mapping: &csv::FileMapping, text: &str) {
+        if csv::header_cells(text, mapping.header.len().saturating_sub(1)).is_empty() {
+            return;
+        }
+        self.rows.resize(mapping.header.len(), BTreeSet::new());
+        self.rows.iter_mut().enumerate().for_each(|(row, cells)| cells.extend(csv::header_cells(text, row)));
+    }
+
+    /// The problems of columns that are named and in none of the files.
+    fn absent(&self, named: &[NamedColumn]) -> Vec<Problem> {
+        let problem = |column: &NamedColumn| {
+            let cells = self.rows.get(column.row)?;
+            let known: Vec<&str> = cells.iter().map(String::as_str).filter(|cell| !cell.is_empty()).collect();
+            let name = &column.name;
+            (!cells.contains(name.value.trim())).then(|| problem::absent_column(&name.place, &name.value, &known))
+        };
+        named.iter().filter_map(problem).collect()
+    }
+}
+
+fn find_mapping(source: &RecordingSource, name: &str, files: &dyn Files) -> Result<WrittenMapping, Vec<Problem>> {
     if let Ok(text) = files.read(name) {
         return recording_mapping::read_mapping(&beside(&source.place.file().path, name), &text);
     }
@@ -552,6 +586,25 @@ expect:
         assert_eq!(refused(WHOLE), [format!("11 the incident lasts from 2026-01-05T09:30:00Z to 2026-01-05T10:00:00Z, {recorded}")]);
         let early = WHOLE.replace("onset: 2026-01-05T09:30", "onset: 2026-01-04T09:30").replace("end: 2026-01-05T10:00:00Z\n", "");
         assert_eq!(refused(&early), [format!("10 the incident begins at 2026-01-04T09:30:00Z, {recorded}")]);
+    }
+
+    #[test]
+    fn a_column_that_no_file_has_is_named_with_the_nearest_that_is_there() {
+        let incident = short().replace("openmetrics: metrics.txt", "csv: { mapping: m.yaml, folder: data }");
+        let mapping = "schema: mapping/1\nmapping: m\nfiles:\n  - file: '(?P<pod>.+)\\.csv'\n    time: { column: t, notation: rfc3339 }\n    columns:\n      - { column: healthy, metric: up }\n      - { column: load, metric: load }\n";
+        let absent = |mapping: &str| {
+            let mut files = folder(&incident, ("m.yaml", mapping));
+            files.0.insert("data/a.csv", "t,healthy,load\n2026-01-05T09:30:00Z,1,2\n".to_owned());
+            files.0.insert("data/b.csv", "t, load \n2026-01-05T09:31:00Z,2\n".to_owned());
+            let problems = read_recording(&read_incident("x/incident.yaml", &files).unwrap(), &files).err().unwrap_or_default();
+            problems.iter().map(|p| format!("{:?} {:?} {}", p.place.as_ref().unwrap(), p.remedy.as_deref(), p.message)).collect::<Vec<_>>()
+        };
+        // A column of one file only is there.
+        assert_eq!(absent(mapping), [""; 0]);
+        assert_eq!(
+            absent(&mapping.replace("column: healthy", "column: helthy")),
+            ["x/m.yaml:7:19 Some(\"did you mean `healthy`?\") no file that this mapping reads has a column `helthy`",]
+        );
     }
 
     #[track_caller]

@@ -1,7 +1,7 @@
 //! Mapping files: how the wide CSV files of an export become series; and the mappings that come with firedrill.
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::{Problem, near_miss};
+use firedrill_core::problem::{Located, Problem, near_miss};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::csv::{
@@ -36,16 +36,35 @@ pub fn get(name: &str) -> Option<(&'static str, &'static str)> {
     ENTRIES.iter().find(|entry| entry.name == name).map(|entry| (entry.path, entry.text))
 }
 
+/// A mapping as its file says it.
+#[derive(Clone, Debug)]
+pub struct WrittenMapping {
+    /// How files are read.
+    pub mapping: Mapping,
+    /// The columns that each entry of `files` calls by name, in the same order.
+    pub named: Vec<Vec<NamedColumn>>,
+}
+
+/// A column that a mapping calls by a name in one of its header rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedColumn {
+    /// The header row, counting from 0.
+    pub row: usize,
+    /// The header cell.
+    pub name: Located<Name>,
+}
+
 /// Reads a mapping file. `path` is only for messages.
 ///
 /// # Errors
 /// Every problem of the file at once, in its order.
-pub fn read_mapping(path: &str, text: &str) -> Result<Mapping, Vec<Problem>> {
+pub fn read_mapping(path: &str, text: &str) -> Result<WrittenMapping, Vec<Problem>> {
     let node = yaml::parse(path, text)?;
     let mut reader = Reader::new();
     let files = read_files(&mut reader, &node);
     reader.finish()?;
-    Ok(Mapping { files: files.unwrap_or_default() })
+    let (files, named) = files.unwrap_or_default().into_iter().unzip();
+    Ok(WrittenMapping { mapping: Mapping { files }, named })
 }
 
 const TIMES: [(&str, TimeNotation); 4] = [
@@ -62,7 +81,7 @@ const MISSING: [(&str, Missing); 2] = [("unknown", Missing::Unknown), ("gone", M
 /// The header row of a file that has one and does not name it.
 const ONLY_HEADER: &str = "column";
 
-fn read_files(reader: &mut Reader, node: &Node) -> Option<Vec<FileMapping>> {
+fn read_files(reader: &mut Reader, node: &Node) -> Option<Vec<(FileMapping, Vec<NamedColumn>)>> {
     let mut fields = reader.fields(node, "a mapping")?;
     reader.schema(&mut fields, "mapping", 1);
     if let Some(node) = fields.required(reader, "mapping") {
@@ -76,7 +95,7 @@ fn read_files(reader: &mut Reader, node: &Node) -> Option<Vec<FileMapping>> {
     Some(list?.iter().filter_map(|node| read_file(reader, node)).collect())
 }
 
-fn read_file(reader: &mut Reader, node: &Node) -> Option<FileMapping> {
+fn read_file(reader: &mut Reader, node: &Node) -> Option<(FileMapping, Vec<NamedColumn>)> {
     let mut fields = reader.fields(node, "an entry of `files`")?;
     let file = fields.required(reader, "file").and_then(|node| pattern(reader, node));
     let header = match fields.optional("header") {
@@ -90,11 +109,12 @@ fn read_file(reader: &mut Reader, node: &Node) -> Option<FileMapping> {
     known.extend(file.iter().flat_map(groups));
     let labels = read_labels(reader, &mut fields, &known);
     let columns = fields.required(reader, "columns").and_then(|node| reader.list(node, "columns"));
-    let columns =
-        columns.map(|nodes| nodes.iter().filter_map(|node| read_column(reader, node, &header, &known)).collect::<Vec<ColumnMapping>>());
+    let mut named = Vec::new();
+    let columns: Option<Vec<ColumnMapping>> =
+        columns.map(|nodes| nodes.iter().filter_map(|node| read_column(reader, node, (&header, &mut named), &known)).collect());
     fields.finish(reader);
     let cells = cells.into_iter().map(|(name, column)| (name.to_string(), column.to_string())).collect();
-    Some(FileMapping { file: file?, header, time: time?, cells, labels, columns: columns? })
+    Some((FileMapping { file: file?, header, time: time?, cells, labels, columns: columns? }, named))
 }
 
 fn names_of_rows(reader: &mut Reader, node: &Node) -> Vec<String> {
@@ -117,9 +137,14 @@ fn read_time(reader: &mut Reader, node: &Node) -> Option<TimeColumn> {
     Some(TimeColumn { column: column?.to_string(), notation: notation?, shift_ms })
 }
 
-fn read_column(reader: &mut Reader, node: &Node, header: &[String], known: &[String]) -> Option<ColumnMapping> {
+fn read_column(
+    reader: &mut Reader,
+    node: &Node,
+    (header, named): (&[String], &mut Vec<NamedColumn>),
+    known: &[String],
+) -> Option<ColumnMapping> {
     let mut fields = reader.fields(node, "an entry of `columns`")?;
-    let choose = read_choice(reader, &mut fields, header);
+    let choose = read_choice(reader, &mut fields, (header, named));
     let mut known = known.to_vec();
     known.extend(choose.iter().flat_map(|(_, regex)| groups(regex)));
     let metric = fields.required(reader, "metric").and_then(|node| template(reader, node, &known));
@@ -137,11 +162,15 @@ fn read_column(reader: &mut Reader, node: &Node, header: &[String], known: &[Str
 }
 
 /// `column: TEXT`, `like: PATTERN`, or `where: { HEADER-ROW: TEXT }`.
-fn read_choice(reader: &mut Reader, fields: &mut Fields<'_>, header: &[String]) -> Vec<(usize, Pattern)> {
+fn read_choice(reader: &mut Reader, fields: &mut Fields<'_>, (header, named): (&[String], &mut Vec<NamedColumn>)) -> Vec<(usize, Pattern)> {
     let mut choose = Vec::new();
     let last = header.len().saturating_sub(1);
+    let mut called = |row: usize, node: &Node, text: &Name| {
+        named.push(NamedColumn { row, name: Located { place: node.place.clone(), value: text.clone() } });
+        (row, exactly(text))
+    };
     if let Some(node) = fields.optional("column") {
-        choose.extend(reader.text(node, "a column").map(|text| (last, exactly(text))));
+        choose.extend(reader.text(node, "a column").map(|text| called(last, node, text)));
     }
     if let Some(node) = fields.optional("like") {
         choose.extend(pattern(reader, node).map(|regex| (last, regex)));
@@ -150,7 +179,7 @@ fn read_choice(reader: &mut Reader, fields: &mut Fields<'_>, header: &[String]) 
         let entries = reader.fields(node, "`where`").map_or(&[][..], |fields| fields.entries());
         for (key, value) in entries {
             match header.iter().position(|row| **row == *key.text) {
-                Some(row) => choose.extend(reader.text(value, "a header cell").map(|text| (row, exactly(text)))),
+                Some(row) => choose.extend(reader.text(value, "a header cell").map(|text| called(row, value, text))),
                 None => {
                     let rows: Vec<&str> = header.iter().map(String::as_str).collect();
                     let remedy = near_miss(&key.text, &rows)

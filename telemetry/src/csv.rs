@@ -29,10 +29,10 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The entry that reads a file, if there is one; the path is relative to the recording's folder and has `/` between its parts.
+    /// Which entry reads a file, if there is one; the path is relative to the recording's folder and has `/` between its parts.
     #[must_use]
-    pub fn file(&self, path: &str) -> Option<&FileMapping> {
-        self.files.iter().find(|file| file.file.is_match(path))
+    pub fn entry_of(&self, path: &str) -> Option<usize> {
+        self.files.iter().position(|file| file.file.is_match(path))
     }
 }
 
@@ -276,6 +276,14 @@ pub fn read(mapping: &FileMapping, path: &str, text: &str, store: &mut Store) ->
         errors.push(CsvError::new(mapping.header.len() as u64, "no row follows the header"));
     }
     if errors.is_empty() { Ok(sheet.samples) } else { Err(errors) }
+}
+
+/// The cells of one header row, without the space around them: what the columns of a file are called there. Empty if the file has no such row.
+#[must_use]
+pub fn header_cells(text: &str, row: usize) -> Vec<String> {
+    let mut table = ::csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+    let cells = table.records().nth(row).and_then(Result::ok).unwrap_or_default();
+    cells.iter().map(|cell| cell.trim().to_owned()).collect()
 }
 
 fn damaged(error: &::csv::Error) -> CsvError {

@@ -36,6 +36,16 @@ pub fn nothing_mapped(place: &Place, folder: &str, found: usize) -> Problem {
     Problem::at("FD0504", place, format!("`{folder}` {what}")).remedy("the mapping's `file:` patterns match whole paths below this folder")
 }
 
+/// A column that a mapping names and that none of the files has that it reads. `known` are those that they have.
+#[must_use]
+pub fn absent_column(place: &Place, name: &str, known: &[&str]) -> Problem {
+    let remedy = match near_miss(name, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("they have {}; or leave this entry out", list(known)),
+    };
+    Problem::at("FD0516", place, format!("no file that this mapping reads has a column `{name}`")).remedy(remedy)
+}
+
 /// A mapping that is neither a file nor in the library.
 #[must_use]
 pub fn unknown_mapping(place: &Place, name: &str, known: &[&str]) -> Problem {

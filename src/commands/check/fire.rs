@@ -53,11 +53,10 @@ pub(super) fn watch(rules: &Arc<RuleSet>, scenarios: &[Arc<Scenario>], recording
     let all: Vec<Vec<Seen>> = runs.chain(played).collect();
     let none = rules.rules().map(|(_, rule)| Seen { selected: vec![false; selectors(rule).count()], ..Seen::default() }).collect();
     let rules = all.into_iter().fold(none, joined);
-    let mut looked_at = counted(scenarios.len() as u64, "run");
-    if !recordings.is_empty() {
-        looked_at = format!("{looked_at} and {}", counted(recordings.len() as u64, "recording"));
-    }
-    Watched { rules, looked_at }
+    let looked_at = [(scenarios.len(), "run"), (recordings.len(), "recording")];
+    let looked_at: Vec<String> =
+        looked_at.into_iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(count as u64, noun)).collect();
+    Watched { rules, looked_at: looked_at.join(" and ") }
 }
 
 /// A selector as people write it.

@@ -36,9 +36,13 @@ pub(super) fn text(report: &Report<'_>, is_verbose: bool) -> String {
     }
     if !report.rules.is_empty() {
         let able = report.rules.iter().filter(|(_, _, coverage)| coverage.is_able()).count();
-        let recordings =
-            if found.recordings.is_empty() { String::new() } else { format!(" and {}", count(found.recordings.len(), "recording")) };
-        let judged = format!("judged by every series that can be in {}{recordings}", count(report.scenarios, "scenario"));
+        let recordings = count(found.recordings.len(), "recording");
+        let scenarios = format!("every series that can be in {}", count(report.scenarios, "scenario"));
+        let judged = match (report.scenarios, found.recordings.len()) {
+            (_, 0) => format!("judged by {scenarios}"),
+            (0, _) => format!("judged by the series of {recordings} alone"),
+            _ => format!("judged by {scenarios} and {recordings}"),
+        };
         lines.push(format!("{able} of {} of your rules can fire here ({judged})", report.rules.len()));
     }
     type Wanted = fn(&Coverage) -> bool;
