@@ -134,3 +134,27 @@ fn the_library_s_contextual_rules_pass_their_rule_tests() {
     let done = firedrill(root(), &words(&format!("test {}", files.join(" ")))).exits(0);
     assert!(done.stdout.ends_with("7 passed, 0 failed\n"), "{}", done.stdout);
 }
+
+/// The YAML that the page shows which begins with a word.
+#[track_caller]
+fn shown(word: &str) -> String {
+    let page = std::fs::read_to_string(root().join("docs/context.md")).unwrap();
+    let block = page.split("```yaml\n").skip(1).map(|rest| rest.split("\n```").next().unwrap()).find(|block| block.starts_with(word));
+    block.unwrap_or_else(|| panic!("no block begins with {word}")).to_owned() + "\n"
+}
+
+#[test]
+fn what_the_documentation_shows_can_be_run() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("policy.yaml"), shown("schema: policy/1")).unwrap();
+    let scenario = format!(
+        "schema: scenario/1\nscenario: shown\nhorizon: 5m\n{}clients: {{ eaters: {{ calls: orders, rate: 10/s }} }}\n\
+         services:\n  orders:\n    work: [cpu: 10ms]\n    {}",
+        shown("history:"),
+        shown("metrics:")
+    );
+    std::fs::write(folder.path().join("scenario.yaml"), scenario).unwrap();
+    let run = "run scenario.yaml --rules slo --rules contextual --rules seasonal --policy policy.yaml --quiet";
+    let done = firedrill(folder.path(), &words(run)).exits(0);
+    assert!(!done.stderr.contains("error"), "{}", done.stderr);
+}

@@ -55,15 +55,15 @@ fn occasion(policy: &Policy) -> String {
     let alerts = format!("{named}{}", matching(policy));
     let reaches = policy.receiver.as_ref().map_or_else(|| "fires".to_owned(), |receiver| format!("reaches the receiver {receiver}"));
     let Some(correlation) = &policy.correlation else { return format!("{alerts} {reaches}") };
-    let names = if correlation.names > 1 { format!(" of at least {} names", correlation.names) } else { String::new() };
+    let names = if correlation.names > 1 { format!(" of {} names or more", correlation.names) } else { String::new() };
     let together = match &correlation.scope {
-        Sharing::Finest => "of one service, else of one zone, else of no place at all,".to_owned(),
-        Sharing::Service => "of one service".to_owned(),
-        Sharing::Zone => "of one zone".to_owned(),
-        Sharing::All => "wherever they are".to_owned(),
-        Sharing::Labels(labels) => format!("with one {}", listed(labels, "and")),
+        Sharing::Finest => " of one service (else of one zone, else of no place)".to_owned(),
+        Sharing::Service => " of one service".to_owned(),
+        Sharing::Zone => " of one zone".to_owned(),
+        Sharing::All => ", wherever they are,".to_owned(),
+        Sharing::Labels(labels) => format!(" that agree in {}", listed(labels, "and")),
     };
-    format!("at least {}{names} {together} begin within {} of each other ({alerts})", correlation.min, correlation.window)
+    format!("{} alerts or more{names}{together} begin within {} of each other, out of {alerts}", correlation.min, correlation.window)
 }
 
 fn matching(policy: &Policy) -> String {
@@ -201,6 +201,32 @@ mod tests {
     fn of_library(name: &str) -> Arc<Policy> {
         let (path, text) = library::policy(name).unwrap();
         read_policy(path, text).unwrap()
+    }
+
+    #[test]
+    fn a_policy_that_answers_incidents_says_which_alerts_become_one() {
+        let text = "
+schema: policy/1
+policy: p
+owner: o
+on: { incident: { alerts: { min: 3, names: 2, of: [Slow, Down] }, scope: zone, window: 2m }, match: { severity: page } }
+target: { service: $subject }
+steps: [{ restart: { mode: at_once } }]
+";
+        let prose = |scope: &str| {
+            let policy = read_policy("p.yaml", &text.replace("scope: zone, ", scope)).unwrap_or_else(|problems| panic!("{problems:?}"));
+            policy_line(&super::policy(&policy))
+        };
+        let policy = "When 3 alerts or more of 2 names or more of one zone begin within 2m of each other, out of Slow or Down with \
+            severity=\"page\", for the service that is probably the cause:";
+        assert_eq!(prose("scope: zone, "), policy);
+        assert_eq!(prose("scope: all, "), policy.replace(" of one zone", ", wherever they are,"));
+        assert_eq!(prose("scope: [team, env], "), policy.replace("of one zone", "that agree in env and team"));
+        assert_eq!(prose(""), policy.replace("one zone", "one service (else of one zone, else of no place)"));
+    }
+
+    fn policy_line(prose: &str) -> String {
+        prose.lines().find(|line| line.starts_with("When")).unwrap_or_default().to_owned()
     }
 
     #[test]

@@ -26,10 +26,14 @@ const SCHEMA: &str = "firedrill.explain/1";
 /// How recordings of real systems become incidents; the page that the project's documentation shows.
 const RECORDINGS: &str = include_str!("../../docs/recordings.md");
 
+/// Rules that know the hour, the service and last week, histories, and incidents made of alerts; likewise.
+const CONTEXT: &str = include_str!("../../docs/context.md");
+
 /// Explains a file, a thing of the project or the library, a measure, a word of the glossary, or one of a few pages.
 pub fn execute(arguments: &ExplainArgs, output: Output) -> Result<Exit, Failure> {
     let name = arguments.name.as_str();
     let text = match name {
+        "context" => CONTEXT.to_owned(),
         "defaults" => scenario_prose::defaults(),
         "exit-codes" => exit_codes(),
         "measures" => measures(),
@@ -209,7 +213,7 @@ fn unknown<'a>(name: &str, own: &[&'a str]) -> Failure {
     known.extend(shelves.into_iter().flatten());
     known.extend(Measure::all().map(|measure| -> &'a str { measure.word() }));
     known.extend(words().map(|word| -> &'a str { word }));
-    known.extend(["defaults", "exit-codes", "measures", "recordings"]);
+    known.extend(["context", "defaults", "exit-codes", "measures", "recordings"]);
     let remedy = match near_miss(name, &known) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "name a file, something that `firedrill list` shows, a measure (`measures`), a word of the glossary, `recordings`, \

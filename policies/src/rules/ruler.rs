@@ -379,6 +379,80 @@ mod tests {
         assert_eq!(bench.derived(r#"ALERTS_FOR_STATE{alertname="A"}"#)[..3], [(60, since), (90, since), (120, since)]);
     }
 
+    const LEARNED: &str = "
+groups:
+  - name: slow
+    interval: 2m
+    rules:
+      - { record: 'x:mean', expr: 'avg_over_time(x[1h] offset 10m)' }
+      - { alert: Above, expr: 'x > x:mean * 2' }
+  - name: quick
+    interval: 30s
+    rules:
+      - { record: 'x:spread', expr: 'x - x:mean' }
+      - { record: broken, expr: 'x + on () (x or label_replace(x, \"a\", \"b\", \"\", \"\"))' }
+";
+
+    /// Scrapes every five minutes for two hours before the start, the last one at the start.
+    fn with_a_past(bench: &mut Bench) {
+        let id = bench.raw.series(&parse_series("x").unwrap());
+        for step in -24..=0_i64 {
+            bench.raw.append(id, bench.start.unix_millis() + step * 300_000, if step % 2 == 0 { 3.0 } else { 1.0 }).unwrap();
+        }
+        bench.scraped = 5;
+    }
+
+    #[test]
+    fn recording_rules_recall_the_time_before_the_start_and_the_run_goes_on_from_there() {
+        let mut bench = Bench::new(LEARNED);
+        with_a_past(&mut bench);
+        let memory = bench.ruler.clone().recall(&bench.raw);
+        let learned = |series: &str| {
+            let store = memory.derived();
+            let id = store.find(&parse_series(series).unwrap()).unwrap();
+            let seconds = store.times(id).iter().map(|at| (at - bench.start.unix_millis()) / 1000).collect::<Vec<_>>();
+            seconds.into_iter().zip(store.values(id).iter().copied()).collect::<Vec<_>>()
+        };
+        // Every 4 minutes, the longest multiple of 2 below 5, and every 5; nothing at the start itself.
+        let means = learned("x:mean");
+        assert!(means.windows(2).all(|pair| pair[1].0 - pair[0].0 == 240), "{means:?}");
+        assert_eq!((means.first(), means.last()), (Some(&(-6480, 3.0)), Some(&(-240, 2.0))));
+        let spreads = learned("x:spread");
+        assert!(spreads.windows(2).all(|pair| pair[1].0 - pair[0].0 == 300), "{spreads:?}");
+        assert_eq!(spreads.last().map(|(at, _)| *at), Some(-300));
+        assert!(memory.derived().select(&[]).iter().all(|id| !memory.derived().labels(*id).to_string().contains("ALERTS")));
+        // Without a memory the mean at the start is that of one sample; with it, that of an hour, and the run goes on with it.
+        bench.ruler.remember(&memory);
+        bench.scrape(150, &[("x", 9.0)]);
+        let told = bench.run(120);
+        assert!(told[0].starts_with("0 broken failed: "), "what failed over the past fails anew, and is told: {told:?}");
+        assert_eq!(told[1..], ["120 Above fires at 9"]);
+    }
+
+    #[test]
+    fn a_recorded_series_whose_source_is_gone_at_the_start_ends_there() {
+        let mut bench = Bench::new(&one_rule("{ record: r, expr: x }"));
+        let id = bench.raw.series(&parse_series("x").unwrap());
+        for step in -24..=-1_i64 {
+            bench.raw.append(id, bench.start.unix_millis() + step * 300_000, 1.0).unwrap();
+        }
+        bench.raw.append(id, bench.start.unix_millis() - 1, firedrill_telemetry::store::STALE).unwrap();
+        let memory = bench.ruler.clone().recall(&bench.raw);
+        bench.ruler.remember(&memory);
+        bench.run(0);
+        let recorded = bench.derived("r");
+        assert_eq!(recorded[recorded.len() - 2], (-300, 1.0));
+        assert!(recorded.last().is_some_and(|(at, value)| *at == 0 && firedrill_telemetry::store::is_stale(*value)), "{recorded:?}");
+    }
+
+    #[test]
+    fn without_samples_before_the_start_nothing_is_recalled() {
+        let mut bench = Bench::new(LEARNED);
+        bench.scrape(60, &[("x", 1.0)]);
+        assert!(bench.ruler.clone().recall(&bench.raw).derived().is_empty());
+        assert!(bench.ruler.clone().recall(&Store::new()).derived().is_empty());
+    }
+
     #[test]
     fn one_false_cycle_resets_a_pending_alert() {
         let mut bench = Bench::new(&one_rule("{ alert: A, expr: 'x > 1', for: 1m }"));
