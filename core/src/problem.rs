@@ -212,8 +212,11 @@ impl Problem {
 /// The known word nearest to `given`, if one is near enough to be a slip of the finger.
 #[must_use]
 pub fn near_miss<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
-    let allowed = (given.chars().count() / 3).max(1);
-    known.iter().map(|word| (edit_distance(given, word), *word)).filter(|(distance, _)| *distance <= allowed).min().map(|(_, word)| word)
+    let length = given.chars().count();
+    let allowed = (length / 3).max(1);
+    // A word that is longer or shorter by more is further away than that, and most known words are.
+    let near = known.iter().filter(|word| word.chars().count().abs_diff(length) <= allowed);
+    near.map(|word| (edit_distance(given, word), *word)).filter(|(distance, _)| *distance <= allowed).min().map(|(_, word)| word)
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other
