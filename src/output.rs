@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use firedrill_core::problem::{Problem, Severity};
@@ -96,18 +96,45 @@ impl Output {
     }
 }
 
-/// Refuses a folder that cannot become one, before any work is done for it. `option` is what the command line calls it.
-///
-/// # Errors
-/// It, or what it should lie in, is there and no folder.
-pub fn refuse_no_folder(option: &str, folder: &Path) -> Result<(), Failure> {
-    let nearest = folder.ancestors().find(|path| !path.as_os_str().is_empty() && path.exists());
-    match nearest {
-        Some(taken) if !taken.is_dir() => Err(Failure::argument(
-            format!("`{option} {}` needs a folder, and {} is a file", folder.display(), taken.display()),
-            "name another folder, or move the file away",
-        )),
-        _ => Ok(()),
+/// A folder that files will be written into. What had to be made for it is removed again if it stays empty.
+#[derive(Debug)]
+pub struct Room {
+    /// The folders that were made, outermost first.
+    made: Vec<PathBuf>,
+}
+
+impl Room {
+    /// Makes the folder and tries whether it takes a file, before any work is done for it. `option` is what the command line calls it.
+    ///
+    /// # Errors
+    /// It, or what it should lie in, is there and no folder; or it cannot be made or written into.
+    pub fn make(option: &str, folder: &Path) -> Result<Self, Failure> {
+        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let mut made: Vec<PathBuf> = folder.ancestors().take_while(is_missing).map(Path::to_owned).collect();
+        made.reverse();
+        let nearest = folder.ancestors().find(|path| !path.as_os_str().is_empty() && path.exists());
+        if let Some(taken) = nearest.filter(|taken| !taken.is_dir()) {
+            return Err(Failure::argument(
+                format!("`{option} {}` needs a folder, and {} is a file", folder.display(), taken.display()),
+                "name another folder, or move the file away",
+            ));
+        }
+        let room = Self { made };
+        let trial = folder.join(".firedrill.part");
+        let tried = fs::create_dir_all(folder).and_then(|()| fs::write(&trial, "")).and_then(|()| fs::remove_file(&trial));
+        tried.map(|()| room).map_err(|error| {
+            let message = format!("`{option} {}`: files cannot be written there: {error}", folder.display());
+            Failure::argument(message, "name a folder that this user may write into")
+        })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // A folder that holds something stays: only empty ones can be removed so.
+        for folder in self.made.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 
@@ -127,4 +154,38 @@ pub fn write_files<N: AsRef<str>>(folder: &Path, files: &[(N, String)]) -> anyho
         fs::rename(&temporary, &path).with_context(|| format!("cannot rename {} to {}", temporary.display(), path.display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_was_made_and_stays_empty_is_removed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (outer, inner) = (folder.path().join("a"), folder.path().join("a/b"));
+        let room = Room::make("--out", &inner).unwrap();
+        assert!(inner.is_dir());
+        drop(room);
+        assert!(!outer.exists());
+        let room = Room::make("--out", &inner).unwrap();
+        fs::write(inner.join("kept"), "").unwrap();
+        drop(room);
+        assert!(inner.join("kept").is_file());
+        drop(Room::make("--out", folder.path()).unwrap());
+        assert!(folder.path().is_dir());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let refused = |path: &Path| match Room::make("--out", path) {
+            Err(Failure::Input(problems)) => problems[0].message.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert!(refused(&folder.path().join("file/below")).contains("is a file"));
+        #[cfg(target_os = "linux")]
+        assert!(refused(Path::new("/proc/firedrill")).contains("files cannot be written there"));
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Modules are listed in reading order; each uses only what came before it.
 
+pub mod words;
 pub mod time;
 pub mod name;
 pub mod quantity;

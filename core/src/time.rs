@@ -253,6 +253,19 @@ impl Add for Span {
     }
 }
 
+impl Span {
+    /// As a story tells it, to the second, rounded down, with seconds in two digits: `45s`, `2m00s`, `1h05m09s`.
+    #[must_use]
+    pub fn clock(self) -> String {
+        let seconds = self.0 / NANOS_PER_SECOND;
+        match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+            (0, 0, seconds) => format!("{seconds}s"),
+            (0, minutes, seconds) => format!("{minutes}m{seconds:02}s"),
+            (hours, minutes, seconds) => format!("{hours}h{minutes:02}m{seconds:02}s"),
+        }
+    }
+}
+
 impl fmt::Display for Span {
     /// As people write it: `1h30m`, `2m5s`, `250ms`, `1.25s`; exact to the nanosecond below a second.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -365,11 +378,15 @@ impl Start {
     /// # Errors
     /// A sentence that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        parse_rfc3339(text).ok_or_else(|| format!("`{text}` is not an RFC 3339 time with a zone, such as 2026-01-05T00:00:00Z"))
+        let found =
+            parse_rfc3339(text).ok_or_else(|| format!("`{text}` is not an RFC 3339 time with a zone, such as 2026-01-05T00:00:00Z"))?;
+        let start = i64::try_from(found).ok().map(|unix_nanos| Self { unix_nanos }).filter(|start| Self::can_tell(start.unix_millis()));
+        start.ok_or_else(|| format!("`{text}` is out of range: times lie in the years 1700 to 2199"))
     }
 }
 
-fn parse_rfc3339(text: &str) -> Option<Start> {
+/// Nanoseconds since the Unix epoch; `None` if it is no such text.
+fn parse_rfc3339(text: &str) -> Option<i128> {
     let (date, clock) = text.split_at_checked(10)?;
     let clock = clock.strip_prefix(['T', 't', ' '])?;
     let (year, month, day) = (digits(date, 0, 4)?, digits(date, 5, 2)?, digits(date, 8, 2)?);
@@ -410,7 +427,7 @@ fn parse_rfc3339(text: &str) -> Option<Start> {
         }
     };
     let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
-    Some(Start { unix_nanos: seconds.checked_mul(1_000_000_000)?.checked_add(nanos)? })
+    Some(i128::from(seconds) * 1_000_000_000 + i128::from(nanos))
 }
 
 fn digits(text: &str, from: usize, count: usize) -> Option<i64> {
@@ -487,12 +504,21 @@ mod tests {
     }
 
     #[test]
+    fn times_in_a_story_have_seconds_in_two_digits() {
+        assert_eq!([0, 45, 120, 3909].map(|seconds| Span::from_seconds(seconds).clock()), ["0s", "45s", "2m00s", "1h05m09s"]);
+        assert_eq!(Span::from_millis(59_999).clock(), "59s");
+    }
+
+    #[test]
     fn starts_round_trip_through_the_calendar() {
         assert_eq!(Start::default().to_string(), "2026-01-05T00:00:00Z");
         for text in ["2026-01-05T00:00:00Z", "2000-02-29T23:59:59Z", "1999-12-31T00:00:01.250Z", "1969-07-20T20:17:40Z"] {
             assert_eq!(Start::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Start::parse("2026-01-05T09:30:00+02:00").unwrap().to_string(), "2026-01-05T07:30:00Z");
+        for text in ["9999-12-31T23:59:59Z", "2200-01-01T00:00:00Z", "0001-01-01T00:00:00Z"] {
+            assert_eq!(Start::parse(text), Err(format!("`{text}` is out of range: times lie in the years 1700 to 2199")));
+        }
         for text in ["2026-02-30T00:00:00Z", "2026-01-05", "2026-01-05T00:00:00", "yesterday", "2026-13-01T00:00:00Z"] {
             assert!(Start::parse(text).is_err(), "{text}");
         }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use firedrill_core::action::{Action, RestartMode, Scale};
 use firedrill_core::name::Name;
+use firedrill_core::words::counted;
 use firedrill_telemetry::labels::Matcher;
 
 use crate::controller::{REOPEN_AFTER, RETRY_AFTER, VERIFY_PERIOD};
@@ -111,14 +112,20 @@ fn deed(policy: &Policy, step: &Step) -> String {
         Action::Restart { mode: RestartMode::Rolling } if target.kind == TargetKind::Replica => format!("Restart {whom}."),
         Action::Restart { mode: RestartMode::Rolling } => format!("Restart {whom}, one replica after the other."),
         Action::Restart { mode: RestartMode::AtOnce } => format!("Restart {whom} at once."),
-        Action::Scale { replicas: Scale::To(count) } => format!("Give {whom} {count} replicas."),
-        Action::Scale { replicas: Scale::By(count) } if *count < 0 => format!("Take {} replicas from {whom}.", count.unsigned_abs()),
-        Action::Scale { replicas: Scale::By(count) } => format!("Give {whom} {count} replicas more."),
+        Action::Scale { replicas: Scale::To(count) } => format!("Give {whom} {}.", counted(u64::from(*count), "replica")),
+        Action::Scale { replicas: Scale::By(count) } if *count < 0 => {
+            format!("Take {} from {whom}.", counted(u64::from(count.unsigned_abs()), "replica"))
+        }
+        Action::Scale { replicas: Scale::By(count) } => {
+            format!("Give {whom} {} more.", counted(u64::from(count.unsigned_abs()), "replica"))
+        }
         Action::Scale { replicas: Scale::Times(factor) } => format!("Give {whom} {} times its declared replicas.", factor.get()),
         Action::Rollback => format!("Roll {whom} back to the version before the last deploy."),
         Action::Drain => format!("Drain {whom}: it gets no more requests, and others take its place."),
         Action::PurgeQueue => format!("Throw away all requests that wait at {whom}."),
-        Action::LimitRetries { retries, lasting } => format!("Allow whoever calls {whom} {retries} retries a request for {lasting}."),
+        Action::LimitRetries { retries, lasting } => {
+            format!("Allow whoever calls {whom} {} a request for {lasting}.", counted(u64::from(*retries), "retry"))
+        }
         Action::Wait { span } => format!("Wait for {span}."),
     }
 }
@@ -172,7 +179,7 @@ fn limits(text: &mut String, policy: &Policy) {
             Scope::All => "altogether".to_owned(),
             scope => format!("for each {}", scope.word()),
         };
-        push(text, &format!("  - at most {} actions within {}, {over}\n", limit.max, limit.window));
+        push(text, &format!("  - at most {} within {}, {over}\n", counted(limit.max.into(), "action"), limit.window));
     }
     for cap in &guards.caps {
         let place = match cap.scope {

@@ -7,6 +7,7 @@ use firedrill_core::distribution::Distribution;
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Factor, Ratio};
 use firedrill_core::time::{Span, Time};
+use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
     Balance, CallSpec, Cancel, ClientSpec, CureSpec, EndpointSpec, FaultKind, FaultSpec, HistorySpec, LoadSpec, Phase, RetrySpec,
@@ -97,7 +98,7 @@ fn at(time: Time) -> Span {
 }
 
 fn client_text(client: &ClientSpec) -> String {
-    let mut text = format!("{} ask {} {} at ", client.name, client.service, client.endpoint);
+    let mut text = format!("{}: requests of {} {} at ", client.name, client.service, client.endpoint);
     match client.rates.as_slice() {
         [(_, rate)] => write!(text, "{rate}"),
         several => {
@@ -106,7 +107,7 @@ fn client_text(client: &ClientSpec) -> String {
         }
     }
     .expect("text can be written to a string");
-    text.push_str("; they ");
+    text.push_str("; clients ");
     text.push_str(&patience(client.timeout, &client.retries));
     text + &format!("; slower than {} is bad", client.objective)
 }
@@ -136,18 +137,19 @@ fn times(count: u32) -> String {
 }
 
 fn service_text(service: &ServiceSpec) -> String {
-    let replicas = if service.replicas == 1 { "1 replica".to_owned() } else { format!("{} replicas", service.replicas) };
+    let replicas = counted(u64::from(service.replicas), "replica");
+    let each = if service.replicas == 1 { "" } else { "each " };
     let zones = match service.zones.as_slice() {
         [_] => String::new(),
         zones => format!(" in zones {}", zones.iter().map(|zone| zone.as_str()).collect::<Vec<_>>().join(", ")),
     };
-    let workers = service.workers.map_or_else(|| "any number of workers".to_owned(), |workers| format!("{workers} workers"));
+    let workers = service.workers.map_or_else(|| "any number of workers".to_owned(), |workers| counted(u64::from(workers), "worker"));
     let queue = match service.queue {
         None => "an unbounded queue".to_owned(),
         Some(0) => "no queue".to_owned(),
         Some(places) => format!("a queue of {places}"),
     };
-    let mut text = format!("  {}: {replicas}{zones}, each with {workers} and {queue}", service.name);
+    let mut text = format!("  {}: {replicas}{zones}, {each}with {workers} and {queue}", service.name);
     if let Some(cores) = service.cores {
         text += &format!(" on {cores} cores");
     }
@@ -263,8 +265,8 @@ mod tests {
         let (path, text) = library::get("retry-storm").unwrap();
         let told = scenario(&read_scenario(path, text).unwrap());
         for part in [
-            "users ask api / at 70/s; they wait 1s and try again at once, up to 3 times; slower than 1s is bad",
-            "api: 1 replica, each with 10 workers and an unbounded queue",
+            "users: requests of api / at 70/s; clients wait 1s and try again at once, up to 3 times; slower than 1s is bad",
+            "api: 1 replica, with 10 workers and an unbounded queue",
             "at 1m, for 20s: the CPU of service/api runs at x0.3 its speed (brownout)",
             "purge_queue on service/api",
         ] {

@@ -20,7 +20,7 @@ use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::lint::Conventions;
 use firedrill_policies::rules::{Coverage, Group, Rule, RuleSet};
 use firedrill_reports::verdict::Threshold;
-use firedrill_scenarios::incident::{read_incident, read_recording};
+use firedrill_scenarios::incident::{Incident, read_incident, read_recording};
 use firedrill_scenarios::{Scenario, read_scenario, recording_mapping};
 use firedrill_telemetry::recording::Recording;
 
@@ -33,7 +33,7 @@ use crate::kind::{self, Kind};
 use crate::load::{self, Source};
 use crate::output::Output;
 use crate::project;
-use crate::sources;
+use crate::sources::{self, IncidentFiles};
 
 /// What was read, by kind.
 #[derive(Default)]
@@ -206,7 +206,7 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
         found.scenarios = scenarios;
     }
     for name in sources::incident_folders(&project.incidents, &base)? {
-        let read = sources::incident(&name, Path::new(".")).and_then(|(incident, files)| Ok(read_recording(&incident, &files)?));
+        let read = sources::incident(&name, Path::new(".")).and_then(|(incident, files)| Ok(whole_recording(&incident, &files)?));
         if let Some(recording) = found.keep(read)? {
             found.recordings.push(Arc::new(recording));
         }
@@ -339,15 +339,36 @@ impl Found {
             Kind::Mapping => recording_mapping::read_mapping(path, text).map(|_| self.mappings += 1),
             Kind::Alertmanager => read_config(path, text).map(|config| self.alertmanager(&config)),
             Kind::Incident => {
-                let files = sources::IncidentFiles::Folder(Path::new(path).parent().unwrap_or(Path::new(".")).to_owned());
+                let files = IncidentFiles::Folder(Path::new(path).parent().unwrap_or(Path::new(".")).to_owned());
                 read_incident(path, &files).and_then(|incident| {
-                    self.recordings.push(Arc::new(read_recording(&incident, &files)?));
+                    let recording = whole_recording(&incident, &files)?;
+                    self.recordings.push(Arc::new(recording));
                     self.declared.push(incident.inventory);
                     Ok(())
                 })
             }
         };
         self.problems.extend(read.err().unwrap_or_default());
+    }
+}
+
+/// The recording of an incident whose own rules, policies and Alertmanager configuration can be read too.
+fn whole_recording(incident: &Incident, files: &IncidentFiles) -> Result<Recording, Vec<Problem>> {
+    let base = files.base();
+    let routing = incident.alertmanager.as_ref().map(|own| sources::routing(own, &base));
+    let reads =
+        [sources::rules(&incident.rules, &base).err(), sources::answer(&incident.policies, &base).err(), routing.and_then(Result::err)];
+    let told = |failure: Failure| match failure {
+        Failure::Input(problems) => problems,
+        Failure::Machine(error) => vec![Problem::in_file("FD0905", &incident.recording.place.file().path, format!("{error:#}"))],
+    };
+    let mut problems: Vec<Problem> = reads.into_iter().flatten().flat_map(told).collect();
+    match read_recording(incident, files) {
+        Ok(recording) if problems.is_empty() => Ok(recording),
+        recording => {
+            problems.extend(recording.err().unwrap_or_default());
+            Err(problems)
+        }
     }
 }
 

@@ -15,16 +15,14 @@ use crate::drill::ENGINE;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::output::{Output, refuse_no_folder, write_files};
+use crate::output::{Output, Room, write_files};
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.compare/1";
 
 /// Compares policies with doing nothing, the oracle and each other.
 pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure> {
-    if let Some(folder) = &arguments.out {
-        refuse_no_folder("--out", folder)?;
-    }
+    let _room = arguments.out.as_deref().map(|folder| Room::make("--out", folder)).transpose()?;
     let home = Home::here()?;
     let named = Named { scenarios: &arguments.scenarios, rules: &arguments.rules, alertmanager: arguments.alertmanager.as_deref() };
     let setting = Setting::of(&home, named)?;

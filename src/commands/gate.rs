@@ -26,7 +26,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::judged;
-use crate::output::{Output, refuse_no_folder, write_files};
+use crate::output::{Output, Room, write_files};
 use crate::project::Project;
 use crate::sources;
 
@@ -45,7 +45,7 @@ struct Contest {
 
 /// Judges a candidate.
 pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
-    refuse_no_folder("--out", &arguments.out)?;
+    let _room = Room::make("--out", &arguments.out)?;
     let home = Home::at(&arguments.project)?;
     let project = home.project.as_ref().expect("a home at a project has it");
     let named = Named { scenarios: &arguments.scenarios, rules: &[], alertmanager: arguments.alertmanager.as_deref() };
@@ -127,15 +127,16 @@ struct Thresholds {
     ours: Vec<String>,
 }
 
-/// Held of a project that names no threshold: users lose nothing by the policy that they would not have lost without it.
-const DEFAULT: (&str, &str) = ("harm", "max < 1 user-minutes");
+/// Held of a project that names no threshold: users lose nothing by the policy that they would not have lost without it, and where it acts,
+/// users are helped or people are called.
+const DEFAULTS: [(&str, &str); 2] = [("harm", "max < 1 user-minutes"), ("missed", "max == 0")];
 /// The same where something is rehearsed in which there is nothing to do.
 const DEFAULT_WHEN_CALM: (&str, &str) = ("noop_false_positives", "max == 0");
 
 impl Thresholds {
     fn of(project: &Project, calm: bool) -> Result<Self, Failure> {
         if project.thresholds.is_empty() {
-            let ours = [Some(DEFAULT), calm.then_some(DEFAULT_WHEN_CALM)].into_iter().flatten();
+            let ours = DEFAULTS.into_iter().chain(calm.then_some(DEFAULT_WHEN_CALM));
             let parse = |(measure, bound)| Threshold::parse(measure, bound).expect("a threshold of ours is well formed");
             let written = ours.clone().map(|(measure, bound)| format!("{measure}: {bound}")).collect();
             return Ok(Self { all: ours.map(parse).collect(), ours: written });

@@ -2,8 +2,9 @@
 
 use firedrill_core::journal::Journal;
 use firedrill_core::ledger::Ledger;
+use firedrill_core::time::Start;
 use firedrill_core::transcript::Transcript;
-use firedrill_reports::timeline;
+use firedrill_reports::timeline::{self, Kind, Line};
 use firedrill_scenarios::incident::Incident;
 use firedrill_scenarios::incident::expect::{CLAIM, ExpectVerdict, draft_expect};
 use firedrill_scenarios::incident::score::{Score, Scoring, score};
@@ -15,7 +16,7 @@ use crate::cli::{Format, ReplayArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::{Home, Routings};
-use crate::output::{Output, refuse_no_folder, write_files};
+use crate::output::{Output, Room, write_files};
 use crate::replaying::{self, Replay};
 
 /// The version of the JSON.
@@ -23,9 +24,7 @@ const SCHEMA: &str = "firedrill.replay/1";
 
 /// Replays an incident: what the rules would have said, what the policies would have done.
 pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
-    if let Some(folder) = &arguments.out {
-        refuse_no_folder("--out", folder)?;
-    }
+    let _room = arguments.out.as_deref().map(|folder| Room::make("--out", folder)).transpose()?;
     let replay = prepare(arguments)?;
     let journal = replay.play();
     let incident = &replay.incident;
@@ -34,7 +33,9 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
         output.data(&draft_expect(&journal, start, incident.onset))?;
         return Ok(Exit::Held);
     }
-    let judged = incident.expect.as_ref().map(|expect| expect.judge(&journal, start, incident.onset));
+    // Without a policy nobody could have proposed what is expected.
+    let unwatched = incident.expect.is_some() && replay.answer.policies.is_empty();
+    let judged = incident.expect.as_ref().filter(|_| !unwatched).map(|expect| expect.judge(&journal, start, incident.onset));
     let quiet = incident.expect.as_ref().map_or_else(Vec::new, |expect| expect.quiet.clone());
     let scored = (!incident.faults.is_empty()).then(|| score(&journal, start, &incident.faults, &Scoring { quiet, ..Scoring::default() }));
     let transcript = Transcript { header: replay.header(), journal, ledger: Ledger::default() };
@@ -42,9 +43,10 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
         write_files(folder, &[("journal.jsonl", transcript.to_json_lines())])?;
         output.talk(&format!("wrote {}", folder.join("journal.jsonl").display()));
     }
+    let mut story = timeline::tell(&transcript);
+    story.lines = with_marks(story.lines, incident, start);
     match output.format {
         Format::Json => {
-            let story = timeline::tell(&transcript);
             let document = json!({
                 "schema": SCHEMA, "incident": incident.name, "start": start.to_string(), "injected": incident.injected,
                 "expect": judged, "score": scored, "timeline": story,
@@ -52,15 +54,39 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
             output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
         }
         Format::Text => {
-            let story = timeline::tell(&transcript).render(terminal::width(), |kind, text| terminal::paint(output, kind, text));
-            output.data(&format!(
-                "{}\n\n{story}\n{}",
-                headline(incident, &replay),
-                conclusion(&transcript.journal, judged.as_ref(), scored.as_ref())
-            ))?;
+            let told = story.render_from(start, terminal::width(), |kind, text| terminal::paint(output, kind, text));
+            let conclusion =
+                if unwatched { UNWATCHED.to_owned() } else { conclusion(&transcript.journal, judged.as_ref(), scored.as_ref()) };
+            output.data(&format!("{}\n\n{told}\n{conclusion}", headline(incident, &replay)))?;
         }
     }
-    Ok(if judged.is_some_and(|judged| !judged.passed) { Exit::Broken } else { Exit::Held })
+    Ok(match judged {
+        Some(judged) if !judged.passed => Exit::Broken,
+        None if unwatched => Exit::Inconclusive,
+        _ => Exit::Held,
+    })
+}
+
+/// What is said instead of a judgement when there is nobody to judge.
+const UNWATCHED: &str = "no policy watched, so nothing was judged by this incident's `expect`\n\
+                         hint: name one with `--policy POLICY` (`firedrill list policies`), or in firedrill.yaml";
+
+/// The story with what people know of the incident: when it began, what they did, and when it was over. Each stands before what was noticed at
+/// that time.
+fn with_marks(lines: Vec<Line>, incident: &Incident, start: Start) -> Vec<Line> {
+    let cause = incident.cause.as_deref().unwrap_or("of unknown cause");
+    let target = incident.target.as_ref().map_or_else(String::new, |target| format!(" at {target}"));
+    let begins = (incident.onset, Kind::Fault, format!("the incident begins: {cause}{target}"));
+    let deeds = incident.people.iter().map(|deed| (deed.at, Kind::World, format!("people: {}", deed.what)));
+    let over = incident.end.map(|end| (end, Kind::Recovery, "the incident is over".to_owned()));
+    let mut all: Vec<Line> = std::iter::once(begins)
+        .chain(deeds)
+        .chain(over)
+        .filter_map(|(instant, kind, text)| Some(Line { at: start.time_of(instant.unix_millis())?, kind, text }))
+        .collect();
+    all.extend(lines);
+    all.sort_by_key(|line| line.at);
+    all
 }
 
 fn prepare(arguments: &ReplayArgs) -> Result<Replay, Failure> {
@@ -85,8 +111,11 @@ fn headline(incident: &Incident, replay: &Replay) -> String {
     let policies: Vec<&str> = replay.answer.policies.iter().map(|policy| &*policy.name).collect();
     let watched = if policies.is_empty() { "no policy".to_owned() } else { policies.join(", ") };
     format!(
-        "{}: {}\n{kind}, open loop: {series} series from {}, watched by {watched}",
-        incident.name, incident.what, replay.recording.start
+        "{}: {}\n{kind}, open loop: {series} series from {} to {}, watched by {watched}",
+        incident.name,
+        incident.what,
+        replay.recording.start,
+        Start::from_unix_millis(replay.recording.end_ms)
     )
 }
 

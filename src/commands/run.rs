@@ -1,5 +1,6 @@
 //! `firedrill run`: one run, told as a timeline.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::load::Source;
-use crate::output::{Output, refuse_no_folder, write_files};
+use crate::output::{Output, Room, write_files};
 use crate::recorded::Recorded;
 use crate::sources;
 
@@ -31,7 +32,7 @@ const SCHEMA: &str = "firedrill.run/1";
 
 /// Runs a scenario and tells what happened.
 pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
-    refuse_taken(arguments)?;
+    let _rooms = rooms(arguments)?;
     let home = arguments.project.as_deref().map_or_else(Home::here, Home::at)?;
     let scenario = std::slice::from_ref(&arguments.scenario);
     let named = Named { scenarios: scenario, rules: &arguments.rules, alertmanager: arguments.alertmanager.as_deref() };
@@ -88,19 +89,26 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     Ok(Exit::Held)
 }
 
-/// Refuses what could not be written, before anything is run. A recorded incident may have been edited by hand, so it is never written over.
-fn refuse_taken(arguments: &RunArgs) -> Result<(), Failure> {
+/// Makes the folders that will be written into, before anything is run. A recorded incident may have been edited by hand, and what else lies in a
+/// folder is no part of a recording, so `--record` writes into new and empty folders only.
+fn rooms(arguments: &RunArgs) -> Result<Vec<Room>, Failure> {
+    let mut rooms = Vec::new();
+    if let Some(folder) = &arguments.record {
+        let taken = folder.join(FILE_NAME);
+        if taken.exists() {
+            let message = format!("{} is there already, and may have been edited", taken.display());
+            return Err(Failure::argument(message, "name another folder with `--record`, or remove this one first"));
+        }
+        if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+            let message = format!("`--record {}`: the folder is not empty", folder.display());
+            return Err(Failure::argument(message, "a recording has a folder of its own: name a new or an empty one"));
+        }
+        rooms.push(Room::make("--record", folder)?);
+    }
     if let Some(folder) = &arguments.out {
-        refuse_no_folder("--out", folder)?;
+        rooms.push(Room::make("--out", folder)?);
     }
-    let Some(folder) = &arguments.record else { return Ok(()) };
-    refuse_no_folder("--record", folder)?;
-    let taken = folder.join(FILE_NAME);
-    if taken.exists() {
-        let message = format!("{} is there already, and may have been edited", taken.display());
-        return Err(Failure::argument(message, "name another folder with `--record`, or remove this one first"));
-    }
-    Ok(())
+    Ok(rooms)
 }
 
 /// Writes the run's telemetry as an incident; the path of its file.
@@ -109,7 +117,11 @@ fn record(folder: &Path, arguments: &RunArgs, drill: &Drill, rules: &[Source]) -
     let played = drill.play(arm, arguments.seed);
     let end_ms = drill.scenario.spec.start.prometheus_millis(played.transcript.ledger.ended);
     let source = format!("a simulated run of {}, seed {}, {}", drill.scenario.name, arguments.seed, ENGINE);
-    let recording = Recording { start: drill.scenario.spec.start, end_ms, source, store: played.telemetry };
+    let mut store = played.telemetry;
+    if let Some(reach_ms) = drill.reach_ms() {
+        store.forget_before(drill.scenario.spec.start.unix_millis() - reach_ms);
+    }
+    let recording = Recording { start: drill.scenario.spec.start, end_ms, source, store };
     let command = format!("{} --record DIR", repeat(arguments));
     let run = Recorded {
         scenario: &drill.scenario,

@@ -1,6 +1,6 @@
 //! A timeline as text: columns that line up, long lines wrapped under their own column.
 
-use firedrill_core::time::{Span, Time};
+use firedrill_core::time::{Span, Start, Time};
 
 use super::{Kind, Timeline};
 
@@ -17,8 +17,26 @@ impl Timeline {
     /// As text wrapped at `width` characters. `paint` dresses the word of each line's kind, and must keep its visible width.
     #[must_use]
     pub fn render(&self, width: usize, paint: impl Fn(Kind, &str) -> String) -> String {
-        let times: Vec<(String, String)> =
-            self.lines.iter().map(|line| (column(line.at.since(Time::ZERO)), self.since_fault(line.at))).collect();
+        self.with_times(width, |at| self.since_fault(at), paint)
+    }
+
+    /// The same of something that really happened, with the time of day in UTC beside the time since `start`; with the date too if it lasted
+    /// into another day.
+    #[must_use]
+    pub fn render_from(&self, start: Start, width: usize, paint: impl Fn(Kind, &str) -> String) -> String {
+        let instant = |at: Time| Start::from_unix_millis(start.unix_millis() + at.since(Time::ZERO).as_millis().cast_signed()).to_string();
+        // As written: `2026-01-05T09:30:00Z`, with a fraction before the Z if there is one.
+        let day = |at: Time| instant(at)[..10].to_owned();
+        let is_one_day = self.lines.iter().all(|line| day(line.at) == day(Time::ZERO));
+        let told = |at: Time| {
+            let clock = instant(at)[11..19].to_owned();
+            if is_one_day { format!("{clock}Z") } else { format!("{} {clock}Z", day(at)) }
+        };
+        self.with_times(width, told, paint)
+    }
+
+    fn with_times(&self, width: usize, second: impl Fn(Time) -> String, paint: impl Fn(Kind, &str) -> String) -> String {
+        let times: Vec<(String, String)> = self.lines.iter().map(|line| (column(line.at.since(Time::ZERO)), second(line.at))).collect();
         let widest = |column: fn(&(String, String)) -> &String| times.iter().map(|row| column(row).chars().count()).max().unwrap_or(0);
         let (first, second) = (widest(|row| &row.0), widest(|row| &row.1));
         let kinds = self.lines.iter().map(|line| line.kind.word().len()).max().unwrap_or(0);
@@ -63,14 +81,9 @@ pub(super) fn clock_span(span: Span) -> String {
     Span::from_seconds(span.as_nanos() / 1_000_000_000).to_string()
 }
 
-/// As [`clock_span`], with seconds in two digits so that a column reads evenly: `45s`, `2m00s`, `1h05m09s`.
+/// As [`clock_span`], with seconds in two digits so that a column reads evenly.
 pub(crate) fn column(span: Span) -> String {
-    let seconds = span.as_nanos() / 1_000_000_000;
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds}s"),
-        (0, minutes, seconds) => format!("{minutes}m{seconds:02}s"),
-        (hours, minutes, seconds) => format!("{hours}h{minutes:02}m{seconds:02}s"),
-    }
+    span.clock()
 }
 
 /// Breaks at spaces; a word longer than the room stands alone.
@@ -97,11 +110,23 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Line;
     use super::*;
 
     #[test]
-    fn times_in_a_column_have_seconds_in_two_digits() {
-        assert_eq!([0, 45, 120, 3909].map(|seconds| column(Span::from_seconds(seconds))), ["0s", "45s", "2m00s", "1h05m09s"]);
+    fn what_really_happened_has_its_time_of_day_and_its_date_if_there_are_several() {
+        let line = |seconds| Line { at: Time::ZERO + Span::from_seconds(seconds), kind: Kind::Alert, text: "x".to_owned() };
+        let story = |seconds: [u64; 2]| Timeline {
+            scenario: "s".into(),
+            arm: "replay".into(),
+            policies: Vec::new(),
+            seed: 0,
+            first_fault: None,
+            lines: seconds.map(line).into(),
+        };
+        let told = |seconds, start| story(seconds).render_from(Start::parse(start).unwrap(), 80, |_, text| text.to_owned());
+        assert_eq!(told([0, 65], "2026-01-05T09:30:00.5Z"), "   0s  09:30:00Z  alert  x\n1m05s  09:31:05Z  alert  x\n");
+        assert_eq!(told([0, 65], "2026-01-05T23:59:00Z"), "   0s  2026-01-05 23:59:00Z  alert  x\n1m05s  2026-01-06 00:00:05Z  alert  x\n");
     }
 
     #[test]

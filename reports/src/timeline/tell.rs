@@ -13,7 +13,7 @@ use super::render::{clock, clock_span};
 use super::{Kind, Line, Timeline};
 use crate::outcome::{Incident, OutcomeSettings, UserSeries, incidents, recovered, spells};
 use crate::verdict::significant;
-use crate::words::readable;
+use crate::words::{counted, readable};
 
 /// What happens again within this time is told in the same line.
 const FOLD: Span = Span::from_seconds(60);
@@ -228,13 +228,13 @@ impl Teller {
                 self.say(at, Kind::World, format!("{service}: every replica runs version {version}"));
             }
             Event::Scaled { service, from, to } => {
-                self.say(at, Kind::World, format!("{service}: {to} replicas wanted, {from} before"));
+                self.say(at, Kind::World, format!("{service}: {} wanted, {from} before", counted(u64::from(*to), "replica")));
             }
             Event::QueuePurged { service, dropped } => {
                 self.say(at, Kind::World, format!("{service}: {} waiting requests dropped", significant(*dropped as f64)));
             }
             Event::RetriesLimited { caller, retries: Some(retries) } => {
-                self.say(at, Kind::World, format!("{caller}: at most {retries} retries a request"));
+                self.say(at, Kind::World, format!("{caller}: at most {} a request", counted(u64::from(*retries), "retry")));
             }
             Event::RetriesLimited { caller, retries: None } => {
                 self.say(at, Kind::World, format!("{caller}: retries are free again"));

@@ -135,7 +135,7 @@ fn choice<'n>(reader: &mut Reader, fields: &Fields<'n>, node: &Node, choice: &Ch
 }
 
 fn read_kind(reader: &mut Reader, word: &Key, node: &Node) -> Option<FaultKind> {
-    let what = format!("a {}", word.text.replace('_', " "));
+    let what = with_article(&word.text);
     let mut fields = reader.fields(node, &what)?;
     let kind = match &*word.text {
         "crash" => {
@@ -185,6 +185,12 @@ fn read_kind_by_name(reader: &mut Reader, fields: &mut Fields<'_>, word: &Key) -
         }
         other => unreachable!("`{other}` is not among the kinds of faults"),
     }
+}
+
+/// `a crash`, `an error rate`.
+fn with_article(word: &str) -> String {
+    let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {}", word.replace('_', " "))
 }
 
 fn with_factor(reader: &mut Reader, fields: &mut Fields<'_>, node: &Node, what: &str) -> Option<(Target, Factor)> {
@@ -237,7 +243,7 @@ fn target(key: &str, name: Name) -> Target {
 }
 
 fn read_action(reader: &mut Reader, word: &Key, node: &Node) -> Option<(Action, Target)> {
-    let what = format!("a {}", word.text.replace('_', " "));
+    let what = with_article(&word.text);
     let mut fields = reader.fields(node, &what)?;
     let possible: &[&'static str] = match &*word.text {
         "restart" | "purge_queue" => &["service", "replica"],

@@ -170,7 +170,7 @@ impl Expect {
         checks.push(nothing_missing(journal));
         let listed = |proposal: &Proposal| self.must.iter().map(|must| &must.pattern).chain(&self.may).any(|p| p.matches(&proposal.what));
         let unlisted =
-            proposals.iter().filter(|proposal| !listed(proposal)).map(|proposal| format!("{} at {}", proposal.what, proposal.at));
+            proposals.iter().filter(|proposal| !listed(proposal)).map(|proposal| format!("{} at {}", proposal.what, clock(proposal.at)));
         ExpectVerdict { passed: checks.iter().all(|check| check.held), unlisted: unlisted.collect(), checks }
     }
 }
@@ -209,26 +209,40 @@ impl Expected {
             None => self.pattern.to_string(),
         };
         let first = proposals.iter().find(|proposal| proposal.at >= onset && self.pattern.matches(&proposal.what));
-        let found = first.map_or("not proposed".to_owned(), |proposal| format!("proposed after {}", proposal.at - onset));
+        let found =
+            first.map_or("not proposed".to_owned(), |proposal| format!("proposed after {}", after(proposal.at - onset, self.within)));
         Check { expected, held: first.is_some_and(|proposal| proposal.at <= deadline), found }
     }
 }
 
+/// Time since the recording began, as the story tells it.
+fn clock(at: Time) -> String {
+    at.since(Time::ZERO).clock()
+}
+
+/// How long something took, as the story tells it; exactly where it was late by less than a second.
+fn after(took: Span, within: Option<Span>) -> String {
+    let is_close = within.is_some_and(|within| took > within && took.clock() == within.clock());
+    if is_close { took.to_string() } else { took.clock() }
+}
+
 fn detected(journal: &Journal, onset: Time, within: Span) -> Check {
     let first = first_notification(journal, onset, Time::MAX);
-    let found = first.as_ref().map_or("nothing was notified".to_owned(), |(at, alert)| format!("{alert} after {}", *at - onset));
+    let found = first
+        .as_ref()
+        .map_or("nothing was notified".to_owned(), |(at, alert)| format!("{alert} after {}", after(*at - onset, Some(within))));
     Check { expected: format!("a notification within {within}"), held: first.is_some_and(|(at, _)| at <= onset + within), found }
 }
 
 fn absent(pattern: &Pattern, proposals: &[Proposal]) -> Check {
     let first = proposals.iter().find(|proposal| pattern.matches(&proposal.what));
-    let found = first.map_or("not proposed".to_owned(), |proposal| format!("{} at {}", proposal.what, proposal.at));
+    let found = first.map_or("not proposed".to_owned(), |proposal| format!("{} at {}", proposal.what, clock(proposal.at)));
     Check { expected: format!("no {pattern}"), held: first.is_none(), found }
 }
 
 fn silent(stretch: &Stretch, proposals: &[Proposal], start: Start) -> Check {
     let first = proposals.iter().find(|proposal| stretch.holds(proposal.at, start));
-    let found = first.map_or("nothing".to_owned(), |proposal| format!("{} at {}", proposal.what, proposal.at));
+    let found = first.map_or("nothing".to_owned(), |proposal| format!("{} at {}", proposal.what, clock(proposal.at)));
     Check { expected: format!("nothing from {} to {}", stretch.from, stretch.to), held: first.is_none(), found }
 }
 
@@ -236,7 +250,7 @@ fn silent(stretch: &Stretch, proposals: &[Proposal], start: Start) -> Check {
 fn nothing_missing(journal: &Journal) -> Check {
     let refused = journal.records().iter().find_map(|record| match &record.event {
         Event::Refused { target, guard, figures, .. } if target.is_none() || lacks_input(figures) => {
-            Some(format!("{guard} at {}: {figures}", record.at))
+            Some(format!("{guard} at {}: {figures}", clock(record.at)))
         }
         _ => None,
     });
@@ -329,7 +343,7 @@ pub fn draft_expect(journal: &Journal, start: Start, onset: Start) -> String {
             Proposed::Act(action, target) => format!("action: {}, target: {target}", action.word()),
             Proposed::Page(to) => format!("page: {to}"),
         };
-        let after = if early { "before the onset".to_owned() } else { format!("after {}", proposal.at - onset) };
+        let after = if early { "before the onset".to_owned() } else { format!("after {}", (proposal.at - onset).clock()) };
         let within = if early { String::new() } else { format!(", within: {}", rounded_up(proposal.at - onset)) };
         writeln!(lines[usize::from(early)], "    - {{ {what}{within} }} # {} {after}", proposal.policy).expect("a string takes all");
         seen.push(proposal.what);

@@ -139,9 +139,11 @@ impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for fault in &self.faults {
             let users = if fault.moved_users { "users" } else { "-" };
-            let detected = fault.detected_after.map_or("not detected".to_owned(), |span| format!("after {span}"));
-            let answer =
-                fault.would_act.as_ref().map_or("nothing".to_owned(), |(word, target, after)| format!("{word} {target} after {after}"));
+            let detected = fault.detected_after.map_or("not detected".to_owned(), |span| format!("after {}", span.clock()));
+            let answer = fault
+                .would_act
+                .as_ref()
+                .map_or("nothing".to_owned(), |(word, target, after)| format!("{word} {target} after {}", after.clock()));
             let right = if fault.right_target() { "right" } else { "" };
             writeln!(
                 f,

@@ -81,6 +81,7 @@ impl Check<'_> {
             FaultKind::Latency { from: Some(from), service, .. } => self.latency(reader, fault, from, service),
             _ => {}
         }
+        self.has_cpu_work(reader, fault);
         self.lasting(reader, fault);
         let factor = match &fault.kind {
             FaultKind::Slow { factor, .. } | FaultKind::Capacity { factor, .. } | FaultKind::Surge { factor, .. } => Some(factor.get()),
@@ -95,6 +96,19 @@ impl Check<'_> {
                 reader.problem(problem::too_much(fault.places.of("factor"), "the factor", &format!("x{factor}"), "x1000000"));
             }
             _ => {}
+        }
+    }
+
+    /// Demand and speed are of the CPU: work that only sleeps and calls takes as long as before.
+    fn has_cpu_work(&self, reader: &mut Reader, fault: &FaultDocument) {
+        let (FaultKind::Slow { target, .. } | FaultKind::Capacity { target, .. }) = &fault.kind else { return };
+        let Some(name) = target.service() else { return };
+        let Some(service) = self.document.services.iter().find(|candidate| candidate.name.value == name) else { return };
+        let mut work = service.endpoints.iter().flat_map(|endpoint| &endpoint.work).peekable();
+        if work.peek().is_some() && !work.any(|phase| matches!(phase, PhaseDocument::Cpu(_))) {
+            let why = format!("a {} of `{name}` changes nothing: its work has no `cpu:`", fault.kind.word());
+            let remedy = "add `cpu:` to its work, or write `latency:` with `extra:` to make its answers late";
+            reader.problem(problem::impossible(fault.places.word(), &why, remedy));
         }
     }
 
