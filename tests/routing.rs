@@ -58,7 +58,7 @@ fn the_group_wait_delays_detection_and_the_action_by_its_length() {
 fn a_policy_that_never_hears_is_not_exercised_and_the_reason_names_what_kept_its_alert() {
     let folder = tempfile::tempdir().unwrap();
     let inhibited =
-        plain("30s") + "inhibit_rules: [{ source_matchers: [alertname=Maintenance], target_matchers: [alertname=~'Replica.*'] }]\n";
+        plain("30s") + "inhibit_rules: [{ source_matchers: [alertname=Maintenance], target_matchers: ['alertname=~\"Replica.*\"'] }]\n";
     write(folder.path(), "alertmanager.yml", &inhibited);
     write(folder.path(), "maintenance.yaml", "groups: [{ name: works, rules: [{ alert: Maintenance, expr: vector(1) }] }]\n");
     let line = format!("{RUN} --rules kubernetes --rules maintenance.yaml --alertmanager alertmanager.yml");
@@ -70,7 +70,7 @@ fn a_policy_that_never_hears_is_not_exercised_and_the_reason_names_what_kept_its
     let withheld = lines(&run, "withheld");
     assert!(withheld.iter().any(|line| line.starts_with("team is not told of ReplicaHung {")), "{withheld:?}");
     assert_eq!(run["outcome"]["actions"], 0);
-    firedrill(folder.path(), &words(&line)).exits(0).says("inhibited by {alertname=\"Maintenance\"}");
+    firedrill(folder.path(), &words(&line)).exits(0).says("withheld  team is not told of ReplicaHung {");
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn a_receiver_that_is_not_there_is_told_with_its_place_and_nothing_is_run() {
     write(folder.path(), "policy.yaml", &behind("robot", ""));
     let line = "run hang-one-replica --policy policy.yaml";
     let wrong = firedrill(folder.path(), &words(&format!("{line} --alertmanager alertmanager.yml"))).exits(2);
-    wrong.says("error[FD0467]: the Alertmanager configuration has no receiver `robot`").says("did you mean `robots`?").says("policy.yaml:");
-    firedrill(folder.path(), &words(line)).exits(2).says("error[FD0468]").says("write `alertmanager: alertmanager.yml` in firedrill.yaml");
+    wrong.says("error[FD0717]: the Alertmanager configuration has no receiver `robot`").says("did you mean `robots`?").says("policy.yaml:");
+    firedrill(folder.path(), &words(line)).exits(2).says("error[FD0718]").says("write `alertmanager: alertmanager.yml` in firedrill.yaml");
     firedrill(folder.path(), &words(&format!("{RUN} --alertmanager gone.yml")))
         .exits(2)
         .says("no Alertmanager configuration is at `gone.yml`");
@@ -182,6 +182,106 @@ fn a_configuration_is_checked_and_what_has_no_effect_is_said_once() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "alertmanager.yml", TWO);
     let checked = firedrill(folder.path(), &["check", "alertmanager.yml"]).exits(0);
-    assert_eq!(checked.stderr.matches("FD0470").count(), 1, "{}", checked.stderr);
+    assert_eq!(checked.stderr.matches("FD0720").count(), 1, "{}", checked.stderr);
     firedrill(folder.path(), &["run", "alertmanager.yml"]).exits(2).says("this is an Alertmanager configuration, not a scenario");
+}
+
+/// The files in the page about rule tests that begin with `# NAME`.
+fn documented(folder: &Path) {
+    let page = fs::read_to_string(common::root().join("docs/rule-tests.md")).unwrap();
+    let section = page.split_once("\n## Routing\n").unwrap().1;
+    let section = section.split("\n## ").next().unwrap();
+    for block in section.split("```yaml\n# ").skip(1) {
+        let (name, rest) = block.split_once('\n').unwrap();
+        write(folder, name, rest.split_once("```").unwrap().0);
+    }
+}
+
+#[test]
+fn the_documented_rule_test_passes_and_says_what_it_heard_when_it_is_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    documented(folder.path());
+    firedrill(folder.path(), &["test", "test.yml"]).exits(0).says("1 passed, 0 failed");
+    let whole = fs::read_to_string(folder.path().join("test.yml")).unwrap();
+    let broken = |from: &str, to: &str| {
+        assert_eq!(whole.matches(from).count(), 1, "{from}");
+        write(folder.path(), "broken.yml", &whole.replace(from, to));
+        firedrill(folder.path(), &["test", "broken.yml"])
+    };
+    let late = broken("at: 3m10s", "at: 3m").exits(1).says("what pager is told until 20m is not as expected");
+    late.says("expected, and not told:  at 3m: firing {alertname=\"NodeDown\", node=\"a\"}")
+        .says("told, and not expected:  at 3m10s: firing {alertname=\"NodeDown\", node=\"a\", severity=\"critical\"} (first notification)")
+        .says("comes into its group, looked at 3m10s after the group wait");
+    broken("node: a }] }", "node: b }] }").exits(1).says("told, and not expected:  at 3m10s").says("1 failed");
+    broken("          - { at: 13m10s, resolved: [{ alertname: NodeDown }] }\n", "")
+        .exits(1)
+        .says("told, and not expected:  at 13m10s: resolved");
+    let json = {
+        write(folder.path(), "broken.yml", &whole.replace("at: 3m10s", "at: 3m"));
+        firedrill(folder.path(), &["test", "broken.yml", "--format", "json"]).exits(1).json()
+    };
+    let failure = &json["files"][0]["tests"][0]["failures"][0];
+    assert_eq!((failure["kind"].as_str(), failure["receiver"].as_str()), (Some("notifications"), Some("pager")), "{json:#}");
+}
+
+#[test]
+fn a_wrong_notification_test_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    documented(folder.path());
+    let whole = fs::read_to_string(folder.path().join("test.yml")).unwrap();
+    let wrong = |from: &str, to: &str, words: &str| {
+        assert_eq!(whole.matches(from).count(), 1, "{from}");
+        write(folder.path(), "wrong.yml", &whole.replace(from, to));
+        firedrill(folder.path(), &["test", "wrong.yml"]).exits(2).says(words);
+    };
+    wrong("receiver: pager", "receiver: pagers", "error[FD0914]: the Alertmanager configuration has no receiver `pagers`");
+    wrong(
+        "alertmanager: alertmanager.yml\n",
+        "",
+        "error[FD0429]: notifications are expected, and the file names no Alertmanager configuration",
+    );
+    wrong("alertmanager: alertmanager.yml", "alertmanager: gone.yml", "no file is at `gone.yml`");
+    wrong("at: 13m10s", "at: 23m10s", "the notification is expected after the test's `eval_time`");
+    wrong(", firing: [{ alertname: NodeDown, node: a }]", "", "a notification lists at least one alert");
+}
+
+#[test]
+fn the_documented_batch_is_routed_with_who_is_told_what_and_when() {
+    let folder = tempfile::tempdir().unwrap();
+    documented(folder.path());
+    let line = "test --alertmanager alertmanager.yml alerts.yaml";
+    let told = firedrill(folder.path(), &words(line)).exits(0).says("ok: 1 expectations");
+    let rows: Vec<Vec<&str>> = told.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    let has = |start: &[&str]| rows.iter().any(|row| row.starts_with(start));
+    assert!(has(&["10s", "pager", "webhook", "is", "told", "NodeDown"]), "{}", told.stdout);
+    assert!(has(&["45s", "team", "is", "not", "told", "of", "HighLoad"]), "{}", told.stdout);
+    let json = firedrill(folder.path(), &words(&format!("{line} --format json"))).exits(0).json();
+    let messages = json["files"][0]["messages"].as_array().unwrap();
+    let told: Vec<(&str, &str)> = messages.iter().map(|own| (own["at"].as_str().unwrap(), own["receiver"].as_str().unwrap())).collect();
+    assert_eq!(told, [("10s", "pager"), ("30s", "team"), ("5m45s", "team"), ("20m10s", "pager"), ("20m45s", "team")]);
+    let withheld = &json["files"][0]["withheld"][0];
+    assert_eq!(withheld["reason"], "inhibited by {alertname=\"NodeDown\", node=\"a\", severity=\"critical\"}");
+    let whole = fs::read_to_string(folder.path().join("alerts.yaml")).unwrap();
+    write(folder.path(), "alerts.yaml", &whole.replace("at: 10s", "at: 11s"));
+    firedrill(folder.path(), &words(line)).exits(1).says("expected, and not told:  at 11s");
+    write(folder.path(), "alerts.yaml", &whole.replace("to: 20m", "to: 0s"));
+    firedrill(folder.path(), &words(line)).exits(2).says("the alert is over before it fires");
+}
+
+#[test]
+fn a_batch_as_the_api_gives_it_is_routed_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    documented(folder.path());
+    let alert = |name: &str, from: &str, to: &str| {
+        format!(
+            "{{\"labels\": {{\"alertname\": \"{name}\", \"severity\": \"critical\"}}, \"startsAt\": \"{from}\", \"endsAt\": \"{to}\", \"status\": {{\"state\": \"active\"}}}}"
+        )
+    };
+    let (never, first, then) = ("0001-01-01T00:00:00Z", "2026-03-02T10:00:00Z", "2026-03-02T10:05:00Z");
+    write(folder.path(), "alerts.json", &format!("[{}, {}]", alert("A", first, then), alert("B", then, never)));
+    let json = firedrill(folder.path(), &words("test --alertmanager alertmanager.yml alerts.json --format json")).exits(0).json();
+    assert_eq!(json["files"][0]["start"], "2026-03-02T10:00:00Z");
+    let messages = json["files"][0]["messages"].as_array().unwrap().iter().filter(|own| own["receiver"] == "pager");
+    let told: Vec<&str> = messages.map(|own| own["at"].as_str().unwrap()).collect();
+    assert_eq!(told, ["10s", "5m10s", "5m10s"], "A, then A is over and B begins");
 }

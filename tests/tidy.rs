@@ -187,6 +187,33 @@ fn third_party_software_is_listed_with_licences_that_allow_it() {
     }
 }
 
+/// Codes that two files give out for one and the same thing.
+const SHARED_CODES: [&str; 2] = ["FD0104", "FD0603"];
+
+/// Files that speak of codes which others give out.
+const SPEAKS_OF_CODES: [&str; 1] = ["src/commands/check/linting.rs"];
+
+#[test]
+fn a_code_is_given_out_by_one_file() {
+    let mut givers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let code = regex::Regex::new("\"(FD[0-9]{4})\"").unwrap();
+    for source in CRATES.iter().map(|name| root().join(name).join("src")).chain([root().join("src")]) {
+        for module in modules(&fs::read_to_string(source.join("lib.rs")).unwrap()) {
+            for file in files_of(&source, &module) {
+                let text = fs::read_to_string(&file).unwrap();
+                let shown = file.strip_prefix(root()).unwrap().display().to_string();
+                let given = code.captures_iter(text.split("#[cfg(test)]").next().unwrap()).map(|found| found[1].to_owned());
+                for code in given.filter(|_| !SPEAKS_OF_CODES.contains(&shown.as_str())) {
+                    givers.entry(code).or_default().insert(shown.clone());
+                }
+            }
+        }
+    }
+    assert!(givers.len() > 100, "{} codes were found", givers.len());
+    let shared: Vec<_> = givers.iter().filter(|(code, files)| files.len() > 1 && !SHARED_CODES.contains(&code.as_str())).collect();
+    assert!(shared.is_empty(), "a code means one thing: {shared:#?}");
+}
+
 #[test]
 fn the_readme_is_short_and_the_glossary_is_sorted() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();

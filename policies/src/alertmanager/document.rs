@@ -200,6 +200,10 @@ impl Draft {
 
     fn group_by(&mut self, node: &Node) -> Option<GroupBy> {
         let items = self.reader.list(node, "`group_by`")?;
+        // An empty list says nothing, as in Alertmanager: a child cannot take back what its parent groups by.
+        if items.is_empty() {
+            return None;
+        }
         let mut names: Vec<(Name, &Place)> = Vec::new();
         for item in items {
             let Some(name) = self.scalar(item, "a label's name") else { continue };
@@ -610,7 +614,7 @@ templates: [ a.tmpl, b.tmpl ]
         let expected = [
             r#"{} all Labels(["alertname", "job"]) 30s 5m 12h"#,
             r#"{}/{severity="page",team!="x"} pager All 10s 5m 12h"#,
-            r#"{}/{severity="page",team!="x"}/{job=~"a|b"} pager Labels([]) 10s 5m 12h"#,
+            r#"{}/{severity="page",team!="x"}/{job=~"a|b"} pager All 10s 5m 12h"#,
             r#"{}/{} chat Labels(["alertname", "job"]) 30s 5m 12h"#,
         ];
         assert_eq!(told, expected);
