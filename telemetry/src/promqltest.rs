@@ -145,7 +145,7 @@ impl Script {
             }
             for (value, index) in values(sequence)?.into_iter().zip(0..) {
                 match value {
-                    Point::Float(value) => drop(self.loaded.entry(labels.clone()).or_default().insert(index * gap_ms, value)),
+                    Point::Float(value) => drop(self.loaded.entry(labels.clone()).or_default().insert(gap_ms.saturating_mul(index), value)),
                     Point::Native => drop(self.left_out.insert(labels.clone(), "native histograms")),
                     Point::Gap => {}
                 }

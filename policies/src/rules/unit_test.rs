@@ -14,6 +14,7 @@ use firedrill_core::time::Span;
 use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::Plan;
 use firedrill_telemetry::promqltest::Point;
+use firedrill_telemetry::store::Store;
 
 pub use document::read_test_file;
 pub(crate) use notifications::read_notification_tests;
@@ -52,6 +53,8 @@ pub struct Test {
     pub start_ms: i64,
     /// The input.
     pub series: Vec<InputSeries>,
+    /// A recording that is input too.
+    pub recording: Option<RecordedInput>,
     /// What is expected of alerts.
     pub alerts: Vec<AlertTest>,
     /// What is expected of expressions.
@@ -75,6 +78,32 @@ pub struct InputSeries {
     pub points: Vec<Point>,
     /// Where it stands.
     pub place: Place,
+}
+
+/// A recording as input: samples at the times at which they were recorded, seen from the start of the test on.
+#[derive(Clone, Debug)]
+pub struct RecordedInput {
+    /// How it is written.
+    pub format: RecordedFormat,
+    /// Its path, relative to the folder of the test file.
+    pub path: String,
+    /// Where it is named.
+    pub place: Place,
+    /// The test starts with its first sample, because it says no start of its own.
+    pub gives_start: bool,
+    /// What it holds; empty until whoever can open files has read it.
+    pub samples: Store,
+}
+
+/// How a recording is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordedFormat {
+    /// OpenMetrics text, times in seconds.
+    OpenMetrics,
+    /// The classic text format, times in milliseconds.
+    Prometheus,
+    /// Our own.
+    Firedrill,
 }
 
 /// Which alerts of one name are expected at a moment.

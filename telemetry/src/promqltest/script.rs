@@ -55,10 +55,16 @@ pub enum Point {
     Native,
 }
 
+/// At most so many points in a sequence: two years at a sample every 30 s.
+const MOST_POINTS: usize = 2_102_400;
+
+/// At most so long from the epoch, milliseconds: 100,000 years, so that sums of durations stay within 64 bits.
+const LONGEST_MS: i64 = 100_000 * 31_536_000_000;
+
 /// A sequence of points: `1`, `_`, `_x3`, `stale`, `1x3` (four ones), `1+2x3` (1 3 5 7), `{{…}}` for a native histogram.
 ///
 /// # Errors
-/// The text is something else; the message names the part that is no point.
+/// The text is something else, and the message names the part that is no point; or there are more than two million points.
 pub fn values(sequence: &str) -> Result<Vec<Point>, String> {
     let mut points = Vec::new();
     let mut rest = sequence.trim();
@@ -82,6 +88,9 @@ fn token(token: &str, points: &mut Vec<Point>) -> Result<(), String> {
     }
     let repeated = token.rsplit_once('x').and_then(|(start, times)| Some((start, times.parse::<usize>().ok()?)));
     let (start, times) = repeated.map_or((token, None), |(start, times)| (start, Some(times)));
+    if points.len().saturating_add(times.unwrap_or(0)) > MOST_POINTS {
+        return Err(format!("`{token}` makes it more than {MOST_POINTS} values"));
+    }
     if start == "_" {
         points.extend(std::iter::repeat_n(Point::Gap, times.unwrap_or(1)));
         return Ok(());
@@ -109,7 +118,7 @@ fn first_and_step(text: &str) -> Option<(f64, f64)> {
 /// `5m`, `1h30m`, `100ms`, or a number of seconds; milliseconds.
 pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>() {
-        return Ok((seconds * 1_000.0).round() as i64);
+        return within((seconds * 1_000.0).round() as i64, text);
     }
     let (sign, mut rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let mut total_ms = 0;
@@ -126,10 +135,19 @@ pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
             "y" => 31_536_000_000,
             _ => return Err(format!("`{text}` is no duration")),
         };
-        total_ms += rest[..digits].parse::<i64>().map_err(|error| error.to_string())? * unit_ms;
+        let count: i64 = rest[..digits].parse().map_err(|_| too_long(text))?;
+        total_ms = within(count.saturating_mul(unit_ms), text)? + within(total_ms, text)?;
         rest = &rest[unit_end..];
     }
-    Ok(sign * total_ms)
+    within(sign * total_ms, text)
+}
+
+fn within(time_ms: i64, text: &str) -> Result<i64, String> {
+    if time_ms.abs() <= LONGEST_MS { Ok(time_ms) } else { Err(too_long(text)) }
+}
+
+fn too_long(text: &str) -> String {
+    format!("`{text}` is longer than 100,000 years")
 }
 
 #[cfg(test)]
@@ -162,5 +180,16 @@ mod tests {
         check_values("1e3+1e2x1 Inf NaNx1 +Inf -Inf", "1000 1100 +Inf NaN NaN +Inf -Inf");
         check_values("{{schema:1 sum:2 buckets:[1 2]}} 3", "{{}} 3");
         check_values("1 what", "`what` is no point");
+        check_values("1 1x99999999999", "`1x99999999999` makes it more than 2102400 values");
+        check_values("_x99999999999", "`_x99999999999` makes it more than 2102400 values");
+    }
+
+    #[test]
+    fn durations_are_bounded() {
+        assert_eq!(duration_ms("1h30m"), Ok(5_400_000));
+        assert_eq!(duration_ms("-1m"), Ok(-60_000));
+        for long in ["99999999999999999999s", "999999999y", "1e300", "-1e300", "100000y1s"] {
+            assert_eq!(duration_ms(long), Err(format!("`{long}` is longer than 100,000 years")));
+        }
     }
 }

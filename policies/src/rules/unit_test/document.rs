@@ -10,11 +10,12 @@ use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::notation::parse_series;
 use firedrill_telemetry::promql::{Plan, PlanError};
 use firedrill_telemetry::promqltest;
+use firedrill_telemetry::store::Store;
 
 use super::super::cycle::ALERT_NAME;
 use super::super::document::{duration, text_of};
 use super::notifications::{NotificationTest, read_notification_tests};
-use super::{AlertTest, ExpectedAlert, ExpectedSample, ExpressionTest, InputSeries, Test, TestFile};
+use super::{AlertTest, ExpectedAlert, ExpectedSample, ExpressionTest, InputSeries, RecordedFormat, RecordedInput, Test, TestFile};
 use crate::problem;
 
 /// Prometheus' own default interval, and promtool's.
@@ -90,7 +91,8 @@ fn test(reader: &mut Reader, node: &Node, around: &Around) -> Option<Test> {
     let mut fields = reader.fields(node, "a test")?;
     let name = fields.optional("name").and_then(|node| text_of(reader, node, "a test's name")).filter(|name| !name.is_empty());
     let interval = interval(reader, &mut fields, "interval").unwrap_or(around.evaluation_interval);
-    let start_ms = fields.optional("start_timestamp").and_then(|node| start(reader, node)).unwrap_or(0);
+    let start_ms = fields.optional("start_timestamp").and_then(|node| start(reader, node));
+    let recording = fields.optional("recording").and_then(|node| recorded_input(reader, node, start_ms.is_none()));
     let series = optional_list(reader, &mut fields, "input_series");
     let series = series.iter().filter_map(|node| input_series(reader, node)).collect();
     let alerts = optional_list(reader, &mut fields, "alert_rule_test");
@@ -109,8 +111,9 @@ fn test(reader: &mut Reader, node: &Node, around: &Around) -> Option<Test> {
         name: name.unwrap_or_else(|| format!("test {}", around.number)),
         place: node.place.clone(),
         interval,
-        start_ms,
+        start_ms: start_ms.unwrap_or(0),
         series,
+        recording,
         alerts,
         expressions,
         notifications,
@@ -118,6 +121,26 @@ fn test(reader: &mut Reader, node: &Node, around: &Around) -> Option<Test> {
         external_url,
         keeps_group_intervals: keeps,
     })
+}
+
+fn recorded_input(reader: &mut Reader, node: &Node, gives_start: bool) -> Option<RecordedInput> {
+    const FORMATS: [(&str, RecordedFormat); 3] = [
+        ("openmetrics", RecordedFormat::OpenMetrics),
+        ("prometheus", RecordedFormat::Prometheus),
+        ("firedrill", RecordedFormat::Firedrill),
+    ];
+    let mut fields = reader.fields(node, "a recording")?;
+    let mut named: Vec<(RecordedFormat, &Node)> = Vec::new();
+    for (key, format) in FORMATS {
+        named.extend(fields.optional(key).map(|node| (format, node)));
+    }
+    fields.finish(reader);
+    let [(format, path)] = named[..] else {
+        reader.problem(problem::not_one_recording(&node.place));
+        return None;
+    };
+    let place = path.place.clone();
+    Some(RecordedInput { format, path: text_of(reader, path, "a file")?, place, gives_start, samples: Store::new() })
 }
 
 fn input_series(reader: &mut Reader, node: &Node) -> Option<InputSeries> {

@@ -8,12 +8,12 @@ use firedrill_core::time::Span;
 use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::{Evaluator, Sample, Value};
 use firedrill_telemetry::promqltest::Point;
-use firedrill_telemetry::store::{SeriesId, Store};
+use firedrill_telemetry::store::{Samples, SeriesId, Store};
 
 use super::super::compiled::RuleMachine;
 use super::super::cycle::{AlertState, ChangeKind, Cycle, GroupState, Pace, SentAlert, Surroundings, fill};
 use super::super::{Group, RuleSet};
-use super::{AlertTest, ExpectedAlert, ExpectedSample, ExpressionTest, Test, TestFile};
+use super::{AlertTest, ExpectedAlert, ExpectedSample, ExpressionTest, RecordedInput, Test, TestFile};
 
 /// What became of a test.
 #[derive(Clone, Debug)]
@@ -169,10 +169,31 @@ struct Scheduled {
 
 struct Input<'a> {
     id: SeriesId,
-    points: &'a [Point],
-    /// How many points were written or skipped.
+    samples: InputSamples<'a>,
+    /// How many of them were written or skipped.
     taken: usize,
     place: &'a Place,
+}
+
+#[derive(Clone, Copy)]
+enum InputSamples<'a> {
+    /// One an interval, from the start on.
+    Points(&'a [Point]),
+    /// At times of their own.
+    Recorded(Samples<'a>),
+}
+
+impl InputSamples<'_> {
+    /// The time and value of a sample, Unix milliseconds; `None` behind the last one. A gap has no value.
+    fn get(self, index: usize, start_ms: i64, interval_ms: i64) -> Option<(i64, Option<f64>)> {
+        match self {
+            InputSamples::Points(points) => {
+                let value = if let Point::Float(value) = points.get(index)? { Some(*value) } else { None };
+                Some((start_ms.saturating_add(interval_ms.saturating_mul(index as i64)), value))
+            }
+            InputSamples::Recorded(samples) => Some((*samples.times.get(index)?, Some(samples.values[index]))),
+        }
+    }
 }
 
 impl<'a> Bench<'a> {
@@ -187,7 +208,13 @@ impl<'a> Bench<'a> {
             let id = store.series(&series.labels);
             // Of a series that stands twice the later line counts, as in promtool.
             input.retain(|other| other.id != id);
-            input.push(Input { id, points: &series.points, taken: 0, place: &series.place });
+            input.push(Input { id, samples: InputSamples::Points(&series.points), taken: 0, place: &series.place });
+        }
+        if let Some(RecordedInput { samples, place, .. }) = &test.recording {
+            for recorded in samples.ids() {
+                let id = store.series(samples.labels(recorded));
+                input.push(Input { id, samples: InputSamples::Recorded(samples.samples(recorded)), taken: 0, place });
+            }
         }
         let base_ms = millis(file.evaluation_interval);
         let mut groups: Vec<Scheduled> = rules
@@ -249,17 +276,17 @@ impl<'a> Bench<'a> {
 
     /// Writes the input up to and including a moment.
     fn load(&mut self, at_ms: i64) -> Result<(), ()> {
-        let interval_ms = millis(self.test.interval);
+        let (start_ms, interval_ms) = (self.test.start_ms, millis(self.test.interval));
         for input in &mut self.input {
-            while let Some(point) = input.points.get(input.taken) {
-                let point_ms = interval_ms.saturating_mul(input.taken as i64);
-                if point_ms > at_ms {
+            while let Some((sample_ms, value)) = input.samples.get(input.taken, start_ms, interval_ms) {
+                if sample_ms > start_ms.saturating_add(at_ms) {
                     break;
                 }
                 input.taken += 1;
-                let Point::Float(value) = point else { continue };
-                if self.store.append(input.id, self.test.start_ms + point_ms, *value).is_err() {
-                    let message = format!("{} was recorded by a rule at this moment already", self.store.labels(input.id));
+                let Some(value) = value else { continue };
+                if self.store.append(input.id, sample_ms, value).is_err() {
+                    let message =
+                        format!("{} has a sample at this moment already, of a rule or of other input", self.store.labels(input.id));
                     self.failures.push(Failure::Input { place: input.place.clone(), message });
                     return Err(());
                 }
