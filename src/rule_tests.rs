@@ -9,8 +9,12 @@ use firedrill_core::time::{Start, Time};
 use firedrill_policies::alertmanager::{Config, PostedAlert, posted, read_config, rehearse, told};
 use firedrill_policies::rules::RuleSet;
 use firedrill_policies::rules::unit_test::{
-    ExpectedNotification, NotificationGot, NotificationTest, Outcome, Test, TestFile, read_test_file, run_test,
+    ExpectedNotification, NotificationGot, NotificationTest, Outcome, RecordedFormat, RecordedInput, Test, TestFile, read_test_file,
+    run_test,
 };
+use firedrill_telemetry::exposition::{self, Dialect};
+use firedrill_telemetry::recording::Recording;
+use firedrill_telemetry::store::Store;
 use rayon::prelude::*;
 
 use crate::failure::Failure;
@@ -110,7 +114,7 @@ impl Suite {
     /// A file cannot be read, or is wrong.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let source = load::read_file(path)?;
-        let file = read_test_file(&source.path, &source.text)?;
+        let mut file = read_test_file(&source.path, &source.text)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let (mut sources, mut problems, mut warnings): (Vec<Source>, _, _) = (Vec::new(), Vec::new(), Vec::new());
         for (pattern, place) in &file.rule_files {
@@ -131,6 +135,9 @@ impl Suite {
                     sources.push(source);
                 }
             }
+        }
+        for test in &mut file.tests {
+            problems.extend(read_recording(test, folder)?);
         }
         let alertmanager = match alertmanager(&file, folder) {
             Ok(config) => config,
@@ -193,6 +200,43 @@ fn with_external_labels(mut alert: PostedAlert, test: &Test) -> PostedAlert {
         alert.labels.entry(name.clone()).or_insert_with(|| value.clone());
     }
     alert
+}
+
+/// Reads the recording that is a test's input, if there is one; gives what is wrong with it.
+fn read_recording(test: &mut Test, folder: &Path) -> Result<Vec<Problem>, Failure> {
+    let Some(RecordedInput { format, path, place, gives_start, samples }) = &mut test.recording else { return Ok(Vec::new()) };
+    let whole = folder.join(&*path);
+    if !whole.is_file() {
+        return Ok(vec![no_match(place, path)]);
+    }
+    let source = load::read_file(&whole)?;
+    let mut read = |dialect| {
+        let errors = exposition::read(&source.text, dialect, samples).err().unwrap_or_default();
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let errors = match format {
+        RecordedFormat::OpenMetrics => read(Dialect::OpenMetrics),
+        RecordedFormat::Prometheus => read(Dialect::Prometheus),
+        RecordedFormat::Firedrill => match Recording::parse(&source.text) {
+            Ok(recording) => {
+                *samples = recording.store;
+                Vec::new()
+            }
+            Err(error) => vec![error.to_string()],
+        },
+    };
+    if *gives_start {
+        test.start_ms = first_ms(samples).unwrap_or(0);
+    }
+    let wrong = |reason: &String| {
+        Problem::in_file("FD0915", &source.path, reason).remedy("export the recording anew; docs/recordings.md shows the formats")
+    };
+    Ok(errors.iter().map(wrong).collect())
+}
+
+/// The time of the first sample of all, Unix milliseconds.
+fn first_ms(samples: &Store) -> Option<i64> {
+    samples.ids().filter_map(|id| samples.times(id).first().copied()).min()
 }
 
 /// The files that a pattern names, sorted; a plain path must be there.
