@@ -11,11 +11,12 @@ use firedrill_policies::alertmanager::Config;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::policy::Policy;
-use firedrill_policies::rules::{Memory, RuleSet, Ruler, RulerSettings};
+use firedrill_policies::rules::{Memory, RECALL_STEP, RuleSet, Ruler, RulerSettings, reach_ms};
 use firedrill_scenarios::Scenario;
 use firedrill_sim::automation::{Automation, Script};
 use firedrill_sim::past;
 use firedrill_sim::run::{Finished, Options, Run};
+use firedrill_telemetry::promql::Condition;
 use firedrill_telemetry::store::Store;
 
 use crate::automation::Piloted;
@@ -155,6 +156,15 @@ impl Drill {
             Some((_, memory)) => pilot.remembering(memory),
             None => pilot,
         }
+    }
+
+    /// How long before the start samples can matter to its rules and policies, milliseconds; `None`: however old they are.
+    #[must_use]
+    pub fn reach_ms(&self) -> Option<i64> {
+        let conditions = self.answer.policies.iter().flat_map(|policy| policy.conditions().map(Condition::plan));
+        // A recorded series is as old as the last time that it was recalled.
+        let step_ms = i64::try_from(RECALL_STEP.as_millis()).unwrap_or(i64::MAX);
+        Some(reach_ms(&self.rules.set, conditions)?.saturating_add(step_ms))
     }
 
     /// What was seen before the start and what the rules made of it; `None` if the scenario has no history.

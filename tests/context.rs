@@ -13,6 +13,7 @@ use firedrill::sources;
 use firedrill_core::journal::{CorrelationChange, Event};
 use firedrill_policies::guard::stage::Stage;
 use firedrill_telemetry::notation::parse_matchers;
+use firedrill_telemetry::recording::Recording;
 
 fn project() -> PathBuf {
     root().join("tests/projects/context")
@@ -133,6 +134,25 @@ fn the_library_s_contextual_rules_pass_their_rule_tests() {
         ["composite", "contextual", "seasonal"].map(|name| folder.join(format!("{name}.yaml")).display().to_string()).into();
     let done = firedrill(root(), &words(&format!("test {}", files.join(" ")))).exits(0);
     assert!(done.stdout.ends_with("7 passed, 0 failed\n"), "{}", done.stdout);
+}
+
+#[test]
+fn a_recording_goes_as_far_back_as_its_rules_look() {
+    let first_ms = |rules: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let scenario = project().join("scenarios/night-surge.yaml").display().to_string();
+        firedrill(folder.path(), &words(&format!("run {scenario} --rules {rules} --record recorded --quiet"))).exits(0);
+        let text = std::fs::read_to_string(folder.path().join("recorded/recording.jsonl")).unwrap();
+        let recording = Recording::parse(&text).unwrap();
+        let store = &recording.store;
+        let first = store.ids().filter_map(|id| store.times(id).first().copied()).min().unwrap();
+        recording.start.unix_millis() - first
+    };
+    let minute_ms = 60_000;
+    // Two weeks are all that there is. Otherwise three recorded series one after the other, each seen for five minutes, and what lies between
+    // two times of recording.
+    assert_eq!(first_ms("seasonal"), 14 * 24 * 60 * minute_ms);
+    assert_eq!(first_ms("contextual"), 20 * minute_ms);
 }
 
 /// The YAML that the page shows which begins with a word.

@@ -201,20 +201,21 @@ struct On {
 /// `alert:` one name or several, or `incident:` what several become together, or `receiver:` where it listens; and `match:`.
 fn on(reader: &mut Reader, node: &Node) -> Option<On> {
     let mut fields = reader.fields(node, "`on`")?;
+    let (alert, incident) = (fields.optional("alert"), fields.optional("incident"));
     let matchers = fields.optional("match").map_or(Some(Vec::new()), |node| matchers(reader, node));
     let matchers: Option<Placed<Matcher>> = matchers.map(|matchers| matchers.into_iter().unzip());
     let receiver = fields.optional("receiver").map(|node| Some((reader.text(node, "a receiver's name")?.clone(), node.place.clone())));
-    let (alerts, correlation) = match fields.optional("incident") {
-        Some(node) => {
-            for key in ["alert", "receiver"].into_iter().filter(|key| fields.has(key)).collect::<Vec<_>>() {
+    let (alerts, correlation) = match (incident, alert) {
+        (Some(node), _) => {
+            for key in ["alert", "receiver"].into_iter().filter(|key| fields.has(key)) {
                 reader.problem(problem::meaningless(&key_place(&fields, key), key, "on: { incident }"));
-                fields.optional(key);
             }
             let counted = matchers.as_ref().map(|(matchers, _)| matchers.clone()).unwrap_or_default();
             correlation::read(reader, node, counted).map(|(correlation, alerts)| (Some(alerts), Some(correlation))).unwrap_or_default()
         }
-        None if receiver.is_some() && !fields.has("alert") => (Some(Placed::default()), None),
-        None => (fields.required(reader, "alert").and_then(|node| names(reader, node)), None),
+        (None, Some(node)) => (names(reader, node), None),
+        (None, None) if receiver.is_some() => (Some(Placed::default()), None),
+        (None, None) => (fields.required(reader, "alert").and_then(|node| names(reader, node)), None),
     };
     fields.finish(reader);
     Some(On { alerts: alerts?, matchers: matchers?, correlation, receiver: receiver.map_or(Some(None), |receiver| receiver.map(Some))? })

@@ -7,6 +7,7 @@ mod known;
 mod cycle;
 mod ruler;
 mod coverage;
+mod reach;
 pub mod lint;
 pub mod unit_test;
 
@@ -22,8 +23,9 @@ pub use coverage::{Coverage, Outlook, Reason};
 pub use cycle::{SentAlert, Surroundings};
 pub(crate) use document::prometheus_duration;
 pub use document::read_rules;
-pub use ruler::{Memory, Phase, Ruler, RulerSettings};
-pub use template::Template;
+pub use reach::reach_ms;
+pub use ruler::{Memory, Phase, RECALL_STEP, Ruler, RulerSettings};
+pub use template::{Scene, Subject, Template};
 
 /// All groups of all files, in the order given.
 #[derive(Clone, Debug, Default)]

@@ -77,7 +77,7 @@ fn read_load(reader: &mut Reader, client: Located<Name>, node: &Node) -> LoadDoc
     let mut load = LoadDocument { client, hours: None, weekdays: [Factor::ONE; 7] };
     let Some(mut fields) = reader.fields(node, "a client's load") else { return load };
     load.hours = fields.required(reader, "hours").and_then(|node| read_hours(reader, node));
-    if let Some(mut fields) = fields.optional("weekdays").and_then(|node| reader.fields(node, "the weekdays")) {
+    if let Some(mut fields) = fields.optional("weekdays").and_then(|node| reader.fields(node, "a week")) {
         for (day, factor) in WEEKDAYS.into_iter().zip(&mut load.weekdays) {
             if let Some(node) = fields.optional(day) {
                 *factor = reader.factor(node, "what a day's load is multiplied by").unwrap_or(*factor);

@@ -29,8 +29,8 @@ pub fn lower(reader: &mut Reader, history: &HistoryDocument, spec: &WorldSpec) -
         }
         if samples > MOST_SAMPLES {
             let place = history.every.as_ref().map_or(&span.place, |every| &every.place);
-            let what = format!("the number of samples of each series ({} every {every})", span.value);
-            reader.problem(problem::too_much(place, &what, &samples.to_string(), &MOST_SAMPLES.to_string()));
+            let what = format!("{} every {every} are {samples} samples of each series, and at most {MOST_SAMPLES} are told", span.value);
+            reader.problem(problem::impossible(place, &what, "write a longer `every:`, such as `5m`, or a shorter `span:`"));
         }
     }
     check_clients(reader, history, spec);
