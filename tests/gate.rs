@@ -175,7 +175,8 @@ fn a_project_without_thresholds_is_judged_by_defaults_and_told_so() {
     let text = fs::read_to_string(folder.path().join("firedrill.yaml")).unwrap();
     let (before, _) = text.split_once("thresholds:").unwrap();
     fs::write(folder.path().join("firedrill.yaml"), before).unwrap();
-    let told = "write `thresholds: { harm: max < 1 user-minutes, noop_false_positives: max == 0 }` to keep or change them";
+    let told =
+        "write `thresholds: { harm: max < 1 user-minutes, missed: max == 0, noop_false_positives: max == 0 }` to keep or change them";
     firedrill(folder.path(), &words("gate --out out")).exits(0).says(told);
     firedrill(folder.path(), &words("gate --candidate candidates/harmful.yaml --out out"))
         .exits(1)
