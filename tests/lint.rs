@@ -239,6 +239,23 @@ fn what_is_no_metrics_page_or_has_nothing_for_the_rules_is_refused() {
 }
 
 #[test]
+fn a_rule_that_cannot_fire_is_named_beside_the_verdict() {
+    let folder = common::release_project();
+    let gate = ["gate", "--out", "out", "--quiet"];
+    let sound = firedrill(folder.path(), &gate).exits(0);
+    assert!(!sound.stdout.contains("cannot fire"), "{}", sound.stdout);
+    let rules = fs::read_to_string(folder.path().join("rules/errors.yaml")).unwrap();
+    let dead = "      - alert: DiskFull\n        expr: node_filesystem_avail_bytes < 1\n";
+    write(folder.path(), "rules/errors.yaml", &format!("{rules}{dead}"));
+    let told = "1 of 3 rules cannot fire in what is rehearsed here, so nothing was learnt of them: DiskFull; `firedrill check` says why";
+    firedrill(folder.path(), &gate).exits(0).says(told);
+    let written = |name: &str| fs::read_to_string(folder.path().join("out").join(name)).unwrap();
+    let report: Value = serde_json::from_str(&written("gate.json")).unwrap();
+    assert_eq!(report["cannot_fire"], serde_json::json!(["DiskFull"]));
+    assert!(written("gate.md").contains(told));
+}
+
+#[test]
 fn docs_check_md_tells_every_lint_with_why_and_remedy() {
     let text = fs::read_to_string(root().join("docs/check.md")).unwrap();
     let rows: Vec<Vec<&str>> = text
