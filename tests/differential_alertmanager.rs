@@ -7,6 +7,7 @@
 //! ends by itself ends at a quarter.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the real program lives in real time")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

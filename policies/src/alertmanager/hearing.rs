@@ -190,3 +190,114 @@ fn alert_name(labels: &LabelSet) -> Name {
 fn label_set(labels: &Labels) -> LabelSet {
     labels.iter().map(|(name, value)| (Name::new(name), Name::new(value))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::read_config;
+    use super::*;
+    use firedrill_core::journal::Journal;
+
+    const CONFIG: &str = "
+route:
+  receiver: people
+  group_by: [team]
+  group_wait: 10s
+  group_interval: 30s
+  repeat_interval: 100s
+  routes:
+  - { receiver: robots, matchers: [name=x], group_wait: 20s, continue: true }
+  - { receiver: people }
+receivers: [{ name: people, slack_configs: [{ api_url: 'http://s', channel: c }] }, { name: robots }]
+inhibit_rules: [{ source_matchers: [name=y], target_matchers: [name=x] }]
+";
+
+    struct Bench {
+        hearing: Hearing,
+        journal: Journal,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let config = Arc::new(read_config("a.yml", CONFIG).unwrap());
+            Self { hearing: Hearing::new(Some(&config), Start::default()), journal: Journal::new() }
+        }
+
+        /// Posts an alert as Prometheus does, over from `ended` on.
+        fn post(&mut self, at: u64, name: &str, since: u64, ended: Option<u64>) {
+            let (now, mut commands) = (Time::from_seconds(at), Vec::new());
+            let labels = [(Name::new("alertname"), Name::new("A")), (Name::new("name"), Name::new(name))].into();
+            let ends_at = Some(Time::from_seconds(ended.unwrap_or(at + 240)));
+            let post = PostedAlert { labels, starts_at: Some(Time::from_seconds(since)), ends_at, ..PostedAlert::default() };
+            assert_eq!(self.hearing.post(now, vec![post], &mut Desk { journal: &mut self.journal, commands: &mut commands }), []);
+        }
+
+        /// Lets time pass; what policies heard.
+        fn pass(&mut self, until: u64) -> Vec<String> {
+            let (mut told, mut commands) = (Vec::new(), Vec::new());
+            while let Some(due) = self.hearing.due().filter(|due| *due <= Time::from_seconds(until)) {
+                let mut desk = Desk { journal: &mut self.journal, commands: &mut commands };
+                for Heard { notification, is_repeat } in self.hearing.advance(due, &mut desk) {
+                    let (receiver, name) = (notification.receiver.unwrap(), &notification.labels["name"]);
+                    let again = if is_repeat { " again" } else { "" };
+                    told.push(format!("{} {receiver} {name} {:?}{again}", due.as_seconds(), notification.status));
+                }
+            }
+            told
+        }
+
+        fn withheld(&self) -> Vec<String> {
+            let told = |at: Time, event: &Event| match event {
+                Event::Withheld { labels, receiver, reason, .. } => {
+                    Some(format!("{} {receiver} {}: {reason}", at.as_seconds(), labels["name"]))
+                }
+                _ => None,
+            };
+            self.journal.records().iter().filter_map(|record| told(record.at, &record.event)).collect()
+        }
+    }
+
+    #[test]
+    fn of_a_message_only_what_has_changed_is_heard_and_all_of_it_when_it_is_a_repeat() {
+        let mut bench = Bench::new();
+        bench.post(0, "z", 0, None);
+        assert_eq!(bench.pass(39), ["10 people z Firing"]);
+        bench.post(39, "w", 39, None);
+        assert_eq!(bench.pass(130), ["40 people w Firing"], "the message lists both");
+        bench.post(130, "z", 0, None);
+        bench.post(130, "w", 39, None);
+        assert_eq!(bench.pass(165), ["160 people w Firing again", "160 people z Firing again"]);
+        bench.post(165, "z", 0, Some(165));
+        assert_eq!(bench.pass(195), ["190 people z Resolved"]);
+        bench.post(200, "z", 0, Some(165));
+        bench.post(200, "w", 39, None);
+        assert_eq!(bench.pass(285), [""; 0], "what Prometheus posts again is no news");
+        assert_eq!(bench.withheld(), [""; 0]);
+    }
+
+    #[test]
+    fn each_receiver_is_told_by_itself_and_the_journal_says_by_what() {
+        let mut bench = Bench::new();
+        bench.post(0, "x", 0, None);
+        assert_eq!(bench.pass(60), ["10 people x Firing", "20 robots x Firing"]);
+        let messages = bench.journal.records().iter().filter_map(|record| match &record.event {
+            Event::Messaged { receiver, by, group, .. } => Some(format!("{receiver} {by:?} {group}")),
+            _ => None,
+        });
+        let expected = [r#"people ["slack"] {}/{}:{}"#, r#"robots [] {}/{name="x"}:{}"#];
+        assert_eq!(messages.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_is_kept_back_is_written_down_once_with_its_reason() {
+        let mut bench = Bench::new();
+        bench.post(0, "y", 0, None);
+        bench.post(0, "x", 0, None);
+        assert_eq!(bench.pass(120), ["10 people y Firing"]);
+        let by = r#"inhibited by {alertname="A", name="y"}"#;
+        assert_eq!(bench.withheld(), [format!("10 people x: {by}"), format!("20 robots x: {by}")]);
+        bench.post(121, "x", 0, Some(121));
+        bench.pass(200);
+        let over = "over before anybody was told";
+        assert_eq!(bench.withheld()[2..], [format!("130 people x: {over}, and {by}"), format!("140 robots x: {over}, and {by}")]);
+    }
+}
