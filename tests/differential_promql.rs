@@ -28,7 +28,7 @@ use regex::Regex;
 use serde_json::Value as Json;
 
 /// How many expressions, each evaluated at two moments and over one range.
-const EXPRESSIONS: usize = 5_000;
+const EXPRESSIONS: usize = 8_000;
 
 /// 2026-01-05T00:00:00Z, milliseconds since 1970: where the samples begin.
 const START_MS: i64 = 1_767_571_200_000;
@@ -51,7 +51,7 @@ type Rows = BTreeMap<Labels, Vec<(i64, f64)>>;
 
 #[test]
 fn our_evaluators_agree_with_prometheus() {
-    let seed = std::env::var("DIFFERENTIAL_SEED").map_or(20_260_105, |seed| seed.parse().expect("DIFFERENTIAL_SEED is a number"));
+    let seed = std::env::var("DIFFERENTIAL_SEED").map_or(1, |seed| seed.parse().expect("DIFFERENTIAL_SEED is a number"));
     let again = format!("DIFFERENTIAL_SEED={seed} cargo test --features differential --test differential_promql");
     println!("repeat with {again}");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

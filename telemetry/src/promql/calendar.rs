@@ -14,9 +14,10 @@ pub(crate) enum DatePart {
 }
 
 impl DatePart {
-    /// The part of the moment that many seconds after 1970-01-01T00:00:00Z, the fraction cut off; NaN for NaN.
+    /// The part of the moment that many seconds after 1970-01-01T00:00:00Z, the fraction cut off; NaN for NaN and for what
+    /// 64 bits of seconds cannot hold.
     pub(crate) fn of(self, seconds: f64) -> f64 {
-        if seconds.is_nan() {
+        if seconds.is_nan() || seconds.abs() >= i64::MAX as f64 {
             return f64::NAN;
         }
         let seconds = seconds as i64;
@@ -89,6 +90,7 @@ mod tests {
         // 1969-12-31T23:59:59Z
         check(-1.0, [1969.0, 12.0, 31.0, 23.0, 59.0, 3.0, 365.0, 31.0]);
         assert!(DatePart::Hour.of(f64::NAN).is_nan());
-        assert!(DatePart::Year.of(f64::INFINITY).is_finite());
+        assert!(DatePart::Year.of(f64::INFINITY).is_nan() && DatePart::Year.of(-1e19).is_nan());
+        assert!(DatePart::Year.of(9e18).is_finite());
     }
 }

@@ -118,9 +118,22 @@ pub(crate) fn round(value: f64, nearest: f64) -> f64 {
     (value * inverse + 0.5).floor() / inverse
 }
 
-/// The value within the bounds; NaN if any of the three is NaN, which `f64::clamp` would not give.
+/// The value within the bounds. NaN if one of the three is, but an infinity that no bound could change, as Go's `math.Max` and `math.Min` have it.
 pub(crate) fn clamp(value: f64, least: f64, most: f64) -> f64 {
-    if value.is_nan() || least.is_nan() || most.is_nan() { f64::NAN } else { value.min(most).max(least) }
+    let no_more = if value == f64::NEG_INFINITY || most == f64::NEG_INFINITY {
+        f64::NEG_INFINITY
+    } else if value.is_nan() || most.is_nan() {
+        f64::NAN
+    } else {
+        value.min(most)
+    };
+    if no_more == f64::INFINITY || least == f64::INFINITY {
+        f64::INFINITY
+    } else if no_more.is_nan() || least.is_nan() {
+        f64::NAN
+    } else {
+        no_more.max(least)
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +149,15 @@ mod tests {
     #[test]
     fn clamping_nan_gives_nan() {
         assert_eq!(clamp(5.0, 0.0, 3.0), 3.0);
-        assert!(clamp(f64::NAN, 0.0, 3.0).is_nan() && clamp(1.0, f64::NAN, 3.0).is_nan());
+        assert!(clamp(f64::NAN, 0.0, 3.0).is_nan() && clamp(1.0, f64::NAN, 3.0).is_nan() && clamp(1.0, 0.0, f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn infinities_beat_a_bound_that_is_nan() {
+        assert_eq!(clamp(f64::INFINITY, f64::NAN, f64::INFINITY), f64::INFINITY);
+        assert_eq!(clamp(f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NAN), f64::NEG_INFINITY);
+        assert_eq!(clamp(f64::NEG_INFINITY, 0.0, f64::NAN), 0.0);
+        assert!(clamp(f64::NEG_INFINITY, f64::NAN, f64::INFINITY).is_nan());
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
     if text.contains(MARK) {
         return Err(wrong("the character U+E000 cannot stand in an expression".to_owned()));
     }
+    refuse_long_durations(text)?;
     let mut out = String::with_capacity(text.len() + 16);
     let mut operators = 0;
     let mut in_braces = false;
@@ -78,6 +79,78 @@ pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
         return Err(wrong(format!("the expression has more than {MOST_OPERATORS} operators and brackets")));
     }
     Ok(out)
+}
+
+/// The longest duration that there is in Prometheus, seconds: 64 bits of nanoseconds.
+const LONGEST_SECONDS: f64 = 9_223_372_036.0;
+
+/// Refuses durations that Prometheus refuses, over which the parser panics or which it drops silently.
+fn refuse_long_durations(text: &str) -> Result<(), PlanError> {
+    let (mut in_brackets, mut after_offset) = (false, false);
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let taken = match c {
+            '"' | '\'' | '`' => string_length(rest, c)?,
+            '#' => rest.find('\n').unwrap_or(rest.len()),
+            c if is_of_word(c) => {
+                let word = &rest[..word_length(rest)];
+                let seconds = duration_seconds(word).or_else(|| number(word).filter(|_| in_brackets || after_offset));
+                if seconds.is_some_and(|seconds| seconds.is_nan() || seconds > LONGEST_SECONDS) {
+                    return Err(PlanError::Parse { message: format!("the duration `{word}` is no duration of at most 292 years") });
+                }
+                after_offset = word.eq_ignore_ascii_case("offset");
+                word.len()
+            }
+            _ => {
+                in_brackets = c == '[' || in_brackets && c != ']';
+                after_offset &= c.is_whitespace() || c == '-' || c == '+';
+                c.len_utf8()
+            }
+        };
+        rest = &rest[taken..];
+    }
+    Ok(())
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '.'
+}
+
+/// The length of the word or number at the start of the text, the sign of an exponent in it.
+fn word_length(text: &str) -> usize {
+    let end = |from: usize| text[from..].find(|c: char| !is_of_word(c)).map_or(text.len(), |end| from + end);
+    let first = end(0);
+    let has_exponent = text.starts_with(|c: char| c.is_ascii_digit() || c == '.') && text[..first].ends_with(['e', 'E']);
+    if has_exponent && text[first..].starts_with(['+', '-']) { end(first + 1) } else { first }
+}
+
+/// `1h30m` in seconds; `None` for another word.
+fn duration_seconds(word: &str) -> Option<f64> {
+    let (mut total, mut rest) = (0.0, word);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0)?;
+        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |end| digits + end);
+        let unit = match &rest[digits..unit_end] {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3_600.0,
+            "d" => 86_400.0,
+            "w" => 604_800.0,
+            "y" => 31_536_000.0,
+            _ => return None,
+        };
+        let count: f64 = rest[..digits].parse().ok()?;
+        // The parser counts each unit in 32 bits and drops what does not fit.
+        total += if count > f64::from(u32::MAX) { f64::INFINITY } else { count * unit };
+        rest = &rest[unit_end..];
+    }
+    (total > 0.0).then_some(total)
+}
+
+fn number(word: &str) -> Option<f64> {
+    let hexadecimal = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X"));
+    hexadecimal.map_or_else(|| word.parse().ok(), |digits| u64::from_str_radix(digits, 16).ok().map(|number| number as f64))
 }
 
 /// The name in a quoted `"$name"`, which other tools fill in and which here would be compared as it stands, and never match.
@@ -184,6 +257,20 @@ mod tests {
         check("x{a=$a_1,b=$b}", r#"x{a="§a_1",b="§b"}"#);
         check("x{a=$}", "a `$` without the name of a parameter");
         check("x{a=\"\u{e000}b\"}", "the character U+E000 cannot stand in an expression");
+    }
+
+    #[test]
+    fn durations_are_bounded_as_in_prometheus() {
+        for text in
+            ["x[1e309]", "x[NaN]", "x[5m:1e+300]", "x offset -1e20", "x[300y]", "x[99999999999y1s]", "x[5000000000ms]", "x[0xffffffffff]"]
+        {
+            let refused = prepare(text, true).expect_err(text).to_string();
+            assert!(refused.contains("is no duration of at most 292 years"), "{text}: {refused}");
+        }
+        for text in ["x[5m:30s] offset -1.5e3", "x[100y]", "x > 1e309", "x{a=\"[1e309]\"}", "x_1e309[5m] + 1e20", "x[5m] offset 1m * 1e20"]
+        {
+            assert_eq!(prepare(text, true).as_deref(), Ok(text));
+        }
     }
 
     #[test]

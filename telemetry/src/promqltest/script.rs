@@ -143,7 +143,7 @@ pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
 }
 
 fn within(time_ms: i64, text: &str) -> Result<i64, String> {
-    if time_ms.abs() <= LONGEST_MS { Ok(time_ms) } else { Err(too_long(text)) }
+    if (-LONGEST_MS..=LONGEST_MS).contains(&time_ms) { Ok(time_ms) } else { Err(too_long(text)) }
 }
 
 fn too_long(text: &str) -> String {
