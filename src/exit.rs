@@ -9,7 +9,7 @@ pub enum Exit {
     Broken = 1,
     /// The input is wrong: a bad file, an unknown name, bad arguments. Nothing was written.
     WrongInput = 2,
-    /// It cannot be told: too few runs, or a policy that was never exercised.
+    /// It cannot be told: too few runs, a policy that was never exercised, or a recording that no policy watched.
     Inconclusive = 3,
     /// A bug of ours.
     Bug = 70,
@@ -27,7 +27,7 @@ impl Exit {
         (Self::Held, "held: the verdict passes, or the command did its work"),
         (Self::Broken, "broken: a threshold, an expectation or a safety rule does not hold"),
         (Self::WrongInput, "the input is wrong: a bad file, an unknown name, bad arguments; nothing was written"),
-        (Self::Inconclusive, "inconclusive: too few runs to tell, or a policy that was never exercised"),
+        (Self::Inconclusive, "inconclusive: too few runs to tell, a policy that was never exercised, or nobody to judge"),
         (Self::Bug, "a bug of ours: please report it with the command that caused it"),
     ];
 }

@@ -120,3 +120,36 @@ fn the_recordings_that_the_documentation_shows_can_be_replayed() {
     fs::write(folder.path().join("incident.yaml"), incident).unwrap();
     assert!(replay().contains("3 series from 2026-01-05T09:00:00Z"));
 }
+
+/// The one file that a page shows, written into a folder of its own.
+fn shown_file(page: &str) -> (tempfile::TempDir, String) {
+    let [(name, text)] = shown_files(page).try_into().unwrap_or_else(|files| panic!("{page} shows {files:?}"));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(&name), text).unwrap();
+    (folder, name)
+}
+
+#[track_caller]
+fn firedrill(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_firedrill")).current_dir(folder).args(arguments).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "firedrill {}\n{told}", arguments.join(" "));
+    told
+}
+
+#[test]
+fn the_scenario_that_the_documentation_shows_can_be_run() {
+    let (folder, name) = shown_file("docs/scenarios.md");
+    assert!(firedrill(folder.path(), &["check", &name]).contains("all sound"));
+    let told = firedrill(folder.path(), &["run", &name]);
+    assert!(told.contains("users feel it"), "{told}");
+}
+
+#[test]
+fn the_policy_that_the_documentation_shows_is_sound_and_acts() {
+    let (folder, name) = shown_file("docs/policies.md");
+    let told = firedrill(folder.path(), &["check", &name]);
+    assert!(told.contains("all sound") && !told.contains("warning"), "{told}");
+    let told = firedrill(folder.path(), &["run", "hang-one-replica", "--policy", &name]);
+    assert!(told.contains("restart (rolling)"), "{told}");
+}

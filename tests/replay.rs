@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use common::{DECISIONS, firedrill, kind, records, root, words};
+use common::{DECISIONS, firedrill, kind, records, root, words, write};
 use serde_json::Value;
 
 /// The library's own project: all of these work side by side.
@@ -118,4 +118,85 @@ fn a_replay_that_does_not_meet_what_is_expected_exits_1_and_says_what_is_missing
     assert!(crosses[0].contains("restart") && crosses[0].contains("replica/api-1"), "{}", crosses[0]);
     let json = firedrill(folder.path(), &["replay", &incident, "--policy", "rollback-on-regression", "--format", "json"]).exits(1).json();
     assert_eq!((&json["schema"], &json["expect"]["passed"]), (&Value::from("firedrill.replay/1"), &Value::from(false)));
+}
+
+#[test]
+fn a_replay_that_no_policy_watched_judges_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = firedrill(folder.path(), &["replay", "retry-storm"]).exits(3);
+    assert!(!done.stdout.contains('✗') && !done.stdout.contains("failed"), "{}", done.stdout);
+    let done = done.says("no policy watched, so nothing was judged").says("RetryStorm fires");
+    assert_eq!(firedrill(folder.path(), &words("replay retry-storm --format json")).exits(3).json()["expect"], Value::Null);
+    drop(done.says("--policy POLICY"));
+    firedrill(folder.path(), &words("replay retry-storm --policy break-retry-storm")).exits(0).says("passed: decisions right");
+}
+
+#[test]
+fn a_replay_tells_the_time_of_day_and_when_the_incident_began_and_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = firedrill(folder.path(), &words("replay retry-storm --policy break-retry-storm")).exits(0);
+    let done = done.says(" 1m00s  00:01:00Z  fault     the incident begins: ").says("30m00s  00:30:00Z  recovery  the incident is over");
+    done.says("RetryStorm after 1m13s").says("from 2026-01-05T00:00:00Z to 2026-01-05T00:30:00Z");
+}
+
+/// An incident of a folder with one table, whose mapping calls a column by this name.
+fn incident_of_tables(folder: &Path, column: &str) {
+    let incident = "schema: incident/1\nincident: tables\nwhat: A test.\nonset: 2026-01-05T09:00:00Z\ncause: unknown\ntarget: unknown\n\
+                    recording: { csv: { folder: csv, mapping: mapping.yaml } }\nrules: [rules.yaml]\n";
+    let mapping = format!(
+        "schema: mapping/1\nmapping: m\nfiles:\n  - file: '(.*/)?(?P<pod>[a-z]+)\\.csv'\n    time: {{ column: t, notation: unix_seconds }}\n    \
+         columns: [{{ column: {column}, metric: up }}, {{ column: load, metric: load }}]\n"
+    );
+    write(folder, "incident.yaml", incident);
+    write(folder, "mapping.yaml", &mapping);
+    write(folder, "rules.yaml", "groups: [{ name: g, rules: [{ alert: Down, expr: up == 0, labels: { severity: page } }] }]\n");
+    write(folder, "csv/api.csv", "t,healthy,load\n1767603600,1,3\n1767603660,0,4\n");
+}
+
+#[test]
+fn a_misspelt_column_is_no_sound_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    incident_of_tables(folder.path(), "healthy");
+    let done = firedrill(folder.path(), &["check", "."]).exits(0).says("1 incident: all sound");
+    drop(done.says("1 of 1 of your rules can fire here (judged by the series of 1 recording alone)"));
+    incident_of_tables(folder.path(), "helthy");
+    for command in ["check", "replay"] {
+        let done = firedrill(folder.path(), &[command, "."]).exits(2);
+        drop(done.says("no file that this mapping reads has a column `helthy`").says("did you mean `healthy`?"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_a_circle_and_what_is_no_file_end_at_once() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    incident_of_tables(folder.path(), "healthy");
+    for link in ["one", "two", "three"] {
+        symlink(".", folder.path().join("csv").join(link)).unwrap();
+    }
+    firedrill(folder.path(), &["check", "."]).exits(0).says("1 incident: all sound");
+    firedrill(folder.path(), &["replay", "."]).exits(0).says("2 series");
+    let text = fs::read_to_string(folder.path().join("incident.yaml")).unwrap();
+    let device = text.replace("{ csv: { folder: csv, mapping: mapping.yaml } }", "{ openmetrics: /dev/zero }");
+    write(folder.path(), "incident.yaml", &device);
+    for command in ["check", "replay"] {
+        firedrill(folder.path(), &[command, "."])
+            .exits(2)
+            .says("incident.yaml:7:27")
+            .says("cannot read `/dev/zero`: it is no regular file");
+    }
+}
+
+#[test]
+fn a_recording_gets_a_folder_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "mine/notes.txt", "mine");
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    firedrill(folder.path(), &words("run hang-one-replica --record mine")).exits(2).says("`--record mine`: the folder is not empty");
+    assert_eq!(fs::read_dir(folder.path().join("mine")).unwrap().count(), 1);
+    firedrill(folder.path(), &words("run no-such-scenario --record new")).exits(2);
+    assert!(!folder.path().join("new").exists(), "a folder that was made for nothing is removed");
+    firedrill(folder.path(), &words("run hang-one-replica --record empty")).exits(0);
+    firedrill(folder.path(), &words("run hang-one-replica --record empty")).exits(2).says("is there already");
 }

@@ -29,6 +29,12 @@ const RECORDINGS: &str = include_str!("../../docs/recordings.md");
 /// Rules that know the hour, the service and last week, histories, and incidents made of alerts; likewise.
 const CONTEXT: &str = include_str!("../../docs/context.md");
 
+/// Every key, value, fault and action of a scenario; likewise.
+const SCENARIOS: &str = include_str!("../../docs/scenarios.md");
+
+/// Every key, step and guard of a policy; likewise.
+const POLICIES: &str = include_str!("../../docs/policies.md");
+
 /// Explains a file, a thing of the project or the library, a measure, a word of the glossary, or one of a few pages.
 pub fn execute(arguments: &ExplainArgs, output: Output) -> Result<Exit, Failure> {
     let name = arguments.name.as_str();
@@ -37,7 +43,9 @@ pub fn execute(arguments: &ExplainArgs, output: Output) -> Result<Exit, Failure>
         "defaults" => scenario_prose::defaults(),
         "exit-codes" => exit_codes(),
         "measures" => measures(),
+        "policies" => POLICIES.to_owned(),
         "recordings" => RECORDINGS.to_owned(),
+        "scenarios" => SCENARIOS.to_owned(),
         _ if Path::new(name).is_file() => file(name)?,
         _ => named(name)?,
     };
@@ -87,7 +95,7 @@ fn named(name: &str) -> Result<String, Failure> {
     if let Some((path, text)) = (shelf.get)(name) {
         return rules(&[Source { path, text }]);
     }
-    Measure::named(name).map(measure).or_else(|| glossary(name)).ok_or_else(|| {
+    Measure::named(name).map(measure).or_else(|| word(name)).ok_or_else(|| {
         let own = scenarios.iter().map(|scenario| &*scenario.name).chain(policies.policies.iter().map(|policy| &*policy.name));
         unknown(name, &own.collect::<Vec<_>>())
     })
@@ -191,6 +199,43 @@ fn definition(word: &str) -> &'static str {
     }
 }
 
+/// A word of docs/GLOSSARY.md, and what it is as a key, a fault or an action of a file.
+fn word(word: &str) -> Option<String> {
+    let pages = [("scenarios", SCENARIOS), ("policies", POLICIES)];
+    let told = glossary(word).into_iter().chain(pages.into_iter().flat_map(|(name, page)| documented(name, page, word)));
+    let all: Vec<String> = told.collect();
+    (!all.is_empty()).then(|| all.join("\n\n"))
+}
+
+/// The rows of a page's tables that are about a word: each with its section and what its columns say.
+fn documented(name: &str, page: &str, word: &str) -> Vec<String> {
+    let (mut section, mut head, mut found) = ("", Vec::new(), Vec::new());
+    let mut before = Vec::new();
+    for line in page.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            section = title;
+        }
+        let Some(row) = line.strip_prefix("| ").and_then(|row| row.strip_suffix(" |")) else {
+            if line.starts_with("|---") {
+                head = std::mem::take(&mut before);
+            }
+            continue;
+        };
+        let cells: Vec<&str> = row.split(" | ").collect();
+        if cells[0].strip_prefix('`').and_then(|cell| cell.strip_suffix('`')) == Some(word) {
+            let told = head.iter().zip(&cells).skip(1).map(|(title, cell)| format!("\n  {title}: {cell}"));
+            found.push(format!("{word}, of {name} ({section}){}", told.collect::<String>()));
+        }
+        before = cells;
+    }
+    found
+}
+
+/// The words that a page's tables are about.
+fn documented_words(page: &'static str) -> impl Iterator<Item = &'static str> {
+    page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |").map(|(word, _)| word))
+}
+
 /// A word of docs/GLOSSARY.md.
 fn glossary(word: &str) -> Option<String> {
     entries().find(|(known, _)| *known == word).map(|(word, meaning)| format!("{word}: {meaning}"))
@@ -213,12 +258,46 @@ fn unknown<'a>(name: &str, own: &[&'a str]) -> Failure {
     known.extend(shelves.into_iter().flatten());
     known.extend(Measure::all().map(|measure| -> &'a str { measure.word() }));
     known.extend(words().map(|word| -> &'a str { word }));
-    known.extend(["context", "defaults", "exit-codes", "measures", "recordings"]);
+    known.extend([SCENARIOS, POLICIES].into_iter().flat_map(documented_words).map(|word| -> &'a str { word }));
+    known.extend(["context", "defaults", "exit-codes", "measures", "policies", "recordings", "scenarios"]);
     let remedy = match near_miss(name, &known) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "name a file, something that `firedrill list` shows, a measure (`measures`), a word of the glossary, `recordings`, \
-                 `defaults` or `exit-codes`"
-            .to_owned(),
+        None => {
+            "name a file, something that `firedrill list` shows, a measure (`measures`), a word of the glossary or of a file, `scenarios`, \
+                 `policies`, `recordings`, `defaults` or `exit-codes`"
+                .to_owned()
+        }
     };
     Failure::argument(format!("nothing is called `{name}`"), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use firedrill_core::action::Action;
+    use firedrill_scenarios::defaults;
+    use firedrill_scenarios::document::fault::FAULTS;
+
+    #[test]
+    fn every_fault_and_every_action_is_explained() {
+        for fault in FAULTS {
+            let told = word(fault).unwrap_or_else(|| panic!("`{fault}` is not explained"));
+            assert!(told.contains("of scenarios (What goes wrong)"), "{told}");
+        }
+        for action in Action::WORDS {
+            assert!(word(action).is_some_and(|told| told.contains("of policies (A step)")), "`{action}` is not explained");
+        }
+        let surge =
+            "surge, of scenarios (What goes wrong)\n  parameters: `client`, `factor`\n  what it does: the client's rate is multiplied";
+        assert_eq!(word("surge").as_deref(), Some(surge));
+    }
+
+    #[test]
+    fn every_default_stands_beside_its_key() {
+        for entry in &defaults::ALL {
+            let key = entry.key.split('.').rfind(|part| *part != "*").unwrap();
+            let told = documented("scenarios", SCENARIOS, key).join("\n");
+            assert!(told.contains(entry.value), "{} is {}, and the page says\n{told}", entry.key, entry.value);
+        }
+    }
 }
