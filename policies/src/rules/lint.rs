@@ -219,28 +219,37 @@ fn shadowing(rule: &Rule, bench: &Bench<'_>) -> Option<Finding> {
     bench.scraped.contains(rule.name.as_str()).then(|| Finding::new(&catalogue::SHADOWS, rule, &rule.places.name, message))
 }
 
+/// What tells a rule from all others: its name, its labels, and of a recording rule its expression, for several may record one metric.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Identity<'r> {
+    name: &'r str,
+    labels: BTreeMap<&'r str, &'r str>,
+    expression: Option<&'r str>,
+}
+
+impl<'r> Identity<'r> {
+    fn of(rule: &'r Rule) -> Self {
+        let labels = rule.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Self { name: rule.name.as_str(), labels, expression: (!rule.is_alerting()).then(|| rule.expression.trim()) }
+    }
+}
+
 /// Alerts that cannot be told apart, and rules that record the same twice.
 fn duplicates(rules: &RuleSet) -> Vec<Finding> {
-    let mut first: BTreeMap<(&str, Vec<(&str, &str)>, &str), &Rule> = BTreeMap::new();
+    let mut first: BTreeMap<Identity<'_>, &Rule> = BTreeMap::new();
     let mut found = Vec::new();
     for (_, rule) in rules.rules() {
-        let mut labels: Vec<(&str, &str)> = rule.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        labels.sort_unstable();
-        // Several rules may record one metric, each for other series.
-        let expression = if rule.is_alerting() { "" } else { rule.expression.trim() };
-        match first.get(&(rule.name.as_str(), labels.clone(), expression)) {
-            Some(other) => {
-                let at = format!("{}:{}", other.places.name.file().path, other.places.name.line());
-                let message = match rule.is_alerting() {
-                    true => format!("another alert `{}` with the same labels stands at {at}", rule.name),
-                    false => format!("`{}` is recorded from the same expression at {at}", rule.name),
-                };
-                found.push(Finding::new(&catalogue::DUPLICATE, rule, &rule.places.name, message));
-            }
-            None => {
-                first.insert((rule.name.as_str(), labels, expression), rule);
-            }
+        let other = *first.entry(Identity::of(rule)).or_insert(rule);
+        if std::ptr::eq(other, rule) {
+            continue;
         }
+        let at = format!("{}:{}", other.places.name.file().path, other.places.name.line());
+        let message = if rule.is_alerting() {
+            format!("another alert `{}` with the same labels stands at {at}", rule.name)
+        } else {
+            format!("`{}` is recorded from the same expression at {at}", rule.name)
+        };
+        found.push(Finding::new(&catalogue::DUPLICATE, rule, &rule.places.name, message));
     }
     found
 }

@@ -65,8 +65,7 @@ fn conventions(rule: &Rule, known: &Known<'_>) -> Vec<Finding> {
     let lacks = |labels: &[Name]| !labels.is_empty() && labels.iter().all(|label| value(rule, label).is_none());
     let missing = |lint, labels: &[Name], what: &str| {
         let message = format!("`{}` has no label {}, so nothing can tell {what}", rule.name, named(labels));
-        Finding::new(lint, rule, &rule.places.name, message)
-            .remedy(format!("add it below `labels:`; firedrill.yaml names it (`lint: {{ … }}`)"))
+        Finding::new(lint, rule, &rule.places.name, message).remedy("add it below `labels:`; firedrill.yaml names it (`lint: { … }`)")
     };
     let mut found = Vec::new();
     if lacks(&conventions.severity) {
