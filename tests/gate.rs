@@ -41,6 +41,14 @@ fn a_policy_that_helps_and_harms_nobody_is_held_and_the_reports_are_written() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_cannot_be_made_is_told_before_the_first_run() {
+    let folder = project();
+    let done = firedrill(folder.path(), &words("gate --out /proc/1/reports")).exits(2).says("files cannot be written there");
+    assert!(!done.stderr.contains("runs"), "{}", done.stderr);
+}
+
 #[test]
 fn a_harmful_candidate_exits_1_and_names_measure_scenario_and_seed() {
     let folder = project();
