@@ -82,12 +82,36 @@ impl Template {
 
     fn parsed(&self) -> &Result<gtmpl_ng::Template, String> {
         self.parsed.get_or_init(|| {
+            if parentheses(&self.text) > MOST_PARENTHESES {
+                return Err(format!("more than {MOST_PARENTHESES} parentheses within each other"));
+            }
             let mut template = gtmpl_ng::Template::default();
             template.add_funcs(functions::ALL);
             template.parse(format!("{PREAMBLE}{}", self.text)).map_err(|error| first_line(&error.to_string()).to_owned())?;
             Ok(template)
         })
     }
+}
+
+/// At most so many parentheses within each other: the engine bounds what else it recurses by, and not these.
+const MOST_PARENTHESES: usize = 32;
+
+/// How deep the parentheses of a template's actions go.
+fn parentheses(text: &str) -> usize {
+    let actions = text.split("{{").skip(1).map(|tail| tail.split("}}").next().unwrap_or_default());
+    let depth = |action: &str| {
+        let (mut depth, mut deepest) = (0_usize, 0);
+        for c in action.chars() {
+            match c {
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            deepest = deepest.max(depth);
+        }
+        deepest
+    };
+    actions.map(depth).max().unwrap_or(0)
 }
 
 impl fmt::Debug for Template {
@@ -239,6 +263,9 @@ mod tests {
         check("{{ tmpl \"x\" . }}", "{{ tmpl \"x\" . }}");
         assert_eq!(Template::new("{{ tmpl \"x\" . }}").problem(), Some("function tmpl not defined"));
         assert_eq!(Template::new("{{ $value }}").problem(), None);
+        let deep = format!("{{{{ {}1{} }}}}", "(".repeat(33), ")".repeat(33));
+        assert_eq!(Template::new(&deep).problem(), Some("more than 32 parentheses within each other"));
+        assert_eq!(Template::new(&deep.replacen("(", "", 1).replacen(")", "", 1)).problem(), None);
     }
 
     #[test]
