@@ -48,10 +48,12 @@ impl Campaign {
     pub fn run(&self, done: &(dyn Fn() + Sync)) -> Vec<Vec<Case>> {
         let cells: Vec<(usize, u64)> =
             (0..self.scenarios.len()).flat_map(|scenario| self.seeds.iter().map(move |seed| (scenario, *seed))).collect();
+        // A scenario's past is the same for every seed and whoever answers, so it is worked out once.
+        let pasts: Vec<Remembered> = self.scenarios.iter().map(|_| Remembered::default()).collect();
         let outcomes: Vec<Vec<Case>> = cells
             .par_iter()
             .map(|(scenario, seed)| {
-                let cases = self.run_cell(*scenario, *seed);
+                let cases = self.run_cell(*scenario, *seed, &pasts[*scenario]);
                 done();
                 cases
             })
@@ -66,14 +68,14 @@ impl Campaign {
     }
 
     /// One cell: doing nothing and the oracle once, then every answer against them.
-    fn run_cell(&self, scenario: usize, seed: u64) -> Vec<Case> {
+    fn run_cell(&self, scenario: usize, seed: u64, past: &Remembered) -> Vec<Case> {
         let (scenario, rules) = &self.scenarios[scenario];
         let drill = |answer: &Arc<Answer>| Drill {
             scenario: Arc::clone(scenario),
             rules: Arc::clone(rules),
             answer: Arc::clone(answer),
             stage: self.stage,
-            past: Remembered::default(),
+            past: past.clone(),
         };
         let Some(first) = self.answers.first() else { return Vec::new() };
         let nothing = drill(first).play(Arm::Nothing, seed).transcript;
