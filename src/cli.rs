@@ -79,7 +79,7 @@ pub enum Command {
     Import(ImportArgs),
     /// What the project here and the library hold
     List(ListArgs),
-    /// Explain a scenario, a policy, rules, a measure, an action, a guard, `recordings`, `defaults`, `measures` or `exit-codes`
+    /// Explain a scenario, a policy, rules, a fault, an action, a guard, a key of a file, a measure, or one of a few pages
     Explain(ExplainArgs),
 }
 
@@ -314,7 +314,7 @@ pub enum Listed {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A file; a scenario, policy or rule file by name; a measure, action, guard or other word of the glossary; or `recordings`,
-    /// `defaults`, `measures`, `exit-codes`
+    /// A file; a scenario, policy or rule file by name; a fault, action, guard or key of a file; a measure or another word of the glossary; or
+    /// one of the pages `scenarios`, `policies`, `recordings`, `context`, `defaults`, `measures`, `exit-codes`
     pub name: String,
 }

@@ -7,6 +7,7 @@ use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::Journal;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
+use firedrill_core::words::counted;
 use firedrill_core::yaml::{self, Node, Reader, Value};
 use serde::Serialize;
 
@@ -157,11 +158,11 @@ impl fmt::Display for Score {
         let noticed = self.moved_users().count();
         writeln!(
             f,
-            "of {noticed} faults that people noticed: {} detected within {}, {} answered on the right target; {} actions in quiet stretches, {} in answer to nothing that is labelled",
+            "of {noticed} faults that people noticed: {} detected within {}, {} answered on the right target; {} in quiet stretches, {} in answer to nothing that is labelled",
             count(FaultScore::detected),
             self.detect_within,
             count(FaultScore::right_target),
-            self.in_quiet.len(),
+            counted(self.in_quiet.len() as u64, "action"),
             self.stray.len(),
         )
     }
@@ -278,6 +279,6 @@ mod tests {
         assert_eq!(score.in_quiet, ["restart replica/a-1 at 2026-01-05T00:00:30Z"]);
         assert_eq!(score.stray, ["restart replica/a-1 at 2026-01-05T00:00:30Z", "restart replica/a-1 at 2026-01-05T00:15:50Z"]);
         let told = score.to_string();
-        assert!(told.ends_with("of 2 faults that people noticed: 1 detected within 3m, 1 answered on the right target; 1 actions in quiet stretches, 2 in answer to nothing that is labelled\n"), "{told}");
+        assert!(told.ends_with("of 2 faults that people noticed: 1 detected within 3m, 1 answered on the right target; 1 action in quiet stretches, 2 in answer to nothing that is labelled\n"), "{told}");
     }
 }

@@ -10,6 +10,7 @@ use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
 use firedrill_policies::alertmanager::{Batch, Config, read_batch, rehearse};
 use firedrill_reports::timeline::Kind;
+use firedrill_reports::words::counted;
 use serde_json::{Value, json};
 
 use super::told;
@@ -63,14 +64,14 @@ pub fn execute(alertmanager: &str, files: &[String], output: Output) -> Result<E
 }
 
 fn route(path: String, batch: Batch, config: &Arc<Config>) -> Routed {
-    let journal = Arc::new(rehearse(config, batch.start, batch.posts(), Time::ZERO + batch.until));
+    let journal = Arc::new(rehearse(config, batch.rehearsal()));
     let misheard = misheard(&batch.notifications, &journal, config);
     Routed { path, batch, journal, misheard }
 }
 
 fn text(routed: &Routed, config: &Config, output: Output) -> String {
     let Routed { path, batch, journal, misheard } = routed;
-    let mut text = format!("{path}: {} alerts from {}, for {}\n\n", batch.alerts.len(), batch.start, batch.until);
+    let mut text = format!("{path}: {} from {}, for {}\n\n", counted(batch.alerts.len() as u64, "alert"), batch.start, batch.until);
     let mut rows = vec![["when", "who", "by", "what", "why"].map(str::to_owned)];
     for record in journal.records() {
         rows.extend(row(record.at, &record.event, config));
