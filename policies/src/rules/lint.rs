@@ -431,7 +431,7 @@ mod tests {
         check_rules(
             "      - { record: 'a:b', expr: sum by (job) (up), labels: { tier: x } }\n      - alert: A\n        expr: a:b == 0\n        \
              labels: { severity: warning, owner: a }\n        annotations: { summary: '{{ $labels.tier }} {{ $labels.pod }}' }\n",
-            &["8:53 FD0476 `$labels.pod` is always empty: what the expression yields has only job, tier"],
+            &["8:56 FD0476 `$labels.pod` is always empty: what the expression yields has only job, tier"],
         );
     }
 
