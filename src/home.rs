@@ -132,7 +132,7 @@ impl Home {
 /// project's.
 #[derive(Clone, Debug, Default)]
 pub struct Routings {
-    given: Option<Arc<Routing>>,
+    given: Option<(String, Arc<Routing>)>,
     shared: Option<Arc<Routing>>,
 }
 
@@ -142,10 +142,16 @@ impl Routings {
     /// # Errors
     /// The one that applies is not there, or wrong.
     pub fn chosen(home: &Home, named: Option<&str>) -> Result<Self, Failure> {
-        let given = named.map(|name| sources::routing(&name, Path::new("."))).transpose()?;
+        let given = named.map(|name| Ok::<_, Failure>((name.to_owned(), sources::routing(&name, Path::new("."))?))).transpose()?;
         let own = home.project.as_ref().and_then(|project| project.alertmanager.as_ref()).filter(|_| given.is_none());
         let shared = own.map(|own| sources::routing(own, &home.base)).transpose()?;
         Ok(Self { given, shared })
+    }
+
+    /// The one of the command line, as it is named there.
+    #[must_use]
+    pub fn named(&self) -> Option<&str> {
+        self.given.as_ref().map(|(name, _)| name.as_str())
     }
 
     /// The one that applies where `own` is named, relative to a folder.
@@ -154,7 +160,7 @@ impl Routings {
     /// It is not there, or wrong.
     pub fn with(&self, own: Option<&Located<Name>>, base: &Path) -> Result<Option<Arc<Routing>>, Failure> {
         match (&self.given, own) {
-            (Some(given), _) => Ok(Some(Arc::clone(given))),
+            (Some((_, given)), _) => Ok(Some(Arc::clone(given))),
             (None, Some(own)) => sources::routing(own, base).map(Some),
             (None, None) => Ok(self.shared.clone()),
         }

@@ -22,6 +22,8 @@ pub struct Replayed {
     name: String,
     candidate: Replay,
     baseline: Option<Replay>,
+    /// The Alertmanager configuration that the command line names.
+    alertmanager: Option<String>,
 }
 
 /// Reads every incident; the candidate answers, watched by the incident's own rules if it has any.
@@ -40,7 +42,7 @@ pub fn prepare_all(
         let rules = incident.rules.is_empty().then(|| Arc::clone(rules));
         let candidate = replaying::prepare(incident, &files, rules, Some(Arc::clone(candidate)), routings)?;
         let baseline = baseline.map(|answer| Replay { answer: Arc::clone(answer), ..candidate.clone() });
-        Ok(Replayed { name: name.clone(), candidate, baseline })
+        Ok(Replayed { name: name.clone(), candidate, baseline, alertmanager: routings.named().map(str::to_owned) })
     };
     names.iter().map(prepare).collect()
 }
@@ -58,7 +60,8 @@ impl Replayed {
         let journal = self.candidate.play();
         let incident = &self.candidate.incident;
         let policies: Vec<&String> = self.candidate.answer.sources.iter().map(|(_, argument)| argument).collect();
-        let command = CommandLine::new("replay").word(&self.name).options("--policy", &policies).to_string();
+        let command = CommandLine::new("replay").word(&self.name).options("--policy", &policies);
+        let command = command.options("--alertmanager", self.alertmanager.as_slice()).to_string();
         let (status, findings) = if !is_exercised(&journal, &self.candidate.answer) {
             (IncidentStatus::NotExercised, vec![silence(&journal, &self.candidate.answer)])
         } else if let Some(expect) = &incident.expect {

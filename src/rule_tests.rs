@@ -6,7 +6,7 @@ use std::sync::Arc;
 use firedrill_core::journal::Journal;
 use firedrill_core::problem::{Place, Problem, near_miss};
 use firedrill_core::time::{Start, Time};
-use firedrill_policies::alertmanager::{Config, PostedAlert, posted, read_config, rehearse, told};
+use firedrill_policies::alertmanager::{Config, PostedAlert, Rehearsal, posted, read_config, rehearse, told};
 use firedrill_policies::rules::RuleSet;
 use firedrill_policies::rules::unit_test::{
     ExpectedNotification, NotificationGot, NotificationTest, Outcome, RecordedFormat, RecordedInput, Test, TestFile, read_test_file,
@@ -173,7 +173,7 @@ impl Suite {
                 let post = |(at, alert): &(_, _)| (Time::ZERO + *at, with_external_labels(posted(alert, start), test));
                 let posts = std::mem::take(&mut outcome.sent).iter().map(post).collect();
                 let until = test.notifications.iter().map(|test| test.eval_time).max().map_or(Time::ZERO, |last| Time::ZERO + last);
-                misheard(&test.notifications, &Arc::new(rehearse(config, start, posts, until)), config)
+                misheard(&test.notifications, &Arc::new(rehearse(config, Rehearsal { start, posts, silences: Vec::new(), until })), config)
             }
             _ => Vec::new(),
         };

@@ -26,7 +26,7 @@ fn the_secret_of_kube_prometheus_loads_and_routes() {
     let config = Arc::new(config.unwrap_or_else(|problems| panic!("{problems:#?}")));
     assert!(config.receivers.len() >= 4 && config.routes.len() >= 4 && config.inhibit_rules.len() >= 3, "{config:#?}");
     let batch = read_batch("alerts.yaml", ALERTS).unwrap();
-    let journal = rehearse(&config, batch.start, batch.posts(), firedrill_core::time::Time::ZERO + batch.until);
+    let journal = rehearse(&config, batch.rehearsal());
     let heard = |receiver: &str| -> Vec<String> {
         let names = |sets: &[firedrill_core::journal::LabelSet]| {
             sets.iter().map(|labels| format!("{} {}", labels["alertname"], labels["severity"])).collect::<Vec<_>>().join(", ")

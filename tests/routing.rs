@@ -285,3 +285,22 @@ fn a_batch_as_the_api_gives_it_is_routed_as_well() {
     let told: Vec<&str> = messages.map(|own| own["at"].as_str().unwrap()).collect();
     assert_eq!(told, ["10s", "5m10s", "5m10s"], "A, then A is over and B begins");
 }
+
+#[test]
+fn a_silenced_alert_is_told_when_its_silence_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    documented(folder.path());
+    let batch =
+        |silence: &str| format!("alerts: [{{ labels: {{ alertname: A, severity: critical }} }}]\nsilences: [{silence}]\nuntil: 30m\n");
+    let line = "test --alertmanager alertmanager.yml alerts.yaml";
+    write(folder.path(), "alerts.yaml", &batch("{ matchers: ['alertname=A'], to: 7m, comment: works }"));
+    let json = firedrill(folder.path(), &words(&format!("{line} --format json"))).exits(0).json();
+    let told = |part: &str, receiver: &str| -> Vec<String> {
+        let own = json["files"][0][part].as_array().unwrap().iter().filter(|own| own["receiver"] == receiver);
+        own.map(|own| format!("{} {}", own["at"].as_str().unwrap(), own["reason"].as_str().unwrap())).collect()
+    };
+    assert_eq!(told("withheld", "pager"), ["10s silenced by silence 1 (works)"]);
+    assert_eq!(told("messages", "pager"), ["10m10s first notification"]);
+    write(folder.path(), "alerts.yaml", &batch("{ matchers: ['alertname=~\".*\"'], from: 5m, to: 1m }"));
+    firedrill(folder.path(), &words(line)).exits(2).says("the silence ends before it starts").says("it would silence everything");
+}

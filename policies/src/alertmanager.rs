@@ -33,6 +33,6 @@ pub use interval::{TimeInterval, TimeRange};
 pub use log::Reason;
 pub use machine::{Alertmanager, Member, Message};
 pub use note::{Note, NoteKind, Why};
-pub use rehearsal::{rehearse, told};
+pub use rehearsal::{Rehearsal, rehearse, told};
 pub use silence::{Silence, read_silences};
 pub use webhook::payload;

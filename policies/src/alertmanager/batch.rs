@@ -1,12 +1,15 @@
 //! A batch of alerts to be routed: from when to when each fires, and who is expected to be told.
 
 use firedrill_core::journal::LabelSet;
+use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::yaml::{self, Node, Reader, Value};
 
 use super::alert::PostedAlert;
 use super::problem;
+use super::rehearsal::Rehearsal;
+use super::silence::{self, Silence};
 use crate::rules::prometheus_duration;
 use crate::rules::unit_test::{NotificationTest, read_notification_tests};
 
@@ -22,6 +25,8 @@ pub struct Batch {
     pub until: Span,
     /// The alerts, in the order of the file.
     pub alerts: Vec<BatchAlert>,
+    /// Silences, in the order of the file.
+    pub silences: Vec<Silence>,
     /// What receivers are expected to be told.
     pub notifications: Vec<NotificationTest>,
 }
@@ -40,9 +45,14 @@ pub struct BatchAlert {
 }
 
 impl Batch {
-    /// What would be posted to Alertmanager, and when.
+    /// The batch as something to be rehearsed.
     #[must_use]
-    pub fn posts(&self) -> Vec<(Time, PostedAlert)> {
+    pub fn rehearsal(&self) -> Rehearsal {
+        Rehearsal { start: self.start, posts: self.posts(), silences: self.silences.clone(), until: Time::ZERO + self.until }
+    }
+
+    /// What would be posted to Alertmanager, and when.
+    fn posts(&self) -> Vec<(Time, PostedAlert)> {
         let post = |alert: &BatchAlert, at: Span, ends_at: Time| {
             let (labels, annotations, starts_at) = (alert.labels.clone(), alert.annotations.clone(), Some(Time::ZERO + alert.from));
             (Time::ZERO + at, PostedAlert { labels, annotations, generator_url: String::new(), starts_at, ends_at: Some(ends_at) })
@@ -73,11 +83,13 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Batch> {
     let until = fields.optional("until").and_then(|node| span(reader, node));
     let nodes = fields.required(reader, "alerts").and_then(|node| some(reader, node)).unwrap_or_default();
     let alerts: Vec<BatchAlert> = nodes.iter().filter_map(|node| alert(reader, node)).collect();
+    let nodes = fields.optional("silences").and_then(|node| reader.list(node, "`silences`")).unwrap_or_default();
+    let silences = nodes.iter().enumerate().filter_map(|(index, node)| silence(reader, node, index + 1)).collect();
     let notifications = read_notification_tests(reader, &mut fields);
     fields.finish(reader);
     let last = notifications.iter().map(|test| test.eval_time).max().unwrap_or(Span::ZERO);
     let until = until.unwrap_or_else(|| rested(&alerts)).max(last);
-    Some(Batch { start, until, alerts, notifications })
+    Some(Batch { start, until, alerts, silences, notifications })
 }
 
 fn alert(reader: &mut Reader, node: &Node) -> Option<BatchAlert> {
@@ -95,6 +107,24 @@ fn alert(reader: &mut Reader, node: &Node) -> Option<BatchAlert> {
         reader.problem(problem::over_before_it_fires(place));
     }
     Some(BatchAlert { labels: labels?, annotations, from, to: to.map_or(Some(None), |to| to.map(|(to, _)| Some(to)))? })
+}
+
+fn silence(reader: &mut Reader, node: &Node, number: usize) -> Option<Silence> {
+    let mut fields = reader.fields(node, "a silence")?;
+    let matchers_node = fields.required(reader, "matchers");
+    let matchers = matchers_node.and_then(|node| silence::matchers(reader, node));
+    let from = fields.optional("from").map_or(Some(Span::ZERO), |node| span(reader, node));
+    let to_node = fields.required(reader, "to");
+    let to = to_node.and_then(|node| span(reader, node));
+    let comment = fields.optional("comment").and_then(|node| reader.text(node, "a comment")).map(ToString::to_string).unwrap_or_default();
+    fields.finish(reader);
+    let (matchers, from, to) = (matchers?, from?, to?);
+    if to < from {
+        reader.problem(problem::not_a_stretch(&to_node?.place));
+    }
+    silence::refuse_all(reader, &matchers, &matchers_node?.place);
+    let id = Name::from(if comment.is_empty() { format!("silence {number}") } else { format!("silence {number} ({comment})") });
+    Some(Silence { id, matchers, starts_at: Time::ZERO + from, ends_at: Time::ZERO + to, created_by: String::new(), comment })
 }
 
 /// One alert of the API, its instants not yet counted from the start.
@@ -120,7 +150,7 @@ fn of_api(reader: &mut Reader, node: &Node) -> Option<Batch> {
         }
         alerts.push(BatchAlert { labels, annotations, from, to });
     }
-    Some(Batch { start, until: rested(&alerts), alerts, notifications: Vec::new() })
+    Some(Batch { start, until: rested(&alerts), alerts, silences: Vec::new(), notifications: Vec::new() })
 }
 
 fn dated(reader: &mut Reader, node: &Node) -> Option<Dated> {

@@ -17,6 +17,7 @@ use super::config::{Config, EAR};
 use super::log::Reason;
 use super::machine::{Alertmanager, Member, Message};
 use super::note::{Note, NoteKind};
+use super::silence::Silence;
 use crate::rules::SentAlert;
 
 /// An Alertmanager with firedrill's ear at its receivers.
@@ -69,6 +70,11 @@ impl Hearing {
         let refused = self.alertmanager.ingest(now, posted);
         self.write_notes(now, desk);
         refused
+    }
+
+    /// Sets a silence, or replaces the one of its name.
+    pub fn silence(&mut self, now: Time, silence: Silence) {
+        self.alertmanager.set_silence(now, silence);
     }
 
     /// When it must be advanced next.

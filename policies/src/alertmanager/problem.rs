@@ -85,7 +85,7 @@ pub(super) fn not_an_expression(place: &Place, message: &str) -> Problem {
 
 /// A silence without an end, or one that ends before it starts.
 pub(super) fn not_a_stretch(place: &Place) -> Problem {
-    Problem::at("FD0714", place, "the silence ends before it starts").remedy("give `endsAt` a later time than `startsAt`")
+    Problem::at("FD0714", place, "the silence ends before it starts").remedy("give its end a later time than its begin")
 }
 
 /// A time that is none.

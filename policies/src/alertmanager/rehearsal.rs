@@ -9,14 +9,32 @@ use firedrill_core::transcript::Desk;
 use super::alert::PostedAlert;
 use super::config::Config;
 use super::hearing::Hearing;
+use super::silence::Silence;
 use crate::rules::unit_test::NotificationGot;
 
-/// Posts alerts, each at its moment, and lets time pass until `until`. What is posted at the moment of a look is seen by it.
+/// What happens to an Alertmanager that is rehearsed.
+#[derive(Clone, Debug, Default)]
+pub struct Rehearsal {
+    /// The calendar instant of its start.
+    pub start: Start,
+    /// Alerts, each with the moment at which it is posted.
+    pub posts: Vec<(Time, PostedAlert)>,
+    /// Silences, set at the start.
+    pub silences: Vec<Silence>,
+    /// How long time passes.
+    pub until: Time,
+}
+
+/// Rehearses an Alertmanager. What is posted at the moment of a look is seen by it.
 #[must_use]
-pub fn rehearse(config: &Arc<Config>, start: Start, mut posts: Vec<(Time, PostedAlert)>, until: Time) -> Journal {
+pub fn rehearse(config: &Arc<Config>, rehearsal: Rehearsal) -> Journal {
+    let Rehearsal { start, mut posts, silences, until } = rehearsal;
     posts.sort_by_key(|(at, _)| *at);
     let mut posts = posts.into_iter().peekable();
     let mut hearing = Hearing::new(Some(config), start);
+    for silence in silences {
+        hearing.silence(Time::ZERO, silence);
+    }
     let (mut journal, mut commands) = (Journal::new(), Vec::new());
     loop {
         let mut desk = Desk { journal: &mut journal, commands: &mut commands };

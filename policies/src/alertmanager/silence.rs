@@ -2,7 +2,7 @@
 
 use firedrill_core::journal::LabelSet;
 use firedrill_core::name::Name;
-use firedrill_core::problem::Problem;
+use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::yaml::{self, Node, Reader, Value};
 
@@ -90,14 +90,20 @@ fn silence(reader: &mut Reader, node: &Node, (index, start): (usize, Start)) -> 
     if ends_at < starts_at {
         reader.problem(problem::not_a_stretch(&ends_node?.place));
     }
-    if matchers.match_labels(&LabelSet::new()) {
-        reader.problem(problem::silences_everything(&matchers_node?.place));
-    }
+    refuse_all(reader, &matchers, &matchers_node?.place);
     let id = id.unwrap_or_else(|| Name::from(format!("silence-{}", index + 1)));
     Some(Silence { id, matchers, starts_at, ends_at, created_by, comment })
 }
 
-fn matchers(reader: &mut Reader, node: &Node) -> Option<Matchers> {
+/// Refuses a silence of everything, as Alertmanager does.
+pub(super) fn refuse_all(reader: &mut Reader, matchers: &Matchers, place: &Place) {
+    if matchers.match_labels(&LabelSet::new()) {
+        reader.problem(problem::silences_everything(place));
+    }
+}
+
+/// Matchers as Alertmanager writes them, or as its API does.
+pub(super) fn matchers(reader: &mut Reader, node: &Node) -> Option<Matchers> {
     let mut matchers = Vec::new();
     for item in reader.list(node, "`matchers`")? {
         if let Value::Text(text) = &item.value {
