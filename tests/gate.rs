@@ -263,7 +263,7 @@ fn a_candidate_that_only_waits_pages_or_matches_nothing_is_not_exercised_and_the
     for (step, matched, reason) in [
         ("wait: 30s", "", "idler waited and did nothing else"),
         ("escalate: { to: oncall }", "", "and did nothing"),
-        ("rollback: {}", ", match: { severity: nonsense }", "its labels do not match what the policy asks for (`match`)"),
+        ("rollback: {}", ", match: { severity: nonsense }", "does not come to what the policy asks for (`match`, `incident`)"),
     ] {
         fs::write(folder.path().join("idler.yaml"), candidate("idler", step, matched).replace("BadRelease", &alert)).unwrap();
         let done = firedrill(folder.path(), &words("gate --candidate idler.yaml --out out")).exits(3);
@@ -289,4 +289,19 @@ fn the_project_file_named_alone_is_the_whole_project() {
     let folder = project();
     let whole = firedrill(folder.path(), &["check"]).exits(0).stdout;
     assert_eq!(firedrill(folder.path(), &["check", "firedrill.yaml"]).exits(0).stdout, whole);
+}
+
+#[test]
+fn a_policy_that_takes_up_nothing_of_a_recording_is_not_exercised_by_it() {
+    let folder = project();
+    // Calm is rehearsed, so that the recording alone can say anything of the policy.
+    let text = fs::read_to_string(folder.path().join("firedrill.yaml")).unwrap();
+    let text = text.replace("scenarios: [scenarios]", "scenarios: [calm]\nincidents: [retry-storm]").replace("rules: [rules]\n", "");
+    let policy = fs::read_to_string(common::root().join("policies/library/break-retry-storm.yaml")).unwrap();
+    assert!(policy.contains("  alert: RetryStorm\n"));
+    let deaf = policy.replace("  alert: RetryStorm\n", "  alert: RetryStorm\n  match: { severity: nobody-says-this }\n");
+    fs::write(folder.path().join("firedrill.yaml"), text.replace("policies: [policies]", "policies: [deaf.yaml]")).unwrap();
+    fs::write(folder.path().join("deaf.yaml"), deaf).unwrap();
+    let done = firedrill(folder.path(), &words("gate --out out --pairs 1")).exits(3);
+    done.says("not exercised").says("that the policies answer reaches them on this recording");
 }

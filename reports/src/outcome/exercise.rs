@@ -83,7 +83,7 @@ pub enum Exercise {
         /// The policies that did, sorted.
         policies: Vec<Name>,
     },
-    /// Alerts that the policies answer fired, and their labels are not those that the policies ask for.
+    /// Alerts that the policies answer fired; their labels are not those that the policies ask for, or too few came together for an incident.
     Unmatched {
         /// The alerts.
         alerts: Vec<Name>,
@@ -132,7 +132,7 @@ impl fmt::Display for Exercise {
             Self::OnlyPaged { policies, count } => write!(f, "{} called people {} and did nothing", list(policies), times(*count)),
             Self::OnlyWaited { policies } => write!(f, "{} waited and did nothing else", list(policies)),
             Self::Unmatched { alerts } => {
-                write!(f, "alert {} fired, and its labels do not match what the policy asks for (`match`)", list(alerts))
+                write!(f, "alert {} fired, and does not come to what the policy asks for (`match`, `incident`)", list(alerts))
             }
             Self::ProposedNothing { alert, reason } if reason.is_empty() => write!(f, "took up alert {alert} and proposed nothing"),
             Self::ProposedNothing { alert, reason } => write!(f, "took up alert {alert} and proposed nothing: {reason}"),
@@ -338,7 +338,7 @@ mod tests {
         check(faulty().would_act(100), &[], "its stage forbids acting: it would have acted once");
         let wait = Action::Wait { span: firedrill_core::time::Span::from_seconds(30) };
         check(faulty().fire(90, "Slow").act(100, wait, "service/api"), &["Slow"], "sample waited and did nothing else");
-        check(faulty().fire(90, "Slow"), &["Slow"], "alert Slow fired, and its labels do not match what the policy asks for (`match`)");
+        check(faulty().fire(90, "Slow"), &["Slow"], "alert Slow fired, and does not come to what the policy asks for (`match`, `incident`)");
         check(faulty().page(100), &[], "sample called people once and did nothing");
         check(faulty().refuse(100).page(120), &[], "guard cooldown refused once: 1m left of 10m");
     }
