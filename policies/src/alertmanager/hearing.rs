@@ -303,7 +303,7 @@ inhibit_rules: [{ source_matchers: [name=y], target_matchers: [name=x] }]
         assert_eq!(bench.withheld(), [format!("10 people x: {by}"), format!("20 robots x: {by}")]);
         bench.post(121, "x", 0, Some(121));
         bench.pass(200);
-        let over = "over before anybody was told";
+        let over = "over before a message was due";
         assert_eq!(bench.withheld()[2..], [format!("130 people x: {over}, and {by}"), format!("140 robots x: {over}, and {by}")]);
     }
 }

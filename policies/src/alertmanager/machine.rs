@@ -467,7 +467,7 @@ impl Alertmanager {
         route.mute_time_intervals.iter().find(is_in).map(|name| Why::MutedDuring { interval: name.clone() })
     }
 
-    /// Notes what a flush keeps from the group's receiver: what is muted, and what is over before anybody was told.
+    /// Notes what a flush keeps from the group's receiver: what is muted, and what is over before a message was due.
     fn note_withheld(&mut self, group: &Group, now: Time, due: Time) {
         if self.notes.is_none() {
             return;

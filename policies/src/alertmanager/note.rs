@@ -77,8 +77,8 @@ impl fmt::Display for Why {
                 let names = outside.iter().map(Name::as_str).collect::<Vec<_>>().join(" or ");
                 write!(f, "its route is active only during {names}")
             }
-            Self::OverBeforeTold { muted: None } => f.write_str("over before anybody was told"),
-            Self::OverBeforeTold { muted: Some(why) } => write!(f, "over before anybody was told, and {why}"),
+            Self::OverBeforeTold { muted: None } => f.write_str("over before a message was due"),
+            Self::OverBeforeTold { muted: Some(why) } => write!(f, "over before a message was due, and {why}"),
         }
     }
 }
