@@ -44,7 +44,7 @@ const SAMPLES: i64 = 240;
 const TOLERANCE: f64 = 1e-9;
 
 /// What differs between the versions: expressions that the query, what Prometheus answers and what we answer contain, each `-` if it does not matter;
-/// and the reason.
+/// and the reason. Each occurs with the seed that is used by default, but those that are rare.
 const DIFFERENCES: &str = "tests/differential_promql.tsv";
 
 type Rows = BTreeMap<Labels, Vec<(i64, f64)>>;
@@ -87,7 +87,7 @@ fn our_evaluators_agree_with_prometheus() {
     assert!(failures.is_empty(), "{failures}\n{again}");
     for KnownDifference { reason, .. } in &known {
         assert!(
-            std::env::var("DIFFERENTIAL_SEED").is_ok() || counts.contains_key(&**reason),
+            std::env::var("DIFFERENTIAL_SEED").is_ok() || reason.starts_with("rarely: ") || counts.contains_key(&**reason),
             "`{reason}` no longer occurs: it must leave {DIFFERENCES}"
         );
     }

@@ -52,7 +52,7 @@ fn one_number(name: &str) -> Option<fn(f64) -> f64> {
         "cosh" => libm::cosh,
         "tanh" => libm::tanh,
         "asinh" => libm::asinh,
-        "acosh" => libm::acosh,
+        "acosh" => acosh,
         "atanh" => libm::atanh,
         "deg" => |radians| radians * 180.0 / std::f64::consts::PI,
         "rad" => |degrees| degrees * std::f64::consts::PI / 180.0,
@@ -118,6 +118,11 @@ pub(crate) fn round(value: f64, nearest: f64) -> f64 {
     (value * inverse + 0.5).floor() / inverse
 }
 
+/// NaN below 1, where the library leaves what its series happens to give.
+fn acosh(value: f64) -> f64 {
+    if value < 1.0 { f64::NAN } else { libm::acosh(value) }
+}
+
 /// The value within the bounds. NaN if one of the three is, but an infinity that no bound could change, as Go's `math.Max` and `math.Min` have it.
 pub(crate) fn clamp(value: f64, least: f64, most: f64) -> f64 {
     let no_more = if value == f64::NEG_INFINITY || most == f64::NEG_INFINITY {
@@ -150,6 +155,12 @@ mod tests {
     fn clamping_nan_gives_nan() {
         assert_eq!(clamp(5.0, 0.0, 3.0), 3.0);
         assert!(clamp(f64::NAN, 0.0, 3.0).is_nan() && clamp(1.0, f64::NAN, 3.0).is_nan() && clamp(1.0, 0.0, f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn no_number_below_one_has_an_inverse_hyperbolic_cosine() {
+        assert_eq!((acosh(1.0), acosh(f64::INFINITY)), (0.0, f64::INFINITY));
+        assert!([0.5, -1.0, -1e5, -1e9, f64::NEG_INFINITY, f64::NAN].into_iter().all(|value| acosh(value).is_nan()));
     }
 
     #[test]

@@ -16,9 +16,9 @@ pub struct Program {
     pub(super) selections: Vec<Selection>,
     /// The root of each query.
     pub(super) queries: Vec<NodeIndex>,
-    /// Nodes by how they print, which tells all about them.
-    pub(super) by_text: BTreeMap<String, NodeIndex>,
-    pub(super) selections_by_text: BTreeMap<String, usize>,
+    /// Nodes by how they print, which tells all about them. The texts are shared with copies of the program.
+    pub(super) by_text: BTreeMap<Arc<str>, NodeIndex>,
+    pub(super) selections_by_text: BTreeMap<Arc<str>, usize>,
     /// Subqueries with the same steps share a domain: within one, a node has one value at a time.
     pub(super) domains: BTreeMap<Steps, usize>,
     /// Selections by the metric that they name, and those that name none.
@@ -224,19 +224,19 @@ impl Program {
     /// The node of this kind, in this domain; a new one if there is none yet.
     pub(super) fn node(&mut self, domain: usize, kind: Kind) -> NodeIndex {
         let text = format!("{domain} {kind:?}");
-        if let Some(index) = self.by_text.get(&text) {
+        if let Some(index) = self.by_text.get(text.as_str()) {
             return *index;
         }
         let index = self.nodes.len();
         let rows = self.rows(index, &kind);
         self.nodes.push(Node { kind, rows });
-        self.by_text.insert(text, index);
+        self.by_text.insert(text.into(), index);
         index
     }
 
     pub(super) fn selection(&mut self, matchers: &Arc<[Matcher]>) -> usize {
         let text = format!("{matchers:?}");
-        if let Some(index) = self.selections_by_text.get(&text) {
+        if let Some(index) = self.selections_by_text.get(text.as_str()) {
             return *index;
         }
         let index = self.selections.len();
@@ -246,7 +246,7 @@ impl Program {
             None => self.of_any_metric.push(index),
         }
         self.selections.push(Selection { matchers: matchers.clone() });
-        self.selections_by_text.insert(text, index);
+        self.selections_by_text.insert(text.into(), index);
         index
     }
 
