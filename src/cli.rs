@@ -99,7 +99,7 @@ pub struct CheckArgs {
     /// What lints do: `off` says nothing of them, `warn` tells them, `error` fails on every warning
     #[arg(long, value_enum, default_value = "warn", value_name = "LEVEL")]
     pub lint: LintLevel,
-    /// Play every scenario and every recording as well, and tell which rules never fire in them; takes a second or so for each
+    /// Play every scenario and every recording as well, and tell which rules never fire in them; takes about as long as one run of each
     #[arg(long)]
     pub fire: bool,
 }
