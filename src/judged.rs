@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use firedrill_core::journal::{AlertStatus, Event, Journal};
-use firedrill_policies::policy::Policy;
+use firedrill_core::journal::{Event, Journal};
 use firedrill_reports::verdict::{IncidentResult, IncidentStatus};
 use firedrill_scenarios::incident::expect::{ExpectVerdict, proposals};
 use firedrill_telemetry::recording::Recording;
@@ -62,7 +61,7 @@ impl Replayed {
         let policies: Vec<&String> = self.candidate.answer.sources.iter().map(|(_, argument)| argument).collect();
         let command = CommandLine::new("replay").word(&self.name).options("--policy", &policies);
         let command = command.options("--alertmanager", self.alertmanager.as_slice()).to_string();
-        let (status, findings) = if !is_exercised(&journal, &self.candidate.answer) {
+        let (status, findings) = if !is_exercised(&journal) {
             (IncidentStatus::NotExercised, vec![silence(&journal, &self.candidate.answer)])
         } else if let Some(expect) = &incident.expect {
             verdict(&expect.judge(&journal, self.candidate.recording.start, incident.onset))
@@ -90,14 +89,9 @@ fn verdict(verdict: &ExpectVerdict) -> (IncidentStatus, Vec<String>) {
     (status, shown.map(|check| format!("{}: {}", check.expected, check.found)).collect())
 }
 
-fn is_exercised(journal: &Journal, answer: &Answer) -> bool {
-    journal.records().iter().any(|record| match &record.event {
-        Event::Notified { notification } if notification.status == AlertStatus::Firing => {
-            let is_there = |policy: &Policy| policy.receiver.as_ref().is_none_or(|own| notification.receiver.as_ref() == Some(own));
-            answer.policies.iter().any(|policy| policy.answers(&notification.alert) && is_there(policy))
-        }
-        _ => false,
-    })
+/// Whether a policy took up anything: an alert that it answers and whose labels it asks for, or an incident of alerts.
+fn is_exercised(journal: &Journal) -> bool {
+    journal.records().iter().any(|record| matches!(record.event, Event::IncidentOpened { .. }))
 }
 
 /// Why the policies heard nothing.
@@ -108,5 +102,7 @@ fn silence(journal: &Journal, answer: &Answer) -> String {
         }
         _ => None,
     });
-    kept.unwrap_or_else(|| "no alert that the policies answer reaches them on this recording".to_owned())
+    let together = answer.policies.iter().any(|policy| policy.correlation.is_some());
+    let none = if together { "no incident of alerts" } else { "no alert" };
+    kept.unwrap_or_else(|| format!("{none} that the policies answer reaches them on this recording"))
 }

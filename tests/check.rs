@@ -191,3 +191,18 @@ fn what_a_policy_can_never_see_or_touch_is_told_with_its_place() {
     check_policy("alert: Down", "alert: Gone", &["FD0337", "`p` needs the label `service`, and `Gone` never has it"]);
     check_policy("alert: Down", "alert: Dwon", &["FD0330", "did you mean `Down`?", "policy.yaml:4:"]);
 }
+
+#[test]
+fn the_rules_that_a_scenario_brings_along_are_read_too() {
+    let folder = common::release_project();
+    let path = folder.path().join("scenarios/bad-release.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{text}\nrules: [own.yaml]\n")).unwrap();
+    firedrill(folder.path(), &["check"]).exits(2).says("no rule file is called `own.yaml`").says("scenarios/bad-release.yaml:");
+    write(folder.path(), "own.yaml", "groups: [{ name: own, rules: [{ alert: Own, expr: 'up ==' }] }]\n");
+    for arguments in [&["check"][..], &["check", "scenarios/bad-release.yaml"]] {
+        firedrill(folder.path(), arguments).exits(2).says("own.yaml:1").says("FD0402");
+    }
+    write(folder.path(), "own.yaml", "groups: [{ name: own, rules: [{ alert: Own, expr: 'up == 0', labels: { severity: page } }] }]\n");
+    firedrill(folder.path(), &["check"]).exits(0).says("all sound");
+}

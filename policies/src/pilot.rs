@@ -84,7 +84,7 @@ impl Pilot {
     /// A pilot at the start of a run.
     ///
     /// # Panics
-    /// If two policies have one name; `explain::twins` finds that beforehand.
+    /// If two policies have one name; `lints::twins` finds that beforehand.
     #[must_use]
     pub fn new(setup: PilotSetup) -> Self {
         let PilotSetup { start, rules, ruler, alertmanager, policies, stage, actuator, inventory } = setup;

@@ -204,6 +204,7 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
             }
         }
         found.scenarios = scenarios;
+        found.rules_of_scenarios(&base)?;
     }
     for name in sources::incident_folders(&project.incidents, &base)? {
         let read = sources::incident(&name, Path::new(".")).and_then(|(incident, files)| Ok(whole_recording(&incident, &files)?));
@@ -255,6 +256,7 @@ fn named(paths: &[String]) -> Result<Found, Failure> {
             ));
         }
     }
+    found.rules_of_scenarios(Path::new("."))?;
     Ok(found)
 }
 
@@ -271,6 +273,16 @@ impl Found {
     fn alertmanager(&mut self, config: &Config) {
         self.alertmanagers += 1;
         self.warnings.extend(config.warnings.iter().cloned());
+    }
+
+    /// Reads the rules that scenarios want beside the project's.
+    fn rules_of_scenarios(&mut self, base: &Path) -> Result<(), Failure> {
+        for scenario in self.scenarios.clone() {
+            let own = self.keep(sources::rule_texts(&scenario.rules, base))?.unwrap_or_default();
+            let news = own.into_iter().filter(|source| !self.rules.iter().any(|known| known.path == source.path)).collect::<Vec<_>>();
+            self.rules.extend(news);
+        }
+        Ok(())
     }
 
     /// What was read, or nothing and its problems.
