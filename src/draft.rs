@@ -352,3 +352,45 @@ pub fn quoted(text: &str) -> String {
     let is_taken = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&text.to_lowercase().as_str());
     if is_word && !is_taken { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The entries that rules come to, as they are written.
+    #[track_caller]
+    fn check(expressions: &[&str], expected: &str) {
+        let rules: String = expressions.iter().map(|expression| format!("      - {{ alert: A, expr: '{expression}' }}\n")).collect();
+        let text = format!("groups:\n  - name: g\n    rules:\n{rules}");
+        let set = RuleSet::read([("r.yml", text.as_str())]).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let entries: Vec<Entry> = uses(&set).iter().map(|(name, used)| Entry { notes: Vec::new(), ..from_use(name, used) }).collect();
+        assert_eq!(yaml(&entries, 0), expected, "{expressions:?}");
+    }
+
+    #[test]
+    fn what_a_metric_is_follows_from_what_is_taken_of_it() {
+        check(&["rate(hits[5m]) > 1"], "hits: { counter: requests }\n");
+        check(&["hits_total > 1"], "hits_total: { counter: requests }\n");
+        check(&["hits > 1"], "hits: { gauge: in_service }\n");
+        check(
+            &["histogram_quantile(0.9, rate(x_ms_bucket[5m])) > 1", "rate(x_ms_sum[5m]) / rate(x_ms_count[5m]) > 1"],
+            "x_ms: { histogram: { buckets: [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000], unit: ms } }\n",
+        );
+    }
+
+    #[test]
+    fn the_state_that_feeds_it_is_guessed_by_its_name() {
+        check(&["rate(login_failures_total[5m]) > 1"], "login_failures_total: { counter: { success: false } }\n");
+        check(&["rate(app_cpu_seconds_total[5m]) > 1"], "app_cpu_seconds_total: { counter: cpu_seconds }\n");
+        check(&["jobs_queued > 1"], "jobs_queued: { gauge: queued }\n");
+        check(&["heap_used_bytes > 1"], "heap_used_bytes: { gauge: memory_bytes }\n");
+        check(&["build_info > 0"], "build_info: { gauge: info }\n");
+    }
+
+    #[test]
+    fn labels_hold_what_all_that_is_asked_of_them_allows() {
+        check(&[r#"rate(hits[5m]) > 1 and rate(hits{code=~"5.."}[5m]) > 1"#], "hits: { counter: requests, labels: { code: $code } }\n");
+        check(&[r#"rate(hits{result="failed",job!="x"}[5m]) > 1"#], "hits: { counter: { success: false }, labels: { result: failed } }\n");
+        check(&[r#"level{kind="on",pod=~"a.*"} > 1"#], "level: { gauge: in_service, labels: { kind: \"on\" } }\n");
+    }
+}
