@@ -338,7 +338,11 @@ mod tests {
         check(faulty().would_act(100), &[], "its stage forbids acting: it would have acted once");
         let wait = Action::Wait { span: firedrill_core::time::Span::from_seconds(30) };
         check(faulty().fire(90, "Slow").act(100, wait, "service/api"), &["Slow"], "sample waited and did nothing else");
-        check(faulty().fire(90, "Slow"), &["Slow"], "alert Slow fired, and does not come to what the policy asks for (`match`, `incident`)");
+        check(
+            faulty().fire(90, "Slow"),
+            &["Slow"],
+            "alert Slow fired, and does not come to what the policy asks for (`match`, `incident`)",
+        );
         check(faulty().page(100), &[], "sample called people once and did nothing");
         check(faulty().refuse(100).page(120), &[], "guard cooldown refused once: 1m left of 10m");
     }
