@@ -53,7 +53,7 @@ pub fn find(name: &str, base: &Path, shelf: &Shelf<'_>) -> Result<Vec<Source>, F
 /// It cannot be read, or is no text.
 pub fn read_file(path: &Path) -> Result<Source, Failure> {
     let shown = path.strip_prefix("./").unwrap_or(path).display().to_string();
-    let bytes = bytes(path).with_context(|| format!("cannot read {shown}"))?;
+    let bytes = bytes(path).map_err(|error| vec![unreadable(&shown, &error)])?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source { path: shown, text: text.trim_start_matches('\u{feff}').to_owned() }),
         Err(error) => {
@@ -62,6 +62,29 @@ pub fn read_file(path: &Path) -> Result<Source, Failure> {
             let message = format!("{shown} is not UTF-8 text: in line {line}, byte {at} of the file starts no character");
             Err(vec![Problem::in_file("FD0906", &shown, message).remedy("save the file as UTF-8")].into())
         }
+    }
+}
+
+/// The problem of a file that cannot be read.
+fn unreadable(shown: &str, error: &io::Error) -> Problem {
+    let remedy = match error.kind() {
+        io::ErrorKind::NotFound => "name a file that exists",
+        io::ErrorKind::PermissionDenied => "give this user the right to read it, or leave it out",
+        io::ErrorKind::IsADirectory => "name a file in this folder",
+        _ => "name a file that can be read",
+    };
+    Problem::in_file("FD0905", shown, format!("cannot read {shown}: {}", reason(error))).remedy(remedy)
+}
+
+/// Why a file cannot be read, as its owner would say it.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        io::ErrorKind::NotADirectory => "it is no folder".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! From names on the command line or in the project file to scenarios, rules, policies and incidents.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -383,29 +382,18 @@ impl Files for IncidentFiles {
 
     fn list(&self, folder: &str) -> Result<Vec<String>, String> {
         match self {
-            Self::Folder(base) => list_below(&base.join(folder)).map_err(|error| reason(&error)),
+            Self::Folder(base) => list_below(&base.join(folder)).map_err(|error| load::reason(&error)),
             Self::Embedded(embedded) => Ok(embedded.files.iter().map(|(name, _)| (*name).to_owned()).collect()),
         }
     }
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
-    let bytes = load::bytes(path).map_err(|error| reason(&error))?;
+    let bytes = load::bytes(path).map_err(|error| load::reason(&error))?;
     String::from_utf8(bytes).map_err(|error| {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("line {line} is not UTF-8 text")
     })
-}
-
-/// Why a file cannot be read, as its owner would say it.
-fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => "no such file or folder".to_owned(),
-        ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        ErrorKind::NotADirectory => "it is no folder".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 /// Every file below a folder, as paths relative to it with `/` between their parts, sorted.

@@ -313,3 +313,12 @@ fn every_action_and_every_guard_is_explained() {
     let rules = root().join("policies/library/rules/slo.yaml").display().to_string();
     firedrill(folder.path(), &["explain", &rules]).exits(0).says("  alert ").says(", for ");
 }
+
+#[test]
+fn a_file_that_is_not_there_is_a_problem_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["test", "nowhere.yml"][..], &["test", "--promql", "nowhere.test"]] {
+        let done = firedrill(folder.path(), arguments).exits(2);
+        done.says("error[FD0905]: cannot read nowhere.").says("no such file or folder").says("help: name a file that exists");
+    }
+}

@@ -230,7 +230,9 @@ fn row_height(row: &BarRow) -> i32 {
 }
 
 fn draw_bars(root: &Area, rows: &[BarRow]) -> Drawn {
-    let (left, widest) = (430, f64::from(WIDTH) - 430.0 - 320.0);
+    // Names beside bars need room of their own.
+    let is_named = rows.iter().flat_map(|row| &row.policies).any(|(_, name)| !name.is_empty());
+    let (left, widest) = (430, f64::from(WIDTH) - 430.0 - if is_named { 680.0 } else { 320.0 });
     let aligned = |side| Pos::new(side, VPos::Center);
     let font = || ("sans-serif", 28).into_font();
     let mut top = 10;

@@ -315,10 +315,7 @@ impl Found {
         match load::read_file(path) {
             Ok(source) => self.read(source, in_folder),
             Err(Failure::Input(problems)) => self.problems.extend(problems),
-            Err(Failure::Machine(error)) => {
-                let problem = Problem::in_file("FD0905", &path.display().to_string(), format!("{error:#}"));
-                self.problems.push(problem.remedy("give this user the right to read it, or leave it out"));
-            }
+            Err(Failure::Machine(error)) => self.problems.push(machine(&path.display().to_string(), &error)),
         }
     }
 
@@ -372,7 +369,7 @@ fn whole_recording(incident: &Incident, files: &IncidentFiles) -> Result<Recordi
         [sources::rules(&incident.rules, &base).err(), sources::answer(&incident.policies, &base).err(), routing.and_then(Result::err)];
     let told = |failure: Failure| match failure {
         Failure::Input(problems) => problems,
-        Failure::Machine(error) => vec![Problem::in_file("FD0905", &incident.recording.place.file().path, format!("{error:#}"))],
+        Failure::Machine(error) => vec![machine(&incident.recording.place.file().path, &error)],
     };
     let mut problems: Vec<Problem> = reads.into_iter().flatten().flat_map(told).collect();
     match read_recording(incident, files) {
@@ -382,6 +379,11 @@ fn whole_recording(incident: &Incident, files: &IncidentFiles) -> Result<Recordi
             Err(problems)
         }
     }
+}
+
+/// The machine would not, and the check goes on.
+fn machine(path: &str, error: &anyhow::Error) -> Problem {
+    Problem::in_file("FD0908", path, format!("{error:#}"))
 }
 
 /// The problem of a file that is none of ours.

@@ -39,7 +39,12 @@ fn made(hir: &Hir, begun: Vec<String>) -> Vec<String> {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => begun,
         HirKind::Literal(literal) => grown(&String::from_utf8_lossy(&literal.0)),
-        HirKind::Class(class) => begun.iter().map(|text| format!("{text}{}", of_class(class, text))).collect(),
+        HirKind::Class(class) => {
+            let mut all: Vec<String> =
+                begun.iter().flat_map(|text| of_class(class, text).into_iter().map(move |c| format!("{text}{c}"))).collect();
+            all.truncate(MOST_TEXTS);
+            all
+        }
         HirKind::Repetition(repetition) => (0..repetition.min.min(32)).fold(begun, |texts, _| made(&repetition.sub, texts)),
         HirKind::Capture(capture) => made(&capture.sub, begun),
         HirKind::Concat(parts) => parts.iter().fold(begun, |texts, part| made(part, texts)),
@@ -51,16 +56,22 @@ fn made(hir: &Hir, begun: Vec<String>) -> Vec<String> {
     }
 }
 
-/// A character of a class that reads well after what stands before it.
-fn of_class(class: &Class, before: &str) -> char {
+/// The characters of a class of a few, which is how alternatives of one character are read; of a large one a character that reads well after
+/// what stands before it.
+fn of_class(class: &Class, before: &str) -> Vec<char> {
+    const FEW: usize = 8;
     let liked =
         if before.ends_with(|c: char| c.is_ascii_digit()) { ['0', '1', 'x', 'X', '_', '-'] } else { ['x', 'X', '1', '0', '_', '-'] };
     match class {
         Class::Unicode(class) => {
+            let all = || class.ranges().iter().flat_map(|range| range.start()..=range.end());
+            if all().nth(FEW).is_none() {
+                return all().collect();
+            }
             let has = |c: &char| class.ranges().iter().any(|range| (range.start()..=range.end()).contains(c));
-            liked.into_iter().find(has).or_else(|| class.ranges().first().map(|range| range.start())).unwrap_or('x')
+            vec![liked.into_iter().find(has).or_else(|| all().next()).unwrap_or('x')]
         }
-        Class::Bytes(class) => class.ranges().first().map_or('x', |range| char::from(range.start())),
+        Class::Bytes(class) => vec![class.ranges().first().map_or('x', |range| char::from(range.start()))],
     }
 }
 
@@ -82,6 +93,7 @@ mod tests {
         check(r#"a=~"4..|5..",a!~"4..""#, Some("500"));
         check(r#"a=~"web-[0-9]+""#, Some("web-1"));
         check(r#"a=~"(GET|PUT)",a!="GET""#, Some("PUT"));
+        check(r#"a=~"a|b",a!="a""#, Some("b"));
         check(r#"a=~".+""#, Some("x"));
         check(r#"a=~".*",a!="""#, Some("x"));
         check(r#"a!="b""#, Some(""));
