@@ -1,6 +1,7 @@
 //! Drafts of `metrics:` for a scenario: what each metric likely is and what state likely feeds it, guessed from its name and from how rules use it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use firedrill_core::name::Name;
 use firedrill_policies::rules::RuleSet;
@@ -254,14 +255,21 @@ impl Asked<'_> {
         self.each_finds(&OUTCOMES)
     }
 
-    /// Where a value comes from that satisfies as much as can be; `None` leaves the label out.
+    /// How much of what is asked a value satisfies.
     #[must_use]
-    pub fn source(&self, are_requests: bool) -> Option<LabelSource> {
-        source_of(&self.0, are_requests)
+    pub fn met_by(&self, value: &str) -> usize {
+        self.0.iter().filter(|matcher| matcher.matches(value)).count()
     }
 
     fn each_finds(&self, values: &[&str]) -> bool {
         self.0.iter().all(|matcher| values.iter().any(|value| matcher.matches(value)))
+    }
+}
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told: BTreeSet<String> = self.0.iter().map(|matcher| format!("`{matcher}`")).collect();
+        f.write_str(&told.into_iter().collect::<Vec<_>>().join(" and "))
     }
 }
 

@@ -270,3 +270,15 @@ fn docs_check_md_tells_every_lint_with_why_and_remedy() {
         assert!(row.len() == 5 && row[3].len() > 20 && row[4].len() > 8, "{} has no why or no remedy", row[0]);
     }
 }
+
+#[test]
+fn a_draft_keeps_what_the_page_has_where_rules_ask_for_something_else() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "page.txt", "# TYPE depth gauge\ndepth{q=\"a\"} 3\n");
+    let asks = |text: &str| write(folder.path(), "r.yml", &format!("groups: [{{ name: g, rules: [{{ alert: Q, expr: '{text}' }}] }}]\n"));
+    let draft = || firedrill(folder.path(), &["import", "metrics", "page.txt", "--rules", "r.yml"]).exits(0);
+    asks(r#"depth{q="b"} > 5"#);
+    draft().says("labels: { q: a }").says("rules ask for `q=\"b\"`, and the page has only `a`");
+    asks(r#"depth{q="a"} > 5"#);
+    draft().says("labels: { q: a }");
+}

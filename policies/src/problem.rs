@@ -182,6 +182,13 @@ pub(crate) fn zero_interval(place: &Place) -> Problem {
     Problem::at("FD0408", place, "an interval of zero would evaluate without end").remedy("leave it out, or write `1m`")
 }
 
+/// A text that is no template.
+pub(crate) fn not_a_template(place: &Place, alert: &str, why: &str) -> Problem {
+    Problem::at("FD0409", place, format!("a text of `{alert}` is no template: {why}")).remedy(
+        "Prometheus refuses the whole file for it; see https://prometheus.io/docs/prometheus/latest/configuration/template_reference/",
+    )
+}
+
 /// A policy that waits for an alert that no rule gives.
 pub(crate) fn no_such_alert(path: &str, policy: &str, alert: &str, near: Option<&str>) -> Problem {
     let problem = Problem::in_file("FD0330", path, format!("`{policy}` waits for `{alert}`, and no rule alerts so")).as_warning();

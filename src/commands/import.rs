@@ -258,11 +258,22 @@ fn label_source(label: &str, values: &BTreeSet<&str>, asked: &Asked<'_>, are_req
             (LabelSource::Fixed(Name::new(value)), Some(note))
         }
         (_, None) => {
-            let value = values.first().copied().unwrap_or_default();
-            let source = asked.source(are_requests).unwrap_or_else(|| LabelSource::Fixed(Name::new(value)));
-            (source, Some(format!("guess: `{label}` is what rules ask for; no one value on the page is")))
+            // What the page has stays, so that a matcher with a mistake in it still finds nothing.
+            let value = values.iter().rev().max_by_key(|value| asked.met_by(value)).copied().unwrap_or_default();
+            let note = match asked.met_by(value) {
+                0 => format!("rules ask for {asked}, and the page has only {}", listed(values)),
+                _ => format!("`{label}` is one of {} on the page; rules ask for {asked}, and no one value is all of that", values.len()),
+            };
+            (LabelSource::Fixed(Name::new(value)), Some(note))
         }
     }
+}
+
+/// A few values in a note.
+fn listed(values: &BTreeSet<&str>) -> String {
+    const FEW: usize = 3;
+    let shown = values.iter().take(FEW).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
+    if values.len() > FEW { format!("{shown} and {} more", values.len() - FEW) } else { shown }
 }
 
 /// The draft as it can be pasted below a service.

@@ -154,6 +154,9 @@ fn read_rule(reader: &mut Reader, node: &Node, group_labels: &[(Name, Name)]) ->
         labels: labels_node.map(values).unwrap_or_default(),
         annotations: annotations_node.map(values).unwrap_or_default(),
     };
+    if record.is_none() {
+        refuse_broken(reader, &name, label_templates.iter().chain(&annotations), &places);
+    }
     Some(Rule {
         name: Name::from(name),
         kind,
@@ -229,6 +232,19 @@ fn annotations(reader: &mut Reader, node: &Node) -> Vec<(Name, Template)> {
     let Some(fields) = reader.fields(node, "annotations") else { return Vec::new() };
     let text = |(key, value): &(yaml::Key, Node)| Some((key.text.clone(), Template::new(&text_of(reader, value, "an annotation")?)));
     fields.entries().iter().filter_map(text).collect()
+}
+
+/// Refuses texts that Prometheus could not parse: it would not load the file.
+fn refuse_broken<'a>(reader: &mut Reader, alert: &str, texts: impl Iterator<Item = &'a (Name, Template)>, places: &Places) {
+    for (name, template) in texts {
+        let Some(why) = template.fault() else { continue };
+        let place = places
+            .labels
+            .iter()
+            .chain(&places.annotations)
+            .find(|(key, place)| key == name && place.file().text[place.range()].contains("{{"));
+        reader.problem(problem::not_a_template(place.map_or(&places.name, |(_, place)| place), alert, why));
+    }
 }
 
 /// Any scalar as its text, because Prometheus reads scalars into strings.

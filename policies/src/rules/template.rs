@@ -65,6 +65,16 @@ impl Template {
         if self.is_plain() { None } else { self.parsed().as_ref().err().map(String::as_str) }
     }
 
+    /// Why Prometheus refuses to load a rule with this text; `None` if it does not, or if it is only this engine that cannot fill it in.
+    #[must_use]
+    pub fn fault(&self) -> Option<&str> {
+        let is_ours = |why: &str| {
+            let function = why.strip_prefix("function ").and_then(|rest| rest.strip_suffix(" not defined"));
+            why.starts_with("more than ") || function.is_some_and(|name| KNOWN_TO_PROMETHEUS.contains(&name))
+        };
+        self.problem().filter(|why| !is_ours(why))
+    }
+
     /// The text with everything filled in. A text that is no template stays as it is. A template that fails while it is filled in becomes
     /// `<error expanding template: …>`, as in Prometheus.
     #[must_use]
@@ -92,6 +102,9 @@ impl Template {
         })
     }
 }
+
+/// Functions of Prometheus and of the language that may be missing here: a text that calls one is sound.
+const KNOWN_TO_PROMETHEUS: [&str; 7] = ["tmpl", "break", "continue", "call", "slice", "js", "urlquery"];
 
 /// At most so many parentheses within each other: the engine bounds what else it recurses by, and not these.
 const MOST_PARENTHESES: usize = 32;
@@ -262,7 +275,16 @@ mod tests {
         check("{{ $labels.job", "{{ $labels.job");
         check("{{ tmpl \"x\" . }}", "{{ tmpl \"x\" . }}");
         assert_eq!(Template::new("{{ tmpl \"x\" . }}").problem(), Some("function tmpl not defined"));
+        assert_eq!(Template::new("{{ tmpl \"x\" . }}").fault(), None, "it is only missing here");
         assert_eq!(Template::new("{{ $value }}").problem(), None);
+        for (text, why) in [
+            ("{{ nofunc 1 }}", "function nofunc not defined"),
+            ("{{ $labels.job", "unclosed action"),
+            ("{{ if $value }}x", "unexpected EOF"),
+            ("{{ $nope }}", "undefined variable $nope"),
+        ] {
+            assert_eq!(Template::new(text).fault(), Some(why), "{text}");
+        }
         let deep = format!("{{{{ {}1{} }}}}", "(".repeat(33), ")".repeat(33));
         assert_eq!(Template::new(&deep).problem(), Some("more than 32 parentheses within each other"));
         assert_eq!(Template::new(&deep.replacen("(", "", 1).replacen(")", "", 1)).problem(), None);

@@ -46,6 +46,9 @@ pub fn execute(arguments: &TestArgs, output: Output) -> Result<Exit, Failure> {
             }
         }
     }
+    if passed == 0 && misses.is_empty() && listed.is_empty() {
+        return Err(Failure::argument("these scripts hold no evaluation", "a run of nothing proves nothing: name scripts with `eval`"));
+    }
     misses.extend(listed.into_iter().map(|(place, reason)| Miss {
         place,
         expression: String::new(),

@@ -215,12 +215,13 @@ fn expression_test(reader: &mut Reader, node: &Node, around: &Around) -> Option<
 
 fn expected_sample(reader: &mut Reader, node: &Node) -> Option<ExpectedSample> {
     let mut fields = reader.fields(node, "an expected sample")?;
-    let labels = match fields.required(reader, "labels") {
+    // Without labels, the sample that has none is meant.
+    let labels = match fields.optional("labels") {
         Some(node) => text_of(reader, node, "labels").and_then(|text| {
-            let labels = if text.trim() == "{}" { Ok(Labels::empty()) } else { parse_series(&text) };
+            let labels = if matches!(text.trim(), "" | "{}") { Ok(Labels::empty()) } else { parse_series(&text) };
             labels.map_err(|error| reader.problem(problem::not_a_series(&node.place, &error.to_string()))).ok()
         }),
-        None => None,
+        None => Some(Labels::empty()),
     };
     let value = fields.optional("value").map(|node| number(reader, node));
     let histogram = fields.optional("histogram").and_then(|node| text_of(reader, node, "a histogram"));
