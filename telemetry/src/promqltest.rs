@@ -171,7 +171,7 @@ impl Script {
         if expected.native {
             return Ok((Outcome::Unsupported("native histograms".to_owned()), false));
         }
-        let plan = match Plan::parse(&command.expression) {
+        let plan = match Plan::parse(&command.expression).map(Plan::with_late_names) {
             Ok(plan) => plan,
             Err(PlanError::Unsupported { construct }) => return Ok((Outcome::Unsupported(construct), false)),
             Err(PlanError::Parse { .. }) if expected.fails => return Ok((Outcome::Passed, true)),

@@ -216,6 +216,13 @@ pub(crate) struct Scope<'run> {
 
 impl Scope<'_> {
     pub(crate) fn node(&self, node: &Node, at_ms: i64) -> Result<Outcome, EvalError> {
+        match self.operation(node, at_ms)? {
+            Outcome::Vector(elements) if self.plan.drops_at_once => nameless(elements).map(Outcome::Vector),
+            outcome => Ok(outcome),
+        }
+    }
+
+    fn operation(&self, node: &Node, at_ms: i64) -> Result<Outcome, EvalError> {
         match node {
             Node::Number(value) => Ok(Outcome::Scalar(*value)),
             Node::Text(text) => Ok(Outcome::Text(text.to_string())),
@@ -575,6 +582,17 @@ pub(crate) fn pinned_labels(matchers: &[Matcher]) -> Labels {
     builder.build()
 }
 
+/// Takes away the names that an operation has marked, and refuses labels that are no longer unique.
+fn nameless(mut elements: Vec<Element>) -> Result<Vec<Element>, EvalError> {
+    if elements.iter().any(|element| element.drop_name) {
+        for element in elements.iter_mut().filter(|element| element.drop_name) {
+            (element.labels, element.drop_name) = (element.labels.without(METRIC_NAME), false);
+        }
+        refuse_same_labels(elements.iter().map(|element| &element.labels))?;
+    }
+    Ok(elements)
+}
+
 /// Drops the names that operations have marked, and refuses labels that are no longer unique.
 fn finished(elements: Vec<Element>) -> Result<Vec<Sample>, EvalError> {
     let dropping = elements.iter().any(|element| element.drop_name);
@@ -635,6 +653,25 @@ mod tests {
 
     fn shown(result: &Result<Value, EvalError>) -> String {
         format!("{result:?}")
+    }
+
+    #[test]
+    fn series_that_only_their_names_tell_apart_are_refused_where_names_are_dropped_and_late_names_keep_them() {
+        let mut store = Store::new();
+        for (series, value) in [(r#"a{x="1"}"#, 2.0), (r#"b{x="1"}"#, 3.0)] {
+            let id = store.series(&parse_series(series).expect("a series"));
+            (0..5_u32).for_each(|tick| store.append(id, i64::from(tick) * 15_000, value * f64::from(tick)).expect("ticks increase"));
+        }
+        let evaluated = |plan: Plan| Evaluator::new().evaluate(&plan, 60_000, &[&store]);
+        for text in [r#"sum by (x) (rate({__name__=~"a|b"}[1m]))"#, r#"max(abs({x="1"}) * 2)"#, r#"sum(-{x="1"})"#] {
+            let plan = Plan::parse(text).expect("PromQL");
+            let refused = evaluated(plan.clone());
+            assert!(matches!(refused, Err(EvalError::SameLabels { .. })), "{text}: {refused:?}");
+            let late = evaluated(plan.with_late_names());
+            assert!(matches!(&late, Ok(Value::Vector(samples)) if samples.len() == 1), "{text}: {late:?}");
+        }
+        let named = evaluated(Plan::parse(r#"count by (__name__) (abs(a))"#).expect("PromQL"));
+        assert!(matches!(&named, Ok(Value::Vector(samples)) if samples[0].labels.is_empty()), "the name is gone: {named:?}");
     }
 
     proptest! {

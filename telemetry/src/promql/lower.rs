@@ -1,5 +1,6 @@
 //! From the parser's tree to a plan.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -44,7 +45,8 @@ fn plan(text: &str, parameters: bool) -> Result<Plan, PlanError> {
     })?;
     let mut lowering = Lowering { selectors: Vec::new(), around_ms: 0 };
     let root = lowering.node(&expression)?;
-    Ok(Plan { text: text.trim().into(), root: Arc::new(root), selectors: lowering.selectors })
+    let drops_at_once = tells_names_apart(text, &lowering.selectors);
+    Ok(Plan { text: text.trim().into(), root: Arc::new(root), selectors: lowering.selectors, drops_at_once })
 }
 
 fn wrong(message: impl Into<String>) -> PlanError {
@@ -313,6 +315,18 @@ fn literal(function: &str, arguments: &[Box<parsed::Expr>], index: usize) -> Res
         Some(parsed::Expr::StringLiteral(text)) => plain(&text.val),
         _ => Err(wrong(format!("{function} needs a text as its argument {}", index + 1))),
     }
+}
+
+/// Whether it can matter when an operation takes names away: an expression speaks of names, a selector finds series of several, or a subquery
+/// may gather elements of several.
+fn tells_names_apart(text: &str, selectors: &[Selector]) -> bool {
+    let name = |selector: &Selector| {
+        let named = |matcher: &&Matcher| *matcher.name == *METRIC_NAME && matches!(matcher.op, MatchOp::Equal) && !matcher.value.is_empty();
+        selector.matchers.iter().find(named).map(|matcher| matcher.value.clone())
+    };
+    let names: Option<BTreeSet<_>> = selectors.iter().map(name).collect();
+    let has_subquery = text.split('[').skip(1).any(|rest| rest.split(']').next().is_some_and(|range| range.contains(':')));
+    text.contains(METRIC_NAME) || names.is_none_or(|names| has_subquery && names.len() > 1)
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub struct Plan {
     pub(crate) text: Arc<str>,
     pub(crate) root: Arc<Node>,
     pub(crate) selectors: Vec<Selector>,
+    /// Whether names are taken away where an operation drops them; else at the end, which is cheaper where nothing can tell the difference.
+    pub(crate) drops_at_once: bool,
 }
 
 /// An expression that cannot become a plan.
@@ -127,6 +129,13 @@ impl Plan {
         // Its start and its end are this moment, also within subqueries.
         plan.selectors.iter_mut().filter(|selector| selector.moment.at.is_some()).for_each(|selector| selector.moment.pin(At::Time(at_ms)));
         pin(Arc::make_mut(&mut plan.root), &mut plan.selectors, At::Time(at_ms)).then_some(plan)
+    }
+
+    /// The plan by which names stay until the end, wherever operations drop them: Prometheus with its feature `promql-delayed-name-removal`,
+    /// which its own test scripts ask for and most installations leave off.
+    #[must_use]
+    pub fn with_late_names(self) -> Plan {
+        Plan { drops_at_once: false, ..self }
     }
 
     /// The plan with another step for the subqueries that name none, milliseconds, positive: Prometheus takes its evaluation interval.

@@ -186,6 +186,8 @@ pub(super) enum Kind {
 pub(super) enum Relabelling {
     Replace(LabelReplace),
     Join(LabelJoin),
+    /// Takes the name away.
+    Nameless,
 }
 
 #[derive(Debug, Clone)]

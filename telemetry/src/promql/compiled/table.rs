@@ -11,7 +11,7 @@ use super::super::value::{Element, written};
 use super::cell::{Cell, NONE};
 use super::numbering::Numbering;
 use super::program::{Aggregate, Join, Kind, NodeIndex, Program, Relabelling, Rows, Samples, Selection};
-use crate::labels::Labels;
+use crate::labels::{Labels, METRIC_NAME};
 use crate::store::{SeriesId, Store};
 
 /// The series of a selection in all sources, sorted by label bytes.
@@ -339,6 +339,7 @@ impl Relabelling {
         match self {
             Relabelling::Replace(replace) => replace.apply(element),
             Relabelling::Join(join) => join.apply(element),
+            Relabelling::Nameless => (element.labels, element.drop_name) = (element.labels.without(METRIC_NAME), false),
         }
     }
 }

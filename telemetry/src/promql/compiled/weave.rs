@@ -28,6 +28,25 @@ impl Program {
     }
 }
 
+/// Whether all elements that an operation yields have lost their names.
+fn drops_name(kind: &Kind) -> bool {
+    match kind {
+        Kind::Negate { .. }
+        | Kind::Map { .. }
+        | Kind::Round { .. }
+        | Kind::Clamp { .. }
+        | Kind::Date { input: Some(_), .. }
+        | Kind::SampleTime { .. }
+        | Kind::EvaluationTime { .. }
+        | Kind::HistogramQuantile { .. }
+        | Kind::HistogramFraction { .. } => true,
+        Kind::Window { function, .. } => !function.keeps_name(),
+        Kind::WithScalar { operator, yields_bool, .. } => *yields_bool || !operator.is_comparison(),
+        Kind::Join { join, .. } => join.matching.drops_name(join.operator, join.yields_bool, false),
+        _ => false,
+    }
+}
+
 struct Weaving<'w> {
     program: &'w mut Program,
     plan: &'w Plan,
@@ -38,7 +57,12 @@ struct Weaving<'w> {
 
 impl Weaving<'_> {
     fn put(&mut self, kind: Kind) -> NodeIndex {
-        self.program.node(self.domain, kind)
+        let drops = self.plan.drops_at_once && drops_name(&kind);
+        let node = self.program.node(self.domain, kind);
+        if !drops || self.program.is_scalar(node) {
+            return node;
+        }
+        self.program.node(self.domain, Kind::Relabel { input: node, change: Arc::new(Relabelling::Nameless) })
     }
 
     /// Leaves a part to the plain evaluator.
