@@ -74,17 +74,21 @@ impl Output {
         }
     }
 
-    /// Problems, to stderr, with a closing count. Of one file the first twenty are shown: the rest likely follow from them.
+    /// Problems, to stderr, with a closing count. Of one file the twenty gravest are shown, in their order: the rest likely follow from them.
     pub fn problems(self, problems: &[Problem]) {
         let color = self.color && io::stderr().is_terminal();
         let mut stderr = io::stderr().lock();
+        let mut gravest: Vec<usize> = (0..problems.len()).collect();
+        gravest.sort_by_key(|&index| problems[index].severity);
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for problem in problems {
-            let count = counts.entry(&problem.path).or_default();
+        gravest.retain(|&index| {
+            let count = counts.entry(&problems[index].path).or_default();
             *count += 1;
-            if *count <= MOST_SHOWN {
-                let _ = writeln!(stderr, "{}\n", problem.render(color));
-            }
+            *count <= MOST_SHOWN
+        });
+        gravest.sort_unstable();
+        for index in gravest {
+            let _ = writeln!(stderr, "{}\n", problems[index].render(color));
         }
         for (path, count) in counts.into_iter().filter(|(_, count)| *count > MOST_SHOWN) {
             let _ = writeln!(stderr, "and {} more in {path}\n", count - MOST_SHOWN);

@@ -282,3 +282,14 @@ fn a_draft_keeps_what_the_page_has_where_rules_ask_for_something_else() {
     asks(r#"depth{q="a"} > 5"#);
     draft().says("labels: { q: a }");
 }
+
+#[test]
+fn hints_do_not_crowd_out_warnings() {
+    let folder = tempfile::tempdir().unwrap();
+    // Thirty alerts without an owner, which is a hint; the last one also lacks a severity, which is a warning.
+    let rule = |index: usize| format!("      - {{ alert: A{index}, expr: up == 0, for: 1m, labels: {{ severity: page }} }}\n");
+    let rules: String = (0..30).map(rule).collect();
+    let text = format!("groups:\n  - name: g\n    rules:\n{rules}      - {{ alert: Last, expr: up == 0, for: 1m }}\n");
+    write(folder.path(), "r.yml", &text);
+    firedrill(folder.path(), &["check", "r.yml", "--verbose"]).exits(0).says("`Last` has no label `severity`").says("more in r.yml");
+}

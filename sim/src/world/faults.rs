@@ -78,7 +78,7 @@ impl World {
         self.set_in(index, &spec.kind);
         // What strikes nothing is over as soon as it began.
         let disturbance = &self.disturbances[index as usize];
-        if disturbance.is_of_processes() && disturbance.afflicted.is_empty() {
+        if disturbance.active && disturbance.is_of_processes() && disturbance.afflicted.is_empty() {
             self.end_disturbance(index, "there was no process to strike");
         }
     }

@@ -50,7 +50,7 @@ lints! {
     SHADOWS = "FD0481", Warning, "a recording rule by the name of a scraped metric", "record by a name with a colon, as in `job:x:sum`";
     DEFAULT_WITHOUT_LABELS = "FD0482", Warning, "an `or vector(…)` that is matched by labels", "give the default to the result instead, or write it per element: `or 0 * x`";
     NOTHING_FILTERS = "FD0483", Warning, "an alert that compares nothing", "compare with a number, without `bool`";
-    BROKEN_TEMPLATE = "FD0484", Warning, "a text that cannot be filled in", "see https://prometheus.io/docs/prometheus/latest/configuration/template_reference/";
+    BROKEN_TEMPLATE = "FD0484", Warning, "a text that cannot be filled in here", "see https://prometheus.io/docs/prometheus/latest/configuration/template_reference/";
     ALLOWS_NOTHING = "FD0485", Warning, "a comment that allows nothing", "remove the comment";
     COUNTER_COMPARED = "FD0486", Info, "a counter whose value itself is compared", "ask how much it grew: `increase(x[10m]) > 0`";
 }
