@@ -54,15 +54,24 @@ pub fn find(name: &str, base: &Path, shelf: &Shelf<'_>) -> Result<Vec<Source>, F
 pub fn read_file(path: &Path) -> Result<Source, Failure> {
     let shown = path.strip_prefix("./").unwrap_or(path).display().to_string();
     let bytes = bytes(path).map_err(|error| vec![unreadable(&shown, &error)])?;
-    match String::from_utf8(bytes) {
+    match text(bytes) {
         Ok(text) => Ok(Source { path: shown, text: text.trim_start_matches('\u{feff}').to_owned() }),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        Err((line, at)) => {
             let message = format!("{shown} is not UTF-8 text: in line {line}, byte {at} of the file starts no character");
             Err(vec![Problem::in_file("FD0906", &shown, message).remedy("save the file as UTF-8")].into())
         }
     }
+}
+
+/// Bytes as text.
+///
+/// # Errors
+/// The line, from 1, and the byte, from 0, at which they are no UTF-8.
+pub fn text(bytes: Vec<u8>) -> Result<String, (usize, usize)> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        (error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1, at)
+    })
 }
 
 /// The problem of a file that cannot be read.

@@ -390,10 +390,7 @@ impl Files for IncidentFiles {
 
 fn read_text(path: &Path) -> Result<String, String> {
     let bytes = load::bytes(path).map_err(|error| load::reason(&error))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
-        format!("line {line} is not UTF-8 text")
-    })
+    load::text(bytes).map_err(|(line, _)| format!("line {line} is not UTF-8 text"))
 }
 
 /// Every file below a folder, as paths relative to it with `/` between their parts, sorted.
