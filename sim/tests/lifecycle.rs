@@ -103,6 +103,25 @@ fn broken_deploy() -> WorldSpec {
 }
 
 #[test]
+fn a_crash_that_ends_a_replica_on_its_way_out_ends_once() {
+    let mut spec = fleet(1, 120);
+    spec.services[0].versions.push(version("v2"));
+    let deploy = FaultKind::Deploy { service: Name::new("api"), version: Name::new("v2") };
+    // The hung process does not answer the request to stop, so it is still there in its grace period when it crashes, and does not come back.
+    spec.faults = vec![
+        fault("hang", 1, None, FaultKind::Hang { target: service_target("api") }),
+        fault("deploy", 2, None, deploy),
+        fault("crash", 28, None, FaultKind::Crash { target: replica_target("api-0"), every: None }),
+    ];
+    let finished = run(&spec, 1);
+    let ends = told(&finished, |event| match event {
+        Event::FaultEnded { fault, .. } if fault.as_str() == "crash" => Some("it ended".to_owned()),
+        _ => None,
+    });
+    assert_eq!(ends, [(28.0, "it ended".to_owned())]);
+}
+
+#[test]
 fn k4_a_rollout_that_never_becomes_ready_stays_at_8_old_and_5_new() {
     assert_eq!(versions(&broken_deploy(), 100), (13, 8));
     assert_eq!(versions(&broken_deploy(), 1200), (13, 8));
