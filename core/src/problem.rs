@@ -214,29 +214,75 @@ impl Problem {
 pub fn near_miss<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     let length = given.chars().count();
     let allowed = (length / 3).max(1);
+    let mut distance = Distance::from(given);
+    let mut nearest: Option<(usize, &str)> = None;
     // A word that is longer or shorter by more is further away than that, and most known words are.
-    let near = known.iter().filter(|word| word.chars().count().abs_diff(length) <= allowed);
-    near.map(|word| (edit_distance(given, word), *word)).filter(|(distance, _)| *distance <= allowed).min().map(|(_, word)| word)
+    for word in known.iter().filter(|word| word.chars().count().abs_diff(length) <= allowed) {
+        let most = nearest.map_or(allowed, |(least, _)| least);
+        if let Some(found) = distance.to(word, most) {
+            nearest = Some(nearest.map_or((found, *word), |nearest| nearest.min((found, *word))));
+        }
+    }
+    nearest.map(|(_, word)| word)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other
+/// How far words are from one: insertions, deletions, replacements and swaps of neighbours that turn it into them, letters of either case alike
 /// (optimal string alignment: Boytsov 2011, "Indexing methods for approximate dictionary searching", section 2.1).
-fn edit_distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.to_lowercase().chars().collect(), right.to_lowercase().chars().collect());
-    let mut rows = vec![(0..=right.len()).collect::<Vec<usize>>()];
-    for i in 1..=left.len() {
-        let mut row = vec![i];
-        for j in 1..=right.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(left[i - 1] != right[j - 1]);
-            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
+struct Distance {
+    from: Vec<char>,
+    kinds: u64,
+    to: Vec<char>,
+    /// The row that is being filled and the two before it, the latest last.
+    rows: [Vec<usize>; 3],
+}
+
+impl Distance {
+    fn from(word: &str) -> Self {
+        let from: Vec<char> = lowered(word).collect();
+        Self { kinds: kinds(&from), from, to: Vec::new(), rows: Default::default() }
     }
-    rows[left.len()][right.len()]
+
+    /// The distance to a word, if it is at most so much.
+    fn to(&mut self, word: &str, most: usize) -> Option<usize> {
+        self.to.clear();
+        self.to.extend(lowered(word));
+        // An edit brings in one letter and takes out one at most.
+        let (own, other) = (self.kinds, kinds(&self.to));
+        if (own & !other).count_ones().max((other & !own).count_ones()) as usize > most {
+            return None;
+        }
+        let [before, above, row] = &mut self.rows;
+        above.clear();
+        above.extend(0..=self.to.len());
+        for (i, letter) in self.from.iter().enumerate() {
+            row.clear();
+            row.push(i + 1);
+            for (j, other) in self.to.iter().enumerate() {
+                let replaced = above[j] + usize::from(letter != other);
+                let mut best = replaced.min(above[j + 1] + 1).min(row[j] + 1);
+                if i > 0 && j > 0 && *letter == self.to[j - 1] && self.from[i - 1] == *other {
+                    best = best.min(before[j - 1] + 1);
+                }
+                row.push(best);
+            }
+            // What follows builds on this row and the one before it, and never becomes less.
+            if row.iter().chain(above.iter()).all(|distance| *distance > most) {
+                return None;
+            }
+            std::mem::swap(before, above);
+            std::mem::swap(above, row);
+        }
+        above.last().copied().filter(|distance| *distance <= most)
+    }
+}
+
+fn lowered(word: &str) -> impl Iterator<Item = char> {
+    word.chars().flat_map(char::to_lowercase)
+}
+
+/// Which of 64 kinds of letters a word has.
+fn kinds(letters: &[char]) -> u64 {
+    letters.iter().fold(0, |kinds, letter| kinds | 1 << (u32::from(*letter) % 64))
 }
 
 #[cfg(test)]
@@ -249,6 +295,26 @@ mod tests {
         assert_eq!(near_miss("replcias", &known), Some("replicas"));
         assert_eq!(near_miss("worker", &known), Some("workers"));
         assert_eq!(near_miss("quota", &known), None);
+    }
+
+    #[test]
+    fn a_distance_is_told_if_it_is_near_enough() {
+        let check = |from: &str, to: &str, distance: usize| {
+            let mut from = Distance::from(from);
+            assert_eq!(from.to(to, distance), Some(distance), "{to}");
+            assert_eq!(from.to(to, distance + 5), Some(distance), "{to}");
+            assert_eq!(distance.checked_sub(1).and_then(|most| from.to(to, most)), None, "{to}");
+        };
+        check("", "", 0);
+        check("", "ab", 2);
+        check("Größe", "GRÖSSE", 2);
+        check("kitten", "sitting", 3);
+        check("ab", "ba", 1);
+        check("replcias", "replicas", 1);
+        check("ca", "abc", 3);
+        check("abcdef", "badcfe", 3);
+        check("aaaa", "bbbb", 4);
+        check("http_requests_total", "http_request_totals", 2);
     }
 
     #[test]
