@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use firedrill_policies::rules::{Coverage, Group, Outlook, Rule, RuleSet};
 use firedrill_scenarios::Scenario;
+use firedrill_telemetry::labels::{METRIC_NAME, Matcher};
 use firedrill_telemetry::recording::Recording;
+use firedrill_telemetry::store::is_stale;
 use firedrill_telemetry::universe::{Shape, Universe};
 use rayon::prelude::*;
 
@@ -57,9 +59,18 @@ pub fn unable(watched: &[(Arc<Scenario>, Arc<Rules>)], replayed: &[(Arc<Recordin
     (names, count)
 }
 
+/// Whether a target could be scraped: 1 or 0.
+const UP: &str = "up";
+
 /// The series of a recording.
 fn seen(recording: &Recording) -> Universe {
     let mut universe = Universe::new();
+    let mut of_up =
+        recording.store.select(&[Matcher::equal(METRIC_NAME, UP)]).into_iter().flat_map(|series| recording.store.values(series));
+    // By its definition; what a recording holds comes from elsewhere.
+    if of_up.all(|value| (0.0..=1.0).contains(value) || is_stale(*value)) {
+        universe.limit(UP, 0.0, 1.0);
+    }
     for labels in recording.store.ids().map(|series| recording.store.labels(series)) {
         universe.add(labels.metric_name().unwrap_or_default(), Shape::of(labels));
     }

@@ -209,16 +209,20 @@ impl Problem {
     }
 }
 
-/// The known word nearest to `given`, if one is near enough to be a slip of the finger.
+/// The known word nearest to `given`, if one is near enough to be a slip of the finger: at most a third of the longer one's letters differ.
 #[must_use]
 pub fn near_miss<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     let length = given.chars().count();
-    let allowed = (length / 3).max(1);
     let mut distance = Distance::from(given);
     let mut nearest: Option<(usize, &str)> = None;
-    // A word that is longer or shorter by more is further away than that, and most known words are.
-    for word in known.iter().filter(|word| word.chars().count().abs_diff(length) <= allowed) {
-        let most = nearest.map_or(allowed, |(least, _)| least);
+    for word in known {
+        let other = word.chars().count();
+        let allowed = length.max(other) / 3;
+        // A word that is longer or shorter by more is further away than that, and most known words are.
+        if length.abs_diff(other) > allowed {
+            continue;
+        }
+        let most = nearest.map_or(allowed, |(least, _)| least.min(allowed));
         if let Some(found) = distance.to(word, most) {
             nearest = Some(nearest.map_or((found, *word), |nearest| nearest.min((found, *word))));
         }
@@ -238,19 +242,18 @@ struct Distance {
 
 impl Distance {
     fn from(word: &str) -> Self {
-        let from: Vec<char> = lowered(word).collect();
-        Self { kinds: kinds(&from), from, to: Vec::new(), rows: Default::default() }
+        Self { from: lowered(word).collect(), kinds: kinds(word), to: Vec::new(), rows: Default::default() }
     }
 
     /// The distance to a word, if it is at most so much.
     fn to(&mut self, word: &str, most: usize) -> Option<usize> {
-        self.to.clear();
-        self.to.extend(lowered(word));
         // An edit brings in one letter and takes out one at most.
-        let (own, other) = (self.kinds, kinds(&self.to));
+        let (own, other) = (self.kinds, kinds(word));
         if (own & !other).count_ones().max((other & !own).count_ones()) as usize > most {
             return None;
         }
+        self.to.clear();
+        self.to.extend(lowered(word));
         let [before, above, row] = &mut self.rows;
         above.clear();
         above.extend(0..=self.to.len());
@@ -280,9 +283,13 @@ fn lowered(word: &str) -> impl Iterator<Item = char> {
     word.chars().flat_map(char::to_lowercase)
 }
 
-/// Which of 64 kinds of letters a word has.
-fn kinds(letters: &[char]) -> u64 {
-    letters.iter().fold(0, |kinds, letter| kinds | 1 << (u32::from(*letter) % 64))
+/// Which of 64 kinds of letters a word has, letters of either case alike.
+fn kinds(word: &str) -> u64 {
+    let with = |kinds: u64, letter: u32| kinds | 1 << (letter % 64);
+    if word.is_ascii() {
+        return word.bytes().fold(0, |kinds, letter| with(kinds, u32::from(letter.to_ascii_lowercase())));
+    }
+    lowered(word).fold(0, |kinds, letter| with(kinds, u32::from(letter)))
 }
 
 #[cfg(test)]
@@ -295,6 +302,20 @@ mod tests {
         assert_eq!(near_miss("replcias", &known), Some("replicas"));
         assert_eq!(near_miss("worker", &known), Some("workers"));
         assert_eq!(near_miss("quota", &known), None);
+    }
+
+    #[test]
+    fn a_short_word_is_no_slip_of_another() {
+        let check = |given: &str, known: &[&'static str], expected: Option<&str>| assert_eq!(near_miss(given, known), expected, "{given}");
+        check("x", &["y", "le", "a"], None);
+        check("uq", &["up", "u", "q"], None);
+        check("upp", &["up", "pp"], Some("pp"));
+        check("upp", &["up", "app"], Some("app"));
+        check("ma", &["max", "m"], Some("max"));
+        check("API", &["apt", "api"], Some("api"));
+        check("burn", &["born", "turf"], Some("born"));
+        check("pods", &["nods", "podcast"], Some("nods"));
+        check("hours", &["house", "flour"], None);
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct Shape {
 pub struct Universe {
     metrics: BTreeMap<Arc<str>, BTreeSet<Shape>>,
     kinds: BTreeMap<Arc<str>, Kind>,
+    /// The least and the most that values can be.
+    ranges: BTreeMap<Arc<str>, (f64, f64)>,
 }
 
 /// What the value of a metric's series does over time.
@@ -274,6 +276,26 @@ impl Universe {
     #[must_use]
     pub fn kind(&self, metric: &str) -> Option<Kind> {
         self.kinds.get(metric).copied()
+    }
+
+    /// Says that the values of a metric are never NaN, nor less than one number or more than another.
+    ///
+    /// # Panics
+    /// The least is more than the most.
+    pub fn limit(&mut self, metric: &str, least: f64, most: f64) {
+        assert!(least <= most, "a range has numbers in it");
+        self.ranges.insert(metric.into(), (least, most));
+    }
+
+    /// Says that the values of a metric can be any.
+    pub fn unlimit(&mut self, metric: &str) {
+        self.ranges.remove(metric);
+    }
+
+    /// The least and the most that the values of a metric can be, if that was said.
+    #[must_use]
+    pub fn range(&self, metric: &str) -> Option<(f64, f64)> {
+        self.ranges.get(metric).copied()
     }
 
     /// The names of all metrics, sorted.

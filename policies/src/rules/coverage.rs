@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use firedrill_core::name::Name;
 use firedrill_core::problem::near_miss;
 use firedrill_telemetry::labels::METRIC_NAME;
-use firedrill_telemetry::promql::{Cause, Plan, Presence, Prospect};
+use firedrill_telemetry::promql::{Cause, Contradiction, Plan, Presence, Prospect};
 use firedrill_telemetry::universe::{Held, Missing, Shape, Universe};
 
 use super::{Group, Rule, RuleKind, RuleSet};
@@ -88,7 +88,10 @@ impl<'rules> Outlook<'rules> {
     #[must_use]
     pub fn new(rules: &'rules RuleSet, exposed: Universe) -> Self {
         let all: Vec<&Rule> = rules.rules().map(|(_, rule)| rule).collect();
-        let mut outlook = Self { rules, universe: exposed, prospects: vec![None; all.len()] };
+        let mut universe = exposed;
+        // What is recorded by a name may have other values than what is scraped by it.
+        all.iter().filter(|rule| !rule.is_alerting()).for_each(|rule| universe.unlimit(&rule.name));
+        let mut outlook = Self { rules, universe, prospects: vec![None; all.len()] };
         let mut waiting: Vec<usize> = (0..all.len()).collect();
         // What is recorded can only bring about more, so this ends at the least that holds together.
         while !waiting.is_empty() {
@@ -201,6 +204,7 @@ impl<'rules> Outlook<'rules> {
                 let what = format!("it comes to {left} {operator} {right}, which does not hold");
                 reason(1, what, "compare with a number that can be reached".to_owned(), None)
             }
+            Cause::Contradiction(found) => contradiction(found),
             Cause::AlwaysThere => {
                 reason(1, "absence is asked for of what is always there".to_owned(), "ask for the absence of series".to_owned(), None)
             }
@@ -241,6 +245,25 @@ impl<'rules> Outlook<'rules> {
             None => "expose it by a scenario (`metrics:` of a service)".to_owned(),
         };
         Reason { rank: 5, what: format!("nothing here exposes `{metric}`"), remedy, word }
+    }
+}
+
+/// Values that are asked to be as no value is.
+fn contradiction(found: &Contradiction) -> Reason {
+    let Contradiction { whose, given, asked } = found;
+    let listed =
+        |all: &[(&str, f64)]| all.iter().map(|(operator, number)| format!("{operator} {number}")).collect::<Vec<_>>().join(" and ");
+    let word = whose.strip_prefix('`').and_then(|metric| metric.strip_suffix('`')).map(str::to_owned);
+    let reason = |what: String, remedy: &str| Reason { rank: 1, what, remedy: remedy.to_owned(), word };
+    if given.is_empty() {
+        let what = format!("{whose} is asked to be {} at once", listed(asked));
+        return reason(what, "ask for one of them by `or`, or compare with numbers that leave room");
+    }
+    let what = format!("{whose} is always {}, and is asked to be {}", listed(given), listed(asked));
+    match given.as_slice() {
+        // What is counted as 0 is nothing.
+        [(">=", 1.0)] => reason(what, "nothing has no count: ask for `absent(…)`, or give the count a default by `or vector(0)`"),
+        _ => reason(what, "compare with a number that can be reached"),
     }
 }
 
@@ -318,6 +341,7 @@ mod tests {
             let labels = parse_series(text).unwrap();
             universe.add(labels.metric_name().unwrap(), Shape::of(&labels));
         }
+        universe.limit("up", 0.0, 1.0);
         universe
     }
 
@@ -361,6 +385,25 @@ mod tests {
             "      - { alert: A, expr: 'nope or up == 0' }",
             &["A able nothing here exposes `nope`; expose it by a scenario (`metrics:` of a service)"],
         );
+    }
+
+    #[test]
+    fn a_contradiction_is_named() {
+        check(
+            "      - { alert: A, expr: 'up == 0 and up == 1' }",
+            &["A never `up` is asked to be == 0 and == 1 at once; ask for one of them by `or`, or compare with numbers that leave room"],
+        );
+        check(
+            "      - { alert: A, expr: 'max(up) > 5' }",
+            &["A never `up` is always >= 0 and <= 1, and is asked to be > 5; compare with a number that can be reached"],
+        );
+        check(
+            "      - { alert: A, expr: 'count(up == 0) == 0' }",
+            &[
+                "A never a count is always >= 1, and is asked to be == 0; nothing has no count: ask for `absent(…)`, or give the count a default by `or vector(0)`",
+            ],
+        );
+        check("      - { record: up, expr: 'sum by (job) (requests)' }\n      - { alert: A, expr: 'up > 5' }", &["up able", "A able"]);
     }
 
     #[test]

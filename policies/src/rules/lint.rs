@@ -190,14 +190,37 @@ impl<'a> Known<'a> {
         group.interval.unwrap_or(self.bench.evaluation_interval)
     }
 
-    /// What kind a metric is of, told by what exposes it, else by its name.
-    fn kind(&self, metric: &str) -> Option<Kind> {
+    /// What kind a metric is of: told by what exposes it, else by its name. A recorded one may be anything.
+    fn kind(&self, metric: &str) -> Option<Told> {
+        if self.recorded.contains_key(metric) {
+            return None;
+        }
         let kinds: BTreeSet<Kind> = self.bench.outlooks.iter().filter_map(|outlook| outlook.universe().kind(metric)).collect();
         match kinds.len() {
-            0 => Kind::told_by_name(metric),
-            1 => kinds.into_iter().next(),
+            0 => Kind::told_by_name(metric).map(|kind| Told { kind, by_name: true }),
+            1 => kinds.into_iter().next().map(|kind| Told { kind, by_name: false }),
             // It is a counter in one place and a gauge in another.
             _ => None,
+        }
+    }
+}
+
+/// What kind a metric is of, and how that is known.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    kind: Kind,
+    /// Nothing here exposes it, so it is a guess.
+    by_name: bool,
+}
+
+impl Told {
+    /// As a verb with its object.
+    const fn words(self) -> &'static str {
+        match (self.kind, self.by_name) {
+            (Kind::Counter, false) => "is a counter",
+            (Kind::Counter, true) => "looks like a counter by its name",
+            (Kind::Gauge, false) => "is a gauge",
+            (Kind::Gauge, true) => "looks like a gauge by its name",
         }
     }
 }
@@ -281,9 +304,13 @@ mod tests {
     fn found(text: &str) -> Vec<String> {
         let rules = RuleSet::read([("r.yml", text)]).unwrap_or_else(|problems| panic!("{problems:?}"));
         let mut universe = Universe::new();
-        for (series, kind) in
-            [(r#"up{job="api"}"#, Kind::Gauge), (r#"hits_total{job="api"}"#, Kind::Counter), (r#"memory{job="api"}"#, Kind::Gauge)]
-        {
+        let series = [
+            (r#"up{job="api"}"#, Kind::Gauge),
+            (r#"hits_total{job="api"}"#, Kind::Counter),
+            (r#"memory{job="api"}"#, Kind::Gauge),
+            (r#"open_total{job="api"}"#, Kind::Gauge),
+        ];
+        for (series, kind) in series {
             let labels = parse_series(series).unwrap();
             let metric = labels.metric_name().unwrap();
             universe.add(metric, Shape::of(&labels));
@@ -404,6 +431,18 @@ mod tests {
             &["6:16 FD0486 `hits_total` is a counter: once it is above the number it stays so until its target restarts"],
         );
         check("rate(nobody_knows[5m]) > 0 and memory > 5", &[]);
+        check(
+            "lost_total > 5 or delta(lost_total[5m]) > 5",
+            &[
+                "6:16 FD0486 `lost_total` looks like a counter by its name: once it is above the number it stays so until its target restarts",
+                "6:34 FD0473 `delta` is for gauges, and `lost_total` looks like a counter by its name: a restart is taken for a fall",
+            ],
+        );
+        check("open_total > 5", &[]);
+        check_rules(
+            "      - { record: seen_total, expr: sum(up) }\n      - { alert: A, expr: seen_total > 5, labels: { severity: warning, owner: a } }\n",
+            &[],
+        );
         check("rate(sum(hits_total)[5m:1m]) > 0", &["6:16 FD0474 `rate` of a sum: one target's restart makes all of them count again"]);
         check_rules(
             "      - { record: 'a:b', expr: sum(hits_total) }\n      - { record: 'a:c', expr: 'rate(hits_total[5m])' }\n      \
@@ -423,6 +462,14 @@ mod tests {
             &["7:59 FD0476 `$labels.pod` is always empty: what the expression yields has only job"],
         );
         check_alert(&alert("up == 0", "{{ $labels.pod }}"), &[]);
+        check_alert(
+            &alert("sum(up) == 0", "{{ if $labels.pod }}pod {{ $labels.pod }}{{ end }}{{ with $labels.job }}{{ . }}{{ end }}"),
+            &[],
+        );
+        check_alert(
+            &alert("sum(up) == 0", "{{ if $labels.pod }}x{{ end }}{{ $labels.pod }}"),
+            &["7:67 FD0476 `$labels.pod` is always empty: what the expression yields has none"],
+        );
         check_alert(
             &alert("sum(up) == 0", "{{ $labels.severity }}"),
             &["7:37 FD0476 `$labels.severity` is always empty: what the expression yields has none"],

@@ -3,6 +3,7 @@
 //! The language is Go's `text/template`, which `gtmpl-ng` evaluates; the functions and variables are Prometheus' own and are written here
 //! (docs/decisions/templates.md).
 
+mod bare;
 mod functions;
 mod scene;
 
@@ -14,6 +15,7 @@ use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::Sample;
 use gtmpl_ng::{Context, Value};
 
+pub(super) use bare::{Bare, places};
 pub use scene::Scene;
 
 /// What Prometheus puts before every template, so that `$labels` and the like are there.
@@ -63,6 +65,11 @@ impl Template {
     #[must_use]
     pub fn problem(&self) -> Option<&str> {
         if self.is_plain() { None } else { self.parsed().as_ref().err().map(String::as_str) }
+    }
+
+    /// The labels that it writes without having asked whether they are there.
+    pub(super) fn bare_labels(&self) -> Vec<Bare> {
+        bare::bare(&self.text)
     }
 
     /// Why Prometheus refuses to load a rule with this text; `None` if it does not, or if it is only this engine that cannot fill it in.

@@ -37,7 +37,10 @@ pub fn universe(spec: &Arc<WorldSpec>) -> Universe {
     universe
 }
 
-/// Says of every metric what kind it is of. Our own follow the conventions of names; a declared one is what it is fed by.
+/// Whether a target could be scraped: 1 or 0.
+const UP: &str = "up";
+
+/// Says of every metric what kind it is of, and of `up` what it can be. Our own follow the conventions of names; a declared one is what it is fed by.
 fn declare_kinds(spec: &WorldSpec, universe: &mut Universe) {
     let is_counter = |name: &str| ["_total", "_bucket", "_count", "_sum"].iter().any(|end| name.ends_with(end));
     let metrics: Vec<String> = universe.metrics().map(str::to_owned).collect();
@@ -52,6 +55,9 @@ fn declare_kinds(spec: &WorldSpec, universe: &mut Universe) {
             Feed::Latency { .. } => continue,
         };
         universe.declare(&metric.name, kind);
+    }
+    if !spec.services.iter().flat_map(|service| &service.metrics).any(|metric| *metric.name == *UP) {
+        universe.limit(UP, 0.0, 1.0);
     }
 }
 

@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::bounds::{Bound, Contradiction, Fact, Subject};
 use super::condition::Condition;
 use super::group::LabelSubset;
 use super::histogram::BOUND;
 use super::plan::{Aggregation, AggregationOperator, Binary, BinaryOperator, Call, Function, Many, Node, Plan, Selector};
+use super::window::WindowFunction;
 use crate::labels::{METRIC_NAME, MatchOp, Matcher};
 use crate::universe::{Held, Missing, Shape, Universe};
 
@@ -59,6 +61,8 @@ pub enum Cause {
         /// The number on the right.
         right: f64,
     },
+    /// A value is asked to be as no number is.
+    Contradiction(Contradiction),
     /// Absence is asked for of what is always there.
     AlwaysThere,
     /// `unless` has the same on both sides.
@@ -109,33 +113,101 @@ struct Outlook {
     causes: Vec<Cause>,
     /// The value of every element, if it is one and known.
     value: Option<f64>,
+    /// What is known of the values of every element: its own, and those of other series with its labels.
+    facts: Facts,
     is_scalar: bool,
+}
+
+/// What is known of values. Nothing in it contradicts itself.
+#[derive(Debug, Clone, Default)]
+struct Facts {
+    /// Of the element's own value.
+    own: Option<Fact>,
+    /// Of series with the element's labels, whose values are not the element's.
+    others: Vec<Fact>,
+}
+
+impl Facts {
+    /// Known of the element itself alone.
+    fn of(words: &str, bounds: Vec<Bound>) -> Self {
+        Self { own: Some(Fact { subject: Subject::Element(words.to_owned()), bounds }), others: Vec::new() }
+    }
+
+    /// What stays known of values that were of these elements at some time, or of one of them.
+    fn of_one(self) -> Self {
+        let own = self.own.map(|own| match own.subject {
+            Subject::Series(metric, _) => Fact { subject: Subject::Element(format!("`{metric}`")), ..own },
+            Subject::Element(_) => own,
+        });
+        Self { own, others: Vec::new() }
+    }
+
+    /// The same where the element's own value satisfies a comparison too.
+    ///
+    /// # Errors
+    /// No value does.
+    fn asked(mut self, bound: Bound) -> Result<Self, Contradiction> {
+        let own = self.own.get_or_insert_with(|| Fact { subject: Subject::Element("one value".to_owned()), bounds: Vec::new() });
+        own.add(&[bound]);
+        own.contradiction().map_or(Ok(self), Err)
+    }
+
+    /// The same of elements for whose labels something else is known too.
+    ///
+    /// # Errors
+    /// Both cannot be.
+    fn joined(mut self, more: Self) -> Result<Self, Contradiction> {
+        for fact in more.own.into_iter().chain(more.others).filter(|fact| matches!(fact.subject, Subject::Series(..))) {
+            match self.own.iter_mut().chain(&mut self.others).find(|known| known.subject == fact.subject) {
+                Some(known) => {
+                    known.add(&fact.bounds);
+                    if let Some(found) = known.contradiction() {
+                        return Err(found);
+                    }
+                }
+                None => self.others.push(fact),
+            }
+        }
+        Ok(self)
+    }
 }
 
 impl Outlook {
     fn never(causes: Vec<Cause>) -> Self {
-        Self { presence: Presence::Never, shapes: Vec::new(), causes, value: None, is_scalar: false }
+        Self { presence: Presence::Never, shapes: Vec::new(), causes, value: None, facts: Facts::default(), is_scalar: false }
     }
 
     fn sometimes(shapes: Vec<Shape>) -> Self {
-        Self { presence: Presence::Sometimes, shapes, causes: Vec::new(), value: None, is_scalar: false }
+        Self { presence: Presence::Sometimes, shapes, causes: Vec::new(), value: None, facts: Facts::default(), is_scalar: false }
     }
 
     fn scalar(value: Option<f64>) -> Self {
-        Self { presence: Presence::Always, shapes: vec![Shape::default()], causes: Vec::new(), value, is_scalar: true }
+        Self {
+            presence: Presence::Always,
+            shapes: vec![Shape::default()],
+            causes: Vec::new(),
+            value,
+            facts: Facts::default(),
+            is_scalar: true,
+        }
     }
 
     fn is_never(&self) -> bool {
         self.presence == Presence::Never
     }
 
-    /// The same with every shape changed.
+    /// The same with every shape changed, so that it is not known whose values they are.
     fn reshaped(mut self, change: impl Fn(&Shape) -> Shape) -> Self {
         let mut shapes: Vec<Shape> = self.shapes.iter().map(change).collect();
         shapes.sort_unstable();
         shapes.dedup();
         self.shapes = shapes;
+        self.facts = Facts::default();
         self
+    }
+
+    fn with_facts(self, facts: Facts) -> Self {
+        Self { facts, ..self }
     }
 
     /// The same with values that are not known, and names that may have gone.
@@ -175,7 +247,7 @@ impl Analysis<'_> {
             Node::Number(value) => Outlook::scalar(Some(*value)),
             Node::Text(_) => Outlook::scalar(None),
             Node::Instant(selector) | Node::Range(selector) => match find(&self.plan.selectors[*selector], self.universe) {
-                Ok(shapes) => Outlook::sometimes(shapes),
+                Ok(shapes) => Outlook::sometimes(shapes).with_facts(self.facts(&self.plan.selectors[*selector])),
                 Err(missing) => Outlook::never(vec![Cause::Missing(missing)]),
             },
             // No step may lie within the range.
@@ -210,8 +282,15 @@ impl Analysis<'_> {
             Function::Window(function) => {
                 let ranges = call.arguments.iter().find(|node| matches!(node, Node::Range(_) | Node::Subquery(_)));
                 let Some(range) = ranges.map(|range| self.node(range)) else { return anything() };
+                let facts = match function {
+                    WindowFunction::Minimum | WindowFunction::Maximum | WindowFunction::First | WindowFunction::Last => {
+                        range.facts.clone().of_one()
+                    }
+                    WindowFunction::Count => Facts::of("a count", counted()),
+                    _ => Facts::default(),
+                };
                 let kept = if function.keeps_name() { Outlook { value: None, ..range } } else { range.changed() };
-                kept.thinned()
+                kept.thinned().with_facts(facts)
             }
             Function::HistogramQuantile => buckets(argument(1)),
             Function::HistogramFraction => buckets(argument(2)),
@@ -230,7 +309,14 @@ impl Analysis<'_> {
             _ => Shape::default(),
         };
         let presence = if inner.is_never() { Presence::Always } else { Presence::Sometimes };
-        Outlook { presence, shapes: vec![shape], causes: inner.causes, value: Some(1.0), is_scalar: false }
+        Outlook { presence, shapes: vec![shape], causes: inner.causes, value: Some(1.0), facts: Facts::default(), is_scalar: false }
+    }
+
+    /// What is known of the values that a selector finds.
+    fn facts(&self, selector: &Selector) -> Facts {
+        let Some(metric) = selector.metric() else { return Facts::default() };
+        let bounds = self.universe.range(metric).map(|(least, most)| Bound::between(least, most)).unwrap_or_default();
+        Facts { own: Some(Fact { subject: Subject::Series(metric.to_owned(), selector.moment), bounds }), others: Vec::new() }
     }
 
     fn binary(&self, binary: &Binary) -> Outlook {
@@ -256,6 +342,11 @@ impl Analysis<'_> {
         let [left, right] = [left, right].map(|index| &self.plan.selectors[*index]);
         left.matchers == right.matchers && left.moment == right.moment && left.parameters.is_empty() && right.parameters.is_empty()
     }
+}
+
+/// Nothing is not counted as 0: it has no count.
+fn counted() -> Vec<Bound> {
+    Bound::between(1.0, f64::INFINITY)
 }
 
 fn anything() -> Outlook {
@@ -305,7 +396,7 @@ fn aggregated(aggregation: &Aggregation, inner: Outlook) -> Outlook {
         AggregationOperator::Top | AggregationOperator::Bottom => inner.thinned(),
         AggregationOperator::CountValues(label) => {
             let counted = written(inner, label).reshaped(|shape| shape.filtered(|name| subset.contains(name)));
-            Outlook { value: None, is_scalar: false, ..counted }
+            Outlook { value: None, facts: Facts::of("a count", self::counted()), is_scalar: false, ..counted }
         }
         AggregationOperator::Sum
         | AggregationOperator::Average
@@ -316,8 +407,13 @@ fn aggregated(aggregation: &Aggregation, inner: Outlook) -> Outlook {
         | AggregationOperator::Deviation
         | AggregationOperator::Variance
         | AggregationOperator::Quantile => {
+            let facts = match &aggregation.operator {
+                AggregationOperator::Minimum | AggregationOperator::Maximum => inner.facts.clone().of_one(),
+                AggregationOperator::Count => Facts::of("a count", counted()),
+                _ => Facts::default(),
+            };
             let grouped = inner.reshaped(|shape| shape.filtered(|name| subset.contains(name)));
-            Outlook { value: known, is_scalar: false, ..grouped }
+            Outlook { value: known, facts, is_scalar: false, ..grouped }
         }
     }
 }
@@ -340,7 +436,7 @@ fn either(left: Outlook, right: Outlook) -> Outlook {
     let mut shapes = [left.shapes, right.shapes].concat();
     shapes.sort_unstable();
     shapes.dedup();
-    Outlook { presence, shapes, causes, value, is_scalar: false }
+    Outlook { presence, shapes, causes, value, facts: Facts::default(), is_scalar: false }
 }
 
 fn scalars(binary: &Binary, left: &Outlook, right: &Outlook) -> Outlook {
@@ -355,15 +451,22 @@ fn compared(binary: &Binary, left: Outlook, right: Outlook) -> Outlook {
         return never;
     }
     let decided = decided(binary, &left, &right);
-    let vector = if left.is_scalar { right } else { left };
+    let number = if left.is_scalar { left.value } else { right.value };
+    let asked = number.filter(|number| !number.is_nan()).map(|number| Bound { operator: binary.operator, number, is_given: false });
+    let (vector, asked) = if left.is_scalar { (right, asked.map(Bound::mirrored)) } else { (left, asked) };
     if !binary.operator.is_comparison() {
         vector.changed()
     } else if binary.yields_bool {
-        Outlook { value: decided.map(|holds| f64::from(u8::from(holds))), ..vector.changed() }
+        let facts = Facts::of("what `bool` yields", Bound::between(0.0, 1.0));
+        Outlook { value: decided.map(|holds| f64::from(u8::from(holds))), facts, ..vector.changed() }
     } else if decided == Some(true) {
         vector
     } else {
-        vector.thinned()
+        let facts = asked.map_or(Ok(vector.facts.clone()), |bound| vector.facts.clone().asked(bound));
+        match facts {
+            Ok(facts) => vector.thinned().with_facts(facts),
+            Err(found) => Outlook::never(vec![Cause::Contradiction(found)]),
+        }
     }
 }
 
@@ -405,8 +508,14 @@ fn joined(binary: &Binary, left: Outlook, right: Outlook) -> Outlook {
         return Outlook::never(vec![Cause::NoPartner { operator: binary.operator.symbol(), label }]);
     }
     if is_and {
-        let value = left.value;
-        return Outlook { value, ..Outlook::sometimes(partners.keys().map(|index| left.shapes[*index].clone()).collect()) };
+        // Matched by all labels, both sides speak of the same series.
+        let is_whole = !subset.is_include() && subset.names().iter().all(|name| **name == *METRIC_NAME);
+        let facts = if is_whole { left.facts.joined(right.facts) } else { Ok(left.facts) };
+        let shapes = partners.keys().map(|index| left.shapes[*index].clone()).collect();
+        return match facts {
+            Ok(facts) => Outlook { value: left.value, facts, ..Outlook::sometimes(shapes) },
+            Err(found) => Outlook::never(vec![Cause::Contradiction(found)]),
+        };
     }
     let one_to_one = binary.matching.many == Many::Neither;
     let results = partners.iter().map(|(index, partners)| {
@@ -469,7 +578,7 @@ mod tests {
     use crate::store::Store;
     use proptest::prelude::*;
 
-    const SERIES: [&str; 7] = [
+    const SERIES: [&str; 8] = [
         r#"up{job="api", pod="api-0"}"#,
         r#"up{job="api", pod="api-1"}"#,
         r#"up{job="db", pod="db-0"}"#,
@@ -477,6 +586,7 @@ mod tests {
         r#"requests{code="500", pod="api-1"}"#,
         r#"latency_bucket{le="0.1", pod="api-0"}"#,
         r#"latency_bucket{le="+Inf", pod="api-0"}"#,
+        r#"ready{pod="api-0"}"#,
     ];
 
     fn universe() -> Universe {
@@ -485,6 +595,7 @@ mod tests {
             let labels = parse_series(text).expect("a series");
             universe.add(labels.metric_name().expect("a name"), Shape::of(&labels));
         }
+        universe.limit("ready", 0.0, 1.0);
         universe
     }
 
@@ -535,6 +646,52 @@ mod tests {
         check("up > scalar(nope)", Never);
         check("up > bool scalar(nope)", Sometimes);
         check("1 > bool 2", Always);
+    }
+
+    #[test]
+    fn comparisons_that_contradict_each_other_leave_nothing() {
+        check("up == 0 and up == 1", Never);
+        check("up == 0 == 1", Never);
+        check("5 < up < 5", Never);
+        check("up > 5 and requests > 0", Never);
+        check("up > 5 and up < 7", Sometimes);
+        check("up > 5 and on (job) up < 5", Sometimes);
+        check("up > 5 and ignoring (pod) up < 5", Sometimes);
+        check("up > 5 and up offset 5m < 5", Sometimes);
+        check("up offset 5m > 5 and up offset 5m < 5", Never);
+        check(r#"up > 5 and up{job="api"} < 5"#, Never);
+        check(r#"{__name__=~"up|down"} > 5 and up < 5"#, Sometimes);
+        check("up > 5 or up < 5", Sometimes);
+        check("up > 5 unless up < 7", Sometimes);
+        check("-up > 5 and up > 5", Sometimes);
+        check("sum(up) > 5 < 3", Never);
+        check("sum(up) > 5 and sum(up) < 3", Sometimes);
+        check("up and up > 5 and up < 5", Never);
+        check("up * 2 and up > 5 and up < 5", Never);
+        check("max_over_time((up > 5)[5m:1m]) < 5", Never);
+        check("max_over_time(up[5m]) > 5 and up < 5", Sometimes);
+        check("avg_over_time((up > 5)[5m:1m]) < 5", Sometimes);
+        check("topk(1, up > 5) < 5", Never);
+        check("min by (job) (up > 5) < 5", Never);
+        check(r#"label_replace(up > 5, "pod", "x", "", "") and up < 5"#, Sometimes);
+    }
+
+    #[test]
+    fn values_that_are_bounded_by_nature_cannot_go_beyond() {
+        check("ready > 1", Never);
+        check("ready >= 1", Sometimes);
+        check("1 < ready", Never);
+        check("max(ready) > 1", Never);
+        check("min_over_time(ready[5m]) < 0", Never);
+        check("sum(ready) > 1", Sometimes);
+        check("ready * 2 > 1", Sometimes);
+        check("ready > bool 1", Sometimes);
+        check("(ready > bool 0) > 1", Never);
+        check("count(up) == 0", Never);
+        check("count_over_time(up[5m]) < 1", Never);
+        check("count(up) == 1", Sometimes);
+        check("count(up) - 1 == 0", Sometimes);
+        check("(count(up) or vector(0)) == 0", Sometimes);
     }
 
     #[test]
@@ -624,6 +781,9 @@ mod tests {
             "max_over_time(up[5m:1m])",
             "hour()",
             "vector(scalar(nope))",
+            "ready",
+            "up == 0",
+            "up > 1",
         ])
         .prop_map(str::to_owned);
         leaf.prop_recursive(4, 24, 2, |inner| {
@@ -665,6 +825,11 @@ mod tests {
                 "vector(scalar(%))",
                 "count_over_time((%)[3m:1m])",
                 "(%) >= bool 1",
+                "(%) < 1",
+                "1 < (%)",
+                "count(%) < 2",
+                "max(%)",
+                "min_over_time((%)[3m:1m])",
             ]);
             prop_oneof![
                 (inner.clone(), binary, inner.clone()).prop_map(|(left, operator, right)| format!("({left}) {operator} ({right})")),
@@ -686,8 +851,9 @@ mod tests {
             let mut store = Store::new();
             for (index, value) in values.iter().enumerate() {
                 let series = store.series(&parse_series(SERIES[index % SERIES.len()]).expect("a series"));
+                let value = value.filter(|value| (0.0..=1.0).contains(value) || !SERIES[index % SERIES.len()].starts_with("ready"));
                 if let Some(value) = value {
-                    store.append(series, (index / SERIES.len()) as i64 * 120_000, *value).expect("newer");
+                    store.append(series, (index / SERIES.len()) as i64 * 120_000, value).expect("newer");
                 }
             }
             let Ok(found) = Evaluator::new().evaluate(&plan, 300_000, &[&store]) else { return Ok(()) };

@@ -19,11 +19,13 @@ mod binary;
 mod evaluator;
 mod compiled;
 mod condition;
+mod bounds;
 mod emptiness;
 mod habit;
 mod mistake;
 
 pub use annotation::{Annotation, Level, Raised};
+pub use bounds::Contradiction;
 pub use compiled::{Answer, Elements, Machine, Program, QueryId};
 pub use condition::{Condition, ConditionError, Judgement, PreparedCondition, Verdict3};
 pub use emptiness::{Cause, Presence, Prospect};

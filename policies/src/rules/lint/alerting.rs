@@ -1,25 +1,19 @@
 //! What is found in an alert besides its expression: how long it waits, its labels, its texts.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Severity};
 use firedrill_core::time::Span;
-use regex::Regex;
 
 use super::catalogue::{BROKEN_TEMPLATE, LABEL_GONE, NO_OWNER, NO_SEVERITY, ONE_SCRAPE_PAGES, SHORT_HOLD, UNEVEN_HOLD};
 use super::{Finding, Group, Known, Rule};
-use crate::rules::{RuleKind, Template};
+use crate::rules::RuleKind;
+use crate::rules::template::{self, Bare};
 
 /// What severities call people at once by most conventions.
 const PAGING: [&str; 2] = ["critical", "page"];
-
-/// A label that a template asks for.
-static ASKED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$labels\.([A-Za-z_][A-Za-z0-9_]*)").expect("a pattern of ours"));
-
-/// A piece of a template that is filled in.
-static FILLED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?s)\{\{.*?\}\}").expect("a pattern of ours"));
 
 /// Everything that is found in an alert.
 pub(super) fn lint(group: &Group, rule: &Rule, known: &Known<'_>) -> Vec<Finding> {
@@ -104,18 +98,21 @@ fn templates(rule: &Rule, known: &Known<'_>) -> Vec<Finding> {
             found.push(Finding::new(&BROKEN_TEMPLATE, rule, &place, format!("this text of `{}` cannot be filled in: {why}", rule.name)));
         }
         let Some(carried) = &carried else { continue };
-        for label in asked(template).into_iter().filter(|label| !carried.contains(label.as_str())) {
-            if told.insert(label.clone()) {
-                found.push(gone(rule, &label, carried, &place));
+        for bare in template.bare_labels().into_iter().filter(|bare| !carried.contains(bare.label.as_str())) {
+            if told.insert(bare.label.clone()) {
+                found.push(gone(rule, &bare, carried, &place));
             }
         }
     }
     found
 }
 
-fn gone(rule: &Rule, label: &str, carried: &BTreeSet<Arc<str>>, place: &Place) -> Finding {
-    let word = format!("$labels.{label}");
-    let at = place.file().text[place.range()].find(&word).map_or_else(|| place.clone(), |at| place.part(at, at + word.len()));
+/// A label that is written and never there.
+fn gone(rule: &Rule, bare: &Bare, carried: &BTreeSet<Arc<str>>, place: &Place) -> Finding {
+    let Bare { label, word, nth } = bare;
+    // What is escaped in the file is not found again.
+    let at = template::places(&place.file().text[place.range()], word).into_iter().nth(*nth);
+    let at = at.map_or_else(|| place.clone(), |at| place.part(at.start, at.end));
     let all: Vec<&str> = carried.iter().map(|label| &**label).collect();
     let has = if all.is_empty() { "none".to_owned() } else { format!("only {}", all.join(", ")) };
     let found = Finding::new(&LABEL_GONE, rule, &at, format!("`{word}` is always empty: what the expression yields has {has}"));
@@ -124,10 +121,4 @@ fn gone(rule: &Rule, label: &str, carried: &BTreeSet<Arc<str>>, place: &Place) -
             .remedy(format!("`$labels` holds the expression's labels, not those that the rule sets: write the value of `{label}` out"));
     }
     found.remedy(format!("keep it where the expression adds up, as in `sum by ({label}, …)`, or leave it out of the text"))
-}
-
-/// The labels that a template asks for.
-fn asked(template: &Template) -> BTreeSet<String> {
-    let pieces = FILLED.find_iter(template.text());
-    pieces.flat_map(|piece| ASKED.captures_iter(piece.as_str())).map(|found| found[1].to_owned()).collect()
 }

@@ -66,17 +66,16 @@ fn samples_told(count: u64) -> String {
 /// Whether the function is made for what the metric is.
 fn kind(rule: &Rule, window: &Windowed, known: &Known<'_>) -> Option<Finding> {
     let Source::Series(Some(metric)) = &window.source else { return None };
-    if known.recorded.contains_key(metric.as_str()) {
-        return None;
-    }
     let place = rule.place_of(Some(window.function));
-    match (window.made_for, known.kind(metric)?) {
+    let told = known.kind(metric)?;
+    let is = told.words();
+    match (window.made_for, told.kind) {
         (MadeFor::Counters, Kind::Gauge) => {
-            let message = format!("`{}` is for counters, and `{metric}` is a gauge: every fall is taken for a restart", window.function);
+            let message = format!("`{}` is for counters, and `{metric}` {is}: every fall is taken for a restart", window.function);
             Some(Finding::new(&RATE_OF_GAUGE, rule, &place, message))
         }
         (MadeFor::Gauges, Kind::Counter) => {
-            let message = format!("`{}` is for gauges, and `{metric}` is a counter: a restart is taken for a fall", window.function);
+            let message = format!("`{}` is for gauges, and `{metric}` {is}: a restart is taken for a fall", window.function);
             Some(Finding::new(&DELTA_OF_COUNTER, rule, &place, message))
         }
         _ => None,
@@ -100,7 +99,7 @@ fn of_sums(rule: &Rule, window: &Windowed, known: &Known<'_>) -> Option<Finding>
     let recorded = known.recorded.get(metric.as_str())?;
     let plans: Vec<(&Rule, &Plan)> = recorded.iter().filter_map(|(_, rule)| Some((*rule, rule.plan.as_ref().ok()?))).collect();
     let at = |rule: &Rule| format!("{}:{}", rule.place.file().path, rule.place.line());
-    let counts = |metric: &str| known.kind(metric) == Some(Kind::Counter);
+    let counts = |metric: &str| known.kind(metric).is_some_and(|told| told.kind == Kind::Counter);
     if let Some((other, _)) = plans.iter().find(|(_, plan)| plan.aggregated_metric().is_some_and(counts)) {
         let message = format!(
             "`{}` of `{metric}`, a sum of counters recorded at {}: one target's restart makes all of them count again",
@@ -138,9 +137,9 @@ fn told(rule: &Rule, habit: &Habit, known: &Known<'_>) -> Option<Finding> {
             );
             found(&DEFAULT_WITHOUT_LABELS, "vector", message)
         }
-        // What is recorded may be anything.
-        Habit::ValueAbove { metric } if rule.is_alerting() && known.kind(metric) == Some(Kind::Counter) => {
-            let message = format!("`{metric}` is a counter: once it is above the number it stays so until its target restarts");
+        Habit::ValueAbove { metric } if rule.is_alerting() => {
+            let told = known.kind(metric).filter(|told| told.kind == Kind::Counter)?;
+            let message = format!("`{metric}` {}: once it is above the number it stays so until its target restarts", told.words());
             found(&COUNTER_COMPARED, metric, message)
         }
         Habit::AbsentOfNobody if rule.is_alerting() => {
