@@ -1,4 +1,4 @@
-//! The engine obeys queueing theory through the files that people write: the library's reference scenarios against closed forms (MODEL.md A1, A2).
+//! The engine obeys queueing theory through the files that people write: the library's reference scenarios against closed forms (docs/MODEL.md A1, A2).
 
 #![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
 

@@ -54,7 +54,7 @@ fn crates_depend_only_where_the_design_draws_an_arrow() {
     for (name, allowed) in allowed {
         let allowed: BTreeSet<String> = allowed.iter().map(|name| format!("firedrill-{name}")).collect();
         let surplus: Vec<&String> = edges[name].difference(&allowed).collect();
-        assert!(surplus.is_empty(), "{name} may not depend on {surplus:?}: see DESIGN, folders and crates");
+        assert!(surplus.is_empty(), "{name} may not depend on {surplus:?}: see Crates in docs/ARCHITECTURE.md");
     }
 }
 
@@ -224,4 +224,96 @@ fn the_readme_is_short_and_the_glossary_is_sorted() {
     sorted.sort_unstable();
     assert!(words.len() > 20);
     assert_eq!(words, sorted, "docs/GLOSSARY.md is not in alphabetical order");
+}
+
+/// Every Rust and scenario file of ours, with its text.
+fn sources() -> Vec<(String, String)> {
+    let mut folders: Vec<PathBuf> = CRATES.iter().map(|name| root().join(name)).collect();
+    folders.extend(["src", "tests", "benches"].map(|name| root().join(name)));
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "yaml") {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What is wrong with a citation such as `docs/MODEL.md 1.4` or `docs/policies.md, "Guards"`, given by the text from `docs/` on.
+fn fault_of_citation(cited: &str) -> Option<String> {
+    let end = cited.find(".md")? + 3;
+    let name = &cited[..end];
+    if name.contains(|letter: char| letter.is_whitespace() || letter == '*' || letter == '`') {
+        return None;
+    }
+    let Ok(page) = fs::read_to_string(root().join(name)) else { return Some(format!("there is no {name}")) };
+    let rest = &cited[end..];
+    let (place, is_there) = if let Some(quoted) = rest.strip_prefix(", \"") {
+        let heading = quoted.split('"').next()?;
+        (heading.to_owned(), page.lines().any(|line| line.trim_start_matches('#') == format!(" {heading}")))
+    } else if let Some(number) = rest.strip_prefix(", invariant ") {
+        let number: String = number.chars().take_while(char::is_ascii_digit).collect();
+        let invariants = page.split("## Invariants").nth(1)?.split("\n## ").next()?;
+        (format!("invariant {number}"), invariants.lines().any(|line| line.starts_with(&format!("{number}. "))))
+    } else {
+        let section = rest.strip_prefix(' ')?.split(|letter: char| !letter.is_ascii_alphanumeric() && !".-".contains(letter)).next()?;
+        let section = section.trim_end_matches('.');
+        if !section.contains(|letter: char| letter.is_ascii_digit()) {
+            return None;
+        }
+        let is_there = |line: &str| line.starts_with('#') && line.trim_start_matches('#').trim_start().starts_with(section);
+        (section.to_owned(), page.lines().any(|line| is_there(line) || line.starts_with(&format!("| {section} |"))))
+    };
+    (!is_there).then(|| format!("{name} has no {place}"))
+}
+
+#[test]
+fn a_citation_leads_to_a_page_of_ours() {
+    assert_eq!(fault_of_citation("docs/MODEL.md 1.4)"), None);
+    assert_eq!(fault_of_citation("docs/MODEL.md R-MS1)"), None);
+    assert_eq!(fault_of_citation("docs/MODEL.md 9.4)").as_deref(), Some("docs/MODEL.md has no 9.4"));
+    assert_eq!(fault_of_citation("docs/policies.md, \"Gards\")").as_deref(), Some("docs/policies.md has no Gards"));
+    assert_eq!(fault_of_citation("docs/nowhere.md").as_deref(), Some("there is no docs/nowhere.md"));
+    let mut faults = Vec::new();
+    for (name, text) in sources().into_iter().filter(|(name, _)| name != "tests/tidy.rs") {
+        for (number, line) in text.lines().enumerate() {
+            for (at, _) in line.match_indices("docs/") {
+                faults.extend(fault_of_citation(&line[at..]).map(|fault| format!("{name}:{}: {fault}", number + 1)));
+            }
+            for page in ["DESIGN", "MEASURES", "MODEL", "POLICIES", "PROMQL", "STYLE"] {
+                let ours = line.matches(&format!("docs/{page}.md")).count();
+                if line.matches(&format!("{page}.md")).count() > ours {
+                    faults.push(format!("{name}:{}: {page}.md is cited without its folder", number + 1));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What stands between two marks of the model's page.
+const DEFAULTS: [&str; 2] = ["<!-- defaults -->\n", "<!-- /defaults -->\n"];
+
+#[test]
+fn the_models_page_has_the_defaults_of_the_code() {
+    let path = root().join("docs/MODEL.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(DEFAULTS[0]).unwrap();
+    let (_, after) = rest.split_once(DEFAULTS[1]).unwrap();
+    let mut table = "| key | default | source |\n|---|---|---|\n".to_owned();
+    for entry in &firedrill_scenarios::defaults::ALL {
+        table.push_str(&format!("| `{}` | `{}` | {} |\n", entry.key, entry.value, entry.source));
+    }
+    let expected = format!("{before}{}{table}{}{after}", DEFAULTS[0], DEFAULTS[1]);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &expected).unwrap();
+    }
+    assert!(page == expected, "docs/MODEL.md is behind the code: UPDATE_GOLDEN=1 cargo test --test tidy");
 }

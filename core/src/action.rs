@@ -112,7 +112,7 @@ pub enum Scale {
     Times(Factor),
 }
 
-/// Something done to the world. MODEL.md 2b says what each costs and spoils.
+/// Something done to the world. docs/MODEL.md 2b says what each costs and spoils.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -213,7 +213,7 @@ impl<'de> Deserialize<'de> for ActionId {
     }
 }
 
-/// An order to act. Only an [`Actuator`] can make one, so what has none cannot act (DESIGN.md, mechanism 7).
+/// An order to act. Only an [`Actuator`] can make one, so what has none cannot act (docs/ARCHITECTURE.md, invariant 2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
     id: ActionId,

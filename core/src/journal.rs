@@ -116,7 +116,7 @@ pub enum CorrelationChange {
     Closed,
 }
 
-/// Where a replica is in its life (MODEL.md 1.4).
+/// Where a replica is in its life (docs/MODEL.md 1.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplicaState {

@@ -1,6 +1,6 @@
 //! The ledgers of a run: what became of every request, and the true state of every service over time.
 //!
-//! Measures are computed from these and the journal, never from telemetry (MEASURES.md).
+//! Measures are computed from these and the journal, never from telemetry (docs/MEASURES.md).
 
 use serde::{Deserialize, Serialize};
 

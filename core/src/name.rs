@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The name of a service, replica, zone, client, alert, policy, …
 ///
 /// Immutable and shared, so a clone is a reference count. Entities are known by name and never by a dense index
-/// in anything that decides luck or order (DESIGN.md, "Identity").
+/// in anything that decides luck or order (docs/decisions/identity.md).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Name(Arc<str>);

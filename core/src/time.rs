@@ -22,7 +22,7 @@ pub struct Time(u64);
 #[serde(transparent)]
 pub struct Span(u64);
 
-/// Which of two things happens first when both are due at one instant (DESIGN.md, "Order").
+/// Which of two things happens first when both are due at one instant (docs/decisions/order.md).
 ///
 /// Each class counts its own sequence, so that a policy's timers cannot shift ties in the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,4 @@
-//! The policy engine, sans-IO: inputs in, effects out (DESIGN.md, mechanism 4).
+//! The policy engine, sans-IO: inputs in, effects out.
 //!
 //! It never sleeps, reads no clock and touches no world. One controller serves one policy; what several policies share stands in [`Guards`],
 //! which is handed in with every step. Feeding the inputs of a journal again reproduces every effect.

@@ -1,4 +1,4 @@
-//! Guards: each a small pure unit that says yes or no to a proposed action, with the figures that it compared (POLICIES.md, "Guards").
+//! Guards: each a small pure unit that says yes or no to a proposed action, with the figures that it compared (docs/policies.md, "Guards").
 //!
 //! They are asked in the order of [`ORDER`]. What they remember is shared by all policies of a run, is plain data, and survives a restart of
 //! the engine: see [`Guards`].

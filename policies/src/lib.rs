@@ -1,7 +1,7 @@
 //! What is done about it: alert rules, routing, policies, guards; the library of policies.
 //!
 //! Modules are listed in reading order; each uses only what came before it. There is no path from here to the simulator: a policy cannot see
-//! the truth and cannot touch the world (DESIGN.md, invariant 2).
+//! the truth and cannot touch the world (docs/ARCHITECTURE.md, invariant 2).
 
 mod problem;
 

@@ -123,7 +123,7 @@ fn no_reflex_is_better_than_the_oracle() {
     }
 }
 
-/// MODEL.md R-MS1: 80 s after the trigger is gone, the share of good requests from 300 s to 390 s.
+/// docs/MODEL.md R-MS1: 80 s after the trigger is gone, the share of good requests from 300 s to 390 s.
 #[track_caller]
 fn check_storm(actions: Vec<(Action, Target)>, good: std::ops::RangeInclusive<f64>) {
     let scenario = named("retry-storm");

@@ -1,4 +1,4 @@
-//! How long a crashed process waits before it is started again, as the kubelet does it (MODEL.md 1.4).
+//! How long a crashed process waits before it is started again, as the kubelet does it (docs/MODEL.md 1.4).
 
 use firedrill_core::time::Span;
 

@@ -1,7 +1,7 @@
 //! Telemetry: what monitoring sees of the world, target by target, at the target's own phase of the interval.
 //!
 //! Observing reads the world and never changes it. A target that does not answer has `up` 0 and staleness markers on all else; one that is gone has
-//! markers on everything (MODEL.md 4.1).
+//! markers on everything (docs/MODEL.md 4.1).
 
 mod containers;
 mod page;

@@ -1,6 +1,6 @@
 //! What a world is made of: the lowered scenario, with every default filled in and every name known to exist.
 //!
-//! Scenario files are lowered into this; nothing here can be wrong at run time (DESIGN.md, invariant 4).
+//! Scenario files are lowered into this; nothing here can be wrong at run time (docs/ARCHITECTURE.md, invariant 4).
 
 use firedrill_core::action::{Action, Target};
 use firedrill_core::distribution::Distribution;
@@ -99,7 +99,7 @@ pub enum Balance {
     PowerOfTwo,
 }
 
-/// What happens to work whose caller has given up (MODEL.md 0, decision 2).
+/// What happens to work whose caller has given up (docs/MODEL.md 0, decision 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancel {
     /// It is done all the same.
@@ -149,7 +149,7 @@ pub struct ServiceSpec {
     pub metrics: Vec<MetricSpec>,
 }
 
-/// Demand is multiplied by `1 + (factor - 1) * exp(-age / tau)` after start (MODEL.md 1.4).
+/// Demand is multiplied by `1 + (factor - 1) * exp(-age / tau)` after start (docs/MODEL.md 1.4).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WarmUp {
     /// Slowness at the first moment, at least 1.
@@ -186,7 +186,7 @@ pub struct VersionSpec {
     pub crash_after: Option<Span>,
 }
 
-/// A rolling update, as a Kubernetes Deployment does it (MODEL.md 1.4).
+/// A rolling update, as a Kubernetes Deployment does it (docs/MODEL.md 1.4).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RolloutSpec {
     /// Replicas above the wanted number; a share rounded up.
@@ -195,7 +195,7 @@ pub struct RolloutSpec {
     pub max_unavailable: Ratio,
 }
 
-/// Kills and restarts a replica that does not answer; the kubelet's liveness probe in its default form (MODEL.md 1.4).
+/// Kills and restarts a replica that does not answer; the kubelet's liveness probe in its default form (docs/MODEL.md 1.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LivenessSpec {
     /// From one probe to the next.
@@ -240,7 +240,7 @@ pub struct FaultSpec {
     pub kind: FaultKind,
 }
 
-/// What a fault does (MODEL.md 2a). Targets are services or replicas unless said otherwise.
+/// What a fault does (docs/MODEL.md 2a). Targets are services or replicas unless said otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FaultKind {
     /// The process dies. With `every`, it dies again that long after each start, until the fault ends.
@@ -370,9 +370,9 @@ pub struct ScrapeSpec {
 /// How actions are carried out, whatever they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActionSpec {
-    /// From the order to its first effect, seconds (MODEL.md 2b: 0.1 to 5 s).
+    /// From the order to its first effect, seconds (docs/MODEL.md 2b: 0.1 to 5 s).
     pub delay: Distribution,
-    /// The share of actions that fail without effect (MODEL.md 2b: 1 %).
+    /// The share of actions that fail without effect (docs/MODEL.md 2b: 1 %).
     pub failure: Ratio,
 }
 
@@ -409,7 +409,7 @@ pub enum LabelSource {
     Outcome,
 }
 
-/// The state that feeds a metric (MODEL.md 4.3).
+/// The state that feeds a metric (docs/MODEL.md 4.3).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Feed {
     /// Counter of answered requests.

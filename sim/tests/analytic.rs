@@ -1,4 +1,4 @@
-//! The engine against queueing theory (MODEL.md 7.1): within 4 standard errors of the exact value.
+//! The engine against queueing theory (docs/MODEL.md 7): within 4 standard errors of the exact value.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -1,4 +1,4 @@
-//! The life of replicas: crash back-off, memory, liveness, rollouts, zones, and the actions that touch them (MODEL.md 1.4, 7.2).
+//! The life of replicas: crash back-off, memory, liveness, rollouts, zones, and the actions that touch them (docs/MODEL.md 1.4 and 7).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -1,4 +1,4 @@
-//! The retry storm (MODEL.md 7.3, R-MS1): a short loss of capacity leaves a queue that retries keep full.
+//! The retry storm (docs/MODEL.md 7, R-MS1): a short loss of capacity leaves a queue that retries keep full.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

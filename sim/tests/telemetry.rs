@@ -1,4 +1,4 @@
-//! What monitoring sees of the world (MODEL.md 4): phases, `up`, staleness, counters that reset, and the words that people's rules use.
+//! What monitoring sees of the world (docs/MODEL.md 4): phases, `up`, staleness, counters that reset, and the words that people's rules use.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -1,4 +1,4 @@
-//! What the policy's stage allows (POLICIES.md, "Promotion").
+//! What the policy's stage allows (docs/policies.md, "The policy").
 
 use firedrill_core::action::Action;
 use firedrill_core::inventory::Inventory;

@@ -1,4 +1,4 @@
-//! One evaluation of one group: its rules in order, what they write, and what becomes of their alerts (PROMQL.md, "Prometheus ruler").
+//! One evaluation of one group: its rules in order, what they write, and what becomes of their alerts, as `rules/group.go` and `rules/alerting.go` of Prometheus do it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! What right would have been, and the judgement of a replay by it (MEASURES.md, "A recorded incident").
+//! What right would have been, and the judgement of a replay by it (docs/MEASURES.md, "A recorded incident").
 //!
 //! A replay is open loop: a recording cannot react. So the verdict is about decisions, and no claim about recovery comes from it.
 

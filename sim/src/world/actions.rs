@@ -1,4 +1,4 @@
-//! Actions: from the order through its delay to its effects, and when it counts as done (MODEL.md 2b).
+//! Actions: from the order through its delay to its effects, and when it counts as done (docs/MODEL.md 2b).
 
 use firedrill_core::action::{Action, ActionOutcome, ActionResult, Command, RestartMode, Scale, Target};
 use firedrill_core::journal::{Event, ReplicaState};

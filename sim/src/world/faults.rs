@@ -1,4 +1,4 @@
-//! Faults and benign changes: changes of parameters or state, never of a metric (MODEL.md 0, decision 1).
+//! Faults and benign changes: changes of parameters or state, never of a metric (docs/MODEL.md 0, decision 1).
 
 use firedrill_core::action::Target;
 use firedrill_core::distribution::Distribution;

@@ -1,4 +1,4 @@
-//! The life of a replica: start-up, readiness, memory, crashes and back-off, draining, the end (MODEL.md 1.4).
+//! The life of a replica: start-up, readiness, memory, crashes and back-off, draining, the end (docs/MODEL.md 1.4).
 
 use std::collections::VecDeque;
 

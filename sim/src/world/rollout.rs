@@ -1,4 +1,4 @@
-//! How many replicas there are, of which version, and where: what a Kubernetes Deployment does (MODEL.md 1.4).
+//! How many replicas there are, of which version, and where: what a Kubernetes Deployment does (docs/MODEL.md 1.4).
 
 use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::name::Name;
