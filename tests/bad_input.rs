@@ -17,7 +17,7 @@ fn cases(kind: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder().join(kind)).unwrap().map(|entry| entry.unwrap().path());
     let mut cases: Vec<PathBuf> = entries
         .map(|path| if path.is_dir() { path.join("incident.yaml") } else { path })
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "test"))
         .map(|path| path.strip_prefix(folder()).unwrap().to_owned())
         .collect();
     cases.sort();
@@ -25,12 +25,13 @@ fn cases(kind: &str) -> Vec<PathBuf> {
     cases
 }
 
-/// What `firedrill check FILE` says; it must exit with 2, call nothing sound that is not, and leave the folder as it was.
+/// What `firedrill check FILE`, or `firedrill test --promql FILE`, says; it must exit with 2, call nothing sound that is not, and leave the folder as it was.
 #[track_caller]
 fn words(case: &Path) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_firedrill")).current_dir(folder()).arg("check").arg(case).output().unwrap();
+    let command: &[&str] = if case.starts_with("scripts") { &["test", "--promql"] } else { &["check"] };
+    let output = Command::new(env!("CARGO_BIN_EXE_firedrill")).current_dir(folder()).args(command).arg(case).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    let repeat = format!("repeat with: cd tests/bad-input && firedrill check {}", case.display());
+    let repeat = format!("repeat with: cd tests/bad-input && firedrill {} {}", command.join(" "), case.display());
     assert_eq!(output.status.code(), Some(2), "{repeat}\n{stderr}");
     // Of a whole project, what is sound is told beside.
     let stdout = String::from_utf8(output.stdout).unwrap();
@@ -65,6 +66,11 @@ fn wrong_rule_files_get_their_words() {
 #[test]
 fn wrong_alertmanager_configurations_get_their_words() {
     check("alertmanager");
+}
+
+#[test]
+fn wrong_promql_scripts_get_their_words() {
+    check("scripts");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn evaluated(tiers: &BTreeMap<Place, String>) -> BTreeMap<String, Vec<Evaluation
     let files: BTreeSet<&String> = tiers.keys().map(|(file, _)| file).collect();
     let run = |file: &&String| {
         let text = fs::read_to_string(folder().join(file)).expect("the scripts are in the corpus");
-        let report = promqltest::run(file, &text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let report = promqltest::run(file, &text).unwrap_or_else(|error| panic!("{file}: {error:?}"));
         report.evaluations.into_iter().filter(|evaluation| tiers.contains_key(&place(evaluation))).collect()
     };
     files.iter().map(|file| ((*file).clone(), run(file))).collect()

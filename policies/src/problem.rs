@@ -256,9 +256,9 @@ pub(crate) fn not_a_series(place: &Place, message: &str) -> Problem {
 }
 
 /// Values of a rule test that are none.
-pub(crate) fn not_values(place: &Place, message: &str) -> Problem {
-    Problem::at("FD0421", place, format!("these are no values: {message}"))
-        .remedy("write `1 2 3`, `0+10x5` (0 10 20 30 40 50), `1x4` (five times 1), `_` for a gap, `stale` for an end")
+pub(crate) fn not_values(place: &Place, text: &str, mistake: &Mistake) -> Problem {
+    let problem = Problem::at("FD0421", &within(place, text, mistake.at.clone()), format!("these are no values: {}", mistake.message));
+    Problem { remedy: mistake.remedy.clone(), ..problem }
 }
 
 /// An alert test that does not say of which alert.
@@ -267,8 +267,8 @@ pub(crate) fn no_alert_name(place: &Place) -> Problem {
 }
 
 /// An expression of a rule test that is no PromQL.
-pub(crate) fn test_not_promql(place: &Place, message: &str) -> Problem {
-    Problem::at("FD0423", place, message.to_owned()).label("not PromQL")
+pub(crate) fn test_not_promql(place: &Place, text: &str, mistake: &Mistake) -> Problem {
+    misread("FD0423", place, text, mistake, mistake.message.clone())
 }
 
 /// A group that stands twice in the order of evaluation.

@@ -4,18 +4,23 @@
 //! otherwise, nor do the positions at the end of warnings and infos, because our plans have none. Native histograms and start timestamps are left
 //! out of what is loaded; an evaluation that reads a series of which something was left out is unsupported unless the result is the expected one.
 
-mod expected;
+mod fault;
 mod script;
+mod expected;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use firedrill_core::problem::{Problem, SourceFile};
+
 use self::expected::{Expected, same_rows, show_rows};
-use self::script::{Command, Moments, duration_ms};
+use self::fault::place;
+use self::reading::{Evaluate, Load, Step, steps};
+use self::script::{Command, Moments};
 pub use self::script::{Point, values};
 use crate::labels::{Labels, METRIC_NAME};
-use crate::notation::parse_leading_series;
-use crate::promql::{EvalError, Evaluated, Evaluator, Machine, Plan, PlanError, SeriesSamples, Steps, Value};
+use crate::promql::{EvalError, Evaluated, Evaluator, Machine, Mistake, Plan, PlanError, SeriesSamples, Steps, Value};
 use crate::store::Store;
 
 /// How far two floats may differ, as a share of their size.
@@ -60,6 +65,8 @@ pub enum Outcome {
     },
     /// The expression or the expectation uses what is not supported yet; the text names it.
     Unsupported(String),
+    /// The expression is no PromQL, and the script does not say that it fails; the problem tells where.
+    Unreadable(Box<Problem>),
 }
 
 impl Report {
@@ -74,49 +81,41 @@ impl Report {
     }
 }
 
-/// A script that is not in the test language; the line is counted from 1.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {message}")]
-pub struct ScriptError {
-    /// The line that cannot be read.
-    pub line: usize,
-    /// What is wrong with it.
-    pub message: String,
-}
-
 /// Runs a script.
 ///
 /// # Errors
-/// The text is no script; then nothing of it counts.
-pub fn run(name: &str, text: &str) -> Result<Report, ScriptError> {
-    let mut script = Script { loaded: BTreeMap::new(), left_out: BTreeMap::new(), report: Report::default() };
-    let lines: Vec<&str> = text.lines().map(str::trim).map(|line| if line.starts_with('#') { "" } else { line }).collect();
-    let mut index = 0;
-    while index < lines.len() {
-        let body_end = (index + 1..lines.len()).find(|next| lines[*next].is_empty()).unwrap_or(lines.len());
-        let body = &lines[index + 1..body_end];
-        let command = lines[index];
-        let wrong = |message: String| ScriptError { line: index + 1, message };
-        if command.is_empty() {
-            index += 1;
-        } else if command.eq_ignore_ascii_case("clear") {
-            script.loaded.clear();
-            script.left_out.clear();
-            index += 1;
-        } else if command.to_ascii_lowercase().starts_with("load") {
-            script.load(command, body).map_err(wrong)?;
-            index = body_end;
-        } else if command.to_ascii_lowercase().starts_with("eval") {
-            let command = Command::parse(command).map_err(wrong)?;
-            let (outcome, annotations_compared) = script.evaluate(&command, body).map_err(wrong)?;
-            let (file, line, expression) = (name.to_owned(), index + 1, command.expression);
-            script.report.evaluations.push(Evaluation { file, line, expression, outcome, annotations_compared });
-            index = body_end;
-        } else {
-            return Err(wrong(format!("`{command}` is neither load, clear nor eval")));
+/// The text is no script, and the problems tell all that is wrong with it; then nothing of it counts.
+pub fn run(name: &str, text: &str) -> Result<Report, Vec<Problem>> {
+    let file = Arc::new(SourceFile { path: name.to_owned(), text: text.to_owned() });
+    let mut script = Script { loaded: BTreeMap::new(), left_out: BTreeMap::new() };
+    let mut report = Report::default();
+    for step in steps(&file)? {
+        match step {
+            Step::Clear => {
+                script.loaded.clear();
+                script.left_out.clear();
+            }
+            Step::Load(load) => script.load(load),
+            Step::Evaluate(evaluate) => {
+                let Evaluate { line, command, expected } = *evaluate;
+                let (outcome, annotations_compared) = script.evaluate(&file, &command, &expected);
+                let (file, expression) = (name.to_owned(), command.expression.to_owned());
+                report.evaluations.push(Evaluation { file, line, expression, outcome, annotations_compared });
+            }
         }
     }
-    Ok(script.report)
+    Ok(report)
+}
+
+/// What is wrong with an expression that cannot be read.
+fn unreadable(file: &Arc<SourceFile>, command: &Command<'_>, message: &str) -> Outcome {
+    if let Some(fault) = command.forgotten_at() {
+        return Outcome::Unreadable(Box::new(fault.problem(file)));
+    }
+    let Mistake { message, at, remedy } = Mistake::of(command.expression, message);
+    let remedy = remedy.unwrap_or_else(|| "write PromQL, or `expect fail` below if it is meant to be none".to_owned());
+    let at = place(file, command.expression).part(at.start, at.end);
+    Outcome::Unreadable(Box::new(Problem::at("FD0916", &at, message).label("not PromQL").remedy(remedy)))
 }
 
 /// A way to evaluate an instant evaluation again, which must come to the same.
@@ -126,32 +125,28 @@ struct Script {
     loaded: BTreeMap<Labels, BTreeMap<i64, f64>>,
     /// The series of which something could not be loaded, and what that is.
     left_out: BTreeMap<Labels, &'static str>,
-    report: Report,
 }
 
 impl Script {
-    fn load(&mut self, command: &str, body: &[&str]) -> Result<(), String> {
-        let mut words = command.split_whitespace();
-        let converts = words.next().is_some_and(|word| word.eq_ignore_ascii_case("load_with_nhcb"));
-        let gap_ms = duration_ms(words.next().ok_or("load without a gap")?)?;
-        for line in body {
-            let (labels, sequence) = parse_leading_series(line).map_err(|error| error.to_string())?;
-            if sequence.starts_with("@st") {
+    fn load(&mut self, load: Load) {
+        for (labels, points) in load.series {
+            let Some(points) = points else {
                 self.left_out.insert(labels, "start timestamps");
                 continue;
-            }
-            if converts && let Some(histogram) = converted(&labels) {
+            };
+            if load.converts && let Some(histogram) = converted(&labels) {
                 self.left_out.insert(histogram, "native histograms");
             }
-            for (value, index) in values(sequence)?.into_iter().zip(0..) {
+            for (value, index) in points.into_iter().zip(0..) {
                 match value {
-                    Point::Float(value) => drop(self.loaded.entry(labels.clone()).or_default().insert(gap_ms.saturating_mul(index), value)),
+                    Point::Float(value) => {
+                        self.loaded.entry(labels.clone()).or_default().insert(load.gap_ms.saturating_mul(index), value);
+                    }
                     Point::Native => drop(self.left_out.insert(labels.clone(), "native histograms")),
                     Point::Gap => {}
                 }
             }
         }
-        Ok(())
     }
 
     fn store(&self) -> Store {
@@ -166,16 +161,15 @@ impl Script {
     }
 
     /// The outcome, and whether annotations were compared.
-    fn evaluate(&self, command: &Command, body: &[&str]) -> Result<(Outcome, bool), String> {
-        let expected = Expected::parse(body, command.expects.as_deref())?;
+    fn evaluate(&self, file: &Arc<SourceFile>, command: &Command<'_>, expected: &Expected) -> (Outcome, bool) {
         if expected.native {
-            return Ok((Outcome::Unsupported("native histograms".to_owned()), false));
+            return (Outcome::Unsupported("native histograms".to_owned()), false);
         }
-        let plan = match Plan::parse(&command.expression).map(Plan::with_late_names) {
+        let plan = match Plan::parse(command.expression).map(Plan::with_late_names) {
             Ok(plan) => plan,
-            Err(PlanError::Unsupported { construct }) => return Ok((Outcome::Unsupported(construct), false)),
-            Err(PlanError::Parse { .. }) if expected.fails => return Ok((Outcome::Passed, true)),
-            Err(PlanError::Parse { message }) => return Ok((expected.failed(format!("parse error: {message}")), true)),
+            Err(PlanError::Unsupported { construct }) => return (Outcome::Unsupported(construct), false),
+            Err(PlanError::Parse { .. }) if expected.fails => return (Outcome::Passed, true),
+            Err(PlanError::Parse { message }) => return (unreadable(file, command, &message), true),
         };
         let store = self.store();
         let (result, outcome) = match command.moments {
@@ -183,7 +177,7 @@ impl Script {
                 let result = Evaluator::new().evaluate_annotated(&plan, from_ms, &[&store]);
                 let instant = expected.compare_instant(result.as_ref().map(|evaluated| &evaluated.value), from_ms);
                 let again = [&Script::pinned, &Script::as_range, &Script::compiled] as [&Repetition; 3];
-                let mut repeated = again.into_iter().map(|repetition| repetition(&plan, from_ms, &expected, &store));
+                let mut repeated = again.into_iter().map(|repetition| repetition(&plan, from_ms, expected, &store));
                 let outcome = if instant == Outcome::Passed { repeated.find(|outcome| *outcome != Outcome::Passed) } else { None };
                 (result, outcome.unwrap_or(instant))
             }
@@ -193,11 +187,11 @@ impl Script {
                 (result, outcome)
             }
         };
-        Ok(match (outcome, self.left_out_of(&plan), result) {
+        match (outcome, self.left_out_of(&plan), result) {
             (Outcome::Passed, None, Ok(Evaluated { annotations, .. })) => (expected.compare_annotations(&annotations), true),
             (Outcome::Failed { .. }, Some(what), _) => (Outcome::Unsupported(what.to_owned()), false),
             (outcome, left_out, _) => (outcome, left_out.is_none()),
-        })
+        }
     }
 
     /// What could not be loaded of the series that a plan reads.
@@ -263,17 +257,21 @@ mod tests {
 
     #[track_caller]
     fn check_outcome(script: &str, expected: &str) {
-        let shown = match run("script", script) {
-            Err(error) => error.to_string(),
-            Ok(report) => {
-                let show = |evaluation: &Evaluation| match &evaluation.outcome {
-                    Outcome::Passed => format!("{}: passed", evaluation.line),
-                    Outcome::Failed { want, got } => format!("{}: want {want}, got {got}", evaluation.line),
-                    Outcome::Unsupported(what) => format!("{}: {what}", evaluation.line),
-                };
-                report.evaluations.iter().map(show).collect::<Vec<_>>().join("\n")
-            }
+        let problem = |problem: &Problem| {
+            let place = problem.place.as_ref().expect("a place");
+            format!("{}:{}: {}", place.line(), place.column(), problem.message)
         };
+        let show = |evaluation: &Evaluation| match &evaluation.outcome {
+            Outcome::Passed => format!("{}: passed", evaluation.line),
+            Outcome::Failed { want, got } => format!("{}: want {want}, got {got}", evaluation.line),
+            Outcome::Unsupported(what) => format!("{}: {what}", evaluation.line),
+            Outcome::Unreadable(found) => problem(found),
+        };
+        let shown: Vec<String> = match run("script", script) {
+            Err(problems) => problems.iter().map(problem).collect(),
+            Ok(report) => report.evaluations.iter().map(show).collect(),
+        };
+        let shown = shown.join("\n");
         assert_eq!(shown, expected);
     }
 
@@ -281,11 +279,11 @@ mod tests {
     fn evaluations_are_compared_both_ways() {
         check_outcome("load 1m\n  up{a=\"1\"} 1 2\n\neval instant at 1m up\n  up{a=\"1\"} 2", "4: passed");
         check_outcome("load 1m\n  up 1 2\n\neval instant at 1m up\n  up 3", "4: want up 3, got up 2");
-        check_outcome("load 1m\n  up 1 2\n\neval instant at 1m up", "4: want , got up 2");
+        check_outcome("load 1m\n  up 1 2\n\neval instant at 1m up", "4: want nothing, got up 2");
         check_outcome("eval instant at 1m up\n  up 3", "1: want up 3, got nothing");
         check_outcome("eval range from 0 to 2m step 1m time()\n  {} 0 60 120", "1: passed");
         check_outcome("eval instant at 1m 1 +\n  expect fail", "1: passed");
-        check_outcome("eval instant at 1m 1\n  expect fail", "1: want a failure, got Scalar(1.0)");
+        check_outcome("eval instant at 1m 1\n  expect fail", "1: want a failure, got 1");
         check_outcome("eval instant at 1m histogram_sum(up)", "1: histogram_sum()");
     }
 
@@ -297,7 +295,7 @@ mod tests {
         check_outcome(&format!("eval instant at 1m quantile(2, up)\n  expect warn msg: {got} (1:10)"), "1: passed");
         check_outcome("eval instant at 1m quantile(2, up)\n  expect warn regex: got .$", "1: passed");
         check_outcome("eval instant at 1m quantile(2, up)\n  expect no_warn", &format!("1: want expect no_warn, got {got}"));
-        check_outcome("eval_warn instant at 1m quantile(1, up)", "1: want , got no annotation");
+        check_outcome("eval_warn instant at 1m quantile(1, up)", "1: want expect warn, got no annotation");
         let other = "expect warn msg: got 3";
         check_outcome(&format!("eval instant at 1m quantile(2, up)\n  {other}"), &format!("1: want {other}, got {got}"));
     }
@@ -316,9 +314,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_script_is_refused_with_its_line() {
-        check_outcome("clear\nload\n", "line 2: load without a gap");
-        check_outcome("\nhello\n", "line 2: `hello` is neither load, clear nor eval");
-        check_outcome("load 5q\n", "line 1: `5q` is no duration");
+    fn what_is_no_script_is_refused_with_all_its_faults() {
+        check_outcome("clear\nload\n", "2:1: `load` needs the time between two values");
+        check_outcome("load 5q\n  up 1 what\n\nhello\n", "1:6: `5q` is no duration\n2:8: `what` is no value\n4:1: there is no command `hello`");
+        check_outcome("eval instant at 1m sum(up\n", "1:23: this is never closed");
+        check_outcome("eval instant 5m up\n", "1:14: `at` is missing before the time");
+    }
+
+    #[test]
+    fn ranges_are_shown_as_scripts_write_them() {
+        let load = "load 1m\n  up 1 _ 3\n  down _x3 5\n\n";
+        let of = |evaluation: &str, outcome: &str| check_outcome(&format!("{load}{evaluation}"), outcome);
+        of("eval range from 0 to 3m step 1m last_over_time(up[1m])\n  up 1", "5: want up 1, got up 1 _ 3");
+        of("eval range from 0 to 3m step 1m {__name__=~\"up|down\"}\n  expect fail", "5: want a failure, got down _x3 5; up 1 1 3 3");
+        of("eval instant at 3m up[150s]", "5: want nothing, got up 3 (at 120s)");
     }
 }

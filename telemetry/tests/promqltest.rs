@@ -20,7 +20,7 @@ fn every_evaluation_of_our_scripts_passes() {
     let mut failures = String::new();
     let mut count = 0;
     for (name, text) in scripts() {
-        let report = run(&name, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let report = run(&name, &text).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         count += report.evaluations.len();
         for Evaluation { line, expression, outcome, .. } in report.missed() {
             writeln!(failures, "{name}:{line}: {expression}\n    {outcome:?}").unwrap();

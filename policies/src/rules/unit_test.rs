@@ -30,6 +30,8 @@ pub struct TestFile {
     pub rule_files: Vec<(String, Place)>,
     /// The Alertmanager configuration by which alerts are routed, relative to the file, with its place.
     pub alertmanager: Option<(String, Place)>,
+    /// Silences that are set at the start of each test, relative to the file, with their place.
+    pub silences: Option<(String, Place)>,
     /// From one evaluation of all groups to the next; positive.
     pub evaluation_interval: Span,
     /// Groups are evaluated in this order; those that are not named count as the first.

@@ -31,20 +31,27 @@ pub fn execute(arguments: &TestArgs, output: Output) -> Result<Exit, Failure> {
         Some(path) => read_list(path)?,
         None => BTreeMap::new(),
     };
-    let (mut passed, mut misses) = (0, Vec::new());
+    let (mut passed, mut misses, mut problems) = (0, Vec::new(), Vec::new());
     for path in &arguments.files {
         let source = load::read_file(Path::new(path))?;
-        let report = promqltest::run(&source.path, &source.text).map_err(|error| {
-            let problem = Problem::in_file("FD0912", &source.path, error.to_string());
-            Failure::Input(vec![problem.remedy("a script holds `load`, `clear` and `eval` with what they expect")])
-        })?;
+        let report = match promqltest::run(&source.path, &source.text) {
+            Ok(report) => report,
+            Err(found) => {
+                problems.extend(found);
+                continue;
+            }
+        };
         for evaluation in report.evaluations {
             let is_listed = listed.remove(&key(path, evaluation.line)).is_some();
             match judged(evaluation, is_listed) {
-                Some(miss) => misses.push(miss),
-                None => passed += 1,
+                Ok(Some(miss)) => misses.push(miss),
+                Ok(None) => passed += 1,
+                Err(problem) => problems.push(*problem),
             }
         }
+    }
+    if !problems.is_empty() {
+        return Err(Failure::Input(problems));
     }
     if passed == 0 && misses.is_empty() && listed.is_empty() {
         return Err(Failure::argument("these scripts hold no evaluation", "a run of nothing proves nothing: name scripts with `eval`"));
@@ -60,16 +67,20 @@ pub fn execute(arguments: &TestArgs, output: Output) -> Result<Exit, Failure> {
 }
 
 /// What is wrong with an evaluation. One that is listed must not pass: then it is to be taken off the list.
-fn judged(evaluation: Evaluation, is_listed: bool) -> Option<Miss> {
+///
+/// # Errors
+/// Its expression cannot be read, and no list knows that.
+fn judged(evaluation: Evaluation, is_listed: bool) -> Result<Option<Miss>, Box<Problem>> {
     let Evaluation { file, line, expression, outcome, .. } = evaluation;
     let (want, got) = match outcome {
         Outcome::Passed if is_listed => ("unsupported, as it is listed".to_owned(), "it passes: take it off the list".to_owned()),
-        Outcome::Passed => return None,
-        Outcome::Unsupported(_) | Outcome::Failed { .. } if is_listed => return None,
+        Outcome::Passed => return Ok(None),
+        Outcome::Unsupported(_) | Outcome::Unreadable(_) | Outcome::Failed { .. } if is_listed => return Ok(None),
+        Outcome::Unreadable(problem) => return Err(problem),
         Outcome::Unsupported(what) => ("a result".to_owned(), format!("{what}, which is not supported and not listed")),
         Outcome::Failed { want, got } => (want, got),
     };
-    Some(Miss { place: format!("{file}:{line}"), expression, want, got })
+    Ok(Some(Miss { place: format!("{file}:{line}"), expression, want, got }))
 }
 
 fn tell(passed: usize, misses: &[Miss], output: Output) -> anyhow::Result<()> {

@@ -1,8 +1,10 @@
 //! What a script expects of an evaluation, and whether a result is that.
 
+use firedrill_core::problem::near_miss;
 use regex::Regex;
 
-use super::script::{Moments, Point, duration_ms, values};
+use super::fault::Fault;
+use super::script::{Moments, ORDERED_RANGE, Point, duration_ms, first_word, points};
 use super::{MINUTE_MS, Outcome, TOLERANCE};
 use crate::labels::Labels;
 use crate::notation::parse_leading_series;
@@ -39,59 +41,124 @@ enum Wanted {
     Like(Regex),
 }
 
+/// What can be expected.
+const EXPECTATIONS: [&str; 8] = ["fail", "ordered", "string", "range", "warn", "no_warn", "info", "no_info"];
+
+/// How an expectation is written.
+const EXPECT: &str = "there are `expect fail`, `warn`, `no_warn`, `info`, `no_info`, `ordered`, `string \"…\"` and `range vector from … to … step …`";
+
 impl Expected {
-    /// Reads the lines under a command; `command` is what the command itself expects, as `fail` in `eval_fail`.
-    pub(super) fn parse(body: &[&str], command: Option<&str>) -> Result<Expected, String> {
-        let mut expected = Expected {
-            fails: false,
-            ordered: false,
+    /// Nothing but what the command itself expects, as `fail` in `eval_fail`; `body` is how the rest is told.
+    pub(super) fn new(command: Option<&str>, body: &[&str]) -> Self {
+        let written: Vec<String> =
+            command.iter().map(|word| format!("expect {word}")).chain(body.iter().map(|line| (*line).to_owned())).collect();
+        let any = |level| ExpectedAnnotation { level, wanted: Wanted::Any };
+        Expected {
+            fails: command == Some("fail"),
+            ordered: command == Some("ordered"),
             native: false,
             text: None,
             scalar: None,
             rows: None,
             series: Vec::new(),
-            annotations: Vec::new(),
-            written: body.join("; "),
-        };
-        if let Some(expectation) = command {
-            expected.expectation(expectation)?;
+            annotations: match command {
+                Some("warn") => vec![any(Level::Warning)],
+                Some("info") => vec![any(Level::Info)],
+                _ => Vec::new(),
+            },
+            written: if written.is_empty() { "nothing".to_owned() } else { written.join("; ") },
         }
-        for line in body {
-            if let Some(expectation) = line.strip_prefix("expect ") {
-                expected.expectation(expectation.trim())?;
-            } else if line.starts_with("expected_fail") {
-                continue;
-            } else if let Ok(value) = line.parse() {
-                expected.scalar = Some(value);
-            } else {
-                let (labels, sequence) = parse_leading_series(line).map_err(|error| error.to_string())?;
-                let points = values(sequence)?;
-                expected.native |= points.contains(&Point::Native);
-                let values = points.into_iter().map(|point| if let Point::Float(value) = point { Some(value) } else { None });
-                expected.series.push((labels, values.collect()));
-            }
-        }
-        Ok(expected)
     }
 
-    fn expectation(&mut self, text: &str) -> Result<(), String> {
-        let unknown = || format!("`expect {text}` is no expectation");
-        let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-        let rest = rest.trim();
+    /// Reads one line under the command.
+    pub(super) fn read<'t>(&mut self, line: &'t str, is_range: bool) -> Result<(), Fault<'t>> {
+        let (word, rest) = first_word(line);
+        if word == "expect" {
+            return self.expectation(line, rest, is_range);
+        }
+        if line.starts_with("expected_fail") {
+            return Ok(());
+        }
+        if let Ok(value) = line.parse() {
+            if is_range {
+                let remedy = format!("write the values of a series: `{{}} {line} {line}`");
+                return Err(Fault::new(line, "over a range nothing yields a single number", remedy));
+            }
+            self.scalar = Some(value);
+            return Ok(());
+        }
+        let slip = |fault: Fault<'t>| match near_miss(word, &["expect"]) {
+            Some(_) => Fault::new(word, format!("`{word}` begins no expectation"), "did you mean `expect`?"),
+            None => fault,
+        };
+        let (labels, sequence) = parse_leading_series(line).map_err(|error| slip(Fault::no_series(line, &error)))?;
+        let points = points(sequence).map_err(slip)?;
+        self.native |= points.contains(&Point::Native);
+        let values = points.into_iter().map(|point| if let Point::Float(value) = point { Some(value) } else { None });
+        self.series.push((labels, values.collect()));
+        Ok(())
+    }
+
+    /// What the lines under a command say together.
+    pub(super) fn check<'t>(&self, body: &[&'t str], is_range: bool) -> Result<(), Fault<'t>> {
+        let says = |words: &str| body.iter().find(|line| line.split_whitespace().take(2).eq(words.split_whitespace()));
+        for (some, none) in [("expect warn", "expect no_warn"), ("expect info", "expect no_info")] {
+            if let (Some(_), Some(none)) = (says(some), says(none)) {
+                return Err(Fault::new(none, format!("`{some}` stands here too"), "keep one of the two"));
+            }
+        }
+        if is_range || self.rows.is_some() || self.native {
+            return Ok(());
+        }
+        let is_long = |line: &&&str| parse_leading_series(line).is_ok_and(|(_, sequence)| points(sequence).is_ok_and(|points| points.len() > 1));
+        match body.iter().filter(|line| first_word(line).0 != "expect").find(is_long) {
+            Some(line) => {
+                let remedy = "write one, or `expect range vector from 0 to 5m step 1m` if the expression yields a range";
+                Err(Fault::new(line, "one instant has one value, and here are several", remedy))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn expectation<'t>(&mut self, line: &'t str, text: &'t str, is_range: bool) -> Result<(), Fault<'t>> {
+        let (word, rest) = first_word(text);
         match word {
-            "fail" => self.fails = true,
-            "ordered" => self.ordered = true,
-            "string" => self.text = Some(unquoted(rest).ok_or_else(unknown)?),
+            "" => return Err(Fault::after(line, "what is expected is missing behind this", EXPECT)),
+            "string" | "range" if is_range => {
+                return Err(Fault::new(text, format!("over a range nothing yields `{word}`"), "write series with their values, or evaluate one instant"));
+            }
+            "ordered" if is_range => return Err(Fault::new(text, ORDERED_RANGE, "take the line away, or evaluate one instant")),
+            "fail" => {
+                Wanted::parse(rest)?;
+                self.fails = true;
+            }
+            "ordered" if rest.is_empty() => self.ordered = true,
+            "ordered" => return Err(Fault::new(rest, "`expect ordered` stands alone", "take the rest of the line away")),
+            "string" => {
+                let open = || Fault::new(text, "this is no text in quotes", "write `expect string \"the text\"`");
+                self.text = Some(unquoted(rest).ok_or_else(open)?);
+            }
             "range" => match rest.split_whitespace().collect::<Vec<_>>()[..] {
-                ["vector", "from", from, "to", _, "step", step] => self.rows = Some((duration_ms(from)?, duration_ms(step)?)),
-                _ => return Err(unknown()),
+                ["vector", "from", from, "to", _, "step", step] => {
+                    let (from_ms, step_ms) = (duration_ms(from)?, duration_ms(step)?);
+                    if step_ms <= 0 {
+                        return Err(Fault::new(step, "a step is longer than nothing", "write `step 1m`"));
+                    }
+                    self.rows = Some((from_ms, step_ms));
+                }
+                _ => return Err(Fault::new(text, "this is no range vector", "write `expect range vector from 0 to 5m step 1m`")),
             },
             "warn" | "info" | "no_warn" | "no_info" => {
                 let level = if word.ends_with("warn") { Level::Warning } else { Level::Info };
-                let wanted = if word.starts_with("no_") { Wanted::None } else { Wanted::parse(rest)? };
+                let wanted = Wanted::parse(rest)?;
+                let wanted = if word.starts_with("no_") { Wanted::None } else { wanted };
                 self.annotations.push(ExpectedAnnotation { level, wanted });
             }
-            _ => return Err(unknown()),
+            _ => {
+                let near = near_miss(word, &EXPECTATIONS).or_else(|| EXPECTATIONS.into_iter().find(|known| word.starts_with(known)));
+                let remedy = near.map_or_else(|| EXPECT.to_owned(), |near| format!("did you mean `expect {near}`?"));
+                return Err(Fault::new(word, format!("`{word}` is nothing that can be expected"), remedy));
+            }
         }
         Ok(())
     }
@@ -128,9 +195,9 @@ impl Expected {
     pub(super) fn compare_instant(&self, result: Result<&Value, &EvalError>, at_ms: i64) -> Outcome {
         match result {
             Err(error) => self.outcome(self.fails, || error.to_string()),
-            Ok(value) if self.fails => self.failed(format!("{value:?}")),
+            Ok(value) if self.fails => self.failed(show(value, at_ms, MINUTE_MS)),
             Ok(Value::Scalar(value)) => self.outcome(self.scalar.is_some_and(|wanted| close(wanted, *value)), || written(*value)),
-            Ok(Value::Text(text)) => self.outcome(self.text.as_ref() == Some(text), || text.clone()),
+            Ok(Value::Text(text)) => self.outcome(self.text.as_ref() == Some(text), || format!("{text:?}")),
             Ok(Value::Vector(samples)) => {
                 let got: Rows = samples.iter().map(|sample| (sample.labels.clone(), vec![Some(sample.value)])).collect();
                 let wanted = self.first_values();
@@ -147,9 +214,8 @@ impl Expected {
     pub(super) fn compare_range(&self, result: Result<&Value, &EvalError>, moments: Moments) -> Outcome {
         match result {
             Err(error) => self.outcome(self.fails, || error.to_string()),
-            Ok(value) if self.fails => self.failed(format!("{value:?}")),
-            Ok(Value::Matrix(rows)) => self.compare_matrix(rows, moments.from_ms, moments.step_ms.unwrap_or(MINUTE_MS)),
-            Ok(other) => self.failed(format!("{other:?}")),
+            Ok(Value::Matrix(rows)) if !self.fails => self.compare_matrix(rows, moments.from_ms, moments.step_ms.unwrap_or(MINUTE_MS)),
+            Ok(other) => self.failed(show(other, moments.from_ms, moments.step_ms.unwrap_or(MINUTE_MS))),
         }
     }
 
@@ -172,22 +238,24 @@ impl Expected {
             }
             values
         };
-        let shown = format!("{rows:?}");
         let got: Rows = rows.iter().map(|row| (row.labels.clone(), spread(&row.samples, &mut off_grid))).collect();
-        self.outcome(!off_grid && same_rows(&wanted, &got), || shown)
+        self.outcome(!off_grid && same_rows(&wanted, &got), || show_matrix(rows, from_ms, step_ms))
     }
 }
 
 impl Wanted {
     /// `` (any), `msg: …` or `regex: …`.
-    fn parse(text: &str) -> Result<Wanted, String> {
+    fn parse(text: &str) -> Result<Wanted, Fault<'_>> {
         if let Some(message) = text.strip_prefix("msg:") {
             return Ok(Wanted::Text(without_position(message.trim()).to_owned()));
         }
         let Some(pattern) = text.strip_prefix("regex:") else {
-            return if text.is_empty() { Ok(Wanted::Any) } else { Err(format!("`{text}` is neither `msg:` nor `regex:`")) };
+            let neither = || Fault::new(text, "only `msg:` or `regex:` can follow", "write `msg: the whole text` or `regex: a part of it`");
+            return if text.is_empty() { Ok(Wanted::Any) } else { Err(neither()) };
         };
-        Regex::new(without_position(pattern.trim())).map(Wanted::Like).map_err(|error| error.to_string())
+        let pattern = pattern.trim();
+        let wrong = |_| Fault::new(pattern, "this is no regular expression", "close what is open, and write `\\` before what is meant literally");
+        Regex::new(without_position(pattern)).map(Wanted::Like).map_err(wrong)
     }
 
     fn matches(&self, text: &str) -> bool {
@@ -252,6 +320,40 @@ pub(super) fn show_rows(rows: &Rows) -> String {
     let show_value = |value: &Option<f64>| value.map_or("_".to_owned(), written);
     let show_row =
         |(labels, values): &(Labels, Vec<Option<f64>>)| format!("{labels} {}", values.iter().map(show_value).collect::<Vec<_>>().join(" "));
+    if rows.is_empty() { "nothing".to_owned() } else { rows.iter().map(show_row).collect::<Vec<_>>().join("; ") }
+}
+
+/// A value as a script would expect it.
+fn show(value: &Value, from_ms: i64, step_ms: i64) -> String {
+    match value {
+        Value::Scalar(value) => written(*value),
+        Value::Text(text) => format!("{text:?}"),
+        Value::Vector(samples) => show_rows(&samples.iter().map(|sample| (sample.labels.clone(), vec![Some(sample.value)])).collect()),
+        Value::Matrix(rows) => show_matrix(rows, from_ms, step_ms),
+    }
+}
+
+/// Rows as a script would expect them, a value a step; values between two steps with their times.
+fn show_matrix(rows: &[SeriesSamples], from_ms: i64, step_ms: i64) -> String {
+    let show_row = |row: &SeriesSamples| {
+        let mut shown = vec![row.labels.to_string()];
+        let mut next_ms = from_ms;
+        for (time_ms, value) in &row.samples {
+            let is_on_grid = (time_ms - next_ms) % step_ms == 0 && *time_ms >= next_ms;
+            if !is_on_grid {
+                shown.push(format!("{} (at {}s)", written(*value), written(*time_ms as f64 / 1_000.0)));
+                continue;
+            }
+            match (time_ms - next_ms) / step_ms {
+                0 => {}
+                1 => shown.push("_".to_owned()),
+                gaps => shown.push(format!("_x{gaps}")),
+            }
+            shown.push(written(*value));
+            next_ms = time_ms + step_ms;
+        }
+        shown.join(" ")
+    };
     if rows.is_empty() { "nothing".to_owned() } else { rows.iter().map(show_row).collect::<Vec<_>>().join("; ") }
 }
 

@@ -8,7 +8,7 @@ use firedrill_core::time::{Span, Start};
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::notation::parse_series;
-use firedrill_telemetry::promql::{Plan, PlanError};
+use firedrill_telemetry::promql::{Mistake, Plan, PlanError};
 use firedrill_telemetry::promqltest;
 use firedrill_telemetry::store::Store;
 
@@ -42,6 +42,8 @@ fn test_file(reader: &mut Reader, path: &str, node: &Node) -> Option<TestFile> {
     let rule_files = rule_files.iter().filter_map(|node| Some((text_of(reader, node, "a rule file")?, node.place.clone()))).collect();
     let alertmanager = fields.optional("alertmanager");
     let alertmanager = alertmanager.and_then(|node| Some((text_of(reader, node, "an Alertmanager configuration")?, node.place.clone())));
+    let silences = fields.optional("silences");
+    let silences = silences.and_then(|node| Some((text_of(reader, node, "a file of silences")?, node.place.clone())));
     let evaluation_interval = interval(reader, &mut fields, "evaluation_interval").unwrap_or(DEFAULT_INTERVAL);
     let group_order = group_order(reader, &mut fields);
     let is_fuzzy = fields.optional("fuzzy_compare").and_then(|node| reader.boolean(node, "`fuzzy_compare`")).unwrap_or(false);
@@ -58,7 +60,7 @@ fn test_file(reader: &mut Reader, path: &str, node: &Node) -> Option<TestFile> {
     if let (Some(test), None) = (routed, &alertmanager) {
         reader.problem(problem::no_alertmanager(&test.place));
     }
-    Some(TestFile { path: path.to_owned(), rule_files, alertmanager, evaluation_interval, group_order, is_fuzzy, tests: read })
+    Some(TestFile { path: path.to_owned(), rule_files, alertmanager, silences, evaluation_interval, group_order, is_fuzzy, tests: read })
 }
 
 /// What a file says for all of its tests.
@@ -153,7 +155,7 @@ fn input_series(reader: &mut Reader, node: &Node) -> Option<InputSeries> {
     let points = fields.optional("values").map(|node| {
         let text = text_of(reader, node, "values")?;
         let points = promqltest::values(&text);
-        points.map_err(|message| reader.problem(problem::not_values(&node.place, &message))).ok()
+        points.map_err(|mistake| reader.problem(problem::not_values(&node.place, &text, &mistake))).ok()
     });
     fields.finish(reader);
     Some(InputSeries { labels: labels?, points: points.unwrap_or(Some(Vec::new()))?, place: node.place.clone() })
@@ -203,7 +205,8 @@ fn expression_test(reader: &mut Reader, node: &Node, around: &Around) -> Option<
     let plan = match Plan::parse(&expression) {
         Ok(plan) => Ok(plan.with_subquery_step(i64::try_from(around.evaluation_interval.as_millis()).ok()?)),
         Err(PlanError::Parse { message }) => {
-            reader.problem(problem::test_not_promql(&expression_node.place, &message));
+            let mistake = Mistake::of(&expression, &message);
+            reader.problem(problem::test_not_promql(&expression_node.place, &expression, &mistake));
             return None;
         }
         Err(error @ PlanError::Unsupported { .. }) => Err(error.to_string()),
