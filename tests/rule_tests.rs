@@ -55,6 +55,24 @@ fn a_failure_shows_expected_and_got_the_time_line_and_how_to_repeat_it() {
 }
 
 #[test]
+fn what_is_listed_twice_is_told_as_that() {
+    let folder = documented();
+    let alert = "{ exp_labels: { node: a, zone: z, severity: critical }, exp_annotations: { summary: a has been down for two minutes } }";
+    changed(&folder, "tests.yml", &format!("exp_alerts: [{alert}]"), &format!("exp_alerts: [{alert}, {alert}]"))
+        .exits(1)
+        .says("how often                ≠ twice                                  once")
+        .says("the same alert is expected twice and fires once: an alert with these labels is one alert, so list it once");
+    changed(&folder, "tests.yml", &format!("exp_pending: [{alert}]"), &format!("exp_pending: [{alert}, {alert}, {alert}]"))
+        .exits(1)
+        .says("the same alert is expected 3 times and is pending once");
+    let sample = "{ labels: 'zone:up:ratio{zone=\"z\"}', value: 0.5 }";
+    changed(&folder, "tests.yml", &format!("[{sample}]"), &format!("[{sample}, {sample}]"))
+        .exits(1)
+        .says("≠ 0.5 and 0.5                            0.5")
+        .says("these labels are expected twice: a series has one sample, so list it once");
+}
+
+#[test]
 fn what_is_pending_is_held_against_what_is_expected_to_be() {
     let folder = documented();
     changed(&folder, "tests.yml", "exp_pending: [{ exp_labels: { node: a,", "exp_pending: [{ exp_labels: { node: b,")

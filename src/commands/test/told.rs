@@ -54,7 +54,7 @@ fn told(failure: &Failure) -> String {
         Failure::Alerts { place, name, eval_time, is_pending, expected, got, timeline } => {
             let what = if *is_pending { "pending alerts" } else { "alerts" };
             let mut text = format!("  {}: {what} {name} at {eval_time} are not as expected\n", at(place));
-            text.push_str(&alerts(expected, got));
+            text.push_str(&alerts(expected, got, if *is_pending { "is pending" } else { "fires" }));
             text.push_str(&story(timeline, *eval_time, name));
             text
         }
@@ -155,17 +155,21 @@ fn one_line(expression: &str) -> String {
     format!("`{line}`")
 }
 
-/// Expected alerts beside those that are most like them; then what is left over on either side.
-fn alerts(expected: &[ExpectedAlert], got: &[ExpectedAlert]) -> String {
+/// Alerts that stand more often on one side than on the other; expected alerts beside those that are most like them; then what is left over on
+/// either side. `stands` is what an alert does that is there.
+fn alerts(expected: &[ExpectedAlert], got: &[ExpectedAlert], stands: &str) -> String {
+    let mut text = String::new();
     let mut rest: Vec<&ExpectedAlert> = got.iter().collect();
     let mut lonely: Vec<&ExpectedAlert> = Vec::new();
-    for alert in expected {
-        match rest.iter().position(|other| *other == alert) {
-            Some(index) => drop(rest.remove(index)),
-            None => lonely.push(alert),
+    for (index, alert) in expected.iter().enumerate().filter(|(index, alert)| !expected[..*index].contains(alert)) {
+        let (wanted, there) = (expected[index..].iter().filter(|other| *other == alert).count(), got.iter().filter(|other| *other == alert).count());
+        if there == 0 {
+            lonely.extend(std::iter::repeat_n(alert, wanted));
+        } else if wanted != there {
+            text.push_str(&counts(alert, (wanted, there), stands));
         }
+        rest.retain(|other| *other != alert);
     }
-    let mut text = String::new();
     for alert in lonely {
         let likeness = |other: &&ExpectedAlert| alert.labels.iter().filter(|(name, value)| other.labels.get(*name) == Some(*value)).count();
         // The alert's name alone makes no likeness.
@@ -184,6 +188,27 @@ fn alerts(expected: &[ExpectedAlert], got: &[ExpectedAlert]) -> String {
         }
     }
     text
+}
+
+/// An alert that is expected more often than it is there, or less often.
+fn counts(alert: &ExpectedAlert, (expected, got): (usize, usize), stands: &str) -> String {
+    let mut text = format!("    {}\n    {:24}   {:SIDE_BY_SIDE$}   got\n", shown(&alert.labels), "", "expected");
+    text.push_str(&pair("how often", &times(expected), &times(got)));
+    let remedy = if expected > got {
+        format!("the same alert is expected {} and {stands} {}: an alert with these labels is one alert, so list it {}", times(expected), times(got), times(got))
+    } else {
+        format!("the alert is expected {} and {stands} {}: several rules of this name have it", times(expected), times(got))
+    };
+    let _ = writeln!(text, "    {remedy}");
+    text
+}
+
+fn times(count: usize) -> String {
+    match count {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        more => format!("{more} times"),
+    }
 }
 
 fn shown(labels: &BTreeMap<String, String>) -> String {
@@ -222,21 +247,27 @@ fn pair(name: &str, expected: &str, got: &str) -> String {
 }
 
 fn samples(expected: &[ExpectedSample], got: &[(Labels, f64)]) -> String {
-    let mut rows: BTreeMap<String, (Option<String>, Option<String>)> = BTreeMap::new();
+    let mut rows: BTreeMap<String, (Vec<String>, Option<String>)> = BTreeMap::new();
     for sample in expected {
         let shown = sample.value.map_or_else(|| "a native histogram".to_owned(), written);
-        rows.entry(sample.labels.to_string()).or_default().0 = Some(shown);
+        rows.entry(sample.labels.to_string()).or_default().0.push(shown);
     }
     for (labels, value) in got {
         rows.entry(labels.to_string()).or_default().1 = Some(written(*value));
     }
     let mut text = format!("    {:24}   {:SIDE_BY_SIDE$}   got\n", "", "expected");
     for (labels, (expected, got)) in rows {
-        if expected == got {
-            let _ = writeln!(text, "    {labels} = {}", value(expected.as_ref()));
-        } else {
-            let _ = writeln!(text, "    {labels}");
-            text.push_str(&pair("", value(expected.as_ref()), value(got.as_ref())));
+        let got = value(got.as_ref());
+        match &expected[..] {
+            [only] if only == got => {
+                let _ = writeln!(text, "    {labels} = {got}");
+                continue;
+            }
+            [] => text.push_str(&format!("    {labels}\n{}", pair("", "(none)", got))),
+            some => text.push_str(&format!("    {labels}\n{}", pair("", &some.join(" and "), got))),
+        }
+        if expected.len() > 1 {
+            let _ = writeln!(text, "    these labels are expected {}: a series has one sample, so list it once", times(expected.len()));
         }
     }
     text
