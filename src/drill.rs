@@ -7,7 +7,7 @@ use firedrill_core::journal::{Header, SCHEMA};
 use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
 use firedrill_core::transcript::Transcript;
-use firedrill_policies::alertmanager::Config;
+use firedrill_policies::alertmanager::{Config, Silence};
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::policy::Policy;
@@ -66,6 +66,17 @@ pub struct Routing {
     pub config: Arc<Config>,
     /// The file.
     pub source: Source,
+    /// What is muted; `None`: nothing.
+    pub silences: Option<Silences>,
+}
+
+/// Silences, and the file that they come from.
+#[derive(Clone, Debug)]
+pub struct Silences {
+    /// The silences, in the order of the file, as they are from the start of the run on.
+    pub all: Vec<Silence>,
+    /// The file.
+    pub source: Source,
 }
 
 impl Rules {
@@ -73,7 +84,8 @@ impl Rules {
     #[must_use]
     pub fn routed(self: Arc<Self>, routing: Option<Arc<Routing>>) -> Arc<Self> {
         let Some(routing) = routing else { return self };
-        let hash = blake3::hash(format!("{} {}", self.hash, routing.source.text).as_bytes()).to_hex().to_string();
+        let silences = routing.silences.as_ref().map_or_else(String::new, |silences| format!("\n{}", silences.source.text));
+        let hash = blake3::hash(format!("{} {}{silences}", self.hash, routing.source.text).as_bytes()).to_hex().to_string();
         Arc::new(Self { set: Arc::clone(&self.set), hash, routing: Some(routing) })
     }
 
@@ -81,6 +93,12 @@ impl Rules {
     #[must_use]
     pub fn alertmanager(&self) -> Option<Arc<Config>> {
         self.routing.as_ref().map(|routing| Arc::clone(&routing.config))
+    }
+
+    /// What is muted from the start on.
+    #[must_use]
+    pub fn silences(&self) -> &[Silence] {
+        self.routing.as_ref().and_then(|routing| routing.silences.as_ref()).map_or(&[], |silences| &silences.all)
     }
 }
 
@@ -152,6 +170,7 @@ impl Drill {
             actuator,
             inventory,
         });
+        let pilot = pilot.silenced(self.rules.silences());
         match self.past() {
             Some((_, memory)) => pilot.remembering(memory),
             None => pilot,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
+use firedrill_core::time::Start;
+use firedrill_policies::alertmanager::nothing_to_silence;
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::incident::Incident;
 
@@ -129,11 +131,26 @@ impl Home {
 }
 
 /// Which Alertmanager configuration applies: the one of the command line, else one that a scenario or an incident names for itself, else the
-/// project's.
+/// project's. Silences likewise, but that the command line names none.
 #[derive(Clone, Debug, Default)]
 pub struct Routings {
     given: Option<(String, Arc<Routing>)>,
     shared: Option<Arc<Routing>>,
+    /// The project's silences, and what their path is relative to.
+    silences: Option<(Located<Name>, PathBuf)>,
+}
+
+/// What a scenario or an incident says of its own routing.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnRouting<'a> {
+    /// Its Alertmanager configuration.
+    pub alertmanager: Option<&'a Located<Name>>,
+    /// Its silences.
+    pub silences: Option<&'a Located<Name>>,
+    /// What the paths of both are relative to.
+    pub base: &'a Path,
+    /// When it begins.
+    pub start: Start,
 }
 
 impl Routings {
@@ -145,7 +162,8 @@ impl Routings {
         let given = named.map(|name| Ok::<_, Failure>((name.to_owned(), sources::routing(&name, Path::new("."))?))).transpose()?;
         let own = home.project.as_ref().and_then(|project| project.alertmanager.as_ref()).filter(|_| given.is_none());
         let shared = own.map(|own| sources::routing(own, &home.base)).transpose()?;
-        Ok(Self { given, shared })
+        let silences = home.project.as_ref().and_then(|project| project.silences.clone());
+        Ok(Self { given, shared, silences: silences.map(|own| (own, home.base.clone())) })
     }
 
     /// The one of the command line, as it is named there.
@@ -154,16 +172,21 @@ impl Routings {
         self.given.as_ref().map(|(name, _)| name.as_str())
     }
 
-    /// The one that applies where `own` is named, relative to a folder.
+    /// The one that applies to a scenario or an incident, with the silences that do.
     ///
     /// # Errors
-    /// It is not there, or wrong.
-    pub fn with(&self, own: Option<&Located<Name>>, base: &Path) -> Result<Option<Arc<Routing>>, Failure> {
-        match (&self.given, own) {
-            (Some((_, given)), _) => Ok(Some(Arc::clone(given))),
-            (None, Some(own)) => sources::routing(own, base).map(Some),
-            (None, None) => Ok(self.shared.clone()),
-        }
+    /// One of the files is not there, or wrong; or there are silences and no configuration.
+    pub fn with(&self, own: OwnRouting<'_>) -> Result<Option<Arc<Routing>>, Failure> {
+        let routing = match (&self.given, own.alertmanager) {
+            (Some((_, given)), _) => Some(Arc::clone(given)),
+            (None, Some(asked)) => Some(sources::routing(asked, own.base)?),
+            (None, None) => self.shared.clone(),
+        };
+        let shared = self.silences.as_ref().map(|(asked, base)| (asked, base.as_path()));
+        let Some((asked, base)) = own.silences.map(|asked| (asked, own.base)).or(shared) else { return Ok(routing) };
+        let Some(routing) = routing else { return Err(vec![nothing_to_silence(&asked.place)].into()) };
+        let silences = Some(sources::silences(asked, base, own.start)?);
+        Ok(Some(Arc::new(Routing { silences, ..Routing::clone(&routing) })))
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Project {
     pub rules: Vec<Located<Name>>,
     /// The Alertmanager configuration; `None`: every alert is told at once and by itself.
     pub alertmanager: Option<Located<Name>>,
+    /// The file of silences that are set at the start of every run.
+    pub silences: Option<Located<Name>>,
     /// What the project has on duty: policy files, folders, or names from the library.
     pub policies: Vec<Located<Name>>,
     /// What a candidate is compared with, likewise; empty: `policies`, where the candidate takes the place of one of them.
@@ -66,6 +68,7 @@ fn read_project(reader: &mut Reader, node: &Node) -> Option<Project> {
         pairs: pairs.map_or(DEFAULT_PAIRS, |pairs| u32::try_from(pairs).expect("within the range asked for")),
         rules: names(reader, &mut fields, "rules"),
         alertmanager: fields.optional("alertmanager").and_then(|node| located(reader, node, "the path of an `alertmanager.yml`")),
+        silences: fields.optional("silences").and_then(|node| located(reader, node, "the path of a file of silences")),
         policies: names(reader, &mut fields, "policies"),
         baseline: names(reader, &mut fields, "baseline"),
         scenarios: names(reader, &mut fields, "scenarios"),

@@ -17,6 +17,9 @@ pub const RECORDING: &str = "recording.jsonl";
 /// The Alertmanager configuration in an incident folder.
 const ALERTMANAGER: &str = "alertmanager.yml";
 
+/// The silences in an incident folder.
+const SILENCES: &str = "silences.yaml";
+
 /// A run with what an incident says of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorded<'a> {
@@ -42,6 +45,8 @@ impl Recorded<'_> {
         // A rule group's phase hangs on the name of its file, so the copies keep it.
         files.extend(self.rules.iter().map(|source| (format!("rules/{}", file_name(source)), source.text.clone())));
         files.extend(self.routing.map(|routing| (ALERTMANAGER.to_owned(), routing.source.text.clone())));
+        let silences = self.routing.and_then(|routing| routing.silences.as_ref());
+        files.extend(silences.map(|silences| (SILENCES.to_owned(), silences.source.text.clone())));
         files.push(("journal.jsonl".to_owned(), self.transcript.to_json_lines()));
         files
     }
@@ -78,6 +83,9 @@ fn incident(run: &Recorded<'_>) -> String {
     writeln!(text, "recording: {{ firedrill: {RECORDING} }}\nrules: [{}]", rules.join(", ")).expect("a string takes all");
     if run.routing.is_some() {
         writeln!(text, "alertmanager: {ALERTMANAGER}").expect("a string takes all");
+    }
+    if run.routing.is_some_and(|routing| routing.silences.is_some()) {
+        writeln!(text, "silences: {SILENCES}").expect("a string takes all");
     }
     text
 }

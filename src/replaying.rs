@@ -15,7 +15,7 @@ use firedrill_telemetry::recording::{Playback, Recording};
 
 use crate::drill::{Answer, ENGINE, Rules};
 use crate::failure::Failure;
-use crate::home::Routings;
+use crate::home::{OwnRouting, Routings};
 use crate::sources::{self, IncidentFiles};
 
 /// An incident with all that is needed to replay it.
@@ -53,7 +53,12 @@ pub fn prepare(
         Some(answer) => answer,
         None => sources::answer(&incident.policies, Path::new(&base))?,
     };
-    let rules = rules.routed(routings.with(incident.alertmanager.as_ref(), &base)?);
+    let rules = rules.routed(routings.with(OwnRouting {
+        alertmanager: incident.alertmanager.as_ref(),
+        silences: incident.silences.as_ref(),
+        base: &base,
+        start: recording.start,
+    })?);
     sources::receivers_exist(&answer, rules.routing.as_deref())?;
     Ok(Replay { incident, recording, rules, answer })
 }
@@ -97,7 +102,7 @@ impl Replay {
         let end = recording.start.time_of(recording.end_ms).unwrap_or(Time::ZERO);
         let mut journal = Journal::new();
         let mut commands = Vec::new();
-        let mut pilot = pilot.remembering(&memory);
+        let mut pilot = pilot.silenced(self.rules.silences()).remembering(&memory);
         while let Some((now, _)) = pilot.due().filter(|(now, _)| *now <= end) {
             let raw = playback.until(recording.start.prometheus_millis(now));
             pilot.advance(raw, &mut Desk { journal: &mut journal, commands: &mut commands });

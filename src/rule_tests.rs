@@ -6,7 +6,7 @@ use std::sync::Arc;
 use firedrill_core::journal::Journal;
 use firedrill_core::problem::{Place, Problem, near_miss};
 use firedrill_core::time::{Start, Time};
-use firedrill_policies::alertmanager::{Config, PostedAlert, Rehearsal, posted, read_config, rehearse, told};
+use firedrill_policies::alertmanager::{Config, PostedAlert, Rehearsal, nothing_to_silence, posted, read_config, read_silences, rehearse, told};
 use firedrill_policies::rules::RuleSet;
 use firedrill_policies::rules::unit_test::{
     ExpectedNotification, NotificationGot, NotificationTest, Outcome, RecordedFormat, RecordedInput, Test, TestFile, read_test_file,
@@ -29,6 +29,8 @@ pub struct Suite {
     pub rules: Arc<RuleSet>,
     /// How alerts are routed, if the file says so.
     pub alertmanager: Option<Arc<Config>>,
+    /// What is muted, if the file says so; sound, whenever a test starts.
+    pub silences: Option<Source>,
     /// What is likely not meant, such as a pattern that no file matches.
     pub warnings: Vec<Problem>,
 }
@@ -147,6 +149,15 @@ impl Suite {
             }
             Err(machine) => return Err(machine),
         };
+        let silences = match silences(&file, folder) {
+            Ok(source) => source,
+            Err(Failure::Input(found)) => {
+                problems.extend(found);
+                None
+            }
+            Err(machine) => return Err(machine),
+        };
+        warnings.extend(alertmanager.iter().flat_map(|config| config.departures()).cloned());
         let rules = match RuleSet::read(sources.iter().map(|source| (source.path.as_str(), source.text.as_str()))) {
             Ok(rules) => rules.with_subquery_step(file.evaluation_interval),
             Err(found) => {
@@ -154,7 +165,7 @@ impl Suite {
                 RuleSet::default()
             }
         };
-        if problems.is_empty() { Ok(Self { file, rules: Arc::new(rules), alertmanager, warnings }) } else { Err(Failure::Input(problems)) }
+        if problems.is_empty() { Ok(Self { file, rules: Arc::new(rules), alertmanager, silences, warnings }) } else { Err(Failure::Input(problems)) }
     }
 
     /// Runs the tests whose names are wanted, several at a time; the results stand in the order of the file.
@@ -172,8 +183,10 @@ impl Suite {
                 let start = Start::from_unix_millis(test.start_ms);
                 let post = |(at, alert): &(_, _)| (Time::ZERO + *at, with_external_labels(posted(alert, start), test));
                 let posts = std::mem::take(&mut outcome.sent).iter().map(post).collect();
+                let read = |source: &Source| read_silences(&source.path, &source.text, start).expect("silences that were read before");
+                let silences = self.silences.as_ref().map(read).unwrap_or_default();
                 let until = test.notifications.iter().map(|test| test.eval_time).max().map_or(Time::ZERO, |last| Time::ZERO + last);
-                misheard(&test.notifications, &Arc::new(rehearse(config, Rehearsal { start, posts, silences: Vec::new(), until })), config)
+                misheard(&test.notifications, &Arc::new(rehearse(config, Rehearsal { start, posts, silences, until })), config)
             }
             _ => Vec::new(),
         };
@@ -192,6 +205,21 @@ fn alertmanager(file: &TestFile, folder: &Path) -> Result<Option<Arc<Config>>, F
     let config = read_config(&source.path, &source.text)?;
     let unknown = unknown_receivers(file.tests.iter().flat_map(|test| &test.notifications), &config);
     if unknown.is_empty() { Ok(Some(Arc::new(config))) } else { Err(Failure::Input(unknown)) }
+}
+
+/// The silences that a file names.
+fn silences(file: &TestFile, folder: &Path) -> Result<Option<Source>, Failure> {
+    let Some((path, place)) = &file.silences else { return Ok(None) };
+    if file.alertmanager.is_none() {
+        return Err(vec![nothing_to_silence(place)].into());
+    }
+    let whole = folder.join(path);
+    if !whole.is_file() {
+        return Err(Failure::Input(vec![no_match(place, path)]));
+    }
+    let source = load::read_file(&whole)?;
+    read_silences(&source.path, &source.text, Start::default())?;
+    Ok(Some(source))
 }
 
 /// An alert as it leaves Prometheus: external labels stand where it has none of the name.

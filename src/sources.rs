@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place, Problem};
-use firedrill_policies::alertmanager::read_config;
+use firedrill_core::time::Start;
+use firedrill_policies::alertmanager::{read_config, read_silences};
 use firedrill_policies::document::read_policy;
 use firedrill_policies::lints;
 use firedrill_policies::policy::Policy;
@@ -14,7 +15,7 @@ use firedrill_policies::rules::RuleSet;
 use firedrill_scenarios::incident::{self, Files, Incident};
 use firedrill_scenarios::{Scenario, read_scenario};
 
-use crate::drill::{Answer, Routing, Rules};
+use crate::drill::{Answer, Routing, Rules, Silences};
 use crate::failure::Failure;
 use crate::kind::{self, Kind};
 use crate::library;
@@ -211,7 +212,23 @@ pub fn routing<S: Asked>(asked: &S, base: &Path) -> Result<Arc<Routing>, Failure
     let source = load::read_file(&path)?;
     kind::expect(&source, Kind::Alertmanager).map_err(|problem| vec![problem])?;
     let config = Arc::new(read_config(&source.path, &source.text)?);
-    Ok(Arc::new(Routing { config, source }))
+    Ok(Arc::new(Routing { config, source, silences: None }))
+}
+
+/// Silences by path, as they are in a run that begins at `start`.
+///
+/// # Errors
+/// They are not there, or wrong.
+pub fn silences<S: Asked>(asked: &S, base: &Path, start: Start) -> Result<Silences, Failure> {
+    let path = base.join(asked.name());
+    if !path.is_file() {
+        let message = format!("no file of silences is at `{}`", shown(&path));
+        let remedy = "name a file such as `amtool silence query -o json` writes, or a list of `{ matchers: [...], from: 5m, to: 20m }`";
+        return Err(placed(Failure::argument(message, remedy), asked));
+    }
+    let source = load::read_file(&path)?;
+    let all = read_silences(&source.path, &source.text, start)?;
+    Ok(Silences { all, source })
 }
 
 /// That every receiver is there that a policy listens at.

@@ -177,6 +177,96 @@ fn a_dry_run_that_was_routed_replays_to_the_byte_by_the_configuration_that_was_r
     assert_eq!(lived, seen);
 }
 
+/// A silence of what tells of the hanging replica, for ten minutes from the start on.
+const SILENCES: &str = "- { matchers: ['alertname=~\"Replica.*\"'], to: 10m, comment: works }\n";
+
+#[test]
+fn a_project_and_a_scenario_name_silences_which_mute_while_they_last() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "alertmanager.yml", &plain("0s"));
+    write(folder.path(), "silences.yaml", SILENCES);
+    // 2026-01-05T00:00:00Z is when the scenario starts; this one is over a minute later.
+    let of_api = r#"[{"id": "1f", "matchers": [{"name": "alertname", "value": "Replica.*", "isRegex": true}], "endsAt": "2026-01-05T00:01:00Z"}]"#;
+    write(folder.path(), "past.json", of_api);
+    let project = "schema: project/1\npolicies: [restart-crashed-or-hung]\nscenarios: [own.yaml]\nalertmanager: alertmanager.yml\n";
+    write(folder.path(), "firedrill.yaml", &format!("{project}silences: silences.yaml\n"));
+    let (_, text) = firedrill_scenarios::library::get("hang-one-replica").unwrap();
+    write(folder.path(), "own.yaml", &(text.replace("hang-one-replica", "own") + "\nsilences: past.json\n"));
+    let run =
+        |line: &str| firedrill(folder.path(), &words(&format!("{line} --policy restart-crashed-or-hung --format json"))).exits(0).json();
+    let (muted, own) = (run("run hang-one-replica"), run("run own"));
+    let withheld = lines(&muted, "withheld");
+    assert!(withheld.iter().any(|line| line.contains("ReplicaHung") && line.contains("silence 1 (works)")), "{withheld:?}");
+    assert_eq!(lines(&own, "withheld"), [""; 0], "the scenario's own silence is over, and the project's does not count there");
+    assert!(acted(&own) < 600_000 && acted(&muted) >= 600_000, "{} {}", acted(&own), acted(&muted));
+    firedrill(folder.path(), &["check"]).exits(0);
+}
+
+#[test]
+fn silences_that_are_wrong_or_mute_nothing_are_told_with_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "alertmanager.yml", &plain("0s"));
+    let project = "schema: project/1\npolicies: [restart-crashed-or-hung]\nscenarios: [hang-one-replica]\nsilences: silences.yaml\n";
+    let with = |alertmanager: &str, silences: Option<&str>| {
+        write(folder.path(), "firedrill.yaml", &format!("{project}{alertmanager}"));
+        silences.iter().for_each(|text| drop(write(folder.path(), "silences.yaml", text)));
+        firedrill(folder.path(), &["check"]).exits(2)
+    };
+    let routed = "alertmanager: alertmanager.yml\n";
+    with(routed, None).says("no file of silences is at `silences.yaml`").says("--> firedrill.yaml:4:11");
+    with("", Some(SILENCES)).says("error[FD0726]: silences mute what an Alertmanager tells, and none is named").says("--> firedrill.yaml:4:11");
+    firedrill(folder.path(), &words(RUN)).exits(2).says("error[FD0726]");
+    firedrill(folder.path(), &words(&format!("{RUN} --alertmanager alertmanager.yml"))).exits(0);
+    with(routed, Some("- { matchers: ['team=a'], from: 10m, to: 5m }\n")).says("error[FD0714]").says("--> silences.yaml:1:42");
+    with(routed, Some("- { matchers: ['team=a'] }\n")).says("error[FD0105]").says("`to`");
+}
+
+#[test]
+fn a_silenced_run_that_was_recorded_replays_with_its_silences() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "alertmanager.yml", &plain("0s"));
+    write(folder.path(), "silences.yaml", SILENCES);
+    let project = "schema: project/1\npolicies: [restart-crashed-or-hung]\nalertmanager: alertmanager.yml\nsilences: silences.yaml\n";
+    write(folder.path(), "firedrill.yaml", project);
+    firedrill(folder.path(), &words(&format!("{RUN} --stage dry-run --record recorded --quiet"))).exits(0);
+    fs::remove_file(folder.path().join("firedrill.yaml")).unwrap();
+    firedrill(folder.path(), &words("replay recorded --policy restart-crashed-or-hung --out replayed --quiet")).exits(0);
+    let decisions = |name: &str| -> Vec<String> {
+        let journal = fs::read_to_string(folder.path().join(name).join("journal.jsonl")).unwrap();
+        records(&journal).into_iter().filter(|line| DECISIONS.contains(&kind(line))).collect()
+    };
+    let (lived, seen) = (decisions("recorded"), decisions("replayed"));
+    assert!(lived.iter().any(|line| kind(line) == "withheld"));
+    assert_eq!(lived, seen);
+}
+
+#[test]
+fn what_routing_does_otherwise_here_is_said_by_every_command_and_what_has_no_effect_by_check_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let local = "route: { receiver: team, routes: [{ receiver: team, mute_time_intervals: [night] }] }\n\
+        receivers: [{ name: team, slack_configs: [{ api_url: 'http://s', channel: c }] }]\n\
+        time_intervals: [{ name: night, time_intervals: [{ times: [{ start_time: '22:00', end_time: '24:00' }], location: Local }] }]\n";
+    write(folder.path(), "alertmanager.yml", local);
+    let project =
+        "schema: project/1\npairs: 1\npolicies: [restart-crashed-or-hung]\nscenarios: [hang-one-replica]\nalertmanager: alertmanager.yml\n";
+    write(folder.path(), "firedrill.yaml", project);
+    write(folder.path(), "alerts.yaml", "alerts: [{ labels: { alertname: A } }]\n");
+    write(folder.path(), "test.yml", "alertmanager: alertmanager.yml\ntests: [{ name: t }]\n");
+    let said = |line: &str, codes: [usize; 2]| {
+        let done = firedrill(folder.path(), &words(line));
+        let counts = ["warning[FD0722]", "warning[FD0720]"].map(|code| done.stderr.matches(code).count());
+        assert_eq!(counts, codes, "{line}\n{}", done.stderr);
+    };
+    said("check", [1, 1]);
+    said(RUN, [1, 0]);
+    said("compare restart-crashed-or-hung --scenarios hang-one-replica --pairs 1", [1, 0]);
+    said("gate", [1, 0]);
+    said(&format!("{RUN} --record recorded"), [1, 0]);
+    said("replay recorded", [1, 0]);
+    said("test test.yml", [1, 0]);
+    said("test --alertmanager alertmanager.yml alerts.yaml", [1, 0]);
+}
+
 #[test]
 fn a_configuration_is_checked_and_what_has_no_effect_is_said_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -222,6 +312,24 @@ fn the_documented_rule_test_passes_and_says_what_it_heard_when_it_is_broken() {
     };
     let failure = &json["files"][0]["tests"][0]["failures"][0];
     assert_eq!((failure["kind"].as_str(), failure["receiver"].as_str()), (Some("notifications"), Some("pager")), "{json:#}");
+}
+
+#[test]
+fn a_rule_test_names_silences() {
+    let folder = tempfile::tempdir().unwrap();
+    documented(folder.path());
+    let whole = fs::read_to_string(folder.path().join("test.yml")).unwrap();
+    let silenced = |alertmanager: &str| whole.replace("alertmanager: alertmanager.yml\n", alertmanager);
+    write(folder.path(), "silenced.yml", &silenced("alertmanager: alertmanager.yml\nsilences: silences.yaml\n"));
+    // The documented silences are of another node.
+    firedrill(folder.path(), &["test", "silenced.yml"]).exits(0);
+    write(folder.path(), "silences.yaml", "- { matchers: ['node=\"a\"'], to: 10m }\n");
+    let failed = firedrill(folder.path(), &["test", "silenced.yml"]).exits(1);
+    failed.says("expected, and not told:  at 3m10s").says("is withheld: silenced by silence 1");
+    write(folder.path(), "silences.yaml", "- { matchers: ['node=\"a\"'] }\n");
+    firedrill(folder.path(), &["test", "silenced.yml"]).exits(2).says("--> silences.yaml:1:3");
+    write(folder.path(), "silenced.yml", "silences: silences.yaml\ntests: []\n");
+    firedrill(folder.path(), &["test", "silenced.yml"]).exits(2).says("error[FD0726]");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod rehearsal;
 mod batch;
 
 pub(crate) use problem::{no_receiver_to_listen_at, no_receivers};
+pub use problem::nothing_to_silence;
 
 pub use alert::{Alert, AlertError, Fingerprint, PostedAlert};
 pub use batch::{Batch, BatchAlert, read_batch};

@@ -15,7 +15,7 @@ use firedrill_core::transcript::Desk;
 use firedrill_telemetry::promql::{PreparedCondition, Verdict3};
 use firedrill_telemetry::store::Store;
 
-use crate::alertmanager::{Config, Heard, Hearing};
+use crate::alertmanager::{Config, Heard, Hearing, Silence};
 use crate::controller::{Controller, Effect, Question};
 use crate::correlation::{Correlation, Correlator};
 use crate::guard::Guards;
@@ -114,6 +114,15 @@ impl Pilot {
     #[must_use]
     pub fn remembering(mut self, memory: &Memory) -> Self {
         self.ruler.remember(memory);
+        self
+    }
+
+    /// The same with silences, set at the start.
+    #[must_use]
+    pub fn silenced(mut self, silences: &[Silence]) -> Self {
+        for silence in silences {
+            self.hearing.silence(Time::ZERO, silence.clone());
+        }
         self
     }
 

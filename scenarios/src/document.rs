@@ -44,6 +44,8 @@ pub struct ScenarioDocument {
     pub rules: Vec<Located<Name>>,
     /// The Alertmanager configuration that it wants instead of the project's.
     pub alertmanager: Option<Located<Name>>,
+    /// The silences that it wants instead of the project's.
+    pub silences: Option<Located<Name>>,
     /// The calendar instant of its start.
     pub start: Option<Located<Start>>,
     /// How long a run lasts.
@@ -96,6 +98,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
         reference: optional(reader, &mut fields, "reference", |r, n| r.boolean(n, "`reference`")),
         rules: read_rules(reader, &mut fields),
         alertmanager: optional(reader, &mut fields, "alertmanager", |r, n| r.text(n, "the path of an `alertmanager.yml`").cloned()),
+        silences: optional(reader, &mut fields, "silences", |r, n| r.text(n, "the path of a file of silences").cloned()),
         start: optional(reader, &mut fields, "start", read_start),
         horizon: optional(reader, &mut fields, "horizon", |r, n| positive_span(r, n, "the horizon")),
         objective: optional(reader, &mut fields, "objective", |r, n| positive_span(r, n, "the objective")),

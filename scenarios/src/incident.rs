@@ -68,6 +68,8 @@ pub struct Incident {
     pub rules: Vec<Located<Name>>,
     /// The Alertmanager configuration that routed its alerts, relative to the folder; `None`: the project's.
     pub alertmanager: Option<Located<Name>>,
+    /// The file of silences that were set, relative to the folder; `None`: the project's.
+    pub silences: Option<Located<Name>>,
     /// Policy files, likewise.
     pub policies: Vec<Located<Name>>,
     /// Faults that someone labelled, in order of time.
@@ -295,6 +297,7 @@ fn read_document(reader: &mut Reader, node: &Node, files: &dyn Files) -> Option<
     let recording = fields.required(reader, "recording").and_then(|node| read_source(reader, node));
     let rules = names(reader, &mut fields, "rules");
     let alertmanager = fields.optional("alertmanager").and_then(|node| located(reader, node, "the path of an `alertmanager.yml`"));
+    let silences = fields.optional("silences").and_then(|node| located(reader, node, "the path of a file of silences"));
     let policies = names(reader, &mut fields, "policies");
     let faults = fields.optional("faults").map(|node| score::read_faults(reader, node, files, &inventory)).unwrap_or_default();
     let onset = onset.or_else(|| faults.first().map(|fault| fault.at));
@@ -321,6 +324,7 @@ fn read_document(reader: &mut Reader, node: &Node, files: &dyn Files) -> Option<
         recording: recording?,
         rules,
         alertmanager,
+        silences,
         policies,
         faults,
         expect,

@@ -31,6 +31,8 @@ pub struct Scenario {
     pub rules: Vec<Located<Name>>,
     /// The Alertmanager configuration that it wants instead of the project's, as written.
     pub alertmanager: Option<Located<Name>>,
+    /// The file of silences that it wants instead of the project's, as written.
+    pub silences: Option<Located<Name>>,
     /// BLAKE3 of the lowered scenario, hexadecimal: comments, order of keys and stated defaults do not change it.
     pub hash: String,
 }
@@ -59,6 +61,7 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
         reference: document.reference.as_ref().is_some_and(|reference| reference.value),
         rules: document.rules.clone(),
         alertmanager: document.alertmanager.clone(),
+        silences: document.silences.clone(),
         hash: hash(&spec, history.as_ref()),
         history: history.map(Arc::new),
         spec: Arc::new(spec),

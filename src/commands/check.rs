@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use firedrill_core::inventory::Inventory;
-use firedrill_core::problem::{Problem, Severity};
+use firedrill_core::name::Name;
+use firedrill_core::problem::{Located, Problem, Severity};
+use firedrill_core::time::Start;
 use firedrill_core::yaml::{self, Node, Value};
-use firedrill_policies::alertmanager::{Config, read_config};
+use firedrill_policies::alertmanager::{Config, nothing_to_silence, read_config};
 use firedrill_policies::document::read_policy;
 use firedrill_policies::library as policy_library;
 use firedrill_policies::lints::{self, Ground, Written};
@@ -187,6 +189,7 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
     if let Some(routing) = &routing {
         found.alertmanager(&routing.config);
     }
+    found.silences(project.silences.as_ref(), &base, project.alertmanager.is_some())?;
     if let Some(answer) = found.keep(sources::answer(&project.policies, &base))? {
         // Where the configuration is wrong, that is the problem.
         if routing.is_some() || project.alertmanager.is_none() {
@@ -202,6 +205,10 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
             if let Some(routing) = found.keep(sources::routing(own, &base))? {
                 found.alertmanager(&routing.config);
             }
+        }
+        for scenario in &scenarios {
+            let has_routing = project.alertmanager.is_some() || scenario.alertmanager.is_some();
+            found.silences(scenario.silences.as_ref(), &base, has_routing)?;
         }
         found.scenarios = scenarios;
         found.rules_of_scenarios(&base)?;
@@ -273,6 +280,15 @@ impl Found {
     fn alertmanager(&mut self, config: &Config) {
         self.alertmanagers += 1;
         self.warnings.extend(config.warnings.iter().cloned());
+    }
+
+    /// Reads silences, which mute nothing where alerts are not routed.
+    fn silences(&mut self, asked: Option<&Located<Name>>, base: &Path, has_routing: bool) -> Result<(), Failure> {
+        let Some(asked) = asked else { return Ok(()) };
+        if !has_routing {
+            self.problems.push(nothing_to_silence(&asked.place));
+        }
+        self.keep(sources::silences(asked, base, Start::default())).map(drop)
     }
 
     /// Reads the rules that scenarios want beside the project's.
@@ -365,15 +381,24 @@ impl Found {
 fn whole_recording(incident: &Incident, files: &IncidentFiles) -> Result<Recording, Vec<Problem>> {
     let base = files.base();
     let routing = incident.alertmanager.as_ref().map(|own| sources::routing(own, &base));
-    let reads =
-        [sources::rules(&incident.rules, &base).err(), sources::answer(&incident.policies, &base).err(), routing.and_then(Result::err)];
+    let silences = incident.silences.as_ref().map(|own| sources::silences(own, &base, Start::default()));
+    let (alerts, wrong_rules) = match sources::rules(&incident.rules, &base) {
+        Ok(own) => (alerts(&own.set).collect(), None),
+        Err(failure) => (Vec::new(), Some(failure)),
+    };
+    let reads = [
+        wrong_rules,
+        sources::answer(&incident.policies, &base).err(),
+        routing.and_then(Result::err),
+        silences.and_then(Result::err),
+    ];
     let told = |failure: Failure| match failure {
         Failure::Input(problems) => problems,
         Failure::Machine(error) => vec![machine(&incident.recording.place.file().path, &error)],
     };
     let mut problems: Vec<Problem> = reads.into_iter().flatten().flat_map(told).collect();
     match read_recording(incident, files) {
-        Ok(recording) if problems.is_empty() => Ok(recording),
+        Ok(recording) if problems.is_empty() => Ok((recording, alerts)),
         recording => {
             problems.extend(recording.err().unwrap_or_default());
             Err(problems)

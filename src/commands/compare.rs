@@ -1,6 +1,7 @@
 //! `firedrill compare`: policies × scenarios × paired seeds.
 
 use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::lints;
 use firedrill_reports::page::{self, Page};
 use firedrill_reports::table::{self, PolicyRuns};
 use firedrill_reports::verdict::{Case, Measure, summarise};
@@ -29,6 +30,9 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
     let answers = arguments.policies.iter().map(|name| home.answer(&[name])).collect::<Result<Vec<_>, _>>()?;
     answers.iter().try_for_each(|answer| setting.admit(answer))?;
     let seeds = seeds(arguments)?;
+    setting.warn(output);
+    let watching = setting.scenarios.iter().map(|(_, rules)| &*rules.set);
+    answers.iter().for_each(|answer| output.problems(&lints::unheard(&answer.policies, watching.clone())));
     let campaign = Campaign { scenarios: setting.scenarios, answers, seeds, stage: Stage::Full };
     let cases = super::progress::run(&campaign, output);
     let json = as_json(&campaign, &cases);

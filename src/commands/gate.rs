@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use firedrill_core::problem::Problem;
 use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::lints;
 use firedrill_reports::markdown;
 use firedrill_reports::outcome::Arms;
 use firedrill_reports::page::{self, Example, Page};
@@ -15,7 +16,7 @@ use firedrill_reports::verdict::{
 };
 use serde_json::json;
 
-use super::setting::{Named, RuleNames, Setting, seeds};
+use super::setting::{Named, RuleNames, Setting, seeds, warn};
 use super::terminal;
 use crate::campaign::{Campaign, Shown};
 use crate::cli::{Format, GateArgs};
@@ -59,10 +60,15 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     let pairs = arguments.pairs.unwrap_or(project.pairs);
     let answers = [Some(&contest.candidate), contest.baseline.as_ref()].into_iter().flatten().cloned().collect();
     let routings = setting.routings;
+    let watched: Vec<Arc<Rules>> = setting.scenarios.iter().map(|(_, rules)| Arc::clone(rules)).collect();
     let campaign = Campaign { scenarios: setting.scenarios, answers, seeds: seeds(first, pairs)?, stage: Stage::Full };
     // Everything that can be wrong with an incident is found before the runs begin.
     let rules = RuleNames::of(project, &home.base).load(&[])?;
     let replays = judged::prepare_all(&incidents, &rules, &contest.candidate, contest.baseline.as_ref(), &routings)?;
+    let of_replays: Vec<Arc<Rules>> = replays.iter().map(|replay| replay.watched().1).collect();
+    let watching = watched.iter().chain(&of_replays);
+    warn(watching.clone(), output);
+    output.problems(&lints::unheard(&contest.candidate.policies, watching.map(|rules| &*rules.set)));
     let mut cases = super::progress::run(&campaign, output);
     let replayed: Vec<IncidentResult> = replays.iter().map(judged::Replayed::judge).collect();
     let baseline = contest.baseline.is_some().then(|| cases.pop()).flatten();

@@ -10,7 +10,7 @@ use firedrill_scenarios::incident::expect::{CLAIM, ExpectVerdict, draft_expect};
 use firedrill_scenarios::incident::score::{Score, Scoring, score};
 use serde_json::json;
 
-use super::setting::RuleNames;
+use super::setting::{RuleNames, warn};
 use super::terminal;
 use crate::cli::{Format, ReplayArgs};
 use crate::exit::Exit;
@@ -26,6 +26,7 @@ const SCHEMA: &str = "firedrill.replay/1";
 pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> {
     let _room = arguments.out.as_deref().map(|folder| Room::make("--out", folder)).transpose()?;
     let replay = prepare(arguments)?;
+    warn(std::iter::once(&replay.rules), output);
     let journal = replay.play();
     let incident = &replay.incident;
     let start = replay.recording.start;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::lints;
 use firedrill_reports::outcome::Arms;
 use firedrill_reports::outcome::Outcome;
 use firedrill_reports::page::{self, Example, Page};
@@ -13,7 +14,7 @@ use firedrill_scenarios::incident::FILE_NAME;
 use firedrill_telemetry::recording::Recording;
 use serde_json::json;
 
-use super::setting::{Named, RuleNames, Setting};
+use super::setting::{Named, RuleNames, Setting, warn};
 use super::terminal;
 use crate::campaign::Shown;
 use crate::cli::{Format, RunArgs, StageArg};
@@ -51,6 +52,8 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     let alone = home.answer(&arguments.policy)?;
     let answer = if arguments.project.is_some() { sources::in_project(home.policies()?, alone) } else { alone };
     sources::receivers_exist(&answer, rules.routing.as_deref())?;
+    warn(std::iter::once(&rules), output);
+    output.problems(&lints::unheard(&answer.policies, std::iter::once(&*rules.set)));
     let stage = match arguments.stage {
         StageArg::DryRun => Stage::DryRun,
         StageArg::Full => Stage::Full,

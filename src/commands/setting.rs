@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::Located;
+use firedrill_core::problem::{Located, Problem};
 use firedrill_scenarios::Scenario;
 
 use crate::drill::{Answer, Rules};
 use crate::failure::Failure;
-use crate::home::{Home, Routings};
+use crate::home::{Home, OwnRouting, Routings};
 use crate::library;
 use crate::load::Source;
+use crate::output::Output;
 use crate::project::Project;
 use crate::sources::{self, Asked};
 
@@ -55,17 +56,38 @@ impl Setting {
         let routings = Routings::chosen(home, alertmanager)?;
         let watched = found.into_iter().map(|scenario| {
             let own = if scenario.rules.is_empty() { Arc::clone(&shared) } else { rules.load(&scenario.rules)? };
-            let own = own.routed(routings.with(scenario.alertmanager.as_ref(), &home.base)?);
+            let own = own.routed(routings.with(OwnRouting {
+                alertmanager: scenario.alertmanager.as_ref(),
+                silences: scenario.silences.as_ref(),
+                base: &home.base,
+                start: scenario.spec.start,
+            })?);
             Ok((scenario, own))
         });
         let scenarios = watched.collect::<Result<_, Failure>>()?;
         Ok(Self { scenarios, routings })
     }
 
+    /// Says once what becomes of alerts otherwise here than in production.
+    pub fn warn(&self, output: Output) {
+        warn(self.scenarios.iter().map(|(_, rules)| rules), output);
+    }
+
     /// That policies listen only at receivers that are there.
     pub fn admit(&self, answer: &Answer) -> Result<(), Failure> {
         self.scenarios.iter().try_for_each(|(_, rules)| sources::receivers_exist(answer, rules.routing.as_deref()))
     }
+}
+
+/// Says once what routing does otherwise here than in production, of all Alertmanager configurations that apply.
+pub fn warn<'r>(rules: impl Iterator<Item = &'r Arc<Rules>>, output: Output) {
+    let mut told: Vec<Problem> = Vec::new();
+    for warning in rules.filter_map(|rules| rules.routing.as_ref()).flat_map(|routing| routing.config.departures()) {
+        if !told.contains(warning) {
+            told.push(warning.clone());
+        }
+    }
+    output.problems(&told);
 }
 
 /// So many seeds in a row, from `first` on.

@@ -1,7 +1,6 @@
 //! A batch of alerts to be routed: from when to when each fires, and who is expected to be told.
 
 use firedrill_core::journal::LabelSet;
-use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::yaml::{self, Node, Reader, Value};
@@ -9,8 +8,7 @@ use firedrill_core::yaml::{self, Node, Reader, Value};
 use super::alert::PostedAlert;
 use super::problem;
 use super::rehearsal::Rehearsal;
-use super::silence::{self, Silence};
-use crate::rules::prometheus_duration;
+use super::silence::{Silence, silences, span};
 use crate::rules::unit_test::{NotificationTest, read_notification_tests};
 
 /// How long time passes after the last change if the batch does not say.
@@ -84,7 +82,7 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Batch> {
     let nodes = fields.required(reader, "alerts").and_then(|node| some(reader, node)).unwrap_or_default();
     let alerts: Vec<BatchAlert> = nodes.iter().filter_map(|node| alert(reader, node)).collect();
     let nodes = fields.optional("silences").and_then(|node| reader.list(node, "`silences`")).unwrap_or_default();
-    let silences = nodes.iter().enumerate().filter_map(|(index, node)| silence(reader, node, index + 1)).collect();
+    let silences = silences(reader, nodes, start);
     let notifications = read_notification_tests(reader, &mut fields);
     fields.finish(reader);
     let last = notifications.iter().map(|test| test.eval_time).max().unwrap_or(Span::ZERO);
@@ -107,24 +105,6 @@ fn alert(reader: &mut Reader, node: &Node) -> Option<BatchAlert> {
         reader.problem(problem::over_before_it_fires(place));
     }
     Some(BatchAlert { labels: labels?, annotations, from, to: to.map_or(Some(None), |to| to.map(|(to, _)| Some(to)))? })
-}
-
-fn silence(reader: &mut Reader, node: &Node, number: usize) -> Option<Silence> {
-    let mut fields = reader.fields(node, "a silence")?;
-    let matchers_node = fields.required(reader, "matchers");
-    let matchers = matchers_node.and_then(|node| silence::matchers(reader, node));
-    let from = fields.optional("from").map_or(Some(Span::ZERO), |node| span(reader, node));
-    let to_node = fields.required(reader, "to");
-    let to = to_node.and_then(|node| span(reader, node));
-    let comment = fields.optional("comment").and_then(|node| reader.text(node, "a comment")).map(ToString::to_string).unwrap_or_default();
-    fields.finish(reader);
-    let (matchers, from, to) = (matchers?, from?, to?);
-    if to < from {
-        reader.problem(problem::not_a_stretch(&to_node?.place));
-    }
-    silence::refuse_all(reader, &matchers, &matchers_node?.place);
-    let id = Name::from(if comment.is_empty() { format!("silence {number}") } else { format!("silence {number} ({comment})") });
-    Some(Silence { id, matchers, starts_at: Time::ZERO + from, ends_at: Time::ZERO + to, created_by: String::new(), comment })
 }
 
 /// One alert of the API, its instants not yet counted from the start.
@@ -198,15 +178,6 @@ fn texts(reader: &mut Reader, node: &Node) -> Option<LabelSet> {
             .filter_map(|(key, value)| Some((key.text.clone(), reader.text(value, "a label's value")?.clone())))
             .collect(),
     )
-}
-
-fn span(reader: &mut Reader, node: &Node) -> Option<Span> {
-    let text = reader.text(node, "a duration such as `5m`")?;
-    let span = prometheus_duration(text);
-    if span.is_none() {
-        reader.problem(crate::problem::not_a_prometheus_duration(&node.place, text));
-    }
-    span
 }
 
 fn instant(reader: &mut Reader, node: &Node) -> Option<Start> {

@@ -10,6 +10,7 @@ use firedrill_core::time::Span;
 
 use super::interval::TimeInterval;
 use super::matcher::Matchers;
+use super::problem::LOCAL_IS_UTC;
 
 /// The kind of the integration by which firedrill itself hears of a receiver's messages.
 pub(super) const EAR: &str = "firedrill";
@@ -27,7 +28,7 @@ pub struct Config {
     pub inhibit_rules: Vec<InhibitRule>,
     /// Calendar times by name.
     pub time_intervals: BTreeMap<Name, Vec<TimeInterval>>,
-    /// What is accepted and has no effect here, once for each kind: secrets, templates.
+    /// What is accepted and has no effect here, once for each kind, such as secrets and templates; and what behaves otherwise here.
     pub warnings: Vec<Problem>,
 }
 
@@ -134,6 +135,11 @@ impl Default for RouteOptions {
 }
 
 impl Config {
+    /// Those of the warnings that are about who is told what and when, which whoever runs it should hear of.
+    pub fn departures(&self) -> impl Iterator<Item = &Problem> {
+        self.warnings.iter().filter(|warning| warning.code == LOCAL_IS_UTC)
+    }
+
     /// What applies where no configuration is given: every alert by itself and at once, when it begins and when it is over.
     ///
     /// It equals a root with `group_by: ['...']`, `group_wait: 0s`, `group_interval: 1ms` (rules are evaluated at whole milliseconds) and a

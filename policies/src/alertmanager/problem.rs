@@ -88,6 +88,12 @@ pub(super) fn not_a_stretch(place: &Place) -> Problem {
     Problem::at("FD0714", place, "the silence ends before it starts").remedy("give its end a later time than its begin")
 }
 
+/// Silences where nothing is told that they could mute.
+pub fn nothing_to_silence(place: &Place) -> Problem {
+    Problem::at("FD0726", place, "silences mute what an Alertmanager tells, and none is named")
+        .remedy("write `alertmanager: alertmanager.yml` beside it, or give `--alertmanager FILE`")
+}
+
 /// A time that is none.
 pub(super) fn not_a_time(place: &Place, message: &str) -> Problem {
     Problem::at("FD0715", place, message.to_owned()).remedy("write it as in 2026-01-05T09:00:00Z")
@@ -138,9 +144,12 @@ pub(super) fn templates_ignored(place: &Place, count: usize) -> Problem {
     Problem::at("FD0721", place, format!("{templates} not read: messages are compared by their alerts, not by their words")).as_warning()
 }
 
+/// The code of [`local_is_utc`], the one warning about what becomes of alerts.
+pub(super) const LOCAL_IS_UTC: &str = "FD0722";
+
 /// The clock of a machine that is not there.
 pub(super) fn local_is_utc(place: &Place) -> Problem {
-    Problem::at("FD0722", place, "`Local` is the clock of the machine that Alertmanager runs on; UTC is taken here")
+    Problem::at(LOCAL_IS_UTC, place, "`Local` is the clock of the machine that Alertmanager runs on; UTC is taken here")
         .as_warning()
         .remedy("name the location, such as `Europe/Berlin`")
 }

@@ -4,10 +4,11 @@ use firedrill_core::journal::LabelSet;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::{Span, Start, Time};
-use firedrill_core::yaml::{self, Node, Reader, Value};
+use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 
 use super::matcher::{self, Matchers};
 use super::problem;
+use crate::rules::prometheus_duration;
 
 /// A silence. It mutes from `starts_at` to `ends_at`, both included.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +56,8 @@ impl Silence {
     }
 }
 
-/// Reads silences as Alertmanager's API lists them (`amtool silence query -o json`), as JSON or YAML; what lies before the start of the run
-/// is moved to it.
+/// Reads a list of silences, each from `from` to `to` after the start or, as Alertmanager's API lists them (`amtool silence query -o json`), from
+/// `startsAt` to `endsAt`; JSON or YAML. What lies before the start of the run is moved to it.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
@@ -64,19 +65,25 @@ pub fn read_silences(path: &str, text: &str, start: Start) -> Result<Vec<Silence
     let node = yaml::parse(path, text)?;
     let mut reader = Reader::new();
     let items = reader.list(&node, "silences").unwrap_or_default();
-    let silences = items.iter().enumerate().filter_map(|(index, item)| silence(&mut reader, item, (index, start))).collect();
+    let silences = silences(&mut reader, items, start);
     reader.finish()?;
     Ok(silences)
 }
 
-fn silence(reader: &mut Reader, node: &Node, (index, start): (usize, Start)) -> Option<Silence> {
+pub(super) fn silences(reader: &mut Reader, items: &[Node], start: Start) -> Vec<Silence> {
+    items.iter().enumerate().filter_map(|(index, item)| silence(reader, item, (index + 1, start))).collect()
+}
+
+fn silence(reader: &mut Reader, node: &Node, (number, start): (usize, Start)) -> Option<Silence> {
     let mut fields = reader.fields(node, "a silence")?;
     let id = fields.optional("id").and_then(|node| reader.text(node, "an id")).cloned();
     let matchers_node = fields.required(reader, "matchers");
     let matchers = matchers_node.and_then(|node| matchers(reader, node));
-    let starts_at = fields.optional("startsAt").map_or(Some(Time::ZERO), |node| time(reader, node, start));
-    let ends_node = fields.required(reader, "endsAt");
-    let ends_at = ends_node.and_then(|node| time(reader, node, start));
+    let starts_at = moment(reader, &mut fields, ["from", "startsAt"], start).unwrap_or(Some(Time::ZERO));
+    let ends_at = moment(reader, &mut fields, ["to", "endsAt"], start);
+    // A silence without an end is asked for the key that goes with its begin.
+    let end = if fields.has("startsAt") { "endsAt" } else { "to" };
+    let ends_at = ends_at.unwrap_or_else(|| fields.required(reader, end).and(None));
     let [created_by, comment] = ["createdBy", "comment"].map(|key| {
         let text = fields.optional(key).and_then(|node| reader.text(node, "a text"));
         text.map(ToString::to_string).unwrap_or_default()
@@ -85,25 +92,39 @@ fn silence(reader: &mut Reader, node: &Node, (index, start): (usize, Start)) -> 
     for key in ["status", "updatedAt", "annotations"] {
         fields.optional(key);
     }
+    let end_place = ["to", "endsAt"].into_iter().find_map(|key| fields.optional(key)).map(|node| &node.place);
     fields.finish(reader);
     let (matchers, starts_at, ends_at) = (matchers?, starts_at?, ends_at?);
     if ends_at < starts_at {
-        reader.problem(problem::not_a_stretch(&ends_node?.place));
+        reader.problem(problem::not_a_stretch(end_place?));
     }
     refuse_all(reader, &matchers, &matchers_node?.place);
-    let id = id.unwrap_or_else(|| Name::from(format!("silence-{}", index + 1)));
-    Some(Silence { id, matchers, starts_at, ends_at, created_by, comment })
+    let named = || if comment.is_empty() { format!("silence {number}") } else { format!("silence {number} ({comment})") };
+    Some(Silence { id: id.unwrap_or_else(|| Name::from(named())), matchers, starts_at, ends_at, created_by, comment })
+}
+
+/// A moment, by one of two keys: after the start, or in the calendar. `None` if neither is there; `Some(None)` if it cannot be read.
+fn moment(reader: &mut Reader, fields: &mut Fields<'_>, [span_key, time_key]: [&'static str; 2], start: Start) -> Option<Option<Time>> {
+    match (fields.optional(span_key), fields.optional(time_key)) {
+        (Some(_), Some(node)) => {
+            reader.problem(problem::both(&node.place, "a silence", &[span_key, time_key]));
+            Some(None)
+        }
+        (Some(node), None) => Some(span(reader, node).map(|span| Time::ZERO + span)),
+        (None, Some(node)) => Some(time(reader, node, start)),
+        (None, None) => None,
+    }
 }
 
 /// Refuses a silence of everything, as Alertmanager does.
-pub(super) fn refuse_all(reader: &mut Reader, matchers: &Matchers, place: &Place) {
+fn refuse_all(reader: &mut Reader, matchers: &Matchers, place: &Place) {
     if matchers.match_labels(&LabelSet::new()) {
         reader.problem(problem::silences_everything(place));
     }
 }
 
 /// Matchers as Alertmanager writes them, or as its API does.
-pub(super) fn matchers(reader: &mut Reader, node: &Node) -> Option<Matchers> {
+fn matchers(reader: &mut Reader, node: &Node) -> Option<Matchers> {
     let mut matchers = Vec::new();
     for item in reader.list(node, "`matchers`")? {
         if let Value::Text(text) = &item.value {
@@ -144,6 +165,16 @@ fn time(reader: &mut Reader, node: &Node, start: Start) -> Option<Time> {
     }
 }
 
+/// A duration as Prometheus writes it.
+pub(super) fn span(reader: &mut Reader, node: &Node) -> Option<Span> {
+    let text = reader.text(node, "a duration such as `5m`")?;
+    let span = prometheus_duration(text);
+    if span.is_none() {
+        reader.problem(crate::problem::not_a_prometheus_duration(&node.place, text));
+    }
+    span
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +193,16 @@ mod tests {
     }
 
     #[test]
+    fn silences_are_counted_from_the_start_too() {
+        let text = "- { matchers: ['team=a'], from: 5m, to: 20m, comment: works }\n- { matchers: ['team=b'], to: 1h }\n\
+            - { matchers: ['team=c'], startsAt: 2026-01-05T00:10:00Z, to: 1h }\n";
+        let silences = read_silences("s.yaml", text, Start::default()).unwrap();
+        let told: Vec<_> = silences.iter().map(|own| (own.id.as_str(), own.starts_at, own.ends_at)).collect();
+        let at = Time::from_seconds;
+        assert_eq!(told, [("silence 1 (works)", at(300), at(1_200)), ("silence 2", at(0), at(3_600)), ("silence 3", at(600), at(3_600))]);
+    }
+
+    #[test]
     fn a_silence_that_cannot_be_is_refused() {
         let problems = |text: &str| {
             let problems = read_silences("s.json", text, Start::default()).unwrap_err();
@@ -171,6 +212,8 @@ mod tests {
         assert_eq!(problems(&of(r#""startsAt": "2026-01-05T00:10:00Z", "endsAt": "2026-01-05T00:00:00Z""#)), ["FD0714"]);
         assert_eq!(problems(&of(r#""endsAt": "tomorrow""#)), ["FD0715"]);
         assert_eq!(problems(&of(r#""until": 1"#)), ["FD0104", "FD0105"]);
+        assert_eq!(problems(&of(r#""from": "10m", "to": "5m""#)), ["FD0714"]);
+        assert_eq!(problems(&of(r#""to": "5m", "endsAt": "2026-01-05T00:00:00Z""#)), ["FD0711"]);
         assert_eq!(problems(r#"[{"matchers": ["a=~.*"], "endsAt": "2026-01-05T00:00:00Z"}]"#), ["FD0716"]);
     }
 }

@@ -52,6 +52,7 @@ pub fn execute(alertmanager: &str, files: &[String], output: Output) -> Result<E
     if !problems.is_empty() {
         return Err(Failure::Input(problems));
     }
+    output.problems(&config.departures().cloned().collect::<Vec<_>>());
     match output.format {
         Format::Json => {
             let files: Vec<Value> = routed.iter().map(|routed| as_json(routed, &config)).collect();
