@@ -382,12 +382,8 @@ fn whole_recording(incident: &Incident, files: &IncidentFiles) -> Result<Recordi
     let base = files.base();
     let routing = incident.alertmanager.as_ref().map(|own| sources::routing(own, &base));
     let silences = incident.silences.as_ref().map(|own| sources::silences(own, &base, Start::default()));
-    let (alerts, wrong_rules) = match sources::rules(&incident.rules, &base) {
-        Ok(own) => (alerts(&own.set).collect(), None),
-        Err(failure) => (Vec::new(), Some(failure)),
-    };
     let reads = [
-        wrong_rules,
+        sources::rules(&incident.rules, &base).err(),
         sources::answer(&incident.policies, &base).err(),
         routing.and_then(Result::err),
         silences.and_then(Result::err),
@@ -398,7 +394,7 @@ fn whole_recording(incident: &Incident, files: &IncidentFiles) -> Result<Recordi
     };
     let mut problems: Vec<Problem> = reads.into_iter().flatten().flat_map(told).collect();
     match read_recording(incident, files) {
-        Ok(recording) if problems.is_empty() => Ok((recording, alerts)),
+        Ok(recording) if problems.is_empty() => Ok(recording),
         recording => {
             problems.extend(recording.err().unwrap_or_default());
             Err(problems)
