@@ -67,6 +67,8 @@ pub struct Alert {
     pub value: f64,
     /// The element's own labels, its metric's name among them: templates speak of these.
     pub element: Labels,
+    /// When that evaluation was, Unix milliseconds: what its annotations ask is answered as of then.
+    pub seen_ms: i64,
     /// Since when the element is there, Unix milliseconds.
     pub active_ms: i64,
     /// When it began to fire; zero while it is pending.
@@ -280,7 +282,7 @@ impl Cycle<'_> {
         let present: Vec<Labels> = found.iter().map(|(labels, _)| labels.clone()).collect();
         for (labels, element) in found {
             match state.alerts.get_mut(&labels) {
-                Some(alert) if alert.state != AlertState::Over => alert.seen(element),
+                Some(alert) if alert.state != AlertState::Over => alert.seen(element, at_ms),
                 _ => {
                     // One that fires in the same evaluation was never seen pending.
                     if hold > Span::ZERO {
@@ -376,6 +378,7 @@ impl Alert {
             state: AlertState::Pending,
             value: element.value,
             element: element.labels,
+            seen_ms: at_ms,
             active_ms: at_ms,
             fired_ms: 0,
             resolved_ms: None,
@@ -385,9 +388,10 @@ impl Alert {
         }
     }
 
-    fn seen(&mut self, element: Element) {
+    fn seen(&mut self, element: Element, at_ms: i64) {
         self.value = element.value;
         self.element = element.labels;
+        self.seen_ms = at_ms;
         self.kept_since_ms = None;
     }
 

@@ -474,7 +474,10 @@ mod tests {
             &alert("sum(up) == 0", "{{ $labels.severity }}"),
             &["7:37 FD0476 `$labels.severity` is always empty: what the expression yields has none"],
         );
-        check_alert(&alert("up == 0", "{{ tmpl }}"), &["7:33 FD0484 this text of `A` cannot be filled in: function tmpl not defined"]);
+        check_alert(
+            &alert("up == 0", "{{ (toTime $value).Format `15:04` }}"),
+            &["7:33 FD0484 this text of `A` cannot be filled in: a time has no `.Format`"],
+        );
         check_rules(
             "      - { record: 'a:b', expr: sum by (job) (up), labels: { tier: x } }\n      - alert: A\n        expr: a:b == 0\n        \
              labels: { severity: warning, owner: a }\n        annotations: { summary: '{{ $labels.tier }} {{ $labels.pod }}' }\n",

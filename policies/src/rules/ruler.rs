@@ -219,14 +219,15 @@ impl Ruler {
         &self.sent
     }
 
-    /// The annotations of an alert that is there, templates filled in as of `at_ms`, Unix milliseconds; empty if it is not there.
+    /// The annotations of an alert that is there, templates filled in as of the last evaluation that saw its element; empty if it is not there.
     #[must_use]
-    pub fn annotations(&self, sent: &SentAlert, at_ms: i64, raw: &Store) -> Vec<(Name, String)> {
+    pub fn annotations(&self, sent: &SentAlert, raw: &Store) -> Vec<(Name, String)> {
         let rule = &self.rules.groups[sent.group].rules[sent.rule];
         let Some(alert) = self.groups[sent.group].state.rules[sent.rule].alerts.get(&sent.labels) else { return Vec::new() };
         let element = (&alert.element, alert.value);
-        let filled =
-            |(name, template): &(Name, _)| (name.clone(), fill(template, element, (&self.surroundings, at_ms), &[raw, &self.derived]));
+        let filled = |(name, template): &(Name, _)| {
+            (name.clone(), fill(template, element, (&self.surroundings, alert.seen_ms), &[raw, &self.derived]))
+        };
         rule.annotations.iter().map(filled).collect()
     }
 

@@ -4,7 +4,9 @@
 //! (docs/decisions/templates.md).
 
 mod bare;
+mod compare;
 mod functions;
+mod literals;
 mod scene;
 
 use std::fmt;
@@ -14,6 +16,8 @@ use firedrill_core::name::Name;
 use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::Sample;
 use gtmpl_ng::{Context, Value};
+
+use functions::float;
 
 pub(super) use bare::{Bare, places};
 pub use scene::Scene;
@@ -75,11 +79,7 @@ impl Template {
     /// Why Prometheus refuses to load a rule with this text; `None` if it does not, or if it is only this engine that cannot fill it in.
     #[must_use]
     pub fn fault(&self) -> Option<&str> {
-        let is_ours = |why: &str| {
-            let function = why.strip_prefix("function ").and_then(|rest| rest.strip_suffix(" not defined"));
-            why.starts_with("more than ") || function.is_some_and(|name| KNOWN_TO_PROMETHEUS.contains(&name))
-        };
-        self.problem().filter(|why| !is_ours(why))
+        self.problem().filter(|why| !why.starts_with("more than ") && !why.starts_with(NO_METHODS))
     }
 
     /// The text with everything filled in. A text that is no template stays as it is. A template that fails while it is filled in becomes
@@ -102,16 +102,30 @@ impl Template {
             if parentheses(&self.text) > MOST_PARENTHESES {
                 return Err(format!("more than {MOST_PARENTHESES} parentheses within each other"));
             }
+            if let Some(method) = method_of_a_time(&self.text) {
+                return Err(format!("{NO_METHODS}`{method}`"));
+            }
             let mut template = gtmpl_ng::Template::default();
             template.add_funcs(functions::ALL);
-            template.parse(format!("{PREAMBLE}{}", self.text)).map_err(|error| first_line(&error.to_string()).to_owned())?;
+            template
+                .parse(format!("{PREAMBLE}{}", literals::with_floats(&self.text)))
+                .map_err(|error| first_line(&error.to_string()).to_owned())?;
             Ok(template)
         })
     }
 }
 
-/// Functions of Prometheus and of the language that may be missing here: a text that calls one is sound.
-const KNOWN_TO_PROMETHEUS: [&str; 7] = ["tmpl", "break", "continue", "call", "slice", "js", "urlquery"];
+/// What a text asks of a time is not here; the name of it follows.
+const NO_METHODS: &str = "a time has no ";
+
+/// What a text asks of the times that it makes, such as `.Format`.
+fn method_of_a_time(text: &str) -> Option<&'static str> {
+    const METHODS: [&str; 14] = [
+        ".Add", ".After", ".Before", ".Day", ".Format", ".Hour", ".Minute", ".Month", ".Second", ".Sub", ".UTC", ".Unix", ".Weekday",
+        ".Year",
+    ];
+    if text.contains("toTime") { METHODS.into_iter().find(|method| text.contains(method)) } else { None }
+}
 
 /// At most so many parentheses within each other: the engine bounds what else it recurses by, and not these.
 const MOST_PARENTHESES: usize = 32;
@@ -154,7 +168,7 @@ fn subject_value(subject: &Subject<'_>, scene: &Scene) -> Value {
         ("Labels", labels_value(subject.labels)),
         ("ExternalLabels", Value::Map(external)),
         ("ExternalURL", Value::from(scene.external_url.as_str())),
-        ("Value", Value::from(subject.value)),
+        ("Value", float(subject.value)),
     ];
     Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
@@ -165,7 +179,7 @@ fn labels_value(labels: &Labels) -> Value {
 }
 
 fn sample_value(sample: &Sample) -> Value {
-    let fields = [("Labels", labels_value(&sample.labels)), ("Value", Value::from(sample.value))];
+    let fields = [("Labels", labels_value(&sample.labels)), ("Value", float(sample.value))];
     Value::Map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
@@ -253,6 +267,29 @@ mod tests {
         check_value("{{ $value }}", 3.0, "3");
     }
 
+    /// What promtool 2.42 writes.
+    #[test]
+    fn a_value_is_a_float_and_nothing_else() {
+        let bad = |why: &str| format!("<error expanding template: {why}>");
+        check_value("{{ $value }} {{ .Value }}", 1e6, "1e+06 1e+06");
+        check_value(r#"{{ print $value }} {{ printf "%v" $value }}"#, 16_777_216.0, "1.6777216e+07 1.6777216e+07");
+        check_value("{{ $value }}", 123_456.0, "123456");
+        check(r#"{{ query "two" | first | value | printf "%T" }} {{ 5000000.0 }} {{ 1e6 }} {{ 5000000 }}"#, "float64 5e+06 1e+06 5000000");
+        check_value(r#"{{ printf "%d" $value }} {{ printf "%s" $value }}"#, 3.0, "%!d(float64=3) %!s(float64=3)");
+        check_value(r#"{{ printf "%d" $value }} {{ printf "%.1f" $value }} {{ $value }}"#, 0.0, "%!d(float64=0) 0.0 0");
+        check_value("{{ if gt $value 20 }}hi{{ end }}", 30.0, &bad("incompatible types for comparison"));
+        check_value("{{ if eq $value 3 }}three{{ end }}", 3.0, &bad("incompatible types for comparison"));
+        check_value("{{ if gt $value 20.0 }}hi{{ else }}lo{{ end }}", 30.0, "hi");
+        check_value("{{ if eq $value 1.5 3.0 }}either{{ end }}{{ if ne $value 3.5 }}other{{ end }}", 3.0, "eitherother");
+        check_value("{{ if eq $value 0.0 }}none{{ end }}{{ if $value }}some{{ end }}{{ if not $value }}no{{ end }}", 0.0, "noneno");
+        check_value("{{ if $value }}some{{ end }}", -0.0, "");
+        check_value("{{ if gt $value 2.0 }}hi{{ end }}{{ if lt $value 2.0 }}lo{{ end }}{{ if $value }}some{{ end }}", f64::NAN, "hisome");
+        check(r#"{{ if lt 1 2 }}{{ if ge "b" "a" }}{{ if ne true false }}ok{{ end }}{{ end }}{{ end }}"#, "ok");
+        check("{{ lt true false }}", &bad("invalid type for comparison"));
+        check_value("{{ toTime $value }}", f64::NAN, &bad("value is NaN or Inf"));
+        check(r#"{{ len "abc" | printf "%d" }} {{ slice "abc" 0 2 }} {{ -0.5 | humanizePercentage }}"#, "3 ab -50%");
+    }
+
     #[test]
     fn texts_are_changed() {
         check(r#"{{ title "this part" }} {{ toUpper "is testing" }} {{ toLower "THE STRINGS" }}"#, "This Part IS TESTING the strings");
@@ -280,12 +317,14 @@ mod tests {
     #[test]
     fn what_is_no_template_is_left_as_it_is_and_told() {
         check("{{ $labels.job", "{{ $labels.job");
-        check("{{ tmpl \"x\" . }}", "{{ tmpl \"x\" . }}");
-        assert_eq!(Template::new("{{ tmpl \"x\" . }}").problem(), Some("function tmpl not defined"));
-        assert_eq!(Template::new("{{ tmpl \"x\" . }}").fault(), None, "it is only missing here");
+        let clock = r#"{{ (toTime $value).Format "15:04" }}"#;
+        check(clock, clock);
+        assert_eq!(Template::new(clock).problem(), Some("a time has no `.Format`"));
+        assert_eq!(Template::new(clock).fault(), None, "it is only missing here");
         assert_eq!(Template::new("{{ $value }}").problem(), None);
         for (text, why) in [
             ("{{ nofunc 1 }}", "function nofunc not defined"),
+            ("{{ tmpl \"x\" . }}", "function tmpl not defined"),
             ("{{ $labels.job", "unclosed action"),
             ("{{ if $value }}x", "unexpected EOF"),
             ("{{ $nope }}", "undefined variable $nope"),

@@ -35,7 +35,7 @@ pub(in crate::rules) fn places(text: &str, word: &str) -> Vec<Range<usize>> {
 const ASKING: [&str; 11] = ["and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "match"];
 
 /// What stands between `{{` and `}}`, comments left out.
-fn actions(text: &str) -> Vec<Range<usize>> {
+pub(super) fn actions(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
     while let Some(start) = text[from..].find("{{").map(|at| from + at + 2) {
@@ -64,7 +64,7 @@ fn closing(text: &str, from: usize) -> Option<usize> {
 }
 
 /// How long the quoted text is that something begins with.
-fn quoted(text: &str) -> Option<usize> {
+pub(super) fn quoted(text: &str) -> Option<usize> {
     let mut chars = text.char_indices();
     let (_, quote) = chars.next().filter(|(_, quote)| matches!(quote, '"' | '`' | '\''))?;
     let mut is_escaped = false;
@@ -122,11 +122,11 @@ fn tokens(text: &str, action: Range<usize>) -> Vec<Token<'_>> {
 }
 
 /// How long the word is that a text begins with, its fields among it.
-fn word(text: &str) -> usize {
+pub(super) fn word(text: &str) -> usize {
     text.find(|c: char| !is_of_word(c) && c != '.').unwrap_or(text.len())
 }
 
-fn is_of_word(c: char) -> bool {
+pub(super) fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 

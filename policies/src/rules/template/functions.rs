@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use firedrill_core::time::Start;
-use gtmpl_ng::{FloatFormat, Func, FuncError, Value, format_float, funcs};
+use gtmpl_ng::{FloatFormat, Func, FuncError, Number, NumberKind, Value, format_float, funcs};
 use regex::Regex;
 
 use super::super::document::prometheus_duration;
 use super::sample_value;
-use super::scene;
+use super::{compare, literals, scene};
 
 /// All of them by name: Prometheus' own, and the engine's where a missing value must count as the empty text.
 pub(super) const ALL: &[(&str, Func)] = &[
@@ -38,14 +38,14 @@ pub(super) const ALL: &[(&str, Func)] = &[
     ("humanizeDuration", humanize_duration),
     ("humanizePercentage", humanize_percentage),
     ("humanizeTimestamp", humanize_timestamp),
-    ("toTime", humanize_timestamp),
+    ("toTime", to_time),
     ("toDuration", to_duration),
-    ("eq", |values| engine("eq", values)),
-    ("ne", |values| engine("ne", values)),
-    ("lt", |values| engine("lt", values)),
-    ("le", |values| engine("le", values)),
-    ("gt", |values| engine("gt", values)),
-    ("ge", |values| engine("ge", values)),
+    ("eq", compare::eq),
+    ("ne", compare::ne),
+    ("lt", compare::lt),
+    ("le", compare::le),
+    ("gt", compare::gt),
+    ("ge", compare::ge),
     ("len", |values| engine("len", values)),
     ("slice", |values| engine("slice", values)),
     ("print", |values| engine("print", values)),
@@ -54,18 +54,38 @@ pub(super) const ALL: &[(&str, Func)] = &[
     ("html", |values| engine("html", values)),
     ("js", |values| engine("js", values)),
     ("urlquery", |values| engine("urlquery", values)),
+    (literals::FLOAT, literal),
 ];
 
-type Outcome = Result<Value, FuncError>;
+pub(super) type Outcome = Result<Value, FuncError>;
 
-fn wrong(message: impl Into<String>) -> FuncError {
+pub(super) fn wrong(message: impl Into<String>) -> FuncError {
     FuncError::Generic(message.into())
 }
 
-/// The engine's own function with missing values as empty texts.
-fn engine(name: &str, values: &[Value]) -> Outcome {
-    let present: Vec<Value> =
-        values.iter().map(|value| if matches!(value, Value::NoValue) { Value::from("") } else { value.clone() }).collect();
+/// A float as a value. Zero takes the form of a signed integer, which no literal and no function has, because the engine holds each float for true.
+pub(super) fn float(value: f64) -> Value {
+    Value::Number(if value == 0.0 { Number::signed(0) } else { Number::float(value) })
+}
+
+/// Whether it is the zero that [`float`] makes.
+pub(super) fn is_zero(value: &Value) -> bool {
+    matches!(value, Value::Number(number) if matches!(number.kind(), NumberKind::Signed(0)))
+}
+
+/// What a float literal stands for.
+fn literal(values: &[Value]) -> Outcome {
+    literals::value(&text(values, 0)?).map(float).ok_or_else(|| wrong("no float"))
+}
+
+/// The engine's own function with missing values as empty texts, and floats as such.
+pub(super) fn engine(name: &str, values: &[Value]) -> Outcome {
+    let plain = |value: &Value| match value {
+        Value::NoValue => Value::from(""),
+        zero if is_zero(zero) => Value::Number(Number::float(0.0)),
+        other => other.clone(),
+    };
+    let present: Vec<Value> = values.iter().map(plain).collect();
     let (_, function) = funcs::BUILTINS.iter().find(|(own, _)| *own == name).expect("the table names functions of the engine");
     function(&present)
 }
@@ -159,7 +179,7 @@ fn path_prefix(_: &[Value]) -> Outcome {
 }
 
 fn now(_: &[Value]) -> Outcome {
-    Ok(Value::from(scene::current().at_ms as f64 / 1000.0))
+    Ok(float(scene::current().at_ms as f64 / 1000.0))
 }
 
 fn expression(pattern: &str) -> Result<Regex, FuncError> {
@@ -248,7 +268,7 @@ fn table_link(values: &[Value]) -> Outcome {
 fn parse_duration(values: &[Value]) -> Outcome {
     let whole = text(values, 0)?;
     let span = prometheus_duration(&whole).ok_or_else(|| wrong(format!("not a valid duration string: \"{whole}\"")))?;
-    Ok(Value::from(span.as_seconds()))
+    Ok(float(span.as_seconds()))
 }
 
 /// Four significant digits.
@@ -343,6 +363,11 @@ fn humanize_timestamp(values: &[Value]) -> Outcome {
     let clock = rfc.replace('T', " ").replace('Z', "");
     let trimmed = if clock.contains('.') { clock.trim_end_matches('0') } else { &clock };
     Ok(Value::from(format!("{trimmed} +0000 UTC")))
+}
+
+/// As [`humanize_timestamp`], and what is no moment is an error.
+fn to_time(values: &[Value]) -> Outcome {
+    if number(values, 0)?.is_finite() { humanize_timestamp(values) } else { Err(wrong("value is NaN or Inf")) }
 }
 
 /// A span as Go writes it: `2h10m15s`, `1.5s`, `250ms`.

@@ -269,7 +269,7 @@ impl<'a> Bench<'a> {
             // What is expected between two evaluations is compared with the earlier one.
             let now = pending.iter().take_while(|alert| millis(alert.eval_time) < next_ms).count();
             for expectation in pending.drain(..now).collect::<Vec<_>>() {
-                self.compare_alerts(expectation, due_ms);
+                self.compare_alerts(expectation);
             }
         }
     }
@@ -338,14 +338,14 @@ impl<'a> Bench<'a> {
         if self.failures[before..].iter().any(|failure| matches!(failure, Failure::Rule { .. })) { Err(()) } else { Ok(()) }
     }
 
-    fn compare_alerts(&mut self, expectation: &AlertTest, at_ms: i64) {
+    fn compare_alerts(&mut self, expectation: &AlertTest) {
         let states = [(false, AlertState::Firing, Some(&expectation.firing)), (true, AlertState::Pending, expectation.pending.as_ref())];
         for (is_pending, state, expected) in states {
             let Some(expected) = expected else { continue };
             self.checks += 1;
             let mut expected = expected.clone();
             expected.sort();
-            let mut got = self.alerts(&expectation.name, state, at_ms);
+            let mut got = self.alerts(&expectation.name, state);
             got.sort();
             if expected != got {
                 self.failures.push(Failure::Alerts {
@@ -362,13 +362,13 @@ impl<'a> Bench<'a> {
     }
 
     /// The alerts of one name, of whichever rules, in one state.
-    fn alerts(&self, name: &str, state: AlertState, at_ms: i64) -> Vec<AlertGot> {
+    fn alerts(&self, name: &str, state: AlertState) -> Vec<AlertGot> {
         let mut found = Vec::new();
         for scheduled in &self.groups {
             let rules = self.rules.groups[scheduled.index].rules.iter().zip(&scheduled.state.rules);
             for (rule, rule_state) in rules.filter(|(rule, _)| rule.is_alerting() && rule.name.as_str() == name) {
                 for (labels, alert) in rule_state.alerts.iter().filter(|(_, alert)| alert.state == state) {
-                    let around = (&self.surroundings, self.test.start_ms + at_ms);
+                    let around = (&self.surroundings, alert.seen_ms);
                     let filled = rule
                         .annotations
                         .iter()

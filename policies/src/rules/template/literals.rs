@@ -1,0 +1,96 @@
+//! Numbers as Go has them: a literal such as `2.0` is a float, and the engine would make an integer of it.
+
+use std::borrow::Cow;
+
+use super::bare::{actions, is_of_word, quoted, word};
+
+/// The function that stands where a float literal stood. No template of people's own can mean it.
+pub(super) const FLOAT: &str = "__float";
+
+/// The text with each float literal as a call of [`FLOAT`].
+pub(super) fn with_floats(text: &str) -> Cow<'_, str> {
+    let mut changed = String::new();
+    let mut kept = 0;
+    for action in actions(text) {
+        let mut at = action.start;
+        while at < action.end {
+            let rest = &text[at..action.end];
+            let length = number(rest);
+            if length > 0 {
+                if is_float(&rest[..length]) {
+                    changed.push_str(&text[kept..at]);
+                    changed.push_str(&format!("({FLOAT} \"{}\")", &rest[..length]));
+                    kept = at + length;
+                }
+                at += length;
+            } else {
+                at += other(rest);
+            }
+        }
+    }
+    if kept == 0 {
+        return Cow::Borrowed(text);
+    }
+    changed.push_str(&text[kept..]);
+    Cow::Owned(changed)
+}
+
+/// How long what is no number is: a text, a name with its fields, or one character.
+fn other(text: &str) -> usize {
+    let Some(first) = text.chars().next() else { return 1 };
+    let is_name = is_of_word(first) || matches!(first, '$' | '.');
+    quoted(text).unwrap_or_else(|| first.len_utf8() + if is_name { word(&text[first.len_utf8()..]) } else { 0 })
+}
+
+/// How long the number is that a text begins with; 0 if it begins with none.
+fn number(text: &str) -> usize {
+    let unsigned = text.trim_start_matches(['+', '-']);
+    let sign = text.len() - unsigned.len();
+    let digits = unsigned.strip_prefix('.').unwrap_or(unsigned);
+    if sign > 1 || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return 0;
+    }
+    let bytes = unsigned.as_bytes();
+    let is_part = |at: usize| {
+        let byte = bytes[at];
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b'.')
+            || matches!(byte, b'+' | b'-') && at > 0 && matches!(bytes[at - 1], b'e' | b'E') && !is_hexadecimal(unsigned)
+    };
+    sign + (0..bytes.len()).take_while(|at| is_part(*at)).count()
+}
+
+fn is_hexadecimal(literal: &str) -> bool {
+    literal.starts_with("0x") || literal.starts_with("0X")
+}
+
+/// Whether Go reads it as a float: with a point or an exponent. Hexadecimal floats are left to the engine.
+fn is_float(literal: &str) -> bool {
+    let unsigned = literal.trim_start_matches(['+', '-']);
+    !is_hexadecimal(unsigned) && unsigned.contains(['.', 'e', 'E']) && value(literal).is_some()
+}
+
+/// The value of a float literal.
+pub(super) fn value(literal: &str) -> Option<f64> {
+    literal.replace('_', "").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(with_floats(text), expected);
+    }
+
+    #[test]
+    fn a_float_literal_becomes_a_call_and_nothing_else_does() {
+        check("at 2.0 {{ gt $value 2.0 }} 2.0", r#"at 2.0 {{ gt $value (__float "2.0") }} 2.0"#);
+        check("{{1e6}}{{ -1.5 | humanize }}", r#"{{(__float "1e6")}}{{ (__float "-1.5") | humanize }}"#);
+        check("{{ eq .5 1E+3 2e-1 }}", r#"{{ eq (__float ".5") (__float "1E+3") (__float "2e-1") }}"#);
+        check("{{ printf \"%.1f 2.0\" 3 -4 }}{{/* 1.0 */}}", "{{ printf \"%.1f 2.0\" 3 -4 }}{{/* 1.0 */}}");
+        check("{{ $x1.e5 }}{{ .Labels.e1 }}{{ index $v 0x1e }}{{ a1e5 }}", "{{ $x1.e5 }}{{ .Labels.e1 }}{{ index $v 0x1e }}{{ a1e5 }}");
+        check("{{- 1 -}} é {{ `2.0` }}", "{{- 1 -}} é {{ `2.0` }}");
+    }
+}
