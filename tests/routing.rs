@@ -188,7 +188,8 @@ fn a_project_and_a_scenario_name_silences_which_mute_while_they_last() {
     // 2026-01-05T00:00:00Z is when the scenario starts; this one is over a minute later.
     let of_api = r#"[{"id": "1f", "matchers": [{"name": "alertname", "value": "Replica.*", "isRegex": true}], "endsAt": "2026-01-05T00:01:00Z"}]"#;
     write(folder.path(), "past.json", of_api);
-    let project = "schema: project/1\npolicies: [restart-crashed-or-hung]\nscenarios: [own.yaml]\nalertmanager: alertmanager.yml\n";
+    let project =
+        "schema: project/1\nrules: [kubernetes]\npolicies: [restart-crashed-or-hung]\nscenarios: [own.yaml]\nalertmanager: alertmanager.yml\n";
     write(folder.path(), "firedrill.yaml", &format!("{project}silences: silences.yaml\n"));
     let (_, text) = firedrill_scenarios::library::get("hang-one-replica").unwrap();
     write(folder.path(), "own.yaml", &(text.replace("hang-one-replica", "own") + "\nsilences: past.json\n"));
@@ -206,19 +207,20 @@ fn a_project_and_a_scenario_name_silences_which_mute_while_they_last() {
 fn silences_that_are_wrong_or_mute_nothing_are_told_with_their_place() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "alertmanager.yml", &plain("0s"));
-    let project = "schema: project/1\npolicies: [restart-crashed-or-hung]\nscenarios: [hang-one-replica]\nsilences: silences.yaml\n";
+    let project =
+        "schema: project/1\nrules: [kubernetes]\npolicies: [restart-crashed-or-hung]\nscenarios: [hang-one-replica]\nsilences: silences.yaml\n";
     let with = |alertmanager: &str, silences: Option<&str>| {
         write(folder.path(), "firedrill.yaml", &format!("{project}{alertmanager}"));
         silences.iter().for_each(|text| drop(write(folder.path(), "silences.yaml", text)));
         firedrill(folder.path(), &["check"]).exits(2)
     };
     let routed = "alertmanager: alertmanager.yml\n";
-    with(routed, None).says("no file of silences is at `silences.yaml`").says("--> firedrill.yaml:4:11");
-    with("", Some(SILENCES)).says("error[FD0726]: silences mute what an Alertmanager tells, and none is named").says("--> firedrill.yaml:4:11");
+    with(routed, None).says("no file of silences is at `silences.yaml`").says("--> firedrill.yaml:5:11");
+    with("", Some(SILENCES)).says("error[FD0726]: silences mute what an Alertmanager tells, and none is named").says("--> firedrill.yaml:5:11");
     firedrill(folder.path(), &words(RUN)).exits(2).says("error[FD0726]");
     firedrill(folder.path(), &words(&format!("{RUN} --alertmanager alertmanager.yml"))).exits(0);
     with(routed, Some("- { matchers: ['team=a'], from: 10m, to: 5m }\n")).says("error[FD0714]").says("--> silences.yaml:1:42");
-    with(routed, Some("- { matchers: ['team=a'] }\n")).says("error[FD0105]").says("`to`");
+    with(routed, Some("- { matchers: ['team=a'] }\n")).says("error[FD0104]: a silence has no `to`");
 }
 
 #[test]
