@@ -169,7 +169,9 @@ fn check_policy(from: &str, to: &str, said: &[&str]) {
     let rule = "groups: [{ name: g, rules: [{ alert: Down, expr: 'up{service!=\"\"} == 0' }, { alert: Gone, expr: absent(nope) }] }]\n";
     write(folder.path(), "rules.yml", rule);
     write(folder.path(), "policy.yaml", &POLICY.replacen(from, to, 1));
-    let done = firedrill(folder.path(), &["check", "rules.yml", "policy.yaml"]).exits(0);
+    // Waiting for what nobody tells is the one that is no mere warning.
+    let code = if said.contains(&"FD0330") { 2 } else { 0 };
+    let done = firedrill(folder.path(), &["check", "rules.yml", "policy.yaml"]).exits(code);
     for text in said {
         assert!(done.stderr.contains(text), "{} does not say `{text}`\n{}", done.told, done.stderr);
     }
@@ -190,6 +192,36 @@ fn what_a_policy_can_never_see_or_touch_is_told_with_its_place() {
     check_policy("service: $service", "service: $job", &[]);
     check_policy("alert: Down", "alert: Gone", &["FD0337", "`p` needs the label `service`, and `Gone` never has it"]);
     check_policy("alert: Down", "alert: Dwon", &["FD0330", "did you mean `Down`?", "policy.yaml:4:"]);
+}
+
+#[test]
+fn a_policy_that_waits_for_what_no_rule_alerts_is_told_wherever_it_is_read_or_played() {
+    let folder = common::release_project();
+    let policies = fs::read_dir(folder.path().join("policies")).unwrap();
+    let path = policies.map(|entry| entry.unwrap().path()).find(|path| fs::read_to_string(path).unwrap().contains("alert: ")).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let at = text.find("alert: ").unwrap() + "alert: ".len();
+    let alert: String = text[at..].chars().take_while(|c| c.is_alphanumeric()).collect();
+    fs::write(&path, text.replace(&alert, &format!("{alert}x"))).unwrap();
+    let path = path.display().to_string();
+    let meant = format!("did you mean `{alert}`?");
+    for arguments in [&["check"][..], &["check", &path]] {
+        let done = firedrill(folder.path(), arguments).exits(2).says("FD0330").says(&meant);
+        assert!(!done.stdout.contains("all sound") || done.stdout.contains("not all sound"), "{}", done.stdout);
+    }
+    let scenario = fs::read_dir(folder.path().join("scenarios")).unwrap().next().unwrap().unwrap().path().display().to_string();
+    for arguments in [
+        &["run", &scenario, "--policy", &path][..],
+        &["compare", &path, "--scenarios", &scenario, "--seeds", "1"],
+        &["gate", "--pairs", "1"],
+    ] {
+        let done = firedrill(folder.path(), arguments);
+        assert!(done.stderr.contains("FD0330") && done.stderr.contains(&meant), "{arguments:?}\n{}", done.stderr);
+    }
+    // On its own, with no project around it, it may go with rules that are not here.
+    let alone = tempfile::tempdir().unwrap();
+    fs::copy(&path, alone.path().join("policy.yaml")).unwrap();
+    firedrill(alone.path(), &["check", "policy.yaml"]).exits(0).says("no rule of the library alerts so");
 }
 
 #[test]

@@ -40,6 +40,26 @@ pub struct Ground<'a> {
     pub outlooks: &'a [Outlook<'a>],
     /// What the scenarios declare, all together; if there is none, caps and names are left unchecked.
     pub inventory: &'a Inventory,
+    /// Alerts that other rules have, which are not among these.
+    pub elsewhere: &'a BTreeSet<Name>,
+    /// Whether these rules and those elsewhere are the library's alone, for want of others.
+    pub is_library: bool,
+}
+
+/// Policies that wait for an alert which no rule has where they are played, as warnings.
+#[must_use]
+pub fn unheard<'a>(policies: &[Arc<Policy>], rules: impl Iterator<Item = &'a RuleSet> + Clone) -> Vec<Problem> {
+    let alerting = rules.flat_map(RuleSet::rules).filter(|(_, rule)| rule.is_alerting());
+    let known: BTreeSet<&str> = alerting.map(|(_, rule)| rule.name.as_str()).collect();
+    let known: Vec<&str> = known.into_iter().collect();
+    let mut found = Vec::new();
+    for policy in policies {
+        let unknown = policy.alerts.iter().zip(&policy.places.alerts).filter(|(alert, _)| !known.contains(&alert.as_str()));
+        found.extend(
+            unknown.map(|(alert, place)| problem::no_such_alert(place, &policy.name, alert, near_miss(alert, &known)).as_warning()),
+        );
+    }
+    found
 }
 
 /// A policy's file, to find the place of a word in it.
@@ -81,8 +101,8 @@ fn scalar(node: &Node, wanted: &dyn Fn(&str) -> bool) -> Option<Place> {
 pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<Problem> {
     let inventory = ground.inventory;
     let mut found = Vec::new();
-    for alert in &policy.alerts {
-        found.extend(alert_lints(written, policy, alert, ground));
+    for (alert, place) in policy.alerts.iter().zip(&policy.places.alerts) {
+        found.extend(alert_lints(written, policy, (alert, place), ground));
     }
     found.extend(unknown_targets(written, policy, inventory));
     found.extend(policy.conditions().filter_map(|condition| condition_lint(written, policy, condition, ground.outlooks)));
@@ -125,12 +145,20 @@ pub fn twins<'a>(policies: impl IntoIterator<Item = &'a Arc<Policy>>) -> Vec<Pro
 }
 
 /// What is wrong with waiting for an alert: it is unknown, cannot fire, has other labels, or lacks those that the policy needs.
-fn alert_lints(written: &Written<'_>, policy: &Policy, alert: &Name, ground: Ground<'_>) -> Vec<Problem> {
+fn alert_lints(written: &Written<'_>, policy: &Policy, (alert, place): (&Name, &Place), ground: Ground<'_>) -> Vec<Problem> {
     let (path, name) = (written.path, &policy.name);
     let defined: Vec<_> = ground.rules.alerting(alert).map(|(_, rule)| rule).collect();
+    if defined.is_empty() && ground.elsewhere.contains(alert) {
+        return Vec::new();
+    }
     if defined.is_empty() {
-        let known: Vec<&str> = ground.rules.rules().filter(|(_, rule)| rule.is_alerting()).map(|(_, rule)| rule.name.as_str()).collect();
-        return vec![written.placed(problem::no_such_alert(path, name, alert, near_miss(alert, &known)), alert)];
+        let alerting = ground.rules.rules().filter(|(_, rule)| rule.is_alerting()).map(|(_, rule)| rule.name.as_str());
+        let known: Vec<&str> = alerting.chain(ground.elsewhere.iter().map(Name::as_str)).collect();
+        let near = near_miss(alert, &known);
+        return vec![match ground.is_library {
+            true => problem::not_held_against_rules(place, name, alert, near),
+            false => problem::no_such_alert(place, name, alert, near),
+        }];
     }
     if let Some(why) = never_fires(alert, ground.outlooks) {
         return vec![written.placed(problem::alert_never_fires(path, name, alert, &why), alert)];
@@ -342,6 +370,7 @@ mod tests {
     use crate::document::read_policy;
     use crate::library;
     use firedrill_core::inventory::ServiceEntry;
+    use firedrill_core::problem::Severity;
 
     fn rules() -> Arc<RuleSet> {
         RuleSet::read(library::RULE_FILES.iter().map(|entry| (entry.path, entry.text))).unwrap()
@@ -356,7 +385,7 @@ mod tests {
     fn check(text: &str, inventory: &Inventory, expected: &[&str]) {
         let policy = read_policy("p.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
         let rules = rules();
-        let ground = Ground { rules: &rules, outlooks: &[], inventory };
+        let ground = Ground { rules: &rules, outlooks: &[], inventory, elsewhere: &BTreeSet::new(), is_library: false };
         let told: Vec<String> =
             lints(&Written::new("p.yaml", text), &policy, ground).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect();
         assert_eq!(told, expected);
@@ -374,7 +403,8 @@ mod tests {
         let mut universe = firedrill_telemetry::universe::Universe::new();
         universe.add("up", up);
         let outlooks = [Outlook::new(&rules, universe)];
-        let ground = Ground { rules: &rules, outlooks: &outlooks, inventory: &inventory(4) };
+        let ground =
+            Ground { rules: &rules, outlooks: &outlooks, inventory: &inventory(4), elsewhere: &BTreeSet::new(), is_library: false };
         let line = |lint: &Problem| lint.place.as_ref().map_or(0, Place::line);
         let told: Vec<String> = lints(&Written::new("p.yaml", text), &policy, ground)
             .iter()
@@ -464,8 +494,29 @@ guard:
             &inventory(4),
             &["FD0330 `p` waits for `ReplicaHang`, and no rule alerts so"],
         );
+        let policy = read_policy("p.yaml", &RESTART.replace("ReplicaHung", "ReplicaHang")).unwrap();
+        let told = unheard(&[policy], std::iter::once(&*rules()));
+        assert!(told[0].severity == Severity::Warning && told[0].remedy.as_deref() == Some("did you mean `ReplicaHung`?"), "{told:?}");
         let matched = RESTART.replace("alert: ReplicaHung", "alert: ReplicaHung, match: { severity: warning }");
         check(&matched, &inventory(4), &["FD0332 `p` asks for severity=\"warning\", and `ReplicaHung` never has it"]);
+    }
+
+    #[test]
+    fn an_alert_of_other_rules_is_no_mistake_and_without_any_rules_it_is_not_known() {
+        let text = RESTART.replace("ReplicaHung", "Elsewhere");
+        let policy = read_policy("p.yaml", &text).unwrap();
+        let (rules, inventory) = (rules(), inventory(4));
+        let mut elsewhere = BTreeSet::from([Name::new("Elsewhere")]);
+        let told = |elsewhere: &BTreeSet<Name>, is_library: bool| {
+            let ground = Ground { rules: &rules, outlooks: &[], inventory: &inventory, elsewhere, is_library };
+            let found = lints(&Written::new("p.yaml", &text), &policy, ground);
+            found.into_iter().map(|lint| (lint.severity, lint.message)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&elsewhere, false), []);
+        elsewhere.clear();
+        assert_eq!(told(&elsewhere, false), [(Severity::Error, "`p` waits for `Elsewhere`, and no rule alerts so".to_owned())]);
+        let guess = "`p` waits for `Elsewhere`, and no rule of the library alerts so; no other rules are here to look in".to_owned();
+        assert_eq!(told(&elsewhere, true), [(Severity::Warning, guess)]);
     }
 
     #[test]

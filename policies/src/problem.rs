@@ -190,12 +190,19 @@ pub(crate) fn not_a_template(place: &Place, alert: &str, why: &str) -> Problem {
 }
 
 /// A policy that waits for an alert that no rule gives.
-pub(crate) fn no_such_alert(path: &str, policy: &str, alert: &str, near: Option<&str>) -> Problem {
-    let problem = Problem::in_file("FD0330", path, format!("`{policy}` waits for `{alert}`, and no rule alerts so")).as_warning();
+pub(crate) fn no_such_alert(place: &Place, policy: &str, alert: &str, near: Option<&str>) -> Problem {
+    let problem = Problem::at("FD0330", place, format!("`{policy}` waits for `{alert}`, and no rule alerts so"));
     match near {
         Some(near) => problem.remedy(format!("did you mean `{near}`?")),
         None => problem.remedy("name an alert of the rules, or give the rules that have it"),
     }
+}
+
+/// A policy that waits for an alert which the library does not have, where nobody said which rules it goes with.
+pub(crate) fn not_held_against_rules(place: &Place, policy: &str, alert: &str, near: Option<&str>) -> Problem {
+    let what = format!("`{policy}` waits for `{alert}`, and no rule of the library alerts so; no other rules are here to look in");
+    let meant = near.map(|near| format!("did you mean `{near}`? else ")).unwrap_or_default();
+    Problem::at("FD0330", place, what).as_warning().remedy(format!("{meant}name the rule files too, as in `firedrill check POLICY RULES`"))
 }
 
 /// A policy that waits for an alert whose rule cannot be evaluated yet.

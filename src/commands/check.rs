@@ -46,6 +46,8 @@ struct Found {
     recordings: Vec<Arc<Recording>>,
     /// What the incidents that were named declare.
     declared: Vec<Inventory>,
+    /// Alerts of rules that only incidents bring along.
+    alerts_of_incidents: BTreeSet<Name>,
     /// The labels that the project asks of alerts.
     conventions: Conventions,
     projects: usize,
@@ -91,8 +93,8 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         stage => stage?,
     };
     let rules = RuleSet::read(found.rules.iter().map(|source| (source.path.as_str(), source.text.as_str())))?;
-    // Policies checked on their own are checked against the rules that the project or the library would give them.
-    let listened = if found.rules.is_empty() && !found.policies.is_empty() { rules_here()? } else { Arc::clone(&rules) };
+    let heard = Heard::of(&found, &rules)?;
+    let listened = Arc::clone(&heard.rules);
     let outlooks = coverage::outlooks(&listened, &stage, &found.recordings);
     let coverage = if found.rules.is_empty() { Vec::new() } else { coverage::joined(&outlooks) };
     let ground = linting::Ground {
@@ -104,8 +106,10 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         recordings: &found.recordings,
         conventions: &found.conventions,
     };
-    let mut lints =
-        lint(&found, Ground { rules: &listened, outlooks: &outlooks, inventory: &declared(&stage, &found.declared) }, arguments.lint);
+    let inventory = declared(&stage, &found.declared);
+    let of_policies =
+        Ground { rules: &listened, outlooks: &outlooks, inventory: &inventory, elsewhere: &heard.elsewhere, is_library: heard.is_library };
+    let mut lints = lint(&found, of_policies, arguments.lint);
     lints.extend(linting::lint(ground, arguments));
     let declaration = declare::shortest(ground);
     let is_linted = arguments.lint != LintLevel::Off;
@@ -136,10 +140,38 @@ fn stage(found: &Found) -> Result<Vec<Arc<Scenario>>, Failure> {
     Ok(Setting::here(&[], &[])?.scenarios.into_iter().map(|(scenario, _)| scenario).collect())
 }
 
-fn rules_here() -> Result<Arc<RuleSet>, Failure> {
-    let project = sources::project_here()?;
-    let names = project.as_ref().map_or_else(RuleNames::library, |project| RuleNames::of(project, Path::new(".")));
-    Ok(Arc::clone(&names.load(&[])?.set))
+/// The rules that policies are held against.
+struct Heard {
+    rules: Arc<RuleSet>,
+    /// Alerts of other rules, those that the project here or an incident has.
+    elsewhere: BTreeSet<Name>,
+    /// Whether they are the library's, for want of others.
+    is_library: bool,
+}
+
+impl Heard {
+    /// Those that were read. Policies that are checked on their own are held against what the project or the library would give them.
+    fn of(found: &Found, read: &Arc<RuleSet>) -> Result<Self, Failure> {
+        let mut elsewhere = found.alerts_of_incidents.clone();
+        let is_alone = found.rules.is_empty();
+        let mut heard = Self { rules: Arc::clone(read), elsewhere: BTreeSet::new(), is_library: false };
+        if found.projects == 0 && !found.policies.is_empty() {
+            let project = sources::project_here()?;
+            heard.is_library = project.is_none() && is_alone;
+            let names = project.as_ref().map_or_else(RuleNames::library, |project| RuleNames::of(project, Path::new(".")));
+            let here = Arc::clone(&names.load(&[])?.set);
+            elsewhere.extend(alerts(&here));
+            if is_alone {
+                heard.rules = here;
+            }
+        }
+        Ok(Self { elsewhere, ..heard })
+    }
+}
+
+/// The names of all alerts of some rules.
+fn alerts(rules: &RuleSet) -> impl Iterator<Item = Name> {
+    rules.rules().filter(|(_, rule)| rule.is_alerting()).map(|(_, rule)| rule.name.clone())
 }
 
 /// Everything that any scenario declares, or without any what the incidents do.
@@ -215,8 +247,9 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
     }
     for name in sources::incident_folders(&project.incidents, &base)? {
         let read = sources::incident(&name, Path::new(".")).and_then(|(incident, files)| Ok(whole_recording(&incident, &files)?));
-        if let Some(recording) = found.keep(read)? {
+        if let Some((recording, alerts)) = found.keep(read)? {
             found.recordings.push(Arc::new(recording));
+            found.alerts_of_incidents.extend(alerts);
         }
     }
     Ok(found)
@@ -366,8 +399,9 @@ impl Found {
             Kind::Incident => {
                 let files = IncidentFiles::Folder(Path::new(path).parent().unwrap_or(Path::new(".")).to_owned());
                 read_incident(path, &files).and_then(|incident| {
-                    let recording = whole_recording(&incident, &files)?;
+                    let (recording, alerts) = whole_recording(&incident, &files)?;
                     self.recordings.push(Arc::new(recording));
+                    self.alerts_of_incidents.extend(alerts);
                     self.declared.push(incident.inventory);
                     Ok(())
                 })
@@ -377,24 +411,24 @@ impl Found {
     }
 }
 
-/// The recording of an incident whose own rules, policies and Alertmanager configuration can be read too.
-fn whole_recording(incident: &Incident, files: &IncidentFiles) -> Result<Recording, Vec<Problem>> {
+/// The recording of an incident whose own rules, policies and Alertmanager configuration can be read too, and the alerts of its own rules.
+fn whole_recording(incident: &Incident, files: &IncidentFiles) -> Result<(Recording, Vec<Name>), Vec<Problem>> {
     let base = files.base();
     let routing = incident.alertmanager.as_ref().map(|own| sources::routing(own, &base));
     let silences = incident.silences.as_ref().map(|own| sources::silences(own, &base, Start::default()));
-    let reads = [
-        sources::rules(&incident.rules, &base).err(),
-        sources::answer(&incident.policies, &base).err(),
-        routing.and_then(Result::err),
-        silences.and_then(Result::err),
-    ];
+    let (alerts, wrong_rules) = match sources::rules(&incident.rules, &base) {
+        Ok(own) => (alerts(&own.set).collect(), None),
+        Err(failure) => (Vec::new(), Some(failure)),
+    };
+    let reads =
+        [wrong_rules, sources::answer(&incident.policies, &base).err(), routing.and_then(Result::err), silences.and_then(Result::err)];
     let told = |failure: Failure| match failure {
         Failure::Input(problems) => problems,
         Failure::Machine(error) => vec![machine(&incident.recording.place.file().path, &error)],
     };
     let mut problems: Vec<Problem> = reads.into_iter().flatten().flat_map(told).collect();
     match read_recording(incident, files) {
-        Ok(recording) if problems.is_empty() => Ok(recording),
+        Ok(recording) if problems.is_empty() => Ok((recording, alerts)),
         recording => {
             problems.extend(recording.err().unwrap_or_default());
             Err(problems)

@@ -18,7 +18,12 @@ const SHOWN: usize = 10;
 pub(super) fn text(report: &Report<'_>, is_verbose: bool) -> String {
     let found = report.found;
     let count = |count: usize, noun: &str| counted(count as u64, noun);
-    let sound = if found.problems.is_empty() { "all sound" } else { "these are sound" };
+    let is_wrong = |problem: &Problem| problem.severity == Severity::Error;
+    let sound = match (found.problems.is_empty(), report.lints.iter().any(is_wrong)) {
+        (true, false) => "all sound",
+        (true, true) => "not all sound",
+        (false, _) => "these are sound",
+    };
     let mut lines = vec![format!(
         "read {} in {}, {}, {}, {}: {sound}",
         count(report.rules.len(), "rule"),
