@@ -134,7 +134,9 @@ impl Script {
                 self.left_out.insert(labels, "start timestamps");
                 continue;
             };
-            if load.converts && let Some(histogram) = converted(&labels) {
+            if load.converts
+                && let Some(histogram) = converted(&labels)
+            {
                 self.left_out.insert(histogram, "native histograms");
             }
             for (value, index) in points.into_iter().zip(0..) {
@@ -316,7 +318,10 @@ mod tests {
     #[test]
     fn what_is_no_script_is_refused_with_all_its_faults() {
         check_outcome("clear\nload\n", "2:1: `load` needs the time between two values");
-        check_outcome("load 5q\n  up 1 what\n\nhello\n", "1:6: `5q` is no duration\n2:8: `what` is no value\n4:1: there is no command `hello`");
+        check_outcome(
+            "load 5q\n  up 1 what\n\nhello\n",
+            "1:6: `5q` is no duration\n2:8: `what` is no value\n4:1: there is no command `hello`",
+        );
         check_outcome("eval instant at 1m sum(up\n", "1:23: this is never closed");
         check_outcome("eval instant 5m up\n", "1:14: `at` is missing before the time");
     }

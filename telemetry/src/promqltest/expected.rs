@@ -45,7 +45,8 @@ enum Wanted {
 const EXPECTATIONS: [&str; 8] = ["fail", "ordered", "string", "range", "warn", "no_warn", "info", "no_info"];
 
 /// How an expectation is written.
-const EXPECT: &str = "there are `expect fail`, `warn`, `no_warn`, `info`, `no_info`, `ordered`, `string \"…\"` and `range vector from … to … step …`";
+const EXPECT: &str =
+    "there are `expect fail`, `warn`, `no_warn`, `info`, `no_info`, `ordered`, `string \"…\"` and `range vector from … to … step …`";
 
 impl Expected {
     /// Nothing but what the command itself expects, as `fail` in `eval_fail`; `body` is how the rest is told.
@@ -110,7 +111,8 @@ impl Expected {
         if is_range || self.rows.is_some() || self.native {
             return Ok(());
         }
-        let is_long = |line: &&&str| parse_leading_series(line).is_ok_and(|(_, sequence)| points(sequence).is_ok_and(|points| points.len() > 1));
+        let is_long =
+            |line: &&&str| parse_leading_series(line).is_ok_and(|(_, sequence)| points(sequence).is_ok_and(|points| points.len() > 1));
         match body.iter().filter(|line| first_word(line).0 != "expect").find(is_long) {
             Some(line) => {
                 let remedy = "write one, or `expect range vector from 0 to 5m step 1m` if the expression yields a range";
@@ -125,7 +127,11 @@ impl Expected {
         match word {
             "" => return Err(Fault::after(line, "what is expected is missing behind this", EXPECT)),
             "string" | "range" if is_range => {
-                return Err(Fault::new(text, format!("over a range nothing yields `{word}`"), "write series with their values, or evaluate one instant"));
+                return Err(Fault::new(
+                    text,
+                    format!("over a range nothing yields `{word}`"),
+                    "write series with their values, or evaluate one instant",
+                ));
             }
             "ordered" if is_range => return Err(Fault::new(text, ORDERED_RANGE, "take the line away, or evaluate one instant")),
             "fail" => {
@@ -254,7 +260,8 @@ impl Wanted {
             return if text.is_empty() { Ok(Wanted::Any) } else { Err(neither()) };
         };
         let pattern = pattern.trim();
-        let wrong = |_| Fault::new(pattern, "this is no regular expression", "close what is open, and write `\\` before what is meant literally");
+        let wrong =
+            |_| Fault::new(pattern, "this is no regular expression", "close what is open, and write `\\` before what is meant literally");
         Regex::new(without_position(pattern)).map(Wanted::Like).map_err(wrong)
     }
 

@@ -75,7 +75,11 @@ fn no_command(line: &str) -> Fault<'_> {
     let is_series = parse_leading_series(line).is_ok_and(|(_, sequence)| !sequence.is_empty() && points(sequence).is_ok());
     if is_series || word.eq_ignore_ascii_case("expect") {
         let message = "this line belongs to no command";
-        return Fault::new(line, message, "an empty line or a comment ends what belongs to `load` or `eval`: take it away, or write the command before it");
+        return Fault::new(
+            line,
+            message,
+            "an empty line or a comment ends what belongs to `load` or `eval`: take it away, or write the command before it",
+        );
     }
     let begun = COMMANDS.into_iter().filter(|known| word.to_ascii_lowercase().starts_with(known)).max_by_key(|known| known.len());
     let remedy = match near_miss(word, &COMMANDS).or(begun) {
@@ -116,7 +120,8 @@ impl<'t> Reading<'t> {
 
     fn evaluate(&mut self, line: usize, command: &'t str, body: &[&'t str]) {
         let command = self.kept(Command::parse(command));
-        let (expects, is_range) = command.as_ref().map_or((None, false), |command| (command.expects.as_deref(), command.moments.step_ms.is_some()));
+        let (expects, is_range) =
+            command.as_ref().map_or((None, false), |command| (command.expects.as_deref(), command.moments.step_ms.is_some()));
         let mut expected = Expected::new(expects, body);
         for line in body {
             let read = expected.read(line, is_range);

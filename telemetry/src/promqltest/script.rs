@@ -110,7 +110,11 @@ impl<'t> Words<'t> {
             return Err(Fault::new(times, "this range ends before it begins", "swap `from` and `to`"));
         }
         if step_ms <= 0 {
-            return Err(Fault::new(times, "the steps of this range lead nowhere", "write a step that is longer than nothing, as `step 1m`"));
+            return Err(Fault::new(
+                times,
+                "the steps of this range lead nowhere",
+                "write a step that is longer than nothing, as `step 1m`",
+            ));
         }
         Ok(Moments { from_ms, to_ms, step_ms: Some(step_ms) })
     }
@@ -276,10 +280,21 @@ fn saturated_ms(text: &str) -> Option<i64> {
 }
 
 fn no_duration(text: &str) -> Fault<'_> {
-    let words = [("hours", "h"), ("hour", "h"), ("hrs", "h"), ("mins", "m"), ("min", "m"), ("secs", "s"), ("sec", "s"), ("days", "d"), ("day", "d")];
-    let mended = words.iter().map(|(word, unit)| text.to_ascii_lowercase().replace(word, unit)).find(|mended| {
-        mended != text && saturated_ms(mended).is_some()
-    });
+    let words = [
+        ("hours", "h"),
+        ("hour", "h"),
+        ("hrs", "h"),
+        ("mins", "m"),
+        ("min", "m"),
+        ("secs", "s"),
+        ("sec", "s"),
+        ("days", "d"),
+        ("day", "d"),
+    ];
+    let mended = words
+        .iter()
+        .map(|(word, unit)| text.to_ascii_lowercase().replace(word, unit))
+        .find(|mended| mended != text && saturated_ms(mended).is_some());
     let remedy = mended.map_or_else(|| TIME.to_owned(), |mended| format!("did you mean `{mended}`?"));
     Fault::new(text, format!("`{text}` is no duration"), remedy)
 }
