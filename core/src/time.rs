@@ -53,6 +53,7 @@ impl Time {
     pub const MAX: Self = Self(u64::MAX);
 
     /// An instant `nanos` nanoseconds after the start.
+    #[inline]
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
@@ -65,24 +66,28 @@ impl Time {
     }
 
     /// Nanoseconds since the start.
+    #[inline]
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
     /// Seconds since the start, for figures that people read.
+    #[inline]
     #[must_use]
     pub fn as_seconds(self) -> f64 {
         self.0 as f64 / 1e9
     }
 
     /// The time since `earlier`, or zero if `earlier` is later.
+    #[inline]
     #[must_use]
     pub const fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
 
     /// This instant moved later, stopping at [`Time::MAX`].
+    #[inline]
     #[must_use]
     pub const fn saturating_add(self, span: Span) -> Self {
         Self(self.0.saturating_add(span.0))
@@ -91,12 +96,14 @@ impl Time {
 
 impl Add<Span> for Time {
     type Output = Self;
+    #[inline]
     fn add(self, span: Span) -> Self {
         self.saturating_add(span)
     }
 }
 
 impl AddAssign<Span> for Time {
+    #[inline]
     fn add_assign(&mut self, span: Span) {
         *self = *self + span;
     }
@@ -104,6 +111,7 @@ impl AddAssign<Span> for Time {
 
 impl Sub for Time {
     type Output = Span;
+    #[inline]
     fn sub(self, earlier: Self) -> Span {
         assert!(earlier <= self, "time runs forward: {earlier} is after {self}");
         Span(self.0 - earlier.0)
@@ -130,12 +138,14 @@ impl Span {
     pub const MAX: Self = Self(u64::MAX);
 
     /// A span of `nanos` nanoseconds.
+    #[inline]
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
     /// A span of `millis` milliseconds.
+    #[inline]
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis * NANOS_PER_MILLI)
@@ -154,25 +164,35 @@ impl Span {
     }
 
     /// The nearest span to a number of seconds; negative and NaN become zero, too large becomes [`Span::MAX`].
+    #[inline]
     #[must_use]
     pub fn from_seconds_f64(seconds: f64) -> Self {
+        let nanos = seconds * 1e9;
+        // Below 2^52 a number and its fraction part exactly, so this is the nearest too, halves up, at a tenth of the price of the general way.
+        if (0.0..4_503_599_627_370_496.0).contains(&nanos) {
+            let whole = nanos as i64;
+            return Self(whole as u64 + u64::from(nanos - whole as f64 >= 0.5));
+        }
         // `as` saturates and maps NaN to zero.
-        Self(libm::round(seconds * 1e9) as u64)
+        Self(libm::round(nanos) as u64)
     }
 
     /// Nanoseconds.
+    #[inline]
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
     /// Whole milliseconds, rounded down.
+    #[inline]
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0 / NANOS_PER_MILLI
     }
 
     /// Seconds.
+    #[inline]
     #[must_use]
     pub fn as_seconds(self) -> f64 {
         self.0 as f64 / 1e9
@@ -248,6 +268,7 @@ fn unit_nanos(unit: &str) -> Option<u64> {
 
 impl Add for Span {
     type Output = Self;
+    #[inline]
     fn add(self, other: Self) -> Self {
         self.saturating_add(other)
     }
