@@ -552,4 +552,25 @@ mod tests {
         assert_eq!(start.time_of(100_001), Some(Time::from_nanos(1_000_000)));
         assert_eq!(start.time_of(99_999), None);
     }
+
+    #[track_caller]
+    fn check_rounding(nanos: f64) {
+        let seconds = nanos / 1e9;
+        assert_eq!(Span::from_seconds_f64(seconds).as_nanos(), libm::round(seconds * 1e9) as u64, "{nanos} ns");
+    }
+
+    #[test]
+    fn seconds_become_the_nearest_nanoseconds_at_the_edges_too() {
+        let edges =
+            [0.0, -0.0, 0.25, 0.5, 0.499_999_999_999_999_94, 1.5, 2.5, -0.3, -0.5, -7.0, 4_503_599_627_370_495.5, 9e15, 1.8e19, 1e30];
+        edges.into_iter().chain([f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MIN_POSITIVE]).for_each(check_rounding);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn seconds_become_the_nearest_nanoseconds(bits: u64, halves in 0_u64..1 << 40) {
+            check_rounding(f64::from_bits(bits));
+            check_rounding(halves as f64 / 2.0);
+        }
+    }
 }
