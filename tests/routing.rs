@@ -186,10 +186,10 @@ fn a_project_and_a_scenario_name_silences_which_mute_while_they_last() {
     write(folder.path(), "alertmanager.yml", &plain("0s"));
     write(folder.path(), "silences.yaml", SILENCES);
     // 2026-01-05T00:00:00Z is when the scenario starts; this one is over a minute later.
-    let of_api = r#"[{"id": "1f", "matchers": [{"name": "alertname", "value": "Replica.*", "isRegex": true}], "endsAt": "2026-01-05T00:01:00Z"}]"#;
+    let of_api =
+        r#"[{"id": "1f", "matchers": [{"name": "alertname", "value": "Replica.*", "isRegex": true}], "endsAt": "2026-01-05T00:01:00Z"}]"#;
     write(folder.path(), "past.json", of_api);
-    let project =
-        "schema: project/1\nrules: [kubernetes]\npolicies: [restart-crashed-or-hung]\nscenarios: [own.yaml]\nalertmanager: alertmanager.yml\n";
+    let project = "schema: project/1\nrules: [kubernetes]\npolicies: [restart-crashed-or-hung]\nscenarios: [own.yaml]\nalertmanager: alertmanager.yml\n";
     write(folder.path(), "firedrill.yaml", &format!("{project}silences: silences.yaml\n"));
     let (_, text) = firedrill_scenarios::library::get("hang-one-replica").unwrap();
     write(folder.path(), "own.yaml", &(text.replace("hang-one-replica", "own") + "\nsilences: past.json\n"));
@@ -207,8 +207,7 @@ fn a_project_and_a_scenario_name_silences_which_mute_while_they_last() {
 fn silences_that_are_wrong_or_mute_nothing_are_told_with_their_place() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "alertmanager.yml", &plain("0s"));
-    let project =
-        "schema: project/1\nrules: [kubernetes]\npolicies: [restart-crashed-or-hung]\nscenarios: [hang-one-replica]\nsilences: silences.yaml\n";
+    let project = "schema: project/1\nrules: [kubernetes]\npolicies: [restart-crashed-or-hung]\nscenarios: [hang-one-replica]\nsilences: silences.yaml\n";
     let with = |alertmanager: &str, silences: Option<&str>| {
         write(folder.path(), "firedrill.yaml", &format!("{project}{alertmanager}"));
         silences.iter().for_each(|text| drop(write(folder.path(), "silences.yaml", text)));
@@ -216,7 +215,9 @@ fn silences_that_are_wrong_or_mute_nothing_are_told_with_their_place() {
     };
     let routed = "alertmanager: alertmanager.yml\n";
     with(routed, None).says("no file of silences is at `silences.yaml`").says("--> firedrill.yaml:5:11");
-    with("", Some(SILENCES)).says("error[FD0726]: silences mute what an Alertmanager tells, and none is named").says("--> firedrill.yaml:5:11");
+    with("", Some(SILENCES))
+        .says("error[FD0726]: silences mute what an Alertmanager tells, and none is named")
+        .says("--> firedrill.yaml:5:11");
     firedrill(folder.path(), &words(RUN)).exits(2).says("error[FD0726]");
     firedrill(folder.path(), &words(&format!("{RUN} --alertmanager alertmanager.yml"))).exits(0);
     with(routed, Some("- { matchers: ['team=a'], from: 10m, to: 5m }\n")).says("error[FD0714]").says("--> silences.yaml:1:42");
@@ -413,4 +414,16 @@ fn a_silenced_alert_is_told_when_its_silence_is_over() {
     assert_eq!(told("messages", "pager"), ["10m10s first notification"]);
     write(folder.path(), "alerts.yaml", &batch("{ matchers: ['alertname=~\".*\"'], from: 5m, to: 1m }"));
     firedrill(folder.path(), &words(line)).exits(2).says("the silence ends before it starts").says("it would silence everything");
+}
+
+#[test]
+fn a_batch_that_would_take_for_ever_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "alertmanager.yml", &plain("1s").replace("group_interval: 1m", "group_interval: 5s"));
+    write(folder.path(), "alerts.yaml", "alerts: [{ labels: { alertname: A } }]\nuntil: 10y\n");
+    let told = firedrill(folder.path(), &["test", "--alertmanager", "alertmanager.yml", "alerts.yaml"]).exits(2);
+    told.says("FD0727")
+        .says("its groups would be looked at 63072000 times, and 1000000 is the most")
+        .says("alerts.yaml")
+        .says("make `until`");
 }

@@ -133,3 +133,16 @@ fn programs_get_expected_got_and_the_time_line() {
     assert_eq!(failure["got"].as_array().map(Vec::len), Some(0), "{failure:#}");
     assert!(failure["timeline"].as_array().is_some_and(|timeline| timeline.len() >= 2), "{failure:#}");
 }
+
+#[test]
+fn what_an_annotation_asks_is_answered_as_of_the_evaluation_that_last_saw_the_alert() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = "{ alert: A, expr: 'm > 5', keep_firing_for: 5m, annotations: { s: '{{ $value }} {{ query \"m\" | first | value }}' } }";
+    write(folder.path(), "rules.yml", &format!("groups: [{{ name: g, rules: [{rule}] }}]\n"));
+    let test = "rule_files: [rules.yml]\ntests:\n  - input_series: [{ series: m, values: '10 9 8 1 2 3' }]\n    alert_rule_test:\n      \
+                - { eval_time: 4m, alertname: A, exp_alerts: [{ exp_annotations: { s: 'SAID' } }] }\n";
+    write(folder.path(), "test.yml", &test.replace("SAID", "8 8"));
+    firedrill(folder.path(), &["test", "test.yml"]).exits(0).says("1 passed, 0 failed");
+    write(folder.path(), "test.yml", &test.replace("SAID", "8 2"));
+    firedrill(folder.path(), &["test", "test.yml"]).exits(1);
+}

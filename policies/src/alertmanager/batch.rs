@@ -6,6 +6,7 @@ use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::yaml::{self, Node, Reader, Value};
 
 use super::alert::PostedAlert;
+use super::config::Config;
 use super::problem;
 use super::rehearsal::Rehearsal;
 use super::silence::{Silence, silences, span};
@@ -13,6 +14,9 @@ use crate::rules::unit_test::{NotificationTest, read_notification_tests};
 
 /// How long time passes after the last change if the batch does not say.
 const DEFAULT_REST: Span = Span::from_minutes(60);
+
+/// The most flushes of groups that a batch may ask for; each leaves a record.
+const MOST_FLUSHES: u64 = 1_000_000;
 
 /// Alerts, and what is expected of them.
 #[derive(Clone, Debug)]
@@ -47,6 +51,15 @@ impl Batch {
     #[must_use]
     pub fn rehearsal(&self) -> Rehearsal {
         Rehearsal { start: self.start, posts: self.posts(), silences: self.silences.clone(), until: Time::ZERO + self.until }
+    }
+
+    /// Why it would take for ever to route: the groups of its alerts would be looked at more often than [`MOST_FLUSHES`]. `path` is the file's.
+    #[must_use]
+    pub fn excess(&self, path: &str, config: &Config) -> Option<Problem> {
+        let interval = config.routes.iter().map(|route| route.options.group_interval).min().filter(|interval| *interval > Span::ZERO)?;
+        let flushes = |alert: &BatchAlert| self.until.as_nanos().saturating_sub(alert.from.as_nanos()) / interval.as_nanos();
+        let flushes: u64 = self.alerts.iter().map(flushes).fold(0, u64::saturating_add);
+        (flushes > MOST_FLUSHES).then(|| problem::too_many_flushes(path, flushes, MOST_FLUSHES))
     }
 
     /// What would be posted to Alertmanager, and when.

@@ -1,4 +1,4 @@
-//! What can be wrong with an Alertmanager configuration or a file of silences (FD0700 to FD0725): one constructor a problem.
+//! What can be wrong with an Alertmanager configuration or a file of silences (FD0700 to FD0727): one constructor a problem.
 
 use firedrill_core::problem::{Place, Problem};
 
@@ -131,6 +131,12 @@ pub(super) fn no_alerts(place: &Place) -> Problem {
 /// An alert that is about nothing.
 pub(super) fn no_labels(place: &Place) -> Problem {
     Problem::at("FD0725", place, "the alert has no labels").remedy("write `labels: { alertname: NAME }`")
+}
+
+/// A batch that lasts so long that routing it would take for ever.
+pub(super) fn too_many_flushes(path: &str, flushes: u64, most: u64) -> Problem {
+    Problem::in_file("FD0727", path, format!("its groups would be looked at {flushes} times, and {most} is the most"))
+        .remedy("make `until` or the last `eval_time` earlier, or `group_interval` longer")
 }
 
 /// Secrets, texts and addresses: nothing is sent from here.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use firedrill_core::journal::{Event, Journal, LabelSet};
 use firedrill_core::name::Name;
+use firedrill_core::problem::Problem;
 use firedrill_core::time::{Span, Time};
 use firedrill_policies::alertmanager::{Batch, Config, read_batch, rehearse};
 use firedrill_reports::timeline::Kind;
@@ -43,8 +44,12 @@ pub fn execute(alertmanager: &str, files: &[String], output: Output) -> Result<E
         let source = load::read_file(Path::new(file))?;
         match read_batch(&source.path, &source.text) {
             Ok(batch) => {
-                problems.extend(unknown_receivers(batch.notifications.iter(), &config));
-                routed.push(route(source.path, batch, &config));
+                let faults: Vec<Problem> =
+                    unknown_receivers(batch.notifications.iter(), &config).into_iter().chain(batch.excess(&source.path, &config)).collect();
+                if faults.is_empty() {
+                    routed.push(route(source.path, batch, &config));
+                }
+                problems.extend(faults);
             }
             Err(found) => problems.extend(found),
         }
