@@ -68,14 +68,6 @@ impl<S: Asked + ?Sized> Asked for &S {
     }
 }
 
-/// The project of this folder, if there is one.
-///
-/// # Errors
-/// It is there and wrong.
-pub fn project_here() -> Result<Option<Project>, Failure> {
-    if Path::new(PROJECT_FILE).is_file() { project_at(PROJECT_FILE).map(|(project, _)| Some(project)) } else { Ok(None) }
-}
-
 /// A project file, or the one of a folder, and the folder that its paths are relative to.
 ///
 /// # Errors

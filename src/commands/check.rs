@@ -31,6 +31,7 @@ use crate::cli::{CheckArgs, Format, LintLevel};
 use crate::coverage;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::home::Home;
 use crate::kind::{self, Kind};
 use crate::load::{self, Source};
 use crate::output::Output;
@@ -156,10 +157,9 @@ impl Heard {
         let is_alone = found.rules.is_empty();
         let mut heard = Self { rules: Arc::clone(read), elsewhere: BTreeSet::new(), is_library: false };
         if found.projects == 0 && !found.policies.is_empty() {
-            let project = sources::project_here()?;
-            heard.is_library = project.is_none() && is_alone;
-            let names = project.as_ref().map_or_else(RuleNames::library, |project| RuleNames::of(project, Path::new(".")));
-            let here = Arc::clone(&names.load(&[])?.set);
+            let home = Home::here()?;
+            heard.is_library = home.project.is_none() && is_alone;
+            let here = Arc::clone(&RuleNames::chosen(&home, &[])?.load(&[])?.set);
             elsewhere.extend(alerts(&here));
             if is_alone {
                 heard.rules = here;
@@ -211,18 +211,20 @@ fn is_project(path: &str) -> bool {
 }
 
 fn whole_project(path: &str) -> Result<Found, Failure> {
-    let (project, base) = sources::project_at(path)?;
+    let home = Home::at(path)?;
+    let project = home.project.as_ref().expect("a home at a project has it");
+    let base = &home.base;
     let conventions = project.lint.clone();
-    let mut found = Found { projects: 1, problems: thresholds(&project), conventions, ..Found::default() };
-    if let Some(rules) = found.keep(sources::rule_texts(&project.rules, &base))? {
+    let mut found = Found { projects: 1, problems: thresholds(project), conventions, ..Found::default() };
+    if let Some(rules) = found.keep(home.rule_files())? {
         found.rules = rules;
     }
-    let routing = project.alertmanager.as_ref().map(|own| found.keep(sources::routing(own, &base))).transpose()?.flatten();
+    let routing = project.alertmanager.as_ref().map(|own| found.keep(sources::routing(own, base))).transpose()?.flatten();
     if let Some(routing) = &routing {
         found.alertmanager(&routing.config);
     }
-    found.silences(project.silences.as_ref(), &base, project.alertmanager.is_some())?;
-    if let Some(answer) = found.keep(sources::answer(&project.policies, &base))? {
+    found.silences(project.silences.as_ref(), base, project.alertmanager.is_some())?;
+    if let Some(answer) = found.keep(home.policies())? {
         // Where the configuration is wrong, that is the problem.
         if routing.is_some() || project.alertmanager.is_none() {
             found.keep(sources::receivers_exist(&answer, routing.as_deref()))?;
@@ -231,21 +233,21 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
             found.policies.push((policy_text(path)?, Arc::clone(policy)));
         }
     }
-    found.keep(sources::answer(&project.baseline, &base))?;
-    if let Some(scenarios) = found.keep(sources::scenarios(&project.scenarios, &base))? {
+    found.keep(home.baseline())?;
+    if let Some(scenarios) = found.keep(home.scenarios())? {
         for own in scenarios.iter().filter_map(|scenario| scenario.alertmanager.as_ref()) {
-            if let Some(routing) = found.keep(sources::routing(own, &base))? {
+            if let Some(routing) = found.keep(sources::routing(own, base))? {
                 found.alertmanager(&routing.config);
             }
         }
         for scenario in &scenarios {
             let has_routing = project.alertmanager.is_some() || scenario.alertmanager.is_some();
-            found.silences(scenario.silences.as_ref(), &base, has_routing)?;
+            found.silences(scenario.silences.as_ref(), base, has_routing)?;
         }
         found.scenarios = scenarios;
-        found.rules_of_scenarios(&base)?;
+        found.rules_of_scenarios(base)?;
     }
-    for name in sources::incident_folders(&project.incidents, &base)? {
+    for name in home.incident_folders()? {
         let read = sources::incident(&name, Path::new(".")).and_then(|(incident, files)| Ok(whole_recording(&incident, &files)?));
         if let Some((recording, alerts)) = found.keep(read)? {
             found.recordings.push(Arc::new(recording));
@@ -272,7 +274,7 @@ fn thresholds(project: &project::Project) -> Vec<Problem> {
 
 fn named(paths: &[String]) -> Result<Found, Failure> {
     // A project that is broken is told by whoever needs more of it than this.
-    let conventions = sources::project_here().ok().flatten().map(|project| project.lint).unwrap_or_default();
+    let conventions = Home::here().ok().and_then(|home| home.project).map(|project| project.lint).unwrap_or_default();
     let mut found = Found { conventions, ..Found::default() };
     for path in paths {
         let path = Path::new(path);
