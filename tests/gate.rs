@@ -305,3 +305,14 @@ fn a_policy_that_takes_up_nothing_of_a_recording_is_not_exercised_by_it() {
     let done = firedrill(folder.path(), &words("gate --out out --pairs 1")).exits(3);
     done.says("incident retry-storm-recorded   not exercised").says("no alert that the policies answer reaches");
 }
+
+#[test]
+fn a_rule_that_fails_when_it_is_evaluated_stands_beside_the_verdict() {
+    let folder = project();
+    let rule = "{ alert: ManyToMany, expr: 'up * on (service) http_requests_total > 0' }";
+    fs::write(folder.path().join("rules/many.yaml"), format!("groups: [{{ name: many, rules: [{rule}] }}]\n")).unwrap();
+    let told = "1 rule could not be evaluated in what is rehearsed here, so nothing was learnt of it: ManyToMany (";
+    firedrill(folder.path(), &words("gate --out out")).exits(0).says(told);
+    assert!(fs::read_to_string(folder.path().join("out/gate.md")).unwrap().contains(told), "the summary for CI says so too");
+    assert!(fs::read_to_string(folder.path().join("out/gate.json")).unwrap().contains("ManyToMany"), "and the data");
+}

@@ -1,8 +1,9 @@
 //! `firedrill gate`: the CI verdict.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use firedrill_core::name::Name;
 use firedrill_core::problem::Problem;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::lints;
@@ -14,6 +15,7 @@ use firedrill_reports::table::{self, PolicyRuns};
 use firedrill_reports::verdict::{
     Case, Doubt, ExerciseRule, IncidentResult, JudgeSettings, Judgement, Measure, Threshold, Verdict, judge, worst_run,
 };
+use firedrill_reports::words::counted;
 use serde_json::json;
 
 use super::setting::{Named, RuleNames, Setting, seeds, warn};
@@ -90,6 +92,7 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     let (unable, rules) = coverage::unable(&campaign.scenarios, &watched);
     let mut notes = notes(arguments, &judgement, &thresholds);
     notes.extend(untested(&unable, rules));
+    notes.extend(failed(&candidate));
     let report = Report {
         unable: &unable,
         arguments,
@@ -193,6 +196,17 @@ fn untested(unable: &[String], rules: usize) -> Option<String> {
     }
     let told = format!("{} of {rules} rules cannot fire in what is rehearsed here, so nothing was learnt of them: {named}", unable.len());
     (!unable.is_empty()).then(|| format!("{told}; `firedrill check` says why"))
+}
+
+/// That rules failed when they were evaluated, so that the verdict says nothing of them.
+fn failed(cases: &[Case]) -> Option<String> {
+    let failed: BTreeMap<&Name, &String> = cases.iter().flat_map(|case| &case.outcome.failed_rules).collect();
+    let mut named = failed.iter().take(SHOWN).map(|(rule, why)| format!("{rule} ({why})")).collect::<Vec<_>>().join(", ");
+    if failed.len() > SHOWN {
+        named.push_str(&format!(" and {} more", failed.len() - SHOWN));
+    }
+    let count = counted(failed.len() as u64, "rule");
+    (!failed.is_empty()).then(|| format!("{count} could not be evaluated in what is rehearsed here, so nothing was learnt of it: {named}"))
 }
 
 /// The command that repeats a run, with places for scenario and seed.

@@ -207,6 +207,17 @@ pub(super) fn would_act(journal: &Journal) -> u64 {
     Seen::of(journal).would_act
 }
 
+/// Rules that could not be evaluated, each with its first reason.
+pub(super) fn failed_rules(journal: &Journal) -> BTreeMap<Name, String> {
+    let mut failed = BTreeMap::new();
+    for record in journal.records() {
+        if let Event::RuleFailed { rule, message } = &record.event {
+            failed.entry(rule.clone()).or_insert_with(|| message.clone());
+        }
+    }
+    failed
+}
+
 /// A rule that could not be evaluated.
 #[derive(PartialEq, Eq)]
 struct RuleFailure {

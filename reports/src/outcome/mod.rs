@@ -10,6 +10,8 @@ mod exercise;
 mod safety;
 mod damage;
 
+use std::collections::BTreeMap;
+
 use firedrill_core::ledger::RequestOutcome;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -255,6 +257,9 @@ pub struct Outcome {
     pub refusals: u64,
     /// Actions that the stage forbade.
     pub would_act: u64,
+    /// Rules that could not be evaluated, each with its first reason: nothing was learnt of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed_rules: BTreeMap<Name, String>,
     /// Each action, in order of start.
     pub deeds: Vec<DeedOutcome>,
     /// What a reader of these figures should know.
@@ -336,6 +341,7 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
         safety_violations: safety::violations(&arms.policy.journal),
         refusals: exercise::refusals(&arms.policy.journal),
         would_act: exercise::would_act(&arms.policy.journal),
+        failed_rules: exercise::failed_rules(&arms.policy.journal),
         deeds,
         notes: notes(&nothing, settings),
         nothing: nothing_outcome,
