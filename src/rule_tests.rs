@@ -6,7 +6,9 @@ use std::sync::Arc;
 use firedrill_core::journal::Journal;
 use firedrill_core::problem::{Place, Problem, near_miss};
 use firedrill_core::time::{Start, Time};
-use firedrill_policies::alertmanager::{Config, PostedAlert, Rehearsal, nothing_to_silence, posted, read_config, read_silences, rehearse, told};
+use firedrill_policies::alertmanager::{
+    Config, PostedAlert, Rehearsal, nothing_to_silence, posted, read_config, read_silences, rehearse, told,
+};
 use firedrill_policies::rules::RuleSet;
 use firedrill_policies::rules::unit_test::{
     ExpectedNotification, NotificationGot, NotificationTest, Outcome, RecordedFormat, RecordedInput, Test, TestFile, read_test_file,
@@ -165,7 +167,11 @@ impl Suite {
                 RuleSet::default()
             }
         };
-        if problems.is_empty() { Ok(Self { file, rules: Arc::new(rules), alertmanager, silences, warnings }) } else { Err(Failure::Input(problems)) }
+        if problems.is_empty() {
+            Ok(Self { file, rules: Arc::new(rules), alertmanager, silences, warnings })
+        } else {
+            Err(Failure::Input(problems))
+        }
     }
 
     /// Runs the tests whose names are wanted, several at a time; the results stand in the order of the file.

@@ -21,8 +21,8 @@ mod hearing;
 mod rehearsal;
 mod batch;
 
-pub(crate) use problem::{no_receiver_to_listen_at, no_receivers};
 pub use problem::nothing_to_silence;
+pub(crate) use problem::{no_receiver_to_listen_at, no_receivers};
 
 pub use alert::{Alert, AlertError, Fingerprint, PostedAlert};
 pub use batch::{Batch, BatchAlert, read_batch};

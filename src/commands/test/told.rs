@@ -162,7 +162,8 @@ fn alerts(expected: &[ExpectedAlert], got: &[ExpectedAlert], stands: &str) -> St
     let mut rest: Vec<&ExpectedAlert> = got.iter().collect();
     let mut lonely: Vec<&ExpectedAlert> = Vec::new();
     for (index, alert) in expected.iter().enumerate().filter(|(index, alert)| !expected[..*index].contains(alert)) {
-        let (wanted, there) = (expected[index..].iter().filter(|other| *other == alert).count(), got.iter().filter(|other| *other == alert).count());
+        let (wanted, there) =
+            (expected[index..].iter().filter(|other| *other == alert).count(), got.iter().filter(|other| *other == alert).count());
         if there == 0 {
             lonely.extend(std::iter::repeat_n(alert, wanted));
         } else if wanted != there {
@@ -195,7 +196,12 @@ fn counts(alert: &ExpectedAlert, (expected, got): (usize, usize), stands: &str) 
     let mut text = format!("    {}\n    {:24}   {:SIDE_BY_SIDE$}   got\n", shown(&alert.labels), "", "expected");
     text.push_str(&pair("how often", &times(expected), &times(got)));
     let remedy = if expected > got {
-        format!("the same alert is expected {} and {stands} {}: an alert with these labels is one alert, so list it {}", times(expected), times(got), times(got))
+        format!(
+            "the same alert is expected {} and {stands} {}: an alert with these labels is one alert, so list it {}",
+            times(expected),
+            times(got),
+            times(got)
+        )
     } else {
         format!("the alert is expected {} and {stands} {}: several rules of this name have it", times(expected), times(got))
     };
