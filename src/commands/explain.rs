@@ -287,8 +287,7 @@ mod tests {
         for action in Action::WORDS {
             assert!(word(action).is_some_and(|told| told.contains("of policies (A step)")), "`{action}` is not explained");
         }
-        let surge =
-            "surge, of scenarios (What goes wrong)\n  parameters: `client`, `factor`\n  what it does: the client's rate is multiplied";
+        let surge = "surge, of scenarios (What goes wrong)\n  parameters: `client`, `factor` (at most x1000000, not x1)\n  what it does: the client's rate is multiplied";
         assert_eq!(word("surge").as_deref(), Some(surge));
     }
 
