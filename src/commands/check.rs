@@ -156,7 +156,7 @@ impl Heard {
         let mut elsewhere = found.alerts_of_incidents.clone();
         let is_alone = found.rules.is_empty();
         let mut heard = Self { rules: Arc::clone(read), elsewhere: BTreeSet::new(), is_library: false };
-        if found.projects == 0 && !found.policies.is_empty() {
+        if (is_alone || found.projects == 0) && !found.policies.is_empty() {
             let home = Home::here()?;
             heard.is_library = home.project.is_none() && is_alone;
             let here = Arc::clone(&RuleNames::chosen(&home, &[])?.load(&[])?.set);
