@@ -316,3 +316,11 @@ fn a_rule_that_fails_when_it_is_evaluated_stands_beside_the_verdict() {
     assert!(fs::read_to_string(folder.path().join("out/gate.md")).unwrap().contains(told), "the summary for CI says so too");
     assert!(fs::read_to_string(folder.path().join("out/gate.json")).unwrap().contains("ManyToMany"), "and the data");
 }
+
+#[test]
+fn an_alert_that_fires_in_no_run_stands_beside_the_verdict() {
+    let folder = project();
+    let rules = "{ alert: LongFor, expr: 'up == 1', for: 30d }, { alert: ShortRate, expr: 'rate(http_requests_total[15s]) > 0' }";
+    fs::write(folder.path().join("rules/quiet.yaml"), format!("groups: [{{ name: quiet, rules: [{rules}] }}]\n")).unwrap();
+    firedrill(folder.path(), &words("gate --out out")).exits(0).says("2 of 3 alerts can fire and did in no simulated run: LongFor, ShortRate;");
+}

@@ -93,6 +93,7 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     let mut notes = notes(arguments, &judgement, &thresholds);
     notes.extend(untested(&unable, rules));
     notes.extend(failed(&candidate));
+    notes.extend(quiet(&campaign, &candidate, &unable));
     let report = Report {
         unable: &unable,
         arguments,
@@ -207,6 +208,21 @@ fn failed(cases: &[Case]) -> Option<String> {
     }
     let count = counted(failed.len() as u64, "rule");
     (!failed.is_empty()).then(|| format!("{count} could not be evaluated in what is rehearsed here, so nothing was learnt of it: {named}"))
+}
+
+/// That alerts could fire and did in no run, so that the verdict says nothing of them either.
+fn quiet(campaign: &Campaign, cases: &[Case], unable: &[String]) -> Option<String> {
+    let rules = campaign.scenarios.iter().flat_map(|(_, rules)| &rules.set.groups).flat_map(|group| &group.rules);
+    let alerts: BTreeSet<&Name> = rules.filter(|rule| rule.is_alerting()).map(|rule| &rule.name).collect();
+    let heard = |alert: &Name| cases.iter().any(|case| case.outcome.fired.contains(alert) || case.outcome.failed_rules.contains_key(alert));
+    let is_unable = |alert: &Name| unable.iter().any(|name| name == alert.as_str());
+    let quiet: Vec<&Name> = alerts.iter().copied().filter(|alert| !heard(alert) && !is_unable(alert)).collect();
+    let mut named = quiet.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if quiet.len() > SHOWN {
+        named.push_str(&format!(" and {} more", quiet.len() - SHOWN));
+    }
+    let told = format!("{} of {} alerts can fire and did in no simulated run: {named}", quiet.len(), alerts.len());
+    (!quiet.is_empty()).then(|| format!("{told}; rehearse what they are for, or `firedrill check --fire` says how near they came"))
 }
 
 /// The command that repeats a run, with places for scenario and seed.

@@ -1,6 +1,6 @@
 //! Whether a run tells anything about its policy: one that never acted has proved nothing, and the reason is named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use firedrill_core::action::Action;
@@ -205,6 +205,12 @@ pub(super) fn refusals(journal: &Journal) -> u64 {
 /// Actions that the stage forbade.
 pub(super) fn would_act(journal: &Journal) -> u64 {
     Seen::of(journal).would_act
+}
+
+/// The alerts that fired.
+pub(super) fn fired(journals: [&Journal; 2]) -> BTreeSet<Name> {
+    let alert = |event: &Event| if let Event::AlertFiring { alert, .. } = event { Some(alert.clone()) } else { None };
+    journals.into_iter().flat_map(Journal::records).filter_map(|record| alert(&record.event)).collect()
 }
 
 /// Rules that could not be evaluated, each with its first reason.

@@ -10,7 +10,7 @@ mod exercise;
 mod safety;
 mod damage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::ledger::RequestOutcome;
 use firedrill_core::name::Name;
@@ -257,6 +257,9 @@ pub struct Outcome {
     pub refusals: u64,
     /// Actions that the stage forbade.
     pub would_act: u64,
+    /// The alerts that fired with nobody acting or with the policy; not part of the JSON, where the runs themselves say it.
+    #[serde(skip)]
+    pub fired: BTreeSet<Name>,
     /// Rules that could not be evaluated, each with its first reason: nothing was learnt of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failed_rules: BTreeMap<Name, String>,
@@ -341,6 +344,7 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
         safety_violations: safety::violations(&arms.policy.journal),
         refusals: exercise::refusals(&arms.policy.journal),
         would_act: exercise::would_act(&arms.policy.journal),
+        fired: exercise::fired([&arms.nothing.journal, &arms.policy.journal]),
         failed_rules: exercise::failed_rules(&arms.policy.journal),
         deeds,
         notes: notes(&nothing, settings),
