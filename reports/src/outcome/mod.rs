@@ -290,8 +290,7 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
             "arms are of one scenario and seed"
         );
     }
-    let header = &arms.policy.header;
-    let ledger = &arms.policy.ledger;
+    let (header, ledger) = (&arms.policy.header, &arms.policy.ledger);
     let deeds = deeds::judge(&policy.deeds, &policy.incidents);
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
     let oracle_outcome = oracle.as_ref().map(|arm| arm.outcome(settings));

@@ -42,7 +42,7 @@ lints! {
     DELTA_OF_COUNTER = "FD0473", Warning, "a function for gauges over a counter", "use `rate` or `increase`";
     RATE_OF_SUM = "FD0474", Warning, "a rate of a sum of counters", "take the rate of each series first: `sum(rate(x[5m]))`";
     RATE_OF_RATE = "FD0475", Warning, "a rate of a recorded rate", "take `deriv`, or the rate of what was counted in the first place";
-    LABEL_GONE = "FD0476", Warning, "a text that names a label which the expression does not keep", "keep the label, or leave it out of the text";
+    LABEL_GONE = "FD0476", Warning, "a text that names a label which the expression does not keep, without asking for it first", "keep the label, or leave it out of the text";
     ABSENT_OF_NOBODY = "FD0477", Info, "an `absent` whose result has no label", "ask for one thing, as in `absent(up{job=\"api\"})`";
     EXACT_FRACTION = "FD0478", Warning, "a fraction that is compared by `==` or `!=`", "compare by `>` or `<`, or round first";
     ONE_SCRAPE_PAGES = "FD0479", Info, "a critical alert that waits for nothing and looks at one scrape", "add `for:`, or look over some time: `max_over_time(x[5m])`";
