@@ -427,3 +427,16 @@ fn a_batch_that_would_take_for_ever_is_refused() {
         .says("alerts.yaml")
         .says("make `until`");
 }
+
+#[test]
+fn an_expectation_after_the_end_of_a_batch_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "alertmanager.yml", &plain("1s"));
+    let expected = "notification_test: [{ receiver: team, eval_time: 50m, exp_notifications: [] }]\n";
+    write(folder.path(), "alerts.yaml", &format!("alerts: [{{ labels: {{ alertname: A }} }}]\nuntil: 3m\n{expected}"));
+    firedrill(folder.path(), &["test", "--alertmanager", "alertmanager.yml", "alerts.yaml"])
+        .exits(2)
+        .says("FD0728")
+        .says("alerts.yaml:3:")
+        .says("what is expected at 50m comes after the end of the batch, which is at 3m");
+}

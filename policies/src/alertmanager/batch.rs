@@ -98,8 +98,13 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Batch> {
     let silences = silences(reader, nodes, start);
     let notifications = read_notification_tests(reader, &mut fields);
     fields.finish(reader);
+    if let Some(until) = until {
+        for test in notifications.iter().filter(|test| test.eval_time > until) {
+            reader.problem(problem::after_the_end(&test.place, test.eval_time, until));
+        }
+    }
     let last = notifications.iter().map(|test| test.eval_time).max().unwrap_or(Span::ZERO);
-    let until = until.unwrap_or_else(|| rested(&alerts)).max(last);
+    let until = until.unwrap_or_else(|| rested(&alerts).max(last));
     Some(Batch { start, until, alerts, silences, notifications })
 }
 

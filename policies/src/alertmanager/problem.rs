@@ -1,6 +1,7 @@
-//! What can be wrong with an Alertmanager configuration or a file of silences (FD0700 to FD0727): one constructor a problem.
+//! What can be wrong with an Alertmanager configuration or a file of silences (FD0700 to FD0728): one constructor a problem.
 
 use firedrill_core::problem::{Place, Problem};
+use firedrill_core::time::Span;
 
 /// A matcher that neither notation reads.
 pub(super) fn not_a_matcher(place: &Place, message: &str) -> Problem {
@@ -137,6 +138,12 @@ pub(super) fn no_labels(place: &Place) -> Problem {
 pub(super) fn too_many_flushes(path: &str, flushes: u64, most: u64) -> Problem {
     Problem::in_file("FD0727", path, format!("its groups would be looked at {flushes} times, and {most} is the most"))
         .remedy("make `until` or the last `eval_time` earlier, or `group_interval` longer")
+}
+
+/// An expectation at a moment that the batch does not reach.
+pub(super) fn after_the_end(place: &Place, eval_time: Span, until: Span) -> Problem {
+    Problem::at("FD0728", place, format!("what is expected at {eval_time} comes after the end of the batch, which is at {until}"))
+        .remedy("make `until` later, or leave it out")
 }
 
 /// Secrets, texts and addresses: nothing is sent from here.
