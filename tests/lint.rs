@@ -129,6 +129,9 @@ fn runs_tell_what_fires_and_what_selects_nothing_where_it_could() {
       - alert: Fails
         expr: rate(http_requests_total{code=\"503\"}[5m]) > 0
         labels: { severity: info, team: a }
+      - alert: Many
+        expr: up * on (job) group_left () up > 0
+        labels: { severity: info, team: a }
 ";
     assert_eq!(
         lints(&check(project(rules).path(), &["--fire"]).exits(0)),
@@ -136,6 +139,10 @@ fn runs_tell_what_fires_and_what_selects_nothing_where_it_could() {
             "rules.yaml:5:70 warning FD0464: `http_requests_total{code=\"503\"}` selects nothing in 1 run",
             "rules.yaml:9:16 warning FD0463: `Waits` never fires in 1 run: it was pending, and never for the whole of its `for`",
             "rules.yaml:13:16 warning FD0463: `Fails` never fires in 1 run: `http_requests_total{code=\"503\"}` selects nothing there",
+            "rules.yaml:16:16 warning FD0487: `Many` cannot be evaluated in 1 run: up{instance=\"api-0:8080\", job=\"api\", \
+                namespace=\"default\", pod=\"api-0\", service=\"api\", version=\"v1\", zone=\"a\"} and up{instance=\"api-1:8080\", job=\"api\", \
+                namespace=\"default\", pod=\"api-1\", service=\"api\", version=\"v1\", zone=\"a\"} on the right side match the same elements; \
+                their matching labels must differ on that side",
         ]
     );
 }

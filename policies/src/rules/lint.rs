@@ -126,6 +126,12 @@ pub fn never_fired(rule: &Rule, looked_at: &str, seen: Option<&str>) -> Finding 
     Finding::new(&catalogue::NEVER_FIRED, rule, &rule.places.name, format!("`{}` never fires in {looked_at}{so_far}", rule.name))
 }
 
+/// A rule that could not be evaluated in so many runs and recordings, and why.
+#[must_use]
+pub fn fails(rule: &Rule, looked_at: &str, why: &str) -> Finding {
+    Finding::new(&catalogue::FAILS, rule, &rule.places.name, format!("`{}` cannot be evaluated in {looked_at}: {why}", rule.name))
+}
+
 /// A selector that found nothing in any run or recording, though such series can be.
 #[must_use]
 pub fn selects_nothing(rule: &Rule, selector: &str, metric: &str, looked_at: &str) -> Finding {

@@ -34,6 +34,8 @@ pub(super) struct Seen {
     pub fired: bool,
     /// The alert was pending.
     pub pending: bool,
+    /// Why it could not be evaluated, the first time.
+    pub failed: Option<String>,
     /// For each selector of its expression, whether it found samples.
     pub selected: Vec<bool>,
 }
@@ -75,6 +77,7 @@ fn joined(mut all: Vec<Seen>, more: Vec<Seen>) -> Vec<Seen> {
     for (known, seen) in all.iter_mut().zip(more) {
         known.fired |= seen.fired;
         known.pending |= seen.pending;
+        known.failed = known.failed.take().or(seen.failed);
         known.selected.iter_mut().zip(seen.selected).for_each(|(known, selected)| *known |= selected);
     }
     all
@@ -98,12 +101,12 @@ fn of_rule(rule: &Rule, journal: &Journal, stores: [&Store; 2]) -> Seen {
     if !rule.is_alerting() {
         let mut matchers = vec![Matcher::equal(METRIC_NAME, rule.name.as_str())];
         matchers.extend(rule.fixed_labels().map(|(name, value)| Matcher::equal(name.as_str(), value.as_str())));
-        return Seen { fired: has(stores[1], &matchers), pending: false, selected };
+        return Seen { fired: has(stores[1], &matchers), pending: false, failed: failure(rule, journal), selected };
     }
     let is_mine = |labels: &firedrill_core::journal::LabelSet| {
         rule.fixed_labels().all(|(name, value)| labels.get(name).is_none_or(|held| held == value))
     };
-    let mut seen = Seen { selected, ..Seen::default() };
+    let mut seen = Seen { selected, failed: failure(rule, journal), ..Seen::default() };
     for record in journal.records() {
         match &record.event {
             Event::AlertFiring { alert, labels, .. } if *alert == rule.name && is_mine(labels) => seen.fired = true,
@@ -112,6 +115,14 @@ fn of_rule(rule: &Rule, journal: &Journal, stores: [&Store; 2]) -> Seen {
         }
     }
     seen
+}
+
+/// Why a rule of this name could not be evaluated.
+fn failure(rule: &Rule, journal: &Journal) -> Option<String> {
+    journal.records().iter().find_map(|record| match &record.event {
+        Event::RuleFailed { rule: name, message } if *name == rule.name => Some(message.clone()),
+        _ => None,
+    })
 }
 
 /// Whether a store has a sample of a series that the matchers select.

@@ -17,7 +17,7 @@ use crate::load::Source;
 const OF_COVERAGE: [&str; 3] = ["FD0460", "FD0461", "FD0462"];
 
 /// Codes of what only runs show.
-const OF_RUNS: [&str; 2] = ["FD0463", "FD0464"];
+const OF_RUNS: [&str; 3] = ["FD0463", "FD0464", "FD0487"];
 
 /// What rules are held against.
 #[derive(Clone, Copy)]
@@ -92,6 +92,9 @@ fn told(rule: &Rule, seen: &fire::Seen, outlooks: &[Outlook<'_>], looked_at: &st
     let can_be = |index: usize| outlooks.iter().any(|outlook| outlook.universe().find(plan.selectors()[index].matchers(), &[]).is_ok());
     let empty: Vec<usize> = (0..plan.selectors().len()).filter(|index| !seen.selected[*index] && can_be(*index)).collect();
     let written = |index: usize| fire::written(plan.selectors()[index].matchers());
+    if let Some(why) = &seen.failed {
+        return vec![lint::fails(rule, looked_at, why)];
+    }
     if !seen.fired {
         let why = match empty.first() {
             _ if seen.pending => Some("it was pending, and never for the whole of its `for`".to_owned()),

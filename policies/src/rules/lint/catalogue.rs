@@ -53,4 +53,5 @@ lints! {
     BROKEN_TEMPLATE = "FD0484", Warning, "a text that cannot be filled in here", "see https://prometheus.io/docs/prometheus/latest/configuration/template_reference/";
     ALLOWS_NOTHING = "FD0485", Warning, "a comment that allows nothing", "remove the comment";
     COUNTER_COMPARED = "FD0486", Info, "a counter whose value itself is compared", "ask how much it grew: `increase(x[10m]) > 0`";
+    FAILS = "FD0487", Warning, "a rule that fails when it is evaluated", "say which elements belong together: `on`, `ignoring`, `group_left`, or add one side up first";
 }
