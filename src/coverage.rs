@@ -16,8 +16,7 @@ use crate::drill::Rules;
 /// What the rules can say in each scenario and over each recording.
 #[must_use]
 pub fn outlooks<'r>(rules: &'r RuleSet, scenarios: &[Arc<Scenario>], recordings: &[Arc<Recording>]) -> Vec<Outlook<'r>> {
-    let mut outlooks: Vec<Outlook<'r>> =
-        scenarios.par_iter().map(|scenario| Outlook::new(rules, firedrill_sim::universe(&scenario.spec))).collect();
+    let mut outlooks: Vec<Outlook<'r>> = scenarios.par_iter().map(|scenario| Outlook::new(rules, exposed(scenario))).collect();
     outlooks.extend(recordings.iter().map(|recording| Outlook::new(rules, seen(recording))));
     outlooks
 }
@@ -40,7 +39,7 @@ pub fn joined<'r>(outlooks: &[Outlook<'r>]) -> Vec<(&'r Group, &'r Rule, Coverag
 /// The names of rules that can fire in none of the scenarios and recordings that they watch, each once, with how many rules there are.
 #[must_use]
 pub fn unable(watched: &[(Arc<Scenario>, Arc<Rules>)], replayed: &[(Arc<Recording>, Arc<Rules>)]) -> (Vec<String>, usize) {
-    let scenarios = watched.par_iter().map(|(scenario, rules)| (rules, firedrill_sim::universe(&scenario.spec)));
+    let scenarios = watched.par_iter().map(|(scenario, rules)| (rules, exposed(scenario)));
     let recordings = replayed.par_iter().map(|(recording, rules)| (rules, seen(recording)));
     let able = scenarios.chain(recordings).map(|(rules, universe)| {
         let outlook = Outlook::new(&rules.set, universe);
@@ -57,6 +56,15 @@ pub fn unable(watched: &[(Arc<Scenario>, Arc<Rules>)], replayed: &[(Arc<Recordin
     let mut names: Vec<String> = all.into_iter().filter(|(_, is_able)| !is_able).map(|((_, _, name), _)| name).collect();
     names.dedup();
     (names, count)
+}
+
+/// The series of a scenario. Its past may end close to its first scrape; without one, scrapes are an interval apart.
+fn exposed(scenario: &Scenario) -> Universe {
+    let mut universe = firedrill_sim::universe(&scenario.spec);
+    if scenario.history.is_none() {
+        universe.sampled_every(scenario.spec.scrape.interval.as_millis() as i64);
+    }
+    universe
 }
 
 /// Whether a target could be scraped: 1 or 0.

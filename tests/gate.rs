@@ -322,7 +322,5 @@ fn an_alert_that_fires_in_no_run_stands_beside_the_verdict() {
     let folder = project();
     let rules = "{ alert: LongFor, expr: 'up == 1', for: 30d }, { alert: ShortRate, expr: 'rate(http_requests_total[15s]) > 0' }";
     fs::write(folder.path().join("rules/quiet.yaml"), format!("groups: [{{ name: quiet, rules: [{rules}] }}]\n")).unwrap();
-    firedrill(folder.path(), &words("gate --out out"))
-        .exits(0)
-        .says("2 of 3 alerts can fire and did in no simulated run: LongFor, ShortRate;");
+    firedrill(folder.path(), &words("gate --out out")).exits(0).says("1 of 3 alerts can fire and did in no simulated run: LongFor;");
 }

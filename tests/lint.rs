@@ -300,3 +300,12 @@ fn hints_do_not_crowd_out_warnings() {
     write(folder.path(), "r.yml", &text);
     firedrill(folder.path(), &["check", "r.yml", "--verbose"]).exits(0).says("`Last` has no label `severity`").says("more in r.yml");
 }
+
+#[test]
+fn a_rate_over_one_scrape_cannot_fire() {
+    let rule = "up) > 0 }, { alert: Short, expr: 'rate(http_requests_total[15s]) > 0', labels: { severity: info, team: a } }";
+    let rules = format!("groups: [{{ name: g, rules: [{{ record: 'job:up:sum', expr: sum by (job) ({rule}] }}]\n");
+    let folder = project(&rules);
+    let told = "`rate` needs two samples, and 15s of what is scraped every 15s hold one";
+    firedrill(folder.path(), &["check"]).says("1 of 2 of your rules can fire here").says("cannot fire here (FD0460)").says(told);
+}

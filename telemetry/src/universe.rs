@@ -46,6 +46,8 @@ pub struct Universe {
     kinds: BTreeMap<Arc<str>, Kind>,
     /// The least and the most that values can be.
     ranges: BTreeMap<Arc<str>, (f64, f64)>,
+    /// The least time between two samples of a series, milliseconds.
+    intervals: BTreeMap<Arc<str>, i64>,
 }
 
 /// What the value of a metric's series does over time.
@@ -287,9 +289,21 @@ impl Universe {
         self.ranges.insert(metric.into(), (least, most));
     }
 
-    /// Says that the values of a metric can be any.
+    /// Says that the values of a metric can be any, at any times.
     pub fn unlimit(&mut self, metric: &str) {
         self.ranges.remove(metric);
+        self.intervals.remove(metric);
+    }
+
+    /// Says that the series of all metrics that are known by now have samples at least so many milliseconds apart.
+    pub fn sampled_every(&mut self, every_ms: i64) {
+        self.intervals = self.metrics.keys().map(|metric| (Arc::clone(metric), every_ms)).collect();
+    }
+
+    /// The least time between two samples of a metric's series, milliseconds, if that was said.
+    #[must_use]
+    pub fn interval_ms(&self, metric: &str) -> Option<i64> {
+        self.intervals.get(metric).copied()
     }
 
     /// The least and the most that the values of a metric can be, if that was said.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::near_miss;
+use firedrill_core::time::Span;
 use firedrill_telemetry::labels::METRIC_NAME;
 use firedrill_telemetry::promql::{Cause, Contradiction, Plan, Presence, Prospect};
 use firedrill_telemetry::universe::{Held, Missing, Shape, Universe};
@@ -205,6 +206,12 @@ impl<'rules> Outlook<'rules> {
                 reason(1, what, "compare with a number that can be reached".to_owned(), None)
             }
             Cause::Contradiction(found) => contradiction(found),
+            Cause::OneSample { function, range_ms, every_ms } => {
+                let [range, every] = [range_ms, every_ms].map(|ms| Span::from_millis(ms.unsigned_abs()));
+                let what = format!("`{function}` needs two samples, and {range} of what is scraped every {every} hold one");
+                let roomy = every.saturating_add(every).saturating_add(every).saturating_add(every);
+                reason(1, what, format!("look over {roomy} or more"), Some(function))
+            }
             Cause::AlwaysThere => {
                 reason(1, "absence is asked for of what is always there".to_owned(), "ask for the absence of series".to_owned(), None)
             }

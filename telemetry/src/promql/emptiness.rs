@@ -63,6 +63,15 @@ pub enum Cause {
     },
     /// A value is asked to be as no number is.
     Contradiction(Contradiction),
+    /// A range never holds the two samples that its function needs.
+    OneSample {
+        /// The function.
+        function: &'static str,
+        /// The range, milliseconds.
+        range_ms: i64,
+        /// From one sample to the next, milliseconds.
+        every_ms: i64,
+    },
     /// Absence is asked for of what is always there.
     AlwaysThere,
     /// `unless` has the same on both sides.
@@ -263,6 +272,16 @@ impl Analysis<'_> {
         }
     }
 
+    /// Why a function of two samples never sees two.
+    fn one_sample(&self, function: WindowFunction, range: &Node) -> Option<Cause> {
+        let Node::Range(selector) = range else { return None };
+        let selector = &self.plan.selectors[*selector];
+        let (range_ms, function) = (selector.range_ms?, function.of_two_samples()?);
+        let every_ms = self.universe.interval_ms(selector.metric()?)?;
+        // A range is open on its left.
+        (range_ms <= every_ms).then_some(Cause::OneSample { function, range_ms, every_ms })
+    }
+
     fn call(&self, call: &Call) -> Outlook {
         let argument = |index: usize| self.node(&call.arguments[index]);
         match &call.function {
@@ -281,6 +300,9 @@ impl Analysis<'_> {
             Function::Absent | Function::AbsentOverTime => self.absent(&call.arguments[0]),
             Function::Window(function) => {
                 let ranges = call.arguments.iter().find(|node| matches!(node, Node::Range(_) | Node::Subquery(_)));
+                if let Some(cause) = ranges.and_then(|range| self.one_sample(*function, range)) {
+                    return Outlook::never(vec![cause]);
+                }
                 let Some(range) = ranges.map(|range| self.node(range)) else { return anything() };
                 let facts = match function {
                     WindowFunction::Minimum | WindowFunction::Maximum | WindowFunction::First | WindowFunction::Last => {
@@ -606,6 +628,26 @@ mod tests {
     }
 
     use Presence::{Always, Never, Sometimes};
+
+    #[test]
+    fn a_range_of_one_sample_is_nothing_to_a_function_of_two() {
+        let mut universe = universe();
+        universe.sampled_every(15_000);
+        universe.add("job:up:sum", Shape::of(&parse_series(r#"job:up:sum{job="api"}"#).expect("a series")));
+        for (expression, expected) in [
+            ("rate(up[15s]) > 0", Never),
+            ("sum(irate(up[10s]))", Never),
+            ("rate(up[15s]) or up", Sometimes),
+            ("rate(up[16s])", Sometimes),
+            ("max_over_time(up[15s])", Sometimes),
+            ("changes(up[15s])", Sometimes),
+            ("rate(up[15s:1s])", Sometimes),
+            ("rate(job:up:sum[15s])", Sometimes),
+        ] {
+            let prospect = Plan::parse(expression).expect("a plan").prospect(&universe);
+            assert_eq!(prospect.presence, expected, "{expression}: {:?}", prospect.causes);
+        }
+    }
 
     #[test]
     fn nothing_goes_through_aggregations_and_functions() {

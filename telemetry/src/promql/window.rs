@@ -51,6 +51,20 @@ impl WindowFunction {
         matches!(self, WindowFunction::First | WindowFunction::Last)
     }
 
+    /// Its name, if it yields nothing for a window of one sample.
+    pub(crate) fn of_two_samples(self) -> Option<&'static str> {
+        Some(match self {
+            WindowFunction::Rate => "rate",
+            WindowFunction::Increase => "increase",
+            WindowFunction::InstantRate => "irate",
+            WindowFunction::Delta => "delta",
+            WindowFunction::InstantDelta => "idelta",
+            WindowFunction::Derivative => "deriv",
+            WindowFunction::PredictLinear => "predict_linear",
+            _ => return None,
+        })
+    }
+
     /// The value for a window with at least one sample; `None` drops the series from the result.
     pub(crate) fn of(self, window: Window<'_>, context: WindowContext) -> Option<f64> {
         let Window { times, values, .. } = window;
