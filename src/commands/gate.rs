@@ -189,12 +189,18 @@ fn notes(arguments: &GateArgs, judgement: &Judgement, thresholds: &Thresholds) -
 /// How many names of rules a note lists.
 const SHOWN: usize = 5;
 
+/// The first of many names, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// That rules cannot fire in anything that was rehearsed or replayed, so that the verdict says nothing of them.
 fn untested(unable: &[String], rules: usize) -> Option<String> {
-    let mut named = unable.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    if unable.len() > SHOWN {
-        named.push_str(&format!(" and {} more", unable.len() - SHOWN));
-    }
+    let named = some_of(unable);
     let told = format!("{} of {rules} rules cannot fire in what is rehearsed here, so nothing was learnt of them: {named}", unable.len());
     (!unable.is_empty()).then(|| format!("{told}; `firedrill check` says why"))
 }
@@ -202,12 +208,10 @@ fn untested(unable: &[String], rules: usize) -> Option<String> {
 /// That rules failed when they were evaluated, so that the verdict says nothing of them.
 fn failed(cases: &[Case]) -> Option<String> {
     let failed: BTreeMap<&Name, &String> = cases.iter().flat_map(|case| &case.outcome.failed_rules).collect();
-    let mut named = failed.iter().take(SHOWN).map(|(rule, why)| format!("{rule} ({why})")).collect::<Vec<_>>().join(", ");
-    if failed.len() > SHOWN {
-        named.push_str(&format!(" and {} more", failed.len() - SHOWN));
-    }
-    let count = counted(failed.len() as u64, "rule");
-    (!failed.is_empty()).then(|| format!("{count} could not be evaluated in what is rehearsed here, so nothing was learnt of it: {named}"))
+    let named: Vec<String> = failed.iter().map(|(rule, why)| format!("{rule} ({why})")).collect();
+    let told =
+        format!("{} could not be evaluated in what is rehearsed here, so nothing was learnt of it", counted(failed.len() as u64, "rule"));
+    (!failed.is_empty()).then(|| format!("{told}: {}", some_of(&named)))
 }
 
 /// That alerts could fire and did in no run, so that the verdict says nothing of them either.
@@ -216,12 +220,8 @@ fn quiet(campaign: &Campaign, cases: &[Case], unable: &[String]) -> Option<Strin
     let alerts: BTreeSet<&Name> = rules.filter(|rule| rule.is_alerting()).map(|rule| &rule.name).collect();
     let heard = |alert: &Name| cases.iter().any(|case| case.outcome.fired.contains(alert) || case.outcome.failed_rules.contains_key(alert));
     let is_unable = |alert: &Name| unable.iter().any(|name| name == alert.as_str());
-    let quiet: Vec<&Name> = alerts.iter().copied().filter(|alert| !heard(alert) && !is_unable(alert)).collect();
-    let mut named = quiet.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if quiet.len() > SHOWN {
-        named.push_str(&format!(" and {} more", quiet.len() - SHOWN));
-    }
-    let told = format!("{} of {} alerts can fire and did in no simulated run: {named}", quiet.len(), alerts.len());
+    let quiet: Vec<String> = alerts.iter().filter(|alert| !heard(alert) && !is_unable(alert)).map(ToString::to_string).collect();
+    let told = format!("{} of {} alerts can fire and did in no simulated run: {}", quiet.len(), alerts.len(), some_of(&quiet));
     (!quiet.is_empty()).then(|| format!("{told}; rehearse what they are for, or `firedrill check --fire` says how near they came"))
 }
 
