@@ -108,7 +108,7 @@ impl Template {
             let mut template = gtmpl_ng::Template::default();
             template.add_funcs(functions::ALL);
             template
-                .parse(format!("{PREAMBLE}{}", literals::with_floats(&self.text)))
+                .parse(format!("{PREAMBLE}{}", literals::in_go(&self.text)))
                 .map_err(|error| first_line(&error.to_string()).to_owned())?;
             Ok(template)
         })
@@ -288,6 +288,12 @@ mod tests {
         check("{{ lt true false }}", &bad("invalid type for comparison"));
         check_value("{{ toTime $value }}", f64::NAN, &bad("value is NaN or Inf"));
         check(r#"{{ len "abc" | printf "%d" }} {{ slice "abc" 0 2 }} {{ -0.5 | humanizePercentage }}"#, "3 ab -50%");
+    }
+
+    #[test]
+    fn a_raw_text_is_what_it_is() {
+        check(r#"{{ reReplaceAll `(\d+)\.(\d+)` `$2-$1` "12.34" }} {{ match `^\w+$` "abc" }}"#, "34-12 true");
+        check(r#"{{ printf `%s\n` "x" }}"#, r"x\n");
     }
 
     #[test]

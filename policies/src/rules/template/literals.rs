@@ -1,4 +1,4 @@
-//! Numbers as Go has them: a literal such as `2.0` is a float, and the engine would make an integer of it.
+//! Literals as Go has them: `2.0` is a float, of which the engine would make an integer, and in a raw text a backslash is a backslash.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use super::bare::{actions, is_of_word, quoted, word};
 /// The function that stands where a float literal stood. No template of people's own can mean it.
 pub(super) const FLOAT: &str = "__float";
 
-/// The text with each float literal as a call of [`FLOAT`].
-pub(super) fn with_floats(text: &str) -> Cow<'_, str> {
+/// The text with each float literal as a call of [`FLOAT`], and each raw text as a quoted one.
+pub(super) fn in_go(text: &str) -> Cow<'_, str> {
     let mut changed = String::new();
     let mut kept = 0;
     for action in actions(text) {
@@ -24,7 +24,13 @@ pub(super) fn with_floats(text: &str) -> Cow<'_, str> {
                 }
                 at += length;
             } else {
-                at += other(rest);
+                let length = other(rest);
+                if let Some(raw) = rest[..length].strip_prefix('`').and_then(|raw| raw.strip_suffix('`')) {
+                    changed.push_str(&text[kept..at]);
+                    changed.push_str(&as_quoted(raw));
+                    kept = at + length;
+                }
+                at += length;
             }
         }
     }
@@ -33,6 +39,12 @@ pub(super) fn with_floats(text: &str) -> Cow<'_, str> {
     }
     changed.push_str(&text[kept..]);
     Cow::Owned(changed)
+}
+
+/// A raw text, with escapes.
+fn as_quoted(raw: &str) -> String {
+    let escaped = raw.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n").replace('\t', r"\t").replace('\r', "");
+    format!("\"{escaped}\"")
 }
 
 /// How long what is no number is: a text, a name with its fields, or one character.
@@ -81,7 +93,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        assert_eq!(with_floats(text), expected);
+        assert_eq!(in_go(text), expected);
     }
 
     #[test]
@@ -91,6 +103,12 @@ mod tests {
         check("{{ eq .5 1E+3 2e-1 }}", r#"{{ eq (__float ".5") (__float "1E+3") (__float "2e-1") }}"#);
         check("{{ printf \"%.1f 2.0\" 3 -4 }}{{/* 1.0 */}}", "{{ printf \"%.1f 2.0\" 3 -4 }}{{/* 1.0 */}}");
         check("{{ $x1.e5 }}{{ .Labels.e1 }}{{ index $v 0x1e }}{{ a1e5 }}", "{{ $x1.e5 }}{{ .Labels.e1 }}{{ index $v 0x1e }}{{ a1e5 }}");
-        check("{{- 1 -}} é {{ `2.0` }}", "{{- 1 -}} é {{ `2.0` }}");
+        check("{{- 1 -}} é {{ \"2.0\" }}", "{{- 1 -}} é {{ \"2.0\" }}");
+    }
+
+    #[test]
+    fn a_raw_text_is_quoted() {
+        check("`a` {{ match `^\\w+\"$` `2.0` }}", r#"`a` {{ match "^\\w+\"$" "2.0" }}"#);
+        check("{{ `a\nb` }}", r#"{{ "a\nb" }}"#);
     }
 }
