@@ -146,3 +146,17 @@ fn what_an_annotation_asks_is_answered_as_of_the_evaluation_that_last_saw_the_al
     write(folder.path(), "test.yml", &test.replace("SAID", "8 2"));
     firedrill(folder.path(), &["test", "test.yml"]).exits(1);
 }
+
+#[test]
+fn what_an_annotation_asks_is_answered_before_later_rules_and_its_own_alert_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = r#"{ alert: K, expr: m > 0, annotations: { t: '{{ query "late" | first | value }}' } }"#;
+    let own = r#"{ alert: L, expr: m > 3, annotations: { t: '{{ with query "ALERTS{alertname=\"L\"}" }}already{{ else }}new{{ end }}' } }"#;
+    write(folder.path(), "rules.yml", &format!("groups:\n- name: g\n  rules:\n  - {late}\n  - {{ record: late, expr: m }}\n  - {own}\n"));
+    let test = "rule_files: [rules.yml]\ntests:\n  - input_series: [{ series: m, values: '1+1x10' }]\n    alert_rule_test:\n      \
+                - { eval_time: 3m, alertname: K, exp_alerts: [{ exp_annotations: { t: '3' } }] }\n      \
+                - { eval_time: 3m, alertname: L, exp_alerts: [{ exp_annotations: { t: new } }] }\n      \
+                - { eval_time: 4m, alertname: L, exp_alerts: [{ exp_annotations: { t: already } }] }\n";
+    write(folder.path(), "test.yml", test);
+    firedrill(folder.path(), &["test", "test.yml"]).exits(0).says("1 passed, 0 failed");
+}

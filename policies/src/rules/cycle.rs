@@ -69,6 +69,8 @@ pub struct Alert {
     pub element: Labels,
     /// When that evaluation was, Unix milliseconds: what its annotations ask is answered as of then.
     pub seen_ms: i64,
+    /// Its annotations as that evaluation filled them in, if any of them asks something: the answer is of then, before later rules wrote.
+    pub annotations: Option<Vec<(Name, String)>>,
     /// Since when the element is there, Unix milliseconds.
     pub active_ms: i64,
     /// When it began to fire; zero while it is pending.
@@ -192,6 +194,7 @@ impl Cycle<'_> {
             RuleKind::Alerting { hold, keep_firing } => {
                 let found = self.found(rule, elements, state, derived)?;
                 self.alert(number, (hold, keep_firing), found, state)?;
+                self.annotate(rule, state, derived);
                 self.send(number, state);
                 Ok(alert_series(state, derived))
             }
@@ -326,6 +329,18 @@ impl Cycle<'_> {
         Ok(())
     }
 
+    /// Fills in the annotations that ask something, of the alerts that were just seen; the others can be filled in whenever somebody reads them.
+    fn annotate(&self, rule: &Rule, state: &mut RuleState, derived: &Store) {
+        if !rule.annotations.iter().any(|(_, template)| template.asks()) {
+            return;
+        }
+        for alert in state.alerts.values_mut().filter(|alert| alert.seen_ms == self.at_ms) {
+            let element = (&alert.element, alert.value);
+            let filled = rule.annotations.iter().map(|(name, template)| (name.clone(), self.filled(template, element, derived)));
+            alert.annotations = Some(filled.collect());
+        }
+    }
+
     /// Sends what fires or is over: at once when that is news, and again whenever the resend delay has passed.
     fn send(&mut self, number: usize, state: &mut RuleState) {
         for (labels, alert) in &mut state.alerts {
@@ -379,6 +394,7 @@ impl Alert {
             value: element.value,
             element: element.labels,
             seen_ms: at_ms,
+            annotations: None,
             active_ms: at_ms,
             fired_ms: 0,
             resolved_ms: None,
@@ -413,6 +429,13 @@ impl Alert {
     }
 }
 
+/// The annotations of an alert, as of the evaluation that last saw its element.
+pub(super) fn annotations(rule: &Rule, alert: &Alert, surroundings: &Surroundings, sources: &[&Store]) -> Vec<(Name, String)> {
+    let element = (&alert.element, alert.value);
+    let filled = |(name, template): &(Name, _)| (name.clone(), fill(template, element, (surroundings, alert.seen_ms), sources));
+    alert.annotations.clone().unwrap_or_else(|| rule.annotations.iter().map(filled).collect())
+}
+
 /// A template filled in for one element; queries are answered at the evaluation's moment from the sources.
 pub(super) fn fill(template: &Template, element: (&Labels, f64), around: (&Surroundings, i64), sources: &[&Store]) -> String {
     if template.is_plain() {
@@ -420,8 +443,7 @@ pub(super) fn fill(template: &Template, element: (&Labels, f64), around: (&Surro
     }
     let (surroundings, at_ms) = around;
     // The engine wants to own what it asks; only a template that asks is worth the copy, which shares all samples.
-    let owned: Vec<Store> =
-        if template.text().contains("query") { sources.iter().map(|store| (*store).clone()).collect() } else { Vec::new() };
+    let owned: Vec<Store> = if template.asks() { sources.iter().map(|store| (*store).clone()).collect() } else { Vec::new() };
     let ask = move |expression: &str| answer(expression, at_ms, &owned);
     let scene = Scene { external_url: surroundings.external_url.clone(), at_ms, ask: Rc::new(ask) };
     template.fill(&Subject { labels: element.0, value: element.1, external_labels: &surroundings.external_labels }, &scene)

@@ -13,7 +13,7 @@ use firedrill_telemetry::promql::{Condition, EvalError, Judgement, PreparedCondi
 use firedrill_telemetry::store::{SeriesId, Store};
 
 use super::compiled::RuleMachine;
-use super::cycle::{AlertState, Change, ChangeKind, Cycle, GroupState, Pace, SentAlert, Surroundings, fill};
+use super::cycle::{AlertState, Change, ChangeKind, Cycle, GroupState, Pace, SentAlert, Surroundings, annotations};
 use super::{Group, RuleSet};
 
 /// How a ruler runs.
@@ -224,11 +224,7 @@ impl Ruler {
     pub fn annotations(&self, sent: &SentAlert, raw: &Store) -> Vec<(Name, String)> {
         let rule = &self.rules.groups[sent.group].rules[sent.rule];
         let Some(alert) = self.groups[sent.group].state.rules[sent.rule].alerts.get(&sent.labels) else { return Vec::new() };
-        let element = (&alert.element, alert.value);
-        let filled = |(name, template): &(Name, _)| {
-            (name.clone(), fill(template, element, (&self.surroundings, alert.seen_ms), &[raw, &self.derived]))
-        };
-        rule.annotations.iter().map(filled).collect()
+        annotations(rule, alert, &self.surroundings, &[raw, &self.derived])
     }
 
     /// The alerts that fire now, with the name first.

@@ -65,6 +65,12 @@ impl Template {
         !self.text.contains("{{")
     }
 
+    /// Whether it may ask for what series are like.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.text.contains("query")
+    }
+
     /// Why the text is no template that can be filled in; then it is left as it is.
     #[must_use]
     pub fn problem(&self) -> Option<&str> {

@@ -11,7 +11,7 @@ use firedrill_telemetry::promqltest::Point;
 use firedrill_telemetry::store::{Samples, SeriesId, Store};
 
 use super::super::compiled::RuleMachine;
-use super::super::cycle::{AlertState, ChangeKind, Cycle, GroupState, Pace, SentAlert, Surroundings, fill};
+use super::super::cycle::{AlertState, ChangeKind, Cycle, GroupState, Pace, SentAlert, Surroundings, annotations};
 use super::super::{Group, RuleSet};
 use super::{AlertTest, ExpectedAlert, ExpectedSample, ExpressionTest, RecordedInput, Test, TestFile};
 
@@ -368,14 +368,10 @@ impl<'a> Bench<'a> {
             let rules = self.rules.groups[scheduled.index].rules.iter().zip(&scheduled.state.rules);
             for (rule, rule_state) in rules.filter(|(rule, _)| rule.is_alerting() && rule.name.as_str() == name) {
                 for (labels, alert) in rule_state.alerts.iter().filter(|(_, alert)| alert.state == state) {
-                    let around = (&self.surroundings, alert.seen_ms);
-                    let filled = rule
-                        .annotations
-                        .iter()
-                        .map(|(name, template)| (name.to_string(), fill(template, (&alert.element, alert.value), around, &[&self.store])));
+                    let annotations = annotations(rule, alert, &self.surroundings, &[&self.store]);
                     found.push(AlertGot {
                         labels: labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
-                        annotations: filled.collect(),
+                        annotations: annotations.into_iter().map(|(name, text)| (name.to_string(), text)).collect(),
                     });
                 }
             }
