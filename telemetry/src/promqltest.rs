@@ -287,6 +287,9 @@ mod tests {
         check_outcome("eval instant at 1m 1 +\n  expect fail", "1: passed");
         check_outcome("eval instant at 1m 1\n  expect fail", "1: want a failure, got 1");
         check_outcome("eval instant at 1m histogram_sum(up)", "1: histogram_sum()");
+        let range = "load 1m\n  m 1 2 3\n\neval instant at 2m m[2m]\n  expect range vector from 1m to 2m step 1m\n  m 2 3";
+        check_outcome(range, "4: passed");
+        check_outcome(&range.replace("m[2m]", "m"), "4: want expect range vector from 1m to 2m step 1m; m 2 3, got m 3");
     }
 
     #[test]

@@ -202,6 +202,7 @@ impl Expected {
         match result {
             Err(error) => self.outcome(self.fails, || error.to_string()),
             Ok(value) if self.fails => self.failed(show(value, at_ms, MINUTE_MS)),
+            Ok(other) if self.rows.is_some() && !matches!(other, Value::Matrix(_)) => self.failed(show(other, at_ms, MINUTE_MS)),
             Ok(Value::Scalar(value)) => self.outcome(self.scalar.is_some_and(|wanted| close(wanted, *value)), || written(*value)),
             Ok(Value::Text(text)) => self.outcome(self.text.as_ref() == Some(text), || format!("{text:?}")),
             Ok(Value::Vector(samples)) => {
