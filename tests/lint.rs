@@ -309,3 +309,14 @@ fn a_rate_over_one_scrape_cannot_fire() {
     let told = "`rate` needs two samples, and 15s of what is scraped every 15s hold one";
     firedrill(folder.path(), &["check"]).says("1 of 2 of your rules can fire here").says("cannot fire here (FD0460)").says(told);
 }
+
+#[test]
+fn runs_begin_with_the_past_that_a_scenario_tells() {
+    let rule = "{ alert: Grown, expr: 'increase(http_requests_total[1d]) > 0 and on (pod) count_over_time(http_requests_total[1d]) > 250', \
+                labels: { severity: info, team: a } }";
+    let folder = project(&format!("groups: [{{ name: g, rules: [{rule}] }}]\n"));
+    let fired = |folder: &Path| !check(folder, &["--fire"]).exits(0).stdout.contains("FD0463");
+    assert!(!fired(folder.path()), "a run of twenty minutes has 80 scrapes");
+    write(folder.path(), "scenario.yaml", &format!("{SCENARIO}history: {{ span: 2d }}\n"));
+    assert!(fired(folder.path()), "a day has 288 samples, five minutes apart");
+}

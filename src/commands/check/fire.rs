@@ -10,6 +10,7 @@ use firedrill_policies::rules::{Rule, RuleSet, Ruler, RulerSettings};
 use firedrill_reports::words::counted;
 use firedrill_scenarios::Scenario;
 use firedrill_sim::automation::Idle;
+use firedrill_sim::past;
 use firedrill_sim::run::{Options, Run};
 use firedrill_telemetry::labels::{METRIC_NAME, MatchOp, Matcher};
 use firedrill_telemetry::recording::{Playback, Recording};
@@ -45,12 +46,19 @@ pub(super) fn watch(rules: &Arc<RuleSet>, scenarios: &[Arc<Scenario>], recording
     let runs = scenarios.par_iter().map(|scenario| {
         let spec = Arc::clone(&scenario.spec);
         let (start, horizon) = (spec.start, spec.horizon);
-        let store = Run::new(spec, Seed(SEED), Options { telemetry: true }, Idle).finish().telemetry;
-        seen(rules, &store, start, Time::ZERO + horizon)
+        let mut ruler = Ruler::new(Arc::clone(rules), start, RulerSettings::default());
+        let mut run = Run::new(Arc::clone(&spec), Seed(SEED), Options { telemetry: true }, Idle);
+        if let Some(history) = &scenario.history {
+            let past = past::samples(&spec, history);
+            ruler.remember(&ruler.clone().recall(&past));
+            run = run.after(past);
+        }
+        seen(rules, ruler, &run.finish().telemetry, (start, Time::ZERO + horizon))
     });
     let played = recordings.par_iter().map(|recording| {
         let end = recording.start.time_of(recording.end_ms).unwrap_or(Time::ZERO);
-        seen(rules, &recording.store, recording.start, end)
+        let ruler = Ruler::new(Arc::clone(rules), recording.start, RulerSettings::default());
+        seen(rules, ruler, &recording.store, (recording.start, end))
     });
     let all: Vec<Vec<Seen>> = runs.chain(played).collect();
     let none = rules.rules().map(|(_, rule)| Seen { selected: vec![false; selectors(rule).count()], ..Seen::default() }).collect();
@@ -84,8 +92,7 @@ fn joined(mut all: Vec<Seen>, more: Vec<Seen>) -> Vec<Seen> {
 }
 
 /// Plays one stretch of telemetry to the rules.
-fn seen(rules: &Arc<RuleSet>, store: &Store, start: Start, end: Time) -> Vec<Seen> {
-    let mut ruler = Ruler::new(Arc::clone(rules), start, RulerSettings::default());
+fn seen(rules: &Arc<RuleSet>, mut ruler: Ruler, store: &Store, (start, end): (Start, Time)) -> Vec<Seen> {
     let mut playback = Playback::new(store);
     let (mut journal, mut commands) = (Journal::new(), Vec::new());
     while let Some(now) = ruler.due().filter(|now| *now <= end) {
