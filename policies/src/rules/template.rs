@@ -292,6 +292,8 @@ mod tests {
         check_value("{{ if gt $value 2.0 }}hi{{ end }}{{ if lt $value 2.0 }}lo{{ end }}{{ if $value }}some{{ end }}", f64::NAN, "hisome");
         check(r#"{{ if lt 1 2 }}{{ if ge "b" "a" }}{{ if ne true false }}ok{{ end }}{{ end }}{{ end }}"#, "ok");
         check("{{ lt true false }}", &bad("invalid type for comparison"));
+        check(r#"{{ printf "%d %.1f%% %*d" 2 $value 3 4 }}"#, "2 0.0%   4");
+        check(r#"{{ printf "%d %.1f" 2 3 }}"#, &bad("printf of an integer by `%f`, which is for floats"));
         check_value("{{ toTime $value }}", f64::NAN, &bad("value is NaN or Inf"));
         check(r#"{{ len "abc" | printf "%d" }} {{ slice "abc" 0 2 }} {{ -0.5 | humanizePercentage }}"#, "3 ab -50%");
     }

@@ -49,7 +49,7 @@ pub(super) const ALL: &[(&str, Func)] = &[
     ("len", |values| engine("len", values)),
     ("slice", |values| engine("slice", values)),
     ("print", |values| engine("print", values)),
-    ("printf", |values| engine("printf", values)),
+    ("printf", printf),
     ("println", |values| engine("println", values)),
     ("html", |values| engine("html", values)),
     ("js", |values| engine("js", values)),
@@ -88,6 +88,28 @@ pub(super) fn engine(name: &str, values: &[Value]) -> Outcome {
     let present: Vec<Value> = values.iter().map(plain).collect();
     let (_, function) = funcs::BUILTINS.iter().find(|(own, _)| *own == name).expect("the table names functions of the engine");
     function(&present)
+}
+
+/// Go writes `%!f(int=2)` for an integer by the verb of a float, and the engine a float; so that no text is right here and wrong there, it fails.
+fn printf(values: &[Value]) -> Outcome {
+    let Some(Value::String(format)) = values.first() else { return engine("printf", values) };
+    let mut next = 1;
+    let mut chars = format.chars();
+    while chars.by_ref().any(|c| c == '%') {
+        let verb = chars.by_ref().inspect(|c| next += usize::from(*c == '*')).find(|c| !"+-# 0123456789.*".contains(*c));
+        match verb {
+            Some('%') | None => continue,
+            Some('f' | 'F' | 'e' | 'E' | 'g' | 'G') if values.get(next).is_some_and(is_integer) => {
+                return Err(wrong(format!("printf of an integer by `%{}`, which is for floats", verb.unwrap_or('f'))));
+            }
+            Some(_) => next += 1,
+        }
+    }
+    engine("printf", values)
+}
+
+fn is_integer(value: &Value) -> bool {
+    matches!(value, Value::Number(number) if !is_zero(value) && !matches!(number.kind(), NumberKind::Float(_)))
 }
 
 fn text(values: &[Value], index: usize) -> Result<String, FuncError> {

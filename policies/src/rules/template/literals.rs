@@ -25,9 +25,9 @@ pub(super) fn in_go(text: &str) -> Cow<'_, str> {
                 at += length;
             } else {
                 let length = other(rest);
-                if let Some(raw) = rest[..length].strip_prefix('`').and_then(|raw| raw.strip_suffix('`')) {
+                if let Some(quoted) = in_plain_escapes(&rest[..length]) {
                     changed.push_str(&text[kept..at]);
-                    changed.push_str(&as_quoted(raw));
+                    changed.push_str(&quoted);
                     kept = at + length;
                 }
                 at += length;
@@ -39,6 +39,41 @@ pub(super) fn in_go(text: &str) -> Cow<'_, str> {
     }
     changed.push_str(&text[kept..]);
     Cow::Owned(changed)
+}
+
+/// A raw text, or one with characters by their numbers (`\u00e9`), as a quoted one that the engine reads as Go reads this; `None` for others.
+fn in_plain_escapes(text: &str) -> Option<String> {
+    if let Some(raw) = text.strip_prefix('`').and_then(|raw| raw.strip_suffix('`')) {
+        return Some(as_quoted(raw));
+    }
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    let (mut plain, mut rest, mut is_changed) = (String::new(), inner, false);
+    while let Some(at) = rest.find('\\') {
+        plain.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let kind = after.chars().next()?;
+        let digits = match kind {
+            'u' => Some((1..5, 16)),
+            'U' => Some((1..9, 16)),
+            _ => None,
+        };
+        let numbered =
+            digits.and_then(|(digits, radix)| Some((digits.end, char::from_u32(u32::from_str_radix(after.get(digits)?, radix).ok()?)?)));
+        match numbered.filter(|(_, character)| !character.is_control() && !matches!(character, '"' | '\\')) {
+            Some((length, character)) => {
+                is_changed = true;
+                plain.push(character);
+                rest = &after[length..];
+            }
+            None => {
+                plain.push('\\');
+                plain.push(kind);
+                rest = &after[kind.len_utf8()..];
+            }
+        }
+    }
+    plain.push_str(rest);
+    is_changed.then(|| format!("\"{plain}\""))
 }
 
 /// A raw text, with escapes.
@@ -110,5 +145,6 @@ mod tests {
     fn a_raw_text_is_quoted() {
         check("`a` {{ match `^\\w+\"$` `2.0` }}", r#"`a` {{ match "^\\w+\"$" "2.0" }}"#);
         check("{{ `a\nb` }}", r#"{{ "a\nb" }}"#);
+        check(r#"{{ "\t\u00e9 \U0001F525 \\u00e9 \"" }}"#, r#"{{ "\té 🔥 \\u00e9 \"" }}"#);
     }
 }
