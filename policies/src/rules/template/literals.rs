@@ -53,12 +53,11 @@ fn in_plain_escapes(text: &str) -> Option<String> {
         let after = &rest[at + 1..];
         let kind = after.chars().next()?;
         let digits = match kind {
-            'u' => Some((1..5, 16)),
-            'U' => Some((1..9, 16)),
+            'u' => Some(1..5),
+            'U' => Some(1..9),
             _ => None,
         };
-        let numbered =
-            digits.and_then(|(digits, radix)| Some((digits.end, char::from_u32(u32::from_str_radix(after.get(digits)?, radix).ok()?)?)));
+        let numbered = digits.and_then(|digits| Some((digits.end, char::from_u32(u32::from_str_radix(after.get(digits)?, 16).ok()?)?)));
         match numbered.filter(|(_, character)| !character.is_control() && !matches!(character, '"' | '\\')) {
             Some((length, character)) => {
                 is_changed = true;
