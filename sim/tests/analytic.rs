@@ -87,21 +87,6 @@ fn a5_a_bounded_queue_turns_away_what_theory_says() {
 }
 
 #[test]
-fn a11_independent_failures_are_retried_as_often_as_they_happen() {
-    // Two retries, p = 0.5: 1.75 attempts a request.
-    let mut spec = station(8, 0.1, exponential(0.1), 10_000);
-    spec.services[0].endpoints[0].error = share(0.5);
-    spec.clients[0].retries = retries(2);
-    let requests = |spec: &WorldSpec, seed| run(spec, seed).ledger.clients[0].outcomes.len() as f64;
-    let count = requests(&spec, 0);
-    let finished = run(&spec, 0);
-    let attempts = totals(&finished, "station").sent as f64 / count;
-    let good = finished.ledger.clients[0].outcomes.iter().filter(|byte| **byte == 1).count() as f64 / count;
-    assert!((attempts - 1.75).abs() < 0.05, "{attempts}");
-    assert!((good - 0.875).abs() < 0.02, "{good}");
-}
-
-#[test]
 fn a12_stations_in_a_row_are_independent() {
     // The caller has a worker for everyone and no work of its own, so it adds nothing to the sum.
     let mut front = service("front", vec![call("first", None, 0), call("second", None, 0)]);
