@@ -130,6 +130,12 @@ pub enum ReplicaState {
     Draining,
     /// Gone for good: scaled in, replaced, or its zone is lost.
     Gone,
+    /// It waits for a place on a node.
+    Pending,
+    /// Its image is on the way.
+    Pulling,
+    /// Its process runs and is not ready: it takes no new requests, and goes on with those that it has.
+    Unready,
 }
 
 /// One thing that happened.
@@ -184,6 +190,26 @@ pub enum Event {
         /// The version that all run.
         version: Name,
     },
+    /// A rollout has made no progress for as long as its service allows; it goes on trying, and nobody rolls it back.
+    RolloutStalled {
+        /// Which service.
+        service: Name,
+        /// The version that does not arrive.
+        version: Name,
+        /// How long there was no progress, and how many replicas are new and available.
+        figures: String,
+    },
+    /// An autoscaler changed the wanted number of replicas.
+    Autoscaled {
+        /// Which service.
+        service: Name,
+        /// Wanted before.
+        from: u32,
+        /// Wanted now.
+        to: u32,
+        /// The figures that it compared, and what limited it.
+        figures: String,
+    },
     /// The wanted number of replicas changed.
     Scaled {
         /// Which service.
@@ -206,6 +232,17 @@ pub enum Event {
         caller: Name,
         /// Retries allowed; `None` when the limit is lifted.
         retries: Option<u32>,
+    },
+    /// A circuit breaker changed its state.
+    BreakerChanged {
+        /// Whose breaker: a replica or a client.
+        caller: Name,
+        /// The service that it calls.
+        service: Name,
+        /// Its new state: closed, open, or half_open.
+        state: Name,
+        /// Why, with the figures that it compared.
+        reason: String,
     },
     /// A stated bound was reached: an outcome with a name, not a hang.
     BoundReached {

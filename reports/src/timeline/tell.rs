@@ -143,9 +143,12 @@ impl Teller {
             | Event::ReplicaChanged { .. }
             | Event::RolloutStarted { .. }
             | Event::RolloutFinished { .. }
+            | Event::RolloutStalled { .. }
+            | Event::Autoscaled { .. }
             | Event::Scaled { .. }
             | Event::QueuePurged { .. }
             | Event::RetriesLimited { .. }
+            | Event::BreakerChanged { .. }
             | Event::BoundReached { .. }
             | Event::RunEnded { .. } => self.world(at, event),
             Event::AlertPending { .. }
@@ -227,11 +230,21 @@ impl Teller {
             Event::RolloutFinished { service, version } => {
                 self.say(at, Kind::World, format!("{service}: every replica runs version {version}"));
             }
+            Event::RolloutStalled { service, version, figures } => {
+                self.say(at, Kind::World, format!("{service}: version {version} does not arrive: {figures}"));
+            }
+            Event::Autoscaled { service, from, to, figures } => {
+                let wanted = counted(u64::from(*to), "replica");
+                self.say(at, Kind::World, format!("{service}: its autoscaler wants {wanted}, {from} before: {figures}"));
+            }
             Event::Scaled { service, from, to } => {
                 self.say(at, Kind::World, format!("{service}: {} wanted, {from} before", counted(u64::from(*to), "replica")));
             }
             Event::QueuePurged { service, dropped } => {
                 self.say(at, Kind::World, format!("{service}: {} waiting requests dropped", significant(*dropped as f64)));
+            }
+            Event::BreakerChanged { caller, service, state, reason } => {
+                self.say(at, Kind::World, format!("{caller}: its breaker to {service} is {}: {reason}", state.replace('_', " ")));
             }
             Event::RetriesLimited { caller, retries: Some(retries) } => {
                 self.say(at, Kind::World, format!("{caller}: at most {} a request", counted(u64::from(*retries), "retry")));
@@ -479,6 +492,9 @@ const fn state_word(state: ReplicaState) -> &'static str {
         ReplicaState::Waiting => "down",
         ReplicaState::Draining => "draining",
         ReplicaState::Gone => "gone",
+        ReplicaState::Pending => "pending",
+        ReplicaState::Pulling => "pulling its image",
+        ReplicaState::Unready => "not ready",
     }
 }
 
