@@ -10,8 +10,8 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
-    Balance, CallSpec, Cancel, ClientSpec, CureSpec, EndpointSpec, FaultKind, FaultSpec, HistorySpec, LoadSpec, Phase, RetrySpec,
-    ServiceSpec, VersionSpec, WorldSpec,
+    Balance, CallSpec, Cancel, ClientSpec, CureSpec, EndpointSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec, Phase,
+    RetrySpec, ServiceSpec, VersionSpec, WorldSpec,
 };
 
 use crate::defaults;
@@ -119,9 +119,17 @@ fn patience(timeout: Option<Span>, retries: &RetrySpec) -> String {
         (0, _) => "and do not try again".to_owned(),
         (max, Span::ZERO) => format!("and try again at once, up to {}", times(max)),
         (max, base) => {
-            let grows = max > 1 && retries.factor != Factor::ONE;
-            let growth = if grows { format!(", then {} each time up to {}", retries.factor, retries.cap) } else { String::new() };
-            let jitter = if retries.jitter { "up to " } else { "" };
+            let growth = match retries.growth {
+                _ if max == 1 => String::new(),
+                Growth::Exponential(Factor::ONE) => String::new(),
+                Growth::Exponential(factor) => format!(", then {factor} each time up to {}", retries.cap),
+                Growth::Doubled => format!(", then about x2 each time up to {}", retries.cap),
+            };
+            let jitter = match retries.jitter {
+                Jitter::None => String::new(),
+                Jitter::Full => "up to ".to_owned(),
+                Jitter::Around(share) => format!("about (within {share}) "),
+            };
             format!("and try again {} after {jitter}{base}{growth}", times(max))
         }
     };
@@ -157,6 +165,9 @@ fn service_text(service: &ServiceSpec) -> String {
         Balance::RoundRobin => "; asked in turn",
         Balance::Random => "; asked at random",
         Balance::PowerOfTwo => "; the less busy of two is asked",
+        Balance::LeastRequest { choices: Some(_) } => "; of a few drawn at random the one that does least for the caller is asked",
+        Balance::LeastRequest { choices: None } => "; the one that does least for the caller is asked",
+        Balance::PeakEwma { .. } => "; of two the one that promises the earlier answer is asked",
     };
     text += match service.cancel {
         Cancel::None => "; work for a caller that has left is done all the same",

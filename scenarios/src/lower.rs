@@ -125,7 +125,7 @@ mod tests {
     use firedrill_core::name::Name;
     use firedrill_core::quantity::{Bytes, Factor};
     use firedrill_core::time::{Span, Time};
-    use firedrill_sim::spec::{FaultKind, Feed, LabelSource, Phase};
+    use firedrill_sim::spec::{FaultKind, Feed, Jitter, LabelSource, Phase};
 
     use crate::read_scenario;
 
@@ -179,7 +179,10 @@ oracle:
         assert_eq!((warm_up.factor, warm_up.tau), (Factor::new(4.0).unwrap(), Span::from_seconds(5)));
         let Phase::Call(call) = &shop.endpoints[0].phases[1] else { panic!("the second step is a call") };
         assert_eq!((&*call.endpoint, call.timeout, call.retries.max), ("/", Some(Span::from_seconds(1)), 2));
-        assert_eq!((call.retries.base, call.retries.cap, call.retries.jitter), (Span::from_millis(10), Span::from_seconds(20), true));
+        assert_eq!(
+            (call.retries.base, call.retries.cap, call.retries.jitter),
+            (Span::from_millis(10), Span::from_seconds(20), Jitter::Full)
+        );
         let metric = &shop.metrics[0];
         assert_eq!(metric.feed, Feed::Requests { endpoint: Some(Name::new("/buy")), success: Some(true) });
         assert_eq!(metric.labels[0], (Name::new("area"), LabelSource::Fixed(Name::new("eu"))));

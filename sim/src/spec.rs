@@ -2,12 +2,20 @@
 //!
 //! Scenario files are lowered into this; nothing here can be wrong at run time (docs/ARCHITECTURE.md, invariant 4).
 
+mod caller;
+
 use firedrill_core::action::{Action, Target};
 use firedrill_core::distribution::Distribution;
 use firedrill_core::inventory::{Inventory, ServiceEntry};
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Bytes, Factor, Rate, Ratio};
 use firedrill_core::time::{Span, Start, Time};
+
+pub use caller::{BreakerSpec, BudgetSpec, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window};
+
+mod admission;
+
+pub use admission::{AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, RateLimitSpec};
 
 /// A whole world. Lists are sorted by name unless they say otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,21 +79,8 @@ pub struct CallSpec {
     pub timeout: Option<Span>,
     /// What it does when an attempt fails.
     pub retries: RetrySpec,
-}
-
-/// Retries of a client or a call. Every failure is retried until the number is used up.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RetrySpec {
-    /// Retries after the first attempt; zero makes one attempt only.
-    pub max: u32,
-    /// The pause before retry `n` (from 1) is `min(cap, base * factor^(n-1))`; a zero `base` retries at once.
-    pub base: Span,
-    /// The growth from one pause to the next; 1 keeps it constant.
-    pub factor: Factor,
-    /// The longest pause.
-    pub cap: Span,
-    /// Whether the pause is drawn uniformly from zero to its value (full jitter).
-    pub jitter: bool,
+    /// What stands between it and the service.
+    pub protection: ProtectionSpec,
 }
 
 /// How a caller chooses a replica.
@@ -97,6 +92,107 @@ pub enum Balance {
     Random,
     /// The less busy of two chosen at random (attempts queued and in service).
     PowerOfTwo,
+    /// The one with the fewest attempts of this caller under way, as Envoy does it.
+    LeastRequest {
+        /// Of so many drawn at random, one by one and perhaps twice the same; `None`: of all.
+        choices: Option<u32>,
+    },
+    /// Of two drawn at random the one that promises the earlier answer to this caller, as Linkerd does it.
+    PeakEwma {
+        /// What a replica is thought to take before it has answered.
+        default_rtt: Span,
+        /// How fast a peak is forgotten.
+        decay: Span,
+    },
+}
+
+/// What each caller of a service knows of its replicas, and which of them it leaves out of its choice (docs/MODEL.md 1.5).
+#[derive(Clone, Debug, PartialEq)]
+pub struct BalancingSpec {
+    /// Replicas that fail are left out for a while; `None`: never.
+    pub ejection: Option<EjectionSpec>,
+    /// Replicas that join get less at first; `None`: their share at once. With `RoundRobin` and `LeastRequest` only.
+    pub slow_start: Option<SlowStartSpec>,
+    /// With a smaller share of replicas left in its choice, a caller chooses from all; zero: never.
+    pub panic_threshold: Ratio,
+    /// From a change of readiness until a caller knows it, seconds; `None`: at once.
+    pub propagation: Option<Distribution>,
+    /// How long a caller uses what a name was resolved to; `None`: it is told of changes.
+    pub dns_ttl: Option<Span>,
+}
+
+/// How a caller tells that a replica fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum EjectionSpec {
+    /// Envoy's outlier detection.
+    Outliers(OutlierSpec),
+    /// Linkerd's failure accrual.
+    Accrual(AccrualSpec),
+}
+
+/// Envoy's outlier detection (docs/MODEL.md 1.5). Shares that are enforced say how often an ejection that is due is carried out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OutlierSpec {
+    /// From one sweep to the next.
+    pub interval: Span,
+    /// The first ejection's length; later ones are multiples of it.
+    pub base_ejection: Span,
+    /// The longest ejection.
+    pub max_ejection: Span,
+    /// The share of replicas that may be ejected at a time.
+    pub max_ejected: Ratio,
+    /// Whether one may be ejected whatever that share is.
+    pub always_one: bool,
+    /// Whether the share counts those that are ejected already and not the next one, as Envoy did before 1.28.
+    pub share_of_earlier: bool,
+    /// Errors (5xx) in a row.
+    pub consecutive_5xx: u32,
+    /// How often that is enforced.
+    pub enforcing_consecutive_5xx: Ratio,
+    /// Errors of gateways (502, 503, 504) in a row.
+    pub consecutive_gateway_failure: u32,
+    /// How often that is enforced.
+    pub enforcing_consecutive_gateway_failure: Ratio,
+    /// Replicas with enough requests that a comparison of success rates needs.
+    pub success_rate_minimum_hosts: u32,
+    /// Requests of one interval that it needs of a replica.
+    pub success_rate_request_volume: u32,
+    /// Ejected is what lies so many standard deviations below the mean.
+    pub success_rate_stdev_factor: f64,
+    /// How often that is enforced.
+    pub enforcing_success_rate: Ratio,
+    /// Ejected is what fails at least this share of an interval's requests.
+    pub failure_percentage_threshold: Ratio,
+    /// Replicas with enough requests that this needs.
+    pub failure_percentage_minimum_hosts: u32,
+    /// Requests of one interval that it needs of a replica.
+    pub failure_percentage_request_volume: u32,
+    /// How often that is enforced.
+    pub enforcing_failure_percentage: Ratio,
+}
+
+/// Linkerd's failure accrual: after failures in a row a replica rests, then one request tries it (docs/MODEL.md 1.5).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AccrualSpec {
+    /// Failures in a row.
+    pub failures: u32,
+    /// The first rest; each further one is twice as long.
+    pub min_penalty: Span,
+    /// The longest rest.
+    pub max_penalty: Span,
+    /// The largest share of a rest that is added to it at random.
+    pub jitter: Ratio,
+}
+
+/// Envoy's slow start: a replica's weight is `max(least, (age / window)^(1 / aggression))` until it is `window` old.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SlowStartSpec {
+    /// How long it lasts.
+    pub window: Span,
+    /// The shape of the growth; 1 is a straight line, more is faster at first; above zero.
+    pub aggression: f64,
+    /// The least weight.
+    pub least: Ratio,
 }
 
 /// What happens to work whose caller has given up (docs/MODEL.md 0, decision 2).
@@ -127,8 +223,12 @@ pub struct ServiceSpec {
     pub cores: Option<f64>,
     /// Requests that may wait at one replica; `None` is unbounded.
     pub queue: Option<u32>,
+    /// Who is let in, in what order they wait, and who is dropped; `None`: first come, first served, and nobody is dropped.
+    pub admission: Option<Box<AdmissionSpec>>,
     /// How callers choose a replica.
     pub balance: Balance,
+    /// What callers know and whom they leave out; `None`: they know everything at once, and leave nobody out.
+    pub balancing: Option<Box<BalancingSpec>>,
     /// What happens to abandoned work.
     pub cancel: Cancel,
     /// What it can be asked for, sorted by name; never empty.
@@ -221,10 +321,14 @@ pub struct ClientSpec {
     pub timeout: Option<Span>,
     /// What it does when an attempt fails.
     pub retries: RetrySpec,
+    /// What stands between it and the service.
+    pub protection: ProtectionSpec,
     /// A request that takes longer, retries included, is bad.
     pub objective: Span,
     /// How many users stand behind the arrivals of a minute; `None`: one user an arrival.
     pub users: Option<u64>,
+    /// How important its requests are.
+    pub priority: Priority,
 }
 
 /// A fault, or a benign change: a change of parameters or state for a while.

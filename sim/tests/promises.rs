@@ -35,7 +35,7 @@ fn three_tiers(horizon: u64) -> WorldSpec {
     store.cores = Some(2.0);
     let mut users = client("users", "front", 60.0);
     users.timeout = Some(Span::from_seconds(1));
-    users.retries = RetrySpec { max: 2, base: Span::from_millis(50), factor: factor(2.0), cap: Span::from_seconds(1), jitter: true };
+    users.retries = backed_off(2, Span::from_millis(50), Span::from_seconds(1));
     let mut spec = world(horizon, vec![back, front, store], vec![users]);
     spec.faults = vec![
         fault("crash", 30, None, FaultKind::Crash { target: replica_target("back-1"), every: None }),
@@ -285,7 +285,7 @@ fn some_world() -> impl Strategy<Value = WorldSpec> {
         (services, faults, cures, prop::option::of(50_u64..500), 0_u32..3).prop_map(|(services, mut faults, cures, timeout, max)| {
             let mut users = client("users", "s0", 30.0);
             users.timeout = timeout.map(Span::from_millis);
-            users.retries = RetrySpec { max, base: Span::from_millis(20), factor: factor(2.0), cap: Span::from_millis(50), jitter: true };
+            users.retries = backed_off(max, Span::from_millis(20), Span::from_millis(50));
             let mut spec = world(75, services, vec![users]);
             faults.sort_by_key(|fault| fault.at);
             for (number, fault) in faults.iter_mut().enumerate() {

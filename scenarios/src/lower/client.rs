@@ -4,7 +4,7 @@ use firedrill_core::name::Name;
 use firedrill_core::quantity::Rate;
 use firedrill_core::time::{Span, Time};
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::ClientSpec;
+use firedrill_sim::spec::{ClientSpec, Priority, ProtectionSpec};
 
 use crate::defaults;
 use crate::document::client::ClientDocument;
@@ -32,8 +32,10 @@ pub fn lower(reader: &mut Reader, names: &Names, client: &ClientDocument, frame:
         rates: lower_rates(reader, client, frame.horizon),
         timeout: or(client.timeout.as_ref(), || defaults::span_or_none("clients.*.timeout")),
         retries: lower_retries(client.retries.as_ref()),
+        protection: ProtectionSpec::default(),
         objective: or(client.objective.as_ref(), || frame.objective),
         users: client.users.as_ref().map(|users| users.value),
+        priority: Priority::Normal,
     }
 }
 

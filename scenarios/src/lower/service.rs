@@ -5,8 +5,8 @@ use firedrill_core::problem::Place;
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{
-    Balance, CallSpec, Cancel, EndpointSpec, Feed, LivenessSpec, MemorySpec, MetricSpec, Phase, RetrySpec, RolloutSpec, ServiceSpec,
-    VersionSpec, WarmUp,
+    Balance, CallSpec, Cancel, EndpointSpec, Feed, Growth, Jitter, LivenessSpec, MemorySpec, MetricSpec, Phase, ProtectionSpec, RetrySpec,
+    RolloutSpec, ServiceSpec, VersionSpec, WarmUp,
 };
 
 use crate::defaults;
@@ -29,8 +29,10 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         zones: zones_of(service),
         workers: or(service.workers.as_ref(), || Some(defaults::count("services.*.workers"))),
         cores: or(service.cores.as_ref(), || None),
+        admission: None,
         queue: or(service.queue.as_ref(), || Some(defaults::count("services.*.queue"))),
         balance: or(service.balance.as_ref(), || Balance::RoundRobin),
+        balancing: None,
         cancel: or(service.cancel.as_ref(), || Cancel::None),
         endpoints,
         start_up: or(service.start_up.as_ref(), || defaults::distribution("services.*.start_up")),
@@ -68,6 +70,7 @@ fn lower_call(reader: &mut Reader, names: &Names, call: &CallDocument) -> CallSp
         probability: or(call.probability.as_ref(), || defaults::ratio("call.probability")),
         timeout: or(call.timeout.as_ref(), || defaults::span_or_none("call.timeout")),
         retries: lower_retries(call.retries.as_ref()),
+        protection: ProtectionSpec::default(),
     }
 }
 
@@ -78,9 +81,10 @@ pub fn lower_retries(retries: Option<&RetriesDocument>) -> RetrySpec {
     RetrySpec {
         max: or(said.max.as_ref(), || defaults::count("clients.*.retries.max")),
         base: or(said.backoff.as_ref(), || defaults::span("retries.backoff")),
-        factor: or(said.factor.as_ref(), || defaults::factor("retries.factor")),
+        growth: Growth::Exponential(or(said.factor.as_ref(), || defaults::factor("retries.factor"))),
         cap: or(said.cap.as_ref(), || defaults::span("retries.cap")),
-        jitter: or(said.jitter.as_ref(), || defaults::text("retries.jitter") == "true"),
+        jitter: if or(said.jitter.as_ref(), || defaults::text("retries.jitter") == "true") { Jitter::Full } else { Jitter::None },
+        budget: None,
     }
 }
 

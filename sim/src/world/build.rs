@@ -7,9 +7,11 @@ use firedrill_core::ledger::BIN;
 use firedrill_core::random::Seed;
 use firedrill_core::time::Time;
 
+use crate::caller::Caller;
 use crate::queue::EventQueue;
 use crate::slab::Slab;
-use crate::spec::{CallSpec, ClientSpec, Phase, RetrySpec, WorldSpec};
+use crate::spec::{CallSpec, ClientSpec, Phase, ProtectionSpec, RetrySpec, WorldSpec};
+use crate::world::callers::caller_at;
 use crate::world::faults::Disturbance;
 use crate::world::{Client, Edge, Service, Step, Todo, World, Zone};
 
@@ -73,6 +75,8 @@ impl World {
             }
         }
         for client in 0..self.clients.len() as u32 {
+            let edge = &self.edges[self.clients[client as usize].edge as usize];
+            self.clients[client as usize].caller = caller_at(edge);
             self.schedule_arrival(client);
         }
         self.schedule_disturbances();
@@ -102,6 +106,7 @@ impl Layout<'_> {
             probability: 1.0,
             timeout: client.timeout,
             retries: client.retries.clone(),
+            protection: protection(&client.retries, &client.protection),
             limits: Vec::new(),
             allowed: client.retries.max,
         };
@@ -152,11 +157,17 @@ impl Layout<'_> {
             probability: call.probability.get(),
             timeout: call.timeout,
             retries: retries.clone(),
+            protection: protection(retries, &call.protection),
             limits: Vec::new(),
             allowed: retries.max,
         };
         self.add(edge)
     }
+}
+
+/// What an edge's callers keep in mind; `None` if that is nothing.
+fn protection(retries: &RetrySpec, protection: &ProtectionSpec) -> Option<Box<ProtectionSpec>> {
+    Caller::is_needed(retries, protection).then(|| Box::new(protection.clone()))
 }
 
 /// All zones, sorted by name, each once.

@@ -6,7 +6,7 @@ use firedrill_core::time::{Span, Time};
 
 use crate::queue::Handle;
 use crate::slab::NONE;
-use crate::spec::{Cancel, RetrySpec};
+use crate::spec::{Cancel, Growth, Jitter, ProtectionSpec, RetrySpec};
 use crate::world::work::State;
 use crate::world::{Due, World};
 
@@ -29,6 +29,8 @@ pub(crate) struct Edge {
     pub(super) probability: f64,
     pub(super) timeout: Option<Span>,
     pub(super) retries: RetrySpec,
+    /// What stands between its callers and the service; boxed because most edges have nothing.
+    pub(super) protection: Option<Box<ProtectionSpec>>,
     /// Limits in force, by the order that set them.
     pub(super) limits: Vec<(u32, u32)>,
     /// The retries allowed now.
@@ -48,6 +50,10 @@ pub(crate) enum Failure {
     Reset,
     /// The caller waited for long enough.
     Timeout,
+    /// The caller refused it itself: its breaker was open, it throttled itself, or it had too many under way.
+    Refused,
+    /// The caller waited for a connection for too long.
+    NoConnection,
 }
 
 impl Failure {
@@ -55,8 +61,8 @@ impl Failure {
     const fn outcome(self) -> usize {
         match self {
             Self::Error => 1,
-            Self::Timeout => 2,
-            Self::QueueFull | Self::NoReplica => 3,
+            Self::Timeout | Self::NoConnection => 2,
+            Self::QueueFull | Self::NoReplica | Self::Refused => 3,
             Self::Reset => 4,
         }
     }
@@ -66,8 +72,8 @@ impl Failure {
         match self {
             Self::Error => 1,
             Self::Reset => 2,
-            Self::QueueFull | Self::NoReplica => 3,
-            Self::Timeout => 4,
+            Self::QueueFull | Self::NoReplica | Self::Refused => 3,
+            Self::Timeout | Self::NoConnection => 4,
         }
     }
 }
@@ -101,13 +107,42 @@ pub(super) struct Call {
     pub(super) number: u32,
     /// The attempt under way; `NONE` while it waits to retry.
     pub(super) attempt: u32,
-    /// The timeout of the attempt, or the end of the pause.
-    timer: Option<Handle>,
+    /// The timeout of the attempt, the end of the pause, or of the wait for a connection.
+    pub(super) timer: Option<Handle>,
+    /// When the attempt under way was sent.
+    pub(super) sent: Time,
+    /// What the last retry had cost, where the caller has a budget that refunds it.
+    pub(super) paid: u32,
+    /// What it has of a caller that is protected.
+    pub(super) admission: Admission,
+}
+
+/// What a call has of its caller's protections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Nothing: nothing is under way, or nothing protects the caller.
+    None,
+    /// It waits for a connection.
+    Waiting,
+    /// Its attempt is under way.
+    Admitted,
 }
 
 impl Call {
     pub(super) const fn new(origin: Origin, request: u64, edge: u32, begun: Time) -> Self {
-        Self { origin, request, parent: 0, begun, edge, number: 0, attempt: NONE, timer: None }
+        Self {
+            origin,
+            request,
+            parent: 0,
+            begun,
+            edge,
+            number: 0,
+            attempt: NONE,
+            timer: None,
+            sent: begun,
+            paid: 0,
+            admission: Admission::None,
+        }
     }
 }
 
@@ -119,12 +154,22 @@ impl World {
         if let Origin::Attempt(parent) = call.origin {
             self.attempts[parent].child = slot;
         }
+        if self.edges[call.edge as usize].protection.is_some() {
+            self.note_request(slot);
+        }
         self.send(slot);
         slot
     }
 
-    /// Sends the next attempt of a call.
+    /// Sends the next attempt of a call, if its caller lets it.
     fn send(&mut self, slot: u32) {
+        if self.edges[self.calls[slot].edge as usize].protection.is_none() || self.may_send(slot) {
+            self.dispatch_call(slot);
+        }
+    }
+
+    /// Puts the next attempt of a call on its way.
+    pub(super) fn dispatch_call(&mut self, slot: u32) {
         let call = self.calls[slot];
         let edge = &self.edges[call.edge as usize];
         let hop = hop_index(call.request, call.parent, edge.position, call.number);
@@ -133,6 +178,7 @@ impl World {
         let endpoint = edge.endpoint;
         let attempt = self.new_attempt(slot, hop, service, endpoint);
         self.calls[slot].attempt = attempt;
+        self.calls[slot].sent = self.now;
         if let Some(timeout) = timeout {
             let timer = self.schedule_after(timeout, Due::TimedOut(slot));
             self.calls[slot].timer = Some(timer);
@@ -152,6 +198,7 @@ impl World {
         let mut timer = self.calls[slot].timer.take();
         self.cancel(&mut timer);
         self.calls[slot].attempt = NONE;
+        self.returned(slot, result);
         self.conclude(slot, result);
     }
 
@@ -159,8 +206,12 @@ impl World {
     pub(super) fn timed_out(&mut self, slot: u32) {
         let call = &mut self.calls[slot];
         call.timer = None;
+        if call.admission == Admission::Waiting {
+            return self.connection_timed_out(slot);
+        }
         let attempt = std::mem::replace(&mut call.attempt, NONE);
         self.abandon(attempt);
+        self.returned(slot, Err(Failure::Timeout));
         self.conclude(slot, Err(Failure::Timeout));
     }
 
@@ -171,22 +222,27 @@ impl World {
 
     /// An attempt of the call has ended: the call ends with it, or tries again.
     #[inline]
-    fn conclude(&mut self, slot: u32, result: Result<(), Failure>) {
+    pub(super) fn conclude(&mut self, slot: u32, result: Result<(), Failure>) {
         if self.counting {
             self.count_outcome(slot, result.map_or_else(Failure::outcome, |()| 0));
         }
         match result {
-            Err(_) if self.may_retry(slot) => self.pause_before_retry(slot),
+            Err(failure) if self.may_retry(slot, failure) => self.pause_before_retry(slot),
             _ => self.close_call(slot, result),
         }
     }
 
-    fn may_retry(&self, slot: u32) -> bool {
+    fn may_retry(&mut self, slot: u32, failure: Failure) -> bool {
         let call = &self.calls[slot];
-        if call.number >= self.edges[call.edge as usize].allowed {
+        let edge = &self.edges[call.edge as usize];
+        if call.number >= edge.allowed || !self.wants_retry(slot) {
             return false;
         }
-        let Origin::Attempt(parent) = call.origin else { return true };
+        edge.protection.is_none() || self.can_afford_retry(slot, failure)
+    }
+
+    fn wants_retry(&self, slot: u32) -> bool {
+        let Origin::Attempt(parent) = self.calls[slot].origin else { return true };
         // A process that hangs does not retry, and neither does work that has been cancelled.
         let parent = &self.attempts[parent];
         let cancelled = parent.call == NONE && self.services[parent.service as usize].cancel == Cancel::Context;
@@ -201,10 +257,10 @@ impl World {
             self.services[edge.service as usize].retrying += 1;
         }
         let mut pause = pause_before(&edge.retries, call.number);
-        if edge.retries.jitter && pause > Span::ZERO {
+        if edge.retries.jitter != Jitter::None && pause > Span::ZERO {
             let hop = hop_index(call.request, call.parent, edge.position, call.number);
-            let share = self.services[edge.service as usize].retry_luck.block(hop).unit(0);
-            pause = Span::from_seconds_f64(pause.as_seconds() * share);
+            let luck = self.services[edge.service as usize].retry_luck.block(hop).unit(0);
+            pause = Span::from_seconds_f64(pause.as_seconds() * edge.retries.jitter.of(luck));
         }
         // Also a retry at once goes through the queue, so that a chain of refusals does not nest.
         let timer = self.schedule_after(pause, Due::Retry(slot));
@@ -227,9 +283,12 @@ impl World {
 
     fn free_call(&mut self, slot: u32) {
         let call = &self.calls[slot];
+        let edge = &self.edges[call.edge as usize];
         if call.number > 0 {
-            let service = self.edges[call.edge as usize].service;
-            self.services[service as usize].retrying -= 1;
+            self.services[edge.service as usize].retrying -= 1;
+        }
+        if edge.protection.is_some() {
+            self.leave_caller(slot);
         }
         self.calls.remove(slot);
     }
@@ -289,12 +348,15 @@ impl World {
     }
 }
 
-/// `min(cap, base * factor^(number - 1))`.
+/// The pause before retry `number`, before luck: its growth from the base, up to the cap.
 fn pause_before(retries: &RetrySpec, number: u32) -> Span {
     if number == 1 || retries.base == Span::ZERO {
         return retries.base.min(retries.cap);
     }
-    let growth = libm::pow(retries.factor.get(), f64::from(number - 1));
+    let growth = match retries.growth {
+        Growth::Exponential(factor) => libm::pow(factor.get(), f64::from(number - 1)),
+        Growth::Doubled => libm::exp2(f64::from(number)) - 1.0,
+    };
     Span::from_seconds_f64(retries.base.as_seconds() * growth).min(retries.cap)
 }
 
@@ -308,11 +370,26 @@ mod tests {
         let retries = RetrySpec {
             max: 9,
             base: Span::from_millis(100),
-            factor: Factor::new(2.0).unwrap(),
+            growth: Growth::Exponential(Factor::new(2.0).unwrap()),
             cap: Span::from_millis(500),
-            jitter: false,
+            jitter: Jitter::None,
+            budget: None,
         };
         let pauses: Vec<u64> = (1..6).map(|number| pause_before(&retries, number).as_millis()).collect();
         assert_eq!(pauses, [100, 200, 400, 500, 500]);
+    }
+
+    #[test]
+    fn envoy_s_pauses_are_below_24_74_and_174_ms() {
+        let retries = RetrySpec {
+            max: 9,
+            base: Span::from_millis(25),
+            growth: Growth::Doubled,
+            cap: Span::from_millis(250),
+            jitter: Jitter::Full,
+            budget: None,
+        };
+        let pauses: Vec<u64> = (1..5).map(|number| pause_before(&retries, number).as_millis()).collect();
+        assert_eq!(pauses, [25, 75, 175, 250]);
     }
 }

@@ -4,6 +4,7 @@ use firedrill_core::ledger::{BIN, ClientLedger, RequestOutcome};
 use firedrill_core::random::{Purpose, Seed, Sequence, Stream, hash64, mix64};
 use firedrill_core::time::{Span, Time};
 
+use crate::caller::Caller;
 use crate::spec::{ClientSpec, FaultKind, WorldSpec};
 use crate::world::accounts::{Buckets, default_bounds};
 use crate::world::calls::{Call, Failure, Origin};
@@ -17,6 +18,8 @@ pub(crate) struct Client {
     pub(crate) edge: u32,
     /// Its turn among the replicas it calls.
     pub(crate) turn: u32,
+    /// What it keeps in mind of the service, if anything.
+    pub(super) caller: Option<Box<Caller>>,
     arrivals: Arrivals,
     pub(crate) ledger: ClientLedger,
     /// Requests by outcome, counted apart from the ledger to be compared with it.
@@ -55,6 +58,7 @@ impl Client {
             key,
             edge,
             turn: key as u32,
+            caller: None,
             arrivals: Arrivals {
                 steps: rate_steps(spec, world),
                 step: 0,

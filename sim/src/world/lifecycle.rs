@@ -9,10 +9,12 @@ use firedrill_core::random::{Purpose, Seed, Stream, below, hash64};
 use firedrill_core::time::{Span, Time};
 
 use crate::backoff::Backoff;
+use crate::caller::Caller;
 use crate::cpu::Cpu;
 use crate::queue::Handle;
 use crate::spec::{ServiceSpec, WarmUp};
 use crate::world::accounts::Counters;
+use crate::world::callers::callers_of;
 use crate::world::work::Stalled;
 use crate::world::{Due, World};
 
@@ -53,6 +55,8 @@ pub(crate) struct Replica {
     pub(super) cpu_timer: Option<(Time, Handle)>,
     /// Its turn among the replicas that it calls, by its service's edges.
     pub(super) turns: Vec<u32>,
+    /// What its process keeps in mind of the services that it calls, by its service's edges.
+    pub(super) callers: Vec<Option<Box<Caller>>>,
     /// Multiplies CPU demand: the version's and the faults' factors.
     pub(super) slowness: f64,
     warm_up: Option<WarmUp>,
@@ -194,6 +198,7 @@ impl Replica {
             cpu_timer: None,
             // Callers begin their rounds at different replicas.
             turns: vec![key as u32; edges],
+            callers: Vec::new(),
             slowness: 1.0,
             warm_up: spec.warm_up,
             capacity: 1.0,
@@ -233,7 +238,8 @@ impl World {
         let state = &mut self.services[service as usize];
         let number = state.next_number;
         state.next_number += 1;
-        let replica = Replica::new(spec, state, number, zone, self.seed);
+        let mut replica = Replica::new(spec, state, number, zone, self.seed);
+        replica.callers = callers_of(spec, &self.edges);
         let index = u32::try_from(self.replicas.len()).expect("a run has fewer than 2^32 replicas");
         self.replicas.push(replica);
         let now = self.now;
@@ -273,6 +279,7 @@ impl World {
         replica.memory.reset(now);
         replica.cpu_seconds_before = replica.cpu.delivered_seconds(now);
         replica.counters.reset();
+        self.forget_called(index);
         self.note_replica(index, reason);
         self.cured_by_start(index);
         let timer = self.schedule_after(Span::from_seconds_f64(seconds), Due::StartedUp(index));

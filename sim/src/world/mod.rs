@@ -4,6 +4,7 @@ mod accounts;
 mod build;
 mod actions;
 mod calls;
+mod callers;
 mod clients;
 mod faults;
 mod lifecycle;
@@ -84,6 +85,8 @@ struct Todo {
     reconcile: Vec<u32>,
     /// Whether an order under way may have become complete.
     orders: bool,
+    /// Callers with a free connection that somebody waits for.
+    connections: Vec<callers::Owner>,
 }
 
 /// A zone, and whether replicas can stand in it.
@@ -219,6 +222,8 @@ impl World {
                 self.reconcile(service);
             } else if let Some(replica) = self.todo.cpus.pop() {
                 self.refresh_cpu(replica);
+            } else if let Some(owner) = self.todo.connections.pop() {
+                self.hand_over(owner);
             } else if self.todo.orders {
                 self.todo.orders = false;
                 self.check_orders();

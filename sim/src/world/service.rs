@@ -214,7 +214,9 @@ impl World {
                 let turn = self.take_turn(call);
                 at(self, turn as usize % count)
             }
-            Balance::RoundRobin | Balance::Random => at(self, below(luck, count as u64) as usize),
+            Balance::RoundRobin | Balance::Random | Balance::LeastRequest { .. } | Balance::PeakEwma { .. } => {
+                at(self, below(luck, count as u64) as usize)
+            }
             Balance::PowerOfTwo => {
                 // One word for one question: which of the ordered pairs of different replicas.
                 let pair = below(luck, (count * (count - 1)) as u64) as usize;

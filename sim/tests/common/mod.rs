@@ -58,11 +58,23 @@ pub fn never() -> RetrySpec {
 
 /// Retries at once.
 pub fn retries(max: u32) -> RetrySpec {
-    RetrySpec { max, base: Span::ZERO, factor: Factor::ONE, cap: Span::ZERO, jitter: false }
+    RetrySpec { max, base: Span::ZERO, growth: Growth::Exponential(Factor::ONE), cap: Span::ZERO, jitter: Jitter::None, budget: None }
+}
+
+/// Retries with pauses that double, with full jitter.
+pub fn backed_off(max: u32, base: Span, cap: Span) -> RetrySpec {
+    RetrySpec { max, base, growth: Growth::Exponential(factor(2.0)), cap, jitter: Jitter::Full, budget: None }
 }
 
 pub fn call(service: &str, timeout: Option<Span>, max: u32) -> Phase {
-    Phase::Call(CallSpec { service: Name::new(service), endpoint: Name::new("/"), probability: Ratio::ONE, timeout, retries: retries(max) })
+    Phase::Call(CallSpec {
+        service: Name::new(service),
+        endpoint: Name::new("/"),
+        probability: Ratio::ONE,
+        timeout,
+        retries: retries(max),
+        protection: ProtectionSpec::default(),
+    })
 }
 
 pub fn version(name: &str) -> VersionSpec {
@@ -86,7 +98,9 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
         workers: Some(1),
         cores: None,
         queue: None,
+        admission: None,
         balance: Balance::RoundRobin,
+        balancing: None,
         cancel: Cancel::None,
         endpoints: vec![EndpointSpec { name: Name::new("/"), phases, error: Ratio::ZERO }],
         start_up: seconds(10.0),
@@ -108,8 +122,10 @@ pub fn client(name: &str, service: &str, per_second: f64) -> ClientSpec {
         rates: vec![(Time::ZERO, rate(per_second))],
         timeout: None,
         retries: never(),
+        protection: ProtectionSpec::default(),
         objective: Span::from_seconds(1),
         users: None,
+        priority: Priority::Normal,
     }
 }
 

@@ -1,0 +1,89 @@
+//! What one caller knows of one service that it calls: what it may still try, what it holds, and what it has seen fail.
+
+mod window;
+mod budget;
+mod throttle;
+mod breaker;
+
+use std::collections::VecDeque;
+
+use firedrill_core::time::Time;
+
+use crate::spec::{PoolSpec, ProtectionSpec, RetrySpec};
+
+pub(crate) use breaker::{Breaker, Change};
+pub(crate) use budget::Budget;
+pub(crate) use throttle::Throttle;
+
+/// A caller at an edge: one client, or one process of a service.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) budget: Option<Budget>,
+    pub(crate) breaker: Option<Breaker>,
+    pub(crate) throttle: Option<Throttle>,
+    pub(crate) pool: Option<Pool>,
+    /// Attempts that may be under way; `u32::MAX` is unbounded.
+    most_requests: u32,
+    /// Attempts under way, those that wait for a connection included.
+    pub(crate) active: u32,
+    /// Retries under way, those that wait out their pause included.
+    pub(crate) retries: u32,
+}
+
+/// The connections of one caller.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool {
+    pub(crate) spec: PoolSpec,
+    pub(crate) held: u32,
+    /// The calls that wait for one, first come first.
+    pub(crate) waiting: VecDeque<u32>,
+    /// How many have waited for too long.
+    pub(crate) timeouts: u64,
+}
+
+/// Why a caller refuses an attempt of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Its breaker is open.
+    BreakerOpen,
+    /// It has as many attempts under way as it may.
+    TooMany,
+    /// It throttles itself.
+    Throttled,
+}
+
+impl Caller {
+    /// Whether an edge with these has anything to remember.
+    pub(crate) const fn is_needed(retries: &RetrySpec, protection: &ProtectionSpec) -> bool {
+        retries.budget.is_some() || !protection.is_none()
+    }
+
+    pub(crate) fn new(retries: &RetrySpec, protection: &ProtectionSpec) -> Self {
+        Self {
+            budget: retries.budget.as_ref().map(Budget::new),
+            breaker: protection.breaker.as_ref().map(Breaker::new),
+            throttle: protection.throttle.as_ref().map(Throttle::new),
+            pool: protection.pool.map(|spec| Pool { spec, held: 0, waiting: VecDeque::new(), timeouts: 0 }),
+            most_requests: protection.most_requests.unwrap_or(u32::MAX),
+            active: 0,
+            retries: 0,
+        }
+    }
+
+    /// Whether an attempt may be made now; `luck`, uniform in [0, 1), decides where chance does.
+    pub(crate) fn admit(&mut self, now: Time, luck: f64) -> (Result<(), Refusal>, Option<Change>) {
+        if self.active >= self.most_requests {
+            return (Err(Refusal::TooMany), None);
+        }
+        if let Some(throttle) = &mut self.throttle
+            && luck < throttle.refusal(now)
+        {
+            return (Err(Refusal::Throttled), None);
+        }
+        match self.breaker.as_mut().map(|breaker| breaker.acquire(now)) {
+            Some((false, change)) => (Err(Refusal::BreakerOpen), change),
+            Some((true, change)) => (Ok(()), change),
+            None => (Ok(()), None),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What protects callers, applied to calls: budgets of retries, breakers, throttles, pools (docs/MODEL.md 1.6).
+
+use firedrill_core::journal::Event;
+use firedrill_core::name::Name;
+use firedrill_core::random::hop_index;
+
+use crate::caller::{Caller, Change};
+use crate::spec::ServiceSpec;
+use crate::world::calls::{Admission, Edge, Failure, Origin};
+use crate::world::{Due, World};
+
+/// Who calls over an edge: what protections are kept for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A client.
+    Client(u32),
+    /// A replica, at this edge of its service.
+    Replica(u32, u32),
+}
+
+/// The word of the block before a retry, or a first attempt, that a throttle decides by; word 0 is the jitter.
+const THROTTLE_WORD: usize = 1;
+
+/// The callers of a fresh process, by its service's edges.
+pub(super) fn callers_of(spec: &ServiceSpec, edges: &[Edge]) -> Vec<Option<Box<Caller>>> {
+    let own = edges.iter().filter(|edge| !edge.from_client && edge.caller == spec.name);
+    own.map(caller_at).collect()
+}
+
+/// The caller at an edge, if it has anything to keep in mind.
+pub(super) fn caller_at(edge: &Edge) -> Option<Box<Caller>> {
+    edge.protection.as_ref().map(|protection| Box::new(Caller::new(&edge.retries, protection)))
+}
+
+impl World {
+    fn owner(&self, slot: u32) -> Owner {
+        let call = &self.calls[slot];
+        match call.origin {
+            Origin::Client { client, .. } => Owner::Client(client),
+            Origin::Attempt(parent) => Owner::Replica(self.attempts[parent].replica, self.edges[call.edge as usize].local),
+        }
+    }
+
+    fn caller(&mut self, owner: Owner) -> &mut Caller {
+        let caller = match owner {
+            Owner::Client(client) => &mut self.clients[client as usize].caller,
+            Owner::Replica(replica, local) => &mut self.replicas[replica as usize].callers[local as usize],
+        };
+        caller.as_mut().expect("a protected edge has callers")
+    }
+
+    /// A call of a protected caller begins.
+    pub(super) fn note_request(&mut self, slot: u32) {
+        let now = self.now;
+        let owner = self.owner(slot);
+        if let Some(budget) = &mut self.caller(owner).budget {
+            budget.requested(now);
+        }
+    }
+
+    /// Whether the next attempt of a protected caller goes now. If not, it waits for a connection or has been refused already.
+    pub(super) fn may_send(&mut self, slot: u32) -> bool {
+        let now = self.now;
+        let owner = self.owner(slot);
+        let luck = self.throttle_luck(slot, owner);
+        let caller = self.caller(owner);
+        let (admitted, change) = caller.admit(now, luck);
+        if admitted.is_ok() {
+            caller.active += 1;
+        }
+        self.note_breaker(slot, owner, change);
+        if admitted.is_err() {
+            self.conclude(slot, Err(Failure::Refused));
+            return false;
+        }
+        let Some(pool) = &mut self.caller(owner).pool else {
+            self.calls[slot].admission = Admission::Admitted;
+            return true;
+        };
+        if pool.held < pool.spec.size && pool.waiting.is_empty() {
+            pool.held += 1;
+            self.calls[slot].admission = Admission::Admitted;
+            return true;
+        }
+        pool.waiting.push_back(slot);
+        let timeout = pool.spec.timeout;
+        let timer = self.schedule_after(timeout, Due::TimedOut(slot));
+        let call = &mut self.calls[slot];
+        call.admission = Admission::Waiting;
+        call.timer = Some(timer);
+        false
+    }
+
+    /// Uniform in [0, 1), a function of the attempt; drawn only where a throttle asks.
+    fn throttle_luck(&mut self, slot: u32, owner: Owner) -> f64 {
+        if self.caller(owner).throttle.is_none() {
+            return 0.0;
+        }
+        let call = &self.calls[slot];
+        let edge = &self.edges[call.edge as usize];
+        let hop = hop_index(call.request, call.parent, edge.position, call.number);
+        self.services[edge.service as usize].retry_luck.block(hop).unit(THROTTLE_WORD)
+    }
+
+    /// Nobody gave back a connection in time.
+    pub(super) fn connection_timed_out(&mut self, slot: u32) {
+        let owner = self.owner(slot);
+        self.stop_waiting(slot, owner);
+        if let Some(pool) = &mut self.caller(owner).pool {
+            pool.timeouts += 1;
+        }
+        self.release_permit(owner);
+        self.conclude(slot, Err(Failure::NoConnection));
+    }
+
+    fn stop_waiting(&mut self, slot: u32, owner: Owner) {
+        self.calls[slot].admission = Admission::None;
+        let caller = self.caller(owner);
+        caller.active -= 1;
+        let pool = caller.pool.as_mut().expect("only a pool is waited for");
+        let place = pool.waiting.iter().position(|waiting| *waiting == slot).expect("who waits is in the queue");
+        pool.waiting.remove(place);
+    }
+
+    fn release_permit(&mut self, owner: Owner) {
+        if let Some(breaker) = &mut self.caller(owner).breaker {
+            breaker.release();
+        }
+    }
+
+    /// An attempt of a call has been answered or given up: what it held is free, and what it tells is remembered.
+    #[inline]
+    pub(super) fn returned(&mut self, slot: u32, result: Result<(), Failure>) {
+        if self.calls[slot].admission == Admission::Admitted {
+            self.remember(slot, result);
+        }
+    }
+
+    fn remember(&mut self, slot: u32, result: Result<(), Failure>) {
+        let now = self.now;
+        let owner = self.owner(slot);
+        self.release(slot, owner);
+        let (took, paid) = (now.since(self.calls[slot].sent), std::mem::take(&mut self.calls[slot].paid));
+        let caller = self.caller(owner);
+        match (&mut caller.budget, result) {
+            (Some(budget), Ok(())) => budget.succeeded(paid),
+            (Some(budget), Err(_)) => budget.failed(),
+            (None, _) => {}
+        }
+        if let Some(throttle) = &mut caller.throttle
+            && matches!(result, Ok(()) | Err(Failure::Error))
+        {
+            throttle.accepted(now);
+        }
+        let change = caller.breaker.as_mut().and_then(|breaker| breaker.record(now, result.is_err(), took));
+        self.note_breaker(slot, owner, change);
+    }
+
+    /// Gives back what an attempt that is under way holds.
+    fn release(&mut self, slot: u32, owner: Owner) {
+        self.calls[slot].admission = Admission::None;
+        let caller = self.caller(owner);
+        caller.active -= 1;
+        if let Some(pool) = &mut caller.pool {
+            pool.held -= 1;
+            if !pool.waiting.is_empty() {
+                self.todo.connections.push(owner);
+            }
+        }
+    }
+
+    /// Hands connections that are free to those who wait.
+    pub(super) fn hand_over(&mut self, owner: Owner) {
+        while let Some(pool) = self.caller_pool(owner)
+            && pool.held < pool.spec.size
+            && let Some(slot) = pool.waiting.pop_front()
+        {
+            pool.held += 1;
+            let call = &mut self.calls[slot];
+            call.admission = Admission::Admitted;
+            let mut timer = call.timer.take();
+            self.cancel(&mut timer);
+            self.dispatch_call(slot);
+        }
+    }
+
+    fn caller_pool(&mut self, owner: Owner) -> Option<&mut crate::caller::Pool> {
+        self.caller(owner).pool.as_mut()
+    }
+
+    /// Whether the budget lets a failed call be tried again, which it then is.
+    pub(super) fn can_afford_retry(&mut self, slot: u32, failure: Failure) -> bool {
+        let now = self.now;
+        let again = self.calls[slot].number > 0;
+        let owner = self.owner(slot);
+        let caller = self.caller(owner);
+        let retries = caller.retries - u32::from(again);
+        let active = caller.active + 1;
+        let paid = match &mut caller.budget {
+            Some(budget) => budget.withdraw(now, failure == Failure::Timeout, active, retries),
+            None => Some(0),
+        };
+        let Some(paid) = paid else { return false };
+        caller.retries = retries + 1;
+        self.calls[slot].paid = paid;
+        true
+    }
+
+    /// A call of a protected caller is over or dropped.
+    pub(super) fn leave_caller(&mut self, slot: u32) {
+        let owner = self.owner(slot);
+        match self.calls[slot].admission {
+            Admission::None => {}
+            Admission::Waiting => {
+                self.stop_waiting(slot, owner);
+                self.release_permit(owner);
+            }
+            Admission::Admitted => {
+                self.release(slot, owner);
+                self.release_permit(owner);
+            }
+        }
+        if self.calls[slot].number > 0 {
+            self.caller(owner).retries -= 1;
+        }
+    }
+
+    fn note_breaker(&mut self, slot: u32, owner: Owner, change: Option<Change>) {
+        let Some(change) = change else { return };
+        let edge = &self.edges[self.calls[slot].edge as usize];
+        let caller: Name = match owner {
+            Owner::Client(_) => edge.caller.clone(),
+            Owner::Replica(replica, _) => self.replicas[replica as usize].name.clone(),
+        };
+        let service = self.spec.services[edge.service as usize].name.clone();
+        self.write(Event::BreakerChanged { caller, service, state: Name::new(change.state.word()), reason: change.reason });
+    }
+
+    /// A fresh process remembers nothing of the services that it calls.
+    pub(super) fn forget_called(&mut self, replica: u32) {
+        let service = self.replicas[replica as usize].service as usize;
+        if self.replicas[replica as usize].callers.iter().any(Option::is_some) {
+            self.replicas[replica as usize].callers = callers_of(&self.spec.services[service], &self.edges);
+        }
+    }
+}
