@@ -28,7 +28,8 @@ pub struct Config {
     pub inhibit_rules: Vec<InhibitRule>,
     /// Calendar times by name.
     pub time_intervals: BTreeMap<Name, Vec<TimeInterval>>,
-    /// What is accepted and has no effect here, once for each kind, such as secrets and templates; and what behaves otherwise here.
+    /// What is accepted and has no effect here, once for each kind, such as secrets and templates; what behaves otherwise here; and what
+    /// older releases refuse.
     pub warnings: Vec<Problem>,
 }
 

@@ -209,8 +209,8 @@ impl Draft {
             let Some(name) = self.scalar(item, "a label's name") else { continue };
             if names.iter().any(|(other, _)| *other == name) {
                 self.reader.problem(problem::twice(&item.place, "the label", &name));
-            } else if name.is_empty() {
-                self.reader.problem(problem::not_a_label(&item.place, &name));
+            } else if *name != *"..." {
+                self.name_of_label(&item.place, &name);
             }
             names.push((name, &item.place));
         }
@@ -223,6 +223,15 @@ impl Draft {
         let mut names: Vec<Name> = names.into_iter().map(|(name, _)| name).collect();
         names.sort();
         Some(GroupBy::Labels(names))
+    }
+
+    /// Refuses what is no label's name anywhere, and tells what is one since names can be any UTF-8.
+    fn name_of_label(&mut self, place: &Place, name: &Name) {
+        if name.is_empty() {
+            self.reader.problem(problem::not_a_label(place, name));
+        } else if !is_label_name(name) {
+            self.warnings.push(problem::newer_name(place, name));
+        }
     }
 
     fn interval_names(&mut self, fields: &mut Fields<'_>, key: &'static str) -> Vec<Name> {
@@ -257,7 +266,12 @@ impl Draft {
         for item in self.reader.list(node, &format!("`{listed}`")).unwrap_or_default() {
             let Some(text) = self.scalar(item, "a matcher") else { continue };
             match matcher::parse(&text) {
-                Ok(read) => matchers.extend(read),
+                Ok(read) => {
+                    matchers.extend(read);
+                    if matcher::is_newer(&text) {
+                        self.warnings.push(problem::newer_name(&item.place, &text));
+                    }
+                }
                 Err(error) => self.reader.problem(problem::not_a_matcher(&item.place, &error.to_string())),
             }
         }
@@ -282,7 +296,12 @@ impl Draft {
         let source = Matchers::new(self.matchers(&mut fields, ["source_match", "source_match_re", "source_matchers"]));
         let target = Matchers::new(self.matchers(&mut fields, ["target_match", "target_match_re", "target_matchers"]));
         let equal = fields.optional("equal").and_then(|node| self.reader.list(node, "`equal`")).unwrap_or_default();
-        let equal = equal.iter().filter_map(|item| self.scalar(item, "a label's name")).collect();
+        let equal = equal.iter().filter_map(|item| {
+            let name = self.scalar(item, "a label's name")?;
+            self.name_of_label(&item.place, &name);
+            Some(name)
+        });
+        let equal = equal.collect();
         fields.finish(&mut self.reader);
         Some(InhibitRule { source, target, equal })
     }
@@ -699,6 +718,22 @@ templates: [ a.tmpl, b.tmpl ]
             "job: '('",
             &["17:FD0713 the regular expression `(` is wrong: unclosed group | correct the expression; it must match the whole value"],
         );
+    }
+
+    #[test]
+    fn names_that_older_releases_refuse_are_read_and_told() {
+        let text = FILE
+            .replace("'{team!=\"x\"}'", "'team-name!=x'")
+            .replace("[job, alertname]", "[job-name, ä]")
+            .replace("[ job ]", "[ \"a b\" ]");
+        let config = read_config("alertmanager.yml", &text).unwrap();
+        assert_eq!(config.routes[1].matchers.to_string(), r#"{severity="page",team-name!="x"}"#);
+        let told = config.warnings.iter().filter(|problem| problem.code == "FD0729");
+        let told: Vec<_> =
+            told.map(|problem| (problem.place.as_ref().unwrap().line(), problem.message.split('`').nth(1).unwrap())).collect();
+        assert_eq!(told, [(32, "a b"), (7, "job-name"), (7, "ä"), (11, "team-name!=x")]);
+        let refused = read_config("alertmanager.yml", &FILE.replace("[ job ]", "[ '' ]").replace("[job, alertname]", "['']")).unwrap_err();
+        assert_eq!(refused.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["FD0701", "FD0701"]);
     }
 
     #[test]

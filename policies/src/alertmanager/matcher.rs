@@ -93,6 +93,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<Matcher>, NotMatchers> {
     })
 }
 
+/// Whether only the newer notation reads the text, so that an Alertmanager before 0.27 refuses it.
+pub(super) fn is_newer(text: &str) -> bool {
+    classic(text).is_err() && utf8(text).is_some_and(|matchers| matchers.is_ok())
+}
+
 fn classic(text: &str) -> Result<Vec<Matcher>, NotMatchers> {
     let text = text.trim();
     let text = text.strip_prefix('{').unwrap_or(text);
@@ -268,6 +273,13 @@ mod tests {
         check(r#"{"foo bar" = "a\u00e9\x41", b!~c}"#, r#"{b!~"c","foo bar"="aéA"}"#);
         // Both notations can read it: the classic one keeps the escape.
         check(r#"qux="\xf0\x9f""#, r#"{qux="\\xf0\\x9f"}"#);
+    }
+
+    #[test]
+    fn what_older_releases_refuse_is_known() {
+        let newer =
+            ["a-b=c", "\"a\"=b", "ä=b", "a.b=c", "{\"a b\"=c}", "a=b", "a:b=c", "{a=b, c=~d,}", "a", "a=b\"c", "-=~("].map(is_newer);
+        assert_eq!(newer, [true, true, true, true, true, false, false, false, false, false, false]);
     }
 
     #[test]

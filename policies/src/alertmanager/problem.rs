@@ -1,4 +1,4 @@
-//! What can be wrong with an Alertmanager configuration or a file of silences (FD0700 to FD0728): one constructor a problem.
+//! What can be wrong with an Alertmanager configuration or a file of silences (FD0700 to FD0729): one constructor a problem.
 
 use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::Span;
@@ -159,6 +159,17 @@ pub(super) fn templates_ignored(place: &Place, count: usize) -> Problem {
 
 /// The code of [`local_is_utc`], the one warning about what becomes of alerts.
 pub(super) const LOCAL_IS_UTC: &str = "FD0722";
+
+/// What Alertmanager reads since it knows names beyond letters, digits and `_`, and refused before.
+pub(super) fn newer_name(place: &Place, text: &str) -> Problem {
+    Problem::at(
+        "FD0729",
+        place,
+        format!("Alertmanager reads `{text}` from 0.27 on; older ones, and newer in classic mode, refuse the file"),
+    )
+    .as_warning()
+    .remedy("write names with letters, digits and `_` alone, and without quotes, if the alerts have them so")
+}
 
 /// The clock of a machine that is not there.
 pub(super) fn local_is_utc(place: &Place) -> Problem {

@@ -146,6 +146,9 @@ fn matchers(reader: &mut Reader, node: &Node) -> Option<Matchers> {
             (true, true) => "=~",
             (false, true) => "!~",
         };
+        if name.is_some_and(|name| name.is_empty()) {
+            reader.problem(problem::not_a_label(&item.place, ""));
+        }
         match matcher::matcher(name?, operator, value?) {
             Ok(matcher) => matchers.push(matcher),
             Err(error) => reader.problem(problem::not_an_expression(&item.place, &error.to_string())),
