@@ -79,11 +79,11 @@ impl Autoscaler {
             None => without_rules(spec, current, stable),
             Some(rules) if stable > current => {
                 let limit = self.most(now, &rules.up, current).max(current);
-                if stable > limit.min(spec.max) { (limit.min(spec.max), bounded(limit < spec.max, "rate")) } else { (stable, None) }
+                if stable > limit.min(spec.max) { (limit.min(spec.max), limiter(limit < spec.max)) } else { (stable, None) }
             }
             Some(rules) if stable < current => {
                 let limit = self.fewest(now, &rules.down, current).min(current);
-                if stable < limit.max(spec.min) { (limit.max(spec.min), bounded(limit > spec.min, "rate")) } else { (stable, None) }
+                if stable < limit.max(spec.min) { (limit.max(spec.min), limiter(limit > spec.min)) } else { (stable, None) }
             }
             Some(_) => (stable, None),
         };
@@ -174,15 +174,15 @@ fn without_rules(spec: &AutoscalerSpec, current: u32, stable: u32) -> (u32, Opti
     let limit = current.saturating_mul(2).max(4);
     let most = spec.max.min(limit);
     if stable < spec.min {
-        (spec.min, bounded(false, ""))
+        (spec.min, limiter(false))
     } else if stable > most {
-        (most, bounded(limit < spec.max, "rate"))
+        (most, limiter(limit < spec.max))
     } else {
         (stable, None)
     }
 }
 
-const fn bounded(by_rate: bool, _: &'static str) -> Option<&'static str> {
+const fn limiter(by_rate: bool) -> Option<&'static str> {
     Some(if by_rate { "the rate at which it may change" } else { "its bounds" })
 }
 

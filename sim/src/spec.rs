@@ -15,6 +15,13 @@ pub use caller::{BreakerSpec, BudgetSpec, Growth, HedgeSpec, Jitter, PoolSpec, P
 
 mod admission;
 
+mod lifecycle;
+
+pub use lifecycle::{
+    AutoscalerBehaviour, AutoscalerSpec, LifeSpec, MetricTarget, PolicySelect, ProbePath, ProbeSpec, ScalingPolicy, ScalingRules, ScalingStep,
+    Tolerance,
+};
+
 pub use admission::{AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, RateLimitSpec};
 
 /// A whole world. Lists are sorted by name unless they say otherwise.
@@ -244,7 +251,11 @@ pub struct ServiceSpec {
     /// How a new version replaces an old one.
     pub rollout: RolloutSpec,
     /// Restart of a replica whose process has stopped answering; `None`: nothing watches it.
-    pub liveness: Option<LivenessSpec>,
+    pub liveness: Option<ProbeSpec>,
+    /// How its replicas come and go.
+    pub life: LifeSpec,
+    /// What changes the wanted number of replicas; `None`: actions alone.
+    pub autoscaler: Option<Box<AutoscalerSpec>>,
     /// The service's own metrics, beside the standard ones.
     pub metrics: Vec<MetricSpec>,
 }
@@ -293,17 +304,10 @@ pub struct RolloutSpec {
     pub max_surge: Ratio,
     /// Replicas below the wanted number; a share rounded down; one if both come to zero.
     pub max_unavailable: Ratio,
-}
-
-/// Kills and restarts a replica that does not answer; the kubelet's liveness probe in its default form (docs/MODEL.md 1.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LivenessSpec {
-    /// From one probe to the next.
-    pub period: Span,
-    /// How long one probe waits.
-    pub timeout: Span,
-    /// Failures in a row before the kill.
-    pub failures: u32,
+    /// How long a replica must have been ready to count as available.
+    pub min_ready: Span,
+    /// How long a rollout may make no progress before that is told.
+    pub progress_deadline: Span,
 }
 
 /// Whoever sends requests from outside: open-loop arrivals, Poisson with a rate that changes in steps.

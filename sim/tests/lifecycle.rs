@@ -11,7 +11,7 @@ use firedrill_core::ledger::RequestOutcome;
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Bytes, Factor};
 use firedrill_core::time::Span;
-use firedrill_sim::spec::{FaultKind, LivenessSpec, MemorySpec, Phase, WorldSpec};
+use firedrill_sim::spec::{FaultKind, MemorySpec, Phase, WorldSpec};
 use firedrill_sim::{Finished, Script};
 
 /// One service `api` with so many replicas, lightly used.
@@ -56,7 +56,7 @@ fn k2_a_hung_process_is_killed_by_its_liveness_probe_within_31_s() {
         let name = format!("api{number}");
         spec.services[0].name = Name::new(&name);
         spec.clients[0].service = Name::new(&name);
-        spec.services[0].liveness = Some(LivenessSpec { period: Span::from_seconds(10), timeout: Span::from_seconds(1), failures: 3 });
+        spec.services[0].liveness = Some(liveness(10, 3));
         spec.faults = vec![fault("hang", 100, None, FaultKind::Hang { target: service_target(&name) })];
         let finished = run(&spec, 7);
         let kills = crash_times(&finished);

@@ -216,7 +216,7 @@ prop_compose! {
         service.start_up = exponential(4.0);
         service.endpoints[0].error = share(error);
         service.memory = MemorySpec { base: mib(100), per_request: Bytes::new(per_request << 20), limit: Some(mib(150)) };
-        service.liveness = liveness.then_some(LivenessSpec { period: Span::from_seconds(5), timeout: Span::from_seconds(1), failures: 2 });
+        service.liveness = liveness.then_some(common::liveness(5, 2));
         let mut worse = version("v2");
         worse.healthy = false;
         worse.error = share(0.3);

@@ -217,14 +217,14 @@ impl Replica {
             was_there: false,
             start_up_luck: Stream::new(seed, Purpose::StartUp, key),
             starts: 0,
-            backoff: Backoff::default(),
+            backoff: Backoff::new(spec.life.first_backoff, spec.life.longest_backoff),
             backing_off: false,
             last_termination: None,
             state_timer: None,
             death_timer: None,
             memory_timer: None,
             probe_timer: None,
-            probe_phase: spec.liveness.map_or(Span::ZERO, |liveness| Span::from_nanos(below(phase, liveness.period.as_nanos()))),
+            probe_phase: spec.liveness.as_ref().map_or(Span::ZERO, |liveness| Span::from_nanos(below(phase, liveness.period.as_nanos()))),
             counters: Counters::new(spec, edges),
             name,
         }
@@ -526,18 +526,24 @@ impl World {
         }
         replica.hung = true;
         replica.cpu.set_speed(now, 0.0);
-        let liveness = self.spec.services[replica.service as usize].liveness.filter(|_| replica.state != ReplicaState::Draining);
-        let phase = replica.probe_phase;
+        let watched = replica.state != ReplicaState::Draining;
         self.refresh_cpu(index);
-        if let Some(liveness) = liveness {
-            // Probes that are answered change nothing, so only the ones that fail are played out: the next tick and those after it.
-            let period = liveness.period.as_nanos().max(1);
-            let passed = (now.as_nanos() + period - phase.as_nanos()) % period;
-            let to_tick = (period - passed) % period;
-            let to_kill = to_tick + period * u64::from(liveness.failures.saturating_sub(1)) + liveness.timeout.as_nanos();
-            let timer = self.schedule_after(Span::from_nanos(to_kill), Due::ProbeFailed(index));
+        if let Some(to_kill) = self.time_to_kill(index).filter(|_| watched) {
+            let timer = self.schedule_after(to_kill, Due::ProbeFailed(index));
             self.replicas[index as usize].probe_timer = Some(timer);
         }
+    }
+
+    /// From now until a process that has begun to hang is killed by its liveness probe; `None` if it has none.
+    ///
+    /// Probes that are answered change nothing, so only the ones that fail are played out: the next tick and those after it.
+    fn time_to_kill(&self, index: u32) -> Option<Span> {
+        let replica = &self.replicas[index as usize];
+        let liveness = self.spec.services[replica.service as usize].liveness.as_ref()?;
+        let period = liveness.period.as_nanos().max(1);
+        let passed = (self.now.as_nanos() + period - replica.probe_phase.as_nanos()) % period;
+        let to_tick = (period - passed) % period;
+        Some(Span::from_nanos(to_tick + period * u64::from(liveness.failures.saturating_sub(1)) + liveness.timeout.as_nanos()))
     }
 
     /// A process that hung goes on.

@@ -77,6 +77,18 @@ pub fn call(service: &str, timeout: Option<Span>, max: u32) -> Phase {
     })
 }
 
+/// A liveness probe on a port of its own.
+pub fn liveness(period: u64, failures: u32) -> ProbeSpec {
+    ProbeSpec {
+        initial_delay: Span::ZERO,
+        period: Span::from_seconds(period),
+        timeout: Span::from_seconds(1),
+        successes: 1,
+        failures,
+        path: ProbePath::Separate,
+    }
+}
+
 pub fn version(name: &str) -> VersionSpec {
     VersionSpec {
         name: Name::new(name),
@@ -107,7 +119,23 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
         warm_up: None,
         memory: MemorySpec { base: mib(100), per_request: Bytes::new(0), limit: None },
         versions: vec![version("v1")],
-        rollout: RolloutSpec { max_surge: share(0.25), max_unavailable: share(0.25) },
+        rollout: RolloutSpec {
+            max_surge: share(0.25),
+            max_unavailable: share(0.25),
+            min_ready: Span::ZERO,
+            progress_deadline: Span::from_minutes(10),
+        },
+        life: LifeSpec {
+            readiness: None,
+            startup: None,
+            scheduling: None,
+            pull: None,
+            grace: Span::from_seconds(30),
+            pre_stop: Span::ZERO,
+            first_backoff: Span::from_seconds(10),
+            longest_backoff: Span::from_seconds(300),
+        },
+        autoscaler: None,
         liveness: None,
         metrics: Vec::new(),
     }
