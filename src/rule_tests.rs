@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use firedrill_core::journal::Journal;
-use firedrill_core::problem::{Place, Problem, near_miss};
+use firedrill_core::name::Name;
+use firedrill_core::problem::{Located, Place, Problem, near_miss};
 use firedrill_core::time::{Start, Time};
 use firedrill_policies::alertmanager::{
     Config, PostedAlert, Rehearsal, nothing_to_silence, posted, read_config, read_silences, rehearse, told,
@@ -167,6 +168,7 @@ impl Suite {
                 RuleSet::default()
             }
         };
+        warnings.extend(unknown_groups(&file, &rules));
         if problems.is_empty() {
             Ok(Self { file, rules: Arc::new(rules), alertmanager, silences, warnings })
         } else {
@@ -198,6 +200,18 @@ impl Suite {
         };
         Ran { test, outcome, notifications }
     }
+}
+
+/// Groups that the order of evaluation names and no rule file has. promtool says nothing of them, so they are no errors.
+fn unknown_groups(file: &TestFile, rules: &RuleSet) -> Vec<Problem> {
+    let names: Vec<&str> = rules.groups.iter().map(|group| &*group.name).collect();
+    let unknown = file.group_order.iter().filter(|named| !names.contains(&&*named.value));
+    let problem = |named: &Located<Name>| {
+        let message = format!("no rule file has a group `{}`, so the order says nothing of it", named.value);
+        let near = near_miss(&named.value, &names).map_or_else(|| "remove it".to_owned(), |near| format!("did you mean `{near}`?"));
+        Problem::at("FD0917", &named.place, message).as_warning().remedy(near)
+    };
+    unknown.map(problem).collect()
 }
 
 /// The Alertmanager configuration that a file names; every receiver that its tests speak of is there.

@@ -115,6 +115,19 @@ fn keys_that_promtool_does_not_know_either_are_refused_with_the_nearest() {
 }
 
 #[test]
+fn an_order_of_groups_that_are_not_there_is_told_and_counts_for_nothing() {
+    let folder = documented();
+    // promtool passes such a file without a word.
+    changed(&folder, "tests.yml", "evaluation_interval: 1m", "evaluation_interval: 1m\ngroup_eval_order: [nods, elsewhere]")
+        .exits(0)
+        .says("no rule file has a group `nods`")
+        .says("did you mean `nodes`?")
+        .says("no rule file has a group `elsewhere`")
+        .says("changed.yml:3:20");
+    changed(&folder, "tests.yml", "evaluation_interval: 1m", "evaluation_interval: 1m\ngroup_eval_order: [nodes, nodes]").exits(2);
+}
+
+#[test]
 fn a_test_that_needs_native_histograms_fails_by_that_name() {
     let folder = documented();
     changed(&folder, "tests.yml", "values: '1 0x10'", "values: '{{schema:0 sum:1 count:1 buckets:[1]}}'")

@@ -9,7 +9,7 @@ mod run;
 use std::collections::BTreeMap;
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::Place;
+use firedrill_core::problem::{Located, Place};
 use firedrill_core::time::Span;
 use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::Plan;
@@ -35,7 +35,7 @@ pub struct TestFile {
     /// From one evaluation of all groups to the next; positive.
     pub evaluation_interval: Span,
     /// Groups are evaluated in this order; those that are not named count as the first.
-    pub group_order: Vec<Name>,
+    pub group_order: Vec<Located<Name>>,
     /// Numbers may differ in their last bit.
     pub is_fuzzy: bool,
     /// The tests in the order of the file.

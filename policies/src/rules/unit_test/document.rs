@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::{Place, Problem};
+use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_core::time::{Span, Start};
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::labels::Labels;
@@ -71,15 +71,15 @@ struct Around {
     number: usize,
 }
 
-fn group_order(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<Name> {
-    let mut order: Vec<Name> = Vec::new();
+fn group_order(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<Located<Name>> {
+    let mut order: Vec<Located<Name>> = Vec::new();
     for node in optional_list(reader, fields, "group_eval_order") {
         let Some(name) = text_of(reader, node, "a group's name") else { continue };
         let name = Name::from(name);
-        if order.contains(&name) {
+        if order.iter().any(|other| other.value == name) {
             reader.problem(problem::ordered_twice(&node.place, &name));
         }
-        order.push(name);
+        order.push(Located { place: node.place.clone(), value: name });
     }
     order
 }

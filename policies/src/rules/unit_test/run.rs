@@ -226,7 +226,7 @@ impl<'a> Bench<'a> {
                 Scheduled { index, interval_ms: own_ms.max(1), next_ms: 0, state: GroupState::new(group) }
             })
             .collect();
-        let rank = |group: &Group| file.group_order.iter().position(|name| *name == group.name).unwrap_or(0);
+        let rank = |group: &Group| file.group_order.iter().position(|named| named.value == group.name).unwrap_or(0);
         groups.sort_by_key(|scheduled| rank(&rules.groups[scheduled.index]));
         let surroundings = Surroundings { external_labels: test.external_labels.clone(), external_url: test.external_url.clone() };
         let names = test.alerts.iter().map(|alert| alert.name.as_str()).collect();
