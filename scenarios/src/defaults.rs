@@ -6,7 +6,9 @@ use firedrill_core::distribution::Distribution;
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::time::{Span, Start};
 use firedrill_core::yaml::{self, Node, Reader};
+use firedrill_sim::spec::{Growth, Window};
 
+use crate::document::client::{RetriesDocument, RetryPreset, read_retries};
 use crate::notation;
 
 /// What is assumed for one key.
@@ -25,7 +27,7 @@ const fn assumed(key: &'static str, value: &'static str, source: &'static str) -
 }
 
 /// All defaults, in the order of the file.
-pub const ALL: [Assumed; 51] = [
+pub const ALL: [Assumed; 86] = [
     assumed("family", "the scenario's name", "our choice: a scenario that says nothing is a class of its own"),
     assumed("start", "2026-01-05T00:00:00Z", "our choice: a Monday"),
     assumed("horizon", "30m", "our choice, after the end of the last fault or change: a person would have acted by then"),
@@ -43,6 +45,49 @@ pub const ALL: [Assumed; 51] = [
     assumed("retries.factor", "x2", "AWS SDKs, standard mode"),
     assumed("retries.cap", "20s", "AWS SDKs, standard mode"),
     assumed("retries.jitter", "true", "AWS SDKs, standard mode: full jitter"),
+    assumed(
+        "retries.preset.aws",
+        "{ max: 2, backoff: 100ms, factor: x2, cap: 20s, jitter: true, budget: aws }",
+        "AWS SDKs, standard mode: 3 attempts",
+    ),
+    assumed(
+        "retries.preset.envoy",
+        "{ max: 1, backoff: 25ms, factor: envoy, cap: 250ms, jitter: true }",
+        "Envoy, `RetryPolicy`: `num_retries` 1, pauses of 0 to (2^n - 1) * 25 ms",
+    ),
+    assumed("retries.preset.finagle", "{ max: 25, budget: finagle }", "Finagle, `RequeueFilter`: at once, as far as the budget goes"),
+    assumed(
+        "retries.preset.grpc",
+        "{ max: 3, backoff: 100ms, factor: x2, cap: 1s, jitter: 20%, budget: grpc }",
+        "gRFC A6: 4 attempts as in its example, jitter of 0.8 to 1.2",
+    ),
+    assumed("retries.preset.istio", "{ max: 2, backoff: 25ms, factor: envoy, cap: 250ms, jitter: true }", "Istio, default `HTTPRetry`"),
+    assumed(
+        "retries.preset.resilience4j",
+        "{ max: 2, backoff: 500ms, factor: x1, jitter: false }",
+        "resilience4j, `RetryConfig`: 3 attempts",
+    ),
+    assumed("budget.grpc.max_tokens", "10", "gRFC A6, its example"),
+    assumed("budget.grpc.token_ratio", "0.1", "gRFC A6, its example"),
+    assumed("budget.finagle.share", "20%", "Finagle, `RetryBudget`, `percentCanRetry`"),
+    assumed("budget.finagle.min_per_second", "10", "Finagle, `RetryBudget`, `minRetriesPerSec`"),
+    assumed("budget.finagle.ttl", "10s", "Finagle, `RetryBudget`, `ttl`"),
+    assumed("budget.aws.tokens", "500", "AWS SDKs, standard mode"),
+    assumed("budget.aws.cost", "5", "AWS SDKs, standard mode"),
+    assumed("budget.aws.timeout_cost", "10", "AWS SDKs, standard mode"),
+    assumed("budget.envoy.share", "20%", "Envoy, `RetryBudget.budget_percent`"),
+    assumed("budget.envoy.min_concurrency", "3", "Envoy, `RetryBudget.min_retry_concurrency`"),
+    assumed("breaker.window", "100", "resilience4j, `slidingWindowSize`, by count"),
+    assumed("breaker.minimum_calls", "100", "resilience4j, `minimumNumberOfCalls`"),
+    assumed("breaker.failure_rate", "50%", "resilience4j, `failureRateThreshold`"),
+    assumed("breaker.slow_call_rate", "100%", "resilience4j, `slowCallRateThreshold`"),
+    assumed("breaker.slow_call", "60s", "resilience4j, `slowCallDurationThreshold`"),
+    assumed("breaker.open_for", "60s", "resilience4j, `waitDurationInOpenState`"),
+    assumed("breaker.half_open_calls", "10", "resilience4j, `permittedNumberOfCallsInHalfOpenState`"),
+    assumed("pool.size", "10", "HikariCP, `maximumPoolSize`"),
+    assumed("pool.timeout", "30s", "HikariCP, `connectionTimeout`"),
+    assumed("throttle.k", "x2", "SRE book, \"Handling Overload\""),
+    assumed("throttle.window", "2m", "SRE book, \"Handling Overload\""),
     assumed("services.*.tier", "critical", "our choice: what is unknown is critical"),
     assumed("services.*.replicas", "1", "Kubernetes Deployment, spec.replicas"),
     assumed("services.*.zones", "[a]", "our choice: one zone where zones are not modelled"),
@@ -70,6 +115,14 @@ pub const ALL: [Assumed; 51] = [
     assumed("versions.*.crash_after", "none", "as a sound version"),
     assumed("rollout.max_surge", "25%", "Kubernetes Deployment, `maxSurge`, rounded up"),
     assumed("rollout.max_unavailable", "25%", "Kubernetes Deployment, `maxUnavailable`, rounded down"),
+    assumed("rollout.min_ready", "0s", "Kubernetes Deployment, `minReadySeconds`"),
+    assumed("rollout.progress_deadline", "10m", "Kubernetes Deployment, `progressDeadlineSeconds`"),
+    assumed("services.*.grace", "30s", "Kubernetes Pod, `terminationGracePeriodSeconds`"),
+    assumed("services.*.pre_stop", "none", "Kubernetes: no hook unless declared"),
+    assumed("services.*.scheduling", "none", "our choice: `start_up` is taken to hold it unless stated; 50 ms to 1 s"),
+    assumed("services.*.pull", "none", "our choice: the image is there unless stated; 5 to 60 s where it is not"),
+    assumed("crash_backoff.first", "10s", "kubelet, `initialCrashLoopBackOff`"),
+    assumed("crash_backoff.longest", "300s", "kubelet, `MaxContainerBackOff`"),
     assumed("services.*.liveness", "none", "Kubernetes: no probe unless declared"),
     assumed("liveness.period", "10s", "Kubernetes probe, `periodSeconds`"),
     assumed("liveness.timeout", "1s", "Kubernetes probe, `timeoutSeconds`"),
@@ -120,6 +173,31 @@ pub fn ratio(key: &str) -> Ratio {
 #[must_use]
 pub fn factor(key: &str) -> Factor {
     Factor::parse(text(key)).expect("defaults are factors where they should be")
+}
+
+/// A default number.
+#[must_use]
+pub fn number(key: &str) -> f64 {
+    text(key).parse().expect("defaults are numbers where they should be")
+}
+
+/// The default window of a breaker, a count of calls.
+#[must_use]
+pub fn window(key: &str) -> Window {
+    Window::Count(count(key))
+}
+
+/// How pauses grow by default.
+#[must_use]
+pub fn growth(key: &str) -> Growth {
+    Growth::Exponential(factor(key))
+}
+
+/// What a preset of retries says.
+#[must_use]
+pub fn retries(preset: RetryPreset) -> RetriesDocument {
+    let (word, _) = RetryPreset::WORDS.iter().find(|(_, known)| *known == preset).expect("every preset has a word");
+    read(&format!("retries.preset.{word}"), |reader, node| Some(read_retries(reader, node)))
 }
 
 /// A default size.

@@ -3,6 +3,7 @@
 //! What cannot be read is reported and left out; what is named stays in, so that one slip does not make ten problems.
 
 pub mod metric;
+pub mod protection;
 pub mod client;
 pub mod service;
 pub mod fault;

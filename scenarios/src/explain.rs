@@ -181,7 +181,7 @@ fn service_text(service: &ServiceSpec) -> String {
     if let Some(limit) = service.memory.limit {
         text += &format!("; {} of memory, killed at {limit}", service.memory.base);
     }
-    if let Some(liveness) = service.liveness {
+    if let Some(liveness) = &service.liveness {
         text += &format!("; restarted after {} probes without an answer, one every {}", liveness.failures, liveness.period);
     }
     for endpoint in &service.endpoints {

@@ -1,6 +1,7 @@
 //! From what was said to what is: defaults filled in, names resolved, and everything refused that could go wrong at run time.
 
 mod names;
+mod protection;
 mod service;
 mod client;
 mod calls;
@@ -174,7 +175,7 @@ oracle:
         assert_eq!((db.critical, db.replicas, db.workers, db.queue, db.cores), (true, 1, Some(200), Some(100), None));
         assert_eq!((&*shop.versions[0].name, &*shop.versions[1].name, shop.versions[1].healthy), ("7", "8", false));
         assert_eq!(shop.versions[1].leak_per_second, Bytes::new(1024));
-        assert_eq!(shop.liveness.unwrap().failures, 3);
+        assert_eq!(shop.liveness.as_ref().unwrap().failures, 3);
         let warm_up = shop.warm_up.unwrap();
         assert_eq!((warm_up.factor, warm_up.tau), (Factor::new(4.0).unwrap(), Span::from_seconds(5)));
         let Phase::Call(call) = &shop.endpoints[0].phases[1] else { panic!("the second step is a call") };

@@ -1,19 +1,96 @@
-//! Callers: retries, budgets, breakers, pools, closed loops, fan-out.
+//! Callers: retries, their budgets, breakers, pools.
 
-use crate::support::{case, totals};
+use firedrill_core::journal::Event;
+use firedrill_sim::{Finished, Idle};
+
+use crate::support::{case, told, totals};
+
+/// Requests of the first client.
+fn requests(finished: &Finished<Idle>) -> usize {
+    finished.ledger.clients[0].outcomes.len()
+}
 
 #[test]
 fn a11_independent_failures_are_retried_as_often_as_they_happen() {
-    let attempts = |finished: &_| totals(finished, "station").sent as f64 / totals_of_client(finished);
+    let attempts = |finished: &Finished<Idle>| totals(finished, "station").sent as f64 / requests(finished) as f64;
     case("a11-retries").check("attempts a request", 5, 1.75, attempts);
     let more = case("a11-retries").with("error: 50%", "error: 90%").with("max: 2", "max: 3");
     more.check("attempts a request", 5, 3.439, attempts);
     case("a11-retries").check("share of requests that succeed", 5, 1.0 - 0.125, |finished| {
-        let client = &finished.ledger.clients[0];
-        client.outcomes.iter().filter(|byte| **byte == 1).count() as f64 / client.outcomes.len() as f64
+        let good = finished.ledger.clients[0].outcomes.iter().filter(|byte| **byte == 1).count();
+        good as f64 / requests(finished) as f64
     });
 }
 
-fn totals_of_client(finished: &firedrill_sim::Finished<firedrill_sim::Idle>) -> f64 {
-    finished.ledger.clients[0].outcomes.len() as f64
+#[test]
+fn k11_grpc_retries_while_more_than_half_of_its_tokens_are_left() {
+    for seed in 0..5 {
+        let finished = case("k11-grpc-throttle").play(seed);
+        let retries = totals(&finished, "api").sent as usize - requests(&finished);
+        // Ten tokens: the first request fails four times, the second once, and five tokens are not more than half. Successes fill the bucket again.
+        assert_eq!(retries, 2 * 3, "seed {seed}");
+    }
+}
+
+#[test]
+fn k12_finagle_s_budget_is_its_reserve_and_then_thirty_a_second() {
+    let finished = case("k12-finagle-budget").play(0);
+    let bins = &finished.ledger.services[0].bins;
+    let starts = &finished.ledger.clients[0].bin_starts;
+    let retries = |bin: usize| bins[bin].attempts - (starts[bin + 1] - starts[bin]);
+    assert!((280..=320).contains(&retries(0)), "the reserve and a fifth in the first ten seconds: {}", retries(0));
+    let later: u64 = (10..59).map(retries).sum();
+    let a_second = later as f64 / 490.0;
+    assert!((a_second - 30.0).abs() < 0.5, "{a_second} a second");
+}
+
+#[test]
+fn k13_a_breaker_opens_with_the_hundredth_failure_and_tries_ten_a_minute_later() {
+    let finished = case("k13-breaker").play(0);
+    let changes = told(&finished, |event| match event {
+        Event::BreakerChanged { state, reason, .. } => Some((state.to_string(), reason.clone())),
+        _ => None,
+    });
+    let words: Vec<&str> = changes.iter().map(|(_, (state, _))| &**state).collect();
+    assert_eq!(words, ["open", "half_open", "open", "half_open", "closed"]);
+    assert_eq!(changes[0].1.1, "100 of 100 calls failed, 0 were slow");
+    assert_eq!(changes[2].1.1, "10 of 10 calls failed, 0 were slow");
+    for (opened, tried) in [(0, 1), (2, 3)] {
+        let pause = changes[tried].0 - changes[opened].0;
+        assert!(pause > 60.0 && pause < 60.2, "it tries with the first call after 60 s, not after {pause} s");
+    }
+    // The first hundred, and ten a try until the fault is over; from then on all.
+    let closed = changes[4].0;
+    let starts = &finished.ledger.clients[0].bin_starts;
+    let after = requests(&finished) - starts[(closed / 10.0) as usize + 1] as usize;
+    let sent = totals(&finished, "api").sent as usize;
+    assert!(sent >= 120 + after && sent < 120 + after + 1000, "{sent} were sent, {after} came long after it closed");
+}
+
+#[test]
+fn k13_fewer_failures_than_half_of_a_hundred_do_not_open_it() {
+    let finished = case("k13-breaker").with("lasting: 100s", "lasting: 500ms").play(0);
+    assert!(totals(&finished, "api").sent > 10_000);
+    assert_eq!(told(&finished, |event| matches!(event, Event::BreakerChanged { .. }).then_some(())), []);
+}
+
+#[test]
+fn k14_a_pool_that_is_too_slow_fills_the_threads_and_then_the_queue() {
+    let mut full = Vec::new();
+    let mut refused = Vec::new();
+    for seed in 0..20 {
+        let finished = case("k14-pool").play(seed);
+        let app = totals(&finished, "app");
+        // 80 s at 100 a second, 60 s of them served at once and 20 s at 50; 300 wait at the end, and the others were refused.
+        assert!(app.in_service == 200 && app.queued >= 98, "seed {seed}: {} wait", app.queued);
+        assert!(app.rejected > 500, "seed {seed}");
+        let bins = &finished.ledger.services.iter().find(|ledger| &*ledger.service == "app").unwrap().bins;
+        full.push(bins[6].in_service);
+        refused.push(app.rejected);
+    }
+    // The queue is full 5.8 s after the holders slow down: of the 20 s left, 14.2 s refuse half of what comes.
+    let mean = refused.iter().sum::<u64>() as f64 / refused.len() as f64;
+    let error = 4.0 * (f64::sqrt(2000.0) / f64::sqrt(20.0));
+    assert!((mean - 50.0 * 14.2).abs() < error, "{mean} refused on average, not {} within {error}", 50.0 * 14.2);
+    assert!(full.iter().all(|count| *count == 200));
 }

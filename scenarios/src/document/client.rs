@@ -2,10 +2,12 @@
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place};
-use firedrill_core::quantity::{Factor, Rate};
+use firedrill_core::quantity::Rate;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
+use firedrill_sim::spec::{Growth, Jitter};
 
+use crate::document::protection::{self, BudgetDocument, ProtectionDocument, read_budget};
 use crate::document::{items, span_or_none};
 use crate::notation::{bounded_span, optional, positive_span, required};
 use crate::problem;
@@ -25,6 +27,8 @@ pub struct ClientDocument {
     pub timeout: Option<Located<Option<Span>>>,
     /// What it does when an attempt fails.
     pub retries: Option<RetriesDocument>,
+    /// What stands between it and the service.
+    pub protection: ProtectionDocument,
     /// A request that takes longer is bad.
     pub objective: Option<Located<Span>>,
     /// Users behind the arrivals of a minute.
@@ -52,16 +56,49 @@ pub struct RateDocument {
 /// `retries: { max: 3, backoff: 100ms, factor: x2, cap: 1s, jitter: true }`.
 #[derive(Clone, Debug, Default)]
 pub struct RetriesDocument {
+    /// Whose retries these are, where they say nothing else.
+    pub preset: Option<Located<RetryPreset>>,
     /// Retries after the first attempt.
     pub max: Option<Located<u32>>,
     /// The pause before the first retry.
     pub backoff: Option<Located<Span>>,
     /// The growth from one pause to the next.
-    pub factor: Option<Located<Factor>>,
+    pub factor: Option<Located<Growth>>,
     /// The longest pause.
     pub cap: Option<Located<Span>>,
-    /// Whether pauses are drawn at random below their value.
-    pub jitter: Option<Located<bool>>,
+    /// What luck makes of pauses.
+    pub jitter: Option<Located<Jitter>>,
+    /// What keeps retries a small part of all attempts.
+    pub budget: Option<BudgetDocument>,
+}
+
+/// The systems whose retries have a name here; what they are stands in the list of defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryPreset {
+    /// AWS SDKs, standard mode.
+    Aws,
+    /// Envoy's retry policy.
+    Envoy,
+    /// Finagle's requeues.
+    Finagle,
+    /// gRPC's retry policy with its throttling.
+    Grpc,
+    /// Istio's default.
+    Istio,
+    /// resilience4j's Retry.
+    Resilience4j,
+}
+
+impl RetryPreset {
+    /// All, with their words.
+    pub const WORDS: [(&'static str, Self); 6] = [
+        ("aws", Self::Aws),
+        ("envoy", Self::Envoy),
+        ("finagle", Self::Finagle),
+        ("grpc", Self::Grpc),
+        ("istio", Self::Istio),
+        ("resilience4j", Self::Resilience4j),
+    ];
 }
 
 /// The most retries after one attempt.
@@ -69,8 +106,17 @@ const MOST_RETRIES: i64 = 100;
 
 /// Reads an entry of `clients`.
 pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ClientDocument {
-    let mut client =
-        ClientDocument { name, calls: None, rates: Vec::new(), has_rate: true, timeout: None, retries: None, objective: None, users: None };
+    let mut client = ClientDocument {
+        name,
+        calls: None,
+        rates: Vec::new(),
+        has_rate: true,
+        timeout: None,
+        retries: None,
+        protection: ProtectionDocument::default(),
+        objective: None,
+        users: None,
+    };
     let Some(mut fields) = reader.fields(node, "a client") else { return client };
     client.calls = fields.required(reader, "calls").and_then(|node| read_called(reader, node));
     client.has_rate = fields.has("rate");
@@ -79,6 +125,7 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ClientDocu
     }
     client.timeout = optional(reader, &mut fields, "timeout", |r, n| span_or_none(r, n, "the timeout"));
     client.retries = fields.optional("retries").map(|node| read_retries(reader, node));
+    client.protection = protection::read(reader, &mut fields);
     client.objective = optional(reader, &mut fields, "objective", |r, n| positive_span(r, n, "the objective"));
     client.users = optional(reader, &mut fields, "users", |r, n| r.integer(n, "users", 1..=10_000_000_000).map(|users| users as u64));
     fields.finish(reader);
@@ -125,19 +172,44 @@ pub fn read_rate(reader: &mut Reader, node: &Node) -> Option<Rate> {
 /// Reads `retries: { … }` of a client or a call.
 pub fn read_retries(reader: &mut Reader, node: &Node) -> RetriesDocument {
     let mut retries = RetriesDocument::default();
+    if matches!(node.value, Value::Text(_)) {
+        retries.preset = read_preset(reader, node).map(|value| Located { place: node.place.clone(), value });
+        return retries;
+    }
     let Some(mut fields) = reader.fields(node, "retries") else { return retries };
-    retries.max =
-        required(reader, &mut fields, "max", |r, n| r.integer(n, "the number of retries", 0..=MOST_RETRIES).map(|max| max as u32));
+    retries.preset = optional(reader, &mut fields, "preset", read_preset);
+    let max = |r: &mut Reader, n: &Node| r.integer(n, "the number of retries", 0..=MOST_RETRIES).map(|max| max as u32);
+    retries.max = match fields.has("preset") {
+        true => optional(reader, &mut fields, "max", max),
+        false => required(reader, &mut fields, "max", max),
+    };
     retries.backoff = optional(reader, &mut fields, "backoff", |r, n| bounded_span(r, n, "the pause before a retry"));
     retries.factor = optional(reader, &mut fields, "factor", read_growth);
     retries.cap = optional(reader, &mut fields, "cap", |r, n| bounded_span(r, n, "the longest pause"));
-    retries.jitter = optional(reader, &mut fields, "jitter", |r, n| r.boolean(n, "jitter"));
+    retries.jitter = optional(reader, &mut fields, "jitter", read_jitter);
+    retries.budget = fields.optional("budget").and_then(|node| read_budget(reader, node));
     fields.finish(reader);
     check_retries(reader, &retries, &node.place);
     retries
 }
 
-fn read_growth(reader: &mut Reader, node: &Node) -> Option<Factor> {
+fn read_preset(reader: &mut Reader, node: &Node) -> Option<RetryPreset> {
+    reader.one_of(node, "a preset of retries", &RetryPreset::WORDS)
+}
+
+/// `true`, `false`, or a share to both sides.
+fn read_jitter(reader: &mut Reader, node: &Node) -> Option<Jitter> {
+    if matches!(node.value, Value::Text(_)) {
+        return reader.ratio(node, "the jitter").map(Jitter::Around);
+    }
+    Some(if reader.boolean(node, "jitter")? { Jitter::Full } else { Jitter::None })
+}
+
+/// A factor, or the word for Envoy's pauses.
+fn read_growth(reader: &mut Reader, node: &Node) -> Option<Growth> {
+    if matches!(&node.value, Value::Text(text) if &**text == "envoy") {
+        return Some(Growth::Doubled);
+    }
     let factor = reader.factor(node, "the growth of pauses")?;
     if factor.get() < 1.0 || factor.get() > 1000.0 {
         reader.problem(problem::impossible(
@@ -147,11 +219,14 @@ fn read_growth(reader: &mut Reader, node: &Node) -> Option<Factor> {
         ));
         return None;
     }
-    Some(factor)
+    Some(Growth::Exponential(factor))
 }
 
 fn check_retries(reader: &mut Reader, retries: &RetriesDocument, place: &Place) {
-    if retries.backoff.is_none() && (retries.factor.is_some() || retries.cap.is_some() || retries.jitter.is_some()) {
+    if retries.backoff.is_none()
+        && retries.preset.is_none()
+        && (retries.factor.is_some() || retries.cap.is_some() || retries.jitter.is_some())
+    {
         reader.problem(problem::impossible(
             place,
             "pauses between retries are shaped, and none is asked for",

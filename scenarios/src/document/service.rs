@@ -9,6 +9,7 @@ use firedrill_core::yaml::{Fields, Node, Reader, Value};
 use firedrill_sim::spec::{Balance, Cancel};
 
 use crate::document::client::{RetriesDocument, read_retries};
+use crate::document::protection::{self, ProtectionDocument};
 use crate::document::{items, metric, named, span_or_none};
 use crate::notation::{distribution, growth, optional, positive_span, required, unless};
 use crate::problem;
@@ -90,6 +91,8 @@ pub struct CallDocument {
     pub timeout: Option<Located<Option<Span>>>,
     /// What the caller does when an attempt fails.
     pub retries: Option<RetriesDocument>,
+    /// What stands between it and the service.
+    pub protection: ProtectionDocument,
 }
 
 /// `warm_up: { factor: x4, tau: 30s }`.
@@ -367,7 +370,8 @@ fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
     if !matches!(node.value, Value::Map(_)) {
         let service = reader.name(node, "the name of a service")?;
         let service = Located { place: node.place.clone(), value: service };
-        return Some(CallDocument { service, endpoint: None, probability: None, timeout: None, retries: None });
+        let protection = ProtectionDocument::default();
+        return Some(CallDocument { service, endpoint: None, probability: None, timeout: None, retries: None, protection });
     }
     let mut fields = reader.fields(node, "a call")?;
     let service = required(reader, &mut fields, "service", |r, n| r.name(n, "the name of a service"));
@@ -375,8 +379,9 @@ fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
     let probability = optional(reader, &mut fields, "probability", |r, n| r.ratio(n, "the probability of a call"));
     let timeout = optional(reader, &mut fields, "timeout", |r, n| span_or_none(r, n, "the timeout"));
     let retries = fields.optional("retries").map(|node| read_retries(reader, node));
+    let protection = protection::read(reader, &mut fields);
     fields.finish(reader);
-    Some(CallDocument { service: service?, endpoint, probability, timeout, retries })
+    Some(CallDocument { service: service?, endpoint, probability, timeout, retries, protection })
 }
 
 fn read_warm_up(reader: &mut Reader, node: &Node) -> Option<WarmUpDocument> {

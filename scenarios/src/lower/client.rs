@@ -4,13 +4,13 @@ use firedrill_core::name::Name;
 use firedrill_core::quantity::Rate;
 use firedrill_core::time::{Span, Time};
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::{ClientSpec, Priority, ProtectionSpec};
+use firedrill_sim::spec::{ClientSpec, Priority};
 
 use crate::defaults;
 use crate::document::client::ClientDocument;
 use crate::document::service::DEFAULT_ENDPOINT;
 use crate::lower::names::Names;
-use crate::lower::service::lower_retries;
+use crate::lower::protection::{self, lower_retries};
 use crate::lower::{instant, or};
 use crate::problem;
 
@@ -32,7 +32,7 @@ pub fn lower(reader: &mut Reader, names: &Names, client: &ClientDocument, frame:
         rates: lower_rates(reader, client, frame.horizon),
         timeout: or(client.timeout.as_ref(), || defaults::span_or_none("clients.*.timeout")),
         retries: lower_retries(client.retries.as_ref()),
-        protection: ProtectionSpec::default(),
+        protection: protection::lower(reader, &client.protection),
         objective: or(client.objective.as_ref(), || frame.objective),
         users: client.users.as_ref().map(|users| users.value),
         priority: Priority::Normal,

@@ -3,19 +3,21 @@
 use firedrill_core::name::Name;
 use firedrill_core::problem::Place;
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
+use firedrill_core::time::Span;
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{
-    Balance, CallSpec, Cancel, EndpointSpec, Feed, Growth, Jitter, LivenessSpec, MemorySpec, MetricSpec, Phase, ProtectionSpec, RetrySpec,
-    RolloutSpec, ServiceSpec, VersionSpec, WarmUp,
+    Balance, CallSpec, Cancel, EndpointSpec, Feed, LifeSpec, MemorySpec, MetricSpec, Phase, ProbePath, ProbeSpec, RolloutSpec, ServiceSpec,
+    VersionSpec, WarmUp,
 };
 
 use crate::defaults;
-use crate::document::client::RetriesDocument;
+
 use crate::document::service::{
     CallDocument, EndpointDocument, LivenessDocument, PhaseDocument, ServiceDocument, VersionDocument, WarmUpDocument,
 };
 use crate::lower::names::{Names, zones_of};
 use crate::lower::or;
+use crate::lower::protection::{self, lower_retries};
 use crate::problem;
 
 /// Lowers one service.
@@ -42,8 +44,21 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         rollout: RolloutSpec {
             max_surge: or(service.rollout.max_surge.as_ref(), || defaults::ratio("rollout.max_surge")),
             max_unavailable: or(service.rollout.max_unavailable.as_ref(), || defaults::ratio("rollout.max_unavailable")),
+            min_ready: defaults::span("rollout.min_ready"),
+            progress_deadline: defaults::span("rollout.progress_deadline"),
         },
         liveness: service.liveness.as_ref().and_then(|liveness| liveness.value.as_ref()).map(lower_liveness),
+        life: LifeSpec {
+            readiness: None,
+            startup: None,
+            scheduling: None,
+            pull: None,
+            grace: defaults::span("services.*.grace"),
+            pre_stop: Span::ZERO,
+            first_backoff: defaults::span("crash_backoff.first"),
+            longest_backoff: defaults::span("crash_backoff.longest"),
+        },
+        autoscaler: None,
         metrics: lower_metrics(reader, service),
     }
 }
@@ -70,21 +85,7 @@ fn lower_call(reader: &mut Reader, names: &Names, call: &CallDocument) -> CallSp
         probability: or(call.probability.as_ref(), || defaults::ratio("call.probability")),
         timeout: or(call.timeout.as_ref(), || defaults::span_or_none("call.timeout")),
         retries: lower_retries(call.retries.as_ref()),
-        protection: ProtectionSpec::default(),
-    }
-}
-
-/// Retries of a client or a call.
-pub fn lower_retries(retries: Option<&RetriesDocument>) -> RetrySpec {
-    let said = RetriesDocument::default();
-    let said = retries.unwrap_or(&said);
-    RetrySpec {
-        max: or(said.max.as_ref(), || defaults::count("clients.*.retries.max")),
-        base: or(said.backoff.as_ref(), || defaults::span("retries.backoff")),
-        growth: Growth::Exponential(or(said.factor.as_ref(), || defaults::factor("retries.factor"))),
-        cap: or(said.cap.as_ref(), || defaults::span("retries.cap")),
-        jitter: if or(said.jitter.as_ref(), || defaults::text("retries.jitter") == "true") { Jitter::Full } else { Jitter::None },
-        budget: None,
+        protection: protection::lower(reader, &call.protection),
     }
 }
 
@@ -95,8 +96,11 @@ fn lower_warm_up(warm_up: &WarmUpDocument) -> WarmUp {
     }
 }
 
-fn lower_liveness(liveness: &LivenessDocument) -> LivenessSpec {
-    LivenessSpec {
+fn lower_liveness(liveness: &LivenessDocument) -> ProbeSpec {
+    ProbeSpec {
+        initial_delay: Span::ZERO,
+        successes: 1,
+        path: ProbePath::Separate,
         period: or(liveness.period.as_ref(), || defaults::span("liveness.period")),
         timeout: or(liveness.timeout.as_ref(), || defaults::span("liveness.timeout")),
         failures: or(liveness.failures.as_ref(), || defaults::count("liveness.failures")),
