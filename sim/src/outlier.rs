@@ -486,7 +486,7 @@ mod tests {
     fn success_rates_are_compared_only_of_five_replicas_with_a_hundred_requests_in_one_interval() {
         for (hosts, requests) in [(4, 100), (5, 99)] {
             let mut detector = detector(10, defaults());
-            traffic(&mut detector, 0, requests - 60, 60);
+            traffic(&mut detector, 0, requests - 49, 49);
             (1..hosts).for_each(|place| traffic(&mut detector, place, requests, 0));
             assert_eq!(detector.sweep(at(10), 7), [], "{hosts} hosts with {requests} requests");
         }
