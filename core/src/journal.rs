@@ -226,6 +226,15 @@ pub enum Event {
         /// How many requests.
         dropped: u64,
     },
+    /// A replica begins to turn requests away by rules for its door or its queue, or has turned nobody away for a while.
+    SheddingChanged {
+        /// Which replica.
+        replica: Name,
+        /// Whether it turns requests away.
+        sheds: bool,
+        /// What was compared at the first, or how many it has turned away.
+        figures: String,
+    },
     /// Retries are limited, or free again.
     RetriesLimited {
         /// Whose retries: a client or a calling service.

@@ -83,6 +83,8 @@ purposes! {
     Phase "phase" 0x35f0_be79_ad9e_aaee
     /// Words for samplers that have used up theirs; addressed by [`Draw`] alone.
     Overflow "overflow" 0x1d5c_432a_a33a_106e
+    /// Whether a replica lets a request in, and how its limits look for their bounds.
+    Admission "admission" 0x1d17_2c4c_37c0_659a
 }
 
 /// The luck of one purpose of one entity: seed and stream of an address. 16 bytes, free to copy.

@@ -115,7 +115,8 @@ impl Autoscaler {
 
     /// How many there were at the beginning of a policy's period.
     fn at_the_beginning(&self, now: Time, policy: &ScalingPolicy, current: u32) -> u32 {
-        let within = |changes: &[(Time, u32)]| changes.iter().filter(|(at, _)| now.since(*at) < policy.period).map(|(_, by)| *by).sum::<u32>();
+        let within =
+            |changes: &[(Time, u32)]| changes.iter().filter(|(at, _)| now.since(*at) < policy.period).map(|(_, by)| *by).sum::<u32>();
         (current + within(&self.downs)).saturating_sub(within(&self.ups))
     }
 
@@ -345,10 +346,7 @@ mod tests {
             max: 100,
             metrics: vec![MetricTarget::Cpu { request_millicores: 1000, percent: 60 }],
             tolerance: Tolerance::Current,
-            behaviour: Some(AutoscalerBehaviour {
-                up: rules(0, &[all, step(ScalingStep::Replicas(4), 15)]),
-                down: rules(300, &[all]),
-            }),
+            behaviour: Some(AutoscalerBehaviour { up: rules(0, &[all, step(ScalingStep::Replicas(4), 15)]), down: rules(300, &[all]) }),
             sync: Span::from_seconds(15),
             resolution: Span::from_seconds(15),
             cpu_initialization: Span::from_minutes(5),

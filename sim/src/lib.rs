@@ -14,11 +14,15 @@
 //! | service_time | service called | `mix64(hop, n)` | word `i`: phase `6 + 8 n + i` |
 //! | retry | service called | hop of the retry | 0: jitter of the pause before it |
 //! | network | latency fault | hop | 0: what the fault adds on the way |
-//! | start_up | replica | processes started before | 0: how long it takes to start |
-//! | phase | replica | 0 | 0: when its liveness probe ticks |
+//! | demand | service, for a probe that is a request | hop of the probe's own request | as for any hop; nothing is routed |
+//! | start_up | replica | processes started before | 0: how long it takes to start; of 0 also 1: until it has a node; 2: until its image is there |
+//! | phase | replica that was there before the run | 0 | 0 to 2: when its probes of liveness, readiness and startup tick |
+//! | phase | service | 0 | 0: when its autoscaler's figures are read; 1: when it decides |
 //! | action | policy | ordinal of the action | 0: its delay; 1: whether the platform refuses it |
 //! | arrival, of the seed that is the hash of the scenario's name | client | interval of the history | 0: by what its load is multiplied |
 //! | scrape | probe | ordinal of the probe | 0: which replica; 1: an error or none |
+//! | admission | service called | hop | 0: whether it is turned away at random |
+//! | admission | replica | ordinal of the measurement | 0: when its limit of concurrency measures next |
 
 pub mod spec;
 pub mod queue;

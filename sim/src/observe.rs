@@ -162,7 +162,7 @@ impl Exposed {
                 let replica = &world.replicas[process.replica as usize];
                 match replica.state {
                     ReplicaState::Gone => Found::Gone,
-                    ReplicaState::Ready | ReplicaState::Draining if !replica.hung => Found::Answers,
+                    ReplicaState::Ready | ReplicaState::Unready | ReplicaState::Draining if !replica.hung => Found::Answers,
                     _ => Found::Silent,
                 }
             }

@@ -94,11 +94,6 @@ impl Prober {
         }
         Some(success)
     }
-
-    /// Answers in a row that are like the last.
-    pub(crate) const fn run(&self) -> u32 {
-        self.run
-    }
 }
 
 #[cfg(test)]

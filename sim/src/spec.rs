@@ -18,8 +18,8 @@ mod admission;
 mod lifecycle;
 
 pub use lifecycle::{
-    AutoscalerBehaviour, AutoscalerSpec, LifeSpec, MetricTarget, PolicySelect, ProbePath, ProbeSpec, ScalingPolicy, ScalingRules, ScalingStep,
-    Tolerance,
+    AutoscalerBehaviour, AutoscalerSpec, LifeSpec, MetricTarget, PolicySelect, ProbePath, ProbeSpec, ScalingPolicy, ScalingRules,
+    ScalingStep, Tolerance,
 };
 
 pub use admission::{AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, RateLimitSpec};

@@ -6,12 +6,13 @@ mod common;
 
 use common::*;
 use firedrill_core::action::{Action, ActionOutcome, RestartMode, Scale, Target};
+use firedrill_core::distribution::Distribution;
 use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::ledger::RequestOutcome;
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Bytes, Factor};
 use firedrill_core::time::Span;
-use firedrill_sim::spec::{FaultKind, MemorySpec, Phase, WorldSpec};
+use firedrill_sim::spec::{FaultKind, MemorySpec, Phase, ProbePath, ProbeSpec, WorldSpec};
 use firedrill_sim::{Finished, Script};
 
 /// One service `api` with so many replicas, lightly used.
@@ -66,6 +67,145 @@ fn k2_a_hung_process_is_killed_by_its_liveness_probe_within_31_s() {
         assert!(finished.ledger.faults[0].ended.is_some(), "the restart cures the hang");
     }
     assert!((21.0..24.0).contains(&earliest) && (28.0..=31.0).contains(&latest), "{earliest} to {latest}");
+}
+
+#[test]
+fn a_probe_that_is_played_out_says_what_the_shortcut_says() {
+    for number in 0_u64..40 {
+        let mut spec = fleet(2, 300);
+        let name = format!("api{number}");
+        spec.services[0].name = Name::new(&name);
+        spec.clients[0].service = Name::new(&name);
+        spec.services[0].liveness = Some(liveness(7, 2));
+        // The second hang meets a replica that the run has made, the third is over before it is noticed, or after.
+        spec.cures = vec![cure(35, Action::Scale { replicas: Scale::By(1) }, service_target(&name))];
+        let hang = |at, lasting, index: u32| {
+            fault(&format!("hang{at}"), at, lasting, FaultKind::Hang { target: replica_target(&format!("{name}-{index}")) })
+        };
+        spec.faults = vec![hang(30, None, 0), hang(100, None, 2), hang(200, Some(number / 2 + 1), 1)];
+        let shortcut = crash_times(&run_cured(&spec, 7));
+        spec.services[0].liveness.as_mut().unwrap().initial_delay = Span::from_seconds(1);
+        assert_eq!(crash_times(&run_cured(&spec, 7)), shortcut, "{name}");
+        assert!((2..=3).contains(&shortcut.len()), "{shortcut:?}");
+    }
+}
+
+/// Changes of a replica's state, after its first.
+fn life(finished: &Finished<impl std::fmt::Debug>, name: &str) -> Vec<(f64, ReplicaState)> {
+    let changes = finished.journal.records().iter().filter_map(|record| match &record.event {
+        Event::ReplicaChanged { replica, state, .. } if replica.as_str() == name => Some((record.at.since(at(0)).as_seconds(), *state)),
+        _ => None,
+    });
+    changes.collect()
+}
+
+#[test]
+fn a_hung_replica_leaves_balancing_when_its_readiness_probe_fails_and_comes_back() {
+    let mut spec = fleet(2, 300);
+    spec.services[0].life.readiness = Some(liveness(5, 3));
+    spec.faults = vec![fault("hang", 100, Some(60), FaultKind::Hang { target: replica_target("api-0") })];
+    let finished = run(&spec, 7);
+    let [(unready, ReplicaState::Unready), (ready, ReplicaState::Ready)] = life(&finished, "api-0")[..] else {
+        panic!("{:?}", life(&finished, "api-0"))
+    };
+    assert!((111.0..=116.0).contains(&unready), "{unready}");
+    assert!((160.0..=165.0).contains(&ready), "{ready}");
+    assert_eq!(finished.ledger.services[0].bins[13].ready, 1);
+}
+
+#[test]
+fn a_new_replica_waits_for_its_node_its_image_its_start_and_its_probes() {
+    let mut spec = fleet(1, 300);
+    let seconds_of = |value: f64| Some(Distribution::constant(value).unwrap());
+    let life_spec = &mut spec.services[0].life;
+    life_spec.scheduling = seconds_of(2.0);
+    life_spec.pull = seconds_of(20.0);
+    life_spec.startup = Some(liveness(4, 30));
+    life_spec.readiness = Some(liveness(10, 3));
+    spec.cures = vec![cure(100, Action::Scale { replicas: Scale::To(2) }, service_target("api"))];
+    let finished = run_cured(&spec, 1);
+    // Its probes tick from 102 s on; the process starts at 122 s and is up at 132 s; readiness follows the startup probe at once.
+    let expected = [
+        (100.0, ReplicaState::Pending),
+        (102.0, ReplicaState::Pulling),
+        (122.0, ReplicaState::Starting),
+        (132.0, ReplicaState::Unready),
+        (134.0, ReplicaState::Ready),
+    ];
+    assert_eq!(life(&finished, "api-1"), expected);
+}
+
+#[test]
+fn a_liveness_probe_on_the_port_of_requests_kills_what_starts_too_slowly_unless_it_is_told_to_wait() {
+    let kills = |initial_delay: u64, startup: bool| {
+        let mut spec = fleet(1, 300);
+        spec.services[0].start_up = seconds(45.0);
+        let demand = || ProbePath::Traffic(seconds(0.001));
+        spec.services[0].liveness = Some(ProbeSpec { initial_delay: Span::from_seconds(initial_delay), path: demand(), ..liveness(10, 3) });
+        spec.services[0].life.startup = startup.then(|| ProbeSpec { path: demand(), ..liveness(10, 30) });
+        spec.faults = vec![fault("crash", 50, None, FaultKind::Crash { target: replica_target("api-0"), every: None })];
+        crash_times(&run(&spec, 1)).len()
+    };
+    assert!(kills(0, false) > 3);
+    assert_eq!([kills(45, false), kills(0, true)], [1, 1]);
+}
+
+#[test]
+fn a_probe_among_requests_fails_where_they_wait_too_long_and_counts_with_them() {
+    let mut spec = fleet(1, 200);
+    spec.services[0].workers = Some(1);
+    spec.services[0].endpoints[0].phases = vec![Phase::Cpu(seconds(0.01))];
+    spec.clients[0].rates = vec![(at(0), rate(20.0)), (at(100), rate(200.0))];
+    spec.services[0].queue = None;
+    spec.services[0].life.readiness = Some(ProbeSpec { path: ProbePath::Traffic(seconds(0.001)), ..liveness(1, 3) });
+    let finished = run(&spec, 1);
+    let changes = life(&finished, "api-0");
+    assert_eq!(changes[0].1, ReplicaState::Unready);
+    assert!((101.0..110.0).contains(&changes[0].0), "{changes:?}");
+    // Out of balancing it works off what it has, and comes back, and is overrun again.
+    assert!(changes.iter().filter(|(_, state)| *state == ReplicaState::Ready).count() >= 2, "{changes:?}");
+    let requests = finished.ledger.clients[0].outcomes.len() as u64;
+    assert!(totals(&finished, "api").sent > requests + 150);
+}
+
+#[test]
+fn a_replica_with_a_pause_before_its_end_goes_on_until_it_is_told_to_stop() {
+    let mut spec = fleet(2, 300);
+    spec.services[0].life.pre_stop = Span::from_seconds(10);
+    spec.services[0].life.grace = Span::from_seconds(20);
+    spec.cures = vec![cure(100, Action::Scale { replicas: Scale::To(1) }, service_target("api"))];
+    let changes = life(&run_cured(&spec, 1), "api-1");
+    assert_eq!(changes[0], (100.0, ReplicaState::Draining));
+    assert!((110.0..110.2).contains(&changes[1].0) && changes[1].1 == ReplicaState::Gone, "{changes:?}");
+    spec.services[0].life.grace = Span::from_seconds(5);
+    assert_eq!(life(&run_cured(&spec, 1), "api-1")[1], (105.0, ReplicaState::Gone));
+}
+
+#[test]
+fn a_replica_counts_as_available_once_it_has_been_ready_for_long_enough() {
+    let mut spec = fleet(4, 600);
+    spec.services[0].versions.push(version("v2"));
+    spec.changes = vec![fault("deploy", 60, None, FaultKind::Deploy { service: Name::new("api"), version: Name::new("v2") })];
+    let end = |spec: &WorldSpec| {
+        let ends = told(&run(spec, 3), |event| matches!(event, Event::RolloutFinished { .. }).then(String::new));
+        ends[0].0
+    };
+    let before = end(&spec);
+    spec.services[0].rollout.min_ready = Span::from_seconds(30);
+    assert!(end(&spec) > before + 60.0, "{} after {before}", end(&spec));
+}
+
+#[test]
+fn k4_a_rollout_that_makes_no_progress_is_told_once() {
+    let mut spec = broken_deploy();
+    spec.horizon = Span::from_seconds(3000);
+    let finished = run(&spec, 3);
+    let stalls = told(&finished, |event| match event {
+        Event::RolloutStalled { figures, .. } => Some(figures.clone()),
+        _ => None,
+    });
+    let figures = "no progress for 10m: 5 of 10 replicas run it, 0 of them available";
+    assert_eq!(stalls, [(660.0, figures.to_owned())]);
 }
 
 #[test]

@@ -147,6 +147,7 @@ impl Teller {
             | Event::Autoscaled { .. }
             | Event::Scaled { .. }
             | Event::QueuePurged { .. }
+            | Event::SheddingChanged { .. }
             | Event::RetriesLimited { .. }
             | Event::BreakerChanged { .. }
             | Event::BoundReached { .. }
@@ -245,6 +246,10 @@ impl Teller {
             }
             Event::BreakerChanged { caller, service, state, reason } => {
                 self.say(at, Kind::World, format!("{caller}: its breaker to {service} is {}: {reason}", state.replace('_', " ")));
+            }
+            Event::SheddingChanged { replica, sheds, figures } => {
+                let what = if *sheds { "turns requests away" } else { "turns nobody away any more" };
+                self.say(at, Kind::World, format!("{replica} {what} ({figures})"));
             }
             Event::RetriesLimited { caller, retries: Some(retries) } => {
                 self.say(at, Kind::World, format!("{caller}: at most {} a request", counted(u64::from(*retries), "retry")));

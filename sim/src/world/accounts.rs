@@ -107,13 +107,13 @@ impl Counters {
         let own = spec.metrics.iter().filter_map(|metric| match &metric.feed {
             Feed::Latency { buckets, scale, .. } => {
                 let bounds: Arc<[u64]> = buckets.iter().map(|bound| Span::from_seconds_f64(bound / scale).as_nanos()).collect();
-                Some(vec![Buckets::new(&bounds); spec.endpoints.len() * CODES.len()])
+                Some(vec![Buckets::new(&bounds); spec.programs() * CODES.len()])
             }
             _ => None,
         });
         Self {
-            requests: vec![[0; CODES.len()]; spec.endpoints.len()],
-            latency: vec![Buckets::new(&bounds); spec.endpoints.len()],
+            requests: vec![[0; CODES.len()]; spec.programs()],
+            latency: vec![Buckets::new(&bounds); spec.programs()],
             own: own.collect(),
             seen: vec![[0; OUTCOMES.len()]; edges],
         }

@@ -240,7 +240,7 @@ impl World {
             Target::Client(name) => (0..self.edges.len()).filter(|edge| self.edges[*edge].caller == *name).collect(),
             Target::Service(_) => {
                 let service = self.target_service(target, "limit_retries")?;
-                (0..self.edges.len()).filter(|edge| self.edges[*edge].service == service).collect()
+                (0..self.edges.len()).filter(|edge| self.edges[*edge].service == service && !self.edges[*edge].of_probe).collect()
             }
             _ => return Err(format!("limit_retries needs a client or a service, and {target} is neither")),
         };

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use firedrill_core::journal::Journal;
 use firedrill_core::ledger::BIN;
+use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
-use firedrill_core::time::Time;
+use firedrill_core::time::{Span, Time};
 
 use crate::caller::Caller;
+use crate::probe::ProbeKind;
 use crate::queue::EventQueue;
-use crate::slab::Slab;
-use crate::spec::{CallSpec, ClientSpec, Phase, ProtectionSpec, RetrySpec, WorldSpec};
+use crate::slab::{NONE, Slab};
+use crate::spec::{CallSpec, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
 use crate::world::callers::caller_at;
+use crate::world::door::Rules;
 use crate::world::faults::Disturbance;
 use crate::world::{Client, Edge, Service, Step, Todo, World, Zone};
 
@@ -30,6 +33,8 @@ impl World {
         let services =
             (0..spec.services.len()).map(|index| Service::new(index as u32, &spec.services[index], seed, layout.programs(index)));
         let services = services.collect();
+        let probe_edges = (0..spec.services.len()).map(|service| layout.probe_edges(service as u32)).collect();
+        let services = with_rules(services, &spec, seed);
         let zones = zones(&spec);
         let faults = spec.faults.iter().map(|fault| Disturbance::new(fault, false, seed));
         let changes = spec.changes.iter().map(|change| Disturbance::new(change, true, seed));
@@ -45,9 +50,12 @@ impl World {
             services,
             replicas: Vec::new(),
             edges,
+            probe_edges,
             steps,
             calls: Slab::new(),
             attempts: Slab::new(),
+            terms: Vec::new(),
+            keeps_terms: spec.services.iter().any(|service| service.admission.is_some()),
             disturbances,
             orders: Vec::new(),
             results: Vec::new(),
@@ -79,6 +87,7 @@ impl World {
             self.clients[client as usize].caller = caller_at(edge);
             self.schedule_arrival(client);
         }
+        self.begin_autoscaling();
         self.schedule_disturbances();
         self.settle();
     }
@@ -107,6 +116,7 @@ impl Layout<'_> {
             timeout: client.timeout,
             retries: client.retries.clone(),
             protection: protection(&client.retries, &client.protection),
+            of_probe: false,
             limits: Vec::new(),
             allowed: client.retries.max,
         };
@@ -141,10 +151,48 @@ impl Layout<'_> {
             }
             self.steps.push(Step::End(endpoint.error.get()));
         }
+        for demand in caller.probe_demands() {
+            starts.push(self.steps.len() as u32);
+            self.steps.extend([Step::Cpu(demand.clone()), Step::End(0.0)]);
+        }
         starts
     }
 
-    fn call_edge(&mut self, caller: &firedrill_core::name::Name, call: &CallSpec, position: u32, local: u32) -> u32 {
+    /// The edges of a service's probes that are requests of its own.
+    fn probe_edges(&mut self, service: u32) -> [u32; 3] {
+        let spec = &self.spec.services[service as usize];
+        let mut own = spec.endpoints.len() as u32;
+        ProbeKind::ALL.map(|kind| {
+            let Some(probe) = spec.probe(kind) else { return NONE };
+            let endpoint = match &probe.path {
+                ProbePath::Separate => return NONE,
+                ProbePath::Endpoint(name) => self.endpoint(service, name),
+                ProbePath::Traffic(_) => {
+                    own += 1;
+                    own - 1
+                }
+            };
+            let retries =
+                RetrySpec { max: 0, base: Span::ZERO, growth: Growth::Doubled, cap: Span::ZERO, jitter: Jitter::None, budget: None };
+            self.add(Edge {
+                caller: Name::new("kubelet"),
+                from_client: true,
+                service,
+                endpoint,
+                position: 0,
+                local: 0,
+                probability: 1.0,
+                timeout: Some(probe.timeout),
+                protection: None,
+                of_probe: true,
+                limits: Vec::new(),
+                allowed: 0,
+                retries,
+            })
+        })
+    }
+
+    fn call_edge(&mut self, caller: &Name, call: &CallSpec, position: u32, local: u32) -> u32 {
         let service = self.service(&call.service);
         let retries: &RetrySpec = &call.retries;
         let edge = Edge {
@@ -158,6 +206,7 @@ impl Layout<'_> {
             timeout: call.timeout,
             retries: retries.clone(),
             protection: protection(retries, &call.protection),
+            of_probe: false,
             limits: Vec::new(),
             allowed: retries.max,
         };
@@ -168,6 +217,15 @@ impl Layout<'_> {
 /// What an edge's callers keep in mind; `None` if that is nothing.
 fn protection(retries: &RetrySpec, protection: &ProtectionSpec) -> Option<Box<ProtectionSpec>> {
     Caller::is_needed(retries, protection).then(|| Box::new(protection.clone()))
+}
+
+/// The same services, each with the rules for its doors.
+fn with_rules(mut services: Vec<Service>, spec: &WorldSpec, seed: Seed) -> Vec<Service> {
+    for service in &mut services {
+        let admission = spec.services[service.index as usize].admission.as_deref();
+        service.rules = admission.map(|admission| Box::new(Rules::new(admission, service.index, spec, seed)));
+    }
+    services
 }
 
 /// All zones, sorted by name, each once.

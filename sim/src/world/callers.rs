@@ -38,6 +38,7 @@ impl World {
         match call.origin {
             Origin::Client { client, .. } => Owner::Client(client),
             Origin::Attempt(parent) => Owner::Replica(self.attempts[parent].replica, self.edges[call.edge as usize].local),
+            Origin::Probe(..) => unreachable!("nothing protects a probe"),
         }
     }
 

@@ -4,6 +4,7 @@ use firedrill_core::name::Name;
 use firedrill_core::random::hop_index;
 use firedrill_core::time::{Span, Time};
 
+use crate::probe::ProbeKind;
 use crate::queue::Handle;
 use crate::slab::NONE;
 use crate::spec::{Cancel, Growth, Jitter, ProtectionSpec, RetrySpec};
@@ -31,6 +32,8 @@ pub(crate) struct Edge {
     pub(super) retries: RetrySpec,
     /// What stands between its callers and the service; boxed because most edges have nothing.
     pub(super) protection: Option<Box<ProtectionSpec>>,
+    /// Whether it is the way of a probe, whose retries nobody limits.
+    pub(super) of_probe: bool,
     /// Limits in force, by the order that set them.
     pub(super) limits: Vec<(u32, u32)>,
     /// The retries allowed now.
@@ -42,7 +45,7 @@ pub(crate) struct Edge {
 pub(crate) enum Failure {
     /// It was answered with an error.
     Error,
-    /// It was turned away: the queue was full.
+    /// It was turned away at the door, or out of the queue.
     QueueFull,
     /// No replica was ready.
     NoReplica,
@@ -90,6 +93,8 @@ pub(super) enum Origin {
     },
     /// An attempt in service, for its present phase.
     Attempt(u32),
+    /// A probe of this replica.
+    Probe(u32, ProbeKind),
 }
 
 /// A call under way: one attempt after the other until one succeeds or none is left.
@@ -163,6 +168,11 @@ impl World {
 
     /// Sends the next attempt of a call, if its caller lets it.
     fn send(&mut self, slot: u32) {
+        if self.keeps_terms && self.is_out_of_time(slot) {
+            let timer = self.schedule_after(Span::ZERO, Due::TimedOut(slot));
+            self.calls[slot].timer = Some(timer);
+            return;
+        }
         if self.edges[self.calls[slot].edge as usize].protection.is_none() || self.may_send(slot) {
             self.dispatch_call(slot);
         }
@@ -179,6 +189,7 @@ impl World {
         let attempt = self.new_attempt(slot, hop, service, endpoint);
         self.calls[slot].attempt = attempt;
         self.calls[slot].sent = self.now;
+        let timeout = if self.keeps_terms { self.time_left(attempt) } else { timeout };
         if let Some(timeout) = timeout {
             let timer = self.schedule_after(timeout, Due::TimedOut(slot));
             self.calls[slot].timer = Some(timer);
@@ -210,7 +221,9 @@ impl World {
             return self.connection_timed_out(slot);
         }
         let attempt = std::mem::replace(&mut call.attempt, NONE);
-        self.abandon(attempt);
+        if attempt != NONE {
+            self.abandon(attempt);
+        }
         self.returned(slot, Err(Failure::Timeout));
         self.conclude(slot, Err(Failure::Timeout));
     }
@@ -235,7 +248,7 @@ impl World {
     fn may_retry(&mut self, slot: u32, failure: Failure) -> bool {
         let call = &self.calls[slot];
         let edge = &self.edges[call.edge as usize];
-        if call.number >= edge.allowed || !self.wants_retry(slot) {
+        if call.number >= edge.allowed || !self.wants_retry(slot) || (self.keeps_terms && self.is_out_of_time(slot)) {
             return false;
         }
         edge.protection.is_none() || self.can_afford_retry(slot, failure)
@@ -278,6 +291,7 @@ impl World {
                 self.attempts[parent].child = NONE;
                 self.call_returned(parent, result);
             }
+            Origin::Probe(replica, kind) => self.probe_answered(replica, kind, result.is_ok()),
         }
     }
 
@@ -331,6 +345,7 @@ impl World {
                 let local = self.edges[call.edge as usize].local;
                 self.replicas[replica as usize].counters.seen[local as usize][outcome] += 1;
             }
+            Origin::Probe(..) => {}
         }
     }
 

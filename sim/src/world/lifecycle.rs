@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
+use firedrill_core::distribution::Distribution;
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::ReplicaState;
 use firedrill_core::name::Name;
-use firedrill_core::random::{Purpose, Seed, Stream, below, hash64};
+use firedrill_core::random::{Purpose, Seed, Stream, hash64};
 use firedrill_core::time::{Span, Time};
 
 use crate::backoff::Backoff;
@@ -15,11 +16,10 @@ use crate::queue::Handle;
 use crate::spec::{ServiceSpec, WarmUp};
 use crate::world::accounts::Counters;
 use crate::world::callers::callers_of;
+use crate::world::door::Door;
+use crate::world::probes::Probes;
 use crate::world::work::Stalled;
 use crate::world::{Due, World};
-
-/// How long a draining replica may go on with what it has.
-const GRACE: Span = Span::from_seconds(30);
 
 /// Why a container's last process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub(crate) struct Replica {
     /// It is out of service because of an action, until it is ready.
     pub(super) removed_by_action: bool,
     pub(super) queue: VecDeque<u32>,
+    /// Where its service has rules for it: those who wait are there, and not in `queue`.
+    pub(super) door: Option<Box<Door>>,
     /// Those in the queue that have not been dropped.
     pub(crate) queued: u32,
     pub(crate) in_service: Vec<u32>,
@@ -88,7 +90,19 @@ pub(crate) struct Replica {
     pub(super) memory_timer: Option<Handle>,
     pub(super) probe_timer: Option<Handle>,
     /// When its liveness probe ticks, as an offset into the period.
-    probe_phase: Span,
+    pub(super) probe_phase: Span,
+    /// Probes that are played out; boxed because most replicas have none.
+    pub(super) probes: Option<Box<Probes>>,
+    /// When it came to its node; `None`: before the run.
+    pub(super) born: Option<Time>,
+    /// When it last became ready or stopped being it; `None`: before the run.
+    pub(super) ready_changed: Option<Time>,
+    /// Whether it has been told to stop: it goes once it is idle.
+    pub(super) leaving: bool,
+    /// When it is told to stop.
+    stop_timer: Option<Handle>,
+    /// Requests that it has answered, for its autoscaler.
+    pub(super) served: u64,
     pub(crate) counters: Counters,
 }
 
@@ -148,12 +162,17 @@ impl Replica {
 
     /// Whether it has a process.
     pub(crate) const fn is_running(&self) -> bool {
-        matches!(self.state, ReplicaState::Starting | ReplicaState::Ready | ReplicaState::Draining)
+        matches!(self.state, ReplicaState::Starting | ReplicaState::Unready | ReplicaState::Ready | ReplicaState::Draining)
+    }
+
+    /// Whether it would take a request that came to it.
+    pub(super) const fn accepts(&self) -> bool {
+        matches!(self.state, ReplicaState::Ready | ReplicaState::Unready) || (matches!(self.state, ReplicaState::Draining) && !self.leaving)
     }
 
     /// Whether it counts towards the wanted number.
     pub(crate) const fn is_living(&self) -> bool {
-        matches!(self.state, ReplicaState::Starting | ReplicaState::Ready | ReplicaState::Waiting)
+        !matches!(self.state, ReplicaState::Draining | ReplicaState::Gone)
     }
 
     /// Multiplies the CPU demand of a phase that begins now.
@@ -180,7 +199,6 @@ impl Replica {
         let edges =
             spec.endpoints.iter().flat_map(|endpoint| &endpoint.phases).filter(|phase| matches!(phase, crate::spec::Phase::Call(_)));
         let edges = edges.count();
-        let phase = Stream::new(seed, Purpose::Phase, key).block(0).word64(0);
         Self {
             service: service.index,
             number,
@@ -191,6 +209,7 @@ impl Replica {
             lost: false,
             removed_by_action: false,
             queue: VecDeque::new(),
+            door: None,
             queued: 0,
             in_service: Vec::new(),
             stalled: Vec::new(),
@@ -224,7 +243,13 @@ impl Replica {
             death_timer: None,
             memory_timer: None,
             probe_timer: None,
-            probe_phase: spec.liveness.as_ref().map_or(Span::ZERO, |liveness| Span::from_nanos(below(phase, liveness.period.as_nanos()))),
+            probe_phase: Span::ZERO,
+            probes: Probes::new(spec),
+            born: None,
+            ready_changed: None,
+            leaving: false,
+            stop_timer: None,
+            served: 0,
             counters: Counters::new(spec, edges),
             name,
         }
@@ -242,6 +267,7 @@ impl World {
         replica.callers = callers_of(spec, &self.edges);
         let index = u32::try_from(self.replicas.len()).expect("a run has fewer than 2^32 replicas");
         self.replicas.push(replica);
+        self.renew_door(index);
         let now = self.now;
         let state = &mut self.services[service as usize];
         state.replicas.push(index);
@@ -257,8 +283,58 @@ impl World {
         replica.starts = 1;
         replica.was_there = true;
         replica.state = ReplicaState::Ready;
+        self.begin_probing(index, true);
         self.process_runs(index);
         self.enter_balancing(index);
+    }
+
+    /// A new replica waits for a node and for its image, as far as that takes time, and starts.
+    pub(super) fn provision(&mut self, index: u32) {
+        let (scheduling, _) = self.provision_times(index);
+        match scheduling {
+            None => self.arrived_at_node(index),
+            Some(time) => self.await_provision(index, (ReplicaState::Pending, time), "created"),
+        }
+    }
+
+    /// The node or the image that a new replica waited for is there.
+    pub(super) fn provisioned(&mut self, index: u32) {
+        self.replicas[index as usize].state_timer = None;
+        match self.replicas[index as usize].state {
+            ReplicaState::Pending => self.arrived_at_node(index),
+            _ => self.start_process(index, "its image is there"),
+        }
+    }
+
+    fn arrived_at_node(&mut self, index: u32) {
+        let replica = &mut self.replicas[index as usize];
+        let is_new = replica.state != ReplicaState::Pending;
+        replica.born = Some(self.now);
+        self.begin_probing(index, false);
+        let (_, pull) = self.provision_times(index);
+        let reason = if is_new { "created" } else { "it has a node" };
+        match pull {
+            None => self.start_process(index, reason),
+            Some(time) => self.await_provision(index, (ReplicaState::Pulling, time), reason),
+        }
+    }
+
+    fn await_provision(&mut self, index: u32, (state, time): (ReplicaState, Span), reason: &str) {
+        self.replicas[index as usize].state = state;
+        self.note_replica(index, reason);
+        let timer = self.schedule_after(time, Due::Provisioned(index));
+        self.replicas[index as usize].state_timer = Some(timer);
+        self.todo.reconcile.push(self.replicas[index as usize].service);
+    }
+
+    /// How long a new replica waits for a node and for its image: the second and the third word of its first start's block.
+    fn provision_times(&self, index: u32) -> (Option<Span>, Option<Span>) {
+        let replica = &self.replicas[index as usize];
+        let life = &self.spec.services[replica.service as usize].life;
+        let block = replica.start_up_luck.block(0);
+        let time =
+            |seconds: &Option<Distribution>, word| seconds.as_ref().map(|seconds| Span::from_seconds_f64(seconds.sample(block.draw(word))));
+        (time(&life.scheduling, 1), time(&life.pull, 2))
     }
 
     /// Starts a process.
@@ -276,6 +352,9 @@ impl World {
         replica.was_there = false;
         replica.started = now;
         replica.starts += 1;
+        if let Some(probes) = &mut replica.probes {
+            probes.process_started();
+        }
         replica.memory.reset(now);
         replica.cpu_seconds_before = replica.cpu.delivered_seconds(now);
         replica.counters.reset();
@@ -350,18 +429,54 @@ impl World {
         requests.saturating_mul(self.services[replica.service as usize].per_request)
     }
 
-    /// A replica's start-up is over: it takes requests from now on, unless it hangs.
+    /// A replica's start-up is over: it takes requests from now on, unless it hangs or waits for a probe.
     pub(super) fn started_up(&mut self, index: u32) {
         let replica = &mut self.replicas[index as usize];
         replica.state_timer = None;
         if replica.hung {
             return;
         }
+        if self.spec.services[replica.service as usize].has_gate() {
+            replica.state = ReplicaState::Unready;
+            self.note_replica(index, "started up");
+        } else {
+            self.become_ready(index, "started up");
+        }
+    }
+
+    /// A replica takes requests from now on.
+    pub(super) fn become_ready(&mut self, index: u32, reason: &str) {
+        let now = self.now;
+        let replica = &mut self.replicas[index as usize];
         replica.state = ReplicaState::Ready;
+        replica.ready_changed = Some(now);
         replica.removed_by_action = false;
-        self.note_replica(index, "started up");
+        self.note_replica(index, reason);
         self.enter_balancing(index);
         self.ready_again(index);
+        let service = self.replicas[index as usize].service;
+        let min_ready = self.spec.services[service as usize].rollout.min_ready;
+        if min_ready > Span::ZERO {
+            self.schedule_after(min_ready, Due::Available(service));
+        }
+    }
+
+    /// A replica takes no new requests for now.
+    pub(super) fn become_unready(&mut self, index: u32, reason: &str) {
+        self.leave_balancing(index);
+        let now = self.now;
+        let replica = &mut self.replicas[index as usize];
+        replica.state = ReplicaState::Unready;
+        replica.ready_changed = Some(now);
+        self.note_replica(index, reason);
+        self.replica_changed(index);
+    }
+
+    /// Whether a replica has been ready for as long as its service asks for.
+    pub(super) fn is_available(&self, index: u32) -> bool {
+        let replica = &self.replicas[index as usize];
+        let min_ready = self.spec.services[replica.service as usize].rollout.min_ready;
+        replica.state == ReplicaState::Ready && replica.ready_changed.is_none_or(|since| since + min_ready <= self.now)
     }
 
     fn enter_balancing(&mut self, index: u32) {
@@ -395,9 +510,15 @@ impl World {
     /// The process is no more: nothing is due for it, and what it had is lost.
     fn end_process(&mut self, index: u32, state: ReplicaState) {
         self.leave_balancing(index);
-        self.replicas[index as usize].state = state;
-        self.replicas[index as usize].hung = false;
+        let now = self.now;
+        let replica = &mut self.replicas[index as usize];
+        if replica.state == ReplicaState::Ready {
+            replica.ready_changed = Some(now);
+        }
+        replica.state = state;
+        replica.hung = false;
         self.cancel_timers(index);
+        self.forget_probes(index);
         self.lose_all(index);
         let (now, capacity) = (self.now, self.replicas[index as usize].capacity);
         self.replicas[index as usize].cpu.set_speed(now, capacity);
@@ -405,7 +526,9 @@ impl World {
 
     fn cancel_timers(&mut self, index: u32) {
         let replica = &mut self.replicas[index as usize];
-        let timers = [replica.state_timer.take(), replica.death_timer.take(), replica.memory_timer.take(), replica.probe_timer.take()];
+        let state = [replica.state_timer.take(), replica.stop_timer.take()];
+        let process = [replica.death_timer.take(), replica.memory_timer.take(), replica.probe_timer.take()];
+        let timers = state.into_iter().chain(process);
         for mut timer in timers {
             self.cancel(&mut timer);
         }
@@ -447,6 +570,10 @@ impl World {
     /// Ends the process of a replica and starts another, by an action. Not for a replica that is lost, draining or gone.
     pub(super) fn restart_replica(&mut self, index: u32, reason: &str) {
         assert!(self.replicas[index as usize].is_living() && !self.replicas[index as usize].lost, "only what lives can be restarted");
+        if matches!(self.replicas[index as usize].state, ReplicaState::Pending | ReplicaState::Pulling) {
+            // It has no process yet, and comes no sooner by being asked for again.
+            return;
+        }
         self.end_process(index, ReplicaState::Waiting);
         let replica = &mut self.replicas[index as usize];
         replica.removed_by_action = true;
@@ -476,21 +603,33 @@ impl World {
         self.replica_changed(index);
     }
 
-    /// Takes a replica out of balancing for good: it ends what it has, for at most 30 s, and goes.
+    /// Takes a replica out of balancing for good: it is told to stop, after a pause if its service has one, ends what it has, for at most its
+    /// grace, and goes.
     pub(super) fn drain_replica(&mut self, index: u32, reason: &str) {
         self.leave_balancing(index);
         let replica = &self.replicas[index as usize];
         assert!(replica.is_living(), "only what lives can be drained");
-        if replica.state != ReplicaState::Ready || replica.is_idle() {
+        let life = &self.spec.services[replica.service as usize].life;
+        let (grace, pre_stop) = (life.grace, life.pre_stop);
+        let takes_requests = matches!(replica.state, ReplicaState::Ready | ReplicaState::Unready);
+        if !takes_requests || (pre_stop == Span::ZERO && replica.is_idle()) {
             self.end_process(index, ReplicaState::Draining);
             self.gone(index, reason);
             return;
         }
         self.cancel_state_timer(index);
-        self.replicas[index as usize].state = ReplicaState::Draining;
+        let now = self.now;
+        let replica = &mut self.replicas[index as usize];
+        replica.state = ReplicaState::Draining;
+        replica.ready_changed = Some(now);
+        replica.leaving = pre_stop == Span::ZERO;
         self.note_replica(index, reason);
-        let timer = self.schedule_after(GRACE, Due::GraceOver(index));
+        let timer = self.schedule_after(grace, Due::GraceOver(index));
         self.replicas[index as usize].state_timer = Some(timer);
+        if pre_stop > Span::ZERO && pre_stop < grace {
+            let timer = self.schedule_after(pre_stop, Due::Stop(index));
+            self.replicas[index as usize].stop_timer = Some(timer);
+        }
         self.replica_changed(index);
     }
 
@@ -499,9 +638,18 @@ impl World {
         self.cancel(&mut timer);
     }
 
+    /// A draining replica is told to stop: it takes nothing new, and goes once it is idle.
+    pub(super) fn told_to_stop(&mut self, index: u32) {
+        let replica = &mut self.replicas[index as usize];
+        replica.stop_timer = None;
+        replica.leaving = true;
+        self.todo.dispatch.push(index);
+    }
+
     pub(super) fn grace_over(&mut self, index: u32) {
         self.replicas[index as usize].state_timer = None;
-        self.gone(index, "its grace of 30s was over");
+        let grace = self.spec.services[self.replicas[index as usize].service as usize].life.grace;
+        self.gone(index, &format!("its grace of {grace} was over"));
     }
 
     /// A replica is gone for good.
@@ -528,7 +676,8 @@ impl World {
         replica.cpu.set_speed(now, 0.0);
         let watched = replica.state != ReplicaState::Draining;
         self.refresh_cpu(index);
-        if let Some(to_kill) = self.time_to_kill(index).filter(|_| watched) {
+        let is_played_out = self.replicas[index as usize].probes.is_some();
+        if let Some(to_kill) = self.time_to_kill(index).filter(|_| watched && !is_played_out) {
             let timer = self.schedule_after(to_kill, Due::ProbeFailed(index));
             self.replicas[index as usize].probe_timer = Some(timer);
         }

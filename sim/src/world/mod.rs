@@ -3,11 +3,14 @@
 mod accounts;
 mod build;
 mod actions;
+mod autoscaling;
 mod calls;
 mod callers;
 mod clients;
+mod door;
 mod faults;
 mod lifecycle;
+mod probes;
 mod rollout;
 mod service;
 mod work;
@@ -22,6 +25,7 @@ use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
 use firedrill_core::time::{Class, Span, Time};
 
+use crate::probe::ProbeKind;
 use crate::queue::{EventQueue, Handle};
 use crate::slab::Slab;
 use crate::spec::WorldSpec;
@@ -34,6 +38,7 @@ pub(crate) use service::Service;
 
 use actions::{Order, OrderStep};
 use calls::Call;
+use door::Terms;
 use faults::Disturbance;
 use work::Attempt;
 
@@ -62,6 +67,24 @@ pub(crate) enum Due {
     OutOfMemory(u32),
     /// A replica has failed its liveness probe often enough.
     ProbeFailed(u32),
+    /// A probe ticks.
+    Probe(u32, ProbeKind),
+    /// A probe asks once more, because it could not at its last tick.
+    ProbeAgain(u32, ProbeKind),
+    /// A probe of a hanging process has waited for long enough.
+    ProbeGivenUp(u32, ProbeKind),
+    /// A replica has its place, or its image.
+    Provisioned(u32),
+    /// A replica that is removed is told to stop.
+    Stop(u32),
+    /// A replica of a service may have become available.
+    Available(u32),
+    /// A rollout has made no progress for long.
+    RolloutStalls(u32),
+    /// An autoscaler's figures are read.
+    ReadFigures(u32),
+    /// An autoscaler decides.
+    Autoscale(u32),
     /// A draining replica has had its time.
     GraceOver(u32),
     /// A fault or a benign change sets in.
@@ -70,6 +93,10 @@ pub(crate) enum Due {
     FaultEnds(u32),
     /// An order takes its next step.
     Order(u32, OrderStep),
+    /// An attempt has been held back at the door of its replica for long enough.
+    LetIn(u32),
+    /// An attempt has waited in a queue for as long as it may.
+    WaitedEnough(u32),
     /// A target is scraped.
     Scrape(u32),
 }
@@ -83,8 +110,10 @@ struct Todo {
     cpus: Vec<u32>,
     /// Services whose replicas may differ from what is wanted.
     reconcile: Vec<u32>,
-    /// Whether an order under way may have become complete.
+    /// Whether an order under way may have become complete, or a probe has a verdict.
     orders: bool,
+    /// What probes have found, and whether it is good.
+    verdicts: Vec<(u32, ProbeKind, bool)>,
     /// Callers with a free connection that somebody waits for.
     connections: Vec<callers::Owner>,
 }
@@ -131,9 +160,15 @@ pub(crate) struct World {
     pub(crate) services: Vec<Service>,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) edges: Vec<Edge>,
+    /// The edges that probes take which are requests, by service and kind of probe; `NONE` for others.
+    probe_edges: Vec<[u32; 3]>,
     steps: Arc<[Step]>,
     calls: Slab<Call>,
     attempts: Slab<Attempt>,
+    /// What attempts bring to the doors of replicas, by their slots; empty unless `keeps_terms`.
+    terms: Vec<Terms>,
+    /// Whether any service has rules for its door.
+    keeps_terms: bool,
     disturbances: Vec<Disturbance>,
     orders: Vec<Order>,
     /// Results that the automation has not been told yet.
@@ -177,6 +212,9 @@ impl World {
         while at >= self.next_bin {
             self.close_bins();
             self.next_bin += BIN;
+            if self.keeps_terms {
+                self.note_open_doors(at);
+            }
         }
         self.now = at;
         self.events += 1;
@@ -201,10 +239,21 @@ impl World {
             Due::Death(replica) => self.process_ended(replica, Termination::Error, "it crashed"),
             Due::OutOfMemory(replica) => self.out_of_memory(replica),
             Due::ProbeFailed(replica) => self.process_ended(replica, Termination::Error, "its liveness probe failed"),
+            Due::Probe(replica, kind) => self.probe_ticks(replica, kind),
+            Due::ProbeAgain(replica, kind) => self.probe_now(replica, kind),
+            Due::ProbeGivenUp(replica, kind) => self.probe_given_up(replica, kind),
+            Due::Provisioned(replica) => self.provisioned(replica),
+            Due::Stop(replica) => self.told_to_stop(replica),
+            Due::Available(service) => self.todo.reconcile.push(service),
+            Due::RolloutStalls(service) => self.rollout_stalls(service),
+            Due::ReadFigures(service) => self.read_figures(service),
+            Due::Autoscale(service) => self.autoscale(service),
             Due::GraceOver(replica) => self.grace_over(replica),
             Due::FaultStarts(index) => self.fault_starts(index),
             Due::FaultEnds(index) => self.fault_ends(index, "its time was up"),
             Due::Order(order, step) => self.order_due(order, step),
+            Due::LetIn(attempt) => self.let_in(attempt),
+            Due::WaitedEnough(attempt) => self.waited_enough(attempt),
             Due::Scrape(_) => unreachable!("scrapes are not the world's"),
             Due::Arrival(_) | Due::Reach(_) | Due::PhaseDone(_) | Due::CpuDone(_) | Due::TimedOut(_) | Due::Retry(_) => {
                 unreachable!("frequent events are applied by the caller")
@@ -226,6 +275,7 @@ impl World {
                 self.hand_over(owner);
             } else if self.todo.orders {
                 self.todo.orders = false;
+                self.carry_out_verdicts();
                 self.check_orders();
             } else {
                 return;

@@ -4,13 +4,39 @@ use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::name::Name;
 use firedrill_core::quantity::Rounding;
 
-use crate::world::World;
+use crate::queue::Handle;
+use crate::world::{Due, World};
+
+/// What the progress of a rollout is measured by.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    reached: Reached,
+    /// When it has taken too long; `None` once that has been told.
+    timer: Option<Handle>,
+}
+
+/// Replicas of a service during a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reached {
+    new: u32,
+    old: u32,
+    ready: u32,
+    available: u32,
+}
+
+impl Reached {
+    /// What Kubernetes calls progress (`pkg/controller/deployment/progress.go`): compared with the last look, and not with the best one.
+    const fn is_further_than(&self, before: &Self) -> bool {
+        self.new > before.new || self.old < before.old || self.ready > before.ready || self.available > before.available
+    }
+}
 
 impl World {
     /// Takes one step from the replicas that a service has towards those that it shall have. Called again after every change, so one step suffices.
     pub(super) fn reconcile(&mut self, service: u32) {
         self.create_replicas(service);
         self.remove_replicas(service);
+        self.watch_progress(service);
         self.finish_rollout(service);
         self.refresh_removed(service);
     }
@@ -60,7 +86,7 @@ impl World {
             self.replicas[index as usize].removed_by_action = self.services[service as usize].replacing > 0;
             let state = &mut self.services[service as usize];
             state.replacing = state.replacing.saturating_sub(1);
-            self.start_process(index, "created");
+            self.provision(index);
         }
         self.services[service as usize].unplaced = 0;
     }
@@ -85,7 +111,7 @@ impl World {
         if total == new {
             return;
         }
-        let is_ready = |world: &Self, replica: u32| world.replicas[replica as usize].state == ReplicaState::Ready;
+        let is_ready = Self::is_available;
         let is_old = |world: &Self, replica: u32| world.replicas[replica as usize].version != version;
         let (_, unavailable) = self.fenceposts(service);
         let fewest = wanted.saturating_sub(unavailable);
@@ -122,12 +148,14 @@ impl World {
             return;
         }
         let (total, new) = self.count_living(service);
-        let ready = state.ready.iter().filter(|replica| self.replicas[**replica as usize].version == state.version).count() as u32;
-        if total != new || new != state.wanted || ready != state.wanted {
+        let is_new = |replica: &&u32| self.replicas[**replica as usize].version == state.version;
+        let available = state.ready.iter().filter(is_new).filter(|replica| self.is_available(**replica)).count() as u32;
+        if total != new || new != state.wanted || available != state.wanted {
             return;
         }
         let version = state.version;
         self.services[service as usize].rolling = false;
+        self.end_progress(service);
         let spec = &self.spec.services[service as usize];
         let event = Event::RolloutFinished { service: spec.name.clone(), version: spec.versions[version as usize].name.clone() };
         self.write(event);
@@ -166,7 +194,63 @@ impl World {
             reason: reason.to_owned(),
         };
         self.write(event);
+        self.begin_progress(service);
         self.todo.reconcile.push(service);
+    }
+
+    fn begin_progress(&mut self, service: u32) {
+        self.end_progress(service);
+        let timer = self.schedule_progress(service);
+        let reached = self.reached(service);
+        self.services[service as usize].progress = Some(Progress { reached, timer: Some(timer) });
+    }
+
+    fn schedule_progress(&mut self, service: u32) -> Handle {
+        let deadline = self.spec.services[service as usize].rollout.progress_deadline;
+        self.schedule_after(deadline, Due::RolloutStalls(service))
+    }
+
+    fn end_progress(&mut self, service: u32) {
+        if let Some(progress) = &mut self.services[service as usize].progress.take() {
+            self.cancel(&mut progress.timer);
+        }
+    }
+
+    /// Gives a rollout that has come further its time anew.
+    fn watch_progress(&mut self, service: u32) {
+        let Some(progress) = &self.services[service as usize].progress else { return };
+        let (before, now) = (progress.reached, self.reached(service));
+        let mut timer = progress.timer.clone();
+        if now.is_further_than(&before) {
+            self.cancel(&mut timer);
+            timer = Some(self.schedule_progress(service));
+        }
+        self.services[service as usize].progress = Some(Progress { reached: now, timer });
+    }
+
+    /// Where a rollout stands.
+    fn reached(&self, service: u32) -> Reached {
+        let (total, new) = self.count_living(service);
+        let ready = self.services[service as usize].ready.len() as u32;
+        let available = self.living(service).filter(|replica| self.is_available(*replica)).count() as u32;
+        Reached { new, old: total - new, ready, available }
+    }
+
+    /// A rollout has made no progress for long. It goes on trying: nobody rolls it back.
+    pub(super) fn rollout_stalls(&mut self, service: u32) {
+        let state = &self.services[service as usize];
+        let (version, wanted) = (state.version, state.wanted);
+        let is_new = |replica: &u32| self.replicas[*replica as usize].version == version;
+        let new: Vec<u32> = self.living(service).filter(is_new).collect();
+        let available = new.iter().filter(|replica| self.is_available(**replica)).count();
+        let spec = &self.spec.services[service as usize];
+        let deadline = spec.rollout.progress_deadline;
+        let figures = format!("no progress for {deadline}: {} of {wanted} replicas run it, {available} of them available", new.len());
+        let event = Event::RolloutStalled { service: spec.name.clone(), version: spec.versions[version as usize].name.clone(), figures };
+        if let Some(progress) = &mut self.services[service as usize].progress {
+            progress.timer = None;
+        }
+        self.write(event);
     }
 
     /// Changes the wanted number of replicas, by an action.

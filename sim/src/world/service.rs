@@ -8,7 +8,10 @@ use crate::histogram::Histogram;
 use crate::slab::NONE;
 use crate::spec::{Balance, Cancel, ServiceSpec};
 use crate::world::World;
+use crate::world::autoscaling::Scaling;
 use crate::world::calls::Origin;
+use crate::world::door::{self, Rules};
+use crate::world::rollout::Progress;
 
 /// A service as it is now.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Service {
     pub(super) workers: u32,
     /// `u32::MAX` is unbounded.
     pub(crate) queue: u32,
+    /// What its doors go by; `None`: they are open to all, and who comes first is served first.
+    pub(super) rules: Option<Box<Rules>>,
     balance: Balance,
     pub(super) cancel: Cancel,
     /// Memory of one request, bytes.
@@ -67,6 +72,10 @@ pub(crate) struct Service {
     pub(super) replacing: u32,
     /// Whether an action has set the wanted number.
     pub(super) scaled_by_action: bool,
+    /// What its autoscaler knows.
+    pub(crate) scaling: Option<Box<Scaling>>,
+    /// How far its rollout has come.
+    pub(super) progress: Option<Progress>,
 }
 
 /// What became of the attempts sent to a service.
@@ -149,8 +158,9 @@ impl Service {
             luck: Stream::new(seed, Purpose::Demand, key),
             later_luck: Stream::new(seed, Purpose::ServiceTime, key),
             retry_luck: Stream::new(seed, Purpose::Retry, key),
-            workers: spec.workers.unwrap_or(u32::MAX),
+            workers: door::workers(spec),
             queue: spec.queue.unwrap_or(u32::MAX),
+            rules: None,
             balance: spec.balance,
             cancel: spec.cancel,
             per_request: spec.memory.per_request.get(),
@@ -176,6 +186,8 @@ impl Service {
             removed_most: 0,
             replacing: 0,
             scaled_by_action: false,
+            scaling: None,
+            progress: None,
         }
     }
 
@@ -184,6 +196,12 @@ impl Service {
     pub(super) fn arrived(&mut self) {
         self.tally.sent += 1;
         self.bin_attempts += 1;
+    }
+
+    /// An attempt that has arrived is held back, and will arrive later.
+    pub(super) fn not_yet_arrived(&mut self) {
+        self.tally.sent -= 1;
+        self.bin_attempts -= 1;
     }
 
     /// Attempts that arrived since this was last asked.
@@ -241,6 +259,7 @@ impl World {
                 let replica = self.attempts[parent].replica;
                 &mut self.replicas[replica as usize].turns[self.edges[call.edge as usize].local as usize]
             }
+            Origin::Probe(..) => unreachable!("a probe asks a replica, and not a service"),
         };
         let taken = *turn;
         *turn = turn.wrapping_add(1);

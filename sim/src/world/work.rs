@@ -41,12 +41,12 @@ pub(super) struct Attempt {
     /// Hash of the request that it belongs to.
     request: u64,
     /// Its own index in all that luck decides.
-    hop: u64,
+    pub(super) hop: u64,
     route: u64,
     fate: u64,
     /// The sample of its first phase, seconds; zero if that is a call.
     first: f64,
-    arrived: Time,
+    pub(super) arrived: Time,
     began: Time,
     /// What the present CPU phase asks for.
     demand: Span,
@@ -58,7 +58,7 @@ pub(super) struct Attempt {
     pub(super) child: u32,
     pub(super) service: u32,
     pub(super) replica: u32,
-    endpoint: u32,
+    pub(super) endpoint: u32,
     /// The phase of its program, counted from 0.
     phase: u32,
     /// Its place among those in service at its replica.
@@ -94,7 +94,7 @@ impl World {
             Step::Cpu(seconds) | Step::Sleep(seconds) => seconds.sample(block.draw(PHASE_WORD)),
             Step::Call(_) | Step::End(_) => 0.0,
         };
-        self.attempts.insert(Attempt {
+        let attempt = self.attempts.insert(Attempt {
             entered: 0,
             request: self.calls[slot].request,
             hop,
@@ -113,10 +113,14 @@ impl World {
             phase: 0,
             place: 0,
             state: State::OnTheWay,
-        })
+        });
+        if self.keeps_terms {
+            self.set_terms(attempt, slot);
+        }
+        attempt
     }
 
-    /// An attempt reaches its service: it is turned away, queued, or begun.
+    /// An attempt reaches its service, where a replica is chosen for it.
     #[inline]
     pub(super) fn reach(&mut self, slot: u32) {
         let now = self.now;
@@ -128,8 +132,26 @@ impl World {
         let Some(chosen) = self.route(service, route, call) else {
             return self.turn_away(slot, Failure::NoReplica);
         };
+        self.admit(slot, chosen);
+    }
+
+    /// An attempt reaches a replica that nobody chose for it.
+    pub(super) fn reach_replica(&mut self, slot: u32, replica: u32) {
+        let attempt = &mut self.attempts[slot];
+        attempt.arrived = self.now;
+        self.services[attempt.service as usize].arrived();
+        self.admit(slot, replica);
+    }
+
+    /// An attempt comes to its replica: it is turned away, queued, or begun.
+    #[inline]
+    fn admit(&mut self, slot: u32, chosen: u32) {
+        let service = self.attempts[slot].service;
         self.attempts[slot].replica = chosen;
         let state = &self.services[service as usize];
+        if state.rules.is_some() {
+            return self.come_to_door(slot, chosen);
+        }
         let replica = &mut self.replicas[chosen as usize];
         if replica.queued == 0 && (replica.in_service.len() as u32) < state.workers && !replica.hung {
             self.begin(slot);
@@ -148,7 +170,7 @@ impl World {
         }
     }
 
-    fn turn_away(&mut self, slot: u32, failure: Failure) {
+    pub(super) fn turn_away(&mut self, slot: u32, failure: Failure) {
         let attempt = &self.attempts[slot];
         let call = attempt.call;
         self.services[attempt.service as usize].tally.rejected += 1;
@@ -166,23 +188,29 @@ impl World {
             if replica.hung || replica.in_service.len() as u32 >= workers {
                 break;
             }
-            let Some(slot) = replica.queue.pop_front() else { break };
+            let next = match &mut replica.door {
+                None => replica.queue.pop_front(),
+                Some(door) => door.next(self.now, replica.queued),
+            };
+            let Some(slot) = next else { break };
             if self.attempts[slot].state == State::Dropped {
                 self.attempts.remove(slot);
                 continue;
             }
             replica.queued -= 1;
-            self.begin(slot);
+            if replica.door.is_none() || self.is_worth_beginning(slot, index) {
+                self.begin(slot);
+            }
         }
         let replica = &self.replicas[index as usize];
-        if replica.state == ReplicaState::Draining && replica.is_idle() {
+        if replica.state == ReplicaState::Draining && replica.leaving && replica.is_idle() {
             self.gone(index, "drained");
         }
     }
 
     /// A worker takes an attempt up.
     #[inline]
-    fn begin(&mut self, slot: u32) {
+    pub(super) fn begin(&mut self, slot: u32) {
         let now = self.now;
         let attempt = &mut self.attempts[slot];
         let replica = &mut self.replicas[attempt.replica as usize];
@@ -388,8 +416,13 @@ impl World {
         let response = self.now - attempt.arrived;
         let service = &mut self.services[attempt.service as usize];
         service.tally.completed(response, code == 0, call == NONE);
+        let is_guarded = service.rules.is_some();
+        self.replicas[attempt.replica as usize].served += 1;
         if self.counting {
             self.replicas[attempt.replica as usize].counters.answered(attempt.endpoint as usize, code, response);
+        }
+        if is_guarded {
+            self.note_answer(slot, code == 0);
         }
         self.attempts.remove(slot);
         if call != NONE {
@@ -400,6 +433,10 @@ impl World {
     /// Work that has been cancelled stops.
     fn give_up(&mut self, slot: u32) {
         self.leave(slot);
+        let index = self.attempts[slot].replica;
+        if self.replicas[index as usize].door.is_some() {
+            self.note_end(slot, index, true);
+        }
         self.services[self.attempts[slot].service as usize].tally.lost += 1;
         self.attempts.remove(slot);
     }
@@ -422,11 +459,26 @@ impl World {
     /// Throws an attempt out of the queue that it waits in; its caller has given up.
     pub(super) fn drop_queued(&mut self, slot: u32) {
         let attempt = &mut self.attempts[slot];
+        let (service, index) = (attempt.service, attempt.replica);
+        let mut timer = attempt.timer.take();
+        self.cancel(&mut timer);
+        self.services[service as usize].tally.lost += 1;
+        if self.replicas[index as usize].door.is_some() {
+            self.note_end(slot, index, true);
+        }
+        self.leave_queue(slot);
+    }
+
+    /// An attempt leaves the queue that it waits in.
+    pub(super) fn leave_queue(&mut self, slot: u32) {
+        let attempt = &mut self.attempts[slot];
         attempt.state = State::Dropped;
         let index = attempt.replica;
-        self.services[attempt.service as usize].tally.lost += 1;
         let replica = &mut self.replicas[index as usize];
         replica.queued -= 1;
+        if replica.door.is_some() {
+            return self.tidy_line(index);
+        }
         // Slots of the dropped are freed when the queue comes to them, or here once they are most of it.
         if replica.queue.len() > 2 * replica.queued as usize + 64 {
             let attempts = &mut self.attempts;
@@ -446,6 +498,9 @@ impl World {
         let queue = std::mem::take(&mut replica.queue);
         let waiting = std::mem::take(&mut replica.queued);
         for slot in queue {
+            self.lose(slot);
+        }
+        for slot in self.replicas[index as usize].door.as_mut().map(|door| door.drain()).unwrap_or_default() {
             self.lose(slot);
         }
         self.todo.dispatch.push(index);
@@ -476,6 +531,7 @@ impl World {
             self.lose(slot);
         }
         self.purge(index);
+        self.renew_door(index);
     }
 
     /// An attempt is lost; its caller, if it still waits, sees a reset.
@@ -517,7 +573,7 @@ impl World {
 
 /// Whether a word falls under a probability.
 #[inline]
-fn is_hit(probability: f64, word: u64) -> bool {
+pub(super) fn is_hit(probability: f64, word: u64) -> bool {
     let ratio = Ratio::new(probability.clamp(0.0, 1.0)).expect("a clamped number is a share");
     Threshold::from_ratio(ratio).hit(word)
 }
