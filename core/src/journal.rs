@@ -253,6 +253,37 @@ pub enum Event {
         /// Why, with the figures that it compared.
         reason: String,
     },
+    /// A caller leaves a replica out of its choice for a while.
+    Ejected {
+        /// Whose choice: a client or a replica.
+        caller: Name,
+        /// Who is left out.
+        replica: Name,
+        /// For how long at least.
+        lasting: Span,
+        /// Why, with the figures that were compared.
+        reason: String,
+    },
+    /// A caller chooses a replica again that it had left out.
+    Returned {
+        /// Whose choice: a client or a replica.
+        caller: Name,
+        /// Who is back.
+        replica: Name,
+        /// Why.
+        reason: String,
+    },
+    /// A caller ignores whom it leaves out because too few are left, or heeds it again.
+    Panicked {
+        /// Whose choice: a client or a replica.
+        caller: Name,
+        /// Whose replicas.
+        service: Name,
+        /// Whether it ignores it from now on.
+        is_on: bool,
+        /// The figures that were compared.
+        figures: String,
+    },
     /// A stated bound was reached: an outcome with a name, not a hang.
     BoundReached {
         /// Which bound.

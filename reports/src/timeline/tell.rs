@@ -101,6 +101,8 @@ enum Key {
     Refusal(Name, u64, Name),
     Rule(Name),
     Replicas(Name),
+    /// Who is left out of a choice, or back in it.
+    Choice(Name, bool),
 }
 
 /// A line that still takes in repetitions.
@@ -150,6 +152,9 @@ impl Teller {
             | Event::SheddingChanged { .. }
             | Event::RetriesLimited { .. }
             | Event::BreakerChanged { .. }
+            | Event::Ejected { .. }
+            | Event::Returned { .. }
+            | Event::Panicked { .. }
             | Event::BoundReached { .. }
             | Event::RunEnded { .. } => self.world(at, event),
             Event::AlertPending { .. }
@@ -211,6 +216,27 @@ impl Teller {
         self.lines[fold.line].text = format!("{} ({} times{until}{})", fold.text, fold.count, told_apart(&fold.labels));
     }
 
+    /// What callers make of the replicas that they know. Each caller finds out for itself, so that the same is often said by many.
+    fn choice(&mut self, at: Time, event: &Event) {
+        let (key, text) = match event {
+            Event::Ejected { caller, replica, lasting, reason } => {
+                let text = format!("{caller} leaves {replica} out for {}: {reason}", clock_span(*lasting));
+                (Key::Choice(replica.clone(), false), text)
+            }
+            Event::Returned { caller, replica, reason } => {
+                (Key::Choice(replica.clone(), true), format!("{caller} asks {replica} again: {reason}"))
+            }
+            Event::Panicked { caller, service, is_on: true, figures } => {
+                (Key::Choice(service.clone(), false), format!("{caller} asks all replicas of {service}, well or not: {figures}"))
+            }
+            Event::Panicked { caller, service, is_on: false, figures } => {
+                (Key::Choice(service.clone(), true), format!("{caller} leaves replicas of {service} out again: {figures}"))
+            }
+            _ => unreachable!("only what callers make of replicas comes here"),
+        };
+        self.say_once(at, Kind::World, key, text);
+    }
+
     fn world(&mut self, at: Time, event: &Event) {
         match event {
             Event::FaultStarted { fault, kind, target, detail } => {
@@ -257,6 +283,7 @@ impl Teller {
             Event::RetriesLimited { caller, retries: None } => {
                 self.say(at, Kind::World, format!("{caller}: retries are free again"));
             }
+            Event::Ejected { .. } | Event::Returned { .. } | Event::Panicked { .. } => self.choice(at, event),
             Event::BoundReached { bound, figures } => {
                 self.say(at, Kind::End, format!("bound {bound} reached: {figures}"));
             }

@@ -16,7 +16,7 @@ use crate::spec::{CallSpec, ClientSpec, Growth, Jitter, Phase, ProbePath, Protec
 use crate::world::callers::caller_at;
 use crate::world::door::Rules;
 use crate::world::faults::Disturbance;
-use crate::world::{Client, Edge, Service, Step, Todo, World, Zone};
+use crate::world::{Client, Edge, Service, Step, Todo, Views, World, Zone};
 
 /// Programs laid out one after the other, and the edges that their calls take.
 struct Layout<'a> {
@@ -51,6 +51,7 @@ impl World {
             replicas: Vec::new(),
             edges,
             probe_edges,
+            views: Views::default(),
             steps,
             calls: Slab::new(),
             attempts: Slab::new(),

@@ -8,6 +8,7 @@ use crate::probe::ProbeKind;
 use crate::queue::Handle;
 use crate::slab::NONE;
 use crate::spec::{Cancel, Growth, Jitter, ProtectionSpec, RetrySpec};
+use crate::world::balancing::Heard;
 use crate::world::work::State;
 use crate::world::{Due, World};
 
@@ -53,6 +54,8 @@ pub(crate) enum Failure {
     Reset,
     /// The caller waited for long enough.
     Timeout,
+    /// Nobody listens where the caller takes a replica to be.
+    Unreachable,
     /// The caller refused it itself: its breaker was open, it throttled itself, or it had too many under way.
     Refused,
     /// The caller waited for a connection for too long.
@@ -66,7 +69,7 @@ impl Failure {
             Self::Error => 1,
             Self::Timeout | Self::NoConnection => 2,
             Self::QueueFull | Self::NoReplica | Self::Refused => 3,
-            Self::Reset => 4,
+            Self::Reset | Self::Unreachable => 4,
         }
     }
 
@@ -75,7 +78,7 @@ impl Failure {
         match self {
             Self::Error => 1,
             Self::Reset => 2,
-            Self::QueueFull | Self::NoReplica | Self::Refused => 3,
+            Self::QueueFull | Self::NoReplica | Self::Unreachable | Self::Refused => 3,
             Self::Timeout | Self::NoConnection => 4,
         }
     }
@@ -222,6 +225,7 @@ impl World {
         }
         let attempt = std::mem::replace(&mut call.attempt, NONE);
         if attempt != NONE {
+            self.hear(attempt, Heard::Code(Failure::Timeout.code()));
             self.abandon(attempt);
         }
         self.returned(slot, Err(Failure::Timeout));
@@ -320,6 +324,7 @@ impl World {
 
     /// The caller of an attempt has given up on it.
     fn abandon(&mut self, slot: u32) {
+        self.hear(slot, Heard::GivenUp);
         let attempt = &mut self.attempts[slot];
         attempt.call = NONE;
         if self.services[attempt.service as usize].cancel == Cancel::None {

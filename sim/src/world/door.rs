@@ -10,6 +10,7 @@ use crate::admission::line::{Line, Waiting};
 use crate::admission::rate::RateLimiter;
 use crate::slab::NONE;
 use crate::spec::{AdmissionSpec, DropRule, LimitSpec, Phase, Priority, ServiceSpec, WorldSpec};
+use crate::world::balancing::Heard;
 use crate::world::calls::{Failure, Origin};
 use crate::world::work::{State, is_hit};
 use crate::world::{Due, World};
@@ -335,6 +336,7 @@ impl World {
         attempt.timer = None;
         let (index, endpoint, waited) = (attempt.replica, attempt.endpoint, now - attempt.arrived);
         let call = std::mem::replace(&mut attempt.call, NONE);
+        self.hear(slot, Heard::Code(Failure::QueueFull.code()));
         self.note_end(slot, index, true);
         self.leave_queue(slot);
         self.count_turned_away(index, endpoint, &|| format!("it waited {waited}"));
@@ -347,6 +349,7 @@ impl World {
     fn turn_away_at_door(&mut self, slot: u32, figures: &dyn Fn() -> String) {
         let attempt = &self.attempts[slot];
         let (index, endpoint, call) = (attempt.replica, attempt.endpoint, attempt.call);
+        self.hear(slot, Heard::Code(Failure::QueueFull.code()));
         self.count_turned_away(index, endpoint, figures);
         self.attempts.remove(slot);
         if call != NONE {

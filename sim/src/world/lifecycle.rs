@@ -268,6 +268,7 @@ impl World {
         let index = u32::try_from(self.replicas.len()).expect("a run has fewer than 2^32 replicas");
         self.replicas.push(replica);
         self.renew_door(index);
+        self.expect_views();
         let now = self.now;
         let state = &mut self.services[service as usize];
         state.replicas.push(index);
@@ -487,6 +488,7 @@ impl World {
         let place = service.ready.partition_point(|other| replicas[*other as usize].number < number);
         service.ready.insert(place, index);
         service.ready_area.change(now, 1);
+        self.endpoint_changed(index, true);
         self.replica_changed(index);
     }
 
@@ -496,6 +498,7 @@ impl World {
         if let Some(place) = service.ready.iter().position(|other| *other == index) {
             service.ready.remove(place);
             service.ready_area.change(now, -1);
+            self.endpoint_changed(index, false);
         }
     }
 
@@ -661,6 +664,7 @@ impl World {
         state.replicas.retain(|other| *other != index);
         state.existing.change(now, -1);
         self.note_replica(index, reason);
+        self.forget_views(index);
         self.target_gone(index);
         self.replica_changed(index);
     }

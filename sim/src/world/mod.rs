@@ -4,6 +4,7 @@ mod accounts;
 mod build;
 mod actions;
 mod autoscaling;
+mod balancing;
 mod calls;
 mod callers;
 mod clients;
@@ -31,6 +32,7 @@ use crate::slab::Slab;
 use crate::spec::WorldSpec;
 
 pub(crate) use accounts::{Buckets, CODES, OUTCOMES};
+pub(crate) use balancing::{View, Views};
 pub(crate) use calls::Edge;
 pub(crate) use clients::Client;
 pub(crate) use lifecycle::{Replica, Termination};
@@ -97,6 +99,14 @@ pub(crate) enum Due {
     LetIn(u32),
     /// An attempt has waited in a queue for as long as it may.
     WaitedEnough(u32),
+    /// The interval of a caller's detection of outliers is over.
+    Sweep(u32),
+    /// The rest that a caller gives a replica is over.
+    RestOver(u32, u32),
+    /// A caller comes to know that a replica is ready.
+    EndpointJoins(u32, u32),
+    /// A caller comes to know that a replica is not ready any more.
+    EndpointLeaves(u32, u32),
     /// A target is scraped.
     Scrape(u32),
 }
@@ -162,6 +172,7 @@ pub(crate) struct World {
     pub(crate) edges: Vec<Edge>,
     /// The edges that probes take which are requests, by service and kind of probe; `NONE` for others.
     probe_edges: Vec<[u32; 3]>,
+    views: Views,
     steps: Arc<[Step]>,
     calls: Slab<Call>,
     attempts: Slab<Attempt>,
@@ -254,6 +265,10 @@ impl World {
             Due::Order(order, step) => self.order_due(order, step),
             Due::LetIn(attempt) => self.let_in(attempt),
             Due::WaitedEnough(attempt) => self.waited_enough(attempt),
+            Due::Sweep(view) => self.sweep(view),
+            Due::RestOver(view, replica) => self.rest_over(view, replica),
+            Due::EndpointJoins(view, replica) => self.tell_view(view, replica, true),
+            Due::EndpointLeaves(view, replica) => self.tell_view(view, replica, false),
             Due::Scrape(_) => unreachable!("scrapes are not the world's"),
             Due::Arrival(_) | Due::Reach(_) | Due::PhaseDone(_) | Due::CpuDone(_) | Due::TimedOut(_) | Due::Retry(_) => {
                 unreachable!("frequent events are applied by the caller")

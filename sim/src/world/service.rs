@@ -7,11 +7,12 @@ use firedrill_core::time::{Span, Time};
 use crate::histogram::Histogram;
 use crate::slab::NONE;
 use crate::spec::{Balance, Cancel, ServiceSpec};
-use crate::world::World;
 use crate::world::autoscaling::Scaling;
+use crate::world::balancing::pair;
 use crate::world::calls::Origin;
 use crate::world::door::{self, Rules};
 use crate::world::rollout::Progress;
+use crate::world::{Replica, World};
 
 /// A service as it is now.
 #[derive(Clone, Debug)]
@@ -31,6 +32,10 @@ pub(crate) struct Service {
     /// What its doors go by; `None`: they are open to all, and who comes first is served first.
     pub(super) rules: Option<Box<Rules>>,
     balance: Balance,
+    /// Whether its callers keep views of it.
+    pub(super) has_views: bool,
+    /// Those that do.
+    pub(super) views: Vec<u32>,
     pub(super) cancel: Cancel,
     /// Memory of one request, bytes.
     pub(super) per_request: u64,
@@ -162,6 +167,8 @@ impl Service {
             queue: spec.queue.unwrap_or(u32::MAX),
             rules: None,
             balance: spec.balance,
+            has_views: spec.has_views(),
+            views: Vec::new(),
             cancel: spec.cancel,
             per_request: spec.memory.per_request.get(),
             programs,
@@ -210,6 +217,13 @@ impl Service {
     }
 }
 
+impl Replica {
+    /// How busy it is: attempts queued and in service.
+    pub(super) fn load(&self) -> usize {
+        self.queued as usize + self.in_service.len()
+    }
+}
+
 impl World {
     /// The replica for an attempt of this call; `None` if none is ready.
     #[inline]
@@ -232,21 +246,14 @@ impl World {
                 let turn = self.take_turn(call);
                 at(self, turn as usize % count)
             }
-            Balance::RoundRobin | Balance::Random | Balance::LeastRequest { .. } | Balance::PeakEwma { .. } => {
-                at(self, below(luck, count as u64) as usize)
-            }
+            Balance::RoundRobin | Balance::Random => at(self, below(luck, count as u64) as usize),
             Balance::PowerOfTwo => {
-                // One word for one question: which of the ordered pairs of different replicas.
-                let pair = below(luck, (count * (count - 1)) as u64) as usize;
-                let (first, other) = (pair / (count - 1), pair % (count - 1));
-                let second = if other < first { other } else { other + 1 };
+                let (first, second) = pair(luck, count);
                 let (first, second) = (at(self, first), at(self, second));
-                let load = |replica: u32| {
-                    let replica = &self.replicas[replica as usize];
-                    replica.queued as usize + replica.in_service.len()
-                };
+                let load = |replica: u32| self.replicas[replica as usize].load();
                 if load(second) < load(first) { second } else { first }
             }
+            Balance::LeastRequest { .. } | Balance::PeakEwma { .. } => unreachable!("callers choose by what they know"),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::cpu::Reading;
 use crate::queue::Handle;
 use crate::slab::NONE;
 use crate::spec::Cancel;
+use crate::world::balancing::Heard;
 use crate::world::calls::{Call, Failure, Origin};
 use crate::world::{Due, Step, World};
 
@@ -42,7 +43,7 @@ pub(super) struct Attempt {
     request: u64,
     /// Its own index in all that luck decides.
     pub(super) hop: u64,
-    route: u64,
+    pub(super) route: u64,
     fate: u64,
     /// The sample of its first phase, seconds; zero if that is a call.
     first: f64,
@@ -129,8 +130,14 @@ impl World {
         attempt.arrived = now;
         let (service, route, call) = (attempt.service, attempt.route, attempt.call);
         self.services[service as usize].arrived();
-        let Some(chosen) = self.route(service, route, call) else {
-            return self.turn_away(slot, Failure::NoReplica);
+        let chosen = if self.services[service as usize].has_views {
+            self.route_by_view(slot)
+        } else {
+            self.route(service, route, call).ok_or(Failure::NoReplica)
+        };
+        let chosen = match chosen {
+            Ok(chosen) => chosen,
+            Err(failure) => return self.turn_away(slot, failure),
         };
         self.admit(slot, chosen);
     }
@@ -171,6 +178,7 @@ impl World {
     }
 
     pub(super) fn turn_away(&mut self, slot: u32, failure: Failure) {
+        self.hear(slot, Heard::Code(failure.code()));
         let attempt = &self.attempts[slot];
         let call = attempt.call;
         self.services[attempt.service as usize].tally.rejected += 1;
@@ -411,6 +419,7 @@ impl World {
     #[inline]
     fn finish(&mut self, slot: u32, code: usize) {
         self.leave(slot);
+        self.hear(slot, Heard::Code(code));
         let attempt = &self.attempts[slot];
         let call = attempt.call;
         let response = self.now - attempt.arrived;
@@ -543,6 +552,7 @@ impl World {
         }
         let (call, child, service) = (attempt.call, attempt.child, attempt.service);
         let mut timer = attempt.timer.take();
+        self.hear(slot, Heard::Code(Failure::Reset.code()));
         self.cancel(&mut timer);
         self.services[service as usize].tally.lost += 1;
         if child != NONE {
