@@ -246,6 +246,24 @@ fn what_is_no_metrics_page_or_has_nothing_for_the_rules_is_refused() {
 }
 
 #[test]
+fn a_page_that_no_target_shows_is_refused_with_every_place_and_nothing_is_written() {
+    let folder = project(SOUND);
+    write(folder.path(), "page.txt", "# TYPE a foo\na 1\nb 1\nb 2\n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_sum 1\nh_count 1\n");
+    let done = firedrill(folder.path(), &["import", "metrics", "page.txt", "--all", "--out", "draft.yaml"]).exits(2);
+    for told in [
+        "page.txt:1:1",
+        "`foo` is no type of metric, so `a` has none",
+        "page.txt:4:1",
+        "b stands in line 3 already",
+        "page.txt:6:1",
+        "no bucket with le=\"+Inf\"",
+    ] {
+        assert!(done.stderr.contains(told), "{told}\n{}", done.stderr);
+    }
+    assert!(!folder.path().join("draft.yaml").exists() && done.stdout.is_empty());
+}
+
+#[test]
 fn a_rule_that_cannot_fire_is_named_beside_the_verdict() {
     let folder = common::release_project();
     let gate = ["gate", "--out", "out", "--quiet"];

@@ -107,15 +107,14 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
 
 fn unreadable(source: &Source, errors: &[ExpositionError]) -> Failure {
     let file = Arc::new(SourceFile { path: source.path.clone(), text: source.text.clone() });
-    let Some(first) = errors.first() else { return Failure::Input(Vec::new()) };
-    let start: usize = source.text.split_inclusive('\n').take(first.line.saturating_sub(1)).map(str::len).sum();
-    let line = source.text[start..].lines().next().unwrap_or_default().len();
-    let more = match errors.len() - 1 {
-        0 => String::new(),
-        more => format!("; {} cannot be read either", counted(more as u64, "more line")),
+    let problem = |error: &ExpositionError| {
+        let start: usize = source.text.split_inclusive('\n').take(error.line.saturating_sub(1)).map(str::len).sum();
+        let line = source.text[start..].lines().next().unwrap_or_default().len();
+        let remedy = error.remedy.as_deref();
+        let remedy = remedy.unwrap_or("save the page as the target shows it, such as by `curl -s http://TARGET/metrics`");
+        Problem::at("FD0920", &Place::new(&file, start, start + line), error.reason.clone()).remedy(remedy)
     };
-    let problem = Problem::at("FD0920", &Place::new(&file, start, start + line), format!("{}{more}", first.reason));
-    Failure::Input(vec![problem.remedy("save the page as the target shows it, such as by `curl -s http://TARGET/metrics`")])
+    Failure::Input(errors.iter().map(problem).collect())
 }
 
 /// What every service here exposes without being told to.

@@ -7,10 +7,15 @@
 //! writing leaves markers out, so a series that ended is seen for five minutes more. Our own recordings (`recording`) keep them.
 //! Exemplars are skipped. Times finer than a millisecond are cut, as Prometheus does.
 
+mod page;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use firedrill_core::problem::near_miss;
 use firedrill_core::time::Start;
+
+pub use page::{MetricsPage, read_page};
 
 use crate::labels::{Labels, LabelsBuilder, METRIC_NAME, is_label_name, is_metric_name, write_quoted};
 use crate::store::{SeriesId, Store, is_stale};
@@ -46,7 +51,30 @@ pub struct ExpositionError {
     pub line: usize,
     /// What is wrong, with the name of the series where there is one.
     pub reason: String,
+    /// What would be right, where it is known.
+    pub remedy: Option<String>,
 }
+
+/// What is wrong with a line, and what would be right where it is known.
+struct Wrong {
+    reason: String,
+    remedy: Option<String>,
+}
+
+impl From<String> for Wrong {
+    fn from(reason: String) -> Self {
+        Self { reason, remedy: None }
+    }
+}
+
+impl Wrong {
+    fn in_line(self, line: usize) -> ExpositionError {
+        ExpositionError { line, reason: self.reason, remedy: self.remedy }
+    }
+}
+
+/// What a family can be, in both dialects together.
+const TYPES: [&str; 9] = ["counter", "gauge", "histogram", "summary", "untyped", "unknown", "info", "stateset", "gaugehistogram"];
 
 /// After so many wrong lines the rest is not read: it is another format.
 const MOST_ERRORS: usize = 20;
@@ -62,73 +90,20 @@ pub fn read(text: &str, dialect: Dialect, store: &mut Store) -> Result<Families,
     let mut last_line = 0;
     for (index, line) in text.lines().enumerate() {
         last_line = index + 1;
-        if let Err(reason) = reader.line(line) {
-            errors.push(ExpositionError { line: last_line, reason });
+        if let Err(wrong) = reader.line(line) {
+            errors.push(wrong.in_line(last_line));
             if errors.len() == MOST_ERRORS {
                 return Err(errors);
             }
         }
     }
     if dialect == Dialect::OpenMetrics && !reader.ended && errors.is_empty() {
-        errors.push(ExpositionError { line: last_line, reason: "the text ends without `# EOF`: it was cut off".to_owned() });
+        errors.push(Wrong::from("the text ends without `# EOF`: it was cut off".to_owned()).in_line(last_line));
     }
     if reader.samples == 0 && errors.is_empty() {
-        errors.push(ExpositionError { line: last_line, reason: "there is no sample".to_owned() });
+        errors.push(Wrong::from("there is no sample".to_owned()).in_line(last_line));
     }
     if errors.is_empty() { Ok(reader.families) } else { Err(errors) }
-}
-
-/// What stands on a metrics page: families, and the label sets of their series in the order of the page.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MetricsPage {
-    /// What the page says about its families.
-    pub families: Families,
-    /// Each series once.
-    pub series: Vec<Labels>,
-}
-
-/// Reads a page as a target shows it, in either dialect: times may be there and are of no interest.
-///
-/// # Errors
-/// Every wrong line, at most 20; or no sample at all.
-pub fn read_page(text: &str) -> Result<MetricsPage, Vec<ExpositionError>> {
-    let mut store = Store::new();
-    let mut reader = Reader {
-        dialect: Dialect::Prometheus,
-        store: &mut store,
-        families: Families::new(),
-        known: BTreeMap::new(),
-        samples: 0,
-        ended: false,
-    };
-    let mut page = MetricsPage::default();
-    let mut errors = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let read = match line.strip_prefix('#') {
-            Some(comment) => reader.comment(comment),
-            None if line.trim().is_empty() => Ok(()),
-            None => page_sample(line).map(|labels| page.series.push(labels)),
-        };
-        if let Err(reason) = read {
-            errors.push(ExpositionError { line: index + 1, reason });
-            if errors.len() == MOST_ERRORS {
-                return Err(errors);
-            }
-        }
-    }
-    if page.series.is_empty() && errors.is_empty() {
-        errors.push(ExpositionError { line: text.lines().count(), reason: "there is no sample".to_owned() });
-    }
-    page.families = reader.families;
-    if errors.is_empty() { Ok(page) } else { Err(errors) }
-}
-
-/// The label set of a line that has a value.
-fn page_sample(line: &str) -> Result<Labels, String> {
-    let (series, rest) = line.split_at(series_end(line)?);
-    let value = rest.split_ascii_whitespace().next().ok_or_else(|| format!("{series} has no value"))?;
-    number(value).ok_or_else(|| format!("{series}: `{value}` is not a value"))?;
-    labels_of(series)
 }
 
 /// Writes a store as OpenMetrics text. Staleness markers are left out; families that the caller says nothing about are `unknown`.
@@ -164,9 +139,9 @@ struct Reader<'text, 'store> {
 }
 
 impl<'text> Reader<'text, '_> {
-    fn line(&mut self, line: &'text str) -> Result<(), String> {
+    fn line(&mut self, line: &'text str) -> Result<(), Wrong> {
         if self.ended && !line.is_empty() {
-            return Err("there is text after `# EOF`".to_owned());
+            return Err("there is text after `# EOF`".to_owned().into());
         }
         if let Some(comment) = line.strip_prefix('#') {
             return self.comment(comment);
@@ -174,34 +149,16 @@ impl<'text> Reader<'text, '_> {
         if line.trim().is_empty() {
             return Ok(());
         }
-        self.sample(line)
+        Ok(self.sample(line)?)
     }
 
-    fn comment(&mut self, comment: &str) -> Result<(), String> {
-        let comment = comment.trim_start();
-        let (word, rest) = comment.split_once(' ').unwrap_or((comment, ""));
+    fn comment(&mut self, comment: &str) -> Result<(), Wrong> {
+        let word = comment.split_whitespace().next().unwrap_or_default();
         if word == "EOF" && self.dialect == Dialect::OpenMetrics {
             self.ended = true;
             return Ok(());
         }
-        if !matches!(word, "HELP" | "TYPE" | "UNIT") {
-            return Ok(());
-        }
-        let (name, text) = rest.split_once(' ').unwrap_or((rest, ""));
-        if name.is_empty() {
-            return Err(format!("`# {word}` names no metric"));
-        }
-        let family = self.families.entry(name.to_owned()).or_default();
-        let field = match word {
-            "HELP" => &mut family.help,
-            "TYPE" => &mut family.kind,
-            _ => &mut family.unit,
-        };
-        if !field.is_empty() {
-            return Err(format!("`# {word} {name}` stands twice"));
-        }
-        *field = if word == "HELP" { unescaped(text) } else { text.trim().to_owned() };
-        Ok(())
+        describe(&mut self.families, comment)
     }
 
     fn sample(&mut self, line: &'text str) -> Result<(), String> {
@@ -246,6 +203,38 @@ impl<'text> Reader<'text, '_> {
             Dialect::OpenMetrics => seconds_to_ms(text),
         }
     }
+}
+
+/// Takes in what a comment says of a family, if it says anything.
+fn describe(families: &mut Families, comment: &str) -> Result<(), Wrong> {
+    let comment = comment.trim_start();
+    let (word, rest) = comment.split_once(' ').unwrap_or((comment, ""));
+    if !matches!(word, "HELP" | "TYPE" | "UNIT") {
+        return Ok(());
+    }
+    let (name, text) = rest.split_once(' ').unwrap_or((rest, ""));
+    if name.is_empty() {
+        return Err(format!("`# {word}` names no metric").into());
+    }
+    if text.trim().is_empty() && word == "TYPE" {
+        return Err(format!("`# TYPE {name}` names no type").into());
+    }
+    if word == "TYPE" && !TYPES.contains(&text.trim()) {
+        let near = near_miss(&text.trim().to_lowercase(), &TYPES);
+        let remedy = near.map_or_else(|| format!("write one of {}", TYPES.join(", ")), |near| format!("did you mean `{near}`?"));
+        return Err(Wrong { reason: format!("`{}` is no type of metric, so `{name}` has none", text.trim()), remedy: Some(remedy) });
+    }
+    let family = families.entry(name.to_owned()).or_default();
+    let field = match word {
+        "HELP" => &mut family.help,
+        "TYPE" => &mut family.kind,
+        _ => &mut family.unit,
+    };
+    if !field.is_empty() {
+        return Err(format!("`# {word} {name}` stands twice").into());
+    }
+    *field = if word == "HELP" { unescaped(text) } else { text.trim().to_owned() };
+    Ok(())
 }
 
 /// Seconds as decimals to milliseconds, without the rounding of a binary fraction.
