@@ -204,6 +204,7 @@ fn a_policy_that_waits_for_what_no_rule_alerts_is_told_wherever_it_is_read_or_pl
     let alert: String = text[at..].chars().take_while(|c| c.is_alphanumeric()).collect();
     fs::write(&path, text.replace(&alert, &format!("{alert}x"))).unwrap();
     let path = path.display().to_string();
+    let incident = common::root().join("incidents/hang-one-replica").display().to_string();
     let meant = format!("did you mean `{alert}`?");
     for arguments in [&["check"][..], &["check", &path]] {
         let done = firedrill(folder.path(), arguments).exits(2).says("FD0330").says(&meant);
@@ -214,10 +215,19 @@ fn a_policy_that_waits_for_what_no_rule_alerts_is_told_wherever_it_is_read_or_pl
         &["run", &scenario, "--policy", &path][..],
         &["compare", &path, "--scenarios", &scenario, "--seeds", "1"],
         &["gate", "--pairs", "1"],
+        &["replay", &incident, "--policy", &path],
     ] {
         let done = firedrill(folder.path(), arguments);
         assert!(done.stderr.contains("FD0330") && done.stderr.contains(&meant), "{arguments:?}\n{}", done.stderr);
     }
+    // What becomes an incident together is waited for as well.
+    let together = text.replace(&format!("alert: {alert}"), &format!("incident: {{ alerts: {{ of: [{alert}, {alert}x] }} }}"));
+    fs::write(&path, together).unwrap();
+    for arguments in [&["check"][..], &["gate", "--pairs", "1"], &["replay", &incident, "--policy", &path]] {
+        let done = firedrill(folder.path(), arguments);
+        assert!(done.stderr.contains("FD0330") && done.stderr.contains(&meant), "{arguments:?}\n{}", done.stderr);
+    }
+    fs::write(&path, text.replace(&alert, &format!("{alert}x"))).unwrap();
     // On its own, with no project around it, it may go with rules that are not here.
     let alone = tempfile::tempdir().unwrap();
     fs::copy(&path, alone.path().join("policy.yaml")).unwrap();

@@ -125,10 +125,35 @@ fn a_replay_that_no_policy_watched_judges_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let done = firedrill(folder.path(), &["replay", "retry-storm"]).exits(3);
     assert!(!done.stdout.contains('✗') && !done.stdout.contains("failed"), "{}", done.stdout);
-    let done = done.says("no policy watched, so nothing was judged").says("RetryStorm fires");
+    let done = done.says("no policy watched, so nothing was judged").says("expectations went unchecked").says("RetryStorm fires");
     assert_eq!(firedrill(folder.path(), &words("replay retry-storm --format json")).exits(3).json()["expect"], Value::Null);
     drop(done.says("--policy POLICY"));
     firedrill(folder.path(), &words("replay retry-storm --policy break-retry-storm")).exits(0).says("passed: decisions right");
+}
+
+#[test]
+fn a_replay_says_how_many_expectations_its_recording_cannot_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    firedrill(folder.path(), &words("run hang-one-replica --record hang")).exits(0);
+    let path = folder.path().join("hang/incident.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let elsewhere = "{ from: 2031-01-05T00:00:00Z, to: 2031-01-05T00:01:00Z }";
+    fs::write(&path, format!("{text}\nexpect:\n  detect_within: 30m\n  quiet: [{elsewhere}]\n")).unwrap();
+    let replay = words("replay hang --policy restart-crashed-or-hung");
+    firedrill(folder.path(), &replay)
+        .exits(0)
+        .says("· nothing from 2031-01-05T00:00:00Z to 2031-01-05T00:01:00Z: not checked")
+        .says("passed: decisions right; effect unproven; 1 of 3 expectations went unchecked, see · above");
+}
+
+#[test]
+fn a_replay_names_alerts_that_its_policies_wait_for_and_no_rule_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let incident = "on: { incident: { alerts: { of: [ReplicaHang, Donw] } } }\ntarget: { service: $subject }";
+    let policy = format!("schema: policy/1\npolicy: p\nowner: o\n{incident}\nsteps: [{{ restart: {{ mode: at_once }} }}]\n");
+    write(folder.path(), "policy.yaml", &policy);
+    let done = firedrill(folder.path(), &words("replay hang-one-replica --policy policy.yaml"));
+    drop(done.says("warning[FD0330]: `p` waits for `ReplicaHang`, and no rule alerts so").says("policy.yaml:4:"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_core::time::Start;
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::csv;
-use firedrill_telemetry::exposition::{self, Dialect};
+use firedrill_telemetry::exposition::{self, Dialect, ExpositionError};
 use firedrill_telemetry::recording::Recording;
 use firedrill_telemetry::store::Store;
 
@@ -193,7 +193,10 @@ fn read_text(shown: &str, text: &str, dialect: Dialect) -> Result<Store, Vec<Pro
     let mut store = Store::new();
     match exposition::read(text, dialect, &mut store) {
         Ok(_) => Ok(store),
-        Err(errors) => Err(errors.iter().map(|error| problem::recording(shown, &error.to_string(), dialect_remedy(dialect))).collect()),
+        Err(errors) => {
+            let remedy = |error: &ExpositionError| error.remedy.clone().unwrap_or_else(|| dialect_remedy(dialect).to_owned());
+            Err(errors.iter().map(|error| problem::recording(shown, &error.to_string(), &remedy(error))).collect())
+        }
     }
 }
 

@@ -4,9 +4,11 @@ use firedrill_core::journal::Journal;
 use firedrill_core::ledger::Ledger;
 use firedrill_core::time::Start;
 use firedrill_core::transcript::Transcript;
+use firedrill_core::words::counted;
+use firedrill_policies::lints;
 use firedrill_reports::timeline::{self, Kind, Line};
 use firedrill_scenarios::incident::Incident;
-use firedrill_scenarios::incident::expect::{CLAIM, ExpectVerdict, draft_expect};
+use firedrill_scenarios::incident::expect::{CLAIM, Check, Expect, ExpectVerdict, draft_expect};
 use firedrill_scenarios::incident::score::{Score, Scoring, score};
 use serde_json::json;
 
@@ -27,6 +29,7 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
     let _room = arguments.out.as_deref().map(|folder| Room::make("--out", folder)).transpose()?;
     let replay = prepare(arguments)?;
     warn(std::iter::once(&replay.rules), output);
+    output.problems(&lints::unheard(&replay.answer.policies, std::iter::once(&*replay.rules.set)));
     let journal = replay.play();
     let incident = &replay.incident;
     let start = replay.recording.start;
@@ -56,8 +59,8 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
         }
         Format::Text => {
             let told = story.render_from(start, terminal::width(), |kind, text| terminal::paint(output, kind, text));
-            let conclusion =
-                if unwatched { UNWATCHED.to_owned() } else { conclusion(&transcript.journal, judged.as_ref(), scored.as_ref()) };
+            let unjudged = incident.expect.as_ref().filter(|_| unwatched).map(unwatched_by_anyone);
+            let conclusion = unjudged.unwrap_or_else(|| conclusion(&transcript.journal, judged.as_ref(), scored.as_ref()));
             output.data(&format!("{}\n\n{told}\n{conclusion}", headline(incident, &replay)))?;
         }
     }
@@ -69,8 +72,17 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
 }
 
 /// What is said instead of a judgement when there is nobody to judge.
-const UNWATCHED: &str = "no policy watched, so nothing was judged by this incident's `expect`\n\
-                         hint: name one with `--policy POLICY` (`firedrill list policies`), or in firedrill.yaml";
+fn unwatched_by_anyone(expect: &Expect) -> String {
+    let unchecked = match expect.count() {
+        0 => String::new(),
+        1 => ": one expectation went unchecked".to_owned(),
+        count => format!(": {count} expectations went unchecked"),
+    };
+    format!(
+        "no policy watched, so nothing was judged by this incident's `expect`{unchecked}\n\
+         hint: name one with `--policy POLICY` (`firedrill list policies`), or in firedrill.yaml"
+    )
+}
 
 /// The story with what people know of the incident: when it began, what they did, and when it was over. Each stands before what was noticed at
 /// that time.
@@ -127,14 +139,29 @@ fn conclusion(journal: &Journal, judged: Option<&ExpectVerdict>, scored: Option<
     }
     match judged {
         Some(judged) => {
-            lines.extend(
-                judged.checks.iter().map(|check| format!("{} {}: {}", if check.held { "✓" } else { "✗" }, check.expected, check.found)),
-            );
+            lines.extend(judged.checks.iter().map(|check| format!("{} {}: {}", mark(check), check.expected, check.found)));
             lines.extend(judged.unlisted.iter().map(|proposal| format!("· not listed in expect: {proposal}")));
-            lines.push(if judged.passed { format!("passed: {CLAIM}") } else { "failed: see ✗ above".to_owned() });
+            let unchecked = unchecked(judged);
+            lines.push(if judged.passed { format!("passed: {CLAIM}{unchecked}") } else { format!("failed: see ✗ above{unchecked}") });
         }
         None if journal.records().is_empty() => lines.push("nothing was said and nothing proposed".to_owned()),
         None => lines.push("this incident has no `expect`, so nothing is judged; `--write-expect` drafts one".to_owned()),
     }
     lines.join("\n")
+}
+
+const fn mark(check: &Check) -> &'static str {
+    match (check.checked, check.held) {
+        (false, _) => "·",
+        (true, true) => "✓",
+        (true, false) => "✗",
+    }
+}
+
+/// How much of what is expected could not be checked.
+fn unchecked(judged: &ExpectVerdict) -> String {
+    match judged.unchecked() {
+        0 => String::new(),
+        count => format!("; {count} of {} went unchecked, see · above", counted(judged.checks.len() as u64, "expectation")),
+    }
 }

@@ -75,6 +75,11 @@ impl Stretch {
         let at_ms = start.prometheus_millis(at);
         self.from.unix_millis() <= at_ms && at_ms < self.to.unix_millis()
     }
+
+    /// Whether a replay from `start` to `end` has any of it; without an end it goes on for ever.
+    fn is_seen(&self, start: Start, end: Option<Start>) -> bool {
+        start.unix_millis() < self.to.unix_millis() && end.is_none_or(|end| self.from.unix_millis() <= end.unix_millis())
+    }
 }
 
 /// Something that a policy proposed in a replay.
@@ -149,13 +154,35 @@ pub struct ExpectVerdict {
 pub struct Check {
     /// What was expected, in words.
     pub expected: String,
-    /// Whether it came so.
+    /// Whether it came so; what could not be checked counts as if it had.
     pub held: bool,
+    /// Whether the recording has anything of the time that it is about.
+    pub checked: bool,
     /// What was found.
     pub found: String,
 }
 
+impl ExpectVerdict {
+    /// How many of the checks could not be made, because the recording has nothing of their time.
+    #[must_use]
+    pub fn unchecked(&self) -> usize {
+        self.checks.iter().filter(|check| !check.checked).count()
+    }
+}
+
+impl Check {
+    const fn new(expected: String, held: bool, found: String) -> Self {
+        Self { expected, held, checked: true, found }
+    }
+}
+
 impl Expect {
+    /// How many expectations the block has.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        usize::from(self.detect_within.is_some()) + self.must.len() + self.must_not.len() + self.quiet.len()
+    }
+
     /// Judges a replay that began at `start`, of an incident that began at `onset`.
     #[must_use]
     pub fn judge(&self, journal: &Journal, start: Start, onset: Start) -> ExpectVerdict {
@@ -166,7 +193,9 @@ impl Expect {
         checks.extend(self.detect_within.map(|within| detected(journal, onset, within)));
         checks.extend(self.must.iter().map(|expected| expected.check(&proposals, onset)));
         checks.extend(self.must_not.iter().map(|pattern| absent(pattern, &proposals)));
-        checks.extend(self.quiet.iter().map(|stretch| silent(stretch, &proposals, start)));
+        let end = end_of(journal, start);
+        let stillness = |stretch: &Stretch| if stretch.is_seen(start, end) { silent(stretch, &proposals, start) } else { unseen(stretch) };
+        checks.extend(self.quiet.iter().map(stillness));
         checks.push(nothing_missing(journal));
         let listed = |proposal: &Proposal| self.must.iter().map(|must| &must.pattern).chain(&self.may).any(|p| p.matches(&proposal.what));
         let unlisted =
@@ -211,7 +240,7 @@ impl Expected {
         let first = proposals.iter().find(|proposal| proposal.at >= onset && self.pattern.matches(&proposal.what));
         let found =
             first.map_or("not proposed".to_owned(), |proposal| format!("proposed after {}", after(proposal.at - onset, self.within)));
-        Check { expected, held: first.is_some_and(|proposal| proposal.at <= deadline), found }
+        Check::new(expected, first.is_some_and(|proposal| proposal.at <= deadline), found)
     }
 }
 
@@ -231,20 +260,35 @@ fn detected(journal: &Journal, onset: Time, within: Span) -> Check {
     let found = first
         .as_ref()
         .map_or("nothing was notified".to_owned(), |(at, alert)| format!("{alert} after {}", after(*at - onset, Some(within))));
-    Check { expected: format!("a notification within {within}"), held: first.is_some_and(|(at, _)| at <= onset + within), found }
+    Check::new(format!("a notification within {within}"), first.is_some_and(|(at, _)| at <= onset + within), found)
 }
 
 fn absent(pattern: &Pattern, proposals: &[Proposal]) -> Check {
     let first = proposals.iter().find(|proposal| pattern.matches(&proposal.what));
     let found = first.map_or("not proposed".to_owned(), |proposal| format!("{} at {}", proposal.what, clock(proposal.at)));
     let what = pattern.to_string();
-    Check { expected: format!("no {}", what.strip_prefix("any ").unwrap_or(&what)), held: first.is_none(), found }
+    Check::new(format!("no {}", what.strip_prefix("any ").unwrap_or(&what)), first.is_none(), found)
 }
 
 fn silent(stretch: &Stretch, proposals: &[Proposal], start: Start) -> Check {
     let first = proposals.iter().find(|proposal| stretch.holds(proposal.at, start));
     let found = first.map_or("nothing".to_owned(), |proposal| format!("{} at {}", proposal.what, clock(proposal.at)));
-    Check { expected: format!("nothing from {} to {}", stretch.from, stretch.to), held: first.is_none(), found }
+    Check::new(stillness(stretch), first.is_none(), found)
+}
+
+/// A stretch of which the recording has nothing: that nothing was proposed in it says nothing.
+fn unseen(stretch: &Stretch) -> Check {
+    Check { checked: false, ..Check::new(stillness(stretch), true, "not checked, for the recording has nothing of that time".to_owned()) }
+}
+
+fn stillness(stretch: &Stretch) -> String {
+    format!("nothing from {} to {}", stretch.from, stretch.to)
+}
+
+/// When the replay ended; `None`: the journal does not say.
+fn end_of(journal: &Journal, start: Start) -> Option<Start> {
+    let ended = journal.records().iter().rev().find(|record| matches!(record.event, Event::RunEnded { .. }));
+    ended.map(|record| Start::from_unix_millis(start.prometheus_millis(record.at)))
 }
 
 /// No proposal may have been refused because its input was missing: what the recording lacks says nothing about the policy.
@@ -255,11 +299,7 @@ fn nothing_missing(journal: &Journal) -> Check {
         }
         _ => None,
     });
-    Check {
-        expected: "nothing refused for missing input".to_owned(),
-        held: refused.is_none(),
-        found: refused.unwrap_or_else(|| "nothing".to_owned()),
-    }
+    Check::new("nothing refused for missing input".to_owned(), refused.is_none(), refused.unwrap_or_else(|| "nothing".to_owned()))
 }
 
 /// The words in which guards say that they could not tell.
@@ -452,6 +492,22 @@ mod tests {
             &["nothing refused for missing input: precheck at 3m20s: cannot tell: no data"],
         );
         check("{}", vec![refused(200, "3 of 3 within 1h")], &[]);
+    }
+
+    #[test]
+    fn a_stretch_that_the_recording_has_nothing_of_is_told_as_unchecked() {
+        let quiet = |from: &str, to: &str| {
+            let text = format!("quiet: [{{ from: 2026-01-05T00:{from}Z, to: 2026-01-05T00:{to}Z }}]");
+            let ended = (600, Event::RunEnded { reason: String::new() });
+            let verdict = expect(&text).judge(&journal(vec![paged(500), ended]), START, START);
+            (verdict.passed, verdict.unchecked())
+        };
+        assert_eq!(quiet("08:00", "20:00"), (false, 0));
+        assert_eq!(quiet("09:59", "20:00"), (true, 0));
+        assert_eq!(quiet("10:01", "20:00"), (true, 1));
+        let before = "quiet: [{ from: 2026-01-04T00:00:00Z, to: 2026-01-05T00:00:00Z }]";
+        assert_eq!(expect(before).judge(&Journal::new(), START, START).unchecked(), 1);
+        assert_eq!(expect(RIGHT).count(), 5);
     }
 
     #[test]
