@@ -5,6 +5,10 @@
 pub mod metric;
 pub mod protection;
 pub mod client;
+pub mod queue;
+pub mod probe;
+pub mod lifecycle;
+pub mod autoscaler;
 pub mod service;
 pub mod fault;
 pub mod history;

@@ -10,8 +10,8 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
-    Balance, CallSpec, Cancel, ClientSpec, CureSpec, EndpointSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec, Phase,
-    RetrySpec, ServiceSpec, VersionSpec, WorldSpec,
+    Balance, CallSpec, Cancel, ClientSpec, CureSpec, EndpointSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec,
+    MetricTarget, Phase, ProbePath, ProbeSpec, RetrySpec, ServiceSpec, VersionSpec, WorldSpec,
 };
 
 use crate::defaults;
@@ -181,9 +181,7 @@ fn service_text(service: &ServiceSpec) -> String {
     if let Some(limit) = service.memory.limit {
         text += &format!("; {} of memory, killed at {limit}", service.memory.base);
     }
-    if let Some(liveness) = &service.liveness {
-        text += &format!("; restarted after {} probes without an answer, one every {}", liveness.failures, liveness.period);
-    }
+    text += &life_text(service);
     for endpoint in &service.endpoints {
         text += &format!("\n    {}", endpoint_text(endpoint));
     }
@@ -191,6 +189,46 @@ fn service_text(service: &ServiceSpec) -> String {
         text += &format!("\n    {}", version_text(version));
     }
     text
+}
+
+/// What is said of the life of a service's replicas.
+fn life_text(service: &ServiceSpec) -> String {
+    let mut text = String::new();
+    let life = &service.life;
+    if let Some(readiness) = &life.readiness {
+        text += &format!("; takes requests after {}", probe_text(readiness, readiness.successes, "answered"));
+    }
+    if let Some(startup) = &life.startup {
+        text += &format!("; has started after {}", probe_text(startup, startup.successes, "answered"));
+    }
+    if let Some(liveness) = &service.liveness {
+        text += &format!("; restarted after {}", probe_text(liveness, liveness.failures, "without an answer"));
+    }
+    if life.pre_stop > Span::ZERO {
+        text += &format!("; goes on for {} after it is removed", life.pre_stop);
+    }
+    if let Some(autoscaler) = &service.autoscaler {
+        let aims: Vec<String> = autoscaler.metrics.iter().map(aim_text).collect();
+        text += &format!("; an autoscaler keeps {} to {} of it, at {}", autoscaler.min, autoscaler.max, aims.join(" and "));
+    }
+    text
+}
+
+fn probe_text(probe: &ProbeSpec, count: u32, which: &str) -> String {
+    let among = match &probe.path {
+        ProbePath::Separate => String::new(),
+        ProbePath::Traffic(_) => ", among the requests".to_owned(),
+        ProbePath::Endpoint(endpoint) => format!(", requests of {endpoint}"),
+    };
+    format!("{} {which}, one every {}{among}", counted(u64::from(count), "probe"), probe.period)
+}
+
+fn aim_text(target: &MetricTarget) -> String {
+    match target {
+        MetricTarget::Cpu { percent, .. } => format!("{percent}% of the CPU that it asks for"),
+        MetricTarget::Memory { percent, .. } => format!("{percent}% of the memory that it asks for"),
+        MetricTarget::Requests { per_replica_milli } => format!("{} requests/s each", *per_replica_milli as f64 / 1e3),
+    }
 }
 
 fn endpoint_text(endpoint: &EndpointSpec) -> String {

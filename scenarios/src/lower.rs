@@ -1,7 +1,11 @@
 //! From what was said to what is: defaults filled in, names resolved, and everything refused that could go wrong at run time.
 
 mod names;
+mod queue;
 mod protection;
+mod probe;
+mod lifecycle;
+mod autoscaler;
 mod service;
 mod client;
 mod calls;

@@ -5,9 +5,10 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::Rate;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
-use firedrill_sim::spec::{Growth, Jitter};
+use firedrill_sim::spec::{Growth, Jitter, Priority};
 
 use crate::document::protection::{self, BudgetDocument, ProtectionDocument, read_budget};
+use crate::document::queue::read_priority;
 use crate::document::{items, span_or_none};
 use crate::notation::{bounded_span, optional, positive_span, required};
 use crate::problem;
@@ -33,6 +34,8 @@ pub struct ClientDocument {
     pub objective: Option<Located<Span>>,
     /// Users behind the arrivals of a minute.
     pub users: Option<Located<u64>>,
+    /// How important its requests are.
+    pub priority: Option<Located<Priority>>,
 }
 
 /// `calls: api`, or `calls: { service: api, endpoint: /checkout }`.
@@ -116,6 +119,7 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ClientDocu
         protection: ProtectionDocument::default(),
         objective: None,
         users: None,
+        priority: None,
     };
     let Some(mut fields) = reader.fields(node, "a client") else { return client };
     client.calls = fields.required(reader, "calls").and_then(|node| read_called(reader, node));
@@ -128,6 +132,7 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ClientDocu
     client.protection = protection::read(reader, &mut fields);
     client.objective = optional(reader, &mut fields, "objective", |r, n| positive_span(r, n, "the objective"));
     client.users = optional(reader, &mut fields, "users", |r, n| r.integer(n, "users", 1..=10_000_000_000).map(|users| users as u64));
+    client.priority = optional(reader, &mut fields, "priority", read_priority);
     fields.finish(reader);
     client
 }

@@ -10,9 +10,12 @@ use firedrill_sim::spec::{Balance, Cancel};
 
 use crate::document::client::{RetriesDocument, read_retries};
 use crate::document::protection::{self, ProtectionDocument};
-use crate::document::{items, metric, named, span_or_none};
-use crate::notation::{distribution, growth, optional, positive_span, required, unless};
+use crate::document::queue::{self, AdmissionDocument};
+use crate::document::{autoscaler, items, lifecycle, metric, named, span_or_none};
+use crate::notation::{bounded_span, distribution, growth, optional, positive_span, required, unless};
 use crate::problem;
+use autoscaler::AutoscalerDocument;
+use lifecycle::LifecycleDocument;
 use metric::MetricDocument;
 
 /// An entry of `services`.
@@ -32,6 +35,8 @@ pub struct ServiceDocument {
     pub cores: Option<Located<Option<f64>>>,
     /// Requests that may wait at a replica; the inner `None` is unbounded.
     pub queue: Option<Located<Option<u32>>>,
+    /// Who is let in, and who is next.
+    pub admission: AdmissionDocument,
     /// How callers choose a replica.
     pub balance: Option<Located<Balance>>,
     /// What happens to abandoned work.
@@ -50,8 +55,12 @@ pub struct ServiceDocument {
     pub versions: Vec<VersionDocument>,
     /// How a new version replaces an old one.
     pub rollout: RolloutDocument,
-    /// The probe that restarts a replica; the inner `None` says that there is none.
-    pub liveness: Option<Located<Option<LivenessDocument>>>,
+    /// How its replicas come and go.
+    pub lifecycle: LifecycleDocument,
+    /// CPU that a replica asks for, cores.
+    pub cpu_request: Option<Located<f64>>,
+    /// What changes the wanted number of replicas.
+    pub autoscaler: Option<Located<AutoscalerDocument>>,
     /// Metrics of its own.
     pub metrics: Vec<MetricDocument>,
 }
@@ -111,6 +120,8 @@ pub struct MemoryDocument {
     pub base: Option<Located<Bytes>>,
     /// For each request in the replica.
     pub per_request: Option<Located<Bytes>>,
+    /// What a replica asks for.
+    pub request: Option<Located<Bytes>>,
     /// The limit; the inner `None` says that there is none.
     pub limit: Option<Located<Option<Bytes>>>,
 }
@@ -139,17 +150,10 @@ pub struct RolloutDocument {
     pub max_surge: Option<Located<Ratio>>,
     /// Replicas below the wanted number.
     pub max_unavailable: Option<Located<Ratio>>,
-}
-
-/// `liveness: { period: 10s, timeout: 1s, failures: 3 }`.
-#[derive(Clone, Debug, Default)]
-pub struct LivenessDocument {
-    /// From one probe to the next.
-    pub period: Option<Located<Span>>,
-    /// How long one probe waits.
-    pub timeout: Option<Located<Span>>,
-    /// Failures in a row before the kill.
-    pub failures: Option<Located<u32>>,
+    /// How long a replica must have been ready to count as available.
+    pub min_ready: Option<Located<Span>>,
+    /// How long a rollout may make no progress before that is told.
+    pub progress_deadline: Option<Located<Span>>,
 }
 
 impl ServiceDocument {
@@ -164,6 +168,7 @@ impl ServiceDocument {
             workers: None,
             cores: None,
             queue: None,
+            admission: AdmissionDocument::default(),
             balance: None,
             cancel: None,
             endpoints: Vec::new(),
@@ -173,7 +178,9 @@ impl ServiceDocument {
             version: None,
             versions: Vec::new(),
             rollout: RolloutDocument::default(),
-            liveness: None,
+            lifecycle: LifecycleDocument::default(),
+            cpu_request: None,
+            autoscaler: None,
             metrics: Vec::new(),
         }
     }
@@ -181,9 +188,6 @@ impl ServiceDocument {
 
 /// The endpoint of a service whose `work` stands in the service itself.
 pub const DEFAULT_ENDPOINT: &str = "/";
-
-/// The most workers or waiting requests of a replica.
-const MOST_PLACES: i64 = 1_000_000_000;
 
 /// Reads an entry of `services`.
 pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ServiceDocument {
@@ -208,8 +212,8 @@ fn read_capacity(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Ser
     service.replicas =
         optional(reader, fields, "replicas", |r, n| r.integer(n, "replicas", 1..=problem::MOST_REPLICAS).map(|count| count as u32));
     service.zones = optional(reader, fields, "zones", read_zones);
-    service.workers = optional(reader, fields, "workers", |r, n| places(r, n, "workers", 1));
-    service.queue = optional(reader, fields, "queue", |r, n| places(r, n, "the length of the queue", 0));
+    service.workers = optional(reader, fields, "workers", |r, n| queue::places(r, n, "workers", 1));
+    (service.queue, service.admission) = queue::read(reader, fields);
     service.cores = optional(reader, fields, "cores", read_cores);
     service.balance = optional(reader, fields, "balance", |r, n| r.one_of(n, "a way to choose a replica", &balances));
     service.cancel = optional(reader, fields, "cancel", |r, n| r.one_of(n, "a way to cancel abandoned work", &cancels));
@@ -222,6 +226,7 @@ fn read_life(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Service
         service.memory = MemoryDocument {
             base: optional(reader, &mut fields, "base", |r, n| r.bytes(n, "the memory at the start")),
             per_request: optional(reader, &mut fields, "per_request", |r, n| r.bytes(n, "the memory of a request")),
+            request: optional(reader, &mut fields, "request", |r, n| r.bytes(n, "the memory that a replica asks for")),
             limit: optional(reader, &mut fields, "limit", |r, n| unless(r, n, "none", |r, n| r.bytes(n, "the limit of memory"))),
         };
         fields.finish(reader);
@@ -234,29 +239,33 @@ fn read_life(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Service
         service.rollout = RolloutDocument {
             max_surge: optional(reader, &mut fields, "max_surge", |r, n| r.ratio(n, "the surge")),
             max_unavailable: optional(reader, &mut fields, "max_unavailable", |r, n| r.ratio(n, "the share that may be unavailable")),
+            min_ready: optional(reader, &mut fields, "min_ready", |r, n| {
+                bounded_span(r, n, "the time until a replica counts as available")
+            }),
+            progress_deadline: optional(reader, &mut fields, "progress_deadline", |r, n| positive_span(r, n, "the deadline of progress")),
         };
         fields.finish(reader);
     }
-    service.liveness = optional(reader, fields, "liveness", |r, n| unless(r, n, "none", read_liveness));
-}
-
-fn places(reader: &mut Reader, node: &Node, what: &str, least: i64) -> Option<Option<u32>> {
-    unless(reader, node, "unbounded", |r, n| r.integer(n, what, least..=MOST_PLACES).map(|count| count as u32))
+    service.lifecycle = lifecycle::read(reader, fields);
+    service.cpu_request = optional(reader, fields, "cpu_request", read_some_cores);
+    service.autoscaler = optional(reader, fields, "autoscaler", autoscaler::read);
 }
 
 fn read_cores(reader: &mut Reader, node: &Node) -> Option<Option<f64>> {
-    unless(reader, node, "unbounded", |reader, node| {
-        let cores = reader.number(node, "cores")?;
-        if !(0.001..=10_000.0).contains(&cores) {
-            reader.problem(problem::impossible(
-                &node.place,
-                &format!("a replica with {cores} cores"),
-                "write 0.001 to 10000, or `unbounded`",
-            ));
-            return None;
-        }
-        Some(cores)
-    })
+    unless(reader, node, "unbounded", |reader, node| some_cores(reader, node, "write 0.001 to 10000, or `unbounded`"))
+}
+
+fn read_some_cores(reader: &mut Reader, node: &Node) -> Option<f64> {
+    some_cores(reader, node, "write 0.001 to 10000")
+}
+
+fn some_cores(reader: &mut Reader, node: &Node, remedy: &str) -> Option<f64> {
+    let cores = reader.number(node, "cores")?;
+    if !(0.001..=10_000.0).contains(&cores) {
+        reader.problem(problem::impossible(&node.place, &format!("a replica with {cores} cores"), remedy));
+        return None;
+    }
+    Some(cores)
 }
 
 fn read_zones(reader: &mut Reader, node: &Node) -> Option<Vec<Located<Name>>> {
@@ -412,14 +421,4 @@ fn read_version(reader: &mut Reader, name: Located<Name>, node: &Node) -> Versio
     version.crash_after = optional(reader, &mut fields, "crash_after", |r, n| positive_span(r, n, "the life of a process"));
     fields.finish(reader);
     version
-}
-
-fn read_liveness(reader: &mut Reader, node: &Node) -> Option<LivenessDocument> {
-    let mut fields = reader.fields(node, "a liveness probe")?;
-    let period = optional(reader, &mut fields, "period", |r, n| positive_span(r, n, "the period of the probe"));
-    let timeout = optional(reader, &mut fields, "timeout", |r, n| positive_span(r, n, "the timeout of the probe"));
-    let failures =
-        optional(reader, &mut fields, "failures", |r, n| r.integer(n, "the failures in a row", 1..=1000).map(|count| count as u32));
-    fields.finish(reader);
-    Some(LivenessDocument { period, timeout, failures })
 }

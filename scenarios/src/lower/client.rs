@@ -35,7 +35,7 @@ pub fn lower(reader: &mut Reader, names: &Names, client: &ClientDocument, frame:
         protection: protection::lower(reader, &client.protection),
         objective: or(client.objective.as_ref(), || frame.objective),
         users: client.users.as_ref().map(|users| users.value),
-        priority: Priority::Normal,
+        priority: or(client.priority.as_ref(), || Priority::Normal),
     }
 }
 

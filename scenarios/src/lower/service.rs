@@ -3,27 +3,23 @@
 use firedrill_core::name::Name;
 use firedrill_core::problem::Place;
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
-use firedrill_core::time::Span;
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{
-    Balance, CallSpec, Cancel, EndpointSpec, Feed, LifeSpec, MemorySpec, MetricSpec, Phase, ProbePath, ProbeSpec, RolloutSpec, ServiceSpec,
-    VersionSpec, WarmUp,
+    Balance, CallSpec, Cancel, EndpointSpec, Feed, MemorySpec, MetricSpec, Phase, RolloutSpec, ServiceSpec, VersionSpec, WarmUp,
 };
 
 use crate::defaults;
-
-use crate::document::service::{
-    CallDocument, EndpointDocument, LivenessDocument, PhaseDocument, ServiceDocument, VersionDocument, WarmUpDocument,
-};
+use crate::document::service::{CallDocument, EndpointDocument, PhaseDocument, ServiceDocument, VersionDocument, WarmUpDocument};
 use crate::lower::names::{Names, zones_of};
-use crate::lower::or;
 use crate::lower::protection::{self, lower_retries};
+use crate::lower::{autoscaler, lifecycle, or, queue};
 use crate::problem;
 
 /// Lowers one service.
 pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> ServiceSpec {
     let mut endpoints: Vec<EndpointSpec> = service.endpoints.iter().map(|endpoint| lower_endpoint(reader, names, endpoint)).collect();
     endpoints.sort_by(|left, right| left.name.cmp(&right.name));
+    let places = or(service.queue.as_ref(), || Some(defaults::count("services.*.queue")));
     ServiceSpec {
         name: service.name.value.clone(),
         critical: or(service.critical.as_ref(), || defaults::text("services.*.tier") == "critical"),
@@ -31,8 +27,8 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         zones: zones_of(service),
         workers: or(service.workers.as_ref(), || Some(defaults::count("services.*.workers"))),
         cores: or(service.cores.as_ref(), || None),
-        admission: None,
-        queue: or(service.queue.as_ref(), || Some(defaults::count("services.*.queue"))),
+        queue: places,
+        admission: queue::lower(reader, &service.admission, places),
         balance: or(service.balance.as_ref(), || Balance::RoundRobin),
         balancing: None,
         cancel: or(service.cancel.as_ref(), || Cancel::None),
@@ -44,21 +40,12 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         rollout: RolloutSpec {
             max_surge: or(service.rollout.max_surge.as_ref(), || defaults::ratio("rollout.max_surge")),
             max_unavailable: or(service.rollout.max_unavailable.as_ref(), || defaults::ratio("rollout.max_unavailable")),
-            min_ready: defaults::span("rollout.min_ready"),
-            progress_deadline: defaults::span("rollout.progress_deadline"),
+            min_ready: or(service.rollout.min_ready.as_ref(), || defaults::span("rollout.min_ready")),
+            progress_deadline: or(service.rollout.progress_deadline.as_ref(), || defaults::span("rollout.progress_deadline")),
         },
-        liveness: service.liveness.as_ref().and_then(|liveness| liveness.value.as_ref()).map(lower_liveness),
-        life: LifeSpec {
-            readiness: None,
-            startup: None,
-            scheduling: None,
-            pull: None,
-            grace: defaults::span("services.*.grace"),
-            pre_stop: Span::ZERO,
-            first_backoff: defaults::span("crash_backoff.first"),
-            longest_backoff: defaults::span("crash_backoff.longest"),
-        },
-        autoscaler: None,
+        liveness: lifecycle::lower_liveness(reader, names, service),
+        life: lifecycle::lower(reader, names, service),
+        autoscaler: autoscaler::lower(reader, service),
         metrics: lower_metrics(reader, service),
     }
 }
@@ -93,17 +80,6 @@ fn lower_warm_up(warm_up: &WarmUpDocument) -> WarmUp {
     WarmUp {
         factor: or(warm_up.factor.as_ref(), || defaults::factor("warm_up.factor")),
         tau: or(warm_up.tau.as_ref(), || defaults::span("warm_up.tau")),
-    }
-}
-
-fn lower_liveness(liveness: &LivenessDocument) -> ProbeSpec {
-    ProbeSpec {
-        initial_delay: Span::ZERO,
-        successes: 1,
-        path: ProbePath::Separate,
-        period: or(liveness.period.as_ref(), || defaults::span("liveness.period")),
-        timeout: or(liveness.timeout.as_ref(), || defaults::span("liveness.timeout")),
-        failures: or(liveness.failures.as_ref(), || defaults::count("liveness.failures")),
     }
 }
 
