@@ -10,6 +10,7 @@ use firedrill_telemetry::store::Store;
 use super::page::{Page, Sheet};
 use super::process::{cpu_seconds, memory_bytes, unix_seconds};
 use super::{NAMESPACE, named, named_with};
+use crate::spec::MetricTarget;
 use crate::world::{Termination, World};
 
 /// The containers of a zone: one node a zone.
@@ -23,6 +24,7 @@ pub(super) struct Kubelet {
 #[derive(Clone, Debug, Default)]
 pub(super) struct KubeState {
     deployments: Page,
+    autoscalers: Page,
     pods: BTreeMap<u32, Page>,
 }
 
@@ -79,6 +81,7 @@ fn pod_labels(labels: &LabelsBuilder, pod: &Name) -> LabelsBuilder {
 impl KubeState {
     pub(super) fn silence(&mut self, store: &mut Store, at_ms: i64) {
         self.deployments.silence(store, at_ms);
+        self.autoscalers.silence(store, at_ms);
         self.pods.values_mut().for_each(|page| page.silence(store, at_ms));
     }
 
@@ -104,10 +107,28 @@ impl KubeState {
                 sheet.put(Some(value), || named(metric, &labels));
             }
         }
+        self.put_autoscalers(world, store, at_ms, labels);
         for index in existing(world) {
             let mut sheet = Sheet::new(store, self.pods.entry(index).or_default(), at_ms);
             put_pod(&mut sheet, world, index, labels);
             put_container(&mut sheet, world, index, labels);
+        }
+    }
+
+    fn put_autoscalers(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
+        let mut sheet = Sheet::new(store, &mut self.autoscalers, at_ms);
+        for (service, spec) in world.services.iter().zip(&world.spec.services) {
+            let (Some(scaling), Some(bounds)) = (&service.scaling, &spec.autoscaler) else { continue };
+            let labels = labels.clone().set("namespace", NAMESPACE).set("horizontalpodautoscaler", spec.name.as_str());
+            let figures = [
+                ("kube_horizontalpodautoscaler_spec_min_replicas", bounds.min),
+                ("kube_horizontalpodautoscaler_spec_max_replicas", bounds.max),
+                ("kube_horizontalpodautoscaler_status_current_replicas", scaling.current),
+                ("kube_horizontalpodautoscaler_status_desired_replicas", scaling.desired),
+            ];
+            for (metric, value) in figures {
+                sheet.put(Some(f64::from(value)), || named(metric, &labels));
+            }
         }
     }
 }
@@ -122,7 +143,10 @@ fn put_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &LabelsBuil
     let labels = pod_labels(labels, &replica.name).set("uid", replica.name.as_str());
     for phase in ["Pending", "Running", "Succeeded", "Failed", "Unknown"] {
         // A pod whose container crashes again and again is Running, and so is one whose node is lost.
-        sheet.put(Some(flag(phase == "Running")), || named_with("kube_pod_status_phase", &labels, ("phase", phase)));
+        let is_pending = matches!(replica.state, ReplicaState::Pending | ReplicaState::Pulling);
+        sheet.put(Some(flag(phase == if is_pending { "Pending" } else { "Running" })), || {
+            named_with("kube_pod_status_phase", &labels, ("phase", phase))
+        });
     }
     let ready = replica.state == ReplicaState::Ready;
     for (condition, on) in [("true", ready), ("false", !ready), ("unknown", false)] {
@@ -144,9 +168,24 @@ fn put_container(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &Labe
     sheet.put(Some(flag(replica.is_running())), || named("kube_pod_container_status_running", &labels));
     let waiting = replica.backing_off.then_some(1.0);
     sheet.put(waiting, || named_with("kube_pod_container_status_waiting_reason", &labels, ("reason", "CrashLoopBackOff")));
+    let creating = (replica.state == ReplicaState::Pulling).then_some(1.0);
+    if spec.life.pull.is_some() {
+        sheet.put(creating, || named_with("kube_pod_container_status_waiting_reason", &labels, ("reason", "ContainerCreating")));
+    }
     for (why, reason) in [(Termination::Error, "Error"), (Termination::OutOfMemory, "OOMKilled")] {
         let shown = (replica.last_termination == Some(why)).then_some(1.0);
         sheet.put(shown, || named_with("kube_pod_container_status_last_terminated_reason", &labels, ("reason", reason)));
+    }
+    let requests = spec.autoscaler.iter().flat_map(|autoscaler| &autoscaler.metrics).filter_map(|target| match target {
+        MetricTarget::Cpu { request_millicores, .. } => Some(("cpu", "core", *request_millicores as f64 / 1e3)),
+        MetricTarget::Memory { request, .. } => Some(("memory", "byte", request.get() as f64)),
+        MetricTarget::Requests { .. } => None,
+    });
+    for (resource, unit, request) in requests {
+        sheet.put(Some(request), || {
+            let labels = labels.clone().set("unit", unit);
+            named_with("kube_pod_container_resource_requests", &labels, ("resource", resource))
+        });
     }
     let limits = [("memory", "byte", spec.memory.limit.map(|limit| limit.get() as f64)), ("cpu", "core", spec.cores)];
     for (resource, unit, limit) in limits {
