@@ -46,6 +46,8 @@ pub struct Bench<'a> {
     pub scrape_interval: Option<Span>,
     /// From one evaluation to the next of a group that does not say.
     pub evaluation_interval: Span,
+    /// How long the longest of the runs and recordings lasts; `None` leaves it unchecked whether an alert can wait out its `for`.
+    pub longest: Option<Span>,
     /// The labels that are asked for.
     pub conventions: &'a Conventions,
 }
@@ -329,6 +331,7 @@ mod tests {
             scraped: &scraped,
             scrape_interval: Some(Span::from_seconds(15)),
             evaluation_interval: Span::from_seconds(30),
+            longest: Some(Span::from_minutes(60)),
             conventions: &Conventions::default(),
         };
         let mut allowances = Allowances::read([("r.yml", text)]);
@@ -393,6 +396,11 @@ mod tests {
         check_alert(&keys("45s"), &["7:14 FD0468 `for: 45s` is no multiple of the 30s from one evaluation to the next, and so means 1m"]);
         check_alert(&keys("1m"), &[]);
         check_alert(&keys("0s"), &[]);
+        check_alert(&keys("59m30s"), &[]);
+        check_alert(
+            &keys("1h"),
+            &["7:14 FD0488 `A` waits for 1h, and nothing that is rehearsed here lasts longer than 1h: it fires in none of it"],
+        );
         let rare = "groups:\n  - name: g\n    interval: 6m\n    rules: [{ record: 'a:b', expr: up }]\n";
         assert_eq!(found(rare), ["2:11 FD0480 the group `g` is evaluated every 6m, and what it writes is seen for 5m after each"]);
     }
@@ -481,8 +489,8 @@ mod tests {
             &["7:37 FD0476 `$labels.severity` is always empty: what the expression yields has none"],
         );
         check_alert(
-            &alert("up == 0", "{{ (toTime $value).Format `15:04` }}"),
-            &["7:33 FD0484 this text of `A` cannot be filled in: a time has no `.Format`"],
+            &alert("up == 0", "{{ (toTime $value).Weekday }}"),
+            &["7:33 FD0484 this text of `A` cannot be filled in: a time's `.Weekday` is not known here"],
         );
         check_rules(
             "      - { record: 'a:b', expr: sum by (job) (up), labels: { tier: x } }\n      - alert: A\n        expr: a:b == 0\n        \

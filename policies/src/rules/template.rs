@@ -1,23 +1,34 @@
 //! Templates in the labels and annotations of rules, filled in as Prometheus fills them in.
 //!
-//! The language is Go's `text/template`, which `gtmpl-ng` evaluates; the functions and variables are Prometheus' own and are written here
-//! (docs/decisions/templates.md).
+//! The language is Go's `text/template`, the functions and variables are Prometheus' own (docs/decisions/templates.md).
 
 mod bare;
+mod builtins;
 mod compare;
+mod fault;
+mod floats;
 mod functions;
+mod lexer;
 mod literals;
+mod parser;
+mod patterns;
+mod run;
 mod scene;
+mod times;
+mod tree;
+mod value;
+mod verbs;
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use firedrill_core::name::Name;
 use firedrill_telemetry::labels::Labels;
-use firedrill_telemetry::promql::Sample;
-use gtmpl_ng::{Context, Value};
 
-use functions::float;
+use fault::Fault;
+use tree::Tree;
+use value::{Alert, Value};
 
 pub(super) use bare::{Bare, places};
 pub use scene::Scene;
@@ -25,14 +36,11 @@ pub use scene::Scene;
 /// What Prometheus puts before every template, so that `$labels` and the like are there.
 const PREAMBLE: &str = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}";
 
-/// How the engine writes a value that is not there. Prometheus' label maps hold texts, so what is missing in them is the empty text.
-const NO_VALUE: &str = "<no value>";
-
 /// A text that may hold `{{ … }}`; parsed when it is first filled in.
 #[derive(Clone)]
 pub struct Template {
     text: Arc<str>,
-    parsed: Arc<OnceLock<Result<gtmpl_ng::Template, String>>>,
+    parsed: Arc<OnceLock<Result<Tree, Fault>>>,
 }
 
 /// What a template can speak of.
@@ -74,7 +82,7 @@ impl Template {
     /// Why the text is no template that can be filled in; then it is left as it is.
     #[must_use]
     pub fn problem(&self) -> Option<&str> {
-        if self.is_plain() { None } else { self.parsed().as_ref().err().map(String::as_str) }
+        if self.is_plain() { None } else { self.parsed().as_ref().err().map(Fault::why) }
     }
 
     /// The labels that it writes without having asked whether they are there.
@@ -85,7 +93,10 @@ impl Template {
     /// Why Prometheus refuses to load a rule with this text; `None` if it does not, or if it is only this engine that cannot fill it in.
     #[must_use]
     pub fn fault(&self) -> Option<&str> {
-        self.problem().filter(|why| !why.starts_with("more than ") && !why.starts_with(NO_METHODS))
+        match self.parsed() {
+            Err(Fault::Go(why)) if !self.is_plain() => Some(why),
+            _ => None,
+        }
     }
 
     /// The text with everything filled in. A text that is no template stays as it is. A template that fails while it is filled in becomes
@@ -96,62 +107,33 @@ impl Template {
             return self.text.to_string();
         }
         let Ok(template) = self.parsed() else { return self.text.to_string() };
-        let context = Context::from(subject_value(subject, scene));
-        match scene::within(scene, || template.render(&context)) {
-            Ok(text) => text.replace(NO_VALUE, ""),
-            Err(error) => format!("<error expanding template: {}>", first_line(&error.to_string())),
+        match run::fill(template, alert(subject, scene), scene) {
+            Ok(text) => text,
+            Err(why) => format!("<error expanding template: {why}>"),
         }
     }
 
-    fn parsed(&self) -> &Result<gtmpl_ng::Template, String> {
+    fn parsed(&self) -> &Result<Tree, Fault> {
         self.parsed.get_or_init(|| {
-            if parentheses(&self.text) > MOST_PARENTHESES {
-                return Err(format!("more than {MOST_PARENTHESES} parentheses within each other"));
+            let tree = parser::parse(&format!("{PREAMBLE}{}", self.text), |name| functions::named(name).is_some())?;
+            match method_of_a_time(&self.text) {
+                Some(method) => Err(Fault::ours(format!("a time's `.{method}` is not known here"))),
+                None => Ok(tree),
             }
-            if let Some(method) = method_of_a_time(&self.text) {
-                return Err(format!("{NO_METHODS}`{method}`"));
-            }
-            let mut template = gtmpl_ng::Template::default();
-            template.add_funcs(functions::ALL);
-            template
-                .parse(format!("{PREAMBLE}{}", literals::in_go(&self.text)))
-                .map_err(|error| first_line(&error.to_string()).to_owned())?;
-            Ok(template)
         })
     }
 }
 
-/// What a text asks of a time is not here; the name of it follows.
-const NO_METHODS: &str = "a time has no ";
-
-/// What a text asks of the times that it makes, such as `.Format`.
+/// What a text asks of the moments and spans that it makes, and Go knows and this does not.
 fn method_of_a_time(text: &str) -> Option<&'static str> {
-    const METHODS: [&str; 14] = [
-        ".Add", ".After", ".Before", ".Day", ".Format", ".Hour", ".Minute", ".Month", ".Second", ".Sub", ".UTC", ".Unix", ".Weekday",
-        ".Year",
-    ];
-    if text.contains("toTime") { METHODS.into_iter().find(|method| text.contains(method)) } else { None }
-}
-
-/// At most so many parentheses within each other: the engine bounds what else it recurses by, and not these.
-const MOST_PARENTHESES: usize = 32;
-
-/// How deep the parentheses of a template's actions go.
-fn parentheses(text: &str) -> usize {
-    let actions = text.split("{{").skip(1).map(|tail| tail.split("}}").next().unwrap_or_default());
-    let depth = |action: &str| {
-        let (mut depth, mut deepest) = (0_usize, 0);
-        for c in action.chars() {
-            match c {
-                '(' => depth += 1,
-                ')' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            deepest = deepest.max(depth);
-        }
-        deepest
+    if !text.contains("toTime") && !text.contains("toDuration") {
+        return None;
+    }
+    let is_asked = |method: &&str| {
+        let asked = format!(".{method}");
+        text.match_indices(&asked).any(|(at, _)| !text[at + asked.len()..].starts_with(bare::is_of_word))
     };
-    actions.map(depth).max().unwrap_or(0)
+    times::MORE_METHODS.into_iter().find(is_asked)
 }
 
 impl fmt::Debug for Template {
@@ -160,40 +142,20 @@ impl fmt::Debug for Template {
     }
 }
 
-fn first_line(text: &str) -> &str {
-    let line = text.lines().next().unwrap_or_default();
-    // The position counts the preamble in and helps nobody.
-    line.strip_prefix("template: ")
-        .and_then(|rest| rest.splitn(4, ':').nth(3))
-        .map_or(line, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':'))
-}
-
-fn subject_value(subject: &Subject<'_>, scene: &Scene) -> Value {
-    let external = subject.external_labels.iter().map(|(name, value)| (name.to_string(), Value::from(value.as_str()))).collect();
-    let fields = [
-        ("Labels", labels_value(subject.labels)),
-        ("ExternalLabels", Value::Map(external)),
-        ("ExternalURL", Value::from(scene.external_url.as_str())),
-        ("Value", float(subject.value)),
-    ];
-    Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-}
-
-/// A map, not an object: a name that is not in it is no error.
-fn labels_value(labels: &Labels) -> Value {
-    Value::Map(labels.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect())
-}
-
-fn sample_value(sample: &Sample) -> Value {
-    let fields = [("Labels", labels_value(&sample.labels)), ("Value", float(sample.value))];
-    Value::Map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+fn alert(subject: &Subject<'_>, scene: &Scene) -> Value {
+    Value::Alert(Rc::new(Alert {
+        labels: Value::labels(subject.labels.iter().map(|(name, value)| (&**name, &**value))),
+        external_labels: Value::labels(subject.external_labels.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
+        external_url: scene.external_url.clone(),
+        value: subject.value,
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use firedrill_telemetry::notation::parse_series;
-    use std::rc::Rc;
+    use firedrill_telemetry::promql::Sample;
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
@@ -293,7 +255,7 @@ mod tests {
         check(r#"{{ if lt 1 2 }}{{ if ge "b" "a" }}{{ if ne true false }}ok{{ end }}{{ end }}{{ end }}"#, "ok");
         check("{{ lt true false }}", &bad("invalid type for comparison"));
         check(r#"{{ printf "%d %.1f%% %*d" 2 $value 3 4 }}"#, "2 0.0%   4");
-        check(r#"{{ printf "%d %.1f" 2 3 }}"#, &bad("printf of an integer by `%f`, which is for floats"));
+        check(r#"{{ printf "%d %.1f" 2 3 }}"#, "2 %!f(int=3)");
         check_value("{{ toTime $value }}", f64::NAN, &bad("value is NaN or Inf"));
         check(r#"{{ len "abc" | printf "%d" }} {{ slice "abc" 0 2 }} {{ -0.5 | humanizePercentage }}"#, "3 ab -50%");
     }
@@ -325,16 +287,22 @@ mod tests {
         check(r#"{{ range query "two" }}{{ .Labels.pod }}={{ .Value }};{{ end }}"#, "b=2;a=1.5;");
         check(r#"{{ with query "none" }}some{{ else }}none{{ end }}"#, "none");
         check(r#"{{ query "none" | first | value }}"#, "<error expanding template: first() called on vector with no elements>");
-        check(r#"{{ query "?" }}"#, "<error expanding template: no such query ?>");
+        check(r#"{{ query "?" | first }}"#, "<error expanding template: no such query ?>");
     }
 
     #[test]
     fn what_is_no_template_is_left_as_it_is_and_told() {
         check("{{ $labels.job", "{{ $labels.job");
-        let clock = r#"{{ (toTime $value).Format "15:04" }}"#;
-        check(clock, clock);
-        assert_eq!(Template::new(clock).problem(), Some("a time has no `.Format`"));
-        assert_eq!(Template::new(clock).fault(), None, "it is only missing here");
+        for (text, why) in [
+            ("{{ (toTime $value).Weekday }}", "a time's `.Weekday` is not known here"),
+            ("{{ 1i }}", "the complex number 1i"),
+            ("{{ 0x1p4 }}", "the hexadecimal float 0x1p4"),
+            (r#"{{ "\xff" }}"#, r#"the bytes of "\xff" are no text"#),
+            (r#"{{ query "two" }}"#, "the result of a query is written whole, as addresses in memory"),
+        ] {
+            check(text, text);
+            assert_eq!((Template::new(text).problem(), Template::new(text).fault()), (Some(why), None), "it is only missing here");
+        }
         assert_eq!(Template::new("{{ $value }}").problem(), None);
         for (text, why) in [
             ("{{ nofunc 1 }}", "function nofunc not defined"),
@@ -348,6 +316,37 @@ mod tests {
         let deep = format!("{{{{ {}1{} }}}}", "(".repeat(33), ")".repeat(33));
         assert_eq!(Template::new(&deep).problem(), Some("more than 32 parentheses within each other"));
         assert_eq!(Template::new(&deep.replacen("(", "", 1).replacen(")", "", 1)).problem(), None);
+    }
+
+    /// `go.jsonl` holds what Go 1.19 makes of templates with the functions of Prometheus: a text, `fails` or `refuses`.
+    #[test]
+    fn what_go_writes_is_written() {
+        let labels = parse_series(r#"up{instance="10.0.0.1:9090", job="api"}"#).unwrap();
+        let external = [(Name::new("region"), Name::new("eu"))];
+        let answer = |expression: &str| match expression {
+            "none" => Ok(Vec::new()),
+            _ => Ok([("b", 2.0), ("a", 1.5)]
+                .map(|(pod, value)| Sample { labels: parse_series(&format!(r#"{{pod="{pod}"}}"#)).unwrap(), value })
+                .to_vec()),
+        };
+        let scene = Scene { external_url: "https://mon.example/prom".to_owned(), at_ms: 60_500, ask: Rc::new(answer) };
+        let cases: Vec<serde_json::Value> =
+            include_str!("template/go.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(cases.len() > 500);
+        for case in &cases {
+            let field = |name: &str| case[name].as_str();
+            let value = field("value").unwrap().parse().unwrap();
+            let template = Template::new(field("text").unwrap());
+            let subject = Subject { labels: &labels, value, external_labels: &external };
+            let refused = template.fault().is_some();
+            assert_eq!(refused, field("refuses").is_some(), "{case} {:?}", template.problem());
+            if !refused {
+                let filled = template.fill(&subject, &scene);
+                let fails = filled.starts_with("<error expanding template: ");
+                assert_eq!(fails, field("fails").is_some(), "{case} {filled}");
+                assert!(fails || field("writes") == Some(&filled), "{case} {filled}");
+            }
+        }
     }
 
     #[test]

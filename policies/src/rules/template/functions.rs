@@ -1,243 +1,198 @@
-//! The functions that Prometheus adds to templates.
+//! The functions of templates: those of Prometheus here, with those of Go in one table.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
-use firedrill_core::time::Start;
-use gtmpl_ng::{FloatFormat, Func, FuncError, Number, NumberKind, Value, format_float, funcs};
-use regex::Regex;
+use firedrill_telemetry::promql::Sample;
 
 use super::super::document::prometheus_duration;
-use super::sample_value;
-use super::{compare, literals, scene};
+use super::scene::Scene;
+use super::value::{Failure, Kind, Value};
+use super::{builtins, compare, floats, literals, patterns, times, verbs};
 
-/// All of them by name: Prometheus' own, and the engine's where a missing value must count as the empty text.
-pub(super) const ALL: &[(&str, Func)] = &[
-    ("query", query),
-    ("first", first),
-    ("label", label),
-    ("value", value),
-    ("strvalue", strvalue),
-    ("sortByLabel", sort_by_label),
-    ("args", args),
-    ("safeHtml", same),
-    ("externalURL", external_url),
-    ("pathPrefix", path_prefix),
-    ("now", now),
-    ("match", matches),
-    ("reReplaceAll", replace_all),
-    ("title", title),
-    ("toUpper", to_upper),
-    ("toLower", to_lower),
-    ("stripPort", strip_port),
-    ("stripDomain", strip_domain),
-    ("graphLink", graph_link),
-    ("tableLink", table_link),
-    ("parseDuration", parse_duration),
-    ("humanize", humanize),
-    ("humanize1024", humanize_1024),
-    ("humanizeDuration", humanize_duration),
-    ("humanizePercentage", humanize_percentage),
-    ("humanizeTimestamp", humanize_timestamp),
-    ("toTime", to_time),
-    ("toDuration", to_duration),
-    ("eq", compare::eq),
-    ("ne", compare::ne),
-    ("lt", compare::lt),
-    ("le", compare::le),
-    ("gt", compare::gt),
-    ("ge", compare::ge),
-    ("len", |values| engine("len", values)),
-    ("slice", |values| engine("slice", values)),
-    ("print", |values| engine("print", values)),
-    ("printf", printf),
-    ("println", |values| engine("println", values)),
-    ("html", |values| engine("html", values)),
-    ("js", |values| engine("js", values)),
-    ("urlquery", |values| engine("urlquery", values)),
-    (literals::FLOAT, literal),
+/// What a function comes to.
+type Outcome = Result<Value, Failure>;
+
+/// A function, and what it takes.
+pub(super) struct Function {
+    name: &'static str,
+    /// The last of them any number of times, if it is variadic.
+    kinds: &'static [Kind],
+    is_variadic: bool,
+    pub(super) call: fn(&[Value], &Scene) -> Outcome,
+}
+
+impl Function {
+    /// What it takes at a place.
+    pub(super) fn kind(&self, index: usize) -> Kind {
+        self.kinds.get(index).or(self.kinds.last()).copied().unwrap_or(Kind::Any)
+    }
+
+    /// Refuses too many and too few arguments.
+    pub(super) fn check_count(&self, count: usize) -> Result<(), Failure> {
+        let wanted = self.kinds.len();
+        if self.is_variadic && count + 1 < wanted {
+            return Err(format!("wrong number of args for {}: want at least {} got {count}", self.name, wanted - 1));
+        }
+        if !self.is_variadic && count != wanted {
+            return Err(format!("wrong number of args for {}: want {wanted} got {count}", self.name));
+        }
+        Ok(())
+    }
+}
+
+/// The function of a name.
+pub(super) fn named(name: &str) -> Option<&'static Function> {
+    ALL.iter().find(|function| function.name == name)
+}
+
+const fn fixed(name: &'static str, kinds: &'static [Kind], call: fn(&[Value], &Scene) -> Outcome) -> Function {
+    Function { name, kinds, is_variadic: false, call }
+}
+
+const fn variadic(name: &'static str, kinds: &'static [Kind], call: fn(&[Value], &Scene) -> Outcome) -> Function {
+    Function { name, kinds, is_variadic: true, call }
+}
+
+const ANY: Kind = Kind::Any;
+const TEXT: Kind = Kind::Text;
+
+const ALL: &[Function] = &[
+    // Go's.
+    variadic("and", &[ANY, ANY], |values, _| Ok(values.last().cloned().unwrap_or(Value::Nil))),
+    variadic("or", &[ANY, ANY], |values, _| Ok(values.last().cloned().unwrap_or(Value::Nil))),
+    fixed("not", &[ANY], |values, _| Ok(Value::Bool(!values[0].is_true()))),
+    variadic("eq", &[ANY, ANY], |values, _| compare::eq(values).map(Value::Bool)),
+    fixed("ne", &[ANY, ANY], |values, _| compare::ne(values).map(Value::Bool)),
+    fixed("lt", &[ANY, ANY], |values, _| compare::lt(values).map(Value::Bool)),
+    fixed("le", &[ANY, ANY], |values, _| compare::le(values).map(Value::Bool)),
+    fixed("gt", &[ANY, ANY], |values, _| compare::gt(values).map(Value::Bool)),
+    fixed("ge", &[ANY, ANY], |values, _| compare::ge(values).map(Value::Bool)),
+    variadic("index", &[ANY, ANY], |values, _| builtins::index(values)),
+    variadic("slice", &[ANY, ANY], |values, _| builtins::slice(values)),
+    fixed("len", &[ANY], |values, _| builtins::len(&values[0])),
+    variadic("print", &[ANY], |values, _| verbs::print(values).map(Value::Text)),
+    variadic("println", &[ANY], |values, _| verbs::println(values).map(Value::Text)),
+    variadic("printf", &[TEXT, ANY], |values, _| verbs::printf(text(&values[0]), &values[1..]).map(Value::Text)),
+    variadic("html", &[ANY], |values, _| builtins::joined(values).map(|text| Value::Text(builtins::html(&text)))),
+    variadic("js", &[ANY], |values, _| builtins::joined(values).map(|text| Value::Text(builtins::js(&text)))),
+    variadic("urlquery", &[ANY], |values, _| builtins::joined(values).map(|text| Value::Text(builtins::query_escaped(&text)))),
+    variadic("call", &[ANY, ANY], |values, _| Err(format!("non-function of type {}", values[0].type_name()))),
+    // Prometheus'.
+    fixed("query", &[TEXT], query),
+    fixed("first", &[Kind::Samples], first),
+    fixed("label", &[TEXT, Kind::Sample], |values, _| Ok(Value::Text(label_of(&values[1], text(&values[0]))))),
+    fixed("value", &[Kind::Sample], |values, _| values[0].field("Value")),
+    fixed("strvalue", &[Kind::Sample], |values, _| Ok(Value::Text(label_of(&values[0], "__value__")))),
+    fixed("sortByLabel", &[TEXT, Kind::Samples], sort_by_label),
+    variadic("args", &[ANY], args),
+    fixed("safeHtml", &[TEXT], |values, _| Ok(Value::Html(text(&values[0]).to_owned()))),
+    fixed("externalURL", &[], |_, scene| Ok(Value::Text(scene.external_url.clone()))),
+    fixed("pathPrefix", &[], path_prefix),
+    fixed("now", &[], |_, scene| Ok(Value::Float(scene.at_ms as f64 / 1000.0))),
+    fixed("match", &[TEXT, TEXT], |values, _| Ok(Value::Bool(patterns::compiled(text(&values[0]))?.is_match(text(&values[1]))))),
+    fixed("reReplaceAll", &[TEXT, TEXT, TEXT], replace_all),
+    fixed("title", &[TEXT], |values, _| Ok(Value::Text(title(text(&values[0]))))),
+    fixed("toUpper", &[TEXT], |values, _| Ok(Value::Text(text(&values[0]).chars().map(upper).collect()))),
+    fixed("toLower", &[TEXT], |values, _| Ok(Value::Text(text(&values[0]).chars().map(lower).collect()))),
+    fixed("stripPort", &[TEXT], strip_port),
+    fixed("stripDomain", &[TEXT], strip_domain),
+    fixed("graphLink", &[TEXT], |values, _| Ok(link(text(&values[0]), 0))),
+    fixed("tableLink", &[TEXT], |values, _| Ok(link(text(&values[0]), 1))),
+    fixed("parseDuration", &[TEXT], parse_duration),
+    fixed("humanize", &[ANY], |values, _| number(&values[0]).map(|value| Value::Text(humanized(value)))),
+    fixed("humanize1024", &[ANY], |values, _| number(&values[0]).map(|value| Value::Text(humanized_1024(value)))),
+    fixed("humanizeDuration", &[ANY], |values, _| number(&values[0]).map(|value| Value::Text(humanized_duration(value)))),
+    fixed("humanizePercentage", &[ANY], |values, _| number(&values[0]).map(|value| Value::Text(format!("{}%", short(value * 100.0))))),
+    fixed("humanizeTimestamp", &[ANY], humanize_timestamp),
+    fixed("toTime", &[ANY], |values, _| moment(number(&values[0])?).map(Value::Time)),
+    fixed("toDuration", &[ANY], to_duration),
 ];
 
-pub(super) type Outcome = Result<Value, FuncError>;
-
-pub(super) fn wrong(message: impl Into<String>) -> FuncError {
-    FuncError::Generic(message.into())
-}
-
-/// A float as a value. Zero takes the form of a signed integer, which no literal and no function has, because the engine holds each float for true.
-pub(super) fn float(value: f64) -> Value {
-    Value::Number(if value == 0.0 { Number::signed(0) } else { Number::float(value) })
-}
-
-/// Whether it is the zero that [`float`] makes.
-pub(super) fn is_zero(value: &Value) -> bool {
-    matches!(value, Value::Number(number) if matches!(number.kind(), NumberKind::Signed(0)))
-}
-
-/// What a float literal stands for.
-fn literal(values: &[Value]) -> Outcome {
-    literals::value(&text(values, 0)?).map(float).ok_or_else(|| wrong("no float"))
-}
-
-/// The engine's own function with missing values as empty texts, and floats as such.
-pub(super) fn engine(name: &str, values: &[Value]) -> Outcome {
-    let plain = |value: &Value| match value {
-        Value::NoValue => Value::from(""),
-        zero if is_zero(zero) => Value::Number(Number::float(0.0)),
-        other => other.clone(),
-    };
-    let present: Vec<Value> = values.iter().map(plain).collect();
-    let (_, function) = funcs::BUILTINS.iter().find(|(own, _)| *own == name).expect("the table names functions of the engine");
-    function(&present)
-}
-
-/// Go writes `%!f(int=2)` for an integer by the verb of a float, and the engine a float; so that no text is right here and wrong there, it fails.
-fn printf(values: &[Value]) -> Outcome {
-    let Some(Value::String(format)) = values.first() else { return engine("printf", values) };
-    let mut next = 1;
-    let mut chars = format.chars();
-    while chars.by_ref().any(|c| c == '%') {
-        let verb = chars.by_ref().inspect(|c| next += usize::from(*c == '*')).find(|c| !"+-# 0123456789.*".contains(*c));
-        match verb {
-            Some('%') | None => continue,
-            Some('f' | 'F' | 'e' | 'E' | 'g' | 'G') if values.get(next).is_some_and(is_integer) => {
-                return Err(wrong(format!("printf of an integer by `%{}`, which is for floats", verb.unwrap_or('f'))));
-            }
-            Some(_) => next += 1,
-        }
-    }
-    engine("printf", values)
-}
-
-fn is_integer(value: &Value) -> bool {
-    matches!(value, Value::Number(number) if !is_zero(value) && !matches!(number.kind(), NumberKind::Float(_)))
-}
-
-fn text(values: &[Value], index: usize) -> Result<String, FuncError> {
-    match values.get(index) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::NoValue) => Ok(String::new()),
-        Some(other) => Err(wrong(format!("expected a text, found {other}"))),
-        None => Err(wrong("an argument is missing")),
+/// A text that was admitted as such.
+fn text(value: &Value) -> &str {
+    match value {
+        Value::Text(text) => text,
+        _ => "",
     }
 }
 
 /// A number, or a text that holds one.
-fn number(values: &[Value], index: usize) -> Result<f64, FuncError> {
-    match values.get(index) {
-        Some(Value::Number(number)) => {
-            let whole = || number.as_i64().map(|whole| whole as f64).or_else(|| number.as_u64().map(|whole| whole as f64));
-            number.as_f64().or_else(whole).ok_or_else(|| wrong("a number that is no float"))
-        }
-        Some(Value::String(text)) => text.parse().map_err(|_| wrong(format!("`{text}` is no number"))),
-        Some(other) => Err(wrong(format!("can't convert {other} to float"))),
-        None => Err(wrong("an argument is missing")),
+fn number(value: &Value) -> Result<f64, Failure> {
+    match value {
+        Value::Float(number) => Ok(*number),
+        Value::Int(number) => Ok(*number as f64),
+        Value::Text(text) => literals::float(text).ok_or_else(|| format!("strconv.ParseFloat: parsing \"{text}\": invalid syntax")),
+        other => Err(format!("can't convert {} to float", other.type_name())),
     }
 }
 
-fn field(sample: Option<&Value>, name: &str) -> Result<Value, FuncError> {
+fn label_of(sample: &Value, name: &str) -> String {
     match sample {
-        Some(Value::Map(fields)) => fields.get(name).cloned().ok_or_else(|| wrong("expected a sample")),
-        _ => Err(wrong("expected a sample of a query")),
+        Value::Sample(sample) => label_text(sample, name),
+        _ => String::new(),
     }
 }
 
-fn label_of(sample: Option<&Value>, name: &str) -> Outcome {
-    match field(sample, "Labels")? {
-        Value::Map(labels) => Ok(labels.get(name).cloned().unwrap_or_else(|| Value::from(""))),
-        _ => Err(wrong("expected a sample of a query")),
-    }
+fn label_text(sample: &Sample, name: &str) -> String {
+    sample.labels.iter().find(|(known, _)| &**known == name).map_or_else(String::new, |(_, value)| value.to_string())
 }
 
-fn query(values: &[Value]) -> Outcome {
-    let samples = (scene::current().ask)(&text(values, 0)?).map_err(wrong)?;
-    Ok(Value::Array(samples.iter().map(sample_value).collect()))
+fn query(values: &[Value], scene: &Scene) -> Outcome {
+    let samples = (scene.ask)(text(&values[0]))?;
+    Ok(Value::Samples(Rc::new(samples.into_iter().map(Rc::new).collect())))
 }
 
-fn first(values: &[Value]) -> Outcome {
-    match values.first() {
-        Some(Value::Array(samples)) => samples.first().cloned().ok_or_else(|| wrong("first() called on vector with no elements")),
-        _ => Err(wrong("expected the result of a query")),
-    }
+fn first(values: &[Value], _: &Scene) -> Outcome {
+    let Value::Samples(samples) = &values[0] else { return Ok(Value::Nil) };
+    samples.first().cloned().map(Value::Sample).ok_or_else(|| "first() called on vector with no elements".to_owned())
 }
 
-fn label(values: &[Value]) -> Outcome {
-    label_of(values.get(1), &text(values, 0)?)
+fn sort_by_label(values: &[Value], _: &Scene) -> Outcome {
+    let Value::Samples(samples) = &values[1] else { return Ok(Value::Nil) };
+    let mut sorted = samples.to_vec();
+    sorted.sort_by_key(|sample| label_text(sample, text(&values[0])));
+    Ok(Value::Samples(sorted.into()))
 }
 
-fn value(values: &[Value]) -> Outcome {
-    field(values.first(), "Value")
+fn args(values: &[Value], _: &Scene) -> Outcome {
+    Ok(Value::Args(Rc::new(values.iter().enumerate().map(|(index, value)| (format!("arg{index}"), value.clone())).collect())))
 }
 
-fn strvalue(values: &[Value]) -> Outcome {
-    label_of(values.first(), "__value__")
-}
-
-fn sort_by_label(values: &[Value]) -> Outcome {
-    let name = text(values, 0)?;
-    let Some(Value::Array(samples)) = values.get(1) else { return Err(wrong("expected the result of a query")) };
-    let key = |sample: &Value| label_of(Some(sample), &name).map(|value| value.to_string()).unwrap_or_default();
-    let mut sorted = samples.clone();
-    sorted.sort_by_key(key);
-    Ok(Value::Array(sorted))
-}
-
-fn args(values: &[Value]) -> Outcome {
-    Ok(Value::Map(values.iter().enumerate().map(|(index, value)| (format!("arg{index}"), value.clone())).collect()))
-}
-
-fn same(values: &[Value]) -> Outcome {
-    text(values, 0).map(Value::from)
-}
-
-fn external_url(_: &[Value]) -> Outcome {
-    Ok(Value::from(scene::current().external_url))
-}
-
-fn path_prefix(_: &[Value]) -> Outcome {
-    let url = scene::current().external_url;
+fn path_prefix(_: &[Value], scene: &Scene) -> Outcome {
+    let url = &scene.external_url;
     let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
     let path = rest.find('/').map_or("", |start| &rest[start..]);
-    Ok(Value::from(path.split(['?', '#']).next().unwrap_or_default()))
+    Ok(Value::Text(path.split(['?', '#']).next().unwrap_or_default().to_owned()))
 }
 
-fn now(_: &[Value]) -> Outcome {
-    Ok(float(scene::current().at_ms as f64 / 1000.0))
+fn replace_all(values: &[Value], _: &Scene) -> Outcome {
+    let pattern = patterns::compiled(text(&values[0]))?;
+    Ok(Value::Text(pattern.replace_all(text(&values[2]), text(&values[1])).into_owned()))
 }
 
-fn expression(pattern: &str) -> Result<Regex, FuncError> {
-    Regex::new(pattern).map_err(|_| wrong(format!("`{pattern}` is no regular expression")))
+/// A letter as a capital, if that is one letter.
+fn upper(c: char) -> char {
+    let mut capitals = c.to_uppercase();
+    match (capitals.next(), capitals.next()) {
+        (Some(capital), None) => capital,
+        _ => c,
+    }
 }
 
-fn matches(values: &[Value]) -> Outcome {
-    Ok(Value::from(expression(&text(values, 0)?)?.is_match(&text(values, 1)?)))
-}
-
-fn replace_all(values: &[Value]) -> Outcome {
-    let (pattern, replacement, subject) = (text(values, 0)?, text(values, 1)?, text(values, 2)?);
-    Ok(Value::from(expression(&pattern)?.replace_all(&subject, replacement.as_str()).into_owned()))
+fn lower(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
 }
 
 /// The first letter of each word as a capital.
-fn title(values: &[Value]) -> Outcome {
-    let mut titled = String::new();
+fn title(text: &str) -> String {
     let mut in_word = false;
-    for c in text(values, 0)?.chars() {
-        if in_word {
-            titled.push(c)
-        } else {
-            titled.extend(c.to_uppercase())
-        }
+    let letter = |c: char| {
+        let written = if in_word { c } else { upper(c) };
         in_word = c.is_alphanumeric() || c == '_' || (!c.is_ascii() && !c.is_whitespace());
-    }
-    Ok(Value::from(titled))
-}
-
-fn to_upper(values: &[Value]) -> Outcome {
-    Ok(Value::from(text(values, 0)?.to_uppercase()))
-}
-
-fn to_lower(values: &[Value]) -> Outcome {
-    Ok(Value::from(text(values, 0)?.to_lowercase()))
+        written
+    };
+    text.chars().map(letter).collect()
 }
 
 /// `host:port` or `[host]:port` in its two parts.
@@ -250,52 +205,34 @@ fn split_host_port(text: &str) -> Option<(&str, &str)> {
     }
 }
 
-fn strip_port(values: &[Value]) -> Outcome {
-    let whole = text(values, 0)?;
-    Ok(Value::from(split_host_port(&whole).map_or(whole.as_str(), |(host, _)| host)))
+fn strip_port(values: &[Value], _: &Scene) -> Outcome {
+    let whole = text(&values[0]);
+    Ok(Value::Text(split_host_port(whole).map_or(whole, |(host, _)| host).to_owned()))
 }
 
-fn strip_domain(values: &[Value]) -> Outcome {
-    let whole = text(values, 0)?;
-    let (host, port) = split_host_port(&whole).unwrap_or((&whole, ""));
+fn strip_domain(values: &[Value], _: &Scene) -> Outcome {
+    let whole = text(&values[0]);
+    let (host, port) = split_host_port(whole).unwrap_or((whole, ""));
     if host.parse::<IpAddr>().is_ok() {
-        return Ok(Value::from(whole));
+        return Ok(Value::Text(whole.to_owned()));
     }
     let host = host.split('.').next().unwrap_or_default();
-    Ok(Value::from(if port.is_empty() { host.to_owned() } else { format!("{host}:{port}") }))
+    Ok(Value::Text(if port.is_empty() { host.to_owned() } else { format!("{host}:{port}") }))
 }
 
-/// A text as it stands in the query of an address.
-fn query_escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b' ' => escaped.push('+'),
-            b'-' | b'_' | b'.' | b'~' => escaped.push(char::from(byte)),
-            byte if byte.is_ascii_alphanumeric() => escaped.push(char::from(byte)),
-            byte => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    escaped
+fn link(expression: &str, tab: u8) -> Value {
+    Value::Text(format!("/graph?g0.expr={}&g0.tab={tab}", builtins::query_escaped(expression)))
 }
 
-fn graph_link(values: &[Value]) -> Outcome {
-    Ok(Value::from(format!("/graph?g0.expr={}&g0.tab=0", query_escaped(&text(values, 0)?))))
-}
-
-fn table_link(values: &[Value]) -> Outcome {
-    Ok(Value::from(format!("/graph?g0.expr={}&g0.tab=1", query_escaped(&text(values, 0)?))))
-}
-
-fn parse_duration(values: &[Value]) -> Outcome {
-    let whole = text(values, 0)?;
-    let span = prometheus_duration(&whole).ok_or_else(|| wrong(format!("not a valid duration string: \"{whole}\"")))?;
-    Ok(float(span.as_seconds()))
+fn parse_duration(values: &[Value], _: &Scene) -> Outcome {
+    let whole = text(&values[0]);
+    let span = prometheus_duration(whole).ok_or_else(|| format!("not a valid duration string: \"{whole}\""))?;
+    Ok(Value::Float(span.as_seconds()))
 }
 
 /// Four significant digits.
 fn short(value: f64) -> String {
-    format_float(value, FloatFormat::General, Some(4))
+    floats::written(value, 'g', Some(4))
 }
 
 /// Divides by `unit` until less than one unit is left; the last prefix reached names what it was divided by.
@@ -323,41 +260,39 @@ fn scaled_up(mut value: f64) -> (f64, &'static str) {
     (value, reached)
 }
 
-fn humanize(values: &[Value]) -> Outcome {
-    let value = number(values, 0)?;
+fn humanized(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
-        return Ok(Value::from(short(value)));
+        return short(value);
     }
     let large = value.abs() >= 1.0;
     let (value, prefix) = if large { scaled_down(value, 1000.0, ["k", "M", "G", "T", "P", "E", "Z", "Y"]) } else { scaled_up(value) };
-    Ok(Value::from(format!("{}{prefix}", short(value))))
+    format!("{}{prefix}", short(value))
 }
 
-fn humanize_1024(values: &[Value]) -> Outcome {
-    let value = number(values, 0)?;
+fn humanized_1024(value: f64) -> String {
     if value.abs() <= 1.0 || !value.is_finite() {
-        return Ok(Value::from(short(value)));
+        return short(value);
     }
     let (value, prefix) = scaled_down(value, 1024.0, ["ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"]);
-    Ok(Value::from(format!("{}{prefix}", short(value))))
+    format!("{}{prefix}", short(value))
 }
 
-fn humanize_duration(values: &[Value]) -> Outcome {
-    let value = number(values, 0)?;
+fn humanized_duration(value: f64) -> String {
     if !value.is_finite() {
-        return Ok(Value::from(short(value)));
+        return short(value);
     }
     if value == 0.0 {
-        return Ok(Value::from(format!("{}s", short(value))));
+        return format!("{}s", short(value));
     }
     if value.abs() < 1.0 {
         let (value, prefix) = scaled_up(value);
-        return Ok(Value::from(format!("{}{prefix}s", short(value))));
+        return format!("{}{prefix}s", short(value));
     }
     let (sign, size) = (if value < 0.0 { "-" } else { "" }, value.abs());
-    let whole = size as i64;
+    // A float beyond all integers becomes the least one, on the processors that Prometheus mostly runs on.
+    let whole = if size < 9_223_372_036_854_775_808.0 { size as i64 } else { i64::MIN };
     let (seconds, minutes, hours, days) = (whole % 60, whole / 60 % 60, whole / 3600 % 24, whole / 86_400);
-    Ok(Value::from(if days != 0 {
+    if days != 0 {
         format!("{sign}{days}d {hours}h {minutes}m {seconds}s")
     } else if hours != 0 {
         format!("{sign}{hours}h {minutes}m {seconds}s")
@@ -365,52 +300,37 @@ fn humanize_duration(values: &[Value]) -> Outcome {
         format!("{sign}{minutes}m {seconds}s")
     } else {
         format!("{sign}{}s", short(size))
-    }))
+    }
 }
 
-fn humanize_percentage(values: &[Value]) -> Outcome {
-    Ok(Value::from(format!("{}%", short(number(values, 0)? * 100.0))))
-}
-
-/// A moment as Go writes it: `2022-01-25 12:36:43.5 +0000 UTC`.
-fn humanize_timestamp(values: &[Value]) -> Outcome {
-    let seconds = number(values, 0)?;
+/// Seconds as nanoseconds that fit 63 bits.
+fn nanoseconds(seconds: f64, what: &str) -> Result<i64, Failure> {
     if !seconds.is_finite() {
-        return Ok(Value::from(short(seconds)));
+        return Err("value is NaN or Inf".to_owned());
     }
-    if (seconds * 1e9).abs() > i64::MAX as f64 {
-        return Err(wrong(format!("{seconds} cannot be represented as a nanoseconds timestamp since it overflows int64")));
+    let nanos = seconds * 1e9;
+    if nanos.abs() > i64::MAX as f64 {
+        return Err(format!(
+            "{} cannot be represented as a nanoseconds {what} since it overflows int64",
+            floats::written(seconds, 'g', None)
+        ));
     }
-    let rfc = Start::from_unix_millis((seconds * 1000.0).floor() as i64).to_string();
-    let clock = rfc.replace('T', " ").replace('Z', "");
-    let trimmed = if clock.contains('.') { clock.trim_end_matches('0') } else { &clock };
-    Ok(Value::from(format!("{trimmed} +0000 UTC")))
+    Ok(nanos as i64)
 }
 
-/// As [`humanize_timestamp`], and what is no moment is an error.
-fn to_time(values: &[Value]) -> Outcome {
-    if number(values, 0)?.is_finite() { humanize_timestamp(values) } else { Err(wrong("value is NaN or Inf")) }
+/// A moment, Unix milliseconds.
+fn moment(seconds: f64) -> Result<i64, Failure> {
+    Ok(nanoseconds(seconds, "timestamp")? / 1_000_000)
 }
 
-/// A span as Go writes it: `2h10m15s`, `1.5s`, `250ms`.
-fn to_duration(values: &[Value]) -> Outcome {
-    let seconds = number(values, 0)?;
-    let (sign, size) = (if seconds < 0.0 { "-" } else { "" }, seconds.abs());
-    if size == 0.0 {
-        return Ok(Value::from("0s"));
+fn humanize_timestamp(values: &[Value], _: &Scene) -> Outcome {
+    let seconds = number(&values[0])?;
+    if !seconds.is_finite() {
+        return Ok(Value::Text(short(seconds)));
     }
-    for (unit, factor) in [("ns", 1e9), ("µs", 1e6), ("ms", 1e3)] {
-        if size < 1000.0 / factor && size < 1.0 {
-            return Ok(Value::from(format!("{sign}{}{unit}", size * factor)));
-        }
-    }
-    let (hours, minutes) = ((size / 3600.0).floor(), (size / 60.0).floor() % 60.0);
-    let rest = size - hours * 3600.0 - minutes * 60.0;
-    Ok(Value::from(if hours > 0.0 {
-        format!("{sign}{hours}h{minutes}m{rest}s")
-    } else if minutes > 0.0 {
-        format!("{sign}{minutes}m{rest}s")
-    } else {
-        format!("{sign}{rest}s")
-    }))
+    Ok(Value::Text(times::moment(moment(seconds)?)))
+}
+
+fn to_duration(values: &[Value], _: &Scene) -> Outcome {
+    nanoseconds(number(&values[0])?, "duration").map(Value::Duration)
 }

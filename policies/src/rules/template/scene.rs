@@ -1,6 +1,5 @@
 //! What a template's functions know besides their arguments: the moment, the server's address, and who answers queries.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -24,22 +23,4 @@ impl fmt::Debug for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scene").field("external_url", &self.external_url).field("at_ms", &self.at_ms).finish_non_exhaustive()
     }
-}
-
-thread_local! {
-    /// The engine's functions are plain function pointers and cannot carry the scene, so it stands here while a template is filled in.
-    static CURRENT: RefCell<Option<Scene>> = const { RefCell::new(None) };
-}
-
-/// Does something while the scene is the current one.
-pub(super) fn within<T>(scene: &Scene, work: impl FnOnce() -> T) -> T {
-    let before = CURRENT.with(|current| current.replace(Some(scene.clone())));
-    let result = work();
-    CURRENT.with(|current| current.replace(before));
-    result
-}
-
-/// The scene of the template that is being filled in.
-pub(super) fn current() -> Scene {
-    CURRENT.with(|current| current.borrow().clone()).expect("functions are called only while a template is filled in")
 }
