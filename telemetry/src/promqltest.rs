@@ -325,6 +325,10 @@ mod tests {
             "load 5q\n  up 1 what\n\nhello\n",
             "1:6: `5q` is no duration\n2:8: `what` is no value\n4:1: there is no command `hello`",
         );
+        check_outcome("load -1m\n  up 1 2\n", "1:6: `-1m` leads back in time");
+        check_outcome("load 1m\n  up 1 2\neval instant at 1m up\n  up 2\n", "3:1: an empty line is missing before this `eval`");
+        check_outcome("eval instant at 1m 1\n  1\nclear\n", "3:1: an empty line is missing before this `clear`");
+        check_outcome("load 1m\n  eval 1 2\n\neval instant at 1m eval\n  eval 2", "4: passed");
         check_outcome("eval instant at 1m sum(up\n", "1:23: this is never closed");
         check_outcome("eval instant 5m up\n", "1:14: `at` is missing before the time");
     }

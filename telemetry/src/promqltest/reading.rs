@@ -69,6 +69,18 @@ pub(super) fn steps(file: &Arc<SourceFile>) -> Result<Vec<Step<'_>>, Vec<Problem
     if faults.is_empty() { Ok(steps) } else { Err(faults.into_iter().map(|fault| fault.problem(file)).collect()) }
 }
 
+/// Whether a line is a command, and no series of such a name.
+fn is_command(line: &str) -> bool {
+    let (word, _) = first_word(line);
+    let is_series = || parse_leading_series(line).is_ok_and(|(_, sequence)| !sequence.is_empty() && points(sequence).is_ok());
+    COMMANDS.iter().any(|command| word.eq_ignore_ascii_case(command)) && !is_series()
+}
+
+/// A time between two values that is less than nothing.
+fn backwards(gap: &str) -> Fault<'_> {
+    Fault::new(gap, format!("`{gap}` leads back in time"), "write the time from one value to the next, as `load 5m`")
+}
+
 /// What is no command, and what was likely meant.
 fn no_command(line: &str) -> Fault<'_> {
     let (word, _) = first_word(line);
@@ -112,7 +124,9 @@ impl<'t> Reading<'t> {
         } else {
             Err(Fault::new(gap, format!("`{gap}` is no duration"), remedy))
         };
+        let gap_ms = gap_ms.and_then(|gap_ms| if gap_ms < 0 { Err(backwards(gap)) } else { Ok(gap_ms) });
         let gap_ms = self.kept(gap_ms);
+        let body = self.own(body);
         let series: Vec<_> = body.iter().filter_map(|line| self.kept(loaded(line))).collect();
         let converts = word.eq_ignore_ascii_case("load_with_nhcb");
         self.steps.extend(gap_ms.map(|gap_ms| Step::Load(Load { gap_ms, converts, series })));
@@ -122,6 +136,7 @@ impl<'t> Reading<'t> {
         let command = self.kept(Command::parse(command));
         let (expects, is_range) =
             command.as_ref().map_or((None, false), |command| (command.expects.as_deref(), command.moments.step_ms.is_some()));
+        let body = self.own(body);
         let mut expected = Expected::new(expects, body);
         for line in body {
             let read = expected.read(line, is_range);
@@ -130,6 +145,15 @@ impl<'t> Reading<'t> {
         let checked = expected.check(body, is_range);
         self.kept(checked);
         self.steps.extend(command.map(|command| Step::Evaluate(Box::new(Evaluate { line, command, expected }))));
+    }
+
+    /// The lines before one that is a command, which is told; all of them, if none is.
+    fn own<'b>(&mut self, body: &'b [&'t str]) -> &'b [&'t str] {
+        let Some(at) = body.iter().position(|line| is_command(line)) else { return body };
+        let (word, _) = first_word(body[at]);
+        let message = format!("an empty line is missing before this `{word}`");
+        self.faults.push(Fault::new(word, message, "what belongs to a command ends with an empty line: write one here"));
+        &body[..at]
     }
 
     fn kept<T>(&mut self, result: Result<T, Fault<'t>>) -> Option<T> {
