@@ -133,9 +133,13 @@ fn runs_tell_what_fires_and_what_selects_nothing_where_it_could() {
         expr: up * on (job) group_left () up > 0
         labels: { severity: info, team: a }
 ";
+    // What no run can show needs none to be told.
+    assert_eq!(lints(&check(project(rules).path(), &[]).exits(0)).iter().filter(|told| told.contains("FD0488")).count(), 1);
     assert_eq!(
         lints(&check(project(rules).path(), &["--fire"]).exits(0)),
         [
+            "rules.yaml:11:14 warning FD0488: `Waits` waits for 10h, and nothing that is rehearsed here lasts longer than 20m: it fires in none of \
+                it",
             "rules.yaml:5:70 warning FD0464: `http_requests_total{code=\"503\"}` selects nothing in 1 run",
             "rules.yaml:9:16 warning FD0463: `Waits` never fires in 1 run: it was pending, and never for the whole of its `for`",
             "rules.yaml:13:16 warning FD0463: `Fails` never fires in 1 run: `http_requests_total{code=\"503\"}` selects nothing there",

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use firedrill_core::problem::{Problem, Severity};
+use firedrill_core::time::Span;
 use firedrill_policies::rules::lint::{self, Allowances, Bench, Conventions, Finding};
 use firedrill_policies::rules::{Coverage, Group, Outlook, Rule, RuleSet, RulerSettings};
 use firedrill_scenarios::Scenario;
@@ -70,8 +71,17 @@ fn bench<'a>(ground: &Ground<'a>, scraped: &'a BTreeSet<String>) -> Bench<'a> {
         scraped,
         scrape_interval: ground.scenarios.iter().map(|scenario| scenario.spec.scrape.interval).max(),
         evaluation_interval: RulerSettings::default().evaluation_interval,
+        longest: longest(ground),
         conventions: ground.conventions,
     }
+}
+
+/// How long the longest run or recording lasts.
+fn longest(ground: &Ground<'_>) -> Option<Span> {
+    let recorded = |recording: &Arc<Recording>| {
+        Span::from_millis(u64::try_from(recording.end_ms.saturating_sub(recording.start.unix_millis())).unwrap_or(0))
+    };
+    ground.scenarios.iter().map(|scenario| scenario.spec.horizon).chain(ground.recordings.iter().map(recorded)).max()
 }
 
 /// The metrics that scrapes bring; recordings hold recorded ones too, and say nothing here.

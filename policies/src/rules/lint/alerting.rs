@@ -7,7 +7,7 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Severity};
 use firedrill_core::time::Span;
 
-use super::catalogue::{BROKEN_TEMPLATE, LABEL_GONE, NO_OWNER, NO_SEVERITY, ONE_SCRAPE_PAGES, SHORT_HOLD, UNEVEN_HOLD};
+use super::catalogue::{BROKEN_TEMPLATE, LABEL_GONE, LONG_HOLD, NO_OWNER, NO_SEVERITY, ONE_SCRAPE_PAGES, SHORT_HOLD, UNEVEN_HOLD};
 use super::{Finding, Group, Known, Rule};
 use crate::rules::RuleKind;
 use crate::rules::template::{self, Bare};
@@ -18,6 +18,7 @@ const PAGING: [&str; 2] = ["critical", "page"];
 /// Everything that is found in an alert.
 pub(super) fn lint(group: &Group, rule: &Rule, known: &Known<'_>) -> Vec<Finding> {
     let mut found: Vec<Finding> = hold(group, rule, known).into_iter().collect();
+    found.extend(long_hold(rule, known));
     found.extend(one_scrape(rule, known));
     found.extend(conventions(rule, known));
     found.extend(templates(rule, known));
@@ -39,6 +40,16 @@ fn hold(group: &Group, rule: &Rule, known: &Known<'_>) -> Option<Finding> {
     }
     let message = format!("`for: {hold}` is no multiple of the {interval} from one evaluation to the next, and so means {whole}");
     (whole != hold).then(|| Finding::new(&UNEVEN_HOLD, rule, place, message).remedy(format!("write `for: {whole}`")))
+}
+
+/// A `for` that nothing which is rehearsed lasts long enough to wait out.
+fn long_hold(rule: &Rule, known: &Known<'_>) -> Option<Finding> {
+    let RuleKind::Alerting { hold, .. } = rule.kind else { return None };
+    let longest = known.bench.longest.filter(|longest| hold >= *longest)?;
+    let place = rule.places.hold.as_ref().unwrap_or(&rule.places.name);
+    let message =
+        format!("`{}` waits for {hold}, and nothing that is rehearsed here lasts longer than {longest}: it fires in none of it", rule.name);
+    Some(Finding::new(&LONG_HOLD, rule, place, message))
 }
 
 /// A page that one scrape can set off.

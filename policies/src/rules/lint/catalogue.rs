@@ -54,4 +54,5 @@ lints! {
     ALLOWS_NOTHING = "FD0485", Warning, "a comment that allows nothing", "remove the comment";
     COUNTER_COMPARED = "FD0486", Info, "a counter whose value itself is compared", "ask how much it grew: `increase(x[10m]) > 0`";
     FAILS = "FD0487", Warning, "a rule that fails when it is evaluated", "say which elements belong together: `on`, `ignoring`, `group_left`, or add one side up first";
+    LONG_HOLD = "FD0488", Warning, "a `for` that no run or recording here outlasts", "rehearse it in a scenario with a longer `horizon`, or hold it to a rule test";
 }
