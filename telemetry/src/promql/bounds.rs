@@ -18,6 +18,13 @@ pub(super) struct Bound {
 pub(super) enum Subject {
     /// Those of the series of this metric that has the element's labels, read at this moment.
     Series(String, Moment),
+    /// Those of an expression's element with these labels; wherever it is written, at one moment it is the same.
+    Expression {
+        /// The expression, each as it is told apart from others.
+        key: String,
+        /// Whose values they are, in words.
+        words: String,
+    },
     /// Those of the element, in words.
     Element(String),
 }
@@ -90,7 +97,7 @@ impl Fact {
         let given = if has_given { told(&self.bounds, true) } else { Vec::new() };
         let whose = match &self.subject {
             Subject::Series(metric, _) => format!("`{metric}`"),
-            Subject::Element(words) => words.clone(),
+            Subject::Expression { words, .. } | Subject::Element(words) => words.clone(),
         };
         Some(Contradiction { whose, given, asked: told(shown, false) })
     }

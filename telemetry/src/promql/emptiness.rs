@@ -18,6 +18,9 @@ use crate::universe::{Held, Missing, Shape, Universe};
 /// Beyond so many pairs of shapes a join is taken to find partners for everything.
 const MOST_PAIRS: usize = 250_000;
 
+/// How a value is called of which nothing else is known.
+const ONE_VALUE: &str = "one value";
+
 /// Whether an expression yields samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Presence {
@@ -146,9 +149,20 @@ impl Facts {
     fn of_one(self) -> Self {
         let own = self.own.map(|own| match own.subject {
             Subject::Series(metric, _) => Fact { subject: Subject::Element(format!("`{metric}`")), ..own },
+            Subject::Expression { words, .. } => Fact { subject: Subject::Element(words), ..own },
             Subject::Element(_) => own,
         });
         Self { own, others: Vec::new() }
+    }
+
+    /// The same, known to be of this expression.
+    fn of_expression(self, key: String) -> Self {
+        let (words, bounds) = match self.own {
+            Some(Fact { subject: Subject::Element(words), bounds }) => (words, bounds),
+            Some(_) => return self,
+            None => (ONE_VALUE.to_owned(), Vec::new()),
+        };
+        Self { own: Some(Fact { subject: Subject::Expression { key, words }, bounds }), ..self }
     }
 
     /// The same where the element's own value satisfies a comparison too.
@@ -156,7 +170,7 @@ impl Facts {
     /// # Errors
     /// No value does.
     fn asked(mut self, bound: Bound) -> Result<Self, Contradiction> {
-        let own = self.own.get_or_insert_with(|| Fact { subject: Subject::Element("one value".to_owned()), bounds: Vec::new() });
+        let own = self.own.get_or_insert_with(|| Fact { subject: Subject::Element(ONE_VALUE.to_owned()), bounds: Vec::new() });
         own.add(&[bound]);
         own.contradiction().map_or(Ok(self), Err)
     }
@@ -166,7 +180,7 @@ impl Facts {
     /// # Errors
     /// Both cannot be.
     fn joined(mut self, more: Self) -> Result<Self, Contradiction> {
-        for fact in more.own.into_iter().chain(more.others).filter(|fact| matches!(fact.subject, Subject::Series(..))) {
+        for fact in more.own.into_iter().chain(more.others).filter(|fact| !matches!(fact.subject, Subject::Element(_))) {
             match self.own.iter_mut().chain(&mut self.others).find(|known| known.subject == fact.subject) {
                 Some(known) => {
                     known.add(&fact.bounds);
@@ -267,9 +281,50 @@ impl Analysis<'_> {
                 if inner.is_scalar { Outlook { value, ..inner } } else { Outlook { value, ..inner.changed() } }
             }
             Node::Call(call) => self.call(call),
-            Node::Aggregation(aggregation) => aggregated(aggregation, self.node(&aggregation.inner)),
+            Node::Aggregation(aggregation) => {
+                let outlook = aggregated(aggregation, self.node(&aggregation.inner));
+                // Elements that differ in their names alone are matched as if they were one.
+                use AggregationOperator::{Bottom, CountValues, Top};
+                let keeps_name = aggregation.subset.contains(METRIC_NAME) || matches!(aggregation.operator, Top | Bottom | CountValues(_));
+                match self.key(node).filter(|_| !keeps_name && outlook.presence == Presence::Sometimes) {
+                    Some(key) => Outlook { facts: outlook.facts.clone().of_expression(key), ..outlook },
+                    None => outlook,
+                }
+            }
             Node::Binary(binary) => self.binary(binary),
         }
+    }
+
+    /// A text that is the same for what yields the same at the same moment; `None` where a parameter is not known yet.
+    fn key(&self, node: &Node) -> Option<String> {
+        let all = |nodes: &[&Node]| Some(nodes.iter().map(|node| self.key(node)).collect::<Option<Vec<_>>>()?.join(";"));
+        Some(match node {
+            Node::Number(value) => format!("{:x}", value.to_bits()),
+            Node::Text(text) => format!("{text:?}"),
+            Node::Instant(selector) | Node::Range(selector) => {
+                let selector = &self.plan.selectors[*selector];
+                let mut matchers: Vec<String> = selector.matchers.iter().map(Matcher::to_string).collect();
+                matchers.sort_unstable();
+                let key = format!("{matchers:?} {:?} {:?}", selector.range_ms, selector.moment);
+                selector.parameters.is_empty().then_some(key)?
+            }
+            Node::Subquery(subquery) => {
+                let inner = self.key(&subquery.inner)?;
+                format!("({inner})[{}:{}]{:?}", subquery.range_ms, subquery.step_ms, subquery.moment)
+            }
+            Node::Negation(inner) => format!("-({})", self.key(inner)?),
+            Node::Call(call) => format!("{:?}({})", call.function, all(&call.arguments.iter().collect::<Vec<_>>())?),
+            Node::Aggregation(aggregation) => {
+                let inner: Vec<&Node> = aggregation.parameter.iter().chain([&aggregation.inner]).collect();
+                let mut names: Vec<&str> = aggregation.subset.names().iter().map(|name| &**name).collect();
+                names.sort_unstable();
+                format!("{:?} {} {names:?}({})", aggregation.operator, aggregation.subset.is_include(), all(&inner)?)
+            }
+            Node::Binary(binary) => {
+                let how = format!("{:?} {} {:?}", binary.operator, binary.yields_bool, binary.matching);
+                format!("{how}({})", all(&[&binary.left, &binary.right])?)
+            }
+        })
     }
 
     /// Why a function of two samples never sees two.
@@ -693,6 +748,20 @@ mod tests {
     #[test]
     fn comparisons_that_contradict_each_other_leave_nothing() {
         check("up == 0 and up == 1", Never);
+        check("sum(up) > 5 and sum(up) < 3", Never);
+        check(
+            "sum by (job, pod) (rate(requests{a=~\"b\", code!=\"x\"}[5m])) > 5 and sum(rate(requests{code!=\"x\",a=~\"b\"}[5m])) by (pod, job) < 3",
+            Never,
+        );
+        check("avg without (pod) (up) == 1 and avg without (pod) (up) != 1", Never);
+        check("(sum(up) > 1 and max(up) > 0) and sum(up) < 1", Never);
+        check("sum(up) > 5 and sum(up offset 5m) < 3", Sometimes);
+        check("sum(up) > 5 and sum(requests) < 3", Sometimes);
+        check("sum(up) > 5 or sum(up) < 3", Sometimes);
+        check("sum by (pod) (up) > 5 and on () sum by (pod) (up) < 3", Sometimes);
+        check("sum(up) > 5 and count_over_time((sum(up) < 3)[5m:1m])", Sometimes);
+        check("topk(1, {pod=\"api-0\"}) > 5 and topk(1, {pod=\"api-0\"}) < 3", Sometimes);
+        check("max by (__name__) ({pod=\"api-0\"}) > 5 and max by (__name__) ({pod=\"api-0\"}) < 3", Sometimes);
         check("up == 0 == 1", Never);
         check("5 < up < 5", Never);
         check("up > 5 and requests > 0", Never);
@@ -872,6 +941,12 @@ mod tests {
                 "count(%) < 2",
                 "max(%)",
                 "min_over_time((%)[3m:1m])",
+                "(%) > 0 and (%) < 2",
+                "sum by (pod) (%) > 1 and sum by (pod) (%) < 2",
+                "sum by (pod) (%) > 1 and sum by (pod) (%) < 1",
+                "max by (__name__) (%) > 1 and max by (__name__) (%) < 1",
+                "sum(%) == 2 and count_over_time((sum(%) == 1)[3m:1m])",
+                "max by (pod) (%) > 1 and on () max by (pod) (%) < 1",
             ]);
             prop_oneof![
                 (inner.clone(), binary, inner.clone()).prop_map(|(left, operator, right)| format!("({left}) {operator} ({right})")),
