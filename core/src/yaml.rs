@@ -246,6 +246,7 @@ fn told(error: &serde_saphyr::Error) -> (String, &'static str) {
         Error::UnknownAnchor { .. } => {
             ("this alias names no anchor before it".to_owned(), "define it with `&NAME`, or write the value out")
         }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => ("this alias stands within what it names".to_owned(), "write the value out"),
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(),
         Error::Budget { .. } | Error::AliasReplayLimitExceeded { .. } | Error::AliasExpansionLimitExceeded { .. } => (
             "the file unfolds into more than can be read: too many values, or aliases of aliases".to_owned(),
@@ -631,6 +632,11 @@ mod tests {
             reader.name(node, "a name");
         }
         fields.finish(reader);
+    }
+
+    #[test]
+    fn an_alias_within_itself_is_told_in_our_words() {
+        check("a: &x\n  - *x\n", |_, _| {}, &["2:5 this alias stands within what it names | write the value out"]);
     }
 
     #[test]
