@@ -238,13 +238,14 @@ fn moment(offset: Option<&parsed::Offset>, at: Option<&parsed::AtModifier>) -> R
         Some(parsed::Offset::Pos(span)) => milliseconds(*span)?,
         Some(parsed::Offset::Neg(span)) => -milliseconds(*span)?,
     };
+    let far = |_| wrong("a moment over a thousand years away from 1970");
     let at = match at {
         None => None,
         Some(parsed::AtModifier::Start) => Some(At::Start),
         Some(parsed::AtModifier::End) => Some(At::End),
         Some(parsed::AtModifier::At(time)) => Some(At::Time(match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => milliseconds(after)?,
-            Err(before) => -milliseconds(before.duration())?,
+            Ok(after) => milliseconds(after).map_err(far)?,
+            Err(before) => -milliseconds(before.duration()).map_err(far)?,
         })),
     };
     Ok(Moment { offset_ms, at })

@@ -301,6 +301,12 @@ impl<'a> Scene<'a> {
                 "a range of an expression is a subquery: write `[5m:]`",
             );
         }
+        if words.starts_with("timestamp out of bounds") || words.starts_with("a moment over a thousand years") {
+            let at = (0..self.tokens.len()).find(|index| self.is(*index, "@"))?;
+            let token = self.tokens[at + 1..].iter().find(|token| token.kind != Kind::Symbol)?;
+            let message = format!("`{}` is over a thousand years away from 1970", self.written(token));
+            return self.mistake(token, message, "write seconds since 1970, as in `@ 1767603600`, or `@ start()`");
+        }
         if let Some(literal) = words.strip_prefix("bad number or duration syntax: ") {
             let token = self.tokens.iter().find(|token| token.kind == Kind::Number && self.written(token).starts_with(literal.trim()))?;
             let message = format!("`{}` is neither a number nor a duration", self.written(token));
@@ -554,6 +560,9 @@ mod tests {
             "increase",
             "write `increase(up{a=\"b\"}[5m])`",
         );
+        let moment = "write seconds since 1970, as in `@ 1767603600`, or `@ start()`";
+        check("up @ 1e300", "`1e300` is over a thousand years away from 1970", "1e300", moment);
+        check("up @ -Inf", "`Inf` is over a thousand years away from 1970", "Inf", moment);
         check("absent(up[5m])", "`absent` takes no range", "absent", "remove the range, or write `absent_over_time`");
         check("rate(sum(up)[5m])", "only selectors have ranges", "[", "a range of an expression is a subquery: write `[5m:]`");
         let remedy = "write durations as `30s`, `5m` or `1h30m`, and numbers without a unit";
