@@ -776,7 +776,6 @@ mod tests {
         check("up > 5 unless up < 7", Sometimes);
         check("-up > 5 and up > 5", Sometimes);
         check("sum(up) > 5 < 3", Never);
-        check("sum(up) > 5 and sum(up) < 3", Sometimes);
         check("up and up > 5 and up < 5", Never);
         check("up * 2 and up > 5 and up < 5", Never);
         check("max_over_time((up > 5)[5m:1m]) < 5", Never);
