@@ -141,10 +141,21 @@ pub struct ServiceLedger {
     pub zones: Vec<Name>,
     /// Replicas that the scenario declares.
     pub declared: u32,
+    /// Whether an autoscaler changes how many are wanted.
+    #[serde(default)]
+    pub autoscaled: bool,
     /// State at the end of each bin.
     pub bins: Vec<ServiceBin>,
     /// The whole run.
     pub totals: ServiceTotals,
+}
+
+impl ServiceLedger {
+    /// How many replicas must be ready for nothing to be amiss: the declared ones, or as many as its autoscaler wants at the time.
+    #[must_use]
+    pub const fn needed(&self, state: &ServiceBin) -> u32 {
+        if self.autoscaled { state.wanted } else { self.declared }
+    }
 }
 
 /// When a fault was active.

@@ -236,7 +236,7 @@ impl Sample {
         }
         let (calls, clients, zones) = (names(calls), names(clients), names(zones));
         let totals = ServiceTotals::default();
-        ServiceLedger { service: Name::new(name), calls, clients, zones, declared: *declared, bins, totals }
+        ServiceLedger { service: Name::new(name), calls, clients, zones, declared: *declared, autoscaled: false, bins, totals }
     }
 }
 

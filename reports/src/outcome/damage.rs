@@ -154,7 +154,7 @@ fn impaired_services(ledger: &Ledger, normal: &Ranges) -> BTreeSet<Name> {
     let impaired = |service: &ServiceLedger| {
         (0..service.bins.len()).any(|bin| {
             let state = &service.bins[bin];
-            state.ready < service.declared || !state.healthy_version || !normal.holds(service, bin)
+            state.ready < service.needed(state) || !state.healthy_version || !normal.holds(service, bin)
         })
     };
     ledger.services.iter().filter(|service| impaired(service)).map(|service| service.service.clone()).collect()

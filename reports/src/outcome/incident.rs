@@ -248,7 +248,7 @@ fn is_well(users: &UserSeries, bin: usize, settings: &OutcomeSettings) -> bool {
 fn is_as_declared(service: &ServiceLedger, bin: usize) -> bool {
     let sound = |bin: usize| {
         service.bins.get(bin).is_none_or(|state| {
-            state.ready >= service.declared && state.ready >= state.replicas && !state.rolling_out && state.healthy_version
+            state.ready >= service.needed(state) && state.ready >= state.replicas && !state.rolling_out && state.healthy_version
         })
     };
     bin.checked_sub(1).is_none_or(sound) && sound(bin)

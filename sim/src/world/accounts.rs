@@ -228,6 +228,7 @@ impl World {
             clients: sorted(clients.collect()),
             zones: sorted(spec.zones.clone()),
             declared: spec.replicas,
+            autoscaled: spec.autoscaler.is_some(),
             bins: std::mem::take(&mut self.services[index].bins),
             totals,
         }
