@@ -256,6 +256,7 @@ mod tests {
         check("{{ lt true false }}", &bad("invalid type for comparison"));
         check(r#"{{ printf "%d %.1f%% %*d" 2 $value 3 4 }}"#, "2 0.0%   4");
         check(r#"{{ printf "%d %.1f" 2 3 }}"#, "2 %!f(int=3)");
+        check(r#"{{ printf "%.70000f %.70000e %.70000g %.70000x %.70000d %.70000U" 0.5 0.5 0.5 0.5 1 1 | len }}"#, "350026");
         check_value("{{ toTime $value }}", f64::NAN, &bad("value is NaN or Inf"));
         check(r#"{{ len "abc" | printf "%d" }} {{ slice "abc" 0 2 }} {{ -0.5 | humanizePercentage }}"#, "3 ab -50%");
     }

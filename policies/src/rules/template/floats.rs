@@ -14,22 +14,31 @@ pub(super) fn written(value: f64, verb: char, precision: Option<usize>) -> Strin
         'b' => binary(size),
         'x' | 'X' => hexadecimal(size, precision, verb == 'X'),
         'e' | 'E' => exponential(size, verb, precision),
-        'f' => precision.map_or_else(|| format!("{size}"), |precision| format!("{size:.precision$}")),
+        'f' => fixed(size, precision),
         _ => general(size, if verb == 'G' { 'E' } else { 'e' }, precision),
     };
     format!("{sign}{digits}")
 }
 
+/// No float has more digits than this, before the point or behind it; what follows is zeros.
+const MOST_DIGITS: usize = 1_100;
+
+fn fixed(size: f64, precision: Option<usize>) -> String {
+    let Some(precision) = precision else { return format!("{size}") };
+    format!("{size:.*}{}", precision.min(MOST_DIGITS), "0".repeat(precision.saturating_sub(MOST_DIGITS)))
+}
+
 fn exponential(size: f64, letter: char, precision: Option<usize>) -> String {
-    let short = precision.map_or_else(|| format!("{size:e}"), |precision| format!("{size:.precision$e}"));
+    let short = precision.map_or_else(|| format!("{size:e}"), |precision| format!("{size:.*e}", precision.min(MOST_DIGITS)));
     let (mantissa, exponent) = short.split_once('e').unwrap_or((&short, "0"));
     let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
-    format!("{mantissa}{letter}{sign}{exponent:0>2}")
+    let zeros = "0".repeat(precision.unwrap_or(0).saturating_sub(MOST_DIGITS));
+    format!("{mantissa}{zeros}{letter}{sign}{exponent:0>2}")
 }
 
 /// With an exponent if that is small or large, and without trailing zeros.
 fn general(size: f64, letter: char, precision: Option<usize>) -> String {
-    let precision = precision.map(|precision| precision.max(1));
+    let precision = precision.map(|precision| precision.clamp(1, MOST_DIGITS));
     let scientific = precision.map_or_else(|| format!("{size:e}"), |precision| format!("{size:.*e}", precision - 1));
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);

@@ -522,7 +522,8 @@ impl Printer {
 
     fn unicode(&mut self, number: u64) {
         let digits = self.flags.precision.unwrap_or(4).max(4);
-        let mut written = format!("U+{number:0digits$X}");
+        let hexadecimal = format!("{number:X}");
+        let mut written = format!("U+{}{hexadecimal}", "0".repeat(digits.saturating_sub(hexadecimal.len())));
         let named = u32::try_from(number).ok().and_then(char::from_u32).filter(|c| is_printable(*c));
         if let Some(c) = named.filter(|_| self.flags.sharp) {
             written.push_str(&format!(" '{c}'"));
