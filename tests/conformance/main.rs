@@ -8,4 +8,5 @@
 mod support;
 
 mod clients;
+mod control_loops;
 mod queues;
