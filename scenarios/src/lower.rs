@@ -6,6 +6,7 @@ mod protection;
 mod probe;
 mod lifecycle;
 mod autoscaler;
+mod balancing;
 mod service;
 mod client;
 mod calls;

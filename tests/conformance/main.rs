@@ -8,5 +8,6 @@
 mod support;
 
 mod clients;
+mod balancing;
 mod control_loops;
 mod queues;

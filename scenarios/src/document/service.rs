@@ -6,8 +6,9 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
-use firedrill_sim::spec::{Balance, Cancel};
+use firedrill_sim::spec::Cancel;
 
+use crate::document::balancing::{self, BalanceDocument, BalancingDocument};
 use crate::document::client::{RetriesDocument, read_retries};
 use crate::document::protection::{self, ProtectionDocument};
 use crate::document::queue::{self, AdmissionDocument};
@@ -38,7 +39,9 @@ pub struct ServiceDocument {
     /// Who is let in, and who is next.
     pub admission: AdmissionDocument,
     /// How callers choose a replica.
-    pub balance: Option<Located<Balance>>,
+    pub balance: Option<Located<BalanceDocument>>,
+    /// What callers know of the replicas, and whom they leave out.
+    pub balancing: BalancingDocument,
     /// What happens to abandoned work.
     pub cancel: Option<Located<Cancel>>,
     /// What it can be asked for.
@@ -170,6 +173,7 @@ impl ServiceDocument {
             queue: None,
             admission: AdmissionDocument::default(),
             balance: None,
+            balancing: BalancingDocument::default(),
             cancel: None,
             endpoints: Vec::new(),
             start_up: None,
@@ -206,7 +210,6 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ServiceDoc
 
 fn read_capacity(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut ServiceDocument) {
     let tiers = [("critical", true), ("standard", false)];
-    let balances = [("round_robin", Balance::RoundRobin), ("random", Balance::Random), ("power_of_two", Balance::PowerOfTwo)];
     let cancels = [("none", Cancel::None), ("queue_only", Cancel::QueueOnly), ("context", Cancel::Context)];
     service.critical = optional(reader, fields, "tier", |r, n| r.one_of(n, "a tier", &tiers));
     service.replicas =
@@ -215,7 +218,8 @@ fn read_capacity(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Ser
     service.workers = optional(reader, fields, "workers", |r, n| queue::places(r, n, "workers", 1));
     (service.queue, service.admission) = queue::read(reader, fields);
     service.cores = optional(reader, fields, "cores", read_cores);
-    service.balance = optional(reader, fields, "balance", |r, n| r.one_of(n, "a way to choose a replica", &balances));
+    service.balance = optional(reader, fields, "balance", balancing::read_balance);
+    service.balancing = balancing::read(reader, fields);
     service.cancel = optional(reader, fields, "cancel", |r, n| r.one_of(n, "a way to cancel abandoned work", &cancels));
 }
 

@@ -5,14 +5,14 @@ use firedrill_core::problem::Place;
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{
-    Balance, CallSpec, Cancel, EndpointSpec, Feed, MemorySpec, MetricSpec, Phase, RolloutSpec, ServiceSpec, VersionSpec, WarmUp,
+    CallSpec, Cancel, EndpointSpec, Feed, MemorySpec, MetricSpec, Phase, RolloutSpec, ServiceSpec, VersionSpec, WarmUp,
 };
 
 use crate::defaults;
 use crate::document::service::{CallDocument, EndpointDocument, PhaseDocument, ServiceDocument, VersionDocument, WarmUpDocument};
 use crate::lower::names::{Names, zones_of};
 use crate::lower::protection::{self, lower_retries};
-use crate::lower::{autoscaler, lifecycle, or, queue};
+use crate::lower::{autoscaler, balancing, lifecycle, or, queue};
 use crate::problem;
 
 /// Lowers one service.
@@ -20,6 +20,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
     let mut endpoints: Vec<EndpointSpec> = service.endpoints.iter().map(|endpoint| lower_endpoint(reader, names, endpoint)).collect();
     endpoints.sort_by(|left, right| left.name.cmp(&right.name));
     let places = or(service.queue.as_ref(), || Some(defaults::count("services.*.queue")));
+    let balance = balancing::lower_balance(service.balance.as_ref());
     ServiceSpec {
         name: service.name.value.clone(),
         critical: or(service.critical.as_ref(), || defaults::text("services.*.tier") == "critical"),
@@ -29,8 +30,8 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         cores: or(service.cores.as_ref(), || None),
         queue: places,
         admission: queue::lower(reader, &service.admission, places),
-        balance: or(service.balance.as_ref(), || Balance::RoundRobin),
-        balancing: None,
+        balance,
+        balancing: balancing::lower(reader, &service.balancing, balance),
         cancel: or(service.cancel.as_ref(), || Cancel::None),
         endpoints,
         start_up: or(service.start_up.as_ref(), || defaults::distribution("services.*.start_up")),

@@ -1,0 +1,202 @@
+//! How callers choose among replicas, whom they leave out, and when they know.
+
+use firedrill_core::journal::Event;
+use firedrill_core::ledger::RequestOutcome;
+use firedrill_sim::{Finished, Idle};
+
+use crate::support::{Case, case, good_share, outcome_share, told};
+
+/// The mean time in the system after a warm-up, in service times of 100 ms, by Little's law over the ends of bins.
+fn time_in_system(finished: &Finished<Idle>, per_second: f64) -> f64 {
+    let bins = &finished.ledger.services[0].bins[2..];
+    let inside: u64 = bins.iter().map(|bin| bin.queued + bin.in_service).sum();
+    inside as f64 / bins.len() as f64 / per_second / 0.1
+}
+
+#[test]
+fn a8_the_less_busy_of_two_makes_queues_doubly_exponentially_short() {
+    for (rate, time) in [(7000, 1.6145), (9000, 2.6141), (9500, 3.3830)] {
+        let two = case("a8-two-choices").with("rate: 7000/s", &format!("rate: {rate}/s"));
+        two.check("time in the system", 3, time, |finished| time_in_system(finished, f64::from(rate)));
+    }
+    // One caller sees all there is: its own view is as good.
+    let least = case("a8-two-choices").with("rate: 7000/s", "rate: 9000/s").with("balance: power_of_two", "balance: least_request");
+    least.check("time in the system", 3, 2.6141, |finished| time_in_system(finished, 9000.0));
+}
+
+#[test]
+fn a8_one_choice_leaves_every_queue_to_itself() {
+    let one = case("a8-two-choices").with("balance: power_of_two", "balance: random");
+    one.check("time in the system", 3, 1.0 / 0.3, |finished| time_in_system(finished, 7000.0));
+}
+
+/// When whom a caller leaves out, for how many seconds.
+fn ejections(finished: &Finished<Idle>, of: &str) -> Vec<(f64, (String, u64))> {
+    told(finished, |event| match event {
+        Event::Ejected { caller, replica, lasting, .. } if caller.as_str() == of => Some((replica.to_string(), lasting.as_millis() / 1000)),
+        _ => None,
+    })
+}
+
+fn returns(finished: &Finished<Idle>, of: &str) -> Vec<f64> {
+    let back = told(finished, |event| matches!(event, Event::Returned { caller, .. } if caller.as_str() == of).then_some(()));
+    back.into_iter().map(|(at, ())| at).collect()
+}
+
+fn failures(finished: &Finished<Idle>, client: usize) -> usize {
+    finished.ledger.clients[client].outcomes.iter().filter(|byte| **byte == RequestOutcome::Failed as u8).count()
+}
+
+#[test]
+fn k9_each_caller_ejects_after_five_errors_for_ever_longer() {
+    let finished = case("k9-outliers").play(1);
+    for (client, name) in ["left", "right"].into_iter().enumerate() {
+        let ejected = ejections(&finished, name);
+        let lengths: Vec<u64> = ejected.iter().map(|(_, (_, seconds))| *seconds).collect();
+        assert!(lengths.starts_with(&[30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300]), "{name}: {lengths:?}");
+        assert!(ejected.iter().all(|(_, (replica, _))| replica == "api-3"), "{name}: {ejected:?}");
+        // Each took five errors, and none got through in between.
+        assert_eq!(failures(&finished, client), 5 * ejected.len(), "{name}");
+        let returns = returns(&finished, name);
+        for ((at, (_, seconds)), back) in ejected.iter().zip(&returns) {
+            let lasted = back - at;
+            assert!((*seconds as f64..*seconds as f64 + 10.0).contains(&lasted), "{name}: {lasted} s of {seconds}, to the next sweep");
+        }
+        // All sweeps are ten seconds apart.
+        for pair in returns.windows(2) {
+            let sweeps = (pair[1] - pair[0]) / 10.0;
+            assert!((sweeps - sweeps.round()).abs() < 1e-6, "{name}: {returns:?}");
+        }
+    }
+    assert_ne!(returns(&finished, "left")[0], returns(&finished, "right")[0], "each has its own clock");
+}
+
+#[test]
+fn k9_while_one_of_ten_is_ejected_no_second_one_is() {
+    let second = "at: 60s\n  - { error_rate: { replica: api-7, error: 100% }, at: 66s, lasting: 20s }\n";
+    let finished = case("k9-outliers").with("at: 60s\n", second).play(1);
+    for name in ["left", "right"] {
+        let ejected = ejections(&finished, name);
+        assert!(ejected[0].0 < 66.0, "{name}: {ejected:?}");
+        assert!(ejected.iter().all(|(_, (replica, _))| replica == "api-3"), "{name}: {ejected:?}");
+    }
+    // With room for two it is ejected at once.
+    let roomy =
+        case("k9-outliers").with("at: 60s\n", second).with("outlier_detection: envoy", "outlier_detection: { max_ejection_percent: 20% }");
+    let ejected = ejections(&roomy.play(1), "left");
+    assert!(ejected.iter().any(|(at, (replica, _))| replica == "api-7" && *at < 86.0), "{ejected:?}");
+}
+
+#[test]
+fn k9_among_nine_one_is_ejected_by_older_envoys_only() {
+    let nine = case("k9-outliers").with("replicas: 10", "replicas: 9");
+    assert!(ejections(&nine.play(1), "left").is_empty(), "a ninth is more than a tenth");
+    let older = nine.with("outlier_detection: envoy", "outlier_detection: envoy-1.27");
+    assert!(!ejections(&older.play(1), "left").is_empty());
+    let always = nine.with("outlier_detection: envoy", "outlier_detection: { always_eject_one_host: true }");
+    assert!(!ejections(&always.play(1), "left").is_empty());
+}
+
+fn panics(finished: &Finished<Idle>) -> Vec<(bool, String)> {
+    let panics = told(finished, |event| match event {
+        Event::Panicked { is_on, figures, .. } => Some((*is_on, figures.clone())),
+        _ => None,
+    });
+    panics.into_iter().map(|(_, panic)| panic).collect()
+}
+
+#[test]
+fn k10_with_fewer_than_half_left_all_are_asked() {
+    let finished = case("k10-panic").play(1);
+    assert_eq!(panics(&finished), [(true, "4 of 10 replicas are left, threshold 50%".to_owned())]);
+    let failed = outcome_share(&finished, (90, 180), RequestOutcome::Failed);
+    assert!((failed - 0.6).abs() < 0.01, "all ten are asked in turn, and six fail: {failed}");
+
+    let five = case("k10-panic").with("  - { error_rate: { replica: api-5, error: 100% }, at: 60s }\n", "").play(1);
+    assert_eq!(panics(&five), []);
+    assert!(outcome_share(&five, (90, 180), RequestOutcome::Failed) == 0.0, "half is enough, and the five who fail are out");
+
+    let istio = case("k10-panic").with("{ max_ejection_percent", "{ preset: istio, max_ejection_percent").play(1);
+    assert_eq!(panics(&istio), []);
+    assert!(outcome_share(&istio, (90, 180), RequestOutcome::Failed) == 0.0, "Istio never panics");
+}
+
+#[test]
+fn r_blackhole_who_fails_fast_looks_idle() {
+    let blackhole = case("r-blackhole");
+    let with = |balance: &str| blackhole.with("balance: round_robin", &format!("balance: {balance}"));
+    let failed = |case: &Case| outcome_share(&case.play(1), (90, 300), RequestOutcome::Failed);
+
+    let in_turn = failed(&blackhole);
+    assert!((in_turn - 0.1).abs() < 0.001, "in turn: {in_turn}");
+    // Drawn twice with repetition it is among the two with probability 1 - 0.9^2; drawn without, with 0.2.
+    let two = failed(&with("least_request"));
+    assert!((0.17..=0.195).contains(&two), "least of two: {two}");
+    let two = failed(&with("power_of_two"));
+    assert!((0.18..=0.205).contains(&two), "less busy of two: {two}");
+    let all = failed(&with("{ least_request: { choices: all } }"));
+    assert!(all > 0.5, "least of all: {all}");
+    let promising = failed(&with("peak_ewma"));
+    assert!((0.19..=0.205).contains(&promising), "a promise of nothing is never dearer: {promising}");
+}
+
+#[test]
+fn r_blackhole_ejection_restores() {
+    for balance in ["round_robin", "least_request", "{ least_request: { choices: all } }"] {
+        let ejecting = case("r-blackhole").with("balance: round_robin", &format!("balance: {balance}\n    outlier_detection: envoy"));
+        let finished = ejecting.play(1);
+        let good = good_share(&finished, 90, 300);
+        // What is left are five errors at each return,
+        let ejected = ejections(&finished, "users").len();
+        assert!(ejected >= 3, "{balance}: {ejected}");
+        // and what was under way there at the onset, whose answers interrupted the first row.
+        let more = failures(&finished, 0) - 5 * ejected;
+        assert!(more < 20, "{balance}: {more}");
+        assert!(good > 0.99, "{balance}: {good}");
+    }
+}
+
+#[test]
+fn what_callers_do_not_know_yet_costs_them_refused_requests() {
+    let stale = case("stale-endpoints");
+    let failed = failures(&stale.play(1), 0);
+    // A quarter of 200 a second, for the 5 s until they know.
+    assert!((220..=280).contains(&failed), "{failed}");
+    let at_once = stale.with(", endpoint_propagation: 5s", "");
+    assert!(failures(&at_once.play(1), 0) <= 1, "only what was in flight");
+    let retried = stale.with("rate: 200/s", "rate: 200/s, retries: { max: 1 }");
+    assert_eq!(failures(&retried.play(1), 0), 0, "the next in turn answers");
+}
+
+#[test]
+fn who_resolves_a_name_believes_it_for_its_time_to_live() {
+    let resolved = |ttl: &str| {
+        let resolving = case("stale-endpoints").with("endpoint_propagation: 5s", &format!("dns_ttl: {ttl}"));
+        failures(&resolving.play(1), 0)
+    };
+    // From 60 s on to the next resolution: those of 7 s come at multiples of 7, those of 45 s at 90, when the replica is back.
+    let (seven, long) = (resolved("7s"), resolved("45s"));
+    assert!((130..=170).contains(&seven), "60 s to 63 s: {seven}");
+    assert!((900..=1100).contains(&long), "until the process is up again at 80 s: {long}");
+}
+
+#[test]
+fn who_is_new_gets_its_share_over_the_window() {
+    let finished = case("slow-start").play(1);
+    // At weight w of two, w / (1 + w): over [60, 70) a mean of about 0.099 (least 10 %), over [110, 120) of 0.478, half after that.
+    for ((from, to), share) in [((60, 70), 0.099), ((80, 90), 0.294), ((110, 120), 0.478), ((130, 180), 0.5)] {
+        let failed = outcome_share(&finished, (from, to), RequestOutcome::Failed);
+        assert!((failed - share).abs() < 0.015, "{from} s to {to} s: {failed}, not {share}");
+    }
+    let at_once = case("slow-start").with(", slow_start: { window: 60s }", "").play(1);
+    assert!((outcome_share(&at_once, (70, 80), RequestOutcome::Failed) - 0.5).abs() < 0.001);
+}
+
+#[test]
+fn linkerds_breaker_rests_twice_as_long_each_time_and_tries_with_one_request() {
+    let finished = case("failure-accrual").play(1);
+    let lengths: Vec<u64> = ejections(&finished, "users").iter().map(|(_, (_, seconds))| *seconds).collect();
+    assert_eq!(lengths, [1, 2, 4, 8, 16, 32, 60, 60, 60][..lengths.len()], "{lengths:?}");
+    assert!(lengths.len() >= 8, "{lengths:?}");
+    assert_eq!(failures(&finished, 0), 7 + lengths.len() - 1, "seven errors, and one for each trial");
+}
