@@ -76,15 +76,12 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<AutoscalerDocument> {
 
 /// A whole share that may be more than all: `60%`, `150%`.
 fn percent(reader: &mut Reader, node: &Node, what: &str) -> Option<u32> {
-    let text = reader.text(node, what)?;
-    let whole = text.trim().strip_suffix('%').and_then(|number| number.trim().parse().ok());
+    let text = if let Value::Text(text) = &node.value { text.trim() } else { "" };
+    let whole = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
     let known = whole.filter(|percent| (1..=HIGHEST_PERCENT).contains(percent));
     if known.is_none() {
-        reader.problem(problem::impossible(
-            &node.place,
-            &format!("{what}: `{text}` is no whole share from 1% to {HIGHEST_PERCENT}%"),
-            "write it as `60%`",
-        ));
+        let fault = format!("{what} is no whole share from 1% to {HIGHEST_PERCENT}%");
+        reader.problem(problem::impossible(&node.place, &fault, "write it as `60%`"));
     }
     known
 }

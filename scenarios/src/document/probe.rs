@@ -37,9 +37,12 @@ pub fn read(reader: &mut Reader, node: &Node, what: &str, with_successes: bool) 
     let initial_delay = optional(reader, &mut fields, "initial_delay", |r, n| bounded_span(r, n, "the delay of the first probe"));
     let period = optional(reader, &mut fields, "period", |r, n| positive_span(r, n, "the period of the probe"));
     let timeout = optional(reader, &mut fields, "timeout", |r, n| positive_span(r, n, "the timeout of the probe"));
-    let successes =
-        if with_successes { optional(reader, &mut fields, "successes", |r, n| in_a_row(r, n, "the successes in a row")) } else { None };
-    let failures = optional(reader, &mut fields, "failures", |r, n| in_a_row(r, n, "the failures in a row"));
+    let successes = if with_successes {
+        optional(reader, &mut fields, "successes", |r, n| in_a_row(r, n, "the number of successes in a row"))
+    } else {
+        None
+    };
+    let failures = optional(reader, &mut fields, "failures", |r, n| in_a_row(r, n, "the number of failures in a row"));
     let paths = [("separate", false), ("traffic", true)];
     let among_requests = optional(reader, &mut fields, "path", |r, n| r.one_of(n, "a path of a probe", &paths));
     let cost = optional(reader, &mut fields, "cost", |r, n| distribution(r, n, "the CPU time of a probe"));

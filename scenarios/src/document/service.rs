@@ -260,7 +260,8 @@ fn read_cores(reader: &mut Reader, node: &Node) -> Option<Option<f64>> {
 }
 
 fn read_some_cores(reader: &mut Reader, node: &Node) -> Option<f64> {
-    some_cores(reader, node, "write 0.001 to 10000")
+    // A file with a problem is refused; something stands in, so that nobody misses it and the mistake is told once.
+    some_cores(reader, node, "write 0.001 to 10000").or(Some(1.0))
 }
 
 fn some_cores(reader: &mut Reader, node: &Node, remedy: &str) -> Option<f64> {

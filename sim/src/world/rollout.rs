@@ -220,7 +220,7 @@ impl World {
     fn watch_progress(&mut self, service: u32) {
         let Some(progress) = &self.services[service as usize].progress else { return };
         let (before, now) = (progress.reached, self.reached(service));
-        let mut timer = progress.timer.clone();
+        let mut timer = progress.timer;
         if now.is_further_than(&before) {
             self.cancel(&mut timer);
             timer = Some(self.schedule_progress(service));
