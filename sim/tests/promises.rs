@@ -185,11 +185,60 @@ fn some_phases() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(0_u8..3, 0..4)
 }
 
+fn some_limit() -> impl Strategy<Value = LimitSpec> {
+    let range = LimitRange { initial: 3, least: 1, most: 20 };
+    prop::sample::select(vec![
+        LimitSpec::Fixed { limit: 3, wait: Span::ZERO },
+        LimitSpec::Fixed { limit: 3, wait: Span::from_millis(50) },
+        LimitSpec::Gradient2(range),
+        LimitSpec::Vegas(range),
+        LimitSpec::Aimd { range, timeout: Span::from_millis(100) },
+        LimitSpec::Envoy { range, update: Span::from_millis(100), measure_every: Span::from_seconds(5) },
+    ])
+}
+
+fn some_discipline() -> impl Strategy<Value = Discipline> {
+    let (target, interval) = (Span::from_millis(5), Span::from_millis(100));
+    prop::sample::select(vec![
+        Discipline::Fifo,
+        Discipline::Lifo,
+        Discipline::AdaptiveLifo { interval },
+        Discipline::Codel { target, interval },
+        Discipline::Priority,
+        Discipline::EarliestDeadline,
+    ])
+}
+
+prop_compose! {
+    /// Any combination of rules for a door.
+    fn some_admission()(
+        discipline in some_discipline(), drop in 0_u8..4, longest_wait in prop::option::of(10_u64..300), propagates in prop::option::of(0_u64..20),
+        limit in prop::option::of(some_limit()), rate in prop::option::of((1_u32..20, 0_u64..300)), control in any::<bool>(),
+    ) -> AdmissionSpec {
+        AdmissionSpec {
+            discipline,
+            drop: [DropRule::None, DropRule::Expired, DropRule::Late(None), DropRule::Late(Some(Span::from_millis(30)))][drop as usize],
+            longest_wait: longest_wait.map(Span::from_millis),
+            propagates: propagates.map(Span::from_millis),
+            concurrency: limit.map(|limit| ConcurrencySpec { limit, shares: [share(1.0), share(0.8), share(0.5)] }),
+            rate_limit: rate.map(|(limit, wait)| RateLimitSpec { limit, period: Span::from_millis(500), wait: Span::from_millis(wait) }),
+            control: control.then_some(ControlSpec {
+                window: Span::from_seconds(5),
+                success: share(0.95),
+                aggression: 1.0,
+                most: share(0.8),
+                from: firedrill_core::quantity::Rate::per_second(0.0).unwrap(),
+            }),
+        }
+    }
+}
+
 prop_compose! {
     /// A service that may call services with a later name.
     fn some_service(number: usize, count: usize)(
         kinds in some_phases(), callee in any::<prop::sample::Index>(), replicas in 1_u32..4, workers in prop::option::of(1_u32..4),
         cores in prop::option::of(prop::sample::select(vec![0.5, 1.0, 2.0])), queue in prop::option::of(0_u32..10), balance in 0_u8..3, cancel in 0_u8..3,
+        admission in prop::option::of(some_admission()),
         call_timeout in prop::option::of(20_u64..400), max in 0_u32..3, error in 0.0..0.3, liveness in any::<bool>(), per_request in 0_u64..4,
     ) -> ServiceSpec {
         let name = format!("s{number}");
@@ -210,6 +259,7 @@ prop_compose! {
         service.workers = workers;
         service.cores = cores;
         service.queue = queue;
+        service.admission = admission.map(Box::new);
         service.balance = [Balance::RoundRobin, Balance::Random, Balance::PowerOfTwo][balance as usize];
         service.cancel = [Cancel::None, Cancel::QueueOnly, Cancel::Context][cancel as usize];
         service.zones = vec![Name::new("a"), Name::new("b")];
@@ -285,6 +335,7 @@ fn some_world() -> impl Strategy<Value = WorldSpec> {
         (services, faults, cures, prop::option::of(50_u64..500), 0_u32..3).prop_map(|(services, mut faults, cures, timeout, max)| {
             let mut users = client("users", "s0", 30.0);
             users.timeout = timeout.map(Span::from_millis);
+            users.priority = Priority::ALL[max as usize];
             users.retries = backed_off(max, Span::from_millis(20), Span::from_millis(50));
             let mut spec = world(75, services, vec![users]);
             faults.sort_by_key(|fault| fault.at);

@@ -34,12 +34,18 @@ fn station(workers: u32, rate: f64, horizon: &str) -> Case {
 
 #[test]
 fn a1_one_exponential_server() {
-    for (load, response, p95, p99) in [(0.5, 2.0, 5.991, 9.210), (0.7, 3.3333, 9.986, 15.351), (0.9, 10.0, 29.957, 46.052)] {
-        let station = station(1, load / DEMAND, "20m");
-        station.check("mean response", 8, response * DEMAND, of_station(|totals| totals.mean_response_seconds));
-        station.check("p95", 8, p95 * DEMAND, of_station(|totals| totals.p95_response_seconds));
-        station.check("p99", 8, p99 * DEMAND, of_station(|totals| totals.p99_response_seconds));
-        station.check("utilisation", 8, load, of_station(|totals| totals.utilisation));
+    for (load, response, p95, p99, horizon) in
+        [(0.5, 2.0, 5.991, 9.210, "5m"), (0.7, 3.3333, 9.986, 15.351, "8m"), (0.9, 10.0, 29.957, 46.052, "50m")]
+    {
+        let station = station(1, load / DEMAND, horizon);
+        let runs: Vec<ServiceTotals> = (0..8).map(|seed| totals(&station.play(seed), "station")).collect();
+        let check = |what, exact, figure: fn(&ServiceTotals) -> f64| {
+            station.check_figures(what, exact, &runs.iter().map(figure).collect::<Vec<f64>>());
+        };
+        check("mean response", response * DEMAND, |totals| totals.mean_response_seconds);
+        check("p95", p95 * DEMAND, |totals| totals.p95_response_seconds);
+        check("p99", p99 * DEMAND, |totals| totals.p99_response_seconds);
+        check("utilisation", load, |totals| totals.utilisation);
     }
 }
 
@@ -138,7 +144,7 @@ fn storm_with(actions: &[&str]) -> Case {
 
 #[test]
 fn r_ms1_whether_the_storm_outlives_its_trigger_depends_on_the_load() {
-    for (rate, is_stuck) in [(20, false), (24, false), (30, true), (50, true), (90, true)] {
+    for (rate, is_stuck) in [(20, false), (24, false), (30, true), (90, true)] {
         check_stuck(&format!("{rate}/s"), &case("r-ms1").with("rate: 70/s", &format!("rate: {rate}/s")), is_stuck);
     }
     for seed in 0..STORM_SEEDS {
@@ -146,12 +152,12 @@ fn r_ms1_whether_the_storm_outlives_its_trigger_depends_on_the_load() {
     }
 }
 
-/// The model's own figures are 0 of 40, 33 of 40 and 40 of 40.
+/// Of 40 seeds 0 are stuck after 1 s, 32 after 2 s, 38 after 2.5 s and all after 3 s.
 #[test]
 fn r_ms1_two_seconds_are_enough_of_a_trigger_in_most_seeds_and_one_is_not() {
-    let lasting = |span: &str| stuck(&case("r-ms1").with("lasting: 20s", &format!("lasting: {span}")), 12);
-    let counts = [lasting("1s"), lasting("2s"), lasting("2500ms")];
-    assert!(counts[0] == 0 && (6..=12).contains(&counts[1]) && counts[2] == 12, "{counts:?}");
+    let lasting = |span: &str| stuck(&case("r-ms1").with("lasting: 20s", &format!("lasting: {span}")), 8);
+    let counts = [lasting("1s"), lasting("2s"), lasting("3s")];
+    assert!(counts[0] == 0 && (4..=8).contains(&counts[1]) && counts[2] == 8, "{counts:?}");
 }
 
 #[test]
@@ -162,6 +168,9 @@ fn r_ms1_a_restart_does_not_cure_it() {
         "    at: 160s\n  - restart: { service: api, mode: at_once }\n    at: 165s\n  - restart: { service: api, mode: at_once }\n    at: 170s\n",
     );
     check_stuck("three restarts", &thrice, true);
+    // Those who wait have been refused and have given up meanwhile; but it is cold, and slower than the load.
+    let cold = "start_up: 10s\n    warm_up: { factor: x4, tau: 30s }";
+    check_stuck("a cold restart", &storm_with(&["restart: { service: api, mode: at_once }"]).with("start_up: 0s", cold), true);
 }
 
 #[test]
@@ -199,6 +208,8 @@ fn r_ms1_retries_off_cure_it_only_with_an_empty_queue() {
     check_stuck("retries off for 140 s", &storm_with(&[&limit("140s")]), true);
     let both = storm_with(&[&limit("20s"), "purge_queue: { service: api }"]);
     check_stuck("an empty queue and retries off for 20 s", &both, false);
+    let all_callers = storm_with(&["limit_retries: { service: api, retries: 0, lasting: 20s }", "purge_queue: { service: api }"]);
+    check_stuck("the same for all callers of the service", &all_callers, false);
     for seed in 0..STORM_SEEDS {
         assert!(good_share(&both.play_cured(seed), 300, 390) > 0.995);
     }
@@ -249,7 +260,7 @@ fn published(k: f64, change: impl Fn(String) -> String) -> f64 {
 
 #[test]
 fn r_ms2_the_four_published_outcomes_follow_from_one_free_parameter() {
-    for k in [2.62, 2.67, 2.72] {
+    for k in [2.62, 2.68] {
         let outcomes = [
             published(k, |text| text),
             published(k, |text| text.replace("factor: x0.2", "factor: x0.225")),
@@ -277,11 +288,11 @@ fn the_more_important_are_served_first_and_the_less_important_make_room() {
         let outcomes = &finished.ledger.clients[client].outcomes;
         outcomes.iter().filter(|byte| **byte == outcome as u8).count() as f64 / outcomes.len() as f64
     };
-    // Clients stand by name: batch, payments, people. There is room for 100 of 200 a second.
+    // Clients stand by name: batch, payments, people. There is room for 100 of 200 a second, and those who get none try no more.
     assert!(share(1, RequestOutcome::Good) > 0.999, "{}", share(1, RequestOutcome::Good));
-    assert!((0.6..0.85).contains(&share(2, RequestOutcome::Good)), "{}", share(2, RequestOutcome::Good));
+    assert!((0.65..0.8).contains(&share(2, RequestOutcome::Good)), "{}", share(2, RequestOutcome::Good));
     assert!(share(0, RequestOutcome::Good) < 0.05, "{}", share(0, RequestOutcome::Good));
-    assert!(share(0, RequestOutcome::Shed) > 0.6, "{}", share(0, RequestOutcome::Shed));
+    assert!(share(0, RequestOutcome::Shed) > 0.9, "{}", share(0, RequestOutcome::Shed));
     let first = told(&finished, |event| match event {
         Event::SheddingChanged { replica, sheds, figures } => Some(format!("{replica} {sheds} {figures}")),
         _ => None,

@@ -63,7 +63,12 @@ impl Case {
     /// Asserts that the mean of a figure over `seeds` seeds is within 4 standard errors of what theory says, and that this says something.
     #[track_caller]
     pub fn check(&self, what: &str, seeds: u64, exact: f64, figure: impl Fn(&Finished<Idle>) -> f64) {
-        let figures: Vec<f64> = (0..seeds).map(|seed| figure(&self.play(seed))).collect();
+        self.check_figures(what, exact, &(0..seeds).map(|seed| figure(&self.play(seed))).collect::<Vec<f64>>());
+    }
+
+    /// The same of a figure that has been measured in several seeds.
+    #[track_caller]
+    pub fn check_figures(&self, what: &str, exact: f64, figures: &[f64]) {
         let count = figures.len() as f64;
         let mean = figures.iter().sum::<f64>() / count;
         let variance = figures.iter().map(|figure| (figure - mean) * (figure - mean)).sum::<f64>() / (count - 1.0);
