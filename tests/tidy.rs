@@ -308,7 +308,7 @@ fn the_models_page_has_the_defaults_of_the_code() {
     let (before, rest) = page.split_once(DEFAULTS[0]).unwrap();
     let (_, after) = rest.split_once(DEFAULTS[1]).unwrap();
     let mut table = "| key | default | source |\n|---|---|---|\n".to_owned();
-    for entry in &firedrill_scenarios::defaults::ALL {
+    for entry in firedrill_scenarios::defaults::ALL {
         table.push_str(&format!("| `{}` | `{}` | {} |\n", entry.key, entry.value, entry.source));
     }
     let expected = format!("{before}{}{table}{}{after}", DEFAULTS[0], DEFAULTS[1]);

@@ -27,7 +27,7 @@ const fn assumed(key: &'static str, value: &'static str, source: &'static str) -
 }
 
 /// All defaults, in the order of the file.
-pub const ALL: [Assumed; 175] = [
+pub const ALL: &[Assumed] = &[
     assumed("family", "the scenario's name", "our choice: a scenario that says nothing is a class of its own"),
     assumed("start", "2026-01-05T00:00:00Z", "our choice: a Monday"),
     assumed("horizon", "30m", "our choice, after the end of the last fault or change: a person would have acted by then"),
@@ -222,6 +222,8 @@ pub const ALL: [Assumed; 175] = [
     assumed("autoscaler.initial_readiness", "30s", "kube-controller-manager, `--horizontal-pod-autoscaler-initial-readiness-delay`"),
     assumed("endpoints.*.error", "0%", "our choice"),
     assumed("call.probability", "100%", "our choice"),
+    assumed("call.optional", "false", "our choice: an answer is needed"),
+    assumed("parallel.wait", "all", "our choice"),
     assumed("call.timeout", "none", "Go, `http.Client.Timeout`, and many database drivers: none"),
     assumed("scrape", "15s", "the first example of Prometheus' documentation"),
     assumed("actions.delay", "{ uniform: [100ms, 5s] }", "our choice: the API of a platform answers in seconds, and not always"),

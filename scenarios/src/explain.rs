@@ -10,8 +10,8 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
-    Balance, CallSpec, Cancel, ClientSpec, CureSpec, EndpointSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec,
-    MetricTarget, Phase, ProbePath, ProbeSpec, RetrySpec, ServiceSpec, VersionSpec, WorldSpec,
+    Balance, BudgetSpec, CallSpec, Cancel, ClientSpec, CureSpec, EndpointSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec,
+    MetricTarget, Phase, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, VersionSpec, Window, WorldSpec,
 };
 
 use crate::defaults;
@@ -58,7 +58,7 @@ pub fn defaults() -> String {
     let width = |column: fn(&defaults::Assumed) -> &str| defaults::ALL.iter().map(|entry| column(entry).chars().count()).max().unwrap_or(0);
     let (keys, values) = (width(|entry| entry.key), width(|entry| entry.value));
     let mut text = format!("{:keys$}  {:values$}  where it comes from\n", "key", "default");
-    for entry in &defaults::ALL {
+    for entry in defaults::ALL {
         line(&mut text, &format!("{:keys$}  {:values$}  {}", entry.key, entry.value, entry.source));
     }
     text
@@ -109,6 +109,7 @@ fn client_text(client: &ClientSpec) -> String {
     .expect("text can be written to a string");
     text.push_str("; clients ");
     text.push_str(&patience(client.timeout, &client.retries));
+    text.push_str(&protection_text(&client.protection));
     text + &format!("; slower than {} is bad", client.objective)
 }
 
@@ -133,7 +134,41 @@ fn patience(timeout: Option<Span>, retries: &RetrySpec) -> String {
             format!("and try again {} after {jitter}{base}{growth}", times(max))
         }
     };
-    format!("{wait} {again}")
+    let budget = match retries.budget {
+        None => String::new(),
+        Some(BudgetSpec::Grpc { tokens, .. }) => format!(", throttled as by gRPC with {}", counted(u64::from(tokens), "token")),
+        Some(BudgetSpec::Share { share, least_per_second, .. }) => {
+            format!(", for at most {share} of requests and {least_per_second} a second")
+        }
+        Some(BudgetSpec::Aws { tokens, .. }) => format!(", within a quota of {}", counted(u64::from(tokens), "token")),
+        Some(BudgetSpec::Concurrent { share, least }) => format!(", at most {share} of what is under way and {least} at a time"),
+    };
+    format!("{wait} {again}{budget}")
+}
+
+/// What stands between a caller and a service, if anything.
+fn protection_text(protection: &ProtectionSpec) -> String {
+    let mut text = String::new();
+    if let Some(breaker) = &protection.breaker {
+        let window = match breaker.window {
+            Window::Count(calls) => counted(u64::from(calls), "call"),
+            Window::Seconds(seconds) => Span::from_seconds(u64::from(seconds)).to_string(),
+        };
+        text += &format!("; a breaker opens for {} at {}% failures in {window}", breaker.open_for, breaker.failure_percent);
+    }
+    if let Some(most) = protection.most_requests {
+        text += &format!("; at most {most} under way");
+    }
+    if let Some(pool) = &protection.pool {
+        text += &format!("; a pool of {}, waited for up to {}", counted(u64::from(pool.size), "connection"), pool.timeout);
+    }
+    if let Some(throttle) = &protection.throttle {
+        text += &format!("; throttles itself beyond {} of what is accepted", throttle.k);
+    }
+    if let Some(hedge) = &protection.hedge {
+        text += &format!("; a second attempt after {}", hedge.after);
+    }
+    text
 }
 
 fn times(count: u32) -> String {
@@ -242,12 +277,31 @@ fn phase_text(phase: &Phase) -> String {
         Phase::Cpu(demand) => format!("{} of CPU on average", mean(demand)),
         Phase::Sleep(time) => format!("{} of waiting on average", mean(time)),
         Phase::Call(call) => call_text(call),
+        Phase::Parallel { calls, need } => {
+            let mut texts: Vec<(String, u32)> = Vec::new();
+            for text in calls.iter().map(call_text) {
+                match texts.last_mut() {
+                    Some((last, count)) if *last == text => *count += 1,
+                    _ => texts.push((text, 1)),
+                }
+            }
+            let texts: Vec<String> =
+                texts.into_iter().map(|(text, count)| if count == 1 { text } else { format!("{} {text}", times(count)) }).collect();
+            let wait = match need {
+                None => "waiting for all".to_owned(),
+                Some(1) => "waiting for the first success".to_owned(),
+                Some(count) => format!("waiting for {count} successes"),
+            };
+            format!("at once, {wait}: {}", texts.join(" and "))
+        }
     }
 }
 
 fn call_text(call: &CallSpec) -> String {
     let share = if call.probability == Ratio::ONE { String::new() } else { format!(" for {} of requests", call.probability) };
-    format!("a call of {} {}{share} ({})", call.service, call.endpoint, patience(call.timeout, &call.retries))
+    let optional = if call.optional { "; goes on without an answer" } else { "" };
+    let patience = patience(call.timeout, &call.retries);
+    format!("a call of {} {}{share} ({patience}{}{optional})", call.service, call.endpoint, protection_text(&call.protection))
 }
 
 fn version_text(version: &VersionSpec) -> String {
@@ -326,7 +380,7 @@ mod tests {
     #[test]
     fn every_default_has_a_source_and_stands_in_the_table() {
         let table = defaults();
-        for entry in &defaults::ALL {
+        for entry in defaults::ALL {
             assert!(!entry.source.is_empty() && table.contains(entry.key), "{}", entry.key);
         }
     }

@@ -71,6 +71,25 @@ pub enum Phase {
     Sleep(Distribution),
     /// Call another service and wait for its answer, holding the worker.
     Call(CallSpec),
+    /// Make several calls at once, and wait until enough of them have succeeded.
+    Parallel {
+        /// The calls; never empty.
+        calls: Vec<CallSpec>,
+        /// How many must succeed; `None`: all that are made.
+        need: Option<u32>,
+    },
+}
+
+impl Phase {
+    /// The calls that it makes.
+    #[must_use]
+    pub fn calls(&self) -> &[CallSpec] {
+        match self {
+            Self::Call(call) => std::slice::from_ref(call),
+            Self::Parallel { calls, .. } => calls,
+            Self::Cpu(_) | Self::Sleep(_) => &[],
+        }
+    }
 }
 
 /// A synchronous call of another service.
@@ -88,6 +107,8 @@ pub struct CallSpec {
     pub retries: RetrySpec,
     /// What stands between it and the service.
     pub protection: ProtectionSpec,
+    /// Whether the caller goes on without an answer.
+    pub optional: bool,
 }
 
 /// How a caller chooses a replica.
@@ -581,8 +602,7 @@ impl ServiceSpec {
     #[must_use]
     pub fn calls(&self) -> Vec<Name> {
         let phases = self.endpoints.iter().flat_map(|endpoint| &endpoint.phases);
-        let mut calls: Vec<Name> =
-            phases.filter_map(|phase| if let Phase::Call(call) = phase { Some(call.service.clone()) } else { None }).collect();
+        let mut calls: Vec<Name> = phases.flat_map(Phase::calls).map(|call| call.service.clone()).collect();
         calls.sort();
         calls.dedup();
         calls

@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn every_default_stands_beside_its_key() {
-        for entry in &defaults::ALL {
+        for entry in defaults::ALL {
             let key = entry.key.split('.').rfind(|part| *part != "*").unwrap();
             let told = documented("scenarios", SCENARIOS, key).join("\n");
             assert!(told.contains(entry.value), "{} is {}, and the page says\n{told}", entry.key, entry.value);

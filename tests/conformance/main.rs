@@ -10,4 +10,5 @@ mod support;
 mod clients;
 mod balancing;
 mod control_loops;
+mod fan_out;
 mod queues;

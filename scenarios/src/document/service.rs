@@ -88,6 +88,29 @@ pub enum PhaseDocument {
     Sleep(Distribution),
     /// `call: …`
     Call(Box<CallDocument>),
+    /// `parallel: …`
+    Parallel(ParallelDocument),
+}
+
+impl PhaseDocument {
+    /// The calls that it makes.
+    #[must_use]
+    pub fn calls(&self) -> &[CallDocument] {
+        match self {
+            Self::Call(call) => std::slice::from_ref(call),
+            Self::Parallel(parallel) => &parallel.calls,
+            Self::Cpu(_) | Self::Sleep(_) => &[],
+        }
+    }
+}
+
+/// `parallel: [a, b]`, or `parallel: { calls: [a, b], wait: first }`.
+#[derive(Clone, Debug)]
+pub struct ParallelDocument {
+    /// The calls.
+    pub calls: Vec<CallDocument>,
+    /// How many must succeed; the inner `None` is all of them.
+    pub wait: Option<Located<Option<u32>>>,
 }
 
 /// `call: db`, or `call: { service: db, timeout: 1s, … }`.
@@ -105,6 +128,10 @@ pub struct CallDocument {
     pub retries: Option<RetriesDocument>,
     /// What stands between it and the service.
     pub protection: ProtectionDocument,
+    /// Whether the caller goes on without an answer.
+    pub optional: Option<Located<bool>>,
+    /// How often it is made at once, of calls that are made in parallel.
+    pub times: Option<Located<u32>>,
 }
 
 /// `warm_up: { factor: x4, tau: 30s }`.
@@ -367,17 +394,70 @@ fn read_work(reader: &mut Reader, node: &Node) -> Vec<PhaseDocument> {
 }
 
 fn read_phase(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
-    let (word, parameters) = reader.tagged(node, "a step of work", &["cpu", "sleep", "call"])?;
+    let (word, parameters) = reader.tagged(node, "a step of work", &["cpu", "sleep", "call", "parallel"])?;
     let Some(parameters) = parameters else {
-        let example = if &*word.text == "call" { "call: db" } else { "cpu: 10ms" };
+        let example = match &*word.text {
+            "call" => "call: db",
+            "parallel" => "parallel: [search, prices]",
+            _ => "cpu: 10ms",
+        };
         reader.problem(problem::work(&word.place, &format!("`{}` of what?", word.text), &format!("write such as `{example}`")));
         return None;
     };
     match &*word.text {
         "cpu" => distribution(reader, parameters, "the CPU time").map(PhaseDocument::Cpu),
         "sleep" => distribution(reader, parameters, "the time asleep").map(PhaseDocument::Sleep),
-        _ => read_call(reader, parameters).map(|call| PhaseDocument::Call(Box::new(call))),
+        "parallel" => read_parallel(reader, parameters).map(PhaseDocument::Parallel),
+        _ => {
+            let call = read_call(reader, parameters)?;
+            if let Some(times) = &call.times {
+                let remedy = "write `parallel: [{ service: …, times: … }]`, or remove `times`";
+                reader.problem(problem::work(&times.place, "only calls that are made in parallel are made several times", remedy));
+            }
+            Some(PhaseDocument::Call(Box::new(call)))
+        }
     }
+}
+
+/// The most calls that are made at once.
+const MOST_CALLS: u32 = 1000;
+
+fn read_parallel(reader: &mut Reader, node: &Node) -> Option<ParallelDocument> {
+    let (list, wait) = if let Value::Map(_) = &node.value {
+        let mut fields = reader.fields(node, "calls in parallel")?;
+        let list = fields.required(reader, "calls");
+        let wait = optional(reader, &mut fields, "wait", read_wait);
+        fields.finish(reader);
+        (list?, wait)
+    } else {
+        (node, None)
+    };
+    let calls = items(reader, list, "the calls", read_call);
+    if matches!(&list.value, Value::List(nodes) if nodes.is_empty()) {
+        reader.problem(problem::work(&list.place, "no call is made in parallel", "name some, such as `parallel: [search, prices]`"));
+    }
+    let made: u64 = calls.iter().map(|call| u64::from(call.times.as_ref().map_or(1, |times| times.value))).sum();
+    if made > u64::from(MOST_CALLS) {
+        reader.problem(problem::too_much(&list.place, "the number of calls at once", &made.to_string(), &MOST_CALLS.to_string()));
+        return None;
+    }
+    if let Some(Located { place, value: Some(need) }) = &wait
+        && u64::from(*need) > made
+        && !calls.is_empty()
+    {
+        let what = format!("{made} calls, of which {need} must succeed");
+        reader.problem(problem::impossible(place, &what, "write `all`, `first`, or at most the number of calls"));
+        return None;
+    }
+    Some(ParallelDocument { calls, wait })
+}
+
+/// `all`, `first`, or a number.
+fn read_wait(reader: &mut Reader, node: &Node) -> Option<Option<u32>> {
+    if matches!(node.value, Value::Text(_)) {
+        return reader.one_of(node, "`all`, `first` or a number of calls", &[("all", None), ("first", Some(1))]);
+    }
+    reader.integer(node, "the calls that must succeed", 1..=i64::from(MOST_CALLS)).map(|count| Some(count as u32))
 }
 
 fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
@@ -385,7 +465,16 @@ fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
         let service = reader.name(node, "the name of a service")?;
         let service = Located { place: node.place.clone(), value: service };
         let protection = ProtectionDocument::default();
-        return Some(CallDocument { service, endpoint: None, probability: None, timeout: None, retries: None, protection });
+        return Some(CallDocument {
+            service,
+            endpoint: None,
+            probability: None,
+            timeout: None,
+            retries: None,
+            protection,
+            optional: None,
+            times: None,
+        });
     }
     let mut fields = reader.fields(node, "a call")?;
     let service = required(reader, &mut fields, "service", |r, n| r.name(n, "the name of a service"));
@@ -394,8 +483,12 @@ fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
     let timeout = optional(reader, &mut fields, "timeout", |r, n| span_or_none(r, n, "the timeout"));
     let retries = fields.optional("retries").map(|node| read_retries(reader, node));
     let protection = protection::read(reader, &mut fields);
+    let may_fail = optional(reader, &mut fields, "optional", |r, n| r.boolean(n, "whether a call is optional"));
+    let times = optional(reader, &mut fields, "times", |r, n| {
+        r.integer(n, "how often a call is made", 1..=i64::from(MOST_CALLS)).map(|count| count as u32)
+    });
     fields.finish(reader);
-    Some(CallDocument { service: service?, endpoint, probability, timeout, retries, protection })
+    Some(CallDocument { service: service?, endpoint, probability, timeout, retries, protection, optional: may_fail, times })
 }
 
 fn read_warm_up(reader: &mut Reader, node: &Node) -> Option<WarmUpDocument> {

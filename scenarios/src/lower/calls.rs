@@ -63,8 +63,7 @@ impl<'a> Graph<'a> {
         let mut calls = BTreeMap::new();
         for service in &spec.services {
             for endpoint in &service.endpoints {
-                let list =
-                    endpoint.phases.iter().filter_map(|phase| if let Phase::Call(call) = phase { Some(call) } else { None }).collect();
+                let list = endpoint.phases.iter().flat_map(Phase::calls).collect();
                 calls.insert((service.name.clone(), endpoint.name.clone()), list);
             }
         }
@@ -149,9 +148,10 @@ fn closing_place<'d>(document: &'d ScenarioDocument, circle: &[Hop]) -> Option<&
     let (next, _) = circle.first()?;
     let service = document.services.iter().find(|candidate| candidate.name.value == *service)?;
     let endpoint = service.endpoints.iter().find(|candidate| candidate.name.value == *endpoint)?;
-    let call = |phase: &'d PhaseDocument| match phase {
-        PhaseDocument::Call(call) => Some(&**call),
-        PhaseDocument::Cpu(_) | PhaseDocument::Sleep(_) => None,
-    };
-    endpoint.work.iter().filter_map(call).find(|call: &&CallDocument| call.service.value == *next).map(|call| &call.service.place)
+    endpoint
+        .work
+        .iter()
+        .flat_map(PhaseDocument::calls)
+        .find(|call: &&CallDocument| call.service.value == *next)
+        .map(|call| &call.service.place)
 }

@@ -152,7 +152,7 @@ impl Check<'_> {
                 .endpoints
                 .iter()
                 .flat_map(|endpoint| &endpoint.work)
-                .any(|phase| matches!(phase, PhaseDocument::Call(call) if call.service.value == *service))
+                .any(|phase| phase.calls().iter().any(|call| call.service.value == *service))
         };
         let client = self.document.clients.iter().find(|client| client.name.value == *from);
         let caller = self.document.services.iter().find(|candidate| candidate.name.value == *from);

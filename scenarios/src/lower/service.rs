@@ -56,6 +56,14 @@ fn lower_endpoint(reader: &mut Reader, names: &Names, endpoint: &EndpointDocumen
         PhaseDocument::Cpu(demand) => Phase::Cpu(demand.clone()),
         PhaseDocument::Sleep(time) => Phase::Sleep(time.clone()),
         PhaseDocument::Call(call) => Phase::Call(lower_call(reader, names, call)),
+        PhaseDocument::Parallel(parallel) => {
+            let mut calls = Vec::new();
+            for call in &parallel.calls {
+                let times = call.times.as_ref().map_or(1, |times| times.value);
+                calls.extend(std::iter::repeat_n(lower_call(reader, names, call), times as usize));
+            }
+            Phase::Parallel { calls, need: or(parallel.wait.as_ref(), || None) }
+        }
     };
     EndpointSpec {
         name: endpoint.name.value.clone(),
@@ -74,6 +82,7 @@ fn lower_call(reader: &mut Reader, names: &Names, call: &CallDocument) -> CallSp
         timeout: or(call.timeout.as_ref(), || defaults::span_or_none("call.timeout")),
         retries: lower_retries(call.retries.as_ref()),
         protection: protection::lower(reader, &call.protection),
+        optional: or(call.optional.as_ref(), || defaults::text("call.optional") == "true"),
     }
 }
 

@@ -114,8 +114,7 @@ impl Flows {
             visits[service][endpoint] = 1.0;
             for (service, endpoint) in &order {
                 let here = visits[*service][*endpoint];
-                for phase in &spec.services[*service].endpoints[*endpoint].phases {
-                    let Phase::Call(call) = phase else { continue };
+                for call in spec.services[*service].endpoints[*endpoint].phases.iter().flat_map(Phase::calls) {
                     let (callee, asked) = place(spec, &call.service, &call.endpoint);
                     visits[callee][asked] += here * call.probability.get();
                 }
@@ -144,8 +143,7 @@ impl Flows {
                     replica.counters.requests[endpoint] = [0; CODES.len()];
                     [replica.counters.requests[endpoint][0], replica.counters.requests[endpoint][1]] =
                         [(of_all * (1.0 - wrong)) as u64, (of_all * wrong) as u64];
-                    for phase in &service.endpoints[endpoint].phases {
-                        let Phase::Call(call) = phase else { continue };
+                    for call in service.endpoints[endpoint].phases.iter().flat_map(Phase::calls) {
                         let (callee, asked) = place(&spec, &call.service, &call.endpoint);
                         replica.counters.seen[calls] = outcomes(of_all * call.probability.get(), error(&spec.services[callee], asked));
                         calls += 1;
@@ -182,9 +180,7 @@ fn callers_first(spec: &WorldSpec) -> Vec<(usize, usize)> {
     let mut waiting: Vec<Vec<u32>> = spec.services.iter().map(|service| vec![0; service.endpoints.len()]).collect();
     let called = |(service, endpoint): (usize, usize)| {
         let phases = &spec.services[service].endpoints[endpoint].phases;
-        phases
-            .iter()
-            .filter_map(|phase| if let Phase::Call(call) = phase { Some(place(spec, &call.service, &call.endpoint)) } else { None })
+        phases.iter().flat_map(Phase::calls).map(|call| place(spec, &call.service, &call.endpoint))
     };
     let all: Vec<(usize, usize)> =
         spec.services.iter().enumerate().flat_map(|(number, service)| (0..service.endpoints.len()).map(move |own| (number, own))).collect();

@@ -217,10 +217,7 @@ impl World {
             "attempts of {}: sent = completed + rejected + lost + in service + queued",
             spec.name
         );
-        let called = spec.endpoints.iter().flat_map(|endpoint| &endpoint.phases).filter_map(|phase| match phase {
-            Phase::Call(call) => Some(call.service.clone()),
-            Phase::Cpu(_) | Phase::Sleep(_) => None,
-        });
+        let called = spec.endpoints.iter().flat_map(|endpoint| &endpoint.phases).flat_map(Phase::calls).map(|call| call.service.clone());
         let clients = self.spec.clients.iter().filter(|client| client.service == spec.name).map(|client| client.name.clone());
         ServiceLedger {
             service: spec.name.clone(),

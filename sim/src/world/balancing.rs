@@ -323,7 +323,7 @@ impl World {
         if call == NONE {
             return None;
         }
-        let origin = self.calls[call].origin;
+        let origin = self.first_of(call).origin;
         let found = if let Origin::Client { client, .. } = origin {
             self.views.of_clients.get(client as usize).copied().filter(|view| *view != NONE)
         } else if let Origin::Attempt(parent) = origin {

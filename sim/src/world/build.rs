@@ -114,6 +114,7 @@ impl Layout<'_> {
             position: 0,
             local: 0,
             probability: 1.0,
+            optional: false,
             timeout: client.timeout,
             retries: client.retries.clone(),
             protection: protection(&client.retries, &client.protection),
@@ -146,6 +147,14 @@ impl Layout<'_> {
                         let edge = self.call_edge(&caller.name, call, position, local);
                         (position, local) = (position + 1, local + 1);
                         Step::Call(edge)
+                    }
+                    Phase::Parallel { calls, need } => {
+                        let first = self.edges.len() as u32;
+                        for call in calls {
+                            self.call_edge(&caller.name, call, position, local);
+                            (position, local) = (position + 1, local + 1);
+                        }
+                        Step::Parallel { first, count: calls.len() as u32, need: need.unwrap_or(u32::MAX) }
                     }
                 };
                 self.steps.push(step);
@@ -185,6 +194,7 @@ impl Layout<'_> {
                 probability: 1.0,
                 timeout: Some(probe.timeout),
                 protection: None,
+                optional: false,
                 of_probe: true,
                 limits: Vec::new(),
                 allowed: 0,
@@ -204,6 +214,7 @@ impl Layout<'_> {
             position,
             local,
             probability: call.probability.get(),
+            optional: call.optional,
             timeout: call.timeout,
             retries: retries.clone(),
             protection: protection(retries, &call.protection),

@@ -37,6 +37,7 @@ impl World {
         let call = &self.calls[slot];
         match call.origin {
             Origin::Client { client, .. } => Owner::Client(client),
+            Origin::Twin(first) => self.owner(first),
             Origin::Attempt(parent) => Owner::Replica(self.attempts[parent].replica, self.edges[call.edge as usize].local),
             Origin::Probe(..) => unreachable!("nothing protects a probe"),
         }
@@ -50,21 +51,18 @@ impl World {
         caller.as_mut().expect("a protected edge has callers")
     }
 
-    /// A call of a protected caller begins.
-    pub(super) fn note_request(&mut self, slot: u32) {
-        let now = self.now;
-        let owner = self.owner(slot);
-        if let Some(budget) = &mut self.caller(owner).budget {
-            budget.requested(now);
-        }
-    }
-
     /// Whether the next attempt of a protected caller goes now. If not, it waits for a connection or has been refused already.
     pub(super) fn may_send(&mut self, slot: u32) -> bool {
         let now = self.now;
         let owner = self.owner(slot);
         let luck = self.throttle_luck(slot, owner);
+        let first = self.calls[slot].number == 0 && !matches!(self.calls[slot].origin, Origin::Twin(_));
         let caller = self.caller(owner);
+        if let Some(budget) = &mut caller.budget
+            && first
+        {
+            budget.requested(now);
+        }
         let (admitted, change) = caller.admit(now, luck);
         if admitted.is_ok() {
             caller.active += 1;
@@ -207,20 +205,27 @@ impl World {
         true
     }
 
-    /// A call of a protected caller is over or dropped.
-    pub(super) fn leave_caller(&mut self, slot: u32) {
-        let owner = self.owner(slot);
+    /// An attempt is given up without a result.
+    pub(super) fn release_caller(&mut self, slot: u32) {
         match self.calls[slot].admission {
-            Admission::None => {}
+            Admission::None | Admission::Prepared => {}
             Admission::Waiting => {
+                let owner = self.owner(slot);
                 self.stop_waiting(slot, owner);
                 self.release_permit(owner);
             }
             Admission::Admitted => {
+                let owner = self.owner(slot);
                 self.release(slot, owner);
                 self.release_permit(owner);
             }
         }
+    }
+
+    /// A call of a protected caller is over or dropped.
+    pub(super) fn leave_caller(&mut self, slot: u32) {
+        let owner = self.owner(slot);
+        self.release_caller(slot);
         if self.calls[slot].number > 0 {
             self.caller(owner).retries -= 1;
         }

@@ -29,6 +29,8 @@ pub(crate) struct Edge {
     pub(crate) local: u32,
     /// The share of requests that make the call.
     pub(super) probability: f64,
+    /// Whether the caller goes on without an answer.
+    pub(super) optional: bool,
     pub(super) timeout: Option<Span>,
     pub(super) retries: RetrySpec,
     /// What stands between its callers and the service; boxed because most edges have nothing.
@@ -84,6 +86,9 @@ impl Failure {
     }
 }
 
+/// Set in the number of an attempt that is a second one beside the first; no call has so many retries.
+const TWIN: u32 = 1 << 31;
+
 /// Who waits for a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Origin {
@@ -98,6 +103,8 @@ pub(super) enum Origin {
     Attempt(u32),
     /// A probe of this replica.
     Probe(u32, ProbeKind),
+    /// A call that was made twice: this is the second time.
+    Twin(u32),
 }
 
 /// A call under way: one attempt after the other until one succeeds or none is left.
@@ -123,6 +130,12 @@ pub(super) struct Call {
     pub(super) paid: u32,
     /// What it has of a caller that is protected.
     pub(super) admission: Admission,
+    /// The next of the calls that the same attempt waits for.
+    pub(super) next: u32,
+    /// The second attempt, if it is made twice; of that one, the first.
+    pub(super) twin: u32,
+    /// When it is made twice.
+    pub(super) hedge_timer: Option<Handle>,
 }
 
 /// What a call has of its caller's protections.
@@ -134,6 +147,8 @@ pub(super) enum Admission {
     Waiting,
     /// Its attempt is under way.
     Admitted,
+    /// It goes before the next event.
+    Prepared,
 }
 
 impl Call {
@@ -150,6 +165,9 @@ impl Call {
             sent: begun,
             paid: 0,
             admission: Admission::None,
+            next: NONE,
+            twin: NONE,
+            hedge_timer: None,
         }
     }
 }
@@ -157,20 +175,27 @@ impl Call {
 impl World {
     /// Begins a call and sends its first attempt.
     #[inline]
-    pub(super) fn place_call(&mut self, call: Call) -> u32 {
+    pub(super) fn place_call(&mut self, call: Call) {
         let slot = self.calls.insert(call);
         if let Origin::Attempt(parent) = call.origin {
             self.attempts[parent].child = slot;
         }
-        if self.edges[call.edge as usize].protection.is_some() {
-            self.note_request(slot);
-        }
         self.send(slot);
-        slot
+    }
+
+    /// Begins one of several calls of an attempt, which go before the next event: none ends before all have begun.
+    pub(super) fn prepare_call(&mut self, mut call: Call) {
+        let Origin::Attempt(parent) = call.origin else { unreachable!("only attempts make several calls at once") };
+        call.next = self.attempts[parent].child;
+        call.admission = Admission::Prepared;
+        let slot = self.calls.insert(call);
+        self.attempts[parent].child = slot;
+        self.todo.calls.push(slot);
     }
 
     /// Sends the next attempt of a call, if its caller lets it.
-    fn send(&mut self, slot: u32) {
+    pub(super) fn send(&mut self, slot: u32) {
+        self.calls[slot].admission = Admission::None;
         if self.keeps_terms && self.is_out_of_time(slot) {
             let timer = self.schedule_after(Span::ZERO, Due::TimedOut(slot));
             self.calls[slot].timer = Some(timer);
@@ -185,10 +210,12 @@ impl World {
     pub(super) fn dispatch_call(&mut self, slot: u32) {
         let call = self.calls[slot];
         let edge = &self.edges[call.edge as usize];
-        let hop = hop_index(call.request, call.parent, edge.position, call.number);
+        let number = if matches!(call.origin, Origin::Twin(_)) { call.number | TWIN } else { call.number };
+        let hop = hop_index(call.request, call.parent, edge.position, number);
         let service = edge.service;
         let timeout = edge.timeout;
         let endpoint = edge.endpoint;
+        let hedge = edge.protection.as_ref().and_then(|protection| protection.hedge);
         let attempt = self.new_attempt(slot, hop, service, endpoint);
         self.calls[slot].attempt = attempt;
         self.calls[slot].sent = self.now;
@@ -196,6 +223,12 @@ impl World {
         if let Some(timeout) = timeout {
             let timer = self.schedule_after(timeout, Due::TimedOut(slot));
             self.calls[slot].timer = Some(timer);
+        }
+        if let Some(hedge) = hedge
+            && number == 0
+        {
+            let timer = self.schedule_after(hedge.after, Due::Hedge(slot));
+            self.calls[slot].hedge_timer = Some(timer);
         }
         let delay = self.delay_on_the_way(call.edge, hop);
         if delay > Span::ZERO {
@@ -213,6 +246,9 @@ impl World {
         self.cancel(&mut timer);
         self.calls[slot].attempt = NONE;
         self.returned(slot, result);
+        if self.calls[slot].twin != NONE || self.calls[slot].hedge_timer.is_some() {
+            return self.answer_hedged(slot, result);
+        }
         self.conclude(slot, result);
     }
 
@@ -229,6 +265,9 @@ impl World {
             self.abandon(attempt);
         }
         self.returned(slot, Err(Failure::Timeout));
+        if self.calls[slot].twin != NONE || self.calls[slot].hedge_timer.is_some() {
+            return self.answer_hedged(slot, Err(Failure::Timeout));
+        }
         self.conclude(slot, Err(Failure::Timeout));
     }
 
@@ -259,7 +298,11 @@ impl World {
     }
 
     fn wants_retry(&self, slot: u32) -> bool {
-        let Origin::Attempt(parent) = self.calls[slot].origin else { return true };
+        let parent = match self.calls[slot].origin {
+            Origin::Client { .. } | Origin::Probe(..) => return true,
+            Origin::Twin(_) => return false,
+            Origin::Attempt(parent) => parent,
+        };
         // A process that hangs does not retry, and neither does work that has been cancelled.
         let parent = &self.attempts[parent];
         let cancelled = parent.call == NONE && self.services[parent.service as usize].cancel == Cancel::Context;
@@ -292,10 +335,96 @@ impl World {
         match call.origin {
             Origin::Client { client, ordinal } => self.close_request(client, ordinal, call.begun, result),
             Origin::Attempt(parent) => {
-                self.attempts[parent].child = NONE;
-                self.call_returned(parent, result);
+                self.unlink(parent, slot, call.next);
+                let optional = result.is_err() && self.edges[call.edge as usize].optional;
+                self.call_returned(parent, if optional { Ok(()) } else { result });
             }
             Origin::Probe(replica, kind) => self.probe_answered(replica, kind, result.is_ok()),
+            Origin::Twin(first) => self.twin_returned(first, result),
+        }
+    }
+
+    /// Takes a call out of those that an attempt waits for.
+    #[inline]
+    fn unlink(&mut self, parent: u32, slot: u32, next: u32) {
+        let mut at = self.attempts[parent].child;
+        if at == slot {
+            self.attempts[parent].child = next;
+            return;
+        }
+        while self.calls[at].next != slot {
+            at = self.calls[at].next;
+        }
+        self.calls[at].next = next;
+    }
+
+    /// Gives up all calls that an attempt waits for.
+    #[inline]
+    pub(super) fn drop_calls(&mut self, parent: u32) {
+        let mut at = std::mem::replace(&mut self.attempts[parent].child, NONE);
+        while at != NONE {
+            let next = self.calls[at].next;
+            self.drop_call(at);
+            at = next;
+        }
+    }
+
+    /// The call, or if it is a second one the first.
+    #[inline]
+    pub(super) fn first_of(&self, slot: u32) -> Call {
+        match self.calls[slot].origin {
+            Origin::Twin(first) => self.calls[first],
+            _ => self.calls[slot],
+        }
+    }
+
+    /// A call has been waited for long enough to be made twice.
+    pub(super) fn hedge(&mut self, slot: u32) {
+        let call = &mut self.calls[slot];
+        call.hedge_timer = None;
+        let mut twin = Call::new(Origin::Twin(slot), call.request, call.edge, self.now);
+        twin.parent = call.parent;
+        twin.twin = slot;
+        let twin = self.calls.insert(twin);
+        self.calls[slot].twin = twin;
+        self.send(twin);
+    }
+
+    /// A call that is or may be made twice has an answer: a success ends it, and a failure waits for the other one.
+    fn answer_hedged(&mut self, slot: u32, result: Result<(), Failure>) {
+        if matches!(self.calls[slot].origin, Origin::Twin(_)) {
+            return self.conclude(slot, result);
+        }
+        let mut timer = self.calls[slot].hedge_timer.take();
+        self.cancel(&mut timer);
+        let twin = self.calls[slot].twin;
+        if twin != NONE {
+            if result.is_err() {
+                return;
+            }
+            self.calls[slot].twin = NONE;
+            self.drop_call(twin);
+        }
+        self.conclude(slot, result);
+    }
+
+    /// The second attempt of a call that was made twice is over.
+    fn twin_returned(&mut self, first: u32, result: Result<(), Failure>) {
+        self.calls[first].twin = NONE;
+        let attempt = self.calls[first].attempt;
+        let waits = attempt != NONE || self.calls[first].admission == Admission::Waiting;
+        if !waits {
+            return self.conclude(first, result);
+        }
+        if result.is_ok() {
+            let mut timer = self.calls[first].timer.take();
+            self.cancel(&mut timer);
+            self.calls[first].attempt = NONE;
+            if attempt != NONE {
+                self.abandon(attempt);
+            }
+            self.release_caller(first);
+            self.conclude(first, result);
         }
     }
 
@@ -313,9 +442,17 @@ impl World {
 
     /// Who waited for the call is gone: its attempt is abandoned, and no one is told.
     pub(super) fn drop_call(&mut self, slot: u32) {
-        let mut timer = self.calls[slot].timer.take();
-        self.cancel(&mut timer);
-        let attempt = self.calls[slot].attempt;
+        let call = &mut self.calls[slot];
+        let (attempt, twin, is_first) = (call.attempt, call.twin, !matches!(call.origin, Origin::Twin(_)));
+        for mut timer in [call.timer.take(), call.hedge_timer.take()] {
+            self.cancel(&mut timer);
+        }
+        if twin != NONE && is_first {
+            self.drop_call(twin);
+        }
+        if self.calls[slot].admission == Admission::Prepared {
+            self.todo.calls.retain(|waiting| *waiting != slot);
+        }
         self.free_call(slot);
         if attempt != NONE {
             self.abandon(attempt);
@@ -345,6 +482,7 @@ impl World {
         let call = &self.calls[slot];
         match call.origin {
             Origin::Client { client, .. } => self.clients[client as usize].seen[outcome] += 1,
+            Origin::Twin(first) => self.count_outcome(first, outcome),
             Origin::Attempt(parent) => {
                 let replica = self.attempts[parent].replica;
                 let local = self.edges[call.edge as usize].local;

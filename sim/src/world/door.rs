@@ -149,7 +149,7 @@ impl Door {
 impl World {
     /// What a new attempt of a call brings with it.
     pub(super) fn set_terms(&mut self, attempt: u32, slot: u32) {
-        let call = &self.calls[slot];
+        let call = self.first_of(slot);
         let timeout = self.edges[call.edge as usize].timeout;
         let priority = match call.origin {
             Origin::Client { client, .. } => self.spec.clients[client as usize].priority,
@@ -168,7 +168,7 @@ impl World {
 
     /// The deadline that a call knows of from the request that makes it, less the margin; `Time::MAX`: none.
     fn told_deadline(&self, slot: u32) -> Time {
-        let Origin::Attempt(parent) = self.calls[slot].origin else { return Time::MAX };
+        let Origin::Attempt(parent) = self.first_of(slot).origin else { return Time::MAX };
         let service = self.attempts[parent].service;
         let margin = self.services[service as usize].rules.as_ref().and_then(|rules| rules.propagates);
         let deadline = self.terms[parent as usize].deadline;

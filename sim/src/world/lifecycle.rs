@@ -196,9 +196,7 @@ impl Replica {
     fn new(spec: &ServiceSpec, service: &crate::world::Service, number: u32, zone: u32, seed: Seed) -> Self {
         let name = Inventory::replica_name(&spec.name, number);
         let key = hash64(&name);
-        let edges =
-            spec.endpoints.iter().flat_map(|endpoint| &endpoint.phases).filter(|phase| matches!(phase, crate::spec::Phase::Call(_)));
-        let edges = edges.count();
+        let edges = spec.endpoints.iter().flat_map(|endpoint| &endpoint.phases).flat_map(crate::spec::Phase::calls).count();
         Self {
             service: service.index,
             number,

@@ -32,7 +32,7 @@ use crate::slab::Slab;
 use crate::spec::WorldSpec;
 
 pub(crate) use accounts::{Buckets, CODES, OUTCOMES};
-pub(crate) use balancing::{View, Views};
+pub(crate) use balancing::Views;
 pub(crate) use calls::Edge;
 pub(crate) use clients::Client;
 pub(crate) use lifecycle::{Replica, Termination};
@@ -59,6 +59,8 @@ pub(crate) enum Due {
     TimedOut(u32),
     /// The pause before a retry is over.
     Retry(u32),
+    /// A call has been waited for long enough to be made twice.
+    Hedge(u32),
     /// A replica's start-up is over.
     StartedUp(u32),
     /// A replica's back-off is over.
@@ -124,6 +126,8 @@ struct Todo {
     orders: bool,
     /// What probes have found, and whether it is good.
     verdicts: Vec<(u32, ProbeKind, bool)>,
+    /// Calls that go at once, the last one first.
+    calls: Vec<u32>,
     /// Callers with a free connection that somebody waits for.
     connections: Vec<callers::Owner>,
 }
@@ -153,6 +157,8 @@ enum Step {
     Sleep(Distribution),
     /// A call over this edge.
     Call(u32),
+    /// Calls over `count` edges from this one on, of which `need` must succeed.
+    Parallel { first: u32, count: u32, need: u32 },
     /// The end of a program: the answer is an error with this probability.
     End(f64),
 }
@@ -269,6 +275,7 @@ impl World {
             Due::RestOver(view, replica) => self.rest_over(view, replica),
             Due::EndpointJoins(view, replica) => self.tell_view(view, replica, true),
             Due::EndpointLeaves(view, replica) => self.tell_view(view, replica, false),
+            Due::Hedge(call) => self.hedge(call),
             Due::Scrape(_) => unreachable!("scrapes are not the world's"),
             Due::Arrival(_) | Due::Reach(_) | Due::PhaseDone(_) | Due::CpuDone(_) | Due::TimedOut(_) | Due::Retry(_) => {
                 unreachable!("frequent events are applied by the caller")
@@ -286,6 +293,8 @@ impl World {
                 self.reconcile(service);
             } else if let Some(replica) = self.todo.cpus.pop() {
                 self.refresh_cpu(replica);
+            } else if let Some(call) = self.todo.calls.pop() {
+                self.send(call);
             } else if let Some(owner) = self.todo.connections.pop() {
                 self.hand_over(owner);
             } else if self.todo.orders {

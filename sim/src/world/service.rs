@@ -259,8 +259,9 @@ impl World {
 
     /// The next number of the caller's round.
     fn take_turn(&mut self, call: u32) -> u32 {
-        let call = &self.calls[call];
+        let call = self.first_of(call);
         let turn = match call.origin {
+            Origin::Twin(_) => unreachable!("a first call has no first"),
             Origin::Client { client, .. } => &mut self.clients[client as usize].turn,
             Origin::Attempt(parent) => {
                 let replica = self.attempts[parent].replica;

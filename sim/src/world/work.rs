@@ -2,7 +2,7 @@
 
 use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::quantity::Ratio;
-use firedrill_core::random::{Block, Threshold};
+use firedrill_core::random::{Block, Threshold, mix64};
 use firedrill_core::time::{Span, Time};
 
 use crate::cpu::Reading;
@@ -55,8 +55,12 @@ pub(super) struct Attempt {
     pub(super) timer: Option<Handle>,
     /// The call to answer; `NONE` once its caller has given up.
     pub(super) call: u32,
-    /// The call that it waits for.
+    /// The first of the calls that it waits for.
     pub(super) child: u32,
+    /// How many of them have not returned; zero once it knows how it goes on.
+    pub(super) open: u16,
+    /// How many of them must still succeed.
+    pub(super) need: u16,
     pub(super) service: u32,
     pub(super) replica: u32,
     pub(super) endpoint: u32,
@@ -81,9 +85,24 @@ enum Next {
     Cpu(f64),
     Sleep(f64),
     Call(u32),
+    Parallel(Fan),
     Skip,
     End(f64),
 }
+
+/// Calls that are made at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fan {
+    /// The first edge.
+    pub(super) first: u32,
+    /// How many edges.
+    pub(super) count: u32,
+    /// How many must succeed, if so many are made.
+    pub(super) need: u32,
+}
+
+/// Set in the address of the luck of calls that are made at once, beside the phase; no phase is so late.
+const FAN: u64 = 1 << 32;
 
 impl World {
     /// An attempt of a call that is about to be sent.
@@ -93,7 +112,7 @@ impl World {
         let block = state.luck.block(hop);
         let first = match &self.steps[state.programs[endpoint as usize] as usize] {
             Step::Cpu(seconds) | Step::Sleep(seconds) => seconds.sample(block.draw(PHASE_WORD)),
-            Step::Call(_) | Step::End(_) => 0.0,
+            Step::Call(_) | Step::Parallel { .. } | Step::End(_) => 0.0,
         };
         let attempt = self.attempts.insert(Attempt {
             entered: 0,
@@ -108,6 +127,8 @@ impl World {
             timer: None,
             call: slot,
             child: NONE,
+            open: 0,
+            need: 0,
             service,
             replica: NONE,
             endpoint,
@@ -258,8 +279,15 @@ impl World {
                 Next::Call(edge) => {
                     let mut call = Call::new(Origin::Attempt(slot), attempt.request, edge, self.now);
                     call.parent = attempt.hop;
+                    let attempt = &mut self.attempts[slot];
+                    (attempt.open, attempt.need) = (1, 1);
                     self.place_call(call);
                     return;
+                }
+                Next::Parallel(fan) => {
+                    if self.fan_out(slot, fan) {
+                        return;
+                    }
                 }
                 Next::Skip => {}
                 Next::End(error) => {
@@ -283,23 +311,51 @@ impl World {
             Step::Sleep(_) if attempt.phase == 0 => Next::Sleep(attempt.first),
             Step::End(error) => Next::End(*error),
             Step::Call(edge) if self.edges[*edge as usize].probability >= 1.0 => Next::Call(*edge),
+            Step::Parallel { first, count, need } => Next::Parallel(Fan { first: *first, count: *count, need: *need }),
             step => {
                 let (block, word) = if attempt.phase < PHASES_IN_BLOCK {
                     (service.luck.block(attempt.hop), PHASE_WORD + attempt.phase as usize)
                 } else {
                     let later = attempt.phase - PHASES_IN_BLOCK;
-                    let counter = firedrill_core::random::mix64(attempt.hop, u64::from(later / Block::WORDS as u32));
+                    let counter = mix64(attempt.hop, u64::from(later / Block::WORDS as u32));
                     (service.later_luck.block(counter), later as usize % Block::WORDS)
                 };
                 match step {
                     Step::Cpu(seconds) => Next::Cpu(seconds.sample(block.draw(word))),
                     Step::Sleep(seconds) => Next::Sleep(seconds.sample(block.draw(word))),
                     Step::Call(edge) if is_hit(self.edges[*edge as usize].probability, block.word64(word)) => Next::Call(*edge),
-                    Step::Call(_) => Next::Skip,
+                    Step::Call(_) | Step::Parallel { .. } => Next::Skip,
                     Step::End(error) => Next::End(*error),
                 }
             }
         }
+    }
+
+    /// Makes several calls of an attempt at once; `false` if luck makes none of them.
+    fn fan_out(&mut self, slot: u32, fan: Fan) -> bool {
+        let (hop, request, phase) = (self.attempts[slot].hop, self.attempts[slot].request, self.attempts[slot].phase);
+        let words = Block::WORDS as u32;
+        let mut made = 0;
+        // The last one first, because both lists give back what was put there last.
+        for branch in (0..fan.count).rev() {
+            let edge = fan.first + branch;
+            let probability = self.edges[edge as usize].probability;
+            if probability < 1.0 {
+                let luck = &self.services[self.attempts[slot].service as usize].later_luck;
+                let block = luck.block(mix64(hop, FAN | u64::from(phase) << 16 | u64::from(branch / words)));
+                if !is_hit(probability, block.word64((branch % words) as usize)) {
+                    continue;
+                }
+            }
+            let mut call = Call::new(Origin::Attempt(slot), request, edge, self.now);
+            call.parent = hop;
+            self.prepare_call(call);
+            made += 1;
+        }
+        let attempt = &mut self.attempts[slot];
+        attempt.open = made;
+        attempt.need = made.min(u16::try_from(fan.need).unwrap_or(u16::MAX));
+        made > 0
     }
 
     /// Puts an attempt on its replica's CPU for so many seconds at full health; `false` if that is no time at all.
@@ -388,13 +444,33 @@ impl World {
         }
     }
 
-    /// The call that an attempt waited for is over.
+    /// A call that an attempt waited for is over.
+    #[inline]
     pub(super) fn call_returned(&mut self, slot: u32, result: Result<(), Failure>) {
+        let attempt = &mut self.attempts[slot];
+        if attempt.open == 0 {
+            return;
+        }
+        attempt.open -= 1;
+        match result {
+            Ok(()) => attempt.need -= 1,
+            Err(_) if attempt.open >= attempt.need => return,
+            Err(_) => {}
+        }
+        if result.is_err() || attempt.need == 0 {
+            attempt.open = 0;
+            self.calls_decided(slot, result);
+        }
+    }
+
+    /// An attempt knows how the calls that it waited for have ended, and goes on; those that are still under way are given up.
+    fn calls_decided(&mut self, slot: u32, result: Result<(), Failure>) {
         let replica = &mut self.replicas[self.attempts[slot].replica as usize];
         if replica.hung {
             replica.stalled.push(Stalled::Returned(slot, result));
             return;
         }
+        self.drop_calls(slot);
         match result {
             Ok(()) => {
                 self.attempts[slot].phase += 1;
@@ -409,7 +485,7 @@ impl World {
         for stalled in std::mem::take(&mut self.replicas[index as usize].stalled) {
             match stalled {
                 Stalled::PhaseDone(slot) => self.phase_done(slot),
-                Stalled::Returned(slot, result) => self.call_returned(slot, result),
+                Stalled::Returned(slot, result) => self.calls_decided(slot, result),
             }
         }
         self.todo.dispatch.push(index);
@@ -550,14 +626,12 @@ impl World {
             self.attempts.remove(slot);
             return;
         }
-        let (call, child, service) = (attempt.call, attempt.child, attempt.service);
+        let (call, service) = (attempt.call, attempt.service);
         let mut timer = attempt.timer.take();
         self.hear(slot, Heard::Code(Failure::Reset.code()));
         self.cancel(&mut timer);
         self.services[service as usize].tally.lost += 1;
-        if child != NONE {
-            self.drop_call(child);
-        }
+        self.drop_calls(slot);
         self.attempts.remove(slot);
         if call != NONE {
             self.answer(call, Err(Failure::Reset));

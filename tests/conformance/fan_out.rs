@@ -1,0 +1,53 @@
+//! Several calls at once: the slowest of all, the first of several, a second attempt beside the first.
+
+use crate::support::{case, good_share, totals};
+
+#[test]
+fn a10_the_slowest_of_n_calls() {
+    // The expected maximum of n exponential times is the n-th harmonic number.
+    case("a10-fan-out").check("mean of ten", 6, 2.928_968, |finished| totals(finished, "front").mean_response_seconds);
+    let hundred = case("a10-fan-out").with("times: 10 ", "times: 100 ").with("rate: 5/s", "rate: 2/s");
+    hundred.check("mean of a hundred", 6, 5.187_378, |finished| totals(finished, "front").mean_response_seconds);
+    // One of n is beyond its 99th percentile, ln 100 seconds.
+    let late = |finished: &_| 1.0 - good_share(finished, 0, 1790);
+    case("a10-fan-out").check("share beyond the p99 of one", 10, 1.0 - f64::powi(0.99, 10), late);
+    hundred.check("share beyond the p99 of one", 6, 1.0 - f64::powi(0.99, 100), late);
+}
+
+#[test]
+fn the_first_of_n_calls_and_a_quorum() {
+    let first = case("a10-fan-out")
+        .with("parallel: [{ service: shard, times: 10 }]", "parallel: { calls: [{ service: shard, times: 10 }], wait: first }");
+    first.check("mean of the first of ten", 6, 0.1, |finished| totals(finished, "front").mean_response_seconds);
+    let quorum = case("a10-fan-out")
+        .with("parallel: [{ service: shard, times: 10 }]", "parallel: { calls: [{ service: shard, times: 3 }], wait: 2 }");
+    quorum.check("mean of two of three", 6, 1.0 / 3.0 + 1.0 / 2.0, |finished| totals(finished, "front").mean_response_seconds);
+    // Work for those who have their answer is done all the same.
+    let finished = first.play(0);
+    assert_eq!(totals(&finished, "shard").sent, 10 * finished.ledger.clients[0].outcomes.len() as u64);
+}
+
+#[test]
+fn one_failure_of_all_fails_and_one_of_a_quorum_does_not() {
+    let failing = |wait: &str| {
+        let work = format!("parallel: {{ calls: [{{ service: shard, times: 3 }}], wait: {wait} }}");
+        case("a10-fan-out")
+            .with("parallel: [{ service: shard, times: 10 }]", &work)
+            .with("shard: {", "shard: { error: 10%,")
+            .with("4.6051702s", "1h")
+    };
+    let good = |finished: &_| good_share(finished, 0, 1700);
+    failing("all").check("good of three", 6, 0.9 * 0.9 * 0.9, good);
+    failing("2").check("good with two of three", 6, 0.9 * 0.9 * 0.9 + 3.0 * 0.9 * 0.9 * 0.1, good);
+    failing("first").check("good with one of three", 6, 1.0 - 0.001, good);
+}
+
+#[test]
+fn hedging_makes_slow_answers_rare_for_a_tenth_more_load() {
+    let slow = |finished: &_| 1.0 - good_share(finished, 0, 1190);
+    case("hedging").with("hedge: { after: 50ms }", "timeout: none").check("slow without it", 6, 0.1, slow);
+    case("hedging").check("slow with it", 20, 0.01, slow);
+    case("hedging").check("attempts a request", 6, 1.1, |finished| {
+        totals(finished, "back").sent as f64 / finished.ledger.clients[0].outcomes.len() as f64
+    });
+}
