@@ -10,8 +10,9 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
-    Balance, BudgetSpec, CallSpec, Cancel, ClientSpec, CureSpec, EndpointSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec,
-    MetricTarget, Phase, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, VersionSpec, Window, WorldSpec,
+    Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, ClientSpec, CureSpec, EjectionSpec, EndpointSpec, FaultKind, FaultSpec, Growth,
+    HistorySpec, Jitter, LoadSpec, MetricTarget, Phase, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, VersionSpec, Window,
+    WorldSpec,
 };
 
 use crate::defaults;
@@ -200,10 +201,13 @@ fn service_text(service: &ServiceSpec) -> String {
         Balance::RoundRobin => "; asked in turn",
         Balance::Random => "; asked at random",
         Balance::PowerOfTwo => "; the less busy of two is asked",
-        Balance::LeastRequest { choices: Some(_) } => "; of a few drawn at random the one that does least for the caller is asked",
-        Balance::LeastRequest { choices: None } => "; the one that does least for the caller is asked",
+        Balance::LeastRequest { choices: Some(_) } => "; of a few drawn at random the one that does least for its caller is asked",
+        Balance::LeastRequest { choices: None } => "; the one that does least for its caller is asked",
         Balance::PeakEwma { .. } => "; of two the one that promises the earlier answer is asked",
     };
+    if let Some(balancing) = &service.balancing {
+        text += &balancing_text(balancing);
+    }
     text += match service.cancel {
         Cancel::None => "; work for a caller that has left is done all the same",
         Cancel::QueueOnly => "; work for a caller that has left is dropped from the queue",
@@ -264,6 +268,32 @@ fn aim_text(target: &MetricTarget) -> String {
         MetricTarget::Memory { percent, .. } => format!("{percent}% of the memory that it asks for"),
         MetricTarget::Requests { per_replica_milli } => format!("{} requests/s each", *per_replica_milli as f64 / 1e3),
     }
+}
+
+fn balancing_text(balancing: &BalancingSpec) -> String {
+    let mut text = match balancing.ejection {
+        Some(EjectionSpec::Outliers(outliers)) => {
+            let (errors, at_first) = (outliers.consecutive_5xx, outliers.base_ejection);
+            format!(
+                "; left out by a caller after {errors} errors in a row, for {at_first} at first, at most {} of all",
+                outliers.max_ejected
+            )
+        }
+        Some(EjectionSpec::Accrual(accrual)) => {
+            format!("; left out by a caller after {} failures in a row, for {} at first", accrual.failures, accrual.min_penalty)
+        }
+        None => String::new(),
+    };
+    if let Some(slow_start) = balancing.slow_start {
+        text += &format!("; a new one gets its share over {}", slow_start.window);
+    }
+    if let Some(propagation) = &balancing.propagation {
+        text += &format!("; callers know who is ready after {} on average", mean(propagation));
+    }
+    if let Some(ttl) = balancing.dns_ttl {
+        text += &format!("; callers believe for {ttl} who is ready");
+    }
+    text
 }
 
 fn endpoint_text(endpoint: &EndpointSpec) -> String {

@@ -14,6 +14,9 @@
 //! | service_time | service called | `mix64(hop, n)` | word `i`: phase `6 + 8 n + i` |
 //! | retry | service called | hop of the retry | 0: jitter of the pause before it |
 //! | network | latency fault | hop | 0: what the fault adds on the way |
+//! | route | caller and service called | 0 | 0: when its sweeps for outliers come |
+//! | route | the same | instant of a sweep | 0: what is enforced at times only |
+//! | route | the same | `mix64(number of a replica, instant of its change)` | 0: when the caller knows of it |
 //! | demand | service, for a probe that is a request | hop of the probe's own request | as for any hop; nothing is routed |
 //! | start_up | replica | processes started before | 0: how long it takes to start; of 0 also 1: until it has a node; 2: until its image is there |
 //! | phase | replica that was there before the run | 0 | 0 to 2: when its probes of liveness, readiness and startup tick |

@@ -6,6 +6,7 @@
 mod containers;
 mod page;
 mod probe;
+mod clusters;
 mod process;
 pub mod declared;
 pub mod past;

@@ -11,6 +11,7 @@ use firedrill_telemetry::store::Store;
 use firedrill_telemetry::universe::{Held, Kind, Shape, Universe};
 
 use super::Observer;
+use super::clusters::COUNTERS;
 use crate::spec::{Feed, WorldSpec};
 use crate::world::World;
 
@@ -42,7 +43,7 @@ const UP: &str = "up";
 
 /// Says of every metric what kind it is of, and of `up` what it can be. Our own follow the conventions of names; a declared one is what it is fed by.
 fn declare_kinds(spec: &WorldSpec, universe: &mut Universe) {
-    let is_counter = |name: &str| ["_total", "_bucket", "_count", "_sum"].iter().any(|end| name.ends_with(end));
+    let is_counter = |name: &str| ["_total", "_bucket", "_count", "_sum"].iter().any(|end| name.ends_with(end)) || COUNTERS.contains(&name);
     let metrics: Vec<String> = universe.metrics().map(str::to_owned).collect();
     for metric in metrics {
         universe.declare(&metric, if is_counter(&metric) { Kind::Counter } else { Kind::Gauge });

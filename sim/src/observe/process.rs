@@ -6,7 +6,7 @@ use firedrill_telemetry::labels::{Labels, LabelsBuilder};
 use firedrill_telemetry::store::Store;
 
 use super::page::{Page, Sheet};
-use super::{named, named_with};
+use super::{clusters, named, named_with};
 use crate::spec::{Feed, LabelSource, MetricSpec};
 use crate::world::{Buckets, CODES, OUTCOMES, Replica, World};
 
@@ -96,6 +96,10 @@ impl Process {
         }
         for own in &self.own {
             own.expose(world, self.replica, &mut sheet, labels);
+        }
+        for (callee, _) in &self.called {
+            let callee = world.spec.services.binary_search_by(|spec| spec.name.cmp(callee)).expect("services are sorted by name") as u32;
+            clusters::put(&mut sheet, world, callee, world.view_of_replica(self.replica, callee), labels);
         }
     }
 }
@@ -251,8 +255,9 @@ impl ClientPage {
         for (word, count) in OUTCOMES.iter().zip(&client.seen) {
             sheet.put((*count > 0).then_some(*count as f64), || client_series(labels, callee, word));
         }
-        let labels = labels.clone().set("target", callee.as_str());
-        let written = Histogram { name: "http_client_request_duration_seconds", labels: &labels, les: &DEFAULT_LES, scale: 1.0 };
+        let targeted = labels.clone().set("target", callee.as_str());
+        let written = Histogram { name: "http_client_request_duration_seconds", labels: &targeted, les: &DEFAULT_LES, scale: 1.0 };
         put_histogram(&mut sheet, written, &client.latency);
+        clusters::put(&mut sheet, world, world.edges[client.edge as usize].service, world.view_of_client(self.client), labels);
     }
 }
