@@ -32,7 +32,7 @@ use crate::slab::Slab;
 use crate::spec::WorldSpec;
 
 pub(crate) use accounts::{Buckets, CODES, OUTCOMES};
-pub(crate) use balancing::Views;
+pub(crate) use balancing::{View, Views};
 pub(crate) use calls::Edge;
 pub(crate) use clients::Client;
 pub(crate) use lifecycle::{Replica, Termination};
