@@ -210,6 +210,15 @@ pub enum Event {
         /// The figures that it compared, and what limited it.
         figures: String,
     },
+    /// A node was lost, or the cluster did something about it.
+    NodeChanged {
+        /// Which node.
+        node: Name,
+        /// `lost`, `unknown` once that is known, `evicted` once its replicas are given up, `not_evicted` if they are not, `ready` again.
+        state: Name,
+        /// Why.
+        reason: String,
+    },
     /// The wanted number of replicas changed.
     Scaled {
         /// Which service.

@@ -13,6 +13,7 @@ pub mod autoscaler;
 pub mod service;
 pub mod fault;
 pub mod history;
+pub mod nodes;
 
 use firedrill_core::distribution::Distribution;
 use firedrill_core::name::Name;
@@ -26,6 +27,7 @@ use crate::problem;
 use client::ClientDocument;
 use fault::{CureDocument, FaultDocument};
 use history::HistoryDocument;
+use nodes::NodePoolDocument;
 use service::ServiceDocument;
 
 /// The name of the format, before the slash of `schema: scenario/1`.
@@ -64,6 +66,8 @@ pub struct ScenarioDocument {
     pub services: Vec<ServiceDocument>,
     /// Where `services` stands, if it is a map.
     pub services_place: Option<Place>,
+    /// Kinds of nodes, in the order of the file.
+    pub nodes: Vec<NodePoolDocument>,
     /// Clients, in the order of the file.
     pub clients: Vec<ClientDocument>,
     /// Where `clients` stands, if it is a map.
@@ -111,6 +115,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
         history: fields.optional("history").and_then(|node| history::read(reader, node)),
         services: Vec::new(),
         services_place: None,
+        nodes: Vec::new(),
         clients: Vec::new(),
         clients_place: None,
         faults: Vec::new(),
@@ -127,6 +132,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
     read_events(reader, &mut fields, &mut document);
     read_settings(reader, &mut fields, &mut document);
     fields.finish(reader);
+    nodes::resolve(&mut document);
     Some(document)
 }
 
@@ -134,6 +140,9 @@ fn read_system(reader: &mut Reader, fields: &mut Fields<'_>, document: &mut Scen
     if let Some(node) = fields.required(reader, "services") {
         document.services_place = is_map(node).then(|| node.place.clone());
         document.services = named(reader, node, "the services", "the name of a service", service::read);
+    }
+    if let Some(node) = fields.optional("nodes") {
+        document.nodes = named(reader, node, "the nodes", "the name of a kind of node", nodes::read);
     }
     if let Some(node) = fields.required(reader, "clients") {
         document.clients_place = is_map(node).then(|| node.place.clone());

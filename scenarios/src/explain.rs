@@ -1,5 +1,7 @@
 //! Scenarios and defaults in prose, for people who do not read YAML.
 
+mod admission;
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -11,8 +13,8 @@ use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
     Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, ClientSpec, CureSpec, EjectionSpec, EndpointSpec, FaultKind, FaultSpec, Growth,
-    HistorySpec, Jitter, LoadSpec, MetricTarget, Phase, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, VersionSpec, Window,
-    WorldSpec,
+    HistorySpec, Jitter, LoadSpec, MetricTarget, Phase, Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec,
+    VersionSpec, Window, WorldSpec,
 };
 
 use crate::defaults;
@@ -111,7 +113,11 @@ fn client_text(client: &ClientSpec) -> String {
     text.push_str("; clients ");
     text.push_str(&patience(client.timeout, &client.retries));
     text.push_str(&protection_text(&client.protection));
-    text + &format!("; slower than {} is bad", client.objective)
+    let priority = match client.priority {
+        Priority::Normal => String::new(),
+        other => format!("; of {} priority", other.word()),
+    };
+    text + &format!("; slower than {} is bad{priority}", client.objective)
 }
 
 /// How long a caller waits, and what it does then.
@@ -196,6 +202,9 @@ fn service_text(service: &ServiceSpec) -> String {
     let mut text = format!("  {}: {replicas}{zones}, {each}with {workers} and {queue}", service.name);
     if let Some(cores) = service.cores {
         text += &format!(" on {cores} cores");
+    }
+    if let Some(admission) = service.admission.as_deref() {
+        text += &admission::text(admission);
     }
     text += match service.balance {
         Balance::RoundRobin => "; asked in turn",
@@ -378,6 +387,7 @@ fn happening(kind: &FaultKind) -> String {
             let caller = from.as_ref().map_or_else(|| "anybody".to_owned(), ToString::to_string);
             format!("calls of {target} by {caller} take {} longer on average", mean(extra))
         }
+        FaultKind::NodeLoss { node, .. } => format!("node {node} is lost with all that runs on it"),
         FaultKind::ZoneLoss { .. } => format!("{target} is lost with all that runs in it"),
         FaultKind::Surge { factor, .. } => format!("{target} sends {factor} its requests"),
     }

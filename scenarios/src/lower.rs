@@ -8,6 +8,7 @@ mod lifecycle;
 mod autoscaler;
 mod balancing;
 mod service;
+mod nodes;
 mod client;
 mod calls;
 mod fault;
@@ -41,7 +42,9 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
     let (faults, changes) = fault::lower(reader, &names, document, horizon);
     let cures = cure::lower(reader, &names, document, horizon);
     let (events, attempts) = defaults::bounds();
+    let nodes = nodes::lower(reader, &names, document, &services);
     let spec = WorldSpec {
+        nodes,
         name: document.name.as_ref().map_or_else(|| Name::new("unnamed"), |name| name.value.clone()),
         start: or(document.start.as_ref(), defaults::start),
         horizon,

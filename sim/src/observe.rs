@@ -18,7 +18,7 @@ use firedrill_telemetry::labels::{Labels, LabelsBuilder};
 use firedrill_telemetry::store::Store;
 
 use crate::world::{Due, World};
-use containers::{KubeState, Kubelet};
+use containers::{Host, KubeState, Kubelet};
 use page::{Page, Sheet};
 use probe::Probe;
 use process::{ClientPage, Process};
@@ -68,11 +68,12 @@ impl Observer {
             let labels = base(&name, &format!("{name}:8080")).set("client", name.as_str());
             self.add(world, &format!("client/{name}"), labels, Exposed::Client(ClientPage::new(index)));
         }
-        for index in 0..world.zones.len() as u32 {
-            let zone = world.zones[index as usize].name.clone();
-            let labels =
-                base("kubelet", &format!("node-{zone}:10250")).set("metrics_path", "/metrics/cadvisor").set("node", format!("node-{zone}"));
-            self.add(world, &format!("kubelet/{zone}"), labels, Exposed::Kubelet(Kubelet::new(index)));
+        for host in Host::all(world) {
+            let node = host.name(world);
+            let labels = base("kubelet", &format!("{node}:10250")).set("metrics_path", "/metrics/cadvisor").set("node", node.as_str());
+            // Where machines are not modelled, the phase is that of the zone's name.
+            let name = format!("kubelet/{}", node.strip_prefix("node-").filter(|_| world.nodes.is_empty()).unwrap_or(&node));
+            self.add(world, &name, labels, Exposed::Kubelet(Kubelet::new(host)));
         }
         let labels = base("kube-state-metrics", "kube-state-metrics:8080");
         self.add(world, "kube-state-metrics", labels, Exposed::KubeState(KubeState::default()));
@@ -167,7 +168,7 @@ impl Exposed {
                     _ => Found::Silent,
                 }
             }
-            Self::Kubelet(kubelet) if world.zones[kubelet.zone as usize].losses > 0 => Found::Silent,
+            Self::Kubelet(kubelet) if kubelet.is_lost(world) => Found::Silent,
             Self::Kubelet(_) | Self::Client(_) | Self::KubeState(_) | Self::Probe(_) => Found::Answers,
         }
     }

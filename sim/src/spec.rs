@@ -16,11 +16,13 @@ pub use caller::{BreakerSpec, BudgetSpec, Growth, HedgeSpec, Jitter, PoolSpec, P
 mod admission;
 
 mod lifecycle;
+mod nodes;
 
 pub use lifecycle::{
     AutoscalerBehaviour, AutoscalerSpec, LifeSpec, MetricTarget, PolicySelect, ProbePath, ProbeSpec, ScalingPolicy, ScalingRules,
     ScalingStep, Tolerance,
 };
+pub use nodes::NodePoolSpec;
 
 pub use admission::{AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, RateLimitSpec};
 
@@ -35,6 +37,8 @@ pub struct WorldSpec {
     pub horizon: Span,
     /// The services.
     pub services: Vec<ServiceSpec>,
+    /// The machines, by pool; empty: machines are not modelled, and there is room for everything.
+    pub nodes: Vec<NodePoolSpec>,
     /// The clients.
     pub clients: Vec<ClientSpec>,
     /// The faults, in order of onset.
@@ -434,6 +438,13 @@ pub enum FaultKind {
         /// The zone.
         zone: Name,
     },
+    /// A machine is lost with all that runs on it. Nobody knows at once; its replicas are given up after 340 s.
+    NodeLoss {
+        /// The node.
+        node: Name,
+        /// The zone that it stands in.
+        zone: Name,
+    },
     /// A client's rate is multiplied.
     Surge {
         /// The client.
@@ -457,6 +468,7 @@ impl FaultKind {
             Self::Deploy { .. } => "deploy",
             Self::Latency { .. } => "latency",
             Self::ZoneLoss { .. } => "zone_loss",
+            Self::NodeLoss { .. } => "node_loss",
             Self::Surge { .. } => "surge",
         }
     }
@@ -472,7 +484,7 @@ impl FaultKind {
             | Self::ErrorRate { target, .. }
             | Self::MemoryLeak { target, .. } => target.clone(),
             Self::Deploy { service, .. } | Self::Latency { service, .. } => Target::Service(service.clone()),
-            Self::ZoneLoss { zone } => Target::Zone(zone.clone()),
+            Self::ZoneLoss { zone } | Self::NodeLoss { zone, .. } => Target::Zone(zone.clone()),
             Self::Surge { client, .. } => Target::Client(client.clone()),
         }
     }

@@ -147,6 +147,7 @@ impl Teller {
             | Event::RolloutFinished { .. }
             | Event::RolloutStalled { .. }
             | Event::Autoscaled { .. }
+            | Event::NodeChanged { .. }
             | Event::Scaled { .. }
             | Event::QueuePurged { .. }
             | Event::SheddingChanged { .. }
@@ -259,6 +260,9 @@ impl Teller {
             }
             Event::RolloutStalled { service, version, figures } => {
                 self.say(at, Kind::World, format!("{service}: version {version} does not arrive: {figures}"));
+            }
+            Event::NodeChanged { node, state, reason } => {
+                self.say(at, Kind::World, format!("node {node} is {}: {reason}", state.replace('_', " ")));
             }
             Event::Autoscaled { service, from, to, figures } => {
                 let wanted = counted(u64::from(*to), "replica");

@@ -77,8 +77,8 @@ impl Places {
 }
 
 /// The kinds of faults, as they are written.
-pub const FAULTS: [&str; 10] =
-    ["crash", "hang", "slow", "capacity", "error_rate", "memory_leak", "deploy", "latency", "zone_loss", "surge"];
+pub const FAULTS: [&str; 11] =
+    ["crash", "hang", "slow", "capacity", "error_rate", "memory_leak", "deploy", "latency", "zone_loss", "node_loss", "surge"];
 
 /// What an oracle can do. Waiting is left out: an oracle states its times.
 pub const CURES: [&str; 6] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries"];
@@ -157,6 +157,8 @@ fn read_kind(reader: &mut Reader, word: &Key, node: &Node) -> Option<FaultKind> 
             target.zip(per_second).map(|(target, leak)| FaultKind::MemoryLeak { target, per_second: leak.value })
         }
         "zone_loss" => one_name(reader, &mut fields, "zone").map(|zone| FaultKind::ZoneLoss { zone }),
+        // Where it stands is said once the nodes are known.
+        "node_loss" => one_name(reader, &mut fields, "node").map(|node| FaultKind::NodeLoss { zone: node.clone(), node }),
         _ => read_kind_by_name(reader, &mut fields, word),
     };
     fields.finish(reader);

@@ -286,7 +286,8 @@ fn read_cores(reader: &mut Reader, node: &Node) -> Option<Option<f64>> {
     unless(reader, node, "unbounded", |reader, node| some_cores(reader, node, "write 0.001 to 10000, or `unbounded`"))
 }
 
-fn read_some_cores(reader: &mut Reader, node: &Node) -> Option<f64> {
+/// Some cores; a mistake is told once.
+pub(crate) fn read_some_cores(reader: &mut Reader, node: &Node) -> Option<f64> {
     // A file with a problem is refused; something stands in, so that nobody misses it and the mistake is told once.
     some_cores(reader, node, "write 0.001 to 10000").or(Some(1.0))
 }

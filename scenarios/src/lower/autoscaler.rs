@@ -10,6 +10,7 @@ use firedrill_sim::spec::{
 use crate::defaults;
 use crate::document::autoscaler::{AutoscalerDocument, RulesDocument};
 use crate::document::service::ServiceDocument;
+use crate::lower::lifecycle::{request_memory, request_millicores};
 use crate::lower::or;
 use crate::problem;
 
@@ -44,9 +45,8 @@ fn lower_metrics(reader: &mut Reader, service: &ServiceDocument, autoscaler: &Lo
         || defaults::text("autoscaler.cpu").trim_end_matches('%').parse().expect("defaults are shares where they should be");
     let percent = said.cpu.as_ref().map(|percent| percent.value).or_else(|| nothing_said.then(default_percent));
     if let Some(percent) = percent {
-        let cores = service.cpu_request.as_ref().map(|request| request.value);
-        match cores.or_else(|| service.cores.as_ref().and_then(|cores| cores.value)) {
-            Some(cores) => metrics.push(MetricTarget::Cpu { request_millicores: ((cores * 1e3).round() as u64).max(1), percent }),
+        match request_millicores(service) {
+            Some(request_millicores) => metrics.push(MetricTarget::Cpu { request_millicores, percent }),
             None => {
                 let place = said.cpu.as_ref().map_or(&autoscaler.place, |percent| &percent.place);
                 let fault = format!("nothing says how much CPU a replica of `{}` asks for, so there is no share of it", service.name.value);
@@ -55,8 +55,7 @@ fn lower_metrics(reader: &mut Reader, service: &ServiceDocument, autoscaler: &Lo
         }
     }
     if let Some(percent) = &said.memory {
-        let request = service.memory.request.as_ref().map(|request| request.value);
-        match request.or_else(|| service.memory.limit.as_ref().and_then(|limit| limit.value)).filter(|request| request.get() > 0) {
+        match request_memory(service).filter(|request| request.get() > 0) {
             Some(request) => metrics.push(MetricTarget::Memory { request, percent: percent.value }),
             None => {
                 let fault =

@@ -12,6 +12,7 @@ use firedrill_sim::spec::{FaultKind, FaultSpec};
 
 use crate::document::ScenarioDocument;
 use crate::document::fault::FaultDocument;
+use crate::document::nodes::NodePoolDocument;
 use crate::document::service::{PhaseDocument, ServiceDocument};
 use crate::lower::names::Names;
 use crate::lower::{instant, or};
@@ -68,6 +69,14 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    fn node(&self, reader: &mut Reader, fault: &FaultDocument, node: &Name) {
+        let nodes: Vec<Name> = self.document.nodes.iter().flat_map(NodePoolDocument::nodes).map(|(name, _)| name).collect();
+        if !nodes.contains(node) {
+            let known: Vec<&str> = nodes.iter().map(Name::as_str).collect();
+            reader.problem(problem::unknown(fault.places.word(), "node", node, &known));
+        }
+    }
+
     /// What every fault and every change must satisfy.
     fn any(&self, reader: &mut Reader, fault: &FaultDocument, what: &str) {
         if let Some(at) = fault.at.as_ref().filter(|at| at.value >= self.horizon) {
@@ -75,7 +84,10 @@ impl Check<'_> {
             reader.problem(problem::after_horizon(&at.place, &what, &at.value.to_string(), &self.horizon.to_string()));
         }
         let target = fault.kind.target();
-        self.names.target(reader, &target, fault.places.target(&target));
+        match &fault.kind {
+            FaultKind::NodeLoss { node, .. } => self.node(reader, fault, node),
+            _ => self.names.target(reader, &target, fault.places.target(&target)),
+        }
         match &fault.kind {
             FaultKind::Deploy { service, version } => self.deploy(reader, fault, service, version),
             FaultKind::Latency { from: Some(from), service, .. } => self.latency(reader, fault, from, service),
@@ -297,6 +309,9 @@ fn same_thing(left: &FaultKind, right: &FaultKind) -> bool {
         && left != right
     {
         return false;
+    }
+    if let (FaultKind::NodeLoss { node: left, .. }, FaultKind::NodeLoss { node: right, .. }) = (left, right) {
+        return left == right;
     }
     let (left, right) = (left.target(), right.target());
     left == right || contains(&left, &right) || contains(&right, &left)

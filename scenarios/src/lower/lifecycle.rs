@@ -2,6 +2,7 @@
 
 use firedrill_core::distribution::Distribution;
 use firedrill_core::problem::Located;
+use firedrill_core::quantity::Bytes;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{LifeSpec, ProbeSpec};
@@ -22,6 +23,8 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> L
         startup: lower_probe(reader, names, service, said.startup.as_ref()),
         scheduling: stated(said.scheduling.as_ref()),
         pull: stated(said.pull.as_ref()),
+        request_millicores: request_millicores(service).unwrap_or(0),
+        request_memory: request_memory(service).unwrap_or_default(),
         grace: or(said.grace.as_ref(), || defaults::span("services.*.grace")),
         pre_stop: or(said.pre_stop.as_ref(), || defaults::span_or_none("services.*.pre_stop")).unwrap_or(Span::ZERO),
         first_backoff,
@@ -32,6 +35,19 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> L
 /// The probe that restarts a replica.
 pub fn lower_liveness(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> Option<ProbeSpec> {
     lower_probe(reader, names, service, service.lifecycle.liveness.as_ref())
+}
+
+/// The CPU that a replica asks for: as stated, or all that it may have.
+pub fn request_millicores(service: &ServiceDocument) -> Option<u64> {
+    let stated = service.cpu_request.as_ref().map(|request| request.value);
+    let cores = stated.or_else(|| service.cores.as_ref().and_then(|cores| cores.value))?;
+    Some(((cores * 1e3).round() as u64).max(1))
+}
+
+/// The memory that a replica asks for: as stated, or all that it may have.
+pub fn request_memory(service: &ServiceDocument) -> Option<Bytes> {
+    let stated = service.memory.request.as_ref().map(|request| request.value);
+    stated.or_else(|| service.memory.limit.as_ref().and_then(|limit| limit.value))
 }
 
 fn lower_probe(

@@ -10,13 +10,14 @@ use firedrill_telemetry::store::Store;
 use super::page::{Page, Sheet};
 use super::process::{cpu_seconds, memory_bytes, unix_seconds};
 use super::{NAMESPACE, named, named_with};
+use crate::slab::NONE;
 use crate::spec::MetricTarget;
-use crate::world::{Termination, World};
+use crate::world::{Replica, Termination, World};
 
-/// The containers of a zone: one node a zone.
+/// The containers of a node; where machines are not modelled, a zone is one.
 #[derive(Clone, Debug)]
 pub(super) struct Kubelet {
-    pub(super) zone: u32,
+    host: Host,
     pages: BTreeMap<u32, Page>,
 }
 
@@ -25,6 +26,7 @@ pub(super) struct Kubelet {
 pub(super) struct KubeState {
     deployments: Page,
     autoscalers: Page,
+    nodes: Page,
     pods: BTreeMap<u32, Page>,
 }
 
@@ -44,9 +46,55 @@ fn existing(world: &World) -> impl Iterator<Item = u32> {
     world.services.iter().flat_map(|service| service.replicas.iter().copied())
 }
 
+/// Where containers run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    Zone(u32),
+    Node(u32),
+}
+
+impl Host {
+    /// All of them, in order.
+    pub(super) fn all(world: &World) -> Vec<Self> {
+        if world.nodes.is_empty() {
+            (0..world.zones.len() as u32).map(Self::Zone).collect()
+        } else {
+            (0..world.nodes.len() as u32).map(Self::Node).collect()
+        }
+    }
+
+    /// Where a replica runs.
+    fn of(replica: &Replica) -> Self {
+        if replica.node == NONE { Self::Zone(replica.zone) } else { Self::Node(replica.node) }
+    }
+
+    /// What it is called.
+    pub(super) fn name(self, world: &World) -> String {
+        match self {
+            Self::Zone(zone) => format!("node-{}", world.zones[zone as usize].name),
+            Self::Node(node) => world.nodes[node as usize].name.to_string(),
+        }
+    }
+
+    fn is_lost(self, world: &World) -> bool {
+        match self {
+            Self::Zone(zone) => world.zones[zone as usize].losses > 0,
+            Self::Node(node) => {
+                let node = &world.nodes[node as usize];
+                node.losses > 0 || world.zones[node.zone as usize].losses > 0
+            }
+        }
+    }
+}
+
 impl Kubelet {
-    pub(super) const fn new(zone: u32) -> Self {
-        Self { zone, pages: BTreeMap::new() }
+    pub(super) const fn new(host: Host) -> Self {
+        Self { host, pages: BTreeMap::new() }
+    }
+
+    /// Whether nobody answers there.
+    pub(super) fn is_lost(&self, world: &World) -> bool {
+        self.host.is_lost(world)
     }
 
     pub(super) fn silence(&mut self, store: &mut Store, at_ms: i64) {
@@ -55,7 +103,7 @@ impl Kubelet {
 
     pub(super) fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
         forget_gone(&mut self.pages, world, store, at_ms);
-        for index in existing(world).filter(|index| world.replicas[*index as usize].zone == self.zone) {
+        for index in existing(world).filter(|index| Host::of(&world.replicas[*index as usize]) == self.host) {
             let replica = &world.replicas[index as usize];
             let spec = &world.spec.services[replica.service as usize];
             let limit = spec.memory.limit.map_or(0.0, |limit| limit.get() as f64);
@@ -82,6 +130,7 @@ impl KubeState {
     pub(super) fn silence(&mut self, store: &mut Store, at_ms: i64) {
         self.deployments.silence(store, at_ms);
         self.autoscalers.silence(store, at_ms);
+        self.nodes.silence(store, at_ms);
         self.pods.values_mut().for_each(|page| page.silence(store, at_ms));
     }
 
@@ -108,10 +157,27 @@ impl KubeState {
             }
         }
         self.put_autoscalers(world, store, at_ms, labels);
+        self.put_nodes(world, store, at_ms, labels);
         for index in existing(world) {
             let mut sheet = Sheet::new(store, self.pods.entry(index).or_default(), at_ms);
             put_pod(&mut sheet, world, index, labels);
             put_container(&mut sheet, world, index, labels);
+        }
+    }
+
+    fn put_nodes(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
+        let mut sheet = Sheet::new(store, &mut self.nodes, at_ms);
+        for node in &world.nodes {
+            let labels = labels.clone().set("node", node.name.as_str());
+            sheet.put(Some(1.0), || named("kube_node_info", &labels));
+            for (status, on) in [("true", !node.unknown), ("false", false), ("unknown", node.unknown)] {
+                let labels = || labels.clone().set("condition", "Ready");
+                sheet.put(Some(flag(on)), || named_with("kube_node_status_condition", &labels(), ("status", status)));
+            }
+            for (resource, unit, amount) in [("cpu", "core", node.millicores as f64 / 1e3), ("memory", "byte", node.memory as f64)] {
+                let labels = || labels.clone().set("unit", unit);
+                sheet.put(Some(amount), || named_with("kube_node_status_allocatable", &labels(), ("resource", resource)));
+            }
         }
     }
 
@@ -153,7 +219,7 @@ fn put_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &LabelsBuil
         sheet.put(Some(flag(on)), || named_with("kube_pod_status_ready", &labels, ("condition", condition)));
     }
     sheet.put(Some(1.0), || {
-        let node = format!("node-{}", world.zones[replica.zone as usize].name);
+        let node = Host::of(replica).name(world);
         let labels = labels.clone().set("node", node).set("created_by_kind", "ReplicaSet").set("created_by_name", service.as_str());
         named("kube_pod_info", &labels)
     });

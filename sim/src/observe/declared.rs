@@ -80,8 +80,10 @@ impl Free {
         let versions =
             world.spec.services.iter().map(|service| service.versions.iter().map(|version| Arc::from(version.name.as_str())).collect());
         let zones = |written: &dyn Fn(&str) -> String| world.zones.iter().map(|zone| Arc::from(written(&zone.name))).collect();
+        let nodes = |written: &dyn Fn(&str) -> String| world.nodes.iter().map(|node| Arc::from(written(&node.name))).collect();
+        let machines = [nodes(&str::to_owned), nodes(&|node| format!("{node}:10250"))];
         let places = [zones(&str::to_owned), zones(&|zone| format!("node-{zone}")), zones(&|zone| format!("node-{zone}:10250"))];
-        Self { replicas: world.replicas.iter().map(first).collect(), alike: versions.chain(places).collect() }
+        Self { replicas: world.replicas.iter().map(first).collect(), alike: versions.chain(places).chain(machines).collect() }
     }
 
     fn shape(&self, labels: &Labels) -> Shape {

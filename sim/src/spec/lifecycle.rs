@@ -16,6 +16,10 @@ pub struct LifeSpec {
     pub scheduling: Option<Distribution>,
     /// From there until its image is there, seconds; `None`: no time.
     pub pull: Option<Distribution>,
+    /// What a replica asks of its node, thousandths of a core.
+    pub request_millicores: u64,
+    /// What a replica asks of its node.
+    pub request_memory: Bytes,
     /// How long a replica that is removed may go on with what it has, `pre_stop` included.
     pub grace: Span,
     /// From its removal until it is told to stop; meanwhile it goes on as before. Zero: at once.

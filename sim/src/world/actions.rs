@@ -167,9 +167,10 @@ impl World {
         if meant.is_empty() {
             return Err(format!("{target} is being drained"));
         }
-        meant.retain(|replica| !self.replicas[*replica as usize].lost);
+        meant.retain(|replica| !self.replicas[*replica as usize].is_unreachable());
         if meant.is_empty() {
-            return Err(format!("{target} cannot be reached: its zone is lost"));
+            let lost = if self.nodes.is_empty() { "zone" } else { "zone or node" };
+            return Err(format!("{target} cannot be reached: its {lost} is lost"));
         }
         if mode == RestartMode::Rolling {
             meant.reverse();
@@ -322,7 +323,7 @@ impl World {
             }
             let Some(next) = left.pop() else { return true };
             let replica = &self.replicas[next as usize];
-            if replica.is_living() && !replica.lost {
+            if replica.is_living() && !replica.is_unreachable() {
                 *current = Some(next);
                 self.restart_replica(next, &format!("restarted by {by}"));
             }
@@ -338,7 +339,8 @@ impl World {
         let wanting = |service: u32| {
             let state = &self.services[service as usize];
             let name = &self.spec.services[service as usize].name;
-            let unplaced = if state.unplaced > 0 { format!(", {} have no zone to stand in", state.unplaced) } else { String::new() };
+            let place = if self.nodes.is_empty() { "no zone to stand in" } else { "no node with room for them" };
+            let unplaced = if state.unplaced > 0 { format!(", {} have {place}", state.unplaced) } else { String::new() };
             format!("{name} has {} of {} replicas ready{unplaced}", state.ready.len(), state.wanted)
         };
         match &self.orders[index as usize].stage {

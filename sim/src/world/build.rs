@@ -16,6 +16,7 @@ use crate::spec::{CallSpec, ClientSpec, Growth, Jitter, Phase, ProbePath, Protec
 use crate::world::callers::caller_at;
 use crate::world::door::Rules;
 use crate::world::faults::Disturbance;
+use crate::world::nodes::nodes;
 use crate::world::{Client, Edge, Service, Step, Todo, Views, World, Zone};
 
 /// Programs laid out one after the other, and the edges that their calls take.
@@ -36,6 +37,8 @@ impl World {
         let probe_edges = (0..spec.services.len()).map(|service| layout.probe_edges(service as u32)).collect();
         let services = with_rules(services, &spec, seed);
         let zones = zones(&spec);
+        let zone_named = |name: &str| zones.iter().position(|zone| &*zone.name == name).expect("every zone of a node is known") as u32;
+        let nodes = nodes(&spec, zone_named);
         let faults = spec.faults.iter().map(|fault| Disturbance::new(fault, false, seed));
         let changes = spec.changes.iter().map(|change| Disturbance::new(change, true, seed));
         let disturbances = faults.chain(changes).collect();
@@ -46,6 +49,7 @@ impl World {
             queue: EventQueue::new(),
             seed,
             zones,
+            nodes,
             clients,
             services,
             replicas: Vec::new(),
@@ -79,7 +83,9 @@ impl World {
                 let spec = &self.spec.services[service as usize];
                 let zone = &spec.zones[number as usize % spec.zones.len()];
                 let zone = self.zone_named(zone).expect("every zone of a service is known");
-                let replica = self.new_replica(service, zone);
+                // One that has no room now comes as soon as there is some.
+                let Some(node) = self.node_in(service, zone) else { continue };
+                let replica = self.new_replica(service, zone, node);
                 self.was_there(replica);
             }
         }

@@ -263,8 +263,13 @@ impl World {
         let replica = &self.replicas[index as usize];
         if replica.queued == 0 && (replica.in_service.len() as u32) < workers && !replica.hung {
             self.begin(slot);
-        } else if replica.queued < places || self.make_room(index, priority) {
+        } else if replica.queued < places {
             self.wait_in_line(slot, index);
+        } else if let Some(displaced) = self.make_room(index, priority) {
+            // Who makes room is told last: what its caller does next may bring others here.
+            self.wait_in_line(slot, index);
+            let own = self.terms[displaced as usize].priority;
+            self.turn_away_from_line(displaced, index, &|| format!("{} makes room for {}", own.word(), priority.word()));
         } else {
             self.note_end(slot, index, false);
             return self.turn_away_at_door(slot, &|| format!("{places} wait already"));
@@ -274,19 +279,17 @@ impl World {
         }
     }
 
-    /// Whether somebody less important has left a full queue for one who comes.
-    fn make_room(&mut self, index: u32, priority: Priority) -> bool {
+    /// Takes somebody less important out of a full queue.
+    fn make_room(&mut self, index: u32, priority: Priority) -> Option<u32> {
         while let Some(slot) = self.door(index).line.displace(priority) {
             if self.attempts[slot].state == State::Dropped {
                 self.attempts.remove(slot);
                 continue;
             }
             self.replicas[index as usize].queued -= 1;
-            let own = self.terms[slot as usize].priority;
-            self.turn_away_from_line(slot, index, &|| format!("{} makes room for {}", own.word(), priority.word()));
-            return true;
+            return Some(slot);
         }
-        false
+        None
     }
 
     fn wait_in_line(&mut self, slot: u32, index: u32) {

@@ -113,6 +113,7 @@ impl World {
                 self.services[service as usize].latencies.push(index);
             }
             FaultKind::ZoneLoss { zone } => self.lose_zone(zone),
+            FaultKind::NodeLoss { node, .. } => self.lose_node(node),
             // Rates are worked out before the run: arrivals are exogenous.
             FaultKind::Surge { .. } => {}
         }
@@ -157,6 +158,7 @@ impl World {
                 self.services[service as usize].latencies.retain(|other| *other != index);
             }
             FaultKind::ZoneLoss { zone } => self.regain_zone(zone),
+            FaultKind::NodeLoss { node, .. } => self.regain_node(node),
             FaultKind::Deploy { .. } | FaultKind::Surge { .. } => {}
         }
     }
@@ -351,6 +353,7 @@ fn detail(kind: &FaultKind) -> String {
         FaultKind::Latency { from: None, extra, .. } => format!("every call takes {} longer on average", mean(extra)),
         FaultKind::Latency { from: Some(from), extra, .. } => format!("every call by {from} takes {} longer on average", mean(extra)),
         FaultKind::ZoneLoss { .. } => "everything in the zone is lost".to_owned(),
+        FaultKind::NodeLoss { node, .. } => format!("node {node} is lost with everything on it"),
         FaultKind::Surge { factor, .. } => format!("rate {factor}"),
     }
 }

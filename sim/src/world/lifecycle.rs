@@ -13,6 +13,7 @@ use crate::backoff::Backoff;
 use crate::caller::Caller;
 use crate::cpu::Cpu;
 use crate::queue::Handle;
+use crate::slab::NONE;
 use crate::spec::{ServiceSpec, WarmUp};
 use crate::world::accounts::Counters;
 use crate::world::callers::callers_of;
@@ -44,6 +45,10 @@ pub(crate) struct Replica {
     pub(crate) hung: bool,
     /// Its zone is lost.
     pub(crate) lost: bool,
+    /// Its node is lost: it does nothing, and nothing is known of it.
+    pub(crate) cut_off: bool,
+    /// Where it stands; `NONE` where machines are not modelled.
+    pub(crate) node: u32,
     /// It is out of service because of an action, until it is ready.
     pub(super) removed_by_action: bool,
     pub(super) queue: VecDeque<u32>,
@@ -162,7 +167,12 @@ impl Replica {
 
     /// Whether it has a process.
     pub(crate) const fn is_running(&self) -> bool {
-        matches!(self.state, ReplicaState::Starting | ReplicaState::Unready | ReplicaState::Ready | ReplicaState::Draining)
+        !self.cut_off && matches!(self.state, ReplicaState::Starting | ReplicaState::Unready | ReplicaState::Ready | ReplicaState::Draining)
+    }
+
+    /// Whether its zone or its node is lost.
+    pub(super) const fn is_unreachable(&self) -> bool {
+        self.lost || self.cut_off
     }
 
     /// Whether it would take a request that came to it.
@@ -205,6 +215,8 @@ impl Replica {
             state: ReplicaState::Starting,
             hung: false,
             lost: false,
+            cut_off: false,
+            node: NONE,
             removed_by_action: false,
             queue: VecDeque::new(),
             door: None,
@@ -255,8 +267,8 @@ impl Replica {
 }
 
 impl World {
-    /// A new replica of a service in a zone, without a process yet.
-    pub(super) fn new_replica(&mut self, service: u32, zone: u32) -> u32 {
+    /// A new replica of a service in a zone and on a node, without a process yet.
+    pub(super) fn new_replica(&mut self, service: u32, zone: u32, node: u32) -> u32 {
         let spec = &self.spec.services[service as usize];
         let state = &mut self.services[service as usize];
         let number = state.next_number;
@@ -264,7 +276,9 @@ impl World {
         let mut replica = Replica::new(spec, state, number, zone, self.seed);
         replica.callers = callers_of(spec, &self.edges);
         let index = u32::try_from(self.replicas.len()).expect("a run has fewer than 2^32 replicas");
+        replica.node = node;
         self.replicas.push(replica);
+        self.occupy(index);
         self.renew_door(index);
         self.expect_views();
         let now = self.now;
@@ -299,6 +313,9 @@ impl World {
     /// The node or the image that a new replica waited for is there.
     pub(super) fn provisioned(&mut self, index: u32) {
         self.replicas[index as usize].state_timer = None;
+        if self.replicas[index as usize].cut_off {
+            return;
+        }
         match self.replicas[index as usize].state {
             ReplicaState::Pending => self.arrived_at_node(index),
             _ => self.start_process(index, "its image is there"),
@@ -565,12 +582,18 @@ impl World {
 
     pub(super) fn back_off_over(&mut self, index: u32) {
         self.replicas[index as usize].state_timer = None;
+        if self.replicas[index as usize].cut_off {
+            return;
+        }
         self.start_process(index, "started again after its back-off");
     }
 
     /// Ends the process of a replica and starts another, by an action. Not for a replica that is lost, draining or gone.
     pub(super) fn restart_replica(&mut self, index: u32, reason: &str) {
-        assert!(self.replicas[index as usize].is_living() && !self.replicas[index as usize].lost, "only what lives can be restarted");
+        assert!(
+            self.replicas[index as usize].is_living() && !self.replicas[index as usize].is_unreachable(),
+            "only what lives can be restarted"
+        );
         if matches!(self.replicas[index as usize].state, ReplicaState::Pending | ReplicaState::Pulling) {
             // It has no process yet, and comes no sooner by being asked for again.
             return;
@@ -600,7 +623,34 @@ impl World {
     /// A lost replica's zone is back.
     pub(super) fn regain_replica(&mut self, index: u32) {
         self.replicas[index as usize].lost = false;
-        self.start_process(index, "its zone is back");
+        if !self.replicas[index as usize].cut_off {
+            self.start_process(index, "its zone is back");
+            self.replica_changed(index);
+        }
+    }
+
+    /// A replica's node is lost: it stands still with all that it has, and whatever was due for it is not.
+    pub(super) fn cut_off(&mut self, index: u32) {
+        self.hang(index);
+        let replica = &mut self.replicas[index as usize];
+        replica.cut_off = true;
+        for mut timer in [replica.death_timer.take(), replica.memory_timer.take(), replica.probe_timer.take()] {
+            self.cancel(&mut timer);
+        }
+    }
+
+    /// A replica's node is back: it starts anew, unless its zone is lost or it was on its way out.
+    pub(super) fn reconnect(&mut self, index: u32, reason: &str) {
+        let replica = &mut self.replicas[index as usize];
+        replica.cut_off = false;
+        if replica.lost {
+            return;
+        }
+        if replica.state == ReplicaState::Draining {
+            return self.gone(index, reason);
+        }
+        self.end_process(index, ReplicaState::Waiting);
+        self.start_process(index, reason);
         self.replica_changed(index);
     }
 
@@ -663,6 +713,7 @@ impl World {
         state.existing.change(now, -1);
         self.note_replica(index, reason);
         self.forget_views(index);
+        self.vacate(index);
         self.target_gone(index);
         self.replica_changed(index);
     }
@@ -701,7 +752,7 @@ impl World {
     pub(super) fn wake(&mut self, index: u32) {
         let now = self.now;
         let replica = &mut self.replicas[index as usize];
-        if !replica.hung {
+        if !replica.hung || replica.cut_off {
             return;
         }
         replica.hung = false;

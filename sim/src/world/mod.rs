@@ -11,6 +11,7 @@ mod clients;
 mod door;
 mod faults;
 mod lifecycle;
+mod nodes;
 mod probes;
 mod rollout;
 mod service;
@@ -36,6 +37,7 @@ pub(crate) use balancing::{View, Views};
 pub(crate) use calls::Edge;
 pub(crate) use clients::Client;
 pub(crate) use lifecycle::{Replica, Termination};
+pub(crate) use nodes::Node;
 pub(crate) use service::Service;
 
 use actions::{Order, OrderStep};
@@ -83,6 +85,8 @@ pub(crate) enum Due {
     Stop(u32),
     /// A replica of a service may have become available.
     Available(u32),
+    /// A node has been silent for long.
+    NodeSilent(u32),
     /// A rollout has made no progress for long.
     RolloutStalls(u32),
     /// An autoscaler's figures are read.
@@ -172,6 +176,8 @@ pub(crate) struct World {
     pub(crate) queue: EventQueue<Due>,
     pub(crate) seed: Seed,
     pub(crate) zones: Vec<Zone>,
+    /// The machines; none if machines are not modelled.
+    pub(crate) nodes: Vec<Node>,
     pub(crate) clients: Vec<Client>,
     pub(crate) services: Vec<Service>,
     pub(crate) replicas: Vec<Replica>,
@@ -262,6 +268,7 @@ impl World {
             Due::Provisioned(replica) => self.provisioned(replica),
             Due::Stop(replica) => self.told_to_stop(replica),
             Due::Available(service) => self.todo.reconcile.push(service),
+            Due::NodeSilent(node) => self.node_silent(node),
             Due::RolloutStalls(service) => self.rollout_stalls(service),
             Due::ReadFigures(service) => self.read_figures(service),
             Due::Autoscale(service) => self.autoscale(service),

@@ -147,7 +147,8 @@ impl World {
     pub(super) fn probe_now(&mut self, index: u32, kind: ProbeKind) {
         let now = self.now;
         let replica = &mut self.replicas[index as usize];
-        if !matches!(replica.state, ReplicaState::Starting | ReplicaState::Unready | ReplicaState::Ready) {
+        // Who would ask is lost with the node.
+        if replica.cut_off || !matches!(replica.state, ReplicaState::Starting | ReplicaState::Unready | ReplicaState::Ready) {
             return;
         }
         let age = if replica.was_there { Span::from_minutes(60) } else { now.since(replica.started) };

@@ -77,11 +77,11 @@ impl World {
         let most = if total == new { wanted } else { wanted + surge };
         let missing = wanted.saturating_sub(new).min(most.saturating_sub(total));
         for placed in 0..missing {
-            let Some(zone) = self.place(service) else {
+            let Some((zone, node)) = self.place(service) else {
                 self.services[service as usize].unplaced = missing - placed;
                 return;
             };
-            let index = self.new_replica(service, zone);
+            let index = self.new_replica(service, zone, node);
             // Replacements of what an action removed stand for it until they are ready.
             self.replicas[index as usize].removed_by_action = self.services[service as usize].replacing > 0;
             let state = &mut self.services[service as usize];
@@ -92,12 +92,15 @@ impl World {
     }
 
     /// The usable zone of a service with the fewest of its replicas, the earliest in its list from the new replica's turn on; `None` if no zone is usable.
-    fn place(&self, service: u32) -> Option<u32> {
+    ///
+    /// Where machines are modelled, a zone is usable if one of its nodes has room, which is the second part of the result.
+    fn place(&self, service: u32) -> Option<(u32, u32)> {
         let zones = &self.spec.services[service as usize].zones;
         let turn = self.services[service as usize].next_number as usize % zones.len();
         let in_turn = zones[turn..].iter().chain(&zones[..turn]);
         let usable = in_turn.filter_map(|zone| self.zone_named(zone)).filter(|zone| self.zones[*zone as usize].is_usable());
-        usable.min_by_key(|zone| self.living(service).filter(|replica| self.replicas[*replica as usize].zone == *zone).count())
+        let with_room = usable.filter_map(|zone| Some((zone, self.node_in(service, zone)?)));
+        with_room.min_by_key(|(zone, _)| self.living(service).filter(|replica| self.replicas[*replica as usize].zone == *zone).count())
     }
 
     /// Removes replicas: what is too much of the wanted version, and of other versions what the rollout allows, unready ones first.
