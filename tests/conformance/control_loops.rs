@@ -183,3 +183,55 @@ fn a14_a_leak_ends_in_a_kill_on_the_second() {
         assert_eq!(ends(&finished), [expected]);
     }
 }
+
+/// What became of nodes, and when.
+fn nodes(finished: &Finished<impl firedrill_sim::Automation>) -> Vec<(f64, String)> {
+    told(finished, |event| if let Event::NodeChanged { node, state, .. } = event { Some(format!("{node} {state}")) } else { None })
+}
+
+#[test]
+fn a_lost_node_is_noticed_after_40_s_and_given_up_after_300_more() {
+    let finished = case("node-loss").play(0);
+    let expected = [(100.0, "blue-0 lost"), (140.0, "blue-0 unknown"), (440.0, "blue-0 evicted")];
+    assert_eq!(nodes(&finished), expected.map(|(at, what)| (at, what.to_owned())));
+    let ready = |second: usize| finished.ledger.services[0].bins[second / 10 - 1].ready;
+    assert_eq!([ready(100), ready(140), ready(150), ready(440), ready(460)], [6, 6, 4, 4, 6]);
+    // A third of the requests goes where nobody answers, until that is known.
+    let bad = |from, to| 1.0 - good_share(&finished, from, to);
+    assert!((bad(100, 140) - 1.0 / 3.0).abs() < 0.02, "{}", bad(100, 140));
+    assert!(bad(140, 600) < 0.001, "{}", bad(140, 600));
+    assert!(ends(&finished).is_empty(), "who would probe is lost too");
+}
+
+#[test]
+fn a_node_that_comes_back_in_time_starts_its_replicas_anew() {
+    let finished = case("node-loss").with("at: 100s", "at: 100s\n    lasting: 200s").play(0);
+    let expected = [(100.0, "blue-0 lost"), (140.0, "blue-0 unknown"), (300.0, "blue-0 ready")];
+    assert_eq!(nodes(&finished), expected.map(|(at, what)| (at, what.to_owned())));
+    let ready = |second: usize| finished.ledger.services[0].bins[second / 10 - 1].ready;
+    assert_eq!([ready(300), ready(320)], [4, 6]);
+}
+
+#[test]
+fn replicas_for_which_there_is_no_room_wait_for_it() {
+    let full = case("node-loss").with("replicas: 6", "replicas: 12").with("at: 100s", "at: 100s\n    lasting: 400s");
+    let finished = full.play(0);
+    let counts = |second: usize| {
+        (finished.ledger.services[0].bins[second / 10 - 1].replicas, finished.ledger.services[0].bins[second / 10 - 1].ready)
+    };
+    // Evicted at 440 s, with no room elsewhere; the node is back at 500 s.
+    assert_eq!([counts(100), counts(430), counts(490), counts(530)], [(12, 12), (12, 8), (8, 8), (12, 12)]);
+}
+
+#[test]
+fn when_most_nodes_of_a_zone_are_silent_nobody_is_evicted() {
+    let mut faults = String::from("node_loss: { node: blue-0 }\n    at: 100s");
+    for node in 1..4 {
+        faults.push_str(&format!("\n  - node_loss: {{ node: blue-{node} }}\n    at: 100s"));
+    }
+    let ill = case("node-loss").with("count: 3", "count: 5").with("node_loss: { node: blue-0 }\n    at: 100s", &faults);
+    let finished = ill.play(0);
+    let states: Vec<String> = nodes(&finished).into_iter().filter(|(at, _)| *at > 400.0).map(|(_, what)| what).collect();
+    assert_eq!(states, [0, 1, 2, 3].map(|node| format!("blue-{node} not_evicted")));
+    assert_eq!(finished.ledger.services[0].bins.last().unwrap().replicas, 6);
+}
