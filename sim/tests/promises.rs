@@ -233,11 +233,66 @@ prop_compose! {
     }
 }
 
+fn some_balance() -> impl Strategy<Value = Balance> {
+    prop::sample::select(vec![
+        Balance::RoundRobin,
+        Balance::Random,
+        Balance::PowerOfTwo,
+        Balance::LeastRequest { choices: Some(2) },
+        Balance::LeastRequest { choices: None },
+        Balance::PeakEwma { default_rtt: Span::from_millis(30), decay: Span::from_seconds(10) },
+    ])
+}
+
+/// Outliers that are found soon, ejected by the half, and soon back.
+fn outliers() -> OutlierSpec {
+    OutlierSpec {
+        interval: Span::from_seconds(2),
+        base_ejection: Span::from_seconds(3),
+        max_ejection: Span::from_seconds(10),
+        max_ejected: share(1.0),
+        always_one: false,
+        share_of_earlier: false,
+        consecutive_5xx: 2,
+        enforcing_consecutive_5xx: share(0.7),
+        consecutive_gateway_failure: 2,
+        enforcing_consecutive_gateway_failure: share(0.5),
+        success_rate_minimum_hosts: 2,
+        success_rate_request_volume: 5,
+        success_rate_stdev_factor: 0.5,
+        enforcing_success_rate: share(1.0),
+        failure_percentage_threshold: share(0.5),
+        failure_percentage_minimum_hosts: 2,
+        failure_percentage_request_volume: 5,
+        enforcing_failure_percentage: share(1.0),
+    }
+}
+
+prop_compose! {
+    /// Any combination of what callers know and whom they leave out.
+    fn some_balancing()(ejection in 0_u8..3, slow_start in any::<bool>(), panic_threshold in 0.0..1.0, discovery in 0_u8..3) -> BalancingSpec {
+        let accrual = AccrualSpec {
+            failures: 2,
+            min_penalty: Span::from_millis(500),
+            max_penalty: Span::from_seconds(8),
+            jitter: share(0.5),
+        };
+        BalancingSpec {
+            ejection: [None, Some(EjectionSpec::Outliers(outliers())), Some(EjectionSpec::Accrual(accrual))][ejection as usize],
+            slow_start: slow_start.then_some(SlowStartSpec { window: Span::from_seconds(10), aggression: 2.0, least: share(0.1) }),
+            panic_threshold: share(panic_threshold),
+            propagation: (discovery == 1).then(|| exponential(1.0)),
+            dns_ttl: (discovery == 2).then_some(Span::from_seconds(3)),
+        }
+    }
+}
+
 prop_compose! {
     /// A service that may call services with a later name.
     fn some_service(number: usize, count: usize)(
         kinds in some_phases(), callee in any::<prop::sample::Index>(), replicas in 1_u32..4, workers in prop::option::of(1_u32..4),
-        cores in prop::option::of(prop::sample::select(vec![0.5, 1.0, 2.0])), queue in prop::option::of(0_u32..10), balance in 0_u8..3, cancel in 0_u8..3,
+        cores in prop::option::of(prop::sample::select(vec![0.5, 1.0, 2.0])), queue in prop::option::of(0_u32..10), cancel in 0_u8..3,
+        (balance, balancing) in (some_balance(), prop::option::of(some_balancing())),
         admission in prop::option::of(some_admission()),
         call_timeout in prop::option::of(20_u64..400), max in 0_u32..3, error in 0.0..0.3, liveness in any::<bool>(), per_request in 0_u64..4,
     ) -> ServiceSpec {
@@ -260,7 +315,8 @@ prop_compose! {
         service.cores = cores;
         service.queue = queue;
         service.admission = admission.map(Box::new);
-        service.balance = [Balance::RoundRobin, Balance::Random, Balance::PowerOfTwo][balance as usize];
+        service.balance = balance;
+        service.balancing = balancing.map(Box::new);
         service.cancel = [Cancel::None, Cancel::QueueOnly, Cancel::Context][cancel as usize];
         service.zones = vec![Name::new("a"), Name::new("b")];
         service.start_up = exponential(4.0);

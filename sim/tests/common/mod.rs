@@ -73,6 +73,7 @@ pub fn call(service: &str, timeout: Option<Span>, max: u32) -> Phase {
         probability: Ratio::ONE,
         timeout,
         retries: retries(max),
+        optional: false,
         protection: ProtectionSpec::default(),
     })
 }
