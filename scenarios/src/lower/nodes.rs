@@ -17,6 +17,7 @@ pub fn lower(reader: &mut Reader, names: &Names, document: &ScenarioDocument, se
     pools.sort_by(|left, right| left.name.cmp(&right.name));
     if !pools.is_empty() {
         services.iter().for_each(|service| check_fits(reader, document, service, &pools));
+        document.nodes.iter().for_each(|pool| check_room(reader, document, pool, (services, &pools)));
     }
     pools
 }
@@ -33,6 +34,37 @@ fn lower_pool(reader: &mut Reader, names: &Names, said: &NodePoolDocument) -> No
         zone,
         millicores: (or(said.cores.as_ref(), || 1.0) * 1e3).round() as u64,
         memory: or(said.memory.as_ref(), Bytes::default),
+    }
+}
+
+/// What stands there from the start must have room in its zone; told at the zone's first kind of node.
+fn check_room(
+    reader: &mut Reader,
+    document: &ScenarioDocument,
+    said: &NodePoolDocument,
+    (services, pools): (&[ServiceSpec], &[NodePoolSpec]),
+) {
+    let zone_of = |pool: &NodePoolDocument| pools.iter().find(|known| known.name == pool.name.value).map(|known| known.zone.clone());
+    let Some(zone) = zone_of(said) else { return };
+    if document.nodes.iter().find(|pool| zone_of(pool).as_ref() == Some(&zone)).is_none_or(|first| first.name.value != said.name.value) {
+        return;
+    }
+    let (mut asked, mut there) = ((0_u64, 0_u64), (0_u64, 0_u64));
+    for service in services {
+        let own = (0..service.replicas).filter(|index| service.zones[*index as usize % service.zones.len()] == zone).count() as u64;
+        asked = (asked.0 + own * service.life.request_millicores, asked.1 + own * service.life.request_memory.get());
+    }
+    for pool in pools.iter().filter(|pool| pool.zone == zone) {
+        there = (there.0 + u64::from(pool.count) * pool.millicores, there.1 + u64::from(pool.count) * pool.memory.get());
+    }
+    if asked.0 > there.0 || asked.1 > there.1 {
+        let told = |(millicores, memory): (u64, u64)| format!("{} cores and {}", millicores as f64 / 1e3, Bytes::new(memory));
+        let fault = format!("the replicas of zone {zone} ask for {} together, and its nodes have {}", told(asked), told(there));
+        reader.problem(problem::impossible(
+            &said.name.place,
+            &fault,
+            "add nodes, or let replicas ask for less (`cpu_request`, `memory: { request: … }`)",
+        ));
     }
 }
 
