@@ -4,6 +4,7 @@
 
 pub mod metric;
 pub mod protection;
+pub mod load;
 pub mod balancing;
 pub mod client;
 pub mod queue;

@@ -2,7 +2,6 @@
 
 mod admission;
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use firedrill_core::distribution::Distribution;
@@ -13,7 +12,7 @@ use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
     Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, ClientSpec, CureSpec, EjectionSpec, EndpointSpec, FaultKind, FaultSpec, Growth,
-    HistorySpec, Jitter, LoadSpec, MetricTarget, Phase, Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec,
+    HistorySpec, Jitter, LoadSpec, MetricTarget, Phase, Population, Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec,
     VersionSpec, Window, WorldSpec,
 };
 
@@ -101,15 +100,10 @@ fn at(time: Time) -> Span {
 }
 
 fn client_text(client: &ClientSpec) -> String {
-    let mut text = format!("{}: requests of {} {} at ", client.name, client.service, client.endpoint);
-    match client.rates.as_slice() {
-        [(_, rate)] => write!(text, "{rate}"),
-        several => {
-            let list: Vec<String> = several.iter().map(|(from, rate)| format!("{rate} from {} on", at(*from))).collect();
-            write!(text, "{}", list.join(", "))
-        }
+    let mut text = format!("{}: requests of {} {} {}", client.name, client.service, client.endpoint, load_text(client));
+    if let Some(again) = &client.again {
+        text += &format!("; {} of those who get no answer ask again by hand after {}", again.probability, mean(&again.after));
     }
-    .expect("text can be written to a string");
     text.push_str("; clients ");
     text.push_str(&patience(client.timeout, &client.retries));
     text.push_str(&protection_text(&client.protection));
@@ -118,6 +112,38 @@ fn client_text(client: &ClientSpec) -> String {
         other => format!("; of {} priority", other.word()),
     };
     text + &format!("; slower than {} is bad{priority}", client.objective)
+}
+
+/// Who asks, and how often.
+fn load_text(client: &ClientSpec) -> String {
+    let rate = match client.rates.as_slice() {
+        [(_, rate)] => rate.to_string(),
+        several if several.len() > 12 => format!("{} rates in turn", several.len()),
+        several => several.iter().map(|(from, rate)| format!("{rate} from {} on", at(*from))).collect::<Vec<_>>().join(", "),
+    };
+    let mut text = match &client.population {
+        Population::Closed { users, think } => {
+            format!("by {} who think for {} after each answer", counted(u64::from(*users), "user"), mean(think))
+        }
+        Population::Sessions { requests, think } => {
+            format!("in sessions of {requests} requests with {} in between, which begin at {rate}", mean(think))
+        }
+        Population::Open => format!("at {rate}"),
+    };
+    let variation = &client.variation;
+    if let Some(daily) = &variation.daily {
+        text += &format!(", over the day {} as much at {} as at the quietest", daily.ratio, daily.peak.clock());
+    }
+    if let Some(spikes) = &variation.spikes {
+        text += &format!(", {} for {} every {}", spikes.factor, spikes.lasting, spikes.every);
+    }
+    if let Some(bursts) = &variation.bursts {
+        text += &format!(", {} in bursts of {} about every {}", bursts.factor, mean(&bursts.lasting), mean(&bursts.every));
+    }
+    if let Some(index) = variation.dispersion {
+        text += &format!(", with {index} times the variance of Poisson in ten seconds");
+    }
+    text
 }
 
 /// How long a caller waits, and what it does then.

@@ -3,6 +3,7 @@
 mod names;
 mod queue;
 mod protection;
+mod load;
 mod probe;
 mod lifecycle;
 mod autoscaler;

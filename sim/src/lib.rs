@@ -10,6 +10,11 @@
 //! | purpose | entity | counter | words |
 //! |---|---|---|---|
 //! | arrival | client | `i div 8` | word `i mod 8`: the gap before request `i`, at unit rate |
+//! | session | client | `mix64(2, n)` | 0: the length of stretch `n` of its bursts |
+//! | session | client | `mix64(3, n)` | 0: what the rate in the ten seconds `n` is multiplied by |
+//! | session | client | `mix64(person, n)` | 1: how long a person thinks before request `n` |
+//! | session | client | session | 0: how many requests it makes |
+//! | session | client | `mix64(request, 6)` | 0: whether somebody asks again by hand; 1: how long after |
 //! | demand | service called | hop | 0: which replica; 1: an error or none; 2 to 7: phases 0 to 5 of its program |
 //! | service_time | service called | `mix64(hop, n)` | word `i`: phase `6 + 8 n + i` |
 //! | retry | service called | hop of the retry | 0: jitter of the pause before it |
@@ -40,6 +45,7 @@ mod ewma;
 mod probe;
 mod autoscaler;
 mod caller;
+mod arrivals;
 mod world;
 mod observe;
 pub mod automation;

@@ -3,6 +3,7 @@
 //! Scenario files are lowered into this; nothing here can be wrong at run time (docs/ARCHITECTURE.md, invariant 4).
 
 mod caller;
+mod load;
 
 use firedrill_core::action::{Action, Target};
 use firedrill_core::distribution::Distribution;
@@ -12,6 +13,7 @@ use firedrill_core::quantity::{Bytes, Factor, Rate, Ratio};
 use firedrill_core::time::{Span, Start, Time};
 
 pub use caller::{BreakerSpec, BudgetSpec, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window};
+pub use load::{AgainSpec, BurstsSpec, DailySpec, Population, SpikesSpec, Steps, Variation};
 
 mod admission;
 
@@ -335,7 +337,7 @@ pub struct RolloutSpec {
     pub progress_deadline: Span,
 }
 
-/// Whoever sends requests from outside: open-loop arrivals, Poisson with a rate that changes in steps.
+/// Whoever sends requests from outside.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientSpec {
     /// Its name.
@@ -344,8 +346,14 @@ pub struct ClientSpec {
     pub service: Name,
     /// The endpoint asked.
     pub endpoint: Name,
-    /// The rate from each instant on; the first is at zero; sorted by time.
+    /// The rate from each instant on; the first is at zero; sorted by time. None of a closed client.
     pub rates: Vec<(Time, Rate)>,
+    /// How the rate varies beside that.
+    pub variation: Variation,
+    /// Who stands behind the requests.
+    pub population: Population,
+    /// Who tries again by hand; `None`: nobody.
+    pub again: Option<AgainSpec>,
     /// How long one attempt is waited for; `None` waits for ever.
     pub timeout: Option<Span>,
     /// What it does when an attempt fails.

@@ -11,4 +11,5 @@ mod clients;
 mod balancing;
 mod control_loops;
 mod fan_out;
+mod arrivals;
 mod queues;

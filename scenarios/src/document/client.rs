@@ -7,6 +7,7 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
 use firedrill_sim::spec::{Growth, Jitter, Priority};
 
+use crate::document::load::{self, LoadDocument};
 use crate::document::protection::{self, BudgetDocument, ProtectionDocument, read_budget};
 use crate::document::queue::read_priority;
 use crate::document::{items, span_or_none};
@@ -22,8 +23,8 @@ pub struct ClientDocument {
     pub calls: Option<CalledDocument>,
     /// Its rate: one for the whole run, or several with their times.
     pub rates: Vec<RateDocument>,
-    /// Whether `rate` was there, read or not.
-    pub has_rate: bool,
+    /// Who asks instead of arrivals at a rate, or several times each; how the rate varies; who tries again by hand.
+    pub load: LoadDocument,
     /// How long one attempt is waited for; the inner `None` is for ever.
     pub timeout: Option<Located<Option<Span>>>,
     /// What it does when an attempt fails.
@@ -113,7 +114,7 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ClientDocu
         name,
         calls: None,
         rates: Vec::new(),
-        has_rate: true,
+        load: LoadDocument::default(),
         timeout: None,
         retries: None,
         protection: ProtectionDocument::default(),
@@ -123,9 +124,14 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ClientDocu
     };
     let Some(mut fields) = reader.fields(node, "a client") else { return client };
     client.calls = fields.required(reader, "calls").and_then(|node| read_called(reader, node));
-    client.has_rate = fields.has("rate");
-    if let Some(node) = fields.required(reader, "rate") {
+    client.load = load::read(reader, &mut fields);
+    let rate = if client.load.replaces_rate() { fields.optional("rate") } else { fields.required(reader, "rate") };
+    if let Some(node) = rate {
         client.rates = read_rates(reader, node);
+        if client.load.replaces_rate() {
+            let remedy = "keep one of `rate`, `trace` and `closed`";
+            reader.problem(problem::impossible(&node.place, "a rate beside what says who asks and when", remedy));
+        }
     }
     client.timeout = optional(reader, &mut fields, "timeout", |r, n| span_or_none(r, n, "the timeout"));
     client.retries = fields.optional("retries").map(|node| read_retries(reader, node));

@@ -6,7 +6,7 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::Place;
 use firedrill_core::time::Time;
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::{CallSpec, ClientSpec, FaultKind, FaultSpec, Phase, WorldSpec};
+use firedrill_sim::spec::{CallSpec, ClientSpec, FaultKind, FaultSpec, Phase, Population, WorldSpec};
 
 use crate::document::ScenarioDocument;
 use crate::document::service::{CallDocument, PhaseDocument};
@@ -124,8 +124,17 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// The expected number of a client's requests over the run, surges included.
+/// The expected number of a client's requests over the run, surges included; of users who get all answers at once.
 fn expected_requests(client: &ClientSpec, spec: &WorldSpec) -> f64 {
+    let each = match &client.population {
+        Population::Closed { users, think } => return f64::from(*users) * spec.horizon.as_seconds() / think.mean(),
+        Population::Sessions { requests, .. } => *requests,
+        Population::Open => 1.0,
+    };
+    each * expected_arrivals(client, spec)
+}
+
+fn expected_arrivals(client: &ClientSpec, spec: &WorldSpec) -> f64 {
     let end = Time::ZERO + spec.horizon;
     let surge = |fault: &FaultSpec| match &fault.kind {
         FaultKind::Surge { client: name, factor } if *name == client.name => {

@@ -9,6 +9,7 @@ use firedrill_sim::spec::{ClientSpec, Priority};
 use crate::defaults;
 use crate::document::client::ClientDocument;
 use crate::document::service::DEFAULT_ENDPOINT;
+use crate::lower::load;
 use crate::lower::names::Names;
 use crate::lower::protection::{self, lower_retries};
 use crate::lower::{instant, or};
@@ -29,12 +30,22 @@ pub fn lower(reader: &mut Reader, names: &Names, client: &ClientDocument, frame:
         name: client.name.value.clone(),
         service,
         endpoint,
-        rates: lower_rates(reader, client, frame.horizon),
+        rates: match &client.load.trace {
+            Some(trace) => load::trace_rates(&trace.value, frame.horizon),
+            None => lower_rates(reader, client, frame.horizon),
+        },
+        variation: load::variation(&client.load),
+        population: load::population(&client.load),
+        again: load::again(&client.load),
         timeout: or(client.timeout.as_ref(), || defaults::span_or_none("clients.*.timeout")),
         retries: lower_retries(client.retries.as_ref()),
         protection: protection::lower(reader, &client.protection),
         objective: or(client.objective.as_ref(), || frame.objective),
-        users: client.users.as_ref().map(|users| users.value),
+        users: client
+            .users
+            .as_ref()
+            .map(|users| users.value)
+            .or_else(|| client.load.closed.as_ref().map(|closed| u64::from(closed.value.users))),
         priority: or(client.priority.as_ref(), || Priority::Normal),
     }
 }

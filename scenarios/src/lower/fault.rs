@@ -11,6 +11,7 @@ use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{FaultKind, FaultSpec};
 
 use crate::document::ScenarioDocument;
+use crate::document::client::ClientDocument;
 use crate::document::fault::FaultDocument;
 use crate::document::nodes::NodePoolDocument;
 use crate::document::service::{PhaseDocument, ServiceDocument};
@@ -91,6 +92,7 @@ impl Check<'_> {
         match &fault.kind {
             FaultKind::Deploy { service, version } => self.deploy(reader, fault, service, version),
             FaultKind::Latency { from: Some(from), service, .. } => self.latency(reader, fault, from, service),
+            FaultKind::Surge { client, .. } => self.surge(reader, fault, client),
             _ => {}
         }
         self.has_cpu_work(reader, fault);
@@ -137,6 +139,16 @@ impl Check<'_> {
                 reader.problem(problem::impossible(&lasting.place, "a single crash is over at once", remedy));
             }
             _ => {}
+        }
+    }
+
+    /// Users who ask when they are answered have no rate that could be multiplied.
+    fn surge(&self, reader: &mut Reader, fault: &FaultDocument, client: &Name) {
+        let is_closed = |candidate: &&ClientDocument| candidate.name.value == *client && candidate.load.closed.is_some();
+        if self.document.clients.iter().any(|candidate| is_closed(&candidate)) {
+            let why = format!("a surge of `{client}`, whose users ask when they have been answered");
+            let remedy = "give the client a `rate` instead of `closed`";
+            reader.problem(problem::impossible(fault.places.word(), &why, remedy));
         }
     }
 

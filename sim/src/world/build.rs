@@ -58,6 +58,7 @@ impl World {
             views: Views::default(),
             steps,
             calls: Slab::new(),
+            visits: Slab::new(),
             attempts: Slab::new(),
             terms: Vec::new(),
             keeps_terms: spec.services.iter().any(|service| service.admission.is_some()),
@@ -93,6 +94,7 @@ impl World {
             let edge = &self.edges[self.clients[client as usize].edge as usize];
             self.clients[client as usize].caller = caller_at(edge);
             self.schedule_arrival(client);
+            self.begin_users(client);
         }
         self.begin_autoscaling();
         self.schedule_disturbances();

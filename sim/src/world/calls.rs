@@ -97,7 +97,9 @@ pub(super) enum Origin {
         /// Which client.
         client: u32,
         /// Counts its requests from 0.
-        ordinal: u64,
+        ordinal: u32,
+        /// Who makes it, if that is one who makes several; else `NONE`.
+        visit: u32,
     },
     /// An attempt in service, for its present phase.
     Attempt(u32),
@@ -333,7 +335,7 @@ impl World {
         let call = self.calls[slot];
         self.free_call(slot);
         match call.origin {
-            Origin::Client { client, ordinal } => self.close_request(client, ordinal, call.begun, result),
+            Origin::Client { .. } => self.close_request(&call, result),
             Origin::Attempt(parent) => {
                 self.unlink(parent, slot, call.next);
                 let optional = result.is_err() && self.edges[call.edge as usize].optional;

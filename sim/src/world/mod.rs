@@ -8,6 +8,7 @@ mod balancing;
 mod calls;
 mod callers;
 mod clients;
+mod visits;
 mod door;
 mod faults;
 mod lifecycle;
@@ -44,6 +45,7 @@ use actions::{Order, OrderStep};
 use calls::Call;
 use door::Terms;
 use faults::Disturbance;
+use visits::Visit;
 use work::Attempt;
 
 /// Something that is due. Small and plain: slots stand for things.
@@ -51,6 +53,8 @@ use work::Attempt;
 pub(crate) enum Due {
     /// The next request of a client arrives.
     Arrival(u32),
+    /// Somebody who makes several requests makes the next one.
+    Visit(u32),
     /// An attempt reaches its service after a delay on the way.
     Reach(u32),
     /// A phase of an attempt is done.
@@ -187,6 +191,7 @@ pub(crate) struct World {
     views: Views,
     steps: Arc<[Step]>,
     calls: Slab<Call>,
+    visits: Slab<Visit>,
     attempts: Slab<Attempt>,
     /// What attempts bring to the doors of replicas, by their slots; empty unless `keeps_terms`.
     terms: Vec<Terms>,
@@ -283,6 +288,7 @@ impl World {
             Due::EndpointJoins(view, replica) => self.tell_view(view, replica, true),
             Due::EndpointLeaves(view, replica) => self.tell_view(view, replica, false),
             Due::Hedge(call) => self.hedge(call),
+            Due::Visit(visit) => self.visit(visit),
             Due::Scrape(_) => unreachable!("scrapes are not the world's"),
             Due::Arrival(_) | Due::Reach(_) | Due::PhaseDone(_) | Due::CpuDone(_) | Due::TimedOut(_) | Due::Retry(_) => {
                 unreachable!("frequent events are applied by the caller")

@@ -1,0 +1,93 @@
+//! Who asks, and when: closed clients, sessions, and rates that vary.
+
+use firedrill_sim::{Finished, Idle};
+
+use crate::support::{case, totals};
+
+/// Requests of the first client in each ten seconds.
+fn bins(finished: &Finished<Idle>) -> Vec<f64> {
+    let client = &finished.ledger.clients[0];
+    let ends = client.bin_starts[1..].iter().copied().chain([client.outcomes.len() as u64]);
+    client.bin_starts.iter().zip(ends).map(|(start, end)| (end - start) as f64).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Variance over mean.
+fn dispersion(bins: &[f64]) -> f64 {
+    let mean = mean(bins);
+    bins.iter().map(|bin| (bin - mean) * (bin - mean)).sum::<f64>() / (bins.len() as f64 - 1.0) / mean
+}
+
+#[test]
+fn a9_closed_clients_obey_mean_value_analysis() {
+    for (users, throughput, response) in [(5, 4.3605, 0.1467), (10, 7.8542, 0.2732), (20, 9.9813, 1.0037), (50, 10.0, 4.0)] {
+        let case = case("a9-closed").with("users: 10", &format!("users: {users}"));
+        case.check("throughput", 8, throughput, |finished| totals(finished, "station").completed as f64 / 3600.0);
+        case.check("response", 8, response, |finished| totals(finished, "station").mean_response_seconds);
+    }
+    // Processor sharing gives the same.
+    let shared = case("a9-closed").with("workers: 1, queue: unbounded", "workers: unbounded, cores: 1");
+    shared.check("response", 8, 0.2732, |finished| totals(finished, "station").mean_response_seconds);
+}
+
+#[test]
+fn sessions_make_several_requests_each() {
+    let case = case("arrivals").with("rate: 10/s", "rate: 1/s, sessions: { requests: 8, think: { exponential: 5s } }");
+    case.check("requests in all", 8, 8.0 * 4.0 * 3600.0, |finished| {
+        finished.ledger.clients[0].outcomes.len() as f64 + 8.0 * 7.0 * 5.0
+    });
+}
+
+#[test]
+fn poisson_arrivals_have_a_dispersion_of_one_and_others_what_they_say() {
+    case("arrivals").check("dispersion", 8, 1.0, |finished| dispersion(&bins(finished)));
+    let wild = case("arrivals").with("rate: 10/s", "rate: 10/s, dispersion: 6");
+    wild.check("dispersion", 8, 6.0, |finished| dispersion(&bins(finished)));
+    wild.check("mean", 8, 100.0, |finished| mean(&bins(finished)));
+}
+
+#[test]
+fn bursts_raise_the_rate_for_their_share_of_the_time() {
+    let bursts = "rate: 10/s, bursts: { every: { exponential: 90s }, lasting: { exponential: 10s }, factor: x5 }";
+    let case = case("arrivals").with("rate: 10/s", bursts);
+    case.check("mean", 20, 100.0 * (0.9 + 0.1 * 5.0), |finished| mean(&bins(finished)));
+}
+
+#[test]
+fn spikes_come_by_the_clock() {
+    let case =
+        case("arrivals").with("rate: 10/s", "rate: 10/s, spikes: { every: 1h, lasting: 10s, factor: x20 }").with("00:00:00Z", "00:50:00Z");
+    let bins = bins(&case.play(0));
+    let peaks: Vec<usize> = (0..bins.len()).filter(|bin| bins[*bin] > 1000.0).collect();
+    assert_eq!(peaks, [60, 420, 780, 1140]);
+}
+
+#[test]
+fn a_day_has_its_peak_and_its_trough() {
+    let case = case("arrivals").with("horizon: 4h", "horizon: 24h").with("rate: 10/s", "rate: 10/s, daily: { peak: 20h, ratio: x3 }");
+    let bins = bins(&case.play(0));
+    let hour = |hour: usize| mean(&bins[hour * 360..(hour + 1) * 360]);
+    // 1 + a cos with a = 1/2: three halves at the peak, a half at the trough.
+    assert!((hour(19) + hour(20)) / 2.0 > 147.0 && (hour(7) + hour(8)) / 2.0 < 53.0, "{} and {}", hour(19), hour(7));
+    assert!((mean(&bins) - 100.0).abs() < 1.0);
+}
+
+#[test]
+fn a_trace_is_followed() {
+    let case = case("arrivals").with("rate: 10/s", "trace: { every: 10m, requests: [6000, 0, 600] }").with("horizon: 4h", "horizon: 1h");
+    let bins = bins(&case.play(0));
+    assert!((bins[..60].iter().sum::<f64>() - 6000.0).abs() < 300.0);
+    assert!(bins[60..120].iter().sum::<f64>() == 0.0 && bins[180..].iter().sum::<f64>() == 0.0);
+    assert!((bins[120..180].iter().sum::<f64>() - 600.0).abs() < 100.0);
+}
+
+#[test]
+fn people_who_get_no_answer_ask_again_by_hand() {
+    let case = case("arrivals")
+        .with("rate: 10/s", "rate: 10/s, asks_again: { probability: 50%, after: { uniform: [2s, 10s] } }")
+        .with("workers: unbounded", "workers: unbounded, error: 100%");
+    case.check("requests for each arrival", 6, 2.0, |finished| finished.ledger.clients[0].outcomes.len() as f64 / (10.0 * 4.0 * 3600.0));
+}
