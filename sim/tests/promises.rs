@@ -287,6 +287,69 @@ prop_compose! {
     }
 }
 
+fn some_probe() -> impl Strategy<Value = ProbeSpec> {
+    let path = prop::sample::select(vec![
+        ProbePath::Separate,
+        ProbePath::Traffic(seconds(0.02)),
+        ProbePath::Traffic(seconds(0.0)),
+        ProbePath::Endpoint(Name::new("/")),
+    ]);
+    // A probe that waits longer than its period misses ticks.
+    (path, 0_u64..6, 1_u64..5, 200_u64..3000).prop_map(|(path, delay, period, timeout)| ProbeSpec {
+        initial_delay: Span::from_seconds(delay),
+        timeout: Span::from_millis(timeout),
+        path,
+        ..liveness(period, 2)
+    })
+}
+
+prop_compose! {
+    /// Any combination of what happens to replicas between their creation and their end.
+    fn some_life()(
+        readiness in prop::option::of(some_probe()), startup in prop::option::of(some_probe()), waits in any::<[bool; 2]>(), pre_stop in 0_u64..4,
+        grace in 1_u64..8,
+    ) -> LifeSpec {
+        LifeSpec {
+            readiness,
+            startup,
+            scheduling: waits[0].then(|| exponential(0.5)),
+            pull: waits[1].then(|| exponential(2.0)),
+            request_millicores: 700,
+            request_memory: mib(150),
+            grace: Span::from_seconds(grace),
+            pre_stop: Span::from_seconds(pre_stop),
+            first_backoff: Span::from_seconds(1),
+            longest_backoff: Span::from_seconds(5),
+        }
+    }
+}
+
+prop_compose! {
+    /// An autoscaler that does not wait for long.
+    fn some_autoscaler()(metric in 0_u8..3, with_rules in any::<bool>(), select in 0_u8..3) -> AutoscalerSpec {
+        let policies = |step| vec![ScalingPolicy { step, period: Span::from_seconds(7) }];
+        let select = [PolicySelect::Largest, PolicySelect::Smallest, PolicySelect::Disabled][select as usize];
+        let down = ScalingRules { window: Span::from_seconds(10), policies: policies(ScalingStep::Replicas(1)), select };
+        let up = ScalingRules { window: Span::ZERO, policies: policies(ScalingStep::Percent(50)), select: PolicySelect::Largest };
+        let metrics = [
+            MetricTarget::Cpu { request_millicores: 700, percent: 40 },
+            MetricTarget::Memory { request: mib(150), percent: 80 },
+            MetricTarget::Requests { per_replica_milli: 8_000 },
+        ];
+        AutoscalerSpec {
+            min: 1,
+            max: 5,
+            metrics: metrics[metric as usize..].to_vec(),
+            tolerance: Tolerance::Current,
+            behaviour: with_rules.then_some(AutoscalerBehaviour { up, down }),
+            sync: Span::from_seconds(3),
+            resolution: Span::from_seconds(2),
+            cpu_initialization: Span::from_seconds(5),
+            initial_readiness: Span::from_seconds(1),
+        }
+    }
+}
+
 prop_compose! {
     /// A service that may call services with a later name.
     fn some_service(number: usize, count: usize)(
@@ -294,7 +357,8 @@ prop_compose! {
         cores in prop::option::of(prop::sample::select(vec![0.5, 1.0, 2.0])), queue in prop::option::of(0_u32..10), cancel in 0_u8..3,
         (balance, balancing) in (some_balance(), prop::option::of(some_balancing())),
         admission in prop::option::of(some_admission()),
-        call_timeout in prop::option::of(20_u64..400), max in 0_u32..3, error in 0.0..0.3, liveness in any::<bool>(), per_request in 0_u64..4,
+        call_timeout in prop::option::of(20_u64..400), max in 0_u32..3, error in 0.0..0.3, liveness in prop::option::of(some_probe()),
+        per_request in 0_u64..4, life in prop::option::of(some_life()), autoscaler in prop::option::of(some_autoscaler()),
     ) -> ServiceSpec {
         let name = format!("s{number}");
         let mut phases = Vec::new();
@@ -322,7 +386,11 @@ prop_compose! {
         service.start_up = exponential(4.0);
         service.endpoints[0].error = share(error);
         service.memory = MemorySpec { base: mib(100), per_request: Bytes::new(per_request << 20), limit: Some(mib(150)) };
-        service.liveness = liveness.then_some(common::liveness(5, 2));
+        service.liveness = liveness;
+        if let Some(life) = life {
+            service.life = life;
+        }
+        service.autoscaler = autoscaler.map(Box::new);
         let mut worse = version("v2");
         worse.healthy = false;
         worse.error = share(0.3);
@@ -345,7 +413,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_fault(count: usize)(kind in 0_u8..11, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
+    fn some_fault(count: usize)(kind in 0_u8..13, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
         let name = format!("s{number}");
         let target = of_replica.map_or_else(|| service_target(&name), |replica| replica_target(&format!("{name}-{replica}")));
         let service = Name::new(&name);
@@ -360,7 +428,8 @@ prop_compose! {
             7 => FaultKind::MemoryLeak { target, per_second: mib(3) },
             8 => FaultKind::Deploy { service, version: Name::new("v2") },
             9 => FaultKind::Latency { from: None, service, extra: exponential(0.1) },
-            _ => FaultKind::ZoneLoss { zone: Name::new("a") },
+            10 => FaultKind::ZoneLoss { zone: Name::new("a") },
+            _ => FaultKind::NodeLoss { node: Name::new("blue-1"), zone: Name::new("a") },
         };
         fault("f", when, lasting, kind)
     }
@@ -383,12 +452,17 @@ prop_compose! {
     }
 }
 
+/// Two machines, on which two or three replicas that ask for something have room.
+fn pool(name: &str, zone: &str) -> NodePoolSpec {
+    NodePoolSpec { name: Name::new(name), count: 2, zone: Name::new(zone), millicores: 2000, memory: mib(400) }
+}
+
 fn some_world() -> impl Strategy<Value = WorldSpec> {
     (1_usize..4).prop_flat_map(|count| {
         let services: Vec<_> = (0..count).map(|number| some_service(number, count)).collect();
         let faults = prop::collection::vec(some_fault(count), 0..5);
         let cures = prop::collection::vec(some_cure(count), 0..6);
-        (services, faults, cures, prop::option::of(50_u64..500), 0_u32..3).prop_map(|(services, mut faults, cures, timeout, max)| {
+        (services, faults, cures, prop::option::of(50_u64..500), 0_u32..3).prop_map(move |(services, mut faults, cures, timeout, max)| {
             let mut users = client("users", "s0", 30.0);
             users.timeout = timeout.map(Span::from_millis);
             users.priority = Priority::ALL[max as usize];
@@ -399,6 +473,10 @@ fn some_world() -> impl Strategy<Value = WorldSpec> {
                 fault.name = Name::from(format!("f{number}"));
             }
             (spec.faults, spec.cures) = (faults, cures);
+            let lost = spec.faults.iter().any(|fault| matches!(fault.kind, FaultKind::NodeLoss { .. }));
+            if lost || count == 2 {
+                spec.nodes = [("blue", "a"), ("green", "b")].map(|(name, zone)| pool(name, zone)).to_vec();
+            }
             spec
         })
     })
@@ -413,5 +491,18 @@ proptest! {
         let finished = run_cured(&spec, seed);
         prop_assert_eq!(finished.ledger.ended, at(75));
         prop_assert_eq!(bytes(&finished), bytes(&run_cured(&spec, seed)));
+    }
+
+    #[test]
+    fn a_door_without_rules_changes_nothing_and_tells_whom_it_turns_away(mut spec in some_world(), seed in 0_u64..1000) {
+        let told = |spec: &WorldSpec| {
+            let finished = run_cured(spec, seed);
+            let told = told(&finished, |event| (!matches!(event, Event::SheddingChanged { .. })).then(|| format!("{event:?}")));
+            (told, finished.ledger.clients)
+        };
+        spec.services.iter_mut().for_each(|service| service.admission = None);
+        let without = told(&spec);
+        spec.services.iter_mut().for_each(|service| service.admission = Some(Box::default()));
+        prop_assert_eq!(without, told(&spec));
     }
 }
