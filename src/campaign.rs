@@ -77,15 +77,19 @@ impl Campaign {
             stage: self.stage,
             past: past.clone(),
         };
-        let Some(first) = self.answers.first() else { return Vec::new() };
-        let nothing = drill(first).play(Arm::Nothing, seed).transcript;
-        let oracle = has_oracle(scenario).then(|| drill(first).play(Arm::Oracle, seed).transcript);
-        let case = |answer: &Arc<Answer>| {
-            let policy = drill(answer).play(Arm::Policy, seed).transcript;
+        let drills: Vec<Drill> = self.answers.iter().map(drill).collect();
+        let Some(first) = drills.first() else { return Vec::new() };
+        let common =
+            [(first, Arm::Nothing), (first, Arm::Oracle)].into_iter().filter(|(_, arm)| *arm != Arm::Oracle || has_oracle(scenario));
+        let arms: Vec<(&Drill, Arm)> = common.chain(drills.iter().map(|drill| (drill, Arm::Policy))).collect();
+        let mut played = Drill::play_together(&arms, seed).into_iter().map(|played| played.transcript);
+        let nothing = played.next().expect("doing nothing was played");
+        let oracle = if has_oracle(scenario) { played.next() } else { None };
+        let case = |(answer, policy): (&Arc<Answer>, Transcript)| {
             let outcome = measured(&nothing, &policy, oracle.as_ref(), answer);
             Case { class: scenario.family.clone(), outcome }
         };
-        self.answers.iter().map(case).collect()
+        self.answers.iter().zip(played).map(case).collect()
     }
 }
 
@@ -93,8 +97,14 @@ impl Drill {
     /// All arms of one seed, to be shown.
     #[must_use]
     pub fn show(&self, seed: u64) -> Shown {
-        let oracle = has_oracle(&self.scenario).then(|| self.play(Arm::Oracle, seed).transcript);
-        Shown { nothing: self.play(Arm::Nothing, seed).transcript, policy: self.play(Arm::Policy, seed).transcript, oracle }
+        let mut arms = vec![(self, Arm::Nothing), (self, Arm::Policy)];
+        if has_oracle(&self.scenario) {
+            arms.push((self, Arm::Oracle));
+        }
+        let mut played = Self::play_together(&arms, seed).into_iter().map(|played| played.transcript);
+        let mut next = || played.next().expect("every arm was played");
+        let (nothing, policy) = (next(), next());
+        Shown { nothing, policy, oracle: played.next() }
     }
 }
 

@@ -13,13 +13,13 @@ use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::{Memory, RECALL_STEP, RuleSet, Ruler, RulerSettings, reach_ms};
 use firedrill_scenarios::Scenario;
-use firedrill_sim::automation::{Automation, Script};
+use firedrill_sim::automation::Script;
 use firedrill_sim::past;
-use firedrill_sim::run::{Finished, Options, Run};
+use firedrill_sim::run::{Finished, Options, Run, Trunk};
 use firedrill_telemetry::promql::Condition;
 use firedrill_telemetry::store::Store;
 
-use crate::automation::Piloted;
+use crate::automation::Playing;
 use crate::load::Source;
 
 /// The engine's version, in every journal: equal versions give equal bytes.
@@ -149,11 +149,46 @@ impl Drill {
     pub fn play(&self, arm: Arm, seed: u64) -> Played {
         let span = tracing::info_span!("run", id = %format_args!("{}/{}/{seed}", self.scenario.name, arm.word()));
         let _entered = span.enter();
+        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options { telemetry: true }, self.playing(arm));
+        let run = match self.past() {
+            Some((store, _)) => run.after(store.clone()),
+            None => run,
+        };
+        self.played(arm, seed, run.finish())
+    }
+
+    /// Runs several arms on one seed, of drills that differ only in who answers. What nobody has acted in is simulated once for all of them.
+    ///
+    /// # Panics
+    /// If the drills are of different scenarios or rules.
+    #[must_use]
+    pub fn play_together(arms: &[(&Self, Arm)], seed: u64) -> Vec<Played> {
+        let Some((first, _)) = arms.first() else { return Vec::new() };
+        let alike = |drill: &Self| Arc::ptr_eq(&drill.scenario, &first.scenario) && Arc::ptr_eq(&drill.rules, &first.rules);
+        assert!(arms.iter().all(|(drill, _)| alike(drill)), "arms of one scenario are played together");
+        let span = tracing::info_span!("run", id = %format_args!("{}/{}/{seed}", first.scenario.name, arms.len()));
+        let _entered = span.enter();
+        let playing = arms.iter().map(|(drill, arm)| drill.playing(*arm)).collect();
+        let trunk = Trunk::new(Arc::clone(&first.scenario.spec), Seed(seed), Options { telemetry: true }, playing);
+        let trunk = match first.past() {
+            Some((store, _)) => trunk.after(store.clone()),
+            None => trunk,
+        };
+        arms.iter().zip(trunk.finish()).map(|((drill, arm), finished)| drill.played(*arm, seed, finished)).collect()
+    }
+
+    fn playing(&self, arm: Arm) -> Playing {
         match arm {
-            Arm::Nothing => self.finish(arm, seed, Piloted(self.pilot(Vec::new()))),
-            Arm::Policy => self.finish(arm, seed, Piloted(self.pilot(self.answer.policies.clone()))),
-            Arm::Oracle => self.finish(arm, seed, Script::new(Arc::clone(&self.scenario.spec))),
+            Arm::Nothing => Playing::Pilot(Box::new(self.pilot(Vec::new()))),
+            Arm::Policy => Playing::Pilot(Box::new(self.pilot(self.answer.policies.clone()))),
+            Arm::Oracle => Playing::Oracle(Script::new(Arc::clone(&self.scenario.spec))),
         }
+    }
+
+    fn played(&self, arm: Arm, seed: u64, finished: Finished<Playing>) -> Played {
+        let Finished { journal, ledger, telemetry, .. } = finished;
+        tracing::info!(arm = arm.word(), events = ledger.events, records = journal.records().len(), "done");
+        Played { transcript: Transcript { header: self.header(arm, seed), journal, ledger }, telemetry }
     }
 
     fn pilot(&self, policies: Vec<Arc<Policy>>) -> Pilot {
@@ -198,17 +233,6 @@ impl Drill {
             (store, memory)
         };
         Some(self.past.0.get_or_init(recall))
-    }
-
-    fn finish<A: Automation>(&self, arm: Arm, seed: u64, automation: A) -> Played {
-        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options { telemetry: true }, automation);
-        let run = match self.past() {
-            Some((store, _)) => run.after(store.clone()),
-            None => run,
-        };
-        let Finished { journal, ledger, telemetry, .. } = run.finish();
-        tracing::info!(events = ledger.events, records = journal.records().len(), "done");
-        Played { transcript: Transcript { header: self.header(arm, seed), journal, ledger }, telemetry }
     }
 
     fn header(&self, arm: Arm, seed: u64) -> Header {

@@ -601,6 +601,12 @@ impl Journal {
         &self.records
     }
 
+    /// All records in order, the journal given up.
+    #[must_use]
+    pub fn into_records(self) -> Vec<Record> {
+        self.records
+    }
+
     /// The body as JSON Lines, without a header.
     #[must_use]
     pub fn to_json_lines(&self) -> String {

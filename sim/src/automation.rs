@@ -13,7 +13,9 @@ use crate::spec::WorldSpec;
 /// Whoever watches a run and may act on it. It sees telemetry and the results of its own actions, and nothing else.
 pub trait Automation: Clone {
     /// Whether its actions take effect at once and never fail of themselves; only an oracle's do.
-    const PERFECT: bool = false;
+    fn is_perfect(&self) -> bool {
+        false
+    }
 
     /// The next thing that it must do, and its class: rules, routing or controller. `None` if nothing is due before something happens.
     ///
@@ -66,7 +68,9 @@ impl Script {
 }
 
 impl Automation for Script {
-    const PERFECT: bool = true;
+    fn is_perfect(&self) -> bool {
+        true
+    }
 
     fn due(&self) -> Option<(Time, Class)> {
         self.order.get(self.next).map(|index| (self.spec.cures[*index].at, Class::Controller))

@@ -54,4 +54,4 @@ pub mod run;
 pub use automation::{Automation, Idle, Script};
 pub use observe::declared::universe;
 pub use observe::past;
-pub use run::{Finished, Options, Run};
+pub use run::{Finished, Options, Run, Trunk};

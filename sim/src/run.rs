@@ -1,5 +1,7 @@
 //! One run: the world, its telemetry, and the automation that watches it, taken forward together in one order of events.
 
+mod trunk;
+
 use std::sync::Arc;
 
 use firedrill_core::action::Command;
@@ -15,6 +17,8 @@ use crate::automation::Automation;
 use crate::observe::Observer;
 use crate::spec::WorldSpec;
 use crate::world::{Due, World};
+
+pub use trunk::Trunk;
 
 /// What is done beside simulating.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +109,13 @@ impl<A: Automation> Run<A> {
     /// Runs to the horizon and closes the books.
     #[must_use]
     pub fn finish(mut self) -> Finished<A> {
-        let horizon = Time::ZERO + self.world.spec.horizon;
         self.advance_to(Time::MAX);
+        self.close()
+    }
+
+    /// Closes the books.
+    fn close(mut self) -> Finished<A> {
+        let horizon = Time::ZERO + self.world.spec.horizon;
         let (at, reason) = match self.stopped {
             Some(at) => (at, "a bound was reached"),
             None => (horizon, "the horizon was reached"),
@@ -184,8 +193,9 @@ impl<A: Automation> Run<A> {
     }
 
     fn take_orders(&mut self) {
+        let perfect = self.automation.is_perfect();
         for command in self.commands.drain(..) {
-            self.world.order(command, A::PERFECT);
+            self.world.order(command, perfect);
         }
         self.due = self.automation.due();
     }

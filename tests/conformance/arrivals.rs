@@ -36,9 +36,7 @@ fn a9_closed_clients_obey_mean_value_analysis() {
 #[test]
 fn sessions_make_several_requests_each() {
     let case = case("arrivals").with("rate: 10/s", "rate: 1/s, sessions: { requests: 8, think: { exponential: 5s } }");
-    case.check("requests in all", 8, 8.0 * 4.0 * 3600.0, |finished| {
-        finished.ledger.clients[0].outcomes.len() as f64 + 8.0 * 7.0 * 5.0
-    });
+    case.check("requests in all", 8, 8.0 * 4.0 * 3600.0, |finished| finished.ledger.clients[0].outcomes.len() as f64 + 8.0 * 7.0 * 5.0);
 }
 
 #[test]
