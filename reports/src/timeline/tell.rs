@@ -103,6 +103,8 @@ enum Key {
     Replicas(Name),
     /// Who is left out of a choice, or back in it.
     Choice(Name, bool),
+    /// Whose replicas turn requests away, or do so no more.
+    Door(Name, bool),
 }
 
 /// A line that still takes in repetitions.
@@ -277,10 +279,7 @@ impl Teller {
             Event::BreakerChanged { caller, service, state, reason } => {
                 self.say(at, Kind::World, format!("{caller}: its breaker to {service} is {}: {reason}", state.replace('_', " ")));
             }
-            Event::SheddingChanged { replica, sheds, figures } => {
-                let what = if *sheds { "turns requests away" } else { "turns nobody away any more" };
-                self.say(at, Kind::World, format!("{replica} {what} ({figures})"));
-            }
+            Event::SheddingChanged { replica, sheds, figures } => self.shedding(at, replica, *sheds, figures),
             Event::RetriesLimited { caller, retries: Some(retries) } => {
                 self.say(at, Kind::World, format!("{caller}: at most {} a request", counted(u64::from(*retries), "retry")));
             }
@@ -296,6 +295,13 @@ impl Teller {
             }
             _ => unreachable!("only the world's events come here"),
         }
+    }
+
+    /// Replicas of one service that turn requests away for the same reason are one line.
+    fn shedding(&mut self, at: Time, replica: &Name, sheds: bool, figures: &str) {
+        let service = replica.rsplit_once('-').map_or(&**replica, |(service, _)| service);
+        let what = if sheds { "turns requests away" } else { "turns nobody away any more" };
+        self.say_once(at, Kind::World, Key::Door(Name::new(service), sheds), format!("{replica} {what}: {figures}"));
     }
 
     /// Changes of one service's replicas are one line until nothing has changed for a minute, or something is done to it.
@@ -529,7 +535,7 @@ const fn state_word(state: ReplicaState) -> &'static str {
         ReplicaState::Draining => "draining",
         ReplicaState::Gone => "gone",
         ReplicaState::Pending => "pending",
-        ReplicaState::Pulling => "pulling its image",
+        ReplicaState::Pulling => "pulling",
         ReplicaState::Unready => "not ready",
     }
 }
