@@ -12,7 +12,8 @@ pub fn value(matchers: &[&Matcher]) -> Option<String> {
     for matcher in matchers {
         match &matcher.op {
             MatchOp::Equal => candidates.push(matcher.value.to_string()),
-            MatchOp::Matches(_) => candidates.extend(texts(&matcher.value)),
+            // As it was compiled, for as it was written it is in another notation.
+            MatchOp::Matches(regex) => candidates.extend(texts(regex.as_str())),
             MatchOp::NotEqual | MatchOp::MatchesNot(_) => {}
         }
     }
@@ -99,5 +100,6 @@ mod tests {
         check(r#"a!="b""#, Some(""));
         check(r#"a="b",a="c""#, None);
         check(r#"a=~"(?i)ready""#, Some("READY"));
+        check(r#"a=~"\\Qa.b\\E\\d""#, Some("a.b1"));
     }
 }

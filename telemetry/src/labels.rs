@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::Regex;
 
+use crate::patterns;
+
 /// The label that holds a metric's name.
 pub const METRIC_NAME: &str = "__name__";
 
@@ -302,7 +304,7 @@ pub fn write_quoted(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
 /// Compiles a regular expression that must match the whole value, dots matching newlines, as Prometheus 3 does.
 ///
 /// # Errors
-/// The expression does not compile, also not with braces that are no repetition taken literally (RE2 reads `a{b}` literally, Rust refuses it).
+/// The expression does not compile.
 pub fn anchored(pattern: &str) -> Result<Regex, MatcherError> {
     // Rule sets say the same again and again, and compiling it takes longer than all the rest of reading a rule.
     static COMPILED: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
@@ -323,44 +325,7 @@ pub fn anchored(pattern: &str) -> Result<Regex, MatcherError> {
 const MOST_COMPILED: usize = 1_000;
 
 fn compile(pattern: &str) -> Result<Regex, MatcherError> {
-    let compile = |pattern: &str| Regex::new(&format!("^(?s:{pattern})$"));
-    compile(pattern).or_else(|error| compile(&with_literal_braces(pattern)).map_err(|_| error)).map_err(|error| {
-        let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        MatcherError::Regex { pattern: pattern.to_owned(), reason }
-    })
-}
-
-/// Escapes every `{` that opens no repetition count and belongs to no `\p{…}` or `\x{…}`.
-fn with_literal_braces(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len() + 4);
-    let mut rest = pattern;
-    while let Some(c) = rest.chars().next() {
-        let tail = &rest[c.len_utf8()..];
-        if c == '\\' {
-            let escaped = tail.chars().next().map_or(0, char::len_utf8);
-            let class = (tail.starts_with(['p', 'P', 'x']) && tail[1..].starts_with('{')).then(|| tail.find('}')).flatten();
-            let taken = class.map_or(escaped, |end| end + 1);
-            out.push_str(&rest[..1 + taken]);
-            rest = &tail[taken..];
-            continue;
-        }
-        if c == '{' && !opens_repetition(tail) {
-            out.push('\\');
-        }
-        out.push(c);
-        rest = tail;
-    }
-    out
-}
-
-/// Whether the text after a `{` reads `n}`, `n,}` or `n,m}`.
-fn opens_repetition(tail: &str) -> bool {
-    let Some(end) = tail.find('}') else {
-        return false;
-    };
-    let (least, most) = tail[..end].split_once(',').unwrap_or((&tail[..end], ""));
-    !least.is_empty() && [least, most].iter().all(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
+    patterns::compiled_within("^(?s:", pattern, ")$").map_err(|reason| MatcherError::Regex { pattern: pattern.to_owned(), reason })
 }
 
 #[cfg(test)]
@@ -435,6 +400,18 @@ mod tests {
         check_match("=~", "a{2}", "aa", true);
         check_match("=~", "a{,2}", "a{,2}", true);
         check_match("=~", r"\p{Lu}{x}", "A{x}", true);
+    }
+
+    #[test]
+    fn expressions_mean_what_they_mean_in_go() {
+        check_match("=~", r"\d+", "12", true);
+        check_match("=~", r"\d+", "١٢", false);
+        check_match("!~", r"\w+", "é", true);
+        check_match("=~", "(?i)ready", "READY", true);
+        check_match("=~", r"\Qa.b\E", "a.b", true);
+        check_match("=~", r"\Qa.b\E", "axb", false);
+        check_match("=~", "[a[b]", "[", true);
+        check_match("=~", "a)|(b", "a", true);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Modules are listed in reading order; each uses only what came before it. The blank lines keep the formatter from sorting them.
 
+pub mod patterns;
+
 pub mod labels;
 
 pub mod notation;

@@ -11,7 +11,6 @@ mod functions;
 mod lexer;
 mod literals;
 mod parser;
-mod patterns;
 mod run;
 mod scene;
 mod times;

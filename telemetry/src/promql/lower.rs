@@ -9,7 +9,7 @@ use promql_parser::parser as parsed;
 
 use super::functions;
 use super::group::LabelSubset;
-use super::parameters::{experimental, misplaced, parameter_of, prepare, unmark};
+use super::parameters::{experimental, misplaced, parameter_of, pattern_of, prepare, unmark};
 use super::plan::{
     Aggregation, AggregationOperator, At, Binary, BinaryOperator, Call, Function, LabelJoin, LabelReplace, Many, Matching, Moment, Node,
     ParameterMatcher, Plan, PlanError, Selector, Subquery,
@@ -109,6 +109,10 @@ impl Lowering {
                 }
             }
         }
+        // The parser has asked this of the other matchers, but it sees no patterns.
+        if matchers.iter().all(|matcher| matcher.matches("")) && !parameters.iter().any(|parameter| parameter.equal) {
+            return Err(wrong("vector selector must contain at least one non-empty matcher"));
+        }
         let moment = moment(selector.offset.as_ref(), selector.at.as_ref())?;
         let range_ms = range.map(milliseconds).transpose()?;
         self.selectors.push(Selector { matchers: matchers.into(), parameters, range_ms, moment, around_ms: self.around_ms });
@@ -206,14 +210,17 @@ impl Lowering {
 }
 
 fn lower_matcher(matcher: &parsed_label::Matcher) -> Result<Matcher, PlanError> {
+    let (value, is_pattern) = pattern_of(&matcher.value).map_or((matcher.value.as_str(), false), |pattern| (pattern, true));
     let op = match matcher.op {
+        parsed_label::MatchOp::Equal if is_pattern => MatchOp::Matches(regex(value)?),
+        parsed_label::MatchOp::NotEqual if is_pattern => MatchOp::MatchesNot(regex(value)?),
         parsed_label::MatchOp::Equal => MatchOp::Equal,
         parsed_label::MatchOp::NotEqual => MatchOp::NotEqual,
-        // Compiled anew: the parser's own expressions do not let a dot match a newline, as Prometheus 3 does.
-        parsed_label::MatchOp::Re(_) => MatchOp::Matches(regex(&matcher.value)?),
-        parsed_label::MatchOp::NotRe(_) => MatchOp::MatchesNot(regex(&matcher.value)?),
+        // With a comment before the pattern, so that it bears no mark.
+        parsed_label::MatchOp::Re(_) => MatchOp::Matches(regex(value)?),
+        parsed_label::MatchOp::NotRe(_) => MatchOp::MatchesNot(regex(value)?),
     };
-    Ok(Matcher { name: plain(&matcher.name)?, op, value: matcher.value.as_str().into() })
+    Ok(Matcher { name: plain(&matcher.name)?, op, value: value.into() })
 }
 
 fn regex(pattern: &str) -> Result<regex::Regex, PlanError> {
@@ -357,13 +364,27 @@ mod tests {
     #[test]
     fn what_is_no_promql_is_refused() {
         check_refused("sum(up", "unclosed left parenthesis");
-        check_refused("x{a=~\"(\"}", "illegal regex for (");
+        check_refused("x{a=~\"(\"}", "the regular expression `(` is wrong: unclosed group");
+        check_refused(r#"{a=~".*",b!~".+",c!="d"}"#, "vector selector must contain at least one non-empty matcher");
+        check_refused(r#"x{__name__=~"y"}"#, r#"metric name must not be set twice: "x" or "y""#);
         check_refused("x offset 2000y", "the duration `2000y` is no duration of at most 292 years");
         check_refused("label_replace(x, \"\", \"\", \"\", \"\")", "label_replace cannot write a label without a name");
         check_refused("label_join(x, \"a\", \"\", \"\")", "label_join cannot read a label without a name");
         check_refused("count_values(\"\", x)", "count_values cannot write a label without a name");
         check_refused("label_replace(x, $a, \"\", \"\", \"\")", "$a can only stand for the value of a label, as in {service=$a}");
         check_refused("x > $limit", "$limit can only stand for the value of a label, as in {service=$limit}");
+    }
+
+    #[test]
+    fn patterns_are_gos_and_not_the_parsers() {
+        for pattern in [r"\\Qa.b\\E", "[a[b]", "a{,3}", r"\\101"] {
+            let told = format!(r#"{{x=~"{pattern}"}}"#);
+            Plan::parse(&told).expect(&told);
+            Plan::parse(&format!(r#"y{{x!~ '{pattern}'}}"#)).expect(&told);
+        }
+        let plan = Plan::parse("{a=~\"b|c\",d !~ `e.*`}").expect("a plan");
+        let told: Vec<String> = plan.selectors()[0].matchers().iter().map(|matcher| matcher.to_string()).collect();
+        assert_eq!(told, [r#"a=~"b|c""#, r#"d!~"e.*""#]);
     }
 
     #[track_caller]

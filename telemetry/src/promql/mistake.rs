@@ -6,8 +6,6 @@ use std::ops::Range;
 
 use firedrill_core::problem::near_miss;
 
-use crate::labels::anchored;
-
 /// A mistake in an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -319,10 +317,11 @@ impl<'a> Scene<'a> {
                 .find(|token| token.inside && token.kind == Kind::Word && self.written(token) == name && self.follows_operator(token))?;
             return self.mistake(token, format!("the value `{name}` has no quotes"), format!("write \"{name}\""));
         }
-        if let Some(pattern) = words.strip_prefix("illegal regex for ") {
-            let token = self.tokens.iter().find(|token| token.kind == Kind::Text && self.written(token).contains(pattern.trim()))?;
-            let message = anchored(pattern.trim()).err().map_or_else(|| words.to_owned(), |error| error.to_string());
-            return self.mistake(token, message, "write a regular expression as RE2 has it");
+        if let Some((pattern, _)) = words.strip_prefix("the regular expression `").and_then(|rest| rest.split_once("` is wrong: ")) {
+            // A backslash in it may be written as two.
+            let is_it = |written: &str| written.contains(pattern) || written.replace(r"\\", r"\").contains(pattern);
+            let token = self.tokens.iter().find(|token| token.kind == Kind::Text && is_it(self.written(token)))?;
+            return self.mistake(token, words, "write a regular expression as RE2 has it");
         }
         if words.contains("must use BOOL modifier") {
             let index =
@@ -595,6 +594,12 @@ mod tests {
             "up{job=~\"a(\"}",
             "the regular expression `a(` is wrong: unclosed group",
             "\"a(\"",
+            "write a regular expression as RE2 has it",
+        );
+        check(
+            r#"up{job!~"a\\Z"}"#,
+            r"the regular expression `a\Z` is wrong: `\Z` is no escape of regular expressions here",
+            r#""a\\Z""#,
             "write a regular expression as RE2 has it",
         );
         let words = "wrong number of arguments for aggregate expression provided, expected 2, got 1";

@@ -1,9 +1,13 @@
-//! The text of an expression before the parser sees it: `$name` is carried through as a marked string, never pasted; bounds; experimental syntax.
+//! The text of an expression before the parser sees it: `$name` and patterns are carried through as marked strings, never pasted; bounds;
+//! experimental syntax.
 
 use super::plan::PlanError;
 
 /// Marks a string literal that stands for a parameter. A private-use character, refused in the texts that people write.
 const MARK: char = '\u{e000}';
+
+/// Marks a string literal that is a pattern, which the parser would read as Rust does.
+const PATTERN_MARK: char = '\u{e001}';
 
 /// At most so many operators and brackets: the parser and the evaluator recurse by them. Real rules have at most a few dozen.
 const MOST_OPERATORS: usize = 500;
@@ -16,12 +20,17 @@ pub(crate) fn parameter_of(value: &str) -> Option<&str> {
     value.strip_prefix(MARK)
 }
 
+/// The pattern that a string value is, behind `=` for `=~` and `!=` for `!~`.
+pub(crate) fn pattern_of(value: &str) -> Option<&str> {
+    value.strip_prefix(PATTERN_MARK)
+}
+
 /// A parameter stands where a value that is no label's is wanted.
 pub(crate) fn misplaced(parameter: &str) -> PlanError {
     PlanError::Parse { message: format!("${parameter} can only stand for the value of a label, as in {{service=${parameter}}}") }
 }
 
-/// Rewrites an expression for the parser: each `$name` becomes a marked string literal if parameters are allowed.
+/// Rewrites an expression for the parser: each `$name` becomes a marked string literal if parameters are allowed, and so does each pattern.
 ///
 /// # Errors
 /// Too long, too deep, a parameter where none is allowed or without a name, or a string whose escapes are no UTF-8.
@@ -30,8 +39,8 @@ pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
     if text.len() > MOST_BYTES {
         return Err(wrong(format!("the expression is longer than {MOST_BYTES} bytes")));
     }
-    if text.contains(MARK) {
-        return Err(wrong("the character U+E000 cannot stand in an expression".to_owned()));
+    if let Some(mark) = text.chars().find(|c| [MARK, PATTERN_MARK].contains(c)) {
+        return Err(wrong(format!("the character U+{:X} cannot stand in an expression", u32::from(mark))));
     }
     refuse_long_durations(text)?;
     let mut out = String::with_capacity(text.len() + 16);
@@ -39,14 +48,18 @@ pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
     let mut in_braces = false;
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
+        if let Some(length) = pattern_operator_length(rest).filter(|_| in_braces) {
+            out.push_str(if c == '=' { "=" } else { "!=" });
+            out.extend(rest[length..].chars().next());
+            out.push(PATTERN_MARK);
+            rest = &rest[length..];
+            let length = literal_length(rest, allowed)?;
+            out.push_str(&rest[1..length]);
+            rest = &rest[length..];
+            continue;
+        }
         let taken = match c {
-            '"' | '\'' | '`' => {
-                let length = string_length(rest, c)?;
-                if let Some(name) = quoted_parameter(&rest[..length]).filter(|_| allowed && in_braces) {
-                    return Err(wrong(format!("\"${name}\" is a text, not the label's value: write ${name} without quotes")));
-                }
-                length
-            }
+            '"' | '\'' | '`' => literal_length(rest, allowed && in_braces)?,
             '#' => rest.find('\n').unwrap_or(rest.len()),
             '$' if !allowed => return Err(wrong("a parameter ($name) cannot stand here".to_owned())),
             '$' => {
@@ -81,6 +94,24 @@ pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
     Ok(out)
 }
 
+/// The length of `=~` or `!~`, with blanks, at the start of the text if a string literal follows.
+fn pattern_operator_length(text: &str) -> Option<usize> {
+    let tail = text.strip_prefix("=~").or_else(|| text.strip_prefix("!~"))?.trim_start();
+    tail.starts_with(['"', '\'', '`']).then_some(text.len() - tail.len())
+}
+
+/// The length of the string literal at the start of the text, which is no quoted parameter where there may be one.
+fn literal_length(text: &str, may_be_parameter: bool) -> Result<usize, PlanError> {
+    let length = string_length(text)?;
+    match quoted_parameter(&text[..length]).filter(|_| may_be_parameter) {
+        Some(name) => {
+            let message = format!("\"${name}\" is a text, not the label's value: write ${name} without quotes");
+            Err(PlanError::Parse { message })
+        }
+        None => Ok(length),
+    }
+}
+
 /// The longest duration that there is in Prometheus, seconds: 64 bits of nanoseconds.
 const LONGEST_SECONDS: f64 = 9_223_372_036.0;
 
@@ -90,7 +121,7 @@ fn refuse_long_durations(text: &str) -> Result<(), PlanError> {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let taken = match c {
-            '"' | '\'' | '`' => string_length(rest, c)?,
+            '"' | '\'' | '`' => string_length(rest)?,
             '#' => rest.find('\n').unwrap_or(rest.len()),
             c if is_of_word(c) => {
                 let word = &rest[..word_length(rest)];
@@ -155,14 +186,14 @@ fn number(word: &str) -> Option<f64> {
 
 /// The name in a quoted `"$name"`, which other tools fill in and which here would be compared as it stands, and never match.
 fn quoted_parameter(literal: &str) -> Option<&str> {
-    let name = literal.get(1..literal.len() - 1)?.strip_prefix('$')?;
+    let name = literal.get(1..literal.len().saturating_sub(1))?.strip_prefix('$')?;
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     is_name.then_some(name)
 }
 
 /// A message of the parser with the marks turned back into what the person wrote.
 pub(crate) fn unmark(message: &str) -> String {
-    message.replace(['"', '\''], "\"").replace(&format!("\"{MARK}"), "$").replace(MARK, "$")
+    message.replace(['"', '\''], "\"").replace(&format!("\"{MARK}"), "$").replace(MARK, "$").replace(PATTERN_MARK, "")
 }
 
 /// The construct of Prometheus' experimental syntax in a text that the parser refused, if there is one.
@@ -171,7 +202,7 @@ pub(crate) fn experimental(text: &str) -> Option<&'static str> {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let taken = match c {
-            '"' | '\'' | '`' => string_length(rest, c).ok()?,
+            '"' | '\'' | '`' => string_length(rest).ok()?,
             '#' => rest.find('\n').unwrap_or(rest.len()),
             _ => c.len_utf8(),
         };
@@ -212,8 +243,9 @@ fn starts_with_word(text: &str, word: &str) -> bool {
 }
 
 /// The length of the string literal at the start of the text, quotes included; to the end if it is not closed, which the parser refuses.
-fn string_length(text: &str, quote: char) -> Result<usize, PlanError> {
-    let mut characters = text.char_indices().skip(1);
+fn string_length(text: &str) -> Result<usize, PlanError> {
+    let mut characters = text.char_indices();
+    let Some((_, quote)) = characters.next() else { return Ok(0) };
     while let Some((index, c)) = characters.next() {
         if c == quote {
             return Ok(index + 1);
@@ -245,7 +277,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        let found = prepare(text, true).map_or_else(|error| error.to_string(), |text| text.replace(MARK, "§"));
+        let found = prepare(text, true).map_or_else(|error| error.to_string(), |text| text.replace(MARK, "§").replace(PATTERN_MARK, "~"));
         assert_eq!(found, expected);
     }
 
@@ -257,6 +289,15 @@ mod tests {
         check("x{a=$a_1,b=$b}", r#"x{a="§a_1",b="§b"}"#);
         check("x{a=$}", "a `$` without the name of a parameter");
         check("x{a=\"\u{e000}b\"}", "the character U+E000 cannot stand in an expression");
+    }
+
+    #[test]
+    fn patterns_are_marked_so_that_only_we_read_them() {
+        check(r#"x{a=~"b[",c!~ `d`,e='=~"f"'} =~ "g""#, r#"x{a="~b[",c!=`~d`,e='=~"f"'} =~ "g""#);
+        check(r#"x{a=~$b}"#, r#"x{a=~"§b"}"#);
+        check(r#"x{a=~"$b"}"#, "\"$b\" is a text, not the label's value: write $b without quotes");
+        check(r#"x{a=~""#, r#"x{a="~"#);
+        check("x{a=\"\u{e001}b\"}", "the character U+E001 cannot stand in an expression");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::script::{Moments, ORDERED_RANGE, Point, duration_ms, first_word, poin
 use super::{MINUTE_MS, Outcome, TOLERANCE};
 use crate::labels::Labels;
 use crate::notation::parse_leading_series;
+use crate::patterns;
 use crate::promql::{Annotation, EvalError, Level, SeriesSamples, Value, written};
 use crate::store::is_stale;
 
@@ -263,7 +264,7 @@ impl Wanted {
         let pattern = pattern.trim();
         let wrong =
             |_| Fault::new(pattern, "this is no regular expression", "close what is open, and write `\\` before what is meant literally");
-        Regex::new(without_position(pattern)).map(Wanted::Like).map_err(wrong)
+        patterns::compiled(without_position(pattern)).map(Wanted::Like).map_err(wrong)
     }
 
     fn matches(&self, text: &str) -> bool {

@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use firedrill_telemetry::patterns;
 use firedrill_telemetry::promql::Sample;
+use regex::Regex;
 
 use super::super::document::prometheus_duration;
 use super::scene::Scene;
 use super::value::{Failure, Kind, Value};
-use super::{builtins, compare, floats, literals, patterns, times, verbs};
+use super::{builtins, compare, floats, literals, times, verbs};
 
 /// What a function comes to.
 type Outcome = Result<Value, Failure>;
@@ -90,7 +92,7 @@ const ALL: &[Function] = &[
     fixed("externalURL", &[], |_, scene| Ok(Value::Text(scene.external_url.clone()))),
     fixed("pathPrefix", &[], path_prefix),
     fixed("now", &[], |_, scene| Ok(Value::Float(scene.at_ms as f64 / 1000.0))),
-    fixed("match", &[TEXT, TEXT], |values, _| Ok(Value::Bool(patterns::compiled(text(&values[0]))?.is_match(text(&values[1]))))),
+    fixed("match", &[TEXT, TEXT], |values, _| Ok(Value::Bool(pattern(text(&values[0]))?.is_match(text(&values[1]))))),
     fixed("reReplaceAll", &[TEXT, TEXT, TEXT], replace_all),
     fixed("title", &[TEXT], |values, _| Ok(Value::Text(title(text(&values[0]))))),
     fixed("toUpper", &[TEXT], |values, _| Ok(Value::Text(text(&values[0]).chars().map(upper).collect()))),
@@ -167,8 +169,12 @@ fn path_prefix(_: &[Value], scene: &Scene) -> Outcome {
 }
 
 fn replace_all(values: &[Value], _: &Scene) -> Outcome {
-    let pattern = patterns::compiled(text(&values[0]))?;
+    let pattern = pattern(text(&values[0]))?;
     Ok(Value::Text(pattern.replace_all(text(&values[2]), text(&values[1])).into_owned()))
+}
+
+fn pattern(text: &str) -> Result<Regex, Failure> {
+    patterns::compiled(text).map_err(|reason| format!("`{text}` is no regular expression: {reason}"))
 }
 
 /// A letter as a capital, if that is one letter.
