@@ -238,6 +238,7 @@ fn service_text(service: &ServiceSpec) -> String {
         Balance::PowerOfTwo => "; the less busy of two is asked",
         Balance::LeastRequest { choices: Some(_) } => "; of a few drawn at random the one that does least for its caller is asked",
         Balance::LeastRequest { choices: None } => "; the one that does least for its caller is asked",
+        Balance::PerConnection(_) => "; asked over connections, each to one at random",
         Balance::PeakEwma { .. } => "; of two the one that promises the earlier answer is asked",
     };
     if let Some(balancing) = &service.balancing {
@@ -319,6 +320,9 @@ fn balancing_text(balancing: &BalancingSpec) -> String {
         }
         None => String::new(),
     };
+    if balancing.prefer_zone {
+        text += "; callers prefer those in their own zone";
+    }
     if let Some(slow_start) = balancing.slow_start {
         text += &format!("; a new one gets its share over {}", slow_start.window);
     }

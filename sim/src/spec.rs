@@ -138,6 +138,19 @@ pub enum Balance {
         /// How fast a peak is forgotten.
         decay: Span,
     },
+    /// One at random for each connection, as kube-proxy does it; a request takes a connection that is there.
+    PerConnection(ConnectionSpec),
+}
+
+/// The connections that a caller keeps to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionSpec {
+    /// Whether all requests share one connection, as those of HTTP/2 do.
+    pub multiplexed: bool,
+    /// Connections without a request that are kept.
+    pub keep: u32,
+    /// How long one is kept without a request.
+    pub idle: Span,
 }
 
 /// What each caller of a service knows of its replicas, and which of them it leaves out of its choice (docs/MODEL.md 1.5).
@@ -149,6 +162,8 @@ pub struct BalancingSpec {
     pub slow_start: Option<SlowStartSpec>,
     /// With a smaller share of replicas left in its choice, a caller chooses from all; zero: never.
     pub panic_threshold: Ratio,
+    /// Whether a replica chooses among those in its own zone as long as there are any.
+    pub prefer_zone: bool,
     /// From a change of readiness until a caller knows it, seconds; `None`: at once.
     pub propagation: Option<Distribution>,
     /// How long a caller uses what a name was resolved to; `None`: it is told of changes.

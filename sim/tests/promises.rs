@@ -240,6 +240,8 @@ fn some_balance() -> impl Strategy<Value = Balance> {
         Balance::PowerOfTwo,
         Balance::LeastRequest { choices: Some(2) },
         Balance::LeastRequest { choices: None },
+        Balance::PerConnection(ConnectionSpec { multiplexed: true, keep: 0, idle: Span::from_seconds(90) }),
+        Balance::PerConnection(ConnectionSpec { multiplexed: false, keep: 2, idle: Span::from_seconds(1) }),
         Balance::PeakEwma { default_rtt: Span::from_millis(30), decay: Span::from_seconds(10) },
     ])
 }
@@ -270,7 +272,7 @@ fn outliers() -> OutlierSpec {
 
 prop_compose! {
     /// Any combination of what callers know and whom they leave out.
-    fn some_balancing()(ejection in 0_u8..3, slow_start in any::<bool>(), panic_threshold in 0.0..1.0, discovery in 0_u8..3) -> BalancingSpec {
+    fn some_balancing()(ejection in 0_u8..3, slow_start in any::<bool>(), prefer_zone in any::<bool>(), panic_threshold in 0.0..1.0, discovery in 0_u8..3) -> BalancingSpec {
         let accrual = AccrualSpec {
             failures: 2,
             min_penalty: Span::from_millis(500),
@@ -281,6 +283,7 @@ prop_compose! {
             ejection: [None, Some(EjectionSpec::Outliers(outliers())), Some(EjectionSpec::Accrual(accrual))][ejection as usize],
             slow_start: slow_start.then_some(SlowStartSpec { window: Span::from_seconds(10), aggression: 2.0, least: share(0.1) }),
             panic_threshold: share(panic_threshold),
+            prefer_zone,
             propagation: (discovery == 1).then(|| exponential(1.0)),
             dns_ttl: (discovery == 2).then_some(Span::from_seconds(3)),
         }

@@ -200,3 +200,46 @@ fn linkerds_breaker_rests_twice_as_long_each_time_and_tries_with_one_request() {
     assert!(lengths.len() >= 8, "{lengths:?}");
     assert_eq!(failures(&finished, 0), 7 + lengths.len() - 1, "seven errors, and one for each trial");
 }
+
+#[test]
+fn connections_pin_their_callers_and_who_comes_back_stays_idle() {
+    let failed = |case: &Case| outcome_share(&case.play(1), (90, 300), RequestOutcome::Failed);
+    let pinned = case("pinned-connections");
+    assert!(failed(&pinned) == 0.0, "all twenty callers have found a connection elsewhere");
+    // One request at a time on each, and those that wait are closed after a second: some are opened anew all the time.
+    let short = pinned.with("multiplexed: true", "idle: 100ms");
+    assert!((failed(&short) - 0.5).abs() < 0.05, "{}", failed(&short));
+    let in_turn = pinned.with("balance: { per_connection: { multiplexed: true } }", "balance: round_robin");
+    assert!((failed(&in_turn) - 0.5).abs() < 0.01, "{}", failed(&in_turn));
+}
+
+#[test]
+fn who_prefers_its_zone_asks_elsewhere_only_when_nobody_is_left_there() {
+    let failed = |case: &Case| outcome_share(&case.play(1), (90, 180), RequestOutcome::Failed);
+    // A third of the callers stand in zone b, and half of those who are asked there fail.
+    let near = case("zones");
+    assert!((failed(&near) - 1.0 / 6.0).abs() < 0.005, "{}", failed(&near));
+    let far = near.with("    prefer_zone: true\n", "");
+    assert!((failed(&far) - 1.0 / 6.0).abs() < 0.005, "one of six: {}", failed(&far));
+    // With the other one of zone b gone, all of its requests go to the one that fails; anybody else's a fifth.
+    let lonely = "at: 60s }\n  - { crash: { replica: db-4, every: 1s }, at: 60s }\n";
+    let (near, far) = (near.with("at: 60s }\n", lonely), far.with("at: 60s }\n", lonely));
+    assert!((failed(&near) - 1.0 / 3.0).abs() < 0.01, "{}", failed(&near));
+    assert!((failed(&far) - 0.2).abs() < 0.01, "{}", failed(&far));
+}
+
+#[test]
+fn what_a_caller_thinks_of_replicas_is_told_by_envoys_names() {
+    let finished = case("k10-panic").play_seen(1);
+    let last = |metric: &str| {
+        let store = &finished.telemetry;
+        let series = store.ids().find(|id| store.labels(*id).metric_name().is_some_and(|name| *name == *metric)).unwrap_or_else(|| panic!("{metric} is exposed"));
+        assert_eq!(store.labels(series).get("envoy_cluster_name"), Some("api"), "{metric}");
+        *store.values(series).last().unwrap()
+    };
+    assert_eq!(last("envoy_cluster_membership_total"), 10.0);
+    assert_eq!(last("envoy_cluster_membership_healthy"), 4.0);
+    assert_eq!(last("envoy_cluster_outlier_detection_ejections_active"), 6.0);
+    assert_eq!(last("envoy_cluster_outlier_detection_ejections_enforced_consecutive_5xx"), 6.0);
+    assert!(last("envoy_cluster_lb_healthy_panic") > 10_000.0);
+}

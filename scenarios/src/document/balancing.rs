@@ -27,6 +27,15 @@ pub enum BalanceDocument {
         /// How fast a peak is forgotten.
         decay: Option<Located<Span>>,
     },
+    /// `per_connection`.
+    PerConnection {
+        /// Whether all requests share one connection.
+        multiplexed: Option<Located<bool>>,
+        /// Connections without a request that are kept.
+        keep: Option<Located<u32>>,
+        /// How long one is kept without a request.
+        idle: Option<Located<Span>>,
+    },
 }
 
 /// What a service says of its callers' knowledge beside `balance`.
@@ -38,6 +47,8 @@ pub struct BalancingDocument {
     pub failure_accrual: Option<Located<AccrualDocument>>,
     /// Newcomers get less.
     pub slow_start: Option<Located<SlowStartDocument>>,
+    /// Whether callers ask those in their own zone first.
+    pub prefer_zone: Option<Located<bool>>,
     /// With fewer left, nobody is left out.
     pub panic_threshold: Option<Located<Ratio>>,
     /// From a change of readiness until callers know it.
@@ -111,7 +122,7 @@ const MOST: i64 = 1_000_000;
 
 /// Reads `balance:`.
 pub fn read_balance(reader: &mut Reader, node: &Node) -> Option<BalanceDocument> {
-    let known = ["round_robin", "random", "power_of_two", "least_request", "peak_ewma"];
+    let known = ["round_robin", "random", "power_of_two", "least_request", "peak_ewma", "per_connection"];
     let (word, parameters) = reader.tagged(node, "a way to choose a replica", &known)?;
     let plain = match &*word.text {
         "round_robin" => Balance::RoundRobin,
@@ -130,6 +141,7 @@ pub fn read_balance(reader: &mut Reader, node: &Node) -> Option<BalanceDocument>
             }
             return Some(balance);
         }
+        "per_connection" => return read_connections(reader, parameters),
         _ => {
             let Some(node) = parameters else { return Some(BalanceDocument::PeakEwma { default_rtt: None, decay: None }) };
             let mut fields = reader.fields(node, "peak_ewma")?;
@@ -147,12 +159,23 @@ pub fn read_balance(reader: &mut Reader, node: &Node) -> Option<BalanceDocument>
     Some(BalanceDocument::Plain(plain))
 }
 
+fn read_connections(reader: &mut Reader, parameters: Option<&Node>) -> Option<BalanceDocument> {
+    let Some(node) = parameters else { return Some(BalanceDocument::PerConnection { multiplexed: None, keep: None, idle: None }) };
+    let mut fields = reader.fields(node, "per_connection")?;
+    let multiplexed = optional(reader, &mut fields, "multiplexed", |r, n| r.boolean(n, "`multiplexed`"));
+    let keep = optional(reader, &mut fields, "keep", |r, n| r.integer(n, "the connections kept", 0..=MOST).map(|keep| keep as u32));
+    let idle = optional(reader, &mut fields, "idle", |r, n| positive_span(r, n, "how long a connection is kept"));
+    fields.finish(reader);
+    Some(BalanceDocument::PerConnection { multiplexed, keep, idle })
+}
+
 /// Reads the keys of a service that say what its callers know.
 pub fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> BalancingDocument {
     BalancingDocument {
         outlier_detection: optional(reader, fields, "outlier_detection", read_outliers),
         failure_accrual: optional(reader, fields, "failure_accrual", read_accrual),
         slow_start: optional(reader, fields, "slow_start", read_slow_start),
+        prefer_zone: optional(reader, fields, "prefer_zone", |r, n| r.boolean(n, "`prefer_zone`")),
         panic_threshold: optional(reader, fields, "panic_threshold", |r, n| r.ratio(n, "the panic threshold")),
         endpoint_propagation: optional(reader, fields, "endpoint_propagation", |r, n| distribution(r, n, "the propagation of endpoints")),
         dns_ttl: optional(reader, fields, "dns_ttl", |r, n| positive_span(r, n, "the time to live")),

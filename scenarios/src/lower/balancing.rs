@@ -4,7 +4,7 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::Ratio;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::{AccrualSpec, Balance, BalancingSpec, EjectionSpec, OutlierSpec, SlowStartSpec};
+use firedrill_sim::spec::{AccrualSpec, Balance, BalancingSpec, ConnectionSpec, EjectionSpec, OutlierSpec, SlowStartSpec};
 
 use crate::defaults;
 use crate::document::balancing::{AccrualDocument, BalanceDocument, BalancingDocument, OutlierDocument, OutlierPreset, SlowStartDocument};
@@ -19,6 +19,11 @@ pub fn lower_balance(balance: Option<&Located<BalanceDocument>>) -> Balance {
         Some(BalanceDocument::LeastRequest { choices }) => {
             Balance::LeastRequest { choices: or(choices.as_ref(), || Some(defaults::count("least_request.choices"))) }
         }
+        Some(BalanceDocument::PerConnection { multiplexed, keep, idle }) => Balance::PerConnection(ConnectionSpec {
+            multiplexed: or(multiplexed.as_ref(), || defaults::text("per_connection.multiplexed") == "true"),
+            keep: or(keep.as_ref(), || defaults::count("per_connection.keep")),
+            idle: or(idle.as_ref(), || defaults::span("per_connection.idle")),
+        }),
         Some(BalanceDocument::PeakEwma { default_rtt, decay }) => Balance::PeakEwma {
             default_rtt: or(default_rtt.as_ref(), || defaults::span("peak_ewma.default_rtt")),
             decay: or(decay.as_ref(), || defaults::span("peak_ewma.decay")),
@@ -38,7 +43,8 @@ pub fn lower(reader: &mut Reader, said: &BalancingDocument, balance: Balance) ->
     let slow_start = said.slow_start.as_ref().map(|slow_start| lower_slow_start(&slow_start.value));
     let propagation = said.endpoint_propagation.as_ref().map(|propagation| propagation.value.clone());
     let dns_ttl = said.dns_ttl.as_ref().map(|ttl| ttl.value);
-    if ejection.is_none() && slow_start.is_none() && propagation.is_none() && dns_ttl.is_none() {
+    let prefer_zone = or(said.prefer_zone.as_ref(), || false);
+    if ejection.is_none() && !prefer_zone && slow_start.is_none() && propagation.is_none() && dns_ttl.is_none() {
         return None;
     }
     let panic_threshold = or(said.panic_threshold.as_ref(), || match outliers {
@@ -46,7 +52,7 @@ pub fn lower(reader: &mut Reader, said: &BalancingDocument, balance: Balance) ->
         Some(_) => defaults::ratio("services.*.panic_threshold"),
         None => Ratio::ZERO,
     });
-    Some(Box::new(BalancingSpec { ejection, slow_start, panic_threshold, propagation, dns_ttl }))
+    Some(Box::new(BalancingSpec { ejection, slow_start, panic_threshold, prefer_zone, propagation, dns_ttl }))
 }
 
 fn preset(outliers: &OutlierDocument) -> OutlierPreset {
@@ -115,6 +121,12 @@ fn check(reader: &mut Reader, said: &BalancingDocument, balance: Balance) {
     let mut refuse = |place: &Place, why: &str, remedy: &str| reader.problem(problem::impossible(place, why, remedy));
     if let (Some(_), Some(accrual)) = (&said.outlier_detection, &said.failure_accrual) {
         refuse(&accrual.place, "callers tell by two rules who fails", "keep `outlier_detection:`, or `failure_accrual:`");
+    }
+    let (outliers, accrual) = (said.outlier_detection.as_ref(), said.failure_accrual.as_ref());
+    if let (Balance::PerConnection(_), Some(place)) =
+        (balance, outliers.map(|said| &said.place).or_else(|| accrual.map(|said| &said.place)))
+    {
+        refuse(place, "kube-proxy leaves nobody out", "write another `balance:`, one of a proxy that does, or remove this");
     }
     if let (Some(threshold), None) = (&said.panic_threshold, &said.outlier_detection) {
         refuse(&threshold.place, "nobody panics where nobody is left out", "add `outlier_detection: envoy`, or remove this");

@@ -14,7 +14,7 @@ use crate::accrual::{Accrual, Verdict};
 use crate::ewma::PeakEwma;
 use crate::outlier::{Answer, Change, Counts, Detector};
 use crate::slab::NONE;
-use crate::spec::{Balance, BalancingSpec, EjectionSpec, ServiceSpec, SlowStartSpec};
+use crate::spec::{Balance, BalancingSpec, ConnectionSpec, EjectionSpec, ServiceSpec, SlowStartSpec};
 use crate::world::calls::{Failure, Origin};
 use crate::world::{Due, World};
 
@@ -51,6 +51,10 @@ pub(crate) struct View {
     /// The virtual time of its schedule by weights; `None` without weights.
     schedule: Option<f64>,
     detector: Option<Box<Detector>>,
+    /// Connections without a request: to whom, and since when; the one that was used last comes last. A shared one is never without.
+    connections: Vec<(u32, Time)>,
+    /// Where its caller stands, if those that are near come first.
+    zone: Option<u32>,
     next_id: u32,
     /// When the last change that is under way to it arrives.
     told: Time,
@@ -64,6 +68,7 @@ pub(crate) struct View {
 #[derive(Clone, Copy, Debug)]
 struct Host {
     replica: u32,
+    zone: u32,
     /// Tells it from the same replica when the caller knew it before.
     id: u32,
     /// Attempts of this caller under way there.
@@ -91,8 +96,10 @@ const NO_PICK: Pick = Pick { view: NONE, replica: NONE, id: 0, at: Time::ZERO };
 /// What a caller hears of an attempt that it has sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// A status code, an index in [`crate::world::CODES`].
+    /// It was answered with this status code, an index in [`crate::world::CODES`].
     Code(usize),
+    /// It was not answered: its connection broke, there was none, or no answer came in time; which is as good as this status code.
+    Silence(Failure),
     /// Nothing: the caller has given it up for reasons of its own.
     GivenUp,
 }
@@ -100,7 +107,7 @@ pub(super) enum Heard {
 impl ServiceSpec {
     /// Whether its callers keep views of it.
     pub(super) const fn has_views(&self) -> bool {
-        self.balancing.is_some() || matches!(self.balance, Balance::LeastRequest { .. } | Balance::PeakEwma { .. })
+        self.balancing.is_some() || !matches!(self.balance, Balance::RoundRobin | Balance::Random | Balance::PowerOfTwo)
     }
 }
 
@@ -134,11 +141,11 @@ impl View {
         self.hosts.binary_search_by_key(&replica, |host| host.replica)
     }
 
-    fn join(&mut self, replica: u32, joined: Option<Time>, ewma: PeakEwma) -> bool {
+    fn join(&mut self, (replica, zone): (u32, u32), joined: Option<Time>, ewma: PeakEwma) -> bool {
         let Err(place) = self.place_of(replica) else { return false };
         let id = self.next_id;
         self.next_id += 1;
-        self.hosts.insert(place, Host { replica, id, active: 0, ewma, accrual: Accrual::default(), joined, deadline: (0.0, 0) });
+        self.hosts.insert(place, Host { replica, zone, id, active: 0, ewma, accrual: Accrual::default(), joined, deadline: (0.0, 0) });
         if let Some(detector) = &mut self.detector {
             detector.join(place);
         }
@@ -166,6 +173,10 @@ impl View {
         let panics = panics(self.open.len() as u64, self.hosts.len() as u64, threshold);
         if panics {
             self.open = (0..self.hosts.len() as u32).collect();
+        }
+        let is_near = |place: &u32| Some(self.hosts[*place as usize].zone) == self.zone;
+        if self.open.iter().any(is_near) {
+            self.open.retain(is_near);
         }
         if let Some(slow_start) = spec.and_then(|spec| spec.slow_start) {
             self.schedule_by_weight(slow_start, balance, now);
@@ -218,6 +229,29 @@ impl View {
         drawn.min_by_key(|place| active(*place)).expect("at least one is drawn") as usize
     }
 
+    /// A connection to send on: the one that was used last, unless it is old; else `None`.
+    fn reuse(&mut self, spec: ConnectionSpec, now: Time) -> Option<u32> {
+        if spec.multiplexed {
+            return self.connections.last().map(|(replica, _)| *replica);
+        }
+        self.connections.retain(|(_, since)| now.since(*since) < spec.idle);
+        self.connections.pop().map(|(replica, _)| replica)
+    }
+
+    /// What becomes of the connection to a replica, of which something was heard.
+    fn keep_or_close(&mut self, spec: ConnectionSpec, replica: u32, heard: Heard, now: Time) {
+        match heard {
+            _ if spec.multiplexed => {
+                if matches!(heard, Heard::Silence(Failure::Reset | Failure::Unreachable)) {
+                    self.connections.retain(|(other, _)| *other != replica);
+                }
+            }
+            Heard::Code(_) if self.connections.len() < spec.keep as usize => self.connections.push((replica, now)),
+            // Of a request that is given up nobody reads the answer, and so nobody can use its connection again.
+            Heard::Code(_) | Heard::Silence(_) | Heard::GivenUp => {}
+        }
+    }
+
     /// The place of one that promises the earlier answer.
     fn cheaper(&mut self, luck: u64, decay: Span, now: Time) -> usize {
         let (first, second) = pair(luck, self.open.len());
@@ -255,7 +289,7 @@ const fn answer(heard: Heard) -> Option<Answer> {
     match heard {
         Heard::Code(0) => Some(Answer::Success),
         Heard::Code(1) => Some(Answer::Error),
-        Heard::Code(_) => Some(Answer::Gateway),
+        Heard::Code(_) | Heard::Silence(_) => Some(Answer::Gateway),
         Heard::GivenUp => None,
     }
 }
@@ -272,21 +306,47 @@ impl World {
             return ready.get(below(luck, ready.len() as u64) as usize).copied().ok_or(Failure::NoReplica);
         };
         self.resolve(view);
-        let place = self.pick(view, luck).ok_or(Failure::NoReplica)?;
-        let known = &mut self.views.all[view as usize];
-        known.in_panic += u64::from(known.panics);
-        let host = &mut known.hosts[place];
-        host.active += 1;
-        let (replica, id) = (host.replica, host.id);
-        if host.accrual.take() {
-            self.reopen(view);
-        }
+        let (replica, id) = match self.spec.services[service as usize].balance {
+            Balance::PerConnection(spec) => (self.connect(view, spec, luck).ok_or(Failure::NoReplica)?, NONE),
+            _ => self.take(view, luck).ok_or(Failure::NoReplica)?,
+        };
         if self.views.picks.len() <= slot as usize {
             self.views.picks.resize(slot as usize + 1, NO_PICK);
         }
         debug_assert!(self.views.picks[slot as usize].view == NONE, "what was chosen before has been heard of");
         self.views.picks[slot as usize] = Pick { view, replica, id, at: self.now };
         if self.replicas[replica as usize].accepts() { Ok(replica) } else { Err(Failure::Unreachable) }
+    }
+
+    /// Chooses a replica, and counts what is sent there.
+    fn take(&mut self, index: u32, luck: u64) -> Option<(u32, u32)> {
+        let place = self.pick(index, luck)?;
+        let view = &mut self.views.all[index as usize];
+        view.in_panic += u64::from(view.panics);
+        let host = &mut view.hosts[place];
+        host.active += 1;
+        let chosen = (host.replica, host.id);
+        if host.accrual.take() {
+            self.reopen(index);
+        }
+        Some(chosen)
+    }
+
+    /// The replica at the other end of a connection that is there, or of a new one.
+    fn connect(&mut self, index: u32, spec: ConnectionSpec, luck: u64) -> Option<u32> {
+        let now = self.now;
+        let (view, replicas) = (&mut self.views.all[index as usize], &self.replicas);
+        // Who ends a process, or tells it to stop, closes its connections, and the other end notices.
+        view.connections.retain(|(replica, _)| replicas[*replica as usize].accepts());
+        if let Some(replica) = view.reuse(spec, now) {
+            return Some(replica);
+        }
+        let place = *view.open.get(below(luck, view.open.len() as u64) as usize)? as usize;
+        let replica = view.hosts[place].replica;
+        if spec.multiplexed {
+            view.connections.push((replica, now));
+        }
+        Some(replica)
     }
 
     /// Chooses a place in a view.
@@ -306,7 +366,7 @@ impl World {
                 view.turn = turn.wrapping_add(1);
                 view.open[turn as usize % view.open.len()] as usize
             }
-            Balance::Random => view.open[below(luck, view.open.len() as u64) as usize] as usize,
+            Balance::Random | Balance::PerConnection(_) => view.open[below(luck, view.open.len() as u64) as usize] as usize,
             Balance::PowerOfTwo => {
                 let (first, second) = pair(luck, view.open.len());
                 let (first, second) = (view.open[first] as usize, view.open[second] as usize);
@@ -339,15 +399,15 @@ impl World {
     #[cold]
     fn look(&mut self, service: u32, origin: Origin) -> u32 {
         let index = self.views.all.len() as u32;
-        let caller = if let Origin::Client { client, .. } = origin {
+        let (caller, zone) = if let Origin::Client { client, .. } = origin {
             let views = &mut self.views.of_clients;
             views.resize(views.len().max(client as usize + 1), NONE);
             views[client as usize] = index;
-            self.clients[client as usize].ledger.client.clone()
+            (self.clients[client as usize].ledger.client.clone(), None)
         } else if let Origin::Attempt(parent) = origin {
             let replica = self.attempts[parent].replica as usize;
             self.views.of_replicas[replica].push((service, index));
-            self.replicas[replica].name.clone()
+            (self.replicas[replica].name.clone(), Some(self.replicas[replica].zone))
         } else {
             unreachable!("only clients and replicas choose");
         };
@@ -364,6 +424,8 @@ impl World {
             turn: key as u32,
             schedule: None,
             detector: None,
+            connections: Vec::new(),
+            zone: zone.filter(|_| spec.balancing.as_ref().is_some_and(|balancing| balancing.prefer_zone)),
             next_id: 0,
             told: self.now,
             believes_until: Time::ZERO,
@@ -375,7 +437,9 @@ impl World {
         };
         view.detector = outliers.map(|outliers| Box::new(Detector::new(outliers)));
         let fresh = fresh(spec.balance, self.now);
-        self.services[service as usize].ready.iter().for_each(|replica| _ = view.join(*replica, None, fresh));
+        for replica in &self.services[service as usize].ready {
+            view.join((*replica, self.replicas[*replica as usize].zone), None, fresh);
+        }
         self.services[service as usize].views.push(index);
         let phase = outliers.map(|outliers| Span::from_nanos(1 + below(view.luck.block(0).word64(0), outliers.interval.as_nanos())));
         self.views.all.push(view);
@@ -448,12 +512,13 @@ impl World {
     /// A caller comes to know that a replica is ready or is not.
     pub(super) fn tell_view(&mut self, index: u32, replica: u32, is_ready: bool) {
         let now = self.now;
+        let zone = self.replicas[replica as usize].zone;
         let view = &mut self.views.all[index as usize];
         let balance = self.spec.services[view.service as usize].balance;
         if view.is_over {
             return;
         }
-        let changed = if is_ready { view.join(replica, Some(now), fresh(balance, now)) } else { view.leave(replica) };
+        let changed = if is_ready { view.join((replica, zone), Some(now), fresh(balance, now)) } else { view.leave(replica) };
         if changed {
             self.reopen(index);
         }
@@ -473,8 +538,11 @@ impl World {
         let Some(pick) = self.views.picks.get_mut(slot as usize) else { return };
         let Pick { view: index, replica, id, at } = std::mem::replace(pick, NO_PICK);
         let Some(view) = self.views.all.get_mut(index as usize) else { return };
-        let Ok(place) = view.place_of(replica) else { return };
         let spec = &self.spec.services[view.service as usize];
+        if let Balance::PerConnection(connections) = spec.balance {
+            return view.keep_or_close(connections, replica, heard, now);
+        }
+        let Ok(place) = view.place_of(replica) else { return };
         let ejection = spec.balancing.as_ref().and_then(|balancing| balancing.ejection);
         let host = &mut view.hosts[place];
         if host.id != id {
@@ -576,6 +644,7 @@ impl World {
             view.is_over = true;
             view.hosts = Vec::new();
             view.open = Vec::new();
+            view.connections = Vec::new();
             view.detector = None;
         }
     }
@@ -626,6 +695,7 @@ mod tests {
         let slow_start = SlowStartSpec { window: Span::from_seconds(10), aggression: 1.0, least: Ratio::new(0.1).unwrap() };
         let mut host = Host {
             replica: 0,
+            zone: 0,
             id: 0,
             active: 0,
             ewma: PeakEwma::new(Span::ZERO, Time::ZERO),

@@ -263,7 +263,7 @@ impl World {
         }
         let attempt = std::mem::replace(&mut call.attempt, NONE);
         if attempt != NONE {
-            self.hear(attempt, Heard::Code(Failure::Timeout.code()));
+            self.hear(attempt, Heard::Silence(Failure::Timeout));
             self.abandon(attempt);
         }
         self.returned(slot, Err(Failure::Timeout));

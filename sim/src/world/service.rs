@@ -253,7 +253,9 @@ impl World {
                 let load = |replica: u32| self.replicas[replica as usize].load();
                 if load(second) < load(first) { second } else { first }
             }
-            Balance::LeastRequest { .. } | Balance::PeakEwma { .. } => unreachable!("callers choose by what they know"),
+            Balance::LeastRequest { .. } | Balance::PeakEwma { .. } | Balance::PerConnection(_) => {
+                unreachable!("callers choose by what they know")
+            }
         }
     }
 

@@ -199,7 +199,8 @@ impl World {
     }
 
     pub(super) fn turn_away(&mut self, slot: u32, failure: Failure) {
-        self.hear(slot, Heard::Code(failure.code()));
+        let heard = if failure == Failure::Unreachable { Heard::Silence(failure) } else { Heard::Code(failure.code()) };
+        self.hear(slot, heard);
         let attempt = &self.attempts[slot];
         let call = attempt.call;
         self.services[attempt.service as usize].tally.rejected += 1;
@@ -628,7 +629,7 @@ impl World {
         }
         let (call, service) = (attempt.call, attempt.service);
         let mut timer = attempt.timer.take();
-        self.hear(slot, Heard::Code(Failure::Reset.code()));
+        self.hear(slot, Heard::Silence(Failure::Reset));
         self.cancel(&mut timer);
         self.services[service as usize].tally.lost += 1;
         self.drop_calls(slot);
