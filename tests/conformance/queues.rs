@@ -13,7 +13,7 @@ use firedrill_scenarios::{library, read_scenario};
 use firedrill_sim::spec::{FaultKind, FaultSpec};
 use firedrill_sim::{Finished, Idle, Options, Run, Script};
 
-use crate::support::{Case, case, good_share, told, totals};
+use crate::support::{Case, case, good_share, outcome_share, told, totals};
 
 /// The demand of the station, seconds: exact figures are in multiples of it.
 const DEMAND: f64 = 0.01;
@@ -52,14 +52,22 @@ fn a1_one_exponential_server() {
 /// The mean wait is the share that waits over the spare capacity, so it holds both figures of the row.
 #[test]
 fn a2_many_exponential_servers() {
-    let rows = [(2, 0.9, 4.26316), (4, 0.8, 0.74554), (8, 0.9, 0.87692), (10, 0.8, 0.20459), (10, 0.9, 0.66873), (32, 0.95, 0.43482)];
-    for (workers, load, wait) in rows {
-        let station = station(workers, load * f64::from(workers) / DEMAND, if workers < 10 { "12m" } else { "4m" });
-        station.check("mean wait", 10, wait * DEMAND, of_station(|totals| totals.mean_wait_seconds));
+    let rows = [
+        (2, 0.9, 4.26316, "12m"),
+        (4, 0.8, 0.74554, "2m"),
+        (8, 0.9, 0.87692, "3m"),
+        (10, 0.8, 0.20459, "1m"),
+        (10, 0.9, 0.66873, "3m"),
+        (32, 0.95, 0.43482, "2m"),
+    ];
+    for (workers, load, wait, horizon) in rows {
+        let station = station(workers, load * f64::from(workers) / DEMAND, horizon);
+        station.check("mean wait", 8, wait * DEMAND, of_station(|totals| totals.mean_wait_seconds));
     }
-    let station = station(10, 0.9 * 10.0 / DEMAND, "4m");
-    station.check("p95", 10, 4.361 * DEMAND, of_station(|totals| totals.p95_response_seconds));
-    station.check("p99", 10, 6.250 * DEMAND, of_station(|totals| totals.p99_response_seconds));
+    let station = station(10, 0.9 * 10.0 / DEMAND, "3m");
+    let runs: Vec<ServiceTotals> = (0..8).map(|seed| totals(&station.play(seed), "station")).collect();
+    station.check_figures("p95", 4.361 * DEMAND, &runs.iter().map(|totals| totals.p95_response_seconds).collect::<Vec<f64>>());
+    station.check_figures("p99", 6.250 * DEMAND, &runs.iter().map(|totals| totals.p99_response_seconds).collect::<Vec<f64>>());
 }
 
 #[test]
@@ -77,7 +85,7 @@ fn a4_processor_sharing_does_not_care_about_the_distribution() {
         for (cores, response) in [(1, 5.0), (4, 1.74554)] {
             let station = station(1, 80.0 * f64::from(cores), "8m").with("{ exponential: 10ms }", demand);
             let shared = station.with("workers: 1", &format!("workers: unbounded\n    cores: {cores}"));
-            shared.check("mean response", 10, response * DEMAND, of_station(|totals| totals.mean_response_seconds));
+            shared.check("mean response", 8, response * DEMAND, of_station(|totals| totals.mean_response_seconds));
         }
     }
 }
@@ -127,7 +135,7 @@ fn stuck(case: &Case, seeds: u64) -> usize {
     (0..seeds).filter(|seed| good_share(&case.play_cured(*seed), 300, 390) < 0.5).count()
 }
 
-const STORM_SEEDS: u64 = 3;
+const STORM_SEEDS: u64 = 8;
 
 #[track_caller]
 fn check_stuck(what: &str, case: &Case, is_stuck: bool) {
@@ -244,8 +252,11 @@ fn r_ms1_how_the_queue_is_kept_decides_whether_there_is_a_storm() {
         check_stuck(rule, &queue(rule), is_stuck);
     }
     for seed in 0..STORM_SEEDS {
-        let good = good_share(&queue("length: unbounded, drop: expired").play(seed), 300, 390);
-        assert!((0.02..0.2).contains(&good), "who is served has next to no time left: {good} are good");
+        // Who is taken up has next to no time left. A fourth of those that are answered are answered at their first attempt.
+        let finished = queue("length: unbounded, drop: expired").play(seed);
+        let slow = outcome_share(&finished, (300, 390), RequestOutcome::Slow);
+        let good = good_share(&finished, 300, 390);
+        assert!((0.06..0.10).contains(&(good + slow)) && good < 0.03, "seed {seed}: {good} are good, {slow} are answered later");
     }
 }
 

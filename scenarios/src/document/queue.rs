@@ -163,6 +163,9 @@ pub struct ControlDocument {
 /// The most workers or waiting requests of a replica.
 const MOST_PLACES: i64 = 1_000_000_000;
 
+/// The longest stretch that an admission control looks back on, of which it keeps each second.
+const LONGEST_WINDOW: Span = Span::from_minutes(60);
+
 /// A number of workers or places, or `unbounded`.
 pub fn places(reader: &mut Reader, node: &Node, what: &str, least: i64) -> Option<Option<u32>> {
     unless(reader, node, "unbounded", |r, n| count(r, n, what, least))
@@ -289,7 +292,7 @@ fn read_control(reader: &mut Reader, node: &Node) -> Option<ControlDocument> {
     }
     let mut fields = reader.fields(node, "an admission control")?;
     let document = ControlDocument {
-        window: optional(reader, &mut fields, "window", |r, n| positive_span(r, n, "the window of an admission control")),
+        window: optional(reader, &mut fields, "window", read_window),
         success: optional(reader, &mut fields, "success", |reader, node| {
             let success = reader.ratio(node, "the share of successes")?;
             if success == Ratio::ZERO {
@@ -315,6 +318,16 @@ fn read_control(reader: &mut Reader, node: &Node) -> Option<ControlDocument> {
     };
     fields.finish(reader);
     Some(document)
+}
+
+fn read_window(reader: &mut Reader, node: &Node) -> Option<Span> {
+    let window = positive_span(reader, node, "the window of an admission control")?;
+    if window > LONGEST_WINDOW {
+        let (given, most) = (window.to_string(), LONGEST_WINDOW.to_string());
+        reader.problem(problem::too_much(&node.place, "the window of an admission control", &given, &most));
+        return None;
+    }
+    Some(window)
 }
 
 /// `priority: high` of a client.

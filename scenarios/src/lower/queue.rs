@@ -47,7 +47,7 @@ fn said<T>(said: Option<&Located<Option<T>>>) -> Option<&T> {
 fn idle(reader: &mut Reader, place: Option<&Place>, key: &str, needs: &str) {
     if let Some(place) = place {
         let fault = format!("`{key}` says nothing here");
-        reader.problem(problem::impossible(place, &fault, &format!("remove it, or write {needs} beside it")));
+        reader.problem(problem::impossible(place, &fault, &format!("remove it, or write {needs}")));
     }
 }
 

@@ -96,18 +96,20 @@ impl Envoy {
             if self.next_measurement <= now && self.next_measurement <= self.next_look {
                 self.measure(self.next_measurement);
             } else if self.next_look <= now {
-                self.look();
+                self.look(now);
             } else {
                 return;
             }
         }
     }
 
-    fn look(&mut self) {
-        let at = self.next_look;
-        // Where nothing comes, only the last look before the next measurement could find anything, and it does not.
-        self.next_look = at + self.pace.update;
+    fn look(&mut self, now: Time) {
+        let (at, update) = (self.next_look, self.pace.update);
+        self.next_look = at + update;
         if self.samples.is_empty() {
+            // Nor does any other look until now find anything.
+            let passed = now.min(self.next_measurement).since(self.next_look).as_nanos() / update.as_nanos();
+            self.next_look += Span::from_nanos(passed * update.as_nanos());
             return;
         }
         let sample = self.take_median();
@@ -199,6 +201,7 @@ mod tests {
         envoy.limit = 1000;
         check(&mut envoy, 650, 5, 1000);
         assert_eq!(envoy.limit(at(5000)), 1000, "without an answer the limit stays");
+        assert_eq!(envoy.next_look, at(5100));
     }
 
     #[test]
