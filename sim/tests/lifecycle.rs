@@ -136,6 +136,17 @@ fn a_new_replica_waits_for_its_node_its_image_its_start_and_its_probes() {
 }
 
 #[test]
+fn a_replica_that_loses_its_zone_while_it_waits_for_a_node_is_probed_all_the_same() {
+    let mut spec = fleet(1, 300);
+    spec.services[0].life.scheduling = Some(seconds(10.0));
+    spec.services[0].life.readiness = Some(liveness(10, 3));
+    spec.cures = vec![cure(100, Action::Scale { replicas: Scale::To(2) }, service_target("api"))];
+    spec.faults = vec![fault("zone", 105, Some(20), FaultKind::ZoneLoss { zone: Name::new("a") })];
+    let changes = life(&run_cured(&spec, 1), "api-1");
+    assert_eq!(changes.last(), Some(&(135.0, ReplicaState::Ready)), "{changes:?}");
+}
+
+#[test]
 fn a_liveness_probe_on_the_port_of_requests_kills_what_starts_too_slowly_unless_it_is_told_to_wait() {
     let kills = |initial_delay: u64, startup: bool| {
         let mut spec = fleet(1, 300);

@@ -355,6 +355,11 @@ impl World {
 
     /// Starts a process.
     pub(super) fn start_process(&mut self, index: u32, reason: &str) {
+        if self.replicas[index as usize].starts == 0 && self.replicas[index as usize].born.is_none() {
+            // What kept it from its node is over, such as the loss of its zone.
+            self.replicas[index as usize].born = Some(self.now);
+            self.begin_probing(index, false);
+        }
         let now = self.now;
         let seconds = {
             let replica = &self.replicas[index as usize];
