@@ -10,6 +10,7 @@ pub mod lower;
 pub mod scenario;
 pub mod library;
 pub mod explain;
+pub mod kubernetes;
 pub mod recording_mapping;
 pub mod incident;
 

@@ -1,0 +1,148 @@
+//! HorizontalPodAutoscalers of every version.
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::Located;
+use firedrill_core::time::Span;
+use firedrill_core::yaml::{Node, Reader};
+
+use crate::kubernetes::field::{at, count, items, quantity, seconds, text};
+use crate::kubernetes::problem;
+use crate::problem::MOST_REPLICAS;
+
+/// The highest share that an autoscaler may aim at, percent.
+const HIGHEST_PERCENT: i64 = 10_000;
+
+/// An autoscaler.
+#[derive(Clone, Debug)]
+pub struct Autoscaler {
+    /// Its name.
+    pub name: Name,
+    /// Its namespace.
+    pub namespace: Name,
+    /// The kind and the name of what it scales.
+    pub target: (Name, Name),
+    /// The fewest replicas.
+    pub min: Option<u32>,
+    /// The most replicas.
+    pub max: u32,
+    /// What it aims at.
+    pub goals: Vec<Goal>,
+    /// What it says of each direction.
+    pub up: Option<Direction>,
+    /// The same downwards.
+    pub down: Option<Direction>,
+}
+
+/// What an autoscaler aims at.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Goal {
+    /// A share of the CPU that is asked for, percent.
+    Cpu(u32),
+    /// So many cores a pod.
+    Cores(f64),
+    /// A share of the memory that is asked for, percent.
+    Memory(u32),
+    /// So many bytes a pod.
+    Bytes(f64),
+    /// A metric that pods show, and its value for one of them.
+    Shown(Name, f64),
+    /// Something that is not seen here, by its kind.
+    Other(Name),
+}
+
+/// How fast an autoscaler may change something in one direction.
+#[derive(Clone, Debug, Default)]
+pub struct Direction {
+    /// The time of which the most cautious recommendation counts.
+    pub window: Option<Span>,
+    /// Changes in a time.
+    pub policies: Vec<(Step, Span)>,
+    /// `Max`, `Min` or `Disabled`.
+    pub select: Option<Name>,
+}
+
+/// One change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Step {
+    /// Of the replicas, percent.
+    Percent(u32),
+    /// Replicas.
+    Pods(u32),
+}
+
+/// Reads an autoscaler.
+pub fn read(reader: &mut Reader, (namespace, name): (Name, Name), node: &Node) -> Autoscaler {
+    let target = ["kind", "name"].map(|key| text(reader, node, &["spec", "scaleTargetRef", key]).unwrap_or_else(|| Name::new("")));
+    let [kind, of] = target;
+    let mut goals: Vec<Goal> = items(reader, node, &["spec", "metrics"]).iter().filter_map(|node| read_goal(reader, node)).collect();
+    // autoscaling/v1 knows this one only.
+    goals.extend(share(reader, node, &["spec", "targetCPUUtilizationPercentage"]).map(Goal::Cpu));
+    let min = count(reader, node, &["spec", "minReplicas"], MOST_REPLICAS);
+    let max = read_max(reader, node);
+    if let (Some(min), Some(max)) = (min, &max)
+        && min > max.value
+    {
+        reader.problem(problem::more_than_most(&max.place, min, max.value));
+    }
+    Autoscaler {
+        name,
+        namespace,
+        target: (kind, of),
+        min,
+        // Without a `maxReplicas` the file is refused already.
+        max: max.map_or(1, |max| max.value),
+        goals,
+        up: at(reader, node, &["spec", "behavior", "scaleUp"]).map(|node| read_direction(reader, node)),
+        down: at(reader, node, &["spec", "behavior", "scaleDown"]).map(|node| read_direction(reader, node)),
+    }
+}
+
+fn read_max(reader: &mut Reader, node: &Node) -> Option<Located<u32>> {
+    let spec = at(reader, node, &["spec"])?;
+    let node = reader.fields(spec, "the `spec` of a HorizontalPodAutoscaler")?.required(reader, "maxReplicas")?;
+    let max = reader.integer(node, "`maxReplicas`", 1..=MOST_REPLICAS)?;
+    Some(Located { place: node.place.clone(), value: max as u32 })
+}
+
+fn share(reader: &mut Reader, node: &Node, path: &[&'static str]) -> Option<u32> {
+    count(reader, node, path, HIGHEST_PERCENT).filter(|percent| *percent > 0)
+}
+
+fn read_goal(reader: &mut Reader, node: &Node) -> Option<Goal> {
+    let kind = text(reader, node, &["type"])?;
+    let part = match &*kind {
+        "Resource" => "resource",
+        "ContainerResource" => "containerResource",
+        "Pods" => "pods",
+        _ => return Some(Goal::Other(kind)),
+    };
+    let metric = at(reader, node, &[part])?;
+    if part == "pods" {
+        let name = text(reader, metric, &["metric", "name"]).or_else(|| text(reader, metric, &["metricName"]))?;
+        let value = quantity(reader, metric, &["target", "averageValue"]).or_else(|| quantity(reader, metric, &["targetAverageValue"]))?;
+        return Some(Goal::Shown(name, value.value));
+    }
+    let resource = text(reader, metric, &["name"])?;
+    let percent = share(reader, metric, &["target", "averageUtilization"]).or_else(|| share(reader, metric, &["targetAverageUtilization"]));
+    let value = quantity(reader, metric, &["target", "averageValue"]).or_else(|| quantity(reader, metric, &["targetAverageValue"]));
+    match (&*resource, percent, value) {
+        ("cpu", Some(percent), _) => Some(Goal::Cpu(percent)),
+        ("cpu", None, Some(value)) => Some(Goal::Cores(value.value)),
+        ("memory", Some(percent), _) => Some(Goal::Memory(percent)),
+        ("memory", None, Some(value)) => Some(Goal::Bytes(value.value)),
+        _ => Some(Goal::Other(resource)),
+    }
+}
+
+fn read_direction(reader: &mut Reader, node: &Node) -> Direction {
+    let mut policies = Vec::new();
+    for policy in items(reader, node, &["policies"]) {
+        let kind = text(reader, policy, &["type"]);
+        let value = count(reader, policy, &["value"], MOST_REPLICAS).filter(|value| *value > 0);
+        let every = seconds(reader, policy, &["periodSeconds"]).filter(|every| *every > Span::ZERO);
+        if let (Some(kind), Some(value), Some(every)) = (kind, value, every) {
+            policies.push((if &*kind == "Percent" { Step::Percent(value) } else { Step::Pods(value) }, every));
+        }
+    }
+    Direction { window: seconds(reader, node, &["stabilizationWindowSeconds"]), policies, select: text(reader, node, &["selectPolicy"]) }
+}

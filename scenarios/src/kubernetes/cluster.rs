@@ -1,0 +1,241 @@
+//! All that manifests say, object by object.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::Place;
+use firedrill_core::yaml::{Node, Reader, Value};
+
+use crate::kubernetes::autoscaler::{self, Autoscaler};
+use crate::kubernetes::field::{Amount, amount, at, items, text, texts};
+use crate::kubernetes::problem;
+use crate::kubernetes::workload::{self, Kind, OLD_ZONE, Port, Workload, ZONE};
+
+/// Kinds that say nothing of how a system behaves.
+const BESIDE: [&str; 19] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "Endpoints",
+    "EndpointSlice",
+    "Gateway",
+    "IngressClass",
+    "Kustomization",
+    "Namespace",
+    "NetworkPolicy",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "PodMonitor",
+    "PrometheusRule",
+    "Role",
+    "RoleBinding",
+    "Secret",
+    "ServiceAccount",
+    "ServiceMonitor",
+];
+
+/// What the manifests of one system hold.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// Workloads, in the order of the files.
+    pub workloads: Vec<Workload>,
+    /// Services, in the order of the files.
+    pub services: Vec<Service>,
+    /// Services that are asked from outside by way of an Ingress or a route: namespace and name.
+    pub entries: BTreeSet<(Name, Name)>,
+    /// ConfigMaps by namespace and name.
+    pub maps: BTreeMap<(Name, Name), BTreeMap<Name, Name>>,
+    /// Autoscalers.
+    pub autoscalers: Vec<Autoscaler>,
+    /// Disruption budgets.
+    pub budgets: Vec<Budget>,
+    /// The zones that nodes stand in.
+    pub zones: BTreeSet<Name>,
+    /// How many nodes there are.
+    pub nodes: u32,
+    /// What is not taken: kinds, and the names of each.
+    pub others: BTreeMap<Name, Vec<Name>>,
+    /// The kinds among those that say nothing of how a system behaves.
+    pub beside: BTreeMap<Name, u64>,
+    /// Files of folders that hold no manifest.
+    pub strangers: BTreeSet<String>,
+    /// Where each object stands that is taken.
+    seen: BTreeMap<(Name, Name, Name), Place>,
+}
+
+/// A Service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: Name,
+    /// Its namespace.
+    pub namespace: Name,
+    /// The labels of the pods behind it; none if nothing is chosen.
+    pub selector: BTreeMap<Name, Name>,
+    /// The ports of the pods behind it.
+    pub targets: Vec<Port>,
+    /// Whether it is asked from outside: a `LoadBalancer` or a `NodePort`.
+    pub outside: bool,
+}
+
+/// A PodDisruptionBudget.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    /// Its name.
+    pub name: Name,
+    /// Its namespace.
+    pub namespace: Name,
+    /// The labels of the pods that it is about.
+    pub selector: BTreeMap<Name, Name>,
+    /// How many must stay.
+    pub min_available: Option<Amount>,
+    /// How many may be missing.
+    pub max_unavailable: Option<Amount>,
+}
+
+impl Cluster {
+    /// Takes one document, and those within it if it is a list. Of a folder not every document need be a manifest.
+    pub fn add(&mut self, reader: &mut Reader, document: &Node, named: bool) {
+        let mut waiting = vec![document];
+        while let Some(node) = waiting.pop() {
+            if matches!(node.value, Value::Null) {
+                continue;
+            }
+            let fields = if let Value::Map(_) = node.value { reader.fields(node, "a manifest") } else { None };
+            let said = |key: &'static str| fields.as_ref().and_then(|_| word(node, key));
+            let (Some(version), Some(kind)) = (said("apiVersion"), said("kind")) else {
+                if named {
+                    reader.problem(problem::no_manifest(&node.place));
+                } else {
+                    self.strangers.insert(node.place.file().path.clone());
+                }
+                continue;
+            };
+            if kind.ends_with("List") && at(reader, node, &["items"]).is_some() {
+                waiting.extend(items(reader, node, &["items"]).iter().rev());
+            } else {
+                self.add_object(reader, (version, kind), node);
+            }
+        }
+    }
+
+    fn add_object(&mut self, reader: &mut Reader, (version, kind): (&Name, &Name), node: &Node) {
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let is_known = match &**kind {
+            "Deployment" | "DaemonSet" => matches!(group, "apps" | "extensions"),
+            "StatefulSet" => group == "apps",
+            "Service" | "ConfigMap" | "Node" => group.is_empty(),
+            "Ingress" => matches!(group, "networking.k8s.io" | "extensions"),
+            "HTTPRoute" | "GRPCRoute" => group == "gateway.networking.k8s.io",
+            "HorizontalPodAutoscaler" => group == "autoscaling",
+            "PodDisruptionBudget" => group == "policy",
+            _ => false,
+        };
+        if !is_known {
+            self.leave_out(kind, node);
+            return;
+        }
+        let Some(metadata) = at(reader, node, &["metadata"]) else {
+            reader.problem(
+                firedrill_core::problem::Problem::at("FD0104", &node.place, format!("a {kind} has no `metadata`"))
+                    .remedy("add `metadata:` with its `name:`"),
+            );
+            return;
+        };
+        let Some(mut fields) = reader.fields(metadata, &format!("the `metadata` of a {kind}")) else { return };
+        let name = fields.required(reader, "name").and_then(|node| reader.name(node, &format!("the name of a {kind}")));
+        let namespace = fields.optional("namespace").and_then(|node| reader.name(node, "the name of a namespace"));
+        let Some(name) = name else { return };
+        let namespace = namespace.unwrap_or_else(|| Name::new("default"));
+        let key = (kind.clone(), namespace.clone(), name.clone());
+        if let Some(first) = self.seen.get(&key) {
+            reader.problem(problem::second_time(&node.place, &format!("{kind} `{name}`"), first));
+            return;
+        }
+        self.seen.insert(key, node.place.clone());
+        self.take(reader, kind, (namespace, name), node);
+    }
+
+    fn take(&mut self, reader: &mut Reader, kind: &str, (namespace, name): (Name, Name), node: &Node) {
+        let own = (namespace.clone(), name.clone());
+        match kind {
+            "Deployment" => self.workloads.push(workload::read(reader, Kind::Deployment, own, node)),
+            "StatefulSet" => self.workloads.push(workload::read(reader, Kind::StatefulSet, own, node)),
+            "DaemonSet" => self.workloads.push(workload::read(reader, Kind::DaemonSet, own, node)),
+            "HorizontalPodAutoscaler" => self.autoscalers.push(autoscaler::read(reader, own, node)),
+            "Service" => self.services.push(read_service(reader, own, node)),
+            "Ingress" => self.entries.extend(read_ingress(reader, &namespace, node)),
+            "HTTPRoute" | "GRPCRoute" => self.entries.extend(read_route(reader, &namespace, node)),
+            "ConfigMap" => {
+                self.maps.insert(own, texts(reader, node, &["data"]));
+            }
+            "PodDisruptionBudget" => self.budgets.push(Budget {
+                name,
+                namespace,
+                selector: texts(reader, node, &["spec", "selector", "matchLabels"]),
+                min_available: amount(reader, node, &["spec", "minAvailable"]),
+                max_unavailable: amount(reader, node, &["spec", "maxUnavailable"]),
+            }),
+            _ => {
+                let labels = texts(reader, node, &["metadata", "labels"]);
+                self.zones.extend(labels.get(ZONE).or_else(|| labels.get(OLD_ZONE)).cloned());
+                self.nodes += 1;
+            }
+        }
+    }
+
+    fn leave_out(&mut self, kind: &Name, node: &Node) {
+        if BESIDE.contains(&&**kind) {
+            *self.beside.entry(kind.clone()).or_default() += 1;
+            return;
+        }
+        let name = match &node.value {
+            Value::Map(entries) => entries.iter().find(|(key, _)| &*key.text == "metadata").and_then(|(_, node)| word(node, "name")),
+            _ => None,
+        };
+        self.others.entry(kind.clone()).or_default().push(name.cloned().unwrap_or_else(|| Name::new("one without a name")));
+    }
+}
+
+/// The text behind a key; no text is no problem here.
+fn word<'n>(node: &'n Node, key: &str) -> Option<&'n Name> {
+    let Value::Map(entries) = &node.value else { return None };
+    match &entries.iter().find(|(candidate, _)| &*candidate.text == key)?.1.value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn read_service(reader: &mut Reader, (namespace, name): (Name, Name), node: &Node) -> Service {
+    let mut targets = Vec::new();
+    for entry in items(reader, node, &["spec", "ports"]) {
+        targets.extend(workload::port(reader, entry, "targetPort").or_else(|| workload::port(reader, entry, "port")));
+    }
+    let kind = text(reader, node, &["spec", "type"]);
+    let outside = kind.is_some_and(|kind| matches!(&*kind, "LoadBalancer" | "NodePort"));
+    Service { name, namespace, selector: texts(reader, node, &["spec", "selector"]), targets, outside }
+}
+
+fn read_ingress(reader: &mut Reader, namespace: &Name, node: &Node) -> Vec<(Name, Name)> {
+    let mut backends: Vec<&Node> = Vec::new();
+    backends.extend(at(reader, node, &["spec", "defaultBackend"]).or_else(|| at(reader, node, &["spec", "backend"])));
+    for rule in items(reader, node, &["spec", "rules"]) {
+        for path in items(reader, rule, &["http", "paths"]) {
+            backends.extend(at(reader, path, &["backend"]));
+        }
+    }
+    // `serviceName` is how it was written before networking.k8s.io/v1.
+    let mut name = |backend: &Node| text(reader, backend, &["service", "name"]).or_else(|| text(reader, backend, &["serviceName"]));
+    backends.into_iter().filter_map(|backend| Some((namespace.clone(), name(backend)?))).collect()
+}
+
+fn read_route(reader: &mut Reader, namespace: &Name, node: &Node) -> Vec<(Name, Name)> {
+    let mut entries = Vec::new();
+    for rule in items(reader, node, &["spec", "rules"]) {
+        for backend in items(reader, rule, &["backendRefs"]) {
+            let Some(name) = text(reader, backend, &["name"]) else { continue };
+            entries.push((text(reader, backend, &["namespace"]).unwrap_or_else(|| namespace.clone()), name));
+        }
+    }
+    entries
+}

@@ -1,0 +1,447 @@
+//! The text of a draft: lines of YAML, each guess with its reason at the end.
+
+use firedrill_core::name::Name;
+use firedrill_core::quantity::Bytes;
+use firedrill_core::time::Span;
+
+use crate::kubernetes::assumption;
+use crate::kubernetes::autoscaler::{Autoscaler, Direction, Goal, Step};
+use crate::kubernetes::cluster::Cluster;
+use crate::kubernetes::field::Amount;
+use crate::kubernetes::topology::{Part, Topology};
+use crate::kubernetes::workload::{Asks, Kind, Pod, Port, PreStop, Probe, Workload, Zones};
+
+/// Replicas of a workload that has one a node, where no file holds nodes.
+const REPLICAS_OF_UNKNOWN_NODES: u32 = 3;
+/// Cores that a replica asks for where an autoscaler needs to know, and no file says.
+const UNKNOWN_CPU_REQUEST: f64 = 0.5;
+/// Memory that a replica asks for where an autoscaler needs to know, and no file says.
+const UNKNOWN_MEMORY_REQUEST: Bytes = Bytes::new(512 << 20);
+
+/// A draft while it is being written.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The text.
+    pub text: String,
+    /// What was not taken, a sentence each.
+    pub left_out: Vec<String>,
+    /// How many lines hold a guess.
+    pub assumed: u64,
+}
+
+/// What is said of one part, with what its autoscaler needs.
+struct Figures<'c> {
+    replicas: (u32, Option<&'static str>),
+    autoscaler: Option<&'c Autoscaler>,
+    cpu_request: (Option<f64>, Option<&'static str>),
+    memory_request: (Option<Bytes>, Option<&'static str>),
+}
+
+/// Writes a draft.
+#[must_use]
+pub fn page(name: &str, files: &[&str], cluster: &Cluster, topology: &Topology<'_>) -> Page {
+    let mut page = Page::default();
+    let autoscalers = page.autoscalers(cluster, topology);
+    let figures: Vec<Figures<'_>> =
+        topology.parts.iter().zip(&autoscalers).map(|(part, autoscaler)| figures(cluster, part, *autoscaler)).collect();
+    page.line(0, &format!("# Drafted from {}.", shortened(files)));
+    page.line(0, "# What no file says stands after `assumed`: put right first how many ask and what a request costs.");
+    page.line(0, "schema: scenario/1");
+    page.line(0, &format!("scenario: {}", scalar(name)));
+    page.line(0, "description: What the manifests say of the system; nothing breaks in it yet.");
+    let (rate, why) = assumption::rate(topology, |index| {
+        let pod = &topology.parts[index].workload?.pod;
+        let limits = [pod.cpu_limit, figures[index].cpu_request.0.filter(|_| figures[index].autoscaler.is_some())];
+        let cores = limits.into_iter().flatten().reduce(f64::min)?;
+        Some(cores * f64::from(figures[index].replicas.0))
+    });
+    page.line(0, "clients:");
+    for client in &topology.clients {
+        let line = format!("{}: {{ calls: {}, rate: {rate} }}", scalar(&client.name), scalar(&topology.parts[client.asks].name));
+        let why = client.assumed.as_ref().map_or_else(|| why.clone(), |reason| format!("{reason}; {why}"));
+        page.assumed(2, &line, &why);
+    }
+    page.line(0, "services:");
+    for (part, figures) in topology.parts.iter().zip(&figures) {
+        page.part(cluster, topology, part, figures, files.len() > 1);
+    }
+    page
+}
+
+impl Page {
+    fn line(&mut self, indent: usize, text: &str) {
+        self.text += &format!("{:indent$}{text}\n", "");
+    }
+
+    fn assumed(&mut self, indent: usize, text: &str, why: &str) {
+        self.assumed += 1;
+        self.line(indent, &format!("{text} # assumed: {why}"));
+    }
+
+    /// A line, with a reason if it is a guess.
+    fn either(&mut self, indent: usize, text: &str, why: Option<&str>) {
+        match why {
+            Some(why) => self.assumed(indent, text, why),
+            None => self.line(indent, text),
+        }
+    }
+
+    /// The autoscaler of each part, if it has one that can be taken.
+    fn autoscalers<'c>(&mut self, cluster: &'c Cluster, topology: &Topology<'_>) -> Vec<Option<&'c Autoscaler>> {
+        let mut taken = vec![None; topology.parts.len()];
+        for autoscaler in &cluster.autoscalers {
+            let is_target = |part: &Part<'_>| {
+                part.workload.is_some_and(|workload| {
+                    workload.namespace == autoscaler.namespace
+                        && *autoscaler.target.0 == *workload.kind.word()
+                        && autoscaler.target.1 == workload.name
+                })
+            };
+            let told = |why: String| format!("HorizontalPodAutoscaler `{}`: {why}", autoscaler.name);
+            let is_other = |goal: &&Goal| matches!(goal, Goal::Other(_)) || matches!(goal, Goal::Shown(name, _) if !counts_requests(name));
+            let others: Vec<&str> = autoscaler.goals.iter().filter(is_other).map(goal_word).collect();
+            match topology.parts.iter().position(is_target) {
+                None => self.left_out.push(told(format!("its {} `{}` is not drafted", autoscaler.target.0, autoscaler.target.1))),
+                Some(index) if taken[index].is_some() => self.left_out.push(told("another one scales the same".to_owned())),
+                Some(_) if !others.is_empty() && others.len() == autoscaler.goals.len() => {
+                    self.left_out.push(told(format!("it goes by what is not seen here: {}", others.join(", "))));
+                }
+                Some(index) => {
+                    if !others.is_empty() {
+                        self.left_out.push(told(format!("of what it goes by, what is not seen here: {}", others.join(", "))));
+                    }
+                    taken[index] = Some(autoscaler);
+                }
+            }
+        }
+        taken
+    }
+
+    fn part(&mut self, cluster: &Cluster, topology: &Topology<'_>, part: &Part<'_>, figures: &Figures<'_>, several: bool) {
+        let Some(workload) = part.workload else {
+            self.line(2, &format!("{}:", scalar(&part.name)));
+            let work = assumption::work(None);
+            self.assumed(4, &format!("work: [{}]", work.step), "a Service is asked that has no workload behind it in the files");
+            return;
+        };
+        let from = if several { format!(" # from {}", workload.path) } else { String::new() };
+        self.line(2, &format!("{}:{from}", scalar(&part.name)));
+        self.either(4, &format!("replicas: {}", figures.replicas.0), figures.replicas.1);
+        self.budgets(cluster, workload, figures.replicas.0);
+        self.zones(cluster, &workload.pod);
+        if let Some(tag) = workload.pod.image.as_deref().and_then(assumption::tag) {
+            self.line(4, &format!("version: {}", scalar(tag)));
+        }
+        self.resources(&workload.pod, figures);
+        if let Some(autoscaler) = figures.autoscaler {
+            self.autoscaler(autoscaler, figures);
+        }
+        for (word, probe) in
+            [("startup", &workload.pod.startup), ("readiness", &workload.pod.readiness), ("liveness", &workload.pod.liveness)]
+        {
+            if let Some(probe) = probe {
+                self.probe(word, probe, part);
+            }
+        }
+        self.ending(workload);
+        self.rollout(workload, figures.replicas.0);
+        if !workload.pod.beside.is_empty() {
+            let beside = workload.pod.beside.join(", ");
+            self.left_out.push(format!("`{}`: of the containers beside its first, all but what they ask for: {beside}", part.name));
+        }
+        let work = assumption::work(workload.pod.image.as_ref());
+        self.line(4, "work:");
+        self.assumed(6, &format!("- {}", work.step), work.why);
+        for call in &part.calls {
+            let why = format!("{} names it; that every request asks it, and without a timeout", call.why);
+            self.assumed(6, &format!("- call: {}", scalar(&topology.parts[call.to].name)), &why);
+        }
+    }
+
+    fn budgets(&mut self, cluster: &Cluster, workload: &Workload, replicas: u32) {
+        for budget in &cluster.budgets {
+            let chosen = budget.selector.iter().all(|(key, value)| workload.labels.get(key) == Some(value));
+            if budget.namespace != workload.namespace || budget.selector.is_empty() || !chosen {
+                continue;
+            }
+            // Both are rounded up (Kubernetes, `GetScaledValueFromIntOrPercent` of the disruption controller).
+            let pods = |amount: Amount| match amount {
+                Amount::Pods(count) => count,
+                Amount::Percent(percent) => u32::try_from((u64::from(percent) * u64::from(replicas)).div_ceil(100)).unwrap_or(u32::MAX),
+            };
+            let most = budget.max_unavailable.map(pods).or_else(|| budget.min_available.map(|min| replicas.saturating_sub(pods(min))));
+            let most = most.unwrap_or(replicas).min(replicas);
+            self.line(
+                4,
+                &format!(
+                    "# PodDisruptionBudget {}: at most {most} of these may be missing by intent, policies' actions included",
+                    budget.name
+                ),
+            );
+        }
+    }
+
+    fn zones(&mut self, cluster: &Cluster, pod: &Pod) {
+        let list = |zones: &std::collections::BTreeSet<Name>| zones.iter().map(|zone| scalar(zone)).collect::<Vec<_>>().join(", ");
+        match &pod.zones {
+            Zones::Unsaid => {}
+            Zones::Named(zones) => self.line(4, &format!("zones: [{}]", list(zones))),
+            Zones::Spread if !cluster.zones.is_empty() => self.line(4, &format!("zones: [{}]", list(&cluster.zones))),
+            Zones::Spread => self.assumed(4, "zones: [a, b, c]", "spread over zones, and no file says how many there are"),
+        }
+    }
+
+    fn resources(&mut self, pod: &Pod, figures: &Figures<'_>) {
+        if let Some(cores) = pod.cpu_limit {
+            self.line(4, &format!("cores: {cores}"));
+        }
+        if let Some(request) = figures.cpu_request.0.filter(|request| pod.cpu_limit != Some(*request)) {
+            self.either(4, &format!("cpu_request: {request}"), figures.cpu_request.1);
+        }
+        let (request, limit) = (figures.memory_request.0, pod.memory_limit);
+        if request.is_none() && limit.is_none() {
+            return;
+        }
+        let used = pod.own_memory_request.or(limit).or(request).unwrap_or_default();
+        let base = half(used);
+        let request = request.map_or_else(String::new, |request| format!(", request: {request}"));
+        let limit = limit.map_or_else(String::new, |limit| format!(", limit: {limit}"));
+        let why = figures.memory_request.1.unwrap_or("a process takes half of what it asks for");
+        self.assumed(4, &format!("memory: {{ base: {base}{request}{limit} }}"), why);
+    }
+
+    fn autoscaler(&mut self, autoscaler: &Autoscaler, figures: &Figures<'_>) {
+        self.line(4, "autoscaler:");
+        self.line(6, &format!("min: {}", autoscaler.min.unwrap_or(1).max(1)));
+        self.line(6, &format!("max: {}", autoscaler.max));
+        let share = |value: f64, request: f64| ((value / request * 100.0).round() as u32).clamp(1, 10_000);
+        let mut said = Vec::new();
+        for goal in &autoscaler.goals {
+            let (word, text, why) = match goal {
+                Goal::Cpu(percent) => ("cpu", format!("{percent}%"), None),
+                Goal::Cores(cores) => {
+                    let percent = share(*cores, figures.cpu_request.0.unwrap_or(UNKNOWN_CPU_REQUEST));
+                    ("cpu", format!("{percent}%"), Some(format!("{cores} cores, as a share of what is asked for")))
+                }
+                Goal::Memory(percent) => ("memory", format!("{percent}%"), None),
+                Goal::Bytes(bytes) => {
+                    let percent = share(*bytes, figures.memory_request.0.unwrap_or(UNKNOWN_MEMORY_REQUEST).get() as f64);
+                    ("memory", format!("{percent}%"), Some("a size, as a share of what is asked for".to_owned()))
+                }
+                Goal::Shown(name, value) if counts_requests(name) && *value >= 1e-3 => {
+                    ("requests", format!("{value}/s"), Some(format!("{name} counts requests a second")))
+                }
+                Goal::Shown(..) | Goal::Other(_) => continue,
+            };
+            if said.contains(&word) {
+                self.left_out.push(format!("HorizontalPodAutoscaler `{}`: a second goal for {word}", autoscaler.name));
+                continue;
+            }
+            said.push(word);
+            self.either(6, &format!("{word}: {text}"), why.as_deref());
+        }
+        for (word, direction) in [("scale_up", &autoscaler.up), ("scale_down", &autoscaler.down)] {
+            if let Some(text) = direction.as_ref().and_then(direction_text) {
+                self.line(6, &format!("{word}: {text}"));
+            }
+        }
+    }
+
+    fn probe(&mut self, word: &str, probe: &Probe, part: &Part<'_>) {
+        let mut said = Vec::new();
+        said.extend(probe.initial_delay.map(|span| format!("initial_delay: {span}")));
+        said.push(format!("period: {}", probe.period.unwrap_or(Span::from_seconds(10))));
+        said.extend(probe.timeout.map(|span| format!("timeout: {span}")));
+        said.extend(probe.failures.map(|count| format!("failures: {count}")));
+        if word == "readiness" {
+            said.extend(probe.successes.filter(|count| *count > 1).map(|count| format!("successes: {count}")));
+        }
+        let why = match &probe.asks {
+            Asks::Request(port) if is_asked_on(part, port) => {
+                said.push("path: traffic".to_owned());
+                Some("it waits with the requests, for their port is its own")
+            }
+            Asks::Request(_) => None,
+            Asks::Connection => Some("the kernel takes connections however busy the process is"),
+            Asks::Command => Some("a command runs beside the process and takes nothing from it"),
+        };
+        self.either(4, &format!("{word}: {{ {} }}", said.join(", ")), why);
+    }
+
+    fn ending(&mut self, workload: &Workload) {
+        match workload.pod.pre_stop {
+            Some(PreStop::Sleep(span)) if span > Span::ZERO => self.line(4, &format!("pre_stop: {span}")),
+            Some(PreStop::Other) => self.left_out.push(format!("`{}`: its preStop, which does not sleep", workload.name)),
+            _ => {}
+        }
+        match workload.pod.grace {
+            Some(Span::ZERO) => self.assumed(4, "grace: 1ms", "none, which a scenario cannot say"),
+            Some(grace) => self.line(4, &format!("grace: {grace}")),
+            None => {}
+        }
+    }
+
+    fn rollout(&mut self, workload: &Workload, replicas: u32) {
+        let said = &workload.rollout;
+        let strategy = said.strategy.as_deref().map_or("RollingUpdate", |strategy| strategy);
+        let mut why = None;
+        let (surge, missing) = match workload.kind {
+            Kind::Deployment if strategy == "Recreate" => (Some(Amount::Percent(0)), Some(Amount::Percent(100))),
+            Kind::Deployment => (said.max_surge, said.max_unavailable),
+            Kind::StatefulSet | Kind::DaemonSet => {
+                why = (strategy == "OnDelete").then_some("one at a time, as a person would do it with OnDelete");
+                (Some(said.max_surge.unwrap_or(Amount::Percent(0))), Some(said.max_unavailable.unwrap_or(Amount::Pods(1))))
+            }
+        };
+        let mut parts = Vec::new();
+        parts.extend(surge.map(|amount| format!("max_surge: {}", share_text(amount, replicas, false))));
+        parts.extend(missing.map(|amount| format!("max_unavailable: {}", share_text(amount, replicas, true))));
+        parts.extend(said.min_ready.filter(|span| *span > Span::ZERO).map(|span| format!("min_ready: {span}")));
+        parts.extend(said.progress_deadline.filter(|span| *span > Span::ZERO).map(|span| format!("progress_deadline: {span}")));
+        if !parts.is_empty() {
+            let is_count = |amount: Option<Amount>| matches!(amount, Some(Amount::Pods(count)) if count > 0);
+            let counted = (is_count(surge) || is_count(missing)).then_some("numbers of pods, as shares of what there is now");
+            self.either(4, &format!("rollout: {{ {} }}", parts.join(", ")), why.or(counted));
+        }
+    }
+}
+
+fn figures<'c>(cluster: &Cluster, part: &Part<'_>, autoscaler: Option<&'c Autoscaler>) -> Figures<'c> {
+    let nothing = Pod::default();
+    let pod = part.workload.map_or(&nothing, |workload| &workload.pod);
+    let mut replicas = match part.workload {
+        Some(workload) if workload.kind == Kind::DaemonSet && cluster.nodes > 0 => (cluster.nodes, None),
+        Some(workload) if workload.kind == Kind::DaemonSet => {
+            (REPLICAS_OF_UNKNOWN_NODES, Some("one a node, and no file says how many nodes there are"))
+        }
+        workload => (workload.and_then(|workload| workload.replicas).unwrap_or(1), None),
+    };
+    let mut figures = (pod.cpu_request, None);
+    let mut memory = (pod.memory_request, None);
+    if let Some(autoscaler) = autoscaler {
+        let (min, max) = (autoscaler.min.unwrap_or(1).max(1), autoscaler.max);
+        if !(min..=max).contains(&replicas.0) {
+            replicas = (replicas.0.clamp(min, max), Some("what the autoscaler would make of it at once"));
+        }
+        let goals = &autoscaler.goals;
+        let by_cpu = goals.is_empty() || goals.iter().any(|goal| matches!(goal, Goal::Cpu(_) | Goal::Cores(_)));
+        if by_cpu && figures.0.is_none() {
+            figures = (
+                Some(UNKNOWN_CPU_REQUEST),
+                Some("the autoscaler goes by a share of it; where no file says it, Kubernetes would not scale"),
+            );
+        }
+        if goals.iter().any(|goal| matches!(goal, Goal::Memory(_) | Goal::Bytes(_))) && memory.0.is_none() {
+            let why = "the autoscaler goes by a share of the request; where no file says it, Kubernetes would not scale";
+            memory = (Some(UNKNOWN_MEMORY_REQUEST), Some(why));
+        }
+    }
+    Figures { replicas, autoscaler, cpu_request: figures, memory_request: memory }
+}
+
+/// Whether requests come to a port: one that a Service leads to, or any of the container where none does.
+fn is_asked_on(part: &Part<'_>, port: &Port) -> bool {
+    let Some(workload) = part.workload else { return false };
+    let number = |port: &Port| match port {
+        Port::Number(number) => Some(*number),
+        Port::Named(name) => workload.pod.ports.iter().find(|(candidate, _)| candidate.as_ref() == Some(name)).map(|(_, number)| *number),
+    };
+    let targets: Vec<u32> = part.services.iter().flat_map(|service| &service.targets).filter_map(number).collect();
+    let asked = number(port);
+    match targets.is_empty() {
+        true => workload.pod.ports.iter().any(|(_, number)| Some(*number) == asked),
+        false => targets.into_iter().any(|target| Some(target) == asked),
+    }
+}
+
+/// Whether a metric's name says that it is requests a second.
+fn counts_requests(name: &str) -> bool {
+    let is_time = ["duration", "latency", "time"].iter().any(|word| name.contains(word));
+    !is_time && ["requests", "rps", "qps"].iter().any(|word| name.contains(word))
+}
+
+fn goal_word(goal: &Goal) -> &str {
+    match goal {
+        Goal::Shown(name, _) | Goal::Other(name) => name,
+        Goal::Cpu(_) | Goal::Cores(_) => "cpu",
+        Goal::Memory(_) | Goal::Bytes(_) => "memory",
+    }
+}
+
+fn direction_text(direction: &Direction) -> Option<String> {
+    if direction.select.as_deref().is_some_and(|select| select == "Disabled") {
+        return Some("disabled".to_owned());
+    }
+    let mut parts = Vec::new();
+    parts.extend(direction.window.map(|window| format!("window: {window}")));
+    let policy = |(step, every): &(Step, Span)| match step {
+        Step::Percent(percent) => format!("{{ percent: {percent}%, every: {every} }}"),
+        Step::Pods(count) => format!("{{ replicas: {count}, every: {every} }}"),
+    };
+    if !direction.policies.is_empty() {
+        parts.push(format!("policies: [{}]", direction.policies.iter().map(policy).collect::<Vec<_>>().join(", ")));
+    }
+    if direction.select.as_deref().is_some_and(|select| select == "Min") {
+        parts.push("select: smallest".to_owned());
+    }
+    (!parts.is_empty()).then(|| format!("{{ {} }}", parts.join(", ")))
+}
+
+/// An amount as a share of replicas that comes to the same number: one that is rounded down must not fall short of it, the other not go beyond.
+fn share_text(amount: Amount, replicas: u32, rounded_down: bool) -> String {
+    let thousandths = match amount {
+        Amount::Percent(percent) => u64::from(percent) * 1000,
+        Amount::Pods(count) if rounded_down => (u64::from(count) * 100_000).div_ceil(u64::from(replicas.max(1))),
+        Amount::Pods(count) => u64::from(count) * 100_000 / u64::from(replicas.max(1)),
+    };
+    format!("{}%", thousandths.min(100_000) as f64 / 1000.0)
+}
+
+/// Half of a size, in whole MiB where there are any.
+fn half(bytes: Bytes) -> Bytes {
+    let half = bytes.get() / 2;
+    Bytes::new(if half >= 1 << 20 { half >> 20 << 20 } else { half })
+}
+
+/// A name as YAML takes it for a text and nothing else.
+fn scalar(text: &str) -> String {
+    const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let is_plain =
+        text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c));
+    let is_word = WORDS.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is_plain && !is_word { text.to_owned() } else { format!("\"{text}\"") }
+}
+
+/// A few files by name, and how many more there are.
+fn shortened(files: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let shown = files[..files.len().min(SHOWN)].join(", ");
+    let more = files.len().saturating_sub(SHOWN);
+    if more > 0 { format!("{shown} and {}", firedrill_core::words::counted(more as u64, "more file")) } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use firedrill_core::quantity::{Ratio, Rounding};
+
+    use super::*;
+
+    #[test]
+    fn a_number_of_pods_as_a_share_comes_to_the_same_number() {
+        for replicas in 1..=120 {
+            for count in 0..=replicas {
+                let of = |rounded_down, rounding| {
+                    let text = share_text(Amount::Pods(count), replicas, rounded_down);
+                    Ratio::parse(&text).unwrap().of(u64::from(replicas), rounding)
+                };
+                assert_eq!(of(true, Rounding::Floor), u64::from(count), "{count} of {replicas} may be missing");
+                assert_eq!(of(false, Rounding::Ceil), u64::from(count), "{count} of {replicas} more");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_yaml_takes_for_something_else_are_quoted() {
+        assert_eq!(["cart", "on", "1", "1.25", "v1.2", "No"].map(scalar), ["cart", "\"on\"", "\"1\"", "\"1.25\"", "v1.2", "\"No\""]);
+    }
+}

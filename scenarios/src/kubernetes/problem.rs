@@ -1,0 +1,58 @@
+//! What can be wrong with manifests, one constructor a problem.
+
+use firedrill_core::problem::{Place, Problem};
+
+/// A file that was named as a manifest and holds none.
+#[must_use]
+pub fn no_manifest(place: &Place) -> Problem {
+    Problem::at("FD0930", place, "this is no Kubernetes manifest: `apiVersion` and `kind` do not say what it is")
+        .remedy("name files that `kubectl apply` would take")
+}
+
+/// A file that is a manifest only after something has filled it in.
+#[must_use]
+pub fn template(place: &Place) -> Problem {
+    Problem::at("FD0931", place, "this is a template and no manifest yet")
+        .remedy("save what `helm template CHART` prints, and import that file")
+}
+
+/// A quantity that Kubernetes would not read.
+#[must_use]
+pub fn quantity(place: &Place, what: &str) -> Problem {
+    Problem::at("FD0932", place, format!("{what} is no quantity of Kubernetes")).remedy("write it as `500m`, `2`, `256Mi` or `1G`")
+}
+
+/// A request that is more than the limit.
+#[must_use]
+pub fn request_above_limit(place: &Place, what: &str, request: &str, limit: &str) -> Problem {
+    Problem::at("FD0933", place, format!("a container asks for {request} of {what}, and may have {limit}"))
+        .remedy("Kubernetes refuses this: let the request be no more than the limit")
+}
+
+/// The same object twice, as in a base and its overlays.
+#[must_use]
+pub fn second_time(place: &Place, object: &str, first: &Place) -> Problem {
+    let first = format!("{}:{}", first.file().path, first.line());
+    Problem::at("FD0934", place, format!("the {object} stands here a second time, after {first}"))
+        .remedy("name the files of one environment only; of overlays, save what `kubectl kustomize FOLDER` prints and import that")
+}
+
+/// Neither a number nor a percentage.
+#[must_use]
+pub fn number_or_share(place: &Place, what: &str) -> Problem {
+    Problem::at("FD0935", place, format!("{what} is neither a number of pods nor a share of them")).remedy("write it as `1` or `25%`")
+}
+
+/// Files of which no service can be made.
+#[must_use]
+pub fn nothing_that_answers(path: &str) -> Problem {
+    Problem::in_file("FD0936", path, "no workload here can be a service: a scenario needs something that is asked and answers")
+        .remedy("name the files with your Deployments and StatefulSets, and with the Services that lead to them")
+}
+
+/// An autoscaler whose bounds cross.
+#[must_use]
+pub fn more_than_most(place: &Place, min: u32, max: u32) -> Problem {
+    Problem::at("FD0937", place, format!("at least {min} replicas, and at most {max}"))
+        .remedy("Kubernetes refuses this: let `minReplicas` be no more than `maxReplicas`")
+}

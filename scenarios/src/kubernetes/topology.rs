@@ -1,0 +1,437 @@
+//! Who answers, who asks whom and who asks from outside: what Services choose, and what environments name.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use firedrill_core::name::Name;
+use firedrill_core::words::counted;
+
+use crate::kubernetes::cluster::{Cluster, Service};
+use crate::kubernetes::workload::{Kind, Setting, Workload};
+
+/// The most calls of one service that are drafted; a piece of work has at most 100 steps.
+const MOST_CALLS: usize = 99;
+
+/// A system as far as manifests tell it.
+#[derive(Clone, Debug, Default)]
+pub struct Topology<'c> {
+    /// What becomes a service; whoever asks comes before whom it asks.
+    pub parts: Vec<Part<'c>>,
+    /// Who asks from outside.
+    pub clients: Vec<Client>,
+    /// What was not taken, a sentence each.
+    pub left_out: Vec<String>,
+}
+
+/// What becomes a service.
+#[derive(Clone, Debug)]
+pub struct Part<'c> {
+    /// Its name among services.
+    pub name: Name,
+    /// What runs; `None` if nothing in the files stands behind a Service that is asked.
+    pub workload: Option<&'c Workload>,
+    /// The Services that lead to it.
+    pub services: Vec<&'c Service>,
+    /// Whom it asks, once each.
+    pub calls: Vec<Call>,
+}
+
+/// A call that an environment names.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Which part is asked.
+    pub to: usize,
+    /// The variable or the option that names it.
+    pub why: String,
+}
+
+/// Who asks from outside.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its name.
+    pub name: String,
+    /// Which part it asks.
+    pub asks: usize,
+    /// Why it is there, if that is assumed.
+    pub assumed: Option<String>,
+}
+
+/// A workload that asks others and is itself asked by nobody.
+struct Asker<'c> {
+    workload: &'c Workload,
+    calls: Vec<Call>,
+}
+
+/// Finds out who asks whom.
+pub fn topology(cluster: &Cluster) -> Topology<'_> {
+    let mut found = Topology::default();
+    let hosts: BTreeSet<(&str, &str)> = cluster.services.iter().map(|service| (&*service.namespace, &*service.name)).collect();
+    let mut askers = Vec::new();
+    for workload in &cluster.workloads {
+        let services: Vec<&Service> = cluster.services.iter().filter(|service| leads_to(service, workload)).collect();
+        let is_asked = !services.is_empty() || workload.kind == Kind::Deployment && !workload.pod.ports.is_empty();
+        if workload.replicas == Some(0) {
+            found.left_out.push(format!("{} `{}`: it is scaled to 0", workload.kind.word(), workload.name));
+        } else if is_asked {
+            found.parts.push(Part { name: workload.name.clone(), workload: Some(workload), services, calls: Vec::new() });
+        } else {
+            askers.push(workload);
+        }
+    }
+    found.name_apart();
+    let mut directory = found.directory(cluster);
+    let named: Vec<Vec<Named<'_>>> =
+        found.parts.iter().map(|part| part.workload.map_or_else(Vec::new, |of| hosts_of(cluster, of, &hosts))).collect();
+    let asked: Vec<(&Workload, Vec<Named<'_>>)> =
+        askers.into_iter().map(|workload| (workload, hosts_of(cluster, workload, &hosts))).collect();
+    let outside: Vec<(&str, &str)> = cluster.entries.iter().map(|(namespace, name)| (&**namespace, &**name)).collect();
+    let wanted = named.iter().chain(asked.iter().map(|(_, named)| named)).flatten().map(|named| named.host).chain(outside);
+    found.stand_ins(cluster, wanted, &mut directory);
+    for (index, named) in named.iter().enumerate() {
+        found.parts[index].calls = calls(named, &directory, Some(index));
+    }
+    let mut with_calls = Vec::new();
+    for (workload, named) in &asked {
+        match calls(named, &directory, None) {
+            calls if calls.is_empty() => found.left_out.push(format!(
+                "{} `{}`: no Service leads to it, and it names nobody whom it asks",
+                workload.kind.word(),
+                workload.name
+            )),
+            calls => with_calls.push(Asker { workload, calls }),
+        }
+    }
+    found.tell_unseen(cluster);
+    found.clients = clients(cluster, &found, &with_calls, &directory);
+    found.cut_circles();
+    found.in_order()
+}
+
+/// Whether a Service chooses the pods of a workload.
+fn leads_to(service: &Service, workload: &Workload) -> bool {
+    let chosen = |(key, value): (&Name, &Name)| workload.labels.get(key) == Some(value);
+    service.namespace == workload.namespace && !service.selector.is_empty() && service.selector.iter().all(chosen)
+}
+
+/// Which part answers under the name of a Service: namespace and name.
+type Directory<'c> = BTreeMap<(&'c str, &'c str), usize>;
+
+impl<'c> Topology<'c> {
+    /// Gives parts of one name different ones.
+    fn name_apart(&mut self) {
+        let mut counts: BTreeMap<Name, usize> = BTreeMap::new();
+        for part in &self.parts {
+            *counts.entry(part.name.clone()).or_default() += 1;
+        }
+        let mut taken = BTreeSet::new();
+        for part in &mut self.parts {
+            let Some(workload) = part.workload else { continue };
+            let longer = [
+                workload.name.to_string(),
+                format!("{}.{}", workload.name, workload.namespace),
+                format!("{}.{}.{}", workload.name, workload.namespace, workload.kind.word().to_lowercase()),
+            ];
+            let is_shared = counts[&part.name] > 1;
+            let free = longer.iter().skip(usize::from(is_shared)).find(|name| !taken.contains(*name)).unwrap_or(&longer[2]);
+            part.name = Name::new(free);
+            taken.insert(free.clone());
+        }
+    }
+
+    /// The part behind each Service; of several the one with the most pods.
+    fn directory(&mut self, cluster: &'c Cluster) -> Directory<'c> {
+        let mut directory = Directory::new();
+        for service in &cluster.services {
+            let behind = |part: &Part<'_>| part.workload.is_some_and(|workload| leads_to(service, workload));
+            let size = |index: usize| self.parts[index].workload.and_then(|workload| workload.replicas).unwrap_or(1);
+            let candidates: Vec<usize> = (0..self.parts.len()).filter(|index| behind(&self.parts[*index])).collect();
+            let Some(&largest) = candidates.iter().rev().max_by_key(|index| size(**index)) else { continue };
+            directory.insert((&service.namespace, &service.name), largest);
+            if candidates.len() > 1 {
+                let others: Vec<&str> =
+                    candidates.iter().filter(|index| **index != largest).map(|index| &*self.parts[*index].name).collect();
+                self.left_out.push(format!(
+                    "Service `{}` leads to `{}` and to `{}`: here it leads to the first only",
+                    service.name,
+                    self.parts[largest].name,
+                    others.join("`, `")
+                ));
+            }
+        }
+        directory
+    }
+
+    /// A part for every Service that is asked and has nothing behind it in the files.
+    fn stand_ins<'h>(&mut self, cluster: &'c Cluster, wanted: impl Iterator<Item = (&'h str, &'h str)>, directory: &mut Directory<'c>) {
+        let wanted: BTreeSet<(&str, &str)> = wanted.collect();
+        let mut idle = Vec::new();
+        for service in &cluster.services {
+            let host = (&*service.namespace, &*service.name);
+            if directory.contains_key(&host) {
+                continue;
+            }
+            if !wanted.contains(&host) {
+                idle.push(&*service.name);
+                continue;
+            }
+            let is_taken = self.parts.iter().any(|part| part.name == service.name);
+            let name = if is_taken { Name::from(format!("{}.{}", service.name, service.namespace)) } else { service.name.clone() };
+            directory.insert(host, self.parts.len());
+            self.parts.push(Part { name, workload: None, services: vec![service], calls: Vec::new() });
+        }
+        if !idle.is_empty() {
+            let told = counted(idle.len() as u64, "Service");
+            self.left_out.push(format!("{told} with no workload behind it in the files, asked by nobody: {}", idle.join(", ")));
+        }
+    }
+
+    /// Tells of environments that the files do not show.
+    fn tell_unseen(&mut self, cluster: &Cluster) {
+        let mut unseen = Vec::new();
+        for workload in &cluster.workloads {
+            let is_unseen = |setting: &Setting| match setting {
+                Setting::Known { .. } => false,
+                Setting::Entry { map, .. } | Setting::All(map) => !cluster.maps.contains_key(&(workload.namespace.clone(), map.clone())),
+                Setting::Secret => true,
+            };
+            if workload.pod.settings.iter().any(is_unseen) {
+                unseen.push(&*workload.name);
+            }
+        }
+        if !unseen.is_empty() {
+            let what = "what Secrets, and ConfigMaps that are not in the files, tell of";
+            self.left_out.push(format!("{what} {}: if they name Services, calls are missing", unseen.join(", ")));
+        }
+    }
+
+    /// Removes every call that would close a circle: a request would never come to an end.
+    fn cut_circles(&mut self) {
+        let mut done: Vec<Option<bool>> = vec![None; self.parts.len()];
+        let roots: Vec<usize> = self.clients.iter().map(|client| client.asks).chain(0..self.parts.len()).collect();
+        for root in roots {
+            if done[root].is_some() {
+                continue;
+            }
+            done[root] = Some(false);
+            let mut path = vec![(root, 0)];
+            while let Some((part, followed)) = path.last_mut() {
+                let (part, next) = (*part, self.parts[*part].calls.get(*followed).map(|call| call.to));
+                match next {
+                    None => {
+                        done[part] = Some(true);
+                        path.pop();
+                    }
+                    Some(next) if done[next] == Some(false) => {
+                        let call = self.parts[part].calls.remove(*followed);
+                        let (from, to) = (&self.parts[part].name, &self.parts[next].name);
+                        self.left_out.push(format!(
+                            "the call from `{from}` to `{to}` (`{}`): calls would go round in a circle; an endpoint of its own would end it",
+                            call.why
+                        ));
+                    }
+                    Some(next) => {
+                        *followed += 1;
+                        if done[next].is_none() {
+                            done[next] = Some(false);
+                            path.push((next, 0));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same with parts in the order in which requests reach them.
+    fn in_order(mut self) -> Self {
+        // Whom clients ask comes first, then whom those ask, and so on.
+        let mut order: Vec<usize> = Vec::new();
+        let mut seen = vec![false; self.parts.len()];
+        let mut waiting: VecDeque<usize> = self.clients.iter().map(|client| client.asks).collect();
+        while let Some(part) = waiting.pop_front() {
+            if !std::mem::replace(&mut seen[part], true) {
+                order.push(part);
+                waiting.extend(self.parts[part].calls.iter().map(|call| call.to));
+            }
+        }
+        assert_eq!(order.len(), self.parts.len(), "whoever nobody asks has a client");
+        let mut position = vec![0; order.len()];
+        for (index, part) in order.iter().enumerate() {
+            position[*part] = index;
+        }
+        let mut parts: Vec<Option<Part<'c>>> = self.parts.into_iter().map(Some).collect();
+        self.parts = order.iter().map(|part| parts[*part].take().expect("the order names every part once")).collect();
+        for call in self.parts.iter_mut().flat_map(|part| &mut part.calls) {
+            call.to = position[call.to];
+        }
+        for client in &mut self.clients {
+            client.asks = position[client.asks];
+        }
+        self
+    }
+}
+
+/// A Service that an environment names, with the variable.
+struct Named<'c> {
+    host: (&'c str, &'c str),
+    why: String,
+}
+
+/// The Services that a workload's environment and arguments name.
+fn hosts_of<'c>(cluster: &Cluster, workload: &Workload, hosts: &BTreeSet<(&'c str, &'c str)>) -> Vec<Named<'c>> {
+    let mut found = Vec::new();
+    let mut look = |name: &str, value: &str| {
+        for host in named_hosts((name, value), &workload.namespace, hosts) {
+            let why = if name.is_empty() { "an argument".to_owned() } else { name.trim_start_matches('-').to_owned() };
+            found.push(Named { host, why });
+        }
+    };
+    let map = |name: &Name| cluster.maps.get(&(workload.namespace.clone(), name.clone()));
+    for setting in &workload.pod.settings {
+        match setting {
+            Setting::Known { name, value } => look(name, value),
+            Setting::Entry { name, map: of, key } => {
+                if let Some(value) = map(of).and_then(|entries| entries.get(key)) {
+                    look(name, value);
+                }
+            }
+            Setting::All(of) => map(of).into_iter().flatten().for_each(|(name, value)| look(name, value)),
+            Setting::Secret => {}
+        }
+    }
+    found
+}
+
+/// The Services that a value names: as the host of an address, or as a whole where the variable's name says that it is one.
+fn named_hosts<'c>((name, value): (&str, &str), own: &str, hosts: &BTreeSet<(&'c str, &'c str)>) -> Vec<(&'c str, &'c str)> {
+    const ADDRESSES: [&str; 12] =
+        ["ADDR", "HOST", "URL", "URI", "ENDPOINT", "SERVICE", "SERVER", "BROKER", "UPSTREAM", "BACKEND", "DSN", "PEER"];
+    // Telemetry goes out beside requests, and nobody waits for it.
+    const BESIDE: [&str; 9] = ["OTEL", "OTLP", "JAEGER", "ZIPKIN", "COLLECTOR", "STATSD", "PROMETHEUS", "TRACING", "PYROSCOPE"];
+    let upper = name.to_ascii_uppercase();
+    if BESIDE.iter().any(|word| upper.contains(word)) {
+        return Vec::new();
+    }
+    let is_address = ADDRESSES.iter().any(|word| upper.contains(word)) && !upper.ends_with("SERVICE_NAME");
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(start) = value[from..].find(is_part).map(|at| from + at) {
+        let end = value[start..].find(|c| !is_part(c)).map_or(value.len(), |at| start + at);
+        from = end;
+        let host = value[start..end].trim_matches('.');
+        let has_port = value[end..].strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let is_host = value[..start].ends_with("//") || value[..start].ends_with('@') || has_port;
+        let is_whole = is_address && start == 0 && end == value.trim_end().len();
+        found.extend(known(host, own, hosts).filter(|_| is_host || is_whole || host.contains(".svc")));
+    }
+    found
+}
+
+/// The Service that a host names, as the DNS of Kubernetes resolves it: `cart`, `cart.shop`, `cart.shop.svc.cluster.local`, `cart-0.cart`.
+fn known<'c>(host: &str, own: &str, hosts: &BTreeSet<(&'c str, &'c str)>) -> Option<(&'c str, &'c str)> {
+    let mut labels: Vec<&str> = host.split('.').collect();
+    let is_pod = |labels: &[&str]| {
+        let number = labels.get(1).and_then(|of| labels[0].strip_prefix(of)?.strip_prefix('-'));
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    if is_pod(&labels) {
+        labels.remove(0);
+    }
+    let wanted = match labels[..] {
+        [name] => (own, name),
+        [name, namespace] | [name, namespace, "svc", ..] => (namespace, name),
+        _ => return None,
+    };
+    // A set of longer lives cannot be asked for a member of a shorter one.
+    hosts.iter().copied().find(|host| *host == wanted)
+}
+
+/// Each part once, and never the one that asks.
+fn calls(named: &[Named<'_>], directory: &Directory<'_>, own: Option<usize>) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    for named in named {
+        let Some(&to) = directory.get(&named.host) else { continue };
+        if Some(to) != own && calls.len() < MOST_CALLS && calls.iter().all(|call| call.to != to) {
+            calls.push(Call { to, why: named.why.clone() });
+        }
+    }
+    calls
+}
+
+/// Who asks from outside: workloads that are asked by nobody, users of what is open to the outside, and somebody for whoever is left.
+fn clients(cluster: &Cluster, found: &Topology<'_>, askers: &[Asker<'_>], directory: &Directory<'_>) -> Vec<Client> {
+    let mut clients = Vec::new();
+    let mut taken: BTreeSet<String> = found.parts.iter().map(|part| part.name.to_string()).collect();
+    let mut free = |wanted: String| {
+        let mut names = std::iter::once(wanted.clone()).chain((2..).map(|number| format!("{wanted}-{number}")));
+        names.find(|name| taken.insert(name.clone())).expect("numbers do not end")
+    };
+    for Asker { workload, calls } in askers {
+        for call in calls {
+            let whom = &found.parts[call.to].name;
+            let name = if calls.len() == 1 { workload.name.to_string() } else { format!("{}-to-{whom}", workload.name) };
+            let assumed = Some(format!("{} names `{whom}`, and no Service leads to this workload, so it is a client", call.why));
+            clients.push(Client { name: free(name), asks: call.to, assumed });
+        }
+    }
+    let mut reached = vec![false; found.parts.len()];
+    clients.iter().for_each(|client| reach(found, client.asks, &mut reached));
+    let outside = cluster.services.iter().filter(|service| service.outside).map(|service| (&*service.namespace, &*service.name));
+    let entries = cluster.entries.iter().map(|(namespace, name)| (&**namespace, &**name)).chain(outside);
+    let entries: BTreeSet<usize> = entries.filter_map(|host| directory.get(&host).copied()).collect();
+    for &entry in entries.iter().filter(|entry| clients.iter().all(|client: &Client| client.asks != **entry)).collect::<Vec<_>>() {
+        let name = if entries.len() == 1 { "users".to_owned() } else { format!("users-of-{}", found.parts[entry].name) };
+        clients.push(Client { name: free(name), asks: entry, assumed: None });
+        reach(found, entry, &mut reached);
+    }
+    // Whoever nobody asks first, so that one client is enough for all behind it; what is left then asks in a circle.
+    let called: BTreeSet<usize> = found.parts.iter().flat_map(|part| &part.calls).map(|call| call.to).collect();
+    let (roots, rest): (Vec<usize>, Vec<usize>) = (0..found.parts.len()).partition(|part| !called.contains(part));
+    let alone = clients.is_empty() && roots.len() == 1;
+    for part in roots.into_iter().chain(rest) {
+        if !reached[part] {
+            let name = if alone { "users".to_owned() } else { format!("users-of-{}", found.parts[part].name) };
+            let assumed = Some("no file says who asks it".to_owned());
+            clients.push(Client { name: free(name), asks: part, assumed });
+            reach(found, part, &mut reached);
+        }
+    }
+    clients
+}
+
+/// Marks a part and all that it asks.
+fn reach(found: &Topology<'_>, from: usize, reached: &mut [bool]) {
+    let mut waiting = vec![from];
+    while let Some(part) = waiting.pop() {
+        if !std::mem::replace(&mut reached[part], true) {
+            waiting.extend(found.parts[part].calls.iter().map(|call| call.to));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_names_services_as_hosts_and_nothing_else() {
+        let hosts = BTreeSet::from([("shop", "cart"), ("shop", "redis"), ("data", "db"), ("shop", "kafka")]);
+        let check = |name: &str, value: &str, want: &[&str]| {
+            let found: Vec<&str> = named_hosts((name, value), "shop", &hosts).into_iter().map(|(_, name)| name).collect();
+            assert_eq!(found, want, "{name}={value}");
+        };
+        check("CART_ADDR", "cart:7070", &["cart"]);
+        check("CART_HOST", "cart", &["cart"]);
+        check("CACHE", "redis", &[]);
+        check("CACHE", "redis://redis:6379/0", &["redis"]);
+        check("X", "http://cart/items", &["cart"]);
+        check("DATABASE_URL", "postgres://user:pw@db.data.svc.cluster.local:5432/shop", &["db"]);
+        check("DB_HOST", "db.data", &["db"]);
+        check("DB_HOST", "db", &[]);
+        check("DB_HOST", "db.example.com", &[]);
+        check("BROKERS", "kafka-0.kafka:9092,kafka-1.kafka:9092", &["kafka", "kafka"]);
+        check("OTEL_EXPORTER_OTLP_ENDPOINT", "http://cart:4317", &[]);
+        check("OTEL_SERVICE_NAME", "cart", &[]);
+        check("SERVICE_NAME", "cart", &[]);
+        check("GREETING", "a cart: 7 items", &[]);
+    }
+}

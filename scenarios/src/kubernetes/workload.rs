@@ -1,0 +1,403 @@
+//! Deployments, StatefulSets and DaemonSets: what they say of their pods and of how these come and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::Located;
+use firedrill_core::quantity::Bytes;
+use firedrill_core::time::Span;
+use firedrill_core::yaml::{Node, Reader, Value};
+
+use crate::kubernetes::field::{Amount, amount, at, count, items, quantity, seconds, text, texts};
+use crate::kubernetes::problem;
+use crate::problem::MOST_REPLICAS;
+
+/// The key of a node's label that names its zone.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+/// The same until Kubernetes 1.17.
+pub const OLD_ZONE: &str = "failure-domain.beta.kubernetes.io/zone";
+
+/// What kind of workload it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Replicas that are all alike.
+    Deployment,
+    /// Replicas with names, replaced one by one.
+    StatefulSet,
+    /// A replica a node.
+    DaemonSet,
+}
+
+impl Kind {
+    /// Its name in manifests.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+        }
+    }
+}
+
+/// A workload.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// What kind it is.
+    pub kind: Kind,
+    /// Its name.
+    pub name: Name,
+    /// Its namespace; `default` if the file says none.
+    pub namespace: Name,
+    /// The file that it stands in.
+    pub path: String,
+    /// The labels of its pods.
+    pub labels: BTreeMap<Name, Name>,
+    /// How many pods it wants, if it says so.
+    pub replicas: Option<u32>,
+    /// How it replaces them.
+    pub rollout: Rollout,
+    /// Its pods.
+    pub pod: Pod,
+}
+
+/// How a workload replaces its pods.
+#[derive(Clone, Debug, Default)]
+pub struct Rollout {
+    /// `RollingUpdate`, `Recreate` or `OnDelete`, if it says so.
+    pub strategy: Option<Name>,
+    /// Pods beyond the wanted number.
+    pub max_surge: Option<Amount>,
+    /// Pods that may be missing.
+    pub max_unavailable: Option<Amount>,
+    /// How long a pod must be ready to count.
+    pub min_ready: Option<Span>,
+    /// After so long without progress that is told.
+    pub progress_deadline: Option<Span>,
+}
+
+/// What a pod is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Pod {
+    /// The image of the container that counts: the first.
+    pub image: Option<Name>,
+    /// The names of the other containers that run beside it.
+    pub beside: Vec<Name>,
+    /// Cores that the container may have.
+    pub cpu_limit: Option<f64>,
+    /// Cores that all containers ask for.
+    pub cpu_request: Option<f64>,
+    /// Memory that the container may have.
+    pub memory_limit: Option<Bytes>,
+    /// Memory that the container itself asks for.
+    pub own_memory_request: Option<Bytes>,
+    /// Memory that all containers ask for.
+    pub memory_request: Option<Bytes>,
+    /// Ports that the container opens, with their names.
+    pub ports: Vec<(Option<Name>, u32)>,
+    /// What restarts it.
+    pub liveness: Option<Probe>,
+    /// What takes it out of Services.
+    pub readiness: Option<Probe>,
+    /// What the other two wait for.
+    pub startup: Option<Probe>,
+    /// What its environment and its arguments say.
+    pub settings: Vec<Setting>,
+    /// What it does before it is told to stop.
+    pub pre_stop: Option<PreStop>,
+    /// After so long it is killed.
+    pub grace: Option<Span>,
+    /// Where it stands.
+    pub zones: Zones,
+}
+
+/// A probe.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// How it asks.
+    pub asks: Asks,
+    /// From a container's start.
+    pub initial_delay: Option<Span>,
+    /// From one to the next.
+    pub period: Option<Span>,
+    /// How long it waits.
+    pub timeout: Option<Span>,
+    /// Failures in a row.
+    pub failures: Option<u32>,
+    /// Successes in a row.
+    pub successes: Option<u32>,
+}
+
+/// How a probe asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asks {
+    /// A request to a port.
+    Request(Port),
+    /// A connection, which the kernel answers.
+    Connection,
+    /// A command beside the process.
+    Command,
+}
+
+/// A port by number or by name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Port {
+    /// By number.
+    Number(u32),
+    /// By the name that the container gives it.
+    Named(Name),
+}
+
+/// An entry of an environment or an argument.
+#[derive(Clone, Debug)]
+pub enum Setting {
+    /// A name and a value.
+    Known {
+        /// The variable, or the option.
+        name: Name,
+        /// What it holds.
+        value: Name,
+    },
+    /// One entry of a ConfigMap, under a name.
+    Entry {
+        /// The variable.
+        name: Name,
+        /// The ConfigMap.
+        map: Name,
+        /// Its key.
+        key: Name,
+    },
+    /// All of a ConfigMap.
+    All(Name),
+    /// Something in a Secret.
+    Secret,
+}
+
+/// What happens before a container is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PreStop {
+    /// It sleeps.
+    Sleep(Span),
+    /// It does what cannot be taken.
+    Other,
+}
+
+/// Where pods stand.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Zones {
+    /// No file says.
+    #[default]
+    Unsaid,
+    /// Spread over zones whose names no file says.
+    Spread,
+    /// In these.
+    Named(BTreeSet<Name>),
+}
+
+/// Reads a workload.
+pub fn read(reader: &mut Reader, kind: Kind, (namespace, name): (Name, Name), node: &Node) -> Workload {
+    let strategy = if kind == Kind::Deployment { "strategy" } else { "updateStrategy" };
+    let rollout = Rollout {
+        strategy: text(reader, node, &["spec", strategy, "type"]),
+        max_surge: amount(reader, node, &["spec", strategy, "rollingUpdate", "maxSurge"]),
+        max_unavailable: amount(reader, node, &["spec", strategy, "rollingUpdate", "maxUnavailable"]),
+        min_ready: seconds(reader, node, &["spec", "minReadySeconds"]),
+        progress_deadline: seconds(reader, node, &["spec", "progressDeadlineSeconds"]),
+    };
+    Workload {
+        kind,
+        name,
+        namespace,
+        path: node.place.file().path.clone(),
+        labels: texts(reader, node, &["spec", "template", "metadata", "labels"]),
+        replicas: count(reader, node, &["spec", "replicas"], MOST_REPLICAS),
+        rollout,
+        pod: at(reader, node, &["spec", "template", "spec"]).map(|node| read_pod(reader, node)).unwrap_or_default(),
+    }
+}
+
+fn read_pod(reader: &mut Reader, node: &Node) -> Pod {
+    let containers = items(reader, node, &["containers"]);
+    let Some((own, others)) = containers.split_first() else { return Pod::default() };
+    let mut pod = Pod {
+        image: text(reader, own, &["image"]),
+        beside: others.iter().filter_map(|container| text(reader, container, &["name"])).collect(),
+        ports: items(reader, own, &["ports"]).iter().filter_map(|port| read_port(reader, port)).collect(),
+        liveness: at(reader, own, &["livenessProbe"]).map(|node| read_probe(reader, node)),
+        readiness: at(reader, own, &["readinessProbe"]).map(|node| read_probe(reader, node)),
+        startup: at(reader, own, &["startupProbe"]).map(|node| read_probe(reader, node)),
+        settings: read_settings(reader, own),
+        pre_stop: at(reader, own, &["lifecycle", "preStop"]).map(|node| read_pre_stop(reader, node)),
+        grace: seconds(reader, node, &["terminationGracePeriodSeconds"]),
+        zones: read_zones(reader, node),
+        ..Pod::default()
+    };
+    read_resources(reader, own, others, &mut pod);
+    pod
+}
+
+fn read_port(reader: &mut Reader, node: &Node) -> Option<(Option<Name>, u32)> {
+    let number = count(reader, node, &["containerPort"], 65_535)?;
+    Some((text(reader, node, &["name"]), number))
+}
+
+/// The limits of the container that counts; what all of them ask for together, as schedulers and autoscalers count it.
+fn read_resources(reader: &mut Reader, own: &Node, others: &[Node], pod: &mut Pod) {
+    let least = |cores: f64| Some((cores * 1e3).ceil() / 1e3).filter(|cores| *cores > 0.0);
+    let bytes = |bytes: f64| Some(Bytes::new(bytes.ceil() as u64)).filter(|bytes| bytes.get() > 0);
+    let limit = |reader: &mut Reader, of| quantity(reader, own, &["resources", "limits", of]);
+    let (cpu, memory) = (limit(reader, "cpu"), limit(reader, "memory"));
+    let own_cpu = request(reader, own, "cpu", cpu.as_ref());
+    let own_memory = request(reader, own, "memory", memory.as_ref());
+    let sum = |reader: &mut Reader, own: Option<f64>, of: &'static str| {
+        let others = others.iter().filter_map(|other| {
+            let limit = quantity(reader, other, &["resources", "limits", of]);
+            request(reader, other, of, limit.as_ref())
+        });
+        own.into_iter().chain(others).reduce(|sum, more| sum + more)
+    };
+    pod.cpu_request = sum(reader, own_cpu, "cpu").and_then(least);
+    pod.memory_request = sum(reader, own_memory, "memory").and_then(bytes);
+    pod.own_memory_request = own_memory.and_then(bytes);
+    pod.cpu_limit = cpu.and_then(|limit| least(limit.value));
+    pod.memory_limit = memory.and_then(|limit| bytes(limit.value));
+}
+
+/// What a container asks for; a limit stands for it where it says nothing, as in Kubernetes.
+fn request(reader: &mut Reader, container: &Node, of: &'static str, limit: Option<&Located<f64>>) -> Option<f64> {
+    let Some(request) = quantity(reader, container, &["resources", "requests", of]) else { return limit.map(|limit| limit.value) };
+    if let Some(limit) = limit.filter(|limit| limit.value < request.value) {
+        let told = |value: f64| if of == "memory" { Bytes::new(value as u64).to_string() } else { format!("{value} cores") };
+        let what = if of == "memory" { "memory" } else { "CPU" };
+        reader.problem(problem::request_above_limit(&request.place, what, &told(request.value), &told(limit.value)));
+    }
+    Some(request.value)
+}
+
+fn read_probe(reader: &mut Reader, node: &Node) -> Probe {
+    // What is 0 counts as not said, as in Kubernetes.
+    let some = |span: Option<Span>| span.filter(|span| *span > Span::ZERO);
+    let in_a_row = |count: Option<u32>| count.filter(|count| *count > 0);
+    let asks = if let Some(action) = at(reader, node, &["httpGet"]).or_else(|| at(reader, node, &["grpc"])) {
+        port(reader, action, "port").map_or(Asks::Connection, Asks::Request)
+    } else if at(reader, node, &["exec"]).is_some() {
+        Asks::Command
+    } else {
+        Asks::Connection
+    };
+    Probe {
+        asks,
+        initial_delay: some(seconds(reader, node, &["initialDelaySeconds"])),
+        period: some(seconds(reader, node, &["periodSeconds"])),
+        timeout: some(seconds(reader, node, &["timeoutSeconds"])),
+        failures: in_a_row(count(reader, node, &["failureThreshold"], 1000)),
+        successes: in_a_row(count(reader, node, &["successThreshold"], 1000)),
+    }
+}
+
+/// A port by number or by name.
+pub fn port(reader: &mut Reader, node: &Node, key: &'static str) -> Option<Port> {
+    let node = at(reader, node, &[key])?;
+    match &node.value {
+        Value::Text(text) => Some(text.parse().map_or_else(|_| Port::Named(text.clone()), Port::Number)),
+        _ => reader.integer(node, "a port", 1..=65_535).map(|number| Port::Number(number as u32)),
+    }
+}
+
+fn read_settings(reader: &mut Reader, container: &Node) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    for entry in items(reader, container, &["envFrom"]) {
+        settings.extend(text(reader, entry, &["configMapRef", "name"]).map(Setting::All));
+        settings.extend(at(reader, entry, &["secretRef"]).map(|_| Setting::Secret));
+    }
+    for entry in items(reader, container, &["env"]) {
+        let Some(name) = text(reader, entry, &["name"]) else { continue };
+        // Numbers without quotes name no Service, and whether Kubernetes takes them is not ours to say.
+        if let Some(Value::Text(value)) = at(reader, entry, &["value"]).map(|node| &node.value) {
+            settings.push(Setting::Known { name, value: value.clone() });
+        } else if let Some(reference) = at(reader, entry, &["valueFrom", "configMapKeyRef"]) {
+            let (map, key) = (text(reader, reference, &["name"]), text(reader, reference, &["key"]));
+            settings.extend(map.zip(key).map(|(map, key)| Setting::Entry { name, map, key }));
+        } else if at(reader, entry, &["valueFrom", "secretKeyRef"]).is_some() {
+            settings.push(Setting::Secret);
+        }
+    }
+    for argument in [items(reader, container, &["command"]), items(reader, container, &["args"])].concat() {
+        if let Value::Text(text) = &argument.value {
+            let (name, value) = text.split_once('=').unwrap_or(("", text));
+            settings.push(Setting::Known { name: Name::new(name), value: Name::new(value) });
+        }
+    }
+    settings
+}
+
+fn read_pre_stop(reader: &mut Reader, node: &Node) -> PreStop {
+    if let Some(span) = seconds(reader, node, &["sleep", "seconds"]) {
+        return PreStop::Sleep(span);
+    }
+    let command = items(reader, node, &["exec", "command"]);
+    let word = |node: &Node| match &node.value {
+        Value::Text(text) => text.to_string(),
+        Value::Integer(number) => number.to_string(),
+        _ => String::new(),
+    };
+    let line = command.iter().map(word).collect::<Vec<_>>().join(" ");
+    slept(&line).map_or(PreStop::Other, PreStop::Sleep)
+}
+
+/// How long a command sleeps, if it does: after `sleep`, seconds or a number with `s` or `m`.
+fn slept(line: &str) -> Option<Span> {
+    let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || ";&|\"'()".contains(c)).filter(|word| !word.is_empty()).collect();
+    let position = words.iter().position(|word| *word == "sleep" || word.ends_with("/sleep"))?;
+    let time = words.get(position + 1)?;
+    let (number, unit) = time.strip_suffix('m').map_or_else(|| (time.strip_suffix('s').unwrap_or(time), 1.0), |number| (number, 60.0));
+    let seconds = number.parse::<f64>().ok()? * unit;
+    (0.0..=86_400.0).contains(&seconds).then(|| Span::from_seconds_f64(seconds))
+}
+
+fn read_zones(reader: &mut Reader, pod: &Node) -> Zones {
+    let is_zone = |key: Option<Name>| key.is_some_and(|key| &*key == ZONE || &*key == OLD_ZONE);
+    let chosen = texts(reader, pod, &["nodeSelector"]);
+    if let Some(zone) = chosen.get(ZONE).or_else(|| chosen.get(OLD_ZONE)) {
+        return Zones::Named(BTreeSet::from([zone.clone()]));
+    }
+    let terms = ["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"];
+    let mut zones = BTreeSet::new();
+    for term in items(reader, pod, &terms) {
+        for expression in items(reader, term, &["matchExpressions"]) {
+            let is_in = text(reader, expression, &["operator"]).is_some_and(|operator| &*operator == "In");
+            if is_in && is_zone(text(reader, expression, &["key"])) {
+                zones.extend(items(reader, expression, &["values"]).iter().filter_map(|node| reader.name(node, "the name of a zone")));
+            }
+        }
+    }
+    if !zones.is_empty() {
+        return Zones::Named(zones);
+    }
+    let spread = items(reader, pod, &["topologySpreadConstraints"]).iter();
+    let mut keys: Vec<Option<Name>> = spread.map(|constraint| text(reader, constraint, &["topologyKey"])).collect();
+    let apart = ["affinity", "podAntiAffinity"];
+    for term in items(reader, pod, &[apart[0], apart[1], "requiredDuringSchedulingIgnoredDuringExecution"]) {
+        keys.push(text(reader, term, &["topologyKey"]));
+    }
+    for term in items(reader, pod, &[apart[0], apart[1], "preferredDuringSchedulingIgnoredDuringExecution"]) {
+        keys.push(text(reader, term, &["podAffinityTerm", "topologyKey"]));
+    }
+    if keys.into_iter().any(is_zone) { Zones::Spread } else { Zones::Unsaid }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_sleeps_is_understood() {
+        let check = |line: &str, want: Option<u64>| assert_eq!(slept(line), want.map(Span::from_seconds), "{line}");
+        check("sleep 5", Some(5));
+        check("/bin/sleep 15s", Some(15));
+        check("/bin/sh -c sleep 10; nginx -s quit", Some(10));
+        check("sh -c 'sleep 2m'", Some(120));
+        check("nginx -s quit", None);
+        check("sleep forever", None);
+        check("sleep", None);
+    }
+}
