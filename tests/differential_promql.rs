@@ -68,12 +68,13 @@ fn our_evaluators_agree_with_prometheus() {
         let moments = [Moment::At(START_MS + 1_500_500), Moment::At(START_MS + 2_222_500), Moment::over(START_MS + 1_234_500, 4, 61_000)];
         for moment in moments {
             let (wanted, got) = (prometheus.ask(&query, moment), ours(&query, moment, &store));
+            let question = Question { query: &query, moment, store: &store, prometheus: &prometheus };
             match difference(&wanted, &got) {
                 None => {
                     *counts.entry("agree").or_default() += 1;
                     exact += usize::from(format!("{wanted:?}") == format!("{got:?}"));
                 }
-                Some(_) if let Some(difference) = known.iter().find(|known| known.is_this((&query, moment, &store), &wanted, &got)) => {
+                Some(_) if let Some(difference) = known.iter().find(|known| known.is_this(question, &wanted, &got)) => {
                     *counts.entry(&difference.reason).or_default() += 1;
                 }
                 Some(difference) => {
@@ -184,9 +185,75 @@ struct KnownDifference {
     reason: String,
 }
 
+/// What is asked, and of whom.
+#[derive(Clone, Copy)]
+struct Question<'q> {
+    query: &'q str,
+    moment: Moment,
+    store: &'q Store,
+    prometheus: &'q Prometheus,
+}
+
+impl Question<'_> {
+    /// Whether the answers to another expression at the same moment are the same.
+    fn agrees_on(self, query: &str) -> bool {
+        let (wanted, got) = (self.prometheus.ask(query, self.moment), ours(query, self.moment, self.store));
+        difference(&wanted, &got).is_none()
+    }
+
+    /// Whether the answers at each step of a range alone are the same.
+    fn agrees_step_by_step(self) -> bool {
+        let Moment::Over(steps) = self.moment else { return false };
+        let alone = |at_ms| Question { moment: Moment::At(at_ms), ..self }.agrees_on(self.query);
+        (steps.from_ms..=steps.to_ms).step_by(steps.step_ms as usize).all(alone)
+    }
+
+    /// All values of a part of the query, by our own evaluator.
+    fn values_of(self, part: &str, rest: &str) -> Vec<f64> {
+        let rows = seen(part, rest, self.moment, self.store);
+        rows.iter().flat_map(BTreeMap::values).flatten().map(|(_, value)| *value).collect()
+    }
+
+    /// The windows that a range selector or a subquery within the query looks at.
+    fn windows_of(self, part: &str, rest: &str) -> Vec<Vec<(i64, f64)>> {
+        let (from_ms, to_ms, step_ms) = match self.moment {
+            Moment::At(at_ms) => (at_ms, at_ms, 1),
+            Moment::Over(steps) => (steps.from_ms, steps.to_ms, steps.step_ms),
+        };
+        let seconds = |at_ms: i64| format!("@ {}.{:03}", at_ms / 1_000, at_ms % 1_000);
+        let plan = Plan::parse(&part.replace("@ start()", &seconds(from_ms)).replace("@ end()", &seconds(to_ms))).unwrap();
+        let mut moments: Vec<i64> = (from_ms..=to_ms).step_by(step_ms as usize).collect();
+        if is_in_subquery(rest) {
+            moments.extend((0..=SAMPLES * INTERVAL_MS / 1_000).map(|second| START_MS + second * 1_000));
+        }
+        let windows = moments.into_iter().filter_map(|at_ms| match Evaluator::new().evaluate(&plan, at_ms, &[self.store]) {
+            Ok(Value::Matrix(rows)) => Some(rows.into_iter().map(|row| row.samples)),
+            _ => None,
+        });
+        windows.flatten().collect()
+    }
+}
+
 /// What must be true besides.
 #[derive(Clone, Copy)]
 enum Trait {
+    /// `single`: some deviation is that of a single NaN or infinity.
+    Single,
+    /// `step by step`: at each step of the range alone the answers are the same.
+    StepByStep,
+    /// `off the edges`: with the range of each subquery a millisecond shorter, so that no step is on its older end, the answers are the same.
+    OffTheEdges,
+    /// `a step in each`: with no subquery's range shorter than its step, the answers are the same.
+    StepInEach,
+    /// `rounded`: with what is counted by value, or by how often it changes, rounded, the answers are the same.
+    Rounded,
+    /// `great angles`: some angle is so great that its last digits matter; rounded, if that can be done, the answers are the same.
+    GreatAngles,
+    /// `quotients`: with a quotient for a remainder the answers are the same, and one of them is so great or so near to a whole number that its
+    /// last digits matter.
+    Quotients,
+    /// `zero point`: some counter, had it always grown so, was zero between half and 1.1 intervals before the first sample of a window.
+    ZeroPoint,
     /// `equal elements`: among those of which some topk or bottomk takes a part, two are equal.
     EqualElements,
     /// `no date`: what some function of the calendar is given is no moment.
@@ -199,6 +266,14 @@ impl Trait {
     fn parse(text: &str) -> Option<Trait> {
         match text {
             "-" => None,
+            "single" => Some(Trait::Single),
+            "step by step" => Some(Trait::StepByStep),
+            "off the edges" => Some(Trait::OffTheEdges),
+            "a step in each" => Some(Trait::StepInEach),
+            "rounded" => Some(Trait::Rounded),
+            "great angles" => Some(Trait::GreatAngles),
+            "quotients" => Some(Trait::Quotients),
+            "zero point" => Some(Trait::ZeroPoint),
             "equal elements" => Some(Trait::EqualElements),
             "no date" => Some(Trait::NoDate),
             "but for names" => Some(Trait::ButForNames),
@@ -206,8 +281,30 @@ impl Trait {
         }
     }
 
-    fn holds(self, (query, moment, store): (&str, Moment, &Store), wanted: &Answer, got: &Answer) -> bool {
+    fn holds(self, question: Question<'_>, wanted: &Answer, got: &Answer) -> bool {
+        let Question { query, moment, store, .. } = question;
         match self {
+            Trait::Single => has_single(question),
+            Trait::StepByStep => question.agrees_step_by_step(),
+            Trait::OffTheEdges => question.agrees_on(&off_the_edges(query)),
+            Trait::StepInEach => question.agrees_on(&query.replace("[30s:1m]", "[1m:1m]").replace("[30s:]", "[1m:]")),
+            Trait::Rounded => {
+                rounded_counts(query).into_iter().any(|query| question.agrees_on(&query) || question.agrees_on(&off_the_edges(&query)))
+            }
+            Trait::GreatAngles => calls(query, "(?:sin|cos|tan)").into_iter().any(|call| {
+                let angles = question.values_of(call.arguments, call.rest).into_iter().filter(|angle| angle.is_finite());
+                let greatest = angles.fold(0.0, |greatest: f64, angle| greatest.max(angle.abs()));
+                let rounded = || question.agrees_on(&call.with_arguments(query, &format!("round({}, {FINE})", call.arguments)));
+                greatest >= 1e12 || greatest >= 1e5 && rounded()
+            }),
+            Trait::Quotients => quotients(query).into_iter().any(|(whole, quotient, rest)| {
+                let matters = |value: f64| value.abs() >= 1e5 || (value - value.round()).abs() <= TOLERANCE * value.abs().max(1.0);
+                question.values_of(&quotient, rest).into_iter().any(matters) && question.agrees_on(&whole)
+            }),
+            Trait::ZeroPoint => {
+                let windows = calls(query, "(?:rate|increase)").into_iter().flat_map(|call| question.windows_of(call.arguments, call.rest));
+                windows.into_iter().any(|window| has_zero_point_before(&window))
+            }
             Trait::EqualElements => {
                 // NaN is no number that is equal to itself, and yet one text.
                 let counted = calls(query, "(?:top|bottom)k").into_iter().map(|call| {
@@ -232,6 +329,77 @@ impl Trait {
 /// Beyond so many seconds from 1970 a moment has no date in 64 bits.
 const LATEST_S: f64 = 9.2e18;
 
+/// A power of two to which numbers are rounded that may differ in their last digits.
+const FINE: f64 = 1.0 / 8_192.0;
+
+/// Whether some deviation in the query is that of a single NaN or infinity.
+fn has_single(question: Question<'_>) -> bool {
+    let is_some = |call: &Call<'_>, suffix: &str| {
+        let Call { grouping, arguments, rest } = call;
+        // Nothing but what is finite is zero less itself.
+        let [sum, count] = ["sum", "count"].map(|name| format!("{name}{suffix} {grouping}({arguments})"));
+        seen(&format!("{sum} - {sum} != 0 and {count} == 1"), rest, question.moment, question.store).iter().any(|rows| !rows.is_empty())
+    };
+    calls(question.query, "std(?:dev|var)").iter().any(|call| is_some(call, ""))
+        || calls(question.query, "std(?:dev|var)_over_time").iter().any(|call| is_some(call, "_over_time"))
+}
+
+/// The query with each subquery's range a millisecond shorter.
+fn off_the_edges(query: &str) -> String {
+    let ranges = Regex::new(r"\[(\d+)([sm]):").unwrap();
+    let shorter = |range: &regex::Captures<'_>| {
+        let seconds: u64 = range[1].parse().unwrap();
+        format!("[{}ms:", seconds * if &range[2] == "m" { 60_000 } else { 1_000 } - 1)
+    };
+    ranges.replace_all(query, shorter).into_owned()
+}
+
+/// The query, once for each part that is counted by value or by how often it changes, with that part rounded.
+fn rounded_counts(query: &str) -> Vec<String> {
+    let by_value = calls(query, "count_values").into_iter().map(|call| {
+        let (label, elements) = call.arguments.split_once(", ").unwrap();
+        // Zero is added so that what was rounded to -0 is 0.
+        call.with_arguments(query, &format!("{label}, round({elements}, {FINE}) + 0"))
+    });
+    let by_change = calls(query, "(?:changes|resets)").into_iter().filter_map(|call| {
+        let inner = call.arguments.strip_prefix('(')?;
+        let (inner, range) = inner.split_at(first_unmatched(inner.char_indices(), ')'));
+        Some(call.with_arguments(query, &format!("(round({inner}, {FINE}){range}")))
+    });
+    by_value.chain(by_change).collect()
+}
+
+/// For each remainder in a query: the query with a quotient for it, that quotient, and what stands after it.
+fn quotients(query: &str) -> Vec<(String, String, &str)> {
+    let quotient = |(at, _)| {
+        let (before, after) = (&query[..at], &query[at + 3..]);
+        let from = first_unmatched(before.char_indices().rev(), '(') + 1;
+        let to = first_unmatched(after.char_indices(), ')');
+        (format!("{before} / {after}"), format!("{} / {}", &before[from..], &after[..to]), &after[to..])
+    };
+    query.match_indices(" % ").map(quotient).collect()
+}
+
+/// Where the parenthesis stands that belongs to none of those passed; an operation always stands in parentheses.
+fn first_unmatched(mut characters: impl Iterator<Item = (usize, char)>, parenthesis: char) -> usize {
+    let mut depth = 0;
+    let found = characters.find(|(_, c)| {
+        depth += if "()".contains(*c) { if *c == parenthesis { -1 } else { 1 } } else { 0 };
+        depth < 0
+    });
+    found.unwrap().0
+}
+
+/// Whether the line through a window's first and last sample, as a counter, is zero where the versions differ: of what is further away than 1.1
+/// intervals version 2 takes half an interval, and version 3 of what is further away than half.
+fn has_zero_point_before(window: &[(i64, f64)]) -> bool {
+    let [(_, first), .., (_, last)] = window else { return false };
+    let resets: f64 = window.windows(2).map(|pair| if pair[1].1 < pair[0].1 { pair[0].1 } else { 0.0 }).sum();
+    let grown = last - first + resets;
+    let intervals = (window.len() - 1) as f64 * first / grown;
+    *first >= 0.0 && grown > 0.0 && (0.499_999..=1.100_001).contains(&intervals)
+}
+
 /// A call within a query.
 struct Call<'q> {
     /// `by (…)` or `without (…)`; empty if there is none.
@@ -239,6 +407,14 @@ struct Call<'q> {
     arguments: &'q str,
     /// What stands after it.
     rest: &'q str,
+}
+
+impl Call<'_> {
+    /// The query in which it stands, with other arguments for it.
+    fn with_arguments(&self, query: &str, arguments: &str) -> String {
+        let before = &query[..query.len() - self.rest.len() - self.arguments.len()];
+        format!("{before}{arguments}{}", self.rest)
+    }
 }
 
 /// The calls of functions whose names match.
@@ -260,10 +436,14 @@ fn calls<'q>(query: &'q str, names: &str) -> Vec<Call<'q>> {
 
 /// What a part of a query yields, by our own evaluator, wherever the query looks at it: within a subquery at every full second of the samples.
 fn seen(part: &str, rest: &str, moment: Moment, store: &Store) -> Vec<Rows> {
-    let within = Regex::new(r"\[[0-9a-z]+:").unwrap().is_match(rest);
-    let everywhere = within.then(|| Moment::over(START_MS, SAMPLES * INTERVAL_MS / 1_000, 1_000));
+    let everywhere = is_in_subquery(rest).then(|| Moment::over(START_MS, SAMPLES * INTERVAL_MS / 1_000, 1_000));
     let answers = [Some(moment), everywhere].into_iter().flatten().map(|moment| ours(part, moment, store));
     answers.filter_map(|answer| if let Answer::Rows(rows) = answer { Some(rows) } else { None }).collect()
+}
+
+/// Whether what stands before the rest of a query stands in a subquery, or one stands after it.
+fn is_in_subquery(rest: &str) -> bool {
+    Regex::new(r"\[[0-9a-z]+:").unwrap().is_match(rest)
 }
 
 /// Labels without names, and values with nine digits, sorted.
@@ -278,9 +458,9 @@ fn nameless(rows: &Rows) -> Vec<String> {
 }
 
 impl KnownDifference {
-    fn is_this(&self, question: (&str, Moment, &Store), wanted: &Answer, got: &Answer) -> bool {
+    fn is_this(&self, question: Question<'_>, wanted: &Answer, got: &Answer) -> bool {
         let has = |regex: &Option<Regex>, text: &str| regex.as_ref().is_none_or(|regex| regex.is_match(text));
-        has(&self.query, question.0)
+        has(&self.query, question.query)
             && has(&self.wanted, &format!("{wanted:?}"))
             && has(&self.got, &format!("{got:?}"))
             && self.peculiar.is_none_or(|peculiar| peculiar.holds(question, wanted, got))
