@@ -1,5 +1,6 @@
 //! One evaluation of one group: its rules in order, what they write, and what becomes of their alerts, as `rules/group.go` and `rules/alerting.go` of Prometheus do it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use firedrill_core::name::Name;
 use firedrill_core::time::Span;
 use firedrill_telemetry::labels::{Labels, METRIC_NAME};
-use firedrill_telemetry::promql::{Plan, Sample, Value};
+use firedrill_telemetry::promql::{Evaluated, Evaluator, Plan, Sample, Value};
 use firedrill_telemetry::store::{STALE, SeriesId, Store};
 
 use super::compiled::RuleMachine;
@@ -20,6 +21,9 @@ pub(super) const ALERT_NAME: &str = "alertname";
 
 /// How long an alert that is over is still sent, milliseconds.
 const RESOLVED_RETENTION_MS: i64 = 15 * 60 * 1_000;
+
+/// How many samples the queries of one template may look at while it is filled in.
+const MOST_WORK: usize = 10_000_000;
 
 /// What the whole server adds to its alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -444,15 +448,19 @@ pub(super) fn fill(template: &Template, element: (&Labels, f64), around: (&Surro
     let (surroundings, at_ms) = around;
     // The engine wants to own what it asks; only a template that asks is worth the copy, which shares all samples.
     let owned: Vec<Store> = if template.asks() { sources.iter().map(|store| (*store).clone()).collect() } else { Vec::new() };
-    let ask = move |expression: &str| answer(expression, at_ms, &owned);
+    let left = Cell::new(MOST_WORK);
+    let ask = move |expression: &str| answer(expression, at_ms, &owned, &left);
     let scene = Scene { external_url: surroundings.external_url.clone(), at_ms, ask: Rc::new(ask) };
     template.fill(&Subject { labels: element.0, value: element.1, external_labels: &surroundings.external_labels }, &scene)
 }
 
-fn answer(expression: &str, at_ms: i64, sources: &[Store]) -> Result<Vec<Sample>, String> {
+/// `left` is how many samples the template's queries may still look at.
+fn answer(expression: &str, at_ms: i64, sources: &[Store], left: &Cell<usize>) -> Result<Vec<Sample>, String> {
     let plan = Plan::parse(expression).map_err(|error| error.to_string())?;
     let sources: Vec<&Store> = sources.iter().collect();
-    match plan.evaluate(at_ms, &sources).map_err(|error| error.to_string())? {
+    let Evaluated { value, work, .. } = Evaluator::new().evaluate_annotated(&plan, at_ms, &sources).map_err(|error| error.to_string())?;
+    left.set(left.get().checked_sub(work).ok_or_else(|| format!("its queries look at more than {MOST_WORK} samples"))?);
+    match value {
         Value::Vector(samples) => Ok(samples),
         Value::Scalar(value) => Ok(vec![Sample { labels: Labels::empty(), value }]),
         Value::Text(_) | Value::Matrix(_) => Err("query result is not a vector or scalar".to_owned()),

@@ -291,6 +291,22 @@ mod tests {
     }
 
     #[test]
+    fn no_template_takes_for_ever() {
+        let calls = |name: usize| {
+            format!(r#"{{{{ define "a{name}" }}}}{}{{{{ end }}}}"#, format!(r#"{{{{ template "a{}" }}}}"#, name + 1).repeat(2))
+        };
+        let defines: String = (0..60).map(calls).collect();
+        let too_many = "<error expanding template: more than 1000000 steps>";
+        check(&format!(r#"{defines}{{{{ define "a60" }}}}{{{{ end }}}}{{{{ template "a0" }}}}"#), too_many);
+        let (open, ends) = (r#"{{ range query "two" }}"#.repeat(40), "{{ end }}".repeat(40));
+        check(&format!("{open}{ends}"), too_many);
+        let copies = r#"{{ $long = printf "%s%s" $long $long }}"#.repeat(23);
+        let passed_on = "{{ len $long }}".repeat(100);
+        check(&format!(r#"{{{{ $long := "x" }}}}{copies}{passed_on}"#), too_many);
+        check(&format!("{}{}", r#"{{ range query "two" }}"#.repeat(9), "{{ $value }}{{ end }}".repeat(9)), &"0.015625".repeat(1022));
+    }
+
+    #[test]
     fn what_is_no_template_is_left_as_it_is_and_told() {
         check("{{ $labels.job", "{{ $labels.job");
         for (text, why) in [

@@ -63,6 +63,8 @@ pub struct Evaluated {
     pub value: Value,
     /// Warnings and infos, each once, in the order in which they were noticed.
     pub annotations: Vec<Annotation>,
+    /// How many samples and steps were looked at.
+    pub work: usize,
 }
 
 /// Evaluates plans and remembers which series their selectors found, until a series is born in one of the sources.
@@ -114,7 +116,7 @@ impl Evaluator {
             Outcome::Vector(elements) => Value::Vector(finished(elements)?),
             Outcome::Matrix(rows) => Value::Matrix(rows),
         };
-        Ok(Evaluated { value, annotations: scope.annotations.into_inner().into_vec() })
+        Ok(Evaluated { value, work: scope.work.get(), annotations: scope.annotations.into_inner().into_vec() })
     }
 
     /// Evaluates a plan at each step and joins the results by their labels into a matrix, sorted by label bytes; a scalar becomes one row
@@ -152,7 +154,7 @@ impl Evaluator {
             at_ms += step_ms;
         }
         let rows = rows.into_iter().map(|(labels, samples)| SeriesSamples { labels, samples }).collect();
-        Ok(Evaluated { value: Value::Matrix(rows), annotations: scope.annotations.into_inner().into_vec() })
+        Ok(Evaluated { value: Value::Matrix(rows), work: scope.work.get(), annotations: scope.annotations.into_inner().into_vec() })
     }
 
     pub(crate) fn scope<'run>(&mut self, plan: &'run Plan, span: Span, sources: &'run [&'run Store]) -> Result<Scope<'run>, EvalError> {

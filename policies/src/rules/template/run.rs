@@ -15,9 +15,15 @@ const MOST_TEMPLATES: usize = 100;
 /// How long a text can become, in bytes.
 const LONGEST: usize = 1 << 24;
 
+/// How many steps a template may take. A step is a node, an operand, an element of a range, or 64 bytes of a text that is handed on.
+const MOST_STEPS: usize = 1_000_000;
+
+/// What a query or a regular expression, which is read anew each time, counts for.
+const STEPS_OF_READING: usize = 100;
+
 /// What a tree writes about a value.
 pub(super) fn fill(tree: &Tree, dot: Value, scene: &Scene) -> Result<String, Failure> {
-    let mut run = Run { tree, scene, variables: vec![("$".to_owned(), dot.clone())], out: String::new(), depth: 0 };
+    let mut run = Run { tree, scene, variables: vec![("$".to_owned(), dot.clone())], out: String::new(), depth: 0, steps: 0 };
     if let Some(body) = tree.templates.get("") {
         let _ = run.list(body, &dot)?;
     }
@@ -30,6 +36,7 @@ struct Run<'t> {
     variables: Vec<(String, Value)>,
     out: String,
     depth: usize,
+    steps: usize,
 }
 
 /// What leaves a range early.
@@ -44,6 +51,7 @@ type Flow = ControlFlow<Leave>;
 impl Run<'_> {
     fn list(&mut self, nodes: &[Node], dot: &Value) -> Result<Flow, Failure> {
         for node in nodes {
+            self.step(1)?;
             let flow = match node {
                 Node::Text(text) => {
                     self.write(text)?;
@@ -68,6 +76,18 @@ impl Run<'_> {
             }
         }
         Ok(Flow::Continue(()))
+    }
+
+    /// Counts what is done, so that no template takes for ever.
+    fn step(&mut self, count: usize) -> Result<(), Failure> {
+        self.steps += count;
+        if self.steps > MOST_STEPS { Err(format!("more than {MOST_STEPS} steps")) } else { Ok(()) }
+    }
+
+    /// Counts a value that is handed on.
+    fn handed(&mut self, value: Value) -> Result<Value, Failure> {
+        self.step(1 + value.text_len() / 64)?;
+        Ok(value)
     }
 
     fn write(&mut self, text: &str) -> Result<(), Failure> {
@@ -107,6 +127,7 @@ impl Run<'_> {
         }
         let declared = self.variables.len();
         for (key, element) in elements {
+            self.step(1)?;
             match branch.pipe.variables.as_slice() {
                 [one] => self.set_ranged(branch, one, element.clone())?,
                 [index, one] => {
@@ -200,7 +221,7 @@ impl Run<'_> {
 
     /// What an operand comes to where it is given something.
     fn operand(&mut self, operand: &Operand, dot: &Value) -> Result<Value, Failure> {
-        Ok(match operand {
+        let value = match operand {
             Operand::Nil => Value::Nil,
             Operand::Dot => dot.clone(),
             Operand::Bool(value) => Value::Bool(*value),
@@ -216,7 +237,8 @@ impl Run<'_> {
                 let receiver = self.operand(whole, dot)?;
                 self.fields(receiver, names, (&[], None), dot)?
             }
-        })
+        };
+        self.handed(value)
     }
 
     fn variable(&self, name: &str) -> Value {
@@ -257,6 +279,7 @@ impl Run<'_> {
     fn call(&mut self, name: &str, arguments: &[Operand], last: Option<Value>, dot: &Value) -> Result<Value, Failure> {
         let function = functions::named(name).ok_or_else(|| format!("\"{name}\" is not a defined function"))?;
         function.check_count(arguments.len() + usize::from(last.is_some()))?;
+        self.step(if matches!(name, "query" | "match" | "reReplaceAll") { STEPS_OF_READING } else { 1 })?;
         let mut given = Vec::new();
         for (index, argument) in arguments.iter().enumerate() {
             let value = function.kind(index).admit(self.operand(argument, dot)?)?;
@@ -273,7 +296,7 @@ impl Run<'_> {
         let value = (function.call)(&given, self.scene)?;
         match &value {
             Value::Text(text) if text.len() > LONGEST => Err(too_long()),
-            _ => Ok(value),
+            _ => self.handed(value),
         }
     }
 }

@@ -77,6 +77,14 @@ impl Kind {
 }
 
 impl Value {
+    /// How long a text it is, in bytes; 0 for what is none.
+    pub(super) fn text_len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Html(text) => text.len(),
+            _ => 0,
+        }
+    }
+
     /// Labels as a value.
     pub(super) fn labels<'l>(labels: impl IntoIterator<Item = (&'l str, &'l str)>) -> Self {
         Self::Labels(Rc::new(labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
