@@ -271,6 +271,8 @@ pub struct ImportArgs {
 pub enum Imported {
     /// Draft `metrics:` for a scenario from a /metrics page and from rules that ask for what is on it
     Metrics(ImportMetricsArgs),
+    /// Draft a scenario from Kubernetes manifests: Deployments, Services, autoscalers, probes, limits and what calls what
+    Kubernetes(ImportKubernetesArgs),
 }
 
 /// Arguments of `import metrics`.
@@ -285,6 +287,20 @@ pub struct ImportMetricsArgs {
     /// Metrics that no rule asks for, too
     #[arg(long)]
     pub all: bool,
+    /// Write the draft into this file; one that is there is never written over
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `import kubernetes`.
+#[derive(Debug, Args)]
+pub struct ImportKubernetesArgs {
+    /// Manifests: files, folders with all below them, or patterns such as `'deploy/**/*.yaml'`
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// What the scenario is called [default: by the first file or folder]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
     /// Write the draft into this file; one that is there is never written over
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

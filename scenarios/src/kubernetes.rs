@@ -75,7 +75,7 @@ pub fn draft(name: &str, files: &[ManifestFile]) -> Result<Draft, Vec<Problem>> 
         left_out.push(format!("{} of folders with what is no manifest: {}", counted(names.len() as u64, "file"), few(&names)));
     }
     if !cluster.beside.is_empty() {
-        let kinds: Vec<String> = cluster.beside.iter().map(|(kind, count)| counted(*count, kind)).collect();
+        let kinds: Vec<String> = cluster.beside.iter().map(|(kind, count)| of_kind(*count, kind)).collect();
         left_out.push(format!("what says nothing of how a system behaves: {}", kinds.join(", ")));
     }
     Ok(Draft { services: topology.parts.len() as u64, assumed: page.assumed, yaml: page.text, left_out })
@@ -106,7 +106,16 @@ fn template(file: &ManifestFile) -> Option<Problem> {
 
 fn kind_left_out(kind: &str, names: &[firedrill_core::name::Name]) -> String {
     let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-    format!("{}: {}", counted(names.len() as u64, kind), few(&names))
+    format!("{}: {}", of_kind(names.len() as u64, kind), few(&names))
+}
+
+/// So many objects of a kind, whose names are English words of any ending.
+fn of_kind(count: u64, kind: &str) -> String {
+    match count {
+        count if count > 1 && kind.ends_with("ss") => format!("{count} {kind}es"),
+        count if kind.ends_with('s') => format!("{count} {kind}"),
+        count => counted(count, kind),
+    }
 }
 
 /// A few of many names.
@@ -114,4 +123,86 @@ fn few(names: &[&str]) -> String {
     const SHOWN: usize = 5;
     let shown = names[..names.len().min(SHOWN)].join(", ");
     if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn drafted(text: &str) -> Draft {
+        let file = ManifestFile { path: "m.yaml".to_owned(), text: text.to_owned(), named: true };
+        draft("drafted", &[file]).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    /// A Deployment and its Service, with an environment.
+    fn service(namespace: &str, name: &str, environment: &str) -> String {
+        format!(
+            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name}, namespace: {namespace} }}\nspec:\n  template:\n    metadata: {{ labels: {{ app: {name} }} }}\n    spec: {{ containers: [{{ name: c, env: [{environment}], resources: {{ limits: {{ memory: 64Mi }} }} }}] }}\n---\napiVersion: v1\nkind: Service\nmetadata: {{ name: {name}, namespace: {namespace} }}\nspec: {{ selector: {{ app: {name} }}, ports: [{{ port: 80 }}] }}\n"
+        )
+    }
+
+    #[track_caller]
+    fn has(text: &str, lines: &[&str]) {
+        lines.iter().for_each(|line| assert!(text.contains(line), "{line}\n{text}"));
+    }
+
+    #[test]
+    fn a_call_that_closes_a_circle_is_left_out_and_told() {
+        let a = service("default", "a", "{ name: B_URL, value: 'http://b/' }");
+        let b = service("default", "b", "{ name: A_URL, value: 'http://a/' }");
+        let draft = drafted(&(a + &b));
+        has(&draft.yaml, &["users-of-a: { calls: a,", "- call: b # assumed: B_URL names it"]);
+        assert!(!draft.yaml.contains("- call: a"), "{}", draft.yaml);
+        assert!(draft.left_out[0].starts_with("the call from `b` to `a` (`A_URL`)"), "{:?}", draft.left_out);
+    }
+
+    #[test]
+    fn services_of_one_name_in_two_namespaces_stay_apart() {
+        let near = service("near", "db", "") + &service("near", "api", "{ name: DB_HOST, value: db }");
+        let far = service("far", "db", "") + &service("far", "web", "{ name: X, value: 'db.near.svc:5432' }");
+        let draft = drafted(&(near + &far));
+        has(&draft.yaml, &["  db.near:\n", "  db.far:\n", "  api:\n", "  web:\n"]);
+        assert_eq!(draft.yaml.matches("- call: db.near").count(), 2, "{}", draft.yaml);
+        assert_eq!(draft.yaml.matches("- call: db.far").count(), 0, "{}", draft.yaml);
+    }
+
+    #[test]
+    fn a_service_that_is_asked_and_has_nothing_behind_it_stands_for_what_is_elsewhere() {
+        let outside =
+            "---\napiVersion: v1\nkind: Service\nmetadata: { name: NAME }\nspec: { type: ExternalName, externalName: x.example.com }\n";
+        let text =
+            service("default", "api", "{ name: DB_HOST, value: db }") + &outside.replace("NAME", "db") + &outside.replace("NAME", "idle");
+        let draft = drafted(&text);
+        has(&draft.yaml, &["users: { calls: api", "  db:\n    work: [cpu"]);
+        assert_eq!(draft.left_out, ["1 Service with no workload behind it in the files, asked by nobody: idle"]);
+    }
+
+    #[test]
+    fn what_is_not_in_the_files_is_told() {
+        let secret = "{ name: DB_URL, valueFrom: { secretKeyRef: { name: s, key: url } } }";
+        let draft = drafted(&service("default", "api", secret));
+        assert!(draft.left_out[0].starts_with("the environment of api, as far as it stands in Secrets"), "{:?}", draft.left_out);
+    }
+
+    #[test]
+    fn what_people_write_into_values_ends_no_line_of_the_draft() {
+        let hostile = r#"{ name: "B_URL\nfaults: [x] #", value: "http://b:80" }, { name: "X", value: "b:80\n- call: nobody" }"#;
+        let draft = drafted(&(service("default", "a", hostile) + &service("default", "b", "")));
+        has(&draft.yaml, &["- call: b # assumed: "]);
+        assert!(!draft.yaml.contains("\nfaults"), "{}", draft.yaml);
+    }
+
+    #[test]
+    fn a_service_with_little_cpu_is_asked_little() {
+        let small = service("default", "a", "").replace("memory: 64Mi", "cpu: 10m");
+        has(&drafted(&small).yaml, &["rate: 20/m", "keeps two thirds of its CPU", "cores: 0.01\n"]);
+    }
+
+    #[test]
+    fn an_autoscaler_of_what_asks_for_nothing_is_drafted_with_what_it_needs() {
+        let scaler = "---\napiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: { name: a }\nspec: { scaleTargetRef: { kind: Deployment, name: a }, minReplicas: 2, maxReplicas: 4, targetCPUUtilizationPercentage: 70 }\n";
+        let draft = drafted(&(service("default", "a", "") + scaler));
+        has(&draft.yaml, &["replicas: 2 # assumed: ", "cpu_request: 0.5 # assumed: ", "      max: 4\n      cpu: 70%\n"]);
+    }
 }

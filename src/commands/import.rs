@@ -1,5 +1,7 @@
 //! `firedrill import`: drafts for a scenario, made from what a real system shows; every guess is marked, for a person to put right.
 
+mod kubernetes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -40,6 +42,7 @@ const NOT_OF_THE_METRIC: [&str; 5] = ["instance", "le", "pod", "quantile", METRI
 pub fn execute(arguments: &ImportArgs, output: Output) -> Result<Exit, Failure> {
     match &arguments.what {
         Imported::Metrics(arguments) => metrics(arguments, output),
+        Imported::Kubernetes(arguments) => kubernetes::execute(arguments, output),
     }
 }
 

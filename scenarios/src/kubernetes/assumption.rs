@@ -64,7 +64,9 @@ fn repository(image: &str) -> &str {
 pub fn tag(image: &str) -> Option<&str> {
     let image = image.split('@').next().unwrap_or_default();
     let tag = &image[repository(image).len()..];
-    tag.strip_prefix(':').filter(|tag| !tag.is_empty() && *tag != "latest")
+    // What is to be filled in yet is no version.
+    let is_name = |tag: &str| tag.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    tag.strip_prefix(':').filter(|tag| !tag.is_empty() && *tag != "latest" && is_name(tag))
 }
 
 /// How often each client asks, and why so often: nobody is busy beyond a third or so from the start.
@@ -123,6 +125,7 @@ mod tests {
         assert_eq!(tag("registry:5000/shop/cart:v1.2"), Some("v1.2"));
         assert_eq!(tag("registry:5000/shop/cart"), None);
         assert_eq!(tag("redis:latest"), None);
+        assert_eq!(tag("redis:${TAG}"), None);
         assert_eq!(tag("cart:v1@sha256:0123"), Some("v1"));
         assert_eq!(work(Some(&Name::new("docker.io/library/redis:alpine"))), CACHE);
         assert_eq!(work(Some(&Name::new("bitnami/postgresql:16"))), DATABASE);

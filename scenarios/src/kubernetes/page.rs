@@ -27,6 +27,8 @@ pub struct Page {
     pub left_out: Vec<String>,
     /// How many lines hold a guess.
     pub assumed: u64,
+    /// Whether there are several files, so that services say from which they are.
+    several: bool,
 }
 
 /// What is said of one part, with what its autoscaler needs.
@@ -40,7 +42,7 @@ struct Figures<'c> {
 /// Writes a draft.
 #[must_use]
 pub fn page(name: &str, files: &[&str], cluster: &Cluster, topology: &Topology<'_>) -> Page {
-    let mut page = Page::default();
+    let mut page = Page { several: files.len() > 1, ..Page::default() };
     let autoscalers = page.autoscalers(cluster, topology);
     let figures: Vec<Figures<'_>> =
         topology.parts.iter().zip(&autoscalers).map(|(part, autoscaler)| figures(cluster, part, *autoscaler)).collect();
@@ -63,13 +65,15 @@ pub fn page(name: &str, files: &[&str], cluster: &Cluster, topology: &Topology<'
     }
     page.line(0, "services:");
     for (part, figures) in topology.parts.iter().zip(&figures) {
-        page.part(cluster, topology, part, figures, files.len() > 1);
+        page.part(cluster, topology, part, figures);
     }
     page
 }
 
 impl Page {
     fn line(&mut self, indent: usize, text: &str) {
+        // What people's files hold may end no line here: it would begin another.
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.text += &format!("{:indent$}{text}\n", "");
     }
 
@@ -117,14 +121,14 @@ impl Page {
         taken
     }
 
-    fn part(&mut self, cluster: &Cluster, topology: &Topology<'_>, part: &Part<'_>, figures: &Figures<'_>, several: bool) {
+    fn part(&mut self, cluster: &Cluster, topology: &Topology<'_>, part: &Part<'_>, figures: &Figures<'_>) {
         let Some(workload) = part.workload else {
             self.line(2, &format!("{}:", scalar(&part.name)));
             let work = assumption::work(None);
             self.assumed(4, &format!("work: [{}]", work.step), "a Service is asked that has no workload behind it in the files");
             return;
         };
-        let from = if several { format!(" # from {}", workload.path) } else { String::new() };
+        let from = if self.several { format!(" # from {}", workload.path) } else { String::new() };
         self.line(2, &format!("{}:{from}", scalar(&part.name)));
         self.either(4, &format!("replicas: {}", figures.replicas.0), figures.replicas.1);
         self.budgets(cluster, workload, figures.replicas.0);
@@ -198,7 +202,8 @@ impl Page {
         if let Some(request) = figures.cpu_request.0.filter(|request| pod.cpu_limit != Some(*request)) {
             self.either(4, &format!("cpu_request: {request}"), figures.cpu_request.1);
         }
-        let (request, limit) = (figures.memory_request.0, pod.memory_limit);
+        let limit = pod.memory_limit;
+        let request = figures.memory_request.0.filter(|request| limit != Some(*request));
         if request.is_none() && limit.is_none() {
             return;
         }

@@ -198,8 +198,8 @@ impl<'c> Topology<'c> {
             }
         }
         if !unseen.is_empty() {
-            let what = "what Secrets, and ConfigMaps that are not in the files, tell of";
-            self.left_out.push(format!("{what} {}: if they name Services, calls are missing", unseen.join(", ")));
+            let told = "as far as it stands in Secrets, or in ConfigMaps that are not in the files: calls that it names are missing";
+            self.left_out.push(format!("the environment of {}, {told}", unseen.join(", ")));
         }
     }
 
@@ -280,7 +280,11 @@ fn hosts_of<'c>(cluster: &Cluster, workload: &Workload, hosts: &BTreeSet<(&'c st
     let mut found = Vec::new();
     let mut look = |name: &str, value: &str| {
         for host in named_hosts((name, value), &workload.namespace, hosts) {
-            let why = if name.is_empty() { "an argument".to_owned() } else { name.trim_start_matches('-').to_owned() };
+            let why = if name.is_empty() || name.contains(char::is_whitespace) {
+                "an argument".to_owned()
+            } else {
+                name.trim_start_matches('-').to_owned()
+            };
             found.push(Named { host, why });
         }
     };
