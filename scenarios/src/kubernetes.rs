@@ -62,7 +62,7 @@ pub fn draft(name: &str, files: &[ManifestFile]) -> Result<Draft, Vec<Problem>> 
     let topology = topology::topology(&cluster);
     let paths: Vec<&str> = files.iter().map(|file| &*file.path).filter(|path| !cluster.strangers.contains(*path)).collect();
     if topology.parts.is_empty() {
-        return Err(vec![problem::nothing_that_answers(files.first().map_or("", |file| &file.path))]);
+        return Err(vec![problem::nothing_that_answers(files.first().map_or("", |file| &file.path), topology.left_out.first())]);
     }
     let page = page::page(name, &paths, &cluster, &topology);
     // What a scenario refuses of a sound cluster, such as a thousand services and more, is told in its words.

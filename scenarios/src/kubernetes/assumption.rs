@@ -82,7 +82,7 @@ pub fn rate(topology: &Topology<'_>, cores: impl Fn(usize) -> Option<f64>) -> (S
         let Some(cores) = cores(index) else { continue };
         let limit = BUSY * cores / (load[index] * mean);
         if limit < most.0 {
-            most = (limit, format!("how many ask; so few that `{}` keeps two thirds of its CPU", part.name));
+            most = (limit, format!("how many ask, so few that `{}` keeps two thirds of its CPU", part.name));
         }
     }
     (written(most.0), most.1)

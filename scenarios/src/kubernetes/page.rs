@@ -47,7 +47,10 @@ pub fn page(name: &str, files: &[&str], cluster: &Cluster, topology: &Topology<'
     let figures: Vec<Figures<'_>> =
         topology.parts.iter().zip(&autoscalers).map(|(part, autoscaler)| figures(cluster, part, *autoscaler)).collect();
     page.line(0, &format!("# Drafted from {}.", shortened(files)));
-    page.line(0, "# What no file says stands after `assumed`: put right first how many ask and what a request costs.");
+    page.line(
+        0,
+        "# What no file says is marked: put right first how many ask, what a request costs, and which calls it makes with what timeouts.",
+    );
     page.line(0, "schema: scenario/1");
     page.line(0, &format!("scenario: {}", scalar(name)));
     page.line(0, "description: What the manifests say of the system; nothing breaks in it yet.");
@@ -128,7 +131,7 @@ impl Page {
             self.assumed(4, &format!("work: [{}]", work.step), "a Service is asked that has no workload behind it in the files");
             return;
         };
-        let from = if self.several { format!(" # from {}", workload.path) } else { String::new() };
+        let from = if self.several { format!(" # from {}", workload.path.rsplit('/').next().unwrap_or_default()) } else { String::new() };
         self.line(2, &format!("{}:{from}", scalar(&part.name)));
         self.either(4, &format!("replicas: {}", figures.replicas.0), figures.replicas.1);
         self.budgets(cluster, workload, figures.replicas.0);
@@ -157,7 +160,7 @@ impl Page {
         self.line(4, "work:");
         self.assumed(6, &format!("- {}", work.step), work.why);
         for call in &part.calls {
-            let why = format!("{} names it; that every request asks it, and without a timeout", call.why);
+            let why = format!("{} names it", call.why);
             self.assumed(6, &format!("- call: {}", scalar(&topology.parts[call.to].name)), &why);
         }
     }
@@ -211,7 +214,7 @@ impl Page {
         let base = half(used);
         let request = request.map_or_else(String::new, |request| format!(", request: {request}"));
         let limit = limit.map_or_else(String::new, |limit| format!(", limit: {limit}"));
-        let why = figures.memory_request.1.unwrap_or("a process takes half of what it asks for");
+        let why = figures.memory_request.1.unwrap_or("base is half of what is asked for");
         self.assumed(4, &format!("memory: {{ base: {base}{request}{limit} }}"), why);
     }
 
@@ -264,7 +267,7 @@ impl Page {
         let why = match &probe.asks {
             Asks::Request(port) if is_asked_on(part, port) => {
                 said.push("path: traffic".to_owned());
-                Some("it waits with the requests, for their port is its own")
+                Some("on the port of requests, so it waits with them")
             }
             Asks::Request(_) => None,
             Asks::Connection => Some("the kernel takes connections however busy the process is"),

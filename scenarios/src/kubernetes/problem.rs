@@ -43,10 +43,11 @@ pub fn number_or_share(place: &Place, what: &str) -> Problem {
     Problem::at("FD0935", place, format!("{what} is neither a number of pods nor a share of them")).remedy("write it as `1` or `25%`")
 }
 
-/// Files of which no service can be made.
+/// Files of which no service can be made; `first` is what was said of the first workload, if there is one.
 #[must_use]
-pub fn nothing_that_answers(path: &str) -> Problem {
-    Problem::in_file("FD0936", path, "no workload here can be a service: a scenario needs something that is asked and answers")
+pub fn nothing_that_answers(path: &str, first: Option<&String>) -> Problem {
+    let first = first.map_or_else(String::new, |first| format!("; {first}"));
+    Problem::in_file("FD0936", path, format!("no workload here can be a service{first}"))
         .remedy("name the files with your Deployments and StatefulSets, and with the Services that lead to them")
 }
 

@@ -373,7 +373,7 @@ fn clients(cluster: &Cluster, found: &Topology<'_>, askers: &[Asker<'_>], direct
         for call in calls {
             let whom = &found.parts[call.to].name;
             let name = if calls.len() == 1 { workload.name.to_string() } else { format!("{}-to-{whom}", workload.name) };
-            let assumed = Some(format!("{} names `{whom}`, and no Service leads to this workload, so it is a client", call.why));
+            let assumed = Some(format!("a client, for no Service leads to it and its {} names `{whom}`", call.why));
             clients.push(Client { name: free(name), asks: call.to, assumed });
         }
     }

@@ -242,7 +242,8 @@ fn read_port(reader: &mut Reader, node: &Node) -> Option<(Option<Name>, u32)> {
 
 /// The limits of the container that counts; what all of them ask for together, as schedulers and autoscalers count it.
 fn read_resources(reader: &mut Reader, own: &Node, others: &[Node], pod: &mut Pod) {
-    let least = |cores: f64| Some((cores * 1e3).ceil() / 1e3).filter(|cores| *cores > 0.0);
+    // A sum of fractions may be off by a hair, which is not worth a thousandth.
+    let least = |cores: f64| Some((cores * 1e3 - 1e-6).ceil() / 1e3).filter(|cores| *cores > 0.0);
     let bytes = |bytes: f64| Some(Bytes::new(bytes.ceil() as u64)).filter(|bytes| bytes.get() > 0);
     let limit = |reader: &mut Reader, of| quantity(reader, own, &["resources", "limits", of]);
     let (cpu, memory) = (limit(reader, "cpu"), limit(reader, "memory"));
