@@ -177,9 +177,15 @@ pub(crate) fn group_twice(place: &Place, name: &str) -> Problem {
     Problem::at("FD0407", place, format!("the group `{name}` stands twice in this file")).remedy("rename one of the two")
 }
 
-/// A group whose interval is zero would never end.
-pub(crate) fn zero_interval(place: &Place) -> Problem {
-    Problem::at("FD0408", place, "an interval of zero would evaluate without end").remedy("leave it out, or write `1m`")
+/// A group without a name, with which Prometheus refuses the whole file.
+pub(crate) fn nameless_group(place: &Place) -> Problem {
+    Problem::at("FD0408", place, "a group's name is empty").remedy("give it a name")
+}
+
+/// What Prometheus would not read of a rule file.
+pub(crate) fn second_document(place: &Place) -> Problem {
+    Problem::at("FD0410", place, "a second document begins here, and of a rule file Prometheus reads the first alone")
+        .remedy("write its groups below the `groups:` of the first, or in a file of their own")
 }
 
 /// A text that is no template.

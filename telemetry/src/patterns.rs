@@ -5,6 +5,32 @@ use std::iter::Peekable;
 use std::str::CharIndices;
 
 use regex::Regex;
+use regex_syntax::ast::{Ast, RepetitionKind, RepetitionRange};
+
+/// The categories of Unicode, by the names that Go knows.
+const CATEGORIES: &str = "C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm So Z Zl Zp Zs";
+
+/// The scripts of Unicode 15, by the names that Go knows.
+const SCRIPTS: &str = "\
+    Adlam Ahom Anatolian_Hieroglyphs Arabic Armenian Avestan Balinese Bamum Bassa_Vah Batak Bengali Bhaiksuki Bopomofo Brahmi \
+    Braille Buginese Buhid Canadian_Aboriginal Carian Caucasian_Albanian Chakma Cham Cherokee Chorasmian Common Coptic Cuneiform \
+    Cypriot Cypro_Minoan Cyrillic Deseret Devanagari Dives_Akuru Dogra Duployan Egyptian_Hieroglyphs Elbasan Elymaic Ethiopic \
+    Georgian Glagolitic Gothic Grantha Greek Gujarati Gunjala_Gondi Gurmukhi Han Hangul Hanifi_Rohingya Hanunoo Hatran Hebrew \
+    Hiragana Imperial_Aramaic Inherited Inscriptional_Pahlavi Inscriptional_Parthian Javanese Kaithi Kannada Katakana Kawi \
+    Kayah_Li Kharoshthi Khitan_Small_Script Khmer Khojki Khudawadi Lao Latin Lepcha Limbu Linear_A Linear_B Lisu Lycian Lydian \
+    Mahajani Makasar Malayalam Mandaic Manichaean Marchen Masaram_Gondi Medefaidrin Meetei_Mayek Mende_Kikakui Meroitic_Cursive \
+    Meroitic_Hieroglyphs Miao Modi Mongolian Mro Multani Myanmar Nabataean Nag_Mundari Nandinagari New_Tai_Lue Newa Nko Nushu \
+    Nyiakeng_Puachue_Hmong Ogham Ol_Chiki Old_Hungarian Old_Italic Old_North_Arabian Old_Permic Old_Persian Old_Sogdian \
+    Old_South_Arabian Old_Turkic Old_Uyghur Oriya Osage Osmanya Pahawh_Hmong Palmyrene Pau_Cin_Hau Phags_Pa Phoenician \
+    Psalter_Pahlavi Rejang Runic Samaritan Saurashtra Sharada Shavian Siddham SignWriting Sinhala Sogdian Sora_Sompeng Soyombo \
+    Sundanese Syloti_Nagri Syriac Tagalog Tagbanwa Tai_Le Tai_Tham Tai_Viet Takri Tamil Tangsa Tangut Telugu Thaana Thai Tibetan \
+    Tifinagh Tirhuta Toto Ugaritic Vai Vithkuqi Wancho Warang_Citi Yezidi Yi Zanabazar_Square";
+
+/// The classes of POSIX, which stand within brackets.
+const POSIX: &str = "alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit";
+
+/// How often Go lets a pattern be repeated, repetitions of repetitions multiplied.
+const MOST_REPETITIONS: u32 = 1_000;
 
 /// Compiles a pattern of Go's.
 ///
@@ -31,7 +57,8 @@ pub(crate) fn compiled_within(before: &str, pattern: &str, after: &str) -> Resul
 fn translated(pattern: &str) -> Result<String, String> {
     let mut translation = Translation { pattern, rest: pattern.char_indices().peekable(), out: String::with_capacity(pattern.len() + 8) };
     translation.all()?;
-    Ok(translation.out)
+    let repetitions = regex_syntax::ast::parse::Parser::new().parse(&translation.out).map_or(0, |pattern| repetitions(&pattern));
+    if repetitions > MOST_REPETITIONS { Err(format!("more than {MOST_REPETITIONS} repetitions")) } else { Ok(translation.out) }
 }
 
 struct Translation<'p> {
@@ -220,7 +247,15 @@ impl<'p> Translation<'p> {
         };
         let (name, negated) = name.strip_prefix('^').map_or((name, false), |name| (name, true));
         let sign = if negated == (kind == 'p') { 'P' } else { 'p' };
-        Ok(Item::Class(format!("\\{sign}{{{name}}}")))
+        let is_among = |names: &str| names.split(' ').any(|known| known == name);
+        match name {
+            // No text holds a surrogate.
+            "Cs" => Ok(Item::Class(if sign == 'p' { r"[^\x{0}-\x{10FFFF}]" } else { r"[\x{0}-\x{10FFFF}]" }.to_owned())),
+            "Any" => Ok(Item::Class(format!("\\{sign}{{Any}}"))),
+            _ if is_among(CATEGORIES) => Ok(Item::Class(format!("\\{sign}{{gc={name}}}"))),
+            _ if is_among(SCRIPTS) => Ok(Item::Class(format!("\\{sign}{{sc={name}}}"))),
+            _ => Err(format!("`{name}` is no category and no script of Unicode")),
+        }
     }
 
     /// After `\x`: two digits, or some in braces.
@@ -250,6 +285,10 @@ impl<'p> Translation<'p> {
                 && let Some(end) = self.tail().find(":]")
             {
                 let named = self.take(end + 2);
+                let name = named[2..named.len() - 2].trim_start_matches('^');
+                if !POSIX.split(' ').any(|known| known == name) {
+                    return Err(format!("`{named}` is no class of characters"));
+                }
                 self.out.push_str(named);
                 continue;
             }
@@ -293,6 +332,26 @@ impl<'p> Translation<'p> {
 
 fn unknown(kind: char) -> String {
     format!("`\\{kind}` is no escape of regular expressions here")
+}
+
+/// The most that a pattern's counted repetitions come to, those within each other multiplied, as Go counts them.
+fn repetitions(pattern: &Ast) -> u32 {
+    match pattern {
+        Ast::Repetition(repetition) => {
+            let inner = repetitions(&repetition.ast);
+            let most = match &repetition.op.kind {
+                RepetitionKind::Range(
+                    RepetitionRange::Exactly(most) | RepetitionRange::AtLeast(most) | RepetitionRange::Bounded(_, most),
+                ) => *most,
+                _ => 1,
+            };
+            inner.saturating_mul(most.max(1))
+        }
+        Ast::Group(group) => repetitions(&group.ast),
+        Ast::Alternation(parts) => parts.asts.iter().map(repetitions).max().unwrap_or(1),
+        Ast::Concat(parts) => parts.asts.iter().map(repetitions).max().unwrap_or(1),
+        _ => 1,
+    }
 }
 
 /// Whether the text between braces reads `n`, `n,` or `n,m`.
@@ -363,6 +422,14 @@ mod tests {
     }
 
     #[test]
+    fn all_categories_and_scripts_that_go_knows_are_there() {
+        for name in CATEGORIES.split(' ').chain(SCRIPTS.split(' ')) {
+            check(&format!(r"^(\p{{{name}}}|\P{{{name}}})$"), &["x"], &["xx"]);
+        }
+        check(r"^\p{Any}[[:^alpha:]][\d-a]{1000}$", &[&format!("é1{}", "-".repeat(1000))], &["é1-"]);
+    }
+
+    #[test]
     fn what_go_refuses_is_refused() {
         for (pattern, reason) in [
             ("(", "unclosed group"),
@@ -375,6 +442,16 @@ mod tests {
             ("(?x)a b", "unknown flag `x`"),
             ("(?=a)", "unknown flag `=`"),
             ("[a", "unclosed character class"),
+            ("a{1001}", "more than 1000 repetitions"),
+            ("(a{1000}){2}", "more than 1000 repetitions"),
+            ("((a{10}){10}b){11}", "more than 1000 repetitions"),
+            ("[a--b]", "a range of characters that ends before it begins"),
+            ("[[:foo:]]", "`[:foo:]` is no class of characters"),
+            ("(?u:a)", "unknown flag `u`"),
+            (r"\p{Alphabetic}", "`Alphabetic` is no category and no script of Unicode"),
+            (r"\p{Script=Greek}", "`Script=Greek` is no category and no script of Unicode"),
+            (r"\p{greek}", "`greek` is no category and no script of Unicode"),
+            (r"\pX", "`X` is no category and no script of Unicode"),
             ("[b-a]", "a range of characters that ends before it begins"),
             ("a\\", "a backslash at the end"),
         ] {

@@ -341,7 +341,8 @@ impl Draft {
     }
 
     fn integration(&mut self, node: &Node, kind: &Kind, (index, global): (usize, &[(yaml::Key, Node)])) -> Option<Integration> {
-        let what = format!("a {} configuration", kind.word);
+        let article = if kind.word.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+        let what = format!("{article} {} configuration", kind.word);
         let mut fields = self.reader.fields(node, &what)?;
         let send_resolved = fields.optional("send_resolved").and_then(|node| self.reader.boolean(node, "`send_resolved`"));
         fields.optional("http_config");
@@ -446,11 +447,13 @@ impl Draft {
                 Some(TimeZone::UTC)
             }
             name => {
-                let zone = TimeZone::get(name).ok();
-                if zone.is_none() {
-                    self.reader.problem(problem::no_such_location(&node.place, name));
+                let found = TimeZone::get(name).ok();
+                let own = found.as_ref().and_then(TimeZone::iana_name);
+                // Go looks for a file of the name, which its case is part of.
+                if own != Some(name) {
+                    self.reader.problem(problem::no_such_location(&node.place, name, own));
                 }
-                zone
+                found
             }
         }
     }
@@ -772,6 +775,11 @@ templates: [ a.tmpl, b.tmpl ]
             "active_time_intervals: [week]",
             "active_time_intervals: [weak]",
             &["14:FD0705 no time interval is called `weak` | did you mean `week`?"],
+        );
+        check(
+            "location: Europe/Berlin",
+            "location: europe/berlin",
+            &["41:FD0709 `europe/berlin` is no location of the time-zone database | write `Europe/Berlin`"],
         );
         check(
             "location: Europe/Berlin",

@@ -166,14 +166,17 @@ fn changed(change: Notification, now: Time) -> PostedAlert {
 
 /// Writes down who is sent what; integrations of one receiver that are sent the same share a record.
 fn write_messages(now: Time, messages: &[Message], desk: &mut Desk<'_>) {
-    let same = |one: &Message, other: &Message| {
-        (&one.receiver, &one.group_key, one.reason) == (&other.receiver, &other.group_key, other.reason) && one.alerts == other.alerts
-    };
-    for (index, message) in messages.iter().enumerate() {
-        if messages[..index].iter().any(|earlier| same(earlier, message)) {
+    let mut alike: BTreeMap<(&Name, &Name, Reason), Vec<&Message>> = BTreeMap::new();
+    for message in messages {
+        alike.entry((&message.receiver, &message.group_key, message.reason)).or_default().push(message);
+    }
+    for message in messages {
+        let others = &alike[&(&message.receiver, &message.group_key, message.reason)];
+        let same = others.iter().filter(|other| other.alerts == message.alerts);
+        if !same.clone().next().is_some_and(|first| std::ptr::eq(*first, message)) {
             continue;
         }
-        let by = messages.iter().filter(|other| same(message, other) && *other.integration.0 != *EAR).map(integration).collect();
+        let by = same.filter(|other| *other.integration.0 != *EAR).map(|other| integration(other)).collect();
         let set = |over: bool| {
             let members = message.alerts.iter().filter(move |member| member.ended_at.is_some() == over);
             members.map(|member| member.labels.clone()).collect()

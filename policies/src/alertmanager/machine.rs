@@ -13,7 +13,7 @@ use firedrill_core::time::{Span, Start, Time};
 use super::alert::{Alert, AlertError, Fingerprint, PostedAlert, by_listing, written};
 use super::config::{Config, Integration, Route};
 use super::delivery::{Delivered, Outage, Reply, deliver};
-use super::inhibition::{inhibitor, is_source};
+use super::inhibition::Sources;
 use super::log::{Log, LogKey, Reason, Standing, reason, swept_at};
 use super::note::{Note, NoteKind, Why};
 use super::silence::Silence;
@@ -81,6 +81,8 @@ pub struct Alertmanager {
     config: Arc<Config>,
     start: Start,
     alerts: BTreeMap<LabelSet, Alert>,
+    /// Those of the alerts that can mute others.
+    sources: Sources,
     silences: BTreeMap<Name, Silence>,
     outages: Vec<Outage>,
     log: Log,
@@ -149,6 +151,7 @@ impl Alertmanager {
             config,
             start,
             alerts: BTreeMap::new(),
+            sources: Sources::default(),
             silences: BTreeMap::new(),
             outages: Vec::new(),
             log: Log::default(),
@@ -199,10 +202,16 @@ impl Alertmanager {
     /// Takes alerts in at `now`, in their order; gives what is refused. Nothing is sent before [`Alertmanager::advance`].
     pub fn ingest(&mut self, now: Time, posted: impl IntoIterator<Item = PostedAlert>) -> Vec<AlertError> {
         self.sweep(now);
-        let mut refused = Vec::new();
+        let (mut refused, mut is_awake) = (Vec::new(), false);
         for posted in posted {
             match Alert::posted(posted, now, self.config.resolve_timeout) {
-                Ok(alert) => self.put(alert, now),
+                // Once is enough: what is posted at one moment is seen by the same looks.
+                Ok(alert) => {
+                    if self.put(alert, now) && !is_awake {
+                        self.wake_all(now);
+                        is_awake = true;
+                    }
+                }
                 Err(error) => refused.push(error),
             }
         }
@@ -245,6 +254,10 @@ impl Alertmanager {
         self.places.clear();
         self.agenda.clear();
         self.sweep(now);
+        self.sources = Sources::default();
+        for alert in self.alerts.values() {
+            self.sources.put(&self.config.inhibit_rules, &alert.labels, alert.ends_at);
+        }
         for alert in self.alerts.values().cloned().collect::<Vec<_>>() {
             self.dispatch(alert, now);
         }
@@ -262,22 +275,22 @@ impl Alertmanager {
     fn sweep(&mut self, now: Time) {
         if now >= self.next_sweep {
             self.alerts.retain(|_, alert| swept_at(alert.ends_at, SWEEP) > now);
+            self.sources.retain(|ends_at| swept_at(ends_at, SWEEP) > now);
             self.log.sweep(now);
             self.next_sweep = swept_at(now.saturating_add(Span::from_nanos(1)), SWEEP);
         }
     }
 
-    fn put(&mut self, alert: Alert, now: Time) {
+    /// Tells whether it can mute others, so that all groups may have to be looked at.
+    fn put(&mut self, alert: Alert, now: Time) -> bool {
         let alert = match self.alerts.get(&alert.labels) {
             Some(old) => alert.merged_into(old, now),
             None => alert,
         };
         self.alerts.insert(alert.labels.clone(), alert.clone());
-        let may_mute = is_source(&self.config.inhibit_rules, &alert.labels);
+        let may_mute = self.sources.put(&self.config.inhibit_rules, &alert.labels, alert.ends_at);
         self.dispatch(alert, now);
-        if may_mute {
-            self.wake_all(now);
-        }
+        may_mute
     }
 
     fn dispatch(&mut self, alert: Alert, now: Time) {
@@ -377,9 +390,8 @@ impl Alertmanager {
         }
         let group = &self.groups[&id];
         let route = &self.config.routes[group.route];
-        let ends = group.alerts.values().map(|alert| alert.ends_at);
-        let sources = self.alerts.values().filter(|alert| is_source(&self.config.inhibit_rules, &alert.labels)).map(|alert| alert.ends_at);
-        let of_alerts = ends.chain(sources).filter(|end| *end > now);
+        let ends = group.alerts.values().map(|alert| alert.ends_at).filter(|end| *end > now);
+        let of_alerts = ends.chain(self.sources.next_end(now));
         let silences = self.silences.values().filter_map(|silence| silence.next_change(now));
         let by_calendar = !route.mute_time_intervals.is_empty() || !route.active_time_intervals.is_empty();
         let minute = by_calendar.then(|| self.next_minute(now));
@@ -447,8 +459,8 @@ impl Alertmanager {
 
     /// Why an alert is left out of messages at `now`; `None`: it is not.
     fn muted(&self, alert: &Alert, now: Time) -> Option<Why> {
-        if let Some(source) = inhibitor(&self.config.inhibit_rules, &self.alerts, &alert.labels, now) {
-            return Some(Why::Inhibited { by: source.labels.clone() });
+        if let Some(source) = self.sources.inhibitor(&self.config.inhibit_rules, &alert.labels, now) {
+            return Some(Why::Inhibited { by: source.clone() });
         }
         let silence = self.silences.values().find(|silence| silence.mutes(&alert.labels, now))?;
         Some(Why::Silenced { by: silence.id.clone() })

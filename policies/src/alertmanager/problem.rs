@@ -52,9 +52,9 @@ pub(super) fn not_a_range(place: &Place, message: String, example: &str) -> Prob
 }
 
 /// A place of no clock.
-pub(super) fn no_such_location(place: &Place, name: &str) -> Problem {
-    Problem::at("FD0709", place, format!("`{name}` is no location of the time-zone database"))
-        .remedy("write one such as `Europe/Berlin`, or `UTC`")
+pub(super) fn no_such_location(place: &Place, name: &str, own: Option<&str>) -> Problem {
+    let remedy = own.map_or_else(|| "write one such as `Europe/Berlin`, or `UTC`".to_owned(), |own| format!("write `{own}`"));
+    Problem::at("FD0709", place, format!("`{name}` is no location of the time-zone database")).remedy(remedy)
 }
 
 /// An integration that lacks what Alertmanager insists on.

@@ -8,7 +8,7 @@ use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 
 use super::matcher::{self, Matchers};
 use super::problem;
-use crate::rules::prometheus_duration;
+use crate::rules::{prometheus_duration, text_of};
 
 /// A silence. It mutes from `starts_at` to `ends_at`, both included.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,10 +170,10 @@ fn time(reader: &mut Reader, node: &Node, start: Start) -> Option<Time> {
 
 /// A duration as Prometheus writes it.
 pub(super) fn span(reader: &mut Reader, node: &Node) -> Option<Span> {
-    let text = reader.text(node, "a duration such as `5m`")?;
-    let span = prometheus_duration(text);
+    let text = text_of(reader, node, "a duration such as `5m`")?;
+    let span = prometheus_duration(&text);
     if span.is_none() {
-        reader.problem(crate::problem::not_a_prometheus_duration(&node.place, text));
+        reader.problem(crate::problem::not_a_prometheus_duration(&node.place, &text));
     }
     span
 }

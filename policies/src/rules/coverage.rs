@@ -218,6 +218,10 @@ impl<'rules> Outlook<'rules> {
             Cause::Same => {
                 reason(1, "`unless` has the same on both sides".to_owned(), "take away something else than the whole".to_owned(), None)
             }
+            Cause::NoElements { found } => {
+                let what = format!("its expression is {found}, so each evaluation fails");
+                reason(0, what, "write an expression that yields one number for each element".to_owned(), None)
+            }
             Cause::NoBuckets => {
                 let remedy = "keep it when you sum: `sum by (le) (rate(…_bucket[5m]))`".to_owned();
                 reason(1, "a quantile is asked for of series without the label `le`".to_owned(), remedy, Some("histogram_quantile"))

@@ -200,7 +200,7 @@ impl Cycle<'_> {
                 self.alert(number, (hold, keep_firing), found, state)?;
                 self.annotate(rule, state, derived);
                 self.send(number, state);
-                Ok(alert_series(state, derived))
+                Ok(alert_series(rule, state, derived))
             }
         });
         match result.and_then(|series| self.write(series, state, derived)) {
@@ -480,17 +480,22 @@ fn stands(store: &Store, id: SeriesId, (at_ms, value): (i64, f64)) -> bool {
     store.times(id).last() == Some(&at_ms) && store.values(id).last().is_some_and(|own| own.to_bits() == value.to_bits())
 }
 
-/// ALERTS and ALERTS_FOR_STATE of the alerts that are pending or fire.
-fn alert_series(state: &mut RuleState, derived: &mut Store) -> Written {
+/// ALERTS and ALERTS_FOR_STATE of the alerts that are pending or fire. A label whose template comes to nothing stands here as it is written:
+/// Prometheus puts the alert's labels over those of the rule, and an empty one is none.
+fn alert_series(rule: &Rule, state: &mut RuleState, derived: &mut Store) -> Written {
     let mut series = Vec::new();
     for (labels, alert) in state.alerts.iter_mut().filter(|(_, alert)| alert.state != AlertState::Over) {
         let (id, told) = match alert.state {
             AlertState::Firing => (&mut alert.series.firing, "firing"),
             _ => (&mut alert.series.pending, "pending"),
         };
-        let alerts = || labels.to_builder().set(METRIC_NAME, "ALERTS").set("alertstate", told).build();
+        let under = || {
+            let unfilled = rule.label_templates.iter().filter(|(name, _)| labels.iter().all(|(own, _)| **own != **name));
+            unfilled.fold(labels.to_builder(), |builder, (name, template)| builder.set(name.as_str(), template.text()))
+        };
+        let alerts = || under().set(METRIC_NAME, "ALERTS").set("alertstate", told).build();
         series.push((*id.get_or_insert_with(|| derived.series(&alerts())), 1.0));
-        let since = || labels.to_builder().set(METRIC_NAME, "ALERTS_FOR_STATE").build();
+        let since = || under().set(METRIC_NAME, "ALERTS_FOR_STATE").build();
         let id = *alert.series.since.get_or_insert_with(|| derived.series(&since()));
         series.push((id, alert.active_ms.div_euclid(1000) as f64));
     }

@@ -1,6 +1,7 @@
 //! Reading rule files: `groups:` as Prometheus has them, and PrometheusRule manifests as its operator has them.
 //!
-//! Unknown keys are refused, as Prometheus refuses them. A file may hold several documents.
+//! Unknown keys are refused, as Prometheus refuses them. A file may hold several manifests; of a file with `groups:` Prometheus reads the first
+//! document alone, so a second one is refused.
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Problem};
@@ -20,11 +21,18 @@ pub fn read_rules(path: &str, text: &str) -> Result<Vec<Group>, Vec<Problem>> {
     let nodes = yaml::parse_many(path, text)?;
     let mut reader = Reader::new();
     let mut groups = Vec::new();
-    for node in &nodes {
+    for (index, node) in nodes.iter().enumerate() {
+        if nodes.len() > 1 && index > 0 && matches!(node.value, Value::Map(_)) && !(is_manifest(node) && is_manifest(&nodes[0])) {
+            reader.problem(problem::second_document(&node.place));
+        }
         document(&mut reader, path, node, &mut groups);
     }
     reader.finish()?;
     Ok(groups)
+}
+
+fn is_manifest(node: &Node) -> bool {
+    matches!(&node.value, Value::Map(entries) if entries.iter().any(|(key, _)| &*key.text == "kind"))
 }
 
 fn document(reader: &mut Reader, path: &str, node: &Node, groups: &mut Vec<Group>) {
@@ -77,15 +85,13 @@ fn read_group(reader: &mut Reader, path: &str, node: &Node) -> Option<(Group, Pl
     let mut fields = reader.fields(node, "a group")?;
     let name_node = fields.required(reader, "name");
     let name = name_node.and_then(|node| text_of(reader, node, "a group's name"));
-    let interval = fields.optional("interval").and_then(|node| {
-        let span = duration(reader, node)?;
-        if span == Span::ZERO {
-            reader.problem(problem::zero_interval(&node.place));
-        }
-        Some(span)
-    });
+    if let (Some(""), Some(node)) = (name.as_deref(), name_node) {
+        reader.problem(problem::nameless_group(&node.place));
+    }
+    // Zero means what the server does by default, as in Prometheus.
+    let interval = fields.optional("interval").and_then(|node| duration(reader, node)).filter(|span| *span > Span::ZERO);
     let query_offset = fields.optional("query_offset").and_then(|node| duration(reader, node));
-    let limit = fields.optional("limit").and_then(|node| reader.integer(node, "`limit`", 0..=i64::MAX));
+    let limit = fields.optional("limit").and_then(|node| reader.integer(node, "`limit`", i64::MIN..=i64::MAX));
     let labels = fields.optional("labels").map(|node| labels(reader, node)).unwrap_or_default();
     // Thanos' way to say what a failed store means; there is one store here.
     fields.optional("partial_response_strategy");
@@ -100,7 +106,7 @@ fn read_group(reader: &mut Reader, path: &str, node: &Node) -> Option<(Group, Pl
         name: Name::from(name?),
         interval,
         query_offset: query_offset.unwrap_or(Span::ZERO),
-        // Zero means no limit, as in Prometheus.
+        // Zero and less mean no limit, as in Prometheus.
         limit: limit.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0),
         rules,
     };
@@ -109,7 +115,9 @@ fn read_group(reader: &mut Reader, path: &str, node: &Node) -> Option<(Group, Pl
 
 fn read_rule(reader: &mut Reader, node: &Node, group_labels: &[(Name, Name)]) -> Option<Rule> {
     let mut fields = reader.fields(node, "a rule")?;
-    let (record, alert) = (fields.optional("record"), fields.optional("alert"));
+    // Prometheus takes an empty name for none.
+    let is_given = |node: &&Node| !matches!(&node.value, Value::Text(text) if text.is_empty());
+    let (record, alert) = (fields.optional("record").filter(is_given), fields.optional("alert").filter(is_given));
     if record.is_some() == alert.is_some() {
         reader.problem(problem::not_one_rule(fields.place(), record.is_some()));
     }
@@ -124,7 +132,7 @@ fn read_rule(reader: &mut Reader, node: &Node, group_labels: &[(Name, Name)]) ->
     let name = name_node.and_then(|node| text_of(reader, node, "a rule's name").map(|name| (name, &node.place)));
     if let Some((name, place)) = &name
         && record.is_some()
-        && (name.is_empty() || name.contains(['{', '}']))
+        && name.contains(['{', '}'])
     {
         reader.problem(problem::invalid_name(place, "the name of a series", name));
     }
@@ -248,7 +256,7 @@ fn refuse_broken<'a>(reader: &mut Reader, alert: &str, texts: impl Iterator<Item
 }
 
 /// Any scalar as its text, because Prometheus reads scalars into strings.
-pub(super) fn text_of(reader: &mut Reader, node: &Node, what: &str) -> Option<String> {
+pub(crate) fn text_of(reader: &mut Reader, node: &Node, what: &str) -> Option<String> {
     match &node.value {
         Value::Text(text) => Some(text.to_string()),
         Value::Integer(_) | Value::Float(_) | Value::Bool(_) => Some(node.place.file().text[node.place.range()].trim().to_owned()),
@@ -340,11 +348,24 @@ groups:
     }
 
     #[test]
-    fn a_manifest_of_the_operator_and_several_documents_read_as_one_file() {
+    fn no_interval_is_that_of_the_server_and_no_limit_is_none() {
+        let groups = read_rules("slo.yml", &FILE.replace("interval: 30s", "interval: 0s").replace("limit: 10", "limit: -1")).unwrap();
+        assert_eq!((groups[0].interval, groups[0].limit), (None, None));
+    }
+
+    #[test]
+    fn several_manifests_of_the_operator_read_as_one_file_and_several_rule_files_do_not() {
         let indented = FILE.replace('\n', "\n  ");
-        let manifest = format!("kind: PrometheusRule\napiVersion: v1\nmetadata: {{ name: x }}\nspec:{indented}\n---\n{FILE}");
-        let groups = read_rules("all.yaml", &manifest).unwrap();
+        let manifest = format!("kind: PrometheusRule\napiVersion: v1\nmetadata: {{ name: x }}\nspec:{indented}\n");
+        let groups = read_rules("all.yaml", &format!("{manifest}---\n{}---\n", manifest.replace("- name: slo", "- name: more"))).unwrap();
         assert_eq!(groups.len(), 2);
+        for twice in
+            [format!("{FILE}---\n{}", FILE.replace("slo", "b")), format!("{manifest}---\n{FILE}"), format!("{FILE}---\n{manifest}")]
+        {
+            let problems = read_rules("twice.yaml", &twice).unwrap_err();
+            assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["FD0410"]);
+        }
+        assert_eq!(read_rules("once.yaml", &format!("---{FILE}...\n")).unwrap().len(), 1);
         let list = format!("kind: List\nitems:\n  - kind: PrometheusRule\n    spec:{}", FILE.replace('\n', "\n      "));
         assert_eq!(read_rules("list.yaml", &list).unwrap().len(), 1);
         assert_eq!(read_rules("none.yaml", "groups: []\n").unwrap().len(), 0);
@@ -360,7 +381,9 @@ groups:
         check("query_offset", "offset", &["5:FD0105 a group has no key `offset`"]);
         check("        for: 5m", "        four: 5m", &["14:FD0105 a rule has no key `four`"]);
         check("for: 5m", "for: 5 minutes", &["14:FD0403 `5 minutes` is not a duration as Prometheus writes it"]);
-        check("interval: 30s", "interval: 0s", &["4:FD0408 an interval of zero would evaluate without end"]);
+        check("name: slo", "name: ''", &["3:FD0408 a group's name is empty"]);
+        check("alert: Down", "alert: ''", &["11:FD0404 a rule has neither `record` nor `alert`"]);
+        check("record: job:up:sum", "record: ''", &["9:FD0404 a rule has neither `record` nor `alert`"]);
         check("- record: job:up:sum", "- record: job:up:sum\n        for: 5m", &["10:FD0405 a recording rule has no `for`"]);
         check("- record: job:up:sum", "- record: job:up:sum\n        alert: A", &["9:FD0404 a rule has both `record` and `alert`"]);
         check("- record: job:up:sum", "- labels: {}", &["9:FD0404 a rule has neither `record` nor `alert`"]);

@@ -376,6 +376,16 @@ mod tests {
         assert_eq!(bench.derived(r#"ALERTS_FOR_STATE{alertname="A"}"#)[..3], [(60, since), (90, since), (120, since)]);
     }
 
+    #[test]
+    fn a_label_whose_template_comes_to_nothing_stands_in_alerts_as_it_is_written() {
+        let mut bench =
+            Bench::new(&one_rule("{ alert: A, expr: x, labels: { no: '{{ $labels.no }}', job: '{{ $labels.job }}', none: '' } }"));
+        bench.scrape(30, &[(r#"x{job="a"}"#, 1.0)]);
+        assert_eq!(bench.run(60), ["0 A fires at 1"]);
+        assert_eq!(bench.derived(r#"ALERTS{alertname="A",alertstate="firing",job="a",no="{{ $labels.no }}"}"#)[0], (0, 1.0));
+        assert_eq!(bench.derived(r#"ALERTS_FOR_STATE{alertname="A",job="a",no="{{ $labels.no }}"}"#)[0].0, 0);
+    }
+
     const LEARNED: &str = "
 groups:
   - name: slow

@@ -81,12 +81,20 @@ pub enum Cause {
     Same,
     /// A histogram is asked for of elements without the label of its buckets.
     NoBuckets,
+    /// The expression is a range vector or a text, of which a rule makes nothing: each evaluation fails.
+    NoElements {
+        /// What it is.
+        found: &'static str,
+    },
 }
 
 impl Plan {
     /// What the expression can yield where there are these series. Parameters stand for any text but the empty one.
     #[must_use]
     pub fn prospect(&self, universe: &Universe) -> Prospect {
+        if let Some(found) = self.yields_no_elements() {
+            return Prospect { presence: Presence::Never, shapes: Vec::new(), causes: vec![Cause::NoElements { found }] };
+        }
         let analysis = Analysis { plan: self, universe };
         let outlook = analysis.node(&self.root);
         let mut causes = outlook.causes;

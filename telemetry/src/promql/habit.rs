@@ -104,7 +104,9 @@ impl Plan {
             }
             _ => {}
         });
-        found.extend(self.filters_nothing());
+        if self.yields_no_elements().is_none() {
+            found.extend(self.filters_nothing());
+        }
         let mut each: Vec<Habit> = Vec::new();
         for habit in found {
             if !each.contains(&habit) {

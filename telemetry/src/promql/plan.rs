@@ -138,6 +138,15 @@ impl Plan {
         Plan { drops_at_once: false, ..self }
     }
 
+    /// What it yields where that is no instant vector and no number, with its article: a rule with it fails at each evaluation.
+    pub(crate) fn yields_no_elements(&self) -> Option<&'static str> {
+        match *self.root {
+            Node::Range(_) | Node::Subquery(_) => Some("a range vector"),
+            Node::Text(_) => Some("a text"),
+            _ => None,
+        }
+    }
+
     /// The plan with another step for the subqueries that name none, milliseconds, positive: Prometheus takes its evaluation interval.
     pub fn with_subquery_step(&self, step_ms: i64) -> Plan {
         assert!(step_ms > 0, "a step leads on");
