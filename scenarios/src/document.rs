@@ -3,6 +3,7 @@
 //! What cannot be read is reported and left out; what is named stays in, so that one slip does not make ten problems.
 
 pub mod metric;
+pub mod cache;
 pub mod protection;
 pub mod load;
 pub mod balancing;

@@ -346,6 +346,7 @@ fn phase_text(phase: &Phase) -> String {
         Phase::Cpu(demand) => format!("{} of CPU on average", mean(demand)),
         Phase::Sleep(time) => format!("{} of waiting on average", mean(time)),
         Phase::Call(call) => call_text(call),
+        Phase::Cache { cache, miss } => format!("a look into {cache}, and on a miss {}", call_text(miss)),
         Phase::Parallel { calls, need } => {
             let mut texts: Vec<(String, u32)> = Vec::new();
             for text in calls.iter().map(call_text) {
@@ -419,6 +420,7 @@ fn happening(kind: &FaultKind) -> String {
         }
         FaultKind::NodeLoss { node, .. } => format!("node {node} is lost with all that runs on it"),
         FaultKind::ZoneLoss { .. } => format!("{target} is lost with all that runs in it"),
+        FaultKind::CacheFlush { cache, share, .. } => format!("{cache} of {target} loses {share} of its keys"),
         FaultKind::Surge { factor, .. } => format!("{target} sends {factor} its requests"),
     }
 }

@@ -12,6 +12,7 @@ mod service;
 mod nodes;
 mod client;
 mod calls;
+mod cache;
 mod fault;
 mod cure;
 mod history;
@@ -44,7 +45,7 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
     let cures = cure::lower(reader, &names, document, horizon);
     let (events, attempts) = defaults::bounds();
     let nodes = nodes::lower(reader, &names, document, &services);
-    let spec = WorldSpec {
+    let mut spec = WorldSpec {
         nodes,
         name: document.name.as_ref().map_or_else(|| Name::new("unnamed"), |name| name.value.clone()),
         start: or(document.start.as_ref(), defaults::start),
@@ -65,6 +66,7 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
         },
     };
     calls::check(reader, document, &spec);
+    cache::warm(&mut spec);
     spec
 }
 

@@ -18,6 +18,10 @@
 //! | demand | service called | hop | 0: which replica; 1: an error or none; 2 to 7: phases 0 to 5 of its program |
 //! | service_time | service called | `mix64(hop, n)` | word `i`: phase `6 + 8 n + i` |
 //! | retry | service called | hop of the retry | 0: jitter of the pause before it |
+//! | service_time | service called | `mix64(request, 2^33 + phase)` | 0: which key of a cache a request wants |
+//! | service_time | service called | `mix64(hop, 2^32 + 2^16 phase + n)` | word `i`: whether call `8 n + i` of several at once is made |
+//! | fault | service and cache | `key div 4` | whether a key is there at the start, and until when |
+//! | network | cache flush | `key div 8` | word `key mod 8`: whether it is lost |
 //! | network | latency fault | hop | 0: what the fault adds on the way |
 //! | route | caller and service called | 0 | 0: when its sweeps for outliers come |
 //! | route | the same | instant of a sweep | 0: what is enforced at times only |
@@ -46,6 +50,7 @@ mod probe;
 mod autoscaler;
 mod caller;
 mod arrivals;
+mod cache;
 mod world;
 mod observe;
 pub mod automation;

@@ -4,6 +4,7 @@
 
 mod caller;
 mod load;
+mod cache;
 
 use firedrill_core::action::{Action, Target};
 use firedrill_core::distribution::Distribution;
@@ -12,6 +13,7 @@ use firedrill_core::name::Name;
 use firedrill_core::quantity::{Bytes, Factor, Rate, Ratio};
 use firedrill_core::time::{Span, Start, Time};
 
+pub use cache::CacheSpec;
 pub use caller::{BreakerSpec, BudgetSpec, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window};
 pub use load::{AgainSpec, BurstsSpec, DailySpec, Population, SpikesSpec, Steps, Variation};
 
@@ -84,6 +86,13 @@ pub enum Phase {
         /// How many must succeed; `None`: all that are made.
         need: Option<u32>,
     },
+    /// Look into a cache of the service, and make a call if what is wanted is not there.
+    Cache {
+        /// The cache.
+        cache: Name,
+        /// The call; its answer is kept.
+        miss: CallSpec,
+    },
 }
 
 impl Phase {
@@ -91,7 +100,7 @@ impl Phase {
     #[must_use]
     pub fn calls(&self) -> &[CallSpec] {
         match self {
-            Self::Call(call) => std::slice::from_ref(call),
+            Self::Call(call) | Self::Cache { miss: call, .. } => std::slice::from_ref(call),
             Self::Parallel { calls, .. } => calls,
             Self::Cpu(_) | Self::Sleep(_) => &[],
         }
@@ -298,6 +307,8 @@ pub struct ServiceSpec {
     pub life: LifeSpec,
     /// What changes the wanted number of replicas; `None`: actions alone.
     pub autoscaler: Option<Box<AutoscalerSpec>>,
+    /// Caches that its replicas look into, in order of name.
+    pub caches: Vec<CacheSpec>,
     /// The service's own metrics, beside the standard ones.
     pub metrics: Vec<MetricSpec>,
 }
@@ -468,6 +479,15 @@ pub enum FaultKind {
         /// The zone that it stands in.
         zone: Name,
     },
+    /// A cache loses keys, once.
+    CacheFlush {
+        /// The service.
+        service: Name,
+        /// Its cache.
+        cache: Name,
+        /// The share of its keys.
+        share: Ratio,
+    },
     /// A client's rate is multiplied.
     Surge {
         /// The client.
@@ -492,6 +512,7 @@ impl FaultKind {
             Self::Latency { .. } => "latency",
             Self::ZoneLoss { .. } => "zone_loss",
             Self::NodeLoss { .. } => "node_loss",
+            Self::CacheFlush { .. } => "cache_flush",
             Self::Surge { .. } => "surge",
         }
     }
@@ -506,7 +527,9 @@ impl FaultKind {
             | Self::Capacity { target, .. }
             | Self::ErrorRate { target, .. }
             | Self::MemoryLeak { target, .. } => target.clone(),
-            Self::Deploy { service, .. } | Self::Latency { service, .. } => Target::Service(service.clone()),
+            Self::Deploy { service, .. } | Self::Latency { service, .. } | Self::CacheFlush { service, .. } => {
+                Target::Service(service.clone())
+            }
             Self::ZoneLoss { zone } | Self::NodeLoss { zone, .. } => Target::Zone(zone.clone()),
             Self::Surge { client, .. } => Target::Client(client.clone()),
         }

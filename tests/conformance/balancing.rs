@@ -233,7 +233,10 @@ fn what_a_caller_thinks_of_replicas_is_told_by_envoys_names() {
     let finished = case("k10-panic").play_seen(1);
     let last = |metric: &str| {
         let store = &finished.telemetry;
-        let series = store.ids().find(|id| store.labels(*id).metric_name().is_some_and(|name| *name == *metric)).unwrap_or_else(|| panic!("{metric} is exposed"));
+        let series = store
+            .ids()
+            .find(|id| store.labels(*id).metric_name().is_some_and(|name| *name == *metric))
+            .unwrap_or_else(|| panic!("{metric} is exposed"));
         assert_eq!(store.labels(series).get("envoy_cluster_name"), Some("api"), "{metric}");
         *store.values(series).last().unwrap()
     };

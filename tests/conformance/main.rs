@@ -11,5 +11,6 @@ mod clients;
 mod balancing;
 mod control_loops;
 mod fan_out;
+mod caches;
 mod arrivals;
 mod queues;

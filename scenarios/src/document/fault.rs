@@ -77,8 +77,20 @@ impl Places {
 }
 
 /// The kinds of faults, as they are written.
-pub const FAULTS: [&str; 11] =
-    ["crash", "hang", "slow", "capacity", "error_rate", "memory_leak", "deploy", "latency", "zone_loss", "node_loss", "surge"];
+pub const FAULTS: [&str; 12] = [
+    "crash",
+    "cache_flush",
+    "hang",
+    "slow",
+    "capacity",
+    "error_rate",
+    "memory_leak",
+    "deploy",
+    "latency",
+    "zone_loss",
+    "node_loss",
+    "surge",
+];
 
 /// What an oracle can do. Waiting is left out: an oracle states its times.
 pub const CURES: [&str; 6] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries"];
@@ -172,6 +184,13 @@ fn read_kind_by_name(reader: &mut Reader, fields: &mut Fields<'_>, word: &Key) -
             let service = one_name(reader, fields, "service");
             let version = one_name(reader, fields, "version");
             service.zip(version).map(|(service, version)| FaultKind::Deploy { service, version })
+        }
+        "cache_flush" => {
+            let service = one_name(reader, fields, "service");
+            let cache = one_name(reader, fields, "cache");
+            let share = required(reader, fields, "share", |r, n| r.ratio(n, "the share of keys"));
+            let share = share.map(|share| share.value);
+            service.zip(cache).zip(share).map(|((service, cache), share)| FaultKind::CacheFlush { service, cache, share })
         }
         "latency" => {
             let service = one_name(reader, fields, "service");

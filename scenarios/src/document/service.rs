@@ -9,6 +9,7 @@ use firedrill_core::yaml::{Fields, Node, Reader, Value};
 use firedrill_sim::spec::Cancel;
 
 use crate::document::balancing::{self, BalanceDocument, BalancingDocument};
+use crate::document::cache::{self, CacheDocument};
 use crate::document::client::{RetriesDocument, read_retries};
 use crate::document::protection::{self, ProtectionDocument};
 use crate::document::queue::{self, AdmissionDocument};
@@ -66,6 +67,8 @@ pub struct ServiceDocument {
     pub autoscaler: Option<Located<AutoscalerDocument>>,
     /// Metrics of its own.
     pub metrics: Vec<MetricDocument>,
+    /// Caches that it looks into.
+    pub caches: Vec<CacheDocument>,
 }
 
 /// An entry of `endpoints`, or the `work` of the service itself.
@@ -90,6 +93,13 @@ pub enum PhaseDocument {
     Call(Box<CallDocument>),
     /// `parallel: …`
     Parallel(ParallelDocument),
+    /// `cache: { name: sessions, miss: db }`
+    Cache {
+        /// The cache.
+        name: Located<Name>,
+        /// What is asked if what is wanted is not there.
+        miss: Box<CallDocument>,
+    },
 }
 
 impl PhaseDocument {
@@ -97,7 +107,7 @@ impl PhaseDocument {
     #[must_use]
     pub fn calls(&self) -> &[CallDocument] {
         match self {
-            Self::Call(call) => std::slice::from_ref(call),
+            Self::Call(call) | Self::Cache { miss: call, .. } => std::slice::from_ref(call),
             Self::Parallel(parallel) => &parallel.calls,
             Self::Cpu(_) | Self::Sleep(_) => &[],
         }
@@ -213,6 +223,7 @@ impl ServiceDocument {
             cpu_request: None,
             autoscaler: None,
             metrics: Vec::new(),
+            caches: Vec::new(),
         }
     }
 }
@@ -227,6 +238,9 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ServiceDoc
     read_capacity(reader, &mut fields, &mut service);
     service.endpoints = read_endpoints(reader, &mut fields, &service.name, &node.place);
     read_life(reader, &mut fields, &mut service);
+    if let Some(node) = fields.optional("caches") {
+        service.caches = named(reader, node, "the caches of a service", "the name of a cache", cache::read);
+    }
     if let Some(node) = fields.optional("metrics") {
         let metrics = named(reader, node, "the metrics of a service", "the name of a metric", metric::read);
         service.metrics = metrics.into_iter().flatten().collect();
@@ -395,11 +409,12 @@ fn read_work(reader: &mut Reader, node: &Node) -> Vec<PhaseDocument> {
 }
 
 fn read_phase(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
-    let (word, parameters) = reader.tagged(node, "a step of work", &["cpu", "sleep", "call", "parallel"])?;
+    let (word, parameters) = reader.tagged(node, "a step of work", &["cpu", "sleep", "call", "parallel", "cache"])?;
     let Some(parameters) = parameters else {
         let example = match &*word.text {
             "call" => "call: db",
             "parallel" => "parallel: [search, prices]",
+            "cache" => "cache: { name: sessions, miss: db }",
             _ => "cpu: 10ms",
         };
         reader.problem(problem::work(&word.place, &format!("`{}` of what?", word.text), &format!("write such as `{example}`")));
@@ -409,6 +424,7 @@ fn read_phase(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
         "cpu" => distribution(reader, parameters, "the CPU time").map(PhaseDocument::Cpu),
         "sleep" => distribution(reader, parameters, "the time asleep").map(PhaseDocument::Sleep),
         "parallel" => read_parallel(reader, parameters).map(PhaseDocument::Parallel),
+        "cache" => read_lookup(reader, parameters),
         _ => {
             let call = read_call(reader, parameters)?;
             if let Some(times) = &call.times {
@@ -418,6 +434,22 @@ fn read_phase(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
             Some(PhaseDocument::Call(Box::new(call)))
         }
     }
+}
+
+/// `{ name: sessions, miss: db }`.
+fn read_lookup(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
+    let mut fields = reader.fields(node, "a look into a cache")?;
+    let name = required(reader, &mut fields, "name", |r, n| r.name(n, "the name of a cache"));
+    let miss = fields.required(reader, "miss").and_then(|node| read_call(reader, node));
+    fields.finish(reader);
+    let miss = miss?;
+    let flags = [miss.probability.as_ref().map(|said| &said.place), miss.optional.as_ref().map(|said| &said.place)];
+    let times = miss.times.as_ref().map(|said| &said.place);
+    for place in flags.into_iter().chain([times]).flatten() {
+        let remedy = "remove it: a miss asks once, and needs the answer";
+        reader.problem(problem::work(place, "a miss that asks with a probability, several times, or for nothing", remedy));
+    }
+    Some(PhaseDocument::Cache { name: name?, miss: Box::new(miss) })
 }
 
 /// The most calls that are made at once.

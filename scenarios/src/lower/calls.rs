@@ -42,6 +42,11 @@ pub fn check(reader: &mut Reader, document: &ScenarioDocument, spec: &WorldSpec)
     }
 }
 
+/// Every endpoint after all that it calls; `None` if calls go round in a circle.
+pub fn post_order(spec: &WorldSpec) -> Option<Vec<(Name, Name)>> {
+    Graph::new(spec).post_order().ok()
+}
+
 /// The name of a service, with its endpoint only where there is more than one.
 fn hop_text(spec: &WorldSpec, service: &Name, endpoint: &Name) -> String {
     let alone = spec.services.iter().any(|candidate| candidate.name == *service && candidate.endpoints.len() == 1);

@@ -93,6 +93,7 @@ impl Check<'_> {
             FaultKind::Deploy { service, version } => self.deploy(reader, fault, service, version),
             FaultKind::Latency { from: Some(from), service, .. } => self.latency(reader, fault, from, service),
             FaultKind::Surge { client, .. } => self.surge(reader, fault, client),
+            FaultKind::CacheFlush { service, cache, .. } => self.cache_flush(reader, fault, service, cache),
             _ => {}
         }
         self.has_cpu_work(reader, fault);
@@ -134,6 +135,10 @@ impl Check<'_> {
                 let remedy = "remove `lasting`; a second deploy brings the old version back";
                 reader.problem(problem::impossible(&lasting.place, "a deploy does not end by itself", remedy));
             }
+            FaultKind::CacheFlush { .. } => {
+                let remedy = "remove `lasting`; what was flushed comes back with the load";
+                reader.problem(problem::impossible(&lasting.place, "a flush is over at once", remedy));
+            }
             FaultKind::Crash { every: None, .. } => {
                 let remedy = "remove `lasting`, or add `every:`, the life of each new process";
                 reader.problem(problem::impossible(&lasting.place, "a single crash is over at once", remedy));
@@ -149,6 +154,14 @@ impl Check<'_> {
             let why = format!("a surge of `{client}`, whose users ask when they have been answered");
             let remedy = "give the client a `rate` instead of `closed`";
             reader.problem(problem::impossible(fault.places.word(), &why, remedy));
+        }
+    }
+
+    fn cache_flush(&self, reader: &mut Reader, fault: &FaultDocument, service: &Name, cache: &Name) {
+        let Some(known) = self.document.services.iter().find(|candidate| candidate.name.value == *service) else { return };
+        let caches: Vec<&str> = known.caches.iter().map(|known| known.name.value.as_str()).collect();
+        if !caches.contains(&cache.as_str()) {
+            reader.problem(problem::unknown(fault.places.of("cache"), "cache of this service", cache, &caches));
         }
     }
 

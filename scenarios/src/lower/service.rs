@@ -9,7 +9,9 @@ use firedrill_sim::spec::{
 };
 
 use crate::defaults;
+use crate::document::cache::CacheDocument;
 use crate::document::service::{CallDocument, EndpointDocument, PhaseDocument, ServiceDocument, VersionDocument, WarmUpDocument};
+use crate::lower::cache;
 use crate::lower::names::{Names, zones_of};
 use crate::lower::protection::{self, lower_retries};
 use crate::lower::{autoscaler, balancing, lifecycle, or, queue};
@@ -17,7 +19,8 @@ use crate::problem;
 
 /// Lowers one service.
 pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> ServiceSpec {
-    let mut endpoints: Vec<EndpointSpec> = service.endpoints.iter().map(|endpoint| lower_endpoint(reader, names, endpoint)).collect();
+    let mut endpoints: Vec<EndpointSpec> =
+        service.endpoints.iter().map(|endpoint| lower_endpoint(reader, names, endpoint, &service.caches)).collect();
     endpoints.sort_by(|left, right| left.name.cmp(&right.name));
     let places = or(service.queue.as_ref(), || Some(defaults::count("services.*.queue")));
     let balance = balancing::lower_balance(service.balance.as_ref());
@@ -47,15 +50,23 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         liveness: lifecycle::lower_liveness(reader, names, service),
         life: lifecycle::lower(reader, names, service),
         autoscaler: autoscaler::lower(reader, service),
+        caches: cache::lower(reader, &service.caches),
         metrics: lower_metrics(reader, service),
     }
 }
 
-fn lower_endpoint(reader: &mut Reader, names: &Names, endpoint: &EndpointDocument) -> EndpointSpec {
+fn lower_endpoint(reader: &mut Reader, names: &Names, endpoint: &EndpointDocument, caches: &[CacheDocument]) -> EndpointSpec {
     let mut phase = |phase: &PhaseDocument| match phase {
         PhaseDocument::Cpu(demand) => Phase::Cpu(demand.clone()),
         PhaseDocument::Sleep(time) => Phase::Sleep(time.clone()),
         PhaseDocument::Call(call) => Phase::Call(lower_call(reader, names, call)),
+        PhaseDocument::Cache { name, miss } => {
+            let known: Vec<&str> = caches.iter().map(|cache| cache.name.value.as_str()).collect();
+            if !known.contains(&name.value.as_str()) {
+                reader.problem(problem::unknown(&name.place, "cache of this service", &name.value, &known));
+            }
+            Phase::Cache { cache: name.value.clone(), miss: lower_call(reader, names, miss) }
+        }
         PhaseDocument::Parallel(parallel) => {
             let mut calls = Vec::new();
             for call in &parallel.calls {

@@ -94,6 +94,12 @@ impl Process {
                 sheet.put((count > 0).then_some(count as f64), || client_series(labels, callee, word));
             }
         }
+        for (cache, gets) in spec.caches.iter().zip(&replica.counters.gets) {
+            for (result, count) in ["hit", "miss"].iter().zip(gets) {
+                let labels = labels.clone().set("cache", cache.name.as_str()).set("result", *result);
+                sheet.put(Some(*count as f64), || named("cache_gets_total", &labels));
+            }
+        }
         for own in &self.own {
             own.expose(world, self.replica, &mut sheet, labels);
         }

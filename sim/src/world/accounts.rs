@@ -99,6 +99,8 @@ pub(crate) struct Counters {
     pub(crate) own: Vec<Vec<Buckets>>,
     /// Attempts of its calls by edge and outcome.
     pub(crate) seen: Vec<[u64; OUTCOMES.len()]>,
+    /// Hits and misses of its service's caches.
+    pub(crate) gets: Vec<[u64; 2]>,
 }
 
 impl Counters {
@@ -116,6 +118,7 @@ impl Counters {
             latency: vec![Buckets::new(&bounds); spec.programs()],
             own: own.collect(),
             seen: vec![[0; OUTCOMES.len()]; edges],
+            gets: vec![[0; 2]; spec.caches.len()],
         }
     }
 
@@ -133,6 +136,12 @@ impl Counters {
         self.latency.iter_mut().for_each(Buckets::reset);
         self.own.iter_mut().flatten().for_each(Buckets::reset);
         self.seen.fill([0; OUTCOMES.len()]);
+        self.gets.fill([0; 2]);
+    }
+
+    /// A cache was looked into.
+    pub(super) fn looked(&mut self, cache: u32, hit: bool) {
+        self.gets[cache as usize][usize::from(!hit)] += 1;
     }
 }
 

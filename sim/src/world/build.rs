@@ -8,6 +8,7 @@ use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
 use firedrill_core::time::{Span, Time};
 
+use crate::cache::Cache;
 use crate::caller::Caller;
 use crate::probe::ProbeKind;
 use crate::queue::EventQueue;
@@ -59,6 +60,7 @@ impl World {
             steps,
             calls: Slab::new(),
             visits: Slab::new(),
+            caches: Vec::new(),
             attempts: Slab::new(),
             terms: Vec::new(),
             keeps_terms: spec.services.iter().any(|service| service.admission.is_some()),
@@ -72,8 +74,20 @@ impl World {
             counting,
             spec,
         };
+        world.fill_caches();
         world.populate();
         world
+    }
+
+    /// The caches as they are at the start.
+    fn fill_caches(&mut self) {
+        for index in 0..self.services.len() {
+            self.services[index].first_cache = self.caches.len() as u32;
+            let service = &self.spec.services[index];
+            let caches = service.caches.iter().map(|cache| Cache::new(cache, self.cache_luck(&service.name, &cache.name)));
+            let caches: Vec<Cache> = caches.collect();
+            self.caches.extend(caches);
+        }
     }
 
     /// The declared replicas stand ready, arrivals and faults are scheduled.
@@ -156,6 +170,12 @@ impl Layout<'_> {
                         (position, local) = (position + 1, local + 1);
                         Step::Call(edge)
                     }
+                    Phase::Cache { cache, miss } => {
+                        let edge = self.call_edge(&caller.name, miss, position, local);
+                        (position, local) = (position + 1, local + 1);
+                        let cache = caller.caches.iter().position(|known| known.name == *cache).expect("lowering knows every cache");
+                        Step::Cache { cache: first_cache(spec, service) + cache as u32, edge }
+                    }
                     Phase::Parallel { calls, need } => {
                         let first = self.edges.len() as u32;
                         for call in calls {
@@ -232,6 +252,11 @@ impl Layout<'_> {
         };
         self.add(edge)
     }
+}
+
+/// Where the caches of a service begin among all.
+fn first_cache(spec: &WorldSpec, service: usize) -> u32 {
+    spec.services[..service].iter().map(|service| service.caches.len() as u32).sum()
 }
 
 /// What an edge's callers keep in mind; `None` if that is nothing.

@@ -80,6 +80,8 @@ impl World {
         let disturbance = &self.disturbances[index as usize];
         if disturbance.active && disturbance.is_of_processes() && disturbance.afflicted.is_empty() {
             self.end_disturbance(index, "there was no process to strike");
+        } else if matches!(spec.kind, FaultKind::CacheFlush { .. }) {
+            self.end_disturbance(index, "it happens once");
         }
     }
 
@@ -114,6 +116,10 @@ impl World {
             }
             FaultKind::ZoneLoss { zone } => self.lose_zone(zone),
             FaultKind::NodeLoss { node, .. } => self.lose_node(node),
+            FaultKind::CacheFlush { service, cache, share } => {
+                let luck = self.disturbances[index as usize].luck;
+                self.flush_cache(service, cache, share.get(), luck);
+            }
             // Rates are worked out before the run: arrivals are exogenous.
             FaultKind::Surge { .. } => {}
         }
@@ -159,7 +165,7 @@ impl World {
             }
             FaultKind::ZoneLoss { zone } => self.regain_zone(zone),
             FaultKind::NodeLoss { node, .. } => self.regain_node(node),
-            FaultKind::Deploy { .. } | FaultKind::Surge { .. } => {}
+            FaultKind::Deploy { .. } | FaultKind::Surge { .. } | FaultKind::CacheFlush { .. } => {}
         }
     }
 
@@ -354,6 +360,7 @@ fn detail(kind: &FaultKind) -> String {
         FaultKind::Latency { from: Some(from), extra, .. } => format!("every call by {from} takes {} longer on average", mean(extra)),
         FaultKind::ZoneLoss { .. } => "everything in the zone is lost".to_owned(),
         FaultKind::NodeLoss { node, .. } => format!("node {node} is lost with everything on it"),
+        FaultKind::CacheFlush { cache, share, .. } => format!("{share} of the keys of {cache}"),
         FaultKind::Surge { factor, .. } => format!("rate {factor}"),
     }
 }

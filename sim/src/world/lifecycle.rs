@@ -16,6 +16,7 @@ use crate::queue::Handle;
 use crate::slab::NONE;
 use crate::spec::{ServiceSpec, WarmUp};
 use crate::world::accounts::Counters;
+use crate::world::caching::Loading;
 use crate::world::callers::callers_of;
 use crate::world::door::Door;
 use crate::world::probes::Probes;
@@ -58,6 +59,8 @@ pub(crate) struct Replica {
     pub(crate) queued: u32,
     pub(crate) in_service: Vec<u32>,
     pub(super) stalled: Vec<Stalled>,
+    /// Who waits for somebody else's miss.
+    pub(super) loading: Vec<Loading>,
     pub(crate) cpu: Cpu,
     pub(super) cpu_timer: Option<(Time, Handle)>,
     /// Its turn among the replicas that it calls, by its service's edges.
@@ -223,6 +226,7 @@ impl Replica {
             queued: 0,
             in_service: Vec::new(),
             stalled: Vec::new(),
+            loading: Vec::new(),
             cpu: Cpu::new(spec.cores),
             cpu_timer: None,
             // Callers begin their rounds at different replicas.

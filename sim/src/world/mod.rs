@@ -9,6 +9,7 @@ mod calls;
 mod callers;
 mod clients;
 mod visits;
+mod caching;
 mod door;
 mod faults;
 mod lifecycle;
@@ -28,6 +29,7 @@ use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
 use firedrill_core::time::{Class, Span, Time};
 
+use crate::cache::Cache;
 use crate::probe::ProbeKind;
 use crate::queue::{EventQueue, Handle};
 use crate::slab::Slab;
@@ -42,7 +44,7 @@ pub(crate) use nodes::Node;
 pub(crate) use service::Service;
 
 use actions::{Order, OrderStep};
-use calls::Call;
+use calls::{Call, Failure};
 use door::Terms;
 use faults::Disturbance;
 use visits::Visit;
@@ -134,6 +136,8 @@ struct Todo {
     orders: bool,
     /// What probes have found, and whether it is good.
     verdicts: Vec<(u32, ProbeKind, bool)>,
+    /// Attempts that waited for somebody else's miss, the last one first.
+    fetched: Vec<(u32, Result<(), Failure>)>,
     /// Calls that go at once, the last one first.
     calls: Vec<u32>,
     /// Callers with a free connection that somebody waits for.
@@ -167,6 +171,8 @@ enum Step {
     Call(u32),
     /// Calls over `count` edges from this one on, of which `need` must succeed.
     Parallel { first: u32, count: u32, need: u32 },
+    /// A look into this cache, and a call over this edge if what is wanted is not there.
+    Cache { cache: u32, edge: u32 },
     /// The end of a program: the answer is an error with this probability.
     End(f64),
 }
@@ -192,6 +198,8 @@ pub(crate) struct World {
     steps: Arc<[Step]>,
     calls: Slab<Call>,
     visits: Slab<Visit>,
+    /// All caches, those of each service together.
+    caches: Vec<Cache>,
     attempts: Slab<Attempt>,
     /// What attempts bring to the doors of replicas, by their slots; empty unless `keeps_terms`.
     terms: Vec<Terms>,
@@ -306,6 +314,8 @@ impl World {
                 self.reconcile(service);
             } else if let Some(replica) = self.todo.cpus.pop() {
                 self.refresh_cpu(replica);
+            } else if let Some((attempt, result)) = self.todo.fetched.pop() {
+                self.go_on_with(attempt, result);
             } else if let Some(call) = self.todo.calls.pop() {
                 self.send(call);
             } else if let Some(owner) = self.todo.connections.pop() {

@@ -39,6 +39,8 @@ pub(crate) struct Service {
     pub(super) cancel: Cancel,
     /// Memory of one request, bytes.
     pub(super) per_request: u64,
+    /// Where its caches begin among all.
+    pub(super) first_cache: u32,
     /// The first step of each endpoint's program.
     pub(super) programs: Vec<u32>,
     /// All that exist, gone ones excepted, by number.
@@ -171,6 +173,7 @@ impl Service {
             views: Vec::new(),
             cancel: spec.cancel,
             per_request: spec.memory.per_request.get(),
+            first_cache: 0,
             programs,
             replicas: Vec::new(),
             ready: Vec::new(),

@@ -40,7 +40,7 @@ pub(super) struct Attempt {
     /// The reading of the CPU's clock when the present CPU phase began.
     entered: Reading,
     /// Hash of the request that it belongs to.
-    request: u64,
+    pub(super) request: u64,
     /// Its own index in all that luck decides.
     pub(super) hop: u64,
     pub(super) route: u64,
@@ -65,7 +65,7 @@ pub(super) struct Attempt {
     pub(super) replica: u32,
     pub(super) endpoint: u32,
     /// The phase of its program, counted from 0.
-    phase: u32,
+    pub(super) phase: u32,
     /// Its place among those in service at its replica.
     place: u32,
     pub(super) state: State,
@@ -86,6 +86,7 @@ enum Next {
     Sleep(f64),
     Call(u32),
     Parallel(Fan),
+    Cache(u32, u32),
     Skip,
     End(f64),
 }
@@ -112,7 +113,7 @@ impl World {
         let block = state.luck.block(hop);
         let first = match &self.steps[state.programs[endpoint as usize] as usize] {
             Step::Cpu(seconds) | Step::Sleep(seconds) => seconds.sample(block.draw(PHASE_WORD)),
-            Step::Call(_) | Step::Parallel { .. } | Step::End(_) => 0.0,
+            Step::Call(_) | Step::Parallel { .. } | Step::Cache { .. } | Step::End(_) => 0.0,
         };
         let attempt = self.attempts.insert(Attempt {
             entered: 0,
@@ -285,6 +286,11 @@ impl World {
                     self.place_call(call);
                     return;
                 }
+                Next::Cache(cache, edge) => {
+                    if !self.look_up(slot, cache, edge) {
+                        return;
+                    }
+                }
                 Next::Parallel(fan) => {
                     if self.fan_out(slot, fan) {
                         return;
@@ -312,6 +318,7 @@ impl World {
             Step::Sleep(_) if attempt.phase == 0 => Next::Sleep(attempt.first),
             Step::End(error) => Next::End(*error),
             Step::Call(edge) if self.edges[*edge as usize].probability >= 1.0 => Next::Call(*edge),
+            Step::Cache { cache, edge } => Next::Cache(*cache, *edge),
             Step::Parallel { first, count, need } => Next::Parallel(Fan { first: *first, count: *count, need: *need }),
             step => {
                 let (block, word) = if attempt.phase < PHASES_IN_BLOCK {
@@ -325,7 +332,7 @@ impl World {
                     Step::Cpu(seconds) => Next::Cpu(seconds.sample(block.draw(word))),
                     Step::Sleep(seconds) => Next::Sleep(seconds.sample(block.draw(word))),
                     Step::Call(edge) if is_hit(self.edges[*edge as usize].probability, block.word64(word)) => Next::Call(*edge),
-                    Step::Call(_) | Step::Parallel { .. } => Next::Skip,
+                    Step::Call(_) | Step::Parallel { .. } | Step::Cache { .. } => Next::Skip,
                     Step::End(error) => Next::End(*error),
                 }
             }
@@ -472,6 +479,14 @@ impl World {
             return;
         }
         self.drop_calls(slot);
+        if !self.caches.is_empty() {
+            self.fetched(slot, result);
+        }
+        self.go_on_with(slot, result);
+    }
+
+    /// An attempt goes on with what it waited for, or fails with it.
+    pub(super) fn go_on_with(&mut self, slot: u32, result: Result<(), Failure>) {
         match result {
             Ok(()) => {
                 self.attempts[slot].phase += 1;
@@ -599,6 +614,7 @@ impl World {
         let replica = &mut self.replicas[index as usize];
         let mut in_service = std::mem::take(&mut replica.in_service);
         replica.stalled.clear();
+        replica.loading.clear();
         let cpu_timer = replica.cpu_timer.take();
         for slot in &in_service {
             let attempt = &self.attempts[*slot];

@@ -140,6 +140,7 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
         },
         autoscaler: None,
         liveness: None,
+        caches: Vec::new(),
         metrics: Vec::new(),
     }
 }

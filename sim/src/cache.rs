@@ -1,0 +1,245 @@
+//! A look-aside cache: which keys it holds, until when, and in what order they go.
+
+use std::sync::Arc;
+
+use firedrill_core::random::{Stream, unit};
+use firedrill_core::time::Time;
+
+use crate::slab::NONE;
+use crate::spec::CacheSpec;
+
+/// The entries of one cache.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    spec: CacheSpec,
+    /// The probability of each key and all before it.
+    cumulative: Arc<[f64]>,
+    /// When each entry ends, nanoseconds; zero: it is not there.
+    ends: Vec<u64>,
+    order: Option<Order>,
+}
+
+/// Entries by when they were last used, as a chain of keys.
+#[derive(Clone, Debug)]
+struct Order {
+    capacity: u32,
+    held: u32,
+    newest: u32,
+    oldest: u32,
+    /// The next newer and the next older key of each.
+    newer: Vec<u32>,
+    older: Vec<u32>,
+}
+
+/// Never ends.
+const FOR_EVER: u64 = u64::MAX;
+
+/// Keys whose luck stands in one block: two words each.
+const KEYS_IN_BLOCK: u32 = 4;
+
+impl Cache {
+    /// The cache at time zero. What it holds is what lookups at its rate would have left there in the long run: with a time to live `T`, key `k` with
+    /// the rate `r` is there with the probability `r T / (1 + r T)`, for a time that is uniform up to `T` (a renewal process).
+    pub(crate) fn new(spec: &CacheSpec, luck: Stream) -> Self {
+        let mut sum = 0.0;
+        let weights = (1..=spec.keys).map(|key| {
+            sum += libm::pow(f64::from(key), -spec.zipf);
+            sum
+        });
+        let weights: Vec<f64> = weights.collect();
+        let cumulative = weights.iter().map(|below| below / sum).collect();
+        let keys = spec.keys as usize;
+        let order = spec.capacity.map(|capacity| Order {
+            capacity,
+            held: 0,
+            newest: NONE,
+            oldest: NONE,
+            newer: vec![NONE; keys],
+            older: vec![NONE; keys],
+        });
+        let mut cache = Self { spec: spec.clone(), cumulative, ends: vec![0; keys], order };
+        if spec.warm_rate > 0.0 {
+            cache.warm(luck);
+        }
+        cache
+    }
+
+    fn warm(&mut self, luck: Stream) {
+        let most = self.spec.capacity.unwrap_or(u32::MAX).min(self.spec.keys);
+        // The least popular first, so that the most popular is the newest.
+        for key in (0..most).rev() {
+            let end = match self.spec.ttl {
+                None => FOR_EVER,
+                Some(ttl) => {
+                    let block = luck.block(u64::from(key / KEYS_IN_BLOCK));
+                    let word = |place: u32| unit(block.word64((key % KEYS_IN_BLOCK * 2 + place) as usize));
+                    let filled = self.rate_of(key) * ttl.as_seconds();
+                    if word(0) >= filled / (1.0 + filled) {
+                        continue;
+                    }
+                    ((ttl.as_nanos() as f64 * word(1)) as u64).max(1)
+                }
+            };
+            self.put(key, end);
+        }
+    }
+
+    /// Lookups of a key a second at the start.
+    fn rate_of(&self, key: u32) -> f64 {
+        let before = if key == 0 { 0.0 } else { self.cumulative[key as usize - 1] };
+        self.spec.warm_rate * (self.cumulative[key as usize] - before)
+    }
+
+    /// Which key is asked for; `luck` is uniform in [0, 1).
+    pub(crate) fn key(&self, luck: f64) -> u32 {
+        (self.cumulative.partition_point(|below| *below <= luck) as u32).min(self.spec.keys - 1)
+    }
+
+    /// Whether a key is there.
+    pub(crate) fn look(&mut self, now: Time, key: u32) -> bool {
+        let hit = self.ends[key as usize] > now.as_nanos();
+        if let Some(order) = &mut self.order
+            && hit
+        {
+            order.take_out(key);
+            order.put_first(key);
+        }
+        hit
+    }
+
+    /// A key was fetched and is kept.
+    pub(crate) fn fill(&mut self, now: Time, key: u32) {
+        let end = self.spec.ttl.map_or(FOR_EVER, |ttl| now.saturating_add(ttl).as_nanos());
+        self.put(key, end);
+    }
+
+    fn put(&mut self, key: u32, end: u64) {
+        let was_there = self.ends[key as usize] > 0;
+        self.ends[key as usize] = end;
+        let Some(order) = &mut self.order else { return };
+        if was_there {
+            order.take_out(key);
+        } else {
+            order.held += 1;
+        }
+        order.put_first(key);
+        if order.held > order.capacity {
+            let oldest = order.oldest;
+            order.take_out(oldest);
+            order.held -= 1;
+            self.ends[oldest as usize] = 0;
+        }
+    }
+
+    /// Loses this share of its keys; `luck` says which.
+    pub(crate) fn flush(&mut self, share: f64, luck: Stream) {
+        for key in 0..self.spec.keys {
+            let lost = unit(luck.block(u64::from(key / 8)).word64(key as usize % 8)) < share;
+            if !lost || self.ends[key as usize] == 0 {
+                continue;
+            }
+            self.ends[key as usize] = 0;
+            if let Some(order) = &mut self.order {
+                order.take_out(key);
+                order.held -= 1;
+            }
+        }
+    }
+
+    /// Whether it keeps answers for callers who have gone.
+    pub(crate) const fn fills_late(&self) -> bool {
+        self.spec.late_fill
+    }
+
+    /// Whether one request asks for all of a replica that want the same key.
+    pub(crate) const fn coalesces(&self) -> bool {
+        self.spec.coalesce
+    }
+}
+
+impl Order {
+    fn take_out(&mut self, key: u32) {
+        let (newer, older) = (self.newer[key as usize], self.older[key as usize]);
+        match newer {
+            NONE => self.newest = older,
+            newer => self.older[newer as usize] = older,
+        }
+        match older {
+            NONE => self.oldest = newer,
+            older => self.newer[older as usize] = newer,
+        }
+        (self.newer[key as usize], self.older[key as usize]) = (NONE, NONE);
+    }
+
+    fn put_first(&mut self, key: u32) {
+        self.older[key as usize] = self.newest;
+        match self.newest {
+            NONE => self.oldest = key,
+            newest => self.newer[newest as usize] = key,
+        }
+        self.newest = key;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use firedrill_core::name::Name;
+    use firedrill_core::random::{Purpose, Seed};
+    use firedrill_core::time::Span;
+
+    use super::*;
+
+    const fn at(seconds: u64) -> Time {
+        Time::from_seconds(seconds)
+    }
+
+    fn luck() -> Stream {
+        Stream::new(Seed(1), Purpose::Fault, 7)
+    }
+
+    fn spec(ttl: Option<Span>, capacity: Option<u32>, warm_rate: f64) -> CacheSpec {
+        CacheSpec { name: Name::new("c"), keys: 1000, zipf: 1.0, ttl, capacity, late_fill: false, coalesce: false, warm_rate }
+    }
+
+    #[test]
+    fn an_entry_ends_after_its_time_to_live() {
+        let mut cache = Cache::new(&spec(Some(Span::from_seconds(10)), None, 0.0), luck());
+        assert!(!cache.look(at(0), 3));
+        cache.fill(at(0), 3);
+        assert!(cache.look(Time::from_nanos(9_999_999_999), 3));
+        assert!(!cache.look(at(10), 3));
+    }
+
+    #[test]
+    fn the_entry_that_was_used_longest_ago_makes_room() {
+        let mut cache = Cache::new(&spec(None, Some(2), 0.0), luck());
+        cache.fill(at(0), 1);
+        cache.fill(at(0), 2);
+        assert!(cache.look(at(1), 1));
+        cache.fill(at(2), 3);
+        assert!(cache.look(at(3), 1) && cache.look(at(3), 3) && !cache.look(at(3), 2));
+        cache.flush(1.0, luck());
+        assert!(!cache.look(at(4), 1));
+        cache.fill(at(4), 5);
+        assert!(cache.look(at(5), 5));
+    }
+
+    #[test]
+    fn keys_are_as_popular_as_zipf_says_and_a_warm_cache_holds_what_theory_says() {
+        let cache = Cache::new(&spec(Some(Span::from_seconds(60)), None, 100.0), luck());
+        let harmonic: f64 = (1..=1000).map(|key| 1.0 / f64::from(key)).sum();
+        assert_eq!((cache.key(0.0), cache.key(1.0 / harmonic + 1e-9), cache.key(0.999_999_9)), (0, 1, 999));
+        let filled = (1..=1000).map(|key| 100.0 / harmonic / f64::from(key) * 60.0);
+        let expected: f64 = filled.map(|filled| filled / (1.0 + filled)).sum();
+        let held = cache.ends.iter().filter(|end| **end > 0).count() as f64;
+        assert!((held - expected).abs() < 40.0, "{held} entries, expected {expected}");
+    }
+
+    #[test]
+    fn a_partial_flush_takes_its_share() {
+        let mut cache = Cache::new(&spec(None, None, 1.0), luck());
+        cache.flush(0.3, luck());
+        let held = cache.ends.iter().filter(|end| **end > 0).count();
+        assert!((640..=760).contains(&held), "{held} of 1000 are left");
+    }
+}

@@ -1,0 +1,97 @@
+//! Requests that look into a cache before they ask: hits, misses, fills, and those who wait for somebody else's miss.
+
+use firedrill_core::name::Name;
+use firedrill_core::random::{Purpose, Stream, hash64, mix64};
+
+use crate::slab::NONE;
+use crate::world::calls::{Call, Failure, Origin};
+use crate::world::{Step, World};
+
+/// Set in the address of the luck by which a request wants a key, beside the step; no step is so late.
+const KEY: u64 = 1 << 33;
+
+/// Who waits at a replica for one key of one cache, while the first of them asks for all.
+#[derive(Clone, Debug)]
+pub(crate) struct Loading {
+    cache: u32,
+    key: u32,
+    first: u32,
+    waiting: Vec<u32>,
+}
+
+impl World {
+    /// Which key of a cache an attempt wants: the same in every attempt of its request.
+    fn wanted_key(&self, slot: u32, cache: u32, step: u32) -> u32 {
+        let attempt = &self.attempts[slot];
+        let service = &self.services[attempt.service as usize];
+        let unit = service.later_luck.block(mix64(attempt.request, KEY | u64::from(step))).unit(0);
+        self.caches[cache as usize].key(unit)
+    }
+
+    /// An attempt looks into a cache; `true` if it goes on at once, and not with a call or a wait.
+    pub(super) fn look_up(&mut self, slot: u32, cache: u32, edge: u32) -> bool {
+        let now = self.now;
+        let key = self.wanted_key(slot, cache, self.attempts[slot].phase);
+        let (replica, service) = (self.attempts[slot].replica as usize, self.attempts[slot].service as usize);
+        let hit = self.caches[cache as usize].look(now, key);
+        if self.counting {
+            let local = cache - self.services[service].first_cache;
+            self.replicas[replica].counters.looked(local, hit);
+        }
+        if hit {
+            return true;
+        }
+        if self.caches[cache as usize].coalesces() {
+            let loading = &mut self.replicas[replica].loading;
+            if let Some(same) = loading.iter_mut().find(|loading| (loading.cache, loading.key) == (cache, key)) {
+                same.waiting.push(slot);
+                return false;
+            }
+            loading.push(Loading { cache, key, first: slot, waiting: Vec::new() });
+        }
+        let attempt = &mut self.attempts[slot];
+        (attempt.open, attempt.need) = (1, 1);
+        let mut call = Call::new(Origin::Attempt(slot), attempt.request, edge, now);
+        call.parent = attempt.hop;
+        self.place_call(call);
+        false
+    }
+
+    /// What an attempt asked for because of a miss has come, or has not: it is kept, and those who waited for it go on.
+    pub(super) fn fetched(&mut self, slot: u32, result: Result<(), Failure>) {
+        let attempt = &self.attempts[slot];
+        let step = self.services[attempt.service as usize].programs[attempt.endpoint as usize] + attempt.phase;
+        let Step::Cache { cache, .. } = self.steps[step as usize] else { return };
+        let key = self.wanted_key(slot, cache, attempt.phase);
+        let keeps = attempt.call != NONE || self.caches[cache as usize].fills_late();
+        let replica = attempt.replica as usize;
+        let now = self.now;
+        let state = &mut self.caches[cache as usize];
+        if result.is_ok() && keeps {
+            state.fill(now, key);
+        }
+        if !state.coalesces() {
+            return;
+        }
+        let loading = &mut self.replicas[replica].loading;
+        if let Some(place) = loading.iter().position(|loading| loading.first == slot) {
+            let done = loading.remove(place);
+            // They go on in their order, before the next event.
+            self.todo.fetched.extend(done.waiting.into_iter().rev().map(|waiting| (waiting, result)));
+        }
+    }
+
+    /// The luck of what a cache holds at the start.
+    pub(super) fn cache_luck(&self, service: &Name, cache: &Name) -> Stream {
+        Stream::new(self.seed, Purpose::Fault, mix64(hash64(service), hash64(cache)))
+    }
+
+    /// A cache loses a share of its keys.
+    pub(super) fn flush_cache(&mut self, service: &Name, cache: &Name, share: f64, luck: Stream) {
+        let index = self.service_named(service).expect("lowering knows every service") as usize;
+        let caches = &self.spec.services[index].caches;
+        let local = caches.iter().position(|known| known.name == *cache).expect("lowering knows every cache");
+        let place = self.services[index].first_cache as usize + local;
+        self.caches[place].flush(share, luck);
+    }
+}
