@@ -11,7 +11,7 @@ use firedrill_core::time::Time;
 
 use crate::spec::{PoolSpec, ProtectionSpec, RetrySpec};
 
-pub(crate) use breaker::{Breaker, Change};
+pub(crate) use breaker::{Breaker, BreakerState, Change};
 pub(crate) use budget::Budget;
 pub(crate) use throttle::Throttle;
 

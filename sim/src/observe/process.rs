@@ -7,6 +7,7 @@ use firedrill_telemetry::store::Store;
 
 use super::page::{Page, Sheet};
 use super::{clusters, named, named_with};
+use crate::caller::{BreakerState, Caller};
 use crate::spec::{Feed, LabelSource, MetricSpec};
 use crate::world::{Buckets, CODES, OUTCOMES, Replica, World};
 
@@ -94,6 +95,7 @@ impl Process {
                 sheet.put((count > 0).then_some(count as f64), || client_series(labels, callee, word));
             }
         }
+        put_callers(&self.called, replica, &mut sheet, labels);
         for (cache, gets) in spec.caches.iter().zip(&replica.counters.gets) {
             for (result, count) in ["hit", "miss"].iter().zip(gets) {
                 let labels = labels.clone().set("cache", cache.name.as_str()).set("result", *result);
@@ -106,6 +108,44 @@ impl Process {
         for (callee, _) in &self.called {
             let callee = world.spec.services.binary_search_by(|spec| spec.name.cmp(callee)).expect("services are sorted by name") as u32;
             clusters::put(&mut sheet, world, callee, world.view_of_replica(self.replica, callee), labels);
+        }
+    }
+}
+
+/// Breakers and pools, by the service that they lead to; a second one to the same service has a number.
+fn put_callers(called: &[(Name, Vec<u32>)], replica: &Replica, sheet: &mut Sheet<'_>, labels: &LabelsBuilder) {
+    for (callee, edges) in called {
+        let protected = edges.iter().filter_map(|edge| replica.callers[*edge as usize].as_deref());
+        for (index, caller) in protected.enumerate() {
+            let name = if index == 0 { callee.to_string() } else { format!("{callee}-{}", index + 1) };
+            put_caller(sheet, labels, caller, &name);
+        }
+    }
+}
+
+/// The states of a breaker, as resilience4j calls them.
+const BREAKER_STATES: [BreakerState; 3] = [BreakerState::Closed, BreakerState::Open, BreakerState::HalfOpen];
+
+/// What a caller's breaker and pool say of themselves, under the names of resilience4j and HikariCP in Micrometer.
+fn put_caller(sheet: &mut Sheet<'_>, labels: &LabelsBuilder, caller: &Caller, name: &str) {
+    if let Some(breaker) = &caller.breaker {
+        for state in BREAKER_STATES {
+            let labels = labels.clone().set("name", name).set("state", state.word());
+            let is = f64::from(u8::from(breaker.state() == state));
+            sheet.put(Some(is), || named("resilience4j_circuitbreaker_state", &labels));
+        }
+    }
+    if let Some(pool) = &caller.pool {
+        let labels = labels.clone().set("pool", name);
+        let figures = [
+            ("hikaricp_connections_active", f64::from(pool.held)),
+            ("hikaricp_connections_idle", f64::from(pool.spec.size - pool.held)),
+            ("hikaricp_connections_max", f64::from(pool.spec.size)),
+            ("hikaricp_connections_pending", pool.waiting.len() as f64),
+            ("hikaricp_connections_timeout_total", pool.timeouts as f64),
+        ];
+        for (metric, value) in figures {
+            sheet.put(Some(value), || named(metric, &labels));
         }
     }
 }

@@ -66,7 +66,7 @@ pub(crate) struct Replica {
     /// Its turn among the replicas that it calls, by its service's edges.
     pub(super) turns: Vec<u32>,
     /// What its process keeps in mind of the services that it calls, by its service's edges.
-    pub(super) callers: Vec<Option<Box<Caller>>>,
+    pub(crate) callers: Vec<Option<Box<Caller>>>,
     /// Multiplies CPU demand: the version's and the faults' factors.
     pub(super) slowness: f64,
     warm_up: Option<WarmUp>,
