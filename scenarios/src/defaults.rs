@@ -223,7 +223,11 @@ pub const ALL: &[Assumed] = &[
     assumed("autoscaler.cpu", "80%", "Kubernetes HorizontalPodAutoscaler, `metrics`, if none is stated"),
     assumed("autoscaler.tolerance", "current", "kube-controller-manager, 10%, compared as since Kubernetes 1.33"),
     assumed("scale_up.window", "0s", "Kubernetes HorizontalPodAutoscaler, `stabilizationWindowSeconds`"),
-    assumed("scale_up.policies", "100% or 4 more every 15s", "Kubernetes HorizontalPodAutoscaler, if any rule is stated; else the double or 4"),
+    assumed(
+        "scale_up.policies",
+        "100% or 4 more every 15s",
+        "Kubernetes HorizontalPodAutoscaler, if any rule is stated; else the double or 4",
+    ),
     assumed("scale_down.window", "300s", "kube-controller-manager, `--horizontal-pod-autoscaler-downscale-stabilization`"),
     assumed("scale_down.policies", "100% fewer every 15s", "Kubernetes HorizontalPodAutoscaler"),
     assumed("autoscaler.sync", "15s", "kube-controller-manager, `--horizontal-pod-autoscaler-sync-period`"),

@@ -883,19 +883,60 @@ mod tests {
         assert_eq!(plan.prospect(&universe()).causes, [missing]);
     }
 
+    const LEAVES: &[&str] = &[
+        "up",
+        "nope",
+        "requests",
+        r#"requests{code="500"}"#,
+        r#"up{job="web"}"#,
+        "latency_bucket",
+        "vector(0)",
+        "vector(1)",
+        "vector(time())",
+        r#"up{pod=~"api-.*"}"#,
+        "rate(requests[5m];
+
+    const BINARY: &[&str] = &[
+        "and",
+        "or",
+        "unless",
+        "and on ()",
+        "and on (pod)",
+        "unless on (pod)",
+        "or on (job)",
+        "== on (pod) group_left ()",
+        "* on (pod)",
+        "> bool",
+        "==",
+        "!=",
+        "+",
+        "/ ignoring (code, job)",
+        "< on ()",
+        "- on (pod) group_right (job)",
+            ];
+
+    const UNARY: &[&str] = &[
+        "absent(%)",
+        "count(%)",
+        "sum by (pod) (%)",
+        "topk(1, %)",
+        "-(%)",
+        "(%) > 0",
+        "(%) == 1",
+        "abs(%)",
+        "scalar(%) > bool 0",
+        r#"label_replace(%, "pod", "x", "pod", "api-0")"#,
+        r#"count_values("value", %)"#,
+        "group without (code) (%)",
+        "(%) != scalar(nope)",
+        "histogram_quantile(0.5, %)",
+        "clamp_max(%, 1)",
+        "sort(%)",
+        "vector(scalar(%))",
+        "count_over_time((%)[3m:1m];
+
     fn expression() -> impl Strategy<Value = String> {
-        let leaf = prop::sample::select(vec![
-            "up",
-            "nope",
-            "requests",
-            r#"requests{code="500"}"#,
-            r#"up{job="web"}"#,
-            "latency_bucket",
-            "vector(0)",
-            "vector(1)",
-            "vector(time())",
-            r#"up{pod=~"api-.*"}"#,
-            "rate(requests[5m])",
+        let leaf = prop::sample::select(LEAVES)",
             "max_over_time(up[5m:1m])",
             "hour()",
             "vector(scalar(nope))",
@@ -905,43 +946,8 @@ mod tests {
         ])
         .prop_map(str::to_owned);
         leaf.prop_recursive(4, 24, 2, |inner| {
-            let binary = prop::sample::select(vec![
-                "and",
-                "or",
-                "unless",
-                "and on ()",
-                "and on (pod)",
-                "unless on (pod)",
-                "or on (job)",
-                "== on (pod) group_left ()",
-                "* on (pod)",
-                "> bool",
-                "==",
-                "!=",
-                "+",
-                "/ ignoring (code, job)",
-                "< on ()",
-                "- on (pod) group_right (job)",
-            ]);
-            let unary = prop::sample::select(vec![
-                "absent(%)",
-                "count(%)",
-                "sum by (pod) (%)",
-                "topk(1, %)",
-                "-(%)",
-                "(%) > 0",
-                "(%) == 1",
-                "abs(%)",
-                "scalar(%) > bool 0",
-                r#"label_replace(%, "pod", "x", "pod", "api-0")"#,
-                r#"count_values("value", %)"#,
-                "group without (code) (%)",
-                "(%) != scalar(nope)",
-                "histogram_quantile(0.5, %)",
-                "clamp_max(%, 1)",
-                "sort(%)",
-                "vector(scalar(%))",
-                "count_over_time((%)[3m:1m])",
+            let binary = prop::sample::select(BINARY);
+            let unary = prop::sample::select(UNARY)",
                 "(%) >= bool 1",
                 "(%) < 1",
                 "1 < (%)",
