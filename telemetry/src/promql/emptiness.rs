@@ -894,7 +894,14 @@ mod tests {
         "vector(1)",
         "vector(time())",
         r#"up{pod=~"api-.*"}"#,
-        "rate(requests[5m];
+        "rate(requests[5m])",
+        "max_over_time(up[5m:1m])",
+        "hour()",
+        "vector(scalar(nope))",
+        "ready",
+        "up == 0",
+        "up > 1",
+    ];
 
     const BINARY: &[&str] = &[
         "and",
@@ -913,7 +920,7 @@ mod tests {
         "/ ignoring (code, job)",
         "< on ()",
         "- on (pod) group_right (job)",
-            ];
+    ];
 
     const UNARY: &[&str] = &[
         "absent(%)",
@@ -933,34 +940,26 @@ mod tests {
         "clamp_max(%, 1)",
         "sort(%)",
         "vector(scalar(%))",
-        "count_over_time((%)[3m:1m];
+        "count_over_time((%)[3m:1m])",
+        "(%) >= bool 1",
+        "(%) < 1",
+        "1 < (%)",
+        "count(%) < 2",
+        "max(%)",
+        "min_over_time((%)[3m:1m])",
+        "(%) > 0 and (%) < 2",
+        "sum by (pod) (%) > 1 and sum by (pod) (%) < 2",
+        "sum by (pod) (%) > 1 and sum by (pod) (%) < 1",
+        "max by (__name__) (%) > 1 and max by (__name__) (%) < 1",
+        "sum(%) == 2 and count_over_time((sum(%) == 1)[3m:1m])",
+        "max by (pod) (%) > 1 and on () max by (pod) (%) < 1",
+    ];
 
     fn expression() -> impl Strategy<Value = String> {
-        let leaf = prop::sample::select(LEAVES)",
-            "max_over_time(up[5m:1m])",
-            "hour()",
-            "vector(scalar(nope))",
-            "ready",
-            "up == 0",
-            "up > 1",
-        ])
-        .prop_map(str::to_owned);
+        let leaf = prop::sample::select(LEAVES).prop_map(str::to_owned);
         leaf.prop_recursive(4, 24, 2, |inner| {
             let binary = prop::sample::select(BINARY);
-            let unary = prop::sample::select(UNARY)",
-                "(%) >= bool 1",
-                "(%) < 1",
-                "1 < (%)",
-                "count(%) < 2",
-                "max(%)",
-                "min_over_time((%)[3m:1m])",
-                "(%) > 0 and (%) < 2",
-                "sum by (pod) (%) > 1 and sum by (pod) (%) < 2",
-                "sum by (pod) (%) > 1 and sum by (pod) (%) < 1",
-                "max by (__name__) (%) > 1 and max by (__name__) (%) < 1",
-                "sum(%) == 2 and count_over_time((sum(%) == 1)[3m:1m])",
-                "max by (pod) (%) > 1 and on () max by (pod) (%) < 1",
-            ]);
+            let unary = prop::sample::select(UNARY);
             prop_oneof![
                 (inner.clone(), binary, inner.clone()).prop_map(|(left, operator, right)| format!("({left}) {operator} ({right})")),
                 (unary, inner).prop_map(|(outer, inner)| outer.replace('%', &inner)),
