@@ -52,7 +52,8 @@ pub fn find(name: &str, base: &Path, shelf: &Shelf<'_>) -> Result<Vec<Source>, F
 /// # Errors
 /// It cannot be read, or is no text.
 pub fn read_file(path: &Path) -> Result<Source, Failure> {
-    let shown = path.strip_prefix("./").unwrap_or(path).display().to_string();
+    let bare = path.strip_prefix(".").ok().filter(|bare| !bare.as_os_str().is_empty());
+    let shown = bare.unwrap_or(path).display().to_string();
     let bytes = bytes(path).map_err(|error| vec![unreadable(&shown, &error)])?;
     match text(bytes) {
         Ok(text) => Ok(Source { path: shown, text: text.trim_start_matches('\u{feff}').to_owned() }),

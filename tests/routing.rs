@@ -361,7 +361,7 @@ fn the_documented_batch_is_routed_with_who_is_told_what_and_when() {
     let folder = tempfile::tempdir().unwrap();
     documented(folder.path());
     let line = "test --alertmanager alertmanager.yml alerts.yaml";
-    let told = firedrill(folder.path(), &words(line)).exits(0).says("ok: 1 expectations");
+    let told = firedrill(folder.path(), &words(line)).exits(0).says("ok: 1 expectation\n");
     let rows: Vec<Vec<&str>> = told.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
     let has = |start: &[&str]| rows.iter().any(|row| row.starts_with(start));
     assert!(has(&["10s", "pager", "webhook", "is", "told", "NodeDown"]), "{}", told.stdout);

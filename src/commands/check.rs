@@ -291,6 +291,12 @@ fn named(paths: &[String]) -> Result<Found, Failure> {
             }
         } else if path.is_file() {
             found.open(path, false);
+        } else if path.symlink_metadata().is_ok() {
+            // A pipe, a device, or a link that leads nowhere: reading it says which.
+            return Err(load::read_file(path).map_or_else(
+                |failure| failure,
+                |_| Failure::argument(format!("`{}` is no file and no folder", path.display()), "name files or folders"),
+            ));
         } else {
             return Err(Failure::argument(
                 format!("no file or folder `{}` is here", path.display()),
@@ -451,6 +457,10 @@ fn stranger(path: &str, document: Option<&Node>) -> Problem {
             let name = schema.split('/').next().unwrap_or_default();
             let problem = Problem::in_file("FD0902", path, format!("`schema: {name}/…` is no schema of firedrill's"));
             problem.remedy("known are project, scenario, policy, incident, mapping")
+        }
+        _ if document.is_some_and(|node| entry(node, "receivers").is_some()) => {
+            Problem::in_file("FD0902", path, "this looks like an Alertmanager configuration without a route")
+                .remedy("add `route: { receiver: NAME }`; Alertmanager refuses a file without it")
         }
         _ => Problem::in_file("FD0902", path, "this is no file that firedrill knows")
             .remedy("firedrill's own files begin with `schema: NAME/N`; Prometheus rule files have `groups:`"),

@@ -24,8 +24,12 @@ pub(super) fn text(report: &Report<'_>, is_verbose: bool) -> String {
         (true, true) => "not all sound",
         (false, _) => "these are sound",
     };
+    let routed = match found.alertmanagers {
+        0 => String::new(),
+        many => format!(", {}", count(many, "Alertmanager configuration")),
+    };
     let mut lines = vec![format!(
-        "read {} in {}, {}, {}, {}: {sound}",
+        "read {} in {}, {}, {}, {}{routed}: {sound}",
         count(report.rules.len(), "rule"),
         count(found.rules.len(), "file"),
         count(found.policies.len(), "policy"),

@@ -88,7 +88,7 @@ fn text(routed: &Routed, config: &Config, output: Output) -> String {
         text.push_str(&columns(&rows));
     }
     if misheard.is_empty() && !batch.notifications.is_empty() {
-        let _ = writeln!(text, "\n{}: {} expectations", paint(output, Kind::Recovery, "ok"), batch.notifications.len());
+        let _ = writeln!(text, "\n{}: {}", paint(output, Kind::Recovery, "ok"), counted(batch.notifications.len() as u64, "expectation"));
     }
     for misheard in misheard {
         let _ = writeln!(text, "\n{}\n{}", paint(output, Kind::Fault, "FAILED"), told::notifications(misheard).trim_end());

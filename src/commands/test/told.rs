@@ -11,6 +11,7 @@ use firedrill_policies::rules::unit_test::{
     Change, ExpectedAlert, ExpectedNotification, ExpectedSample, Failure, NotificationGot, TimelineEntry,
 };
 use firedrill_reports::timeline::Kind;
+use firedrill_reports::words::counted;
 use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::written;
 use serde_json::{Value, json};
@@ -32,7 +33,9 @@ pub fn file(suite: &Suite, ran: &[Ran<'_>], output: Output) -> String {
     let mut text: String = failed.clone().map(|ran| test(suite, ran, output)).collect();
     let (count, checks) = (failed.count(), ran.iter().map(Ran::checks).sum::<usize>());
     let word = if count == 0 { paint(output, Kind::Recovery, "ok") } else { paint(output, Kind::Fault, "FAILED") };
-    let _ = writeln!(text, "{word} {}: {} tests, {checks} expectations, {count} failed", suite.file.path, ran.len());
+    let (tests, expectations) = (counted(ran.len() as u64, "test"), counted(checks as u64, "expectation"));
+    let failed = if count == 0 { "none failed".to_owned() } else { format!("{} failed", counted(count as u64, "test")) };
+    let _ = writeln!(text, "{word} {}: {tests}, {expectations}, {failed}", suite.file.path);
     text
 }
 
@@ -242,7 +245,11 @@ fn differences(expected: &ExpectedAlert, got: &ExpectedAlert) -> String {
 }
 
 fn value(value: Option<&String>) -> &str {
-    value.map_or("(none)", String::as_str)
+    match value.map(String::as_str) {
+        None => "(none)",
+        Some("") => "\"\"",
+        Some(text) => text,
+    }
 }
 
 fn pair(name: &str, expected: &str, got: &str) -> String {
