@@ -210,9 +210,10 @@ fn place_of(file: &Arc<SourceFile>, location: serde_saphyr::Location) -> Place {
         Some(offset) => offset as usize,
         None => offset_of(&file.text, location.line(), location.column()),
     };
-    let to = from + span.byte_len().unwrap_or(0) as usize;
-    let line_end = file.text.get(from..).and_then(|rest| rest.find('\n')).map_or(file.text.len(), |at| from + at);
-    Place::new(file, from, to.min(line_end))
+    let to = (from + span.byte_len().unwrap_or(0) as usize).min(file.text.len());
+    // No further than the node reaches: a file may be one long line.
+    let line_end = file.text.as_bytes().get(from..to).and_then(|node| node.iter().position(|byte| *byte == b'\n'));
+    Place::new(file, from, line_end.map_or(to, |at| from + at))
 }
 
 /// Where a line and a column (both from 1) stand, in bytes; syntax errors know nothing else.

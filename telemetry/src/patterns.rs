@@ -45,7 +45,8 @@ pub fn compiled(pattern: &str) -> Result<Regex, String> {
 /// # Errors
 /// It is no pattern; why, in one line.
 pub(crate) fn compiled_within(before: &str, pattern: &str, after: &str) -> Result<Regex, String> {
-    Regex::new(&format!("{before}{}{after}", translated(pattern)?)).map_err(|error| {
+    // Translated as a whole, for a `\Q` without an end swallows what comes after.
+    Regex::new(&translated(&format!("{before}{pattern}{after}"))?).map_err(|error| {
         let reason = error.to_string();
         reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
     })
@@ -427,6 +428,12 @@ mod tests {
             check(&format!(r"^(\p{{{name}}}|\P{{{name}}})$"), &["x"], &["xx"]);
         }
         check(r"^\p{Any}[[:^alpha:]][\d-a]{1000}$", &[&format!("é1{}", "-".repeat(1000))], &["é1-"]);
+    }
+
+    #[test]
+    fn what_stands_around_a_pattern_is_part_of_it() {
+        assert_eq!(compiled_within("^(?s:", r"\Q[", ")$").unwrap_err(), "unclosed group");
+        assert!(compiled_within("^(?s:", r"a)(b\Q[\E", ")$").unwrap().is_match("ab["));
     }
 
     #[test]
