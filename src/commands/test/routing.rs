@@ -27,6 +27,9 @@ use crate::sources;
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.test.routing/1";
 
+/// Columns are no wider than this many characters: one message about thousands of alerts must not widen every other line.
+const WIDEST: usize = 200;
+
 /// A batch that was routed.
 struct Routed {
     path: String,
@@ -140,7 +143,7 @@ fn standing(firing: &[LabelSet], resolved: &[LabelSet]) -> String {
 }
 
 fn columns(rows: &[[String; 5]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).min(WIDEST);
     let widths: Vec<usize> = (0..5).map(width).collect();
     let line = |row: &[String; 5]| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}", width = *width));
@@ -175,4 +178,17 @@ fn as_json(routed: &Routed, config: &Config) -> Value {
         "path": path, "start": batch.start.to_string(), "until": batch.until.to_string(), "routed": parts["routed"],
         "messages": parts["messages"], "withheld": parts["withheld"], "expectations": batch.notifications.len(), "failures": failures,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_long_cell_does_not_widen_the_others() {
+        let row = |what: &str| ["0s", "team", "slack", what, "why"].map(str::to_owned);
+        let text = columns(&[row(&"x".repeat(70_000)), row("short")]);
+        let widths: Vec<usize> = text.lines().map(str::len).collect();
+        assert_eq!(widths, [70_000 + 23, WIDEST + 23]);
+    }
 }
