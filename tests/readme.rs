@@ -92,10 +92,14 @@ fn shown_files(page: &str) -> Vec<(String, String)> {
     while let Some((before, after)) = rest.split_once("\n```") {
         let (block, tail) = after.split_once("\n```").unwrap();
         let (_, content) = block.split_once('\n').unwrap();
+        rest = tail;
+        // What is indented, or what only says what machines there are, is a part of a file.
+        if content.starts_with("  ") || content.starts_with("nodes:") {
+            continue;
+        }
         let named = before.trim_end().lines().last().unwrap().split('`').rfind(|word| word.contains('.') && !word.contains(' '));
         files
             .push((named.unwrap_or_else(|| panic!("{page} does not name the file before `{content}`")).to_owned(), format!("{content}\n")));
-        rest = tail;
     }
     files
 }
