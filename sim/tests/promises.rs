@@ -182,7 +182,7 @@ fn no_chain_of_refusals_is_too_long_for_the_stack() {
 }
 
 fn some_phases() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(0_u8..3, 0..4)
+    prop::collection::vec(0_u8..5, 0..4)
 }
 
 fn some_limit() -> impl Strategy<Value = LimitSpec> {
@@ -353,6 +353,73 @@ prop_compose! {
     }
 }
 
+fn some_budget() -> impl Strategy<Value = BudgetSpec> {
+    prop::sample::select(vec![
+        BudgetSpec::Grpc { tokens: 4, millis: 500 },
+        BudgetSpec::Share { share: share(0.3), least_per_second: 1, ttl: Span::from_seconds(2) },
+        BudgetSpec::Aws { tokens: 20, cost: 5, timeout_cost: 10 },
+        BudgetSpec::Concurrent { share: share(0.2), least: 1 },
+    ])
+}
+
+prop_compose! {
+    /// Any combination of what stands between a caller and a service, with figures that are soon reached.
+    fn some_protection()(
+        breaker in prop::option::of(any::<bool>()), most_requests in prop::option::of(1_u32..4), pool in prop::option::of((1_u32..3, 20_u64..200)),
+        throttled in any::<bool>(), hedge in prop::option::of(5_u64..60), budget in prop::option::of(some_budget()),
+    ) -> (ProtectionSpec, Option<BudgetSpec>) {
+        let breaker = breaker.map(|by_count| BreakerSpec {
+            window: if by_count { Window::Count(5) } else { Window::Seconds(3) },
+            least_calls: 3,
+            failure_percent: 50.0,
+            slow_percent: 90.0,
+            slow_after: Span::from_millis(80),
+            open_for: Span::from_millis(700),
+            half_open_calls: 2,
+        });
+        let protection = ProtectionSpec {
+            breaker,
+            most_requests,
+            pool: pool.map(|(size, timeout)| PoolSpec { size, timeout: Span::from_millis(timeout) }),
+            throttle: throttled.then(|| ThrottleSpec { k: factor(1.5), window: Span::from_seconds(5) }),
+            hedge: hedge.map(|after| HedgeSpec { after: Span::from_millis(after) }),
+        };
+        (protection, budget)
+    }
+}
+
+/// The same call with protections.
+fn protected(phase: Phase, (protection, budget): &(ProtectionSpec, Option<BudgetSpec>)) -> CallSpec {
+    let Phase::Call(mut call) = phase else { panic!("only calls are protected") };
+    call.protection = protection.clone();
+    call.retries.budget = *budget;
+    call
+}
+
+prop_compose! {
+    /// A cache that is soon full, and entries that soon end.
+    fn some_cache()(ttl in prop::option::of(1_u64..20), capacity in prop::option::of(1_u32..20), flags in any::<[bool; 3]>()) -> CacheSpec {
+        CacheSpec {
+            name: Name::new("c"),
+            keys: 40,
+            zipf: 1.0,
+            ttl: ttl.map(Span::from_seconds),
+            capacity,
+            late_fill: flags[0],
+            coalesce: flags[1],
+            warm_rate: if flags[2] { 10.0 } else { 0.0 },
+        }
+    }
+}
+
+fn some_population() -> impl Strategy<Value = Population> {
+    prop_oneof![
+        Just(Population::Open),
+        (1_u32..40).prop_map(|users| Population::Closed { users, think: exponential(0.5) }),
+        Just(Population::Sessions { requests: 3.0, think: exponential(0.3) }),
+    ]
+}
+
 prop_compose! {
     /// A service that may call services with a later name.
     fn some_service(number: usize, count: usize)(
@@ -361,6 +428,7 @@ prop_compose! {
         (balance, balancing) in (some_balance(), prop::option::of(some_balancing())),
         admission in prop::option::of(some_admission()),
         call_timeout in prop::option::of(20_u64..400), max in 0_u32..3, error in 0.0..0.3, liveness in prop::option::of(some_probe()),
+        (guard, cache, need) in (some_protection(), some_cache(), prop::option::of(1_u32..4)),
         per_request in 0_u64..4, life in prop::option::of(some_life()), autoscaler in prop::option::of(some_autoscaler()),
     ) -> ServiceSpec {
         let name = format!("s{number}");
@@ -371,7 +439,15 @@ prop_compose! {
                 1 => phases.push(Phase::Sleep(exponential(0.02))),
                 _ if number + 1 < count => {
                     let callee = number + 1 + callee.index(count - number - 1);
-                    phases.push(call(&format!("s{callee}"), call_timeout.map(Span::from_millis), max));
+                    let call = protected(call(&format!("s{callee}"), call_timeout.map(Span::from_millis), max), &guard);
+                    phases.push(match kind {
+                        2 => Phase::Call(call),
+                        3 => Phase::Parallel {
+                            calls: vec![call.clone(), CallSpec { optional: true, ..call.clone() }, CallSpec { probability: share(0.5), ..call }],
+                            need,
+                        },
+                        _ => Phase::Cache { cache: Name::new("c"), miss: call },
+                    });
                 }
                 _ => {}
             }
@@ -394,6 +470,7 @@ prop_compose! {
             service.life = life;
         }
         service.autoscaler = autoscaler.map(Box::new);
+        service.caches = vec![cache];
         let mut worse = version("v2");
         worse.healthy = false;
         worse.error = share(0.3);
@@ -416,7 +493,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_fault(count: usize)(kind in 0_u8..13, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
+    fn some_fault(count: usize)(kind in 0_u8..14, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
         let name = format!("s{number}");
         let target = of_replica.map_or_else(|| service_target(&name), |replica| replica_target(&format!("{name}-{replica}")));
         let service = Name::new(&name);
@@ -431,6 +508,7 @@ prop_compose! {
             7 => FaultKind::MemoryLeak { target, per_second: mib(3) },
             8 => FaultKind::Deploy { service, version: Name::new("v2") },
             9 => FaultKind::Latency { from: None, service, extra: exponential(0.1) },
+            11 => FaultKind::CacheFlush { service, cache: Name::new("c"), share: share(0.7) },
             10 => FaultKind::ZoneLoss { zone: Name::new("a") },
             _ => FaultKind::NodeLoss { node: Name::new("blue-1"), zone: Name::new("a") },
         };
@@ -465,23 +543,32 @@ fn some_world() -> impl Strategy<Value = WorldSpec> {
         let services: Vec<_> = (0..count).map(|number| some_service(number, count)).collect();
         let faults = prop::collection::vec(some_fault(count), 0..5);
         let cures = prop::collection::vec(some_cure(count), 0..6);
-        (services, faults, cures, prop::option::of(50_u64..500), 0_u32..3).prop_map(move |(services, mut faults, cures, timeout, max)| {
-            let mut users = client("users", "s0", 30.0);
-            users.timeout = timeout.map(Span::from_millis);
-            users.priority = Priority::ALL[max as usize];
-            users.retries = backed_off(max, Span::from_millis(20), Span::from_millis(50));
-            let mut spec = world(75, services, vec![users]);
-            faults.sort_by_key(|fault| fault.at);
-            for (number, fault) in faults.iter_mut().enumerate() {
-                fault.name = Name::from(format!("f{number}"));
-            }
-            (spec.faults, spec.cures) = (faults, cures);
-            let lost = spec.faults.iter().any(|fault| matches!(fault.kind, FaultKind::NodeLoss { .. }));
-            if lost || count == 2 {
-                spec.nodes = [("blue", "a"), ("green", "b")].map(|(name, zone)| pool(name, zone)).to_vec();
-            }
-            spec
-        })
+        let caller = (some_population(), some_protection(), any::<bool>());
+        (services, faults, cures, prop::option::of(50_u64..500), 0_u32..3, caller).prop_map(
+            move |(services, mut faults, cures, timeout, max, caller)| {
+                let mut users = client("users", "s0", 30.0);
+                let (population, (protection, budget), asks_again) = caller;
+                if matches!(population, Population::Closed { .. }) {
+                    users.rates = Vec::new();
+                }
+                (users.population, users.protection) = (population, protection);
+                users.again = asks_again.then(|| AgainSpec { probability: share(0.4), after: exponential(1.0) });
+                users.timeout = timeout.map(Span::from_millis);
+                users.priority = Priority::ALL[max as usize];
+                users.retries = RetrySpec { budget, ..backed_off(max, Span::from_millis(20), Span::from_millis(50)) };
+                let mut spec = world(75, services, vec![users]);
+                faults.sort_by_key(|fault| fault.at);
+                for (number, fault) in faults.iter_mut().enumerate() {
+                    fault.name = Name::from(format!("f{number}"));
+                }
+                (spec.faults, spec.cures) = (faults, cures);
+                let lost = spec.faults.iter().any(|fault| matches!(fault.kind, FaultKind::NodeLoss { .. }));
+                if lost || count == 2 {
+                    spec.nodes = [("blue", "a"), ("green", "b")].map(|(name, zone)| pool(name, zone)).to_vec();
+                }
+                spec
+            },
+        )
     })
 }
 

@@ -596,12 +596,14 @@ impl World {
     /// Throws away all that waits at a replica; the callers see a reset. The result is how many there were.
     pub(super) fn purge(&mut self, index: u32) -> u64 {
         let replica = &mut self.replicas[index as usize];
-        let queue = std::mem::take(&mut replica.queue);
-        let waiting = std::mem::take(&mut replica.queued);
-        for slot in queue {
-            self.lose(slot);
-        }
-        for slot in self.replicas[index as usize].door.as_mut().map(|door| door.drain()).unwrap_or_default() {
+        let waiting = replica.queued;
+        let mut line: Vec<u32> = std::mem::take(&mut replica.queue).into();
+        line.extend(replica.door.as_mut().map(|door| door.drain()).unwrap_or_default());
+        for slot in line {
+            // Whoever is told may give up others in this line, which have left it then.
+            if self.attempts[slot].state != State::Dropped {
+                self.replicas[index as usize].queued -= 1;
+            }
             self.lose(slot);
         }
         self.todo.dispatch.push(index);
