@@ -130,12 +130,15 @@ fn rounded(rows: &Rows) -> Rows {
     rows.iter().map(|(own, row)| (labels(own), row.clone())).collect()
 }
 
+/// The labels of a row, and its values with their times.
+type Row<'a> = (&'a Labels, &'a Vec<(i64, f64)>);
+
 fn difference(wanted: &Answer, got: &Answer) -> Option<String> {
     match (wanted, got) {
         (Answer::Refused(_), Answer::Refused(_)) => None,
         (Answer::Rows(wanted), Answer::Rows(got)) => {
             let (wanted, got) = (&rounded(wanted), &rounded(got));
-            let same_row = |((labels, row), (own_labels, own_row)): ((&Labels, &Vec<(i64, f64)>), (&Labels, &Vec<(i64, f64)>))| {
+            let same_row = |((labels, row), (own_labels, own_row)): (Row<'_>, Row<'_>)| {
                 let same = |(left, right): (&(i64, f64), &(i64, f64))| left.0 == right.0 && close(left.1, right.1);
                 labels == own_labels && row.len() == own_row.len() && row.iter().zip(own_row).all(same)
             };
@@ -256,8 +259,6 @@ enum Trait {
     ZeroPoint,
     /// `equal elements`: among those of which some topk or bottomk takes a part, two are equal.
     EqualElements,
-    /// `no date`: what some function of the calendar is given is no moment.
-    NoDate,
     /// `but for names`: without the names of metrics both answers are the same; or ours is refused because without them two series are one.
     ButForNames,
 }
@@ -275,7 +276,6 @@ impl Trait {
             "quotients" => Some(Trait::Quotients),
             "zero point" => Some(Trait::ZeroPoint),
             "equal elements" => Some(Trait::EqualElements),
-            "no date" => Some(Trait::NoDate),
             "but for names" => Some(Trait::ButForNames),
             other => panic!("{other} is no trait of a question"),
         }
@@ -313,10 +313,6 @@ impl Trait {
                 });
                 counted.into_iter().any(|(counted, rest)| seen(&counted, rest, moment, store).iter().any(|rows| !rows.is_empty()))
             }
-            Trait::NoDate => calls(query, "(?:minute|hour|day_of_\\w+|days_in_month|month|year)").into_iter().any(|call| {
-                let is_none = |value: f64| !value.is_finite() || value.abs() >= LATEST_S;
-                seen(call.arguments, call.rest, moment, store).iter().flatten().any(|(_, row)| row.iter().any(|(_, value)| is_none(*value)))
-            }),
             Trait::ButForNames => match (wanted, got) {
                 (Answer::Rows(wanted), Answer::Rows(got)) => nameless(wanted) == nameless(got),
                 (Answer::Rows(_), Answer::Refused(why)) => why.contains("same labels"),
@@ -325,9 +321,6 @@ impl Trait {
         }
     }
 }
-
-/// Beyond so many seconds from 1970 a moment has no date in 64 bits.
-const LATEST_S: f64 = 9.2e18;
 
 /// A power of two to which numbers are rounded that may differ in their last digits.
 const FINE: f64 = 1.0 / 8_192.0;
