@@ -4,7 +4,10 @@ use firedrill_core::distribution::Distribution;
 use firedrill_core::random::{Purpose, Seed, Sequence, Stream, mix64};
 use firedrill_core::time::{Span, Time};
 
-use crate::spec::{BurstsSpec, ClientSpec, DailySpec, FaultKind, SpikesSpec, Steps, WorldSpec};
+use crate::spec::{BurstsSpec, ClientSpec, DailySpec, FaultKind, SpikesSpec, WorldSpec};
+
+/// A value that holds from an instant on; sorted by time, the first at zero.
+type Steps = Vec<(Time, f64)>;
 
 /// Poisson arrivals with a rate that changes in steps: arrival `i` is a function of the seed, the client and `i`, and of nothing that happens in the run.
 ///

@@ -58,7 +58,7 @@ impl Cache {
             older: vec![NONE; keys],
         });
         let mut cache = Self { spec: spec.clone(), cumulative, ends: vec![0; keys], order };
-        if spec.warm_rate > 0.0 {
+        if spec.warm && spec.warm_rate > 0.0 {
             cache.warm(luck);
         }
         cache
@@ -198,7 +198,8 @@ mod tests {
     }
 
     fn spec(ttl: Option<Span>, capacity: Option<u32>, warm_rate: f64) -> CacheSpec {
-        CacheSpec { name: Name::new("c"), keys: 1000, zipf: 1.0, ttl, capacity, late_fill: false, coalesce: false, warm_rate }
+        let warm = warm_rate > 0.0;
+        CacheSpec { name: Name::new("c"), keys: 1000, zipf: 1.0, ttl, capacity, late_fill: false, coalesce: false, warm, warm_rate }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use firedrill_core::time::{Span, Start, Time};
 
 pub use cache::CacheSpec;
 pub use caller::{BreakerSpec, BudgetSpec, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window};
-pub use load::{AgainSpec, BurstsSpec, DailySpec, Population, SpikesSpec, Steps, Variation};
+pub use load::{AgainSpec, BurstsSpec, DailySpec, Population, SpikesSpec, Variation};
 
 mod admission;
 

@@ -407,6 +407,7 @@ prop_compose! {
             capacity,
             late_fill: flags[0],
             coalesce: flags[1],
+            warm: flags[2],
             warm_rate: if flags[2] { 10.0 } else { 0.0 },
         }
     }

@@ -46,8 +46,10 @@ pub struct Samples<'store> {
     pub times: &'store [i64],
     /// As many as there are times.
     pub values: &'store [f64],
-    /// Whether a staleness marker may be among the values; false promises that there is none.
-    pub may_be_stale: bool,
+    /// From this index on there is no staleness marker.
+    pub stale_before: usize,
+    /// From this index on no value is smaller than the one before it, this one's predecessor left out.
+    pub fell_at: usize,
 }
 
 impl Store {
@@ -85,9 +87,14 @@ impl Store {
             return Err(NotNewer { at_ms, last_ms });
         }
         let column = Arc::make_mut(&mut series.column);
+        if column.values.last().is_some_and(|last| value < *last) {
+            column.fell_at = column.values.len();
+        }
         column.times.push(at_ms);
         column.values.push(value);
-        column.has_stale |= is_stale(value);
+        if is_stale(value) {
+            column.stale_before = column.values.len();
+        }
         self.version = mixed(self.version ^ u64::from(id.0), (at_ms as u64).rotate_left(32) ^ value.to_bits());
         Ok(())
     }
@@ -119,7 +126,13 @@ impl Store {
     #[inline]
     pub fn samples(&self, id: SeriesId) -> Samples<'_> {
         let column = &*self.series[id.0 as usize].column;
-        Samples { times: &column.times[column.forgotten..], values: &column.values[column.forgotten..], may_be_stale: column.has_stale }
+        let forgotten = column.forgotten;
+        Samples {
+            times: &column.times[forgotten..],
+            values: &column.values[forgotten..],
+            stale_before: column.stale_before.saturating_sub(forgotten),
+            fell_at: column.fell_at.saturating_sub(forgotten),
+        }
     }
 
     /// The labels of a series.
@@ -182,6 +195,8 @@ impl Store {
                 let column = Arc::make_mut(&mut series.column);
                 column.times.drain(..forgotten);
                 column.values.drain(..forgotten);
+                column.stale_before = column.stale_before.saturating_sub(forgotten);
+                column.fell_at = column.fell_at.saturating_sub(forgotten);
                 column.forgotten = 0;
             } else if forgotten > column.forgotten {
                 Arc::make_mut(&mut series.column).forgotten = forgotten;
@@ -218,8 +233,10 @@ struct Column {
     values: Vec<f64>,
     /// How many samples at the front are forgotten but not freed yet.
     forgotten: usize,
-    /// Whether a staleness marker was ever added.
-    has_stale: bool,
+    /// One more than the index of the newest staleness marker; 0: there was none.
+    stale_before: usize,
+    /// The index of the newest value that is smaller than the one before it; 0: there was none.
+    fell_at: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -350,7 +367,21 @@ mod tests {
         assert_ne!(one.version(), filled(&[(1, 1.0), (3, 2.0)]).version());
         assert_ne!(one.version(), filled(&[(1, 1.0)]).version());
         assert_eq!((one.generation_of(0), one.generation_of(1), one.generation_of(2)), (Some(0), Some(one.generation()), None));
-        assert!(!one.samples(SeriesId(0)).may_be_stale && filled(&[(1, STALE)]).samples(SeriesId(0)).may_be_stale);
+    }
+
+    #[test]
+    fn the_newest_marker_and_the_newest_fall_are_known_also_after_forgetting() {
+        let mut store = store(&["a"]);
+        let told = |store: &Store| (store.samples(SeriesId(0)).stale_before, store.samples(SeriesId(0)).fell_at);
+        assert_eq!(told(&store), (0, 0));
+        for (at_ms, value) in [1.0, 2.0, STALE, 1.5, 3.0, 0.0, 0.0, f64::NAN, 1.0].into_iter().enumerate() {
+            store.append(SeriesId(0), at_ms as i64, value).expect("newer");
+        }
+        assert_eq!(told(&store), (3, 5));
+        store.forget_before(2);
+        assert_eq!((store.values(SeriesId(0)).len(), told(&store)), (7, (1, 3)));
+        store.forget_before(6);
+        assert_eq!((store.values(SeriesId(0)).len(), told(&store)), (3, (0, 0)));
     }
 
     proptest! {

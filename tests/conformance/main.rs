@@ -3,7 +3,6 @@
 //! One named case a result, each through scenario files as people write them. One of them: `cargo test --test conformance NAME`.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
-#![allow(dead_code, reason = "what the cases share is not all used by each")]
 
 mod support;
 

@@ -15,18 +15,16 @@ use crate::problem;
 
 /// Lowers the caches of a service; in order of name. How warm they are follows once all services are known.
 pub fn lower(reader: &mut Reader, caches: &[CacheDocument]) -> Vec<CacheSpec> {
-    let one = |cache: &CacheDocument| {
-        let warm = or(cache.warm.as_ref(), || defaults::text("caches.*.warm") == "true");
-        CacheSpec {
-            name: cache.name.value.clone(),
-            keys: or(cache.keys.as_ref(), || 1),
-            zipf: or(cache.zipf.as_ref(), || defaults::number("caches.*.zipf")),
-            ttl: or(cache.ttl.as_ref(), || None),
-            capacity: or(cache.capacity.as_ref(), || None),
-            late_fill: or(cache.late_fill.as_ref(), || defaults::text("caches.*.late_fill") == "true"),
-            coalesce: or(cache.coalesce.as_ref(), || defaults::text("caches.*.coalesce") == "true"),
-            warm_rate: if warm { 1.0 } else { 0.0 },
-        }
+    let one = |cache: &CacheDocument| CacheSpec {
+        name: cache.name.value.clone(),
+        keys: or(cache.keys.as_ref(), || 1),
+        zipf: or(cache.zipf.as_ref(), || defaults::number("caches.*.zipf")),
+        ttl: or(cache.ttl.as_ref(), || None),
+        capacity: or(cache.capacity.as_ref(), || None),
+        late_fill: or(cache.late_fill.as_ref(), || defaults::text("caches.*.late_fill") == "true"),
+        coalesce: or(cache.coalesce.as_ref(), || defaults::text("caches.*.coalesce") == "true"),
+        warm: or(cache.warm.as_ref(), || defaults::text("caches.*.warm") == "true"),
+        warm_rate: 0.0,
     };
     let mut lowered: Vec<CacheSpec> = caches.iter().map(one).collect();
     lowered.sort_by(|left, right| left.name.cmp(&right.name));
@@ -40,7 +38,7 @@ pub fn lower(reader: &mut Reader, caches: &[CacheDocument]) -> Vec<CacheSpec> {
     lowered
 }
 
-/// Sets how many lookups a second each warm cache has at the start: what clients ask for then, through all calls, without retries.
+/// Sets how many lookups a second each cache has seen before the start: what clients ask for then, through all calls, without retries.
 pub fn warm(spec: &mut WorldSpec) {
     if spec.services.iter().all(|service| service.caches.is_empty()) {
         return;
@@ -66,7 +64,7 @@ pub fn warm(spec: &mut WorldSpec) {
         }
     }
     for service in &mut spec.services {
-        for cache in service.caches.iter_mut().filter(|cache| cache.warm_rate > 0.0) {
+        for cache in &mut service.caches {
             cache.warm_rate = lookups.get(&(service.name.clone(), cache.name.clone())).copied().unwrap_or(0.0);
         }
     }

@@ -20,6 +20,8 @@ pub struct CacheSpec {
     pub late_fill: bool,
     /// Whether requests of one replica for one key that is missing wait for the first of them, instead of asking each.
     pub coalesce: bool,
-    /// Lookups a second at the start of the run, of which the entries are that it begins with; zero: it begins empty.
+    /// Whether it begins with the entries that its load before the start would have left there, and not empty.
+    pub warm: bool,
+    /// Lookups a second before the start, for a cache that begins warm.
     pub warm_rate: f64,
 }

@@ -2,7 +2,7 @@
 
 use firedrill_core::distribution::Distribution;
 use firedrill_core::quantity::{Factor, Ratio};
-use firedrill_core::time::{Span, Time};
+use firedrill_core::time::Span;
 
 /// Who stands behind a client's requests.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +77,3 @@ pub struct BurstsSpec {
     /// What the rate is multiplied by in a busy stretch.
     pub factor: Factor,
 }
-
-/// A value that holds from an instant on; sorted by time, the first at zero.
-pub type Steps = Vec<(Time, f64)>;

@@ -82,7 +82,7 @@ impl World {
     /// The caches as they are at the start.
     fn fill_caches(&mut self) {
         for index in 0..self.services.len() {
-            self.services[index].first_cache = self.caches.len() as u32;
+            self.services[index].first_cache = first_cache(&self.spec, index);
             let service = &self.spec.services[index];
             let caches = service.caches.iter().map(|cache| Cache::new(cache, self.cache_luck(&service.name, &cache.name)));
             let caches: Vec<Cache> = caches.collect();

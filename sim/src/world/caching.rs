@@ -4,7 +4,7 @@ use firedrill_core::name::Name;
 use firedrill_core::random::{Purpose, Stream, hash64, mix64};
 
 use crate::slab::NONE;
-use crate::world::calls::{Call, Failure, Origin};
+use crate::world::calls::Failure;
 use crate::world::{Step, World};
 
 /// Set in the address of the luck by which a request wants a key, beside the step; no step is so late.
@@ -49,11 +49,7 @@ impl World {
             }
             loading.push(Loading { cache, key, first: slot, waiting: Vec::new() });
         }
-        let attempt = &mut self.attempts[slot];
-        (attempt.open, attempt.need) = (1, 1);
-        let mut call = Call::new(Origin::Attempt(slot), attempt.request, edge, now);
-        call.parent = attempt.hop;
-        self.place_call(call);
+        self.call_for(slot, edge);
         false
     }
 

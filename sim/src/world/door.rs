@@ -9,7 +9,7 @@ use crate::admission::control::Control;
 use crate::admission::line::{Line, Waiting};
 use crate::admission::rate::RateLimiter;
 use crate::slab::NONE;
-use crate::spec::{AdmissionSpec, DropRule, LimitSpec, Phase, Priority, ServiceSpec, WorldSpec};
+use crate::spec::{AdmissionSpec, CallSpec, DropRule, EndpointSpec, LimitSpec, Phase, Priority, ServiceSpec, WorldSpec};
 use crate::world::balancing::Heard;
 use crate::world::calls::{Failure, Origin};
 use crate::world::work::{State, is_hit};
@@ -81,25 +81,26 @@ fn bulkhead(admission: &AdmissionSpec) -> Option<(u32, Span)> {
     }
 }
 
-/// The mean seconds of work that a request of each endpoint of each service takes, calls included and retries left out.
+/// The mean seconds of work that a request of each endpoint of each service takes, calls included and retries left out. Of calls made at once the
+/// longest counts; what a cache may have counts as if it had it, so nobody is dropped whom the cache could still have helped.
 fn mean_work(spec: &WorldSpec) -> Vec<Vec<f64>> {
-    let own = |phase: &Phase| match phase {
-        Phase::Cpu(seconds) | Phase::Sleep(seconds) => seconds.mean(),
-        _ => 0.0,
-    };
     let mut means: Vec<Vec<f64>> = spec.services.iter().map(|service| vec![0.0; service.endpoints.len()]).collect();
     // Calls have no circles, so what is added moves on by one call in each round and is soon all there.
     loop {
-        let called = |phase: &Phase| {
-            let Phase::Call(call) = phase else { return 0.0 };
+        let of_call = |call: &CallSpec| {
             let service = spec.services.iter().position(|service| service.name == call.service).expect("lowering knows every service");
             let endpoints = &spec.services[service].endpoints;
             let endpoint = endpoints.iter().position(|endpoint| endpoint.name == call.endpoint).expect("lowering knows every endpoint");
             call.probability.get() * means[service][endpoint]
         };
-        let sum = |phases: &[Phase]| phases.iter().map(|phase| own(phase) + called(phase)).sum::<f64>();
-        let next: Vec<Vec<f64>> =
-            spec.services.iter().map(|service| service.endpoints.iter().map(|endpoint| sum(&endpoint.phases)).collect()).collect();
+        let of_phase = |phase: &Phase| match phase {
+            Phase::Cpu(seconds) | Phase::Sleep(seconds) => seconds.mean(),
+            Phase::Call(call) => of_call(call),
+            Phase::Parallel { calls, .. } => calls.iter().map(of_call).fold(0.0, f64::max),
+            Phase::Cache { .. } => 0.0,
+        };
+        let of_endpoint = |endpoint: &EndpointSpec| endpoint.phases.iter().map(of_phase).sum::<f64>();
+        let next: Vec<Vec<f64>> = spec.services.iter().map(|service| service.endpoints.iter().map(of_endpoint).collect()).collect();
         if next == means {
             return means;
         }

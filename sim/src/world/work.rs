@@ -279,12 +279,7 @@ impl World {
                     return;
                 }
                 Next::Call(edge) => {
-                    let mut call = Call::new(Origin::Attempt(slot), attempt.request, edge, self.now);
-                    call.parent = attempt.hop;
-                    let attempt = &mut self.attempts[slot];
-                    (attempt.open, attempt.need) = (1, 1);
-                    self.place_call(call);
-                    return;
+                    return self.call_for(slot, edge);
                 }
                 Next::Cache(cache, edge) => {
                     if !self.look_up(slot, cache, edge) {
@@ -337,6 +332,16 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Makes a call of an attempt, which waits for it.
+    #[inline]
+    pub(super) fn call_for(&mut self, slot: u32, edge: u32) {
+        let attempt = &mut self.attempts[slot];
+        (attempt.open, attempt.need) = (1, 1);
+        let mut call = Call::new(Origin::Attempt(slot), attempt.request, edge, self.now);
+        call.parent = attempt.hop;
+        self.place_call(call);
     }
 
     /// Makes several calls of an attempt at once; `false` if luck makes none of them.
@@ -631,6 +636,8 @@ impl World {
         }
         self.services[service as usize].busy.change(now, -(in_service.len() as i64));
         in_service.sort_by_key(|slot| (self.attempts[*slot].began, self.attempts[*slot].hop));
+        let attempts = &self.attempts;
+        self.todo.fetched.retain(|(slot, _)| attempts[*slot].replica != index);
         for slot in in_service {
             self.lose(slot);
         }

@@ -452,7 +452,7 @@ impl Scope<'_> {
             self.work(1 + times.len())?;
             if !times.is_empty() {
                 let visited = Visited { labels: store.labels(located.id), drop_name: false };
-                visit(visited, Window { times, values, end_ms, range_ms });
+                visit(visited, Window { times, values, end_ms, range_ms, may_fall: true });
             }
         }
         Ok(())
@@ -494,7 +494,7 @@ impl Scope<'_> {
         }
         self.over_a_range.set(outside);
         for Row { labels, times, values, drop_name } in &rows {
-            visit(Visited { labels, drop_name: *drop_name }, Window { times, values, end_ms, range_ms });
+            visit(Visited { labels, drop_name: *drop_name }, Window { times, values, end_ms, range_ms, may_fall: true });
         }
         Ok(())
     }

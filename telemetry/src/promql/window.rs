@@ -10,6 +10,8 @@ pub(crate) struct Window<'samples> {
     pub values: &'samples [f64],
     pub end_ms: i64,
     pub range_ms: i64,
+    /// Whether a value may be smaller than the one before it; false promises that none is.
+    pub may_fall: bool,
 }
 
 /// What a function needs beside the window.
@@ -86,6 +88,7 @@ impl WindowFunction {
             WindowFunction::Last => values.last().copied(),
             WindowFunction::Present => Some(1.0),
             WindowFunction::Changes => Some(count_pairs(values, |before, after| before != after && !(before.is_nan() && after.is_nan()))),
+            WindowFunction::Resets if !window.may_fall => Some(0.0),
             WindowFunction::Resets => Some(count_pairs(values, |before, after| after < before)),
             WindowFunction::Derivative => (values.len() >= 2).then(|| regression(window, times[0]).slope),
             WindowFunction::PredictLinear => (values.len() >= 2).then(|| {
@@ -116,14 +119,14 @@ impl Extrapolated {
 /// Extrapolates to the borders of the window if the samples come close to them (within 1.1 of their mean distance), else by half that distance;
 /// a counter never beyond the point where it would have been zero.
 fn extrapolated(window: Window<'_>, is_counter: bool) -> Option<Extrapolated> {
-    let Window { times, values, end_ms, range_ms } = window;
+    let Window { times, values, end_ms, range_ms, may_fall } = window;
     if values.len() < 2 {
         return None;
     }
     let last = values.len() - 1;
     let mut difference = values[last] - values[0];
     // Resets are rare, and whether there is one is told faster than how much they lost.
-    if is_counter && values.iter().zip(&values[1..]).fold(false, |any, (before, after)| any | (after < before)) {
+    if is_counter && may_fall && values.iter().zip(&values[1..]).fold(false, |any, (before, after)| any | (after < before)) {
         for pair in values.windows(2) {
             if pair[1] < pair[0] {
                 difference += pair[0];
@@ -219,7 +222,7 @@ mod tests {
     #[track_caller]
     fn check(function: WindowFunction, values: &[f64], expected: Option<f64>) {
         let times: Vec<i64> = (0..values.len() as i64).map(|index| 60_000 - (values.len() as i64 - 1 - index) * 10_000).collect();
-        let window = Window { times: &times, values, end_ms: 60_000, range_ms: 60_000 };
+        let window = Window { times: &times, values, end_ms: 60_000, range_ms: 60_000, may_fall: true };
         let found = function.of(window, WindowContext { parameter: 60.0, at_ms: 60_000 });
         let close = |found: f64, expected: f64| found == expected || (found - expected).abs() < 1e-9 || found.is_nan() && expected.is_nan();
         assert!(found.is_some() == expected.is_some(), "{found:?} instead of {expected:?}");

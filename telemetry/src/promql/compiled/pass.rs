@@ -290,7 +290,7 @@ impl Pass<'_> {
                 let end_ms = self.gather(*inner, *steps, context.at_ms, &mut buffer.gathered)?;
                 let Gathered { lines, used, .. } = &buffer.gathered;
                 for Line { row, dropped, times, values } in &lines[..*used] {
-                    let window = Window { times, values, end_ms, range_ms: steps.range_ms };
+                    let window = Window { times, values, end_ms, range_ms: steps.range_ms, may_fall: true };
                     if let Some(value) = value_of(function, window, context, &mut self.room.scratch.numbers) {
                         buffer.cells.push(Cell { value, row: *row, dropped: !keeps_name || *dropped });
                     }

@@ -43,7 +43,7 @@ pub(super) fn newest(
 ) {
     cursors.resize(found.members.len(), Cursor::default());
     for (member, cursor) in found.members.iter().zip(cursors) {
-        let Samples { times, values, may_be_stale } = sources[member.source].samples(member.id);
+        let Samples { times, values, stale_before, .. } = sources[member.source].samples(member.id);
         let to = match times.last() {
             Some(last) if *last <= end_ms => times.len(),
             _ => until(times, cursor.to as usize, end_ms),
@@ -51,7 +51,7 @@ pub(super) fn newest(
         cursor.to = to as u32;
         let Some(index) = to.checked_sub(1) else { continue };
         let (time, value) = (times[index], values[index]);
-        if time > end_ms - LOOKBACK_MS && !(may_be_stale && is_stale(value)) {
+        if time > end_ms - LOOKBACK_MS && !(index < stale_before && is_stale(value)) {
             out.push(Cell { value: pick(time, value), row: member.row, dropped: false });
         }
     }
@@ -67,7 +67,7 @@ pub(super) fn each(
 ) {
     cursors.resize(found.members.len(), Cursor::default());
     for (member, cursor) in found.members.iter().zip(cursors) {
-        let Samples { times, values, may_be_stale } = sources[member.source].samples(member.id);
+        let Samples { times, values, stale_before, fell_at } = sources[member.source].samples(member.id);
         let to = match times.last() {
             Some(last) if *last <= end_ms => times.len(),
             _ => until(times, cursor.to as usize, end_ms),
@@ -75,7 +75,8 @@ pub(super) fn each(
         let from = until(&times[..to], cursor.from as usize, end_ms - range_ms);
         *cursor = Cursor { from: from as u32, to: to as u32 };
         let (mut times, mut values) = (&times[from..to], &values[from..to]);
-        if may_be_stale && values.iter().any(|value| is_stale(*value)) {
+        let mut may_fall = from < fell_at;
+        if from < stale_before && values.iter().any(|value| is_stale(*value)) {
             live.times.clear();
             live.values.clear();
             for (time, value) in times.iter().zip(values).filter(|(_, value)| !is_stale(**value)) {
@@ -83,9 +84,11 @@ pub(super) fn each(
                 live.values.push(*value);
             }
             (times, values) = (&live.times, &live.values);
+            // Across a marker nothing was compared.
+            may_fall = true;
         }
         if !times.is_empty() {
-            visit(member.row, Window { times, values, end_ms, range_ms });
+            visit(member.row, Window { times, values, end_ms, range_ms, may_fall });
         }
     }
 }
