@@ -243,6 +243,7 @@ pub const ALL: &[Assumed] = &[
     assumed("caches.*.coalesce", "false", "our choice: each miss asks for itself"),
     assumed("caches.*.warm", "true", "our choice: the system has run for long"),
     assumed("call.optional", "false", "our choice: an answer is needed"),
+    assumed("call.async", "false", "Tomcat, gunicorn, most frameworks: a thread waits for the answer"),
     assumed("parallel.wait", "all", "our choice"),
     assumed("call.timeout", "none", "Go, `http.Client.Timeout`, and many database drivers: none"),
     assumed("scrape", "15s", "the first example of Prometheus' documentation"),

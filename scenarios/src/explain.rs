@@ -347,7 +347,7 @@ fn phase_text(phase: &Phase) -> String {
         Phase::Sleep(time) => format!("{} of waiting on average", mean(time)),
         Phase::Call(call) => call_text(call),
         Phase::Cache { cache, miss } => format!("a look into {cache}, and on a miss {}", call_text(miss)),
-        Phase::Parallel { calls, need } => {
+        Phase::Parallel { calls, need, asynchronous } => {
             let mut texts: Vec<(String, u32)> = Vec::new();
             for text in calls.iter().map(call_text) {
                 match texts.last_mut() {
@@ -362,7 +362,7 @@ fn phase_text(phase: &Phase) -> String {
                 Some(1) => "waiting for the first success".to_owned(),
                 Some(count) => format!("waiting for {count} successes"),
             };
-            format!("at once, {wait}: {}", texts.join(" and "))
+            format!("at once, {wait}{}: {}", worker_text(*asynchronous), texts.join(" and "))
         }
     }
 }
@@ -371,7 +371,12 @@ fn call_text(call: &CallSpec) -> String {
     let share = if call.probability == Ratio::ONE { String::new() } else { format!(" for {} of requests", call.probability) };
     let optional = if call.optional { "; goes on without an answer" } else { "" };
     let patience = patience(call.timeout, &call.retries);
+    let optional = format!("{optional}{}", worker_text(call.asynchronous));
     format!("a call of {} {}{share} ({patience}{}{optional})", call.service, call.endpoint, protection_text(&call.protection))
+}
+
+const fn worker_text(asynchronous: bool) -> &'static str {
+    if asynchronous { "; without a worker meanwhile" } else { "" }
 }
 
 fn version_text(version: &VersionSpec) -> String {

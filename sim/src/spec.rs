@@ -77,7 +77,7 @@ pub enum Phase {
     Cpu(Distribution),
     /// Wait for something that is not modelled, holding the worker.
     Sleep(Distribution),
-    /// Call another service and wait for its answer, holding the worker.
+    /// Call another service and wait for its answer, holding the worker unless the call is asynchronous.
     Call(CallSpec),
     /// Make several calls at once, and wait until enough of them have succeeded.
     Parallel {
@@ -85,6 +85,8 @@ pub enum Phase {
         calls: Vec<CallSpec>,
         /// How many must succeed; `None`: all that are made.
         need: Option<u32>,
+        /// Whether the worker is free while they are waited for.
+        asynchronous: bool,
     },
     /// Look into a cache of the service, and make a call if what is wanted is not there.
     Cache {
@@ -107,7 +109,7 @@ impl Phase {
     }
 }
 
-/// A synchronous call of another service.
+/// A call of another service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallSpec {
     /// The service called.
@@ -124,6 +126,9 @@ pub struct CallSpec {
     pub protection: ProtectionSpec,
     /// Whether the caller goes on without an answer.
     pub optional: bool,
+    /// Whether the worker is free while it is waited for, so that the request needs one again when the answer comes. Of one call, and of a miss; for
+    /// calls in parallel all of them say it together.
+    pub asynchronous: bool,
 }
 
 /// How a caller chooses a replica.

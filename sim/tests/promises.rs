@@ -429,7 +429,7 @@ prop_compose! {
         (balance, balancing) in (some_balance(), prop::option::of(some_balancing())),
         admission in prop::option::of(some_admission()),
         call_timeout in prop::option::of(20_u64..400), max in 0_u32..3, error in 0.0..0.3, liveness in prop::option::of(some_probe()),
-        (guard, cache, need) in (some_protection(), some_cache(), prop::option::of(1_u32..4)),
+        (guard, cache, need, asynchronous) in (some_protection(), some_cache(), prop::option::of(1_u32..4), any::<bool>()),
         per_request in 0_u64..4, life in prop::option::of(some_life()), autoscaler in prop::option::of(some_autoscaler()),
     ) -> ServiceSpec {
         let name = format!("s{number}");
@@ -440,12 +440,14 @@ prop_compose! {
                 1 => phases.push(Phase::Sleep(exponential(0.02))),
                 _ if number + 1 < count => {
                     let callee = number + 1 + callee.index(count - number - 1);
-                    let call = protected(call(&format!("s{callee}"), call_timeout.map(Span::from_millis), max), &guard);
+                    let mut call = protected(call(&format!("s{callee}"), call_timeout.map(Span::from_millis), max), &guard);
+                    call.asynchronous = asynchronous;
                     phases.push(match kind {
                         2 => Phase::Call(call),
                         3 => Phase::Parallel {
                             calls: vec![call.clone(), CallSpec { optional: true, ..call.clone() }, CallSpec { probability: share(0.5), ..call }],
                             need,
+                            asynchronous,
                         },
                         _ => Phase::Cache { cache: Name::new("c"), miss: call },
                     });

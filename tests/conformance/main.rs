@@ -13,3 +13,4 @@ mod fan_out;
 mod caches;
 mod arrivals;
 mod queues;
+mod messages;

@@ -121,6 +121,8 @@ pub struct ParallelDocument {
     pub calls: Vec<CallDocument>,
     /// How many must succeed; the inner `None` is all of them.
     pub wait: Option<Located<Option<u32>>>,
+    /// Whether the worker is free meanwhile.
+    pub asynchronous: Option<Located<bool>>,
 }
 
 /// `call: db`, or `call: { service: db, timeout: 1s, … }`.
@@ -140,6 +142,8 @@ pub struct CallDocument {
     pub protection: ProtectionDocument,
     /// Whether the caller goes on without an answer.
     pub optional: Option<Located<bool>>,
+    /// Whether the worker is free meanwhile.
+    pub asynchronous: Option<Located<bool>>,
     /// How often it is made at once, of calls that are made in parallel.
     pub times: Option<Located<u32>>,
 }
@@ -456,16 +460,21 @@ fn read_lookup(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
 const MOST_CALLS: u32 = 1000;
 
 fn read_parallel(reader: &mut Reader, node: &Node) -> Option<ParallelDocument> {
-    let (list, wait) = if let Value::Map(_) = &node.value {
+    let (list, wait, asynchronous) = if let Value::Map(_) = &node.value {
         let mut fields = reader.fields(node, "calls in parallel")?;
         let list = fields.required(reader, "calls");
         let wait = optional(reader, &mut fields, "wait", read_wait);
+        let asynchronous = optional(reader, &mut fields, "async", |r, n| r.boolean(n, "whether calls are asynchronous"));
         fields.finish(reader);
-        (list?, wait)
+        (list?, wait, asynchronous)
     } else {
-        (node, None)
+        (node, None, None)
     };
     let calls = items(reader, list, "the calls", read_call);
+    for said in calls.iter().filter_map(|call| call.asynchronous.as_ref()) {
+        let remedy = "write `parallel: { calls: […], async: true }`";
+        reader.problem(problem::work(&said.place, "calls in parallel are waited for together, with a worker or without", remedy));
+    }
     if matches!(&list.value, Value::List(nodes) if nodes.is_empty()) {
         reader.problem(problem::work(&list.place, "no call is made in parallel", "name some, such as `parallel: [search, prices]`"));
     }
@@ -482,7 +491,7 @@ fn read_parallel(reader: &mut Reader, node: &Node) -> Option<ParallelDocument> {
         reader.problem(problem::impossible(place, &what, "write `all`, `first`, or at most the number of calls"));
         return None;
     }
-    Some(ParallelDocument { calls, wait })
+    Some(ParallelDocument { calls, wait, asynchronous })
 }
 
 /// `all`, `first`, or a number.
@@ -506,6 +515,7 @@ fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
             retries: None,
             protection,
             optional: None,
+            asynchronous: None,
             times: None,
         });
     }
@@ -517,11 +527,12 @@ fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
     let retries = fields.optional("retries").map(|node| read_retries(reader, node));
     let protection = protection::read(reader, &mut fields);
     let may_fail = optional(reader, &mut fields, "optional", |r, n| r.boolean(n, "whether a call is optional"));
+    let asynchronous = optional(reader, &mut fields, "async", |r, n| r.boolean(n, "whether a call is asynchronous"));
     let times = optional(reader, &mut fields, "times", |r, n| {
         r.integer(n, "how often a call is made", 1..=i64::from(MOST_CALLS)).map(|count| count as u32)
     });
     fields.finish(reader);
-    Some(CallDocument { service: service?, endpoint, probability, timeout, retries, protection, optional: may_fail, times })
+    Some(CallDocument { service: service?, endpoint, probability, timeout, retries, protection, optional: may_fail, asynchronous, times })
 }
 
 fn read_warm_up(reader: &mut Reader, node: &Node) -> Option<WarmUpDocument> {

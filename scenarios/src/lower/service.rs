@@ -73,7 +73,8 @@ fn lower_endpoint(reader: &mut Reader, names: &Names, endpoint: &EndpointDocumen
                 let times = call.times.as_ref().map_or(1, |times| times.value);
                 calls.extend(std::iter::repeat_n(lower_call(reader, names, call), times as usize));
             }
-            Phase::Parallel { calls, need: or(parallel.wait.as_ref(), || None) }
+            let asynchronous = or(parallel.asynchronous.as_ref(), || defaults::text("call.async") == "true");
+            Phase::Parallel { calls, need: or(parallel.wait.as_ref(), || None), asynchronous }
         }
     };
     EndpointSpec {
@@ -94,6 +95,7 @@ fn lower_call(reader: &mut Reader, names: &Names, call: &CallDocument) -> CallSp
         retries: lower_retries(call.retries.as_ref()),
         protection: protection::lower(reader, &call.protection),
         optional: or(call.optional.as_ref(), || defaults::text("call.optional") == "true"),
+        asynchronous: or(call.asynchronous.as_ref(), || defaults::text("call.async") == "true"),
     }
 }
 

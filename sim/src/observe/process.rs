@@ -159,7 +159,7 @@ fn client_series(labels: &LabelsBuilder, callee: &str, outcome: &str) -> Labels 
 fn gauges(world: &World, index: u32) -> [(&'static str, f64); 5] {
     let replica = &world.replicas[index as usize];
     [
-        ("http_requests_in_flight", replica.in_service.len() as f64),
+        ("http_requests_in_flight", replica.begun() as f64),
         ("http_requests_queued", f64::from(replica.queued)),
         ("process_cpu_seconds_total", cpu_seconds(world, replica)),
         ("process_resident_memory_bytes", memory_bytes(world, index) as f64),
@@ -250,7 +250,7 @@ impl Own {
                 }
                 return;
             }
-            Feed::InService => replica.in_service.len() as f64,
+            Feed::InService => replica.begun() as f64,
             Feed::Queued => f64::from(replica.queued),
             Feed::CpuSeconds => cpu_seconds(world, replica),
             Feed::MemoryBytes => memory_bytes(world, index) as f64,

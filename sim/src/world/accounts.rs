@@ -157,7 +157,7 @@ impl World {
             let bin = ServiceBin {
                 attempts: 0,
                 queued: replicas.clone().map(|replica| u64::from(replica.queued)).sum(),
-                in_service: service.busy.count,
+                in_service: replicas.clone().map(|replica| replica.begun() as u64).sum(),
                 retrying: service.retrying,
                 wanted: service.wanted,
                 replicas: service.replicas.len() as u32,
@@ -185,7 +185,7 @@ impl World {
     /// Attempts in service and queued at a service, counted replica by replica.
     fn open_attempts(&self, service: usize) -> (u64, u64) {
         let replicas = self.services[service].replicas.iter().map(|replica| &self.replicas[*replica as usize]);
-        let in_service = replicas.clone().map(|replica| replica.in_service.len() as u64).sum();
+        let in_service = replicas.clone().map(|replica| replica.begun() as u64).sum();
         (in_service, replicas.map(|replica| u64::from(replica.queued)).sum())
     }
 
@@ -244,9 +244,10 @@ impl World {
         let (in_service, queued) = self.open_attempts(index);
         let cpu_seconds: f64 =
             self.replicas.iter().filter(|replica| replica.service as usize == index).map(|replica| replica.cpu.delivered_seconds(at)).sum();
+        let with_worker: u64 = self.services[index].replicas.iter().map(|replica| self.replicas[*replica as usize].in_service.len() as u64).sum();
         let spec = &self.spec.services[index];
         let service = &mut self.services[index];
-        assert_eq!(service.busy.count, in_service, "workers of {} are counted right", spec.name);
+        assert_eq!(service.busy.count, with_worker, "workers of {} are counted right", spec.name);
         service.busy.change(at, 0);
         service.ready_area.change(at, 0);
         service.existing.change(at, 0);

@@ -137,6 +137,7 @@ impl Layout<'_> {
             local: 0,
             probability: 1.0,
             optional: false,
+            asynchronous: false,
             timeout: client.timeout,
             retries: client.retries.clone(),
             protection: protection(&client.retries, &client.protection),
@@ -176,13 +177,13 @@ impl Layout<'_> {
                         let cache = caller.caches.iter().position(|known| known.name == *cache).expect("lowering knows every cache");
                         Step::Cache { cache: first_cache(spec, service) + cache as u32, edge }
                     }
-                    Phase::Parallel { calls, need } => {
+                    Phase::Parallel { calls, need, asynchronous } => {
                         let first = self.edges.len() as u32;
                         for call in calls {
                             self.call_edge(&caller.name, call, position, local);
                             (position, local) = (position + 1, local + 1);
                         }
-                        Step::Parallel { first, count: calls.len() as u32, need: need.unwrap_or(u32::MAX) }
+                        Step::Parallel { first, count: calls.len() as u32, need: need.unwrap_or(u32::MAX), asynchronous: *asynchronous }
                     }
                 };
                 self.steps.push(step);
@@ -223,6 +224,7 @@ impl Layout<'_> {
                 timeout: Some(probe.timeout),
                 protection: None,
                 optional: false,
+                asynchronous: false,
                 of_probe: true,
                 limits: Vec::new(),
                 allowed: 0,
@@ -243,6 +245,7 @@ impl Layout<'_> {
             local,
             probability: call.probability.get(),
             optional: call.optional,
+            asynchronous: call.asynchronous,
             timeout: call.timeout,
             retries: retries.clone(),
             protection: protection(retries, &call.protection),

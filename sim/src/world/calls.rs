@@ -31,6 +31,8 @@ pub(crate) struct Edge {
     pub(super) probability: f64,
     /// Whether the caller goes on without an answer.
     pub(super) optional: bool,
+    /// Whether who makes the call gives up its worker for as long as it takes.
+    pub(super) asynchronous: bool,
     pub(super) timeout: Option<Span>,
     pub(super) retries: RetrySpec,
     /// What stands between its callers and the service; boxed because most edges have nothing.
@@ -476,7 +478,7 @@ impl World {
                 self.attempts.remove(slot);
             }
             State::Queued => self.drop_queued(slot),
-            State::Working | State::OnCpu | State::Dropped => {}
+            State::Working | State::OnCpu | State::Away | State::Back | State::Dropped => {}
         }
     }
 

@@ -251,7 +251,7 @@ impl World {
             }
         }
         let replica = &self.replicas[index as usize];
-        let in_flight = replica.queued + replica.in_service.len() as u32;
+        let in_flight = replica.queued + replica.begun() as u32;
         if let Some(limiter) = &mut self.door(index).limiter
             && !limiter.admits(now, in_flight, priority)
         {

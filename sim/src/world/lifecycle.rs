@@ -16,6 +16,7 @@ use crate::queue::Handle;
 use crate::slab::NONE;
 use crate::spec::{ServiceSpec, WarmUp};
 use crate::world::accounts::Counters;
+use crate::world::away::Away;
 use crate::world::caching::Loading;
 use crate::world::callers::callers_of;
 use crate::world::door::Door;
@@ -59,6 +60,8 @@ pub(crate) struct Replica {
     pub(crate) queued: u32,
     pub(crate) in_service: Vec<u32>,
     pub(super) stalled: Vec<Stalled>,
+    /// Requests that have given up their workers; `None` where the service makes no asynchronous calls.
+    pub(super) away: Option<Box<Away>>,
     /// Who waits for somebody else's miss.
     pub(super) loading: Vec<Loading>,
     pub(crate) cpu: Cpu,
@@ -164,8 +167,8 @@ impl Memory {
 
 impl Replica {
     /// Whether it has nothing queued and nothing in service.
-    pub(super) const fn is_idle(&self) -> bool {
-        self.queued == 0 && self.in_service.is_empty()
+    pub(super) fn is_idle(&self) -> bool {
+        self.queued == 0 && self.begun() == 0
     }
 
     /// Whether it has a process.
@@ -226,6 +229,7 @@ impl Replica {
             queued: 0,
             in_service: Vec::new(),
             stalled: Vec::new(),
+            away: Away::of(spec),
             loading: Vec::new(),
             cpu: Cpu::new(spec.cores),
             cpu_timer: None,
@@ -450,7 +454,7 @@ impl World {
     /// Memory that requests take, bytes.
     pub(crate) fn request_memory(&self, index: u32) -> u64 {
         let replica = &self.replicas[index as usize];
-        let requests = u64::from(replica.queued) + replica.in_service.len() as u64;
+        let requests = u64::from(replica.queued) + replica.begun() as u64;
         requests.saturating_mul(self.services[replica.service as usize].per_request)
     }
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod build;
 mod actions;
+mod away;
 mod autoscaling;
 mod balancing;
 mod calls;
@@ -170,7 +171,7 @@ enum Step {
     /// A call over this edge.
     Call(u32),
     /// Calls over `count` edges from this one on, of which `need` must succeed.
-    Parallel { first: u32, count: u32, need: u32 },
+    Parallel { first: u32, count: u32, need: u32, asynchronous: bool },
     /// A look into this cache, and a call over this edge if what is wanted is not there.
     Cache { cache: u32, edge: u32 },
     /// The end of a program: the answer is an error with this probability.

@@ -223,7 +223,7 @@ impl Service {
 impl Replica {
     /// How busy it is: attempts queued and in service.
     pub(super) fn load(&self) -> usize {
-        self.queued as usize + self.in_service.len()
+        self.queued as usize + self.begun()
     }
 }
 

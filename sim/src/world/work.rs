@@ -32,6 +32,10 @@ pub(super) enum State {
     Working,
     /// A worker has it; it runs on the CPU.
     OnCpu,
+    /// It has given up its worker until an answer comes.
+    Away,
+    /// The answer that it gave up its worker for has come, and it waits for one.
+    Back,
 }
 
 /// One attempt at one service.
@@ -48,7 +52,7 @@ pub(super) struct Attempt {
     /// The sample of its first phase, seconds; zero if that is a call.
     first: f64,
     pub(super) arrived: Time,
-    began: Time,
+    pub(super) began: Time,
     /// What the present CPU phase asks for.
     demand: Span,
     /// What it waits for: the end of its way, of a sleep, or of CPU work on a core of its own.
@@ -67,7 +71,7 @@ pub(super) struct Attempt {
     /// The phase of its program, counted from 0.
     pub(super) phase: u32,
     /// Its place among those in service at its replica.
-    place: u32,
+    pub(super) place: u32,
     pub(super) state: State,
 }
 
@@ -100,6 +104,8 @@ pub(super) struct Fan {
     pub(super) count: u32,
     /// How many must succeed, if so many are made.
     pub(super) need: u32,
+    /// Whether who makes them gives up its worker.
+    pub(super) asynchronous: bool,
 }
 
 /// Set in the address of the luck of calls that are made at once, beside the phase; no phase is so late.
@@ -219,6 +225,10 @@ impl World {
             if replica.hung || replica.in_service.len() as u32 >= workers {
                 break;
             }
+            if replica.away.is_some() && self.take_up(index) {
+                continue;
+            }
+            let replica = &mut self.replicas[index as usize];
             let next = match &mut replica.door {
                 None => replica.queue.pop_front(),
                 Some(door) => door.next(self.now, replica.queued),
@@ -314,7 +324,9 @@ impl World {
             Step::End(error) => Next::End(*error),
             Step::Call(edge) if self.edges[*edge as usize].probability >= 1.0 => Next::Call(*edge),
             Step::Cache { cache, edge } => Next::Cache(*cache, *edge),
-            Step::Parallel { first, count, need } => Next::Parallel(Fan { first: *first, count: *count, need: *need }),
+            Step::Parallel { first, count, need, asynchronous } => {
+                Next::Parallel(Fan { first: *first, count: *count, need: *need, asynchronous: *asynchronous })
+            }
             step => {
                 let (block, word) = if attempt.phase < PHASES_IN_BLOCK {
                     (service.luck.block(attempt.hop), PHASE_WORD + attempt.phase as usize)
@@ -339,6 +351,10 @@ impl World {
     pub(super) fn call_for(&mut self, slot: u32, edge: u32) {
         let attempt = &mut self.attempts[slot];
         (attempt.open, attempt.need) = (1, 1);
+        if self.edges[edge as usize].asynchronous {
+            self.go_away(slot);
+        }
+        let attempt = &self.attempts[slot];
         let mut call = Call::new(Origin::Attempt(slot), attempt.request, edge, self.now);
         call.parent = attempt.hop;
         self.place_call(call);
@@ -368,6 +384,9 @@ impl World {
         let attempt = &mut self.attempts[slot];
         attempt.open = made;
         attempt.need = made.min(u16::try_from(fan.need).unwrap_or(u16::MAX));
+        if made > 0 && fan.asynchronous {
+            self.go_away(slot);
+        }
         made > 0
     }
 
@@ -492,6 +511,9 @@ impl World {
 
     /// An attempt goes on with what it waited for, or fails with it.
     pub(super) fn go_on_with(&mut self, slot: u32, result: Result<(), Failure>) {
+        if self.attempts[slot].state == State::Away {
+            return self.come_back(slot, result);
+        }
         match result {
             Ok(()) => {
                 self.attempts[slot].phase += 1;
@@ -549,7 +571,7 @@ impl World {
 
     /// An attempt leaves its worker.
     #[inline]
-    fn leave(&mut self, slot: u32) {
+    pub(super) fn leave(&mut self, slot: u32) {
         let attempt = &self.attempts[slot];
         let (index, place) = (attempt.replica, attempt.place);
         self.services[attempt.service as usize].busy.change(self.now, -1);
@@ -635,6 +657,7 @@ impl World {
             self.queue.cancel(handle);
         }
         self.services[service as usize].busy.change(now, -(in_service.len() as i64));
+        in_service.extend(self.take_away(index));
         in_service.sort_by_key(|slot| (self.attempts[*slot].began, self.attempts[*slot].hop));
         let attempts = &self.attempts;
         self.todo.fetched.retain(|(slot, _)| attempts[*slot].replica != index);

@@ -74,6 +74,7 @@ pub fn call(service: &str, timeout: Option<Span>, max: u32) -> Phase {
         timeout,
         retries: retries(max),
         optional: false,
+        asynchronous: false,
         protection: ProtectionSpec::default(),
     })
 }
