@@ -139,6 +139,8 @@ pub enum Action {
         /// How long the limit holds.
         lasting: Span,
     },
+    /// Let a standby of a database take the place of its primary.
+    FailOver,
     /// Do nothing for a while, on purpose.
     Wait {
         /// How long.
@@ -157,12 +159,14 @@ impl Action {
             Self::Drain => "drain",
             Self::PurgeQueue => "purge_queue",
             Self::LimitRetries { .. } => "limit_retries",
+            Self::FailOver => "fail_over",
             Self::Wait { .. } => "wait",
         }
     }
 
     /// All words, in the order of the documentation.
-    pub const WORDS: [&'static str; 7] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "wait"];
+    pub const WORDS: [&'static str; 8] =
+        ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "fail_over", "wait"];
 }
 
 impl fmt::Display for Action {
@@ -176,7 +180,7 @@ impl fmt::Display for Action {
             Self::Scale { replicas: Scale::Times(factor) } => write!(f, "scale ({factor})"),
             Self::LimitRetries { retries, lasting } => write!(f, "limit_retries ({retries} for {lasting})"),
             Self::Wait { span } => write!(f, "wait ({span})"),
-            Self::Rollback | Self::Drain | Self::PurgeQueue => f.write_str(self.word()),
+            Self::Rollback | Self::Drain | Self::PurgeQueue | Self::FailOver => f.write_str(self.word()),
         }
     }
 }

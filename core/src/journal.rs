@@ -251,6 +251,19 @@ pub enum Event {
         /// Retries allowed; `None` when the limit is lifted.
         retries: Option<u32>,
     },
+    /// Who is the primary of a database changed, or is about to.
+    PrimaryChanged {
+        /// Which database.
+        service: Name,
+        /// Which replica this is about; `None`: none.
+        replica: Option<Name>,
+        /// `lost`, `back` if it was not given up, `waiting` for somebody who can take its place, `promoting`, `promoted`, `reached` by callers.
+        state: Name,
+        /// What was compared, and how long it takes.
+        figures: String,
+        /// Writes that had been made and are lost with the old primary.
+        lost_writes: u64,
+    },
     /// A circuit breaker changed its state.
     BreakerChanged {
         /// Whose breaker: a replica or a client.

@@ -110,6 +110,12 @@ pub struct ServiceTotals {
     pub queued: u64,
     /// Completed attempts whose caller had given up.
     pub abandoned: u64,
+    /// Answers that were out of date: of standbys that were too far behind, and of caches that held what had been changed.
+    #[serde(default)]
+    pub stale: u64,
+    /// Writes that had been made and were lost when another replica became the primary.
+    #[serde(default)]
+    pub lost_writes: u64,
     /// Mean wait in queue of attempts that began service, seconds.
     pub mean_wait_seconds: f64,
     /// Mean time from arrival to completion, seconds.

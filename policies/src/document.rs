@@ -29,18 +29,17 @@ use crate::problem;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a step can do.
-const DEEDS: [&str; 8] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "wait", "escalate"];
+const DEEDS: [&str; 9] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "fail_over", "wait", "escalate"];
 
 /// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
 const LATER_KEYS: [&str; 6] = ["confidence", "choose", "action", "models", "runs", "approval"];
-const LATER_DEEDS: [&str; 31] = [
+const LATER_DEEDS: [&str; 30] = [
     "kill",
     "resize",
     "pause_rollout",
     "set_flag",
     "undrain",
     "shift_traffic",
-    "fail_over",
     "circuit_break",
     "isolate",
     "shed_load",
@@ -445,6 +444,7 @@ fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str) -> Opt
         "rollback" => return no_parameters(reader, Action::Rollback),
         "drain" => return no_parameters(reader, Action::Drain),
         "purge_queue" => return no_parameters(reader, Action::PurgeQueue),
+        "fail_over" => return no_parameters(reader, Action::FailOver),
         _ => {}
     }
     let Some(node) = node else {

@@ -126,6 +126,7 @@ fn deed(policy: &Policy, step: &Step) -> String {
         Action::LimitRetries { retries, lasting } => {
             format!("Allow whoever calls {whom} {} a request for {lasting}.", counted(u64::from(*retries), "retry"))
         }
+        Action::FailOver => format!("Let a standby take the place of the primary of {whom}; writes that it does not have are lost."),
         Action::Wait { span } => format!("Wait for {span}."),
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod metric;
 pub mod cache;
+pub mod database;
 pub mod protection;
 pub mod load;
 pub mod balancing;

@@ -11,7 +11,7 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
-    Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, ClientSpec, CureSpec, EjectionSpec, EndpointSpec, FaultKind, FaultSpec, Growth,
+    Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, ClientSpec, Commit, CureSpec, DatabaseSpec, EjectionSpec, Engine, FailoverSpec, EndpointSpec, FaultKind, FaultSpec, Growth,
     HistorySpec, Jitter, LoadSpec, MetricTarget, Phase, Population, Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec,
     VersionSpec, Window, WorldSpec,
 };
@@ -256,6 +256,9 @@ fn service_text(service: &ServiceSpec) -> String {
     if let Some(limit) = service.memory.limit {
         text += &format!("; {} of memory, killed at {limit}", service.memory.base);
     }
+    if let Some(database) = &service.database {
+        text += &database_text(database);
+    }
     text += &life_text(service);
     for endpoint in &service.endpoints {
         text += &format!("\n    {}", endpoint_text(endpoint));
@@ -264,6 +267,32 @@ fn service_text(service: &ServiceSpec) -> String {
         text += &format!("\n    {}", version_text(version));
     }
     text
+}
+
+/// What makes a service a database; begins with a semicolon.
+fn database_text(database: &DatabaseSpec) -> String {
+    let engine = match database.engine {
+        Engine::Postgres => "PostgreSQL",
+        Engine::Mysql => "MySQL",
+    };
+    let mut text = format!("; {engine} with {} each", counted(u64::from(database.max_connections), "connection"));
+    if database.reads_from_standbys {
+        text += &format!(", standbys answer reads and are {} behind", database.lag);
+    }
+    let FailoverSpec { is_automatic, detect, promote, reconnect } = &database.failover;
+    if *is_automatic {
+        text += &format!(
+            ", a lost primary is given up after {}, another promoted in {}, and reached after {}",
+            mean(detect),
+            mean(promote),
+            mean(reconnect)
+        );
+    }
+    text
+        + match database.commit {
+            Commit::Local => "; a failover loses what the new primary does not have",
+            Commit::Replicated => "; a failover loses no write",
+        }
 }
 
 /// What is said of the life of a service's replicas.
@@ -426,6 +455,8 @@ fn happening(kind: &FaultKind) -> String {
         FaultKind::NodeLoss { node, .. } => format!("node {node} is lost with all that runs on it"),
         FaultKind::ZoneLoss { .. } => format!("{target} is lost with all that runs in it"),
         FaultKind::CacheFlush { cache, share, .. } => format!("{cache} of {target} loses {share} of its keys"),
+        FaultKind::PrimaryCrash { .. } => format!("the primary of {target} dies"),
+        FaultKind::ReplicaLag { lag, .. } => format!("standbys of {target} are {lag} behind"),
         FaultKind::Surge { factor, .. } => format!("{target} sends {factor} its requests"),
     }
 }

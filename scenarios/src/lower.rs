@@ -13,6 +13,7 @@ mod nodes;
 mod client;
 mod calls;
 mod cache;
+mod database;
 mod fault;
 mod cure;
 mod history;

@@ -21,6 +21,7 @@
 //! | service_time | service called | `mix64(request, 2^33 + phase)` | 0: which key of a cache a request wants |
 //! | service_time | service called | `mix64(hop, 2^32 + 2^16 phase + n)` | word `i`: whether call `8 n + i` of several at once is made |
 //! | fault | service and cache | `key div 4` | whether a key is there at the start, and until when |
+//! | fault | database | ordinal of the failover | 0: until its primary is given up; 1: until another is promoted; 2: until callers know it |
 //! | network | cache flush | `key div 8` | word `key mod 8`: whether it is lost |
 //! | network | latency fault | hop | 0: what the fault adds on the way |
 //! | route | caller and service called | 0 | 0: when its sweeps for outliers come |
@@ -51,6 +52,8 @@ mod autoscaler;
 mod caller;
 mod arrivals;
 mod cache;
+mod replication;
+mod failover;
 mod world;
 mod observe;
 pub mod automation;

@@ -4,6 +4,7 @@
 //! markers on everything (docs/MODEL.md 4.1).
 
 mod containers;
+mod database;
 mod page;
 mod probe;
 mod clusters;
@@ -19,6 +20,7 @@ use firedrill_telemetry::store::Store;
 
 use crate::world::{Due, World};
 use containers::{Host, KubeState, Kubelet};
+use database::DatabasePage;
 use page::{Page, Sheet};
 use probe::Probe;
 use process::{ClientPage, Process};
@@ -46,6 +48,8 @@ struct Target {
 enum Exposed {
     /// A replica's process.
     Process(Process),
+    /// The exporter of a replica of a database.
+    Database(DatabasePage),
     /// A client.
     Client(ClientPage),
     /// The containers of a zone.
@@ -100,7 +104,15 @@ impl Observer {
             .set("zone", world.zones[replica.zone as usize].name.as_str())
             .set("version", spec.versions[replica.version as usize].name.as_str());
         let process = Process::new(world, index);
+        let exporter = spec.database.as_ref().map(|database| database.engine.exporter());
+        let zone = world.zones[replica.zone as usize].name.clone();
+        let service = spec.name.clone();
         self.add(world, &format!("replica/{name}"), labels, Exposed::Process(process));
+        if let Some((job, port)) = exporter {
+            let labels = base(job, &format!("{name}:{port}"));
+            let labels = labels.set("namespace", NAMESPACE).set("pod", name.as_str()).set("service", service.as_str()).set("zone", zone.as_str());
+            self.add(world, &format!("exporter/{name}"), labels, Exposed::Database(DatabasePage::new(index)));
+        }
     }
 
     /// Names every series that the present targets can ever expose, without a sample.
@@ -168,14 +180,18 @@ impl Exposed {
                     _ => Found::Silent,
                 }
             }
+            Self::Database(database) if world.replicas[database.replica as usize].state == ReplicaState::Gone => Found::Gone,
+            // It stands beside its database, and goes with their machine.
+            Self::Database(database) if world.replicas[database.replica as usize].is_unreachable() => Found::Silent,
             Self::Kubelet(kubelet) if kubelet.is_lost(world) => Found::Silent,
-            Self::Kubelet(_) | Self::Client(_) | Self::KubeState(_) | Self::Probe(_) => Found::Answers,
+            Self::Database(_) | Self::Kubelet(_) | Self::Client(_) | Self::KubeState(_) | Self::Probe(_) => Found::Answers,
         }
     }
 
     fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
         match self {
             Self::Process(process) => process.expose(world, store, at_ms, labels),
+            Self::Database(database) => database.expose(world, store, at_ms, labels),
             Self::Client(client) => client.expose(world, store, at_ms, labels),
             Self::Kubelet(kubelet) => kubelet.expose(world, store, at_ms, labels),
             Self::KubeState(state) => state.expose(world, store, at_ms, labels),
@@ -186,6 +202,7 @@ impl Exposed {
     fn silence(&mut self, store: &mut Store, at_ms: i64) {
         match self {
             Self::Process(process) => process.page.silence(store, at_ms),
+            Self::Database(database) => database.page.silence(store, at_ms),
             Self::Client(client) => client.page.silence(store, at_ms),
             Self::Kubelet(kubelet) => kubelet.silence(store, at_ms),
             Self::KubeState(state) => state.silence(store, at_ms),

@@ -5,6 +5,7 @@
 mod caller;
 mod load;
 mod cache;
+mod database;
 
 use firedrill_core::action::{Action, Target};
 use firedrill_core::distribution::Distribution;
@@ -14,6 +15,7 @@ use firedrill_core::quantity::{Bytes, Factor, Rate, Ratio};
 use firedrill_core::time::{Span, Start, Time};
 
 pub use cache::CacheSpec;
+pub use database::{Access, Commit, DatabaseSpec, Engine, FailoverSpec};
 pub use caller::{BreakerSpec, BudgetSpec, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window};
 pub use load::{AgainSpec, BurstsSpec, DailySpec, Population, SpikesSpec, Variation};
 
@@ -116,6 +118,8 @@ pub struct CallSpec {
     pub service: Name,
     /// Its endpoint.
     pub endpoint: Name,
+    /// What it does there, if that is a database.
+    pub access: Access,
     /// The share of requests that make this call.
     pub probability: Ratio,
     /// How long the caller waits for one attempt; `None` waits for ever.
@@ -312,6 +316,8 @@ pub struct ServiceSpec {
     pub life: LifeSpec,
     /// What changes the wanted number of replicas; `None`: actions alone.
     pub autoscaler: Option<Box<AutoscalerSpec>>,
+    /// What makes it a database; `None`: it is none.
+    pub database: Option<Box<DatabaseSpec>>,
     /// Caches that its replicas look into, in order of name.
     pub caches: Vec<CacheSpec>,
     /// The service's own metrics, beside the standard ones.
@@ -377,6 +383,8 @@ pub struct ClientSpec {
     pub service: Name,
     /// The endpoint asked.
     pub endpoint: Name,
+    /// What it does there, if that is a database.
+    pub access: Access,
     /// The rate from each instant on; the first is at zero; sorted by time. None of a closed client.
     pub rates: Vec<(Time, Rate)>,
     /// How the rate varies beside that.
@@ -493,6 +501,18 @@ pub enum FaultKind {
         /// The share of its keys.
         share: Ratio,
     },
+    /// The primary of a database dies, whichever replica that is. With `lasting`, its machine is away for so long.
+    PrimaryCrash {
+        /// The database.
+        service: Name,
+    },
+    /// Standbys of a database follow only after so long.
+    ReplicaLag {
+        /// The database, or one of its replicas.
+        target: Target,
+        /// How far behind they are.
+        lag: Span,
+    },
     /// A client's rate is multiplied.
     Surge {
         /// The client.
@@ -518,6 +538,8 @@ impl FaultKind {
             Self::ZoneLoss { .. } => "zone_loss",
             Self::NodeLoss { .. } => "node_loss",
             Self::CacheFlush { .. } => "cache_flush",
+            Self::PrimaryCrash { .. } => "primary_crash",
+            Self::ReplicaLag { .. } => "replica_lag",
             Self::Surge { .. } => "surge",
         }
     }
@@ -531,10 +553,12 @@ impl FaultKind {
             | Self::Slow { target, .. }
             | Self::Capacity { target, .. }
             | Self::ErrorRate { target, .. }
-            | Self::MemoryLeak { target, .. } => target.clone(),
-            Self::Deploy { service, .. } | Self::Latency { service, .. } | Self::CacheFlush { service, .. } => {
-                Target::Service(service.clone())
-            }
+            | Self::MemoryLeak { target, .. }
+            | Self::ReplicaLag { target, .. } => target.clone(),
+            Self::Deploy { service, .. }
+            | Self::Latency { service, .. }
+            | Self::CacheFlush { service, .. }
+            | Self::PrimaryCrash { service } => Target::Service(service.clone()),
             Self::ZoneLoss { zone } | Self::NodeLoss { zone, .. } => Target::Zone(zone.clone()),
             Self::Surge { client, .. } => Target::Client(client.clone()),
         }

@@ -413,6 +413,25 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// A database with few connections, slow standbys, and failovers that are soon over.
+    fn some_database()(
+        max_connections in 1_u32..8, lag in 0_u64..3000, apply in 0_u64..40, flags in any::<[bool; 3]>(), mysql in any::<bool>(),
+    ) -> DatabaseSpec {
+        DatabaseSpec {
+            engine: if mysql { Engine::Mysql } else { Engine::Postgres },
+            max_connections,
+            connect_seconds: 0.01,
+            lag: Span::from_millis(lag),
+            apply: Span::from_millis(apply),
+            commit: if flags[0] { Commit::Local } else { Commit::Replicated },
+            reads_from_standbys: flags[1],
+            stale_after: Span::from_millis(100),
+            failover: FailoverSpec { is_automatic: flags[2], detect: exponential(2.0), promote: exponential(1.0), reconnect: exponential(1.0) },
+        }
+    }
+}
+
 fn some_population() -> impl Strategy<Value = Population> {
     prop_oneof![
         Just(Population::Open),
@@ -430,6 +449,7 @@ prop_compose! {
         admission in prop::option::of(some_admission()),
         call_timeout in prop::option::of(20_u64..400), max in 0_u32..3, error in 0.0..0.3, liveness in prop::option::of(some_probe()),
         (guard, cache, need, asynchronous) in (some_protection(), some_cache(), prop::option::of(1_u32..4), any::<bool>()),
+        (database, reads) in (prop::option::of(some_database()), any::<bool>()),
         per_request in 0_u64..4, life in prop::option::of(some_life()), autoscaler in prop::option::of(some_autoscaler()),
     ) -> ServiceSpec {
         let name = format!("s{number}");
@@ -442,6 +462,7 @@ prop_compose! {
                     let callee = number + 1 + callee.index(count - number - 1);
                     let mut call = protected(call(&format!("s{callee}"), call_timeout.map(Span::from_millis), max), &guard);
                     call.asynchronous = asynchronous;
+                    call.access = if reads { Access::Read } else { Access::Write };
                     phases.push(match kind {
                         2 => Phase::Call(call),
                         3 => Phase::Parallel {
@@ -474,6 +495,10 @@ prop_compose! {
         }
         service.autoscaler = autoscaler.map(Box::new);
         service.caches = vec![cache];
+        let chosen_by_view = !matches!(service.balance, Balance::RoundRobin | Balance::Random | Balance::PowerOfTwo);
+        if service.balancing.is_none() && !chosen_by_view {
+            service.database = database.map(Box::new);
+        }
         let mut worse = version("v2");
         worse.healthy = false;
         worse.error = share(0.3);
@@ -496,7 +521,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_fault(count: usize)(kind in 0_u8..14, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
+    fn some_fault(count: usize)(kind in 0_u8..16, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
         let name = format!("s{number}");
         let target = of_replica.map_or_else(|| service_target(&name), |replica| replica_target(&format!("{name}-{replica}")));
         let service = Name::new(&name);
@@ -513,6 +538,8 @@ prop_compose! {
             9 => FaultKind::Latency { from: None, service, extra: exponential(0.1) },
             11 => FaultKind::CacheFlush { service, cache: Name::new("c"), share: share(0.7) },
             10 => FaultKind::ZoneLoss { zone: Name::new("a") },
+            12 => FaultKind::PrimaryCrash { service },
+            13 => FaultKind::ReplicaLag { target, lag: Span::from_seconds(5) },
             _ => FaultKind::NodeLoss { node: Name::new("blue-1"), zone: Name::new("a") },
         };
         fault("f", when, lasting, kind)
@@ -520,7 +547,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_cure(count: usize)(kind in 0_u8..9, when in 1_u64..60, target in some_target(count)) -> CureSpec {
+    fn some_cure(count: usize)(kind in 0_u8..10, when in 1_u64..60, target in some_target(count)) -> CureSpec {
         let action = match kind {
             0 => Action::Restart { mode: RestartMode::AtOnce },
             1 => Action::Restart { mode: RestartMode::Rolling },
@@ -530,6 +557,7 @@ prop_compose! {
             5 => Action::Drain,
             6 => Action::PurgeQueue,
             7 => Action::LimitRetries { retries: 0, lasting: Span::from_seconds(5) },
+            8 => Action::FailOver,
             _ => Action::Wait { span: Span::from_seconds(5) },
         };
         cure(when, action, target)

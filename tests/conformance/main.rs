@@ -11,6 +11,7 @@ mod balancing;
 mod control_loops;
 mod fan_out;
 mod caches;
+mod dependencies;
 mod arrivals;
 mod queues;
 mod messages;

@@ -229,14 +229,15 @@ pub const fn may_take_replicas(action: &Action) -> bool {
 }
 
 const fn takes_replicas(action: &Action) -> bool {
-    matches!(action, Action::Restart { .. } | Action::Drain | Action::Rollback)
+    matches!(action, Action::Restart { .. } | Action::Drain | Action::Rollback | Action::FailOver)
 }
 
 /// Replicas that an action takes from a service with `declared` replicas at one time.
 fn taken_of_service(action: &Action, declared: u64) -> u64 {
     match action {
         Action::Restart { mode: RestartMode::AtOnce } | Action::Drain => declared,
-        Action::Restart { mode: RestartMode::Rolling } | Action::Rollback => 1,
+        // A failover takes the primary.
+        Action::Restart { mode: RestartMode::Rolling } | Action::Rollback | Action::FailOver => 1,
         Action::Scale { replicas: Scale::To(count) } => declared.saturating_sub(u64::from(*count)),
         Action::Scale { replicas: Scale::By(count) } => u64::from(count.saturating_neg().max(0).unsigned_abs()),
         Action::Scale { replicas: Scale::Times(factor) } => declared.saturating_sub(libm::ceil(factor.get() * declared as f64) as u64),

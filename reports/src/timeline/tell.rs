@@ -155,6 +155,7 @@ impl Teller {
             | Event::SheddingChanged { .. }
             | Event::RetriesLimited { .. }
             | Event::BreakerChanged { .. }
+            | Event::PrimaryChanged { .. }
             | Event::Ejected { .. }
             | Event::Returned { .. }
             | Event::Panicked { .. }
@@ -278,6 +279,9 @@ impl Teller {
             }
             Event::BreakerChanged { caller, service, state, reason } => {
                 self.say(at, Kind::World, format!("{caller}: its breaker to {service} is {}: {reason}", state.replace('_', " ")));
+            }
+            Event::PrimaryChanged { service, replica, state, figures, .. } => {
+                self.say(at, Kind::World, primary_text(service, replica.as_deref(), state, figures));
             }
             Event::SheddingChanged { replica, sheds, figures } => self.shedding(at, replica, *sheds, figures),
             Event::RetriesLimited { caller, retries: Some(retries) } => {
@@ -541,6 +545,20 @@ const fn state_word(state: ReplicaState) -> &'static str {
 }
 
 /// The labels that say where, without the alert's own name.
+/// What became of the primary of a database.
+fn primary_text(service: &str, replica: Option<&str>, state: &str, figures: &str) -> String {
+    let replica = replica.unwrap_or("nobody");
+    let what = match state {
+        "lost" => format!("its primary {replica} is lost"),
+        "back" => format!("its primary {replica} is back"),
+        "waiting" => "it has no primary".to_owned(),
+        "promoting" => format!("{replica} is to be its primary"),
+        "promoted" => format!("{replica} is its primary"),
+        _ => format!("its primary {replica} is reached"),
+    };
+    format!("{service}: {what}: {figures}")
+}
+
 fn among(labels: &LabelSet) -> String {
     let shown: Vec<String> =
         labels.iter().filter(|(name, _)| name.as_str() != "alertname").map(|(name, value)| format!("{name}={value}")).collect();

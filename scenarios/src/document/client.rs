@@ -5,8 +5,9 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::Rate;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
-use firedrill_sim::spec::{Growth, Jitter, Priority};
+use firedrill_sim::spec::{Access, Growth, Jitter, Priority};
 
+use crate::document::database::read_access;
 use crate::document::load::{self, LoadDocument};
 use crate::document::protection::{self, BudgetDocument, ProtectionDocument, read_budget};
 use crate::document::queue::read_priority;
@@ -46,6 +47,8 @@ pub struct CalledDocument {
     pub service: Located<Name>,
     /// The endpoint; the default one if it says nothing.
     pub endpoint: Option<Located<Name>>,
+    /// What it does there, if that is a database.
+    pub access: Option<Located<Access>>,
 }
 
 /// A rate, and from when on it holds.
@@ -148,11 +151,12 @@ fn read_called(reader: &mut Reader, node: &Node) -> Option<CalledDocument> {
         let mut fields = reader.fields(node, "what a client calls")?;
         let service = required(reader, &mut fields, "service", |r, n| r.name(n, "the name of a service"));
         let endpoint = optional(reader, &mut fields, "endpoint", |r, n| r.name(n, "the name of an endpoint"));
+        let access = read_access(reader, &mut fields);
         fields.finish(reader);
-        return Some(CalledDocument { service: service?, endpoint });
+        return Some(CalledDocument { service: service?, endpoint, access });
     }
     let service = reader.name(node, "the name of a service")?;
-    Some(CalledDocument { service: Located { place: node.place.clone(), value: service }, endpoint: None })
+    Some(CalledDocument { service: Located { place: node.place.clone(), value: service }, endpoint: None, access: None })
 }
 
 fn read_rates(reader: &mut Reader, node: &Node) -> Vec<RateDocument> {

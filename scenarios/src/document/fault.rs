@@ -77,7 +77,7 @@ impl Places {
 }
 
 /// The kinds of faults, as they are written.
-pub const FAULTS: [&str; 12] = [
+pub const FAULTS: [&str; 14] = [
     "crash",
     "cache_flush",
     "hang",
@@ -89,11 +89,13 @@ pub const FAULTS: [&str; 12] = [
     "latency",
     "zone_loss",
     "node_loss",
+    "primary_crash",
+    "replica_lag",
     "surge",
 ];
 
 /// What an oracle can do. Waiting is left out: an oracle states its times.
-pub const CURES: [&str; 6] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries"];
+pub const CURES: [&str; 7] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "fail_over"];
 
 /// Reads an entry of `faults` or `changes`; `what` is "a fault" or "a change".
 pub fn read(reader: &mut Reader, node: &Node, what: &str) -> Option<FaultDocument> {
@@ -168,6 +170,12 @@ fn read_kind(reader: &mut Reader, word: &Key, node: &Node) -> Option<FaultKind> 
             let per_second: Option<Located<Bytes>> = required(reader, &mut fields, "leak", |r, n| growth(r, n, "the leak"));
             target.zip(per_second).map(|(target, leak)| FaultKind::MemoryLeak { target, per_second: leak.value })
         }
+        "replica_lag" => {
+            let target = service_or_replica(reader, &mut fields, node, &what);
+            let lag = required(reader, &mut fields, "lag", |r, n| positive_span(r, n, "the lag"));
+            target.zip(lag).map(|(target, lag)| FaultKind::ReplicaLag { target, lag: lag.value })
+        }
+        "primary_crash" => one_name(reader, &mut fields, "service").map(|service| FaultKind::PrimaryCrash { service }),
         "zone_loss" => one_name(reader, &mut fields, "zone").map(|zone| FaultKind::ZoneLoss { zone }),
         // Where it stands is said once the nodes are known.
         "node_loss" => one_name(reader, &mut fields, "node").map(|node| FaultKind::NodeLoss { zone: node.clone(), node }),
@@ -279,6 +287,7 @@ fn read_action(reader: &mut Reader, word: &Key, node: &Node) -> Option<(Action, 
         "rollback" => Some(Action::Rollback),
         "drain" => Some(Action::Drain),
         "purge_queue" => Some(Action::PurgeQueue),
+        "fail_over" => Some(Action::FailOver),
         "limit_retries" => {
             let retries = required(reader, &mut fields, "retries", |r, n| r.integer(n, "the number of retries", 0..=100));
             let lasting = required(reader, &mut fields, "lasting", |r, n| positive_span(r, n, "the time that it lasts"));

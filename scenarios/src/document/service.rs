@@ -6,10 +6,11 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
-use firedrill_sim::spec::Cancel;
+use firedrill_sim::spec::{Access, Cancel};
 
 use crate::document::balancing::{self, BalanceDocument, BalancingDocument};
 use crate::document::cache::{self, CacheDocument};
+use crate::document::database::{self, DatabaseDocument};
 use crate::document::client::{RetriesDocument, read_retries};
 use crate::document::protection::{self, ProtectionDocument};
 use crate::document::queue::{self, AdmissionDocument};
@@ -67,6 +68,8 @@ pub struct ServiceDocument {
     pub autoscaler: Option<Located<AutoscalerDocument>>,
     /// Metrics of its own.
     pub metrics: Vec<MetricDocument>,
+    /// What makes it a database.
+    pub database: Option<Located<DatabaseDocument>>,
     /// Caches that it looks into.
     pub caches: Vec<CacheDocument>,
 }
@@ -132,6 +135,8 @@ pub struct CallDocument {
     pub service: Located<Name>,
     /// Its endpoint.
     pub endpoint: Option<Located<Name>>,
+    /// What it does there, if that is a database.
+    pub access: Option<Located<Access>>,
     /// The share of requests that make this call.
     pub probability: Option<Located<Ratio>>,
     /// How long one attempt is waited for; the inner `None` is for ever.
@@ -227,6 +232,7 @@ impl ServiceDocument {
             cpu_request: None,
             autoscaler: None,
             metrics: Vec::new(),
+            database: None,
             caches: Vec::new(),
         }
     }
@@ -242,6 +248,7 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ServiceDoc
     read_capacity(reader, &mut fields, &mut service);
     service.endpoints = read_endpoints(reader, &mut fields, &service.name, &node.place);
     read_life(reader, &mut fields, &mut service);
+    service.database = optional(reader, &mut fields, "database", database::read);
     if let Some(node) = fields.optional("caches") {
         service.caches = named(reader, node, "the caches of a service", "the name of a cache", cache::read);
     }
@@ -510,6 +517,7 @@ fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
         return Some(CallDocument {
             service,
             endpoint: None,
+            access: None,
             probability: None,
             timeout: None,
             retries: None,
@@ -522,6 +530,7 @@ fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
     let mut fields = reader.fields(node, "a call")?;
     let service = required(reader, &mut fields, "service", |r, n| r.name(n, "the name of a service"));
     let endpoint = optional(reader, &mut fields, "endpoint", |r, n| r.name(n, "the name of an endpoint"));
+    let access = database::read_access(reader, &mut fields);
     let probability = optional(reader, &mut fields, "probability", |r, n| r.ratio(n, "the probability of a call"));
     let timeout = optional(reader, &mut fields, "timeout", |r, n| span_or_none(r, n, "the timeout"));
     let retries = fields.optional("retries").map(|node| read_retries(reader, node));
@@ -532,7 +541,8 @@ fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
         r.integer(n, "how often a call is made", 1..=i64::from(MOST_CALLS)).map(|count| count as u32)
     });
     fields.finish(reader);
-    Some(CallDocument { service: service?, endpoint, probability, timeout, retries, protection, optional: may_fail, asynchronous, times })
+    let service = service?;
+    Some(CallDocument { service, endpoint, access, probability, timeout, retries, protection, optional: may_fail, asynchronous, times })
 }
 
 fn read_warm_up(reader: &mut Reader, node: &Node) -> Option<WarmUpDocument> {

@@ -9,7 +9,7 @@ use firedrill_sim::spec::{ClientSpec, Priority};
 use crate::defaults;
 use crate::document::client::ClientDocument;
 use crate::document::service::DEFAULT_ENDPOINT;
-use crate::lower::load;
+use crate::lower::{database, load};
 use crate::lower::names::Names;
 use crate::lower::protection::{self, lower_retries};
 use crate::lower::{instant, or};
@@ -26,10 +26,13 @@ pub struct Frame {
 /// Lowers one client.
 pub fn lower(reader: &mut Reader, names: &Names, client: &ClientDocument, frame: &Frame) -> ClientSpec {
     let (service, endpoint) = lower_called(reader, names, client);
+    let access = client.calls.as_ref().and_then(|called| called.access.as_ref());
+    let access = database::lower_access(reader, names, &service, access);
     ClientSpec {
         name: client.name.value.clone(),
         service,
         endpoint,
+        access,
         rates: match &client.load.trace {
             Some(trace) => load::trace_rates(&trace.value, frame.horizon),
             None => lower_rates(reader, client, frame.horizon),

@@ -17,6 +17,7 @@ pub fn lower(reader: &mut Reader, names: &Names, document: &ScenarioDocument, ho
     for cure in &document.oracle {
         names.target(reader, &cure.target, cure.places.target(&cure.target));
         check_rollback(reader, document, cure);
+        check_failover(reader, document, cure);
         let Some(at) = &cure.at else { continue };
         if at.value >= horizon {
             reader.problem(problem::after_horizon(&at.place, "the oracle acts", &at.value.to_string(), &horizon.to_string()));
@@ -30,6 +31,15 @@ pub fn lower(reader: &mut Reader, names: &Names, document: &ScenarioDocument, ho
         document.oracle.iter().map(|cure| CureSpec { at: at(cure), action: cure.action.clone(), target: cure.target.clone() }).collect();
     cures.sort_by_key(|cure| cure.at);
     cures
+}
+
+fn check_failover(reader: &mut Reader, document: &ScenarioDocument, cure: &CureDocument) {
+    let (Action::FailOver, Target::Service(service)) = (&cure.action, &cure.target) else { return };
+    let known = document.services.iter().find(|candidate| candidate.name.value == *service);
+    if known.is_some_and(|known| known.database.is_none()) {
+        let why = format!("a failover of `{service}`, which is no database");
+        reader.problem(problem::impossible(cure.places.of("service"), &why, "name a service with `database:`"));
+    }
 }
 
 fn check_rollback(reader: &mut Reader, document: &ScenarioDocument, cure: &CureDocument) {

@@ -94,6 +94,7 @@ impl Check<'_> {
             FaultKind::Latency { from: Some(from), service, .. } => self.latency(reader, fault, from, service),
             FaultKind::Surge { client, .. } => self.surge(reader, fault, client),
             FaultKind::CacheFlush { service, cache, .. } => self.cache_flush(reader, fault, service, cache),
+            FaultKind::PrimaryCrash { .. } | FaultKind::ReplicaLag { .. } => self.of_database(reader, fault),
             _ => {}
         }
         self.has_cpu_work(reader, fault);
@@ -162,6 +163,29 @@ impl Check<'_> {
         let caches: Vec<&str> = known.caches.iter().map(|known| known.name.value.as_str()).collect();
         if !caches.contains(&cache.as_str()) {
             reader.problem(problem::unknown(fault.places.of("cache"), "cache of this service", cache, &caches));
+        }
+    }
+
+    /// What only a database has, and replicas of it that follow another.
+    fn of_database(&self, reader: &mut Reader, fault: &FaultDocument) {
+        let target = fault.kind.target();
+        let Some(name) = target.service() else { return };
+        let Some(service) = self.document.services.iter().find(|candidate| candidate.name.value == name) else { return };
+        let place = fault.places.target(&target);
+        let Some(database) = &service.database else {
+            let why = format!("a {} of `{name}`, which is no database", fault.kind.word());
+            reader.problem(problem::impossible(place, &why, "name a service with `database:`"));
+            return;
+        };
+        let FaultKind::ReplicaLag { lag, .. } = &fault.kind else { return };
+        if or(service.replicas.as_ref(), || 1) < 2 {
+            let why = format!("`{name}` has one replica, so nobody follows it");
+            reader.problem(problem::impossible(place, &why, "give it `replicas: 2` or more"));
+        }
+        let usual = or(database.value.lag.as_ref(), || defaults::span("database.lag"));
+        if *lag <= usual {
+            let why = format!("standbys are {usual} behind anyway, so a lag of {lag} changes nothing");
+            reader.problem(problem::impossible(fault.places.of("lag"), &why, "write a longer one"));
         }
     }
 
@@ -322,7 +346,7 @@ fn end(fault: &FaultDocument) -> Time {
 }
 
 const fn is_instant(kind: &FaultKind) -> bool {
-    matches!(kind, FaultKind::Deploy { .. } | FaultKind::Crash { every: None, .. })
+    matches!(kind, FaultKind::Deploy { .. } | FaultKind::Crash { every: None, .. } | FaultKind::PrimaryCrash { .. })
 }
 
 /// Whether two faults change the same parameter of the same thing.

@@ -19,6 +19,8 @@ use crate::problem;
 pub struct KnownService {
     /// Replicas at the start.
     pub replicas: u32,
+    /// Whether it is a database.
+    pub is_database: bool,
     /// Its endpoints, in the order of the file.
     pub endpoints: Vec<Name>,
     /// Its versions, the running one first.
@@ -136,6 +138,7 @@ impl KnownService {
         let others = service.versions.iter().map(|version| version.name.value.clone()).filter(|name| *name != running);
         Self {
             replicas: or(service.replicas.as_ref(), || defaults::count("services.*.replicas")),
+            is_database: service.database.is_some(),
             endpoints: service.endpoints.iter().map(|endpoint| endpoint.name.value.clone()).collect(),
             versions: std::iter::once(running.clone()).chain(others).collect(),
         }

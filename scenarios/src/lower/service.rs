@@ -14,7 +14,7 @@ use crate::document::service::{CallDocument, EndpointDocument, PhaseDocument, Se
 use crate::lower::cache;
 use crate::lower::names::{Names, zones_of};
 use crate::lower::protection::{self, lower_retries};
-use crate::lower::{autoscaler, balancing, lifecycle, or, queue};
+use crate::lower::{autoscaler, balancing, database, lifecycle, or, queue};
 use crate::problem;
 
 /// Lowers one service.
@@ -22,23 +22,34 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
     let mut endpoints: Vec<EndpointSpec> =
         service.endpoints.iter().map(|endpoint| lower_endpoint(reader, names, endpoint, &service.caches)).collect();
     endpoints.sort_by(|left, right| left.name.cmp(&right.name));
-    let places = or(service.queue.as_ref(), || Some(defaults::count("services.*.queue")));
+    let is_database = service.database.is_some();
+    // Who waits at a database holds a connection, and those are the bound.
+    let places = or(service.queue.as_ref(), || (!is_database).then(|| defaults::count("services.*.queue")));
+    let cores = or(service.cores.as_ref(), || is_database.then(|| defaults::number("database.cores")));
     let balance = balancing::lower_balance(service.balance.as_ref());
+    let balancing = balancing::lower(reader, &service.balancing, balance);
+    let own_workers = || if is_database { database::workers(cores) } else { Some(defaults::count("services.*.workers")) };
     ServiceSpec {
         name: service.name.value.clone(),
         critical: or(service.critical.as_ref(), || defaults::text("services.*.tier") == "critical"),
         replicas: or(service.replicas.as_ref(), || defaults::count("services.*.replicas")),
         zones: zones_of(service),
-        workers: or(service.workers.as_ref(), || Some(defaults::count("services.*.workers"))),
-        cores: or(service.cores.as_ref(), || None),
+        workers: or(service.workers.as_ref(), own_workers),
+        cores,
         queue: places,
         admission: queue::lower(reader, &service.admission, places),
         balance,
-        balancing: balancing::lower(reader, &service.balancing, balance),
+        database: database::lower(reader, service, balance, balancing.is_some()),
+        balancing,
         cancel: or(service.cancel.as_ref(), || Cancel::None),
         endpoints,
-        start_up: or(service.start_up.as_ref(), || defaults::distribution("services.*.start_up")),
-        warm_up: service.warm_up.as_ref().and_then(|warm_up| warm_up.value.as_ref()).map(lower_warm_up),
+        start_up: or(service.start_up.as_ref(), || {
+            defaults::distribution(if is_database { "database.start_up" } else { "services.*.start_up" })
+        }),
+        warm_up: match &service.warm_up {
+            None => is_database.then(database::warm_up),
+            Some(said) => said.value.as_ref().map(lower_warm_up),
+        },
         memory: lower_memory(reader, service),
         versions: lower_versions(reader, service),
         rollout: RolloutSpec {
@@ -90,6 +101,7 @@ fn lower_call(reader: &mut Reader, names: &Names, call: &CallDocument) -> CallSp
     CallSpec {
         service: call.service.value.clone(),
         endpoint: names.endpoint(reader, &call.service.value, call.endpoint.as_ref().map(|endpoint| &endpoint.value), place),
+        access: database::lower_access(reader, names, &call.service.value, call.access.as_ref()),
         probability: or(call.probability.as_ref(), || defaults::ratio("call.probability")),
         timeout: or(call.timeout.as_ref(), || defaults::span_or_none("call.timeout")),
         retries: lower_retries(call.retries.as_ref()),

@@ -264,6 +264,8 @@ impl World {
             utilisation: if available > 0.0 { (used / available).min(1.0) } else { 0.0 },
             cpu_seconds,
             replica_hours: service.existing.seconds() / 3600.0,
+            stale: service.database.as_ref().map_or(0, |database| database.stale_reads),
+            lost_writes: service.database.as_ref().map_or(0, |database| database.lost_writes),
             ..service.tally.totals()
         }
     }

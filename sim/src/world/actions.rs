@@ -56,6 +56,8 @@ enum Stage {
     RollingBack(u32),
     /// Complete when each of these is gone and these services have what they want.
     Draining { drained: Vec<u32>, services: Vec<u32> },
+    /// Complete when another replica is the primary of this database and callers reach it.
+    FailingOver(u32),
     /// Complete when the time is over.
     Waiting,
     /// Over.
@@ -132,6 +134,11 @@ impl World {
             Action::Drain => self.begin_drain(target, &command.id().to_string()),
             Action::PurgeQueue => self.purge_target(target),
             Action::LimitRetries { retries, lasting } => self.limit_retries(index, target, *retries, *lasting),
+            Action::FailOver => {
+                let service = self.target_service(target, "fail_over")?;
+                self.order_failover(service)?;
+                Ok(Stage::FailingOver(service))
+            }
             Action::Wait { span } => {
                 self.schedule_order(*span, index, OrderStep::WaitOver);
                 Ok(Stage::Waiting)
@@ -290,6 +297,7 @@ impl World {
                 Stage::Restarting(replicas) => replicas.iter().all(|replica| self.is_ready_or_gone(*replica)),
                 Stage::Scaling(service) => self.has_what_it_wants(*service),
                 Stage::RollingBack(service) => !self.services[*service as usize].rolling,
+                Stage::FailingOver(service) => self.services[*service as usize].database.as_ref().is_some_and(|database| database.is_steady()),
                 Stage::Draining { drained, services } => {
                     drained.iter().all(|replica| self.replicas[*replica as usize].state == ReplicaState::Gone)
                         && services.iter().all(|service| self.has_what_it_wants(*service))
@@ -347,6 +355,7 @@ impl World {
             Stage::Restarting(replicas) => unready(replicas),
             Stage::RestartingRolling { left, .. } => format!("{} replicas are left to restart", left.len()),
             Stage::Scaling(service) | Stage::RollingBack(service) => wanting(*service),
+            Stage::FailingOver(_) => "no standby has taken over".to_owned(),
             Stage::Draining { services, .. } => services.iter().map(|service| wanting(*service)).collect::<Vec<_>>().join("; "),
             Stage::Ordered | Stage::Waiting | Stage::Done => String::new(),
         }

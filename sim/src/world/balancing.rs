@@ -300,6 +300,9 @@ impl World {
     pub(super) fn route_by_view(&mut self, slot: u32) -> Result<u32, Failure> {
         let attempt = &self.attempts[slot];
         let (service, luck, call) = (attempt.service, attempt.route, attempt.call);
+        if self.services[service as usize].database.is_some() {
+            return self.route_in_database(slot);
+        }
         let Some(view) = self.view_of(service, call) else {
             // Nobody waits any more, so nobody's view matters.
             let ready = &self.services[service as usize].ready;
@@ -484,6 +487,9 @@ impl World {
     /// A replica became ready, or ceased to be: its callers come to know it.
     pub(super) fn endpoint_changed(&mut self, replica: u32, is_ready: bool) {
         let service = self.replicas[replica as usize].service as usize;
+        if self.has_databases {
+            self.member_changed(replica);
+        }
         if self.services[service].views.is_empty() {
             return;
         }
@@ -535,6 +541,9 @@ impl World {
     #[cold]
     fn hear_of_pick(&mut self, slot: u32, heard: Heard) {
         let now = self.now;
+        if self.services[self.attempts[slot].service as usize].database.is_some() {
+            return self.answered_by_database(slot, heard);
+        }
         let Some(pick) = self.views.picks.get_mut(slot as usize) else { return };
         let Pick { view: index, replica, id, at } = std::mem::replace(pick, NO_PICK);
         let Some(view) = self.views.all.get_mut(index as usize) else { return };

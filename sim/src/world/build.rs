@@ -13,8 +13,9 @@ use crate::caller::Caller;
 use crate::probe::ProbeKind;
 use crate::queue::EventQueue;
 use crate::slab::{NONE, Slab};
-use crate::spec::{CallSpec, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
+use crate::spec::{Access, CallSpec, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
 use crate::world::callers::caller_at;
+use crate::world::databases::Database;
 use crate::world::door::Rules;
 use crate::world::faults::Disturbance;
 use crate::world::nodes::nodes;
@@ -62,6 +63,9 @@ impl World {
             visits: Slab::new(),
             caches: Vec::new(),
             attempts: Slab::new(),
+            has_databases: spec.services.iter().any(|service| service.database.is_some()),
+            brought: Vec::new(),
+            as_of: (Time::ZERO, Span::ZERO),
             terms: Vec::new(),
             keeps_terms: spec.services.iter().any(|service| service.admission.is_some()),
             disturbances,
@@ -103,6 +107,7 @@ impl World {
                 let replica = self.new_replica(service, zone, node);
                 self.was_there(replica);
             }
+            self.begin_database(service);
         }
         for client in 0..self.clients.len() as u32 {
             let edge = &self.edges[self.clients[client as usize].edge as usize];
@@ -133,6 +138,7 @@ impl Layout<'_> {
             from_client: true,
             service,
             endpoint: self.endpoint(service, &client.endpoint),
+            access: client.access,
             position: 0,
             local: 0,
             probability: 1.0,
@@ -218,6 +224,7 @@ impl Layout<'_> {
                 from_client: true,
                 service,
                 endpoint,
+                access: Access::Read,
                 position: 0,
                 local: 0,
                 probability: 1.0,
@@ -241,6 +248,7 @@ impl Layout<'_> {
             from_client: false,
             service,
             endpoint: self.endpoint(service, &call.endpoint),
+            access: call.access,
             position,
             local,
             probability: call.probability.get(),
@@ -267,10 +275,12 @@ fn protection(retries: &RetrySpec, protection: &ProtectionSpec) -> Option<Box<Pr
     Caller::is_needed(retries, protection).then(|| Box::new(protection.clone()))
 }
 
-/// The same services, each with the rules for its doors.
+/// The same services, each with the rules for its doors, and with what makes it a database.
 fn with_rules(mut services: Vec<Service>, spec: &WorldSpec, seed: Seed) -> Vec<Service> {
     for service in &mut services {
         let admission = spec.services[service.index as usize].admission.as_deref();
+        let own = &spec.services[service.index as usize];
+        service.database = own.database.as_ref().map(|_| Box::new(Database::new(own, seed)));
         service.rules = admission.map(|admission| Box::new(Rules::new(admission, service.index, spec, seed)));
     }
     services

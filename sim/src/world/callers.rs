@@ -43,6 +43,12 @@ impl World {
         }
     }
 
+    /// Whose pool the connection of a call is; `None`: nobody's.
+    pub(super) fn pool_of(&self, slot: u32) -> Option<Owner> {
+        let edge = &self.edges[self.calls[slot].edge as usize];
+        edge.protection.as_ref().filter(|protection| protection.pool.is_some()).map(|_| self.owner(slot))
+    }
+
     fn caller(&mut self, owner: Owner) -> &mut Caller {
         let caller = match owner {
             Owner::Client(client) => &mut self.clients[client as usize].caller,

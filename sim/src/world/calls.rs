@@ -7,7 +7,7 @@ use firedrill_core::time::{Span, Time};
 use crate::probe::ProbeKind;
 use crate::queue::Handle;
 use crate::slab::NONE;
-use crate::spec::{Cancel, Growth, Jitter, ProtectionSpec, RetrySpec};
+use crate::spec::{Access, Cancel, Growth, Jitter, ProtectionSpec, RetrySpec};
 use crate::world::balancing::Heard;
 use crate::world::work::State;
 use crate::world::{Due, World};
@@ -23,6 +23,8 @@ pub(crate) struct Edge {
     pub(crate) service: u32,
     /// Which of its endpoints.
     pub(super) endpoint: u32,
+    /// What it does there, if that is a database.
+    pub(super) access: Access,
     /// Where the call stands in the caller's program; zero for clients.
     pub(super) position: u32,
     /// Which edge of its caller this is.

@@ -35,7 +35,7 @@ impl Disturbance {
     /// Whether it afflicts the processes that it finds, so that a restart cures it, and not whatever runs while it lasts.
     const fn is_of_processes(&self) -> bool {
         match self.spec.kind {
-            FaultKind::Hang { .. } | FaultKind::Crash { every: None, .. } => true,
+            FaultKind::Hang { .. } | FaultKind::Crash { every: None, .. } | FaultKind::PrimaryCrash { .. } => true,
             FaultKind::MemoryLeak { .. } => self.spec.lasting.is_none(),
             _ => false,
         }
@@ -71,11 +71,11 @@ impl World {
             Event::FaultStarted { fault: spec.name.clone(), kind, target: spec.kind.target(), detail: detail(&spec.kind) }
         };
         self.write(event);
-        let once = matches!(spec.kind, FaultKind::Deploy { .. } | FaultKind::Crash { every: None, .. });
+        let once = matches!(spec.kind, FaultKind::Deploy { .. } | FaultKind::Crash { every: None, .. } | FaultKind::PrimaryCrash { .. });
         if let Some(lasting) = spec.lasting.filter(|_| !once) {
             self.schedule_after(lasting, Due::FaultEnds(index));
         }
-        self.set_in(index, &spec.kind);
+        self.set_in(index, &spec);
         // What strikes nothing is over as soon as it began.
         let disturbance = &self.disturbances[index as usize];
         if disturbance.active && disturbance.is_of_processes() && disturbance.afflicted.is_empty() {
@@ -86,8 +86,8 @@ impl World {
     }
 
     /// The first effects of a fault.
-    fn set_in(&mut self, index: u32, kind: &FaultKind) {
-        match kind {
+    fn set_in(&mut self, index: u32, spec: &FaultSpec) {
+        match &spec.kind {
             FaultKind::Crash { target, .. } => {
                 let struck = self.matching(target);
                 struck.iter().for_each(|replica| self.apply_faults(*replica));
@@ -120,9 +120,27 @@ impl World {
                 let luck = self.disturbances[index as usize].luck;
                 self.flush_cache(service, cache, share.get(), luck);
             }
+            FaultKind::PrimaryCrash { service } => self.crash_primary(index, service, spec.lasting),
+            FaultKind::ReplicaLag { target, .. } => self.refresh_paces(target),
             // Rates are worked out before the run: arrivals are exogenous.
             FaultKind::Surge { .. } => {}
         }
+    }
+
+    /// The primary of a database dies, and its machine with it if it is away for long.
+    fn crash_primary(&mut self, index: u32, service: &Name, away: Option<Span>) {
+        let service = self.service_named(service).expect("lowering knows every service");
+        let Some(primary) = self.primary_of(service).filter(|primary| self.replicas[*primary as usize].is_running()) else { return };
+        self.disturbances[index as usize].afflicted = vec![primary];
+        match away {
+            None => self.process_ended(primary, Termination::Error, "it crashed"),
+            Some(away) => self.process_lost(primary, away, "its machine is lost"),
+        }
+    }
+
+    /// What the faults of the moment do.
+    pub(super) fn active_faults(&self) -> impl Iterator<Item = &FaultKind> {
+        self.disturbances.iter().filter(|disturbance| disturbance.active).map(|disturbance| &disturbance.spec.kind)
     }
 
     pub(super) fn fault_ends(&mut self, index: u32, reason: &str) {
@@ -165,7 +183,8 @@ impl World {
             }
             FaultKind::ZoneLoss { zone } => self.regain_zone(zone),
             FaultKind::NodeLoss { node, .. } => self.regain_node(node),
-            FaultKind::Deploy { .. } | FaultKind::Surge { .. } | FaultKind::CacheFlush { .. } => {}
+            FaultKind::ReplicaLag { target, .. } => self.refresh_paces(target),
+            FaultKind::Deploy { .. } | FaultKind::Surge { .. } | FaultKind::CacheFlush { .. } | FaultKind::PrimaryCrash { .. } => {}
         }
     }
 
@@ -224,7 +243,7 @@ impl World {
     }
 
     /// Whether a target means this replica.
-    fn strikes(&self, target: &Target, index: u32) -> bool {
+    pub(super) fn strikes(&self, target: &Target, index: u32) -> bool {
         let replica = &self.replicas[index as usize];
         match target {
             Target::Service(name) => self.spec.services[replica.service as usize].name == *name,
@@ -246,12 +265,12 @@ impl World {
 
     /// A replica has a new process: what afflicted the old one is gone.
     pub(super) fn cured_by_start(&mut self, replica: u32) {
-        self.cure(replica, "its processes were started anew", |kind| !matches!(kind, FaultKind::Crash { .. }));
+        self.cure(replica, "its processes were started anew", |kind| !is_crash(kind));
     }
 
     /// A replica takes requests again: a crash is over.
     pub(super) fn ready_again(&mut self, replica: u32) {
-        self.cure(replica, "its processes are ready again", |kind| matches!(kind, FaultKind::Crash { .. }));
+        self.cure(replica, "its processes are ready again", is_crash);
     }
 
     fn cure(&mut self, replica: u32, reason: &str, which: impl Fn(&FaultKind) -> bool) {
@@ -345,6 +364,11 @@ impl World {
     }
 }
 
+/// Whether a process is well again only once it takes requests.
+const fn is_crash(kind: &FaultKind) -> bool {
+    matches!(kind, FaultKind::Crash { .. } | FaultKind::PrimaryCrash { .. })
+}
+
 /// A fault's magnitude, for people.
 fn detail(kind: &FaultKind) -> String {
     match kind {
@@ -361,6 +385,8 @@ fn detail(kind: &FaultKind) -> String {
         FaultKind::ZoneLoss { .. } => "everything in the zone is lost".to_owned(),
         FaultKind::NodeLoss { node, .. } => format!("node {node} is lost with everything on it"),
         FaultKind::CacheFlush { cache, share, .. } => format!("{share} of the keys of {cache}"),
+        FaultKind::PrimaryCrash { .. } => "the primary dies".to_owned(),
+        FaultKind::ReplicaLag { lag, .. } => format!("standbys are {lag} behind"),
         FaultKind::Surge { factor, .. } => format!("rate {factor}"),
     }
 }

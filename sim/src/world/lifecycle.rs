@@ -88,6 +88,8 @@ pub(crate) struct Replica {
     pub(crate) started: Time,
     /// Whether its process was there before the run, and is warm.
     pub(super) was_there: bool,
+    /// Since when it warms up; `None`: it is warm.
+    pub(super) cold_since: Option<Time>,
     start_up_luck: Stream,
     /// Processes started, the first included.
     pub(crate) starts: u64,
@@ -177,7 +179,7 @@ impl Replica {
     }
 
     /// Whether its zone or its node is lost.
-    pub(super) const fn is_unreachable(&self) -> bool {
+    pub(crate) const fn is_unreachable(&self) -> bool {
         self.lost || self.cut_off
     }
 
@@ -194,14 +196,18 @@ impl Replica {
     /// Multiplies the CPU demand of a phase that begins now.
     #[inline]
     pub(super) fn demand_factor(&self, now: Time) -> f64 {
-        match self.warm_up {
-            Some(warm_up) if !self.was_there => {
-                let age = now.since(self.started).as_seconds() / warm_up.tau.as_seconds();
-                // Beyond 40 tau the exponential is below the last bit of one.
-                if age > 40.0 { self.slowness } else { self.slowness * (1.0 + (warm_up.factor.get() - 1.0) * libm::exp(-age)) }
-            }
+        match (self.warm_up, self.cold_since) {
+            (Some(_), Some(_)) => self.slowness * self.coldness(now),
             _ => self.slowness,
         }
+    }
+
+    /// How many times as long work takes because not everything is warm yet.
+    pub(super) fn coldness(&self, now: Time) -> f64 {
+        let (Some(warm_up), Some(since)) = (self.warm_up, self.cold_since) else { return 1.0 };
+        let age = now.since(since).as_seconds() / warm_up.tau.as_seconds();
+        // Beyond 40 tau the exponential is below the last bit of one.
+        if age > 40.0 { 1.0 } else { 1.0 + (warm_up.factor.get() - 1.0) * libm::exp(-age) }
     }
 
     /// Times that its containers were started again.
@@ -252,6 +258,7 @@ impl Replica {
             life: None,
             started: Time::ZERO,
             was_there: false,
+            cold_since: Some(Time::ZERO),
             start_up_luck: Stream::new(seed, Purpose::StartUp, key),
             starts: 0,
             backoff: Backoff::new(spec.life.first_backoff, spec.life.longest_backoff),
@@ -303,6 +310,7 @@ impl World {
         let replica = &mut self.replicas[index as usize];
         replica.starts = 1;
         replica.was_there = true;
+        replica.cold_since = None;
         replica.state = ReplicaState::Ready;
         self.begin_probing(index, true);
         self.process_runs(index);
@@ -379,6 +387,7 @@ impl World {
         replica.hung = false;
         replica.backing_off = false;
         replica.was_there = false;
+        replica.cold_since = Some(now);
         replica.started = now;
         replica.starts += 1;
         if let Some(probes) = &mut replica.probes {
@@ -551,6 +560,9 @@ impl World {
         self.cancel_timers(index);
         self.forget_probes(index);
         self.lose_all(index);
+        if self.has_databases {
+            self.close_connections(index);
+        }
         let (now, capacity) = (self.now, self.replicas[index as usize].capacity);
         self.replicas[index as usize].cpu.set_speed(now, capacity);
     }
@@ -590,6 +602,23 @@ impl World {
             replica.backing_off = true;
             replica.state_timer = Some(timer);
         }
+        self.replica_changed(index);
+    }
+
+    /// A process died with its machine, which is away for so long.
+    pub(super) fn process_lost(&mut self, index: u32, away: Span, reason: &str) {
+        let replica = &mut self.replicas[index as usize];
+        if !replica.is_running() {
+            return;
+        }
+        if replica.state == ReplicaState::Draining {
+            return self.process_ended(index, Termination::Error, reason);
+        }
+        replica.last_termination = Some(Termination::Error);
+        self.end_process(index, ReplicaState::Waiting);
+        self.note_replica(index, reason);
+        let timer = self.schedule_after(away, Due::Restart(index));
+        self.replicas[index as usize].state_timer = Some(timer);
         self.replica_changed(index);
     }
 
@@ -726,6 +755,9 @@ impl World {
         state.existing.change(now, -1);
         self.note_replica(index, reason);
         self.forget_views(index);
+        if self.has_databases {
+            self.member_gone(index);
+        }
         self.vacate(index);
         self.target_gone(index);
         self.replica_changed(index);
@@ -746,6 +778,9 @@ impl World {
         if let Some(to_kill) = self.time_to_kill(index).filter(|_| watched && !is_played_out) {
             let timer = self.schedule_after(to_kill, Due::ProbeFailed(index));
             self.replicas[index as usize].probe_timer = Some(timer);
+        }
+        if self.has_databases {
+            self.member_changed(index);
         }
     }
 
@@ -774,6 +809,9 @@ impl World {
         let was_starting = replica.state == ReplicaState::Starting && replica.state_timer.is_none();
         self.cancel(&mut timer);
         self.refresh_cpu(index);
+        if self.has_databases {
+            self.member_changed(index);
+        }
         self.go_on(index);
         if was_starting {
             self.started_up(index);

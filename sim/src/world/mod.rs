@@ -11,6 +11,7 @@ mod callers;
 mod clients;
 mod visits;
 mod caching;
+mod databases;
 mod door;
 mod faults;
 mod lifecycle;
@@ -40,12 +41,14 @@ pub(crate) use accounts::{Buckets, CODES, OUTCOMES};
 pub(crate) use balancing::{View, Views};
 pub(crate) use calls::Edge;
 pub(crate) use clients::Client;
+pub(crate) use databases::{Database, DatabaseFigures};
 pub(crate) use lifecycle::{Replica, Termination};
 pub(crate) use nodes::Node;
 pub(crate) use service::Service;
 
 use actions::{Order, OrderStep};
 use calls::{Call, Failure};
+use databases::Brought;
 use door::Terms;
 use faults::Disturbance;
 use visits::Visit;
@@ -120,6 +123,8 @@ pub(crate) enum Due {
     EndpointJoins(u32, u32),
     /// A caller comes to know that a replica is not ready any more.
     EndpointLeaves(u32, u32),
+    /// The failover of a database goes on.
+    Failover(u32),
     /// A target is scraped.
     Scrape(u32),
 }
@@ -202,6 +207,12 @@ pub(crate) struct World {
     /// All caches, those of each service together.
     caches: Vec<Cache>,
     attempts: Slab<Attempt>,
+    /// Whether any service is a database.
+    has_databases: bool,
+    /// What attempts bring to databases, by their slots; empty without databases.
+    brought: Vec<Brought>,
+    /// When a database last answered a read, and how far behind it was then.
+    as_of: (Time, Span),
     /// What attempts bring to the doors of replicas, by their slots; empty unless `keeps_terms`.
     terms: Vec<Terms>,
     /// Whether any service has rules for its door.
@@ -298,6 +309,7 @@ impl World {
             Due::EndpointLeaves(view, replica) => self.tell_view(view, replica, false),
             Due::Hedge(call) => self.hedge(call),
             Due::Visit(visit) => self.visit(visit),
+            Due::Failover(service) => self.failover_due(service),
             Due::Scrape(_) => unreachable!("scrapes are not the world's"),
             Due::Arrival(_) | Due::Reach(_) | Due::PhaseDone(_) | Due::CpuDone(_) | Due::TimedOut(_) | Due::Retry(_) => {
                 unreachable!("frequent events are applied by the caller")

@@ -12,7 +12,7 @@ use crate::world::balancing::pair;
 use crate::world::calls::Origin;
 use crate::world::door::{self, Rules};
 use crate::world::rollout::Progress;
-use crate::world::{Replica, World};
+use crate::world::{Database, Replica, World};
 
 /// A service as it is now.
 #[derive(Clone, Debug)]
@@ -32,8 +32,10 @@ pub(crate) struct Service {
     /// What its doors go by; `None`: they are open to all, and who comes first is served first.
     pub(super) rules: Option<Box<Rules>>,
     balance: Balance,
-    /// Whether its callers keep views of it.
+    /// Whether its callers keep views of it, or know its primary.
     pub(super) has_views: bool,
+    /// What makes it a database.
+    pub(crate) database: Option<Box<Database>>,
     /// Those that do.
     pub(super) views: Vec<u32>,
     pub(super) cancel: Cancel,
@@ -169,7 +171,9 @@ impl Service {
             queue: spec.queue.unwrap_or(u32::MAX),
             rules: None,
             balance: spec.balance,
-            has_views: spec.has_views(),
+            // What attempts hear and where they go is looked at off the usual path for both.
+            has_views: spec.has_views() || spec.database.is_some(),
+            database: None,
             views: Vec::new(),
             cancel: spec.cancel,
             per_request: spec.memory.per_request.get(),
@@ -263,7 +267,7 @@ impl World {
     }
 
     /// The next number of the caller's round.
-    fn take_turn(&mut self, call: u32) -> u32 {
+    pub(super) fn take_turn(&mut self, call: u32) -> u32 {
         let call = self.first_of(call);
         let turn = match call.origin {
             Origin::Twin(_) => unreachable!("a first call has no first"),

@@ -50,7 +50,7 @@ pub(super) struct Attempt {
     pub(super) route: u64,
     fate: u64,
     /// The sample of its first phase, seconds; zero if that is a call.
-    first: f64,
+    pub(super) first: f64,
     pub(super) arrived: Time,
     pub(super) began: Time,
     /// What the present CPU phase asks for.
@@ -283,7 +283,10 @@ impl World {
                         return;
                     }
                 }
-                Next::Sleep(seconds) => {
+                Next::Sleep(mut seconds) => {
+                    if self.has_databases {
+                        seconds *= self.coldness(slot);
+                    }
                     let timer = self.schedule_after(Span::from_seconds_f64(seconds), Due::PhaseDone(slot));
                     self.attempts[slot].timer = Some(timer);
                     return;

@@ -70,6 +70,7 @@ pub fn call(service: &str, timeout: Option<Span>, max: u32) -> Phase {
     Phase::Call(CallSpec {
         service: Name::new(service),
         endpoint: Name::new("/"),
+        access: Access::Write,
         probability: Ratio::ONE,
         timeout,
         retries: retries(max),
@@ -141,6 +142,7 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
         },
         autoscaler: None,
         liveness: None,
+        database: None,
         caches: Vec::new(),
         metrics: Vec::new(),
     }
@@ -152,6 +154,7 @@ pub fn client(name: &str, service: &str, per_second: f64) -> ClientSpec {
         name: Name::new(name),
         service: Name::new(service),
         endpoint: Name::new("/"),
+        access: Access::Write,
         rates: vec![(Time::ZERO, rate(per_second))],
         variation: Variation::default(),
         population: Population::Open,

@@ -1,0 +1,157 @@
+//! Databases, locks, quotas and stale caches: who takes over when, what is lost, and what theory says of each (docs/MODEL.md 1.7).
+
+use firedrill_core::journal::Event;
+use firedrill_core::ledger::ServiceTotals;
+use firedrill_sim::{Automation, Finished, Idle};
+
+use crate::support::{Case, case, told, totals};
+
+/// When what became of the primary, and the writes that were lost.
+fn primaries<A: Automation>(finished: &Finished<A>) -> Vec<(f64, (String, u64))> {
+    told(finished, |event| match event {
+        Event::PrimaryChanged { state, lost_writes, .. } => Some((state.to_string(), *lost_writes)),
+        _ => None,
+    })
+}
+
+/// The first instant of a state.
+#[track_caller]
+fn first<A: Automation>(finished: &Finished<A>, state: &str) -> f64 {
+    let all = primaries(finished);
+    all.iter().find(|(_, (known, _))| known == state).unwrap_or_else(|| panic!("no primary is {state}: {all:?}")).0
+}
+
+fn lost<A: Automation>(finished: &Finished<A>) -> u64 {
+    primaries(finished).iter().map(|(_, (_, lost))| lost).sum()
+}
+
+/// The share of good requests of a client that arrived in `[from, to)` seconds, whole multiples of ten.
+fn good<A: Automation>(finished: &Finished<A>, client: &str, (from, to): (usize, usize)) -> (u64, f64) {
+    let client = finished.ledger.clients.iter().find(|ledger| &*ledger.client == client).unwrap();
+    let outcomes = &client.outcomes[client.bin_starts[from / 10] as usize..client.bin_starts[to / 10] as usize];
+    let good = outcomes.iter().filter(|byte| **byte == 1).count();
+    (good as u64, good as f64 / outcomes.len() as f64)
+}
+
+#[test]
+fn a_failover_takes_as_long_as_its_system_says() {
+    // From the loss until callers reach the new primary.
+    for (preset, least, most) in [("patroni", 24.0, 41.0), ("rds", 60.0, 120.0), ("rds_cluster", 12.0, 35.0), ("aurora", 30.0, 60.0)] {
+        for seed in 0..5 {
+            let finished = case("database").with("failover: patroni", &format!("failover: {preset}")).play(seed);
+            let states: Vec<String> = primaries(&finished).into_iter().map(|(_, (state, _))| state).collect();
+            assert_eq!(states, ["lost", "promoting", "promoted", "reached"], "{preset}");
+            let took = first(&finished, "reached") - first(&finished, "lost");
+            assert!((least..=most).contains(&took), "{preset}: {took} s");
+        }
+    }
+}
+
+#[test]
+fn without_a_primary_writes_fail_at_once_and_reads_go_on() {
+    let finished = case("database").play(1);
+    let (during, after) = ((70, 80), (120, 350));
+    assert_eq!(good(&finished, "writers", during).0, 0, "nobody takes writes");
+    assert!(good(&finished, "readers", during).1 > 0.999, "standbys answer");
+    assert!(good(&finished, "writers", after).1 > 0.999 && good(&finished, "readers", after).1 > 0.999, "all is well again");
+}
+
+#[test]
+fn who_is_back_before_it_is_given_up_stays_the_primary() {
+    let brief = case("database").with("lasting: 4m", "lasting: 5s").with("replicas: 3", "replicas: 3\n    start_up: 5s");
+    let finished = brief.play(1);
+    let states: Vec<String> = primaries(&finished).into_iter().map(|(_, (state, _))| state).collect();
+    assert_eq!((states, lost(&finished)), (vec!["lost".to_owned(), "back".to_owned()], 0));
+}
+
+#[test]
+fn a_failover_loses_what_the_standby_has_not_got() {
+    // Of writes at 50/s those of the last 200 ms.
+    case("database").with("horizon: 6m", "horizon: 110s").check("lost writes", 40, 10.0, |finished| lost(finished) as f64);
+    let replicated = case("database").with("failover: patroni", "failover: patroni, commit: replicated");
+    assert_eq!(lost(&replicated.play(1)), 0);
+}
+
+#[test]
+fn every_write_that_was_made_is_kept_or_counted_as_lost() {
+    // Nobody follows for the last twenty seconds, so those are exactly the writes that are lost.
+    let lagging = case("database").with("faults:", "faults:\n  - replica_lag: { service: db, lag: 20s }\n    at: 30s\n    lasting: 5m");
+    for seed in 0..5 {
+        let finished = lagging.play(seed);
+        let (made, _) = good(&finished, "writers", (40, 60));
+        let lost = lost(&finished);
+        assert!(lost.abs_diff(made) <= 2, "{lost} lost of {made} in the last 20 s");
+    }
+}
+
+#[test]
+fn an_order_to_fail_over_is_carried_out_at_once_and_costs_the_same() {
+    let ordered = case("database").with("lasting: 4m\n", "lasting: 4m\noracle:\n  - fail_over: { service: db }\n    at: 62s\n");
+    let finished = ordered.play_cured(1);
+    let promoting = first(&finished, "promoting");
+    assert!(promoting < 68.0, "it does not wait until the primary is given up, and begins at {promoting}");
+    assert!(lost(&finished) > 0);
+    let outcomes = told(&finished, |event| match event {
+        Event::ActionFinished { outcome, .. } => Some(format!("{outcome:?}")),
+        _ => None,
+    });
+    assert_eq!(outcomes.iter().map(|(_, outcome)| outcome.as_str()).collect::<Vec<_>>(), ["Succeeded"]);
+}
+
+#[test]
+fn a_database_that_is_new_in_its_role_is_slow_until_it_is_warm() {
+    let slow = case("database").with("cpu: { exponential: 2ms }", "sleep: 2ms").with("lag: 200ms", "lag: 200ms, reads: primary");
+    // Before, every answer takes 2 ms; afterwards 6 ms at first, and 2 ms again after some minutes.
+    let mean = |case: &Case| totals(&case.play(1), "db").mean_response_seconds;
+    let calm = mean(&slow.with("at: 60s", "at: 359s").with("    lasting: 4m\n", ""));
+    assert!((calm - 0.002).abs() < 1e-6, "{calm}");
+    let warming = mean(&slow.with("horizon: 6m", "horizon: 130s"));
+    assert!((0.0028..0.0045).contains(&warming), "{warming}");
+}
+
+#[test]
+fn slots_of_a_database_are_those_of_queueing_theory() {
+    let station = |slots: u32, load: f64| {
+        let database = format!("workers: {slots}\n    cores: unbounded\n    database: {{}}");
+        case("station").with("workers: 1", &database).with("queue: { length: unbounded }", "balance: random").with("rate: 90/s", &format!("rate: {}/s", load * 100.0)).with("20m", "2m")
+    };
+    station(4, 3.2).check("mean wait", 8, 0.74554 * 0.01, |finished| totals(finished, "station").mean_wait_seconds);
+    station(10, 8.0).check("mean wait", 8, 0.20459 * 0.01, |finished| totals(finished, "station").mean_wait_seconds);
+}
+
+/// Erlang's loss formula: who finds no free connection is refused.
+#[test]
+fn connections_of_a_database_are_those_of_erlang() {
+    let refused = |totals: ServiceTotals| totals.rejected as f64 / totals.sent as f64;
+    for (load, blocked) in [(100.0, 0.075_700), (120.0, 0.196_270)] {
+        let database = "workers: unbounded\n    cores: unbounded\n    database: { max_connections: 100 }";
+        let station = case("station").with("workers: 1", database).with("queue: { length: unbounded }", "balance: random");
+        let station = station.with("rate: 90/s", &format!("rate: {}/s", load * 100.0)).with("20m", "1m");
+        station.check("share refused", 8, blocked, |finished| refused(totals(finished, "station")));
+    }
+}
+
+#[test]
+fn more_callers_than_connections_find_none() {
+    let rejected = |finished: &Finished<Idle>| totals(finished, "db").rejected;
+    let three = case("connections").play(1);
+    assert_eq!(rejected(&three), 0, "there is a place for each connection of each pool");
+    let four = case("connections").with("replicas: 3", "replicas: 4").with("rate: 400/s", "rate: 700/s").play(1);
+    assert!(rejected(&four) > 100, "the fourth finds {} times that all are taken", rejected(&four));
+}
+
+#[test]
+fn stale_reads_are_those_of_standbys_that_lag() {
+    let lagging = case("database").with("primary_crash: { service: db }", "replica_lag: { service: db, lag: 30s }");
+    // From 61 s on, when they are further behind than 1 s, until they have caught up at 300 s; at 100 reads a second.
+    lagging.check("stale reads", 5, 239.0 * 100.0, |finished| totals(finished, "db").stale as f64);
+    let of_primary = lagging.with("lag: 200ms", "lag: 200ms, reads: primary");
+    assert_eq!(totals(&of_primary.play(1), "db").stale, 0);
+}
+
+#[test]
+fn a_standby_that_applies_too_slowly_falls_behind_by_what_is_left_over() {
+    // 50 writes a second, of which it applies 40: after 60 s it lacks 600, the newest of them 15 s old, and the crash loses them.
+    let slow = case("database").with("lag: 200ms", "lag: 0s, apply: 25ms").with("horizon: 6m", "horizon: 110s");
+    slow.check("lost writes", 20, 600.0, |finished| lost(finished) as f64);
+}
