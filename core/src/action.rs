@@ -165,8 +165,7 @@ impl Action {
     }
 
     /// All words, in the order of the documentation.
-    pub const WORDS: [&'static str; 8] =
-        ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "fail_over", "wait"];
+    pub const WORDS: [&'static str; 8] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "fail_over", "wait"];
 }
 
 impl fmt::Display for Action {

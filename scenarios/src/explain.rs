@@ -11,9 +11,9 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
-    Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, ClientSpec, Commit, CureSpec, DatabaseSpec, EjectionSpec, Engine, FailoverSpec, EndpointSpec, FaultKind, FaultSpec, Growth,
-    HistorySpec, Jitter, LoadSpec, MetricTarget, Phase, Population, Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec,
-    VersionSpec, Window, WorldSpec,
+    Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, ClientSpec, Commit, CureSpec, DatabaseSpec, EjectionSpec, EndpointSpec, Engine,
+    FailoverSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec, MetricTarget, Phase, Population, Priority, ProbePath,
+    ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, VersionSpec, Window, WorldSpec,
 };
 
 use crate::defaults;
@@ -288,11 +288,10 @@ fn database_text(database: &DatabaseSpec) -> String {
             mean(reconnect)
         );
     }
-    text
-        + match database.commit {
-            Commit::Local => "; a failover loses what the new primary does not have",
-            Commit::Replicated => "; a failover loses no write",
-        }
+    text + match database.commit {
+        Commit::Local => "; a failover loses what the new primary does not have",
+        Commit::Replicated => "; a failover loses no write",
+    }
 }
 
 /// What is said of the life of a service's replicas.

@@ -110,7 +110,8 @@ impl Observer {
         self.add(world, &format!("replica/{name}"), labels, Exposed::Process(process));
         if let Some((job, port)) = exporter {
             let labels = base(job, &format!("{name}:{port}"));
-            let labels = labels.set("namespace", NAMESPACE).set("pod", name.as_str()).set("service", service.as_str()).set("zone", zone.as_str());
+            let labels =
+                labels.set("namespace", NAMESPACE).set("pod", name.as_str()).set("service", service.as_str()).set("zone", zone.as_str());
             self.add(world, &format!("exporter/{name}"), labels, Exposed::Database(DatabasePage::new(index)));
         }
     }

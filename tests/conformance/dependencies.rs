@@ -113,7 +113,11 @@ fn a_database_that_is_new_in_its_role_is_slow_until_it_is_warm() {
 fn slots_of_a_database_are_those_of_queueing_theory() {
     let station = |slots: u32, load: f64| {
         let database = format!("workers: {slots}\n    cores: unbounded\n    database: {{}}");
-        case("station").with("workers: 1", &database).with("queue: { length: unbounded }", "balance: random").with("rate: 90/s", &format!("rate: {}/s", load * 100.0)).with("20m", "2m")
+        case("station")
+            .with("workers: 1", &database)
+            .with("queue: { length: unbounded }", "balance: random")
+            .with("rate: 90/s", &format!("rate: {}/s", load * 100.0))
+            .with("20m", "2m")
     };
     station(4, 3.2).check("mean wait", 8, 0.74554 * 0.01, |finished| totals(finished, "station").mean_wait_seconds);
     station(10, 8.0).check("mean wait", 8, 0.20459 * 0.01, |finished| totals(finished, "station").mean_wait_seconds);

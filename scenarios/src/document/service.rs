@@ -10,8 +10,8 @@ use firedrill_sim::spec::{Access, Cancel};
 
 use crate::document::balancing::{self, BalanceDocument, BalancingDocument};
 use crate::document::cache::{self, CacheDocument};
-use crate::document::database::{self, DatabaseDocument};
 use crate::document::client::{RetriesDocument, read_retries};
+use crate::document::database::{self, DatabaseDocument};
 use crate::document::protection::{self, ProtectionDocument};
 use crate::document::queue::{self, AdmissionDocument};
 use crate::document::{autoscaler, items, lifecycle, metric, named, span_or_none};

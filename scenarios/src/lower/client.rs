@@ -9,9 +9,9 @@ use firedrill_sim::spec::{ClientSpec, Priority};
 use crate::defaults;
 use crate::document::client::ClientDocument;
 use crate::document::service::DEFAULT_ENDPOINT;
-use crate::lower::{database, load};
 use crate::lower::names::Names;
 use crate::lower::protection::{self, lower_retries};
+use crate::lower::{database, load};
 use crate::lower::{instant, or};
 use crate::problem;
 

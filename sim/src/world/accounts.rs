@@ -244,7 +244,8 @@ impl World {
         let (in_service, queued) = self.open_attempts(index);
         let cpu_seconds: f64 =
             self.replicas.iter().filter(|replica| replica.service as usize == index).map(|replica| replica.cpu.delivered_seconds(at)).sum();
-        let with_worker: u64 = self.services[index].replicas.iter().map(|replica| self.replicas[*replica as usize].in_service.len() as u64).sum();
+        let with_worker: u64 =
+            self.services[index].replicas.iter().map(|replica| self.replicas[*replica as usize].in_service.len() as u64).sum();
         let spec = &self.spec.services[index];
         let service = &mut self.services[index];
         assert_eq!(service.busy.count, with_worker, "workers of {} are counted right", spec.name);

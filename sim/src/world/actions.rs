@@ -297,7 +297,9 @@ impl World {
                 Stage::Restarting(replicas) => replicas.iter().all(|replica| self.is_ready_or_gone(*replica)),
                 Stage::Scaling(service) => self.has_what_it_wants(*service),
                 Stage::RollingBack(service) => !self.services[*service as usize].rolling,
-                Stage::FailingOver(service) => self.services[*service as usize].database.as_ref().is_some_and(|database| database.is_steady()),
+                Stage::FailingOver(service) => {
+                    self.services[*service as usize].database.as_ref().is_some_and(|database| database.is_steady())
+                }
                 Stage::Draining { drained, services } => {
                     drained.iter().all(|replica| self.replicas[*replica as usize].state == ReplicaState::Gone)
                         && services.iter().all(|service| self.has_what_it_wants(*service))

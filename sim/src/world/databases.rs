@@ -12,8 +12,8 @@ use crate::replication::{Follower, Pace};
 use crate::slab::NONE;
 use crate::spec::{Access, Balance, Commit, DatabaseSpec, FaultKind, ServiceSpec};
 use crate::world::balancing::{Heard, pair};
-use crate::world::calls::Failure;
 use crate::world::callers::Owner;
+use crate::world::calls::Failure;
 use crate::world::work::State;
 use crate::world::{Due, Step, World};
 
@@ -164,7 +164,8 @@ impl World {
         } else {
             (self.edges[self.first_of(call).edge as usize].access, self.pool_of(call).map(pool_key))
         };
-        let standby = if access == Access::Read && self.database_spec(service).reads_from_standbys { self.choose_standby(slot) } else { None };
+        let standby =
+            if access == Access::Read && self.database_spec(service).reads_from_standbys { self.choose_standby(slot) } else { None };
         let replica = match standby {
             Some(standby) => standby,
             None => self.reach_primary(service)?,
@@ -218,7 +219,7 @@ impl World {
         let service = self.attempts[slot].service;
         let (most, cost) = (self.database_spec(service).max_connections, self.database_spec(service).connect_seconds);
         let replica = &self.replicas[index as usize];
-        let busy = replica.queued + replica.in_service.len() as u32;
+        let busy = replica.queued + replica.begun() as u32;
         let Some(member) = self.database(service).member(index) else { return Ok(()) };
         if pool.is_some_and(|pool| member.reuse(pool)) {
             return Ok(());
@@ -283,7 +284,9 @@ impl World {
         }
         let primary = database.primary;
         match access {
-            Access::Write => database.members.iter_mut().filter(|member| member.replica != primary).for_each(|member| member.follower.committed(now)),
+            Access::Write => {
+                database.members.iter_mut().filter(|member| member.replica != primary).for_each(|member| member.follower.committed(now))
+            }
             Access::Read if index == primary => self.as_of = (now, Span::ZERO),
             Access::Read => {
                 let lag = database.member(index).map_or(Span::ZERO, |member| member.follower.lag(now));
@@ -510,11 +513,12 @@ impl World {
     fn reset_connections(&mut self, service: u32, only: Option<u32>) {
         let database = self.database(service);
         let reset = database.members.iter_mut().filter(|member| only.is_none_or(|only| only == member.replica));
-        let reset: Vec<u32> = reset.map(|member| {
-            member.idle.clear();
-            member.replica
-        })
-        .collect();
+        let reset: Vec<u32> = reset
+            .map(|member| {
+                member.idle.clear();
+                member.replica
+            })
+            .collect();
         for index in reset {
             self.lose_all(index);
             self.todo.dispatch.push(index);
@@ -578,7 +582,7 @@ impl World {
         Some(DatabaseFigures {
             is_up: member.is_some_and(|member| member.is_up),
             is_primary,
-            active: replica.queued + replica.in_service.len() as u32,
+            active: replica.queued + replica.begun() as u32,
             idle: member.map_or(0, Member::idle),
             lag,
             commits: member.map_or(0, |member| member.commits),
