@@ -17,6 +17,16 @@ pub(crate) struct Cache {
     /// When each entry ends, nanoseconds; zero: it is not there.
     ends: Vec<u64>,
     order: Option<Order>,
+    freshness: Option<Freshness>,
+}
+
+/// Which entries are out of date; kept only where something changes what they are copies of.
+#[derive(Clone, Debug)]
+struct Freshness {
+    /// When the original of each key was changed last.
+    changed: Vec<Time>,
+    /// Up to when the entry of each key knows of changes.
+    as_of: Vec<Time>,
 }
 
 /// Entries by when they were last used, as a chain of keys.
@@ -40,7 +50,7 @@ const KEYS_IN_BLOCK: u32 = 4;
 impl Cache {
     /// The cache at time zero. What it holds is what lookups at its rate would have left there in the long run: with a time to live `T`, key `k` with
     /// the rate `r` is there with the probability `r T / (1 + r T)`, for a time that is uniform up to `T` (a renewal process).
-    pub(crate) fn new(spec: &CacheSpec, luck: Stream) -> Self {
+    pub(crate) fn new(spec: &CacheSpec, is_updated: bool, luck: Stream) -> Self {
         let mut sum = 0.0;
         let weights = (1..=spec.keys).map(|key| {
             sum += libm::pow(f64::from(key), -spec.zipf);
@@ -57,7 +67,8 @@ impl Cache {
             newer: vec![NONE; keys],
             older: vec![NONE; keys],
         });
-        let mut cache = Self { spec: spec.clone(), cumulative, ends: vec![0; keys], order };
+        let freshness = is_updated.then(|| Freshness { changed: vec![Time::ZERO; keys], as_of: vec![Time::ZERO; keys] });
+        let mut cache = Self { spec: spec.clone(), cumulative, ends: vec![0; keys], order, freshness };
         if spec.warm && spec.warm_rate > 0.0 {
             cache.warm(luck);
         }
@@ -107,10 +118,28 @@ impl Cache {
         hit
     }
 
-    /// A key was fetched and is kept.
-    pub(crate) fn fill(&mut self, now: Time, key: u32) {
+    /// A key was fetched and is kept; the answer knows of what was changed up to `as_of`.
+    pub(crate) fn fill(&mut self, now: Time, key: u32, as_of: Time) {
+        if let Some(freshness) = &mut self.freshness {
+            freshness.as_of[key as usize] = as_of;
+        }
         let end = self.spec.ttl.map_or(FOR_EVER, |ttl| now.saturating_add(ttl).as_nanos());
         self.put(key, end);
+    }
+
+    /// The original of a key was changed; its copy is thrown away if it is told to.
+    pub(crate) fn changed(&mut self, now: Time, key: u32, invalidate: bool) {
+        if let Some(freshness) = &mut self.freshness {
+            freshness.changed[key as usize] = now;
+        }
+        if invalidate {
+            self.throw_away(key);
+        }
+    }
+
+    /// Whether the original of an entry was changed after the entry was fetched.
+    pub(crate) fn is_stale(&self, key: u32) -> bool {
+        self.freshness.as_ref().is_some_and(|freshness| freshness.changed[key as usize] > freshness.as_of[key as usize])
     }
 
     fn put(&mut self, key: u32, end: u64) {
@@ -135,14 +164,21 @@ impl Cache {
     pub(crate) fn flush(&mut self, share: f64, luck: Stream) {
         for key in 0..self.spec.keys {
             let lost = unit(luck.block(u64::from(key / 8)).word64(key as usize % 8)) < share;
-            if !lost || self.ends[key as usize] == 0 {
-                continue;
+            if lost {
+                self.throw_away(key);
             }
-            self.ends[key as usize] = 0;
-            if let Some(order) = &mut self.order {
-                order.take_out(key);
-                order.held -= 1;
-            }
+        }
+    }
+
+    /// Loses one key, if it is there.
+    fn throw_away(&mut self, key: u32) {
+        if self.ends[key as usize] == 0 {
+            return;
+        }
+        self.ends[key as usize] = 0;
+        if let Some(order) = &mut self.order {
+            order.take_out(key);
+            order.held -= 1;
         }
     }
 
@@ -203,31 +239,45 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_stale_once_its_original_was_changed_after_it_was_read() {
+        let mut cache = Cache::new(&spec(None, None, 0.0), true, luck());
+        cache.fill(at(5), 3, at(5));
+        cache.changed(at(6), 3, false);
+        assert!(cache.look(at(7), 3) && cache.is_stale(3) && !cache.is_stale(4));
+        cache.fill(at(8), 3, at(5));
+        assert!(cache.is_stale(3), "what a standby answers may be old");
+        cache.fill(at(8), 3, at(8));
+        assert!(!cache.is_stale(3));
+        cache.changed(at(9), 3, true);
+        assert!(!cache.look(at(9), 3), "it was thrown away");
+    }
+
+    #[test]
     fn an_entry_ends_after_its_time_to_live() {
-        let mut cache = Cache::new(&spec(Some(Span::from_seconds(10)), None, 0.0), luck());
+        let mut cache = Cache::new(&spec(Some(Span::from_seconds(10)), None, 0.0), true, luck());
         assert!(!cache.look(at(0), 3));
-        cache.fill(at(0), 3);
+        cache.fill(at(0), 3, at(0));
         assert!(cache.look(Time::from_nanos(9_999_999_999), 3));
         assert!(!cache.look(at(10), 3));
     }
 
     #[test]
     fn the_entry_that_was_used_longest_ago_makes_room() {
-        let mut cache = Cache::new(&spec(None, Some(2), 0.0), luck());
-        cache.fill(at(0), 1);
-        cache.fill(at(0), 2);
+        let mut cache = Cache::new(&spec(None, Some(2), 0.0), true, luck());
+        cache.fill(at(0), 1, at(0));
+        cache.fill(at(0), 2, at(0));
         assert!(cache.look(at(1), 1));
-        cache.fill(at(2), 3);
+        cache.fill(at(2), 3, at(2));
         assert!(cache.look(at(3), 1) && cache.look(at(3), 3) && !cache.look(at(3), 2));
         cache.flush(1.0, luck());
         assert!(!cache.look(at(4), 1));
-        cache.fill(at(4), 5);
+        cache.fill(at(4), 5, at(4));
         assert!(cache.look(at(5), 5));
     }
 
     #[test]
     fn keys_are_as_popular_as_zipf_says_and_a_warm_cache_holds_what_theory_says() {
-        let cache = Cache::new(&spec(Some(Span::from_seconds(60)), None, 100.0), luck());
+        let cache = Cache::new(&spec(Some(Span::from_seconds(60)), None, 100.0), true, luck());
         let harmonic: f64 = (1..=1000).map(|key| 1.0 / f64::from(key)).sum();
         assert_eq!((cache.key(0.0), cache.key(1.0 / harmonic + 1e-9), cache.key(0.999_999_9)), (0, 1, 999));
         let filled = (1..=1000).map(|key| 100.0 / harmonic / f64::from(key) * 60.0);
@@ -238,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_partial_flush_takes_its_share() {
-        let mut cache = Cache::new(&spec(None, None, 1.0), luck());
+        let mut cache = Cache::new(&spec(None, None, 1.0), true, luck());
         cache.flush(0.3, luck());
         let held = cache.ends.iter().filter(|end| **end > 0).count();
         assert!((640..=760).contains(&held), "{held} of 1000 are left");

@@ -54,6 +54,7 @@ mod arrivals;
 mod cache;
 mod replication;
 mod failover;
+mod lock;
 mod world;
 mod observe;
 pub mod automation;

@@ -30,7 +30,7 @@ pub use lifecycle::{
 };
 pub use nodes::NodePoolSpec;
 
-pub use admission::{AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, RateLimitSpec};
+pub use admission::{AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, QuotaSpec, RateLimitSpec};
 
 /// A whole world. Lists are sorted by name unless they say otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +97,29 @@ pub enum Phase {
         /// The call; its answer is kept.
         miss: CallSpec,
     },
+    /// Make a call that changes what a cache of the service holds a copy of.
+    Update {
+        /// The cache.
+        cache: Name,
+        /// The call.
+        write: CallSpec,
+        /// Whether the copy is thrown away once that has succeeded.
+        invalidate: bool,
+    },
+    /// Take a lock of the service, which all its replicas share; first come, first served.
+    Lock {
+        /// The lock.
+        lock: Name,
+        /// Whoever has waited for so long fails; `None`: waits for ever.
+        timeout: Option<Span>,
+        /// Whoever has waited for so long fails if it waits, through others, for itself; `None`: nobody looks.
+        deadlock_after: Option<Span>,
+    },
+    /// Give a lock up.
+    Unlock {
+        /// The lock.
+        lock: Name,
+    },
 }
 
 impl Phase {
@@ -104,9 +127,9 @@ impl Phase {
     #[must_use]
     pub fn calls(&self) -> &[CallSpec] {
         match self {
-            Self::Call(call) | Self::Cache { miss: call, .. } => std::slice::from_ref(call),
+            Self::Call(call) | Self::Cache { miss: call, .. } | Self::Update { write: call, .. } => std::slice::from_ref(call),
             Self::Parallel { calls, .. } => calls,
-            Self::Cpu(_) | Self::Sleep(_) => &[],
+            Self::Cpu(_) | Self::Sleep(_) | Self::Lock { .. } | Self::Unlock { .. } => &[],
         }
     }
 }
@@ -513,6 +536,20 @@ pub enum FaultKind {
         /// How far behind they are.
         lag: Span,
     },
+    /// Somebody takes a lock of a service and does not give it up.
+    LockHold {
+        /// The service.
+        service: Name,
+        /// Its lock.
+        lock: Name,
+    },
+    /// The quota of a service is another one.
+    Quota {
+        /// The service.
+        service: Name,
+        /// Requests a second of all callers together.
+        rate: Rate,
+    },
     /// A client's rate is multiplied.
     Surge {
         /// The client.
@@ -539,6 +576,8 @@ impl FaultKind {
             Self::NodeLoss { .. } => "node_loss",
             Self::CacheFlush { .. } => "cache_flush",
             Self::PrimaryCrash { .. } => "primary_crash",
+            Self::LockHold { .. } => "lock_hold",
+            Self::Quota { .. } => "quota",
             Self::ReplicaLag { .. } => "replica_lag",
             Self::Surge { .. } => "surge",
         }
@@ -558,6 +597,8 @@ impl FaultKind {
             Self::Deploy { service, .. }
             | Self::Latency { service, .. }
             | Self::CacheFlush { service, .. }
+            | Self::LockHold { service, .. }
+            | Self::Quota { service, .. }
             | Self::PrimaryCrash { service } => Target::Service(service.clone()),
             Self::ZoneLoss { zone } | Self::NodeLoss { zone, .. } => Target::Zone(zone.clone()),
             Self::Surge { client, .. } => Target::Client(client.clone()),
@@ -685,6 +726,27 @@ pub struct LoadSpec {
 }
 
 impl ServiceSpec {
+    /// The locks that its programs take, sorted, each once.
+    #[must_use]
+    pub fn locks(&self) -> Vec<Name> {
+        let phases = self.endpoints.iter().flat_map(|endpoint| &endpoint.phases);
+        let taken = phases.filter_map(|phase| match phase {
+            Phase::Lock { lock, .. } => Some(lock.clone()),
+            _ => None,
+        });
+        let mut locks: Vec<Name> = taken.collect();
+        locks.sort();
+        locks.dedup();
+        locks
+    }
+
+    /// Whether something changes what a cache holds copies of.
+    #[must_use]
+    pub fn updates(&self, cache: &Name) -> bool {
+        let mut phases = self.endpoints.iter().flat_map(|endpoint| &endpoint.phases);
+        phases.any(|phase| matches!(phase, Phase::Update { cache: updated, .. } if updated == cache))
+    }
+
     /// The services that it calls, sorted, each once.
     #[must_use]
     pub fn calls(&self) -> Vec<Name> {

@@ -7,3 +7,4 @@ pub(crate) mod line;
 pub(crate) mod concurrency;
 pub(crate) mod rate;
 pub(crate) mod control;
+pub(crate) mod quota;

@@ -61,7 +61,7 @@ impl Process {
         let endpoints: Vec<Name> = spec.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
         let mut histograms = 0;
         let own = spec.metrics.iter().enumerate().map(|(index, metric)| {
-            let own = Own::new(index, histograms, metric, &endpoints);
+            let own = Own::new(index, histograms, (metric, spec.codes()), &endpoints);
             histograms += usize::from(matches!(metric.feed, Feed::Latency { .. }));
             own
         });
@@ -74,7 +74,7 @@ impl Process {
         let mut sheet = Sheet::new(store, &mut self.page, at_ms);
         for (endpoint, counts) in spec.endpoints.iter().zip(&replica.counters.requests) {
             let labels = labels.clone().set("handler", endpoint.name.as_str()).set("method", "GET");
-            for (code, count) in CODES.iter().zip(counts) {
+            for (code, count) in CODES.iter().zip(counts).take(spec.codes()) {
                 sheet.put((*count > 0).then_some(*count as f64), || named_with("http_requests_total", &labels, ("code", code)));
             }
         }
@@ -202,7 +202,7 @@ fn put_histogram<S: AsRef<str>>(sheet: &mut Sheet<'_>, written: Histogram<'_, S>
 }
 
 impl Own {
-    fn new(index: usize, histogram: usize, metric: &MetricSpec, endpoints: &[Name]) -> Self {
+    fn new(index: usize, histogram: usize, (metric, codes): (&MetricSpec, usize), endpoints: &[Name]) -> Self {
         let (only, success) = match &metric.feed {
             Feed::Requests { endpoint, success } => (endpoint.as_ref(), *success),
             Feed::Latency { endpoint, .. } => (endpoint.as_ref(), None),
@@ -210,7 +210,7 @@ impl Own {
         };
         let mut groups: Vec<Group> = Vec::new();
         for (endpoint, name) in endpoints.iter().enumerate().filter(|(_, name)| only.is_none_or(|only| only == *name)) {
-            for code in (0..CODES.len()).filter(|code| success.is_none_or(|success| success == (*code == 0))) {
+            for code in (0..codes).filter(|code| success.is_none_or(|success| success == (*code == 0))) {
                 let labels: Vec<(Name, String)> =
                     metric.labels.iter().map(|(label, source)| (label.clone(), label_value(source, name, code))).collect();
                 match groups.iter_mut().find(|group| group.labels == labels) {

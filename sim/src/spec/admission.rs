@@ -51,6 +51,8 @@ pub struct AdmissionSpec {
     pub rate_limit: Option<RateLimitSpec>,
     /// Turns requests away at random while too few of them succeed.
     pub control: Option<ControlSpec>,
+    /// How many may come to all replicas together.
+    pub quota: Option<QuotaSpec>,
 }
 
 /// In what order requests are taken from a queue.
@@ -152,6 +154,15 @@ pub struct RateLimitSpec {
     pub period: Span,
     /// How long a request may be held back until a period has room for it.
     pub wait: Span,
+}
+
+/// A limit of requests of all callers at all replicas together, as external services have it: a bucket that fills at a rate. More are answered with 429.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QuotaSpec {
+    /// Requests a second.
+    pub rate: Rate,
+    /// What is saved up at most, at least 1.
+    pub burst: u32,
 }
 
 /// Envoy's filter `admission_control`.

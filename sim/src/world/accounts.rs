@@ -10,7 +10,18 @@ use crate::spec::{Feed, Phase, ServiceSpec};
 use crate::world::World;
 
 /// Status codes that services answer with; 502 to 504 tell how a call of their own failed.
-pub(crate) const CODES: [&str; 5] = ["200", "500", "502", "503", "504"];
+pub(crate) const CODES: [&str; 6] = ["200", "500", "502", "503", "504", "429"];
+
+/// The place of 429 among them, which only services with a quota answer.
+pub(crate) const TOO_MANY: usize = 5;
+
+impl ServiceSpec {
+    /// How many of the codes it can answer with.
+    pub(crate) fn codes(&self) -> usize {
+        let has_quota = self.admission.as_ref().is_some_and(|admission| admission.quota.is_some());
+        if has_quota { CODES.len() } else { TOO_MANY }
+    }
+}
 
 /// How an attempt ended, as its caller saw it.
 pub(crate) const OUTCOMES: [&str; 5] = ["success", "error", "timeout", "rejected", "reset"];
@@ -265,7 +276,7 @@ impl World {
             utilisation: if available > 0.0 { (used / available).min(1.0) } else { 0.0 },
             cpu_seconds,
             replica_hours: service.existing.seconds() / 3600.0,
-            stale: service.database.as_ref().map_or(0, |database| database.stale_reads),
+            stale: service.stale_hits + service.database.as_ref().map_or(0, |database| database.stale_reads),
             lost_writes: service.database.as_ref().map_or(0, |database| database.lost_writes),
             ..service.tally.totals()
         }

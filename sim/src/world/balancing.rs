@@ -15,6 +15,7 @@ use crate::ewma::PeakEwma;
 use crate::outlier::{Answer, Change, Counts, Detector};
 use crate::slab::NONE;
 use crate::spec::{Balance, BalancingSpec, ConnectionSpec, EjectionSpec, ServiceSpec, SlowStartSpec};
+use crate::world::accounts::TOO_MANY;
 use crate::world::calls::{Failure, Origin};
 use crate::world::{Due, World};
 
@@ -287,7 +288,8 @@ fn weight(host: &Host, slow_start: SlowStartSpec, balance: Balance, now: Time) -
 /// What an answer is to a detector of outliers.
 const fn answer(heard: Heard) -> Option<Answer> {
     match heard {
-        Heard::Code(0) => Some(Answer::Success),
+        // 429 is no error of the server's.
+        Heard::Code(0 | TOO_MANY) => Some(Answer::Success),
         Heard::Code(1) => Some(Answer::Error),
         Heard::Code(_) | Heard::Silence(_) => Some(Answer::Gateway),
         Heard::GivenUp => None,

@@ -9,11 +9,12 @@ use firedrill_core::random::Seed;
 use firedrill_core::time::{Span, Time};
 
 use crate::cache::Cache;
+use crate::lock::Lock;
 use crate::caller::Caller;
 use crate::probe::ProbeKind;
 use crate::queue::EventQueue;
 use crate::slab::{NONE, Slab};
-use crate::spec::{Access, CallSpec, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
+use crate::spec::{Access, CacheSpec, CallSpec, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
 use crate::world::callers::caller_at;
 use crate::world::databases::Database;
 use crate::world::door::Rules;
@@ -62,6 +63,7 @@ impl World {
             calls: Slab::new(),
             visits: Slab::new(),
             caches: Vec::new(),
+            locks: Vec::new(),
             attempts: Slab::new(),
             has_databases: spec.services.iter().any(|service| service.database.is_some()),
             brought: Vec::new(),
@@ -83,14 +85,18 @@ impl World {
         world
     }
 
-    /// The caches as they are at the start.
+    /// The caches as they are at the start, and the locks, which nobody holds.
     fn fill_caches(&mut self) {
         for index in 0..self.services.len() {
             self.services[index].first_cache = first_cache(&self.spec, index);
             let service = &self.spec.services[index];
-            let caches = service.caches.iter().map(|cache| Cache::new(cache, self.cache_luck(&service.name, &cache.name)));
+            let updated = |cache: &CacheSpec| service.updates(&cache.name);
+            let caches = service.caches.iter().map(|cache| Cache::new(cache, updated(cache), self.cache_luck(&service.name, &cache.name)));
             let caches: Vec<Cache> = caches.collect();
+            let locks = service.locks().len();
             self.caches.extend(caches);
+            self.services[index].locks = (self.locks.len() as u32, locks as u32);
+            self.locks.resize(self.locks.len() + locks, Lock::default());
         }
     }
 
@@ -180,9 +186,17 @@ impl Layout<'_> {
                     Phase::Cache { cache, miss } => {
                         let edge = self.call_edge(&caller.name, miss, position, local);
                         (position, local) = (position + 1, local + 1);
-                        let cache = caller.caches.iter().position(|known| known.name == *cache).expect("lowering knows every cache");
-                        Step::Cache { cache: first_cache(spec, service) + cache as u32, edge }
+                        Step::Cache { cache: self.cache(service, cache), edge }
                     }
+                    Phase::Update { cache, write, invalidate } => {
+                        let edge = self.call_edge(&caller.name, write, position, local);
+                        (position, local) = (position + 1, local + 1);
+                        Step::Update { cache: self.cache(service, cache), edge, invalidate: *invalidate }
+                    }
+                    Phase::Lock { lock, timeout, deadlock_after } => {
+                        Step::Lock { lock: self.lock(service, lock), timeout: *timeout, deadlock_after: *deadlock_after }
+                    }
+                    Phase::Unlock { lock } => Step::Unlock(self.lock(service, lock)),
                     Phase::Parallel { calls, need, asynchronous } => {
                         let first = self.edges.len() as u32;
                         for call in calls {
@@ -201,6 +215,20 @@ impl Layout<'_> {
             self.steps.extend([Step::Cpu(demand.clone()), Step::End(0.0)]);
         }
         starts
+    }
+
+    /// The place of a service's cache among all.
+    fn cache(&self, service: usize, name: &Name) -> u32 {
+        let caches = &self.spec.services[service].caches;
+        let local = caches.iter().position(|known| known.name == *name).expect("lowering knows every cache");
+        first_cache(self.spec, service) + local as u32
+    }
+
+    /// The place of a service's lock among all.
+    fn lock(&self, service: usize, name: &Name) -> u32 {
+        let before: usize = self.spec.services[..service].iter().map(|service| service.locks().len()).sum();
+        let local = self.spec.services[service].locks().iter().position(|known| known == name).expect("who gives a lock up has taken it");
+        (before + local) as u32
     }
 
     /// The edges of a service's probes that are requests of its own.

@@ -2,6 +2,7 @@
 
 use firedrill_core::name::Name;
 use firedrill_core::random::{Purpose, Stream, hash64, mix64};
+use firedrill_core::time::Time;
 
 use crate::slab::NONE;
 use crate::world::calls::Failure;
@@ -39,6 +40,7 @@ impl World {
             self.replicas[replica].counters.looked(local, hit);
         }
         if hit {
+            self.services[service].stale_hits += u64::from(self.caches[cache as usize].is_stale(key));
             return true;
         }
         if self.caches[cache as usize].coalesces() {
@@ -57,14 +59,19 @@ impl World {
     pub(super) fn fetched(&mut self, slot: u32, result: Result<(), Failure>) {
         let attempt = &self.attempts[slot];
         let step = self.services[attempt.service as usize].programs[attempt.endpoint as usize] + attempt.phase;
-        let Step::Cache { cache, .. } = self.steps[step as usize] else { return };
+        let (cache, edge) = match self.steps[step as usize] {
+            Step::Cache { cache, edge } => (cache, edge),
+            Step::Update { cache, invalidate, .. } => return self.updated(slot, cache, (invalidate, result.is_ok())),
+            _ => return,
+        };
         let key = self.wanted_key(slot, cache, attempt.phase);
         let keeps = attempt.call != NONE || self.caches[cache as usize].fills_late();
         let replica = attempt.replica as usize;
         let now = self.now;
+        let as_of = self.as_of(edge);
         let state = &mut self.caches[cache as usize];
         if result.is_ok() && keeps {
-            state.fill(now, key);
+            state.fill(now, key, as_of);
         }
         if !state.coalesces() {
             return;
@@ -75,6 +82,21 @@ impl World {
             // They go on in their order, before the next event.
             self.todo.fetched.extend(done.waiting.into_iter().rev().map(|waiting| (waiting, result)));
         }
+    }
+
+    /// What a cache holds a copy of was changed, if the call that did so succeeded.
+    fn updated(&mut self, slot: u32, cache: u32, (invalidate, is_done): (bool, bool)) {
+        if is_done {
+            let key = self.wanted_key(slot, cache, self.attempts[slot].phase);
+            self.caches[cache as usize].changed(self.now, key, invalidate);
+        }
+    }
+
+    /// Up to when an answer that has just come over an edge knows of changes: a standby may be behind.
+    fn as_of(&self, edge: u32) -> Time {
+        let (at, lag) = self.as_of;
+        let is_of_database = self.services[self.edges[edge as usize].service as usize].database.is_some();
+        if is_of_database && at == self.now { Time::from_nanos(at.as_nanos().saturating_sub(lag.as_nanos())) } else { self.now }
     }
 
     /// The luck of what a cache holds at the start.

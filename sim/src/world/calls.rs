@@ -66,6 +66,8 @@ pub(crate) enum Failure {
     Refused,
     /// The caller waited for a connection for too long.
     NoConnection,
+    /// All callers together have asked too often.
+    OverQuota,
 }
 
 impl Failure {
@@ -74,7 +76,7 @@ impl Failure {
         match self {
             Self::Error => 1,
             Self::Timeout | Self::NoConnection => 2,
-            Self::QueueFull | Self::NoReplica | Self::Refused => 3,
+            Self::QueueFull | Self::NoReplica | Self::Refused | Self::OverQuota => 3,
             Self::Reset | Self::Unreachable => 4,
         }
     }
@@ -84,7 +86,7 @@ impl Failure {
         match self {
             Self::Error => 1,
             Self::Reset => 2,
-            Self::QueueFull | Self::NoReplica | Self::Unreachable | Self::Refused => 3,
+            Self::QueueFull | Self::NoReplica | Self::Unreachable | Self::Refused | Self::OverQuota => 3,
             Self::Timeout | Self::NoConnection => 4,
         }
     }

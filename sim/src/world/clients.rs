@@ -132,7 +132,7 @@ impl World {
         let outcome = match result {
             Ok(()) if took <= state.ledger.objective => RequestOutcome::Good,
             Ok(()) => RequestOutcome::Slow,
-            Err(Failure::QueueFull) => RequestOutcome::Shed,
+            Err(Failure::QueueFull | Failure::OverQuota) => RequestOutcome::Shed,
             Err(_) => RequestOutcome::Failed,
         };
         if self.counting && result.is_ok() {

@@ -521,6 +521,7 @@ impl World {
             .collect();
         for index in reset {
             self.lose_all(index);
+            self.sessions_ended(index);
             self.todo.dispatch.push(index);
         }
     }

@@ -1,18 +1,21 @@
 //! The door of a replica, where its service has rules for it: who is let in, in what order they wait, who is dropped (docs/MODEL.md 1.3).
 
 use firedrill_core::journal::Event;
+use firedrill_core::name::Name;
 use firedrill_core::random::{Purpose, Seed, Stream, hash64};
 use firedrill_core::time::{Span, Time};
 
 use crate::admission::concurrency::{Limiter, Sample};
 use crate::admission::control::Control;
 use crate::admission::line::{Line, Waiting};
+use crate::admission::quota::Quota;
 use crate::admission::rate::RateLimiter;
 use crate::slab::NONE;
-use crate::spec::{AdmissionSpec, CallSpec, DropRule, EndpointSpec, LimitSpec, Phase, Priority, ServiceSpec, WorldSpec};
+use crate::spec::{AdmissionSpec, CallSpec, DropRule, EndpointSpec, FaultKind, LimitSpec, Phase, Priority, ServiceSpec, WorldSpec};
 use crate::world::balancing::Heard;
 use crate::world::calls::{Failure, Origin};
 use crate::world::work::{State, is_hit};
+use crate::world::accounts::TOO_MANY;
 use crate::world::{Due, World};
 
 /// The word of a hop's block that says whether it is turned away at random.
@@ -41,6 +44,8 @@ pub(super) struct Rules {
     needs: Option<Vec<Span>>,
     /// The margin that calls keep from the deadline of their request, if they know it.
     propagates: Option<Span>,
+    /// What may come to all doors together.
+    quota: Option<Quota>,
     luck: Stream,
 }
 
@@ -62,6 +67,7 @@ impl Rules {
             longest_wait: admission.longest_wait.into_iter().chain(bulkhead).min(),
             needs,
             propagates: admission.propagates,
+            quota: admission.quota.as_ref().map(Quota::new),
             luck: Stream::new(seed, Purpose::Admission, hash64(&own.name)),
         }
     }
@@ -95,9 +101,9 @@ fn mean_work(spec: &WorldSpec) -> Vec<Vec<f64>> {
         };
         let of_phase = |phase: &Phase| match phase {
             Phase::Cpu(seconds) | Phase::Sleep(seconds) => seconds.mean(),
-            Phase::Call(call) => of_call(call),
+            Phase::Call(call) | Phase::Update { write: call, .. } => of_call(call),
             Phase::Parallel { calls, .. } => calls.iter().map(of_call).fold(0.0, f64::max),
-            Phase::Cache { .. } => 0.0,
+            Phase::Cache { .. } | Phase::Lock { .. } | Phase::Unlock { .. } => 0.0,
         };
         let of_endpoint = |endpoint: &EndpointSpec| endpoint.phases.iter().map(of_phase).sum::<f64>();
         let next: Vec<Vec<f64>> = spec.services.iter().map(|service| service.endpoints.iter().map(of_endpoint).collect()).collect();
@@ -201,6 +207,10 @@ impl World {
     /// An attempt comes to the door of its replica.
     pub(super) fn come_to_door(&mut self, slot: u32, index: u32) {
         let now = self.now;
+        let rules = self.services[self.attempts[slot].service as usize].rules.as_mut();
+        if rules.and_then(|rules| rules.quota.as_mut()).is_some_and(|quota| !quota.takes(now)) {
+            return self.turn_away_over_quota(slot);
+        }
         if let Some(rate) = &mut self.door(index).rate {
             match rate.take(now) {
                 None => {
@@ -343,7 +353,7 @@ impl World {
         self.hear(slot, Heard::Code(Failure::QueueFull.code()));
         self.note_end(slot, index, true);
         self.leave_queue(slot);
-        self.count_turned_away(index, endpoint, &|| format!("it waited {waited}"));
+        self.count_turned_away(index, endpoint, Failure::QueueFull.code(), &|| format!("it waited {waited}"));
         if call != NONE {
             self.answer(call, Err(Failure::QueueFull));
         }
@@ -354,10 +364,38 @@ impl World {
         let attempt = &self.attempts[slot];
         let (index, endpoint, call) = (attempt.replica, attempt.endpoint, attempt.call);
         self.hear(slot, Heard::Code(Failure::QueueFull.code()));
-        self.count_turned_away(index, endpoint, figures);
+        self.count_turned_away(index, endpoint, Failure::QueueFull.code(), figures);
         self.attempts.remove(slot);
         if call != NONE {
             self.answer(call, Err(Failure::QueueFull));
+        }
+    }
+
+    /// Turns away one who comes beyond the quota of all callers.
+    fn turn_away_over_quota(&mut self, slot: u32) {
+        let attempt = &self.attempts[slot];
+        let (index, endpoint, call) = (attempt.replica, attempt.endpoint, attempt.call);
+        self.hear(slot, Heard::Code(TOO_MANY));
+        self.count_turned_away(index, endpoint, TOO_MANY, &|| "the quota is used up".to_owned());
+        self.attempts.remove(slot);
+        if call != NONE {
+            self.answer(call, Err(Failure::OverQuota));
+        }
+    }
+
+    /// The quota of a service is what the faults of the moment make of it.
+    pub(super) fn refresh_quota(&mut self, service: &Name) {
+        let now = self.now;
+        let index = self.service_named(service).expect("lowering knows every service") as usize;
+        let own = self.spec.services[index].admission.as_ref().and_then(|admission| admission.quota);
+        let faulty = self.active_faults().filter_map(|kind| match kind {
+            FaultKind::Quota { service: of, rate } if of == service => Some(*rate),
+            _ => None,
+        });
+        let rate = faulty.last().or(own.map(|quota| quota.rate));
+        let rules = self.services[index].rules.as_mut();
+        if let (Some(quota), Some(rate)) = (rules.and_then(|rules| rules.quota.as_mut()), rate) {
+            quota.set_rate(now, rate);
         }
     }
 
@@ -369,12 +407,12 @@ impl World {
         self.turn_away_at_door(slot, figures);
     }
 
-    fn count_turned_away(&mut self, index: u32, endpoint: u32, figures: &dyn Fn() -> String) {
+    fn count_turned_away(&mut self, index: u32, endpoint: u32, code: usize, figures: &dyn Fn() -> String) {
         let now = self.now;
         let replica = &mut self.replicas[index as usize];
         self.services[replica.service as usize].tally.rejected += 1;
         if self.counting {
-            replica.counters.requests[endpoint as usize][Failure::QueueFull.code()] += 1;
+            replica.counters.requests[endpoint as usize][code] += 1;
         }
         let door = replica.door.as_mut().expect("who is turned away at a door has one");
         door.turned_away += 1;

@@ -35,7 +35,10 @@ impl Disturbance {
     /// Whether it afflicts the processes that it finds, so that a restart cures it, and not whatever runs while it lasts.
     const fn is_of_processes(&self) -> bool {
         match self.spec.kind {
-            FaultKind::Hang { .. } | FaultKind::Crash { every: None, .. } | FaultKind::PrimaryCrash { .. } => true,
+            FaultKind::Hang { .. }
+            | FaultKind::Crash { every: None, .. }
+            | FaultKind::PrimaryCrash { .. }
+            | FaultKind::LockHold { .. } => true,
             FaultKind::MemoryLeak { .. } => self.spec.lasting.is_none(),
             _ => false,
         }
@@ -120,6 +123,8 @@ impl World {
                 let luck = self.disturbances[index as usize].luck;
                 self.flush_cache(service, cache, share.get(), luck);
             }
+            FaultKind::LockHold { service, lock } => self.forget_lock(index, service, lock),
+            FaultKind::Quota { service, .. } => self.refresh_quota(service),
             FaultKind::PrimaryCrash { service } => self.crash_primary(index, service, spec.lasting),
             FaultKind::ReplicaLag { target, .. } => self.refresh_paces(target),
             // Rates are worked out before the run: arrivals are exogenous.
@@ -136,6 +141,20 @@ impl World {
             None => self.process_ended(primary, Termination::Error, "it crashed"),
             Some(away) => self.process_lost(primary, away, "its machine is lost"),
         }
+    }
+
+    /// A session takes a lock and keeps it: one of the primary of a database, or of the first replica that is ready.
+    fn forget_lock(&mut self, index: u32, service: &Name, lock: &Name) {
+        let of = self.service_named(service).expect("lowering knows every service");
+        let ready = &self.services[of as usize].ready;
+        let Some(session) = self.primary_of(of).filter(|primary| ready.contains(primary)).or(ready.first().copied()) else { return };
+        self.disturbances[index as usize].afflicted = vec![session];
+        self.hold_lock(service, lock, true);
+    }
+
+    /// All sessions of a replica have been ended from outside, and what they held is free.
+    pub(super) fn sessions_ended(&mut self, replica: u32) {
+        self.cure(replica, "its connections were reset", |kind| matches!(kind, FaultKind::LockHold { .. }));
     }
 
     /// What the faults of the moment do.
@@ -184,6 +203,8 @@ impl World {
             FaultKind::ZoneLoss { zone } => self.regain_zone(zone),
             FaultKind::NodeLoss { node, .. } => self.regain_node(node),
             FaultKind::ReplicaLag { target, .. } => self.refresh_paces(target),
+            FaultKind::LockHold { service, lock } => self.hold_lock(service, lock, false),
+            FaultKind::Quota { service, .. } => self.refresh_quota(service),
             FaultKind::Deploy { .. } | FaultKind::Surge { .. } | FaultKind::CacheFlush { .. } | FaultKind::PrimaryCrash { .. } => {}
         }
     }
@@ -386,6 +407,8 @@ fn detail(kind: &FaultKind) -> String {
         FaultKind::NodeLoss { node, .. } => format!("node {node} is lost with everything on it"),
         FaultKind::CacheFlush { cache, share, .. } => format!("{share} of the keys of {cache}"),
         FaultKind::PrimaryCrash { .. } => "the primary dies".to_owned(),
+        FaultKind::LockHold { lock, .. } => format!("somebody takes the lock {lock} and keeps it"),
+        FaultKind::Quota { rate, .. } => format!("a quota of {rate}"),
         FaultKind::ReplicaLag { lag, .. } => format!("standbys are {lag} behind"),
         FaultKind::Surge { factor, .. } => format!("rate {factor}"),
     }

@@ -15,6 +15,7 @@ mod databases;
 mod door;
 mod faults;
 mod lifecycle;
+mod locking;
 mod nodes;
 mod probes;
 mod rollout;
@@ -32,6 +33,7 @@ use firedrill_core::random::Seed;
 use firedrill_core::time::{Class, Span, Time};
 
 use crate::cache::Cache;
+use crate::lock::Lock;
 use crate::probe::ProbeKind;
 use crate::queue::{EventQueue, Handle};
 use crate::slab::Slab;
@@ -123,6 +125,8 @@ pub(crate) enum Due {
     EndpointJoins(u32, u32),
     /// A caller comes to know that a replica is not ready any more.
     EndpointLeaves(u32, u32),
+    /// An attempt has waited for a lock for a while.
+    LockWaited(u32),
     /// The failover of a database goes on.
     Failover(u32),
     /// A target is scraped.
@@ -179,6 +183,12 @@ enum Step {
     Parallel { first: u32, count: u32, need: u32, asynchronous: bool },
     /// A look into this cache, and a call over this edge if what is wanted is not there.
     Cache { cache: u32, edge: u32 },
+    /// A call over this edge that changes what this cache holds a copy of.
+    Update { cache: u32, edge: u32, invalidate: bool },
+    /// Take this lock, and wait for it for so long at most; look for a deadlock after so long.
+    Lock { lock: u32, timeout: Option<Span>, deadlock_after: Option<Span> },
+    /// Give this lock up.
+    Unlock(u32),
     /// The end of a program: the answer is an error with this probability.
     End(f64),
 }
@@ -206,6 +216,8 @@ pub(crate) struct World {
     visits: Slab<Visit>,
     /// All caches, those of each service together.
     caches: Vec<Cache>,
+    /// All locks, those of each service together.
+    locks: Vec<Lock>,
     attempts: Slab<Attempt>,
     /// Whether any service is a database.
     has_databases: bool,
@@ -309,6 +321,7 @@ impl World {
             Due::EndpointLeaves(view, replica) => self.tell_view(view, replica, false),
             Due::Hedge(call) => self.hedge(call),
             Due::Visit(visit) => self.visit(visit),
+            Due::LockWaited(attempt) => self.lock_waited(attempt),
             Due::Failover(service) => self.failover_due(service),
             Due::Scrape(_) => unreachable!("scrapes are not the world's"),
             Due::Arrival(_) | Due::Reach(_) | Due::PhaseDone(_) | Due::CpuDone(_) | Due::TimedOut(_) | Due::Retry(_) => {

@@ -43,6 +43,12 @@ pub(crate) struct Service {
     pub(super) per_request: u64,
     /// Where its caches begin among all.
     pub(super) first_cache: u32,
+    /// Where its locks begin among all, and how many it has.
+    pub(super) locks: (u32, u32),
+    /// Attempts that failed because they waited for themselves.
+    pub(crate) deadlocks: u64,
+    /// Hits of its caches on what had been changed meanwhile.
+    pub(super) stale_hits: u64,
     /// The first step of each endpoint's program.
     pub(super) programs: Vec<u32>,
     /// All that exist, gone ones excepted, by number.
@@ -178,6 +184,9 @@ impl Service {
             cancel: spec.cancel,
             per_request: spec.memory.per_request.get(),
             first_cache: 0,
+            locks: (0, 0),
+            deadlocks: 0,
+            stale_hits: 0,
             programs,
             replicas: Vec::new(),
             ready: Vec::new(),

@@ -91,6 +91,9 @@ enum Next {
     Call(u32),
     Parallel(Fan),
     Cache(u32, u32),
+    Update(u32),
+    Lock(u32),
+    Unlock(u32),
     Skip,
     End(f64),
 }
@@ -119,7 +122,7 @@ impl World {
         let block = state.luck.block(hop);
         let first = match &self.steps[state.programs[endpoint as usize] as usize] {
             Step::Cpu(seconds) | Step::Sleep(seconds) => seconds.sample(block.draw(PHASE_WORD)),
-            Step::Call(_) | Step::Parallel { .. } | Step::Cache { .. } | Step::End(_) => 0.0,
+            _ => 0.0,
         };
         let attempt = self.attempts.insert(Attempt {
             entered: 0,
@@ -299,6 +302,13 @@ impl World {
                         return;
                     }
                 }
+                Next::Update(edge) => return self.call_for(slot, edge),
+                Next::Lock(lock) => {
+                    if !self.lock(slot, lock) {
+                        return;
+                    }
+                }
+                Next::Unlock(lock) => self.unlock(slot, lock),
                 Next::Parallel(fan) => {
                     if self.fan_out(slot, fan) {
                         return;
@@ -327,6 +337,9 @@ impl World {
             Step::End(error) => Next::End(*error),
             Step::Call(edge) if self.edges[*edge as usize].probability >= 1.0 => Next::Call(*edge),
             Step::Cache { cache, edge } => Next::Cache(*cache, *edge),
+            Step::Update { edge, .. } => Next::Update(*edge),
+            Step::Lock { lock, .. } => Next::Lock(*lock),
+            Step::Unlock(lock) => Next::Unlock(*lock),
             Step::Parallel { first, count, need, asynchronous } => {
                 Next::Parallel(Fan { first: *first, count: *count, need: *need, asynchronous: *asynchronous })
             }
@@ -342,8 +355,8 @@ impl World {
                     Step::Cpu(seconds) => Next::Cpu(seconds.sample(block.draw(word))),
                     Step::Sleep(seconds) => Next::Sleep(seconds.sample(block.draw(word))),
                     Step::Call(edge) if is_hit(self.edges[*edge as usize].probability, block.word64(word)) => Next::Call(*edge),
-                    Step::Call(_) | Step::Parallel { .. } | Step::Cache { .. } => Next::Skip,
                     Step::End(error) => Next::End(*error),
+                    _ => Next::Skip,
                 }
             }
         }
@@ -539,8 +552,11 @@ impl World {
 
     /// An attempt is worked off and answered with a status code, an index in [`crate::world::CODES`].
     #[inline]
-    fn finish(&mut self, slot: u32, code: usize) {
+    pub(super) fn finish(&mut self, slot: u32, code: usize) {
         self.leave(slot);
+        if !self.locks.is_empty() {
+            self.let_go(slot);
+        }
         self.hear(slot, Heard::Code(code));
         let attempt = &self.attempts[slot];
         let call = attempt.call;
@@ -564,6 +580,9 @@ impl World {
     /// Work that has been cancelled stops.
     fn give_up(&mut self, slot: u32) {
         self.leave(slot);
+        if !self.locks.is_empty() {
+            self.let_go(slot);
+        }
         let index = self.attempts[slot].replica;
         if self.replicas[index as usize].door.is_some() {
             self.note_end(slot, index, true);
@@ -673,6 +692,9 @@ impl World {
 
     /// An attempt is lost; its caller, if it still waits, sees a reset.
     fn lose(&mut self, slot: u32) {
+        if !self.locks.is_empty() {
+            self.let_go(slot);
+        }
         let attempt = &mut self.attempts[slot];
         if attempt.state == State::Dropped {
             self.attempts.remove(slot);
