@@ -13,6 +13,7 @@ pub mod queue;
 pub mod probe;
 pub mod lifecycle;
 pub mod autoscaler;
+pub mod lock;
 pub mod service;
 pub mod fault;
 pub mod history;

@@ -374,6 +374,15 @@ fn phase_text(phase: &Phase) -> String {
         Phase::Cpu(demand) => format!("{} of CPU on average", mean(demand)),
         Phase::Sleep(time) => format!("{} of waiting on average", mean(time)),
         Phase::Call(call) => call_text(call),
+        Phase::Update { cache, write, invalidate } => {
+            let copy = if *invalidate { "thrown away" } else { "left as it is" };
+            format!("{}, and its copy in {cache} is {copy}", call_text(write))
+        }
+        Phase::Lock { lock, timeout, .. } => {
+            let patience = timeout.map_or_else(String::new, |timeout| format!(", waited for up to {timeout}"));
+            format!("the lock {lock} is taken{patience}")
+        }
+        Phase::Unlock { lock } => format!("the lock {lock} is given up"),
         Phase::Cache { cache, miss } => format!("a look into {cache}, and on a miss {}", call_text(miss)),
         Phase::Parallel { calls, need, asynchronous } => {
             let mut texts: Vec<(String, u32)> = Vec::new();
@@ -454,6 +463,8 @@ fn happening(kind: &FaultKind) -> String {
         FaultKind::NodeLoss { node, .. } => format!("node {node} is lost with all that runs on it"),
         FaultKind::ZoneLoss { .. } => format!("{target} is lost with all that runs in it"),
         FaultKind::CacheFlush { cache, share, .. } => format!("{cache} of {target} loses {share} of its keys"),
+        FaultKind::LockHold { lock, .. } => format!("somebody takes the lock {lock} of {target} and keeps it"),
+        FaultKind::Quota { rate, .. } => format!("the quota of {target} is {rate}"),
         FaultKind::PrimaryCrash { .. } => format!("the primary of {target} dies"),
         FaultKind::ReplicaLag { lag, .. } => format!("standbys of {target} are {lag} behind"),
         FaultKind::Surge { factor, .. } => format!("{target} sends {factor} its requests"),

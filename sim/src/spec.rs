@@ -30,7 +30,9 @@ pub use lifecycle::{
 };
 pub use nodes::NodePoolSpec;
 
-pub use admission::{AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, QuotaSpec, RateLimitSpec};
+pub use admission::{
+    AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, QuotaSpec, RateLimitSpec,
+};
 
 /// A whole world. Lists are sorted by name unless they say otherwise.
 #[derive(Clone, Debug, PartialEq)]

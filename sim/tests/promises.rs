@@ -182,7 +182,7 @@ fn no_chain_of_refusals_is_too_long_for_the_stack() {
 }
 
 fn some_phases() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(0_u8..5, 0..4)
+    prop::collection::vec(0_u8..8, 0..4)
 }
 
 fn some_limit() -> impl Strategy<Value = LimitSpec> {
@@ -213,12 +213,13 @@ prop_compose! {
     /// Any combination of rules for a door.
     fn some_admission()(
         discipline in some_discipline(), drop in 0_u8..4, longest_wait in prop::option::of(10_u64..300), propagates in prop::option::of(0_u64..20),
-        limit in prop::option::of(some_limit()), rate in prop::option::of((1_u32..20, 0_u64..300)), control in any::<bool>(),
+        limit in prop::option::of(some_limit()), rate in prop::option::of((1_u32..20, 0_u64..300)), control in any::<bool>(), quota in prop::option::of(1_u32..40),
     ) -> AdmissionSpec {
         AdmissionSpec {
             discipline,
             drop: [DropRule::None, DropRule::Expired, DropRule::Late(None), DropRule::Late(Some(Span::from_millis(30)))][drop as usize],
             longest_wait: longest_wait.map(Span::from_millis),
+            quota: quota.map(|rate| QuotaSpec { rate: firedrill_core::quantity::Rate::per_second(f64::from(rate)).unwrap(), burst: 3 }),
             propagates: propagates.map(Span::from_millis),
             concurrency: limit.map(|limit| ConcurrencySpec { limit, shares: [share(1.0), share(0.8), share(0.5)] }),
             rate_limit: rate.map(|(limit, wait)| RateLimitSpec { limit, period: Span::from_millis(500), wait: Span::from_millis(wait) }),
@@ -449,7 +450,7 @@ prop_compose! {
         admission in prop::option::of(some_admission()),
         call_timeout in prop::option::of(20_u64..400), max in 0_u32..3, error in 0.0..0.3, liveness in prop::option::of(some_probe()),
         (guard, cache, need, asynchronous) in (some_protection(), some_cache(), prop::option::of(1_u32..4), any::<bool>()),
-        (database, reads) in (prop::option::of(some_database()), any::<bool>()),
+        (database, reads, deadlocks) in (prop::option::of(some_database()), any::<bool>(), any::<bool>()),
         per_request in 0_u64..4, life in prop::option::of(some_life()), autoscaler in prop::option::of(some_autoscaler()),
     ) -> ServiceSpec {
         let name = format!("s{number}");
@@ -458,6 +459,17 @@ prop_compose! {
             match kind {
                 0 => phases.push(Phase::Cpu(exponential(0.02))),
                 1 => phases.push(Phase::Sleep(exponential(0.02))),
+                // One that is held while other steps are done, up to the end of the request; the two are taken in any order.
+                6 | 7 => {
+                    let lock = Name::new(["left", "right"][usize::from(kind == 7)]);
+                    let held = phases.iter().any(|phase| matches!(phase, Phase::Lock { lock: other, .. } if *other == lock));
+                    if held {
+                        phases.push(Phase::Unlock { lock });
+                    } else {
+                        let deadlock_after = deadlocks.then_some(Span::from_millis(50));
+                        phases.push(Phase::Lock { lock, timeout: call_timeout.map(Span::from_millis), deadlock_after });
+                    }
+                }
                 _ if number + 1 < count => {
                     let callee = number + 1 + callee.index(count - number - 1);
                     let mut call = protected(call(&format!("s{callee}"), call_timeout.map(Span::from_millis), max), &guard);
@@ -470,7 +482,8 @@ prop_compose! {
                             need,
                             asynchronous,
                         },
-                        _ => Phase::Cache { cache: Name::new("c"), miss: call },
+                        4 => Phase::Cache { cache: Name::new("c"), miss: call },
+                        _ => Phase::Update { cache: Name::new("c"), write: call, invalidate: deadlocks },
                     });
                 }
                 _ => {}
@@ -521,7 +534,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_fault(count: usize)(kind in 0_u8..16, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
+    fn some_fault(count: usize)(kind in 0_u8..17, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
         let name = format!("s{number}");
         let target = of_replica.map_or_else(|| service_target(&name), |replica| replica_target(&format!("{name}-{replica}")));
         let service = Name::new(&name);
@@ -539,6 +552,7 @@ prop_compose! {
             11 => FaultKind::CacheFlush { service, cache: Name::new("c"), share: share(0.7) },
             10 => FaultKind::ZoneLoss { zone: Name::new("a") },
             12 => FaultKind::PrimaryCrash { service },
+            14 => FaultKind::Quota { service, rate: firedrill_core::quantity::Rate::per_second(5.0).unwrap() },
             13 => FaultKind::ReplicaLag { target, lag: Span::from_seconds(5) },
             _ => FaultKind::NodeLoss { node: Name::new("blue-1"), zone: Name::new("a") },
         };

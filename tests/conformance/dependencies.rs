@@ -159,3 +159,68 @@ fn a_standby_that_applies_too_slowly_falls_behind_by_what_is_left_over() {
     let slow = case("database").with("lag: 200ms", "lag: 0s, apply: 25ms").with("horizon: 6m", "horizon: 110s");
     slow.check("lost writes", 20, 600.0, |finished| lost(finished) as f64);
 }
+
+#[test]
+fn a_lock_is_one_server_for_all_who_take_it() {
+    // M/M/1 at a load of 0.7.
+    case("lock").check("mean response", 8, 0.01 / 0.3, |finished| totals(finished, "ledger").mean_response_seconds);
+}
+
+#[test]
+fn whoever_waits_for_a_lock_for_too_long_fails() {
+    let hold = "horizon: 200s\nfaults:\n  - lock_hold: { service: ledger, lock: book }\n    at: 60s\n    lasting: 40s\n";
+    let held = case("lock").with("horizon: 8m\n", hold).with("rate: 70/s", "rate: 20/s");
+    let finished = held.play(1);
+    assert_eq!(good(&finished, "users", (60, 90)).0, 0, "nobody gets it");
+    assert!(good(&finished, "users", (110, 190)).1 > 0.999, "and then all do");
+    let impatient = held.with("exponential: 10ms }", "exponential: 10ms }, timeout: 500ms");
+    assert!(good(&impatient.play(1), "users", (60, 90)).0 == 0 && totals(&impatient.play(1), "ledger").mean_response_seconds < 0.2);
+    let restarted = held.with("lasting: 40s\n", "oracle:\n  - restart: { service: ledger, mode: at_once }\n    at: 70s\n");
+    assert!(
+        good(&restarted.with("replicas: 3", "replicas: 3\n    start_up: 1s").play_cured(1), "users", (80, 190)).1 > 0.999,
+        "a restart ends the session"
+    );
+}
+
+#[test]
+fn deadlocks_are_found_after_a_second_or_never() {
+    let found = case("deadlock").play(1);
+    let failed = |finished: &Finished<Idle>| {
+        totals(finished, "bank").completed - good(finished, "payers", (0, 290)).0 - good(finished, "payees", (0, 290)).0
+    };
+    assert!(failed(&found) > 20, "{} victims", failed(&found));
+    assert!(good(&found, "payers", (250, 290)).0 > 0, "and the others go on");
+    let never = case("deadlock").with("    database: { max_connections: 1000 }\n", "    queue: unbounded\n");
+    assert_eq!(good(&never.play(1), "payers", (250, 290)).0, 0, "threads wait for each other for ever");
+}
+
+#[test]
+fn a_quota_lets_through_its_rate_and_not_more() {
+    for seed in 0..3 {
+        let totals = totals(&case("quota").play(seed), "psp");
+        let let_through = totals.sent - totals.rejected;
+        // What was saved up, and a minute's worth.
+        assert!((6_090..=6_101).contains(&let_through), "{let_through}");
+    }
+    let halved =
+        case("quota").with("horizon: 60s", "horizon: 60s\nfaults:\n  - quota: { service: psp, rate: 10/s }\n    at: 30s\n    lasting: 20s");
+    let totals = totals(&halved.play(1), "psp");
+    // 100, and 40 s at 100/s, and 20 s at 10/s.
+    assert!((4_290..=4_301).contains(&(totals.sent - totals.rejected)), "{}", totals.sent - totals.rejected);
+}
+
+/// A copy that is kept for a time T, of what changes at a rate w, is out of date in a share 1 - (1 - exp(-wT)) / wT of its hits.
+#[test]
+fn copies_that_nobody_throws_away_are_stale_as_often_as_theory_says() {
+    let stale = |finished: &Finished<Idle>| {
+        let asked = |client: &str| finished.ledger.clients.iter().find(|ledger| &*ledger.client == client).unwrap().outcomes.len() as u64;
+        let misses = totals(finished, "db").sent - asked("writers");
+        totals(finished, "app").stale as f64 / (asked("readers") - misses) as f64
+    };
+    case("stale-cache").check("share of stale hits", 8, 1.0 - (1.0 - (-1.0_f64).exp()), stale);
+    let invalidated = case("stale-cache").with("invalidate: false", "invalidate: true");
+    assert_eq!(totals(&invalidated.play(1), "app").stale, 0);
+    // A standby that is five seconds behind gives copies that are old already.
+    let behind = totals(&invalidated.with("lag: 0s", "lag: 5s").play(1), "app").stale;
+    assert!(behind > 1000, "{behind}");
+}

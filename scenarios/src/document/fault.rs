@@ -8,6 +8,7 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Key, Node, Reader, Value};
 use firedrill_sim::spec::FaultKind;
 
+use crate::document::client::read_rate;
 use crate::notation::{bounded_span, distribution, growth, optional, positive_span, required};
 use crate::problem;
 
@@ -77,7 +78,7 @@ impl Places {
 }
 
 /// The kinds of faults, as they are written.
-pub const FAULTS: [&str; 14] = [
+pub const FAULTS: [&str; 16] = [
     "crash",
     "cache_flush",
     "hang",
@@ -89,7 +90,9 @@ pub const FAULTS: [&str; 14] = [
     "latency",
     "zone_loss",
     "node_loss",
+    "lock_hold",
     "primary_crash",
+    "quota",
     "replica_lag",
     "surge",
 ];
@@ -199,6 +202,16 @@ fn read_kind_by_name(reader: &mut Reader, fields: &mut Fields<'_>, word: &Key) -
             let share = required(reader, fields, "share", |r, n| r.ratio(n, "the share of keys"));
             let share = share.map(|share| share.value);
             service.zip(cache).zip(share).map(|((service, cache), share)| FaultKind::CacheFlush { service, cache, share })
+        }
+        "lock_hold" => {
+            let service = one_name(reader, fields, "service");
+            let lock = one_name(reader, fields, "lock");
+            service.zip(lock).map(|(service, lock)| FaultKind::LockHold { service, lock })
+        }
+        "quota" => {
+            let service = one_name(reader, fields, "service");
+            let rate = required(reader, fields, "rate", read_rate);
+            service.zip(rate).map(|(service, rate)| FaultKind::Quota { service, rate: rate.value })
         }
         "latency" => {
             let service = one_name(reader, fields, "service");

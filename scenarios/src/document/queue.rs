@@ -22,6 +22,8 @@ pub struct AdmissionDocument {
     pub concurrency: Option<Located<Option<ConcurrencyDocument>>>,
     /// How many may come in a period; the inner `None` says that there is no limit.
     pub rate_limit: Option<Located<Option<RateLimitDocument>>>,
+    /// How many may come to all replicas; the inner `None` says that there is no limit.
+    pub quota: Option<Located<Option<QuotaDocument>>>,
     /// Turning away at random; the inner `None` says that there is none.
     pub control: Option<Located<Option<ControlDocument>>>,
 }
@@ -145,6 +147,15 @@ pub struct RateLimitDocument {
     pub wait: Option<Located<Span>>,
 }
 
+/// `quota: 100/s`, or `quota: { rate: 100/s, burst: 200 }`.
+#[derive(Clone, Debug)]
+pub struct QuotaDocument {
+    /// Requests a second.
+    pub rate: Located<Rate>,
+    /// What is saved up.
+    pub burst: Option<Located<u32>>,
+}
+
 /// `admission_control: { success: 95% }`.
 #[derive(Clone, Debug, Default)]
 pub struct ControlDocument {
@@ -195,6 +206,7 @@ pub fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> (Option<Located<Opt
     admission.deadline = optional(reader, fields, "deadline", read_deadline);
     admission.concurrency = optional(reader, fields, "concurrency", |r, n| unless(r, n, "none", read_concurrency));
     admission.rate_limit = optional(reader, fields, "rate_limit", |r, n| unless(r, n, "none", read_rate_limit));
+    admission.quota = optional(reader, fields, "quota", |r, n| unless(r, n, "none", read_quota));
     admission.control = optional(reader, fields, "admission_control", |r, n| unless(r, n, "none", read_control));
     (length, admission)
 }
@@ -284,6 +296,17 @@ fn read_rate_limit(reader: &mut Reader, node: &Node) -> Option<RateLimitDocument
     let wait = optional(reader, &mut fields, "wait", |r, n| bounded_span(r, n, "the wait for a period"));
     fields.finish(reader);
     Some(RateLimitDocument { limit: limit?, period, wait })
+}
+
+fn read_quota(reader: &mut Reader, node: &Node) -> Option<QuotaDocument> {
+    if !matches!(node.value, Value::Map(_)) {
+        return Some(QuotaDocument { rate: Located { place: node.place.clone(), value: read_rate(reader, node)? }, burst: None });
+    }
+    let mut fields = reader.fields(node, "a quota")?;
+    let rate = required(reader, &mut fields, "rate", read_rate);
+    let burst = optional(reader, &mut fields, "burst", |r, n| count(r, n, "what a quota saves up", 1));
+    fields.finish(reader);
+    Some(QuotaDocument { rate: rate?, burst })
 }
 
 fn read_control(reader: &mut Reader, node: &Node) -> Option<ControlDocument> {

@@ -12,6 +12,7 @@ use crate::document::balancing::{self, BalanceDocument, BalancingDocument};
 use crate::document::cache::{self, CacheDocument};
 use crate::document::client::{RetriesDocument, read_retries};
 use crate::document::database::{self, DatabaseDocument};
+use crate::document::lock::{self, LockDocument};
 use crate::document::protection::{self, ProtectionDocument};
 use crate::document::queue::{self, AdmissionDocument};
 use crate::document::{autoscaler, items, lifecycle, metric, named, span_or_none};
@@ -103,6 +104,19 @@ pub enum PhaseDocument {
         /// What is asked if what is wanted is not there.
         miss: Box<CallDocument>,
     },
+    /// `update: { name: sessions, write: db }`
+    Update {
+        /// The cache that holds a copy of what is changed.
+        name: Located<Name>,
+        /// What changes it.
+        write: Box<CallDocument>,
+        /// Whether the copy is thrown away.
+        invalidate: Option<Located<bool>>,
+    },
+    /// `lock: { name: accounts, hold: 5ms }`, up to the end of what is done meanwhile.
+    Lock(LockDocument),
+    /// The end of that.
+    Unlock(Name),
 }
 
 impl PhaseDocument {
@@ -110,9 +124,9 @@ impl PhaseDocument {
     #[must_use]
     pub fn calls(&self) -> &[CallDocument] {
         match self {
-            Self::Call(call) | Self::Cache { miss: call, .. } => std::slice::from_ref(call),
+            Self::Call(call) | Self::Cache { miss: call, .. } | Self::Update { write: call, .. } => std::slice::from_ref(call),
             Self::Parallel(parallel) => &parallel.calls,
-            Self::Cpu(_) | Self::Sleep(_) => &[],
+            Self::Cpu(_) | Self::Sleep(_) | Self::Lock(_) | Self::Unlock(_) => &[],
         }
     }
 }
@@ -400,7 +414,7 @@ fn read_endpoint(reader: &mut Reader, name: Located<Name>, node: &Node) -> Endpo
 /// The most steps of one piece of work.
 const MOST_PHASES: usize = 100;
 
-fn read_work(reader: &mut Reader, node: &Node) -> Vec<PhaseDocument> {
+pub(crate) fn read_work(reader: &mut Reader, node: &Node) -> Vec<PhaseDocument> {
     if matches!(node.value, Value::Map(_)) {
         let remedy = "begin each step with a dash, such as `- cpu: 10ms`";
         reader.problem(problem::work(&node.place, "work is a list of steps, and this is a map", remedy));
@@ -416,26 +430,34 @@ fn read_work(reader: &mut Reader, node: &Node) -> Vec<PhaseDocument> {
             return Vec::new();
         }
     }
-    items(reader, node, "work", read_phase)
+    items(reader, node, "work", read_phase).into_iter().flatten().collect()
 }
 
-fn read_phase(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
-    let (word, parameters) = reader.tagged(node, "a step of work", &["cpu", "sleep", "call", "parallel", "cache"])?;
+/// One step as it is written, which may be several.
+fn read_phase(reader: &mut Reader, node: &Node) -> Option<Vec<PhaseDocument>> {
+    let words = ["cpu", "sleep", "call", "parallel", "cache", "update", "lock"];
+    let (word, parameters) = reader.tagged(node, "a step of work", &words)?;
     let Some(parameters) = parameters else {
         let example = match &*word.text {
             "call" => "call: db",
             "parallel" => "parallel: [search, prices]",
             "cache" => "cache: { name: sessions, miss: db }",
+            "update" => "update: { name: sessions, write: db }",
+            "lock" => "lock: { name: accounts, hold: 5ms }",
             _ => "cpu: 10ms",
         };
         reader.problem(problem::work(&word.place, &format!("`{}` of what?", word.text), &format!("write such as `{example}`")));
         return None;
     };
-    match &*word.text {
+    if &*word.text == "lock" {
+        return lock::read(reader, parameters);
+    }
+    let phase = match &*word.text {
         "cpu" => distribution(reader, parameters, "the CPU time").map(PhaseDocument::Cpu),
         "sleep" => distribution(reader, parameters, "the time asleep").map(PhaseDocument::Sleep),
         "parallel" => read_parallel(reader, parameters).map(PhaseDocument::Parallel),
         "cache" => read_lookup(reader, parameters),
+        "update" => read_update(reader, parameters),
         _ => {
             let call = read_call(reader, parameters)?;
             if let Some(times) = &call.times {
@@ -444,7 +466,8 @@ fn read_phase(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
             }
             Some(PhaseDocument::Call(Box::new(call)))
         }
-    }
+    };
+    phase.map(|phase| vec![phase])
 }
 
 /// `{ name: sessions, miss: db }`.
@@ -461,6 +484,23 @@ fn read_lookup(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
         reader.problem(problem::work(place, "a miss that asks with a probability, several times, or for nothing", remedy));
     }
     Some(PhaseDocument::Cache { name: name?, miss: Box::new(miss) })
+}
+
+/// `{ name: sessions, write: db, invalidate: true }`.
+fn read_update(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
+    let mut fields = reader.fields(node, "an update of what a cache has a copy of")?;
+    let name = required(reader, &mut fields, "name", |r, n| r.name(n, "the name of a cache"));
+    let write = fields.required(reader, "write").and_then(|node| read_call(reader, node));
+    let invalidate = optional(reader, &mut fields, "invalidate", |r, n| r.boolean(n, "whether the copy is thrown away"));
+    fields.finish(reader);
+    let write = write?;
+    let flags = [write.probability.as_ref().map(|said| &said.place), write.optional.as_ref().map(|said| &said.place)];
+    let times = write.times.as_ref().map(|said| &said.place);
+    for place in flags.into_iter().chain([times]).flatten() {
+        let remedy = "remove it: an update is made once, and is needed";
+        reader.problem(problem::work(place, "an update that is made with a probability, several times, or for nothing", remedy));
+    }
+    Some(PhaseDocument::Update { name: name?, write: Box::new(write), invalidate })
 }
 
 /// The most calls that are made at once.

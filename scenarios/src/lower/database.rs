@@ -4,10 +4,11 @@ use firedrill_core::distribution::Distribution;
 use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::{Access, Balance, Commit, DatabaseSpec, Engine, FailoverSpec, WarmUp};
+use firedrill_sim::spec::{Access, Balance, Commit, DatabaseSpec, Engine, FailoverSpec, Phase, WarmUp};
 
 use crate::defaults;
 use crate::document::database::{DatabaseDocument, FailoverDocument, FailoverPreset};
+use crate::document::lock::LockDocument;
 use crate::document::service::ServiceDocument;
 use crate::lower::names::Names;
 use crate::lower::or;
@@ -90,6 +91,23 @@ pub fn lower_access(reader: &mut Reader, names: &Names, service: &Name, access: 
         reader.problem(problem::impossible(&access.place, &what, "remove it, or add `database:` to the service"));
     }
     or(access, Access::default)
+}
+
+/// Lowers the taking of a lock: how long it is waited for is as in the engine, if the service is a database.
+pub fn lower_lock(lock: &LockDocument, engine: Option<Engine>) -> Phase {
+    let own = |key: &str| {
+        let place = match engine {
+            None => "",
+            Some(Engine::Postgres) => ".postgres",
+            Some(Engine::Mysql) => ".mysql",
+        };
+        defaults::span_or_none(&format!("lock{place}.{key}"))
+    };
+    Phase::Lock {
+        lock: lock.name.value.clone(),
+        timeout: or(lock.timeout.as_ref(), || own("timeout")),
+        deadlock_after: or(lock.deadlock_timeout.as_ref(), || own("deadlock_timeout")),
+    }
 }
 
 /// The slowness of a database that has nothing in memory.

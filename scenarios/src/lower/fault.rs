@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
 use firedrill_core::name::Name;
-use firedrill_core::quantity::Bytes;
+use firedrill_core::quantity::{Bytes, Rate};
 use firedrill_core::time::{Span, Time};
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{FaultKind, FaultSpec};
@@ -95,6 +95,8 @@ impl Check<'_> {
             FaultKind::Surge { client, .. } => self.surge(reader, fault, client),
             FaultKind::CacheFlush { service, cache, .. } => self.cache_flush(reader, fault, service, cache),
             FaultKind::PrimaryCrash { .. } | FaultKind::ReplicaLag { .. } => self.of_database(reader, fault),
+            FaultKind::LockHold { service, lock } => self.lock_hold(reader, fault, service, lock),
+            FaultKind::Quota { service, rate } => self.quota(reader, fault, service, *rate),
             _ => {}
         }
         self.has_cpu_work(reader, fault);
@@ -163,6 +165,34 @@ impl Check<'_> {
         let caches: Vec<&str> = known.caches.iter().map(|known| known.name.value.as_str()).collect();
         if !caches.contains(&cache.as_str()) {
             reader.problem(problem::unknown(fault.places.of("cache"), "cache of this service", cache, &caches));
+        }
+    }
+
+    fn lock_hold(&self, reader: &mut Reader, fault: &FaultDocument, service: &Name, lock: &Name) {
+        let Some(known) = self.document.services.iter().find(|candidate| candidate.name.value == *service) else { return };
+        let work = known.endpoints.iter().flat_map(|endpoint| &endpoint.work);
+        let taken = work.filter_map(|phase| match phase {
+            PhaseDocument::Lock(lock) => Some(lock.name.value.as_str()),
+            _ => None,
+        });
+        let locks: Vec<&str> = taken.collect();
+        if !locks.contains(&lock.as_str()) {
+            reader.problem(problem::unknown(fault.places.of("lock"), "lock of this service", lock, &locks));
+        }
+    }
+
+    fn quota(&self, reader: &mut Reader, fault: &FaultDocument, service: &Name, rate: Rate) {
+        let Some(known) = self.document.services.iter().find(|candidate| candidate.name.value == *service) else { return };
+        match known.admission.quota.as_ref().and_then(|quota| quota.value.as_ref()) {
+            None => {
+                let why = format!("a quota of `{service}`, which has none that could change");
+                reader.problem(problem::impossible(fault.places.word(), &why, "give the service a `quota`, such as `quota: 100/s`"));
+            }
+            Some(quota) if quota.rate.value == rate => {
+                let why = format!("the quota of `{service}` is {rate} anyway");
+                reader.problem(problem::impossible(fault.places.of("rate"), &why, "write another one"));
+            }
+            Some(_) => {}
         }
     }
 
@@ -355,6 +385,11 @@ fn same_thing(left: &FaultKind, right: &FaultKind) -> bool {
         return false;
     }
     if let (FaultKind::Latency { from: Some(left), .. }, FaultKind::Latency { from: Some(right), .. }) = (left, right)
+        && left != right
+    {
+        return false;
+    }
+    if let (FaultKind::LockHold { lock: left, .. }, FaultKind::LockHold { lock: right, .. }) = (left, right)
         && left != right
     {
         return false;

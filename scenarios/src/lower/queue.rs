@@ -5,7 +5,7 @@ use firedrill_core::quantity::Rate;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{
-    AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, RateLimitSpec,
+    AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, QuotaSpec, RateLimitSpec,
 };
 
 use crate::defaults;
@@ -33,6 +33,11 @@ pub fn lower(reader: &mut Reader, admission: &AdmissionDocument, places: Option<
         propagates: said(admission.deadline.as_ref()).map(|deadline| or(deadline.margin.as_ref(), || defaults::span("deadline.margin"))),
         concurrency: concurrency.map(|concurrency| lower_concurrency(reader, concurrency)),
         rate_limit: said(admission.rate_limit.as_ref()).map(lower_rate_limit),
+        quota: said(admission.quota.as_ref()).map(|quota| QuotaSpec {
+            rate: quota.rate.value,
+            // One second's worth.
+            burst: or(quota.burst.as_ref(), || quota.rate.value.get().ceil().clamp(1.0, f64::from(u32::MAX)) as u32),
+        }),
         control: said(admission.control.as_ref()).map(lower_control),
     };
     (spec != AdmissionSpec::default()).then(|| Box::new(spec))

@@ -1,11 +1,11 @@
 //! Services with every default filled in.
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::Place;
+use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{
-    CallSpec, Cancel, EndpointSpec, Feed, MemorySpec, MetricSpec, Phase, RolloutSpec, ServiceSpec, VersionSpec, WarmUp,
+    CallSpec, Cancel, EndpointSpec, Engine, Feed, MemorySpec, MetricSpec, Phase, RolloutSpec, ServiceSpec, VersionSpec, WarmUp,
 };
 
 use crate::defaults;
@@ -19,8 +19,10 @@ use crate::problem;
 
 /// Lowers one service.
 pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> ServiceSpec {
+    let database = service.database.as_ref().map(|database| &database.value);
+    let engine = database.map(|database| or(database.engine.as_ref(), || Engine::Postgres));
     let mut endpoints: Vec<EndpointSpec> =
-        service.endpoints.iter().map(|endpoint| lower_endpoint(reader, names, endpoint, &service.caches)).collect();
+        service.endpoints.iter().map(|endpoint| lower_endpoint(reader, names, endpoint, (&service.caches, engine))).collect();
     endpoints.sort_by(|left, right| left.name.cmp(&right.name));
     let is_database = service.database.is_some();
     // Who waits at a database holds a connection, and those are the bound.
@@ -66,18 +68,27 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
     }
 }
 
-fn lower_endpoint(reader: &mut Reader, names: &Names, endpoint: &EndpointDocument, caches: &[CacheDocument]) -> EndpointSpec {
+fn lower_endpoint(
+    reader: &mut Reader,
+    names: &Names,
+    endpoint: &EndpointDocument,
+    (caches, engine): (&[CacheDocument], Option<Engine>),
+) -> EndpointSpec {
     let mut phase = |phase: &PhaseDocument| match phase {
         PhaseDocument::Cpu(demand) => Phase::Cpu(demand.clone()),
         PhaseDocument::Sleep(time) => Phase::Sleep(time.clone()),
         PhaseDocument::Call(call) => Phase::Call(lower_call(reader, names, call)),
         PhaseDocument::Cache { name, miss } => {
-            let known: Vec<&str> = caches.iter().map(|cache| cache.name.value.as_str()).collect();
-            if !known.contains(&name.value.as_str()) {
-                reader.problem(problem::unknown(&name.place, "cache of this service", &name.value, &known));
-            }
+            known_cache(reader, caches, name);
             Phase::Cache { cache: name.value.clone(), miss: lower_call(reader, names, miss) }
         }
+        PhaseDocument::Update { name, write, invalidate } => {
+            known_cache(reader, caches, name);
+            let invalidate = or(invalidate.as_ref(), || defaults::text("update.invalidate") == "true");
+            Phase::Update { cache: name.value.clone(), write: lower_call(reader, names, write), invalidate }
+        }
+        PhaseDocument::Lock(lock) => database::lower_lock(lock, engine),
+        PhaseDocument::Unlock(lock) => Phase::Unlock { lock: lock.clone() },
         PhaseDocument::Parallel(parallel) => {
             let mut calls = Vec::new();
             for call in &parallel.calls {
@@ -92,6 +103,13 @@ fn lower_endpoint(reader: &mut Reader, names: &Names, endpoint: &EndpointDocumen
         name: endpoint.name.value.clone(),
         phases: endpoint.work.iter().map(&mut phase).collect(),
         error: or(endpoint.error.as_ref(), || defaults::ratio("endpoints.*.error")),
+    }
+}
+
+fn known_cache(reader: &mut Reader, caches: &[CacheDocument], name: &Located<Name>) {
+    let known: Vec<&str> = caches.iter().map(|cache| cache.name.value.as_str()).collect();
+    if !known.contains(&name.value.as_str()) {
+        reader.problem(problem::unknown(&name.place, "cache of this service", &name.value, &known));
     }
 }
 

@@ -12,6 +12,9 @@ use crate::world::{DatabaseFigures, World};
 /// The name of the database that everything is in.
 const DATNAME: &str = "app";
 
+/// What only grows, whatever its name says.
+pub(super) const COUNTERS: [&str; 2] = ["pg_stat_database_xact_commit", "pg_stat_database_deadlocks"];
+
 /// The exporter beside one replica.
 #[derive(Clone, Debug)]
 pub(super) struct DatabasePage {
@@ -44,6 +47,18 @@ impl DatabasePage {
         match spec.engine {
             Engine::Postgres => postgres(&mut sheet, labels, figures, (most, started)),
             Engine::Mysql => mysql(&mut sheet, labels, figures, (most, world.now.as_seconds() - replica.started.as_seconds())),
+        }
+        // Locks are those of the whole database, and its primary has them.
+        let shown = |value: f64| figures.is_up.then_some(if figures.is_primary { value } else { 0.0 });
+        let (held, waiting) = world.lock_figures(replica.service);
+        let of = labels.clone().set("datname", DATNAME);
+        match spec.engine {
+            Engine::Postgres => {
+                let deadlocks = world.services[replica.service as usize].deadlocks;
+                sheet.put(shown((held + waiting) as f64), || named_with("pg_locks_count", &of, ("mode", "exclusivelock")));
+                sheet.put(shown(deadlocks as f64), || named("pg_stat_database_deadlocks", &of));
+            }
+            Engine::Mysql => sheet.put(shown(waiting as f64), || named("mysql_global_status_innodb_row_lock_current_waits", labels)),
         }
     }
 }

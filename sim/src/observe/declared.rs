@@ -10,8 +10,8 @@ use firedrill_telemetry::labels::{Labels, METRIC_NAME};
 use firedrill_telemetry::store::Store;
 use firedrill_telemetry::universe::{Held, Kind, Shape, Universe};
 
-use super::Observer;
 use super::clusters::COUNTERS;
+use super::{Observer, database};
 use crate::spec::{Feed, WorldSpec};
 use crate::world::World;
 
@@ -43,7 +43,11 @@ const UP: &str = "up";
 
 /// Says of every metric what kind it is of, and of `up` what it can be. Our own follow the conventions of names; a declared one is what it is fed by.
 fn declare_kinds(spec: &WorldSpec, universe: &mut Universe) {
-    let is_counter = |name: &str| ["_total", "_bucket", "_count", "_sum"].iter().any(|end| name.ends_with(end)) || COUNTERS.contains(&name);
+    let is_counter = |name: &str| {
+        ["_total", "_bucket", "_count", "_sum"].iter().any(|end| name.ends_with(end))
+            || COUNTERS.contains(&name)
+            || database::COUNTERS.contains(&name)
+    };
     let metrics: Vec<String> = universe.metrics().map(str::to_owned).collect();
     for metric in metrics {
         universe.declare(&metric, if is_counter(&metric) { Kind::Counter } else { Kind::Gauge });

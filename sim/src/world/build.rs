@@ -9,8 +9,8 @@ use firedrill_core::random::Seed;
 use firedrill_core::time::{Span, Time};
 
 use crate::cache::Cache;
-use crate::lock::Lock;
 use crate::caller::Caller;
+use crate::lock::Lock;
 use crate::probe::ProbeKind;
 use crate::queue::EventQueue;
 use crate::slab::{NONE, Slab};

@@ -12,10 +12,10 @@ use crate::admission::quota::Quota;
 use crate::admission::rate::RateLimiter;
 use crate::slab::NONE;
 use crate::spec::{AdmissionSpec, CallSpec, DropRule, EndpointSpec, FaultKind, LimitSpec, Phase, Priority, ServiceSpec, WorldSpec};
+use crate::world::accounts::TOO_MANY;
 use crate::world::balancing::Heard;
 use crate::world::calls::{Failure, Origin};
 use crate::world::work::{State, is_hit};
-use crate::world::accounts::TOO_MANY;
 use crate::world::{Due, World};
 
 /// The word of a hop's block that says whether it is turned away at random.

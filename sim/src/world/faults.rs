@@ -35,10 +35,9 @@ impl Disturbance {
     /// Whether it afflicts the processes that it finds, so that a restart cures it, and not whatever runs while it lasts.
     const fn is_of_processes(&self) -> bool {
         match self.spec.kind {
-            FaultKind::Hang { .. }
-            | FaultKind::Crash { every: None, .. }
-            | FaultKind::PrimaryCrash { .. }
-            | FaultKind::LockHold { .. } => true,
+            FaultKind::Hang { .. } | FaultKind::Crash { every: None, .. } | FaultKind::PrimaryCrash { .. } | FaultKind::LockHold { .. } => {
+                true
+            }
             FaultKind::MemoryLeak { .. } => self.spec.lasting.is_none(),
             _ => false,
         }
