@@ -839,6 +839,7 @@ steps:
         reads("scale: { to: 4 }", "{ service: api }", Deed::Act(Action::Scale { replicas: Scale::To(4) }));
         reads("drain:", "{ zone: $zone }", Deed::Act(Action::Drain));
         reads("purge_queue: {}", "{ service: api }", Deed::Act(Action::PurgeQueue));
+        reads("fail_over: {}", "{ service: db }", Deed::Act(Action::FailOver));
         let lasting = Span::from_seconds(20);
         reads("limit_retries: { retries: 0, lasting: 20s }", "{ client: users }", Deed::Act(Action::LimitRetries { retries: 0, lasting }));
         reads("wait: 20s", "{ service: api }", Deed::Wait(lasting));

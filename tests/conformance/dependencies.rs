@@ -1,7 +1,7 @@
 //! Databases, locks, quotas and stale caches: who takes over when, what is lost, and what theory says of each (docs/MODEL.md 1.7).
 
 use firedrill_core::journal::Event;
-use firedrill_core::ledger::ServiceTotals;
+use firedrill_core::ledger::{RequestOutcome, ServiceTotals};
 use firedrill_sim::{Automation, Finished, Idle};
 
 use crate::support::{Case, case, told, totals};
@@ -29,7 +29,7 @@ fn lost<A: Automation>(finished: &Finished<A>) -> u64 {
 fn good<A: Automation>(finished: &Finished<A>, client: &str, (from, to): (usize, usize)) -> (u64, f64) {
     let client = finished.ledger.clients.iter().find(|ledger| &*ledger.client == client).unwrap();
     let outcomes = &client.outcomes[client.bin_starts[from / 10] as usize..client.bin_starts[to / 10] as usize];
-    let good = outcomes.iter().filter(|byte| **byte == 1).count();
+    let good = outcomes.iter().filter(|byte| **byte == RequestOutcome::Good as u8).count();
     (good as u64, good as f64 / outcomes.len() as f64)
 }
 
@@ -172,10 +172,10 @@ fn whoever_waits_for_a_lock_for_too_long_fails() {
     let held = case("lock").with("horizon: 8m\n", hold).with("rate: 70/s", "rate: 20/s");
     let finished = held.play(1);
     assert_eq!(good(&finished, "users", (60, 90)).0, 0, "nobody gets it");
-    assert!(good(&finished, "users", (110, 190)).1 > 0.999, "and then all do");
+    assert!(good(&finished, "users", (130, 190)).1 > 0.999, "and then all do");
     let impatient = held.with("exponential: 10ms }", "exponential: 10ms }, timeout: 500ms");
     assert!(good(&impatient.play(1), "users", (60, 90)).0 == 0 && totals(&impatient.play(1), "ledger").mean_response_seconds < 0.2);
-    let restarted = held.with("lasting: 40s\n", "oracle:\n  - restart: { service: ledger, mode: at_once }\n    at: 70s\n");
+    let restarted = held.with("    lasting: 40s\n", "oracle:\n  - restart: { service: ledger, mode: at_once }\n    at: 70s\n");
     assert!(
         good(&restarted.with("replicas: 3", "replicas: 3\n    start_up: 1s").play_cured(1), "users", (80, 190)).1 > 0.999,
         "a restart ends the session"
@@ -184,12 +184,14 @@ fn whoever_waits_for_a_lock_for_too_long_fails() {
 
 #[test]
 fn deadlocks_are_found_after_a_second_or_never() {
-    let found = case("deadlock").play(1);
-    let failed = |finished: &Finished<Idle>| {
-        totals(finished, "bank").completed - good(finished, "payers", (0, 290)).0 - good(finished, "payees", (0, 290)).0
+    let errors = |finished: &Finished<Idle>| {
+        let outcomes = finished.ledger.clients.iter().flat_map(|ledger| &ledger.outcomes);
+        outcomes.filter(|byte| **byte == RequestOutcome::Failed as u8).count()
     };
-    assert!(failed(&found) > 20, "{} victims", failed(&found));
-    assert!(good(&found, "payers", (250, 290)).0 > 0, "and the others go on");
+    let found = case("deadlock").play(1);
+    // Two meet in 2 * 20 ms about 12 times in five minutes, and one of them fails.
+    assert!((4..60).contains(&errors(&found)), "{} victims", errors(&found));
+    assert!(good(&found, "payers", (250, 290)).0 > 20, "and the others go on");
     let never = case("deadlock").with("    database: { max_connections: 1000 }\n", "    queue: unbounded\n");
     assert_eq!(good(&never.play(1), "payers", (250, 290)).0, 0, "threads wait for each other for ever");
 }

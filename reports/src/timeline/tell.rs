@@ -54,6 +54,10 @@ fn truths(run: &Transcript) -> Vec<Line> {
             None => say(ended, Kind::End, "not recovered when the run ends".to_owned()),
         }
     }
+    for service in run.ledger.services.iter().filter(|service| service.totals.stale > 0) {
+        let answers = counted(service.totals.stale, "answer");
+        lines.push(Line { at: ended, kind: Kind::End, text: format!("{}: {answers} out of date", service.service) });
+    }
     // A replay has no ledger: nobody knows what users lost.
     if run.ledger.clients.is_empty() {
         return lines;
