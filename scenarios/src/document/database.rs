@@ -87,7 +87,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<DatabaseDocument> {
     let database = DatabaseDocument {
         engine: optional(reader, &mut fields, "engine", |r, n| r.one_of(n, "the engine of a database", &ENGINES)),
         max_connections: optional(reader, &mut fields, "max_connections", |r, n| {
-            r.integer(n, "the connections of a database", 1..=MOST_CONNECTIONS).map(|count| count as u32)
+            r.integer(n, "the number of connections of a database", 1..=MOST_CONNECTIONS).map(|count| count as u32)
         }),
         connect: optional(reader, &mut fields, "connect", |r, n| bounded_span(r, n, "the CPU of opening a connection")),
         lag: optional(reader, &mut fields, "lag", |r, n| bounded_span(r, n, "the lag of standbys")),
