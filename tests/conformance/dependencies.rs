@@ -189,11 +189,11 @@ fn deadlocks_are_found_after_a_second_or_never() {
         outcomes.filter(|byte| **byte == RequestOutcome::Failed as u8).count()
     };
     let found = case("deadlock").play(1);
-    // Two meet in 2 * 20 ms about 12 times in five minutes, and one of them fails.
-    assert!((4..60).contains(&errors(&found)), "{} victims", errors(&found));
-    assert!(good(&found, "payers", (250, 290)).0 > 20, "and the others go on");
+    // Two meet within 100 ms about 11 times in ten minutes, and one of them fails; those who come meanwhile may meet again.
+    assert!((4..40).contains(&errors(&found)), "{} victims", errors(&found));
+    assert!(good(&found, "payers", (400, 590)).1 > 0.8, "and the others go on");
     let never = case("deadlock").with("    database: { max_connections: 1000 }\n", "    queue: unbounded\n");
-    assert_eq!(good(&never.play(1), "payers", (250, 290)).0, 0, "threads wait for each other for ever");
+    assert_eq!(good(&never.play(1), "payers", (400, 590)).0, 0, "threads wait for each other for ever");
 }
 
 #[test]
