@@ -164,6 +164,15 @@ pub struct RunArgs {
     /// Write the journal, the outcome and an HTML report into this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write the spans of a sample of requests into this file, one a line, in the words of OpenTelemetry
+    #[arg(long, value_name = "FILE")]
+    pub traces: Option<PathBuf>,
+    /// Write log records into this file, one a line: changes, alerts, decisions, actions, and requests of the sample that failed
+    #[arg(long, value_name = "FILE")]
+    pub logs: Option<PathBuf>,
+    /// The sample of `--traces` and `--logs`: one request of so many
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sample: u32,
 }
 
 /// The stages that exist in simulation today.

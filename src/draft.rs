@@ -349,6 +349,7 @@ fn source_yaml(source: &LabelSource) -> String {
         LabelSource::Endpoint => "$endpoint".to_owned(),
         LabelSource::Code => "$code".to_owned(),
         LabelSource::Outcome => "$outcome".to_owned(),
+        LabelSource::ByOutcome { .. } | LabelSource::ErrorCode => unreachable!("a draft says what a file can say"),
     }
 }
 

@@ -16,6 +16,7 @@ use firedrill_scenarios::Scenario;
 use firedrill_sim::automation::Script;
 use firedrill_sim::past;
 use firedrill_sim::run::{Finished, Options, Run, Trunk};
+use firedrill_sim::trace::TraceSpan;
 use firedrill_telemetry::promql::Condition;
 use firedrill_telemetry::store::Store;
 
@@ -155,6 +156,18 @@ impl Drill {
             None => run,
         };
         self.played(arm, seed, run.finish())
+    }
+
+    /// Runs one arm on one seed with a sample of one request of `every` traced: the same run, with what tracing would tell of it.
+    #[must_use]
+    pub fn play_traced(&self, arm: Arm, seed: u64, every: u32) -> (Played, Vec<TraceSpan>) {
+        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options { telemetry: true }, self.playing(arm));
+        let run = match self.past() {
+            Some((store, _)) => run.after(store.clone()),
+            None => run,
+        };
+        let (finished, spans) = run.traced(every).finish_traced();
+        (self.played(arm, seed, finished), spans)
     }
 
     /// Runs several arms on one seed, of drills that differ only in who answers. What nobody has acted in is simulated once for all of them.

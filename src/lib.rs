@@ -20,6 +20,7 @@ pub mod home;
 pub mod replaying;
 pub mod judged;
 pub mod recorded;
+pub mod evidence;
 pub mod campaign;
 pub mod coverage;
 pub mod draft;

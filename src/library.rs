@@ -3,6 +3,7 @@
 use firedrill_policies::library as policy_library;
 use firedrill_policies::policy::Policy;
 use firedrill_scenarios::library as scenario_library;
+use firedrill_scenarios::systems;
 use firedrill_scenarios::{Scenario, read_scenario};
 
 use crate::load::{Shelf, Source};
@@ -74,18 +75,25 @@ pub fn scenarios_of_family(family: &str) -> Vec<Source> {
 /// Every family whose scenarios judge policies.
 #[must_use]
 pub fn families() -> Vec<String> {
-    let mut families: Vec<String> = scenarios().into_iter().map(|entry| entry.group).filter(|family| family != REFERENCE).collect();
+    let mut families: Vec<String> =
+        scenarios().into_iter().map(|entry| entry.group).filter(|family| family != REFERENCE && family != SYSTEMS).collect();
     families.dedup();
     families
 }
 
 const REFERENCE: &str = "reference";
+/// Systems are there to be imported; nothing happens in them.
+const SYSTEMS: &str = "systems";
 
 /// Where scenarios are found by name.
 #[must_use]
 pub fn scenario_shelf() -> Shelf<'static> {
-    let get = |name: &str| scenario_library::get(name).map(|(path, text)| (path.to_owned(), text.to_owned()));
-    Shelf { what: "scenario", names: scenario_library::names().collect(), get }
+    let get = |name: &str| {
+        let found = scenario_library::get(name).map(|(path, text)| (path.to_owned(), text.to_owned()));
+        found.or_else(|| systems::get(name).map(|system| (system.path, system.text)))
+    };
+    let names = scenario_library::names().chain(systems::ENTRIES.iter().map(|entry| entry.name));
+    Shelf { what: "scenario", names: names.collect(), get }
 }
 
 /// Where policies are found by name.
@@ -120,7 +128,7 @@ pub fn incident_shelf() -> Shelf<'static> {
 #[must_use]
 pub fn scenarios() -> Vec<Entry> {
     let about = |text: &str, path: &str| of_scenario(&read_scenario(path, text).expect("a scenario of the library is sound"));
-    scenario_library::ENTRIES.iter().map(|entry| about(entry.text, entry.path)).collect()
+    scenario_library::ENTRIES.iter().chain(systems::ENTRIES).map(|entry| about(entry.text, entry.path)).collect()
 }
 
 /// Policies with owner and first sentence.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use firedrill_core::problem::{Problem, near_miss};
+use firedrill_scenarios::composition::Imported;
+use firedrill_scenarios::{Scenario, read_scenario_with, systems};
 
 use crate::failure::Failure;
 
@@ -62,6 +64,23 @@ pub fn read_file(path: &Path) -> Result<Source, Failure> {
             Err(vec![Problem::in_file("FD0906", &shown, message).remedy("save the file as UTF-8")].into())
         }
     }
+}
+
+/// Reads a scenario with what it imports: a file by its path from the importing one, or else a system that comes with firedrill.
+///
+/// # Errors
+/// Every problem of these files at once.
+pub fn read_scenario(source: &Source) -> Result<Scenario, Vec<Problem>> {
+    read_scenario_with(&source.path, &source.text, &|name, from| {
+        let path = Path::new(from).parent().unwrap_or(Path::new("")).join(name);
+        if !path.is_file() {
+            let missing = format!("there is no file {}, and no system of this name comes with firedrill", path.display());
+            return systems::get(name).ok_or(missing);
+        }
+        let bytes = bytes(&path).map_err(|error| reason(&error))?;
+        let text = text(bytes).map_err(|(line, _)| format!("line {line} of it is not UTF-8 text"))?;
+        Ok(Imported { path: path.display().to_string(), text: text.trim_start_matches('\u{feff}').to_owned() })
+    })
 }
 
 /// Bytes as text.

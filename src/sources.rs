@@ -12,8 +12,8 @@ use firedrill_policies::document::read_policy;
 use firedrill_policies::lints;
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::RuleSet;
+use firedrill_scenarios::Scenario;
 use firedrill_scenarios::incident::{self, Files, Incident};
-use firedrill_scenarios::{Scenario, read_scenario};
 
 use crate::drill::{Answer, Routing, Rules, Silences};
 use crate::failure::Failure;
@@ -121,7 +121,7 @@ pub fn scenarios_among<S: Asked>(own: &[Arc<Scenario>], names: &[S], base: &Path
             sources.extend(family);
         }
     }
-    let read = |source: &Source| read_scenario(&source.path, &source.text).map(|scenario| (Arc::new(scenario), source.path.clone()));
+    let read = |source: &Source| load::read_scenario(source).map(|scenario| (Arc::new(scenario), source.path.clone()));
     let mut all = read_all(&sources, Kind::Scenario, read)?;
     all.extend(chosen);
     each_once(all)

@@ -11,6 +11,7 @@ pub mod timeline;
 pub mod table;
 pub mod markdown;
 pub mod chart;
+pub mod topology;
 pub mod page;
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::outcome::{Arms, Outcome};
 use crate::statistics::Summary;
 use crate::table::{PolicyRuns, SHOWN, arm_rows, policy_rows, shown_quantile, why};
 use crate::timeline::{Timeline, column, tell};
+use crate::topology;
 use crate::verdict::{Case, ClassSummary, ClassVerdict, Judgement, Measure, ThresholdVerdict, Unit, Verdict, significant, summarise};
 use crate::words::counted;
 
@@ -143,6 +144,8 @@ struct ExampleView {
     heading: String,
     subtitle: String,
     chart: String,
+    /// The system, drawn; empty if it is too large.
+    map: String,
     has_oracle: bool,
     marks: Vec<MarkView>,
     arms: Vec<(&'static str, Vec<String>)>,
@@ -409,6 +412,8 @@ fn example_view(example: &Example) -> ExampleView {
         heading: example.heading.to_owned(),
         subtitle: format!("scenario {}, seed {}, one run an arm", outcome.scenario, outcome.seed),
         chart: chart::success(&example.arms, &marks, &title),
+        map: topology::picture(&example.arms, outcome, &format!("The system of {} and what happened to it", outcome.scenario))
+            .unwrap_or_default(),
         has_oracle: example.arms.oracle.is_some(),
         marks: marks.into_iter().map(|mark| MarkView { class: mark.class, at: since_start(mark.at), text: mark.text }).collect(),
         arms: arm_rows(outcome),

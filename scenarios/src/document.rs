@@ -3,6 +3,7 @@
 //! What cannot be read is reported and left out; what is named stays in, so that one slip does not make ten problems.
 
 pub mod metric;
+pub mod profile;
 pub mod cache;
 pub mod database;
 pub mod protection;
@@ -25,6 +26,7 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::Ratio;
 use firedrill_core::time::{Span, Start};
 use firedrill_core::yaml::{Fields, Key, Node, Reader, Value};
+use firedrill_sim::spec::Profile;
 
 use crate::notation::{bounded_span, distribution, optional, positive_span, required};
 use crate::problem;
@@ -84,6 +86,8 @@ pub struct ScenarioDocument {
     pub oracle: Vec<CureDocument>,
     /// Where `oracle` stands, if it does.
     pub oracle_place: Option<Place>,
+    /// The metric profiles that everything shows itself by.
+    pub profiles: Vec<Located<Profile>>,
     /// From one scrape of a target to the next.
     pub scrape_interval: Option<Located<Span>>,
     /// From the order of an action to its first effect.
@@ -104,6 +108,8 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
     }
     let mut fields = reader.fields(node, "a scenario")?;
     reader.schema(&mut fields, SCHEMA, VERSION);
+    // What is imported has been put in its place; the key is one of those that there are.
+    let _composed = fields.optional("import");
     let mut document = ScenarioDocument {
         place: node.place.clone(),
         name: required(reader, &mut fields, "scenario", |r, n| r.name(n, "the name of a scenario")),
@@ -126,6 +132,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
         changes: Vec::new(),
         oracle: Vec::new(),
         oracle_place: None,
+        profiles: Vec::new(),
         scrape_interval: None,
         action_delay: None,
         action_failure: None,
@@ -172,6 +179,7 @@ fn read_events(reader: &mut Reader, fields: &mut Fields<'_>, document: &mut Scen
 }
 
 fn read_settings(reader: &mut Reader, fields: &mut Fields<'_>, document: &mut ScenarioDocument) {
+    document.profiles = fields.optional("metrics").map(|node| profile::read(reader, node)).unwrap_or_default();
     document.scrape_interval = optional(reader, fields, "scrape", read_interval);
     if let Some(mut fields) = fields.optional("actions").and_then(|node| reader.fields(node, "the settings of actions")) {
         document.action_delay = optional(reader, &mut fields, "delay", |r, n| distribution(r, n, "the delay of actions"));

@@ -7,6 +7,8 @@ pub mod notation;
 pub mod document;
 pub mod defaults;
 pub mod lower;
+pub mod composition;
+pub mod systems;
 pub mod scenario;
 pub mod library;
 pub mod explain;
@@ -14,4 +16,4 @@ pub mod kubernetes;
 pub mod recording_mapping;
 pub mod incident;
 
-pub use scenario::{Scenario, read_scenario};
+pub use scenario::{Scenario, read_scenario, read_scenario_with};

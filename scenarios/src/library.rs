@@ -1,15 +1,6 @@
 //! The scenarios that come with firedrill, embedded so that they run anywhere.
 
-/// A scenario of the library, as its file says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The name by which it is called; the same as the scenario's.
-    pub name: &'static str,
-    /// Where the file lies in the project.
-    pub path: &'static str,
-    /// The file's text.
-    pub text: &'static str,
-}
+pub use crate::systems::Entry;
 
 macro_rules! entries {
     ($($family:literal: $($name:literal),+;)+) => {
@@ -26,8 +17,11 @@ pub const ENTRIES: &[Entry] = entries! {
     "bad-deploy": "bad-deploy-errors", "bad-deploy-latency";
     "calm": "blip", "healthy-deploy", "lunch-peak";
     "crash-loop": "crash-loop-bad-start", "crash-loop-one-replica";
+    "feed": "feed-evening-peak", "feed-leak", "feed-loses-its-cache";
     "hang": "hang-one-replica", "hang-whole-service";
     "memory-leak": "memory-leak-after-deploy", "memory-leak-to-oom";
+    "online-shop": "shop-cart-hangs", "shop-loses-a-zone", "shop-slow-catalog";
+    "payments": "payments-bad-ledger", "payments-fraud-hangs", "payments-ledger-storm";
     "reference": "mm1-rho-50", "mm1-rho-70", "mm1-rho-90", "mm10-rho-80", "mm8-rho-90", "published-storm";
     "retry-storm": "retry-storm", "retry-storm-that-wanes";
     "slow-dependency": "slow-database";
@@ -59,8 +53,8 @@ mod tests {
         let mut files = Vec::new();
         for family in std::fs::read_dir(root.join("library")).unwrap() {
             let family = family.unwrap().path();
-            // Mappings of recordings lie beside the families, and are no scenarios.
-            if family.ends_with("mappings") {
+            // Mappings of recordings and systems lie beside the families; those are no scenarios, and in these nothing happens.
+            if family.ends_with("mappings") || family.ends_with("systems") {
                 continue;
             }
             for file in std::fs::read_dir(family).unwrap() {

@@ -8,6 +8,7 @@ mod probe;
 mod lifecycle;
 mod autoscaler;
 mod balancing;
+mod profile;
 mod service;
 mod nodes;
 mod client;
@@ -39,6 +40,7 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
     let objective = or(document.objective.as_ref(), || defaults::span("objective"));
     let mut services: Vec<_> = document.services.iter().map(|service| service::lower(reader, &names, service)).collect();
     services.sort_by(|left, right| left.name.cmp(&right.name));
+    profile::complete(document, &mut services);
     let mut clients: Vec<_> =
         document.clients.iter().map(|client| client::lower(reader, &names, client, &client::Frame { horizon, objective })).collect();
     clients.sort_by(|left, right| left.name.cmp(&right.name));
@@ -46,6 +48,7 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
     let cures = cure::lower(reader, &names, document, horizon);
     let (events, attempts) = defaults::bounds();
     let nodes = nodes::lower(reader, &names, document, &services);
+    let profiles = profile::of_cluster(reader, document);
     let mut spec = WorldSpec {
         nodes,
         name: document.name.as_ref().map_or_else(|| Name::new("unnamed"), |name| name.value.clone()),
@@ -57,6 +60,7 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
         changes,
         cures,
         scrape: ScrapeSpec { interval: or(document.scrape_interval.as_ref(), || defaults::span("scrape")) },
+        profiles,
         actions: ActionSpec {
             delay: or(document.action_delay.as_ref(), || defaults::distribution("actions.delay")),
             failure: or(document.action_failure.as_ref(), || defaults::ratio("actions.failure")),

@@ -240,6 +240,21 @@ pub fn cure_before_fault(place: &Place, at: &str, onset: &str) -> Problem {
         .remedy("leave `at` away: the oracle then acts at the onset of the first fault")
 }
 
+/// Something that cannot be imported; `why` is a lowercase fragment.
+#[must_use]
+pub fn not_imported(place: &Place, name: &str, why: &str) -> Problem {
+    Problem::at("FD0231", place, format!("`{name}` cannot be imported: {why}"))
+        .remedy("name a scenario by its path from this file, or one of the systems that `firedrill list` shows")
+}
+
+/// Files that import each other in a circle; the last of `chain` closes it.
+#[must_use]
+pub fn import_circle(place: &Place, chain: &[String]) -> Problem {
+    Problem::at("FD0232", place, format!("files import each other in a circle: {}", chain.join(" -> ")))
+        .label("this import closes the circle")
+        .remedy("put what several files share into one that imports none of them")
+}
+
 /// `did you mean …?`, or what there is. A name of one or two letters is near every other, and no use to guess from.
 fn nearest(given: &str, known: &[&str], plural: &str) -> String {
     const LONGEST_GUESSED: usize = 100;

@@ -7,8 +7,10 @@ use firedrill_core::problem::{Located, Problem};
 use firedrill_core::yaml::{self, Reader};
 use firedrill_sim::spec::{HistorySpec, WorldSpec};
 
+use crate::composition::{Imports, compose};
 use crate::document::{self, ScenarioDocument};
 use crate::lower;
+use crate::systems;
 
 /// What is rehearsed: a system, what goes wrong in it and when, and what would have been right.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,12 +39,20 @@ pub struct Scenario {
     pub hash: String,
 }
 
-/// Reads a scenario file. `path` is only for messages.
+/// Reads a scenario file, which may import a system that comes with firedrill, and no other file. `path` is only for messages.
 ///
 /// # Errors
 /// Every problem of the file at once, in its order.
 pub fn read_scenario(path: &str, text: &str) -> Result<Scenario, Vec<Problem>> {
-    let node = yaml::parse(path, text)?;
+    read_scenario_with(path, text, &|name, _| systems::get(name).ok_or_else(|| "no such system is here".to_owned()))
+}
+
+/// The same, with imported files from where the caller says.
+///
+/// # Errors
+/// Every problem of the file and of what it imports at once; those of putting them together alone, if there are any.
+pub fn read_scenario_with(path: &str, text: &str, imports: &Imports<'_>) -> Result<Scenario, Vec<Problem>> {
+    let node = compose(yaml::parse(path, text)?, path, imports)?;
     let mut reader = Reader::new();
     let scenario = document::read(&mut reader, &node).map(|document| lower_scenario(&mut reader, &document));
     reader.finish()?;

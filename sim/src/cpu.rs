@@ -152,6 +152,11 @@ impl Cpu {
         self.set_rate();
     }
 
+    /// Jobs that run.
+    pub(crate) const fn running(&self) -> u32 {
+        self.running
+    }
+
     /// Multiplies the progress of every job from now on, of those under way too.
     pub(crate) fn set_speed(&mut self, now: Time, factor: f64) {
         self.advance(now);

@@ -55,6 +55,7 @@ mod cache;
 mod replication;
 mod failover;
 mod lock;
+pub mod trace;
 mod world;
 mod observe;
 pub mod automation;

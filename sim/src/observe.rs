@@ -3,11 +3,13 @@
 //! Observing reads the world and never changes it. A target that does not answer has `up` 0 and staleness markers on all else; one that is gone has
 //! markers on everything (docs/MODEL.md 4.1).
 
+mod cluster;
 mod containers;
 mod database;
 mod page;
 mod probe;
 mod clusters;
+mod profiles;
 mod process;
 pub mod declared;
 pub mod past;
@@ -18,7 +20,9 @@ use firedrill_core::time::{Class, Span, Time};
 use firedrill_telemetry::labels::{Labels, LabelsBuilder};
 use firedrill_telemetry::store::Store;
 
+use crate::spec::Profile;
 use crate::world::{Due, World};
+use cluster::NodeExporter;
 use containers::{Host, KubeState, Kubelet};
 use database::DatabasePage;
 use page::{Page, Sheet};
@@ -58,6 +62,8 @@ enum Exposed {
     KubeState(KubeState),
     /// A probe of an entry service from outside.
     Probe(Probe),
+    /// A node, where its profile is asked for.
+    Node(NodeExporter),
 }
 
 impl Observer {
@@ -81,6 +87,12 @@ impl Observer {
         }
         let labels = base("kube-state-metrics", "kube-state-metrics:8080");
         self.add(world, "kube-state-metrics", labels, Exposed::KubeState(KubeState::default()));
+        let exporters = if cluster::shows(world, Profile::NodeExporter) { world.nodes.len() as u32 } else { 0 };
+        for index in 0..exporters {
+            let node = world.nodes[index as usize].name.clone();
+            let labels = base("node-exporter", &format!("{node}:9100")).set("node", node.as_str());
+            self.add(world, &format!("node-exporter/{node}"), labels, Exposed::Node(NodeExporter::new(index)));
+        }
         for index in 0..world.services.len() as u32 {
             let spec = &world.spec.services[index as usize];
             if world.spec.clients.iter().any(|client| client.service == spec.name) {
@@ -185,7 +197,8 @@ impl Exposed {
             // It stands beside its database, and goes with their machine.
             Self::Database(database) if world.replicas[database.replica as usize].is_unreachable() => Found::Silent,
             Self::Kubelet(kubelet) if kubelet.is_lost(world) => Found::Silent,
-            Self::Database(_) | Self::Kubelet(_) | Self::Client(_) | Self::KubeState(_) | Self::Probe(_) => Found::Answers,
+            Self::Node(node) if node.is_lost(world) => Found::Silent,
+            Self::Database(_) | Self::Kubelet(_) | Self::Client(_) | Self::KubeState(_) | Self::Probe(_) | Self::Node(_) => Found::Answers,
         }
     }
 
@@ -197,6 +210,7 @@ impl Exposed {
             Self::Kubelet(kubelet) => kubelet.expose(world, store, at_ms, labels),
             Self::KubeState(state) => state.expose(world, store, at_ms, labels),
             Self::Probe(probe) => probe.expose(world, store, at_ms, labels),
+            Self::Node(node) => node.expose(world, store, at_ms, labels),
         }
     }
 
@@ -208,6 +222,7 @@ impl Exposed {
             Self::Kubelet(kubelet) => kubelet.silence(store, at_ms),
             Self::KubeState(state) => state.silence(store, at_ms),
             Self::Probe(probe) => probe.page.silence(store, at_ms),
+            Self::Node(node) => node.page.silence(store, at_ms),
         }
     }
 }

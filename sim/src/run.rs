@@ -16,6 +16,7 @@ use firedrill_telemetry::store::Store;
 use crate::automation::Automation;
 use crate::observe::Observer;
 use crate::spec::WorldSpec;
+use crate::trace::TraceSpan;
 use crate::world::{Due, World};
 
 pub use trunk::Trunk;
@@ -84,6 +85,13 @@ impl<A: Automation> Run<A> {
         self
     }
 
+    /// The same with a sample of one request of `every` traced from now on. What happens stays the same.
+    #[must_use]
+    pub fn traced(mut self, every: u32) -> Self {
+        self.world.trace(every);
+        self
+    }
+
     /// The present instant: that of the last event.
     #[must_use]
     pub const fn now(&self) -> Time {
@@ -111,6 +119,14 @@ impl<A: Automation> Run<A> {
     pub fn finish(mut self) -> Finished<A> {
         self.advance_to(Time::MAX);
         self.close()
+    }
+
+    /// The same, with the spans of what was traced, by the time of their beginning.
+    #[must_use]
+    pub fn finish_traced(mut self) -> (Finished<A>, Vec<TraceSpan>) {
+        self.advance_to(Time::MAX);
+        let spans = self.world.take_spans();
+        (self.close(), spans)
     }
 
     /// Closes the books.

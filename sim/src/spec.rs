@@ -23,12 +23,14 @@ mod admission;
 
 mod lifecycle;
 mod nodes;
+mod profile;
 
 pub use lifecycle::{
     AutoscalerBehaviour, AutoscalerSpec, LifeSpec, MetricTarget, PolicySelect, ProbePath, ProbeSpec, ScalingPolicy, ScalingRules,
     ScalingStep, Tolerance,
 };
 pub use nodes::NodePoolSpec;
+pub use profile::Profile;
 
 pub use admission::{
     AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, QuotaSpec, RateLimitSpec,
@@ -57,6 +59,8 @@ pub struct WorldSpec {
     pub cures: Vec<CureSpec>,
     /// How telemetry is gathered.
     pub scrape: ScrapeSpec,
+    /// The metric profiles that the cluster shows itself by, in order, beside what it always shows.
+    pub profiles: Vec<Profile>,
     /// How actions are carried out.
     pub actions: ActionSpec,
     /// Bounds; reaching one ends the run with a record that names it.
@@ -345,7 +349,9 @@ pub struct ServiceSpec {
     pub database: Option<Box<DatabaseSpec>>,
     /// Caches that its replicas look into, in order of name.
     pub caches: Vec<CacheSpec>,
-    /// The service's own metrics, beside the standard ones.
+    /// The metric profiles that its processes show themselves by, in order, beside the standard ones.
+    pub profiles: Vec<Profile>,
+    /// The service's own metrics, beside the standard ones, and those of its profiles that count what it answers.
     pub metrics: Vec<MetricSpec>,
 }
 
@@ -666,6 +672,15 @@ pub enum LabelSource {
     Code,
     /// `success` or `error`.
     Outcome,
+    /// One value for successes and one for errors; an empty one is no label.
+    ByOutcome {
+        /// Of a success.
+        success: Name,
+        /// Of an error.
+        error: Name,
+    },
+    /// The status code of an error; successes have no such label.
+    ErrorCode,
 }
 
 /// The state that feeds a metric (docs/MODEL.md 4.3).

@@ -23,7 +23,7 @@ use firedrill_policies::rules::lint::Conventions;
 use firedrill_policies::rules::{Coverage, Group, Rule, RuleSet};
 use firedrill_reports::verdict::Threshold;
 use firedrill_scenarios::incident::{Incident, read_incident, read_recording};
-use firedrill_scenarios::{Scenario, read_scenario, recording_mapping};
+use firedrill_scenarios::{Scenario, recording_mapping};
 use firedrill_telemetry::recording::Recording;
 
 use super::setting::{RuleNames, Setting};
@@ -396,7 +396,7 @@ impl Found {
                 self.rules.push(source);
                 return;
             }
-            Kind::Scenario => read_scenario(path, text).map(|scenario| self.scenarios.push(Arc::new(scenario))),
+            Kind::Scenario => load::read_scenario(&source).map(|scenario| self.scenarios.push(Arc::new(scenario))),
             Kind::Policy => read_policy(path, text).map(|policy| self.policies.push((source.clone(), policy))),
             Kind::Project => project::read(path, text).map(|project| {
                 self.projects += 1;

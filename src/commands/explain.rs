@@ -293,7 +293,8 @@ mod tests {
 
     #[test]
     fn every_default_stands_beside_its_key() {
-        for entry in defaults::ALL {
+        // What a template assumes of a key stands in the list of defaults, and not beside the key.
+        for entry in defaults::ALL.iter().filter(|entry| !entry.key.starts_with("template.")) {
             let key = entry.key.split('.').rfind(|part| *part != "*").unwrap();
             let told = documented("scenarios", SCENARIOS, key).join("\n");
             assert!(told.contains(entry.value), "{} is {}, and the page says\n{told}", entry.key, entry.value);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::lints;
 use firedrill_reports::outcome::Arms;
@@ -20,6 +21,7 @@ use crate::campaign::Shown;
 use crate::cli::{Format, RunArgs, StageArg};
 use crate::command_line::CommandLine;
 use crate::drill::{Arm, Drill, ENGINE, Remembered};
+use crate::evidence;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
@@ -71,6 +73,7 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     if let Some(folder) = &arguments.out {
         written.push(write(folder, &drill, &shown, &outcome, &command)?);
     }
+    written.extend(evidence(arguments, &drill)?);
     match output.format {
         Format::Json => {
             let timeline = timeline::tell(told);
@@ -90,6 +93,24 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
         output.talk(&format!("wrote {}", path.display()));
     }
     Ok(Exit::Held)
+}
+
+/// Writes traces and logs of the arm that is told; their paths.
+fn evidence(arguments: &RunArgs, drill: &Drill) -> Result<Vec<PathBuf>, Failure> {
+    if arguments.traces.is_none() && arguments.logs.is_none() {
+        return Ok(Vec::new());
+    }
+    let arm = if drill.answer.policies.is_empty() { Arm::Nothing } else { Arm::Policy };
+    let (played, spans) = drill.play_traced(arm, arguments.seed, arguments.sample);
+    let start = drill.scenario.spec.start;
+    let traces = arguments.traces.as_ref().map(|path| (path, evidence::traces(start, arguments.seed, &spans)));
+    let logs = arguments.logs.as_ref().map(|path| (path, evidence::logs(start, &played.transcript, &spans)));
+    let mut written = Vec::new();
+    for (path, text) in traces.into_iter().chain(logs) {
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        written.push(path.clone());
+    }
+    Ok(written)
 }
 
 /// Makes the folders that will be written into, before anything is run. A recorded incident may have been edited by hand, and what else lies in a

@@ -6,21 +6,21 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
-use firedrill_sim::spec::{Access, Cancel};
+use firedrill_sim::spec::{Access, Cancel, Profile};
 
 use crate::document::balancing::{self, BalanceDocument, BalancingDocument};
 use crate::document::cache::{self, CacheDocument};
 use crate::document::client::{RetriesDocument, read_retries};
 use crate::document::database::{self, DatabaseDocument};
 use crate::document::lock::{self, LockDocument};
+use crate::document::metric::MetricDocument;
 use crate::document::protection::{self, ProtectionDocument};
 use crate::document::queue::{self, AdmissionDocument};
-use crate::document::{autoscaler, items, lifecycle, metric, named, span_or_none};
+use crate::document::{autoscaler, items, lifecycle, named, profile, span_or_none};
 use crate::notation::{bounded_span, distribution, growth, optional, positive_span, required, unless};
 use crate::problem;
 use autoscaler::AutoscalerDocument;
 use lifecycle::LifecycleDocument;
-use metric::MetricDocument;
 
 /// An entry of `services`.
 #[derive(Clone, Debug)]
@@ -67,6 +67,8 @@ pub struct ServiceDocument {
     pub cpu_request: Option<Located<f64>>,
     /// What changes the wanted number of replicas.
     pub autoscaler: Option<Located<AutoscalerDocument>>,
+    /// The metric profiles that its processes show themselves by.
+    pub profiles: Vec<Located<Profile>>,
     /// Metrics of its own.
     pub metrics: Vec<MetricDocument>,
     /// What makes it a database.
@@ -245,6 +247,7 @@ impl ServiceDocument {
             lifecycle: LifecycleDocument::default(),
             cpu_request: None,
             autoscaler: None,
+            profiles: Vec::new(),
             metrics: Vec::new(),
             database: None,
             caches: Vec::new(),
@@ -259,6 +262,7 @@ pub const DEFAULT_ENDPOINT: &str = "/";
 pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ServiceDocument {
     let mut service = ServiceDocument::bare(name);
     let Some(mut fields) = reader.fields(node, "a service") else { return service };
+    let _composed = fields.optional("template");
     read_capacity(reader, &mut fields, &mut service);
     service.endpoints = read_endpoints(reader, &mut fields, &service.name, &node.place);
     read_life(reader, &mut fields, &mut service);
@@ -267,8 +271,7 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ServiceDoc
         service.caches = named(reader, node, "the caches of a service", "the name of a cache", cache::read);
     }
     if let Some(node) = fields.optional("metrics") {
-        let metrics = named(reader, node, "the metrics of a service", "the name of a metric", metric::read);
-        service.metrics = metrics.into_iter().flatten().collect();
+        (service.profiles, service.metrics) = profile::read_of_service(reader, node);
     }
     fields.finish(reader);
     service

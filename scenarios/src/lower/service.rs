@@ -64,6 +64,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         life: lifecycle::lower(reader, names, service),
         autoscaler: autoscaler::lower(reader, service),
         caches: cache::lower(reader, &service.caches),
+        profiles: Vec::new(),
         metrics: lower_metrics(reader, service),
     }
 }

@@ -17,11 +17,11 @@ pub(super) const COUNTERS: [&str; 5] = [
     "envoy_cluster_outlier_detection_ejections_overflow",
 ];
 
-/// Puts the lines about one service; none where Envoy's detection of outliers is not asked for.
-pub(super) fn put(sheet: &mut Sheet<'_>, world: &World, service: u32, view: Option<&View>, labels: &LabelsBuilder) {
+/// Puts the lines about a service as one caller sees it; none where neither Envoy's detection of outliers is asked for nor its profile, `in_full`.
+pub(super) fn put(sheet: &mut Sheet<'_>, world: &World, (service, view): (u32, Option<&View>), labels: &LabelsBuilder, in_full: bool) {
     let spec = &world.spec.services[service as usize];
     let is_detecting = spec.balancing.as_ref().is_some_and(|balancing| matches!(balancing.ejection, Some(EjectionSpec::Outliers(_))));
-    if !is_detecting {
+    if !is_detecting && !in_full {
         return;
     }
     let labels = labels.clone().set("envoy_cluster_name", spec.name.as_str());

@@ -9,9 +9,9 @@ use firedrill_telemetry::store::Store;
 
 use super::page::{Page, Sheet};
 use super::process::{cpu_seconds, memory_bytes, unix_seconds};
-use super::{NAMESPACE, named, named_with};
+use super::{NAMESPACE, cluster, named, named_with};
 use crate::slab::NONE;
-use crate::spec::MetricTarget;
+use crate::spec::{MetricTarget, Profile};
 use crate::world::{Replica, Termination, World};
 
 /// The containers of a node; where machines are not modelled, a zone is one.
@@ -113,10 +113,16 @@ impl Kubelet {
                 ("container_spec_memory_limit_bytes", limit),
                 ("container_start_time_seconds", unix_seconds(world, replica.started)),
             ];
-            let labels = pod_labels(labels, &replica.name).set("container", spec.name.as_str());
+            let pod = pod_labels(labels, &replica.name);
+            let in_full = cluster::shows(world, Profile::Cadvisor);
+            let labels = pod.clone().set("container", spec.name.as_str());
+            let labels = if in_full { cluster::container_labels(world, index, labels) } else { labels };
             let mut sheet = Sheet::new(store, self.pages.entry(index).or_default(), at_ms);
             for (metric, value) in figures {
                 sheet.put(replica.is_running().then_some(value), || named(metric, &labels));
+            }
+            if in_full {
+                cluster::put_container(&mut sheet, world, index, (&labels, &pod));
             }
         }
     }
@@ -136,6 +142,7 @@ impl KubeState {
 
     pub(super) fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
         forget_gone(&mut self.pods, world, store, at_ms);
+        let (in_full, own) = (cluster::shows(world, Profile::KubeStateMetrics), labels);
         let mut sheet = Sheet::new(store, &mut self.deployments, at_ms);
         for (service, spec) in world.services.iter().zip(&world.spec.services) {
             let labels = labels.clone().set("namespace", NAMESPACE).set("deployment", spec.name.as_str());
@@ -155,6 +162,9 @@ impl KubeState {
             for (metric, value) in figures {
                 sheet.put(Some(value), || named(metric, &labels));
             }
+            if in_full {
+                cluster::put_deployment(&mut sheet, world, service, own);
+            }
         }
         self.put_autoscalers(world, store, at_ms, labels);
         self.put_nodes(world, store, at_ms, labels);
@@ -162,6 +172,11 @@ impl KubeState {
             let mut sheet = Sheet::new(store, self.pods.entry(index).or_default(), at_ms);
             put_pod(&mut sheet, world, index, labels);
             put_container(&mut sheet, world, index, labels);
+            if in_full {
+                let name = &world.replicas[index as usize].name;
+                let pod = pod_labels(labels, name).set("uid", name.as_str());
+                cluster::put_pod(&mut sheet, world, index, &pod);
+            }
         }
     }
 
@@ -177,6 +192,9 @@ impl KubeState {
             for (resource, unit, amount) in [("cpu", "core", node.millicores as f64 / 1e3), ("memory", "byte", node.memory as f64)] {
                 let labels = || labels.clone().set("unit", unit);
                 sheet.put(Some(amount), || named_with("kube_node_status_allocatable", &labels(), ("resource", resource)));
+            }
+            if cluster::shows(world, Profile::KubeStateMetrics) {
+                cluster::put_node(&mut sheet, node, &labels);
             }
         }
     }
@@ -194,6 +212,9 @@ impl KubeState {
             ];
             for (metric, value) in figures {
                 sheet.put(Some(f64::from(value)), || named(metric, &labels));
+            }
+            if cluster::shows(world, Profile::KubeStateMetrics) {
+                cluster::put_autoscaler(&mut sheet, spec, &labels, (scaling.current, scaling.desired));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! All series that a world can ever expose, whatever happens in it: told before anything has happened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use firedrill_core::inventory::Inventory;
@@ -11,7 +11,7 @@ use firedrill_telemetry::store::Store;
 use firedrill_telemetry::universe::{Held, Kind, Shape, Universe};
 
 use super::clusters::COUNTERS;
-use super::{Observer, database};
+use super::{Observer, database, profiles};
 use crate::spec::{Feed, WorldSpec};
 use crate::world::World;
 
@@ -23,12 +23,17 @@ pub fn universe(spec: &Arc<WorldSpec>) -> Universe {
     let mut world = World::new(Arc::clone(spec), Seed(0), true);
     let mut observer = Observer::new(&world);
     observer.begin(&mut world);
+    // All replicas of a service are alike in what they can ever show, but for those of a database.
+    let mut shown = BTreeSet::new();
     for replica in std::mem::take(&mut world.born) {
-        observer.add_replica(&mut world, replica);
+        let service = world.replicas[replica as usize].service;
+        if shown.insert(service) || spec.services[service as usize].database.is_some() {
+            observer.add_replica(&mut world, replica);
+        }
     }
     let mut store = Store::new();
     observer.declare(&world, &mut store);
-    let free = Free::of(&world);
+    let mut free = Free::of(&world);
     let mut universe = Universe::new();
     for series in store.ids() {
         let labels = store.labels(series);
@@ -47,6 +52,7 @@ fn declare_kinds(spec: &WorldSpec, universe: &mut Universe) {
         ["_total", "_bucket", "_count", "_sum"].iter().any(|end| name.ends_with(end))
             || COUNTERS.contains(&name)
             || database::COUNTERS.contains(&name)
+            || profiles::COUNTERS.contains(&name)
     };
     let metrics: Vec<String> = universe.metrics().map(str::to_owned).collect();
     for metric in metrics {
@@ -72,6 +78,8 @@ struct Free {
     replicas: Vec<(Name, Arc<str>)>,
     /// Values of which each may stand for each other.
     alike: Vec<BTreeSet<Arc<str>>>,
+    /// What has been found of labels with their values; most come again and again.
+    found: BTreeMap<(Arc<str>, Arc<str>), Option<Held>>,
 }
 
 impl Free {
@@ -87,24 +95,38 @@ impl Free {
         let nodes = |written: &dyn Fn(&str) -> String| world.nodes.iter().map(|node| Arc::from(written(&node.name))).collect();
         let machines = [nodes(&str::to_owned), nodes(&|node| format!("{node}:10250"))];
         let places = [zones(&str::to_owned), zones(&|zone| format!("node-{zone}")), zones(&|zone| format!("node-{zone}:10250"))];
-        Self { replicas: world.replicas.iter().map(first).collect(), alike: versions.chain(places).chain(machines).collect() }
+        Self {
+            replicas: world.replicas.iter().map(first).collect(),
+            alike: versions.chain(places).chain(machines).collect(),
+            found: BTreeMap::new(),
+        }
     }
 
-    fn shape(&self, labels: &Labels) -> Shape {
+    fn shape(&mut self, labels: &Labels) -> Shape {
         let mut shape = Shape::of(labels);
         for (name, value) in labels.iter().filter(|(name, _)| **name != *METRIC_NAME) {
-            // A port may follow a replica's name, but no more of its number.
-            let tail = |replica: &Name| value.strip_prefix(replica.as_str()).filter(|tail| !tail.starts_with(|c: char| c.is_ascii_digit()));
-            let numbered = self.replicas.iter().find_map(|(replica, before)| Some((before, tail(replica)?)));
-            if let Some((before, after)) = numbered {
-                shape.put(name.clone(), Held::Numbered { before: Arc::clone(before), after: after.into() });
-                continue;
+            let key = (Arc::clone(name), Arc::clone(value));
+            if !self.found.contains_key(&key) {
+                let held = self.held(name, value);
+                self.found.insert(key.clone(), held);
             }
-            let others: BTreeSet<&Arc<str>> = self.alike.iter().filter(|values| values.contains(value)).flatten().collect();
-            if others.len() > 1 && matches!(&**name, "version" | "zone" | "node" | "instance") {
-                shape.put(name.clone(), Held::OneOf(others.into_iter().cloned().collect()));
+            if let Some(Some(held)) = self.found.get(&key) {
+                shape.put(name.clone(), held.clone());
             }
         }
         shape
+    }
+
+    /// What else a label can hold; `None`: nothing.
+    fn held(&self, name: &str, value: &str) -> Option<Held> {
+        // A port may follow a replica's name, but no more of its number.
+        let tail = |replica: &Name| value.strip_prefix(replica.as_str()).filter(|tail| !tail.starts_with(|c: char| c.is_ascii_digit()));
+        let numbered = self.replicas.iter().find_map(|(replica, before)| Some((before, tail(replica)?)));
+        if let Some((before, after)) = numbered {
+            return Some(Held::Numbered { before: Arc::clone(before), after: after.into() });
+        }
+        let others: BTreeSet<&Arc<str>> = self.alike.iter().filter(|values| values.contains(value)).flatten().collect();
+        let is_free = others.len() > 1 && matches!(name, "version" | "zone" | "node" | "instance");
+        is_free.then(|| Held::OneOf(others.into_iter().cloned().collect()))
     }
 }

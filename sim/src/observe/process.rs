@@ -6,9 +6,9 @@ use firedrill_telemetry::labels::{Labels, LabelsBuilder};
 use firedrill_telemetry::store::Store;
 
 use super::page::{Page, Sheet};
-use super::{clusters, named, named_with};
+use super::{clusters, named, named_with, profiles};
 use crate::caller::{BreakerState, Caller};
-use crate::spec::{Feed, LabelSource, MetricSpec};
+use crate::spec::{Feed, LabelSource, MetricSpec, Profile};
 use crate::world::{Buckets, CODES, OUTCOMES, Replica, World};
 
 /// The `le` labels of the default buckets.
@@ -105,9 +105,11 @@ impl Process {
         for own in &self.own {
             own.expose(world, self.replica, &mut sheet, labels);
         }
+        profiles::put(&mut sheet, world, self.replica, labels);
+        let in_full = spec.profiles.contains(&Profile::Envoy);
         for (callee, _) in &self.called {
             let callee = world.spec.services.binary_search_by(|spec| spec.name.cmp(callee)).expect("services are sorted by name") as u32;
-            clusters::put(&mut sheet, world, callee, world.view_of_replica(self.replica, callee), labels);
+            clusters::put(&mut sheet, world, (callee, world.view_of_replica(self.replica, callee)), labels, in_full);
         }
     }
 }
@@ -279,6 +281,9 @@ fn label_value(source: &LabelSource, endpoint: &Name, code: usize) -> String {
         LabelSource::Endpoint => endpoint.to_string(),
         LabelSource::Code => CODES[code].to_owned(),
         LabelSource::Outcome => if code == 0 { "success" } else { "error" }.to_owned(),
+        LabelSource::ByOutcome { success, error } => if code == 0 { success } else { error }.to_string(),
+        LabelSource::ErrorCode if code == 0 => String::new(),
+        LabelSource::ErrorCode => CODES[code].to_owned(),
     }
 }
 
@@ -304,6 +309,7 @@ impl ClientPage {
         let targeted = labels.clone().set("target", callee.as_str());
         let written = Histogram { name: "http_client_request_duration_seconds", labels: &targeted, les: &DEFAULT_LES, scale: 1.0 };
         put_histogram(&mut sheet, written, &client.latency);
-        clusters::put(&mut sheet, world, world.edges[client.edge as usize].service, world.view_of_client(self.client), labels);
+        let seen = (world.edges[client.edge as usize].service, world.view_of_client(self.client));
+        clusters::put(&mut sheet, world, seen, labels, false);
     }
 }

@@ -8,6 +8,7 @@ use firedrill_core::time::{Span, Time};
 
 use crate::spec::{Feed, Phase, ServiceSpec};
 use crate::world::World;
+use crate::world::traffic::Traffic;
 
 /// Status codes that services answer with; 502 to 504 tell how a call of their own failed.
 pub(crate) const CODES: [&str; 6] = ["200", "500", "502", "503", "504", "429"];
@@ -112,6 +113,8 @@ pub(crate) struct Counters {
     pub(crate) seen: Vec<[u64; OUTCOMES.len()]>,
     /// Hits and misses of its service's caches.
     pub(crate) gets: Vec<[u64; 2]>,
+    /// What became of attempts, where a profile tells it.
+    pub(crate) traffic: Option<Box<Traffic>>,
 }
 
 impl Counters {
@@ -130,6 +133,7 @@ impl Counters {
             own: own.collect(),
             seen: vec![[0; OUTCOMES.len()]; edges],
             gets: vec![[0; 2]; spec.caches.len()],
+            traffic: None,
         }
     }
 

@@ -535,6 +535,9 @@ impl World {
     /// A caller hears of an attempt that it has sent, or gives it up.
     #[inline]
     pub(super) fn hear(&mut self, slot: u32, heard: Heard) {
+        if self.ways.is_some() || self.spans.is_some() {
+            self.note_traffic(slot, heard);
+        }
         if self.services[self.attempts[slot].service as usize].has_views {
             self.hear_of_pick(slot, heard);
         }

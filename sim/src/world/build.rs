@@ -20,7 +20,7 @@ use crate::world::databases::Database;
 use crate::world::door::Rules;
 use crate::world::faults::Disturbance;
 use crate::world::nodes::nodes;
-use crate::world::{Client, Edge, Service, Step, Todo, Views, World, Zone};
+use crate::world::{Client, Edge, Service, Step, Todo, Views, Ways, World, Zone};
 
 /// Programs laid out one after the other, and the edges that their calls take.
 struct Layout<'a> {
@@ -46,6 +46,7 @@ impl World {
         let changes = spec.changes.iter().map(|change| Disturbance::new(change, true, seed));
         let disturbances = faults.chain(changes).collect();
         let (steps, edges) = (layout.steps.into(), layout.edges);
+        let ways = Ways::of(&spec, &edges);
         let mut world = Self {
             now: Time::ZERO,
             journal: Journal::new(),
@@ -78,6 +79,8 @@ impl World {
             events: 0,
             next_bin: Time::ZERO + BIN,
             counting,
+            ways,
+            spans: None,
             spec,
         };
         world.fill_caches();

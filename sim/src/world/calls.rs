@@ -428,6 +428,7 @@ impl World {
             let mut timer = self.calls[first].timer.take();
             self.cancel(&mut timer);
             self.calls[first].attempt = NONE;
+            self.note_given_up(first, attempt);
             if attempt != NONE {
                 self.abandon(attempt);
             }
@@ -458,6 +459,7 @@ impl World {
         if twin != NONE && is_first {
             self.drop_call(twin);
         }
+        self.note_given_up(slot, attempt);
         if self.calls[slot].admission == Admission::Prepared {
             self.todo.calls.retain(|waiting| *waiting != slot);
         }

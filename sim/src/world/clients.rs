@@ -142,7 +142,11 @@ impl World {
         assert!(*byte == RequestOutcome::Open as u8, "a request is closed once");
         *byte = outcome as u8;
         state.counts[outcome as usize] += 1;
-        if result.is_err() && state.asks_again {
+        let asks_again = state.asks_again;
+        if self.spans.is_some() {
+            self.tell_request(call, result);
+        }
+        if result.is_err() && asks_again {
             self.may_ask_again(client, call.request);
         }
         if visit != NONE {

@@ -210,6 +210,11 @@ impl Replica {
         if age > 40.0 { 1.0 } else { 1.0 + (warm_up.factor.get() - 1.0) * libm::exp(-age) }
     }
 
+    /// When it came to its node; `None`: before the run.
+    pub(crate) const fn came(&self) -> Option<Time> {
+        self.born
+    }
+
     /// Times that its containers were started again.
     pub(crate) const fn restarts(&self) -> u64 {
         self.starts.saturating_sub(1)
@@ -301,6 +306,7 @@ impl World {
         state.replicas.push(index);
         state.existing.change(now, 1);
         self.born.push(index);
+        self.forget_traffic(index);
         self.apply_faults(index);
         index
     }
@@ -396,6 +402,7 @@ impl World {
         replica.memory.reset(now);
         replica.cpu_seconds_before = replica.cpu.delivered_seconds(now);
         replica.counters.reset();
+        self.forget_traffic(index);
         self.forget_called(index);
         self.note_replica(index, reason);
         self.cured_by_start(index);

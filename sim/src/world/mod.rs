@@ -20,6 +20,8 @@ mod nodes;
 mod probes;
 mod rollout;
 mod service;
+mod traffic;
+mod spans;
 mod work;
 
 use std::sync::Arc;
@@ -47,12 +49,14 @@ pub(crate) use databases::{Database, DatabaseFigures};
 pub(crate) use lifecycle::{Replica, Termination};
 pub(crate) use nodes::Node;
 pub(crate) use service::Service;
+pub(crate) use traffic::{ANSWERS, BROKEN, GONE, NO_CONNECTION, NO_HOST, TIMEOUT, Way, Ways};
 
 use actions::{Order, OrderStep};
 use calls::{Call, Failure};
 use databases::Brought;
 use door::Terms;
 use faults::Disturbance;
+use spans::Spans;
 use visits::Visit;
 use work::Attempt;
 
@@ -240,6 +244,10 @@ pub(crate) struct World {
     next_bin: Time,
     /// Whether the counters that only telemetry reads are kept.
     counting: bool,
+    /// Who calls whom, where a profile tells what became of attempts.
+    ways: Option<Box<Ways>>,
+    /// What is told of a sample of requests, if anybody asks.
+    spans: Option<Box<Spans>>,
 }
 
 impl World {

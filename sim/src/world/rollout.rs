@@ -5,7 +5,7 @@ use firedrill_core::name::Name;
 use firedrill_core::quantity::Rounding;
 
 use crate::queue::Handle;
-use crate::world::{Due, World};
+use crate::world::{Due, Service, World};
 
 /// What the progress of a rollout is measured by.
 #[derive(Clone, Debug)]
@@ -28,6 +28,13 @@ impl Reached {
     /// What Kubernetes calls progress (`pkg/controller/deployment/progress.go`): compared with the last look, and not with the best one.
     const fn is_further_than(&self, before: &Self) -> bool {
         self.new > before.new || self.old < before.old || self.ready > before.ready || self.available > before.available
+    }
+}
+
+impl Service {
+    /// Whether its rollout has come no further for as long as it may.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.rolling && self.progress.as_ref().is_some_and(|progress| progress.timer.is_none())
     }
 }
 

@@ -144,6 +144,7 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
         liveness: None,
         database: None,
         caches: Vec::new(),
+        profiles: Vec::new(),
         metrics: Vec::new(),
     }
 }
@@ -187,6 +188,7 @@ pub fn world(horizon: u64, services: Vec<ServiceSpec>, clients: Vec<ClientSpec>)
         faults: Vec::new(),
         changes: Vec::new(),
         cures: Vec::new(),
+        profiles: Vec::new(),
         scrape: ScrapeSpec { interval: Span::from_seconds(15) },
         actions: ActionSpec { delay: seconds(1.0), failure: Ratio::ZERO },
         bounds: Bounds { events: 1_000_000_000, attempts: 10_000_000 },

@@ -1,0 +1,340 @@
+//! What a process and the proxy beside it say under the names of OpenTelemetry, Micrometer, Istio and Envoy (docs/MODEL.md 4.3).
+//!
+//! What a service answers is counted by its own metrics, which a profile adds to; here is what callers made of it, and what processes hold.
+
+use firedrill_core::name::Name;
+use firedrill_telemetry::labels::LabelsBuilder;
+
+use super::page::Sheet;
+use super::process::memory_bytes;
+use super::{NAMESPACE, named, named_with};
+use crate::caller::Caller;
+use crate::spec::{Profile, ServiceSpec};
+use crate::world::{ANSWERS, BROKEN, Buckets, CODES, GONE, NO_CONNECTION, NO_HOST, Replica, TIMEOUT, Way, Ways, World};
+
+/// Those that count, though their names do not end as those of counters do.
+pub(super) const COUNTERS: [&str; 10] = [
+    "envoy_cluster_upstream_cx_connect_fail",
+    "envoy_cluster_upstream_cx_none_healthy",
+    "envoy_cluster_upstream_rq",
+    "envoy_cluster_upstream_rq_cancelled",
+    "envoy_cluster_upstream_rq_completed",
+    "envoy_cluster_upstream_rq_retry",
+    "envoy_cluster_upstream_rq_retry_success",
+    "envoy_cluster_upstream_rq_timeout",
+    "envoy_cluster_upstream_rq_xx",
+    "envoy_http_downstream_rq_xx",
+];
+
+/// Upper bounds of OpenTelemetry's advice for durations of HTTP, seconds.
+const OPENTELEMETRY_LES: [&str; 14] =
+    ["0.005", "0.01", "0.025", "0.05", "0.075", "0.1", "0.25", "0.5", "0.75", "1", "2.5", "5", "7.5", "10"];
+/// Upper bounds of Envoy's histograms, milliseconds.
+const ENVOY_LES: [&str; 19] = [
+    "0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000", "30000", "60000", "300000", "600000",
+    "1800000", "3600000",
+];
+
+/// The classes of status codes that there are.
+const CLASSES: [&str; 3] = ["2", "4", "5"];
+
+/// One process and what all its lines begin with.
+struct Source<'a> {
+    world: &'a World,
+    replica: u32,
+    state: &'a Replica,
+    spec: &'a ServiceSpec,
+    labels: &'a LabelsBuilder,
+    ways: &'a Ways,
+}
+
+/// Puts the lines of a process's profiles.
+pub(super) fn put(sheet: &mut Sheet<'_>, world: &World, replica: u32, labels: &LabelsBuilder) {
+    let Some(ways) = world.ways() else { return };
+    let state = &world.replicas[replica as usize];
+    let spec = &world.spec.services[state.service as usize];
+    let source = Source { world, replica, state, spec, labels, ways };
+    for profile in &spec.profiles {
+        match profile {
+            Profile::OpenTelemetry => source.opentelemetry(sheet),
+            Profile::Micrometer => source.micrometer(sheet),
+            Profile::Istio => source.istio(sheet),
+            Profile::Envoy => source.envoy(sheet),
+            Profile::Prometheus | Profile::KubeStateMetrics | Profile::Cadvisor | Profile::NodeExporter => {}
+        }
+    }
+}
+
+/// How a histogram of a profile is written down.
+struct Histogram<'a> {
+    name: &'a str,
+    les: &'a [&'a str],
+    /// Units of the metric in a second.
+    scale: f64,
+}
+
+const fn seconds(name: &str) -> Histogram<'_> {
+    Histogram { name, les: &OPENTELEMETRY_LES, scale: 1.0 }
+}
+
+const fn milliseconds(name: &str) -> Histogram<'_> {
+    Histogram { name, les: &ENVOY_LES, scale: 1e3 }
+}
+
+impl Source<'_> {
+    /// The services that it calls, each with what it has sent there.
+    fn sent(&self) -> Vec<(&Name, &Way)> {
+        let sent = self.state.counters.traffic.iter().flat_map(|traffic| &traffic.sent);
+        let callees = self.ways.callees(self.state.service).iter().map(|callee| &self.world.spec.services[*callee as usize].name);
+        callees.zip(sent).collect()
+    }
+
+    /// Those who call it, each with what has come from there; `None` are clients.
+    fn received(&self) -> Vec<(Option<&Name>, &Way)> {
+        let received = self.state.counters.traffic.iter().flat_map(|traffic| &traffic.received);
+        self.ways.callers(self.state.service).iter().map(Option::as_ref).zip(received).collect()
+    }
+
+    /// A gauge of the process.
+    fn gauge(&self, sheet: &mut Sheet<'_>, metric: &str, more: &[(&str, &str)], value: f64) {
+        sheet.put(Some(value), || named(metric, &with(self.labels, more)));
+    }
+
+    /// A counter that is not there before it has counted something, unless it is `eager`.
+    fn count(&self, sheet: &mut Sheet<'_>, metric: &str, more: &[(&str, &str)], count: u64) {
+        sheet.put((count > 0).then_some(count as f64), || named(metric, &with(self.labels, more)));
+    }
+
+    fn histogram(&self, sheet: &mut Sheet<'_>, written: &Histogram<'_>, more: &[(&str, &str)], buckets: Option<&Buckets>) {
+        let bounds = self.ways.bounds();
+        let labels = || with(self.labels, more);
+        let cumulative: Option<Vec<u64>> = buckets.map(|buckets| buckets.cumulative().collect());
+        for le in written.les {
+            let nanos = le.parse::<f64>().expect("bounds are numbers") / written.scale * 1e9;
+            let count =
+                cumulative.as_ref().map(|counts| counts[bounds.partition_point(|bound| (*bound as f64) < nanos * (1.0 - 1e-9))] as f64);
+            sheet.put(count, || named_with(&format!("{}_bucket", written.name), &labels(), ("le", le)));
+        }
+        let count = buckets.map(|buckets| buckets.count as f64);
+        sheet.put(count, || named_with(&format!("{}_bucket", written.name), &labels(), ("le", "+Inf")));
+        sheet.put(buckets.map(|buckets| buckets.sum_nanos as f64 / 1e9 * written.scale), || {
+            named(&format!("{}_sum", written.name), &labels())
+        });
+        sheet.put(count, || named(&format!("{}_count", written.name), &labels()));
+    }
+
+    fn opentelemetry(&self, sheet: &mut Sheet<'_>) {
+        let method = ("http_request_method", "GET");
+        let in_service = self.state.in_service.len() as f64;
+        self.gauge(sheet, "http_server_active_requests", &[method, ("url_scheme", "http")], in_service);
+        let active = self.world.under_way(self.replica);
+        for ((callee, way), active) in self.sent().into_iter().zip(active) {
+            let to = [method, ("server_address", callee.as_str()), ("server_port", "80"), ("url_scheme", "http")];
+            self.gauge(sheet, "http_client_active_requests", &to, active as f64);
+            for (index, answer) in ANSWERS.iter().enumerate() {
+                let is_answered = index < CODES.len();
+                let code = ("http_response_status_code", if is_answered { answer.code } else { "" });
+                let error = (
+                    "error_type",
+                    if !is_answered {
+                        answer.error
+                    } else if index > 0 {
+                        answer.code
+                    } else {
+                        ""
+                    },
+                );
+                let labels = [&to[..], &[code, error]].concat();
+                self.histogram(sheet, &seconds("http_client_request_duration_seconds"), &labels, way.answered(index));
+            }
+        }
+        self.pools(|caller, name| {
+            let Some(pool) = &caller.pool else { return };
+            let name = ("db_client_connection_pool_name", name);
+            let (used, size) = (f64::from(pool.held), f64::from(pool.spec.size));
+            self.gauge(sheet, "db_client_connection_count", &[name, ("db_client_connection_state", "used")], used);
+            self.gauge(sheet, "db_client_connection_count", &[name, ("db_client_connection_state", "idle")], size - used);
+            self.gauge(sheet, "db_client_connection_max", &[name], size);
+            self.gauge(sheet, "db_client_connection_pending_requests", &[name], pool.waiting.len() as f64);
+            sheet.put(Some(pool.timeouts as f64), || named("db_client_connection_timeouts_total", &with(self.labels, &[name])));
+        });
+    }
+
+    fn micrometer(&self, sheet: &mut Sheet<'_>) {
+        for (callee, way) in self.sent() {
+            for (index, answer) in ANSWERS.iter().enumerate() {
+                let is_answered = index < CODES.len();
+                let status = if is_answered { answer.code } else { "CLIENT_ERROR" };
+                let outcome = match answer.code.as_bytes() {
+                    _ if !is_answered => "UNKNOWN",
+                    [b'2', ..] => "SUCCESS",
+                    [b'4', ..] => "CLIENT_ERROR",
+                    _ => "SERVER_ERROR",
+                };
+                let labels = [("client_name", callee.as_str()), ("method", "GET"), ("outcome", outcome), ("status", status)];
+                // What is no answer is one series, whatever it was.
+                let none = (index == NO_HOST).then(|| sum(way, NO_HOST..ANSWERS.len())).flatten();
+                if index <= NO_HOST {
+                    let buckets = if is_answered { way.answered(index) } else { none.as_ref() };
+                    self.histogram(sheet, &seconds("http_client_requests_seconds"), &labels, buckets);
+                }
+            }
+        }
+        self.tomcat(sheet);
+        let heap = [("area", "heap"), ("id", "G1 Old Gen")];
+        self.gauge(sheet, "jvm_memory_used_bytes", &heap, memory_bytes(self.world, self.replica) as f64);
+        let most = self.spec.memory.limit.map_or(-1.0, |limit| limit.get() as f64);
+        self.gauge(sheet, "jvm_memory_max_bytes", &heap, most);
+        self.gauge(sheet, "process_uptime_seconds", &[], self.world.now.since(self.state.started).as_seconds());
+        self.pools(|caller, name| {
+            let Some(pool) = &caller.pool else { return };
+            let (name, size) = ([("pool", name)], f64::from(pool.spec.size));
+            self.gauge(sheet, "hikaricp_connections", &name, size);
+            self.gauge(sheet, "hikaricp_connections_min", &name, size);
+        });
+    }
+
+    fn tomcat(&self, sheet: &mut Sheet<'_>) {
+        let Some(workers) = self.spec.workers else { return };
+        let name = [("name", "http-nio-8080")];
+        self.gauge(sheet, "tomcat_threads_busy_threads", &name, self.state.in_service.len() as f64);
+        self.gauge(sheet, "tomcat_threads_config_max_threads", &name, f64::from(workers));
+    }
+
+    /// The callers that are protected, by the name of what they lead to; a second one to the same service has a number.
+    fn pools(&self, mut tell: impl FnMut(&Caller, &str)) {
+        let mut seen: Vec<&Name> = Vec::new();
+        let edges = self.world.edges.iter().filter(|edge| !edge.from_client && edge.caller == self.spec.name);
+        for edge in edges {
+            let Some(caller) = self.state.callers[edge.local as usize].as_deref() else { continue };
+            let callee = &self.world.spec.services[edge.service as usize].name;
+            let before = seen.iter().filter(|known| **known == callee).count();
+            seen.push(callee);
+            let name = if before == 0 { callee.to_string() } else { format!("{callee}-{}", before + 1) };
+            tell(caller, &name);
+        }
+    }
+
+    fn istio(&self, sheet: &mut Sheet<'_>) {
+        let version = self.world.spec.services[self.state.service as usize].versions[self.state.version as usize].name.clone();
+        let own = (self.spec.name.as_str(), version.as_str());
+        for (callee, way) in self.sent() {
+            for (index, answer) in ANSWERS.iter().enumerate() {
+                let to = if index == NO_HOST { "unknown" } else { callee.as_str() };
+                let ends = Ends { reporter: "source", policy: "unknown", source: own, destination: (to, "unknown"), service: callee };
+                self.put_istio(sheet, &ends, (answer.code, answer.flag), way.answered(index));
+            }
+        }
+        for (caller, way) in self.received() {
+            let source = (caller.map_or("unknown", Name::as_str), "unknown");
+            let policy = if caller.is_some() { "mutual_tls" } else { "none" };
+            for (index, answer) in
+                ANSWERS.iter().enumerate().filter(|(index, _)| !matches!(*index, NO_HOST | NO_CONNECTION | BROKEN | TIMEOUT))
+            {
+                let ends = Ends { reporter: "destination", policy, source, destination: own, service: &self.spec.name };
+                self.put_istio(sheet, &ends, (answer.code, answer.flag), way.answered(index));
+            }
+        }
+    }
+
+    fn put_istio(&self, sheet: &mut Sheet<'_>, ends: &Ends<'_>, (code, flag): (&str, &str), buckets: Option<&Buckets>) {
+        let host = format!("{}.{NAMESPACE}.svc.cluster.local", ends.service);
+        let place = |workload: &str| if workload == "unknown" { "unknown" } else { NAMESPACE };
+        let labels = [
+            ("reporter", ends.reporter),
+            ("source_workload", ends.source.0),
+            ("source_workload_namespace", place(ends.source.0)),
+            ("source_app", ends.source.0),
+            ("source_canonical_service", ends.source.0),
+            ("source_version", ends.source.1),
+            ("destination_workload", ends.destination.0),
+            ("destination_workload_namespace", place(ends.destination.0)),
+            ("destination_app", ends.destination.0),
+            ("destination_canonical_service", ends.destination.0),
+            ("destination_version", ends.destination.1),
+            ("destination_service", host.as_str()),
+            ("destination_service_name", ends.service.as_str()),
+            ("destination_service_namespace", NAMESPACE),
+            ("request_protocol", "http"),
+            ("response_code", code),
+            ("response_flags", flag),
+            ("connection_security_policy", ends.policy),
+        ];
+        self.count(sheet, "istio_requests_total", &labels, buckets.map_or(0, |buckets| buckets.count));
+        self.histogram(sheet, &milliseconds("istio_request_duration_milliseconds"), &labels, buckets);
+    }
+
+    fn envoy(&self, sheet: &mut Sheet<'_>) {
+        self.gauge(sheet, "envoy_server_live", &[], 1.0);
+        let active = self.world.under_way(self.replica);
+        for ((callee, way), active) in self.sent().into_iter().zip(active) {
+            self.put_cluster(sheet, callee, way, active);
+        }
+        let prefix = ("envoy_http_conn_manager_prefix", "inbound");
+        let received = self.received();
+        let answered = |class: &str| {
+            let codes = (0..CODES.len()).filter(|code| CODES[*code].starts_with(class));
+            codes.map(|code| received.iter().map(|(_, way)| way.count([code].into_iter())).sum::<u64>()).sum::<u64>()
+        };
+        for class in CLASSES {
+            let labels = [prefix, ("envoy_response_code_class", class)];
+            sheet.put(Some(answered(class) as f64), || named("envoy_http_downstream_rq_xx", &with(self.labels, &labels)));
+        }
+        let completed = answered("");
+        sheet.put(Some(completed as f64), || named("envoy_http_downstream_rq_completed", &with(self.labels, &[prefix])));
+        let active = self.state.in_service.len() as f64 + f64::from(self.state.queued);
+        self.gauge(sheet, "envoy_http_downstream_rq_active", &[prefix], active);
+    }
+
+    /// What Envoy says of a cluster that it sends to. What it answers itself, it counts as answers of the cluster too.
+    fn put_cluster(&self, sheet: &mut Sheet<'_>, callee: &Name, way: &Way, active: u64) {
+        let cluster = ("envoy_cluster_name", callee.as_str());
+        let of = |codes: &[&str]| (0..GONE).filter(|index| codes.contains(&ANSWERS[*index].code)).collect::<Vec<usize>>();
+        for code in CODES {
+            let count = way.count(of(&[code]).into_iter());
+            self.count(sheet, "envoy_cluster_upstream_rq", &[cluster, ("envoy_response_code", code)], count);
+        }
+        for class in CLASSES {
+            let count = way.count((0..GONE).filter(|index| ANSWERS[*index].code.starts_with(class)));
+            let labels = [cluster, ("envoy_response_code_class", class)];
+            sheet.put(Some(count as f64), || named("envoy_cluster_upstream_rq_xx", &with(self.labels, &labels)));
+        }
+        let one = |answer: usize| way.count([answer].into_iter());
+        // Those that came to no host were never sent.
+        let sent = way.count(0..ANSWERS.len()) - one(NO_HOST) - one(NO_CONNECTION) + active;
+        let figures = [
+            ("envoy_cluster_upstream_rq_total", sent),
+            ("envoy_cluster_upstream_rq_completed", way.count(0..GONE)),
+            ("envoy_cluster_upstream_rq_timeout", one(TIMEOUT)),
+            ("envoy_cluster_upstream_rq_cancelled", one(GONE)),
+            ("envoy_cluster_upstream_rq_retry", way.retries),
+            ("envoy_cluster_upstream_rq_retry_success", way.retries_succeeded),
+            ("envoy_cluster_upstream_cx_none_healthy", one(NO_HOST)),
+            ("envoy_cluster_upstream_cx_connect_fail", one(NO_CONNECTION)),
+            ("envoy_cluster_upstream_rq_active", active),
+        ];
+        for (metric, value) in figures {
+            sheet.put(Some(value as f64), || named(metric, &with(self.labels, &[cluster])));
+        }
+        let all = sum(way, 0..GONE);
+        self.histogram(sheet, &milliseconds("envoy_cluster_upstream_rq_time"), &[cluster], all.as_ref());
+    }
+}
+
+/// Both ends of a way, as Istio names them: workload and version each.
+struct Ends<'a> {
+    reporter: &'a str,
+    policy: &'a str,
+    source: (&'a str, &'a str),
+    destination: (&'a str, &'a str),
+    service: &'a Name,
+}
+
+fn with(labels: &LabelsBuilder, more: &[(&str, &str)]) -> LabelsBuilder {
+    more.iter().fold(labels.clone(), |labels, (name, value)| labels.set(*name, *value))
+}
+
+/// All of several answers together.
+fn sum(way: &Way, answers: std::ops::Range<usize>) -> Option<Buckets> {
+    Buckets::sum(answers.filter_map(|answer| way.answered(answer)))
+}
