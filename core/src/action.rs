@@ -130,8 +130,10 @@ pub enum Action {
     Rollback,
     /// Take a replica or a zone out of load balancing; what is in flight there finishes.
     Drain,
-    /// Drop all requests that wait in the queues of a service or replica.
+    /// Drop all requests that wait in the queues of a service or replica; of a service also all messages that nobody has taken.
     PurgeQueue,
+    /// Move the messages that a service has failed on to the dead letters.
+    ParkMessages,
     /// Let a client (or every caller of a service) retry at most this often, for a while.
     LimitRetries {
         /// Retries allowed for one request; zero allows none.
@@ -158,6 +160,7 @@ impl Action {
             Self::Rollback => "rollback",
             Self::Drain => "drain",
             Self::PurgeQueue => "purge_queue",
+            Self::ParkMessages => "park_messages",
             Self::LimitRetries { .. } => "limit_retries",
             Self::FailOver => "fail_over",
             Self::Wait { .. } => "wait",
@@ -165,7 +168,8 @@ impl Action {
     }
 
     /// All words, in the order of the documentation.
-    pub const WORDS: [&'static str; 8] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "fail_over", "wait"];
+    pub const WORDS: [&'static str; 9] =
+        ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "wait"];
 }
 
 impl fmt::Display for Action {
@@ -179,7 +183,7 @@ impl fmt::Display for Action {
             Self::Scale { replicas: Scale::Times(factor) } => write!(f, "scale ({factor})"),
             Self::LimitRetries { retries, lasting } => write!(f, "limit_retries ({retries} for {lasting})"),
             Self::Wait { span } => write!(f, "wait ({span})"),
-            Self::Rollback | Self::Drain | Self::PurgeQueue | Self::FailOver => f.write_str(self.word()),
+            Self::Rollback | Self::Drain | Self::PurgeQueue | Self::ParkMessages | Self::FailOver => f.write_str(self.word()),
         }
     }
 }

@@ -235,6 +235,17 @@ pub enum Event {
         /// How many requests.
         dropped: u64,
     },
+    /// Those who share a topic's messages changed, or what they fail on was put aside.
+    ConsumersChanged {
+        /// The service that takes the messages.
+        service: Name,
+        /// The topic.
+        topic: Name,
+        /// `rebalancing` while the group is formed anew, `assigned` once it is, `dead_letter` and `parked` of messages that are put aside.
+        state: Name,
+        /// Why, and how many.
+        reason: String,
+    },
     /// A replica begins to turn requests away by rules for its door or its queue, or has turned nobody away for a while.
     SheddingChanged {
         /// Which replica.

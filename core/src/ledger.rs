@@ -134,6 +134,36 @@ pub struct ServiceTotals {
     pub replica_hours: f64,
 }
 
+/// What became of the messages of a topic, for one service that takes them: `published = processed + dead + dropped + waiting`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TopicTotals {
+    /// Messages that were put in.
+    pub published: u64,
+    /// Messages that were worked off, each once.
+    pub processed: u64,
+    /// Times that a message was worked off again.
+    pub repeated: u64,
+    /// Dead letters, parked ones included.
+    pub dead: u64,
+    /// Messages that an action threw away.
+    pub dropped: u64,
+    /// Messages that are not worked off at the end.
+    pub waiting: u64,
+    /// Mean time from being published until being worked off, seconds.
+    pub mean_wait_seconds: f64,
+}
+
+/// The messages of a topic, for one service that takes them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TopicLedger {
+    /// The topic.
+    pub topic: Name,
+    /// The service.
+    pub service: Name,
+    /// What became of them.
+    pub totals: TopicTotals,
+}
+
 /// One service: where it stands in the call graph, its state over time, its totals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceLedger {
@@ -190,6 +220,9 @@ pub struct Ledger {
     pub clients: Vec<ClientLedger>,
     /// One a service, sorted by name.
     pub services: Vec<ServiceLedger>,
+    /// One a topic and service that takes its messages, sorted by both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<TopicLedger>,
     /// In order of onset.
     pub faults: Vec<FaultSpan>,
 }

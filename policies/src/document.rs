@@ -29,7 +29,8 @@ use crate::problem;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a step can do.
-const DEEDS: [&str; 9] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "fail_over", "wait", "escalate"];
+const DEEDS: [&str; 10] =
+    ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "wait", "escalate"];
 
 /// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
 const LATER_KEYS: [&str; 6] = ["confidence", "choose", "action", "models", "runs", "approval"];
@@ -445,6 +446,7 @@ fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str) -> Opt
         "drain" => return no_parameters(reader, Action::Drain),
         "purge_queue" => return no_parameters(reader, Action::PurgeQueue),
         "fail_over" => return no_parameters(reader, Action::FailOver),
+        "park_messages" => return no_parameters(reader, Action::ParkMessages),
         _ => {}
     }
     let Some(node) = node else {

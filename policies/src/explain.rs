@@ -122,6 +122,7 @@ fn deed(policy: &Policy, step: &Step) -> String {
         Action::Scale { replicas: Scale::Times(factor) } => format!("Give {whom} {} times its declared replicas.", factor.get()),
         Action::Rollback => format!("Roll {whom} back to the version before the last deploy."),
         Action::Drain => format!("Drain {whom}: it gets no more requests, and others take its place."),
+        Action::ParkMessages => format!("Move the messages that {whom} has failed on to the dead letters."),
         Action::PurgeQueue => format!("Throw away all requests that wait at {whom}."),
         Action::LimitRetries { retries, lasting } => {
             format!("Allow whoever calls {whom} {} a request for {lasting}.", counted(u64::from(*retries), "retry"))

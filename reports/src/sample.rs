@@ -186,6 +186,7 @@ impl Sample {
             events: 0,
             clients: vec![self.client()],
             services: SERVICES.iter().map(|entry| self.service(entry)).collect(),
+            topics: Vec::new(),
             faults: std::mem::take(&mut self.faults),
         };
         Transcript { header: header(), journal, ledger }

@@ -19,6 +19,7 @@ pub mod service;
 pub mod fault;
 pub mod history;
 pub mod nodes;
+pub mod topic;
 
 use firedrill_core::distribution::Distribution;
 use firedrill_core::name::Name;
@@ -35,6 +36,7 @@ use fault::{CureDocument, FaultDocument};
 use history::HistoryDocument;
 use nodes::NodePoolDocument;
 use service::ServiceDocument;
+use topic::TopicDocument;
 
 /// The name of the format, before the slash of `schema: scenario/1`.
 pub const SCHEMA: &str = "scenario";
@@ -74,6 +76,8 @@ pub struct ScenarioDocument {
     pub services_place: Option<Place>,
     /// Kinds of nodes, in the order of the file.
     pub nodes: Vec<NodePoolDocument>,
+    /// Topics, in the order of the file.
+    pub topics: Vec<TopicDocument>,
     /// Clients, in the order of the file.
     pub clients: Vec<ClientDocument>,
     /// Where `clients` stands, if it is a map.
@@ -126,6 +130,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
         services: Vec::new(),
         services_place: None,
         nodes: Vec::new(),
+        topics: Vec::new(),
         clients: Vec::new(),
         clients_place: None,
         faults: Vec::new(),
@@ -144,6 +149,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
     read_settings(reader, &mut fields, &mut document);
     fields.finish(reader);
     nodes::resolve(&mut document);
+    topic::resolve(&mut document);
     Some(document)
 }
 
@@ -154,6 +160,9 @@ fn read_system(reader: &mut Reader, fields: &mut Fields<'_>, document: &mut Scen
     }
     if let Some(node) = fields.optional("nodes") {
         document.nodes = named(reader, node, "the nodes", "the name of a kind of node", nodes::read);
+    }
+    if let Some(node) = fields.optional("topics") {
+        document.topics = named(reader, node, "the topics", "the name of a topic", topic::read);
     }
     if let Some(node) = fields.required(reader, "clients") {
         document.clients_place = is_map(node).then(|| node.place.clone());

@@ -11,9 +11,9 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
-    Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, ClientSpec, Commit, CureSpec, DatabaseSpec, EjectionSpec, EndpointSpec, Engine,
-    FailoverSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec, MetricTarget, Phase, Population, Priority, ProbePath,
-    ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, VersionSpec, Window, WorldSpec,
+    Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, ClientSpec, Commit, ConsumeSpec, CureSpec, DatabaseSpec, EjectionSpec,
+    EndpointSpec, Engine, FailoverSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec, MetricTarget, Phase, Population,
+    Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, TopicKind, TopicSpec, VersionSpec, Window, WorldSpec,
 };
 
 use crate::defaults;
@@ -34,6 +34,7 @@ pub fn scenario(scenario: &Scenario) -> String {
     line(&mut text, &format!("\nwhat exists, from {} on for {}", spec.start, spec.horizon));
     spec.clients.iter().for_each(|client| line(&mut text, &format!("  {}", client_text(client))));
     spec.services.iter().for_each(|service| line(&mut text, &service_text(service)));
+    spec.topics.iter().for_each(|topic| line(&mut text, &format!("  {}", topic_text(topic))));
     if let Some(history) = &scenario.history {
         line(&mut text, &format!("\nwhat monitoring remembers\n  {}", history_text(history, spec)));
     }
@@ -263,6 +264,9 @@ fn service_text(service: &ServiceSpec) -> String {
     for endpoint in &service.endpoints {
         text += &format!("\n    {}", endpoint_text(endpoint));
     }
+    if let Some(consumes) = &service.consumes {
+        text += &consumes_text(consumes);
+    }
     for version in service.versions.iter().skip(1) {
         text += &format!("\n    {}", version_text(version));
     }
@@ -372,6 +376,7 @@ fn endpoint_text(endpoint: &EndpointSpec) -> String {
 fn phase_text(phase: &Phase) -> String {
     match phase {
         Phase::Cpu(demand) => format!("{} of CPU on average", mean(demand)),
+        Phase::Publish(topic) => format!("a message into {topic}"),
         Phase::Sleep(time) => format!("{} of waiting on average", mean(time)),
         Phase::Call(call) => call_text(call),
         Phase::Update { cache, write, invalidate } => {
@@ -410,6 +415,24 @@ fn call_text(call: &CallSpec) -> String {
     let patience = patience(call.timeout, &call.retries);
     let optional = format!("{optional}{}", worker_text(call.asynchronous));
     format!("a call of {} {}{share} ({patience}{}{optional})", call.service, call.endpoint, protection_text(&call.protection))
+}
+
+fn topic_text(topic: &TopicSpec) -> String {
+    let kind = match topic.kind {
+        TopicKind::Log(log) => format!(
+            "a log in {}, shared by a group that misses a silent member after {}",
+            counted(u64::from(log.partitions), "partition"),
+            log.session
+        ),
+        TopicKind::Queue { visibility: Some(visibility) } => format!("a queue that hides what is taken for {visibility}"),
+        TopicKind::Queue { visibility: None } => "a queue that gives back what is taken when its consumer ends".to_owned(),
+    };
+    let dead = topic.dead_letters_after.map_or_else(String::new, |most| format!("; a dead letter after {}", counted(u64::from(most), "delivery")));
+    format!("{}: {kind}{dead}", topic.name)
+}
+
+fn consumes_text(consumes: &ConsumeSpec) -> String {
+    format!("\n    takes messages out of {}, {} at a time, and works on {} at once", consumes.topic, consumes.batch, consumes.at_once)
 }
 
 const fn worker_text(asynchronous: bool) -> &'static str {
@@ -467,6 +490,8 @@ fn happening(kind: &FaultKind) -> String {
         FaultKind::Quota { rate, .. } => format!("the quota of {target} is {rate}"),
         FaultKind::PrimaryCrash { .. } => format!("the primary of {target} dies"),
         FaultKind::ReplicaLag { lag, .. } => format!("standbys of {target} are {lag} behind"),
+        FaultKind::Poison { topic, kills: true, .. } => format!("a message in {topic} kills whichever process of {target} works on it"),
+        FaultKind::Poison { topic, .. } => format!("a message in {topic} is answered with an error by whoever works on it"),
         FaultKind::Surge { factor, .. } => format!("{target} sends {factor} its requests"),
     }
 }

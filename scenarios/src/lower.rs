@@ -15,6 +15,7 @@ mod client;
 mod calls;
 mod cache;
 mod database;
+mod topic;
 mod fault;
 mod cure;
 mod history;
@@ -49,7 +50,9 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
     let (events, attempts) = defaults::bounds();
     let nodes = nodes::lower(reader, &names, document, &services);
     let profiles = profile::of_cluster(reader, document);
+    let topics = topic::lower(reader, document);
     let mut spec = WorldSpec {
+        topics,
         nodes,
         name: document.name.as_ref().map_or_else(|| Name::new("unnamed"), |name| name.value.clone()),
         start: or(document.start.as_ref(), defaults::start),

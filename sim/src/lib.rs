@@ -34,6 +34,8 @@
 //! | action | policy | ordinal of the action | 0: its delay; 1: whether the platform refuses it |
 //! | arrival, of the seed that is the hash of the scenario's name | client | interval of the history | 0: by what its load is multiplied |
 //! | scrape | probe | ordinal of the probe | 0: which replica; 1: an error or none |
+//! | phase | replica that takes messages | `2^32 + n` | 0: when it learns that its group is formed for the `n`-th time |
+//! | demand | service that takes messages | hop of the delivery: `hop_index(message, 0, 0, deliveries before)`, the message `mix64(hop, 2^34 + phase)` of what publishes it | as for any hop; its partition is `below(message, partitions)` |
 //! | admission | service called | hop | 0: whether it is turned away at random |
 //! | admission | replica | ordinal of the measurement | 0: when its limit of concurrency measures next |
 
@@ -56,6 +58,7 @@ mod replication;
 mod failover;
 mod lock;
 pub mod trace;
+mod group;
 mod world;
 mod observe;
 pub mod automation;

@@ -11,6 +11,7 @@ mod probe;
 mod clusters;
 mod profiles;
 mod process;
+mod topics;
 pub mod declared;
 pub mod past;
 
@@ -28,6 +29,7 @@ use database::DatabasePage;
 use page::{Page, Sheet};
 use probe::Probe;
 use process::{ClientPage, Process};
+use topics::TopicPage;
 
 /// The namespace that everything lives in.
 const NAMESPACE: &str = "default";
@@ -64,6 +66,8 @@ enum Exposed {
     Probe(Probe),
     /// A node, where its profile is asked for.
     Node(NodeExporter),
+    /// The topics of a broker.
+    Topics(TopicPage),
 }
 
 impl Observer {
@@ -92,6 +96,9 @@ impl Observer {
             let node = world.nodes[index as usize].name.clone();
             let labels = base("node-exporter", &format!("{node}:9100")).set("node", node.as_str());
             self.add(world, &format!("node-exporter/{node}"), labels, Exposed::Node(NodeExporter::new(index)));
+        }
+        for (job, page) in TopicPage::all(world) {
+            self.add(world, job, base(job, &format!("{job}:9308")), Exposed::Topics(page));
         }
         for index in 0..world.services.len() as u32 {
             let spec = &world.spec.services[index as usize];
@@ -198,7 +205,8 @@ impl Exposed {
             Self::Database(database) if world.replicas[database.replica as usize].is_unreachable() => Found::Silent,
             Self::Kubelet(kubelet) if kubelet.is_lost(world) => Found::Silent,
             Self::Node(node) if node.is_lost(world) => Found::Silent,
-            Self::Database(_) | Self::Kubelet(_) | Self::Client(_) | Self::KubeState(_) | Self::Probe(_) | Self::Node(_) => Found::Answers,
+            Self::Database(_) | Self::Kubelet(_) | Self::Client(_) | Self::KubeState(_) => Found::Answers,
+            Self::Probe(_) | Self::Node(_) | Self::Topics(_) => Found::Answers,
         }
     }
 
@@ -211,6 +219,7 @@ impl Exposed {
             Self::KubeState(state) => state.expose(world, store, at_ms, labels),
             Self::Probe(probe) => probe.expose(world, store, at_ms, labels),
             Self::Node(node) => node.expose(world, store, at_ms, labels),
+            Self::Topics(topics) => topics.expose(world, store, at_ms, labels),
         }
     }
 
@@ -223,6 +232,7 @@ impl Exposed {
             Self::KubeState(state) => state.silence(store, at_ms),
             Self::Probe(probe) => probe.page.silence(store, at_ms),
             Self::Node(node) => node.page.silence(store, at_ms),
+            Self::Topics(topics) => topics.page.silence(store, at_ms),
         }
     }
 }

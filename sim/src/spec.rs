@@ -6,6 +6,7 @@ mod caller;
 mod load;
 mod cache;
 mod database;
+mod topic;
 
 use firedrill_core::action::{Action, Target};
 use firedrill_core::distribution::Distribution;
@@ -15,6 +16,7 @@ use firedrill_core::quantity::{Bytes, Factor, Rate, Ratio};
 use firedrill_core::time::{Span, Start, Time};
 
 pub use cache::CacheSpec;
+pub use topic::{ConsumeSpec, LogSpec, TopicKind, TopicSpec};
 pub use caller::{BreakerSpec, BudgetSpec, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window};
 pub use database::{Access, Commit, DatabaseSpec, Engine, FailoverSpec};
 pub use load::{AgainSpec, BurstsSpec, DailySpec, Population, SpikesSpec, Variation};
@@ -47,6 +49,8 @@ pub struct WorldSpec {
     pub horizon: Span,
     /// The services.
     pub services: Vec<ServiceSpec>,
+    /// The topics that messages wait in.
+    pub topics: Vec<TopicSpec>,
     /// The machines, by pool; empty: machines are not modelled, and there is room for everything.
     pub nodes: Vec<NodePoolSpec>,
     /// The clients.
@@ -126,6 +130,8 @@ pub enum Phase {
         /// The lock.
         lock: Name,
     },
+    /// Put a message into a topic, which takes no time and does not fail.
+    Publish(Name),
 }
 
 impl Phase {
@@ -135,7 +141,7 @@ impl Phase {
         match self {
             Self::Call(call) | Self::Cache { miss: call, .. } | Self::Update { write: call, .. } => std::slice::from_ref(call),
             Self::Parallel { calls, .. } => calls,
-            Self::Cpu(_) | Self::Sleep(_) | Self::Lock { .. } | Self::Unlock { .. } => &[],
+            Self::Cpu(_) | Self::Sleep(_) | Self::Lock { .. } | Self::Unlock { .. } | Self::Publish(_) => &[],
         }
     }
 }
@@ -329,6 +335,8 @@ pub struct ServiceSpec {
     pub cancel: Cancel,
     /// What it can be asked for, sorted by name; never empty.
     pub endpoints: Vec<EndpointSpec>,
+    /// The topic whose messages are requests of it; `None`: it takes none.
+    pub consumes: Option<ConsumeSpec>,
     /// From process start until ready, seconds.
     pub start_up: Distribution,
     /// Slowness after start.
@@ -558,6 +566,17 @@ pub enum FaultKind {
         /// Requests a second of all callers together.
         rate: Rate,
     },
+    /// A message is put into a topic that nobody can work on.
+    Poison {
+        /// The topic.
+        topic: Name,
+        /// The service that takes it.
+        service: Name,
+        /// Which partition, if it has some.
+        partition: u32,
+        /// Whether it kills the process that works on it; else it is answered with an error.
+        kills: bool,
+    },
     /// A client's rate is multiplied.
     Surge {
         /// The client.
@@ -587,6 +606,7 @@ impl FaultKind {
             Self::LockHold { .. } => "lock_hold",
             Self::Quota { .. } => "quota",
             Self::ReplicaLag { .. } => "replica_lag",
+            Self::Poison { .. } => "poison",
             Self::Surge { .. } => "surge",
         }
     }
@@ -607,6 +627,7 @@ impl FaultKind {
             | Self::CacheFlush { service, .. }
             | Self::LockHold { service, .. }
             | Self::Quota { service, .. }
+            | Self::Poison { service, .. }
             | Self::PrimaryCrash { service } => Target::Service(service.clone()),
             Self::ZoneLoss { zone } | Self::NodeLoss { zone, .. } => Target::Zone(zone.clone()),
             Self::Surge { client, .. } => Target::Client(client.clone()),

@@ -583,14 +583,54 @@ fn pool(name: &str, zone: &str) -> NodePoolSpec {
     NodePoolSpec { name: Name::new(name), count: 2, zone: Name::new(zone), millicores: 2000, memory: mib(400) }
 }
 
+/// A log, or a queue of either kind, with times that are soon over.
+fn some_topic([is_log, hides]: [bool; 2], dead_letters_after: Option<u32>) -> TopicSpec {
+    let log = LogSpec {
+        partitions: 3,
+        session: Span::from_seconds(6),
+        heartbeat: Span::from_seconds(1),
+        poll: Span::from_seconds(4),
+        first_wait: Span::from_seconds(1),
+    };
+    let kind = if is_log { TopicKind::Log(log) } else { TopicKind::Queue { visibility: hides.then_some(Span::from_millis(300)) } };
+    TopicSpec { name: Name::new("jobs"), kind, retry: Span::from_millis(200), dead_letters_after }
+}
+
+/// The same world where the first service publishes, the last one and another take what is published, and one message is poisoned.
+fn consuming(spec: &mut WorldSpec, topic: TopicSpec, (batch, at_once, kills): (u32, u32, bool)) {
+    let consumes = ConsumeSpec { topic: topic.name.clone(), endpoint: Name::new("/"), batch, at_once };
+    spec.topics = vec![topic];
+    spec.services[0].endpoints[0].phases.insert(0, Phase::Publish(Name::new("jobs")));
+    let mut taker = service("taker", vec![Phase::Cpu(exponential(0.05)), Phase::Sleep(exponential(0.05))]);
+    taker.replicas = 3;
+    taker.workers = Some(2);
+    taker.start_up = exponential(1.0);
+    taker.endpoints[0].error = share(0.1);
+    taker.consumes = Some(consumes.clone());
+    let poison = FaultKind::Poison { topic: Name::new("jobs"), service: Name::new("taker"), partition: 0, kills };
+    spec.faults.push(fault("poison", 20, None, poison));
+    spec.faults.push(fault("taker-crash", 30, None, FaultKind::Crash { target: replica_target("taker-1"), every: None }));
+    spec.faults.push(fault("taker-hang", 40, Some(8), FaultKind::Hang { target: replica_target("taker-2") }));
+    spec.cures.push(cure(50, Action::ParkMessages, service_target("taker")));
+    spec.cures.push(cure(52, Action::Drain, replica_target("taker-0")));
+    spec.cures.push(cure(60, Action::PurgeQueue, service_target("taker")));
+    spec.services.push(taker);
+    if let [_, second, _, ..] = spec.services.as_mut_slice() {
+        second.consumes = Some(consumes);
+    }
+    spec.faults.sort_by_key(|fault| fault.at);
+    spec.cures.sort_by_key(|cure| cure.at);
+}
+
 fn some_world() -> impl Strategy<Value = WorldSpec> {
     (1_usize..4).prop_flat_map(|count| {
+        let topic = prop::option::of((any::<[bool; 2]>(), prop::option::of(1_u32..4), 1_u32..5, 1_u32..3, any::<bool>()));
         let services: Vec<_> = (0..count).map(|number| some_service(number, count)).collect();
         let faults = prop::collection::vec(some_fault(count), 0..5);
         let cures = prop::collection::vec(some_cure(count), 0..6);
         let caller = (some_population(), some_protection(), any::<bool>());
-        (services, faults, cures, prop::option::of(50_u64..500), 0_u32..3, caller).prop_map(
-            move |(services, mut faults, cures, timeout, max, caller)| {
+        (services, faults, cures, prop::option::of(50_u64..500), 0_u32..3, caller, topic).prop_map(
+            move |(services, mut faults, cures, timeout, max, caller, topic)| {
                 let mut users = client("users", "s0", 30.0);
                 let (population, (protection, budget), asks_again) = caller;
                 if matches!(population, Population::Closed { .. }) {
@@ -607,6 +647,9 @@ fn some_world() -> impl Strategy<Value = WorldSpec> {
                     fault.name = Name::from(format!("f{number}"));
                 }
                 (spec.faults, spec.cures) = (faults, cures);
+                if let Some((kinds, dead_letters_after, batch, at_once, kills)) = topic {
+                    consuming(&mut spec, some_topic(kinds, dead_letters_after), (batch, at_once, kills));
+                }
                 let lost = spec.faults.iter().any(|fault| matches!(fault.kind, FaultKind::NodeLoss { .. }));
                 if lost || count == 2 {
                     spec.nodes = [("blue", "a"), ("green", "b")].map(|(name, zone)| pool(name, zone)).to_vec();

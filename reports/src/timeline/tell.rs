@@ -157,6 +157,7 @@ impl Teller {
             | Event::Scaled { .. }
             | Event::QueuePurged { .. }
             | Event::SheddingChanged { .. }
+            | Event::ConsumersChanged { .. }
             | Event::RetriesLimited { .. }
             | Event::BreakerChanged { .. }
             | Event::PrimaryChanged { .. }
@@ -280,6 +281,15 @@ impl Teller {
             }
             Event::QueuePurged { service, dropped } => {
                 self.say(at, Kind::World, format!("{service}: {} waiting requests dropped", significant(*dropped as f64)));
+            }
+            Event::ConsumersChanged { service, topic, state, reason } => {
+                let text = match state.as_str() {
+                    "rebalancing" => format!("{service}: its consumers share {topic} anew: {reason}"),
+                    "assigned" => format!("{service}: its consumers read {topic} again: {reason}"),
+                    "parked" => format!("{service}: messages of {topic} are parked: {reason}"),
+                    _ => format!("{service}: a message of {topic} is a dead letter: {reason}"),
+                };
+                self.say(at, Kind::World, text);
             }
             Event::BreakerChanged { caller, service, state, reason } => {
                 self.say(at, Kind::World, format!("{caller}: its breaker to {service} is {}: {reason}", state.replace('_', " ")));

@@ -78,7 +78,7 @@ impl Places {
 }
 
 /// The kinds of faults, as they are written.
-pub const FAULTS: [&str; 16] = [
+pub const FAULTS: [&str; 17] = [
     "crash",
     "cache_flush",
     "hang",
@@ -94,11 +94,12 @@ pub const FAULTS: [&str; 16] = [
     "primary_crash",
     "quota",
     "replica_lag",
+    "poison",
     "surge",
 ];
 
 /// What an oracle can do. Waiting is left out: an oracle states its times.
-pub const CURES: [&str; 7] = ["restart", "scale", "rollback", "drain", "purge_queue", "limit_retries", "fail_over"];
+pub const CURES: [&str; 8] = ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over"];
 
 /// Reads an entry of `faults` or `changes`; `what` is "a fault" or "a change".
 pub fn read(reader: &mut Reader, node: &Node, what: &str) -> Option<FaultDocument> {
@@ -213,6 +214,14 @@ fn read_kind_by_name(reader: &mut Reader, fields: &mut Fields<'_>, word: &Key) -
             let rate = required(reader, fields, "rate", read_rate);
             service.zip(rate).map(|(service, rate)| FaultKind::Quota { service, rate: rate.value })
         }
+        "poison" => {
+            let topic = one_name(reader, fields, "topic");
+            let partition = optional(reader, fields, "partition", |r, n| r.integer(n, "a partition", 0..=9_999).map(|index| index as u32));
+            let kills = optional(reader, fields, "kills", |r, n| r.boolean(n, "`kills`")).is_none_or(|kills| kills.value);
+            let partition = partition.map_or(0, |partition| partition.value);
+            // Who takes it is said once the services are known.
+            topic.map(|topic| FaultKind::Poison { service: topic.clone(), topic, partition, kills })
+        }
         "latency" => {
             let service = one_name(reader, fields, "service");
             let from = optional(reader, fields, "from", |r, n| r.name(n, "the name of a caller"));
@@ -301,6 +310,7 @@ fn read_action(reader: &mut Reader, word: &Key, node: &Node) -> Option<(Action, 
         "drain" => Some(Action::Drain),
         "purge_queue" => Some(Action::PurgeQueue),
         "fail_over" => Some(Action::FailOver),
+        "park_messages" => Some(Action::ParkMessages),
         "limit_retries" => {
             let retries = required(reader, &mut fields, "retries", |r, n| r.integer(n, "the number of retries", 0..=100));
             let lasting = required(reader, &mut fields, "lasting", |r, n| positive_span(r, n, "the time that it lasts"));

@@ -16,11 +16,12 @@ use crate::document::lock::{self, LockDocument};
 use crate::document::metric::MetricDocument;
 use crate::document::protection::{self, ProtectionDocument};
 use crate::document::queue::{self, AdmissionDocument};
-use crate::document::{autoscaler, items, lifecycle, named, profile, span_or_none};
+use crate::document::{autoscaler, items, lifecycle, named, profile, span_or_none, topic};
 use crate::notation::{bounded_span, distribution, growth, optional, positive_span, required, unless};
 use crate::problem;
 use autoscaler::AutoscalerDocument;
 use lifecycle::LifecycleDocument;
+use topic::ConsumesDocument;
 
 /// An entry of `services`.
 #[derive(Clone, Debug)]
@@ -75,6 +76,8 @@ pub struct ServiceDocument {
     pub database: Option<Located<DatabaseDocument>>,
     /// Caches that it looks into.
     pub caches: Vec<CacheDocument>,
+    /// The topic that it takes messages from.
+    pub consumes: Option<ConsumesDocument>,
 }
 
 /// An entry of `endpoints`, or the `work` of the service itself.
@@ -119,6 +122,8 @@ pub enum PhaseDocument {
     Lock(LockDocument),
     /// The end of that.
     Unlock(Name),
+    /// `publish: orders`
+    Publish(Located<Name>),
 }
 
 impl PhaseDocument {
@@ -128,7 +133,7 @@ impl PhaseDocument {
         match self {
             Self::Call(call) | Self::Cache { miss: call, .. } | Self::Update { write: call, .. } => std::slice::from_ref(call),
             Self::Parallel(parallel) => &parallel.calls,
-            Self::Cpu(_) | Self::Sleep(_) | Self::Lock(_) | Self::Unlock(_) => &[],
+            Self::Cpu(_) | Self::Sleep(_) | Self::Lock(_) | Self::Unlock(_) | Self::Publish(_) => &[],
         }
     }
 }
@@ -251,6 +256,7 @@ impl ServiceDocument {
             metrics: Vec::new(),
             database: None,
             caches: Vec::new(),
+            consumes: None,
         }
     }
 }
@@ -270,6 +276,7 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ServiceDoc
     if let Some(node) = fields.optional("caches") {
         service.caches = named(reader, node, "the caches of a service", "the name of a cache", cache::read);
     }
+    service.consumes = fields.optional("consumes").and_then(|node| topic::read_consumes(reader, node));
     if let Some(node) = fields.optional("metrics") {
         (service.profiles, service.metrics) = profile::read_of_service(reader, node);
     }
@@ -438,7 +445,7 @@ pub(crate) fn read_work(reader: &mut Reader, node: &Node) -> Vec<PhaseDocument> 
 
 /// One step as it is written, which may be several.
 fn read_phase(reader: &mut Reader, node: &Node) -> Option<Vec<PhaseDocument>> {
-    let words = ["cpu", "sleep", "call", "parallel", "cache", "update", "lock"];
+    let words = ["cpu", "sleep", "call", "parallel", "cache", "update", "lock", "publish"];
     let (word, parameters) = reader.tagged(node, "a step of work", &words)?;
     let Some(parameters) = parameters else {
         let example = match &*word.text {
@@ -447,6 +454,7 @@ fn read_phase(reader: &mut Reader, node: &Node) -> Option<Vec<PhaseDocument>> {
             "cache" => "cache: { name: sessions, miss: db }",
             "update" => "update: { name: sessions, write: db }",
             "lock" => "lock: { name: accounts, hold: 5ms }",
+            "publish" => "publish: orders",
             _ => "cpu: 10ms",
         };
         reader.problem(problem::work(&word.place, &format!("`{}` of what?", word.text), &format!("write such as `{example}`")));
@@ -461,6 +469,10 @@ fn read_phase(reader: &mut Reader, node: &Node) -> Option<Vec<PhaseDocument>> {
         "parallel" => read_parallel(reader, parameters).map(PhaseDocument::Parallel),
         "cache" => read_lookup(reader, parameters),
         "update" => read_update(reader, parameters),
+        "publish" => {
+            let topic = reader.name(parameters, "the name of a topic")?;
+            Some(PhaseDocument::Publish(Located { place: parameters.place.clone(), value: topic }))
+        }
         _ => {
             let call = read_call(reader, parameters)?;
             if let Some(times) = &call.times {

@@ -9,7 +9,7 @@ use firedrill_sim::spec::{CacheSpec, ClientSpec, Phase, Population, WorldSpec};
 
 use crate::defaults;
 use crate::document::cache::CacheDocument;
-use crate::lower::calls::post_order;
+use crate::lower::calls::{nexts, post_order};
 use crate::lower::or;
 use crate::problem;
 
@@ -58,8 +58,8 @@ pub fn warm(spec: &mut WorldSpec) {
             if let Phase::Cache { cache, .. } = phase {
                 *lookups.entry((hop.0.clone(), cache.clone())).or_default() += rate;
             }
-            for call in phase.calls() {
-                *rates.entry((call.service.clone(), call.endpoint.clone())).or_default() += rate * call.probability.get();
+            for (next, probability) in nexts(spec, phase) {
+                *rates.entry(next).or_default() += rate * probability;
             }
         }
     }

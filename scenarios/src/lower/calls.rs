@@ -6,7 +6,7 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::Place;
 use firedrill_core::time::Time;
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::{CallSpec, ClientSpec, FaultKind, FaultSpec, Phase, Population, WorldSpec};
+use firedrill_sim::spec::{ClientSpec, FaultKind, FaultSpec, Phase, Population, ServiceSpec, WorldSpec};
 
 use crate::document::ScenarioDocument;
 use crate::document::service::{CallDocument, PhaseDocument};
@@ -53,8 +53,26 @@ fn hop_text(spec: &WorldSpec, service: &Name, endpoint: &Name) -> String {
     if alone { service.to_string() } else { format!("{service} {endpoint}") }
 }
 
-struct Graph<'a> {
-    calls: BTreeMap<Hop, Vec<&'a CallSpec>>,
+/// Where a phase leads, and how often: to what it calls, and to whoever takes what it publishes.
+pub fn nexts(spec: &WorldSpec, phase: &Phase) -> Vec<(Hop, f64)> {
+    if let Phase::Publish(topic) = phase {
+        let taken = |service: &ServiceSpec| {
+            let consumes = service.consumes.as_ref().filter(|consumes| consumes.topic == *topic)?;
+            Some(((service.name.clone(), consumes.endpoint.clone()), 1.0))
+        };
+        return spec.services.iter().filter_map(taken).collect();
+    }
+    phase.calls().iter().map(|call| ((call.service.clone(), call.endpoint.clone()), call.probability.get())).collect()
+}
+
+struct Graph {
+    calls: BTreeMap<Hop, Vec<Next>>,
+}
+
+/// Where an endpoint leads: a call, or a message that somebody takes.
+struct Next {
+    hop: Hop,
+    probability: f64,
 }
 
 /// A hop on the path from where the search began, and how many of its calls were followed.
@@ -63,12 +81,12 @@ struct Visit {
     followed: usize,
 }
 
-impl<'a> Graph<'a> {
-    fn new(spec: &'a WorldSpec) -> Self {
+impl Graph {
+    fn new(spec: &WorldSpec) -> Self {
         let mut calls = BTreeMap::new();
         for service in &spec.services {
             for endpoint in &service.endpoints {
-                let list = endpoint.phases.iter().flat_map(Phase::calls).collect();
+                let list = endpoint.phases.iter().flat_map(|phase| nexts(spec, phase)).map(|(hop, probability)| Next { hop, probability }).collect();
                 calls.insert((service.name.clone(), endpoint.name.clone()), list);
             }
         }
@@ -93,7 +111,7 @@ impl<'a> Graph<'a> {
                     continue;
                 };
                 visit.followed += 1;
-                let next = (call.service.clone(), call.endpoint.clone());
+                let next = call.hop.clone();
                 match done.get(&next) {
                     Some(true) => {}
                     Some(false) => {
@@ -119,8 +137,7 @@ impl<'a> Graph<'a> {
             let below: f64 = self.calls[hop]
                 .iter()
                 .map(|call| {
-                    let next = (call.service.clone(), call.endpoint.clone());
-                    call.probability.get() * visits.get(&next).copied().unwrap_or(1.0)
+                    call.probability * visits.get(&call.hop).copied().unwrap_or(1.0)
                 })
                 .sum();
             visits.insert(hop.clone(), 1.0 + below);

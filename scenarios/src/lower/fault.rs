@@ -87,6 +87,7 @@ impl Check<'_> {
         let target = fault.kind.target();
         match &fault.kind {
             FaultKind::NodeLoss { node, .. } => self.node(reader, fault, node),
+            FaultKind::Poison { topic, partition, .. } => self.poison(reader, fault, topic, *partition),
             _ => self.names.target(reader, &target, fault.places.target(&target)),
         }
         match &fault.kind {
@@ -138,6 +139,10 @@ impl Check<'_> {
                 let remedy = "remove `lasting`; a second deploy brings the old version back";
                 reader.problem(problem::impossible(&lasting.place, "a deploy does not end by itself", remedy));
             }
+            FaultKind::Poison { .. } => {
+                let remedy = "remove `lasting`; a message is there until it is parked, dropped, or a dead letter";
+                reader.problem(problem::impossible(&lasting.place, "a message does not end by itself", remedy));
+            }
             FaultKind::CacheFlush { .. } => {
                 let remedy = "remove `lasting`; what was flushed comes back with the load";
                 reader.problem(problem::impossible(&lasting.place, "a flush is over at once", remedy));
@@ -157,6 +162,20 @@ impl Check<'_> {
             let why = format!("a surge of `{client}`, whose users ask when they have been answered");
             let remedy = "give the client a `rate` instead of `closed`";
             reader.problem(problem::impossible(fault.places.word(), &why, remedy));
+        }
+    }
+
+    fn poison(&self, reader: &mut Reader, fault: &FaultDocument, topic: &Name, partition: u32) {
+        let known: Vec<&str> = self.document.topics.iter().map(|topic| topic.name.value.as_str()).collect();
+        let Some(said) = self.document.topics.iter().find(|known| known.name.value == *topic) else {
+            reader.problem(problem::unknown(fault.places.of("topic"), "topic", topic, &known));
+            return;
+        };
+        let is_log = said.preset.as_ref().is_none_or(|preset| preset.value.is_log());
+        let partitions = if is_log { or(said.partitions.as_ref(), || defaults::count("topics.kafka.partitions")) } else { 1 };
+        if partition >= partitions {
+            let what = format!("partition {partition} of `{topic}`, whose {partitions} are counted from 0");
+            reader.problem(problem::impossible(fault.places.of("partition"), &what, "name one that there is"));
         }
     }
 
@@ -392,6 +411,9 @@ fn same_thing(left: &FaultKind, right: &FaultKind) -> bool {
     if let (FaultKind::LockHold { lock: left, .. }, FaultKind::LockHold { lock: right, .. }) = (left, right)
         && left != right
     {
+        return false;
+    }
+    if let (FaultKind::Poison { .. }, FaultKind::Poison { .. }) = (left, right) {
         return false;
     }
     if let (FaultKind::NodeLoss { node: left, .. }, FaultKind::NodeLoss { node: right, .. }) = (left, right) {

@@ -12,6 +12,7 @@ use firedrill_core::yaml::Reader;
 use crate::defaults;
 use crate::document::ScenarioDocument;
 use crate::document::service::{DEFAULT_ENDPOINT, ServiceDocument};
+use crate::document::topic::{TopicDocument, TopicPreset};
 use crate::lower::or;
 use crate::problem;
 
@@ -35,6 +36,8 @@ pub struct Names {
     pub clients: Vec<Name>,
     /// Zones.
     pub zones: Vec<Name>,
+    /// Topics, and what they are like.
+    pub topics: BTreeMap<Name, TopicPreset>,
 }
 
 impl Names {
@@ -45,7 +48,9 @@ impl Names {
         let mut zones: Vec<Name> = document.services.iter().flat_map(zones_of).collect();
         zones.sort();
         zones.dedup();
-        let names = Self { services, clients, zones };
+        let preset = |topic: &TopicDocument| topic.preset.as_ref().map_or(TopicPreset::Kafka, |preset| preset.value);
+        let topics = document.topics.iter().map(|topic| (topic.name.value.clone(), preset(topic))).collect();
+        let names = Self { services, clients, zones, topics };
         names.check_taken(reader, document);
         check_hashes(reader, document);
         names

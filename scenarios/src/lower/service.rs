@@ -14,7 +14,7 @@ use crate::document::service::{CallDocument, EndpointDocument, PhaseDocument, Se
 use crate::lower::cache;
 use crate::lower::names::{Names, zones_of};
 use crate::lower::protection::{self, lower_retries};
-use crate::lower::{autoscaler, balancing, database, lifecycle, or, queue};
+use crate::lower::{autoscaler, balancing, database, lifecycle, or, queue, topic};
 use crate::problem;
 
 /// Lowers one service.
@@ -63,6 +63,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         liveness: lifecycle::lower_liveness(reader, names, service),
         life: lifecycle::lower(reader, names, service),
         autoscaler: autoscaler::lower(reader, service),
+        consumes: topic::lower_consumes(reader, names, service),
         caches: cache::lower(reader, &service.caches),
         profiles: Vec::new(),
         metrics: lower_metrics(reader, service),
@@ -78,6 +79,7 @@ fn lower_endpoint(
     let mut phase = |phase: &PhaseDocument| match phase {
         PhaseDocument::Cpu(demand) => Phase::Cpu(demand.clone()),
         PhaseDocument::Sleep(time) => Phase::Sleep(time.clone()),
+        PhaseDocument::Publish(topic) => Phase::Publish(topic.value.clone()),
         PhaseDocument::Call(call) => Phase::Call(lower_call(reader, names, call)),
         PhaseDocument::Cache { name, miss } => {
             known_cache(reader, caches, name);

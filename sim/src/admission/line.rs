@@ -83,6 +83,11 @@ impl Line {
         }
     }
 
+    /// Those who wait in order of arrival, where that is the order in which they are taken out; else nobody.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = u32> {
+        self.classes[0].iter().copied().filter(|_| self.discipline == Discipline::Fifo)
+    }
+
     /// Takes out the youngest of the least important, if there is one less important than `priority`.
     pub(crate) fn displace(&mut self, priority: Priority) -> Option<u32> {
         if self.discipline != Discipline::Priority {

@@ -79,7 +79,8 @@ fn targets(world: &mut World, history: &HistorySpec) -> Vec<(LabelsBuilder, Page
                 client.page = page();
                 Exposed::Client(client)
             }
-            Exposed::Database(_) | Exposed::Kubelet(_) | Exposed::KubeState(_) | Exposed::Probe(_) | Exposed::Node(_) => return None,
+            Exposed::Database(_) | Exposed::Kubelet(_) | Exposed::KubeState(_) => return None,
+            Exposed::Probe(_) | Exposed::Node(_) | Exposed::Topics(_) => return None,
         };
         Some((target.labels, page(), exposed))
     });

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use firedrill_core::ledger::{Ledger, ServiceBin, ServiceLedger, ServiceTotals};
+use firedrill_core::ledger::{Ledger, ServiceBin, ServiceLedger, ServiceTotals, TopicLedger};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
 
 use crate::spec::{Feed, Phase, ServiceSpec};
-use crate::world::World;
 use crate::world::traffic::Traffic;
+use crate::world::{Inbox, World};
 
 /// Status codes that services answer with; 502 to 504 tell how a call of their own failed.
 pub(crate) const CODES: [&str; 6] = ["200", "500", "502", "503", "504", "429"];
@@ -171,7 +171,7 @@ impl World {
             let replicas = service.replicas.iter().map(|replica| &self.replicas[*replica as usize]);
             let bin = ServiceBin {
                 attempts: 0,
-                queued: replicas.clone().map(|replica| u64::from(replica.queued)).sum(),
+                queued: replicas.clone().map(|replica| u64::from(replica.queued)).sum::<u64>() + self.messages_waiting(index as u32),
                 in_service: replicas.clone().map(|replica| replica.begun() as u64).sum(),
                 retrying: service.retrying,
                 wanted: service.wanted,
@@ -187,6 +187,7 @@ impl World {
             service.removed_most = removed;
         }
         debug_assert!(self.is_conserved(), "the books do not balance");
+        debug_assert!(self.are_messages_conserved(), "the books of messages do not balance");
     }
 
     /// Whether the attempts of every service add up; the cheap check of debug builds.
@@ -228,7 +229,16 @@ impl World {
             events: self.events,
             clients: self.clients.iter().map(|client| client.ledger.clone()).collect(),
             services: (0..self.services.len()).map(|index| self.service_ledger(index, at)).collect(),
+            topics: self.inboxes.iter().map(|inbox| self.topic_ledger(inbox)).collect(),
             faults: self.disturbances.iter().filter_map(super::faults::Disturbance::span).collect(),
+        }
+    }
+
+    fn topic_ledger(&self, inbox: &Inbox) -> TopicLedger {
+        TopicLedger {
+            topic: self.spec.topics[inbox.topic as usize].name.clone(),
+            service: self.spec.services[inbox.service as usize].name.clone(),
+            totals: inbox.closed_totals(),
         }
     }
 

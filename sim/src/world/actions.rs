@@ -133,6 +133,7 @@ impl World {
             }
             Action::Drain => self.begin_drain(target, &command.id().to_string()),
             Action::PurgeQueue => self.purge_target(target),
+            Action::ParkMessages => self.park_target(target),
             Action::LimitRetries { retries, lasting } => self.limit_retries(index, target, *retries, *lasting),
             Action::FailOver => {
                 let service = self.target_service(target, "fail_over")?;
@@ -237,8 +238,29 @@ impl World {
     fn purge_target(&mut self, target: &Target) -> Result<Stage, String> {
         let meant = self.target_replicas(target, "purge_queue")?;
         let service = self.spec.services[self.replicas[meant[0] as usize].service as usize].name.clone();
-        let dropped = meant.into_iter().map(|replica| self.purge(replica)).sum();
+        let mut dropped: u64 = meant.into_iter().map(|replica| self.purge(replica)).sum();
+        if let Target::Service(_) = target {
+            let inboxes = self.inboxes_of(target)?;
+            dropped += inboxes.into_iter().map(|inbox| self.purge_inbox(inbox)).sum::<u64>();
+        }
         self.write(Event::QueuePurged { service, dropped });
+        Ok(Stage::Done)
+    }
+
+    fn inboxes_of(&self, target: &Target) -> Result<Vec<u32>, String> {
+        let service = self.target_service(target, "park_messages")?;
+        Ok((0..self.inboxes.len() as u32).filter(|inbox| self.inboxes[*inbox as usize].service == service).collect())
+    }
+
+    fn park_target(&mut self, target: &Target) -> Result<Stage, String> {
+        let inboxes = self.inboxes_of(target)?;
+        if inboxes.is_empty() {
+            return Err(format!("{target} takes no messages"));
+        }
+        let parked: u64 = inboxes.into_iter().map(|inbox| self.park_messages(inbox)).sum();
+        if parked == 0 {
+            return Err(format!("{target} has not failed on any message that waits"));
+        }
         Ok(Stage::Done)
     }
 

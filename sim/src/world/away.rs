@@ -73,13 +73,18 @@ impl World {
 
     /// Gives a free worker to the first of those who are back, unless one who has not begun came before it; `false` if nobody is.
     ///
-    /// Both wait in one line, as the tasks of an executor do. Where a service has rules for its line, who is back goes first.
+    /// Both wait in one line, as the tasks of an executor do. Where a line is not first come, first served, who is back goes first.
     pub(super) fn take_up(&mut self, index: u32) -> bool {
         let replica = &mut self.replicas[index as usize];
         let Some(away) = &mut replica.away else { return false };
         let Some(first) = away.back.front() else { return false };
-        let is_earlier = |new: &u32| self.attempts[*new].state != State::Dropped && self.attempts[*new].arrived < first.since;
-        if replica.door.is_none() && replica.queue.front().is_some_and(is_earlier) {
+        let attempts = &self.attempts;
+        let waits = |slot: u32| attempts[slot].state != State::Dropped;
+        let new = match &replica.door {
+            None => replica.queue.iter().copied().find(|slot| waits(*slot)),
+            Some(door) => door.first_come(waits),
+        };
+        if new.is_some_and(|new| attempts[new].arrived < first.since) {
             return false;
         }
         let Back { slot, result, .. } = away.back.pop_front().expect("somebody is back");

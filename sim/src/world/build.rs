@@ -20,6 +20,7 @@ use crate::world::databases::Database;
 use crate::world::door::Rules;
 use crate::world::faults::Disturbance;
 use crate::world::nodes::nodes;
+use crate::world::topics::inboxes;
 use crate::world::{Client, Edge, Service, Step, Todo, Views, Ways, World, Zone};
 
 /// Programs laid out one after the other, and the edges that their calls take.
@@ -38,6 +39,8 @@ impl World {
             (0..spec.services.len()).map(|index| Service::new(index as u32, &spec.services[index], seed, layout.programs(index)));
         let services = services.collect();
         let probe_edges = (0..spec.services.len()).map(|service| layout.probe_edges(service as u32)).collect();
+        let message_edges: Vec<u32> = (0..spec.services.len()).map(|service| layout.message_edge(service as u32)).collect();
+        let inboxes = inboxes(&spec, &message_edges);
         let services = with_rules(services, &spec, seed);
         let zones = zones(&spec);
         let zone_named = |name: &str| zones.iter().position(|zone| &*zone.name == name).expect("every zone of a node is known") as u32;
@@ -65,6 +68,7 @@ impl World {
             visits: Slab::new(),
             caches: Vec::new(),
             locks: Vec::new(),
+            inboxes,
             attempts: Slab::new(),
             has_databases: spec.services.iter().any(|service| service.database.is_some()),
             brought: Vec::new(),
@@ -124,6 +128,7 @@ impl World {
             self.schedule_arrival(client);
             self.begin_users(client);
         }
+        self.begin_consuming();
         self.begin_autoscaling();
         self.schedule_disturbances();
         self.settle();
@@ -200,6 +205,10 @@ impl Layout<'_> {
                         Step::Lock { lock: self.lock(service, lock), timeout: *timeout, deadlock_after: *deadlock_after }
                     }
                     Phase::Unlock { lock } => Step::Unlock(self.lock(service, lock)),
+                    Phase::Publish(topic) => {
+                        let topic = self.spec.topics.iter().position(|known| known.name == *topic).expect("lowering knows every topic");
+                        Step::Publish(topic as u32)
+                    }
                     Phase::Parallel { calls, need, asynchronous } => {
                         let first = self.edges.len() as u32;
                         for call in calls {
@@ -248,27 +257,16 @@ impl Layout<'_> {
                     own - 1
                 }
             };
-            let retries =
-                RetrySpec { max: 0, base: Span::ZERO, growth: Growth::Doubled, cap: Span::ZERO, jitter: Jitter::None, budget: None };
-            self.add(Edge {
-                caller: Name::new("kubelet"),
-                from_client: true,
-                service,
-                endpoint,
-                access: Access::Read,
-                position: 0,
-                local: 0,
-                probability: 1.0,
-                timeout: Some(probe.timeout),
-                protection: None,
-                optional: false,
-                asynchronous: false,
-                of_probe: true,
-                limits: Vec::new(),
-                allowed: 0,
-                retries,
-            })
+            let timeout = Some(probe.timeout);
+            self.add(plain_edge(Name::new("kubelet"), (service, endpoint), Access::Read, timeout))
         })
+    }
+
+    /// The edge of messages that a service takes; `NONE` if it takes none.
+    fn message_edge(&mut self, service: u32) -> u32 {
+        let Some(consumes) = &self.spec.services[service as usize].consumes else { return NONE };
+        let endpoint = self.endpoint(service, &consumes.endpoint);
+        self.add(plain_edge(consumes.topic.clone(), (service, endpoint), Access::Write, None))
     }
 
     fn call_edge(&mut self, caller: &Name, call: &CallSpec, position: u32, local: u32) -> u32 {
@@ -293,6 +291,28 @@ impl Layout<'_> {
             allowed: retries.max,
         };
         self.add(edge)
+    }
+}
+
+/// The way of requests that nobody retries and nobody protects, to a replica that is known: those of probes and messages.
+fn plain_edge(caller: Name, (service, endpoint): (u32, u32), access: Access, timeout: Option<Span>) -> Edge {
+    Edge {
+        caller,
+        from_client: true,
+        service,
+        endpoint,
+        access,
+        position: 0,
+        local: 0,
+        probability: 1.0,
+        timeout,
+        protection: None,
+        optional: false,
+        asynchronous: false,
+        of_probe: true,
+        limits: Vec::new(),
+        allowed: 0,
+        retries: RetrySpec { max: 0, base: Span::ZERO, growth: Growth::Doubled, cap: Span::ZERO, jitter: Jitter::None, budget: None },
     }
 }
 

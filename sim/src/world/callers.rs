@@ -39,7 +39,7 @@ impl World {
             Origin::Client { client, .. } => Owner::Client(client),
             Origin::Twin(first) => self.owner(first),
             Origin::Attempt(parent) => Owner::Replica(self.attempts[parent].replica, self.edges[call.edge as usize].local),
-            Origin::Probe(..) => unreachable!("nothing protects a probe"),
+            Origin::Probe(..) | Origin::Message(..) => unreachable!("nothing protects a probe or a message"),
         }
     }
 

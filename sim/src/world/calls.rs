@@ -113,6 +113,8 @@ pub(super) enum Origin {
     Probe(u32, ProbeKind),
     /// A call that was made twice: this is the second time.
     Twin(u32),
+    /// A message that a replica has taken, by its inbox and its slot there.
+    Message(u32, u32),
 }
 
 /// A call under way: one attempt after the other until one succeeds or none is left.
@@ -307,7 +309,7 @@ impl World {
 
     fn wants_retry(&self, slot: u32) -> bool {
         let parent = match self.calls[slot].origin {
-            Origin::Client { .. } | Origin::Probe(..) => return true,
+            Origin::Client { .. } | Origin::Probe(..) | Origin::Message(..) => return true,
             Origin::Twin(_) => return false,
             Origin::Attempt(parent) => parent,
         };
@@ -349,6 +351,7 @@ impl World {
             }
             Origin::Probe(replica, kind) => self.probe_answered(replica, kind, result.is_ok()),
             Origin::Twin(first) => self.twin_returned(first, result),
+            Origin::Message(inbox, message) => self.message_done(inbox, message, result),
         }
     }
 
@@ -498,7 +501,7 @@ impl World {
                 let local = self.edges[call.edge as usize].local;
                 self.replicas[replica as usize].counters.seen[local as usize][outcome] += 1;
             }
-            Origin::Probe(..) => {}
+            Origin::Probe(..) | Origin::Message(..) => {}
         }
     }
 

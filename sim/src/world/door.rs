@@ -103,7 +103,7 @@ fn mean_work(spec: &WorldSpec) -> Vec<Vec<f64>> {
             Phase::Cpu(seconds) | Phase::Sleep(seconds) => seconds.mean(),
             Phase::Call(call) | Phase::Update { write: call, .. } => of_call(call),
             Phase::Parallel { calls, .. } => calls.iter().map(of_call).fold(0.0, f64::max),
-            Phase::Cache { .. } | Phase::Lock { .. } | Phase::Unlock { .. } => 0.0,
+            Phase::Cache { .. } | Phase::Lock { .. } | Phase::Unlock { .. } | Phase::Publish(_) => 0.0,
         };
         let of_endpoint = |endpoint: &EndpointSpec| endpoint.phases.iter().map(of_phase).sum::<f64>();
         let next: Vec<Vec<f64>> = spec.services.iter().map(|service| service.endpoints.iter().map(of_endpoint).collect()).collect();
@@ -147,6 +147,11 @@ impl Door {
         self.line.pop(now, left)
     }
 
+    /// The first of those who wait that `holds` is true of, if they are taken up as they come.
+    pub(super) fn first_come(&self, mut holds: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.line.in_order().find(|slot| holds(*slot))
+    }
+
     /// Takes out everybody.
     pub(super) fn drain(&mut self) -> Vec<u32> {
         self.line.drain()
@@ -161,6 +166,7 @@ impl World {
         let priority = match call.origin {
             Origin::Client { client, .. } => self.spec.clients[client as usize].priority,
             Origin::Attempt(parent) => self.terms[parent as usize].priority,
+            Origin::Message(..) => Priority::Normal,
             // Who cannot be probed is killed.
             _ => Priority::High,
         };

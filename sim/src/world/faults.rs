@@ -126,6 +126,15 @@ impl World {
             FaultKind::Quota { service, .. } => self.refresh_quota(service),
             FaultKind::PrimaryCrash { service } => self.crash_primary(index, service, spec.lasting),
             FaultKind::ReplicaLag { target, .. } => self.refresh_paces(target),
+            FaultKind::Poison { topic, service, partition, kills } => {
+                let is_meant = |inbox: &crate::world::Inbox| {
+                    let known = &self.spec.topics[inbox.topic as usize].name;
+                    known == topic && self.spec.services[inbox.service as usize].name == *service
+                };
+                let inbox = self.inboxes.iter().position(is_meant).expect("lowering knows who takes a topic") as u32;
+                let name = self.disturbances[index as usize].spec.name.clone();
+                self.put_poison(index, &name, (inbox, *partition), *kills);
+            }
             // Rates are worked out before the run: arrivals are exogenous.
             FaultKind::Surge { .. } => {}
         }
@@ -204,7 +213,11 @@ impl World {
             FaultKind::ReplicaLag { target, .. } => self.refresh_paces(target),
             FaultKind::LockHold { service, lock } => self.hold_lock(service, lock, false),
             FaultKind::Quota { service, .. } => self.refresh_quota(service),
-            FaultKind::Deploy { .. } | FaultKind::Surge { .. } | FaultKind::CacheFlush { .. } | FaultKind::PrimaryCrash { .. } => {}
+            FaultKind::Deploy { .. }
+            | FaultKind::Surge { .. }
+            | FaultKind::CacheFlush { .. }
+            | FaultKind::PrimaryCrash { .. }
+            | FaultKind::Poison { .. } => {}
         }
     }
 
@@ -409,6 +422,10 @@ fn detail(kind: &FaultKind) -> String {
         FaultKind::LockHold { lock, .. } => format!("somebody takes the lock {lock} and keeps it"),
         FaultKind::Quota { rate, .. } => format!("a quota of {rate}"),
         FaultKind::ReplicaLag { lag, .. } => format!("standbys are {lag} behind"),
+        FaultKind::Poison { topic, kills, .. } => {
+            let what = if *kills { "kills whoever works on it" } else { "is answered with an error by whoever works on it" };
+            format!("a message in {topic} {what}")
+        }
         FaultKind::Surge { factor, .. } => format!("rate {factor}"),
     }
 }

@@ -481,6 +481,8 @@ impl World {
         if replica.hung {
             return;
         }
+        self.consumer_starts(index);
+        let replica = &mut self.replicas[index as usize];
         if self.spec.services[replica.service as usize].has_gate() {
             replica.state = ReplicaState::Unready;
             self.note_replica(index, "started up");
@@ -566,6 +568,7 @@ impl World {
         replica.hung = false;
         self.cancel_timers(index);
         self.forget_probes(index);
+        self.consumer_ends(index);
         self.lose_all(index);
         if self.has_databases {
             self.close_connections(index);
@@ -647,6 +650,7 @@ impl World {
             // It has no process yet, and comes no sooner by being asked for again.
             return;
         }
+        self.consumer_leaves(index);
         self.end_process(index, ReplicaState::Waiting);
         let replica = &mut self.replicas[index as usize];
         replica.removed_by_action = true;
@@ -707,6 +711,7 @@ impl World {
     /// grace, and goes.
     pub(super) fn drain_replica(&mut self, index: u32, reason: &str) {
         self.leave_balancing(index);
+        self.consumer_leaves(index);
         let replica = &self.replicas[index as usize];
         assert!(replica.is_living(), "only what lives can be drained");
         let life = &self.spec.services[replica.service as usize].life;
@@ -781,6 +786,7 @@ impl World {
         replica.cpu.set_speed(now, 0.0);
         let watched = replica.state != ReplicaState::Draining;
         self.refresh_cpu(index);
+        self.consumer_hangs(index);
         let is_played_out = self.replicas[index as usize].probes.is_some();
         if let Some(to_kill) = self.time_to_kill(index).filter(|_| watched && !is_played_out) {
             let timer = self.schedule_after(to_kill, Due::ProbeFailed(index));
@@ -820,6 +826,7 @@ impl World {
             self.member_changed(index);
         }
         self.go_on(index);
+        self.consumer_wakes(index);
         if was_starting {
             self.started_up(index);
         }

@@ -9,6 +9,7 @@ mod balancing;
 mod calls;
 mod callers;
 mod clients;
+mod consumers;
 mod visits;
 mod caching;
 mod databases;
@@ -22,6 +23,7 @@ mod rollout;
 mod service;
 mod traffic;
 mod spans;
+mod topics;
 mod work;
 
 use std::sync::Arc;
@@ -50,6 +52,7 @@ pub(crate) use lifecycle::{Replica, Termination};
 pub(crate) use nodes::Node;
 pub(crate) use service::Service;
 pub(crate) use traffic::{ANSWERS, BROKEN, GONE, NO_CONNECTION, NO_HOST, TIMEOUT, Way, Ways};
+pub(crate) use topics::Inbox;
 
 use actions::{Order, OrderStep};
 use calls::{Call, Failure};
@@ -133,6 +136,18 @@ pub(crate) enum Due {
     LockWaited(u32),
     /// The failover of a database goes on.
     Failover(u32),
+    /// A message of an inbox can be seen again.
+    Visible(u32, u32),
+    /// A consumer may take again what it has failed on.
+    TakeAgain(u32),
+    /// A consumer has not asked its inbox for more for long.
+    PollOver(u32, u32),
+    /// A consumer of an inbox learns that its group is formed anew.
+    Learns(u32, u32),
+    /// The group of an inbox has waited for long enough.
+    GroupWaited(u32),
+    /// A member of the group of an inbox has been silent for long.
+    MemberSilent(u32, u32),
     /// A target is scraped.
     Scrape(u32),
 }
@@ -156,6 +171,8 @@ struct Todo {
     calls: Vec<u32>,
     /// Callers with a free connection that somebody waits for.
     connections: Vec<callers::Owner>,
+    /// What consumers have to do, the last one first.
+    errands: Vec<topics::Errand>,
 }
 
 /// A zone, and whether replicas can stand in it.
@@ -193,6 +210,8 @@ enum Step {
     Lock { lock: u32, timeout: Option<Span>, deadlock_after: Option<Span> },
     /// Give this lock up.
     Unlock(u32),
+    /// A message into this topic.
+    Publish(u32),
     /// The end of a program: the answer is an error with this probability.
     End(f64),
 }
@@ -222,6 +241,8 @@ pub(crate) struct World {
     caches: Vec<Cache>,
     /// All locks, those of each service together.
     locks: Vec<Lock>,
+    /// What waits for services that take messages, by topic and service.
+    pub(crate) inboxes: Vec<Inbox>,
     attempts: Slab<Attempt>,
     /// Whether any service is a database.
     has_databases: bool,
@@ -331,6 +352,12 @@ impl World {
             Due::Visit(visit) => self.visit(visit),
             Due::LockWaited(attempt) => self.lock_waited(attempt),
             Due::Failover(service) => self.failover_due(service),
+            Due::Visible(inbox, hidden) => self.visible(inbox, hidden),
+            Due::TakeAgain(replica) => self.todo.errands.push(topics::Errand::Take(replica)),
+            Due::PollOver(inbox, replica) => self.poll_over(inbox, replica),
+            Due::Learns(inbox, replica) => self.learns(inbox, replica),
+            Due::GroupWaited(inbox) => self.group_waited(inbox),
+            Due::MemberSilent(inbox, member) => self.member_silent(inbox, member),
             Due::Scrape(_) => unreachable!("scrapes are not the world's"),
             Due::Arrival(_) | Due::Reach(_) | Due::PhaseDone(_) | Due::CpuDone(_) | Due::TimedOut(_) | Due::Retry(_) => {
                 unreachable!("frequent events are applied by the caller")
@@ -354,6 +381,8 @@ impl World {
                 self.send(call);
             } else if let Some(owner) = self.todo.connections.pop() {
                 self.hand_over(owner);
+            } else if let Some(errand) = self.todo.errands.pop() {
+                self.run_errand(errand);
             } else if self.todo.orders {
                 self.todo.orders = false;
                 self.carry_out_verdicts();

@@ -285,7 +285,7 @@ impl World {
                 let replica = self.attempts[parent].replica;
                 &mut self.replicas[replica as usize].turns[self.edges[call.edge as usize].local as usize]
             }
-            Origin::Probe(..) => unreachable!("a probe asks a replica, and not a service"),
+            Origin::Probe(..) | Origin::Message(..) => unreachable!("a probe or a message asks a replica, and not a service"),
         };
         let taken = *turn;
         *turn = turn.wrapping_add(1);

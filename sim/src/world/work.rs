@@ -94,6 +94,7 @@ enum Next {
     Update(u32),
     Lock(u32),
     Unlock(u32),
+    Publish(u32),
     Skip,
     End(f64),
 }
@@ -314,6 +315,7 @@ impl World {
                         return;
                     }
                 }
+                Next::Publish(topic) => self.publish(slot, topic),
                 Next::Skip => {}
                 Next::End(error) => {
                     // One word, cut in three: an error at once, an error after the work, none. So a fault only adds errors.
@@ -340,6 +342,7 @@ impl World {
             Step::Update { edge, .. } => Next::Update(*edge),
             Step::Lock { lock, .. } => Next::Lock(*lock),
             Step::Unlock(lock) => Next::Unlock(*lock),
+            Step::Publish(topic) => Next::Publish(*topic),
             Step::Parallel { first, count, need, asynchronous } => {
                 Next::Parallel(Fan { first: *first, count: *count, need: *need, asynchronous: *asynchronous })
             }

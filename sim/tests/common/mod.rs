@@ -145,6 +145,7 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
         database: None,
         caches: Vec::new(),
         profiles: Vec::new(),
+        consumes: None,
         metrics: Vec::new(),
     }
 }
@@ -179,6 +180,7 @@ pub fn cure(when: u64, action: Action, target: Target) -> CureSpec {
 
 pub fn world(horizon: u64, services: Vec<ServiceSpec>, clients: Vec<ClientSpec>) -> WorldSpec {
     WorldSpec {
+        topics: Vec::new(),
         name: Name::new("test"),
         start: Start::default(),
         horizon: Span::from_seconds(horizon),
