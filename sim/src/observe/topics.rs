@@ -1,4 +1,4 @@
-//! Topics as exporters of their brokers show them: lag and offsets of a log, visible and hidden messages of a queue (docs/MODEL.md 4).
+//! Topics as exporters of their brokers show them: lag and offsets of a log, visible and hidden messages of a queue (docs/MODEL.md 4.3).
 
 use firedrill_telemetry::labels::LabelsBuilder;
 use firedrill_telemetry::store::Store;
