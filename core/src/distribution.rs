@@ -216,6 +216,16 @@ impl Distribution {
         }
     }
 
+    /// The value at a word, if one word says it all: not for gamma.
+    #[inline]
+    #[must_use]
+    pub fn of_word(&self, word: u64) -> Option<f64> {
+        match &self.shape {
+            Shape::Gamma(_) => None,
+            _ => Some(self.at(unit_open01(word), unit_open01(!word))),
+        }
+    }
+
     /// [`Distribution::sample`] of a distribution in seconds, to the nearest nanosecond; what is too long becomes [`Span::MAX`].
     #[inline]
     #[must_use]

@@ -117,13 +117,25 @@ impl Stream {
     }
 
     /// The blocks of four successive counters at well under half the price; the last is followed by the first.
+    #[must_use]
+    pub fn blocks4(&self, counter: u64) -> [Block; 4] {
+        let counters = std::array::from_fn(|lane| counter.wrapping_add(lane as u64));
+        let Lanes { words } = self.lanes(counters);
+        std::array::from_fn(|lane| Block {
+            words: std::array::from_fn(|word| words[word][lane]),
+            stream: *self,
+            counter: counters[lane],
+        })
+    }
+
+    /// The words of four counters at well under half the price of their blocks.
     ///
     /// The lanes are independent and the loop over them is the outer one: the shape that compilers turn into vectors of four.
     #[must_use]
-    pub fn blocks4(&self, counter: u64) -> [Block; 4] {
+    pub fn lanes(&self, counters: [u64; 4]) -> Lanes {
         let mut lanes = [[0_u32; 4]; 16];
         for lane in 0..4 {
-            let start = self.start(counter.wrapping_add(lane as u64));
+            let start = self.start(counters[lane]);
             let mut words = start;
             // Written out, because an inner loop here would keep the outer one from becoming vectors.
             round_pair(&mut words);
@@ -134,11 +146,7 @@ impl Stream {
                 lanes[lane] = word.wrapping_add(start);
             }
         }
-        std::array::from_fn(|lane| Block {
-            words: std::array::from_fn(|word| lanes[word][lane]),
-            stream: *self,
-            counter: counter.wrapping_add(lane as u64),
-        })
+        Lanes { words: lanes }
     }
 
     /// ChaCha's matrix: constants; key = seed and a fixed text; counter; stream.
@@ -204,6 +212,24 @@ impl Block {
     pub fn draw(&self, index: usize) -> Draw<'_> {
         assert!(index < Self::WORDS, "a block has 8 words");
         Draw { block: self, index }
+    }
+}
+
+/// The words of four decision points that are looked at together.
+#[derive(Clone, Copy, Debug)]
+pub struct Lanes {
+    words: [[u32; 4]; 16],
+}
+
+impl Lanes {
+    /// What [`Block::word64`] of the block of counter `lane` (in 0..4) is.
+    ///
+    /// # Panics
+    /// If `lane` is 4 or more, or `index` is 8 or more.
+    #[inline]
+    #[must_use]
+    pub const fn word64(&self, lane: usize, index: usize) -> u64 {
+        self.words[2 * index][lane] as u64 | (self.words[2 * index + 1][lane] as u64) << 32
     }
 }
 
@@ -435,6 +461,12 @@ mod tests {
             let stream = Stream { seed, id };
             let one_by_one: [Block; 4] = std::array::from_fn(|lane| stream.block(counter.wrapping_add(lane as u64)));
             prop_assert_eq!(stream.blocks4(counter), one_by_one);
+            let counters = [counter, !counter, counter.rotate_left(17), 7];
+            let lanes = stream.lanes(counters);
+            for (lane, counter) in counters.into_iter().enumerate() {
+                let block = stream.block(counter);
+                prop_assert!((0..Block::WORDS).all(|word| lanes.word64(lane, word) == block.word64(word)));
+            }
         }
 
         #[test]

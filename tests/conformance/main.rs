@@ -15,3 +15,5 @@ mod dependencies;
 mod arrivals;
 mod queues;
 mod messages;
+mod monitoring;
+mod fixed_step;

@@ -32,6 +32,11 @@ impl Case {
         Self { path: self.path.clone(), text: self.text.replace(from, to) }
     }
 
+    /// Its path and its text.
+    pub fn file(&self) -> (&str, &str) {
+        (&self.path, &self.text)
+    }
+
     /// What it is lowered to.
     #[track_caller]
     pub fn spec(&self) -> Arc<WorldSpec> {

@@ -14,7 +14,8 @@ use crate::lock::Lock;
 use crate::probe::ProbeKind;
 use crate::queue::EventQueue;
 use crate::slab::{NONE, Slab};
-use crate::spec::{Access, CacheSpec, CallSpec, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
+use crate::spec::{Access, CacheSpec, CallSpec, ClientSpec, Growth, Jitter, Phase, Population, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
+use crate::world::ahead::Ahead;
 use crate::world::callers::caller_at;
 use crate::world::databases::Database;
 use crate::world::door::Rules;
@@ -125,6 +126,7 @@ impl World {
         for client in 0..self.clients.len() as u32 {
             let edge = &self.edges[self.clients[client as usize].edge as usize];
             self.clients[client as usize].caller = caller_at(edge);
+            self.clients[client as usize].ahead = self.ahead_of(client).map(Box::new);
             self.schedule_arrival(client);
             self.begin_users(client);
         }
@@ -132,6 +134,17 @@ impl World {
         self.begin_autoscaling();
         self.schedule_disturbances();
         self.settle();
+    }
+}
+
+impl World {
+    /// What is looked up before the requests of a client are made, if their first hops begin with work or sleep.
+    fn ahead_of(&self, client: u32) -> Option<Ahead> {
+        let edge = &self.edges[self.clients[client as usize].edge as usize];
+        let service = &self.services[edge.service as usize];
+        let (Step::Cpu(first) | Step::Sleep(first)) = &self.steps[service.programs[edge.endpoint as usize] as usize] else { return None };
+        let is_open = matches!(self.spec.clients[client as usize].population, Population::Open);
+        if is_open { Ahead::new(service.luck, first, self.clients[client as usize].key) } else { None }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::caller::Caller;
 use crate::slab::NONE;
 use crate::spec::{ClientSpec, Population, WorldSpec};
 use crate::world::accounts::{Buckets, default_bounds};
+use crate::world::ahead::Ahead;
 use crate::world::calls::{Call, Failure, Origin};
 use crate::world::{Due, World};
 
@@ -23,6 +24,8 @@ pub(crate) struct Client {
     /// What it keeps in mind of the service, if anything.
     pub(super) caller: Option<Box<Caller>>,
     arrivals: Arrivals,
+    /// The luck of its next requests.
+    pub(super) ahead: Option<Box<Ahead>>,
     /// Arrivals so far: requests, or sessions.
     arrived: u64,
     /// Whether people may ask again by hand.
@@ -51,6 +54,7 @@ impl Client {
             edge,
             turn: key as u32,
             caller: None,
+            ahead: None,
             arrivals: Arrivals::new(spec, world, seed, key),
             arrived: 0,
             asks_again: spec.again.is_some(),
@@ -99,6 +103,9 @@ impl World {
         let ordinal = state.arrived;
         state.arrived += 1;
         let request = mix64(state.key, ordinal);
+        if let Some(ahead) = &mut state.ahead {
+            ahead.reach(ordinal);
+        }
         self.schedule_arrival(client);
         if let Population::Sessions { requests, .. } = self.spec.clients[client as usize].population {
             return self.begin_session(client, ordinal, requests);

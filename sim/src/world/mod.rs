@@ -3,6 +3,7 @@
 mod accounts;
 mod build;
 mod actions;
+mod ahead;
 mod away;
 mod autoscaling;
 mod balancing;

@@ -9,14 +9,15 @@ use crate::cpu::Reading;
 use crate::queue::Handle;
 use crate::slab::NONE;
 use crate::spec::Cancel;
+use crate::world::ahead::Hop;
 use crate::world::balancing::Heard;
 use crate::world::calls::{Call, Failure, Origin};
 use crate::world::{Due, Step, World};
 
 /// The words of a hop's block: which replica it goes to, whether it fails of itself, and one for each of its first phases.
-const ROUTE_WORD: usize = 0;
-const FATE_WORD: usize = 1;
-const PHASE_WORD: usize = 2;
+pub(super) const ROUTE_WORD: usize = 0;
+pub(super) const FATE_WORD: usize = 1;
+pub(super) const PHASE_WORD: usize = 2;
 const PHASES_IN_BLOCK: u32 = (Block::WORDS - PHASE_WORD) as u32;
 
 /// Where an attempt is.
@@ -119,19 +120,14 @@ impl World {
     /// An attempt of a call that is about to be sent.
     #[inline]
     pub(super) fn new_attempt(&mut self, slot: u32, hop: u64, service: u32, endpoint: u32) -> u32 {
-        let state = &self.services[service as usize];
-        let block = state.luck.block(hop);
-        let first = match &self.steps[state.programs[endpoint as usize] as usize] {
-            Step::Cpu(seconds) | Step::Sleep(seconds) => seconds.sample(block.draw(PHASE_WORD)),
-            _ => 0.0,
-        };
+        let luck = self.luck_of(slot, hop, service, endpoint);
         let attempt = self.attempts.insert(Attempt {
             entered: 0,
             request: self.calls[slot].request,
             hop,
-            route: block.word64(ROUTE_WORD),
-            fate: block.word64(FATE_WORD),
-            first,
+            route: luck.route,
+            fate: luck.fate,
+            first: luck.first,
             arrived: Time::ZERO,
             began: Time::ZERO,
             demand: Span::ZERO,
@@ -151,6 +147,24 @@ impl World {
             self.set_terms(attempt, slot);
         }
         attempt
+    }
+
+    /// What luck says of the attempt of a call.
+    #[inline]
+    fn luck_of(&self, call: u32, hop: u64, service: u32, endpoint: u32) -> Hop {
+        if let Origin::Client { client, .. } = self.calls[call].origin
+            && let Some(ahead) = &self.clients[client as usize].ahead
+            && let Some(known) = ahead.find(hop)
+        {
+            return known;
+        }
+        let state = &self.services[service as usize];
+        let block = state.luck.block(hop);
+        let first = match &self.steps[state.programs[endpoint as usize] as usize] {
+            Step::Cpu(seconds) | Step::Sleep(seconds) => seconds.sample(block.draw(PHASE_WORD)),
+            _ => 0.0,
+        };
+        Hop { index: hop, route: block.word64(ROUTE_WORD), fate: block.word64(FATE_WORD), first }
     }
 
     /// An attempt reaches its service, where a replica is chosen for it.

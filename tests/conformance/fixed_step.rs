@@ -1,0 +1,293 @@
+//! The event loop against a model that anybody can check: time goes on in steps of 5 µs, and in each everything is looked at (docs/MODEL.md 7).
+//!
+//! The two share no code but the luck, whose addresses the crate `firedrill_sim` documents, and the distributions.
+
+use firedrill_core::ledger::RequestOutcome;
+use firedrill_core::random::{Purpose, Seed, Stream, hash64, hop_index, mix64};
+use firedrill_sim::spec::{CallSpec, Phase, RetrySpec, WorldSpec};
+
+use crate::support::{case, totals};
+
+/// Steps in a second.
+const STEPS: f64 = 200_000.0;
+
+/// Words of a hop's block: whether it fails of itself, and its first phase.
+const FATE: usize = 1;
+const FIRST_PHASE: usize = 2;
+
+/// Somebody waits for an answer of a service: a client, or an attempt elsewhere.
+struct Call {
+    /// The request of the client, by ordinal.
+    ordinal: usize,
+    /// The attempt that makes the call; `None`: the client does.
+    parent: Option<usize>,
+    parent_hop: u64,
+    service: usize,
+    timeout: Option<u64>,
+    retries: RetrySpec,
+    /// Attempts that have failed.
+    failed: u32,
+    waits: Waits,
+}
+
+/// What a call waits for.
+enum Waits {
+    Answer { attempt: usize, until: u64 },
+    Retry { at: u64 },
+    Nothing,
+}
+
+/// One attempt at a service, in its queue or in its hands.
+struct Attempt {
+    call: Option<usize>,
+    service: usize,
+    ordinal: usize,
+    hop: u64,
+    arrived: u64,
+    phase: usize,
+    /// What is left of the phase, in seconds of work or of sleep; `None`: it waits for a call.
+    left: Option<f64>,
+}
+
+#[derive(Default)]
+struct Station {
+    queue: Vec<usize>,
+    working: Vec<usize>,
+    sent: u64,
+    completed: u64,
+    rejected: u64,
+    response_steps: u64,
+}
+
+/// The whole slow world.
+struct Slow<'a> {
+    spec: &'a WorldSpec,
+    seed: Seed,
+    now: u64,
+    calls: Vec<Call>,
+    attempts: Vec<Attempt>,
+    stations: Vec<Station>,
+    begun: Vec<u64>,
+    outcomes: Vec<RequestOutcome>,
+}
+
+fn steps(seconds: f64) -> u64 {
+    (seconds * STEPS).round() as u64
+}
+
+impl<'a> Slow<'a> {
+    fn play(spec: &'a WorldSpec, seed: u64) -> Self {
+        let stations = spec.services.iter().map(|_| Station::default()).collect();
+        let mut slow =
+            Self { spec, seed: Seed(seed), now: 0, calls: vec![], attempts: vec![], stations, begun: vec![], outcomes: vec![] };
+        let client = &spec.clients[0];
+        let gaps = Stream::new(slow.seed, Purpose::Arrival, hash64(&client.name));
+        let gap = |ordinal: u64| -libm::log(gaps.block(ordinal / 8).unit_open01((ordinal % 8) as usize)) / client.rates[0].1.get();
+        let mut next = gap(0);
+        while slow.now < steps(spec.horizon.as_seconds()) {
+            slow.work();
+            slow.time_out();
+            slow.try_again();
+            while next <= slow.now as f64 / STEPS {
+                slow.arrive();
+                next += gap(slow.begun.len() as u64);
+            }
+            slow.take_up();
+            slow.now += 1;
+        }
+        slow
+    }
+
+    /// Everybody who runs gets a share of the cores for one step; who sleeps, sleeps; who is done goes on.
+    fn work(&mut self) {
+        for service in 0..self.stations.len() {
+            let runs = |attempt: &Attempt| {
+                attempt.left.is_some() && matches!(self.spec.services[service].endpoints[0].phases[attempt.phase], Phase::Cpu(_))
+            };
+            let running = self.stations[service].working.iter().filter(|index| runs(&self.attempts[**index])).count();
+            let share = self.spec.services[service].cores.map_or(1.0, |cores| (cores / running as f64).min(1.0));
+            for index in self.stations[service].working.clone() {
+                let done = if runs(&self.attempts[index]) { share } else { 1.0 } / STEPS;
+                let Some(left) = &mut self.attempts[index].left else { continue };
+                *left -= done;
+            }
+            for index in self.stations[service].working.clone() {
+                if self.attempts[index].left.is_some_and(|left| left <= 1e-12) {
+                    self.attempts[index].phase += 1;
+                    self.begin_phase(index);
+                }
+            }
+        }
+    }
+
+    fn time_out(&mut self) {
+        for index in 0..self.calls.len() {
+            if let Waits::Answer { attempt, until } = self.calls[index].waits
+                && until == self.now
+            {
+                // The work is done all the same, and nobody hears of it.
+                self.attempts[attempt].call = None;
+                self.fail(index, RequestOutcome::Failed);
+            }
+        }
+    }
+
+    fn try_again(&mut self) {
+        for index in 0..self.calls.len() {
+            if matches!(self.calls[index].waits, Waits::Retry { at } if at == self.now) {
+                self.send(index);
+            }
+        }
+    }
+
+    fn arrive(&mut self) {
+        let client = &self.spec.clients[0];
+        let service = self.spec.services.iter().position(|service| service.name == client.service).unwrap();
+        let ordinal = self.begun.len();
+        self.begun.push(self.now);
+        self.outcomes.push(RequestOutcome::Open);
+        let timeout = client.timeout.map(|timeout| steps(timeout.as_seconds()));
+        let retries = client.retries.clone();
+        self.call(Call { ordinal, parent: None, parent_hop: 0, service, timeout, retries, failed: 0, waits: Waits::Nothing });
+    }
+
+    fn call(&mut self, call: Call) {
+        self.calls.push(call);
+        self.send(self.calls.len() - 1);
+    }
+
+    fn send(&mut self, index: usize) {
+        let call = &self.calls[index];
+        let request = mix64(hash64(&self.spec.clients[0].name), call.ordinal as u64);
+        let (service, ordinal) = (call.service, call.ordinal);
+        let hop = hop_index(request, call.parent_hop, 0, call.failed);
+        let until = call.timeout.map_or(u64::MAX, |timeout| self.now + timeout);
+        let attempt = self.attempts.len();
+        self.attempts.push(Attempt { call: Some(index), service, ordinal, hop, arrived: self.now, phase: 0, left: None });
+        self.calls[index].waits = Waits::Answer { attempt, until };
+        let (station, spec) = (&mut self.stations[service], &self.spec.services[service]);
+        station.sent += 1;
+        let is_free = station.queue.is_empty() && (station.working.len() as u32) < spec.workers.unwrap_or(u32::MAX);
+        if is_free || (station.queue.len() as u32) < spec.queue.unwrap_or(u32::MAX) {
+            station.queue.push(attempt);
+            self.take_up();
+        } else {
+            station.rejected += 1;
+            self.fail(index, RequestOutcome::Shed);
+        }
+    }
+
+    /// Free workers take who has waited longest.
+    fn take_up(&mut self) {
+        for service in 0..self.stations.len() {
+            let workers = self.spec.services[service].workers.unwrap_or(u32::MAX);
+            while (self.stations[service].working.len() as u32) < workers && !self.stations[service].queue.is_empty() {
+                let attempt = self.stations[service].queue.remove(0);
+                self.stations[service].working.push(attempt);
+                self.begin_phase(attempt);
+            }
+        }
+    }
+
+    fn begin_phase(&mut self, index: usize) {
+        let Attempt { service, ordinal, hop, phase, .. } = self.attempts[index];
+        let spec = self.spec;
+        let block = Stream::new(self.seed, Purpose::Demand, hash64(&spec.services[service].name)).block(hop);
+        match spec.services[service].endpoints[0].phases.get(phase) {
+            Some(Phase::Cpu(seconds) | Phase::Sleep(seconds)) => {
+                self.attempts[index].left = Some(seconds.sample(block.draw(FIRST_PHASE + phase)));
+            }
+            Some(Phase::Call(CallSpec { service: callee, timeout, retries, .. })) => {
+                self.attempts[index].left = None;
+                let service = spec.services.iter().position(|service| service.name == *callee).unwrap();
+                let (timeout, retries) = (timeout.map(|timeout| steps(timeout.as_seconds())), retries.clone());
+                let parent = Some(index);
+                self.call(Call { ordinal, parent, parent_hop: hop, service, timeout, retries, failed: 0, waits: Waits::Nothing });
+            }
+            Some(_) => unreachable!("these systems are small"),
+            None => {
+                let failed = block.unit(FATE) < spec.services[service].endpoints[0].error.get();
+                self.finish(index, failed);
+            }
+        }
+    }
+
+    fn finish(&mut self, index: usize, failed: bool) {
+        let Attempt { service, arrived, call, .. } = self.attempts[index];
+        let station = &mut self.stations[service];
+        station.working.retain(|working| *working != index);
+        station.completed += 1;
+        station.response_steps += self.now - arrived;
+        match call {
+            None => {}
+            Some(call) if failed => self.fail(call, RequestOutcome::Failed),
+            Some(call) => self.succeed(call),
+        }
+    }
+
+    fn succeed(&mut self, index: usize) {
+        self.calls[index].waits = Waits::Nothing;
+        let ordinal = self.calls[index].ordinal;
+        match self.calls[index].parent {
+            Some(parent) => {
+                self.attempts[parent].phase += 1;
+                self.begin_phase(parent);
+            }
+            None if self.now - self.begun[ordinal] <= steps(self.spec.clients[0].objective.as_seconds()) => {
+                self.outcomes[ordinal] = RequestOutcome::Good;
+            }
+            None => self.outcomes[ordinal] = RequestOutcome::Slow,
+        }
+    }
+
+    /// An attempt of a call has failed: another follows, or the call has failed.
+    fn fail(&mut self, index: usize, how: RequestOutcome) {
+        let call = &mut self.calls[index];
+        call.failed += 1;
+        if call.failed <= call.retries.max {
+            // At once means with the next step.
+            call.waits = Waits::Retry { at: self.now + steps(call.retries.base.as_seconds()).max(1) };
+            return;
+        }
+        call.waits = Waits::Nothing;
+        match call.parent {
+            Some(parent) => self.finish(parent, true),
+            None => self.outcomes[call.ordinal] = how,
+        }
+    }
+}
+
+#[track_caller]
+fn check(name: &str, seed: u64) {
+    let case = case(name);
+    let spec = case.spec();
+    let fast = case.play(seed);
+    let slow = Slow::play(&spec, seed);
+    let told: Vec<u8> = slow.outcomes.iter().map(|outcome| *outcome as u8).collect();
+    let outcomes = &fast.ledger.clients[0].outcomes;
+    assert_eq!(outcomes.len(), told.len(), "{name}, seed {seed}: as many requests");
+    for outcome in [RequestOutcome::Good, RequestOutcome::Slow, RequestOutcome::Failed] {
+        assert!(told.contains(&(outcome as u8)), "{name}, seed {seed}: something is {outcome:?}, or the comparison says little");
+    }
+    let differ: Vec<usize> = (0..told.len()).filter(|ordinal| outcomes[*ordinal] != told[*ordinal]).collect();
+    assert!(differ.is_empty(), "{name}, seed {seed}: requests {differ:?} of {} end otherwise", told.len());
+    for (service, station) in spec.services.iter().zip(&slow.stations) {
+        let totals = totals(&fast, &service.name);
+        let theirs = (station.sent, station.completed, station.rejected, station.working.len() as u64, station.queue.len() as u64);
+        let ours = (totals.sent, totals.completed, totals.rejected, totals.in_service, totals.queued);
+        assert_eq!(ours, theirs, "{name}, seed {seed}, {}: sent, completed, rejected, in service, queued", service.name);
+        let response = station.response_steps as f64 / station.completed as f64 / STEPS;
+        let off = (totals.mean_response_seconds - response).abs();
+        assert!(off < 1e-4, "{name}, seed {seed}, {}: {} s, and not {response} s", service.name, totals.mean_response_seconds);
+    }
+}
+
+#[test]
+fn a_chain_with_queues_timeouts_and_retries_is_what_a_model_in_fixed_steps_says() {
+    (0..3).for_each(|seed| check("small-chain", seed));
+}
+
+#[test]
+fn a_shared_cpu_is_what_a_model_in_fixed_steps_says() {
+    (0..3).for_each(|seed| check("small-shared", seed));
+}
