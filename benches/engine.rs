@@ -44,7 +44,7 @@ fn chain_world(requests: u64) -> Arc<WorldSpec> {
 
 /// Runs to the end, fingerprint included; the events that the world processed.
 fn engine(spec: &Arc<WorldSpec>, seed: u64) -> u64 {
-    let finished = Run::new(Arc::clone(spec), Seed(seed), Options { telemetry: false }, Idle).finish();
+    let finished = Run::new(Arc::clone(spec), Seed(seed), Options { telemetry: false, ..Options::default() }, Idle).finish();
     std::hint::black_box(finished.ledger.digest());
     finished.ledger.events
 }
@@ -71,7 +71,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
 fn mm8(criterion: &mut Criterion) {
     let customers = if full() { 10_000_000 } else { 200_000 };
     let spec = mm8_world(customers);
-    let finished = Run::new(Arc::clone(&spec), Seed(1), Options { telemetry: false }, Idle).finish();
+    let finished = Run::new(Arc::clone(&spec), Seed(1), Options { telemetry: false, ..Options::default() }, Idle).finish();
     let wait = finished.ledger.services[0].totals.mean_wait_seconds * 1e9;
     let expected = mm8::expected_wait_nanos();
     assert!((wait / expected - 1.0).abs() < 0.06, "mean wait {wait} ns, Erlang C says {expected} ns");

@@ -150,7 +150,7 @@ impl Drill {
     pub fn play(&self, arm: Arm, seed: u64) -> Played {
         let span = tracing::info_span!("run", id = %format_args!("{}/{}/{seed}", self.scenario.name, arm.word()));
         let _entered = span.enter();
-        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options { telemetry: true }, self.playing(arm));
+        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options::default(), self.playing(arm));
         let run = match self.past() {
             Some((store, _)) => run.after(store.clone()),
             None => run,
@@ -182,7 +182,7 @@ impl Drill {
         let span = tracing::info_span!("run", id = %format_args!("{}/{}/{seed}", first.scenario.name, arms.len()));
         let _entered = span.enter();
         let playing = arms.iter().map(|(drill, arm)| drill.playing(*arm)).collect();
-        let trunk = Trunk::new(Arc::clone(&first.scenario.spec), Seed(seed), Options { telemetry: true }, playing);
+        let trunk = Trunk::new(Arc::clone(&first.scenario.spec), Seed(seed), Options::default(), playing);
         let trunk = match first.past() {
             Some((store, _)) => trunk.after(store.clone()),
             None => trunk,

@@ -71,7 +71,7 @@ impl Station {
 
 fn totals(text: &str, seed: u64) -> ServiceTotals {
     let scenario = read_scenario("reference.yaml", text).unwrap();
-    let ledger = Run::new(Arc::clone(&scenario.spec), Seed(seed), Options { telemetry: false }, Idle).finish().ledger;
+    let ledger = Run::new(Arc::clone(&scenario.spec), Seed(seed), Options { telemetry: false, ..Options::default() }, Idle).finish().ledger;
     ledger.services[0].totals
 }
 

@@ -121,11 +121,7 @@ impl Stream {
     pub fn blocks4(&self, counter: u64) -> [Block; 4] {
         let counters = std::array::from_fn(|lane| counter.wrapping_add(lane as u64));
         let Lanes { words } = self.lanes(counters);
-        std::array::from_fn(|lane| Block {
-            words: std::array::from_fn(|word| words[word][lane]),
-            stream: *self,
-            counter: counters[lane],
-        })
+        std::array::from_fn(|lane| Block { words: std::array::from_fn(|word| words[word][lane]), stream: *self, counter: counters[lane] })
     }
 
     /// The words of four counters at well under half the price of their blocks.

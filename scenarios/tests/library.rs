@@ -20,7 +20,7 @@ fn rehearsed() -> impl Iterator<Item = Scenario> {
 }
 
 fn run<A: Automation>(spec: &Arc<WorldSpec>, seed: u64, automation: A) -> Finished<A> {
-    Run::new(Arc::clone(spec), Seed(seed), Options { telemetry: false }, automation).finish()
+    Run::new(Arc::clone(spec), Seed(seed), Options { telemetry: false, ..Options::default() }, automation).finish()
 }
 
 /// The share of bad requests of all clients, bin by bin; bins without requests count as good.

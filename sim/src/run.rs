@@ -17,7 +17,7 @@ use crate::automation::Automation;
 use crate::observe::Observer;
 use crate::spec::WorldSpec;
 use crate::trace::TraceSpan;
-use crate::world::{Due, World};
+use crate::world::{Client, Due, World};
 
 pub use trunk::Trunk;
 
@@ -26,11 +26,14 @@ pub use trunk::Trunk;
 pub struct Options {
     /// Whether targets are scraped. Without it no series exist; the world is the same.
     pub telemetry: bool,
+    /// Whether the ledger keeps what became of each request, a byte each. Without it a run of any length needs a bounded memory, and its ledger
+    /// tells of services alone; the world is the same.
+    pub requests: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { telemetry: true }
+        Self { telemetry: true, requests: true }
     }
 }
 
@@ -66,7 +69,10 @@ impl<A: Automation> Run<A> {
     /// A run at time zero.
     #[must_use]
     pub fn new(spec: Arc<WorldSpec>, seed: Seed, options: Options, automation: A) -> Self {
-        let world = World::new(spec, seed, options.telemetry);
+        let mut world = World::new(spec, seed, options.telemetry);
+        if !options.requests {
+            world.clients.iter_mut().for_each(Client::forget_requests);
+        }
         let observer = options.telemetry.then(|| Observer::new(&world));
         let due = automation.due();
         let mut run = Self { world, observer, store: Store::new(), automation, due, commands: Vec::new(), stopped: None };

@@ -95,7 +95,7 @@ fn it_ends_with_the_start_in_series_that_the_run_goes_on_with() {
         assert!(times.windows(2).all(|pair| pair[1] - pair[0] == every_ms) && (count..=count + 1).contains(&times.len()));
     }
     let with = |past: Option<Store>| {
-        let run = Run::new(Arc::clone(&spec), Seed(7), Options { telemetry: true }, Idle);
+        let run = Run::new(Arc::clone(&spec), Seed(7), Options::default(), Idle);
         past.map_or_else(|| run.clone(), |past| run.clone().after(past)).finish()
     };
     let (without, after) = (with(None), with(Some(store.clone())));

@@ -64,7 +64,9 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
 #[test]
 fn telemetry_never_changes_the_world() {
     let spec = Arc::new(three_tiers(200));
-    let with = |telemetry| Run::new(Arc::clone(&spec), Seed(5), Options { telemetry }, Script::new(Arc::clone(&spec))).finish();
+    let with = |telemetry| {
+        Run::new(Arc::clone(&spec), Seed(5), Options { telemetry, ..Options::default() }, Script::new(Arc::clone(&spec))).finish()
+    };
     assert_eq!(bytes(&with(true)), bytes(&with(false)));
 }
 

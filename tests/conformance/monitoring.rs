@@ -34,11 +34,13 @@ fn value(expression: &str, store: &Store, at_ms: i64) -> f64 {
 fn k15_a_scrape_that_fails_ends_all_series_of_its_target_and_rates_go_on_from_what_is_left() {
     let store = case("k15-missed-scrape").play_seen(0).telemetry;
     let up = series(&store, r#"__name__="up",instance="api-1:8080""#)[0];
-    let missed: Vec<i64> = store.times(up).iter().zip(store.values(up)).filter(|(_, value)| **value == 0.0).map(|(time, _)| *time).collect();
+    let missed: Vec<i64> =
+        store.times(up).iter().zip(store.values(up)).filter(|(_, value)| **value == 0.0).map(|(time, _)| *time).collect();
     let [missed_ms] = missed[..] else { panic!("one scrape fails, and not those at {missed:?}") };
 
     for id in series(&store, r#"instance="api-1:8080",__name__!="up""#) {
-        let markers: Vec<i64> = store.times(id).iter().zip(store.values(id)).filter(|(_, value)| is_stale(**value)).map(|(time, _)| *time).collect();
+        let markers: Vec<i64> =
+            store.times(id).iter().zip(store.values(id)).filter(|(_, value)| is_stale(**value)).map(|(time, _)| *time).collect();
         let was_there = store.times(id).first().is_some_and(|first| *first < missed_ms);
         assert_eq!(markers, if was_there { vec![missed_ms] } else { vec![] }, "{}", store.labels(id));
     }
@@ -56,7 +58,8 @@ fn k15_a_scrape_that_fails_ends_all_series_of_its_target_and_rates_go_on_from_wh
     }
     for seconds in [1, 40, 120, 240, 299] {
         let at_ms = missed_ms + seconds * 1000;
-        let (seen, without) = (value(&format!("rate({requests}[5m])"), &store, at_ms), value(&format!("rate({requests}[5m])"), &left, at_ms));
+        let (seen, without) =
+            (value(&format!("rate({requests}[5m])"), &store, at_ms), value(&format!("rate({requests}[5m])"), &left, at_ms));
         assert_eq!(seen.to_bits(), without.to_bits(), "{seconds} s after the scrape that failed");
         assert!((8.0..12.0).contains(&seen), "{seen} requests a second, {seconds} s after");
     }

@@ -194,7 +194,7 @@ fn r_ms1_capacity_does_not_cure_it_before_it_is_as_large_as_the_storm() {
         });
         let spec = Arc::new(spec);
         for seed in 0..STORM_SEEDS {
-            let finished = Run::new(Arc::clone(&spec), Seed(seed), Options { telemetry: false }, Idle).finish();
+            let finished = Run::new(Arc::clone(&spec), Seed(seed), Options { telemetry: false, ..Options::default() }, Idle).finish();
             let good = good_share(&finished, 300, 390);
             assert_eq!(good < 0.5, is_stuck, "x{factor}, seed {seed}: {good} are good");
         }
@@ -266,7 +266,11 @@ fn published(k: f64, change: impl Fn(String) -> String) -> f64 {
     let demand = format!("exponential: {:.0}us", 20.0 / 1333.0 / k * 1e6);
     let text = text.replace("exponential: 5619us", &demand).replace("horizon: 3m", "horizon: 150s");
     let spec = read_scenario(path, &change(text)).unwrap().spec;
-    good_share(&Run::new(Arc::clone(&spec), Seed(1), Options { telemetry: false }, Script::new(spec)).finish(), 120, 150)
+    good_share(
+        &Run::new(Arc::clone(&spec), Seed(1), Options { telemetry: false, ..Options::default() }, Script::new(spec)).finish(),
+        120,
+        150,
+    )
 }
 
 #[test]

@@ -49,20 +49,20 @@ impl Case {
     /// One run that nobody watches, without telemetry.
     #[track_caller]
     pub fn play(&self, seed: u64) -> Finished<Idle> {
-        Run::new(self.spec(), Seed(seed), Options { telemetry: false }, Idle).finish()
+        Run::new(self.spec(), Seed(seed), Options { telemetry: false, ..Options::default() }, Idle).finish()
     }
 
     /// One run in which the oracle's actions are taken at their times, without telemetry.
     #[track_caller]
     pub fn play_cured(&self, seed: u64) -> Finished<Script> {
         let spec = self.spec();
-        Run::new(Arc::clone(&spec), Seed(seed), Options { telemetry: false }, Script::new(spec)).finish()
+        Run::new(Arc::clone(&spec), Seed(seed), Options { telemetry: false, ..Options::default() }, Script::new(spec)).finish()
     }
 
     /// One run that nobody watches, with telemetry.
     #[track_caller]
     pub fn play_seen(&self, seed: u64) -> Finished<Idle> {
-        Run::new(self.spec(), Seed(seed), Options { telemetry: true }, Idle).finish()
+        Run::new(self.spec(), Seed(seed), Options::default(), Idle).finish()
     }
 
     /// Asserts that the mean of a figure over `seeds` seeds is within 4 standard errors of what theory says, and that this says something.

@@ -31,7 +31,9 @@ pub(crate) struct Client {
     /// Whether people may ask again by hand.
     asks_again: bool,
     pub(crate) ledger: ClientLedger,
-    /// Requests by outcome, counted apart from the ledger to be compared with it.
+    /// Whether the ledger keeps each request.
+    keeps_requests: bool,
+    /// Requests by outcome, counted apart from the ledger to be compared with it; all that were ever open first.
     counts: [u64; 5],
     /// Attempts by outcome, as it saw them.
     pub(crate) seen: [u64; 5],
@@ -59,15 +61,21 @@ impl Client {
             arrived: 0,
             asks_again: spec.again.is_some(),
             ledger,
+            keeps_requests: true,
             counts: [0; 5],
             seen: [0; 5],
             latency: Buckets::new(&default_bounds()),
         }
     }
 
+    /// The ledger does without the single requests.
+    pub(crate) const fn forget_requests(&mut self) {
+        self.keeps_requests = false;
+    }
+
     /// Closes the ledger's bins so that it has `bins` of them.
     pub(crate) fn close_bins(&mut self, bins: usize) {
-        let arrived = self.ledger.outcomes.len() as u64;
+        let arrived = self.counts[RequestOutcome::Open as usize];
         while self.ledger.bin_starts.len() < bins {
             self.ledger.bin_starts.push(arrived);
         }
@@ -75,11 +83,14 @@ impl Client {
 
     /// Asserts that arrived = good + slow + failed + shed + open, where `open` is counted by the caller from what is alive.
     pub(crate) fn assert_conserved(&self, open: u64) {
-        let mut bytes = [0_u64; 5];
-        self.ledger.outcomes.iter().for_each(|byte| bytes[*byte as usize] += 1);
         let arrived = self.counts[RequestOutcome::Open as usize];
         let closed: u64 = self.counts[1..].iter().sum();
         assert_eq!(arrived, closed + open, "requests of {}: arrived = good + slow + failed + shed + open", self.ledger.client);
+        if !self.keeps_requests {
+            return;
+        }
+        let mut bytes = [0_u64; 5];
+        self.ledger.outcomes.iter().for_each(|byte| bytes[*byte as usize] += 1);
         assert_eq!(bytes[0], open, "requests of {}: the ledger's open ones are those alive", self.ledger.client);
         assert_eq!(bytes[1..], self.counts[1..], "requests of {}: the ledger agrees with the counts", self.ledger.client);
     }
@@ -118,12 +129,14 @@ impl World {
     pub(super) fn begin_request(&mut self, client: u32, request: u64, visit: u32) {
         let now = self.now;
         let state = &mut self.clients[client as usize];
-        let ordinal = state.ledger.outcomes.len();
+        let ordinal = state.counts[RequestOutcome::Open as usize];
         let bin = (now.as_nanos() / BIN.as_nanos()) as usize;
         while state.ledger.bin_starts.len() <= bin {
-            state.ledger.bin_starts.push(ordinal as u64);
+            state.ledger.bin_starts.push(ordinal);
         }
-        state.ledger.outcomes.push(RequestOutcome::Open as u8);
+        if state.keeps_requests {
+            state.ledger.outcomes.push(RequestOutcome::Open as u8);
+        }
         state.counts[RequestOutcome::Open as usize] += 1;
         let edge = state.edge;
         let ordinal = u32::try_from(ordinal).expect("a run has fewer than 2^32 requests of a client");
@@ -145,9 +158,11 @@ impl World {
         if self.counting && result.is_ok() {
             state.latency.record(took);
         }
-        let byte = &mut state.ledger.outcomes[ordinal as usize];
-        assert!(*byte == RequestOutcome::Open as u8, "a request is closed once");
-        *byte = outcome as u8;
+        if state.keeps_requests {
+            let byte = &mut state.ledger.outcomes[ordinal as usize];
+            assert!(*byte == RequestOutcome::Open as u8, "a request is closed once");
+            *byte = outcome as u8;
+        }
         state.counts[outcome as usize] += 1;
         let asks_again = state.asks_again;
         if self.spans.is_some() {

@@ -199,13 +199,13 @@ pub fn world(horizon: u64, services: Vec<ServiceSpec>, clients: Vec<ClientSpec>)
 
 /// Runs without telemetry and without anybody watching.
 pub fn run(spec: &WorldSpec, seed: u64) -> Finished<Idle> {
-    Run::new(Arc::new(spec.clone()), Seed(seed), Options { telemetry: false }, Idle).finish()
+    Run::new(Arc::new(spec.clone()), Seed(seed), Options { telemetry: false, ..Options::default() }, Idle).finish()
 }
 
 /// Runs with telemetry, the cures applied at their times.
 pub fn run_cured(spec: &WorldSpec, seed: u64) -> Finished<Script> {
     let spec = Arc::new(spec.clone());
-    Run::new(Arc::clone(&spec), Seed(seed), Options { telemetry: true }, Script::new(spec)).finish()
+    Run::new(Arc::clone(&spec), Seed(seed), Options::default(), Script::new(spec)).finish()
 }
 
 pub fn totals<A>(finished: &Finished<A>, service: &str) -> ServiceTotals {

@@ -47,7 +47,7 @@ pub(super) fn watch(rules: &Arc<RuleSet>, scenarios: &[Arc<Scenario>], recording
         let spec = Arc::clone(&scenario.spec);
         let (start, horizon) = (spec.start, spec.horizon);
         let mut ruler = Ruler::new(Arc::clone(rules), start, RulerSettings::default());
-        let mut run = Run::new(Arc::clone(&spec), Seed(SEED), Options { telemetry: true }, Idle);
+        let mut run = Run::new(Arc::clone(&spec), Seed(SEED), Options::default(), Idle);
         if let Some(history) = &scenario.history {
             let past = past::samples(&spec, history);
             ruler.remember(&ruler.clone().recall(&past));

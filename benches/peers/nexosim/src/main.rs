@@ -1,6 +1,6 @@
 //! M/M/8 in NeXosim 1.0 on one thread: a model of the clients and one of the station, connected by a port.
 //!
-//! `peer-nexosim CUSTOMERS SEED` prints the CPU seconds that it took, the customers served and their mean wait in seconds. With `alone` behind
+//! `peer-nexosim CUSTOMERS SEED` prints the CPU seconds that it took, the customers served and their mean wait in seconds. With `--alone` before
 //! that the station schedules its own arrivals, which costs NeXosim least, because no message is ever sent.
 
 use std::collections::VecDeque;
@@ -135,9 +135,9 @@ impl Station {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |index: usize| arguments[index].parse::<u64>().expect("CUSTOMERS SEED [alone]");
-    let (customers, seed, alone) = (number(0), number(1), arguments.len() > 2);
+    let alone = std::env::args().any(|argument| argument == "--alone");
+    let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    let [customers, seed] = numbers[..] else { panic!("peer-nexosim [--alone] CUSTOMERS SEED") };
     let mut station = Station {
         seen: Output::default(),
         luck: ChaCha8Rng::seed_from_u64(seed),
