@@ -14,7 +14,9 @@ use crate::lock::Lock;
 use crate::probe::ProbeKind;
 use crate::queue::EventQueue;
 use crate::slab::{NONE, Slab};
-use crate::spec::{Access, CacheSpec, CallSpec, ClientSpec, Growth, Jitter, Phase, Population, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
+use crate::spec::{
+    Access, CacheSpec, CallSpec, ClientSpec, Growth, Jitter, Phase, Population, ProbePath, ProtectionSpec, RetrySpec, WorldSpec,
+};
 use crate::world::ahead::Ahead;
 use crate::world::callers::caller_at;
 use crate::world::databases::Database;
