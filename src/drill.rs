@@ -161,7 +161,7 @@ impl Drill {
     /// Runs one arm on one seed with a sample of one request of `every` traced: the same run, with what tracing would tell of it.
     #[must_use]
     pub fn play_traced(&self, arm: Arm, seed: u64, every: u32) -> (Played, Vec<TraceSpan>) {
-        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options { telemetry: true }, self.playing(arm));
+        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options::default(), self.playing(arm));
         let run = match self.past() {
             Some((store, _)) => run.after(store.clone()),
             None => run,

@@ -427,7 +427,8 @@ fn topic_text(topic: &TopicSpec) -> String {
         TopicKind::Queue { visibility: Some(visibility) } => format!("a queue that hides what is taken for {visibility}"),
         TopicKind::Queue { visibility: None } => "a queue that gives back what is taken when its consumer ends".to_owned(),
     };
-    let dead = topic.dead_letters_after.map_or_else(String::new, |most| format!("; a dead letter after {}", counted(u64::from(most), "delivery")));
+    let dead =
+        topic.dead_letters_after.map_or_else(String::new, |most| format!("; a dead letter after {}", counted(u64::from(most), "delivery")));
     format!("{}: {kind}{dead}", topic.name)
 }
 

@@ -16,10 +16,10 @@ use firedrill_core::quantity::{Bytes, Factor, Rate, Ratio};
 use firedrill_core::time::{Span, Start, Time};
 
 pub use cache::CacheSpec;
-pub use topic::{ConsumeSpec, LogSpec, TopicKind, TopicSpec};
 pub use caller::{BreakerSpec, BudgetSpec, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window};
 pub use database::{Access, Commit, DatabaseSpec, Engine, FailoverSpec};
 pub use load::{AgainSpec, BurstsSpec, DailySpec, Population, SpikesSpec, Variation};
+pub use topic::{ConsumeSpec, LogSpec, TopicKind, TopicSpec};
 
 mod admission;
 

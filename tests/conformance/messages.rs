@@ -103,7 +103,8 @@ fn one_that_takes_too_long_is_out_of_its_group_and_what_it_did_is_done_again() {
 
 #[test]
 fn a_poisoned_message_blocks_its_partition_until_it_is_parked() {
-    let poison = case("messages").with("horizon: 10m", "horizon: 10m\nfaults:\n  - poison: { topic: jobs, partition: 2, kills: false }\n    at: 60s");
+    let poison = case("messages")
+        .with("horizon: 10m", "horizon: 10m\nfaults:\n  - poison: { topic: jobs, partition: 2, kills: false }\n    at: 60s");
     let blocked = topic(&poison.play(0));
     // A quarter of 20/s for 9 minutes.
     assert!((2500..2900).contains(&blocked.waiting) && blocked.dead == 0, "{blocked:?}");
@@ -166,8 +167,14 @@ fn a_message_that_fails_often_enough_is_a_dead_letter() {
     let queue = case("messages").with("jobs: { partitions: 4 }", "jobs: { preset: sqs, visibility: 5s, dead_letters_after: 3 }");
     let failing = queue.with("work: [sleep: 100ms]", "error: 50%\n    work: [sleep: 100ms]");
     // A message is delivered anew with luck of its own, so one in eight fails three times.
-    failing.check_figures("share of dead letters", 0.125, &(0..6).map(|seed| {
-        let totals = topic(&failing.play(seed));
-        totals.dead as f64 / (totals.dead + totals.processed) as f64
-    }).collect::<Vec<f64>>());
+    failing.check_figures(
+        "share of dead letters",
+        0.125,
+        &(0..6)
+            .map(|seed| {
+                let totals = topic(&failing.play(seed));
+                totals.dead as f64 / (totals.dead + totals.processed) as f64
+            })
+            .collect::<Vec<f64>>(),
+    );
 }

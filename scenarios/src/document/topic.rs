@@ -97,7 +97,8 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> TopicDocum
         return topic;
     }
     let Some(mut fields) = reader.fields(node, "a topic") else { return topic };
-    let presets = [TopicPreset::Kafka, TopicPreset::KafkaBefore3, TopicPreset::Sqs, TopicPreset::RabbitMq].map(|preset| (preset.word(), preset));
+    let presets =
+        [TopicPreset::Kafka, TopicPreset::KafkaBefore3, TopicPreset::Sqs, TopicPreset::RabbitMq].map(|preset| (preset.word(), preset));
     topic.preset = optional(reader, &mut fields, "preset", |r, n| r.one_of(n, "a kind of topic", &presets));
     topic.partitions = optional(reader, &mut fields, "partitions", |r, n| r.integer(n, "partitions", 1..=10_000).map(|count| count as u32));
     topic.session = optional(reader, &mut fields, "session_timeout", |r, n| positive_span(r, n, "the timeout of a session"));
@@ -133,8 +134,11 @@ pub fn read_consumes(reader: &mut Reader, node: &Node) -> Option<ConsumesDocumen
 
 /// Says of poisoned messages who will take them; the first if there are several, and nobody if there is none.
 pub fn resolve(document: &mut ScenarioDocument) {
-    let takers: Vec<(Name, Name)> =
-        document.services.iter().filter_map(|service| Some((service.consumes.as_ref()?.topic.value.clone(), service.name.value.clone()))).collect();
+    let takers: Vec<(Name, Name)> = document
+        .services
+        .iter()
+        .filter_map(|service| Some((service.consumes.as_ref()?.topic.value.clone(), service.name.value.clone())))
+        .collect();
     for fault in document.faults.iter_mut().chain(&mut document.changes) {
         if let FaultKind::Poison { topic, service, .. } = &mut fault.kind
             && let Some((_, taker)) = takers.iter().find(|(known, _)| known == topic)

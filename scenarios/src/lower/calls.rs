@@ -86,7 +86,12 @@ impl Graph {
         let mut calls = BTreeMap::new();
         for service in &spec.services {
             for endpoint in &service.endpoints {
-                let list = endpoint.phases.iter().flat_map(|phase| nexts(spec, phase)).map(|(hop, probability)| Next { hop, probability }).collect();
+                let list = endpoint
+                    .phases
+                    .iter()
+                    .flat_map(|phase| nexts(spec, phase))
+                    .map(|(hop, probability)| Next { hop, probability })
+                    .collect();
                 calls.insert((service.name.clone(), endpoint.name.clone()), list);
             }
         }
@@ -134,12 +139,7 @@ impl Graph {
     fn visits(&self, order: &[Hop]) -> BTreeMap<Hop, f64> {
         let mut visits: BTreeMap<Hop, f64> = BTreeMap::new();
         for hop in order {
-            let below: f64 = self.calls[hop]
-                .iter()
-                .map(|call| {
-                    call.probability * visits.get(&call.hop).copied().unwrap_or(1.0)
-                })
-                .sum();
+            let below: f64 = self.calls[hop].iter().map(|call| call.probability * visits.get(&call.hop).copied().unwrap_or(1.0)).sum();
             visits.insert(hop.clone(), 1.0 + below);
         }
         visits

@@ -109,7 +109,8 @@ fn check_batch(reader: &mut Reader, document: &ScenarioDocument, service: &Servi
     let Some(at_once) = &consumes.at_once else { return };
     let partitions = or(topic.partitions.as_ref(), || defaults::count("topics.kafka.partitions"));
     if preset(topic).is_log() && at_once.value > partitions {
-        let what = format!("`{}` works on {} messages at once, and of each of {partitions} partitions on one", service.name.value, at_once.value);
+        let what =
+            format!("`{}` works on {} messages at once, and of each of {partitions} partitions on one", service.name.value, at_once.value);
         reader.problem(problem::impossible(&at_once.place, &what, "write at most the number of partitions, or add partitions"));
     }
 }

@@ -116,7 +116,8 @@ impl World {
             if !consumer.alive || consumer.member.is_none() {
                 continue;
             }
-            let luck = Stream::new(self.seed, Purpose::Phase, hash64(&self.replicas[replica as usize].name)).block(HEARTBEAT + formed).unit(0);
+            let luck =
+                Stream::new(self.seed, Purpose::Phase, hash64(&self.replicas[replica as usize].name)).block(HEARTBEAT + formed).unit(0);
             let learns = self.schedule_after(Span::from_seconds_f64(log.heartbeat.as_seconds() * luck), Due::Learns(inbox, replica));
             let mut old = self.inboxes[inbox as usize].consumers[place].learns.replace(learns);
             self.cancel(&mut old);

@@ -52,8 +52,8 @@ pub(crate) use databases::{Database, DatabaseFigures};
 pub(crate) use lifecycle::{Replica, Termination};
 pub(crate) use nodes::Node;
 pub(crate) use service::Service;
-pub(crate) use traffic::{ANSWERS, BROKEN, GONE, NO_CONNECTION, NO_HOST, TIMEOUT, Way, Ways};
 pub(crate) use topics::Inbox;
+pub(crate) use traffic::{ANSWERS, BROKEN, GONE, NO_CONNECTION, NO_HOST, TIMEOUT, Way, Ways};
 
 use actions::{Order, OrderStep};
 use calls::{Call, Failure};
