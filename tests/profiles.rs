@@ -19,11 +19,11 @@ use firedrill_scenarios::{library, read_scenario};
 /// When all faults of these scenarios set in.
 const ONSET: Time = Time::from_seconds(240);
 
-/// The alerts of some rules in the first nine minutes of a scenario of the library that shows itself by these profiles: whether each fired
+/// The alerts of some rules in the first twelve minutes of a scenario of the library that shows itself by these profiles: whether each fired
 /// before the fault, and with which labels after it.
 fn fired(scenario: &str, profiles: &str, rules: &str) -> (BTreeSet<String>, BTreeMap<String, Vec<LabelSet>>) {
     let (path, text) = library::get(scenario).unwrap();
-    let text = text.replace("horizon: 20m\n", &format!("horizon: 9m\nmetrics: [{profiles}]\n"));
+    let text = text.replace("horizon: 20m\n", &format!("horizon: 12m\nmetrics: [{profiles}]\n"));
     let scenario = Arc::new(read_scenario(path, &text).unwrap());
     let set = RuleSet::read([("rules.yaml", rules)]).unwrap();
     let rules = Arc::new(Rules { set, hash: String::new(), routing: None });
@@ -96,10 +96,10 @@ fn rules_for_opentelemetry_see_calls_that_time_out() {
         ("Timeouts", r#"sum by (server_address) (rate(http_client_request_duration_seconds_count{error_type="timeout"}[1m])) > 5"#),
         (
             "Late",
-            r#"histogram_quantile(0.9, sum by (le, service) (rate(http_server_request_duration_seconds_bucket{http_route="/pay"}[1m]))) > 0.5"#,
+            r#"histogram_quantile(0.9, sum by (le, service) (rate(http_server_request_duration_seconds_bucket{service="fraud"}[1m]))) > 1"#,
         ),
     ];
-    check("payments-ledger-storm", "opentelemetry", &rules, ("server_address", "ledger"));
+    check("payments-ledger-storm", "opentelemetry", &rules, ("server_address", "ledger-db"));
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn rules_for_spring_and_kubernetes_see_a_leak_and_who_owns_the_pods() {
             "Heap",
             r#"sum by (service, instance) (jvm_memory_used_bytes{area="heap"}) / sum by (service, instance) (jvm_memory_max_bytes{area="heap"} > 0) > 0.8"#,
         ),
-        ("ServerErrors", r#"sum by (service) (rate(http_server_requests_seconds_count{outcome="SERVER_ERROR"}[1m])) > 1"#),
+        ("ServerErrors", r#"sum by (service) (rate(http_server_requests_seconds_count{outcome="SERVER_ERROR"}[1m])) > 0.1"#),
         (
             "WorkingSet",
             r#"max by (namespace, pod, container) (container_memory_working_set_bytes{container!="", image!=""}) / on (namespace, pod, container) group_left () max by (namespace, pod, container) (container_spec_memory_limit_bytes > 0) > 0.8"#,
@@ -127,8 +127,10 @@ fn rule_files_of_others_fire_unchanged() {
     let Some(corpus) = std::env::var_os("FIREDRILL_CORPUS") else { return };
     let cases = [
         ("istio", "shop-slow-catalog", "istio", &["IstioHigh5xxErrorRate", "IstioHighRequestLatency"][..]),
-        ("envoy", "payments-bad-ledger", "envoy", &["EnvoyHighClusterUpstream5xxErrorRate", "EnvoyHighDownstreamHttp5xxErrorRate"]),
-        ("jvm", "feed-leak", "micrometer", &["JvmMemoryFillingUp"]),
+        // `EnvoyHighClusterUpstream5xxErrorRate` fires nowhere: one side of its division has the class of the answer as a label, and the other not.
+        ("envoy", "payments-bad-ledger", "envoy", &["EnvoyHighDownstreamHttp5xxErrorRate"]),
+        // The leak takes a hundred seconds from four fifths of the heap to its end, and the rule waits for two minutes.
+        ("jvm", "feed-leak", "micrometer", &[]),
     ];
     for (folder, scenario, profiles, wanted) in cases {
         let folder = Path::new(&corpus).join("rules/awesome-prometheus-alerts/dist/rules").join(folder);
