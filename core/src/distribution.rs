@@ -5,7 +5,8 @@
 
 #![allow(clippy::excessive_precision, reason = "the coefficients of AS 241 stand as published")]
 
-use crate::random::{Draw, unit_open01};
+use crate::logarithm::exponentials;
+use crate::random::{Draw, LANES, unit_open01};
 use crate::time::Span;
 
 /// A distribution over numbers from 0 upwards. The unit is the caller's: seconds, unless it says otherwise.
@@ -216,13 +217,14 @@ impl Distribution {
         }
     }
 
-    /// The value at a word, if one word says it all: not for gamma.
-    #[inline]
+    /// The values at eight words, if one word says it all: not for gamma. The same as eight samples, and cheaper.
     #[must_use]
-    pub fn of_word(&self, word: u64) -> Option<f64> {
+    pub fn of_words(&self, words: &[u64; LANES]) -> Option<[f64; LANES]> {
         match &self.shape {
             Shape::Gamma(_) => None,
-            _ => Some(self.at(unit_open01(word), unit_open01(!word))),
+            // Larger words are larger values, so the tail is where their complements are small.
+            Shape::Exponential { mean } => Some(exponentials(&words.map(|word| !word)).map(|value| value * mean)),
+            _ => Some(words.map(|word| self.at(unit_open01(word), unit_open01(!word)))),
         }
     }
 
@@ -649,6 +651,27 @@ mod tests {
             for distribution in every_closed_shape() {
                 prop_assert!(distribution.sample(low.draw(0)) <= distribution.sample(high.draw(0)), "{:?}", distribution);
             }
+        }
+
+        #[test]
+        fn eight_at_once_are_the_eight_one_by_one(counter: u64, word in 0..Block::WORDS, mean in 1e-9..1e6, cv in 1e-6..1e3) {
+            let stream = Stream::new(Seed(2), Purpose::Demand, 3);
+            let counters = std::array::from_fn(|lane| counter.wrapping_add(lane as u64));
+            let words = stream.lanes(&counters).words64(word);
+            let table = vec![(0.0, 0.0), (0.5, mean), (1.0, 2.0 * mean)];
+            for distribution in [
+                Distribution::constant(mean),
+                Distribution::uniform(mean, 2.0 * mean),
+                Distribution::exponential(mean),
+                Distribution::lognormal(mean, cv),
+                Distribution::pareto(mean, 1.0 + cv),
+                Distribution::empirical(table),
+            ] {
+                let distribution = distribution.unwrap();
+                let one_by_one = counters.map(|counter| distribution.sample(stream.block(counter).draw(word)).to_bits());
+                prop_assert_eq!(distribution.of_words(&words).map(|values| values.map(f64::to_bits)), Some(one_by_one));
+            }
+            prop_assert_eq!(Distribution::gamma(mean, cv).unwrap().of_words(&words), None);
         }
 
         #[test]

@@ -1,6 +1,7 @@
 //! When requests arrive: a Poisson process whose rate changes in steps, made of everything that changes a client's rate.
 
 use firedrill_core::distribution::Distribution;
+use firedrill_core::logarithm::exponentials;
 use firedrill_core::random::{Block, Purpose, Seed, Sequence, Stream, mix64};
 use firedrill_core::time::{Span, Time};
 
@@ -23,7 +24,7 @@ pub(crate) struct Arrivals {
     luck: Sequence,
     /// The block that `gaps` are of.
     block: u64,
-    /// The gaps of a block at unit rate, all worked out together: eight logarithms at once are half the price of eight alone.
+    /// The gaps of a block at unit rate, all worked out together, as vectors.
     gaps: [f64; Block::WORDS],
 }
 
@@ -39,9 +40,7 @@ impl Arrivals {
     fn look_ahead(&mut self, block: u64) {
         self.block = block;
         let luck = self.luck.block(block);
-        for (word, gap) in self.gaps.iter_mut().enumerate() {
-            *gap = -libm::log(luck.unit_open01(word));
-        }
+        self.gaps = exponentials(&std::array::from_fn(|word| luck.word64(word)));
     }
 
     /// When arrival `ordinal` comes; `None` if there are no more. Asked for in order.

@@ -15,8 +15,8 @@ impl<T> Slab<T> {
         Self { slots: Vec::new(), free: Vec::new() }
     }
 
-    /// Puts `thing` into a free slot.
-    #[inline]
+    /// Puts `thing` into a free slot. Always inlined, so that it is built there: a copy of what has just been written waits for it.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, thing: T) -> u32 {
         if let Some(slot) = self.free.pop() {
             self.slots[slot as usize] = thing;

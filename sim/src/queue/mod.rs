@@ -31,6 +31,10 @@ pub struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handle(NonZeroU64);
 
+/// Names a row of a queue for events that are mostly due in the order in which they are scheduled: timeouts of one length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fifo(u32);
+
 /// A node is 16 bytes: time, class, sequence, slot, from the highest bits down. Sequences differ, so the slot decides nothing.
 /// The lower half is the event's tag, and its handle.
 type Node = u128;
@@ -41,7 +45,9 @@ const SEQUENCE_BITS: u32 = 36;
 /// How many events may be pending at once.
 pub const CAPACITY: usize = 1 << SLOT_BITS;
 
-const CLASSES: [Class; Class::COUNT] = [Class::World, Class::Scrape, Class::Rules, Class::Routing, Class::Controller, Class::Action];
+/// The classes by what a tag holds of them, three bits that count from 1; 0 and 7 are never held, and stand here so that nothing need be checked.
+const CLASSES: [Class; 8] =
+    [Class::World, Class::World, Class::Scrape, Class::Rules, Class::Routing, Class::Controller, Class::Action, Class::Action];
 
 impl Handle {
     #[inline]
@@ -85,7 +91,7 @@ fn key_of(node: Node) -> Key {
     let tag = node as u64;
     Key {
         time: Time::from_nanos(time_of(node)),
-        class: CLASSES[(tag >> (SEQUENCE_BITS + SLOT_BITS)) as usize - 1],
+        class: CLASSES[(tag >> (SEQUENCE_BITS + SLOT_BITS)) as usize],
         sequence: tag >> SLOT_BITS & ((1 << SEQUENCE_BITS) - 1),
     }
 }

@@ -15,6 +15,13 @@ enum Step {
         apart: u64,
         class: usize,
     },
+    /// Schedule so many events as timeouts of one length in one of three rows, with pops between them.
+    Timeouts {
+        count: usize,
+        length: u64,
+        row: usize,
+        pops: bool,
+    },
     /// Cancel one of the handles given out so far, pending or not.
     Cancel(prop::sample::Index),
     /// Cancel all that is pending but each `n`th.
@@ -39,6 +46,7 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         16 => one,
         1 => many,
+        6 => (1_usize..40, spans(), 0_usize..3, any::<bool>()).prop_map(|(count, length, row, pops)| Step::Timeouts { count, length, row, pops }),
         8 => any::<prop::sample::Index>().prop_map(Step::Cancel),
         1 => (1_usize..4).prop_map(Step::Thin),
         8 => Just(Step::Pop(1)),
@@ -54,6 +62,8 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
 struct Three {
     wheel: Wheel<u32>,
     heap: Heap<u32>,
+    /// Rows of the wheel, as they are asked for.
+    rows: Vec<Fifo>,
     model: BTreeMap<Key, u32>,
     sequences: [u64; Class::COUNT],
     given: Vec<(Handle, Handle, Key)>,
@@ -68,6 +78,17 @@ impl Three {
             Step::Schedule { count, after, apart, class } => {
                 for number in 0..count as u64 {
                     self.schedule(after.saturating_add(apart.saturating_mul(number)), class);
+                }
+            }
+            Step::Timeouts { count, length, row, pops } => {
+                while self.rows.len() <= row {
+                    self.rows.push(self.wheel.fifo());
+                }
+                for _ in 0..count {
+                    self.schedule_in(length, 0, Some(self.rows[row]));
+                    if pops {
+                        self.pop();
+                    }
                 }
             }
             Step::Cancel(_) if self.given.is_empty() => {}
@@ -90,12 +111,21 @@ impl Three {
     }
 
     fn schedule(&mut self, after: u64, class: usize) {
+        self.schedule_in(after, class, None);
+    }
+
+    fn schedule_in(&mut self, after: u64, class: usize, row: Option<Fifo>) {
         let (time, payload) = (self.now + firedrill_core::time::Span::from_nanos(after), self.given.len() as u32);
-        let key = Key { time, class: CLASSES[class], sequence: self.sequences[class] };
+        let key = Key { time, class: CLASSES[class + 1], sequence: self.sequences[class] };
         self.sequences[class] += 1;
         self.model.insert(key, payload);
-        let handles = (self.wheel.schedule(time, CLASSES[class], payload), self.heap.schedule(time, CLASSES[class], payload));
+        let in_wheel = match row {
+            Some(row) => self.wheel.schedule_in(row, time, CLASSES[class + 1], payload),
+            None => self.wheel.schedule(time, CLASSES[class + 1], payload),
+        };
+        let handles = (in_wheel, self.heap.schedule(time, CLASSES[class + 1], payload));
         self.given.push((handles.0, handles.1, key));
+        self.most = self.most.max(self.model.len());
     }
 
     fn cancel(&mut self, (wheel, heap, key): (Handle, Handle, Key)) {

@@ -2,7 +2,7 @@
 
 use firedrill_core::time::{Class, Time};
 
-use super::{CAPACITY, Handle, Key, Node, Sequences, key_of, node, slot_of, time_of};
+use super::{CAPACITY, Fifo, Handle, Key, Node, Sequences, key_of, node, slot_of, time_of};
 
 /// Events that are pending. `P` is what an event says: small and plain, with ids into slabs for the rest.
 ///
@@ -14,6 +14,9 @@ use super::{CAPACITY, Handle, Key, Node, Sequences, key_of, node, slot_of, time_
 ///
 /// Cancelling takes an event out at once: out of its list in constant time, out of the front by a search among a few. Nothing is left behind,
 /// so memory is what the most events that were ever pending at once need.
+///
+/// Events that are scheduled in the order in which they are due, as timeouts of one length are, lie in a row of their own ([`Fifo`]), of which only
+/// the first one is looked at: each row has an alarm, due no later than its first event, and most of what it holds is cancelled before that.
 #[derive(Clone, Debug)]
 pub struct Wheel<P> {
     /// Invariant: from `first` on in order, and all due at or before `last`.
@@ -29,10 +32,18 @@ pub struct Wheel<P> {
     used: [u64; LEVELS],
     /// Bit `l` is set if level `l` holds an event.
     levels: u32,
-    slots: Vec<Slot<P>>,
+    slots: Vec<Slot>,
+    /// What the events say, by slot.
+    payloads: Vec<P>,
     /// A slot that no pending event uses; its `next` is another.
     free: u32,
     len: usize,
+    rows: Vec<Row>,
+    /// How many events lie in rows.
+    in_rows: usize,
+    /// The first of all alarms, and whose it is.
+    alarm: Node,
+    alarmed: u32,
     sequences: Sequences,
     /// The time of the latest event taken; nothing is scheduled before it.
     now: u64,
@@ -46,14 +57,26 @@ struct List {
 }
 
 #[derive(Clone, Debug)]
-struct Slot<P> {
+struct Slot {
     time: u64,
     /// The tag of the event that uses the slot, or 0.
     tag: u64,
     next: u32,
     previous: u32,
-    payload: P,
+    /// The row that it lies in, or [`NONE`].
+    row: u32,
 }
+
+/// Events that were scheduled in the order in which they are due.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    first: u32,
+    last: u32,
+    /// No event of the row is due before it; [`NEVER`] if it holds none.
+    alarm: Node,
+}
+
+const NEVER: Node = Node::MAX;
 
 const NONE: u32 = u32::MAX;
 
@@ -63,9 +86,9 @@ const DIGITS: usize = 1 << DIGIT_BITS;
 const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
 
 /// A list of more events than this is spread over the level below instead of being sorted.
-const FEW: u32 = 32;
+const FEW: u32 = 16;
 /// With more events than this the later half of the front goes back into the lists.
-const FRONT: usize = 64;
+const FRONT: usize = 32;
 
 impl<P: Copy> Wheel<P> {
     /// An empty queue at time zero.
@@ -80,8 +103,13 @@ impl<P: Copy> Wheel<P> {
             used: [0; LEVELS],
             levels: 0,
             slots: Vec::new(),
+            payloads: Vec::new(),
             free: NONE,
             len: 0,
+            rows: Vec::new(),
+            in_rows: 0,
+            alarm: NEVER,
+            alarmed: NONE,
             sequences: Sequences::default(),
             now: 0,
         }
@@ -91,33 +119,104 @@ impl<P: Copy> Wheel<P> {
     ///
     /// # Panics
     /// If `at` is before the latest event taken, if [`CAPACITY`] events are pending, or after 2^36 events of a class.
-    #[inline]
+    #[inline(always)]
     pub fn schedule(&mut self, at: Time, class: Class, payload: P) -> Handle {
         let time = at.as_nanos();
-        assert!(time >= self.now, "an event is scheduled for {at}, but it is {} already", Time::from_nanos(self.now));
-        let slot = self.take_slot();
-        let tag = self.sequences.next(class) | u64::from(slot);
-        let filled = Slot { time, tag, next: NONE, previous: NONE, payload };
-        match self.slots.get_mut(slot as usize) {
-            Some(free) => *free = filled,
-            None => self.slots.push(filled),
-        }
+        let tag = self.add(time, class);
+        self.say(tag, payload);
+        Handle::new(tag)
+    }
+
+    /// Adds an event that says nothing yet.
+    #[inline(never)]
+    fn add(&mut self, time: u64, class: Class) -> u64 {
+        let tag = self.fill_slot(time, class, (NONE, NONE));
         self.len += 1;
         if time <= self.last {
             self.insert(node(time, tag));
         } else {
-            self.link(slot, time);
+            self.link(slot_of(tag) as u32, time);
         }
+        tag
+    }
+
+    /// Writes what an event says where it is kept; apart from the rest and in place, because a copy of what has just been written waits for it.
+    #[inline(always)]
+    fn say(&mut self, tag: u64, payload: P) {
+        match self.payloads.get_mut(slot_of(tag)) {
+            Some(place) => *place = payload,
+            None => self.payloads.push(payload),
+        }
+    }
+
+    /// A row for events that are mostly due in the order in which they are scheduled.
+    pub fn fifo(&mut self) -> Fifo {
+        self.rows.push(Row { first: NONE, last: NONE, alarm: NEVER });
+        Fifo(self.rows.len() as u32 - 1)
+    }
+
+    /// The same as [`Wheel::schedule`], and cheaper. An event that is due before the last one in the row goes where others go.
+    ///
+    /// # Panics
+    /// As [`Wheel::schedule`], or if the row is another queue's.
+    #[inline(always)]
+    pub fn schedule_in(&mut self, fifo: Fifo, at: Time, class: Class, payload: P) -> Handle {
+        let time = at.as_nanos();
+        let last = self.rows[fifo.0 as usize].last;
+        if last != NONE && self.slots[last as usize].time > time {
+            return self.schedule(at, class, payload);
+        }
+        let tag = self.add_in(fifo, time, class, last);
+        self.say(tag, payload);
         Handle::new(tag)
+    }
+
+    /// Adds an event that says nothing yet to a row, behind its last one.
+    #[inline(never)]
+    fn add_in(&mut self, fifo: Fifo, time: u64, class: Class, last: u32) -> u64 {
+        let tag = self.fill_slot(time, class, (fifo.0, last));
+        let slot = slot_of(tag) as u32;
+        self.in_rows += 1;
+        let row = &mut self.rows[fifo.0 as usize];
+        row.last = slot;
+        if last != NONE {
+            self.slots[last as usize].next = slot;
+        } else {
+            row.first = slot;
+            row.alarm = row.alarm.min(node(time, tag));
+            if row.alarm < self.alarm {
+                (self.alarm, self.alarmed) = (row.alarm, fifo.0);
+            }
+        }
+        tag
+    }
+
+    /// Fills a free slot; the result is the tag of its event. One in a row is told that row and who is before it.
+    #[inline]
+    fn fill_slot(&mut self, time: u64, class: Class, (row, previous): (u32, u32)) -> u64 {
+        assert!(time >= self.now, "an event is scheduled for {}, but it is {} already", Time::from_nanos(time), Time::from_nanos(self.now));
+        let slot = self.take_slot();
+        let tag = self.sequences.next(class) | u64::from(slot);
+        let filled = Slot { time, tag, next: NONE, previous, row };
+        match self.slots.get_mut(slot as usize) {
+            Some(free) => *free = filled,
+            None => self.slots.push(filled),
+        }
+        tag
     }
 
     /// Takes an event back. False if it is not pending any more: taken or cancelled already.
     #[inline]
     pub fn cancel(&mut self, handle: Handle) -> bool {
         let tag = handle.0.get();
-        let Some(&Slot { time, tag: current, next, previous, .. }) = self.slots.get(slot_of(tag)) else { return false };
+        let Some(&Slot { time, tag: current, next, previous, row, .. }) = self.slots.get(slot_of(tag)) else { return false };
         if current != tag {
             return false;
+        }
+        if row != NONE {
+            self.leave_row(row, next, previous);
+            self.release(tag);
+            return true;
         }
         if time <= self.last {
             let place = self.front[self.first..].binary_search(&node(time, tag)).expect("what is due by then is in the front");
@@ -126,13 +225,20 @@ impl<P: Copy> Wheel<P> {
             self.unlink(time, next, previous);
         }
         self.release(tag);
+        self.len -= 1;
         true
     }
 
     /// Takes the first event.
     #[inline]
     pub fn pop(&mut self) -> Option<(Key, P)> {
-        let node = self.first_node()?;
+        let node = self.first_node();
+        if self.alarm <= node && self.first_alarm() <= node {
+            return self.pop_alarmed();
+        }
+        if node == NEVER {
+            return None;
+        }
         self.first += 1;
         if self.first == self.front.len() {
             self.front.clear();
@@ -142,8 +248,9 @@ impl<P: Copy> Wheel<P> {
             self.first = 0;
         }
         let tag = node as u64;
-        let payload = self.slots[slot_of(tag)].payload;
+        let payload = self.payloads[slot_of(tag)];
         self.release(tag);
+        self.len -= 1;
         self.now = time_of(node);
         Some((key_of(node), payload))
     }
@@ -151,30 +258,91 @@ impl<P: Copy> Wheel<P> {
     /// The key of the first event, without taking it. (Brings the front up to date, hence `mut`.)
     #[inline]
     pub fn peek(&mut self) -> Option<Key> {
-        self.first_node().map(key_of)
+        let mut node = self.first_node();
+        if self.alarm <= node {
+            node = node.min(self.first_alarm());
+        }
+        if node == NEVER { None } else { Some(key_of(node)) }
     }
 
     /// How many events are pending.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.len
+        self.len + self.in_rows
     }
 
     /// Whether nothing is pending.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
+    /// The first node that lies in no row; [`NEVER`] if there is none.
     #[inline]
-    fn first_node(&mut self) -> Option<Node> {
+    fn first_node(&mut self) -> Node {
         if self.first == self.front.len() {
             if self.len == 0 {
-                return None;
+                return NEVER;
             }
             self.refill();
         }
-        Some(self.front[self.first])
+        self.front[self.first]
+    }
+
+    /// The first node of all rows; [`NEVER`] if there is none. Afterwards the first alarm is that of an event.
+    #[cold]
+    fn first_alarm(&mut self) -> Node {
+        while self.alarm != NEVER {
+            let row = &mut self.rows[self.alarmed as usize];
+            let first = match row.first {
+                NONE => NEVER,
+                slot => node(self.slots[slot as usize].time, self.slots[slot as usize].tag),
+            };
+            if first == row.alarm {
+                return first;
+            }
+            // Whom it was set for has been taken or cancelled.
+            row.alarm = first;
+            self.find_alarm();
+        }
+        NEVER
+    }
+
+    /// Finds the first of all alarms anew.
+    fn find_alarm(&mut self) {
+        let alarms = self.rows.iter().enumerate().map(|(number, row)| (row.alarm, number as u32));
+        (self.alarm, self.alarmed) = alarms.min().unwrap_or((NEVER, NONE));
+    }
+
+    /// Takes the event of the first alarm.
+    #[cold]
+    fn pop_alarmed(&mut self) -> Option<(Key, P)> {
+        let (node, row) = (self.alarm, self.alarmed);
+        if node == NEVER {
+            return None;
+        }
+        let tag = node as u64;
+        let Slot { next, previous, .. } = self.slots[slot_of(tag)];
+        let payload = self.payloads[slot_of(tag)];
+        self.leave_row(row, next, previous);
+        self.release(tag);
+        self.now = time_of(node);
+        Some((key_of(node), payload))
+    }
+
+    /// Takes an event out of its row, from between its neighbours.
+    #[inline]
+    fn leave_row(&mut self, row: u32, next: u32, previous: u32) {
+        self.in_rows -= 1;
+        let row = &mut self.rows[row as usize];
+        match previous {
+            NONE => row.first = next,
+            previous => self.slots[previous as usize].next = next,
+        }
+        match next {
+            NONE => row.last = previous,
+            next => self.slots[next as usize].previous = previous,
+        }
     }
 
     /// A slot that is free, or the one after the last.
@@ -195,7 +363,6 @@ impl<P: Copy> Wheel<P> {
         slot.tag = 0;
         slot.next = self.free;
         self.free = slot_of(tag) as u32;
-        self.len -= 1;
     }
 
     /// Puts a node into the front, from behind: what is scheduled later is mostly due later.
@@ -405,6 +572,20 @@ impl<P: Copy> Wheel<P> {
         }
         assert!((0..LEVELS).all(|level| (self.levels >> level & 1 == 1) == (self.used[level] != 0)), "empty levels are marked so");
         assert_eq!(self.len, listed + front.len(), "what is pending is in the front or in a list");
+        let mut in_rows = 0;
+        for row in &self.rows {
+            let (mut slot, mut before, mut due) = (row.first, NONE, 0);
+            while slot != NONE {
+                let Slot { time, tag, next, previous, .. } = self.slots[slot as usize];
+                let node = node(time, tag);
+                assert!(row.alarm <= node && due < node, "a row is in order, and its alarm before it");
+                assert_eq!(previous, before, "neighbours in a row know each other");
+                (slot, before, due, in_rows) = (next, slot, node, in_rows + 1);
+            }
+            assert_eq!(row.last, before, "a row knows its last");
+            assert!(self.alarm <= row.alarm, "the first alarm is the first");
+        }
+        assert_eq!(self.in_rows, in_rows, "what lies in rows is counted");
         assert!(self.slots.len() <= most, "slots are used again");
         assert!(self.front.len() <= 2 * most + 2 * FRONT, "what was taken goes from the front");
     }

@@ -301,7 +301,7 @@ impl World {
     #[cold]
     pub(super) fn route_by_view(&mut self, slot: u32) -> Result<u32, Failure> {
         let attempt = &self.attempts[slot];
-        let (service, luck, call) = (attempt.service, attempt.route, attempt.call);
+        let (service, luck, call) = (attempt.service, attempt.luck.route, attempt.call);
         if self.services[service as usize].database.is_some() {
             return self.route_in_database(slot);
         }
@@ -566,7 +566,7 @@ impl World {
         if let Balance::PeakEwma { decay, .. } = spec.balance {
             host.ewma.hear(now - at, now, decay);
         }
-        let luck = mix64(self.attempts[slot].route, 1);
+        let luck = mix64(self.attempts[slot].luck.route, 1);
         match (ejection, answer(heard)) {
             (None, _) | (Some(EjectionSpec::Outliers(_)), None) => {}
             (Some(EjectionSpec::Outliers(_)), Some(answer)) => {

@@ -1,5 +1,6 @@
 //! A world at time zero, made of a scenario.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use firedrill_core::journal::Journal;
@@ -12,12 +13,9 @@ use crate::cache::Cache;
 use crate::caller::Caller;
 use crate::lock::Lock;
 use crate::probe::ProbeKind;
-use crate::queue::EventQueue;
+use crate::queue::{EventQueue, Fifo};
 use crate::slab::{NONE, Slab};
-use crate::spec::{
-    Access, CacheSpec, CallSpec, ClientSpec, Growth, Jitter, Phase, Population, ProbePath, ProtectionSpec, RetrySpec, WorldSpec,
-};
-use crate::world::ahead::Ahead;
+use crate::spec::{Access, CacheSpec, CallSpec, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
 use crate::world::callers::caller_at;
 use crate::world::databases::Database;
 use crate::world::door::Rules;
@@ -67,6 +65,7 @@ impl World {
             probe_edges,
             views: Views::default(),
             steps,
+            hops: Vec::new(),
             calls: Slab::new(),
             visits: Slab::new(),
             caches: Vec::new(),
@@ -90,9 +89,18 @@ impl World {
             spans: None,
             spec,
         };
+        world.give_rows_to_timeouts();
         world.fill_caches();
         world.populate();
         world
+    }
+
+    /// Timeouts of one length end in the order in which they begin, so they lie in a row of their own.
+    fn give_rows_to_timeouts(&mut self) {
+        let mut rows: BTreeMap<Span, Fifo> = BTreeMap::new();
+        for edge in &mut self.edges {
+            edge.timeouts = edge.timeout.map(|timeout| *rows.entry(timeout).or_insert_with(|| self.queue.fifo()));
+        }
     }
 
     /// The caches as they are at the start, and the locks, which nobody holds.
@@ -125,10 +133,10 @@ impl World {
             }
             self.begin_database(service);
         }
+        self.begin_looking_ahead();
         for client in 0..self.clients.len() as u32 {
             let edge = &self.edges[self.clients[client as usize].edge as usize];
             self.clients[client as usize].caller = caller_at(edge);
-            self.clients[client as usize].ahead = self.ahead_of(client).map(Box::new);
             self.schedule_arrival(client);
             self.begin_users(client);
         }
@@ -136,17 +144,6 @@ impl World {
         self.begin_autoscaling();
         self.schedule_disturbances();
         self.settle();
-    }
-}
-
-impl World {
-    /// What is looked up before the requests of a client are made, if their first hops begin with work or sleep.
-    fn ahead_of(&self, client: u32) -> Option<Ahead> {
-        let edge = &self.edges[self.clients[client as usize].edge as usize];
-        let service = &self.services[edge.service as usize];
-        let (Step::Cpu(first) | Step::Sleep(first)) = &self.steps[service.programs[edge.endpoint as usize] as usize] else { return None };
-        let is_open = matches!(self.spec.clients[client as usize].population, Population::Open);
-        if is_open { Ahead::new(service.luck, first, self.clients[client as usize].key) } else { None }
     }
 }
 
@@ -169,11 +166,13 @@ impl Layout<'_> {
             endpoint: self.endpoint(service, &client.endpoint),
             access: client.access,
             position: 0,
+            ahead: NONE,
             local: 0,
             probability: 1.0,
             optional: false,
             asynchronous: false,
             timeout: client.timeout,
+            timeouts: None,
             retries: client.retries.clone(),
             protection: protection(&client.retries, &client.protection),
             of_probe: false,
@@ -294,11 +293,13 @@ impl Layout<'_> {
             endpoint: self.endpoint(service, &call.endpoint),
             access: call.access,
             position,
+            ahead: NONE,
             local,
             probability: call.probability.get(),
             optional: call.optional,
             asynchronous: call.asynchronous,
             timeout: call.timeout,
+            timeouts: None,
             retries: retries.clone(),
             protection: protection(retries, &call.protection),
             of_probe: false,
@@ -318,9 +319,11 @@ fn plain_edge(caller: Name, (service, endpoint): (u32, u32), access: Access, tim
         endpoint,
         access,
         position: 0,
+        ahead: NONE,
         local: 0,
         probability: 1.0,
         timeout,
+        timeouts: None,
         protection: None,
         optional: false,
         asynchronous: false,

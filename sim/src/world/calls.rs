@@ -2,14 +2,14 @@
 
 use firedrill_core::name::Name;
 use firedrill_core::random::hop_index;
-use firedrill_core::time::{Span, Time};
+use firedrill_core::time::{Class, Span, Time};
 
 use crate::probe::ProbeKind;
-use crate::queue::Handle;
+use crate::queue::{Fifo, Handle};
 use crate::slab::NONE;
 use crate::spec::{Access, Cancel, Growth, Jitter, ProtectionSpec, RetrySpec};
 use crate::world::balancing::Heard;
-use crate::world::work::State;
+use crate::world::work::{Attempt, State};
 use crate::world::{Due, World};
 
 /// A way that calls take: from a client to a service, or from a phase of a program to another service.
@@ -27,6 +27,8 @@ pub(crate) struct Edge {
     pub(super) access: Access,
     /// Where the call stands in the caller's program; zero for clients.
     pub(super) position: u32,
+    /// How far behind the hop that makes the call its own stands where they are looked up ahead; `NONE` if it is not there.
+    pub(super) ahead: u32,
     /// Which edge of its caller this is.
     pub(crate) local: u32,
     /// The share of requests that make the call.
@@ -36,6 +38,8 @@ pub(crate) struct Edge {
     /// Whether who makes the call gives up its worker for as long as it takes.
     pub(super) asynchronous: bool,
     pub(super) timeout: Option<Span>,
+    /// Where in the queue its timeouts lie, if it has any.
+    pub(super) timeouts: Option<Fifo>,
     pub(super) retries: RetrySpec,
     /// What stands between its callers and the service; boxed because most edges have nothing.
     pub(super) protection: Option<Box<ProtectionSpec>>,
@@ -125,6 +129,8 @@ pub(super) struct Call {
     pub(super) request: u64,
     /// The index of the parent's hop; zero for clients.
     pub(super) parent: u64,
+    /// Where the hop of its first attempt has been looked up; `NONE` if nowhere.
+    pub(super) ahead: u32,
     /// When the first attempt was sent.
     pub(super) begun: Time,
     pub(super) edge: u32,
@@ -162,11 +168,13 @@ pub(super) enum Admission {
 }
 
 impl Call {
+    #[inline(always)]
     pub(super) const fn new(origin: Origin, request: u64, edge: u32, begun: Time) -> Self {
         Self {
             origin,
             request,
             parent: 0,
+            ahead: NONE,
             begun,
             edge,
             number: 0,
@@ -184,10 +192,11 @@ impl Call {
 
 impl World {
     /// Begins a call and sends its first attempt.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place_call(&mut self, call: Call) {
+        let origin = call.origin;
         let slot = self.calls.insert(call);
-        if let Origin::Attempt(parent) = call.origin {
+        if let Origin::Attempt(parent) = origin {
             self.attempts[parent].child = slot;
         }
         self.send(slot);
@@ -218,20 +227,33 @@ impl World {
 
     /// Puts the next attempt of a call on its way.
     pub(super) fn dispatch_call(&mut self, slot: u32) {
-        let call = self.calls[slot];
-        let edge = &self.edges[call.edge as usize];
+        let now = self.now;
+        let call = &self.calls[slot];
+        let at = call.edge;
+        let edge = &self.edges[at as usize];
         let number = if matches!(call.origin, Origin::Twin(_)) { call.number | TWIN } else { call.number };
-        let hop = hop_index(call.request, call.parent, edge.position, number);
-        let service = edge.service;
-        let timeout = edge.timeout;
-        let endpoint = edge.endpoint;
+        let (timeout, row) = (edge.timeout, edge.timeouts);
         let hedge = edge.protection.as_ref().and_then(|protection| protection.hedge);
-        let attempt = self.new_attempt(slot, hop, service, endpoint);
-        self.calls[slot].attempt = attempt;
-        self.calls[slot].sent = self.now;
+        let known = if number == 0 { self.known_hop(call.ahead, call.request) } else { None };
+        let attempt = match known {
+            Some(known) => Attempt::new((call.request, slot, call.ahead), known.index, edge, known.luck),
+            None => {
+                let hop = hop_index(call.request, call.parent, edge.position, number);
+                Attempt::new((call.request, slot, NONE), hop, edge, self.luck_of(hop, edge.service, edge.endpoint))
+            }
+        };
+        let hop = attempt.hop;
+        let attempt = self.new_attempt(attempt);
+        let call = &mut self.calls[slot];
+        call.attempt = attempt;
+        call.sent = now;
         let timeout = if self.keeps_terms { self.time_left(attempt) } else { timeout };
         if let Some(timeout) = timeout {
-            let timer = self.schedule_after(timeout, Due::TimedOut(slot));
+            let at = now + timeout;
+            let timer = match row {
+                Some(row) => self.queue.schedule_in(row, at, Class::World, Due::TimedOut(slot)),
+                None => self.schedule(at, Due::TimedOut(slot)),
+            };
             self.calls[slot].timer = Some(timer);
         }
         if let Some(hedge) = hedge
@@ -240,7 +262,7 @@ impl World {
             let timer = self.schedule_after(hedge.after, Due::Hedge(slot));
             self.calls[slot].hedge_timer = Some(timer);
         }
-        let delay = self.delay_on_the_way(call.edge, hop);
+        let delay = self.delay_on_the_way(at, hop);
         if delay > Span::ZERO {
             let timer = self.schedule_after(delay, Due::Reach(attempt));
             self.attempts[attempt].timer = Some(timer);
@@ -340,13 +362,14 @@ impl World {
     /// The call is over; who waited for it goes on.
     #[inline]
     fn close_call(&mut self, slot: u32, result: Result<(), Failure>) {
-        let call = self.calls[slot];
+        // Field by field: a copy of all of it would wait for what has just been written there.
+        let Call { origin, edge, next, .. } = self.calls[slot];
         self.free_call(slot);
-        match call.origin {
-            Origin::Client { .. } => self.close_request(&call, result),
+        match origin {
+            Origin::Client { .. } => self.close_request(slot, result),
             Origin::Attempt(parent) => {
-                self.unlink(parent, slot, call.next);
-                let optional = result.is_err() && self.edges[call.edge as usize].optional;
+                self.unlink(parent, slot, next);
+                let optional = result.is_err() && self.edges[edge as usize].optional;
                 self.call_returned(parent, if optional { Ok(()) } else { result });
             }
             Origin::Probe(replica, kind) => self.probe_answered(replica, kind, result.is_ok()),
@@ -382,10 +405,10 @@ impl World {
 
     /// The call, or if it is a second one the first.
     #[inline]
-    pub(super) fn first_of(&self, slot: u32) -> Call {
+    pub(super) fn first_of(&self, slot: u32) -> &Call {
         match self.calls[slot].origin {
-            Origin::Twin(first) => self.calls[first],
-            _ => self.calls[slot],
+            Origin::Twin(first) => &self.calls[first],
+            _ => &self.calls[slot],
         }
     }
 

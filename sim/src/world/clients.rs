@@ -24,7 +24,7 @@ pub(crate) struct Client {
     /// What it keeps in mind of the service, if anything.
     pub(super) caller: Option<Box<Caller>>,
     arrivals: Arrivals,
-    /// The luck of its next requests.
+    /// How the luck of its next requests is looked up.
     pub(super) ahead: Option<Box<Ahead>>,
     /// Arrivals so far: requests, or sessions.
     arrived: u64,
@@ -114,19 +114,21 @@ impl World {
         let ordinal = state.arrived;
         state.arrived += 1;
         let request = mix64(state.key, ordinal);
-        if let Some(ahead) = &mut state.ahead {
-            ahead.reach(ordinal);
+        let mut ahead = NONE;
+        if let Some(looked_up) = &state.ahead {
+            looked_up.reach(ordinal, &mut self.hops);
+            ahead = looked_up.place(ordinal);
         }
         self.schedule_arrival(client);
         if let Population::Sessions { requests, .. } = self.spec.clients[client as usize].population {
             return self.begin_session(client, ordinal, requests);
         }
-        self.begin_request(client, request, NONE);
+        self.begin_request(client, (request, ahead), NONE);
     }
 
-    /// A request is entered in the ledger as open, and its first attempt is sent.
+    /// A request is entered in the ledger as open, and its first attempt is sent; `ahead` is where that has been looked up.
     #[inline]
-    pub(super) fn begin_request(&mut self, client: u32, request: u64, visit: u32) {
+    pub(super) fn begin_request(&mut self, client: u32, (request, ahead): (u64, u32), visit: u32) {
         let now = self.now;
         let state = &mut self.clients[client as usize];
         let ordinal = state.counts[RequestOutcome::Open as usize];
@@ -140,14 +142,17 @@ impl World {
         state.counts[RequestOutcome::Open as usize] += 1;
         let edge = state.edge;
         let ordinal = u32::try_from(ordinal).expect("a run has fewer than 2^32 requests of a client");
-        self.place_call(Call::new(Origin::Client { client, ordinal, visit }, request, edge, now));
+        let mut call = Call::new(Origin::Client { client, ordinal, visit }, request, edge, now);
+        call.ahead = ahead;
+        self.place_call(call);
     }
 
-    /// A request is answered, or given up.
+    /// A request is answered, or given up. The slot of its call has just been freed, and nobody has it yet.
     #[inline]
-    pub(super) fn close_request(&mut self, call: &Call, result: Result<(), Failure>) {
-        let Origin::Client { client, ordinal, visit } = call.origin else { unreachable!("only clients make requests") };
-        let took = self.now - call.begun;
+    pub(super) fn close_request(&mut self, slot: u32, result: Result<(), Failure>) {
+        let Call { origin, begun, request, .. } = self.calls[slot];
+        let Origin::Client { client, ordinal, visit } = origin else { unreachable!("only clients make requests") };
+        let took = self.now - begun;
         let state = &mut self.clients[client as usize];
         let outcome = match result {
             Ok(()) if took <= state.ledger.objective => RequestOutcome::Good,
@@ -166,10 +171,10 @@ impl World {
         state.counts[outcome as usize] += 1;
         let asks_again = state.asks_again;
         if self.spans.is_some() {
-            self.tell_request(call, result);
+            self.tell_request(slot, result);
         }
         if result.is_err() && asks_again {
-            self.may_ask_again(client, call.request);
+            self.may_ask_again(client, request);
         }
         if visit != NONE {
             self.visited(visit);

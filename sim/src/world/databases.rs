@@ -189,7 +189,7 @@ impl World {
 
     /// One of the standbys that take requests.
     fn choose_standby(&mut self, slot: u32) -> Option<u32> {
-        let (service, luck, call) = (self.attempts[slot].service, self.attempts[slot].route, self.attempts[slot].call);
+        let (service, luck, call) = (self.attempts[slot].service, self.attempts[slot].luck.route, self.attempts[slot].call);
         let primary = self.database(service).primary;
         let count = self.services[service as usize].ready.iter().filter(|replica| **replica != primary).count();
         let nth = |world: &Self, index: usize| {
@@ -243,7 +243,7 @@ impl World {
         }
         let program = self.services[service as usize].programs[self.attempts[slot].endpoint as usize];
         if pool.is_some() && matches!(self.steps[program as usize], Step::Cpu(_)) {
-            self.attempts[slot].first += cost;
+            self.attempts[slot].add_to_first(cost);
         }
         Ok(())
     }

@@ -56,6 +56,7 @@ pub(crate) use topics::Inbox;
 pub(crate) use traffic::{ANSWERS, BROKEN, GONE, NO_CONNECTION, NO_HOST, TIMEOUT, Way, Ways};
 
 use actions::{Order, OrderStep};
+use ahead::Hop;
 use calls::{Call, Failure};
 use databases::Brought;
 use door::Terms;
@@ -236,6 +237,8 @@ pub(crate) struct World {
     probe_edges: Vec<[u32; 3]>,
     views: Views,
     steps: Arc<[Step]>,
+    /// What has been looked up of requests before they came, client by client.
+    hops: Vec<Hop>,
     calls: Slab<Call>,
     visits: Slab<Visit>,
     /// All caches, those of each service together.

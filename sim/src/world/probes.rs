@@ -188,8 +188,7 @@ impl World {
         let request = mix64(hash64(&self.replicas[index as usize].name), ordinal);
         let slot = self.calls.insert(Call::new(Origin::Probe(index, kind), request, edge, self.now));
         self.watch(index, kind).call = slot;
-        let endpoint = self.edges[edge as usize].endpoint;
-        let attempt = self.new_attempt(slot, hop_index(request, 0, 0, 0), service, endpoint);
+        let attempt = self.unforeseen_attempt(slot, hop_index(request, 0, 0, 0));
         let timeout = self.probe_spec(index, kind).timeout;
         let timer = self.schedule_after(timeout, Due::TimedOut(slot));
         let call = &mut self.calls[slot];

@@ -9,7 +9,7 @@ use crate::slab::NONE;
 use crate::spec::{Balance, Cancel, ServiceSpec};
 use crate::world::autoscaling::Scaling;
 use crate::world::balancing::pair;
-use crate::world::calls::Origin;
+use crate::world::calls::{Call, Origin};
 use crate::world::door::{self, Rules};
 use crate::world::rollout::Progress;
 use crate::world::{Database, Replica, World};
@@ -277,13 +277,13 @@ impl World {
 
     /// The next number of the caller's round.
     pub(super) fn take_turn(&mut self, call: u32) -> u32 {
-        let call = self.first_of(call);
-        let turn = match call.origin {
+        let &Call { origin, edge, .. } = self.first_of(call);
+        let turn = match origin {
             Origin::Twin(_) => unreachable!("a first call has no first"),
             Origin::Client { client, .. } => &mut self.clients[client as usize].turn,
             Origin::Attempt(parent) => {
                 let replica = self.attempts[parent].replica;
-                &mut self.replicas[replica as usize].turns[self.edges[call.edge as usize].local as usize]
+                &mut self.replicas[replica as usize].turns[self.edges[edge as usize].local as usize]
             }
             Origin::Probe(..) | Origin::Message(..) => unreachable!("a probe or a message asks a replica, and not a service"),
         };

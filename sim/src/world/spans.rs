@@ -6,7 +6,7 @@ use firedrill_core::random::mix64;
 
 use crate::slab::NONE;
 use crate::trace::TraceSpan;
-use crate::world::calls::{Call, Failure, Origin};
+use crate::world::calls::{Failure, Origin};
 use crate::world::traffic::{ANSWERS, BROKEN, NO_CONNECTION, NO_HOST, TIMEOUT};
 use crate::world::{CODES, World};
 
@@ -72,7 +72,8 @@ impl World {
     }
 
     /// A client's request is over.
-    pub(super) fn tell_request(&mut self, call: &Call, result: Result<(), Failure>) {
+    pub(super) fn tell_request(&mut self, slot: u32, result: Result<(), Failure>) {
+        let call = &self.calls[slot];
         let Some(spans) = &mut self.spans else { return };
         if !spans.samples(call.request) {
             return;

@@ -446,10 +446,9 @@ impl World {
             }
             None => state.hidden[flight.hidden].message,
         };
-        let (edge, service) = (state.edge, state.service);
-        let endpoint = self.edges[edge as usize].endpoint;
+        let edge = state.edge;
         let call = self.calls.insert(Call::new(Origin::Message(inbox, slot), message.key, edge, self.now));
-        let attempt = self.new_attempt(call, hop_index(message.key, 0, 0, message.deliveries - 1), service, endpoint);
+        let attempt = self.unforeseen_attempt(call, hop_index(message.key, 0, 0, message.deliveries - 1));
         self.calls[call].attempt = attempt;
         self.reach_replica(attempt, flight.replica);
     }

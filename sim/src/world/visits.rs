@@ -3,6 +3,7 @@
 use firedrill_core::random::{Purpose, Seed, Stream, mix64};
 use firedrill_core::time::Span;
 
+use crate::slab::NONE;
 use crate::spec::Population;
 use crate::world::clients::Client;
 use crate::world::{Due, World};
@@ -67,7 +68,7 @@ impl World {
         let request = mix64(visit.key, visit.made);
         visit.made += 1;
         let client = visit.client;
-        self.begin_request(client, request, slot);
+        self.begin_request(client, (request, NONE), slot);
     }
 
     /// Someone's request is over.

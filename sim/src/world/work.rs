@@ -9,15 +9,12 @@ use crate::cpu::Reading;
 use crate::queue::Handle;
 use crate::slab::NONE;
 use crate::spec::Cancel;
-use crate::world::ahead::Hop;
+use crate::world::ahead::{Luck, PHASE_WORD, PHASES};
 use crate::world::balancing::Heard;
 use crate::world::calls::{Call, Failure, Origin};
-use crate::world::{Due, Step, World};
+use crate::world::{Due, Edge, Step, World};
 
-/// The words of a hop's block: which replica it goes to, whether it fails of itself, and one for each of its first phases.
-pub(super) const ROUTE_WORD: usize = 0;
-pub(super) const FATE_WORD: usize = 1;
-pub(super) const PHASE_WORD: usize = 2;
+/// How many phases have a word in the block of their hop.
 const PHASES_IN_BLOCK: u32 = (Block::WORDS - PHASE_WORD) as u32;
 
 /// Where an attempt is.
@@ -48,10 +45,10 @@ pub(super) struct Attempt {
     pub(super) request: u64,
     /// Its own index in all that luck decides.
     pub(super) hop: u64,
-    pub(super) route: u64,
-    fate: u64,
-    /// The sample of its first phase, seconds; zero if that is a call.
-    pub(super) first: f64,
+    /// What luck says of it.
+    pub(super) luck: Luck,
+    /// Where that had been looked up, with what it calls; `NONE` if nowhere.
+    ahead: u32,
     pub(super) arrived: Time,
     pub(super) began: Time,
     /// What the present CPU phase asks for.
@@ -74,6 +71,46 @@ pub(super) struct Attempt {
     /// Its place among those in service at its replica.
     pub(super) place: u32,
     pub(super) state: State,
+}
+
+impl Attempt {
+    /// An attempt on its way, for a request, a call, and the place where it was looked up.
+    #[inline(always)]
+    pub(super) fn new((request, call, ahead): (u64, u32, u32), hop: u64, edge: &Edge, luck: Luck) -> Self {
+        Self {
+            entered: 0,
+            request,
+            hop,
+            luck,
+            ahead,
+            arrived: Time::ZERO,
+            began: Time::ZERO,
+            demand: Span::ZERO,
+            timer: None,
+            call,
+            child: NONE,
+            open: 0,
+            need: 0,
+            service: edge.service,
+            replica: NONE,
+            endpoint: edge.endpoint,
+            phase: 0,
+            place: 0,
+            state: State::OnTheWay,
+        }
+    }
+
+    /// Where the hop of a call that it makes has been looked up.
+    #[inline]
+    fn ahead_of(&self, edge: &Edge) -> u32 {
+        if self.ahead == NONE || edge.ahead == NONE { NONE } else { self.ahead + edge.ahead }
+    }
+
+    /// Its first phase is work that takes so many seconds more.
+    pub(super) fn add_to_first(&mut self, seconds: f64) {
+        let [first, ..] = &mut self.luck.phases;
+        *first = (f64::from_bits(*first) + seconds).to_bits();
+    }
 }
 
 /// What a replica could not go on with while it hung.
@@ -117,54 +154,22 @@ pub(super) struct Fan {
 const FAN: u64 = 1 << 32;
 
 impl World {
-    /// An attempt of a call that is about to be sent.
-    #[inline]
-    pub(super) fn new_attempt(&mut self, slot: u32, hop: u64, service: u32, endpoint: u32) -> u32 {
-        let luck = self.luck_of(slot, hop, service, endpoint);
-        let attempt = self.attempts.insert(Attempt {
-            entered: 0,
-            request: self.calls[slot].request,
-            hop,
-            route: luck.route,
-            fate: luck.fate,
-            first: luck.first,
-            arrived: Time::ZERO,
-            began: Time::ZERO,
-            demand: Span::ZERO,
-            timer: None,
-            call: slot,
-            child: NONE,
-            open: 0,
-            need: 0,
-            service,
-            replica: NONE,
-            endpoint,
-            phase: 0,
-            place: 0,
-            state: State::OnTheWay,
-        });
+    /// An attempt that is about to be sent.
+    #[inline(always)]
+    pub(super) fn new_attempt(&mut self, attempt: Attempt) -> u32 {
+        let call = attempt.call;
+        let slot = self.attempts.insert(attempt);
         if self.keeps_terms {
-            self.set_terms(attempt, slot);
+            self.set_terms(slot, call);
         }
-        attempt
+        slot
     }
 
-    /// What luck says of the attempt of a call.
-    #[inline]
-    fn luck_of(&self, call: u32, hop: u64, service: u32, endpoint: u32) -> Hop {
-        if let Origin::Client { client, .. } = self.calls[call].origin
-            && let Some(ahead) = &self.clients[client as usize].ahead
-            && let Some(known) = ahead.find(hop)
-        {
-            return known;
-        }
-        let state = &self.services[service as usize];
-        let block = state.luck.block(hop);
-        let first = match &self.steps[state.programs[endpoint as usize] as usize] {
-            Step::Cpu(seconds) | Step::Sleep(seconds) => seconds.sample(block.draw(PHASE_WORD)),
-            _ => 0.0,
-        };
-        Hop { index: hop, route: block.word64(ROUTE_WORD), fate: block.word64(FATE_WORD), first }
+    /// An attempt of a call that has not been looked up ahead.
+    pub(super) fn unforeseen_attempt(&mut self, call: u32, hop: u64) -> u32 {
+        let (request, edge) = (self.calls[call].request, &self.edges[self.calls[call].edge as usize]);
+        let attempt = Attempt::new((request, call, NONE), hop, edge, self.luck_of(hop, edge.service, edge.endpoint));
+        self.new_attempt(attempt)
     }
 
     /// An attempt reaches its service, where a replica is chosen for it.
@@ -174,7 +179,7 @@ impl World {
         let attempt = &mut self.attempts[slot];
         attempt.timer = None;
         attempt.arrived = now;
-        let (service, route, call) = (attempt.service, attempt.route, attempt.call);
+        let (service, route, call) = (attempt.service, attempt.luck.route, attempt.call);
         self.services[service as usize].arrived();
         let chosen = if self.services[service as usize].has_views {
             self.route_by_view(slot)
@@ -281,7 +286,7 @@ impl World {
         service.busy.change(now, 1);
         service.tally.began += 1;
         service.tally.wait_nanos += u128::from((now - attempt.arrived).as_nanos());
-        if replica.error_at_once > 0.0 && is_hit(replica.error_at_once, attempt.fate) {
+        if replica.error_at_once > 0.0 && is_hit(replica.error_at_once, attempt.luck.fate) {
             return self.finish(slot, Failure::Error.code());
         }
         self.proceed(slot);
@@ -335,7 +340,7 @@ impl World {
                     // One word, cut in three: an error at once, an error after the work, none. So a fault only adds errors.
                     let replica = &self.replicas[attempt.replica as usize];
                     let failed = 1.0 - (1.0 - replica.error_at_once) * (1.0 - replica.version_error) * (1.0 - error);
-                    let failed = failed > 0.0 && is_hit(failed, attempt.fate);
+                    let failed = failed > 0.0 && is_hit(failed, attempt.luck.fate);
                     return self.finish(slot, if failed { Failure::Error.code() } else { 0 });
                 }
             }
@@ -348,8 +353,8 @@ impl World {
         let service = &self.services[attempt.service as usize];
         let step = service.programs[attempt.endpoint as usize] + attempt.phase;
         match &self.steps[step as usize] {
-            Step::Cpu(_) if attempt.phase == 0 => Next::Cpu(attempt.first),
-            Step::Sleep(_) if attempt.phase == 0 => Next::Sleep(attempt.first),
+            Step::Cpu(_) if attempt.phase < PHASES as u32 => Next::Cpu(f64::from_bits(attempt.luck.phases[attempt.phase as usize])),
+            Step::Sleep(_) if attempt.phase < PHASES as u32 => Next::Sleep(f64::from_bits(attempt.luck.phases[attempt.phase as usize])),
             Step::End(error) => Next::End(*error),
             Step::Call(edge) if self.edges[*edge as usize].probability >= 1.0 => Next::Call(*edge),
             Step::Cache { cache, edge } => Next::Cache(*cache, *edge),
@@ -390,6 +395,7 @@ impl World {
         let attempt = &self.attempts[slot];
         let mut call = Call::new(Origin::Attempt(slot), attempt.request, edge, self.now);
         call.parent = attempt.hop;
+        call.ahead = attempt.ahead_of(&self.edges[edge as usize]);
         self.place_call(call);
     }
 
@@ -411,6 +417,7 @@ impl World {
             }
             let mut call = Call::new(Origin::Attempt(slot), request, edge, self.now);
             call.parent = hop;
+            call.ahead = self.attempts[slot].ahead_of(&self.edges[edge as usize]);
             self.prepare_call(call);
             made += 1;
         }
