@@ -16,7 +16,7 @@ fn the_draft_of_a_shop_says_what_its_manifests_say_and_marks_what_they_do_not() 
     let done = firedrill(root(), &["import", "kubernetes", SHOP]).exits(0);
     for said in [
         "  loadgenerator: { calls: frontend, rate: 2/s } # assumed: a client, for no Service leads to it",
-        "  frontend: # from frontend.yaml\n    replicas: 3\n    # PodDisruptionBudget frontend: at most 1 of these",
+        "  frontend: # from frontend.yaml\n    replicas: 3\n    disruption_budget: { min_available: 50% }\n",
         "    zones: [a, b, c] # assumed: ",
         "    version: v1.4.2\n    cores: 0.5\n    cpu_request: 0.15\n    memory: { base: 32MiB, request: 96MiB, limit: 128MiB } # assumed: ",
         "      min: 3\n      max: 12\n      cpu: 60%\n      requests: 50/s # assumed: ",

@@ -11,7 +11,7 @@ use crate::time::{Span, Time};
 
 /// What a fault is attached to, or an action is aimed at.
 ///
-/// Written and serialized as `service/api`, `replica/api-1`, `zone/a` or `client/users`.
+/// Written and serialized as `service/api`, `replica/api-1`, `zone/a`, `client/users` or `node/blue-0`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// A service, all its replicas.
@@ -22,6 +22,8 @@ pub enum Target {
     Zone(Name),
     /// A client: whoever sends requests, a person's browser or a calling service.
     Client(Name),
+    /// A node, all that runs on it.
+    Node(Name),
 }
 
 impl Target {
@@ -29,7 +31,7 @@ impl Target {
     #[must_use]
     pub const fn name(&self) -> &Name {
         match self {
-            Self::Service(name) | Self::Replica(name) | Self::Zone(name) | Self::Client(name) => name,
+            Self::Service(name) | Self::Replica(name) | Self::Zone(name) | Self::Client(name) | Self::Node(name) => name,
         }
     }
 
@@ -41,16 +43,17 @@ impl Target {
             Self::Replica(_) => "replica",
             Self::Zone(_) => "zone",
             Self::Client(_) => "client",
+            Self::Node(_) => "node",
         }
     }
 
-    /// The service meant: itself, or the one that the replica belongs to; `None` for zones and clients.
+    /// The service meant: itself, or the one that the replica belongs to; `None` for zones, clients and nodes.
     #[must_use]
     pub fn service(&self) -> Option<Name> {
         match self {
             Self::Service(name) => Some(name.clone()),
             Self::Replica(name) => name.rsplit_once('-').map(|(service, _)| Name::new(service)),
-            Self::Zone(_) | Self::Client(_) => None,
+            Self::Zone(_) | Self::Client(_) | Self::Node(_) => None,
         }
     }
 }
@@ -64,7 +67,8 @@ impl fmt::Display for Target {
 impl FromStr for Target {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a target such as `service/api`, `replica/api-1`, `zone/a` or `client/users`");
+        let wrong =
+            || format!("`{text}` is not a target such as `service/api`, `replica/api-1`, `zone/a`, `client/users` or `node/blue-0`");
         let (kind, name) = text.split_once('/').ok_or_else(wrong)?;
         let name = Name::new(name);
         match kind {
@@ -73,6 +77,7 @@ impl FromStr for Target {
             "replica" => Ok(Self::Replica(name)),
             "zone" => Ok(Self::Zone(name)),
             "client" => Ok(Self::Client(name)),
+            "node" => Ok(Self::Node(name)),
             _ => Err(wrong()),
         }
     }
@@ -128,7 +133,7 @@ pub enum Action {
     },
     /// Go back to the version before the last deploy, by a rolling update.
     Rollback,
-    /// Take a replica or a zone out of load balancing; what is in flight there finishes.
+    /// Take a replica, a zone or all of a node out of load balancing, as far as disruption budgets allow; what is in flight there finishes.
     Drain,
     /// Drop all requests that wait in the queues of a service or replica; of a service also all messages that nobody has taken.
     PurgeQueue,
@@ -295,7 +300,7 @@ mod tests {
 
     #[test]
     fn targets_are_read_as_they_are_written() {
-        for text in ["service/api", "replica/api-gateway-1", "zone/a", "client/users"] {
+        for text in ["service/api", "replica/api-gateway-1", "zone/a", "client/users", "node/blue-0"] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
         for text in ["api", "service/", "pod/api-1"] {

@@ -26,6 +26,9 @@ pub struct Inventory {
     pub services: BTreeMap<Name, ServiceEntry>,
     /// Clients by name.
     pub clients: Vec<Name>,
+    /// Machines by name, each with its zone; empty where machines are not modelled.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nodes: BTreeMap<Name, Name>,
 }
 
 impl Inventory {
@@ -76,7 +79,11 @@ mod tests {
             calls: calls.iter().copied().map(Name::new).collect(),
         };
         let services = [("web", entry(&["api"])), ("api", entry(&["db", "queue"])), ("db", entry(&[])), ("queue", entry(&["api"]))];
-        let inventory = Inventory { services: services.map(|(name, entry)| (Name::new(name), entry)).into(), clients: Vec::new() };
+        let inventory = Inventory {
+            services: services.map(|(name, entry)| (Name::new(name), entry)).into(),
+            clients: Vec::new(),
+            nodes: BTreeMap::new(),
+        };
         assert!(inventory.depends_on("web", "db") && inventory.depends_on("queue", "db"));
         assert!(!inventory.depends_on("db", "web") && !inventory.depends_on("unknown", "db"));
         assert!(inventory.depends_on("api", "api") && !inventory.depends_on("web", "web"), "only what goes round in a circle");

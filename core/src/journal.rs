@@ -214,10 +214,18 @@ pub enum Event {
     NodeChanged {
         /// Which node.
         node: Name,
-        /// `lost`, `unknown` once that is known, `evicted` once its replicas are given up, `not_evicted` if they are not, `ready` again.
+        /// `lost`, `unknown` once that is known, `evicted` once its replicas are given up, `not_evicted` if they are not, `ready` again; `cordoned` from
+        /// when nothing new is put there, `uncordoned` again.
         state: Name,
         /// Why.
         reason: String,
+    },
+    /// A replica was to be evicted, and the disruption budget of its service did not allow it; it is tried again.
+    NotEvicted {
+        /// Which replica.
+        replica: Name,
+        /// How many replicas are healthy, and how many must be.
+        figures: String,
     },
     /// The wanted number of replicas changed.
     Scaled {

@@ -2,6 +2,8 @@
 //!
 //! Measures are computed from these and the journal, never from telemetry (docs/MEASURES.md).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::action::Target;
@@ -225,6 +227,9 @@ pub struct Ledger {
     pub topics: Vec<TopicLedger>,
     /// In order of onset.
     pub faults: Vec<FaultSpan>,
+    /// Machines by name, each with its zone; empty where machines are not modelled.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nodes: BTreeMap<Name, Name>,
 }
 
 impl Ledger {

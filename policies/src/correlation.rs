@@ -411,7 +411,11 @@ mod tests {
             calls: calls.iter().copied().map(Name::new).collect(),
         };
         let services = [("api", entry(&["a", "b"], &["db"])), ("db", entry(&["a"], &[])), ("web", entry(&["a", "b"], &["api"]))];
-        Arc::new(Inventory { services: services.map(|(name, entry)| (Name::new(name), entry)).into(), clients: Vec::new() })
+        Arc::new(Inventory {
+            services: services.map(|(name, entry)| (Name::new(name), entry)).into(),
+            clients: Vec::new(),
+            ..Inventory::default()
+        })
     }
 
     fn correlation(scope: Sharing) -> Correlation {

@@ -212,6 +212,7 @@ pub fn is_declared(target: &Target, inventory: &Inventory) -> Option<bool> {
         Target::Service(service) => inventory.services.contains_key(service),
         Target::Replica(_) => service_of(target, inventory).is_some_and(|service| inventory.services.contains_key(&service)),
         Target::Zone(zone) => inventory.zones().contains(zone),
+        Target::Node(node) => inventory.nodes.contains_key(node),
         // A calling service retries too.
         Target::Client(client) => inventory.clients.contains(client) || inventory.services.contains_key(client),
     })
@@ -223,6 +224,10 @@ fn services_touched(target: &Target, inventory: &Inventory) -> Vec<Name> {
         Target::Zone(zone) => {
             inventory.services.iter().filter(|(_, entry)| entry.zones.contains(zone)).map(|(service, _)| service.clone()).collect()
         }
+        Target::Node(node) => match inventory.nodes.get(node) {
+            Some(zone) => services_touched(&Target::Zone(zone.clone()), inventory),
+            None => Vec::new(),
+        },
         other => service_of(other, inventory).into_iter().collect(),
     }
 }
@@ -232,6 +237,7 @@ fn zones_touched(target: &Target, inventory: &Inventory) -> Vec<Name> {
     let zones_of = |service: &Name| inventory.services.get(service).map(|entry| entry.zones.clone()).unwrap_or_default();
     match target {
         Target::Zone(zone) => vec![zone.clone()],
+        Target::Node(node) => inventory.nodes.get(node).cloned().into_iter().collect(),
         Target::Client(_) => Vec::new(),
         Target::Service(service) => sorted(zones_of(service)),
         Target::Replica(_) => match (replica_zone(target, inventory), service_of(target, inventory)) {
@@ -286,6 +292,8 @@ pub(crate) mod fixture {
         Inventory {
             services: [(Name::new("api"), entry(6, &["a", "b", "c"], true)), (Name::new("cart"), entry(3, &["a", "b"], false))].into(),
             clients: vec![Name::new("users")],
+            // Two machines in zone a, of which each has one of the two replicas of api and of cart that stand there.
+            nodes: [(Name::new("blue-0"), Name::new("a")), (Name::new("blue-1"), Name::new("a"))].into(),
         }
     }
 

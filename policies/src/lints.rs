@@ -231,6 +231,7 @@ fn known(kind: TargetKind, inventory: &Inventory) -> BTreeSet<Name> {
         }
         TargetKind::Zone => services.flat_map(|(_, entry)| entry.zones.iter().cloned()).collect(),
         TargetKind::Client => inventory.clients.iter().cloned().collect(),
+        TargetKind::Node => inventory.nodes.keys().cloned().collect(),
     }
 }
 
@@ -357,6 +358,10 @@ fn example_targets(source: &TargetSource, service: &Name, inventory: &Inventory)
         TargetKind::Replica => (0..entry.replicas).map(|index| Target::Replica(Inventory::replica_name(service, index))).collect(),
         TargetKind::Zone => zones.iter().cloned().map(Target::Zone).collect(),
         TargetKind::Client => Vec::new(),
+        TargetKind::Node => {
+            let is_near = |zone: &Name| entry.zones.contains(zone);
+            inventory.nodes.iter().filter(|(_, zone)| is_near(zone)).map(|(node, _)| Target::Node(node.clone())).collect()
+        }
     };
     match &source.name {
         NameSource::Literal(name) => all.into_iter().filter(|target| target.name() == name).collect(),
@@ -378,7 +383,7 @@ mod tests {
 
     fn inventory(replicas: u32) -> Inventory {
         let entry = ServiceEntry { replicas, zones: vec![Name::new("a"), Name::new("b")], critical: true, calls: vec![] };
-        Inventory { services: [(Name::new("api"), entry)].into(), clients: Vec::new() }
+        Inventory { services: [(Name::new("api"), entry)].into(), clients: Vec::new(), ..Inventory::default() }
     }
 
     #[track_caller]

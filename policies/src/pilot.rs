@@ -389,7 +389,7 @@ steps:
     impl World {
         fn new(policies: &[&str], actuator: Option<Actuator>) -> Self {
             let entry = ServiceEntry { replicas: 2, zones: vec![], critical: true, calls: vec![] };
-            let inventory = Inventory { services: [(Name::new("api"), entry)].into(), clients: vec![] };
+            let inventory = Inventory { services: [(Name::new("api"), entry)].into(), clients: vec![], ..Inventory::default() };
             let setup = PilotSetup {
                 start: Start::default(),
                 rules: RuleSet::read([("r.yml", RULES)]).unwrap(),

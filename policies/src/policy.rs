@@ -87,6 +87,8 @@ pub enum TargetKind {
     Zone,
     /// A client, or a service that calls others.
     Client,
+    /// A node.
+    Node,
 }
 
 /// Where a target's name comes from.
@@ -263,8 +265,8 @@ impl Policy {
 
 impl TargetKind {
     /// Every kind with its word.
-    pub const WORDS: [(&'static str, Self); 4] =
-        [("service", Self::Service), ("replica", Self::Replica), ("zone", Self::Zone), ("client", Self::Client)];
+    pub const WORDS: [(&'static str, Self); 5] =
+        [("service", Self::Service), ("replica", Self::Replica), ("zone", Self::Zone), ("client", Self::Client), ("node", Self::Node)];
 
     /// The word in files.
     #[must_use]
@@ -280,6 +282,7 @@ impl TargetKind {
             Self::Replica => Target::Replica(name),
             Self::Zone => Target::Zone(name),
             Self::Client => Target::Client(name),
+            Self::Node => Target::Node(name),
         }
     }
 
@@ -289,9 +292,9 @@ impl TargetKind {
         match action {
             Action::Restart { .. } | Action::PurgeQueue => &[Self::Service, Self::Replica],
             Action::Scale { .. } | Action::Rollback | Action::ParkMessages | Action::FailOver => &[Self::Service],
-            Action::Drain => &[Self::Replica, Self::Zone],
+            Action::Drain => &[Self::Replica, Self::Zone, Self::Node],
             Action::LimitRetries { .. } => &[Self::Service, Self::Client],
-            Action::Wait { .. } => &[Self::Service, Self::Replica, Self::Zone, Self::Client],
+            Action::Wait { .. } => &[Self::Service, Self::Replica, Self::Zone, Self::Client, Self::Node],
         }
     }
 }

@@ -188,6 +188,7 @@ impl Sample {
             services: SERVICES.iter().map(|entry| self.service(entry)).collect(),
             topics: Vec::new(),
             faults: std::mem::take(&mut self.faults),
+            nodes: BTreeMap::new(),
         };
         Transcript { header: header(), journal, ledger }
     }

@@ -75,7 +75,7 @@ impl<'a> Told<'a> {
             let word = fault.kind.replace('_', " ");
             let word = match &fault.target {
                 Target::Replica(replica) => format!("{word} of {replica}"),
-                Target::Zone(zone) => format!("{word} of {zone}"),
+                Target::Zone(place) | Target::Node(place) => format!("{word} of {place}"),
                 Target::Service(_) | Target::Client(_) => word,
             };
             for name in touched(ledger, &fault.target) {
@@ -113,6 +113,7 @@ fn touched<'a>(ledger: &'a Ledger, target: &Target) -> Vec<&'a Name> {
         Target::Service(service) => services(&|own| own.service == *service),
         Target::Replica(_) => services(&|own| Some(&own.service) == target.service().as_ref()),
         Target::Zone(zone) => services(&|own| own.zones.contains(zone)),
+        Target::Node(node) => services(&|own| ledger.nodes.get(node).is_some_and(|zone| own.zones.contains(zone))),
         Target::Client(client) => {
             let clients = ledger.clients.iter().map(|own| &own.client);
             clients.chain(ledger.services.iter().map(|own| &own.service)).filter(|name| *name == client).take(1).collect()

@@ -200,6 +200,7 @@ pub const ALL: &[Assumed] = &[
     assumed("rollout.min_ready", "0s", "Kubernetes Deployment, `minReadySeconds`"),
     assumed("rollout.progress_deadline", "10m", "Kubernetes Deployment, `progressDeadlineSeconds`"),
     assumed("services.*.grace", "30s", "Kubernetes Pod, `terminationGracePeriodSeconds`"),
+    assumed("services.*.disruption_budget", "none", "Kubernetes: no budget unless declared"),
     assumed("services.*.pre_stop", "none", "Kubernetes: no hook unless declared"),
     assumed("services.*.scheduling", "none", "our choice: `start_up` is taken to hold it unless stated; 50 ms to 1 s"),
     assumed("services.*.pull", "none", "our choice: the image is there unless stated; 5 to 60 s where it is not"),

@@ -6,7 +6,7 @@ pub mod problem;
 pub mod expect;
 pub mod score;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use firedrill_core::action::Target;
 use firedrill_core::inventory::{Inventory, ServiceEntry};
@@ -369,6 +369,10 @@ fn undeclared(place: &Place, target: &Target, inventory: &Inventory) -> Option<P
             let zones: BTreeSet<&str> = inventory.services.values().flat_map(|service| service.zones.iter().map(Name::as_str)).collect();
             ("zone", zones.iter().copied().collect(), zones.contains(name.as_str()))
         }
+        Target::Node(name) => {
+            let nodes: Vec<&str> = inventory.nodes.keys().map(Name::as_str).collect();
+            ("node", nodes, inventory.nodes.contains_key(name))
+        }
         Target::Client(_) => return None,
     };
     (!known.is_empty() && !is_known).then(|| problem::undeclared(place, kind, target.name(), &known))
@@ -405,7 +409,7 @@ fn read_people(reader: &mut Reader, node: &Node) -> Vec<HumanDeed> {
 
 fn read_inventory(reader: &mut Reader, node: &Node) -> Inventory {
     let Some(services) = reader.fields(node, "services") else { return Inventory::default() };
-    let mut inventory = Inventory { services: BTreeMap::new(), clients: Vec::new() };
+    let mut inventory = Inventory::default();
     for (key, value) in services.entries() {
         let Some(mut fields) = reader.fields(value, "a service") else { continue };
         let replicas = fields.optional("replicas").and_then(|node| reader.integer(node, "replicas", 1..=100_000));

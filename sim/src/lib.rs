@@ -56,6 +56,7 @@ mod arrivals;
 mod cache;
 mod replication;
 mod failover;
+mod disruption;
 mod lock;
 pub mod trace;
 mod group;

@@ -28,8 +28,8 @@ mod nodes;
 mod profile;
 
 pub use lifecycle::{
-    AutoscalerBehaviour, AutoscalerSpec, LifeSpec, MetricTarget, PolicySelect, ProbePath, ProbeSpec, ScalingPolicy, ScalingRules,
-    ScalingStep, Tolerance,
+    Amount, AutoscalerBehaviour, AutoscalerSpec, DisruptionSpec, LifeSpec, MetricTarget, PolicySelect, ProbePath, ProbeSpec, ScalingPolicy,
+    ScalingRules, ScalingStep, Tolerance,
 };
 pub use nodes::NodePoolSpec;
 pub use profile::Profile;
@@ -531,6 +531,11 @@ pub enum FaultKind {
         /// The zone that it stands in.
         zone: Name,
     },
+    /// A machine is emptied, as `kubectl drain` does it, and takes nothing new for as long as that lasts.
+    NodeDrain {
+        /// The node.
+        node: Name,
+    },
     /// A cache loses keys, once.
     CacheFlush {
         /// The service.
@@ -601,6 +606,7 @@ impl FaultKind {
             Self::Latency { .. } => "latency",
             Self::ZoneLoss { .. } => "zone_loss",
             Self::NodeLoss { .. } => "node_loss",
+            Self::NodeDrain { .. } => "node_drain",
             Self::CacheFlush { .. } => "cache_flush",
             Self::PrimaryCrash { .. } => "primary_crash",
             Self::LockHold { .. } => "lock_hold",
@@ -630,6 +636,7 @@ impl FaultKind {
             | Self::Poison { service, .. }
             | Self::PrimaryCrash { service } => Target::Service(service.clone()),
             Self::ZoneLoss { zone } | Self::NodeLoss { zone, .. } => Target::Zone(zone.clone()),
+            Self::NodeDrain { node } => Target::Node(node.clone()),
             Self::Surge { client, .. } => Target::Client(client.clone()),
         }
     }
@@ -809,6 +816,12 @@ impl WorldSpec {
         Inventory {
             services: self.services.iter().map(|service| (service.name.clone(), entry(service))).collect(),
             clients: self.clients.iter().map(|client| client.name.clone()).collect(),
+            nodes: self.machines().collect(),
         }
+    }
+
+    /// All machines by name, each with its zone; none where machines are not modelled.
+    pub fn machines(&self) -> impl Iterator<Item = (Name, Name)> {
+        self.nodes.iter().flat_map(|pool| (0..pool.count).map(|index| (pool.node(index), pool.zone.clone())))
     }
 }

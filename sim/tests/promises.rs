@@ -313,8 +313,12 @@ prop_compose! {
     /// Any combination of what happens to replicas between their creation and their end.
     fn some_life()(
         readiness in prop::option::of(some_probe()), startup in prop::option::of(some_probe()), waits in any::<[bool; 2]>(), pre_stop in 0_u64..4,
-        grace in 1_u64..8,
+        grace in 1_u64..8, disruption in prop::option::of((any::<bool>(), 0_u32..4, prop::option::of(0.0..1.0))),
     ) -> LifeSpec {
+        let amount = |count, part: Option<f64>| part.map_or(Amount::Count(count), |part| Amount::Share(share(part)));
+        let budget = |(least, count, part)| {
+            if least { DisruptionSpec::MinAvailable(amount(count, part)) } else { DisruptionSpec::MaxUnavailable(amount(count, part)) }
+        };
         LifeSpec {
             readiness,
             startup,
@@ -326,6 +330,7 @@ prop_compose! {
             pre_stop: Span::from_seconds(pre_stop),
             first_backoff: Span::from_seconds(1),
             longest_backoff: Span::from_seconds(5),
+            disruption: disruption.map(budget),
         }
     }
 }
@@ -525,18 +530,19 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_target(count: usize)(kind in 0_u8..4, number in 0..count, replica in 0_u32..5) -> Target {
+    fn some_target(count: usize)(kind in 0_u8..5, number in 0..count, replica in 0_u32..5) -> Target {
         match kind {
             0 => Target::Zone(Name::new("a")),
             1 => replica_target(&format!("s{number}-{replica}")),
             2 => service_target(&format!("s{number}")),
+            3 => Target::Node(Name::new("blue-0")),
             _ => Target::Client(Name::new("users")),
         }
     }
 }
 
 prop_compose! {
-    fn some_fault(count: usize)(kind in 0_u8..17, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
+    fn some_fault(count: usize)(kind in 0_u8..18, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
         let name = format!("s{number}");
         let target = of_replica.map_or_else(|| service_target(&name), |replica| replica_target(&format!("{name}-{replica}")));
         let service = Name::new(&name);
@@ -556,6 +562,7 @@ prop_compose! {
             12 => FaultKind::PrimaryCrash { service },
             14 => FaultKind::Quota { service, rate: firedrill_core::quantity::Rate::per_second(5.0).unwrap() },
             13 => FaultKind::ReplicaLag { target, lag: Span::from_seconds(5) },
+            15 => FaultKind::NodeDrain { node: Name::new("green-1") },
             _ => FaultKind::NodeLoss { node: Name::new("blue-1"), zone: Name::new("a") },
         };
         fault("f", when, lasting, kind)
@@ -652,7 +659,7 @@ fn some_world() -> impl Strategy<Value = WorldSpec> {
                 if let Some((kinds, dead_letters_after, batch, at_once, kills)) = topic {
                     consuming(&mut spec, some_topic(kinds, dead_letters_after), (batch, at_once, kills));
                 }
-                let lost = spec.faults.iter().any(|fault| matches!(fault.kind, FaultKind::NodeLoss { .. }));
+                let lost = spec.faults.iter().any(|fault| matches!(fault.kind, FaultKind::NodeLoss { .. } | FaultKind::NodeDrain { .. }));
                 if lost || count == 2 {
                     spec.nodes = [("blue", "a"), ("green", "b")].map(|(name, zone)| pool(name, zone)).to_vec();
                 }

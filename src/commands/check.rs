@@ -182,6 +182,7 @@ fn declared(scenarios: &[Arc<Scenario>], incidents: &[Inventory]) -> Inventory {
     for inventory in of_scenarios.chain(of_incidents) {
         all.services.extend(inventory.services);
         all.clients.extend(inventory.clients);
+        all.nodes.extend(inventory.nodes);
     }
     all.clients.sort();
     all.clients.dedup();

@@ -9,6 +9,7 @@ mod support;
 mod clients;
 mod balancing;
 mod control_loops;
+mod machines;
 mod fan_out;
 mod caches;
 mod dependencies;

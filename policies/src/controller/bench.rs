@@ -37,7 +37,8 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn new(policy: &str, stage: Stage) -> Self {
         let entry = ServiceEntry { replicas: 4, zones: vec![Name::new("a"), Name::new("b")], critical: true, calls: vec![] };
-        let inventory = Inventory { services: [(Name::new("api"), entry)].into(), clients: vec![Name::new("users")] };
+        let inventory =
+            Inventory { services: [(Name::new("api"), entry)].into(), clients: vec![Name::new("users")], ..Inventory::default() };
         let policy = read_policy("policy.yaml", policy).unwrap_or_else(|problems| panic!("{problems:?}"));
         let controller = Controller::new(policy, Arc::new(inventory), stage, Some(Actuator::simulated()));
         Self { controller, guards: Guards::new() }

@@ -199,6 +199,18 @@ pub fn replicas_taken(action: &Action, target: &Target, part: &Part, inventory: 
             };
             if takes_replicas(action) { inventory.services.keys().map(zone_and_part).sum() } else { 0 }
         }
+        Target::Node(node) => {
+            let Some(zone) = inventory.nodes.get(node) else { return 0 };
+            let nodes = inventory.nodes.values().filter(|stands| *stands == zone).count() as u64;
+            // Which replicas stand there cannot be told beforehand; those of a service are spread over the nodes of its zones.
+            let on_one = |service: &Name| replicas_in(service, &Part::Zone(zone.clone()), inventory).div_ceil(nodes);
+            let services = inventory.services.keys().filter(|service| match part {
+                Part::Service(own) => own == *service,
+                Part::Zone(own) => own == zone,
+                Part::All => true,
+            });
+            if takes_replicas(action) { services.map(on_one).sum() } else { 0 }
+        }
         Target::Replica(_) => {
             let inside = match part {
                 Part::All => true,

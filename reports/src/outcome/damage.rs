@@ -207,9 +207,17 @@ fn replicas_of(target: &Target, ledger: &Ledger) -> Vec<(Name, u32)> {
         Target::Service(name) => service.service == *name,
         Target::Replica(name) => Inventory::replica_name(&service.service, *index) == *name,
         Target::Zone(zone) => zone_of(service, *index) == Some(zone),
+        Target::Node(node) => ledger.nodes.get(node).is_some_and(|zone| on_one_of(service, *index, ledger, zone)),
         Target::Client(_) => false,
     });
     meant.map(|(service, index)| (service.service.clone(), index)).collect()
+}
+
+/// Whether a replica is among those of its zone that one node has if they are spread evenly; which they are is not known.
+fn on_one_of(service: &ServiceLedger, index: u32, ledger: &Ledger, zone: &Name) -> bool {
+    let nodes = ledger.nodes.values().filter(|stands| *stands == zone).count();
+    let zones = service.zones.len().max(1);
+    zone_of(service, index) == Some(zone) && (index as usize / zones).is_multiple_of(nodes.max(1))
 }
 
 fn zone_of(service: &ServiceLedger, index: u32) -> Option<&Name> {

@@ -177,6 +177,7 @@ fn concerns(labels: &LabelSet, at: Time, incident: &Incident, ledger: &Ledger) -
 fn target_of(labels: &LabelSet, ledger: &Ledger) -> Option<Target> {
     let service = |name: &Name| ledger.services.iter().any(|service| service.service == *name);
     let zone = |name: &Name| ledger.services.iter().any(|service| service.zones.contains(name));
+    let node = |name: &Name| ledger.nodes.contains_key(name);
     let client = |name: &Name| ledger.clients.iter().any(|client| client.client == *name);
     let label = |names: &[&str], exists: &dyn Fn(&Name) -> bool| {
         names.iter().filter_map(|name| labels.get(*name)).find(|value| exists(value)).cloned()
@@ -186,6 +187,7 @@ fn target_of(labels: &LabelSet, ledger: &Ledger) -> Option<Target> {
         .map(Target::Replica)
         .or_else(|| label(&["service", "deployment", "app", "job"], &service).map(Target::Service))
         .or_else(|| label(&["client"], &client).map(Target::Client))
+        .or_else(|| label(&["node"], &node).map(Target::Node))
         .or_else(|| label(&["zone"], &zone).map(Target::Zone))
 }
 

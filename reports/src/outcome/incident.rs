@@ -24,6 +24,9 @@ pub struct Scope {
     pub zones: BTreeSet<Name>,
     /// Clients.
     pub clients: BTreeSet<Name>,
+    /// Nodes of those zones.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub nodes: BTreeSet<Name>,
 }
 
 impl Scope {
@@ -37,6 +40,7 @@ impl Scope {
             }
             Target::Service(service) => self.concerns_service(service),
             Target::Zone(zone) => self.zones.contains(zone),
+            Target::Node(node) => self.nodes.contains(node),
             Target::Client(client) => self.clients.contains(client) || self.concerns_service(client),
         }
     }
@@ -47,7 +51,7 @@ impl Scope {
     pub fn is_felt_at(&self, target: &Target) -> bool {
         match target {
             Target::Replica(_) => target.service().is_some_and(|service| self.concerns_service(&service)),
-            Target::Service(_) | Target::Zone(_) | Target::Client(_) => self.contains(target),
+            Target::Service(_) | Target::Zone(_) | Target::Client(_) | Target::Node(_) => self.contains(target),
         }
     }
 
@@ -301,8 +305,16 @@ fn seeds(targets: &[&Target], ledger: &Ledger) -> Scope {
             Target::Replica(replica) => {
                 scope.replicas.insert(replica.clone());
             }
+            Target::Node(node) => {
+                scope.nodes.insert(node.clone());
+                // What stands there is spread over the nodes of its zone, and of any service some may.
+                let zone = ledger.nodes.get(node);
+                let there = ledger.services.iter().filter(|service| zone.is_some_and(|zone| service.zones.contains(zone)));
+                scope.services.extend(there.map(|service| service.service.clone()));
+            }
             Target::Zone(zone) => {
                 scope.zones.insert(zone.clone());
+                scope.nodes.extend(ledger.nodes.iter().filter(|(_, stands)| *stands == zone).map(|(node, _)| node.clone()));
                 let there = ledger.services.iter().filter(|service| service.zones.contains(zone));
                 scope.services.extend(there.map(|service| service.service.clone()));
             }

@@ -154,6 +154,7 @@ impl Teller {
             | Event::RolloutStalled { .. }
             | Event::Autoscaled { .. }
             | Event::NodeChanged { .. }
+            | Event::NotEvicted { .. }
             | Event::Scaled { .. }
             | Event::QueuePurged { .. }
             | Event::SheddingChanged { .. }
@@ -271,6 +272,9 @@ impl Teller {
             }
             Event::NodeChanged { node, state, reason } => {
                 self.say(at, Kind::World, format!("node {node} is {}: {reason}", state.replace('_', " ")));
+            }
+            Event::NotEvicted { replica, figures } => {
+                self.say(at, Kind::World, format!("{replica} may not be evicted yet: {figures}"));
             }
             Event::Autoscaled { service, from, to, figures } => {
                 let wanted = counted(u64::from(*to), "replica");

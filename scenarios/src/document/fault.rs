@@ -78,7 +78,7 @@ impl Places {
 }
 
 /// The kinds of faults, as they are written.
-pub const FAULTS: [&str; 17] = [
+pub const FAULTS: [&str; 18] = [
     "crash",
     "cache_flush",
     "hang",
@@ -90,6 +90,7 @@ pub const FAULTS: [&str; 17] = [
     "latency",
     "zone_loss",
     "node_loss",
+    "node_drain",
     "lock_hold",
     "primary_crash",
     "quota",
@@ -183,6 +184,7 @@ fn read_kind(reader: &mut Reader, word: &Key, node: &Node) -> Option<FaultKind> 
         "zone_loss" => one_name(reader, &mut fields, "zone").map(|zone| FaultKind::ZoneLoss { zone }),
         // Where it stands is said once the nodes are known.
         "node_loss" => one_name(reader, &mut fields, "node").map(|node| FaultKind::NodeLoss { zone: node.clone(), node }),
+        "node_drain" => one_name(reader, &mut fields, "node").map(|node| FaultKind::NodeDrain { node }),
         _ => read_kind_by_name(reader, &mut fields, word),
     };
     fields.finish(reader);
@@ -289,6 +291,7 @@ fn target(key: &str, name: Name) -> Target {
         "replica" => Target::Replica(name),
         "zone" => Target::Zone(name),
         "client" => Target::Client(name),
+        "node" => Target::Node(name),
         other => unreachable!("`{other}` is not a kind of target"),
     }
 }
@@ -298,7 +301,7 @@ fn read_action(reader: &mut Reader, word: &Key, node: &Node) -> Option<(Action, 
     let mut fields = reader.fields(node, &what)?;
     let possible: &[&'static str] = match &*word.text {
         "restart" | "purge_queue" => &["service", "replica"],
-        "drain" => &["replica", "zone"],
+        "drain" => &["replica", "zone", "node"],
         "limit_retries" => &["client", "service"],
         _ => &["service"],
     };

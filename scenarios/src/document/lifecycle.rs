@@ -4,9 +4,11 @@ use firedrill_core::distribution::Distribution;
 use firedrill_core::problem::Located;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
+use firedrill_sim::spec::{Amount, DisruptionSpec};
 
 use crate::document::probe::{self, ProbeDocument};
 use crate::notation::{bounded_span, distribution, optional, positive_span, unless};
+use crate::problem;
 
 /// What a service says of the life of its replicas.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,8 @@ pub struct LifecycleDocument {
     pub pre_stop: Option<Located<Option<Span>>>,
     /// Pauses before restarts.
     pub crash_backoff: Option<Located<BackoffDocument>>,
+    /// What evictions must leave; the inner `None` says that there is no bound.
+    pub disruption: Option<Located<Option<DisruptionSpec>>>,
 }
 
 /// `crash_backoff: reduced`, or `crash_backoff: { longest: 30s }`.
@@ -52,7 +56,30 @@ pub fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> LifecycleDocument {
         crash_backoff: optional(reader, fields, "crash_backoff", read_backoff),
         pre_stop: optional(reader, fields, "pre_stop", |r, n| unless(r, n, "none", |r, n| bounded_span(r, n, "the pause before the end"))),
         grace: optional(reader, fields, "grace", |r, n| positive_span(r, n, "the grace")),
+        disruption: optional(reader, fields, "disruption_budget", |r, n| unless(r, n, "none", read_disruption)),
     }
+}
+
+/// `disruption_budget: { min_available: 2 }`, or `{ max_unavailable: 25% }`.
+fn read_disruption(reader: &mut Reader, node: &Node) -> Option<DisruptionSpec> {
+    let mut fields = reader.fields(node, "a disruption budget")?;
+    let min = optional(reader, &mut fields, "min_available", read_amount);
+    let max = optional(reader, &mut fields, "max_unavailable", read_amount);
+    let given = ["min_available", "max_unavailable"].iter().filter(|key| fields.has(key)).count();
+    fields.finish(reader);
+    if given != 1 {
+        reader.problem(problem::one_target(&node.place, "a disruption budget", &["min_available", "max_unavailable"]));
+    }
+    let min = min.map(|min| DisruptionSpec::MinAvailable(min.value));
+    min.or_else(|| max.map(|max| DisruptionSpec::MaxUnavailable(max.value)))
+}
+
+/// Some replicas: a number, or a share with its `%`.
+fn read_amount(reader: &mut Reader, node: &Node) -> Option<Amount> {
+    if matches!(&node.value, Value::Text(text) if text.trim_end().ends_with('%')) {
+        return reader.ratio(node, "a share of replicas").map(Amount::Share);
+    }
+    reader.integer(node, "a number of replicas", 0..=problem::MOST_REPLICAS).map(|count| Amount::Count(count as u32))
 }
 
 fn read_backoff(reader: &mut Reader, node: &Node) -> Option<BackoffDocument> {

@@ -134,7 +134,7 @@ impl Page {
         let from = if self.several { format!(" # from {}", workload.path.rsplit('/').next().unwrap_or_default()) } else { String::new() };
         self.line(2, &format!("{}:{from}", scalar(&part.name)));
         self.either(4, &format!("replicas: {}", figures.replicas.0), figures.replicas.1);
-        self.budgets(cluster, workload, figures.replicas.0);
+        self.budgets(cluster, workload);
         self.zones(cluster, &workload.pod);
         if let Some(tag) = workload.pod.image.as_deref().and_then(assumption::tag) {
             self.line(4, &format!("version: {}", scalar(tag)));
@@ -165,26 +165,25 @@ impl Page {
         }
     }
 
-    fn budgets(&mut self, cluster: &Cluster, workload: &Workload, replicas: u32) {
+    fn budgets(&mut self, cluster: &Cluster, workload: &Workload) {
+        let mut told = false;
         for budget in &cluster.budgets {
             let chosen = budget.selector.iter().all(|(key, value)| workload.labels.get(key) == Some(value));
             if budget.namespace != workload.namespace || budget.selector.is_empty() || !chosen {
                 continue;
             }
-            // Both are rounded up (Kubernetes, `GetScaledValueFromIntOrPercent` of the disruption controller).
-            let pods = |amount: Amount| match amount {
-                Amount::Pods(count) => count,
-                Amount::Percent(percent) => u32::try_from((u64::from(percent) * u64::from(replicas)).div_ceil(100)).unwrap_or(u32::MAX),
+            let max = budget.max_unavailable.map(|most| ("max_unavailable", most));
+            let Some((key, amount)) = max.or_else(|| budget.min_available.map(|least| ("min_available", least))) else { continue };
+            let amount = match amount {
+                Amount::Pods(count) => count.to_string(),
+                Amount::Percent(percent) => format!("{percent}%"),
             };
-            let most = budget.max_unavailable.map(pods).or_else(|| budget.min_available.map(|min| replicas.saturating_sub(pods(min))));
-            let most = most.unwrap_or(replicas).min(replicas);
-            self.line(
-                4,
-                &format!(
-                    "# PodDisruptionBudget {}: at most {most} of these may be missing by intent, policies' actions included",
-                    budget.name
-                ),
-            );
+            if told {
+                self.left_out.push(format!("PodDisruptionBudget `{}`: pods that have two are not evicted at all", budget.name));
+                continue;
+            }
+            told = true;
+            self.line(4, &format!("disruption_budget: {{ {key}: {amount} }}"));
         }
     }
 

@@ -13,7 +13,6 @@ use firedrill_sim::spec::{FaultKind, FaultSpec};
 use crate::document::ScenarioDocument;
 use crate::document::client::ClientDocument;
 use crate::document::fault::FaultDocument;
-use crate::document::nodes::NodePoolDocument;
 use crate::document::service::{PhaseDocument, ServiceDocument};
 use crate::lower::names::Names;
 use crate::lower::{instant, or};
@@ -70,14 +69,6 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn node(&self, reader: &mut Reader, fault: &FaultDocument, node: &Name) {
-        let nodes: Vec<Name> = self.document.nodes.iter().flat_map(NodePoolDocument::nodes).map(|(name, _)| name).collect();
-        if !nodes.contains(node) {
-            let known: Vec<&str> = nodes.iter().map(Name::as_str).collect();
-            reader.problem(problem::unknown(fault.places.word(), "node", node, &known));
-        }
-    }
-
     /// What every fault and every change must satisfy.
     fn any(&self, reader: &mut Reader, fault: &FaultDocument, what: &str) {
         if let Some(at) = fault.at.as_ref().filter(|at| at.value >= self.horizon) {
@@ -86,7 +77,7 @@ impl Check<'_> {
         }
         let target = fault.kind.target();
         match &fault.kind {
-            FaultKind::NodeLoss { node, .. } => self.node(reader, fault, node),
+            FaultKind::NodeLoss { node, .. } => self.names.target(reader, &Target::Node(node.clone()), fault.places.word()),
             FaultKind::Poison { topic, partition, .. } => self.poison(reader, fault, topic, *partition),
             _ => self.names.target(reader, &target, fault.places.target(&target)),
         }

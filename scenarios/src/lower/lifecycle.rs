@@ -29,6 +29,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> L
         pre_stop: or(said.pre_stop.as_ref(), || defaults::span_or_none("services.*.pre_stop")).unwrap_or(Span::ZERO),
         first_backoff,
         longest_backoff,
+        disruption: said.disruption.as_ref().and_then(|said| said.value),
     }
 }
 

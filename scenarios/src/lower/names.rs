@@ -11,6 +11,7 @@ use firedrill_core::yaml::Reader;
 
 use crate::defaults;
 use crate::document::ScenarioDocument;
+use crate::document::nodes::NodePoolDocument;
 use crate::document::service::{DEFAULT_ENDPOINT, ServiceDocument};
 use crate::document::topic::{TopicDocument, TopicPreset};
 use crate::lower::or;
@@ -36,6 +37,8 @@ pub struct Names {
     pub clients: Vec<Name>,
     /// Zones.
     pub zones: Vec<Name>,
+    /// Machines, each with its zone.
+    pub nodes: Vec<(Name, Name)>,
     /// Topics, and what they are like.
     pub topics: BTreeMap<Name, TopicPreset>,
 }
@@ -50,7 +53,8 @@ impl Names {
         zones.dedup();
         let preset = |topic: &TopicDocument| topic.preset.as_ref().map_or(TopicPreset::Kafka, |preset| preset.value);
         let topics = document.topics.iter().map(|topic| (topic.name.value.clone(), preset(topic))).collect();
-        let names = Self { services, clients, zones, topics };
+        let nodes = document.nodes.iter().flat_map(NodePoolDocument::nodes).collect();
+        let names = Self { services, clients, zones, nodes, topics };
         names.check_taken(reader, document);
         check_hashes(reader, document);
         names
@@ -117,7 +121,11 @@ impl Names {
             Target::Client(name) if !self.clients.contains(name) => {
                 reader.problem(problem::unknown(place, "client", name, &strings(&self.clients)));
             }
-            Target::Zone(_) | Target::Client(_) => {}
+            Target::Node(name) if !self.nodes.iter().any(|(known, _)| known == name) => {
+                let known: Vec<&str> = self.nodes.iter().map(|(known, _)| known.as_str()).collect();
+                reader.problem(problem::unknown(place, "node", name, &known));
+            }
+            Target::Zone(_) | Target::Client(_) | Target::Node(_) => {}
         }
     }
 

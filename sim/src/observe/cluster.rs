@@ -112,6 +112,18 @@ pub(super) fn put_deployment(sheet: &mut Sheet<'_>, world: &World, service: &Ser
         put(sheet, &set, "kube_replicaset_spec_replicas", &[], there.then_some(living as f64));
         put(sheet, &set, "kube_replicaset_status_ready_replicas", &[], there.then_some(ready as f64));
     }
+    if let Some(standing) = world.standing(service.index) {
+        let labels = labels.clone().set("poddisruptionbudget", name);
+        let figures = [
+            ("current_healthy", standing.healthy),
+            ("desired_healthy", standing.needed),
+            ("pod_disruptions_allowed", standing.allowed()),
+            ("expected_pods", standing.expected),
+        ];
+        for (figure, value) in figures {
+            put(sheet, &labels, &format!("kube_poddisruptionbudget_status_{figure}"), &[], Some(f64::from(value)));
+        }
+    }
     put(sheet, &labels.set("service", name), "kube_service_info", &[], Some(1.0));
 }
 
@@ -140,7 +152,7 @@ pub(super) fn put_autoscaler(sheet: &mut Sheet<'_>, spec: &ServiceSpec, labels: 
 
 /// What kube-state-metrics says of a node.
 pub(super) fn put_node(sheet: &mut Sheet<'_>, node: &Node, labels: &LabelsBuilder) {
-    put(sheet, labels, "kube_node_spec_unschedulable", &[], Some(0.0));
+    put(sheet, labels, "kube_node_spec_unschedulable", &[], flag(node.cordons > 0));
     let taint = [("effect", "NoExecute"), ("key", "node.kubernetes.io/unreachable"), ("value", "")];
     put(sheet, labels, "kube_node_spec_taint", &taint, node.unknown.then_some(1.0));
     for condition in ["DiskPressure", "MemoryPressure", "PIDPressure"] {

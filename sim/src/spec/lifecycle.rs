@@ -2,7 +2,7 @@
 
 use firedrill_core::distribution::Distribution;
 use firedrill_core::name::Name;
-use firedrill_core::quantity::Bytes;
+use firedrill_core::quantity::{Bytes, Ratio};
 use firedrill_core::time::Span;
 
 /// How replicas come and go beside their start-up.
@@ -28,6 +28,26 @@ pub struct LifeSpec {
     pub first_backoff: Span,
     /// The longest pause before a restart.
     pub longest_backoff: Span,
+    /// How many replicas may be missing because they are moved on purpose; `None`: any number.
+    pub disruption: Option<DisruptionSpec>,
+}
+
+/// A Kubernetes PodDisruptionBudget: what evictions must leave (docs/MODEL.md 1.4).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum DisruptionSpec {
+    /// So many must stay ready.
+    MinAvailable(Amount),
+    /// So many may be missing.
+    MaxUnavailable(Amount),
+}
+
+/// Some replicas of a service.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// A number.
+    Count(u32),
+    /// A share of those that it shall have, rounded up.
+    Share(Ratio),
 }
 
 /// A probe of the kubelet (docs/MODEL.md 1.4).

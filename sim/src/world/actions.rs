@@ -55,7 +55,7 @@ enum Stage {
     /// Complete when the rollout is.
     RollingBack(u32),
     /// Complete when each of these is gone and these services have what they want.
-    Draining { drained: Vec<u32>, services: Vec<u32> },
+    Draining { evacuation: u32, services: Vec<u32> },
     /// Complete when another replica is the primary of this database and callers reach it.
     FailingOver(u32),
     /// Complete when the time is over.
@@ -158,7 +158,9 @@ impl World {
     fn target_replicas(&self, target: &Target, what: &str) -> Result<Vec<u32>, String> {
         let meant = match target {
             Target::Service(_) | Target::Replica(_) => self.matching(target),
-            Target::Zone(_) | Target::Client(_) => return Err(format!("{what} needs a service or a replica, and {target} is neither")),
+            Target::Zone(_) | Target::Client(_) | Target::Node(_) => {
+                return Err(format!("{what} needs a service or a replica, and {target} is neither"));
+            }
         };
         if meant.is_empty() {
             return Err(match target {
@@ -210,6 +212,7 @@ impl World {
     }
 
     fn begin_drain(&mut self, target: &Target, by: &str) -> Result<Stage, String> {
+        let reason = format!("drained by {by}");
         let meant = match target {
             Target::Replica(_) => self.target_replicas(target, "drain")?,
             Target::Zone(name) => {
@@ -217,22 +220,23 @@ impl World {
                 self.zones[zone as usize].drained = true;
                 self.matching(target)
             }
-            _ => return Err(format!("drain needs a replica or a zone, and {target} is neither")),
-        };
-        let mut services = Vec::new();
-        let reason = format!("drained by {by}");
-        for replica in &meant {
-            if !self.replicas[*replica as usize].is_living() {
-                continue;
+            Target::Node(name) => {
+                let node = self.node_named(name).ok_or_else(|| format!("{target} does not exist"))?;
+                self.cordon(node, &reason);
+                self.matching(target)
             }
-            let service = self.replicas[*replica as usize].service;
-            self.services[service as usize].replacing += 1;
-            services.push(service);
-            self.drain_replica(*replica, &reason);
-        }
+            _ => return Err(format!("drain needs a replica, a zone or a node, and {target} is none of them")),
+        };
+        let mut services: Vec<u32> = meant
+            .iter()
+            .map(|replica| &self.replicas[*replica as usize])
+            .filter(|replica| replica.is_living())
+            .map(|replica| replica.service)
+            .collect();
         services.sort_unstable();
         services.dedup();
-        Ok(Stage::Draining { drained: meant, services })
+        let evacuation = self.evacuate(meant, &reason, true);
+        Ok(Stage::Draining { evacuation, services })
     }
 
     fn purge_target(&mut self, target: &Target) -> Result<Stage, String> {
@@ -322,9 +326,8 @@ impl World {
                 Stage::FailingOver(service) => {
                     self.services[*service as usize].database.as_ref().is_some_and(|database| database.is_steady())
                 }
-                Stage::Draining { drained, services } => {
-                    drained.iter().all(|replica| self.replicas[*replica as usize].state == ReplicaState::Gone)
-                        && services.iter().all(|service| self.has_what_it_wants(*service))
+                Stage::Draining { evacuation, services } => {
+                    self.is_evacuated(*evacuation) && services.iter().all(|service| self.has_what_it_wants(*service))
                 }
             };
             if complete {
@@ -380,7 +383,10 @@ impl World {
             Stage::RestartingRolling { left, .. } => format!("{} replicas are left to restart", left.len()),
             Stage::Scaling(service) | Stage::RollingBack(service) => wanting(*service),
             Stage::FailingOver(_) => "no standby has taken over".to_owned(),
-            Stage::Draining { services, .. } => services.iter().map(|service| wanting(*service)).collect::<Vec<_>>().join("; "),
+            Stage::Draining { evacuation, services } => {
+                let wanting = services.iter().map(|service| wanting(*service));
+                self.not_evicted(*evacuation).into_iter().chain(wanting).collect::<Vec<_>>().join("; ")
+            }
             Stage::Ordered | Stage::Waiting | Stage::Done => String::new(),
         }
     }

@@ -79,6 +79,7 @@ impl World {
             keeps_terms: spec.services.iter().any(|service| service.admission.is_some()),
             disturbances,
             orders: Vec::new(),
+            evacuations: Vec::new(),
             results: Vec::new(),
             born: Vec::new(),
             todo: Todo::default(),

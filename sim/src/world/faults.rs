@@ -22,6 +22,8 @@ pub(super) struct Disturbance {
     ended: Option<Time>,
     /// The replicas whose present processes are afflicted; only for faults that a restart cures.
     afflicted: Vec<u32>,
+    /// What it moves away.
+    evacuation: Option<u32>,
     /// The luck of what is drawn hop by hop.
     luck: Stream,
 }
@@ -29,7 +31,7 @@ pub(super) struct Disturbance {
 impl Disturbance {
     pub(super) fn new(spec: &FaultSpec, benign: bool, seed: firedrill_core::random::Seed) -> Self {
         let luck = Stream::new(seed, Purpose::Network, hash64(&spec.name));
-        Self { spec: spec.clone(), benign, active: false, started: None, ended: None, afflicted: Vec::new(), luck }
+        Self { spec: spec.clone(), benign, active: false, started: None, ended: None, afflicted: Vec::new(), evacuation: None, luck }
     }
 
     /// Whether it afflicts the processes that it finds, so that a restart cures it, and not whatever runs while it lasts.
@@ -118,6 +120,7 @@ impl World {
             }
             FaultKind::ZoneLoss { zone } => self.lose_zone(zone),
             FaultKind::NodeLoss { node, .. } => self.lose_node(node),
+            FaultKind::NodeDrain { node } => self.drain_node(index, node),
             FaultKind::CacheFlush { service, cache, share } => {
                 let luck = self.disturbances[index as usize].luck;
                 self.flush_cache(service, cache, share.get(), luck);
@@ -138,6 +141,15 @@ impl World {
             // Rates are worked out before the run: arrivals are exogenous.
             FaultKind::Surge { .. } => {}
         }
+    }
+
+    /// A node is emptied for as long as the disturbance lasts.
+    fn drain_node(&mut self, index: u32, node: &Name) {
+        let reason = format!("drained by {}", self.disturbances[index as usize].spec.name);
+        let of = self.node_named(node).expect("lowering knows every node");
+        self.cordon(of, &reason);
+        let evacuation = self.evacuate(self.replicas_on(of), &reason, false);
+        self.disturbances[index as usize].evacuation = Some(evacuation);
     }
 
     /// The primary of a database dies, and its machine with it if it is away for long.
@@ -210,6 +222,12 @@ impl World {
             }
             FaultKind::ZoneLoss { zone } => self.regain_zone(zone),
             FaultKind::NodeLoss { node, .. } => self.regain_node(node),
+            FaultKind::NodeDrain { node } => {
+                let evacuation = self.disturbances[index as usize].evacuation.take();
+                self.end_evacuation(evacuation.expect("a drain moves what is there"));
+                let node = self.node_named(node).expect("lowering knows every node");
+                self.uncordon(node, "its drain is over");
+            }
             FaultKind::ReplicaLag { target, .. } => self.refresh_paces(target),
             FaultKind::LockHold { service, lock } => self.hold_lock(service, lock, false),
             FaultKind::Quota { service, .. } => self.refresh_quota(service),
@@ -282,6 +300,7 @@ impl World {
             Target::Service(name) => self.spec.services[replica.service as usize].name == *name,
             Target::Replica(name) => replica.name == *name,
             Target::Zone(name) => self.zones[replica.zone as usize].name == *name,
+            Target::Node(name) => self.nodes.get(replica.node as usize).is_some_and(|node| node.name == *name),
             Target::Client(_) => false,
         }
     }
@@ -417,6 +436,7 @@ fn detail(kind: &FaultKind) -> String {
         FaultKind::Latency { from: Some(from), extra, .. } => format!("every call by {from} takes {} longer on average", mean(extra)),
         FaultKind::ZoneLoss { .. } => "everything in the zone is lost".to_owned(),
         FaultKind::NodeLoss { node, .. } => format!("node {node} is lost with everything on it"),
+        FaultKind::NodeDrain { node } => format!("node {node} is emptied"),
         FaultKind::CacheFlush { cache, share, .. } => format!("{share} of the keys of {cache}"),
         FaultKind::PrimaryCrash { .. } => "the primary dies".to_owned(),
         FaultKind::LockHold { lock, .. } => format!("somebody takes the lock {lock} and keeps it"),

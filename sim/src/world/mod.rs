@@ -14,6 +14,7 @@ mod consumers;
 mod visits;
 mod caching;
 mod databases;
+mod evictions;
 mod door;
 mod faults;
 mod lifecycle;
@@ -60,6 +61,7 @@ use ahead::Hop;
 use calls::{Call, Failure};
 use databases::Brought;
 use door::Terms;
+use evictions::Evacuation;
 use faults::Disturbance;
 use spans::Spans;
 use visits::Visit;
@@ -108,6 +110,8 @@ pub(crate) enum Due {
     Available(u32),
     /// A node has been silent for long.
     NodeSilent(u32),
+    /// Evictions that were not allowed are tried again.
+    Evict(u32),
     /// A rollout has made no progress for long.
     RolloutStalls(u32),
     /// An autoscaler's figures are read.
@@ -260,6 +264,7 @@ pub(crate) struct World {
     keeps_terms: bool,
     disturbances: Vec<Disturbance>,
     orders: Vec<Order>,
+    evacuations: Vec<Evacuation>,
     /// Results that the automation has not been told yet.
     pub(crate) results: Vec<ActionResult>,
     /// Replicas that the scraper has not been told of yet.
@@ -339,6 +344,7 @@ impl World {
             Due::Stop(replica) => self.told_to_stop(replica),
             Due::Available(service) => self.todo.reconcile.push(service),
             Due::NodeSilent(node) => self.node_silent(node),
+            Due::Evict(evacuation) => drop(self.evict_some(evacuation)),
             Due::RolloutStalls(service) => self.rollout_stalls(service),
             Due::ReadFigures(service) => self.read_figures(service),
             Due::Autoscale(service) => self.autoscale(service),

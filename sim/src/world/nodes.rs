@@ -33,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) losses: u32,
     /// Whether the cluster has noticed.
     pub(crate) unknown: bool,
+    /// How often it is kept from taking new replicas: drained by an action, or for as long as a drain lasts.
+    pub(crate) cordons: u32,
     /// The next thing that its silence leads to.
     timer: Option<Handle>,
 }
@@ -50,6 +52,7 @@ pub(super) fn nodes(spec: &WorldSpec, zone_named: impl Fn(&str) -> u32) -> Vec<N
             free_memory: memory,
             losses: 0,
             unknown: false,
+            cordons: 0,
             timer: None,
         }
     };
@@ -59,7 +62,10 @@ pub(super) fn nodes(spec: &WorldSpec, zone_named: impl Fn(&str) -> u32) -> Vec<N
 impl Node {
     /// Whether a replica of the service fits.
     fn has_room(&self, spec: &ServiceSpec) -> bool {
-        self.losses == 0 && self.free_millicores >= spec.life.request_millicores && self.free_memory >= spec.life.request_memory.get()
+        self.losses == 0
+            && self.cordons == 0
+            && self.free_millicores >= spec.life.request_millicores
+            && self.free_memory >= spec.life.request_memory.get()
     }
 
     /// The share of it that is taken, of CPU or memory, whichever is more.
@@ -120,7 +126,7 @@ impl World {
         self.nodes.iter().position(|node| &*node.name == name).map(|index| index as u32)
     }
 
-    fn replicas_on(&self, node: u32) -> Vec<u32> {
+    pub(super) fn replicas_on(&self, node: u32) -> Vec<u32> {
         let all = self.services.iter().flat_map(|service| service.replicas.iter().copied());
         all.filter(|replica| self.replicas[*replica as usize].node == node).collect()
     }
@@ -196,7 +202,24 @@ impl World {
         self.todo.reconcile.extend(0..self.services.len() as u32);
     }
 
-    fn note_node(&mut self, node: u32, state: &str, reason: &str) {
+    /// Nothing new is put on a node.
+    pub(super) fn cordon(&mut self, node: u32, reason: &str) {
+        self.nodes[node as usize].cordons += 1;
+        if self.nodes[node as usize].cordons == 1 {
+            self.note_node(node, "cordoned", reason);
+        }
+    }
+
+    /// A node takes new replicas again, unless something else keeps it from that.
+    pub(super) fn uncordon(&mut self, node: u32, reason: &str) {
+        self.nodes[node as usize].cordons -= 1;
+        if self.nodes[node as usize].cordons == 0 {
+            self.note_node(node, "uncordoned", reason);
+            self.todo.reconcile.extend(0..self.services.len() as u32);
+        }
+    }
+
+    pub(super) fn note_node(&mut self, node: u32, state: &str, reason: &str) {
         let node = self.nodes[node as usize].name.clone();
         self.write(Event::NodeChanged { node, state: Name::new(state), reason: reason.to_owned() });
     }

@@ -139,6 +139,7 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
             pre_stop: Span::ZERO,
             first_backoff: Span::from_seconds(10),
             longest_backoff: Span::from_seconds(300),
+            disruption: None,
         },
         autoscaler: None,
         liveness: None,
