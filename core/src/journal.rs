@@ -215,7 +215,7 @@ pub enum Event {
         /// Which node.
         node: Name,
         /// `lost`, `unknown` once that is known, `evicted` once its replicas are given up, `not_evicted` if they are not, `ready` again; `cordoned` from
-        /// when nothing new is put there, `uncordoned` again.
+        /// when nothing new is put there, `uncordoned` again; `short_of_memory`.
         state: Name,
         /// Why.
         reason: String,

@@ -477,6 +477,7 @@ fn happening(kind: &FaultKind) -> String {
         FaultKind::Hang { .. } => format!("{target} stops working and holds what it has"),
         FaultKind::Slow { factor, .. } => format!("{target} needs {factor} the CPU for each request"),
         FaultKind::Capacity { factor, .. } => format!("the CPU of {target} runs at {factor} its speed"),
+        FaultKind::Steal { share, .. } => format!("others take {share} of the CPU time of {target}"),
         FaultKind::ErrorRate { error, .. } => format!("{target} answers {error} of requests with an error"),
         FaultKind::MemoryLeak { per_second, .. } => format!("{target} loses {per_second} of memory a second"),
         FaultKind::Deploy { version, .. } => format!("version {version} of {target} is rolled out"),

@@ -57,6 +57,7 @@ mod cache;
 mod replication;
 mod failover;
 mod disruption;
+mod share;
 mod lock;
 pub mod trace;
 mod group;

@@ -488,6 +488,13 @@ pub enum FaultKind {
         /// The multiplier of speed; zero stands still.
         factor: Factor,
     },
+    /// Others on the machine take a share of its CPU time, for work under way too.
+    Steal {
+        /// Service, replica or node.
+        target: Target,
+        /// The share.
+        share: Ratio,
+    },
     /// A share of requests is answered with an error at once.
     ErrorRate {
         /// Service or replica.
@@ -600,6 +607,7 @@ impl FaultKind {
             Self::Hang { .. } => "hang",
             Self::Slow { .. } => "slow",
             Self::Capacity { .. } => "capacity",
+            Self::Steal { .. } => "steal",
             Self::ErrorRate { .. } => "error_rate",
             Self::MemoryLeak { .. } => "memory_leak",
             Self::Deploy { .. } => "deploy",
@@ -625,6 +633,7 @@ impl FaultKind {
             | Self::Hang { target }
             | Self::Slow { target, .. }
             | Self::Capacity { target, .. }
+            | Self::Steal { target, .. }
             | Self::ErrorRate { target, .. }
             | Self::MemoryLeak { target, .. }
             | Self::ReplicaLag { target, .. } => target.clone(),

@@ -542,7 +542,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_fault(count: usize)(kind in 0_u8..18, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
+    fn some_fault(count: usize)(kind in 0_u8..20, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
         let name = format!("s{number}");
         let target = of_replica.map_or_else(|| service_target(&name), |replica| replica_target(&format!("{name}-{replica}")));
         let service = Name::new(&name);
@@ -562,6 +562,8 @@ prop_compose! {
             12 => FaultKind::PrimaryCrash { service },
             14 => FaultKind::Quota { service, rate: firedrill_core::quantity::Rate::per_second(5.0).unwrap() },
             13 => FaultKind::ReplicaLag { target, lag: Span::from_seconds(5) },
+            16 => FaultKind::Steal { target, share: share(0.6) },
+            17 => FaultKind::Steal { target: Target::Node(Name::new("blue-0")), share: share(0.4) },
             15 => FaultKind::NodeDrain { node: Name::new("green-1") },
             _ => FaultKind::NodeLoss { node: Name::new("blue-1"), zone: Name::new("a") },
         };

@@ -3,7 +3,7 @@
 use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_sim::{Automation, Finished};
 
-use crate::support::{case, good_share, told};
+use crate::support::{case, good_share, told, totals};
 
 /// When replicas began to leave.
 fn leaving(finished: &Finished<impl Automation>) -> Vec<f64> {
@@ -24,7 +24,7 @@ fn a_drained_node_lets_its_replicas_go_one_by_one_if_a_budget_wants_that() {
     // The second asks again every five seconds; the replacement of the first is ready after twelve.
     assert_eq!(leaving(&finished), [100.0, 115.0]);
     let refused = told(&finished, |event| if let Event::NotEvicted { figures, .. } = event { Some(figures.clone()) } else { None });
-    assert_eq!(refused, [(100.0, "5 of 6 replicas are ready, and 5 must stay".to_owned())]);
+    assert_eq!(refused, [(100.0, "5 replicas are ready, and 5 must stay".to_owned())]);
     assert_eq!(good_share(&finished, 0, 600), 1.0);
     let states = told(&finished, |event| if let Event::NodeChanged { state, .. } = event { Some(state.to_string()) } else { None });
     assert_eq!(states, [(100.0, "cordoned".to_owned()), (300.0, "uncordoned".to_owned())]);
@@ -59,4 +59,67 @@ fn a_drain_by_an_action_asks_the_budget_too_and_the_node_stays_empty() {
     let ended =
         told(&finished, |event| if let Event::ActionFinished { outcome, .. } = event { Some(format!("{outcome:?}")) } else { None });
     assert_eq!(ended, [(127.0, "Succeeded".to_owned())]);
+}
+
+/// Requests a second that api and batch have worked off.
+fn throughput(finished: &Finished<impl Automation>) -> [f64; 2] {
+    ["api", "batch"].map(|service| totals(finished, service).completed as f64 / 300.0)
+}
+
+#[track_caller]
+fn check_throughput(finished: &Finished<impl Automation>, expected: [f64; 2]) {
+    let got = throughput(finished);
+    assert!(got.iter().zip(expected).all(|(got, expected)| (got - expected).abs() <= 0.01 * expected + 1e-9), "{got:?} are not {expected:?}");
+}
+
+#[test]
+fn replicas_share_a_machine_by_what_they_ask_for_and_leave_what_they_do_not_need() {
+    let both = case("contention");
+    check_throughput(&both.play(0), [150.0, 50.0]);
+    // Half a core of api is enough for 50 requests a second, and batch has the rest.
+    check_throughput(
+        &both.with("users: { calls: api, closed: { users: 8, think: 1ms } }", "users: { calls: api, rate: 50/s }").play(0),
+        [50.0, 150.0],
+    );
+    // One alone may use all that it has no limit against.
+    check_throughput(
+        &both
+            .with("jobs: { calls: batch, closed: { users: 8, think: 1ms } }", "jobs: { calls: batch, rate: 0/s }")
+            .with("cores: 2, cpu_request: 1.5", "cpu_request: 1.5")
+            .play(0),
+        [200.0, 0.0],
+    );
+}
+
+#[test]
+fn stolen_time_is_lost_to_all_on_a_machine() {
+    let steal = "services:\n  api:";
+    let stolen = case("contention").with(steal, "faults:\n  - steal: { node: blue-0, share: 40% }\n    at: 0s\nservices:\n  api:");
+    check_throughput(&stolen.play(0), [90.0, 30.0]);
+    let of_one = case("contention").with(steal, "faults:\n  - steal: { service: api, share: 40% }\n    at: 0s\nservices:\n  api:");
+    check_throughput(&of_one.play(0), [90.0, 50.0]);
+}
+
+#[test]
+fn who_uses_most_beyond_what_it_asked_for_is_evicted_when_memory_ends() {
+    for seed in 0..5 {
+        let finished = case("memory-pressure").play(seed);
+        let gone = told(&finished, |event| match event {
+            Event::ReplicaChanged { replica, state: ReplicaState::Gone, reason } => Some(format!("{replica} {reason}")),
+            _ => None,
+        });
+        // 400 MiB are left at 60 s, which is 40 s; the next look is within ten.
+        let [(at, what)] = gone.as_slice() else { panic!("{gone:?}") };
+        assert!(
+            (100.0..=110.0).contains(at) && what.starts_with("leaky-0 evicted: it uses") && what.ends_with("asked for 200MiB"),
+            "{gone:?}"
+        );
+        let states =
+            told(
+                &finished,
+                |event| if let Event::NodeChanged { node, state, .. } = event { Some(format!("{node} {state}")) } else { None },
+            );
+        assert_eq!(states.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), ["blue-0 short_of_memory", "blue-0 ready"]);
+        assert!((states[1].0 - states[0].0 - 300.0).abs() < 1e-6, "{states:?}");
+    }
 }

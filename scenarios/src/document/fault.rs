@@ -78,12 +78,13 @@ impl Places {
 }
 
 /// The kinds of faults, as they are written.
-pub const FAULTS: [&str; 18] = [
+pub const FAULTS: [&str; 19] = [
     "crash",
     "cache_flush",
     "hang",
     "slow",
     "capacity",
+    "steal",
     "error_rate",
     "memory_leak",
     "deploy",
@@ -184,6 +185,11 @@ fn read_kind(reader: &mut Reader, word: &Key, node: &Node) -> Option<FaultKind> 
         "zone_loss" => one_name(reader, &mut fields, "zone").map(|zone| FaultKind::ZoneLoss { zone }),
         // Where it stands is said once the nodes are known.
         "node_loss" => one_name(reader, &mut fields, "node").map(|node| FaultKind::NodeLoss { zone: node.clone(), node }),
+        "steal" => {
+            let target = one_of_targets(reader, &mut fields, node, &what, &["service", "replica", "node"]);
+            let share = required(reader, &mut fields, "share", |r, n| r.ratio(n, "the share of CPU time"));
+            target.zip(share).map(|(target, share)| FaultKind::Steal { target, share: share.value })
+        }
         "node_drain" => one_name(reader, &mut fields, "node").map(|node| FaultKind::NodeDrain { node }),
         _ => read_kind_by_name(reader, &mut fields, word),
     };

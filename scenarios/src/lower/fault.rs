@@ -111,7 +111,9 @@ impl Check<'_> {
 
     /// Demand and speed are of the CPU: work that only sleeps and calls takes as long as before.
     fn has_cpu_work(&self, reader: &mut Reader, fault: &FaultDocument) {
-        let (FaultKind::Slow { target, .. } | FaultKind::Capacity { target, .. }) = &fault.kind else { return };
+        let (FaultKind::Slow { target, .. } | FaultKind::Capacity { target, .. } | FaultKind::Steal { target, .. }) = &fault.kind else {
+            return;
+        };
         let Some(name) = target.service() else { return };
         let Some(service) = self.document.services.iter().find(|candidate| candidate.name.value == name) else { return };
         let mut work = service.endpoints.iter().flat_map(|endpoint| &endpoint.work).peekable();
@@ -288,6 +290,13 @@ impl Check<'_> {
                     places.of("factor"),
                     &format!("capacity {factor} is more speed, and no fault"),
                     "write a factor below x1",
+                ));
+            }
+            FaultKind::Steal { share, .. } if share.get() == 0.0 => {
+                reader.problem(problem::impossible(
+                    places.of("share"),
+                    "a steal of 0% takes nothing, and is no fault",
+                    "write a share above zero, such as `50%`",
                 ));
             }
             FaultKind::ErrorRate { error, .. } if error.get() == 0.0 => {

@@ -156,7 +156,8 @@ pub(super) fn put_node(sheet: &mut Sheet<'_>, node: &Node, labels: &LabelsBuilde
     let taint = [("effect", "NoExecute"), ("key", "node.kubernetes.io/unreachable"), ("value", "")];
     put(sheet, labels, "kube_node_spec_taint", &taint, node.unknown.then_some(1.0));
     for condition in ["DiskPressure", "MemoryPressure", "PIDPressure"] {
-        for (status, on) in [("true", false), ("false", !node.unknown), ("unknown", node.unknown)] {
+        let holds = !node.unknown && condition == "MemoryPressure" && node.is_short_of_memory();
+        for (status, on) in [("true", holds), ("false", !node.unknown && !holds), ("unknown", node.unknown)] {
             put(sheet, labels, "kube_node_status_condition", &[("condition", condition), ("status", status)], flag(on));
         }
     }
@@ -181,6 +182,8 @@ pub(super) fn put_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: 
     }
     let is_given_up = replica.node != NONE && world.nodes[replica.node as usize].unknown;
     put(sheet, labels, "kube_pod_status_reason", &[("reason", "NodeLost")], is_given_up.then_some(1.0));
+    // An evicted pod is told by what is left of it.
+    put(sheet, labels, "kube_pod_status_reason", &[("reason", "Evicted")], None);
     let container = labels.clone().set("container", spec.name.as_str());
     put(sheet, &container, "kube_pod_container_info", &[("image", &image(spec, replica))], Some(1.0));
     let is_waiting = replica.backing_off || matches!(replica.state, ReplicaState::Pending | ReplicaState::Pulling);
@@ -243,10 +246,13 @@ impl NodeExporter {
         // The cores are alike, so what was done is spread over them.
         let cpus = (libm::ceil(cores) as u32).max(1);
         let up = world.now.since(Time::ZERO).as_seconds();
+        let stolen = world.stolen_seconds(self.node);
         for cpu in 0..cpus {
             let name = cpu.to_string();
             let done = (busy / f64::from(cpus)).min(up);
-            for (mode, seconds) in [("user", done), ("idle", up - done), ("iowait", 0.0), ("system", 0.0), ("steal", 0.0)] {
+            for (mode, seconds) in
+                [("user", done), ("idle", (up - done - stolen).max(0.0)), ("iowait", 0.0), ("system", 0.0), ("steal", stolen)]
+            {
                 put(sheet, labels, "node_cpu_seconds_total", &[("cpu", &name), ("mode", mode)], Some(seconds));
             }
         }

@@ -28,6 +28,7 @@ pub(super) struct KubeState {
     autoscalers: Page,
     nodes: Page,
     pods: BTreeMap<u32, Page>,
+    evicted: Page,
 }
 
 /// Ends and forgets the pages of replicas that are gone.
@@ -137,6 +138,7 @@ impl KubeState {
         self.deployments.silence(store, at_ms);
         self.autoscalers.silence(store, at_ms);
         self.nodes.silence(store, at_ms);
+        self.evicted.silence(store, at_ms);
         self.pods.values_mut().for_each(|page| page.silence(store, at_ms));
     }
 
@@ -168,6 +170,7 @@ impl KubeState {
         }
         self.put_autoscalers(world, store, at_ms, labels);
         self.put_nodes(world, store, at_ms, labels);
+        self.put_evicted(world, store, at_ms, labels);
         for index in existing(world) {
             let mut sheet = Sheet::new(store, self.pods.entry(index).or_default(), at_ms);
             put_pod(&mut sheet, world, index, labels);
@@ -195,6 +198,19 @@ impl KubeState {
             }
             if cluster::shows(world, Profile::KubeStateMetrics) {
                 cluster::put_node(&mut sheet, node, &labels);
+            }
+        }
+    }
+
+    /// What is left of evicted pods: objects that say so, until somebody deletes them.
+    fn put_evicted(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
+        let mut sheet = Sheet::new(store, &mut self.evicted, at_ms);
+        for index in &world.evicted {
+            let name = &world.replicas[*index as usize].name;
+            let labels = pod_labels(labels, name).set("uid", name.as_str());
+            sheet.put(Some(1.0), || named_with("kube_pod_status_phase", &labels, ("phase", "Failed")));
+            if cluster::shows(world, Profile::KubeStateMetrics) {
+                sheet.put(Some(1.0), || named_with("kube_pod_status_reason", &labels, ("reason", "Evicted")));
             }
         }
     }

@@ -17,6 +17,7 @@ use crate::queue::{EventQueue, Fifo};
 use crate::slab::{NONE, Slab};
 use crate::spec::{Access, CacheSpec, CallSpec, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
 use crate::world::callers::caller_at;
+use crate::world::contention::Contention;
 use crate::world::databases::Database;
 use crate::world::door::Rules;
 use crate::world::faults::Disturbance;
@@ -58,6 +59,8 @@ impl World {
             seed,
             zones,
             nodes,
+            contention: Contention::of(&spec),
+            evicted: Vec::new(),
             clients,
             services,
             replicas: Vec::new(),
@@ -143,6 +146,7 @@ impl World {
         }
         self.begin_consuming();
         self.begin_autoscaling();
+        self.begin_looking();
         self.schedule_disturbances();
         self.settle();
     }

@@ -2,6 +2,7 @@
 
 use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::time::Span;
+use firedrill_core::words::counted;
 
 use crate::disruption::Standing;
 use crate::world::{Due, World};
@@ -92,7 +93,7 @@ impl World {
         if !has_process || standing.permits(state.state == ReplicaState::Ready) {
             return Ok(());
         }
-        Err(format!("{} of {} replicas are ready, and {} must stay", standing.healthy, standing.expected, standing.needed))
+        Err(format!("{} are ready, and {} must stay", counted(u64::from(standing.healthy), "replica"), standing.needed))
     }
 
     /// How a service stands to its disruption budget; `None` if it has none.

@@ -110,7 +110,10 @@ impl World {
                 self.disturbances[index as usize].afflicted = self.running(target);
                 self.reapply(target);
             }
-            FaultKind::Slow { target, .. } | FaultKind::Capacity { target, .. } | FaultKind::ErrorRate { target, .. } => {
+            FaultKind::Slow { target, .. }
+            | FaultKind::Capacity { target, .. }
+            | FaultKind::Steal { target, .. }
+            | FaultKind::ErrorRate { target, .. } => {
                 self.reapply(target);
             }
             FaultKind::Deploy { service, version } => self.deploy(service, version),
@@ -215,6 +218,7 @@ impl World {
             | FaultKind::MemoryLeak { target, .. }
             | FaultKind::Slow { target, .. }
             | FaultKind::Capacity { target, .. }
+            | FaultKind::Steal { target, .. }
             | FaultKind::ErrorRate { target, .. } => self.reapply(target),
             FaultKind::Latency { service, .. } => {
                 let service = self.service_named(service).expect("lowering knows every service");
@@ -258,6 +262,7 @@ impl World {
             match &disturbance.spec.kind {
                 FaultKind::Slow { factor, .. } => slowness *= factor.get(),
                 FaultKind::Capacity { factor, .. } => capacity *= factor.get(),
+                FaultKind::Steal { share, .. } => capacity *= 1.0 - share.get(),
                 FaultKind::ErrorRate { error, .. } => correct *= 1.0 - error.get(),
                 FaultKind::MemoryLeak { per_second, .. } if !disturbance.is_of_processes() || disturbance.afflicted.contains(&index) => {
                     leak += per_second.get();
@@ -277,7 +282,7 @@ impl World {
         if (replica.capacity - capacity).abs() > 0.0 {
             replica.capacity = capacity;
             if !replica.hung {
-                replica.cpu.set_speed(now, capacity);
+                replica.cpu.set_speed(now, replica.speed());
                 self.refresh_cpu(index);
             }
         }
@@ -285,6 +290,19 @@ impl World {
         if new_life {
             self.refresh_death(index);
         }
+    }
+
+    /// CPU time that others have taken of each core of a node, seconds.
+    pub(crate) fn stolen_seconds(&self, node: u32) -> f64 {
+        let name = &self.nodes[node as usize].name;
+        let stolen = self.disturbances.iter().filter_map(|disturbance| match &disturbance.spec.kind {
+            FaultKind::Steal { target: Target::Node(of), share } if of == name => {
+                let started = disturbance.started?;
+                Some(share.get() * disturbance.ended.unwrap_or(self.now).since(started).as_seconds())
+            }
+            _ => None,
+        });
+        stolen.sum()
     }
 
     fn reapply(&mut self, target: &Target) {
@@ -429,6 +447,7 @@ fn detail(kind: &FaultKind) -> String {
         FaultKind::Hang { .. } => "the process stops working and holds what it has".to_owned(),
         FaultKind::Slow { factor, .. } => format!("CPU demand {factor}"),
         FaultKind::Capacity { factor, .. } => format!("CPU speed {factor}"),
+        FaultKind::Steal { share, .. } => format!("others take {share} of the CPU time"),
         FaultKind::ErrorRate { error, .. } => format!("{error} of requests fail"),
         FaultKind::MemoryLeak { per_second, .. } => format!("memory grows by {per_second} a second"),
         FaultKind::Deploy { version, .. } => format!("version {version} is rolled out"),

@@ -75,6 +75,8 @@ pub(crate) struct Replica {
     warm_up: Option<WarmUp>,
     /// Multiplies CPU speed, by faults.
     pub(super) capacity: f64,
+    /// What it gets of the cores that it wants of its machine.
+    pub(super) share: f64,
     /// Share of requests that faults answer with an error at once.
     pub(super) error_at_once: f64,
     /// Share of requests that its version answers with an error.
@@ -210,6 +212,11 @@ impl Replica {
         if age > 40.0 { 1.0 } else { 1.0 + (warm_up.factor.get() - 1.0) * libm::exp(-age) }
     }
 
+    /// Multiplies the progress of what runs there, unless it hangs.
+    pub(super) const fn speed(&self) -> f64 {
+        self.capacity * self.share
+    }
+
     /// When it came to its node; `None`: before the run.
     pub(crate) const fn came(&self) -> Option<Time> {
         self.born
@@ -250,6 +257,7 @@ impl Replica {
             slowness: 1.0,
             warm_up: spec.warm_up,
             capacity: 1.0,
+            share: 1.0,
             error_at_once: 0.0,
             version_error: 0.0,
             cpu_seconds_before: 0.0,
@@ -297,6 +305,9 @@ impl World {
         replica.callers = callers_of(spec, &self.edges);
         let index = u32::try_from(self.replicas.len()).expect("a run has fewer than 2^32 replicas");
         replica.node = node;
+        if self.contention.is_some() {
+            replica.cpu = Cpu::new(self.cores_of(service, node));
+        }
         self.replicas.push(replica);
         self.occupy(index);
         self.renew_door(index);
@@ -573,8 +584,11 @@ impl World {
         if self.has_databases {
             self.close_connections(index);
         }
-        let (now, capacity) = (self.now, self.replicas[index as usize].capacity);
-        self.replicas[index as usize].cpu.set_speed(now, capacity);
+        let replica = &mut self.replicas[index as usize];
+        replica.cpu.set_speed(now, replica.speed());
+        if self.contention.is_some() {
+            self.wants_anew(index);
+        }
     }
 
     fn cancel_timers(&mut self, index: u32) {
@@ -817,7 +831,7 @@ impl World {
             return;
         }
         replica.hung = false;
-        replica.cpu.set_speed(now, replica.capacity);
+        replica.cpu.set_speed(now, replica.speed());
         let mut timer = replica.probe_timer.take();
         let was_starting = replica.state == ReplicaState::Starting && replica.state_timer.is_none();
         self.cancel(&mut timer);

@@ -11,6 +11,7 @@ mod calls;
 mod callers;
 mod clients;
 mod consumers;
+mod contention;
 mod visits;
 mod caching;
 mod databases;
@@ -59,6 +60,7 @@ pub(crate) use traffic::{ANSWERS, BROKEN, GONE, NO_CONNECTION, NO_HOST, TIMEOUT,
 use actions::{Order, OrderStep};
 use ahead::Hop;
 use calls::{Call, Failure};
+use contention::Contention;
 use databases::Brought;
 use door::Terms;
 use evictions::Evacuation;
@@ -110,6 +112,8 @@ pub(crate) enum Due {
     Available(u32),
     /// A node has been silent for long.
     NodeSilent(u32),
+    /// A kubelet looks at the memory of its node.
+    LookAtMemory(u32),
     /// Evictions that were not allowed are tried again.
     Evict(u32),
     /// A rollout has made no progress for long.
@@ -233,6 +237,10 @@ pub(crate) struct World {
     pub(crate) zones: Vec<Zone>,
     /// The machines; none if machines are not modelled.
     pub(crate) nodes: Vec<Node>,
+    /// What replicas on one machine take from each other; `None` where each has what it needs.
+    contention: Option<Box<Contention>>,
+    /// Replicas that their kubelets have evicted.
+    pub(crate) evicted: Vec<u32>,
     pub(crate) clients: Vec<Client>,
     pub(crate) services: Vec<Service>,
     pub(crate) replicas: Vec<Replica>,
@@ -344,6 +352,7 @@ impl World {
             Due::Stop(replica) => self.told_to_stop(replica),
             Due::Available(service) => self.todo.reconcile.push(service),
             Due::NodeSilent(node) => self.node_silent(node),
+            Due::LookAtMemory(node) => self.look_at_memory(node),
             Due::Evict(evacuation) => drop(self.evict_some(evacuation)),
             Due::RolloutStalls(service) => self.rollout_stalls(service),
             Due::ReadFigures(service) => self.read_figures(service),

@@ -2,7 +2,7 @@
 
 use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::name::Name;
-use firedrill_core::time::Span;
+use firedrill_core::time::{Span, Time};
 
 use crate::queue::Handle;
 use crate::slab::NONE;
@@ -35,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) unknown: bool,
     /// How often it is kept from taking new replicas: drained by an action, or for as long as a drain lasts.
     pub(crate) cordons: u32,
+    /// When a look at its memory last found too little; `None` once that is long ago.
+    pub(super) short_since: Option<Time>,
     /// The next thing that its silence leads to.
     timer: Option<Handle>,
 }
@@ -53,6 +55,7 @@ pub(super) fn nodes(spec: &WorldSpec, zone_named: impl Fn(&str) -> u32) -> Vec<N
             losses: 0,
             unknown: false,
             cordons: 0,
+            short_since: None,
             timer: None,
         }
     };
@@ -62,8 +65,11 @@ pub(super) fn nodes(spec: &WorldSpec, zone_named: impl Fn(&str) -> u32) -> Vec<N
 impl Node {
     /// Whether a replica of the service fits.
     fn has_room(&self, spec: &ServiceSpec) -> bool {
+        // Who asks for nothing does not tolerate the taint of a node that is short of memory.
+        let is_best_effort = spec.life.request_millicores == 0 && spec.life.request_memory.get() == 0;
         self.losses == 0
             && self.cordons == 0
+            && !(self.is_short_of_memory() && is_best_effort)
             && self.free_millicores >= spec.life.request_millicores
             && self.free_memory >= spec.life.request_memory.get()
     }
@@ -104,10 +110,12 @@ impl World {
             node.free_millicores -= request.0;
             node.free_memory -= request.1;
         }
+        self.moves_in(replica);
     }
 
     /// A replica that is gone leaves its node's room to others, who may have waited for it.
     pub(super) fn vacate(&mut self, replica: u32) {
+        self.moves_out(replica);
         let (node, request) = self.node_and_request(replica);
         let Some(node) = self.nodes.get_mut(node as usize) else { return };
         node.free_millicores += request.0;

@@ -486,6 +486,9 @@ impl World {
 
     /// Schedules anew what depends on the speed of a replica's CPU.
     pub(super) fn refresh_cpu(&mut self, index: u32) {
+        if self.contention.is_some() {
+            self.wants_anew(index);
+        }
         let replica = &mut self.replicas[index as usize];
         if replica.cpu.is_shared() {
             let due = replica.cpu.next_due();
