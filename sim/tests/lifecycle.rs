@@ -410,7 +410,7 @@ fn actions_on_what_they_are_not_for_fail_and_say_why() {
         (restart(), zone(), "restart needs a service or a replica, and zone/a is neither"),
         (Action::Rollback, service_target("api"), "service/api has no earlier version to go back to"),
         (Action::Rollback, zone(), "rollback needs a service, and zone/a is none"),
-        (Action::Drain, service_target("api"), "drain needs a replica or a zone, and service/api is neither"),
+        (Action::Drain, service_target("api"), "drain needs a replica, a zone or a node, and service/api is none of them"),
         (Action::PurgeQueue, users(), "purge_queue needs a service or a replica, and client/users is neither"),
         (
             Action::LimitRetries { retries: 0, lasting: Span::from_seconds(1) },

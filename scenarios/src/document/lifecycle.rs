@@ -65,10 +65,17 @@ fn read_disruption(reader: &mut Reader, node: &Node) -> Option<DisruptionSpec> {
     let mut fields = reader.fields(node, "a disruption budget")?;
     let min = optional(reader, &mut fields, "min_available", read_amount);
     let max = optional(reader, &mut fields, "max_unavailable", read_amount);
-    let given = ["min_available", "max_unavailable"].iter().filter(|key| fields.has(key)).count();
+    let (both, nothing) = (fields.has("min_available") && fields.has("max_unavailable"), fields.entries().is_empty());
     fields.finish(reader);
-    if given != 1 {
-        reader.problem(problem::one_target(&node.place, "a disruption budget", &["min_available", "max_unavailable"]));
+    if both {
+        let fault = "a disruption budget says how many must stay, or how many may be missing, and not both";
+        reader.problem(problem::impossible(&node.place, fault, "remove `min_available` or `max_unavailable`"));
+    } else if nothing {
+        reader.problem(problem::impossible(
+            &node.place,
+            "a disruption budget that says nothing",
+            "add `min_available` or `max_unavailable`",
+        ));
     }
     let min = min.map(|min| DisruptionSpec::MinAvailable(min.value));
     min.or_else(|| max.map(|max| DisruptionSpec::MaxUnavailable(max.value)))
