@@ -463,6 +463,8 @@ fn read_csv_source(reader: &mut Reader, node: &Node) -> Option<RecordingSource> 
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use firedrill_core::time::Span;
 
