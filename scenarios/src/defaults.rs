@@ -48,6 +48,8 @@ pub const ALL: &[Assumed] = &[
     assumed("retries.backoff", "0s", "our choice: an immediate retry, as a plain loop does it"),
     assumed("retries.factor", "x2", "AWS SDKs, standard mode"),
     assumed("retries.cap", "20s", "AWS SDKs, standard mode"),
+    assumed("retries.retry_on", "any failure", "our choice: a plain loop retries whatever fails"),
+    assumed("retries.elsewhere", "0", "our choice: who balances does not know where a request has been; Envoy's `previous_hosts`"),
     assumed("retries.jitter", "true", "AWS SDKs, standard mode: full jitter"),
     assumed(
         "retries.preset.aws",
@@ -65,7 +67,11 @@ pub const ALL: &[Assumed] = &[
         "{ max: 3, backoff: 100ms, factor: x2, cap: 1s, jitter: 20%, budget: grpc }",
         "gRFC A6: 4 attempts as in its example, jitter of 0.8 to 1.2",
     ),
-    assumed("retries.preset.istio", "{ max: 2, backoff: 25ms, factor: envoy, cap: 250ms, jitter: true }", "Istio, default `HTTPRetry`"),
+    assumed(
+        "retries.preset.istio",
+        "{ max: 2, backoff: 25ms, factor: envoy, cap: 250ms, jitter: true, retry_on: [rejected, unreachable], elsewhere: 5 }",
+        "Istio, default `HTTPRetry`: `connect-failure`, `refused-stream`, `unavailable`, `cancelled`, 503, and not who was asked before",
+    ),
     assumed(
         "retries.preset.resilience4j",
         "{ max: 2, backoff: 500ms, factor: x1, jitter: false }",
@@ -134,6 +140,12 @@ pub const ALL: &[Assumed] = &[
     assumed("admission_control.aggression", "1", "the same"),
     assumed("admission_control.most", "80%", "the same, `max_rejection_probability`"),
     assumed("admission_control.from", "0/s", "the same, `rps_threshold`"),
+    assumed("services.*.background", "0", "our choice: CPU time is that of requests"),
+    assumed(
+        "services.*.cfs",
+        "none",
+        "our choice: cores are shared evenly; where it is asked for, the period is 100 ms (`cpu.cfs_period_us`)",
+    ),
     assumed("services.*.cores", "unbounded", "our choice: workers are the bound unless cores are stated"),
     assumed("services.*.balance", "round_robin", "Envoy, `lb_policy`"),
     assumed("least_request.choices", "2", "Envoy, `LeastRequestLbConfig.choice_count`"),

@@ -152,6 +152,12 @@ impl Cpu {
         self.set_rate();
     }
 
+    /// CPU time given out until `now`, in units of 2^-32 ns, and what is given out in a nanosecond.
+    pub(crate) fn given(&mut self, now: Time) -> (u128, u128) {
+        self.advance(now);
+        (self.delivered, u128::from(self.rate) * u128::from(self.running))
+    }
+
     /// Jobs that run.
     pub(crate) const fn running(&self) -> u32 {
         self.running

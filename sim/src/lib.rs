@@ -58,6 +58,7 @@ mod replication;
 mod failover;
 mod disruption;
 mod share;
+mod bandwidth;
 mod lock;
 pub mod trace;
 mod group;

@@ -42,9 +42,14 @@ impl<T> Slab<T> {
 
     /// The things in taken slots, in order of their slots.
     pub(crate) fn taken(&self) -> impl Iterator<Item = &T> {
+        self.taken_slots().map(|slot| &self.slots[slot as usize])
+    }
+
+    /// The taken slots, in order.
+    pub(crate) fn taken_slots(&self) -> impl Iterator<Item = u32> {
         let mut free = vec![false; self.slots.len()];
         self.free.iter().for_each(|slot| free[*slot as usize] = true);
-        self.slots.iter().zip(free).filter(|(_, free)| !free).map(|(thing, _)| thing)
+        (0..).zip(free).filter(|(_, free)| !free).map(|(slot, _)| slot)
     }
 }
 

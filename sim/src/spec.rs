@@ -16,7 +16,9 @@ use firedrill_core::quantity::{Bytes, Factor, Rate, Ratio};
 use firedrill_core::time::{Span, Start, Time};
 
 pub use cache::CacheSpec;
-pub use caller::{BreakerSpec, BudgetSpec, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window};
+pub use caller::{
+    BreakerSpec, BudgetSpec, Cause, Causes, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window,
+};
 pub use database::{Access, Commit, DatabaseSpec, Engine, FailoverSpec};
 pub use load::{AgainSpec, BurstsSpec, DailySpec, Population, SpikesSpec, Variation};
 pub use topic::{ConsumeSpec, LogSpec, TopicKind, TopicSpec};
@@ -323,6 +325,8 @@ pub struct ServiceSpec {
     pub workers: Option<u32>,
     /// Cores of one replica, shared equally by the CPU phases that run; `None`: a core for each.
     pub cores: Option<f64>,
+    /// What is said of CPU time beside that; `None`: nothing.
+    pub cpu: Option<Box<CpuSpec>>,
     /// Requests that may wait at one replica; `None` is unbounded.
     pub queue: Option<u32>,
     /// Who is let in, in what order they wait, and who is dropped; `None`: first come, first served, and nobody is dropped.
@@ -361,6 +365,15 @@ pub struct ServiceSpec {
     pub profiles: Vec<Profile>,
     /// The service's own metrics, beside the standard ones, and those of its profiles that count what it answers.
     pub metrics: Vec<MetricSpec>,
+}
+
+/// CPU time of a replica beyond the plain sharing of cores (docs/MODEL.md 1.2).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CpuSpec {
+    /// Cores are a quota of CPU time in each period of this length, as the kernel's scheduler has it; `None`: they are shared evenly all the time.
+    pub period: Option<Span>,
+    /// Cores that a process needs for itself, whatever the load.
+    pub background: f64,
 }
 
 /// Demand is multiplied by `1 + (factor - 1) * exp(-age / tau)` after start (docs/MODEL.md 1.4).

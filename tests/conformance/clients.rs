@@ -94,3 +94,29 @@ fn k14_a_pool_that_is_too_slow_fills_the_threads_and_then_the_queue() {
     assert!((mean - 50.0 * 14.2).abs() < error, "{mean} refused on average, not {} within {error}", 50.0 * 14.2);
     assert!(full.iter().all(|count| *count == 200));
 }
+
+#[test]
+fn a_retry_that_looks_elsewhere_finds_who_is_well() {
+    let share =
+        |case: &crate::support::Case| -> Vec<f64> { (0..10).map(|seed| crate::support::good_share(&case.play(seed), 0, 200)).collect() };
+    let anywhere = case("elsewhere");
+    // The first and the second attempt fall on the bad one with a half each.
+    anywhere.check_figures("what is answered", 0.75, &share(&anywhere));
+    // The second one is drawn up to six times.
+    let elsewhere = anywhere.with("retry_on: [error]", "retry_on: [error], elsewhere: 5");
+    anywhere.check_figures("what is answered by looking elsewhere", 1.0 - 1.0 / 128.0, &share(&elsewhere));
+    // In turn, the next one is the other one.
+    let in_turn = elsewhere.with("balance: random, ", "");
+    assert_eq!(share(&in_turn)[0], 1.0);
+}
+
+#[test]
+fn what_is_not_named_is_not_retried() {
+    let sent = |retries: &str| {
+        let finished = case("elsewhere").with("{ max: 1, retry_on: [error] }", retries).play(0);
+        totals(&finished, "api").sent as f64 / finished.ledger.clients[0].outcomes.len() as f64
+    };
+    assert_eq!(sent("{ max: 1, retry_on: [timeout, rejected, over_quota, reset, unreachable] }"), 1.0);
+    assert_eq!(sent("istio"), 1.0);
+    assert!(sent("{ max: 1 }") > 1.4);
+}

@@ -122,3 +122,16 @@ fn who_uses_most_beyond_what_it_asked_for_is_evicted_when_memory_ends() {
         assert!((states[1].0 - states[0].0 - 300.0).abs() < 1e-6, "{states:?}");
     }
 }
+
+#[test]
+fn four_threads_with_a_quota_of_one_core_are_done_after_125_ms() {
+    let response = |case: &crate::support::Case| totals(&case.play(0), "api").mean_response_seconds;
+    let limited = case("cfs");
+    assert!((response(&limited) - 0.125).abs() < 1e-6, "{}", response(&limited));
+    // Shared evenly, one core gives each a quarter; four cores are not short.
+    assert!((response(&limited.with("cfs: 100ms, ", "")) - 0.2).abs() < 1e-6);
+    assert!((response(&limited.with("cores: 1", "cores: 4")) - 0.05).abs() < 1e-6);
+    // Half of the quota is gone before requests come: 12.5 ms of each period for each of them.
+    let busy = limited.with("cfs: 100ms", "cfs: 100ms, background: 0.5");
+    assert!((response(&busy) - 0.3125).abs() < 1e-6, "{}", response(&busy));
+}

@@ -178,3 +178,37 @@ fn a_message_that_fails_often_enough_is_a_dead_letter() {
             .collect::<Vec<f64>>(),
     );
 }
+
+/// A queue that gives back at once what its consumer loses, and workers that take one message at a time.
+fn queue() -> crate::support::Case {
+    case("messages").with("jobs: { partitions: 4 }", "jobs: { preset: rabbitmq }").with("batch: 10", "batch: 1")
+}
+
+#[test]
+fn a_consumer_that_hangs_does_not_keep_others_from_a_queue() {
+    let hang =
+        queue().with("rate: 20/s", "rate: 5/s").with("horizon: 10m", "horizon: 10m\nfaults:\n  - hang: { replica: worker-1 }\n    at: 60s");
+    for seed in 0..5 {
+        let totals = topic(&hang.play(seed));
+        assert!(totals.waiting <= 3 && totals.mean_wait_seconds < 0.2, "{totals:?}");
+    }
+}
+
+#[test]
+fn what_a_dead_consumer_of_a_queue_had_goes_to_another_at_once() {
+    let crash = queue().with("rate: 20/s", "rate: 1/s").with("100ms", "1s").with("start_up: 10s", "start_up: 9m");
+    let crash = crash.with("horizon: 10m", "horizon: 10m\nfaults:\n  - crash: { replica: worker-1 }\n    at: 60s");
+    for seed in 0..8 {
+        let totals = topic(&crash.play(seed));
+        assert!(totals.mean_wait_seconds < 1.5, "seed {seed}: {totals:?}");
+    }
+}
+
+#[test]
+fn a_message_that_waits_to_be_seen_again_can_be_parked() {
+    let poison = "horizon: 10m\nfaults:\n  - poison: { topic: jobs, kills: false }\n    at: 60s\noracle:\n  - park_messages: { service: worker }\n    at: 75s";
+    let parked = case("messages").with("jobs: { partitions: 4 }", "jobs: { preset: sqs }").with("horizon: 10m", poison);
+    let finished = parked.play_cured(0);
+    assert_eq!(groups(&finished), [(75.0, "parked".to_owned())]);
+    assert_eq!(topic(&finished).dead, 1);
+}

@@ -5,7 +5,7 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::Rate;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
-use firedrill_sim::spec::{Access, Growth, Jitter, Priority};
+use firedrill_sim::spec::{Access, Cause, Causes, Growth, Jitter, Priority};
 
 use crate::document::database::read_access;
 use crate::document::load::{self, LoadDocument};
@@ -77,6 +77,10 @@ pub struct RetriesDocument {
     pub jitter: Option<Located<Jitter>>,
     /// What keeps retries a small part of all attempts.
     pub budget: Option<BudgetDocument>,
+    /// The failures after which it tries again.
+    pub on: Option<Located<Causes>>,
+    /// How often it chooses anew rather than ask whom it has asked.
+    pub elsewhere: Option<Located<u32>>,
 }
 
 /// The systems whose retries have a name here; what they are stands in the list of defaults.
@@ -203,6 +207,11 @@ pub fn read_retries(reader: &mut Reader, node: &Node) -> RetriesDocument {
     retries.cap = optional(reader, &mut fields, "cap", |r, n| bounded_span(r, n, "the longest pause"));
     retries.jitter = optional(reader, &mut fields, "jitter", read_jitter);
     retries.budget = fields.optional("budget").and_then(|node| read_budget(reader, node));
+    retries.on = optional(reader, &mut fields, "retry_on", |r, n| {
+        let causes = items(r, n, "what is retried", |r, n| r.one_of(n, "a failure", &Cause::WORDS));
+        Some(Causes::of(causes))
+    });
+    retries.elsewhere = optional(reader, &mut fields, "elsewhere", |r, n| r.integer(n, "`elsewhere`", 0..=100).map(|times| times as u32));
     fields.finish(reader);
     check_retries(reader, &retries, &node.place);
     retries

@@ -38,6 +38,10 @@ pub struct ServiceDocument {
     pub workers: Option<Located<Option<u32>>>,
     /// Cores of a replica; the inner `None` is unbounded.
     pub cores: Option<Located<Option<f64>>>,
+    /// The period in which cores are a quota; the inner `None`: they are shared evenly.
+    pub cfs: Option<Located<Option<Span>>>,
+    /// Cores that a process needs for itself.
+    pub background: Option<Located<f64>>,
     /// Requests that may wait at a replica; the inner `None` is unbounded.
     pub queue: Option<Located<Option<u32>>>,
     /// Who is let in, and who is next.
@@ -237,6 +241,8 @@ impl ServiceDocument {
             zones: None,
             workers: None,
             cores: None,
+            cfs: None,
+            background: None,
             queue: None,
             admission: AdmissionDocument::default(),
             balance: None,
@@ -294,6 +300,8 @@ fn read_capacity(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Ser
     service.workers = optional(reader, fields, "workers", |r, n| queue::places(r, n, "workers", 1));
     (service.queue, service.admission) = queue::read(reader, fields);
     service.cores = optional(reader, fields, "cores", read_cores);
+    service.cfs = optional(reader, fields, "cfs", |r, n| unless(r, n, "none", |r, n| positive_span(r, n, "the period of a quota")));
+    service.background = optional(reader, fields, "background", read_background);
     service.balance = optional(reader, fields, "balance", balancing::read_balance);
     service.balancing = balancing::read(reader, fields);
     service.cancel = optional(reader, fields, "cancel", |r, n| r.one_of(n, "a way to cancel abandoned work", &cancels));
@@ -329,6 +337,16 @@ fn read_life(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Service
     service.lifecycle = lifecycle::read(reader, fields);
     service.cpu_request = optional(reader, fields, "cpu_request", read_some_cores);
     service.autoscaler = optional(reader, fields, "autoscaler", autoscaler::read);
+}
+
+/// Cores that a process needs for itself.
+fn read_background(reader: &mut Reader, node: &Node) -> Option<f64> {
+    let cores = reader.number(node, "cores")?;
+    if (0.0..=10_000.0).contains(&cores) {
+        return Some(cores);
+    }
+    reader.problem(problem::too_much(&node.place, "the background", &cores.to_string(), "0 to 10000 cores"));
+    None
 }
 
 fn read_cores(reader: &mut Reader, node: &Node) -> Option<Option<f64>> {

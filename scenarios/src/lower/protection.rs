@@ -1,7 +1,7 @@
 //! What protects callers, with every default filled in.
 
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::{BreakerSpec, BudgetSpec, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec};
+use firedrill_sim::spec::{BreakerSpec, BudgetSpec, Causes, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec};
 
 use crate::defaults;
 use crate::document::client::RetriesDocument;
@@ -23,6 +23,8 @@ pub fn lower_retries(retries: Option<&RetriesDocument>) -> RetrySpec {
             if defaults::text("retries.jitter") == "true" { Jitter::Full } else { Jitter::None }
         }),
         budget: said.budget.as_ref().or(preset.budget.as_ref()).map(lower_budget),
+        on: or(said.on.as_ref().or(preset.on.as_ref()), || Causes::ALL),
+        elsewhere: or(said.elsewhere.as_ref().or(preset.elsewhere.as_ref()), || defaults::count("retries.elsewhere")),
     }
 }
 

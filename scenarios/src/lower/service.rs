@@ -5,7 +5,7 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{
-    CallSpec, Cancel, EndpointSpec, Engine, Feed, MemorySpec, MetricSpec, Phase, RolloutSpec, ServiceSpec, VersionSpec, WarmUp,
+    CallSpec, Cancel, CpuSpec, EndpointSpec, Engine, Feed, MemorySpec, MetricSpec, Phase, RolloutSpec, ServiceSpec, VersionSpec, WarmUp,
 };
 
 use crate::defaults;
@@ -38,6 +38,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         zones: zones_of(service),
         workers: or(service.workers.as_ref(), own_workers),
         cores,
+        cpu: lower_cpu(reader, service, cores),
         queue: places,
         admission: queue::lower(reader, &service.admission, places),
         balance,
@@ -68,6 +69,21 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         profiles: Vec::new(),
         metrics: lower_metrics(reader, service),
     }
+}
+
+fn lower_cpu(reader: &mut Reader, service: &ServiceDocument, cores: Option<f64>) -> Option<Box<CpuSpec>> {
+    let period = service.cfs.as_ref().and_then(|cfs| cfs.value);
+    let background = or(service.background.as_ref(), || defaults::number("services.*.background"));
+    if let (Some(said), Some(_), None) = (&service.cfs, period, cores) {
+        reader.problem(problem::impossible(&said.place, "a quota of unbounded cores", "say how many `cores` there are, or remove `cfs`"));
+    }
+    if let (Some(said), Some(cores)) = (&service.background, cores)
+        && said.value >= cores
+    {
+        let fault = format!("a process that needs {} of its {cores} cores for itself has nothing left for requests", said.value);
+        reader.problem(problem::impossible(&said.place, &fault, "let `background` be less than `cores`"));
+    }
+    (period.is_some() || background > 0.0).then(|| Box::new(CpuSpec { period, background }))
 }
 
 fn lower_endpoint(

@@ -71,6 +71,11 @@ pub(super) fn put_container(sheet: &mut Sheet<'_>, world: &World, replica: u32, 
         put(sheet, container, "container_spec_cpu_period", &[], runs(100_000.0));
         put(sheet, container, "container_spec_cpu_quota", &[], runs(cores * 100_000.0));
     }
+    if let Some(bandwidth) = state.cpu_time.as_ref().and_then(|own| own.bandwidth()) {
+        put(sheet, container, "container_cpu_cfs_periods_total", &[], runs(bandwidth.periods as f64));
+        put(sheet, container, "container_cpu_cfs_throttled_periods_total", &[], runs(bandwidth.throttled_periods as f64));
+        put(sheet, container, "container_cpu_cfs_throttled_seconds_total", &[], runs(bandwidth.stood(world.now).as_seconds()));
+    }
     put(sheet, container, "container_spec_cpu_shares", &[], runs((spec.life.request_millicores as f64 * 1.024).max(2.0)));
     // The pod's own group, which rules leave out by `container!=""`.
     let pod_id = format!("/kubepods/pod-{}", state.name);
@@ -229,7 +234,7 @@ impl NodeExporter {
     pub(super) fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
         let node = &world.nodes[self.node as usize];
         let here = || (0..world.replicas.len() as u32).filter(|replica| world.replicas[*replica as usize].node == self.node);
-        let busy: f64 = here().map(|replica| world.replicas[replica as usize].cpu.delivered_seconds(world.now)).sum();
+        let busy: f64 = here().map(|replica| world.replicas[replica as usize].all_cpu_seconds(world.now)).sum();
         let running: u32 = here().map(|replica| world.replicas[replica as usize].cpu.running()).sum();
         let living: BTreeSet<u32> = here().filter(|replica| world.replicas[*replica as usize].is_running()).collect();
         let used: u64 = living.iter().map(|replica| memory_bytes(world, *replica)).sum();

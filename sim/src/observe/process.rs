@@ -171,7 +171,7 @@ fn gauges(world: &World, index: u32) -> [(&'static str, f64); 5] {
 
 /// CPU seconds of the present process.
 pub(super) fn cpu_seconds(world: &World, replica: &Replica) -> f64 {
-    replica.cpu.delivered_seconds(world.now) - replica.cpu_seconds_before
+    replica.cpu.delivered_seconds(world.now) - replica.cpu_seconds_before + replica.background_seconds(world.now)
 }
 
 /// Memory of the present process with the requests that it holds.

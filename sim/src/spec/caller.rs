@@ -3,7 +3,7 @@
 use firedrill_core::quantity::{Factor, Ratio};
 use firedrill_core::time::Span;
 
-/// Retries of a client or a call. Every failure is retried until the number is used up, or the budget.
+/// Retries of a client or a call. Failures are retried until the number is used up, or the budget.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetrySpec {
     /// Retries after the first attempt; zero makes one attempt only.
@@ -18,6 +18,60 @@ pub struct RetrySpec {
     pub jitter: Jitter,
     /// What keeps retries a small part of all attempts; `None`: nothing does.
     pub budget: Option<BudgetSpec>,
+    /// The failures after which another attempt is made.
+    pub on: Causes,
+    /// How often a retry chooses anew when it would come to a replica that its request has tried; zero: it does not look.
+    pub elsewhere: u32,
+}
+
+/// Why an attempt failed, as its caller sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It was answered with an error.
+    Error,
+    /// It took too long, or the wait for a connection did.
+    Timeout,
+    /// It was turned away: by a queue or a limit, by the caller itself, or because no replica was ready.
+    Rejected,
+    /// All callers together had asked too often.
+    OverQuota,
+    /// The process that had it died.
+    Reset,
+    /// Nobody listened there.
+    Unreachable,
+}
+
+impl Cause {
+    /// All, with their words.
+    pub const WORDS: [(&'static str, Self); 6] = [
+        ("error", Self::Error),
+        ("timeout", Self::Timeout),
+        ("rejected", Self::Rejected),
+        ("over_quota", Self::OverQuota),
+        ("reset", Self::Reset),
+        ("unreachable", Self::Unreachable),
+    ];
+}
+
+/// Some causes of failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Causes(u8);
+
+impl Causes {
+    /// All of them.
+    pub const ALL: Self = Self(u8::MAX);
+
+    /// These.
+    #[must_use]
+    pub fn of(causes: impl IntoIterator<Item = Cause>) -> Self {
+        Self(causes.into_iter().fold(0, |all, cause| all | 1 << cause as u8))
+    }
+
+    /// Whether a cause is one of them.
+    #[must_use]
+    pub const fn contains(self, cause: Cause) -> bool {
+        self.0 & (1 << cause as u8) != 0
+    }
 }
 
 /// How the pause before retry `n`, counted from 1, follows from the first one.

@@ -67,7 +67,7 @@ impl World {
             let reading = Reading {
                 at: self.now,
                 process: replica.starts,
-                cpu_seconds: replica.cpu.delivered_seconds(self.now),
+                cpu_seconds: replica.all_cpu_seconds(self.now),
                 memory: replica.memory.bytes_at(self.now) + self.request_memory(*index),
                 served: replica.served,
             };

@@ -32,6 +32,8 @@ pub(crate) struct Views {
     of_replicas: Vec<Vec<(u32, u32)>>,
     /// By the slot of an attempt that is under way; meaningless for others.
     picks: Vec<Pick>,
+    /// The replicas that calls have tried, by their slots; only of those that look for others.
+    tried: Vec<Vec<u32>>,
 }
 
 /// What one caller, a client or a replica, knows of one service.
@@ -313,7 +315,7 @@ impl World {
         self.resolve(view);
         let (replica, id) = match self.spec.services[service as usize].balance {
             Balance::PerConnection(spec) => (self.connect(view, spec, luck).ok_or(Failure::NoReplica)?, NONE),
-            _ => self.take(view, luck).ok_or(Failure::NoReplica)?,
+            _ => self.take_elsewhere(view, luck, call).ok_or(Failure::NoReplica)?,
         };
         if self.views.picks.len() <= slot as usize {
             self.views.picks.resize(slot as usize + 1, NO_PICK);
@@ -323,9 +325,32 @@ impl World {
         if self.replicas[replica as usize].accepts() { Ok(replica) } else { Err(Failure::Unreachable) }
     }
 
-    /// Chooses a replica, and counts what is sent there.
-    fn take(&mut self, index: u32, luck: u64) -> Option<(u32, u32)> {
-        let place = self.pick(index, luck)?;
+    /// Chooses a replica for a call, which may look for one that it has not tried.
+    fn take_elsewhere(&mut self, index: u32, luck: u64, call: u32) -> Option<(u32, u32)> {
+        let attempts = self.edges[self.calls[call].edge as usize].retries.elsewhere;
+        if attempts == 0 {
+            let place = self.pick(index, luck)?;
+            return Some(self.take(index, place));
+        }
+        let tried = &mut self.views.tried;
+        tried.resize_with(tried.len().max(call as usize + 1), Vec::new);
+        if self.calls[call].number == 0 {
+            self.views.tried[call as usize].clear();
+        }
+        let mut place = self.pick(index, luck)?;
+        for again in 0..attempts {
+            if !self.views.tried[call as usize].contains(&self.views.all[index as usize].hosts[place].replica) {
+                break;
+            }
+            place = self.pick(index, mix64(luck, u64::from(again) + 1))?;
+        }
+        let chosen = self.take(index, place);
+        self.views.tried[call as usize].push(chosen.0);
+        Some(chosen)
+    }
+
+    /// Counts what is sent to a replica.
+    fn take(&mut self, index: u32, place: usize) -> (u32, u32) {
         let view = &mut self.views.all[index as usize];
         view.in_panic += u64::from(view.panics);
         let host = &mut view.hosts[place];
@@ -334,7 +359,7 @@ impl World {
         if host.accrual.take() {
             self.reopen(index);
         }
-        Some(chosen)
+        chosen
     }
 
     /// The replica at the other end of a connection that is there, or of a new one.

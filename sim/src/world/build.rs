@@ -15,7 +15,7 @@ use crate::lock::Lock;
 use crate::probe::ProbeKind;
 use crate::queue::{EventQueue, Fifo};
 use crate::slab::{NONE, Slab};
-use crate::spec::{Access, CacheSpec, CallSpec, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
+use crate::spec::{Access, CacheSpec, CallSpec, Causes, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
 use crate::world::callers::caller_at;
 use crate::world::contention::Contention;
 use crate::world::databases::Database;
@@ -43,7 +43,11 @@ impl World {
         let probe_edges = (0..spec.services.len()).map(|service| layout.probe_edges(service as u32)).collect();
         let message_edges: Vec<u32> = (0..spec.services.len()).map(|service| layout.message_edge(service as u32)).collect();
         let inboxes = inboxes(&spec, &message_edges);
-        let services = with_rules(services, &spec, seed);
+        let mut services = with_rules(services, &spec, seed);
+        // Whoever looks where it has been chooses by what it knows.
+        for edge in layout.edges.iter().filter(|edge| edge.retries.elsewhere > 0) {
+            services[edge.service as usize].has_views = true;
+        }
         let zones = zones(&spec);
         let zone_named = |name: &str| zones.iter().position(|zone| &*zone.name == name).expect("every zone of a node is known") as u32;
         let nodes = nodes(&spec, zone_named);
@@ -60,6 +64,7 @@ impl World {
             zones,
             nodes,
             contention: Contention::of(&spec),
+            shares_time: Contention::of(&spec).is_some() || Self::has_cpu_time(&spec),
             evicted: Vec::new(),
             clients,
             services,
@@ -335,7 +340,16 @@ fn plain_edge(caller: Name, (service, endpoint): (u32, u32), access: Access, tim
         of_probe: true,
         limits: Vec::new(),
         allowed: 0,
-        retries: RetrySpec { max: 0, base: Span::ZERO, growth: Growth::Doubled, cap: Span::ZERO, jitter: Jitter::None, budget: None },
+        retries: RetrySpec {
+            max: 0,
+            base: Span::ZERO,
+            growth: Growth::Doubled,
+            cap: Span::ZERO,
+            jitter: Jitter::None,
+            budget: None,
+            on: Causes::ALL,
+            elsewhere: 0,
+        },
     }
 }
 

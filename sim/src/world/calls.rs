@@ -7,7 +7,7 @@ use firedrill_core::time::{Class, Span, Time};
 use crate::probe::ProbeKind;
 use crate::queue::{Fifo, Handle};
 use crate::slab::NONE;
-use crate::spec::{Access, Cancel, Growth, Jitter, ProtectionSpec, RetrySpec};
+use crate::spec::{Access, Cancel, Cause, Growth, Jitter, ProtectionSpec, RetrySpec};
 use crate::world::balancing::Heard;
 use crate::world::work::{Attempt, State};
 use crate::world::{Due, World};
@@ -82,6 +82,18 @@ impl Failure {
             Self::Timeout | Self::NoConnection => 2,
             Self::QueueFull | Self::NoReplica | Self::Refused | Self::OverQuota => 3,
             Self::Reset | Self::Unreachable => 4,
+        }
+    }
+
+    /// What callers that do not retry every failure go by.
+    const fn cause(self) -> Cause {
+        match self {
+            Self::Error => Cause::Error,
+            Self::Timeout | Self::NoConnection => Cause::Timeout,
+            Self::QueueFull | Self::NoReplica | Self::Refused => Cause::Rejected,
+            Self::OverQuota => Cause::OverQuota,
+            Self::Reset => Cause::Reset,
+            Self::Unreachable => Cause::Unreachable,
         }
     }
 
@@ -323,7 +335,11 @@ impl World {
     fn may_retry(&mut self, slot: u32, failure: Failure) -> bool {
         let call = &self.calls[slot];
         let edge = &self.edges[call.edge as usize];
-        if call.number >= edge.allowed || !self.wants_retry(slot) || (self.keeps_terms && self.is_out_of_time(slot)) {
+        if call.number >= edge.allowed
+            || !edge.retries.on.contains(failure.cause())
+            || !self.wants_retry(slot)
+            || (self.keeps_terms && self.is_out_of_time(slot))
+        {
             return false;
         }
         edge.protection.is_none() || self.can_afford_retry(slot, failure)
@@ -568,6 +584,8 @@ mod tests {
             cap: Span::from_millis(500),
             jitter: Jitter::None,
             budget: None,
+            on: crate::spec::Causes::ALL,
+            elsewhere: 0,
         };
         let pauses: Vec<u64> = (1..6).map(|number| pause_before(&retries, number).as_millis()).collect();
         assert_eq!(pauses, [100, 200, 400, 500, 500]);
@@ -582,6 +600,8 @@ mod tests {
             cap: Span::from_millis(250),
             jitter: Jitter::Full,
             budget: None,
+            on: crate::spec::Causes::ALL,
+            elsewhere: 0,
         };
         let pauses: Vec<u64> = (1..5).map(|number| pause_before(&retries, number).as_millis()).collect();
         assert_eq!(pauses, [25, 75, 175, 250]);

@@ -280,6 +280,8 @@ impl World {
         state.disown(replica);
         let consumer = &mut state.consumers[place];
         (consumer.alive, consumer.leaving, consumer.called) = (false, false, false);
+        self.offer(inbox);
+        let consumer = &mut self.inboxes[inbox as usize].consumers[place];
         let member = consumer.member.take();
         let (mut poll, mut learns, mut silence) = (consumer.poll.take(), consumer.learns.take(), consumer.silence.take());
         self.cancel(&mut poll);

@@ -63,7 +63,7 @@ impl WorldSpec {
 impl World {
     /// The cores of a new replica: those of its node bound it where it has no limit of its own.
     pub(super) fn cores_of(&self, service: u32, node: u32) -> Option<f64> {
-        let own = self.spec.services[service as usize].cores;
+        let own = self.spec.services[service as usize].cores_for_requests();
         let Some(node) = self.nodes.get(node as usize).filter(|_| self.contention.is_some()) else { return own };
         let machine = node.millicores as f64 / 1e3;
         Some(own.map_or(machine, |own| own.min(machine)))
@@ -88,7 +88,7 @@ impl World {
     #[cold]
     pub(super) fn wants_anew(&mut self, replica: u32) {
         let state = &self.replicas[replica as usize];
-        let (node, running) = (state.node, if state.hung { 0 } else { u64::from(state.cpu.running()) });
+        let (node, running) = (state.node, if state.hung || state.is_throttled() { 0 } else { u64::from(state.cpu.running()) });
         let most = self.cores_of(state.service, node).map_or(u64::MAX, |cores| (cores * 1e3).round() as u64);
         let Some(contention) = self.contention.as_mut().filter(|_| node != NONE) else { return };
         let wants = (running * 1000).min(most);

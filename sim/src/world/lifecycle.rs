@@ -19,6 +19,7 @@ use crate::world::accounts::Counters;
 use crate::world::away::Away;
 use crate::world::caching::Loading;
 use crate::world::callers::callers_of;
+use crate::world::cpu_time::CpuTime;
 use crate::world::door::Door;
 use crate::world::probes::Probes;
 use crate::world::work::Stalled;
@@ -65,6 +66,8 @@ pub(crate) struct Replica {
     /// Who waits for somebody else's miss.
     pub(super) loading: Vec<Loading>,
     pub(crate) cpu: Cpu,
+    /// What is said of its CPU time beside that; boxed because most services say nothing.
+    pub(crate) cpu_time: Option<Box<CpuTime>>,
     pub(super) cpu_timer: Option<(Time, Handle)>,
     /// Its turn among the replicas that it calls, by its service's edges.
     pub(super) turns: Vec<u32>,
@@ -213,8 +216,8 @@ impl Replica {
     }
 
     /// Multiplies the progress of what runs there, unless it hangs.
-    pub(super) const fn speed(&self) -> f64 {
-        self.capacity * self.share
+    pub(super) fn speed(&self) -> f64 {
+        if self.is_throttled() { 0.0 } else { self.capacity * self.share }
     }
 
     /// When it came to its node; `None`: before the run.
@@ -250,6 +253,7 @@ impl Replica {
             away: Away::of(spec),
             loading: Vec::new(),
             cpu: Cpu::new(spec.cores),
+            cpu_time: CpuTime::of(spec),
             cpu_timer: None,
             // Callers begin their rounds at different replicas.
             turns: vec![key as u32; edges],
@@ -305,7 +309,7 @@ impl World {
         replica.callers = callers_of(spec, &self.edges);
         let index = u32::try_from(self.replicas.len()).expect("a run has fewer than 2^32 replicas");
         replica.node = node;
-        if self.contention.is_some() {
+        if self.shares_time {
             replica.cpu = Cpu::new(self.cores_of(service, node));
         }
         self.replicas.push(replica);
@@ -586,8 +590,8 @@ impl World {
         }
         let replica = &mut self.replicas[index as usize];
         replica.cpu.set_speed(now, replica.speed());
-        if self.contention.is_some() {
-            self.wants_anew(index);
+        if self.shares_time {
+            self.forget_cpu_time(index);
         }
     }
 

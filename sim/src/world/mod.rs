@@ -12,6 +12,7 @@ mod callers;
 mod clients;
 mod consumers;
 mod contention;
+mod cpu_time;
 mod visits;
 mod caching;
 mod databases;
@@ -112,6 +113,8 @@ pub(crate) enum Due {
     Available(u32),
     /// A node has been silent for long.
     NodeSilent(u32),
+    /// The CPU quota of a replica is used up, or its period is over.
+    QuotaLook(u32),
     /// A kubelet looks at the memory of its node.
     LookAtMemory(u32),
     /// Evictions that were not allowed are tried again.
@@ -239,6 +242,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     /// What replicas on one machine take from each other; `None` where each has what it needs.
     contention: Option<Box<Contention>>,
+    /// Whether more decides about the speed of a CPU than what runs on it.
+    shares_time: bool,
     /// Replicas that their kubelets have evicted.
     pub(crate) evicted: Vec<u32>,
     pub(crate) clients: Vec<Client>,
@@ -352,6 +357,7 @@ impl World {
             Due::Stop(replica) => self.told_to_stop(replica),
             Due::Available(service) => self.todo.reconcile.push(service),
             Due::NodeSilent(node) => self.node_silent(node),
+            Due::QuotaLook(replica) => self.quota_look(replica),
             Due::LookAtMemory(node) => self.look_at_memory(node),
             Due::Evict(evacuation) => drop(self.evict_some(evacuation)),
             Due::RolloutStalls(service) => self.rollout_stalls(service),

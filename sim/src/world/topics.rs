@@ -356,6 +356,13 @@ impl World {
         }
     }
 
+    /// What was given back to the line of a queue is there for others.
+    pub(super) fn offer(&mut self, inbox: u32) {
+        if !self.inboxes[inbox as usize].line.is_empty() {
+            self.wake_consumer(inbox);
+        }
+    }
+
     /// Somebody who has nothing to do may take what is in the line of a queue.
     fn wake_consumer(&mut self, inbox: u32) {
         let state = &mut self.inboxes[inbox as usize];
@@ -363,7 +370,8 @@ impl World {
         for ahead in 0..count {
             let place = (state.turn + ahead) % count;
             let consumer = &state.consumers[place];
-            if consumer.alive && !consumer.leaving && consumer.batch.is_empty() && consumer.working.is_empty() {
+            let hangs = self.replicas[consumer.replica as usize].hung;
+            if consumer.alive && !hangs && !consumer.leaving && consumer.batch.is_empty() && consumer.working.is_empty() {
                 self.todo.errands.push(Errand::Take(consumer.replica));
                 state.turn = place + 1;
                 return;
@@ -392,6 +400,7 @@ impl World {
             }
             if consumer.leaving && !consumer.batch.is_empty() {
                 self.inboxes[inbox as usize].return_batch(place);
+                self.offer(inbox);
                 continue;
             }
             if consumer.working.len() >= at_once {
@@ -658,7 +667,7 @@ impl World {
         state.totals.dead += 1;
         let dead = state.totals.dead;
         // One a power of ten is enough to see that it goes on.
-        if dead.to_string().trim_start_matches('1').trim_start_matches('0').is_empty() {
+        if 10_u64.pow(dead.ilog10()) == dead {
             self.note_inbox(inbox, "dead_letter", format!("{why}; {dead} so far"));
         }
         self.message_gone(message);
@@ -721,24 +730,24 @@ impl World {
         count
     }
 
-    /// Takes those out of a queue that somebody has and that have failed before.
+    /// Takes those out of a queue that cannot be seen and have failed before, whether somebody has them or they wait to be seen again.
     fn take_failing_hidden(&mut self, inbox: u32) -> Vec<Message> {
         let state = &mut self.inboxes[inbox as usize];
-        let mut found = Vec::new();
-        let mut timers = Vec::new();
+        let mut failing: Vec<u32> = state.hidden.taken_slots().filter(|slot| state.hidden[*slot].message.failures > 0).collect();
+        failing.sort_by_key(|slot| (state.hidden[*slot].message.at, state.hidden[*slot].message.key));
         for consumer in &state.consumers {
             for slot in consumer.batch.iter().chain(&consumer.working) {
-                let hidden = state.flights[*slot].hidden;
-                if hidden != NONE && state.hidden[hidden].message.failures > 0 {
-                    found.push(state.hidden[hidden].message);
-                    timers.extend(state.hidden[hidden].until);
-                    state.hidden.remove(hidden);
+                if failing.contains(&state.flights[*slot].hidden) {
                     state.flights[*slot].hidden = NONE;
                 }
             }
         }
-        for timer in timers {
-            self.queue.cancel(timer);
+        let mut found = Vec::new();
+        for slot in failing {
+            let Hidden { message, until } = self.inboxes[inbox as usize].hidden[slot];
+            self.inboxes[inbox as usize].hidden.remove(slot);
+            self.cancel(&mut { until });
+            found.push(message);
         }
         found
     }

@@ -486,8 +486,8 @@ impl World {
 
     /// Schedules anew what depends on the speed of a replica's CPU.
     pub(super) fn refresh_cpu(&mut self, index: u32) {
-        if self.contention.is_some() {
-            self.wants_anew(index);
+        if self.shares_time {
+            self.refresh_cpu_time(index);
         }
         let replica = &mut self.replicas[index as usize];
         if replica.cpu.is_shared() {
@@ -704,6 +704,9 @@ impl World {
         let service = replica.service;
         if let Some((_, handle)) = cpu_timer {
             self.queue.cancel(handle);
+        }
+        if self.shares_time {
+            self.todo.cpus.push(index);
         }
         self.services[service as usize].busy.change(now, -(in_service.len() as i64));
         in_service.extend(self.take_away(index));

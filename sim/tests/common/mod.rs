@@ -58,12 +58,30 @@ pub fn never() -> RetrySpec {
 
 /// Retries at once.
 pub fn retries(max: u32) -> RetrySpec {
-    RetrySpec { max, base: Span::ZERO, growth: Growth::Exponential(Factor::ONE), cap: Span::ZERO, jitter: Jitter::None, budget: None }
+    RetrySpec {
+        max,
+        base: Span::ZERO,
+        growth: Growth::Exponential(Factor::ONE),
+        cap: Span::ZERO,
+        jitter: Jitter::None,
+        budget: None,
+        on: Causes::ALL,
+        elsewhere: 0,
+    }
 }
 
 /// Retries with pauses that double, with full jitter.
 pub fn backed_off(max: u32, base: Span, cap: Span) -> RetrySpec {
-    RetrySpec { max, base, growth: Growth::Exponential(factor(2.0)), cap, jitter: Jitter::Full, budget: None }
+    RetrySpec {
+        max,
+        base,
+        growth: Growth::Exponential(factor(2.0)),
+        cap,
+        jitter: Jitter::Full,
+        budget: None,
+        on: Causes::ALL,
+        elsewhere: 0,
+    }
 }
 
 pub fn call(service: &str, timeout: Option<Span>, max: u32) -> Phase {
@@ -112,6 +130,7 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
         zones: vec![Name::new("a")],
         workers: Some(1),
         cores: None,
+        cpu: None,
         queue: None,
         admission: None,
         balance: Balance::RoundRobin,
