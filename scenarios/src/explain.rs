@@ -11,9 +11,10 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
-    Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, ClientSpec, Commit, ConsumeSpec, CureSpec, DatabaseSpec, EjectionSpec,
-    EndpointSpec, Engine, FailoverSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec, MetricTarget, Phase, Population,
-    Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, TopicKind, TopicSpec, VersionSpec, Window, WorldSpec,
+    Amount, Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, Cause, Causes, ClientSpec, Commit, ConsumeSpec, CureSpec, DatabaseSpec,
+    DisruptionSpec, EjectionSpec, EndpointSpec, Engine, FailoverSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec,
+    MetricTarget, Phase, Population, Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, TopicKind, TopicSpec,
+    VersionSpec, Window, WorldSpec,
 };
 
 use crate::defaults;
@@ -177,7 +178,27 @@ fn patience(timeout: Option<Span>, retries: &RetrySpec) -> String {
         Some(BudgetSpec::Aws { tokens, .. }) => format!(", within a quota of {}", counted(u64::from(tokens), "token")),
         Some(BudgetSpec::Concurrent { share, least }) => format!(", at most {share} of what is under way and {least} at a time"),
     };
-    format!("{wait} {again}{budget}")
+    format!("{wait} {again}{}{budget}", choosiness(retries))
+}
+
+/// What is not retried, and where nobody is asked again.
+fn choosiness(retries: &RetrySpec) -> String {
+    let mut text = String::new();
+    if retries.max > 0 && retries.on != Causes::ALL {
+        let named = Cause::WORDS.iter().filter(|(_, cause)| retries.on.contains(*cause)).map(|(word, _)| word.replace('_', " "));
+        text += &format!(", after {} only", named.collect::<Vec<_>>().join(" or "));
+    }
+    if retries.max > 0 && retries.elsewhere > 0 {
+        text += ", elsewhere if possible";
+    }
+    text
+}
+
+fn replicas_text(amount: Amount) -> String {
+    match amount {
+        Amount::Count(count) => count.to_string(),
+        Amount::Share(share) => share.to_string(),
+    }
 }
 
 /// What stands between a caller and a service, if anything.
@@ -230,6 +251,15 @@ fn service_text(service: &ServiceSpec) -> String {
     if let Some(cores) = service.cores {
         text += &format!(" on {cores} cores");
     }
+    if let Some(cpu) = service.cpu.as_deref() {
+        text += &cpu.period.map_or_else(String::new, |period| format!(", as a quota in each {period}"));
+        text += &if cpu.background > 0.0 { format!("; it needs {} cores for itself", cpu.background) } else { String::new() };
+    }
+    text += &match service.life.disruption {
+        None => String::new(),
+        Some(DisruptionSpec::MinAvailable(least)) => format!("; {} must stay when some are moved", replicas_text(least)),
+        Some(DisruptionSpec::MaxUnavailable(most)) => format!("; {} may be missing when some are moved", replicas_text(most)),
+    };
     if let Some(admission) = service.admission.as_deref() {
         text += &admission::text(admission);
     }
