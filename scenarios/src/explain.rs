@@ -253,6 +253,7 @@ fn service_text(service: &ServiceSpec) -> String {
     }
     if let Some(cpu) = service.cpu.as_deref() {
         text += &cpu.period.map_or_else(String::new, |period| format!(", as a quota in each {period}"));
+        text += if cpu.gc.is_some() { "; it stands still to collect garbage" } else { "" };
         text += &if cpu.background > 0.0 { format!("; it needs {} cores for itself", cpu.background) } else { String::new() };
     }
     text += &match service.life.disruption {

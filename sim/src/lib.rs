@@ -35,6 +35,8 @@
 //! | arrival, of the seed that is the hash of the scenario's name | client | interval of the history | 0: by what its load is multiplied |
 //! | scrape | probe | ordinal of the probe | 0: which replica; 1: an error or none |
 //! | phase | replica that takes messages | `2^32 + n` | 0: when it learns that its group is formed for the `n`-th time |
+//! | phase | replica that collects garbage | `2^33 + n` | 0: how long collection `n` takes; 1: how much longer if its heap is nearly full; 2: when it comes, if it is the first of its process |
+//! | phase | node | 0 | 0: when its kubelet looks at its memory |
 //! | demand | service that takes messages | hop of the delivery: `hop_index(message, 0, 0, deliveries before)`, the message `mix64(hop, 2^34 + phase)` of what publishes it | as for any hop; its partition is `below(message, partitions)` |
 //! | admission | service called | hop | 0: whether it is turned away at random |
 //! | admission | replica | ordinal of the measurement | 0: when its limit of concurrency measures next |

@@ -368,12 +368,27 @@ pub struct ServiceSpec {
 }
 
 /// CPU time of a replica beyond the plain sharing of cores (docs/MODEL.md 1.2).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CpuSpec {
     /// Cores are a quota of CPU time in each period of this length, as the kernel's scheduler has it; `None`: they are shared evenly all the time.
     pub period: Option<Span>,
     /// Cores that a process needs for itself, whatever the load.
     pub background: f64,
+    /// How it collects garbage; `None`: it has none. The memory of the service has a limit then, which is the heap.
+    pub gc: Option<GcSpec>,
+}
+
+/// Collections of garbage: after each stretch of work a process stands still (docs/MODEL.md 1.2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct GcSpec {
+    /// From the end of one collection to the next, if something has run.
+    pub every: Span,
+    /// The share of time that they take of a process with an empty heap.
+    pub share: Ratio,
+    /// What a collection takes longer once the heap is nearly full, seconds.
+    pub major: Distribution,
+    /// From this share of the heap on it is nearly full.
+    pub full: Ratio,
 }
 
 /// Demand is multiplied by `1 + (factor - 1) * exp(-age / tau)` after start (docs/MODEL.md 1.4).

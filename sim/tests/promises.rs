@@ -459,7 +459,7 @@ prop_compose! {
     /// A service that may call services with a later name.
     fn some_service(number: usize, count: usize)(
         kinds in some_phases(), callee in any::<prop::sample::Index>(), replicas in 1_u32..4, workers in prop::option::of(1_u32..4),
-        (cores, cpu) in (prop::option::of(prop::sample::select(vec![0.5, 1.0, 2.0])), prop::option::of((any::<bool>(), 0.0..0.4))), queue in prop::option::of(0_u32..10), cancel in 0_u8..3,
+        (cores, cpu) in (prop::option::of(prop::sample::select(vec![0.5, 1.0, 2.0])), prop::option::of((any::<bool>(), 0.0..0.4, any::<bool>()))), queue in prop::option::of(0_u32..10), cancel in 0_u8..3,
         (balance, balancing) in (some_balance(), prop::option::of(some_balancing())),
         admission in prop::option::of(some_admission()),
         call_timeout in prop::option::of(20_u64..400), max in 0_u32..3, error in 0.0..0.3, liveness in prop::option::of(some_probe()),
@@ -508,7 +508,10 @@ prop_compose! {
         service.workers = workers;
         service.cores = cores;
         let period = |limited: bool| (limited && cores.is_some()).then(|| Span::from_millis(100));
-        service.cpu = cpu.map(|(limited, background)| Box::new(CpuSpec { period: period(limited), background }));
+        let gc = GcSpec { every: Span::from_millis(500), share: share(0.1), major: exponential(0.5), full: share(0.75) };
+        service.cpu = cpu.map(|(limited, background, collects)| {
+            Box::new(CpuSpec { period: period(limited), background, gc: collects.then_some(gc) })
+        });
         service.queue = queue;
         service.admission = admission.map(Box::new);
         service.balance = balance;

@@ -135,3 +135,19 @@ fn four_threads_with_a_quota_of_one_core_are_done_after_125_ms() {
     let busy = limited.with("cfs: 100ms", "cfs: 100ms, background: 0.5");
     assert!((response(&busy) - 0.3125).abs() < 1e-6, "{}", response(&busy));
 }
+
+#[test]
+fn r_gc_a_full_heap_outlives_the_burst_that_filled_it_and_less_load_cures_it() {
+    let burst = case("r-gc");
+    for seed in 0..4 {
+        let stuck = burst.play(seed);
+        assert!(good_share(&stuck, 0, 60) > 0.99, "seed {seed}: {}", good_share(&stuck, 0, 60));
+        assert!(good_share(&stuck, 400, 590) < 0.2, "seed {seed}: {}", good_share(&stuck, 400, 590));
+        let without = burst.with("    gc: { every: 200ms, share: 5% }\n", "").play(seed);
+        assert!(good_share(&without, 120, 590) > 0.99, "seed {seed}");
+        // A fifth less for a minute is enough.
+        let relief = "  - surge: { client: users, factor: x0.8 }\n    at: 200s\n    lasting: 60s\nfaults:";
+        let cured = burst.with("faults:", &format!("changes:\n{relief}")).play(seed);
+        assert!(good_share(&cured, 300, 590) > 0.99, "seed {seed}: {}", good_share(&cured, 300, 590));
+    }
+}

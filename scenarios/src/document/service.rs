@@ -42,6 +42,8 @@ pub struct ServiceDocument {
     pub cfs: Option<Located<Option<Span>>>,
     /// Cores that a process needs for itself.
     pub background: Option<Located<f64>>,
+    /// How it collects garbage; the inner `None`: it does not.
+    pub gc: Option<Located<Option<GcDocument>>>,
     /// Requests that may wait at a replica; the inner `None` is unbounded.
     pub queue: Option<Located<Option<u32>>>,
     /// Who is let in, and who is next.
@@ -243,6 +245,7 @@ impl ServiceDocument {
             cores: None,
             cfs: None,
             background: None,
+            gc: None,
             queue: None,
             admission: AdmissionDocument::default(),
             balance: None,
@@ -301,6 +304,7 @@ fn read_capacity(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Ser
     (service.queue, service.admission) = queue::read(reader, fields);
     service.cores = optional(reader, fields, "cores", read_cores);
     service.cfs = optional(reader, fields, "cfs", |r, n| unless(r, n, "none", |r, n| positive_span(r, n, "the period of a quota")));
+    service.gc = optional(reader, fields, "gc", |r, n| unless(r, n, "none", read_gc));
     service.background = optional(reader, fields, "background", read_background);
     service.balance = optional(reader, fields, "balance", balancing::read_balance);
     service.balancing = balancing::read(reader, fields);
@@ -337,6 +341,31 @@ fn read_life(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Service
     service.lifecycle = lifecycle::read(reader, fields);
     service.cpu_request = optional(reader, fields, "cpu_request", read_some_cores);
     service.autoscaler = optional(reader, fields, "autoscaler", autoscaler::read);
+}
+
+/// `gc: { every: 2s, share: 2% }`; `{}` is all that is assumed.
+#[derive(Clone, Debug, Default)]
+pub struct GcDocument {
+    /// From one collection to the next.
+    pub every: Option<Located<Span>>,
+    /// The share of time that they take with an empty heap.
+    pub share: Option<Located<Ratio>>,
+    /// What one takes longer once the heap is nearly full.
+    pub major: Option<Located<Distribution>>,
+    /// From when on that is.
+    pub full: Option<Located<Ratio>>,
+}
+
+fn read_gc(reader: &mut Reader, node: &Node) -> Option<GcDocument> {
+    let mut fields = reader.fields(node, "the collection of garbage")?;
+    let gc = GcDocument {
+        every: optional(reader, &mut fields, "every", |r, n| positive_span(r, n, "the time between collections")),
+        share: optional(reader, &mut fields, "share", |r, n| r.ratio(n, "the share of collections")),
+        major: optional(reader, &mut fields, "major", |r, n| distribution(r, n, "what a collection of a full heap takes")),
+        full: optional(reader, &mut fields, "full", |r, n| r.ratio(n, "when a heap is nearly full")),
+    };
+    fields.finish(reader);
+    Some(gc)
 }
 
 /// Cores that a process needs for itself.

@@ -5,7 +5,8 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{
-    CallSpec, Cancel, CpuSpec, EndpointSpec, Engine, Feed, MemorySpec, MetricSpec, Phase, RolloutSpec, ServiceSpec, VersionSpec, WarmUp,
+    CallSpec, Cancel, CpuSpec, EndpointSpec, Engine, Feed, GcSpec, MemorySpec, MetricSpec, Phase, RolloutSpec, ServiceSpec, VersionSpec,
+    WarmUp,
 };
 
 use crate::defaults;
@@ -83,7 +84,18 @@ fn lower_cpu(reader: &mut Reader, service: &ServiceDocument, cores: Option<f64>)
         let fault = format!("a process that needs {} of its {cores} cores for itself has nothing left for requests", said.value);
         reader.problem(problem::impossible(&said.place, &fault, "let `background` be less than `cores`"));
     }
-    (period.is_some() || background > 0.0).then(|| Box::new(CpuSpec { period, background }))
+    let gc = service.gc.as_ref().and_then(|said| said.value.as_ref().map(|gc| (&said.place, gc)));
+    if let Some((place, _)) = gc.filter(|_| service.memory.limit.as_ref().is_none_or(|limit| limit.value.is_none())) {
+        let remedy = "set `limit` in its `memory:`, such as `1GiB`, or remove `gc`";
+        reader.problem(problem::impossible(place, "a heap without a limit is never short of room", remedy));
+    }
+    let gc = gc.map(|(_, gc)| GcSpec {
+        every: or(gc.every.as_ref(), || defaults::span("gc.every")),
+        share: or(gc.share.as_ref(), || defaults::ratio("gc.share")),
+        major: or(gc.major.as_ref(), || defaults::distribution("gc.major")),
+        full: or(gc.full.as_ref(), || defaults::ratio("gc.full")),
+    });
+    (period.is_some() || background > 0.0 || gc.is_some()).then(|| Box::new(CpuSpec { period, background, gc }))
 }
 
 fn lower_endpoint(

@@ -185,6 +185,11 @@ impl Source<'_> {
         self.gauge(sheet, "jvm_memory_used_bytes", &heap, memory_bytes(self.world, self.replica) as f64);
         let most = self.spec.memory.limit.map_or(-1.0, |limit| limit.get() as f64);
         self.gauge(sheet, "jvm_memory_max_bytes", &heap, most);
+        if let Some((count, seconds)) = self.state.cpu_time.as_ref().and_then(|own| own.collections()) {
+            let labels = [("action", "end of minor GC"), ("cause", "G1 Evacuation Pause")];
+            self.gauge(sheet, "jvm_gc_pause_seconds_count", &labels, count as f64);
+            self.gauge(sheet, "jvm_gc_pause_seconds_sum", &labels, seconds);
+        }
         self.gauge(sheet, "process_uptime_seconds", &[], self.world.now.since(self.state.started).as_seconds());
         self.pools(|caller, name| {
             let Some(pool) = &caller.pool else { return };

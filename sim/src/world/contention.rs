@@ -88,7 +88,7 @@ impl World {
     #[cold]
     pub(super) fn wants_anew(&mut self, replica: u32) {
         let state = &self.replicas[replica as usize];
-        let (node, running) = (state.node, if state.hung || state.is_throttled() { 0 } else { u64::from(state.cpu.running()) });
+        let (node, running) = (state.node, if state.hung || state.stands_still() { 0 } else { u64::from(state.cpu.running()) });
         let most = self.cores_of(state.service, node).map_or(u64::MAX, |cores| (cores * 1e3).round() as u64);
         let Some(contention) = self.contention.as_mut().filter(|_| node != NONE) else { return };
         let wants = (running * 1000).min(most);

@@ -6,6 +6,7 @@ use crate::bandwidth::{Bandwidth, Given};
 use crate::queue::Handle;
 use crate::slab::NONE;
 use crate::spec::{CpuSpec, ServiceSpec};
+use crate::world::collections::Collections;
 use crate::world::{Due, Replica, World};
 
 /// More cores than anything uses.
@@ -14,11 +15,12 @@ const PLENTY: f64 = 1e6;
 /// What is known of a replica's CPU time beside its CPU.
 #[derive(Clone, Debug)]
 pub(crate) struct CpuTime {
-    spec: CpuSpec,
+    pub(super) spec: CpuSpec,
     /// CPU time of each period, in the CPU's units.
     quota: u128,
     bandwidth: Option<Bandwidth>,
     timer: Option<(Time, Handle)>,
+    pub(super) collections: Collections,
     /// CPU seconds that the processes before this one needed for themselves.
     background_before: f64,
 }
@@ -30,7 +32,19 @@ impl CpuTime {
         let cores = (spec.cores.unwrap_or(PLENTY) - own.background).max(0.0);
         let quota = own.period.map_or(0, |period| (cores * period.as_nanos() as f64 * crate::cpu::FULL_SPEED as f64) as u128);
         let bandwidth = own.period.map(|period| Bandwidth::new(period, quota));
-        Some(Box::new(Self { spec: *own, quota, bandwidth, timer: None, background_before: 0.0 }))
+        Some(Box::new(Self {
+            spec: own.clone(),
+            quota,
+            bandwidth,
+            timer: None,
+            collections: Collections::default(),
+            background_before: 0.0,
+        }))
+    }
+
+    /// Collections of the present process, and how long they have taken; `None` where there are none.
+    pub(crate) fn collections(&self) -> Option<(u64, f64)> {
+        self.spec.gc.as_ref().map(|_| (self.collections.count, self.collections.paused.as_seconds()))
     }
 
     /// Its quota; `None` if it has none.
@@ -64,8 +78,13 @@ impl Replica {
         self.cpu.delivered_seconds(now) + own.background_before + present
     }
 
+    /// Whether nothing runs there for now, though it could.
+    pub(super) fn stands_still(&self) -> bool {
+        self.cpu_time.as_ref().is_some_and(|own| own.collections.pauses) || self.is_throttled()
+    }
+
     /// Whether it has used up its quota.
-    pub(super) fn is_throttled(&self) -> bool {
+    fn is_throttled(&self) -> bool {
         self.cpu_time.as_ref().and_then(|own| own.bandwidth.as_ref()).is_some_and(Bandwidth::is_throttled)
     }
 }
@@ -129,6 +148,7 @@ impl World {
 
     /// A process has ended: the next one has a quota of its own.
     pub(super) fn forget_cpu_time(&mut self, index: u32) {
+        self.end_collecting(index);
         let now = self.now;
         let replica = &mut self.replicas[index as usize];
         let background = if replica.starts > 0 { replica.background_seconds(now) } else { 0.0 };

@@ -217,7 +217,7 @@ impl Replica {
 
     /// Multiplies the progress of what runs there, unless it hangs.
     pub(super) fn speed(&self) -> f64 {
-        if self.is_throttled() { 0.0 } else { self.capacity * self.share }
+        if self.stands_still() { 0.0 } else { self.capacity * self.share }
     }
 
     /// When it came to its node; `None`: before the run.
@@ -430,6 +430,7 @@ impl World {
     /// Schedules what a process that runs is in for.
     fn process_runs(&mut self, index: u32) {
         self.apply_faults(index);
+        self.begin_collecting(index);
         self.refresh_death(index);
         self.refresh_memory(index);
     }

@@ -10,6 +10,7 @@ mod balancing;
 mod calls;
 mod callers;
 mod clients;
+mod collections;
 mod consumers;
 mod contention;
 mod cpu_time;
@@ -113,6 +114,8 @@ pub(crate) enum Due {
     Available(u32),
     /// A node has been silent for long.
     NodeSilent(u32),
+    /// A process begins to collect garbage, or ends.
+    Collect(u32),
     /// The CPU quota of a replica is used up, or its period is over.
     QuotaLook(u32),
     /// A kubelet looks at the memory of its node.
@@ -357,6 +360,7 @@ impl World {
             Due::Stop(replica) => self.told_to_stop(replica),
             Due::Available(service) => self.todo.reconcile.push(service),
             Due::NodeSilent(node) => self.node_silent(node),
+            Due::Collect(replica) => self.collect(replica),
             Due::QuotaLook(replica) => self.quota_look(replica),
             Due::LookAtMemory(node) => self.look_at_memory(node),
             Due::Evict(evacuation) => drop(self.evict_some(evacuation)),
