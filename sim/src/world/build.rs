@@ -15,7 +15,9 @@ use crate::lock::Lock;
 use crate::probe::ProbeKind;
 use crate::queue::{EventQueue, Fifo};
 use crate::slab::{NONE, Slab};
-use crate::spec::{Access, CacheSpec, CallSpec, Causes, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec};
+use crate::spec::{
+    Access, CacheSpec, CallSpec, Causes, ClientSpec, Growth, Jitter, Phase, ProbePath, ProtectionSpec, RetrySpec, WorldSpec,
+};
 use crate::world::callers::caller_at;
 use crate::world::contention::Contention;
 use crate::world::databases::Database;
