@@ -559,7 +559,7 @@ expect:
                 "1 the incident does not say when it began",
                 "2 `a b` is not the name of an incident",
                 "3 an incident has no key `onst`",
-                "5 `pod/x` is not a target such as `service/api`, `replica/api-1`, `zone/a` or `client/users`",
+                "5 `pod/x` is not a target such as `service/api`, `replica/api-1`, `zone/a`, `client/users` or `node/blue-0`",
                 "6 `recording` names exactly one format",
                 "8 this entry names neither an action, nor a target, nor a page",
                 "8 a page has no action and no target",
