@@ -174,6 +174,7 @@ fn journal_line(start: Start, seed: u64, record: &Record, known: &mut Correlatio
 fn event_name(kind: &str) -> String {
     match kind {
         "rollout_started" | "rollout_finished" | "rollout_stalled" => format!("change.deploy.{}", kind.trim_start_matches("rollout_")),
+        "flag_changed" => "change.flag".to_owned(),
         "scaled" | "autoscaled" | "retries_limited" => format!("change.configuration.{kind}"),
         other => other.to_owned(),
     }

@@ -148,6 +148,8 @@ pub enum Action {
     },
     /// Let a standby of a database take the place of its primary.
     FailOver,
+    /// Turn the flag of a service off that was turned on last.
+    RevertFlag,
     /// Do nothing for a while, on purpose.
     Wait {
         /// How long.
@@ -168,13 +170,14 @@ impl Action {
             Self::ParkMessages => "park_messages",
             Self::LimitRetries { .. } => "limit_retries",
             Self::FailOver => "fail_over",
+            Self::RevertFlag => "revert_flag",
             Self::Wait { .. } => "wait",
         }
     }
 
     /// All words, in the order of the documentation.
-    pub const WORDS: [&'static str; 9] =
-        ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "wait"];
+    pub const WORDS: [&'static str; 10] =
+        ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "revert_flag", "wait"];
 }
 
 impl fmt::Display for Action {
@@ -188,7 +191,9 @@ impl fmt::Display for Action {
             Self::Scale { replicas: Scale::Times(factor) } => write!(f, "scale ({factor})"),
             Self::LimitRetries { retries, lasting } => write!(f, "limit_retries ({retries} for {lasting})"),
             Self::Wait { span } => write!(f, "wait ({span})"),
-            Self::Rollback | Self::Drain | Self::PurgeQueue | Self::ParkMessages | Self::FailOver => f.write_str(self.word()),
+            Self::Rollback | Self::Drain | Self::PurgeQueue | Self::ParkMessages | Self::FailOver | Self::RevertFlag => {
+                f.write_str(self.word())
+            }
         }
     }
 }

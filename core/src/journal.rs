@@ -283,6 +283,17 @@ pub enum Event {
         /// Writes that had been made and are lost with the old primary.
         lost_writes: u64,
     },
+    /// A flag of a service was turned on or off, where it is kept: its processes learn of it later.
+    FlagChanged {
+        /// Which service.
+        service: Name,
+        /// Which flag.
+        flag: Name,
+        /// `on` or `off`.
+        state: Name,
+        /// Who changed it.
+        reason: String,
+    },
     /// A circuit breaker changed its state.
     BreakerChanged {
         /// Whose breaker: a replica or a client.

@@ -29,8 +29,19 @@ use crate::problem;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a step can do.
-const DEEDS: [&str; 10] =
-    ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "wait", "escalate"];
+const DEEDS: [&str; 11] = [
+    "restart",
+    "scale",
+    "rollback",
+    "drain",
+    "purge_queue",
+    "park_messages",
+    "limit_retries",
+    "fail_over",
+    "revert_flag",
+    "wait",
+    "escalate",
+];
 
 /// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
 const LATER_KEYS: [&str; 6] = ["confidence", "choose", "action", "models", "runs", "approval"];
@@ -446,6 +457,7 @@ fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str) -> Opt
         "drain" => return no_parameters(reader, Action::Drain),
         "purge_queue" => return no_parameters(reader, Action::PurgeQueue),
         "fail_over" => return no_parameters(reader, Action::FailOver),
+        "revert_flag" => return no_parameters(reader, Action::RevertFlag),
         "park_messages" => return no_parameters(reader, Action::ParkMessages),
         _ => {}
     }
@@ -842,6 +854,7 @@ steps:
         reads("drain:", "{ zone: $zone }", Deed::Act(Action::Drain));
         reads("purge_queue: {}", "{ service: api }", Deed::Act(Action::PurgeQueue));
         reads("fail_over: {}", "{ service: db }", Deed::Act(Action::FailOver));
+        reads("revert_flag: {}", "{ service: api }", Deed::Act(Action::RevertFlag));
         let lasting = Span::from_seconds(20);
         reads("limit_retries: { retries: 0, lasting: 20s }", "{ client: users }", Deed::Act(Action::LimitRetries { retries: 0, lasting }));
         reads("wait: 20s", "{ service: api }", Deed::Wait(lasting));

@@ -128,6 +128,7 @@ fn deed(policy: &Policy, step: &Step) -> String {
             format!("Allow whoever calls {whom} {} a request for {lasting}.", counted(u64::from(*retries), "retry"))
         }
         Action::FailOver => format!("Let a standby take the place of the primary of {whom}; writes that it does not have are lost."),
+        Action::RevertFlag => format!("Turn off the flag of {whom} that was turned on last."),
         Action::Wait { span } => format!("Wait for {span}."),
     }
 }

@@ -291,7 +291,7 @@ impl TargetKind {
     pub const fn fit_for(action: &Action) -> &'static [Self] {
         match action {
             Action::Restart { .. } | Action::PurgeQueue => &[Self::Service, Self::Replica],
-            Action::Scale { .. } | Action::Rollback | Action::ParkMessages | Action::FailOver => &[Self::Service],
+            Action::Scale { .. } | Action::Rollback | Action::ParkMessages | Action::FailOver | Action::RevertFlag => &[Self::Service],
             Action::Drain => &[Self::Replica, Self::Zone, Self::Node],
             Action::LimitRetries { .. } => &[Self::Service, Self::Client],
             Action::Wait { .. } => &[Self::Service, Self::Replica, Self::Zone, Self::Client, Self::Node],
@@ -346,6 +346,7 @@ pub fn inverse(action: &Action, target: &Target, inventory: &Inventory) -> Optio
         | Action::Drain
         | Action::PurgeQueue
         | Action::FailOver
+        | Action::RevertFlag
         | Action::ParkMessages
         | Action::LimitRetries { .. }
         | Action::Wait { .. } => None,

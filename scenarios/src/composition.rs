@@ -25,31 +25,35 @@ pub type Imports<'a> = dyn Fn(&str, &str) -> Result<Imported, String> + 'a;
 /// So many files import each other in a row at most; more can only be a circle that has many names.
 const DEEPEST: usize = 16;
 /// The keys of a file that is imported: a system is taken, and not what happens to it.
-const SYSTEM: [&str; 11] =
-    ["actions", "bounds", "clients", "metrics", "nodes", "objective", "rules", "scrape", "services", "silences", "start"];
+const SYSTEM: [&str; 12] =
+    ["actions", "bounds", "clients", "metrics", "nodes", "objective", "rules", "scrape", "services", "silences", "start", "topics"];
 /// Maps whose entries have names of people's own, and are put together one by one.
-const NAMED: [&str; 3] = ["clients", "nodes", "services"];
+const NAMED: [&str; 4] = ["clients", "nodes", "services", "topics"];
 /// Maps within a service that are put together key by key; all else is replaced as a whole.
-const WITHIN: [&str; 8] = ["caches", "database", "endpoints", "life", "memory", "metrics", "rollout", "versions"];
+const WITHIN: [&str; 9] = ["caches", "database", "endpoints", "flags", "life", "memory", "metrics", "rollout", "versions"];
+/// The templates that are of topics; all others are of services.
+const OF_TOPICS: [&str; 1] = ["kafka"];
 /// Keys of which each says the same as the others in another way: who states one means none of the others.
 const EITHER: [&[&str]; 2] = [&["endpoints", "work"], &["closed", "rate", "trace"]];
 
-/// Puts a parsed file together with what it imports and the templates of its services.
+/// Puts a parsed file together with what it imports and the templates of its services and topics.
 ///
 /// # Errors
 /// What is imported cannot be had, is no scenario or imports itself; all problems of its syntax.
 pub fn compose(node: Node, path: &str, imports: &Imports<'_>) -> Result<Node, Vec<Problem>> {
     let mut reader = Reader::new();
     let whole = resolve(&mut reader, node, &mut vec![path.to_owned()], imports);
-    let whole = with_templates(&mut reader, whole);
+    let whole = with_templates(&mut reader, whole, "services");
+    let whole = with_templates(&mut reader, whole, "topics");
     reader.finish()?;
     Ok(whole)
 }
 
-/// The names of all templates.
+/// The names of all templates of `services`, or of `topics`.
 #[must_use]
-pub fn templates() -> Vec<&'static str> {
-    let mut names: Vec<&str> = template_entries().map(|(template, ..)| template).collect();
+pub fn templates(of: &str) -> Vec<&'static str> {
+    let is_of = |template: &str| OF_TOPICS.contains(&template) == (of == "topics");
+    let mut names: Vec<&str> = template_entries().map(|(template, ..)| template).filter(|template| is_of(template)).collect();
     names.dedup();
     names
 }
@@ -108,26 +112,27 @@ fn resolve(reader: &mut Reader, mut node: Node, chain: &mut Vec<String>, imports
     merge(base, node, &|key| if NAMED.contains(&key) { Depth::Entries } else { Depth::Whole })
 }
 
-/// Every service with the template that it names below it.
-fn with_templates(reader: &mut Reader, mut node: Node) -> Node {
+/// Every service, or every topic, with the template that it names below it.
+fn with_templates(reader: &mut Reader, mut node: Node, of: &str) -> Node {
+    let kind = if of == "topics" { "template of topics" } else { "template of services" };
     let Value::Map(entries) = &mut node.value else { return node };
-    let Some((_, services)) = entries.iter_mut().find(|(key, _)| *key.text == *"services") else { return node };
-    let Value::Map(services) = &mut services.value else { return node };
-    for (_, service) in services {
-        let Value::Map(keys) = &mut service.value else { continue };
+    let Some((_, list)) = entries.iter_mut().find(|(key, _)| *key.text == *of) else { return node };
+    let Value::Map(list) = &mut list.value else { return node };
+    for (_, entry) in list {
+        let Value::Map(keys) = &mut entry.value else { continue };
         let Some(at) = keys.iter().position(|(key, _)| *key.text == *"template") else { continue };
         let (_, asked) = keys.remove(at);
         if matches!(asked.value, Value::Null) {
             continue;
         }
-        let known = templates();
+        let known = templates(of);
         let Some(name) = reader.text(&asked, "the name of a template").cloned() else { continue };
         if !known.contains(&name.as_str()) {
-            reader.problem(problem::unknown(&asked.place, "template", &name, &known));
+            reader.problem(problem::unknown_template(&asked.place, kind, &name, &known));
             continue;
         }
-        let own = std::mem::replace(&mut service.value, Value::Null);
-        *service = merge(template(&name), Node { place: service.place.clone(), value: own }, &within);
+        let own = std::mem::replace(&mut entry.value, Value::Null);
+        *entry = merge(template(&name), Node { place: entry.place.clone(), value: own }, &within);
     }
     node
 }
@@ -233,7 +238,7 @@ fn entry<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
 #[cfg(test)]
 mod tests {
     use firedrill_core::quantity::Factor;
-    use firedrill_sim::spec::{Cancel, Profile};
+    use firedrill_sim::spec::{Cancel, Engine, Profile, TopicKind};
 
     use super::*;
     use crate::scenario::{Scenario, read_scenario_with};
@@ -293,14 +298,48 @@ clients: { users: { calls: api, rate: 10/s }, others: { calls: api, closed: { us
 
     #[test]
     fn every_template_is_sound_and_can_be_overridden() {
-        for template in templates() {
+        for template in templates("services") {
             let text = format!(
                 "services: {{ a: {{ template: {template}, replicas: 2, cores: 3, work: [cpu: 1ms] }} }}\nclients: {{ u: {{ calls: a, rate: 1/s }} }}\n"
             );
             let spec = read(&text).unwrap_or_else(|problems| panic!("{template}: {problems:?}")).spec;
             assert_eq!((spec.services[0].replicas, spec.services[0].cores), (2, Some(3.0)), "{template}");
         }
-        assert!(templates().len() >= 4);
+        for template in templates("topics") {
+            let text = format!(
+                "topics: {{ t: {{ template: {template}, partitions: 7 }} }}\nservices: {{ a: {{ consumes: t, work: [cpu: 1ms, sleep: 1ms] }} }}\nclients: {{ u: {{ calls: a, rate: 1/s }} }}\n"
+            );
+            let spec = read(&text).unwrap_or_else(|problems| panic!("{template}: {problems:?}")).spec;
+            assert!(matches!(spec.topics[0].kind, TopicKind::Log(log) if log.partitions == 7), "{template}");
+        }
+        assert_eq!(templates("services"), ["go", "gunicorn", "jvm", "node", "postgres", "redis"]);
+    }
+
+    #[test]
+    fn a_postgres_is_a_database_and_a_redis_needs_no_work_of_its_own() {
+        let text = "services: { db: { template: postgres, replicas: 2, database: { failover: patroni }, work: [cpu: 1ms] }, kv: { template: redis } }\nclients: { u: { calls: db, rate: 1/s } }\n";
+        let spec = read(text).unwrap().spec;
+        let (db, kv) = (&spec.services[0], &spec.services[1]);
+        let database = db.database.as_ref().unwrap();
+        assert_eq!((database.engine, database.max_connections, database.failover.is_automatic), (Engine::Postgres, 100, true));
+        assert_eq!((db.workers, db.cores), (Some(8), Some(4.0)), "what is assumed of a database holds beside its template");
+        assert_eq!((kv.workers, kv.cores, kv.endpoints[0].phases.len()), (Some(10_000), Some(1.0), 1));
+        assert!(kv.database.is_none());
+        let own = "services: { kv: { template: redis, endpoints: { /get: { work: [cpu: 20us] } } } }\nclients: { u: { calls: { service: kv, endpoint: /get }, rate: 1/s } }\n";
+        assert_eq!(read(own).unwrap().spec.services[0].endpoints.len(), 1, "work of its own replaces that of the template");
+    }
+
+    #[test]
+    fn a_topic_is_imported_with_its_system() {
+        let text = BASE
+            .replace("services:\n", "topics: { jobs: { template: kafka } }\nservices:\n  taker: { consumes: jobs, work: [cpu: 1ms] }\n");
+        let imports = |name: &str, _: &str| {
+            assert_eq!(name, "base");
+            Ok(Imported { path: "base.yaml".to_owned(), text: text.clone() })
+        };
+        let own = "schema: scenario/1\nscenario: own\nimport: base\ntopics: { jobs: { partitions: 3 } }\n";
+        let spec = read_scenario_with("own.yaml", own, &imports).unwrap().spec;
+        assert!(matches!(spec.topics[0].kind, TopicKind::Log(log) if log.partitions == 3));
     }
 
     #[test]
@@ -308,7 +347,9 @@ clients: { users: { calls: api, rate: 10/s }, others: { calls: api, closed: { us
         assert!(refused("import: nowhere\n").contains("`nowhere` cannot be imported: no such file"));
         assert!(refused("import: round\n").contains("own.yaml -> round.yaml -> own.yaml"));
         let template = refused("services: { a: { template: jwm, work: [cpu: 1ms] } }\nclients: { u: { calls: a, rate: 1/s } }\n");
-        assert!(template.contains("there is no template `jwm`") && template.contains("jvm"), "{template}");
+        assert!(template.contains("there is no template of services `jwm`") && template.contains("jvm"), "{template}");
+        let elsewhere = refused("services: { a: { template: kafka, work: [cpu: 1ms] } }\nclients: { u: { calls: a, rate: 1/s } }\n");
+        assert!(elsewhere.contains("redis") && !elsewhere.contains("did you mean"), "{elsewhere}");
         let inside = refused("import: base\nclients: { users: { calls: nobody } }\n");
         assert!(inside.contains("own.yaml:"), "{inside}");
         // What is wrong in the imported file is told with that file's name.

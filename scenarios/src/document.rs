@@ -15,6 +15,7 @@ pub mod probe;
 pub mod lifecycle;
 pub mod autoscaler;
 pub mod lock;
+pub mod flag;
 pub mod service;
 pub mod fault;
 pub mod history;

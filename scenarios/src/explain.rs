@@ -12,8 +12,8 @@ use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
     Amount, Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, Cause, Causes, ClientSpec, Commit, ConsumeSpec, CureSpec, DatabaseSpec,
-    DisruptionSpec, EjectionSpec, EndpointSpec, Engine, FailoverSpec, FaultKind, FaultSpec, Growth, HistorySpec, Jitter, LoadSpec,
-    MetricTarget, Phase, Population, Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, TopicKind, TopicSpec,
+    DisruptionSpec, EjectionSpec, EndpointSpec, Engine, FailoverSpec, FaultKind, FaultSpec, FlagSpec, Growth, HistorySpec, Jitter, LoadSpec,
+    MetricTarget, Phase, Population, Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, Spread, TopicKind, TopicSpec,
     VersionSpec, Window, WorldSpec,
 };
 
@@ -301,6 +301,9 @@ fn service_text(service: &ServiceSpec) -> String {
     for version in service.versions.iter().skip(1) {
         text += &format!("\n    {}", version_text(version));
     }
+    for flag in &service.flags {
+        text += &format!("\n    {}", flag_text(flag));
+    }
     text
 }
 
@@ -491,6 +494,33 @@ fn version_text(version: &VersionSpec) -> String {
     format!("version {} {}", version.name, flaws.join(" and "))
 }
 
+/// What a flag changes where it is on, and how it comes there.
+fn flag_text(flag: &FlagSpec) -> String {
+    let mut changes = Vec::new();
+    if flag.demand != Factor::ONE {
+        changes.push(format!("{} the CPU", flag.demand));
+    }
+    if flag.error > Ratio::ZERO {
+        changes.push(format!("{} of requests fail", flag.error));
+    }
+    for call in &flag.calls {
+        let made = call.probability.map(|share| format!("{share} of requests call {}", call.service));
+        let waits = call.timeout.map(|timeout| match timeout {
+            Some(timeout) => format!("calls of {} are waited for {timeout}", call.service),
+            None => format!("calls of {} are waited for without end", call.service),
+        });
+        changes.extend([made, waits].into_iter().flatten());
+    }
+    if changes.is_empty() {
+        changes.push(if flag.healthy { "nothing else".to_owned() } else { "it is said to be unsound".to_owned() });
+    }
+    let comes = match &flag.spread {
+        Spread::Push(delay) => format!("processes are told after {} on average", mean(delay)),
+        Spread::Poll(every) => format!("processes ask for it every {every}"),
+    };
+    format!("with the flag {}: {}; {comes}", flag.name, changes.join(", "))
+}
+
 fn mean(distribution: &Distribution) -> Span {
     Span::from_seconds_f64(distribution.mean())
 }
@@ -512,6 +542,7 @@ fn happening(kind: &FaultKind) -> String {
         FaultKind::ErrorRate { error, .. } => format!("{target} answers {error} of requests with an error"),
         FaultKind::MemoryLeak { per_second, .. } => format!("{target} loses {per_second} of memory a second"),
         FaultKind::Deploy { version, .. } => format!("version {version} of {target} is rolled out"),
+        FaultKind::Flag { flag, .. } => format!("flag {flag} of {target} is turned on"),
         FaultKind::Latency { from, extra, .. } => {
             let caller = from.as_ref().map_or_else(|| "anybody".to_owned(), ToString::to_string);
             format!("calls of {target} by {caller} take {} longer on average", mean(extra))

@@ -15,6 +15,7 @@ mod client;
 mod calls;
 mod cache;
 mod database;
+mod flag;
 mod topic;
 mod fault;
 mod cure;

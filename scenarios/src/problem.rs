@@ -23,6 +23,12 @@ pub fn unknown(place: &Place, kind: &'static str, name: &str, known: &[&str]) ->
     Problem::at(code, place, format!("there is no {kind} `{name}`")).remedy(nearest(name, known, &format!("{kind}s")))
 }
 
+/// A template that there is not; `kind` says of what.
+#[must_use]
+pub fn unknown_template(place: &Place, kind: &'static str, name: &str, known: &[&str]) -> Problem {
+    Problem::at("FD0200", place, format!("there is no {kind} `{name}`")).remedy(nearest(name, known, "templates"))
+}
+
 /// An endpoint that the service does not have.
 #[must_use]
 pub fn unknown_endpoint(place: &Place, service: &str, endpoint: &str, known: &[&str]) -> Problem {

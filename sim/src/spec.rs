@@ -7,6 +7,7 @@ mod load;
 mod cache;
 mod database;
 mod topic;
+mod flag;
 
 use firedrill_core::action::{Action, Target};
 use firedrill_core::distribution::Distribution;
@@ -20,6 +21,7 @@ pub use caller::{
     BreakerSpec, BudgetSpec, Cause, Causes, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window,
 };
 pub use database::{Access, Commit, DatabaseSpec, Engine, FailoverSpec};
+pub use flag::{FlagCallSpec, FlagSpec, Spread};
 pub use load::{AgainSpec, BurstsSpec, DailySpec, Population, SpikesSpec, Variation};
 pub use topic::{ConsumeSpec, LogSpec, TopicKind, TopicSpec};
 
@@ -349,6 +351,8 @@ pub struct ServiceSpec {
     pub memory: MemorySpec,
     /// The versions that exist, the running one first.
     pub versions: Vec<VersionSpec>,
+    /// Flags that can be turned on, in order of name.
+    pub flags: Vec<FlagSpec>,
     /// How a new version replaces an old one.
     pub rollout: RolloutSpec,
     /// Restart of a replica whose process has stopped answering; `None`: nothing watches it.
@@ -545,6 +549,13 @@ pub enum FaultKind {
         /// One of its versions.
         version: Name,
     },
+    /// A flag of a service is turned on. With `lasting`, it is turned off again; an action can do that too.
+    Flag {
+        /// The service.
+        service: Name,
+        /// One of its flags.
+        flag: Name,
+    },
     /// Calls of a service take longer on the way; its own work does not.
     Latency {
         /// The caller, a service or client; `None`: every caller.
@@ -639,6 +650,7 @@ impl FaultKind {
             Self::ErrorRate { .. } => "error_rate",
             Self::MemoryLeak { .. } => "memory_leak",
             Self::Deploy { .. } => "deploy",
+            Self::Flag { .. } => "flag",
             Self::Latency { .. } => "latency",
             Self::ZoneLoss { .. } => "zone_loss",
             Self::NodeLoss { .. } => "node_loss",
@@ -666,6 +678,7 @@ impl FaultKind {
             | Self::MemoryLeak { target, .. }
             | Self::ReplicaLag { target, .. } => target.clone(),
             Self::Deploy { service, .. }
+            | Self::Flag { service, .. }
             | Self::Latency { service, .. }
             | Self::CacheFlush { service, .. }
             | Self::LockHold { service, .. }

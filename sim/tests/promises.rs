@@ -465,7 +465,8 @@ prop_compose! {
         call_timeout in prop::option::of(20_u64..400), max in 0_u32..3, error in 0.0..0.3, liveness in prop::option::of(some_probe()),
         (guard, cache, need, asynchronous) in (some_protection(), some_cache(), prop::option::of(1_u32..4), any::<bool>()),
         (database, reads, deadlocks) in (prop::option::of(some_database()), any::<bool>(), any::<bool>()),
-        per_request in 0_u64..4, life in prop::option::of(some_life()), autoscaler in prop::option::of(some_autoscaler()),
+        per_request in 0_u64..4, life in prop::option::of(some_life()),
+        (autoscaler, flag, profiles) in (prop::option::of(some_autoscaler()), prop::option::of(any::<[bool; 3]>()), some_profiles(false)),
     ) -> ServiceSpec {
         let name = format!("s{number}");
         let mut phases = Vec::new();
@@ -537,7 +538,30 @@ prop_compose! {
         worse.leak_per_second = mib(2);
         worse.crash_after = Some(Span::from_seconds(9));
         service.versions.push(worse);
+        service.flags = flag.map(|kinds| some_flag(&service, kinds)).into_iter().collect();
+        service.profiles = profiles;
         service
+    }
+}
+
+/// Profiles of processes, or of the cluster, in order.
+fn some_profiles(of_cluster: bool) -> impl Strategy<Value = Vec<Profile>> {
+    let known: Vec<Profile> = Profile::ALL.into_iter().filter(|profile| profile.is_of_cluster() == of_cluster).collect();
+    let count = known.len();
+    prop::sample::subsequence(known, 0..=count)
+}
+
+/// A flag that makes a service slower and worse, and changes whatever it calls.
+fn some_flag(service: &ServiceSpec, [polls, rarer, patient]: [bool; 3]) -> FlagSpec {
+    let timeout = patient.then_some(Some(Span::from_millis(700)));
+    let call = |service: Name| FlagCallSpec { service, probability: rarer.then(|| share(0.4)), timeout };
+    FlagSpec {
+        name: Name::new("new"),
+        healthy: false,
+        demand: factor(2.0),
+        error: share(0.2),
+        calls: service.calls().into_iter().map(call).collect(),
+        spread: if polls { Spread::Poll(Span::from_seconds(3)) } else { Spread::Push(exponential(1.0)) },
     }
 }
 
@@ -554,7 +578,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_fault(count: usize)(kind in 0_u8..20, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
+    fn some_fault(count: usize)(kind in 0_u8..21, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
         let name = format!("s{number}");
         let target = of_replica.map_or_else(|| service_target(&name), |replica| replica_target(&format!("{name}-{replica}")));
         let service = Name::new(&name);
@@ -573,6 +597,7 @@ prop_compose! {
             10 => FaultKind::ZoneLoss { zone: Name::new("a") },
             12 => FaultKind::PrimaryCrash { service },
             14 => FaultKind::Quota { service, rate: firedrill_core::quantity::Rate::per_second(5.0).unwrap() },
+            18 => FaultKind::Flag { service, flag: Name::new("new") },
             13 => FaultKind::ReplicaLag { target, lag: Span::from_seconds(5) },
             16 => FaultKind::Steal { target, share: share(0.6) },
             17 => FaultKind::Steal { target: Target::Node(Name::new("blue-0")), share: share(0.4) },
@@ -584,7 +609,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_cure(count: usize)(kind in 0_u8..10, when in 1_u64..60, target in some_target(count)) -> CureSpec {
+    fn some_cure(count: usize)(kind in 0_u8..11, when in 1_u64..60, target in some_target(count)) -> CureSpec {
         let action = match kind {
             0 => Action::Restart { mode: RestartMode::AtOnce },
             1 => Action::Restart { mode: RestartMode::Rolling },
@@ -595,6 +620,7 @@ prop_compose! {
             6 => Action::PurgeQueue,
             7 => Action::LimitRetries { retries: 0, lasting: Span::from_seconds(5) },
             8 => Action::FailOver,
+            9 => Action::RevertFlag,
             _ => Action::Wait { span: Span::from_seconds(5) },
         };
         cure(when, action, target)
@@ -652,8 +678,9 @@ fn some_world() -> impl Strategy<Value = WorldSpec> {
         let faults = prop::collection::vec(some_fault(count), 0..5);
         let cures = prop::collection::vec(some_cure(count), 0..6);
         let caller = (some_population(), some_protection(), any::<bool>());
-        (services, faults, cures, prop::option::of(50_u64..500), 0_u32..3, caller, topic).prop_map(
-            move |(services, mut faults, cures, timeout, max, caller, topic)| {
+        let cluster = some_profiles(true);
+        (services, faults, cures, (prop::option::of(50_u64..500), 0_u32..3), caller, topic, cluster).prop_map(
+            move |(services, mut faults, cures, (timeout, max), caller, topic, cluster)| {
                 let mut users = client("users", "s0", 30.0);
                 let (population, (protection, budget), asks_again) = caller;
                 if matches!(population, Population::Closed { .. }) {
@@ -669,7 +696,13 @@ fn some_world() -> impl Strategy<Value = WorldSpec> {
                 for (number, fault) in faults.iter_mut().enumerate() {
                     fault.name = Name::from(format!("f{number}"));
                 }
-                (spec.faults, spec.cures) = (faults, cures);
+                // Only a service that has the flag can have it turned on.
+                let has_flag = |fault: &FaultSpec| match &fault.kind {
+                    FaultKind::Flag { service, .. } => spec.services.iter().any(|known| known.name == *service && !known.flags.is_empty()),
+                    _ => true,
+                };
+                faults.retain(has_flag);
+                (spec.faults, spec.cures, spec.profiles) = (faults, cures, cluster);
                 if let Some((kinds, dead_letters_after, batch, at_once, kills)) = topic {
                     consuming(&mut spec, some_topic(kinds, dead_letters_after), (batch, at_once, kills));
                 }

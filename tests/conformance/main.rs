@@ -13,6 +13,7 @@ mod machines;
 mod fan_out;
 mod caches;
 mod dependencies;
+mod flags;
 mod arrivals;
 mod queues;
 mod messages;

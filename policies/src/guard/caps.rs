@@ -253,7 +253,7 @@ fn taken_of_service(action: &Action, declared: u64) -> u64 {
         Action::Scale { replicas: Scale::To(count) } => declared.saturating_sub(u64::from(*count)),
         Action::Scale { replicas: Scale::By(count) } => u64::from(count.saturating_neg().max(0).unsigned_abs()),
         Action::Scale { replicas: Scale::Times(factor) } => declared.saturating_sub(libm::ceil(factor.get() * declared as f64) as u64),
-        Action::PurgeQueue | Action::ParkMessages | Action::LimitRetries { .. } | Action::Wait { .. } => 0,
+        Action::PurgeQueue | Action::ParkMessages | Action::LimitRetries { .. } | Action::RevertFlag | Action::Wait { .. } => 0,
     }
 }
 

@@ -161,6 +161,7 @@ impl Teller {
             | Event::ConsumersChanged { .. }
             | Event::RetriesLimited { .. }
             | Event::BreakerChanged { .. }
+            | Event::FlagChanged { .. }
             | Event::PrimaryChanged { .. }
             | Event::Ejected { .. }
             | Event::Returned { .. }
@@ -294,6 +295,9 @@ impl Teller {
                     _ => format!("{service}: a message of {topic} is a dead letter: {reason}"),
                 };
                 self.say(at, Kind::World, text);
+            }
+            Event::FlagChanged { service, flag, state, reason } => {
+                self.say(at, Kind::World, format!("{service}: flag {flag} is turned {state}: {reason}"));
             }
             Event::BreakerChanged { caller, service, state, reason } => {
                 self.say(at, Kind::World, format!("{caller}: its breaker to {service} is {}: {reason}", state.replace('_', " ")));

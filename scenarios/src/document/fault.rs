@@ -78,7 +78,7 @@ impl Places {
 }
 
 /// The kinds of faults, as they are written.
-pub const FAULTS: [&str; 19] = [
+pub const FAULTS: [&str; 20] = [
     "crash",
     "cache_flush",
     "hang",
@@ -88,6 +88,7 @@ pub const FAULTS: [&str; 19] = [
     "error_rate",
     "memory_leak",
     "deploy",
+    "flag",
     "latency",
     "zone_loss",
     "node_loss",
@@ -101,7 +102,8 @@ pub const FAULTS: [&str; 19] = [
 ];
 
 /// What an oracle can do. Waiting is left out: an oracle states its times.
-pub const CURES: [&str; 8] = ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over"];
+pub const CURES: [&str; 9] =
+    ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "revert_flag"];
 
 /// Reads an entry of `faults` or `changes`; `what` is "a fault" or "a change".
 pub fn read(reader: &mut Reader, node: &Node, what: &str) -> Option<FaultDocument> {
@@ -204,6 +206,11 @@ fn read_kind_by_name(reader: &mut Reader, fields: &mut Fields<'_>, word: &Key) -
             let service = one_name(reader, fields, "service");
             let version = one_name(reader, fields, "version");
             service.zip(version).map(|(service, version)| FaultKind::Deploy { service, version })
+        }
+        "flag" => {
+            let service = one_name(reader, fields, "service");
+            let flag = one_name(reader, fields, "flag");
+            service.zip(flag).map(|(service, flag)| FaultKind::Flag { service, flag })
         }
         "cache_flush" => {
             let service = one_name(reader, fields, "service");
@@ -319,6 +326,7 @@ fn read_action(reader: &mut Reader, word: &Key, node: &Node) -> Option<(Action, 
         "drain" => Some(Action::Drain),
         "purge_queue" => Some(Action::PurgeQueue),
         "fail_over" => Some(Action::FailOver),
+        "revert_flag" => Some(Action::RevertFlag),
         "park_messages" => Some(Action::ParkMessages),
         "limit_retries" => {
             let retries = required(reader, &mut fields, "retries", |r, n| r.integer(n, "the number of retries", 0..=100));

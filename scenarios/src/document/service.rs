@@ -12,6 +12,7 @@ use crate::document::balancing::{self, BalanceDocument, BalancingDocument};
 use crate::document::cache::{self, CacheDocument};
 use crate::document::client::{RetriesDocument, read_retries};
 use crate::document::database::{self, DatabaseDocument};
+use crate::document::flag::{self, FlagDocument};
 use crate::document::lock::{self, LockDocument};
 use crate::document::metric::MetricDocument;
 use crate::document::protection::{self, ProtectionDocument};
@@ -66,6 +67,8 @@ pub struct ServiceDocument {
     pub version: Option<Located<Name>>,
     /// Versions that differ from a sound one.
     pub versions: Vec<VersionDocument>,
+    /// Flags that can be turned on.
+    pub flags: Vec<FlagDocument>,
     /// How a new version replaces an old one.
     pub rollout: RolloutDocument,
     /// How its replicas come and go.
@@ -257,6 +260,7 @@ impl ServiceDocument {
             memory: MemoryDocument::default(),
             version: None,
             versions: Vec::new(),
+            flags: Vec::new(),
             rollout: RolloutDocument::default(),
             lifecycle: LifecycleDocument::default(),
             cpu_request: None,
@@ -326,6 +330,9 @@ fn read_life(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Service
     service.version = optional(reader, fields, "version", |r, n| r.name(n, "the name of a version"));
     if let Some(node) = fields.optional("versions") {
         service.versions = named(reader, node, "the versions of a service", "the name of a version", read_version);
+    }
+    if let Some(node) = fields.optional("flags") {
+        service.flags = named(reader, node, "the flags of a service", "the name of a flag", flag::read);
     }
     if let Some(mut fields) = fields.optional("rollout").and_then(|node| reader.fields(node, "a rollout")) {
         service.rollout = RolloutDocument {

@@ -18,6 +18,7 @@ pub fn lower(reader: &mut Reader, names: &Names, document: &ScenarioDocument, ho
         names.target(reader, &cure.target, cure.places.target(&cure.target));
         check_rollback(reader, document, cure);
         check_failover(reader, document, cure);
+        check_flag(reader, document, cure);
         let Some(at) = &cure.at else { continue };
         if at.value >= horizon {
             reader.problem(problem::after_horizon(&at.place, "the oracle acts", &at.value.to_string(), &horizon.to_string()));
@@ -39,6 +40,16 @@ fn check_failover(reader: &mut Reader, document: &ScenarioDocument, cure: &CureD
     if known.is_some_and(|known| known.database.is_none()) {
         let why = format!("a failover of `{service}`, which is no database");
         reader.problem(problem::impossible(cure.places.of("service"), &why, "name a service with `database:`"));
+    }
+}
+
+fn check_flag(reader: &mut Reader, document: &ScenarioDocument, cure: &CureDocument) {
+    let (Action::RevertFlag, Target::Service(service)) = (&cure.action, &cure.target) else { return };
+    let mut events = document.faults.iter().chain(&document.changes);
+    let turned = events.any(|fault| matches!(&fault.kind, FaultKind::Flag { service: of, .. } if of == service));
+    if !turned && document.services.iter().any(|candidate| candidate.name.value == *service) {
+        let why = format!("no flag of `{service}` is turned on, so there is none to turn off");
+        reader.problem(problem::impossible(cure.places.of("service"), &why, "name a service of which one is, by `flag:` in `faults`"));
     }
 }
 

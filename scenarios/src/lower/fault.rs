@@ -14,6 +14,7 @@ use crate::document::ScenarioDocument;
 use crate::document::client::ClientDocument;
 use crate::document::fault::FaultDocument;
 use crate::document::service::{PhaseDocument, ServiceDocument};
+use crate::lower::flag::is_sound;
 use crate::lower::names::Names;
 use crate::lower::{instant, or};
 use crate::{defaults, problem};
@@ -83,6 +84,7 @@ impl Check<'_> {
         }
         match &fault.kind {
             FaultKind::Deploy { service, version } => self.deploy(reader, fault, service, version),
+            FaultKind::Flag { service, flag } => self.flag(reader, fault, service, flag),
             FaultKind::Latency { from: Some(from), service, .. } => self.latency(reader, fault, from, service),
             FaultKind::Surge { client, .. } => self.surge(reader, fault, client),
             FaultKind::CacheFlush { service, cache, .. } => self.cache_flush(reader, fault, service, cache),
@@ -248,6 +250,20 @@ impl Check<'_> {
         }
     }
 
+    fn flag(&self, reader: &mut Reader, fault: &FaultDocument, service: &Name, flag: &Name) {
+        let Some(service) = self.document.services.iter().find(|candidate| candidate.name.value == *service) else { return };
+        let known: Vec<&str> = service.flags.iter().map(|flag| flag.name.value.as_str()).collect();
+        if !known.contains(&flag.as_str()) {
+            reader.problem(problem::unknown(fault.places.of("flag"), "flag of this service", flag, &known));
+        }
+    }
+
+    /// Whether a flag that is turned on leaves its service sound; `None` if there is no such flag.
+    fn is_sound_flag(&self, service: &Name, flag: &Name) -> Option<bool> {
+        let service = self.document.services.iter().find(|candidate| candidate.name.value == *service)?;
+        service.flags.iter().find(|candidate| candidate.name.value == *flag).map(is_sound)
+    }
+
     fn latency(&self, reader: &mut Reader, fault: &FaultDocument, from: &Name, service: &Name) {
         let place = fault.places.of("from");
         let calls = |caller: &ServiceDocument| {
@@ -307,6 +323,11 @@ impl Check<'_> {
                 ));
             }
             FaultKind::MemoryLeak { target, per_second } => self.leak_hurts(reader, fault, target, *per_second),
+            FaultKind::Flag { service, flag } if self.is_sound_flag(service, flag) == Some(true) => {
+                let remedy = "move it to `changes:`, or say in `flags:` what is wrong with it, at least `healthy: false`";
+                let why = format!("`{service}` is sound with `{flag}`, so turning it on is no fault");
+                reader.problem(problem::version(places.of("flag"), why, remedy));
+            }
             FaultKind::Deploy { service, version } if self.is_sound(service, version) == Some(true) => {
                 let remedy = "move it to `changes:`, or say in `versions:` what is wrong with it";
                 reader.problem(problem::version(
@@ -345,6 +366,13 @@ impl Check<'_> {
 
     /// A change is planned and hurts nobody for long: a version that is not sound is a fault.
     fn is_benign(&self, reader: &mut Reader, change: &FaultDocument) {
+        if let FaultKind::Flag { service, flag } = &change.kind
+            && self.is_sound_flag(service, flag) == Some(false)
+        {
+            let remedy = "move it to `faults:`, or let the flag be sound";
+            let fault = format!("`{service}` is not sound with `{flag}`, so turning it on is no benign change");
+            reader.problem(problem::version(change.places.of("flag"), fault, remedy));
+        }
         if let FaultKind::Deploy { service, version } = &change.kind
             && self.is_sound(service, version) == Some(false)
         {
@@ -409,6 +437,11 @@ fn same_thing(left: &FaultKind, right: &FaultKind) -> bool {
         return false;
     }
     if let (FaultKind::LockHold { lock: left, .. }, FaultKind::LockHold { lock: right, .. }) = (left, right)
+        && left != right
+    {
+        return false;
+    }
+    if let (FaultKind::Flag { flag: left, .. }, FaultKind::Flag { flag: right, .. }) = (left, right)
         && left != right
     {
         return false;

@@ -15,7 +15,7 @@ use crate::document::service::{CallDocument, EndpointDocument, PhaseDocument, Se
 use crate::lower::cache;
 use crate::lower::names::{Names, zones_of};
 use crate::lower::protection::{self, lower_retries};
-use crate::lower::{autoscaler, balancing, database, lifecycle, or, queue, topic};
+use crate::lower::{autoscaler, balancing, database, flag, lifecycle, or, queue, topic};
 use crate::problem;
 
 /// Lowers one service.
@@ -56,6 +56,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         },
         memory: lower_memory(reader, service),
         versions: lower_versions(reader, service),
+        flags: flag::lower(reader, service),
         rollout: RolloutSpec {
             max_surge: or(service.rollout.max_surge.as_ref(), || defaults::ratio("rollout.max_surge")),
             max_unavailable: or(service.rollout.max_unavailable.as_ref(), || defaults::ratio("rollout.max_unavailable")),

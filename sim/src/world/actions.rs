@@ -56,6 +56,8 @@ enum Stage {
     RollingBack(u32),
     /// Complete when each of these is gone and these services have what they want.
     Draining { evacuation: u32, services: Vec<u32> },
+    /// Complete when no process has this flag any more.
+    Reverting(u32),
     /// Complete when another replica is the primary of this database and callers reach it.
     FailingOver(u32),
     /// Complete when the time is over.
@@ -139,6 +141,10 @@ impl World {
                 let service = self.target_service(target, "fail_over")?;
                 self.order_failover(service)?;
                 Ok(Stage::FailingOver(service))
+            }
+            Action::RevertFlag => {
+                let service = self.target_service(target, "revert_flag")?;
+                Ok(Stage::Reverting(self.revert_flag(service, &command.id().to_string())?))
             }
             Action::Wait { span } => {
                 self.schedule_order(*span, index, OrderStep::WaitOver);
@@ -322,6 +328,7 @@ impl World {
                 Stage::RestartingRolling { .. } => self.next_rolling_restart(index),
                 Stage::Restarting(replicas) => replicas.iter().all(|replica| self.is_ready_or_gone(*replica)),
                 Stage::Scaling(service) => self.has_what_it_wants(*service),
+                Stage::Reverting(flag) => self.is_flag_reverted(*flag),
                 Stage::RollingBack(service) => !self.services[*service as usize].rolling,
                 Stage::FailingOver(service) => {
                     self.services[*service as usize].database.as_ref().is_some_and(|database| database.is_steady())
@@ -382,6 +389,7 @@ impl World {
             Stage::Restarting(replicas) => unready(replicas),
             Stage::RestartingRolling { left, .. } => format!("{} replicas are left to restart", left.len()),
             Stage::Scaling(service) | Stage::RollingBack(service) => wanting(*service),
+            Stage::Reverting(flag) => self.flag_is_missing(*flag),
             Stage::FailingOver(_) => "no standby has taken over".to_owned(),
             Stage::Draining { evacuation, services } => {
                 let wanting = services.iter().map(|service| wanting(*service));

@@ -23,6 +23,7 @@ use crate::world::contention::Contention;
 use crate::world::databases::Database;
 use crate::world::door::Rules;
 use crate::world::faults::Disturbance;
+use crate::world::flags::Flags;
 use crate::world::nodes::nodes;
 use crate::world::topics::inboxes;
 use crate::world::{Client, Edge, Service, Step, Todo, Views, Ways, World, Zone};
@@ -86,8 +87,9 @@ impl World {
             brought: Vec::new(),
             as_of: (Time::ZERO, Span::ZERO),
             terms: Vec::new(),
-            keeps_terms: spec.services.iter().any(|service| service.admission.is_some()),
+            keeps_terms: spec.services.iter().any(|service| service.admission.is_some()) || spec.flags_change_timeouts(),
             disturbances,
+            flags: Flags::new(&spec, seed),
             orders: Vec::new(),
             evacuations: Vec::new(),
             results: Vec::new(),
@@ -102,6 +104,7 @@ impl World {
         };
         world.give_rows_to_timeouts();
         world.fill_caches();
+        world.lay_flags();
         world.populate();
         world
     }

@@ -162,7 +162,7 @@ impl World {
     /// What a new attempt of a call brings with it.
     pub(super) fn set_terms(&mut self, attempt: u32, slot: u32) {
         let call = self.first_of(slot);
-        let timeout = self.edges[call.edge as usize].timeout;
+        let timeout = self.timeout_of(call.edge, call.origin);
         let priority = match call.origin {
             Origin::Client { client, .. } => self.spec.clients[client as usize].priority,
             Origin::Attempt(parent) => self.terms[parent as usize].priority,

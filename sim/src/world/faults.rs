@@ -117,6 +117,7 @@ impl World {
                 self.reapply(target);
             }
             FaultKind::Deploy { service, version } => self.deploy(service, version),
+            FaultKind::Flag { service, flag } => self.set_flag(service, flag, true, &format!("changed: {}", spec.name)),
             FaultKind::Latency { service, .. } => {
                 let service = self.service_named(service).expect("lowering knows every service");
                 self.services[service as usize].latencies.push(index);
@@ -186,8 +187,29 @@ impl World {
     }
 
     pub(super) fn fault_ends(&mut self, index: u32, reason: &str) {
-        if self.disturbances[index as usize].active {
-            self.end_disturbance(index, reason);
+        if !self.disturbances[index as usize].active {
+            return;
+        }
+        // A flag is over once no process has it any more.
+        let spec = &self.disturbances[index as usize].spec;
+        if let FaultKind::Flag { service, flag } = spec.kind.clone() {
+            return self.set_flag(&service, &flag, false, reason);
+        }
+        self.end_disturbance(index, reason);
+    }
+
+    /// Every process of a service knows how a flag stands: what it was is over, or has come where it was meant to.
+    pub(super) fn flag_settled(&mut self, is_its: impl Fn(&FaultKind) -> bool, on: bool) {
+        for index in 0..self.disturbances.len() {
+            let disturbance = &self.disturbances[index];
+            if !disturbance.active || !is_its(&disturbance.spec.kind) {
+                continue;
+            }
+            if !on {
+                self.end_disturbance(index as u32, "no process has it any more");
+            } else if disturbance.benign && disturbance.spec.lasting.is_none() {
+                self.end_disturbance(index as u32, "every process has it");
+            }
         }
     }
 
@@ -236,6 +258,7 @@ impl World {
             FaultKind::LockHold { service, lock } => self.hold_lock(service, lock, false),
             FaultKind::Quota { service, .. } => self.refresh_quota(service),
             FaultKind::Deploy { .. }
+            | FaultKind::Flag { .. }
             | FaultKind::Surge { .. }
             | FaultKind::CacheFlush { .. }
             | FaultKind::PrimaryCrash { .. }
@@ -271,7 +294,9 @@ impl World {
                 _ => {}
             }
         }
-        let version_error = version.error.get();
+        let (by_flags, error_of_flags) = self.flagged(index);
+        slowness *= by_flags;
+        let version_error = 1.0 - (1.0 - version.error.get()) * (1.0 - error_of_flags);
         let now = self.now;
         let replica = &mut self.replicas[index as usize];
         replica.slowness = slowness;
@@ -360,6 +385,7 @@ impl World {
     /// A replica is gone, and so are faults that were attached to it alone.
     pub(super) fn target_gone(&mut self, replica: u32) {
         self.cure(replica, "its target is gone", |_| true);
+        self.settle_flags(self.replicas[replica as usize].service);
         let name = self.replicas[replica as usize].name.clone();
         for index in 0..self.disturbances.len() {
             let disturbance = &self.disturbances[index];
@@ -451,6 +477,7 @@ fn detail(kind: &FaultKind) -> String {
         FaultKind::ErrorRate { error, .. } => format!("{error} of requests fail"),
         FaultKind::MemoryLeak { per_second, .. } => format!("memory grows by {per_second} a second"),
         FaultKind::Deploy { version, .. } => format!("version {version} is rolled out"),
+        FaultKind::Flag { flag, .. } => format!("{flag} is turned on"),
         FaultKind::Latency { from: None, extra, .. } => format!("every call takes {} longer on average", mean(extra)),
         FaultKind::Latency { from: Some(from), extra, .. } => format!("every call by {from} takes {} longer on average", mean(extra)),
         FaultKind::ZoneLoss { .. } => "everything in the zone is lost".to_owned(),

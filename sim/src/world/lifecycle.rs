@@ -421,6 +421,7 @@ impl World {
         self.forget_called(index);
         self.note_replica(index, reason);
         self.cured_by_start(index);
+        self.read_flags(index);
         let timer = self.schedule_after(Span::from_seconds_f64(seconds), Due::StartedUp(index));
         self.replicas[index as usize].state_timer = Some(timer);
         self.process_runs(index);

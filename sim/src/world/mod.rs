@@ -20,6 +20,7 @@ mod databases;
 mod evictions;
 mod door;
 mod faults;
+mod flags;
 mod lifecycle;
 mod locking;
 mod nodes;
@@ -67,6 +68,7 @@ use databases::Brought;
 use door::Terms;
 use evictions::Evacuation;
 use faults::Disturbance;
+use flags::Flags;
 use spans::Spans;
 use visits::Visit;
 use work::Attempt;
@@ -164,6 +166,8 @@ pub(crate) enum Due {
     GroupWaited(u32),
     /// A member of the group of an inbox has been silent for long.
     MemberSilent(u32, u32),
+    /// A value of a flag comes to a replica.
+    FlagComes(u32, u32),
     /// A target is scraped.
     Scrape(u32),
 }
@@ -279,6 +283,8 @@ pub(crate) struct World {
     /// Whether any service has rules for its door.
     keeps_terms: bool,
     disturbances: Vec<Disturbance>,
+    /// The flags, if there are any.
+    flags: Option<Box<Flags>>,
     orders: Vec<Order>,
     evacuations: Vec<Evacuation>,
     /// Results that the automation has not been told yet.
@@ -387,6 +393,7 @@ impl World {
             Due::Learns(inbox, replica) => self.learns(inbox, replica),
             Due::GroupWaited(inbox) => self.group_waited(inbox),
             Due::MemberSilent(inbox, member) => self.member_silent(inbox, member),
+            Due::FlagComes(flag, sent) => self.flag_comes(flag, sent),
             Due::Scrape(_) => unreachable!("scrapes are not the world's"),
             Due::Arrival(_) | Due::Reach(_) | Due::PhaseDone(_) | Due::CpuDone(_) | Due::TimedOut(_) | Due::Retry(_) => {
                 unreachable!("frequent events are applied by the caller")

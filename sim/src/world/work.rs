@@ -376,12 +376,18 @@ impl World {
                 match step {
                     Step::Cpu(seconds) => Next::Cpu(seconds.sample(block.draw(word))),
                     Step::Sleep(seconds) => Next::Sleep(seconds.sample(block.draw(word))),
-                    Step::Call(edge) if is_hit(self.edges[*edge as usize].probability, block.word64(word)) => Next::Call(*edge),
+                    Step::Call(edge) if is_hit(self.chance_of(*edge, attempt.replica), block.word64(word)) => Next::Call(*edge),
                     Step::End(error) => Next::End(*error),
                     _ => Next::Skip,
                 }
             }
         }
+    }
+
+    /// The share of a replica's requests that make the call over an edge.
+    fn chance_of(&self, edge: u32, replica: u32) -> f64 {
+        let own = self.edges[edge as usize].probability;
+        if own < 0.0 { self.chance_by_flags(edge, replica) } else { own }
     }
 
     /// Makes a call of an attempt, which waits for it.
@@ -411,6 +417,7 @@ impl World {
             if probability < 1.0 {
                 let luck = &self.services[self.attempts[slot].service as usize].later_luck;
                 let block = luck.block(mix64(hop, FAN | u64::from(phase) << 16 | u64::from(branch / words)));
+                let probability = self.chance_of(edge, self.attempts[slot].replica);
                 if !is_hit(probability, block.word64((branch % words) as usize)) {
                     continue;
                 }

@@ -141,6 +141,7 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
         warm_up: None,
         memory: MemorySpec { base: mib(100), per_request: Bytes::new(0), limit: None },
         versions: vec![version("v1")],
+        flags: Vec::new(),
         rollout: RolloutSpec {
             max_surge: share(0.25),
             max_unavailable: share(0.25),
