@@ -154,6 +154,49 @@ fn the_scenarios_that_the_documentation_shows_are_sound_and_the_first_can_be_run
     assert!(told.contains("users feel it"), "{told}");
 }
 
+/// The system that parts of files are written into: everything that the page names, with some work.
+const SYSTEM: &str = "\
+schema: scenario/1
+scenario: base
+clients: { users: { calls: shop, rate: 1/s } }
+services:
+  shop: { zones: [a, b], endpoints: { /: { work: [cpu: 1ms] }, /healthz: { work: [cpu: 1ms] } } }
+  front: { work: [cpu: 1ms] }
+  payments: { work: [cpu: 1ms] }
+  db: { work: [cpu: 1ms] }
+  reviews: { work: [cpu: 1ms] }
+  prices: { work: [cpu: 1ms] }
+  store: { work: [cpu: 1ms] }
+";
+
+/// A part of a file as a file.
+fn completed(part: &str) -> String {
+    let services = if part.starts_with("  ") { "services:\n" } else { "" };
+    format!("schema: scenario/1\nscenario: part\nimport: base\n{services}{part}\n")
+}
+
+#[test]
+fn the_parts_of_scenarios_that_the_documentation_shows_can_be_read() {
+    use firedrill_scenarios::composition::Imported;
+
+    let page = read("docs/scenarios.md");
+    let blocks = page.split("\n```yaml\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    let parts: Vec<&str> = blocks.filter(|block| !block.starts_with("schema:")).collect();
+    assert!(parts.len() >= 11, "{parts:?}");
+    for part in parts {
+        let base = if part.contains("cache: { name: items") {
+            SYSTEM.replace("  shop: {", "  shop: { caches: { items: { keys: 100 } },")
+        } else {
+            SYSTEM.to_owned()
+        };
+        let imports = |_: &str, _: &str| Ok(Imported { path: "base.yaml".to_owned(), text: base.clone() });
+        if let Err(problems) = firedrill_scenarios::read_scenario_with("docs/scenarios.md", &completed(part), &imports) {
+            let told: Vec<String> = problems.iter().map(|problem| problem.render(false)).collect();
+            panic!("{part}\n{}", told.join("\n"));
+        }
+    }
+}
+
 #[test]
 fn the_policy_that_the_documentation_shows_is_sound_and_acts() {
     let (folder, name) = shown_file("docs/policies.md");

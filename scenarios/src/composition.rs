@@ -114,7 +114,6 @@ fn resolve(reader: &mut Reader, mut node: Node, chain: &mut Vec<String>, imports
 
 /// Every service, or every topic, with the template that it names below it.
 fn with_templates(reader: &mut Reader, mut node: Node, of: &str) -> Node {
-    let kind = if of == "topics" { "template of topics" } else { "template of services" };
     let Value::Map(entries) = &mut node.value else { return node };
     let Some((_, list)) = entries.iter_mut().find(|(key, _)| *key.text == *of) else { return node };
     let Value::Map(list) = &mut list.value else { return node };
@@ -128,7 +127,7 @@ fn with_templates(reader: &mut Reader, mut node: Node, of: &str) -> Node {
         let known = templates(of);
         let Some(name) = reader.text(&asked, "the name of a template").cloned() else { continue };
         if !known.contains(&name.as_str()) {
-            reader.problem(problem::unknown_template(&asked.place, kind, &name, &known));
+            reader.problem(problem::unknown_template(&asked.place, of, &name, &known));
             continue;
         }
         let own = std::mem::replace(&mut entry.value, Value::Null);
@@ -347,7 +346,7 @@ clients: { users: { calls: api, rate: 10/s }, others: { calls: api, closed: { us
         assert!(refused("import: nowhere\n").contains("`nowhere` cannot be imported: no such file"));
         assert!(refused("import: round\n").contains("own.yaml -> round.yaml -> own.yaml"));
         let template = refused("services: { a: { template: jwm, work: [cpu: 1ms] } }\nclients: { u: { calls: a, rate: 1/s } }\n");
-        assert!(template.contains("there is no template of services `jwm`") && template.contains("jvm"), "{template}");
+        assert!(template.contains("services have no template `jwm`") && template.contains("jvm"), "{template}");
         let elsewhere = refused("services: { a: { template: kafka, work: [cpu: 1ms] } }\nclients: { u: { calls: a, rate: 1/s } }\n");
         assert!(elsewhere.contains("redis") && !elsewhere.contains("did you mean"), "{elsewhere}");
         let inside = refused("import: base\nclients: { users: { calls: nobody } }\n");

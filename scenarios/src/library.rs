@@ -17,11 +17,11 @@ pub const ENTRIES: &[Entry] = entries! {
     "bad-deploy": "bad-deploy-errors", "bad-deploy-latency";
     "calm": "blip", "healthy-deploy", "lunch-peak";
     "crash-loop": "crash-loop-bad-start", "crash-loop-one-replica";
-    "feed": "feed-evening-peak", "feed-leak", "feed-loses-its-cache";
+    "feed": "feed-evening-peak", "feed-leak", "feed-loses-its-cache", "feed-poisoned-post";
     "hang": "hang-one-replica", "hang-whole-service";
     "memory-leak": "memory-leak-after-deploy", "memory-leak-to-oom";
     "online-shop": "shop-cart-hangs", "shop-loses-a-zone", "shop-slow-catalog";
-    "payments": "payments-bad-ledger", "payments-fraud-hangs", "payments-ledger-storm";
+    "payments": "payments-bad-ledger", "payments-fraud-hangs", "payments-ledger-storm", "payments-loses-its-database";
     "reference": "mm1-rho-50", "mm1-rho-70", "mm1-rho-90", "mm10-rho-80", "mm8-rho-90", "published-storm";
     "retry-storm": "retry-storm", "retry-storm-that-wanes";
     "slow-dependency": "slow-database";

@@ -23,10 +23,17 @@ pub fn unknown(place: &Place, kind: &'static str, name: &str, known: &[&str]) ->
     Problem::at(code, place, format!("there is no {kind} `{name}`")).remedy(nearest(name, known, &format!("{kind}s")))
 }
 
-/// A template that there is not; `kind` says of what.
+/// Something that a service does not have: a cache, a lock, a flag.
 #[must_use]
-pub fn unknown_template(place: &Place, kind: &'static str, name: &str, known: &[&str]) -> Problem {
-    Problem::at("FD0200", place, format!("there is no {kind} `{name}`")).remedy(nearest(name, known, "templates"))
+pub fn unknown_within(place: &Place, service: &str, (kind, name): (&'static str, &str), known: &[&str]) -> Problem {
+    let remedy = if known.is_empty() { "it has none".to_owned() } else { nearest(name, known, &format!("its {kind}s")) };
+    Problem::at("FD0200", place, format!("`{service}` has no {kind} `{name}`")).remedy(remedy)
+}
+
+/// A template that there is not for these, services or topics.
+#[must_use]
+pub fn unknown_template(place: &Place, of: &str, name: &str, known: &[&str]) -> Problem {
+    Problem::at("FD0200", place, format!("{of} have no template `{name}`")).remedy(nearest(name, known, "templates"))
 }
 
 /// An endpoint that the service does not have.

@@ -100,7 +100,8 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> TopicDocum
     let presets =
         [TopicPreset::Kafka, TopicPreset::KafkaBefore3, TopicPreset::Sqs, TopicPreset::RabbitMq].map(|preset| (preset.word(), preset));
     topic.preset = optional(reader, &mut fields, "preset", |r, n| r.one_of(n, "a kind of topic", &presets));
-    topic.partitions = optional(reader, &mut fields, "partitions", |r, n| r.integer(n, "partitions", 1..=10_000).map(|count| count as u32));
+    topic.partitions =
+        optional(reader, &mut fields, "partitions", |r, n| r.integer(n, "the number of partitions", 1..=10_000).map(|count| count as u32));
     topic.session = optional(reader, &mut fields, "session_timeout", |r, n| positive_span(r, n, "the timeout of a session"));
     topic.heartbeat = optional(reader, &mut fields, "heartbeat", |r, n| positive_span(r, n, "the time between heartbeats"));
     topic.poll = optional(reader, &mut fields, "poll_interval", |r, n| positive_span(r, n, "the longest time between polls"));
@@ -110,7 +111,7 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> TopicDocum
     });
     topic.retry = optional(reader, &mut fields, "retry", |r, n| positive_span(r, n, "the pause after a failure"));
     topic.dead_letters_after = optional(reader, &mut fields, "dead_letters_after", |r, n| {
-        unless(r, n, "never", |r, n| r.integer(n, "deliveries of a message", 1..=1_000_000).map(|count| count as u32))
+        unless(r, n, "never", |r, n| r.integer(n, "the number of deliveries", 1..=1_000_000).map(|count| count as u32))
     });
     fields.finish(reader);
     topic
@@ -126,8 +127,10 @@ pub fn read_consumes(reader: &mut Reader, node: &Node) -> Option<ConsumesDocumen
     let mut fields = reader.fields(node, "what a service consumes")?;
     let topic = required(reader, &mut fields, "topic", name);
     let endpoint = optional(reader, &mut fields, "endpoint", |r, n| r.name(n, "the name of an endpoint"));
-    let batch = optional(reader, &mut fields, "batch", |r, n| r.integer(n, "messages of a batch", 1..=10_000).map(|count| count as u32));
-    let at_once = optional(reader, &mut fields, "at_once", |r, n| r.integer(n, "messages at once", 1..=10_000).map(|count| count as u32));
+    let batch = optional(reader, &mut fields, "batch", |r, n| r.integer(n, "the size of a batch", 1..=10_000).map(|count| count as u32));
+    let at_once = optional(reader, &mut fields, "at_once", |r, n| {
+        r.integer(n, "the number of messages at once", 1..=10_000).map(|count| count as u32)
+    });
     fields.finish(reader);
     Some(ConsumesDocument { topic: topic?, endpoint, batch, at_once })
 }

@@ -19,6 +19,7 @@ pub fn lower(reader: &mut Reader, names: &Names, document: &ScenarioDocument, ho
         check_rollback(reader, document, cure);
         check_failover(reader, document, cure);
         check_flag(reader, document, cure);
+        check_parking(reader, document, cure);
         let Some(at) = &cure.at else { continue };
         if at.value >= horizon {
             reader.problem(problem::after_horizon(&at.place, "the oracle acts", &at.value.to_string(), &horizon.to_string()));
@@ -40,6 +41,15 @@ fn check_failover(reader: &mut Reader, document: &ScenarioDocument, cure: &CureD
     if known.is_some_and(|known| known.database.is_none()) {
         let why = format!("a failover of `{service}`, which is no database");
         reader.problem(problem::impossible(cure.places.of("service"), &why, "name a service with `database:`"));
+    }
+}
+
+fn check_parking(reader: &mut Reader, document: &ScenarioDocument, cure: &CureDocument) {
+    let (Action::ParkMessages, Target::Service(service)) = (&cure.action, &cure.target) else { return };
+    let known = document.services.iter().find(|candidate| candidate.name.value == *service);
+    if known.is_some_and(|known| known.consumes.is_none()) {
+        let why = format!("`{service}` takes no messages that could be parked");
+        reader.problem(problem::impossible(cure.places.of("service"), &why, "name a service with `consumes:`"));
     }
 }
 

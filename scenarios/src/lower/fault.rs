@@ -169,7 +169,7 @@ impl Check<'_> {
         let is_log = said.preset.as_ref().is_none_or(|preset| preset.value.is_log());
         let partitions = if is_log { or(said.partitions.as_ref(), || defaults::count("topics.kafka.partitions")) } else { 1 };
         if partition >= partitions {
-            let what = format!("partition {partition} of `{topic}`, whose {partitions} are counted from 0");
+            let what = format!("`{topic}` has no partition {partition}: they are counted from 0 to {}", partitions - 1);
             reader.problem(problem::impossible(fault.places.of("partition"), &what, "name one that there is"));
         }
     }
@@ -178,7 +178,7 @@ impl Check<'_> {
         let Some(known) = self.document.services.iter().find(|candidate| candidate.name.value == *service) else { return };
         let caches: Vec<&str> = known.caches.iter().map(|known| known.name.value.as_str()).collect();
         if !caches.contains(&cache.as_str()) {
-            reader.problem(problem::unknown(fault.places.of("cache"), "cache of this service", cache, &caches));
+            reader.problem(problem::unknown_within(fault.places.of("cache"), service, ("cache", cache), &caches));
         }
     }
 
@@ -191,7 +191,7 @@ impl Check<'_> {
         });
         let locks: Vec<&str> = taken.collect();
         if !locks.contains(&lock.as_str()) {
-            reader.problem(problem::unknown(fault.places.of("lock"), "lock of this service", lock, &locks));
+            reader.problem(problem::unknown_within(fault.places.of("lock"), service, ("lock", lock), &locks));
         }
     }
 
@@ -254,7 +254,7 @@ impl Check<'_> {
         let Some(service) = self.document.services.iter().find(|candidate| candidate.name.value == *service) else { return };
         let known: Vec<&str> = service.flags.iter().map(|flag| flag.name.value.as_str()).collect();
         if !known.contains(&flag.as_str()) {
-            reader.problem(problem::unknown(fault.places.of("flag"), "flag of this service", flag, &known));
+            reader.problem(problem::unknown_within(fault.places.of("flag"), &service.name.value, ("flag", flag), &known));
         }
     }
 

@@ -55,7 +55,13 @@ fn lower_call(reader: &mut Reader, service: &ServiceDocument, call: &FlagCallDoc
     called.dedup();
     if !called.contains(&&call.service.value) {
         let known: Vec<&str> = called.iter().map(|name| name.as_str()).collect();
-        reader.problem(problem::unknown(&call.service.place, "call of this service", &call.service.value, &known));
+        let what = format!("`{}` does not call `{}`", service.name.value, call.service.value);
+        let remedy = if known.is_empty() {
+            "remove this; it calls nobody".to_owned()
+        } else {
+            format!("name one that it calls: {}", problem::list(&known))
+        };
+        reader.problem(problem::impossible(&call.service.place, &what, &remedy));
     }
     if call.probability.is_none() && call.timeout.is_none() {
         let what = format!("nothing is said of the calls of `{}`", call.service.value);

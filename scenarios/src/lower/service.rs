@@ -10,7 +10,6 @@ use firedrill_sim::spec::{
 };
 
 use crate::defaults;
-use crate::document::cache::CacheDocument;
 use crate::document::service::{CallDocument, EndpointDocument, PhaseDocument, ServiceDocument, VersionDocument, WarmUpDocument};
 use crate::lower::cache;
 use crate::lower::names::{Names, zones_of};
@@ -23,7 +22,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
     let database = service.database.as_ref().map(|database| &database.value);
     let engine = database.map(|database| or(database.engine.as_ref(), || Engine::Postgres));
     let mut endpoints: Vec<EndpointSpec> =
-        service.endpoints.iter().map(|endpoint| lower_endpoint(reader, names, endpoint, (&service.caches, engine))).collect();
+        service.endpoints.iter().map(|endpoint| lower_endpoint(reader, names, endpoint, (service, engine))).collect();
     endpoints.sort_by(|left, right| left.name.cmp(&right.name));
     let is_database = service.database.is_some();
     // Who waits at a database holds a connection, and those are the bound.
@@ -103,7 +102,7 @@ fn lower_endpoint(
     reader: &mut Reader,
     names: &Names,
     endpoint: &EndpointDocument,
-    (caches, engine): (&[CacheDocument], Option<Engine>),
+    (service, engine): (&ServiceDocument, Option<Engine>),
 ) -> EndpointSpec {
     let mut phase = |phase: &PhaseDocument| match phase {
         PhaseDocument::Cpu(demand) => Phase::Cpu(demand.clone()),
@@ -111,11 +110,11 @@ fn lower_endpoint(
         PhaseDocument::Publish(topic) => Phase::Publish(topic.value.clone()),
         PhaseDocument::Call(call) => Phase::Call(lower_call(reader, names, call)),
         PhaseDocument::Cache { name, miss } => {
-            known_cache(reader, caches, name);
+            known_cache(reader, service, name);
             Phase::Cache { cache: name.value.clone(), miss: lower_call(reader, names, miss) }
         }
         PhaseDocument::Update { name, write, invalidate } => {
-            known_cache(reader, caches, name);
+            known_cache(reader, service, name);
             let invalidate = or(invalidate.as_ref(), || defaults::text("update.invalidate") == "true");
             Phase::Update { cache: name.value.clone(), write: lower_call(reader, names, write), invalidate }
         }
@@ -138,10 +137,10 @@ fn lower_endpoint(
     }
 }
 
-fn known_cache(reader: &mut Reader, caches: &[CacheDocument], name: &Located<Name>) {
-    let known: Vec<&str> = caches.iter().map(|cache| cache.name.value.as_str()).collect();
+fn known_cache(reader: &mut Reader, service: &ServiceDocument, name: &Located<Name>) {
+    let known: Vec<&str> = service.caches.iter().map(|cache| cache.name.value.as_str()).collect();
     if !known.contains(&name.value.as_str()) {
-        reader.problem(problem::unknown(&name.place, "cache of this service", &name.value, &known));
+        reader.problem(problem::unknown_within(&name.place, &service.name.value, ("cache", &name.value), &known));
     }
 }
 

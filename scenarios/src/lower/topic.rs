@@ -3,6 +3,7 @@
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place};
 use firedrill_core::time::Span;
+use firedrill_core::words::counted;
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{ConsumeSpec, LogSpec, TopicKind, TopicSpec};
 
@@ -109,8 +110,13 @@ fn check_batch(reader: &mut Reader, document: &ScenarioDocument, service: &Servi
     let Some(at_once) = &consumes.at_once else { return };
     let partitions = or(topic.partitions.as_ref(), || defaults::count("topics.kafka.partitions"));
     if preset(topic).is_log() && at_once.value > partitions {
-        let what =
-            format!("`{}` works on {} messages at once, and of each of {partitions} partitions on one", service.name.value, at_once.value);
+        let what = format!(
+            "`{}` works on {} messages at once, one of each partition, and `{}` has {}",
+            service.name.value,
+            at_once.value,
+            topic.name.value,
+            counted(u64::from(partitions), "partition")
+        );
         reader.problem(problem::impossible(&at_once.place, &what, "write at most the number of partitions, or add partitions"));
     }
 }

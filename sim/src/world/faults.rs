@@ -117,7 +117,7 @@ impl World {
                 self.reapply(target);
             }
             FaultKind::Deploy { service, version } => self.deploy(service, version),
-            FaultKind::Flag { service, flag } => self.set_flag(service, flag, true, &format!("changed: {}", spec.name)),
+            FaultKind::Flag { service, flag } => self.set_flag(service, flag, true, "a change of configuration"),
             FaultKind::Latency { service, .. } => {
                 let service = self.service_named(service).expect("lowering knows every service");
                 self.services[service as usize].latencies.push(index);
