@@ -162,6 +162,9 @@ pub struct TopicLedger {
     pub topic: Name,
     /// The service.
     pub service: Name,
+    /// The services that put messages in.
+    #[serde(default)]
+    pub publishers: Vec<Name>,
     /// What became of them.
     pub totals: TopicTotals,
 }
@@ -233,6 +236,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// What had been taken on and is gone: writes that a failover lost, and messages that an action threw away.
+    #[must_use]
+    pub fn data_lost(&self) -> u64 {
+        let writes = self.services.iter().map(|service| service.totals.lost_writes);
+        writes.chain(self.topics.iter().map(|topic| topic.totals.dropped)).sum()
+    }
+
     /// BLAKE3 of the requests' outcomes and arrivals; part of the fingerprint.
     #[must_use]
     pub fn digest(&self) -> blake3::Hash {

@@ -20,7 +20,9 @@ pub const POLICIES: &[Entry] = &[
     entry!("break-retry-storm.yaml"),
     entry!("drain-lost-zone.yaml"),
     entry!("drain-sick-replica.yaml"),
+    entry!("fail-over-lost-primary.yaml"),
     entry!("online-boutique-restart.yaml"),
+    entry!("park-poisoned-messages.yaml"),
     entry!("hazards/restart-all.yaml"),
     entry!("restart-before-oom.yaml"),
     entry!("restart-crashed-or-hung.yaml"),
@@ -36,6 +38,7 @@ pub const RULE_FILES: &[Entry] = &[
     entry!("rules/online-boutique.yaml"),
     entry!("rules/context/seasonal.yaml"),
     entry!("rules/slo.yaml"),
+    entry!("rules/stateful.yaml"),
 ];
 
 /// The names of all policies, sorted: those of their files.

@@ -9,7 +9,7 @@ use firedrill_core::time::Time;
 use crate::chart::{self, BarRow};
 use crate::outcome::{Arms, Outcome};
 use crate::statistics::Summary;
-use crate::table::{PolicyRuns, SHOWN, arm_rows, policy_rows, shown_quantile, why};
+use crate::table::{PolicyRuns, SHOWN, arm_rows, policy_rows, records, shown_quantile, why};
 use crate::timeline::{Timeline, column, tell};
 use crate::topology;
 use crate::verdict::{Case, ClassSummary, ClassVerdict, Judgement, Measure, ThresholdVerdict, Unit, Verdict, significant, summarise};
@@ -395,12 +395,18 @@ fn comparison_row(policy: &str, summary: &ClassSummary) -> ComparisonRow {
             time("time_to_recover"),
             worst("time_to_recover", &|found, _| format!("{} of {}", found.censored, found.n)),
             (with("user_minutes_lost", &|found, _| significant(found.mean)), below("user_minutes_lost", &interval)),
-            worst("harm", &|found, _| significant(found.max.value)),
+            (with("harm", &|found, _| significant(found.max.value)), lost_data(summary)),
             (significant(actions), if actions > 0.0 { format!("{} out of scope", significant(wrong)) } else { String::new() }),
             worst("blast_radius.replicas", &|found, unit| unit.show(found.max.value)),
             worst("blast_radius.requests", &|found, unit| unit.show(found.max.value)),
         ],
     }
+}
+
+/// The data that the policy lost in its worst run beyond doing nothing; empty if none.
+fn lost_data(summary: &ClassSummary) -> String {
+    let worst = summary.get(Measure::known("data_harm")).map_or(0.0, |found| found.max.value);
+    if worst > 0.0 { format!("{} lost", records(worst as u64)) } else { String::new() }
 }
 
 fn example_view(example: &Example) -> ExampleView {

@@ -11,11 +11,12 @@ use crate::words::counted;
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The measures that comparisons show, in this order.
-pub const SHOWN: [&str; 9] = [
+pub const SHOWN: [&str; 10] = [
     "time_to_recover",
     "time_to_detect",
     "user_minutes_lost",
     "harm",
+    "data_harm",
     "actions",
     "false_positives",
     "blast_radius.replicas",
@@ -114,7 +115,9 @@ pub fn arms(outcome: &Outcome, width: Option<u16>) -> String {
 pub fn arm_rows(outcome: &Outcome) -> Vec<(&'static str, Vec<String>)> {
     let arms: Vec<&ArmOutcome> = [Some(&outcome.nothing), Some(&outcome.policy), outcome.oracle.as_ref()].into_iter().flatten().collect();
     let row = |name, cell: fn(&ArmOutcome) -> String| (name, arms.iter().map(|arm| cell(arm)).collect());
-    vec![
+    // Most systems have no data that could be lost.
+    let lost = arms.iter().any(|arm| arm.data_lost > 0).then(|| row("data lost", |arm| records(arm.data_lost)));
+    let rows = vec![
         row("time to detect", |arm| elapsed(arm.time_to_detect)),
         row("time to mitigate", |arm| elapsed(arm.time_to_mitigate)),
         row("time to recover", |arm| elapsed(arm.time_to_recover)),
@@ -125,7 +128,13 @@ pub fn arm_rows(outcome: &Outcome) -> Vec<(&'static str, Vec<String>)> {
         row("failed", |arm| crate::verdict::significant(arm.requests.failed as f64)),
         row("shed", |arm| crate::verdict::significant(arm.requests.shed as f64)),
         row("open", |arm| crate::verdict::significant(arm.requests.open as f64)),
-    ]
+    ];
+    rows.into_iter().chain(lost).collect()
+}
+
+/// Writes and messages together.
+pub(crate) fn records(count: u64) -> String {
+    if count == 0 { "0".to_owned() } else { counted(count, "record") }
 }
 
 /// The measures that only the policy's arm has, as far as the run has them.
@@ -227,12 +236,22 @@ fn compare_cells(summary: &ClassSummary) -> Vec<String> {
             let [mean, low, high] = [found.mean, found.mean_low, found.mean_high].map(crate::verdict::significant);
             if found.n > 1 { format!("{mean} [{low}, {high}]") } else { mean }
         }),
-        with("harm", |found, _| crate::verdict::significant(found.max.value)),
+        harm_cell(summary),
         crate::verdict::significant(actions),
         if actions > 0.0 { format!("{} ({})", crate::verdict::significant(wrong), Unit::Ratio.show(wrong / actions)) } else { dash() },
         with("blast_radius.replicas", |found, unit| unit.show(found.max.value)),
         with("blast_radius.requests", |found, unit| unit.show(found.max.value)),
     ]
+}
+
+/// The worst run's harm, and the data that the policy lost if it lost any.
+fn harm_cell(summary: &ClassSummary) -> String {
+    let worst = |word: &str| summary.get(Measure::known(word)).map(|found| found.max.value);
+    let harm = worst("harm").map_or_else(|| "-".to_owned(), crate::verdict::significant);
+    match worst("data_harm") {
+        Some(lost) if lost > 0.0 => format!("{harm}, {} lost", records(lost as u64)),
+        _ => harm,
+    }
 }
 
 fn new(width: Option<u16>, header: &[&str]) -> Table {

@@ -201,7 +201,11 @@ fn edges(ledger: &Ledger) -> Vec<Edge> {
         .iter()
         .enumerate()
         .flat_map(|(place, own)| own.calls.iter().filter_map(move |callee| Some((clients + place, service(callee)?))));
-    let all: BTreeSet<Edge> = asked.chain(calls).filter(|(from, to)| from != to).collect();
+    let told = ledger.topics.iter().flat_map(|topic| {
+        let taker = service(&topic.service);
+        topic.publishers.iter().filter_map(move |publisher| Some((service(publisher)?, taker?)))
+    });
+    let all: BTreeSet<Edge> = asked.chain(calls).chain(told).filter(|(from, to)| from != to).collect();
     all.into_iter().collect()
 }
 
@@ -430,6 +434,9 @@ fn in_words(ledger: &Ledger, told: &Told) -> String {
         if !own.calls.is_empty() {
             let _ = write!(sentence, ", calls {}", list(&own.calls));
         }
+        for topic in ledger.topics.iter().filter(|topic| topic.service == own.service) {
+            let _ = write!(sentence, ", takes messages of {} from {}", topic.topic, list(&topic.publishers));
+        }
         if let Some(faults) = told.faults.get(&own.service) {
             let _ = write!(sentence, "; fault: {}", faults.join(", "));
         } else if told.is_in_scope(&own.service) {
@@ -482,6 +489,20 @@ mod tests {
         assert!(svg.contains("m-hit") && svg.contains("m-scope") && svg.contains("role=\"img\""), "{svg}");
         assert!(svg.contains("the &lt;system&gt;") && svg.contains("web, 2 replicas") && svg.contains("calls api"), "{svg}");
         assert_eq!(svg, drawn(), "the same run gives the same bytes");
+    }
+
+    #[test]
+    fn who_takes_messages_stands_right_of_who_puts_them_in() {
+        let (nothing, ..) = sample::storm();
+        let mut ledger = nothing.ledger;
+        let mut taker = ledger.services[0].clone();
+        (taker.service, taker.calls, taker.clients) = (Name::new("taker"), Vec::new(), Vec::new());
+        let publisher = ledger.services[0].service.clone();
+        ledger.services.push(taker);
+        assert!(!edges(&ledger).iter().any(|(_, to)| *to == ledger.clients.len() + ledger.services.len() - 1));
+        let (topic, service) = (Name::new("jobs"), Name::new("taker"));
+        ledger.topics.push(firedrill_core::ledger::TopicLedger { topic, service, publishers: vec![publisher], totals: Default::default() });
+        assert!(edges(&ledger).contains(&(ledger.clients.len(), ledger.clients.len() + ledger.services.len() - 1)));
     }
 
     #[test]

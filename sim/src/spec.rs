@@ -835,6 +835,13 @@ impl ServiceSpec {
         locks
     }
 
+    /// Whether it puts messages into a topic.
+    #[must_use]
+    pub fn publishes(&self, topic: &Name) -> bool {
+        let mut phases = self.endpoints.iter().flat_map(|endpoint| &endpoint.phases);
+        phases.any(|phase| matches!(phase, Phase::Publish(published) if published == topic))
+    }
+
     /// Whether something changes what a cache holds copies of.
     #[must_use]
     pub fn updates(&self, cache: &Name) -> bool {

@@ -164,6 +164,10 @@ fn definition(word: &str) -> &'static str {
         "user_minutes_lost" => "share of bad requests times users, integrated over time, in user-minutes",
         "benefit" => "user-minutes lost by doing nothing, less those lost with the policy; more is better",
         "harm" => "user-minutes lost with the policy that doing nothing would not have lost, at least 0",
+        "data_lost" => {
+            "records lost with the policy: writes that had been made and a failover lost, and messages that an action threw away"
+        }
+        "data_harm" => "records lost with the policy that doing nothing would not have lost (see data_lost), at least 0",
         "regret" => "user-minutes lost with the policy beyond the oracle's",
         "requests_harmed" => "requests that were good with nobody acting and bad with the policy, matched one by one",
         "unmatched" => "requests that exist in one arm only",

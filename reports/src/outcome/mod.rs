@@ -164,6 +164,9 @@ pub struct ArmOutcome {
     pub requests: RequestCounts,
     /// Integral of the share of bad requests times users, user-minutes.
     pub user_minutes_lost: f64,
+    /// Writes that a failover lost, and messages that an action threw away.
+    #[serde(default)]
+    pub data_lost: u64,
     /// The worst incident's; `None` without a fault, or if no rules watch.
     pub time_to_detect: Option<Elapsed>,
     /// The worst incident's; `None` without a fault.
@@ -211,6 +214,12 @@ pub struct Outcome {
     pub benefit: f64,
     /// User-minutes that the policy cost beyond doing nothing, at least 0.
     pub harm: f64,
+    /// Writes that a failover lost and messages that an action threw away, in the policy's arm.
+    #[serde(default)]
+    pub data_lost: u64,
+    /// Of these, those beyond what doing nothing lost, at least 0.
+    #[serde(default)]
+    pub data_harm: u64,
     /// User-minutes lost beyond the oracle's; `None` without an oracle.
     pub regret: Option<f64>,
     /// Requests good in N and bad in P.
@@ -320,6 +329,8 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
         user_minutes_lost: lost,
         benefit,
         harm: (-benefit).max(0.0),
+        data_lost: policy_outcome.data_lost,
+        data_harm: policy_outcome.data_lost.saturating_sub(nothing_outcome.data_lost),
         regret: oracle_outcome.as_ref().map(|oracle| lost - oracle.user_minutes_lost),
         requests_harmed: matching.harmed,
         unmatched: matching.unmatched,
@@ -379,6 +390,7 @@ impl<'a> Arm<'a> {
             ended_seconds: ledger.ended.as_seconds(),
             requests: count_requests(self.transcript),
             user_minutes_lost: self.users.user_minutes_lost(),
+            data_lost: ledger.data_lost(),
             time_to_detect: worst(|incident| incident.time_to_detect),
             time_to_mitigate: worst(|incident| Some(incident.time_to_mitigate)),
             time_to_recover: worst(|incident| Some(incident.time_to_recover)),

@@ -8,8 +8,8 @@ use super::measure::Measure;
 use super::threshold::{Aggregate, Threshold};
 use super::unsettled::why_missing;
 use super::{
-    Breach, Case, ClassVerdict, CostVerdict, ExerciseRule, ExerciseVerdict, IdlePolicy, IncidentResult, JudgeSettings, Judgement, RunName,
-    SCHEMA, ScenarioVerdict, TailVerdict, ThresholdVerdict, Verdict,
+    Breach, Case, ClassVerdict, CostVerdict, DATA_LOST, ExerciseRule, ExerciseVerdict, IdlePolicy, IncidentResult, JudgeSettings,
+    Judgement, RunName, SCHEMA, ScenarioVerdict, TailVerdict, ThresholdVerdict, Verdict,
 };
 use crate::outcome::{Exercise, Outcome};
 use crate::statistics::{NonInferiority, Quantile, Sample};
@@ -357,6 +357,9 @@ fn compare_costs(classes: &[Vec<Pair>], settings: &JudgeSettings) -> Vec<CostVer
         let cost = |outcome: &Outcome| measure.figure(outcome).map(|sample| sign * sample.value);
         let figures = |pair: &Pair| Some((cost(pair.0)?, cost(pair.1)?));
         let costs: Vec<Vec<(f64, f64)>> = classes.iter().map(|pairs| pairs.iter().filter_map(figures).collect()).collect();
+        if measure.word() == DATA_LOST && costs.iter().flatten().all(|(baseline, candidate)| baseline.abs() + candidate.abs() <= 0.0) {
+            return None;
+        }
         let slices: Vec<&[(f64, f64)]> = costs.iter().map(Vec::as_slice).collect();
         let test = NonInferiority { seed: settings.seed, ..NonInferiority::with_least_margin(least_margin) };
         let comparison = test.compare_classes(&slices)?;

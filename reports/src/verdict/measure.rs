@@ -94,7 +94,7 @@ fn count(value: u64) -> Option<Sample> {
 }
 
 /// Every measure. The words are the paths of the figures in an outcome's JSON.
-static MEASURES: [Entry; 32] = [
+static MEASURES: [Entry; 34] = [
     cost("time_to_detect", Unit::Seconds, |o| o.time_to_detect.map(Sample::from)),
     cost("time_to_mitigate", Unit::Seconds, |o| o.time_to_mitigate.map(Sample::from)),
     cost("time_to_recover", Unit::Seconds, |o| o.time_to_recover.map(Sample::from)),
@@ -102,6 +102,8 @@ static MEASURES: [Entry; 32] = [
     cost("user_minutes_lost", Unit::UserMinutes, |o| Some(o.user_minutes_lost.into())),
     Entry { word: "benefit", unit: Unit::UserMinutes, gain: true, figure: |o| Some(o.benefit.into()) },
     cost("harm", Unit::UserMinutes, |o| Some(o.harm.into())),
+    cost("data_lost", Unit::Count, |o| count(o.data_lost)),
+    cost("data_harm", Unit::Count, |o| count(o.data_harm)),
     cost("regret", Unit::UserMinutes, |o| o.regret.map(Sample::from)),
     cost("requests_harmed", Unit::Count, |o| count(o.requests_harmed)),
     cost("unmatched", Unit::Count, |o| count(o.unmatched)),

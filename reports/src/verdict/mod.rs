@@ -93,6 +93,9 @@ pub enum ExerciseRule {
     SomeClass,
 }
 
+/// The cost that is compared only where a run has any: most systems have no data that could be lost.
+const DATA_LOST: &str = "data_lost";
+
 /// How a candidate is judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JudgeSettings {
@@ -119,7 +122,7 @@ pub struct JudgeSettings {
 
 impl Default for JudgeSettings {
     fn default() -> Self {
-        let costs = [("user_minutes_lost", 1.0), ("time_to_recover", 1.0), ("capacity_removed", 0.001)];
+        let costs = [("user_minutes_lost", 1.0), ("time_to_recover", 1.0), ("capacity_removed", 0.001), (DATA_LOST, 0.5)];
         Self {
             thresholds: Vec::new(),
             costs: costs.map(|(word, least)| (Measure::known(word), least)).to_vec(),

@@ -236,8 +236,11 @@ impl World {
     }
 
     fn topic_ledger(&self, inbox: &Inbox) -> TopicLedger {
+        let topic = &self.spec.topics[inbox.topic as usize].name;
+        let publishers = self.spec.services.iter().filter(|service| service.publishes(topic)).map(|service| service.name.clone());
         TopicLedger {
-            topic: self.spec.topics[inbox.topic as usize].name.clone(),
+            topic: topic.clone(),
+            publishers: publishers.collect(),
             service: self.spec.services[inbox.service as usize].name.clone(),
             totals: inbox.closed_totals(),
         }
