@@ -11,7 +11,7 @@ use firedrill_policies::alertmanager::{Config, Silence};
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::policy::Policy;
-use firedrill_policies::rules::{Memory, RECALL_STEP, RuleSet, Ruler, RulerSettings, reach_ms};
+use firedrill_policies::rules::{Memory, RECALL_STEP, RuleSet, Ruler, RulerSettings, metrics_read, reach_ms};
 use firedrill_scenarios::Scenario;
 use firedrill_sim::automation::Script;
 use firedrill_sim::past;
@@ -170,7 +170,8 @@ impl Drill {
         (self.played(arm, seed, finished), spans)
     }
 
-    /// Runs several arms on one seed, of drills that differ only in who answers. What nobody has acted in is simulated once for all of them.
+    /// Runs several arms on one seed, of drills that differ only in who answers. What nobody has acted in is simulated once for all of them, and of
+    /// telemetry only the metrics are there that rules and policies read.
     ///
     /// # Panics
     /// If the drills are of different scenarios or rules.
@@ -185,6 +186,13 @@ impl Drill {
         let trunk = Trunk::new(Arc::clone(&first.scenario.spec), Seed(seed), Options::default(), playing);
         let trunk = match first.past() {
             Some((store, _)) => trunk.after(store.clone()),
+            None => trunk,
+        };
+        // Nobody looks at the telemetry of these runs afterwards: what no rule and no policy reads is not written down.
+        let conditions =
+            arms.iter().flat_map(|(drill, _)| &drill.answer.policies).flat_map(|policy| policy.conditions().map(Condition::plan));
+        let trunk = match metrics_read(&first.rules.set, conditions) {
+            Some(metrics) => trunk.read_for(Arc::new(metrics)),
             None => trunk,
         };
         arms.iter().zip(trunk.finish()).map(|((drill, arm), finished)| drill.played(*arm, seed, finished)).collect()

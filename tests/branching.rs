@@ -1,4 +1,6 @@
 //! Arms that are played together leave behind, to the byte, what each would have left behind alone (docs/decisions/branching.md).
+//!
+//! Of telemetry they have only what somebody reads, and alone all of it, so this holds too that nobody misses the rest.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
 
@@ -15,10 +17,12 @@ use firedrill_scenarios::{Scenario, library, read_scenario};
 use firedrill_sim::spec::WorldSpec;
 use proptest::prelude::*;
 
-const POLICIES: [&str; 8] = [
+const POLICIES: [&str; 10] = [
     "break-retry-storm",
     "drain-lost-zone",
     "drain-sick-replica",
+    "fail-over-lost-primary",
+    "park-poisoned-messages",
     "restart-all",
     "restart-before-oom",
     "restart-crashed-or-hung",
@@ -74,7 +78,7 @@ proptest! {
         dry in proptest::bool::weighted(0.2),
     ) {
         let scenario = changed(scenarios().swap_remove(scenario), load, minutes);
-        let rules = sources::rules(&["slo", "kubernetes"], root()).unwrap();
+        let rules = sources::rules(&["slo", "kubernetes", "stateful"], root()).unwrap();
         let stage = if dry { Stage::DryRun } else { Stage::Full };
         let drills: Vec<Drill> = chosen.iter().map(|policy| drill(&scenario, &rules, &[policy], stage)).collect();
         let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Oracle)];

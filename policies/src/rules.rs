@@ -23,7 +23,7 @@ pub use coverage::{Coverage, Outlook, Reason};
 pub use cycle::{SentAlert, Surroundings};
 pub use document::read_rules;
 pub(crate) use document::{prometheus_duration, text_of};
-pub use reach::reach_ms;
+pub use reach::{metrics_read, reach_ms};
 pub use ruler::{Memory, Phase, RECALL_STEP, Ruler, RulerSettings};
 pub use template::{Scene, Subject, Template};
 

@@ -2,6 +2,7 @@
 
 mod trunk;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use firedrill_core::action::Command;
@@ -88,6 +89,13 @@ impl<A: Automation> Run<A> {
     pub fn after(mut self, past: Store) -> Self {
         assert!(self.store.is_empty(), "the past comes first");
         self.store = past;
+        self
+    }
+
+    /// The same with nothing written down at scrapes but these metrics, which are all that anybody reads. What happens stays the same.
+    #[must_use]
+    pub fn read_for(mut self, metrics: Arc<BTreeSet<Name>>) -> Self {
+        self.store = self.store.read_for(metrics);
         self
     }
 

@@ -1,7 +1,9 @@
 //! Columns of samples by series, and the index that finds series by label.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use firedrill_core::name::Name;
 
 use crate::labels::{Labels, MatchOp, Matcher};
 
@@ -37,6 +39,8 @@ pub struct Store {
     index: Arc<Index>,
     generation: u64,
     version: u64,
+    /// The metrics that somebody reads; `None`: all.
+    read: Option<Arc<BTreeSet<Name>>>,
 }
 
 /// The samples of one series, oldest first.
@@ -56,6 +60,16 @@ impl Store {
     /// An empty store.
     pub fn new() -> Store {
         Store::default()
+    }
+
+    /// The same store, of which nobody reads other metrics than these: whoever writes may leave the others out.
+    pub fn read_for(self, metrics: Arc<BTreeSet<Name>>) -> Store {
+        Store { read: Some(metrics), ..self }
+    }
+
+    /// The metrics that somebody reads; `None`: all.
+    pub fn read(&self) -> Option<&Arc<BTreeSet<Name>>> {
+        self.read.as_ref()
     }
 
     /// The series with exactly these labels, born empty if it is not there yet. Keep the id: looking it up compares strings.

@@ -1,7 +1,8 @@
-//! How far back rules look, also through the series that other rules record for them.
+//! What rules look at: how far back, also through the series that other rules record for them, and at which metrics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use firedrill_core::name::Name;
 use firedrill_telemetry::promql::Plan;
 
 use super::{RuleKind, RuleSet};
@@ -17,6 +18,19 @@ pub fn reach_ms<'a>(rules: &'a RuleSet, conditions: impl IntoIterator<Item = &'a
     let offsets = rules.groups.iter().map(|group| i64::try_from(group.query_offset.as_millis()).unwrap_or(i64::MAX));
     let offset = offsets.max().unwrap_or(0);
     plans.map(|plan| reach.of(plan)).try_fold(0, |longest, own| Some(longest.max(own?))).map(|longest| longest.saturating_add(offset))
+}
+
+/// The metrics that rules and some conditions beside them can read; `None` if they may read any: a selector names none, or a template asks.
+#[must_use]
+pub fn metrics_read<'a>(rules: &'a RuleSet, conditions: impl IntoIterator<Item = &'a Plan>) -> Option<BTreeSet<Name>> {
+    // What a template asks for is known only while it is filled in.
+    let asks = |text: &str| text.contains("query");
+    let annotated = |rule: &super::Rule| rule.annotations.iter().any(|(_, template)| asks(template.text()));
+    if rules.rules().any(|(_, rule)| annotated(rule) || rule.labels.iter().any(|(_, value)| asks(value))) {
+        return None;
+    }
+    let plans = rules.rules().filter_map(|(_, rule)| rule.plan.as_ref().ok()).chain(conditions);
+    plans.flat_map(Plan::selectors).map(|selector| selector.metric().map(Name::new)).collect()
 }
 
 struct Reach<'a> {
@@ -70,6 +84,21 @@ impl<'a> Reach<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_is_every_metric_that_is_named_or_all_where_one_may_be_any() {
+        let read = |rule: &str| {
+            let text = format!("groups:\n  - name: g\n    rules:\n      - {rule}\n");
+            let rules = RuleSet::read([("r.yml", text.as_str())]).unwrap();
+            metrics_read(&rules, []).map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        let named = "{ record: a, expr: 'rate(b[1m]) / on (x) c offset 5m unless absent({__name__=\"d\"})' }";
+        assert_eq!(read(named).as_deref(), Some("b c d"));
+        assert_eq!(read("{ record: a, expr: 'count({job=\"x\"})' }"), None);
+        assert_eq!(read("{ record: a, expr: '{__name__=~\"x.*\"}' }"), None);
+        let template = "{ alert: a, expr: b > 1, annotations: { summary: '{{ with query \"up\" }}{{ . | first | value }}{{ end }}' } }";
+        assert_eq!(read(template), None);
+    }
 
     #[track_caller]
     fn check(rules: &[&str], expected_minutes: Option<i64>) {

@@ -68,7 +68,9 @@ impl<'a> Sheet<'a> {
     pub(super) fn put(&mut self, value: Option<f64>, labels: impl Fn() -> Labels) {
         if self.next == self.page.lines.len() {
             let is_wanted = |only: &BTreeSet<Name>| labels().metric_name().is_some_and(|metric| only.contains(metric));
-            let muted = self.page.only.as_deref().is_some_and(|only| !is_wanted(only));
+            // What nobody reads is not written down.
+            let bounds = [self.page.only.as_deref(), self.store.read().map(Arc::as_ref)];
+            let muted = bounds.into_iter().flatten().any(|only| !is_wanted(only));
             self.page.lines.push(Line { muted, ..Line::default() });
         }
         let line = &mut self.page.lines[self.next];

@@ -3,10 +3,12 @@
 //! Whoever only watches changes nothing in the world (docs/ARCHITECTURE.md, invariant 5), so what has happened up to an arm's first command
 //! happened to all alike. What comes out is, byte for byte, what every arm would have left behind if it had been played from the start.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use firedrill_core::action::Command;
 use firedrill_core::journal::{Journal, Record};
+use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
 use firedrill_core::time::{Class, Time};
 use firedrill_core::transcript::Desk;
@@ -46,6 +48,13 @@ impl<A: Automation> Trunk<A> {
     #[must_use]
     pub fn after(mut self, past: Store) -> Self {
         self.run = self.run.after(past);
+        self
+    }
+
+    /// The same with nothing written down at scrapes but these metrics, which are all that anybody reads.
+    #[must_use]
+    pub fn read_for(mut self, metrics: Arc<BTreeSet<Name>>) -> Self {
+        self.run = self.run.read_for(metrics);
         self
     }
 
