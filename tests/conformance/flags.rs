@@ -44,7 +44,7 @@ fn a_flag_multiplies_demand_fails_requests_and_makes_calls() {
     // Half of the requests of four minutes, less what is made while it comes and more while it goes: both are 5.5 s on average.
     flags.check("calls with the flag", 20, 0.5 * 100.0 * 240.0, calls);
     // Of those the share that takes longer than 20 ms is given up, and the caller goes on.
-    flags.check("calls that are given up", 20, (-1.0_f64).exp(), |finished| {
+    flags.check("calls that are given up", 20, 1.0 / std::f64::consts::E, |finished| {
         totals(finished, "extra").abandoned as f64 / totals(finished, "extra").sent as f64
     });
     let cpu = |finished: &Finished<_>| totals(finished, "front").mean_response_seconds;

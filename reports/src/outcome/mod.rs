@@ -306,10 +306,8 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
     let matching = damage::matching(&arms.nothing.ledger, ledger);
     let lost = policy_outcome.user_minutes_lost;
     let benefit = nothing_outcome.user_minutes_lost - lost;
-    let faults = ledger.faults.len() as u64;
-    let actions = deeds.len() as u64;
-    let false_positives = deeds::false_positives(&deeds);
-    let false_alarms = deeds::false_alarms(arms.policy, &policy.incidents);
+    let (faults, actions) = (ledger.faults.len() as u64, deeds.len() as u64);
+    let (false_positives, false_alarms) = (deeds::false_positives(&deeds), deeds::false_alarms(arms.policy, &policy.incidents));
     let pages = deeds::pages(&arms.policy.journal, None);
     Outcome {
         schema: SCHEMA.to_owned(),
