@@ -12,9 +12,9 @@ use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
     Amount, Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, Cause, Causes, ClientSpec, Commit, ConsumeSpec, CureSpec, DatabaseSpec,
-    DisruptionSpec, EjectionSpec, EndpointSpec, Engine, FailoverSpec, FaultKind, FaultSpec, FlagSpec, Growth, HistorySpec, Jitter, LoadSpec,
-    MetricTarget, Phase, Population, Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, Spread, TopicKind, TopicSpec,
-    VersionSpec, Window, WorldSpec,
+    DisruptionSpec, EjectionSpec, EndpointSpec, Engine, FailoverSpec, FaultKind, FaultSpec, FlagSpec, Growth, HistorySpec, Jitter,
+    LoadSpec, MetricTarget, Phase, Population, Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, Spread, TopicKind,
+    TopicSpec, VersionSpec, Window, WorldSpec,
 };
 
 use crate::defaults;

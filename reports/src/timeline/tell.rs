@@ -306,11 +306,8 @@ impl Teller {
                 self.say(at, Kind::World, primary_text(service, replica.as_deref(), state, figures));
             }
             Event::SheddingChanged { replica, sheds, figures } => self.shedding(at, replica, *sheds, figures),
-            Event::RetriesLimited { caller, retries: Some(retries) } => {
-                self.say(at, Kind::World, format!("{caller}: at most {} a request", counted(u64::from(*retries), "retry")));
-            }
-            Event::RetriesLimited { caller, retries: None } => {
-                self.say(at, Kind::World, format!("{caller}: retries are free again"));
+            Event::RetriesLimited { caller, retries } => {
+                self.say(at, Kind::World, retries_text(caller, *retries));
             }
             Event::Ejected { .. } | Event::Returned { .. } | Event::Panicked { .. } => self.choice(at, event),
             Event::BoundReached { bound, figures } => {
@@ -563,6 +560,13 @@ const fn state_word(state: ReplicaState) -> &'static str {
         ReplicaState::Pending => "pending",
         ReplicaState::Pulling => "pulling",
         ReplicaState::Unready => "not ready",
+    }
+}
+
+fn retries_text(caller: &Name, retries: Option<u32>) -> String {
+    match retries {
+        Some(retries) => format!("{caller}: at most {} a request", counted(u64::from(retries), "retry")),
+        None => format!("{caller}: retries are free again"),
     }
 }
 
