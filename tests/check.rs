@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Done, firedrill, write};
-use firedrill::drill::{Answer, Arm, Drill, Remembered};
+use firedrill::drill::{Answer, Arm, Drill, Played, Remembered};
 use firedrill::sources;
 use firedrill_core::journal::Event;
 use firedrill_core::time::Span;
@@ -18,6 +18,7 @@ use firedrill_policies::rules::Outlook;
 use firedrill_scenarios::{Scenario, library, read_scenario};
 use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::universe::{Held, Shape};
+use rayon::prelude::*;
 
 /// Every scenario of the library but the long ones that test the engine.
 fn scenarios() -> impl Iterator<Item = Arc<Scenario>> {
@@ -34,9 +35,10 @@ fn scenarios() -> impl Iterator<Item = Arc<Scenario>> {
     })
 }
 
-/// Plays a scenario with all of the library's rules and policies at work, and checks that nothing came that was not foreseen.
+/// Plays a scenario with all of the library's rules watching, once with nobody at work and once with all of its policies, and checks that nothing
+/// came that was not foreseen.
 #[track_caller]
-fn check_foreseen(scenario: &Arc<Scenario>, answer: &Arc<Answer>, arm: Arm) {
+fn check_foreseen(scenario: &Arc<Scenario>, answer: &Arc<Answer>) {
     let names = firedrill::library::rule_shelf().names;
     let rules = sources::rules(&names, Path::new(".")).unwrap();
     let drill = Drill {
@@ -46,42 +48,35 @@ fn check_foreseen(scenario: &Arc<Scenario>, answer: &Arc<Answer>, arm: Arm) {
         stage: Stage::Full,
         past: Remembered::default(),
     };
-    let played = drill.play(arm, 1);
     let outlook = Outlook::new(&rules.set, firedrill_sim::universe(&scenario.spec));
+    for played in Drill::play_together(&[(&drill, Arm::Nothing), (&drill, Arm::Policy)], 1) {
+        check_played(&scenario.name, &outlook, &played);
+    }
+}
+
+#[track_caller]
+fn check_played(scenario: &str, outlook: &Outlook, played: &Played) {
     for series in played.telemetry.ids() {
         let labels = played.telemetry.labels(series);
         let matchers: Vec<Matcher> = labels.iter().map(|(name, value)| Matcher::equal(name.clone(), value.clone())).collect();
-        assert!(outlook.universe().find(&matchers, &[]).is_ok(), "{}: {labels} was not foreseen", scenario.name);
+        assert!(outlook.universe().find(&matchers, &[]).is_ok(), "{scenario}: {labels} was not foreseen");
     }
     for record in played.transcript.journal.records() {
         let Event::AlertFiring { alert, labels, .. } = &record.event else { continue };
         let is_foreseen =
             |shape: &Shape| labels.iter().all(|(name, value)| Held::meets(shape.held(name), Some(&Held::Exactly(value.as_str().into()))));
-        assert!(outlook.alerts(alert).iter().any(is_foreseen), "{}: {alert} {labels:?} was not foreseen", scenario.name);
+        assert!(outlook.alerts(alert).iter().any(is_foreseen), "{scenario}: {alert} {labels:?} was not foreseen");
         let able = outlook.coverage().any(|(_, rule, coverage)| rule.name == *alert && coverage.is_able());
-        assert!(able, "{}: {alert} fired, and check says that it cannot", scenario.name);
+        assert!(able, "{scenario}: {alert} fired, and check says that it cannot");
     }
 }
 
-#[track_caller]
-fn check_all_foreseen(arm: Arm) {
+#[test]
+fn whatever_comes_in_a_run_was_foreseen_whether_anybody_acts_or_not() {
     let answer = sources::answer(&firedrill::library::policy_shelf().names, Path::new(".")).unwrap();
-    let mut played = 0;
-    for scenario in scenarios() {
-        check_foreseen(&scenario, &answer, arm);
-        played += 1;
-    }
-    assert!(played >= 10, "only {played} scenarios were played");
-}
-
-#[test]
-fn whatever_comes_in_a_run_was_foreseen() {
-    check_all_foreseen(Arm::Policy);
-}
-
-#[test]
-fn whatever_comes_in_a_run_that_nobody_touches_was_foreseen() {
-    check_all_foreseen(Arm::Nothing);
+    let scenarios: Vec<Arc<Scenario>> = scenarios().collect();
+    assert!(scenarios.len() >= 10, "only {} scenarios were played", scenarios.len());
+    scenarios.par_iter().for_each(|scenario| check_foreseen(scenario, &answer));
 }
 
 /// Checks one rule in an empty folder, where the library's scenarios are at hand.

@@ -13,7 +13,7 @@ use firedrill_core::random::Seed;
 use firedrill_core::time::{Span, Time};
 use firedrill_scenarios::{Scenario, library, read_scenario};
 use firedrill_sim::spec::{CureSpec, FaultKind, ServiceSpec, WorldSpec};
-use firedrill_sim::{Automation, Finished, Idle, Options, Run, Script};
+use firedrill_sim::{Automation, Finished, Idle, Options, Run, Script, Trunk};
 
 fn rehearsed() -> impl Iterator<Item = Scenario> {
     library::ENTRIES.iter().map(|entry| read_scenario(entry.path, entry.text).unwrap()).filter(|scenario| !scenario.reference)
@@ -46,8 +46,17 @@ fn seconds_above(shares: &[f64], share: f64) -> u64 {
     shares.iter().filter(|bad| **bad > share).count() as u64 * BIN.as_millis() / 1000
 }
 
-fn bad_requests(ledger: &Ledger) -> usize {
-    ledger.clients.iter().flat_map(|client| &client.outcomes).filter(|byte| RequestOutcome::from_byte(**byte).is_bad()).count()
+/// Bad requests among those that arrived in the first bins.
+fn bad_requests(ledger: &Ledger, bins: usize) -> usize {
+    let arrived = ledger
+        .clients
+        .iter()
+        .flat_map(|client| &client.outcomes[..client.bin_starts.get(bins).map_or(client.outcomes.len(), |end| *end as usize)]);
+    arrived.filter(|byte| RequestOutcome::from_byte(**byte).is_bad()).count()
+}
+
+fn is_large(scenario: &Scenario) -> bool {
+    scenario.spec.services.len() > 5
 }
 
 /// The same scenario with other cures, and an end `minutes` after the first fault.
@@ -71,33 +80,91 @@ fn good_share(ledger: &Ledger, bins: std::ops::Range<usize>) -> f64 {
     outcomes.iter().filter(|byte| RequestOutcome::from_byte(**byte) == RequestOutcome::Good).count() as f64 / outcomes.len() as f64
 }
 
-#[test]
-fn every_fault_hurts_and_its_oracle_helps() {
-    for scenario in rehearsed().filter(|scenario| !scenario.calm) {
-        let name = &scenario.name;
-        let nothing = run(&scenario.spec, 1, Idle);
-        let oracle = run(&scenario.spec, 1, Script::new(Arc::clone(&scenario.spec)));
-        let (hurt, helped) = (bad_shares(&nothing.ledger), bad_shares(&oracle.ledger));
-        let onset = (scenario.spec.faults[0].at.as_nanos() / BIN.as_nanos()) as usize;
-        let before = hurt[..onset].iter().sum::<f64>() / onset as f64;
-        assert!(before < 0.005, "{name}: {before} of requests are bad before anything breaks");
-        if matches!(scenario.spec.faults[0].kind, FaultKind::Poison { .. }) {
-            // Nobody waits for messages, but they have to come.
-            let [stuck, left] =
-                [&nothing.ledger, &oracle.ledger].map(|ledger| ledger.topics.iter().map(|topic| topic.totals.waiting).sum::<u64>());
-            assert!(stuck > 1000 && left < 10, "{name}: {stuck} messages wait, and {left} with the oracle");
-        } else {
-            assert!(seconds_above(&hurt, 0.05) >= 60, "{name} hurts for {} s only", seconds_above(&hurt, 0.05));
-            // A brownout hurts whatever is done while it lasts, so not every cure can take nine tenths of the harm away.
-            assert!(bad_requests(&oracle.ledger) * 5 < bad_requests(&nothing.ledger), "{name}: the oracle does not help enough");
-        }
-        let end = &helped[helped.len() - 60..];
-        assert!(end.iter().sum::<f64>() / 60.0 < 0.005, "{name}: users are not well again in the last ten minutes of the oracle");
-        let failed = |record: &&Record| matches!(&record.event, Event::ActionFinished { outcome: ActionOutcome::Failed(_), .. });
-        assert_eq!(oracle.journal.records().iter().find(failed), None, "{name}");
-        let bound = |record: &&Record| matches!(&record.event, Event::BoundReached { .. });
-        assert_eq!(nothing.journal.records().iter().find(bound), None, "{name}");
+/// A scenario where several things are done about it: each arm with its cures, all to the end of this world.
+fn arms(spec: &Arc<WorldSpec>, cures: Vec<Vec<CureSpec>>) -> Vec<Finished<Script>> {
+    let script = |cures| Script::new(Arc::new(WorldSpec { cures, ..WorldSpec::clone(spec) }));
+    let options = Options { telemetry: false, ..Options::default() };
+    Trunk::new(Arc::clone(spec), Seed(1), options, cures.into_iter().map(script).collect()).finish()
+}
+
+#[track_caller]
+fn check_oracle(scenario: &Scenario) {
+    let name = &scenario.name;
+    let [nothing, oracle]: [_; 2] = arms(&scenario.spec, vec![Vec::new(), scenario.spec.cures.clone()]).try_into().unwrap();
+    let (hurt, helped) = (bad_shares(&nothing.ledger), bad_shares(&oracle.ledger));
+    let onset = (scenario.spec.faults[0].at.as_nanos() / BIN.as_nanos()) as usize;
+    let before = hurt[..onset].iter().sum::<f64>() / onset as f64;
+    assert!(before < 0.005, "{name}: {before} of requests are bad before anything breaks");
+    if matches!(scenario.spec.faults[0].kind, FaultKind::Poison { .. }) {
+        // Nobody waits for messages, but they have to come.
+        let [stuck, left] =
+            [&nothing.ledger, &oracle.ledger].map(|ledger| ledger.topics.iter().map(|topic| topic.totals.waiting).sum::<u64>());
+        assert!(stuck > 1000 && left < 10, "{name}: {stuck} messages wait, and {left} with the oracle");
+    } else {
+        assert!(seconds_above(&hurt, 0.05) >= 60, "{name} hurts for {} s only", seconds_above(&hurt, 0.05));
+        // A brownout hurts whatever is done while it lasts, so not every cure can take nine tenths of the harm away.
+        let (left, harm) = (bad_requests(&oracle.ledger, helped.len()), bad_requests(&nothing.ledger, hurt.len()));
+        assert!(left * 5 < harm, "{name}: the oracle does not help enough: {left} bad requests, and {harm} without it");
     }
+    let end = &helped[helped.len() - 60..];
+    assert!(end.iter().sum::<f64>() / 60.0 < 0.005, "{name}: users are not well again in the last ten minutes of the oracle");
+    let failed = |record: &&Record| matches!(&record.event, Event::ActionFinished { outcome: ActionOutcome::Failed(_), .. });
+    assert_eq!(oracle.journal.records().iter().find(failed), None, "{name}");
+    let bound = |record: &&Record| matches!(&record.event, Event::BoundReached { .. });
+    assert_eq!(nothing.journal.records().iter().find(bound), None, "{name}");
+    check_reflexes(scenario, &oracle.ledger);
+}
+
+/// That for some minutes no reflex, at once and everywhere, is better than the oracle.
+#[track_caller]
+fn check_reflexes(scenario: &Scenario, oracle: &Ledger) {
+    let reflexes = [Action::Restart { mode: RestartMode::AtOnce }, Action::Scale { replicas: Scale::Times(Factor::new(2.0).unwrap()) }];
+    let everywhere = |action: &Action| {
+        let at = scenario.spec.faults[0].at;
+        let cure = |service: &ServiceSpec| CureSpec { at, action: action.clone(), target: Target::Service(service.name.clone()) };
+        scenario.spec.services.iter().map(cure).collect()
+    };
+    let minutes = if is_large(scenario) { 5 } else { 8 };
+    let played = arms(&with_cures(scenario, Vec::new(), minutes), reflexes.iter().map(everywhere).collect());
+    for (action, reflex) in reflexes.iter().zip(played) {
+        // What is open at the end is nobody's harm yet, so the last half minute is left out.
+        let bins = reflex.ledger.clients[0].bin_starts.len() - 3;
+        let (oracle, reflex) = (bad_requests(oracle, bins), bad_requests(&reflex.ledger, bins));
+        // A hundred requests are a second or two of one arm's luck with start-ups.
+        assert!(oracle <= reflex + 100, "{}: the oracle loses {oracle} requests, and `{action}` only {reflex}", scenario.name);
+    }
+}
+
+#[track_caller]
+fn check_oracles(wanted: impl Fn(&Scenario) -> bool) {
+    let mut played = 0;
+    for scenario in rehearsed().filter(|scenario| !scenario.calm && wanted(scenario)) {
+        check_oracle(&scenario);
+        played += 1;
+    }
+    assert!(played >= 3, "{played} scenarios were played");
+}
+
+#[test]
+fn every_fault_hurts_and_its_oracle_helps_more_than_any_reflex() {
+    check_oracles(|scenario| !["online-shop", "payments", "feed"].contains(&&*scenario.family));
+}
+
+// A test for each large system, so that they are played side by side.
+
+#[test]
+fn every_fault_of_the_shop_hurts_and_its_oracle_helps_more_than_any_reflex() {
+    check_oracles(|scenario| &*scenario.family == "online-shop");
+}
+
+#[test]
+fn every_fault_of_the_payments_hurts_and_its_oracle_helps_more_than_any_reflex() {
+    check_oracles(|scenario| &*scenario.family == "payments");
+}
+
+#[test]
+fn every_fault_of_the_feed_hurts_and_its_oracle_helps_more_than_any_reflex() {
+    check_oracles(|scenario| &*scenario.family == "feed");
 }
 
 #[test]
@@ -106,26 +173,6 @@ fn calm_scenarios_stay_calm() {
         for seed in [1, 2] {
             let worst = bad_shares(&run(&scenario.spec, seed, Idle).ledger).into_iter().fold(0.0, f64::max);
             assert!(worst <= 0.01, "{}, seed {seed}: {worst} of requests are bad in a bin", scenario.name);
-        }
-    }
-}
-
-#[test]
-fn no_reflex_is_better_than_the_oracle() {
-    let reflexes = [Action::Restart { mode: RestartMode::AtOnce }, Action::Scale { replicas: Scale::Times(Factor::new(2.0).unwrap()) }];
-    for scenario in rehearsed().filter(|scenario| !scenario.calm) {
-        let bad = |cures: Vec<CureSpec>| {
-            let spec = with_cures(&scenario, cures, 8);
-            bad_requests(&run(&spec, 1, Script::new(Arc::clone(&spec))).ledger)
-        };
-        let oracle = bad(scenario.spec.cures.clone());
-        for action in &reflexes {
-            let onset = scenario.spec.faults[0].at;
-            let cure =
-                |service: &ServiceSpec| CureSpec { at: onset, action: action.clone(), target: Target::Service(service.name.clone()) };
-            let reflex = bad(scenario.spec.services.iter().map(cure).collect());
-            // A hundred requests are a second or two of one arm's luck with start-ups.
-            assert!(oracle <= reflex + 100, "{}: the oracle loses {oracle} requests, and `{action}` only {reflex}", scenario.name);
         }
     }
 }

@@ -115,7 +115,7 @@ impl Held {
         match self {
             Held::Exactly(value) => matcher.matches(value),
             Held::OneOf(values) => values.iter().any(|value| matcher.matches(value)),
-            Held::Numbered { before, after } => (0..NUMBERS).any(|number| matcher.matches(&format!("{before}{number}{after}"))),
+            Held::Numbered { before, after } => numbered_satisfies(before, after, matcher),
             Held::Anything => true,
         }
     }
@@ -159,6 +159,28 @@ impl Held {
         match self {
             Held::OneOf(values) => values.iter().map(ToString::to_string).collect(),
             other => vec![other.to_string()],
+        }
+    }
+}
+
+/// Whether any of the numbered values satisfies a matcher. Equality is asked of most series that there are, and needs no trying.
+fn numbered_satisfies(before: &str, after: &str, matcher: &Matcher) -> bool {
+    let number = |value: &str| value.strip_prefix(before)?.strip_suffix(after)?.parse::<u32>().ok();
+    match matcher.op {
+        MatchOp::Equal => {
+            let number = number(&matcher.value).filter(|number| *number < NUMBERS);
+            number.is_some_and(|number| *matcher.value == *format!("{before}{number}{after}"))
+        }
+        MatchOp::NotEqual => true,
+        MatchOp::Matches(_) | MatchOp::MatchesNot(_) => {
+            let mut value = String::with_capacity(before.len() + after.len() + 4);
+            (0..NUMBERS).any(|number| {
+                value.clear();
+                value.push_str(before);
+                value.push_str(&number.to_string());
+                value.push_str(after);
+                matcher.matches(&value)
+            })
         }
     }
 }
@@ -391,6 +413,8 @@ mod tests {
         check(r#"__name__="requests",code=~"5..""#, &[], Ok(1));
         check(r#"__name__=~"up|requests""#, &["code"], Ok(2));
         check(r#"__name__="up",pod="api-17",zone="b",none="""#, &["pod"], Ok(1));
+        check(r#"__name__="up",pod!="api-17""#, &["pod"], Ok(1));
+        check(r#"__name__="up",pod=~"api-1[78]""#, &["pod"], Ok(1));
     }
 
     #[test]
@@ -418,6 +442,10 @@ mod tests {
             held: vec!["api-N".to_owned()],
         };
         check(r#"__name__="up",pod=~"web-.*""#, &[], Err(value));
+        for not_numbered in ["api-x", "api-007", "api-2000", "api-", "api--1"] {
+            let matchers = parse_matchers(&format!("__name__=\"up\",pod=\"{not_numbered}\"")).expect("matchers");
+            assert!(matches!(universe().find(&matchers, &[]), Err(Missing::Value { .. })), "{not_numbered}");
+        }
     }
 
     #[test]
