@@ -3,7 +3,7 @@
 use crate::support::{Case, case, good_share, totals};
 
 /// Runs of each set-up.
-const SEEDS: u64 = 3;
+const SEEDS: u64 = 2;
 
 /// The share of good requests in the last minute but for its last ten seconds, in each seed; the oracle's actions are taken.
 fn last_minute(case: &Case) -> Vec<f64> {

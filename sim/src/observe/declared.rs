@@ -43,13 +43,22 @@ pub fn universe(spec: &Arc<WorldSpec>) -> Universe {
     universe
 }
 
+/// Gauges whose names end as those of counters do.
+const GAUGES: [&str; 5] = [
+    "db_client_connection_count",
+    "envoy_cluster_membership_total",
+    "kafka_consumergroup_lag_sum",
+    "pg_locks_count",
+    "pg_stat_activity_count",
+];
+
 /// Whether a target could be scraped: 1 or 0.
 const UP: &str = "up";
 
 /// Says of every metric what kind it is of, and of `up` what it can be. Our own follow the conventions of names; a declared one is what it is fed by.
 fn declare_kinds(spec: &WorldSpec, universe: &mut Universe) {
     let is_counter = |name: &str| {
-        ["_total", "_bucket", "_count", "_sum"].iter().any(|end| name.ends_with(end))
+        ["_total", "_bucket", "_count", "_sum"].iter().any(|end| name.ends_with(end)) && !GAUGES.contains(&name)
             || COUNTERS.contains(&name)
             || database::COUNTERS.contains(&name)
             || profiles::COUNTERS.contains(&name)
