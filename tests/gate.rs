@@ -324,3 +324,28 @@ fn an_alert_that_fires_in_no_run_stands_beside_the_verdict() {
     fs::write(folder.path().join("rules/quiet.yaml"), format!("groups: [{{ name: quiet, rules: [{rules}] }}]\n")).unwrap();
     firedrill(folder.path(), &words("gate --out out")).exits(0).says("1 of 3 alerts can fire and did in no simulated run: LongFor;");
 }
+
+#[test]
+fn a_change_that_breaks_nothing_leaves_the_verdict_as_it_is() {
+    let verdicts = |candidate: &str, with: &str| {
+        let folder = project();
+        let (bad, calm) = (folder.path().join("scenarios/bad-release.yaml"), folder.path().join("scenarios/calm-release.yaml"));
+        let (bad_text, calm_text) = (fs::read_to_string(&bad).unwrap(), fs::read_to_string(&calm).unwrap());
+        // The calm one has a sound deploy, which goes or stays; the other gets what is added.
+        let (before, _) = calm_text.split_once("changes:\n").unwrap();
+        fs::write(&calm, if with.is_empty() { format!("{before}changes: []\n") } else { format!("{calm_text}{with}") }).unwrap();
+        fs::write(&bad, if with.is_empty() { bad_text } else { format!("{bad_text}changes:\n{with}") }).unwrap();
+        firedrill(folder.path(), &words(&format!("gate --out out --quiet {candidate}")));
+        let judgement = judged(folder.path())["judgement"].clone();
+        let classes = judgement["classes"].as_array().unwrap().iter().map(|class| (class["class"].clone(), class["verdict"].clone()));
+        (judgement["verdict"].clone(), classes.collect::<Vec<_>>())
+    };
+    let peak = "  - surge: { client: shoppers, factor: x1.5 }\n    at: 30s\n    lasting: 1m\n";
+    for (candidate, verdict) in
+        [("", "held"), ("--candidate candidates/harmful.yaml", "broken"), ("--candidate candidates/deaf.yaml", "not_exercised")]
+    {
+        let without = verdicts(candidate, "");
+        assert_eq!(without.0, verdict, "{candidate}");
+        assert_eq!(without, verdicts(candidate, peak), "{candidate}");
+    }
+}

@@ -93,7 +93,7 @@ fn counts(totals: ServiceTotals) -> [u64; 7] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Request by request: nobody who was served in time with less is served too late with more.
     #[test]
@@ -184,8 +184,11 @@ proptest! {
 
     /// What is declared as a counter falls only where its process began anew.
     #[test]
-    fn counters_count_up_or_begin_again(mut spec in some_world(), seed in 0_u64..1000) {
+    fn counters_count_up_or_begin_again(
+        mut spec in some_world(), seed in 0_u64..1000, profiles in prop::sample::subsequence(Profile::ALL.to_vec(), 0..=8),
+    ) {
         spec.scrape.interval = Span::from_seconds(2);
+        spec.profiles = profiles;
         let spec = Arc::new(spec);
         let universe = firedrill_sim::universe(&spec);
         let finished = Run::new(Arc::clone(&spec), Seed(seed), Options::default(), Script::new(Arc::clone(&spec))).finish();

@@ -4,7 +4,7 @@
 
 use firedrill_core::ledger::RequestOutcome;
 use firedrill_core::random::{Purpose, Seed, Stream, hash64, hop_index, mix64};
-use firedrill_sim::spec::{CallSpec, Phase, RetrySpec, WorldSpec};
+use firedrill_sim::spec::{CallSpec, Cancel, Growth, Jitter, Phase, RetrySpec, WorldSpec};
 
 use crate::support::{Case, case, totals};
 
@@ -22,6 +22,8 @@ struct Call {
     /// The attempt that makes the call; `None`: the client does.
     parent: Option<usize>,
     parent_hop: u64,
+    /// Calls of the parent's program before this one.
+    position: u32,
     service: usize,
     timeout: Option<u64>,
     retries: RetrySpec,
@@ -56,6 +58,8 @@ struct Station {
     sent: u64,
     completed: u64,
     rejected: u64,
+    /// Dropped from the queue, or stopped.
+    lost: u64,
     response_steps: u64,
 }
 
@@ -137,10 +141,28 @@ impl<'a> Slow<'a> {
         for index in self.open_calls(|waits, now| matches!(waits, Waits::Answer { until, .. } if *until == now)) {
             // Whoever gave up before may have given this one up too.
             let Waits::Answer { attempt, .. } = self.calls[index].waits else { continue };
-            // The work is done all the same, and nobody hears of it.
+            // Unless the service says otherwise the work is done all the same, and nobody hears of it.
             self.attempts[attempt].call = None;
+            self.drop_from_queue(attempt);
             self.fail(index, RequestOutcome::Failed);
         }
+    }
+
+    /// Nobody waits for an attempt any more, and its service may not care to begin it.
+    fn drop_from_queue(&mut self, index: usize) {
+        let service = self.attempts[index].service;
+        let station = &mut self.stations[service];
+        if let Some(place) = station.queue.iter().position(|queued| *queued == index)
+            && self.spec.services[service].cancel != Cancel::None
+        {
+            station.queue.remove(place);
+            station.lost += 1;
+        }
+    }
+
+    /// Nobody waits for an attempt any more, and its service looks at that before each step.
+    fn is_cancelled(&self, index: usize) -> bool {
+        self.attempts[index].call.is_none() && self.spec.services[self.attempts[index].service].cancel == Cancel::Context
     }
 
     fn try_again(&mut self) {
@@ -164,7 +186,7 @@ impl<'a> Slow<'a> {
         self.outcomes.push(RequestOutcome::Open);
         let timeout = client.timeout.map(|timeout| steps(timeout.as_seconds()));
         let retries = client.retries.clone();
-        self.call(Call { ordinal, parent: None, parent_hop: 0, service, timeout, retries, failed: 0, waits: Waits::Nothing });
+        self.call(Call { ordinal, parent: None, parent_hop: 0, position: 0, service, timeout, retries, failed: 0, waits: Waits::Nothing });
     }
 
     fn call(&mut self, call: Call) {
@@ -177,7 +199,7 @@ impl<'a> Slow<'a> {
         let call = &self.calls[index];
         let request = mix64(hash64(&self.spec.clients[0].name), call.ordinal as u64);
         let (service, ordinal) = (call.service, call.ordinal);
-        let hop = hop_index(request, call.parent_hop, 0, call.failed);
+        let hop = hop_index(request, call.parent_hop, call.position, call.failed);
         let until = call.timeout.map_or(u64::MAX, |timeout| self.now + timeout);
         let attempt = self.attempts.len();
         self.attempts.push(Attempt { call: Some(index), service, ordinal, hop, arrived: self.now, phase: 0, left: None });
@@ -209,6 +231,12 @@ impl<'a> Slow<'a> {
     fn begin_phase(&mut self, index: usize) {
         let Attempt { service, ordinal, hop, phase, .. } = self.attempts[index];
         let spec = self.spec;
+        if self.is_cancelled(index) {
+            let station = &mut self.stations[service];
+            station.working.retain(|working| *working != index);
+            station.lost += 1;
+            return;
+        }
         let block = Stream::new(self.seed, Purpose::Demand, hash64(&spec.services[service].name)).block(hop);
         match spec.services[service].endpoints[0].phases.get(phase) {
             Some(Phase::Cpu(seconds) | Phase::Sleep(seconds)) => {
@@ -219,7 +247,9 @@ impl<'a> Slow<'a> {
                 let service = spec.services.iter().position(|service| service.name == *callee).unwrap();
                 let (timeout, retries) = (timeout.map(|timeout| steps(timeout.as_seconds())), retries.clone());
                 let parent = Some(index);
-                self.call(Call { ordinal, parent, parent_hop: hop, service, timeout, retries, failed: 0, waits: Waits::Nothing });
+                let before = &spec.services[self.attempts[index].service].endpoints[0].phases[..phase];
+                let position = before.iter().filter(|phase| matches!(phase, Phase::Call(_))).count() as u32;
+                self.call(Call { ordinal, parent, parent_hop: hop, position, service, timeout, retries, failed: 0, waits: Waits::Nothing });
             }
             Some(_) => unreachable!("these systems are small"),
             None => {
@@ -259,18 +289,44 @@ impl<'a> Slow<'a> {
 
     /// An attempt of a call has failed: another follows, or the call has failed.
     fn fail(&mut self, index: usize, how: RequestOutcome) {
-        let call = &mut self.calls[index];
-        call.failed += 1;
-        if call.failed <= call.retries.max {
+        self.calls[index].failed += 1;
+        let call = &self.calls[index];
+        if call.failed <= call.retries.max && !call.parent.is_some_and(|parent| self.is_cancelled(parent)) {
             // At once means with the next step.
-            call.waits = Waits::Retry { at: self.now + steps(call.retries.base.as_seconds()).max(1) };
+            let at = self.now + steps(self.pause(call)).max(1);
+            self.calls[index].waits = Waits::Retry { at };
             return;
         }
-        call.waits = Waits::Nothing;
+        self.calls[index].waits = Waits::Nothing;
+        let call = &self.calls[index];
         match call.parent {
             Some(parent) => self.finish(parent, true),
             None => self.outcomes[call.ordinal] = how,
         }
+    }
+}
+
+impl Slow<'_> {
+    /// Seconds until a call is tried again.
+    fn pause(&self, call: &Call) -> f64 {
+        let RetrySpec { base, growth, cap, jitter, .. } = &call.retries;
+        let mut pause = base.as_seconds();
+        for turn in 1..call.failed {
+            pause = match growth {
+                Growth::Exponential(factor) => pause * factor.get(),
+                Growth::Doubled => base.as_seconds() * f64::from((2 << turn) - 1),
+            };
+        }
+        let pause = pause.min(cap.as_seconds());
+        let request = mix64(hash64(&self.spec.clients[0].name), call.ordinal as u64);
+        let hop = hop_index(request, call.parent_hop, call.position, call.failed);
+        let luck = Stream::new(self.seed, Purpose::Retry, hash64(&self.spec.services[call.service].name)).block(hop).unit(0);
+        pause
+            * match jitter {
+                Jitter::None => 1.0,
+                Jitter::Full => luck,
+                Jitter::Around(share) => 1.0 + share.get() * (2.0 * luck - 1.0),
+            }
     }
 }
 
@@ -289,8 +345,9 @@ fn differences(case: &Case, seed: u64) -> Option<usize> {
     let mut is_same = differ == 0;
     for (service, station) in spec.services.iter().zip(&slow.stations) {
         let totals = totals(&fast, &service.name);
-        let theirs = (station.sent, station.completed, station.rejected, station.working.len() as u64, station.queue.len() as u64);
-        is_same &= (totals.sent, totals.completed, totals.rejected, totals.in_service, totals.queued) == theirs;
+        let theirs =
+            (station.sent, station.completed, station.rejected, station.lost, station.working.len() as u64, station.queue.len() as u64);
+        is_same &= (totals.sent, totals.completed, totals.rejected, totals.lost, totals.in_service, totals.queued) == theirs;
         let response = station.response_steps as f64 / station.completed as f64 / STEPS;
         let off = totals.mean_response_seconds / response - 1.0;
         assert!(off.abs() < 0.01, "seed {seed}, {}: {} s a request, and not {response} s", service.name, totals.mean_response_seconds);
@@ -322,4 +379,20 @@ fn a_shared_cpu_is_what_a_model_in_fixed_steps_says() {
 #[test]
 fn a_core_for_each_worker_is_what_a_model_in_fixed_steps_says() {
     check(&case("small-shared").with("    cores: 1.5\n", "").with("rate: 22/s", "rate: 75/s"));
+}
+
+/// Four services: one calls two others in turn, of which one calls the last.
+#[test]
+fn four_services_with_back_off_are_what_a_model_in_fixed_steps_says() {
+    check(&case("small-four"));
+    check(&case("small-four").with("retries: envoy", "retries: { max: 2, backoff: 30ms, factor: x3, cap: 60ms, jitter: 20% }"));
+}
+
+#[test]
+fn work_that_is_cancelled_is_what_a_model_in_fixed_steps_says() {
+    for cancel in ["queue_only", "context"] {
+        let chain = case("small-chain").with("    workers: 3\n", &format!("    workers: 3\n    cancel: {cancel}\n"));
+        check(&chain.with("    workers: 6\n", &format!("    workers: 6\n    cancel: {cancel}\n")));
+        check(&case("small-four").with("cancel: none", &format!("cancel: {cancel}")));
+    }
 }
