@@ -5,10 +5,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
 
 mod common;
+#[path = "../sim/tests/common/random.rs"]
+mod random;
 
+use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 
-use common::root;
+use common::{root, write};
 use firedrill::drill::{Arm, Drill, Played, Remembered, Rules};
 use firedrill::sources;
 use firedrill_core::time::Span;
@@ -16,6 +20,7 @@ use firedrill_policies::guard::stage::Stage;
 use firedrill_scenarios::{Scenario, library, read_scenario};
 use firedrill_sim::spec::WorldSpec;
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 const POLICIES: [&str; 10] = [
     "break-retry-storm",
@@ -66,7 +71,7 @@ fn check(together: &Played, alone: &Played, what: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
 
     #[test]
     fn any_policies_on_any_scenario_are_the_same_together_and_alone(
@@ -88,6 +93,108 @@ proptest! {
             check(&together, &drill.play(*arm, seed), &what);
         }
     }
+}
+
+/// Alerts on what happens all the time in a random world, so that there is much to answer.
+const QUICK_RULES: &str = r#"
+groups:
+  - name: quick
+    interval: 5s
+    rules:
+      - alert: Busy
+        expr: http_requests_in_flight{service!=""} > 1
+      - alert: Failing
+        expr: sum by (service) (increase(http_requests_total{code=~"5..", service!=""}[20s])) > 3
+        for: 5s
+      - alert: Silent
+        expr: up{pod!=""} == 0
+      - alert: Waiting
+        expr: sum by (service) (http_requests_queued{service!=""}) > 2
+"#;
+
+/// A deed, and whether it is aimed at a replica.
+fn some_step() -> impl Strategy<Value = (String, bool)> {
+    let deed = prop_oneof![
+        Just(("restart: { mode: rolling }", true)),
+        Just(("restart: { mode: at_once }", true)),
+        Just(("drain: {}", true)),
+        Just(("scale: { by: 1 }", false)),
+        Just(("scale: { times: x2 }", false)),
+        Just(("rollback: {}", false)),
+        Just(("purge_queue: {}", false)),
+        Just(("park_messages: {}", false)),
+        Just(("fail_over: {}", false)),
+        Just(("limit_retries: { retries: 0, lasting: 10s }", false)),
+        Just(("wait: 3s", true)),
+    ];
+    let verify = prop::option::of(prop::sample::select(vec!["next", "escalate"]));
+    (deed, verify).prop_map(|((deed, of_replica), verify)| {
+        let verify = verify.map(|then| format!("\n    verify: {{ expr: vector(1) == 0, within: 7s }}\n    on_failure: {then}"));
+        (format!("  - {deed}{}\n", verify.unwrap_or_default()), of_replica)
+    })
+}
+
+prop_compose! {
+    /// A policy file.
+    fn some_policy()(
+        of_replica in any::<bool>(), alert in any::<prop::sample::Index>(), steps in prop::collection::vec(some_step(), 1..4), cooldown in 1_u32..40,
+        rolls in prop::option::of(1_u32..3), precheck in any::<bool>(),
+    ) -> String {
+        let alerts: &[&str] = if of_replica { &["Busy", "Silent"] } else { &["Busy", "Failing", "Silent", "Waiting"] };
+        let target = if of_replica { "replica: $pod" } else { "service: $service" };
+        let mut steps: String = steps.into_iter().filter(|(text, is_of_replica)| *is_of_replica == of_replica || text.contains("wait")).map(|(text, _)| text).collect();
+        if steps.is_empty() {
+            steps.push_str("  - restart: { mode: rolling }\n");
+        }
+        let limit = rolls.map_or_else(String::new, |max| format!(", rate_limit: [{{ max: {max}, window: 30s, scope: target }}]"));
+        let precheck = if precheck { "precheck:\n  - expr: count(up) > 0\n    because: somebody is there\n" } else { "" };
+        format!(
+            "owner: o\non: {{ alert: {} }}\ntarget: {{ {target} }}\n{precheck}steps:\n{steps}  - escalate: {{ to: o }}\nguard: {{ cooldown: {cooldown}s{limit} }}\n",
+            alerts[alert.index(alerts.len())],
+        )
+    }
+}
+
+fn scenario_of(spec: WorldSpec) -> Arc<Scenario> {
+    let mut scenario = scenarios().swap_remove(0);
+    scenario.spec = Arc::new(spec);
+    Arc::new(scenario)
+}
+
+/// The policies as drills of one scenario, each an answer of its own.
+fn drills(folder: &Path, scenario: &Arc<Scenario>, rules: &Arc<Rules>, policies: &[String]) -> Vec<Drill> {
+    let write = |(number, text): (usize, &String)| {
+        let path = write(folder, &format!("p{number}.yaml"), &format!("schema: policy/1\npolicy: p{number}\n{text}"));
+        drill(scenario, rules, &[path.to_str().unwrap()], Stage::Full)
+    };
+    policies.iter().enumerate().map(write).collect()
+}
+
+/// Databases, topics, locks, caches, calls in parallel and elsewhere, breakers, budgets, autoscalers, nodes, probes, faults; and whatever policies.
+#[test]
+fn any_policies_on_any_world_are_the_same_together_and_alone() {
+    const CASES: u32 = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let rules = sources::rules(&[write(folder.path(), "rules.yaml", QUICK_RULES).to_str().unwrap()], root()).unwrap();
+    let config = ProptestConfig { cases: CASES, failure_persistence: None, max_shrink_iters: 50, ..ProptestConfig::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let acted = Cell::new(0);
+    let worlds = (random::worlds::some_world(), prop::collection::vec(some_policy(), 2..4), 0..1000_u64);
+    let played = runner.run(&worlds, |(mut spec, policies, seed)| {
+        spec.scrape.interval = Span::from_seconds(3);
+        let scenario = scenario_of(spec);
+        let drills = drills(folder.path(), &scenario, &rules, &policies);
+        let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Oracle)];
+        arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));
+        for ((drill, arm), together) in arms.iter().zip(Drill::play_together(&arms, seed)) {
+            let what = format!("{} in the arm {}, seed {seed}", drill.answer.label, arm.word());
+            let acts = check(&together, &drill.play(*arm, seed), &what);
+            acted.set(acted.get() + u32::from(acts && *arm == Arm::Policy));
+        }
+        Ok(())
+    });
+    played.unwrap_or_else(|problem| panic!("{problem}"));
+    assert!(acted.get() > CASES, "{} arms of policies acted in {CASES} worlds", acted.get());
 }
 
 #[test]
