@@ -98,6 +98,10 @@ impl Turn<'_> {
         let same_target = |incident: &Incident| incident.is_held_by_dedup() && incident.target == closed.target;
         if closed.has_acted || matches!(ending, Ending::Left) {
             for id in self.state.incidents.values().filter(|own| same_target(own)).map(|own| own.id).collect::<Vec<_>>() {
+                // Closing one of them wakes the others in its turn.
+                if !self.state.incidents.get(&id).is_some_and(same_target) {
+                    continue;
+                }
                 let mut incident = self.take(id);
                 match ending {
                     Ending::Left => {
@@ -134,6 +138,7 @@ impl Turn<'_> {
 
 #[cfg(test)]
 mod tests {
+    use firedrill_core::action::ActionOutcome;
     use firedrill_core::journal::{AlertStatus, Input, Truth};
 
     use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, notification};
@@ -178,6 +183,22 @@ mod tests {
         let end = ["verified Held after 0s", "close 0: the remediation is verified", "timer 0 at 303", "timer 1 at 303"];
         bench.check(3, answer(0, Truth::True), &end);
         bench.check(303, Input::Timer { timer: 1 }, &["start restart#1 restart (rolling) replica/api-1"]);
+    }
+
+    #[test]
+    fn all_that_wait_for_what_is_left_to_people_are_left_to_them() {
+        let mut bench = Bench::new(RESTART, Stage::Full);
+        let other = |why: &str| notification(AlertStatus::Firing, &[("pod", "api-1"), ("why", why)]);
+        bench.step(0, fires("api-1"));
+        bench.step(0, other("one"));
+        bench.step(0, other("two"));
+        let left = [
+            "page oncall",
+            "close 0: the action failed: no quota",
+            "close 1: left to people with incident 0",
+            "close 2: left to people with incident 1",
+        ];
+        bench.check(3, ended(0, ActionOutcome::Failed("no quota".into())), &left);
     }
 
     #[test]
