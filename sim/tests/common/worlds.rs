@@ -543,4 +543,3 @@ pub fn some_world() -> impl Strategy<Value = WorldSpec> {
         )
     })
 }
-
