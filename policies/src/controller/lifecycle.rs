@@ -194,7 +194,7 @@ mod tests {
         bench.step(0, other("two"));
         let left = [
             "page oncall",
-            "close 0: the action failed: no quota",
+            "close 0: step 1: the action failed: no quota",
             "close 1: left to people with incident 0",
             "close 2: left to people with incident 1",
         ];
