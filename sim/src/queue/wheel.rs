@@ -368,13 +368,14 @@ impl<P: Copy> Wheel<P> {
     /// Puts a node into the front, from behind: what is scheduled later is mostly due later.
     #[inline]
     fn insert(&mut self, node: Node) {
-        let mut place = self.front.len();
         self.front.push(node);
-        while place > self.first && self.front[place - 1] > node {
-            self.front[place] = self.front[place - 1];
-            place -= 1;
+        if let Some((mut hole, before)) = self.front[self.first..].split_last_mut() {
+            for other in before.iter_mut().rev().take_while(|other| **other > node) {
+                *hole = *other;
+                hole = other;
+            }
+            *hole = node;
         }
-        self.front[place] = node;
         if self.front.len() - self.first > FRONT {
             self.shorten();
         }

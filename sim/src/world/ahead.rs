@@ -56,7 +56,7 @@ pub(crate) struct Ahead {
     nodes: Arc<[Node]>,
     /// Where the hops of this client begin among all.
     base: usize,
-    /// For how many requests there is room, a multiple of eight.
+    /// For how many requests there is room: eight times a power of two.
     rows: usize,
 }
 
@@ -75,7 +75,7 @@ impl Ahead {
     /// Where the first hop of a request stands among all.
     #[inline]
     pub(super) fn place(&self, ordinal: u64) -> u32 {
-        (self.base + ordinal as usize % self.rows * self.nodes.len()) as u32
+        (self.base + (ordinal as usize & (self.rows - 1)) * self.nodes.len()) as u32
     }
 
     /// Tells that request `ordinal` is about to be made; called for each in turn.
@@ -153,7 +153,8 @@ impl World {
                 continue;
             }
             self.plant(self.clients[client].edge, 0, &mut nodes);
-            let rows = (KNOWN / nodes.len()).clamp(2 * LANES, MOST_ROWS) / LANES * LANES;
+            // A power of two, so that the place of a request is found without a division.
+            let rows = 1 << (KNOWN / nodes.len()).clamp(2 * LANES, MOST_ROWS).ilog2();
             let base = self.hops.len();
             self.hops.resize(base + rows * nodes.len(), Hop::default());
             self.clients[client].ahead = Some(Box::new(Ahead { key: self.clients[client].key, nodes: nodes.into(), base, rows }));
