@@ -139,6 +139,10 @@ fn first_difference(left: &[String], right: &[String]) -> String {
     format!("record {index}:\n  {}\n  {}", show(left), show(right))
 }
 
+fn lines_of(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
 #[track_caller]
 fn check_bystander(scenario: &str, edits: &[(&str, &str)], bystander: &str, policies: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
@@ -254,12 +258,13 @@ fn check_two_processes(scenario: &str, text: &str, policy: &str) {
     // And the library, in this process, agrees with the command in its own.
     let drill = Drill {
         scenario: sources::scenarios(&["scenario.yaml"], folder.path()).unwrap().remove(0),
-        rules: sources::rules(&["slo", "kubernetes"], folder.path()).unwrap(),
+        rules: sources::rules(&["slo", "kubernetes", "stateful"], folder.path()).unwrap(),
         answer: sources::answer(&[policy], folder.path()).unwrap(),
         stage: Stage::Full,
         past: Remembered::default(),
     };
-    assert!(drill.play(Arm::Policy, 7).transcript.to_json_lines() == one, "{scenario}: the library and the command differ");
+    let here = drill.play(Arm::Policy, 7).transcript.to_json_lines();
+    assert!(here == one, "{scenario}: the library and the command differ\n{}", first_difference(&lines_of(&here), &lines_of(&one)));
 }
 
 #[test]

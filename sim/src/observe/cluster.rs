@@ -217,12 +217,14 @@ pub(super) struct NodeExporter {
     /// Loads of 1, 5 and 15 minutes, as of `at`.
     loads: [f64; 3],
     at: Time,
+    /// Seconds in which a core had nothing to do, as last told: a counter, also where more is stolen than was left.
+    idle: f64,
     pub(super) page: Page,
 }
 
 impl NodeExporter {
     pub(super) fn new(node: u32) -> Self {
-        Self { node, loads: [0.0; 3], at: Time::ZERO, page: Page::default() }
+        Self { node, loads: [0.0; 3], at: Time::ZERO, idle: 0.0, page: Page::default() }
     }
 
     /// Whether nobody answers there.
@@ -252,12 +254,12 @@ impl NodeExporter {
         let cpus = (libm::ceil(cores) as u32).max(1);
         let up = world.now.since(Time::ZERO).as_seconds();
         let stolen = world.stolen_seconds(self.node);
+        let done = (busy / f64::from(cpus)).min(up);
+        self.idle = self.idle.max(up - done - stolen);
+        let idle = self.idle;
         for cpu in 0..cpus {
             let name = cpu.to_string();
-            let done = (busy / f64::from(cpus)).min(up);
-            for (mode, seconds) in
-                [("user", done), ("idle", (up - done - stolen).max(0.0)), ("iowait", 0.0), ("system", 0.0), ("steal", stolen)]
-            {
+            for (mode, seconds) in [("user", done), ("idle", idle), ("iowait", 0.0), ("system", 0.0), ("steal", stolen)] {
                 put(sheet, labels, "node_cpu_seconds_total", &[("cpu", &name), ("mode", mode)], Some(seconds));
             }
         }

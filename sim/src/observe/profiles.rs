@@ -145,7 +145,12 @@ impl Source<'_> {
                     },
                 );
                 let labels = [&to[..], &[code, error]].concat();
-                self.histogram(sheet, &seconds("http_client_request_duration_seconds"), &labels, way.answered(index));
+                // Without a host or without a connection is one series.
+                let none = (index == NO_HOST).then(|| sum(way, NO_HOST..NO_CONNECTION + 1)).flatten();
+                if index != NO_CONNECTION {
+                    let buckets = if index == NO_HOST { none.as_ref() } else { way.answered(index) };
+                    self.histogram(sheet, &seconds("http_client_request_duration_seconds"), &labels, buckets);
+                }
             }
         }
         self.pools(|caller, name| {
