@@ -1,7 +1,8 @@
 //! What is due, in order: by time, then by class, then by the order in which it was scheduled.
 //!
 //! Two structures do the same behind one interface: a timing wheel, which the engine uses, and a heap, which is simpler and holds the wheel
-//! to its word, here in tests and in `benches/queue.rs`.
+//! to its word, here in tests and in `benches/queue.rs`. Rows for timeouts
+//! are the wheel's alone; the heap does without them and gives the same order.
 
 mod heap;
 mod wheel;
