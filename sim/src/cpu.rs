@@ -93,6 +93,12 @@ impl Cpu {
         self.time_of(entered + work(demand))
     }
 
+    /// When a job that has just entered is done, if the rate stays; `None` if the CPU stands still.
+    #[inline]
+    pub(crate) fn due_of_new(&self, demand: Span) -> Option<Time> {
+        if self.rate == FULL_SPEED { Some(self.at + demand) } else { self.time_of(self.clock + work(demand)) }
+    }
+
     /// When the next job of a shared CPU is done, if nothing changes; `None` if there is none or the CPU stands still.
     pub(crate) fn next_due(&self) -> Option<Time> {
         self.queue.peek().and_then(|Reverse((reading, _, _))| self.time_of(*reading))

@@ -115,17 +115,21 @@ impl<A: Automation> Run<A> {
     /// Processes all that is due until `until`, that instant included, and before the horizon.
     pub fn advance_to(&mut self, until: Time) {
         let _span = tracing::debug_span!("run", scenario = %self.world.spec.name, seed = self.world.seed.0).entered();
-        let horizon = Time::ZERO + self.world.spec.horizon;
-        let inside = |at: Time| at <= until && at < horizon;
+        let Some(last) = self.last(until) else { return };
+        // The world goes first where both are due at once in one class.
         while self.stopped.is_none() {
-            let next = self.world.queue.peek().map(|key| (key.time, key.class));
-            match (next, self.due) {
-                (Some(world), Some(automation)) if automation < world && inside(automation.0) => self.advance_automation(automation.0),
-                (Some((at, _)), _) if inside(at) => self.advance_world(),
-                (None, Some((at, _))) if inside(at) => self.advance_automation(at),
+            match (self.world.queue.pop_until(self.due.map_or(last, |due| due.min(last))), self.due) {
+                (Some((key, due)), _) => self.advance_world(key.time, due),
+                (None, Some(due)) if due <= last => self.advance_automation(due.0),
                 _ => return,
             }
         }
+    }
+
+    /// The last instant and class that are processed until `until`, before the horizon; `None` if there is nothing before that.
+    fn last(&self, until: Time) -> Option<(Time, Class)> {
+        let horizon = self.world.spec.horizon.as_nanos().checked_sub(1)?;
+        Some((until.min(Time::from_nanos(horizon)), Class::Action))
     }
 
     /// Runs to the horizon and closes the books.
@@ -157,9 +161,7 @@ impl<A: Automation> Run<A> {
     }
 
     #[inline]
-    fn advance_world(&mut self) {
-        let (key, due) = self.world.queue.pop().expect("something is due");
-        let at = key.time;
+    fn advance_world(&mut self, at: Time, due: Due) {
         if let Due::Scrape(target) = due {
             self.scrape(at, target);
             return;

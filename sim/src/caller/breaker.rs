@@ -139,7 +139,13 @@ impl Breaker {
     }
 
     /// Whether a call may pass now; an open breaker becomes half open with the first call after its time.
+    #[inline]
     pub(crate) fn acquire(&mut self, now: Time) -> (bool, Option<Change>) {
+        if self.state == BreakerState::Closed { (true, None) } else { self.acquire_unless_closed(now) }
+    }
+
+    #[cold]
+    fn acquire_unless_closed(&mut self, now: Time) -> (bool, Option<Change>) {
         match self.state {
             BreakerState::Closed => (true, None),
             BreakerState::Open if now.since(self.since) > self.spec.open_for => {
@@ -176,8 +182,9 @@ impl Breaker {
         if counts.calls < least {
             return None;
         }
-        let (failing, slow) = (counts.percent(counts.failed), counts.percent(counts.slow));
-        let exceeds = failing >= self.spec.failure_percent || slow >= self.spec.slow_percent;
+        // None are zero percent, which need not be divided.
+        let reaches = |part: u32, limit: f64| (part > 0 || limit <= 0.0) && counts.percent(part) >= limit;
+        let exceeds = reaches(counts.failed, self.spec.failure_percent) || reaches(counts.slow, self.spec.slow_percent);
         let state = match (self.state, exceeds) {
             (_, true) => BreakerState::Open,
             (BreakerState::HalfOpen, false) => BreakerState::Closed,

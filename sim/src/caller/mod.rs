@@ -70,7 +70,18 @@ impl Caller {
         }
     }
 
+    /// An attempt that was under way holds nothing any more; whether somebody waits for a connection.
+    #[inline]
+    pub(crate) fn give_back(&mut self) -> bool {
+        self.active -= 1;
+        self.pool.as_mut().is_some_and(|pool| {
+            pool.held -= 1;
+            !pool.waiting.is_empty()
+        })
+    }
+
     /// Whether an attempt may be made now; `luck`, uniform in [0, 1), decides where chance does.
+    #[inline]
     pub(crate) fn admit(&mut self, now: Time, luck: f64) -> (Result<(), Refusal>, Option<Change>) {
         if self.active >= self.most_requests {
             return (Err(Refusal::TooMany), None);

@@ -2,7 +2,7 @@
 
 use firedrill_core::time::{Class, Time};
 
-use super::{CAPACITY, Handle, Key, Node, Sequences, key_of, node, slot_of};
+use super::{CAPACITY, Handle, Key, Node, Sequences, key_of, last_node, node, slot_of};
 
 /// Events that are pending. `P` is what an event says: small and plain, with ids into slabs for the rest.
 ///
@@ -93,13 +93,13 @@ impl<P: Copy> Heap<P> {
         None
     }
 
-    /// The key of the first event, without taking it. (Drops what was cancelled before it, hence `mut`.)
+    /// Takes the first event if it goes no later than the last of that instant and class.
     #[inline]
-    pub fn peek(&mut self) -> Option<Key> {
+    pub fn pop_until(&mut self, last: (Time, Class)) -> Option<(Key, P)> {
         while self.nodes > 0 {
             let (_, node) = smallest(&self.groups[0]);
             if self.slots[slot_of(node as u64)].tag == node as u64 {
-                return Some(key_of(node));
+                return if node <= last_node(last) { self.pop() } else { None };
             }
             self.remove_first();
         }

@@ -57,24 +57,42 @@ impl Handle {
     }
 }
 
-/// The next sequence number of each class.
-#[derive(Clone, Debug, Default)]
+/// The tag of the next event of each class, without its slot.
+#[derive(Clone, Debug)]
 struct Sequences([u64; Class::COUNT]);
 
+impl Default for Sequences {
+    /// Classes count from 1 in tags, so that no tag is ever 0.
+    fn default() -> Self {
+        Self(std::array::from_fn(|class| first_tag(class as u64)))
+    }
+}
+
+/// The tag of the first event of a class; that of the first of the next class is one past the last of this one.
+const fn first_tag(class: u64) -> u64 {
+    (class + 1) << (SEQUENCE_BITS + SLOT_BITS)
+}
+
 impl Sequences {
-    /// The tag of the next event of a class, without its slot. Never 0, because class counts from 1 in it.
+    /// The tag of the next event of a class, without its slot.
     #[inline]
     fn next(&mut self, class: Class) -> u64 {
-        let sequence = self.0[class as usize];
-        assert!(sequence >> SEQUENCE_BITS == 0, "a run has fewer than 2^36 events of a class");
-        self.0[class as usize] += 1;
-        (class as u64 + 1) << (SEQUENCE_BITS + SLOT_BITS) | sequence << SLOT_BITS
+        let tag = self.0[class as usize];
+        assert!(tag < first_tag(class as u64 + 1), "a run has fewer than 2^36 events of a class");
+        self.0[class as usize] = tag + (1 << SLOT_BITS);
+        tag
     }
 }
 
 #[inline]
 const fn node(time: u64, tag: u64) -> Node {
     (time as u128) << 64 | tag as u128
+}
+
+/// The last node that could be due at this instant in this class or a lower one.
+#[inline]
+const fn last_node((at, class): (Time, Class)) -> Node {
+    node(at.as_nanos(), first_tag(class as u64 + 1) - 1)
 }
 
 #[inline]

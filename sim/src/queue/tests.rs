@@ -27,7 +27,8 @@ enum Step {
     /// Cancel all that is pending but each `n`th.
     Thin(usize),
     Pop(usize),
-    Peek,
+    /// Take the first event if it is due so much later than now, in a class or a lower one, at the latest.
+    PopUntil(u64, usize),
     /// Go on with a clone, and drop the original.
     Clone,
 }
@@ -51,7 +52,7 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         1 => (1_usize..4).prop_map(Step::Thin),
         8 => Just(Step::Pop(1)),
         2 => (2_usize..200).prop_map(Step::Pop),
-        4 => Just(Step::Peek),
+        4 => (spans(), 0..Class::COUNT).prop_map(|(after, class)| Step::PopUntil(after, class)),
         1 => Just(Step::Clone),
     ];
     prop::collection::vec(step, 0..most)
@@ -98,9 +99,12 @@ impl Three {
                 given.into_iter().enumerate().filter(|(number, _)| number % each != 0).for_each(|(_, given)| self.cancel(given));
             }
             Step::Pop(count) => (0..count).for_each(|_| self.pop()),
-            Step::Peek => {
-                let first = self.model.keys().next().copied();
-                assert_eq!((self.wheel.peek(), self.heap.peek()), (first, first));
+            Step::PopUntil(after, class) => {
+                let last = (self.now + firedrill_core::time::Span::from_nanos(after), CLASSES[class + 1]);
+                let first = self.model.first_entry().filter(|first| (first.key().time, first.key().class) <= last);
+                let first = first.map(|first| first.remove_entry());
+                assert_eq!((self.wheel.pop_until(last), self.heap.pop_until(last)), (first, first));
+                self.now = first.map_or(self.now, |(key, _)| key.time);
             }
             Step::Clone => *self = self.clone(),
         }
@@ -201,7 +205,7 @@ fn what_is_scheduled_before_what_was_seen_goes_before_it() {
     let mut three = Three::default();
     // Enough for lists, all of it far away; the look ahead, and then more than the front holds before that.
     three.apply(&Step::Schedule { count: 500, after: 1 << 40, apart: 1 << 22, class: 0 });
-    three.apply(&Step::Peek);
+    three.apply(&Step::PopUntil(0, 0));
     three.apply(&Step::Schedule { count: 500, after: 0, apart: 1 << 12, class: 0 });
     three.apply(&Step::Pop(1000));
 }

@@ -2,7 +2,7 @@
 
 use firedrill_core::time::{Class, Time};
 
-use super::{CAPACITY, Fifo, Handle, Key, Node, Sequences, key_of, node, slot_of, time_of};
+use super::{CAPACITY, Fifo, Handle, Key, Node, Sequences, key_of, last_node, node, slot_of, time_of};
 
 /// Events that are pending. `P` is what an event says: small and plain, with ids into slabs for the rest.
 ///
@@ -232,11 +232,18 @@ impl<P: Copy> Wheel<P> {
     /// Takes the first event.
     #[inline]
     pub fn pop(&mut self) -> Option<(Key, P)> {
+        self.pop_until((Time::MAX, Class::Action))
+    }
+
+    /// Takes the first event if it goes no later than the last of that instant and class.
+    #[inline]
+    pub fn pop_until(&mut self, last: (Time, Class)) -> Option<(Key, P)> {
+        let last = last_node(last);
         let node = self.first_node();
         if self.alarm <= node && self.first_alarm() <= node {
-            return self.pop_alarmed();
+            return if self.alarm <= last { self.pop_alarmed() } else { None };
         }
-        if node == NEVER {
+        if node > last {
             return None;
         }
         self.first += 1;
@@ -253,16 +260,6 @@ impl<P: Copy> Wheel<P> {
         self.len -= 1;
         self.now = time_of(node);
         Some((key_of(node), payload))
-    }
-
-    /// The key of the first event, without taking it. (Brings the front up to date, hence `mut`.)
-    #[inline]
-    pub fn peek(&mut self) -> Option<Key> {
-        let mut node = self.first_node();
-        if self.alarm <= node {
-            node = node.min(self.first_alarm());
-        }
-        if node == NEVER { None } else { Some(key_of(node)) }
     }
 
     /// How many events are pending.
@@ -318,9 +315,6 @@ impl<P: Copy> Wheel<P> {
     #[cold]
     fn pop_alarmed(&mut self) -> Option<(Key, P)> {
         let (node, row) = (self.alarm, self.alarmed);
-        if node == NEVER {
-            return None;
-        }
         let tag = node as u64;
         let Slot { next, previous, .. } = self.slots[slot_of(tag)];
         let payload = self.payloads[slot_of(tag)];

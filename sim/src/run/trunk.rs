@@ -61,14 +61,13 @@ impl<A: Automation> Trunk<A> {
     /// Runs to the horizon, each arm that acts in a run of its own from there on. The results are in the order of the automations.
     #[must_use]
     pub fn finish(mut self) -> Vec<Finished<A>> {
-        let horizon = Time::ZERO + self.run.world.spec.horizon;
+        let Some(last) = self.run.last(Time::MAX) else { return self.close() };
         while self.run.stopped.is_none() && self.watchers.iter().any(|watcher| watcher.finished.is_none()) {
-            let world = self.run.world.queue.peek().map(|key| (key.time, key.class));
             let watcher = self.next_watcher();
+            let world = self.run.world.queue.pop_until(watcher.map_or(last, |(due, _)| due.min(last)));
             match (world, watcher) {
-                (Some(world), Some((due, index))) if due < world && due.0 < horizon => self.advance_watcher(index, due.0),
-                (Some((at, _)), _) if at < horizon => self.run.advance_world(),
-                (None, Some((due, index))) if due.0 < horizon => self.advance_watcher(index, due.0),
+                (Some((key, due)), _) => self.run.advance_world(key.time, due),
+                (None, Some((due, index))) if due <= last => self.advance_watcher(index, due.0),
                 _ => break,
             }
         }

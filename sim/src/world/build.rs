@@ -57,7 +57,10 @@ impl World {
         let faults = spec.faults.iter().map(|fault| Disturbance::new(fault, false, seed));
         let changes = spec.changes.iter().map(|change| Disturbance::new(change, true, seed));
         let disturbances = faults.chain(changes).collect();
-        let (steps, edges) = (layout.steps.into(), layout.edges);
+        let (steps, mut edges) = (layout.steps.into(), layout.edges);
+        for edge in &mut edges {
+            edge.program = services[edge.service as usize].programs[edge.endpoint as usize];
+        }
         let ways = Ways::of(&spec, &edges);
         let mut world = Self {
             now: Time::ZERO,
@@ -179,6 +182,7 @@ impl Layout<'_> {
             from_client: true,
             service,
             endpoint: self.endpoint(service, &client.endpoint),
+            program: NONE,
             access: client.access,
             position: 0,
             ahead: NONE,
@@ -306,6 +310,7 @@ impl Layout<'_> {
             from_client: false,
             service,
             endpoint: self.endpoint(service, &call.endpoint),
+            program: NONE,
             access: call.access,
             position,
             ahead: NONE,
@@ -332,6 +337,7 @@ fn plain_edge(caller: Name, (service, endpoint): (u32, u32), access: Access, tim
         from_client: true,
         service,
         endpoint,
+        program: NONE,
         access,
         position: 0,
         ahead: NONE,

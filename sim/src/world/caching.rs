@@ -58,7 +58,7 @@ impl World {
     /// What an attempt asked for because of a miss has come, or has not: it is kept, and those who waited for it go on.
     pub(super) fn fetched(&mut self, slot: u32, result: Result<(), Failure>) {
         let attempt = &self.attempts[slot];
-        let step = self.services[attempt.service as usize].programs[attempt.endpoint as usize] + attempt.phase;
+        let step = attempt.program + attempt.phase;
         let (cache, edge) = match self.steps[step as usize] {
             Step::Cache { cache, edge } => (cache, edge),
             Step::Update { cache, invalidate, .. } => return self.updated(slot, cache, (invalidate, result.is_ok())),

@@ -7,7 +7,7 @@ use firedrill_core::random::hop_index;
 use crate::caller::{Caller, Change};
 use crate::spec::ServiceSpec;
 use crate::world::calls::{Admission, Edge, Failure, Origin};
-use crate::world::{Due, World};
+use crate::world::{Client, Due, Replica, World};
 
 /// Who calls over an edge: what protections are kept for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +32,31 @@ pub(super) fn caller_at(edge: &Edge) -> Option<Box<Caller>> {
     edge.protection.as_ref().map(|protection| Box::new(Caller::new(&edge.retries, protection)))
 }
 
+/// The caller itself, in the tables that hold callers, so that the rest of the world can be changed beside it.
+#[inline]
+fn caller_in<'a>(clients: &'a mut [Client], replicas: &'a mut [Replica], owner: Owner) -> &'a mut Caller {
+    let caller = match owner {
+        Owner::Client(client) => &mut clients[client as usize].caller,
+        Owner::Replica(replica, local) => &mut replicas[replica as usize].callers[local as usize],
+    };
+    caller.as_mut().expect("a protected edge has callers")
+}
+
 impl World {
+    #[inline]
     fn owner(&self, slot: u32) -> Owner {
         let call = &self.calls[slot];
         match call.origin {
             Origin::Client { client, .. } => Owner::Client(client),
-            Origin::Twin(first) => self.owner(first),
+            Origin::Twin(first) => self.owner_of_first(first),
             Origin::Attempt(parent) => Owner::Replica(self.attempts[parent].replica, self.edges[call.edge as usize].local),
             Origin::Probe(..) | Origin::Message(..) => unreachable!("nothing protects a probe or a message"),
         }
+    }
+
+    #[cold]
+    fn owner_of_first(&self, first: u32) -> Owner {
+        self.owner(first)
     }
 
     /// Whose pool the connection of a call is; `None`: nobody's.
@@ -50,11 +66,7 @@ impl World {
     }
 
     fn caller(&mut self, owner: Owner) -> &mut Caller {
-        let caller = match owner {
-            Owner::Client(client) => &mut self.clients[client as usize].caller,
-            Owner::Replica(replica, local) => &mut self.replicas[replica as usize].callers[local as usize],
-        };
-        caller.as_mut().expect("a protected edge has callers")
+        caller_in(&mut self.clients, &mut self.replicas, owner)
     }
 
     /// Whether the next attempt of a protected caller goes now. If not, it waits for a connection or has been refused already.
@@ -62,8 +74,9 @@ impl World {
         let now = self.now;
         let owner = self.owner(slot);
         let luck = self.throttle_luck(slot, owner);
-        let first = self.calls[slot].number == 0 && !matches!(self.calls[slot].origin, Origin::Twin(_));
-        let caller = self.caller(owner);
+        let call = &mut self.calls[slot];
+        let first = call.number == 0 && !matches!(call.origin, Origin::Twin(_));
+        let caller = caller_in(&mut self.clients, &mut self.replicas, owner);
         if let Some(budget) = &mut caller.budget
             && first
         {
@@ -72,6 +85,10 @@ impl World {
         let (admitted, change) = caller.admit(now, luck);
         if admitted.is_ok() {
             caller.active += 1;
+            if change.is_none() && caller.pool.is_none() {
+                call.admission = Admission::Admitted;
+                return true;
+            }
         }
         self.note_breaker(slot, owner, change);
         if admitted.is_err() {
@@ -97,6 +114,7 @@ impl World {
     }
 
     /// Uniform in [0, 1), a function of the attempt; drawn only where a throttle asks.
+    #[inline]
     fn throttle_luck(&mut self, slot: u32, owner: Owner) -> f64 {
         if self.caller(owner).throttle.is_none() {
             return 0.0;
@@ -141,12 +159,16 @@ impl World {
         }
     }
 
-    fn remember(&mut self, slot: u32, result: Result<(), Failure>) {
+    pub(super) fn remember(&mut self, slot: u32, result: Result<(), Failure>) {
         let now = self.now;
         let owner = self.owner(slot);
-        self.release(slot, owner);
-        let (took, paid) = (now.since(self.calls[slot].sent), std::mem::take(&mut self.calls[slot].paid));
-        let caller = self.caller(owner);
+        let call = &mut self.calls[slot];
+        call.admission = Admission::None;
+        let (took, paid) = (now.since(call.sent), std::mem::take(&mut call.paid));
+        let caller = caller_in(&mut self.clients, &mut self.replicas, owner);
+        if caller.give_back() {
+            self.todo.connections.push(owner);
+        }
         match (&mut caller.budget, result) {
             (Some(budget), Ok(())) => budget.succeeded(paid),
             (Some(budget), Err(_)) => budget.failed(),
@@ -157,20 +179,16 @@ impl World {
         {
             throttle.accepted(now);
         }
-        let change = caller.breaker.as_mut().and_then(|breaker| breaker.record(now, result.is_err(), took));
-        self.note_breaker(slot, owner, change);
+        if let Some(change) = caller.breaker.as_mut().and_then(|breaker| breaker.record(now, result.is_err(), took)) {
+            self.note_breaker(slot, owner, Some(change));
+        }
     }
 
     /// Gives back what an attempt that is under way holds.
     fn release(&mut self, slot: u32, owner: Owner) {
         self.calls[slot].admission = Admission::None;
-        let caller = self.caller(owner);
-        caller.active -= 1;
-        if let Some(pool) = &mut caller.pool {
-            pool.held -= 1;
-            if !pool.waiting.is_empty() {
-                self.todo.connections.push(owner);
-            }
+        if self.caller(owner).give_back() {
+            self.todo.connections.push(owner);
         }
     }
 
@@ -229,7 +247,12 @@ impl World {
     }
 
     /// A call of a protected caller is over or dropped.
+    #[inline]
     pub(super) fn leave_caller(&mut self, slot: u32) {
+        let call = &self.calls[slot];
+        if call.admission == Admission::None && call.number == 0 {
+            return;
+        }
         let owner = self.owner(slot);
         self.release_caller(slot);
         if self.calls[slot].number > 0 {

@@ -23,6 +23,8 @@ pub(crate) struct Edge {
     pub(crate) service: u32,
     /// Which of its endpoints.
     pub(super) endpoint: u32,
+    /// The first step of that one's program.
+    pub(super) program: u32,
     /// What it does there, if that is a database.
     pub(super) access: Access,
     /// Where the call stands in the caller's program; zero for clients.
@@ -286,11 +288,15 @@ impl World {
     /// Gives the answer of the attempt under way to its call.
     #[inline]
     pub(super) fn answer(&mut self, slot: u32, result: Result<(), Failure>) {
-        let mut timer = self.calls[slot].timer.take();
+        let call = &mut self.calls[slot];
+        call.attempt = NONE;
+        let mut timer = call.timer.take();
+        let (is_admitted, is_alone) = (call.admission == Admission::Admitted, call.twin == NONE && call.hedge_timer.is_none());
         self.cancel(&mut timer);
-        self.calls[slot].attempt = NONE;
-        self.returned(slot, result);
-        if self.calls[slot].twin != NONE || self.calls[slot].hedge_timer.is_some() {
+        if is_admitted {
+            self.remember(slot, result);
+        }
+        if !is_alone {
             return self.answer_hedged(slot, result);
         }
         self.conclude(slot, result);

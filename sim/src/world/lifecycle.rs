@@ -173,6 +173,12 @@ impl Memory {
 }
 
 impl Replica {
+    /// Whether a worker that becomes free stays so: nobody waits for it, in whatever line, and nothing else waits for the replica to be idle.
+    #[inline]
+    pub(super) fn is_unclaimed(&self) -> bool {
+        self.queue.is_empty() && self.door.is_none() && self.away.is_none() && !self.leaving
+    }
+
     /// Whether it has nothing queued and nothing in service.
     pub(super) fn is_idle(&self) -> bool {
         self.queued == 0 && self.begun() == 0

@@ -36,7 +36,7 @@ impl World {
     /// The lock that an attempt takes in its present step, how long it waits for it at most, and after which time it looks for a deadlock.
     fn lock_step(&self, slot: u32) -> Option<(u32, Option<Span>, Option<Span>)> {
         let attempt = &self.attempts[slot];
-        let step = self.services[attempt.service as usize].programs[attempt.endpoint as usize] + attempt.phase;
+        let step = attempt.program + attempt.phase;
         match self.steps[step as usize] {
             Step::Lock { lock, timeout, deadlock_after } => Some((lock, timeout, deadlock_after)),
             _ => None,

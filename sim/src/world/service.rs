@@ -260,7 +260,7 @@ impl World {
             // An attempt whose caller has given up on the way has no turn to take.
             Balance::RoundRobin if call != NONE => {
                 let turn = self.take_turn(call);
-                at(self, turn as usize % count)
+                at(self, (turn % count as u32) as usize)
             }
             Balance::RoundRobin | Balance::Random => at(self, below(luck, count as u64) as usize),
             Balance::PowerOfTwo => {
@@ -276,6 +276,7 @@ impl World {
     }
 
     /// The next number of the caller's round.
+    #[inline]
     pub(super) fn take_turn(&mut self, call: u32) -> u32 {
         let &Call { origin, edge, .. } = self.first_of(call);
         let turn = match origin {

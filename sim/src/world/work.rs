@@ -66,6 +66,8 @@ pub(super) struct Attempt {
     pub(super) service: u32,
     pub(super) replica: u32,
     pub(super) endpoint: u32,
+    /// The first step of its program.
+    pub(super) program: u32,
     /// The phase of its program, counted from 0.
     pub(super) phase: u32,
     /// Its place among those in service at its replica.
@@ -94,6 +96,7 @@ impl Attempt {
             service: edge.service,
             replica: NONE,
             endpoint: edge.endpoint,
+            program: edge.program,
             phase: 0,
             place: 0,
             state: State::OnTheWay,
@@ -350,9 +353,7 @@ impl World {
 
     #[inline]
     fn next_phase(&self, attempt: &Attempt) -> Next {
-        let service = &self.services[attempt.service as usize];
-        let step = service.programs[attempt.endpoint as usize] + attempt.phase;
-        match &self.steps[step as usize] {
+        match &self.steps[(attempt.program + attempt.phase) as usize] {
             Step::Cpu(_) if attempt.phase < PHASES as u32 => Next::Cpu(f64::from_bits(attempt.luck.phases[attempt.phase as usize])),
             Step::Sleep(_) if attempt.phase < PHASES as u32 => Next::Sleep(f64::from_bits(attempt.luck.phases[attempt.phase as usize])),
             Step::End(error) => Next::End(*error),
@@ -366,6 +367,7 @@ impl World {
                 Next::Parallel(Fan { first: *first, count: *count, need: *need, asynchronous: *asynchronous })
             }
             step => {
+                let service = &self.services[attempt.service as usize];
                 let (block, word) = if attempt.phase < PHASES_IN_BLOCK {
                     (service.luck.block(attempt.hop), PHASE_WORD + attempt.phase as usize)
                 } else {
@@ -453,7 +455,7 @@ impl World {
         attempt.entered = replica.cpu.enter(now, slot, demand);
         if replica.cpu.is_shared() {
             self.todo.cpus.push(index);
-        } else if let Some(due) = replica.cpu.due(attempt.entered, demand) {
+        } else if let Some(due) = replica.cpu.due_of_new(demand) {
             let timer = self.schedule(due, Due::PhaseDone(slot));
             self.attempts[slot].timer = Some(timer);
         }
@@ -637,7 +639,9 @@ impl World {
         if let Some(moved) = in_service.get(place as usize) {
             self.attempts[*moved].place = place;
         }
-        self.todo.dispatch.push(index);
+        if !self.replicas[index as usize].is_unclaimed() {
+            self.todo.dispatch.push(index);
+        }
     }
 
     /// Throws an attempt out of the queue that it waits in; its caller has given up.
