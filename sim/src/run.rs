@@ -116,14 +116,27 @@ impl<A: Automation> Run<A> {
     pub fn advance_to(&mut self, until: Time) {
         let _span = tracing::debug_span!("run", scenario = %self.world.spec.name, seed = self.world.seed.0).entered();
         let Some(last) = self.last(until) else { return };
-        // The world goes first where both are due at once in one class.
         while self.stopped.is_none() {
-            match (self.world.queue.pop_until(self.due.map_or(last, |due| due.min(last))), self.due) {
-                (Some((key, due)), _) => self.advance_world(key.time, due),
-                (None, Some(due)) if due <= last => self.advance_automation(due.0),
+            // The world goes first where both are due at once in one class.
+            if self.advance_world_until(self.due.map_or(last, |due| due.min(last))) {
+                continue;
+            }
+            match self.due {
+                Some(due) if due <= last => self.advance_automation(due.0),
                 _ => return,
             }
         }
+    }
+
+    /// Processes what is due in the world until `last`; `true` if it paused before that, because a bound was reached or the automation was told something.
+    #[inline]
+    fn advance_world_until(&mut self, last: (Time, Class)) -> bool {
+        while let Some((key, due)) = self.world.queue.pop_until(last) {
+            if self.advance_world(key.time, due) {
+                return true;
+            }
+        }
+        false
     }
 
     /// The last instant and class that are processed until `until`, before the horizon; `None` if there is nothing before that.
@@ -160,21 +173,25 @@ impl<A: Automation> Run<A> {
         Finished { journal, ledger, telemetry: self.store, automation: self.automation }
     }
 
+    /// Makes happen what is due; whether the run has stopped with it, or the automation has been told something.
     #[inline]
-    fn advance_world(&mut self, at: Time, due: Due) {
+    fn advance_world(&mut self, at: Time, due: Due) -> bool {
         if let Due::Scrape(target) = due {
             self.scrape(at, target);
-            return;
+            return false;
         }
-        if let Some(bound) = self.world.apply(at, due) {
+        let bound = self.world.apply(at, due);
+        if let Some(bound) = bound {
             self.stop(bound);
         }
         if !self.world.born.is_empty() {
             self.greet_the_born();
         }
-        if !self.world.results.is_empty() {
+        let told = !self.world.results.is_empty();
+        if told {
             self.report_results();
         }
+        told || bound.is_some()
     }
 
     #[cold]

@@ -66,7 +66,7 @@ impl<A: Automation> Trunk<A> {
             let watcher = self.next_watcher();
             let world = self.run.world.queue.pop_until(watcher.map_or(last, |(due, _)| due.min(last)));
             match (world, watcher) {
-                (Some((key, due)), _) => self.run.advance_world(key.time, due),
+                (Some((key, due)), _) => _ = self.run.advance_world(key.time, due),
                 (None, Some((due, index))) if due <= last => self.advance_watcher(index, due.0),
                 _ => break,
             }
