@@ -195,12 +195,19 @@ impl<P: Copy> Wheel<P> {
     #[inline]
     fn fill_slot(&mut self, time: u64, class: Class, (row, previous): (u32, u32)) -> u64 {
         assert!(time >= self.now, "an event is scheduled for {}, but it is {} already", Time::from_nanos(time), Time::from_nanos(self.now));
-        let slot = self.take_slot();
-        let tag = self.sequences.next(class) | u64::from(slot);
-        let filled = Slot { time, tag, next: NONE, previous, row };
-        match self.slots.get_mut(slot as usize) {
-            Some(free) => *free = filled,
-            None => self.slots.push(filled),
+        let mut tag = self.sequences.next(class);
+        let mut filled = Slot { time, tag, next: NONE, previous, row };
+        if let Some(slot) = self.slots.get_mut(self.free as usize) {
+            tag |= u64::from(self.free);
+            filled.tag = tag;
+            self.free = slot.next;
+            *slot = filled;
+        } else {
+            // Nothing is free: there is no slot at `NONE`.
+            assert!(self.slots.len() < CAPACITY, "fewer than 2^25 events are pending at once");
+            tag |= self.slots.len() as u64;
+            filled.tag = tag;
+            self.slots.push(filled);
         }
         tag
     }
@@ -337,18 +344,6 @@ impl<P: Copy> Wheel<P> {
             NONE => row.last = previous,
             next => self.slots[next as usize].previous = previous,
         }
-    }
-
-    /// A slot that is free, or the one after the last.
-    #[inline]
-    fn take_slot(&mut self) -> u32 {
-        if self.free == NONE {
-            assert!(self.slots.len() < CAPACITY, "fewer than 2^25 events are pending at once");
-            return self.slots.len() as u32;
-        }
-        let slot = self.free;
-        self.free = self.slots[slot as usize].next;
-        slot
     }
 
     #[inline]

@@ -208,12 +208,15 @@ impl World {
     /// Begins a call and sends its first attempt.
     #[inline(always)]
     pub(super) fn place_call(&mut self, call: Call) {
-        let origin = call.origin;
+        let (origin, edge) = (call.origin, call.edge);
         let slot = self.calls.insert(call);
         if let Origin::Attempt(parent) = origin {
             self.attempts[parent].child = slot;
         }
-        self.send(slot);
+        if self.keeps_terms {
+            return self.send(slot);
+        }
+        self.send_in_time(slot, edge);
     }
 
     /// Begins one of several calls of an attempt, which go before the next event: none ends before all have begun.
@@ -234,7 +237,13 @@ impl World {
             self.calls[slot].timer = Some(timer);
             return;
         }
-        if self.edges[self.calls[slot].edge as usize].protection.is_none() || self.may_send(slot) {
+        self.send_in_time(slot, self.calls[slot].edge);
+    }
+
+    /// Sends the next attempt of a call that has time left, if its caller lets it.
+    #[inline]
+    fn send_in_time(&mut self, slot: u32, edge: u32) {
+        if self.edges[edge as usize].protection.is_none() || self.may_send(slot) {
             self.dispatch_call(slot);
         }
     }
