@@ -57,10 +57,7 @@ impl World {
         let faults = spec.faults.iter().map(|fault| Disturbance::new(fault, false, seed));
         let changes = spec.changes.iter().map(|change| Disturbance::new(change, true, seed));
         let disturbances = faults.chain(changes).collect();
-        let (steps, mut edges) = (layout.steps.into(), layout.edges);
-        for edge in &mut edges {
-            edge.program = services[edge.service as usize].programs[edge.endpoint as usize];
-        }
+        let (steps, edges) = (layout.steps.into(), layout.edges);
         let ways = Ways::of(&spec, &edges);
         let mut world = Self {
             now: Time::ZERO,
@@ -105,17 +102,19 @@ impl World {
             spans: None,
             spec,
         };
-        world.give_rows_to_timeouts();
+        world.complete_edges();
         world.fill_caches();
         world.lay_flags();
         world.populate();
         world
     }
 
-    /// Timeouts of one length end in the order in which they begin, so they lie in a row of their own.
-    fn give_rows_to_timeouts(&mut self) {
+    /// Tells edges what is known once all services are: what is run at their end, and where their timeouts lie.
+    fn complete_edges(&mut self) {
+        // Timeouts of one length end in the order in which they begin, so they lie in a row of their own.
         let mut rows: BTreeMap<Span, Fifo> = BTreeMap::new();
         for edge in &mut self.edges {
+            edge.program = self.services[edge.service as usize].programs[edge.endpoint as usize];
             edge.timeouts = edge.timeout.map(|timeout| *rows.entry(timeout).or_insert_with(|| self.queue.fifo()));
         }
     }
