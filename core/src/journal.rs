@@ -69,6 +69,17 @@ pub enum Input {
         /// The figures that were compared, or the error, for people.
         figures: String,
     },
+    /// The count that the controller asked for: of the elements that a condition speaks of, those for which it is true.
+    Counted {
+        /// Which question; questions of both kinds are numbered together.
+        query: u64,
+        /// Elements for which it is true.
+        holding: u64,
+        /// Elements for which it is true or false. Zero: there is nothing to tell by.
+        elements: u64,
+        /// The error if it could not be evaluated, for people; otherwise empty.
+        error: String,
+    },
     /// An action that the controller started has ended.
     Finished(ActionResult),
     /// A time that the controller had set has come.
@@ -491,6 +502,13 @@ pub enum Event {
         verdict: GuardVerdict,
         /// The figures that it compared.
         figures: String,
+    },
+    /// The guards that a policy does not ask for; told once a run, before its first proposal. Guards that are always journaled are not among them.
+    Unguarded {
+        /// Which policy.
+        policy: Name,
+        /// The guards, in the order in which they would be asked.
+        guards: Vec<Name>,
     },
     /// A policy starts an action.
     Decided {

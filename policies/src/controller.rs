@@ -27,10 +27,10 @@ use firedrill_core::action::{Actuator, Command};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{Event, Input, LabelSet};
 use firedrill_core::name::Name;
-use firedrill_core::time::{Span, Time};
+use firedrill_core::time::{Span, Start, Time};
 
-use crate::guard::Guards;
 use crate::guard::stage::Stage;
+use crate::guard::{Guards, Known};
 use crate::policy::{ConditionAt, Policy};
 use turn::Turn;
 
@@ -62,12 +62,13 @@ struct Setup {
     inventory: Arc<Inventory>,
     stage: Stage,
     actuator: Option<Actuator>,
+    start: Start,
 }
 
 /// What a controller wants done, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Judge a condition and feed the answer back as [`Input::Evaluated`].
+    /// Judge a condition and feed the answer back as [`Input::Evaluated`]; if a guard asks for a count, count and feed it back as [`Input::Counted`].
     Evaluate {
         /// The number to answer with.
         query: u64,
@@ -119,7 +120,14 @@ impl Controller {
     pub fn new(policy: Arc<Policy>, inventory: Arc<Inventory>, stage: Stage, actuator: Option<Actuator>) -> Self {
         let state = State::new(policy.name.clone());
         let stage = stage.min(policy.stage);
-        Self { setup: Setup { policy, inventory, stage, actuator: actuator.filter(|_| stage.may_act()) }, state }
+        Self { setup: Setup { policy, inventory, stage, actuator: actuator.filter(|_| stage.may_act()), start: Start::default() }, state }
+    }
+
+    /// The same in a run that starts at a calendar instant, which freeze windows are held against.
+    #[must_use]
+    pub const fn starting(mut self, start: Start) -> Self {
+        self.setup.start = start;
+        self
     }
 
     /// Takes up a saved state where it was left; the timers and evaluations that it waits for must be kept by whoever drives it.
@@ -151,6 +159,7 @@ impl Controller {
         match input {
             Input::Notified(notification) => turn.notified(notification),
             Input::Evaluated { query, verdict, figures } => turn.evaluated(query, verdict, figures),
+            Input::Counted { query, holding, elements, error } => turn.answered(query, Known::Counted(holding, elements, error)),
             Input::Finished(result) => turn.finished(&result),
             Input::Timer { timer } => turn.timer(timer),
         }

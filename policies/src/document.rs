@@ -567,7 +567,8 @@ fn guards(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
     });
     refuse_later(reader, &mut fields, &LATER_GUARDS);
     fields.finish(reader);
-    Some(GuardSettings { cooldown: cooldown.map_or(Some(None), |cooldown| cooldown.map(Some))?, rate_limits: rate_limits?, caps: caps? })
+    let cooldown = cooldown.map_or(Some(None), |cooldown| cooldown.map(Some))?;
+    Some(GuardSettings { cooldown, rate_limits: rate_limits?, caps: caps?, ..GuardSettings::default() })
 }
 
 /// `10m` for both kinds of rest, or `{ same_policy: 10m, any_policy: 2m }`.

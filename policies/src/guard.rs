@@ -1,39 +1,364 @@
 //! Guards: each a small pure unit that says yes or no to a proposed action, with the figures that it compared (docs/policies.md, "Guards").
 //!
-//! They are asked in the order of [`ORDER`]. What they remember is shared by all policies of a run, is plain data, and survives a restart of
-//! the engine: see [`Guards`].
+//! They are asked in the order of [`Guard::ALL`]. What they remember is shared by all policies of a run, is plain data, and survives a restart
+//! of the engine: see [`Guards`]. A guard that a policy asks for and whose input is missing refuses; one that it does not ask for passes.
 
 pub mod stage;
+pub mod switch;
+pub mod freeze;
 pub mod dedup;
-pub mod precheck;
 pub mod caps;
+pub mod population;
+pub mod detector_sanity;
+pub mod correlated_failure;
+pub mod precheck;
+pub mod max_unhealthy;
+pub mod disruption_budget;
 pub mod rate_limit;
 pub mod cooldown;
+pub mod backoff;
+pub mod ineffective_chain;
+pub mod mutual_exclusion;
+pub mod breaker;
+pub mod canary;
 
 use firedrill_core::action::{Action, Target};
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::GuardVerdict;
+use firedrill_core::journal::{GuardVerdict, Truth};
 use firedrill_core::name::Name;
-use firedrill_core::time::Time;
+use firedrill_core::time::{Span, Start, Time};
+use firedrill_telemetry::promql::Condition;
 use serde::{Deserialize, Serialize};
 
+use backoff::{Attempts, Backoff};
+use breaker::{Breaker, Breakers};
 use caps::Cap;
 use cooldown::{Cooldown, Ends};
+use correlated_failure::{Correlated, Failures};
 use dedup::Remediations;
+use detector_sanity::Sanity;
+use disruption_budget::DisruptionBudget;
+use freeze::Freeze;
+use ineffective_chain::{Chain, Helped, Outcomes};
+use max_unhealthy::MaxUnhealthy;
+use mutual_exclusion::Locks;
+use population::Counted;
+use precheck::Checked;
 use rate_limit::{RateLimit, Starts};
+use stage::Stage;
+use switch::Switch;
 
-/// The guards in the order in which they are asked.
-pub const ORDER: [&str; 6] = [stage::NAME, dedup::NAME, precheck::NAME, caps::NAME, rate_limit::NAME, cooldown::NAME];
+/// One of the guards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Guard {
+    /// What the policy's stage allows.
+    Stage,
+    /// Nobody has turned the automation off.
+    KillSwitch,
+    /// It is no time at which nothing is started.
+    Freeze,
+    /// No deploy and no maintenance is under way on the target.
+    Change,
+    /// One remediation at a time for each policy and owner of the target.
+    Dedup,
+    /// What is seen can be believed.
+    DetectorSanity,
+    /// The failure is not one of many that are one.
+    CorrelatedFailure,
+    /// The policy's own conditions hold.
+    Precheck,
+    /// Not too much is unhealthy.
+    MaxUnhealthy,
+    /// Enough stays healthy.
+    DisruptionBudget,
+    /// Not too much is touched at a time.
+    Caps,
+    /// Not too much is started within a time.
+    RateLimit,
+    /// The target has rested.
+    Cooldown,
+    /// The target has rested for longer each time.
+    Backoff,
+    /// What was done to the target lately has helped.
+    IneffectiveChain,
+    /// Nobody else holds the target.
+    MutualExclusion,
+    /// The policy itself works as it should.
+    Breaker,
+    /// The remediation has helped one target before it is done to others.
+    Canary,
+}
+
+impl Guard {
+    /// Every guard, in the order in which they are asked.
+    pub const ALL: [Self; 18] = [
+        Self::Stage,
+        Self::KillSwitch,
+        Self::Freeze,
+        Self::Change,
+        Self::Dedup,
+        Self::DetectorSanity,
+        Self::CorrelatedFailure,
+        Self::Precheck,
+        Self::MaxUnhealthy,
+        Self::DisruptionBudget,
+        Self::Caps,
+        Self::RateLimit,
+        Self::Cooldown,
+        Self::Backoff,
+        Self::IneffectiveChain,
+        Self::MutualExclusion,
+        Self::Breaker,
+        Self::Canary,
+    ];
+
+    /// The word in files and journals.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        ORDER[self as usize]
+    }
+
+    /// Whether its verdict is journaled also where a policy does not ask for it, with every proposal.
+    #[must_use]
+    pub const fn is_always_journaled(self) -> bool {
+        matches!(self, Self::Stage | Self::Dedup | Self::Precheck | Self::Caps | Self::RateLimit | Self::Cooldown)
+    }
+
+    /// Whether it is asked before something is undone. What is half done must not be left so; but nobody may be disturbed who holds the target.
+    #[must_use]
+    pub const fn is_asked_before_undoing(self) -> bool {
+        matches!(self, Self::Caps | Self::Cooldown | Self::MutualExclusion)
+    }
+}
+
+/// The words of the guards in the order in which they are asked.
+pub const ORDER: [&str; 18] = [
+    stage::NAME,
+    switch::KILL_SWITCH,
+    freeze::NAME,
+    switch::CHANGE,
+    dedup::NAME,
+    detector_sanity::NAME,
+    correlated_failure::NAME,
+    precheck::NAME,
+    max_unhealthy::NAME,
+    disruption_budget::NAME,
+    caps::NAME,
+    rate_limit::NAME,
+    cooldown::NAME,
+    backoff::NAME,
+    ineffective_chain::NAME,
+    mutual_exclusion::NAME,
+    breaker::NAME,
+    canary::NAME,
+];
 
 /// The limits that a policy sets itself. What is absent is not configured: it passes, and the journal says so.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct GuardSettings {
-    /// A rest for the target after an action.
-    pub cooldown: Option<Cooldown>,
-    /// Starts within a window of time.
-    pub rate_limits: Vec<RateLimit>,
+    /// What turns the policy off.
+    pub kill_switch: Option<Switch>,
+    /// When nothing is started.
+    pub freezes: Vec<Freeze>,
+    /// What tells of a change under way.
+    pub change: Option<Switch>,
+    /// When telemetry is believed.
+    pub detector_sanity: Option<Sanity>,
+    /// When failures are one.
+    pub correlated_failure: Option<Correlated>,
+    /// How much may be unhealthy.
+    pub max_unhealthy: Option<MaxUnhealthy>,
+    /// How much must stay healthy.
+    pub disruption_budget: Option<DisruptionBudget>,
     /// How much may be touched at a time.
     pub caps: Vec<Cap>,
+    /// Starts within a window of time.
+    pub rate_limits: Vec<RateLimit>,
+    /// A rest for the target after an action.
+    pub cooldown: Option<Cooldown>,
+    /// A rest that grows.
+    pub backoff: Option<Backoff>,
+    /// When a target is left to people.
+    pub ineffective_chain: Option<Chain>,
+    /// For how long the policy holds the locks of what it acts on.
+    pub mutual_exclusion: Option<Span>,
+    /// When the policy itself is stopped.
+    pub breaker: Option<Breaker>,
+    /// For how long a remediation that helped one target speaks for others.
+    pub canary: Option<Span>,
+}
+
+impl GuardSettings {
+    /// Whether a policy asks for a guard. Its stage and dedup are there for all; prechecks stand outside these settings.
+    #[must_use]
+    pub fn has(&self, guard: Guard) -> bool {
+        match guard {
+            Guard::Stage | Guard::Dedup | Guard::Precheck => true,
+            Guard::KillSwitch => self.kill_switch.is_some(),
+            Guard::Freeze => !self.freezes.is_empty(),
+            Guard::Change => self.change.is_some(),
+            Guard::DetectorSanity => self.detector_sanity.is_some(),
+            Guard::CorrelatedFailure => self.correlated_failure.is_some(),
+            Guard::MaxUnhealthy => self.max_unhealthy.is_some(),
+            Guard::DisruptionBudget => self.disruption_budget.is_some(),
+            Guard::Caps => !self.caps.is_empty(),
+            Guard::RateLimit => !self.rate_limits.is_empty(),
+            Guard::Cooldown => self.cooldown.is_some(),
+            Guard::Backoff => self.backoff.is_some(),
+            Guard::IneffectiveChain => self.ineffective_chain.is_some(),
+            Guard::MutualExclusion => self.mutual_exclusion.is_some(),
+            Guard::Breaker => self.breaker.is_some(),
+            Guard::Canary => self.canary.is_some(),
+        }
+    }
+
+    /// The condition behind a fact; `None` if no guard asks for it.
+    #[must_use]
+    pub fn condition(&self, fact: Fact) -> Option<&Condition> {
+        match fact {
+            Fact::Off => self.kill_switch.as_ref().map(|switch| &switch.condition),
+            Fact::Changing => self.change.as_ref().map(|switch| &switch.condition),
+            Fact::Fresh => self.detector_sanity.as_ref()?.fresh.as_ref(),
+            Fact::Sane => self.detector_sanity.as_ref()?.watch.as_ref().map(|watch| &watch.healthy),
+            Fact::Healthy => self.max_unhealthy.as_ref().map(|gate| &gate.watch.healthy),
+            Fact::Budget => self.disruption_budget.as_ref().map(|budget| &budget.watch.healthy),
+        }
+    }
+
+    /// The facts that the guards ask for, in their order.
+    pub fn facts(&self) -> impl Iterator<Item = Fact> {
+        Fact::ALL.into_iter().filter(|fact| self.condition(*fact).is_some())
+    }
+}
+
+/// Something that a guard wants to know of telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// Whether the kill switch is thrown.
+    Off,
+    /// Whether a change is under way.
+    Changing,
+    /// Whether what is seen is of now.
+    Fresh,
+    /// How many are healthy, to tell whether the detector is sane.
+    Sane,
+    /// How many are healthy, for the gate.
+    Healthy,
+    /// How many are healthy, for the disruption budget.
+    Budget,
+}
+
+impl Fact {
+    /// Every fact, in the order of the guards that ask for them.
+    pub const ALL: [Self; 6] = [Self::Off, Self::Changing, Self::Fresh, Self::Sane, Self::Healthy, Self::Budget];
+
+    /// Whether it is a count, and not a yes or a no.
+    #[must_use]
+    pub const fn is_count(self) -> bool {
+        matches!(self, Self::Sane | Self::Healthy | Self::Budget)
+    }
+
+    /// Whether a guard before dedup asks for it.
+    #[must_use]
+    pub const fn is_early(self) -> bool {
+        matches!(self, Self::Off | Self::Changing)
+    }
+}
+
+/// An answer to what a guard wanted to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Known {
+    /// Yes, no or no telling, with the figures that were compared.
+    Judged(Truth, String),
+    /// So many of so many elements, or why they could not be counted.
+    Counted(u64, u64, String),
+}
+
+impl Known {
+    fn judged(&self) -> Option<(Truth, &str)> {
+        if let Self::Judged(verdict, figures) = self { Some((*verdict, figures)) } else { None }
+    }
+
+    fn counted(&self) -> Option<Counted<'_>> {
+        if let Self::Counted(holding, elements, error) = self {
+            Some(Counted { holding: *holding, elements: *elements, error })
+        } else {
+            None
+        }
+    }
+}
+
+/// Everything that guards are asked with.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// What the policy asks for.
+    pub settings: &'a GuardSettings,
+    /// The stage at which it runs.
+    pub stage: Stage,
+    /// What is declared.
+    pub inventory: &'a Inventory,
+    /// The calendar instant of the run's start.
+    pub start: Start,
+    /// The time.
+    pub now: Time,
+    /// What guards remember.
+    pub memory: &'a Guards,
+    /// The action.
+    pub proposal: &'a Proposal,
+    /// The answers to the policy's prechecks.
+    pub prechecks: &'a [Checked<'a>],
+    /// What was found out of telemetry.
+    pub facts: &'a [(Fact, Known)],
+}
+
+impl Asked<'_> {
+    /// Asks one guard.
+    #[must_use]
+    pub fn ask(&self, guard: Guard) -> Answer {
+        let Self { settings, inventory, now, proposal, .. } = *self;
+        let (target, policy) = (&proposal.target, &proposal.policy);
+        let Guards { remediations, starts, ends, attempts, outcomes, failures, locks, breakers, .. } = self.memory;
+        match guard {
+            Guard::Stage => stage::check(self.stage, proposal, inventory, remediations.is_busy(policy, proposal.incident)),
+            Guard::KillSwitch => switch::check(settings.kill_switch.as_ref(), self.judged(Fact::Off)),
+            Guard::Freeze => freeze::check(&settings.freezes, self.start, now),
+            Guard::Change => switch::check(settings.change.as_ref(), self.judged(Fact::Changing)),
+            Guard::Dedup => dedup::check(proposal, remediations),
+            Guard::DetectorSanity => {
+                let (fresh, counted) = (self.judged(Fact::Fresh), self.counted(Fact::Sane));
+                detector_sanity::check(settings.detector_sanity.as_ref(), target, inventory, fresh, counted)
+            }
+            Guard::CorrelatedFailure => correlated_failure::check(settings.correlated_failure.as_ref(), target, failures, inventory, now),
+            Guard::Precheck => precheck::check(target, inventory, self.prechecks),
+            Guard::MaxUnhealthy => max_unhealthy::check(settings.max_unhealthy.as_ref(), target, inventory, self.counted(Fact::Healthy)),
+            Guard::DisruptionBudget => {
+                let counted = self.counted(Fact::Budget);
+                disruption_budget::check(settings.disruption_budget.as_ref(), proposal, remediations, inventory, counted)
+            }
+            Guard::Caps => caps::check(&settings.caps, proposal, remediations, inventory),
+            Guard::RateLimit => rate_limit::check(&settings.rate_limits, proposal, starts, inventory, now),
+            Guard::Cooldown => cooldown::check(settings.cooldown, proposal, ends, remediations, now),
+            Guard::Backoff => backoff::check(settings.backoff.as_ref(), proposal, attempts, now),
+            Guard::IneffectiveChain => ineffective_chain::check(settings.ineffective_chain.as_ref(), target, outcomes, now),
+            Guard::MutualExclusion => mutual_exclusion::check(settings.mutual_exclusion, proposal, locks, inventory, now),
+            Guard::Breaker => breaker::check(settings.breaker.as_ref(), policy, proposal.incident, breakers, now),
+            Guard::Canary => canary::check(settings.canary, proposal, (outcomes, remediations), now),
+        }
+    }
+
+    fn known(&self, fact: Fact) -> Option<&Known> {
+        self.facts.iter().find(|(own, _)| *own == fact).map(|(_, known)| known)
+    }
+
+    fn judged(&self, fact: Fact) -> Option<(Truth, &str)> {
+        self.known(fact).and_then(Known::judged)
+    }
+
+    fn counted(&self, fact: Fact) -> Option<Counted<'_>> {
+        self.known(fact).and_then(Known::counted)
+    }
 }
 
 /// An action that a policy wants to start.
@@ -60,25 +385,51 @@ pub struct Answer {
     pub figures: String,
     /// The earliest time at which a refusal could turn into a pass; `None` if the guard cannot know.
     pub again: Option<Time>,
+    /// What happens instead of a refused action.
+    pub instead: Instead,
+}
+
+/// What happens instead of a refused action, from the mildest on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Instead {
+    /// It is proposed again later.
+    #[default]
+    Wait,
+    /// A person is called, once, and it is proposed again later.
+    Ask,
+    /// A person is called, and the alert is left to people.
+    Alert,
+}
+
+impl Instead {
+    /// Each with its word in files.
+    pub const WORDS: [(&'static str, Self); 3] = [("refuse", Self::Wait), ("ask", Self::Ask), ("alert_only", Self::Alert)];
 }
 
 impl Answer {
     /// Within its limits.
     #[must_use]
     pub fn passed(figures: impl Into<String>) -> Self {
-        Self { verdict: GuardVerdict::Passed, figures: figures.into(), again: None }
+        Self { verdict: GuardVerdict::Passed, figures: figures.into(), again: None, instead: Instead::Wait }
     }
 
     /// The policy does not ask for this guard.
     #[must_use]
     pub const fn not_configured() -> Self {
-        Self { verdict: GuardVerdict::NotConfigured, figures: String::new(), again: None }
+        Self { verdict: GuardVerdict::NotConfigured, figures: String::new(), again: None, instead: Instead::Wait }
     }
 
     /// Forbidden; `again` is when asking anew could help.
     #[must_use]
     pub fn refused(figures: impl Into<String>, again: Option<Time>) -> Self {
-        Self { verdict: GuardVerdict::Refused, figures: figures.into(), again }
+        Self { verdict: GuardVerdict::Refused, figures: figures.into(), again, instead: Instead::Wait }
+    }
+
+    /// The same with what happens instead.
+    #[must_use]
+    pub fn instead(self, instead: Instead) -> Self {
+        Self { instead, ..self }
     }
 
     /// Whether it forbids the action.
@@ -101,9 +452,9 @@ impl Answer {
 }
 
 /// The version of what guards remember.
-pub const STATE_VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 2;
 
-/// What guards remember: remediations in flight, starts, and ends, of all policies together.
+/// What guards remember of all policies together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Guards {
     version: u32,
@@ -113,12 +464,23 @@ pub struct Guards {
     pub starts: Starts,
     /// When actions ended.
     pub ends: Ends,
+    /// Remediations in a row.
+    pub attempts: Attempts,
+    /// What became of actions.
+    pub outcomes: Outcomes,
+    /// What failed when.
+    pub failures: Failures,
+    /// Who holds what.
+    pub locks: Locks,
+    /// Which policies are stopped.
+    pub breakers: Breakers,
 }
 
 impl Default for Guards {
     fn default() -> Self {
-        let (remediations, starts, ends) = Default::default();
-        Self { version: STATE_VERSION, remediations, starts, ends }
+        let (remediations, starts, ends, attempts) = Default::default();
+        let (outcomes, failures, locks, breakers) = Default::default();
+        Self { version: STATE_VERSION, remediations, starts, ends, attempts, outcomes, failures, locks, breakers }
     }
 }
 
@@ -139,18 +501,44 @@ impl Guards {
     pub fn started(&mut self, proposal: &Proposal, now: Time) {
         self.remediations.started(proposal);
         self.starts.record(proposal, now);
+        self.attempts.started(proposal, now);
+        self.breakers.started(&proposal.policy, proposal.incident);
+    }
+
+    /// A policy that asks for locks takes those of what it acts on, until its incident is closed or the lease is over.
+    pub fn locked(&mut self, proposal: &Proposal, lease: Option<Span>, inventory: &Inventory, now: Time) {
+        if let Some(lease) = lease {
+            self.locks.take(proposal, lease, inventory, now);
+        }
     }
 
     /// The running action of an incident has ended.
     pub fn ended(&mut self, policy: &Name, incident: u64, now: Time) {
         if let Some(target) = self.remediations.ended(policy, incident) {
+            self.attempts.ended(policy, &target, incident, now);
             self.ends.record(policy, incident, target, now);
+        }
+    }
+
+    /// The last word on an action.
+    pub fn judged(&mut self, proposal: &Proposal, effect: Helped, now: Time) {
+        let Proposal { policy, incident, target, .. } = proposal;
+        self.outcomes.record((policy, *incident), target, effect, now);
+        self.breakers.judged(policy, *incident, effect, now);
+    }
+
+    /// Something of a policy has started or was judged: its breaker opens if its limits are reached.
+    pub fn observe(&mut self, policy: &Name, breaker: Option<&Breaker>, now: Time) {
+        if let Some(breaker) = breaker {
+            self.breakers.observe(policy, breaker, (&self.outcomes, &self.starts), now);
         }
     }
 
     /// An incident is closed: what it touched is free again.
     pub fn released(&mut self, policy: &Name, incident: u64) {
         self.remediations.released(policy, incident);
+        self.locks.release(policy, incident);
+        self.breakers.released(policy, incident);
     }
 }
 
@@ -338,6 +726,13 @@ mod tests {
     }
 
     #[test]
+    fn every_guard_is_called_by_its_own_word() {
+        for (guard, word) in Guard::ALL.into_iter().zip(ORDER) {
+            assert_eq!(guard.word(), word);
+        }
+    }
+
+    #[test]
     fn guards_are_plain_data_that_reads_back() {
         let mut guards = Guards::new();
         guards.remediations.claim(&fixture::proposal("p", 0, "replica/api-1"));
@@ -345,7 +740,7 @@ mod tests {
         guards.ended(&Name::new("p"), 0, Time::from_seconds(2));
         let text = serde_json::to_string(&guards).unwrap();
         assert_eq!(serde_json::from_str::<Guards>(&text).unwrap(), guards);
-        let other = text.replacen("\"version\":1", "\"version\":9", 1);
+        let other = text.replacen("\"version\":2", "\"version\":9", 1);
         assert!(guards.is_current() && !serde_json::from_str::<Guards>(&other).unwrap().is_current());
     }
 }

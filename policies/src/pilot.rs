@@ -12,7 +12,7 @@ use firedrill_core::journal::{AlertStatus, Event, Input, LabelSet, Notification,
 use firedrill_core::name::Name;
 use firedrill_core::time::{Class, Start, Time};
 use firedrill_core::transcript::Desk;
-use firedrill_telemetry::promql::{PreparedCondition, Verdict3};
+use firedrill_telemetry::promql::{PreparedCondition, Tally, Verdict3};
 use firedrill_telemetry::store::Store;
 
 use crate::alertmanager::{Config, Heard, Hearing, Silence};
@@ -20,7 +20,7 @@ use crate::controller::{Controller, Effect, Question};
 use crate::correlation::{Correlation, Correlator};
 use crate::guard::Guards;
 use crate::guard::stage::Stage;
-use crate::policy::Policy;
+use crate::policy::{ConditionAt, Policy};
 use crate::rules::{Memory, RuleSet, Ruler, RulerSettings};
 
 /// At most so many inputs for controllers at one instant; more are dropped, and the journal says so.
@@ -92,7 +92,8 @@ impl Pilot {
         names.sort();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "no two policies have one name");
         let (correlations, answering) = correlations(&policies);
-        let controller = |policy: &Arc<Policy>| Controller::new(Arc::clone(policy), Arc::clone(&inventory), stage, actuator);
+        let controller =
+            |policy: &Arc<Policy>| Controller::new(Arc::clone(policy), Arc::clone(&inventory), stage, actuator).starting(start);
         Self {
             start,
             ruler: Ruler::new(rules, start, ruler),
@@ -283,8 +284,20 @@ impl Pilot {
     }
 
     fn evaluate(&mut self, (now, index): (Time, usize), query: u64, question: &Question, raw: &Store) -> Input {
+        if matches!(question.condition, ConditionAt::Guard(fact) if fact.is_count()) {
+            let counted = self.count((now, index), question, raw);
+            let (Tally { holding, elements }, error) =
+                counted.map_or_else(|error| (Tally::default(), error), |tally| (tally, String::new()));
+            return Input::Counted { query, holding, elements, error };
+        }
         let (verdict, figures) = self.judge((now, index), question, raw);
         Input::Evaluated { query, verdict, figures }
+    }
+
+    /// How many elements a condition holds for, or why that cannot be told.
+    fn count(&mut self, (now, index): (Time, usize), question: &Question, raw: &Store) -> Result<Tally, String> {
+        let condition = self.bind(index, question)?;
+        self.ruler.count(&condition, self.start.prometheus_millis(now), raw).map_err(|error| error.to_string())
     }
 
     /// The answer to a question; what cannot be evaluated is unknown, with the reason.

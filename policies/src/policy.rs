@@ -12,8 +12,8 @@ use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::promql::Condition;
 
 use crate::correlation::Correlation;
-use crate::guard::GuardSettings;
 use crate::guard::stage::Stage;
+use crate::guard::{Fact, GuardSettings};
 
 /// What is done about an alert.
 #[derive(Clone, Debug)]
@@ -176,6 +176,8 @@ pub enum ConditionAt {
     Precheck(usize),
     /// The verification of the step with this index.
     Verify(usize),
+    /// What a guard wants to know.
+    Guard(Fact),
 }
 
 /// A label that the policy needs and the alert does not have.
@@ -207,6 +209,7 @@ impl Policy {
         match at {
             ConditionAt::Precheck(index) => self.prechecks.get(index).map(|precheck| &precheck.condition),
             ConditionAt::Verify(step) => self.steps.get(step)?.verify.as_ref().map(|verify| &verify.condition),
+            ConditionAt::Guard(fact) => self.guards.condition(fact),
         }
     }
 
@@ -251,7 +254,9 @@ impl Policy {
     /// All conditions, prechecks first.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
         let prechecks = self.prechecks.iter().map(|precheck| &precheck.condition);
-        prechecks.chain(self.steps.iter().filter_map(|step| step.verify.as_ref()).map(|verify| &verify.condition))
+        let verifications = self.steps.iter().filter_map(|step| step.verify.as_ref()).map(|verify| &verify.condition);
+        let of_guards = self.guards.facts().filter_map(|fact| self.guards.condition(fact));
+        prechecks.chain(verifications).chain(of_guards)
     }
 
     /// Every action of the steps with where its target comes from.

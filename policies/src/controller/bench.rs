@@ -63,7 +63,9 @@ fn tell(effect: &Effect) -> Option<String> {
         Effect::Page { to, .. } => format!("page {to}"),
         Effect::SetTimer { timer, at } => format!("timer {timer} at {}", at.as_seconds()),
         Effect::CancelTimer { timer } => format!("cancel {timer}"),
-        Effect::Record(Event::Received { .. } | Event::Decided { .. } | Event::Paged { .. } | Event::Guarded { .. }) => return None,
+        Effect::Record(
+            Event::Received { .. } | Event::Decided { .. } | Event::Paged { .. } | Event::Guarded { .. } | Event::Unguarded { .. },
+        ) => return None,
         Effect::Record(Event::IncidentOpened { incident, .. }) => format!("open {incident}"),
         Effect::Record(Event::IncidentClosed { incident, reason, .. }) => format!("close {incident}: {reason}"),
         Effect::Record(Event::Refused { incident, guard, figures, .. }) => format!("refuse {incident} by {guard}: {figures}"),

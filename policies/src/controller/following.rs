@@ -3,8 +3,11 @@
 use firedrill_core::journal::{Truth, Verification};
 
 use super::VERIFY_PERIOD;
+use super::proposing::Gathered;
 use super::state::{Ending, Incident, Phase};
 use super::turn::Turn;
+use crate::guard::Guard;
+use crate::guard::ineffective_chain::Helped;
 use crate::policy::{Deed, OnFailure, inverse};
 
 impl Turn<'_> {
@@ -30,11 +33,13 @@ impl Turn<'_> {
         let deadline = since.saturating_add(within);
         if held_since.is_some_and(|held_since| self.now.since(held_since) >= hold) {
             self.journal_verification(&incident, Verification::Held, figures, since);
+            self.judge(&incident, Helped::Yes);
             return self.close(incident, "the remediation is verified", &Ending::Done);
         }
         if self.now >= deadline {
             let verification = if was_false { Verification::Failed } else { Verification::Inconclusive };
             self.journal_verification(&incident, verification, figures.clone(), since);
+            self.judge(&incident, if was_false { Helped::No } else { Helped::Unknown });
             let why = if was_false { "its verification failed" } else { "its verification was inconclusive" };
             return self.failed(incident, true, &format!("{why}: {figures}"));
         }
@@ -62,7 +67,17 @@ impl Turn<'_> {
         }
     }
 
-    /// Undoes the step's action. The rate limit is skipped, because what is half done must not be left so; the other guards are not.
+    /// The last word on the step's action, for the guards. A pause is no action.
+    pub(super) fn judge(&mut self, incident: &Incident, effect: Helped) {
+        let policy = self.setup.policy.clone();
+        if let Some(Deed::Act(action)) = policy.steps.get(incident.step).map(|step| &step.deed) {
+            let proposal = self.proposal(incident, action);
+            self.guards.judged(&proposal, effect, self.now);
+            self.guards.observe(&proposal.policy, policy.guards.breaker.as_ref(), self.now);
+        }
+    }
+
+    /// Undoes the step's action. Most guards are skipped, because what is half done must not be left so (see [`Guard::is_asked_before_undoing`]).
     pub(super) fn revert(&mut self, incident: Incident, why: &str) {
         let policy = self.setup.policy.clone();
         let Some(Deed::Act(action)) = policy.steps.get(incident.step).map(|step| &step.deed) else {
@@ -73,7 +88,8 @@ impl Turn<'_> {
             return self.hand_over(incident, &format!("{why}; {} cannot be reverted: {target} is not declared", action.word()));
         };
         let proposal = self.proposal(&incident, &undo);
-        if let Some((guard, answer)) = self.limits(&incident, &proposal, false) {
+        let guards = Guard::ALL.into_iter().filter(|guard| guard.is_asked_before_undoing());
+        if let Some((guard, answer)) = self.ask(&incident, &proposal, guards, &Gathered::default()) {
             return self.refused(incident, guard, answer);
         }
         self.start(incident, proposal, format!("undo: {why}"), true);

@@ -6,7 +6,8 @@ use firedrill_core::name::Name;
 
 use super::state::{Care, Ending, Firing, Incident, Phase};
 use super::turn::{Turn, proposed};
-use crate::guard::{Answer, dedup};
+use crate::guard::ineffective_chain::Helped;
+use crate::guard::{Answer, Guard, Known};
 
 impl Turn<'_> {
     pub(super) fn notified(&mut self, notification: Notification) {
@@ -45,36 +46,44 @@ impl Turn<'_> {
         let policy = self.setup.policy.clone();
         let incident = self.take(id);
         let answer = Answer::refused(format!("incident {id} has this alert already"), None);
-        self.journal_verdict(&incident, dedup::NAME, &answer);
+        self.journal_verdict(&incident, Guard::Dedup, &answer);
         self.record(Event::Refused {
             policy: self.name(),
             incident: id,
             step: incident.step as u32,
             what: proposed(&policy, incident.step),
             target: incident.target.clone(),
-            guard: Name::new(dedup::NAME),
+            guard: Name::new(Guard::Dedup.word()),
             figures: answer.figures,
         });
         self.keep(incident);
     }
 
     pub(super) fn evaluated(&mut self, query: u64, verdict: Truth, figures: String) {
+        let verified = |incident: &&Incident| matches!(&incident.phase, Phase::Verifying { query: own, .. } if *own == query);
+        match self.state.incidents.values().find(verified).map(|incident| incident.id) {
+            Some(id) => {
+                let incident = self.take(id);
+                self.verified(incident, verdict, figures);
+            }
+            None => self.answered(query, Known::Judged(verdict, figures)),
+        }
+    }
+
+    /// The answer to a precheck, or to what a guard wants to know. One that nobody waits for any more changes nothing.
+    pub(super) fn answered(&mut self, query: u64, known: Known) {
         let asked = |incident: &&Incident| match &incident.phase {
-            Phase::Checking { first, answers } => (*first..first + answers.len() as u64).contains(&query),
-            Phase::Verifying { query: own, .. } => *own == query,
+            Phase::Checking { first, answers, .. } => (*first..first + answers.len() as u64).contains(&query),
             _ => false,
         };
-        // An answer that nobody waits for any more changes nothing.
         let Some(id) = self.state.incidents.values().find(asked).map(|incident| incident.id) else { return };
         let mut incident = self.take(id);
-        if let Phase::Checking { first, answers } = &mut incident.phase {
-            answers[(query - *first) as usize] = Some((verdict, figures));
-            if answers.iter().any(Option::is_none) {
-                return self.keep(incident);
-            }
-            return self.decide(incident);
+        let Phase::Checking { first, answers, .. } = &mut incident.phase else { unreachable!("it was found so") };
+        answers[(query - *first) as usize] = Some(known);
+        if answers.iter().any(Option::is_none) {
+            return self.keep(incident);
         }
-        self.verified(incident, verdict, figures);
+        self.decide(incident);
     }
 
     pub(super) fn finished(&mut self, result: &ActionResult) {
@@ -84,6 +93,11 @@ impl Turn<'_> {
         incident.last_end = Some(self.now);
         self.guards.ended(&self.setup.policy.name, id, self.now);
         let reverting = matches!(incident.phase, Phase::Acting { reverting: true, .. });
+        match &result.outcome {
+            ActionOutcome::Failed(_) if !reverting => self.judge(&incident, Helped::Failed),
+            ActionOutcome::Succeeded if !reverting && self.verify_of(&incident).is_none() => self.judge(&incident, Helped::Unverified),
+            _ => {}
+        }
         match &result.outcome {
             ActionOutcome::Failed(why) if reverting => self.hand_over(incident, &format!("the revert failed: {why}")),
             ActionOutcome::Succeeded if reverting => self.hand_over(incident, "the action did not help and was reverted"),

@@ -7,7 +7,7 @@ use firedrill_core::time::{Span, Time};
 use super::REOPEN_AFTER;
 use super::state::{Care, Ending, Firing, Incident, Phase};
 use super::turn::{Turn, proposed};
-use crate::guard::{cooldown, owner_of};
+use crate::guard::{Guard, owner_of};
 
 impl Turn<'_> {
     pub(super) fn open(&mut self, key: String, notification: Notification) {
@@ -27,7 +27,11 @@ impl Turn<'_> {
             has_acted: false,
             last_end: None,
             escalation_timer: None,
+            has_asked: false,
         };
+        if let Some(target) = &target {
+            self.guards.failures.record(target, notification.starts_at);
+        }
         let (alert, labels) = (notification.alert.clone(), notification.labels.clone());
         self.state.alerts.insert(key, Firing { notification, care: Care::Open(id) });
         self.record(Event::IncidentOpened { policy: self.name(), incident: id, alert, target, labels });
@@ -109,7 +113,8 @@ impl Turn<'_> {
                         self.close(incident, &reason, &Ending::Left);
                     }
                     Ending::Done => {
-                        incident.phase = Phase::Held { timer: Some(self.set_timer(self.reopening(closed))), by: cooldown::NAME.to_owned() };
+                        incident.phase =
+                            Phase::Held { timer: Some(self.set_timer(self.reopening(closed))), by: Guard::Cooldown.word().to_owned() };
                         self.keep(incident);
                     }
                 }

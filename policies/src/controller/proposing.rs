@@ -1,15 +1,16 @@
 //! From a step to its action: the guards in their fixed order, the prechecks between them, and what a refusal means.
 
 use firedrill_core::action::Action;
-use firedrill_core::journal::{Event, Truth};
+use firedrill_core::journal::{Event, GuardVerdict, Truth};
 use firedrill_core::name::Name;
 
 use super::state::{Ending, Incident, Phase};
 use super::turn::{Turn, proposed};
 use super::{ASSUMED_ACTION, Effect, RETRY_AFTER};
+use crate::guard::precheck::Checked;
 use crate::guard::stage::Stage;
-use crate::guard::{Answer, Guards, Proposal, caps, cooldown, dedup, precheck, rate_limit, stage};
-use crate::policy::{ConditionAt, Deed};
+use crate::guard::{Answer, Asked, Fact, Guard, Instead, Known, Proposal};
+use crate::policy::{ConditionAt, Deed, Policy};
 
 impl Turn<'_> {
     /// Begins the incident's current step.
@@ -31,76 +32,124 @@ impl Turn<'_> {
         }
     }
 
-    /// The guards that need no data, then the prechecks.
-    pub(super) fn propose_action(&mut self, mut incident: Incident, action: &Action) {
+    /// The stage, what guards before dedup want to know, and those guards; then all else that is to be known.
+    fn propose_action(&mut self, incident: Incident, action: &Action) {
+        self.tell_guards();
         let proposal = self.proposal(&incident, action);
-        let busy = self.guards.remediations.is_busy(&proposal.policy, incident.id);
-        let answer = stage::check(self.setup.stage, &proposal, &self.setup.inventory, busy);
-        if !self.passes(&incident, stage::NAME, &answer) {
-            return self.refused(incident, stage::NAME, answer);
+        if let Some((guard, answer)) = self.ask(&incident, &proposal, [Guard::Stage].into_iter(), &Gathered::default()) {
+            return self.refused(incident, guard, answer);
         }
-        let answer = dedup::check(&proposal, &self.guards.remediations);
-        if !self.passes(&incident, dedup::NAME, &answer) {
-            return self.refused(incident, dedup::NAME, answer);
+        if self.setup.policy.guards.facts().any(Fact::is_early) {
+            return self.inquire(incident, false);
         }
-        // From here on the owner is taken, so that nothing can come in between while the prechecks are answered.
-        self.guards.remediations.claim(&proposal);
-        let count = self.setup.policy.prechecks.len();
+        if let Some((guard, answer)) = self.claim(&incident, &proposal, &Gathered::default()) {
+            return self.refused(incident, guard, answer);
+        }
+        self.inquire(incident, true);
+    }
+
+    /// The guards from the stage to dedup. When they pass, the owner is taken, so that nothing can come in between while the rest is looked up.
+    fn claim(&mut self, incident: &Incident, proposal: &Proposal, gathered: &Gathered) -> Option<(Guard, Answer)> {
+        let guards = Guard::ALL.into_iter().filter(|guard| Guard::Stage < *guard && *guard <= Guard::Dedup);
+        let refusal = self.ask(incident, proposal, guards, gathered);
+        if refusal.is_none() {
+            self.guards.remediations.claim(proposal);
+        }
+        refusal
+    }
+
+    /// Asks for the prechecks, and for what guards want to know.
+    fn inquire(&mut self, mut incident: Incident, is_claimed: bool) {
+        let policy = self.setup.policy.clone();
+        let prechecks = (0..policy.prechecks.len()).map(ConditionAt::Precheck);
+        let conditions: Vec<ConditionAt> = prechecks.chain(policy.guards.facts().map(ConditionAt::Guard)).collect();
         let first = self.state.next_query;
-        self.state.next_query += count as u64;
-        incident.phase = Phase::Checking { first, answers: vec![None; count] };
-        if count == 0 {
+        self.state.next_query += conditions.len() as u64;
+        incident.phase = Phase::Checking { first, answers: vec![None; conditions.len()], is_claimed };
+        if conditions.is_empty() {
             return self.decide(incident);
         }
-        for index in 0..count {
-            let question = self.question(&incident, ConditionAt::Precheck(index));
-            self.effects.push(Effect::Evaluate { query: first + index as u64, question, at: self.now });
+        for (query, condition) in (first..).zip(conditions) {
+            let question = self.question(&incident, condition);
+            self.effects.push(Effect::Evaluate { query, question, at: self.now });
         }
         self.keep(incident);
     }
 
-    /// The prechecks are answered: the rest of the guards, then the action.
+    /// Everything is known: the rest of the guards, then the action.
     pub(super) fn decide(&mut self, mut incident: Incident) {
         let policy = self.setup.policy.clone();
-        let Phase::Checking { answers, .. } = std::mem::replace(&mut incident.phase, Phase::Held { timer: None, by: String::new() }) else {
+        let held = Phase::Held { timer: None, by: String::new() };
+        let Phase::Checking { answers, is_claimed, .. } = std::mem::replace(&mut incident.phase, held) else {
             unreachable!("only a checked incident is decided")
         };
         let Some(Deed::Act(action)) = policy.steps.get(incident.step).map(|step| &step.deed) else {
             unreachable!("only actions are checked")
         };
         let proposal = self.proposal(&incident, action);
-        let answers: Vec<(Truth, String)> = answers.into_iter().flatten().collect();
-        let checked = answers.iter().zip(&policy.prechecks).map(|((verdict, figures), precheck)| precheck::Checked {
-            verdict: *verdict,
-            figures,
-            because: &precheck.because,
-        });
-        let answer = precheck::check(&proposal.target, &self.setup.inventory, &checked.collect::<Vec<_>>());
-        if !self.passes(&incident, precheck::NAME, &answer) {
-            return self.refused(incident, precheck::NAME, answer);
-        }
-        if let Some((guard, answer)) = self.limits(&incident, &proposal, true) {
+        let gathered = Gathered::new(&policy, answers.into_iter().flatten());
+        if !is_claimed && let Some((guard, answer)) = self.claim(&incident, &proposal, &gathered) {
             return self.refused(incident, guard, answer);
         }
-        let reason = reason(&incident, &answers);
+        let guards = Guard::ALL.into_iter().filter(|guard| *guard > Guard::Dedup);
+        if let Some((guard, answer)) = self.ask(&incident, &proposal, guards, &gathered) {
+            return self.refused(incident, guard, answer);
+        }
+        let reason = reason(&incident, &gathered.prechecks);
         self.start(incident, proposal, reason, false);
     }
 
-    /// Caps, rate limit and cooldown, in this order; the first that refuses.
-    pub(super) fn limits(&mut self, incident: &Incident, proposal: &Proposal, rate_limited: bool) -> Option<(&'static str, Answer)> {
-        let (settings, inventory) = (&self.setup.policy.guards, &self.setup.inventory);
-        let Guards { remediations, starts, ends, .. } = &*self.guards;
-        let mut answers = vec![(caps::NAME, caps::check(&settings.caps, proposal, remediations, inventory))];
-        if rate_limited {
-            answers.push((rate_limit::NAME, rate_limit::check(&settings.rate_limits, proposal, starts, inventory, self.now)));
+    /// Asks guards in their order until one refuses, and journals what they say.
+    pub(super) fn ask(
+        &mut self,
+        incident: &Incident,
+        proposal: &Proposal,
+        guards: impl Iterator<Item = Guard>,
+        gathered: &Gathered,
+    ) -> Option<(Guard, Answer)> {
+        let super::Setup { policy, inventory, stage, start, .. } = self.setup;
+        let checked = gathered.prechecks.iter().zip(&policy.prechecks);
+        let checked = checked.map(|((verdict, figures), precheck)| Checked { verdict: *verdict, figures, because: &precheck.because });
+        let prechecks: Vec<Checked<'_>> = checked.collect();
+        let (settings, facts) = (&policy.guards, &gathered.facts[..]);
+        let (stage, start, now) = (*stage, *start, self.now);
+        let asked = Asked { settings, stage, inventory, start, now, memory: self.guards, proposal, prechecks: &prechecks, facts };
+        let mut answers = Vec::new();
+        for guard in guards {
+            let answer = asked.ask(guard);
+            let is_last = answer.is_refusal();
+            answers.push((guard, answer));
+            if is_last {
+                break;
+            }
         }
-        answers.push((cooldown::NAME, cooldown::check(settings.cooldown, proposal, ends, remediations, self.now)));
-        answers.into_iter().find(|(guard, answer)| !self.passes(incident, guard, answer))
+        for (guard, answer) in &answers {
+            if guard.is_always_journaled() || answer.verdict != GuardVerdict::NotConfigured {
+                self.journal_verdict(incident, *guard, answer);
+            }
+        }
+        answers.pop().filter(|(_, answer)| answer.is_refusal())
+    }
+
+    /// Journals once a run which guards the policy does not ask for, of those whose verdicts are not journaled with every proposal.
+    fn tell_guards(&mut self) {
+        if std::mem::replace(&mut self.state.has_told_guards, true) {
+            return;
+        }
+        let settings = &self.setup.policy.guards;
+        let absent = Guard::ALL.into_iter().filter(|guard| !guard.is_always_journaled() && !settings.has(*guard));
+        let guards: Vec<Name> = absent.map(|guard| Name::new(guard.word())).collect();
+        if !guards.is_empty() {
+            self.record(Event::Unguarded { policy: self.name(), guards });
+        }
     }
 
     /// Starts an action, or in dry-run books it as if it had started.
     pub(super) fn start(&mut self, mut incident: Incident, proposal: Proposal, reason: String, reverting: bool) {
+        let settings = &self.setup.policy.guards;
         self.guards.started(&proposal, self.now);
+        self.guards.locked(&proposal, settings.mutual_exclusion, &self.setup.inventory, self.now);
+        self.guards.observe(&proposal.policy, settings.breaker.as_ref(), self.now);
         let Proposal { action, target, .. } = proposal;
         let Some(actuator) = self.setup.actuator else {
             let lasting = self.verify_of(&incident).map_or(ASSUMED_ACTION, |verify| verify.within);
@@ -119,25 +168,65 @@ impl Turn<'_> {
         self.keep(incident);
     }
 
-    /// A guard has refused. Before the first action the incident waits for a better time; after it a person is called.
-    pub(super) fn refused(&mut self, mut incident: Incident, guard: &'static str, answer: Answer) {
+    /// A guard has refused. Before the first action the incident waits for a better time, unless the guard leaves the alert to people; after
+    /// it a person is called.
+    pub(super) fn refused(&mut self, mut incident: Incident, guard: Guard, answer: Answer) {
         let what = proposed(&self.setup.policy, incident.step);
         let (policy, target) = (self.name(), Some(self.target(&incident)));
         let (step, figures) = (incident.step as u32, answer.figures);
-        let name = Name::new(guard);
+        let name = Name::new(guard.word());
         self.record(Event::Refused { policy, incident: incident.id, step, what, target, guard: name, figures: figures.clone() });
-        if incident.has_acted {
-            let reason = format!("step {} was refused by {guard}: {figures}", incident.step + 1);
+        let reason = format!("step {} was refused by {}: {figures}", incident.step + 1, guard.word());
+        if incident.has_acted || answer.instead == Instead::Alert {
             return self.hand_over(incident, &reason);
+        }
+        if answer.instead == Instead::Ask {
+            self.ask_once(&mut incident, guard, &reason);
         }
         self.guards.released(&self.setup.policy.name, incident.id);
         // Whoever has the owner wakes this incident on closing; and a stage does not change, but for its `one at a time`.
-        let waits_for_time = guard != dedup::NAME && (guard != stage::NAME || self.setup.stage == Stage::Limited);
-        let again = answer.again.unwrap_or_else(|| self.now.saturating_add(RETRY_AFTER));
+        let waits_for_time = guard != Guard::Dedup && (guard != Guard::Stage || self.setup.stage == Stage::Limited);
+        let later = self.now.saturating_add(RETRY_AFTER);
+        let again = match answer.again {
+            // What others hold may be free before.
+            Some(again) if matches!(guard, Guard::MutualExclusion | Guard::Canary) => again.min(later),
+            again => again.unwrap_or(later),
+        };
         let timer = waits_for_time.then(|| self.set_timer(again));
-        incident.phase = Phase::Held { timer, by: guard.to_owned() };
+        incident.phase = Phase::Held { timer, by: guard.word().to_owned() };
         self.keep(incident);
         self.wake_all();
+    }
+
+    /// Calls a person about a refusal, unless one was called about this incident or about another that the same guard holds.
+    fn ask_once(&mut self, incident: &mut Incident, guard: Guard, reason: &str) {
+        let is_held = |other: &Incident| other.has_asked && matches!(&other.phase, Phase::Held { by, .. } if by == guard.word());
+        if !incident.has_asked && !self.state.incidents.values().any(is_held) {
+            self.page(incident, reason);
+            incident.has_asked = true;
+        }
+    }
+}
+
+/// What was found out for a proposal.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// The answers to the prechecks, in their order.
+    prechecks: Vec<(Truth, String)>,
+    /// What guards wanted to know.
+    facts: Vec<(Fact, Known)>,
+}
+
+impl Gathered {
+    /// The answers of [`Turn::inquire`], in its order.
+    fn new(policy: &Policy, mut answers: impl Iterator<Item = Known>) -> Self {
+        let prechecks = answers.by_ref().take(policy.prechecks.len());
+        let judged = |known| match known {
+            Known::Judged(verdict, figures) => (verdict, figures),
+            Known::Counted(..) => (Truth::Unknown, "a count is no answer".to_owned()),
+        };
+        let prechecks = prechecks.map(judged).collect();
+        Self { prechecks, facts: policy.guards.facts().zip(answers).collect() }
     }
 }
 

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use firedrill_core::action::{ActionId, Target};
-use firedrill_core::journal::{LabelSet, Notification, Truth};
+use firedrill_core::journal::{LabelSet, Notification};
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::guard::dedup;
+use crate::guard::{Guard, Known};
 
 /// The version of the saved state.
-pub const STATE_VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 2;
 
 /// Everything that a controller remembers, with a version; save it, and restore the controller from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct State {
     pub(super) next_action: u64,
     pub(super) next_query: u64,
     pub(super) next_timer: u64,
+    /// Whether the journal has been told which guards the policy does not ask for.
+    pub(super) has_told_guards: bool,
     pub(super) incidents: BTreeMap<u64, Incident>,
     /// By the labels of the alert, written out.
     pub(super) alerts: BTreeMap<String, Firing>,
@@ -72,6 +74,8 @@ pub(super) struct Incident {
     /// When its last action ended.
     pub(super) last_end: Option<Time>,
     pub(super) escalation_timer: Option<u64>,
+    /// Whether a person was called about a guard that refused its first action.
+    pub(super) has_asked: bool,
 }
 
 /// What an incident waits for.
@@ -79,8 +83,9 @@ pub(super) struct Incident {
 pub(super) enum Phase {
     /// For its first action to become possible; without a timer, for another incident to close or for the alert to be over.
     Held { timer: Option<u64>, by: String },
-    /// For the answers to its prechecks, which are numbered from `first` on.
-    Checking { first: u64, answers: Vec<Option<(Truth, String)>> },
+    /// For the answers to its prechecks and then to what its guards want to know, which are numbered from `first` on. `is_claimed` says whether
+    /// the guards before them have passed and the owner is taken.
+    Checking { first: u64, answers: Vec<Option<Known>>, is_claimed: bool },
     /// For its action to end.
     Acting { action: ActionId, reverting: bool },
     /// For a pause to end.
@@ -109,6 +114,7 @@ impl State {
             next_action: 0,
             next_query: 0,
             next_timer: 0,
+            has_told_guards: false,
             incidents: BTreeMap::new(),
             alerts: BTreeMap::new(),
         }
@@ -129,7 +135,7 @@ impl State {
 impl Incident {
     /// Whether it waits for another incident to close, and for nothing else.
     pub(super) fn is_held_by_dedup(&self) -> bool {
-        matches!(&self.phase, Phase::Held { timer: None, by } if by == dedup::NAME)
+        matches!(&self.phase, Phase::Held { timer: None, by } if by == Guard::Dedup.word())
     }
 }
 

@@ -1,13 +1,13 @@
 //! One step of a controller: the state that it changes, the effects that it gathers, and the small deeds that every part of it shares.
 
 use firedrill_core::action::{Action, ActionId, Target};
-use firedrill_core::journal::{Event, GuardVerdict, Verification};
+use firedrill_core::journal::{Event, Verification};
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 
 use super::state::{Incident, State};
 use super::{Effect, Question, Setup};
-use crate::guard::{Answer, Guards, Proposal, owner_of};
+use crate::guard::{Answer, Guard, Guards, Proposal, owner_of};
 use crate::policy::{ConditionAt, Deed, Escalation, Policy, Verify};
 
 /// One step: the state that it changes and the effects that it gathers.
@@ -87,17 +87,11 @@ impl Turn<'_> {
         query
     }
 
-    /// Journals a guard's verdict and tells whether the action may go on.
-    pub(super) fn passes(&mut self, incident: &Incident, guard: &str, answer: &Answer) -> bool {
-        self.journal_verdict(incident, guard, answer);
-        answer.verdict != GuardVerdict::Refused
-    }
-
-    pub(super) fn journal_verdict(&mut self, incident: &Incident, guard: &str, answer: &Answer) {
+    pub(super) fn journal_verdict(&mut self, incident: &Incident, guard: Guard, answer: &Answer) {
         self.record(Event::Guarded {
             policy: self.name(),
             incident: incident.id,
-            guard: Name::new(guard),
+            guard: Name::new(guard.word()),
             verdict: answer.verdict,
             figures: answer.figures.clone(),
         });

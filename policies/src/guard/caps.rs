@@ -34,6 +34,27 @@ pub enum Most {
     Share(Ratio, Rounding),
 }
 
+impl Most {
+    /// The number, of so many that are declared.
+    #[must_use]
+    pub fn of(&self, declared: u64) -> u64 {
+        match self {
+            Self::Count(count) => *count,
+            Self::Share(share, rounding) => share.of(declared, *rounding),
+        }
+    }
+
+    /// In words: `3`, `40%, rounded down`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Count(count) => count.to_string(),
+            Self::Share(share, Rounding::Floor) => format!("{share}, rounded down"),
+            Self::Share(share, Rounding::Ceil) => format!("{share}, rounded up"),
+        }
+    }
+}
+
 /// A cap on what is touched at a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cap {
@@ -139,7 +160,7 @@ fn targets_touched(part: &Part, proposal: &Proposal, remediations: &Remediations
 }
 
 /// The parts of the system that an action on a target touches under a cap's scope; `None` if they are not declared.
-fn parts_touched(scope: Scope, target: &Target, inventory: &Inventory) -> Option<Vec<Part>> {
+pub(super) fn parts_touched(scope: Scope, target: &Target, inventory: &Inventory) -> Option<Vec<Part>> {
     match (scope, target) {
         (Scope::All | Scope::Target, _) => Some(vec![Part::All]),
         (_, Target::Client(_)) => Some(Vec::new()),
@@ -155,7 +176,7 @@ fn parts_touched(scope: Scope, target: &Target, inventory: &Inventory) -> Option
 }
 
 /// Declared replicas of a part of the system; `None` if it is not declared.
-fn declared(part: &Part, inventory: &Inventory) -> Option<u64> {
+pub(super) fn declared(part: &Part, inventory: &Inventory) -> Option<u64> {
     let all = || inventory.services.keys().map(|service| replicas_in(service, part, inventory)).sum();
     match part {
         Part::Service(service) => inventory.services.get(service).map(|entry| u64::from(entry.replicas)),

@@ -49,6 +49,11 @@ impl Starts {
         }
     }
 
+    /// When actions of a policy started, oldest first.
+    pub(super) fn of(&self, policy: &Name) -> impl Iterator<Item = Time> {
+        self.log.iter().filter(move |started| started.policy == *policy).map(|started| started.at)
+    }
+
     /// How many starts are remembered.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -9,7 +9,7 @@ use firedrill_core::random::hash64;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
-use firedrill_telemetry::promql::{Condition, EvalError, Judgement, PreparedCondition};
+use firedrill_telemetry::promql::{Condition, EvalError, Judgement, PreparedCondition, Tally};
 use firedrill_telemetry::store::{SeriesId, Store};
 
 use super::compiled::RuleMachine;
@@ -211,6 +211,14 @@ impl Ruler {
     /// As [`EvalError`] says; nothing is judged then.
     pub fn judge(&mut self, condition: &PreparedCondition, at_ms: i64, raw: &Store) -> Result<Judgement, EvalError> {
         condition.judge(&mut self.machine.machine, at_ms, &[raw, &self.derived])
+    }
+
+    /// Counts the elements for which a condition holds, as [`Self::judge`] judges it.
+    ///
+    /// # Errors
+    /// As [`EvalError`] says; nothing is counted then.
+    pub fn count(&mut self, condition: &PreparedCondition, at_ms: i64, raw: &Store) -> Result<Tally, EvalError> {
+        condition.count(&mut self.machine.machine, at_ms, &[raw, &self.derived])
     }
 
     /// What Prometheus would hand to Alertmanager after the last evaluation: what is new, and what is sent again.

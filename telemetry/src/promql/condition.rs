@@ -56,6 +56,15 @@ pub struct Judgement {
     pub figures: String,
 }
 
+/// How many elements a condition holds for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Elements for which it is true.
+    pub holding: u64,
+    /// Elements for which it is true or false; those with a NaN are neither.
+    pub elements: u64,
+}
+
 impl Condition {
     /// Reads a condition; `$name` stands for a label's value as in [`Plan::parse_with_parameters`].
     ///
@@ -72,6 +81,11 @@ impl Condition {
     /// The expression behind the condition.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Whether it is a comparison, so that its elements are true or false one by one and can be counted.
+    pub fn is_comparison(&self) -> bool {
+        comparison(&self.plan).is_some()
     }
 
     /// The names of the parameters that are not bound yet, without the `$`.
@@ -145,6 +159,26 @@ impl PreparedCondition {
                 _ => unreachable!("set operators and absent() yield vectors"),
             },
         }
+    }
+}
+
+impl PreparedCondition {
+    /// Counts the elements of a comparison; of a condition of another kind nothing is told, because what it is false for is not there.
+    ///
+    /// # Errors
+    /// As [`EvalError`] says; nothing is counted then.
+    pub fn count(&self, machine: &mut Machine, at_ms: i64, sources: &[&Store]) -> Result<Tally, EvalError> {
+        let (Queries::Sides(left, right), Some(comparison)) = (self.queries, comparison(&self.condition.plan)) else {
+            return Ok(Tally::default());
+        };
+        let (left, right) = (machine.outcome(left, at_ms, sources)?, machine.outcome(right, at_ms, sources)?);
+        let mut tally = Tally::default();
+        for pair in comparison.pairs(left, right)?.iter().filter(|pair| !pair.left.is_nan() && !pair.right.is_nan()) {
+            let holds = comparison.operator.holds(pair.left, pair.right).expect("the root is a comparison");
+            tally.elements += 1;
+            tally.holding += u64::from(holds);
+        }
+        Ok(tally)
     }
 }
 
@@ -249,6 +283,20 @@ mod tests {
         check("x != x / 0", &[("x", 0.0)], Verdict3::Unknown, "x 0 != NaN");
         check("x < 6", &[(r#"x{p="1"}"#, f64::NAN), (r#"x{p="2"}"#, 7.0)], Verdict3::False, r#"x{p="1"} NaN < 6; x{p="2"} 7 < 6"#);
         check("x < 6", &[(r#"x{p="1"}"#, f64::NAN), (r#"x{p="2"}"#, 5.0)], Verdict3::Unknown, r#"x{p="1"} NaN < 6; x{p="2"} 5 < 6"#);
+    }
+
+    #[test]
+    fn elements_are_counted_one_by_one_and_what_is_nan_is_neither() {
+        let count = |condition: &str, samples: &[(&str, f64)]| {
+            let mut machine = Machine::new(Arc::default());
+            let condition = Condition::parse(condition).expect("a condition").prepare(&mut machine);
+            let Tally { holding, elements } = condition.count(&mut machine, 0, &[&store(samples)]).expect("a count");
+            (holding, elements)
+        };
+        let three = [(r#"up{p="1"}"#, 1.0), (r#"up{p="2"}"#, 0.0), (r#"up{p="3"}"#, f64::NAN)];
+        assert_eq!(count("up == 1", &three), (1, 2));
+        assert_eq!(count("up == 1", &[]), (0, 0));
+        assert_eq!(count("absent(up)", &[]), (0, 0), "what it is false for is not there to be counted");
     }
 
     #[test]

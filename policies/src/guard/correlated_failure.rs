@@ -1,0 +1,177 @@
+//! Much that fails together is one incident, and not many targets to work on one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firedrill_core::action::Target;
+use firedrill_core::inventory::Inventory;
+use firedrill_core::name::Name;
+use firedrill_core::quantity::{Ratio, Rounding};
+use firedrill_core::time::{Span, Time};
+use serde::{Deserialize, Serialize};
+
+use super::caps::{Part, declared};
+use super::{Answer, Instead, Scope, service_of, zones_touched};
+
+/// The name in journals.
+pub const NAME: &str = "correlated_failure";
+
+/// From when on failures are one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Correlated {
+    /// So many services, or more. `None`: not asked.
+    pub services: Option<u64>,
+    /// Such a share of the declared replicas of one zone or one service, or more; never a single replica. `None`: not asked.
+    pub share: Option<(Ratio, Scope)>,
+    /// That began within so long.
+    pub within: Span,
+}
+
+/// When each target last failed, as policies were told: an alert for it began.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Failures {
+    list: Vec<Failure>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Failure {
+    target: Target,
+    at: Time,
+}
+
+impl Failures {
+    /// An alert for a target began. The last time counts; there is one entry for a target.
+    pub fn record(&mut self, target: &Target, at: Time) {
+        match self.list.iter_mut().find(|failure| failure.target == *target) {
+            Some(failure) => failure.at = failure.at.max(at),
+            None => self.list.push(Failure { target: target.clone(), at }),
+        }
+    }
+
+    fn within(&self, window: Span, now: Time) -> impl Iterator<Item = &Target> {
+        self.list.iter().filter(move |failure| failure.at <= now && now < failure.at.saturating_add(window)).map(|failure| &failure.target)
+    }
+}
+
+/// Asks the guard: failures that began in `(now - within, now]`, that of the target among them. An action on a whole zone is not one of many.
+#[must_use]
+pub fn check(correlated: Option<&Correlated>, target: &Target, failures: &Failures, inventory: &Inventory, now: Time) -> Answer {
+    let Some(correlated) = correlated else { return Answer::not_configured() };
+    let failed: BTreeSet<&Target> = failures.within(correlated.within, now).chain([target]).collect();
+    let mut answers = Vec::new();
+    if let Some(limit) = correlated.services {
+        let services: BTreeSet<Name> = failed.iter().filter_map(|target| service_of(target, inventory)).collect();
+        let failed = services.len() as u64;
+        answers.push(judged(failed >= limit, |sign| format!("{failed} services failed within {} {sign} {limit}", correlated.within)));
+    }
+    if let Some((share, scope)) = correlated.share {
+        answers.push(share_of_domains(&failed, target, (share, scope), correlated.within, inventory));
+    }
+    Answer::all(answers)
+}
+
+fn judged(is_one: bool, figures: impl Fn(&str) -> String) -> Answer {
+    if is_one { Answer::refused(figures(">="), None).instead(Instead::Ask) } else { Answer::passed(figures("<")) }
+}
+
+/// The worst of the failure domains that the target stands in.
+fn share_of_domains(
+    failed: &BTreeSet<&Target>,
+    target: &Target,
+    (share, scope): (Ratio, Scope),
+    within: Span,
+    inventory: &Inventory,
+) -> Answer {
+    if !matches!(target, Target::Replica(_)) {
+        return Answer::passed(format!("{target} is not one replica of a {}", scope.word()));
+    }
+    let mut domains: BTreeMap<Target, u64> = domains_of(target, scope, inventory).into_iter().map(|domain| (domain, 0)).collect();
+    for replica in failed.iter().filter(|target| matches!(target, Target::Replica(_))) {
+        for domain in domains_of(replica, scope, inventory) {
+            domains.entry(domain).and_modify(|count| *count += 1);
+        }
+    }
+    let judge = |(domain, count): (&Target, &u64)| {
+        let part = match domain {
+            Target::Zone(zone) => Part::Zone(zone.clone()),
+            other => Part::Service(other.name().clone()),
+        };
+        let Some(declared) = declared(&part, inventory).filter(|declared| *declared > 0) else {
+            return Answer::refused(format!("the replicas of {domain} are not declared"), None);
+        };
+        // One replica is no correlation, whatever its share.
+        let limit = share.of(declared, Rounding::Ceil).max(2);
+        judged(*count >= limit, |sign| {
+            format!("{count} of the {declared} replicas of {domain} failed within {within} {sign} {limit} ({share})")
+        })
+    };
+    match domains.is_empty() {
+        true => Answer::refused(format!("the {} of {target} is not declared", scope.word()), None),
+        false => Answer::all(domains.iter().map(judge).collect()),
+    }
+}
+
+fn domains_of(target: &Target, scope: Scope, inventory: &Inventory) -> Vec<Target> {
+    match scope {
+        Scope::Zone => zones_touched(target, inventory).into_iter().map(Target::Zone).collect(),
+        _ => service_of(target, inventory).into_iter().map(Target::Service).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::inventory;
+    use super::*;
+
+    fn failures(list: &[(u64, &str)]) -> Failures {
+        let mut failures = Failures::default();
+        for (second, target) in list {
+            failures.record(&target.parse().unwrap(), Time::from_seconds(*second));
+        }
+        failures
+    }
+
+    const MINUTE: Span = Span::from_seconds(60);
+
+    #[track_caller]
+    fn check_at(correlated: Correlated, list: &[(u64, &str)], target: &str, second: u64) -> Answer {
+        check(Some(&correlated), &target.parse().unwrap(), &failures(list), &inventory(), Time::from_seconds(second))
+    }
+
+    #[test]
+    fn so_many_services_within_the_window_are_one_incident_and_the_window_is_open_on_its_left() {
+        let two = Correlated { services: Some(2), share: None, within: MINUTE };
+        let list = [(10, "service/api"), (40, "replica/cart-0"), (41, "replica/cart-1")];
+        let refused = check_at(two, &list, "replica/cart-0", 69);
+        assert_eq!(refused, Answer::refused("2 services failed within 1m >= 2", None).instead(Instead::Ask));
+        assert!(!check_at(two, &list, "replica/cart-0", 70).is_refusal(), "the failure at 10 s is outside (10 s, 70 s]");
+        assert!(!check_at(two, &list[1..], "replica/cart-0", 50).is_refusal(), "two replicas of one service");
+        let three = Correlated { services: Some(3), ..two };
+        assert!(!check_at(three, &list, "replica/cart-0", 50).is_refusal());
+    }
+
+    #[test]
+    fn such_a_share_of_a_zone_is_one_incident() {
+        // Zone a holds api-0, api-3, cart-0 and cart-2.
+        let half = Correlated { services: None, share: Some((Ratio::parse("50%").unwrap(), Scope::Zone)), within: MINUTE };
+        let two = [(10, "replica/api-0"), (11, "replica/cart-2")];
+        let refused = check_at(half, &two, "replica/api-0", 20);
+        assert_eq!(refused.figures, "2 of the 4 replicas of zone/a failed within 1m >= 2 (50%)");
+        assert!(!check_at(half, &[(10, "replica/api-0"), (11, "replica/api-1")], "replica/api-0", 20).is_refusal(), "zones a and b");
+        let more = Correlated { share: Some((Ratio::parse("51%").unwrap(), Scope::Zone)), ..half };
+        assert!(!check_at(more, &two, "replica/api-0", 20).is_refusal(), "51 % of 4 is 3");
+    }
+
+    #[test]
+    fn one_replica_is_no_correlation_and_a_whole_zone_is_not_one_of_many() {
+        let any = Correlated { services: None, share: Some((Ratio::parse("1%").unwrap(), Scope::Service)), within: MINUTE };
+        assert!(!check_at(any, &[], "replica/cart-0", 0).is_refusal());
+        assert!(check_at(any, &[(0, "replica/cart-1")], "replica/cart-0", 0).is_refusal());
+        assert!(!check_at(any, &[(0, "replica/cart-1")], "zone/a", 0).is_refusal());
+        assert!(check_at(any, &[], "replica/unknown-0", 0).is_refusal(), "what is not declared has no share");
+    }
+
+    #[test]
+    fn unless_asked_for_it_is_not_configured() {
+        assert_eq!(check(None, &"service/api".parse().unwrap(), &Failures::default(), &inventory(), Time::ZERO), Answer::not_configured());
+    }
+}

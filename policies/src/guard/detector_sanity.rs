@@ -1,0 +1,121 @@
+//! Whether what is seen can be believed: it is fresh, and not everything is broken at one time.
+
+use firedrill_core::action::Target;
+use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::Truth;
+use firedrill_core::quantity::{Ratio, Rounding};
+use firedrill_telemetry::promql::Condition;
+
+use super::Answer;
+use super::population::{Counted, Population, Watch};
+
+/// The name in journals.
+pub const NAME: &str = "detector_sanity";
+
+/// The share of a scope from which on its detector is suspected rather than what it tells, unless a policy says otherwise.
+pub const SUSPECT_PERCENT: f64 = 90.0;
+
+/// A scope of fewer declared replicas is too small to suspect anything by.
+pub const LEAST_DECLARED: u64 = 2;
+
+/// What must be so for telemetry to be believed.
+#[derive(Clone, Debug)]
+pub struct Sanity {
+    /// Must be true: what is looked at is of now. `None`: not asked.
+    pub fresh: Option<Condition>,
+    /// How health is told; `None`: not asked.
+    pub watch: Option<Watch>,
+    /// From this share of the declared on unhealthy at one time, the detector is suspected.
+    pub suspect: Ratio,
+}
+
+/// Asks the guard. `fresh` and `counted` are the answers to the conditions of those names; `None` if nobody has answered.
+#[must_use]
+pub fn check(
+    sanity: Option<&Sanity>,
+    target: &Target,
+    inventory: &Inventory,
+    fresh: Option<(Truth, &str)>,
+    counted: Option<Counted<'_>>,
+) -> Answer {
+    let Some(sanity) = sanity else { return Answer::not_configured() };
+    let mut answers = Vec::new();
+    if sanity.fresh.is_some() {
+        answers.push(match fresh {
+            Some((Truth::True, figures)) => Answer::passed(format!("fresh: {figures}")),
+            Some((Truth::False, figures)) => Answer::refused(format!("stale: {figures}"), None),
+            Some((Truth::Unknown, figures)) => Answer::refused(format!("cannot tell how old: {figures}"), None),
+            None => Answer::refused("cannot tell how old: nobody has looked", None),
+        });
+    }
+    if let Some(watch) = &sanity.watch {
+        answers.push(
+            Population::of(watch, target, inventory, counted).map_or_else(|refusal| refusal, |population| suspected(sanity, &population)),
+        );
+    }
+    Answer::all(answers)
+}
+
+fn suspected(sanity: &Sanity, population: &Population) -> Answer {
+    let Population { declared, unhealthy, .. } = population;
+    if *declared < LEAST_DECLARED {
+        return Answer::passed(format!("{declared} declared is too few to suspect the detector by"));
+    }
+    // Rounded up, because from the share itself on it is suspect.
+    let limit = sanity.suspect.of(*declared, Rounding::Ceil);
+    let figures = |sign| format!("{unhealthy} of {declared} unhealthy at once {sign} {limit} ({})", sanity.suspect);
+    if *unhealthy >= limit {
+        Answer::refused(format!("suspect the detector: {}", figures(">=")), None)
+    } else {
+        Answer::passed(figures("<"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scope;
+    use super::super::fixture::inventory;
+    use super::super::population::tests::{counted, watch};
+    use super::*;
+
+    fn sanity(fresh: bool, scope: Option<Scope>) -> Sanity {
+        let fresh = fresh.then(|| Condition::parse("time() - timestamp(up) < 60").unwrap());
+        Sanity { fresh, watch: scope.map(watch), suspect: Ratio::parse("90%").unwrap() }
+    }
+
+    #[track_caller]
+    fn refuses(sanity: &Sanity, fresh: Option<(Truth, &str)>, seen: Option<Counted<'_>>) -> Option<String> {
+        let answer = check(Some(sanity), &"replica/api-0".parse().unwrap(), &inventory(), fresh, seen);
+        answer.is_refusal().then_some(answer.figures)
+    }
+
+    #[test]
+    fn from_its_share_on_the_detector_is_suspected() {
+        let all = sanity(false, Some(Scope::All));
+        // 90 % of the 9 that are declared is 8.1, so that 9 are too many and 8 are not.
+        assert_eq!(refuses(&all, None, counted(1, 9)), None);
+        assert_eq!(refuses(&all, None, counted(0, 9)).as_deref(), Some("suspect the detector: 9 of 9 unhealthy at once >= 9 (90%)"));
+        let half = Sanity { suspect: Ratio::parse("50%").unwrap(), ..sanity(false, Some(Scope::Service)) };
+        assert_eq!(refuses(&half, None, counted(4, 6)), None);
+        assert!(refuses(&half, None, counted(3, 6)).is_some(), "3 of 6 is the half itself");
+    }
+
+    #[test]
+    fn stale_and_absent_input_refuses() {
+        let fresh = sanity(true, None);
+        assert_eq!(refuses(&fresh, Some((Truth::True, "5 < 60")), None), None);
+        assert_eq!(refuses(&fresh, Some((Truth::False, "75 < 60")), None).as_deref(), Some("stale: 75 < 60"));
+        assert_eq!(refuses(&fresh, Some((Truth::Unknown, "no element")), None).as_deref(), Some("cannot tell how old: no element"));
+        assert_eq!(refuses(&fresh, None, None).as_deref(), Some("cannot tell how old: nobody has looked"));
+        assert!(refuses(&sanity(false, Some(Scope::Service)), None, None).is_some());
+    }
+
+    #[test]
+    fn one_replica_alone_is_no_sign_and_nothing_asked_is_not_configured() {
+        let mut alone = inventory();
+        alone.services.get_mut("cart").unwrap().replicas = 1;
+        let service = sanity(false, Some(Scope::Service));
+        assert!(!check(Some(&service), &"service/cart".parse().unwrap(), &alone, None, counted(0, 1)).is_refusal());
+        assert_eq!(check(None, &"service/cart".parse().unwrap(), &alone, None, None), Answer::not_configured());
+    }
+}

@@ -1,0 +1,123 @@
+//! A disruption budget: what is healthy now less what must stay healthy is what may be taken now.
+
+use firedrill_core::action::Target;
+use firedrill_core::inventory::Inventory;
+
+use super::caps::{Most, replicas_taken};
+use super::dedup::Remediations;
+use super::population::{Counted, Population, Watch};
+use super::{Answer, Proposal};
+
+/// The name in journals.
+pub const NAME: &str = "disruption_budget";
+
+/// How many must stay healthy.
+#[derive(Clone, Debug)]
+pub struct DisruptionBudget {
+    /// How health is told.
+    pub watch: Watch,
+    /// The least that must stay; a share is of what is declared.
+    pub desired: Most,
+    /// Whether a replica that the policy acts on counts as one of the unhealthy. Then taking it costs nothing as long as the desired are there.
+    pub target_is_unhealthy: bool,
+}
+
+/// Asks the guard. Replicas under a running action count as taken, whether telemetry shows it yet or not.
+#[must_use]
+pub fn check(
+    budget: Option<&DisruptionBudget>,
+    proposal: &Proposal,
+    remediations: &Remediations,
+    inventory: &Inventory,
+    counted: Option<Counted<'_>>,
+) -> Answer {
+    let Some(budget) = budget else { return Answer::not_configured() };
+    let population = match Population::of(&budget.watch, &proposal.target, inventory, counted) {
+        Ok(population) => population,
+        Err(refusal) => return refusal,
+    };
+    let taken =
+        |action, target: &Target| -> u64 { population.parts.iter().map(|part| replicas_taken(action, target, part, inventory)).sum() };
+    let running = remediations.others(&proposal.policy, proposal.incident).flat_map(|other| other.deeds.iter().filter(|deed| deed.running));
+    let running: u64 = running.map(|deed| taken(&deed.action, &deed.target)).sum();
+    let costs_nothing = budget.target_is_unhealthy && matches!(proposal.target, Target::Replica(_));
+    let this = if costs_nothing { 0 } else { taken(&proposal.action, &proposal.target) };
+    let Population { declared, healthy, .. } = population;
+    let desired = budget.desired.of(declared);
+    let figures =
+        |sign| format!("{healthy} healthy - {running} being worked on - {this} {sign} {desired} desired ({})", budget.desired.describe());
+    // What takes nothing needs the desired to be there too.
+    if healthy < desired.saturating_add(running).saturating_add(this) {
+        Answer::refused(figures("<"), None)
+    } else {
+        Answer::passed(figures(">="))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{inventory, proposal};
+    use super::super::population::tests::{counted, watch};
+    use super::super::{Guards, Scope};
+    use super::*;
+    use firedrill_core::name::Name;
+    use firedrill_core::quantity::{Ratio, Rounding};
+    use firedrill_core::time::Time;
+
+    fn budget(desired: Most, target_is_unhealthy: bool) -> DisruptionBudget {
+        DisruptionBudget { watch: watch(Scope::Service), desired, target_is_unhealthy }
+    }
+
+    #[track_caller]
+    fn check_budget(budget: &DisruptionBudget, target: &str, healthy: u64, others: &[&str]) -> Answer {
+        let mut guards = Guards::new();
+        for (incident, target) in (10..).zip(others) {
+            guards.started(&proposal("other", incident, target), Time::ZERO);
+        }
+        check(Some(budget), &proposal("p", 0, target), &guards.remediations, &inventory(), counted(healthy, 6))
+    }
+
+    #[test]
+    fn healthy_less_desired_may_be_taken() {
+        let four = budget(Most::Count(4), false);
+        assert_eq!(check_budget(&four, "replica/api-0", 5, &[]), Answer::passed("5 healthy - 0 being worked on - 1 >= 4 desired (4)"));
+        assert!(check_budget(&four, "replica/api-0", 4, &[]).is_refusal());
+        assert!(check_budget(&four, "service/api", 6, &[]).is_refusal(), "all six at once");
+        assert!(!check_budget(&budget(Most::Count(0), false), "service/api", 6, &[]).is_refusal());
+    }
+
+    #[test]
+    fn what_others_are_working_on_counts_as_taken_until_their_action_ends() {
+        let four = budget(Most::Count(4), false);
+        assert!(!check_budget(&four, "replica/api-0", 6, &["replica/api-1"]).is_refusal());
+        assert!(check_budget(&four, "replica/api-0", 5, &["replica/api-1"]).is_refusal());
+        assert!(!check_budget(&four, "replica/api-0", 5, &["replica/cart-1"]).is_refusal(), "another service");
+        let mut guards = Guards::new();
+        guards.started(&proposal("other", 9, "replica/api-1"), Time::ZERO);
+        guards.ended(&Name::new("other"), 9, Time::ZERO);
+        assert!(!check(Some(&four), &proposal("p", 0, "replica/api-0"), &guards.remediations, &inventory(), counted(5, 6)).is_refusal());
+    }
+
+    #[test]
+    fn a_replica_that_is_unhealthy_already_costs_nothing_while_the_desired_are_there() {
+        let four = budget(Most::Count(4), true);
+        assert!(!check_budget(&four, "replica/api-0", 4, &[]).is_refusal());
+        assert!(check_budget(&four, "replica/api-0", 3, &[]).is_refusal());
+        assert!(check_budget(&four, "service/api", 4, &[]).is_refusal(), "a service is not one replica");
+    }
+
+    #[test]
+    fn a_share_is_of_what_is_declared_and_rounds_as_it_says() {
+        let share = |rounding| budget(Most::Share(Ratio::parse("60%").unwrap(), rounding), false);
+        // 60 % of 6 is 3.6.
+        assert!(!check_budget(&share(Rounding::Floor), "replica/api-0", 4, &[]).is_refusal());
+        assert!(check_budget(&share(Rounding::Ceil), "replica/api-0", 4, &[]).is_refusal());
+    }
+
+    #[test]
+    fn without_a_count_it_refuses_and_without_a_budget_it_is_not_configured() {
+        let (proposal, remediations) = (proposal("p", 0, "service/api"), Remediations::default());
+        assert!(check(Some(&budget(Most::Count(0), false)), &proposal, &remediations, &inventory(), None).is_refusal());
+        assert_eq!(check(None, &proposal, &remediations, &inventory(), counted(6, 6)), Answer::not_configured());
+    }
+}

@@ -1,0 +1,141 @@
+//! Mutual exclusion: who acts on a service holds its lock, and nobody else who asks for locks acts there until it is given back or its lease
+//! is over.
+//!
+//! The locks of an action are taken all together or not at all, and always in one order, so that two can never wait for each other.
+
+use std::collections::BTreeSet;
+
+use firedrill_core::action::Target;
+use firedrill_core::inventory::Inventory;
+use firedrill_core::name::Name;
+use firedrill_core::time::{Span, Time};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Proposal, services_touched};
+
+/// The name in journals.
+pub const NAME: &str = "mutual_exclusion";
+
+/// The locks that are held, and the number that the next holder gets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Locks {
+    held: Vec<Held>,
+    next_token: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Held {
+    lock: Target,
+    policy: Name,
+    incident: u64,
+    until: Time,
+    token: u64,
+}
+
+impl Locks {
+    /// Takes the locks of a proposal that the guard has let pass, or holds them for longer. Whose lease was over loses them. Gives the fencing
+    /// token: who took a lock later has a greater one.
+    pub(super) fn take(&mut self, proposal: &Proposal, lease: Span, inventory: &Inventory, now: Time) -> u64 {
+        let Proposal { policy, incident, target, .. } = proposal;
+        let token = self.next_token;
+        self.next_token += 1;
+        for lock in lock_set(target, inventory) {
+            self.held.retain(|held| held.lock != lock);
+            self.held.push(Held { lock, policy: policy.clone(), incident: *incident, until: now.saturating_add(lease), token });
+        }
+        token
+    }
+
+    /// An incident is closed: it gives back what it holds.
+    pub(super) fn release(&mut self, policy: &Name, incident: u64) {
+        self.held.retain(|held| held.policy != *policy || held.incident != incident);
+    }
+}
+
+/// What an action on a target locks: every service that it touches, and the target itself unless it is a replica. In one order for all.
+#[must_use]
+pub fn lock_set(target: &Target, inventory: &Inventory) -> BTreeSet<Target> {
+    let services = services_touched(target, inventory).into_iter().map(Target::Service);
+    let itself = (!matches!(target, Target::Replica(_))).then(|| target.clone());
+    services.chain(itself).collect()
+}
+
+/// Asks the guard. `lease` is how long the locks are held at most. A lease is over at its last instant.
+#[must_use]
+pub fn check(lease: Option<Span>, proposal: &Proposal, locks: &Locks, inventory: &Inventory, now: Time) -> Answer {
+    let Some(lease) = lease else { return Answer::not_configured() };
+    let set = lock_set(&proposal.target, inventory);
+    if set.is_empty() {
+        return Answer::refused(format!("what {} belongs to is not declared", proposal.target), None);
+    }
+    let foreign = |held: &&Held| held.policy != proposal.policy || held.incident != proposal.incident;
+    let taken = locks.held.iter().filter(foreign).filter(|held| set.contains(&held.lock) && now < held.until);
+    match taken.max_by_key(|held| held.until) {
+        Some(Held { lock, policy, incident, until, .. }) => {
+            Answer::refused(format!("incident {incident} of {policy} holds {lock} until {until}"), Some(*until))
+        }
+        None => {
+            let names: Vec<String> = set.iter().map(ToString::to_string).collect();
+            Answer::passed(format!("{} free, for {lease}", names.join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{inventory, proposal};
+    use super::*;
+
+    const LEASE: Span = Span::from_seconds(60);
+
+    #[track_caller]
+    fn check_at(locks: &Locks, policy: &str, incident: u64, target: &str, second: u64) -> Answer {
+        check(Some(LEASE), &proposal(policy, incident, target), locks, &inventory(), Time::from_seconds(second))
+    }
+
+    /// `p`, incident 0, takes the locks of a target at 10 s.
+    fn taken(target: &str) -> Locks {
+        let mut locks = Locks::default();
+        locks.take(&proposal("p", 0, target), LEASE, &inventory(), Time::from_seconds(10));
+        locks
+    }
+
+    #[test]
+    fn a_lock_keeps_others_out_until_it_is_given_back_or_its_lease_is_over() {
+        let mut locks = taken("replica/api-0");
+        let refused = Answer::refused("incident 0 of p holds service/api until 01m10.000s", Some(Time::from_seconds(70)));
+        assert_eq!(check_at(&locks, "q", 0, "replica/api-1", 69), refused);
+        assert!(!check_at(&locks, "q", 0, "replica/api-1", 70).is_refusal(), "the lease is over at its last instant");
+        assert!(!check_at(&locks, "p", 0, "service/api", 20).is_refusal(), "its own");
+        assert!(check_at(&locks, "p", 1, "service/api", 20).is_refusal(), "another incident's");
+        locks.release(&Name::new("p"), 0);
+        assert!(!check_at(&locks, "q", 0, "replica/api-1", 11).is_refusal());
+    }
+
+    #[test]
+    fn overlapping_targets_exclude_each_other_and_others_do_not() {
+        assert!(check_at(&taken("zone/a"), "q", 0, "replica/cart-1", 11).is_refusal(), "the zone holds replicas of cart");
+        assert!(check_at(&taken("service/cart"), "q", 0, "zone/a", 11).is_refusal());
+        assert!(check_at(&taken("node/blue-0"), "q", 0, "service/api", 11).is_refusal());
+        assert!(!check_at(&taken("service/api"), "q", 0, "service/cart", 11).is_refusal());
+        assert!(!check_at(&taken("client/users"), "q", 0, "service/cart", 11).is_refusal());
+        assert!(check_at(&taken("client/users"), "q", 0, "client/users", 11).is_refusal());
+    }
+
+    #[test]
+    fn who_takes_a_lock_later_has_the_greater_token() {
+        let mut locks = taken("service/api");
+        let first = locks.held[0].token;
+        let second = locks.take(&proposal("q", 4, "service/api"), LEASE, &inventory(), Time::from_seconds(70));
+        assert!(second > first);
+        assert_eq!(locks.held.len(), 1, "the lease of the first was over");
+        locks.release(&Name::new("p"), 0);
+        assert_eq!(locks.held.len(), 1, "who has lost a lock cannot give it back");
+    }
+
+    #[test]
+    fn unless_asked_for_it_is_not_configured() {
+        let answer = check(None, &proposal("q", 0, "service/api"), &taken("service/api"), &inventory(), Time::from_seconds(11));
+        assert_eq!(answer, Answer::not_configured());
+    }
+}
