@@ -1,13 +1,13 @@
 //! Reading a policy file (`schema: policy/1`) and lowering it; every problem of the file at once.
 
 mod correlation;
+mod guards;
 
 use std::sync::Arc;
 
 use firedrill_core::action::{Action, RestartMode, Scale};
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Problem};
-use firedrill_core::quantity::{Ratio, Rounding};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{self, Fields, Node, Reader, Value};
 use firedrill_telemetry::labels::Matcher;
@@ -15,11 +15,8 @@ use firedrill_telemetry::notation::parse_matchers;
 use firedrill_telemetry::promql::{Condition, ConditionError, Mistake, PlanError};
 
 use crate::correlation::Correlation;
-use crate::guard::caps::{Cap, CapOf, Most};
-use crate::guard::cooldown::Cooldown;
-use crate::guard::rate_limit::{LONGEST_WINDOW, RateLimit};
+use crate::guard::GuardSettings;
 use crate::guard::stage::Stage;
-use crate::guard::{GuardSettings, Scope};
 use crate::policy::{
     Deed, Escalation, NameSource, OnFailure, Places, Policy, Precheck, Step, TargetKind, TargetSource, Verify, has_inverse,
 };
@@ -77,23 +74,32 @@ const LATER_DEEDS: [&str; 30] = [
     "action",
     "choose",
 ];
-const LATER_GUARDS: [&str; 15] = [
-    "kill_switch",
-    "freeze",
-    "change_in_progress",
-    "dedup",
-    "detector_sanity",
-    "correlated_failure",
-    "confidence",
-    "max_unhealthy",
-    "disruption_budget",
-    "backoff",
-    "ineffective_chain",
-    "mutual_exclusion",
-    "breaker",
-    "approval",
-    "canary",
-];
+/// A policy with every guard, for tests.
+#[cfg(test)]
+pub(crate) const EVERY_GUARD: &str = "
+schema: policy/1
+policy: restart
+owner: team
+on: { alert: Down }
+target: { replica: $pod }
+steps:
+  - restart: { mode: rolling }
+guard:
+  kill_switch: { expr: 'automation_off == 1', effect: alert_only }
+  freeze:
+    - { from: 2026-12-18T00:00, zone: Europe/Berlin, lasting: 16d, repeats: FREQ=YEARLY, because: the end of the year }
+  change_in_progress: { expr: 'rollout{service=$service} > 0' }
+  detector_sanity: { fresh: 'time() - timestamp(up) < 60', healthy: 'up == 1', scope: all, suspect: 80% }
+  correlated_failure: { services: 3, share: 50%, of: zone, within: 5m }
+  max_unhealthy: { healthy: 'up{service=$service} == 1', scope: service, max: 40%, rounding: floor }
+  disruption_budget: { healthy: 'up == 1', scope: service, desired: 2, target: unhealthy }
+  rate_limit: [{ max: 3, window: 1h, scope: all, overflow: { queue: 5m } }, { max: 1, window: 1m, scope: zone, overflow: refuse }]
+  backoff: { base: 1m, factor: x2, cap: 30m, jitter: 20%, reset_after: 2h }
+  ineffective_chain: { actions: 3, within: 1h }
+  mutual_exclusion: { lease: 15m }
+  breaker: { failures: 50%, of_at_least: 4, actions: 10, within: 1h, try_again_after: 30m }
+  canary: { trust: 1h }
+";
 
 /// Reads one policy file.
 ///
@@ -123,7 +129,7 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
     let prechecks = fields.optional("precheck").map_or(Some(Vec::new()), |node| prechecks(reader, node));
     let steps = fields.required(reader, "steps").and_then(|node| steps(reader, node, target.as_ref().map(|target| target.kind)));
     let escalate_after = fields.optional("escalate_after").map(|node| positive_span(reader, node, "`escalate_after`"));
-    let guards = fields.optional("guard").map_or(Some(GuardSettings::default()), |node| guards(reader, node));
+    let guards = fields.optional("guard").map_or(Some(GuardSettings::default()), |node| guards::read(reader, node));
     let stage = fields.optional("stage").map_or(Some(Stage::Full), |node| reader.one_of(node, "a stage", &Stage::WORDS));
     refuse_later(reader, &mut fields, &LATER_KEYS);
     let (steps_place, guard_place) = (key_place(&fields, "steps"), caps_place(&fields));
@@ -554,98 +560,11 @@ fn positive_span(reader: &mut Reader, node: &Node, what: &str) -> Option<Span> {
     Some(span)
 }
 
-fn guards(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
-    let mut fields = reader.fields(node, "`guard`")?;
-    let cooldown = fields.optional("cooldown").map(|node| cooldown(reader, node));
-    let rate_limits = fields.optional("rate_limit").map_or(Some(Vec::new()), |node| {
-        let items = reader.list(node, "`rate_limit`")?;
-        all(items.iter().map(|item| rate_limit(reader, item)).collect())
-    });
-    let caps = fields.optional("caps").map_or(Some(Vec::new()), |node| {
-        let items = reader.list(node, "`caps`")?;
-        all(items.iter().map(|item| cap(reader, item)).collect())
-    });
-    refuse_later(reader, &mut fields, &LATER_GUARDS);
-    fields.finish(reader);
-    let cooldown = cooldown.map_or(Some(None), |cooldown| cooldown.map(Some))?;
-    Some(GuardSettings { cooldown, rate_limits: rate_limits?, caps: caps?, ..GuardSettings::default() })
-}
-
-/// `10m` for both kinds of rest, or `{ same_policy: 10m, any_policy: 2m }`.
-fn cooldown(reader: &mut Reader, node: &Node) -> Option<Cooldown> {
-    if !matches!(node.value, Value::Map(_)) {
-        let span = longest(reader, node, "`cooldown`")?;
-        return Some(Cooldown { same_policy: span, any_policy: span });
-    }
-    let mut fields = reader.fields(node, "`cooldown`")?;
-    let same_policy = fields.required(reader, "same_policy").and_then(|node| longest(reader, node, "`same_policy`"));
-    let any_policy = fields.optional("any_policy").map_or(Some(Span::ZERO), |node| reader.span(node, "`any_policy`"));
-    fields.finish(reader);
-    Some(Cooldown { same_policy: same_policy?, any_policy: any_policy? })
-}
-
-/// A duration within what guards remember.
-fn longest(reader: &mut Reader, node: &Node, what: &str) -> Option<Span> {
-    let span = positive_span(reader, node, what)?;
-    if span > LONGEST_WINDOW {
-        reader.problem(problem::out_of_range(&node.place, &format!("{what} is longer than {LONGEST_WINDOW}"), "write a shorter one"));
-        return None;
-    }
-    Some(span)
-}
-
-fn rate_limit(reader: &mut Reader, node: &Node) -> Option<RateLimit> {
-    let mut fields = reader.fields(node, "a rate limit")?;
-    let max = fields.required(reader, "max").and_then(|node| reader.integer(node, "starts allowed", 1..=1_000_000));
-    let window = fields.required(reader, "window").and_then(|node| longest(reader, node, "`window`"));
-    let scopes = [Scope::Target, Scope::Service, Scope::Zone, Scope::All].map(|scope| (scope.word(), scope));
-    let scope = fields.required(reader, "scope").and_then(|node| reader.one_of(node, "a scope", &scopes));
-    fields.finish(reader);
-    Some(RateLimit { max: u32::try_from(max?).ok()?, window: window?, scope: scope? })
-}
-
-fn cap(reader: &mut Reader, node: &Node) -> Option<Cap> {
-    let mut fields = reader.fields(node, "a cap")?;
-    let scopes = [Scope::Service, Scope::Zone, Scope::All].map(|scope| (scope.word(), scope));
-    let scope = fields.required(reader, "scope").and_then(|node| reader.one_of(node, "a scope", &scopes));
-    let of = fields
-        .required(reader, "of")
-        .and_then(|node| reader.one_of(node, "something to count", &[("replicas", CapOf::Replicas), ("targets", CapOf::Targets)]));
-    let max_node = fields.required(reader, "max");
-    let at_least = fields.optional("at_least").map_or(Some(0), |node| reader.integer(node, "`at_least`", 0..=1_000_000));
-    let rounding = fields.optional("rounding").map(|node| {
-        let words = [("floor", Rounding::Floor), ("ceil", Rounding::Ceil)];
-        (reader.one_of(node, "a way to round", &words), &node.place)
-    });
-    fields.finish(reader);
-    let max_node = max_node?;
-    let max = match (&max_node.value, rounding) {
-        (Value::Integer(_), Some((_, place))) => {
-            reader.problem(problem::rounding(place, false));
-            None
-        }
-        (Value::Integer(_), None) => reader.integer(max_node, "the cap", 0..=1_000_000).map(|count| Most::Count(count.unsigned_abs())),
-        (_, rounding) => share(reader, max_node, rounding.and_then(|(rounding, _)| rounding), rounding.is_some(), of),
-    };
-    Some(Cap { scope: scope?, of: of?, max: max?, at_least: at_least?.unsigned_abs() })
-}
-
-fn share(reader: &mut Reader, node: &Node, rounding: Option<Rounding>, rounding_given: bool, of: Option<CapOf>) -> Option<Most> {
-    let share: Ratio = reader.ratio(node, "the cap")?;
-    if !rounding_given {
-        reader.problem(problem::rounding(&node.place, true));
-    }
-    if of == Some(CapOf::Targets) {
-        reader.problem(problem::share_of_targets(&node.place));
-        return None;
-    }
-    Some(Most::Share(share, rounding?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::correlation::Sharing;
+    use crate::guard::caps::Most;
 
     const WHOLE: &str = "
 schema: policy/1
@@ -722,7 +641,7 @@ guard:
     fn what_is_not_carried_out_yet_is_refused_by_name_and_never_ignored() {
         check("target:", "confidence: measured\ntarget:", &["9:FD0301 `confidence` is not supported yet"]);
         check("- rollback: {}", "- flush_cache: {}", &["14:FD0301 `flush_cache` is not supported yet"]);
-        check("  cooldown: 10m", "  max_unhealthy: 50%", &["20:FD0301 `max_unhealthy` is not supported yet"]);
+        check("  cooldown: 10m", "  approval: 1", &["20:FD0301 `approval` is not supported yet"]);
     }
 
     #[test]

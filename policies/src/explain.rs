@@ -4,13 +4,18 @@ use std::fmt::Write as _;
 
 use firedrill_core::action::{Action, RestartMode, Scale};
 use firedrill_core::name::Name;
+use firedrill_core::time::Span;
 use firedrill_core::words::counted;
 use firedrill_telemetry::labels::Matcher;
 
 use crate::controller::{REOPEN_AFTER, RETRY_AFTER, VERIFY_PERIOD};
 use crate::correlation::{SUBJECT, Sharing};
-use crate::guard::Scope;
+use crate::guard::backoff::Backoff;
 use crate::guard::caps::{self, CapOf};
+use crate::guard::correlated_failure::Correlated;
+use crate::guard::freeze::Written;
+use crate::guard::population::Watch;
+use crate::guard::{GuardSettings, Instead, Scope};
 use crate::policy::{Deed, NameSource, OnFailure, Policy, Step, TargetKind, TargetSource};
 
 /// The policy as a runbook; ends with a newline.
@@ -169,6 +174,8 @@ fn limits(text: &mut String, policy: &Policy) {
     push(text, "\nLimits\n");
     push(text, "  - one remediation at a time for each service\n");
     let guards = &policy.guards;
+    times(text, guards);
+    health(text, guards);
     if let Some(cooldown) = guards.cooldown {
         let any = if cooldown.any_policy > cooldown.same_policy || cooldown.any_policy.as_nanos() == 0 {
             String::new()
@@ -182,7 +189,12 @@ fn limits(text: &mut String, policy: &Policy) {
             Scope::All => "altogether".to_owned(),
             scope => format!("for each {}", scope.word()),
         };
-        push(text, &format!("  - at most {} within {}, {over}\n", counted(limit.max.into(), "action"), limit.window));
+        let overflow = match limit.patience {
+            None => String::new(),
+            Some(Span::ZERO) => "; one too many is left to people".to_owned(),
+            Some(patience) => format!("; one too many waits for at most {patience}, and is then left to people"),
+        };
+        push(text, &format!("  - at most {} within {}, {over}{overflow}\n", counted(limit.max.into(), "action"), limit.window));
     }
     for cap in &guards.caps {
         let place = match cap.scope {
@@ -191,6 +203,7 @@ fn limits(text: &mut String, policy: &Policy) {
         };
         push(text, &format!("  - touched at a time, by all policies: {}\n", cap.describe(&place)));
     }
+    automation(text, guards);
     let takes = policy.actions().any(|(action, _)| caps::may_take_replicas(action));
     if takes && guards.caps.iter().all(|cap| cap.of != CapOf::Replicas) {
         push(text, "  - nothing limits how many replicas are touched at a time\n");
@@ -199,6 +212,95 @@ fn limits(text: &mut String, policy: &Policy) {
     let reopening = guards.cooldown.map_or(REOPEN_AFTER, |cooldown| REOPEN_AFTER.max(cooldown.same_policy));
     push(text, &format!("\nA refused first action is proposed again after {RETRY_AFTER}, or when its limit allows. "));
     push(text, &format!("If the alert still fires {reopening} after the policy was done, it begins anew.\n"));
+}
+
+/// What happens instead of a refused action.
+const fn instead(instead: Instead) -> &'static str {
+    match instead {
+        Instead::Wait => "",
+        Instead::Ask => "; a person is asked instead",
+        Instead::Alert => "; a person is called instead, and the alert left to people",
+    }
+}
+
+/// When nothing is started.
+fn times(text: &mut String, guards: &GuardSettings) {
+    for (switch, why) in [(&guards.kill_switch, "it is turned off"), (&guards.change, "a change is under way")] {
+        let Some(switch) = switch else { continue };
+        let condition = flat(switch.condition.plan().text());
+        push(text, &format!("  - nothing is done while {why}, or that cannot be told{}:\n      {condition}\n", instead(switch.instead)));
+    }
+    for freeze in &guards.freezes {
+        let Written { from, zone, lasting, repeats, because } = freeze.written();
+        let again = repeats.as_ref().map_or_else(String::new, |rule| format!(", again by {rule}"));
+        let why = if because.is_empty() { String::new() } else { format!(", because of {because}") };
+        push(text, &format!("  - nothing is started from {from} ({zone}) for {lasting}{again}{why}{}\n", instead(freeze.instead())));
+    }
+}
+
+fn scoped(watch: &Watch) -> String {
+    let scope = if watch.scope == Scope::All { "of everything".to_owned() } else { format!("of the {}", watch.scope.word()) };
+    format!("{scope}, healthy being\n      {}\n", flat(watch.healthy.plan().text()))
+}
+
+/// What must be seen of health.
+fn health(text: &mut String, guards: &GuardSettings) {
+    if let Some(sanity) = &guards.detector_sanity {
+        if let Some(fresh) = &sanity.fresh {
+            push(text, &format!("  - what is seen is believed only if\n      {}\n", flat(fresh.plan().text())));
+        }
+        if let Some(watch) = &sanity.watch {
+            push(
+                text,
+                &format!(
+                    "  - if {} or more are unhealthy at once, the detector is suspected and nothing done: {}",
+                    sanity.suspect,
+                    scoped(watch)
+                ),
+            );
+        }
+    }
+    if let Some(Correlated { services, share, within }) = &guards.correlated_failure {
+        let services = services.map(|services| format!("{services} services"));
+        let share = share.map(|(share, scope)| format!("{share} of the replicas of a {}", scope.word()));
+        let limits: Vec<String> = services.into_iter().chain(share).collect();
+        push(text, &format!("  - if {} fail within {within}, that is one incident: a person is asked instead\n", limits.join(" or ")));
+    }
+    if let Some(gate) = &guards.max_unhealthy {
+        push(text, &format!("  - nothing is done while more than {} are unhealthy, {}", gate.max.describe(), scoped(&gate.watch)));
+    }
+    if let Some(budget) = &guards.disruption_budget {
+        let target = if budget.target_is_unhealthy { " (a target counts as unhealthy already)" } else { "" };
+        push(text, &format!("  - {} must stay healthy{target}, {}", budget.desired.describe(), scoped(&budget.watch)));
+    }
+}
+
+/// What holds for the policy's own record.
+fn automation(text: &mut String, guards: &GuardSettings) {
+    if let Some(Backoff { base, factor, cap, jitter, reset_after }) = &guards.backoff {
+        let spread = if jitter.get() > 0.0 { format!(", and up to {jitter} longer by chance") } else { String::new() };
+        let rest = format!("a target rests for {base}, then each time for {} times as long up to {cap}{spread}", factor.get());
+        push(text, &format!("  - {rest}; after {reset_after} without an action it begins anew\n"));
+    }
+    if let Some(chain) = &guards.ineffective_chain {
+        let actions = counted(chain.actions.into(), "action");
+        push(text, &format!("  - after {actions} on a target within {} that did not help, it is left to people\n", chain.within));
+    }
+    if let Some(lease) = guards.mutual_exclusion {
+        push(text, &format!("  - it holds the locks of what it acts on, for at most {lease}, and waits for those of others\n"));
+    }
+    if let Some(breaker) = &guards.breaker {
+        let share = breaker
+            .failures
+            .map(|share| format!("{share} of at least {} failed or did not help", counted(breaker.of_at_least.into(), "action")));
+        let starts = breaker.actions.map(|most| format!("it has started {}", counted(most.into(), "action")));
+        let limits: Vec<String> = share.into_iter().chain(starts).collect();
+        let again = breaker.try_again_after.map_or_else(|| "for good".to_owned(), |after| format!("until one trial after {after} helps"));
+        push(text, &format!("  - it may only call people once, within {}, {}: {again}\n", breaker.within, limits.join(" or ")));
+    }
+    if let Some(trust) = guards.canary {
+        push(text, &format!("  - one target first: others only when it has helped one within the last {trust}\n"));
+    }
 }
 
 #[cfg(test)]
@@ -237,6 +339,12 @@ steps: [{ restart: { mode: at_once } }]
 
     fn policy_line(prose: &str) -> String {
         prose.lines().find(|line| line.starts_with("When")).unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn every_guard_is_told() {
+        let policy = read_policy("p.yaml", crate::document::EVERY_GUARD).unwrap_or_else(|problems| panic!("{problems:?}"));
+        insta::assert_snapshot!(super::policy(&policy));
     }
 
     #[test]

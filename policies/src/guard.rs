@@ -387,6 +387,8 @@ pub struct Answer {
     pub again: Option<Time>,
     /// What happens instead of a refused action.
     pub instead: Instead,
+    /// For how long at most a refused action is proposed again; zero: not at all. `None`: for as long as the alert is on.
+    pub patience: Option<Span>,
 }
 
 /// What happens instead of a refused action, from the mildest on.
@@ -411,25 +413,31 @@ impl Answer {
     /// Within its limits.
     #[must_use]
     pub fn passed(figures: impl Into<String>) -> Self {
-        Self { verdict: GuardVerdict::Passed, figures: figures.into(), again: None, instead: Instead::Wait }
+        Self { verdict: GuardVerdict::Passed, figures: figures.into(), again: None, instead: Instead::Wait, patience: None }
     }
 
     /// The policy does not ask for this guard.
     #[must_use]
     pub const fn not_configured() -> Self {
-        Self { verdict: GuardVerdict::NotConfigured, figures: String::new(), again: None, instead: Instead::Wait }
+        Self { verdict: GuardVerdict::NotConfigured, figures: String::new(), again: None, instead: Instead::Wait, patience: None }
     }
 
     /// Forbidden; `again` is when asking anew could help.
     #[must_use]
     pub fn refused(figures: impl Into<String>, again: Option<Time>) -> Self {
-        Self { verdict: GuardVerdict::Refused, figures: figures.into(), again, instead: Instead::Wait }
+        Self { verdict: GuardVerdict::Refused, figures: figures.into(), again, instead: Instead::Wait, patience: None }
     }
 
     /// The same with what happens instead.
     #[must_use]
     pub fn instead(self, instead: Instead) -> Self {
         Self { instead, ..self }
+    }
+
+    /// The same with how long it is proposed again.
+    #[must_use]
+    pub fn patient(self, patience: Option<Span>) -> Self {
+        Self { patience, ..self }
     }
 
     /// Whether it forbids the action.

@@ -140,6 +140,28 @@ pub(crate) fn not_of_the_incident(place: &Place, label: &str, known: &BTreeSet<N
     Problem::at("FD0317", place, format!("the incident has no label `{label}`")).remedy(remedy)
 }
 
+/// A condition that yields no element for what is not healthy, so that nothing can be counted by it.
+pub(crate) fn not_countable(place: &Place) -> Problem {
+    Problem::at("FD0318", place, "what is healthy cannot be counted by this")
+        .remedy("write a comparison with one element for each replica, as in `up{job=\"api\"} == 1`")
+}
+
+/// A freeze that cannot be.
+pub(crate) fn freeze(place: &Place, message: &str, remedy: &str) -> Problem {
+    Problem::at("FD0319", place, message).remedy(remedy)
+}
+
+/// A guard without any of what it could hold.
+pub(crate) fn asks_nothing(place: &Place, guard: &str, keys: &str) -> Problem {
+    Problem::at("FD0320", place, format!("`{guard}` asks for nothing")).remedy(format!("give {keys}"))
+}
+
+/// What becomes of one start too many, half said.
+pub(crate) fn overflow(place: &Place, word: &str) -> Problem {
+    let message = if word == "queue" { "`queue` does not say for how long" } else { "`refuse` has nothing to say more" };
+    Problem::at("FD0321", place, message).remedy("write `overflow: refuse` or `overflow: { queue: 5m }`")
+}
+
 /// A document that holds no rules.
 pub(crate) fn no_rules(place: &Place, found: &str) -> Problem {
     Problem::at("FD0401", place, format!("{found} holds no rules"))

@@ -28,6 +28,7 @@ impl Turn<'_> {
             last_end: None,
             escalation_timer: None,
             has_asked: false,
+            queued_since: None,
         };
         if let Some(target) = &target {
             self.guards.failures.record(target, notification.starts_at);

@@ -180,6 +180,10 @@ impl Turn<'_> {
         if incident.has_acted || answer.instead == Instead::Alert {
             return self.hand_over(incident, &reason);
         }
+        let deadline = answer.patience.map(|patience| incident.queued_since.get_or_insert(self.now).saturating_add(patience));
+        if deadline.is_some_and(|deadline| self.now >= deadline) {
+            return self.hand_over(incident, &reason);
+        }
         if answer.instead == Instead::Ask {
             self.ask_once(&mut incident, guard, &reason);
         }
@@ -192,6 +196,7 @@ impl Turn<'_> {
             Some(again) if matches!(guard, Guard::MutualExclusion | Guard::Canary) => again.min(later),
             again => again.unwrap_or(later),
         };
+        let again = deadline.map_or(again, |deadline| again.min(deadline));
         let timer = waits_for_time.then(|| self.set_timer(again));
         incident.phase = Phase::Held { timer, by: guard.word().to_owned() };
         self.keep(incident);
@@ -301,6 +306,130 @@ steps:",
         let figures = "rate_limit: 1 of 1 starts within 1h on all";
         let expected = [format!("refuse 0 by {figures}"), "page oncall".to_owned(), format!("close 0: step 2 was refused by {figures}")];
         bench.check(5, ended(0, ActionOutcome::Failed("no".into())), &expected.each_ref().map(String::as_str));
+    }
+
+    #[test]
+    fn one_start_too_many_waits_in_the_queue_and_no_longer_and_its_prechecks_are_asked_again() {
+        let limit = |overflow: &str| {
+            let limit = format!("rate_limit: [{{ max: 1, window: 10m, scope: all, overflow: {overflow} }}]");
+            RESTART
+                .replace("{ replica: $pod }", "{ client: $pod }")
+                .replace("restart: { mode: rolling }", "limit_retries: { retries: 0, lasting: 1m }")
+                .replace("cooldown: 2m", &limit)
+        };
+        let full = "refuse 1 by rate_limit: 1 of 1 starts within 10m on all";
+        let mut refused = Bench::new(&limit("refuse"), Stage::Full);
+        refused.step(0, fires("users"));
+        let left = "close 1: step 1 was refused by rate_limit: 1 of 1 starts within 10m on all";
+        refused.check(1, fires("api"), &["open 1", full, "page oncall", left]);
+        let mut queued = Bench::new(&limit("{ queue: 5m }"), Stage::Full);
+        queued.step(0, fires("users"));
+        queued.check(1, fires("api"), &["open 1", full, "timer 0 at 301"]);
+        queued.check(301, Input::Timer { timer: 0 }, &[full, "page oncall", left]);
+        let checked = limit("{ queue: 1h }").replace("steps:", "precheck: [{ expr: 'x == 1', because: so }]\nsteps:");
+        let mut long = Bench::new(&checked, Stage::Full);
+        long.step(0, fires("users"));
+        long.step(0, answer(0, Truth::True));
+        long.step(1, fires("api"));
+        long.check(1, answer(1, Truth::True), &[full, "timer 0 at 600"]);
+        long.check(600, Input::Timer { timer: 0 }, &["ask 2 Precheck(0) at 600"]);
+        long.check(600, answer(2, Truth::False), &["refuse 1 by precheck: False: so", "timer 1 at 660"]);
+    }
+
+    #[test]
+    fn a_kill_switch_is_asked_before_the_owner_is_taken_and_its_effect_is_what_happens_instead() {
+        let switch =
+            |effect: &str| RESTART.replace("cooldown: 2m", &format!("kill_switch: {{ expr: 'off{{pod=$pod}} == 1', effect: {effect} }}"));
+        let mut bench = Bench::new(&switch("refuse"), Stage::Full);
+        bench.check(0, fires("api-1"), &["open 0", "ask 0 Guard(Off) at 0"]);
+        bench.check(0, answer(0, Truth::True), &["refuse 0 by kill_switch: True", "timer 0 at 60"]);
+        bench.check(60, Input::Timer { timer: 0 }, &["ask 1 Guard(Off) at 60"]);
+        bench.check(60, answer(1, Truth::Unknown), &["refuse 0 by kill_switch: cannot tell: Unknown", "timer 1 at 120"]);
+        bench.step(120, Input::Timer { timer: 1 });
+        bench.check(120, answer(2, Truth::False), &["start restart#0 restart (rolling) replica/api-1"]);
+
+        let mut asks = Bench::new(&switch("ask"), Stage::Full);
+        asks.step(0, fires("api-1"));
+        asks.check(0, answer(0, Truth::True), &["refuse 0 by kill_switch: True", "page oncall", "timer 0 at 60"]);
+        asks.step(60, Input::Timer { timer: 0 });
+        asks.check(60, answer(1, Truth::True), &["refuse 0 by kill_switch: True", "timer 1 at 120"]);
+        asks.step(61, fires("api-2"));
+        asks.check(61, answer(2, Truth::True), &["refuse 1 by kill_switch: True", "timer 2 at 121"]);
+
+        let mut alerts = Bench::new(&switch("alert_only"), Stage::Full);
+        alerts.step(0, fires("api-1"));
+        let left = "close 0: step 1 was refused by kill_switch: True";
+        alerts.check(0, answer(0, Truth::True), &["refuse 0 by kill_switch: True", "page oncall", left]);
+    }
+
+    #[test]
+    fn what_is_healthy_is_counted_and_a_gate_that_is_not_told_refuses() {
+        let gate = RESTART.replace("cooldown: 2m", "max_unhealthy: { healthy: 'up == 1', scope: service, max: 25%, rounding: floor }");
+        let counted = |query, holding, elements| Input::Counted { query, holding, elements, error: String::new() };
+        let mut bench = Bench::new(&gate, Stage::Full);
+        bench.check(0, fires("api-1"), &["open 0", "ask 0 Guard(Healthy) at 0"]);
+        let refusal = "refuse 0 by max_unhealthy: 2 of 4 unhealthy > 1 (25%, rounded down)";
+        bench.check(0, counted(0, 2, 4), &[refusal, "timer 0 at 60"]);
+        bench.step(60, Input::Timer { timer: 0 });
+        bench.check(60, counted(1, 0, 0), &["refuse 0 by max_unhealthy: cannot tell: no element", "timer 1 at 120"]);
+        bench.step(120, Input::Timer { timer: 1 });
+        bench.check(120, counted(2, 3, 3), &["start restart#0 restart (rolling) replica/api-1"]);
+    }
+
+    #[test]
+    fn a_freeze_is_held_against_the_calendar_of_the_run() {
+        let frozen = RESTART.replace("cooldown: 2m", "freeze: [{ from: 2026-01-05T00:00, zone: UTC, lasting: 1h }]");
+        let refusal = "refuse 0 by freeze: frozen until 2026-01-05 01:00:00 UTC";
+        let mut bench = Bench::new(&frozen, Stage::Full);
+        bench.check(10, fires("api-1"), &["open 0", refusal, "timer 0 at 3600"]);
+        bench.check(3600, Input::Timer { timer: 0 }, &["start restart#0 restart (rolling) replica/api-1"]);
+        let mut earlier = Bench::new(&frozen, Stage::Full);
+        earlier.controller = earlier.controller.starting(firedrill_core::time::Start::parse("2026-01-04T23:00:00Z").unwrap());
+        earlier.check(10, fires("api-1"), &["open 0", "start restart#0 restart (rolling) replica/api-1"]);
+    }
+
+    #[test]
+    fn which_guards_are_not_asked_for_is_journaled_once_a_run() {
+        let mut bench = Bench::new(RESTART, Stage::Full);
+        let unguarded = |effects: &[Effect]| -> Vec<String> {
+            let of = |effect: &Effect| match effect {
+                Effect::Record(Event::Unguarded { guards, .. }) => Some(guards.iter().map(Name::as_str).collect::<Vec<_>>().join(" ")),
+                _ => None,
+            };
+            effects.iter().filter_map(of).collect()
+        };
+        let absent = "kill_switch freeze change_in_progress detector_sanity correlated_failure max_unhealthy disruption_budget backoff \
+            ineffective_chain mutual_exclusion breaker canary";
+        assert_eq!(unguarded(&bench.step(0, fires("api-1"))), [absent]);
+        assert!(unguarded(&bench.step(1, fires("api-2"))).is_empty());
+    }
+
+    #[test]
+    fn what_was_in_vain_twice_is_left_to_people_and_an_open_breaker_alerts_only() {
+        let twice = |guard: &str| RESTART.replace("hold: 10s, within: 60s", "within: 5s").replace("cooldown: 2m", guard);
+        for (guard, figures) in [
+            ("ineffective_chain: { actions: 2, within: 1h }", "ineffective_chain: 2 actions on replica/api-1 did not help within 1h >= 2"),
+            (
+                "breaker: { failures: 100%, of_at_least: 2, within: 1h }",
+                "breaker: open since 01m45.000s: 2 of 2 actions within 1h failed or did not help >= 100%",
+            ),
+        ] {
+            let mut bench = Bench::new(&twice(guard), Stage::Full);
+            let mut query = 0;
+            for round in 0..2 {
+                let at = 100 * round;
+                bench.step(at, fires("api-1"));
+                bench.step(at, ended(round, OK));
+                bench.step(at, answer(query, Truth::False));
+                bench.step(at + 5, answer(query + 1, Truth::False));
+                query += 2;
+                bench.step(at + 6, resolves("api-1"));
+            }
+            let told = bench.step(200, fires("api-1"));
+            let refused = told.iter().any(|effect| matches!(effect, Effect::Record(Event::Refused { guard, figures: own, .. }) if format!("{guard}: {own}") == figures));
+            assert!(refused, "{figures}: {told:?}");
+            assert!(told.iter().any(|effect| matches!(effect, Effect::Page { .. })));
+        }
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub(super) struct Incident {
     pub(super) escalation_timer: Option<u64>,
     /// Whether a person was called about a guard that refused its first action.
     pub(super) has_asked: bool,
+    /// Since when it waits for a guard that does not let it wait for ever.
+    pub(super) queued_since: Option<Time>,
 }
 
 /// What an incident waits for.

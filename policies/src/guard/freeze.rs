@@ -71,6 +71,19 @@ pub enum FreezeError {
     Repeats(String),
 }
 
+impl FreezeError {
+    /// What to write instead.
+    #[must_use]
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::From(_) => "write the time of day of the first window in its zone, as in `2026-12-18T00:00`",
+            Self::Zone(_) => "write a name of the time zone database, as in `Europe/Berlin` or `UTC`",
+            Self::Lasting(_) => "write a length such as `16d` or `2d14h`",
+            Self::Repeats(_) => "write a recurrence rule as RFC 5545 has it, as in `FREQ=WEEKLY;BYDAY=FR`",
+        }
+    }
+}
+
 impl Freeze {
     /// Reads a freeze.
     ///
@@ -131,13 +144,11 @@ impl Freeze {
 
 /// `16d`, `2d14h`, `62h`: days by the calendar, the rest by the clock.
 fn lasting(text: &str) -> Result<Span, String> {
-    let example = "write days, hours, minutes and seconds, as in `2d14h`";
-    let span: Span = text.parse().map_err(|_| format!("`{text}` is not a length: {example}"))?;
+    let span: Span = text.parse().map_err(|_| format!("`{text}` is not a length"))?;
     if span.get_years() != 0 || span.get_months() != 0 {
-        return Err(format!("`{text}` has years or months, which are not of one length: {example}"));
+        return Err(format!("`{text}` has years or months, which are not of one length"));
     }
-    let days =
-        span.total((Unit::Day, jiff::SpanRelativeTo::days_are_24_hours())).map_err(|_| format!("`{text}` is not a length: {example}"))?;
+    let days = span.total((Unit::Day, jiff::SpanRelativeTo::days_are_24_hours())).map_err(|_| format!("`{text}` is not a length"))?;
     if days <= 0.0 {
         return Err(format!("a freeze of `{text}` is none"));
     }

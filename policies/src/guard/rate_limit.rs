@@ -25,6 +25,9 @@ pub struct RateLimit {
     pub window: Span,
     /// What is counted together.
     pub scope: Scope,
+    /// For how long a start too many is proposed again and again before the alert is left to people; zero: not at all. `None`: for as long as
+    /// the alert is on.
+    pub patience: Option<Span>,
 }
 
 /// When actions started, oldest first. Bounded by what actions take: each start is an action of a run.
@@ -95,7 +98,7 @@ fn of_one(limit: &RateLimit, key: &Target, proposal: &Proposal, (starts, invento
     }
     // The start whose leaving makes room; a limit of zero never has any.
     let leaving = times.len().checked_sub(limit.max as usize).and_then(|index| times.get(index));
-    Answer::refused(figures, leaving.map(|at| at.saturating_add(limit.window)))
+    Answer::refused(figures, leaving.map(|at| at.saturating_add(limit.window))).patient(limit.patience)
 }
 
 #[cfg(test)]
@@ -104,7 +107,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const TWO_A_MINUTE: RateLimit = RateLimit { max: 2, window: Span::from_seconds(60), scope: Scope::Service };
+    const TWO_A_MINUTE: RateLimit = RateLimit { max: 2, window: Span::from_seconds(60), scope: Scope::Service, patience: None };
 
     fn starts(at: &[(u64, &str)]) -> Starts {
         let mut starts = Starts::default();
@@ -163,7 +166,7 @@ mod tests {
         /// is the first at which the same proposal passes.
         #[test]
         fn no_window_holds_more_than_the_limit(gaps in prop::collection::vec(0_u64..40, 1..80), max in 1_u32..5, window in 1_u64..120) {
-            let limit = RateLimit { max, window: Span::from_seconds(window), scope: Scope::All };
+            let limit = RateLimit { max, window: Span::from_seconds(window), scope: Scope::All, patience: None };
             let (mut starts, mut accepted, mut second) = (Starts::default(), Vec::new(), 0);
             for gap in gaps {
                 second += gap;

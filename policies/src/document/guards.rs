@@ -1,0 +1,461 @@
+//! `guard:`: the limits that a policy sets itself.
+
+use firedrill_core::quantity::{Ratio, Rounding};
+use firedrill_core::time::Span;
+use firedrill_core::yaml::{Fields, Node, Reader, Value};
+use firedrill_telemetry::promql::Condition;
+
+use super::{all, condition, positive_span, refuse_later};
+use crate::guard::backoff::Backoff;
+use crate::guard::breaker::Breaker;
+use crate::guard::caps::{Cap, CapOf, Most};
+use crate::guard::cooldown::Cooldown;
+use crate::guard::correlated_failure::Correlated;
+use crate::guard::detector_sanity::{SUSPECT_PERCENT, Sanity};
+use crate::guard::disruption_budget::DisruptionBudget;
+use crate::guard::freeze::{Freeze, FreezeError, Written};
+use crate::guard::ineffective_chain::Chain;
+use crate::guard::max_unhealthy::MaxUnhealthy;
+use crate::guard::population::Watch;
+use crate::guard::rate_limit::{LONGEST_WINDOW, RateLimit};
+use crate::guard::switch::Switch;
+use crate::guard::{GuardSettings, Instead, Scope};
+use crate::problem;
+
+/// Known to the design and not carried out yet.
+const LATER: [&str; 2] = ["confidence", "approval"];
+
+/// Reads the guards.
+pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
+    let mut fields = reader.fields(node, "`guard`")?;
+    let kill_switch = one(reader, &mut fields, "kill_switch", switch);
+    let freezes = several(reader, &mut fields, "freeze", freeze);
+    let change = one(reader, &mut fields, "change_in_progress", switch);
+    let detector_sanity = one(reader, &mut fields, "detector_sanity", sanity);
+    let correlated_failure = one(reader, &mut fields, "correlated_failure", correlated);
+    let max_unhealthy = one(reader, &mut fields, "max_unhealthy", max_unhealthy);
+    let disruption_budget = one(reader, &mut fields, "disruption_budget", disruption_budget);
+    let caps = several(reader, &mut fields, "caps", cap);
+    let rate_limits = several(reader, &mut fields, "rate_limit", rate_limit);
+    let cooldown = one(reader, &mut fields, "cooldown", cooldown);
+    let backoff = one(reader, &mut fields, "backoff", backoff);
+    let ineffective_chain = one(reader, &mut fields, "ineffective_chain", chain);
+    let mutual_exclusion = one(reader, &mut fields, "mutual_exclusion", lease);
+    let breaker = one(reader, &mut fields, "breaker", breaker);
+    let canary = one(reader, &mut fields, "canary", trust);
+    refuse_later(reader, &mut fields, &LATER);
+    fields.finish(reader);
+    Some(GuardSettings {
+        kill_switch: kill_switch?,
+        freezes: freezes?,
+        change: change?,
+        detector_sanity: detector_sanity?,
+        correlated_failure: correlated_failure?,
+        max_unhealthy: max_unhealthy?,
+        disruption_budget: disruption_budget?,
+        caps: caps?,
+        rate_limits: rate_limits?,
+        cooldown: cooldown?,
+        backoff: backoff?,
+        ineffective_chain: ineffective_chain?,
+        mutual_exclusion: mutual_exclusion?,
+        breaker: breaker?,
+        canary: canary?,
+    })
+}
+
+/// How one guard is read.
+type Read<T> = fn(&mut Reader, &Node) -> Option<T>;
+
+/// A guard that may be left out; `None` if it is there and wrong.
+fn one<T>(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str, read: Read<T>) -> Option<Option<T>> {
+    match fields.optional(key) {
+        None => Some(None),
+        Some(node) => read(reader, node).map(Some),
+    }
+}
+
+/// A list of guards that may be left out.
+fn several<T>(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str, read: Read<T>) -> Option<Vec<T>> {
+    let Some(node) = fields.optional(key) else { return Some(Vec::new()) };
+    let items = reader.list(node, &format!("`{key}`"))?;
+    all(items.iter().map(|item| read(reader, item)).collect())
+}
+
+/// `{ expr, effect }`: forbidden while it is true.
+fn switch(reader: &mut Reader, node: &Node) -> Option<Switch> {
+    let mut fields = reader.fields(node, "what must be off")?;
+    let condition = fields.required(reader, "expr").and_then(|node| condition(reader, node));
+    let instead = effect(reader, &mut fields);
+    fields.finish(reader);
+    Some(Switch { condition: condition?.0, instead: instead? })
+}
+
+/// `refuse`, `ask` or `alert_only`.
+fn effect(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Instead> {
+    fields.optional("effect").map_or(Some(Instead::Wait), |node| reader.one_of(node, "an effect", &Instead::WORDS))
+}
+
+/// `{ from, zone, lasting, repeats, effect, because }`.
+fn freeze(reader: &mut Reader, node: &Node) -> Option<Freeze> {
+    let mut fields = reader.fields(node, "a freeze")?;
+    let keys = [("from", "a time of day on a date"), ("zone", "a time zone"), ("lasting", "a length")];
+    let nodes = keys.map(|(key, _)| fields.required(reader, key));
+    let mut texts =
+        nodes.iter().zip(keys).map(|(node, (_, what))| Some(reader.text((*node)?, what)?.to_string())).collect::<Vec<_>>().into_iter();
+    let (from, zone, lasting) = (texts.next().flatten(), texts.next().flatten(), texts.next().flatten());
+    let repeats_node = fields.optional("repeats");
+    let repeats = repeats_node.map_or(Some(None), |node| Some(Some(reader.text(node, "a recurrence")?.to_string())));
+    let because = fields.optional("because").map_or(Some(String::new()), |node| Some(reader.text(node, "a reason")?.trim().to_owned()));
+    let instead = effect(reader, &mut fields);
+    fields.finish(reader);
+    let written = Written { from: from?, zone: zone?, lasting: lasting?, repeats: repeats?, because: because? };
+    match Freeze::new(written, instead?) {
+        Ok(freeze) => Some(freeze),
+        Err(error) => {
+            let at = match &error {
+                FreezeError::From(_) => nodes[0],
+                FreezeError::Zone(_) => nodes[1],
+                FreezeError::Lasting(_) => nodes[2],
+                FreezeError::Repeats(_) => repeats_node,
+            };
+            reader.problem(problem::freeze(&at.unwrap_or(node).place, &error.to_string(), error.remedy()));
+            None
+        }
+    }
+}
+
+/// A comparison whose elements are counted.
+fn healthy(reader: &mut Reader, node: &Node) -> Option<Condition> {
+    let (condition, place) = condition(reader, node)?;
+    if !condition.is_comparison() {
+        reader.problem(problem::not_countable(&place));
+        return None;
+    }
+    Some(condition)
+}
+
+/// `healthy:` and `scope:`, both of which must be there.
+fn watch(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Watch> {
+    let healthy = fields.required(reader, "healthy").and_then(|node| healthy(reader, node));
+    let scope = fields.required(reader, "scope").and_then(|node| scope(reader, node));
+    Some(Watch { healthy: healthy?, scope: scope? })
+}
+
+/// `{ fresh }`, `{ healthy, scope, suspect }`, or all of them.
+fn sanity(reader: &mut Reader, node: &Node) -> Option<Sanity> {
+    let mut fields = reader.fields(node, "`detector_sanity`")?;
+    let fresh = fields.optional("fresh").map_or(Some(None), |node| condition(reader, node).map(|(condition, _)| Some(condition)));
+    let watched = ["healthy", "scope", "suspect"].into_iter().any(|key| fields.has(key));
+    let watch = if watched { watch(reader, &mut fields).map(Some) } else { Some(None) };
+    let usual = Ratio::new(SUSPECT_PERCENT / 100.0).expect("a share");
+    let suspect = fields.optional("suspect").map_or(Some(usual), |node| positive_share(reader, node, "`suspect`"));
+    if !watched && !fields.has("fresh") {
+        reader.problem(problem::asks_nothing(fields.place(), "detector_sanity", "`fresh:`, or `healthy:` and `scope:`"));
+        return None;
+    }
+    fields.finish(reader);
+    Some(Sanity { fresh: fresh?, watch: watch?, suspect: suspect? })
+}
+
+/// `{ services, within }`, `{ share, of, within }`, or all of them.
+fn correlated(reader: &mut Reader, node: &Node) -> Option<Correlated> {
+    let mut fields = reader.fields(node, "`correlated_failure`")?;
+    let services =
+        fields.optional("services").map_or(Some(None), |node| reader.integer(node, "the number of services", 2..=100_000).map(Some));
+    let share = match (fields.has("share"), fields.has("of")) {
+        (false, false) => Some(None),
+        _ => {
+            let share = fields.required(reader, "share").and_then(|node| positive_share(reader, node, "`share`"));
+            let domains = [Scope::Zone, Scope::Service].map(|scope| (scope.word(), scope));
+            let of = fields.required(reader, "of").and_then(|node| reader.one_of(node, "a failure domain", &domains));
+            share.zip(of).map(Some)
+        }
+    };
+    let within = fields.required(reader, "within").and_then(|node| longest(reader, node, "`within`"));
+    if !fields.has("services") && !fields.has("share") && !fields.has("of") {
+        reader.problem(problem::asks_nothing(fields.place(), "correlated_failure", "`services:`, or `share:` and `of:`"));
+        return None;
+    }
+    fields.finish(reader);
+    Some(Correlated { services: services?.map(i64::unsigned_abs), share: share?, within: within? })
+}
+
+/// `{ healthy, scope, max, rounding }`.
+fn max_unhealthy(reader: &mut Reader, node: &Node) -> Option<MaxUnhealthy> {
+    let mut fields = reader.fields(node, "`max_unhealthy`")?;
+    let watch = watch(reader, &mut fields);
+    let max = most(reader, &mut fields, ("max", "the most unhealthy"), None);
+    fields.finish(reader);
+    Some(MaxUnhealthy { watch: watch?, max: max? })
+}
+
+/// `{ healthy, scope, desired, rounding, target }`.
+fn disruption_budget(reader: &mut Reader, node: &Node) -> Option<DisruptionBudget> {
+    let mut fields = reader.fields(node, "`disruption_budget`")?;
+    let watch = watch(reader, &mut fields);
+    let desired = most(reader, &mut fields, ("desired", "the desired healthy"), None);
+    let words = [("healthy", false), ("unhealthy", true)];
+    let target = fields.optional("target").map_or(Some(false), |node| reader.one_of(node, "what a target is", &words));
+    fields.finish(reader);
+    Some(DisruptionBudget { watch: watch?, desired: desired?, target_is_unhealthy: target? })
+}
+
+/// `{ base, factor, cap, jitter, reset_after }`.
+fn backoff(reader: &mut Reader, node: &Node) -> Option<Backoff> {
+    let mut fields = reader.fields(node, "`backoff`")?;
+    let base_node = fields.required(reader, "base");
+    let base = base_node.and_then(|node| longest(reader, node, "`base`"));
+    let factor = fields.required(reader, "factor").map(|node| (reader.factor(node, "the factor"), &node.place));
+    let cap = fields.required(reader, "cap").and_then(|node| longest(reader, node, "`cap`"));
+    let none = Ratio::new(0.0).expect("a share");
+    let jitter = fields.optional("jitter").map_or(Some(none), |node| reader.ratio(node, "`jitter`"));
+    let reset_after = fields.required(reader, "reset_after").and_then(|node| longest(reader, node, "`reset_after`"));
+    fields.finish(reader);
+    let (factor, factor_place) = factor?;
+    let (base, factor, cap) = (base?, factor?, cap?);
+    if factor.get() < 1.0 {
+        reader.problem(problem::out_of_range(factor_place, "rests that grow shorter are no backoff", "write `x2`"));
+        return None;
+    }
+    if base > cap {
+        let place = base_node.map_or(&node.place, |node| &node.place);
+        reader.problem(problem::out_of_range(place, &format!("the first rest, {base}, is longer than the longest, {cap}"), "raise `cap`"));
+        return None;
+    }
+    Some(Backoff { base, factor, cap, jitter: jitter?, reset_after: reset_after? })
+}
+
+/// `{ actions, within }`.
+fn chain(reader: &mut Reader, node: &Node) -> Option<Chain> {
+    let mut fields = reader.fields(node, "`ineffective_chain`")?;
+    let actions = fields.required(reader, "actions").and_then(|node| reader.integer(node, "the number of actions", 1..=1_000));
+    let within = fields.required(reader, "within").and_then(|node| longest(reader, node, "`within`"));
+    fields.finish(reader);
+    Some(Chain { actions: u32::try_from(actions?).ok()?, within: within? })
+}
+
+/// `{ lease }`.
+fn lease(reader: &mut Reader, node: &Node) -> Option<Span> {
+    let mut fields = reader.fields(node, "`mutual_exclusion`")?;
+    let lease = fields.required(reader, "lease").and_then(|node| longest(reader, node, "`lease`"));
+    fields.finish(reader);
+    lease
+}
+
+/// `{ failures, of_at_least, actions, within, try_again_after }`.
+fn breaker(reader: &mut Reader, node: &Node) -> Option<Breaker> {
+    let mut fields = reader.fields(node, "`breaker`")?;
+    let failures = fields.optional("failures").map_or(Some(None), |node| positive_share(reader, node, "`failures`").map(Some));
+    let of_at_least = match fields.has("failures") {
+        true => fields.required(reader, "of_at_least").and_then(|node| reader.integer(node, "the least number of actions", 1..=1_000)),
+        false => Some(1),
+    };
+    let actions =
+        fields.optional("actions").map_or(Some(None), |node| reader.integer(node, "the number of starts", 1..=1_000_000).map(Some));
+    let within = fields.required(reader, "within").and_then(|node| longest(reader, node, "`within`"));
+    let again = fields.optional("try_again_after").map_or(Some(None), |node| longest(reader, node, "`try_again_after`").map(Some));
+    if !fields.has("failures") && !fields.has("actions") {
+        reader.problem(problem::asks_nothing(fields.place(), "breaker", "`failures:` and `of_at_least:`, or `actions:`"));
+        return None;
+    }
+    fields.finish(reader);
+    let count = |number: i64| u32::try_from(number).ok();
+    let actions = match actions? {
+        None => None,
+        Some(number) => Some(count(number)?),
+    };
+    Some(Breaker { failures: failures?, of_at_least: count(of_at_least?)?, actions, within: within?, try_again_after: again? })
+}
+
+/// `{ trust }`.
+fn trust(reader: &mut Reader, node: &Node) -> Option<Span> {
+    let mut fields = reader.fields(node, "`canary`")?;
+    let trust = fields.required(reader, "trust").and_then(|node| longest(reader, node, "`trust`"));
+    fields.finish(reader);
+    trust
+}
+
+/// A share above nothing.
+fn positive_share(reader: &mut Reader, node: &Node, what: &str) -> Option<Ratio> {
+    let share = reader.ratio(node, what)?;
+    if share.get() <= 0.0 {
+        reader.problem(problem::out_of_range(&node.place, &format!("{what} is nothing"), "write a share such as `50%`"));
+        return None;
+    }
+    Some(share)
+}
+
+/// `10m` for both kinds of rest, or `{ same_policy: 10m, any_policy: 2m }`.
+fn cooldown(reader: &mut Reader, node: &Node) -> Option<Cooldown> {
+    if !matches!(node.value, Value::Map(_)) {
+        let span = longest(reader, node, "`cooldown`")?;
+        return Some(Cooldown { same_policy: span, any_policy: span });
+    }
+    let mut fields = reader.fields(node, "`cooldown`")?;
+    let same_policy = fields.required(reader, "same_policy").and_then(|node| longest(reader, node, "`same_policy`"));
+    let any_policy = fields.optional("any_policy").map_or(Some(Span::ZERO), |node| reader.span(node, "`any_policy`"));
+    fields.finish(reader);
+    Some(Cooldown { same_policy: same_policy?, any_policy: any_policy? })
+}
+
+/// A duration within what guards remember.
+fn longest(reader: &mut Reader, node: &Node, what: &str) -> Option<Span> {
+    let span = positive_span(reader, node, what)?;
+    if span > LONGEST_WINDOW {
+        reader.problem(problem::out_of_range(&node.place, &format!("{what} is longer than {LONGEST_WINDOW}"), "write a shorter one"));
+        return None;
+    }
+    Some(span)
+}
+
+fn rate_limit(reader: &mut Reader, node: &Node) -> Option<RateLimit> {
+    let mut fields = reader.fields(node, "a rate limit")?;
+    let max = fields.required(reader, "max").and_then(|node| reader.integer(node, "starts allowed", 1..=1_000_000));
+    let window = fields.required(reader, "window").and_then(|node| longest(reader, node, "`window`"));
+    let scopes = [Scope::Target, Scope::Service, Scope::Zone, Scope::All].map(|scope| (scope.word(), scope));
+    let scope = fields.required(reader, "scope").and_then(|node| reader.one_of(node, "a scope", &scopes));
+    let patience = fields.optional("overflow").map_or(Some(None), |node| overflow(reader, node).map(Some));
+    fields.finish(reader);
+    Some(RateLimit { max: u32::try_from(max?).ok()?, window: window?, scope: scope?, patience: patience? })
+}
+
+/// `refuse`, which is a queue of no time at all, or `{ queue: 5m }`.
+fn overflow(reader: &mut Reader, node: &Node) -> Option<Span> {
+    let (key, value) = reader.tagged(node, "what becomes of one too many", &["refuse", "queue"])?;
+    match (&*key.text, value) {
+        ("refuse", None) => Some(Span::ZERO),
+        ("queue", Some(value)) => longest(reader, value, "`queue`"),
+        (word, _) => {
+            reader.problem(problem::overflow(&key.place, word));
+            None
+        }
+    }
+}
+
+fn cap(reader: &mut Reader, node: &Node) -> Option<Cap> {
+    let mut fields = reader.fields(node, "a cap")?;
+    let scope = fields.required(reader, "scope").and_then(|node| scope(reader, node));
+    let of = fields
+        .required(reader, "of")
+        .and_then(|node| reader.one_of(node, "something to count", &[("replicas", CapOf::Replicas), ("targets", CapOf::Targets)]));
+    let at_least = fields.optional("at_least").map_or(Some(0), |node| reader.integer(node, "`at_least`", 0..=1_000_000));
+    let max = most(reader, &mut fields, ("max", "the cap"), of);
+    fields.finish(reader);
+    Some(Cap { scope: scope?, of: of?, max: max?, at_least: at_least?.unsigned_abs() })
+}
+
+/// The parts of the system that can be counted.
+fn scope(reader: &mut Reader, node: &Node) -> Option<Scope> {
+    reader.one_of(node, "a scope", &[Scope::Service, Scope::Zone, Scope::All].map(|scope| (scope.word(), scope)))
+}
+
+/// A whole number, or a share with its `rounding`.
+fn most(reader: &mut Reader, fields: &mut Fields<'_>, (key, what): (&'static str, &str), of: Option<CapOf>) -> Option<Most> {
+    let node = fields.required(reader, key);
+    let rounding = fields.optional("rounding").map(|node| {
+        let words = [("floor", Rounding::Floor), ("ceil", Rounding::Ceil)];
+        (reader.one_of(node, "a way to round", &words), &node.place)
+    });
+    let node = node?;
+    match (&node.value, rounding) {
+        (Value::Integer(_), Some((_, place))) => {
+            reader.problem(problem::rounding(place, false));
+            None
+        }
+        (Value::Integer(_), None) => reader.integer(node, what, 0..=1_000_000).map(|count| Most::Count(count.unsigned_abs())),
+        (_, rounding) => share(reader, (node, what), rounding.and_then(|(rounding, _)| rounding), rounding.is_some(), of),
+    }
+}
+
+fn share(
+    reader: &mut Reader,
+    (node, what): (&Node, &str),
+    rounding: Option<Rounding>,
+    rounding_given: bool,
+    of: Option<CapOf>,
+) -> Option<Most> {
+    let share: Ratio = reader.ratio(node, what)?;
+    if !rounding_given {
+        reader.problem(problem::rounding(&node.place, true));
+    }
+    if of == Some(CapOf::Targets) {
+        reader.problem(problem::share_of_targets(&node.place));
+        return None;
+    }
+    Some(Most::Share(share, rounding?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::EVERY_GUARD as ALL;
+    use super::super::read_policy;
+    use super::*;
+
+    #[test]
+    fn every_guard_reads() {
+        let policy = read_policy("p.yaml", ALL).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let guards = &policy.guards;
+        assert_eq!(guards.kill_switch.as_ref().map(|switch| switch.instead), Some(Instead::Alert));
+        assert_eq!(guards.change.as_ref().map(|switch| switch.instead), Some(Instead::Wait));
+        assert_eq!(guards.freezes[0].written().because, "the end of the year");
+        assert_eq!(
+            guards.correlated_failure.map(|correlated| (correlated.services, correlated.within)),
+            Some((Some(3), Span::from_minutes(5)))
+        );
+        assert_eq!(guards.max_unhealthy.as_ref().map(|gate| gate.max.describe()).as_deref(), Some("40%, rounded down"));
+        assert_eq!(
+            guards.disruption_budget.as_ref().map(|budget| (budget.desired, budget.target_is_unhealthy)),
+            Some((Most::Count(2), true))
+        );
+        let patience: Vec<_> = guards.rate_limits.iter().map(|limit| limit.patience).collect();
+        assert_eq!(patience, [Some(Span::from_minutes(5)), Some(Span::ZERO)]);
+        assert_eq!(guards.mutual_exclusion, Some(Span::from_minutes(15)));
+        assert_eq!(guards.breaker.and_then(|breaker| breaker.actions), Some(10));
+        assert_eq!(guards.canary, Some(Span::from_minutes(60)));
+        let labels: Vec<String> = policy.labels_needed().iter().map(ToString::to_string).collect();
+        assert_eq!(labels, ["pod", "service"], "what guards ask about must be there too");
+    }
+
+    #[track_caller]
+    fn check(from: &str, to: &str, expected: &[&str]) {
+        problem::tests::check(|text| read_policy("p.yaml", text), ALL, (from, to), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_a_guard_is_refused_with_its_place() {
+        check(
+            "{ expr: 'automation_off == 1', effect: alert_only }",
+            "{ effect: shout }",
+            &["10:FD0104 what must be off has no `expr`", "10:FD0110 `shout` is not an effect"],
+        );
+        check("Europe/Berlin", "Berlin", &["12:FD0319 there is no time zone `Berlin`"]);
+        check("repeats: FREQ=YEARLY", "repeats: FREQ=MINUTELY", &["12:FD0319 `FREQ=MINUTELY` comes more often than every hour"]);
+        check(
+            "healthy: 'up == 1', scope: all",
+            "healthy: absent(up), scope: all",
+            &["14:FD0318 what is healthy cannot be counted by this"],
+        );
+        check(
+            "fresh: 'time() - timestamp(up) < 60', healthy: 'up == 1', scope: all, suspect: 80%",
+            "",
+            &["14:FD0320 `detector_sanity` asks for nothing"],
+        );
+        check("services: 3, share: 50%, of: zone, ", "", &["15:FD0320 `correlated_failure` asks for nothing"]);
+        check("share: 50%, of: zone", "share: 50%", &["15:FD0104 `correlated_failure` has no `of`"]);
+        check(", rounding: floor", "", &["16:FD0313 a share does not say how it rounds"]);
+        check("desired: 2", "desired: 2, rounding: ceil", &["17:FD0313 a whole number does not round"]);
+        check("overflow: refuse", "overflow: queue", &["18:FD0321 `queue` does not say for how long"]);
+        check("factor: x2", "factor: x0.5", &["19:FD0315 rests that grow shorter are no backoff"]);
+        check("base: 1m", "base: 31m", &["19:FD0315 the first rest, 31m, is longer than the longest, 30m"]);
+        check("lease: 15m", "lease: 0s", &["21:FD0315 `lease` is zero"]);
+        check("of_at_least: 4, ", "", &["22:FD0104 `breaker` has no `of_at_least`"]);
+        check("failures: 50%", "failures: 0%", &["22:FD0315 `failures` is nothing"]);
+    }
+
+    #[test]
+    fn problems_of_several_guards_come_together() {
+        let broken = ALL.replace("trust: 1h", "trust: 1").replace("Europe/Berlin", "Berlin").replace("actions: 3", "actions: 0");
+        assert_eq!(read_policy("p.yaml", &broken).unwrap_err().len(), 3);
+    }
+}
