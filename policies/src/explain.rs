@@ -267,7 +267,7 @@ fn health(text: &mut String, guards: &GuardSettings) {
         push(text, &format!("  - if {} fail within {within}, that is one incident: a person is asked instead\n", limits.join(" or ")));
     }
     if let Some(gate) = &guards.max_unhealthy {
-        push(text, &format!("  - nothing is done while more than {} are unhealthy, {}", gate.max.describe(), scoped(&gate.watch)));
+        push(text, &format!("  - nothing is done while more are unhealthy than {}, {}", gate.max.describe(), scoped(&gate.watch)));
     }
     if let Some(budget) = &guards.disruption_budget {
         let target = if budget.target_is_unhealthy { " (a target counts as unhealthy already)" } else { "" };
@@ -296,7 +296,7 @@ fn automation(text: &mut String, guards: &GuardSettings) {
         let starts = breaker.actions.map(|most| format!("it has started {}", counted(most.into(), "action")));
         let limits: Vec<String> = share.into_iter().chain(starts).collect();
         let again = breaker.try_again_after.map_or_else(|| "for good".to_owned(), |after| format!("until one trial after {after} helps"));
-        push(text, &format!("  - it may only call people once, within {}, {}: {again}\n", breaker.within, limits.join(" or ")));
+        push(text, &format!("  - when within {} {}, it may only call people, {again}\n", breaker.within, limits.join(" or ")));
     }
     if let Some(trust) = guards.canary {
         push(text, &format!("  - one target first: others only when it has helped one within the last {trust}\n"));
