@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The kinds of record that rules, routing, policies and guards write; all others are the world's, but the one that ends a run.
-pub const DECISIONS: [&str; 18] = [
+pub const DECISIONS: [&str; 19] = [
     "alert_pending",
     "alert_firing",
     "alert_resolved",
@@ -24,6 +24,7 @@ pub const DECISIONS: [&str; 18] = [
     "incident_opened",
     "incident_closed",
     "guarded",
+    "unguarded",
     "decided",
     "would_act",
     "refused",

@@ -478,6 +478,8 @@ impl Teller {
                     GuardVerdict::Refused => {}
                 }
             }
+            // What a policy does not ask for is no part of a story.
+            Event::Unguarded { .. } => {}
             Event::Decided { policy, incident, what, target, reason, .. } => {
                 self.say_guards(at, policy, *incident);
                 let who = self.who(policy, *incident);
