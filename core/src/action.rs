@@ -236,6 +236,16 @@ pub struct Command {
     id: ActionId,
     action: Action,
     target: Target,
+    fence: Option<Fence>,
+}
+
+/// What tells, where an action lands, whether whoever gave it still holds its locks (Kleppmann, "How to do distributed locking", 2016).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// Greater for who took the locks later.
+    pub token: u64,
+    /// What is locked, sorted.
+    pub locks: Vec<Target>,
 }
 
 impl Command {
@@ -256,6 +266,18 @@ impl Command {
     pub const fn target(&self) -> &Target {
         &self.target
     }
+
+    /// The locks under which it was given; `None` if whoever gave it asks for none.
+    #[must_use]
+    pub const fn fence(&self) -> Option<&Fence> {
+        self.fence.as_ref()
+    }
+
+    /// The same under locks.
+    #[must_use]
+    pub fn under(self, fence: Option<Fence>) -> Self {
+        Self { fence, ..self }
+    }
 }
 
 /// The capability to act. A controller in dry-run is not handed one, and has no other way to make a [`Command`].
@@ -274,7 +296,7 @@ impl Actuator {
     /// An order to do `action` to `target`.
     #[must_use]
     pub const fn command(self, id: ActionId, action: Action, target: Target) -> Command {
-        Command { id, action, target }
+        Command { id, action, target, fence: None }
     }
 }
 

@@ -22,7 +22,7 @@ pub mod mutual_exclusion;
 pub mod breaker;
 pub mod canary;
 
-use firedrill_core::action::{Action, Target};
+use firedrill_core::action::{Action, Fence, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{GuardVerdict, Truth};
 use firedrill_core::name::Name;
@@ -513,11 +513,10 @@ impl Guards {
         self.breakers.started(&proposal.policy, proposal.incident);
     }
 
-    /// A policy that asks for locks takes those of what it acts on, until its incident is closed or the lease is over.
-    pub fn locked(&mut self, proposal: &Proposal, lease: Option<Span>, inventory: &Inventory, now: Time) {
-        if let Some(lease) = lease {
-            self.locks.take(proposal, lease, inventory, now);
-        }
+    /// A policy that asks for locks takes those of what it acts on, until its incident is closed or the lease is over. Gives
+    /// what is shown where the action lands.
+    pub fn locked(&mut self, proposal: &Proposal, lease: Option<Span>, inventory: &Inventory, now: Time) -> Option<Fence> {
+        lease.map(|lease| self.locks.take(proposal, lease, inventory, now))
     }
 
     /// The running action of an incident has ended.

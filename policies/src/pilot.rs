@@ -488,6 +488,24 @@ steps:
     }
 
     #[test]
+    fn what_is_healthy_is_counted_in_telemetry_when_an_action_is_proposed() {
+        let gate = |max: u64| {
+            let guard = format!("guard: {{ max_unhealthy: {{ healthy: 'up{{pod=~\"api.*\"}} == 1', scope: service, max: {max} }} }}\n");
+            format!("{}{guard}", POLICY.trim_start().replace("pods:up >= 1", "pods:up >= 0"))
+        };
+        let told = |max, down: &[(&'static str, u64)]| {
+            let mut world = World::new(&[&gate(max)], Some(Actuator::simulated()));
+            world.down.extend(down.iter().copied());
+            world.run(45);
+            world.told().into_iter().filter(|line| line.contains("max_unhealthy") || line.contains("restart")).collect::<Vec<_>>()
+        };
+        let both = [("api-0", 12), ("api-1", 12)];
+        assert_eq!(told(1, &both)[0], "40 max_unhealthy: 2 of 2 unhealthy > 1 (1)");
+        assert_eq!(told(1, &both[1..]), ["40 restart (rolling) replica/api-1: Down fires, and pods:up 1 >= 0"]);
+        assert_eq!(told(2, &both)[0], "40 restart (rolling) replica/api-0: Down fires, and pods:up 0 >= 0");
+    }
+
+    #[test]
     fn without_an_actuator_no_command_is_given() {
         let mut world = World::new(&[POLICY], None);
         world.down.insert("api-1", 12);

@@ -4,16 +4,21 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::*;
-use firedrill_core::action::{Action, ActionOutcome, RestartMode, Scale, Target};
+use firedrill_core::action::{Action, ActionId, ActionOutcome, ActionResult, Actuator, Fence, RestartMode, Scale, Target};
 use firedrill_core::distribution::Distribution;
 use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::ledger::RequestOutcome;
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Bytes, Factor};
-use firedrill_core::time::Span;
+use firedrill_core::random::Seed;
+use firedrill_core::time::{Class, Span, Time};
+use firedrill_core::transcript::Desk;
 use firedrill_sim::spec::{FaultKind, MemorySpec, Phase, ProbePath, ProbeSpec, WorldSpec};
-use firedrill_sim::{Finished, Script};
+use firedrill_sim::{Automation, Finished, Options, Run};
+use firedrill_telemetry::store::Store;
 
 /// One service `api` with so many replicas, lightly used.
 fn fleet(replicas: u32, horizon: u64) -> WorldSpec {
@@ -317,12 +322,43 @@ fn a_sound_deploy_replaces_every_replica_without_going_below_its_fenceposts() {
 }
 
 /// Ends of actions, in order.
-fn results(finished: &Finished<Script>) -> Vec<(f64, String)> {
+fn results<A>(finished: &Finished<A>) -> Vec<(f64, String)> {
     told(finished, |event| match event {
         Event::ActionFinished { action, outcome: ActionOutcome::Succeeded } => Some(format!("{action} succeeded")),
         Event::ActionFinished { action, outcome: ActionOutcome::Failed(why) } => Some(format!("{action} failed: {why}")),
         _ => None,
     })
+}
+
+/// Purges the queue of api every second from 60 s on, under locks with these tokens.
+#[derive(Clone, Debug)]
+struct Holder {
+    tokens: &'static [u64],
+    given: usize,
+}
+
+impl Automation for Holder {
+    fn due(&self) -> Option<(Time, Class)> {
+        (self.given < self.tokens.len()).then(|| (Time::from_seconds(60 + self.given as u64), Class::Controller))
+    }
+
+    fn advance(&mut self, _: &Store, desk: &mut Desk) {
+        let id = ActionId { policy: Name::new("holder"), ordinal: self.given as u64 };
+        let fence = Fence { token: self.tokens[self.given], locks: vec![service_target("api")] };
+        desk.commands.push(Actuator::simulated().command(id, Action::PurgeQueue, service_target("api")).under(Some(fence)));
+        self.given += 1;
+    }
+
+    fn finished(&mut self, _: &ActionResult, _: &Store, _: &mut Desk) {}
+}
+
+#[test]
+fn an_action_whose_lock_somebody_took_later_is_turned_away_where_it_lands() {
+    let holder = Holder { tokens: &[7, 6, 7, 8], given: 0 };
+    let finished = Run::new(Arc::new(fleet(1, 80)), Seed(1), Options::default(), holder).finish();
+    let lost = "holder#1 failed: the lock of service/api was lost: token 6 is older than 7";
+    let told: Vec<String> = results(&finished).into_iter().map(|(_, told)| told).collect();
+    assert_eq!(told, ["holder#0 succeeded", lost, "holder#2 succeeded", "holder#3 succeeded"]);
 }
 
 #[test]

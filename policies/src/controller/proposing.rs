@@ -148,7 +148,7 @@ impl Turn<'_> {
     pub(super) fn start(&mut self, mut incident: Incident, proposal: Proposal, reason: String, reverting: bool) {
         let settings = &self.setup.policy.guards;
         self.guards.started(&proposal, self.now);
-        self.guards.locked(&proposal, settings.mutual_exclusion, &self.setup.inventory, self.now);
+        let fence = self.guards.locked(&proposal, settings.mutual_exclusion, &self.setup.inventory, self.now);
         self.guards.observe(&proposal.policy, settings.breaker.as_ref(), self.now);
         let Proposal { action, target, .. } = proposal;
         let Some(actuator) = self.setup.actuator else {
@@ -162,7 +162,7 @@ impl Turn<'_> {
         let (policy, step) = (self.name(), incident.step as u32);
         let (action_id, what, to) = (id.clone(), action.clone(), target.clone());
         self.record(Event::Decided { policy, incident: incident.id, step, action: action_id, what, target: to, reason });
-        self.effects.push(Effect::Start(actuator.command(id.clone(), action, target)));
+        self.effects.push(Effect::Start(actuator.command(id.clone(), action, target).under(fence)));
         incident.has_acted = true;
         incident.phase = Phase::Acting { action: id, reverting };
         self.keep(incident);

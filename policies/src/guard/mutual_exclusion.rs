@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use firedrill_core::action::Target;
+use firedrill_core::action::{Fence, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -33,17 +33,18 @@ struct Held {
 }
 
 impl Locks {
-    /// Takes the locks of a proposal that the guard has let pass, or holds them for longer. Whose lease was over loses them. Gives the fencing
-    /// token: who took a lock later has a greater one.
-    pub(super) fn take(&mut self, proposal: &Proposal, lease: Span, inventory: &Inventory, now: Time) -> u64 {
+    /// Takes the locks of a proposal that the guard has let pass, or holds them for longer. Whose lease was over loses them. Gives what
+    /// to show where the action lands: who took a lock later has the greater token.
+    pub(super) fn take(&mut self, proposal: &Proposal, lease: Span, inventory: &Inventory, now: Time) -> Fence {
         let Proposal { policy, incident, target, .. } = proposal;
         let token = self.next_token;
         self.next_token += 1;
-        for lock in lock_set(target, inventory) {
+        let locks: Vec<Target> = lock_set(target, inventory).into_iter().collect();
+        for lock in locks.iter().cloned() {
             self.held.retain(|held| held.lock != lock);
             self.held.push(Held { lock, policy: policy.clone(), incident: *incident, until: now.saturating_add(lease), token });
         }
-        token
+        Fence { token, locks }
     }
 
     /// An incident is closed: it gives back what it holds.
@@ -127,7 +128,7 @@ mod tests {
         let mut locks = taken("service/api");
         let first = locks.held[0].token;
         let second = locks.take(&proposal("q", 4, "service/api"), LEASE, &inventory(), Time::from_seconds(70));
-        assert!(second > first);
+        assert!(second.token > first);
         assert_eq!(locks.held.len(), 1, "the lease of the first was over");
         locks.release(&Name::new("p"), 0);
         assert_eq!(locks.held.len(), 1, "who has lost a lock cannot give it back");

@@ -1,6 +1,6 @@
 //! Actions: from the order through its delay to its effects, and when it counts as done (docs/MODEL.md 2b).
 
-use firedrill_core::action::{Action, ActionOutcome, ActionResult, Command, RestartMode, Scale, Target};
+use firedrill_core::action::{Action, ActionOutcome, ActionResult, Command, Fence, RestartMode, Scale, Target};
 use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::name::Name;
 use firedrill_core::random::{Purpose, Stream, Threshold, hash64};
@@ -105,7 +105,8 @@ impl World {
         if refused {
             return self.conclude_order(index, ActionOutcome::Failed("the platform did not carry it out".to_owned()));
         }
-        match self.take_effect(index, &command) {
+        let landed = self.check_fence(&command).and_then(|()| self.take_effect(index, &command));
+        match landed {
             Err(why) => self.conclude_order(index, ActionOutcome::Failed(why)),
             Ok(Stage::Done) => self.conclude_order(index, ActionOutcome::Succeeded),
             Ok(stage) => {
@@ -118,6 +119,18 @@ impl World {
                 self.todo.orders = true;
             }
         }
+    }
+
+    /// Whether nobody has acted under one of the command's locks who took it later. Who lost a lock while the order was under way is too late.
+    fn check_fence(&mut self, command: &Command) -> Result<(), String> {
+        let Some(Fence { token, locks }) = command.fence() else { return Ok(()) };
+        if let Some((lock, later)) = locks.iter().filter_map(|lock| Some((lock, self.fences.get(lock)?))).find(|(_, seen)| *seen > token) {
+            return Err(format!("the lock of {lock} was lost: token {token} is older than {later}"));
+        }
+        for lock in locks {
+            self.fences.insert(lock.clone(), *token);
+        }
+        Ok(())
     }
 
     /// The first effects of an action; the error says why it cannot be done.

@@ -91,6 +91,7 @@ impl World {
             disturbances,
             flags: Flags::new(&spec, seed),
             orders: Vec::new(),
+            fences: Default::default(),
             evacuations: Vec::new(),
             results: Vec::new(),
             born: Vec::new(),

@@ -32,9 +32,10 @@ mod spans;
 mod topics;
 mod work;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use firedrill_core::action::ActionResult;
+use firedrill_core::action::{ActionResult, Target};
 use firedrill_core::distribution::Distribution;
 use firedrill_core::journal::{Event, Journal};
 use firedrill_core::ledger::BIN;
@@ -286,6 +287,8 @@ pub(crate) struct World {
     /// The flags, if there are any.
     flags: Option<Box<Flags>>,
     orders: Vec<Order>,
+    /// The greatest token under which anybody has acted, by lock.
+    fences: BTreeMap<Target, u64>,
     evacuations: Vec<Evacuation>,
     /// Results that the automation has not been told yet.
     pub(crate) results: Vec<ActionResult>,
