@@ -56,7 +56,7 @@ fn main() {
     let scenario = read_scenario("benches/scenarios/mm8.yaml", include_str!("scenarios/mm8.yaml")).expect("the file is sound");
     let mut spec = WorldSpec::clone(&scenario.spec);
     spec.horizon = Span::from_seconds_f64(CUSTOMERS as f64 / spec.clients[0].rates[0].1.get());
-    spec.bounds = Bounds { events: u64::MAX, attempts: 1 << 24 };
+    spec.bounds = Bounds { events: u64::MAX, attempts: 1 << 24, ..spec.bounds };
     let spec = Arc::new(spec);
 
     let manifest = folder.join("nexosim/Cargo.toml");

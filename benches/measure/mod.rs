@@ -36,6 +36,6 @@ pub fn world(path: &str, text: &str, horizon: Option<Span>) -> WorldSpec {
     let scenario = read_scenario(path, text).unwrap_or_else(|problems| panic!("{path}: {problems:?}"));
     let mut spec = WorldSpec::clone(&scenario.spec);
     spec.horizon = horizon.unwrap_or(spec.horizon);
-    spec.bounds = Bounds { events: u64::MAX, attempts: 1 << 24 };
+    spec.bounds = Bounds { events: u64::MAX, attempts: 1 << 24, ..spec.bounds };
     spec
 }

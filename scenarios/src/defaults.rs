@@ -338,7 +338,11 @@ pub const ALL: &[Assumed] = &[
     assumed("scrape", "15s", "the first example of Prometheus' documentation"),
     assumed("actions.delay", "{ uniform: [100ms, 5s] }", "our choice: the API of a platform answers in seconds, and not always"),
     assumed("actions.failure", "1%", "our choice: the API of a platform answers in seconds, and not always"),
-    assumed("bounds", "{ events: 1000000000, attempts: 2000000 }", "our choice: minutes of computing, and about 200 MB"),
+    assumed(
+        "bounds",
+        "{ events: 1000000000, attempts: 2000000, records: 1000000 }",
+        "our choice: minutes of computing, and about 200 MB each of attempts and of the journal",
+    ),
     assumed("template.go.workers", "unbounded", "Go, `net/http`: a goroutine for each request, and the CPU is the bound"),
     assumed("template.go.cores", "1", "our choice: `GOMAXPROCS` as the limit of a small container"),
     assumed("template.go.cancel", "context", "Go, `net/http`: the context of a request ends with its caller, and handlers heed it"),
@@ -474,14 +478,14 @@ pub fn distribution(key: &str) -> Distribution {
     read(key, |reader, node| notation::distribution(reader, node, key))
 }
 
-/// The default bounds: events, and attempts at a time.
+/// The default bounds: events, attempts at a time, and records of the journal.
 #[must_use]
-pub fn bounds() -> (u64, u64) {
+pub fn bounds() -> (u64, u64, u64) {
     read("bounds", |reader, node| {
         let mut fields = reader.fields(node, "bounds")?;
-        let events = fields.required(reader, "events").and_then(|node| reader.integer(node, "events", 1..=i64::MAX))?;
-        let attempts = fields.required(reader, "attempts").and_then(|node| reader.integer(node, "attempts", 1..=i64::MAX))?;
-        Some((events as u64, attempts as u64))
+        let mut bound =
+            |what| fields.required(reader, what).and_then(|node| reader.integer(node, what, 1..=i64::MAX)).map(|bound| bound as u64);
+        Some((bound("events")?, bound("attempts")?, bound("records")?))
     })
 }
 

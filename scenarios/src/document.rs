@@ -103,6 +103,8 @@ pub struct ScenarioDocument {
     pub bound_events: Option<Located<u64>>,
     /// Attempts that may be in the system at a time.
     pub bound_attempts: Option<Located<u64>>,
+    /// Records that the journal may have.
+    pub bound_records: Option<Located<u64>>,
 }
 
 /// Reads a scenario from a parsed file. `None` if it is no scenario at all.
@@ -144,6 +146,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
         action_failure: None,
         bound_events: None,
         bound_attempts: None,
+        bound_records: None,
     };
     read_system(reader, &mut fields, &mut document);
     read_events(reader, &mut fields, &mut document);
@@ -201,6 +204,7 @@ fn read_settings(reader: &mut Reader, fields: &mut Fields<'_>, document: &mut Sc
             |what: &'static str| move |r: &mut Reader, n: &Node| r.integer(n, what, 1..=1_000_000_000_000).map(|count| count as u64);
         document.bound_events = optional(reader, &mut fields, "events", count("the bound of events"));
         document.bound_attempts = optional(reader, &mut fields, "attempts", count("the bound of attempts"));
+        document.bound_records = optional(reader, &mut fields, "records", count("the bound of records"));
         fields.finish(reader);
     }
 }

@@ -48,7 +48,7 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
     clients.sort_by(|left, right| left.name.cmp(&right.name));
     let (faults, changes) = fault::lower(reader, &names, document, horizon);
     let cures = cure::lower(reader, &names, document, horizon);
-    let (events, attempts) = defaults::bounds();
+    let (events, attempts, records) = defaults::bounds();
     let nodes = nodes::lower(reader, &names, document, &services);
     let profiles = profile::of_cluster(reader, document);
     let topics = topic::lower(reader, document);
@@ -72,6 +72,7 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
         bounds: Bounds {
             events: or(document.bound_events.as_ref(), || events),
             attempts: or(document.bound_attempts.as_ref(), || attempts),
+            records: or(document.bound_records.as_ref(), || records),
         },
     };
     calls::check(reader, document, &spec);

@@ -70,6 +70,10 @@ impl Autoscaler {
 
     /// Applies windows, rates and bounds to what the metrics ask for.
     fn normalised(&mut self, now: Time, spec: &AutoscalerSpec, current: u32, asked: Decision) -> Decision {
+        // What there is when it first looks counts as recommended (`recordInitialRecommendation`).
+        if self.recommendations.is_empty() {
+            self.recommendations.push((now, current));
+        }
         let stable = match &spec.behaviour {
             None => self.highest_recent(now, asked.wanted),
             Some(rules) => self.between_recent(now, (&rules.up, &rules.down), current, asked.wanted),
@@ -368,9 +372,24 @@ mod tests {
         vec![old(millicores, now); count]
     }
 
+    /// The same without a window before it scales down.
+    fn at_once(spec: &AutoscalerSpec) -> AutoscalerSpec {
+        let mut spec = spec.clone();
+        spec.behaviour.as_mut().unwrap().down.window = Span::ZERO;
+        spec
+    }
+
+    #[test]
+    fn what_there_is_at_its_first_look_counts_as_recommended() {
+        // Four are needed and there are nine: nothing goes before the window is over.
+        let mut autoscaler = Autoscaler::default();
+        let wanted = [0, 15, 299, 300].map(|second| autoscaler.decide(at(second), &spec(), 9, &fleet(9, 250, at(second))).wanted);
+        assert_eq!(wanted, [9, 9, 9, 4]);
+    }
+
     #[track_caller]
     fn check_once(spec: &AutoscalerSpec, replicas: &[Seen], expected: u32) {
-        let decision = Autoscaler::default().decide(at(1000), spec, replicas.len() as u32, replicas);
+        let decision = Autoscaler::default().decide(at(1000), &at_once(spec), replicas.len() as u32, replicas);
         assert_eq!(decision.wanted, expected, "{}", decision.figures);
     }
 
@@ -451,7 +470,7 @@ mod tests {
         check_once(&spec(), &replicas, 6);
         let mut replicas = fleet(8, 300, now);
         replicas.push(young.clone());
-        let decision = Autoscaler::default().decide(now, &spec(), 9, &replicas);
+        let decision = Autoscaler::default().decide(now, &at_once(&spec()), 9, &replicas);
         assert_eq!(decision.wanted, 4);
         // Ready since a moment, its sample is still that of its start.
         (young.ready, young.ready_changed) = (true, Some(at(990)));

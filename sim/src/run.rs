@@ -199,11 +199,13 @@ impl<A: Automation> Run<A> {
         let at = self.world.now;
         let bounds = self.world.spec.bounds;
         let figures = format!(
-            "{} events of {}, {} attempts open of {}",
+            "{} events of {}, {} attempts open of {}, {} records of {}",
             self.world.events(),
             bounds.events,
             self.world.attempts_open(),
-            bounds.attempts
+            bounds.attempts,
+            self.world.journal.records().len(),
+            bounds.records
         );
         self.world.journal.write(at, Event::BoundReached { bound: Name::new(bound), figures });
         self.stopped = Some(at);

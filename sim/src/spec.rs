@@ -726,6 +726,8 @@ pub struct Bounds {
     pub events: u64,
     /// Attempts that may be in the system at a time.
     pub attempts: u64,
+    /// Records that the journal may have when something is written in it.
+    pub records: u64,
 }
 
 /// A metric that the service exposes under its own name, because people's rules use people's names.

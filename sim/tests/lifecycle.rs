@@ -193,8 +193,14 @@ fn a_replica_with_a_pause_before_its_end_goes_on_until_it_is_told_to_stop() {
     let changes = life(&run_cured(&spec, 1), "api-1");
     assert_eq!(changes[0], (100.0, ReplicaState::Draining));
     assert!((110.0..110.2).contains(&changes[1].0) && changes[1].1 == ReplicaState::Gone, "{changes:?}");
+    // The pause ends with the grace at the latest, and who is not idle then has two more seconds.
     spec.services[0].life.grace = Span::from_seconds(5);
-    assert_eq!(life(&run_cured(&spec, 1), "api-1")[1], (105.0, ReplicaState::Gone));
+    let gone = life(&run_cured(&spec, 1), "api-1")[1];
+    assert!((105.0..105.2).contains(&gone.0) && gone.1 == ReplicaState::Gone, "{gone:?}");
+    spec.services[0].endpoints[0].phases = vec![Phase::Sleep(seconds(1000.0))];
+    assert_eq!(life(&run_cured(&spec, 1), "api-1")[1], (107.0, ReplicaState::Gone));
+    spec.services[0].life.pre_stop = Span::from_seconds(4);
+    assert_eq!(life(&run_cured(&spec, 1), "api-1")[1], (106.0, ReplicaState::Gone));
 }
 
 #[test]

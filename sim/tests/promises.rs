@@ -165,6 +165,15 @@ fn a_bound_ends_the_run_with_its_name() {
     let last: Vec<String> = finished.journal.records().iter().rev().take(2).map(|record| format!("{:?}", record.event)).collect();
     assert!(last[1].contains("BoundReached { bound: \"events\"") && last[0].contains("a bound was reached"), "{last:?}");
     assert_eq!(finished.ledger.events, 10_000);
+    // Whatever writes without end fills the journal before it fills the memory.
+    let mut spec = world(100, vec![service("api", vec![Phase::Cpu(seconds(0.001))])], vec![client("users", "api", 1.0)]);
+    spec.bounds.records = 1_000;
+    spec.services[0].start_up = seconds(0.0);
+    (spec.services[0].life.first_backoff, spec.services[0].life.longest_backoff) = (Span::from_nanos(1), Span::from_nanos(1));
+    spec.faults = vec![fault("crash", 1, None, FaultKind::Crash { target: service_target("api"), every: Some(Span::from_nanos(1)) })];
+    let journal = run(&spec, 1).journal;
+    let told = journal.records().iter().rev().nth(1).map(|record| format!("{:?}", record.event)).unwrap();
+    assert!(told.contains("BoundReached { bound: \"records\"") && journal.records().len() < 1_020, "{told}");
     // Nobody is served, so all that arrive are open.
     let mut spec = world(1000, vec![service("api", vec![Phase::Sleep(seconds(1e6))])], vec![client("users", "api", 100.0)]);
     spec.bounds.attempts = 500;

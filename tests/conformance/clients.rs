@@ -111,6 +111,26 @@ fn a_retry_that_looks_elsewhere_finds_who_is_well() {
 }
 
 #[test]
+fn a_503_is_retried_as_one_whoever_said_it_first() {
+    let sent = |case: &crate::support::Case| {
+        let finished = case.play(0);
+        (totals(&finished, "gate").sent, finished.ledger.clients[0].outcomes.len() as u64)
+    };
+    // All but the one that `back` works on come back with a 503, through both services on the way.
+    let rejected = case("statuses");
+    let (attempts, requests) = sent(&rejected);
+    assert_eq!(attempts, 2 * requests - 1);
+    let (attempts, requests) = sent(&rejected.with("retry_on: [rejected]", "retry_on: [error]"));
+    assert_eq!(attempts, requests);
+    assert_eq!(sent(&rejected.with("{ max: 1, retry_on: [rejected] }", "istio")).0, 3 * requests - 2);
+    // A 504 is another status.
+    let late = rejected.with("queue: 0", "queue: unbounded").with("work: [call: back]", "work: [call: { service: back, timeout: 1s }]");
+    assert_eq!(sent(&late).0, requests);
+    let (attempts, requests) = sent(&late.with("retry_on: [rejected]", "retry_on: [error]"));
+    assert!(attempts > 2 * requests - 30, "{attempts} of {requests}");
+}
+
+#[test]
 fn what_is_not_named_is_not_retried() {
     let sent = |retries: &str| {
         let finished = case("elsewhere").with("{ max: 1, retry_on: [error] }", retries).play(0);

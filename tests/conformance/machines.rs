@@ -31,6 +31,19 @@ fn a_drained_node_lets_its_replicas_go_one_by_one_if_a_budget_wants_that() {
 }
 
 #[test]
+fn what_a_replica_asks_for_is_what_it_may_have_unless_it_says_less() {
+    let asked = |service: &str| {
+        let text = format!(
+            "schema: scenario/1\nscenario: asked\nclients: {{ users: {{ calls: db, rate: 1/s }} }}\nservices:\n  db: {{ {service}, work: [cpu: 1ms] }}\n"
+        );
+        firedrill_scenarios::read_scenario("asked.yaml", &text).expect("sound").spec.services[0].life.request_millicores
+    };
+    assert_eq!([asked("cores: 2"), asked("cores: 2, cpu_request: 0.5"), asked("workers: 2")], [2000, 500, 0]);
+    // A database has cores of its own where none are stated.
+    assert_eq!([asked("database: postgres"), asked("template: postgres")], [4000, 4000]);
+}
+
+#[test]
 fn shares_of_a_disruption_budget_are_rounded_up_in_both_forms() {
     let with = |budget: &str| leaving(&case("disruption").with("min_available: 5", budget).play(0));
     // 75 % of 6 is 4.5: five must stay. 20 % of 6 is 1.2: two may be missing.

@@ -38,10 +38,15 @@ pub fn lower_liveness(reader: &mut Reader, names: &Names, service: &ServiceDocum
     lower_probe(reader, names, service, service.lifecycle.liveness.as_ref())
 }
 
+/// The cores that a replica may use; `None`: one for each worker.
+pub fn cores(service: &ServiceDocument) -> Option<f64> {
+    or(service.cores.as_ref(), || service.database.is_some().then(|| defaults::number("database.cores")))
+}
+
 /// The CPU that a replica asks for: as stated, or all that it may have.
 pub fn request_millicores(service: &ServiceDocument) -> Option<u64> {
     let stated = service.cpu_request.as_ref().map(|request| request.value);
-    let cores = stated.or_else(|| service.cores.as_ref().and_then(|cores| cores.value))?;
+    let cores = stated.or_else(|| cores(service))?;
     Some(((cores * 1e3).round() as u64).max(1))
 }
 

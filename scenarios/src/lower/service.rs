@@ -27,7 +27,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
     let is_database = service.database.is_some();
     // Who waits at a database holds a connection, and those are the bound.
     let places = or(service.queue.as_ref(), || (!is_database).then(|| defaults::count("services.*.queue")));
-    let cores = or(service.cores.as_ref(), || is_database.then(|| defaults::number("database.cores")));
+    let cores = lifecycle::cores(service);
     let balance = balancing::lower_balance(service.balance.as_ref());
     let balancing = balancing::lower(reader, &service.balancing, balance);
     let own_workers = || if is_database { database::workers(cores) } else { Some(defaults::count("services.*.workers")) };

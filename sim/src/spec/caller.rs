@@ -27,11 +27,11 @@ pub struct RetrySpec {
 /// Why an attempt failed, as its caller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It was answered with an error.
+    /// It was answered with an error, but for 503 and 429.
     Error,
     /// It took too long, or the wait for a connection did.
     Timeout,
-    /// It was turned away: by a queue or a limit, by the caller itself, or because no replica was ready.
+    /// It was turned away: by a queue or a limit, by the caller itself, because no replica was ready, or with a 503 that the service passed on.
     Rejected,
     /// All callers together had asked too often.
     OverQuota,

@@ -97,6 +97,7 @@ impl World {
             born: Vec::new(),
             todo: Todo::default(),
             events: 0,
+            last_event: spec.bounds.events,
             next_bin: Time::ZERO + BIN,
             counting,
             ways,

@@ -175,7 +175,7 @@ impl World {
             (None, _) => {}
         }
         if let Some(throttle) = &mut caller.throttle
-            && matches!(result, Ok(()) | Err(Failure::Error))
+            && matches!(result, Ok(()) | Err(Failure::Error | Failure::Passed(_)))
         {
             throttle.accepted(now);
         }

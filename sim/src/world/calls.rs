@@ -56,8 +56,10 @@ pub(crate) struct Edge {
 /// Why a call failed, as its caller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// It was answered with an error.
+    /// It was answered with an error of the service's own.
     Error,
+    /// It was answered with the status, an index in [`crate::world::CODES`], of a service whose own call had failed.
+    Passed(u8),
     /// It was turned away at the door, or out of the queue.
     QueueFull,
     /// No replica was ready.
@@ -77,20 +79,33 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The status, as an index in [`crate::world::CODES`], of an error of a service's own.
+    const ERROR: usize = 1;
+
+    /// What the caller of a service sees that answers with this status, an index in [`crate::world::CODES`].
+    pub(super) const fn of_answer(code: usize) -> Result<(), Self> {
+        match code {
+            0 => Ok(()),
+            Self::ERROR => Err(Self::Error),
+            code => Err(Self::Passed(code as u8)),
+        }
+    }
+
     /// Its index in [`crate::world::OUTCOMES`].
     const fn outcome(self) -> usize {
         match self {
-            Self::Error => 1,
+            Self::Error | Self::Passed(_) => 1,
             Self::Timeout | Self::NoConnection => 2,
             Self::QueueFull | Self::NoReplica | Self::Refused | Self::OverQuota => 3,
             Self::Reset | Self::Unreachable => 4,
         }
     }
 
-    /// What callers that do not retry every failure go by.
+    /// What callers that do not retry every failure go by: the status where there is one, whoever said it first.
     const fn cause(self) -> Cause {
         match self {
-            Self::Error => Cause::Error,
+            Self::Passed(code) if code as usize == Self::QueueFull.code() => Cause::Rejected,
+            Self::Error | Self::Passed(_) => Cause::Error,
             Self::Timeout | Self::NoConnection => Cause::Timeout,
             Self::QueueFull | Self::NoReplica | Self::Refused => Cause::Rejected,
             Self::OverQuota => Cause::OverQuota,
@@ -102,7 +117,8 @@ impl Failure {
     /// The status code, as an index in [`crate::world::CODES`], of a service that fails because a call of its own failed.
     pub(super) const fn code(self) -> usize {
         match self {
-            Self::Error => 1,
+            Self::Error => Self::ERROR,
+            Self::Passed(code) => code as usize,
             Self::Reset => 2,
             Self::QueueFull | Self::NoReplica | Self::Unreachable | Self::Refused | Self::OverQuota => 3,
             Self::Timeout | Self::NoConnection => 4,

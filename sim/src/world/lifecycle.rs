@@ -172,6 +172,15 @@ impl Memory {
     }
 }
 
+/// What a process has at least between being told to stop and being killed (`minimumGracePeriodInSeconds` in `kuberuntime_container.go`).
+const LEAST_NOTICE: Span = Span::from_seconds(2);
+
+/// How long a process that is to stop has until it is killed: its grace, in which its hook runs first and for no longer, and at least
+/// [`LEAST_NOTICE`] after the hook. No grace at all is a kill.
+fn patience(grace: Span, pre_stop: Span) -> Span {
+    if grace == Span::ZERO || pre_stop == Span::ZERO { grace } else { grace.max(pre_stop.min(grace) + LEAST_NOTICE) }
+}
+
 impl Replica {
     /// Whether a worker that becomes free stays so: nobody waits for it, in whatever line, and nothing else waits for the replica to be idle.
     #[inline]
@@ -755,10 +764,10 @@ impl World {
         replica.ready_changed = Some(now);
         replica.leaving = pre_stop == Span::ZERO;
         self.note_replica(index, reason);
-        let timer = self.schedule_after(grace, Due::GraceOver(index));
+        let timer = self.schedule_after(patience(grace, pre_stop), Due::GraceOver(index));
         self.replicas[index as usize].state_timer = Some(timer);
-        if pre_stop > Span::ZERO && pre_stop < grace {
-            let timer = self.schedule_after(pre_stop, Due::Stop(index));
+        if pre_stop > Span::ZERO && grace > Span::ZERO {
+            let timer = self.schedule_after(pre_stop.min(grace), Due::Stop(index));
             self.replicas[index as usize].stop_timer = Some(timer);
         }
         self.replica_changed(index);
@@ -779,8 +788,14 @@ impl World {
 
     pub(super) fn grace_over(&mut self, index: u32) {
         self.replicas[index as usize].state_timer = None;
-        let grace = self.spec.services[self.replicas[index as usize].service as usize].life.grace;
-        self.gone(index, &format!("its grace of {grace} was over"));
+        let life = &self.spec.services[self.replicas[index as usize].service as usize].life;
+        let (grace, waited) = (life.grace, patience(life.grace, life.pre_stop));
+        let reason = if waited == grace {
+            format!("its grace of {grace} was over")
+        } else {
+            format!("its grace of {grace} was over, and the {LEAST_NOTICE} that it has after its `pre_stop`")
+        };
+        self.gone(index, &reason);
     }
 
     /// A replica is gone for good.

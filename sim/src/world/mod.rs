@@ -296,6 +296,8 @@ pub(crate) struct World {
     pub(crate) born: Vec<u32>,
     todo: Todo,
     events: u64,
+    /// The event with which the run ends at the latest; 0 once there is too much in the journal.
+    last_event: u64,
     next_bin: Time,
     /// Whether the counters that only telemetry reads are kept.
     counting: bool,
@@ -325,6 +327,9 @@ impl World {
 
     fn write(&mut self, event: Event) {
         self.journal.write(self.now, event);
+        if self.journal.records().len() as u64 > self.spec.bounds.records {
+            self.last_event = 0;
+        }
     }
 
     /// Makes happen what is due at `at`, with all that follows from it at once.
@@ -434,8 +439,8 @@ impl World {
 
     #[inline]
     fn bound_reached(&self) -> Option<&'static str> {
-        if self.events >= self.spec.bounds.events {
-            return Some("events");
+        if self.events >= self.last_event {
+            return Some(if self.events >= self.spec.bounds.events { "events" } else { "records" });
         }
         if self.attempts.len() as u64 > self.spec.bounds.attempts {
             return Some("attempts");

@@ -104,7 +104,7 @@ impl World {
 /// What a client library calls a failure.
 const fn error_word(failure: Failure) -> &'static str {
     let answer = match failure {
-        Failure::Error | Failure::QueueFull | Failure::OverQuota => return "",
+        Failure::Error | Failure::Passed(_) | Failure::QueueFull | Failure::OverQuota => return "",
         Failure::NoReplica => NO_HOST,
         Failure::Unreachable => NO_CONNECTION,
         Failure::Reset => BROKEN,

@@ -609,7 +609,7 @@ impl World {
         }
         self.attempts.remove(slot);
         if call != NONE {
-            self.answer(call, if code == 0 { Ok(()) } else { Err(Failure::Error) });
+            self.answer(call, Failure::of_answer(code));
         }
     }
 

@@ -214,7 +214,7 @@ pub fn world(horizon: u64, services: Vec<ServiceSpec>, clients: Vec<ClientSpec>)
         profiles: Vec::new(),
         scrape: ScrapeSpec { interval: Span::from_seconds(15) },
         actions: ActionSpec { delay: seconds(1.0), failure: Ratio::ZERO },
-        bounds: Bounds { events: 1_000_000_000, attempts: 10_000_000 },
+        bounds: Bounds { events: 1_000_000_000, attempts: 10_000_000, records: 1_000_000 },
     }
 }
 
