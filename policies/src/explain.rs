@@ -233,7 +233,7 @@ fn times(text: &mut String, guards: &GuardSettings) {
     for freeze in &guards.freezes {
         let Written { from, zone, lasting, repeats, because } = freeze.written();
         let again = repeats.as_ref().map_or_else(String::new, |rule| format!(", again by {rule}"));
-        let why = if because.is_empty() { String::new() } else { format!(", because of {because}") };
+        let why = if because.is_empty() { String::new() } else { format!(": {because}") };
         push(text, &format!("  - nothing is started from {from} ({zone}) for {lasting}{again}{why}{}\n", instead(freeze.instead())));
     }
 }
@@ -271,7 +271,7 @@ fn health(text: &mut String, guards: &GuardSettings) {
     }
     if let Some(budget) = &guards.disruption_budget {
         let target = if budget.target_is_unhealthy { " (a target counts as unhealthy already)" } else { "" };
-        push(text, &format!("  - {} must stay healthy{target}, {}", budget.desired.describe(), scoped(&budget.watch)));
+        push(text, &format!("  - must stay healthy{target}: {}, {}", budget.desired.describe(), scoped(&budget.watch)));
     }
 }
 

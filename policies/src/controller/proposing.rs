@@ -363,6 +363,17 @@ steps:",
     }
 
     #[test]
+    fn a_kill_switch_is_asked_again_before_every_step() {
+        let two = RESTART.replace("on_failure: escalate", "on_failure: next").replace("  - escalate", "  - purge_queue: {}\n  - escalate");
+        let mut bench = Bench::new(&two.replace("cooldown: 2m", "kill_switch: { expr: off == 1 }"), Stage::Full);
+        bench.step(0, fires("api-1"));
+        bench.check(0, answer(0, Truth::False), &["start restart#0 restart (rolling) replica/api-1"]);
+        bench.check(5, ended(0, ActionOutcome::Failed("no".into())), &["ask 1 Guard(Off) at 5"]);
+        let end = "close 0: step 2 was refused by kill_switch: True";
+        bench.check(5, answer(1, Truth::True), &["refuse 0 by kill_switch: True", "page oncall", end]);
+    }
+
+    #[test]
     fn what_is_healthy_is_counted_and_a_gate_that_is_not_told_refuses() {
         let gate = RESTART.replace("cooldown: 2m", "max_unhealthy: { healthy: 'up == 1', scope: service, max: 25%, rounding: floor }");
         let counted = |query, holding, elements| Input::Counted { query, holding, elements, error: String::new() };
