@@ -1,6 +1,6 @@
 //! Which rules can say anything in what is rehearsed and replayed: scenarios by every series that they can expose, recordings by those they hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use firedrill_policies::rules::{Coverage, Group, Outlook, Rule, RuleSet};
@@ -13,12 +13,21 @@ use rayon::prelude::*;
 
 use crate::drill::Rules;
 
-/// What the rules can say in each scenario and over each recording.
+/// What the rules can say in each scenario and over each recording; and the metrics that scrapes of the scenarios bring, whatever rules record.
 #[must_use]
-pub fn outlooks<'r>(rules: &'r RuleSet, scenarios: &[Arc<Scenario>], recordings: &[Arc<Recording>]) -> Vec<Outlook<'r>> {
-    let mut outlooks: Vec<Outlook<'r>> = scenarios.par_iter().map(|scenario| Outlook::new(rules, exposed(scenario))).collect();
+pub fn outlooks<'r>(
+    rules: &'r RuleSet,
+    scenarios: &[Arc<Scenario>],
+    recordings: &[Arc<Recording>],
+) -> (Vec<Outlook<'r>>, BTreeSet<String>) {
+    let of_scenario = |scenario: &Arc<Scenario>| {
+        let universe = exposed(scenario);
+        let metrics: Vec<String> = universe.metrics().map(str::to_owned).collect();
+        (Outlook::new(rules, universe), metrics)
+    };
+    let (mut outlooks, metrics): (Vec<Outlook<'r>>, Vec<Vec<String>>) = scenarios.par_iter().map(of_scenario).unzip();
     outlooks.extend(recordings.iter().map(|recording| Outlook::new(rules, seen(recording))));
-    outlooks
+    (outlooks, metrics.into_iter().flatten().collect())
 }
 
 /// Each rule's coverage over all outlooks.

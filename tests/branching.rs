@@ -21,6 +21,7 @@ use firedrill_scenarios::{Scenario, library, read_scenario};
 use firedrill_sim::spec::WorldSpec;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use rayon::prelude::*;
 
 const POLICIES: [&str; 10] = [
     "break-retry-storm",
@@ -88,10 +89,11 @@ proptest! {
         let drills: Vec<Drill> = chosen.iter().map(|policy| drill(&scenario, &rules, &[policy], stage)).collect();
         let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Oracle)];
         arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));
-        for ((drill, arm), together) in arms.iter().zip(Drill::play_together(&arms, seed)) {
+        let together = Drill::play_together(&arms, seed);
+        arms.par_iter().zip(&together).for_each(|((drill, arm), together)| {
             let what = format!("{} with {} in the arm {}, load x{load}, {minutes} min, seed {seed}", scenario.name, drill.answer.label, arm.word());
-            check(&together, &drill.play(*arm, seed), &what);
-        }
+            check(together, &drill.play(*arm, seed), &what);
+        });
     }
 }
 

@@ -6,7 +6,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use common::{Done, firedrill, root, write};
+use common::{Done, edited, firedrill, root, write};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -44,7 +44,10 @@ const STORM: [&str; 5] = ["retry-storm", "--policy", "break-retry-storm", "--sam
 
 #[test]
 fn spans_are_in_traces_children_within_their_parents_reach_and_requests_as_long_as_their_attempts() {
-    let (traces, _) = evidence(&["shop-slow-catalog", "--sample", "200"]);
+    let folder = tempfile::tempdir().unwrap();
+    // Four minutes of calm and four of the fault.
+    let path = write(folder.path(), "slow.yaml", &edited("shop-slow-catalog", &[("horizon: 20m", "horizon: 8m")]));
+    let (traces, _) = evidence(&[path.to_str().unwrap(), "--sample", "200"]);
     let mut spans: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
     for span in &traces {
         let (trace, id) = (text(span, "traceId"), text(span, "spanId"));

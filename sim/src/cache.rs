@@ -14,6 +14,8 @@ pub(crate) struct Cache {
     spec: CacheSpec,
     /// The probability of each key and all before it.
     cumulative: Arc<[f64]>,
+    /// The first key that each of equal parts of [0, 1) can mean, and the last of the last; a power of two of parts, so that the part is exact.
+    parts: Arc<[u32]>,
     /// When each entry ends, nanoseconds; zero: it is not there.
     ends: Vec<u64>,
     order: Option<Order>,
@@ -44,6 +46,9 @@ struct Order {
 /// Never ends.
 const FOR_EVER: u64 = u64::MAX;
 
+/// As many parts as there may be of what keys are drawn from.
+const MOST_PARTS: usize = 1 << 12;
+
 /// Keys whose luck stands in one block: two words each.
 const KEYS_IN_BLOCK: u32 = 4;
 
@@ -57,7 +62,8 @@ impl Cache {
             sum
         });
         let weights: Vec<f64> = weights.collect();
-        let cumulative = weights.iter().map(|below| below / sum).collect();
+        let cumulative: Arc<[f64]> = weights.iter().map(|below| below / sum).collect();
+        let parts = parts_of(&cumulative);
         let keys = spec.keys as usize;
         let order = spec.capacity.map(|capacity| Order {
             capacity,
@@ -68,7 +74,7 @@ impl Cache {
             older: vec![NONE; keys],
         });
         let freshness = is_updated.then(|| Freshness { changed: vec![Time::ZERO; keys], as_of: vec![Time::ZERO; keys] });
-        let mut cache = Self { spec: spec.clone(), cumulative, ends: vec![0; keys], order, freshness };
+        let mut cache = Self { spec: spec.clone(), cumulative, parts, ends: vec![0; keys], order, freshness };
         if spec.warm && spec.warm_rate > 0.0 {
             cache.warm(luck);
         }
@@ -103,7 +109,11 @@ impl Cache {
 
     /// Which key is asked for; `luck` is uniform in [0, 1).
     pub(crate) fn key(&self, luck: f64) -> u32 {
-        (self.cumulative.partition_point(|below| *below <= luck) as u32).min(self.spec.keys - 1)
+        let parts = self.parts.len() - 1;
+        let part = (luck * parts as f64) as usize;
+        let (first, last) = (self.parts[part], self.parts[part + 1]);
+        let within = &self.cumulative[first as usize..last as usize];
+        (first + within.partition_point(|below| *below <= luck) as u32).min(self.spec.keys - 1)
     }
 
     /// Whether a key is there.
@@ -217,6 +227,19 @@ impl Order {
     }
 }
 
+/// The first key that each part can mean, and the number of keys.
+fn parts_of(cumulative: &[f64]) -> Arc<[u32]> {
+    let parts = cumulative.len().clamp(1, MOST_PARTS).next_power_of_two();
+    let mut key = 0;
+    let first = (0..parts).map(|part| {
+        let from = part as f64 / parts as f64;
+        key += cumulative[key..].iter().take_while(|below| **below <= from).count();
+        key as u32
+    });
+    let first: Vec<u32> = first.collect();
+    first.into_iter().chain([cumulative.len() as u32]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use firedrill_core::name::Name;
@@ -284,6 +307,21 @@ mod tests {
         let expected: f64 = filled.map(|filled| filled / (1.0 + filled)).sum();
         let held = cache.ends.iter().filter(|end| **end > 0).count() as f64;
         assert!((held - expected).abs() < 40.0, "{held} entries, expected {expected}");
+    }
+
+    #[test]
+    fn the_key_of_a_part_is_that_of_a_search_through_all() {
+        for (keys, zipf) in [(1, 1.0), (2, 0.0), (1000, 1.0), (5000, 0.0), (20_000, 1.3)] {
+            let cache = Cache::new(&CacheSpec { keys, zipf, ..spec(None, None, 1.0) }, false, luck());
+            let check = |luck: f64| {
+                let plain = (cache.cumulative.partition_point(|below| *below <= luck) as u32).min(keys - 1);
+                assert_eq!(cache.key(luck), plain, "{keys} keys, {luck}");
+            };
+            (0..10_000_u32).for_each(|word| check(f64::from(word) / 10_000.0));
+            // At the bounds of parts and of keys, and beside them.
+            let bounds = (0..4096_u32).map(|part| f64::from(part) / 4096.0).chain(cache.cumulative.iter().copied());
+            bounds.flat_map(|bound| [bound, bound.next_down(), bound.next_up()]).filter(|luck| (0.0..1.0).contains(luck)).for_each(check);
+        }
     }
 
     #[test]

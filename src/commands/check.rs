@@ -96,13 +96,14 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let rules = RuleSet::read(found.rules.iter().map(|source| (source.path.as_str(), source.text.as_str())))?;
     let heard = Heard::of(&found, &rules)?;
     let listened = Arc::clone(&heard.rules);
-    let outlooks = coverage::outlooks(&listened, &stage, &found.recordings);
+    let (outlooks, scraped) = coverage::outlooks(&listened, &stage, &found.recordings);
     let coverage = if found.rules.is_empty() { Vec::new() } else { coverage::joined(&outlooks) };
     let ground = linting::Ground {
         files: &found.rules,
         rules: &rules,
         outlooks: if found.rules.is_empty() { &[] } else { &outlooks },
         coverage: &coverage,
+        scraped: &scraped,
         scenarios: &stage,
         recordings: &found.recordings,
         conventions: &found.conventions,

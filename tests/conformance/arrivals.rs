@@ -25,8 +25,9 @@ fn dispersion(bins: &[f64]) -> f64 {
 fn a9_closed_clients_obey_mean_value_analysis() {
     for (users, throughput, response) in [(5, 4.3605, 0.1467), (10, 7.8542, 0.2732), (20, 9.9813, 1.0037), (50, 10.0, 4.0)] {
         let case = case("a9-closed").with("users: 10", &format!("users: {users}"));
-        case.check("throughput", 8, throughput, |finished| totals(finished, "station").completed as f64 / 3600.0);
-        case.check("response", 8, response, |finished| totals(finished, "station").mean_response_seconds);
+        let completed = |finished: &Finished<_>| totals(finished, "station").completed as f64 / 3600.0;
+        let mean = |finished: &Finished<_>| totals(finished, "station").mean_response_seconds;
+        case.check_all(8, &[("throughput", throughput, &completed), ("response", response, &mean)]);
     }
     // Processor sharing gives the same.
     let shared = case("a9-closed").with("workers: 1, queue: unbounded", "workers: unbounded, cores: 1");
@@ -43,8 +44,7 @@ fn sessions_make_several_requests_each() {
 fn poisson_arrivals_have_a_dispersion_of_one_and_others_what_they_say() {
     case("arrivals").check("dispersion", 8, 1.0, |finished| dispersion(&bins(finished)));
     let wild = case("arrivals").with("rate: 10/s", "rate: 10/s, dispersion: 6");
-    wild.check("dispersion", 8, 6.0, |finished| dispersion(&bins(finished)));
-    wild.check("mean", 8, 100.0, |finished| mean(&bins(finished)));
+    wild.check_all(8, &[("dispersion", 6.0, &|finished| dispersion(&bins(finished))), ("mean", 100.0, &|finished| mean(&bins(finished)))]);
 }
 
 #[test]

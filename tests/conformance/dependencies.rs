@@ -130,7 +130,7 @@ fn connections_of_a_database_are_those_of_erlang() {
     for (load, blocked) in [(100.0, 0.075_700), (120.0, 0.196_270)] {
         let database = "workers: unbounded\n    cores: unbounded\n    database: { max_connections: 100 }";
         let station = case("station").with("workers: 1", database).with("queue: { length: unbounded }", "balance: random");
-        let station = station.with("rate: 90/s", &format!("rate: {}/s", load * 100.0)).with("20m", "1m");
+        let station = station.with("rate: 90/s", &format!("rate: {}/s", load * 100.0)).with("20m", "20s");
         station.check("share refused", 8, blocked, |finished| refused(totals(finished, "station")));
     }
 }

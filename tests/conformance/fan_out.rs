@@ -1,17 +1,19 @@
 //! Several calls at once: the slowest of all, the first of several, a second attempt beside the first.
 
+use firedrill_sim::Finished;
+
 use crate::support::{case, good_share, totals};
 
 #[test]
 fn a10_the_slowest_of_n_calls() {
     // The expected maximum of n exponential times is the n-th harmonic number.
-    case("a10-fan-out").check("mean of ten", 6, 2.928_968, |finished| totals(finished, "front").mean_response_seconds);
-    let hundred = case("a10-fan-out").with("times: 10 ", "times: 100 ").with("rate: 5/s", "rate: 2/s");
-    hundred.check("mean of a hundred", 6, 5.187_378, |finished| totals(finished, "front").mean_response_seconds);
+    let mean = |finished: &Finished<_>| totals(finished, "front").mean_response_seconds;
     // One of n is beyond its 99th percentile, ln 100 seconds.
-    let late = |finished: &_| 1.0 - good_share(finished, 0, 1790);
-    case("a10-fan-out").check("share beyond the p99 of one", 10, 1.0 - libm::pow(0.99, 10.0), late);
-    hundred.check("share beyond the p99 of one", 6, 1.0 - libm::pow(0.99, 100.0), late);
+    let late = |finished: &Finished<_>| 1.0 - good_share(finished, 0, 1790);
+    let beyond = |n: f64| 1.0 - libm::pow(0.99, n);
+    case("a10-fan-out").check_all(10, &[("mean of ten", 2.928_968, &mean), ("share beyond the p99 of one", beyond(10.0), &late)]);
+    let hundred = case("a10-fan-out").with("times: 10 ", "times: 100 ").with("rate: 5/s", "rate: 2/s");
+    hundred.check_all(6, &[("mean of a hundred", 5.187_378, &mean), ("share beyond the p99 of one", beyond(100.0), &late)]);
 }
 
 #[test]
@@ -44,10 +46,8 @@ fn one_failure_of_all_fails_and_one_of_a_quorum_does_not() {
 
 #[test]
 fn hedging_makes_slow_answers_rare_for_a_tenth_more_load() {
-    let slow = |finished: &_| 1.0 - good_share(finished, 0, 1190);
+    let slow = |finished: &Finished<_>| 1.0 - good_share(finished, 0, 1190);
     case("hedging").with("hedge: { after: 50ms }", "timeout: none").check("slow without it", 6, 0.1, slow);
-    case("hedging").check("slow with it", 20, 0.01, slow);
-    case("hedging").check("attempts a request", 6, 1.1, |finished| {
-        totals(finished, "back").sent as f64 / finished.ledger.clients[0].outcomes.len() as f64
-    });
+    let attempts = |finished: &Finished<_>| totals(finished, "back").sent as f64 / finished.ledger.clients[0].outcomes.len() as f64;
+    case("hedging").check_all(20, &[("slow with it", 0.01, &slow), ("attempts a request", 1.1, &attempts)]);
 }

@@ -38,15 +38,22 @@ fn who_asks_learns_of_a_change_at_its_next_look_each_at_a_phase_of_its_own() {
 fn a_flag_multiplies_demand_fails_requests_and_makes_calls() {
     let flags = case("flags");
     // Answers take 11 ms before, 31 ms with the flag, beside the calls; a tenth of them are errors.
-    flags.check("good with the flag", 20, 0.9, |finished| good_share(finished, 140, 360));
-    assert!((0..5).all(|seed| good_share(&flags.play(seed), 0, 120) >= 1.0 && good_share(&flags.play(seed), 380, 590) >= 1.0));
-    let calls = |finished: &Finished<_>| totals(finished, "extra").sent as f64;
+    let good = |finished: &Finished<_>| {
+        assert!(good_share(finished, 0, 120) >= 1.0 && good_share(finished, 380, 590) >= 1.0, "none is one before and after");
+        good_share(finished, 140, 360)
+    };
     // Half of the requests of four minutes, less what is made while it comes and more while it goes: both are 5.5 s on average.
-    flags.check("calls with the flag", 20, 0.5 * 100.0 * 240.0, calls);
+    let calls = |finished: &Finished<_>| totals(finished, "extra").sent as f64;
     // Of those the share that takes longer than 20 ms is given up, and the caller goes on.
-    flags.check("calls that are given up", 20, 1.0 / std::f64::consts::E, |finished| {
-        totals(finished, "extra").abandoned as f64 / totals(finished, "extra").sent as f64
-    });
+    let given_up = |finished: &Finished<_>| totals(finished, "extra").abandoned as f64 / totals(finished, "extra").sent as f64;
+    flags.check_all(
+        20,
+        &[
+            ("good with the flag", 0.9, &good),
+            ("calls with the flag", 0.5 * 100.0 * 240.0, &calls),
+            ("calls that are given up", 1.0 / std::f64::consts::E, &given_up),
+        ],
+    );
     let cpu = |finished: &Finished<_>| totals(finished, "front").mean_response_seconds;
     let slower = flags.with(", error: 10%, calls: { extra: { probability: 50%, timeout: 20ms } }", "").with("horizon: 10m", "horizon: 6m");
     // Two minutes of 11 ms and four of 31 ms, of which the first 5.5 s are 11 ms still.

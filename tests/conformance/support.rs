@@ -71,6 +71,20 @@ impl Case {
         self.check_figures(what, exact, &(0..seeds).map(|seed| figure(&self.play(seed))).collect::<Vec<f64>>());
     }
 
+    /// The same of several figures of the same runs.
+    #[track_caller]
+    pub fn check_all(&self, seeds: u64, figures: &[(&str, f64, &dyn Fn(&Finished<Idle>) -> f64)]) {
+        let runs: Vec<Vec<f64>> = (0..seeds)
+            .map(|seed| {
+                let finished = self.play(seed);
+                figures.iter().map(|(_, _, figure)| figure(&finished)).collect()
+            })
+            .collect();
+        for (index, (what, exact, _)) in figures.iter().enumerate() {
+            self.check_figures(what, *exact, &runs.iter().map(|run| run[index]).collect::<Vec<f64>>());
+        }
+    }
+
     /// The same of a figure that has been measured in several seeds.
     #[track_caller]
     pub fn check_figures(&self, what: &str, exact: f64, figures: &[f64]) {

@@ -31,6 +31,8 @@ pub(super) struct Ground<'a> {
     pub outlooks: &'a [Outlook<'a>],
     /// Every rule with whether it can say anything.
     pub coverage: &'a [(&'a Group, &'a Rule, Coverage)],
+    /// The metrics that scrapes of what is rehearsed bring; recordings hold recorded ones too, and say nothing here.
+    pub scraped: &'a BTreeSet<String>,
     /// What is rehearsed.
     pub scenarios: &'a [Arc<Scenario>],
     /// What was recorded.
@@ -44,7 +46,7 @@ pub(super) fn lint(ground: Ground<'_>, arguments: &CheckArgs) -> Vec<Problem> {
     if arguments.lint == LintLevel::Off {
         return Vec::new();
     }
-    let mut findings = lint::lint(ground.rules, &bench(&ground, &scraped(ground.scenarios)));
+    let mut findings = lint::lint(ground.rules, &bench(&ground));
     findings.extend(ground.coverage.iter().flat_map(|(_, rule, coverage)| lint::of_coverage(rule, coverage)));
     let unlooked: &[&str] = if arguments.fire {
         findings.extend(of_runs(&ground));
@@ -65,10 +67,10 @@ pub(super) fn is_of_coverage(problem: &Problem) -> bool {
     OF_COVERAGE.contains(&problem.code)
 }
 
-fn bench<'a>(ground: &Ground<'a>, scraped: &'a BTreeSet<String>) -> Bench<'a> {
+fn bench<'a>(ground: &Ground<'a>) -> Bench<'a> {
     Bench {
         outlooks: ground.outlooks,
-        scraped,
+        scraped: ground.scraped,
         scrape_interval: ground.scenarios.iter().map(|scenario| scenario.spec.scrape.interval).max(),
         evaluation_interval: RulerSettings::default().evaluation_interval,
         longest: longest(ground),
@@ -82,11 +84,6 @@ fn longest(ground: &Ground<'_>) -> Option<Span> {
         Span::from_millis(u64::try_from(recording.end_ms.saturating_sub(recording.start.unix_millis())).unwrap_or(0))
     };
     ground.scenarios.iter().map(|scenario| scenario.spec.horizon).chain(ground.recordings.iter().map(recorded)).max()
-}
-
-/// The metrics that scrapes bring; recordings hold recorded ones too, and say nothing here.
-fn scraped(scenarios: &[Arc<Scenario>]) -> BTreeSet<String> {
-    scenarios.iter().flat_map(|scenario| firedrill_sim::universe(&scenario.spec).metrics().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 fn of_runs(ground: &Ground<'_>) -> Vec<Finding> {
