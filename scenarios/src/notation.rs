@@ -54,6 +54,22 @@ pub fn positive_span(reader: &mut Reader, node: &Node, what: &str) -> Option<Spa
     Some(span)
 }
 
+/// How far apart is what comes round by itself, whether anybody asks or not: at least a millisecond, or a run would do little else.
+pub fn interval(reader: &mut Reader, node: &Node, what: &str) -> Option<Span> {
+    span_from(reader, node, what, problem::SHORTEST_INTERVAL_MS)
+}
+
+/// A duration of at least so many milliseconds that is not absurdly long.
+pub fn span_from(reader: &mut Reader, node: &Node, what: &str, least_ms: u64) -> Option<Span> {
+    let span = positive_span(reader, node, what)?;
+    let least = Span::from_millis(least_ms);
+    if span < least {
+        reader.problem(problem::too_often(&node.place, what, &span.to_string(), &least.to_string()));
+        return None;
+    }
+    Some(span)
+}
+
 /// A duration that may be zero and is not absurdly long.
 pub fn bounded_span(reader: &mut Reader, node: &Node, what: &str) -> Option<Span> {
     let span = reader.span(node, what)?;

@@ -8,6 +8,10 @@ pub const MOST_REPLICAS: i64 = 10_000;
 pub const HIGHEST_RATE: f64 = 1e7;
 /// The longest horizon, and the longest of any duration in a scenario, in days.
 pub const LONGEST_DAYS: u64 = 30;
+/// The shortest interval of what comes round by itself, whether anybody asks or not, in milliseconds.
+pub const SHORTEST_INTERVAL_MS: u64 = 1;
+/// The shortest period and timeout of a probe, in milliseconds: the kubelet knows whole seconds, and refuses zero.
+pub const SHORTEST_PROBE_MS: u64 = 1000;
 /// The most requests and calls that a run may be expected to make.
 pub const MOST_REQUESTS: f64 = 1e9;
 
@@ -72,6 +76,14 @@ pub fn call_cycle(place: &Place, path: &[String]) -> Problem {
     Problem::at("FD0207", place, format!("calls go round in a circle without end: {}", path.join(" -> ")))
         .label("this call closes the circle")
         .remedy("remove this call, or let it ask an endpoint whose work does not come back here")
+}
+
+/// Messages that bring about themselves.
+#[must_use]
+pub fn message_cycle(place: &Place, path: &[String]) -> Problem {
+    Problem::at("FD0207", place, format!("messages go round in a circle without end: {}", path.join(" -> ")))
+        .label("each message brings about another one here")
+        .remedy("remove this `publish`, or let it go into a topic whose messages do not come back here")
 }
 
 /// Two faults of one kind that touch the same thing at the same time.
@@ -218,6 +230,12 @@ pub fn version(place: &Place, fault: impl Into<String>, remedy: impl Into<String
 #[must_use]
 pub fn must_be_positive(place: &Place, what: &str) -> Problem {
     Problem::at("FD0225", place, format!("{what} is zero")).remedy("write a duration above zero")
+}
+
+/// Something that comes round by itself, too often to be simulated or to be set so.
+#[must_use]
+pub fn too_often(place: &Place, what: &str, given: &str, least: &str) -> Problem {
+    Problem::at("FD0233", place, format!("{what} is {given}, and {least} is the least")).remedy(format!("write {least} or more"))
 }
 
 /// A section that must have at least one entry.

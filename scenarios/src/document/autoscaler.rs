@@ -7,7 +7,7 @@ use firedrill_core::yaml::{Fields, Node, Reader, Value};
 use firedrill_sim::spec::{PolicySelect, ScalingPolicy, ScalingStep, Tolerance};
 
 use crate::document::items;
-use crate::notation::{bounded_span, optional, positive_span, required};
+use crate::notation::{bounded_span, interval, optional, positive_span, required};
 use crate::problem;
 
 /// `autoscaler: { min: 2, max: 20, cpu: 60% }`.
@@ -62,8 +62,8 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<AutoscalerDocument> {
     let tolerance = optional(reader, &mut fields, "tolerance", |r, n| r.one_of(n, "a tolerance", &tolerances));
     let scale_up = optional(reader, &mut fields, "scale_up", read_rules);
     let scale_down = optional(reader, &mut fields, "scale_down", read_rules);
-    let sync = optional(reader, &mut fields, "sync", |r, n| positive_span(r, n, "the time from one decision to the next"));
-    let resolution = optional(reader, &mut fields, "resolution", |r, n| positive_span(r, n, "the time from one reading to the next"));
+    let sync = optional(reader, &mut fields, "sync", |r, n| interval(r, n, "the time from one decision to the next"));
+    let resolution = optional(reader, &mut fields, "resolution", |r, n| interval(r, n, "the time from one reading to the next"));
     fields.finish(reader);
     if let (Some(min), Some(max)) = (&min, &max)
         && min.value > max.value

@@ -7,7 +7,7 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
 use firedrill_sim::spec::Balance;
 
-use crate::notation::{distribution, optional, positive_span, unless};
+use crate::notation::{distribution, interval, optional, positive_span, unless};
 use crate::problem;
 
 /// `balance: random`, or `balance: { least_request: { choices: 2 } }`.
@@ -195,7 +195,7 @@ fn read_outliers(reader: &mut Reader, node: &Node) -> Option<OutlierDocument> {
     let mut fields = reader.fields(node, "outlier detection")?;
     let document = OutlierDocument {
         preset: optional(reader, &mut fields, "preset", read_preset),
-        interval: span(reader, &mut fields, "interval"),
+        interval: optional(reader, &mut fields, "interval", |r, n| interval(r, n, "`interval`")),
         base_ejection_time: span(reader, &mut fields, "base_ejection_time"),
         max_ejection_time: span(reader, &mut fields, "max_ejection_time"),
         max_ejection_percent: share(reader, &mut fields, "max_ejection_percent"),

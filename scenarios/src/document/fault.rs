@@ -9,7 +9,7 @@ use firedrill_core::yaml::{Fields, Key, Node, Reader, Value};
 use firedrill_sim::spec::FaultKind;
 
 use crate::document::client::read_rate;
-use crate::notation::{bounded_span, distribution, growth, optional, positive_span, required};
+use crate::notation::{bounded_span, distribution, growth, interval, optional, positive_span, required};
 use crate::problem;
 
 /// An entry of `faults` or `changes`.
@@ -162,7 +162,7 @@ fn read_kind(reader: &mut Reader, word: &Key, node: &Node) -> Option<FaultKind> 
     let kind = match &*word.text {
         "crash" => {
             let target = service_or_replica(reader, &mut fields, node, &what);
-            let every = optional(reader, &mut fields, "every", |r, n| positive_span(r, n, "the life of a process"));
+            let every = optional(reader, &mut fields, "every", |r, n| interval(r, n, "the life of a process"));
             target.map(|target| FaultKind::Crash { target, every: every.map(|every| every.value) })
         }
         "hang" => service_or_replica(reader, &mut fields, node, &what).map(|target| FaultKind::Hang { target }),

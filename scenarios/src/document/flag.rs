@@ -8,7 +8,7 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
 
 use crate::document::{named, span_or_none};
-use crate::notation::{distribution, optional, positive_span};
+use crate::notation::{distribution, interval, optional};
 
 /// An entry of `flags`: `new-search: { demand: x1.5, error: 2%, poll: 30s }`.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct FlagDocument {
     pub push: Option<Located<Distribution>>,
     /// At which interval a process asks.
     pub poll: Option<Located<Span>>,
+    /// Whether all that it says could be read.
+    pub is_read: bool,
 }
 
 /// An entry of its `calls`: `prices: { probability: 100%, timeout: 200ms }`.
@@ -42,10 +44,13 @@ pub struct FlagCallDocument {
 
 /// Reads an entry of `flags`.
 pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> FlagDocument {
-    let mut flag = FlagDocument { name, healthy: None, demand: None, error: None, calls: Vec::new(), push: None, poll: None };
+    let mut flag =
+        FlagDocument { name, healthy: None, demand: None, error: None, calls: Vec::new(), push: None, poll: None, is_read: true };
     if matches!(node.value, Value::Null) {
         return flag;
     }
+    let before = reader.problem_count();
+    flag.is_read = false;
     let Some(mut fields) = reader.fields(node, "a flag") else { return flag };
     flag.healthy = optional(reader, &mut fields, "healthy", |r, n| r.boolean(n, "`healthy`"));
     flag.demand = optional(reader, &mut fields, "demand", |r, n| r.factor(n, "the factor of CPU demand"));
@@ -54,8 +59,9 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> FlagDocume
         flag.calls = named(reader, node, "the calls that a flag changes", "the name of a service", read_call);
     }
     flag.push = optional(reader, &mut fields, "push", |r, n| distribution(r, n, "the way of a flag"));
-    flag.poll = optional(reader, &mut fields, "poll", |r, n| positive_span(r, n, "the time between two looks at a flag"));
+    flag.poll = optional(reader, &mut fields, "poll", |r, n| interval(r, n, "the time between two looks at a flag"));
     fields.finish(reader);
+    flag.is_read = reader.problem_count() == before;
     flag
 }
 

@@ -6,7 +6,7 @@ use firedrill_core::problem::Located;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader};
 
-use crate::notation::{bounded_span, distribution, optional, positive_span};
+use crate::notation::{bounded_span, distribution, optional, span_from};
 use crate::problem;
 
 /// `liveness: { period: 10s, timeout: 1s, failures: 3, path: traffic, cost: 1ms }`.
@@ -35,8 +35,8 @@ pub fn read(reader: &mut Reader, node: &Node, what: &str, with_successes: bool) 
     let mut fields = reader.fields(node, what)?;
     let in_a_row = |r: &mut Reader, n: &Node, what: &str| r.integer(n, what, 1..=1000).map(|count| count as u32);
     let initial_delay = optional(reader, &mut fields, "initial_delay", |r, n| bounded_span(r, n, "the delay of the first probe"));
-    let period = optional(reader, &mut fields, "period", |r, n| positive_span(r, n, "the period of the probe"));
-    let timeout = optional(reader, &mut fields, "timeout", |r, n| positive_span(r, n, "the timeout of the probe"));
+    let period = optional(reader, &mut fields, "period", |r, n| span_from(r, n, "the period of the probe", problem::SHORTEST_PROBE_MS));
+    let timeout = optional(reader, &mut fields, "timeout", |r, n| span_from(r, n, "the timeout of the probe", problem::SHORTEST_PROBE_MS));
     let successes = if with_successes {
         optional(reader, &mut fields, "successes", |r, n| in_a_row(r, n, "the number of successes in a row"))
     } else {

@@ -8,7 +8,7 @@ use firedrill_sim::spec::Priority;
 
 use crate::document::client::read_rate;
 use crate::document::span_or_none;
-use crate::notation::{bounded_span, optional, positive_span, required, unless};
+use crate::notation::{bounded_span, interval, optional, positive_span, required, unless};
 use crate::problem;
 
 /// `queue:`, `deadline:`, `concurrency:`, `rate_limit:` and `admission_control:` of a service, without the length of the queue.
@@ -259,8 +259,8 @@ fn read_concurrency(reader: &mut Reader, node: &Node) -> Option<ConcurrencyDocum
         least: optional(reader, &mut fields, "least", |r, n| count(r, n, "the least limit", 1)),
         most: optional(reader, &mut fields, "most", |r, n| count(r, n, "the largest limit", 1)),
         timeout: optional(reader, &mut fields, "timeout", |r, n| positive_span(r, n, "the response time that counts as overload")),
-        update: optional(reader, &mut fields, "update", |r, n| positive_span(r, n, "the time from one limit to the next")),
-        measure_every: optional(reader, &mut fields, "measure_every", |r, n| positive_span(r, n, "the time between measurements")),
+        update: optional(reader, &mut fields, "update", |r, n| interval(r, n, "the time from one limit to the next")),
+        measure_every: optional(reader, &mut fields, "measure_every", |r, n| interval(r, n, "the time between measurements")),
         shares: Default::default(),
     };
     if let Some(mut shares) = fields.optional("shares").and_then(|node| reader.fields(node, "the shares of a limit")) {

@@ -18,7 +18,7 @@ use crate::document::metric::MetricDocument;
 use crate::document::protection::{self, ProtectionDocument};
 use crate::document::queue::{self, AdmissionDocument};
 use crate::document::{autoscaler, items, lifecycle, named, profile, span_or_none, topic};
-use crate::notation::{bounded_span, distribution, growth, optional, positive_span, required, unless};
+use crate::notation::{bounded_span, distribution, growth, interval, optional, positive_span, required, unless};
 use crate::problem;
 use autoscaler::AutoscalerDocument;
 use lifecycle::LifecycleDocument;
@@ -307,7 +307,7 @@ fn read_capacity(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Ser
     service.workers = optional(reader, fields, "workers", |r, n| queue::places(r, n, "workers", 1));
     (service.queue, service.admission) = queue::read(reader, fields);
     service.cores = optional(reader, fields, "cores", read_cores);
-    service.cfs = optional(reader, fields, "cfs", |r, n| unless(r, n, "none", |r, n| positive_span(r, n, "the period of a quota")));
+    service.cfs = optional(reader, fields, "cfs", |r, n| unless(r, n, "none", |r, n| interval(r, n, "the period of a quota")));
     service.gc = optional(reader, fields, "gc", |r, n| unless(r, n, "none", read_gc));
     service.background = optional(reader, fields, "background", read_background);
     service.balance = optional(reader, fields, "balance", balancing::read_balance);
@@ -366,7 +366,7 @@ pub struct GcDocument {
 fn read_gc(reader: &mut Reader, node: &Node) -> Option<GcDocument> {
     let mut fields = reader.fields(node, "the collection of garbage")?;
     let gc = GcDocument {
-        every: optional(reader, &mut fields, "every", |r, n| positive_span(r, n, "the time between collections")),
+        every: optional(reader, &mut fields, "every", |r, n| interval(r, n, "the time between collections")),
         share: optional(reader, &mut fields, "share", |r, n| r.ratio(n, "the share of collections")),
         major: optional(reader, &mut fields, "major", |r, n| distribution(r, n, "what a collection of a full heap takes")),
         full: optional(reader, &mut fields, "full", |r, n| r.ratio(n, "when a heap is nearly full")),

@@ -7,7 +7,7 @@ use firedrill_core::yaml::{Node, Reader, Value};
 use firedrill_sim::spec::FaultKind;
 
 use crate::document::ScenarioDocument;
-use crate::notation::{optional, positive_span, required, unless};
+use crate::notation::{interval, optional, positive_span, required, unless};
 
 /// An entry of `topics`: `orders: { partitions: 12 }`, or `mails: { preset: sqs }`.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> TopicDocum
     topic.partitions =
         optional(reader, &mut fields, "partitions", |r, n| r.integer(n, "the number of partitions", 1..=10_000).map(|count| count as u32));
     topic.session = optional(reader, &mut fields, "session_timeout", |r, n| positive_span(r, n, "the timeout of a session"));
-    topic.heartbeat = optional(reader, &mut fields, "heartbeat", |r, n| positive_span(r, n, "the time between heartbeats"));
+    topic.heartbeat = optional(reader, &mut fields, "heartbeat", |r, n| interval(r, n, "the time between heartbeats"));
     topic.poll = optional(reader, &mut fields, "poll_interval", |r, n| positive_span(r, n, "the longest time between polls"));
     topic.first_wait = optional(reader, &mut fields, "first_wait", |r, n| positive_span(r, n, "the wait of an empty group"));
     topic.visibility = optional(reader, &mut fields, "visibility", |r, n| {

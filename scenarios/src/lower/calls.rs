@@ -19,11 +19,20 @@ type Hop = (Name, Name);
 pub fn check(reader: &mut Reader, document: &ScenarioDocument, spec: &WorldSpec) {
     let graph = Graph::new(spec);
     match graph.post_order() {
-        Err(circle) => {
-            let place = closing_place(document, &circle).unwrap_or(&document.place);
+        Err(mut circle) => {
+            // What leaves a process as a message closes it, if anything does.
+            let publishes = |from: usize| publishing_place(document, &circle[from], &circle[(from + 1) % circle.len()]);
+            let published = (0..circle.len()).rev().find_map(|from| Some((from, publishes(from)?)));
+            if let Some((from, _)) = published {
+                let begin = (from + 1) % circle.len();
+                circle.rotate_left(begin);
+            }
             let mut path: Vec<String> = circle.iter().map(|(service, endpoint)| hop_text(spec, service, endpoint)).collect();
             path.push(path[0].clone());
-            reader.problem(problem::call_cycle(place, &path));
+            reader.problem(match published {
+                Some((_, place)) => problem::message_cycle(place, &path),
+                None => problem::call_cycle(closing_place(document, &circle).unwrap_or(&document.place), &path),
+            });
         }
         Ok(order) => {
             let visits = graph.visits(&order);
@@ -175,14 +184,25 @@ fn requests_between(client: &ClientSpec, from: Time, until: Time) -> f64 {
 
 /// Where the last call of a circle stands.
 fn closing_place<'d>(document: &'d ScenarioDocument, circle: &[Hop]) -> Option<&'d Place> {
-    let (service, endpoint) = circle.last()?;
     let (next, _) = circle.first()?;
-    let service = document.services.iter().find(|candidate| candidate.name.value == *service)?;
-    let endpoint = service.endpoints.iter().find(|candidate| candidate.name.value == *endpoint)?;
-    endpoint
-        .work
-        .iter()
+    work(document, circle.last()?)
         .flat_map(PhaseDocument::calls)
         .find(|call: &&CallDocument| call.service.value == *next)
         .map(|call| &call.service.place)
+}
+
+/// Where a hop publishes what the next one takes.
+fn publishing_place<'d>(document: &'d ScenarioDocument, from: &Hop, next: &Hop) -> Option<&'d Place> {
+    let consumes = document.services.iter().find(|service| service.name.value == next.0)?.consumes.as_ref()?;
+    work(document, from).find_map(|phase| match phase {
+        PhaseDocument::Publish(topic) if topic.value == consumes.topic.value => Some(&topic.place),
+        _ => None,
+    })
+}
+
+/// The steps of a hop as written.
+fn work<'d>(document: &'d ScenarioDocument, (service, endpoint): &Hop) -> impl Iterator<Item = &'d PhaseDocument> {
+    let service = document.services.iter().find(|candidate| candidate.name.value == *service);
+    let endpoint = service.and_then(|service| service.endpoints.iter().find(|candidate| candidate.name.value == *endpoint));
+    endpoint.into_iter().flat_map(|endpoint| &endpoint.work)
 }

@@ -30,7 +30,9 @@ fn lower_one(reader: &mut Reader, service: &ServiceDocument, flag: &FlagDocument
         let what = format!("processes are told of `{}`, and ask for it", flag.name.value);
         reader.problem(problem::impossible(&poll.place, &what, "keep one of `push` and `poll`"));
     }
-    if flag.error.is_none() && flag.demand.is_none() && flag.calls.is_empty() && flag.healthy.is_none() {
+    let is_empty = flag.error.is_none() && flag.demand.is_none() && flag.calls.is_empty() && flag.healthy.is_none();
+    // A misspelt key is told as what it is, and may well have been the change.
+    if is_empty && flag.is_read {
         let remedy = "write what it changes: `demand: x1.5`, `error: 2%` or `calls: { prices: { timeout: 200ms } }`; or `healthy: true`";
         reader.problem(problem::impossible(&flag.name.place, &format!("the flag `{}` changes nothing", flag.name.value), remedy));
     }
