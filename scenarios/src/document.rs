@@ -11,6 +11,7 @@ pub mod load;
 pub mod balancing;
 pub mod client;
 pub mod queue;
+pub mod backlog;
 pub mod probe;
 pub mod lifecycle;
 pub mod autoscaler;

@@ -247,6 +247,7 @@ fn service_text(service: &ServiceSpec) -> String {
         Some(0) => "no queue".to_owned(),
         Some(places) => format!("a queue of {places}"),
     };
+    let queue = service.backlog.map_or(queue.clone(), |backlog| format!("{queue} and a backlog of {} connections", backlog.length));
     let mut text = format!("  {}: {replicas}{zones}, {each}with {workers} and {queue}", service.name);
     if let Some(cores) = service.cores {
         text += &format!(" on {cores} cores");

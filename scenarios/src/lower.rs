@@ -2,6 +2,7 @@
 
 mod names;
 mod queue;
+mod backlog;
 mod protection;
 mod load;
 mod probe;

@@ -39,7 +39,8 @@ pub use nodes::NodePoolSpec;
 pub use profile::Profile;
 
 pub use admission::{
-    AdmissionSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, QuotaSpec, RateLimitSpec,
+    AdmissionSpec, BacklogSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, QuotaSpec,
+    RateLimitSpec,
 };
 
 /// A whole world. Lists are sorted by name unless they say otherwise.
@@ -331,6 +332,8 @@ pub struct ServiceSpec {
     pub cpu: Option<Box<CpuSpec>>,
     /// Requests that may wait at one replica; `None` is unbounded.
     pub queue: Option<u32>,
+    /// New connections that wait beyond those; `None`: whoever finds the queue full is turned away.
+    pub backlog: Option<BacklogSpec>,
     /// Who is let in, in what order they wait, and who is dropped; `None`: first come, first served, and nobody is dropped.
     pub admission: Option<Box<AdmissionSpec>>,
     /// How callers choose a replica.

@@ -16,6 +16,7 @@ mod dependencies;
 mod flags;
 mod arrivals;
 mod queues;
+mod backlog;
 mod messages;
 mod monitoring;
 mod fixed_step;

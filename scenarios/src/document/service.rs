@@ -8,6 +8,7 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
 use firedrill_sim::spec::{Access, Cancel, Profile};
 
+use crate::document::backlog::{self, BacklogDocument};
 use crate::document::balancing::{self, BalanceDocument, BalancingDocument};
 use crate::document::cache::{self, CacheDocument};
 use crate::document::client::{RetriesDocument, read_retries};
@@ -47,6 +48,8 @@ pub struct ServiceDocument {
     pub gc: Option<Located<Option<GcDocument>>>,
     /// Requests that may wait at a replica; the inner `None` is unbounded.
     pub queue: Option<Located<Option<u32>>>,
+    /// Connections that wait to be accepted; the inner `None`: there is no such line.
+    pub backlog: Option<Located<Option<BacklogDocument>>>,
     /// Who is let in, and who is next.
     pub admission: AdmissionDocument,
     /// How callers choose a replica.
@@ -250,6 +253,7 @@ impl ServiceDocument {
             background: None,
             gc: None,
             queue: None,
+            backlog: None,
             admission: AdmissionDocument::default(),
             balance: None,
             balancing: BalancingDocument::default(),
@@ -306,6 +310,7 @@ fn read_capacity(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Ser
     service.zones = optional(reader, fields, "zones", read_zones);
     service.workers = optional(reader, fields, "workers", |r, n| queue::places(r, n, "workers", 1));
     (service.queue, service.admission) = queue::read(reader, fields);
+    service.backlog = optional(reader, fields, "backlog", |r, n| unless(r, n, "none", backlog::read));
     service.cores = optional(reader, fields, "cores", read_cores);
     service.cfs = optional(reader, fields, "cfs", |r, n| unless(r, n, "none", |r, n| interval(r, n, "the period of a quota")));
     service.gc = optional(reader, fields, "gc", |r, n| unless(r, n, "none", read_gc));

@@ -14,7 +14,7 @@ use crate::document::service::{CallDocument, EndpointDocument, PhaseDocument, Se
 use crate::lower::cache;
 use crate::lower::names::{Names, zones_of};
 use crate::lower::protection::{self, lower_retries};
-use crate::lower::{autoscaler, balancing, database, flag, lifecycle, or, queue, topic};
+use crate::lower::{autoscaler, backlog, balancing, database, flag, lifecycle, or, queue, topic};
 use crate::problem;
 
 /// Lowers one service.
@@ -40,6 +40,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         cores,
         cpu: lower_cpu(reader, service, cores),
         queue: places,
+        backlog: backlog::lower(reader, service, places),
         admission: queue::lower(reader, &service.admission, places),
         balance,
         database: database::lower(reader, service, balance, balancing.is_some()),

@@ -55,6 +55,17 @@ pub struct AdmissionSpec {
     pub quota: Option<QuotaSpec>,
 }
 
+/// Connections that wait at a replica until its process accepts them, beyond those that wait in its queue (docs/MODEL.md 1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BacklogSpec {
+    /// How long the kernel lets the line become: it holds one more. Whoever comes then is not answered.
+    pub length: u32,
+    /// After so long the kernel of a caller that was not answered asks again, after that twice as long each time; above zero.
+    pub retry_after: Span,
+    /// How often it asks again, at most 30; then the connection has failed.
+    pub retries: u32,
+}
+
 /// In what order requests are taken from a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Discipline {

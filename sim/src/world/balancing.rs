@@ -94,6 +94,9 @@ struct Pick {
     at: Time,
 }
 
+/// Instead of the number of a replica: the connection to it was there before.
+const KEPT: u32 = 0;
+
 const NO_PICK: Pick = Pick { view: NONE, replica: NONE, id: 0, at: Time::ZERO };
 
 /// What a caller hears of an attempt that it has sent.
@@ -314,7 +317,7 @@ impl World {
         };
         self.resolve(view);
         let (replica, id) = match self.spec.services[service as usize].balance {
-            Balance::PerConnection(spec) => (self.connect(view, spec, luck).ok_or(Failure::NoReplica)?, NONE),
+            Balance::PerConnection(spec) => self.connect(view, spec, luck).ok_or(Failure::NoReplica)?,
             _ => self.take_elsewhere(view, luck, call).ok_or(Failure::NoReplica)?,
         };
         if self.views.picks.len() <= slot as usize {
@@ -362,21 +365,27 @@ impl World {
         chosen
     }
 
-    /// The replica at the other end of a connection that is there, or of a new one.
-    fn connect(&mut self, index: u32, spec: ConnectionSpec, luck: u64) -> Option<u32> {
+    /// Whether an attempt goes over a connection that was there before it.
+    pub(super) fn has_kept_connection(&self, slot: u32) -> bool {
+        let balance = self.spec.services[self.attempts[slot].service as usize].balance;
+        matches!(balance, Balance::PerConnection(_)) && self.views.picks.get(slot as usize).is_some_and(|pick| pick.id == KEPT)
+    }
+
+    /// The replica at the other end of a connection, and whether that is [`KEPT`] or new.
+    fn connect(&mut self, index: u32, spec: ConnectionSpec, luck: u64) -> Option<(u32, u32)> {
         let now = self.now;
         let (view, replicas) = (&mut self.views.all[index as usize], &self.replicas);
         // Who ends a process, or tells it to stop, closes its connections, and the other end notices.
         view.connections.retain(|(replica, _)| replicas[*replica as usize].accepts());
         if let Some(replica) = view.reuse(spec, now) {
-            return Some(replica);
+            return Some((replica, KEPT));
         }
         let place = *view.open.get(below(luck, view.open.len() as u64) as usize)? as usize;
         let replica = view.hosts[place].replica;
         if spec.multiplexed {
             view.connections.push((replica, now));
         }
-        Some(replica)
+        Some((replica, NONE))
     }
 
     /// Chooses a place in a view.

@@ -88,6 +88,7 @@ impl World {
             as_of: (Time::ZERO, Span::ZERO),
             terms: Vec::new(),
             keeps_terms: spec.services.iter().any(|service| service.admission.is_some()) || spec.flags_change_timeouts(),
+            knocking: spec.services.iter().any(|service| service.backlog.is_some()).then(Box::default),
             disturbances,
             flags: Flags::new(&spec, seed),
             orders: Vec::new(),

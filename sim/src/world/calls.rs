@@ -547,9 +547,12 @@ impl World {
         self.hear(slot, Heard::GivenUp);
         let attempt = &mut self.attempts[slot];
         attempt.call = NONE;
-        if self.services[attempt.service as usize].cancel == Cancel::None {
+        let service = attempt.service as usize;
+        let knocks = self.ceases_to_knock(slot);
+        if self.services[service].cancel == Cancel::None && !knocks {
             return;
         }
+        let attempt = &mut self.attempts[slot];
         match attempt.state {
             State::OnTheWay => {
                 let mut timer = attempt.timer.take();

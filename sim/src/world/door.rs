@@ -213,6 +213,9 @@ impl World {
     /// An attempt comes to the door of its replica.
     pub(super) fn come_to_door(&mut self, slot: u32, index: u32) {
         let now = self.now;
+        if self.knocking.is_some() && self.has_full_backlog(index) && self.knocks_in_vain(slot, index) {
+            return;
+        }
         let rules = self.services[self.attempts[slot].service as usize].rules.as_mut();
         if rules.and_then(|rules| rules.quota.as_mut()).is_some_and(|quota| !quota.takes(now)) {
             return self.turn_away_over_quota(slot);

@@ -5,6 +5,7 @@ mod build;
 mod actions;
 mod ahead;
 mod away;
+mod backlog;
 mod autoscaling;
 mod balancing;
 mod calls;
@@ -141,6 +142,10 @@ pub(crate) enum Due {
     Order(u32, OrderStep),
     /// An attempt has been held back at the door of its replica for long enough.
     LetIn(u32),
+    /// The kernel of a caller whose connection was not answered asks again.
+    Knock(u32),
+    /// It has asked for long enough.
+    KnockedInVain(u32),
     /// An attempt has waited in a queue for as long as it may.
     WaitedEnough(u32),
     /// The interval of a caller's detection of outliers is over.
@@ -283,6 +288,8 @@ pub(crate) struct World {
     terms: Vec<Terms>,
     /// Whether any service has rules for its door.
     keeps_terms: bool,
+    /// Connections that nobody answers; `None` if no service has a backlog.
+    knocking: Option<Box<backlog::Knocking>>,
     disturbances: Vec<Disturbance>,
     /// The flags, if there are any.
     flags: Option<Box<Flags>>,
@@ -343,6 +350,7 @@ impl World {
             if self.keeps_terms {
                 self.note_open_doors(at);
             }
+            self.note_backlogs(at);
         }
         self.now = at;
         self.events += 1;
@@ -386,6 +394,8 @@ impl World {
             Due::FaultEnds(index) => self.fault_ends(index, "its time was up"),
             Due::Order(order, step) => self.order_due(order, step),
             Due::LetIn(attempt) => self.let_in(attempt),
+            Due::Knock(attempt) => self.knock(attempt),
+            Due::KnockedInVain(attempt) => self.knocked_in_vain(attempt),
             Due::WaitedEnough(attempt) => self.waited_enough(attempt),
             Due::Sweep(view) => self.sweep(view),
             Due::RestOver(view, replica) => self.rest_over(view, replica),

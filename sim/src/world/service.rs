@@ -8,6 +8,7 @@ use crate::histogram::Histogram;
 use crate::slab::NONE;
 use crate::spec::{Balance, Cancel, ServiceSpec};
 use crate::world::autoscaling::Scaling;
+use crate::world::backlog;
 use crate::world::balancing::pair;
 use crate::world::calls::{Call, Origin};
 use crate::world::door::{self, Rules};
@@ -27,7 +28,7 @@ pub(crate) struct Service {
     pub(super) retry_luck: Stream,
     /// `u32::MAX` is unbounded.
     pub(super) workers: u32,
-    /// `u32::MAX` is unbounded.
+    /// With those of its backlog; `u32::MAX` is unbounded.
     pub(crate) queue: u32,
     /// What its doors go by; `None`: they are open to all, and who comes first is served first.
     pub(super) rules: Option<Box<Rules>>,
@@ -174,7 +175,7 @@ impl Service {
             later_luck: Stream::new(seed, Purpose::ServiceTime, key),
             retry_luck: Stream::new(seed, Purpose::Retry, key),
             workers: door::workers(spec),
-            queue: spec.queue.unwrap_or(u32::MAX),
+            queue: backlog::places(spec),
             rules: None,
             balance: spec.balance,
             // What attempts hear and where they go is looked at off the usual path for both.

@@ -206,7 +206,7 @@ impl World {
 
     /// An attempt comes to its replica: it is turned away, queued, or begun.
     #[inline]
-    fn admit(&mut self, slot: u32, chosen: u32) {
+    pub(super) fn admit(&mut self, slot: u32, chosen: u32) {
         let service = self.attempts[slot].service;
         self.attempts[slot].replica = chosen;
         let state = &self.services[service as usize];
@@ -220,9 +220,12 @@ impl World {
             replica.queued += 1;
             replica.queue.push_back(slot);
             self.attempts[slot].state = State::Queued;
+        } else if self.knocking.is_some() && self.knocks_in_vain(slot, chosen) {
+            return;
         } else {
             if self.counting {
-                replica.counters.requests[self.attempts[slot].endpoint as usize][Failure::QueueFull.code()] += 1;
+                let counters = &mut self.replicas[chosen as usize].counters;
+                counters.requests[self.attempts[slot].endpoint as usize][Failure::QueueFull.code()] += 1;
             }
             return self.turn_away(slot, Failure::QueueFull);
         }

@@ -132,6 +132,7 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
         cores: None,
         cpu: None,
         queue: None,
+        backlog: None,
         admission: None,
         balance: Balance::RoundRobin,
         balancing: None,
