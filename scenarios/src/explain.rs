@@ -234,6 +234,19 @@ fn times(count: u32) -> String {
     }
 }
 
+/// Where requests of a service wait.
+fn queue_text(service: &ServiceSpec) -> String {
+    let queue = match service.queue {
+        None => "an unbounded queue".to_owned(),
+        Some(0) => "no queue".to_owned(),
+        Some(places) => format!("a queue of {places}"),
+    };
+    match service.backlog {
+        None => queue,
+        Some(backlog) => format!("{queue}, and a backlog of {} connections", backlog.length),
+    }
+}
+
 fn service_text(service: &ServiceSpec) -> String {
     let replicas = counted(u64::from(service.replicas), "replica");
     let each = if service.replicas == 1 { "" } else { "each " };
@@ -242,12 +255,7 @@ fn service_text(service: &ServiceSpec) -> String {
         zones => format!(" in zones {}", zones.iter().map(|zone| zone.as_str()).collect::<Vec<_>>().join(", ")),
     };
     let workers = service.workers.map_or_else(|| "any number of workers".to_owned(), |workers| counted(u64::from(workers), "worker"));
-    let queue = match service.queue {
-        None => "an unbounded queue".to_owned(),
-        Some(0) => "no queue".to_owned(),
-        Some(places) => format!("a queue of {places}"),
-    };
-    let queue = service.backlog.map_or(queue.clone(), |backlog| format!("{queue} and a backlog of {} connections", backlog.length));
+    let queue = queue_text(service);
     let mut text = format!("  {}: {replicas}{zones}, {each}with {workers} and {queue}", service.name);
     if let Some(cores) = service.cores {
         text += &format!(" on {cores} cores");

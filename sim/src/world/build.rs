@@ -56,7 +56,6 @@ impl World {
         let nodes = nodes(&spec, zone_named);
         let faults = spec.faults.iter().map(|fault| Disturbance::new(fault, false, seed));
         let changes = spec.changes.iter().map(|change| Disturbance::new(change, true, seed));
-        let disturbances = faults.chain(changes).collect();
         let (steps, edges) = (layout.steps.into(), layout.edges);
         let ways = Ways::of(&spec, &edges);
         let mut world = Self {
@@ -89,7 +88,7 @@ impl World {
             terms: Vec::new(),
             keeps_terms: spec.services.iter().any(|service| service.admission.is_some()) || spec.flags_change_timeouts(),
             knocking: spec.services.iter().any(|service| service.backlog.is_some()).then(Box::default),
-            disturbances,
+            disturbances: faults.chain(changes).collect(),
             flags: Flags::new(&spec, seed),
             orders: Vec::new(),
             fences: Default::default(),
