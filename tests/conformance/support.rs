@@ -9,6 +9,9 @@ use firedrill_scenarios::read_scenario;
 use firedrill_sim::spec::WorldSpec;
 use firedrill_sim::{Automation, Finished, Idle, Options, Run, Script};
 
+/// A figure by name, what theory says of it, and how it is read off a run.
+type Expected<'a> = (&'a str, f64, &'a dyn Fn(&Finished<Idle>) -> f64);
+
 /// A scenario file, perhaps with a few words changed.
 #[derive(Clone)]
 pub struct Case {
@@ -73,7 +76,7 @@ impl Case {
 
     /// The same of several figures of the same runs.
     #[track_caller]
-    pub fn check_all(&self, seeds: u64, figures: &[(&str, f64, &dyn Fn(&Finished<Idle>) -> f64)]) {
+    pub fn check_all(&self, seeds: u64, figures: &[Expected<'_>]) {
         let runs: Vec<Vec<f64>> = (0..seeds)
             .map(|seed| {
                 let finished = self.play(seed);
