@@ -178,13 +178,19 @@ pub struct ServiceLedger {
     pub calls: Vec<Name>,
     /// The clients that call it directly.
     pub clients: Vec<Name>,
-    /// The zones that its replicas stand in.
+    /// The zones that replicas of it stood in, sorted: one that is declared and never held any is not among them.
     pub zones: Vec<Name>,
     /// Replicas that the scenario declares.
     pub declared: u32,
     /// Whether an autoscaler changes how many are wanted.
     #[serde(default)]
     pub autoscaled: bool,
+    /// Its caches, in the order in which they are declared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<Name>,
+    /// Of a database, the replica that was its primary when the run ended; `None` if it had none then, and of every other service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<Name>,
     /// State at the end of each bin.
     pub bins: Vec<ServiceBin>,
     /// The whole run.

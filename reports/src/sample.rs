@@ -238,7 +238,8 @@ impl Sample {
         }
         let (calls, clients, zones) = (names(calls), names(clients), names(zones));
         let totals = ServiceTotals::default();
-        ServiceLedger { service: Name::new(name), calls, clients, zones, declared: *declared, autoscaled: false, bins, totals }
+        let (service, declared, autoscaled, caches, primary) = (Name::new(name), *declared, false, Vec::new(), None);
+        ServiceLedger { service, calls, clients, zones, declared, autoscaled, caches, primary, bins, totals }
     }
 }
 

@@ -152,7 +152,7 @@ fn measure(measure: Measure) -> String {
 fn definition(word: &str) -> &'static str {
     match word {
         "time_to_detect" => {
-            "seconds from a fault's onset to the first notification whose target lies in the incident's scope; the horizon if none came"
+            "seconds from a fault's onset to the first notification whose target lies in the incident's scope; the horizon if none came, and none of an incident that closed before anybody felt or heard of it"
         }
         "time_to_mitigate" => {
             "seconds from onset until fewer than 1 % of requests were bad, for a minute, and users did not fall ill again; relapses count until half an hour after the incident's close, so well for a moment between two outages is not mitigated"

@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn an_incident_that_nobody_noticed_is_censored_at_the_end() {
-        let detect = alone(Sample::new(300).fault("api", 60, 200)).time_to_detect.unwrap();
+        let detect = alone(Sample::new(300).fault("api", 60, 200).bad(60, 200, 50)).time_to_detect.unwrap();
         assert_eq!((detect.seconds, detect.censored), (240.0, true));
     }
 

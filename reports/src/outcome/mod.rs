@@ -137,7 +137,7 @@ pub struct IncidentOutcome {
     pub worst_bad_share: f64,
     /// Whether users felt it.
     pub felt: bool,
-    /// Until the first notification about it; `None` in an arm that no rules watch.
+    /// Until the first notification about it; `None` in an arm that no rules watch, and if it closed before anybody felt or heard of it.
     pub time_to_detect: Option<Elapsed>,
     /// Until users were well to stay.
     pub time_to_mitigate: Elapsed,
@@ -167,7 +167,7 @@ pub struct ArmOutcome {
     /// Writes that a failover lost, and messages that an action threw away.
     #[serde(default)]
     pub data_lost: u64,
-    /// The worst incident's; `None` without a fault, or if no rules watch.
+    /// The worst incident's; `None` if none has one: without a fault, if no rules watch, or if all closed before anybody noticed.
     pub time_to_detect: Option<Elapsed>,
     /// The worst incident's; `None` without a fault.
     pub time_to_mitigate: Option<Elapsed>,
@@ -405,14 +405,17 @@ impl<'a> Arm<'a> {
         let spells = incident::spells(incident, ledger, &self.users, settings);
         let within = self.deeds.iter().filter(|deed| incident.is_open_at(deed.started) && incident.scope.contains(&deed.target));
         let worst = incident::bins(incident, ledger.ended).filter_map(|bin| self.users.bad_share(bin)).fold(0.0, f64::max);
+        let felt = worst >= settings.well_below;
+        // Of what is over before anybody felt or heard of it there is nothing left to detect, for however long the run goes on.
+        let is_to_be_noticed = felt || detected.is_some() || incident.closed.is_none();
         IncidentOutcome {
             opened_seconds: incident.opened.as_seconds(),
             closed_seconds: incident.closed.map(Time::as_seconds),
             faults: incident.faults.clone(),
             scope: incident.scope.clone(),
             worst_bad_share: worst,
-            felt: worst >= settings.well_below,
-            time_to_detect: watched.then(|| since(detected)),
+            felt,
+            time_to_detect: (watched && is_to_be_noticed).then(|| since(detected)),
             time_to_mitigate: since(incident::mitigated(incident, &spells)),
             time_to_recover: since(incident::recovered(incident, ledger, &self.users, settings)),
             recurrence: spells.len().saturating_sub(1) as u64,
@@ -494,6 +497,20 @@ mod tests {
         let (censored, measured) = (Elapsed { seconds: 10.0, censored: true }, Elapsed { seconds: 99.0, censored: false });
         assert_eq!(censored.worse(measured), censored);
         assert_eq!(measured.worse(censored), censored);
+    }
+
+    #[test]
+    fn what_closed_before_anybody_noticed_has_no_time_to_detect_and_what_users_felt_has() {
+        // The first fault is over in 5 s and nobody feels it; the second is told after 116 s.
+        let run = Sample::new(1800).fault("api", 300, 305).fault("web", 900, 1100);
+        let told = run.notify(1016, "service", "web").build();
+        let detect = |run: &Transcript| measure(&Arms { nothing: run, policy: run, oracle: None }, &OutcomeSettings::default()).policy;
+        let outcome = detect(&told);
+        assert_eq!(outcome.incidents.len(), 2);
+        assert_eq!(outcome.incidents[0].time_to_detect, None);
+        assert_eq!(outcome.time_to_detect, Some(Elapsed { seconds: 116.0, censored: false }));
+        let felt = Sample::new(600).fault("api", 60, 65).bad(60, 80, 50).build();
+        assert_eq!(detect(&felt).time_to_detect, Some(Elapsed { seconds: 540.0, censored: true }), "users felt it and nobody was told");
     }
 
     #[test]

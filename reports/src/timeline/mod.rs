@@ -116,8 +116,8 @@ pub struct Timeline {
     pub policies: Vec<Name>,
     /// The seed.
     pub seed: u64,
-    /// Onset of the first fault; `None` without one.
-    pub first_fault: Option<Time>,
+    /// Onsets of the incidents, in order; empty without a fault.
+    pub onsets: Vec<Time>,
     /// In order of time.
     pub lines: Vec<Line>,
 }

@@ -59,13 +59,14 @@ impl Timeline {
         text
     }
 
-    /// The time since the first fault, signed; empty without a fault.
+    /// The time since the onset of the incident that began last, negative before the first one; empty without a fault.
     #[must_use]
     pub fn since_fault(&self, at: Time) -> String {
-        match self.first_fault {
+        let last = self.onsets.iter().rev().find(|onset| **onset <= at).or(self.onsets.first());
+        match last {
             None => String::new(),
-            Some(fault) if at < fault => format!("-{}", column(fault - at)),
-            Some(fault) => format!("+{}", column(at - fault)),
+            Some(onset) if at < *onset => format!("-{}", column(*onset - at)),
+            Some(onset) => format!("+{}", column(at - *onset)),
         }
     }
 }
@@ -121,7 +122,7 @@ mod tests {
             arm: "replay".into(),
             policies: Vec::new(),
             seed: 0,
-            first_fault: None,
+            onsets: Vec::new(),
             lines: seconds.map(line).into(),
         };
         let told = |seconds, start| story(seconds).render_from(Start::parse(start).unwrap(), 80, |_, text| text.to_owned());

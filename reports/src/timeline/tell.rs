@@ -26,7 +26,10 @@ pub fn tell(run: &Transcript) -> Timeline {
         teller.take_in(record.at, &record.event);
     }
     let mut lines = teller.finish();
-    lines.extend(truths(run));
+    let settings = OutcomeSettings::default();
+    let users = UserSeries::of(&run.ledger, &settings);
+    let incidents = incidents(&run.ledger, &users, &settings);
+    lines.extend(truths(run, &incidents, &users, &settings));
     // Stable: what was true of users follows what happened at the same instant.
     lines.sort_by_key(|line| line.at);
     Timeline {
@@ -34,22 +37,20 @@ pub fn tell(run: &Transcript) -> Timeline {
         arm: run.header.arm.clone(),
         policies: run.header.policies.clone(),
         seed: run.header.seed,
-        first_fault: run.ledger.faults.first().map(|fault| fault.started),
+        onsets: incidents.iter().map(|incident| incident.opened).collect(),
         lines,
     }
 }
 
 /// What the ledgers say about users, which no journal does.
-fn truths(run: &Transcript) -> Vec<Line> {
-    let settings = OutcomeSettings::default();
-    let users = UserSeries::of(&run.ledger, &settings);
+fn truths(run: &Transcript, incidents: &[Incident], users: &UserSeries, settings: &OutcomeSettings) -> Vec<Line> {
     let ended = run.ledger.ended;
     let mut lines = Vec::new();
-    for incident in incidents(&run.ledger, &users, &settings) {
-        lines.extend(spell_lines(run, &incident, &users, &settings));
+    for incident in incidents {
+        lines.extend(spell_lines(run, incident, users, settings));
         let mut say = |at: Time, kind: Kind, text: String| lines.push(Line { at, kind, text });
         let after = |at: Time| clock_span(at.since(incident.opened));
-        match recovered(&incident, &run.ledger, &users, &settings) {
+        match recovered(incident, &run.ledger, users, settings) {
             Some(at) => say(at, Kind::Recovery, format!("recovered: everything is as declared, {} after the fault", after(at))),
             None => say(ended, Kind::End, "not recovered when the run ends".to_owned()),
         }
@@ -677,6 +678,14 @@ mod tests {
         let run = ["api-0", "api-0"].iter().fold(Sample::new(300), |run, pod| run.record(100, fires(pod)));
         let told: Vec<_> = tell(&run.build()).lines.into_iter().filter(|line| line.kind == Kind::Alert).map(|line| line.text).collect();
         assert_eq!(told, ["Down fires {pod=api-0, zone=a}, value 1 (2 times)"]);
+    }
+
+    #[test]
+    fn what_comes_of_a_second_incident_is_told_since_its_own_onset() {
+        let run = Sample::new(900).fault("api", 60, 65).fault("web", 600, 700).fire(600 + 116, "Slow").build();
+        let story = tell(&run);
+        let since: Vec<_> = [30, 90, 599, 716].map(|at| story.since_fault(Time::from_seconds(at))).into();
+        assert_eq!(since, ["-30s", "+30s", "+8m59s", "+1m56s"]);
     }
 
     fn policy_lines(run: Sample) -> Vec<String> {

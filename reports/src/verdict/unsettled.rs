@@ -71,7 +71,8 @@ fn of_tail(place: &str, found: &TailVerdict) -> Doubt {
 pub(super) fn why_missing(measure: Measure) -> &'static str {
     match measure.word() {
         "false_positive_rate" => "nobody acted in these runs, and a rate of no actions is none",
-        "time_to_detect" | "time_to_mitigate" | "time_to_recover" | "amplification" => "none of these runs has a fault",
+        "time_to_detect" => "none of these runs has a fault that lasted or that anybody noticed",
+        "time_to_mitigate" | "time_to_recover" | "amplification" => "none of these runs has a fault",
         "noop_false_positives" => "each of these runs has a fault",
         "regret" => "none of these scenarios has a cure to compare with",
         "time_to_undo" => "no verification failed in these runs",

@@ -257,13 +257,18 @@ impl World {
         );
         let called = spec.endpoints.iter().flat_map(|endpoint| &endpoint.phases).flat_map(Phase::calls).map(|call| call.service.clone());
         let clients = self.spec.clients.iter().filter(|client| client.service == spec.name).map(|client| client.name.clone());
+        let own = self.replicas.iter().filter(|replica| replica.service as usize == index);
+        let zones = own.map(|replica| self.zones[replica.zone as usize].name.clone());
+        let primary = self.services[index].database.as_ref().and_then(|database| database.primary());
         ServiceLedger {
             service: spec.name.clone(),
             calls: sorted(called.collect()),
             clients: sorted(clients.collect()),
-            zones: sorted(spec.zones.clone()),
+            zones: sorted(zones.collect()),
             declared: spec.replicas,
             autoscaled: spec.autoscaler.is_some(),
+            caches: spec.caches.iter().map(|cache| cache.name.clone()).collect(),
+            primary: primary.map(|replica| self.replicas[replica as usize].name.clone()),
             bins: std::mem::take(&mut self.services[index].bins),
             totals,
         }

@@ -132,6 +132,11 @@ impl Database {
         self.members.iter_mut().find(|member| member.replica == replica)
     }
 
+    /// The replica that is its primary; `None` while there is none.
+    pub(crate) fn primary(&self) -> Option<u32> {
+        (self.primary != NONE).then_some(self.primary)
+    }
+
     /// Whether a primary is there and callers reach it, and nothing is under way.
     pub(super) fn is_steady(&self) -> bool {
         self.primary != NONE && self.reachable && self.failover.is_steady()
