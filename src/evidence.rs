@@ -3,7 +3,7 @@
 //! One number leads from a user's request to what was done about it: a log record of an alert names the traces of requests that went wrong
 //! where the alert points, and carries a correlation that the records of the decision and of the action carry too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::action::ActionId;
 use firedrill_core::journal::{Event, Input, LabelSet, Record};
@@ -97,6 +97,8 @@ fn request_line(start: Start, seed: u64, span: &TraceSpan) -> String {
 #[derive(Debug, Default)]
 struct Correlations {
     alerts: BTreeMap<(Name, LabelSet), u64>,
+    /// Those of them that are over.
+    over: BTreeSet<(Name, LabelSet)>,
     incidents: BTreeMap<(Name, u64), u64>,
     actions: BTreeMap<ActionId, u64>,
 }
@@ -105,15 +107,21 @@ impl Correlations {
     /// The correlation of an event, if it is one of those that have one.
     fn of(&mut self, at: Time, event: &Event) -> Option<u64> {
         match event {
-            Event::AlertPending { alert, labels, .. } => {
+            Event::AlertPending { alert, labels, .. } | Event::AlertFiring { alert, labels, .. } => {
+                let key = (alert.clone(), labels.clone());
+                // What was over and comes again is another alert; until then its end may still be told to somebody.
+                if self.over.remove(&key) {
+                    self.alerts.remove(&key);
+                }
                 let fresh = mix64(hash64(&format!("{alert}{labels:?}")), at.as_nanos());
-                Some(*self.alerts.entry((alert.clone(), labels.clone())).or_insert(fresh))
+                Some(*self.alerts.entry(key).or_insert(fresh))
             }
-            Event::AlertFiring { alert, labels, .. } => {
-                let fresh = mix64(hash64(&format!("{alert}{labels:?}")), at.as_nanos());
-                Some(*self.alerts.entry((alert.clone(), labels.clone())).or_insert(fresh))
+            Event::AlertResolved { alert, labels } => {
+                let key = (alert.clone(), labels.clone());
+                self.over.insert(key.clone());
+                self.alerts.get(&key).copied()
             }
-            Event::AlertResolved { alert, labels } => self.alerts.remove(&(alert.clone(), labels.clone())),
+            Event::Notified { notification } => self.alert(&notification.alert, &notification.labels),
             Event::Received { input: Input::Notified(told), .. } => self.alert(&told.alert, &told.labels),
             Event::IncidentOpened { policy, incident, alert, labels, .. } => {
                 let found = self.alert(alert, labels).unwrap_or_else(|| mix64(hash64(policy), *incident));
@@ -144,7 +152,16 @@ fn journal_line(start: Start, seed: u64, record: &Record, known: &mut Correlatio
     let correlation = known.of(record.at, &record.event);
     let event = serde_json::to_value(&record.event).expect("an event is plain data");
     let Value::Object(fields) = event else { return None };
-    let (kind, attributes) = fields.into_iter().next()?;
+    let (kind, mut attributes) = fields.into_iter().next()?;
+    let began = match &record.event {
+        Event::Notified { .. } => attributes.pointer_mut("/notification/starts_at"),
+        Event::Received { .. } => attributes.pointer_mut("/input/notified/starts_at"),
+        _ => None,
+    };
+    if let Some(began) = began {
+        // Beside absolute times a time of the run would be taken for one.
+        *began = json!(unix_nanos(start, Time::from_nanos(began.as_u64().unwrap_or_default())));
+    }
     // A fault is the truth, and no log says it; what follows of it is logged by whom it strikes.
     if matches!(kind.as_str(), "fault_started" | "fault_ended" | "run_ended") {
         return None;
@@ -188,7 +205,8 @@ fn examples<'a>(labels: &LabelSet, at: Time, spans: &'a [TraceSpan]) -> Vec<&'a 
     };
     let mut found: Vec<&TraceSpan> = spans.iter().filter(is_example).collect();
     found.sort_by_key(|span| (std::cmp::Reverse(span.ended), span.request));
-    found.dedup_by_key(|span| span.request);
+    let mut told = BTreeSet::new();
+    found.retain(|span| told.insert(span.request));
     found.truncate(EXAMPLES);
     found
 }

@@ -68,6 +68,12 @@ impl<S: Asked + ?Sized> Asked for &S {
     }
 }
 
+/// What a path is relative to: an entry of a file to that file's folder if something is there, and else, as every argument, to `base`.
+fn base_of<S: Asked>(asked: &S, base: &Path) -> PathBuf {
+    let beside = asked.place().and_then(|place| Path::new(&place.file().path).parent());
+    beside.filter(|folder| folder.join(asked.name()).exists()).unwrap_or(base).to_owned()
+}
+
 /// A project file, or the one of a folder, and the folder that its paths are relative to.
 ///
 /// # Errors
@@ -196,10 +202,13 @@ pub fn rules<S: Asked>(names: &[S], base: &Path) -> Result<Arc<Rules>, Failure> 
 /// # Errors
 /// It is not there, or wrong.
 pub fn routing<S: Asked>(asked: &S, base: &Path) -> Result<Arc<Routing>, Failure> {
-    let path = base.join(asked.name());
+    let path = base_of(asked, base).join(asked.name());
     if !path.is_file() {
         let message = format!("no Alertmanager configuration is at `{}`", shown(&path));
-        return Err(placed(Failure::argument(message, "name an `alertmanager.yml`, relative to the project"), asked));
+        return Err(placed(
+            Failure::argument(message, "name an `alertmanager.yml`, relative to the file that names it or to the project"),
+            asked,
+        ));
     }
     let source = load::read_file(&path)?;
     kind::expect(&source, Kind::Alertmanager).map_err(|problem| vec![problem])?;
@@ -212,7 +221,7 @@ pub fn routing<S: Asked>(asked: &S, base: &Path) -> Result<Arc<Routing>, Failure
 /// # Errors
 /// They are not there, or wrong.
 pub fn silences<S: Asked>(asked: &S, base: &Path, start: Start) -> Result<Silences, Failure> {
-    let path = base.join(asked.name());
+    let path = base_of(asked, base).join(asked.name());
     if !path.is_file() {
         let message = format!("no file of silences is at `{}`", shown(&path));
         let remedy = "name a file such as `amtool silence query -o json` writes, or a list of `{ matchers: [...], from: 5m, to: 20m }`";
@@ -417,8 +426,9 @@ fn find_all<S: Asked>(names: &[S], base: &Path, wanted: Kind, shelf: &Shelf<'_>)
     let mut sources = Vec::new();
     let mut problems = Vec::new();
     for asked in names {
+        let base = base_of(asked, base);
         let found = if base.join(asked.name()).exists() {
-            load::find(asked.name(), base, shelf)
+            load::find(asked.name(), &base, shelf)
         } else {
             shelved(asked, wanted, &[], shelf).map(|source| vec![source])
         };

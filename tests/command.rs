@@ -322,3 +322,48 @@ fn a_file_that_is_not_there_is_a_problem_like_any_other() {
         done.says("error[FD0905]: cannot read nowhere.").says("no such file or folder").says("help: name a file that exists");
     }
 }
+
+#[test]
+fn outputs_that_would_be_lost_are_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |line: &str| firedrill(folder.path(), &words(&format!("run hang-one-replica {line}"))).exits(2).stderr;
+    let lost = "would be written into one file";
+    assert!(run("--traces a.jsonl --logs ./a.jsonl").contains(lost));
+    assert!(run("--out o --logs o/journal.jsonl").contains(lost));
+    let missing = run("--traces nowhere/t.jsonl");
+    assert!(
+        missing.contains("error[FD0901]") && missing.contains("there is no folder nowhere") && missing.contains("make the folder"),
+        "{missing}"
+    );
+    assert!(run("--logs .").contains("this is a folder"));
+    assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing was written");
+}
+
+#[test]
+fn a_run_of_a_folder_says_that_it_plays_one_scenario() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("many")).unwrap();
+    fs::write(folder.path().join("many/x.yaml"), [0xff, 0xfe]).unwrap();
+    let told = firedrill(folder.path(), &["run", "many"]).exits(2).stderr;
+    assert!(told.contains("`many` is a folder, and `run` plays one scenario") && !told.contains("UTF-8"), "{told}");
+}
+
+#[test]
+fn the_rules_of_a_scenario_are_found_beside_it_wherever_the_command_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = "schema: scenario/1\nscenario: base\nhorizon: 1m\nrules: [own.rules.yaml]\nclients: { u: { calls: s, rate: 1/s } }\nservices: { s: { work: [cpu: 1ms] } }\n";
+    write(folder.path(), "deep/base.yaml", scenario);
+    write(folder.path(), "deep/own.rules.yaml", "groups: [{ name: g, rules: [{ alert: A, expr: up == 0 }] }]\n");
+    for (at, path) in [(folder.path().join("deep"), "base.yaml"), (folder.path().to_owned(), "deep/base.yaml")] {
+        firedrill(&at, &["check", path]).exits(0).says("all sound").says("read 1 rule in 1 file");
+        firedrill(&at, &["run", path]).exits(0);
+    }
+    fs::remove_file(folder.path().join("deep/own.rules.yaml")).unwrap();
+    let broken = firedrill(folder.path(), &["check", "deep/base.yaml"]).exits(2);
+    assert!(
+        broken.stderr.contains("own.rules.yaml") && !broken.stdout.contains("these are sound") && !broken.stdout.contains("all sound\n"),
+        "{}",
+        broken.told
+    );
+    assert!(broken.stdout.is_empty() || broken.stdout.contains("not all sound"), "{}", broken.stdout);
+}

@@ -199,3 +199,21 @@ fn what_traces_tell_of_requests_agrees_with_the_ledger() {
     let open: u64 = finished.ledger.services.iter().map(|service| service.totals.in_service + service.totals.queued).sum();
     assert!((sent - open..=sent).contains(&told), "{told} of {sent} attempts, of which {open} are open");
 }
+
+#[test]
+fn what_is_told_of_an_alert_carries_its_correlation_and_absolute_times_and_no_example_twice() {
+    let (_, logs) = evidence(&STORM);
+    let of = |record: &Value| record["attributes"]["correlation_id"].as_str().map(str::to_owned);
+    let firing: BTreeSet<_> = named(&logs, "alert_firing").into_iter().map(of).collect();
+    let told = named(&logs, "notified");
+    assert!(!told.is_empty(), "a storm is told");
+    for record in told {
+        assert!(of(record).is_some() && firing.contains(&of(record)), "{record}");
+        let began: u64 = text(&record["attributes"]["event"]["notification"], "starts_at").parse().unwrap();
+        assert!(began <= nanos(record, "timeUnixNano") && began > 1_500_000_000_000_000_000, "since 1970, as all times: {record}");
+    }
+    for record in named(&logs, "alert_firing") {
+        let examples = record["attributes"]["exemplar_trace_ids"].as_array().unwrap();
+        assert_eq!(examples.iter().map(Value::to_string).collect::<BTreeSet<_>>().len(), examples.len(), "{record}");
+    }
+}

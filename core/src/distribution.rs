@@ -25,7 +25,7 @@ pub enum DistributionError {
         what: &'static str,
     },
     /// Below zero.
-    #[error("the {what} is {value}: it cannot be negative")]
+    #[error("the {what} is {}: it cannot be negative", plain(*value))]
     Negative {
         /// The parameter.
         what: &'static str,
@@ -33,7 +33,7 @@ pub enum DistributionError {
         value: f64,
     },
     /// Zero or below, where that leaves nothing to sample.
-    #[error("the {what} is {value}: it must be above 0")]
+    #[error("the {what} is {}: it must be above 0", plain(*value))]
     NotPositive {
         /// The parameter.
         what: &'static str,
@@ -41,7 +41,7 @@ pub enum DistributionError {
         value: f64,
     },
     /// The upper end is below the lower one.
-    #[error("the upper end {high} is below the lower end {low}")]
+    #[error("the upper end {} is below the lower end {}", plain(*high), plain(*low))]
     Reversed {
         /// The lower end.
         low: f64,
@@ -49,7 +49,7 @@ pub enum DistributionError {
         high: f64,
     },
     /// A coefficient of variation that no measured delay has and that floats do not bear.
-    #[error("the coefficient of variation is {cv}: it must be from {least} to {most}")]
+    #[error("the coefficient of variation is {}: it must be from {least} to {most}", plain(*cv))]
     Spread {
         /// What was given.
         cv: f64,
@@ -447,6 +447,12 @@ fn not_negative(what: &'static str, value: f64) -> Result<f64, DistributionError
 fn positive(what: &'static str, value: f64) -> Result<f64, DistributionError> {
     let value = finite(what, value)?;
     if value > 0.0 { Ok(value) } else { Err(DistributionError::NotPositive { what, value }) }
+}
+
+/// A figure as people can read it aloud: one of three hundred digits is written with its power of ten.
+fn plain(value: f64) -> String {
+    let is_long = value != 0.0 && !(1e-9..1e15).contains(&value.abs());
+    if is_long { format!("{value:e}") } else { value.to_string() }
 }
 
 fn spread(cv: f64, least: f64) -> Result<f64, DistributionError> {

@@ -187,6 +187,20 @@ impl Bytes {
     }
 }
 
+impl Bytes {
+    /// As people say it, to two decimals of its largest unit: `1.02GiB`. [`Display`](fmt::Display) is exact.
+    #[must_use]
+    pub fn rounded(self) -> String {
+        for (scale, unit) in [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
+            if self.0 >= scale {
+                let hundredths = (self.0 as f64 / scale as f64 * 100.0).round() / 100.0;
+                return format!("{hundredths}{unit}");
+            }
+        }
+        self.to_string()
+    }
+}
+
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (scale, unit) in [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
@@ -250,6 +264,12 @@ fn finite(number: &str, whole: &str, wanted: &str) -> Result<f64, QuantityError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_is_said_in_its_largest_unit() {
+        let said = [1_094_632_930, 884_917_730, 104_857_600, 1 << 30, 2000, 7].map(|bytes| Bytes::new(bytes).rounded());
+        assert_eq!(said, ["1.02GiB", "843.92MiB", "100MiB", "1GiB", "1.95KiB", "7B"]);
+    }
 
     #[test]
     fn a_share_of_a_count_rounds_as_declared_and_not_by_accident_of_binary() {

@@ -436,19 +436,17 @@ impl Reader {
 
     /// A whole number within a range.
     pub fn integer(&mut self, node: &Node, what: &str, range: RangeInclusive<i64>) -> Option<i64> {
-        match node.value {
-            Value::Integer(value) if range.contains(&value) => Some(value),
-            Value::Integer(value) => {
-                let limits = if *range.end() == i64::MAX {
-                    format!("at least {}", range.start())
-                } else {
-                    format!("{} to {}", range.start(), range.end())
-                };
-                self.problem(Problem::at("FD0108", &node.place, format!("{what} is {value}, and must be {limits}")));
-                None
-            }
-            _ => self.mismatch(node, what, Shape::INTEGER),
-        }
+        let found = match node.value {
+            Value::Integer(value) if range.contains(&value) => return Some(value),
+            Value::Integer(value) => value.to_string(),
+            // Beyond what an integer holds: YAML gives it as the nearest float, and a float so large has no fraction.
+            Value::Float(value) if value.is_finite() && value.abs() >= i64::MAX as f64 => format!("{value:e}"),
+            _ => return self.mismatch(node, what, Shape::INTEGER),
+        };
+        let limits =
+            if *range.end() == i64::MAX { format!("at least {}", range.start()) } else { format!("{} to {}", range.start(), range.end()) };
+        self.problem(Problem::at("FD0108", &node.place, format!("{what} is {found}, and must be {limits}")));
+        None
     }
 
     /// A finite number.

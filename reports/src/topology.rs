@@ -176,7 +176,8 @@ impl Layout {
             }
         };
         let name_lines = name_lines(ledger);
-        let tall = HEIGHT + ROW * (name_lines as f64 - 1.0) + if ledger.services.iter().any(|own| !notes(own).is_empty()) { ROW } else { 0.0 };
+        let tall =
+            HEIGHT + ROW * (name_lines as f64 - 1.0) + if ledger.services.iter().any(|own| !notes(own).is_empty()) { ROW } else { 0.0 };
         untangle(&mut layers, &edges, tall, &joined, &|thing| nodes.node(thing));
         let height = layers.iter().map(|layer| layer_height(layer, tall)).fold(0.0, f64::max);
         let middles = layers.iter().map(|layer| middles(layer, height, tall)).collect();
@@ -305,7 +306,13 @@ fn leads(edges: &[Edge], from: usize, to: usize) -> bool {
 }
 
 /// Puts what is joined side by side: each thing at the mean place of what it is joined to in the layer before, then in the layer after, and again.
-fn untangle(layers: &mut [Vec<Thing>], edges: &[Edge], tall: f64, joined: &dyn Fn(&Thing) -> Vec<Edge>, node_of: &dyn Fn(&Thing) -> Option<usize>) {
+fn untangle(
+    layers: &mut [Vec<Thing>],
+    edges: &[Edge],
+    tall: f64,
+    joined: &dyn Fn(&Thing) -> Vec<Edge>,
+    node_of: &dyn Fn(&Thing) -> Option<usize>,
+) {
     for sweep in 0..8 {
         let order: Vec<usize> =
             if sweep % 2 == 0 { (1..layers.len()).collect() } else { (0..layers.len().saturating_sub(1)).rev().collect() };
@@ -541,10 +548,8 @@ impl Boxes<'_> {
 
     fn draw_topic(&self, svg: &mut String, topic: &Name, (x, y): (f64, f64)) {
         let (tall, title) = (self.tall, escape(&topic_words(self.ledger, topic)));
-        let _ = write!(
-            svg,
-            "<g><title>{title}</title><rect class=\"m-box\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{WIDTH}\" height=\"{tall}\"/>"
-        );
+        let _ =
+            write!(svg, "<g><title>{title}</title><rect class=\"m-box\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{WIDTH}\" height=\"{tall}\"/>");
         // Messages in a row, as a queue is drawn.
         for bar in 1..=3 {
             let left = x + WIDTH - 7.0 * f64::from(bar);
@@ -723,7 +728,8 @@ mod tests {
         }
         let arms = Arms { nothing: &nothing, policy: &policy, oracle: None };
         let svg = picture(&arms, &measure(&arms, &OutcomeSettings::default()), "x").unwrap();
-        for shown in [">jobs</text>", ">7 waiting at the end</text>", ">primary db-0</text>", "m-message", "cache prices", ">zone b</text>"] {
+        for shown in [">jobs</text>", ">7 waiting at the end</text>", ">primary db-0</text>", "m-message", "cache prices", ">zone b</text>"]
+        {
             assert!(svg.contains(shown), "{shown}: {svg}");
         }
         assert!(svg.contains("class=\"m-fault\" x=\"14.0\"") && svg.contains(">zone a: blue-0 (crash)</text>"), "{svg}");

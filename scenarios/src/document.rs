@@ -153,7 +153,6 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
     read_events(reader, &mut fields, &mut document);
     read_settings(reader, &mut fields, &mut document);
     fields.finish(reader);
-    nodes::resolve(&mut document);
     topic::resolve(&mut document);
     Some(document)
 }

@@ -556,7 +556,7 @@ fn happening(kind: &FaultKind) -> String {
             let caller = from.as_ref().map_or_else(|| "anybody".to_owned(), ToString::to_string);
             format!("calls of {target} by {caller} take {} longer on average", mean(extra))
         }
-        FaultKind::NodeLoss { node, .. } => format!("node {node} is lost with all that runs on it"),
+        FaultKind::NodeLoss { node } => format!("node {node} is lost with all that runs on it"),
         FaultKind::NodeDrain { node } => format!("node {node} is emptied, as far as disruption budgets allow, and takes nothing new"),
         FaultKind::ZoneLoss { .. } => format!("{target} is lost with all that runs in it"),
         FaultKind::CacheFlush { cache, share, .. } => format!("{cache} of {target} loses {share} of its keys"),

@@ -82,8 +82,15 @@ pub fn draft(name: &str, files: &[ManifestFile]) -> Result<Draft, Vec<Problem>> 
 }
 
 fn add(cluster: &mut Cluster, file: &ManifestFile) -> Result<(), Vec<Problem>> {
-    let documents =
-        yaml::parse_many(&file.path, &file.text).map_err(|problems| template(file).map_or(problems, |problem| vec![problem]))?;
+    let documents = match yaml::parse_many(&file.path, &file.text) {
+        Ok(documents) => documents,
+        // What a folder holds besides manifests need be no YAML that we read.
+        Err(_) if !file.named && !claims(&file.text) => {
+            cluster.strangers.insert(file.path.clone());
+            return Ok(());
+        }
+        Err(problems) => return Err(template(file).map_or(problems, |problem| vec![problem])),
+    };
     let mut reader = Reader::new();
     for document in &documents {
         cluster.add(&mut reader, document, file.named);
@@ -94,6 +101,12 @@ fn add(cluster: &mut Cluster, file: &ManifestFile) -> Result<(), Vec<Problem>> {
         let key = |problem: &Problem| (problem.place.as_ref().map(|place| place.range().start), problem.message.clone());
         problems.into_iter().filter(|problem| told.insert(key(problem))).collect()
     })
+}
+
+/// Whether a text begins as manifests do, so that what is wrong with it is worth saying.
+fn claims(text: &str) -> bool {
+    let has = |key: &str| text.lines().any(|line| line.trim_start_matches(['{', ' ', '"']).starts_with(key));
+    has("apiVersion") && has("kind")
 }
 
 /// The problem of a file that is no YAML because something is to be filled in first.
@@ -155,6 +168,30 @@ mod tests {
         has(&draft.yaml, &["users-of-a: { calls: a,", "- call: b # assumed: B_URL names it"]);
         assert!(!draft.yaml.contains("- call: a"), "{}", draft.yaml);
         assert!(draft.left_out[0].starts_with("the call from `b` to `a` (`A_URL`)"), "{:?}", draft.left_out);
+    }
+
+    #[test]
+    fn a_call_by_the_full_name_of_a_service_finds_one_whose_manifest_names_no_namespace() {
+        let unplaced = |name: &str, environment: &str| service("default", name, environment).replace(", namespace: default", "");
+        let asks = "{ name: API_URL, value: 'http://api.shop.svc.cluster.local:8080/v1' }";
+        let draft = drafted(&(unplaced("web", asks) + &unplaced("api", "")));
+        has(&draft.yaml, &["- call: api # assumed: API_URL names it"]);
+        assert!(!draft.yaml.contains("users-of-api"), "{}", draft.yaml);
+        let elsewhere = drafted(&(unplaced("web", asks) + &service("shelf", "api", "")));
+        assert!(!elsewhere.yaml.contains("- call: api"), "an api that says where it stands is not the one of shop: {}", elsewhere.yaml);
+    }
+
+    #[test]
+    fn a_folder_may_hold_what_is_no_manifest_and_what_is_no_yaml() {
+        let file = |path: &str, text: &str, named| ManifestFile { path: path.to_owned(), text: text.to_owned(), named };
+        let rule = "cmd: \"echo \\\"{{trigger}}\\\"\"\n: [\n";
+        let twice = "- hosts: all\n- { a: 1, a: 2 }\n";
+        let files = |named| {
+            [file("d/m.yaml", &service("default", "a", ""), false), file("d/rule.yaml", rule, named), file("d/play.yaml", twice, false)]
+        };
+        let draft = draft("drafted", &files(false)).unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert!(draft.left_out.iter().any(|told| told.starts_with("2 files of folders with what is no manifest")), "{:?}", draft.left_out);
+        assert!(super::draft("drafted", &files(true)).is_err(), "what was named must be a manifest");
     }
 
     #[test]

@@ -314,7 +314,7 @@ fn by_metric(now: Time, spec: &AutoscalerSpec, current: u32, metric: &Measured<'
     let wanted = libm::ceil(with_all * values.len() as f64) as u32;
     let wrong_way = (with_all < 1.0 && wanted > current) || (with_all > 1.0 && wanted < current);
     let wanted = if spec.tolerance.is_within(with_all) || flipped || wrong_way { current } else { wanted };
-    Some((wanted, format!("{figures}, {} of which could not be seen", unready + missing)))
+    Some((wanted, format!("{figures}, and {} more that could not be seen", unready + missing)))
 }
 
 impl Tolerance {
@@ -490,6 +490,8 @@ mod tests {
         };
         // Five at 30 %: with five taken to be full the ratio is 65 / 60, the other way.
         check_once(&spec(), &with_missing(5, 300, 5), 10);
+        let told = Autoscaler::default().decide(at(1000), &spec(), 10, &with_missing(5, 300, 5)).figures;
+        assert!(told.contains("over 5 replicas, and 5 more that could not be seen"), "{told}");
         // Eight at 90 %: with two idle 72 / 60.
         check_once(&spec(), &with_missing(8, 900, 2), 12);
         check_once(&spec(), &with_missing(0, 0, 3), 3);

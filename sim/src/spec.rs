@@ -577,8 +577,6 @@ pub enum FaultKind {
     NodeLoss {
         /// The node.
         node: Name,
-        /// The zone that it stands in.
-        zone: Name,
     },
     /// A machine is emptied, as `kubectl drain` does it, and takes nothing new for as long as that lasts.
     NodeDrain {
@@ -688,8 +686,8 @@ impl FaultKind {
             | Self::Quota { service, .. }
             | Self::Poison { service, .. }
             | Self::PrimaryCrash { service } => Target::Service(service.clone()),
-            Self::ZoneLoss { zone } | Self::NodeLoss { zone, .. } => Target::Zone(zone.clone()),
-            Self::NodeDrain { node } => Target::Node(node.clone()),
+            Self::ZoneLoss { zone } => Target::Zone(zone.clone()),
+            Self::NodeLoss { node } | Self::NodeDrain { node } => Target::Node(node.clone()),
             Self::Surge { client, .. } => Target::Client(client.clone()),
         }
     }

@@ -25,7 +25,7 @@ use crate::evidence;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::load::Source;
+use crate::load::{self, Source};
 use crate::output::{Output, Room, write_files};
 use crate::recorded::Recorded;
 use crate::sources;
@@ -33,9 +33,14 @@ use crate::sources;
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.run/1";
 
+/// What `--out` writes: journal, outcome, page, and story.
+const FILES: [&str; 4] = ["journal.jsonl", "outcome.json", "run.html", "timeline.txt"];
+
 /// Runs a scenario and tells what happened.
 pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     let _rooms = rooms(arguments)?;
+    is_one_scenario(&arguments.scenario)?;
+    files_are_apart(arguments)?;
     let home = arguments.project.as_deref().map_or_else(Home::here, Home::at)?;
     let scenario = std::slice::from_ref(&arguments.scenario);
     let named = Named { scenarios: scenario, rules: &arguments.rules, alertmanager: arguments.alertmanager.as_deref() };
@@ -113,6 +118,47 @@ fn evidence(arguments: &RunArgs, drill: &Drill) -> Result<Vec<PathBuf>, Failure>
     Ok(written)
 }
 
+/// A run is of one scenario, and a folder may hold many and other things beside.
+fn is_one_scenario(scenario: &str) -> Result<(), Failure> {
+    if !Path::new(scenario).is_dir() {
+        return Ok(());
+    }
+    let remedy = "name one scenario in it; `firedrill compare` and `firedrill gate` play many";
+    Err(Failure::argument(format!("`{scenario}` is a folder, and `run` plays one scenario"), remedy))
+}
+
+/// That each output has a file of its own, in a folder that is there: of two in one file the first would be lost.
+fn files_are_apart(arguments: &RunArgs) -> Result<(), Failure> {
+    let folder = |path: &Path| match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let real = |path: &Path| load::real(&folder(path)).join(path.file_name().unwrap_or_default());
+    let mut taken: Vec<(String, PathBuf)> = Vec::new();
+    for (option, path) in [("--traces", &arguments.traces), ("--logs", &arguments.logs)] {
+        let Some(path) = path else { continue };
+        let asked = format!("`{option} {}`", path.display());
+        if path.is_dir() {
+            return Err(Failure::argument(format!("{asked}: this is a folder"), "name a file in it"));
+        }
+        if !folder(path).is_dir() {
+            let message = format!("{asked}: there is no folder {}", folder(path).display());
+            return Err(Failure::argument(message, "make the folder first, or name a file in one that is there"));
+        }
+        taken.push((asked, real(path)));
+    }
+    if let Some(out) = &arguments.out {
+        taken.extend(FILES.iter().map(|name| (format!("`--out {}`", out.display()), load::real(out).join(name))));
+    }
+    for (index, (asked, path)) in taken.iter().enumerate() {
+        if let Some((other, _)) = taken[..index].iter().find(|(_, earlier)| earlier == path) {
+            let message = format!("{other} and {asked} would be written into one file, {}", path.display());
+            return Err(Failure::argument(message, "give each a file of its own"));
+        }
+    }
+    Ok(())
+}
+
 /// Makes the folders that will be written into, before anything is run. A recorded incident may have been edited by hand, and what else lies in a
 /// folder is no part of a recording, so `--record` writes into new and empty folders only.
 fn rooms(arguments: &RunArgs) -> Result<Vec<Room>, Failure> {
@@ -166,12 +212,8 @@ fn write(folder: &Path, drill: &Drill, shown: &Shown, outcome: &Outcome, command
     let arms = Arms { nothing: &shown.nothing, policy: &shown.policy, oracle: shown.oracle.as_ref() };
     let example = Example { heading: &heading, arms, outcome, command };
     let html = page::render(&Page { title: &heading, engine: ENGINE, command, judgement: None, policies: &[], examples: &[example] });
-    let files = [
-        ("journal.jsonl", shown.policy.to_json_lines()),
-        ("outcome.json", outcome_json),
-        ("run.html", html),
-        ("timeline.txt", timeline::tell(&shown.policy).plain(120)),
-    ];
+    let texts = [shown.policy.to_json_lines(), outcome_json, html, timeline::tell(&shown.policy).plain(120)];
+    let files: Vec<(&str, String)> = FILES.into_iter().zip(texts).collect();
     write_files(folder, &files)?;
     Ok(folder.join("run.html"))
 }

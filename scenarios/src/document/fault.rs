@@ -185,8 +185,7 @@ fn read_kind(reader: &mut Reader, word: &Key, node: &Node) -> Option<FaultKind> 
         }
         "primary_crash" => one_name(reader, &mut fields, "service").map(|service| FaultKind::PrimaryCrash { service }),
         "zone_loss" => one_name(reader, &mut fields, "zone").map(|zone| FaultKind::ZoneLoss { zone }),
-        // Where it stands is said once the nodes are known.
-        "node_loss" => one_name(reader, &mut fields, "node").map(|node| FaultKind::NodeLoss { zone: node.clone(), node }),
+        "node_loss" => one_name(reader, &mut fields, "node").map(|node| FaultKind::NodeLoss { node }),
         "steal" => {
             let target = one_of_targets(reader, &mut fields, node, &what, &["service", "replica", "node"]);
             let share = required(reader, &mut fields, "share", |r, n| r.ratio(n, "the share of CPU time"));

@@ -12,6 +12,8 @@ use crate::problem;
 /// What a client says of its load beside `rate`.
 #[derive(Clone, Debug, Default)]
 pub struct LoadDocument {
+    /// Whether `closed` or `trace` is written, be it right or wrong: what is wrong with it is told, and no rate is missed.
+    pub has_own_times: bool,
     /// `closed: { users: 50, think: { exponential: 1s } }`.
     pub closed: Option<Located<ClosedDocument>>,
     /// `sessions: { requests: 8, think: { exponential: 5s } }`.
@@ -70,7 +72,7 @@ impl LoadDocument {
     /// Whether it says when requests come, so that there is no rate.
     #[must_use]
     pub const fn replaces_rate(&self) -> bool {
-        self.closed.is_some() || self.trace.is_some()
+        self.has_own_times
     }
 }
 
@@ -84,6 +86,7 @@ const LARGEST_FACTOR: f64 = 1_000_000.0;
 /// Reads the keys of a client that say who asks.
 pub fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> LoadDocument {
     let load = LoadDocument {
+        has_own_times: fields.has("closed") || fields.has("trace"),
         closed: optional(reader, fields, "closed", read_closed),
         sessions: optional(reader, fields, "sessions", read_sessions),
         trace: optional(reader, fields, "trace", read_trace),

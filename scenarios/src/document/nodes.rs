@@ -4,9 +4,7 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
 use firedrill_core::quantity::Bytes;
 use firedrill_core::yaml::{Node, Reader};
-use firedrill_sim::spec::FaultKind;
 
-use crate::document::ScenarioDocument;
 use crate::document::service::read_some_cores;
 use crate::notation::{optional, required};
 
@@ -39,18 +37,6 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> NodePoolDo
     pool.memory = required(reader, &mut fields, "memory", |r, n| r.bytes(n, "the memory of a node"));
     fields.finish(reader);
     pool
-}
-
-/// Says of faults of nodes where these stand; of one that there is not, nowhere.
-pub fn resolve(document: &mut ScenarioDocument) {
-    let nodes: Vec<(Name, Name)> = document.nodes.iter().flat_map(NodePoolDocument::nodes).collect();
-    for fault in document.faults.iter_mut().chain(&mut document.changes) {
-        if let FaultKind::NodeLoss { node, zone } = &mut fault.kind
-            && let Some((_, stands)) = nodes.iter().find(|(name, _)| name == node)
-        {
-            zone.clone_from(stands);
-        }
-    }
 }
 
 impl NodePoolDocument {

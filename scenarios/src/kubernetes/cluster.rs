@@ -59,6 +59,8 @@ pub struct Cluster {
     pub beside: BTreeMap<Name, u64>,
     /// Files of folders that hold no manifest.
     pub strangers: BTreeSet<String>,
+    /// Services whose manifest names no namespace: they stand wherever the files are applied.
+    pub unplaced: BTreeSet<Name>,
     /// Where each object stands that is taken.
     seen: BTreeMap<(Name, Name, Name), Place>,
 }
@@ -101,9 +103,10 @@ impl Cluster {
             if matches!(node.value, Value::Null) {
                 continue;
             }
-            let fields = if let Value::Map(_) = node.value { reader.fields(node, "a manifest") } else { None };
-            let said = |key: &'static str| fields.as_ref().and_then(|_| word(node, key));
-            let (Some(version), Some(kind)) = (said("apiVersion"), said("kind")) else {
+            let said = |key: &'static str| word(node, key);
+            // What is no manifest is not read as one, so that nothing need be right about it.
+            let is_map = said("apiVersion").is_some() && said("kind").is_some() && reader.fields(node, "a manifest").is_some();
+            let (true, Some(version), Some(kind)) = (is_map, said("apiVersion"), said("kind")) else {
                 if named {
                     reader.problem(problem::no_manifest(&node.place));
                 } else {
@@ -146,6 +149,9 @@ impl Cluster {
         let name = fields.required(reader, "name").and_then(|node| reader.name(node, &format!("the name of a {kind}")));
         let namespace = fields.optional("namespace").and_then(|node| reader.name(node, "the name of a namespace"));
         let Some(name) = name else { return };
+        if namespace.is_none() && &**kind == "Service" {
+            self.unplaced.insert(name.clone());
+        }
         let namespace = namespace.unwrap_or_else(|| Name::new("default"));
         let key = (kind.clone(), namespace.clone(), name.clone());
         if let Some(first) = self.seen.get(&key) {

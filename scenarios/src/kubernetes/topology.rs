@@ -279,7 +279,7 @@ struct Named<'c> {
 fn hosts_of<'c>(cluster: &Cluster, workload: &Workload, hosts: &BTreeSet<(&'c str, &'c str)>) -> Vec<Named<'c>> {
     let mut found = Vec::new();
     let mut look = |name: &str, value: &str| {
-        for host in named_hosts((name, value), &workload.namespace, hosts) {
+        for host in named_hosts((name, value), &workload.namespace, (hosts, &cluster.unplaced)) {
             let why = if name.is_empty() || name.contains(char::is_whitespace) {
                 "an argument".to_owned()
             } else {
@@ -304,8 +304,11 @@ fn hosts_of<'c>(cluster: &Cluster, workload: &Workload, hosts: &BTreeSet<(&'c st
     found
 }
 
+/// All Services, by namespace and name, and the names of those that name no namespace.
+type Hosts<'h, 'c> = (&'h BTreeSet<(&'c str, &'c str)>, &'h BTreeSet<Name>);
+
 /// The Services that a value names: as the host of an address, or as a whole where the variable's name says that it is one.
-fn named_hosts<'c>((name, value): (&str, &str), own: &str, hosts: &BTreeSet<(&'c str, &'c str)>) -> Vec<(&'c str, &'c str)> {
+fn named_hosts<'c>((name, value): (&str, &str), own: &str, hosts: Hosts<'_, 'c>) -> Vec<(&'c str, &'c str)> {
     const ADDRESSES: [&str; 12] =
         ["ADDR", "HOST", "URL", "URI", "ENDPOINT", "SERVICE", "SERVER", "BROKER", "UPSTREAM", "BACKEND", "DSN", "PEER"];
     // Telemetry goes out beside requests, and nobody waits for it.
@@ -331,7 +334,8 @@ fn named_hosts<'c>((name, value): (&str, &str), own: &str, hosts: &BTreeSet<(&'c
 }
 
 /// The Service that a host names, as the DNS of Kubernetes resolves it: `cart`, `cart.shop`, `cart.shop.svc.cluster.local`, `cart-0.cart`.
-fn known<'c>(host: &str, own: &str, hosts: &BTreeSet<(&'c str, &'c str)>) -> Option<(&'c str, &'c str)> {
+/// A Service without a namespace stands wherever the files are applied, so `cart.shop.svc` may be such a `cart`.
+fn known<'c>(host: &str, own: &str, (hosts, unplaced): Hosts<'_, 'c>) -> Option<(&'c str, &'c str)> {
     let mut labels: Vec<&str> = host.split('.').collect();
     let is_pod = |labels: &[&str]| {
         let number = labels.get(1).and_then(|of| labels[0].strip_prefix(of)?.strip_prefix('-'));
@@ -346,7 +350,9 @@ fn known<'c>(host: &str, own: &str, hosts: &BTreeSet<(&'c str, &'c str)>) -> Opt
         _ => return None,
     };
     // A set of longer lives cannot be asked for a member of a shorter one.
-    hosts.iter().copied().find(|host| *host == wanted)
+    let is_cluster_name = labels.get(2) == Some(&"svc");
+    let is_it = |host: &&(&str, &str)| is_cluster_name && host.1 == wanted.1 && host.0 == "default" && unplaced.contains(host.1);
+    hosts.iter().find(|host| **host == wanted).or_else(|| hosts.iter().find(is_it)).copied()
 }
 
 /// Each part once, and never the one that asks.

@@ -78,7 +78,6 @@ impl Check<'_> {
         }
         let target = fault.kind.target();
         match &fault.kind {
-            FaultKind::NodeLoss { node, .. } => self.names.target(reader, &Target::Node(node.clone()), fault.places.word()),
             FaultKind::Poison { topic, partition, .. } => self.poison(reader, fault, topic, *partition),
             _ => self.names.target(reader, &target, fault.places.target(&target)),
         }
@@ -448,9 +447,6 @@ fn same_thing(left: &FaultKind, right: &FaultKind) -> bool {
     }
     if let (FaultKind::Poison { .. }, FaultKind::Poison { .. }) = (left, right) {
         return false;
-    }
-    if let (FaultKind::NodeLoss { node: left, .. }, FaultKind::NodeLoss { node: right, .. }) = (left, right) {
-        return left == right;
     }
     let (left, right) = (left.target(), right.target());
     left == right || contains(&left, &right) || contains(&right, &left)

@@ -26,7 +26,12 @@ fn lower_pool(reader: &mut Reader, names: &Names, said: &NodePoolDocument) -> No
     let zone = or(said.zone.as_ref(), || firedrill_core::name::Name::new("a"));
     if let Some(place) = said.zone.as_ref().map(|zone| &zone.place).filter(|_| !names.zones.contains(&zone)) {
         let known: Vec<&str> = names.zones.iter().map(firedrill_core::name::Name::as_str).collect();
-        reader.problem(problem::unknown(place, "zone", &zone, &known));
+        let remedy = format!("let a service say `zones: [{zone}]`, or put the nodes where services stand: {}", known.join(", "));
+        reader.problem(problem::impossible(
+            place,
+            &format!("no service stands in zone `{zone}`, so nothing can run on its nodes"),
+            &remedy,
+        ));
     }
     NodePoolSpec {
         name: said.name.value.clone(),

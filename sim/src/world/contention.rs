@@ -160,11 +160,15 @@ impl World {
             return;
         }
         if self.nodes[node as usize].short_since.replace(self.now).is_none() {
-            self.note_node(node, "short_of_memory", &format!("replicas use {} of {}", Bytes::new(used), Bytes::new(all)));
+            self.note_node(
+                node,
+                "short_of_memory",
+                &format!("replicas use {} of {}", Bytes::new(used).rounded(), Bytes::new(all).rounded()),
+            );
         }
         let Some(victim) = self.victim(&here) else { return };
         let asked = self.spec.services[self.replicas[victim as usize].service as usize].life.request_memory;
-        let reason = format!("evicted: it uses {} and asked for {asked}", Bytes::new(self.memory_used(victim)));
+        let reason = format!("evicted: it uses {} and asked for {asked}", Bytes::new(self.memory_used(victim)).rounded());
         self.evicted.push(victim);
         self.gone(victim, &reason);
     }

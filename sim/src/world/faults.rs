@@ -123,7 +123,7 @@ impl World {
                 self.services[service as usize].latencies.push(index);
             }
             FaultKind::ZoneLoss { zone } => self.lose_zone(zone),
-            FaultKind::NodeLoss { node, .. } => self.lose_node(node),
+            FaultKind::NodeLoss { node } => self.lose_node(node),
             FaultKind::NodeDrain { node } => self.drain_node(index, node),
             FaultKind::CacheFlush { service, cache, share } => {
                 let luck = self.disturbances[index as usize].luck;
@@ -247,7 +247,7 @@ impl World {
                 self.services[service as usize].latencies.retain(|other| *other != index);
             }
             FaultKind::ZoneLoss { zone } => self.regain_zone(zone),
-            FaultKind::NodeLoss { node, .. } => self.regain_node(node),
+            FaultKind::NodeLoss { node } => self.regain_node(node),
             FaultKind::NodeDrain { node } => {
                 let evacuation = self.disturbances[index as usize].evacuation.take();
                 self.end_evacuation(evacuation.expect("a drain moves what is there"));
@@ -481,7 +481,7 @@ fn detail(kind: &FaultKind) -> String {
         FaultKind::Latency { from: None, extra, .. } => format!("every call takes {} longer on average", mean(extra)),
         FaultKind::Latency { from: Some(from), extra, .. } => format!("every call by {from} takes {} longer on average", mean(extra)),
         FaultKind::ZoneLoss { .. } => "everything in the zone is lost".to_owned(),
-        FaultKind::NodeLoss { node, .. } => format!("node {node} is lost with everything on it"),
+        FaultKind::NodeLoss { node } => format!("node {node} is lost with everything on it"),
         FaultKind::NodeDrain { node } => format!("node {node} is emptied"),
         FaultKind::CacheFlush { cache, share, .. } => format!("{share} of the keys of {cache}"),
         FaultKind::PrimaryCrash { .. } => "the primary dies".to_owned(),

@@ -19,11 +19,7 @@ pub(super) fn text(report: &Report<'_>, is_verbose: bool) -> String {
     let found = report.found;
     let count = |count: usize, noun: &str| counted(count as u64, noun);
     let is_wrong = |problem: &Problem| problem.severity == Severity::Error;
-    let sound = match (found.problems.is_empty(), report.lints.iter().any(is_wrong)) {
-        (true, false) => "all sound",
-        (true, true) => "not all sound",
-        (false, _) => "these are sound",
-    };
+    let sound = if found.problems.iter().chain(&report.lints).any(is_wrong) { "not all sound" } else { "all sound" };
     let routed = match found.alertmanagers {
         0 => String::new(),
         many => format!(", {}", count(many, "Alertmanager configuration")),
