@@ -54,7 +54,7 @@ pub const ALL: &[Assumed] = &[
     assumed(
         "retries.preset.aws",
         "{ max: 2, backoff: 100ms, factor: x2, cap: 20s, jitter: true, budget: aws }",
-        "AWS SDKs, standard mode: 3 attempts",
+        "AWS SDK for Java 2.x, standard mode: 3 attempts; botocore and the reference guide draw the first pause from 0 to 1s",
     ),
     assumed(
         "retries.preset.envoy",
@@ -250,10 +250,12 @@ pub const ALL: &[Assumed] = &[
         "100% or 4 more every 15s",
         "Kubernetes HorizontalPodAutoscaler, if any rule is stated; else the double or 4",
     ),
+    assumed("scale_up.select", "largest", "Kubernetes HorizontalPodAutoscaler, `selectPolicy: Max`"),
     assumed("scale_down.window", "300s", "kube-controller-manager, `--horizontal-pod-autoscaler-downscale-stabilization`"),
     assumed("scale_down.policies", "100% fewer every 15s", "Kubernetes HorizontalPodAutoscaler"),
+    assumed("scale_down.select", "largest", "Kubernetes HorizontalPodAutoscaler, `selectPolicy: Max`"),
     assumed("autoscaler.sync", "15s", "kube-controller-manager, `--horizontal-pod-autoscaler-sync-period`"),
-    assumed("autoscaler.resolution", "15s", "metrics-server, `--metric-resolution`"),
+    assumed("autoscaler.resolution", "15s", "metrics-server, its release manifest; the flag `--metric-resolution` itself defaults to 60s"),
     assumed("autoscaler.cpu_initialization", "5m", "kube-controller-manager, `--horizontal-pod-autoscaler-cpu-initialization-period`"),
     assumed("autoscaler.initial_readiness", "30s", "kube-controller-manager, `--horizontal-pod-autoscaler-initial-readiness-delay`"),
     assumed("endpoints.*.error", "0%", "our choice"),

@@ -35,6 +35,9 @@ pub struct AutoscalerDocument {
     pub resolution: Option<Located<Span>>,
 }
 
+/// What may be said of which policy counts.
+pub const SELECTS: [(&str, PolicySelect); 2] = [("largest", PolicySelect::Largest), ("smallest", PolicySelect::Smallest)];
+
 /// `scale_down: { window: 5m, policies: [{ percent: 100%, every: 15s }], select: largest }`, or `disabled`.
 #[derive(Clone, Debug, Default)]
 pub struct RulesDocument {
@@ -105,10 +108,9 @@ fn read_rules(reader: &mut Reader, node: &Node) -> Option<RulesDocument> {
         return Some(RulesDocument { select, ..RulesDocument::default() });
     }
     let mut fields = reader.fields(node, "the rules of one direction")?;
-    let selects = [("largest", PolicySelect::Largest), ("smallest", PolicySelect::Smallest)];
     let window = optional(reader, &mut fields, "window", |r, n| bounded_span(r, n, "the window"));
     let policies = optional(reader, &mut fields, "policies", read_policies);
-    let select = optional(reader, &mut fields, "select", |r, n| r.one_of(n, "a choice of policies", &selects));
+    let select = optional(reader, &mut fields, "select", |r, n| r.one_of(n, "a choice of policies", &SELECTS));
     fields.finish(reader);
     Some(RulesDocument { window, policies, select })
 }

@@ -8,7 +8,7 @@ use firedrill_sim::spec::{
 };
 
 use crate::defaults;
-use crate::document::autoscaler::{AutoscalerDocument, RulesDocument};
+use crate::document::autoscaler::{AutoscalerDocument, RulesDocument, SELECTS};
 use crate::document::service::ServiceDocument;
 use crate::lower::lifecycle::{request_memory, request_millicores};
 use crate::lower::or;
@@ -78,12 +78,17 @@ fn documented(up: bool) -> Vec<ScalingPolicy> {
     if up { vec![all, every(ScalingStep::Replicas(4))] } else { vec![all] }
 }
 
+fn selected(word: &str) -> PolicySelect {
+    let known = SELECTS.iter().find(|(known, _)| *known == word);
+    known.expect("defaults are choices where they should be").1
+}
+
 fn lower_rules(said: Option<&Located<RulesDocument>>, direction: &str, policies: &[ScalingPolicy]) -> ScalingRules {
     let nothing = RulesDocument::default();
     let said = said.map_or(&nothing, |said| &said.value);
     ScalingRules {
         window: or(said.window.as_ref(), || defaults::span(&format!("{direction}.window"))),
         policies: said.policies.as_ref().map_or_else(|| policies.to_vec(), |policies| policies.value.clone()),
-        select: or(said.select.as_ref(), || PolicySelect::Largest),
+        select: or(said.select.as_ref(), || selected(defaults::text(&format!("{direction}.select")))),
     }
 }

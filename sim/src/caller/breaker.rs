@@ -38,6 +38,10 @@ pub(crate) struct Breaker {
     results: Results,
     /// Calls that may still pass while it is half open.
     permits: u32,
+    /// Calls that did not pass.
+    refused: u64,
+    /// Calls that passed and have ended, well or not, and how long they took together.
+    ended: [(u64, Span); 2],
 }
 
 /// A result within the window.
@@ -98,12 +102,20 @@ impl Results {
                 }
                 let (_, counts) = kept.back_mut().expect("the present second was just entered");
                 counts.add(outcome, 1);
-                kept.iter().fold(Counts::default(), |sum, (_, counts)| Counts {
-                    calls: sum.calls + counts.calls,
-                    failed: sum.failed + counts.failed,
-                    slow: sum.slow + counts.slow,
-                })
+                self.counts()
             }
+        }
+    }
+
+    /// What the window holds.
+    fn counts(&self) -> Counts {
+        match self {
+            Self::Last { counts, .. } => *counts,
+            Self::Seconds { kept, .. } => kept.iter().fold(Counts::default(), |sum, (_, counts)| Counts {
+                calls: sum.calls + counts.calls,
+                failed: sum.failed + counts.failed,
+                slow: sum.slow + counts.slow,
+            }),
         }
     }
 }
@@ -131,11 +143,28 @@ pub(crate) struct Change {
 
 impl Breaker {
     pub(crate) const fn new(spec: &BreakerSpec) -> Self {
-        Self { spec: *spec, state: BreakerState::Closed, since: Time::ZERO, results: Results::new(spec.window), permits: 0 }
+        Self { spec: *spec, state: BreakerState::Closed, since: Time::ZERO, results: Results::new(spec.window), permits: 0, refused: 0, ended: [(0, Span::ZERO); 2] }
     }
 
     pub(crate) const fn state(&self) -> BreakerState {
         self.state
+    }
+
+    /// Shares of failed and of slow calls that it looks back on, percent; -1 while there are too few to tell, as resilience4j says it.
+    pub(crate) fn rates(&self) -> (f64, f64) {
+        let counts = self.results.counts();
+        let least = if self.state == BreakerState::HalfOpen { self.spec.least_calls.min(self.spec.half_open_calls) } else { self.least_calls() };
+        if counts.calls == 0 || counts.calls < least { (-1.0, -1.0) } else { (counts.percent(counts.failed), counts.percent(counts.slow)) }
+    }
+
+    /// How many calls it did not let pass.
+    pub(crate) const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// How many calls ended well, and how many failed, each with the time that they took together.
+    pub(crate) const fn ended(&self) -> [(u64, Span); 2] {
+        self.ended
     }
 
     /// Whether a call may pass now; an open breaker becomes half open with the first call after its time.
@@ -154,10 +183,14 @@ impl Breaker {
                 let reason = format!("it was open for {}", self.spec.open_for);
                 (true, Some(Change { state: BreakerState::HalfOpen, reason }))
             }
-            BreakerState::Open => (false, None),
+            BreakerState::Open => {
+                self.refused += 1;
+                (false, None)
+            }
             BreakerState::HalfOpen => {
                 let passes = self.permits > 0;
                 self.permits = self.permits.saturating_sub(1);
+                self.refused += u64::from(!passes);
                 (passes, None)
             }
         }
@@ -172,6 +205,9 @@ impl Breaker {
 
     /// A call that had passed has ended.
     pub(crate) fn record(&mut self, now: Time, failed: bool, took: Span) -> Option<Change> {
+        let (count, all) = &mut self.ended[usize::from(failed)];
+        *count += 1;
+        *all = *all + took;
         let counts = self.results.record(now, Outcome { failed, slow: took > self.spec.slow_after });
         let least = match self.state {
             // Results of calls that began earlier change nothing while it is open.

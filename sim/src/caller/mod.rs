@@ -28,6 +28,10 @@ pub(crate) struct Caller {
     pub(crate) active: u32,
     /// Retries under way, those that wait out their pause included.
     pub(crate) retries: u32,
+    /// Attempts that were refused because as many were under way as may be.
+    pub(crate) overflow: u64,
+    /// Retries that its budget did not allow.
+    pub(crate) retry_overflow: u64,
 }
 
 /// The connections of one caller.
@@ -67,7 +71,14 @@ impl Caller {
             most_requests: protection.most_requests.unwrap_or(u32::MAX),
             active: 0,
             retries: 0,
+            overflow: 0,
+            retry_overflow: 0,
         }
+    }
+
+    /// Whether no attempt more may be under way.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.active >= self.most_requests
     }
 
     /// An attempt that was under way holds nothing any more; whether somebody waits for a connection.
@@ -84,6 +95,7 @@ impl Caller {
     #[inline]
     pub(crate) fn admit(&mut self, now: Time, luck: f64) -> (Result<(), Refusal>, Option<Change>) {
         if self.active >= self.most_requests {
+            self.overflow += 1;
             return (Err(Refusal::TooMany), None);
         }
         if let Some(throttle) = &mut self.throttle

@@ -13,7 +13,7 @@ use super::process::{cpu_seconds, memory_bytes, unix_seconds};
 use super::{NAMESPACE, named};
 use crate::slab::NONE;
 use crate::spec::{MetricTarget, Profile, ServiceSpec};
-use crate::world::{Node, Replica, Service, Termination, World};
+use crate::world::{Node, Replica, Scaling, Service, Termination, World};
 
 /// Whether the cluster shows itself by this profile.
 pub(super) fn shows(world: &World, profile: Profile) -> bool {
@@ -31,7 +31,7 @@ const fn flag(on: bool) -> Option<f64> {
 }
 
 /// The set of replicas of one version, as a deployment names it.
-fn replica_set(spec: &ServiceSpec, version: u32) -> String {
+pub(super) fn replica_set(spec: &ServiceSpec, version: u32) -> String {
     format!("{}-{}", spec.name, spec.versions[version as usize].name)
 }
 
@@ -66,6 +66,8 @@ pub(super) fn put_container(sheet: &mut Sheet<'_>, world: &World, replica: u32, 
         put(sheet, container, metric, &[], runs(memory));
     }
     put(sheet, container, "container_memory_cache", &[], runs(0.0));
+    // The kernel's count goes with the container; like the kubelet's it stays to be seen while the next one starts.
+    put(sheet, container, "container_oom_events_total", &[], Some(state.out_of_memory as f64));
     put(sheet, container, "container_last_seen", &[], runs(unix_seconds(world, world.now)));
     if let Some(cores) = spec.cores {
         put(sheet, container, "container_spec_cpu_period", &[], runs(100_000.0));
@@ -133,11 +135,12 @@ pub(super) fn put_deployment(sheet: &mut Sheet<'_>, world: &World, service: &Ser
 }
 
 /// What kube-state-metrics says of an autoscaler.
-pub(super) fn put_autoscaler(sheet: &mut Sheet<'_>, spec: &ServiceSpec, labels: &LabelsBuilder, (current, desired): (u32, u32)) {
+pub(super) fn put_autoscaler(sheet: &mut Sheet<'_>, spec: &ServiceSpec, labels: &LabelsBuilder, scaling: &Scaling) {
+    let (current, desired) = (scaling.current, scaling.desired);
     let Some(autoscaler) = &spec.autoscaler else { return };
     let target = [("scaletargetref_kind", "Deployment"), ("scaletargetref_name", spec.name.as_str())];
     put(sheet, labels, "kube_horizontalpodautoscaler_info", &target, Some(1.0));
-    for metric in &autoscaler.metrics {
+    for (metric, average) in autoscaler.metrics.iter().zip(&scaling.averages) {
         let (name, kind, value) = match metric {
             MetricTarget::Cpu { percent, .. } => ("cpu", "utilization", f64::from(*percent)),
             MetricTarget::Memory { percent, .. } => ("memory", "utilization", f64::from(*percent)),
@@ -145,6 +148,18 @@ pub(super) fn put_autoscaler(sheet: &mut Sheet<'_>, spec: &ServiceSpec, labels: 
         };
         let labels_of = [("metric_name", name), ("metric_target_type", kind)];
         put(sheet, labels, "kube_horizontalpodautoscaler_spec_target_metric", &labels_of, Some(value));
+        // Of a resource its status tells the average beside the share.
+        let (share, scale) = match metric {
+            MetricTarget::Cpu { request_millicores, .. } => (Some(*request_millicores), 1e3),
+            MetricTarget::Memory { request, .. } => (Some(request.get()), 1.0),
+            MetricTarget::Requests { .. } => (None, 1e3),
+        };
+        let told = "kube_horizontalpodautoscaler_status_target_metric";
+        put(sheet, labels, told, &[("metric_name", name), ("metric_target_type", "average")], average.map(|average| average as f64 / scale));
+        if let Some(request) = share.filter(|request| *request > 0) {
+            let percent = average.map(|average| (average * 100 / request) as f64);
+            put(sheet, labels, told, &[("metric_name", name), ("metric_target_type", "utilization")], percent);
+        }
     }
     let is_limited = (desired >= autoscaler.max || desired <= autoscaler.min) && desired > 0;
     for (condition, on) in [("AbleToScale", true), ("ScalingActive", current > 0), ("ScalingLimited", is_limited)] {
@@ -185,6 +200,8 @@ pub(super) fn put_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: 
     for (condition, on) in [("true", placed), ("false", !placed), ("unknown", false)] {
         put(sheet, labels, "kube_pod_status_scheduled", &[("condition", condition)], flag(on));
     }
+    let is_ready = replica.state == ReplicaState::Ready;
+    put(sheet, labels, "kube_pod_status_ready_time", &[], is_ready.then(|| since(world, replica.ready_changed)));
     let is_given_up = replica.node != NONE && world.nodes[replica.node as usize].unknown;
     put(sheet, labels, "kube_pod_status_reason", &[("reason", "NodeLost")], is_given_up.then_some(1.0));
     // An evicted pod is told by what is left of it.

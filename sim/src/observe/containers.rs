@@ -230,7 +230,7 @@ impl KubeState {
                 sheet.put(Some(f64::from(value)), || named(metric, &labels));
             }
             if cluster::shows(world, Profile::KubeStateMetrics) {
-                cluster::put_autoscaler(&mut sheet, spec, &labels, (scaling.current, scaling.desired));
+                cluster::put_autoscaler(&mut sheet, spec, &labels, scaling);
             }
         }
     }
@@ -242,7 +242,7 @@ const fn flag(on: bool) -> f64 {
 
 fn put_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &LabelsBuilder) {
     let replica = &world.replicas[index as usize];
-    let service = &world.spec.services[replica.service as usize].name;
+    let spec = &world.spec.services[replica.service as usize];
     let labels = pod_labels(labels, &replica.name).set("uid", replica.name.as_str());
     for phase in ["Pending", "Running", "Succeeded", "Failed", "Unknown"] {
         // A pod whose container crashes again and again is Running, and so is one whose node is lost.
@@ -257,7 +257,8 @@ fn put_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &LabelsBuil
     }
     sheet.put(Some(1.0), || {
         let node = Host::of(replica).name(world);
-        let labels = labels.clone().set("node", node).set("created_by_kind", "ReplicaSet").set("created_by_name", service.as_str());
+        let set = cluster::replica_set(spec, replica.version);
+        let labels = labels.clone().set("node", node).set("created_by_kind", "ReplicaSet").set("created_by_name", set);
         named("kube_pod_info", &labels)
     });
 }

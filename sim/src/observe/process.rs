@@ -136,6 +136,19 @@ fn put_caller(sheet: &mut Sheet<'_>, labels: &LabelsBuilder, caller: &Caller, na
             let is = f64::from(u8::from(breaker.state() == state));
             sheet.put(Some(is), || named("resilience4j_circuitbreaker_state", &labels));
         }
+        let labels = labels.clone().set("name", name);
+        let (failed, slow) = breaker.rates();
+        sheet.put(Some(failed), || named("resilience4j_circuitbreaker_failure_rate", &labels));
+        sheet.put(Some(slow), || named("resilience4j_circuitbreaker_slow_call_rate", &labels));
+        let refused = breaker.refused() as f64;
+        sheet.put(Some(refused), || {
+            named_with("resilience4j_circuitbreaker_not_permitted_calls_total", &labels, ("kind", "not_permitted"))
+        });
+        for (kind, (count, took)) in ["successful", "failed"].iter().zip(breaker.ended()) {
+            let calls = "resilience4j_circuitbreaker_calls_seconds";
+            sheet.put(Some(count as f64), || named_with(&format!("{calls}_count"), &labels, ("kind", kind)));
+            sheet.put(Some(took.as_seconds()), || named_with(&format!("{calls}_sum"), &labels, ("kind", kind)));
+        }
     }
     if let Some(pool) = &caller.pool {
         let labels = labels.clone().set("pool", name);
@@ -306,9 +319,11 @@ impl ClientPage {
         for (word, count) in OUTCOMES.iter().zip(&client.seen) {
             sheet.put((*count > 0).then_some(*count as f64), || client_series(labels, callee, word));
         }
-        let targeted = labels.clone().set("target", callee.as_str());
-        let written = Histogram { name: "http_client_request_duration_seconds", labels: &targeted, les: &DEFAULT_LES, scale: 1.0 };
-        put_histogram(&mut sheet, written, &client.latency);
+        for (word, latency) in OUTCOMES.iter().zip(&client.latency) {
+            let labels = labels.clone().set("target", callee.as_str()).set("outcome", *word);
+            let written = Histogram { name: "http_client_request_duration_seconds", labels: &labels, les: &DEFAULT_LES, scale: 1.0 };
+            put_histogram(&mut sheet, written, latency);
+        }
         let seen = (world.edges[client.edge as usize].service, world.view_of_client(self.client));
         clusters::put(&mut sheet, world, seen, labels, false);
     }

@@ -10,16 +10,18 @@ use super::process::memory_bytes;
 use super::{NAMESPACE, named, named_with};
 use crate::caller::Caller;
 use crate::spec::{Profile, ServiceSpec};
-use crate::world::{ANSWERS, BROKEN, Buckets, CODES, GONE, NO_CONNECTION, NO_HOST, Replica, TIMEOUT, Way, Ways, World};
+use crate::world::{ANSWERS, BROKEN, Buckets, CODES, Edge, GONE, NO_CONNECTION, NO_HOST, Replica, TIMEOUT, Way, Ways, World};
 
 /// Those that count, though their names do not end as those of counters do.
-pub(super) const COUNTERS: [&str; 10] = [
+pub(super) const COUNTERS: [&str; 12] = [
     "envoy_cluster_upstream_cx_connect_fail",
     "envoy_cluster_upstream_cx_none_healthy",
     "envoy_cluster_upstream_rq",
     "envoy_cluster_upstream_rq_cancelled",
     "envoy_cluster_upstream_rq_completed",
+    "envoy_cluster_upstream_rq_pending_overflow",
     "envoy_cluster_upstream_rq_retry",
+    "envoy_cluster_upstream_rq_retry_overflow",
     "envoy_cluster_upstream_rq_retry_success",
     "envoy_cluster_upstream_rq_timeout",
     "envoy_cluster_upstream_rq_xx",
@@ -326,8 +328,27 @@ impl Source<'_> {
         for (metric, value) in figures {
             sheet.put(Some(value as f64), || named(metric, &with(self.labels, &[cluster])));
         }
+        self.put_bounds(sheet, callee);
         let all = sum(way, 0..GONE);
         self.histogram(sheet, &milliseconds("envoy_cluster_upstream_rq_time"), &[cluster], all.as_ref());
+    }
+
+    /// What a cluster's bounds kept back: attempts beyond `max_requests`, and retries beyond their budget.
+    fn put_bounds(&self, sheet: &mut Sheet<'_>, callee: &Name) {
+        let is_one = |edge: &&Edge| !edge.from_client && edge.caller == self.spec.name && self.world.spec.services[edge.service as usize].name == *callee;
+        let callers = || {
+            let edges = self.world.edges.iter().filter(is_one);
+            edges.filter_map(|edge| self.state.callers[edge.local as usize].as_deref())
+        };
+        let cluster = ("envoy_cluster_name", callee.as_str());
+        let figures = [
+            ("envoy_cluster_upstream_rq_pending_overflow", callers().map(|caller| caller.overflow).sum()),
+            ("envoy_cluster_upstream_rq_retry_overflow", callers().map(|caller| caller.retry_overflow).sum()),
+            ("envoy_cluster_circuit_breakers_default_rq_open", u64::from(callers().any(Caller::is_full))),
+        ];
+        for (metric, value) in figures {
+            self.gauge(sheet, metric, &[cluster], value as f64);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Topics as exporters of their brokers show them: lag and offsets of a log, visible and hidden messages of a queue (docs/MODEL.md 4.3).
 
+use std::collections::BTreeMap;
+
 use firedrill_telemetry::labels::LabelsBuilder;
 use firedrill_telemetry::store::Store;
 
@@ -55,6 +57,9 @@ impl TopicPage {
 
     pub(super) fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
         let mut sheet = Sheet::new(store, &mut self.page, at_ms);
+        if self.broker == Broker::Kafka {
+            put_groups(&mut sheet, world, labels);
+        }
         for (index, topic) in world.spec.topics.iter().enumerate().filter(|(_, topic)| Broker::of(topic.kind) == self.broker) {
             let mut inboxes = world.inboxes.iter().filter(|inbox| inbox.topic as usize == index).peekable();
             if self.broker == Broker::Kafka
@@ -67,7 +72,7 @@ impl TopicPage {
                 match self.broker {
                     Broker::Kafka => {
                         let labels = labels.clone().set("consumergroup", service.as_str());
-                        put_group(&mut sheet, (world, inbox), &labels.set("topic", topic.name.as_str()));
+                        put_group(&mut sheet, inbox, &labels.set("topic", topic.name.as_str()));
                     }
                     _ => put_queue(&mut sheet, (world, inbox), labels, &queue_name(world, inbox), self.broker == Broker::Sqs),
                 }
@@ -92,7 +97,27 @@ fn put_log(sheet: &mut Sheet<'_>, inbox: &Inbox, labels: &LabelsBuilder) {
     }
 }
 
-fn put_group(sheet: &mut Sheet<'_>, (world, inbox): (&World, &Inbox), labels: &LabelsBuilder) {
+/// What is told of whole groups, whatever topics they take: their members by `kafka_exporter`, and the longest lag by `kafka-lag-exporter`, which
+/// has labels of its own.
+fn put_groups(sheet: &mut Sheet<'_>, world: &World, labels: &LabelsBuilder) {
+    let is_log = |inbox: &&Inbox| Broker::of(world.spec.topics[inbox.topic as usize].kind) == Broker::Kafka;
+    let mut groups: BTreeMap<u32, (usize, f64)> = BTreeMap::new();
+    for inbox in world.inboxes.iter().filter(is_log) {
+        let (members, lag) = groups.entry(inbox.service).or_default();
+        *members = (*members).max(inbox.group.len());
+        *lag = lag.max(world.oldest_age(inbox).as_seconds());
+    }
+    for (service, (members, lag)) in groups {
+        let name = world.spec.services[service as usize].name.as_str();
+        sheet.put(Some(members as f64), || named("kafka_consumergroup_members", &labels.clone().set("consumergroup", name)));
+        sheet.put(Some(lag), || {
+            let labels = labels.clone().set("cluster_name", "kafka").set("group", name).set("is_simple_consumer", "false");
+            named("kafka_consumergroup_group_max_lag_seconds", &labels)
+        });
+    }
+}
+
+fn put_group(sheet: &mut Sheet<'_>, inbox: &Inbox, labels: &LabelsBuilder) {
     let mut sum = 0;
     for (number, partition) in inbox.partitions.iter().enumerate() {
         let labels = labels.clone().set("partition", number.to_string());
@@ -102,8 +127,6 @@ fn put_group(sheet: &mut Sheet<'_>, (world, inbox): (&World, &Inbox), labels: &L
         sheet.put(Some(lag as f64), || named("kafka_consumergroup_lag", &labels));
     }
     sheet.put(Some(sum as f64), || named("kafka_consumergroup_lag_sum", labels));
-    sheet.put(Some(inbox.group.len() as f64), || named("kafka_consumergroup_members", labels));
-    sheet.put(Some(world.oldest_age(inbox).as_seconds()), || named("kafka_consumergroup_group_max_lag_seconds", labels));
 }
 
 fn put_queue(sheet: &mut Sheet<'_>, (world, inbox): (&World, &Inbox), labels: &LabelsBuilder, name: &str, is_sqs: bool) {

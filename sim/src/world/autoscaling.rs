@@ -20,6 +20,8 @@ pub(crate) struct Scaling {
     pub(crate) desired: u32,
     /// Replicas that there were then.
     pub(crate) current: u32,
+    /// What the replicas that counted used on average, one for each metric; `None` before that is known.
+    pub(crate) averages: Vec<Option<u64>>,
 }
 
 /// What a replica had used up by some instant.
@@ -46,9 +48,9 @@ impl World {
             let luck = Stream::new(self.seed, Purpose::Phase, hash64(&spec.name)).block(0);
             let phase = |word: usize, period: Span| Time::ZERO + Span::from_nanos(below(luck.word64(word), period.as_nanos().max(1)));
             let (reading, sync) = (phase(READING_WORD, autoscaler.resolution), phase(SYNC_WORD, autoscaler.sync));
-            let count = spec.replicas;
-            self.services[service].scaling =
-                Some(Box::new(Scaling { autoscaler: Autoscaler::default(), readings: BTreeMap::new(), desired: count, current: count }));
+            let (count, averages) = (spec.replicas, vec![None; autoscaler.metrics.len()]);
+            let (fresh, readings) = (Autoscaler::default(), BTreeMap::new());
+            self.services[service].scaling = Some(Box::new(Scaling { autoscaler: fresh, readings, desired: count, current: count, averages }));
             self.schedule(reading, Due::ReadFigures(service as u32));
             self.schedule(sync, Due::Autoscale(service as u32));
         }
@@ -88,6 +90,7 @@ impl World {
         let replicas = &self.services[service as usize].replicas;
         let seen: Vec<Seen> = replicas.iter().map(|index| self.seen(*index, spec, &scaling)).collect();
         let decision = scaling.autoscaler.decide(self.now, spec, current, &seen);
+        scaling.averages = averages(&seen, spec.metrics.len());
         scaling.desired = decision.wanted;
         scaling.current = seen.iter().filter(|replica| !replica.leaving).count() as u32;
         self.services[service as usize].scaling = Some(scaling);
@@ -149,4 +152,14 @@ fn sample(target: MetricTarget, earlier: Option<Reading>, last: Reading) -> Opti
         }
     };
     Some(Sample { at: last.at, window, value })
+}
+
+/// What ready replicas use on average, for each metric.
+fn averages(seen: &[Seen], metrics: usize) -> Vec<Option<u64>> {
+    let of = |metric: usize| {
+        let values = seen.iter().filter(|replica| replica.ready && !replica.leaving).filter_map(|replica| replica.samples[metric]);
+        let (sum, count) = values.fold((0, 0), |(sum, count), sample| (sum + sample.value, count + 1));
+        u64::checked_div(sum, count)
+    };
+    (0..metrics).map(of).collect()
 }

@@ -223,7 +223,10 @@ impl World {
             Some(budget) => budget.withdraw(now, failure == Failure::Timeout, active, retries),
             None => Some(0),
         };
-        let Some(paid) = paid else { return false };
+        let Some(paid) = paid else {
+            caller.retry_overflow += 1;
+            return false;
+        };
         caller.retries = retries + 1;
         self.calls[slot].paid = paid;
         true

@@ -355,7 +355,10 @@ impl World {
     #[inline]
     pub(super) fn conclude(&mut self, slot: u32, result: Result<(), Failure>) {
         if self.counting {
-            self.count_outcome(slot, result.map_or_else(Failure::outcome, |()| 0));
+            // What its caller refused itself was never sent: an HTTP client has not seen it.
+            let is_sent = !matches!(result, Err(Failure::Refused | Failure::NoConnection));
+            let took = is_sent.then(|| self.now - self.calls[slot].sent);
+            self.count_outcome(slot, result.map_or_else(Failure::outcome, |()| 0), took);
         }
         match result {
             Err(failure) if self.may_retry(slot, failure) => self.pause_before_retry(slot),
@@ -564,11 +567,17 @@ impl World {
         }
     }
 
-    fn count_outcome(&mut self, slot: u32, outcome: usize) {
+    fn count_outcome(&mut self, slot: u32, outcome: usize, took: Option<Span>) {
         let call = &self.calls[slot];
         match call.origin {
-            Origin::Client { client, .. } => self.clients[client as usize].seen[outcome] += 1,
-            Origin::Twin(first) => self.count_outcome(first, outcome),
+            Origin::Client { client, .. } => {
+                let client = &mut self.clients[client as usize];
+                client.seen[outcome] += 1;
+                if let Some(took) = took {
+                    client.latency[outcome].record(took);
+                }
+            }
+            Origin::Twin(first) => self.count_outcome(first, outcome, took),
             Origin::Attempt(parent) => {
                 let replica = self.attempts[parent].replica;
                 let local = self.edges[call.edge as usize].local;

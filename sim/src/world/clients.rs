@@ -8,7 +8,7 @@ use crate::arrivals::Arrivals;
 use crate::caller::Caller;
 use crate::slab::NONE;
 use crate::spec::{ClientSpec, Population, WorldSpec};
-use crate::world::accounts::{Buckets, default_bounds};
+use crate::world::accounts::{Buckets, OUTCOMES, default_bounds};
 use crate::world::ahead::Ahead;
 use crate::world::calls::{Call, Failure, Origin};
 use crate::world::{Due, World};
@@ -37,8 +37,8 @@ pub(crate) struct Client {
     counts: [u64; 5],
     /// Attempts by outcome, as it saw them.
     pub(crate) seen: [u64; 5],
-    /// How long its answered requests took.
-    pub(crate) latency: Buckets,
+    /// How long its attempts took, by outcome; those that it never sent are not among them.
+    pub(crate) latency: Vec<Buckets>,
 }
 
 impl Client {
@@ -64,7 +64,7 @@ impl Client {
             keeps_requests: true,
             counts: [0; 5],
             seen: [0; 5],
-            latency: Buckets::new(&default_bounds()),
+            latency: vec![Buckets::new(&default_bounds()); OUTCOMES.len()],
         }
     }
 
@@ -160,9 +160,6 @@ impl World {
             Err(Failure::QueueFull | Failure::OverQuota) => RequestOutcome::Shed,
             Err(_) => RequestOutcome::Failed,
         };
-        if self.counting && result.is_ok() {
-            state.latency.record(took);
-        }
         if state.keeps_requests {
             let byte = &mut state.ledger.outcomes[ordinal as usize];
             assert!(*byte == RequestOutcome::Open as u8, "a request is closed once");

@@ -102,6 +102,8 @@ pub(crate) struct Replica {
     /// Whether it waits out a back-off.
     pub(crate) backing_off: bool,
     pub(crate) last_termination: Option<Termination>,
+    /// How often it ran out of memory.
+    pub(crate) out_of_memory: u64,
     /// The end of the state that it is in: start-up, back-off or grace.
     pub(super) state_timer: Option<Handle>,
     pub(super) death_timer: Option<Handle>,
@@ -114,7 +116,7 @@ pub(crate) struct Replica {
     /// When it came to its node; `None`: before the run.
     pub(super) born: Option<Time>,
     /// When it last became ready or stopped being it; `None`: before the run.
-    pub(super) ready_changed: Option<Time>,
+    pub(crate) ready_changed: Option<Time>,
     /// Whether it has been told to stop: it goes once it is idle.
     pub(super) leaving: bool,
     /// When it is told to stop.
@@ -296,6 +298,7 @@ impl Replica {
             backoff: Backoff::new(spec.life.first_backoff, spec.life.longest_backoff),
             backing_off: false,
             last_termination: None,
+            out_of_memory: 0,
             state_timer: None,
             death_timer: None,
             memory_timer: None,
@@ -632,6 +635,7 @@ impl World {
         let draining = replica.state == ReplicaState::Draining;
         let life = now.since(replica.started);
         replica.last_termination = Some(why);
+        replica.out_of_memory += u64::from(why == Termination::OutOfMemory);
         self.end_process(index, ReplicaState::Waiting);
         if draining {
             self.gone(index, reason);

@@ -52,6 +52,7 @@ use crate::slab::Slab;
 use crate::spec::WorldSpec;
 
 pub(crate) use accounts::{Buckets, CODES, OUTCOMES};
+pub(crate) use autoscaling::Scaling;
 pub(crate) use balancing::{View, Views};
 pub(crate) use calls::Edge;
 pub(crate) use clients::Client;
