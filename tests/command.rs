@@ -360,10 +360,6 @@ fn the_rules_of_a_scenario_are_found_beside_it_wherever_the_command_runs() {
     }
     fs::remove_file(folder.path().join("deep/own.rules.yaml")).unwrap();
     let broken = firedrill(folder.path(), &["check", "deep/base.yaml"]).exits(2);
-    assert!(
-        broken.stderr.contains("own.rules.yaml") && !broken.stdout.contains("these are sound") && !broken.stdout.contains("all sound\n"),
-        "{}",
-        broken.told
-    );
+    assert!(broken.stderr.contains("own.rules.yaml") && !broken.stdout.contains("these are sound"), "{}", broken.told);
     assert!(broken.stdout.is_empty() || broken.stdout.contains("not all sound"), "{}", broken.stdout);
 }

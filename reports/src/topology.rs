@@ -18,7 +18,7 @@ use crate::outcome::{Arms, Outcome, Scope};
 /// A picture of more services than this would show nothing.
 const MOST: usize = 60;
 /// Sizes, pixels at full size.
-const WIDTH: f64 = 168.0;
+const WIDTH: f64 = 186.0;
 /// The height of a box with a name of one line; each further line of text takes as much as `ROW`.
 const HEIGHT: f64 = 66.0;
 const ROW: f64 = 16.0;
@@ -33,7 +33,7 @@ const MOST_DOTS: u32 = 12;
 const ROOM: usize = 18;
 const NAME_LINES: usize = 2;
 /// The most letters of the smaller text that fit in a line.
-const SMALL_ROOM: usize = 23;
+const SMALL_ROOM: usize = 26;
 
 /// Something that stands in a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -559,7 +559,7 @@ impl Boxes<'_> {
         let waiting: u64 = waiting(self.ledger, topic);
         put_text(svg, "m-text", (x + 12.0, below + 17.0), "start", "topic");
         if waiting > 0 {
-            put_text(svg, "m-text", (x + 12.0, y + tall - 9.0), "start", &cut(&format!("{waiting} waiting at the end"), SMALL_ROOM - 3));
+            put_text(svg, "m-text", (x + 12.0, y + tall - 9.0), "start", &format!("{waiting} waiting"));
         }
         svg.push_str("</g>");
     }
@@ -728,8 +728,7 @@ mod tests {
         }
         let arms = Arms { nothing: &nothing, policy: &policy, oracle: None };
         let svg = picture(&arms, &measure(&arms, &OutcomeSettings::default()), "x").unwrap();
-        for shown in [">jobs</text>", ">7 waiting at the end</text>", ">primary db-0</text>", "m-message", "cache prices", ">zone b</text>"]
-        {
+        for shown in [">jobs</text>", ">7 waiting</text>", ">primary db-0</text>", "m-message", "cache prices", ">zone b</text>"] {
             assert!(svg.contains(shown), "{shown}: {svg}");
         }
         assert!(svg.contains("class=\"m-fault\" x=\"14.0\"") && svg.contains(">zone a: blue-0 (crash)</text>"), "{svg}");

@@ -49,7 +49,8 @@ fn a_client_s_durations_are_of_every_attempt_that_it_sent_by_outcome() {
         assert!(counted > 100.0 && counted == measured, "{outcome}: {counted} attempts, and the durations of {measured}");
     }
     // Whoever gives up has waited for as long as that takes.
-    let late = |le: &str| total(&finished, &format!("__name__=\"http_client_request_duration_seconds_bucket\",outcome=\"timeout\",le=\"{le}\""));
+    let late =
+        |le: &str| total(&finished, &format!("__name__=\"http_client_request_duration_seconds_bucket\",outcome=\"timeout\",le=\"{le}\""));
     assert!(late("0.05") < 0.5 && late("0.1") > 100.0, "{} and {}", late("0.05"), late("0.1"));
 }
 

@@ -143,7 +143,15 @@ pub(crate) struct Change {
 
 impl Breaker {
     pub(crate) const fn new(spec: &BreakerSpec) -> Self {
-        Self { spec: *spec, state: BreakerState::Closed, since: Time::ZERO, results: Results::new(spec.window), permits: 0, refused: 0, ended: [(0, Span::ZERO); 2] }
+        Self {
+            spec: *spec,
+            state: BreakerState::Closed,
+            since: Time::ZERO,
+            results: Results::new(spec.window),
+            permits: 0,
+            refused: 0,
+            ended: [(0, Span::ZERO); 2],
+        }
     }
 
     pub(crate) const fn state(&self) -> BreakerState {
@@ -153,7 +161,8 @@ impl Breaker {
     /// Shares of failed and of slow calls that it looks back on, percent; -1 while there are too few to tell, as resilience4j says it.
     pub(crate) fn rates(&self) -> (f64, f64) {
         let counts = self.results.counts();
-        let least = if self.state == BreakerState::HalfOpen { self.spec.least_calls.min(self.spec.half_open_calls) } else { self.least_calls() };
+        let least =
+            if self.state == BreakerState::HalfOpen { self.spec.least_calls.min(self.spec.half_open_calls) } else { self.least_calls() };
         if counts.calls == 0 || counts.calls < least { (-1.0, -1.0) } else { (counts.percent(counts.failed), counts.percent(counts.slow)) }
     }
 

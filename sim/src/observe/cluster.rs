@@ -155,7 +155,13 @@ pub(super) fn put_autoscaler(sheet: &mut Sheet<'_>, spec: &ServiceSpec, labels: 
             MetricTarget::Requests { .. } => (None, 1e3),
         };
         let told = "kube_horizontalpodautoscaler_status_target_metric";
-        put(sheet, labels, told, &[("metric_name", name), ("metric_target_type", "average")], average.map(|average| average as f64 / scale));
+        put(
+            sheet,
+            labels,
+            told,
+            &[("metric_name", name), ("metric_target_type", "average")],
+            average.map(|average| average as f64 / scale),
+        );
         if let Some(request) = share.filter(|request| *request > 0) {
             let percent = average.map(|average| (average * 100 / request) as f64);
             put(sheet, labels, told, &[("metric_name", name), ("metric_target_type", "utilization")], percent);

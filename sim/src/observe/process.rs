@@ -141,9 +141,8 @@ fn put_caller(sheet: &mut Sheet<'_>, labels: &LabelsBuilder, caller: &Caller, na
         sheet.put(Some(failed), || named("resilience4j_circuitbreaker_failure_rate", &labels));
         sheet.put(Some(slow), || named("resilience4j_circuitbreaker_slow_call_rate", &labels));
         let refused = breaker.refused() as f64;
-        sheet.put(Some(refused), || {
-            named_with("resilience4j_circuitbreaker_not_permitted_calls_total", &labels, ("kind", "not_permitted"))
-        });
+        sheet
+            .put(Some(refused), || named_with("resilience4j_circuitbreaker_not_permitted_calls_total", &labels, ("kind", "not_permitted")));
         for (kind, (count, took)) in ["successful", "failed"].iter().zip(breaker.ended()) {
             let calls = "resilience4j_circuitbreaker_calls_seconds";
             sheet.put(Some(count as f64), || named_with(&format!("{calls}_count"), &labels, ("kind", kind)));

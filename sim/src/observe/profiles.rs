@@ -335,7 +335,9 @@ impl Source<'_> {
 
     /// What a cluster's bounds kept back: attempts beyond `max_requests`, and retries beyond their budget.
     fn put_bounds(&self, sheet: &mut Sheet<'_>, callee: &Name) {
-        let is_one = |edge: &&Edge| !edge.from_client && edge.caller == self.spec.name && self.world.spec.services[edge.service as usize].name == *callee;
+        let is_one = |edge: &&Edge| {
+            !edge.from_client && edge.caller == self.spec.name && self.world.spec.services[edge.service as usize].name == *callee
+        };
         let callers = || {
             let edges = self.world.edges.iter().filter(is_one);
             edges.filter_map(|edge| self.state.callers[edge.local as usize].as_deref())

@@ -50,7 +50,8 @@ impl World {
             let (reading, sync) = (phase(READING_WORD, autoscaler.resolution), phase(SYNC_WORD, autoscaler.sync));
             let (count, averages) = (spec.replicas, vec![None; autoscaler.metrics.len()]);
             let (fresh, readings) = (Autoscaler::default(), BTreeMap::new());
-            self.services[service].scaling = Some(Box::new(Scaling { autoscaler: fresh, readings, desired: count, current: count, averages }));
+            self.services[service].scaling =
+                Some(Box::new(Scaling { autoscaler: fresh, readings, desired: count, current: count, averages }));
             self.schedule(reading, Due::ReadFigures(service as u32));
             self.schedule(sync, Due::Autoscale(service as u32));
         }
