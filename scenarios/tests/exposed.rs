@@ -86,7 +86,7 @@ fn groups_have_the_labels_of_their_exporters() {
 #[test]
 fn a_breaker_and_a_bound_tell_what_they_kept_back() {
     let finished = play(&format!(
-        "{CLIENT}clients: {{ u: {{ calls: shop, rate: 50/s, timeout: 2s }} }}\nservices:\n  shop: {{ metrics: [envoy], work: [call: {{ service: db, breaker: resilience4j, timeout: 1s }}, call: {{ service: kv, most_requests: 1, timeout: 1s }}] }}\n  db: {{ error: 80%, work: [cpu: 1ms] }}\n  kv: {{ work: [sleep: 50ms] }}\n"
+        "{CLIENT}clients: {{ u: {{ calls: shop, rate: 50/s, timeout: 2s }} }}\nservices:\n  shop: {{ metrics: [envoy], work: [call: {{ service: kv, most_requests: 1, timeout: 1s }}, call: {{ service: db, breaker: resilience4j, timeout: 1s }}] }}\n  db: {{ error: 80%, work: [cpu: 1ms] }}\n  kv: {{ work: [sleep: 50ms] }}\n"
     ));
     let of = |metric: &str, labels: &str| total(&finished, &format!("__name__=\"{metric}\"{labels}"));
     let breaker = |metric: &str, labels: &str| of(&format!("resilience4j_circuitbreaker_{metric}"), &format!(",name=\"db\"{labels}"));
