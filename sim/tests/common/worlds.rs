@@ -429,7 +429,7 @@ prop_compose! {
             16 => FaultKind::Steal { target, share: share(0.6) },
             17 => FaultKind::Steal { target: Target::Node(Name::new("blue-0")), share: share(0.4) },
             15 => FaultKind::NodeDrain { node: Name::new("green-1") },
-            _ => FaultKind::NodeLoss { node: Name::new("blue-1"), zone: Name::new("a") },
+            _ => FaultKind::NodeLoss { node: Name::new("blue-1") },
         };
         fault("f", when, lasting, kind)
     }
