@@ -426,7 +426,8 @@ mod tests {
     fn an_environment_names_services_as_hosts_and_nothing_else() {
         let hosts = BTreeSet::from([("shop", "cart"), ("shop", "redis"), ("data", "db"), ("shop", "kafka")]);
         let check = |name: &str, value: &str, want: &[&str]| {
-            let found: Vec<&str> = named_hosts((name, value), "shop", &hosts).into_iter().map(|(_, name)| name).collect();
+            let found: Vec<&str> =
+                named_hosts((name, value), "shop", (&hosts, &BTreeSet::new())).into_iter().map(|(_, name)| name).collect();
             assert_eq!(found, want, "{name}={value}");
         };
         check("CART_ADDR", "cart:7070", &["cart"]);
