@@ -332,7 +332,7 @@ impl Slow<'_> {
 
 /// How many requests end otherwise than in the slow world; `None` if nothing differs at all.
 #[track_caller]
-fn differences(case: &Case, seed: u64) -> Option<usize> {
+fn differences(case: &Case, seed: u64, apart: f64) -> Option<usize> {
     let spec = case.spec();
     let fast = case.play(seed);
     let slow = Slow::play(&spec, seed);
@@ -351,7 +351,7 @@ fn differences(case: &Case, seed: u64) -> Option<usize> {
         is_same &= (totals.sent, totals.completed, totals.rejected, totals.lost, totals.in_service, totals.queued) == theirs;
     }
     // Where all happens in the same order, times differ by steps; elsewhere a few requests have waited for others.
-    let tolerance = if is_same { 0.01 } else { 0.05 };
+    let tolerance = if is_same { 0.01 } else { apart };
     for (service, station) in both() {
         let ours = totals(&fast, &service.name).mean_response_seconds;
         let response = station.response_steps as f64 / station.completed as f64 / STEPS;
@@ -364,10 +364,22 @@ fn differences(case: &Case, seed: u64) -> Option<usize> {
 /// and now and then the order decides who finds a queue full, and who finds it full after that.
 #[track_caller]
 fn check(case: &Case) {
-    const SEEDS: u64 = 5;
-    let differ: Vec<Option<usize>> = (0..SEEDS).map(|seed| differences(case, seed)).collect();
+    check_within(case, 5, 0.01);
+}
+
+/// The same where more services follow one another, so that a different order in one step is felt further on.
+#[track_caller]
+fn check_longer(case: &Case) {
+    check_within(case, 12, 0.05);
+}
+
+/// The same with the most requests that may end otherwise, and how far apart times may be where some do.
+#[track_caller]
+fn check_within(case: &Case, most: usize, apart: f64) {
+    const SEEDS: u64 = 6;
+    let differ: Vec<Option<usize>> = (0..SEEDS).map(|seed| differences(case, seed, apart)).collect();
     let exact = differ.iter().filter(|differ| differ.is_none()).count() as u64;
-    assert!(2 * exact > SEEDS && differ.iter().flatten().all(|count| *count <= 12), "requests that end otherwise, by seed: {differ:?}");
+    assert!(2 * exact > SEEDS && differ.iter().flatten().all(|count| *count <= most), "requests that end otherwise, by seed: {differ:?}");
 }
 
 #[test]
@@ -389,8 +401,8 @@ fn a_core_for_each_worker_is_what_a_model_in_fixed_steps_says() {
 /// Four services: one calls two others in turn, of which one calls the last.
 #[test]
 fn four_services_with_back_off_are_what_a_model_in_fixed_steps_says() {
-    check(&case("small-four"));
-    check(&case("small-four").with("retries: envoy", "retries: { max: 2, backoff: 30ms, factor: x3, cap: 60ms, jitter: 20% }"));
+    check_longer(&case("small-four"));
+    check_longer(&case("small-four").with("retries: envoy", "retries: { max: 2, backoff: 30ms, factor: x3, cap: 60ms, jitter: 20% }"));
 }
 
 #[test]
@@ -398,6 +410,6 @@ fn work_that_is_cancelled_is_what_a_model_in_fixed_steps_says() {
     for cancel in ["queue_only", "context"] {
         let chain = case("small-chain").with("    workers: 3\n", &format!("    workers: 3\n    cancel: {cancel}\n"));
         check(&chain.with("    workers: 6\n", &format!("    workers: 6\n    cancel: {cancel}\n")));
-        check(&case("small-four").with("cancel: none", &format!("cancel: {cancel}")));
+        check_longer(&case("small-four").with("cancel: none", &format!("cancel: {cancel}")));
     }
 }

@@ -161,9 +161,11 @@ impl Breaker {
     /// Shares of failed and of slow calls that it looks back on, percent; -1 while there are too few to tell, as resilience4j says it.
     pub(crate) fn rates(&self) -> (f64, f64) {
         let counts = self.results.counts();
-        let least =
-            if self.state == BreakerState::HalfOpen { self.spec.least_calls.min(self.spec.half_open_calls) } else { self.least_calls() };
-        if counts.calls == 0 || counts.calls < least { (-1.0, -1.0) } else { (counts.percent(counts.failed), counts.percent(counts.slow)) }
+        if counts.calls == 0 || counts.calls < self.least_calls() {
+            (-1.0, -1.0)
+        } else {
+            (counts.percent(counts.failed), counts.percent(counts.slow))
+        }
     }
 
     /// How many calls it did not let pass.
@@ -218,13 +220,8 @@ impl Breaker {
         *count += 1;
         *all = *all + took;
         let counts = self.results.record(now, Outcome { failed, slow: took > self.spec.slow_after });
-        let least = match self.state {
-            // Results of calls that began earlier change nothing while it is open.
-            BreakerState::Open => return None,
-            BreakerState::Closed => self.least_calls(),
-            BreakerState::HalfOpen => self.spec.least_calls.min(self.spec.half_open_calls),
-        };
-        if counts.calls < least {
+        // Results of calls that began earlier change nothing while it is open.
+        if self.state == BreakerState::Open || counts.calls < self.least_calls() {
             return None;
         }
         // None are zero percent, which need not be divided.
@@ -241,9 +238,10 @@ impl Breaker {
     }
 
     fn least_calls(&self) -> u32 {
-        match self.spec.window {
-            Window::Count(most) => self.spec.least_calls.min(most),
-            Window::Seconds(_) => self.spec.least_calls,
+        match (self.state, self.spec.window) {
+            (BreakerState::HalfOpen, _) => self.spec.least_calls.min(self.spec.half_open_calls),
+            (_, Window::Count(most)) => self.spec.least_calls.min(most),
+            (_, Window::Seconds(_)) => self.spec.least_calls,
         }
     }
 

@@ -90,7 +90,9 @@ impl World {
                 return true;
             }
         }
-        self.note_breaker(slot, owner, change);
+        if let Some(change) = change {
+            self.note_breaker(slot, owner, change);
+        }
         if admitted.is_err() {
             self.conclude(slot, Err(Failure::Refused));
             return false;
@@ -180,7 +182,7 @@ impl World {
             throttle.accepted(now);
         }
         if let Some(change) = caller.breaker.as_mut().and_then(|breaker| breaker.record(now, result.is_err(), took)) {
-            self.note_breaker(slot, owner, Some(change));
+            self.note_breaker(slot, owner, change);
         }
     }
 
@@ -263,8 +265,7 @@ impl World {
         }
     }
 
-    fn note_breaker(&mut self, slot: u32, owner: Owner, change: Option<Change>) {
-        let Some(change) = change else { return };
+    fn note_breaker(&mut self, slot: u32, owner: Owner, change: Change) {
         let edge = &self.edges[self.calls[slot].edge as usize];
         let caller: Name = match owner {
             Owner::Client(_) => edge.caller.clone(),
