@@ -22,6 +22,8 @@ pub struct Campaign {
     pub seeds: Vec<u64>,
     /// What the policies may do.
     pub stage: Stage,
+    /// Whether they are compared with a person on call, too.
+    pub with_human: bool,
 }
 
 /// The transcripts of one scenario and seed, for a page that shows them.
@@ -33,13 +35,16 @@ pub struct Shown {
     pub policy: Transcript,
     /// The cure at onset; `None` in a scenario without one.
     pub oracle: Option<Transcript>,
+    /// A person on call; `None` if there is nobody, or nothing to be cured.
+    pub human: Option<Transcript>,
 }
 
 impl Campaign {
     /// How many runs there are, all arms counted.
     #[must_use]
     pub fn run_count(&self) -> usize {
-        self.scenarios.iter().map(|(scenario, _)| self.seeds.len() * (1 + usize::from(has_oracle(scenario)) + self.answers.len())).sum()
+        let common = |scenario: &Scenario| 1 + usize::from(has_oracle(scenario)) + usize::from(self.with_human && has_human(scenario));
+        self.scenarios.iter().map(|(scenario, _)| self.seeds.len() * (common(scenario) + self.answers.len())).sum()
     }
 
     /// Runs everything. The result has one list for each answer, sorted by scenario and seed, whatever the number of threads.
@@ -67,7 +72,7 @@ impl Campaign {
         answers
     }
 
-    /// One cell: doing nothing and the oracle once, then every answer against them.
+    /// One cell: doing nothing, the oracle and the person on call once, then every answer against them.
     fn run_cell(&self, scenario: usize, seed: u64, past: &Remembered) -> Vec<Case> {
         let (scenario, rules) = &self.scenarios[scenario];
         let drill = |answer: &Arc<Answer>| Drill {
@@ -79,14 +84,15 @@ impl Campaign {
         };
         let drills: Vec<Drill> = self.answers.iter().map(drill).collect();
         let Some(first) = drills.first() else { return Vec::new() };
-        let common =
-            [(first, Arm::Nothing), (first, Arm::Oracle)].into_iter().filter(|(_, arm)| *arm != Arm::Oracle || has_oracle(scenario));
-        let arms: Vec<(&Drill, Arm)> = common.chain(drills.iter().map(|drill| (drill, Arm::Policy))).collect();
+        let common = common_arms(scenario, self.with_human);
+        let arms: Vec<(&Drill, Arm)> =
+            common.iter().map(|arm| (first, *arm)).chain(drills.iter().map(|drill| (drill, Arm::Policy))).collect();
         let mut played = Drill::play_together(&arms, seed).into_iter().map(|played| played.transcript);
-        let nothing = played.next().expect("doing nothing was played");
-        let oracle = if has_oracle(scenario) { played.next() } else { None };
+        let mut next = |arm| if common.contains(&arm) { played.next() } else { None };
+        let nothing = next(Arm::Nothing).expect("doing nothing was played");
+        let (oracle, human) = (next(Arm::Oracle), next(Arm::Human));
         let case = |(answer, policy): (&Arc<Answer>, Transcript)| {
-            let outcome = measured(&nothing, &policy, oracle.as_ref(), answer);
+            let outcome = measured(&nothing, &policy, (oracle.as_ref(), human.as_ref()), answer);
             Case { class: scenario.family.clone(), outcome }
         };
         self.answers.iter().zip(played).map(case).collect()
@@ -94,17 +100,17 @@ impl Campaign {
 }
 
 impl Drill {
-    /// All arms of one seed, to be shown.
+    /// All arms of one seed, to be shown; the person on call only if asked for.
     #[must_use]
-    pub fn show(&self, seed: u64) -> Shown {
-        let mut arms = vec![(self, Arm::Nothing), (self, Arm::Policy)];
-        if has_oracle(&self.scenario) {
-            arms.push((self, Arm::Oracle));
-        }
-        let mut played = Self::play_together(&arms, seed).into_iter().map(|played| played.transcript);
-        let mut next = || played.next().expect("every arm was played");
-        let (nothing, policy) = (next(), next());
-        Shown { nothing, policy, oracle: played.next() }
+    pub fn show(&self, seed: u64, with_human: bool) -> Shown {
+        let mut arms = common_arms(&self.scenario, with_human);
+        arms.push(Arm::Policy);
+        let cells: Vec<(&Self, Arm)> = arms.iter().map(|arm| (self, *arm)).collect();
+        let mut played = Self::play_together(&cells, seed).into_iter().map(|played| played.transcript);
+        let mut next = |arm| if arms.contains(&arm) { played.next() } else { None };
+        let nothing = next(Arm::Nothing).expect("doing nothing was played");
+        let (oracle, human) = (next(Arm::Oracle), next(Arm::Human));
+        Shown { nothing, policy: next(Arm::Policy).expect("the policy was played"), oracle, human }
     }
 }
 
@@ -112,8 +118,25 @@ impl Shown {
     /// What they came to.
     #[must_use]
     pub fn outcome(&self, answer: &Answer) -> Outcome {
-        measured(&self.nothing, &self.policy, self.oracle.as_ref(), answer)
+        measured(&self.nothing, &self.policy, (self.oracle.as_ref(), self.human.as_ref()), answer)
     }
+
+    /// The arms, to be measured or drawn.
+    #[must_use]
+    pub fn arms(&self) -> Arms<'_> {
+        Arms { nothing: &self.nothing, policy: &self.policy, oracle: self.oracle.as_ref(), human: self.human.as_ref() }
+    }
+}
+
+/// The arms that are the same whoever answers, in order.
+fn common_arms(scenario: &Scenario, with_human: bool) -> Vec<Arm> {
+    let all = [(Arm::Nothing, true), (Arm::Oracle, has_oracle(scenario)), (Arm::Human, with_human && has_human(scenario))];
+    all.into_iter().filter(|(_, is_played)| *is_played).map(|(arm, _)| arm).collect()
+}
+
+/// Where there is nothing to be cured, a person on call can do no better than nobody.
+fn has_human(scenario: &Scenario) -> bool {
+    has_oracle(scenario) && scenario.human.is_some()
 }
 
 /// A calm scenario needs no cure: there, doing nothing is the oracle.
@@ -121,11 +144,19 @@ fn has_oracle(scenario: &Scenario) -> bool {
     !scenario.spec.cures.is_empty()
 }
 
-fn measured(nothing: &Transcript, policy: &Transcript, oracle: Option<&Transcript>, answer: &Answer) -> Outcome {
+fn measured(
+    nothing: &Transcript,
+    policy: &Transcript,
+    (oracle, human): (Option<&Transcript>, Option<&Transcript>),
+    answer: &Answer,
+) -> Outcome {
+    // Whoever only calls people is not held against the people that they call.
+    let only_notifies = !answer.policies.is_empty() && answer.policies.iter().all(|policy| policy.only_notifies());
+    let human = human.filter(|_| !only_notifies);
     // One that answers whatever reaches its receiver waits for no alert by name.
     let names = if answer.policies.iter().any(|policy| policy.alerts.is_empty()) { &[][..] } else { &answer.policies };
     let mut answers: Vec<_> = names.iter().flat_map(|policy| policy.alerts.iter().cloned()).collect();
     answers.sort();
     answers.dedup();
-    measure(&Arms { nothing, policy, oracle }, &OutcomeSettings { answers, ..OutcomeSettings::default() })
+    measure(&Arms { nothing, policy, oracle, human }, &OutcomeSettings { answers, ..OutcomeSettings::default() })
 }

@@ -13,7 +13,7 @@ use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::{Memory, RECALL_STEP, RuleSet, Ruler, RulerSettings, metrics_read, reach_ms};
 use firedrill_scenarios::Scenario;
-use firedrill_sim::automation::Script;
+use firedrill_sim::automation::{Person, Script};
 use firedrill_sim::past;
 use firedrill_sim::run::{Finished, Options, Run, Trunk};
 use firedrill_sim::trace::TraceSpan;
@@ -35,6 +35,8 @@ pub enum Arm {
     Policy,
     /// The right cure at onset.
     Oracle,
+    /// The right cure when somebody on call has found it, whom the rules call.
+    Human,
 }
 
 impl Arm {
@@ -45,6 +47,7 @@ impl Arm {
             Self::Nothing => "nothing",
             Self::Policy => "policy",
             Self::Oracle => "oracle",
+            Self::Human => "human",
         }
     }
 }
@@ -150,7 +153,7 @@ impl Drill {
     pub fn play(&self, arm: Arm, seed: u64) -> Played {
         let span = tracing::info_span!("run", id = %format_args!("{}/{}/{seed}", self.scenario.name, arm.word()));
         let _entered = span.enter();
-        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options::default(), self.playing(arm));
+        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options::default(), self.playing(arm, seed));
         let run = match self.past() {
             Some((store, _)) => run.after(store.clone()),
             None => run,
@@ -161,7 +164,7 @@ impl Drill {
     /// Runs one arm on one seed with a sample of one request of `every` traced: the same run, with what tracing would tell of it.
     #[must_use]
     pub fn play_traced(&self, arm: Arm, seed: u64, every: u32) -> (Played, Vec<TraceSpan>) {
-        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options::default(), self.playing(arm));
+        let run = Run::new(Arc::clone(&self.scenario.spec), Seed(seed), Options::default(), self.playing(arm, seed));
         let run = match self.past() {
             Some((store, _)) => run.after(store.clone()),
             None => run,
@@ -182,7 +185,7 @@ impl Drill {
         assert!(arms.iter().all(|(drill, _)| alike(drill)), "arms of one scenario are played together");
         let span = tracing::info_span!("run", id = %format_args!("{}/{}/{seed}", first.scenario.name, arms.len()));
         let _entered = span.enter();
-        let playing = arms.iter().map(|(drill, arm)| drill.playing(*arm)).collect();
+        let playing = arms.iter().map(|(drill, arm)| drill.playing(*arm, seed)).collect();
         let trunk = Trunk::new(Arc::clone(&first.scenario.spec), Seed(seed), Options::default(), playing);
         let trunk = match first.past() {
             Some((store, _)) => trunk.after(store.clone()),
@@ -198,11 +201,18 @@ impl Drill {
         arms.iter().zip(trunk.finish()).map(|((drill, arm), finished)| drill.played(*arm, seed, finished)).collect()
     }
 
-    fn playing(&self, arm: Arm) -> Playing {
+    fn playing(&self, arm: Arm, seed: u64) -> Playing {
         match arm {
             Arm::Nothing => Playing::Pilot(Box::new(self.pilot(Vec::new()))),
             Arm::Policy => Playing::Pilot(Box::new(self.pilot(self.answer.policies.clone()))),
             Arm::Oracle => Playing::Oracle(Script::new(Arc::clone(&self.scenario.spec))),
+            Arm::Human => {
+                let pilot = Box::new(self.pilot(Vec::new()));
+                match &self.scenario.human {
+                    Some(person) => Playing::Human(pilot, Person::new(Arc::clone(person), Arc::clone(&self.scenario.spec), Seed(seed))),
+                    None => Playing::Pilot(pilot),
+                }
+            }
         }
     }
 

@@ -15,9 +15,12 @@ use std::sync::Arc;
 use common::{root, write};
 use firedrill::drill::{Arm, Drill, Played, Remembered, Rules};
 use firedrill::sources;
+use firedrill_core::distribution::Distribution;
+use firedrill_core::quantity::Ratio;
 use firedrill_core::time::Span;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_scenarios::{Scenario, library, read_scenario};
+use firedrill_sim::automation::PersonSpec;
 use firedrill_sim::spec::WorldSpec;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -50,7 +53,24 @@ fn changed(mut scenario: Scenario, load: f64, minutes: u64) -> Arc<Scenario> {
         }
     }
     scenario.spec = Arc::new(spec);
+    scenario.human = Some(Arc::new(quick()));
     Arc::new(scenario)
+}
+
+/// A person on call who acts within seconds to minutes, before or after the end of short runs.
+fn quick() -> PersonSpec {
+    let takes = |least, most| Distribution::log_uniform(least, most).unwrap();
+    PersonSpec {
+        detect: takes(1.0, 5.0),
+        acknowledge: takes(1.0, 30.0),
+        investigate: takes(1.0, 60.0),
+        diagnose: takes(1.0, 60.0),
+        act: takes(1.0, 60.0),
+        verify: takes(5.0, 60.0),
+        wrong_action: Ratio::new(0.3).unwrap(),
+        no_answer: Ratio::new(0.3).unwrap(),
+        escalate_after: Span::from_seconds(60),
+    }
 }
 
 fn drill(scenario: &Arc<Scenario>, rules: &Arc<Rules>, policies: &[&str], stage: Stage) -> Drill {
@@ -87,7 +107,7 @@ proptest! {
         let rules = sources::rules(&["slo", "kubernetes", "stateful"], root()).unwrap();
         let stage = if dry { Stage::DryRun } else { Stage::Full };
         let drills: Vec<Drill> = chosen.iter().map(|policy| drill(&scenario, &rules, &[policy], stage)).collect();
-        let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Oracle)];
+        let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Human), (&drills[0], Arm::Oracle)];
         arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));
         let together = Drill::play_together(&arms, seed);
         arms.par_iter().zip(&together).for_each(|((drill, arm), together)| {
@@ -160,6 +180,7 @@ prop_compose! {
 fn scenario_of(spec: WorldSpec) -> Arc<Scenario> {
     let mut scenario = scenarios().swap_remove(0);
     scenario.spec = Arc::new(spec);
+    scenario.human = Some(Arc::new(quick()));
     Arc::new(scenario)
 }
 
@@ -186,7 +207,7 @@ fn any_policies_on_any_world_are_the_same_together_and_alone() {
         spec.scrape.interval = Span::from_seconds(3);
         let scenario = scenario_of(spec);
         let drills = drills(folder.path(), &scenario, &rules, &policies);
-        let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Oracle)];
+        let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Human), (&drills[0], Arm::Oracle)];
         arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));
         for ((drill, arm), together) in arms.iter().zip(Drill::play_together(&arms, seed)) {
             let what = format!("{} in the arm {}, seed {seed}", drill.answer.label, arm.word());

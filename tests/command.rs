@@ -41,6 +41,27 @@ fn explanations_are_prose_that_somebody_can_read() {
 }
 
 #[test]
+fn a_policy_is_held_against_a_person_on_call_who_needs_longer_than_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |policy: &str| firedrill(folder.path(), &words(&format!("run hang-one-replica --policy {policy} --format json --quiet")));
+    let outcome = &run("restart-crashed-or-hung").exits(0).json()["outcome"];
+    let human = &outcome["human"];
+    let seconds = |value: &serde_json::Value| value.as_f64().unwrap();
+    let (called, acted) = (seconds(&human["called_seconds"]), seconds(&human["acted_seconds"]));
+    assert!(called > 300.0 && acted > called + 660.0, "nobody can act sooner than 11 min after the alert: {called} s, {acted} s");
+    assert!(seconds(&human["arm"]["ended_seconds"]) > seconds(&outcome["policy"]["ended_seconds"]), "they are waited for");
+    assert_eq!(human["arm"]["time_to_mitigate"]["censored"], false, "and help in the end");
+    assert!(seconds(&human["benefit"]) > 0.0);
+    let even = seconds(&human["break_even_seconds"]);
+    assert!(even < acted - called, "a policy that is better than this person breaks even before them, and not after {even} s");
+    // What makes it worse is worse than nobody who ever acts.
+    assert_eq!(
+        run("restart-all").exits(0).json()["outcome"]["human"]["break_even_seconds"].as_f64().is_some_and(|even| even < 60.0),
+        false
+    );
+}
+
+#[test]
 fn every_measure_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let told = firedrill(folder.path(), &["explain", "measures"]).exits(0).stdout;

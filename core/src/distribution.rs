@@ -82,6 +82,7 @@ pub enum DistributionError {
 enum Shape {
     Constant { value: f64 },
     Uniform { low: f64, width: f64 },
+    LogUniform { low: f64, width: f64, log_ratio: f64 },
     Exponential { mean: f64 },
     Lognormal { mean: f64, mu: f64, sigma: f64 },
     Gamma(Gamma),
@@ -109,6 +110,18 @@ impl Distribution {
             return Err(DistributionError::Reversed { low, high });
         }
         Ok(Shape::Uniform { low, width: high - low }.into())
+    }
+
+    /// Anything from `low` (above 0) to `high` (`low` or more), every factor alike: its logarithm is uniform, and its median sqrt(low high).
+    ///
+    /// # Errors
+    /// If an end is not a finite number above 0, or the ends are reversed.
+    pub fn log_uniform(low: f64, high: f64) -> Result<Self, DistributionError> {
+        let (low, high) = (positive("lower end", low)?, positive("upper end", high)?);
+        if high < low {
+            return Err(DistributionError::Reversed { low, high });
+        }
+        Ok(Shape::LogUniform { low, width: high - low, log_ratio: libm::log(high / low) }.into())
     }
 
     /// Without memory, with this mean (above 0).
@@ -180,6 +193,8 @@ impl Distribution {
         match &self.shape {
             Shape::Constant { value } => *value,
             Shape::Uniform { low, width } => low + width / 2.0,
+            Shape::LogUniform { low, log_ratio, .. } if *log_ratio <= 0.0 => *low,
+            Shape::LogUniform { width, log_ratio, .. } => width / log_ratio,
             Shape::Exponential { mean } | Shape::Lognormal { mean, .. } => *mean,
             Shape::Gamma(gamma) => gamma.mean,
             Shape::Pareto { alpha, .. } if *alpha <= 1.0 => f64::INFINITY,
@@ -242,6 +257,7 @@ impl Distribution {
         match &self.shape {
             Shape::Constant { value } => *value,
             Shape::Uniform { low, width } => low + width * below,
+            Shape::LogUniform { low, width, log_ratio } => (low * libm::exp(log_ratio * below)).min(low + width),
             Shape::Exponential { mean } => -libm::log(above) * mean,
             Shape::Lognormal { mu, sigma, .. } => libm::exp(mu + sigma * normal_quantile(below, above)),
             Shape::Pareto { scale, exponent, .. } => scale * libm::exp(exponent * libm::log(above)),
@@ -523,6 +539,18 @@ mod tests {
     }
 
     #[test]
+    fn log_uniform_has_its_moments_and_quantiles() {
+        let distribution = Distribution::log_uniform(1.0, 9.0).unwrap();
+        // E = 8 / ln 9, E2 = 80 / (2 ln 9).
+        let (mean, square) = (8.0 / 9_f64.ln(), 40.0 / 9_f64.ln());
+        check_moments(&distribution, mean, (square / mean / mean - 1.0).sqrt());
+        check_quantiles(&distribution);
+        assert!((distribution.quantile(0.5).unwrap() - 3.0).abs() < 1e-14, "the median is the geometric mean of the ends");
+        assert_eq!((distribution.quantile(0.0), distribution.quantile(1.0)), (Some(1.0), Some(9.0)));
+        check_moments(&Distribution::log_uniform(2.0, 2.0).unwrap(), 2.0, 0.0);
+    }
+
+    #[test]
     fn exponential_has_its_moments_and_quantiles() {
         let distribution = Distribution::exponential(0.1).unwrap();
         check_moments(&distribution, 0.1, 1.0);
@@ -597,6 +625,7 @@ mod tests {
         check(Distribution::constant(f64::NAN), "the value must be a finite number");
         check(Distribution::uniform(2.0, 1.0), "the upper end 1 is below the lower end 2");
         check(Distribution::uniform(-2.0, 1.0), "the lower end is -2: it cannot be negative");
+        check(Distribution::log_uniform(0.0, 1.0), "the lower end is 0: it must be above 0");
         check(Distribution::exponential(0.0), "the mean is 0: it must be above 0");
         check(Distribution::exponential(f64::INFINITY), "the mean must be a finite number");
         check(Distribution::lognormal(1.0, -0.5), "the coefficient of variation is -0.5: it must be from 0 to 1000");

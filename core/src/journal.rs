@@ -171,6 +171,11 @@ pub enum Event {
         /// Why it ended: its time was up, or what cured it.
         reason: String,
     },
+    /// What a person on call does beside acting.
+    Person {
+        /// What.
+        what: String,
+    },
     /// A benign event of the scenario began or ended; not a fault, and no reason to act.
     Noted {
         /// What happened, for people.

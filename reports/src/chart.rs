@@ -35,7 +35,8 @@ const ALERT: Role = Role { class: "alert", sentinel: RGBColor(1, 2, 9) };
 const ACTION: Role = Role { class: "action", sentinel: RGBColor(1, 2, 10) };
 const PAGER: Role = Role { class: "pager", sentinel: RGBColor(1, 2, 11) };
 const ON_MARK: Role = Role { class: "on-mark", sentinel: RGBColor(1, 2, 12) };
-const ROLES: [Role; 10] = [NOTHING, POLICY, ORACLE, GRID, LABEL, FAULT, ALERT, ACTION, PAGER, ON_MARK];
+const HUMAN: Role = Role { class: "human", sentinel: RGBColor(1, 2, 13) };
+const ROLES: [Role; 11] = [NOTHING, POLICY, ORACLE, HUMAN, GRID, LABEL, FAULT, ALERT, ACTION, PAGER, ON_MARK];
 
 /// Something that a chart marks with a numbered line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +114,15 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 fn draw_success(root: &Area, arms: &Arms, marks: &[Mark]) -> Drawn {
-    let runs = [Some((arms.nothing, NOTHING)), arms.oracle.map(|run| (run, ORACLE)), Some((arms.policy, POLICY))];
-    let ended = runs.iter().flatten().map(|(run, _)| run.ledger.ended).max().unwrap_or(Time::ZERO).as_seconds().max(10.0);
+    let runs = [
+        Some((arms.nothing, NOTHING)),
+        arms.human.map(|run| (run, HUMAN)),
+        arms.oracle.map(|run| (run, ORACLE)),
+        Some((arms.policy, POLICY)),
+    ];
+    // Who waits for a person shows what the others do until their end.
+    let common = [Some(arms.nothing), arms.oracle, Some(arms.policy)];
+    let ended = common.iter().flatten().map(|run| run.ledger.ended).max().unwrap_or(Time::ZERO).as_seconds().max(10.0);
     let rows = mark_rows(marks, ended);
     let deepest = rows.iter().max().map_or(0, |row| row + 1);
     let mut chart = ChartBuilder::on(root)
@@ -131,7 +139,7 @@ fn draw_success(root: &Area, arms: &Arms, marks: &[Mark]) -> Drawn {
         chart.draw_series([Rectangle::new([(fault.started.as_seconds(), 0.0), (until, 100.0)], FAULT.sentinel.filled())])?;
     }
     for (run, role) in runs.into_iter().flatten() {
-        for stretch in stretches(run) {
+        for stretch in stretches(run, ended) {
             chart.draw_series(LineSeries::new(stretch, role.sentinel.stroke_width(if role.class == "policy" { 6 } else { 5 })))?;
         }
     }
@@ -174,14 +182,14 @@ fn draw_mark(root: &Area, mark: &Mark, number: usize, row: usize, (x, bottom): (
 
 /// The share of good requests as steps, a bin each, broken where nothing is known. Steps, because a slope between two bins
 /// would show figures that no bin had.
-fn stretches(run: &Transcript) -> Vec<Vec<(f64, f64)>> {
+fn stretches(run: &Transcript, ended: f64) -> Vec<Vec<(f64, f64)>> {
     let users = UserSeries::of(&run.ledger, &OutcomeSettings::default());
     let mut stretches = vec![Vec::new()];
-    for bin in 0..users.len() {
+    for bin in (0..users.len()).take_while(|bin| *bin as f64 * BIN.as_seconds() < ended) {
         match users.bad_share(bin) {
             Some(bad) => {
                 let (begin, share) = (bin as f64 * BIN.as_seconds(), 100.0 * (1.0 - bad));
-                let end = (begin + BIN.as_seconds()).min(run.ledger.ended.as_seconds());
+                let end = (begin + BIN.as_seconds()).min(run.ledger.ended.as_seconds()).min(ended);
                 stretches.last_mut().expect("there is always a stretch").extend([(begin, share), (end, share)]);
             }
             None => stretches.push(Vec::new()),
@@ -301,7 +309,7 @@ mod tests {
     fn a_chart_has_no_colour_of_its_own_and_a_name_for_those_who_cannot_see_it() {
         let (nothing, policy, oracle) = sample::storm();
         let marks = marks(&tell(&sample::story()));
-        let svg = success(&Arms { nothing: &nothing, policy: &policy, oracle: Some(&oracle) }, &marks, "a < b & c");
+        let svg = success(&Arms { nothing: &nothing, policy: &policy, oracle: Some(&oracle), human: None }, &marks, "a < b & c");
         assert!(svg.contains("role=\"img\" aria-label=\"a &lt; b &amp; c\"") && svg.contains("<title>a &lt; b &amp; c</title>"));
         assert!(!svg.contains("\"#"), "a colour that is no class: {}", &svg[svg.find("\"#").unwrap()..][..80]);
         for class in ["s-nothing", "s-policy", "s-oracle", "f-fault", "s-alert", "s-action", "f-pager"] {

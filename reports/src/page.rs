@@ -147,6 +147,9 @@ struct ExampleView {
     /// The system, drawn; empty if it is too large.
     map: String,
     has_oracle: bool,
+    has_human: bool,
+    person: Option<String>,
+    columns: Vec<&'static str>,
     marks: Vec<MarkView>,
     arms: Vec<(&'static str, Vec<String>)>,
     policy_rows: Vec<(&'static str, String)>,
@@ -421,6 +424,9 @@ fn example_view(example: &Example) -> ExampleView {
         map: topology::picture(&example.arms, outcome, &format!("The system of {} and what happened to it", outcome.scenario))
             .unwrap_or_default(),
         has_oracle: example.arms.oracle.is_some(),
+        has_human: example.arms.human.is_some(),
+        person: crate::table::person_line(outcome),
+        columns: crate::table::arm_columns(outcome).into_iter().map(|(name, _)| name).collect(),
         marks: marks.into_iter().map(|mark| MarkView { class: mark.class, at: since_start(mark.at), text: mark.text }).collect(),
         arms: arm_rows(outcome),
         policy_rows: policy_rows(outcome),
@@ -471,7 +477,7 @@ mod tests {
     fn rendered(title: &str) -> String {
         let (nothing, _, oracle) = sample::storm();
         let story = sample::story();
-        let arms = Arms { nothing: &nothing, policy: &story, oracle: Some(&oracle) };
+        let arms = Arms { nothing: &nothing, policy: &story, oracle: Some(&oracle), human: None };
         let outcome = crate::outcome::measure(&arms, &crate::outcome::OutcomeSettings::default());
         let (cases, worse) = (sample::cases(), sample::cases());
         let judgement = judge(&cases, Some(&worse), &sample::incident_results(), &sample::judge_settings());
@@ -510,7 +516,7 @@ mod tests {
     #[test]
     fn a_page_of_one_run_needs_no_judgement() {
         let (nothing, policy, _) = sample::storm();
-        let arms = Arms { nothing: &nothing, policy: &policy, oracle: None };
+        let arms = Arms { nothing: &nothing, policy: &policy, oracle: None, human: None };
         let outcome = crate::outcome::measure(&arms, &crate::outcome::OutcomeSettings::default());
         let example = Example { heading: "run", arms, outcome: &outcome, command: "firedrill run x" };
         let page = render(&Page {

@@ -246,7 +246,7 @@ impl Sample {
 /// A retry storm that the policy ends after two minutes and the oracle after 30 s.
 pub fn storm_outcome() -> Outcome {
     let (nothing, policy, oracle) = storm();
-    measure(&Arms { nothing: &nothing, policy: &policy, oracle: Some(&oracle) }, &OutcomeSettings::default())
+    measure(&Arms { nothing: &nothing, policy: &policy, oracle: Some(&oracle), human: None }, &OutcomeSettings::default())
 }
 
 /// The arms of [`storm_outcome`].
@@ -343,7 +343,9 @@ pub fn cases() -> Vec<Case> {
         let outcome = Outcome { scenario: Name::new(scenario), seed, ..outcome };
         Case { class: Name::new(class), outcome }
     };
-    let alone = |nothing: &Transcript, policy: &Transcript| measure(&Arms { nothing, policy, oracle: None }, &OutcomeSettings::default());
+    let alone = |nothing: &Transcript, policy: &Transcript| {
+        measure(&Arms { nothing, policy, oracle: None, human: None }, &OutcomeSettings::default())
+    };
     let (stuck, cured, _) = storm();
     let restarted = Sample::new(600).fault("api", 60, 80).bad(60, 600, 100).queued("api", 60, 600, 500);
     let restart = Action::Restart { mode: RestartMode::AtOnce };

@@ -98,10 +98,8 @@ pub fn incident_why(incident: &IncidentResult) -> String {
 /// The arms of one run side by side.
 #[must_use]
 pub fn arms(outcome: &Outcome, width: Option<u16>) -> String {
-    let columns = [Some(&outcome.nothing), Some(&outcome.policy), outcome.oracle.as_ref()];
-    let columns: Vec<&ArmOutcome> = columns.into_iter().flatten().collect();
     let mut header = vec!["measure"];
-    header.extend(["nothing", "policy", "oracle"].iter().take(columns.len()));
+    header.extend(arm_columns(outcome).iter().map(|(name, _)| *name));
     let mut table = new(width, &header);
     for (measure, cells) in arm_rows(outcome) {
         table.add_row(std::iter::once(measure.to_owned()).chain(cells));
@@ -110,10 +108,64 @@ pub fn arms(outcome: &Outcome, width: Option<u16>) -> String {
     text_of(&table)
 }
 
+/// The arms that ran, in the order in which they are shown, each with its word.
+#[must_use]
+pub fn arm_columns(outcome: &Outcome) -> Vec<(&'static str, &ArmOutcome)> {
+    let human = outcome.human.as_ref().map(|human| &human.arm);
+    let all =
+        [("nothing", Some(&outcome.nothing)), ("human", human), ("policy", Some(&outcome.policy)), ("oracle", outcome.oracle.as_ref())];
+    all.into_iter().filter_map(|(name, arm)| Some((name, arm?))).collect()
+}
+
+/// The policy against a person on call, in one line; `None` without such an arm.
+#[must_use]
+pub fn person_line(outcome: &Outcome) -> Option<String> {
+    let human = outcome.human.as_ref()?;
+    let (Some(called), Some(acted)) = (human.called_seconds, human.acted_seconds) else {
+        let why = if human.called_seconds.is_none() { "no alert calls anybody" } else { "the alert is over before the person would act" };
+        return Some(format!("of the person on call: nothing is done, as {why}"));
+    };
+    let took = Unit::Seconds.show(acted - called);
+    let even = match human.break_even_seconds {
+        Some(0.0) => "the policy is better than anybody who acts after the alert".to_owned(),
+        Some(seconds) => format!("the policy is as good as a person who acts {} after the alert", Unit::Seconds.show(seconds)),
+        None => "the policy is no better than a person who never acts".to_owned(),
+    };
+    Some(format!("of the person on call: acts {took} after the alert; {even}"))
+}
+
+/// Each policy against a person on call, over all runs that have one: a line each.
+#[must_use]
+pub fn against_people(policies: &[PolicyRuns]) -> Vec<String> {
+    let line = |runs: &PolicyRuns| {
+        let humans: Vec<_> = runs.cases.iter().filter_map(|case| case.outcome.human.as_ref()).collect();
+        let acted: Vec<_> = humans.iter().filter(|human| human.acted_seconds.is_some()).collect();
+        if acted.is_empty() {
+            return None;
+        }
+        let better = acted.iter().filter(|human| human.benefit > 0.0).count();
+        // Where no person is slow enough, the break-even lies beyond every other.
+        let mut even: Vec<f64> = acted.iter().map(|human| human.break_even_seconds.unwrap_or(f64::INFINITY)).collect();
+        even.sort_by(f64::total_cmp);
+        let median = even[(even.len() - 1) / 2];
+        let as_good = match median {
+            _ if median == 0.0 => "no person who acts after the alert is as good".to_owned(),
+            _ if median.is_infinite() => "as good as a person who never acts".to_owned(),
+            _ => format!("as good as a person who acts {} after the alert", Unit::Seconds.show(median)),
+        };
+        Some(format!(
+            "{}: better than the person on call in {better} of {}; in the median run {as_good}",
+            runs.policy,
+            counted(acted.len() as u64, "run")
+        ))
+    };
+    policies.iter().filter_map(line).collect()
+}
+
 /// The measures that every arm has: their names, and a cell for each arm that ran.
 #[must_use]
 pub fn arm_rows(outcome: &Outcome) -> Vec<(&'static str, Vec<String>)> {
-    let arms: Vec<&ArmOutcome> = [Some(&outcome.nothing), Some(&outcome.policy), outcome.oracle.as_ref()].into_iter().flatten().collect();
+    let arms: Vec<&ArmOutcome> = arm_columns(outcome).into_iter().map(|(_, arm)| arm).collect();
     let row = |name, cell: fn(&ArmOutcome) -> String| (name, arms.iter().map(|arm| cell(arm)).collect());
     // Most systems have no data that could be lost.
     let lost = arms.iter().any(|arm| arm.data_lost > 0).then(|| row("data lost", |arm| records(arm.data_lost)));

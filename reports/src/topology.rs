@@ -679,7 +679,7 @@ mod tests {
     fn drawn() -> String {
         let (nothing, _, oracle) = sample::storm();
         let story = sample::story();
-        let arms = Arms { nothing: &nothing, policy: &story, oracle: Some(&oracle) };
+        let arms = Arms { nothing: &nothing, policy: &story, oracle: Some(&oracle), human: None };
         let outcome = measure(&arms, &OutcomeSettings::default());
         picture(&arms, &outcome, "the <system>").unwrap()
     }
@@ -726,7 +726,7 @@ mod tests {
             run.ledger.nodes.insert(Name::new("blue-0"), Name::new("a"));
             run.ledger.faults[0].target = Target::Node(Name::new("blue-0"));
         }
-        let arms = Arms { nothing: &nothing, policy: &policy, oracle: None };
+        let arms = Arms { nothing: &nothing, policy: &policy, oracle: None, human: None };
         let svg = picture(&arms, &measure(&arms, &OutcomeSettings::default()), "x").unwrap();
         for shown in [">jobs</text>", ">7 waiting</text>", ">primary db-0</text>", "m-message", "cache prices", ">zone b</text>"] {
             assert!(svg.contains(shown), "{shown}: {svg}");

@@ -25,8 +25,21 @@ pub type Imports<'a> = dyn Fn(&str, &str) -> Result<Imported, String> + 'a;
 /// So many files import each other in a row at most; more can only be a circle that has many names.
 const DEEPEST: usize = 16;
 /// The keys of a file that is imported: a system is taken, and not what happens to it.
-const SYSTEM: [&str; 12] =
-    ["actions", "bounds", "clients", "metrics", "nodes", "objective", "rules", "scrape", "services", "silences", "start", "topics"];
+const SYSTEM: [&str; 13] = [
+    "actions",
+    "bounds",
+    "clients",
+    "human",
+    "metrics",
+    "nodes",
+    "objective",
+    "rules",
+    "scrape",
+    "services",
+    "silences",
+    "start",
+    "topics",
+];
 /// Maps whose entries have names of people's own, and are put together one by one.
 const NAMED: [&str; 4] = ["clients", "nodes", "services", "topics"];
 /// Maps within a service that are put together key by key; all else is replaced as a whole.

@@ -20,6 +20,7 @@ pub mod flag;
 pub mod service;
 pub mod fault;
 pub mod history;
+pub mod human;
 pub mod nodes;
 pub mod topic;
 
@@ -36,6 +37,7 @@ use crate::problem;
 use client::ClientDocument;
 use fault::{CureDocument, FaultDocument};
 use history::HistoryDocument;
+use human::HumanDocument;
 use nodes::NodePoolDocument;
 use service::ServiceDocument;
 use topic::TopicDocument;
@@ -92,6 +94,8 @@ pub struct ScenarioDocument {
     pub oracle: Vec<CureDocument>,
     /// Where `oracle` stands, if it does.
     pub oracle_place: Option<Place>,
+    /// Who is on call.
+    pub human: Option<HumanDocument>,
     /// The metric profiles that everything shows itself by.
     pub profiles: Vec<Located<Profile>>,
     /// From one scrape of a target to the next.
@@ -141,6 +145,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
         changes: Vec::new(),
         oracle: Vec::new(),
         oracle_place: None,
+        human: fields.optional("human").and_then(|node| human::read(reader, node)),
         profiles: Vec::new(),
         scrape_interval: None,
         action_delay: None,

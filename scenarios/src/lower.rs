@@ -21,6 +21,7 @@ mod topic;
 mod fault;
 mod cure;
 mod history;
+pub mod human;
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::Located;

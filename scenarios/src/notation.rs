@@ -96,7 +96,7 @@ pub fn growth(reader: &mut Reader, node: &Node, what: &str) -> Option<Bytes> {
     }
 }
 
-const SHAPES: [&str; 6] = ["exponential", "lognormal", "gamma", "uniform", "pareto", "quantiles"];
+const SHAPES: [&str; 7] = ["exponential", "lognormal", "gamma", "uniform", "log_uniform", "pareto", "quantiles"];
 
 /// A distribution of durations: `100ms`, `{ exponential: 100ms }`, `{ lognormal: { mean: 20ms, cv: 1 } }`, …
 pub fn distribution(reader: &mut Reader, node: &Node, what: &str) -> Option<Distribution> {
@@ -120,7 +120,8 @@ pub fn distribution(reader: &mut Reader, node: &Node, what: &str) -> Option<Dist
         }
         "lognormal" => mean_and_cv(reader, parameters, what, Distribution::lognormal),
         "gamma" => mean_and_cv(reader, parameters, what, Distribution::gamma),
-        "uniform" => uniform(reader, parameters, what),
+        "uniform" => between(reader, parameters, what, "uniform", Distribution::uniform),
+        "log_uniform" => between(reader, parameters, what, "log-uniform", Distribution::log_uniform),
         "pareto" => pareto(reader, parameters, what),
         _ => quantiles(reader, parameters, what),
     }
@@ -160,21 +161,27 @@ fn mean_and_cv(
 }
 
 /// `[10ms, 30ms]`.
-fn uniform(reader: &mut Reader, node: &Node, what: &str) -> Option<Distribution> {
-    let ends = reader.list(node, "the two ends of a uniform distribution")?;
+fn between(
+    reader: &mut Reader,
+    node: &Node,
+    what: &str,
+    shape: &str,
+    make: fn(f64, f64) -> Result<Distribution, DistributionError>,
+) -> Option<Distribution> {
+    let ends = reader.list(node, &format!("the two ends of a {shape} distribution"))?;
     let [low, high] = ends else {
-        reader.problem(problem::distribution(&node.place, "a uniform distribution has two ends", "write `[10ms, 30ms]`"));
+        reader.problem(problem::distribution(&node.place, format!("a {shape} distribution has two ends"), "write `[10ms, 30ms]`"));
         return None;
     };
     let low = bounded_span(reader, low, &format!("the lower end of {what}"));
     let high = bounded_span(reader, high, &format!("the upper end of {what}"));
     let (low, high) = (low?, high?);
     if high < low {
-        let fault = format!("a uniform distribution from {low} down to {high}");
+        let fault = format!("a {shape} distribution from {low} down to {high}");
         reader.problem(problem::distribution(&node.place, fault, "put the smaller end first"));
         return None;
     }
-    sound(reader, node, what, Distribution::uniform(low.as_seconds(), high.as_seconds()))
+    sound(reader, node, what, make(low.as_seconds(), high.as_seconds()))
 }
 
 /// `{ min: 5ms, alpha: 2.2 }`.
@@ -264,6 +271,7 @@ mod tests {
         check("{ lognormal: { mean: 20ms, cv: 1 } }", 0.02);
         check("{ gamma: { mean: 20ms, cv: 0.5 } }", 0.02);
         check("{ uniform: [10ms, 30ms] }", 0.02);
+        check("{ log_uniform: [1s, 1s] }", 1.0);
         check("{ pareto: { min: 5ms, alpha: 2 } }", 0.01);
         check("{ quantiles: [[0%, 1ms], [50%, 3ms], [100%, 5ms]] }", 0.003);
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Problem};
 use firedrill_core::yaml::{self, Reader};
+use firedrill_sim::automation::PersonSpec;
 use firedrill_sim::spec::{HistorySpec, WorldSpec};
 
 use crate::composition::{Imports, compose};
@@ -25,6 +26,8 @@ pub struct Scenario {
     pub spec: Arc<WorldSpec>,
     /// What monitoring remembers from before the start; `None`: nothing.
     pub history: Option<Arc<HistorySpec>>,
+    /// Who is on call; `None`: nobody.
+    pub human: Option<Arc<PersonSpec>>,
     /// Whether nothing breaks, so that every action is wrong.
     pub calm: bool,
     /// Whether it checks the simulator against known results; policies are judged by it only when it is named.
@@ -63,6 +66,7 @@ pub fn read_scenario_with(path: &str, text: &str, imports: &Imports<'_>) -> Resu
 pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scenario {
     let spec = lower::lower(reader, document);
     let history = lower::lower_history(reader, document, &spec);
+    let human = lower::human::lower(document.human.as_ref());
     Scenario {
         name: spec.name.clone(),
         family: document.family.as_ref().map_or_else(|| spec.name.clone(), |family| family.value.clone()),
@@ -72,7 +76,8 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
         rules: document.rules.clone(),
         alertmanager: document.alertmanager.clone(),
         silences: document.silences.clone(),
-        hash: hash(&spec, history.as_ref()),
+        hash: hash(&spec, history.as_ref(), document.human.is_some().then_some(human.as_ref())),
+        human: human.map(Arc::new),
         history: history.map(Arc::new),
         spec: Arc::new(spec),
     }
@@ -80,9 +85,11 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
 
 /// The hash of the canonical form. That form is the `Debug` text of the lowered world: derived, so no field can be forgotten,
 /// with lists in the order of names and floats in shortest round-trip form.
-fn hash(spec: &WorldSpec, history: Option<&HistorySpec>) -> String {
+/// Who is on call counts where the scenario says so.
+fn hash(spec: &WorldSpec, history: Option<&HistorySpec>, human: Option<Option<&PersonSpec>>) -> String {
     let past = history.map_or_else(String::new, |history| format!("\n{history:?}"));
-    blake3::hash(format!("firedrill.scenario/1\n{spec:?}{past}").as_bytes()).to_hex().to_string()
+    let human = human.map_or_else(String::new, |human| format!("\n{human:?}"));
+    blake3::hash(format!("firedrill.scenario/1\n{spec:?}{past}{human}").as_bytes()).to_hex().to_string()
 }
 
 #[cfg(test)]

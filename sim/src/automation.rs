@@ -1,5 +1,7 @@
 //! What watches the world and acts on it: nothing, a script of cures, or policies.
 
+mod person;
+
 use std::sync::Arc;
 
 use firedrill_core::action::{ActionId, ActionResult, Actuator};
@@ -10,11 +12,18 @@ use firedrill_telemetry::store::Store;
 
 use crate::spec::WorldSpec;
 
+pub use person::{AFTERMATH, Person, PersonSpec};
+
 /// Whoever watches a run and may act on it. It sees telemetry and the results of its own actions, and nothing else.
 pub trait Automation: Clone {
     /// Whether its actions take effect at once and never fail of themselves; only an oracle's do.
     fn is_perfect(&self) -> bool {
         false
+    }
+
+    /// Until when a run that has come to its horizon goes on for this automation's sake; `None`: no longer than that.
+    fn until(&self) -> Option<Time> {
+        None
     }
 
     /// The next thing that it must do, and its class: rules, routing or controller. `None` if nothing is due before something happens.

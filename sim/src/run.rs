@@ -18,7 +18,7 @@ use crate::automation::Automation;
 use crate::observe::Observer;
 use crate::spec::WorldSpec;
 use crate::trace::TraceSpan;
-use crate::world::{Client, Due, World};
+use crate::world::{Client, Due, LONGEST_WAIT, World};
 
 pub use trunk::Trunk;
 
@@ -49,7 +49,9 @@ pub struct Run<A: Automation> {
     /// What the automation has due next; kept because asking is not free.
     due: Option<(Time, Class)>,
     commands: Vec<Command>,
-    /// When the run ended before its horizon, if a bound was reached.
+    /// When the run ends: its horizon, or later for the sake of whoever is still at work.
+    end: Time,
+    /// When the run ended before that, if a bound was reached.
     stopped: Option<Time>,
 }
 
@@ -70,13 +72,14 @@ impl<A: Automation> Run<A> {
     /// A run at time zero.
     #[must_use]
     pub fn new(spec: Arc<WorldSpec>, seed: Seed, options: Options, automation: A) -> Self {
+        let end = Time::ZERO + spec.horizon;
         let mut world = World::new(spec, seed, options.telemetry);
         if !options.requests {
             world.clients.iter_mut().for_each(Client::forget_requests);
         }
         let observer = options.telemetry.then(|| Observer::new(&world));
         let due = automation.due();
-        let mut run = Self { world, observer, store: Store::new(), automation, due, commands: Vec::new(), stopped: None };
+        let mut run = Self { world, observer, store: Store::new(), automation, due, commands: Vec::new(), end, stopped: None };
         if let Some(observer) = &mut run.observer {
             observer.begin(&mut run.world);
         }
@@ -112,7 +115,7 @@ impl<A: Automation> Run<A> {
         self.world.now
     }
 
-    /// Processes all that is due until `until`, that instant included, and before the horizon.
+    /// Processes all that is due until `until`, that instant included, and before the end.
     pub fn advance_to(&mut self, until: Time) {
         let _span = tracing::debug_span!("run", scenario = %self.world.spec.name, seed = self.world.seed.0).entered();
         let Some(last) = self.last(until) else { return };
@@ -139,23 +142,35 @@ impl<A: Automation> Run<A> {
         false
     }
 
-    /// The last instant and class that are processed until `until`, before the horizon; `None` if there is nothing before that.
+    /// The last instant and class that are processed until `until`, before the end; `None` if there is nothing before that.
     fn last(&self, until: Time) -> Option<(Time, Class)> {
-        let horizon = self.world.spec.horizon.as_nanos().checked_sub(1)?;
-        Some((until.min(Time::from_nanos(horizon)), Class::Action))
+        let last = self.end.as_nanos().checked_sub(1)?;
+        Some((until.min(Time::from_nanos(last)), Class::Action))
     }
 
-    /// Runs to the horizon and closes the books.
+    /// Runs to the horizon, and beyond it for as long as the automation is still at work, and closes the books.
     #[must_use]
     pub fn finish(mut self) -> Finished<A> {
-        self.advance_to(Time::MAX);
+        self.advance_to_end();
         self.close()
+    }
+
+    fn advance_to_end(&mut self) {
+        self.advance_to(Time::MAX);
+        let longest = Time::ZERO + self.world.spec.horizon.saturating_add(LONGEST_WAIT);
+        // Each time that it is waited for it may have found more to do.
+        while self.stopped.is_none()
+            && let Some(until) = self.automation.until().map(|until| until.min(longest)).filter(|until| *until > self.end)
+        {
+            self.end = until;
+            self.advance_to(Time::MAX);
+        }
     }
 
     /// The same, with the spans of what was traced, by the time of their beginning.
     #[must_use]
     pub fn finish_traced(mut self) -> (Finished<A>, Vec<TraceSpan>) {
-        self.advance_to(Time::MAX);
+        self.advance_to_end();
         let spans = self.world.take_spans();
         (self.close(), spans)
     }
@@ -165,6 +180,7 @@ impl<A: Automation> Run<A> {
         let horizon = Time::ZERO + self.world.spec.horizon;
         let (at, reason) = match self.stopped {
             Some(at) => (at, "a bound was reached"),
+            None if self.end > horizon => (self.end, "the horizon was reached, and whoever was still at work was waited for"),
             None => (horizon, "the horizon was reached"),
         };
         let ledger = self.world.close_books(at);

@@ -33,7 +33,7 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
     setting.warn(output);
     let watching = setting.scenarios.iter().map(|(_, rules)| &*rules.set);
     answers.iter().for_each(|answer| output.problems(&lints::unheard(&answer.policies, watching.clone())));
-    let campaign = Campaign { scenarios: setting.scenarios, answers, seeds, stage: Stage::Full };
+    let campaign = Campaign { scenarios: setting.scenarios, answers, seeds, stage: Stage::Full, with_human: true };
     let cases = super::progress::run(&campaign, output);
     let json = as_json(&campaign, &cases);
     if let Some(folder) = &arguments.out {
@@ -51,7 +51,12 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
     }
     match output.format {
         Format::Json => output.data(&json)?,
-        Format::Text => output.data(&table::compare(&runs(&campaign, &cases), terminal::columns()))?,
+        Format::Text => {
+            let runs = runs(&campaign, &cases);
+            let table = table::compare(&runs, terminal::columns());
+            let lines: String = table::against_people(&runs).into_iter().map(|line| format!("\n{line}")).collect();
+            output.data(&format!("{table}{}{lines}", if lines.is_empty() { "" } else { "\n" }))?;
+        }
     }
     Ok(Exit::Held)
 }

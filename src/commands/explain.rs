@@ -163,6 +163,9 @@ fn definition(word: &str) -> &'static str {
         "recurrence" => "how often users were unwell again after they had been well for a minute, without the incident being another",
         "user_minutes_lost" => "share of bad requests times users, integrated over time, in user-minutes",
         "benefit" => "user-minutes lost by doing nothing, less those lost with the policy; more is better",
+        "benefit_over_human" => {
+            "user-minutes lost with a person on call, less those lost with the policy; more is better. None where nobody is on call or nothing can be cured"
+        }
         "harm" => "user-minutes lost with the policy that doing nothing would not have lost, at least 0",
         "data_lost" => {
             "records lost with the policy: writes that had been made and a failover lost, and messages that an action threw away"

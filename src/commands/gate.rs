@@ -8,7 +8,6 @@ use firedrill_core::problem::Problem;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::lints;
 use firedrill_reports::markdown;
-use firedrill_reports::outcome::Arms;
 use firedrill_reports::page::{self, Example, Page};
 use firedrill_reports::statistics::TailGuard;
 use firedrill_reports::table::{self, PolicyRuns};
@@ -63,7 +62,9 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     let answers = [Some(&contest.candidate), contest.baseline.as_ref()].into_iter().flatten().cloned().collect();
     let routings = setting.routings;
     let watched: Vec<Arc<Rules>> = setting.scenarios.iter().map(|(_, rules)| Arc::clone(rules)).collect();
-    let campaign = Campaign { scenarios: setting.scenarios, answers, seeds: seeds(first, pairs)?, stage: Stage::Full };
+    // Nobody is compared with a person unless a threshold speaks of one.
+    let with_human = thresholds.all.iter().any(|threshold| threshold.measure.needs_human());
+    let campaign = Campaign { scenarios: setting.scenarios, answers, seeds: seeds(first, pairs)?, stage: Stage::Full, with_human };
     // Everything that can be wrong with an incident is found before the runs begin.
     let rules = RuleNames::of(project, &home.base).load(&[])?;
     let replays = judged::prepare_all(&incidents, &rules, &contest.candidate, contest.baseline.as_ref(), &routings)?;
@@ -247,7 +248,7 @@ fn worst_runs(campaign: &Campaign, contest: &Contest, candidate: &[Case]) -> Vec
             stage: campaign.stage,
             past: Remembered::default(),
         };
-        Some((case.clone(), drill.show(case.outcome.seed)))
+        Some((case.clone(), drill.show(case.outcome.seed, false)))
     };
     let worst_of = |class| {
         let cases: Vec<Case> = candidate.iter().filter(|case| case.class == class).cloned().collect();
@@ -283,8 +284,7 @@ impl Report<'_> {
             .collect();
         let example = |index: usize| {
             let (case, shown) = &shown[index];
-            let arms = Arms { nothing: &shown.nothing, policy: &shown.policy, oracle: shown.oracle.as_ref() };
-            Example { heading: &headings[index], arms, outcome: &case.outcome, command: &commands[index] }
+            Example { heading: &headings[index], arms: shown.arms(), outcome: &case.outcome, command: &commands[index] }
         };
         let examples: Vec<Example<'_>> = (0..shown.len()).map(example).collect();
         let command = command(self.arguments);

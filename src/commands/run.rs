@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::lints;
-use firedrill_reports::outcome::Arms;
 use firedrill_reports::outcome::Outcome;
 use firedrill_reports::page::{self, Example, Page};
 use firedrill_reports::{table, timeline};
@@ -66,7 +65,7 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
         StageArg::Full => Stage::Full,
     };
     let drill = Drill { scenario, rules, answer: Arc::clone(&answer), stage, past: Remembered::default() };
-    let shown = drill.show(arguments.seed);
+    let shown = drill.show(arguments.seed, true);
     let outcome = shown.outcome(&answer);
     let told = if answer.policies.is_empty() { &shown.nothing } else { &shown.policy };
     let command = repeat(arguments);
@@ -90,7 +89,8 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
             let table = table::arms(&outcome, terminal::columns());
             let hint =
                 if answer.policies.is_empty() { "\nhint: nobody acts here; add `--policy POLICY` (`firedrill list policies`)" } else { "" };
-            let of_policy = if answer.policies.is_empty() { String::new() } else { format!("{}\n", table::policy_line(&outcome)) };
+            let person = table::person_line(&outcome).map_or_else(String::new, |line| format!("{line}\n"));
+            let of_policy = if answer.policies.is_empty() { String::new() } else { format!("{}\n{person}", table::policy_line(&outcome)) };
             output.data(&format!("{story}\n{table}\n{of_policy}repeat: {command}{hint}"))?;
         }
     }
@@ -209,8 +209,7 @@ fn record(folder: &Path, arguments: &RunArgs, drill: &Drill, rules: &[Source]) -
 fn write(folder: &Path, drill: &Drill, shown: &Shown, outcome: &Outcome, command: &str) -> Result<PathBuf, Failure> {
     let outcome_json = serde_json::to_string_pretty(outcome).expect("an outcome is plain data");
     let heading = format!("{}, seed {}", drill.scenario.name, outcome.seed);
-    let arms = Arms { nothing: &shown.nothing, policy: &shown.policy, oracle: shown.oracle.as_ref() };
-    let example = Example { heading: &heading, arms, outcome, command };
+    let example = Example { heading: &heading, arms: shown.arms(), outcome, command };
     let html = page::render(&Page { title: &heading, engine: ENGINE, command, judgement: None, policies: &[], examples: &[example] });
     let texts = [shown.policy.to_json_lines(), outcome_json, html, timeline::tell(&shown.policy).plain(120)];
     let files: Vec<(&str, String)> = FILES.into_iter().zip(texts).collect();

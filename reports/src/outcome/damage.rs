@@ -257,7 +257,7 @@ mod tests {
 
     fn measured(nothing: Sample, policy: Sample) -> Outcome {
         let (nothing, policy) = (nothing.build(), policy.build());
-        measure(&Arms { nothing: &nothing, policy: &policy, oracle: None }, &OutcomeSettings::default())
+        measure(&Arms { nothing: &nothing, policy: &policy, oracle: None, human: None }, &OutcomeSettings::default())
     }
 
     #[test]
@@ -318,7 +318,7 @@ mod tests {
         policy.ledger.services[0].bins[4].removed_by_actions = 1;
         (nothing.ledger.services[0].totals.replica_hours, policy.ledger.services[0].totals.replica_hours) = (2.0, 3.5);
         (nothing.ledger.services[1].totals.replica_hours, policy.ledger.services[1].totals.replica_hours) = (2.0, 1.0);
-        let outcome = measure(&Arms { nothing: &nothing, policy: &policy, oracle: None }, &OutcomeSettings::default());
+        let outcome = measure(&Arms { nothing: &nothing, policy: &policy, oracle: None, human: None }, &OutcomeSettings::default());
         assert_eq!((outcome.capacity_removed, outcome.capacity_added), (0.5, 1.5));
     }
 

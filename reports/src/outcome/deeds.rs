@@ -200,12 +200,12 @@ mod tests {
 
     fn measured(nothing: Sample, policy: Sample) -> Outcome {
         let (nothing, policy) = (nothing.build(), policy.build());
-        measure(&Arms { nothing: &nothing, policy: &policy, oracle: None }, &OutcomeSettings::default())
+        measure(&Arms { nothing: &nothing, policy: &policy, oracle: None, human: None }, &OutcomeSettings::default())
     }
 
     fn alone(sample: Sample) -> Outcome {
         let run = sample.build();
-        measure(&Arms { nothing: &run, policy: &run, oracle: None }, &OutcomeSettings::default())
+        measure(&Arms { nothing: &run, policy: &run, oracle: None, human: None }, &OutcomeSettings::default())
     }
 
     const RESTART: Action = Action::Restart { mode: RestartMode::AtOnce };

@@ -9,6 +9,7 @@ mod deeds;
 mod exercise;
 mod safety;
 mod damage;
+mod human;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use damage::{BlastRadius, Matching, Share};
 pub use deeds::{Deed, DeedOutcome};
 pub use exercise::Exercise;
+pub use human::HumanOutcome;
 pub use incident::{Incident, Scope, Spell, incidents, mitigated, recovered, spells};
 pub use safety::SafetyViolation;
 pub use users::UserSeries;
@@ -37,6 +39,8 @@ pub struct Arms<'a> {
     pub policy: &'a Transcript,
     /// A cure is applied at onset; `None` if the scenario knows no cure.
     pub oracle: Option<&'a Transcript>,
+    /// A person on call acts; `None` if there is nobody, or nothing to be done.
+    pub human: Option<&'a Transcript>,
 }
 
 /// What "bad" and "over" mean. The defaults are those of the documentation.
@@ -154,7 +158,7 @@ pub struct IncidentOutcome {
 /// What one arm came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ArmOutcome {
-    /// `nothing`, `policy`, `oracle`.
+    /// `nothing`, `human`, `policy`, `oracle`.
     pub arm: Name,
     /// The run's fingerprint: equal runs have equal ones.
     pub fingerprint: String,
@@ -177,7 +181,7 @@ pub struct ArmOutcome {
     pub incidents: Vec<IncidentOutcome>,
 }
 
-/// Every measure that arms N, P and O allow. Keys stand in the order of these fields.
+/// Every measure that arms N, H, P and O allow. Keys stand in the order of these fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// [`SCHEMA`].
@@ -282,6 +286,9 @@ pub struct Outcome {
     pub policy: ArmOutcome,
     /// Arm O.
     pub oracle: Option<ArmOutcome>,
+    /// Arm H, and the policy against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub human: Option<HumanOutcome>,
 }
 
 /// Measures what `arms.policy` came to.
@@ -292,13 +299,15 @@ pub struct Outcome {
 pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
     let (nothing, policy) = (Arm::new(arms.nothing, arms.nothing, settings), Arm::new(arms.policy, arms.nothing, settings));
     let oracle = arms.oracle.map(|oracle| Arm::new(oracle, arms.nothing, settings));
-    for other in [Some(arms.policy), arms.oracle].into_iter().flatten() {
+    for other in [Some(arms.policy), arms.oracle, arms.human].into_iter().flatten() {
         assert_eq!(
             (&other.header.scenario, other.header.seed),
             (&arms.nothing.header.scenario, arms.nothing.header.seed),
             "arms are of one scenario and seed"
         );
     }
+    let human = arms.human.map(|human| Arm::new(human, arms.nothing, settings));
+    let human_outcome = human.as_ref().map(|human| human::against(human, &policy, &nothing, settings));
     let (header, ledger) = (&arms.policy.header, &arms.policy.ledger);
     let deeds = deeds::judge(&policy.deeds, &policy.incidents);
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
@@ -359,6 +368,7 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
         nothing: nothing_outcome,
         policy: policy_outcome,
         oracle: oracle_outcome,
+        human: human_outcome,
     }
 }
 
@@ -477,9 +487,10 @@ mod tests {
         // Ten requests a second; N loses 30 s, P 10 s, O nothing: 300, 100 and 0 user-minutes.
         let run = |bad: usize| Sample::new(120).fault("api", 30, 60).bad(30, 30 + bad as u64, 100).build();
         let (nothing, policy, oracle) = (run(30), run(10), run(0));
-        let outcome = measure(&Arms { nothing: &nothing, policy: &policy, oracle: Some(&oracle) }, &OutcomeSettings::default());
+        let outcome =
+            measure(&Arms { nothing: &nothing, policy: &policy, oracle: Some(&oracle), human: None }, &OutcomeSettings::default());
         assert_eq!((outcome.benefit, outcome.harm, outcome.regret), (200.0, 0.0, Some(100.0)));
-        let worse = measure(&Arms { nothing: &policy, policy: &nothing, oracle: None }, &OutcomeSettings::default());
+        let worse = measure(&Arms { nothing: &policy, policy: &nothing, oracle: None, human: None }, &OutcomeSettings::default());
         assert_eq!((worse.benefit, worse.harm, worse.regret), (-200.0, 200.0, None));
         assert_eq!((worse.requests_harmed, worse.unmatched), (200, 0));
     }
@@ -489,7 +500,7 @@ mod tests {
     fn arms_of_different_seeds_are_not_compared() {
         let (nothing, mut policy) = (Sample::new(60).build(), Sample::new(60).build());
         policy.header.seed = 2;
-        let _ = measure(&Arms { nothing: &nothing, policy: &policy, oracle: None }, &OutcomeSettings::default());
+        let _ = measure(&Arms { nothing: &nothing, policy: &policy, oracle: None, human: None }, &OutcomeSettings::default());
     }
 
     #[test]
@@ -504,7 +515,8 @@ mod tests {
         // The first fault is over in 5 s and nobody feels it; the second is told after 116 s.
         let run = Sample::new(1800).fault("api", 300, 305).fault("web", 900, 1100);
         let told = run.notify(1016, "service", "web").build();
-        let detect = |run: &Transcript| measure(&Arms { nothing: run, policy: run, oracle: None }, &OutcomeSettings::default()).policy;
+        let detect =
+            |run: &Transcript| measure(&Arms { nothing: run, policy: run, oracle: None, human: None }, &OutcomeSettings::default()).policy;
         let outcome = detect(&told);
         assert_eq!(outcome.incidents.len(), 2);
         assert_eq!(outcome.incidents[0].time_to_detect, None);
@@ -516,7 +528,7 @@ mod tests {
     #[test]
     fn a_reader_is_told_when_users_were_unwell_before_the_fault() {
         let run = Sample::new(120).fault("api", 60, 70).bad(0, 30, 10).build();
-        let outcome = measure(&Arms { nothing: &run, policy: &run, oracle: None }, &OutcomeSettings::default());
+        let outcome = measure(&Arms { nothing: &run, policy: &run, oracle: None, human: None }, &OutcomeSettings::default());
         assert_eq!(outcome.notes.len(), 1);
         assert!(outcome.notes[0].contains("3 of 6 bins before the first fault"), "{}", outcome.notes[0]);
     }

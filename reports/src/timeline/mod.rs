@@ -48,6 +48,8 @@ pub enum Kind {
     Verify,
     /// A person is called.
     Page,
+    /// A person does something beside acting.
+    Person,
     /// Users are well, or everything is as declared.
     Recovery,
     /// The run is over.
@@ -76,6 +78,7 @@ impl Kind {
             Self::Failure => "failed",
             Self::Verify => "verify",
             Self::Page => "page",
+            Self::Person => "person",
             Self::Recovery => "recovery",
             Self::End => "end",
         }
@@ -88,7 +91,7 @@ impl Kind {
             Self::Fault | Self::Users | Self::Failure => "bad",
             Self::Alert | Self::Incident | Self::Refusal | Self::Withheld | Self::Page => "warn",
             Self::Recovery => "good",
-            Self::Decision | Self::Action | Self::Verify => "act",
+            Self::Decision | Self::Action | Self::Verify | Self::Person => "act",
             Self::World | Self::Routing | Self::Message | Self::Told | Self::Policy | Self::Guard | Self::End => "quiet",
         }
     }

@@ -149,6 +149,7 @@ impl Teller {
             Event::FaultStarted { .. }
             | Event::FaultEnded { .. }
             | Event::Noted { .. }
+            | Event::Person { .. }
             | Event::ReplicaChanged { .. }
             | Event::RolloutStarted { .. }
             | Event::RolloutFinished { .. }
@@ -261,6 +262,9 @@ impl Teller {
             }
             Event::Noted { what } => {
                 self.say(at, Kind::World, what.clone());
+            }
+            Event::Person { what } => {
+                self.say(at, Kind::Person, what.clone());
             }
             Event::ReplicaChanged { replica, state, reason } => self.replica(at, replica, *state, reason),
             Event::RolloutStarted { service, version, reason } => {

@@ -93,14 +93,18 @@ fn count(value: u64) -> Option<Sample> {
     Some(Sample::from(value as f64))
 }
 
-/// Every measure. The words are the paths of the figures in an outcome's JSON.
-static MEASURES: [Entry; 34] = [
+/// What the policy is worth beyond a person on call; it needs their arm.
+const OVER_HUMAN: &str = "benefit_over_human";
+
+/// Every measure. The words are the paths of the figures in an outcome's JSON, but for that of the person on call, which stands in `human`.
+static MEASURES: [Entry; 35] = [
     cost("time_to_detect", Unit::Seconds, |o| o.time_to_detect.map(Sample::from)),
     cost("time_to_mitigate", Unit::Seconds, |o| o.time_to_mitigate.map(Sample::from)),
     cost("time_to_recover", Unit::Seconds, |o| o.time_to_recover.map(Sample::from)),
     cost("recurrence", Unit::Count, |o| count(o.recurrence)),
     cost("user_minutes_lost", Unit::UserMinutes, |o| Some(o.user_minutes_lost.into())),
     Entry { word: "benefit", unit: Unit::UserMinutes, gain: true, figure: |o| Some(o.benefit.into()) },
+    Entry { word: OVER_HUMAN, unit: Unit::UserMinutes, gain: true, figure: |o| o.human.as_ref().map(|human| human.benefit.into()) },
     cost("harm", Unit::UserMinutes, |o| Some(o.harm.into())),
     cost("data_lost", Unit::Count, |o| count(o.data_lost)),
     cost("data_harm", Unit::Count, |o| count(o.data_harm)),
@@ -172,6 +176,12 @@ impl Measure {
     #[must_use]
     pub fn is_gain(self) -> bool {
         MEASURES[self.0].gain
+    }
+
+    /// Whether it speaks of the person on call, whose arm is then needed.
+    #[must_use]
+    pub fn needs_human(self) -> bool {
+        self.word() == OVER_HUMAN
     }
 
     /// Its figure in one run; `None` if the run has none, such as a time to recover without a fault.

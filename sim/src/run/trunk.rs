@@ -71,6 +71,14 @@ impl<A: Automation> Trunk<A> {
                 _ => break,
             }
         }
+        // Whoever is still at work at the end is waited for, in a run of its own.
+        for index in 0..self.watchers.len() {
+            let watcher = &self.watchers[index];
+            let is_waited_for = watcher.finished.is_none() && watcher.automation.until().is_some_and(|until| until > self.run.end);
+            if is_waited_for && self.run.stopped.is_none() {
+                self.fork(index, Vec::new());
+            }
+        }
         self.close()
     }
 
@@ -94,13 +102,13 @@ impl<A: Automation> Trunk<A> {
         }
     }
 
-    /// An arm acts: from here on it has a run of its own, which is played to its end.
+    /// An arm acts, or is waited for: from here on it has a run of its own, which is played to its end.
     fn fork(&mut self, index: usize, commands: Vec<Command>) {
         let watcher = &mut self.watchers[index];
-        let Run { mut world, observer, store, stopped, .. } = self.run.clone();
+        let Run { mut world, observer, store, end, stopped, .. } = self.run.clone();
         world.journal = merged(&world.journal, std::mem::take(&mut watcher.said));
         let automation = watcher.automation.clone();
-        let mut run = Run { world, observer, store, automation, due: None, commands, stopped };
+        let mut run = Run { world, observer, store, automation, due: None, commands, end, stopped };
         run.take_orders();
         self.watchers[index].finished = Some(run.finish());
     }

@@ -2,7 +2,7 @@
 
 use firedrill_core::ledger::{BIN, ClientLedger, RequestOutcome};
 use firedrill_core::random::{Seed, hash64, mix64};
-use firedrill_core::time::Time;
+use firedrill_core::time::{Span, Time};
 
 use crate::arrivals::Arrivals;
 use crate::caller::Caller;
@@ -12,6 +12,9 @@ use crate::world::accounts::{Buckets, OUTCOMES, default_bounds};
 use crate::world::ahead::Ahead;
 use crate::world::calls::{Call, Failure, Origin};
 use crate::world::{Due, World};
+
+/// How long beyond its horizon a run can go on at most, for the sake of whoever is still at work.
+pub(crate) const LONGEST_WAIT: Span = Span::from_minutes(24 * 60);
 
 /// A client: its arrivals, and its ledger.
 #[derive(Clone, Debug)]
@@ -102,7 +105,8 @@ impl World {
         let state = &mut self.clients[client as usize];
         let ordinal = state.arrived;
         // Rounding to whole nanoseconds can put an arrival just before a boundary that the clock has passed.
-        if let Some(at) = state.arrivals.next(ordinal).map(|at| at.max(self.now)).filter(|at| at.since(Time::ZERO) < self.spec.horizon) {
+        let end = Time::ZERO + self.spec.horizon.saturating_add(LONGEST_WAIT);
+        if let Some(at) = state.arrivals.next(ordinal).map(|at| at.max(self.now)).filter(|at| *at < end) {
             self.schedule(at, Due::Arrival(client));
         }
     }

@@ -55,7 +55,7 @@ pub(crate) use accounts::{Buckets, CODES, OUTCOMES};
 pub(crate) use autoscaling::Scaling;
 pub(crate) use balancing::{View, Views};
 pub(crate) use calls::Edge;
-pub(crate) use clients::Client;
+pub(crate) use clients::{Client, LONGEST_WAIT};
 pub(crate) use databases::{Database, DatabaseFigures};
 pub(crate) use lifecycle::{Replica, Termination};
 pub(crate) use nodes::Node;

@@ -1,0 +1,66 @@
+//! The person on call, as written.
+
+use firedrill_core::distribution::Distribution;
+use firedrill_core::problem::Located;
+use firedrill_core::quantity::Ratio;
+use firedrill_core::time::Span;
+use firedrill_core::yaml::{Node, Reader, Value};
+
+use crate::notation::{distribution, optional, positive_span};
+
+/// `human: none`, or how long the person on call takes.
+#[derive(Clone, Debug)]
+pub enum HumanDocument {
+    /// Nobody is on call.
+    Nobody,
+    /// Somebody is, with what is said of them.
+    Somebody(Box<OnCallDocument>),
+}
+
+/// How long a person takes, as far as it is said.
+#[derive(Clone, Debug, Default)]
+pub struct OnCallDocument {
+    /// From an alert until the pager rings.
+    pub detect: Option<Located<Distribution>>,
+    /// From the pager until it is acknowledged.
+    pub acknowledge: Option<Located<Distribution>>,
+    /// Until it is clear what is wrong.
+    pub investigate: Option<Located<Distribution>>,
+    /// Until it is clear what to do.
+    pub diagnose: Option<Located<Distribution>>,
+    /// Until it is done.
+    pub act: Option<Located<Distribution>>,
+    /// Until it is clear whether it has helped.
+    pub verify: Option<Located<Distribution>>,
+    /// The share of calls in which something else is done first.
+    pub wrong_action: Option<Located<Ratio>>,
+    /// The share of calls that are not answered.
+    pub no_answer: Option<Located<Ratio>>,
+    /// From a call that is not answered to the next.
+    pub escalate_after: Option<Located<Span>>,
+}
+
+/// Reads who is on call.
+pub fn read(reader: &mut Reader, node: &Node) -> Option<HumanDocument> {
+    if matches!(&node.value, Value::Text(text) if &**text == "none") {
+        return Some(HumanDocument::Nobody);
+    }
+    let mut fields = reader.fields(node, "the person on call, or `none`")?;
+    let mut span =
+        |key: &'static str, what: &'static str, reader: &mut Reader| optional(reader, &mut fields, key, |r, n| distribution(r, n, what));
+    let mut document = OnCallDocument {
+        detect: span("detect", "the time from an alert to the pager", reader),
+        acknowledge: span("acknowledge", "the time to acknowledge", reader),
+        investigate: span("investigate", "the time to find what is wrong", reader),
+        diagnose: span("diagnose", "the time to find what to do", reader),
+        act: span("act", "the time to do it", reader),
+        verify: span("verify", "the time to see whether it has helped", reader),
+        ..OnCallDocument::default()
+    };
+    document.wrong_action =
+        optional(reader, &mut fields, "wrong_action", |r, n| r.ratio(n, "the share of calls with a wrong action first"));
+    document.no_answer = optional(reader, &mut fields, "no_answer", |r, n| r.ratio(n, "the share of calls that are not answered"));
+    document.escalate_after = optional(reader, &mut fields, "escalate_after", |r, n| positive_span(r, n, "the time to the next call"));
+    fields.finish(reader);
+    Some(HumanDocument::Somebody(Box::new(document)))
+}
