@@ -327,10 +327,10 @@ mod tests {
     #[test]
     fn a_bin_is_a_step_and_what_is_unknown_is_a_gap() {
         let mut run = sample::Sample::new(30).bad(10, 20, 50).build();
-        assert_eq!(stretches(&run), [[(0.0, 100.0), (10.0, 100.0), (10.0, 50.0), (20.0, 50.0), (20.0, 100.0), (30.0, 100.0)]]);
+        assert_eq!(stretches(&run, 1e9), [[(0.0, 100.0), (10.0, 100.0), (10.0, 50.0), (20.0, 50.0), (20.0, 100.0), (30.0, 100.0)]]);
         run.ledger.clients[0].outcomes.truncate(5);
         run.ledger.clients[0].bin_starts.clear();
-        assert!(stretches(&run).is_empty());
+        assert!(stretches(&run, 1e9).is_empty());
     }
 
     #[test]
