@@ -23,6 +23,13 @@ impl Automation for Playing {
         matches!(self, Self::Oracle(script) if script.is_perfect())
     }
 
+    fn prometheus_runs(&mut self, runs: bool) {
+        match self {
+            Self::Pilot(pilot) => pilot.prometheus_runs(runs),
+            Self::Oracle(script) => script.prometheus_runs(runs),
+        }
+    }
+
     fn due(&self) -> Option<(Time, Class)> {
         match self {
             Self::Pilot(pilot) => pilot.due(),

@@ -61,7 +61,11 @@ pub fn read_scenario_with(path: &str, text: &str, imports: &Imports<'_>) -> Resu
 
 /// Lowers a document that was read or made. What comes out may be used only if `reader` has recorded no problem.
 pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scenario {
-    let spec = lower::lower(reader, document);
+    let spec = Arc::new(lower::lower(reader, document));
+    // Only a world without problems can be asked what it shows.
+    if reader.problem_count() == 0 {
+        lower::check_monitoring(reader, document, &spec);
+    }
     let history = lower::lower_history(reader, document, &spec);
     Scenario {
         name: spec.name.clone(),
@@ -74,7 +78,7 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
         silences: document.silences.clone(),
         hash: hash(&spec, history.as_ref()),
         history: history.map(Arc::new),
-        spec: Arc::new(spec),
+        spec,
     }
 }
 
