@@ -33,6 +33,13 @@ impl Automation for Playing {
         }
     }
 
+    fn prometheus_runs(&mut self, runs: bool) {
+        match self {
+            Self::Pilot(pilot) | Self::Human(pilot, _) => pilot.prometheus_runs(runs),
+            Self::Oracle(script) => script.prometheus_runs(runs),
+        }
+    }
+
     fn due(&self) -> Option<(Time, Class)> {
         match self {
             Self::Pilot(pilot) => pilot.due(),

@@ -176,7 +176,8 @@ pub enum Event {
         /// What.
         what: String,
     },
-    /// A benign event of the scenario began or ended; not a fault, and no reason to act.
+    /// Something that is no fault of the world began or ended, and is no reason to act: a benign change, something wrong with monitoring or with
+    /// whoever carries actions out; also what truly became of an action.
     Noted {
         /// What happened, for people.
         what: String,

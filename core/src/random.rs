@@ -88,6 +88,8 @@ purposes! {
     Overflow "overflow" 0x1d5c_432a_a33a_106e
     /// Whether a replica lets a request in, and how its limits look for their bounds.
     Admission "admission" 0x1d17_2c4c_37c0_659a
+    /// What goes wrong with an action that is carried out.
+    Actuator "actuator" 0x69f3_8a53_86d4_84f9
 }
 
 /// The luck of one purpose of one entity: seed and stream of an address. 16 bytes, free to copy.

@@ -10,6 +10,8 @@
 //! An incident that closed while its alert still fires is opened anew after a rest of at least [`REOPEN_AFTER`], unless a person was called:
 //! then the alert is left to people until it is over.
 //!
+//! An action that nobody reports on is given up after [`REPORT_TIMEOUT`].
+//!
 //! In dry-run there is no [`Actuator`], so that no effect can hold a command. The guards book the action as if it had been started and as
 //! if it had lasted until its verification's deadline; its effect and later steps are not simulated, and the alert counts as handled until it
 //! is over.
@@ -47,6 +49,13 @@ pub const REOPEN_AFTER: Span = Span::from_minutes(5);
 
 /// In dry-run an action without a verification is taken to last so long.
 pub const ASSUMED_ACTION: Span = Span::from_minutes(1);
+
+/// An action whose end is not reported within this time has failed: nobody knows what it did, so a person is called, and a report that comes later
+/// changes nothing. A platform that works reports within 15 minutes and a few seconds (docs/MODEL.md 2b).
+pub const REPORT_TIMEOUT: Span = Span::from_minutes(20);
+
+/// Timers from this number on wait for the report of an action: the rest is the action's ordinal.
+pub(crate) const REPORT_TIMERS: u64 = 1 << 63;
 
 /// The engine of one policy.
 #[derive(Clone, Debug)]
@@ -217,6 +226,8 @@ mod tests {
                 self.now = at.max(self.now);
                 if let Some(index) = self.timers.iter().position(|(own, _)| *own == at) {
                     let (_, timer) = self.timers.remove(index);
+                    // Whoever is given up is no longer counted as at work.
+                    self.running.retain(|command| REPORT_TIMERS + command.id().ordinal != timer);
                     self.feed(Input::Timer { timer });
                 } else if let Some(index) = self.queries.iter().position(|(own, _)| *own == at) {
                     let (_, query) = self.queries.remove(index);

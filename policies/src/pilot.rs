@@ -29,6 +29,9 @@ pub const MOST_INPUTS_AT_ONCE: u32 = 10_000;
 /// At most so many conditions with bound parameters are remembered.
 const MOST_BOUND: usize = 4_096;
 
+/// What is known while Prometheus does not run.
+const NO_ANSWER: &str = "Prometheus does not answer";
+
 /// What a pilot is made of.
 #[derive(Clone, Debug)]
 pub struct PilotSetup {
@@ -70,6 +73,8 @@ pub struct Pilot {
     next_errand: u64,
     bound: BTreeMap<(usize, Question), PreparedCondition>,
     inputs_at: (Time, u32),
+    /// Whether Prometheus does not run.
+    is_blind: bool,
 }
 
 /// Something that a controller is told at its time.
@@ -108,6 +113,7 @@ impl Pilot {
             next_errand: 0,
             bound: BTreeMap::new(),
             inputs_at: (Time::ZERO, 0),
+            is_blind: false,
         }
     }
 
@@ -127,6 +133,15 @@ impl Pilot {
         self
     }
 
+    /// Prometheus runs again, or does not run any more. Until it does, no rule is evaluated and no question answered; alerts that were pending
+    /// begin anew when it is back.
+    pub fn prometheus_runs(&mut self, runs: bool) {
+        self.is_blind = !runs;
+        if runs {
+            self.ruler.restart();
+        }
+    }
+
     /// The next thing that it must do, and its class among what is due at that instant.
     #[must_use]
     pub fn due(&self) -> Option<(Time, Class)> {
@@ -139,6 +154,7 @@ impl Pilot {
     /// Does exactly the one thing that is due.
     pub fn advance(&mut self, raw: &Store, desk: &mut Desk<'_>) {
         match self.due() {
+            Some((_, Class::Rules)) if self.is_blind => self.ruler.miss(),
             Some((now, Class::Rules)) => {
                 let changes = self.ruler.advance(raw, desk);
                 self.hearing.take_in(now, changes, self.ruler.sent(), desk);
@@ -296,12 +312,18 @@ impl Pilot {
 
     /// How many elements a condition holds for, or why that cannot be told.
     fn count(&mut self, (now, index): (Time, usize), question: &Question, raw: &Store) -> Result<Tally, String> {
+        if self.is_blind {
+            return Err(NO_ANSWER.to_owned());
+        }
         let condition = self.bind(index, question)?;
         self.ruler.count(&condition, self.start.prometheus_millis(now), raw).map_err(|error| error.to_string())
     }
 
     /// The answer to a question; what cannot be evaluated is unknown, with the reason.
     fn judge(&mut self, (now, index): (Time, usize), question: &Question, raw: &Store) -> (Truth, String) {
+        if self.is_blind {
+            return (Truth::Unknown, NO_ANSWER.to_owned());
+        }
         let condition = match self.bind(index, question) {
             Ok(condition) => condition,
             Err(message) => return (Truth::Unknown, message),

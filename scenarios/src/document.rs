@@ -19,6 +19,8 @@ pub mod lock;
 pub mod flag;
 pub mod service;
 pub mod fault;
+pub mod monitoring;
+pub mod actuator;
 pub mod history;
 pub mod human;
 pub mod nodes;
@@ -34,10 +36,12 @@ use firedrill_sim::spec::Profile;
 
 use crate::notation::{bounded_span, distribution, optional, positive_span, required};
 use crate::problem;
+use actuator::ActuatorDocument;
 use client::ClientDocument;
-use fault::{CureDocument, FaultDocument};
+use fault::{CureDocument, EntryDocument, FaultDocument};
 use history::HistoryDocument;
 use human::HumanDocument;
+use monitoring::MonitoringDocument;
 use nodes::NodePoolDocument;
 use service::ServiceDocument;
 use topic::TopicDocument;
@@ -90,6 +94,10 @@ pub struct ScenarioDocument {
     pub faults: Vec<FaultDocument>,
     /// Benign changes, in the order of the file.
     pub changes: Vec<FaultDocument>,
+    /// What goes wrong with monitoring, of `faults` and of `changes`.
+    pub monitoring: Vec<MonitoringDocument>,
+    /// What goes wrong with carrying actions out, of `faults` and of `changes`.
+    pub actuators: Vec<ActuatorDocument>,
     /// What the oracle does.
     pub oracle: Vec<CureDocument>,
     /// Where `oracle` stands, if it does.
@@ -143,6 +151,8 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
         clients_place: None,
         faults: Vec::new(),
         changes: Vec::new(),
+        monitoring: Vec::new(),
+        actuators: Vec::new(),
         oracle: Vec::new(),
         oracle_place: None,
         human: fields.optional("human").and_then(|node| human::read(reader, node)),
@@ -185,15 +195,28 @@ const fn is_map(node: &Node) -> bool {
 
 fn read_events(reader: &mut Reader, fields: &mut Fields<'_>, document: &mut ScenarioDocument) {
     if let Some(node) = fields.optional("faults") {
-        document.faults = items(reader, node, "the faults", |r, n| fault::read(r, n, "a fault"));
+        document.faults = read_entries(reader, node, ("the faults", "a fault"), document);
     }
     if let Some(node) = fields.optional("changes") {
-        document.changes = items(reader, node, "the changes", |r, n| fault::read(r, n, "a change"));
+        document.changes = read_entries(reader, node, ("the changes", "a change"), document);
     }
     if let Some(node) = fields.optional("oracle") {
         document.oracle_place = Some(node.place.clone());
         document.oracle = items(reader, node, "the oracle's actions", fault::read_cure);
     }
+}
+
+/// Those that are about the world; the others are put where they belong.
+fn read_entries(reader: &mut Reader, node: &Node, (list, one): (&str, &str), document: &mut ScenarioDocument) -> Vec<FaultDocument> {
+    let mut faults = Vec::new();
+    for entry in items(reader, node, list, |r, n| fault::read_entry(r, n, one)) {
+        match entry {
+            EntryDocument::World(fault) => faults.push(fault),
+            EntryDocument::Monitoring(fault) => document.monitoring.push(fault),
+            EntryDocument::Actuator(fault) => document.actuators.push(fault),
+        }
+    }
+    faults
 }
 
 fn read_settings(reader: &mut Reader, fields: &mut Fields<'_>, document: &mut ScenarioDocument) {

@@ -11,10 +11,10 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::words::counted;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
-    Amount, Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, Cause, Causes, ClientSpec, Commit, ConsumeSpec, CureSpec, DatabaseSpec,
-    DisruptionSpec, EjectionSpec, EndpointSpec, Engine, FailoverSpec, FaultKind, FaultSpec, FlagSpec, Growth, HistorySpec, Jitter,
-    LoadSpec, MetricTarget, Phase, Population, Priority, ProbePath, ProbeSpec, ProtectionSpec, RetrySpec, ServiceSpec, Spread, TopicKind,
-    TopicSpec, VersionSpec, Window, WorldSpec,
+    ActuatorFaultSpec, Amount, Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, Cause, Causes, ClientSpec, Commit, ConsumeSpec,
+    CureSpec, DatabaseSpec, DisruptionSpec, EjectionSpec, EndpointSpec, Engine, FailoverSpec, FaultKind, FaultSpec, FlagSpec, Growth,
+    HistorySpec, Jitter, LoadSpec, MetricTarget, MonitoringFaultSpec, Phase, Population, Priority, ProbePath, ProbeSpec, ProtectionSpec,
+    RetrySpec, ServiceSpec, Spread, TopicKind, TopicSpec, VersionSpec, Window, WorldSpec,
 };
 
 use crate::defaults;
@@ -44,6 +44,16 @@ pub fn scenario(scenario: &Scenario) -> String {
         line(&mut text, "  nothing: whoever acts here makes a mistake");
     }
     spec.faults.iter().for_each(|fault| line(&mut text, &format!("  {}", fault_text(fault))));
+    if !spec.monitoring.is_empty() {
+        line(&mut text, "\nwhat goes wrong with monitoring, and users do not feel");
+        let told = |fault: &MonitoringFaultSpec| format!("{}: {} ({})", when(fault.at, fault.lasting), fault.kind, fault.name);
+        spec.monitoring.iter().for_each(|fault| line(&mut text, &format!("  {}", told(fault))));
+    }
+    if !spec.actuators.is_empty() {
+        line(&mut text, "\nwhat goes wrong with actions");
+        let told = |fault: &ActuatorFaultSpec| format!("{}: {fault} ({})", when(fault.at, fault.lasting), fault.name);
+        spec.actuators.iter().for_each(|fault| line(&mut text, &format!("  {}", told(fault))));
+    }
     if !spec.changes.is_empty() {
         line(&mut text, "\nwhat happens besides, and is no fault");
         spec.changes.iter().for_each(|change| line(&mut text, &format!("  {}", fault_text(change))));
@@ -535,8 +545,12 @@ fn mean(distribution: &Distribution) -> Span {
 }
 
 fn fault_text(fault: &FaultSpec) -> String {
-    let until = fault.lasting.map_or_else(String::new, |lasting| format!(", for {lasting}"));
-    format!("at {}{until}: {} ({})", at(fault.at), happening(&fault.kind), fault.name)
+    format!("{}: {} ({})", when(fault.at, fault.lasting), happening(&fault.kind), fault.name)
+}
+
+fn when(from: Time, lasting: Option<Span>) -> String {
+    let until = lasting.map_or_else(String::new, |lasting| format!(", for {lasting}"));
+    format!("at {}{until}", at(from))
 }
 
 fn happening(kind: &FaultKind) -> String {

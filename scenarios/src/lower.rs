@@ -19,9 +19,13 @@ mod database;
 mod flag;
 mod topic;
 mod fault;
+mod monitoring;
+mod actuator;
 mod cure;
 mod history;
 pub mod human;
+
+use std::sync::Arc;
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
@@ -31,10 +35,9 @@ use firedrill_sim::spec::{ActionSpec, Bounds, HistorySpec, ScrapeSpec, WorldSpec
 
 use crate::defaults;
 use crate::document::ScenarioDocument;
-use crate::document::fault::FaultDocument;
 use crate::notation::longest;
 use crate::problem;
-use names::Names;
+use names::{Names, Taken};
 
 /// Lowers a document. What comes out may be used only if `reader` has recorded no problem.
 pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
@@ -49,6 +52,9 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
         document.clients.iter().map(|client| client::lower(reader, &names, client, &client::Frame { horizon, objective })).collect();
     clients.sort_by(|left, right| left.name.cmp(&right.name));
     let (faults, changes) = fault::lower(reader, &names, document, horizon);
+    let mut taken = Taken::by(faults.iter().chain(&changes).map(|fault| fault.name.clone()));
+    let monitoring = monitoring::lower(reader, (&names, &mut taken), document, horizon);
+    let actuators = actuator::lower(reader, &mut taken, document, horizon);
     let cures = cure::lower(reader, &names, document, horizon);
     let (events, attempts, records) = defaults::bounds();
     let nodes = nodes::lower(reader, &names, document, &services);
@@ -64,6 +70,8 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
         clients,
         faults,
         changes,
+        monitoring,
+        actuators,
         cures,
         scrape: ScrapeSpec { interval: or(document.scrape_interval.as_ref(), || defaults::span("scrape")) },
         profiles,
@@ -85,6 +93,11 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> WorldSpec {
 /// Lowers the history of a document whose world is lowered; `None` if it has none.
 pub fn lower_history(reader: &mut Reader, document: &ScenarioDocument, spec: &WorldSpec) -> Option<HistorySpec> {
     document.history.as_ref().map(|history| history::lower(reader, history, spec))
+}
+
+/// Checks what monitoring is said to get wrong against what it can see in a world that is lowered.
+pub fn check_monitoring(reader: &mut Reader, document: &ScenarioDocument, spec: &Arc<WorldSpec>) {
+    monitoring::check(reader, document, spec);
 }
 
 /// What was said, or what is assumed.
@@ -110,7 +123,8 @@ fn check_sizes(reader: &mut Reader, document: &ScenarioDocument) {
             "name a client, such as `users: { calls: api, rate: 10/s }`",
         ));
     }
-    let events = document.faults.len() + document.changes.len() + document.oracle.len();
+    let of_others = document.monitoring.len() + document.actuators.len();
+    let events = document.faults.len() + document.changes.len() + of_others + document.oracle.len();
     let replicas: u64 = document.services.iter().map(|service| u64::from(or(service.replicas.as_ref(), || 1))).sum();
     let counts = [
         ("the number of services", document.services.len(), MOST_ENTRIES),
@@ -130,11 +144,14 @@ fn check_sizes(reader: &mut Reader, document: &ScenarioDocument) {
 
 /// As stated, or long enough after the last fault or change for a recovery.
 fn horizon(document: &ScenarioDocument) -> Span {
-    let end = |fault: &FaultDocument| {
-        let at = fault.at.as_ref().map_or(Span::ZERO, |at| at.value);
-        at + fault.lasting.as_ref().map_or(Span::ZERO, |lasting| lasting.value)
+    type Said<'a> = Option<&'a Located<Span>>;
+    let end = |(at, lasting): (Said<'_>, Said<'_>)| {
+        [at, lasting].into_iter().flatten().map(|span| span.value).fold(Span::ZERO, |sum, span| sum + span)
     };
-    let last = document.faults.iter().chain(&document.changes).map(end).max().unwrap_or_default();
+    let world = document.faults.iter().chain(&document.changes).map(|fault| (fault.at.as_ref(), fault.lasting.as_ref()));
+    let monitoring = document.monitoring.iter().map(|fault| (fault.at.as_ref(), fault.lasting.as_ref()));
+    let actuators = document.actuators.iter().map(|fault| (fault.at.as_ref(), fault.lasting.as_ref()));
+    let last = world.chain(monitoring).chain(actuators).map(end).max().unwrap_or_default();
     or(document.horizon.as_ref(), || (last + defaults::span("horizon")).min(longest()))
 }
 

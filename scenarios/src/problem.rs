@@ -196,6 +196,14 @@ pub fn one_target(place: &Place, what: &str, possible: &[&str]) -> Problem {
     Problem::at("FD0220", place, format!("{what} needs exactly one target")).remedy(format!("name {choice}"))
 }
 
+/// A fault of monitoring that says in several ways which targets it is about.
+#[must_use]
+pub fn several_selections(place: &Place, what: &str, possible: &[&str]) -> Problem {
+    let choice = possible.iter().map(|key| format!("`{key}:`")).collect::<Vec<_>>().join(" or ");
+    Problem::at("FD0220", place, format!("{what} is about one selection of targets"))
+        .remedy(format!("name {choice}, or none of them for all"))
+}
+
 /// An oracle in a scenario where nothing is broken.
 #[must_use]
 pub fn oracle_without_fault(place: &Place) -> Problem {

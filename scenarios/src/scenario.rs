@@ -64,7 +64,11 @@ pub fn read_scenario_with(path: &str, text: &str, imports: &Imports<'_>) -> Resu
 
 /// Lowers a document that was read or made. What comes out may be used only if `reader` has recorded no problem.
 pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scenario {
-    let spec = lower::lower(reader, document);
+    let spec = Arc::new(lower::lower(reader, document));
+    // Only a world without problems can be asked what it shows.
+    if reader.problem_count() == 0 {
+        lower::check_monitoring(reader, document, &spec);
+    }
     let history = lower::lower_history(reader, document, &spec);
     let human = lower::human::lower(document.human.as_ref());
     Scenario {
@@ -79,7 +83,7 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
         hash: hash(&spec, history.as_ref(), document.human.is_some().then_some(human.as_ref())),
         human: human.map(Arc::new),
         history: history.map(Arc::new),
-        spec: Arc::new(spec),
+        spec,
     }
 }
 

@@ -26,6 +26,10 @@ pub trait Automation: Clone {
         None
     }
 
+    /// Prometheus runs again, or does not run any more: as long as it does not, no rule is evaluated and no question answered. Told before
+    /// anything else that the automation does from then on.
+    fn prometheus_runs(&mut self, _runs: bool) {}
+
     /// The next thing that it must do, and its class: rules, routing or controller. `None` if nothing is due before something happens.
     ///
     /// Asked again only after [`Automation::advance`] and [`Automation::finished`].

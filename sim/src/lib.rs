@@ -40,6 +40,8 @@
 //! | demand | service that takes messages | hop of the delivery: `hop_index(message, 0, 0, deliveries before)`, the message `mix64(hop, 2^34 + phase)` of what publishes it | as for any hop; its partition is `below(message, partitions)` |
 //! | admission | service called | hop | 0: whether it is turned away at random |
 //! | admission | replica | ordinal of the measurement | 0: when its limit of concurrency measures next |
+//! | scrape | fault of monitoring and target | Unix milliseconds of the scrape | 0: whether it fails |
+//! | actuator | policy | ordinal of the action | 0: what goes wrong with it; 1: how much later it begins; 2: how much later it begins again |
 
 pub mod spec;
 pub mod queue;

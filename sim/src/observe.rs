@@ -12,6 +12,7 @@ mod clusters;
 mod profiles;
 mod process;
 mod topics;
+mod faulty;
 pub mod declared;
 pub mod past;
 
@@ -26,6 +27,7 @@ use crate::world::{Due, World};
 use cluster::NodeExporter;
 use containers::{Host, KubeState, Kubelet};
 use database::DatabasePage;
+use faulty::Faults;
 use page::{Page, Sheet};
 use probe::Probe;
 use process::{ClientPage, Process};
@@ -47,6 +49,8 @@ struct Target {
     labels: LabelsBuilder,
     health: Page,
     exposed: Exposed,
+    /// What stands between it and what is written down; `None`: nothing ever does.
+    faults: Option<Box<Faults>>,
 }
 
 /// What a target exposes.
@@ -137,7 +141,7 @@ impl Observer {
 
     /// Names every series that the present targets can ever expose, without a sample.
     fn declare(&mut self, world: &World, store: &mut Store) {
-        for Target { labels, health, exposed } in &mut self.targets {
+        for Target { labels, health, exposed, .. } in &mut self.targets {
             Sheet::new(store, health, page::DECLARATION).put(None, || named("up", labels));
             exposed.expose(world, store, page::DECLARATION, labels);
         }
@@ -145,7 +149,8 @@ impl Observer {
 
     fn add(&mut self, world: &mut World, name: &str, labels: LabelsBuilder, exposed: Exposed) {
         let index = self.targets.len() as u32;
-        self.targets.push(Target { labels, health: Page::default(), exposed });
+        let faults = Faults::of(world, name, &labels.clone().build()).map(Box::new);
+        self.targets.push(Target { labels, health: Page::default(), exposed, faults });
         let interval = self.interval.as_millis();
         let phase = hash64(name) % interval;
         // The first tick from now on, in whole milliseconds.
@@ -158,23 +163,47 @@ impl Observer {
     pub(crate) fn scrape(&mut self, world: &mut World, store: &mut Store, index: u32) {
         let at_ms = world.spec.start.prometheus_millis(world.now);
         let target = &mut self.targets[index as usize];
-        let found = target.exposed.found(world);
-        if found == Found::Gone {
-            target.exposed.silence(store, at_ms);
-            target.health.silence(store, at_ms);
-            return;
+        let goes_on = match target.faults.take() {
+            None => {
+                let found = target.exposed.found(world);
+                target.scrape(world, store, at_ms, found)
+            }
+            Some(mut faults) => {
+                let goes_on = faults.scrape(target, world, store, at_ms);
+                target.faults = Some(faults);
+                goes_on
+            }
+        };
+        if goes_on {
+            world.queue.schedule(world.now + self.interval, Class::Scrape, Due::Scrape(index));
         }
-        let labels = target.labels.clone();
+    }
+}
+
+impl Target {
+    /// One scrape that meets this; whether there will be another.
+    fn scrape(&mut self, world: &World, store: &mut Store, at_ms: i64, found: Found) -> bool {
+        if found == Found::Gone {
+            self.exposed.each_page(&mut |page| page.silence(store, at_ms));
+            self.health.silence(store, at_ms);
+            return false;
+        }
+        let labels = self.labels.clone();
         let up = if found == Found::Answers { 1.0 } else { 0.0 };
-        let mut sheet = Sheet::new(store, &mut target.health, at_ms);
+        let mut sheet = Sheet::new(store, &mut self.health, at_ms);
         sheet.put(Some(up), || named("up", &labels));
         if found == Found::Answers {
-            target.exposed.expose(world, store, at_ms, &labels);
+            self.exposed.expose(world, store, at_ms, &labels);
         } else {
-            target.exposed.silence(store, at_ms);
+            self.exposed.each_page(&mut |page| page.silence(store, at_ms));
         }
-        let next = world.now + self.interval;
-        world.queue.schedule(next, Class::Scrape, Due::Scrape(index));
+        true
+    }
+
+    /// All its pages, that of its health first.
+    fn each_page(&mut self, visit: &mut dyn FnMut(&mut Page)) {
+        visit(&mut self.health);
+        self.exposed.each_page(visit);
     }
 }
 
@@ -223,16 +252,16 @@ impl Exposed {
         }
     }
 
-    fn silence(&mut self, store: &mut Store, at_ms: i64) {
+    fn each_page(&mut self, visit: &mut dyn FnMut(&mut Page)) {
         match self {
-            Self::Process(process) => process.page.silence(store, at_ms),
-            Self::Database(database) => database.page.silence(store, at_ms),
-            Self::Client(client) => client.page.silence(store, at_ms),
-            Self::Kubelet(kubelet) => kubelet.silence(store, at_ms),
-            Self::KubeState(state) => state.silence(store, at_ms),
-            Self::Probe(probe) => probe.page.silence(store, at_ms),
-            Self::Node(node) => node.page.silence(store, at_ms),
-            Self::Topics(topics) => topics.page.silence(store, at_ms),
+            Self::Process(process) => visit(&mut process.page),
+            Self::Database(database) => visit(&mut database.page),
+            Self::Client(client) => visit(&mut client.page),
+            Self::Kubelet(kubelet) => kubelet.each_page(visit),
+            Self::KubeState(state) => state.each_page(visit),
+            Self::Probe(probe) => visit(&mut probe.page),
+            Self::Node(node) => visit(&mut node.page),
+            Self::Topics(topics) => visit(&mut topics.page),
         }
     }
 }

@@ -16,7 +16,7 @@ use firedrill_telemetry::store::Store;
 
 use crate::automation::Automation;
 use crate::observe::Observer;
-use crate::spec::WorldSpec;
+use crate::spec::{ActuatorFaultSpec, WorldSpec};
 use crate::trace::TraceSpan;
 use crate::world::{Client, Due, LONGEST_WAIT, World};
 
@@ -51,8 +51,33 @@ pub struct Run<A: Automation> {
     commands: Vec<Command>,
     /// When the run ends: its horizon, or later for the sake of whoever is still at work.
     end: Time,
+    /// What the automation has been told of Prometheus.
+    prometheus: Prometheus,
     /// When the run ended before that, if a bound was reached.
     stopped: Option<Time>,
+}
+
+/// What an automation was last told of Prometheus: whether it runs.
+#[derive(Clone, Copy, Debug)]
+struct Prometheus {
+    runs: bool,
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Self { runs: true }
+    }
+}
+
+impl Prometheus {
+    /// Tells an automation, before it does anything at this instant, if that has changed.
+    fn tell(&mut self, world: &World, automation: &mut impl Automation) {
+        let runs = world.spec.prometheus_runs(world.now);
+        if runs != self.runs {
+            self.runs = runs;
+            automation.prometheus_runs(runs);
+        }
+    }
 }
 
 /// What a finished run leaves behind.
@@ -78,8 +103,10 @@ impl<A: Automation> Run<A> {
             world.clients.iter_mut().for_each(Client::forget_requests);
         }
         let observer = options.telemetry.then(|| Observer::new(&world));
+        schedule_notes(&mut world);
         let due = automation.due();
-        let mut run = Self { world, observer, store: Store::new(), automation, due, commands: Vec::new(), end, stopped: None };
+        let (commands, prometheus, stopped) = (Vec::new(), Prometheus::default(), None);
+        let mut run = Self { world, observer, store: Store::new(), automation, due, commands, end, prometheus, stopped };
         if let Some(observer) = &mut run.observer {
             observer.begin(&mut run.world);
         }
@@ -192,9 +219,16 @@ impl<A: Automation> Run<A> {
     /// Makes happen what is due; whether the run has stopped with it, or the automation has been told something.
     #[inline]
     fn advance_world(&mut self, at: Time, due: Due) -> bool {
-        if let Due::Scrape(target) = due {
-            self.scrape(at, target);
-            return false;
+        match due {
+            Due::Scrape(target) => {
+                self.scrape(at, target);
+                return false;
+            }
+            Due::MonitoringFault(..) | Due::ActuatorFault(..) => {
+                self.note(at, due);
+                return false;
+            }
+            _ => {}
         }
         let bound = self.world.apply(at, due);
         if let Some(bound) = bound {
@@ -233,6 +267,25 @@ impl<A: Automation> Run<A> {
         observer.scrape(&mut self.world, &mut self.store, target);
     }
 
+    /// Writes down that something went wrong with monitoring or with carrying actions out, or is over.
+    #[cold]
+    fn note(&mut self, at: Time, due: Due) {
+        let spec = &self.world.spec;
+        let (name, word, what, begins) = match due {
+            Due::MonitoringFault(index, begins) => {
+                let fault = &spec.monitoring[index as usize];
+                (&fault.name, fault.kind.word(), fault.kind.to_string(), begins)
+            }
+            Due::ActuatorFault(index, begins) => {
+                let fault = &spec.actuators[index as usize];
+                (&fault.name, ActuatorFaultSpec::WORD, fault.to_string(), begins)
+            }
+            _ => unreachable!("only these are noted"),
+        };
+        let what = if begins { format!("{name}: {word}, {what}") } else { format!("{name} is over: its time was up") };
+        self.world.journal.write(at, Event::Noted { what });
+    }
+
     /// New replicas become targets.
     #[cold]
     fn greet_the_born(&mut self) {
@@ -245,6 +298,7 @@ impl<A: Automation> Run<A> {
 
     fn advance_automation(&mut self, at: Time) {
         self.world.now = at;
+        self.prometheus.tell(&self.world, &mut self.automation);
         let mut desk = Desk { journal: &mut self.world.journal, commands: &mut self.commands };
         self.automation.advance(&self.store, &mut desk);
         self.take_orders();
@@ -252,6 +306,7 @@ impl<A: Automation> Run<A> {
 
     #[cold]
     fn report_results(&mut self) {
+        self.prometheus.tell(&self.world, &mut self.automation);
         for result in std::mem::take(&mut self.world.results) {
             let mut desk = Desk { journal: &mut self.world.journal, commands: &mut self.commands };
             self.automation.finished(&result, &self.store, &mut desk);
@@ -265,5 +320,23 @@ impl<A: Automation> Run<A> {
             self.world.order(command, perfect);
         }
         self.due = self.automation.due();
+    }
+}
+
+/// Schedules what the journal is told of faults of monitoring and of actuators, which are none of the world's.
+fn schedule_notes(world: &mut World) {
+    let spec = Arc::clone(&world.spec);
+    let mut schedule = |at: Option<Time>, due: Due| {
+        if let Some(at) = at {
+            world.queue.schedule(at, Class::World, due);
+        }
+    };
+    for (index, fault) in (0..).zip(&spec.monitoring) {
+        schedule(Some(fault.at), Due::MonitoringFault(index, true));
+        schedule(fault.end(), Due::MonitoringFault(index, false));
+    }
+    for (index, fault) in (0..).zip(&spec.actuators) {
+        schedule(Some(fault.at), Due::ActuatorFault(index, true));
+        schedule(fault.end(), Due::ActuatorFault(index, false));
     }
 }

@@ -8,6 +8,10 @@ mod cache;
 mod database;
 mod topic;
 mod flag;
+mod monitoring;
+mod actuator;
+
+use std::fmt;
 
 use firedrill_core::action::{Action, Target};
 use firedrill_core::distribution::Distribution;
@@ -16,6 +20,7 @@ use firedrill_core::name::Name;
 use firedrill_core::quantity::{Bytes, Factor, Rate, Ratio};
 use firedrill_core::time::{Span, Start, Time};
 
+pub use actuator::{ActuatorFaultSpec, Misdeed};
 pub use cache::CacheSpec;
 pub use caller::{
     BreakerSpec, BudgetSpec, Cause, Causes, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window,
@@ -23,6 +28,7 @@ pub use caller::{
 pub use database::{Access, Commit, DatabaseSpec, Engine, FailoverSpec};
 pub use flag::{FlagCallSpec, FlagSpec, Spread};
 pub use load::{AgainSpec, BurstsSpec, DailySpec, Population, SpikesSpec, Variation};
+pub use monitoring::{COPY, JUDGES, MonitoringFault, MonitoringFaultSpec, Watched};
 pub use topic::{ConsumeSpec, LogSpec, TopicKind, TopicSpec};
 
 mod admission;
@@ -44,7 +50,7 @@ pub use admission::{
 };
 
 /// A whole world. Lists are sorted by name unless they say otherwise.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct WorldSpec {
     /// The scenario's name.
     pub name: Name,
@@ -64,6 +70,10 @@ pub struct WorldSpec {
     pub faults: Vec<FaultSpec>,
     /// Benign changes that look like news and are no faults: planned deploys, expected surges. In order of onset.
     pub changes: Vec<FaultSpec>,
+    /// What is wrong with monitoring, in order of onset.
+    pub monitoring: Vec<MonitoringFaultSpec>,
+    /// What is wrong with whoever carries actions out, in order of onset.
+    pub actuators: Vec<ActuatorFaultSpec>,
     /// What the oracle does: the cures of the faults, in order.
     pub cures: Vec<CureSpec>,
     /// How telemetry is gathered.
@@ -863,7 +873,33 @@ impl ServiceSpec {
     }
 }
 
+impl fmt::Debug for WorldSpec {
+    /// As it would be derived, and without the lists of what is wrong with monitoring and actuators where they are empty: the text is what a
+    /// scenario's hash is made of, and a scenario that says nothing of them keeps the hash that it had before there were any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, start, horizon, services, topics, nodes, clients, faults, changes, .. } = self;
+        let Self { monitoring, actuators, cures, scrape, profiles, actions, bounds, .. } = self;
+        let mut text = f.debug_struct("WorldSpec");
+        text.field("name", name).field("start", start).field("horizon", horizon).field("services", services).field("topics", topics);
+        text.field("nodes", nodes).field("clients", clients).field("faults", faults).field("changes", changes);
+        if !monitoring.is_empty() {
+            text.field("monitoring", monitoring);
+        }
+        if !actuators.is_empty() {
+            text.field("actuators", actuators);
+        }
+        text.field("cures", cures).field("scrape", scrape).field("profiles", profiles).field("actions", actions).field("bounds", bounds);
+        text.finish()
+    }
+}
+
 impl WorldSpec {
+    /// Whether Prometheus runs at an instant.
+    #[must_use]
+    pub fn prometheus_runs(&self, now: Time) -> bool {
+        !self.monitoring.iter().any(|fault| fault.kind == MonitoringFault::PrometheusDown && fault.is_on(now))
+    }
+
     /// The declared population, for guards.
     #[must_use]
     pub fn inventory(&self) -> Inventory {

@@ -283,13 +283,13 @@ mod tests {
     use super::*;
     use firedrill_core::action::Action;
     use firedrill_scenarios::defaults;
-    use firedrill_scenarios::document::fault::FAULTS;
+    use firedrill_scenarios::document::fault;
 
     #[test]
     fn every_fault_and_every_action_is_explained() {
-        for fault in FAULTS {
+        for fault in fault::entries() {
             let told = word(fault).unwrap_or_else(|| panic!("`{fault}` is not explained"));
-            assert!(told.contains("of scenarios (What goes wrong)"), "{told}");
+            assert!(told.contains("of scenarios (What goes wrong"), "{told}");
         }
         for action in Action::WORDS {
             assert!(word(action).is_some_and(|told| told.contains("of policies (A step)")), "`{action}` is not explained");

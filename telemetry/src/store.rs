@@ -113,6 +113,27 @@ impl Store {
         Ok(())
     }
 
+    /// Takes the last sample of a series back if it is of this instant: what was scraped is altered before anybody can have read it.
+    pub fn take_back(&mut self, id: SeriesId, at_ms: i64) -> Option<f64> {
+        let series = &mut self.series[id.0 as usize];
+        if series.column.times.last() != Some(&at_ms) {
+            return None;
+        }
+        let column = Arc::make_mut(&mut series.column);
+        column.times.pop();
+        let value = column.values.pop();
+        let count = column.values.len();
+        if column.stale_before > count {
+            column.stale_before = column.values.iter().rposition(|value| is_stale(*value)).map_or(0, |index| index + 1);
+        }
+        if column.fell_at >= count {
+            column.fell_at = column.values.windows(2).rposition(|pair| pair[1] < pair[0]).map_or(0, |index| index + 1);
+        }
+        column.forgotten = column.forgotten.min(count);
+        self.version = mixed(self.version ^ u64::from(id.0), !(at_ms as u64));
+        value
+    }
+
     /// The series that satisfy all matchers, sorted by label bytes. No matcher at all selects every series.
     pub fn select(&self, matchers: &[Matcher]) -> Vec<SeriesId> {
         let mut found = match self.narrowest(matchers) {
@@ -323,6 +344,30 @@ mod tests {
         check_select(r#"job="none""#, &[]);
         check_select(r#"none=~".+""#, &[]);
         check_select(r#"none="",__name__!="up""#, &[r#"down{job="a"}"#, r#"down{job="ab"}"#]);
+    }
+
+    proptest! {
+        /// What is taken back is as if it had never been there, also for those who look at where values fell and series ended.
+        #[test]
+        fn a_sample_that_is_taken_back_was_never_there(values in prop::collection::vec(0_u8..5, 0..12), last in 0_u8..5) {
+            let value = |code: u8| if code == 4 { STALE } else { f64::from(code) };
+            let (mut plain, mut other) = (store(&["a"]), store(&["a"]));
+            let id = SeriesId(0);
+            for (index, code) in values.iter().enumerate() {
+                plain.append(id, index as i64, value(*code)).expect("newer");
+                other.append(id, index as i64, value(*code)).expect("newer");
+            }
+            let now = values.len() as i64;
+            prop_assert_eq!(other.take_back(id, now), None);
+            other.append(id, now, value(last)).expect("newer");
+            let before = other.version();
+            prop_assert_eq!(other.take_back(id, now).map(f64::to_bits), Some(value(last).to_bits()));
+            prop_assert_ne!(other.version(), before);
+            let (left, right) = (plain.samples(id), other.samples(id));
+            let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!((left.times, left.stale_before, left.fell_at), (right.times, right.stale_before, right.fell_at));
+            prop_assert_eq!(bits(left.values), bits(right.values));
+        }
     }
 
     #[test]

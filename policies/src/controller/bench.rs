@@ -8,7 +8,7 @@ use firedrill_core::journal::{AlertStatus, Event, Input, LabelSet, Notification,
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 
-use super::{Controller, Effect};
+use super::{Controller, Effect, REPORT_TIMERS};
 use crate::document::read_policy;
 use crate::guard::Guards;
 use crate::guard::stage::Stage;
@@ -50,17 +50,21 @@ impl Bench {
 
     #[track_caller]
     pub(super) fn check(&mut self, second: u64, input: Input, expected: &[&str]) {
-        let told: Vec<String> = self.step(second, input).iter().filter_map(tell).collect();
-        assert_eq!(told, expected);
+        assert_eq!(self.told(second, input), expected);
+    }
+
+    pub(super) fn told(&mut self, second: u64, input: Input) -> Vec<String> {
+        self.step(second, input).iter().filter_map(tell).collect()
     }
 }
 
-/// An effect in a few words; verdicts that pass and what came in are left out.
+/// An effect in a few words; verdicts that pass, what came in, and timers that wait for reports are left out.
 fn tell(effect: &Effect) -> Option<String> {
     Some(match effect {
         Effect::Evaluate { query, question, at } => format!("ask {query} {:?} at {}", question.condition, at.as_seconds()),
         Effect::Start(command) => format!("start {} {} {}", command.id(), command.action(), command.target()),
         Effect::Page { to, .. } => format!("page {to}"),
+        Effect::SetTimer { timer, .. } | Effect::CancelTimer { timer } if *timer >= REPORT_TIMERS => return None,
         Effect::SetTimer { timer, at } => format!("timer {timer} at {}", at.as_seconds()),
         Effect::CancelTimer { timer } => format!("cancel {timer}"),
         Effect::Record(

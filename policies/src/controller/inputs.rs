@@ -6,6 +6,7 @@ use firedrill_core::name::Name;
 
 use super::state::{Care, Ending, Firing, Incident, Phase};
 use super::turn::{Turn, proposed};
+use super::{REPORT_TIMEOUT, REPORT_TIMERS};
 use crate::guard::ineffective_chain::Helped;
 use crate::guard::{Answer, Guard, Known};
 
@@ -90,6 +91,7 @@ impl Turn<'_> {
         let running = |incident: &&Incident| matches!(&incident.phase, Phase::Acting { action, .. } if *action == result.action);
         let Some(id) = self.state.incidents.values().find(running).map(|incident| incident.id) else { return };
         let mut incident = self.take(id);
+        self.cancel(REPORT_TIMERS + result.action.ordinal);
         incident.last_end = Some(self.now);
         self.guards.ended(&self.setup.policy.name, id, self.now);
         let reverting = matches!(incident.phase, Phase::Acting { reverting: true, .. });
@@ -106,7 +108,27 @@ impl Turn<'_> {
         }
     }
 
+    /// The report of an action has not come in time. It may have done all, half or nothing, and may still do so: that is for a person to find out.
+    fn unreported(&mut self, ordinal: u64) {
+        let running = |incident: &Incident| matches!(&incident.phase, Phase::Acting { action, .. } if action.ordinal == ordinal);
+        let Some(id) = self.incident_with(running) else { return };
+        let mut incident = self.take(id);
+        incident.last_end = Some(self.now);
+        self.guards.ended(&self.setup.policy.name, id, self.now);
+        let Phase::Acting { action, reverting } = &incident.phase else { unreachable!("it was found so") };
+        let what = if *reverting { "the revert" } else { "the action" };
+        let reason =
+            format!("step {}: {what} {action} was not reported within {REPORT_TIMEOUT}: nobody knows what it did", incident.step + 1);
+        if !*reverting {
+            self.judge(&incident, Helped::Failed);
+        }
+        self.hand_over(incident, &reason);
+    }
+
     pub(super) fn timer(&mut self, timer: u64) {
+        if let Some(ordinal) = timer.checked_sub(REPORT_TIMERS) {
+            return self.unreported(ordinal);
+        }
         let resting = |(_, firing): &(&String, &Firing)| matches!(firing.care, Care::Resting { timer: own } if own == timer);
         if let Some((key, firing)) = self.state.alerts.iter().find(resting) {
             let (key, notification) = (key.clone(), firing.notification.clone());
@@ -145,10 +167,65 @@ fn written(labels: &LabelSet) -> String {
 
 #[cfg(test)]
 mod tests {
+    use firedrill_core::action::ActionOutcome;
     use firedrill_core::journal::{Input, Truth};
+    use firedrill_core::time::Time;
 
     use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, resolves};
+    use crate::controller::{Effect, REPORT_TIMEOUT, REPORT_TIMERS};
     use crate::guard::stage::Stage;
+
+    /// A scale-out that is undone if it does not help.
+    fn scaling() -> String {
+        let scale = RESTART.replace("restart: { mode: rolling }", "scale: { by: 2 }").replace("{ replica: $pod }", "{ service: $pod }");
+        scale.replace("on_failure: escalate", "on_failure: revert").replace("hold: 10s, within: 60s", "within: 1s")
+    }
+
+    #[test]
+    fn an_action_that_nobody_reports_on_is_given_up_after_a_while_and_a_person_called() {
+        let mut bench = Bench::new(RESTART, Stage::Full);
+        let waits = Effect::SetTimer { timer: REPORT_TIMERS, at: Time::ZERO + REPORT_TIMEOUT };
+        assert!(bench.step(0, fires("api-1")).contains(&waits));
+        bench.check(1, fires("api-2"), &["open 1", "refuse 1 by dedup: incident 0 of restart is at work on service/api"]);
+        let end = "close 0: step 1: the action restart#0 was not reported within 20m: nobody knows what it did";
+        // What waited for it goes on: it is another target.
+        let next = "refuse 1 by cooldown: service";
+        let told = bench.told(1200, Input::Timer { timer: REPORT_TIMERS });
+        assert_eq!(told[..2], ["page oncall", end]);
+        assert!(!told.iter().any(|told| told.starts_with(next)) && told[2].starts_with("start restart#1"), "{told:?}");
+        // It is left to people; a report that comes now is none of anybody's business.
+        bench.check(1300, ended(0, OK), &[]);
+        bench.check(1301, fires("api-1"), &[]);
+    }
+
+    #[test]
+    fn a_report_in_time_ends_the_waiting_for_it_and_a_second_one_changes_nothing() {
+        let mut bench = Bench::new(RESTART, Stage::Full);
+        bench.step(0, fires("api-1"));
+        assert!(bench.step(1199, ended(0, OK)).contains(&Effect::CancelTimer { timer: REPORT_TIMERS }));
+        bench.check(1200, ended(0, ActionOutcome::Failed("late".into())), &[]);
+        bench.check(1200, Input::Timer { timer: REPORT_TIMERS }, &[]);
+    }
+
+    #[test]
+    fn what_is_reported_as_failed_is_not_undone_because_nobody_knows_whether_it_was_done() {
+        let mut bench = Bench::new(&scaling(), Stage::Full);
+        bench.step(0, fires("api"));
+        let end = "close 0: step 1: the action failed: the platform reported an error";
+        bench.check(5, ended(0, ActionOutcome::Failed("the platform reported an error".into())), &["page oncall", end]);
+    }
+
+    #[test]
+    fn an_action_that_is_done_without_effect_is_found_out_by_its_verification() {
+        let mut bench = Bench::new(&scaling().replace("cooldown: 2m", "rate_limit: [{ max: 1, window: 1h, scope: all }]"), Stage::Full);
+        bench.step(0, fires("api"));
+        bench.step(1, ended(0, OK));
+        bench.step(1, answer(0, Truth::False));
+        bench.check(2, answer(1, Truth::False), &["verified Failed after 1s", "start restart#1 scale (by -2) service/api"]);
+        // The undoing hangs as well.
+        let end = "close 0: step 1: the revert restart#1 was not reported within 20m: nobody knows what it did";
+        bench.check(1202, Input::Timer { timer: REPORT_TIMERS + 1 }, &["page oncall", end]);
+    }
 
     #[test]
     fn an_alert_that_is_over_before_anything_was_done_closes_without_acting() {

@@ -6,7 +6,7 @@ use firedrill_core::name::Name;
 
 use super::state::{Ending, Incident, Phase};
 use super::turn::{Turn, proposed};
-use super::{ASSUMED_ACTION, Effect, RETRY_AFTER};
+use super::{ASSUMED_ACTION, Effect, REPORT_TIMEOUT, REPORT_TIMERS, RETRY_AFTER};
 use crate::guard::precheck::Checked;
 use crate::guard::stage::Stage;
 use crate::guard::{Answer, Asked, Fact, Guard, Instead, Known, Proposal};
@@ -163,6 +163,8 @@ impl Turn<'_> {
         let (action_id, what, to) = (id.clone(), action.clone(), target.clone());
         self.record(Event::Decided { policy, incident: incident.id, step, action: action_id, what, target: to, reason });
         self.effects.push(Effect::Start(actuator.command(id.clone(), action, target).under(fence)));
+        let timer = REPORT_TIMERS + id.ordinal;
+        self.effects.push(Effect::SetTimer { timer, at: self.now.saturating_add(REPORT_TIMEOUT) });
         incident.has_acted = true;
         incident.phase = Phase::Acting { action: id, reverting };
         self.keep(incident);

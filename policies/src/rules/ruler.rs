@@ -195,6 +195,23 @@ impl Ruler {
         changes.into_iter().filter_map(|change| self.tell(group, change, now, desk)).collect()
     }
 
+    /// Lets the one group that is due go without its evaluation, because Prometheus does not run.
+    pub fn miss(&mut self) {
+        let Some((_, index)) = self.next else { return };
+        let scheduled = &mut self.groups[index];
+        scheduled.next_ms += scheduled.interval_ms;
+        self.next = self.earliest();
+    }
+
+    /// Prometheus has started again. Alerts that were pending begin anew; those that fire go on firing or are over at the next evaluation, as
+    /// Alertmanager would have it. The series that rules wrote last have no markers: whoever wrote them does not know of them any more.
+    pub fn restart(&mut self) {
+        for rule in self.groups.iter_mut().flat_map(|group| &mut group.state.rules) {
+            rule.alerts.retain(|_, alert| alert.state != AlertState::Pending);
+            rule.written.clear();
+        }
+    }
+
     /// Gets a condition ready to be judged over the same series as the rules.
     pub fn prepare(&mut self, condition: &Condition) -> PreparedCondition {
         condition.prepare(&mut self.machine.machine)

@@ -6,9 +6,11 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Key, Node, Reader, Value};
-use firedrill_sim::spec::FaultKind;
+use firedrill_sim::spec::{ActuatorFaultSpec, FaultKind, MonitoringFault};
 
+use crate::document::actuator::{self, ActuatorDocument};
 use crate::document::client::read_rate;
+use crate::document::monitoring::{self, MonitoringDocument};
 use crate::notation::{bounded_span, distribution, growth, interval, optional, positive_span, required};
 use crate::problem;
 
@@ -68,7 +70,7 @@ impl Places {
         self.of(target.kind())
     }
 
-    fn new(word: &Key, parameters: Option<&Node>) -> Self {
+    pub(super) fn new(word: &Key, parameters: Option<&Node>) -> Self {
         let entries = match parameters.map(|node| &node.value) {
             Some(Value::Map(entries)) => entries.as_slice(),
             _ => &[],
@@ -101,17 +103,48 @@ pub const FAULTS: [&str; 20] = [
     "surge",
 ];
 
+/// What says when an entry happens, and what it is called.
+pub(super) const WHEN: [&str; 3] = ["name", "at", "lasting"];
+
+/// All words of entries of `faults` and `changes`: faults of the world, of monitoring and of actuators.
+#[must_use]
+pub fn entries() -> Vec<&'static str> {
+    FAULTS.into_iter().chain(MonitoringFault::WORDS).chain([ActuatorFaultSpec::WORD]).collect()
+}
+
 /// What an oracle can do. Waiting is left out: an oracle states its times.
 pub const CURES: [&str; 9] =
     ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "revert_flag"];
 
+/// An entry of `faults` or `changes`, by what it is about.
+#[derive(Clone, Debug)]
+pub enum EntryDocument {
+    /// The world.
+    World(FaultDocument),
+    /// Monitoring.
+    Monitoring(MonitoringDocument),
+    /// Whoever carries actions out.
+    Actuator(ActuatorDocument),
+}
+
 /// Reads an entry of `faults` or `changes`; `what` is "a fault" or "a change".
-pub fn read(reader: &mut Reader, node: &Node, what: &str) -> Option<FaultDocument> {
+pub fn read_entry(reader: &mut Reader, node: &Node, what: &str) -> Option<EntryDocument> {
+    let says = |words: &[&str]| matches!(&node.value, Value::Map(fields) if fields.iter().any(|(key, _)| words.contains(&&*key.text)));
+    if says(&MonitoringFault::WORDS) {
+        return monitoring::read(reader, node, what).map(EntryDocument::Monitoring);
+    }
+    if says(&[ActuatorFaultSpec::WORD]) {
+        return actuator::read(reader, node, what).map(EntryDocument::Actuator);
+    }
+    read(reader, node, what).map(EntryDocument::World)
+}
+
+fn read(reader: &mut Reader, node: &Node, what: &str) -> Option<FaultDocument> {
     let mut fields = reader.fields(node, what)?;
     let name = optional(reader, &mut fields, "name", |r, n| r.name(n, "the name of a fault"));
     let at = required(reader, &mut fields, "at", |r, n| bounded_span(r, n, "the onset"));
     let lasting = optional(reader, &mut fields, "lasting", |r, n| positive_span(r, n, "the time that it lasts"));
-    let (word, parameters) = choice(reader, &fields, node, &Choice { what, others: &["name", "at", "lasting"], known: &FAULTS })?;
+    let (word, parameters) = choice(reader, &fields, node, &Choice { what, others: &WHEN, known: &entries() })?;
     let kind = read_kind(reader, word, parameters)?;
     Some(FaultDocument { place: node.place.clone(), name, at, lasting, kind, places: Places::new(word, Some(parameters)) })
 }
@@ -127,14 +160,14 @@ pub fn read_cure(reader: &mut Reader, node: &Node) -> Option<CureDocument> {
 }
 
 /// What an entry may say: what happens (one of `known`), and when (`others`).
-struct Choice<'a> {
-    what: &'a str,
-    others: &'a [&'a str],
-    known: &'a [&'a str],
+pub(super) struct Choice<'a> {
+    pub(super) what: &'a str,
+    pub(super) others: &'a [&'a str],
+    pub(super) known: &'a [&'a str],
 }
 
 /// The one entry that says what happens, among those that say when.
-fn choice<'n>(reader: &mut Reader, fields: &Fields<'n>, node: &Node, choice: &Choice<'_>) -> Option<(&'n Key, &'n Node)> {
+pub(super) fn choice<'n>(reader: &mut Reader, fields: &Fields<'n>, node: &Node, choice: &Choice<'_>) -> Option<(&'n Key, &'n Node)> {
     let Choice { what, others, known } = choice;
     let candidates: Vec<&(Key, Node)> = fields.entries().iter().filter(|(key, _)| !others.contains(&&*key.text)).collect();
     let noun = what.trim_start_matches("an ").trim_start_matches("a ");
@@ -253,7 +286,7 @@ fn read_kind_by_name(reader: &mut Reader, fields: &mut Fields<'_>, word: &Key) -
 }
 
 /// `a crash`, `an error rate`.
-fn with_article(word: &str) -> String {
+pub(super) fn with_article(word: &str) -> String {
     let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {}", word.replace('_', " "))
 }

@@ -1,11 +1,11 @@
 //! Everything that has a name, and the questions whether a name means something.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
 use firedrill_core::name::Name;
-use firedrill_core::problem::Place;
+use firedrill_core::problem::{Located, Place};
 use firedrill_core::random::hash64;
 use firedrill_core::yaml::Reader;
 
@@ -168,6 +168,32 @@ pub fn zones_of(service: &ServiceDocument) -> Vec<Name> {
 
 fn strings(names: &[Name]) -> Vec<&str> {
     names.iter().map(Name::as_str).collect()
+}
+
+/// The names of faults and changes that are taken, whatever they are about.
+#[derive(Debug, Default)]
+pub struct Taken(BTreeSet<Name>);
+
+impl Taken {
+    /// These are.
+    pub fn by(names: impl Iterator<Item = Name>) -> Self {
+        Self(names.collect())
+    }
+
+    /// Takes a name that was given; records a problem if another has it.
+    pub fn take(&mut self, reader: &mut Reader, name: &Located<Name>) {
+        if !self.0.insert(name.value.clone()) {
+            reader.problem(problem::taken(&name.place, "the fault", &name.value, "another fault or change"));
+        }
+    }
+
+    /// Takes the first that is free: `scrape_loss-api`, or `scrape_loss-api-2`.
+    pub fn free(&mut self, base: &str) -> Name {
+        let numbered = (2..).map(|number| Name::from(format!("{base}-{number}")));
+        let name = std::iter::once(Name::new(base)).chain(numbered).find(|name| !self.0.contains(name)).expect("numbers do not end");
+        self.0.insert(name.clone());
+        name
+    }
 }
 
 /// Names decide luck by their hashes, so no two may share one (docs/decisions, identity).

@@ -98,8 +98,8 @@ impl Kubelet {
         self.host.is_lost(world)
     }
 
-    pub(super) fn silence(&mut self, store: &mut Store, at_ms: i64) {
-        self.pages.values_mut().for_each(|page| page.silence(store, at_ms));
+    pub(super) fn each_page(&mut self, visit: impl FnMut(&mut Page)) {
+        self.pages.values_mut().for_each(visit);
     }
 
     pub(super) fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
@@ -134,12 +134,9 @@ fn pod_labels(labels: &LabelsBuilder, pod: &Name) -> LabelsBuilder {
 }
 
 impl KubeState {
-    pub(super) fn silence(&mut self, store: &mut Store, at_ms: i64) {
-        self.deployments.silence(store, at_ms);
-        self.autoscalers.silence(store, at_ms);
-        self.nodes.silence(store, at_ms);
-        self.evicted.silence(store, at_ms);
-        self.pods.values_mut().for_each(|page| page.silence(store, at_ms));
+    pub(super) fn each_page(&mut self, visit: impl FnMut(&mut Page)) {
+        let Self { deployments, autoscalers, nodes, pods, evicted } = self;
+        [deployments, autoscalers, nodes, evicted].into_iter().chain(pods.values_mut()).for_each(visit);
     }
 
     pub(super) fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {

@@ -11,8 +11,8 @@ use firedrill_telemetry::store::Store;
 use firedrill_telemetry::universe::{Held, Kind, Shape, Universe};
 
 use super::clusters::COUNTERS;
-use super::{Observer, database, profiles};
-use crate::spec::{Feed, WorldSpec};
+use super::{Observer, database, faulty, profiles};
+use crate::spec::{Feed, MonitoringFault, WorldSpec};
 use crate::world::World;
 
 /// The series that scrapes of this world can find: those of the calm as well as those that only a fault brings about, of all replicas that may
@@ -38,9 +38,19 @@ pub fn universe(spec: &Arc<WorldSpec>) -> Universe {
     for series in store.ids() {
         let labels = store.labels(series);
         universe.add(labels.metric_name().expect("a metric has a name"), free.shape(labels));
+        if is_copied(spec, labels) {
+            let labels = faulty::copied(labels);
+            universe.add(labels.metric_name().expect("a metric has a name"), free.shape(&labels));
+        }
     }
     declare_kinds(spec, &mut universe);
     universe
+}
+
+/// Whether a series may be scraped twice. Its own labels tell at least what those of its target do.
+fn is_copied(spec: &WorldSpec, labels: &Labels) -> bool {
+    let copied = spec.monitoring.iter().filter(|fault| matches!(fault.kind, MonitoringFault::DuplicateSeries { .. }));
+    copied.filter_map(|fault| fault.kind.of()).any(|of| faulty::is_meant(of, labels))
 }
 
 /// The same with caches of one key each: what they hold shows in no label, and to fill them takes longer than all the rest.

@@ -40,6 +40,26 @@ impl Page {
             line.end(store, at_ms);
         }
     }
+
+    /// Forgets which series go on: nobody will mark the end of those that are not there when the source is scraped next.
+    pub(super) fn forget(&mut self) {
+        self.lines.iter_mut().for_each(|line| line.live = false);
+    }
+
+    /// Shows once more what it showed last.
+    pub(super) fn repeat(&self, store: &mut Store, at_ms: i64) {
+        for line in self.lines.iter().filter(|line| line.live) {
+            let Some(series) = line.series else { continue };
+            if let Some(value) = store.values(series).last().copied() {
+                write(store, series, at_ms, value);
+            }
+        }
+    }
+
+    /// The series that have been written at some time.
+    pub(super) fn series(&self) -> impl Iterator<Item = SeriesId> {
+        self.lines.iter().filter_map(|line| line.series)
+    }
 }
 
 impl Line {
@@ -93,6 +113,6 @@ impl<'a> Sheet<'a> {
 }
 
 /// Adds a sample. Of two samples of one series in one scrape the first stands, as in Prometheus: a service's own metric may repeat a standard one.
-fn write(store: &mut Store, series: SeriesId, at_ms: i64, value: f64) {
+pub(super) fn write(store: &mut Store, series: SeriesId, at_ms: i64, value: f64) {
     let _second_is_dropped = store.append(series, at_ms, value);
 }

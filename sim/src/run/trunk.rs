@@ -14,7 +14,7 @@ use firedrill_core::time::{Class, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::store::Store;
 
-use super::{Finished, Options, Run};
+use super::{Finished, Options, Prometheus, Run};
 use crate::automation::{Automation, Idle};
 use crate::spec::WorldSpec;
 
@@ -30,6 +30,7 @@ pub struct Trunk<A: Automation> {
 struct Watcher<A> {
     automation: A,
     due: Option<(Time, Class)>,
+    prometheus: Prometheus,
     /// What it has written down, each with the number of records that the world had written before.
     said: Vec<(usize, Record)>,
     /// What it left behind, once its own run is over.
@@ -40,7 +41,10 @@ impl<A: Automation> Trunk<A> {
     /// A run at time zero, watched by all of these.
     #[must_use]
     pub fn new(spec: Arc<WorldSpec>, seed: Seed, options: Options, automations: Vec<A>) -> Self {
-        let watcher = |automation: A| Watcher { due: automation.due(), automation, said: Vec::new(), finished: None };
+        let watcher = |automation: A| {
+            let (due, prometheus) = (automation.due(), Prometheus::default());
+            Watcher { due, automation, prometheus, said: Vec::new(), finished: None }
+        };
         Self { run: Run::new(spec, seed, options, Idle), watchers: automations.into_iter().map(watcher).collect() }
     }
 
@@ -91,6 +95,7 @@ impl<A: Automation> Trunk<A> {
     fn advance_watcher(&mut self, index: usize, at: Time) {
         self.run.world.now = at;
         let watcher = &mut self.watchers[index];
+        watcher.prometheus.tell(&self.run.world, &mut watcher.automation);
         let mut page = Journal::new();
         let mut commands = Vec::new();
         watcher.automation.advance(&self.run.store, &mut Desk { journal: &mut page, commands: &mut commands });
@@ -107,8 +112,8 @@ impl<A: Automation> Trunk<A> {
         let watcher = &mut self.watchers[index];
         let Run { mut world, observer, store, end, stopped, .. } = self.run.clone();
         world.journal = merged(&world.journal, std::mem::take(&mut watcher.said));
-        let automation = watcher.automation.clone();
-        let mut run = Run { world, observer, store, automation, due: None, commands, end, stopped };
+        let (automation, prometheus) = (watcher.automation.clone(), watcher.prometheus);
+        let mut run = Run { world, observer, store, automation, due: None, commands, end, prometheus, stopped };
         run.take_orders();
         self.watchers[index].finished = Some(run.finish());
     }

@@ -7,6 +7,7 @@ use firedrill_core::random::{Purpose, Stream, Threshold, hash64};
 use firedrill_core::time::{Class, Span};
 
 use crate::queue::Handle;
+use crate::spec::Misdeed;
 use crate::world::{Due, World};
 
 /// An action that is not complete by then has failed; what it set in motion goes on.
@@ -18,6 +19,11 @@ const MOST_REPLICAS: u32 = 1_000;
 /// The words of an action's block.
 const DELAY_WORD: usize = 0;
 const FAILURE_WORD: usize = 1;
+
+/// The words of the block of what goes wrong with an action.
+const MISDEED_WORD: usize = 0;
+const LATE_WORD: usize = 1;
+const TWICE_WORD: usize = 2;
 
 /// What comes next for an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +44,10 @@ pub(super) struct Order {
     command: Command,
     /// The platform will not carry it out.
     refused: bool,
+    /// What goes wrong with it; `None`: nothing.
+    misdeed: Option<Misdeed>,
+    /// It is carried out for the second time, which nobody is told of.
+    is_echo: bool,
     stage: Stage,
     bound: Option<Handle>,
 }
@@ -74,9 +84,40 @@ impl World {
         let spec = &self.spec.actions;
         let delay = if perfect { Span::ZERO } else { Span::from_seconds_f64(spec.delay.sample(block.draw(DELAY_WORD))) };
         let refused = !perfect && Threshold::from_ratio(spec.failure).hit(block.word64(FAILURE_WORD));
+        let (misdeed, more) = if perfect { (None, Span::ZERO) } else { self.misdeed(&command) };
+        let later = if misdeed == Some(Misdeed::Late) { more } else { Span::ZERO };
+        self.put_order(
+            Order { command: command.clone(), refused, misdeed, is_echo: false, stage: Stage::Ordered, bound: None },
+            delay + later,
+        );
+        if misdeed == Some(Misdeed::Twice) && !refused {
+            let again = Order { command, refused, misdeed: None, is_echo: true, stage: Stage::Ordered, bound: None };
+            self.put_order(again, delay + more);
+        }
+    }
+
+    fn put_order(&mut self, order: Order, after: Span) {
         let index = self.orders.len() as u32;
-        self.orders.push(Order { command, refused, stage: Stage::Ordered, bound: None });
-        self.schedule_order(delay, index, OrderStep::Begin);
+        self.orders.push(order);
+        self.schedule_order(after, index, OrderStep::Begin);
+    }
+
+    /// What goes wrong with an action that is ordered now, and how much later it begins, or begins again.
+    fn misdeed(&self, command: &Command) -> (Option<Misdeed>, Span) {
+        let word = command.action().word();
+        let concerns = |action: &Option<Name>| action.as_ref().is_none_or(|action| action.as_str() == word);
+        let Some(fault) = self.spec.actuators.iter().find(|fault| fault.is_on(self.now) && concerns(&fault.action)) else {
+            return (None, Span::ZERO);
+        };
+        let id = command.id();
+        let block = Stream::new(self.seed, Purpose::Actuator, hash64(&id.policy)).block(id.ordinal);
+        let misdeed = fault.misdeed(block.unit(MISDEED_WORD));
+        let more = match misdeed {
+            Some(Misdeed::Late) => fault.late_by.sample(block.draw(LATE_WORD)),
+            Some(Misdeed::Twice) => self.spec.actions.delay.sample(block.draw(TWICE_WORD)),
+            _ => 0.0,
+        };
+        (misdeed, Span::from_seconds_f64(more))
     }
 
     fn schedule_order(&mut self, after: Span, index: u32, step: OrderStep) -> Handle {
@@ -98,12 +139,24 @@ impl World {
 
     fn begin_order(&mut self, index: u32) {
         let order = &self.orders[index as usize];
-        let command = order.command.clone();
-        let refused = order.refused;
-        let event = Event::ActionStarted { action: command.id().clone(), what: command.action().clone(), target: command.target().clone() };
-        self.write(event);
+        let (command, refused, misdeed, is_echo) = (order.command.clone(), order.refused, order.misdeed, order.is_echo);
+        if is_echo {
+            self.write(Event::Noted { what: format!("{} is carried out for the second time", command.id()) });
+        } else {
+            let (action, what, target) = (command.id().clone(), command.action().clone(), command.target().clone());
+            self.write(Event::ActionStarted { action, what, target });
+        }
         if refused {
             return self.conclude_order(index, ActionOutcome::Failed("the platform did not carry it out".to_owned()));
+        }
+        if let Some(misdeed) = misdeed {
+            self.write(Event::Noted { what: format!("{} {}", command.id(), misdeed.told()) });
+            match misdeed {
+                Misdeed::Fails => return self.conclude_order(index, ActionOutcome::Failed("the platform did not carry it out".to_owned())),
+                Misdeed::NoEffect => return self.conclude_order(index, ActionOutcome::Succeeded),
+                Misdeed::Hangs => return self.orders[index as usize].stage = Stage::Done,
+                Misdeed::Partly | Misdeed::FalseFailure | Misdeed::Late | Misdeed::Twice => {}
+            }
         }
         let landed = self.check_fence(&command).and_then(|()| self.take_effect(index, &command));
         match landed {
@@ -136,9 +189,13 @@ impl World {
     /// The first effects of an action; the error says why it cannot be done.
     fn take_effect(&mut self, index: u32, command: &Command) -> Result<Stage, String> {
         let target = command.target();
+        let half = self.orders[index as usize].misdeed == Some(Misdeed::Partly);
         match command.action() {
-            Action::Restart { mode } => self.begin_restart(target, *mode, &command.id().to_string()),
-            Action::Scale { replicas } => self.begin_scale(target, *replicas),
+            Action::Restart { mode } => self.begin_restart(target, *mode, &command.id().to_string(), half),
+            Action::Scale { replicas } => self.begin_scale(target, *replicas, half),
+            Action::Drain => self.begin_drain(target, &command.id().to_string(), half),
+            Action::PurgeQueue => self.purge_target(target, half),
+            _ if half => Err("the platform stopped before it had done anything".to_owned()),
             Action::Rollback => {
                 let service = self.target_service(target, "rollback")?;
                 if !self.roll_back(service, &format!("rolled back by {}", command.id())) {
@@ -146,8 +203,6 @@ impl World {
                 }
                 Ok(Stage::RollingBack(service))
             }
-            Action::Drain => self.begin_drain(target, &command.id().to_string()),
-            Action::PurgeQueue => self.purge_target(target),
             Action::ParkMessages => self.park_target(target),
             Action::LimitRetries { retries, lasting } => self.limit_retries(index, target, *retries, *lasting),
             Action::FailOver => {
@@ -190,7 +245,7 @@ impl World {
         Ok(meant)
     }
 
-    fn begin_restart(&mut self, target: &Target, mode: RestartMode, by: &str) -> Result<Stage, String> {
+    fn begin_restart(&mut self, target: &Target, mode: RestartMode, by: &str, half: bool) -> Result<Stage, String> {
         let mut meant = self.target_replicas(target, "restart")?;
         meant.retain(|replica| self.replicas[*replica as usize].is_living());
         if meant.is_empty() {
@@ -201,6 +256,7 @@ impl World {
             let lost = if self.nodes.is_empty() { "zone" } else { "zone or node" };
             return Err(format!("{target} cannot be reached: its {lost} is lost"));
         }
+        let mut meant = share_of(meant, half)?;
         if mode == RestartMode::Rolling {
             meant.reverse();
             return Ok(Stage::RestartingRolling { left: meant, current: None });
@@ -212,7 +268,7 @@ impl World {
         Ok(Stage::Restarting(meant))
     }
 
-    fn begin_scale(&mut self, target: &Target, replicas: Scale) -> Result<Stage, String> {
+    fn begin_scale(&mut self, target: &Target, replicas: Scale, half: bool) -> Result<Stage, String> {
         let service = self.target_service(target, "scale")?;
         let wanted = i64::from(self.services[service as usize].wanted);
         let declared = f64::from(self.spec.services[service as usize].replicas);
@@ -221,6 +277,7 @@ impl World {
             Scale::By(count) => (wanted + i64::from(count)).max(0),
             Scale::Times(factor) => libm::ceil(declared * factor.get()) as i64,
         };
+        let new = if half { wanted + (new - wanted) / 2 } else { new };
         match u32::try_from(new) {
             Ok(new) if new <= MOST_REPLICAS => {
                 self.scale(service, new);
@@ -230,7 +287,7 @@ impl World {
         }
     }
 
-    fn begin_drain(&mut self, target: &Target, by: &str) -> Result<Stage, String> {
+    fn begin_drain(&mut self, target: &Target, by: &str, half: bool) -> Result<Stage, String> {
         let reason = format!("drained by {by}");
         let meant = match target {
             Target::Replica(_) => self.target_replicas(target, "drain")?,
@@ -246,6 +303,7 @@ impl World {
             }
             _ => return Err(format!("drain needs a replica, a zone or a node, and {target} is none of them")),
         };
+        let meant = share_of(meant, half)?;
         let mut services: Vec<u32> = meant
             .iter()
             .map(|replica| &self.replicas[*replica as usize])
@@ -258,11 +316,11 @@ impl World {
         Ok(Stage::Draining { evacuation, services })
     }
 
-    fn purge_target(&mut self, target: &Target) -> Result<Stage, String> {
-        let meant = self.target_replicas(target, "purge_queue")?;
+    fn purge_target(&mut self, target: &Target, half: bool) -> Result<Stage, String> {
+        let meant = share_of(self.target_replicas(target, "purge_queue")?, half)?;
         let service = self.spec.services[self.replicas[meant[0] as usize].service as usize].name.clone();
         let mut dropped: u64 = meant.into_iter().map(|replica| self.purge(replica)).sum();
-        if let Target::Service(_) = target {
+        if let (Target::Service(_), false) = (target, half) {
             let inboxes = self.inboxes_of(target)?;
             dropped += inboxes.into_iter().map(|inbox| self.purge_inbox(inbox)).sum::<u64>();
         }
@@ -417,8 +475,28 @@ impl World {
         order.stage = Stage::Done;
         let mut bound = order.bound.take();
         let action = order.command.id().clone();
+        let (misdeed, is_echo) = (order.misdeed, order.is_echo);
         self.cancel(&mut bound);
+        if is_echo {
+            return;
+        }
+        let outcome = match (misdeed, outcome) {
+            (Some(Misdeed::Partly), ActionOutcome::Succeeded) => ActionOutcome::Failed("the platform stopped half way".to_owned()),
+            (Some(Misdeed::FalseFailure), ActionOutcome::Succeeded) => ActionOutcome::Failed("the platform reported an error".to_owned()),
+            (_, outcome) => outcome,
+        };
         self.write(Event::ActionFinished { action: action.clone(), outcome: outcome.clone() });
         self.results.push(ActionResult { action, at: self.now, outcome });
     }
+}
+
+/// All of them, or the first half; the error says that there is none.
+fn share_of(mut meant: Vec<u32>, half: bool) -> Result<Vec<u32>, String> {
+    if half {
+        meant.truncate(meant.len() / 2);
+        if meant.is_empty() {
+            return Err("the platform stopped before it had done anything".to_owned());
+        }
+    }
+    Ok(meant)
 }

@@ -451,7 +451,7 @@ impl World {
         self.todo.reconcile.extend(0..self.services.len() as u32);
     }
 
-    pub(super) fn service_named(&self, name: &str) -> Option<u32> {
+    pub(crate) fn service_named(&self, name: &str) -> Option<u32> {
         self.spec.services.iter().position(|service| &*service.name == name).map(|index| index as u32)
     }
 

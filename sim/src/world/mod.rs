@@ -177,6 +177,10 @@ pub(crate) enum Due {
     FlagComes(u32, u32),
     /// A target is scraped.
     Scrape(u32),
+    /// Something goes wrong with monitoring, or is over (`false`).
+    MonitoringFault(u32, bool),
+    /// Something goes wrong with whoever carries actions out, or is over (`false`).
+    ActuatorFault(u32, bool),
 }
 
 /// What is left to do before the next event, so that no chain of effects nests deeper than the call graph.
@@ -413,7 +417,7 @@ impl World {
             Due::GroupWaited(inbox) => self.group_waited(inbox),
             Due::MemberSilent(inbox, member) => self.member_silent(inbox, member),
             Due::FlagComes(flag, sent) => self.flag_comes(flag, sent),
-            Due::Scrape(_) => unreachable!("scrapes are not the world's"),
+            Due::Scrape(_) | Due::MonitoringFault(..) | Due::ActuatorFault(..) => unreachable!("what monitoring does is not the world's"),
             Due::Arrival(_) | Due::Reach(_) | Due::PhaseDone(_) | Due::CpuDone(_) | Due::TimedOut(_) | Due::Retry(_) => {
                 unreachable!("frequent events are applied by the caller")
             }

@@ -211,6 +211,8 @@ pub fn world(horizon: u64, services: Vec<ServiceSpec>, clients: Vec<ClientSpec>)
         clients,
         faults: Vec::new(),
         changes: Vec::new(),
+        monitoring: Vec::new(),
+        actuators: Vec::new(),
         cures: Vec::new(),
         profiles: Vec::new(),
         scrape: ScrapeSpec { interval: Span::from_seconds(15) },
