@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
-use crate::quantity::Factor;
+use crate::quantity::{Factor, Ratio};
 use crate::time::{Span, Time};
 
 /// What a fault is attached to, or an action is aimed at.
@@ -237,6 +237,16 @@ pub struct Command {
     action: Action,
     target: Target,
     fence: Option<Fence>,
+    modelled: Option<Modelled>,
+}
+
+/// What somebody stated of an action that stands for a part of a script or a workflow, instead of what actions usually are like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Modelled {
+    /// How long it takes until its effect begins.
+    pub takes: Span,
+    /// How often it is not carried out.
+    pub fails: Ratio,
 }
 
 /// What tells, where an action lands, whether whoever gave it still holds its locks (Kleppmann, "How to do distributed locking", 2016).
@@ -273,6 +283,18 @@ impl Command {
         self.fence.as_ref()
     }
 
+    /// What was stated of it; `None`: it is like other actions.
+    #[must_use]
+    pub const fn modelled(&self) -> Option<Modelled> {
+        self.modelled
+    }
+
+    /// The same with what is stated of it.
+    #[must_use]
+    pub fn as_modelled(self, modelled: Option<Modelled>) -> Self {
+        Self { modelled, ..self }
+    }
+
     /// The same under locks.
     #[must_use]
     pub fn under(self, fence: Option<Fence>) -> Self {
@@ -296,7 +318,7 @@ impl Actuator {
     /// An order to do `action` to `target`.
     #[must_use]
     pub const fn command(self, id: ActionId, action: Action, target: Target) -> Command {
-        Command { id, action, target, fence: None }
+        Command { id, action, target, fence: None, modelled: None }
     }
 }
 

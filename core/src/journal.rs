@@ -54,8 +54,35 @@ pub struct Notification {
     pub receiver: Option<Name>,
 }
 
-/// What a controller takes in. All of it is journaled, so that feeding the inputs again reproduces every effect.
+/// What was gathered of one kind for people who are called or told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// `metrics`, `alerts`, `changes`, `logs` or `traces`.
+    pub kind: Name,
+    /// What was found, bounded in number and length, without what looks like a credential.
+    pub lines: Vec<String>,
+    /// What is missing and why, such as `not available here`; empty if nothing is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// An action that a policy could have chosen, and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weighed {
+    /// What it would do.
+    pub what: Action,
+    /// To what.
+    pub target: Target,
+    /// Its score; `None` if there is none, and why stands in `why`.
+    pub score: Option<f64>,
+    /// Its risk, 0 to 1.
+    pub risk: f64,
+    /// Why it was chosen or not.
+    pub why: String,
+}
+
+/// What a controller takes in. All of it is journaled, so that feeding the inputs again reproduces every effect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
     /// An alert is on or over.
@@ -79,6 +106,31 @@ pub enum Input {
         elements: u64,
         /// The error if it could not be evaluated, for people; otherwise empty.
         error: String,
+    },
+    /// The number that the controller asked for.
+    Measured {
+        /// Which question; questions of all kinds are numbered together.
+        query: u64,
+        /// The value of the one element; `None` if there is none or more than one, or if it is no finite number.
+        value: Option<f64>,
+        /// The value with its labels, or why there is none, for people.
+        figures: String,
+    },
+    /// The names that the controller asked for.
+    Listed {
+        /// Which question.
+        query: u64,
+        /// The names, sorted, each once.
+        names: Vec<Name>,
+        /// Why they could not be listed, for people; otherwise empty.
+        error: String,
+    },
+    /// The evidence that the controller asked for.
+    Gathered {
+        /// Which question.
+        query: u64,
+        /// What was found, in the order in which it was asked for.
+        evidence: Vec<Evidence>,
     },
     /// An action that the controller started has ended.
     Finished(ActionResult),
@@ -592,6 +644,88 @@ pub enum Event {
         reason: String,
         /// What evidence is attached.
         with: Vec<Name>,
+        /// The evidence itself.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<Evidence>,
+    },
+    /// People are told, and nobody is called: the remediation goes on.
+    Informed {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Which step, counting from 0.
+        step: u32,
+        /// Who.
+        to: Name,
+        /// What evidence was asked for.
+        with: Vec<Name>,
+        /// The evidence itself.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<Evidence>,
+    },
+    /// Evidence was gathered as a step of its own, for whoever looks later.
+    Collected {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Which step, counting from 0.
+        step: u32,
+        /// What was found.
+        evidence: Vec<Evidence>,
+    },
+    /// A policy does not answer an alert: it is not taken up.
+    Unanswered {
+        /// Which policy.
+        policy: Name,
+        /// The alert's name.
+        alert: Name,
+        /// The labels of the alert.
+        labels: LabelSet,
+        /// Why.
+        reason: String,
+    },
+    /// A policy chose among actions.
+    Chosen {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Which step, counting from 0.
+        step: u32,
+        /// All that it weighed, the best first.
+        candidates: Vec<Weighed>,
+    },
+    /// What a staged step acts on, and in which order.
+    Planned {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Which step, counting from 0.
+        step: u32,
+        /// What is acted on together, wave after wave.
+        waves: Vec<Vec<Target>>,
+    },
+    /// An action that a policy may not start by itself is proposed to a person.
+    Proposed {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Which step, counting from 0.
+        step: u32,
+        /// Counts from 0 within the policy.
+        proposal: u64,
+        /// What it would do.
+        what: Action,
+        /// To what.
+        target: Target,
+        /// Why it may not by itself.
+        reason: String,
+        /// The command by which a person would approve it.
+        approve: String,
     },
     /// A policy is done with an alert.
     IncidentClosed {

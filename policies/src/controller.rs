@@ -18,19 +18,22 @@
 
 mod state;
 mod turn;
+mod telling;
 mod lifecycle;
 mod proposing;
+mod choosing;
 mod following;
 mod inputs;
 
 use std::sync::Arc;
 
-use firedrill_core::action::{Actuator, Command};
+use firedrill_core::action::{Actuator, Command, Target};
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::{Event, Input, LabelSet};
+use firedrill_core::journal::{Event, Evidence, Input, LabelSet};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
 
+use crate::evidence;
 use crate::guard::stage::Stage;
 use crate::guard::{Guards, Known};
 use crate::policy::{ConditionAt, Policy};
@@ -46,6 +49,9 @@ pub const RETRY_AFTER: Span = Span::from_minutes(1);
 
 /// The least rest before an incident is opened anew for an alert that still fires; a longer cooldown makes it longer.
 pub const REOPEN_AFTER: Span = Span::from_minutes(5);
+
+/// People are not kept waiting for evidence for longer: they are called with what there is.
+pub const GATHER_WITHIN: Span = Span::from_seconds(10);
 
 /// In dry-run an action without a verification is taken to last so long.
 pub const ASSUMED_ACTION: Span = Span::from_minutes(1);
@@ -77,7 +83,8 @@ struct Setup {
 /// What a controller wants done, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Judge a condition and feed the answer back as [`Input::Evaluated`]; if a guard asks for a count, count and feed it back as [`Input::Counted`].
+    /// Judge a condition and feed the answer back as [`Input::Evaluated`]; if a guard asks for a count, count and feed it back as
+    /// [`Input::Counted`]; if a number is asked for, as [`Input::Measured`].
     Evaluate {
         /// The number to answer with.
         query: u64,
@@ -94,8 +101,24 @@ pub enum Effect {
         to: Name,
         /// Why.
         reason: String,
-        /// What evidence to attach.
+        /// What evidence was asked for.
         with: Vec<Name>,
+        /// The evidence to attach.
+        evidence: Vec<Evidence>,
+    },
+    /// Tell people, without calling anybody.
+    Inform {
+        /// Whom.
+        to: Name,
+        /// The evidence to attach.
+        evidence: Vec<Evidence>,
+    },
+    /// Gather evidence and feed it back as [`Input::Gathered`].
+    Gather {
+        /// The number to answer with.
+        query: u64,
+        /// What is wanted.
+        wanted: Wanted,
     },
     /// Write this down.
     Record(Event),
@@ -111,6 +134,21 @@ pub enum Effect {
         /// Its number.
         timer: u64,
     },
+}
+
+/// Evidence that is wanted of an incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Of which kinds, in the order in which it is wanted.
+    pub kinds: Vec<Name>,
+    /// The alert.
+    pub alert: Name,
+    /// Its labels.
+    pub labels: LabelSet,
+    /// What the policy acts on, if the alert names it.
+    pub target: Option<Target>,
+    /// What the policy asks of telemetry itself: its prechecks, its verifications, and what it wants shown. All belong to the metrics.
+    pub questions: Vec<Question>,
 }
 
 /// A condition of the policy with the values of its parameters.
@@ -163,12 +201,20 @@ impl Controller {
 
     /// Takes an input in and says what is to be done about it. Time never decreases from step to step.
     pub fn step(&mut self, now: Time, input: Input, guards: &mut Guards) -> Vec<Effect> {
+        // Before anything is written down, whoever gathered it.
+        let input = match input {
+            Input::Gathered { query, evidence } => Input::Gathered { query, evidence: evidence::bounded(evidence) },
+            other => other,
+        };
         let mut turn = Turn { setup: &self.setup, state: &mut self.state, guards, now, effects: Vec::new() };
         turn.record(Event::Received { policy: turn.name(), input: input.clone() });
         match input {
             Input::Notified(notification) => turn.notified(notification),
             Input::Evaluated { query, verdict, figures } => turn.evaluated(query, verdict, figures),
             Input::Counted { query, holding, elements, error } => turn.answered(query, Known::Counted(holding, elements, error)),
+            Input::Measured { query, value, figures } => turn.answered(query, Known::Measured(value, figures)),
+            Input::Listed { .. } => {}
+            Input::Gathered { query, evidence } => turn.gathered(query, evidence),
             Input::Finished(result) => turn.finished(&result),
             Input::Timer { timer } => turn.timer(timer),
         }
@@ -193,6 +239,7 @@ mod tests {
         now: Time,
         queries: Vec<(Time, u64)>,
         timers: Vec<(Time, u64)>,
+        gatherings: Vec<(u64, Vec<Name>)>,
         running: Vec<Command>,
         starts: Vec<Time>,
     }
@@ -211,7 +258,8 @@ mod tests {
                         self.starts.push(self.now);
                         self.running.push(command);
                     }
-                    Effect::Page { .. } | Effect::Record(_) => {}
+                    Effect::Gather { query, wanted } => self.gatherings.push((query, wanted.kinds)),
+                    Effect::Page { .. } | Effect::Inform { .. } | Effect::Record(_) => {}
                 }
             }
             assert_eq!(decided, 0, "every decision is carried out in its step");
@@ -246,13 +294,15 @@ on: { alert: Down }
 target: { replica: $pod }
 precheck: [{ expr: up == 0, because: it is down }]
 steps:
+  - notify: { to: team, with: [metrics] }
   - restart: { mode: rolling }
     verify: { expr: 'up{pod=$pod} == 1', hold: 10s, within: 40s }
     on_failure: next
   - wait: 20s
+  - collect: { with: [metrics, alerts] }
   - drain: {}
     verify: { expr: 'up{pod=$pod} == 1', within: 40s }
-  - escalate: { to: oncall }
+  - escalate: { ladder: [{ to: oncall }, { to: lead, after: 2m }, { to: head, after: 9m }], with: [alerts] }
 escalate_after: 4m
 guard:
   cooldown: 1m
@@ -266,14 +316,20 @@ guard:
         #[test]
         fn no_order_of_events_breaks_a_promise(events in proptest::collection::vec((0_u8..6, 0_u8..3, 0_u64..90, 0_u8..3), 1..60)) {
             let bench = Bench::new(ALL_WAYS, Stage::Full);
-            let (queries, timers, running, starts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-            let mut driver = Driver { bench, now: Time::ZERO, queries, timers, running, starts };
+            let (queries, timers, gatherings, running, starts) = Default::default();
+            let mut driver = Driver { bench, now: Time::ZERO, queries, timers, gatherings, running, starts };
             for (kind, pod, gap, choice) in events {
                 let verdict = [Truth::True, Truth::False, Truth::Unknown][usize::from(choice)];
                 let until = driver.now + Span::from_seconds(gap);
                 driver.pass(until, verdict);
                 let pod = format!("api-{pod}");
                 match kind {
+                    // Evidence comes in time, late, or never.
+                    _ if choice == 2 && !driver.gatherings.is_empty() => {
+                        let (query, kinds) = driver.gatherings.remove(0);
+                        let found = |kind: &Name| Evidence { kind: kind.clone(), lines: vec!["up 0".to_owned()], note: String::new() };
+                        driver.feed(Input::Gathered { query, evidence: kinds.iter().map(found).collect() });
+                    }
                     0 | 1 => driver.feed(fires(&pod)),
                     2 => driver.feed(resolves(&pod)),
                     3 | 4 if !driver.running.is_empty() => {

@@ -183,7 +183,8 @@ fn present<'a>(labels: &'a LabelSet, name: &str) -> Option<&'a Name> {
     labels.get(name).filter(|value| !value.is_empty())
 }
 
-fn service_named(labels: &LabelSet, inventory: &Inventory) -> Option<Name> {
+/// The service that an alert speaks of: its label `service`, or else that of the replica that its label `pod` names.
+pub(crate) fn service_named(labels: &LabelSet, inventory: &Inventory) -> Option<Name> {
     let of_pod = || service_of(&Target::Replica(present(labels, "pod")?.clone()), inventory);
     present(labels, SERVICE).cloned().or_else(of_pod)
 }

@@ -1,6 +1,7 @@
 //! Reading a policy file (`schema: policy/1`) and lowering it; every problem of the file at once.
 
 mod correlation;
+mod deeds;
 mod guards;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::correlation::Correlation;
 use crate::guard::GuardSettings;
 use crate::guard::stage::Stage;
 use crate::policy::{
-    Deed, Escalation, NameSource, OnFailure, Places, Policy, Precheck, Step, TargetKind, TargetSource, Verify, has_inverse,
+    Candidate, Deed, NameSource, OnFailure, Places, Policy, Precheck, Step, TargetKind, TargetSource, Verify, has_inverse,
 };
 use crate::problem;
 
@@ -26,7 +27,7 @@ use crate::problem;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a step can do.
-const DEEDS: [&str; 11] = [
+const DEEDS: [&str; 14] = [
     "restart",
     "scale",
     "rollback",
@@ -37,12 +38,19 @@ const DEEDS: [&str; 11] = [
     "fail_over",
     "revert_flag",
     "wait",
+    "choose",
+    "notify",
+    "collect",
     "escalate",
 ];
 
+/// What a candidate of a choice can do.
+const CANDIDATE_DEEDS: [&str; 10] =
+    ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "revert_flag", "wait"];
+
 /// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
 const LATER_KEYS: [&str; 6] = ["confidence", "choose", "action", "models", "runs", "approval"];
-const LATER_DEEDS: [&str; 30] = [
+const LATER_DEEDS: [&str; 27] = [
     "kill",
     "resize",
     "pause_rollout",
@@ -69,10 +77,7 @@ const LATER_DEEDS: [&str; 30] = [
     "renew_certificate",
     "revert_drift",
     "silence",
-    "notify",
-    "collect",
     "action",
-    "choose",
 ];
 /// A policy with every guard, for tests.
 #[cfg(test)]
@@ -126,6 +131,8 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
     let on = fields.required(reader, "on").and_then(|node| on(reader, node));
     let target_node = fields.required(reader, "target");
     let target = target_node.and_then(|node| target_source(reader, node));
+    let maintenance = guards::several(reader, &mut fields, "maintenance", guards::maintenance);
+    let evidence = fields.optional("evidence").map_or(Some(Vec::new()), |node| deeds::shown(reader, node));
     let prechecks = fields.optional("precheck").map_or(Some(Vec::new()), |node| prechecks(reader, node));
     let steps = fields.required(reader, "steps").and_then(|node| steps(reader, node, target.as_ref().map(|target| target.kind)));
     let escalate_after = fields.optional("escalate_after").map(|node| positive_span(reader, node, "`escalate_after`"));
@@ -154,7 +161,9 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
         matchers,
         correlation,
         target: target?,
+        maintenance: maintenance?,
         prechecks: prechecks?,
+        evidence: evidence?,
         steps: steps?,
         escalate_after: escalate_after.map_or(Some(None), |span| span.map(Some))?,
         guards: guards?,
@@ -332,11 +341,11 @@ fn condition(reader: &mut Reader, node: &Node) -> Option<(Condition, Place)> {
 
 fn prechecks(reader: &mut Reader, node: &Node) -> Option<Vec<Precheck>> {
     let items = reader.list(node, "`precheck`")?;
-    all(items.iter().map(|item| precheck(reader, item)).collect())
+    all(items.iter().map(|item| precheck(reader, item, "a precheck")).collect())
 }
 
-fn precheck(reader: &mut Reader, node: &Node) -> Option<Precheck> {
-    let mut fields = reader.fields(node, "a precheck")?;
+fn precheck(reader: &mut Reader, node: &Node, what: &str) -> Option<Precheck> {
+    let mut fields = reader.fields(node, what)?;
     let condition = fields.required(reader, "expr").and_then(|node| condition(reader, node));
     let because = fields.required(reader, "because").and_then(|node| reader.text(node, "a reason"));
     fields.finish(reader);
@@ -360,6 +369,12 @@ fn steps(reader: &mut Reader, node: &Node, target: Option<TargetKind>) -> Option
     all(steps)
 }
 
+/// What a step is aimed at, before it says anything itself.
+#[derive(Clone, Copy, Debug)]
+struct Aim {
+    kind: Option<TargetKind>,
+}
+
 fn step(reader: &mut Reader, node: &Node, policy_target: Option<TargetKind>, is_last: bool) -> Option<Step> {
     let mut fields = reader.fields(node, "a step")?;
     let words: Vec<&'static str> = DEEDS.into_iter().filter(|word| fields.has(word)).collect();
@@ -368,8 +383,9 @@ fn step(reader: &mut Reader, node: &Node, policy_target: Option<TargetKind>, is_
     let own_target = fields.optional("target").map(|node| target_source(reader, node));
     let verify = fields.optional("verify").map(|node| verify(reader, node));
     let on_failure = fields.optional("on_failure").map(|node| (on_failure(reader, node), &node.place));
+    let aim = Aim { kind: own_target.as_ref().map_or(policy_target, |own| own.as_ref().map(|own| own.kind)) };
     let deed = match words[..] {
-        [word] => Some((word, key_place(&fields, word), deed(reader, &mut fields, word))),
+        [word] => Some((word, key_place(&fields, word), deed(reader, &mut fields, word, aim))),
         _ => {
             // A misspelt deed is reported once, as an unknown key, with the word that was likely meant.
             let settings = ["target", "verify", "on_failure"];
@@ -386,14 +402,15 @@ fn step(reader: &mut Reader, node: &Node, policy_target: Option<TargetKind>, is_
     };
     let place = |key: &str| key_place(&fields, key);
     if let Some((word, deed_place, Some(deed))) = &deed {
-        check_target(reader, deed, deed_place, own_target.as_ref().map_or(policy_target, |own| own.as_ref().map(|own| own.kind)));
+        check_target(reader, deed, deed_place, aim.kind);
         check_failure(reader, deed, on_failure.as_ref().and_then(|(choice, place)| choice.map(|choice| (choice, *place))), is_last);
-        let aimless = !matches!(deed, Deed::Act(_));
+        let aimless = !matches!(deed, Deed::Act(_) | Deed::Choose(_));
+        let is_looked_at = !matches!(deed, Deed::Escalate(_) | Deed::Notify(_) | Deed::Collect(_));
         if aimless && own_target.is_some() {
             reader.problem(problem::meaningless(&place("target"), "target", word));
         }
         for key in ["verify", "on_failure"] {
-            if matches!(deed, Deed::Escalate(_)) && fields.has(key) {
+            if !is_looked_at && fields.has(key) {
                 reader.problem(problem::meaningless(&place(key), key, word));
             }
         }
@@ -423,6 +440,12 @@ fn check_failure(reader: &mut Reader, deed: &Deed, choice: Option<(OnFailure, &P
             reader.problem(problem::no_inverse(place, action.word()));
         }
         (Some((OnFailure::Revert, place)), Deed::Wait(_)) => reader.problem(problem::no_inverse(place, "wait")),
+        (Some((OnFailure::Revert, place)), Deed::Choose(candidates)) => {
+            let action = |candidate: &Candidate| if let Deed::Act(action) = &candidate.deed { Some(action.clone()) } else { None };
+            if let Some(without) = candidates.iter().filter_map(action).find(|action| !has_inverse(action)) {
+                reader.problem(problem::no_inverse(place, without.word()));
+            }
+        }
         _ => {}
     }
 }
@@ -449,7 +472,7 @@ fn verify(reader: &mut Reader, node: &Node) -> Option<Verify> {
     Some(Verify { condition, hold, within, place })
 }
 
-fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str) -> Option<Deed> {
+fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str, aim: Aim) -> Option<Deed> {
     let key = key_place(fields, word);
     let node = fields.optional(word);
     let no_parameters = |reader: &mut Reader, action| {
@@ -474,11 +497,14 @@ fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str) -> Opt
         return None;
     };
     match word {
-        "wait" => Some(Deed::Wait(positive_span(reader, node, "`wait`")?)),
+        "wait" => deeds::wait(reader, node),
         "restart" => restart(reader, node),
         "scale" => scale(reader, node),
         "limit_retries" => limit_retries(reader, node),
-        _ => escalate(reader, node),
+        "choose" => deeds::choose(reader, node, aim),
+        "notify" => deeds::notify(reader, node),
+        "collect" => deeds::collect(reader, node),
+        _ => deeds::escalate(reader, node),
     }
 }
 
@@ -489,6 +515,9 @@ fn example(word: &str) -> &'static str {
         "scale" => "{ by: 2 }",
         "limit_retries" => "{ retries: 0, lasting: 20s }",
         "wait" => "30s",
+        "choose" => "[{ restart: { mode: rolling }, score: 'hung:share1m', risk: low }]",
+        "collect" => "{ with: [metrics] }",
+        "rollback" | "drain" | "purge_queue" | "park_messages" | "fail_over" | "revert_flag" => "{}",
         _ => "{ to: oncall }",
     }
 }
@@ -537,18 +566,6 @@ fn limit_retries(reader: &mut Reader, node: &Node) -> Option<Deed> {
     };
     fields.finish(reader);
     Some(Deed::Act(Action::LimitRetries { retries: u32::try_from(retries?).ok()?, lasting: lasting? }))
-}
-
-fn escalate(reader: &mut Reader, node: &Node) -> Option<Deed> {
-    let mut fields = reader.fields(node, "`escalate`")?;
-    let to = fields.required(reader, "to").and_then(|node| reader.name(node, "whom to call"));
-    let evidence = ["metrics", "logs", "traces", "changes", "alerts"].map(|word| (word, word));
-    let with = fields.optional("with").map_or(Some(Vec::new()), |node| {
-        let items = reader.list(node, "`with`")?;
-        all(items.iter().map(|item| reader.one_of(item, "a kind of evidence", &evidence).map(Name::new)).collect())
-    });
-    fields.finish(reader);
-    Some(Deed::Escalate(Escalation { to: to?, with: with? }))
 }
 
 fn positive_span(reader: &mut Reader, node: &Node, what: &str) -> Option<Span> {

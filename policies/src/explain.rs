@@ -16,7 +16,9 @@ use crate::guard::correlated_failure::Correlated;
 use crate::guard::freeze::Written;
 use crate::guard::population::Watch;
 use crate::guard::{GuardSettings, Instead, Scope};
-use crate::policy::{Deed, NameSource, OnFailure, Policy, Step, TargetKind, TargetSource};
+use crate::policy::{
+    Candidate, Deed, Escalation, NameSource, Notice, OnFailure, Policy, RISKS, Rung, Score, Step, TargetKind, TargetSource,
+};
 
 /// The policy as a runbook; ends with a newline.
 #[must_use]
@@ -29,12 +31,14 @@ pub fn policy(policy: &Policy) -> String {
         }
     }
     push(&mut text, &format!("\nWhen {}, for {}:\n", occasion(policy), aimed(&policy.target)));
+    maintenance(&mut text, policy);
     prechecks(&mut text, policy);
     text.push('\n');
     for (index, step) in policy.steps.iter().enumerate() {
         push(&mut text, &format!("{}. {}\n", index + 1, deed(policy, step)));
         outcome(&mut text, policy, index, step);
     }
+    shown(&mut text, policy);
     let escalation = policy.escalation(0);
     if let Some(after) = policy.escalate_after {
         push(&mut text, &format!("\nIf it is not resolved after {after}, call {}, whatever the steps are doing.\n", escalation.to));
@@ -85,6 +89,60 @@ fn aimed(target: &TargetSource) -> String {
     }
 }
 
+/// When nothing is answered.
+fn maintenance(text: &mut String, policy: &Policy) {
+    for window in &policy.maintenance {
+        push(text, &format!("It answers nothing {}; what still fires then is taken up.\n", window_of(window.written())));
+    }
+}
+
+/// A window of the calendar: `from 2026-12-18T00:00 (Europe/Berlin) for 16d, again by FREQ=YEARLY: the end of the year`.
+fn window_of(Written { from, zone, lasting, repeats, because }: &Written) -> String {
+    let again = repeats.as_ref().map_or_else(String::new, |rule| format!(", again by {rule}"));
+    let why = if because.is_empty() { String::new() } else { format!(": {because}") };
+    format!("from {from} ({zone}) for {lasting}{again}{why}")
+}
+
+/// What people are shown besides.
+fn shown(text: &mut String, policy: &Policy) {
+    if policy.evidence.is_empty() {
+        return;
+    }
+    push(text, "\nWho is given metrics is also shown\n");
+    for shown in &policy.evidence {
+        push(text, &format!("  - {}\n      {}\n", shown.because, flat(shown.formula.plan().text())));
+    }
+}
+
+/// Who is called: `Call oncall, after 15m lead, with metrics`.
+fn called(escalation: &Escalation) -> String {
+    let then: Vec<String> = escalation.then.iter().map(|Rung { to, after }| format!("after {after} {to}")).collect();
+    let until = if then.is_empty() { String::new() } else { format!(", as long as the alert is on {}", then.join(", ")) };
+    let with = if escalation.with.is_empty() { String::new() } else { format!(", with {}", listed(&escalation.with, "and")) };
+    format!("Call {}{until}{with}.", escalation.to)
+}
+
+/// What is chosen from.
+fn choice(text: &mut String, policy: &Policy, step: &Step, candidates: &[Candidate]) {
+    for candidate in candidates {
+        let one = Step { deed: candidate.deed.clone(), target: candidate.target.clone().or_else(|| step.target.clone()), verify: None, on_failure: step.on_failure };
+        let what = deed(policy, &one);
+        let score = match &candidate.score {
+            Score::Fixed(value) => value.to_string(),
+            Score::Asked(formula) => flat(formula.plan().text()),
+        };
+        let risk = RISKS.iter().find(|(_, risk)| risk.total_cmp(&candidate.risk).is_eq());
+        let risk = risk.map_or_else(|| candidate.risk.to_string(), |(word, risk)| format!("{word}, {risk}"));
+        push(text, &format!("   - {what}\n     Score: {score}; risk: {risk}.\n"));
+        if let Some(when) = &candidate.when {
+            push(text, &format!("     Only if {}, because {}.\n", flat(when.condition.plan().text()), when.because));
+        }
+    }
+    if !candidates.iter().any(|candidate| matches!(candidate.deed, Deed::Wait(_))) {
+        push(text, &format!("   - Wait for {RETRY_AFTER}, and choose again.\n     Score: 0; risk: 0.\n"));
+    }
+}
+
 fn prechecks(text: &mut String, policy: &Policy) {
     if policy.prechecks.is_empty() {
         return push(text, "\nNothing is checked before an action but the limits below.\n");
@@ -104,8 +162,11 @@ fn flat(text: &str) -> String {
 fn deed(policy: &Policy, step: &Step) -> String {
     let action = match &step.deed {
         Deed::Wait(span) => return format!("Wait for {span}."),
-        Deed::Escalate(escalation) if escalation.with.is_empty() => return format!("Call {}.", escalation.to),
-        Deed::Escalate(escalation) => return format!("Call {}, with {}.", escalation.to, listed(&escalation.with, "and")),
+        Deed::Escalate(escalation) => return called(escalation),
+        Deed::Notify(Notice { to, with }) if with.is_empty() => return format!("Tell {to}."),
+        Deed::Notify(Notice { to, with }) => return format!("Tell {to}, with {}.", listed(with, "and")),
+        Deed::Collect(kinds) => return format!("Write down {}.", listed(kinds, "and")),
+        Deed::Choose(_) => return "Do the best of these by score less risk that the limits let pass; without a score one is out.".to_owned(),
         Deed::Act(action) => action,
     };
     let target = step.target.as_ref().unwrap_or(&policy.target);
@@ -140,8 +201,10 @@ fn deed(policy: &Policy, step: &Step) -> String {
 
 /// What follows a step.
 fn outcome(text: &mut String, policy: &Policy, index: usize, step: &Step) {
-    if matches!(step.deed, Deed::Escalate(_)) {
-        return;
+    match &step.deed {
+        Deed::Escalate(_) | Deed::Notify(_) | Deed::Collect(_) => return,
+        Deed::Choose(candidates) => choice(text, policy, step, candidates),
+        Deed::Act(_) | Deed::Wait(_) => {}
     }
     let is_last = index + 1 == policy.steps.len();
     match &step.verify {
@@ -231,10 +294,7 @@ fn times(text: &mut String, guards: &GuardSettings) {
         push(text, &format!("  - nothing is done while {why}, or that cannot be told{}:\n      {condition}\n", instead(switch.instead)));
     }
     for freeze in &guards.freezes {
-        let Written { from, zone, lasting, repeats, because } = freeze.written();
-        let again = repeats.as_ref().map_or_else(String::new, |rule| format!(", again by {rule}"));
-        let why = if because.is_empty() { String::new() } else { format!(": {because}") };
-        push(text, &format!("  - nothing is started from {from} ({zone}) for {lasting}{again}{why}{}\n", instead(freeze.instead())));
+        push(text, &format!("  - nothing is started {}{}\n", window_of(freeze.written()), instead(freeze.instead())));
     }
 }
 

@@ -266,14 +266,16 @@ impl Fact {
     }
 }
 
-/// An answer to what a guard wanted to know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// An answer to what a guard or a step wanted to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Known {
     /// Yes, no or no telling, with the figures that were compared.
     Judged(Truth, String),
     /// So many of so many elements, or why they could not be counted.
     Counted(u64, u64, String),
+    /// A number with its figures, or why there is none.
+    Measured(Option<f64>, String),
 }
 
 impl Known {

@@ -9,6 +9,8 @@ pub mod rules;
 
 pub mod alertmanager;
 
+pub mod evidence;
+
 pub mod guard;
 
 pub mod correlation;

@@ -8,17 +8,19 @@ use std::sync::Arc;
 
 use firedrill_core::action::{ActionResult, Actuator};
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::{AlertStatus, Event, Input, LabelSet, Notification, Truth};
+use firedrill_core::journal::{AlertStatus, Event, Evidence, Input, LabelSet, Notification, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Class, Start, Time};
 use firedrill_core::transcript::Desk;
-use firedrill_telemetry::promql::{PreparedCondition, Tally, Verdict3};
+use firedrill_telemetry::labels::Labels;
+use firedrill_telemetry::promql::{PreparedCondition, PreparedFormula, Sample, Tally, Verdict3, written};
 use firedrill_telemetry::store::Store;
 
 use crate::alertmanager::{Config, Heard, Hearing, Silence};
-use crate::controller::{Controller, Effect, Question};
-use crate::correlation::{Correlation, Correlator};
-use crate::guard::Guards;
+use crate::controller::{Controller, Effect, Question, Wanted};
+use crate::correlation::{Correlation, Correlator, service_named};
+use crate::evidence;
+use crate::guard::{Guards, service_of};
 use crate::guard::stage::Stage;
 use crate::policy::{ConditionAt, Policy};
 use crate::rules::{Memory, RuleSet, Ruler, RulerSettings};
@@ -72,6 +74,8 @@ pub struct Pilot {
     timers: BTreeMap<(usize, u64), (Time, u64)>,
     next_errand: u64,
     bound: BTreeMap<(usize, Question), PreparedCondition>,
+    formulas: BTreeMap<(usize, Question), PreparedFormula>,
+    inventory: Arc<Inventory>,
     inputs_at: (Time, u32),
     /// Whether Prometheus does not run.
     is_blind: bool,
@@ -112,6 +116,8 @@ impl Pilot {
             timers: BTreeMap::new(),
             next_errand: 0,
             bound: BTreeMap::new(),
+            formulas: BTreeMap::new(),
+            inventory,
             inputs_at: (Time::ZERO, 0),
             is_blind: false,
         }
@@ -276,8 +282,9 @@ impl Pilot {
                             self.agenda.remove(&key);
                         }
                     }
+                    Effect::Gather { query, wanted } => inputs.push_back(self.gather((now, index), query, &wanted, raw)),
                     // Nobody is at the other end of the line here; the page stands in the journal.
-                    Effect::Page { .. } => {}
+                    Effect::Page { .. } | Effect::Inform { .. } => {}
                 }
             }
         }
@@ -300,6 +307,13 @@ impl Pilot {
     }
 
     fn evaluate(&mut self, (now, index): (Time, usize), query: u64, question: &Question, raw: &Store) -> Input {
+        if question.condition.is_formula() {
+            let (value, figures) = match self.numbers((now, index), question, raw) {
+                Ok(samples) => one_number(&samples),
+                Err(error) => (None, error),
+            };
+            return Input::Measured { query, value, figures };
+        }
         if matches!(question.condition, ConditionAt::Guard(fact) if fact.is_count()) {
             let counted = self.count((now, index), question, raw);
             let (Tally { holding, elements }, error) =
@@ -342,6 +356,95 @@ impl Pilot {
         }
     }
 
+    /// The elements of a formula, or why they cannot be told.
+    fn numbers(&mut self, (now, index): (Time, usize), question: &Question, raw: &Store) -> Result<Vec<Sample>, String> {
+        let formula = self.bind_formula(index, question)?;
+        self.ruler.evaluate(formula, self.start.prometheus_millis(now), raw).map_err(|error| error.to_string())
+    }
+
+    /// Evidence as far as it can be had here: what telemetry and alerts tell. Nobody here keeps logs and traces or knows of changes.
+    fn gather(&mut self, (now, index): (Time, usize), query: u64, wanted: &Wanted, raw: &Store) -> Input {
+        let mut evidence = Vec::new();
+        for kind in &wanted.kinds {
+            evidence.push(match kind.as_str() {
+                "metrics" => self.metrics((now, index), wanted, raw),
+                "alerts" => self.alerts(wanted),
+                _ => evidence::missing(kind, "not available here"),
+            });
+        }
+        Input::Gathered { query, evidence }
+    }
+
+    /// The value of the alert's own expression, and what the policy asks of telemetry.
+    fn metrics(&mut self, (now, index): (Time, usize), wanted: &Wanted, raw: &Store) -> Evidence {
+        let names = wanted.alert.as_str().split(" + ").collect::<Vec<_>>();
+        let own = self.ruler.firing_values().filter(|(name, labels, _)| names.contains(&name.as_str()) && agrees(&wanted.labels, labels));
+        let mut lines: Vec<String> = own.map(|(name, labels, value)| alert_line(name, labels, value)).collect();
+        for question in &wanted.questions {
+            let policy = Arc::clone(self.controllers[index].policy());
+            let what = match question.condition {
+                ConditionAt::Precheck(number) => format!("precheck {}", number + 1),
+                ConditionAt::Verify(step) => format!("verify of step {}", step + 1),
+                ConditionAt::Shown(number) => policy.evidence.get(number).map(|shown| shown.because.clone()).unwrap_or_default(),
+                ConditionAt::When(..) | ConditionAt::Score(..) | ConditionAt::Guard(_) => continue,
+            };
+            if !question.condition.is_formula() {
+                let (truth, figures) = self.judge((now, index), question, raw);
+                let word = match truth {
+                    Truth::True => "holds",
+                    Truth::False => "does not hold",
+                    Truth::Unknown => "cannot be told",
+                };
+                lines.push(format!("{what} {word}: {figures}"));
+                continue;
+            }
+            match self.numbers((now, index), question, raw) {
+                Err(error) => lines.push(format!("{what}: {error}")),
+                Ok(samples) if samples.is_empty() => lines.push(format!("{what}: no element")),
+                Ok(samples) => lines.extend(samples.iter().map(|sample| format!("{what}: {}", number(sample)))),
+            }
+        }
+        Evidence { kind: Name::new("metrics"), lines, note: String::new() }
+    }
+
+    /// The alerts that fire now on what the incident is about, on what calls it and on what it calls; all if that cannot be told.
+    fn alerts(&self, wanted: &Wanted) -> Evidence {
+        let inventory = &self.inventory;
+        let of_target = || wanted.target.as_ref().and_then(|target| service_of(target, inventory));
+        let service = of_target().or_else(|| service_named(&wanted.labels, inventory));
+        let calls = |caller: &Name, service: &Name| inventory.services.get(caller).is_some_and(|entry| entry.calls.contains(service));
+        let is_near = |labels: &LabelSet| match (&service, service_named(labels, inventory)) {
+            (Some(own), Some(other)) => *own == other || calls(own, &other) || calls(&other, own),
+            _ => true,
+        };
+        let firing = self.ruler.firing_values().filter(|(_, labels, _)| is_near(&label_set(labels)));
+        let lines = firing.map(|(name, labels, value)| alert_line(name, labels, value)).collect();
+        Evidence { kind: Name::new("alerts"), lines, note: String::new() }
+    }
+
+    fn bind_formula(&mut self, index: usize, question: &Question) -> Result<PreparedFormula, String> {
+        let key = (index, question.clone());
+        if let Some(formula) = self.formulas.get(&key) {
+            return Ok(*formula);
+        }
+        let policy = self.controllers[index].policy();
+        let formula = policy.formula(question.condition).ok_or("the policy has no such expression")?;
+        let formula = formula.bind(&values(question)).map_err(|missing| missing.to_string())?;
+        self.make_room();
+        let formula = self.ruler.prepare_formula(&formula);
+        self.formulas.insert(key, formula);
+        Ok(formula)
+    }
+
+    /// What is prepared is forgotten when there is too much of it.
+    fn make_room(&mut self) {
+        if self.bound.len() + self.formulas.len() >= MOST_BOUND {
+            self.bound.clear();
+            self.formulas.clear();
+            self.ruler.forget_conditions();
+        }
+    }
+
     fn bind(&mut self, index: usize, question: &Question) -> Result<PreparedCondition, String> {
         let key = (index, question.clone());
         if let Some(condition) = self.bound.get(&key) {
@@ -349,16 +452,45 @@ impl Pilot {
         }
         let policy = self.controllers[index].policy();
         let condition = policy.condition(question.condition).ok_or("the policy has no such condition")?;
-        let values = question.parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let condition = condition.bind(&values).map_err(|missing| missing.to_string())?;
-        if self.bound.len() >= MOST_BOUND {
-            self.bound.clear();
-            self.ruler.forget_conditions();
-        }
+        let condition = condition.bind(&values(question)).map_err(|missing| missing.to_string())?;
+        self.make_room();
         let condition = self.ruler.prepare(&condition);
         self.bound.insert(key, condition.clone());
         Ok(condition)
     }
+}
+
+/// The values of a question's parameters.
+fn values(question: &Question) -> BTreeMap<String, String> {
+    question.parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+}
+
+/// The one finite number among elements, with its figures; without exactly one of them, why.
+fn one_number(samples: &[Sample]) -> (Option<f64>, String) {
+    match samples {
+        [] => (None, "no element".to_owned()),
+        [one] if one.value.is_finite() => (Some(one.value), number(one)),
+        [one] => (None, format!("{} is no number to compare", number(one))),
+        several => (None, format!("{} elements, and one is needed", several.len())),
+    }
+}
+
+fn number(sample: &Sample) -> String {
+    if sample.labels.is_empty() { written(sample.value) } else { format!("{} {}", sample.labels, written(sample.value)) }
+}
+
+fn alert_line(name: &Name, labels: &Labels, value: f64) -> String {
+    let labels: Vec<String> = labels.iter().filter(|label| &*label.0 != "alertname").map(|label| format!("{}={:?}", label.0, label.1)).collect();
+    format!("{name}{{{}}} {}", labels.join(", "), written(value))
+}
+
+fn label_set(labels: &Labels) -> LabelSet {
+    labels.iter().map(|label| (Name::new(&label.0), Name::new(&label.1))).collect()
+}
+
+/// Whether what an alert says agrees with the labels of what is asked about, wherever both say something.
+fn agrees(asked: &LabelSet, labels: &Labels) -> bool {
+    labels.iter().all(|label| &*label.0 == "alertname" || asked.get(&*label.0).is_none_or(|asked| *asked.as_str() == *label.1))
 }
 
 /// The different correlations that policies ask for, and by each the policies that do.

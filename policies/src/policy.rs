@@ -9,9 +9,10 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::Place;
 use firedrill_core::time::Span;
 use firedrill_telemetry::labels::Matcher;
-use firedrill_telemetry::promql::Condition;
+use firedrill_telemetry::promql::{Condition, Formula};
 
 use crate::correlation::Correlation;
+use crate::guard::freeze::Freeze;
 use crate::guard::stage::Stage;
 use crate::guard::{Fact, GuardSettings};
 
@@ -34,8 +35,12 @@ pub struct Policy {
     pub correlation: Option<Correlation>,
     /// What it acts on, unless a step says otherwise.
     pub target: TargetSource,
+    /// When it answers no alert at all; what still fires at the end of a window is taken up then.
+    pub maintenance: Vec<Freeze>,
     /// What must be true before each action.
     pub prechecks: Vec<Precheck>,
+    /// What people are shown besides, among the metrics.
+    pub evidence: Vec<Shown>,
     /// What it does, in order, at least one step.
     pub steps: Vec<Step>,
     /// Unresolved for so long: page, whatever the steps are doing. `None`: never for this reason.
@@ -111,6 +116,17 @@ pub struct Precheck {
     pub place: Place,
 }
 
+/// Figures that people are shown when they are called.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// What is asked for.
+    pub formula: Formula,
+    /// What it says, for people.
+    pub because: String,
+    /// Where it stands in the policy's file.
+    pub place: Place,
+}
+
 /// One step. A step without `verify` leads on to the next; a verification that holds ends the remediation, and the steps after it are what
 /// to do if it fails.
 #[derive(Clone, Debug)]
@@ -132,18 +148,97 @@ pub enum Deed {
     Act(Action),
     /// Nothing, for a while.
     Wait(Span),
+    /// People are told, and the policy goes on.
+    Notify(Notice),
+    /// Evidence of these kinds is gathered and written down, and the policy goes on.
+    Collect(Vec<Name>),
+    /// The best of several, by score and risk.
+    Choose(Vec<Candidate>),
     /// A person is called, and the policy is done.
     Escalate(Escalation),
+}
+
+/// Who is told, and what they are given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Who.
+    pub to: Name,
+    /// What evidence is attached.
+    pub with: Vec<Name>,
 }
 
 /// Who is called, and what they are given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Escalation {
-    /// Who.
+    /// Who is called first.
     pub to: Name,
+    /// Who is called besides as long as the alert is on, each later than the one before.
+    pub then: Vec<Rung>,
     /// What evidence is attached: metrics, logs, traces, changes, alerts.
     pub with: Vec<Name>,
 }
+
+/// Somebody who is called if those before have not ended it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rung {
+    /// Who.
+    pub to: Name,
+    /// How long after the first call.
+    pub after: Span,
+}
+
+/// Something that a policy can choose to do.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// What: [`Deed::Act`] or [`Deed::Wait`].
+    pub deed: Deed,
+    /// To what; `None`: the step's target.
+    pub target: Option<TargetSource>,
+    /// How good it is.
+    pub score: Score,
+    /// What is taken off its score, 0 to 1.
+    pub risk: f64,
+    /// What must be true for it to be weighed at all.
+    pub when: Option<Precheck>,
+    /// Where it stands in the policy's file.
+    pub place: Place,
+}
+
+/// How good a candidate is.
+#[derive(Clone, Debug)]
+pub enum Score {
+    /// It stands in the policy.
+    Fixed(f64),
+    /// It is asked for, and must be exactly one number.
+    Asked(Formula),
+}
+
+impl PartialEq for Candidate {
+    /// As written: where they stand makes no difference.
+    fn eq(&self, other: &Self) -> bool {
+        let score = |own: &Self| match &own.score {
+            Score::Fixed(value) => value.to_string(),
+            Score::Asked(formula) => formula.plan().text().to_owned(),
+        };
+        let when = |own: &Self| own.when.as_ref().map(|when| when.condition.plan().text().to_owned());
+        self.deed == other.deed
+            && self.target == other.target
+            && score(self) == score(other)
+            && self.risk.total_cmp(&other.risk).is_eq()
+            && when(self) == when(other)
+    }
+}
+
+impl Score {
+    /// The formula that is asked, if one is.
+    #[must_use]
+    pub const fn formula(&self) -> Option<&Formula> {
+        if let Self::Asked(formula) = self { Some(formula) } else { None }
+    }
+}
+
+/// The risks that have words, each with what is taken off a score.
+pub const RISKS: [(&str, f64); 3] = [("low", 0.1), ("medium", 0.3), ("high", 0.6)];
 
 /// How a step's success is told.
 #[derive(Clone, Debug)]
@@ -176,8 +271,22 @@ pub enum ConditionAt {
     Precheck(usize),
     /// The verification of the step with this index.
     Verify(usize),
+    /// Whether a candidate is weighed: the step's index, and the candidate's.
+    When(usize, usize),
     /// What a guard wants to know.
     Guard(Fact),
+    /// The score of a candidate, a number: the step's index, and the candidate's.
+    Score(usize, usize),
+    /// What people are shown, numbers: its index among [`Policy::evidence`].
+    Shown(usize),
+}
+
+impl ConditionAt {
+    /// Whether numbers stand there and no condition.
+    #[must_use]
+    pub const fn is_formula(self) -> bool {
+        matches!(self, Self::Score(..) | Self::Shown(_))
+    }
 }
 
 /// A label that the policy needs and the alert does not have.
@@ -209,7 +318,35 @@ impl Policy {
         match at {
             ConditionAt::Precheck(index) => self.prechecks.get(index).map(|precheck| &precheck.condition),
             ConditionAt::Verify(step) => self.steps.get(step)?.verify.as_ref().map(|verify| &verify.condition),
+            ConditionAt::When(step, candidate) => self.candidates(step).get(candidate)?.when.as_ref().map(|when| &when.condition),
             ConditionAt::Guard(fact) => self.guards.condition(fact),
+            ConditionAt::Score(..) | ConditionAt::Shown(_) => None,
+        }
+    }
+
+    /// The formula at a place in the policy; `None` if none stands there.
+    #[must_use]
+    pub fn formula(&self, at: ConditionAt) -> Option<&Formula> {
+        match at {
+            ConditionAt::Score(step, candidate) => self.candidates(step).get(candidate)?.score.formula(),
+            ConditionAt::Shown(index) => self.evidence.get(index).map(|shown| &shown.formula),
+            ConditionAt::Precheck(_) | ConditionAt::Verify(_) | ConditionAt::When(..) | ConditionAt::Guard(_) => None,
+        }
+    }
+
+    /// The names of the labels that what stands at a place needs.
+    #[must_use]
+    pub fn parameters(&self, at: ConditionAt) -> BTreeSet<String> {
+        let condition = self.condition(at).map(Condition::parameters);
+        condition.or_else(|| self.formula(at).map(Formula::parameters)).unwrap_or_default()
+    }
+
+    /// What a step chooses among; empty if it does not choose.
+    #[must_use]
+    pub fn candidates(&self, step: usize) -> &[Candidate] {
+        match self.steps.get(step).map(|step| &step.deed) {
+            Some(Deed::Choose(candidates)) => candidates,
+            _ => &[],
         }
     }
 
@@ -222,7 +359,7 @@ impl Policy {
     /// Whether it can do nothing but call people.
     #[must_use]
     pub fn only_notifies(&self) -> bool {
-        !self.steps.iter().any(|step| matches!(step.deed, Deed::Act(_)))
+        self.actions().next().is_none()
     }
 
     /// Who is called, and with what: the first escalation among the steps from `step` on, then any before, then the owner.
@@ -230,7 +367,7 @@ impl Policy {
     pub fn escalation(&self, step: usize) -> Escalation {
         let of = |step: &Step| if let Deed::Escalate(escalation) = &step.deed { Some(escalation.clone()) } else { None };
         let later = self.steps.iter().skip(step).find_map(of);
-        later.or_else(|| self.steps.iter().find_map(of)).unwrap_or_else(|| Escalation { to: self.owner.clone(), with: Vec::new() })
+        later.or_else(|| self.steps.iter().find_map(of)).unwrap_or_else(|| Escalation { to: self.owner.clone(), then: Vec::new(), with: Vec::new() })
     }
 
     /// The first label that the policy needs and the alert does not have: for a target of any step, or in any condition.
@@ -245,25 +382,48 @@ impl Policy {
     /// Every label of the alert that the policy needs, sorted.
     #[must_use]
     pub fn labels_needed(&self) -> BTreeSet<Name> {
-        let targets = self.steps.iter().filter_map(|step| step.target.as_ref()).chain([&self.target]);
+        let targets = self.own_targets().chain([&self.target]);
         let of_targets = targets.filter_map(|target| if let NameSource::Label(label) = &target.name { Some(label.clone()) } else { None });
         let of_conditions = self.conditions().flat_map(|condition| condition.parameters().into_iter().map(Name::from));
-        of_targets.chain(of_conditions).collect()
+        let of_formulas = self.formulas().flat_map(|formula| formula.parameters().into_iter().map(Name::from));
+        of_targets.chain(of_conditions).chain(of_formulas).collect()
+    }
+
+    /// The targets of steps, and of what they consist of, where they are not the policy's.
+    pub fn own_targets(&self) -> impl Iterator<Item = &TargetSource> {
+        let of_candidates = |step: usize| self.candidates(step).iter().filter_map(|candidate| candidate.target.as_ref());
+        self.steps.iter().enumerate().flat_map(move |(index, step)| step.target.iter().chain(of_candidates(index)))
+    }
+
+    /// All formulas, in the order of the policy.
+    pub fn formulas(&self) -> impl Iterator<Item = &Formula> {
+        let scores = (0..self.steps.len()).flat_map(|step| self.candidates(step)).filter_map(|candidate| candidate.score.formula());
+        scores.chain(self.evidence.iter().map(|shown| &shown.formula))
     }
 
     /// All conditions, prechecks first.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
         let prechecks = self.prechecks.iter().map(|precheck| &precheck.condition);
         let verifications = self.steps.iter().filter_map(|step| step.verify.as_ref()).map(|verify| &verify.condition);
+        let whens = (0..self.steps.len()).flat_map(|step| self.candidates(step)).filter_map(|candidate| candidate.when.as_ref());
         let of_guards = self.guards.facts().filter_map(|fact| self.guards.condition(fact));
-        prechecks.chain(verifications).chain(of_guards)
+        prechecks.chain(verifications).chain(whens.map(|when| &when.condition)).chain(of_guards)
     }
 
     /// Every action of the steps with where its target comes from.
     pub fn actions(&self) -> impl Iterator<Item = (&Action, &TargetSource)> {
-        self.steps.iter().enumerate().filter_map(|(index, step)| match &step.deed {
-            Deed::Act(action) => Some((action, self.target_of(index))),
-            Deed::Wait(_) | Deed::Escalate(_) => None,
+        self.steps.iter().enumerate().flat_map(|(index, step)| {
+            let target = self.target_of(index);
+            let (one, several): (Option<&Action>, &[Candidate]) = match &step.deed {
+                Deed::Act(action) => (Some(action), &[]),
+                Deed::Choose(candidates) => (None, candidates),
+                Deed::Wait(_) | Deed::Notify(_) | Deed::Collect(_) | Deed::Escalate(_) => (None, &[]),
+            };
+            let of_candidates = several.iter().filter_map(move |candidate| match &candidate.deed {
+                Deed::Act(action) => Some((action, candidate.target.as_ref().unwrap_or(target))),
+                _ => None,
+            });
+            one.map(|action| (action, target)).into_iter().chain(of_candidates)
         })
     }
 }

@@ -162,6 +162,55 @@ pub(crate) fn overflow(place: &Place, word: &str) -> Problem {
     Problem::at("FD0321", place, message).remedy("write `overflow: refuse` or `overflow: { queue: 5m }`")
 }
 
+/// An escalation that says nobody, or somebody in two ways.
+pub(crate) fn whom_to_call(place: &Place, both: bool) -> Problem {
+    let message = if both { "whom to call is said twice" } else { "`escalate` does not say whom to call" };
+    Problem::at("FD0350", place, message).remedy("write `to: oncall`, or `ladder: [{ to: oncall }, { to: lead, after: 15m }]`")
+}
+
+/// A ladder that does not climb.
+pub(crate) fn ladder(place: &Place, message: &str) -> Problem {
+    Problem::at("FD0351", place, message).remedy("count `after` from the first call, each longer than the one before")
+}
+
+/// An expression that yields no numbers at one time.
+pub(crate) fn not_a_number(place: &Place, text: &str) -> Problem {
+    Problem::at("FD0352", place, format!("`{text}` is no number at one time"))
+        .remedy("write an expression that yields numbers, as in `max_over_time(up[5m])`")
+}
+
+/// A candidate that does nothing, or two things, or what cannot be chosen.
+pub(crate) fn not_one_candidate(place: &Place, found: usize, known: &str) -> Problem {
+    let message = if found == 0 { "a candidate does nothing".to_owned() } else { format!("a candidate does {found} things") };
+    Problem::at("FD0353", place, message).remedy(format!("give it exactly one of {known}"))
+}
+
+/// A candidate that nobody can compare.
+pub(crate) fn no_score(place: &Place, word: &str, example: &str) -> Problem {
+    Problem::at("FD0354", place, format!("`{word}` has no score, so it cannot be compared"))
+        .remedy(format!("add a number or PromQL, as in `{{ {word}: {example}, score: 'hung:share1m', risk: low }}`"))
+}
+
+/// A candidate whose risk nobody stated.
+pub(crate) fn no_risk(place: &Place, word: &str) -> Problem {
+    Problem::at("FD0355", place, format!("`{word}` does not say its risk")).remedy("add `risk: low`, `medium`, `high`, or a number from 0 to 1")
+}
+
+/// A risk that is none.
+pub(crate) fn risk_beyond(place: &Place, risk: f64) -> Problem {
+    Problem::at("FD0355", place, format!("a risk of {risk} is not between 0 and 1")).remedy("write `low`, `medium`, `high`, or a number from 0 to 1")
+}
+
+/// A choice that waits in two ways.
+pub(crate) fn waits_twice(place: &Place) -> Problem {
+    Problem::at("FD0356", place, "`wait` stands twice among the candidates").remedy("keep one of the two")
+}
+
+/// A choice with nothing but waiting in it.
+pub(crate) fn nothing_to_choose(place: &Place) -> Problem {
+    Problem::at("FD0356", place, "there is nothing to choose but to wait").remedy("add an action, or write the wait as a step of its own")
+}
+
 /// A document that holds no rules.
 pub(crate) fn no_rules(place: &Place, found: &str) -> Problem {
     Problem::at("FD0401", place, format!("{found} holds no rules"))

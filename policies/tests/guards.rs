@@ -343,7 +343,8 @@ impl Rig {
                     self.note(now, index, &event, undoing)?;
                 }
                 Effect::Start(command) => self.running.push_back((index, command)),
-                Effect::Page { .. } => {}
+                // What nobody gathers is given up after a time, which its timer tells.
+                Effect::Page { .. } | Effect::Inform { .. } | Effect::Gather { .. } => {}
             }
         }
         Ok(())

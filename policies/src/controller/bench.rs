@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use firedrill_core::action::{ActionId, ActionOutcome, ActionResult, Actuator};
 use firedrill_core::inventory::{Inventory, ServiceEntry};
-use firedrill_core::journal::{AlertStatus, Event, Input, LabelSet, Notification, Truth};
+use firedrill_core::journal::{AlertStatus, Event, Input, LabelSet, Notification, Truth, Weighed};
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 
@@ -23,7 +23,7 @@ steps:
   - restart: { mode: rolling }
     verify: { expr: 'up{pod=$pod} == 1', hold: 10s, within: 60s }
     on_failure: escalate
-  - escalate: { to: oncall, with: [logs] }
+  - escalate: { to: oncall }
 guard:
   cooldown: 2m
 ";
@@ -64,17 +64,32 @@ fn tell(effect: &Effect) -> Option<String> {
         Effect::Evaluate { query, question, at } => format!("ask {query} {:?} at {}", question.condition, at.as_seconds()),
         Effect::Start(command) => format!("start {} {} {}", command.id(), command.action(), command.target()),
         Effect::Page { to, .. } => format!("page {to}"),
+        Effect::Inform { to, .. } => format!("inform {to}"),
+        Effect::Gather { query, wanted } => {
+            format!("gather {query} {}", wanted.kinds.iter().map(Name::as_str).collect::<Vec<_>>().join(" "))
+        }
         Effect::SetTimer { timer, .. } | Effect::CancelTimer { timer } if *timer >= REPORT_TIMERS => return None,
         Effect::SetTimer { timer, at } => format!("timer {timer} at {}", at.as_seconds()),
         Effect::CancelTimer { timer } => format!("cancel {timer}"),
         Effect::Record(
-            Event::Received { .. } | Event::Decided { .. } | Event::Paged { .. } | Event::Guarded { .. } | Event::Unguarded { .. },
+            Event::Received { .. }
+            | Event::Decided { .. }
+            | Event::Paged { .. }
+            | Event::Informed { .. }
+            | Event::Guarded { .. }
+            | Event::Unguarded { .. },
         ) => return None,
         Effect::Record(Event::IncidentOpened { incident, .. }) => format!("open {incident}"),
         Effect::Record(Event::IncidentClosed { incident, reason, .. }) => format!("close {incident}: {reason}"),
         Effect::Record(Event::Refused { incident, guard, figures, .. }) => format!("refuse {incident} by {guard}: {figures}"),
         Effect::Record(Event::Verified { verdict, took, .. }) => format!("verified {verdict:?} after {took}"),
         Effect::Record(Event::WouldAct { what, target, .. }) => format!("would {what} {target}"),
+        Effect::Record(Event::Collected { evidence, .. }) => format!("collected {}", evidence.len()),
+        Effect::Record(Event::Unanswered { reason, .. }) => format!("unanswered: {reason}"),
+        Effect::Record(Event::Chosen { candidates, .. }) => {
+            let told = candidates.iter().map(|Weighed { what, target, why, .. }| format!("{what} {target} ({why})"));
+            format!("choose {}", told.collect::<Vec<_>>().join(", "))
+        }
         Effect::Record(other) => format!("{other:?}"),
     })
 }

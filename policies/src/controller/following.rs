@@ -8,7 +8,7 @@ use super::state::{Ending, Incident, Phase};
 use super::turn::Turn;
 use crate::guard::Guard;
 use crate::guard::ineffective_chain::Helped;
-use crate::policy::{Deed, OnFailure, inverse};
+use crate::policy::{OnFailure, inverse};
 
 impl Turn<'_> {
     /// The step's action or pause has ended well: verify it, or go on.
@@ -18,7 +18,7 @@ impl Turn<'_> {
             incident.phase = Phase::Verifying { query, since: self.now, held_since: None, was_false: false };
             return self.keep(incident);
         }
-        incident.step += 1;
+        incident.advance();
         self.propose(incident);
     }
 
@@ -56,7 +56,7 @@ impl Turn<'_> {
         let step = self.setup.policy.steps.get(incident.step);
         match step.map_or(OnFailure::Escalate, |step| step.on_failure) {
             OnFailure::Next => {
-                incident.step += 1;
+                incident.advance();
                 self.propose(incident);
             }
             OnFailure::Revert if carried_out => self.revert(incident, why),
@@ -70,8 +70,8 @@ impl Turn<'_> {
     /// The last word on the step's action, for the guards. A pause is no action.
     pub(super) fn judge(&mut self, incident: &Incident, effect: Helped) {
         let policy = self.setup.policy.clone();
-        if let Some(Deed::Act(action)) = policy.steps.get(incident.step).map(|step| &step.deed) {
-            let proposal = self.proposal(incident, action);
+        if let Some(action) = self.action(incident) {
+            let proposal = self.proposal(incident, &action);
             self.guards.judged(&proposal, effect, self.now);
             self.guards.observe(&proposal.policy, policy.guards.breaker.as_ref(), self.now);
         }
@@ -79,12 +79,11 @@ impl Turn<'_> {
 
     /// Undoes the step's action. Most guards are skipped, because what is half done must not be left so (see [`Guard::is_asked_before_undoing`]).
     pub(super) fn revert(&mut self, incident: Incident, why: &str) {
-        let policy = self.setup.policy.clone();
-        let Some(Deed::Act(action)) = policy.steps.get(incident.step).map(|step| &step.deed) else {
+        let Some(action) = self.action(&incident) else {
             return self.hand_over(incident, why);
         };
         let target = self.target(&incident);
-        let Some(undo) = inverse(action, &target, &self.setup.inventory) else {
+        let Some(undo) = inverse(&action, &target, &self.setup.inventory) else {
             return self.hand_over(incident, &format!("{why}; {} cannot be reverted: {target} is not declared", action.word()));
         };
         let proposal = self.proposal(&incident, &undo);

@@ -29,11 +29,12 @@ impl Turn<'_> {
     /// The alert is over. What has begun is carried to its end; what has not begun is dropped.
     pub(super) fn resolved(&mut self, key: &str, care: Care) {
         self.state.alerts.remove(key);
+        self.stop_climbing(|climb| climb.alert_key == key);
         match care {
             Care::Left => {}
             Care::Resting { timer } => self.cancel(timer),
             Care::Open(id) => {
-                let idle = |incident: &Incident| !incident.has_acted && !matches!(incident.phase, Phase::Assumed { .. });
+                let idle = |incident: &Incident| !incident.has_acted && !matches!(incident.phase, Phase::Assumed { .. } | Phase::Gathering);
                 if self.state.incidents.get(&id).is_some_and(idle) {
                     let incident = self.take(id);
                     self.close(incident, "the alert is over before anything was done", &Ending::Done);
@@ -137,6 +138,12 @@ impl Turn<'_> {
         if let Some(id) = self.incident_with(|incident| incident.escalation_timer == Some(timer)) {
             return self.overdue(id);
         }
+        if let Some(query) = self.state.gatherings.iter().find(|(_, gathering)| gathering.timer == timer).map(|(query, _)| *query) {
+            return self.not_gathered(query);
+        }
+        if let Some(index) = self.state.climbs.iter().position(|climb| climb.timer == timer) {
+            return self.next_rung(index);
+        }
         let waits = |incident: &Incident| match incident.phase {
             Phase::Held { timer: own, .. } => own == Some(timer),
             Phase::Waiting { timer: own } | Phase::Assumed { timer: own } => own == timer,
@@ -145,6 +152,7 @@ impl Turn<'_> {
         let Some(id) = self.incident_with(waits) else { return };
         let incident = self.take(id);
         match incident.phase {
+            Phase::Waiting { .. } if incident.choice.is_some() => self.choose_again(incident),
             Phase::Waiting { .. } => self.done(incident),
             Phase::Assumed { .. } => {
                 self.guards.ended(&self.setup.policy.name, id, self.now);

@@ -5,12 +5,16 @@ use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
 
 use super::REOPEN_AFTER;
-use super::state::{Care, Ending, Firing, Incident, Phase};
+use super::state::{Care, Ending, Firing, Incident, Phase, Purpose};
 use super::turn::{Turn, proposed};
-use crate::guard::{Guard, owner_of};
+use crate::guard::{Guard, freeze, owner_of};
+use crate::policy::Escalation;
 
 impl Turn<'_> {
     pub(super) fn open(&mut self, key: String, notification: Notification) {
+        if let Some((until, why)) = self.maintained() {
+            return self.leave_unanswered(key, notification, until, &why);
+        }
         let id = self.state.next_incident;
         self.state.next_incident += 1;
         let policy = self.setup.policy.clone();
@@ -23,6 +27,7 @@ impl Turn<'_> {
             labels: notification.labels.clone(),
             target: target.clone(),
             step: 0,
+            choice: None,
             phase: Phase::Held { timer: None, by: "target".to_owned() },
             has_acted: false,
             last_end: None,
@@ -48,6 +53,21 @@ impl Turn<'_> {
         }
     }
 
+    /// Until when the policy answers nothing, and why.
+    fn maintained(&self) -> Option<(Time, String)> {
+        let answer = freeze::check(&self.setup.policy.maintenance, self.setup.start, self.now);
+        let why = || answer.figures.replacen("frozen", "maintenance", 1);
+        answer.is_refusal().then(|| (answer.again.unwrap_or_else(|| self.now.saturating_add(REOPEN_AFTER)), why()))
+    }
+
+    /// An alert is not taken up before a time.
+    fn leave_unanswered(&mut self, key: String, notification: Notification, until: Time, why: &str) {
+        let (alert, labels) = (notification.alert.clone(), notification.labels.clone());
+        self.record(Event::Unanswered { policy: self.name(), alert, labels, reason: why.to_owned() });
+        let timer = self.set_timer(until);
+        self.state.alerts.insert(key, Firing { notification, care: Care::Resting { timer } });
+    }
+
     /// `escalate_after` is over: a person is called, whatever the steps are doing. What waits for a guard stops waiting.
     pub(super) fn overdue(&mut self, id: u64) {
         let mut incident = self.take(id);
@@ -62,9 +82,17 @@ impl Turn<'_> {
     }
 
     /// Calls a person and leaves the alert to people.
-    pub(super) fn hand_over(&mut self, incident: Incident, reason: &str) {
-        self.page(&incident, reason);
-        self.close(incident, reason, &Ending::Left);
+    pub(super) fn hand_over(&mut self, mut incident: Incident, reason: &str) {
+        self.climb(&incident, reason);
+        let Escalation { to, with, .. } = self.setup.policy.escalation(incident.step);
+        if with.is_empty() {
+            self.call(incident.id, (to, reason.to_owned()), with, Vec::new());
+            return self.close(incident, reason, &Ending::Left);
+        }
+        self.stop_waiting(&incident);
+        self.gather(&incident.about(), with, Purpose::Page { to, reason: reason.to_owned(), closes: true });
+        incident.phase = Phase::Gathering;
+        self.keep(incident);
     }
 
     pub(super) fn close(&mut self, incident: Incident, reason: &str, ending: &Ending) {
@@ -72,8 +100,9 @@ impl Turn<'_> {
         if let Some(timer) = incident.escalation_timer {
             self.cancel(timer);
         }
-        if let Phase::Held { timer: Some(timer), .. } | Phase::Waiting { timer } = incident.phase {
-            self.cancel(timer);
+        self.stop_waiting(&incident);
+        if matches!(ending, Ending::Done) {
+            self.stop_climbing(|climb| climb.about.incident == incident.id);
         }
         self.record(Event::IncidentClosed { policy: self.name(), incident: incident.id, reason: reason.to_owned() });
         // The alert may have come back meanwhile, and another incident have taken it up.

@@ -1,6 +1,6 @@
 //! From a step to its action: the guards in their fixed order, the prechecks between them, and what a refusal means.
 
-use firedrill_core::action::Action;
+use firedrill_core::action::{Action, Target};
 use firedrill_core::journal::{Event, GuardVerdict, Truth};
 use firedrill_core::name::Name;
 
@@ -10,7 +10,7 @@ use super::{ASSUMED_ACTION, Effect, REPORT_TIMEOUT, REPORT_TIMERS, RETRY_AFTER};
 use crate::guard::precheck::Checked;
 use crate::guard::stage::Stage;
 use crate::guard::{Answer, Asked, Fact, Guard, Instead, Known, Proposal};
-use crate::policy::{ConditionAt, Deed, Policy};
+use crate::policy::{Candidate, ConditionAt, Deed, Policy};
 
 impl Turn<'_> {
     /// Begins the incident's current step.
@@ -28,6 +28,9 @@ impl Turn<'_> {
                 incident.phase = Phase::Waiting { timer: self.set_timer(self.now.saturating_add(*span)) };
                 self.keep(incident);
             }
+            Deed::Notify(notice) => self.notify(incident, notice.clone()),
+            Deed::Collect(kinds) => self.collect(incident, kinds.clone()),
+            Deed::Choose(_) => self.propose_choice(incident),
             Deed::Act(action) => self.propose_action(incident, action),
         }
     }
@@ -49,7 +52,7 @@ impl Turn<'_> {
     }
 
     /// The guards from the stage to dedup. When they pass, the owner is taken, so that nothing can come in between while the rest is looked up.
-    fn claim(&mut self, incident: &Incident, proposal: &Proposal, gathered: &Gathered) -> Option<(Guard, Answer)> {
+    pub(super) fn claim(&mut self, incident: &Incident, proposal: &Proposal, gathered: &Gathered) -> Option<(Guard, Answer)> {
         let guards = Guard::ALL.into_iter().filter(|guard| Guard::Stage < *guard && *guard <= Guard::Dedup);
         let refusal = self.ask(incident, proposal, guards, gathered);
         if refusal.is_none() {
@@ -58,11 +61,9 @@ impl Turn<'_> {
         refusal
     }
 
-    /// Asks for the prechecks, and for what guards want to know.
-    fn inquire(&mut self, mut incident: Incident, is_claimed: bool) {
-        let policy = self.setup.policy.clone();
-        let prechecks = (0..policy.prechecks.len()).map(ConditionAt::Precheck);
-        let conditions: Vec<ConditionAt> = prechecks.chain(policy.guards.facts().map(ConditionAt::Guard)).collect();
+    /// Asks for the prechecks, for what guards want to know, and for what a choice is made by.
+    pub(super) fn inquire(&mut self, mut incident: Incident, is_claimed: bool) {
+        let conditions = inquiry(&self.setup.policy, incident.step);
         let first = self.state.next_query;
         self.state.next_query += conditions.len() as u64;
         incident.phase = Phase::Checking { first, answers: vec![None; conditions.len()], is_claimed };
@@ -83,11 +84,12 @@ impl Turn<'_> {
         let Phase::Checking { answers, is_claimed, .. } = std::mem::replace(&mut incident.phase, held) else {
             unreachable!("only a checked incident is decided")
         };
-        let Some(Deed::Act(action)) = policy.steps.get(incident.step).map(|step| &step.deed) else {
-            unreachable!("only actions are checked")
-        };
-        let proposal = self.proposal(&incident, action);
-        let gathered = Gathered::new(&policy, answers.into_iter().flatten());
+        let gathered = Gathered::new(&policy, incident.step, answers.into_iter().flatten());
+        if !policy.candidates(incident.step).is_empty() {
+            return self.decide_choice(incident, &gathered);
+        }
+        let action = self.action(&incident).expect("only actions are checked");
+        let proposal = self.proposal(&incident, &action);
         if !is_claimed && let Some((guard, answer)) = self.claim(&incident, &proposal, &gathered) {
             return self.refused(incident, guard, answer);
         }
@@ -132,7 +134,7 @@ impl Turn<'_> {
     }
 
     /// Journals once a run which guards the policy does not ask for, of those whose verdicts are not journaled with every proposal.
-    fn tell_guards(&mut self) {
+    pub(super) fn tell_guards(&mut self) {
         if std::mem::replace(&mut self.state.has_told_guards, true) {
             return;
         }
@@ -172,13 +174,22 @@ impl Turn<'_> {
 
     /// A guard has refused. Before the first action the incident waits for a better time, unless the guard leaves the alert to people; after
     /// it a person is called.
-    pub(super) fn refused(&mut self, mut incident: Incident, guard: Guard, answer: Answer) {
-        let what = proposed(&self.setup.policy, incident.step);
-        let (policy, target) = (self.name(), Some(self.target(&incident)));
-        let (step, figures) = (incident.step as u32, answer.figures);
-        let name = Name::new(guard.word());
-        self.record(Event::Refused { policy, incident: incident.id, step, what, target, guard: name, figures: figures.clone() });
-        let reason = format!("step {} was refused by {}: {figures}", incident.step + 1, guard.word());
+    pub(super) fn refused(&mut self, incident: Incident, guard: Guard, answer: Answer) {
+        let what = self.action(&incident).or_else(|| proposed(&self.setup.policy, incident.step));
+        let target = self.target(&incident);
+        self.journal_refusal(&incident, (what, target), guard, &answer.figures);
+        self.hold_back(incident, guard, &answer);
+    }
+
+    pub(super) fn journal_refusal(&mut self, incident: &Incident, (what, target): (Option<Action>, Target), guard: Guard, figures: &str) {
+        let (policy, step, guard) = (self.name(), incident.step as u32, Name::new(guard.word()));
+        let (target, figures) = (Some(target), figures.to_owned());
+        self.record(Event::Refused { policy, incident: incident.id, step, what, target, guard, figures });
+    }
+
+    /// What a refusal means for its incident.
+    pub(super) fn hold_back(&mut self, mut incident: Incident, guard: Guard, answer: &Answer) {
+        let reason = format!("step {} was refused by {}: {}", incident.step + 1, guard.word(), answer.figures);
         if incident.has_acted || answer.instead == Instead::Alert {
             return self.hand_over(incident, &reason);
         }
@@ -222,23 +233,65 @@ pub(super) struct Gathered {
     prechecks: Vec<(Truth, String)>,
     /// What guards wanted to know.
     facts: Vec<(Fact, Known)>,
+    /// What else was asked for, by its place.
+    rest: Vec<(ConditionAt, Known)>,
+}
+
+/// What is asked before a step acts, in this order.
+fn inquiry(policy: &Policy, step: usize) -> Vec<ConditionAt> {
+    let prechecks = (0..policy.prechecks.len()).map(ConditionAt::Precheck);
+    let facts = policy.guards.facts().map(ConditionAt::Guard);
+    let candidates = policy.candidates(step).iter().enumerate();
+    let of_one = |(index, candidate): (usize, &Candidate)| {
+        let when = candidate.when.as_ref().map(|_| ConditionAt::When(step, index));
+        when.into_iter().chain(candidate.score.formula().map(|_| ConditionAt::Score(step, index)))
+    };
+    prechecks.chain(facts).chain(candidates.flat_map(of_one)).collect()
 }
 
 impl Gathered {
     /// The answers of [`Turn::inquire`], in its order.
-    fn new(policy: &Policy, mut answers: impl Iterator<Item = Known>) -> Self {
-        let prechecks = answers.by_ref().take(policy.prechecks.len());
-        let judged = |known| match known {
-            Known::Judged(verdict, figures) => (verdict, figures),
-            Known::Counted(..) => (Truth::Unknown, "a count is no answer".to_owned()),
-        };
-        let prechecks = prechecks.map(judged).collect();
-        Self { prechecks, facts: policy.guards.facts().zip(answers).collect() }
+    fn new(policy: &Policy, step: usize, answers: impl Iterator<Item = Known>) -> Self {
+        let mut gathered = Self::default();
+        for (at, known) in inquiry(policy, step).into_iter().zip(answers) {
+            match at {
+                ConditionAt::Precheck(_) => gathered.prechecks.push(judged(&known)),
+                ConditionAt::Guard(fact) => gathered.facts.push((fact, known)),
+                _ => gathered.rest.push((at, known)),
+            }
+        }
+        gathered
+    }
+
+    /// The answer to a condition that is neither a precheck nor a guard's.
+    pub(super) fn judged(&self, at: ConditionAt) -> Option<(Truth, String)> {
+        self.rest.iter().find(|(own, _)| *own == at).map(|(_, known)| judged(known))
+    }
+
+    /// The number at a place, or why there is none.
+    pub(super) fn measured(&self, at: ConditionAt) -> Result<(f64, &str), String> {
+        match self.rest.iter().find(|(own, _)| *own == at).map(|(_, known)| known) {
+            Some(Known::Measured(Some(value), figures)) => Ok((*value, figures)),
+            Some(Known::Measured(None, why)) => Err(why.clone()),
+            _ => Err("nobody could tell".to_owned()),
+        }
+    }
+
+    /// The answers to the prechecks.
+    pub(super) fn prechecks(&self) -> &[(Truth, String)] {
+        &self.prechecks
+    }
+}
+
+fn judged(known: &Known) -> (Truth, String) {
+    match known {
+        Known::Judged(verdict, figures) => (*verdict, figures.clone()),
+        Known::Counted(..) | Known::Measured(..) => (Truth::Unknown, "a number is no answer".to_owned()),
     }
 }
 
 /// Why the policy acts: the alert, and the figures of its prechecks.
-fn reason(incident: &Incident, answers: &[(Truth, String)]) -> String {
+pub(super) fn reason(incident: &Incident, answers: &[(Truth, String)]) -> String {
     let figures: Vec<&str> = answers.iter().map(|(_, figures)| figures.as_str()).collect();
     if figures.is_empty() {
         format!("{} fires", incident.alert)

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::guard::{Guard, Known};
 
 /// The version of the saved state.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;
 
 /// Everything that a controller remembers, with a version; save it, and restore the controller from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,54 @@ pub struct State {
     pub(super) incidents: BTreeMap<u64, Incident>,
     /// By the labels of the alert, written out.
     pub(super) alerts: BTreeMap<String, Firing>,
+    /// Evidence that is asked for and not there yet, by the number of the question.
+    pub(super) gatherings: BTreeMap<u64, Gathering>,
+    /// Ladders that are being climbed.
+    pub(super) climbs: Vec<Climb>,
+}
+
+/// Evidence that is asked for, and for what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Gathering {
+    pub(super) incident: u64,
+    pub(super) with: Vec<Name>,
+    pub(super) purpose: Purpose,
+    /// People are not kept waiting for longer.
+    pub(super) timer: u64,
+}
+
+/// What evidence is for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Purpose {
+    /// To call a person, after which the incident may be closed.
+    Page { to: Name, reason: String, closes: bool },
+    /// To tell people, and go on.
+    Notify { to: Name, step: u32 },
+    /// To be written down, and go on.
+    Collect { step: u32 },
+}
+
+/// A ladder that is climbed until its alert is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Climb {
+    pub(super) about: About,
+    pub(super) alert_key: String,
+    pub(super) step: usize,
+    pub(super) reason: String,
+    /// When the first was called.
+    pub(super) began: Time,
+    /// Which rung above the first is next.
+    pub(super) next: usize,
+    pub(super) timer: u64,
+}
+
+/// What evidence is about: an incident, which may be closed already.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct About {
+    pub(super) incident: u64,
+    pub(super) alert: Name,
+    pub(super) labels: LabelSet,
+    pub(super) target: Option<Target>,
 }
 
 /// A saved state that does not fit.
@@ -68,6 +116,8 @@ pub(super) struct Incident {
     /// `None` if the alert lacks a label that the policy needs.
     pub(super) target: Option<Target>,
     pub(super) step: usize,
+    /// Which candidate of the step was chosen.
+    pub(super) choice: Option<usize>,
     pub(super) phase: Phase,
     /// Whether any action was started.
     pub(super) has_acted: bool,
@@ -94,6 +144,8 @@ pub(super) enum Phase {
     Waiting { timer: u64 },
     /// For its condition to hold.
     Verifying { query: u64, since: Time, held_since: Option<Time>, was_false: bool },
+    /// For evidence, without which it does not go on.
+    Gathering,
     /// In dry-run, for the time that its action would have taken.
     Assumed { timer: u64 },
 }
@@ -119,6 +171,8 @@ impl State {
             has_told_guards: false,
             incidents: BTreeMap::new(),
             alerts: BTreeMap::new(),
+            gatherings: BTreeMap::new(),
+            climbs: Vec::new(),
         }
     }
 
@@ -135,6 +189,17 @@ impl State {
 }
 
 impl Incident {
+    /// What evidence of it is about.
+    pub(super) fn about(&self) -> About {
+        About { incident: self.id, alert: self.alert.clone(), labels: self.labels.clone(), target: self.target.clone() }
+    }
+
+    /// Its next step.
+    pub(super) fn advance(&mut self) {
+        self.step += 1;
+        self.choice = None;
+    }
+
     /// Whether it waits for another incident to close, and for nothing else.
     pub(super) fn is_held_by_dedup(&self) -> bool {
         matches!(&self.phase, Phase::Held { timer: None, by } if by == Guard::Dedup.word())

@@ -1,14 +1,14 @@
 //! One step of a controller: the state that it changes, the effects that it gathers, and the small deeds that every part of it shares.
 
 use firedrill_core::action::{Action, ActionId, Target};
-use firedrill_core::journal::{Event, Verification};
+use firedrill_core::journal::{Event, LabelSet, Verification};
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 
-use super::state::{Incident, State};
+use super::state::{Incident, Phase, State};
 use super::{Effect, Question, Setup};
 use crate::guard::{Answer, Guard, Guards, Proposal, owner_of};
-use crate::policy::{ConditionAt, Deed, Escalation, Policy, Verify};
+use crate::policy::{Candidate, ConditionAt, Deed, Policy, Verify};
 
 /// One step: the state that it changes and the effects that it gathers.
 pub(super) struct Turn<'a> {
@@ -64,7 +64,30 @@ impl Turn<'_> {
 
     /// The target of the incident's current step. An incident without the labels for it never comes so far.
     pub(super) fn target(&self, incident: &Incident) -> Target {
-        self.setup.policy.target_of(incident.step).resolve(&incident.labels).expect("the alert has every label that the policy needs")
+        let own = self.chosen(incident).and_then(|candidate| candidate.target.as_ref());
+        let source = own.unwrap_or_else(|| self.setup.policy.target_of(incident.step));
+        source.resolve(&incident.labels).expect("the alert has every label that the policy needs")
+    }
+
+    /// The candidate that the incident's current step has chosen.
+    pub(super) fn chosen(&self, incident: &Incident) -> Option<&Candidate> {
+        self.setup.policy.candidates(incident.step).get(incident.choice?)
+    }
+
+    /// The action of the incident's current step: its own, or the one that it has chosen.
+    pub(super) fn action(&self, incident: &Incident) -> Option<Action> {
+        let deed = self.chosen(incident).map(|candidate| &candidate.deed);
+        match deed.or_else(|| self.setup.policy.steps.get(incident.step).map(|step| &step.deed))? {
+            Deed::Act(action) => Some(action.clone()),
+            _ => None,
+        }
+    }
+
+    /// The incident waits no longer for what it was waiting for.
+    pub(super) fn stop_waiting(&mut self, incident: &Incident) {
+        if let Phase::Held { timer: Some(timer), .. } | Phase::Waiting { timer } = incident.phase {
+            self.cancel(timer);
+        }
     }
 
     pub(super) fn proposal(&self, incident: &Incident, action: &Action) -> Proposal {
@@ -74,8 +97,12 @@ impl Turn<'_> {
     }
 
     pub(super) fn question(&self, incident: &Incident, condition: ConditionAt) -> Question {
-        let needed = self.setup.policy.condition(condition).map(|condition| condition.parameters()).unwrap_or_default();
-        let value = |label: String| incident.labels.get(&*label).map(|value| (Name::from(label), value.clone()));
+        self.question_about(&incident.labels, condition)
+    }
+
+    pub(super) fn question_about(&self, labels: &LabelSet, condition: ConditionAt) -> Question {
+        let needed = self.setup.policy.parameters(condition);
+        let value = |label: String| labels.get(&*label).map(|value| (Name::from(label), value.clone()));
         Question { condition, parameters: needed.into_iter().filter_map(value).collect() }
     }
 
@@ -102,13 +129,6 @@ impl Turn<'_> {
         let (policy, step) = (self.name(), incident.step as u32);
         self.record(Event::Verified { policy, incident: incident.id, step, verdict, figures, took });
     }
-
-    pub(super) fn page(&mut self, incident: &Incident, reason: &str) {
-        let Escalation { to, with } = self.setup.policy.escalation(incident.step);
-        let (policy, reason) = (self.name(), reason.to_owned());
-        self.record(Event::Paged { policy, incident: incident.id, to: to.clone(), reason: reason.clone(), with: with.clone() });
-        self.effects.push(Effect::Page { to, reason, with });
-    }
 }
 
 /// What a step would do, for the journal.
@@ -116,6 +136,6 @@ pub(super) fn proposed(policy: &Policy, step: usize) -> Option<Action> {
     match &policy.steps.get(step)?.deed {
         Deed::Act(action) => Some(action.clone()),
         Deed::Wait(span) => Some(Action::Wait { span: *span }),
-        Deed::Escalate(_) => None,
+        Deed::Choose(_) | Deed::Notify(_) | Deed::Collect(_) | Deed::Escalate(_) => None,
     }
 }

@@ -76,7 +76,7 @@ fn one<T>(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str, read:
 }
 
 /// A list of guards that may be left out.
-fn several<T>(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str, read: Read<T>) -> Option<Vec<T>> {
+pub(super) fn several<T>(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str, read: Read<T>) -> Option<Vec<T>> {
     let Some(node) = fields.optional(key) else { return Some(Vec::new()) };
     let items = reader.list(node, &format!("`{key}`"))?;
     all(items.iter().map(|item| read(reader, item)).collect())
@@ -94,6 +94,17 @@ fn switch(reader: &mut Reader, node: &Node) -> Option<Switch> {
 /// `refuse`, `ask` or `alert_only`.
 fn effect(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Instead> {
     fields.optional("effect").map_or(Some(Instead::Wait), |node| reader.one_of(node, "an effect", &Instead::WORDS))
+}
+
+/// `{ from, zone, lasting, repeats, because }`: a freeze whose effect is that nothing is answered.
+pub(super) fn maintenance(reader: &mut Reader, node: &Node) -> Option<Freeze> {
+    if let Value::Map(entries) = &node.value
+        && let Some((key, _)) = entries.iter().find(|(key, _)| &*key.text == "effect")
+    {
+        reader.problem(problem::meaningless(&key.place, "effect", "maintenance"));
+        return None;
+    }
+    freeze(reader, node)
 }
 
 /// `{ from, zone, lasting, repeats, effect, because }`.

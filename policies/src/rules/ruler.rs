@@ -9,7 +9,7 @@ use firedrill_core::random::hash64;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
-use firedrill_telemetry::promql::{Condition, EvalError, Judgement, PreparedCondition, Tally};
+use firedrill_telemetry::promql::{Condition, EvalError, Formula, Judgement, PreparedCondition, PreparedFormula, Sample, Tally};
 use firedrill_telemetry::store::{SeriesId, Store};
 
 use super::compiled::RuleMachine;
@@ -217,7 +217,20 @@ impl Ruler {
         condition.prepare(&mut self.machine.machine)
     }
 
-    /// Forgets all conditions that were prepared.
+    /// Gets a formula ready to be evaluated over the same series as the rules.
+    pub fn prepare_formula(&mut self, formula: &Formula) -> PreparedFormula {
+        formula.prepare(&mut self.machine.machine)
+    }
+
+    /// The elements of a formula that this ruler has prepared and not forgotten, at a moment in Unix milliseconds, over the raw series and its own.
+    ///
+    /// # Errors
+    /// As [`EvalError`] says.
+    pub fn evaluate(&mut self, formula: PreparedFormula, at_ms: i64, raw: &Store) -> Result<Vec<Sample>, EvalError> {
+        formula.evaluate(&mut self.machine.machine, at_ms, &[raw, &self.derived])
+    }
+
+    /// Forgets all conditions and formulas that were prepared.
     pub fn forget_conditions(&mut self) {
         self.machine.machine.forget_added();
     }
@@ -254,11 +267,16 @@ impl Ruler {
 
     /// The alerts that fire now, with the name first.
     pub fn firing(&self) -> impl Iterator<Item = (&Name, &Labels)> {
+        self.firing_values().map(|(name, labels, _)| (name, labels))
+    }
+
+    /// The alerts that fire now, each with the value of its expression at the last evaluation.
+    pub fn firing_values(&self) -> impl Iterator<Item = (&Name, &Labels, f64)> {
         let states = self.rules.groups.iter().zip(&self.groups);
         let rules = states.flat_map(|(group, scheduled)| group.rules.iter().zip(&scheduled.state.rules));
         rules.flat_map(|(rule, state)| {
             let firing = state.alerts.iter().filter(|(_, alert)| alert.state == AlertState::Firing);
-            firing.map(move |(labels, _)| (&rule.name, labels))
+            firing.map(move |(labels, alert)| (&rule.name, labels, alert.value))
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firedrill_core::action::{ActionId, ActionOutcome};
+use firedrill_core::action::{ActionId, ActionOutcome, Target};
 use firedrill_core::journal::{AlertStatus, CorrelationChange, Event, GuardVerdict, LabelSet, ReplicaState, Verification};
 use firedrill_core::ledger::BIN;
 use firedrill_core::name::Name;
@@ -513,11 +513,37 @@ impl Teller {
                 let who = self.who(policy, *incident);
                 self.say(at, Kind::Verify, format!("{who}: step {} {word} after {}{figures}", step + 1, clock_span(*took)));
             }
-            Event::Paged { policy, incident, to, reason, with } => {
-                let evidence = with.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
-                let evidence = if evidence.is_empty() { String::new() } else { format!(" (with {evidence})") };
+            Event::Paged { policy, incident, to, reason, with, .. } => {
                 let who = self.who(policy, *incident);
-                self.say(at, Kind::Page, format!("{who} calls {to}: {}{evidence}", readable(reason)));
+                self.say(at, Kind::Page, format!("{who} calls {to}: {}{}", readable(reason), attached(with)));
+            }
+            Event::Informed { policy, incident, to, with, .. } => {
+                let who = self.who(policy, *incident);
+                self.say(at, Kind::Policy, format!("{who} tells {to} what it is about to do{}", attached(with)));
+            }
+            Event::Collected { policy, incident, evidence, .. } => {
+                let lines: usize = evidence.iter().map(|one| one.lines.len()).sum();
+                let kinds = evidence.iter().map(|one| one.kind.as_str()).collect::<Vec<_>>().join(", ");
+                let who = self.who(policy, *incident);
+                self.say(at, Kind::Policy, format!("{who} writes down {kinds}: {}", counted(lines as u64, "line")));
+            }
+            Event::Unanswered { policy, alert, reason, .. } => {
+                self.say(at, Kind::Policy, format!("{policy} does not take up {alert}: {reason}"));
+            }
+            Event::Planned { policy, incident, waves, .. } => {
+                let wave = |wave: &Vec<Target>| wave.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+                let who = self.who(policy, *incident);
+                let told = waves.iter().map(wave).collect::<Vec<_>>().join(", then ");
+                self.say(at, Kind::Decision, format!("{who}: first {told}, each after those before have helped"));
+            }
+            Event::Proposed { policy, incident, what, target, reason, approve, .. } => {
+                let who = self.who(policy, *incident);
+                self.say(at, Kind::Decision, format!("{who} proposes {what} on {target} to a person: {}; `{approve}`", readable(reason)));
+            }
+            Event::Chosen { policy, incident, candidates, .. } => {
+                let told = candidates.iter().map(|one| format!("{} on {}, {}", one.what, one.target, readable(&one.why)));
+                let who = self.who(policy, *incident);
+                self.say(at, Kind::Decision, format!("{who} weighs {}", told.collect::<Vec<_>>().join("; ")));
             }
             Event::IncidentClosed { policy, incident, reason } => {
                 let key = (policy.clone(), *incident);
@@ -555,6 +581,12 @@ impl Teller {
         let who = self.who(policy, incident);
         self.say(at, Kind::Guard, format!("{who}: {passed} passed{rest}"));
     }
+}
+
+/// What a page or a message has with it.
+fn attached(with: &[Name]) -> String {
+    let evidence = with.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+    if evidence.is_empty() { String::new() } else { format!(" (with {evidence})") }
 }
 
 const fn state_word(state: ReplicaState) -> &'static str {

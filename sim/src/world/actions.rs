@@ -82,8 +82,11 @@ impl World {
         let id = command.id();
         let block = Stream::new(self.seed, Purpose::Action, hash64(&id.policy)).block(id.ordinal);
         let spec = &self.spec.actions;
-        let delay = if perfect { Span::ZERO } else { Span::from_seconds_f64(spec.delay.sample(block.draw(DELAY_WORD))) };
-        let refused = !perfect && Threshold::from_ratio(spec.failure).hit(block.word64(FAILURE_WORD));
+        let modelled = command.modelled();
+        let usual = || Span::from_seconds_f64(spec.delay.sample(block.draw(DELAY_WORD)));
+        let delay = if perfect { Span::ZERO } else { modelled.map_or_else(usual, |modelled| modelled.takes) };
+        let failure = modelled.map_or(spec.failure, |modelled| modelled.fails);
+        let refused = !perfect && Threshold::from_ratio(failure).hit(block.word64(FAILURE_WORD));
         let (misdeed, more) = if perfect { (None, Span::ZERO) } else { self.misdeed(&command) };
         let later = if misdeed == Some(Misdeed::Late) { more } else { Span::ZERO };
         self.put_order(
