@@ -57,19 +57,19 @@ fn changed(mut scenario: Scenario, load: f64, minutes: u64) -> Arc<Scenario> {
     Arc::new(scenario)
 }
 
-/// A person on call who acts within seconds to minutes, before or after the end of short runs.
+/// A person on call who acts within seconds to a minute, before or after the end of short runs.
 fn quick() -> PersonSpec {
     let takes = |least, most| Distribution::log_uniform(least, most).unwrap();
     PersonSpec {
         detect: takes(1.0, 5.0),
-        acknowledge: takes(1.0, 30.0),
-        investigate: takes(1.0, 60.0),
-        diagnose: takes(1.0, 60.0),
-        act: takes(1.0, 60.0),
-        verify: takes(5.0, 60.0),
+        acknowledge: takes(1.0, 10.0),
+        investigate: takes(1.0, 20.0),
+        diagnose: takes(1.0, 5.0),
+        act: takes(1.0, 5.0),
+        verify: takes(2.0, 10.0),
         wrong_action: Ratio::new(0.3).unwrap(),
         no_answer: Ratio::new(0.3).unwrap(),
-        escalate_after: Span::from_seconds(60),
+        escalate_after: Span::from_seconds(5),
     }
 }
 
@@ -107,7 +107,11 @@ proptest! {
         let rules = sources::rules(&["slo", "kubernetes", "stateful"], root()).unwrap();
         let stage = if dry { Stage::DryRun } else { Stage::Full };
         let drills: Vec<Drill> = chosen.iter().map(|policy| drill(&scenario, &rules, &[policy], stage)).collect();
-        let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Human), (&drills[0], Arm::Oracle)];
+        let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Oracle)];
+        // Whose run goes on after the others' is the dearest of all, so not in every case.
+        if seed % 4 == 0 {
+            arms.push((&drills[0], Arm::Human));
+        }
         arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));
         let together = Drill::play_together(&arms, seed);
         arms.par_iter().zip(&together).for_each(|((drill, arm), together)| {
@@ -207,7 +211,11 @@ fn any_policies_on_any_world_are_the_same_together_and_alone() {
         spec.scrape.interval = Span::from_seconds(3);
         let scenario = scenario_of(spec);
         let drills = drills(folder.path(), &scenario, &rules, &policies);
-        let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Human), (&drills[0], Arm::Oracle)];
+        let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Oracle)];
+        // Whose run goes on after the others' is the dearest of all, so not in every case.
+        if seed % 4 == 0 {
+            arms.push((&drills[0], Arm::Human));
+        }
         arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));
         for ((drill, arm), together) in arms.iter().zip(Drill::play_together(&arms, seed)) {
             let what = format!("{} in the arm {}, seed {seed}", drill.answer.label, arm.word());

@@ -51,7 +51,7 @@ fn a_policy_is_held_against_a_person_on_call_who_needs_longer_than_the_run() {
     assert!(called > 300.0 && acted > called + 660.0, "nobody can act sooner than 11 min after the alert: {called} s, {acted} s");
     assert!(seconds(&human["arm"]["ended_seconds"]) > seconds(&outcome["policy"]["ended_seconds"]), "they are waited for");
     assert_eq!(human["arm"]["time_to_mitigate"]["censored"], false, "and help in the end");
-    assert!(seconds(&human["benefit"]) > 0.0);
+    assert!(seconds(&outcome["benefit_over_human"]) > 0.0);
     let even = seconds(&human["break_even_seconds"]);
     assert!(even < acted - called, "a policy that is better than this person breaks even before them, and not after {even} s");
     // What makes it worse is worse than nobody who ever acts.

@@ -125,7 +125,12 @@ fn called(escalation: &Escalation) -> String {
 /// What is chosen from.
 fn choice(text: &mut String, policy: &Policy, step: &Step, candidates: &[Candidate]) {
     for candidate in candidates {
-        let one = Step { deed: candidate.deed.clone(), target: candidate.target.clone().or_else(|| step.target.clone()), verify: None, on_failure: step.on_failure };
+        let one = Step {
+            deed: candidate.deed.clone(),
+            target: candidate.target.clone().or_else(|| step.target.clone()),
+            verify: None,
+            on_failure: step.on_failure,
+        };
         let what = deed(policy, &one);
         let score = match &candidate.score {
             Score::Fixed(value) => value.to_string(),
@@ -166,7 +171,9 @@ fn deed(policy: &Policy, step: &Step) -> String {
         Deed::Notify(Notice { to, with }) if with.is_empty() => return format!("Tell {to}."),
         Deed::Notify(Notice { to, with }) => return format!("Tell {to}, with {}.", listed(with, "and")),
         Deed::Collect(kinds) => return format!("Write down {}.", listed(kinds, "and")),
-        Deed::Choose(_) => return "Do the best of these by score less risk that the limits let pass; without a score one is out.".to_owned(),
+        Deed::Choose(_) => {
+            return "Do the best of these by score less risk that the limits let pass; without a score one is out.".to_owned();
+        }
         Deed::Act(action) => action,
     };
     let target = step.target.as_ref().unwrap_or(&policy.target);

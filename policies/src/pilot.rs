@@ -20,8 +20,8 @@ use crate::alertmanager::{Config, Heard, Hearing, Silence};
 use crate::controller::{Controller, Effect, Question, Wanted};
 use crate::correlation::{Correlation, Correlator, service_named};
 use crate::evidence;
-use crate::guard::{Guards, service_of};
 use crate::guard::stage::Stage;
+use crate::guard::{Guards, service_of};
 use crate::policy::{ConditionAt, Policy};
 use crate::rules::{Memory, RuleSet, Ruler, RulerSettings};
 
@@ -480,7 +480,8 @@ fn number(sample: &Sample) -> String {
 }
 
 fn alert_line(name: &Name, labels: &Labels, value: f64) -> String {
-    let labels: Vec<String> = labels.iter().filter(|label| &*label.0 != "alertname").map(|label| format!("{}={:?}", label.0, label.1)).collect();
+    let labels: Vec<String> =
+        labels.iter().filter(|label| &*label.0 != "alertname").map(|label| format!("{}={:?}", label.0, label.1)).collect();
     format!("{name}{{{}}} {}", labels.join(", "), written(value))
 }
 

@@ -367,7 +367,11 @@ impl Policy {
     pub fn escalation(&self, step: usize) -> Escalation {
         let of = |step: &Step| if let Deed::Escalate(escalation) = &step.deed { Some(escalation.clone()) } else { None };
         let later = self.steps.iter().skip(step).find_map(of);
-        later.or_else(|| self.steps.iter().find_map(of)).unwrap_or_else(|| Escalation { to: self.owner.clone(), then: Vec::new(), with: Vec::new() })
+        later.or_else(|| self.steps.iter().find_map(of)).unwrap_or_else(|| Escalation {
+            to: self.owner.clone(),
+            then: Vec::new(),
+            with: Vec::new(),
+        })
     }
 
     /// The first label that the policy needs and the alert does not have: for a target of any step, or in any condition.

@@ -193,12 +193,14 @@ pub(crate) fn no_score(place: &Place, word: &str, example: &str) -> Problem {
 
 /// A candidate whose risk nobody stated.
 pub(crate) fn no_risk(place: &Place, word: &str) -> Problem {
-    Problem::at("FD0355", place, format!("`{word}` does not say its risk")).remedy("add `risk: low`, `medium`, `high`, or a number from 0 to 1")
+    Problem::at("FD0355", place, format!("`{word}` does not say its risk"))
+        .remedy("add `risk: low`, `medium`, `high`, or a number from 0 to 1")
 }
 
 /// A risk that is none.
 pub(crate) fn risk_beyond(place: &Place, risk: f64) -> Problem {
-    Problem::at("FD0355", place, format!("a risk of {risk} is not between 0 and 1")).remedy("write `low`, `medium`, `high`, or a number from 0 to 1")
+    Problem::at("FD0355", place, format!("a risk of {risk} is not between 0 and 1"))
+        .remedy("write `low`, `medium`, `high`, or a number from 0 to 1")
 }
 
 /// A choice that waits in two ways.

@@ -138,14 +138,14 @@ pub fn person_line(outcome: &Outcome) -> Option<String> {
 #[must_use]
 pub fn against_people(policies: &[PolicyRuns]) -> Vec<String> {
     let line = |runs: &PolicyRuns| {
-        let humans: Vec<_> = runs.cases.iter().filter_map(|case| case.outcome.human.as_ref()).collect();
-        let acted: Vec<_> = humans.iter().filter(|human| human.acted_seconds.is_some()).collect();
+        let humans = runs.cases.iter().filter_map(|case| Some((case.outcome.human.as_ref()?, case.outcome.benefit_over_human?)));
+        let acted: Vec<_> = humans.filter(|(human, _)| human.acted_seconds.is_some()).collect();
         if acted.is_empty() {
             return None;
         }
-        let better = acted.iter().filter(|human| human.benefit > 0.0).count();
+        let better = acted.iter().filter(|(_, benefit)| *benefit > 0.0).count();
         // Where no person is slow enough, the break-even lies beyond every other.
-        let mut even: Vec<f64> = acted.iter().map(|human| human.break_even_seconds.unwrap_or(f64::INFINITY)).collect();
+        let mut even: Vec<f64> = acted.iter().map(|(human, _)| human.break_even_seconds.unwrap_or(f64::INFINITY)).collect();
         even.sort_by(f64::total_cmp);
         let median = even[(even.len() - 1) / 2];
         let as_good = match median {

@@ -60,7 +60,8 @@ impl Turn<'_> {
         self.state.next_query += 1;
         let policy = self.setup.policy.clone();
         let prechecks = (0..policy.prechecks.len()).map(ConditionAt::Precheck);
-        let verifications = policy.steps.iter().enumerate().filter(|(_, step)| step.verify.is_some()).map(|(index, _)| ConditionAt::Verify(index));
+        let verifications =
+            policy.steps.iter().enumerate().filter(|(_, step)| step.verify.is_some()).map(|(index, _)| ConditionAt::Verify(index));
         let shown = (0..policy.evidence.len()).map(ConditionAt::Shown);
         let questions = prechecks.chain(verifications).chain(shown).map(|at| self.question_about(&about.labels, at)).collect();
         let About { incident, alert, labels, target } = about.clone();
@@ -150,7 +151,6 @@ impl Turn<'_> {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use firedrill_core::action::ActionOutcome;
@@ -227,7 +227,9 @@ mod tests {
         bench.step(0, crate::controller::bench::answer(0, firedrill_core::journal::Truth::True));
         let effects = bench.step(3, failed());
         let asked = effects.iter().find_map(|effect| match effect {
-            Effect::Gather { wanted, .. } => Some(wanted.questions.iter().map(|one| format!("{:?} {}", one.condition, one.parameters.len())).collect::<Vec<_>>()),
+            Effect::Gather { wanted, .. } => {
+                Some(wanted.questions.iter().map(|one| format!("{:?} {}", one.condition, one.parameters.len())).collect::<Vec<_>>())
+            }
             _ => None,
         });
         assert_eq!(asked.unwrap(), ["Precheck(0) 1", "Verify(0) 1", "Shown(0) 1"]);

@@ -11,9 +11,6 @@ use super::{Arm, ArmOutcome, OutcomeSettings};
 /// What a person on call came to, and the policy against that.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HumanOutcome {
-    /// User-minutes lost with the person, less those lost with the policy; negative if the person was better. Counted to the end of the person's
-    /// run if the policy had left nothing to be lost by the end of its own, else to the end of the policy's.
-    pub benefit: f64,
     /// How long after the first alert a person would have to act to lose as much as the policy, seconds; 0: even at once is not better.
     /// `None` if it cannot be told: nobody acted, or doing nothing loses no more than the policy.
     pub break_even_seconds: Option<f64>,
@@ -25,22 +22,26 @@ pub struct HumanOutcome {
     pub arm: ArmOutcome,
 }
 
-/// The person's arm `human` against the policy's.
-pub(super) fn against(human: &Arm, policy: &Arm, nothing: &Arm, settings: &OutcomeSettings) -> HumanOutcome {
-    let arm = human.outcome(settings);
+/// User-minutes lost with the person, less those lost with the policy; negative if the person was better. Counted to the end of the person's run if
+/// the policy had left nothing to be lost by the end of its own, else to the end of the policy's.
+pub(super) fn benefit_over(human: &Arm, policy: &Arm) -> f64 {
     let is_over = policy.incidents.iter().all(|incident| incident.closed.is_some());
     let (own, policys) = (human.transcript.ledger.ended, policy.transcript.ledger.ended);
     let until = if is_over { own } else { own.min(policys) };
+    lost_before(&human.users, until) - policy.users.user_minutes_lost()
+}
+
+/// The person's arm `human`, and what it says about the policy's.
+pub(super) fn outcome(human: &Arm, policy: &Arm, nothing: &Arm, settings: &OutcomeSettings) -> HumanOutcome {
     let lost = policy.users.user_minutes_lost();
     let called = first(&human.transcript.journal, is_call);
     let acted = first(&human.transcript.journal, |event| matches!(event, Event::ActionStarted { .. }));
     let curves = Curves { human: &human.users, nothing: &nothing.users, acted };
     HumanOutcome {
-        benefit: lost_before(&human.users, until) - lost,
         break_even_seconds: called.zip(acted).and_then(|(called, acted)| curves.break_even(called, acted, lost)),
         called_seconds: called.map(Time::as_seconds),
         acted_seconds: acted.map(Time::as_seconds),
-        arm,
+        arm: human.outcome(settings),
     }
 }
 
@@ -115,36 +116,37 @@ mod tests {
     use crate::sample::Sample;
 
     /// Ten requests a second, all bad from 60 s on: ten user-minutes a second. The person is called at 70 s, acts at 170 s, and users are well 20 s later.
-    fn against(nothing_bad_for: u64, policy_bad_for: u64) -> HumanOutcome {
+    fn against(nothing_bad_for: u64, policy_bad_for: u64) -> (f64, HumanOutcome) {
         let run = |bad: u64| Sample::new(600).fault("api", 60, 60 + bad).bad(60, 60 + bad, 100);
         let nothing = run(nothing_bad_for).notify(70, "service", "api").build();
         let policy = run(policy_bad_for).notify(70, "service", "api").build();
         let human = Sample::new(900).fault("api", 60, 190).bad(60, 190, 100).notify(70, "service", "api");
         let human = human.act(170, Action::PurgeQueue, "service/api").build();
         let arms = Arms { nothing: &nothing, policy: &policy, oracle: None, human: Some(&human) };
-        measure(&arms, &OutcomeSettings::default()).human.unwrap()
+        let outcome = measure(&arms, &OutcomeSettings::default());
+        (outcome.benefit_over_human.unwrap(), outcome.human.unwrap())
     }
 
     #[test]
     fn the_break_even_is_when_the_person_would_have_lost_as_much() {
         // The person loses 1300; a policy that loses 500 is as good as a person who acts 20 s after the alert: 10 s before it, 20 s, and 20 s after acting.
-        let human = against(540, 50);
+        let (benefit, human) = against(540, 50);
         assert_eq!((human.called_seconds, human.acted_seconds), (Some(70.0), Some(170.0)));
-        assert_eq!(human.benefit, 800.0);
+        assert_eq!(benefit, 800.0);
         assert_eq!(human.break_even_seconds, Some(20.0));
     }
 
     #[test]
     fn a_policy_that_is_quicker_than_anybody_breaks_even_at_once_and_one_that_is_slower_later_than_the_person() {
-        assert_eq!(against(540, 20).break_even_seconds, Some(0.0));
-        let slow = against(540, 200);
-        assert_eq!((slow.benefit, slow.break_even_seconds), (-700.0, Some(170.0)));
+        assert_eq!(against(540, 20).1.break_even_seconds, Some(0.0));
+        let (benefit, slow) = against(540, 200);
+        assert_eq!((benefit, slow.break_even_seconds), (-700.0, Some(170.0)));
     }
 
     #[test]
     fn a_policy_that_ends_in_the_outage_is_held_against_the_person_until_there() {
-        let human = against(540, 540);
-        assert_eq!((human.benefit, human.break_even_seconds), (1300.0 - 5400.0, Some(510.0)));
-        assert_eq!(against(300, 540).break_even_seconds, None, "doing nothing loses less, so nobody can be as slow");
+        let (benefit, human) = against(540, 540);
+        assert_eq!((benefit, human.break_even_seconds), (1300.0 - 5400.0, Some(510.0)));
+        assert_eq!(against(300, 540).1.break_even_seconds, None, "doing nothing loses less, so nobody can be as slow");
     }
 }

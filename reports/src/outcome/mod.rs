@@ -216,6 +216,9 @@ pub struct Outcome {
     pub user_minutes_lost: f64,
     /// User-minutes lost by doing nothing, less those lost with the policy; negative if the policy made it worse.
     pub benefit: f64,
+    /// User-minutes lost with a person on call, less those lost with the policy; `None` without such an arm.
+    #[serde(default)]
+    pub benefit_over_human: Option<f64>,
     /// User-minutes that the policy cost beyond doing nothing, at least 0.
     pub harm: f64,
     /// Writes that a failover lost and messages that an action threw away, in the policy's arm.
@@ -307,7 +310,7 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
         );
     }
     let human = arms.human.map(|human| Arm::new(human, arms.nothing, settings));
-    let human_outcome = human.as_ref().map(|human| human::against(human, &policy, &nothing, settings));
+    let human_outcome = human.as_ref().map(|human| human::outcome(human, &policy, &nothing, settings));
     let (header, ledger) = (&arms.policy.header, &arms.policy.ledger);
     let deeds = deeds::judge(&policy.deeds, &policy.incidents);
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
@@ -335,6 +338,7 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
         recurrence: policy_outcome.incidents.iter().map(|incident| incident.recurrence).sum(),
         user_minutes_lost: lost,
         benefit,
+        benefit_over_human: human.as_ref().map(|human| human::benefit_over(human, &policy)),
         harm: (-benefit).max(0.0),
         data_lost: policy_outcome.data_lost,
         data_harm: policy_outcome.data_lost.saturating_sub(nothing_outcome.data_lost),

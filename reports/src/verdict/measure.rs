@@ -96,7 +96,7 @@ fn count(value: u64) -> Option<Sample> {
 /// What the policy is worth beyond a person on call; it needs their arm.
 const OVER_HUMAN: &str = "benefit_over_human";
 
-/// Every measure. The words are the paths of the figures in an outcome's JSON, but for that of the person on call, which stands in `human`.
+/// Every measure. The words are the paths of the figures in an outcome's JSON.
 static MEASURES: [Entry; 35] = [
     cost("time_to_detect", Unit::Seconds, |o| o.time_to_detect.map(Sample::from)),
     cost("time_to_mitigate", Unit::Seconds, |o| o.time_to_mitigate.map(Sample::from)),
@@ -104,7 +104,7 @@ static MEASURES: [Entry; 35] = [
     cost("recurrence", Unit::Count, |o| count(o.recurrence)),
     cost("user_minutes_lost", Unit::UserMinutes, |o| Some(o.user_minutes_lost.into())),
     Entry { word: "benefit", unit: Unit::UserMinutes, gain: true, figure: |o| Some(o.benefit.into()) },
-    Entry { word: OVER_HUMAN, unit: Unit::UserMinutes, gain: true, figure: |o| o.human.as_ref().map(|human| human.benefit.into()) },
+    Entry { word: OVER_HUMAN, unit: Unit::UserMinutes, gain: true, figure: |o| o.benefit_over_human.map(Sample::from) },
     cost("harm", Unit::UserMinutes, |o| Some(o.harm.into())),
     cost("data_lost", Unit::Count, |o| count(o.data_lost)),
     cost("data_harm", Unit::Count, |o| count(o.data_harm)),
