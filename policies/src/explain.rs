@@ -14,7 +14,7 @@ use crate::guard::backoff::Backoff;
 use crate::guard::caps::{self, CapOf};
 use crate::guard::correlated_failure::Correlated;
 use crate::guard::freeze::Written;
-use crate::guard::population::Watch;
+use crate::guard::population::{Each, Watch};
 use crate::guard::{GuardSettings, Instead, Scope};
 use crate::policy::{Deed, NameSource, OnFailure, Policy, Step, TargetKind, TargetSource};
 
@@ -93,7 +93,7 @@ fn prechecks(text: &mut String, policy: &Policy) {
     for precheck in &policy.prechecks {
         push(text, &format!("  - {}\n    because {}\n", flat(precheck.condition.plan().text()), precheck.because));
     }
-    push(text, "Without data nothing is done.\n");
+    push(text, "Where one of them cannot be told for want of data, nothing is done.\n");
 }
 
 /// An expression on one line.
@@ -129,6 +129,7 @@ fn deed(policy: &Policy, step: &Step) -> String {
         Action::Drain => format!("Drain {whom}: it gets no more requests, and others take its place."),
         Action::ParkMessages => format!("Move the messages that {whom} has failed on to the dead letters."),
         Action::PurgeQueue => format!("Throw away all requests that wait at {whom}."),
+        Action::LimitRetries { retries: 0, lasting } => format!("For {lasting}, let whoever calls {whom} retry nothing."),
         Action::LimitRetries { retries, lasting } => {
             format!("Allow whoever calls {whom} {} a request for {lasting}.", counted(u64::from(*retries), "retry"))
         }
@@ -146,12 +147,13 @@ fn outcome(text: &mut String, policy: &Policy, index: usize, step: &Step) {
     let is_last = index + 1 == policy.steps.len();
     match &step.verify {
         Some(verify) => {
-            let hold = if verify.hold.as_nanos() == 0 { "holds once".to_owned() } else { format!("holds for {}", verify.hold) };
+            let hold =
+                if verify.hold.as_nanos() == 0 { "is true once".to_owned() } else { format!("is true for {} at a stretch", verify.hold) };
             let condition = flat(verify.condition.plan().text());
             push(
                 text,
                 &format!(
-                    "   It has worked if\n     {condition}\n   {hold} within {}, looked at every {VERIFY_PERIOD}. Then the policy is done.\n",
+                    "   It has worked if\n     {condition}\n   {hold}, at the latest {} after the action; that is looked at every {VERIFY_PERIOD}. Then the policy is done.\n",
                     verify.within
                 ),
             );
@@ -162,7 +164,10 @@ fn outcome(text: &mut String, policy: &Policy, index: usize, step: &Step) {
     if matches!(step.deed, Deed::Wait(_)) && step.verify.is_none() {
         return;
     }
-    let to = policy.escalation(index).to;
+    // The step that says with what they are called, if it is another one than whoever owns the policy.
+    let calling = policy.steps.iter().skip(index).position(|step| matches!(step.deed, Deed::Escalate(_)));
+    let as_in = calling.map_or_else(String::new, |offset| format!(", as step {} says", index + offset + 1));
+    let to = format!("{}{as_in}", policy.escalation(index).to);
     match step.on_failure {
         OnFailure::Next => push(text, "   If it fails: go on.\n"),
         OnFailure::Revert => push(text, &format!("   If it fails: undo it, and call {to}.\n")),
@@ -267,11 +272,12 @@ fn health(text: &mut String, guards: &GuardSettings) {
         push(text, &format!("  - if {} fail within {within}, that is one incident: a person is asked instead\n", limits.join(" or ")));
     }
     if let Some(gate) = &guards.max_unhealthy {
-        push(text, &format!("  - nothing is done while more are unhealthy than {}, {}", gate.max.describe(), scoped(&gate.watch)));
+        let what = if gate.watch.of == Each::Nodes { "nodes " } else { "" };
+        push(text, &format!("  - nothing is done while more {what}are unhealthy than {}, {}", gate.max.describe(), scoped(&gate.watch)));
     }
     if let Some(budget) = &guards.disruption_budget {
         let target = if budget.target_is_unhealthy { " (a target counts as unhealthy already)" } else { "" };
-        push(text, &format!("  - must stay healthy{target}: {}, {}", budget.desired.describe(), scoped(&budget.watch)));
+        push(text, &format!("  - at least {} must stay healthy{target}, {}", budget.desired.describe(), scoped(&budget.watch)));
     }
 }
 
