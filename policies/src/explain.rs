@@ -15,6 +15,7 @@ use crate::guard::caps::{self, CapOf};
 use crate::guard::correlated_failure::Correlated;
 use crate::guard::freeze::Written;
 use crate::guard::population::{Each, Watch};
+use crate::guard::stage::Stage;
 use crate::guard::{GuardSettings, Instead, Scope};
 use crate::policy::{Deed, NameSource, OnFailure, Policy, Step, TargetKind, TargetSource};
 
@@ -175,6 +176,19 @@ fn outcome(text: &mut String, policy: &Policy, index: usize, step: &Step) {
     }
 }
 
+/// What a policy may do at a stage.
+const fn may(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Draft => "it decides nothing",
+        Stage::DryRun => "it decides, and starts nothing",
+        Stage::Shadow => "it decides and starts nothing, and what people do is compared with it",
+        Stage::Approval => "it acts on what is not critical, after a person has said yes",
+        Stage::Limited => "it acts on what is not critical, by what can be undone, one at a time",
+        Stage::Guarded => "it acts on what is critical too",
+        Stage::Full => "it does whatever these limits allow",
+    }
+}
+
 fn limits(text: &mut String, policy: &Policy) {
     push(text, "\nLimits\n");
     push(text, "  - one remediation at a time for each service\n");
@@ -213,7 +227,7 @@ fn limits(text: &mut String, policy: &Policy) {
     if takes && guards.caps.iter().all(|cap| cap.of != CapOf::Replicas) {
         push(text, "  - nothing limits how many replicas are touched at a time\n");
     }
-    push(text, &format!("  - stage: at most {}\n", policy.stage.word()));
+    push(text, &format!("  - at most stage {}: {}\n", policy.stage.word(), may(policy.stage)));
     let reopening = guards.cooldown.map_or(REOPEN_AFTER, |cooldown| REOPEN_AFTER.max(cooldown.same_policy));
     push(text, &format!("\nA refused first action is proposed again after {RETRY_AFTER}, or when its limit allows. "));
     push(text, &format!("If the alert still fires {reopening} after the policy was done, it begins anew.\n"));
