@@ -63,7 +63,7 @@ fn what_is_decided_otherwise_is_shown_with_all_that_was_decided() {
 #[test]
 fn without_results_nothing_is_started_and_what_would_be_is_told() {
     let whole = "    results:\n      - { action: restart, target: replica/cart-1, after: 30s }\n      - { action: restart, target: replica/cart-2, after: 30s }\n";
-    changed("decisions.yml", whole, "").exits(1).says("decided, and not expected");
+    changed("decisions.yml", whole, "").exits(1).says("expected, and not decided:  { at: 2m, verified: held }");
 }
 
 #[test]
