@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use firedrill_policies::remediation::Kind;
 
 /// Tests auto-remediation policies in a deterministic simulator and on recorded incidents before they touch production.
 ///
@@ -282,6 +283,9 @@ pub enum Imported {
     Metrics(ImportMetricsArgs),
     /// Draft a scenario from Kubernetes manifests: Deployments, Services, autoscalers, probes, limits and what calls what
     Kubernetes(ImportKubernetesArgs),
+    /// Draft policies from remediations that run elsewhere: liveness probes, autoscalers, machine and node health checks, rulebooks of
+    /// Event-Driven Ansible, rules of StackStorm, playbooks of Robusta, composite alerts
+    Remediation(ImportRemediationArgs),
 }
 
 /// Arguments of `import metrics`.
@@ -313,6 +317,61 @@ pub struct ImportKubernetesArgs {
     /// Write the draft into this file; one that is there is never written over
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// Arguments of `import remediation`.
+#[derive(Debug, Args)]
+pub struct ImportRemediationArgs {
+    /// Files, folders with all below them, or patterns such as `'rules/**/*.yaml'`; what they hold is told by their content
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// Only remediations of this kind
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub kind: Option<RemediationKind>,
+    /// Who answers for policies whose source names nobody
+    #[arg(long, value_name = "NAME")]
+    pub owner: Option<String>,
+    /// Write a file for each policy, and one for the rules that it needs, into this folder; none that is there is written over
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+/// What policies are drafted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RemediationKind {
+    /// Liveness probes of Kubernetes.
+    LivenessProbe,
+    /// `HorizontalPodAutoscaler`s of Kubernetes.
+    Autoscaler,
+    /// `MachineHealthCheck`s of the Cluster API.
+    MachineHealthCheck,
+    /// `NodeHealthCheck`s of Medik8s.
+    NodeHealthCheck,
+    /// Rulebooks of Event-Driven Ansible.
+    AnsibleRulebook,
+    /// Rules of `StackStorm`.
+    StackstormRule,
+    /// Playbooks of Robusta.
+    RobustaPlaybook,
+    /// Alerts with conditions and actions, as articles write them.
+    CompositeAlert,
+}
+
+impl RemediationKind {
+    /// The kind itself.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::LivenessProbe => Kind::LivenessProbe,
+            Self::Autoscaler => Kind::Autoscaler,
+            Self::MachineHealthCheck => Kind::MachineHealthCheck,
+            Self::NodeHealthCheck => Kind::NodeHealthCheck,
+            Self::AnsibleRulebook => Kind::Rulebook,
+            Self::StackstormRule => Kind::StackStormRule,
+            Self::RobustaPlaybook => Kind::RobustaPlaybook,
+            Self::CompositeAlert => Kind::CompositeAlert,
+        }
+    }
 }
 
 /// Arguments of `list`.

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use firedrill_core::journal::Journal;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place, Problem, near_miss};
-use firedrill_core::time::{Start, Time};
+use firedrill_core::time::{Span, Start, Time};
 use firedrill_policies::alertmanager::{
-    Config, PostedAlert, Rehearsal, nothing_to_silence, posted, read_config, read_silences, rehearse, told,
+    Config, PostedAlert, Rehearsal, Silence, nothing_to_silence, posted, read_config, read_silences, rehearse, told,
 };
+use firedrill_policies::decisions::{Rehearsing, decided, rehearse_decisions};
+use firedrill_policies::document::read_policy;
+use firedrill_policies::lints::twins;
+use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::RuleSet;
 use firedrill_policies::rules::unit_test::{
-    ExpectedNotification, NotificationGot, NotificationTest, Outcome, RecordedFormat, RecordedInput, Test, TestFile, read_test_file,
-    run_test,
+    DecisionGot, DecisionTest, ExpectedDecision, ExpectedNotification, NotificationGot, NotificationTest, Outcome, RecordedFormat,
+    RecordedInput, Test, TestFile, read_test_file, run_test,
 };
 use firedrill_telemetry::exposition::{self, Dialect};
 use firedrill_telemetry::recording::Recording;
@@ -21,6 +25,8 @@ use firedrill_telemetry::store::Store;
 use rayon::prelude::*;
 
 use crate::failure::Failure;
+use crate::kind::{self, Kind};
+use crate::library;
 use crate::load::{self, Source};
 
 /// A file of rule tests with the rules that it names.
@@ -34,6 +40,8 @@ pub struct Suite {
     pub alertmanager: Option<Arc<Config>>,
     /// What is muted, if the file says so; sound, whenever a test starts.
     pub silences: Option<Source>,
+    /// What decides in decision tests; no two have one name.
+    pub policies: Vec<Arc<Policy>>,
     /// What is likely not meant, such as a pattern that no file matches.
     pub warnings: Vec<Problem>,
 }
@@ -47,19 +55,38 @@ pub struct Ran<'a> {
     pub outcome: Outcome,
     /// Receivers that were told something else than expected.
     pub notifications: Vec<Misheard>,
+    /// Policies that decided something else than expected.
+    pub decisions: Vec<Misjudged>,
+}
+
+/// A policy that decided something else than expected.
+#[derive(Clone, Debug)]
+pub struct Misjudged {
+    /// Which.
+    pub policy: Name,
+    /// The expectation's place.
+    pub place: Place,
+    /// Until when, after the start.
+    pub until: Span,
+    /// What is expected and was not decided.
+    pub missing: Vec<ExpectedDecision>,
+    /// What was decided and is not expected.
+    pub surplus: Vec<DecisionGot>,
+    /// All that was decided until then; or why nothing could be.
+    pub decided: Result<Vec<DecisionGot>, String>,
 }
 
 impl Ran<'_> {
     /// Whether everything was as expected.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.outcome.failures.is_empty() && self.notifications.is_empty()
+        self.outcome.failures.is_empty() && self.notifications.is_empty() && self.decisions.is_empty()
     }
 
     /// How many expectations were compared.
     #[must_use]
     pub fn checks(&self) -> usize {
-        self.outcome.checks + self.test.notifications.len()
+        self.outcome.checks + self.test.notifications.len() + self.test.decisions.len()
     }
 }
 
@@ -169,8 +196,16 @@ impl Suite {
             }
         };
         warnings.extend(unknown_groups(&file, &rules));
+        let policies = match policies(&file, folder) {
+            Ok(policies) => policies,
+            Err(Failure::Input(found)) => {
+                problems.extend(found);
+                Vec::new()
+            }
+            Err(machine) => return Err(machine),
+        };
         if problems.is_empty() {
-            Ok(Self { file, rules: Arc::new(rules), alertmanager, silences, warnings })
+            Ok(Self { file, rules: Arc::new(rules), alertmanager, silences, policies, warnings })
         } else {
             Err(Failure::Input(problems))
         }
@@ -183,6 +218,42 @@ impl Suite {
         wanted.into_par_iter().map(|test| self.run_one(test)).collect()
     }
 
+    /// What is muted in a test that starts at a moment.
+    fn silenced(&self, start: Start) -> Vec<Silence> {
+        let read = |source: &Source| read_silences(&source.path, &source.text, start).expect("silences that were read before");
+        self.silences.as_ref().map(read).unwrap_or_default()
+    }
+
+    /// Plays a test to the policies, and gives those that decided something else than expected.
+    fn misjudged(&self, test: &Test) -> Vec<Misjudged> {
+        let Some(until) = test.decisions.iter().map(|test| test.eval_time).max() else { return Vec::new() };
+        let journal = rehearse_decisions(&Rehearsing {
+            test,
+            rules: &self.rules,
+            evaluation_interval: self.file.evaluation_interval,
+            alertmanager: self.alertmanager.clone(),
+            silences: self.silenced(Start::from_unix_millis(test.start_ms)),
+            policies: &self.policies,
+            inventory: &self.file.inventory,
+            until,
+        });
+        let compare = |test: &DecisionTest| {
+            let (policy, place, until) = (test.policy.clone(), test.place.clone(), test.eval_time);
+            let got = match &journal {
+                Ok(journal) => decided(journal, &policy),
+                Err(why) => {
+                    let decided = Err(why.clone());
+                    return Some(Misjudged { policy, place, until, missing: Vec::new(), surplus: Vec::new(), decided });
+                }
+            };
+            let (missing, surplus) = test.compare(&got);
+            let passed = missing.is_empty() && surplus.is_empty();
+            let (missing, surplus) = (missing.into_iter().cloned().collect(), surplus.into_iter().cloned().collect());
+            (!passed).then(|| Misjudged { policy, place, until, missing, surplus, decided: Ok(got) })
+        };
+        test.decisions.iter().filter_map(compare).collect()
+    }
+
     fn run_one<'t>(&'t self, test: &'t Test) -> Ran<'t> {
         let mut outcome = run_test(&self.file, test, &self.rules);
         // A rule that failed has ended the test.
@@ -191,14 +262,14 @@ impl Suite {
                 let start = Start::from_unix_millis(test.start_ms);
                 let post = |(at, alert): &(_, _)| (Time::ZERO + *at, with_external_labels(posted(alert, start), test));
                 let posts = std::mem::take(&mut outcome.sent).iter().map(post).collect();
-                let read = |source: &Source| read_silences(&source.path, &source.text, start).expect("silences that were read before");
-                let silences = self.silences.as_ref().map(read).unwrap_or_default();
+                let silences = self.silenced(start);
                 let until = test.notifications.iter().map(|test| test.eval_time).max().map_or(Time::ZERO, |last| Time::ZERO + last);
                 misheard(&test.notifications, &Arc::new(rehearse(config, Rehearsal { start, posts, silences, until })), config)
             }
             _ => Vec::new(),
         };
-        Ran { test, outcome, notifications }
+        let decisions = if outcome.ended_early { Vec::new() } else { self.misjudged(test) };
+        Ran { test, outcome, notifications, decisions }
     }
 }
 
@@ -225,6 +296,45 @@ fn alertmanager(file: &TestFile, folder: &Path) -> Result<Option<Arc<Config>>, F
     let config = read_config(&source.path, &source.text)?;
     let unknown = unknown_receivers(file.tests.iter().flat_map(|test| &test.notifications), &config);
     if unknown.is_empty() { Ok(Some(Arc::new(config))) } else { Err(Failure::Input(unknown)) }
+}
+
+/// The policies that a file names, by path or, where no file is, by name in the library; every one that its tests speak of is there.
+fn policies(file: &TestFile, folder: &Path) -> Result<Vec<Arc<Policy>>, Failure> {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for (name, place) in &file.policies {
+        let path = folder.join(name);
+        let source = if path.is_file() {
+            load::read_file(&path)?
+        } else if let Some((path, text)) = (library::policy_shelf().get)(name) {
+            Source { path, text }
+        } else {
+            problems.push(no_policy(place, name));
+            continue;
+        };
+        match kind::expect(&source, Kind::Policy).map_err(|problem| vec![problem]).and_then(|()| read_policy(&source.path, &source.text)) {
+            Ok(policy) => found.push(policy),
+            Err(wrong) => problems.extend(wrong),
+        }
+    }
+    problems.extend(twins(&found));
+    let names: Vec<&str> = found.iter().map(|policy| policy.name.as_str()).collect();
+    // What could not be read may be the one that is meant.
+    if problems.is_empty() {
+        let unknown = file.tests.iter().flat_map(|test| &test.decisions).filter(|test| !names.contains(&test.policy.as_str()));
+        let problem = |test: &DecisionTest| {
+            let problem = Problem::at("FD0941", &test.policy_place, format!("the file names no policy `{}`", test.policy));
+            let known = || format!("its policies are {}", names.join(", "));
+            problem.remedy(near_miss(&test.policy, &names).map_or_else(known, |near| format!("did you mean `{near}`?")))
+        };
+        problems.extend(unknown.map(problem));
+    }
+    if problems.is_empty() { Ok(found) } else { Err(Failure::Input(problems)) }
+}
+
+fn no_policy(place: &Place, name: &str) -> Problem {
+    let near = near_miss(name, &library::policy_shelf().names).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Problem::at("FD0942", place, format!("no file is at `{name}`, and no policy of the library is called so"))
+        .remedy(format!("paths are relative to the folder of the test file{near}"))
 }
 
 /// The silences that a file names.

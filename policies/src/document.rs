@@ -16,8 +16,8 @@ use firedrill_telemetry::notation::parse_matchers;
 use firedrill_telemetry::promql::{Condition, ConditionError, Mistake, PlanError};
 
 use crate::correlation::Correlation;
-use crate::guard::GuardSettings;
 use crate::guard::stage::Stage;
+use crate::guard::{GuardSettings, ORDER};
 use crate::policy::{
     Candidate, Deed, NameSource, OnFailure, Places, Policy, Precheck, Step, TargetKind, TargetSource, Verify, has_inverse,
 };
@@ -139,6 +139,12 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
     let guards = fields.optional("guard").map_or(Some(GuardSettings::default()), |node| guards::read(reader, node));
     let stage = fields.optional("stage").map_or(Some(Stage::Full), |node| reader.one_of(node, "a stage", &Stage::WORDS));
     refuse_later(reader, &mut fields, &LATER_KEYS);
+    let stands_here = ["stage", "precheck", "dedup"];
+    for word in ORDER.into_iter().filter(|word| fields.has(word) && !stands_here.contains(word)).collect::<Vec<_>>() {
+        let place = key_place(&fields, word);
+        fields.optional(word);
+        reader.problem(problem::guard_beside_guards(&place, word));
+    }
     let (steps_place, guard_place) = (key_place(&fields, "steps"), caps_place(&fields));
     fields.finish(reader);
     let On { alerts: (alerts, alert_places), matchers: (matchers, matcher_places), correlation, receiver } = on?;
@@ -243,6 +249,11 @@ fn on(reader: &mut Reader, node: &Node) -> Option<On> {
         (None, None) if receiver.is_some() => (Some(Placed::default()), None),
         (None, None) => (fields.required(reader, "alert").and_then(|node| names(reader, node)), None),
     };
+    for label in ["severity", "service", "team", "labels"].into_iter().filter(|label| fields.has(label)).collect::<Vec<_>>() {
+        let place = key_place(&fields, label);
+        fields.optional(label);
+        reader.problem(problem::label_beside_match(&place, label));
+    }
     fields.finish(reader);
     Some(On { alerts: alerts?, matchers: matchers?, correlation, receiver: receiver.map_or(Some(None), |receiver| receiver.map(Some))? })
 }
@@ -301,6 +312,12 @@ fn matcher(reader: &mut Reader, label: &str, node: &Node) -> Option<(Matcher, Pl
 
 /// `{ service: $service }`, `{ replica: $pod }`, `{ zone: a }`, `{ client: $caller }`.
 fn target_source(reader: &mut Reader, node: &Node) -> Option<TargetSource> {
+    if let Value::Text(text) = &node.value
+        && !TargetKind::WORDS.iter().any(|(word, _)| *word == &**text)
+    {
+        reader.problem(problem::target_without_a_kind(&node.place, text));
+        return None;
+    }
     let (key, value) = reader.tagged(node, "a kind of target", &TargetKind::WORDS.map(|(word, _)| word))?;
     let kind = TargetKind::WORDS.into_iter().find(|(word, _)| *word == &*key.text)?.1;
     let Some(value) = value else {
@@ -313,15 +330,28 @@ fn target_source(reader: &mut Reader, node: &Node) -> Option<TargetSource> {
         Some(label) if is_word(label) => NameSource::Label(Name::new(label)),
         None if !text.contains('$') => NameSource::Literal(reader.name(value, "a target's name")?),
         _ => {
-            reader.problem(problem::not_a_parameter(&value.place, text));
+            reader.problem(
+                template(text).map_or_else(|| problem::not_a_parameter(&value.place, text), |found| problem::template(&value.place, found)),
+            );
             return None;
         }
     };
     Some(TargetSource { kind, name })
 }
 
+/// A template in a text: what stands in double braces, braces included.
+fn template(text: &str) -> Option<&str> {
+    let start = text.find("{{")?;
+    let end = start + text[start..].find("}}")? + 2;
+    Some(&text[start..end])
+}
+
 fn condition(reader: &mut Reader, node: &Node) -> Option<(Condition, Place)> {
     let text = reader.text(node, "an expression")?;
+    if let Some(template) = template(text) {
+        reader.problem(problem::template(&node.place, template));
+        return None;
+    }
     match Condition::parse(text) {
         Ok(condition) => Some((condition, node.place.clone())),
         Err(ConditionError::NotACondition(value)) => {

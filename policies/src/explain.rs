@@ -14,7 +14,8 @@ use crate::guard::backoff::Backoff;
 use crate::guard::caps::{self, CapOf};
 use crate::guard::correlated_failure::Correlated;
 use crate::guard::freeze::Written;
-use crate::guard::population::Watch;
+use crate::guard::population::{Each, Watch};
+use crate::guard::stage::Stage;
 use crate::guard::{GuardSettings, Instead, Scope};
 use crate::policy::{
     Candidate, Deed, Escalation, NameSource, Notice, OnFailure, Policy, RISKS, Rung, Score, Step, TargetKind, TargetSource,
@@ -156,7 +157,7 @@ fn prechecks(text: &mut String, policy: &Policy) {
     for precheck in &policy.prechecks {
         push(text, &format!("  - {}\n    because {}\n", flat(precheck.condition.plan().text()), precheck.because));
     }
-    push(text, "Without data nothing is done.\n");
+    push(text, "Where one of them cannot be told for want of data, nothing is done.\n");
 }
 
 /// An expression on one line.
@@ -197,6 +198,7 @@ fn deed(policy: &Policy, step: &Step) -> String {
         Action::Drain => format!("Drain {whom}: it gets no more requests, and others take its place."),
         Action::ParkMessages => format!("Move the messages that {whom} has failed on to the dead letters."),
         Action::PurgeQueue => format!("Throw away all requests that wait at {whom}."),
+        Action::LimitRetries { retries: 0, lasting } => format!("For {lasting}, let whoever calls {whom} retry nothing."),
         Action::LimitRetries { retries, lasting } => {
             format!("Allow whoever calls {whom} {} a request for {lasting}.", counted(u64::from(*retries), "retry"))
         }
@@ -216,12 +218,13 @@ fn outcome(text: &mut String, policy: &Policy, index: usize, step: &Step) {
     let is_last = index + 1 == policy.steps.len();
     match &step.verify {
         Some(verify) => {
-            let hold = if verify.hold.as_nanos() == 0 { "holds once".to_owned() } else { format!("holds for {}", verify.hold) };
+            let hold =
+                if verify.hold.as_nanos() == 0 { "is true once".to_owned() } else { format!("is true for {} at a stretch", verify.hold) };
             let condition = flat(verify.condition.plan().text());
             push(
                 text,
                 &format!(
-                    "   It has worked if\n     {condition}\n   {hold} within {}, looked at every {VERIFY_PERIOD}. Then the policy is done.\n",
+                    "   It has worked if\n     {condition}\n   {hold}, at the latest {} after the action; that is looked at every {VERIFY_PERIOD}. Then the policy is done.\n",
                     verify.within
                 ),
             );
@@ -232,11 +235,27 @@ fn outcome(text: &mut String, policy: &Policy, index: usize, step: &Step) {
     if matches!(step.deed, Deed::Wait(_)) && step.verify.is_none() {
         return;
     }
-    let to = policy.escalation(index).to;
+    // The step that says with what they are called, if it is another one than whoever owns the policy.
+    let calling = policy.steps.iter().skip(index).position(|step| matches!(step.deed, Deed::Escalate(_)));
+    let as_in = calling.map_or_else(String::new, |offset| format!(", as step {} says", index + offset + 1));
+    let to = format!("{}{as_in}", policy.escalation(index).to);
     match step.on_failure {
         OnFailure::Next => push(text, "   If it fails: go on.\n"),
         OnFailure::Revert => push(text, &format!("   If it fails: undo it, and call {to}.\n")),
         OnFailure::Escalate => push(text, &format!("   If it fails: call {to}.\n")),
+    }
+}
+
+/// What a policy may do at a stage.
+const fn may(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Draft => "it decides nothing",
+        Stage::DryRun => "it decides, and starts nothing",
+        Stage::Shadow => "it decides and starts nothing, and what people do is compared with it",
+        Stage::Approval => "it acts on what is not critical, after a person has said yes",
+        Stage::Limited => "it acts on what is not critical, by what can be undone, one at a time",
+        Stage::Guarded => "it acts on what is critical too",
+        Stage::Full => "it does whatever these limits allow",
     }
 }
 
@@ -278,7 +297,7 @@ fn limits(text: &mut String, policy: &Policy) {
     if takes && guards.caps.iter().all(|cap| cap.of != CapOf::Replicas) {
         push(text, "  - nothing limits how many replicas are touched at a time\n");
     }
-    push(text, &format!("  - stage: at most {}\n", policy.stage.word()));
+    push(text, &format!("  - at most stage {}: {}\n", policy.stage.word(), may(policy.stage)));
     let reopening = guards.cooldown.map_or(REOPEN_AFTER, |cooldown| REOPEN_AFTER.max(cooldown.same_policy));
     push(text, &format!("\nA refused first action is proposed again after {RETRY_AFTER}, or when its limit allows. "));
     push(text, &format!("If the alert still fires {reopening} after the policy was done, it begins anew.\n"));
@@ -334,11 +353,12 @@ fn health(text: &mut String, guards: &GuardSettings) {
         push(text, &format!("  - if {} fail within {within}, that is one incident: a person is asked instead\n", limits.join(" or ")));
     }
     if let Some(gate) = &guards.max_unhealthy {
-        push(text, &format!("  - nothing is done while more are unhealthy than {}, {}", gate.max.describe(), scoped(&gate.watch)));
+        let what = if gate.watch.of == Each::Nodes { "nodes " } else { "" };
+        push(text, &format!("  - nothing is done while more {what}are unhealthy than {}, {}", gate.max.describe(), scoped(&gate.watch)));
     }
     if let Some(budget) = &guards.disruption_budget {
         let target = if budget.target_is_unhealthy { " (a target counts as unhealthy already)" } else { "" };
-        push(text, &format!("  - must stay healthy{target}: {}, {}", budget.desired.describe(), scoped(&budget.watch)));
+        push(text, &format!("  - at least {} must stay healthy{target}, {}", budget.desired.describe(), scoped(&budget.watch)));
     }
 }
 

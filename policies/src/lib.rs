@@ -23,8 +23,12 @@ pub mod controller;
 
 pub mod pilot;
 
+pub mod decisions;
+
 pub mod library;
 
 pub mod explain;
 
 pub mod lints;
+
+pub mod remediation;

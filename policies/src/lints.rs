@@ -1,5 +1,8 @@
 //! What `check` finds in policies that read well: what is likely not meant, held against rules, scenarios and what can be seen there.
 
+mod catalogue;
+mod habits;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use crate::guard::dedup::Remediations;
 use crate::guard::{Proposal, owner_of};
 use crate::policy::{NameSource, Policy, TargetKind, TargetSource};
 use crate::problem;
+use crate::rules::lint::comments;
 use crate::rules::{Coverage, Outlook, Reason, RuleSet};
 
 /// A policy that listens where nothing can be heard: at a receiver that the Alertmanager configuration does not have, or without any.
@@ -30,6 +34,8 @@ pub fn deaf(policy: &Policy, config: Option<&Config>) -> Option<Problem> {
     let is_there = names.contains(&receiver.as_str());
     (!is_there).then(|| no_receiver_to_listen_at(place, receiver, near_miss(receiver, &names)))
 }
+
+pub use catalogue::{POLICY_LINTS, PolicyLint};
 
 /// What policies are held against.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +131,40 @@ pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<
     if !fewer.is_empty() {
         found.push(problem::can_scale_down(&policy.places.caps, &policy.name, &fewer));
     }
+    found.extend(habits::habits(policy));
     found
+}
+
+/// What is likely not meant in several policies together, as warnings at the later of each two.
+#[must_use]
+pub fn overlaps<'a>(policies: impl IntoIterator<Item = &'a Arc<Policy>>) -> Vec<Problem> {
+    habits::overlaps(&policies.into_iter().map(Arc::as_ref).collect::<Vec<_>>())
+}
+
+/// A policy that calls a receiver which tells nobody: receivers by name, each with whether it has a way to be told.
+#[must_use]
+pub fn unreceived(policy: &Policy, receivers: &[(Name, bool)]) -> Option<Problem> {
+    habits::unreceived(policy, receivers)
+}
+
+/// What is found in the policy of a file and is not allowed there by a comment, and what is wrong with such comments.
+/// A comment anywhere in the file allows one code for the whole policy.
+#[must_use]
+pub fn allowed(path: &str, text: &str, found: Vec<Problem>) -> Vec<Problem> {
+    let mut allowances = comments(path, text);
+    let mut left = Vec::new();
+    for problem in found {
+        let by = allowances.iter_mut().find(|allowance| allowance.code == problem.code && allowance.has_reason);
+        match by {
+            Some(allowance) => allowance.is_used = true,
+            None => left.push(problem),
+        }
+    }
+    let codes: Vec<&str> = POLICY_LINTS.iter().map(|lint| lint.code).collect();
+    // What depends on rules, scenarios and others may be there another time.
+    let may_wait = |code: &str| POLICY_LINTS.iter().any(|lint| lint.code == code && !lint.is_of_the_policy);
+    left.extend(allowances.iter().filter_map(|allowance| allowance.problem(&codes, "policies", may_wait(&allowance.code))));
+    left
 }
 
 /// Policies that have one name, as errors.
@@ -386,13 +425,19 @@ mod tests {
         Inventory { services: [(Name::new("api"), entry)].into(), clients: Vec::new(), ..Inventory::default() }
     }
 
+    /// What is found by what policies are held against; their habits have tests of their own.
+    fn grounded(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<Problem> {
+        let habits = habits::habits(policy);
+        lints(written, policy, ground).into_iter().filter(|lint| !habits.contains(lint)).collect()
+    }
+
     #[track_caller]
     fn check(text: &str, inventory: &Inventory, expected: &[&str]) {
         let policy = read_policy("p.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
         let rules = rules();
         let ground = Ground { rules: &rules, outlooks: &[], inventory, elsewhere: &BTreeSet::new(), is_library: false };
         let told: Vec<String> =
-            lints(&Written::new("p.yaml", text), &policy, ground).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect();
+            grounded(&Written::new("p.yaml", text), &policy, ground).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect();
         assert_eq!(told, expected);
     }
 
@@ -411,7 +456,7 @@ mod tests {
         let ground =
             Ground { rules: &rules, outlooks: &outlooks, inventory: &inventory(4), elsewhere: &BTreeSet::new(), is_library: false };
         let line = |lint: &Problem| lint.place.as_ref().map_or(0, Place::line);
-        let told: Vec<String> = lints(&Written::new("p.yaml", text), &policy, ground)
+        let told: Vec<String> = grounded(&Written::new("p.yaml", text), &policy, ground)
             .iter()
             .map(|lint| format!("{}: {} {}; {}", line(lint), lint.code, lint.message, lint.remedy.as_deref().unwrap_or_default()))
             .collect();
@@ -514,7 +559,7 @@ guard:
         let mut elsewhere = BTreeSet::from([Name::new("Elsewhere")]);
         let told = |elsewhere: &BTreeSet<Name>, is_library: bool| {
             let ground = Ground { rules: &rules, outlooks: &[], inventory: &inventory, elsewhere, is_library };
-            let found = lints(&Written::new("p.yaml", &text), &policy, ground);
+            let found = grounded(&Written::new("p.yaml", &text), &policy, ground);
             found.into_iter().map(|lint| (lint.severity, lint.message)).collect::<Vec<_>>()
         };
         assert_eq!(told(&elsewhere, false), []);

@@ -109,6 +109,35 @@ pub(crate) fn not_a_parameter(place: &Place, text: &str) -> Problem {
         .remedy("write a name, or `$label` for the value of a label")
 }
 
+/// A template where a label of the alert is meant.
+pub(crate) fn template(place: &Place, template: &str) -> Problem {
+    Problem::at("FD0341", place, format!("`{template}` is not filled in here: templates are for the annotations of rules"))
+        .remedy("write `$label` for the value of a label, in PromQL without quotes: `up{pod=$pod}`")
+}
+
+/// A target that does not say of what kind it is.
+pub(crate) fn target_without_a_kind(place: &Place, text: &str) -> Problem {
+    Problem::at("FD0342", place, format!("`{text}` does not say what kind of target it is"))
+        .remedy(format!("write `{{ service: {text} }}` or `{{ replica: {text} }}`; other kinds are zone, client and node"))
+}
+
+/// A guard at the top of a policy.
+pub(crate) fn guard_beside_guards(place: &Place, word: &str) -> Problem {
+    Problem::at("FD0343", place, format!("`{word}` is a guard, and stands outside of `guard:`"))
+        .remedy(format!("write it below `guard:`, as in `guard: {{ {word}: … }}`"))
+}
+
+/// A label where the alert is named.
+pub(crate) fn label_beside_match(place: &Place, label: &str) -> Problem {
+    Problem::at("FD0344", place, format!("`{label}` asks for a label, and stands outside of `match:`"))
+        .remedy("write it below `match:`, as in `match: { severity: critical }`")
+}
+
+/// A gate that counts the nodes of a service.
+pub(crate) fn nodes_of_a_service(place: &Place) -> Problem {
+    Problem::at("FD0350", place, "no nodes belong to a service").remedy("count them by `scope: zone` or `scope: all`")
+}
+
 /// A share that does not say how it rounds, or a number that says it.
 pub(crate) fn rounding(place: &Place, share: bool) -> Problem {
     if share {
@@ -390,6 +419,22 @@ pub(crate) fn expects_later(place: &Place) -> Problem {
     Problem::at("FD0428", place, "the notification is expected after the test's `eval_time`").remedy("raise `eval_time:`, or correct `at:`")
 }
 
+/// Decision tests in a file that names no policies.
+pub(crate) fn no_policies(place: &Place) -> Problem {
+    Problem::at("FD0380", place, "the file names no policies, so nothing decides")
+        .remedy("write `policies: [policy.yaml]` at the top of the file")
+}
+
+/// An expected decision that is none, or several.
+pub(crate) fn not_one_decision(place: &Place, kinds: &[&str]) -> Problem {
+    Problem::at("FD0381", place, "this does not expect one decision").remedy(format!("give it exactly one of {}", kinds.join(", ")))
+}
+
+/// A text that is no target.
+pub(crate) fn not_a_target(place: &Place, message: &str) -> Problem {
+    Problem::at("FD0382", place, message.to_owned())
+}
+
 /// Notifications without an Alertmanager that would send them.
 pub(crate) fn no_alertmanager(place: &Place) -> Problem {
     Problem::at("FD0429", place, "notifications are expected, and the file names no Alertmanager configuration")
@@ -420,6 +465,80 @@ pub(crate) fn no_such_target(path: &str, kind: &str, name: &str, known: &[&str])
 pub(crate) fn condition_decided(path: &str, policy: &str, always: bool, (why, remedy): (&str, &str)) -> Problem {
     let says = if always { "says the same at all times" } else { "never finds anything" };
     Problem::in_file("FD0340", path, format!("this condition of `{policy}` {says}: {why}")).as_warning().remedy(remedy)
+}
+
+/// An action that has an opposite, after whose failure it is left as it is.
+pub(crate) fn never_undone(place: &Place, policy: &str, action: &str) -> Problem {
+    Problem::at("FD0351", place, format!("`{policy}` leaves `{action}` as it is when it has not helped"))
+        .as_info()
+        .remedy("write `on_failure: revert`: what is undone is one thing less for people to find")
+}
+
+/// A policy that nothing keeps from acting again and again.
+pub(crate) fn no_rate_limit(place: &Place, policy: &str) -> Problem {
+    Problem::at("FD0352", place, format!("nothing limits how often `{policy}` acts"))
+        .as_warning()
+        .remedy("add a limit, such as `rate_limit: [{ max: 3, window: 1h, scope: target }]`")
+}
+
+/// A scaling that may be repeated without an end.
+pub(crate) fn unbounded_scaling(place: &Place, policy: &str) -> Problem {
+    Problem::at("FD0353", place, format!("`{policy}` gives more replicas each time, and nothing says how many are enough"))
+        .as_warning()
+        .remedy("scale `to:` or `times:`, or add a precheck, such as `kube_deployment_spec_replicas{deployment=$service} < 10`")
+}
+
+/// A gate where a cap is needed as well.
+pub(crate) fn gate_without_cap(place: &Place, policy: &str) -> Problem {
+    Problem::at(
+        "FD0354",
+        place,
+        format!("`{policy}` has a gate and no cap: `max_unhealthy` counts what is broken, not what is being worked on"),
+    )
+    .as_warning()
+    .remedy("add a cap, such as `caps: [{ scope: service, of: replicas, max: 25%, rounding: floor, at_least: 1 }]`")
+}
+
+/// A policy that hears a receiver and names no alert.
+pub(crate) fn answers_every_alert(place: &Place, policy: &str) -> Problem {
+    Problem::at("FD0355", place, format!("`{policy}` acts on every alert that reaches this receiver"))
+        .as_warning()
+        .remedy("name alerts (`alert:`) or labels (`match:`), or route to a receiver that gets no others")
+}
+
+/// A matcher that asks for nothing.
+pub(crate) fn matcher_of_everything(place: &Place, policy: &str, matcher: &str) -> Problem {
+    Problem::at("FD0355", place, format!("every alert meets {matcher} of `{policy}`"))
+        .as_warning()
+        .remedy("remove it, or ask for what is meant")
+}
+
+/// Two policies that may work on one target without knowing of each other.
+pub(crate) fn policies_overlap(place: &Place, (policy, other): (&str, &str), alert: &str) -> Problem {
+    Problem::at("FD0356", place, format!("`{policy}` and `{other}` both act on `{alert}`, and nothing keeps them apart"))
+        .as_warning()
+        .remedy("give both `mutual_exclusion: { lease: 15m }`, or let them match different labels")
+}
+
+/// A receiver that is called and has no way to be told.
+pub(crate) fn receiver_without_a_way(place: &Place, policy: &str, to: &str) -> Problem {
+    Problem::at("FD0357", place, format!("`{policy}` calls `{to}`, and the receiver of this name tells nobody"))
+        .as_warning()
+        .remedy("give the receiver a way to be told, such as `pagerduty_configs:`, or call another")
+}
+
+/// An action that nothing undoes, of which nobody is asked.
+pub(crate) fn irreversible_unasked(place: &Place, policy: &str, action: &str) -> Problem {
+    Problem::at("FD0358", place, format!("`{policy}` does `{action}` without asking anybody, and nothing undoes it"))
+        .as_warning()
+        .remedy("write `stage: approval`, or allow it here with the reason: `# firedrill: allow FD0358 …`")
+}
+
+/// A precheck that compares numbers with numbers and never holds.
+pub(crate) fn precheck_never_holds(place: &Place, policy: &str) -> Problem {
+    Problem::at("FD0359", place, format!("this precheck of `{policy}` never holds, whatever is seen, so it never acts"))
+        .as_warning()
+        .remedy("compare what is measured, or remove the policy")
 }
 
 #[cfg(test)]

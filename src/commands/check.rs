@@ -54,6 +54,8 @@ struct Found {
     projects: usize,
     mappings: usize,
     alertmanagers: usize,
+    /// The receivers of all of them, each with whether it has a way to be told.
+    receivers: Vec<(Name, bool)>,
     /// What is accepted in what was read and has no effect here.
     warnings: Vec<Problem>,
     /// YAML that lies in a folder and is none of ours.
@@ -194,8 +196,12 @@ fn declared(scenarios: &[Arc<Scenario>], incidents: &[Inventory]) -> Inventory {
 fn lint(found: &Found, ground: Ground<'_>, level: LintLevel) -> Vec<Problem> {
     let mut all = found.warnings.clone();
     all.extend(lints::twins(found.policies.iter().map(|(_, policy)| policy)));
+    let overlaps = lints::overlaps(found.policies.iter().map(|(_, policy)| policy));
     for (source, policy) in &found.policies {
-        all.extend(lints::lints(&Written::new(&source.path, &source.text), policy, ground));
+        let mut own = lints::lints(&Written::new(&source.path, &source.text), policy, ground);
+        own.extend(overlaps.iter().filter(|problem| problem.path == source.path).cloned());
+        own.extend(lints::unreceived(policy, &found.receivers));
+        all.extend(lints::allowed(&source.path, &source.text, own));
     }
     match level {
         LintLevel::Off => all.retain(|problem| problem.severity == Severity::Error),
@@ -322,6 +328,7 @@ impl Found {
 
     fn alertmanager(&mut self, config: &Config) {
         self.alertmanagers += 1;
+        self.receivers.extend(config.receivers.iter().map(|receiver| (receiver.name.clone(), !receiver.integrations.is_empty())));
         self.warnings.extend(config.warnings.iter().cloned());
     }
 

@@ -16,7 +16,7 @@ use crate::guard::disruption_budget::DisruptionBudget;
 use crate::guard::freeze::{Freeze, FreezeError, Written};
 use crate::guard::ineffective_chain::Chain;
 use crate::guard::max_unhealthy::MaxUnhealthy;
-use crate::guard::population::Watch;
+use crate::guard::population::{Each, Watch};
 use crate::guard::rate_limit::{LONGEST_WINDOW, RateLimit};
 use crate::guard::switch::Switch;
 use crate::guard::{GuardSettings, Instead, Scope};
@@ -150,7 +150,7 @@ fn healthy(reader: &mut Reader, node: &Node) -> Option<Condition> {
 fn watch(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Watch> {
     let healthy = fields.required(reader, "healthy").and_then(|node| healthy(reader, node));
     let scope = fields.required(reader, "scope").and_then(|node| scope(reader, node));
-    Some(Watch { healthy: healthy?, scope: scope? })
+    Some(Watch { healthy: healthy?, scope: scope?, of: Each::Replicas })
 }
 
 /// `{ fresh }`, `{ healthy, scope, suspect }`, or all of them.
@@ -192,13 +192,22 @@ fn correlated(reader: &mut Reader, node: &Node) -> Option<Correlated> {
     Some(Correlated { services: services?.map(i64::unsigned_abs), share: share?, within: within? })
 }
 
-/// `{ healthy, scope, max, rounding }`.
+/// `{ healthy, scope, of, max, rounding }`.
 fn max_unhealthy(reader: &mut Reader, node: &Node) -> Option<MaxUnhealthy> {
     let mut fields = reader.fields(node, "`max_unhealthy`")?;
     let watch = watch(reader, &mut fields);
+    let words = [("replicas", Each::Replicas), ("nodes", Each::Nodes)];
+    let of = fields.optional("of").map(|node| (reader.one_of(node, "what a gate counts", &words), &node.place));
     let max = most(reader, &mut fields, ("max", "the most unhealthy"), None);
     fields.finish(reader);
-    Some(MaxUnhealthy { watch: watch?, max: max? })
+    let (watch, max) = (watch?, max?);
+    let Some((of, place)) = of else { return Some(MaxUnhealthy { watch, max }) };
+    let of = of?;
+    if of == Each::Nodes && watch.scope == Scope::Service {
+        reader.problem(problem::nodes_of_a_service(place));
+        return None;
+    }
+    Some(MaxUnhealthy { watch: Watch { of, ..watch }, max })
 }
 
 /// `{ healthy, scope, desired, rounding, target }`.
@@ -454,6 +463,7 @@ mod tests {
         );
         check("services: 3, share: 50%, of: zone, ", "", &["15:FD0320 `correlated_failure` asks for nothing"]);
         check("share: 50%, of: zone", "share: 50%", &["15:FD0104 `correlated_failure` has no `of`"]);
+        check("max: 40%", "of: nodes, max: 40%", &["16:FD0350 no nodes belong to a service"]);
         check(", rounding: floor", "", &["16:FD0313 a share does not say how it rounds"]);
         check("desired: 2", "desired: 2, rounding: ceil", &["17:FD0313 a whole number does not round"]);
         check("overflow: refuse", "overflow: queue", &["18:FD0321 `queue` does not say for how long"]);

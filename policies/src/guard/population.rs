@@ -1,6 +1,6 @@
 //! How many of what is declared are healthy, by a condition that is true for each healthy element.
 //!
-//! What is declared and not seen counts as unhealthy: a replica that shows nothing may be gone.
+//! What is declared and not seen counts as unhealthy: a replica or a node that shows nothing may be gone.
 
 use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
@@ -12,10 +12,21 @@ use super::{Answer, Scope};
 /// What is counted, and how health is told.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    /// A comparison with one element for each replica, true for the healthy ones.
+    /// A comparison with one element for each replica or node, true for the healthy ones.
     pub healthy: Condition,
     /// What is counted together.
     pub scope: Scope,
+    /// What is counted.
+    pub of: Each,
+}
+
+/// What a population is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Each {
+    /// Declared replicas.
+    Replicas,
+    /// Declared nodes, which stand in zones and belong to no service.
+    Nodes,
 }
 
 /// What the condition of a [`Watch`] said.
@@ -48,10 +59,19 @@ impl Population {
     /// # Errors
     /// The refusal of a guard that lacks its input: nobody has counted, nothing was seen, or nothing is declared.
     pub fn of(watch: &Watch, target: &Target, inventory: &Inventory, counted: Option<Counted<'_>>) -> Result<Self, Answer> {
-        let undeclared = || Answer::refused(format!("the {} of {target} is not declared", watch.scope.word()), None);
+        let undeclared = || {
+            let what = match watch.of {
+                Each::Replicas => format!("the {} of {target} is not declared", watch.scope.word()),
+                Each::Nodes => format!("no node is declared where {target} is"),
+            };
+            Answer::refused(what, None)
+        };
         let parts = parts_touched(watch.scope, target, inventory).filter(|parts| !parts.is_empty()).ok_or_else(undeclared)?;
-        let declared: u64 =
-            parts.iter().map(|part| declared(part, inventory)).sum::<Option<u64>>().filter(|count| *count > 0).ok_or_else(undeclared)?;
+        let declared = |part: &Part| match watch.of {
+            Each::Replicas => declared(part, inventory),
+            Each::Nodes => nodes(part, inventory),
+        };
+        let declared: u64 = parts.iter().map(declared).sum::<Option<u64>>().filter(|count| *count > 0).ok_or_else(undeclared)?;
         match counted {
             None => Err(Answer::refused("cannot tell: nobody has counted", None)),
             Some(Counted { error, .. }) if !error.is_empty() => Err(Answer::refused(format!("cannot tell: {error}"), None)),
@@ -64,13 +84,22 @@ impl Population {
     }
 }
 
+/// Declared nodes of a part of the system; `None` of a service, which has none of its own.
+fn nodes(part: &Part, inventory: &Inventory) -> Option<u64> {
+    match part {
+        Part::Service(_) => None,
+        Part::Zone(zone) => Some(inventory.nodes.values().filter(|own| *own == zone).count() as u64),
+        Part::All => Some(inventory.nodes.len() as u64),
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::super::fixture::inventory;
     use super::*;
 
     pub(crate) fn watch(scope: Scope) -> Watch {
-        Watch { healthy: Condition::parse("up == 1").unwrap(), scope }
+        Watch { healthy: Condition::parse("up == 1").unwrap(), scope, of: Each::Replicas }
     }
 
     pub(crate) const fn counted(holding: u64, elements: u64) -> Option<Counted<'static>> {
@@ -91,6 +120,26 @@ pub(crate) mod tests {
         check(Scope::Service, "replica/api-1", counted(8, 9), Ok((6, 8, 1)));
         check(Scope::Zone, "replica/api-0", counted(4, 4), Ok((4, 4, 0)));
         check(Scope::All, "replica/api-0", counted(9, 9), Ok((9, 9, 0)));
+    }
+
+    #[test]
+    fn nodes_are_counted_where_nodes_are_asked_for() {
+        let mut inventory = inventory();
+        inventory.nodes = [("n-0", "a"), ("n-1", "a"), ("n-2", "b")].map(|(node, zone)| (node.into(), zone.into())).into();
+        let of = |scope, inventory: &Inventory| {
+            let watch = Watch { of: Each::Nodes, ..watch(scope) };
+            Population::of(&watch, &"node/n-0".parse().unwrap(), inventory, counted(1, 3)).map(|found| (found.declared, found.unhealthy))
+        };
+        assert_eq!(of(Scope::All, &inventory), Ok((3, 2)));
+        assert_eq!(of(Scope::Zone, &inventory), Ok((2, 2)), "what is seen is of all zones, so a condition must ask for the zone's own");
+        assert_eq!(
+            of(Scope::Service, &inventory).map_err(|answer| answer.figures),
+            Err("no node is declared where node/n-0 is".to_owned())
+        );
+        let nowhere = Watch { of: Each::Nodes, ..watch(Scope::All) };
+        inventory.nodes.clear();
+        let none = Population::of(&nowhere, &"replica/api-0".parse().unwrap(), &inventory, counted(1, 1));
+        assert_eq!(none.map_err(|answer| answer.figures), Err("no node is declared where replica/api-0 is".to_owned()));
     }
 
     #[test]

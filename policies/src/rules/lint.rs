@@ -14,7 +14,7 @@ use firedrill_core::time::Span;
 use firedrill_telemetry::universe::Kind;
 
 use super::{Coverage, Group, Outlook, Rule, RuleSet};
-pub use allowing::{Allowances, allow};
+pub use allowing::{Allowance, Allowances, allow, comments};
 pub use catalogue::{LINTS, Lint};
 
 /// The labels by which alerts are sorted out.

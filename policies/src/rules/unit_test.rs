@@ -1,13 +1,16 @@
-//! Rule tests in promtool's format: series in, rules evaluated step by step, alerts and expressions compared with what is expected.
+//! Rule tests in promtool's format: series in, rules evaluated step by step, alerts and expressions compared with what is expected; and what
+//! tests expect of messages and of policies' decisions.
 //!
 //! The semantics are those of Prometheus 3.x's promtool; what is added to them is in docs/rule-tests.md.
 
+mod decisions;
 mod document;
 mod notifications;
 mod run;
 
 use std::collections::BTreeMap;
 
+use firedrill_core::inventory::Inventory;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place};
 use firedrill_core::time::Span;
@@ -16,6 +19,7 @@ use firedrill_telemetry::promql::Plan;
 use firedrill_telemetry::promqltest::Point;
 use firedrill_telemetry::store::Store;
 
+pub use decisions::{Decision, DecisionGot, DecisionTest, Expectation, ExpectedDecision, GivenResult};
 pub use document::read_test_file;
 pub(crate) use notifications::read_notification_tests;
 pub use notifications::{ExpectedNotification, NotificationGot, NotificationTest};
@@ -32,6 +36,10 @@ pub struct TestFile {
     pub alertmanager: Option<(String, Place)>,
     /// Silences that are set at the start of each test, relative to the file, with their place.
     pub silences: Option<(String, Place)>,
+    /// Paths or names of policies that decision tests are about, relative to the file, with their places.
+    pub policies: Vec<(String, Place)>,
+    /// What is declared to exist, for their guards.
+    pub inventory: Inventory,
     /// From one evaluation of all groups to the next; positive.
     pub evaluation_interval: Span,
     /// Groups are evaluated in this order; those that are not named count as the first.
@@ -63,6 +71,10 @@ pub struct Test {
     pub expressions: Vec<ExpressionTest>,
     /// What receivers are expected to be told.
     pub notifications: Vec<NotificationTest>,
+    /// What policies are expected to decide.
+    pub decisions: Vec<DecisionTest>,
+    /// What becomes of the actions that policies start; `None`: they start none.
+    pub results: Option<Vec<GivenResult>>,
     /// Labels that templates call `$externalLabels`, and that alerts carry on their way to Alertmanager.
     pub external_labels: Vec<(Name, Name)>,
     /// The address that templates call `$externalURL`; may be empty.

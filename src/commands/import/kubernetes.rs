@@ -39,7 +39,7 @@ pub fn execute(arguments: &ImportKubernetesArgs, output: Output) -> Result<Exit,
 }
 
 /// The files behind paths and patterns, each once, in the order in which they were named.
-fn files(named: &[String]) -> Result<Vec<ManifestFile>, Failure> {
+pub(super) fn files(named: &[String]) -> Result<Vec<ManifestFile>, Failure> {
     let mut found = Vec::new();
     let mut known = BTreeSet::new();
     for name in named {
@@ -96,7 +96,8 @@ fn called(path: &str) -> String {
     if name.is_empty() { "drafted".to_owned() } else { name.to_owned() }
 }
 
-fn is_of_names(c: char) -> bool {
+/// Whether a character may stand in a name.
+pub(super) fn is_of_names(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_.:/-".contains(c)
 }
 

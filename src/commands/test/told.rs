@@ -8,7 +8,7 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::Place;
 use firedrill_core::time::Span;
 use firedrill_policies::rules::unit_test::{
-    Change, ExpectedAlert, ExpectedNotification, ExpectedSample, Failure, NotificationGot, TimelineEntry,
+    Change, DecisionGot, ExpectedAlert, ExpectedNotification, ExpectedSample, Failure, NotificationGot, TimelineEntry,
 };
 use firedrill_reports::timeline::Kind;
 use firedrill_reports::words::counted;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::command_line::CommandLine;
 use crate::commands::terminal::paint;
 use crate::output::Output;
-use crate::rule_tests::{Misheard, Ran, Suite};
+use crate::rule_tests::{Misheard, Misjudged, Ran, Suite};
 
 /// Texts up to this width stand side by side, longer ones one below the other.
 const SIDE_BY_SIDE: usize = 36;
@@ -46,6 +46,9 @@ fn test(suite: &Suite, ran: &Ran<'_>, output: Output) -> String {
     }
     for misheard in &ran.notifications {
         text.push_str(&notifications(misheard));
+    }
+    for misjudged in &ran.decisions {
+        text.push_str(&decisions(misjudged));
     }
     let pattern = format!("^{}$", regex::escape(&ran.test.name));
     let _ = writeln!(text, "  repeat: {}\n", CommandLine::new("test").word(&suite.file.path).option("--run", &pattern));
@@ -96,6 +99,40 @@ pub fn notifications(misheard: &Misheard) -> String {
         let _ = writeln!(text, "      {:>8}  {line}", moment.to_string());
     }
     text
+}
+
+/// A policy that decided something else than expected.
+fn decisions(misjudged: &Misjudged) -> String {
+    let Misjudged { policy, place, until, missing, surplus, decided } = misjudged;
+    let decided = match decided {
+        Ok(decided) => decided,
+        Err(why) => return format!("  {}: what {policy} decides cannot be told: {why}\n", at(place)),
+    };
+    let mut text = format!("  {}: what {policy} decides until {until} is not as expected\n", at(place));
+    for expected in missing {
+        let _ = writeln!(text, "    expected, and not decided:  {{ {expected} }}");
+    }
+    for got in surplus {
+        let _ = writeln!(text, "    decided, and not expected:  {{ {got} }}");
+    }
+    let all: Vec<&DecisionGot> = decided.iter().filter(|got| got.at <= *until).collect();
+    let _ = writeln!(text, "    all that it decides:");
+    if all.is_empty() {
+        let _ = writeln!(text, "      nothing");
+    }
+    for got in all {
+        let _ = writeln!(text, "      {got}");
+    }
+    text
+}
+
+fn misjudged_as_json(misjudged: &Misjudged) -> Value {
+    let told = |got: &[DecisionGot]| got.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "kind": "decisions", "place": at(&misjudged.place), "policy": misjudged.policy, "until": misjudged.until.to_string(),
+        "missing": misjudged.missing.iter().map(ToString::to_string).collect::<Vec<_>>(), "surplus": told(&misjudged.surplus),
+        "decided": misjudged.decided.as_ref().ok().map(|decided| told(decided)), "error": misjudged.decided.as_ref().err(),
+    })
 }
 
 fn wanted(expected: &ExpectedNotification) -> String {
@@ -330,7 +367,7 @@ pub fn file_as_json(suite: &Suite, ran: &[Ran<'_>]) -> Value {
             "line": ran.test.place.line(),
             "passed": ran.outcome.failures.is_empty(),
             "checks": ran.outcome.checks,
-            "failures": ran.outcome.failures.iter().map(failure_as_json).chain(ran.notifications.iter().map(misheard_as_json)).collect::<Vec<_>>(),
+            "failures": ran.outcome.failures.iter().map(failure_as_json).chain(ran.notifications.iter().map(misheard_as_json)).chain(ran.decisions.iter().map(misjudged_as_json)).collect::<Vec<_>>(),
         })
     };
     json!({ "path": suite.file.path, "tests": ran.iter().map(test).collect::<Vec<_>>() })

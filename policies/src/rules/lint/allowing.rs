@@ -15,11 +15,44 @@ static COMMENT: LazyLock<Regex> =
 
 /// One comment that allows one code.
 #[derive(Clone, Debug)]
-struct Allowance {
-    code: String,
-    place: Place,
-    has_reason: bool,
-    is_used: bool,
+pub struct Allowance {
+    /// The code; empty if the comment names none.
+    pub code: String,
+    /// Where the code stands.
+    pub place: Place,
+    /// Whether it says why; without a reason it is not followed.
+    pub has_reason: bool,
+    /// Whether it has allowed something.
+    pub is_used: bool,
+}
+
+impl Allowance {
+    /// What is wrong with the comment, `None` if nothing is. `codes` are those that it can allow, `kind` what they are lints of; an unused one
+    /// may wait for something that was not looked for.
+    #[must_use]
+    pub fn problem(&self, codes: &[&str], kind: &str, may_wait: bool) -> Option<Problem> {
+        let code = &self.code;
+        let (message, remedy) = if !codes.contains(&code.as_str()) {
+            let near = near_miss(code, codes);
+            let remedy = near.map_or_else(|| "docs/check.md lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+            (format!("`{code}` is the code of no lint of {kind}"), remedy)
+        } else if !self.has_reason {
+            let remedy = format!("write why, as in `# firedrill: allow {code} the router adds it`");
+            ("this allows a finding and does not say why, so it is not followed".to_owned(), remedy)
+        } else if !self.is_used && !may_wait {
+            (format!("this allows {code}, and there is none to allow"), "remove the comment".to_owned())
+        } else {
+            return None;
+        };
+        Some(ALLOWS_NOTHING.problem(&self.place, message).remedy(remedy))
+    }
+}
+
+/// The comments of a file that allow findings.
+#[must_use]
+pub fn comments(path: &str, text: &str) -> Vec<Allowance> {
+    let file = Arc::new(SourceFile { path: path.to_owned(), text: text.to_owned() });
+    COMMENT.captures_iter(text).flat_map(|comment| read(&file, &comment)).collect()
 }
 
 /// The comments of files of rules that allow findings.
@@ -34,9 +67,7 @@ impl Allowances {
     pub fn read<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut by_file = BTreeMap::new();
         for (path, text) in files {
-            let file = Arc::new(SourceFile { path: path.to_owned(), text: text.to_owned() });
-            let all: Vec<Allowance> = COMMENT.captures_iter(text).flat_map(|comment| read(&file, &comment)).collect();
-            by_file.insert(path.to_owned(), all);
+            by_file.insert(path.to_owned(), comments(path, text));
         }
         Self { by_file }
     }
@@ -58,22 +89,7 @@ impl Allowances {
     /// What is wrong with the comments themselves. `unlooked` are codes that were not looked for, so that a comment may well wait for them.
     fn problems(&self, unlooked: &[&str]) -> Vec<Problem> {
         let codes: Vec<&str> = LINTS.iter().map(|lint| lint.code).collect();
-        let told = |allowance: &Allowance| {
-            let code = &allowance.code;
-            let (message, remedy) = if !codes.contains(&code.as_str()) {
-                let near = near_miss(code, &codes);
-                let remedy = near.map_or_else(|| "docs/check.md lists them".to_owned(), |near| format!("did you mean `{near}`?"));
-                (format!("`{code}` is the code of no lint of rules"), remedy)
-            } else if !allowance.has_reason {
-                let remedy = format!("write why, as in `# firedrill: allow {code} the router adds it`");
-                ("this allows a finding and does not say why, so it is not followed".to_owned(), remedy)
-            } else if !allowance.is_used && !unlooked.contains(&code.as_str()) {
-                (format!("this allows {code}, and there is none to allow"), "remove the comment".to_owned())
-            } else {
-                return None;
-            };
-            Some(ALLOWS_NOTHING.problem(&allowance.place, message).remedy(remedy))
-        };
+        let told = |allowance: &Allowance| allowance.problem(&codes, "rules", unlooked.contains(&allowance.code.as_str()));
         self.by_file.values().flatten().filter_map(told).collect()
     }
 }

@@ -14,6 +14,7 @@ use firedrill_telemetry::store::Store;
 
 use super::super::cycle::ALERT_NAME;
 use super::super::document::{duration, text_of};
+use super::decisions::{DecisionTest, read_decision_tests, read_declared, read_results};
 use super::notifications::{NotificationTest, read_notification_tests};
 use super::{AlertTest, ExpectedAlert, ExpectedSample, ExpressionTest, InputSeries, RecordedFormat, RecordedInput, Test, TestFile};
 use crate::problem;
@@ -44,6 +45,9 @@ fn test_file(reader: &mut Reader, path: &str, node: &Node) -> Option<TestFile> {
     let alertmanager = alertmanager.and_then(|node| Some((text_of(reader, node, "an Alertmanager configuration")?, node.place.clone())));
     let silences = fields.optional("silences");
     let silences = silences.and_then(|node| Some((text_of(reader, node, "a file of silences")?, node.place.clone())));
+    let policies = optional_list(reader, &mut fields, "policies");
+    let policies = policies.iter().filter_map(|node| Some((text_of(reader, node, "a policy")?, node.place.clone()))).collect::<Vec<_>>();
+    let inventory = read_declared(reader, &mut fields);
     let evaluation_interval = interval(reader, &mut fields, "evaluation_interval").unwrap_or(DEFAULT_INTERVAL);
     let group_order = group_order(reader, &mut fields);
     let is_fuzzy = fields.optional("fuzzy_compare").and_then(|node| reader.boolean(node, "`fuzzy_compare`")).unwrap_or(false);
@@ -60,7 +64,22 @@ fn test_file(reader: &mut Reader, path: &str, node: &Node) -> Option<TestFile> {
     if let (Some(test), None) = (routed, &alertmanager) {
         reader.problem(problem::no_alertmanager(&test.place));
     }
-    Some(TestFile { path: path.to_owned(), rule_files, alertmanager, silences, evaluation_interval, group_order, is_fuzzy, tests: read })
+    let deciding: Option<&DecisionTest> = read.iter().find_map(|test: &Test| test.decisions.first());
+    if let (Some(test), true) = (deciding, policies.is_empty()) {
+        reader.problem(problem::no_policies(&test.place));
+    }
+    Some(TestFile {
+        path: path.to_owned(),
+        rule_files,
+        alertmanager,
+        silences,
+        policies,
+        inventory,
+        evaluation_interval,
+        group_order,
+        is_fuzzy,
+        tests: read,
+    })
 }
 
 /// What a file says for all of its tests.
@@ -105,6 +124,11 @@ fn test(reader: &mut Reader, node: &Node, around: &Around) -> Option<Test> {
     for test in &notifications {
         refuse_long(reader, &test.place, test.eval_time, around);
     }
+    let decisions = read_decision_tests(reader, &mut fields);
+    for test in &decisions {
+        refuse_long(reader, &test.place, test.eval_time, around);
+    }
+    let results = read_results(reader, &mut fields);
     let external_labels = fields.optional("external_labels").map(|node| texts(reader, node, "external labels")).unwrap_or_default();
     let external_url = fields.optional("external_url").and_then(|node| text_of(reader, node, "an address")).unwrap_or_default();
     let keeps = keeps_group_intervals(reader, &mut fields) || around.keeps_group_intervals;
@@ -119,6 +143,8 @@ fn test(reader: &mut Reader, node: &Node, around: &Around) -> Option<Test> {
         alerts,
         expressions,
         notifications,
+        decisions,
+        results,
         external_labels: external_labels.into_iter().map(|(name, value)| (Name::from(name), Name::from(value))).collect(),
         external_url,
         keeps_group_intervals: keeps,

@@ -1,0 +1,56 @@
+//! Every lint of policies: its code, what it finds, why that hurts, what helps. `docs/check.md` has the same table.
+
+use firedrill_core::problem::Severity;
+
+/// One kind of finding.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PolicyLint {
+    /// Its code, stable across versions.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is found, a lowercase fragment.
+    pub what: &'static str,
+    /// Whether it is found in a policy alone; else rules, scenarios, other policies or a routing are needed to look for it.
+    pub is_of_the_policy: bool,
+}
+
+impl PolicyLint {
+    /// Its severity in a word.
+    #[must_use]
+    pub const fn severity_word(&self) -> &'static str {
+        match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+}
+
+const fn lint(code: &'static str, severity: Severity, is_of_the_policy: bool, what: &'static str) -> PolicyLint {
+    PolicyLint { code, severity, what, is_of_the_policy }
+}
+
+/// Every lint of policies, by code.
+pub const POLICY_LINTS: [PolicyLint; 20] = [
+    lint("FD0330", Severity::Error, false, "an alert that no rule has"),
+    lint("FD0331", Severity::Warning, false, "an alert that cannot fire here"),
+    lint("FD0332", Severity::Warning, false, "a matcher that no alert of the name meets"),
+    lint("FD0333", Severity::Warning, false, "a cap that refuses every action in a service"),
+    lint("FD0334", Severity::Warning, false, "caps that allow all replicas of a service at a time"),
+    lint("FD0335", Severity::Warning, true, "a policy that acts and never looks whether it helped"),
+    lint("FD0336", Severity::Error, false, "two policies of one name"),
+    lint("FD0337", Severity::Warning, false, "a label that the policy needs and its alerts never have"),
+    lint("FD0338", Severity::Warning, false, "a label that never names a target of its kind"),
+    lint("FD0339", Severity::Warning, false, "a target that no scenario here has"),
+    lint("FD0340", Severity::Warning, false, "a condition that finds nothing, or says the same at all times"),
+    lint("FD0351", Severity::Info, true, "an action that could be undone, and is left as it is when it has not helped"),
+    lint("FD0352", Severity::Warning, true, "a policy that acts as often as its alert comes"),
+    lint("FD0353", Severity::Warning, true, "a scaling that nothing bounds"),
+    lint("FD0354", Severity::Warning, true, "a gate without a cap"),
+    lint("FD0355", Severity::Warning, true, "a policy that answers every alert, or a matcher that everything meets"),
+    lint("FD0356", Severity::Warning, false, "two policies that answer one alert, and no locks between them"),
+    lint("FD0357", Severity::Warning, false, "an escalation that nobody receives"),
+    lint("FD0358", Severity::Warning, true, "an action that cannot be undone, done without asking anybody"),
+    lint("FD0359", Severity::Warning, true, "a comparison of numbers in a precheck that never holds"),
+];

@@ -1,0 +1,270 @@
+//! What a policy does that is likely not meant, wherever it is played; what two policies do together; and whom nobody can call.
+
+use firedrill_core::action::{Action, Scale};
+use firedrill_core::name::Name;
+use firedrill_core::problem::Problem;
+use firedrill_telemetry::labels::Matcher;
+use firedrill_telemetry::promql::{Condition, Presence};
+use firedrill_telemetry::universe::Universe;
+
+use crate::guard::stage::Stage;
+use crate::policy::{Deed, OnFailure, Policy, TargetKind, has_inverse};
+use crate::problem;
+
+/// What is likely not meant in a policy by itself.
+pub(super) fn habits(policy: &Policy) -> Vec<Problem> {
+    if policy.only_notifies() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    found.extend(never_undone(policy));
+    let guards = &policy.guards;
+    let is_limited = !guards.rate_limits.is_empty() || guards.breaker.is_some_and(|breaker| breaker.actions.is_some());
+    // A rest for each target is a limit too, if one that grows with the number of targets.
+    let is_limited = is_limited || guards.cooldown.is_some() || guards.backoff.is_some();
+    if !is_limited {
+        found.push(problem::no_rate_limit(&policy.places.caps, &policy.name));
+    }
+    found.extend(unbounded(policy));
+    if guards.max_unhealthy.is_some() && guards.caps.is_empty() {
+        found.push(problem::gate_without_cap(&policy.places.caps, &policy.name));
+    }
+    found.extend(answers_everything(policy));
+    found.extend(irreversible(policy));
+    // A comparison of numbers alone says the same wherever it is asked.
+    let never =
+        |condition: &Condition| condition.plan().selectors().is_empty() && condition.prospect(&Universe::new()).presence == Presence::Never;
+    let dead = policy.prechecks.iter().filter(|precheck| never(&precheck.condition));
+    found.extend(dead.map(|precheck| problem::precheck_never_holds(&precheck.place, &policy.name)));
+    found
+}
+
+/// A step that could be undone, whose failure is not answered by that and that no other step follows.
+fn never_undone(policy: &Policy) -> Option<Problem> {
+    let word = policy.steps.iter().find_map(|step| match &step.deed {
+        Deed::Act(action) if has_inverse(action) && step.verify.is_some() && step.on_failure == OnFailure::Escalate => Some(action.word()),
+        _ => None,
+    })?;
+    Some(problem::never_undone(&policy.places.steps, &policy.name, word))
+}
+
+/// A scaling by a number that may come again and again: no number of replicas is asked before it.
+fn unbounded(policy: &Policy) -> Option<Problem> {
+    let scales = |action: &Action| matches!(action, Action::Scale { replicas: Scale::By(count) } if *count > 0);
+    let is_asked = policy.prechecks.iter().any(|precheck| precheck.condition.plan().text().contains("replicas"));
+    let scales = policy.actions().any(|(action, _)| scales(action));
+    (scales && !is_asked).then(|| problem::unbounded_scaling(&policy.places.steps, &policy.name))
+}
+
+/// No alert is named and no label asked for, or a label is asked for that every value meets.
+fn answers_everything(policy: &Policy) -> Option<Problem> {
+    if let (Some(place), true, true) = (&policy.places.receiver, policy.alerts.is_empty(), policy.matchers.is_empty()) {
+        return Some(problem::answers_every_alert(place, &policy.name));
+    }
+    // What matches nothing and two texts that nobody would write matches whatever there is.
+    let meets_all = |matcher: &Matcher| ["", "\u{1}", "\u{2}x"].into_iter().all(|value| matcher.matches(value));
+    let (matcher, place) = policy.matchers.iter().zip(&policy.places.matchers).find(|(matcher, _)| meets_all(matcher))?;
+    Some(problem::matcher_of_everything(place, &policy.name, &matcher.to_string()))
+}
+
+/// An action whose effect is lost for good, at a stage that asks nobody.
+fn irreversible(policy: &Policy) -> Option<Problem> {
+    let is_final = |action: &Action| matches!(action, Action::PurgeQueue | Action::FailOver);
+    let (action, _) = policy.actions().find(|(action, _)| is_final(action))?;
+    // A limited policy may not do it at all.
+    let asks = policy.stage <= Stage::Limited;
+    (!asks).then(|| problem::irreversible_unasked(&policy.places.steps, &policy.name, action.word()))
+}
+
+/// Policies that may act on one target at a time without knowing of each other, each pair at the later of the two.
+pub(super) fn overlaps(policies: &[&Policy]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (index, later) in policies.iter().enumerate() {
+        let other = policies[..index].iter().find_map(|earlier| Some((earlier, shared(earlier, later)?)));
+        if let Some((earlier, alert)) = other {
+            let place = later.places.alerts.first().or(later.places.receiver.as_ref()).unwrap_or(&later.places.name);
+            found.push(problem::policies_overlap(place, (&later.name, &earlier.name), &alert));
+        }
+    }
+    found
+}
+
+/// An alert that both answer by actions of which neither keeps the other away.
+fn shared(one: &Policy, other: &Policy) -> Option<Name> {
+    let acts = |policy: &Policy| !policy.only_notifies() && policy.stage > Stage::Shadow;
+    let have_locks = one.guards.mutual_exclusion.is_some() && other.guards.mutual_exclusion.is_some();
+    let rests = |policy: &Policy| policy.guards.cooldown.is_some_and(|cooldown| cooldown.any_policy.as_nanos() > 0);
+    // A rest after whatever another policy did keeps two apart as well as a lock.
+    let are_apart = have_locks || rests(one) && rests(other);
+    let are_elsewhere = one.receiver.is_some() && other.receiver.is_some() && one.receiver != other.receiver;
+    if !acts(one) || !acts(other) || are_apart || are_elsewhere || one.correlation.is_some() != other.correlation.is_some() {
+        return None;
+    }
+    let excluded = one.matchers.iter().any(|own| other.matchers.iter().any(|theirs| exclude(own, theirs)));
+    // What callers do and what is done to services are different things.
+    let is_of_clients = |policy: &Policy| policy.actions().all(|(_, target)| target.kind == TargetKind::Client);
+    let are_strangers = is_of_clients(one) != is_of_clients(other);
+    if excluded || are_strangers {
+        return None;
+    }
+    match (&one.alerts[..], &other.alerts[..]) {
+        ([], [named, ..]) | ([named, ..], []) => Some(named.clone()),
+        ([], []) => None,
+        (own, theirs) => own.iter().find(|alert| theirs.contains(alert)).cloned(),
+    }
+}
+
+/// Whether no label set meets both: they ask for different values of one label.
+fn exclude(one: &Matcher, other: &Matcher) -> bool {
+    let is_equality =
+        |matcher: &Matcher| matcher.matches(&matcher.value) && !matcher.matches("") && !matcher.matches(&format!("{}\u{1}", matcher.value));
+    *one.name == *other.name && (is_equality(one) && !other.matches(&one.value) || is_equality(other) && !one.matches(&other.value))
+}
+
+/// Whom a policy calls and nobody is: no receiver of the routing by this name has a way to be told.
+pub(super) fn unreceived(policy: &Policy, receivers: &[(Name, bool)]) -> Option<Problem> {
+    let to = policy.steps.iter().find_map(|step| match &step.deed {
+        Deed::Escalate(escalation) => Some(&escalation.to),
+        _ => None,
+    })?;
+    match receivers.iter().find(|(name, _)| name == to) {
+        Some((_, false)) => Some(problem::receiver_without_a_way(&policy.places.steps, &policy.name, to)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::document::read_policy;
+    use crate::lints::allowed;
+
+    const SOUND: &str = "
+schema: policy/1
+policy: p
+owner: o
+on: { alert: Down, match: { severity: page } }
+target: { service: $service }
+precheck: [{ expr: 'up == 0', because: it is down }]
+steps:
+  - scale: { times: x2 }
+    verify: { expr: up == 1, within: 1m }
+    on_failure: revert
+guard:
+  rate_limit: [{ max: 3, window: 1h, scope: target }]
+  caps: [{ scope: service, of: replicas, max: 25%, rounding: floor, at_least: 1 }]
+";
+
+    fn read(text: &str) -> Arc<Policy> {
+        read_policy("p.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    #[track_caller]
+    fn check(from: &str, to: &str, expected: &[&str]) {
+        assert!(SOUND.contains(from), "{from}");
+        let told: Vec<String> = habits(&read(&SOUND.replace(from, to)))
+            .iter()
+            .map(|lint| format!("{}:{} {}", lint.place.as_ref().map_or(0, firedrill_core::problem::Place::line), lint.code, lint.message))
+            .collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_sound_policy_has_no_bad_habits() {
+        check("p", "p", &[]);
+        check(
+            "  - scale: { times: x2 }\n    verify: { expr: up == 1, within: 1m }\n    on_failure: revert\n",
+            "  - escalate: { to: a }\n",
+            &[],
+        );
+    }
+
+    #[test]
+    fn each_bad_habit_is_named_where_it_stands() {
+        check("    on_failure: revert\n", "", &["8:FD0351 `p` leaves `scale` as it is when it has not helped"]);
+        check("  rate_limit: [{ max: 3, window: 1h, scope: target }]\n", "", &["13:FD0352 nothing limits how often `p` acts"]);
+        check("  rate_limit: [{ max: 3, window: 1h, scope: target }]\n", "  breaker: { actions: 3, within: 1h }\n", &[]);
+        check("  rate_limit: [{ max: 3, window: 1h, scope: target }]\n", "  cooldown: 10m\n", &[]);
+        check("times: x2", "by: 2", &["8:FD0353 `p` gives more replicas each time, and nothing says how many are enough"]);
+        check("times: x2", "by: -2", &[]);
+        check(
+            "  caps: [{ scope: service, of: replicas, max: 25%, rounding: floor, at_least: 1 }]\n",
+            "  max_unhealthy: { healthy: up == 1, scope: all, max: 2 }\n",
+            &["12:FD0354 `p` has a gate and no cap: `max_unhealthy` counts what is broken, not what is being worked on"],
+        );
+        check("{ severity: page }", "{ severity: '=~ .*' }", &["5:FD0355 every alert meets severity=~\".*\" of `p`"]);
+        check("{ severity: page }", "{ severity: '=~ .+' }", &[]);
+        let receiver = "{ receiver: team }";
+        check("{ alert: Down, match: { severity: page } }", receiver, &["5:FD0355 `p` acts on every alert that reaches this receiver"]);
+        check("up == 0'", "vector(1) > 2'", &["7:FD0359 this precheck of `p` never holds, whatever is seen, so it never acts"]);
+        check("up == 0'", "vector(2) > 1'", &[]);
+    }
+
+    #[test]
+    fn what_cannot_be_undone_is_asked_for_first() {
+        let steps = "  - scale: { times: x2 }\n    verify: { expr: up == 1, within: 1m }\n    on_failure: revert\n";
+        let told = "8:FD0358 `p` does `fail_over` without asking anybody, and nothing undoes it";
+        check(steps, "  - fail_over: {}\n", &[told]);
+        check(steps, "  - fail_over: {}\nstage: guarded\n", &[told]);
+        check(steps, "  - fail_over: {}\nstage: approval\n", &[]);
+    }
+
+    #[track_caller]
+    fn check_pair(one: (&str, &str), other: (&str, &str), expected: &[&str]) {
+        let first = read(&SOUND.replace(one.0, one.1));
+        let second = read(&SOUND.replace("policy: p", "policy: q").replace(other.0, other.1));
+        let told: Vec<String> = overlaps(&[&first, &second]).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn two_policies_on_one_alert_are_kept_apart_by_locks_by_labels_or_by_rests() {
+        let both = ["FD0356 `q` and `p` both act on `Down`, and nothing keeps them apart"];
+        check_pair(("", ""), ("", ""), &both);
+        let (guard, locked) = ("guard:\n", "guard:\n  mutual_exclusion: { lease: 15m }\n");
+        check_pair((guard, locked), ("", ""), &both);
+        check_pair((guard, locked), (guard, locked), &[]);
+        let rested = "guard:\n  cooldown: 5m\n";
+        check_pair((guard, rested), (guard, rested), &[]);
+        let alone = "guard:\n  cooldown: { same_policy: 5m }\n";
+        check_pair((guard, alone), (guard, alone), &both);
+        check_pair(("severity: page", "severity: info"), ("", ""), &[]);
+        check_pair(("severity: page", "severity: '!= page'"), ("", ""), &[]);
+        check_pair(("severity: page", "team: a"), ("", ""), &both);
+        check_pair(("alert: Down", "alert: Slow"), ("", ""), &[]);
+        check_pair(("target:", "stage: dry-run\ntarget:"), ("", ""), &[]);
+    }
+
+    #[test]
+    fn a_receiver_that_tells_nobody_receives_no_page() {
+        let policy =
+            read(&SOUND.replace("guard:", "  - escalate: { to: oncall }\nguard:").replace("on_failure: revert", "on_failure: next"));
+        let told = |receivers: &[(&str, bool)]| {
+            let receivers: Vec<(Name, bool)> = receivers.iter().map(|(name, tells)| (Name::new(name), *tells)).collect();
+            unreceived(&policy, &receivers).map(|problem| problem.message)
+        };
+        assert_eq!(told(&[("oncall", false)]).as_deref(), Some("`p` calls `oncall`, and the receiver of this name tells nobody"));
+        assert_eq!(told(&[("oncall", true)]), None);
+        assert_eq!(told(&[("team", false)]), None, "people need be no receivers");
+    }
+
+    #[test]
+    fn a_comment_with_a_reason_allows_a_lint_and_one_that_allows_nothing_is_told() {
+        let told = |comment: &str, from: &str| {
+            let text = format!("# firedrill: allow {comment}\n{}", SOUND.trim_start().replace(from, ""));
+            let found = habits(&read(&text));
+            allowed("p.yaml", &text, found).into_iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect::<Vec<_>>()
+        };
+        let limit = "  rate_limit: [{ max: 3, window: 1h, scope: target }]\n";
+        assert_eq!(told("FD0352 the alert comes once a day", limit), [""; 0]);
+        assert_eq!(
+            told("FD0352", limit),
+            ["FD0352 nothing limits how often `p` acts", "FD0485 this allows a finding and does not say why, so it is not followed"]
+        );
+        assert_eq!(told("FD0352 a reason", "\u{0}"), ["FD0485 this allows FD0352, and there is none to allow"]);
+        assert_eq!(told("FD0333 at night", "\u{0}"), [""; 0], "it may be found where there are scenarios");
+        assert_eq!(told("FD0999 x", "\u{0}"), ["FD0485 `FD0999` is the code of no lint of policies"]);
+    }
+}

@@ -1,0 +1,144 @@
+//! What an action of another program does, as far as policies can do the same: commands of kubectl and of a service manager.
+
+use super::page::{Noted, Step, plain};
+
+/// The step that a command stands for; `None` if it is somebody's own, of which nothing is known.
+pub fn of_command(command: &str) -> Option<Noted<Step>> {
+    let mut words: Vec<&str> = command.split_whitespace().filter(|word| *word != "sudo").collect();
+    // Of several commands in a row none is known to be the one that counts.
+    if words.iter().any(|word| word.contains(['|', ';', '&', '>', '<', '`', '\n']) || word.contains("$(")) || words.is_empty() {
+        return None;
+    }
+    let program = words.remove(0);
+    match program.rsplit('/').next().unwrap_or_default() {
+        "kubectl" | "oc" => kubectl(&words),
+        "systemctl" => match words[..] {
+            ["restart", unit] => host_service(unit.trim_end_matches(".service")),
+            _ => None,
+        },
+        "service" => match words[..] {
+            [unit, "restart"] => host_service(unit),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn host_service(unit: &str) -> Option<Noted<Step>> {
+    let step = Step { target: Some(("replica", "$pod".to_owned())), ..Step::plain("restart", "{ mode: rolling }") };
+    is_name(unit)
+        .then(|| Noted::assumed(step, format!("the process `{unit}` of one machine is the replica that the alert's label `pod` names")))
+}
+
+fn kubectl(words: &[&str]) -> Option<Noted<Step>> {
+    let (mut plain_words, mut replicas) = (Vec::new(), None);
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        match word.strip_prefix("--replicas=") {
+            Some(count) => replicas = Some(count),
+            None if *word == "--replicas" => replicas = rest.next().copied(),
+            None if matches!(*word, "-n" | "--namespace" | "--context" | "--timeout" | "--grace-period") => drop(rest.next()),
+            None if word.starts_with('-') => {}
+            None => plain_words.push(*word),
+        }
+    }
+    let named = |words: &[&str]| match words {
+        [one] => one.split_once('/').map(|(kind, name)| (kind.to_owned(), name.to_owned())),
+        [kind, name] => Some(((*kind).to_owned(), (*name).to_owned())),
+        _ => None,
+    };
+    let is_workload = |kind: &str| {
+        matches!(
+            kind,
+            "deployment" | "deployments" | "deploy" | "statefulset" | "statefulsets" | "sts" | "daemonset" | "ds" | "deployment.apps"
+        )
+    };
+    let workload =
+        |words: &[&str]| named(words).filter(|(kind, name)| is_workload(kind) && is_name(name)).map(|(_, name)| ("service", name));
+    match &plain_words[..] {
+        ["rollout", "restart", rest @ ..] => {
+            Some(Noted::exact(Step { target: Some(workload(rest)?), ..Step::plain("restart", "{ mode: rolling }") }))
+        }
+        ["rollout", "undo", rest @ ..] => Some(Noted::exact(Step { target: Some(workload(rest)?), ..Step::plain("rollback", "{}") })),
+        ["scale", rest @ ..] => {
+            let count: u32 = replicas?.parse().ok().filter(|count| (1..=100_000).contains(count))?;
+            Some(Noted::exact(Step { target: Some(workload(rest)?), ..Step::plain("scale", format!("{{ to: {count} }}")) }))
+        }
+        ["delete", rest @ ..] => {
+            let (kind, name) = named(rest)?;
+            let is_pod = matches!(&*kind, "pod" | "pods" | "po") && is_name(&name);
+            is_pod.then(|| pod_deleted(Some(name)))
+        }
+        ["drain", node] => {
+            is_name(node).then(|| Noted::exact(Step { target: Some(("node", (*node).to_owned())), ..Step::plain("drain", "{}") }))
+        }
+        _ => None,
+    }
+}
+
+/// A Pod that is deleted; its workload makes another.
+pub fn pod_deleted(name: Option<String>) -> Noted<Step> {
+    let target = Some(("replica", name.unwrap_or_else(|| "$pod".to_owned())));
+    let assumed = "the Pod's workload makes another one; here the replica is restarted under its own name";
+    Noted::assumed(Step { target, ..Step::plain("restart", "{ mode: rolling }") }, assumed)
+}
+
+/// What stands where somebody's own script is: a sentence on what is lost.
+pub fn own(what: &str, name: &str) -> String {
+    format!("{what} `{}`: its effect on the system is not known here; write what it does as steps", shortened(name))
+}
+
+/// A text for a comment, not longer than a line.
+pub fn shortened(text: &str) -> String {
+    const MOST: usize = 100;
+    let text = plain(text);
+    if text.chars().count() <= MOST { text } else { text.chars().take(MOST).collect::<String>() + "…" }
+}
+
+/// Whether it is a name as it stands, nothing to be filled in.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(command: &str, expected: Option<(&str, &str, &str)>) {
+        let found = of_command(command).map(|step| step.value);
+        let told =
+            found.map(|step| (step.deed.0, step.deed.1, step.target.map(|(kind, name)| format!("{kind}/{name}")).unwrap_or_default()));
+        assert_eq!(told, expected.map(|(deed, value, target)| (deed, value.to_owned(), target.to_owned())), "{command}");
+    }
+
+    #[test]
+    fn commands_that_policies_can_give_are_known() {
+        check("kubectl rollout restart deployment/cart -n shop", Some(("restart", "{ mode: rolling }", "service/cart")));
+        check("kubectl -n shop rollout undo deploy cart", Some(("rollback", "{}", "service/cart")));
+        check("kubectl scale --replicas=4 deployment/cart", Some(("scale", "{ to: 4 }", "service/cart")));
+        check("kubectl scale deployment cart --replicas 4", Some(("scale", "{ to: 4 }", "service/cart")));
+        check("kubectl delete pod cart-1 --force", Some(("restart", "{ mode: rolling }", "replica/cart-1")));
+        check("kubectl drain node-1 --ignore-daemonsets", Some(("drain", "{}", "node/node-1")));
+        check("sudo systemctl restart nginx.service", Some(("restart", "{ mode: rolling }", "replica/$pod")));
+        check("service hubot restart", Some(("restart", "{ mode: rolling }", "replica/$pod")));
+    }
+
+    #[test]
+    fn commands_of_which_not_all_is_known_are_not() {
+        for command in [
+            "",
+            "sudo",
+            "kubectl",
+            "kubectl scale --replicas=0 deployment/cart",
+            "kubectl delete $kind $name -n $namespace",
+            "kubectl delete pods --all",
+            "kubectl rollout restart deployment/cart; rm -r /",
+            "kubectl delete pod $(hostname)",
+            "systemctl restart {{ unit }}",
+            "/opt/fix.sh",
+        ] {
+            check(command, None);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Playbooks of Robusta: triggers, of which one is enough, and actions in a row; most of them gather what people want to see.
+
+use firedrill_core::time::Span;
+use firedrill_core::yaml::{Node, Value};
+
+use super::deed::{of_command, own, pod_deleted};
+use super::page::{NOBODY, Note, Noted, Rule, Sketch, Step, alert_of, in_double_quotes, label_of};
+use super::rulebook::escaped;
+use super::source::{at, duration, entries, items, scalar, text};
+use super::{Kind, Refusal};
+
+/// The lists of playbooks in the values of Robusta's chart.
+const LISTS: [&str; 2] = ["builtinPlaybooks", "customPlaybooks"];
+
+/// Whether a document holds playbooks.
+pub fn is_playbooks(node: &Node) -> bool {
+    LISTS.iter().any(|list| at(node, &[list]).is_some()) || is_playbook(node) || list(node).first().is_some_and(is_playbook)
+}
+
+fn is_playbook(node: &Node) -> bool {
+    at(node, &["triggers"]).is_some() && at(node, &["actions"]).is_some()
+}
+
+fn list(node: &Node) -> &[Node] {
+    match &node.value {
+        Value::List(items) => items,
+        _ => &[],
+    }
+}
+
+/// A policy for each playbook.
+pub fn playbooks(node: &Node) -> Vec<Result<Sketch, Refusal>> {
+    if is_playbook(node) {
+        return vec![playbook(node)];
+    }
+    let of_values = LISTS.iter().flat_map(|key| items(node, &[key]));
+    list(node).iter().chain(of_values).map(playbook).collect()
+}
+
+/// What one trigger says.
+struct Trigger {
+    alert: String,
+    matchers: Vec<(String, &'static str, String)>,
+    rule: Option<(Rule, Vec<Note>)>,
+    limit: Option<Span>,
+    notes: Vec<Note>,
+}
+
+fn playbook(node: &Node) -> Result<Sketch, Refusal> {
+    let triggers = items(node, &["triggers"]);
+    let first_alert = triggers.iter().find_map(|trigger| entries(trigger).first().and_then(|(_, value)| text(value, &["alert_name"])));
+    let name = text(node, &["name"]).or(first_alert).unwrap_or_else(|| "playbook".to_owned());
+    let refused = |why: String| Refusal::new(Kind::RobustaPlaybook, &name, &node.place, why);
+    let mut sketch = Sketch::new(Kind::RobustaPlaybook, &node.place, &name);
+    sketch.description = format!("The playbook `{name}`.");
+    let (mut read, mut unread) = (Vec::new(), Vec::new());
+    for (word, value) in triggers.iter().flat_map(entries).map(|(key, value)| (&*key.text, value)) {
+        match trigger(word, value, &name) {
+            Ok(trigger) => read.push(trigger),
+            Err(why) => unread.push(why),
+        }
+    }
+    if read.is_empty() {
+        return Err(refused(unread.into_iter().next().unwrap_or_else(|| "it has no trigger".to_owned())));
+    }
+    sketch.notes.extend(unread.into_iter().map(Note::Lost));
+    if read.windows(2).any(|pair| pair[0].matchers != pair[1].matchers) {
+        return Err(refused("its triggers ask for different labels, so that it is several policies; split it".to_owned()));
+    }
+    sketch.on.value.matchers.clone_from(&read[0].matchers);
+    let limit = read.iter().filter_map(|trigger| trigger.limit).max();
+    for trigger in read {
+        sketch.on.value.alerts.push(trigger.alert);
+        sketch.on.notes.extend(trigger.notes);
+        sketch.rules.extend(trigger.rule.map(|(value, notes)| Noted { value, notes }));
+    }
+    sketch.on.value.alerts.sort();
+    sketch.on.value.alerts.dedup();
+    if let Some(limit) = limit.filter(|limit| *limit > Span::ZERO) {
+        let value = format!("[{{ max: 1, window: {limit}, scope: target, overflow: refuse }}]");
+        sketch.guards.push(Noted::exact(("rate_limit", value)));
+    }
+    actions(&mut sketch, node).map_err(refused)?;
+    Ok(sketch)
+}
+
+fn trigger(word: &str, value: &Node, name: &str) -> Result<Trigger, String> {
+    if word == "on_prometheus_alert" {
+        return prometheus(value);
+    }
+    let Some((expr, summary, usual)) = of_kubernetes(word, value) else {
+        return Err(format!("`{word}` comes from the API server, and no metric tells of it"));
+    };
+    let limit = text(value, &["rate_limit"]).as_deref().and_then(duration).unwrap_or(Span::from_seconds(usual));
+    let alert = alert_of(name) + "Seen";
+    let mut notes = vec![Note::Assumed(format!("`{word}` is told by the API server; here kube-state-metrics shows it"))];
+    if at(value, &["scope"]).is_some() || at(value, &["exclude"]).is_some() {
+        notes.push(Note::Lost("`scope` and `exclude`: add what they ask for to the rule".to_owned()));
+    }
+    let rule = Rule {
+        alert: alert.clone(),
+        expr,
+        lasting: String::new(),
+        severity: "warning".to_owned(),
+        reason: String::new(),
+        summary: summary.to_owned(),
+    };
+    Ok(Trigger { alert, matchers: Vec::new(), rule: Some((rule, notes)), limit: Some(limit), notes: Vec::new() })
+}
+
+/// What shows the same as a trigger of the API server: an expression, a sentence, and the seconds within which it comes once by default.
+fn of_kubernetes(word: &str, value: &Node) -> Option<(String, &'static str, u64)> {
+    let waiting = |reason: &str| format!("kube_pod_container_status_waiting_reason{{reason={}}} == 1", in_double_quotes(reason));
+    let restarts = text(value, &["restart_count"]).and_then(|count| count.parse::<u32>().ok()).unwrap_or(2);
+    Some(match word {
+        "on_pod_crash_loop" => {
+            let reason = text(value, &["restart_reason"]).unwrap_or_else(|| "CrashLoopBackOff".to_owned());
+            let often = format!("{} and on (pod, container) kube_pod_container_status_restarts_total >= {restarts}", waiting(&reason));
+            (often, "{{ $labels.pod }} crashes again and again", 3_600)
+        }
+        "on_image_pull_backoff" => (waiting("ImagePullBackOff"), "the image of {{ $labels.pod }} cannot be pulled", 3_600),
+        "on_pod_oom_killed" | "on_container_oom_killed" => {
+            let expr = "kube_pod_container_status_last_terminated_reason{reason=\"OOMKilled\"} == 1";
+            (expr.to_owned(), "{{ $labels.pod }} was killed for want of memory", 3_600)
+        }
+        "on_pod_evicted" => ("kube_pod_status_reason{reason=\"Evicted\"} == 1".to_owned(), "{{ $labels.pod }} was evicted", 3_600),
+        "on_job_failure" => ("kube_job_status_failed > 0".to_owned(), "{{ $labels.job_name }} failed", 0),
+        _ => return None,
+    })
+}
+
+fn prometheus(value: &Node) -> Result<Trigger, String> {
+    let alert = text(value, &["alert_name"]).ok_or("a trigger names no alert, so it comes with every one of them")?;
+    if alert.is_empty() || !alert.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/-".contains(c)) {
+        return Err(format!("`{alert}` is no alert's name here: letters, digits and _ . : / -"));
+    }
+    let mut trigger = Trigger { alert, matchers: Vec::new(), rule: None, limit: None, notes: Vec::new() };
+    match text(value, &["status"]).as_deref() {
+        None | Some("firing") => {}
+        Some("resolved") => return Err("it answers an alert that is over, and policies answer alerts that begin".to_owned()),
+        Some(other) => trigger.notes.push(Note::Lost(format!("status {other}: policies answer alerts that begin"))),
+    }
+    for (key, label) in [("pod_name_prefix", "pod"), ("namespace_prefix", "namespace"), ("instance_name_prefix", "instance")] {
+        if let Some(prefix) = text(value, &[key]) {
+            trigger.matchers.push((label.to_owned(), "=~", format!("{}.*", escaped(&prefix))));
+        }
+    }
+    for scope in items(value, &["scope", "include"]) {
+        for (label, wanted) in items(scope, &["labels"])
+            .iter()
+            .filter_map(scalar)
+            .filter_map(|text| text.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())))
+        {
+            trigger.matchers.push((label_of(label.trim()), "=~", wanted.trim().to_owned()));
+        }
+    }
+    if items(value, &["scope", "include"]).len() > 1 {
+        return Err("its scope has alternatives, so that it is several policies; split it".to_owned());
+    }
+    if at(value, &["scope", "exclude"]).is_some() || at(value, &["k8s_providers"]).is_some() {
+        trigger.notes.push(Note::Lost("`scope: { exclude }` or `k8s_providers`".to_owned()));
+    }
+    Ok(trigger)
+}
+
+/// The evidence that an action gathers; `None` if it does something else.
+fn evidence(action: &str) -> Option<&'static str> {
+    let gathers = ["enricher", "reporter", "report_", "investigator", "analyzer", "analysis", "related_pods", "enrich_", "explanation"];
+    if action.contains("bash") || !gathers.iter().any(|word| action.contains(word)) {
+        return None;
+    }
+    let kinds = [("log", "logs"), ("crash_loop", "logs"), ("event", "changes"), ("alert", "alerts")];
+    Some(kinds.into_iter().find(|(word, _)| action.contains(word)).map_or("metrics", |(_, kind)| kind))
+}
+
+fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
+    let (mut with, mut told, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    for (action, value) in items(node, &["actions"]).iter().flat_map(entries).map(|(key, value)| (&*key.text, value)) {
+        if let Some(kind) = evidence(action) {
+            with.push(kind);
+            told.push(action.to_owned());
+            continue;
+        }
+        match deed(action, value) {
+            Some(step) => sketch.steps.push(step),
+            None => {
+                let command = text(value, &["bash_command"]).or_else(|| text(value, &["command"]));
+                let command = command.or_else(|| Some(items(value, &["command"]).iter().filter_map(scalar).collect::<Vec<_>>().join(" ")));
+                lost.push(own(&format!("the action `{action}`,"), command.as_deref().unwrap_or_default()));
+            }
+        }
+    }
+    let is_pod = sketch.rules.iter().any(|rule| rule.value.expr.starts_with("kube_pod"))
+        || sketch.steps.iter().any(|step| matches!(step.value.target, Some(("replica", _))));
+    sketch.target = match sketch.steps.first().and_then(|step| step.value.target.clone()) {
+        Some(own) => Noted::exact(own),
+        None if is_pod => Noted::exact(("replica", "$pod".to_owned())),
+        None => Noted::assumed(("service", "$service".to_owned()), "it is about the service that the alert's label `service` names"),
+    };
+    let policy_target = sketch.target.value.clone();
+    sketch.steps.iter_mut().for_each(|step| step.value.target = step.value.target.take().filter(|own| *own != policy_target));
+    if with.is_empty() && lost.is_empty() && sketch.steps.is_empty() {
+        return Err("it has no action".to_owned());
+    }
+    if !with.is_empty() || sketch.steps.is_empty() {
+        with.sort_unstable();
+        with.dedup();
+        let with = if with.is_empty() { String::new() } else { format!(", with: [{}]", with.join(", ")) };
+        let mut notes: Vec<Note> = lost.drain(..).map(Note::Lost).collect();
+        if !told.is_empty() {
+            notes.push(Note::Lost(format!("{} go to a sink such as a chat; here people are called", told.join(", "))));
+        }
+        sketch.steps.push(Noted { value: Step::plain("escalate", format!("{{ to: {NOBODY}{with} }}")), notes });
+    }
+    sketch.notes.extend(lost.into_iter().map(Note::Lost));
+    if matches!(at(node, &["stop"]).map(|node| &node.value), Some(Value::Bool(true))) {
+        sketch.notes.push(Note::Lost("stop: playbooks after this one are not asked".to_owned()));
+    }
+    Ok(())
+}
+
+/// The step of an action that policies can take.
+fn deed(action: &str, value: &Node) -> Option<Noted<Step>> {
+    let aimed = |step: Step, kind, label: &str| Noted::exact(Step { target: Some((kind, label.to_owned())), ..step });
+    match action {
+        "delete_pod" | "delete_alert_pod" => Some(pod_deleted(None)),
+        "rollout_restart" => Some(aimed(Step::plain("restart", "{ mode: rolling }"), "service", "$deployment")),
+        "restart_named_rollout" => {
+            let name = text(value, &["name"])
+                .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) && !name.is_empty())?;
+            Some(aimed(Step::plain("restart", "{ mode: rolling }"), "service", &name))
+        }
+        "drain" => Some(aimed(Step::plain("drain", "{}"), "node", "$node")),
+        "kubectl_command" => of_command(&text(value, &["command"])?),
+        _ => None,
+    }
+}
