@@ -169,7 +169,8 @@ mod tests {
         assert_eq!((kept[0].lines.len(), kept[0].note.as_str()), (20, "3 more left out"));
         assert_eq!((kept[1].lines.len(), kept[1].note.as_str()), (20, "since 5m; 10 more left out"));
         assert!(kept[1].lines.iter().all(|line| line.len() <= MOST_BYTES && line.ends_with('…')));
-        let much: Vec<Evidence> = KINDS.map(|kind| Evidence { kind: Name::new(kind), lines: vec!["y".repeat(400); 20], note: String::new() }).into();
+        let much: Vec<Evidence> =
+            KINDS.map(|kind| Evidence { kind: Name::new(kind), lines: vec!["y".repeat(400); 20], note: String::new() }).into();
         let together: usize = bounded(much).iter().flat_map(|one| &one.lines).map(String::len).sum();
         assert!(together <= MOST_BYTES_TOGETHER && together > MOST_BYTES_TOGETHER - MOST_BYTES);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use firedrill_core::action::{Action, RestartMode, Scale};
+use firedrill_core::action::{Action, Modelled, RestartMode, Scale};
 use firedrill_core::name::Name;
 use firedrill_core::time::Span;
 use firedrill_core::words::counted;
@@ -17,7 +17,8 @@ use crate::guard::freeze::Written;
 use crate::guard::population::Watch;
 use crate::guard::{GuardSettings, Instead, Scope};
 use crate::policy::{
-    Candidate, Deed, Escalation, NameSource, Notice, OnFailure, Policy, RISKS, Rung, Score, Step, TargetKind, TargetSource,
+    Candidate, Deed, Each, Escalation, NameSource, Notice, OnFailure, Order, Policy, RISKS, Rung, Score, Staged, Step, TargetKind,
+    TargetSource,
 };
 
 /// The policy as a runbook; ends with a newline.
@@ -122,10 +123,63 @@ fn called(escalation: &Escalation) -> String {
     format!("Call {}{until}{with}.", escalation.to)
 }
 
+/// What is done to each of several.
+fn staged_line(staged: &Staged) -> String {
+    let kind = staged.each.kind.word();
+    let one = TargetSource { kind: staged.each.kind, name: NameSource::Literal(Name::new("of these")) };
+    let done = done_to(&staged.action, &one, false);
+    format!("{}, {kind} after {kind}:", done.trim_end_matches('.'))
+}
+
+/// Where the targets of a staged step are found, and in which waves it comes to them.
+fn waves(text: &mut String, staged: &Staged) {
+    let label = match &staged.each.name {
+        NameSource::Label(label) | NameSource::Literal(label) => label,
+    };
+    let from = match &staged.from {
+        Each::Series(formula) => format!("those that the label `{label}` names in\n     {}", flat(formula.plan().text())),
+        Each::Alerts => format!("those that the label `{label}` names in the alerts that are on"),
+        Each::Declared => "those that are declared".to_owned(),
+    };
+    let order = match staged.order {
+        Order::Name => "by name",
+        Order::Dependencies => "what others call before those that call it",
+    };
+    push(
+        text,
+        &format!(
+            "   {from}\n   First {}, then {} at a time, {order}; each wave only when the one before has worked.\n",
+            staged.first,
+            staged.then.describe()
+        ),
+    );
+}
+
+/// The actions of which a step consists.
+fn parts(text: &mut String, policy: &Policy, index: usize, step: &Step) {
+    for part in policy.parts(index) {
+        let own = part.target.as_ref().or(step.target.as_ref());
+        let modelled = part
+            .modelled
+            .map_or_else(String::new, |Modelled { takes, fails }| format!(" It takes {takes}, and fails {fails} of the time."));
+        push(text, &format!("   - {}{modelled}\n", done_to(&part.action, own.unwrap_or(&policy.target), own.is_some())));
+    }
+    if let Deed::Own(own) = &step.deed
+        && let Some(runs) = &own.runs
+    {
+        push(text, &format!("   It stands for {}, which is never executed here.\n", runs.path));
+    }
+}
+
 /// What is chosen from.
 fn choice(text: &mut String, policy: &Policy, step: &Step, candidates: &[Candidate]) {
     for candidate in candidates {
-        let one = Step { deed: candidate.deed.clone(), target: candidate.target.clone().or_else(|| step.target.clone()), verify: None, on_failure: step.on_failure };
+        let one = Step {
+            deed: candidate.deed.clone(),
+            target: candidate.target.clone().or_else(|| step.target.clone()),
+            verify: None,
+            on_failure: step.on_failure,
+        };
         let what = deed(policy, &one);
         let score = match &candidate.score {
             Score::Fixed(value) => value.to_string(),
@@ -166,14 +220,20 @@ fn deed(policy: &Policy, step: &Step) -> String {
         Deed::Notify(Notice { to, with }) if with.is_empty() => return format!("Tell {to}."),
         Deed::Notify(Notice { to, with }) => return format!("Tell {to}, with {}.", listed(with, "and")),
         Deed::Collect(kinds) => return format!("Write down {}.", listed(kinds, "and")),
-        Deed::Choose(_) => return "Do the best of these by score less risk that the limits let pass; without a score one is out.".to_owned(),
+        Deed::Parallel(_) => return "All at a time, each within the limits by itself:".to_owned(),
+        Deed::Staged(staged) => return staged_line(staged),
+        Deed::Own(own) => return format!("{}, which is to the limits as one:", own.name),
+        Deed::Choose(_) => {
+            return "Do the best of these by score less risk that the limits let pass; without a score one is out.".to_owned();
+        }
         Deed::Act(action) => action,
     };
-    let target = step.target.as_ref().unwrap_or(&policy.target);
-    let whom = match (&step.target, &target.name) {
-        (None, _) => format!("the {}", target.kind.word()),
-        (Some(own), _) => aimed(own),
-    };
+    done_to(action, step.target.as_ref().unwrap_or(&policy.target), step.target.is_some())
+}
+
+/// An action in a sentence; a target of its own is told in full.
+fn done_to(action: &Action, target: &TargetSource, is_own: bool) -> String {
+    let whom = if is_own { aimed(target) } else { format!("the {}", target.kind.word()) };
     match action {
         Action::Restart { mode: RestartMode::Rolling } if target.kind == TargetKind::Replica => format!("Restart {whom}."),
         Action::Restart { mode: RestartMode::Rolling } => format!("Restart {whom}, one replica after the other."),
@@ -204,6 +264,8 @@ fn outcome(text: &mut String, policy: &Policy, index: usize, step: &Step) {
     match &step.deed {
         Deed::Escalate(_) | Deed::Notify(_) | Deed::Collect(_) => return,
         Deed::Choose(candidates) => choice(text, policy, step, candidates),
+        Deed::Parallel(_) | Deed::Own(_) => parts(text, policy, index, step),
+        Deed::Staged(staged) => waves(text, staged),
         Deed::Act(_) | Deed::Wait(_) => {}
     }
     let is_last = index + 1 == policy.steps.len();

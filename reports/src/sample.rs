@@ -159,7 +159,17 @@ impl Sample {
 
     pub fn page(self, at: u64) -> Self {
         let (policy, to) = (Name::new("sample"), Name::new("oncall"));
-        self.record(at, Event::Paged { policy, incident: 0, to, reason: "not resolved in 5m".into(), with: vec![Name::new("metrics")], evidence: Vec::new() })
+        self.record(
+            at,
+            Event::Paged {
+                policy,
+                incident: 0,
+                to,
+                reason: "not resolved in 5m".into(),
+                with: vec![Name::new("metrics")],
+                evidence: Vec::new(),
+            },
+        )
     }
 
     pub fn fire(self, at: u64, alert: &str) -> Self {

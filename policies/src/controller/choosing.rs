@@ -65,7 +65,8 @@ impl Turn<'_> {
             incident.choice = option.index;
             let what = pause.clone().map_or_else(|action| action, |span| Action::Wait { span });
             let target = self.target(&incident);
-            let is_out = option.score.is_err() || found.is_some() || strictest.as_ref().is_some_and(|(_, answer)| answer.instead == Instead::Alert);
+            let is_out =
+                option.score.is_err() || found.is_some() || strictest.as_ref().is_some_and(|(_, answer)| answer.instead == Instead::Alert);
             let mut why = option.score.clone().err().unwrap_or_else(|| format!("{} - {}", option.figures, option.risk));
             if !is_out {
                 let refusal = pause.is_err().then(|| self.refusal_of(&incident, &what, gathered)).flatten();
@@ -95,7 +96,8 @@ impl Turn<'_> {
                 self.wait_chosen(incident, span, strictest);
             }
             None => {
-                let (guard, answer) = strictest.expect("to wait is always among what is chosen from, unless a guard leaves the alert to people");
+                let (guard, answer) =
+                    strictest.expect("to wait is always among what is chosen from, unless a guard leaves the alert to people");
                 incident.choice = None;
                 self.hold_back(incident, guard, &answer);
             }
@@ -105,8 +107,8 @@ impl Turn<'_> {
     /// Asks all guards for a candidate, and journals a refusal.
     fn refusal_of(&mut self, incident: &Incident, action: &Action, gathered: &Gathered) -> Option<(Guard, Answer)> {
         let proposal = self.proposal(incident, action);
-        let refusal = self.ask(incident, &proposal, Guard::ALL.into_iter(), gathered)?;
-        self.journal_refusal(incident, (Some(action.clone()), proposal.target), refusal.0, &refusal.1.figures);
+        let refusal = self.ask(incident, std::slice::from_ref(&proposal), Guard::ALL.into_iter(), gathered)?;
+        self.journal_refusal(incident, (Some(action.clone()), proposal.target), refusal.0, &refusal.1);
         Some(refusal)
     }
 
@@ -119,7 +121,8 @@ impl Turn<'_> {
 
     /// To wait is best of what may be done. If a guard has refused what would have been better, that is told as for any refusal.
     fn wait_chosen(&mut self, mut incident: Incident, span: Span, refusal: Option<(Guard, Answer)>) {
-        let is_on = matches!(self.state.alerts.get(&incident.alert_key).map(|firing| &firing.care), Some(Care::Open(id)) if *id == incident.id);
+        let is_on =
+            matches!(self.state.alerts.get(&incident.alert_key).map(|firing| &firing.care), Some(Care::Open(id)) if *id == incident.id);
         if !is_on {
             return self.close(incident, "the alert is over, and to wait was best", &Ending::Done);
         }
@@ -158,9 +161,10 @@ fn ranked(policy: &Policy, step: usize, gathered: &Gathered) -> Vec<Rated> {
         });
         let scored = match &candidate.score {
             Score::Fixed(value) => Ok((*value, value.to_string())),
-            Score::Asked(_) => {
-                gathered.measured(ConditionAt::Score(step, index)).map(|(value, figures)| (value, figures.to_owned())).map_err(|why| format!("no score: {why}"))
-            }
+            Score::Asked(_) => gathered
+                .measured(ConditionAt::Score(step, index))
+                .map(|(value, figures)| (value, figures.to_owned()))
+                .map_err(|why| format!("no score: {why}")),
         };
         let (score, figures) = match (when, scored) {
             (Some(unmet), _) => (Err(unmet), String::new()),

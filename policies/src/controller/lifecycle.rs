@@ -28,6 +28,7 @@ impl Turn<'_> {
             target: target.clone(),
             step: 0,
             choice: None,
+            group: None,
             phase: Phase::Held { timer: None, by: "target".to_owned() },
             has_acted: false,
             last_end: None,
@@ -97,6 +98,7 @@ impl Turn<'_> {
 
     pub(super) fn close(&mut self, incident: Incident, reason: &str, ending: &Ending) {
         self.guards.released(&self.setup.policy.name, incident.id);
+        self.state.proposals.retain(|own| own.incident != incident.id);
         if let Some(timer) = incident.escalation_timer {
             self.cancel(timer);
         }

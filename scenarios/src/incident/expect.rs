@@ -421,7 +421,17 @@ mod tests {
     }
 
     fn paged(second: u64) -> (u64, Event) {
-        (second, Event::Paged { policy: Name::new("p"), incident: 0, to: Name::new("oncall"), reason: String::new(), with: Vec::new(), evidence: Vec::new() })
+        (
+            second,
+            Event::Paged {
+                policy: Name::new("p"),
+                incident: 0,
+                to: Name::new("oncall"),
+                reason: String::new(),
+                with: Vec::new(),
+                evidence: Vec::new(),
+            },
+        )
     }
 
     fn notified(second: u64) -> (u64, Event) {
