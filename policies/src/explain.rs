@@ -125,10 +125,8 @@ fn called(escalation: &Escalation) -> String {
 
 /// What is done to each of several.
 fn staged_line(staged: &Staged) -> String {
-    let kind = staged.each.kind.word();
-    let one = TargetSource { kind: staged.each.kind, name: NameSource::Literal(Name::new("of these")) };
-    let done = done_to(&staged.action, &one, false);
-    format!("{}, {kind} after {kind}:", done.trim_end_matches('.'))
+    let kind = staged.each.kind;
+    format!("{}:", done_to(&staged.action, kind, &format!("each of several {}s", kind.word())).trim_end_matches('.'))
 }
 
 /// Where the targets of a staged step are found, and in which waves it comes to them.
@@ -162,7 +160,7 @@ fn parts(text: &mut String, policy: &Policy, index: usize, step: &Step) {
         let modelled = part
             .modelled
             .map_or_else(String::new, |Modelled { takes, fails }| format!(" It takes {takes}, and fails {fails} of the time."));
-        push(text, &format!("   - {}{modelled}\n", done_to(&part.action, own.unwrap_or(&policy.target), own.is_some())));
+        push(text, &format!("   - {}{modelled}\n", aimed_at(&part.action, own, policy)));
     }
     if let Deed::Own(own) = &step.deed
         && let Some(runs) = &own.runs
@@ -220,22 +218,27 @@ fn deed(policy: &Policy, step: &Step) -> String {
         Deed::Notify(Notice { to, with }) if with.is_empty() => return format!("Tell {to}."),
         Deed::Notify(Notice { to, with }) => return format!("Tell {to}, with {}.", listed(with, "and")),
         Deed::Collect(kinds) => return format!("Write down {}.", listed(kinds, "and")),
-        Deed::Parallel(_) => return "All at a time, each within the limits by itself:".to_owned(),
+        Deed::Parallel(_) => return "Do these at one time, each within the limits by itself:".to_owned(),
         Deed::Staged(staged) => return staged_line(staged),
-        Deed::Own(own) => return format!("{}, which is to the limits as one:", own.name),
+        Deed::Own(own) => return format!("Do {}, which counts as one action:", own.name),
         Deed::Choose(_) => {
             return "Do the best of these by score less risk that the limits let pass; without a score one is out.".to_owned();
         }
         Deed::Act(action) => action,
     };
-    done_to(action, step.target.as_ref().unwrap_or(&policy.target), step.target.is_some())
+    aimed_at(action, step.target.as_ref(), policy)
 }
 
-/// An action in a sentence; a target of its own is told in full.
-fn done_to(action: &Action, target: &TargetSource, is_own: bool) -> String {
-    let whom = if is_own { aimed(target) } else { format!("the {}", target.kind.word()) };
+/// An action in a sentence; a target that is not the policy's is told in full.
+fn aimed_at(action: &Action, own: Option<&TargetSource>, policy: &Policy) -> String {
+    let whom = own.map_or_else(|| format!("the {}", policy.target.kind.word()), aimed);
+    done_to(action, own.unwrap_or(&policy.target).kind, &whom)
+}
+
+/// An action in a sentence.
+fn done_to(action: &Action, kind: TargetKind, whom: &str) -> String {
     match action {
-        Action::Restart { mode: RestartMode::Rolling } if target.kind == TargetKind::Replica => format!("Restart {whom}."),
+        Action::Restart { mode: RestartMode::Rolling } if kind == TargetKind::Replica => format!("Restart {whom}."),
         Action::Restart { mode: RestartMode::Rolling } => format!("Restart {whom}, one replica after the other."),
         Action::Restart { mode: RestartMode::AtOnce } => format!("Restart {whom} at once."),
         Action::Scale { replicas: Scale::To(count) } => format!("Give {whom} {}.", counted(u64::from(*count), "replica")),

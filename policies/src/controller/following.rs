@@ -8,7 +8,7 @@ use super::state::{Ending, Incident, Phase};
 use super::turn::Turn;
 use crate::guard::Guard;
 use crate::guard::ineffective_chain::Helped;
-use crate::policy::{OnFailure, inverse};
+use crate::policy::{Deed, OnFailure, inverse};
 
 impl Turn<'_> {
     /// The step's action or pause has ended well: verify it, or go on.
@@ -73,7 +73,10 @@ impl Turn<'_> {
     /// The last word on the step's action, for the guards. A pause is no action.
     pub(super) fn judge(&mut self, incident: &Incident, effect: Helped) {
         if let Some(group) = &incident.group {
-            let pieces = group.done.clone();
+            // The parts of an own action are one: what came of the last is said of all.
+            let is_own = matches!(self.setup.policy.steps.get(incident.step).map(|step| &step.deed), Some(Deed::Own(_)));
+            let earlier = if is_own { group.earlier.as_slice() } else { &[] };
+            let pieces: Vec<_> = earlier.iter().chain(&group.done).cloned().collect();
             return self.judge_pieces(incident, &pieces, effect);
         }
         let policy = self.setup.policy.clone();

@@ -54,6 +54,12 @@ impl Turn<'_> {
         }
     }
 
+    /// Whether the incident's alert is on, and the incident's own.
+    pub(super) fn is_on(&self, incident: &Incident) -> bool {
+        let firing = self.state.alerts.get(&incident.alert_key);
+        firing.is_some_and(|firing| matches!(firing.care, Care::Open(id) if id == incident.id))
+    }
+
     /// Until when the policy answers nothing, and why.
     fn maintained(&self) -> Option<(Time, String)> {
         let answer = freeze::check(&self.setup.policy.maintenance, self.setup.start, self.now);

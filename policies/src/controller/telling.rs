@@ -136,6 +136,9 @@ impl Turn<'_> {
 
     fn go_on(&mut self, incident: u64) {
         let mut incident = self.take(incident);
+        if !incident.has_acted && !self.is_on(&incident) {
+            return self.close(incident, "the alert is over before anything was done", &Ending::Done);
+        }
         incident.advance();
         self.propose(incident);
     }
@@ -240,10 +243,15 @@ mod tests {
         let told = RESTART.replace("steps:\n", "steps:\n  - notify: { to: team }\n  - collect: { with: [metrics, alerts] }\n");
         let mut bench = Bench::new(&told, Stage::Full);
         bench.check(0, fires("api-1"), &["open 0", "inform team", "gather 0 metrics alerts", "timer 0 at 10"]);
-        bench.check(0, resolves("api-1"), &[]);
         let begun = ["cancel 0", "collected 1", "start restart#0 restart (rolling) replica/api-1"];
         bench.check(1, gathered(0, "metrics", "up 0"), &begun);
         bench.check(3, ended(0, OK), &["ask 1 Verify(2) at 3"]);
+        // Nothing was done to the system when the alert is over.
+        let mut over = Bench::new(&told, Stage::Full);
+        over.step(0, fires("api-1"));
+        over.check(1, resolves("api-1"), &[]);
+        let end = ["cancel 0", "collected 1", "close 0: the alert is over before anything was done"];
+        over.check(2, gathered(0, "metrics", "up 0"), &end);
     }
 
     #[test]
