@@ -17,7 +17,6 @@ use firedrill_sim::automation::{Person, Script};
 use firedrill_sim::past;
 use firedrill_sim::run::{Finished, Options, Run, Trunk};
 use firedrill_sim::trace::TraceSpan;
-use firedrill_telemetry::promql::Condition;
 use firedrill_telemetry::store::Store;
 
 use crate::automation::Playing;
@@ -192,8 +191,7 @@ impl Drill {
             None => trunk,
         };
         // Nobody looks at the telemetry of these runs afterwards: what no rule and no policy reads is not written down.
-        let conditions =
-            arms.iter().flat_map(|(drill, _)| &drill.answer.policies).flat_map(|policy| policy.conditions().map(Condition::plan));
+        let conditions = arms.iter().flat_map(|(drill, _)| &drill.answer.policies).flat_map(|policy| policy.plans());
         let trunk = match metrics_read(&first.rules.set, conditions) {
             Some(metrics) => trunk.read_for(Arc::new(metrics)),
             None => trunk,
@@ -246,7 +244,7 @@ impl Drill {
     /// How long before the start samples can matter to its rules and policies, milliseconds; `None`: however old they are.
     #[must_use]
     pub fn reach_ms(&self) -> Option<i64> {
-        let conditions = self.answer.policies.iter().flat_map(|policy| policy.conditions().map(Condition::plan));
+        let conditions = self.answer.policies.iter().flat_map(|policy| policy.plans());
         // A recorded series is as old as the last time that it was recalled.
         let step_ms = i64::try_from(RECALL_STEP.as_millis()).unwrap_or(i64::MAX);
         Some(reach_ms(&self.rules.set, conditions)?.saturating_add(step_ms))

@@ -4,9 +4,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use firedrill_core::problem::{Problem, near_miss};
+use firedrill_policies::document::read_policy_with;
+use firedrill_policies::policy::Policy;
 use firedrill_scenarios::composition::Imported;
 use firedrill_scenarios::{Scenario, read_scenario_with, systems};
 
@@ -80,6 +83,18 @@ pub fn read_scenario(source: &Source) -> Result<Scenario, Vec<Problem>> {
         let bytes = bytes(&path).map_err(|error| reason(&error))?;
         let text = text(bytes).map_err(|(line, _)| format!("line {line} of it is not UTF-8 text"))?;
         Ok(Imported { path: path.display().to_string(), text: text.trim_start_matches('\u{feff}').to_owned() })
+    })
+}
+
+/// Reads a policy; scripts that it names are found from its folder, and never executed.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn read_policy(source: &Source) -> Result<Arc<Policy>, Vec<Problem>> {
+    let folder = Path::new(&source.path).parent().unwrap_or(Path::new("")).to_owned();
+    read_policy_with(&source.path, &source.text, &|script| {
+        let bytes = bytes(&folder.join(script)).map_err(|error| reason(&error))?;
+        Ok(blake3::hash(&bytes).to_hex().to_string())
     })
 }
 

@@ -8,7 +8,6 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_core::time::Start;
 use firedrill_policies::alertmanager::{read_config, read_silences};
-use firedrill_policies::document::read_policy;
 use firedrill_policies::lints;
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::RuleSet;
@@ -247,7 +246,7 @@ pub fn receivers_exist(answer: &Answer, routing: Option<&Routing>) -> Result<(),
 /// A name is unknown, or a file is wrong.
 pub fn answer<S: Asked>(names: &[S], base: &Path) -> Result<Arc<Answer>, Failure> {
     let sources = find_all(names, base, Kind::Policy, &library::policy_shelf())?;
-    let read = |source: &Source| read_policy(&source.path, &source.text).map(|policy| (policy, argument(source)));
+    let read = |source: &Source| load::read_policy(source).map(|policy| (policy, argument(source)));
     let mut policies = read_all(&sources, Kind::Policy, read)?;
     policies.sort_by(|left, right| left.0.name.cmp(&right.0.name));
     let twins = lints::twins(policies.iter().map(|(policy, _)| policy));
@@ -256,7 +255,13 @@ pub fn answer<S: Asked>(names: &[S], base: &Path) -> Result<Arc<Answer>, Failure
     }
     let label = names.iter().map(Asked::name).collect::<Vec<_>>().join(" ");
     let found = policies.iter().map(|(policy, argument)| (policy.name.to_string(), argument.clone())).collect();
-    Ok(Arc::new(Answer { policies: policies.into_iter().map(|(policy, _)| policy).collect(), label, sources: found, hash: hash(&sources) }))
+    // What own actions stand for belongs to what the policies are.
+    let scripts: Vec<&str> = policies.iter().flat_map(|(policy, _)| policy.scripts()).map(|runs| runs.hash.as_str()).collect();
+    let mut hash = hash(&sources);
+    if !scripts.is_empty() {
+        hash = blake3::hash(format!("{hash} {}", scripts.join(" ")).as_bytes()).to_hex().to_string();
+    }
+    Ok(Arc::new(Answer { policies: policies.into_iter().map(|(policy, _)| policy).collect(), label, sources: found, hash }))
 }
 
 /// Who acts when `alone` is named beside a project: the project's policies if it names nobody, the same with namesakes replaced if it names

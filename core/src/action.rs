@@ -241,7 +241,7 @@ pub struct Command {
 }
 
 /// What somebody stated of an action that stands for a part of a script or a workflow, instead of what actions usually are like.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Modelled {
     /// How long it takes until its effect begins.
     pub takes: Span,
@@ -250,7 +250,7 @@ pub struct Modelled {
 }
 
 /// What tells, where an action lands, whether whoever gave it still holds its locks (Kleppmann, "How to do distributed locking", 2016).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fence {
     /// Greater for who took the locks later.
     pub token: u64,

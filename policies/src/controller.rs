@@ -22,12 +22,13 @@ mod telling;
 mod lifecycle;
 mod proposing;
 mod choosing;
+mod together;
 mod following;
 mod inputs;
 
 use std::sync::Arc;
 
-use firedrill_core::action::{Actuator, Command, Target};
+use firedrill_core::action::{Action, Actuator, Command, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{Event, Evidence, Input, LabelSet};
 use firedrill_core::name::Name;
@@ -52,6 +53,9 @@ pub const REOPEN_AFTER: Span = Span::from_minutes(5);
 
 /// People are not kept waiting for evidence for longer: they are called with what there is.
 pub const GATHER_WITHIN: Span = Span::from_seconds(10);
+
+/// A staged step acts on at most so many targets.
+pub const MOST_TARGETS: usize = 100;
 
 /// In dry-run an action without a verification is taken to last so long.
 pub const ASSUMED_ACTION: Span = Span::from_minutes(1);
@@ -84,7 +88,7 @@ struct Setup {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Judge a condition and feed the answer back as [`Input::Evaluated`]; if a guard asks for a count, count and feed it back as
-    /// [`Input::Counted`]; if a number is asked for, as [`Input::Measured`].
+    /// [`Input::Counted`]; if a number is asked for, as [`Input::Measured`]; if the targets of a step are, as [`Input::Listed`].
     Evaluate {
         /// The number to answer with.
         query: u64,
@@ -112,6 +116,15 @@ pub enum Effect {
         to: Name,
         /// The evidence to attach.
         evidence: Vec<Evidence>,
+    },
+    /// Offer a person to allow an action that the policy may not start by itself. Nobody can answer yet; the page says by which command.
+    Ask {
+        /// The number of the proposal within the policy.
+        proposal: u64,
+        /// What would be done.
+        action: Action,
+        /// To what.
+        target: Target,
     },
     /// Gather evidence and feed it back as [`Input::Gathered`].
     Gather {
@@ -213,7 +226,7 @@ impl Controller {
             Input::Evaluated { query, verdict, figures } => turn.evaluated(query, verdict, figures),
             Input::Counted { query, holding, elements, error } => turn.answered(query, Known::Counted(holding, elements, error)),
             Input::Measured { query, value, figures } => turn.answered(query, Known::Measured(value, figures)),
-            Input::Listed { .. } => {}
+            Input::Listed { query, names, error } => turn.names_came(query, names, error),
             Input::Gathered { query, evidence } => turn.gathered(query, evidence),
             Input::Finished(result) => turn.finished(&result),
             Input::Timer { timer } => turn.timer(timer),
@@ -227,7 +240,7 @@ mod bench;
 
 #[cfg(test)]
 mod tests {
-    use firedrill_core::action::{Action, ActionOutcome, ActionResult};
+    use firedrill_core::action::{ActionOutcome, ActionResult};
     use firedrill_core::journal::Truth;
 
     use super::bench::{Bench, OK, RESTART, answer, fires, resolves, story};
@@ -259,7 +272,7 @@ mod tests {
                         self.running.push(command);
                     }
                     Effect::Gather { query, wanted } => self.gatherings.push((query, wanted.kinds)),
-                    Effect::Page { .. } | Effect::Inform { .. } | Effect::Record(_) => {}
+                    Effect::Page { .. } | Effect::Inform { .. } | Effect::Ask { .. } | Effect::Record(_) => {}
                 }
             }
             assert_eq!(decided, 0, "every decision is carried out in its step");

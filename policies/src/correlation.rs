@@ -216,6 +216,13 @@ impl Correlator {
         }
     }
 
+    /// The labels of the alerts that are on in the incident of a number; none if it is over.
+    pub fn members(&self, number: &str) -> impl Iterator<Item = &LabelSet> {
+        let incidents = self.tracked.iter().flat_map(|tracked| tracked.scopes.values()).filter_map(|scope| scope.incident.as_ref());
+        let own = incidents.filter(move |incident| incident.id.to_string() == number);
+        own.flat_map(|incident| incident.members.iter().filter(|(_, member)| member.fires).map(|(labels, _)| labels))
+    }
+
     /// When there is something to settle.
     #[must_use]
     pub fn due(&self) -> Option<Time> {

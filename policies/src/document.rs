@@ -3,7 +3,9 @@
 mod correlation;
 mod deeds;
 mod guards;
+mod together;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use firedrill_core::action::{Action, RestartMode, Scale};
@@ -19,7 +21,7 @@ use crate::correlation::Correlation;
 use crate::guard::stage::Stage;
 use crate::guard::{GuardSettings, ORDER};
 use crate::policy::{
-    Candidate, Deed, NameSource, OnFailure, Places, Policy, Precheck, Step, TargetKind, TargetSource, Verify, has_inverse,
+    Deed, NameSource, OnFailure, OwnAction, Places, Policy, Precheck, Step, TargetKind, TargetSource, Verify, has_inverse,
 };
 use crate::problem;
 
@@ -27,7 +29,7 @@ use crate::problem;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a step can do.
-const DEEDS: [&str; 14] = [
+const DEEDS: [&str; 17] = [
     "restart",
     "scale",
     "rollback",
@@ -39,6 +41,9 @@ const DEEDS: [&str; 14] = [
     "revert_flag",
     "wait",
     "choose",
+    "parallel",
+    "staged",
+    "action",
     "notify",
     "collect",
     "escalate",
@@ -49,8 +54,8 @@ const CANDIDATE_DEEDS: [&str; 10] =
     ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "revert_flag", "wait"];
 
 /// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
-const LATER_KEYS: [&str; 6] = ["confidence", "choose", "action", "models", "runs", "approval"];
-const LATER_DEEDS: [&str; 27] = [
+const LATER_KEYS: [&str; 2] = ["confidence", "approval"];
+const LATER_DEEDS: [&str; 26] = [
     "kill",
     "resize",
     "pause_rollout",
@@ -77,7 +82,6 @@ const LATER_DEEDS: [&str; 27] = [
     "renew_certificate",
     "revert_drift",
     "silence",
-    "action",
 ];
 /// A policy with every guard, for tests.
 #[cfg(test)]
@@ -111,9 +115,20 @@ guard:
 /// # Errors
 /// Everything that is wrong with it.
 pub fn read_policy(path: &str, text: &str) -> Result<Arc<Policy>, Vec<Problem>> {
+    read_policy_with(path, text, &|_| Err("no files can be read here".to_owned()))
+}
+
+/// What stands for the scripts that policies name: the hash of one by its path as written, or why it cannot be read.
+pub type Scripts<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
+/// Reads one policy file that may name scripts, which are never executed.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_policy_with(path: &str, text: &str, scripts: Scripts<'_>) -> Result<Arc<Policy>, Vec<Problem>> {
     let node = yaml::parse(path, text)?;
     let mut reader = Reader::new();
-    let policy = document(&mut reader, &node);
+    let policy = document(&mut reader, &node, scripts);
     if let Some(policy) = &policy {
         check_labels(&mut reader, policy);
     }
@@ -121,7 +136,7 @@ pub fn read_policy(path: &str, text: &str) -> Result<Arc<Policy>, Vec<Problem>> 
     Ok(Arc::new(policy.expect("no problem was found, so the policy is whole")))
 }
 
-fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
+fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Option<Policy> {
     let mut fields = reader.fields(node, "a policy")?;
     reader.schema(&mut fields, "policy", SCHEMA_VERSION);
     let name_node = fields.required(reader, "policy");
@@ -134,7 +149,9 @@ fn document(reader: &mut Reader, node: &Node) -> Option<Policy> {
     let maintenance = guards::several(reader, &mut fields, "maintenance", guards::maintenance);
     let evidence = fields.optional("evidence").map_or(Some(Vec::new()), |node| deeds::shown(reader, node));
     let prechecks = fields.optional("precheck").map_or(Some(Vec::new()), |node| prechecks(reader, node));
-    let steps = fields.required(reader, "steps").and_then(|node| steps(reader, node, target.as_ref().map(|target| target.kind)));
+    let own = fields.optional("actions").map_or(Some(BTreeMap::new()), |node| together::definitions(reader, node, scripts));
+    let aim = Aim { kind: target.as_ref().map(|target| target.kind), own: own.as_ref() };
+    let steps = fields.required(reader, "steps").and_then(|node| steps(reader, node, aim));
     let escalate_after = fields.optional("escalate_after").map(|node| positive_span(reader, node, "`escalate_after`"));
     let guards = fields.optional("guard").map_or(Some(GuardSettings::default()), |node| guards::read(reader, node));
     let stage = fields.optional("stage").map_or(Some(Stage::Full), |node| reader.one_of(node, "a stage", &Stage::WORDS));
@@ -383,14 +400,14 @@ fn precheck(reader: &mut Reader, node: &Node, what: &str) -> Option<Precheck> {
     Some(Precheck { condition, because: because?.trim().to_owned(), place })
 }
 
-fn steps(reader: &mut Reader, node: &Node, target: Option<TargetKind>) -> Option<Vec<Step>> {
+fn steps(reader: &mut Reader, node: &Node, aim: Aim<'_>) -> Option<Vec<Step>> {
     let items = reader.list(node, "`steps`")?;
     if items.is_empty() {
         reader.problem(problem::empty_list(&node.place, "the list of steps"));
         return None;
     }
     let last = items.len() - 1;
-    let steps = items.iter().enumerate().map(|(index, item)| step(reader, item, target, index == last)).collect::<Vec<_>>();
+    let steps = items.iter().enumerate().map(|(index, item)| step(reader, item, aim, index == last)).collect::<Vec<_>>();
     for (step, following) in steps.iter().zip(items.iter().skip(1)) {
         if matches!(step, Some(Step { deed: Deed::Escalate(_), .. })) {
             reader.problem(problem::after_escalation(&following.place));
@@ -399,13 +416,16 @@ fn steps(reader: &mut Reader, node: &Node, target: Option<TargetKind>) -> Option
     all(steps)
 }
 
-/// What a step is aimed at, before it says anything itself.
+/// What a step knows before it says anything itself.
 #[derive(Clone, Copy, Debug)]
-struct Aim {
+struct Aim<'a> {
+    /// What it is aimed at; `None`: that could not be read.
     kind: Option<TargetKind>,
+    /// The actions that the policy defines; `None`: they could not be read.
+    own: Option<&'a BTreeMap<Name, OwnAction>>,
 }
 
-fn step(reader: &mut Reader, node: &Node, policy_target: Option<TargetKind>, is_last: bool) -> Option<Step> {
+fn step(reader: &mut Reader, node: &Node, aim: Aim<'_>, is_last: bool) -> Option<Step> {
     let mut fields = reader.fields(node, "a step")?;
     let words: Vec<&'static str> = DEEDS.into_iter().filter(|word| fields.has(word)).collect();
     let later: Vec<&'static str> = LATER_DEEDS.into_iter().filter(|word| fields.has(word)).collect();
@@ -413,7 +433,7 @@ fn step(reader: &mut Reader, node: &Node, policy_target: Option<TargetKind>, is_
     let own_target = fields.optional("target").map(|node| target_source(reader, node));
     let verify = fields.optional("verify").map(|node| verify(reader, node));
     let on_failure = fields.optional("on_failure").map(|node| (on_failure(reader, node), &node.place));
-    let aim = Aim { kind: own_target.as_ref().map_or(policy_target, |own| own.as_ref().map(|own| own.kind)) };
+    let aim = Aim { kind: own_target.as_ref().map_or(aim.kind, |own| own.as_ref().map(|own| own.kind)), ..aim };
     let deed = match words[..] {
         [word] => Some((word, key_place(&fields, word), deed(reader, &mut fields, word, aim))),
         _ => {
@@ -434,7 +454,10 @@ fn step(reader: &mut Reader, node: &Node, policy_target: Option<TargetKind>, is_
     if let Some((word, deed_place, Some(deed))) = &deed {
         check_target(reader, deed, deed_place, aim.kind);
         check_failure(reader, deed, on_failure.as_ref().and_then(|(choice, place)| choice.map(|choice| (choice, *place))), is_last);
-        let aimless = !matches!(deed, Deed::Act(_) | Deed::Choose(_));
+        let aimless = matches!(deed, Deed::Wait(_) | Deed::Escalate(_) | Deed::Notify(_) | Deed::Collect(_));
+        if matches!(deed, Deed::Staged(_)) && verify.is_none() {
+            reader.problem(problem::staged_unverified(deed_place));
+        }
         let is_looked_at = !matches!(deed, Deed::Escalate(_) | Deed::Notify(_) | Deed::Collect(_));
         if aimless && own_target.is_some() {
             reader.problem(problem::meaningless(&place("target"), "target", word));
@@ -466,17 +489,25 @@ fn check_target(reader: &mut Reader, deed: &Deed, place: &Place, kind: Option<Ta
 fn check_failure(reader: &mut Reader, deed: &Deed, choice: Option<(OnFailure, &Place)>, is_last: bool) {
     match (choice, deed) {
         (Some((OnFailure::Next, place)), _) if is_last => reader.problem(problem::no_next_step(place)),
-        (Some((OnFailure::Revert, place)), Deed::Act(action)) if !has_inverse(action) => {
-            reader.problem(problem::no_inverse(place, action.word()));
-        }
         (Some((OnFailure::Revert, place)), Deed::Wait(_)) => reader.problem(problem::no_inverse(place, "wait")),
-        (Some((OnFailure::Revert, place)), Deed::Choose(candidates)) => {
-            let action = |candidate: &Candidate| if let Deed::Act(action) = &candidate.deed { Some(action.clone()) } else { None };
-            if let Some(without) = candidates.iter().filter_map(action).find(|action| !has_inverse(action)) {
+        (Some((OnFailure::Revert, place)), deed) => {
+            if let Some(without) = actions_of(deed).into_iter().find(|action| !has_inverse(action)) {
                 reader.problem(problem::no_inverse(place, without.word()));
             }
         }
         _ => {}
+    }
+}
+
+/// The actions that a deed can come to.
+fn actions_of(deed: &Deed) -> Vec<&Action> {
+    match deed {
+        Deed::Act(action) => vec![action],
+        Deed::Choose(candidates) => candidates.iter().flat_map(|candidate| actions_of(&candidate.deed)).collect(),
+        Deed::Parallel(parts) => parts.iter().map(|part| &part.action).collect(),
+        Deed::Staged(staged) => vec![&staged.action],
+        Deed::Own(own) => own.models.iter().map(|part| &part.action).collect(),
+        Deed::Wait(_) | Deed::Notify(_) | Deed::Collect(_) | Deed::Escalate(_) => Vec::new(),
     }
 }
 
@@ -502,7 +533,7 @@ fn verify(reader: &mut Reader, node: &Node) -> Option<Verify> {
     Some(Verify { condition, hold, within, place })
 }
 
-fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str, aim: Aim) -> Option<Deed> {
+fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str, aim: Aim<'_>) -> Option<Deed> {
     let key = key_place(fields, word);
     let node = fields.optional(word);
     let no_parameters = |reader: &mut Reader, action| {
@@ -532,6 +563,9 @@ fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str, aim: A
         "scale" => scale(reader, node),
         "limit_retries" => limit_retries(reader, node),
         "choose" => deeds::choose(reader, node, aim),
+        "parallel" => together::parallel(reader, node, aim),
+        "staged" => together::staged(reader, node, aim),
+        "action" => together::own(reader, node, aim),
         "notify" => deeds::notify(reader, node),
         "collect" => deeds::collect(reader, node),
         _ => deeds::escalate(reader, node),
@@ -546,6 +580,9 @@ fn example(word: &str) -> &'static str {
         "limit_retries" => "{ retries: 0, lasting: 20s }",
         "wait" => "30s",
         "choose" => "[{ restart: { mode: rolling }, score: 'hung:share1m', risk: low }]",
+        "parallel" => "[{ drain: {} }, { scale: { by: 1 }, target: { service: $service } }]",
+        "staged" => "{ restart: { mode: rolling }, each: { replica: pod, from: 'up == 0' }, then: 1 }",
+        "action" => "rebuild-pool",
         "collect" => "{ with: [metrics] }",
         "rollback" | "drain" | "purge_queue" | "park_messages" | "fail_over" | "revert_flag" => "{}",
         _ => "{ to: oncall }",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use firedrill_core::action::{Action, RestartMode, Scale};
+use firedrill_core::action::{Action, Modelled, RestartMode, Scale};
 use firedrill_core::name::Name;
 use firedrill_core::time::Span;
 use firedrill_core::words::counted;
@@ -18,7 +18,8 @@ use crate::guard::population::{Each, Watch};
 use crate::guard::stage::Stage;
 use crate::guard::{GuardSettings, Instead, Scope};
 use crate::policy::{
-    Candidate, Deed, Escalation, NameSource, Notice, OnFailure, Policy, RISKS, Rung, Score, Step, TargetKind, TargetSource,
+    Candidate, Deed, Each, Escalation, NameSource, Notice, OnFailure, Order, Policy, RISKS, Rung, Score, Staged, Step, TargetKind,
+    TargetSource,
 };
 
 /// The policy as a runbook; ends with a newline.
@@ -123,6 +124,52 @@ fn called(escalation: &Escalation) -> String {
     format!("Call {}{until}{with}.", escalation.to)
 }
 
+/// What is done to each of several.
+fn staged_line(staged: &Staged) -> String {
+    let kind = staged.each.kind;
+    format!("{}:", done_to(&staged.action, kind, &format!("each of several {}s", kind.word())).trim_end_matches('.'))
+}
+
+/// Where the targets of a staged step are found, and in which waves it comes to them.
+fn waves(text: &mut String, staged: &Staged) {
+    let label = match &staged.each.name {
+        NameSource::Label(label) | NameSource::Literal(label) => label,
+    };
+    let from = match &staged.from {
+        Each::Series(formula) => format!("those that the label `{label}` names in\n     {}", flat(formula.plan().text())),
+        Each::Alerts => format!("those that the label `{label}` names in the alerts that are on"),
+        Each::Declared => "those that are declared".to_owned(),
+    };
+    let order = match staged.order {
+        Order::Name => "by name",
+        Order::Dependencies => "what others call before those that call it",
+    };
+    push(
+        text,
+        &format!(
+            "   {from}\n   First {}, then {} at a time, {order}; each wave only when the one before has worked.\n",
+            staged.first,
+            staged.then.describe()
+        ),
+    );
+}
+
+/// The actions of which a step consists.
+fn parts(text: &mut String, policy: &Policy, index: usize, step: &Step) {
+    for part in policy.parts(index) {
+        let own = part.target.as_ref().or(step.target.as_ref());
+        let modelled = part
+            .modelled
+            .map_or_else(String::new, |Modelled { takes, fails }| format!(" It takes {takes}, and fails {fails} of the time."));
+        push(text, &format!("   - {}{modelled}\n", aimed_at(&part.action, own, policy)));
+    }
+    if let Deed::Own(own) = &step.deed
+        && let Some(runs) = &own.runs
+    {
+        push(text, &format!("   It stands for {}, which is never executed here.\n", runs.path));
+    }
+}
+
 /// What is chosen from.
 fn choice(text: &mut String, policy: &Policy, step: &Step, candidates: &[Candidate]) {
     for candidate in candidates {
@@ -172,18 +219,27 @@ fn deed(policy: &Policy, step: &Step) -> String {
         Deed::Notify(Notice { to, with }) if with.is_empty() => return format!("Tell {to}."),
         Deed::Notify(Notice { to, with }) => return format!("Tell {to}, with {}.", listed(with, "and")),
         Deed::Collect(kinds) => return format!("Write down {}.", listed(kinds, "and")),
+        Deed::Parallel(_) => return "Do these at one time, each within the limits by itself:".to_owned(),
+        Deed::Staged(staged) => return staged_line(staged),
+        Deed::Own(own) => return format!("Do {}, which counts as one action:", own.name),
         Deed::Choose(_) => {
             return "Do the best of these by score less risk that the limits let pass; without a score one is out.".to_owned();
         }
         Deed::Act(action) => action,
     };
-    let target = step.target.as_ref().unwrap_or(&policy.target);
-    let whom = match (&step.target, &target.name) {
-        (None, _) => format!("the {}", target.kind.word()),
-        (Some(own), _) => aimed(own),
-    };
+    aimed_at(action, step.target.as_ref(), policy)
+}
+
+/// An action in a sentence; a target that is not the policy's is told in full.
+fn aimed_at(action: &Action, own: Option<&TargetSource>, policy: &Policy) -> String {
+    let whom = own.map_or_else(|| format!("the {}", policy.target.kind.word()), aimed);
+    done_to(action, own.unwrap_or(&policy.target).kind, &whom)
+}
+
+/// An action in a sentence.
+fn done_to(action: &Action, kind: TargetKind, whom: &str) -> String {
     match action {
-        Action::Restart { mode: RestartMode::Rolling } if target.kind == TargetKind::Replica => format!("Restart {whom}."),
+        Action::Restart { mode: RestartMode::Rolling } if kind == TargetKind::Replica => format!("Restart {whom}."),
         Action::Restart { mode: RestartMode::Rolling } => format!("Restart {whom}, one replica after the other."),
         Action::Restart { mode: RestartMode::AtOnce } => format!("Restart {whom} at once."),
         Action::Scale { replicas: Scale::To(count) } => format!("Give {whom} {}.", counted(u64::from(*count), "replica")),
@@ -213,6 +269,8 @@ fn outcome(text: &mut String, policy: &Policy, index: usize, step: &Step) {
     match &step.deed {
         Deed::Escalate(_) | Deed::Notify(_) | Deed::Collect(_) => return,
         Deed::Choose(candidates) => choice(text, policy, step, candidates),
+        Deed::Parallel(_) | Deed::Own(_) => parts(text, policy, index, step),
+        Deed::Staged(staged) => waves(text, staged),
         Deed::Act(_) | Deed::Wait(_) => {}
     }
     let is_last = index + 1 == policy.steps.len();

@@ -22,6 +22,8 @@ pub mod mutual_exclusion;
 pub mod breaker;
 pub mod canary;
 
+use std::collections::BTreeSet;
+
 use firedrill_core::action::{Action, Fence, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{GuardVerdict, Truth};
@@ -448,6 +450,22 @@ impl Answer {
         self.verdict == GuardVerdict::Refused
     }
 
+    /// The answers for several actions that are one: the first refusal, otherwise all different figures together.
+    #[must_use]
+    pub fn of_several(answers: impl Iterator<Item = Self>) -> Self {
+        let mut answers: Vec<Self> = answers.collect();
+        if let Some(refusal) = answers.iter().position(Self::is_refusal) {
+            return answers.swap_remove(refusal);
+        }
+        let mut figures: Vec<String> = Vec::new();
+        for answer in &answers {
+            if !figures.contains(&answer.figures) {
+                figures.push(answer.figures.clone());
+            }
+        }
+        Self { figures: figures.join("; "), ..answers.into_iter().next().unwrap_or_else(Self::not_configured) }
+    }
+
     /// Several answers of one guard as one: the first refusal, otherwise all figures together.
     #[must_use]
     fn all(answers: Vec<Self>) -> Self {
@@ -518,15 +536,31 @@ impl Guards {
     /// A policy that asks for locks takes those of what it acts on, until its incident is closed or the lease is over. Gives
     /// what is shown where the action lands.
     pub fn locked(&mut self, proposal: &Proposal, lease: Option<Span>, inventory: &Inventory, now: Time) -> Option<Fence> {
-        lease.map(|lease| self.locks.take(proposal, lease, inventory, now))
+        self.locked_together(std::slice::from_ref(proposal), lease, inventory, now)
     }
 
-    /// The running action of an incident has ended.
-    pub fn ended(&mut self, policy: &Name, incident: u64, now: Time) {
-        if let Some(target) = self.remediations.ended(policy, incident) {
-            self.attempts.ended(policy, &target, incident, now);
-            self.ends.record(policy, incident, target, now);
+    /// As [`Self::locked`], the locks of several actions together, so that none of them takes one from another.
+    pub fn locked_together(&mut self, proposals: &[Proposal], lease: Option<Span>, inventory: &Inventory, now: Time) -> Option<Fence> {
+        let lease = lease?;
+        let token = self.locks.token();
+        let mut locks = BTreeSet::new();
+        for proposal in proposals {
+            locks.extend(self.locks.take(proposal, token, (lease, now), inventory).locks);
         }
+        Some(Fence { token, locks: locks.into_iter().collect() })
+    }
+
+    /// A running action of an incident has ended, the first if there are several; says whether there was one.
+    pub fn ended(&mut self, policy: &Name, incident: u64, now: Time) -> bool {
+        self.ended_one((policy, incident), None, now)
+    }
+
+    /// One of several running actions of an incident has ended.
+    pub fn ended_one(&mut self, (policy, incident): (&Name, u64), which: Option<(&Action, &Target)>, now: Time) -> bool {
+        let Some(target) = self.remediations.ended(policy, incident, which) else { return false };
+        self.attempts.ended(policy, &target, incident, now);
+        self.ends.record(policy, incident, target, now);
+        true
     }
 
     /// The last word on an action.

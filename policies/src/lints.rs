@@ -255,9 +255,9 @@ fn never_fires(alert: &Name, outlooks: &[Outlook<'_>]) -> Option<String> {
     }
 }
 
-/// The policy's target and those of its steps.
+/// The policy's target and those of its steps and their parts.
 fn targets(policy: &Policy) -> impl Iterator<Item = &TargetSource> {
-    [&policy.target].into_iter().chain(policy.steps.iter().filter_map(|step| step.target.as_ref()))
+    [&policy.target].into_iter().chain(policy.own_targets())
 }
 
 /// The names of a kind that the scenarios declare; replicas by the name that their service's first would have.

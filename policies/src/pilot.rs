@@ -3,7 +3,7 @@
 //! It does one thing at a time, when it is due, and is `Clone`, so that a run can branch. It knows no world: it reads the series that it is
 //! handed and writes on the desk that it is handed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use firedrill_core::action::{ActionResult, Actuator};
@@ -18,11 +18,11 @@ use firedrill_telemetry::store::Store;
 
 use crate::alertmanager::{Config, Heard, Hearing, Silence};
 use crate::controller::{Controller, Effect, Question, Wanted};
-use crate::correlation::{Correlation, Correlator, service_named};
+use crate::correlation::{Correlation, Correlator, INCIDENT, service_named};
 use crate::evidence;
 use crate::guard::stage::Stage;
 use crate::guard::{Guards, service_of};
-use crate::policy::{ConditionAt, Policy};
+use crate::policy::{ConditionAt, Each, NameSource, Policy};
 use crate::rules::{Memory, RuleSet, Ruler, RulerSettings};
 
 /// At most so many inputs for controllers at one instant; more are dropped, and the journal says so.
@@ -284,7 +284,7 @@ impl Pilot {
                     }
                     Effect::Gather { query, wanted } => inputs.push_back(self.gather((now, index), query, &wanted, raw)),
                     // Nobody is at the other end of the line here; the page stands in the journal.
-                    Effect::Page { .. } | Effect::Inform { .. } => {}
+                    Effect::Page { .. } | Effect::Inform { .. } | Effect::Ask { .. } => {}
                 }
             }
         }
@@ -307,6 +307,11 @@ impl Pilot {
     }
 
     fn evaluate(&mut self, (now, index): (Time, usize), query: u64, question: &Question, raw: &Store) -> Input {
+        if let ConditionAt::Each(step) = question.condition {
+            let (names, error) =
+                self.names((now, index), step, question, raw).map_or_else(|error| (Vec::new(), error), |names| (names, String::new()));
+            return Input::Listed { query, names, error };
+        }
         if question.condition.is_formula() {
             let (value, figures) = match self.numbers((now, index), question, raw) {
                 Ok(samples) => one_number(&samples),
@@ -362,6 +367,24 @@ impl Pilot {
         self.ruler.evaluate(formula, self.start.prometheus_millis(now), raw).map_err(|error| error.to_string())
     }
 
+    /// The names of the targets of a staged step, or why they cannot be told.
+    fn names(&mut self, (now, index): (Time, usize), step: usize, question: &Question, raw: &Store) -> Result<Vec<Name>, String> {
+        let policy = Arc::clone(self.controllers[index].policy());
+        let staged = policy.staged(step).ok_or("the policy has no such step")?;
+        let NameSource::Label(label) = &staged.each.name else { return Err("its targets have no label".to_owned()) };
+        let names: BTreeSet<Name> = match staged.from {
+            Each::Alerts => {
+                let number = question.parameters.get(INCIDENT).ok_or("there is no correlated incident")?;
+                self.correlator.members(number).filter_map(|labels| labels.get(label).cloned()).collect()
+            }
+            Each::Series(_) | Each::Declared => {
+                let samples = self.numbers((now, index), question, raw)?;
+                samples.iter().filter_map(|sample| sample.labels.get(label.as_str()).map(Name::new)).collect()
+            }
+        };
+        Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
+    }
+
     /// Evidence as far as it can be had here: what telemetry and alerts tell. Nobody here keeps logs and traces or knows of changes.
     fn gather(&mut self, (now, index): (Time, usize), query: u64, wanted: &Wanted, raw: &Store) -> Input {
         let mut evidence = Vec::new();
@@ -386,7 +409,7 @@ impl Pilot {
                 ConditionAt::Precheck(number) => format!("precheck {}", number + 1),
                 ConditionAt::Verify(step) => format!("verify of step {}", step + 1),
                 ConditionAt::Shown(number) => policy.evidence.get(number).map(|shown| shown.because.clone()).unwrap_or_default(),
-                ConditionAt::When(..) | ConditionAt::Score(..) | ConditionAt::Guard(_) => continue,
+                ConditionAt::When(..) | ConditionAt::Score(..) | ConditionAt::Each(_) | ConditionAt::Guard(_) => continue,
             };
             if !question.condition.is_formula() {
                 let (truth, figures) = self.judge((now, index), question, raw);

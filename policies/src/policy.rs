@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use firedrill_core::action::{Action, RestartMode, Scale, Target};
+use firedrill_core::action::{Action, Modelled, RestartMode, Scale, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{LabelSet, Notification};
 use firedrill_core::name::Name;
 use firedrill_core::problem::Place;
 use firedrill_core::time::Span;
 use firedrill_telemetry::labels::Matcher;
-use firedrill_telemetry::promql::{Condition, Formula};
+use firedrill_telemetry::promql::{Condition, Formula, Plan};
 
-use crate::correlation::Correlation;
+use crate::correlation::{Correlation, INCIDENT};
+use crate::guard::caps::Most;
 use crate::guard::freeze::Freeze;
 use crate::guard::stage::Stage;
 use crate::guard::{Fact, GuardSettings};
@@ -154,6 +155,12 @@ pub enum Deed {
     Collect(Vec<Name>),
     /// The best of several, by score and risk.
     Choose(Vec<Candidate>),
+    /// Several actions that start together; at least two.
+    Parallel(Vec<Part>),
+    /// One action on several targets, on a few first.
+    Staged(Box<Staged>),
+    /// An action that somebody defined: several in a row, which are one to the guards.
+    Own(OwnAction),
     /// A person is called, and the policy is done.
     Escalate(Escalation),
 }
@@ -185,6 +192,92 @@ pub struct Rung {
     pub to: Name,
     /// How long after the first call.
     pub after: Span,
+}
+
+/// One of several actions of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// What. Never [`Action::Wait`].
+    pub action: Action,
+    /// To what; `None`: the step's target.
+    pub target: Option<TargetSource>,
+    /// What somebody stated of it; `None`: it is like other actions.
+    pub modelled: Option<Modelled>,
+}
+
+/// One action on several targets, wave after wave, each verified before the next.
+#[derive(Clone, Debug)]
+pub struct Staged {
+    /// What. Never [`Action::Wait`].
+    pub action: Action,
+    /// What kind of thing each target is, and the label by which it is named.
+    pub each: TargetSource,
+    /// Where the targets are found.
+    pub from: Each,
+    /// How many are in the first wave; at least 1.
+    pub first: u32,
+    /// How many are in each wave after it, or which share of all; at least 1.
+    pub then: Most,
+    /// Which come first.
+    pub order: Order,
+}
+
+impl PartialEq for Staged {
+    /// As written.
+    fn eq(&self, other: &Self) -> bool {
+        let from = |own: &Self| own.from.formula().map(|formula| formula.plan().text().to_owned());
+        let figures = |own: &Self| (own.first, own.then, own.order, matches!(own.from, Each::Alerts), matches!(own.from, Each::Declared));
+        self.action == other.action && self.each == other.each && from(self) == from(other) && figures(self) == figures(other)
+    }
+}
+
+/// Where the targets of a staged step are found.
+#[derive(Clone, Debug)]
+pub enum Each {
+    /// In the labels of an expression's elements.
+    Series(Formula),
+    /// In the labels of the alerts that are on: those of the correlated incident, or those that the policy has been told of.
+    Alerts,
+    /// In what is declared: the replicas of the step's target.
+    Declared,
+}
+
+impl Each {
+    /// The expression, if there is one.
+    #[must_use]
+    pub const fn formula(&self) -> Option<&Formula> {
+        if let Self::Series(formula) = self { Some(formula) } else { None }
+    }
+}
+
+/// In which order a staged step comes to its targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By name.
+    #[default]
+    Name,
+    /// What others call before those that call it, as declared; a wave never holds both.
+    Dependencies,
+}
+
+/// An action that somebody defined.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnAction {
+    /// What it is called.
+    pub name: Name,
+    /// What it does to the world, one after the other; at least one.
+    pub models: Vec<Part>,
+    /// The script or workflow that it stands for, which is never executed; `None`: for nothing but itself.
+    pub runs: Option<Runs>,
+}
+
+/// What an own action stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runs {
+    /// Its path, as written.
+    pub path: String,
+    /// BLAKE3 of what stands there, hexadecimal.
+    pub hash: String,
 }
 
 /// Something that a policy can choose to do.
@@ -279,13 +372,15 @@ pub enum ConditionAt {
     Score(usize, usize),
     /// What people are shown, numbers: its index among [`Policy::evidence`].
     Shown(usize),
+    /// The targets of a staged step, names: the step's index.
+    Each(usize),
 }
 
 impl ConditionAt {
     /// Whether numbers stand there and no condition.
     #[must_use]
     pub const fn is_formula(self) -> bool {
-        matches!(self, Self::Score(..) | Self::Shown(_))
+        matches!(self, Self::Score(..) | Self::Shown(_) | Self::Each(_))
     }
 }
 
@@ -320,7 +415,7 @@ impl Policy {
             ConditionAt::Verify(step) => self.steps.get(step)?.verify.as_ref().map(|verify| &verify.condition),
             ConditionAt::When(step, candidate) => self.candidates(step).get(candidate)?.when.as_ref().map(|when| &when.condition),
             ConditionAt::Guard(fact) => self.guards.condition(fact),
-            ConditionAt::Score(..) | ConditionAt::Shown(_) => None,
+            ConditionAt::Score(..) | ConditionAt::Shown(_) | ConditionAt::Each(_) => None,
         }
     }
 
@@ -330,6 +425,7 @@ impl Policy {
         match at {
             ConditionAt::Score(step, candidate) => self.candidates(step).get(candidate)?.score.formula(),
             ConditionAt::Shown(index) => self.evidence.get(index).map(|shown| &shown.formula),
+            ConditionAt::Each(step) => self.staged(step)?.from.formula(),
             ConditionAt::Precheck(_) | ConditionAt::Verify(_) | ConditionAt::When(..) | ConditionAt::Guard(_) => None,
         }
     }
@@ -337,8 +433,34 @@ impl Policy {
     /// The names of the labels that what stands at a place needs.
     #[must_use]
     pub fn parameters(&self, at: ConditionAt) -> BTreeSet<String> {
+        if let ConditionAt::Each(step) = at
+            && self.staged(step).is_some_and(|staged| matches!(staged.from, Each::Alerts))
+        {
+            return BTreeSet::from([INCIDENT.to_owned()]);
+        }
         let condition = self.condition(at).map(Condition::parameters);
         condition.or_else(|| self.formula(at).map(Formula::parameters)).unwrap_or_default()
+    }
+
+    /// What a step does target after target, if it does.
+    #[must_use]
+    pub fn staged(&self, step: usize) -> Option<&Staged> {
+        if let Deed::Staged(staged) = &self.steps.get(step)?.deed { Some(staged) } else { None }
+    }
+
+    /// The actions of which a step consists, if it is of several.
+    #[must_use]
+    pub fn parts(&self, step: usize) -> &[Part] {
+        match self.steps.get(step).map(|step| &step.deed) {
+            Some(Deed::Parallel(parts)) => parts,
+            Some(Deed::Own(own)) => &own.models,
+            _ => &[],
+        }
+    }
+
+    /// What its own actions stand for.
+    pub fn scripts(&self) -> impl Iterator<Item = &Runs> {
+        self.steps.iter().filter_map(|step| if let Deed::Own(own) = &step.deed { own.runs.as_ref() } else { None })
     }
 
     /// What a step chooses among; empty if it does not choose.
@@ -396,13 +518,20 @@ impl Policy {
     /// The targets of steps, and of what they consist of, where they are not the policy's.
     pub fn own_targets(&self) -> impl Iterator<Item = &TargetSource> {
         let of_candidates = |step: usize| self.candidates(step).iter().filter_map(|candidate| candidate.target.as_ref());
-        self.steps.iter().enumerate().flat_map(move |(index, step)| step.target.iter().chain(of_candidates(index)))
+        let of_parts = |step: usize| self.parts(step).iter().filter_map(|part| part.target.as_ref());
+        self.steps.iter().enumerate().flat_map(move |(index, step)| step.target.iter().chain(of_candidates(index)).chain(of_parts(index)))
+    }
+
+    /// Every expression that is ever asked: conditions, then formulas.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.conditions().map(Condition::plan).chain(self.formulas().map(Formula::plan))
     }
 
     /// All formulas, in the order of the policy.
     pub fn formulas(&self) -> impl Iterator<Item = &Formula> {
         let scores = (0..self.steps.len()).flat_map(|step| self.candidates(step)).filter_map(|candidate| candidate.score.formula());
-        scores.chain(self.evidence.iter().map(|shown| &shown.formula))
+        let listed = (0..self.steps.len()).filter_map(|step| self.staged(step)?.from.formula());
+        scores.chain(listed).chain(self.evidence.iter().map(|shown| &shown.formula))
     }
 
     /// All conditions, prechecks first.
@@ -416,18 +545,17 @@ impl Policy {
 
     /// Every action of the steps with where its target comes from.
     pub fn actions(&self) -> impl Iterator<Item = (&Action, &TargetSource)> {
-        self.steps.iter().enumerate().flat_map(|(index, step)| {
+        let steps = self.steps.iter().enumerate();
+        steps.flat_map(|(index, step)| {
             let target = self.target_of(index);
-            let (one, several): (Option<&Action>, &[Candidate]) = match &step.deed {
-                Deed::Act(action) => (Some(action), &[]),
-                Deed::Choose(candidates) => (None, candidates),
-                Deed::Wait(_) | Deed::Notify(_) | Deed::Collect(_) | Deed::Escalate(_) => (None, &[]),
-            };
-            let of_candidates = several.iter().filter_map(move |candidate| match &candidate.deed {
+            let own = if let Deed::Act(action) = &step.deed { Some((action, target)) } else { None };
+            let staged = self.staged(index).map(|staged| (&staged.action, &staged.each));
+            let parts = self.parts(index).iter().map(move |part| (&part.action, part.target.as_ref().unwrap_or(target)));
+            let candidates = self.candidates(index).iter().filter_map(move |candidate| match &candidate.deed {
                 Deed::Act(action) => Some((action, candidate.target.as_ref().unwrap_or(target))),
                 _ => None,
             });
-            one.map(|action| (action, target)).into_iter().chain(of_candidates)
+            own.into_iter().chain(staged).chain(parts).chain(candidates)
         })
     }
 }

@@ -242,6 +242,77 @@ pub(crate) fn nothing_to_choose(place: &Place) -> Problem {
     Problem::at("FD0356", place, "there is nothing to choose but to wait").remedy("add an action, or write the wait as a step of its own")
 }
 
+/// A parallel step with less than two actions.
+pub(crate) fn not_several(place: &Place, found: usize) -> Problem {
+    Problem::at("FD0357", place, format!("`parallel` has {}", firedrill_core::words::counted(found as u64, "action")))
+        .remedy("give it two or more, or write one as a step of its own")
+}
+
+/// One thing that would be done twice at the same time.
+pub(crate) fn twice_at_a_time(place: &Place, action: &str) -> Problem {
+    Problem::at("FD0357", place, format!("`{action}` stands twice for one target"))
+        .remedy("keep one of the two, or give one another target")
+}
+
+/// A staged step that nobody looks at.
+pub(crate) fn staged_unverified(place: &Place) -> Problem {
+    Problem::at("FD0358", place, "`staged` goes on without looking whether the first wave has helped")
+        .remedy("add `verify: { expr: …, hold: 30s, within: 3m }` to the step")
+}
+
+/// Where an action is asked for and none or several stand.
+pub(crate) fn not_one_action(place: &Place, what: &str, found: usize, known: &str) -> Problem {
+    let message = if found == 0 { format!("{what} has no action") } else { format!("{what} has {found} actions") };
+    Problem::at("FD0359", place, message).remedy(format!("give it exactly one of {known}"))
+}
+
+/// Targets of a staged step that have no kind, or several.
+pub(crate) fn each_of_what(place: &Place, found: usize) -> Problem {
+    let message = if found == 0 { "`each` does not say what each target is" } else { "`each` says several times what each target is" };
+    Problem::at("FD0360", place, message)
+        .remedy("write the kind with the label that names it, as in `each: { replica: pod, from: 'up == 0' }`")
+}
+
+/// Declared replicas of what has none.
+pub(crate) fn declared_of_what(place: &Place) -> Problem {
+    Problem::at("FD0361", place, "`target` stands for the declared replicas of a service")
+        .remedy("aim the step at a service and write `each: { replica: pod, from: target }`, or give an expression")
+}
+
+/// An order by calls of what does not call.
+pub(crate) fn no_dependencies(place: &Place, kind: &str) -> Problem {
+    Problem::at("FD0362", place, format!("a {kind} calls nothing, so there is no such order"))
+        .remedy("remove `order`, or come to services or replicas")
+}
+
+/// An action by a name that nobody defined.
+pub(crate) fn no_such_action(place: &Place, name: &str, near: Option<&str>, none: bool) -> Problem {
+    let remedy = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if none => format!("define it: `actions: {{ {name}: {{ models: [{{ drain: {{}}, takes: 30s, fails: 2% }}] }} }}`"),
+        None => "define it among `actions`".to_owned(),
+    };
+    Problem::at("FD0363", place, format!("nobody has defined the action `{name}`")).remedy(remedy)
+}
+
+/// An own action with the name of one that is known.
+pub(crate) fn known_action(place: &Place, name: &str) -> Problem {
+    Problem::at("FD0363", place, format!("`{name}` is an action already")).remedy("choose another name")
+}
+
+/// A script of which nothing else is known.
+pub(crate) fn runs_without_models(place: &Place) -> Problem {
+    Problem::at("FD0364", place, "firedrill does not know what this does to your system")
+        .label("never executed, so it must be modelled")
+        .remedy("add `models:`, the actions that it amounts to: `models: [{ drain: {}, takes: 30s, fails: 2% }]`")
+}
+
+/// A script that cannot be read.
+pub(crate) fn script_not_read(place: &Place, path: &str, why: &str) -> Problem {
+    Problem::at("FD0365", place, format!("`{path}` cannot be read: {why}"))
+        .remedy("give its path from the policy's folder; it is read and never executed")
+}
+
 /// A document that holds no rules.
 pub(crate) fn no_rules(place: &Place, found: &str) -> Problem {
     Problem::at("FD0401", place, format!("{found} holds no rules"))

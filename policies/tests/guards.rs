@@ -344,7 +344,7 @@ impl Rig {
                 }
                 Effect::Start(command) => self.running.push_back((index, command)),
                 // What nobody gathers is given up after a time, which its timer tells.
-                Effect::Page { .. } | Effect::Inform { .. } | Effect::Gather { .. } => {}
+                Effect::Page { .. } | Effect::Inform { .. } | Effect::Ask { .. } | Effect::Gather { .. } => {}
             }
         }
         Ok(())

@@ -15,7 +15,6 @@ use firedrill_core::problem::{Located, Problem, Severity};
 use firedrill_core::time::Start;
 use firedrill_core::yaml::{self, Node, Value};
 use firedrill_policies::alertmanager::{Config, nothing_to_silence, read_config};
-use firedrill_policies::document::read_policy;
 use firedrill_policies::library as policy_library;
 use firedrill_policies::lints::{self, Ground, Written};
 use firedrill_policies::policy::Policy;
@@ -406,7 +405,7 @@ impl Found {
                 return;
             }
             Kind::Scenario => load::read_scenario(&source).map(|scenario| self.scenarios.push(Arc::new(scenario))),
-            Kind::Policy => read_policy(path, text).map(|policy| self.policies.push((source.clone(), policy))),
+            Kind::Policy => load::read_policy(&source).map(|policy| self.policies.push((source.clone(), policy))),
             Kind::Project => project::read(path, text).map(|project| {
                 self.projects += 1;
                 self.problems.extend(thresholds(&project));

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The kinds of record that rules, routing, policies and guards write; all others are the world's, but the one that ends a run.
-pub const DECISIONS: [&str; 19] = [
+pub const DECISIONS: [&str; 25] = [
     "alert_pending",
     "alert_firing",
     "alert_resolved",
@@ -30,6 +30,12 @@ pub const DECISIONS: [&str; 19] = [
     "refused",
     "verified",
     "paged",
+    "informed",
+    "collected",
+    "unanswered",
+    "chosen",
+    "planned",
+    "proposed",
 ];
 
 /// The folder of the project.

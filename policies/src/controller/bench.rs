@@ -65,6 +65,7 @@ fn tell(effect: &Effect) -> Option<String> {
         Effect::Start(command) => format!("start {} {} {}", command.id(), command.action(), command.target()),
         Effect::Page { to, .. } => format!("page {to}"),
         Effect::Inform { to, .. } => format!("inform {to}"),
+        Effect::Ask { proposal, action, target } => format!("ask {proposal} {action} {target}"),
         Effect::Gather { query, wanted } => {
             format!("gather {query} {}", wanted.kinds.iter().map(Name::as_str).collect::<Vec<_>>().join(" "))
         }
@@ -85,6 +86,7 @@ fn tell(effect: &Effect) -> Option<String> {
         Effect::Record(Event::Verified { verdict, took, .. }) => format!("verified {verdict:?} after {took}"),
         Effect::Record(Event::WouldAct { what, target, .. }) => format!("would {what} {target}"),
         Effect::Record(Event::Collected { evidence, .. }) => format!("collected {}", evidence.len()),
+        Effect::Record(Event::Proposed { approve, .. }) => format!("propose {}", approve.trim_start_matches("firedrill approve ")),
         Effect::Record(Event::Unanswered { reason, .. }) => format!("unanswered: {reason}"),
         Effect::Record(Event::Chosen { candidates, .. }) => {
             let told = candidates.iter().map(|Weighed { what, target, why, .. }| format!("{what} {target} ({why})"));

@@ -1,7 +1,7 @@
 //! A choice among actions: the best by score less risk that the guards let pass, and to wait is always among them.
 //!
 //! - A candidate without exactly one finite score, or whose `when` is not true, is out.
-//! - The others are ordered by score less risk. To wait has 0 unless the policy says otherwise. Of equals to wait comes first, then the one
+//! - The others are ordered by score less risk. To wait has 0 unless the policy gives it a score, and can be told. Of equals to wait comes first, then the one
 //!   that is written first.
 //! - Guards are asked for each in this order until one passes, or until the turn of waiting comes. A guard that leaves the alert to people
 //!   ends the choice.
@@ -15,10 +15,10 @@ use firedrill_core::time::Span;
 
 use super::RETRY_AFTER;
 use super::proposing::{Gathered, reason};
-use super::state::{Care, Ending, Incident, Phase};
+use super::state::{Ending, Incident, Phase};
 use super::turn::Turn;
 use crate::guard::{Answer, Guard, Instead};
-use crate::policy::{ConditionAt, Deed, Policy, Score};
+use crate::policy::{Candidate, ConditionAt, Deed, Policy, Score};
 
 /// The word by which an incident is held that waits by choice.
 const CHOICE: &str = "choice";
@@ -107,8 +107,8 @@ impl Turn<'_> {
     /// Asks all guards for a candidate, and journals a refusal.
     fn refusal_of(&mut self, incident: &Incident, action: &Action, gathered: &Gathered) -> Option<(Guard, Answer)> {
         let proposal = self.proposal(incident, action);
-        let refusal = self.ask(incident, &proposal, Guard::ALL.into_iter(), gathered)?;
-        self.journal_refusal(incident, (Some(action.clone()), proposal.target), refusal.0, &refusal.1.figures);
+        let refusal = self.ask(incident, std::slice::from_ref(&proposal), Guard::ALL.into_iter(), gathered)?;
+        self.journal_refusal(incident, (Some(action.clone()), proposal.target), refusal.0, &refusal.1);
         Some(refusal)
     }
 
@@ -121,9 +121,7 @@ impl Turn<'_> {
 
     /// To wait is best of what may be done. If a guard has refused what would have been better, that is told as for any refusal.
     fn wait_chosen(&mut self, mut incident: Incident, span: Span, refusal: Option<(Guard, Answer)>) {
-        let is_on =
-            matches!(self.state.alerts.get(&incident.alert_key).map(|firing| &firing.care), Some(Care::Open(id)) if *id == incident.id);
-        if !is_on {
+        if !self.is_on(&incident) {
             return self.close(incident, "the alert is over, and to wait was best", &Ending::Done);
         }
         if let Some((guard, answer)) = refusal.filter(|_| !incident.has_acted) {
@@ -153,7 +151,7 @@ impl Turn<'_> {
 fn ranked(policy: &Policy, step: usize, gathered: &Gathered) -> Vec<Rated> {
     let candidates = policy.candidates(step);
     let is_wait = |index: Option<usize>| index.is_none_or(|index| matches!(candidates[index].deed, Deed::Wait(_)));
-    let weigh = |(index, candidate): (usize, &crate::policy::Candidate)| {
+    let weigh = |(index, candidate): (usize, &Candidate)| {
         let when = candidate.when.as_ref().and_then(|when| {
             let (truth, figures) = gathered.judged(ConditionAt::When(step, index))?;
             let unmet = if truth == Truth::Unknown { format!("cannot tell: {figures}") } else { format!("{figures}: {}", when.because) };
@@ -174,7 +172,7 @@ fn ranked(policy: &Policy, step: usize, gathered: &Gathered) -> Vec<Rated> {
         Rated { index: Some(index), score, risk: candidate.risk, figures }
     };
     let mut options: Vec<Rated> = candidates.iter().enumerate().map(weigh).collect();
-    if !(0..candidates.len()).any(|index| is_wait(Some(index))) {
+    if !options.iter().any(|option| is_wait(option.index) && option.score.is_ok()) {
         options.push(Rated { index: None, score: Ok(0.0), risk: 0.0, figures: "0".to_owned() });
     }
     let order = |left: &Rated, right: &Rated| match (left.worth(), right.worth()) {
@@ -302,6 +300,19 @@ guard:
         let told = "choose wait (2m) replica/api-1 (chosen: 0.6 - 0), restart (rolling) replica/api-1 (0.5 - 0.1), drain replica/api-1 (0.4 - 0.3)";
         bench.check(0, measured(2, 0.4), &[told, "timer 0 at 120"]);
         bench.check(120, Input::Timer { timer: 0 }, &["ask 3 Score(0, 0) at 120", "ask 4 When(0, 2) at 120", "ask 5 Score(0, 2) at 120"]);
+    }
+
+    #[test]
+    fn a_wait_whose_score_cannot_be_told_leaves_the_one_that_is_always_there() {
+        let waits = CHOICE.replace("      - { drain", "      - { wait: 2m, score: 'calm' }\n      - { drain");
+        let mut bench = Bench::new(&waits, Stage::Full);
+        bench.step(0, fires("api-1"));
+        bench.step(0, measured(0, 0.0));
+        bench.step(0, unknown(1));
+        bench.step(0, answer(2, Truth::False));
+        let told = "choose wait (1m) replica/api-1 (chosen: 0 - 0), restart (rolling) replica/api-1 (0 - 0.1), \
+            wait (2m) replica/api-1 (no score: no element), drain replica/api-1 (False: somebody must take its place)";
+        bench.check(0, measured(3, 0.0), &[told, "timer 0 at 60"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::state::{Ending, Incident, Phase};
 use super::turn::Turn;
 use crate::guard::Guard;
 use crate::guard::ineffective_chain::Helped;
-use crate::policy::{OnFailure, inverse};
+use crate::policy::{Deed, OnFailure, inverse};
 
 impl Turn<'_> {
     /// The step's action or pause has ended well: verify it, or go on.
@@ -34,6 +34,9 @@ impl Turn<'_> {
         if held_since.is_some_and(|held_since| self.now.since(held_since) >= hold) {
             self.journal_verification(&incident, Verification::Held, figures, since);
             self.judge(&incident, Helped::Yes);
+            if self.goes_wider(&mut incident) {
+                return self.propose_together(incident);
+            }
             return self.close(incident, "the remediation is verified", &Ending::Done);
         }
         if self.now >= deadline {
@@ -69,6 +72,13 @@ impl Turn<'_> {
 
     /// The last word on the step's action, for the guards. A pause is no action.
     pub(super) fn judge(&mut self, incident: &Incident, effect: Helped) {
+        if let Some(group) = &incident.group {
+            // The parts of an own action are one: what came of the last is said of all.
+            let is_own = matches!(self.setup.policy.steps.get(incident.step).map(|step| &step.deed), Some(Deed::Own(_)));
+            let earlier = if is_own { group.earlier.as_slice() } else { &[] };
+            let pieces: Vec<_> = earlier.iter().chain(&group.done).cloned().collect();
+            return self.judge_pieces(incident, &pieces, effect);
+        }
         let policy = self.setup.policy.clone();
         if let Some(action) = self.action(incident) {
             let proposal = self.proposal(incident, &action);
@@ -79,6 +89,9 @@ impl Turn<'_> {
 
     /// Undoes the step's action. Most guards are skipped, because what is half done must not be left so (see [`Guard::is_asked_before_undoing`]).
     pub(super) fn revert(&mut self, incident: Incident, why: &str) {
+        if incident.group.is_some() {
+            return self.revert_together(incident, why);
+        }
         let Some(action) = self.action(&incident) else {
             return self.hand_over(incident, why);
         };
@@ -88,7 +101,7 @@ impl Turn<'_> {
         };
         let proposal = self.proposal(&incident, &undo);
         let guards = Guard::ALL.into_iter().filter(|guard| guard.is_asked_before_undoing());
-        if let Some((guard, answer)) = self.ask(&incident, &proposal, guards, &Gathered::default()) {
+        if let Some((guard, answer)) = self.ask(&incident, std::slice::from_ref(&proposal), guards, &Gathered::default()) {
             return self.refused(incident, guard, answer);
         }
         self.start(incident, proposal, format!("undo: {why}"), true);

@@ -89,6 +89,12 @@ impl Turn<'_> {
     }
 
     pub(super) fn finished(&mut self, result: &ActionResult) {
+        let among =
+            |incident: &Incident| incident.group.as_ref().is_some_and(|group| group.running.iter().any(|(id, _)| *id == result.action));
+        if let Some(id) = self.incident_with(among) {
+            let incident = self.take(id);
+            return self.one_ended(incident, result);
+        }
         let running = |incident: &&Incident| matches!(&incident.phase, Phase::Acting { action, .. } if *action == result.action);
         let Some(id) = self.state.incidents.values().find(running).map(|incident| incident.id) else { return };
         let mut incident = self.take(id);
@@ -155,7 +161,7 @@ impl Turn<'_> {
             Phase::Waiting { .. } if incident.choice.is_some() => self.choose_again(incident),
             Phase::Waiting { .. } => self.done(incident),
             Phase::Assumed { .. } => {
-                self.guards.ended(&self.setup.policy.name, id, self.now);
+                while self.guards.ended(&self.setup.policy.name, id, self.now) {}
                 self.close(incident, "it would have acted; what follows is not simulated", &Ending::Left);
             }
             _ => self.propose(incident),

@@ -28,6 +28,7 @@ impl Turn<'_> {
             target: target.clone(),
             step: 0,
             choice: None,
+            group: None,
             phase: Phase::Held { timer: None, by: "target".to_owned() },
             has_acted: false,
             last_end: None,
@@ -51,6 +52,12 @@ impl Turn<'_> {
                 self.keep(incident);
             }
         }
+    }
+
+    /// Whether the incident's alert is on, and the incident's own.
+    pub(super) fn is_on(&self, incident: &Incident) -> bool {
+        let firing = self.state.alerts.get(&incident.alert_key);
+        firing.is_some_and(|firing| matches!(firing.care, Care::Open(id) if id == incident.id))
     }
 
     /// Until when the policy answers nothing, and why.
@@ -97,6 +104,7 @@ impl Turn<'_> {
 
     pub(super) fn close(&mut self, incident: Incident, reason: &str, ending: &Ending) {
         self.guards.released(&self.setup.policy.name, incident.id);
+        self.state.proposals.retain(|own| own.incident != incident.id);
         if let Some(timer) = incident.escalation_timer {
             self.cancel(timer);
         }

@@ -1,5 +1,7 @@
 //! From a step to its action: the guards in their fixed order, the prechecks between them, and what a refusal means.
 
+use std::slice::from_ref;
+
 use firedrill_core::action::{Action, Target};
 use firedrill_core::journal::{Event, GuardVerdict, Truth};
 use firedrill_core::name::Name;
@@ -31,6 +33,7 @@ impl Turn<'_> {
             Deed::Notify(notice) => self.notify(incident, notice.clone()),
             Deed::Collect(kinds) => self.collect(incident, kinds.clone()),
             Deed::Choose(_) => self.propose_choice(incident),
+            Deed::Parallel(_) | Deed::Staged(_) | Deed::Own(_) => self.propose_together(incident),
             Deed::Act(action) => self.propose_action(incident, action),
         }
     }
@@ -39,7 +42,7 @@ impl Turn<'_> {
     fn propose_action(&mut self, incident: Incident, action: &Action) {
         self.tell_guards();
         let proposal = self.proposal(&incident, action);
-        if let Some((guard, answer)) = self.ask(&incident, &proposal, [Guard::Stage].into_iter(), &Gathered::default()) {
+        if let Some((guard, answer)) = self.ask(&incident, from_ref(&proposal), [Guard::Stage].into_iter(), &Gathered::default()) {
             return self.refused(incident, guard, answer);
         }
         if self.setup.policy.guards.facts().any(Fact::is_early) {
@@ -54,7 +57,7 @@ impl Turn<'_> {
     /// The guards from the stage to dedup. When they pass, the owner is taken, so that nothing can come in between while the rest is looked up.
     pub(super) fn claim(&mut self, incident: &Incident, proposal: &Proposal, gathered: &Gathered) -> Option<(Guard, Answer)> {
         let guards = Guard::ALL.into_iter().filter(|guard| Guard::Stage < *guard && *guard <= Guard::Dedup);
-        let refusal = self.ask(incident, proposal, guards, gathered);
+        let refusal = self.ask(incident, from_ref(proposal), guards, gathered);
         if refusal.is_none() {
             self.guards.remediations.claim(proposal);
         }
@@ -88,24 +91,27 @@ impl Turn<'_> {
         if !policy.candidates(incident.step).is_empty() {
             return self.decide_choice(incident, &gathered);
         }
+        if incident.group.is_some() {
+            return self.decide_together(incident, &gathered);
+        }
         let action = self.action(&incident).expect("only actions are checked");
         let proposal = self.proposal(&incident, &action);
         if !is_claimed && let Some((guard, answer)) = self.claim(&incident, &proposal, &gathered) {
             return self.refused(incident, guard, answer);
         }
         let guards = Guard::ALL.into_iter().filter(|guard| *guard > Guard::Dedup);
-        if let Some((guard, answer)) = self.ask(&incident, &proposal, guards, &gathered) {
+        if let Some((guard, answer)) = self.ask(&incident, from_ref(&proposal), guards, &gathered) {
             return self.refused(incident, guard, answer);
         }
         let reason = reason(&incident, &gathered.prechecks);
         self.start(incident, proposal, reason, false);
     }
 
-    /// Asks guards in their order until one refuses, and journals what they say.
+    /// Asks guards in their order until one refuses, and journals what they say. Several proposals are asked for as one: each must pass.
     pub(super) fn ask(
         &mut self,
         incident: &Incident,
-        proposal: &Proposal,
+        proposals: &[Proposal],
         guards: impl Iterator<Item = Guard>,
         gathered: &Gathered,
     ) -> Option<(Guard, Answer)> {
@@ -115,10 +121,11 @@ impl Turn<'_> {
         let prechecks: Vec<Checked<'_>> = checked.collect();
         let (settings, facts) = (&policy.guards, &gathered.facts[..]);
         let (stage, start, now) = (*stage, *start, self.now);
-        let asked = Asked { settings, stage, inventory, start, now, memory: self.guards, proposal, prechecks: &prechecks, facts };
+        let memory = &*self.guards;
+        let asked = |proposal| Asked { settings, stage, inventory, start, now, memory, proposal, prechecks: &prechecks, facts };
         let mut answers = Vec::new();
         for guard in guards {
-            let answer = asked.ask(guard);
+            let answer = Answer::of_several(proposals.iter().map(|proposal| asked(proposal).ask(guard)));
             let is_last = answer.is_refusal();
             answers.push((guard, answer));
             if is_last {
@@ -177,19 +184,23 @@ impl Turn<'_> {
     pub(super) fn refused(&mut self, incident: Incident, guard: Guard, answer: Answer) {
         let what = self.action(&incident).or_else(|| proposed(&self.setup.policy, incident.step));
         let target = self.target(&incident);
-        self.journal_refusal(&incident, (what, target), guard, &answer.figures);
+        self.journal_refusal(&incident, (what, target), guard, &answer);
         self.hold_back(incident, guard, &answer);
     }
 
-    pub(super) fn journal_refusal(&mut self, incident: &Incident, (what, target): (Option<Action>, Target), guard: Guard, figures: &str) {
-        let (policy, step, guard) = (self.name(), incident.step as u32, Name::new(guard.word()));
-        let (target, figures) = (Some(target), figures.to_owned());
-        self.record(Event::Refused { policy, incident: incident.id, step, what, target, guard, figures });
+    pub(super) fn journal_refusal(&mut self, incident: &Incident, (what, target): (Option<Action>, Target), guard: Guard, answer: &Answer) {
+        let (policy, step, word) = (self.name(), incident.step as u32, Name::new(guard.word()));
+        let (to, figures) = (Some(target.clone()), answer.figures.clone());
+        self.record(Event::Refused { policy, incident: incident.id, step, what: what.clone(), target: to, guard: word, figures });
+        if let Some(action) = what.filter(|_| is_for_a_person(guard, answer)) {
+            self.propose_to_a_person(incident, action, target, &answer.figures);
+        }
     }
 
     /// What a refusal means for its incident.
     pub(super) fn hold_back(&mut self, mut incident: Incident, guard: Guard, answer: &Answer) {
-        let reason = format!("step {} was refused by {}: {}", incident.step + 1, guard.word(), answer.figures);
+        let approvals = self.approvals(incident.id);
+        let reason = format!("step {} was refused by {}: {}{approvals}", incident.step + 1, guard.word(), answer.figures);
         if incident.has_acted || answer.instead == Instead::Alert {
             return self.hand_over(incident, &reason);
         }
@@ -224,6 +235,11 @@ impl Turn<'_> {
             incident.has_asked = true;
         }
     }
+}
+
+/// Whether an action is refused to the policy, and a person may allow it: its target is critical.
+pub(super) fn is_for_a_person(guard: Guard, answer: &Answer) -> bool {
+    guard == Guard::Stage && answer.instead == Instead::Ask
 }
 
 /// What was found out for a proposal.

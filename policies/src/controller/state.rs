@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firedrill_core::action::{ActionId, Target};
+use firedrill_core::action::{Action, ActionId, Fence, Modelled, Target};
 use firedrill_core::journal::{LabelSet, Notification};
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
@@ -31,6 +31,18 @@ pub struct State {
     pub(super) gatherings: BTreeMap<u64, Gathering>,
     /// Ladders that are being climbed.
     pub(super) climbs: Vec<Climb>,
+    pub(super) next_proposal: u64,
+    /// What is proposed to people, until its incident is closed.
+    pub(super) proposals: Vec<Proposed>,
+}
+
+/// An action that is proposed to a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Proposed {
+    pub(super) number: u64,
+    pub(super) incident: u64,
+    pub(super) action: Action,
+    pub(super) target: Target,
 }
 
 /// Evidence that is asked for, and for what.
@@ -118,6 +130,8 @@ pub(super) struct Incident {
     pub(super) step: usize,
     /// Which candidate of the step was chosen.
     pub(super) choice: Option<usize>,
+    /// How far a step of several actions has come.
+    pub(super) group: Option<Group>,
     pub(super) phase: Phase,
     /// Whether any action was started.
     pub(super) has_acted: bool,
@@ -128,6 +142,43 @@ pub(super) struct Incident {
     pub(super) has_asked: bool,
     /// Since when it waits for a guard that does not let it wait for ever.
     pub(super) queued_since: Option<Time>,
+}
+
+/// How far a step of several actions has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Group {
+    /// What has not begun, wave after wave.
+    pub(super) waves: Vec<Vec<Piece>>,
+    pub(super) running: Vec<(ActionId, Piece)>,
+    /// What of the last wave was carried out.
+    pub(super) done: Vec<Piece>,
+    /// What was carried out before.
+    pub(super) earlier: Vec<Piece>,
+    /// What of the last wave was not carried out, and why.
+    pub(super) failures: Vec<String>,
+    pub(super) reverting: bool,
+    /// The locks under which it began.
+    pub(super) fence: Option<Fence>,
+}
+
+/// One of several actions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Piece {
+    pub(super) action: Action,
+    pub(super) target: Target,
+    pub(super) modelled: Option<Modelled>,
+}
+
+impl Group {
+    /// Nothing of it has begun.
+    pub(super) const fn new(waves: Vec<Vec<Piece>>) -> Self {
+        Self { waves, running: Vec::new(), done: Vec::new(), earlier: Vec::new(), failures: Vec::new(), reverting: false, fence: None }
+    }
+
+    /// Whether something of it was carried out.
+    pub(super) const fn has_begun(&self) -> bool {
+        !self.done.is_empty() || !self.earlier.is_empty()
+    }
 }
 
 /// What an incident waits for.
@@ -144,6 +195,10 @@ pub(super) enum Phase {
     Waiting { timer: u64 },
     /// For its condition to hold.
     Verifying { query: u64, since: Time, held_since: Option<Time>, was_false: bool },
+    /// For the names of the targets of its step.
+    Listing { query: u64 },
+    /// For several actions to end.
+    Together,
     /// For evidence, without which it does not go on.
     Gathering,
     /// In dry-run, for the time that its action would have taken.
@@ -173,6 +228,8 @@ impl State {
             alerts: BTreeMap::new(),
             gatherings: BTreeMap::new(),
             climbs: Vec::new(),
+            next_proposal: 0,
+            proposals: Vec::new(),
         }
     }
 
@@ -198,6 +255,7 @@ impl Incident {
     pub(super) fn advance(&mut self) {
         self.step += 1;
         self.choice = None;
+        self.group = None;
     }
 
     /// Whether it waits for another incident to close, and for nothing else.

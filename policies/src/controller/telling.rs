@@ -1,9 +1,10 @@
 //! People who are called or told, the ladder that is climbed while nobody ends it, and the evidence that they are given.
 
+use firedrill_core::action::{Action, Target};
 use firedrill_core::journal::{Event, Evidence};
 use firedrill_core::name::Name;
 
-use super::state::{About, Climb, Ending, Gathering, Incident, Phase, Purpose};
+use super::state::{About, Climb, Ending, Gathering, Incident, Phase, Proposed, Purpose};
 use super::turn::Turn;
 use super::{Effect, GATHER_WITHIN, Wanted};
 use crate::evidence::missing;
@@ -29,6 +30,30 @@ impl Turn<'_> {
         let (policy, paged) = (self.name(), evidence.clone());
         self.record(Event::Paged { policy, incident, to: to.clone(), reason: reason.clone(), with: with.clone(), evidence: paged });
         self.effects.push(Effect::Page { to, reason, with, evidence });
+    }
+
+    /// Proposes to a person what the policy may not do by itself, once. Whoever answers such proposals finds them in the state.
+    pub(super) fn propose_to_a_person(&mut self, incident: &Incident, action: Action, target: Target, why: &str) {
+        let is_same = |own: &Proposed| own.incident == incident.id && own.action == action && own.target == target;
+        if self.state.proposals.iter().any(is_same) {
+            return;
+        }
+        let number = self.state.next_proposal;
+        self.state.next_proposal += 1;
+        let (policy, step, reason) = (self.name(), incident.step as u32, why.to_owned());
+        let approve = approving(&policy, number);
+        self.state.proposals.push(Proposed { number, incident: incident.id, action: action.clone(), target: target.clone() });
+        let (what, to) = (action.clone(), target.clone());
+        self.record(Event::Proposed { policy, incident: incident.id, step, proposal: number, what, target: to, reason, approve });
+        self.effects.push(Effect::Ask { proposal: number, action, target });
+    }
+
+    /// How a person approves what is proposed for an incident: `; firedrill approve restart#0 allows restart (rolling) on service/api`.
+    pub(super) fn approvals(&self, incident: u64) -> String {
+        let own = self.state.proposals.iter().filter(|own| own.incident == incident);
+        let told =
+            own.map(|own| format!("; `{}` would allow {} on {}", approving(&self.setup.policy.name, own.number), own.action, own.target));
+        told.collect()
     }
 
     /// Tells people, and goes on.
@@ -111,6 +136,9 @@ impl Turn<'_> {
 
     fn go_on(&mut self, incident: u64) {
         let mut incident = self.take(incident);
+        if !incident.has_acted && !self.is_on(&incident) {
+            return self.close(incident, "the alert is over before anything was done", &Ending::Done);
+        }
         incident.advance();
         self.propose(incident);
     }
@@ -149,6 +177,11 @@ impl Turn<'_> {
         self.state.climbs.retain(|climb| !fits(climb));
         ended.into_iter().for_each(|timer| self.cancel(timer));
     }
+}
+
+/// The command by which a person approves a proposal.
+fn approving(policy: &Name, number: u64) -> String {
+    format!("firedrill approve {policy}#{number}")
 }
 
 #[cfg(test)]
@@ -210,10 +243,15 @@ mod tests {
         let told = RESTART.replace("steps:\n", "steps:\n  - notify: { to: team }\n  - collect: { with: [metrics, alerts] }\n");
         let mut bench = Bench::new(&told, Stage::Full);
         bench.check(0, fires("api-1"), &["open 0", "inform team", "gather 0 metrics alerts", "timer 0 at 10"]);
-        bench.check(0, resolves("api-1"), &[]);
         let begun = ["cancel 0", "collected 1", "start restart#0 restart (rolling) replica/api-1"];
         bench.check(1, gathered(0, "metrics", "up 0"), &begun);
         bench.check(3, ended(0, OK), &["ask 1 Verify(2) at 3"]);
+        // Nothing was done to the system when the alert is over.
+        let mut over = Bench::new(&told, Stage::Full);
+        over.step(0, fires("api-1"));
+        over.check(1, resolves("api-1"), &[]);
+        let end = ["cancel 0", "collected 1", "close 0: the alert is over before anything was done"];
+        over.check(2, gathered(0, "metrics", "up 0"), &end);
     }
 
     #[test]
@@ -269,6 +307,50 @@ mod tests {
         let held = crate::controller::bench::answer(0, firedrill_core::journal::Truth::True);
         let end = ["verified Held after 0s", "cancel 1", "close 0: the remediation is verified", "timer 2 at 330"];
         bench.check(30, held, &end);
+    }
+
+    #[test]
+    fn what_is_critical_is_proposed_to_a_person_with_the_command_that_would_allow_it() {
+        let scale = RESTART.replace("restart: { mode: rolling }", "scale: { by: 1 }").replace("{ replica: $pod }", "{ service: $pod }");
+        let mut bench = Bench::new(&scale, Stage::Limited);
+        let effects = bench.step(0, fires("api"));
+        let reason = effects.iter().find_map(|effect| match effect {
+            Effect::Page { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
+        let told = "step 1 was refused by stage: limited: service/api is critical; `firedrill approve restart#0` would allow scale (by +1) on service/api";
+        assert_eq!(reason.as_deref(), Some(told));
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Ask { proposal: 0, .. })));
+        // It is proposed again every minute, and the person asked once.
+        bench.check(60, Input::Timer { timer: 0 }, &["refuse 0 by stage: limited: service/api is critical", "timer 1 at 120"]);
+        bench.step(70, resolves("api"));
+        assert!(bench.controller.state().proposals.is_empty());
+    }
+
+    #[test]
+    fn the_parts_that_are_not_critical_are_done_without_a_person() {
+        let both = RESTART.replace(
+            "restart: { mode: rolling }",
+            "parallel:\n      - limit_retries: { retries: 0, lasting: 1m }\n        target: { client: users }\n      - scale: { by: 1 }\n        target: { service: api }",
+        );
+        let mut bench = Bench::new(&both.replace("cooldown: 2m", "cooldown: 2m\nstage: guarded"), Stage::Guarded);
+        assert_eq!(bench.step(0, fires("api-1")).iter().filter(|effect| matches!(effect, Effect::Start(_))).count(), 2);
+        // One at a time, the stage says besides; here the first is the critical one.
+        let turned = RESTART.replace(
+            "restart: { mode: rolling }",
+            "parallel:\n      - scale: { by: 1 }\n        target: { service: api }\n      - limit_retries: { retries: 0, lasting: 1m }\n        target: { client: users }",
+        );
+        let mut bench = Bench::new(&turned, Stage::Limited);
+        let expected = [
+            "open 0",
+            "refuse 0 by stage: limited: service/api is critical",
+            "propose restart#0",
+            "ask 0 scale (by +1) service/api",
+            "start restart#0 limit_retries (0 for 1m) client/users",
+            "page oncall",
+        ];
+        bench.check(0, fires("api-1"), &expected);
+        bench.check(5, ended(0, OK), &["ask 0 Verify(0) at 5"]);
     }
 
     #[test]

@@ -136,6 +136,7 @@ pub(super) fn proposed(policy: &Policy, step: usize) -> Option<Action> {
     match &policy.steps.get(step)?.deed {
         Deed::Act(action) => Some(action.clone()),
         Deed::Wait(span) => Some(Action::Wait { span: *span }),
-        Deed::Choose(_) | Deed::Notify(_) | Deed::Collect(_) | Deed::Escalate(_) => None,
+        Deed::Staged(staged) => Some(staged.action.clone()),
+        Deed::Choose(_) | Deed::Parallel(_) | Deed::Own(_) | Deed::Notify(_) | Deed::Collect(_) | Deed::Escalate(_) => None,
     }
 }

@@ -117,7 +117,7 @@ pub(super) fn shown(reader: &mut Reader, node: &Node) -> Option<Vec<Shown>> {
 }
 
 /// An expression that yields numbers.
-fn formula(reader: &mut Reader, node: &Node) -> Option<(Formula, Place)> {
+pub(super) fn formula(reader: &mut Reader, node: &Node) -> Option<(Formula, Place)> {
     let text = reader.text(node, "an expression")?;
     let problem = match Formula::parse(text) {
         Ok(formula) => return Some((formula, node.place.clone())),
@@ -132,7 +132,7 @@ fn formula(reader: &mut Reader, node: &Node) -> Option<(Formula, Place)> {
 }
 
 /// `choose:`, a list of candidates.
-pub(super) fn choose(reader: &mut Reader, node: &Node, aim: Aim) -> Option<Deed> {
+pub(super) fn choose(reader: &mut Reader, node: &Node, aim: Aim<'_>) -> Option<Deed> {
     let items = reader.list(node, "`choose`")?;
     if items.is_empty() {
         reader.problem(problem::empty_list(&node.place, "the list of candidates"));
@@ -151,7 +151,7 @@ pub(super) fn choose(reader: &mut Reader, node: &Node, aim: Aim) -> Option<Deed>
     Some(Deed::Choose(candidates))
 }
 
-fn candidate(reader: &mut Reader, node: &Node, aim: Aim) -> Option<Candidate> {
+fn candidate(reader: &mut Reader, node: &Node, aim: Aim<'_>) -> Option<Candidate> {
     let mut fields = reader.fields(node, "a candidate")?;
     let words: Vec<&'static str> = CANDIDATE_DEEDS.into_iter().filter(|word| fields.has(word)).collect();
     let target = fields.optional("target").map(|node| target_source(reader, node));

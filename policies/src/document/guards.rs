@@ -371,7 +371,7 @@ fn scope(reader: &mut Reader, node: &Node) -> Option<Scope> {
 }
 
 /// A whole number, or a share with its `rounding`.
-fn most(reader: &mut Reader, fields: &mut Fields<'_>, (key, what): (&'static str, &str), of: Option<CapOf>) -> Option<Most> {
+pub(super) fn most(reader: &mut Reader, fields: &mut Fields<'_>, (key, what): (&'static str, &str), of: Option<CapOf>) -> Option<Most> {
     let node = fields.required(reader, key);
     let rounding = fields.optional("rounding").map(|node| {
         let words = [("floor", Rounding::Floor), ("ceil", Rounding::Ceil)];

@@ -10,7 +10,7 @@ use firedrill_core::inventory::Inventory;
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Ratio, Rounding};
 
-use super::dedup::Remediations;
+use super::dedup::{Deed, Remediations};
 use super::{Answer, Proposal, Scope, service_of, services_touched, zones_touched};
 
 /// The name in journals.
@@ -139,10 +139,15 @@ fn of_one(cap: &Cap, part: &Part, proposal: &Proposal, remediations: &Remediatio
     if this > 0 && in_flight + this > limit { Answer::refused(figures, None) } else { Answer::passed(figures) }
 }
 
+/// What other remediations have touched, and what this one has running beside the proposal.
+fn in_flight<'a>(proposal: &'a Proposal, remediations: &'a Remediations) -> impl Iterator<Item = &'a Deed> {
+    let Proposal { policy, incident, .. } = proposal;
+    remediations.others(policy, *incident).flat_map(|other| &other.deeds).chain(remediations.own_running(policy, *incident))
+}
+
 /// Replicas in flight, and those that the proposal adds.
 fn replicas_touched(part: &Part, proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
-    let in_flight = remediations.others(&proposal.policy, proposal.incident).flat_map(|other| &other.deeds);
-    let in_flight = in_flight.map(|deed| replicas_taken(&deed.action, &deed.target, part, inventory)).sum();
+    let in_flight = in_flight(proposal, remediations).map(|deed| replicas_taken(&deed.action, &deed.target, part, inventory)).sum();
     (in_flight, replicas_taken(&proposal.action, &proposal.target, part, inventory))
 }
 
@@ -153,8 +158,8 @@ fn targets_touched(part: &Part, proposal: &Proposal, remediations: &Remediations
         Part::Service(service) => services_touched(target, inventory).contains(service),
         Part::Zone(zone) => zones_touched(target, inventory).contains(zone),
     };
-    let deeds = remediations.others(&proposal.policy, proposal.incident).flat_map(|other| &other.deeds);
-    let in_flight: BTreeSet<&Target> = deeds.map(|deed| &deed.target).filter(|target| touches(target)).collect();
+    let in_flight: BTreeSet<&Target> =
+        in_flight(proposal, remediations).map(|deed| &deed.target).filter(|target| touches(target)).collect();
     let adds = !in_flight.contains(&proposal.target);
     (in_flight.len() as u64, u64::from(adds))
 }

@@ -48,17 +48,19 @@ impl Remediations {
         }
     }
 
-    /// An action starts. Invariant: a remediation runs at most one action at a time.
-    pub(super) fn started(&mut self, proposal: &Proposal) {
+    /// An action starts. Invariant: a remediation does no one thing twice at a time.
+    pub fn started(&mut self, proposal: &Proposal) {
         self.claim(proposal);
         let remediation = self.find(&proposal.policy, proposal.incident).expect("claimed above");
-        assert!(remediation.deeds.iter().all(|deed| !deed.running), "one action at a time");
+        let is_same = |deed: &Deed| deed.running && deed.action == proposal.action && deed.target == proposal.target;
+        assert!(!remediation.deeds.iter().any(is_same), "nothing is done twice at a time");
         remediation.deeds.push(Deed { action: proposal.action.clone(), target: proposal.target.clone(), running: true });
     }
 
-    /// The running action has ended; tells on what.
-    pub(super) fn ended(&mut self, policy: &Name, incident: u64) -> Option<Target> {
-        let deed = self.find(policy, incident)?.deeds.iter_mut().find(|deed| deed.running)?;
+    /// A running action has ended, this one or else the first; tells on what.
+    pub(super) fn ended(&mut self, policy: &Name, incident: u64, which: Option<(&Action, &Target)>) -> Option<Target> {
+        let is_it = |deed: &&mut Deed| deed.running && which.is_none_or(|which| which == (&deed.action, &deed.target));
+        let deed = self.find(policy, incident)?.deeds.iter_mut().find(is_it)?;
         deed.running = false;
         Some(deed.target.clone())
     }
@@ -73,10 +75,16 @@ impl Remediations {
         self.list.iter().filter(move |other| other.policy != *policy || other.incident != incident)
     }
 
-    /// Whether a policy has a remediation besides that of one incident.
+    /// What one incident has running itself: the actions of a step that is of several.
+    pub fn own_running<'a>(&'a self, policy: &'a Name, incident: u64) -> impl Iterator<Item = &'a Deed> {
+        let own = self.list.iter().filter(move |own| own.policy == *policy && own.incident == incident);
+        own.flat_map(|own| own.deeds.iter().filter(|deed| deed.running))
+    }
+
+    /// Whether a policy has a remediation besides that of one incident, or that one has an action running.
     #[must_use]
     pub fn is_busy(&self, policy: &Name, incident: u64) -> bool {
-        self.others(policy, incident).any(|other| other.policy == *policy)
+        self.others(policy, incident).any(|other| other.policy == *policy) || self.own_running(policy, incident).next().is_some()
     }
 
     fn find(&mut self, policy: &Name, incident: u64) -> Option<&mut Remediation> {
@@ -127,7 +135,7 @@ mod tests {
         let mut remediations = Remediations::default();
         remediations.started(&proposal("p", 0, "service/api"));
         assert!(check(&proposal("p", 1, "service/api"), &remediations).is_refusal());
-        assert_eq!(remediations.ended(&Name::new("p"), 0), Some(Target::Service(Name::new("api"))));
+        assert_eq!(remediations.ended(&Name::new("p"), 0, None), Some(Target::Service(Name::new("api"))));
         assert!(check(&proposal("p", 1, "service/api"), &remediations).is_refusal(), "until it is closed");
         remediations.released(&Name::new("p"), 0);
         assert!(!check(&proposal("p", 1, "service/api"), &remediations).is_refusal());

@@ -39,6 +39,7 @@ pub fn check(
     let taken =
         |action, target: &Target| -> u64 { population.parts.iter().map(|part| replicas_taken(action, target, part, inventory)).sum() };
     let running = remediations.others(&proposal.policy, proposal.incident).flat_map(|other| other.deeds.iter().filter(|deed| deed.running));
+    let running = running.chain(remediations.own_running(&proposal.policy, proposal.incident));
     let running: u64 = running.map(|deed| taken(&deed.action, &deed.target)).sum();
     let costs_nothing = budget.target_is_unhealthy && matches!(proposal.target, Target::Replica(_));
     let this = if costs_nothing { 0 } else { taken(&proposal.action, &proposal.target) };

@@ -33,12 +33,17 @@ struct Held {
 }
 
 impl Locks {
-    /// Takes the locks of a proposal that the guard has let pass, or holds them for longer. Whose lease was over loses them. Gives what
-    /// to show where the action lands: who took a lock later has the greater token.
-    pub(super) fn take(&mut self, proposal: &Proposal, lease: Span, inventory: &Inventory, now: Time) -> Fence {
-        let Proposal { policy, incident, target, .. } = proposal;
+    /// The token for what is taken next: who took a lock later has the greater one.
+    pub(super) fn token(&mut self) -> u64 {
         let token = self.next_token;
         self.next_token += 1;
+        token
+    }
+
+    /// Takes the locks of a proposal that the guard has let pass, or holds them for longer. Whose lease was over loses them. Gives what
+    /// to show where the action lands.
+    pub(super) fn take(&mut self, proposal: &Proposal, token: u64, (lease, now): (Span, Time), inventory: &Inventory) -> Fence {
+        let Proposal { policy, incident, target, .. } = proposal;
         let locks: Vec<Target> = lock_set(target, inventory).into_iter().collect();
         for lock in locks.iter().cloned() {
             self.held.retain(|held| held.lock != lock);
@@ -89,6 +94,11 @@ mod tests {
 
     const LEASE: Span = Span::from_seconds(60);
 
+    fn take(locks: &mut Locks, proposal: &Proposal, second: u64) -> Fence {
+        let token = locks.token();
+        locks.take(proposal, token, (LEASE, Time::from_seconds(second)), &inventory())
+    }
+
     #[track_caller]
     fn check_at(locks: &Locks, policy: &str, incident: u64, target: &str, second: u64) -> Answer {
         check(Some(LEASE), &proposal(policy, incident, target), locks, &inventory(), Time::from_seconds(second))
@@ -97,7 +107,7 @@ mod tests {
     /// `p`, incident 0, takes the locks of a target at 10 s.
     fn taken(target: &str) -> Locks {
         let mut locks = Locks::default();
-        locks.take(&proposal("p", 0, target), LEASE, &inventory(), Time::from_seconds(10));
+        take(&mut locks, &proposal("p", 0, target), 10);
         locks
     }
 
@@ -127,7 +137,7 @@ mod tests {
     fn who_takes_a_lock_later_has_the_greater_token() {
         let mut locks = taken("service/api");
         let first = locks.held[0].token;
-        let second = locks.take(&proposal("q", 4, "service/api"), LEASE, &inventory(), Time::from_seconds(70));
+        let second = take(&mut locks, &proposal("q", 4, "service/api"), 70);
         assert!(second.token > first);
         assert_eq!(locks.held.len(), 1, "the lease of the first was over");
         locks.release(&Name::new("p"), 0);

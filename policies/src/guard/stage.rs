@@ -4,7 +4,7 @@ use firedrill_core::action::Action;
 use firedrill_core::inventory::Inventory;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Proposal, services_touched};
+use super::{Answer, Instead, Proposal, services_touched};
 
 /// The name in journals.
 pub const NAME: &str = "stage";
@@ -77,7 +77,9 @@ pub fn check(stage: Stage, proposal: &Proposal, inventory: &Inventory, busy: boo
         Stage::Draft => Answer::refused("draft: may do nothing", None),
         Stage::DryRun | Stage::Shadow => Answer::passed(format!("{word}: decides and records")),
         Stage::Approval => Answer::refused("approval: a person must say yes, and nobody can be asked yet", None),
-        Stage::Limited if is_critical(proposal, inventory) => Answer::refused(format!("limited: {target} is critical"), None),
+        Stage::Limited if is_critical(proposal, inventory) => {
+            Answer::refused(format!("limited: {target} is critical"), None).instead(Instead::Ask)
+        }
         Stage::Limited if !is_reversible(&proposal.action) => {
             Answer::refused(format!("limited: {} cannot be undone", proposal.action.word()), None)
         }

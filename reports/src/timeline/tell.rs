@@ -178,6 +178,12 @@ impl Teller {
             Event::Correlated { .. } => self.correlated(at, event),
             Event::Routed { .. } | Event::Messaged { .. } | Event::Withheld { .. } => self.routing(at, event),
             Event::ActionStarted { .. } | Event::ActionFinished { .. } => self.action(at, event),
+            Event::Informed { .. }
+            | Event::Collected { .. }
+            | Event::Unanswered { .. }
+            | Event::Chosen { .. }
+            | Event::Planned { .. }
+            | Event::Proposed { .. } => self.beside(at, event),
             // What a controller takes in has been told where it came from.
             Event::Received { .. } => {}
             _ => self.policy(at, event),
@@ -517,6 +523,27 @@ impl Teller {
                 let who = self.who(policy, *incident);
                 self.say(at, Kind::Page, format!("{who} calls {to}: {}{}", readable(reason), attached(with)));
             }
+            Event::IncidentClosed { policy, incident, reason } => {
+                let key = (policy.clone(), *incident);
+                let what = self.open.remove(&key).map_or_else(String::new, |what| format!(", {what}"));
+                if let Some(labels) = self.labels.remove(&key) {
+                    self.closed.insert((policy.clone(), labels), (*incident, at));
+                }
+                let others: Vec<String> = self.open.keys().filter(|(own, _)| own == policy).map(|(_, id)| id.to_string()).collect();
+                let rest = match others.as_slice() {
+                    [] => String::new(),
+                    [one] => format!("; incident {one} goes on"),
+                    several => format!("; incidents {} go on", several.join(", ")),
+                };
+                self.say(at, Kind::Policy, format!("{policy} is done with incident {incident}{what}: {}{rest}", readable(reason)));
+            }
+            _ => unreachable!("every other event has been told"),
+        }
+    }
+
+    /// What a policy does beside acting: telling people, gathering evidence, weighing, planning and proposing.
+    fn beside(&mut self, at: Time, event: &Event) {
+        match event {
             Event::Informed { policy, incident, to, with, .. } => {
                 let who = self.who(policy, *incident);
                 self.say(at, Kind::Policy, format!("{who} tells {to} what it is about to do{}", attached(with)));
@@ -545,21 +572,7 @@ impl Teller {
                 let who = self.who(policy, *incident);
                 self.say(at, Kind::Decision, format!("{who} weighs {}", told.collect::<Vec<_>>().join("; ")));
             }
-            Event::IncidentClosed { policy, incident, reason } => {
-                let key = (policy.clone(), *incident);
-                let what = self.open.remove(&key).map_or_else(String::new, |what| format!(", {what}"));
-                if let Some(labels) = self.labels.remove(&key) {
-                    self.closed.insert((policy.clone(), labels), (*incident, at));
-                }
-                let others: Vec<String> = self.open.keys().filter(|(own, _)| own == policy).map(|(_, id)| id.to_string()).collect();
-                let rest = match others.as_slice() {
-                    [] => String::new(),
-                    [one] => format!("; incident {one} goes on"),
-                    several => format!("; incidents {} go on", several.join(", ")),
-                };
-                self.say(at, Kind::Policy, format!("{policy} is done with incident {incident}{what}: {}{rest}", readable(reason)));
-            }
-            _ => unreachable!("every other event has been told"),
+            _ => unreachable!("only what a policy does beside acting comes here"),
         }
     }
 
