@@ -6,6 +6,7 @@ mod guards;
 use std::sync::Arc;
 
 use firedrill_core::action::{Action, RestartMode, Scale};
+use firedrill_core::deed as actions;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::Span;
@@ -26,7 +27,7 @@ use crate::problem;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a step can do.
-const DEEDS: [&str; 11] = [
+const DEEDS: [&str; 31] = [
     "restart",
     "scale",
     "rollback",
@@ -38,42 +39,32 @@ const DEEDS: [&str; 11] = [
     "revert_flag",
     "wait",
     "escalate",
-];
-
-/// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
-const LATER_KEYS: [&str; 6] = ["confidence", "choose", "action", "models", "runs", "approval"];
-const LATER_DEEDS: [&str; 30] = [
-    "kill",
-    "resize",
-    "pause_rollout",
-    "set_flag",
-    "undrain",
-    "shift_traffic",
     "circuit_break",
     "isolate",
     "shed_load",
     "rate_limit",
+    "degrade",
+    "lift",
     "reset_pool",
+    "set_limit",
+    "kill_queries",
     "flush_cache",
-    "warm_cache",
+    "shift_traffic",
+    "undrain",
     "cordon",
-    "replace_node",
     "reboot_node",
+    "replace_node",
     "clear_disk",
     "expand_volume",
-    "kill_queries",
-    "set_limit",
-    "degrade",
-    "skip_message",
-    "replay_dead_letters",
     "renew_certificate",
     "revert_drift",
-    "silence",
-    "notify",
-    "collect",
-    "action",
-    "choose",
+    "pause_rollout",
 ];
+
+/// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
+const LATER_KEYS: [&str; 6] = ["confidence", "choose", "action", "models", "runs", "approval"];
+const LATER_DEEDS: [&str; 11] =
+    ["kill", "resize", "set_flag", "warm_cache", "skip_message", "replay_dead_letters", "silence", "notify", "collect", "action", "choose"];
 /// A policy with every guard, for tests.
 #[cfg(test)]
 pub(crate) const EVERY_GUARD: &str = "
@@ -465,6 +456,7 @@ fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str) -> Opt
         "fail_over" => return no_parameters(reader, Action::FailOver),
         "revert_flag" => return no_parameters(reader, Action::RevertFlag),
         "park_messages" => return no_parameters(reader, Action::ParkMessages),
+        word if node.is_none() && actions::plain(word).is_some() => return actions::plain(word).map(Deed::Act),
         _ => {}
     }
     let Some(node) = node else {
@@ -478,6 +470,12 @@ fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str) -> Opt
         "restart" => restart(reader, node),
         "scale" => scale(reader, node),
         "limit_retries" => limit_retries(reader, node),
+        word if actions::WORDS.contains(&word) => {
+            let mut fields = reader.fields(node, &format!("`{word}`"))?;
+            let action = actions::read(reader, word, &mut fields);
+            fields.finish(reader);
+            action.map(Deed::Act)
+        }
         _ => escalate(reader, node),
     }
 }
@@ -489,6 +487,7 @@ fn example(word: &str) -> &'static str {
         "scale" => "{ by: 2 }",
         "limit_retries" => "{ retries: 0, lasting: 20s }",
         "wait" => "30s",
+        word if actions::WORDS.contains(&word) => actions::example(word),
         _ => "{ to: oncall }",
     }
 }
@@ -640,7 +639,7 @@ guard:
     #[test]
     fn what_is_not_carried_out_yet_is_refused_by_name_and_never_ignored() {
         check("target:", "confidence: measured\ntarget:", &["9:FD0301 `confidence` is not supported yet"]);
-        check("- rollback: {}", "- flush_cache: {}", &["14:FD0301 `flush_cache` is not supported yet"]);
+        check("- rollback: {}", "- warm_cache: {}", &["14:FD0301 `warm_cache` is not supported yet"]);
         check("  cooldown: 10m", "  approval: 1", &["20:FD0301 `approval` is not supported yet"]);
     }
 
@@ -778,5 +777,40 @@ steps:
         let lasting = Span::from_seconds(20);
         reads("limit_retries: { retries: 0, lasting: 20s }", "{ client: users }", Deed::Act(Action::LimitRetries { retries: 0, lasting }));
         reads("wait: 20s", "{ service: api }", Deed::Wait(lasting));
+        let spare = Some(firedrill_core::action::Priority::High);
+        let shed = Action::ShedLoad { share: firedrill_core::quantity::Ratio::parse("50%").unwrap(), spare, lasting };
+        reads("shed_load: { share: 50%, spare: high, lasting: 20s }", "{ service: api }", Deed::Act(shed));
+        reads("renew_certificate:", "{ service: api }", Deed::Act(Action::RenewCertificate));
+    }
+
+    #[test]
+    fn scenarios_and_policies_aim_actions_at_the_same_things() {
+        for word in actions::WORDS {
+            for kind in actions::targets(word) {
+                let text = WHOLE.replace("rollback: {}", &format!("{word}: {}", actions::example(word)));
+                let text = text.replace("{ service: $service }", &format!("{{ {kind}: some }}"));
+                let policy = read_policy("p.yaml", &text).unwrap_or_else(|problems| panic!("{word} {kind}: {problems:?}"));
+                let (action, _) = policy.actions().next().unwrap();
+                let fit: Vec<&str> = TargetKind::fit_for(action).iter().map(|kind| kind.word()).collect();
+                assert_eq!((action.word(), fit.as_slice()), (word, actions::targets(word)));
+                assert!(has_inverse(action) == crate::policy::inverse(action, &kind_named(kind), &Default::default()).is_some(), "{word}");
+            }
+        }
+    }
+
+    fn kind_named(kind: &str) -> firedrill_core::action::Target {
+        format!("{kind}/some").parse().unwrap()
+    }
+
+    #[test]
+    fn what_holds_until_it_is_lifted_can_be_reverted_and_what_is_done_for_good_cannot() {
+        let reverted = |step: &str| {
+            let text = WHOLE.replace("rollback: {}", step).replace("on_failure: escalate", "on_failure: revert");
+            read_policy("p.yaml", &text).map(|_| ()).map_err(|problems| problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(reverted("circuit_break: { lasting: 5m }"), Ok(()));
+        assert_eq!(reverted("set_limit: { of: workers, to: 5 }"), Ok(()));
+        let problems = reverted("flush_cache: {}").unwrap_err();
+        assert!(problems.len() == 1 && problems[0].contains("flush_cache"), "{problems:?}");
     }
 }
