@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
-use crate::quantity::{Factor, Ratio};
+use crate::quantity::{Bytes, Factor, Rate, Ratio};
 use crate::time::{Span, Time};
 
 /// What a fault is attached to, or an action is aimed at.
@@ -117,6 +117,116 @@ pub enum Scale {
     Times(Factor),
 }
 
+/// How important the requests of a client are; calls inherit it from the request that they belong to. The most important come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Priority {
+    /// Served first and turned away last.
+    High = 0,
+    /// In between.
+    #[default]
+    Normal = 1,
+    /// Served last and turned away first.
+    Low = 2,
+}
+
+impl Priority {
+    /// How many classes there are.
+    pub const COUNT: usize = 3;
+
+    /// All classes, the most important first.
+    pub const ALL: [Self; Self::COUNT] = [Self::High, Self::Normal, Self::Low];
+
+    /// The word for it in files and journals.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+}
+
+/// What an action lays on the system until it is lifted, or until its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restraint {
+    /// That of [`Action::LimitRetries`].
+    LimitRetries,
+    /// That of [`Action::CircuitBreak`].
+    CircuitBreak,
+    /// That of [`Action::Isolate`].
+    Isolate,
+    /// That of [`Action::ShedLoad`].
+    ShedLoad,
+    /// That of [`Action::RateLimit`].
+    RateLimit,
+    /// That of [`Action::Degrade`].
+    Degrade,
+    /// That of [`Action::SetLimit`].
+    SetLimit,
+    /// That of [`Action::ShiftTraffic`].
+    ShiftTraffic,
+    /// That of [`Action::PauseRollout`].
+    PauseRollout,
+}
+
+impl Restraint {
+    /// All of them with the words of the actions that lay them on.
+    pub const WORDS: [(&'static str, Self); 9] = [
+        ("limit_retries", Self::LimitRetries),
+        ("circuit_break", Self::CircuitBreak),
+        ("isolate", Self::Isolate),
+        ("shed_load", Self::ShedLoad),
+        ("rate_limit", Self::RateLimit),
+        ("degrade", Self::Degrade),
+        ("set_limit", Self::SetLimit),
+        ("shift_traffic", Self::ShiftTraffic),
+        ("pause_rollout", Self::PauseRollout),
+    ];
+
+    /// The word of the action that lays it on.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+}
+
+/// What a service can have more or less of without being deployed anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Requests that a replica serves at a time.
+    Workers,
+    /// Connections in each pool of the service.
+    Pool,
+    /// Threads that the operating system gives a process of the service; known to processes that start from then on.
+    Threads,
+}
+
+impl Limit {
+    /// All of them with their words.
+    pub const WORDS: [(&'static str, Self); 3] = [("workers", Self::Workers), ("pool", Self::Pool), ("threads", Self::Threads)];
+
+    /// The word in files and reports.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+}
+
+/// Which keys of a cache are thrown away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keys {
+    /// This share of all, whichever.
+    Share(Ratio),
+    /// Those whose names begin with this.
+    Prefix(Name),
+}
+
 /// Something done to the world. docs/MODEL.md 2b says what each costs and spoils.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -155,6 +265,98 @@ pub enum Action {
         /// How long.
         span: Span,
     },
+    /// Let no call of a service through, for a while: callers that can do without its answer go on, the others fail at once.
+    CircuitBreak {
+        /// The caller, a service or a client; `None`: every caller.
+        from: Option<Name>,
+        /// How long.
+        lasting: Span,
+    },
+    /// Let each process that calls a service have so few calls of it under way that it keeps its workers for other things.
+    Isolate {
+        /// Calls of one process that may be under way; the others fail at once.
+        calls: u32,
+        /// The caller, a service; `None`: every service.
+        from: Option<Name>,
+        /// How long.
+        lasting: Span,
+    },
+    /// Turn requests away in front of a service, for a while.
+    ShedLoad {
+        /// The share of those that are not spared.
+        share: Ratio,
+        /// Requests that are at least so important are let in; `None`: nobody is spared.
+        spare: Option<Priority>,
+        /// How long.
+        lasting: Span,
+    },
+    /// Let a client, or a service that calls others, ask no more than so often, for a while.
+    RateLimit {
+        /// Requests a second.
+        rate: Rate,
+        /// How long.
+        lasting: Span,
+    },
+    /// Let a service leave out the calls that it can do without, for a while.
+    Degrade {
+        /// How long.
+        lasting: Span,
+    },
+    /// End what an earlier action has laid on the target, before its time is over.
+    Lift {
+        /// Of which kind.
+        what: Restraint,
+    },
+    /// Close the connections that the processes of a service have to others, and open new ones; what is under way ends first.
+    ResetPool {
+        /// The service that they lead to; `None`: all.
+        to: Option<Name>,
+    },
+    /// Give a service more or less of something, until that is lifted.
+    SetLimit {
+        /// Of what.
+        limit: Limit,
+        /// How much.
+        to: u32,
+    },
+    /// End the queries that a database works on.
+    KillQueries {
+        /// Only those that have run for so long.
+        older: Span,
+    },
+    /// Let a cache of a service forget keys.
+    FlushCache {
+        /// Which cache; `None`: all of the service.
+        cache: Option<Name>,
+        /// Which keys.
+        keys: Keys,
+    },
+    /// Send a zone another share of the requests than its replicas would get, until that is lifted.
+    ShiftTraffic {
+        /// What is left of its share; zero sends it nothing.
+        share: Ratio,
+    },
+    /// Let a zone or a node that was drained take new replicas again.
+    Undrain,
+    /// Let nothing new come to a node; what is there stays.
+    Cordon,
+    /// Switch a node off and on again.
+    RebootNode,
+    /// Move all replicas off a node, and put another machine in its place.
+    ReplaceNode,
+    /// Delete what has filled the disks of a service or a replica, and stop what fills them.
+    ClearDisk,
+    /// Make the disks of a service or a replica larger.
+    ExpandVolume {
+        /// By how much.
+        by: Bytes,
+    },
+    /// Give a service a new certificate.
+    RenewCertificate,
+    /// Set the configuration of all replicas of a service to what is declared.
+    RevertDrift,
+    /// Hold a rollout where it is, until that is lifted.
+    PauseRollout,
 }
 
 impl Action {
@@ -172,12 +374,79 @@ impl Action {
             Self::FailOver => "fail_over",
             Self::RevertFlag => "revert_flag",
             Self::Wait { .. } => "wait",
+            Self::CircuitBreak { .. } => "circuit_break",
+            Self::Isolate { .. } => "isolate",
+            Self::ShedLoad { .. } => "shed_load",
+            Self::RateLimit { .. } => "rate_limit",
+            Self::Degrade { .. } => "degrade",
+            Self::Lift { .. } => "lift",
+            Self::ResetPool { .. } => "reset_pool",
+            Self::SetLimit { .. } => "set_limit",
+            Self::KillQueries { .. } => "kill_queries",
+            Self::FlushCache { .. } => "flush_cache",
+            Self::ShiftTraffic { .. } => "shift_traffic",
+            Self::Undrain => "undrain",
+            Self::Cordon => "cordon",
+            Self::RebootNode => "reboot_node",
+            Self::ReplaceNode => "replace_node",
+            Self::ClearDisk => "clear_disk",
+            Self::ExpandVolume { .. } => "expand_volume",
+            Self::RenewCertificate => "renew_certificate",
+            Self::RevertDrift => "revert_drift",
+            Self::PauseRollout => "pause_rollout",
         }
     }
 
     /// All words, in the order of the documentation.
-    pub const WORDS: [&'static str; 10] =
-        ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "revert_flag", "wait"];
+    pub const WORDS: [&'static str; 30] = [
+        "restart",
+        "scale",
+        "rollback",
+        "drain",
+        "purge_queue",
+        "park_messages",
+        "limit_retries",
+        "fail_over",
+        "revert_flag",
+        "wait",
+        "circuit_break",
+        "isolate",
+        "shed_load",
+        "rate_limit",
+        "degrade",
+        "lift",
+        "reset_pool",
+        "set_limit",
+        "kill_queries",
+        "flush_cache",
+        "shift_traffic",
+        "undrain",
+        "cordon",
+        "reboot_node",
+        "replace_node",
+        "clear_disk",
+        "expand_volume",
+        "renew_certificate",
+        "revert_drift",
+        "pause_rollout",
+    ];
+
+    /// What it lays on its target until that is lifted; `None`: nothing of the kind.
+    #[must_use]
+    pub const fn restraint(&self) -> Option<Restraint> {
+        match self {
+            Self::LimitRetries { .. } => Some(Restraint::LimitRetries),
+            Self::CircuitBreak { .. } => Some(Restraint::CircuitBreak),
+            Self::Isolate { .. } => Some(Restraint::Isolate),
+            Self::ShedLoad { .. } => Some(Restraint::ShedLoad),
+            Self::RateLimit { .. } => Some(Restraint::RateLimit),
+            Self::Degrade { .. } => Some(Restraint::Degrade),
+            Self::SetLimit { .. } => Some(Restraint::SetLimit),
+            Self::ShiftTraffic { .. } => Some(Restraint::ShiftTraffic),
+            Self::PauseRollout => Some(Restraint::PauseRollout),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Action {
@@ -191,9 +460,30 @@ impl fmt::Display for Action {
             Self::Scale { replicas: Scale::Times(factor) } => write!(f, "scale ({factor})"),
             Self::LimitRetries { retries, lasting } => write!(f, "limit_retries ({retries} for {lasting})"),
             Self::Wait { span } => write!(f, "wait ({span})"),
-            Self::Rollback | Self::Drain | Self::PurgeQueue | Self::ParkMessages | Self::FailOver | Self::RevertFlag => {
-                f.write_str(self.word())
+            Self::CircuitBreak { from: None, lasting } => write!(f, "circuit_break (for {lasting})"),
+            Self::CircuitBreak { from: Some(from), lasting } => write!(f, "circuit_break (from {from} for {lasting})"),
+            Self::Isolate { calls, from: None, lasting } => write!(f, "isolate ({calls} for {lasting})"),
+            Self::Isolate { calls, from: Some(from), lasting } => write!(f, "isolate ({calls} of {from} for {lasting})"),
+            Self::ShedLoad { share, spare: None, lasting } => write!(f, "shed_load ({share} for {lasting})"),
+            Self::ShedLoad { share, spare: Some(spare), lasting } => {
+                write!(f, "shed_load ({share} below {} for {lasting})", spare.word())
             }
+            Self::RateLimit { rate, lasting } => write!(f, "rate_limit ({rate} for {lasting})"),
+            Self::Degrade { lasting } => write!(f, "degrade (for {lasting})"),
+            Self::Lift { what } => write!(f, "lift ({})", what.word()),
+            Self::ResetPool { to: Some(to) } => write!(f, "reset_pool (to {to})"),
+            Self::SetLimit { limit, to } => write!(f, "set_limit ({} to {to})", limit.word()),
+            Self::KillQueries { older } if *older > Span::ZERO => write!(f, "kill_queries (older than {older})"),
+            Self::FlushCache { cache, keys } => {
+                let cache = cache.as_ref().map_or_else(String::new, |cache| format!(" of {cache}"));
+                match keys {
+                    Keys::Share(share) => write!(f, "flush_cache ({share}{cache})"),
+                    Keys::Prefix(prefix) => write!(f, "flush_cache ({prefix}{cache})"),
+                }
+            }
+            Self::ShiftTraffic { share } => write!(f, "shift_traffic (to {share})"),
+            Self::ExpandVolume { by } => write!(f, "expand_volume (by {by})"),
+            _ => f.write_str(self.word()),
         }
     }
 }

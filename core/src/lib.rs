@@ -17,3 +17,4 @@ pub mod ledger;
 pub mod transcript;
 pub mod problem;
 pub mod yaml;
+pub mod deed;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use firedrill_core::action::{Action, RestartMode, Scale};
+use firedrill_core::deed as actions;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::Span;
@@ -29,7 +30,7 @@ use crate::problem;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a step can do.
-const DEEDS: [&str; 17] = [
+const DEEDS: [&str; 37] = [
     "restart",
     "scale",
     "rollback",
@@ -39,6 +40,26 @@ const DEEDS: [&str; 17] = [
     "limit_retries",
     "fail_over",
     "revert_flag",
+    "circuit_break",
+    "isolate",
+    "shed_load",
+    "rate_limit",
+    "degrade",
+    "lift",
+    "reset_pool",
+    "set_limit",
+    "kill_queries",
+    "flush_cache",
+    "shift_traffic",
+    "undrain",
+    "cordon",
+    "reboot_node",
+    "replace_node",
+    "clear_disk",
+    "expand_volume",
+    "renew_certificate",
+    "revert_drift",
+    "pause_rollout",
     "wait",
     "choose",
     "parallel",
@@ -50,39 +71,42 @@ const DEEDS: [&str; 17] = [
 ];
 
 /// What a candidate of a choice can do.
-const CANDIDATE_DEEDS: [&str; 10] =
-    ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "revert_flag", "wait"];
-
-/// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
-const LATER_KEYS: [&str; 2] = ["confidence", "approval"];
-const LATER_DEEDS: [&str; 26] = [
-    "kill",
-    "resize",
-    "pause_rollout",
-    "set_flag",
-    "undrain",
-    "shift_traffic",
+const CANDIDATE_DEEDS: [&str; 30] = [
+    "restart",
+    "scale",
+    "rollback",
+    "drain",
+    "purge_queue",
+    "park_messages",
+    "limit_retries",
+    "fail_over",
+    "revert_flag",
     "circuit_break",
     "isolate",
     "shed_load",
     "rate_limit",
+    "degrade",
+    "lift",
     "reset_pool",
+    "set_limit",
+    "kill_queries",
     "flush_cache",
-    "warm_cache",
+    "shift_traffic",
+    "undrain",
     "cordon",
-    "replace_node",
     "reboot_node",
+    "replace_node",
     "clear_disk",
     "expand_volume",
-    "kill_queries",
-    "set_limit",
-    "degrade",
-    "skip_message",
-    "replay_dead_letters",
     "renew_certificate",
     "revert_drift",
-    "silence",
+    "pause_rollout",
+    "wait",
 ];
+
+/// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
+const LATER_KEYS: [&str; 2] = ["confidence", "approval"];
+const LATER_DEEDS: [&str; 7] = ["kill", "resize", "set_flag", "warm_cache", "skip_message", "replay_dead_letters", "silence"];
 /// A policy with every guard, for tests.
 #[cfg(test)]
 pub(crate) const EVERY_GUARD: &str = "
@@ -549,6 +573,7 @@ fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str, aim: A
         "fail_over" => return no_parameters(reader, Action::FailOver),
         "revert_flag" => return no_parameters(reader, Action::RevertFlag),
         "park_messages" => return no_parameters(reader, Action::ParkMessages),
+        word if node.is_none() && actions::plain(word).is_some() => return actions::plain(word).map(Deed::Act),
         _ => {}
     }
     let Some(node) = node else {
@@ -568,6 +593,12 @@ fn deed(reader: &mut Reader, fields: &mut Fields<'_>, word: &'static str, aim: A
         "action" => together::own(reader, node, aim),
         "notify" => deeds::notify(reader, node),
         "collect" => deeds::collect(reader, node),
+        word if actions::WORDS.contains(&word) => {
+            let mut fields = reader.fields(node, &format!("`{word}`"))?;
+            let action = actions::read(reader, word, &mut fields);
+            fields.finish(reader);
+            action.map(Deed::Act)
+        }
         _ => deeds::escalate(reader, node),
     }
 }
@@ -584,6 +615,7 @@ fn example(word: &str) -> &'static str {
         "staged" => "{ restart: { mode: rolling }, each: { replica: pod, from: 'up == 0' }, then: 1 }",
         "action" => "rebuild-pool",
         "collect" => "{ with: [metrics] }",
+        word if actions::WORDS.contains(&word) => actions::example(word),
         "rollback" | "drain" | "purge_queue" | "park_messages" | "fail_over" | "revert_flag" => "{}",
         _ => "{ to: oncall }",
     }
@@ -724,7 +756,7 @@ guard:
     #[test]
     fn what_is_not_carried_out_yet_is_refused_by_name_and_never_ignored() {
         check("target:", "confidence: measured\ntarget:", &["9:FD0301 `confidence` is not supported yet"]);
-        check("- rollback: {}", "- flush_cache: {}", &["14:FD0301 `flush_cache` is not supported yet"]);
+        check("- rollback: {}", "- warm_cache: {}", &["14:FD0301 `warm_cache` is not supported yet"]);
         check("  cooldown: 10m", "  approval: 1", &["20:FD0301 `approval` is not supported yet"]);
     }
 
@@ -862,5 +894,42 @@ steps:
         let lasting = Span::from_seconds(20);
         reads("limit_retries: { retries: 0, lasting: 20s }", "{ client: users }", Deed::Act(Action::LimitRetries { retries: 0, lasting }));
         reads("wait: 20s", "{ service: api }", Deed::Wait(lasting));
+        let spare = Some(firedrill_core::action::Priority::High);
+        let shed = Action::ShedLoad { share: firedrill_core::quantity::Ratio::parse("50%").unwrap(), spare, lasting };
+        reads("shed_load: { share: 50%, spare: high, lasting: 20s }", "{ service: api }", Deed::Act(shed));
+        reads("renew_certificate:", "{ service: api }", Deed::Act(Action::RenewCertificate));
+    }
+
+    #[test]
+    fn scenarios_and_policies_aim_actions_at_the_same_things() {
+        for word in actions::WORDS {
+            for kind in actions::targets(word) {
+                let text = WHOLE.replace("rollback: {}", &format!("{word}: {}", actions::example(word)));
+                let text = text.replace("{ service: $service }", &format!("{{ {kind}: some }}"));
+                let policy = read_policy("p.yaml", &text).unwrap_or_else(|problems| panic!("{word} {kind}: {problems:?}"));
+                let (action, _) = policy.actions().next().unwrap();
+                let fit: Vec<&str> = TargetKind::fit_for(action).iter().map(|kind| kind.word()).collect();
+                assert_eq!((action.word(), fit.as_slice()), (word, actions::targets(word)));
+                assert!(has_inverse(action) == crate::policy::inverse(action, &kind_named(kind), &Default::default()).is_some(), "{word}");
+            }
+        }
+    }
+
+    fn kind_named(kind: &str) -> firedrill_core::action::Target {
+        format!("{kind}/some").parse().unwrap()
+    }
+
+    #[test]
+    fn what_holds_until_it_is_lifted_can_be_reverted_and_what_is_done_for_good_cannot() {
+        let reverted = |step: &str| {
+            let text = WHOLE.replace("rollback: {}", step).replace("on_failure: escalate", "on_failure: revert");
+            read_policy("p.yaml", &text)
+                .map(|_| ())
+                .map_err(|problems| problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(reverted("circuit_break: { lasting: 5m }"), Ok(()));
+        assert_eq!(reverted("set_limit: { of: workers, to: 5 }"), Ok(()));
+        let problems = reverted("flush_cache: {}").unwrap_err();
+        assert!(problems.len() == 1 && problems[0].contains("flush_cache"), "{problems:?}");
     }
 }

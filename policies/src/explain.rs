@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use firedrill_core::action::{Action, Modelled, RestartMode, Scale};
+use firedrill_core::action::{Action, Keys, Limit, Modelled, RestartMode, Scale};
 use firedrill_core::name::Name;
 use firedrill_core::time::Span;
 use firedrill_core::words::counted;
@@ -14,7 +14,7 @@ use crate::guard::backoff::Backoff;
 use crate::guard::caps::{self, CapOf};
 use crate::guard::correlated_failure::Correlated;
 use crate::guard::freeze::Written;
-use crate::guard::population::{Each, Watch};
+use crate::guard::population::{Element, Watch};
 use crate::guard::stage::Stage;
 use crate::guard::{GuardSettings, Instead, Scope};
 use crate::policy::{
@@ -261,6 +261,65 @@ fn done_to(action: &Action, kind: TargetKind, whom: &str) -> String {
         Action::FailOver => format!("Let a standby take the place of the primary of {whom}; writes that it does not have are lost."),
         Action::RevertFlag => format!("Turn off the flag of {whom} that was turned on last."),
         Action::Wait { span } => format!("Wait for {span}."),
+        other => on_calls(other, &whom).unwrap_or_else(|| on_parts(other, &whom)),
+    }
+}
+
+/// What is done to the calls of something, by whoever makes them; `None`: something else is done.
+fn on_calls(action: &Action, whom: &str) -> Option<String> {
+    Some(match action {
+        Action::CircuitBreak { from, lasting } => {
+            let from = from.as_ref().map_or_else(|| "anybody".to_owned(), |from| format!("`{from}`"));
+            format!("Let no call of {whom} by {from} through for {lasting}; who can do without the answer goes on.")
+        }
+        Action::Isolate { calls, from, lasting } => {
+            let from = from.as_ref().map_or_else(|| "any service".to_owned(), |from| format!("`{from}`"));
+            let calls = counted(u64::from(*calls), "call");
+            format!("Let each process of {from} have {calls} of {whom} under way at a time, for {lasting}.")
+        }
+        Action::ShedLoad { share, spare: None, lasting } => format!("Turn {share} of the requests of {whom} away for {lasting}."),
+        Action::ShedLoad { share, spare: Some(spare), lasting } => {
+            format!("Turn {share} of the requests of {whom} away that are less important than `{}`, for {lasting}.", spare.word())
+        }
+        Action::RateLimit { rate, lasting } => format!("Let {whom} ask no more than {rate} for {lasting}."),
+        Action::Degrade { lasting } => format!("Let {whom} leave out the calls that it can do without, for {lasting}."),
+        Action::Lift { what } => format!("End the {} of {whom}.", what.word()),
+        Action::ShiftTraffic { share } => format!("Send {whom} {share} of the requests that it would get; others get the rest."),
+        _ => return None,
+    })
+}
+
+/// What is done to the parts of something.
+fn on_parts(action: &Action, whom: &str) -> String {
+    match action {
+        Action::ResetPool { to: None } => format!("Close the connections of {whom} to others, and open new ones."),
+        Action::ResetPool { to: Some(to) } => format!("Close the connections of {whom} to `{to}`, and open new ones."),
+        Action::SetLimit { limit: Limit::Workers, to } => {
+            format!("Let each replica of {whom} serve {} at a time.", counted(u64::from(*to), "request"))
+        }
+        Action::SetLimit { limit: Limit::Pool, to } => format!("Give each pool of {whom} {}.", counted(u64::from(*to), "connection")),
+        Action::SetLimit { limit: Limit::Threads, to } => {
+            format!("Give each process of {whom} that starts from now on {}.", counted(u64::from(*to), "thread"))
+        }
+        Action::KillQueries { older } if older.as_nanos() == 0 => format!("End all queries that {whom} works on."),
+        Action::KillQueries { older } => format!("End the queries of {whom} that have run for {older}."),
+        Action::FlushCache { cache, keys } => {
+            let cache = cache.as_ref().map_or_else(|| "the caches".to_owned(), |cache| format!("the cache `{cache}`"));
+            match keys {
+                Keys::Share(share) => format!("Let {cache} of {whom} forget {share} of the keys."),
+                Keys::Prefix(prefix) => format!("Let {cache} of {whom} forget the keys that begin with `{prefix}`."),
+            }
+        }
+        Action::Undrain => format!("Let {whom} take new replicas again."),
+        Action::Cordon => format!("Let nothing new come to {whom}; what is there stays."),
+        Action::RebootNode => format!("Switch {whom} off and on again, with all that runs there."),
+        Action::ReplaceNode => format!("Move everything off {whom}, and put another machine in its place."),
+        Action::ClearDisk => format!("Delete what has filled the volumes of {whom}, and stop what fills them."),
+        Action::ExpandVolume { by } => format!("Make the volumes of {whom} larger by {by}."),
+        Action::RenewCertificate => format!("Give {whom} a new certificate."),
+        Action::RevertDrift => format!("Set the configuration of all replicas of {whom} to what is declared."),
+        Action::PauseRollout => format!("Hold the rollout of {whom} where it is."),
+        other => format!("Do {other} to {whom}."),
     }
 }
 
@@ -411,7 +470,7 @@ fn health(text: &mut String, guards: &GuardSettings) {
         push(text, &format!("  - if {} fail within {within}, that is one incident: a person is asked instead\n", limits.join(" or ")));
     }
     if let Some(gate) = &guards.max_unhealthy {
-        let what = if gate.watch.of == Each::Nodes { "nodes " } else { "" };
+        let what = if gate.watch.of == Element::Nodes { "nodes " } else { "" };
         push(text, &format!("  - nothing is done while more {what}are unhealthy than {}, {}", gate.max.describe(), scoped(&gate.watch)));
     }
     if let Some(budget) = &guards.disruption_budget {

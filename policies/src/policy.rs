@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use firedrill_core::action::{Action, Modelled, RestartMode, Scale, Target};
+use firedrill_core::action::{Action, Modelled, Scale, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{LabelSet, Notification};
 use firedrill_core::name::Name;
@@ -591,6 +591,22 @@ impl TargetKind {
             Action::Scale { .. } | Action::Rollback | Action::ParkMessages | Action::FailOver | Action::RevertFlag => &[Self::Service],
             Action::Drain => &[Self::Replica, Self::Zone, Self::Node],
             Action::LimitRetries { .. } => &[Self::Service, Self::Client],
+            Action::CircuitBreak { .. }
+            | Action::Isolate { .. }
+            | Action::ShedLoad { .. }
+            | Action::Degrade { .. }
+            | Action::SetLimit { .. }
+            | Action::KillQueries { .. }
+            | Action::FlushCache { .. }
+            | Action::RenewCertificate
+            | Action::RevertDrift
+            | Action::PauseRollout => &[Self::Service],
+            Action::ResetPool { .. } | Action::ClearDisk | Action::ExpandVolume { .. } => &[Self::Service, Self::Replica],
+            Action::RateLimit { .. } => &[Self::Client],
+            Action::Lift { .. } => &[Self::Service, Self::Client, Self::Zone],
+            Action::ShiftTraffic { .. } => &[Self::Zone],
+            Action::Undrain => &[Self::Zone, Self::Node],
+            Action::Cordon | Action::RebootNode | Action::ReplaceNode => &[Self::Node],
             Action::Wait { .. } => &[Self::Service, Self::Replica, Self::Zone, Self::Client, Self::Node],
         }
     }
@@ -625,27 +641,23 @@ impl std::fmt::Display for TargetSource {
 /// Whether an action has an opposite.
 #[must_use]
 pub const fn has_inverse(action: &Action) -> bool {
-    matches!(action, Action::Scale { .. })
+    matches!(action, Action::Scale { .. } | Action::Cordon) || action.restraint().is_some()
 }
 
 /// The action that undoes another on a target; `None` if there is none, or if it depends on a number that is not declared.
-/// A change by a number is undone by its negative, a change to a number by the declared number.
+/// A change by a number is undone by its negative, a change to a number by the declared number, and what holds until it is lifted by lifting it.
 #[must_use]
 pub fn inverse(action: &Action, target: &Target, inventory: &Inventory) -> Option<Action> {
+    if let Some(what) = action.restraint() {
+        return Some(Action::Lift { what });
+    }
     match action {
         Action::Scale { replicas: Scale::By(count) } => Some(Action::Scale { replicas: Scale::By(count.checked_neg()?) }),
         Action::Scale { replicas: Scale::To(_) | Scale::Times(_) } => {
             let declared = inventory.services.get(target.name())?.replicas;
             Some(Action::Scale { replicas: Scale::To(declared) })
         }
-        Action::Restart { mode: RestartMode::AtOnce | RestartMode::Rolling }
-        | Action::Rollback
-        | Action::Drain
-        | Action::PurgeQueue
-        | Action::FailOver
-        | Action::RevertFlag
-        | Action::ParkMessages
-        | Action::LimitRetries { .. }
-        | Action::Wait { .. } => None,
+        Action::Cordon => Some(Action::Undrain),
+        _ => None,
     }
 }

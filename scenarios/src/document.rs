@@ -17,6 +17,7 @@ pub mod lifecycle;
 pub mod autoscaler;
 pub mod lock;
 pub mod flag;
+pub mod host;
 pub mod service;
 pub mod fault;
 pub mod monitoring;

@@ -307,6 +307,7 @@ fn service_text(service: &ServiceSpec) -> String {
     if let Some(limit) = service.memory.limit {
         text += &format!("; {} of memory, killed at {limit}", service.memory.base);
     }
+    text += &host_text(service);
     if let Some(database) = &service.database {
         text += &database_text(database);
     }
@@ -324,6 +325,15 @@ fn service_text(service: &ServiceSpec) -> String {
         text += &format!("\n    {}", flag_text(flag));
     }
     text
+}
+
+/// What the machine of a replica bounds beside its cores and memory.
+fn host_text(service: &ServiceSpec) -> String {
+    let disk = service.disk.map(|disk| format!("; a volume of {}, of which {} are used", disk.size, disk.used));
+    let threads = service
+        .threads
+        .map(|threads| format!("; {} threads and {} for each other replica, {} at most", threads.base, threads.per_peer, threads.limit));
+    disk.into_iter().chain(threads).collect()
 }
 
 /// What makes a service a database; begins with a semicolon.
@@ -581,6 +591,25 @@ fn happening(kind: &FaultKind) -> String {
         FaultKind::Poison { topic, kills: true, .. } => format!("a message in {topic} kills whichever process of {target} works on it"),
         FaultKind::Poison { topic, .. } => format!("a message in {topic} is answered with an error by whoever works on it"),
         FaultKind::Surge { factor, .. } => format!("{target} sends {factor} its requests"),
+        FaultKind::ConnectionLeak { to, share, .. } => {
+            let to = to.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
+            format!("{target} does not give back {share} of the connections{to} that it takes out of its pools")
+        }
+        FaultKind::CacheCorruption { cache, prefix, share, .. } => {
+            format!("{share} of the keys of {cache} of {target} are spoilt, those that begin with {prefix}: who finds one fails")
+        }
+        FaultKind::DiskFill { per_second, .. } => {
+            format!("the volume of {target} fills by {per_second} a second, and takes no writes once it is full")
+        }
+        FaultKind::CertificateExpiry { sessions, .. } if sessions.as_nanos() == 0 => format!("the certificate of {target} expires"),
+        FaultKind::CertificateExpiry { sessions, .. } => {
+            format!("the certificate of {target} expires; connections that are open live for {sessions} at most")
+        }
+        FaultKind::ConfigDrift { replicas, demand, error, .. } => {
+            let of = replicas.map_or_else(|| format!("{target} is"), |replicas| format!("{replicas} of the replicas of {target} are"));
+            format!("{of} not configured as declared: {demand} the CPU for each request, and {error} of them fail")
+        }
+        FaultKind::ScaleOut { by, .. } => format!("{by} replicas are added to {target}, each of which the others need a thread for"),
     }
 }
 

@@ -27,6 +27,15 @@ pub const ENTRIES: &[Entry] = entries! {
     "slow-dependency": "slow-database";
     "traffic-surge": "traffic-surge";
     "zone-loss": "zone-loss";
+    "certificate": "certificate-expires";
+    "connections": "connection-leak";
+    "disk": "disk-fills";
+    "drift": "config-drift";
+    "external-dependency": "slow-recommendations";
+    "node": "node-fails-slowly";
+    "slow-zone": "slow-zone";
+    "stale-cache": "spoilt-entries";
+    "thread-limit": "thread-limit";
 };
 
 /// All names, in the order of [`ENTRIES`].

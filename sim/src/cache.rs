@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use firedrill_core::name::Name;
 use firedrill_core::random::{Stream, unit};
 use firedrill_core::time::Time;
 
@@ -20,6 +21,19 @@ pub(crate) struct Cache {
     ends: Vec<u64>,
     order: Option<Order>,
     freshness: Option<Freshness>,
+    /// What was spoilt; `None`: nothing ever was.
+    spoilt: Option<Box<Spoilt>>,
+}
+
+/// Entries that nobody can read.
+#[derive(Clone, Debug)]
+struct Spoilt {
+    /// What the names of these keys begin with.
+    prefix: Name,
+    /// Which keys those are.
+    keys: Vec<bool>,
+    /// Which of their entries are spoilt still.
+    bad: Vec<bool>,
 }
 
 /// Which entries are out of date; kept only where something changes what they are copies of.
@@ -74,7 +88,7 @@ impl Cache {
             older: vec![NONE; keys],
         });
         let freshness = is_updated.then(|| Freshness { changed: vec![Time::ZERO; keys], as_of: vec![Time::ZERO; keys] });
-        let mut cache = Self { spec: spec.clone(), cumulative, parts, ends: vec![0; keys], order, freshness };
+        let mut cache = Self { spec: spec.clone(), cumulative, parts, ends: vec![0; keys], order, freshness, spoilt: None };
         if spec.warm && spec.warm_rate > 0.0 {
             cache.warm(luck);
         }
@@ -152,7 +166,41 @@ impl Cache {
         self.freshness.as_ref().is_some_and(|freshness| freshness.changed[key as usize] > freshness.as_of[key as usize])
     }
 
+    /// This share of its keys has names that begin with `prefix`, and what it holds of them is spoilt; `luck` says which.
+    pub(crate) fn spoil(&mut self, prefix: &Name, share: f64, luck: Stream) {
+        let is_meant = |key: u32| unit(luck.block(u64::from(key / 8)).word64(key as usize % 8)) < share;
+        let keys: Vec<bool> = (0..self.spec.keys).map(is_meant).collect();
+        let bad = keys.iter().zip(&self.ends).map(|(is_meant, end)| *is_meant && *end > 0).collect();
+        self.spoilt = Some(Box::new(Spoilt { prefix: prefix.clone(), keys, bad }));
+    }
+
+    /// Whether the entry of a key is spoilt.
+    pub(crate) fn is_spoilt(&self, key: u32) -> bool {
+        self.spoilt.as_ref().is_some_and(|spoilt| spoilt.bad[key as usize])
+    }
+
+    /// Whether an entry is spoilt that somebody can still find.
+    pub(crate) fn has_spoilt(&self, now: Time) -> bool {
+        let Some(spoilt) = &self.spoilt else { return false };
+        spoilt.bad.iter().zip(&self.ends).any(|(bad, end)| *bad && *end > now.as_nanos())
+    }
+
+    /// Loses all keys that begin with this; whether there are such keys.
+    pub(crate) fn flush_prefix(&mut self, prefix: &Name) -> bool {
+        let Some(spoilt) = self.spoilt.as_ref().filter(|spoilt| spoilt.prefix == *prefix) else { return false };
+        let meant: Vec<u32> = (0..self.spec.keys).filter(|key| spoilt.keys[*key as usize]).collect();
+        meant.into_iter().for_each(|key| self.throw_away(key));
+        true
+    }
+
+    fn heal(&mut self, key: u32) {
+        if let Some(spoilt) = &mut self.spoilt {
+            spoilt.bad[key as usize] = false;
+        }
+    }
+
     fn put(&mut self, key: u32, end: u64) {
+        self.heal(key);
         let was_there = self.ends[key as usize] > 0;
         self.ends[key as usize] = end;
         let Some(order) = &mut self.order else { return };
@@ -186,6 +234,7 @@ impl Cache {
             return;
         }
         self.ends[key as usize] = 0;
+        self.heal(key);
         if let Some(order) = &mut self.order {
             order.take_out(key);
             order.held -= 1;

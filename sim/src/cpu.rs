@@ -151,6 +151,13 @@ impl Cpu {
         self.executed += self.clock - entered;
     }
 
+    /// A job that entered at `entered` is given up; the others go on.
+    pub(crate) fn remove(&mut self, now: Time, job: u32, entered: Reading) {
+        self.abort(now, entered);
+        self.queue.retain(|Reverse((_, _, other))| *other != job);
+        self.set_rate();
+    }
+
     /// Forgets all jobs; each must have been aborted before.
     pub(crate) fn clear(&mut self) {
         assert!(self.running == 0, "a job would be lost without account");

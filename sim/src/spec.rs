@@ -35,8 +35,10 @@ mod admission;
 
 mod lifecycle;
 mod nodes;
+mod host;
 mod profile;
 
+pub use host::{DiskSpec, ThreadSpec};
 pub use lifecycle::{
     Amount, AutoscalerBehaviour, AutoscalerSpec, DisruptionSpec, LifeSpec, MetricTarget, PolicySelect, ProbePath, ProbeSpec, ScalingPolicy,
     ScalingRules, ScalingStep, Tolerance,
@@ -45,9 +47,9 @@ pub use nodes::NodePoolSpec;
 pub use profile::Profile;
 
 pub use admission::{
-    AdmissionSpec, BacklogSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, Priority, QuotaSpec,
-    RateLimitSpec,
+    AdmissionSpec, BacklogSpec, ConcurrencySpec, ControlSpec, Discipline, DropRule, LimitRange, LimitSpec, QuotaSpec, RateLimitSpec,
 };
+pub use firedrill_core::action::Priority;
 
 /// A whole world. Lists are sorted by name unless they say otherwise.
 #[derive(Clone, PartialEq)]
@@ -362,6 +364,10 @@ pub struct ServiceSpec {
     pub warm_up: Option<WarmUp>,
     /// Memory of one replica.
     pub memory: MemorySpec,
+    /// The volume that each replica writes to; `None`: one without end.
+    pub disk: Option<DiskSpec>,
+    /// The threads of each process; `None`: as many as it wants.
+    pub threads: Option<ThreadSpec>,
     /// The versions that exist, the running one first.
     pub versions: Vec<VersionSpec>,
     /// Flags that can be turned on, in order of name.
@@ -646,6 +652,58 @@ pub enum FaultKind {
         /// The multiplier.
         factor: Factor,
     },
+    /// A share of the calls over a pool does not give its connection back. What is lost is lost until the pool is made anew.
+    ConnectionLeak {
+        /// Whose pools: a service or a replica.
+        target: Target,
+        /// The service that they lead to; `None`: all.
+        to: Option<Name>,
+        /// The share.
+        share: Ratio,
+    },
+    /// Entries of a cache are spoilt, once: who finds one fails. Over once none is left.
+    CacheCorruption {
+        /// The service.
+        service: Name,
+        /// Its cache.
+        cache: Name,
+        /// What the names of these keys begin with.
+        prefix: Name,
+        /// The share of its keys.
+        share: Ratio,
+    },
+    /// Something writes on the disk of a replica without end. A full disk takes no writes.
+    DiskFill {
+        /// Service or replica.
+        target: Target,
+        /// Growth a second.
+        per_second: Bytes,
+    },
+    /// The certificate of a service expires: no caller opens a connection to it any more. Over once it is renewed.
+    CertificateExpiry {
+        /// The service.
+        service: Name,
+        /// How long connections live that were open before; zero: all break at once.
+        sessions: Span,
+    },
+    /// The configuration of some replicas of a service is not what is declared.
+    ConfigDrift {
+        /// Service or replica.
+        target: Target,
+        /// Of a service, how many of its replicas, the first of them; `None`: all.
+        replicas: Option<u32>,
+        /// Multiplies the CPU demand of new requests.
+        demand: Factor,
+        /// The share of requests that is answered with an error at once.
+        error: Ratio,
+    },
+    /// Replicas are added to a service whose processes need a thread for each of the others, until one has too few.
+    ScaleOut {
+        /// The service.
+        service: Name,
+        /// How many.
+        by: u32,
+    },
 }
 
 impl FaultKind {
@@ -673,6 +731,12 @@ impl FaultKind {
             Self::ReplicaLag { .. } => "replica_lag",
             Self::Poison { .. } => "poison",
             Self::Surge { .. } => "surge",
+            Self::ConnectionLeak { .. } => "connection_leak",
+            Self::CacheCorruption { .. } => "cache_corruption",
+            Self::DiskFill { .. } => "disk_fill",
+            Self::CertificateExpiry { .. } => "certificate_expiry",
+            Self::ConfigDrift { .. } => "config_drift",
+            Self::ScaleOut { .. } => "scale_out",
         }
     }
 
@@ -687,7 +751,10 @@ impl FaultKind {
             | Self::Steal { target, .. }
             | Self::ErrorRate { target, .. }
             | Self::MemoryLeak { target, .. }
-            | Self::ReplicaLag { target, .. } => target.clone(),
+            | Self::ReplicaLag { target, .. }
+            | Self::ConnectionLeak { target, .. }
+            | Self::DiskFill { target, .. }
+            | Self::ConfigDrift { target, .. } => target.clone(),
             Self::Deploy { service, .. }
             | Self::Flag { service, .. }
             | Self::Latency { service, .. }
@@ -695,6 +762,9 @@ impl FaultKind {
             | Self::LockHold { service, .. }
             | Self::Quota { service, .. }
             | Self::Poison { service, .. }
+            | Self::CacheCorruption { service, .. }
+            | Self::CertificateExpiry { service, .. }
+            | Self::ScaleOut { service, .. }
             | Self::PrimaryCrash { service } => Target::Service(service.clone()),
             Self::ZoneLoss { zone } => Target::Zone(zone.clone()),
             Self::NodeLoss { node } | Self::NodeDrain { node } => Target::Node(node.clone()),
@@ -860,6 +930,12 @@ impl ServiceSpec {
     pub fn updates(&self, cache: &Name) -> bool {
         let mut phases = self.endpoints.iter().flat_map(|endpoint| &endpoint.phases);
         phases.any(|phase| matches!(phase, Phase::Update { cache: updated, .. } if updated == cache))
+    }
+
+    /// Its calls in the order in which its programs make them.
+    #[must_use]
+    pub fn calls_in_order(&self) -> Vec<&CallSpec> {
+        self.endpoints.iter().flat_map(|endpoint| &endpoint.phases).flat_map(Phase::calls).collect()
     }
 
     /// The services that it calls, sorted, each once.

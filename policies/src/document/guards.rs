@@ -16,7 +16,7 @@ use crate::guard::disruption_budget::DisruptionBudget;
 use crate::guard::freeze::{Freeze, FreezeError, Written};
 use crate::guard::ineffective_chain::Chain;
 use crate::guard::max_unhealthy::MaxUnhealthy;
-use crate::guard::population::{Each, Watch};
+use crate::guard::population::{Element, Watch};
 use crate::guard::rate_limit::{LONGEST_WINDOW, RateLimit};
 use crate::guard::switch::Switch;
 use crate::guard::{GuardSettings, Instead, Scope};
@@ -150,7 +150,7 @@ fn healthy(reader: &mut Reader, node: &Node) -> Option<Condition> {
 fn watch(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Watch> {
     let healthy = fields.required(reader, "healthy").and_then(|node| healthy(reader, node));
     let scope = fields.required(reader, "scope").and_then(|node| scope(reader, node));
-    Some(Watch { healthy: healthy?, scope: scope?, of: Each::Replicas })
+    Some(Watch { healthy: healthy?, scope: scope?, of: Element::Replicas })
 }
 
 /// `{ fresh }`, `{ healthy, scope, suspect }`, or all of them.
@@ -196,14 +196,14 @@ fn correlated(reader: &mut Reader, node: &Node) -> Option<Correlated> {
 fn max_unhealthy(reader: &mut Reader, node: &Node) -> Option<MaxUnhealthy> {
     let mut fields = reader.fields(node, "`max_unhealthy`")?;
     let watch = watch(reader, &mut fields);
-    let words = [("replicas", Each::Replicas), ("nodes", Each::Nodes)];
+    let words = [("replicas", Element::Replicas), ("nodes", Element::Nodes)];
     let of = fields.optional("of").map(|node| (reader.one_of(node, "what a gate counts", &words), &node.place));
     let max = most(reader, &mut fields, ("max", "the most unhealthy"), None);
     fields.finish(reader);
     let (watch, max) = (watch?, max?);
     let Some((of, place)) = of else { return Some(MaxUnhealthy { watch, max }) };
     let of = of?;
-    if of == Each::Nodes && watch.scope == Scope::Service {
+    if of == Element::Nodes && watch.scope == Scope::Service {
         reader.problem(problem::nodes_of_a_service(place));
         return None;
     }

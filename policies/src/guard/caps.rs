@@ -267,7 +267,11 @@ pub const fn may_take_replicas(action: &Action) -> bool {
 }
 
 const fn takes_replicas(action: &Action) -> bool {
-    matches!(action, Action::Restart { .. } | Action::Drain | Action::Rollback | Action::FailOver)
+    // A zone that gets less of the traffic serves users with fewer of its replicas, or with none.
+    matches!(
+        action,
+        Action::Restart { .. } | Action::Drain | Action::Rollback | Action::FailOver | Action::RebootNode | Action::ReplaceNode
+    ) || matches!(action, Action::ShiftTraffic { share } if share.get() < 1.0)
 }
 
 /// Replicas that an action takes from a service with `declared` replicas at one time.
@@ -279,7 +283,7 @@ fn taken_of_service(action: &Action, declared: u64) -> u64 {
         Action::Scale { replicas: Scale::To(count) } => declared.saturating_sub(u64::from(*count)),
         Action::Scale { replicas: Scale::By(count) } => u64::from(count.saturating_neg().max(0).unsigned_abs()),
         Action::Scale { replicas: Scale::Times(factor) } => declared.saturating_sub(libm::ceil(factor.get() * declared as f64) as u64),
-        Action::PurgeQueue | Action::ParkMessages | Action::LimitRetries { .. } | Action::RevertFlag | Action::Wait { .. } => 0,
+        _ => 0,
     }
 }
 

@@ -17,12 +17,12 @@ pub struct Watch {
     /// What is counted together.
     pub scope: Scope,
     /// What is counted.
-    pub of: Each,
+    pub of: Element,
 }
 
 /// What a population is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Each {
+pub enum Element {
     /// Declared replicas.
     Replicas,
     /// Declared nodes, which stand in zones and belong to no service.
@@ -61,15 +61,15 @@ impl Population {
     pub fn of(watch: &Watch, target: &Target, inventory: &Inventory, counted: Option<Counted<'_>>) -> Result<Self, Answer> {
         let undeclared = || {
             let what = match watch.of {
-                Each::Replicas => format!("the {} of {target} is not declared", watch.scope.word()),
-                Each::Nodes => format!("no node is declared where {target} is"),
+                Element::Replicas => format!("the {} of {target} is not declared", watch.scope.word()),
+                Element::Nodes => format!("no node is declared where {target} is"),
             };
             Answer::refused(what, None)
         };
         let parts = parts_touched(watch.scope, target, inventory).filter(|parts| !parts.is_empty()).ok_or_else(undeclared)?;
         let declared = |part: &Part| match watch.of {
-            Each::Replicas => declared(part, inventory),
-            Each::Nodes => nodes(part, inventory),
+            Element::Replicas => declared(part, inventory),
+            Element::Nodes => nodes(part, inventory),
         };
         let declared: u64 = parts.iter().map(declared).sum::<Option<u64>>().filter(|count| *count > 0).ok_or_else(undeclared)?;
         match counted {
@@ -99,7 +99,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn watch(scope: Scope) -> Watch {
-        Watch { healthy: Condition::parse("up == 1").unwrap(), scope, of: Each::Replicas }
+        Watch { healthy: Condition::parse("up == 1").unwrap(), scope, of: Element::Replicas }
     }
 
     pub(crate) const fn counted(holding: u64, elements: u64) -> Option<Counted<'static>> {
@@ -127,7 +127,7 @@ pub(crate) mod tests {
         let mut inventory = inventory();
         inventory.nodes = [("n-0", "a"), ("n-1", "a"), ("n-2", "b")].map(|(node, zone)| (node.into(), zone.into())).into();
         let of = |scope, inventory: &Inventory| {
-            let watch = Watch { of: Each::Nodes, ..watch(scope) };
+            let watch = Watch { of: Element::Nodes, ..watch(scope) };
             Population::of(&watch, &"node/n-0".parse().unwrap(), inventory, counted(1, 3)).map(|found| (found.declared, found.unhealthy))
         };
         assert_eq!(of(Scope::All, &inventory), Ok((3, 2)));
@@ -136,7 +136,7 @@ pub(crate) mod tests {
             of(Scope::Service, &inventory).map_err(|answer| answer.figures),
             Err("no node is declared where node/n-0 is".to_owned())
         );
-        let nowhere = Watch { of: Each::Nodes, ..watch(Scope::All) };
+        let nowhere = Watch { of: Element::Nodes, ..watch(Scope::All) };
         inventory.nodes.clear();
         let none = Population::of(&nowhere, &"replica/api-0".parse().unwrap(), &inventory, counted(1, 1));
         assert_eq!(none.map_err(|answer| answer.figures), Err("no node is declared where replica/api-0 is".to_owned()));

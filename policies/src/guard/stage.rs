@@ -58,7 +58,8 @@ impl Stage {
 /// Whether what an action does ends with it, or can be undone by its opposite. What a restart or a purge loses is gone.
 #[must_use]
 pub const fn is_reversible(action: &Action) -> bool {
-    matches!(action, Action::Scale { .. } | Action::Rollback | Action::Drain | Action::LimitRetries { .. } | Action::Wait { .. })
+    let is_undone = matches!(action, Action::Scale { .. } | Action::Rollback | Action::Drain | Action::Wait { .. });
+    is_undone || matches!(action, Action::Cordon | Action::Undrain | Action::Lift { .. }) || action.restraint().is_some()
 }
 
 /// Whether any service that the proposal touches is critical. What is not declared counts as critical; a client is not.

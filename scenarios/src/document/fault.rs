@@ -1,6 +1,7 @@
 //! Faults, changes and the oracle's actions: each entry has one word that says what happens, and when.
 
 use firedrill_core::action::{Action, RestartMode, Scale, Target};
+use firedrill_core::deed;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor};
@@ -80,7 +81,7 @@ impl Places {
 }
 
 /// The kinds of faults, as they are written.
-pub const FAULTS: [&str; 20] = [
+pub const FAULTS: [&str; 26] = [
     "crash",
     "cache_flush",
     "hang",
@@ -101,6 +102,12 @@ pub const FAULTS: [&str; 20] = [
     "replica_lag",
     "poison",
     "surge",
+    "connection_leak",
+    "cache_corruption",
+    "disk_fill",
+    "certificate_expiry",
+    "config_drift",
+    "scale_out",
 ];
 
 /// What says when an entry happens, and what it is called.
@@ -113,8 +120,37 @@ pub fn entries() -> Vec<&'static str> {
 }
 
 /// What an oracle can do. Waiting is left out: an oracle states its times.
-pub const CURES: [&str; 9] =
-    ["restart", "scale", "rollback", "drain", "purge_queue", "park_messages", "limit_retries", "fail_over", "revert_flag"];
+pub const CURES: [&str; 29] = [
+    "restart",
+    "scale",
+    "rollback",
+    "drain",
+    "purge_queue",
+    "park_messages",
+    "limit_retries",
+    "fail_over",
+    "revert_flag",
+    "circuit_break",
+    "isolate",
+    "shed_load",
+    "rate_limit",
+    "degrade",
+    "lift",
+    "reset_pool",
+    "set_limit",
+    "kill_queries",
+    "flush_cache",
+    "shift_traffic",
+    "undrain",
+    "cordon",
+    "reboot_node",
+    "replace_node",
+    "clear_disk",
+    "expand_volume",
+    "renew_certificate",
+    "revert_drift",
+    "pause_rollout",
+];
 
 /// An entry of `faults` or `changes`, by what it is about.
 #[derive(Clone, Debug)]
@@ -220,7 +256,7 @@ fn read_kind(reader: &mut Reader, word: &Key, node: &Node) -> Option<FaultKind> 
         "zone_loss" => one_name(reader, &mut fields, "zone").map(|zone| FaultKind::ZoneLoss { zone }),
         "node_loss" => one_name(reader, &mut fields, "node").map(|node| FaultKind::NodeLoss { node }),
         "steal" => {
-            let target = one_of_targets(reader, &mut fields, node, &what, &["service", "replica", "node"]);
+            let target = one_of_targets(reader, &mut fields, &node.place, &what, &["service", "replica", "node"]);
             let share = required(reader, &mut fields, "share", |r, n| r.ratio(n, "the share of CPU time"));
             target.zip(share).map(|(target, share)| FaultKind::Steal { target, share: share.value })
         }
@@ -281,8 +317,62 @@ fn read_kind_by_name(reader: &mut Reader, fields: &mut Fields<'_>, word: &Key) -
             let factor = required(reader, fields, "factor", |r, n| r.factor(n, "the factor"));
             client.zip(factor).map(|(client, factor)| FaultKind::Surge { client, factor: factor.value })
         }
+        _ => read_kind_of_parts(reader, fields, word),
+    }
+}
+
+/// The kinds that are attached to parts of services: pools, caches, volumes, certificates, settings.
+fn read_kind_of_parts(reader: &mut Reader, fields: &mut Fields<'_>, word: &Key) -> Option<FaultKind> {
+    match &*word.text {
+        "connection_leak" => {
+            let target = one_of_keys(reader, fields, word);
+            let to = optional(reader, fields, "to", |r, n| r.name(n, "the name of a service"));
+            let share = required(reader, fields, "share", |r, n| r.ratio(n, "the share of connections"));
+            let to = to.map(|to| to.value);
+            target.zip(share).map(|(target, share)| FaultKind::ConnectionLeak { target, to, share: share.value })
+        }
+        "cache_corruption" => {
+            let service = one_name(reader, fields, "service");
+            let cache = one_name(reader, fields, "cache");
+            let prefix = one_name(reader, fields, "prefix");
+            let share = required(reader, fields, "share", |r, n| r.ratio(n, "the share of keys"));
+            let (prefix, share) = (prefix?, share?.value);
+            service.zip(cache).map(|(service, cache)| FaultKind::CacheCorruption { service, cache, prefix, share })
+        }
+        "disk_fill" => {
+            let target = one_of_keys(reader, fields, word);
+            let fill: Option<Located<Bytes>> = required(reader, fields, "fill", |r, n| growth(r, n, "what is written"));
+            target.zip(fill).map(|(target, fill)| FaultKind::DiskFill { target, per_second: fill.value })
+        }
+        "certificate_expiry" => {
+            let service = one_name(reader, fields, "service");
+            let sessions = optional(reader, fields, "sessions", |r, n| bounded_span(r, n, "the life of open connections"));
+            let sessions = sessions.map_or(Span::ZERO, |sessions| sessions.value);
+            service.map(|service| FaultKind::CertificateExpiry { service, sessions })
+        }
+        "config_drift" => {
+            let target = one_of_keys(reader, fields, word);
+            let replicas = optional(reader, fields, "replicas", |r, n| r.integer(n, "replicas", 1..=problem::MOST_REPLICAS));
+            let demand = optional(reader, fields, "demand", |r, n| r.factor(n, "the demand"));
+            let error = optional(reader, fields, "error", |r, n| r.ratio(n, "the share of errors"));
+            let replicas = replicas.map(|replicas| replicas.value as u32);
+            let (demand, error) =
+                (demand.map_or(Factor::ONE, |demand| demand.value), error.map_or_else(Default::default, |error| error.value));
+            target.map(|target| FaultKind::ConfigDrift { target, replicas, demand, error })
+        }
+        "scale_out" => {
+            let service = one_name(reader, fields, "service");
+            let by = required(reader, fields, "by", |r, n| r.integer(n, "replicas that are added", 1..=problem::MOST_REPLICAS));
+            service.zip(by).map(|(service, by)| FaultKind::ScaleOut { service, by: by.value as u32 })
+        }
         other => unreachable!("`{other}` is not among the kinds of faults"),
     }
+}
+
+/// The service or replica that a kind is attached to.
+fn one_of_keys(reader: &mut Reader, fields: &mut Fields<'_>, word: &Key) -> Option<Target> {
+    let place = fields.place().clone();
+    one_of_targets(reader, fields, &place, &with_article(&word.text), &["service", "replica"])
 }
 
 /// `a crash`, `an error rate`.
@@ -302,11 +392,11 @@ fn one_name(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> 
 }
 
 fn service_or_replica(reader: &mut Reader, fields: &mut Fields<'_>, node: &Node, what: &str) -> Option<Target> {
-    one_of_targets(reader, fields, node, what, &["service", "replica"])
+    one_of_targets(reader, fields, &node.place, what, &["service", "replica"])
 }
 
 /// The one target among those that are possible.
-fn one_of_targets(reader: &mut Reader, fields: &mut Fields<'_>, node: &Node, what: &str, possible: &[&'static str]) -> Option<Target> {
+fn one_of_targets(reader: &mut Reader, fields: &mut Fields<'_>, place: &Place, what: &str, possible: &[&'static str]) -> Option<Target> {
     let mut found = Vec::new();
     for key in possible {
         let given = fields.has(key);
@@ -324,7 +414,7 @@ fn one_of_targets(reader: &mut Reader, fields: &mut Fields<'_>, node: &Node, wha
         [one] => one.clone(),
         [] if misspelt => None,
         _ => {
-            reader.problem(problem::one_target(&node.place, what, possible));
+            reader.problem(problem::one_target(place, what, possible));
             None
         }
     }
@@ -348,9 +438,10 @@ fn read_action(reader: &mut Reader, word: &Key, node: &Node) -> Option<(Action, 
         "restart" | "purge_queue" => &["service", "replica"],
         "drain" => &["replica", "zone", "node"],
         "limit_retries" => &["client", "service"],
+        word if deed::WORDS.contains(&word) => deed::targets(word),
         _ => &["service"],
     };
-    let target = one_of_targets(reader, &mut fields, node, &what, possible);
+    let target = one_of_targets(reader, &mut fields, &node.place, &what, possible);
     let action = match &*word.text {
         "restart" => Some(read_restart(reader, &mut fields)),
         "scale" => read_scale(reader, &mut fields, node),
@@ -365,7 +456,7 @@ fn read_action(reader: &mut Reader, word: &Key, node: &Node) -> Option<(Action, 
             let lasting = required(reader, &mut fields, "lasting", |r, n| positive_span(r, n, "the time that it lasts"));
             retries.zip(lasting).map(|(retries, lasting)| Action::LimitRetries { retries: retries.value as u32, lasting: lasting.value })
         }
-        other => unreachable!("`{other}` is not among the oracle's actions"),
+        word => deed::read(reader, word, &mut fields),
     };
     fields.finish(reader);
     action.zip(target)

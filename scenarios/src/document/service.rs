@@ -6,7 +6,7 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
-use firedrill_sim::spec::{Access, Cancel, Profile};
+use firedrill_sim::spec::{Access, Cancel, DiskSpec, Profile, ThreadSpec};
 
 use crate::document::backlog::{self, BacklogDocument};
 use crate::document::balancing::{self, BalanceDocument, BalancingDocument};
@@ -14,6 +14,7 @@ use crate::document::cache::{self, CacheDocument};
 use crate::document::client::{RetriesDocument, read_retries};
 use crate::document::database::{self, DatabaseDocument};
 use crate::document::flag::{self, FlagDocument};
+use crate::document::host;
 use crate::document::lock::{self, LockDocument};
 use crate::document::metric::MetricDocument;
 use crate::document::protection::{self, ProtectionDocument};
@@ -66,6 +67,10 @@ pub struct ServiceDocument {
     pub warm_up: Option<Located<Option<WarmUpDocument>>>,
     /// Memory of a replica.
     pub memory: MemoryDocument,
+    /// The volume of a replica.
+    pub disk: Option<Located<DiskSpec>>,
+    /// The threads of a process.
+    pub threads: Option<Located<ThreadSpec>>,
     /// The version that runs at the start.
     pub version: Option<Located<Name>>,
     /// Versions that differ from a sound one.
@@ -262,6 +267,8 @@ impl ServiceDocument {
             start_up: None,
             warm_up: None,
             memory: MemoryDocument::default(),
+            disk: None,
+            threads: None,
             version: None,
             versions: Vec::new(),
             flags: Vec::new(),
@@ -332,6 +339,8 @@ fn read_life(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Service
         };
         fields.finish(reader);
     }
+    service.disk = optional(reader, fields, "disk", host::read_disk);
+    service.threads = optional(reader, fields, "threads", host::read_threads);
     service.version = optional(reader, fields, "version", |r, n| r.name(n, "the name of a version"));
     if let Some(node) = fields.optional("versions") {
         service.versions = named(reader, node, "the versions of a service", "the name of a version", read_version);

@@ -1,6 +1,7 @@
 //! What the oracle does: the best known action for the fault, at its best time.
 
 use firedrill_core::action::{Action, Target};
+use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{CureSpec, FaultKind};
@@ -20,6 +21,7 @@ pub fn lower(reader: &mut Reader, names: &Names, document: &ScenarioDocument, ho
         check_failover(reader, document, cure);
         check_flag(reader, document, cure);
         check_parking(reader, document, cure);
+        check_names(reader, names, document, cure);
         let Some(at) = &cure.at else { continue };
         if at.value >= horizon {
             reader.problem(problem::after_horizon(&at.place, "the oracle acts", &at.value.to_string(), &horizon.to_string()));
@@ -50,6 +52,27 @@ fn check_parking(reader: &mut Reader, document: &ScenarioDocument, cure: &CureDo
     if known.is_some_and(|known| known.consumes.is_none()) {
         let why = format!("`{service}` takes no messages that could be parked");
         reader.problem(problem::impossible(cure.places.of("service"), &why, "name a service with `consumes:`"));
+    }
+}
+
+/// What an action names beside its target has to be there.
+fn check_names(reader: &mut Reader, names: &Names, document: &ScenarioDocument, cure: &CureDocument) {
+    match &cure.action {
+        Action::CircuitBreak { from: Some(from), .. } | Action::Isolate { from: Some(from), .. } => {
+            let known: Vec<&str> = names.services.keys().chain(&names.clients).map(Name::as_str).collect();
+            if !known.contains(&from.as_str()) {
+                reader.problem(problem::unknown(cure.places.of("from"), "caller", from, &known));
+            }
+        }
+        Action::ResetPool { to: Some(to) } => names.target(reader, &Target::Service(to.clone()), cure.places.of("to")),
+        Action::FlushCache { cache: Some(cache), .. } => {
+            let Some(service) = document.services.iter().find(|candidate| candidate.name.value == *cure.target.name()) else { return };
+            let caches: Vec<&str> = service.caches.iter().map(|known| known.name.value.as_str()).collect();
+            if !caches.contains(&cache.as_str()) {
+                reader.problem(problem::unknown_within(cure.places.of("cache"), &service.name.value, ("cache", cache), &caches));
+            }
+        }
+        _ => {}
     }
 }
 

@@ -90,6 +90,11 @@ impl Check<'_> {
             FaultKind::PrimaryCrash { .. } | FaultKind::ReplicaLag { .. } => self.of_database(reader, fault),
             FaultKind::LockHold { service, lock } => self.lock_hold(reader, fault, service, lock),
             FaultKind::Quota { service, rate } => self.quota(reader, fault, service, *rate),
+            FaultKind::CacheCorruption { service, cache, .. } => self.cache_flush(reader, fault, service, cache),
+            FaultKind::ConnectionLeak { to, .. } => self.connection_leak(reader, fault, to.as_ref()),
+            FaultKind::DiskFill { .. } => self.disk_fill(reader, fault),
+            FaultKind::ScaleOut { service, .. } => self.scale_out(reader, fault, service),
+            FaultKind::CertificateExpiry { service, .. } => self.certificate(reader, fault, service),
             _ => {}
         }
         self.has_cpu_work(reader, fault);
@@ -137,6 +142,18 @@ impl Check<'_> {
                 let remedy = "remove `lasting`; a message is there until it is parked, dropped, or a dead letter";
                 reader.problem(problem::impossible(&lasting.place, "a message does not end by itself", remedy));
             }
+            FaultKind::CacheCorruption { .. } => {
+                let remedy = "remove `lasting`; an entry is spoilt until it is flushed, or has lived its time";
+                reader.problem(problem::impossible(&lasting.place, "an entry does not become sound by itself", remedy));
+            }
+            FaultKind::CertificateExpiry { .. } => {
+                let remedy = "remove `lasting`; a certificate is expired until it is renewed";
+                reader.problem(problem::impossible(&lasting.place, "a certificate does not become valid again", remedy));
+            }
+            FaultKind::ScaleOut { .. } => {
+                let remedy = "remove `lasting`; who adds replicas does not take them away";
+                reader.problem(problem::impossible(&lasting.place, "what is added stays", remedy));
+            }
             FaultKind::CacheFlush { .. } => {
                 let remedy = "remove `lasting`; what was flushed comes back with the load";
                 reader.problem(problem::impossible(&lasting.place, "a flush is over at once", remedy));
@@ -178,6 +195,70 @@ impl Check<'_> {
         let caches: Vec<&str> = known.caches.iter().map(|known| known.name.value.as_str()).collect();
         if !caches.contains(&cache.as_str()) {
             reader.problem(problem::unknown_within(fault.places.of("cache"), service, ("cache", cache), &caches));
+        }
+    }
+
+    fn service_of(&self, target: &Target) -> Option<&ServiceDocument> {
+        let name = target.service()?;
+        self.document.services.iter().find(|candidate| candidate.name.value == name)
+    }
+
+    /// What leaks are connections of pools.
+    fn connection_leak(&self, reader: &mut Reader, fault: &FaultDocument, to: Option<&Name>) {
+        let Some(service) = self.service_of(&fault.kind.target()) else { return };
+        let work = service.endpoints.iter().flat_map(|endpoint| &endpoint.work);
+        let mut pooled = work.flat_map(PhaseDocument::calls).filter(|call| call.protection.pool.is_some());
+        if !pooled.any(|call| to.is_none_or(|to| call.service.value == *to)) {
+            let whereto = to.map_or_else(String::new, |to| format!(" to `{to}`"));
+            let why = format!("`{}` has no pool{whereto} that could leak", service.name.value);
+            reader.problem(problem::impossible(fault.places.of("to"), &why, "give its call a `pool`, such as `pool: { size: 10 }`"));
+        }
+    }
+
+    /// A volume without end is never full, and one that fills too slowly is not full in time.
+    fn disk_fill(&self, reader: &mut Reader, fault: &FaultDocument) {
+        let FaultKind::DiskFill { target, per_second } = &fault.kind else { return };
+        let Some(service) = self.service_of(target) else { return };
+        let place = fault.places.of("fill");
+        let Some(disk) = service.disk.as_ref().map(|disk| disk.value) else {
+            let why = format!("the volume of `{}` has no end", service.name.value);
+            reader.problem(problem::impossible(place, &why, "give it a `disk`, such as `disk: { size: 20GiB, used: 8GiB }`"));
+            return;
+        };
+        let free = (disk.size.get() - disk.used.get()) as f64;
+        let needed = Span::from_seconds_f64(free / (per_second.get().max(1)) as f64);
+        let left = (Time::ZERO + self.horizon).since(onset(fault));
+        let has = fault.lasting.as_ref().map_or(left, |lasting| lasting.value.min(left));
+        if needed >= has && onset(fault) < instant(self.horizon) {
+            let why = format!("the volume needs {needed} to fill from {} to {}, and has {has}", disk.used, disk.size);
+            reader.problem(problem::impossible(place, &why, "let it fill faster or longer, or give it less room"));
+        }
+    }
+
+    /// Replicas that are added hurt nobody where processes have no threads for each other.
+    fn scale_out(&self, reader: &mut Reader, fault: &FaultDocument, service: &Name) {
+        let Some(service) = self.document.services.iter().find(|candidate| candidate.name.value == *service) else { return };
+        if service.threads.is_none() {
+            let why = format!("more replicas of `{}` hurt nobody: its threads have no limit", service.name.value);
+            let remedy = "give it `threads`, such as `threads: { base: 60, per_peer: 10, limit: 130 }`";
+            reader.problem(problem::impossible(fault.places.word(), &why, remedy));
+        }
+    }
+
+    /// A certificate that nobody looks at may expire.
+    fn certificate(&self, reader: &mut Reader, fault: &FaultDocument, service: &Name) {
+        let calls = |caller: &ServiceDocument| {
+            caller
+                .endpoints
+                .iter()
+                .flat_map(|endpoint| &endpoint.work)
+                .any(|phase| phase.calls().iter().any(|call| call.service.value == *service))
+        };
+        let of_client = |client: &ClientDocument| client.calls.as_ref().is_none_or(|called| called.service.value == *service);
+        let is_called = self.document.services.iter().any(calls) || self.document.clients.iter().any(of_client);
+        if !is_called && self.names.services.contains_key(service) {
+            let why = format!("nobody calls `{service}`, so nobody looks at its certificate");
+            reader.problem(problem::impossible(fault.places.word(), &why, "name a service that somebody calls"));
         }
     }
 
@@ -322,6 +403,14 @@ impl Check<'_> {
                 ));
             }
             FaultKind::MemoryLeak { target, per_second } => self.leak_hurts(reader, fault, target, *per_second),
+            FaultKind::ConnectionLeak { share, .. } | FaultKind::CacheCorruption { share, .. } if share.get() == 0.0 => {
+                let why = format!("a {} of 0% is no fault", fault.kind.word().replace('_', " "));
+                reader.problem(problem::impossible(places.of("share"), &why, "write a share above zero, such as `1%`"));
+            }
+            FaultKind::ConfigDrift { demand, error, .. } if demand.get() <= 1.0 && error.get() == 0.0 => {
+                let why = "a drift that neither errs nor needs more CPU hurts nobody";
+                reader.problem(problem::impossible(places.word(), why, "write `demand` above x1, or `error` above zero"));
+            }
             FaultKind::Flag { service, flag } if self.is_sound_flag(service, flag) == Some(true) => {
                 let remedy = "move it to `changes:`, or say in `flags:` what is wrong with it, at least `healthy: false`";
                 let why = format!("`{service}` is sound with `{flag}`, so turning it on is no fault");

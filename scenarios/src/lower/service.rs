@@ -55,6 +55,8 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
             Some(said) => said.value.as_ref().map(lower_warm_up),
         },
         memory: lower_memory(reader, service),
+        disk: service.disk.as_ref().map(|disk| disk.value),
+        threads: service.threads.as_ref().map(|threads| threads.value),
         versions: lower_versions(reader, service),
         flags: flag::lower(reader, service),
         rollout: RolloutSpec {

@@ -39,10 +39,43 @@ pub(crate) struct Caller {
 pub(crate) struct Pool {
     pub(crate) spec: PoolSpec,
     pub(crate) held: u32,
+    /// Connections that nobody uses and nobody has given back.
+    pub(crate) leaked: u32,
+    /// The share of connections that is not given back; zero: every one is.
+    pub(crate) leak: f64,
+    /// How much of a connection has leaked that is not yet a whole one, below 1.
+    owed: f64,
     /// The calls that wait for one, first come first.
     pub(crate) waiting: VecDeque<u32>,
     /// How many have waited for too long.
     pub(crate) timeouts: u64,
+}
+
+impl Pool {
+    /// Whether a connection is free.
+    #[inline]
+    pub(crate) const fn has_one(&self) -> bool {
+        self.held + self.leaked < self.spec.size
+    }
+
+    /// Connections that are not in the pool: those in use, and those that have leaked.
+    pub(crate) const fn taken(&self) -> u32 {
+        self.held + self.leaked
+    }
+
+    /// Connections that wait for a request.
+    pub(crate) const fn idle(&self) -> u32 {
+        self.spec.size.saturating_sub(self.taken())
+    }
+
+    /// One of so many connections is not given back, as even as can be.
+    fn lose(&mut self) {
+        self.owed += self.leak;
+        if self.owed >= 1.0 {
+            self.owed -= 1.0;
+            self.leaked += 1;
+        }
+    }
 }
 
 /// Why a caller refuses an attempt of its own.
@@ -67,7 +100,15 @@ impl Caller {
             budget: retries.budget.as_ref().map(Budget::new),
             breaker: protection.breaker.as_ref().map(Breaker::new),
             throttle: protection.throttle.as_ref().map(Throttle::new),
-            pool: protection.pool.map(|spec| Pool { spec, held: 0, waiting: VecDeque::new(), timeouts: 0 }),
+            pool: protection.pool.map(|spec| Pool {
+                spec,
+                held: 0,
+                leaked: 0,
+                leak: 0.0,
+                owed: 0.0,
+                waiting: VecDeque::new(),
+                timeouts: 0,
+            }),
             most_requests: protection.most_requests.unwrap_or(u32::MAX),
             active: 0,
             retries: 0,
@@ -87,6 +128,9 @@ impl Caller {
         self.active -= 1;
         self.pool.as_mut().is_some_and(|pool| {
             pool.held -= 1;
+            if pool.leak > 0.0 {
+                pool.lose();
+            }
             !pool.waiting.is_empty()
         })
     }

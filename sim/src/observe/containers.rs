@@ -104,6 +104,7 @@ impl Kubelet {
 
     pub(super) fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
         forget_gone(&mut self.pages, world, store, at_ms);
+        let own = labels;
         for index in existing(world).filter(|index| Host::of(&world.replicas[*index as usize]) == self.host) {
             let replica = &world.replicas[index as usize];
             let spec = &world.spec.services[replica.service as usize];
@@ -124,6 +125,19 @@ impl Kubelet {
             }
             if in_full {
                 cluster::put_container(&mut sheet, world, index, (&labels, &pod));
+            }
+            if let Some((threads, most)) = replica.thread_figures(world) {
+                for (metric, value) in [("container_threads", threads), ("container_threads_max", most)] {
+                    sheet.put(replica.is_running().then_some(f64::from(value)), || named(metric, &labels));
+                }
+            }
+            if let Some(disk) = &replica.disk {
+                let claim = own.clone().set("namespace", NAMESPACE).set("persistentvolumeclaim", format!("data-{}", replica.name));
+                let (size, used) = disk.figures(world.now);
+                let figures = [("capacity", size), ("used", used), ("available", size - used)];
+                for (part, bytes) in figures {
+                    sheet.put(Some(bytes as f64), || named(&format!("kubelet_volume_stats_{part}_bytes"), &claim));
+                }
             }
         }
     }
@@ -163,6 +177,16 @@ impl KubeState {
             }
             if in_full {
                 cluster::put_deployment(&mut sheet, world, service, own);
+            }
+            let of = own.clone().set("namespace", NAMESPACE).set("name", spec.name.as_str());
+            if let Some((expires, _)) = world.certificate(service.index) {
+                let expires = unix_seconds(world, expires);
+                sheet.put(Some(expires), || named("certmanager_certificate_expiration_timestamp_seconds", &of));
+            }
+            if let Some(is_as_declared) = world.is_as_declared(service.index) {
+                for (status, is) in [("Synced", is_as_declared), ("OutOfSync", !is_as_declared)] {
+                    sheet.put(is.then_some(1.0), || named_with("argocd_app_info", &of, ("sync_status", status)));
+                }
             }
         }
         self.put_autoscalers(world, store, at_ms, labels);

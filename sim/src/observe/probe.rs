@@ -10,6 +10,7 @@ use firedrill_telemetry::store::Store;
 
 use super::named;
 use super::page::{Page, Sheet};
+use super::process::unix_seconds;
 use crate::world::World;
 
 /// How long a probe waits.
@@ -51,6 +52,9 @@ impl Probe {
         sheet.put(Some(if answer.status == 200 { 1.0 } else { 0.0 }), || named("probe_success", labels));
         sheet.put(Some(answer.seconds), || named("probe_duration_seconds", labels));
         sheet.put(Some(f64::from(answer.status)), || named("probe_http_status_code", labels));
+        if let Some((expires, _)) = world.certificate(self.service) {
+            sheet.put(Some(unix_seconds(world, expires)), || named("probe_ssl_earliest_cert_expiry", labels));
+        }
     }
 
     fn ask(&mut self, world: &World) -> Answer {
@@ -63,7 +67,7 @@ impl Probe {
         let response_nanos = tally.response_nanos - self.response_nanos;
         (self.completed, self.errors, self.response_nanos) = (tally.completed, tally.errors, tally.response_nanos);
         let unanswered = Answer { status: 0, seconds: TIMEOUT.as_seconds() };
-        if service.ready.is_empty() {
+        if service.ready.is_empty() || world.certificate(self.service).is_some_and(|(_, has_expired)| has_expired) {
             return Answer { status: 0, seconds: 0.0 };
         }
         let chosen = service.ready[below(block.word64(REPLICA_WORD), service.ready.len() as u64) as usize];

@@ -102,6 +102,12 @@ impl Process {
                 sheet.put(Some(*count as f64), || named("cache_gets_total", &labels));
             }
         }
+        for (cache, count) in spec.caches.iter().zip(&replica.counters.spoilt) {
+            if let Some(prefix) = world.prefix_counted(&spec.name, &cache.name) {
+                let labels = labels.clone().set("cache", cache.name.as_str());
+                sheet.put(Some(*count as f64), || named_with("cache_read_errors_total", &labels, ("prefix", prefix.as_str())));
+            }
+        }
         for own in &self.own {
             own.expose(world, self.replica, &mut sheet, labels);
         }
@@ -152,8 +158,8 @@ fn put_caller(sheet: &mut Sheet<'_>, labels: &LabelsBuilder, caller: &Caller, na
     if let Some(pool) = &caller.pool {
         let labels = labels.clone().set("pool", name);
         let figures = [
-            ("hikaricp_connections_active", f64::from(pool.held)),
-            ("hikaricp_connections_idle", f64::from(pool.spec.size - pool.held)),
+            ("hikaricp_connections_active", f64::from(pool.taken())),
+            ("hikaricp_connections_idle", f64::from(pool.idle())),
             ("hikaricp_connections_max", f64::from(pool.spec.size)),
             ("hikaricp_connections_pending", pool.waiting.len() as f64),
             ("hikaricp_connections_timeout_total", pool.timeouts as f64),

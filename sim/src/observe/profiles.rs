@@ -158,9 +158,9 @@ impl Source<'_> {
         self.pools(|caller, name| {
             let Some(pool) = &caller.pool else { return };
             let name = ("db_client_connection_pool_name", name);
-            let (used, size) = (f64::from(pool.held), f64::from(pool.spec.size));
+            let (used, idle, size) = (f64::from(pool.taken()), f64::from(pool.idle()), f64::from(pool.spec.size));
             self.gauge(sheet, "db_client_connection_count", &[name, ("db_client_connection_state", "used")], used);
-            self.gauge(sheet, "db_client_connection_count", &[name, ("db_client_connection_state", "idle")], size - used);
+            self.gauge(sheet, "db_client_connection_count", &[name, ("db_client_connection_state", "idle")], idle);
             self.gauge(sheet, "db_client_connection_max", &[name], size);
             self.gauge(sheet, "db_client_connection_pending_requests", &[name], pool.waiting.len() as f64);
             sheet.put(Some(pool.timeouts as f64), || named("db_client_connection_timeouts_total", &with(self.labels, &[name])));

@@ -1,38 +1,8 @@
 //! What stands between the arrival of a request at a replica and a worker: who is let in, in what order they wait, and who is dropped.
 
+use firedrill_core::action::Priority;
 use firedrill_core::quantity::{Rate, Ratio};
 use firedrill_core::time::Span;
-
-/// How important the requests of a client are; calls inherit it from the request that they belong to. The most important come first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Priority {
-    /// Served first and turned away last.
-    High = 0,
-    /// In between.
-    #[default]
-    Normal = 1,
-    /// Served last and turned away first.
-    Low = 2,
-}
-
-impl Priority {
-    /// How many classes there are.
-    pub const COUNT: usize = 3;
-
-    /// All classes, the most important first.
-    pub const ALL: [Self; Self::COUNT] = [Self::High, Self::Normal, Self::Low];
-
-    /// The word for it in files and journals.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::High => "high",
-            Self::Normal => "normal",
-            Self::Low => "low",
-        }
-    }
-}
 
 /// What a service does with requests before a worker takes them up (docs/MODEL.md 1.3). Every replica does it for itself.
 #[derive(Clone, Debug, Default, PartialEq)]

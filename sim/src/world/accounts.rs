@@ -113,6 +113,8 @@ pub(crate) struct Counters {
     pub(crate) seen: Vec<[u64; OUTCOMES.len()]>,
     /// Hits and misses of its service's caches.
     pub(crate) gets: Vec<[u64; 2]>,
+    /// By cache: hits on entries that could not be read.
+    pub(crate) spoilt: Vec<u64>,
     /// What became of attempts, where a profile tells it.
     pub(crate) traffic: Option<Box<Traffic>>,
 }
@@ -133,6 +135,7 @@ impl Counters {
             own: own.collect(),
             seen: vec![[0; OUTCOMES.len()]; edges],
             gets: vec![[0; 2]; spec.caches.len()],
+            spoilt: vec![0; spec.caches.len()],
             traffic: None,
         }
     }
@@ -152,6 +155,12 @@ impl Counters {
         self.own.iter_mut().flatten().for_each(Buckets::reset);
         self.seen.fill([0; OUTCOMES.len()]);
         self.gets.fill([0; 2]);
+        self.spoilt.fill(0);
+    }
+
+    /// An entry that was found in a cache could not be read.
+    pub(super) fn found_spoilt(&mut self, cache: u32) {
+        self.spoilt[cache as usize] += 1;
     }
 
     /// A cache was looked into.

@@ -1,13 +1,13 @@
 //! Actions: from the order through its delay to its effects, and when it counts as done (docs/MODEL.md 2b).
 
-use firedrill_core::action::{Action, ActionOutcome, ActionResult, Command, Fence, RestartMode, Scale, Target};
+use firedrill_core::action::{Action, ActionOutcome, ActionResult, Command, Fence, Keys, RestartMode, Scale, Target};
 use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::name::Name;
 use firedrill_core::random::{Purpose, Stream, Threshold, hash64};
 use firedrill_core::time::{Class, Span};
 
 use crate::queue::Handle;
-use crate::spec::Misdeed;
+use crate::spec::{FaultKind, Misdeed};
 use crate::world::{Due, World};
 
 /// An action that is not complete by then has failed; what it set in motion goes on.
@@ -19,6 +19,34 @@ const MOST_REPLICAS: u32 = 1_000;
 /// The words of an action's block.
 const DELAY_WORD: usize = 0;
 const FAILURE_WORD: usize = 1;
+const PREPARATION_WORD: usize = 2;
+const MACHINE_WORD: usize = 3;
+
+/// How long it takes from the beginning of an action to its effect, seconds: between the two, all alike; `None`: no time. Our choice (docs/MODEL.md 2b).
+const fn preparation(action: &Action) -> Option<(f64, f64)> {
+    match action {
+        // Proxies and processes are told.
+        Action::CircuitBreak { .. }
+        | Action::Isolate { .. }
+        | Action::ShedLoad { .. }
+        | Action::RateLimit { .. }
+        | Action::Degrade { .. }
+        | Action::Lift { .. }
+        | Action::SetLimit { .. } => Some((1.0, 5.0)),
+        Action::ShiftTraffic { .. } => Some((1.0, 10.0)),
+        Action::ResetPool { .. } | Action::KillQueries { .. } | Action::FlushCache { .. } => Some((0.2, 2.0)),
+        Action::ClearDisk => Some((20.0, 90.0)),
+        Action::ExpandVolume { .. } => Some((60.0, 300.0)),
+        Action::RenewCertificate => Some((30.0, 180.0)),
+        Action::RevertDrift => Some((10.0, 60.0)),
+        _ => None,
+    }
+}
+
+/// How long a machine needs to be switched off and on, seconds.
+const REBOOT: (f64, f64) = (60.0, 180.0);
+/// How long it takes until another machine stands in the place of one, seconds.
+const NEW_MACHINE: (f64, f64) = (120.0, 300.0);
 
 /// The words of the block of what goes wrong with an action.
 const MISDEED_WORD: usize = 0;
@@ -36,6 +64,12 @@ pub(crate) enum OrderStep {
     Bound,
     /// A limit of retries is lifted.
     LiftLimit,
+    /// What it takes to act has been done: now it takes effect.
+    Effect,
+    /// The time of what it has laid on the system is over.
+    Lift,
+    /// A machine is there, again or for the first time.
+    MachineReady,
 }
 
 /// A command that was given, and how far it has come.
@@ -48,6 +82,8 @@ pub(super) struct Order {
     misdeed: Option<Misdeed>,
     /// It is carried out for the second time, which nobody is told of.
     is_echo: bool,
+    /// It takes effect at once.
+    perfect: bool,
     stage: Stage,
     bound: Option<Handle>,
 }
@@ -70,6 +106,10 @@ enum Stage {
     Reverting(u32),
     /// Complete when another replica is the primary of this database and callers reach it.
     FailingOver(u32),
+    /// Complete when this node is back and all that is on it is ready.
+    Rebooting { node: u32, is_back: bool },
+    /// Complete when another machine is there and these services have what they want. It is ordered once nothing is left on the old one.
+    Replacing { node: u32, evacuation: Option<u32>, services: Vec<u32>, is_ordered: bool, is_back: bool },
     /// Complete when the time is over.
     Waiting,
     /// Over.
@@ -90,11 +130,11 @@ impl World {
         let (misdeed, more) = if perfect { (None, Span::ZERO) } else { self.misdeed(&command) };
         let later = if misdeed == Some(Misdeed::Late) { more } else { Span::ZERO };
         self.put_order(
-            Order { command: command.clone(), refused, misdeed, is_echo: false, stage: Stage::Ordered, bound: None },
+            Order { command: command.clone(), refused, misdeed, is_echo: false, perfect, stage: Stage::Ordered, bound: None },
             delay + later,
         );
         if misdeed == Some(Misdeed::Twice) && !refused {
-            let again = Order { command, refused, misdeed: None, is_echo: true, stage: Stage::Ordered, bound: None };
+            let again = Order { command, refused, misdeed: None, is_echo: true, perfect, stage: Stage::Ordered, bound: None };
             self.put_order(again, delay + more);
         }
     }
@@ -123,7 +163,7 @@ impl World {
         (misdeed, Span::from_seconds_f64(more))
     }
 
-    fn schedule_order(&mut self, after: Span, index: u32, step: OrderStep) -> Handle {
+    pub(super) fn schedule_order(&mut self, after: Span, index: u32, step: OrderStep) -> Handle {
         self.queue.schedule(self.now + after, Class::Action, Due::Order(index, step))
     }
 
@@ -132,6 +172,9 @@ impl World {
             OrderStep::Begin => self.begin_order(index),
             OrderStep::WaitOver => self.conclude_order(index, ActionOutcome::Succeeded),
             OrderStep::LiftLimit => self.lift_limit(index),
+            OrderStep::Effect => self.effect_order(index),
+            OrderStep::Lift => self.lift_order(index, "its time was up"),
+            OrderStep::MachineReady => self.machine_ready(index),
             OrderStep::Bound => {
                 self.orders[index as usize].bound = None;
                 let why = format!("not complete after {BOUND}: {}", self.what_is_missing(index));
@@ -161,6 +204,24 @@ impl World {
                 Misdeed::Partly | Misdeed::FalseFailure | Misdeed::Late | Misdeed::Twice => {}
             }
         }
+        match preparation(command.action()).filter(|_| !self.orders[index as usize].perfect) {
+            Some(range) => {
+                let span = self.span_of_order(index, range, PREPARATION_WORD);
+                self.schedule_order(span, index, OrderStep::Effect);
+            }
+            None => self.effect_order(index),
+        }
+    }
+
+    /// A time between two, drawn for an order.
+    fn span_of_order(&self, index: u32, (least, most): (f64, f64), word: usize) -> Span {
+        let id = self.orders[index as usize].command.id();
+        let block = Stream::new(self.seed, Purpose::Action, hash64(&id.policy)).block(id.ordinal);
+        Span::from_seconds_f64(least + (most - least) * block.unit(word))
+    }
+
+    fn effect_order(&mut self, index: u32) {
+        let command = self.orders[index as usize].command.clone();
         let landed = self.check_fence(&command).and_then(|()| self.take_effect(index, &command));
         match landed {
             Err(why) => self.conclude_order(index, ActionOutcome::Failed(why)),
@@ -221,10 +282,214 @@ impl World {
                 self.schedule_order(*span, index, OrderStep::WaitOver);
                 Ok(Stage::Waiting)
             }
+            Action::RebootNode => self.begin_reboot(index, target),
+            Action::ReplaceNode => self.begin_replacement(target, &command.id().to_string()),
+            Action::Undrain => self.undrain(target, &command.id().to_string()).map(|()| Stage::Done),
+            Action::Cordon => {
+                let node = self.target_node(target, "cordon")?;
+                self.cordon_by_action(node, &format!("cordoned by {}", command.id()));
+                Ok(Stage::Done)
+            }
+            other => self.take_effect_at_once(index, target, other).map(|()| Stage::Done),
         }
     }
 
-    fn target_service(&self, target: &Target, what: &str) -> Result<u32, String> {
+    /// The effects of an action that is done with them.
+    fn take_effect_at_once(&mut self, index: u32, target: &Target, action: &Action) -> Result<(), String> {
+        match action {
+            Action::CircuitBreak { from, lasting } => self.break_circuit(index, target, from.as_ref(), *lasting),
+            Action::Isolate { calls, from, lasting } => self.isolate(index, target, (*calls, from.as_ref()), *lasting),
+            Action::ShedLoad { share, spare, lasting } => self.shed_load(index, target, (share.get(), *spare), *lasting),
+            Action::RateLimit { rate, lasting } => self.limit_rate(index, target, *rate, *lasting),
+            Action::Degrade { lasting } => self.degrade(index, target, *lasting),
+            Action::Lift { what } => self.lift(target, *what),
+            Action::ResetPool { to } => self.reset_target(target, to.as_ref()),
+            Action::SetLimit { limit, to } => self.set_limit(index, target, *limit, *to),
+            Action::KillQueries { older } => self.kill_queries(target, *older),
+            Action::FlushCache { cache, keys } => self.flush_target(index, target, (cache.as_ref(), keys)),
+            Action::ShiftTraffic { share } => self.shift_traffic(index, target, share.get()),
+            Action::ClearDisk => self.clear_target(target),
+            Action::ExpandVolume { by } => {
+                let meant = self.with_disks(target, "expand_volume")?;
+                meant.into_iter().for_each(|replica| self.expand_disk(replica, *by));
+                Ok(())
+            }
+            Action::RenewCertificate => {
+                self.target_service(target, "renew_certificate")?;
+                let is_meant = |kind: &FaultKind| matches!(kind, FaultKind::CertificateExpiry { .. });
+                let was_due = self.cure_kind(target, "its certificate was renewed", is_meant);
+                if was_due { Ok(()) } else { Err(format!("the certificate of {target} is valid")) }
+            }
+            Action::RevertDrift => {
+                self.target_service(target, "revert_drift")?;
+                let is_meant = |kind: &FaultKind| matches!(kind, FaultKind::ConfigDrift { .. });
+                let was_due = self.cure_kind(target, "its replicas are configured as declared", is_meant);
+                if was_due { Ok(()) } else { Err(format!("{target} is configured as declared")) }
+            }
+            Action::PauseRollout => self.pause_rollout(index, target),
+            other => unreachable!("{} has its own stages", other.word()),
+        }
+    }
+
+    fn target_node(&self, target: &Target, what: &str) -> Result<u32, String> {
+        match target {
+            Target::Node(name) => self.node_named(name).ok_or_else(|| format!("{target} does not exist")),
+            _ => Err(format!("{what} needs a node, and {target} is none")),
+        }
+    }
+
+    /// Makes the pools of a service or a replica anew.
+    fn reset_target(&mut self, target: &Target, to: Option<&Name>) -> Result<(), String> {
+        let mut meant = self.target_replicas(target, "reset_pool")?;
+        meant.retain(|replica| self.replicas[*replica as usize].is_running());
+        let pools: usize = meant.into_iter().map(|replica| self.reset_pools(replica, to)).sum();
+        let whereto = to.map_or_else(String::new, |to| format!(" to {to}"));
+        if pools == 0 { Err(format!("{target} has no pool{whereto}")) } else { Ok(()) }
+    }
+
+    /// Ends the queries of a database, and the sessions that somebody has forgotten.
+    fn kill_queries(&mut self, target: &Target, older: Span) -> Result<(), String> {
+        let service = self.target_service(target, "kill_queries")?;
+        if self.services[service as usize].database.is_none() {
+            return Err(format!("{target} is no database"));
+        }
+        let running = |replica: &u32| self.replicas[*replica as usize].is_running() && !self.replicas[*replica as usize].hung;
+        let replicas: Vec<u32> = self.services[service as usize].replicas.iter().copied().filter(running).collect();
+        if replicas.is_empty() {
+            return Err(format!("{target} does not answer"));
+        }
+        replicas.iter().for_each(|replica| self.sessions_ended(*replica));
+        let killed: usize = replicas.into_iter().map(|replica| self.kill_attempts(replica, older)).sum();
+        self.write(Event::Noted { what: format!("{killed} queries of {target} were ended") });
+        Ok(())
+    }
+
+    fn flush_target(&mut self, index: u32, target: &Target, (cache, keys): (Option<&Name>, &Keys)) -> Result<(), String> {
+        let service = self.target_service(target, "flush_cache")?;
+        let caches = &self.spec.services[service as usize].caches;
+        let meant: Vec<Name> =
+            caches.iter().map(|known| known.name.clone()).filter(|known| cache.is_none_or(|cache| cache == known)).collect();
+        if meant.is_empty() {
+            return Err(cache.map_or_else(|| format!("{target} has no cache"), |cache| format!("{target} has no cache {cache}")));
+        }
+        let name = target.name().clone();
+        let luck = Stream::new(self.seed, Purpose::Action, hash64(&self.orders[index as usize].command.id().to_string()));
+        let mut found = false;
+        for cache in &meant {
+            match keys {
+                Keys::Share(share) => {
+                    self.flush_cache(&name, cache, share.get(), luck);
+                    found = true;
+                }
+                Keys::Prefix(prefix) => found |= self.flush_prefix(&name, cache, prefix),
+            }
+        }
+        self.look_for_spoilt(&name);
+        match keys {
+            Keys::Prefix(prefix) if !found => Err(format!("no key of {target} begins with {prefix}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn with_disks(&self, target: &Target, what: &str) -> Result<Vec<u32>, String> {
+        let mut meant = self.target_replicas(target, what)?;
+        meant.retain(|replica| self.replicas[*replica as usize].disk.is_some());
+        if meant.is_empty() { Err(format!("{target} has no volume")) } else { Ok(meant) }
+    }
+
+    /// Deletes what does not belong on volumes, and stops what writes it there.
+    fn clear_target(&mut self, target: &Target) -> Result<(), String> {
+        let meant = self.with_disks(target, "clear_disk")?;
+        self.cure_kind(target, "what wrote it was stopped", |kind| matches!(kind, FaultKind::DiskFill { .. }));
+        meant.into_iter().for_each(|replica| self.clear_disk(replica));
+        Ok(())
+    }
+
+    /// What was drained by actions takes new replicas again.
+    fn undrain(&mut self, target: &Target, by: &str) -> Result<(), String> {
+        match target {
+            Target::Zone(name) => {
+                let zone = self.zone_named(name).ok_or_else(|| format!("{target} does not exist"))?;
+                if !std::mem::replace(&mut self.zones[zone as usize].drained, false) {
+                    return Err(format!("{target} is not drained"));
+                }
+                self.todo.reconcile.extend(0..self.services.len() as u32);
+                Ok(())
+            }
+            Target::Node(_) => {
+                let node = self.target_node(target, "undrain")?;
+                if self.uncordon_by_action(node, &format!("undrained by {by}")) { Ok(()) } else { Err(format!("{target} is not drained")) }
+            }
+            _ => Err(format!("undrain needs a zone or a node, and {target} is neither")),
+        }
+    }
+
+    /// A node is switched off with all that is on it, and on again.
+    fn begin_reboot(&mut self, index: u32, target: &Target) -> Result<Stage, String> {
+        let node = self.target_node(target, "reboot_node")?;
+        let away = self.span_of_order(index, REBOOT, MACHINE_WORD);
+        self.cordon(node, "it is switched off and on");
+        for replica in self.replicas_on(node) {
+            if self.replicas[replica as usize].is_running() {
+                self.replicas[replica as usize].removed_by_action = true;
+                self.process_lost(replica, away, "its node is switched off and on");
+            }
+        }
+        self.schedule_order(away, index, OrderStep::MachineReady);
+        Ok(Stage::Rebooting { node, is_back: false })
+    }
+
+    /// All replicas leave a node, as far as disruption budgets allow, before another machine takes its place.
+    fn begin_replacement(&mut self, target: &Target, by: &str) -> Result<Stage, String> {
+        let node = self.target_node(target, "replace_node")?;
+        let reason = format!("its node is replaced by {by}");
+        self.cordon(node, &reason);
+        let meant = self.replicas_on(node);
+        let mut services: Vec<u32> = meant.iter().map(|replica| self.replicas[*replica as usize].service).collect();
+        services.sort_unstable();
+        services.dedup();
+        let is_lost = self.nodes[node as usize].losses > 0;
+        let evacuation = if is_lost {
+            meant.into_iter().for_each(|replica| self.gone(replica, &reason));
+            None
+        } else {
+            Some(self.evacuate(meant, &reason, true))
+        };
+        Ok(Stage::Replacing { node, evacuation, services, is_ordered: false, is_back: false })
+    }
+
+    /// A machine is there: what was wrong with the old one, or with what ran on it, is over.
+    fn machine_ready(&mut self, index: u32) {
+        let (node, is_new) = match &mut self.orders[index as usize].stage {
+            Stage::Rebooting { node, is_back } => {
+                *is_back = true;
+                (*node, false)
+            }
+            Stage::Replacing { node, is_back, .. } => {
+                *is_back = true;
+                (*node, true)
+            }
+            // It has taken too long for whoever asked, and comes all the same.
+            _ => match self.orders[index as usize].command.target() {
+                Target::Node(name) => {
+                    let is_new = matches!(self.orders[index as usize].command.action(), Action::ReplaceNode);
+                    (self.node_named(name).expect("a machine is a node's"), is_new)
+                }
+                _ => return,
+            },
+        };
+        let target = Target::Node(self.nodes[node as usize].name.clone());
+        let reason = if is_new { "another machine stands in its place" } else { "it was switched off and on" };
+        self.cure_kind(&target, reason, |kind| match kind {
+            FaultKind::NodeLoss { .. } => true,
+            FaultKind::Steal { .. } => is_new,
+            _ => false,
+        });
+        self.uncordon(node, reason);
+        self.todo.orders = true;
+    }
+
+    pub(super) fn target_service(&self, target: &Target, what: &str) -> Result<u32, String> {
         match target {
             Target::Service(name) => self.service_named(name).ok_or_else(|| format!("{target} does not exist")),
             _ => Err(format!("{what} needs a service, and {target} is none")),
@@ -301,7 +566,7 @@ impl World {
             }
             Target::Node(name) => {
                 let node = self.node_named(name).ok_or_else(|| format!("{target} does not exist"))?;
-                self.cordon(node, &reason);
+                self.cordon_by_action(node, &reason);
                 self.matching(target)
             }
             _ => return Err(format!("drain needs a replica, a zone or a node, and {target} is none of them")),
@@ -369,6 +634,17 @@ impl World {
         Ok(Stage::Done)
     }
 
+    /// Lifts the limits of retries that have been laid on a target; whether there was one.
+    pub(super) fn lift_limits_of(&mut self, target: &Target) -> bool {
+        let is_meant = |order: &Order| order.command.target() == target && matches!(order.command.action(), Action::LimitRetries { .. });
+        let holds = |index: usize| self.edges.iter().any(|edge| edge.limits.iter().any(|(order, _)| *order as usize == index));
+        let orders: Vec<usize> = (0..self.orders.len()).filter(|index| is_meant(&self.orders[*index]) && holds(*index)).collect();
+        for order in &orders {
+            self.lift_limit(*order as u32);
+        }
+        !orders.is_empty()
+    }
+
     fn lift_limit(&mut self, index: u32) {
         let limited: Vec<usize> =
             (0..self.edges.len()).filter(|edge| self.edges[*edge].limits.iter().any(|(order, _)| *order == index)).collect();
@@ -397,6 +673,7 @@ impl World {
     /// Looks whether orders under way have become complete, and takes their next steps.
     pub(super) fn check_orders(&mut self) {
         for index in 0..self.orders.len() {
+            self.order_machine(index);
             let complete = match &self.orders[index].stage {
                 Stage::Ordered | Stage::Waiting | Stage::Done => false,
                 Stage::RestartingRolling { .. } => self.next_rolling_restart(index),
@@ -410,11 +687,28 @@ impl World {
                 Stage::Draining { evacuation, services } => {
                     self.is_evacuated(*evacuation) && services.iter().all(|service| self.has_what_it_wants(*service))
                 }
+                Stage::Rebooting { node, is_back } => {
+                    *is_back && self.replicas_on(*node).iter().all(|replica| self.is_ready_or_gone(*replica))
+                }
+                Stage::Replacing { services, is_back, .. } => *is_back && services.iter().all(|service| self.has_what_it_wants(*service)),
             };
             if complete {
                 self.conclude_order(index as u32, ActionOutcome::Succeeded);
             }
         }
+    }
+
+    /// Another machine is asked for once nothing is left on the one that it replaces.
+    fn order_machine(&mut self, index: usize) {
+        let Stage::Replacing { evacuation, is_ordered: false, .. } = &self.orders[index].stage else { return };
+        if evacuation.is_some_and(|evacuation| !self.is_evacuated(evacuation)) {
+            return;
+        }
+        if let Stage::Replacing { is_ordered, .. } = &mut self.orders[index].stage {
+            *is_ordered = true;
+        }
+        let span = self.span_of_order(index as u32, NEW_MACHINE, MACHINE_WORD);
+        self.schedule_order(span, index as u32, OrderStep::MachineReady);
     }
 
     fn is_ready_or_gone(&self, replica: u32) -> bool {
@@ -465,6 +759,12 @@ impl World {
             Stage::Scaling(service) | Stage::RollingBack(service) => wanting(*service),
             Stage::Reverting(flag) => self.flag_is_missing(*flag),
             Stage::FailingOver(_) => "no standby has taken over".to_owned(),
+            Stage::Rebooting { node, .. } => unready(&self.replicas_on(*node)),
+            Stage::Replacing { evacuation, services, is_back, .. } => {
+                let machine = (!is_back).then(|| "no other machine is there".to_owned());
+                let left = evacuation.and_then(|evacuation| self.not_evicted(evacuation));
+                machine.into_iter().chain(left).chain(services.iter().map(|service| wanting(*service))).collect::<Vec<_>>().join("; ")
+            }
             Stage::Draining { evacuation, services } => {
                 let wanting = services.iter().map(|service| wanting(*service));
                 self.not_evicted(*evacuation).into_iter().chain(wanting).collect::<Vec<_>>().join("; ")

@@ -37,6 +37,13 @@ impl Away {
     }
 }
 
+impl Away {
+    /// Those that wait for an answer.
+    pub(super) fn waiting(&self) -> &[u32] {
+        &self.waiting
+    }
+}
+
 impl Replica {
     /// Requests that have begun: those with a worker, and those that have given theirs up for a while.
     #[inline]

@@ -7,7 +7,7 @@
 use firedrill_core::distribution::Distribution;
 use firedrill_core::journal::Event;
 use firedrill_core::name::Name;
-use firedrill_core::random::{Purpose, Stream, below, hash64, mix64};
+use firedrill_core::random::{Purpose, Stream, below, hash64, mix64, unit};
 use firedrill_core::time::{Span, Time};
 
 use crate::accrual::{Accrual, Verdict};
@@ -96,6 +96,9 @@ struct Pick {
 
 /// Instead of the number of a replica: the connection to it was there before.
 const KEPT: u32 = 0;
+
+/// Set in the luck by which a request goes to another zone than the one chosen.
+const ZONE: u64 = 1 << 34;
 
 const NO_PICK: Pick = Pick { view: NONE, replica: NONE, id: 0, at: Time::ZERO };
 
@@ -380,7 +383,11 @@ impl World {
         if let Some(replica) = view.reuse(spec, now) {
             return Some((replica, KEPT));
         }
-        let place = *view.open.get(below(luck, view.open.len() as u64) as usize)? as usize;
+        let mut place = *view.open.get(below(luck, view.open.len() as u64) as usize)? as usize;
+        if self.shifts_traffic {
+            place = self.elsewhere(index, place, luck);
+        }
+        let view = &mut self.views.all[index as usize];
         let replica = view.hosts[place].replica;
         if spec.multiplexed {
             view.connections.push((replica, now));
@@ -390,6 +397,25 @@ impl World {
 
     /// Chooses a place in a view.
     fn pick(&mut self, view: u32, luck: u64) -> Option<usize> {
+        let place = self.pick_as_declared(view, luck)?;
+        Some(if self.shifts_traffic { self.elsewhere(view, place, luck) } else { place })
+    }
+
+    /// The place that was chosen, or the next in a zone that gets more, if luck says that it is not that zone's turn.
+    #[cold]
+    fn elsewhere(&self, view: u32, place: usize, luck: u64) -> usize {
+        let view = &self.views.all[view as usize];
+        let share = |place: usize| self.zones[view.hosts[place].zone as usize].share;
+        if unit(mix64(luck, ZONE)) < share(place) {
+            return place;
+        }
+        let from = view.open.iter().position(|open| *open as usize == place).unwrap_or(0);
+        let others = view.open[from..].iter().chain(&view.open[..from]).map(|open| *open as usize);
+        let zone = view.hosts[place].zone;
+        others.into_iter().find(|other| view.hosts[*other].zone != zone && share(*other) > 0.0).unwrap_or(place)
+    }
+
+    fn pick_as_declared(&mut self, view: u32, luck: u64) -> Option<usize> {
         let now = self.now;
         let view = &mut self.views.all[view as usize];
         let spec = &self.spec.services[view.service as usize];

@@ -54,8 +54,6 @@ impl World {
         let zones = zones(&spec);
         let zone_named = |name: &str| zones.iter().position(|zone| &*zone.name == name).expect("every zone of a node is known") as u32;
         let nodes = nodes(&spec, zone_named);
-        let faults = spec.faults.iter().map(|fault| Disturbance::new(fault, false, seed));
-        let changes = spec.changes.iter().map(|change| Disturbance::new(change, true, seed));
         let (steps, edges) = (layout.steps.into(), layout.edges);
         let ways = Ways::of(&spec, &edges);
         let mut world = Self {
@@ -88,9 +86,11 @@ impl World {
             terms: Vec::new(),
             keeps_terms: spec.services.iter().any(|service| service.admission.is_some()) || spec.flags_change_timeouts(),
             knocking: spec.services.iter().any(|service| service.backlog.is_some()).then(Box::default),
-            disturbances: faults.chain(changes).collect(),
+            disturbances: disturbances(&spec, seed),
             flags: Flags::new(&spec, seed),
             orders: Vec::new(),
+            laid: Vec::new(),
+            shifts_traffic: false,
             fences: Default::default(),
             evacuations: Vec::new(),
             results: Vec::new(),
@@ -117,6 +117,7 @@ impl World {
         let mut rows: BTreeMap<Span, Fifo> = BTreeMap::new();
         for edge in &mut self.edges {
             edge.program = self.services[edge.service as usize].programs[edge.endpoint as usize];
+            edge.is_guarded = edge.protection.is_some();
             edge.timeouts = edge.timeout.map(|timeout| *rows.entry(timeout).or_insert_with(|| self.queue.fifo()));
         }
     }
@@ -196,6 +197,8 @@ impl Layout<'_> {
             retries: client.retries.clone(),
             protection: protection(&client.retries, &client.protection),
             of_probe: false,
+            is_guarded: false,
+            held: None,
             limits: Vec::new(),
             allowed: client.retries.max,
         };
@@ -324,6 +327,8 @@ impl Layout<'_> {
             retries: retries.clone(),
             protection: protection(retries, &call.protection),
             of_probe: false,
+            is_guarded: false,
+            held: None,
             limits: Vec::new(),
             allowed: retries.max,
         };
@@ -350,6 +355,8 @@ fn plain_edge(caller: Name, (service, endpoint): (u32, u32), access: Access, tim
         optional: false,
         asynchronous: false,
         of_probe: true,
+        is_guarded: false,
+        held: None,
         limits: Vec::new(),
         allowed: 0,
         retries: RetrySpec {
@@ -386,10 +393,16 @@ fn with_rules(mut services: Vec<Service>, spec: &WorldSpec, seed: Seed) -> Vec<S
     services
 }
 
+/// The faults, and after them the benign changes.
+fn disturbances(spec: &WorldSpec, seed: Seed) -> Vec<Disturbance> {
+    let faults = spec.faults.iter().map(|fault| Disturbance::new(fault, false, seed));
+    faults.chain(spec.changes.iter().map(|change| Disturbance::new(change, true, seed))).collect()
+}
+
 /// All zones, sorted by name, each once.
 fn zones(spec: &WorldSpec) -> Vec<Zone> {
     let mut names: Vec<_> = spec.services.iter().flat_map(|service| service.zones.iter().cloned()).collect();
     names.sort();
     names.dedup();
-    names.into_iter().map(|name| Zone { name, losses: 0, drained: false }).collect()
+    names.into_iter().map(|name| Zone { name, losses: 0, drained: false, share: 1.0 }).collect()
 }

@@ -5,8 +5,12 @@ use firedrill_core::random::{Purpose, Stream, hash64, mix64};
 use firedrill_core::time::Time;
 
 use crate::slab::NONE;
+use crate::spec::FaultKind;
 use crate::world::calls::Failure;
 use crate::world::{Step, World};
+
+/// The status, as an index in [`crate::world::CODES`], of a request that finds an entry that it cannot read.
+const SPOILT: usize = 1;
 
 /// Set in the address of the luck by which a request wants a key, beside the step; no step is so late.
 const KEY: u64 = 1 << 33;
@@ -38,6 +42,14 @@ impl World {
         if self.counting {
             let local = cache - self.services[service].first_cache;
             self.replicas[replica].counters.looked(local, hit);
+        }
+        if hit && self.caches[cache as usize].is_spoilt(key) {
+            if self.counting {
+                let local = cache - self.services[service].first_cache;
+                self.replicas[replica].counters.found_spoilt(local);
+            }
+            self.finish(slot, SPOILT);
+            return false;
         }
         if hit {
             self.services[service].stale_hits += u64::from(self.caches[cache as usize].is_stale(key));
@@ -71,8 +83,14 @@ impl World {
         let as_of = self.as_of(edge);
         let state = &mut self.caches[cache as usize];
         if result.is_ok() && keeps {
+            let was_spoilt = state.is_spoilt(key);
             state.fill(now, key, as_of);
+            if was_spoilt {
+                let service = self.spec.services[self.attempts[slot].service as usize].name.clone();
+                self.look_for_spoilt(&service);
+            }
         }
+        let state = &self.caches[cache as usize];
         if !state.coalesces() {
             return;
         }
@@ -102,6 +120,39 @@ impl World {
     /// The luck of what a cache holds at the start.
     pub(super) fn cache_luck(&self, service: &Name, cache: &Name) -> Stream {
         Stream::new(self.seed, Purpose::Fault, mix64(hash64(service), hash64(cache)))
+    }
+
+    fn cache_named(&self, service: &Name, cache: &Name) -> usize {
+        let index = self.service_named(service).expect("lowering knows every service") as usize;
+        let caches = &self.spec.services[index].caches;
+        let local = caches.iter().position(|known| known.name == *cache).expect("lowering knows every cache");
+        self.services[index].first_cache as usize + local
+    }
+
+    /// A share of the keys of a cache is spoilt: those whose names begin with this.
+    pub(super) fn spoil_cache(&mut self, (service, cache): (&Name, &Name), prefix: &Name, share: f64, luck: Stream) {
+        let place = self.cache_named(service, cache);
+        self.caches[place].spoil(prefix, share, luck);
+    }
+
+    /// A cache loses all keys that begin with this; whether there are any.
+    pub(super) fn flush_prefix(&mut self, service: &Name, cache: &Name, prefix: &Name) -> bool {
+        let place = self.cache_named(service, cache);
+        self.caches[place].flush_prefix(prefix)
+    }
+
+    /// Whether entries of a service's caches are spoilt still: a fault is over once none is.
+    pub(super) fn look_for_spoilt(&mut self, service: &Name) {
+        let now = self.now;
+        let spec = std::sync::Arc::clone(&self.spec);
+        let own = spec.services.iter().find(|known| known.name == *service).expect("lowering knows every service");
+        for cache in &own.caches {
+            let place = self.cache_named(service, &cache.name);
+            if !self.caches[place].has_spoilt(now) {
+                let is_its = |kind: &FaultKind| matches!(kind, FaultKind::CacheCorruption { service: of, cache: at, .. } if of == service && *at == cache.name);
+                self.end_of_kind("no entry is spoilt any more", is_its);
+            }
+        }
     }
 
     /// A cache loses a share of its keys.

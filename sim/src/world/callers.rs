@@ -5,7 +5,7 @@ use firedrill_core::name::Name;
 use firedrill_core::random::hop_index;
 
 use crate::caller::{Caller, Change};
-use crate::spec::ServiceSpec;
+use crate::spec::{FaultKind, ServiceSpec};
 use crate::world::calls::{Admission, Edge, Failure, Origin};
 use crate::world::{Client, Due, Replica, World};
 
@@ -71,6 +71,14 @@ impl World {
 
     /// Whether the next attempt of a protected caller goes now. If not, it waits for a connection or has been refused already.
     pub(super) fn may_send(&mut self, slot: u32) -> bool {
+        let edge = &self.edges[self.calls[slot].edge as usize];
+        let is_protected = edge.protection.is_some();
+        if edge.held.is_some() && self.is_held_back(slot) {
+            return false;
+        }
+        if !is_protected {
+            return true;
+        }
         let now = self.now;
         let owner = self.owner(slot);
         let luck = self.throttle_luck(slot, owner);
@@ -101,7 +109,7 @@ impl World {
             self.calls[slot].admission = Admission::Admitted;
             return true;
         };
-        if pool.held < pool.spec.size && pool.waiting.is_empty() {
+        if pool.has_one() && pool.waiting.is_empty() {
             pool.held += 1;
             self.calls[slot].admission = Admission::Admitted;
             return true;
@@ -197,7 +205,7 @@ impl World {
     /// Hands connections that are free to those who wait.
     pub(super) fn hand_over(&mut self, owner: Owner) {
         while let Some(pool) = self.caller_pool(owner)
-            && pool.held < pool.spec.size
+            && pool.has_one()
             && let Some(slot) = pool.waiting.pop_front()
         {
             pool.held += 1;
@@ -263,6 +271,73 @@ impl World {
         if self.calls[slot].number > 0 {
             self.caller(owner).retries -= 1;
         }
+    }
+
+    /// The share of connections that the pools of a replica lose is what the faults of the moment make of it.
+    pub(super) fn refresh_leaks(&mut self, index: u32) {
+        let own = &self.spec.services[self.replicas[index as usize].service as usize].name;
+        let faults: Vec<(Option<Name>, f64)> = self
+            .active_faults()
+            .filter_map(|kind| match kind {
+                FaultKind::ConnectionLeak { target, to, share } if self.strikes(target, index) => Some((to.clone(), share.get())),
+                _ => None,
+            })
+            .collect();
+        let edges = self.edges.iter().filter(|edge| !edge.from_client && edge.caller == *own);
+        let names: Vec<Name> = edges.map(|edge| self.spec.services[edge.service as usize].name.clone()).collect();
+        for (caller, name) in self.replicas[index as usize].callers.iter_mut().zip(names) {
+            let Some(pool) = caller.as_mut().and_then(|caller| caller.pool.as_mut()) else { continue };
+            let kept =
+                faults.iter().filter(|(to, _)| to.as_ref().is_none_or(|to| *to == name)).fold(1.0, |kept, (_, share)| kept * (1.0 - share));
+            pool.leak = 1.0 - kept;
+        }
+    }
+
+    /// Makes the pools of a replica anew, or those that lead to one service. What is under way ends on the connection that it has, and what was lost
+    /// is not missed any more. The result is how many pools there are.
+    pub(super) fn reset_pools(&mut self, index: u32, to: Option<&Name>) -> usize {
+        let own = self.spec.services[self.replicas[index as usize].service as usize].name.clone();
+        let edges = self.edges.iter().filter(|edge| !edge.from_client && edge.caller == own);
+        let meant = edges.filter(|edge| to.is_none_or(|to| self.spec.services[edge.service as usize].name == *to));
+        let locals: Vec<u32> = meant.map(|edge| edge.local).collect();
+        let mut count = 0;
+        for local in locals {
+            let owner = Owner::Replica(index, local);
+            let caller = self.replicas[index as usize].callers[local as usize].as_mut();
+            let Some(pool) = caller.and_then(|caller| caller.pool.as_mut()) else { continue };
+            pool.leaked = 0;
+            count += 1;
+            self.forget_idle(owner);
+            self.todo.connections.push(owner);
+        }
+        count
+    }
+
+    /// Sets how many connections each pool of a service has; `None`: as many as declared. The result is how many ways have a pool.
+    pub(super) fn set_pools(&mut self, service: u32, size: Option<u32>) -> usize {
+        let own = self.spec.services[service as usize].name.clone();
+        let declared = self.spec.services[service as usize].calls_in_order();
+        let mut count = 0;
+        for edge in 0..self.edges.len() {
+            let at = &mut self.edges[edge];
+            if at.from_client || at.caller != own {
+                continue;
+            }
+            let local = at.local;
+            let Some(pool) = at.protection.as_mut().and_then(|protection| protection.pool.as_mut()) else { continue };
+            let size =
+                size.or(declared[local as usize].protection.pool.map(|pool| pool.size)).expect("what has a pool was declared with one");
+            pool.size = size;
+            count += 1;
+            for replica in self.services[service as usize].replicas.clone() {
+                let caller = self.replicas[replica as usize].callers[local as usize].as_mut();
+                if let Some(pool) = caller.and_then(|caller| caller.pool.as_mut()) {
+                    pool.spec.size = size;
+                    self.todo.connections.push(Owner::Replica(replica, local));
+                }
+            }
+        }
+        count
     }
 
     fn note_breaker(&mut self, slot: u32, owner: Owner, change: Change) {

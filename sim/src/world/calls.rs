@@ -9,6 +9,7 @@ use crate::queue::{Fifo, Handle};
 use crate::slab::NONE;
 use crate::spec::{Access, Cancel, Cause, Growth, Jitter, ProtectionSpec, RetrySpec};
 use crate::world::balancing::Heard;
+use crate::world::restraints::Held;
 use crate::world::work::{Attempt, State};
 use crate::world::{Due, World};
 
@@ -47,6 +48,10 @@ pub(crate) struct Edge {
     pub(super) protection: Option<Box<ProtectionSpec>>,
     /// Whether it is the way of a probe, whose retries nobody limits.
     pub(super) of_probe: bool,
+    /// Whether anything is asked before an attempt goes: what protects the caller, or what has been laid on the edge.
+    pub(super) is_guarded: bool,
+    /// What actions and faults have laid on it; boxed because that is rare.
+    pub(super) held: Option<Box<Held>>,
     /// Limits in force, by the order that set them.
     pub(super) limits: Vec<(u32, u32)>,
     /// The retries allowed now.
@@ -259,7 +264,7 @@ impl World {
     /// Sends the next attempt of a call that has time left, if its caller lets it.
     #[inline]
     fn send_in_time(&mut self, slot: u32, edge: u32) {
-        if self.edges[edge as usize].protection.is_none() || self.may_send(slot) {
+        if !self.edges[edge as usize].is_guarded || self.may_send(slot) {
             self.dispatch_call(slot);
         }
     }
@@ -349,6 +354,14 @@ impl World {
     pub(super) fn retry(&mut self, slot: u32) {
         self.calls[slot].timer = None;
         self.send(slot);
+    }
+
+    /// A call is not made at all, and nobody tries again.
+    pub(super) fn refuse(&mut self, slot: u32, failure: Failure) {
+        if self.counting {
+            self.count_outcome(slot, failure.outcome(), None);
+        }
+        self.close_call(slot, Err(failure));
     }
 
     /// An attempt of the call has ended: the call ends with it, or tries again.

@@ -572,6 +572,13 @@ impl World {
         }
     }
 
+    /// The connections of a pool that wait for a request are closed.
+    pub(super) fn forget_idle(&mut self, owner: Owner) {
+        let key = pool_key(owner);
+        let databases = self.services.iter_mut().filter_map(|service| service.database.as_mut());
+        databases.flat_map(|database| &mut database.members).for_each(|member| member.idle.retain(|(pool, _)| *pool != key));
+    }
+
     /// The primary of a database, whoever knows it.
     pub(super) fn primary_of(&self, service: u32) -> Option<u32> {
         let database = self.services[service as usize].database.as_ref()?;

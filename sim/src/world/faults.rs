@@ -11,6 +11,9 @@ use firedrill_core::time::{Span, Time};
 use crate::spec::{FaultKind, FaultSpec};
 use crate::world::{Due, Edge, Termination, World};
 
+/// How long a new certificate is valid (Let's Encrypt: 90 days).
+const VALIDITY: Span = Span::from_minutes(90 * 24 * 60);
+
 /// A fault or a benign change, and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Disturbance {
@@ -142,6 +145,21 @@ impl World {
                 let name = self.disturbances[index as usize].spec.name.clone();
                 self.put_poison(index, &name, (inbox, *partition), *kills);
             }
+            FaultKind::ConnectionLeak { target, .. } => self.matching(target).into_iter().for_each(|replica| self.refresh_leaks(replica)),
+            FaultKind::CacheCorruption { service, cache, prefix, share } => {
+                let luck = self.disturbances[index as usize].luck;
+                self.spoil_cache((service, cache), prefix, share.get(), luck);
+                self.look_for_spoilt(service);
+            }
+            FaultKind::DiskFill { target, .. } => self.reapply(target),
+            FaultKind::CertificateExpiry { service, sessions } => self.certificate_expires(index, service, *sessions),
+            FaultKind::ConfigDrift { target, replicas, .. } => {
+                let mut struck = self.matching(target);
+                struck.truncate(replicas.map_or(usize::MAX, |replicas| replicas as usize));
+                self.disturbances[index as usize].afflicted = struck;
+                self.reapply(target);
+            }
+            FaultKind::ScaleOut { service, by } => self.grow(service, *by),
             // Rates are worked out before the run: arrivals are exogenous.
             FaultKind::Surge { .. } => {}
         }
@@ -241,7 +259,11 @@ impl World {
             | FaultKind::Slow { target, .. }
             | FaultKind::Capacity { target, .. }
             | FaultKind::Steal { target, .. }
+            | FaultKind::DiskFill { target, .. }
+            | FaultKind::ConfigDrift { target, .. }
             | FaultKind::ErrorRate { target, .. } => self.reapply(target),
+            FaultKind::ConnectionLeak { target, .. } => self.matching(target).into_iter().for_each(|replica| self.refresh_leaks(replica)),
+            FaultKind::CertificateExpiry { .. } => self.certificate_renewed(index),
             FaultKind::Latency { service, .. } => {
                 let service = self.service_named(service).expect("lowering knows every service");
                 self.services[service as usize].latencies.retain(|other| *other != index);
@@ -261,8 +283,33 @@ impl World {
             | FaultKind::Flag { .. }
             | FaultKind::Surge { .. }
             | FaultKind::CacheFlush { .. }
+            | FaultKind::CacheCorruption { .. }
+            | FaultKind::ScaleOut { .. }
             | FaultKind::PrimaryCrash { .. }
             | FaultKind::Poison { .. } => {}
+        }
+    }
+
+    /// Ends the faults of a kind that are attached to a target, or of a service to one of its replicas; whether there was one.
+    pub(super) fn cure_kind(&mut self, target: &Target, reason: &str, is_meant: impl Fn(&FaultKind) -> bool) -> bool {
+        let service = target.service();
+        let is_its =
+            |fault: &Target| fault == target || (service.is_some() && fault.service() == service && matches!(target, Target::Service(_)));
+        let meant =
+            |disturbance: &Disturbance| disturbance.active && is_meant(&disturbance.spec.kind) && is_its(&disturbance.spec.kind.target());
+        let found: Vec<usize> = (0..self.disturbances.len()).filter(|index| meant(&self.disturbances[*index])).collect();
+        for index in &found {
+            self.end_disturbance(*index as u32, reason);
+        }
+        !found.is_empty()
+    }
+
+    /// Faults that are over by themselves.
+    pub(super) fn end_of_kind(&mut self, reason: &str, is_meant: impl Fn(&FaultKind) -> bool) {
+        for index in 0..self.disturbances.len() {
+            if self.disturbances[index].active && is_meant(&self.disturbances[index].spec.kind) {
+                self.end_disturbance(index as u32, reason);
+            }
         }
     }
 
@@ -290,17 +337,22 @@ impl World {
                 FaultKind::MemoryLeak { per_second, .. } if !disturbance.is_of_processes() || disturbance.afflicted.contains(&index) => {
                     leak += per_second.get();
                 }
+                FaultKind::ConfigDrift { demand, error, .. } if disturbance.afflicted.contains(&index) => {
+                    slowness *= demand.get();
+                    correct *= 1.0 - error.get();
+                }
                 FaultKind::Crash { every: Some(every), .. } => life = Some(life.map_or(*every, |life| life.min(*every))),
                 _ => {}
             }
         }
+        correct *= 1.0 - self.error_of_threads(index);
         let (by_flags, error_of_flags) = self.flagged(index);
         slowness *= by_flags;
         let version_error = 1.0 - (1.0 - version.error.get()) * (1.0 - error_of_flags);
         let now = self.now;
         let replica = &mut self.replicas[index as usize];
         replica.slowness = slowness;
-        replica.error_at_once = 1.0 - correct;
+        replica.error_by_fault = 1.0 - correct;
         replica.version_error = version_error;
         let new_life = replica.life != life;
         replica.life = life;
@@ -312,9 +364,43 @@ impl World {
             }
         }
         self.set_leak(index, leak);
+        self.set_error_at_once(index);
+        self.refresh_disk(index);
         if new_life {
             self.refresh_death(index);
         }
+    }
+
+    /// Says whether a replica looks, when it takes a request up, whether it fails at once.
+    pub(super) fn set_error_at_once(&mut self, index: u32) {
+        let replica = &mut self.replicas[index as usize];
+        replica.error_at_once = if replica.is_full() { 1.0 } else { replica.error_by_fault };
+    }
+
+    /// When the certificate of a service expires, and whether it has; `None`: nobody looks at it.
+    pub(crate) fn certificate(&self, service: u32) -> Option<(Time, bool)> {
+        let name = &self.spec.services[service as usize].name;
+        let is_its =
+            |disturbance: &&Disturbance| matches!(&disturbance.spec.kind, FaultKind::CertificateExpiry { service: of, .. } if of == name);
+        let own = self.disturbances.iter().find(is_its)?;
+        Some((own.ended.map_or(own.spec.at, |ended| ended + VALIDITY), own.active))
+    }
+
+    /// Whether all replicas of a service are configured as declared; `None`: nobody looks at it.
+    pub(crate) fn is_as_declared(&self, service: u32) -> Option<bool> {
+        let name = &self.spec.services[service as usize].name;
+        let is_its = |disturbance: &&Disturbance| matches!(&disturbance.spec.kind, FaultKind::ConfigDrift { target, .. } if target.service().as_ref() == Some(name));
+        let mut own = self.disturbances.iter().filter(is_its).peekable();
+        own.peek()?;
+        Some(own.all(|disturbance| !disturbance.active))
+    }
+
+    /// What the keys of a cache begin with that somebody counts when they cannot be read; `None`: nobody does.
+    pub(crate) fn prefix_counted(&self, service: &Name, cache: &Name) -> Option<&Name> {
+        self.spec.faults.iter().find_map(|fault| match &fault.kind {
+            FaultKind::CacheCorruption { service: of, cache: at, prefix, .. } if of == service && at == cache => Some(prefix),
+            _ => None,
+        })
     }
 
     /// CPU time that others have taken of each core of a node, seconds.
@@ -390,8 +476,11 @@ impl World {
         for index in 0..self.disturbances.len() {
             let disturbance = &self.disturbances[index];
             let was_its = matches!(disturbance.spec.kind.target(), Target::Replica(target) if target == name);
-            if disturbance.active && was_its {
+            let was_last = matches!(disturbance.spec.kind, FaultKind::ConfigDrift { .. }) && disturbance.afflicted == [replica];
+            if disturbance.active && (was_its || was_last) {
                 self.end_disturbance(index as u32, "its target is gone");
+            } else {
+                self.disturbances[index].afflicted.retain(|other| *other != replica);
             }
         }
     }
@@ -493,6 +582,16 @@ fn detail(kind: &FaultKind) -> String {
             format!("a message in {topic} {what}")
         }
         FaultKind::Surge { factor, .. } => format!("rate {factor}"),
+        FaultKind::ConnectionLeak { to: None, share, .. } => format!("{share} of the calls do not give their connection back"),
+        FaultKind::ConnectionLeak { to: Some(to), share, .. } => format!("{share} of the calls of {to} do not give their connection back"),
+        FaultKind::CacheCorruption { cache, prefix, share, .. } => {
+            format!("{share} of the keys of {cache} are spoilt, those that begin with {prefix}")
+        }
+        FaultKind::DiskFill { per_second, .. } => format!("{per_second} a second are written on the volume"),
+        FaultKind::CertificateExpiry { .. } => "its certificate expires".to_owned(),
+        FaultKind::ConfigDrift { replicas: None, .. } => "it is not configured as declared".to_owned(),
+        FaultKind::ConfigDrift { replicas: Some(replicas), .. } => format!("{replicas} of its replicas are not configured as declared"),
+        FaultKind::ScaleOut { by, .. } => format!("{by} replicas are added"),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::world::away::Away;
 use crate::world::caching::Loading;
 use crate::world::callers::callers_of;
 use crate::world::cpu_time::CpuTime;
+use crate::world::disks::Disk;
 use crate::world::door::Door;
 use crate::world::probes::Probes;
 use crate::world::work::Stalled;
@@ -80,8 +81,14 @@ pub(crate) struct Replica {
     pub(super) capacity: f64,
     /// What it gets of the cores that it wants of its machine.
     pub(super) share: f64,
-    /// Share of requests that faults answer with an error at once.
+    /// Share of requests that faults answer with an error at once; 1 also if its volume takes no writes, so that each is looked at.
     pub(super) error_at_once: f64,
+    /// Share of requests that faults answer with an error at once.
+    pub(super) error_by_fault: f64,
+    /// The volume that it writes to, if it has an end.
+    pub(crate) disk: Option<Box<Disk>>,
+    /// What its process is given of threads, where that was changed.
+    pub(crate) thread_limit: Option<u32>,
     /// Share of requests that its version answers with an error.
     pub(super) version_error: f64,
     /// CPU seconds of the processes before this one.
@@ -280,6 +287,9 @@ impl Replica {
             capacity: 1.0,
             share: 1.0,
             error_at_once: 0.0,
+            error_by_fault: 0.0,
+            disk: spec.disk.map(|disk| Box::new(Disk::new(disk))),
+            thread_limit: None,
             version_error: 0.0,
             cpu_seconds_before: 0.0,
             memory: Memory {
@@ -437,6 +447,8 @@ impl World {
         replica.counters.reset();
         self.forget_traffic(index);
         self.forget_called(index);
+        self.refresh_leaks(index);
+        self.read_thread_limit(index);
         self.note_replica(index, reason);
         self.cured_by_start(index);
         self.read_flags(index);

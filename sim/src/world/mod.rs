@@ -27,6 +27,9 @@ mod locking;
 mod nodes;
 mod probes;
 mod rollout;
+mod disks;
+mod threads;
+mod restraints;
 mod service;
 mod traffic;
 mod spans;
@@ -72,6 +75,7 @@ use door::Terms;
 use evictions::Evacuation;
 use faults::Disturbance;
 use flags::Flags;
+use restraints::Laid;
 use spans::Spans;
 use visits::Visit;
 use work::Attempt;
@@ -175,6 +179,8 @@ pub(crate) enum Due {
     MemberSilent(u32, u32),
     /// A value of a flag comes to a replica.
     FlagComes(u32, u32),
+    /// The volume of a replica is full.
+    DiskFull(u32),
     /// A target is scraped.
     Scrape(u32),
     /// Something goes wrong with monitoring, or is over (`false`).
@@ -214,6 +220,8 @@ pub(crate) struct Zone {
     pub(crate) losses: u32,
     /// Whether it was drained on purpose.
     pub(crate) drained: bool,
+    /// What is left of its share of the requests; 1 unless traffic was shifted.
+    pub(crate) share: f64,
 }
 
 impl Zone {
@@ -299,6 +307,10 @@ pub(crate) struct World {
     /// The flags, if there are any.
     flags: Option<Box<Flags>>,
     orders: Vec<Order>,
+    /// What actions have laid on the system and not lifted yet.
+    laid: Vec<Laid>,
+    /// Whether the zones get other shares of the requests than their replicas would.
+    shifts_traffic: bool,
     /// The greatest token under which anybody has acted, by lock.
     fences: BTreeMap<Target, u64>,
     evacuations: Vec<Evacuation>,
@@ -417,6 +429,7 @@ impl World {
             Due::GroupWaited(inbox) => self.group_waited(inbox),
             Due::MemberSilent(inbox, member) => self.member_silent(inbox, member),
             Due::FlagComes(flag, sent) => self.flag_comes(flag, sent),
+            Due::DiskFull(replica) => self.disk_full(replica),
             Due::Scrape(_) | Due::MonitoringFault(..) | Due::ActuatorFault(..) => unreachable!("what monitoring does is not the world's"),
             Due::Arrival(_) | Due::Reach(_) | Due::PhaseDone(_) | Due::CpuDone(_) | Due::TimedOut(_) | Due::Retry(_) => {
                 unreachable!("frequent events are applied by the caller")

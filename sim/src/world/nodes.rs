@@ -35,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) unknown: bool,
     /// How often it is kept from taking new replicas: drained by an action, or for as long as a drain lasts.
     pub(crate) cordons: u32,
+    /// Whether one of these is by an action that is over.
+    cordoned_by_action: bool,
     /// When a look at its memory last found too little; `None` once that is long ago.
     pub(super) short_since: Option<Time>,
     /// The next thing that its silence leads to.
@@ -55,6 +57,7 @@ pub(super) fn nodes(spec: &WorldSpec, zone_named: impl Fn(&str) -> u32) -> Vec<N
             losses: 0,
             unknown: false,
             cordons: 0,
+            cordoned_by_action: false,
             short_since: None,
             timer: None,
         }
@@ -216,6 +219,22 @@ impl World {
         if self.nodes[node as usize].cordons == 1 {
             self.note_node(node, "cordoned", reason);
         }
+    }
+
+    /// Nothing new is put on a node until an action says otherwise; once is as good as often.
+    pub(super) fn cordon_by_action(&mut self, node: u32, reason: &str) {
+        if !std::mem::replace(&mut self.nodes[node as usize].cordoned_by_action, true) {
+            self.cordon(node, reason);
+        }
+    }
+
+    /// Takes back what actions have said; whether there was anything.
+    pub(super) fn uncordon_by_action(&mut self, node: u32, reason: &str) -> bool {
+        let was = std::mem::replace(&mut self.nodes[node as usize].cordoned_by_action, false);
+        if was {
+            self.uncordon(node, reason);
+        }
+        was
     }
 
     /// A node takes new replicas again, unless something else keeps it from that.

@@ -46,6 +46,7 @@ impl World {
         self.watch_progress(service);
         self.finish_rollout(service);
         self.refresh_removed(service);
+        self.refresh_threads(service);
     }
 
     fn living(&self, service: u32) -> impl Iterator<Item = u32> {
@@ -82,7 +83,11 @@ impl World {
         let wanted = self.services[service as usize].wanted;
         let (surge, _) = self.fenceposts(service);
         let most = if total == new { wanted } else { wanted + surge };
-        let missing = wanted.saturating_sub(new).min(most.saturating_sub(total));
+        let missing = if self.services[service as usize].paused {
+            wanted.saturating_sub(total)
+        } else {
+            wanted.saturating_sub(new).min(most.saturating_sub(total))
+        };
         for placed in 0..missing {
             let Some((zone, node)) = self.place(service) else {
                 self.services[service as usize].unplaced = missing - placed;
@@ -115,6 +120,10 @@ impl World {
         let (total, new) = self.count_living(service);
         let state = &self.services[service as usize];
         let (wanted, version) = (state.wanted, state.version);
+        if state.paused {
+            let (surge, _) = self.fenceposts(service);
+            return self.remove_some(service, total.saturating_sub(wanted + surge), |_, _| true);
+        }
         if new > wanted {
             self.remove_some(service, new - wanted, |world, replica| world.replicas[replica as usize].version == version);
         }
@@ -191,6 +200,7 @@ impl World {
     }
 
     fn roll_out(&mut self, service: u32, version: u32, reason: &str) {
+        self.rollout_goes_on(service);
         let now = self.now;
         let state = &mut self.services[service as usize];
         state.version = version;
@@ -273,6 +283,18 @@ impl World {
         self.write(event);
         self.todo.reconcile.push(service);
         self.todo.orders = true;
+    }
+
+    /// Somebody adds replicas to a service, who is no automation.
+    pub(super) fn grow(&mut self, service: &Name, by: u32) {
+        let service = self.service_named(service).expect("lowering knows every service");
+        let state = &mut self.services[service as usize];
+        let from = state.wanted;
+        state.wanted += by;
+        state.generation += 1;
+        let event = Event::Scaled { service: self.spec.services[service as usize].name.clone(), from, to: from + by };
+        self.write(event);
+        self.todo.reconcile.push(service);
     }
 
     /// Counts anew the replicas that are out of service because of actions.

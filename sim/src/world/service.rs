@@ -1,7 +1,7 @@
 //! A service: its replicas, how callers choose among them, and what it has done.
 
 use firedrill_core::ledger::{ServiceBin, ServiceTotals};
-use firedrill_core::random::{Purpose, Seed, Stream, below, hash64};
+use firedrill_core::random::{Purpose, Seed, Stream, below, hash64, unit};
 use firedrill_core::time::{Span, Time};
 
 use crate::histogram::Histogram;
@@ -32,6 +32,7 @@ pub(crate) struct Service {
     pub(crate) queue: u32,
     /// What its doors go by; `None`: they are open to all, and who comes first is served first.
     pub(super) rules: Option<Box<Rules>>,
+    choice: Choice,
     balance: Balance,
     /// Whether its callers keep views of it, or know its primary.
     pub(super) has_views: bool,
@@ -65,6 +66,10 @@ pub(crate) struct Service {
     /// The versions wanted before, oldest first.
     pub(super) earlier_versions: Vec<u32>,
     pub(crate) rolling: bool,
+    /// Whether its rollout is held where it is.
+    pub(super) paused: bool,
+    /// What its processes are given of threads from now on, where that was changed.
+    pub(super) thread_limit: Option<u32>,
     /// Counts what was asked of the deployment.
     pub(crate) generation: u64,
     /// When the last rollout began.
@@ -92,6 +97,15 @@ pub(crate) struct Service {
     pub(crate) scaling: Option<Box<Scaling>>,
     /// How far its rollout has come.
     pub(super) progress: Option<Progress>,
+}
+
+/// How callers choose a replica now.
+#[derive(Clone, Copy, Debug)]
+enum Choice {
+    /// As declared.
+    By(Balance),
+    /// By the shares that zones have.
+    ByZone,
 }
 
 /// What became of the attempts sent to a service.
@@ -177,6 +191,7 @@ impl Service {
             workers: door::workers(spec),
             queue: backlog::places(spec),
             rules: None,
+            choice: Choice::By(spec.balance),
             balance: spec.balance,
             // What attempts hear and where they go is looked at off the usual path for both.
             has_views: spec.has_views() || spec.database.is_some(),
@@ -197,6 +212,8 @@ impl Service {
             version: 0,
             earlier_versions: Vec::new(),
             rolling: false,
+            paused: false,
+            thread_limit: None,
             generation: 1,
             deployed_at: Time::ZERO,
             latencies: Vec::new(),
@@ -228,6 +245,11 @@ impl Service {
         self.bin_attempts -= 1;
     }
 
+    /// Lets callers choose by the shares of zones, or again as declared.
+    pub(super) fn choose_by_zone(&mut self, is_on: bool) {
+        self.choice = if is_on { Choice::ByZone } else { Choice::By(self.balance) };
+    }
+
     /// Attempts that arrived since this was last asked.
     pub(super) fn take_bin_attempts(&mut self) -> u64 {
         std::mem::take(&mut self.bin_attempts)
@@ -257,7 +279,11 @@ impl World {
     fn choose(&mut self, service: u32, luck: u64, call: u32) -> u32 {
         let count = self.services[service as usize].ready.len();
         let at = |world: &Self, index: usize| world.services[service as usize].ready[index];
-        match self.services[service as usize].balance {
+        let balance = match self.services[service as usize].choice {
+            Choice::By(balance) => balance,
+            Choice::ByZone => return self.choose_by_zone(service, luck),
+        };
+        match balance {
             // An attempt whose caller has given up on the way has no turn to take.
             Balance::RoundRobin if call != NONE => {
                 let turn = self.take_turn(call);
@@ -274,6 +300,25 @@ impl World {
                 unreachable!("callers choose by what they know")
             }
         }
+    }
+
+    /// Chooses by the shares of the zones, each divided among the replicas there; by luck alone if no share is left.
+    #[cold]
+    fn choose_by_zone(&self, service: u32, luck: u64) -> u32 {
+        let ready = &self.services[service as usize].ready;
+        let share = |replica: &u32| self.zones[self.replicas[*replica as usize].zone as usize].share;
+        let all: f64 = ready.iter().map(share).sum();
+        if all <= 0.0 {
+            return ready[below(luck, ready.len() as u64) as usize];
+        }
+        let wanted = unit(luck) * all;
+        let mut sum = 0.0;
+        let reaches = |replica: &&u32| {
+            sum += share(replica);
+            wanted < sum
+        };
+        let last = ready.iter().rfind(|replica| share(replica) > 0.0);
+        *ready.iter().find(reaches).or(last).expect("somebody has a share")
     }
 
     /// The next number of the caller's round.

@@ -8,7 +8,7 @@ use firedrill_core::time::{Span, Time};
 use crate::cpu::Reading;
 use crate::queue::Handle;
 use crate::slab::NONE;
-use crate::spec::Cancel;
+use crate::spec::{Access, Cancel};
 use crate::world::ahead::{Luck, PHASE_WORD, PHASES};
 use crate::world::balancing::Heard;
 use crate::world::calls::{Call, Failure, Origin};
@@ -123,6 +123,12 @@ pub(super) enum Stalled {
     PhaseDone(u32),
     /// A call had returned.
     Returned(u32, Result<(), Failure>),
+}
+
+impl Stalled {
+    const fn is_of(self, attempt: u32) -> bool {
+        matches!(self, Self::PhaseDone(slot) | Self::Returned(slot, _) if slot == attempt)
+    }
 }
 
 /// What the next phase of an attempt is.
@@ -292,10 +298,24 @@ impl World {
         service.busy.change(now, 1);
         service.tally.began += 1;
         service.tally.wait_nanos += u128::from((now - attempt.arrived).as_nanos());
-        if replica.error_at_once > 0.0 && is_hit(replica.error_at_once, attempt.luck.fate) {
+        if replica.error_at_once > 0.0 && self.fails_at_once(slot) {
             return self.finish(slot, Failure::Error.code());
         }
         self.proceed(slot);
+    }
+
+    /// Whether an attempt fails as soon as it is taken up: by luck, or because it writes and there is no room.
+    #[cold]
+    fn fails_at_once(&self, slot: u32) -> bool {
+        let attempt = &self.attempts[slot];
+        let replica = &self.replicas[attempt.replica as usize];
+        is_hit(replica.error_by_fault, attempt.luck.fate) || (replica.is_full() && self.writes(slot))
+    }
+
+    /// Whether an attempt writes; of one whose caller has gone nobody can tell, and it counts as one that does not.
+    fn writes(&self, slot: u32) -> bool {
+        let call = self.attempts[slot].call;
+        call != NONE && self.edges[self.first_of(call).edge as usize].access == Access::Write
     }
 
     /// Goes on with the next phase of an attempt, and over phases that take no time.
@@ -345,7 +365,7 @@ impl World {
                 Next::End(error) => {
                     // One word, cut in three: an error at once, an error after the work, none. So a fault only adds errors.
                     let replica = &self.replicas[attempt.replica as usize];
-                    let failed = 1.0 - (1.0 - replica.error_at_once) * (1.0 - replica.version_error) * (1.0 - error);
+                    let failed = 1.0 - (1.0 - replica.error_by_fault) * (1.0 - replica.version_error) * (1.0 - error);
                     let failed = failed > 0.0 && is_hit(failed, attempt.luck.fate);
                     return self.finish(slot, if failed { Failure::Error.code() } else { 0 });
                 }
@@ -732,6 +752,36 @@ impl World {
         }
         self.purge(index);
         self.renew_door(index);
+    }
+
+    /// Ends what a replica works on and has worked on for so long; the callers see a reset. The result is how many attempts there were.
+    pub(super) fn kill_attempts(&mut self, index: u32, older: Span) -> usize {
+        let now = self.now;
+        let is_old = |slot: &u32| now.since(self.attempts[*slot].began) >= older;
+        let mut meant: Vec<u32> = self.replicas[index as usize].in_service.iter().copied().filter(is_old).collect();
+        meant.sort_by_key(|slot| (self.attempts[*slot].began, self.attempts[*slot].hop));
+        // All leave before any caller is told, who may ask again at once.
+        for slot in &meant {
+            let attempt = &self.attempts[*slot];
+            if attempt.state == State::OnCpu {
+                self.replicas[index as usize].cpu.remove(now, *slot, attempt.entered);
+            }
+            self.leave(*slot);
+            self.replicas[index as usize].stalled.retain(|stalled| !stalled.is_of(*slot));
+        }
+        self.todo.cpus.push(index);
+        for slot in &meant {
+            if !self.caches.is_empty() {
+                self.fetched(*slot, Err(Failure::Reset));
+                self.todo.fetched.retain(|(other, _)| other != slot);
+            }
+            if self.replicas[index as usize].door.is_some() {
+                self.note_end(*slot, index, true);
+            }
+            self.lose(*slot);
+        }
+        self.todo.dispatch.push(index);
+        meant.len()
     }
 
     /// An attempt is lost; its caller, if it still waits, sees a reset.

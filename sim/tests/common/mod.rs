@@ -166,6 +166,8 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
         liveness: None,
         database: None,
         caches: Vec::new(),
+        disk: None,
+        threads: None,
         profiles: Vec::new(),
         consumes: None,
         metrics: Vec::new(),

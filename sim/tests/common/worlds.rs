@@ -1,7 +1,7 @@
 //! Random worlds: any combination of what the specification can say, with figures that are soon reached.
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
-use firedrill_core::action::{Action, RestartMode, Scale, Target};
+use firedrill_core::action::{Action, Keys, Limit, RestartMode, Restraint, Scale, Target};
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Bytes, Rate};
 use firedrill_core::time::Span;
@@ -349,6 +349,8 @@ prop_compose! {
         service.start_up = exponential(4.0);
         service.endpoints[0].error = share(error);
         service.memory = MemorySpec { base: mib(100), per_request: Bytes::new(per_request << 20), limit: Some(mib(150)) };
+        service.disk = Some(DiskSpec { size: mib(100), used: mib(60) });
+        service.threads = Some(ThreadSpec { base: 10, per_peer: 5, limit: 21 });
         service.liveness = liveness;
         if let Some(life) = life {
             service.life = life;
@@ -405,7 +407,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_fault(count: usize)(kind in 0_u8..21, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
+    fn some_fault(count: usize)(kind in 0_u8..27, when in 1_u64..60, lasting in prop::option::of(1_u64..30), number in 0..count, of_replica in prop::option::of(0_u32..4)) -> FaultSpec {
         let name = format!("s{number}");
         let target = of_replica.map_or_else(|| service_target(&name), |replica| replica_target(&format!("{name}-{replica}")));
         let service = Name::new(&name);
@@ -429,6 +431,12 @@ prop_compose! {
             16 => FaultKind::Steal { target, share: share(0.6) },
             17 => FaultKind::Steal { target: Target::Node(Name::new("blue-0")), share: share(0.4) },
             15 => FaultKind::NodeDrain { node: Name::new("green-1") },
+            21 => FaultKind::ConnectionLeak { target, to: None, share: share(0.3) },
+            22 => FaultKind::CacheCorruption { service, cache: Name::new("c"), prefix: Name::new("p"), share: share(0.7) },
+            23 => FaultKind::DiskFill { target, per_second: mib(5) },
+            24 => FaultKind::CertificateExpiry { service, sessions: Span::from_seconds(9) },
+            25 => FaultKind::ConfigDrift { target, replicas: Some(1), demand: factor(2.0), error: share(0.3) },
+            26 => FaultKind::ScaleOut { service, by: 2 },
             _ => FaultKind::NodeLoss { node: Name::new("blue-1") },
         };
         fault("f", when, lasting, kind)
@@ -436,7 +444,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_cure(count: usize)(kind in 0_u8..11, when in 1_u64..60, target in some_target(count)) -> CureSpec {
+    fn some_cure(count: usize)(kind in 0_u8..29, when in 1_u64..60, target in some_target(count)) -> CureSpec {
         let action = match kind {
             0 => Action::Restart { mode: RestartMode::AtOnce },
             1 => Action::Restart { mode: RestartMode::Rolling },
@@ -448,7 +456,25 @@ prop_compose! {
             7 => Action::LimitRetries { retries: 0, lasting: Span::from_seconds(5) },
             8 => Action::FailOver,
             9 => Action::RevertFlag,
-            _ => Action::Wait { span: Span::from_seconds(5) },
+            10 => Action::Wait { span: Span::from_seconds(5) },
+            11 => Action::CircuitBreak { from: None, lasting: Span::from_seconds(6) },
+            12 => Action::Isolate { calls: 1, from: None, lasting: Span::from_seconds(6) },
+            13 => Action::ShedLoad { share: share(0.5), spare: Some(Priority::Normal), lasting: Span::from_seconds(6) },
+            14 => Action::RateLimit { rate: Rate::per_second(5.0).unwrap(), lasting: Span::from_seconds(6) },
+            15 => Action::Degrade { lasting: Span::from_seconds(6) },
+            16 => Action::Lift { what: Restraint::ShiftTraffic },
+            17 => Action::Lift { what: Restraint::SetLimit },
+            18 => Action::ResetPool { to: None },
+            19 => Action::SetLimit { limit: Limit::Workers, to: 1 },
+            20 => Action::SetLimit { limit: Limit::Pool, to: 1 },
+            21 => Action::KillQueries { older: Span::ZERO },
+            22 => Action::FlushCache { cache: None, keys: Keys::Share(share(0.9)) },
+            23 => Action::ShiftTraffic { share: share(0.3) },
+            24 => Action::RebootNode,
+            25 => Action::ReplaceNode,
+            26 => Action::Cordon,
+            27 => Action::Undrain,
+            _ => Action::PauseRollout,
         };
         cure(when, action, target)
     }
