@@ -4,8 +4,7 @@ use firedrill_core::action::{Action, Scale};
 use firedrill_core::name::Name;
 use firedrill_core::problem::Problem;
 use firedrill_telemetry::labels::Matcher;
-use firedrill_telemetry::promql::{Condition, Presence};
-use firedrill_telemetry::universe::Universe;
+use firedrill_telemetry::promql::{Condition, Evaluator, Verdict3};
 
 use crate::guard::stage::Stage;
 use crate::policy::{Deed, OnFailure, Policy, TargetKind, has_inverse};
@@ -31,12 +30,19 @@ pub(super) fn habits(policy: &Policy) -> Vec<Problem> {
     }
     found.extend(answers_everything(policy));
     found.extend(irreversible(policy));
-    // A comparison of numbers alone says the same wherever it is asked.
-    let never =
-        |condition: &Condition| condition.plan().selectors().is_empty() && condition.prospect(&Universe::new()).presence == Presence::Never;
-    let dead = policy.prechecks.iter().filter(|precheck| never(&precheck.condition));
+    let dead = policy.prechecks.iter().filter(|precheck| never_holds(&precheck.condition));
     found.extend(dead.map(|precheck| problem::precheck_never_holds(&precheck.place, &policy.name)));
     found
+}
+
+/// Whether a condition asks neither for a series nor for the time, and says no.
+fn never_holds(condition: &Condition) -> bool {
+    const CLOCK: [&str; 7] = ["time(", "hour(", "minute(", "day_of_", "days_in_month(", "month(", "year("];
+    let plan = condition.plan();
+    if !plan.selectors().is_empty() || CLOCK.iter().any(|word| plan.text().contains(word)) || !condition.parameters().is_empty() {
+        return false;
+    }
+    condition.judge(&mut Evaluator::new(), 0, &[]).is_ok_and(|judgement| judgement.verdict == Verdict3::False)
 }
 
 /// A step that could be undone, whose failure is not answered by that and that no other step follows.
