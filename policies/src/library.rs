@@ -22,6 +22,7 @@ pub const POLICIES: &[Entry] = &[
     entry!("drain-sick-replica.yaml"),
     entry!("fail-over-lost-primary.yaml"),
     entry!("online-boutique-restart.yaml"),
+    entry!("page-on-user-impact.yaml"),
     entry!("park-poisoned-messages.yaml"),
     entry!("hazards/restart-all.yaml"),
     entry!("restart-before-oom.yaml"),
@@ -39,6 +40,7 @@ pub const RULE_FILES: &[Entry] = &[
     entry!("rules/context/seasonal.yaml"),
     entry!("rules/slo.yaml"),
     entry!("rules/stateful.yaml"),
+    entry!("rules/users.yaml"),
 ];
 
 /// The names of all policies, sorted: those of their files.

@@ -684,6 +684,33 @@ steps:
     }
 
     #[test]
+    fn while_prometheus_is_down_no_rule_is_evaluated_and_what_was_pending_begins_anew() {
+        let mut world = World::new(&[POLICY], Some(Actuator::simulated()));
+        world.down.insert("api-1", 12);
+        world.run(25);
+        world.pilot.prometheus_runs(false);
+        world.run(59);
+        assert_eq!(world.told(), [] as [&str; 0]);
+        world.pilot.prometheus_runs(true);
+        world.run(85);
+        assert_eq!(world.told()[0], "80 Down fires");
+    }
+
+    #[test]
+    fn a_question_that_nobody_answers_is_unknown_and_an_alert_that_fires_goes_on_or_is_over_when_prometheus_is_back() {
+        let mut world = World::new(&[POLICY], Some(Actuator::simulated()));
+        world.down.insert("api-1", 12);
+        world.run(46);
+        world.pilot.prometheus_runs(false);
+        world.run(119);
+        let unknown = "closed: step 1: its verification was inconclusive: Prometheus does not answer";
+        assert_eq!(world.told()[2..], ["107 Inconclusive".to_owned(), format!("107 {unknown}")]);
+        world.pilot.prometheus_runs(true);
+        world.run(125);
+        assert_eq!(world.told().last().map(String::as_str), Some("120 Down over"));
+    }
+
+    #[test]
     fn without_an_actuator_no_command_is_given() {
         let mut world = World::new(&[POLICY], None);
         world.down.insert("api-1", 12);

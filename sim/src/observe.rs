@@ -149,7 +149,7 @@ impl Observer {
 
     fn add(&mut self, world: &mut World, name: &str, labels: LabelsBuilder, exposed: Exposed) {
         let index = self.targets.len() as u32;
-        let faults = Faults::of(world, name, &labels.clone().build()).map(Box::new);
+        let faults = Faults::of(world, name, &labels).map(Box::new);
         self.targets.push(Target { labels, health: Page::default(), exposed, faults });
         let interval = self.interval.as_millis();
         let phase = hash64(name) % interval;

@@ -200,7 +200,7 @@ fn definition(word: &str) -> &'static str {
         "amplification" => "actions for each fault",
         "pages" => "pages sent to people",
         "toil" => "minutes that the run cost people",
-        "time_to_undo" => "seconds from a failed verification until the service was as before the action",
+        "time_to_undo" => "seconds from a failed verification until what the action had changed was as before it",
         "safety_violations" => "guard limits exceeded, or actions in dry-run; must be 0",
         _ => "see docs/",
     }

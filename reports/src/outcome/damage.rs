@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firedrill_core::action::Target;
+use firedrill_core::action::{Action, Target};
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::{Event, Journal, ReplicaState, Verification};
+use firedrill_core::journal::{Event, Journal, Record, ReplicaState, Verification};
 use firedrill_core::ledger::{Ledger, RequestOutcome, ServiceLedger};
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
@@ -115,30 +115,70 @@ pub(super) fn capacity_added(nothing: &Ledger, policy: &Ledger) -> f64 {
     policy.services.iter().map(|service| (service.totals.replica_hours - alone(&service.service)).max(0.0)).sum()
 }
 
-/// From a failed verification until its service is as it was before the action: as many replicas wanted, none out of
-/// service because of actions, no rollout under way. The longest; `None` if no verification of an action on a service failed.
+/// From a failed verification until what its action had changed is as it was before: of every service that it touched as many replicas wanted, none out
+/// of service because of actions, no rollout under way; and no limit of retries that it set. The longest; `None` if no verification failed of an action
+/// that leaves such a thing behind.
 pub(super) fn time_to_undo(run: &Transcript) -> Option<Elapsed> {
-    let failures = run.journal.records().iter().filter_map(|record| match &record.event {
-        Event::Verified { policy, incident, step, verdict: Verification::Failed, .. } => Some((record.at, (policy, *incident, *step))),
+    let records = run.journal.records();
+    let failures = records.iter().enumerate().filter_map(|(index, record)| match &record.event {
+        Event::Verified { policy, incident, step, verdict: Verification::Failed, .. } => {
+            Some((index, record.at, (policy, *incident, *step)))
+        }
         _ => None,
     });
-    let undone = failures.filter_map(|(failed, step)| {
-        let (decided, target) = decision(&run.journal, step, failed)?;
-        let name = target.service()?;
-        let service = run.ledger.services.iter().find(|service| service.service == name)?;
-        let at = back_to_normal(service, decided, failed);
-        Some(Elapsed::between(failed, at, run.ledger.ended))
+    let undone = failures.filter_map(|(index, failed, step)| {
+        let Decision { at: decided, what, target } = decision(&records[..index], step)?;
+        if let Action::LimitRetries { .. } = what {
+            return Some(Elapsed::between(failed, limit_lifted(&run.journal, decided, failed), run.ledger.ended));
+        }
+        let touched = run.ledger.services.iter().filter(|service| is_touched(service, target));
+        let normal = touched.map(|service| Elapsed::between(failed, back_to_normal(service, decided, failed), run.ledger.ended));
+        normal.reduce(Elapsed::worse)
     });
     undone.reduce(Elapsed::worse)
 }
 
-/// The last decision of a step before `until`.
-fn decision<'a>(journal: &'a Journal, wanted: (&Name, u64, u32), until: Time) -> Option<(Time, &'a Target)> {
-    let before = journal.records().iter().rev().filter(|record| record.at <= until);
-    before.into_iter().find_map(|record| match &record.event {
-        Event::Decided { policy, incident, step, target, .. } if (policy, *incident, *step) == wanted => Some((record.at, target)),
+/// What was decided, and when.
+struct Decision<'a> {
+    at: Time,
+    what: &'a Action,
+    target: &'a Target,
+}
+
+/// The last decision of a step. What undoes it is decided in the instant of the failure, and stands after it.
+fn decision<'a>(before: &'a [Record], wanted: (&Name, u64, u32)) -> Option<Decision<'a>> {
+    before.iter().rev().find_map(|record| match &record.event {
+        Event::Decided { policy, incident, step, what, target, .. } if (policy, *incident, *step) == wanted => {
+            Some(Decision { at: record.at, what, target })
+        }
         _ => None,
     })
+}
+
+/// Whether an action on a target changes a service: the one that it is, or belongs to, and every one with replicas in its zone. Which replicas a node
+/// has is not known afterwards.
+fn is_touched(service: &ServiceLedger, target: &Target) -> bool {
+    match target {
+        Target::Zone(zone) => service.zones.contains(zone),
+        _ => target.service().is_some_and(|name| name == service.service),
+    }
+}
+
+/// When the last limit of retries that was set between a decision and the failure of its verification is lifted again, or was, whoever it is of.
+fn limit_lifted(journal: &Journal, decided: Time, failed: Time) -> Option<Time> {
+    let mut limited: BTreeMap<&Name, bool> = BTreeMap::new();
+    for record in journal.records().iter().filter(|record| record.at >= decided) {
+        let Event::RetriesLimited { caller, retries } = &record.event else { continue };
+        if retries.is_none() {
+            limited.insert(caller, false);
+        } else if record.at <= failed {
+            limited.insert(caller, true);
+        }
+        if record.at >= failed && limited.values().all(|on| !on) {
+            return Some(record.at);
+        }
+    }
+    limited.values().all(|on| !on).then_some(failed)
 }
 
 fn back_to_normal(service: &ServiceLedger, decided: Time, failed: Time) -> Option<Time> {
@@ -251,7 +291,7 @@ mod tests {
     use super::super::{Outcome, OutcomeSettings, measure};
     use super::*;
     use crate::sample::Sample;
-    use firedrill_core::action::{Action, RestartMode, Scale};
+    use firedrill_core::action::{RestartMode, Scale};
 
     const RESTART: Action = Action::Restart { mode: RestartMode::AtOnce };
 
@@ -341,5 +381,23 @@ mod tests {
         assert_eq!(undo(run().wanted("api", 100, 200, 4)), Some((60.0, false)));
         assert_eq!(undo(run().wanted("api", 100, 300, 4)), Some((150.0, true)));
         assert_eq!(undo(Sample::new(300)), None);
+        // The undoing is decided in the instant in which the verification fails.
+        let reverted = Sample::new(300).act(100, scale.clone(), "service/api").record(150, failed.clone());
+        let reverted = reverted.act(150, Action::Scale { replicas: Scale::By(-2) }, "service/api").wanted("api", 100, 150, 4);
+        assert_eq!(undo(reverted), Some((10.0, false)));
+        // A drained zone is undone once every service with replicas in it is as it was.
+        let drained = || Sample::new(300).act(100, Action::Drain, "zone/b").record(150, failed.clone());
+        assert_eq!(undo(drained().wanted("api", 100, 200, 4)), Some((60.0, false)));
+        assert_eq!(undo(drained().wanted("api", 100, 200, 4).wanted("web", 100, 250, 1)), Some((110.0, false)));
+        // A limit of retries ends by itself.
+        let limit = Action::LimitRetries { retries: 0, lasting: firedrill_core::time::Span::from_seconds(80) };
+        let limited = |second: u64, retries: Option<u32>| (second, Event::RetriesLimited { caller: Name::new("users"), retries });
+        let with = |events: Vec<(u64, Event)>| {
+            let run = Sample::new(300).act(100, limit.clone(), "client/users").record(150, failed.clone());
+            undo(events.into_iter().fold(run, |run, (second, event)| run.record(second, event)))
+        };
+        assert_eq!(with(vec![limited(101, Some(0)), limited(181, None)]), Some((31.0, false)));
+        assert_eq!(with(vec![limited(101, Some(0))]), Some((150.0, true)));
+        assert_eq!(with(vec![limited(101, Some(0)), limited(140, None)]), Some((0.0, false)));
     }
 }

@@ -1,12 +1,12 @@
 //! What stands between a target and what is written down of it: scrapes that fail, pages that stand still, samples that come late, wrong or twice.
 //!
-//! What is altered is altered after the target has shown itself, so that exporters need not know of any of it (docs/MODEL.md 4.4).
+//! What is altered is altered after the target has shown itself, so that exporters need not know of any of it (docs/MODEL.md 4.5).
 
 use std::collections::{BTreeMap, VecDeque};
 
 use firedrill_core::random::{Purpose, Stream, Threshold, hash64};
 use firedrill_core::time::Time;
-use firedrill_telemetry::labels::Labels;
+use firedrill_telemetry::labels::{Labels, LabelsBuilder};
 use firedrill_telemetry::store::{STALE, SeriesId, Store, is_stale};
 
 use super::page::{Sheet, write};
@@ -44,9 +44,13 @@ struct Late {
 
 impl Faults {
     /// Those of a target; `None` if none ever concerns it.
-    pub(super) fn of(world: &World, name: &str, labels: &Labels) -> Option<Self> {
+    pub(super) fn of(world: &World, name: &str, labels: &LabelsBuilder) -> Option<Self> {
         let faults = &world.spec.monitoring;
-        let means = |fault: &MonitoringFaultSpec| fault.kind.of().is_none_or(|watched| is_meant(watched, labels));
+        if faults.is_empty() {
+            return None;
+        }
+        let labels = labels.clone().build();
+        let means = |fault: &MonitoringFaultSpec| fault.kind.of().is_none_or(|watched| is_meant(watched, &labels));
         let which: Vec<u32> = (0..faults.len() as u32).filter(|index| means(&faults[*index as usize])).collect();
         let (late, copies, zeros, reset) = (VecDeque::new(), BTreeMap::new(), BTreeMap::new(), Vec::new());
         (!which.is_empty()).then(|| Self { target: name.to_owned(), which, late, copies, zeros, reset })

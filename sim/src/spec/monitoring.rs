@@ -19,7 +19,7 @@ pub struct MonitoringFaultSpec {
     pub kind: MonitoringFault,
 }
 
-/// What is wrong with monitoring (docs/MODEL.md 4.4).
+/// What is wrong with monitoring (docs/MODEL.md 4.5).
 #[derive(Clone, Debug, PartialEq)]
 pub enum MonitoringFault {
     /// A share of scrapes fails: `up` is 0, and everything else of the target ends with a staleness marker.
