@@ -147,7 +147,7 @@ fn waves(text: &mut String, staged: &Staged) {
     push(
         text,
         &format!(
-            "   {from}\n   First {}, then {} at a time, {order}; each wave only when the one before has worked.\n",
+            "   {from}\n   First {}, then each time {}, {order}; each wave only when the one before has worked.\n",
             staged.first,
             staged.then.describe()
         ),

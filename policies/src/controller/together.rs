@@ -296,7 +296,11 @@ impl Turn<'_> {
         let Some(group) = &mut incident.group else { return false };
         let done = std::mem::take(&mut group.done);
         group.earlier.extend(done);
-        !group.waves.is_empty()
+        let is_more = !group.waves.is_empty();
+        if is_more {
+            self.guards.remediations.settled(&self.setup.policy.name, incident.id);
+        }
+        is_more
     }
 
     /// The last word on what a step has done, for the guards.

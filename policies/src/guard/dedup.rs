@@ -65,6 +65,13 @@ impl Remediations {
         Some(deed.target.clone())
     }
 
+    /// What an incident has done so far is verified, and it goes on with something else: what has ended is in flight no more.
+    pub fn settled(&mut self, policy: &Name, incident: u64) {
+        if let Some(remediation) = self.find(policy, incident) {
+            remediation.deeds.retain(|deed| deed.running);
+        }
+    }
+
     /// The incident is closed.
     pub(super) fn released(&mut self, policy: &Name, incident: u64) {
         self.list.retain(|other| other.policy != *policy || other.incident != incident);
@@ -128,6 +135,20 @@ mod tests {
     fn an_incident_does_not_stand_in_its_own_way_nor_in_another_policy_s() {
         check_after(&[proposal("p", 0, "service/api")], &proposal("p", 0, "service/api"), false);
         check_after(&[proposal("p", 0, "service/api")], &proposal("q", 0, "service/api"), false);
+    }
+
+    #[test]
+    fn what_is_verified_of_a_remediation_that_goes_on_is_in_flight_no_more() {
+        let mut remediations = Remediations::default();
+        let [one, two] = ["replica/api-0", "replica/api-1"].map(|target| proposal("p", 0, target));
+        remediations.started(&one);
+        assert_eq!(remediations.own_running(&one.policy, 0).count(), 1);
+        remediations.ended(&one.policy, 0, Some((&one.action, &one.target)));
+        remediations.settled(&one.policy, 0);
+        remediations.started(&two);
+        let in_flight: Vec<&Target> = remediations.others(&Name::new("q"), 0).flat_map(|own| &own.deeds).map(|deed| &deed.target).collect();
+        assert_eq!(in_flight, [&two.target]);
+        assert!(check(&proposal("p", 1, "replica/api-2"), &remediations).is_refusal(), "it still has its owner");
     }
 
     #[test]
