@@ -806,7 +806,9 @@ steps:
     fn what_holds_until_it_is_lifted_can_be_reverted_and_what_is_done_for_good_cannot() {
         let reverted = |step: &str| {
             let text = WHOLE.replace("rollback: {}", step).replace("on_failure: escalate", "on_failure: revert");
-            read_policy("p.yaml", &text).map(|_| ()).map_err(|problems| problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>())
+            read_policy("p.yaml", &text)
+                .map(|_| ())
+                .map_err(|problems| problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>())
         };
         assert_eq!(reverted("circuit_break: { lasting: 5m }"), Ok(()));
         assert_eq!(reverted("set_limit: { of: workers, to: 5 }"), Ok(()));

@@ -320,9 +320,9 @@ fn service_text(service: &ServiceSpec) -> String {
 /// What the machine of a replica bounds beside its cores and memory.
 fn host_text(service: &ServiceSpec) -> String {
     let disk = service.disk.map(|disk| format!("; a volume of {}, of which {} are used", disk.size, disk.used));
-    let threads = service.threads.map(|threads| {
-        format!("; {} threads and {} for each other replica, {} at most", threads.base, threads.per_peer, threads.limit)
-    });
+    let threads = service
+        .threads
+        .map(|threads| format!("; {} threads and {} for each other replica, {} at most", threads.base, threads.per_peer, threads.limit));
     disk.into_iter().chain(threads).collect()
 }
 
