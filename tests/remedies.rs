@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Done, edited, firedrill, root, write};
+use common::{edited, firedrill, root, write};
 use serde_json::Value;
 
 /// Each fault that has a policy of its own, and the horizon that shows whether it helps.
@@ -20,17 +20,23 @@ const REMEDIES: [(&str, &str, &str); 10] = [
     ("thread-limit", "30m", "scale-back-thread-limit"),
 ];
 
-/// Plays a scenario of the library until its fault has been on for a while, with policies, and its outcome.
-fn outcome(scenario: &str, horizon: &str, policies: &[&str]) -> (Done, Value) {
+/// Plays a scenario of the library until its fault has been on for a while, with policies: what is told in one line, and the outcome.
+fn cut_short(scenario: &str, horizon: &str, policies: &[&str]) -> (String, Value) {
+    outcome(scenario, &[(&format!("horizon: {horizon}"), "horizon: 18m")], policies)
+}
+
+fn outcome(scenario: &str, edits: &[(&str, &str)], policies: &[&str]) -> (String, Value) {
     let folder = tempfile::tempdir().unwrap();
-    let path = write(folder.path(), "scenario.yaml", &edited(scenario, &[(&format!("horizon: {horizon}"), "horizon: 18m")]));
+    let path = write(folder.path(), "scenario.yaml", &edited(scenario, edits));
     let out = folder.path().join("out");
     let rules = root().join("policies/library/rules/resources.yaml");
     let mut arguments = vec!["run", path.to_str().unwrap(), "--out", out.to_str().unwrap(), "--rules", rules.to_str().unwrap()];
     arguments.extend(policies.iter().flat_map(|policy| ["--policy", policy]));
     let done = firedrill(root(), &arguments).exits(0);
     let outcome = std::fs::read_to_string(out.join("outcome.json")).unwrap();
-    (done, serde_json::from_str(&outcome).unwrap())
+    // Lines are broken where they are too long.
+    let told = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    (told, serde_json::from_str(&outcome).unwrap())
 }
 
 fn lost(outcome: &Value, arm: &str) -> f64 {
@@ -40,8 +46,8 @@ fn lost(outcome: &Value, arm: &str) -> f64 {
 #[test]
 fn each_policy_helps_where_its_fault_is() {
     for (scenario, horizon, policy) in REMEDIES {
-        let (done, outcome) = outcome(scenario, horizon, &[policy]);
-        done.says("the remediation is verified");
+        let (told, outcome) = cut_short(scenario, horizon, &[policy]);
+        assert!(told.contains("the remediation is verified"), "{policy} in {scenario}: {told}");
         let (with, without) = (lost(&outcome, "policy"), lost(&outcome, "nothing"));
         assert!(without > 1.0, "{scenario} hurts: {without}");
         assert!(with < 0.5 * without, "{policy} helps against {scenario}: {with} of {without} minutes are left");
@@ -53,8 +59,8 @@ fn each_policy_helps_where_its_fault_is() {
 #[test]
 fn all_of_them_together_leave_calm_alone() {
     let policies: Vec<&str> = REMEDIES.iter().map(|(_, _, policy)| *policy).collect();
-    for (scenario, horizon) in [("blip", "30m"), ("healthy-deploy", "30m"), ("lunch-peak", "40m")] {
-        let (_, outcome) = outcome(scenario, horizon, &policies);
+    for scenario in ["blip", "healthy-deploy", "lunch-peak"] {
+        let (_, outcome) = outcome(scenario, &[], &policies);
         assert_eq!(outcome["actions"], Value::from(0), "{scenario}");
     }
 }
@@ -66,8 +72,8 @@ fn to_flush_the_whole_cache_is_worse_than_to_do_nothing() {
         text.replace("- flush_cache: { prefix: 'eu:' }", "- flush_cache: {}").replace("flush-unreadable-entries", "flush-everything");
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "flush-everything.yaml", &text);
-    let (done, outcome) = outcome("spoilt-entries", "30m", &[path.to_str().unwrap()]);
+    let (told, outcome) = cut_short("spoilt-entries", "30m", &[path.to_str().unwrap()]);
     // It is verified, because nothing unreadable is left; but the database cannot carry what the cache had.
-    done.says("the remediation is verified").says("users are still unwell when the run ends");
+    assert!(told.contains("the remediation is verified") && told.contains("users are still unwell when the run ends"), "{told}");
     assert!(lost(&outcome, "policy") > 2.0 * lost(&outcome, "nothing"), "{outcome}");
 }
