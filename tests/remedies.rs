@@ -22,7 +22,7 @@ const REMEDIES: [(&str, &str, &str); 10] = [
 
 /// Plays a scenario of the library until its fault has been on for a while, with policies: what is told in one line, and the outcome.
 fn cut_short(scenario: &str, horizon: &str, policies: &[&str]) -> (String, Value) {
-    outcome(scenario, &[(&format!("horizon: {horizon}"), "horizon: 18m")], policies)
+    outcome(scenario, &[(&format!("horizon: {horizon}"), "horizon: 22m")], policies)
 }
 
 fn outcome(scenario: &str, edits: &[(&str, &str)], policies: &[&str]) -> (String, Value) {
