@@ -97,7 +97,8 @@ pub fn read(reader: &mut Reader, word: &str, fields: &mut Fields<'_>) -> Option<
             Some(Action::CircuitBreak { from: from?, lasting: lasting? })
         }
         "isolate" => {
-            let calls = fields.required(reader, "calls").and_then(|node| reader.integer(node, "the calls of one process", COUNTS));
+            let calls =
+                fields.required(reader, "calls").and_then(|node| reader.integer(node, "the number of calls of one process", COUNTS));
             let from = optional(reader, fields, "from", |r, n| r.name(n, "the name of a caller"));
             let lasting = lasting(reader, fields);
             Some(Action::Isolate { calls: count(calls?), from: from?, lasting: lasting? })
@@ -159,7 +160,7 @@ fn read_of_service(reader: &mut Reader, word: &str, fields: &mut Fields<'_>) -> 
             let part = optional(reader, fields, "share", share);
             let prefix = optional(reader, fields, "prefix", |r, n| r.name(n, "a prefix of keys"));
             if has_both {
-                let problem = Problem::at("FD0106", fields.place(), "`flush_cache` takes `share` or `prefix`, and not both");
+                let problem = Problem::at("FD0112", fields.place(), "`flush_cache` takes `share` or `prefix`, and not both");
                 reader.problem(problem.remedy("keep one of the two"));
                 return None;
             }
@@ -196,7 +197,7 @@ fn lasting(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Span> {
     let node = fields.required(reader, "lasting")?;
     let span = reader.span(node, "the time that it lasts")?;
     if span > LONGEST {
-        reader.problem(Problem::at("FD0108", &node.place, format!("the time that it lasts is {span}, and must be at most {LONGEST}")));
+        reader.problem(Problem::at("FD0113", &node.place, format!("the time that it lasts is {span}, and must be at most {LONGEST}")));
         return None;
     }
     positive(reader, node, "the time that it lasts", (span > Span::ZERO).then_some(span))
@@ -210,7 +211,7 @@ fn share(reader: &mut Reader, node: &Node) -> Option<Ratio> {
 /// What is above zero; else a problem is recorded.
 fn positive<T>(reader: &mut Reader, node: &Node, what: &str, value: Option<T>) -> Option<T> {
     if value.is_none() {
-        reader.problem(Problem::at("FD0108", &node.place, format!("{what} is zero, and must be above zero")));
+        reader.problem(Problem::at("FD0113", &node.place, format!("{what} is zero, and must be above zero")));
     }
     value
 }

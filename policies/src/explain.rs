@@ -269,8 +269,8 @@ fn done_to(action: &Action, kind: TargetKind, whom: &str) -> String {
 fn on_calls(action: &Action, whom: &str) -> Option<String> {
     Some(match action {
         Action::CircuitBreak { from, lasting } => {
-            let from = from.as_ref().map_or_else(|| "anybody".to_owned(), |from| format!("`{from}`"));
-            format!("Let no call of {whom} by {from} through for {lasting}; who can do without the answer goes on.")
+            let from = from.as_ref().map_or_else(String::new, |from| format!(" by `{from}`"));
+            format!("Let no call of {whom}{from} through for {lasting}; who can do without the answer goes on.")
         }
         Action::Isolate { calls, from, lasting } => {
             let from = from.as_ref().map_or_else(|| "any service".to_owned(), |from| format!("`{from}`"));

@@ -17,18 +17,28 @@ macro_rules! entry {
 
 /// Every policy, sorted by name; those in `hazards/` are plausible and make things worse.
 pub const POLICIES: &[Entry] = &[
+    entry!("break-hanging-dependency.yaml"),
     entry!("break-retry-storm.yaml"),
+    entry!("clear-filling-volume.yaml"),
     entry!("drain-lost-zone.yaml"),
     entry!("drain-sick-replica.yaml"),
     entry!("fail-over-lost-primary.yaml"),
+    entry!("flush-unreadable-entries.yaml"),
+    entry!("isolate-slow-dependency.yaml"),
     entry!("online-boutique-restart.yaml"),
     entry!("page-on-user-impact.yaml"),
     entry!("park-poisoned-messages.yaml"),
+    entry!("renew-expired-certificate.yaml"),
+    entry!("replace-starved-node.yaml"),
+    entry!("reset-starving-pool.yaml"),
     entry!("hazards/restart-all.yaml"),
     entry!("restart-before-oom.yaml"),
     entry!("restart-crashed-or-hung.yaml"),
+    entry!("revert-config-drift.yaml"),
     entry!("rollback-on-regression.yaml"),
+    entry!("scale-back-thread-limit.yaml"),
     entry!("scale-on-saturation.yaml"),
+    entry!("shift-from-slow-zone.yaml"),
 ];
 
 /// Every rule file, sorted by name.
@@ -37,6 +47,7 @@ pub const RULE_FILES: &[Entry] = &[
     entry!("rules/context/contextual.yaml"),
     entry!("rules/kubernetes.yaml"),
     entry!("rules/online-boutique.yaml"),
+    entry!("rules/resources.yaml"),
     entry!("rules/context/seasonal.yaml"),
     entry!("rules/slo.yaml"),
     entry!("rules/stateful.yaml"),

@@ -325,6 +325,10 @@ fn seeds(targets: &[&Target], ledger: &Ledger) -> Scope {
             }
         }
     }
+    // What is done to a zone of which every machine is ill is done to those machines.
+    let is_ill = |zone: &&Name| ledger.nodes.iter().filter(|(_, stands)| stands == zone).all(|(node, _)| scope.nodes.contains(node));
+    let ill: Vec<Name> = ledger.nodes.values().filter(is_ill).cloned().collect();
+    scope.zones.extend(ill);
     scope
 }
 

@@ -317,14 +317,15 @@ impl World {
             Action::RenewCertificate => {
                 self.target_service(target, "renew_certificate")?;
                 let is_meant = |kind: &FaultKind| matches!(kind, FaultKind::CertificateExpiry { .. });
-                let was_due = self.cure_kind(target, "its certificate was renewed", is_meant);
-                if was_due { Ok(()) } else { Err(format!("the certificate of {target} is valid")) }
+                self.avert(target, is_meant);
+                self.cure_kind(target, "its certificate was renewed", is_meant);
+                Ok(())
             }
             Action::RevertDrift => {
                 self.target_service(target, "revert_drift")?;
                 let is_meant = |kind: &FaultKind| matches!(kind, FaultKind::ConfigDrift { .. });
-                let was_due = self.cure_kind(target, "its replicas are configured as declared", is_meant);
-                if was_due { Ok(()) } else { Err(format!("{target} is configured as declared")) }
+                self.cure_kind(target, "its replicas are configured as declared", is_meant);
+                Ok(())
             }
             Action::PauseRollout => self.pause_rollout(index, target),
             other => unreachable!("{} has its own stages", other.word()),

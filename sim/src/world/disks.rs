@@ -1,6 +1,6 @@
 //! The volumes that replicas write to: how full they are, and what becomes of writes once they are full (docs/MODEL.md 1.4).
 
-use firedrill_core::journal::Event;
+use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::quantity::Bytes;
 use firedrill_core::time::{Span, Time};
 
@@ -101,8 +101,8 @@ impl World {
     pub(super) fn disk_full(&mut self, index: u32) {
         let now = self.now;
         let replica = &mut self.replicas[index as usize];
-        let name = replica.name.clone();
-        let Some(disk) = replica.disk.as_mut() else { return };
+        let (name, is_gone) = (replica.name.clone(), replica.state == ReplicaState::Gone);
+        let Some(disk) = replica.disk.as_mut().filter(|_| !is_gone) else { return };
         (disk.timer, disk.is_full) = (None, true);
         disk.settle(now);
         let size = Bytes::new(disk.size);

@@ -23,6 +23,8 @@ pub(super) struct Disturbance {
     active: bool,
     started: Option<Time>,
     ended: Option<Time>,
+    /// When somebody saw to it that it will not come.
+    averted: Option<Time>,
     /// The replicas whose present processes are afflicted; only for faults that a restart cures.
     afflicted: Vec<u32>,
     /// What it moves away.
@@ -34,7 +36,17 @@ pub(super) struct Disturbance {
 impl Disturbance {
     pub(super) fn new(spec: &FaultSpec, benign: bool, seed: firedrill_core::random::Seed) -> Self {
         let luck = Stream::new(seed, Purpose::Network, hash64(&spec.name));
-        Self { spec: spec.clone(), benign, active: false, started: None, ended: None, afflicted: Vec::new(), evacuation: None, luck }
+        Self {
+            spec: spec.clone(),
+            benign,
+            active: false,
+            started: None,
+            ended: None,
+            averted: None,
+            afflicted: Vec::new(),
+            evacuation: None,
+            luck,
+        }
     }
 
     /// Whether it afflicts the processes that it finds, so that a restart cures it, and not whatever runs while it lasts.
@@ -68,6 +80,9 @@ impl World {
     pub(super) fn fault_starts(&mut self, index: u32) {
         let now = self.now;
         let disturbance = &mut self.disturbances[index as usize];
+        if disturbance.averted.is_some() {
+            return;
+        }
         disturbance.active = true;
         disturbance.started = Some(now);
         let spec = disturbance.spec.clone();
@@ -304,6 +319,15 @@ impl World {
         !found.is_empty()
     }
 
+    /// Sees to it that what has not come yet of a kind does not come to a target.
+    pub(super) fn avert(&mut self, target: &Target, is_meant: impl Fn(&FaultKind) -> bool) {
+        let now = self.now;
+        let is_due = |disturbance: &&mut Disturbance| disturbance.started.is_none() && disturbance.spec.kind.target() == *target;
+        for disturbance in self.disturbances.iter_mut().filter(is_due).filter(|disturbance| is_meant(&disturbance.spec.kind)) {
+            disturbance.averted.get_or_insert(now);
+        }
+    }
+
     /// Faults that are over by themselves.
     pub(super) fn end_of_kind(&mut self, reason: &str, is_meant: impl Fn(&FaultKind) -> bool) {
         for index in 0..self.disturbances.len() {
@@ -383,7 +407,7 @@ impl World {
         let is_its =
             |disturbance: &&Disturbance| matches!(&disturbance.spec.kind, FaultKind::CertificateExpiry { service: of, .. } if of == name);
         let own = self.disturbances.iter().find(is_its)?;
-        Some((own.ended.map_or(own.spec.at, |ended| ended + VALIDITY), own.active))
+        Some((own.ended.or(own.averted).map_or(own.spec.at, |renewed| renewed + VALIDITY), own.active))
     }
 
     /// Whether all replicas of a service are configured as declared; `None`: nobody looks at it.

@@ -278,8 +278,10 @@ impl World {
         let Some(ways) = &self.ways else { return Vec::new() };
         let service = self.replicas[replica as usize].service;
         let mut counts = vec![0; ways.callees[service as usize].len()];
-        // Only what is in service can have called.
-        for slot in &self.replicas[replica as usize].in_service {
+        // Only what has begun can have called; some of it has given its worker up meanwhile.
+        let state = &self.replicas[replica as usize];
+        let away = state.away.as_ref().map_or(&[][..], |away| away.waiting());
+        for slot in state.in_service.iter().chain(away) {
             let mut at = self.attempts[*slot].child;
             while at != NONE {
                 let call = &self.calls[at];
