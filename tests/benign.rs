@@ -97,7 +97,7 @@ fn drill(scenario: &Arc<Scenario>, rules: &Arc<Rules>, answer: &Arc<Answer>) -> 
 fn play(drill: &Drill, seed: u64) -> (Played, Played, Outcome) {
     let mut played = Drill::play_together(&[(drill, Arm::Nothing), (drill, Arm::Policy)], seed);
     let (policy, nothing) = (played.pop().unwrap(), played.pop().unwrap());
-    let arms = Arms { nothing: &nothing.transcript, policy: &policy.transcript, oracle: None };
+    let arms = Arms { nothing: &nothing.transcript, policy: &policy.transcript, oracle: None, human: None };
     let outcome = measure(&arms, &OutcomeSettings::default());
     (nothing, policy, outcome)
 }
