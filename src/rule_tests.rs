@@ -249,7 +249,7 @@ impl Suite {
             let (missing, surplus) = test.compare(&got);
             let passed = missing.is_empty() && surplus.is_empty();
             let (missing, surplus) = (missing.into_iter().cloned().collect(), surplus.into_iter().cloned().collect());
-            (!passed).then(|| Misjudged { policy, place, until, missing, surplus, decided: Ok(got) })
+            (!passed).then_some(Misjudged { policy, place, until, missing, surplus, decided: Ok(got) })
         };
         test.decisions.iter().filter_map(compare).collect()
     }
