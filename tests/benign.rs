@@ -23,7 +23,7 @@ const NAIVE: [(&str, &str, &str, &str); 21] = [
     ("autoscaler-churn", r#"changes(kube_deployment_spec_replicas{deployment="api"}[20m]) > 3"#, "0s", "api"),
     (
         "canary-noise",
-        r#"sum(rate(http_requests_total{service="api-canary",code=~"5.."}[1m])) / sum(rate(http_requests_total{service="api-canary"}[1m])) > 0.02"#,
+        r#"sum(rate(http_client_requests_total{client="pioneers",outcome!="success"}[1m])) / sum(rate(http_client_requests_total{client="pioneers"}[1m])) > 0.02"#,
         "0s",
         "api-canary",
     ),
