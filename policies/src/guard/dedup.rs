@@ -146,7 +146,8 @@ mod tests {
         remediations.ended(&one.policy, 0, Some((&one.action, &one.target)));
         remediations.settled(&one.policy, 0);
         remediations.started(&two);
-        let in_flight: Vec<&Target> = remediations.others(&Name::new("q"), 0).flat_map(|own| &own.deeds).map(|deed| &deed.target).collect();
+        let other = Name::new("q");
+        let in_flight: Vec<&Target> = remediations.others(&other, 0).flat_map(|own| &own.deeds).map(|deed| &deed.target).collect();
         assert_eq!(in_flight, [&two.target]);
         assert!(check(&proposal("p", 1, "replica/api-2"), &remediations).is_refusal(), "it still has its owner");
     }
