@@ -37,7 +37,7 @@ pub const ENTRIES: &[Entry] = entries! {
     "connections": "connection-leak";
     "disk": "disk-fills";
     "drift": "config-drift";
-    "external": "slow-recommendations";
+    "external-dependency": "slow-recommendations";
     "node": "node-fails-slowly";
     "slow-zone": "slow-zone";
     "stale-cache": "spoilt-entries";
