@@ -194,8 +194,11 @@ fn a_real_incident_is_found_although_an_exporter_is_dead_and_nothing_else_is_tou
     assert_eq!((outcome.false_positives, outcome.missed), (0, 0));
 }
 
+/// Words of a scenario with those that take their place.
+type Edits = &'static [(&'static str, &'static str)];
+
 /// Policies of the library with a scenario in which each acts, and what else the scenario needs. What Online Boutique's needs no simulated system shows.
-const ACTING: [(&str, &str, &[(&str, &str)]); 9] = [
+const ACTING: [(&str, &str, Edits); 9] = [
     ("break-retry-storm", "retry-storm", &[]),
     ("drain-lost-zone", "zone-loss", &[]),
     ("drain-sick-replica", "crash-loop-one-replica", &[]),

@@ -79,7 +79,8 @@ fn read_of_targets(reader: &mut Reader, fields: &mut Fields<'_>, node: &Node, wo
 
 /// Which targets are meant: one kind of them, or all if nothing is said.
 fn read_watched(reader: &mut Reader, fields: &mut Fields<'_>, node: &Node, word: &str) -> Option<Watched> {
-    const KINDS: [(&str, fn(Name) -> Watched); 4] =
+    type Made = fn(Name) -> Watched;
+    const KINDS: [(&str, Made); 4] =
         [("job", Watched::Job), ("service", Watched::Service), ("replica", Watched::Replica), ("zone", Watched::Zone)];
     let mut found = Vec::new();
     for (key, made) in KINDS {
