@@ -194,76 +194,76 @@ pub(crate) fn overflow(place: &Place, word: &str) -> Problem {
 /// An escalation that says nobody, or somebody in two ways.
 pub(crate) fn whom_to_call(place: &Place, both: bool) -> Problem {
     let message = if both { "whom to call is said twice" } else { "`escalate` does not say whom to call" };
-    Problem::at("FD0350", place, message).remedy("write `to: oncall`, or `ladder: [{ to: oncall }, { to: lead, after: 15m }]`")
+    Problem::at("FD0370", place, message).remedy("write `to: oncall`, or `ladder: [{ to: oncall }, { to: lead, after: 15m }]`")
 }
 
 /// A ladder that does not climb.
 pub(crate) fn ladder(place: &Place, message: &str) -> Problem {
-    Problem::at("FD0351", place, message).remedy("count `after` from the first call, each longer than the one before")
+    Problem::at("FD0371", place, message).remedy("count `after` from the first call, each longer than the one before")
 }
 
 /// An expression that yields no numbers at one time.
 pub(crate) fn not_a_number(place: &Place, text: &str) -> Problem {
-    Problem::at("FD0352", place, format!("`{text}` is no number at one time"))
+    Problem::at("FD0372", place, format!("`{text}` is no number at one time"))
         .remedy("write an expression that yields numbers, as in `max_over_time(up[5m])`")
 }
 
 /// A candidate that does nothing, or two things, or what cannot be chosen.
 pub(crate) fn not_one_candidate(place: &Place, found: usize, known: &str) -> Problem {
     let message = if found == 0 { "a candidate does nothing".to_owned() } else { format!("a candidate does {found} things") };
-    Problem::at("FD0353", place, message).remedy(format!("give it exactly one of {known}"))
+    Problem::at("FD0373", place, message).remedy(format!("give it exactly one of {known}"))
 }
 
 /// A candidate that nobody can compare.
 pub(crate) fn no_score(place: &Place, word: &str, example: &str) -> Problem {
-    Problem::at("FD0354", place, format!("`{word}` has no score, so it cannot be compared"))
+    Problem::at("FD0374", place, format!("`{word}` has no score, so it cannot be compared"))
         .remedy(format!("add a number or PromQL, as in `{{ {word}: {example}, score: 'hung:share1m', risk: low }}`"))
 }
 
 /// A candidate whose risk nobody stated.
 pub(crate) fn no_risk(place: &Place, word: &str) -> Problem {
-    Problem::at("FD0355", place, format!("`{word}` does not say its risk"))
+    Problem::at("FD0375", place, format!("`{word}` does not say its risk"))
         .remedy("add `risk: low`, `medium`, `high`, or a number from 0 to 1")
 }
 
 /// A risk that is none.
 pub(crate) fn risk_beyond(place: &Place, risk: f64) -> Problem {
-    Problem::at("FD0355", place, format!("a risk of {risk} is not between 0 and 1"))
+    Problem::at("FD0375", place, format!("a risk of {risk} is not between 0 and 1"))
         .remedy("write `low`, `medium`, `high`, or a number from 0 to 1")
 }
 
 /// A choice that waits in two ways.
 pub(crate) fn waits_twice(place: &Place) -> Problem {
-    Problem::at("FD0356", place, "`wait` stands twice among the candidates").remedy("keep one of the two")
+    Problem::at("FD0376", place, "`wait` stands twice among the candidates").remedy("keep one of the two")
 }
 
 /// A choice with nothing but waiting in it.
 pub(crate) fn nothing_to_choose(place: &Place) -> Problem {
-    Problem::at("FD0356", place, "there is nothing to choose but to wait").remedy("add an action, or write the wait as a step of its own")
+    Problem::at("FD0376", place, "there is nothing to choose but to wait").remedy("add an action, or write the wait as a step of its own")
 }
 
 /// A parallel step with less than two actions.
 pub(crate) fn not_several(place: &Place, found: usize) -> Problem {
-    Problem::at("FD0357", place, format!("`parallel` has {}", firedrill_core::words::counted(found as u64, "action")))
+    Problem::at("FD0377", place, format!("`parallel` has {}", firedrill_core::words::counted(found as u64, "action")))
         .remedy("give it two or more, or write one as a step of its own")
 }
 
 /// One thing that would be done twice at the same time.
 pub(crate) fn twice_at_a_time(place: &Place, action: &str) -> Problem {
-    Problem::at("FD0357", place, format!("`{action}` stands twice for one target"))
+    Problem::at("FD0377", place, format!("`{action}` stands twice for one target"))
         .remedy("keep one of the two, or give one another target")
 }
 
 /// A staged step that nobody looks at.
 pub(crate) fn staged_unverified(place: &Place) -> Problem {
-    Problem::at("FD0358", place, "`staged` goes on without looking whether the first wave has helped")
+    Problem::at("FD0378", place, "`staged` goes on without looking whether the first wave has helped")
         .remedy("add `verify: { expr: …, hold: 30s, within: 3m }` to the step")
 }
 
 /// Where an action is asked for and none or several stand.
 pub(crate) fn not_one_action(place: &Place, what: &str, found: usize, known: &str) -> Problem {
     let message = if found == 0 { format!("{what} has no action") } else { format!("{what} has {found} actions") };
-    Problem::at("FD0359", place, message).remedy(format!("give it exactly one of {known}"))
+    Problem::at("FD0379", place, message).remedy(format!("give it exactly one of {known}"))
 }
 
 /// Targets of a staged step that have no kind, or several.
