@@ -198,16 +198,26 @@ fn a_real_incident_is_found_although_an_exporter_is_dead_and_nothing_else_is_tou
 type Edits = &'static [(&'static str, &'static str)];
 
 /// Policies of the library with a scenario in which each acts, and what else the scenario needs. What Online Boutique's needs no simulated system shows.
-const ACTING: [(&str, &str, Edits); 9] = [
+const ACTING: [(&str, &str, Edits); 19] = [
+    ("break-hanging-dependency", "slow-recommendations", &[("horizon: 35m", "horizon: 22m")]),
     ("break-retry-storm", "retry-storm", &[]),
+    ("clear-filling-volume", "disk-fills", &[("horizon: 35m", "horizon: 22m")]),
     ("drain-lost-zone", "zone-loss", &[]),
     ("drain-sick-replica", "crash-loop-one-replica", &[]),
     ("fail-over-lost-primary", "payments-loses-its-database", &[("horizon: 26m", "horizon: 10m")]),
+    ("flush-unreadable-entries", "spoilt-entries", &[("horizon: 30m", "horizon: 22m")]),
+    ("isolate-slow-dependency", "slow-database", &[("horizon: 35m", "horizon: 22m")]),
     ("park-poisoned-messages", "feed-poisoned-post", &[("horizon: 30m", "horizon: 16m")]),
+    ("renew-expired-certificate", "certificate-expires", &[("horizon: 30m", "horizon: 22m")]),
+    ("replace-starved-node", "node-fails-slowly", &[("horizon: 35m", "horizon: 22m")]),
+    ("reset-starving-pool", "connection-leak", &[("horizon: 35m", "horizon: 22m")]),
     ("restart-before-oom", "memory-leak-to-oom", &[]),
     ("restart-crashed-or-hung", "hang-one-replica", &[]),
+    ("revert-config-drift", "config-drift", &[("horizon: 30m", "horizon: 22m")]),
     ("rollback-on-regression", "bad-deploy-errors", &[]),
+    ("scale-back-thread-limit", "thread-limit", &[("horizon: 30m", "horizon: 22m")]),
     ("scale-on-saturation", "traffic-surge", &[]),
+    ("shift-from-slow-zone", "slow-zone", &[("horizon: 35m", "horizon: 22m")]),
 ];
 
 /// What becomes of a policy if every action is reported as done and nothing is: `None` if all is as it should be.

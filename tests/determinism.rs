@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::{DECISIONS, Done, edited, firedrill, kind, records, words, write};
 use firedrill::drill::{Arm, Drill, Remembered};
-use firedrill::sources;
+use firedrill::{library, sources};
 use firedrill_core::transcript::Transcript;
 use firedrill_policies::guard::stage::Stage;
 
@@ -256,9 +256,10 @@ fn check_two_processes(scenario: &str, text: &str, policy: &str) {
     assert!(one == two, "{scenario}: firedrill {line} DIR, twice");
     assert!(records(&one).iter().any(|line| kind(line) == "decided"), "{scenario}: {policy} has something to do");
     // And the library, in this process, agrees with the command in its own.
+    let watching: Vec<&str> = library::rule_shelf().names.into_iter().filter(|name| library::watches_by_default(name)).collect();
     let drill = Drill {
         scenario: sources::scenarios(&["scenario.yaml"], folder.path()).unwrap().remove(0),
-        rules: sources::rules(&["slo", "kubernetes", "stateful"], folder.path()).unwrap(),
+        rules: sources::rules(&watching, folder.path()).unwrap(),
         answer: sources::answer(&[policy], folder.path()).unwrap(),
         stage: Stage::Full,
         past: Remembered::default(),

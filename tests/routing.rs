@@ -189,7 +189,7 @@ fn a_project_and_a_scenario_name_silences_which_mute_while_they_last() {
     let of_api =
         r#"[{"id": "1f", "matchers": [{"name": "alertname", "value": "Replica.*", "isRegex": true}], "endsAt": "2026-01-05T00:01:00Z"}]"#;
     write(folder.path(), "past.json", of_api);
-    let project = "schema: project/1\nrules: [kubernetes]\npolicies: [restart-crashed-or-hung]\nscenarios: [own.yaml]\nalertmanager: alertmanager.yml\n";
+    let project = "schema: project/1\nrules: [kubernetes, slo]\npolicies: [restart-crashed-or-hung]\nscenarios: [own.yaml]\nalertmanager: alertmanager.yml\n";
     write(folder.path(), "firedrill.yaml", &format!("{project}silences: silences.yaml\n"));
     let (_, text) = firedrill_scenarios::library::get("hang-one-replica").unwrap();
     write(folder.path(), "own.yaml", &(text.replace("hang-one-replica", "own") + "\nsilences: past.json\n"));
@@ -207,7 +207,7 @@ fn a_project_and_a_scenario_name_silences_which_mute_while_they_last() {
 fn silences_that_are_wrong_or_mute_nothing_are_told_with_their_place() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "alertmanager.yml", &plain("0s"));
-    let project = "schema: project/1\nrules: [kubernetes]\npolicies: [restart-crashed-or-hung]\nscenarios: [hang-one-replica]\nsilences: silences.yaml\n";
+    let project = "schema: project/1\nrules: [kubernetes, slo]\npolicies: [restart-crashed-or-hung]\nscenarios: [hang-one-replica]\nsilences: silences.yaml\n";
     let with = |alertmanager: &str, silences: Option<&str>| {
         write(folder.path(), "firedrill.yaml", &format!("{project}{alertmanager}"));
         silences.iter().for_each(|text| drop(write(folder.path(), "silences.yaml", text)));
