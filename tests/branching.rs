@@ -213,7 +213,7 @@ fn any_policies_on_any_world_are_the_same_together_and_alone() {
         let drills = drills(folder.path(), &scenario, &rules, &policies);
         let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Oracle)];
         // Whose run goes on after the others' is the dearest of all, so not in every case.
-        if seed % 4 == 0 {
+        if seed % 8 == 0 {
             arms.push((&drills[0], Arm::Human));
         }
         arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));
