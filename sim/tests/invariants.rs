@@ -118,7 +118,8 @@ proptest! {
             good(&run(&spec, seed))
         };
         let (less, more) = (with(replicas), with(replicas + more));
-        prop_assert!(more + 3 >= less, "{more} requests are good with more replicas, and {less} with {replicas}");
+        // With another choice among replicas other requests are the unlucky ones: a few in a thousand.
+        prop_assert!(more + 3 + less / 500 >= less, "{more} requests are good with more replicas, and {less} with {replicas}");
     }
 
     /// Without luck in the work, all that names decide is the order of what happens in the same instant, and nothing does.
