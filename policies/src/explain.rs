@@ -261,7 +261,7 @@ fn done_to(action: &Action, kind: TargetKind, whom: &str) -> String {
         Action::FailOver => format!("Let a standby take the place of the primary of {whom}; writes that it does not have are lost."),
         Action::RevertFlag => format!("Turn off the flag of {whom} that was turned on last."),
         Action::Wait { span } => format!("Wait for {span}."),
-        other => on_calls(other, &whom).unwrap_or_else(|| on_parts(other, &whom)),
+        other => on_calls(other, whom).unwrap_or_else(|| on_parts(other, whom)),
     }
 }
 

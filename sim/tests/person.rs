@@ -1,5 +1,7 @@
 //! What a person on call does, and when.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
+
 mod common;
 
 use std::sync::Arc;

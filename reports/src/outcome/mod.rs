@@ -43,6 +43,18 @@ pub struct Arms<'a> {
     pub human: Option<&'a Transcript>,
 }
 
+impl Arms<'_> {
+    fn assert_alike(&self) {
+        for other in [Some(self.policy), self.oracle, self.human].into_iter().flatten() {
+            assert_eq!(
+                (&other.header.scenario, other.header.seed),
+                (&self.nothing.header.scenario, self.nothing.header.seed),
+                "arms are of one scenario and seed"
+            );
+        }
+    }
+}
+
 /// What "bad" and "over" mean. The defaults are those of the documentation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutcomeSettings {
@@ -302,13 +314,7 @@ pub struct Outcome {
 pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
     let (nothing, policy) = (Arm::new(arms.nothing, arms.nothing, settings), Arm::new(arms.policy, arms.nothing, settings));
     let oracle = arms.oracle.map(|oracle| Arm::new(oracle, arms.nothing, settings));
-    for other in [Some(arms.policy), arms.oracle, arms.human].into_iter().flatten() {
-        assert_eq!(
-            (&other.header.scenario, other.header.seed),
-            (&arms.nothing.header.scenario, arms.nothing.header.seed),
-            "arms are of one scenario and seed"
-        );
-    }
+    arms.assert_alike();
     let human = arms.human.map(|human| Arm::new(human, arms.nothing, settings));
     let human_outcome = human.as_ref().map(|human| human::outcome(human, &policy, &nothing, settings));
     let (header, ledger) = (&arms.policy.header, &arms.policy.ledger);

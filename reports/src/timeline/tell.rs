@@ -266,12 +266,8 @@ impl Teller {
             Event::FaultEnded { fault, reason } => {
                 self.say(at, Kind::Fault, format!("{fault} is over: {reason}"));
             }
-            Event::Noted { what } => {
-                self.say(at, Kind::World, what.clone());
-            }
-            Event::Person { what } => {
-                self.say(at, Kind::Person, what.clone());
-            }
+            Event::Noted { what } => _ = self.say(at, Kind::World, what.clone()),
+            Event::Person { what } => _ = self.say(at, Kind::Person, what.clone()),
             Event::ReplicaChanged { replica, state, reason } => self.replica(at, replica, *state, reason),
             Event::RolloutStarted { service, version, reason } => {
                 self.say(at, Kind::World, format!("{service}: version {version} rolls out ({reason})"));
