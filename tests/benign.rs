@@ -228,7 +228,7 @@ fn in_vain(policy: &str, name: &str, edits: &[(&str, &str)], rules: &Arc<Rules>)
     let verified: Vec<Verification> =
         records().filter_map(|event| if let Event::Verified { verdict, .. } = event { Some(*verdict) } else { None }).collect();
     // Which replicas a node had is not known afterwards, so of what acts on one nothing is measured.
-    let is_measured = outcome.time_to_undo.is_some() || policy == "replace-starved-node";
+    let is_to_be_measured = verified.contains(&Verification::Failed) && policy != "replace-starved-node";
     let checks = [
         (!deeds(&played).is_empty(), "it acts"),
         (verified.iter().any(|verdict| *verdict != Verification::Held), "its verification fails"),
@@ -236,7 +236,7 @@ fn in_vain(policy: &str, name: &str, edits: &[(&str, &str)], rules: &Arc<Rules>)
         (nothing.transcript.ledger.digest() == played.transcript.ledger.digest(), "every request fares as if nobody had acted"),
         (nothing.transcript.ledger.services == played.transcript.ledger.services, "every service is as if nobody had acted"),
         (outcome.time_to_undo.is_none_or(|undo| !undo.censored && undo.seconds <= 10.0), "what was not done is undone at once"),
-        (is_measured == verified.contains(&Verification::Failed), "and that is measured"),
+        (outcome.time_to_undo.is_some() == is_to_be_measured, "and that is measured"),
     ];
     let broken: Vec<&str> = checks.iter().filter(|(holds, _)| !holds).map(|(_, what)| *what).collect();
     (!broken.is_empty()).then(|| format!("{policy} in {name}: not so: {}; {verified:?}, {:?}", broken.join(", "), outcome.time_to_undo))

@@ -431,6 +431,11 @@ impl Action {
         "pause_rollout",
     ];
 
+    /// The words of the actions that change something: all but that of waiting, in the order of [`Action::WORDS`].
+    pub fn changing() -> impl Iterator<Item = &'static str> {
+        Self::WORDS.into_iter().filter(|word| *word != "wait")
+    }
+
     /// What it lays on its target until that is lifted; `None`: nothing of the kind.
     #[must_use]
     pub const fn restraint(&self) -> Option<Restraint> {

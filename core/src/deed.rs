@@ -8,29 +8,8 @@ use crate::quantity::Ratio;
 use crate::time::Span;
 use crate::yaml::{Fields, Node, Reader};
 
-/// The actions that are read here, by their words.
-pub const WORDS: [&str; 20] = [
-    "circuit_break",
-    "isolate",
-    "shed_load",
-    "rate_limit",
-    "degrade",
-    "lift",
-    "reset_pool",
-    "set_limit",
-    "kill_queries",
-    "flush_cache",
-    "shift_traffic",
-    "undrain",
-    "cordon",
-    "reboot_node",
-    "replace_node",
-    "clear_disk",
-    "expand_volume",
-    "renew_certificate",
-    "revert_drift",
-    "pause_rollout",
-];
+/// The actions that are read here, by their words: those after `wait` in the order of [`Action::WORDS`].
+pub const WORDS: &[&str] = Action::WORDS.as_slice().split_at(10).1;
 
 /// Nothing that is laid on a system holds longer than this.
 const LONGEST: Span = Span::from_minutes(30 * 24 * 60);

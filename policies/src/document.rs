@@ -29,84 +29,21 @@ use crate::problem;
 /// The version of the policy file that is written today.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What a step can do.
-const DEEDS: [&str; 37] = [
-    "restart",
-    "scale",
-    "rollback",
-    "drain",
-    "purge_queue",
-    "park_messages",
-    "limit_retries",
-    "fail_over",
-    "revert_flag",
-    "circuit_break",
-    "isolate",
-    "shed_load",
-    "rate_limit",
-    "degrade",
-    "lift",
-    "reset_pool",
-    "set_limit",
-    "kill_queries",
-    "flush_cache",
-    "shift_traffic",
-    "undrain",
-    "cordon",
-    "reboot_node",
-    "replace_node",
-    "clear_disk",
-    "expand_volume",
-    "renew_certificate",
-    "revert_drift",
-    "pause_rollout",
-    "wait",
-    "choose",
-    "parallel",
-    "staged",
-    "action",
-    "notify",
-    "collect",
-    "escalate",
-];
+/// What a candidate of a choice can do, in the order of the documentation.
+fn candidate_words() -> Vec<&'static str> {
+    Action::changing().chain(["wait"]).collect()
+}
 
-/// What a candidate of a choice can do.
-const CANDIDATE_DEEDS: [&str; 30] = [
-    "restart",
-    "scale",
-    "rollback",
-    "drain",
-    "purge_queue",
-    "park_messages",
-    "limit_retries",
-    "fail_over",
-    "revert_flag",
-    "circuit_break",
-    "isolate",
-    "shed_load",
-    "rate_limit",
-    "degrade",
-    "lift",
-    "reset_pool",
-    "set_limit",
-    "kill_queries",
-    "flush_cache",
-    "shift_traffic",
-    "undrain",
-    "cordon",
-    "reboot_node",
-    "replace_node",
-    "clear_disk",
-    "expand_volume",
-    "renew_certificate",
-    "revert_drift",
-    "pause_rollout",
-    "wait",
-];
+/// What a step can do, in the order of the documentation.
+fn deed_words() -> Vec<&'static str> {
+    let forms = ["choose", "parallel", "staged", "action", "notify", "collect", "escalate"];
+    candidate_words().into_iter().chain(forms).collect()
+}
 
 /// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
 const LATER_KEYS: [&str; 2] = ["confidence", "approval"];
 const LATER_DEEDS: [&str; 7] = ["kill", "resize", "set_flag", "warm_cache", "skip_message", "replay_dead_letters", "silence"];
+
 /// A policy with every guard, for tests.
 #[cfg(test)]
 pub(crate) const EVERY_GUARD: &str = "
@@ -451,7 +388,8 @@ struct Aim<'a> {
 
 fn step(reader: &mut Reader, node: &Node, aim: Aim<'_>, is_last: bool) -> Option<Step> {
     let mut fields = reader.fields(node, "a step")?;
-    let words: Vec<&'static str> = DEEDS.into_iter().filter(|word| fields.has(word)).collect();
+    let known = deed_words();
+    let words: Vec<&'static str> = known.iter().copied().filter(|word| fields.has(word)).collect();
     let later: Vec<&'static str> = LATER_DEEDS.into_iter().filter(|word| fields.has(word)).collect();
     refuse_later(reader, &mut fields, &later);
     let own_target = fields.optional("target").map(|node| target_source(reader, node));
@@ -463,12 +401,12 @@ fn step(reader: &mut Reader, node: &Node, aim: Aim<'_>, is_last: bool) -> Option
         _ => {
             // A misspelt deed is reported once, as an unknown key, with the word that was likely meant.
             let settings = ["target", "verify", "on_failure"];
-            let is_known = |key: &str| settings.contains(&key) || DEEDS.contains(&key);
+            let is_known = |key: &str| settings.contains(&key) || known.contains(&key);
             let misspelt = fields.entries().iter().any(|(key, _)| !is_known(&key.text));
             if !words.is_empty() || !misspelt {
-                reader.problem(problem::not_one_deed(fields.place(), words.len(), &DEEDS.join(", ")));
+                reader.problem(problem::not_one_deed(fields.place(), words.len(), &known.join(", ")));
             }
-            for word in DEEDS {
+            for word in known {
                 fields.optional(word);
             }
             None
@@ -902,7 +840,7 @@ steps:
 
     #[test]
     fn scenarios_and_policies_aim_actions_at_the_same_things() {
-        for word in actions::WORDS {
+        for word in actions::WORDS.iter().copied() {
             for kind in actions::targets(word) {
                 let text = WHOLE.replace("rollback: {}", &format!("{word}: {}", actions::example(word)));
                 let text = text.replace("{ service: $service }", &format!("{{ {kind}: some }}"));

@@ -6,7 +6,7 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
 use firedrill_telemetry::promql::{Formula, FormulaError, Mistake, PlanError};
 
-use super::{Aim, CANDIDATE_DEEDS, all, check_target, deed, example, key_place, positive_span, precheck, target_source};
+use super::{Aim, all, candidate_words, check_target, deed, example, key_place, positive_span, precheck, target_source};
 use crate::evidence::KINDS;
 use crate::policy::{Candidate, Deed, Escalation, Notice, RISKS, Rung, Score, Shown};
 use crate::problem;
@@ -153,18 +153,19 @@ pub(super) fn choose(reader: &mut Reader, node: &Node, aim: Aim<'_>) -> Option<D
 
 fn candidate(reader: &mut Reader, node: &Node, aim: Aim<'_>) -> Option<Candidate> {
     let mut fields = reader.fields(node, "a candidate")?;
-    let words: Vec<&'static str> = CANDIDATE_DEEDS.into_iter().filter(|word| fields.has(word)).collect();
+    let known = candidate_words();
+    let words: Vec<&'static str> = known.iter().copied().filter(|word| fields.has(word)).collect();
     let target = fields.optional("target").map(|node| target_source(reader, node));
     let when = fields.optional("when").map(|node| precheck(reader, node, "`when`"));
     let risk = fields.optional("risk").map(|node| risk(reader, node));
     let score = fields.optional("score").map(|node| score(reader, node));
     let [word] = words[..] else {
-        let known = ["target", "when", "risk", "score"];
-        let misspelt = fields.entries().iter().any(|(key, _)| !known.contains(&&*key.text) && !CANDIDATE_DEEDS.contains(&&*key.text));
+        let settings = ["target", "when", "risk", "score"];
+        let misspelt = fields.entries().iter().any(|(key, _)| !settings.contains(&&*key.text) && !known.contains(&&*key.text));
         if !words.is_empty() || !misspelt {
-            reader.problem(problem::not_one_candidate(fields.place(), words.len(), &CANDIDATE_DEEDS.join(", ")));
+            reader.problem(problem::not_one_candidate(fields.place(), words.len(), &known.join(", ")));
         }
-        for word in CANDIDATE_DEEDS {
+        for word in known {
             fields.optional(word);
         }
         fields.finish(reader);

@@ -7,7 +7,7 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, near_miss};
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
 
-use super::{Aim, CANDIDATE_DEEDS, Scripts, all, check_target, deed, deeds, guards, key_place, target_source};
+use super::{Aim, Scripts, all, candidate_words, check_target, deed, deeds, guards, key_place, target_source};
 use crate::policy::{Deed, Each, NameSource, Order, OwnAction, Part, Runs, Staged, TargetKind, TargetSource};
 use crate::problem;
 
@@ -44,7 +44,7 @@ fn part(reader: &mut Reader, fields: &mut Fields<'_>, aim: Aim<'_>, what: &str) 
 
 /// The one action among the keys.
 fn action(reader: &mut Reader, fields: &mut Fields<'_>, aim: Aim<'_>, what: &str) -> Option<(Action, Place)> {
-    let known: Vec<&'static str> = CANDIDATE_DEEDS.into_iter().filter(|word| *word != "wait").collect();
+    let known: Vec<&'static str> = Action::changing().collect();
     let words: Vec<&'static str> = known.iter().copied().filter(|word| fields.has(word)).collect();
     let [word] = words[..] else {
         reader.problem(problem::not_one_action(fields.place(), what, words.len(), &known.join(", ")));
@@ -139,7 +139,7 @@ pub(super) fn definitions(reader: &mut Reader, node: &Node, scripts: Scripts<'_>
     let mut read = Vec::new();
     for (key, value) in fields.entries() {
         let name = Name::new(&key.text);
-        if CANDIDATE_DEEDS.contains(&&*key.text) {
+        if candidate_words().contains(&&*key.text) {
             reader.problem(problem::known_action(&key.place, &key.text));
             read.push(None);
             continue;

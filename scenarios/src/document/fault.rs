@@ -119,39 +119,6 @@ pub fn entries() -> Vec<&'static str> {
     FAULTS.into_iter().chain(MonitoringFault::WORDS).chain([ActuatorFaultSpec::WORD]).collect()
 }
 
-/// What an oracle can do. Waiting is left out: an oracle states its times.
-pub const CURES: [&str; 29] = [
-    "restart",
-    "scale",
-    "rollback",
-    "drain",
-    "purge_queue",
-    "park_messages",
-    "limit_retries",
-    "fail_over",
-    "revert_flag",
-    "circuit_break",
-    "isolate",
-    "shed_load",
-    "rate_limit",
-    "degrade",
-    "lift",
-    "reset_pool",
-    "set_limit",
-    "kill_queries",
-    "flush_cache",
-    "shift_traffic",
-    "undrain",
-    "cordon",
-    "reboot_node",
-    "replace_node",
-    "clear_disk",
-    "expand_volume",
-    "renew_certificate",
-    "revert_drift",
-    "pause_rollout",
-];
-
 /// An entry of `faults` or `changes`, by what it is about.
 #[derive(Clone, Debug)]
 pub enum EntryDocument {
@@ -190,7 +157,9 @@ pub fn read_cure(reader: &mut Reader, node: &Node) -> Option<CureDocument> {
     let what = "an action of the oracle";
     let mut fields = reader.fields(node, what)?;
     let at = optional(reader, &mut fields, "at", |r, n| bounded_span(r, n, "the time of an action"));
-    let (word, parameters) = choice(reader, &fields, node, &Choice { what, others: &["at"], known: &CURES })?;
+    // An oracle states its times, and waits for nothing.
+    let known: Vec<&'static str> = Action::changing().collect();
+    let (word, parameters) = choice(reader, &fields, node, &Choice { what, others: &["at"], known: &known })?;
     let (action, target) = read_action(reader, word, parameters)?;
     Some(CureDocument { at, action, target, places: Places::new(word, Some(parameters)) })
 }
