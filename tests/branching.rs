@@ -10,7 +10,7 @@ mod random;
 
 use std::cell::Cell;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use common::{root, write};
 use firedrill::drill::{Arm, Drill, Played, Remembered, Rules};
@@ -39,9 +39,10 @@ const POLICIES: [&str; 10] = [
     "scale-on-saturation",
 ];
 
-fn scenarios() -> Vec<Scenario> {
+/// The library's scenarios, read once for all cases.
+static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
     library::ENTRIES.iter().map(|entry| read_scenario(entry.path, entry.text).unwrap()).filter(|scenario| !scenario.reference).collect()
-}
+});
 
 /// The scenario with everything in it earlier or later, busier or calmer, and an end.
 fn changed(mut scenario: Scenario, load: f64, minutes: u64) -> Arc<Scenario> {
@@ -96,14 +97,14 @@ proptest! {
 
     #[test]
     fn any_policies_on_any_scenario_are_the_same_together_and_alone(
-        scenario in 0..scenarios().len(),
+        scenario in 0..SCENARIOS.len(),
         load in 0.3..1.4_f64,
         minutes in 7..16_u64,
         chosen in proptest::sample::subsequence(POLICIES.to_vec(), 2..=3),
         seed in 0..1000_u64,
         dry in proptest::bool::weighted(0.2),
     ) {
-        let scenario = changed(scenarios().swap_remove(scenario), load, minutes);
+        let scenario = changed(SCENARIOS[scenario].clone(), load, minutes);
         let rules = sources::rules(&["slo", "kubernetes", "stateful"], root()).unwrap();
         let stage = if dry { Stage::DryRun } else { Stage::Full };
         let drills: Vec<Drill> = chosen.iter().map(|policy| drill(&scenario, &rules, &[policy], stage)).collect();
@@ -182,7 +183,7 @@ prop_compose! {
 }
 
 fn scenario_of(spec: WorldSpec) -> Arc<Scenario> {
-    let mut scenario = scenarios().swap_remove(0);
+    let mut scenario = SCENARIOS[0].clone();
     scenario.spec = Arc::new(spec);
     scenario.human = Some(Arc::new(quick()));
     Arc::new(scenario)
@@ -230,7 +231,7 @@ fn any_policies_on_any_world_are_the_same_together_and_alone() {
 
 #[test]
 fn policies_that_act_at_different_times_each_have_their_own_world_from_there_on() {
-    let scenario = changed(scenarios().into_iter().find(|scenario| &*scenario.name == "hang-one-replica").unwrap(), 1.0, 20);
+    let scenario = changed(SCENARIOS.iter().find(|scenario| &*scenario.name == "hang-one-replica").unwrap().clone(), 1.0, 20);
     let rules = sources::rules(&["slo", "kubernetes"], root()).unwrap();
     let drills =
         ["restart-crashed-or-hung", "restart-all", "break-retry-storm"].map(|policy| drill(&scenario, &rules, &[policy], Stage::Full));

@@ -48,7 +48,7 @@ fn a_comparison_is_the_same_to_the_byte_on_any_number_of_threads_in_any_order_of
 const EVERYTHING: &str = "
 schema: scenario/1
 scenario: everything
-horizon: 6m
+horizon: 4m30s
 metrics: [istio, envoy, opentelemetry, micrometer, kube-state-metrics, cadvisor]
 clients:
   shoppers: { calls: { service: shop, endpoint: /buy }, rate: 12/s, timeout: 2s, retries: grpc, dispersion: 3 }
@@ -105,8 +105,8 @@ fn a_system_with_everything_is_the_same_to_the_byte_on_any_number_of_threads_and
         let line = format!("compare restart-crashed-or-hung restart-all --scenarios everything.yaml --format json --quiet {how}");
         firedrill(folder.path(), &words(&line)).exits(0)
     };
-    let one = compare("--seeds 1,2,3 --jobs 1");
-    for how in ["--seeds 1,2,3 --jobs 2", "--seeds 3,1,2 --jobs 2"] {
+    let one = compare("--seeds 1,2 --jobs 1");
+    for how in ["--seeds 1,2 --jobs 2", "--seeds 2,1 --jobs 2"] {
         let other = compare(how);
         assert!(one.stdout == other.stdout, "these differ, and must not:\n  {} > one.json\n  {} > other.json", one.told, other.told);
     }

@@ -71,6 +71,8 @@ struct Slow<'a> {
     calls: Vec<Call>,
     /// Those that are not over.
     open: Vec<usize>,
+    /// Until then nobody gives up and nobody tries again, so nobody is asked.
+    due: u64,
     attempts: Vec<Attempt>,
     stations: Vec<Station>,
     begun: Vec<u64>,
@@ -90,6 +92,7 @@ impl<'a> Slow<'a> {
             now: 0,
             calls: vec![],
             open: vec![],
+            due: u64::MAX,
             attempts: vec![],
             stations,
             begun: vec![],
@@ -101,8 +104,12 @@ impl<'a> Slow<'a> {
         let mut next = gap(0);
         while slow.now < steps(spec.horizon.as_seconds()) {
             slow.work();
-            slow.time_out();
-            slow.try_again();
+            if slow.now >= slow.due {
+                slow.due = u64::MAX;
+                slow.time_out();
+                slow.try_again();
+                slow.ask_who_is_next();
+            }
             while next <= slow.now as f64 / STEPS {
                 slow.arrive();
                 next += gap(slow.begun.len() as u64);
@@ -178,6 +185,16 @@ impl<'a> Slow<'a> {
         self.open.iter().copied().filter(|index| is_due(&calls[*index].waits, now)).collect()
     }
 
+    /// When the first of them gives up or tries again.
+    fn ask_who_is_next(&mut self) {
+        let due = |index: &usize| match self.calls[*index].waits {
+            Waits::Answer { until, .. } => until,
+            Waits::Retry { at } => at,
+            Waits::Nothing => u64::MAX,
+        };
+        self.due = self.open.iter().map(due).min().unwrap_or(u64::MAX);
+    }
+
     fn arrive(&mut self) {
         let client = &self.spec.clients[0];
         let service = self.spec.services.iter().position(|service| service.name == client.service).unwrap();
@@ -204,6 +221,7 @@ impl<'a> Slow<'a> {
         let attempt = self.attempts.len();
         self.attempts.push(Attempt { call: Some(index), service, ordinal, hop, arrived: self.now, phase: 0, left: None });
         self.calls[index].waits = Waits::Answer { attempt, until };
+        self.due = self.due.min(until);
         let (station, spec) = (&mut self.stations[service], &self.spec.services[service]);
         station.sent += 1;
         let is_free = station.queue.is_empty() && (station.working.len() as u32) < spec.workers.unwrap_or(u32::MAX);
@@ -295,6 +313,7 @@ impl<'a> Slow<'a> {
             // At once means with the next step.
             let at = self.now + steps(self.pause(call)).max(1);
             self.calls[index].waits = Waits::Retry { at };
+            self.due = self.due.min(at);
             return;
         }
         self.calls[index].waits = Waits::Nothing;
