@@ -201,10 +201,10 @@ fn drills(folder: &Path, scenario: &Arc<Scenario>, rules: &Arc<Rules>, policies:
 /// Databases, topics, locks, caches, calls in parallel and elsewhere, breakers, budgets, autoscalers, nodes, probes, faults; and whatever policies.
 #[test]
 fn any_policies_on_any_world_are_the_same_together_and_alone() {
-    const CASES: u32 = 60;
+    const CASES: usize = 60;
     let folder = tempfile::tempdir().unwrap();
     let rules = sources::rules(&[write(folder.path(), "rules.yaml", QUICK_RULES).to_str().unwrap()], root()).unwrap();
-    let config = ProptestConfig { cases: CASES, failure_persistence: None, max_shrink_iters: 50, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: CASES as u32, failure_persistence: None, max_shrink_iters: 50, ..ProptestConfig::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let acted = Cell::new(0);
     let worlds = (random::worlds::some_world(), prop::collection::vec(some_policy(), 2..4), 0..1000_u64);
@@ -218,11 +218,12 @@ fn any_policies_on_any_world_are_the_same_together_and_alone() {
             arms.push((&drills[0], Arm::Human));
         }
         arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));
-        for ((drill, arm), together) in arms.iter().zip(Drill::play_together(&arms, seed)) {
+        let together = Drill::play_together(&arms, seed);
+        let acts = arms.par_iter().zip(&together).filter(|((drill, arm), together)| {
             let what = format!("{} in the arm {}, seed {seed}", drill.answer.label, arm.word());
-            let acts = check(&together, &drill.play(*arm, seed), &what);
-            acted.set(acted.get() + u32::from(acts && *arm == Arm::Policy));
-        }
+            check(together, &drill.play(*arm, seed), &what) && *arm == Arm::Policy
+        });
+        acted.set(acted.get() + acts.count());
         Ok(())
     });
     played.unwrap_or_else(|problem| panic!("{problem}"));

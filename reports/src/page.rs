@@ -26,6 +26,8 @@ pub struct Page<'a> {
     pub command: &'a str,
     /// What was judged; `None` for a run or a comparison without thresholds.
     pub judgement: Option<&'a Judgement>,
+    /// What a verdict leaves out, a sentence each.
+    pub notes: &'a [String],
     /// All runs, a policy each: the first is the candidate. Empty if only examples are shown.
     pub policies: &'a [PolicyRuns<'a>],
     /// Runs that are told in full.
@@ -57,6 +59,9 @@ struct PageView<'a> {
     title: &'a str,
     engine: &'a str,
     verdict: Option<VerdictView>,
+    /// The verdict in a sentence; empty without one.
+    reason: String,
+    notes: &'a [String],
     facts: Vec<String>,
     breaches: Vec<BreachView>,
     idle: Vec<String>,
@@ -184,6 +189,8 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         title: page.title,
         engine: page.engine,
         verdict: judgement.map(|judgement| verdict_view(judgement.verdict)),
+        reason: judgement.map_or_else(String::new, |judgement| sentence(&judgement.reason())),
+        notes: page.notes,
         facts: facts(page, candidate),
         breaches: judgement.map_or_else(Vec::new, breach_views),
         idle: judgement.map_or_else(Vec::new, |found| found.idle.iter().map(|idle| format!("{}: {}", idle.policy, idle.reason)).collect()),
@@ -196,6 +203,15 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         columns: COLUMNS,
         examples: page.examples.iter().map(example_view).collect(),
         commands: commands(page),
+    }
+}
+
+/// With a capital letter and a full stop. A place or a measure that comes first stays as it is written.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    match letters.next() {
+        Some(first) if !words.contains(':') => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        _ => format!("{words}."),
     }
 }
 
@@ -488,6 +504,7 @@ mod tests {
             engine: "0.1.0",
             command: "firedrill gate",
             judgement: Some(&judgement),
+            notes: &[],
             policies: &[PolicyRuns { policy: "sample", cases: &cases }, PolicyRuns { policy: "baseline", cases: &worse }],
             examples: &[example],
         })
@@ -524,6 +541,7 @@ mod tests {
             engine: "0.1.0",
             command: "firedrill run x",
             judgement: None,
+            notes: &[],
             policies: &[],
             examples: &[example],
         });

@@ -43,6 +43,7 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
             engine: ENGINE,
             command: &command(arguments),
             judgement: None,
+            notes: &[],
             policies: &runs,
             examples: &[],
         });

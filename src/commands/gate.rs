@@ -290,10 +290,11 @@ impl Report<'_> {
         let command = command(self.arguments);
         let label = &self.contest.candidate.label;
         let html = page::render(&Page {
-            title: &format!("Gate of {label}"),
+            title: &title(&self.judgement.policies),
             engine: ENGINE,
             command: &command,
             judgement: Some(self.judgement),
+            notes: self.notes,
             policies: &[PolicyRuns { policy: label, cases: self.candidate }],
             examples: &examples,
         });
@@ -325,6 +326,14 @@ impl Report<'_> {
     }
 }
 
+/// The policy's name, or how many there are: their names stand below.
+fn title(policies: &[Name]) -> String {
+    match policies {
+        [policy] => format!("Gate of {policy}"),
+        several => format!("Gate of {}", counted(several.len() as u64, "policy")),
+    }
+}
+
 /// What broke or could not be told, with the command that shows it, and the verdict last.
 fn story(judgement: &Judgement, notes: &[String]) -> String {
     let mut text = String::new();
@@ -352,22 +361,10 @@ fn story(judgement: &Judgement, notes: &[String]) -> String {
 
 /// The verdict in a line, with what would settle it.
 fn closing(judgement: &Judgement, doubts: &[Doubt]) -> String {
-    let idle = judgement.classes.iter().filter(|class| class.verdict == Verdict::NotExercised).count();
     match judgement.verdict {
-        Verdict::Held if idle > 0 => {
-            format!("held: every threshold holds in every class but {idle}, where the policy did nothing and nothing was learnt of it")
-        }
-        Verdict::Held if judgement.incidents.is_empty() => {
-            "held: every threshold holds in every class; no recorded incident was replayed".to_owned()
-        }
-        Verdict::Held => "held: every threshold holds in every class, and every recorded incident passes".to_owned(),
         Verdict::Broken => "broken: see ✗ above".to_owned(),
-        Verdict::Inconclusive => match doubts.iter().filter_map(|doubt| doubt.pairs_needed).max() {
-            Some(pairs) => format!("inconclusive: see ? above; about {pairs} pairs would tell (`--pairs {pairs}`)"),
-            None if doubts.is_empty() => "inconclusive: nothing was judged".to_owned(),
-            None => "inconclusive: see ? above; more pairs would not tell, other scenarios or thresholds would".to_owned(),
-        },
-        Verdict::NotExercised => "not exercised: a policy that never acts proves nothing".to_owned(),
+        Verdict::Inconclusive if !doubts.is_empty() => format!("inconclusive: see ? above; {}", judgement.reason()),
+        verdict => format!("{verdict}: {}", judgement.reason()),
     }
 }
 

@@ -1,7 +1,8 @@
-//! What could not be told, and what would tell it.
+//! Why a verdict is what it is: what could not be told and what would tell it, and all of it in a sentence.
 
 use super::measure::Measure;
 use super::{ClassVerdict, CostVerdict, Judgement, TailVerdict, ThresholdVerdict, Verdict};
+use crate::words::counted;
 
 /// One thing that could not be told, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,45 @@ impl Judgement {
             thresholds.map(|found| of_threshold("all classes", found)).chain(costs.map(|found| of_cost("all classes", found))).collect();
         doubts.extend(pooled);
         doubts
+    }
+}
+
+impl Judgement {
+    /// Why the verdict is what it is, as a sentence without a capital letter and a full stop.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let idle = self.classes.iter().filter(|class| class.verdict == Verdict::NotExercised).count();
+        match self.verdict {
+            Verdict::Held if idle > 0 => {
+                format!("every threshold holds in every class but {idle}, where the policy did nothing and nothing was learnt of it")
+            }
+            Verdict::Held if self.incidents.is_empty() => {
+                "every threshold holds in every class; no recorded incident was replayed".to_owned()
+            }
+            Verdict::Held => "every threshold holds in every class, and every recorded incident passes".to_owned(),
+            Verdict::Broken => self.first_breach(),
+            Verdict::Inconclusive => self.what_would_tell(),
+            Verdict::NotExercised => "a policy that never acts proves nothing".to_owned(),
+        }
+    }
+
+    /// The first thing that broke, and how many more did.
+    fn first_breach(&self) -> String {
+        let breaches = self.breaches();
+        let first = breaches.first().map_or_else(String::new, |breach| format!("{}: {}", breach.place, breach.what));
+        match breaches.len() {
+            0 | 1 => first,
+            more => format!("{first}; and {} broke", counted(more as u64 - 1, "more thing")),
+        }
+    }
+
+    fn what_would_tell(&self) -> String {
+        let doubts = self.doubts();
+        match doubts.iter().filter_map(|doubt| doubt.pairs_needed).max() {
+            Some(pairs) => format!("about {pairs} pairs would tell (`--pairs {pairs}`)"),
+            None if doubts.is_empty() => "nothing was judged".to_owned(),
+            None => "more pairs would not tell, other scenarios or thresholds would".to_owned(),
+        }
     }
 }
 
