@@ -111,11 +111,12 @@ pub fn rule_shelf() -> Shelf<'static> {
 }
 
 /// Whether a rule file watches where nobody names rules: the library's policies listen to it, and it is about series that services here expose.
-/// Rules about the series of one recording, rules for special contexts, and rules about what few services run out of watch only where they are named.
+/// Rules about the series of one recording, rules for special contexts, rules about what few services run out of, and those that only hazards listen to,
+/// watch only where they are named.
 #[must_use]
 pub fn watches_by_default(name: &str) -> bool {
     let is_in_context = policy_library::rule_file(name).is_some_and(|(path, _)| path.contains("/context/"));
-    !["online-boutique", "resources"].contains(&name) && !is_in_context
+    !["naive", "online-boutique", "resources"].contains(&name) && !is_in_context
 }
 
 /// Where incidents are found by name.

@@ -19,7 +19,7 @@ use firedrill_scenarios::{Scenario, library, read_scenario};
 use rayon::prelude::*;
 
 /// The naive rule that fires in each scenario in which nothing is to be done: its expression, how long it waits, and whom its policy restarts.
-const NAIVE: [(&str, &str, &str, &str); 21] = [
+const NAIVE: [(&str, &str, &str, &str); 22] = [
     ("autoscaler-churn", r#"changes(kube_deployment_spec_replicas{deployment="api"}[20m]) > 3"#, "0s", "api"),
     (
         "canary-noise",
@@ -37,6 +37,12 @@ const NAIVE: [(&str, &str, &str, &str); 21] = [
     ("monday-morning", r#"sum(rate(http_requests_total{service="api"}[1m])) > 18"#, "1m", "api"),
     ("no-traffic", r#"sum(rate(http_requests_total{service="api"}[1m])) == 0"#, "2m", "api"),
     ("one-failed-request", r#"sum(rate(http_requests_total{code=~"5.."}[1m])) / sum(rate(http_requests_total[1m])) > 0.03"#, "0s", "api"),
+    (
+        "primary-stalls",
+        r#"sum(rate(http_client_requests_total{target="db",outcome!="success"}[30s])) / sum(rate(http_client_requests_total{target="db"}[30s])) > 0.5"#,
+        "0s",
+        "shop",
+    ),
     ("quiet-night", r#"sum(rate(http_requests_total{code=~"5.."}[2m])) / sum(rate(http_requests_total[2m])) > 0.05"#, "0s", "api"),
     ("rolling-deploy-blip", "kube_deployment_status_replicas_available < kube_deployment_spec_replicas", "1m", "api"),
     ("scrape-gap", r#"up{job="api"} == 0"#, "0s", "api"),
@@ -198,7 +204,7 @@ fn a_real_incident_is_found_although_an_exporter_is_dead_and_nothing_else_is_tou
 type Edits = &'static [(&'static str, &'static str)];
 
 /// Policies of the library with a scenario in which each acts, and what else the scenario needs. What Online Boutique's needs no simulated system shows.
-const ACTING: [(&str, &str, Edits); 19] = [
+const ACTING: [(&str, &str, Edits); 20] = [
     ("break-hanging-dependency", "slow-recommendations", &[("horizon: 35m", "horizon: 22m")]),
     ("break-retry-storm", "retry-storm", &[]),
     ("clear-filling-volume", "disk-fills", &[("horizon: 35m", "horizon: 22m")]),
@@ -217,6 +223,7 @@ const ACTING: [(&str, &str, Edits); 19] = [
     ("rollback-on-regression", "bad-deploy-errors", &[]),
     ("scale-back-thread-limit", "thread-limit", &[("horizon: 30m", "horizon: 22m")]),
     ("scale-on-saturation", "traffic-surge", &[]),
+    ("scale-out-waiting-workers", "slow-network", &[("horizon: 30m", "horizon: 20m")]),
     ("shift-from-slow-zone", "slow-zone", &[("horizon: 35m", "horizon: 22m")]),
 ];
 

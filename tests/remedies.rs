@@ -7,13 +7,14 @@ use common::{edited, firedrill, root, write};
 use serde_json::Value;
 
 /// Each fault that has a policy of its own, and the horizon that shows whether it helps.
-const REMEDIES: [(&str, &str, &str); 10] = [
+const REMEDIES: [(&str, &str, &str); 11] = [
     ("certificate-expires", "30m", "renew-expired-certificate"),
     ("config-drift", "30m", "revert-config-drift"),
     ("connection-leak", "35m", "reset-starving-pool"),
     ("disk-fills", "35m", "clear-filling-volume"),
     ("node-fails-slowly", "35m", "replace-starved-node"),
     ("slow-database", "35m", "isolate-slow-dependency"),
+    ("slow-network", "30m", "scale-out-waiting-workers"),
     ("slow-recommendations", "35m", "break-hanging-dependency"),
     ("slow-zone", "35m", "shift-from-slow-zone"),
     ("spoilt-entries", "30m", "flush-unreadable-entries"),

@@ -15,8 +15,8 @@ macro_rules! entries {
 /// Every scenario of the library, by family. A test holds this list equal to the folder.
 pub const ENTRIES: &[Entry] = entries! {
     "bad-deploy": "bad-deploy-errors", "bad-deploy-latency";
-    "benign": "autoscaler-churn", "canary-noise", "draining-errors", "gc-pause", "monday-morning", "no-traffic", "one-failed-request", "quiet-night",
-        "rolling-deploy-blip", "scrape-gap", "top-of-the-hour";
+    "benign": "autoscaler-churn", "canary-noise", "draining-errors", "gc-pause", "monday-morning", "no-traffic", "one-failed-request", "primary-stalls",
+        "quiet-night", "rolling-deploy-blip", "scrape-gap", "top-of-the-hour";
     "blind": "blind-hang";
     "calm": "blip", "healthy-deploy", "lunch-peak";
     "crash-loop": "crash-loop-bad-start", "crash-loop-one-replica";
@@ -35,13 +35,20 @@ pub const ENTRIES: &[Entry] = entries! {
     "zone-loss": "zone-loss";
     "certificate": "certificate-expires";
     "connections": "connection-leak";
+    "consumers": "poisoned-order";
+    "database": "primary-lost";
     "disk": "disk-fills";
     "drift": "config-drift";
     "external-dependency": "slow-recommendations";
-    "node": "node-fails-slowly";
+    "greedy-service": "greedy-batch";
+    "node": "node-fails-slowly", "node-is-not-rebooted";
+    "sick-nodes": "three-sick-nodes";
     "slow-zone": "slow-zone";
     "stale-cache": "spoilt-entries";
+    "storm-exit": "nodes-come-back";
+    "superseded": "hotfix-on-the-way";
     "thread-limit": "thread-limit";
+    "waiting-threads": "slow-network";
 };
 
 /// All names, in the order of [`ENTRIES`].
