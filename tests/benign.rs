@@ -223,7 +223,7 @@ const ACTING: [(&str, &str, Edits); 20] = [
     ("rollback-on-regression", "bad-deploy-errors", &[]),
     ("scale-back-thread-limit", "thread-limit", &[("horizon: 30m", "horizon: 22m")]),
     ("scale-on-saturation", "traffic-surge", &[]),
-    ("scale-out-waiting-workers", "slow-network", &[("horizon: 30m", "horizon: 20m")]),
+    ("scale-out-waiting-workers", "slow-network", &[("horizon: 30m", "horizon: 22m")]),
     ("shift-from-slow-zone", "slow-zone", &[("horizon: 35m", "horizon: 22m")]),
 ];
 
