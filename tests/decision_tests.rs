@@ -43,7 +43,8 @@ fn the_tests_of_the_librarys_policies_pass() {
     let folder = root().join("policies/library/tests");
     let files: Vec<String> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path().display().to_string()).collect();
     let tested: Vec<&str> = files.iter().filter_map(|file| file.rsplit('/').next()?.strip_suffix(".yaml")).collect();
-    let good = firedrill_policies::library::POLICIES.iter().filter(|entry| !entry.is_hazard()).map(firedrill_policies::library::Entry::name);
+    let good =
+        firedrill_policies::library::POLICIES.iter().filter(|entry| !entry.is_hazard()).map(firedrill_policies::library::Entry::name);
     let untested: Vec<&str> = good.filter(|name| !tested.contains(name)).collect();
     assert!(untested.is_empty(), "no decision tests: {untested:?}");
     let arguments: Vec<&str> = ["test"].into_iter().chain(files.iter().map(String::as_str)).collect();
