@@ -18,7 +18,7 @@ fn what_is_imported_from_each_kind_passes_check() {
     let out = folder.path().join("policies");
     let told = firedrill(root(), &["import", "remediation", SOURCES, "--owner", "team-shop", "--out", out.to_str().unwrap()]).exits(0);
     for said in [
-        "nodes-unhealthy-5m: from the MachineHealthCheck at tests/remediation/health-checks.yaml:1: 3 lost",
+        "nodes-unhealthy-5m: from the MachineHealthCheck at tests/remediation/health-checks.yaml:1: 2 lost",
         "  lost: nodeStartupTimeout 10m, the default",
         "refused: tests/remediation/rulebook.yaml:",
         "left out: 1 file without a remediation",

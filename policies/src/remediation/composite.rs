@@ -146,13 +146,14 @@ fn number(text: &str) -> Option<f64> {
 }
 
 fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
-    let mut escalation = None;
+    let (mut escalation, mut telling) = (None, Vec::new());
     for (word, value) in items(node, &["actions"]).iter().flat_map(entries).map(|(key, value)| (&*key.text, value)) {
         match word {
             "auto_remediate" | "remediate" | "remediation" => remediate(sketch, value),
-            "notify" => {
-                sketch.notes.push(Note::Lost(format!("notify {}: nobody is told before people are called", shortened(&told(value)))))
-            }
+            "notify" => match &value.value {
+                Value::List(several) => telling.extend(several.iter().map(told)),
+                _ => telling.push(told(value)),
+            },
             "escalate_if" | "escalate" | "escalate_after" => escalation = Some(value),
             other => sketch.notes.push(Note::Lost(format!("`{other}: {}` is no action that is known here", shortened(&told(value))))),
         }
@@ -178,6 +179,8 @@ fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
     if escalation.is_some() {
         verified(sketch);
     }
+    // People are told while it is remediated, and not after it.
+    let tell = |whom: String| Noted::exact(Step::plain("notify", format!("{{ to: {} }}", name_of(&whom))));
     let escalate = Step::plain("escalate", format!("{{ to: {} }}", to.as_deref().or(sketch.owner.as_deref()).unwrap_or(NOBODY)));
     if sketch.steps.is_empty() || to.is_some() {
         if let Some(last) = sketch.steps.last_mut() {
@@ -185,6 +188,7 @@ fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
         }
         sketch.steps.push(Noted::exact(escalate));
     }
+    sketch.steps.splice(0..0, telling.into_iter().map(tell));
     if items(node, &["actions"]).is_empty() { Err("it has no actions".to_owned()) } else { Ok(()) }
 }
 

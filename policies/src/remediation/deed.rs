@@ -69,8 +69,13 @@ fn kubectl(words: &[&str]) -> Option<Noted<Step>> {
             let is_pod = matches!(&*kind, "pod" | "pods" | "po") && is_name(&name);
             is_pod.then(|| pod_deleted(Some(name)))
         }
-        ["drain", node] => {
-            is_name(node).then(|| Noted::exact(Step { target: Some(("node", (*node).to_owned())), ..Step::plain("drain", "{}") }))
+        [word @ ("drain" | "cordon" | "uncordon"), node] => {
+            let word = match *word {
+                "drain" => "drain",
+                "cordon" => "cordon",
+                _ => "undrain",
+            };
+            is_name(node).then(|| Noted::exact(Step { target: Some(("node", (*node).to_owned())), ..Step::plain(word, "{}") }))
         }
         _ => None,
     }
@@ -120,6 +125,8 @@ mod tests {
         check("kubectl scale deployment cart --replicas 4", Some(("scale", "{ to: 4 }", "service/cart")));
         check("kubectl delete pod cart-1 --force", Some(("restart", "{ mode: rolling }", "replica/cart-1")));
         check("kubectl drain node-1 --ignore-daemonsets", Some(("drain", "{}", "node/node-1")));
+        check("kubectl cordon node-1", Some(("cordon", "{}", "node/node-1")));
+        check("kubectl uncordon node-1", Some(("undrain", "{}", "node/node-1")));
         check("sudo systemctl restart nginx.service", Some(("restart", "{ mode: rolling }", "replica/$pod")));
         check("service hubot restart", Some(("restart", "{ mode: rolling }", "replica/$pod")));
     }

@@ -38,18 +38,11 @@ pub fn machine_health_check(node: &Node, control_planes: &[&Node]) -> Result<Ske
     }
     startup(&mut sketch, node);
     selector(&mut sketch, node, "Machines");
-    let new_machine =
-        "the Machine is deleted and another one takes its place; here the node is drained, and its replicas come up elsewhere";
-    let drain = Step::plain("drain", "{}");
     let template = [&["spec", "remediation", "templateRef", "kind"][..], &["spec", "remediationTemplate", "kind"]]
         .into_iter()
         .find_map(|path| text(node, path));
-    sketch.steps.push(match template {
-        Some(template) => {
-            Noted::lost(drain, format!("`{template}` remediates the Machine; here the node is drained, and its replicas come up elsewhere"))
-        }
-        None => Noted::lost(drain, new_machine),
-    });
+    // Without a template the Machine is deleted, and another one takes its place.
+    sketch.steps.push(template.map_or_else(|| Noted::exact(Step::plain("replace_node", "{}")), |template| remediated(&template)));
     sketch.notes.push(Note::Assumed("a step that fails calls the owner; the source calls nobody".to_owned()));
     gate(&mut sketch, node)?;
     let is_of_control_plane = at(node, &["spec", "selector", "matchLabels", "cluster.x-k8s.io/control-plane"]).is_some();
@@ -90,7 +83,7 @@ pub fn node_health_check(node: &Node) -> Result<Sketch, Refusal> {
 fn begin(kind: Kind, node: &Node) -> Sketch {
     let name = text(node, &["metadata", "name"]).unwrap_or_default();
     let mut sketch = Sketch::new(kind, &node.place, &name);
-    sketch.description = format!("Takes the work from a node that is unhealthy for too long, as the {} `{name}` does.", kind.noun());
+    sketch.description = format!("Remediates a node that is unhealthy for too long, as the {} `{name}` does.", kind.noun());
     sketch.owner = super::kubernetes::owner(node);
     sketch.on.value.alerts = vec![alert_of(&name) + "Unhealthy"];
     sketch.target = Noted::exact(("node", "$node".to_owned()));
@@ -274,12 +267,9 @@ fn remediators(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
     let ready = r#"kube_node_status_condition{node=$node,condition="Ready",status="true"} == 1"#;
     let verified = |within: Span| Some((ready.to_owned(), hold.to_string(), within.to_string()));
     if let Some(kind) = text(node, &["spec", "remediationTemplate", "kind"]) {
-        let (step, lost) = remediated(&kind);
+        let Noted { value: step, mut notes } = remediated(&kind);
         let within = Span::from_nanos(hold.as_nanos().saturating_add(Span::from_minutes(10).as_nanos()));
-        let notes = vec![
-            Note::Lost(lost),
-            Note::Assumed("it waits for ever for the node to be healthy; here for ten minutes, then people are called".to_owned()),
-        ];
+        notes.push(Note::Assumed("it waits for ever for the node to be healthy; here for ten minutes, then people are called".to_owned()));
         sketch.steps.push(Noted { value: Step { verify: verified(within), ..step }, notes });
         return Ok(());
     }
@@ -298,22 +288,28 @@ fn remediators(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
                 "a remediation has no `timeout`, or one shorter than healthyDelay",
             ));
         };
-        let (step, lost) = remediated(&kind);
-        sketch.steps.push(Noted::lost(Step { verify: verified(timeout), goes_on: index + 1 < count, ..step }, lost));
+        let Noted { value: step, notes } = remediated(&kind);
+        sketch.steps.push(Noted { value: Step { verify: verified(timeout), goes_on: index + 1 < count, ..step }, notes });
     }
     if sketch.steps.is_empty() { Err(refusal(sketch, "it names no remediationTemplate and no escalatingRemediations")) } else { Ok(()) }
 }
 
-/// The deed of a remediator, and what is lost of it.
-fn remediated(kind: &str) -> (Step, String) {
-    let what = match kind {
-        "SelfNodeRemediationTemplate" => "the node reboots itself",
-        "FenceAgentsRemediationTemplate" => "the machine's power is turned off and on",
-        "Metal3RemediationTemplate" => "the machine is power-cycled by its controller",
-        "MachineDeletionRemediationTemplate" => "the Machine is deleted and another one takes its place",
-        _ => "what it does is not known here",
-    };
-    (Step::plain("drain", "{}"), format!("`{kind}`: {what}; here the node is drained, and its replicas come up elsewhere"))
+/// The step of a remediator.
+fn remediated(kind: &str) -> Noted<Step> {
+    let reboot = Step::plain("reboot_node", "{}");
+    match kind {
+        "SelfNodeRemediationTemplate" => Noted::lost(
+            reboot,
+            format!("`{kind}`: the node reboots itself, and what ran on it comes up elsewhere meanwhile; here it comes back with the node"),
+        ),
+        // The power of the machine is turned off and on, by a fence agent or by the controller of the machine.
+        "FenceAgentsRemediationTemplate" | "Metal3RemediationTemplate" => Noted::exact(reboot),
+        "MachineDeletionRemediationTemplate" => Noted::exact(Step::plain("replace_node", "{}")),
+        _ => Noted::lost(
+            Step::plain("drain", "{}"),
+            format!("`{kind}`: what it does is not known here; the node is drained, and its replicas come up elsewhere"),
+        ),
+    }
 }
 
 fn one_at_a_time(sketch: &mut Sketch, why: &str) {

@@ -109,7 +109,7 @@ impl Step {
 
     /// Whether it does something to the world.
     pub fn acts(&self) -> bool {
-        !matches!(self.deed.0, "escalate" | "wait")
+        !matches!(self.deed.0, "escalate" | "notify" | "collect" | "wait")
     }
 }
 

@@ -208,9 +208,11 @@ fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
         let with = if with.is_empty() { String::new() } else { format!(", with: [{}]", with.join(", ")) };
         let mut notes: Vec<Note> = lost.drain(..).map(Note::Lost).collect();
         if !told.is_empty() {
-            notes.push(Note::Lost(format!("{} go to a sink such as a chat; here people are called", told.join(", "))));
+            notes.push(Note::Lost(format!("{} go to a sink such as a chat: write whom that tells", told.join(", "))));
         }
-        sketch.steps.push(Noted { value: Step::plain("escalate", format!("{{ to: {NOBODY}{with} }}")), notes });
+        // What is gathered is sent; where all that is left is what nobody knows here, somebody has to do it.
+        let word = if told.is_empty() { "escalate" } else { "notify" };
+        sketch.steps.push(Noted { value: Step::plain(word, format!("{{ to: {NOBODY}{with} }}")), notes });
     }
     sketch.notes.extend(lost.into_iter().map(Note::Lost));
     if matches!(at(node, &["stop"]).map(|node| &node.value), Some(Value::Bool(true))) {

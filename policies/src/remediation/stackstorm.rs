@@ -19,15 +19,10 @@ const MONITORING: [(&str, &str); 6] = [
 ];
 
 /// Actions that send a text to people.
-const TELLING: [&str; 7] = [
-    "chatops.post_message",
-    "slack.post_message",
-    "core.sendmail",
-    "hubot.post_message",
-    "opsgenie.create_alert",
-    "pagerduty.launch_incident",
-    "email.send_email",
-];
+const TELLING: [&str; 5] = ["chatops.post_message", "slack.post_message", "core.sendmail", "hubot.post_message", "email.send_email"];
+
+/// Actions that call people.
+const CALLING: [&str; 2] = ["opsgenie.create_alert", "pagerduty.launch_incident"];
 
 /// Whether a document is a rule.
 pub fn is_rule(node: &Node) -> bool {
@@ -130,7 +125,10 @@ fn action(node: &Node) -> Noted<Step> {
     let name = text(node, &["action", "ref"]).unwrap_or_default();
     let escalate = || Step::plain("escalate", format!("{{ to: {NOBODY} }}"));
     if TELLING.contains(&&*name) {
-        return Noted::lost(escalate(), format!("`{name}` sends a text; here people are called"));
+        return Noted::lost(Step::plain("notify", format!("{{ to: {NOBODY} }}")), format!("`{name}` sends a text of its own"));
+    }
+    if CALLING.contains(&&*name) {
+        return Noted::lost(escalate(), format!("`{name}` calls with a text of its own"));
     }
     let command = text(node, &["action", "parameters", "cmd"])
         .filter(|_| matches!(&*name, "core.local" | "core.local_sudo" | "core.remote" | "core.remote_sudo"));
