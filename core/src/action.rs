@@ -171,11 +171,13 @@ pub enum Restraint {
     ShiftTraffic,
     /// That of [`Action::PauseRollout`].
     PauseRollout,
+    /// That of [`Action::Resize`].
+    Resize,
 }
 
 impl Restraint {
     /// All of them with the words of the actions that lay them on.
-    pub const WORDS: [(&'static str, Self); 9] = [
+    pub const WORDS: [(&'static str, Self); 10] = [
         ("limit_retries", Self::LimitRetries),
         ("circuit_break", Self::CircuitBreak),
         ("isolate", Self::Isolate),
@@ -185,6 +187,7 @@ impl Restraint {
         ("set_limit", Self::SetLimit),
         ("shift_traffic", Self::ShiftTraffic),
         ("pause_rollout", Self::PauseRollout),
+        ("resize", Self::Resize),
     ];
 
     /// The word of the action that lays it on.
@@ -357,6 +360,31 @@ pub enum Action {
     RevertDrift,
     /// Hold a rollout where it is, until that is lifted.
     PauseRollout,
+    /// End the processes of a service or a replica without a word; they are started again after their back-off, as after a crash.
+    Kill,
+    /// Give each replica of a service another limit of memory, without a restart, until that is lifted.
+    Resize {
+        /// The limit.
+        memory: Bytes,
+    },
+    /// Load a cache of a service with what is asked for most, from a copy that lies elsewhere.
+    WarmCache {
+        /// Which cache; `None`: all of the service.
+        cache: Option<Name>,
+        /// The share of all keys that it has afterwards, the most popular.
+        share: Ratio,
+    },
+    /// Throw away the messages that a service has failed on.
+    SkipMessage,
+    /// Publish the dead letters of a service again.
+    ReplayDeadLetters,
+    /// Turn a flag of a service on or off.
+    SetFlag {
+        /// Which flag.
+        flag: Name,
+        /// Whether it is on afterwards.
+        on: bool,
+    },
 }
 
 impl Action {
@@ -394,11 +422,17 @@ impl Action {
             Self::RenewCertificate => "renew_certificate",
             Self::RevertDrift => "revert_drift",
             Self::PauseRollout => "pause_rollout",
+            Self::Kill => "kill",
+            Self::Resize { .. } => "resize",
+            Self::WarmCache { .. } => "warm_cache",
+            Self::SkipMessage => "skip_message",
+            Self::ReplayDeadLetters => "replay_dead_letters",
+            Self::SetFlag { .. } => "set_flag",
         }
     }
 
     /// All words, in the order of the documentation.
-    pub const WORDS: [&'static str; 30] = [
+    pub const WORDS: [&'static str; 36] = [
         "restart",
         "scale",
         "rollback",
@@ -429,6 +463,12 @@ impl Action {
         "renew_certificate",
         "revert_drift",
         "pause_rollout",
+        "kill",
+        "resize",
+        "warm_cache",
+        "skip_message",
+        "replay_dead_letters",
+        "set_flag",
     ];
 
     /// The words of the actions that change something: all but that of waiting, in the order of [`Action::WORDS`].
@@ -449,6 +489,7 @@ impl Action {
             Self::SetLimit { .. } => Some(Restraint::SetLimit),
             Self::ShiftTraffic { .. } => Some(Restraint::ShiftTraffic),
             Self::PauseRollout => Some(Restraint::PauseRollout),
+            Self::Resize { .. } => Some(Restraint::Resize),
             _ => None,
         }
     }
@@ -488,6 +529,10 @@ impl fmt::Display for Action {
             }
             Self::ShiftTraffic { share } => write!(f, "shift_traffic (to {share})"),
             Self::ExpandVolume { by } => write!(f, "expand_volume (by {by})"),
+            Self::Resize { memory } => write!(f, "resize (memory to {memory})"),
+            Self::WarmCache { cache: None, share } => write!(f, "warm_cache ({share})"),
+            Self::WarmCache { cache: Some(cache), share } => write!(f, "warm_cache ({share} of {cache})"),
+            Self::SetFlag { flag, on } => write!(f, "set_flag ({flag} {})", if *on { "on" } else { "off" }),
             _ => f.write_str(self.word()),
         }
     }

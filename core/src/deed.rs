@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::action::{Action, Keys, Limit, Priority, Restraint};
 use crate::problem::Problem;
-use crate::quantity::Ratio;
+use crate::quantity::{Bytes, Ratio};
 use crate::time::Span;
 use crate::yaml::{Fields, Node, Reader};
 
@@ -23,7 +23,7 @@ pub fn targets(word: &str) -> &'static [&'static str] {
     match word {
         "rate_limit" => &["client"],
         "lift" => &["service", "client", "zone"],
-        "reset_pool" | "clear_disk" | "expand_volume" => &["service", "replica"],
+        "reset_pool" | "clear_disk" | "expand_volume" | "kill" => &["service", "replica"],
         "shift_traffic" => &["zone"],
         "undrain" => &["zone", "node"],
         "cordon" | "reboot_node" | "replace_node" => &["node"],
@@ -44,6 +44,10 @@ pub fn plain(word: &str) -> Option<Action> {
         "renew_certificate" => Some(Action::RenewCertificate),
         "revert_drift" => Some(Action::RevertDrift),
         "pause_rollout" => Some(Action::PauseRollout),
+        "kill" => Some(Action::Kill),
+        "skip_message" => Some(Action::SkipMessage),
+        "replay_dead_letters" => Some(Action::ReplayDeadLetters),
+        "warm_cache" => Some(Action::WarmCache { cache: None, share: all() }),
         "reset_pool" => Some(Action::ResetPool { to: None }),
         "kill_queries" => Some(Action::KillQueries { older: Span::ZERO }),
         "flush_cache" => Some(Action::FlushCache { cache: None, keys: Keys::Share(all()) }),
@@ -63,6 +67,8 @@ pub fn example(word: &str) -> &'static str {
         "set_limit" => "{ of: pool, to: 20 }",
         "shift_traffic" => "{ share: 0% }",
         "expand_volume" => "{ by: 10GiB }",
+        "resize" => "{ memory: 2GiB }",
+        "set_flag" => "{ flag: fast-path, to: off }",
         _ => "{}",
     }
 }
@@ -106,13 +112,7 @@ pub fn read(reader: &mut Reader, word: &str, fields: &mut Fields<'_>) -> Option<
             let share = fields.required(reader, "share").and_then(|node| reader.ratio(node, "the share"));
             Some(Action::ShiftTraffic { share: share? })
         }
-        "expand_volume" => {
-            let by = fields.required(reader, "by").and_then(|node| {
-                let by = reader.bytes(node, "the size")?;
-                positive(reader, node, "the size", (by.get() > 0).then_some(by))
-            });
-            Some(Action::ExpandVolume { by: by? })
-        }
+        "expand_volume" => Some(Action::ExpandVolume { by: size(reader, fields, "by")? }),
         word => read_of_service(reader, word, fields),
     }
 }
@@ -149,8 +149,27 @@ fn read_of_service(reader: &mut Reader, word: &str, fields: &mut Fields<'_>) -> 
             };
             Some(Action::FlushCache { cache: cache?, keys })
         }
+        "resize" => Some(Action::Resize { memory: size(reader, fields, "memory")? }),
+        "warm_cache" => {
+            let cache = optional(reader, fields, "cache", |r, n| r.name(n, "the name of a cache"));
+            let share = optional(reader, fields, "share", share);
+            Some(Action::WarmCache { cache: cache?, share: share?.unwrap_or_else(all) })
+        }
+        "set_flag" => {
+            let flag = fields.required(reader, "flag").and_then(|node| reader.name(node, "the name of a flag"));
+            let to =
+                fields.required(reader, "to").and_then(|node| reader.one_of(node, "a state of a flag", &[("on", true), ("off", false)]));
+            Some(Action::SetFlag { flag: flag?, on: to? })
+        }
         word => plain(word),
     }
+}
+
+/// A size above zero.
+fn size(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Option<Bytes> {
+    let node = fields.required(reader, key)?;
+    let size = reader.bytes(node, "the size")?;
+    positive(reader, node, "the size", (size.get() > 0).then_some(size))
 }
 
 fn all() -> Ratio {
@@ -199,7 +218,7 @@ fn positive<T>(reader: &mut Reader, node: &Node, what: &str, value: Option<T>) -
 mod tests {
     use super::*;
     use crate::name::Name;
-    use crate::quantity::{Bytes, Rate};
+    use crate::quantity::Rate;
     use crate::yaml::parse;
 
     fn read_text(word: &str, text: &str) -> Result<Action, Vec<String>> {
@@ -248,6 +267,14 @@ mod tests {
         reads("shift_traffic", "{ share: 0% }", Action::ShiftTraffic { share: share(0.0) }, "shift_traffic (to 0%)");
         let by = Bytes::parse("10GiB").unwrap();
         reads("expand_volume", "{ by: 10GiB }", Action::ExpandVolume { by }, "expand_volume (by 10GiB)");
+        reads("resize", "{ memory: 10GiB }", Action::Resize { memory: by }, "resize (memory to 10GiB)");
+        let cache = Some(Name::new("items"));
+        let warm = Action::WarmCache { cache: cache.clone(), share: share(0.5) };
+        reads("warm_cache", "{ cache: items, share: 50% }", warm, "warm_cache (50% of items)");
+        reads("warm_cache", "{}", Action::WarmCache { cache: None, share: share(1.0) }, "warm_cache (100%)");
+        let flag = Name::new("fast-path");
+        reads("set_flag", "{ flag: fast-path, to: on }", Action::SetFlag { flag: flag.clone(), on: true }, "set_flag (fast-path on)");
+        reads("set_flag", "{ flag: fast-path, to: off }", Action::SetFlag { flag, on: false }, "set_flag (fast-path off)");
     }
 
     #[test]
@@ -281,5 +308,8 @@ mod tests {
         refuses("lift", "{ what: restart }", "`restart` is not what can be lifted");
         refuses("flush_cache", "{ share: 10%, prefix: a }", "and not both");
         refuses("set_limit", "{ of: queue, to: 5 }", "`queue` is not a limit");
+        refuses("resize", "{ memory: 0B }", "the size is zero");
+        refuses("set_flag", "{ flag: fast-path, to: maybe }", "`maybe` is not a state of a flag");
+        refuses("set_flag", "{ to: on }", "has no `flag`");
     }
 }

@@ -319,6 +319,15 @@ fn on_parts(action: &Action, whom: &str) -> String {
         Action::RenewCertificate => format!("Give {whom} a new certificate."),
         Action::RevertDrift => format!("Set the configuration of all replicas of {whom} to what is declared."),
         Action::PauseRollout => format!("Hold the rollout of {whom} where it is."),
+        Action::Kill => format!("End the processes of {whom} without a word; they are started again."),
+        Action::Resize { memory } => format!("Give each replica of {whom} {memory} of memory, without a restart."),
+        Action::WarmCache { cache, share } => {
+            let cache = cache.as_ref().map_or_else(|| "the caches".to_owned(), |cache| format!("the cache `{cache}`"));
+            format!("Load {cache} of {whom} with the {share} of keys that are asked for most.")
+        }
+        Action::SkipMessage => format!("Throw away the messages that {whom} has failed on."),
+        Action::ReplayDeadLetters => format!("Publish the dead letters of {whom} again."),
+        Action::SetFlag { flag, on } => format!("Turn the flag `{flag}` of {whom} {}.", if *on { "on" } else { "off" }),
         other => format!("Do {other} to {whom}."),
     }
 }

@@ -587,7 +587,7 @@ impl TargetKind {
     #[must_use]
     pub const fn fit_for(action: &Action) -> &'static [Self] {
         match action {
-            Action::Restart { .. } | Action::PurgeQueue => &[Self::Service, Self::Replica],
+            Action::Restart { .. } | Action::PurgeQueue | Action::Kill => &[Self::Service, Self::Replica],
             Action::Scale { .. } | Action::Rollback | Action::ParkMessages | Action::FailOver | Action::RevertFlag => &[Self::Service],
             Action::Drain => &[Self::Replica, Self::Zone, Self::Node],
             Action::LimitRetries { .. } => &[Self::Service, Self::Client],
@@ -600,7 +600,12 @@ impl TargetKind {
             | Action::FlushCache { .. }
             | Action::RenewCertificate
             | Action::RevertDrift
-            | Action::PauseRollout => &[Self::Service],
+            | Action::PauseRollout
+            | Action::Resize { .. }
+            | Action::WarmCache { .. }
+            | Action::SkipMessage
+            | Action::ReplayDeadLetters
+            | Action::SetFlag { .. } => &[Self::Service],
             Action::ResetPool { .. } | Action::ClearDisk | Action::ExpandVolume { .. } => &[Self::Service, Self::Replica],
             Action::RateLimit { .. } => &[Self::Client],
             Action::Lift { .. } => &[Self::Service, Self::Client, Self::Zone],
@@ -641,7 +646,7 @@ impl std::fmt::Display for TargetSource {
 /// Whether an action has an opposite.
 #[must_use]
 pub const fn has_inverse(action: &Action) -> bool {
-    matches!(action, Action::Scale { .. } | Action::Cordon) || action.restraint().is_some()
+    matches!(action, Action::Scale { .. } | Action::Cordon | Action::SetFlag { .. }) || action.restraint().is_some()
 }
 
 /// The action that undoes another on a target; `None` if there is none, or if it depends on a number that is not declared.
@@ -658,6 +663,7 @@ pub fn inverse(action: &Action, target: &Target, inventory: &Inventory) -> Optio
             Some(Action::Scale { replicas: Scale::To(declared) })
         }
         Action::Cordon => Some(Action::Undrain),
+        Action::SetFlag { flag, on } => Some(Action::SetFlag { flag: flag.clone(), on: !on }),
         _ => None,
     }
 }

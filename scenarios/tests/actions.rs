@@ -493,3 +493,102 @@ fn what_leaks_is_seen_as_taken_and_nobody_has_it() {
     assert_eq!((of("active"), of("idle"), of("max")), (10.0, 0.0, 10.0));
     assert!(of("timeout_total") > 100.0 && of("pending") > 1.0);
 }
+
+#[test]
+fn killed_processes_start_again_after_their_back_off() {
+    let finished = play(SHOP, "", &[(60, Action::Kill, service("shop")), (90, Action::Kill, Target::Replica(Name::new("shop-0")))]);
+    assert!(failures(&finished).is_empty(), "{:?}", failures(&finished));
+    assert_eq!(told(&finished, "killed by").len(), 5);
+    // The first back-off is none; ten seconds come before the second start. Whoever was served meanwhile was served by the others.
+    assert_eq!(told(&finished, "started again after its back-off"), [100.0]);
+    assert!(good(&finished, "robots", (60, 70)) < 0.7 && good(&finished, "robots", (70, 90)) > 0.9999);
+    assert!(good(&finished, "robots", (110, 350)) > 0.9999);
+    let hung = "faults:\n  - hang: { replica: shop-1 }\n    at: 1m\n";
+    let freed = play(SHOP, hung, &[(120, Action::Kill, Target::Replica(Name::new("shop-1")))]);
+    assert!(good(&freed, "robots", (80, 120)) < 0.9 && good(&freed, "robots", (130, 350)) > 0.9999, "a hung process can be killed too");
+    refuses(Action::Kill, Target::Replica(Name::new("shop-9")), "replica/shop-9 does not exist");
+}
+
+#[test]
+fn more_memory_puts_the_end_of_a_leaking_process_off() {
+    let text = SHOP.replace("    workers: 60\n", "    workers: 60\n    memory: { base: 100MiB, limit: 200MiB }\n");
+    let leak = "faults:\n  - memory_leak: { replica: shop-0, leak: 1MiB/s }\n    at: 1m\n";
+    let killed = |finished: &Finished<Script>| told(finished, "out of memory").first().copied().unwrap();
+    let resize = |memory: &str| Action::Resize { memory: Bytes::parse(memory).unwrap() };
+    is_about(killed(&play(&text, leak, &[])), 160.0, 0.1);
+    is_about(killed(&play(&text, leak, &[(120, resize("300MiB"), service("shop"))])), 260.0, 0.1);
+    let lifted = [(120, resize("400MiB"), service("shop")), (240, Action::Lift { what: Restraint::Resize }, service("shop"))];
+    is_about(killed(&play(&text, leak, &lifted)), 240.0, 0.1);
+    let less = play(&text, leak, &[(120, resize("150MiB"), service("shop"))]);
+    assert_eq!(failures(&less), ["a replica of service/shop uses more than 150MiB"]);
+    refuses(resize("1GiB"), service("extras"), "the memory of service/extras has no limit");
+    let machines = text.replace("services:\n", "nodes:\n  blue: { count: 8, zone: a, cores: 8, memory: 8GiB }\n  green: { count: 8, zone: b, cores: 8, memory: 8GiB }\nservices:\n");
+    let machines = machines.replace("  db:\n", "  db:\n    cores: 2\n    memory: { limit: 1GiB }\n");
+    let found = failures(&play(&machines, "", &[(60, resize("1GiB"), service("shop"))]));
+    assert_eq!(found, ["service/shop stands on machines that have set aside 200MiB for each replica"]);
+}
+
+#[test]
+fn a_cache_is_loaded_with_what_is_asked_for_most() {
+    let flush = Action::FlushCache { cache: None, keys: Keys::Share(share(1.0)) };
+    let warm = |part| Action::WarmCache { cache: None, share: share(part) };
+    // Every key is asked for alike, so half of them are half of the hits.
+    let asked = |acts: &[(u64, Action, Target)]| totals(&play(&cached(), "", acts), "db").sent;
+    let (never, cold) = (asked(&[]), asked(&[(120, flush.clone(), service("shop"))]));
+    assert!(cold > never + 900, "each of a thousand keys is asked for anew: {cold}, {never}");
+    let all = asked(&[(120, flush.clone(), service("shop")), (120, warm(1.0), service("shop"))]);
+    is_about(all as f64, never as f64, 5.0);
+    let half = asked(&[(120, flush, service("shop")), (120, warm(0.5), service("shop"))]);
+    is_about((half - never) as f64, (cold - never) as f64 / 2.0, 30.0);
+    refuses(warm(1.0), service("shop"), "service/shop has no cache");
+}
+
+/// Orders that a packer works off, one of which is poisoned.
+const ORDERS: &str = "
+schema: scenario/1
+scenario: orders
+horizon: 6m
+clients: { buyers: { calls: shop, rate: 10/s, timeout: 2s } }
+topics: { placed: { preset: kafka, partitions: 2 } }
+services:
+  shop: { work: [cpu: 1ms, publish: placed] }
+  packer: { start_up: 2s, consumes: placed, work: [cpu: 1ms] }
+faults:
+  - poison: { topic: placed, kills: false }
+    at: 1m
+";
+
+#[test]
+fn a_message_that_is_skipped_is_lost_and_one_that_is_parked_can_be_published_again() {
+    let of = |acts: &[(u64, Action, Target)]| {
+        let finished = play(ORDERS, "", acts);
+        assert!(failures(&finished).is_empty(), "{:?}", failures(&finished));
+        let totals = finished.ledger.topics[0].totals;
+        (totals.dead, totals.dropped, totals.waiting)
+    };
+    assert!(of(&[]).2 > 100, "what is behind it waits");
+    let (dead, dropped, waiting) = of(&[(120, Action::SkipMessage, service("packer"))]);
+    assert!((dead, dropped) == (0, 1) && waiting < 20, "{dead} {dropped} {waiting}");
+    let (dead, dropped, waiting) = of(&[(120, Action::ParkMessages, service("packer"))]);
+    assert!((dead, dropped) == (1, 0) && waiting < 20, "{dead} {dropped} {waiting}");
+    // It is as poisoned as before, and blocks its partition again.
+    let (dead, dropped, waiting) =
+        of(&[(120, Action::ParkMessages, service("packer")), (180, Action::ReplayDeadLetters, service("packer"))]);
+    assert!((dead, dropped) == (0, 0) && waiting > 100, "{dead} {dropped} {waiting}");
+    let none = play(ORDERS, "", &[(30, Action::ReplayDeadLetters, service("packer")), (40, Action::SkipMessage, service("packer"))]);
+    assert_eq!(failures(&none), ["service/packer has no dead letters", "service/packer has not failed on any message that waits"]);
+    refuses(Action::SkipMessage, service("shop"), "service/shop takes no messages");
+}
+
+#[test]
+fn a_flag_is_turned_on_and_off_by_name() {
+    let text = SHOP.replace("    workers: 60\n", "    workers: 60\n    flags: { lenient: { error: 50%, push: 1s } }\n");
+    let set = |on| Action::SetFlag { flag: Name::new("lenient"), on };
+    let finished = play(&text, "", &[(60, set(true), service("shop")), (120, set(false), service("shop"))]);
+    assert!(failures(&finished).is_empty(), "{:?}", failures(&finished));
+    is_about(good(&finished, "robots", (70, 120)), 0.5, 0.02);
+    assert!(good(&finished, "robots", (0, 60)) > 0.9999 && good(&finished, "robots", (130, 350)) > 0.9999);
+    let twice = play(&text, "", &[(60, set(false), service("shop"))]);
+    assert_eq!(failures(&twice), ["the flag lenient of service/shop is off already"]);
+    refuses(set(true), service("shop"), "service/shop has no flag lenient");
+}

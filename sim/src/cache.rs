@@ -228,6 +228,18 @@ impl Cache {
         }
     }
 
+    /// Gets this share of all keys, the most popular, as far as it does not have them and has room; how many it got.
+    pub(crate) fn load(&mut self, now: Time, share: f64) -> u64 {
+        let room = self.spec.capacity.unwrap_or(u32::MAX).min(self.spec.keys);
+        let wanted = (libm::ceil(f64::from(self.spec.keys) * share) as u32).min(room);
+        // The least popular first, so that the most popular is the newest.
+        let missing: Vec<u32> = (0..wanted).rev().filter(|key| self.ends[*key as usize] <= now.as_nanos()).collect();
+        for key in &missing {
+            self.fill(now, *key, now);
+        }
+        missing.len() as u64
+    }
+
     /// Loses one key, if it is there.
     fn throw_away(&mut self, key: u32) {
         if self.ends[key as usize] == 0 {

@@ -270,14 +270,20 @@ const fn takes_replicas(action: &Action) -> bool {
     // A zone that gets less of the traffic serves users with fewer of its replicas, or with none.
     matches!(
         action,
-        Action::Restart { .. } | Action::Drain | Action::Rollback | Action::FailOver | Action::RebootNode | Action::ReplaceNode
+        Action::Restart { .. }
+            | Action::Drain
+            | Action::Rollback
+            | Action::FailOver
+            | Action::RebootNode
+            | Action::ReplaceNode
+            | Action::Kill
     ) || matches!(action, Action::ShiftTraffic { share } if share.get() < 1.0)
 }
 
 /// Replicas that an action takes from a service with `declared` replicas at one time.
 fn taken_of_service(action: &Action, declared: u64) -> u64 {
     match action {
-        Action::Restart { mode: RestartMode::AtOnce } | Action::Drain => declared,
+        Action::Restart { mode: RestartMode::AtOnce } | Action::Drain | Action::Kill => declared,
         // A failover takes the primary.
         Action::Restart { mode: RestartMode::Rolling } | Action::Rollback | Action::FailOver => 1,
         Action::Scale { replicas: Scale::To(count) } => declared.saturating_sub(u64::from(*count)),

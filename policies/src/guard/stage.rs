@@ -59,7 +59,9 @@ impl Stage {
 #[must_use]
 pub const fn is_reversible(action: &Action) -> bool {
     let is_undone = matches!(action, Action::Scale { .. } | Action::Rollback | Action::Drain | Action::Wait { .. });
-    is_undone || matches!(action, Action::Cordon | Action::Undrain | Action::Lift { .. }) || action.restraint().is_some()
+    is_undone
+        || matches!(action, Action::Cordon | Action::Undrain | Action::Lift { .. } | Action::SetFlag { .. })
+        || action.restraint().is_some()
 }
 
 /// Whether any service that the proposal touches is critical. What is not declared counts as critical; a client is not.

@@ -75,7 +75,7 @@ fn answers_everything(policy: &Policy) -> Option<Problem> {
 
 /// An action whose effect is lost for good, at a stage that asks nobody.
 fn irreversible(policy: &Policy) -> Option<Problem> {
-    let is_final = |action: &Action| matches!(action, Action::PurgeQueue | Action::FailOver);
+    let is_final = |action: &Action| matches!(action, Action::PurgeQueue | Action::FailOver | Action::SkipMessage);
     let (action, _) = policy.actions().find(|(action, _)| is_final(action))?;
     // A limited policy may not do it at all.
     let asks = policy.stage <= Stage::Limited;

@@ -299,6 +299,8 @@ impl Teller {
                     "rebalancing" => format!("{service}: its consumers share {topic} anew: {reason}"),
                     "assigned" => format!("{service}: its consumers read {topic} again: {reason}"),
                     "parked" => format!("{service}: messages of {topic} are parked: {reason}"),
+                    "skipped" => format!("{service}: messages of {topic} are thrown away: {reason}"),
+                    "replayed" => format!("{service}: messages of {topic} wait again: {reason}"),
                     _ => format!("{service}: a message of {topic} is a dead letter: {reason}"),
                 };
                 self.say(at, Kind::World, text);

@@ -47,10 +47,16 @@ fn check_failover(reader: &mut Reader, document: &ScenarioDocument, cure: &CureD
 }
 
 fn check_parking(reader: &mut Reader, document: &ScenarioDocument, cure: &CureDocument) {
-    let (Action::ParkMessages, Target::Service(service)) = (&cure.action, &cure.target) else { return };
+    let what = match &cure.action {
+        Action::ParkMessages => "parked",
+        Action::SkipMessage => "skipped",
+        Action::ReplayDeadLetters => "published again",
+        _ => return,
+    };
+    let Target::Service(service) = &cure.target else { return };
     let known = document.services.iter().find(|candidate| candidate.name.value == *service);
     if known.is_some_and(|known| known.consumes.is_none()) {
-        let why = format!("`{service}` takes no messages that could be parked");
+        let why = format!("`{service}` takes no messages that could be {what}");
         reader.problem(problem::impossible(cure.places.of("service"), &why, "name a service with `consumes:`"));
     }
 }
@@ -65,11 +71,25 @@ fn check_names(reader: &mut Reader, names: &Names, document: &ScenarioDocument, 
             }
         }
         Action::ResetPool { to: Some(to) } => names.target(reader, &Target::Service(to.clone()), cure.places.of("to")),
-        Action::FlushCache { cache: Some(cache), .. } => {
+        Action::FlushCache { cache: Some(cache), .. } | Action::WarmCache { cache: Some(cache), .. } => {
             let Some(service) = document.services.iter().find(|candidate| candidate.name.value == *cure.target.name()) else { return };
             let caches: Vec<&str> = service.caches.iter().map(|known| known.name.value.as_str()).collect();
             if !caches.contains(&cache.as_str()) {
                 reader.problem(problem::unknown_within(cure.places.of("cache"), &service.name.value, ("cache", cache), &caches));
+            }
+        }
+        Action::Resize { .. } => {
+            let known = document.services.iter().find(|candidate| candidate.name.value == *cure.target.name());
+            if known.is_some_and(|known| matches!(known.memory.limit.as_ref().map(|limit| &limit.value), None | Some(None))) {
+                let why = format!("the memory of `{}` has no limit that could be another one", cure.target.name());
+                reader.problem(problem::impossible(cure.places.of("service"), &why, "name a service with `memory: { limit: … }`"));
+            }
+        }
+        Action::SetFlag { flag, .. } => {
+            let Some(service) = document.services.iter().find(|candidate| candidate.name.value == *cure.target.name()) else { return };
+            let flags: Vec<&str> = service.flags.iter().map(|known| known.name.value.as_str()).collect();
+            if !flags.contains(&flag.as_str()) {
+                reader.problem(problem::unknown_within(cure.places.of("flag"), &service.name.value, ("flag", flag), &flags));
             }
         }
         _ => {}

@@ -108,7 +108,7 @@ impl Kubelet {
         for index in existing(world).filter(|index| Host::of(&world.replicas[*index as usize]) == self.host) {
             let replica = &world.replicas[index as usize];
             let spec = &world.spec.services[replica.service as usize];
-            let limit = spec.memory.limit.map_or(0.0, |limit| limit.get() as f64);
+            let limit = replica.memory.limit.map_or(0.0, |limit| limit as f64);
             let figures = [
                 ("container_cpu_usage_seconds_total", cpu_seconds(world, replica)),
                 ("container_memory_working_set_bytes", memory_bytes(world, index) as f64),
@@ -312,7 +312,7 @@ fn put_container(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &Labe
             named_with("kube_pod_container_resource_requests", &labels, ("resource", resource))
         });
     }
-    let limits = [("memory", "byte", spec.memory.limit.map(|limit| limit.get() as f64)), ("cpu", "core", spec.cores)];
+    let limits = [("memory", "byte", replica.memory.limit.map(|limit| limit as f64)), ("cpu", "core", spec.cores)];
     for (resource, unit, limit) in limits {
         sheet.put(limit, || {
             let labels = labels.clone().set("unit", unit);

@@ -8,7 +8,7 @@ use firedrill_core::time::{Class, Span};
 
 use crate::queue::Handle;
 use crate::spec::{FaultKind, Misdeed};
-use crate::world::{Due, World};
+use crate::world::{Due, Termination, World};
 
 /// An action that is not complete by then has failed; what it set in motion goes on.
 const BOUND: Span = Span::from_minutes(15);
@@ -35,6 +35,10 @@ const fn preparation(action: &Action) -> Option<(f64, f64)> {
         | Action::SetLimit { .. } => Some((1.0, 5.0)),
         Action::ShiftTraffic { .. } => Some((1.0, 10.0)),
         Action::ResetPool { .. } | Action::KillQueries { .. } | Action::FlushCache { .. } => Some((0.2, 2.0)),
+        Action::SkipMessage | Action::ReplayDeadLetters => Some((0.2, 2.0)),
+        // Each kubelet changes the limits of what runs on its machine.
+        Action::Resize { .. } => Some((2.0, 30.0)),
+        Action::WarmCache { .. } => Some((30.0, 120.0)),
         Action::ClearDisk => Some((20.0, 90.0)),
         Action::ExpandVolume { .. } => Some((60.0, 300.0)),
         Action::RenewCertificate => Some((30.0, 180.0)),
@@ -102,8 +106,8 @@ enum Stage {
     RollingBack(u32),
     /// Complete when each of these is gone and these services have what they want.
     Draining { evacuation: u32, services: Vec<u32> },
-    /// Complete when no process has this flag any more.
-    Reverting(u32),
+    /// Complete when every process knows that this flag is on, or off.
+    Flagging { flag: u32, on: bool },
     /// Complete when another replica is the primary of this database and callers reach it.
     FailingOver(u32),
     /// Complete when this node is back and all that is on it is ready.
@@ -267,7 +271,9 @@ impl World {
                 }
                 Ok(Stage::RollingBack(service))
             }
-            Action::ParkMessages => self.park_target(target),
+            Action::ParkMessages => self.set_aside(target, false),
+            Action::SkipMessage => self.set_aside(target, true),
+            Action::ReplayDeadLetters => self.replay_target(target),
             Action::LimitRetries { retries, lasting } => self.limit_retries(index, target, *retries, *lasting),
             Action::FailOver => {
                 let service = self.target_service(target, "fail_over")?;
@@ -276,8 +282,13 @@ impl World {
             }
             Action::RevertFlag => {
                 let service = self.target_service(target, "revert_flag")?;
-                Ok(Stage::Reverting(self.revert_flag(service, &command.id().to_string())?))
+                Ok(Stage::Flagging { flag: self.revert_flag(service, &command.id().to_string())?, on: false })
             }
+            Action::SetFlag { flag, on } => {
+                let service = self.target_service(target, "set_flag")?;
+                Ok(Stage::Flagging { flag: self.order_flag(service, (flag, *on), &command.id().to_string())?, on: *on })
+            }
+            Action::Kill => self.kill_target(target, &command.id().to_string()),
             Action::Wait { span } => {
                 self.schedule_order(*span, index, OrderStep::WaitOver);
                 Ok(Stage::Waiting)
@@ -307,6 +318,8 @@ impl World {
             Action::SetLimit { limit, to } => self.set_limit(index, target, *limit, *to),
             Action::KillQueries { older } => self.kill_queries(target, *older),
             Action::FlushCache { cache, keys } => self.flush_target(index, target, (cache.as_ref(), keys)),
+            Action::WarmCache { cache, share } => self.warm_target(target, cache.as_ref(), share.get()),
+            Action::Resize { memory } => self.resize_memory(index, target, *memory),
             Action::ShiftTraffic { share } => self.shift_traffic(index, target, share.get()),
             Action::ClearDisk => self.clear_target(target),
             Action::ExpandVolume { by } => {
@@ -366,13 +379,7 @@ impl World {
     }
 
     fn flush_target(&mut self, index: u32, target: &Target, (cache, keys): (Option<&Name>, &Keys)) -> Result<(), String> {
-        let service = self.target_service(target, "flush_cache")?;
-        let caches = &self.spec.services[service as usize].caches;
-        let meant: Vec<Name> =
-            caches.iter().map(|known| known.name.clone()).filter(|known| cache.is_none_or(|cache| cache == known)).collect();
-        if meant.is_empty() {
-            return Err(cache.map_or_else(|| format!("{target} has no cache"), |cache| format!("{target} has no cache {cache}")));
-        }
+        let meant = self.caches_of(target, "flush_cache", cache)?;
         let name = target.name().clone();
         let luck = Stream::new(self.seed, Purpose::Action, hash64(&self.orders[index as usize].command.id().to_string()));
         let mut found = false;
@@ -390,6 +397,40 @@ impl World {
             Keys::Prefix(prefix) if !found => Err(format!("no key of {target} begins with {prefix}")),
             _ => Ok(()),
         }
+    }
+
+    /// The caches of a service that are meant, at least one.
+    fn caches_of(&self, target: &Target, what: &str, cache: Option<&Name>) -> Result<Vec<Name>, String> {
+        let service = self.target_service(target, what)?;
+        let caches = &self.spec.services[service as usize].caches;
+        let meant: Vec<Name> =
+            caches.iter().map(|known| known.name.clone()).filter(|known| cache.is_none_or(|cache| cache == known)).collect();
+        if meant.is_empty() {
+            return Err(cache.map_or_else(|| format!("{target} has no cache"), |cache| format!("{target} has no cache {cache}")));
+        }
+        Ok(meant)
+    }
+
+    fn warm_target(&mut self, target: &Target, cache: Option<&Name>, share: f64) -> Result<(), String> {
+        for cache in self.caches_of(target, "warm_cache", cache)? {
+            let loaded = self.load_cache(target.name(), &cache, share);
+            self.write(Event::Noted { what: format!("{loaded} keys were loaded into {cache} of {target}") });
+        }
+        Ok(())
+    }
+
+    /// Ends processes without a word, hung ones too.
+    fn kill_target(&mut self, target: &Target, by: &str) -> Result<Stage, String> {
+        let mut meant = self.target_replicas(target, "kill")?;
+        meant.retain(|replica| self.replicas[*replica as usize].is_running() && !self.replicas[*replica as usize].is_unreachable());
+        if meant.is_empty() {
+            return Err(format!("{target} has no process that can be reached"));
+        }
+        for replica in meant {
+            self.replicas[replica as usize].removed_by_action = true;
+            self.process_ended(replica, Termination::Error, &format!("killed by {by}"));
+        }
+        Ok(Stage::Done)
     }
 
     fn with_disks(&self, target: &Target, what: &str) -> Result<Vec<u32>, String> {
@@ -598,20 +639,30 @@ impl World {
     }
 
     fn inboxes_of(&self, target: &Target) -> Result<Vec<u32>, String> {
-        let service = self.target_service(target, "park_messages")?;
+        let service = self.target_service(target, "an action on messages")?;
         Ok((0..self.inboxes.len() as u32).filter(|inbox| self.inboxes[*inbox as usize].service == service).collect())
     }
 
-    fn park_target(&mut self, target: &Target) -> Result<Stage, String> {
-        let inboxes = self.inboxes_of(target)?;
-        if inboxes.is_empty() {
-            return Err(format!("{target} takes no messages"));
-        }
-        let parked: u64 = inboxes.into_iter().map(|inbox| self.park_messages(inbox)).sum();
-        if parked == 0 {
+    /// Takes the messages that a service has failed on out of its way: to the dead letters, or away for good.
+    fn set_aside(&mut self, target: &Target, for_good: bool) -> Result<Stage, String> {
+        let inboxes = self.consumed_by(target)?;
+        let found: u64 = inboxes.into_iter().map(|inbox| self.set_messages_aside(inbox, for_good)).sum();
+        if found == 0 {
             return Err(format!("{target} has not failed on any message that waits"));
         }
         Ok(Stage::Done)
+    }
+
+    fn replay_target(&mut self, target: &Target) -> Result<Stage, String> {
+        let inboxes = self.consumed_by(target)?;
+        let replayed: u64 = inboxes.into_iter().map(|inbox| self.replay_dead_letters(inbox)).sum();
+        if replayed == 0 { Err(format!("{target} has no dead letters")) } else { Ok(Stage::Done) }
+    }
+
+    /// What waits for a service that takes messages.
+    fn consumed_by(&self, target: &Target) -> Result<Vec<u32>, String> {
+        let inboxes = self.inboxes_of(target)?;
+        if inboxes.is_empty() { Err(format!("{target} takes no messages")) } else { Ok(inboxes) }
     }
 
     /// Limits the retries of a client, of a calling service, or of all who call a service.
@@ -680,7 +731,7 @@ impl World {
                 Stage::RestartingRolling { .. } => self.next_rolling_restart(index),
                 Stage::Restarting(replicas) => replicas.iter().all(|replica| self.is_ready_or_gone(*replica)),
                 Stage::Scaling(service) => self.has_what_it_wants(*service),
-                Stage::Reverting(flag) => self.is_flag_reverted(*flag),
+                Stage::Flagging { flag, on } => self.is_flag(*flag, *on),
                 Stage::RollingBack(service) => !self.services[*service as usize].rolling,
                 Stage::FailingOver(service) => {
                     self.services[*service as usize].database.as_ref().is_some_and(|database| database.is_steady())
@@ -758,7 +809,7 @@ impl World {
             Stage::Restarting(replicas) => unready(replicas),
             Stage::RestartingRolling { left, .. } => format!("{} replicas are left to restart", left.len()),
             Stage::Scaling(service) | Stage::RollingBack(service) => wanting(*service),
-            Stage::Reverting(flag) => self.flag_is_missing(*flag),
+            Stage::Flagging { flag, .. } => self.flag_is_missing(*flag),
             Stage::FailingOver(_) => "no standby has taken over".to_owned(),
             Stage::Rebooting { node, .. } => unready(&self.replicas_on(*node)),
             Stage::Replacing { evacuation, services, is_back, .. } => {

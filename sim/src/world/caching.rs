@@ -141,6 +141,13 @@ impl World {
         self.caches[place].flush_prefix(prefix)
     }
 
+    /// A cache gets the most popular of its keys that it does not have, from a copy as old as this moment; how many those are.
+    pub(super) fn load_cache(&mut self, service: &Name, cache: &Name, share: f64) -> u64 {
+        let place = self.cache_named(service, cache);
+        let now = self.now;
+        self.caches[place].load(now, share)
+    }
+
     /// Whether entries of a service's caches are spoilt still: a fault is over once none is.
     pub(super) fn look_for_spoilt(&mut self, service: &Name) {
         let now = self.now;

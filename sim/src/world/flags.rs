@@ -271,10 +271,28 @@ impl World {
         Ok(place)
     }
 
-    /// Whether a flag is off, and every process knows that.
-    pub(super) fn is_flag_reverted(&self, place: u32) -> bool {
-        let on = self.flags.as_ref().is_some_and(|flags| flags.all[place as usize].on);
-        !on && self.is_flag_settled(place)
+    /// Turns a flag of a service on or off, by an action.
+    ///
+    /// # Errors
+    /// It has no such flag, or it is so already.
+    pub(super) fn order_flag(&mut self, service: u32, (flag, on): (&Name, bool), by: &str) -> Result<u32, String> {
+        let name = self.spec.services[service as usize].name.clone();
+        let all = self.flags.iter().flat_map(|flags| flags.all.iter().enumerate());
+        let mut own = all.filter(|(_, known)| known.service == service && self.flag_spec(known).name == *flag);
+        let (place, is_on) =
+            own.next().map(|(place, known)| (place as u32, known.on)).ok_or_else(|| format!("service/{name} has no flag {flag}"))?;
+        let word = if on { "on" } else { "off" };
+        if is_on == on {
+            return Err(format!("the flag {flag} of service/{name} is {word} already"));
+        }
+        self.turn_flag(place, on, &format!("turned {word} by {by}"));
+        Ok(place)
+    }
+
+    /// Whether a flag is on, or off, and every process knows that.
+    pub(super) fn is_flag(&self, place: u32, on: bool) -> bool {
+        let is_on = self.flags.as_ref().is_some_and(|flags| flags.all[place as usize].on);
+        is_on == on && self.is_flag_settled(place)
     }
 
     /// How many processes have still to hear of a flag, of how many.

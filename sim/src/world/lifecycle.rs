@@ -137,7 +137,8 @@ pub(crate) struct Replica {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     base: u64,
-    limit: Option<u64>,
+    /// Beyond it the process is killed; `None`: it never is.
+    pub(crate) limit: Option<u64>,
     /// Growth, bytes a second.
     leak: u64,
     /// Leaked until `since`, in units of 1e-9 bytes.
@@ -292,13 +293,7 @@ impl Replica {
             thread_limit: None,
             version_error: 0.0,
             cpu_seconds_before: 0.0,
-            memory: Memory {
-                base: spec.memory.base.get(),
-                limit: spec.memory.limit.map(firedrill_core::quantity::Bytes::get),
-                leak: 0,
-                leaked: 0,
-                since: Time::ZERO,
-            },
+            memory: Memory { base: spec.memory.base.get(), limit: service.memory_limit, leak: 0, leaked: 0, since: Time::ZERO },
             life: None,
             started: Time::ZERO,
             was_there: false,

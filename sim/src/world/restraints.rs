@@ -7,7 +7,7 @@
 use firedrill_core::action::{Limit, Priority, Restraint, Target};
 use firedrill_core::journal::Event;
 use firedrill_core::name::Name;
-use firedrill_core::quantity::Rate;
+use firedrill_core::quantity::{Bytes, Rate};
 use firedrill_core::random::hop_index;
 use firedrill_core::time::{Span, Time};
 
@@ -317,6 +317,36 @@ impl World {
         Ok(())
     }
 
+    /// Each replica of a service has another limit of memory, without a restart, until that is lifted.
+    pub(super) fn resize_memory(&mut self, order: u32, target: &Target, memory: Bytes) -> Result<(), String> {
+        let service = self.target_service(target, "resize")?;
+        let spec = &self.spec.services[service as usize];
+        if spec.memory.limit.is_none() {
+            return Err(format!("the memory of {target} has no limit"));
+        }
+        // What a machine has set aside for a replica stays as it is.
+        if !self.nodes.is_empty() && memory > spec.life.request_memory {
+            return Err(format!("{target} stands on machines that have set aside {} for each replica", spec.life.request_memory));
+        }
+        let uses = |replica: &u32| self.replicas[*replica as usize].memory.bytes_at(self.now) + self.request_memory(*replica);
+        if self.services[service as usize].replicas.iter().any(|replica| uses(replica) >= memory.get()) {
+            return Err(format!("a replica of {target} uses more than {memory}"));
+        }
+        self.set_memory(service, Some(memory));
+        self.laid.push(Laid { order, what: Restraint::Resize, target: target.clone(), bucket: None, limit: None });
+        Ok(())
+    }
+
+    /// Sets the limit of memory of a service's replicas; `None`: as declared.
+    fn set_memory(&mut self, service: u32, to: Option<Bytes>) {
+        let declared = self.spec.services[service as usize].memory.limit;
+        self.services[service as usize].memory_limit = to.or(declared).map(Bytes::get);
+        for replica in self.services[service as usize].replicas.clone() {
+            self.replicas[replica as usize].memory.limit = self.services[service as usize].memory_limit;
+            self.refresh_memory(replica);
+        }
+    }
+
     /// Sets how many requests a replica of a service serves at a time; `None`: as many as declared.
     fn set_workers(&mut self, service: u32, to: Option<u32>) {
         let declared = crate::world::door::workers(&self.spec.services[service as usize]);
@@ -395,6 +425,7 @@ impl World {
                 self.services[service as usize].paused = false;
                 self.todo.reconcile.push(service);
             }
+            (Restraint::Resize, Some(service)) => self.set_memory(service, None),
             (Restraint::SetLimit, Some(service)) => match limit {
                 Some(Limit::Workers) => self.set_workers(service, None),
                 Some(Limit::Pool) => drop(self.set_pools(service, None)),

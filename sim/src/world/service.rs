@@ -28,6 +28,8 @@ pub(crate) struct Service {
     pub(super) retry_luck: Stream,
     /// `u32::MAX` is unbounded.
     pub(super) workers: u32,
+    /// Beyond it a process is killed, bytes; `None`: it never is.
+    pub(super) memory_limit: Option<u64>,
     /// With those of its backlog; `u32::MAX` is unbounded.
     pub(crate) queue: u32,
     /// What its doors go by; `None`: they are open to all, and who comes first is served first.
@@ -189,6 +191,7 @@ impl Service {
             later_luck: Stream::new(seed, Purpose::ServiceTime, key),
             retry_luck: Stream::new(seed, Purpose::Retry, key),
             workers: door::workers(spec),
+            memory_limit: spec.memory.limit.map(firedrill_core::quantity::Bytes::get),
             queue: backlog::places(spec),
             rules: None,
             choice: Choice::By(spec.balance),

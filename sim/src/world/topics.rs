@@ -159,6 +159,8 @@ pub(crate) struct Inbox {
     pub(super) formed: u64,
     /// Of a queue: what can be taken.
     line: VecDeque<Message>,
+    /// What was put aside because it failed too often, or by an action.
+    dead: Vec<Message>,
     hidden: Slab<Hidden>,
     flights: Slab<Flight>,
     /// By replica.
@@ -197,6 +199,7 @@ pub(super) fn inboxes(spec: &crate::spec::WorldSpec, edges: &[u32]) -> Vec<Inbox
                     forming: None,
                     formed: 0,
                     line: VecDeque::new(),
+                    dead: Vec::new(),
                     hidden: Slab::new(),
                     flights: Slab::new(),
                     consumers: Vec::new(),
@@ -326,11 +329,16 @@ impl World {
         let key = mix64(attempt.hop, MESSAGE | u64::from(attempt.phase));
         for inbox in 0..self.inboxes.len() as u32 {
             if self.inboxes[inbox as usize].topic == topic {
-                let parts = self.inboxes[inbox as usize].partitions.len() as u64;
-                let partition = if parts == 0 { 0 } else { firedrill_core::random::below(key, parts) as usize };
+                let partition = self.partition_of(inbox, key);
                 self.put(inbox, partition, key, Poison::None);
             }
         }
+    }
+
+    /// The partition into which a message with this key is published; 0 of a queue.
+    fn partition_of(&self, inbox: u32, key: u64) -> usize {
+        let parts = self.inboxes[inbox as usize].partitions.len() as u64;
+        if parts == 0 { 0 } else { firedrill_core::random::below(key, parts) as usize }
     }
 
     /// A fault puts a message into an inbox that nobody can work on; the first partition if it is one of a log.
@@ -341,8 +349,13 @@ impl World {
 
     fn put(&mut self, inbox: u32, partition: usize, key: u64, poison: Poison) {
         let message = Message { key, at: self.now, deliveries: 0, failures: 0, tries: 0, poison };
+        self.inboxes[inbox as usize].totals.published += 1;
+        self.put_last(inbox, partition, message);
+    }
+
+    /// A message is the last that waits.
+    fn put_last(&mut self, inbox: u32, partition: usize, message: Message) {
         let state = &mut self.inboxes[inbox as usize];
-        state.totals.published += 1;
         if let Some(partition) = state.partitions.get_mut(partition) {
             partition.messages.push_back(message);
             if let Some(owner) = partition.owner {
@@ -665,6 +678,7 @@ impl World {
     fn bury(&mut self, inbox: u32, message: Message, why: &str) {
         let state = &mut self.inboxes[inbox as usize];
         state.totals.dead += 1;
+        state.dead.push(message);
         let dead = state.totals.dead;
         // One a power of ten is enough to see that it goes on.
         if 10_u64.pow(dead.ilog10()) == dead {
@@ -703,29 +717,50 @@ impl World {
         }
     }
 
-    /// Moves the messages that consumers of a service fail on to the dead letters; how many those are.
-    pub(super) fn park_messages(&mut self, inbox: u32) -> u64 {
-        let mut parked = Vec::new();
+    /// Moves the messages that consumers of a service fail on to the dead letters, or throws them away; how many those are.
+    pub(super) fn set_messages_aside(&mut self, inbox: u32, for_good: bool) -> u64 {
+        let mut aside = Vec::new();
         for index in 0..self.inboxes[inbox as usize].partitions.len() {
             let partition = &self.inboxes[inbox as usize].partitions[index];
             let first = partition.messages.get((partition.done - partition.committed) as usize).copied();
             if let Some(message) = first.filter(|message| message.failures > 0) {
                 if self.skip(inbox, index) {
-                    parked.push(message);
+                    aside.push(message);
                 }
                 let owner = self.inboxes[inbox as usize].partitions[index].owner;
                 self.todo.errands.extend(owner.map(Errand::Take));
             }
         }
         let line = &mut self.inboxes[inbox as usize].line;
-        parked.extend(line.iter().filter(|message| message.failures > 0).copied());
+        aside.extend(line.iter().filter(|message| message.failures > 0).copied());
         line.retain(|message| message.failures == 0);
-        parked.extend(self.take_failing_hidden(inbox));
-        let count = parked.len() as u64;
+        aside.extend(self.take_failing_hidden(inbox));
+        let count = aside.len() as u64;
         if count > 0 {
-            self.inboxes[inbox as usize].totals.dead += count;
-            self.note_inbox(inbox, "parked", format!("{count} that its consumers failed on"));
-            parked.into_iter().for_each(|message| self.message_gone(message));
+            let state = &mut self.inboxes[inbox as usize];
+            if for_good {
+                state.totals.dropped += count;
+            } else {
+                state.totals.dead += count;
+                state.dead.extend(&aside);
+            }
+            self.note_inbox(inbox, if for_good { "skipped" } else { "parked" }, format!("{count} that its consumers failed on"));
+            aside.into_iter().for_each(|message| self.message_gone(message));
+        }
+        count
+    }
+
+    /// Publishes the dead letters of an inbox again, with what is wrong with them; how many those are.
+    pub(super) fn replay_dead_letters(&mut self, inbox: u32) -> u64 {
+        let dead = std::mem::take(&mut self.inboxes[inbox as usize].dead);
+        let count = dead.len() as u64;
+        self.inboxes[inbox as usize].totals.dead -= count;
+        if count > 0 {
+            self.note_inbox(inbox, "replayed", format!("{count} dead letters"));
+        }
+        for message in dead {
+            let partition = self.partition_of(inbox, message.key);
+            self.put_last(inbox, partition, Message { deliveries: 0, failures: 0, tries: 0, ..message });
         }
         count
     }

@@ -444,7 +444,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn some_cure(count: usize)(kind in 0_u8..29, when in 1_u64..60, target in some_target(count)) -> CureSpec {
+    fn some_cure(count: usize)(kind in 0_u8..35, when in 1_u64..60, target in some_target(count)) -> CureSpec {
         let action = match kind {
             0 => Action::Restart { mode: RestartMode::AtOnce },
             1 => Action::Restart { mode: RestartMode::Rolling },
@@ -474,6 +474,12 @@ prop_compose! {
             25 => Action::ReplaceNode,
             26 => Action::Cordon,
             27 => Action::Undrain,
+            29 => Action::Kill,
+            30 => Action::Resize { memory: mib(500) },
+            31 => Action::WarmCache { cache: None, share: share(0.5) },
+            32 => Action::SkipMessage,
+            33 => Action::ReplayDeadLetters,
+            34 => Action::SetFlag { flag: Name::new("f"), on: true },
             _ => Action::PauseRollout,
         };
         cure(when, action, target)
