@@ -286,7 +286,7 @@ mod tests {
         }
         for word in WORDS {
             assert!(read_text(word, example(word)).is_ok(), "{word}");
-            assert!(!targets(word).is_empty() && Action::WORDS.contains(&word), "{word}");
+            assert!(!targets(word).is_empty() && Action::WORDS.contains(word), "{word}");
         }
         assert!(targets("restart").is_empty());
     }
