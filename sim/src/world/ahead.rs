@@ -153,8 +153,10 @@ impl World {
                 continue;
             }
             self.plant(self.clients[client].edge, 0, &mut nodes);
+            // A request that makes no calls asks when it comes, and never again.
+            let most = if nodes.len() == 1 { 2 * LANES } else { MOST_ROWS };
             // A power of two, so that the place of a request is found without a division.
-            let rows = 1 << (KNOWN / nodes.len()).clamp(2 * LANES, MOST_ROWS).ilog2();
+            let rows = 1 << (KNOWN / nodes.len()).clamp(2 * LANES, most).ilog2();
             let base = self.hops.len();
             self.hops.resize(base + rows * nodes.len(), Hop::default());
             self.clients[client].ahead = Some(Box::new(Ahead { key: self.clients[client].key, nodes: nodes.into(), base, rows }));
