@@ -112,7 +112,7 @@ impl Attempt {
     /// Its first phase is work that takes so many seconds more.
     pub(super) fn add_to_first(&mut self, seconds: f64) {
         let [first, ..] = &mut self.luck.phases;
-        *first = (f64::from_bits(*first) + seconds).to_bits();
+        *first += seconds;
     }
 }
 
@@ -378,7 +378,7 @@ impl World {
     fn next_phase(&self, attempt: &Attempt) -> Next {
         match &self.steps[(attempt.program + attempt.phase) as usize] {
             // The most frequent ones, so few that they are told apart without a table of jumps.
-            Step::Cpu(_) if attempt.phase < PHASES as u32 => Next::Cpu(f64::from_bits(attempt.luck.phases[attempt.phase as usize])),
+            Step::Cpu(_) if attempt.phase < PHASES as u32 => Next::Cpu(attempt.luck.phases[attempt.phase as usize]),
             Step::End(error) => Next::End(*error),
             Step::Call(edge) if self.edges[*edge as usize].probability >= 1.0 => Next::Call(*edge),
             step => self.other_phase(attempt, step),
@@ -388,7 +388,7 @@ impl World {
     #[inline(never)]
     fn other_phase(&self, attempt: &Attempt, step: &Step) -> Next {
         match step {
-            Step::Sleep(_) if attempt.phase < PHASES as u32 => Next::Sleep(f64::from_bits(attempt.luck.phases[attempt.phase as usize])),
+            Step::Sleep(_) if attempt.phase < PHASES as u32 => Next::Sleep(attempt.luck.phases[attempt.phase as usize]),
             Step::Cache { cache, edge } => Next::Cache(*cache, *edge),
             Step::Update { edge, .. } => Next::Update(*edge),
             Step::Lock { lock, .. } => Next::Lock(*lock),
