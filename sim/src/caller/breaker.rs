@@ -45,7 +45,7 @@ pub(crate) struct Breaker {
 }
 
 /// A result within the window.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Outcome {
     failed: bool,
     slow: bool,
@@ -84,12 +84,15 @@ impl Results {
     fn record(&mut self, now: Time, outcome: Outcome) -> Counts {
         match self {
             Self::Last { most, kept, counts } => {
-                if kept.len() as u32 == *most {
-                    let old = kept.pop_front().expect("a window is never empty once it is full");
-                    counts.add(old, -1);
-                }
+                let old = if kept.len() as u32 == *most { kept.pop_front() } else { None };
                 kept.push_back(outcome);
-                counts.add(outcome, 1);
+                // Mostly one that is well takes the place of another.
+                if old != Some(outcome) {
+                    if let Some(old) = old {
+                        counts.add(old, -1);
+                    }
+                    counts.add(outcome, 1);
+                }
                 *counts
             }
             Self::Seconds { window, kept } => {

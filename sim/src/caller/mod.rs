@@ -16,18 +16,21 @@ pub(crate) use budget::Budget;
 pub(crate) use throttle::Throttle;
 
 /// A caller at an edge: one client, or one process of a service.
+///
+/// What each attempt touches stands first, in memory too, and what most callers do not have is boxed.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Caller {
-    pub(crate) budget: Option<Budget>,
-    pub(crate) breaker: Option<Breaker>,
-    pub(crate) throttle: Option<Throttle>,
-    pub(crate) pool: Option<Pool>,
-    /// Attempts that may be under way; `u32::MAX` is unbounded.
-    most_requests: u32,
     /// Attempts under way, those that wait for a connection included.
     pub(crate) active: u32,
+    /// Attempts that may be under way; `u32::MAX` is unbounded.
+    most_requests: u32,
     /// Retries under way, those that wait out their pause included.
     pub(crate) retries: u32,
+    pub(crate) budget: Option<Box<Budget>>,
+    pub(crate) throttle: Option<Box<Throttle>>,
+    pub(crate) pool: Option<Box<Pool>>,
+    pub(crate) breaker: Option<Breaker>,
     /// Attempts that were refused because as many were under way as may be.
     pub(crate) overflow: u64,
     /// Retries that its budget did not allow.
@@ -97,18 +100,12 @@ impl Caller {
 
     pub(crate) fn new(retries: &RetrySpec, protection: &ProtectionSpec) -> Self {
         Self {
-            budget: retries.budget.as_ref().map(Budget::new),
+            budget: retries.budget.as_ref().map(|budget| Box::new(Budget::new(budget))),
             breaker: protection.breaker.as_ref().map(Breaker::new),
-            throttle: protection.throttle.as_ref().map(Throttle::new),
-            pool: protection.pool.map(|spec| Pool {
-                spec,
-                held: 0,
-                leaked: 0,
-                leak: 0.0,
-                owed: 0.0,
-                waiting: VecDeque::new(),
-                timeouts: 0,
-            }),
+            throttle: protection.throttle.as_ref().map(|throttle| Box::new(Throttle::new(throttle))),
+            pool: protection
+                .pool
+                .map(|spec| Box::new(Pool { spec, held: 0, leaked: 0, leak: 0.0, owed: 0.0, waiting: VecDeque::new(), timeouts: 0 })),
             most_requests: protection.most_requests.unwrap_or(u32::MAX),
             active: 0,
             retries: 0,

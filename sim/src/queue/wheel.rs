@@ -192,7 +192,7 @@ impl<P: Copy> Wheel<P> {
     }
 
     /// Fills a free slot; the result is the tag of its event. One in a row is told that row and who is before it.
-    #[inline]
+    #[inline(always)]
     fn fill_slot(&mut self, time: u64, class: Class, (row, previous): (u32, u32)) -> u64 {
         assert!(time >= self.now, "an event is scheduled for {}, but it is {} already", Time::from_nanos(time), Time::from_nanos(self.now));
         let mut tag = self.sequences.next(class);
@@ -245,10 +245,20 @@ impl<P: Copy> Wheel<P> {
     /// Takes the first event if it goes no later than the last of that instant and class.
     #[inline]
     pub fn pop_until(&mut self, last: (Time, Class)) -> Option<(Key, P)> {
-        let last = last_node(last);
+        let node = self.take_until(last_node(last))?;
+        let tag = node as u64;
+        let payload = self.payloads[slot_of(tag)];
+        self.release(tag);
+        self.now = time_of(node);
+        Some((key_of(node), payload))
+    }
+
+    /// Takes the first node out of the front or its row if it is no later than `last`; its slot is still its own.
+    #[inline]
+    fn take_until(&mut self, last: Node) -> Option<Node> {
         let node = self.first_node();
         if self.alarm <= node && self.first_alarm() <= node {
-            return if self.alarm <= last { self.pop_alarmed() } else { None };
+            return if self.alarm <= last { Some(self.take_alarmed()) } else { None };
         }
         if node > last {
             return None;
@@ -261,12 +271,8 @@ impl<P: Copy> Wheel<P> {
             self.front.drain(..self.first);
             self.first = 0;
         }
-        let tag = node as u64;
-        let payload = self.payloads[slot_of(tag)];
-        self.release(tag);
         self.len -= 1;
-        self.now = time_of(node);
-        Some((key_of(node), payload))
+        Some(node)
     }
 
     /// How many events are pending.
@@ -318,17 +324,13 @@ impl<P: Copy> Wheel<P> {
         (self.alarm, self.alarmed) = alarms.min().unwrap_or((NEVER, NONE));
     }
 
-    /// Takes the event of the first alarm.
+    /// Takes the node of the first alarm out of its row.
     #[cold]
-    fn pop_alarmed(&mut self) -> Option<(Key, P)> {
+    fn take_alarmed(&mut self) -> Node {
         let (node, row) = (self.alarm, self.alarmed);
-        let tag = node as u64;
-        let Slot { next, previous, .. } = self.slots[slot_of(tag)];
-        let payload = self.payloads[slot_of(tag)];
+        let Slot { next, previous, .. } = self.slots[slot_of(node as u64)];
         self.leave_row(row, next, previous);
-        self.release(tag);
-        self.now = time_of(node);
-        Some((key_of(node), payload))
+        node
     }
 
     /// Takes an event out of its row, from between its neighbours.

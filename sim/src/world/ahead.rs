@@ -35,8 +35,8 @@ const MOST_ROWS: usize = 128;
 pub(super) struct Luck {
     pub(super) route: u64,
     pub(super) fate: u64,
-    /// For each of its first phases: the bits of its seconds if it is work or sleep, else its word.
-    pub(super) phases: [u64; PHASES],
+    /// The seconds of each of its first phases that is work or sleep; 0 for others.
+    pub(super) phases: [f64; PHASES],
 }
 
 /// One hop that has been looked up, and of which request it is.
@@ -67,7 +67,7 @@ struct Node {
     /// The place of the hop that calls it, and of the call in that one's program.
     parent: u32,
     position: u32,
-    /// What its first phases draw from; `None` where only the word is wanted.
+    /// What its first phases draw from; `None` for those that take no seconds of their own.
     phases: [Option<Distribution>; PHASES],
 }
 
@@ -95,11 +95,9 @@ impl Ahead {
                 hop_index(requests[lane], parent, node.position, 0)
             });
             let words = node.luck.lanes(&indices);
-            let phases: [[u64; LANES]; PHASES] = std::array::from_fn(|phase| {
-                let words = words.words64(PHASE_WORD + phase);
-                let seconds =
-                    node.phases[phase].as_ref().map(|seconds| seconds.of_words(&words).expect("only what one word says is a node's"));
-                seconds.map_or(words, |seconds| seconds.map(f64::to_bits))
+            let phases: [[f64; LANES]; PHASES] = std::array::from_fn(|phase| {
+                let Some(seconds) = &node.phases[phase] else { return [0.0; LANES] };
+                seconds.of_words(&words.words64(PHASE_WORD + phase)).expect("only what one word says is a node's")
             });
             for lane in 0..LANES {
                 hops[rows[lane] + number] = Hop {
@@ -128,14 +126,13 @@ impl World {
     pub(super) fn luck_of(&self, hop: u64, service: u32, endpoint: u32) -> Luck {
         let state = &self.services[service as usize];
         let block = state.luck.block(hop);
-        let mut phases = [0; PHASES];
+        let mut phases = [0.0; PHASES];
         for (phase, step) in self.steps[state.programs[endpoint as usize] as usize..].iter().take(PHASES).enumerate() {
-            let word = block.draw(PHASE_WORD + phase);
-            phases[phase] = match step {
-                Step::Cpu(seconds) | Step::Sleep(seconds) => seconds.sample(word).to_bits(),
+            match step {
+                Step::Cpu(seconds) | Step::Sleep(seconds) => phases[phase] = seconds.sample(block.draw(PHASE_WORD + phase)),
                 Step::End(_) => break,
-                _ => word.word64(),
-            };
+                _ => {}
+            }
         }
         Luck { route: block.word64(ROUTE_WORD), fate: block.word64(FATE_WORD), phases }
     }
@@ -153,8 +150,10 @@ impl World {
                 continue;
             }
             self.plant(self.clients[client].edge, 0, &mut nodes);
+            // A request that makes no calls asks when it comes, and never again.
+            let most = if nodes.len() == 1 { 2 * LANES } else { MOST_ROWS };
             // A power of two, so that the place of a request is found without a division.
-            let rows = 1 << (KNOWN / nodes.len()).clamp(2 * LANES, MOST_ROWS).ilog2();
+            let rows = 1 << (KNOWN / nodes.len()).clamp(2 * LANES, most).ilog2();
             let base = self.hops.len();
             self.hops.resize(base + rows * nodes.len(), Hop::default());
             self.clients[client].ahead = Some(Box::new(Ahead { key: self.clients[client].key, nodes: nodes.into(), base, rows }));

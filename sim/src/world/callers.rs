@@ -50,7 +50,7 @@ impl World {
             Origin::Client { client, .. } => Owner::Client(client),
             Origin::Twin(first) => self.owner_of_first(first),
             Origin::Attempt(parent) => Owner::Replica(self.attempts[parent].replica, self.edges[call.edge as usize].local),
-            Origin::Probe(..) | Origin::Message(..) => unreachable!("nothing protects a probe or a message"),
+            _ => unreachable!("nothing protects a probe or a message"),
         }
     }
 
@@ -72,16 +72,14 @@ impl World {
     /// Whether the next attempt of a protected caller goes now. If not, it waits for a connection or has been refused already.
     pub(super) fn may_send(&mut self, slot: u32) -> bool {
         let edge = &self.edges[self.calls[slot].edge as usize];
-        let is_protected = edge.protection.is_some();
+        let throttles = edge.protection.as_ref().map(|protection| protection.throttle.is_some());
         if edge.held.is_some() && self.is_held_back(slot) {
             return false;
         }
-        if !is_protected {
-            return true;
-        }
+        let Some(throttles) = throttles else { return true };
         let now = self.now;
         let owner = self.owner(slot);
-        let luck = self.throttle_luck(slot, owner);
+        let luck = if throttles { self.throttle_luck(slot) } else { 0.0 };
         let call = &mut self.calls[slot];
         let first = call.number == 0 && !matches!(call.origin, Origin::Twin(_));
         let caller = caller_in(&mut self.clients, &mut self.replicas, owner);
@@ -124,11 +122,7 @@ impl World {
     }
 
     /// Uniform in [0, 1), a function of the attempt; drawn only where a throttle asks.
-    #[inline]
-    fn throttle_luck(&mut self, slot: u32, owner: Owner) -> f64 {
-        if self.caller(owner).throttle.is_none() {
-            return 0.0;
-        }
+    fn throttle_luck(&self, slot: u32) -> f64 {
         let call = &self.calls[slot];
         let edge = &self.edges[call.edge as usize];
         let hop = hop_index(call.request, call.parent, edge.position, call.number);
@@ -218,7 +212,7 @@ impl World {
     }
 
     fn caller_pool(&mut self, owner: Owner) -> Option<&mut crate::caller::Pool> {
-        self.caller(owner).pool.as_mut()
+        self.caller(owner).pool.as_deref_mut()
     }
 
     /// Whether the budget lets a failed call be tried again, which it then is.

@@ -14,20 +14,17 @@ use crate::world::work::{Attempt, State};
 use crate::world::{Due, World};
 
 /// A way that calls take: from a client to a service, or from a phase of a program to another service.
+///
+/// What a call touches stands first, in memory too.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Edge {
-    /// The client or the calling service.
-    pub(crate) caller: Name,
-    /// Whether the caller is a client.
-    pub(crate) from_client: bool,
     /// The service called.
     pub(crate) service: u32,
     /// Which of its endpoints.
     pub(super) endpoint: u32,
     /// The first step of that one's program.
     pub(super) program: u32,
-    /// What it does there, if that is a database.
-    pub(super) access: Access,
     /// Where the call stands in the caller's program; zero for clients.
     pub(super) position: u32,
     /// How far behind the hop that makes the call its own stands where they are looked up ahead; `NONE` if it is not there.
@@ -36,26 +33,32 @@ pub(crate) struct Edge {
     pub(crate) local: u32,
     /// The share of requests that make the call.
     pub(super) probability: f64,
-    /// Whether the caller goes on without an answer.
-    pub(super) optional: bool,
-    /// Whether who makes the call gives up its worker for as long as it takes.
-    pub(super) asynchronous: bool,
     pub(super) timeout: Option<Span>,
     /// Where in the queue its timeouts lie, if it has any.
     pub(super) timeouts: Option<Fifo>,
-    pub(super) retries: RetrySpec,
-    /// What stands between its callers and the service; boxed because most edges have nothing.
-    pub(super) protection: Option<Box<ProtectionSpec>>,
+    /// Whether the caller is a client.
+    pub(crate) from_client: bool,
     /// Whether it is the way of a probe, whose retries nobody limits.
     pub(super) of_probe: bool,
     /// Whether anything is asked before an attempt goes: what protects the caller, or what has been laid on the edge.
     pub(super) is_guarded: bool,
-    /// What actions and faults have laid on it; boxed because that is rare.
-    pub(super) held: Option<Box<Held>>,
-    /// Limits in force, by the order that set them.
-    pub(super) limits: Vec<(u32, u32)>,
+    /// Whether the caller goes on without an answer.
+    pub(super) optional: bool,
+    /// Whether who makes the call gives up its worker for as long as it takes.
+    pub(super) asynchronous: bool,
     /// The retries allowed now.
     pub(super) allowed: u32,
+    /// What actions and faults have laid on it; boxed because that is rare.
+    pub(super) held: Option<Box<Held>>,
+    /// What stands between its callers and the service; boxed because most edges have nothing.
+    pub(super) protection: Option<Box<ProtectionSpec>>,
+    pub(super) retries: RetrySpec,
+    /// The client or the calling service.
+    pub(crate) caller: Name,
+    /// What it does there, if that is a database.
+    pub(super) access: Access,
+    /// Limits in force, by the order that set them.
+    pub(super) limits: Vec<(u32, u32)>,
 }
 
 /// Why a call failed, as its caller sees it.
@@ -435,9 +438,18 @@ impl World {
                 let optional = result.is_err() && self.edges[edge as usize].optional;
                 self.call_returned(parent, if optional { Ok(()) } else { result });
             }
+            _ => self.close_unusual(origin, result),
+        }
+    }
+
+    /// A call is over that neither a client nor an attempt waits for.
+    #[cold]
+    fn close_unusual(&mut self, origin: Origin, result: Result<(), Failure>) {
+        match origin {
             Origin::Probe(replica, kind) => self.probe_answered(replica, kind, result.is_ok()),
             Origin::Twin(first) => self.twin_returned(first, result),
             Origin::Message(inbox, message) => self.message_done(inbox, message, result),
+            Origin::Client { .. } | Origin::Attempt(_) => unreachable!("usual calls are closed by the caller"),
         }
     }
 
@@ -526,6 +538,7 @@ impl World {
         }
     }
 
+    #[inline(always)]
     fn free_call(&mut self, slot: u32) {
         let call = &self.calls[slot];
         let edge = &self.edges[call.edge as usize];
@@ -596,7 +609,7 @@ impl World {
                 let local = self.edges[call.edge as usize].local;
                 self.replicas[replica as usize].counters.seen[local as usize][outcome] += 1;
             }
-            Origin::Probe(..) | Origin::Message(..) => {}
+            _ => {}
         }
     }
 

@@ -36,17 +36,49 @@ pub(crate) enum Termination {
 }
 
 /// One replica of a service, through all its processes.
+///
+/// What an attempt touches stands first, in memory too: there are more replicas than fit the first cache.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Replica {
-    pub(crate) name: Name,
+    pub(crate) in_service: Vec<u32>,
+    pub(super) queue: VecDeque<u32>,
+    /// Those in the queue that have not been dropped.
+    pub(crate) queued: u32,
     pub(crate) service: u32,
+    pub(crate) state: ReplicaState,
+    /// It holds what it has and does nothing.
+    pub(crate) hung: bool,
+    /// Whether it has been told to stop: it goes once it is idle.
+    pub(super) leaving: bool,
+    /// Where its service has rules for it: those who wait are there, and not in `queue`.
+    pub(super) door: Option<Box<Door>>,
+    /// Requests that have given up their workers; `None` where the service makes no asynchronous calls.
+    pub(super) away: Option<Box<Away>>,
+    /// Share of requests that faults answer with an error at once; 1 also if its volume takes no writes, so that each is looked at.
+    pub(super) error_at_once: f64,
+    /// Share of requests that faults answer with an error at once.
+    pub(super) error_by_fault: f64,
+    /// Share of requests that its version answers with an error.
+    pub(super) version_error: f64,
+    /// Multiplies CPU demand: the version's and the faults' factors.
+    pub(super) slowness: f64,
+    warm_up: Option<WarmUp>,
+    /// Since when it warms up; `None`: it is warm.
+    pub(super) cold_since: Option<Time>,
+    /// Requests that it has answered, for its autoscaler.
+    pub(super) served: u64,
+    /// Its turn among the replicas that it calls, by its service's edges.
+    pub(super) turns: Vec<u32>,
+    /// What its process keeps in mind of the services that it calls, by its service's edges.
+    pub(crate) callers: Vec<Option<Box<Caller>>>,
+    pub(crate) cpu: Cpu,
+    pub(crate) counters: Counters,
+    pub(crate) name: Name,
     /// Its number within the service; numbers are never used again.
     pub(crate) number: u32,
     pub(crate) zone: u32,
     pub(crate) version: u32,
-    pub(crate) state: ReplicaState,
-    /// It holds what it has and does nothing.
-    pub(crate) hung: bool,
     /// Its zone is lost.
     pub(crate) lost: bool,
     /// Its node is lost: it does nothing, and nothing is known of it.
@@ -55,42 +87,20 @@ pub(crate) struct Replica {
     pub(crate) node: u32,
     /// It is out of service because of an action, until it is ready.
     pub(super) removed_by_action: bool,
-    pub(super) queue: VecDeque<u32>,
-    /// Where its service has rules for it: those who wait are there, and not in `queue`.
-    pub(super) door: Option<Box<Door>>,
-    /// Those in the queue that have not been dropped.
-    pub(crate) queued: u32,
-    pub(crate) in_service: Vec<u32>,
     pub(super) stalled: Vec<Stalled>,
-    /// Requests that have given up their workers; `None` where the service makes no asynchronous calls.
-    pub(super) away: Option<Box<Away>>,
     /// Who waits for somebody else's miss.
     pub(super) loading: Vec<Loading>,
-    pub(crate) cpu: Cpu,
     /// What is said of its CPU time beside that; boxed because most services say nothing.
     pub(crate) cpu_time: Option<Box<CpuTime>>,
     pub(super) cpu_timer: Option<(Time, Handle)>,
-    /// Its turn among the replicas that it calls, by its service's edges.
-    pub(super) turns: Vec<u32>,
-    /// What its process keeps in mind of the services that it calls, by its service's edges.
-    pub(crate) callers: Vec<Option<Box<Caller>>>,
-    /// Multiplies CPU demand: the version's and the faults' factors.
-    pub(super) slowness: f64,
-    warm_up: Option<WarmUp>,
     /// Multiplies CPU speed, by faults.
     pub(super) capacity: f64,
     /// What it gets of the cores that it wants of its machine.
     pub(super) share: f64,
-    /// Share of requests that faults answer with an error at once; 1 also if its volume takes no writes, so that each is looked at.
-    pub(super) error_at_once: f64,
-    /// Share of requests that faults answer with an error at once.
-    pub(super) error_by_fault: f64,
     /// The volume that it writes to, if it has an end.
     pub(crate) disk: Option<Box<Disk>>,
     /// What its process is given of threads, where that was changed.
     pub(crate) thread_limit: Option<u32>,
-    /// Share of requests that its version answers with an error.
-    pub(super) version_error: f64,
     /// CPU seconds of the processes before this one.
     pub(crate) cpu_seconds_before: f64,
     pub(crate) memory: Memory,
@@ -100,8 +110,6 @@ pub(crate) struct Replica {
     pub(crate) started: Time,
     /// Whether its process was there before the run, and is warm.
     pub(super) was_there: bool,
-    /// Since when it warms up; `None`: it is warm.
-    pub(super) cold_since: Option<Time>,
     start_up_luck: Stream,
     /// Processes started, the first included.
     pub(crate) starts: u64,
@@ -124,13 +132,8 @@ pub(crate) struct Replica {
     pub(super) born: Option<Time>,
     /// When it last became ready or stopped being it; `None`: before the run.
     pub(crate) ready_changed: Option<Time>,
-    /// Whether it has been told to stop: it goes once it is idle.
-    pub(super) leaving: bool,
     /// When it is told to stop.
     stop_timer: Option<Handle>,
-    /// Requests that it has answered, for its autoscaler.
-    pub(super) served: u64,
-    pub(crate) counters: Counters,
 }
 
 /// The memory of one process.

@@ -212,6 +212,16 @@ struct Todo {
     errands: Vec<topics::Errand>,
 }
 
+impl Todo {
+    /// Whether nothing is left; verdicts of probes wait for `orders`. All is looked at in one go, because mostly there is nothing.
+    #[inline]
+    const fn is_empty(&self) -> bool {
+        let (replicas, services) = (self.dispatch.len() | self.cpus.len(), self.reconcile.len());
+        let calls = self.fetched.len() | self.calls.len() | self.connections.len();
+        replicas | services | calls | self.errands.len() == 0 && !self.orders
+    }
+}
+
 /// A zone, and whether replicas can stand in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Zone {
@@ -372,16 +382,24 @@ impl World {
         self.now = at;
         self.events += 1;
         match due {
+            // The most frequent ones, so few that they are told apart without a table of jumps.
             Due::Arrival(client) => self.arrive(client),
-            Due::Reach(attempt) => self.reach(attempt),
             Due::PhaseDone(attempt) => self.phase_done(attempt),
             Due::CpuDone(replica) => self.cpu_done(replica),
+            other => self.apply_other(other),
+        }
+        self.settle();
+        self.bound_reached()
+    }
+
+    #[inline(never)]
+    fn apply_other(&mut self, due: Due) {
+        match due {
+            Due::Reach(attempt) => self.reach(attempt),
             Due::TimedOut(call) => self.timed_out(call),
             Due::Retry(call) => self.retry(call),
             other => self.apply_rare(other),
         }
-        self.settle();
-        self.bound_reached()
     }
 
     #[cold]
@@ -440,7 +458,7 @@ impl World {
     /// Works off what the event left to do, until nothing is left.
     #[inline]
     fn settle(&mut self) {
-        loop {
+        while !self.todo.is_empty() {
             if let Some(replica) = self.todo.dispatch.pop() {
                 self.dispatch(replica);
             } else if let Some(service) = self.todo.reconcile.pop() {
@@ -455,12 +473,10 @@ impl World {
                 self.hand_over(owner);
             } else if let Some(errand) = self.todo.errands.pop() {
                 self.run_errand(errand);
-            } else if self.todo.orders {
+            } else {
                 self.todo.orders = false;
                 self.carry_out_verdicts();
                 self.check_orders();
-            } else {
-                return;
             }
         }
     }

@@ -16,8 +16,33 @@ use crate::world::rollout::Progress;
 use crate::world::{Database, Replica, World};
 
 /// A service as it is now.
+///
+/// What an attempt touches stands first, in memory too.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Service {
+    /// `u32::MAX` is unbounded.
+    pub(super) workers: u32,
+    /// With those of its backlog; `u32::MAX` is unbounded.
+    pub(crate) queue: u32,
+    /// Whether its callers keep views of it, or know its primary.
+    pub(super) has_views: bool,
+    pub(super) cancel: Cancel,
+    choice: Choice,
+    /// Memory of one request, bytes.
+    pub(super) per_request: u64,
+    /// What its doors go by; `None`: they are open to all, and who comes first is served first.
+    pub(super) rules: Option<Box<Rules>>,
+    /// Those that take requests, by number.
+    pub(crate) ready: Vec<u32>,
+    /// Latency faults of the moment on calls of this service.
+    pub(super) latencies: Vec<u32>,
+    /// Calls of this service that are in a second or later attempt or wait for one.
+    pub(crate) retrying: u64,
+    bin_attempts: u64,
+    /// Workers in use, over time.
+    pub(super) busy: Area,
+    pub(crate) tally: Tally,
     /// Its place in the scenario's list.
     pub(crate) index: u32,
     /// The luck of hops, by hop index.
@@ -26,25 +51,13 @@ pub(crate) struct Service {
     pub(super) later_luck: Stream,
     /// The luck of pauses before retries, by the index of the hop that they come before.
     pub(super) retry_luck: Stream,
-    /// `u32::MAX` is unbounded.
-    pub(super) workers: u32,
     /// Beyond it a process is killed, bytes; `None`: it never is.
     pub(super) memory_limit: Option<u64>,
-    /// With those of its backlog; `u32::MAX` is unbounded.
-    pub(crate) queue: u32,
-    /// What its doors go by; `None`: they are open to all, and who comes first is served first.
-    pub(super) rules: Option<Box<Rules>>,
-    choice: Choice,
     balance: Balance,
-    /// Whether its callers keep views of it, or know its primary.
-    pub(super) has_views: bool,
     /// What makes it a database.
     pub(crate) database: Option<Box<Database>>,
-    /// Those that do.
+    /// The views that its callers keep of it.
     pub(super) views: Vec<u32>,
-    pub(super) cancel: Cancel,
-    /// Memory of one request, bytes.
-    pub(super) per_request: u64,
     /// Where its caches begin among all.
     pub(super) first_cache: u32,
     /// Where its locks begin among all, and how many it has.
@@ -57,8 +70,6 @@ pub(crate) struct Service {
     pub(super) programs: Vec<u32>,
     /// All that exist, gone ones excepted, by number.
     pub(crate) replicas: Vec<u32>,
-    /// Those that take requests, by number.
-    pub(crate) ready: Vec<u32>,
     pub(crate) wanted: u32,
     /// Wanted replicas that no zone can hold.
     pub(crate) unplaced: u32,
@@ -76,19 +87,11 @@ pub(crate) struct Service {
     pub(crate) generation: u64,
     /// When the last rollout began.
     pub(crate) deployed_at: Time,
-    /// Latency faults of the moment on calls of this service.
-    pub(super) latencies: Vec<u32>,
-    /// Calls of this service that are in a second or later attempt or wait for one.
-    pub(crate) retrying: u64,
-    pub(crate) tally: Tally,
-    /// Workers in use, over time.
-    pub(super) busy: Area,
     /// Replicas that take requests, over time.
     pub(super) ready_area: Area,
     /// Replicas that exist, over time.
     pub(super) existing: Area,
     pub(super) bins: Vec<ServiceBin>,
-    bin_attempts: u64,
     /// The largest number of replicas out of service because of actions in this bin.
     pub(super) removed_most: u32,
     /// Replicas that an action has drained and that have no replacement yet.
@@ -279,6 +282,7 @@ impl World {
     }
 
     /// Chooses among two or more ready replicas.
+    #[inline]
     fn choose(&mut self, service: u32, luck: u64, call: u32) -> u32 {
         let count = self.services[service as usize].ready.len();
         let at = |world: &Self, index: usize| world.services[service as usize].ready[index];
@@ -325,17 +329,16 @@ impl World {
     }
 
     /// The next number of the caller's round.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_turn(&mut self, call: u32) -> u32 {
         let &Call { origin, edge, .. } = self.first_of(call);
         let turn = match origin {
-            Origin::Twin(_) => unreachable!("a first call has no first"),
             Origin::Client { client, .. } => &mut self.clients[client as usize].turn,
             Origin::Attempt(parent) => {
                 let replica = self.attempts[parent].replica;
                 &mut self.replicas[replica as usize].turns[self.edges[edge as usize].local as usize]
             }
-            Origin::Probe(..) | Origin::Message(..) => unreachable!("a probe or a message asks a replica, and not a service"),
+            _ => unreachable!("a first call has no first, and a probe or a message asks a replica, and not a service"),
         };
         let taken = *turn;
         *turn = turn.wrapping_add(1);

@@ -112,7 +112,7 @@ impl Attempt {
     /// Its first phase is work that takes so many seconds more.
     pub(super) fn add_to_first(&mut self, seconds: f64) {
         let [first, ..] = &mut self.luck.phases;
-        *first = (f64::from_bits(*first) + seconds).to_bits();
+        *first += seconds;
     }
 }
 
@@ -211,7 +211,7 @@ impl World {
     }
 
     /// An attempt comes to its replica: it is turned away, queued, or begun.
-    #[inline]
+    #[inline(always)]
     pub(super) fn admit(&mut self, slot: u32, chosen: u32) {
         let service = self.attempts[slot].service;
         self.attempts[slot].replica = chosen;
@@ -285,7 +285,7 @@ impl World {
     }
 
     /// A worker takes an attempt up.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(&mut self, slot: u32) {
         let now = self.now;
         let attempt = &mut self.attempts[slot];
@@ -377,10 +377,18 @@ impl World {
     #[inline]
     fn next_phase(&self, attempt: &Attempt) -> Next {
         match &self.steps[(attempt.program + attempt.phase) as usize] {
-            Step::Cpu(_) if attempt.phase < PHASES as u32 => Next::Cpu(f64::from_bits(attempt.luck.phases[attempt.phase as usize])),
-            Step::Sleep(_) if attempt.phase < PHASES as u32 => Next::Sleep(f64::from_bits(attempt.luck.phases[attempt.phase as usize])),
+            // The most frequent ones, so few that they are told apart without a table of jumps.
+            Step::Cpu(_) if attempt.phase < PHASES as u32 => Next::Cpu(attempt.luck.phases[attempt.phase as usize]),
             Step::End(error) => Next::End(*error),
             Step::Call(edge) if self.edges[*edge as usize].probability >= 1.0 => Next::Call(*edge),
+            step => self.other_phase(attempt, step),
+        }
+    }
+
+    #[inline(never)]
+    fn other_phase(&self, attempt: &Attempt, step: &Step) -> Next {
+        match step {
+            Step::Sleep(_) if attempt.phase < PHASES as u32 => Next::Sleep(attempt.luck.phases[attempt.phase as usize]),
             Step::Cache { cache, edge } => Next::Cache(*cache, *edge),
             Step::Update { edge, .. } => Next::Update(*edge),
             Step::Lock { lock, .. } => Next::Lock(*lock),
@@ -402,7 +410,6 @@ impl World {
                     Step::Cpu(seconds) => Next::Cpu(seconds.sample(block.draw(word))),
                     Step::Sleep(seconds) => Next::Sleep(seconds.sample(block.draw(word))),
                     Step::Call(edge) if is_hit(self.chance_of(*edge, attempt.replica), block.word64(word)) => Next::Call(*edge),
-                    Step::End(error) => Next::End(*error),
                     _ => Next::Skip,
                 }
             }
@@ -585,6 +592,7 @@ impl World {
     }
 
     /// An attempt goes on with what it waited for, or fails with it.
+    #[inline(always)]
     pub(super) fn go_on_with(&mut self, slot: u32, result: Result<(), Failure>) {
         if self.attempts[slot].state == State::Away {
             return self.come_back(slot, result);
@@ -623,9 +631,10 @@ impl World {
         let service = &mut self.services[attempt.service as usize];
         service.tally.completed(response, code == 0, call == NONE);
         let is_guarded = service.rules.is_some();
-        self.replicas[attempt.replica as usize].served += 1;
+        let replica = &mut self.replicas[attempt.replica as usize];
+        replica.served += 1;
         if self.counting {
-            self.replicas[attempt.replica as usize].counters.answered(attempt.endpoint as usize, code, response);
+            replica.counters.answered(attempt.endpoint as usize, code, response);
         }
         if is_guarded {
             self.note_answer(slot, code == 0);
@@ -657,11 +666,12 @@ impl World {
         let (index, place) = (attempt.replica, attempt.place);
         self.services[attempt.service as usize].busy.change(self.now, -1);
         let in_service = &mut self.replicas[index as usize].in_service;
-        let left = in_service.swap_remove(place as usize);
-        assert!(left == slot, "an attempt leaves its own place");
-        if let Some(moved) = in_service.get(place as usize) {
-            self.attempts[*moved].place = place;
-        }
+        assert!(in_service[place as usize] == slot, "an attempt leaves its own place");
+        // The last one moves there, also if it is the one that leaves: to ask which costs more, because no processor can guess it.
+        let last = in_service[in_service.len() - 1];
+        in_service[place as usize] = last;
+        in_service.pop();
+        self.attempts[last].place = place;
         if !self.replicas[index as usize].is_unclaimed() {
             self.todo.dispatch.push(index);
         }
