@@ -79,7 +79,8 @@ fn person_text(person: &PersonSpec, spec: &WorldSpec) -> String {
         ("has done it after", &person.act),
         ("knows whether it has helped after", &person.verify),
     ];
-    let told: Vec<String> = steps.iter().map(|(what, takes)| format!("{what} {}", mean(takes))).collect();
+    let rounded = |takes: &Distribution| Span::from_seconds((mean(takes).as_millis() + 500) / 1000);
+    let told: Vec<String> = steps.iter().map(|(what, takes)| format!("{what} {}", rounded(takes))).collect();
     let does = if spec.cures.is_empty() { "there is nothing that they could do" } else { "then does what the oracle does" };
     let (errs, silent, next) = (person.wrong_action, person.no_answer, person.escalate_after);
     format!(

@@ -18,15 +18,18 @@ To write one:
   firedrill list rules                  which files of rules there are; `firedrill explain FILE` has their alerts
   firedrill list policies               policies to begin with; `firedrill explain POLICY` tells one in prose
   firedrill list scenarios              what can be rehearsed
+  firedrill run SCENARIO                which alerts fire there and with which labels, while nobody acts
   firedrill check FILE.yaml             everything that is wrong with a policy, and what is likely not meant
   firedrill run SCENARIO --policy FILE.yaml
                                         what it does there, minute by minute
   firedrill explain WORD                one key, action or guard alone, as in `firedrill explain cooldown`
   firedrill explain policies            all of this with its reasons
+  firedrill explain context             alerts that belong together: `on: { incident: … }`
 
 $LABEL is a label of the alert that called, as in $service or $pod; in PromQL it stands without quotes: up{pod=$pod} == 0.
 Which labels an alert has is what its rule's expression yields, and what stands under its `labels:`. `check` says if one is never there.
 A condition compares: each element must hold, and where there is no element nobody can tell, which forbids an action.
+PromQL that holds braces, commas or a colon stands in quotes in YAML: expr: 'up{pod=$pod} == 1'. An action without parameters is written rollback: {}.
 Durations are written 30s, 5m or 1h30m, shares 25%, factors x2.
 ";
 
@@ -44,8 +47,9 @@ pub(super) fn page() -> String {
         for (title, cell) in row.head.iter().zip(&row.cells).skip(1).filter(|(_, cell)| !cell.trim().is_empty()) {
             text += &format!("      {title}: {}\n", plain(cell));
         }
-        if let Some(line) = row.words.iter().find_map(|word| example(row.section, word)) {
-            text += &format!("      for example: {line}\n");
+        let shown = row.words.iter().filter(|_| row.is_written()).find_map(|word| example(row.section, word));
+        if let Some(lines) = shown {
+            text += &format!("      for example: {}\n", lines.join("\n                   "));
         }
     }
     text
@@ -57,6 +61,13 @@ struct Row {
     head: Vec<&'static str>,
     words: Vec<&'static str>,
     cells: Vec<&'static str>,
+}
+
+impl Row {
+    /// Whether its words are written in policies, and not what may stand behind one.
+    fn is_written(&self) -> bool {
+        matches!(self.head.first(), Some(&("key" | "deed" | "guard")))
+    }
 }
 
 fn rows() -> Vec<Row> {
@@ -86,15 +97,29 @@ fn blocks() -> impl Iterator<Item = &'static str> {
     POLICIES.split("\n```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next())
 }
 
-/// A line in which a key is written. That of a guard stands among guards, that of anything else does not.
-fn example(section: &str, word: &str) -> Option<&'static str> {
+/// The lines in which a key is written, at most as many as show its form. That of a guard stands among guards, that of anything else does not.
+fn example(section: &str, word: &str) -> Option<Vec<&'static str>> {
     let is_guard = section == "Guards";
-    let documented = blocks().flat_map(|block| parts(block, is_guard));
-    let written = WRITTEN.into_iter().flat_map(|text| parts(text, is_guard));
+    let documented = blocks().map(|block| parts(block, is_guard));
+    let written = WRITTEN.into_iter().map(|text| parts(text, is_guard));
     // Guards stand together in one of ours.
-    let lines: Vec<&str> = if is_guard { written.chain(documented).collect() } else { documented.chain(written).collect() };
-    lines.into_iter().find(|line| writes(line, word)).map(|line| line.trim().trim_start_matches("- "))
+    let texts: Vec<Vec<&str>> = if is_guard { written.chain(documented).collect() } else { documented.chain(written).collect() };
+    let begins = |line: &str| line.trim_start().trim_start_matches("- ").strip_prefix(word).is_some_and(|rest| rest.starts_with(':'));
+    let first = |wanted: &dyn Fn(&str) -> bool| {
+        texts.iter().find_map(|lines| lines.iter().position(|line| wanted(line)).map(|index| &lines[index..]))
+    };
+    let lines = first(&begins).or_else(|| first(&|line| writes(line, word)))?;
+    // What is opened by a line goes on below it.
+    let more = if lines[0].trim_end().ends_with(':') { MOST_LINES } else { 0 };
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let inner = lines[1..].iter().take_while(|line| depth(line) > depth(lines[0])).take(more);
+    let cut = depth(lines[0]);
+    let shown = std::iter::once(lines[0].trim().trim_start_matches("- ")).chain(inner.map(|line| &line[cut..]));
+    Some(shown.collect())
 }
+
+/// So many lines below the first are enough to see a form.
+const MOST_LINES: usize = 4;
 
 /// The lines of a policy from `guard:` on, or those before it.
 fn parts(text: &'static str, is_guard: bool) -> Vec<&'static str> {
@@ -155,7 +180,7 @@ mod tests {
     fn every_key_deed_and_guard_has_its_meaning_and_a_line_that_shows_it() {
         let page = page();
         let mut shown = 0;
-        for row in rows().iter().filter(|row| matches!(row.head.first(), Some(&("key" | "deed" | "guard")))) {
+        for row in rows().iter().filter(|row| row.is_written()) {
             for word in &row.words {
                 // One guard is always on and has nothing to be written; two stand beside the guards.
                 let is_beside = row.section == "Guards" && matches!(*word, "dedup" | "stage" | "precheck");
