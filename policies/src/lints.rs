@@ -553,7 +553,7 @@ mod tests {
         check_seen(&shown("sum(up)"), &[]);
         check_seen(
             &shown("sum(up{service=\"cart\"})"),
-            &["7: FD0367 this evidence of `p` never finds anything: `up` never has service=\"cart\" here; service is api"],
+            &["7: FD0367 this evidence of `p` never finds anything: no series of `up` has service=\"cart\"; here `service` is api"],
         );
     }
 
