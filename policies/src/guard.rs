@@ -394,7 +394,7 @@ pub struct Answer {
     /// For how long at most a refused action is proposed again; zero: not at all. `None`: for as long as the alert is on.
     pub patience: Option<Span>,
     /// Who has the target, if it is refused because another policy has it.
-    pub held_by: Option<Holder>,
+    pub held_by: Option<Box<Holder>>,
 }
 
 /// What happens instead of a refused action, from the mildest on.
@@ -450,7 +450,7 @@ impl Answer {
     /// The same with who has the target.
     #[must_use]
     pub fn held_by(self, holder: Holder) -> Self {
-        Self { held_by: Some(holder), ..self }
+        Self { held_by: Some(Box::new(holder)), ..self }
     }
 
     /// The same with how long it is proposed again.
