@@ -399,6 +399,6 @@ pub enum Listed {
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// A file; a scenario, policy or rule file by name; a fault, action, guard or key of a file; a measure or another word of the glossary; or
-    /// one of the pages `scenarios`, `policies`, `recordings`, `context`, `defaults`, `measures`, `exit-codes`
+    /// one of the pages `policy`, `scenarios`, `policies`, `recordings`, `context`, `defaults`, `measures`, `exit-codes`
     pub name: String,
 }

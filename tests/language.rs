@@ -6,7 +6,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{firedrill, root};
+use common::{firedrill, root, words};
 use firedrill::drill::{Arm, Drill, Played, Remembered};
 use firedrill::sources;
 use firedrill_core::journal::{Event, Evidence};
@@ -135,6 +135,25 @@ fn a_changed_script_is_another_policy() {
     assert_eq!(before, hash());
     std::fs::write(folder.path().join("purge-and-restart.sh"), "rm -rf /srv/shop\n").unwrap();
     assert_ne!(before, hash());
+}
+
+/// Policies as they were written by somebody who had read `firedrill explain policy` and one example, and nothing else.
+#[test]
+fn what_is_written_after_reading_one_page_is_sound_and_works() {
+    let written = [
+        ("restart-before-oom", "memory-leak-to-oom", "the remediation is verified"),
+        ("undo-deploy", "bad-deploy-errors", "the remediation is verified"),
+        ("more-replicas", "traffic-surge", "the remediation is verified"),
+        ("leave-zone", "zone-loss", "the remediation is verified"),
+        ("pick", "hang-one-replica", "the remediation is verified"),
+        ("tell", "retry-storm", "all steps are done"),
+    ];
+    for (policy, scenario, ends) in written {
+        let path = format!("tests/projects/stranger/{policy}.yaml");
+        firedrill(root(), &["check", &path]).exits(0);
+        let told = firedrill(root(), &["run", scenario, "--policy", &path]).exits(0).stdout;
+        assert!(words(&told).join(" ").contains(ends), "{policy} in {scenario}: {told}");
+    }
 }
 
 /// Each block of YAML beyond the whole policy is a part of one.

@@ -179,6 +179,19 @@ pub enum CorrelationChange {
     Closed,
 }
 
+/// A policy that has something which another one would act on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Which policy.
+    pub policy: Name,
+    /// Which of its incidents.
+    pub incident: u64,
+    /// What it has: the lock, or the target that it is at work on or that rests after it.
+    pub target: Target,
+    /// Until when at most; `None`: until its action has ended.
+    pub until: Option<Time>,
+}
+
 /// Where a replica is in its life (docs/MODEL.md 1.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -616,6 +629,9 @@ pub enum Event {
         guard: Name,
         /// The figures that it compared.
         figures: String,
+        /// Who has the target, if it is refused because another policy has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held_by: Option<Holder>,
     },
     /// A step's verification ended.
     Verified {

@@ -387,17 +387,21 @@ const fn may(stage: Stage) -> &'static str {
 
 fn limits(text: &mut String, policy: &Policy) {
     push(text, "\nLimits\n");
-    push(text, "  - one remediation at a time for each service\n");
+    // What a replica's remediation claims is its service.
+    let owner = if policy.target.kind == TargetKind::Replica { TargetKind::Service } else { policy.target.kind };
+    push(text, &format!("  - one remediation at a time for each {}\n", owner.word()));
     let guards = &policy.guards;
     times(text, guards);
     health(text, guards);
     if let Some(cooldown) = guards.cooldown {
-        let any = if cooldown.any_policy > cooldown.same_policy || cooldown.any_policy.as_nanos() == 0 {
-            String::new()
-        } else {
-            format!(", and {} after one of another policy", cooldown.any_policy)
+        let (own, any) = (cooldown.same_policy, cooldown.any_policy);
+        let rest = match any.as_nanos() {
+            0 => format!("{own} after an action of this policy"),
+            // What is asked for after any policy holds after this one too.
+            _ if any >= own => format!("{any} after an action of any policy"),
+            _ => format!("{own} after an action of this policy, and {any} after one of another policy"),
         };
-        push(text, &format!("  - a target rests for {} after an action of this policy{any}\n", cooldown.same_policy));
+        push(text, &format!("  - a target rests for {rest}\n"));
     }
     for limit in &guards.rate_limits {
         let over = match limit.scope {
@@ -423,7 +427,7 @@ fn limits(text: &mut String, policy: &Policy) {
     if takes && guards.caps.iter().all(|cap| cap.of != CapOf::Replicas) {
         push(text, "  - nothing limits how many replicas are touched at a time\n");
     }
-    push(text, &format!("  - at most stage {}: {}\n", policy.stage.word(), may(policy.stage)));
+    push(text, &format!("  - stage {}: {}\n", policy.stage.word(), may(policy.stage)));
     let reopening = guards.cooldown.map_or(REOPEN_AFTER, |cooldown| REOPEN_AFTER.max(cooldown.same_policy));
     push(text, &format!("\nA refused first action is proposed again after {RETRY_AFTER}, or when its limit allows. "));
     push(text, &format!("If the alert still fires {reopening} after the policy was done, it begins anew.\n"));

@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 
 use firedrill_core::action::{Action, Fence, Target};
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::{GuardVerdict, Truth};
+use firedrill_core::journal::{GuardVerdict, Holder, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_telemetry::promql::Condition;
@@ -393,6 +393,8 @@ pub struct Answer {
     pub instead: Instead,
     /// For how long at most a refused action is proposed again; zero: not at all. `None`: for as long as the alert is on.
     pub patience: Option<Span>,
+    /// Who has the target, if it is refused because another policy has it.
+    pub held_by: Option<Box<Holder>>,
 }
 
 /// What happens instead of a refused action, from the mildest on.
@@ -417,25 +419,38 @@ impl Answer {
     /// Within its limits.
     #[must_use]
     pub fn passed(figures: impl Into<String>) -> Self {
-        Self { verdict: GuardVerdict::Passed, figures: figures.into(), again: None, instead: Instead::Wait, patience: None }
+        Self { verdict: GuardVerdict::Passed, figures: figures.into(), again: None, instead: Instead::Wait, patience: None, held_by: None }
     }
 
     /// The policy does not ask for this guard.
     #[must_use]
     pub const fn not_configured() -> Self {
-        Self { verdict: GuardVerdict::NotConfigured, figures: String::new(), again: None, instead: Instead::Wait, patience: None }
+        Self {
+            verdict: GuardVerdict::NotConfigured,
+            figures: String::new(),
+            again: None,
+            instead: Instead::Wait,
+            patience: None,
+            held_by: None,
+        }
     }
 
     /// Forbidden; `again` is when asking anew could help.
     #[must_use]
     pub fn refused(figures: impl Into<String>, again: Option<Time>) -> Self {
-        Self { verdict: GuardVerdict::Refused, figures: figures.into(), again, instead: Instead::Wait, patience: None }
+        Self { verdict: GuardVerdict::Refused, figures: figures.into(), again, instead: Instead::Wait, patience: None, held_by: None }
     }
 
     /// The same with what happens instead.
     #[must_use]
     pub fn instead(self, instead: Instead) -> Self {
         Self { instead, ..self }
+    }
+
+    /// The same with who has the target.
+    #[must_use]
+    pub fn held_by(self, holder: Holder) -> Self {
+        Self { held_by: Some(Box::new(holder)), ..self }
     }
 
     /// The same with how long it is proposed again.

@@ -1,6 +1,7 @@
 //! What `check` finds in policies that read well: what is likely not meant, held against rules, scenarios and what can be seen there.
 
 mod catalogue;
+mod formulas;
 mod habits;
 
 use std::collections::btree_map::Entry;
@@ -112,6 +113,7 @@ pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<
     }
     found.extend(unknown_targets(written, policy, inventory));
     found.extend(policy.conditions().filter_map(|condition| condition_lint(written, policy, condition, ground.outlooks)));
+    found.extend(formulas::formulas(written, policy, ground.outlooks));
     let acts = policy.actions().next().is_some();
     if acts && policy.steps.iter().all(|step| step.verify.is_none()) {
         found.push(problem::nothing_verified(&policy.places.steps, &policy.name));
@@ -515,6 +517,43 @@ mod tests {
             &[
                 "9: FD0340 this condition of `p` says the same at all times: nothing here exposes `gone`; expose it by a scenario (`metrics:` of a service)",
             ],
+        );
+    }
+
+    #[test]
+    fn scores_lists_and_evidence_are_held_against_what_can_be_seen() {
+        let sound = RESTART.replace("ReplicaHung", "Down");
+        let step = "  - restart: { mode: rolling }\n    verify: { expr: up == 1, within: 1m }\n";
+        let choose = |score: &str| {
+            let candidate = format!("      - {{ restart: {{ mode: rolling }}, score: '{score}', risk: low }}\n");
+            sound.replace(step, &format!("  - choose:\n{candidate}    verify: {{ expr: up == 1, within: 1m }}\n"))
+        };
+        check_seen(&choose("1 - min(up)"), &[]);
+        check_seen(
+            &choose("1 - min(upp)"),
+            &["9: FD0367 this score of `p` never finds anything: nothing here exposes `upp`; did you mean `up`?"],
+        );
+        let staged = |from: &str| {
+            let each =
+                format!("  - staged: {{ restart: {{ mode: rolling }}, each: {{ replica: pod, from: '{from}' }}, first: 1, then: 1 }}\n");
+            sound.replace(step, &format!("{each}    verify: {{ expr: up == 1, within: 1m }}\n"))
+        };
+        check_seen(&staged("up == 0"), &[]);
+        check_seen(
+            &staged("gone == 0"),
+            &[
+                "8: FD0367 this list of targets of `p` never finds anything: nothing here exposes `gone`; expose it by a scenario (`metrics:` of a service)",
+            ],
+        );
+        check_seen(
+            &staged("sum by (service) (up) < 4"),
+            &["8: FD0368 `p` reads its targets from the label `pod`, and what this finds never has it; its labels are service"],
+        );
+        let shown = |expression: &str| sound.replace("steps:", &format!("evidence: [{{ expr: '{expression}', because: so }}]\nsteps:"));
+        check_seen(&shown("sum(up)"), &[]);
+        check_seen(
+            &shown("sum(up{service=\"cart\"})"),
+            &["7: FD0367 this evidence of `p` never finds anything: no series of `up` has service=\"cart\"; here `service` is api"],
         );
     }
 

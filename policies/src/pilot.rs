@@ -96,10 +96,10 @@ impl Pilot {
     /// If two policies have one name; `lints::twins` finds that beforehand.
     #[must_use]
     pub fn new(setup: PilotSetup) -> Self {
-        let PilotSetup { start, rules, ruler, alertmanager, policies, stage, actuator, inventory } = setup;
-        let mut names: Vec<&Name> = policies.iter().map(|policy| &policy.name).collect();
-        names.sort();
-        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "no two policies have one name");
+        let PilotSetup { start, rules, ruler, alertmanager, mut policies, stage, actuator, inventory } = setup;
+        // Of several that are told at one instant the first by name comes first, whatever the order of their files.
+        policies.sort_by(|one, other| one.name.cmp(&other.name));
+        assert!(policies.windows(2).all(|pair| pair[0].name != pair[1].name), "no two policies have one name");
         let (correlations, answering) = correlations(&policies);
         let controller =
             |policy: &Arc<Policy>| Controller::new(Arc::clone(policy), Arc::clone(&inventory), stage, actuator).starting(start);
@@ -197,7 +197,7 @@ impl Pilot {
         &self.ruler
     }
 
-    /// The controllers, in the order of the policies.
+    /// The controllers, in the order of the policies' names.
     #[must_use]
     pub fn controllers(&self) -> &[Controller] {
         &self.controllers
@@ -708,6 +708,39 @@ steps:
         world.pilot.prometheus_runs(true);
         world.run(125);
         assert_eq!(world.told().last().map(String::as_str), Some("120 Down over"));
+    }
+
+    #[test]
+    fn of_two_that_are_told_at_one_instant_the_first_by_name_acts_and_the_other_waits_for_its_locks_whatever_the_order_of_files() {
+        let locked = |name: &str| {
+            let guard = "guard: { mutual_exclusion: { lease: 2m } }\n";
+            format!("{}{guard}", POLICY.trim_start()).replace("policy: restart", &format!("policy: {name}"))
+        };
+        let (first, second) = (locked("first"), locked("second"));
+        let run = |policies: [&str; 2]| {
+            let mut world = World::new(&policies, Some(Actuator::simulated()));
+            world.down.insert("api-1", 12);
+            world.run(200);
+            world
+        };
+        let world = run([&first, &second]);
+        assert_eq!(world.journal.to_json_lines(), run([&second, &first]).journal.to_json_lines());
+        let told = world.journal.records().iter().filter_map(|record| match &record.event {
+            Event::Decided { policy, .. } => Some(format!("{} {policy} acts", record.at.as_seconds())),
+            Event::Refused { policy, guard, held_by: Some(holder), .. } => {
+                let until = holder.until.map_or(0.0, Time::as_seconds);
+                Some(format!("{} {policy} by {guard}: {} has {} until {until}", record.at.as_seconds(), holder.policy, holder.target))
+            }
+            Event::IncidentClosed { policy, reason, .. } => Some(format!("{} {policy} closes: {reason}", record.at.as_seconds())),
+            _ => None,
+        });
+        let expected = [
+            "40 first acts",
+            "40 second by mutual_exclusion: first has service/api until 160",
+            "50 second closes: the alert is over before anything was done",
+            "62 first closes: the remediation is verified",
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 
     #[test]

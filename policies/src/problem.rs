@@ -591,6 +591,26 @@ pub(crate) fn policies_overlap(place: &Place, (policy, other): (&str, &str), ale
         .remedy("give both `mutual_exclusion: { lease: 15m }`, or let them match different labels")
 }
 
+/// Policies of which one does what the other undoes or disturbs.
+pub(crate) fn policies_oppose(place: &Place, (policy, action): (&str, &str), (other, against): (&str, &str)) -> Problem {
+    let message = format!("`{policy}` may {action} what `{other}` wants to {against}, and nothing keeps them apart");
+    Problem::at("FD0366", place, message)
+        .as_warning()
+        .remedy("give both `mutual_exclusion: { lease: 15m }`, or a `cooldown:` for any policy")
+}
+
+/// A score, a list of targets or evidence that yields nothing wherever the policy is played.
+pub(crate) fn formula_finds_nothing(path: &str, (what, policy): (&str, &str), (why, remedy): (&str, &str)) -> Problem {
+    Problem::in_file("FD0367", path, format!("this {what} of `{policy}` never finds anything: {why}")).as_warning().remedy(remedy)
+}
+
+/// A list of targets without the label that names them.
+pub(crate) fn list_names_nothing(path: &str, policy: &str, (label, carried): (&str, &[&str])) -> Problem {
+    let message = format!("`{policy}` reads its targets from the label `{label}`, and what this finds never has it");
+    let labels = if carried.is_empty() { "it has no labels".to_owned() } else { format!("its labels are {}", carried.join(", ")) };
+    Problem::in_file("FD0368", path, message).as_warning().remedy(labels)
+}
+
 /// A receiver that is called and has no way to be told.
 pub(crate) fn receiver_without_a_way(place: &Place, policy: &str, to: &str) -> Problem {
     Problem::at("FD0357", place, format!("`{policy}` calls `{to}`, and the receiver of this name tells nobody"))

@@ -591,6 +591,61 @@ proptest! {
     }
 }
 
+/// Every alert is over, every action is reported and every answer given, for as long as anything is under way.
+fn settle(rig: &mut Rig) -> Result<(), String> {
+    let mut now = rig.inputs.last().map_or(Time::ZERO, |(at, ..)| *at);
+    for pod in 0..7 {
+        for index in 0..2 {
+            rig.feed(now, index, notification(AlertStatus::Resolved, pod, now))?;
+        }
+    }
+    for _ in 0..100 {
+        now = now.saturating_add(Span::from_minutes(10));
+        rig.pass(now)?;
+        let Some((index, command)) = rig.running.pop_front() else { continue };
+        let result = ActionResult { action: command.id().clone(), at: now, outcome: ActionOutcome::Succeeded };
+        rig.feed(now, index, Input::Finished(result))?;
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// The account refuses that two hold one lock at once. Besides: no wait is for ever, and whoever waits for another policy can be read from the journal.
+    #[test]
+    fn of_two_that_ask_for_locks_every_incident_ends_and_every_conflict_says_who_has_what(
+        one in specs(), two in specs(), leases in (1_u64..200, 1_u64..200), happenings in happenings(), luck in prop::collection::vec(any::<u8>(), 16..64)
+    ) {
+        let specs = vec![Spec { lease: Some(leases.0), ..one }, Spec { lease: Some(leases.1), ..two }];
+        let mut rig = Rig::new(specs, luck, true);
+        play(&mut rig, &happenings, false).map_err(TestCaseError::fail)?;
+        settle(&mut rig).map_err(TestCaseError::fail)?;
+        let (mut open, mut decided) = (BTreeSet::new(), BTreeSet::new());
+        for (now, index, _, effects) in &rig.inputs {
+            for effect in effects {
+                let Effect::Record(event) = effect else { continue };
+                match event {
+                    Event::IncidentOpened { incident, .. } => _ = open.insert((*index, *incident)),
+                    Event::IncidentClosed { incident, .. } => _ = open.remove(&(*index, *incident)),
+                    Event::Decided { incident, .. } => _ = decided.insert((*index, *incident)),
+                    Event::Refused { policy, guard, held_by, target, .. } if guard.as_str() == Guard::MutualExclusion.word() => match held_by {
+                        Some(holder) => {
+                            prop_assert!(holder.policy != *policy && holder.until.is_some_and(|until| until > *now), "{:?} at {}", holder, now);
+                            prop_assert!(decided.contains(&(1 - index, holder.incident)) && open.contains(&(1 - index, holder.incident)));
+                            prop_assert_eq!(Some(service(&holder.target)), target.as_ref().map(service));
+                        }
+                        // Its own other incident is no conflict, and dedup lets no two of one policy have one service.
+                        None => prop_assert!(false, "{} stands in its own way", policy),
+                    },
+                    _ => {}
+                }
+            }
+        }
+        prop_assert!(open.is_empty(), "{:?} never ended", open);
+    }
+}
+
 /// It would be easy to exceed nothing by doing nothing: policies act, and each guard has something to refuse.
 #[test]
 fn policies_act_and_every_guard_refuses_somewhere() {

@@ -154,6 +154,9 @@ struct ExampleView {
     has_oracle: bool,
     has_human: bool,
     person: Option<String>,
+    disputes: Vec<String>,
+    /// Who acted on what, in order; empty unless several policies are on duty.
+    deeds: Vec<[String; 6]>,
     columns: Vec<&'static str>,
     marks: Vec<MarkView>,
     arms: Vec<(&'static str, Vec<String>)>,
@@ -415,11 +418,19 @@ fn comparison_row(policy: &str, summary: &ClassSummary) -> ComparisonRow {
             worst("time_to_recover", &|found, _| format!("{} of {}", found.censored, found.n)),
             (with("user_minutes_lost", &|found, _| significant(found.mean)), below("user_minutes_lost", &interval)),
             (with("harm", &|found, _| significant(found.max.value)), lost_data(summary)),
-            (significant(actions), if actions > 0.0 { format!("{} out of scope", significant(wrong)) } else { String::new() }),
+            (significant(actions), actions_note(summary, wrong)),
             worst("blast_radius.replicas", &|found, unit| unit.show(found.max.value)),
             worst("blast_radius.requests", &|found, unit| unit.show(found.max.value)),
         ],
     }
+}
+
+/// What is to be said of the actions of all runs: how many were out of scope, and how many fights there were, if any.
+fn actions_note(summary: &ClassSummary, wrong: f64) -> String {
+    let total = |word: &str| summary.get(Measure::known(word)).map_or(0.0, |found| libm::round(found.mean * found.n as f64));
+    let scope = (total("actions") > 0.0).then(|| format!("{} out of scope", significant(wrong)));
+    let fights = (total("fights") > 0.0).then(|| counted(total("fights") as u64, "fight"));
+    scope.into_iter().chain(fights).collect::<Vec<_>>().join(", ")
 }
 
 /// The data that the policy lost in its worst run beyond doing nothing; empty if none.
@@ -442,6 +453,8 @@ fn example_view(example: &Example) -> ExampleView {
         has_oracle: example.arms.oracle.is_some(),
         has_human: example.arms.human.is_some(),
         person: crate::table::person_line(outcome),
+        disputes: crate::table::disputes(outcome),
+        deeds: if outcome.policies.len() > 1 { crate::table::deed_rows(outcome) } else { Vec::new() },
         columns: crate::table::arm_columns(outcome).into_iter().map(|(name, _)| name).collect(),
         marks: marks.into_iter().map(|mark| MarkView { class: mark.class, at: since_start(mark.at), text: mark.text }).collect(),
         arms: arm_rows(outcome),

@@ -153,6 +153,7 @@ impl Sample {
             target: Some(Target::Service(Name::new("api"))),
             guard: Name::new("cooldown"),
             figures: "1m left of 10m".into(),
+            held_by: None,
         };
         self.record(at, refused)
     }

@@ -1,5 +1,7 @@
 //! Tables for a terminal: plain text, no colour.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::outcome::{ArmOutcome, Elapsed, Outcome};
@@ -11,7 +13,7 @@ use crate::words::counted;
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The measures that comparisons show, in this order.
-pub const SHOWN: [&str; 10] = [
+pub const SHOWN: [&str; 11] = [
     "time_to_recover",
     "time_to_detect",
     "user_minutes_lost",
@@ -22,6 +24,7 @@ pub const SHOWN: [&str; 10] = [
     "blast_radius.replicas",
     "blast_radius.requests",
     "noop_false_positives",
+    "fights",
 ];
 
 /// What the columns of a comparison count, where their words alone do not say it.
@@ -132,6 +135,63 @@ pub fn person_line(outcome: &Outcome) -> Option<String> {
         None => "the policy is no better than a person who never acts".to_owned(),
     };
     Some(format!("of the person on call: acts {took} after the alert; {even}"))
+}
+
+/// Who worked against whom in a run, and who waited for whom: a line each, fights first. Empty if nobody did.
+#[must_use]
+pub fn disputes(outcome: &Outcome) -> Vec<String> {
+    let fights = outcome.fights.iter().map(|fight| format!("fight: {fight}"));
+    fights.chain(outcome.conflicts.iter().map(|conflict| format!("conflict: {conflict}"))).collect()
+}
+
+/// Fights and conflicts over all runs: a line for each set of policies that has any, with the pair that fights most.
+#[must_use]
+pub fn disputes_of(policies: &[PolicyRuns]) -> Vec<String> {
+    let line = |runs: &PolicyRuns| {
+        let outcomes = || runs.cases.iter().map(|case| &case.outcome);
+        let (fights, conflicts) =
+            (outcomes().map(|own| own.fights.len()).sum::<usize>(), outcomes().map(|own| own.conflicts.len()).sum::<usize>());
+        if fights + conflicts == 0 {
+            return None;
+        }
+        let mut pairs: BTreeMap<String, u64> = BTreeMap::new();
+        for fight in outcomes().flat_map(|own| &own.fights) {
+            let [one, other] = &fight.parties;
+            let (one, other) = (one.min(other), one.max(other));
+            *pairs.entry(format!("{one} and {other} over {}", fight.over)).or_default() += 1;
+        }
+        // Of equals the first by name.
+        let worst = pairs.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(*name)));
+        let worst = worst.map_or_else(String::new, |(pair, count)| format!(" ({pair}: {count})"));
+        let told = [counted(fights as u64, "fight") + &worst, counted(conflicts as u64, "conflict")];
+        Some(format!("{}: {} in {}", runs.policy, told.join(" and "), counted(runs.cases.len() as u64, "run")))
+    };
+    policies.iter().filter_map(line).collect()
+}
+
+/// Who acted on what, in order: a row for each action of a run of several policies.
+#[must_use]
+pub fn deeds(outcome: &Outcome, width: Option<u16>) -> String {
+    let mut table = new(width, &["", "at", "policy", "action", "target", "ended"]);
+    for row in deed_rows(outcome) {
+        table.add_row(row);
+    }
+    text_of(&table)
+}
+
+/// The rows of [`deeds`]: number, time, policy, action, target, and how it ended.
+pub(crate) fn deed_rows(outcome: &Outcome) -> Vec<[String; 6]> {
+    let clock = |seconds: f64| Unit::Seconds.show(libm::floor(seconds));
+    let rows = outcome.deeds.iter().enumerate().map(|(index, deed)| {
+        let ended = match (deed.succeeded, deed.finished_seconds) {
+            (Some(true), Some(finished)) => format!("done after {}", clock(finished - deed.started_seconds)),
+            (Some(false), Some(finished)) => format!("failed after {}", clock(finished - deed.started_seconds)),
+            _ => "not when the run ended".to_owned(),
+        };
+        let (number, at, by) = ((index + 1).to_string(), clock(deed.started_seconds), deed.action.policy.to_string());
+        [number, at, by, deed.what.clone(), deed.target.to_string(), ended]
+    });
+    rows.collect()
 }
 
 /// Each policy against a person on call, over all runs that have one: a line each.

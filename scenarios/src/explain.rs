@@ -9,6 +9,7 @@ use firedrill_core::name::Name;
 use firedrill_core::quantity::{Factor, Ratio};
 use firedrill_core::time::{Span, Time};
 use firedrill_core::words::counted;
+use firedrill_sim::automation::PersonSpec;
 use firedrill_sim::past;
 use firedrill_sim::spec::{
     ActuatorFaultSpec, Amount, Balance, BalancingSpec, BudgetSpec, CallSpec, Cancel, Cause, Causes, ClientSpec, Commit, ConsumeSpec,
@@ -63,7 +64,29 @@ pub fn scenario(scenario: &Scenario) -> String {
         line(&mut text, "  nothing");
     }
     spec.cures.iter().for_each(|cure| line(&mut text, &format!("  {}", cure_text(cure))));
+    line(&mut text, "\nwho is on call");
+    line(&mut text, &format!("  {}", scenario.human.as_ref().map_or_else(|| "nobody".to_owned(), |person| person_text(person, spec))));
     text
+}
+
+/// The person whom alerts call: how long each thing takes, and how often one errs.
+fn person_text(person: &PersonSpec, spec: &WorldSpec) -> String {
+    let steps = [
+        ("is paged after", &person.detect),
+        ("answers after", &person.acknowledge),
+        ("knows what is wrong after", &person.investigate),
+        ("knows what to do after", &person.diagnose),
+        ("has done it after", &person.act),
+        ("knows whether it has helped after", &person.verify),
+    ];
+    let rounded = |takes: &Distribution| Span::from_seconds((mean(takes).as_millis() + 500) / 1000);
+    let told: Vec<String> = steps.iter().map(|(what, takes)| format!("{what} {}", rounded(takes))).collect();
+    let does = if spec.cures.is_empty() { "there is nothing that they could do" } else { "then does what the oracle does" };
+    let (errs, silent, next) = (person.wrong_action, person.no_answer, person.escalate_after);
+    format!(
+        "somebody, who in the mean {}, each from the one before; {does}\n  {errs} do something else first; {silent} do not answer, and the next is called after {next}",
+        told.join(", ")
+    )
 }
 
 /// All defaults with their sources, as a table. Ends with a newline.

@@ -55,7 +55,8 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
         Format::Text => {
             let runs = runs(&campaign, &cases);
             let table = table::compare(&runs, terminal::columns());
-            let lines: String = table::against_people(&runs).into_iter().map(|line| format!("\n{line}")).collect();
+            let lines: String =
+                table::against_people(&runs).into_iter().chain(table::disputes_of(&runs)).map(|line| format!("\n{line}")).collect();
             output.data(&format!("{table}{}{lines}", if lines.is_empty() { "" } else { "\n" }))?;
         }
     }

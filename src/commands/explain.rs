@@ -1,5 +1,7 @@
 //! `firedrill explain`: what a name means, in prose.
 
+mod policy_page;
+
 use std::path::Path;
 
 use firedrill_core::problem::near_miss;
@@ -44,6 +46,7 @@ pub fn execute(arguments: &ExplainArgs, output: Output) -> Result<Exit, Failure>
         "exit-codes" => exit_codes(),
         "measures" => measures(),
         "policies" => POLICIES.to_owned(),
+        "policy" => policy_page::page(),
         "recordings" => RECORDINGS.to_owned(),
         "scenarios" => SCENARIOS.to_owned(),
         _ if Path::new(name).is_file() => file(name)?,
@@ -197,6 +200,12 @@ fn definition(word: &str) -> &'static str {
         "capacity_removed" => "largest share of a service out of service because of actions",
         "capacity_added" => "replica-hours beyond those of doing nothing",
         "flapping" => "actions on one target beyond 3 within 30 minutes",
+        "fights" => {
+            "policies that work against each other on one target, or against an autoscaler, a rollout or the cluster: one undoes within 10 minutes what the other did and is undone again, or disturbs an action of the other that is under way; a series on one target counts once"
+        }
+        "conflicts" => {
+            "waits of a policy that could not act because another one had the target, by guard mutual_exclusion or cooldown; a wait counts once, however often it is refused"
+        }
         "amplification" => "actions for each fault",
         "pages" => "pages sent to people",
         "toil" => "minutes that the run cost people",
@@ -266,11 +275,11 @@ fn unknown<'a>(name: &str, own: &[&'a str]) -> Failure {
     known.extend(Measure::all().map(|measure| -> &'a str { measure.word() }));
     known.extend(words().map(|word| -> &'a str { word }));
     known.extend([SCENARIOS, POLICIES].into_iter().flat_map(documented_words).map(|word| -> &'a str { word }));
-    known.extend(["context", "defaults", "exit-codes", "measures", "policies", "recordings", "scenarios"]);
+    known.extend(["context", "defaults", "exit-codes", "measures", "policies", "policy", "recordings", "scenarios"]);
     let remedy = match near_miss(name, &known) {
         Some(near) => format!("did you mean `{near}`?"),
         None => {
-            "name a file, something that `firedrill list` shows, a measure (`measures`), a word of the glossary or of a file, `scenarios`, \
+            "name a file, something that `firedrill list` shows, a measure (`measures`), a word of the glossary or of a file, `policy`, `scenarios`, \
                  `policies`, `recordings`, `defaults` or `exit-codes`"
                 .to_owned()
         }

@@ -91,13 +91,22 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
                 if answer.policies.is_empty() { "\nhint: nobody acts here; add `--policy POLICY` (`firedrill list policies`)" } else { "" };
             let person = table::person_line(&outcome).map_or_else(String::new, |line| format!("{line}\n"));
             let of_policy = if answer.policies.is_empty() { String::new() } else { format!("{}\n{person}", table::policy_line(&outcome)) };
-            output.data(&format!("{story}\n{table}\n{of_policy}repeat: {command}{hint}"))?;
+            let together = of_several(&outcome);
+            output.data(&format!("{story}\n{table}\n{of_policy}{together}repeat: {command}{hint}"))?;
         }
     }
     for path in written {
         output.talk(&format!("wrote {}", path.display()));
     }
     Ok(Exit::Held)
+}
+
+/// Who worked against whom, and of several policies who acted on what in which order; nothing if there is nothing to tell.
+fn of_several(outcome: &Outcome) -> String {
+    let disputes: String = table::disputes(outcome).into_iter().map(|line| format!("{line}\n")).collect();
+    let acted = outcome.policies.len() > 1 && !outcome.deeds.is_empty();
+    let deeds = if acted { format!("\n{}\n", table::deeds(outcome, terminal::columns())) } else { String::new() };
+    format!("{disputes}{deeds}")
 }
 
 /// Writes traces and logs of the arm that is told; their paths.

@@ -57,6 +57,7 @@ impl Turn<'_> {
             target: incident.target.clone(),
             guard: Name::new(Guard::Dedup.word()),
             figures: answer.figures,
+            held_by: None,
         });
         self.keep(incident);
     }

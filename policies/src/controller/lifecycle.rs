@@ -48,7 +48,7 @@ impl Turn<'_> {
             Err(absent) => {
                 let (what, figures) = (proposed(&policy, 0), absent.to_string());
                 let (policy, guard) = (self.name(), Name::new("target"));
-                self.record(Event::Refused { policy, incident: id, step: 0, what, target: None, guard, figures });
+                self.record(Event::Refused { policy, incident: id, step: 0, what, target: None, guard, figures, held_by: None });
                 self.keep(incident);
             }
         }

@@ -191,7 +191,8 @@ impl Turn<'_> {
     pub(super) fn journal_refusal(&mut self, incident: &Incident, (what, target): (Option<Action>, Target), guard: Guard, answer: &Answer) {
         let (policy, step, word) = (self.name(), incident.step as u32, Name::new(guard.word()));
         let (to, figures) = (Some(target.clone()), answer.figures.clone());
-        self.record(Event::Refused { policy, incident: incident.id, step, what: what.clone(), target: to, guard: word, figures });
+        let held_by = answer.held_by.as_deref().cloned();
+        self.record(Event::Refused { policy, incident: incident.id, step, what: what.clone(), target: to, guard: word, figures, held_by });
         if let Some(action) = what.filter(|_| is_for_a_person(guard, answer)) {
             self.propose_to_a_person(incident, action, target, &answer.figures);
         }

@@ -104,7 +104,16 @@ impl Turn<'_> {
             }
         };
         let (step, guard, what) = (incident.step as u32, Name::new("target"), Some(staged.action.clone()));
-        self.record(Event::Refused { policy: self.name(), incident: incident.id, step, what, target: None, guard, figures: why.clone() });
+        self.record(Event::Refused {
+            policy: self.name(),
+            incident: incident.id,
+            step,
+            what,
+            target: None,
+            guard,
+            figures: why.clone(),
+            held_by: None,
+        });
         if incident.has_acted {
             return self.hand_over(incident, &format!("step {} has no target: {why}", step + 1));
         }

@@ -1,6 +1,7 @@
 //! A rest for the target, counted from the end of an action on it: by the same policy, and by any policy.
 
 use firedrill_core::action::Target;
+use firedrill_core::journal::Holder;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,12 @@ pub fn check(cooldown: Option<Cooldown>, proposal: &Proposal, ends: &Ends, remed
     let Proposal { policy, incident, target, .. } = proposal;
     let running = |other: &&super::dedup::Remediation| other.deeds.iter().any(|deed| deed.running && deed.target == *target);
     if let Some(other) = remediations.others(policy, *incident).find(running) {
-        return Answer::refused(format!("{} is at work on {target} now", other.policy), None);
+        let answer = Answer::refused(format!("{} is at work on {target} now", other.policy), None);
+        return of_another(
+            answer,
+            policy,
+            Holder { policy: other.policy.clone(), incident: other.incident, target: target.clone(), until: None },
+        );
     }
     let own_chain = |end: &&End| end.policy == *policy && end.incident == *incident;
     let rest = |end: &End| if end.policy == *policy { cooldown.same_policy.max(cooldown.any_policy) } else { cooldown.any_policy };
@@ -58,11 +64,17 @@ pub fn check(cooldown: Option<Cooldown>, proposal: &Proposal, ends: &Ends, remed
     match resting.max_by_key(|(until, end)| (*until, end.at)) {
         Some((until, end)) if now < until => {
             let figures = format!("{target} rests for {} after {}, {} ago, until {until}", rest(end), end.policy, now.since(end.at));
-            Answer::refused(figures, Some(until))
+            let holder = Holder { policy: end.policy.clone(), incident: end.incident, target: target.clone(), until: Some(until) };
+            of_another(Answer::refused(figures, Some(until)), policy, holder)
         }
         Some((_, end)) => Answer::passed(format!("last action on {target} ended {} ago, by {}", now.since(end.at), end.policy)),
         None => Answer::passed(format!("no action on {target} before")),
     }
+}
+
+/// A refusal with its holder, if that is another policy than the one that asks.
+fn of_another(answer: Answer, policy: &Name, holder: Holder) -> Answer {
+    if holder.policy == *policy { answer } else { answer.held_by(holder) }
 }
 
 #[cfg(test)]
@@ -90,13 +102,14 @@ mod tests {
     #[test]
     fn the_rest_counts_from_the_end_and_its_last_instant_is_free() {
         assert_eq!(check_at(159, "p", 1, "service/api").again, Some(Time::from_seconds(160)));
-        assert!(check_at(159, "p", 1, "service/api").is_refusal());
+        assert_eq!(check_at(159, "p", 1, "service/api").held_by, None, "its own rest is disputed by nobody");
         assert!(!check_at(160, "p", 1, "service/api").is_refusal());
     }
 
     #[test]
     fn other_policies_wait_for_their_own_rest() {
-        assert!(check_at(119, "q", 0, "service/api").is_refusal());
+        let resting = check_at(119, "q", 0, "service/api");
+        assert_eq!((resting.is_refusal(), resting.held_by.map(|holder| holder.until)), (true, Some(Some(Time::from_seconds(120)))));
         assert!(!check_at(120, "q", 0, "service/api").is_refusal());
     }
 
@@ -111,7 +124,8 @@ mod tests {
         let mut guards = Guards::new();
         guards.started(&proposal("p", 0, "service/api"), Time::from_seconds(10));
         let answer = check(Some(MINUTE), &proposal("q", 0, "service/api"), &guards.ends, &guards.remediations, Time::from_seconds(11));
-        assert_eq!(answer, Answer::refused("p is at work on service/api now", None));
+        let holder = Holder { policy: Name::new("p"), incident: 0, target: "service/api".parse().unwrap(), until: None };
+        assert_eq!(answer, Answer::refused("p is at work on service/api now", None).held_by(holder));
     }
 
     #[test]

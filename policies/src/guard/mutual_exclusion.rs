@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use firedrill_core::action::{Fence, Target};
 use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::Holder;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,10 @@ pub fn check(lease: Option<Span>, proposal: &Proposal, locks: &Locks, inventory:
     let taken = locks.held.iter().filter(foreign).filter(|held| set.contains(&held.lock) && now < held.until);
     match taken.max_by_key(|held| held.until) {
         Some(Held { lock, policy, incident, until, .. }) => {
-            Answer::refused(format!("incident {incident} of {policy} holds {lock} until {until}"), Some(*until))
+            let answer = Answer::refused(format!("incident {incident} of {policy} holds {lock} until {until}"), Some(*until));
+            let holder = Holder { policy: policy.clone(), incident: *incident, target: lock.clone(), until: Some(*until) };
+            // A policy that stands in its own way disputes nothing with another one.
+            if *policy == proposal.policy { answer } else { answer.held_by(holder) }
         }
         None => {
             let names: Vec<String> = set.iter().map(ToString::to_string).collect();
@@ -114,11 +118,14 @@ mod tests {
     #[test]
     fn a_lock_keeps_others_out_until_it_is_given_back_or_its_lease_is_over() {
         let mut locks = taken("replica/api-0");
-        let refused = Answer::refused("incident 0 of p holds service/api until 01m10.000s", Some(Time::from_seconds(70)));
+        let holder =
+            Holder { policy: Name::new("p"), incident: 0, target: "service/api".parse().unwrap(), until: Some(Time::from_seconds(70)) };
+        let refused = Answer::refused("incident 0 of p holds service/api until 01m10.000s", Some(Time::from_seconds(70))).held_by(holder);
         assert_eq!(check_at(&locks, "q", 0, "replica/api-1", 69), refused);
         assert!(!check_at(&locks, "q", 0, "replica/api-1", 70).is_refusal(), "the lease is over at its last instant");
         assert!(!check_at(&locks, "p", 0, "service/api", 20).is_refusal(), "its own");
-        assert!(check_at(&locks, "p", 1, "service/api", 20).is_refusal(), "another incident's");
+        let own = check_at(&locks, "p", 1, "service/api", 20);
+        assert!(own.is_refusal() && own.held_by.is_none(), "another incident's, and no other policy's");
         locks.release(&Name::new("p"), 0);
         assert!(!check_at(&locks, "q", 0, "replica/api-1", 11).is_refusal());
     }

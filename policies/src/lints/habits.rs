@@ -7,7 +7,7 @@ use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::promql::{Condition, Evaluator, Verdict3};
 
 use crate::guard::stage::Stage;
-use crate::policy::{Deed, OnFailure, Policy, TargetKind, has_inverse};
+use crate::policy::{Deed, NameSource, OnFailure, Policy, TargetKind, TargetSource, has_inverse};
 use crate::problem;
 
 /// What is likely not meant in a policy by itself.
@@ -86,13 +86,80 @@ fn irreversible(policy: &Policy) -> Option<Problem> {
 pub(super) fn overlaps(policies: &[&Policy]) -> Vec<Problem> {
     let mut found = Vec::new();
     for (index, later) in policies.iter().enumerate() {
+        let place = later.places.alerts.first().or(later.places.receiver.as_ref()).unwrap_or(&later.places.name);
         let other = policies[..index].iter().find_map(|earlier| Some((earlier, shared(earlier, later)?)));
-        if let Some((earlier, alert)) = other {
-            let place = later.places.alerts.first().or(later.places.receiver.as_ref()).unwrap_or(&later.places.name);
-            found.push(problem::policies_overlap(place, (&later.name, &earlier.name), &alert));
+        if let Some((earlier, alert)) = &other {
+            found.push(problem::policies_overlap(place, (&later.name, &earlier.name), alert));
+        }
+        // Of two that answer one alert nothing more needs to be said.
+        let mut others = policies[..index].iter().filter(|earlier| other.as_ref().is_none_or(|(told, _)| told.name != earlier.name));
+        if let Some((earlier, own, theirs)) = others.find_map(|earlier| opposed(earlier, later).map(|(theirs, own)| (earlier, own, theirs)))
+        {
+            found.push(problem::policies_oppose(place, (&later.name, own), (&earlier.name, theirs)));
         }
     }
     found
+}
+
+/// What one does and the other undoes or disturbs, if they may come to the same target and nothing keeps them apart.
+fn opposed(one: &Policy, other: &Policy) -> Option<(&'static str, &'static str)> {
+    if !may_meet(one, other) {
+        return None;
+    }
+    one.actions().find_map(|(own, target)| {
+        let against = |(theirs, their_target): &(&Action, &TargetSource)| are_opposed(own, theirs) && may_overlap(target, their_target);
+        other.actions().find(against).map(|(theirs, _)| (own.word(), theirs.word()))
+    })
+}
+
+/// Whether two targets may be one, or parts of one. What callers do is no part of a service.
+fn may_overlap(one: &TargetSource, other: &TargetSource) -> bool {
+    let is_client = |source: &TargetSource| source.kind == TargetKind::Client;
+    let are_apart = match (&one.name, &other.name) {
+        (NameSource::Literal(own), NameSource::Literal(theirs)) => one.kind == other.kind && own != theirs,
+        _ => false,
+    };
+    is_client(one) == is_client(other) && !are_apart
+}
+
+/// Whether one of two actions on a target undoes what the other does, or disturbs it.
+fn are_opposed(one: &Action, other: &Action) -> bool {
+    is_against(one, other) || is_against(other, one)
+}
+
+fn is_against(one: &Action, other: &Action) -> bool {
+    match (one, other) {
+        // The one brings back what the other empties, has given up, or is replacing.
+        (Action::Restart { .. }, Action::Drain | Action::FailOver | Action::Rollback | Action::RebootNode | Action::ReplaceNode) => true,
+        (Action::Drain, Action::FailOver) | (Action::Undrain, Action::Drain | Action::Cordon) => true,
+        (Action::Scale { replicas: own }, Action::Scale { replicas: theirs }) => match (own, theirs) {
+            (Scale::By(own), Scale::By(theirs)) => (*own > 0) != (*theirs > 0),
+            (Scale::To(own), Scale::To(theirs)) => own != theirs,
+            (Scale::Times(own), Scale::Times(theirs)) => (own.get() >= 1.0) != (theirs.get() >= 1.0),
+            (Scale::By(own), Scale::Times(theirs)) => (*own > 0) != (theirs.get() >= 1.0),
+            _ => false,
+        },
+        (Action::Lift { what }, laid) => laid.restraint() == Some(*what),
+        (Action::SetLimit { limit: own, to: least }, Action::SetLimit { limit: theirs, to: most }) => own == theirs && least != most,
+        (Action::ShiftTraffic { share: own }, Action::ShiftTraffic { share: theirs }) => own != theirs,
+        _ => false,
+    }
+}
+
+/// Whether two policies may be at work on one thing at a time, both acting and neither keeping the other away.
+fn may_meet(one: &Policy, other: &Policy) -> bool {
+    let acts = |policy: &Policy| !policy.only_notifies() && policy.stage > Stage::Shadow;
+    let have_locks = one.guards.mutual_exclusion.is_some() && other.guards.mutual_exclusion.is_some();
+    let rests = |policy: &Policy| policy.guards.cooldown.is_some_and(|cooldown| cooldown.any_policy.as_nanos() > 0);
+    // A rest after whatever another policy did keeps two apart as well as a lock.
+    let are_apart = have_locks || rests(one) && rests(other);
+    let excluded = one.matchers.iter().any(|own| other.matchers.iter().any(|theirs| names_place(own) && exclude(own, theirs)));
+    acts(one) && acts(other) && !are_apart && !excluded
+}
+
+/// Whether a matcher is on a label that says where something is: of two alerts with different values the targets are different too.
+fn names_place(matcher: &Matcher) -> bool {
+    matches!(&*matcher.name, "service" | "pod" | "zone" | "node" | "namespace" | "cluster" | "region" | "environment")
 }
 
 /// An alert that both answer by actions of which neither keeps the other away.
@@ -241,6 +308,35 @@ guard:
         check_pair(("severity: page", "team: a"), ("", ""), &both);
         check_pair(("alert: Down", "alert: Slow"), ("", ""), &[]);
         check_pair(("target:", "stage: dry-run\ntarget:"), ("", ""), &[]);
+    }
+
+    #[test]
+    fn two_policies_of_different_alerts_that_oppose_each_other_are_named_unless_something_keeps_them_apart() {
+        let steps = "  - scale: { times: x2 }\n    verify: { expr: up == 1, within: 1m }\n    on_failure: revert\n";
+        let policy = |name: &str, alert: &str, deed: &str, guard: &str| {
+            let text = SOUND.replace("policy: p", &format!("policy: {name}")).replace("alert: Down", &format!("alert: {alert}"));
+            read(&text.replace(steps, &format!("  - {deed}\n")).replace("guard:\n", &format!("guard:\n{guard}")))
+        };
+        let told = |one: (&str, &str), other: (&str, &str)| -> Vec<String> {
+            let (first, second) = (policy("p", "Down", one.0, one.1), policy("q", "Slow", other.0, other.1));
+            overlaps(&[&first, &second]).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect()
+        };
+        let lock = "  mutual_exclusion: { lease: 15m }\n";
+        let fight = ["FD0366 `q` may restart what `p` wants to fail_over, and nothing keeps them apart"];
+        assert_eq!(told(("fail_over: {}", ""), ("restart: { mode: at_once }", "")), fight);
+        assert_eq!(told(("fail_over: {}", lock), ("restart: { mode: at_once }", "")), fight, "one lock keeps nobody away");
+        assert_eq!(told(("fail_over: {}", lock), ("restart: { mode: at_once }", lock)), [""; 0]);
+        let rest = "  cooldown: 10m\n";
+        assert_eq!(told(("fail_over: {}", rest), ("restart: { mode: at_once }", rest)), [""; 0]);
+        assert_eq!(told(("fail_over: {}", ""), ("kill_queries: {}", "")), [""; 0]);
+        let scaled = ["FD0366 `q` may scale what `p` wants to scale, and nothing keeps them apart"];
+        assert_eq!(told(("scale: { times: x2 }", ""), ("scale: { by: -1 }", "")), scaled);
+        assert_eq!(told(("scale: { times: x2 }", ""), ("scale: { by: 1 }", "")), [""; 0]);
+        let lifted = ["FD0366 `q` may lift what `p` wants to degrade, and nothing keeps them apart"];
+        assert_eq!(told(("degrade: { lasting: 5m }", ""), ("lift: { what: degrade }", "")), lifted);
+        assert_eq!(told(("degrade: { lasting: 5m }", ""), ("lift: { what: shed_load }", "")), [""; 0]);
+        let elsewhere = |service: &str| format!("restart: {{ mode: at_once }}\n    target: {{ service: {service} }}");
+        assert_eq!(told(("fail_over: {}\n    target: { service: a }", ""), (&elsewhere("b"), "")), [""; 0]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod exercise;
 mod safety;
 mod damage;
 mod human;
+mod fights;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use damage::{BlastRadius, Matching, Share};
 pub use deeds::{Deed, DeedOutcome};
 pub use exercise::Exercise;
+pub use fights::{Conflict, ConflictEnd, Fight, Move, Party, conflicts, fights};
 pub use human::HumanOutcome;
 pub use incident::{Incident, Scope, Spell, incidents, mitigated, recovered, spells};
 pub use safety::SafetyViolation;
@@ -74,6 +76,8 @@ pub struct OutcomeSettings {
     pub flapping_limit: usize,
     /// See `flapping_limit`.
     pub flapping_window: Span,
+    /// What is undone within this time of having been done is undone by somebody who works against it.
+    pub fight_window: Span,
     /// What a page costs a person, minutes.
     pub page_minutes: f64,
     /// The alerts that the policies answer, to name them when none fired; empty if not known.
@@ -91,6 +95,7 @@ impl Default for OutcomeSettings {
             attempt_growth: 1.2,
             flapping_limit: 3,
             flapping_window: Span::from_minutes(30),
+            fight_window: Span::from_minutes(10),
             page_minutes: 15.0,
             answers: Vec::new(),
         }
@@ -271,6 +276,12 @@ pub struct Outcome {
     pub capacity_added: f64,
     /// Actions on one target beyond the limit within the window.
     pub flapping: u64,
+    /// Policies that work against each other, or against what the system does by itself.
+    #[serde(default)]
+    pub fights: Vec<Fight>,
+    /// Policies that could not act because another one had the target.
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
     /// Actions for each fault; `None` without a fault.
     pub amplification: Option<f64>,
     /// Pages sent.
@@ -364,6 +375,8 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
         capacity_removed: damage::capacity_removed(ledger),
         capacity_added: damage::capacity_added(&arms.nothing.ledger, ledger),
         flapping: deeds::flapping(&policy.deeds, settings.flapping_limit, settings.flapping_window),
+        fights: fights::fights(arms.policy, settings),
+        conflicts: fights::conflicts(arms.policy),
         amplification: (faults > 0).then(|| actions as f64 / faults as f64),
         pages,
         toil: pages as f64 * settings.page_minutes,

@@ -46,6 +46,8 @@ pub enum Kind {
     Failure,
     /// A verification ends.
     Verify,
+    /// Two work against each other.
+    Fight,
     /// A person is called.
     Page,
     /// A person does something beside acting.
@@ -77,6 +79,7 @@ impl Kind {
             Self::Action => "action",
             Self::Failure => "failed",
             Self::Verify => "verify",
+            Self::Fight => "fight",
             Self::Page => "page",
             Self::Person => "person",
             Self::Recovery => "recovery",
@@ -88,7 +91,7 @@ impl Kind {
     #[must_use]
     pub const fn tone(self) -> &'static str {
         match self {
-            Self::Fault | Self::Users | Self::Failure => "bad",
+            Self::Fault | Self::Users | Self::Failure | Self::Fight => "bad",
             Self::Alert | Self::Incident | Self::Refusal | Self::Withheld | Self::Page => "warn",
             Self::Recovery => "good",
             Self::Decision | Self::Action | Self::Verify | Self::Person => "act",

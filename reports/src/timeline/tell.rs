@@ -11,7 +11,7 @@ use firedrill_core::transcript::Transcript;
 
 use super::render::{clock, clock_span};
 use super::{Kind, Line, Timeline};
-use crate::outcome::{Incident, OutcomeSettings, UserSeries, incidents, recovered, spells};
+use crate::outcome::{Incident, OutcomeSettings, UserSeries, fights, incidents, recovered, spells};
 use crate::verdict::significant;
 use crate::words::{counted, readable};
 
@@ -45,7 +45,10 @@ pub fn tell(run: &Transcript) -> Timeline {
 /// What the ledgers say about users, which no journal does.
 fn truths(run: &Transcript, incidents: &[Incident], users: &UserSeries, settings: &OutcomeSettings) -> Vec<Line> {
     let ended = run.ledger.ended;
-    let mut lines = Vec::new();
+    let mut lines: Vec<Line> = fights(run, settings)
+        .into_iter()
+        .map(|fight| Line { at: Time::ZERO + Span::from_seconds_f64(fight.until_seconds), kind: Kind::Fight, text: fight.to_string() })
+        .collect();
     for incident in incidents {
         lines.extend(spell_lines(run, incident, users, settings));
         let mut say = |at: Time, kind: Kind, text: String| lines.push(Line { at, kind, text });

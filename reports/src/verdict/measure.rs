@@ -97,7 +97,7 @@ fn count(value: u64) -> Option<Sample> {
 const OVER_HUMAN: &str = "benefit_over_human";
 
 /// Every measure. The words are the paths of the figures in an outcome's JSON.
-static MEASURES: [Entry; 35] = [
+static MEASURES: [Entry; 37] = [
     cost("time_to_detect", Unit::Seconds, |o| o.time_to_detect.map(Sample::from)),
     cost("time_to_mitigate", Unit::Seconds, |o| o.time_to_mitigate.map(Sample::from)),
     cost("time_to_recover", Unit::Seconds, |o| o.time_to_recover.map(Sample::from)),
@@ -128,6 +128,8 @@ static MEASURES: [Entry; 35] = [
     cost("capacity_removed", Unit::Ratio, |o| Some(o.capacity_removed.into())),
     cost("capacity_added", Unit::ReplicaHours, |o| Some(o.capacity_added.into())),
     cost("flapping", Unit::Count, |o| count(o.flapping)),
+    cost("fights", Unit::Count, |o| count(o.fights.len() as u64)),
+    cost("conflicts", Unit::Count, |o| count(o.conflicts.len() as u64)),
     cost("amplification", Unit::Factor, |o| o.amplification.map(Sample::from)),
     cost("pages", Unit::Count, |o| count(o.pages)),
     cost("toil", Unit::Minutes, |o| Some(o.toil.into())),

@@ -443,7 +443,7 @@ mod tests {
 
     fn refused(second: u64, figures: &str) -> (u64, Event) {
         let (policy, guard, target) = (Name::new("p"), Name::new("precheck"), Some("service/api".parse().unwrap()));
-        (second, Event::Refused { policy, incident: 0, step: 0, what: None, target, guard, figures: figures.to_owned() })
+        (second, Event::Refused { policy, incident: 0, step: 0, what: None, target, guard, figures: figures.to_owned(), held_by: None })
     }
 
     fn journal(events: Vec<(u64, Event)>) -> Journal {
