@@ -57,7 +57,9 @@ impl Turn<'_> {
     /// The step has failed: what its policy says follows. `carried_out` says whether there is something to revert.
     pub(super) fn failed(&mut self, mut incident: Incident, carried_out: bool, why: &str) {
         let step = self.setup.policy.steps.get(incident.step);
-        match step.map_or(OnFailure::Escalate, |step| step.on_failure) {
+        let own = step.map_or(OnFailure::Escalate, |step| step.on_failure);
+        let on_failure = if incident.is_careful && carried_out { OnFailure::Revert } else { own };
+        match on_failure {
             OnFailure::Next => {
                 incident.advance();
                 self.propose(incident);

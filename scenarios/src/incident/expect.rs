@@ -116,7 +116,10 @@ impl std::fmt::Display for Proposed {
 pub fn proposals(journal: &Journal) -> Vec<Proposal> {
     let proposal = |record: &Record| {
         let (policy, what) = match &record.event {
-            Event::WouldAct { policy, what, target, .. } | Event::Decided { policy, what, target, .. } => {
+            Event::WouldAct { policy, what, target, .. }
+            | Event::Decided { policy, what, target, .. }
+            // Nobody answers a recording: what is proposed to people stands as proposed.
+            | Event::Proposed { policy, what, target, .. } => {
                 (policy, Proposed::Act(what.clone(), target.clone()))
             }
             Event::Paged { policy, to, .. } => (policy, Proposed::Page(to.clone())),
