@@ -699,9 +699,8 @@ guard:
 
     #[test]
     fn what_is_not_carried_out_yet_is_refused_by_name_and_never_ignored() {
-        check("target:", "confidence: measured\ntarget:", &["9:FD0301 `confidence` is not supported yet"]);
         check("- rollback: {}", "- warm_cache: {}", &["14:FD0301 `warm_cache` is not supported yet"]);
-        check("  cooldown: 10m", "  approval: 1", &["20:FD0301 `approval` is not supported yet"]);
+        check("- rollback: {}", "- kill: {}", &["14:FD0301 `kill` is not supported yet"]);
     }
 
     #[test]

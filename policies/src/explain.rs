@@ -488,15 +488,15 @@ fn people(text: &mut String, policy: &Policy) {
     if let Some(Confidence { source, act_at, ask_at }) = &policy.guards.confidence {
         let from = match source {
             Source::Claimed(formula) => {
-                format!("as the policy claims by\n      {}\n    which must be one number", flat(formula.plan().text()))
+                format!("as the policy claims by\n      {}\n    which must give one number", flat(formula.plan().text()))
             }
             Source::Measured => "as drills have shown for the alert and the action".to_owned(),
         };
         push(
             text,
             &format!(
-                "  - how sure it is that an action is right, {from}: from {act_at} on it acts; from {ask_at} on it tells people, does what can be undone and is \
-                 verified, undoes what has not helped, and asks people of the rest; below, or if that cannot be told, a person is called instead, and the alert left to people\n"
+                "  - how sure it is that an action is right, {from}:\n    from {act_at} on it acts;\n    from {ask_at} on it tells people, does what can be undone \
+                 and is verified, undoes what has not helped, and asks people of the rest;\n    below, or if that cannot be told, a person is called instead, and the alert left to people\n"
             ),
         );
     }
@@ -516,7 +516,7 @@ fn people(text: &mut String, policy: &Policy) {
     push(
         text,
         &format!(
-            "  - before {of}, {people} of {} must say yes within {}, none of them {whose};\n    a no, or too few by then, leaves the alert to people. \
+            "  - before {of}, {people} of {} must say yes within {}, and not {whose};\n    a no, or too few by then, leaves the alert to people. \
              Before it starts all of this is asked again, and if what was asked about has changed, so are they\n",
             listed(&asked.from, "or"),
             asked.expires

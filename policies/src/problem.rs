@@ -631,6 +631,12 @@ pub(crate) fn source_of_confidence(place: &Place, both: bool) -> Problem {
         .remedy("write `confidence: measured`, or `confidence: { expr: … }` with PromQL that gives one number")
 }
 
+/// A claim that is a comparison, which filters.
+pub(crate) fn claim_compares(place: &Place, text: &str) -> Problem {
+    Problem::at("FD0388", place, format!("`{text}` compares, and gives no number where it does not hold"))
+        .remedy("write the number itself; from where on it suffices is said by `act_at:` and `ask_at:`")
+}
+
 /// Bounds of a confidence that cross.
 pub(crate) fn bounds_of_confidence(place: &Place, ask_at: f64, act_at: f64) -> Problem {
     Problem::at("FD0387", place, format!("it would ask from {ask_at} on and act from {act_at} on, so it would never ask"))

@@ -571,8 +571,8 @@ steps:",
             };
             effects.iter().filter_map(of).collect()
         };
-        let absent = "kill_switch freeze change_in_progress detector_sanity correlated_failure max_unhealthy disruption_budget backoff \
-            ineffective_chain mutual_exclusion breaker canary";
+        let absent = "kill_switch freeze change_in_progress detector_sanity correlated_failure confidence max_unhealthy \
+            disruption_budget backoff ineffective_chain mutual_exclusion breaker approval canary";
         assert_eq!(unguarded(&bench.step(0, fires("api-1"))), [absent]);
         assert!(unguarded(&bench.step(1, fires("api-2"))).is_empty());
     }

@@ -4,7 +4,7 @@ use firedrill_core::name::Name;
 use firedrill_core::quantity::{Ratio, Rounding};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
-use firedrill_telemetry::promql::Condition;
+use firedrill_telemetry::promql::{Condition, Formula};
 
 use super::deeds::formula;
 use super::{all, condition, positive_span};
@@ -301,7 +301,7 @@ fn confidence(reader: &mut Reader, node: &Node) -> Option<Confidence> {
         return Some(Confidence { source: Source::Measured, act_at: ACT_AT, ask_at: ASK_AT });
     }
     let mut fields = reader.fields(node, "`confidence`")?;
-    let expr = fields.optional("expr").map(|node| formula(reader, node));
+    let expr = fields.optional("expr").map(|node| claim(reader, node));
     let measured = fields.optional("source").map(|node| reader.one_of(node, "where a confidence comes from", &[("measured", ())]));
     let bound = |key: &'static str, usual: f64, fields: &mut Fields<'_>, reader: &mut Reader| match fields.optional(key) {
         None => Some((usual, fields.place().clone())),
@@ -320,13 +320,24 @@ fn confidence(reader: &mut Reader, node: &Node) -> Option<Confidence> {
         return None;
     }
     let source = match expr {
-        Some(expr) => Source::Claimed(Box::new(expr?.0)),
+        Some(expr) => Source::Claimed(Box::new(expr?)),
         None => {
             measured??;
             Source::Measured
         }
     };
     Some(Confidence { source, act_at, ask_at })
+}
+
+/// An expression that gives a number, whatever it is.
+fn claim(reader: &mut Reader, node: &Node) -> Option<Formula> {
+    let (formula, place) = formula(reader, node)?;
+    let text = formula.plan().text();
+    if Condition::parse(text).is_ok_and(|condition| condition.is_comparison()) {
+        reader.problem(problem::claim_compares(&place, text));
+        return None;
+    }
+    Some(formula)
 }
 
 /// `{ from, of, quorum, expires }`.
@@ -573,14 +584,14 @@ mod tests {
         check("expr: 'share_right{service=$service}', ", "", &["24:FD0386 this confidence comes from nowhere"]);
         check("act_at: 95%", "source: measured", &["24:FD0386 this confidence is claimed and measured"]);
         check("ask_at: 60%", "ask_at: 96%", &["24:FD0387 it would ask from 0.96 on and act from 0.95 on, so it would never ask"]);
-        check("act_at: 95%", "act_at: 105%", &["24:FD0112 `act_at` is 105%"]);
-        check("'share_right{service=$service}'", "'rate_limited > 1'", &["24:FD0372 `rate_limited > 1` is no number at one time"]);
-        check("quorum: 2", "quorum: 0", &["23:FD0111 the quorum is 0"]);
+        check("act_at: 95%", "act_at: 105%", &["24:FD0109 `act_at`: `105%` is outside 0% to 100%"]);
         check(
-            "restart: { mode: rolling }",
-            "rollback: {}",
-            &["23:FD0385 people are asked of nothing: all that `restart` does can be undone"],
+            "'share_right{service=$service}'",
+            "'rate_limited > 1'",
+            &["24:FD0388 `rate_limited > 1` compares, and gives no number where it does not hold"],
         );
+        check("quorum: 2", "quorum: 0", &["23:FD0108 the quorum is 0, and must be 1 to 100"]);
+        check("restart: { mode: rolling }", "drain: {}", &["23:FD0385 people are asked of nothing: all that `restart` does can be undone"]);
         check("expires: 20m", "expires: 0s", &["23:FD0315 `expires` is zero"]);
         check("failures: 50%", "failures: 0%", &["22:FD0315 `failures` is nothing"]);
     }

@@ -89,7 +89,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<HumanDocument> {
 fn approvers(reader: &mut Reader, node: &Node) -> Option<Vec<ApproverDocument>> {
     let mut groups: Vec<ApproverDocument> = Vec::new();
     for item in reader.list(node, "who may be asked")? {
-        let group = approver(reader, item)?;
+        let Some(group) = approver(reader, item) else { continue };
         if groups.iter().any(|other| other.role == group.role) {
             reader.problem(problem::role_twice(&item.place, &group.role));
         }

@@ -482,6 +482,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_proposed_to_people_counts_as_proposed_since_nobody_answers_a_recording() {
+        let proposed = |second, target: &str| {
+            let (what, target) = (Action::Restart { mode: RestartMode::AtOnce }, target.parse().unwrap());
+            let (policy, reason, approve) = (Name::new("p"), String::new(), String::new());
+            (second, Event::Proposed { policy, incident: 0, step: 0, proposal: 0, what, target, reason, approve, consent: None })
+        };
+        check(RIGHT, vec![notified(130), proposed(140, "service/api"), paged(900)], &[]);
+        let told = "no action on service/db: restart (at once) service/db at 2m30s";
+        check("must_not: [{ target: service/db }]", vec![proposed(150, "service/db")], &[told]);
+    }
+
+    #[test]
     fn each_thing_that_was_not_right_is_told_with_what_was_found() {
         check(
             RIGHT,
