@@ -225,9 +225,6 @@ impl Turn<'_> {
         let fence = self.guards.locked(&proposal, settings.mutual_exclusion, &self.setup.inventory, self.now);
         self.guards.observe(&proposal.policy, settings.breaker.as_ref(), self.now);
         let Proposal { action, target, .. } = proposal;
-        if incident.is_careful && !reverting {
-            self.inform_of_care(&incident);
-        }
         self.spend(&incident, &action, &target);
         let Some(actuator) = self.setup.actuator else {
             let lasting = self.verify_of(&incident).map_or(ASSUMED_ACTION, |verify| verify.within);
@@ -236,6 +233,9 @@ impl Turn<'_> {
             incident.phase = Phase::Assumed { timer: self.set_timer(self.now.saturating_add(lasting)) };
             return self.keep(incident);
         };
+        if incident.is_careful && !reverting {
+            self.inform_of_care(&incident);
+        }
         let id = self.next_action();
         let (policy, step) = (self.name(), incident.step as u32);
         let (action_id, what, to) = (id.clone(), action.clone(), target.clone());
