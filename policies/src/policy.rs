@@ -17,6 +17,7 @@ use crate::guard::caps::Most;
 use crate::guard::confidence::{Calibration, Confidence};
 use crate::guard::freeze::Freeze;
 use crate::guard::stage::Stage;
+pub use crate::guard::stage::has_inverse;
 use crate::guard::{Fact, GuardSettings};
 
 /// What is done about an alert.
@@ -679,12 +680,6 @@ impl std::fmt::Display for TargetSource {
             NameSource::Label(label) => write!(f, "{}/${label}", self.kind.word()),
         }
     }
-}
-
-/// Whether an action has an opposite.
-#[must_use]
-pub const fn has_inverse(action: &Action) -> bool {
-    matches!(action, Action::Scale { .. } | Action::Cordon) || action.restraint().is_some()
 }
 
 /// The action that undoes another on a target; `None` if there is none, or if it depends on a number that is not declared.

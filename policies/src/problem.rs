@@ -631,6 +631,12 @@ pub(crate) fn source_of_confidence(place: &Place, both: bool) -> Problem {
         .remedy("write `confidence: measured`, or `confidence: { expr: … }` with PromQL that gives one number")
 }
 
+/// A confidence that is a number, and so the same whatever is seen.
+pub(crate) fn constant_confidence(place: &Place) -> Problem {
+    Problem::at("FD0389", place, "a confidence that is the same whatever is seen says nothing")
+        .remedy("write `confidence: measured`, or `confidence: { expr: … }` with PromQL that gives one number")
+}
+
 /// A claim that is a comparison, which filters.
 pub(crate) fn claim_compares(place: &Place, text: &str) -> Problem {
     Problem::at("FD0388", place, format!("`{text}` compares, and gives no number where it does not hold"))

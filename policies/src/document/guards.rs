@@ -296,6 +296,10 @@ fn breaker(reader: &mut Reader, node: &Node) -> Option<Breaker> {
 
 /// `measured`, or `{ expr, act_at, ask_at }` or `{ source: measured, act_at, ask_at }`.
 fn confidence(reader: &mut Reader, node: &Node) -> Option<Confidence> {
+    if matches!(node.value, Value::Integer(_) | Value::Float(_)) {
+        reader.problem(problem::constant_confidence(&node.place));
+        return None;
+    }
     if !matches!(node.value, Value::Map(_)) {
         reader.one_of(node, "where a confidence comes from", &[("measured", ())])?;
         return Some(Confidence { source: Source::Measured, act_at: ACT_AT, ask_at: ASK_AT });

@@ -6,8 +6,8 @@ use firedrill_core::action::Action;
 use firedrill_core::name::Name;
 use firedrill_telemetry::promql::Formula;
 
+use super::stage::has_inverse;
 use super::{Answer, Instead, Proposal};
-use crate::policy::has_inverse;
 
 /// The name in journals.
 pub const NAME: &str = "confidence";

@@ -65,6 +65,12 @@ pub const fn is_reversible(action: &Action) -> bool {
     is_undone || matches!(action, Action::Cordon | Action::Undrain | Action::Lift { .. }) || action.restraint().is_some()
 }
 
+/// Whether an action has an opposite.
+#[must_use]
+pub const fn has_inverse(action: &Action) -> bool {
+    matches!(action, Action::Scale { .. } | Action::Cordon) || action.restraint().is_some()
+}
+
 /// Whether any service that the proposal touches is critical. What is not declared counts as critical; a client is not.
 #[must_use]
 pub fn is_critical(proposal: &Proposal, inventory: &Inventory) -> bool {
