@@ -64,7 +64,7 @@ fn of_policy(reader: &mut Reader, node: &Node) -> Option<Calibration> {
     let mut shown = BTreeMap::new();
     for item in actions? {
         let mut fields = reader.fields(item, "what drills have shown of an action")?;
-        let alert = fields.required(reader, "alert").and_then(|node| reader.name(node, "an alert's name"));
+        let alert = fields.required(reader, "alert").and_then(|node| reader.text(node, "an alert's name").cloned());
         let action = fields.required(reader, "action").and_then(|node| reader.name(node, "an action"));
         let mut count = |key: &'static str| {
             fields
@@ -187,7 +187,7 @@ guard:
             assert_eq!(told, expected);
         };
         check(", wrong: 0", "", &["FD0104 what drills have shown of an action has no `wrong`"]);
-        check("right: 18", "right: -1", &["FD0111 `right` is -1"]);
+        check("right: 18", "right: -1", &["FD0108 `right` is -1, and must be 0 to 1000000000"]);
         let line = "      - { alert: \"Down\", action: restart, right: 18, wrong: 0 }\n";
         check(line, &line.repeat(2), &["FD0391 `restart` on `Down` stands twice"]);
     }

@@ -177,7 +177,9 @@ prop_compose! {
         }
         let limit = rolls.map_or_else(String::new, |max| format!(", rate_limit: [{{ max: {max}, window: 30s, scope: target }}]"));
         let precheck = if precheck { "precheck:\n  - expr: count(up) > 0\n    because: somebody is there\n" } else { "" };
-        let asks = if asks { ", approval: { from: oncall, expires: 15s }" } else { "" };
+        // Of waiting nobody is asked.
+        let acts = steps.lines().any(|line| line.starts_with("  - ") && !line.contains("wait"));
+        let asks = if asks && acts { ", approval: { from: oncall, expires: 15s }" } else { "" };
         let sure = sure.map_or_else(String::new, |sure| format!(", confidence: {{ expr: vector({sure}) }}"));
         format!(
             "owner: o\non: {{ alert: {} }}\ntarget: {{ {target} }}\n{precheck}steps:\n{steps}  - escalate: {{ to: o }}\nguard: {{ cooldown: {cooldown}s{limit}{asks}{sure} }}\n",
