@@ -104,6 +104,14 @@ impl Default for OutcomeSettings {
     }
 }
 
+impl OutcomeSettings {
+    /// What pages and answers to proposals cost people, minutes.
+    fn toil(&self, pages: u64, approvals: Option<Approvals>) -> f64 {
+        let answers = approvals.map_or(0, |approvals| approvals.answers);
+        pages as f64 * self.page_minutes + answers as f64 * self.approval_minutes
+    }
+}
+
 /// A time that was measured, or the time until which it had not come.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Elapsed {
@@ -380,7 +388,7 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
         flapping: deeds::flapping(&policy.deeds, settings.flapping_limit, settings.flapping_window),
         amplification: (faults > 0).then(|| actions as f64 / faults as f64),
         pages,
-        toil: pages as f64 * settings.page_minutes + approvals.map_or(0, |approvals| approvals.answers) as f64 * settings.approval_minutes,
+        toil: settings.toil(pages, approvals),
         approvals,
         time_to_undo: damage::time_to_undo(arms.policy),
         safety_violations: safety::violations(&arms.policy.journal),
