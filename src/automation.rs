@@ -3,18 +3,18 @@
 //! The simulator may not know policies and policies may not know the simulator, so the two meet here.
 
 use firedrill_core::action::ActionResult;
-use firedrill_core::journal::Event;
+use firedrill_core::journal::{Event, Input};
 use firedrill_core::time::{Class, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_policies::pilot::Pilot;
-use firedrill_sim::automation::{Automation, Person, Script};
+use firedrill_sim::automation::{Approvers, Automation, Person, Reply, Script};
 use firedrill_telemetry::store::Store;
 
 /// What plays an arm: a pilot at the controls of a simulated world, or the oracle's script.
 #[derive(Clone)]
 pub enum Playing {
-    /// Rules watch, and policies may act.
-    Pilot(Box<Pilot>),
+    /// Rules watch, and policies may act; people may be asked to allow it.
+    Pilot(Box<Pilot>, Approvers),
     /// Rules watch, and a person acts whom they call.
     Human(Box<Pilot>, Person),
     /// The right cures at their times.
@@ -29,31 +29,39 @@ impl Automation for Playing {
     fn until(&self) -> Option<Time> {
         match self {
             Self::Human(_, person) => person.until(),
-            Self::Pilot(_) | Self::Oracle(_) => None,
+            Self::Pilot(..) | Self::Oracle(_) => None,
         }
     }
 
     fn prometheus_runs(&mut self, runs: bool) {
         match self {
-            Self::Pilot(pilot) | Self::Human(pilot, _) => pilot.prometheus_runs(runs),
+            Self::Pilot(pilot, _) | Self::Human(pilot, _) => pilot.prometheus_runs(runs),
             Self::Oracle(script) => script.prometheus_runs(runs),
         }
     }
 
     fn due(&self) -> Option<(Time, Class)> {
         match self {
-            Self::Pilot(pilot) => pilot.due(),
-            Self::Human(pilot, person) => pilot.due().into_iter().chain(person.due().map(|at| (at, Class::Controller))).min(),
+            Self::Pilot(pilot, approvers) => earlier(pilot.due(), approvers.due()),
+            Self::Human(pilot, person) => earlier(pilot.due(), person.due()),
             Self::Oracle(script) => script.due(),
         }
     }
 
     fn advance(&mut self, raw: &Store, desk: &mut Desk<'_>) {
         match self {
-            Self::Pilot(pilot) => pilot.advance(raw, desk),
+            Self::Pilot(pilot, approvers) => {
+                let before = desk.journal.records().len();
+                if is_pilots(pilot.due(), approvers.due()) {
+                    pilot.advance(raw, desk);
+                } else if let Some((at, reply)) = approvers.answer() {
+                    let Reply { policy, proposal, who, role, yes } = reply;
+                    pilot.answered((at, &policy), Input::Answered { proposal, who, role, yes }, raw, desk);
+                }
+                approvers.hear(&desk.journal.records()[before..]);
+            }
             Self::Human(pilot, person) => {
-                let is_pilots = pilot.due().is_some_and(|due| person.due().is_none_or(|at| due <= (at, Class::Controller)));
-                if !is_pilots {
+                if !is_pilots(pilot.due(), person.due()) {
                     return person.advance(desk);
                 }
                 let before = desk.journal.records().len();
@@ -70,10 +78,24 @@ impl Automation for Playing {
 
     fn finished(&mut self, result: &ActionResult, raw: &Store, desk: &mut Desk<'_>) {
         match self {
-            Self::Pilot(pilot) => pilot.finished(result, raw, desk),
+            Self::Pilot(pilot, approvers) => {
+                let before = desk.journal.records().len();
+                pilot.finished(result, raw, desk);
+                approvers.hear(&desk.journal.records()[before..]);
+            }
             // What has come of an action a person sees when they look, by the alerts.
             Self::Human(..) => {}
             Self::Oracle(script) => script.finished(result, raw, desk),
         }
     }
+}
+
+/// When the next thing is due, of a pilot or of people.
+fn earlier(pilot: Option<(Time, Class)>, people: Option<Time>) -> Option<(Time, Class)> {
+    pilot.into_iter().chain(people.map(|at| (at, Class::Controller))).min()
+}
+
+/// Whether the next thing is the pilot's; of two that are due together it is.
+fn is_pilots(pilot: Option<(Time, Class)>, people: Option<Time>) -> bool {
+    pilot.is_some_and(|due| people.is_none_or(|at| due <= (at, Class::Controller)))
 }

@@ -74,6 +74,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// The CI verdict: a candidate against doing nothing, the baseline, thresholds and recorded incidents
     Gate(GateArgs),
+    /// What policies claim to be sure of against what was right in drills, and what share of their actions is right at least
+    Calibrate(CalibrateArgs),
     /// A recorded incident, open loop: what the rules would have said and what a policy would have done
     Replay(ReplayArgs),
     /// Drafts for a scenario, made from what a real system shows
@@ -218,6 +220,28 @@ fn seed(text: &str) -> Result<u64, String> {
     text.trim()
         .parse()
         .map_err(|_| "a seed is a whole number; several stand as 3,7,20, and a row of them as --seed FIRST --pairs COUNT".to_owned())
+}
+
+/// Arguments of `calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// Policy files or names; each is played by itself [default: the policies of firedrill.yaml]
+    pub policies: Vec<String>,
+    /// Scenarios or families [default: those of firedrill.yaml, else the library's]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub scenarios: Vec<String>,
+    /// Rule files instead of those of firedrill.yaml or the library
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
+    /// Seeds for each scenario: SEED, SEED+1, …
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub pairs: u32,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Write what was right into this file, for `confidence: measured`; `confidence: FILE` in firedrill.yaml names it
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<String>,
 }
 
 /// Arguments of `gate`.

@@ -13,7 +13,7 @@ use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::{Memory, RECALL_STEP, RuleSet, Ruler, RulerSettings, metrics_read, reach_ms};
 use firedrill_scenarios::Scenario;
-use firedrill_sim::automation::{Person, Script};
+use firedrill_sim::automation::{Approvers, Person, Script};
 use firedrill_sim::past;
 use firedrill_sim::run::{Finished, Options, Run, Trunk};
 use firedrill_sim::trace::TraceSpan;
@@ -201,17 +201,22 @@ impl Drill {
 
     fn playing(&self, arm: Arm, seed: u64) -> Playing {
         match arm {
-            Arm::Nothing => Playing::Pilot(Box::new(self.pilot(Vec::new()))),
-            Arm::Policy => Playing::Pilot(Box::new(self.pilot(self.answer.policies.clone()))),
+            Arm::Nothing => Playing::Pilot(Box::new(self.pilot(Vec::new())), self.approvers(seed)),
+            Arm::Policy => Playing::Pilot(Box::new(self.pilot(self.answer.policies.clone())), self.approvers(seed)),
             Arm::Oracle => Playing::Oracle(Script::new(Arc::clone(&self.scenario.spec))),
             Arm::Human => {
                 let pilot = Box::new(self.pilot(Vec::new()));
                 match &self.scenario.human {
                     Some(person) => Playing::Human(pilot, Person::new(Arc::clone(person), Arc::clone(&self.scenario.spec), Seed(seed))),
-                    None => Playing::Pilot(pilot),
+                    None => Playing::Pilot(pilot, self.approvers(seed)),
                 }
             }
         }
+    }
+
+    /// Who may be asked to allow what the policies propose.
+    fn approvers(&self, seed: u64) -> Approvers {
+        Approvers::new(Arc::clone(&self.scenario.approvers), Seed(seed))
     }
 
     fn played(&self, arm: Arm, seed: u64, finished: Finished<Playing>) -> Played {

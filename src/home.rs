@@ -10,6 +10,7 @@ use firedrill_policies::alertmanager::nothing_to_silence;
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::incident::Incident;
 
+use crate::calibration::Calibrations;
 use crate::drill::{Answer, Routing};
 use crate::failure::Failure;
 use crate::kind::Kind;
@@ -50,7 +51,13 @@ impl Home {
     /// # Errors
     /// One of them is unknown or wrong.
     pub fn policies(&self) -> Result<Arc<Answer>, Failure> {
-        sources::answer(self.project.as_ref().map_or(&[][..], |project| &project.policies), &self.base)
+        self.calibrated(sources::answer(self.project.as_ref().map_or(&[][..], |project| &project.policies), &self.base)?)
+    }
+
+    /// The same policies with what drills have shown of them, if the project names a file of that.
+    fn calibrated(&self, answer: Arc<Answer>) -> Result<Arc<Answer>, Failure> {
+        let Some(path) = self.project.as_ref().and_then(|project| project.confidence.as_ref()) else { return Ok(answer) };
+        Ok(Calibrations::load(&path.value, &self.base)?.applied(answer))
     }
 
     /// What the project wants candidates compared with; `None` if it does not say.
@@ -59,7 +66,10 @@ impl Home {
     /// One of the policies is unknown or wrong.
     pub fn baseline(&self) -> Result<Option<Arc<Answer>>, Failure> {
         let named = self.project.as_ref().map_or(&[][..], |project| &project.baseline);
-        if named.is_empty() { Ok(None) } else { sources::answer(named, &self.base).map(Some) }
+        if named.is_empty() {
+            return Ok(None);
+        }
+        self.calibrated(sources::answer(named, &self.base)?).map(Some)
     }
 
     /// The project's scenarios; none without a project.
@@ -94,7 +104,7 @@ impl Home {
         let own = if all_exist(names) { Vec::new() } else { self.policies()?.sources.clone() };
         let answer = sources::answer(&arguments(names, &own, Kind::Policy, &library::policy_shelf())?, Path::new("."))?;
         let label = names.iter().map(Asked::name).collect::<Vec<_>>().join(" ");
-        Ok(Arc::new(Answer { label, ..Answer::clone(&answer) }))
+        self.calibrated(Arc::new(Answer { label, ..Answer::clone(&answer) }))
     }
 
     /// Paths, relative to this folder, or names of the library that stand for rule files that the command line names. The project's are called

@@ -14,6 +14,7 @@ pub mod library;
 pub mod project;
 pub mod automation;
 pub mod drill;
+pub mod calibration;
 pub mod sources;
 pub mod rule_tests;
 pub mod home;

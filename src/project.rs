@@ -22,6 +22,8 @@ pub struct Project {
     pub policies: Vec<Located<Name>>,
     /// What a candidate is compared with, likewise; empty: `policies`, where the candidate takes the place of one of them.
     pub baseline: Vec<Located<Name>>,
+    /// The file of what drills have shown of policies; `None`: nothing was measured.
+    pub confidence: Option<Located<Name>>,
     /// Scenario files, folders, names or families.
     pub scenarios: Vec<Located<Name>>,
     /// Incident folders, or folders of incident folders.
@@ -71,6 +73,7 @@ fn read_project(reader: &mut Reader, node: &Node) -> Option<Project> {
         silences: fields.optional("silences").and_then(|node| located(reader, node, "the path of a file of silences")),
         policies: names(reader, &mut fields, "policies"),
         baseline: names(reader, &mut fields, "baseline"),
+        confidence: fields.optional("confidence").and_then(|node| located(reader, node, "the path of a file of `firedrill calibrate`")),
         scenarios: names(reader, &mut fields, "scenarios"),
         incidents: names(reader, &mut fields, "incidents"),
         lint: lint(reader, &mut fields),

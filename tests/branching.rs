@@ -16,11 +16,12 @@ use common::{root, write};
 use firedrill::drill::{Arm, Drill, Played, Remembered, Rules};
 use firedrill::sources;
 use firedrill_core::distribution::Distribution;
+use firedrill_core::name::Name;
 use firedrill_core::quantity::Ratio;
 use firedrill_core::time::Span;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_scenarios::{Scenario, library, read_scenario};
-use firedrill_sim::automation::PersonSpec;
+use firedrill_sim::automation::{ApproverSpec, PersonSpec};
 use firedrill_sim::spec::WorldSpec;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -165,7 +166,8 @@ prop_compose! {
     /// A policy file.
     fn some_policy()(
         of_replica in any::<bool>(), alert in any::<prop::sample::Index>(), steps in prop::collection::vec(some_step(), 1..4), cooldown in 1_u32..40,
-        rolls in prop::option::of(1_u32..3), precheck in any::<bool>(),
+        rolls in prop::option::of(1_u32..3), precheck in any::<bool>(), asks in prop::bool::weighted(0.3),
+        sure in prop::option::weighted(0.3, prop::sample::select(vec!["0.6", "0.8", "0.95"])),
     ) -> String {
         let alerts: &[&str] = if of_replica { &["Busy", "Silent"] } else { &["Busy", "Failing", "Silent", "Waiting"] };
         let target = if of_replica { "replica: $pod" } else { "service: $service" };
@@ -175,17 +177,29 @@ prop_compose! {
         }
         let limit = rolls.map_or_else(String::new, |max| format!(", rate_limit: [{{ max: {max}, window: 30s, scope: target }}]"));
         let precheck = if precheck { "precheck:\n  - expr: count(up) > 0\n    because: somebody is there\n" } else { "" };
+        // Of waiting nobody is asked.
+        let acts = steps.lines().any(|line| line.starts_with("  - ") && !line.contains("wait"));
+        let asks = if asks && acts { ", approval: { from: oncall, expires: 15s }" } else { "" };
+        let sure = sure.map_or_else(String::new, |sure| format!(", confidence: {{ expr: vector({sure}) }}"));
         format!(
-            "owner: o\non: {{ alert: {} }}\ntarget: {{ {target} }}\n{precheck}steps:\n{steps}  - escalate: {{ to: o }}\nguard: {{ cooldown: {cooldown}s{limit} }}\n",
+            "owner: o\non: {{ alert: {} }}\ntarget: {{ {target} }}\n{precheck}steps:\n{steps}  - escalate: {{ to: o }}\nguard: {{ cooldown: {cooldown}s{limit}{asks}{sure} }}\n",
             alerts[alert.index(alerts.len())],
         )
     }
+}
+
+/// People who answer within seconds, or never.
+fn quick_approvers() -> Arc<[ApproverSpec]> {
+    let share = |share| Ratio::new(share).unwrap();
+    let answer = Distribution::log_uniform(1.0, 20.0).unwrap();
+    Arc::new([ApproverSpec { role: Name::new("oncall"), count: 2, answer, no_answer: share(0.3), deny: share(0.1) }])
 }
 
 fn scenario_of(spec: WorldSpec) -> Arc<Scenario> {
     let mut scenario = SCENARIOS[0].clone();
     scenario.spec = Arc::new(spec);
     scenario.human = Some(Arc::new(quick()));
+    scenario.approvers = quick_approvers();
     Arc::new(scenario)
 }
 

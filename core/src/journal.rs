@@ -139,6 +139,49 @@ pub enum Input {
         /// Which timer; the controller numbers its own.
         timer: u64,
     },
+    /// A person answered what the controller had proposed.
+    Answered {
+        /// Which proposal; the controller numbers its own.
+        proposal: u64,
+        /// Who answers.
+        who: Name,
+        /// As what, such as `oncall`.
+        role: Name,
+        /// Whether the action may start.
+        yes: bool,
+    },
+}
+
+/// Whose yes a proposal waits for, and what it is given for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consent {
+    /// The roles that may answer, each as good as another.
+    pub from: Vec<Name>,
+    /// How many different people must say yes; at least 1.
+    pub quorum: u32,
+    /// Until when; `None`: as long as the incident is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    /// BLAKE3 of the lowered policy, hexadecimal: a yes is for this policy and no other.
+    pub policy_hash: String,
+    /// BLAKE3 of what the proposal rests on, hexadecimal: a yes is for this and nothing else.
+    pub evidence_hash: String,
+}
+
+/// What became of a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProposalChange {
+    /// Enough people said yes.
+    Granted,
+    /// Somebody who may said no.
+    Denied,
+    /// Its time is over: too few had said yes, or the action had not started by then.
+    Expired,
+    /// What it rested on is not so any more, so that nobody's yes counts.
+    Void,
+    /// It is of no use any more, such as because the alert is over.
+    Withdrawn,
 }
 
 /// What a guard said.
@@ -742,6 +785,56 @@ pub enum Event {
         reason: String,
         /// The command by which a person would approve it.
         approve: String,
+        /// Who is asked; `None`: nobody is named who could answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        consent: Option<Consent>,
+    },
+    /// How sure a policy is of an action that it starts next.
+    Confident {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// What it starts.
+        what: Action,
+        /// On what.
+        target: Target,
+        /// How sure, 0 to 1 if it is a share.
+        value: f64,
+        /// Whether drills have shown it; else the policy claims it.
+        is_measured: bool,
+    },
+    /// A person answered a proposal.
+    Answered {
+        /// Which policy.
+        policy: Name,
+        /// Which proposal of the policy.
+        proposal: u64,
+        /// Who.
+        who: Name,
+        /// As what.
+        role: Name,
+        /// Whether the action may start.
+        yes: bool,
+        /// Whether the answer counts.
+        counts: bool,
+        /// How many have said yes of how many, or why it does not count.
+        figures: String,
+    },
+    /// Something became of a proposal for which people are asked.
+    ProposalChanged {
+        /// Which policy.
+        policy: Name,
+        /// Which of its incidents.
+        incident: u64,
+        /// Which proposal of the policy.
+        proposal: u64,
+        /// What.
+        change: ProposalChange,
+        /// Who said what, or what is not so any more.
+        figures: String,
+        /// How long it has been open.
+        waited: Span,
     },
     /// A policy is done with an alert.
     IncidentClosed {

@@ -80,6 +80,8 @@ purposes! {
     Action "action" 0x9be8_b1ca_5184_b503
     /// How fast people are.
     Human "human" 0xa571_9318_efba_c645
+    /// Whether and when people answer who are asked to allow something, and what they say.
+    Approval "approval" 0x2e52_d9b7_c4f3_f066
     /// When a target is scraped, and whether that succeeds.
     Scrape "scrape" 0xc4cc_a6d2_112a_66b1
     /// When rules and notifications are due.

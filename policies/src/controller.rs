@@ -10,6 +10,9 @@
 //! An incident that closed while its alert still fires is opened anew after a rest of at least [`REOPEN_AFTER`], unless a person was called:
 //! then the alert is left to people until it is over.
 //!
+//! Where people must say yes an incident waits for them, and keeps what it has taken. A yes is for one action on one target, by one lowered policy,
+//! resting on one piece of evidence, and for a time; every guard is asked again before it is used.
+//!
 //! An action that nobody reports on is given up after [`REPORT_TIMEOUT`].
 //!
 //! In dry-run there is no [`Actuator`], so that no effect can hold a command. The guards book the action as if it had been started and as
@@ -19,6 +22,7 @@
 mod state;
 mod turn;
 mod telling;
+mod approving;
 mod lifecycle;
 mod proposing;
 mod choosing;
@@ -30,7 +34,7 @@ use std::sync::Arc;
 
 use firedrill_core::action::{Action, Actuator, Command, Target};
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::{Event, Evidence, Input, LabelSet};
+use firedrill_core::journal::{Consent, Event, Evidence, Input, LabelSet};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
 
@@ -38,6 +42,7 @@ use crate::evidence;
 use crate::guard::stage::Stage;
 use crate::guard::{Guards, Known};
 use crate::policy::{ConditionAt, Policy};
+use approving::Answered;
 use turn::Turn;
 
 pub use state::{RestoreError, STATE_VERSION, State};
@@ -53,6 +58,9 @@ pub const REOPEN_AFTER: Span = Span::from_minutes(5);
 
 /// People are not kept waiting for evidence for longer: they are called with what there is.
 pub const GATHER_WITHIN: Span = Span::from_seconds(10);
+
+/// People are asked to allow a step at most so often, when what they said yes to has changed each time; then they are called.
+pub const MOST_ASKINGS: u32 = 3;
 
 /// A staged step acts on at most so many targets.
 pub const MOST_TARGETS: usize = 100;
@@ -117,7 +125,7 @@ pub enum Effect {
         /// The evidence to attach.
         evidence: Vec<Evidence>,
     },
-    /// Offer a person to allow an action that the policy may not start by itself. Nobody can answer yet; the page says by which command.
+    /// Ask people to allow an action that the policy may not start by itself, and feed each answer back as [`Input::Answered`].
     Ask {
         /// The number of the proposal within the policy.
         proposal: u64,
@@ -125,6 +133,8 @@ pub enum Effect {
         action: Action,
         /// To what.
         target: Target,
+        /// Who is asked; `None`: nobody is named who could answer, and the page says by which command one would.
+        consent: Option<Consent>,
     },
     /// Gather evidence and feed it back as [`Input::Gathered`].
     Gather {
@@ -230,6 +240,7 @@ impl Controller {
             Input::Gathered { query, evidence } => turn.gathered(query, evidence),
             Input::Finished(result) => turn.finished(&result),
             Input::Timer { timer } => turn.timer(timer),
+            Input::Answered { proposal, who, role, yes } => turn.told(proposal, &Answered { who, role, yes }),
         }
         turn.effects
     }

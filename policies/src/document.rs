@@ -41,7 +41,6 @@ fn deed_words() -> Vec<&'static str> {
 }
 
 /// Known to the design and not carried out yet. Naming them here refuses them by name instead of as a slip of the finger.
-const LATER_KEYS: [&str; 2] = ["confidence", "approval"];
 const LATER_DEEDS: [&str; 1] = ["silence"];
 
 /// A policy with every guard, for tests.
@@ -68,6 +67,8 @@ guard:
   ineffective_chain: { actions: 3, within: 1h }
   mutual_exclusion: { lease: 15m }
   breaker: { failures: 50%, of_at_least: 4, actions: 10, within: 1h, try_again_after: 30m }
+  approval: { from: [oncall, lead], of: irreversible, quorum: 2, expires: 20m }
+  confidence: { expr: 'share_right{service=$service}', act_at: 95%, ask_at: 60% }
   canary: { trust: 1h }
 ";
 
@@ -92,6 +93,7 @@ pub fn read_policy_with(path: &str, text: &str, scripts: Scripts<'_>) -> Result<
     let policy = document(&mut reader, &node, scripts);
     if let Some(policy) = &policy {
         check_labels(&mut reader, policy);
+        guards::check_approval(&mut reader, policy);
     }
     reader.finish()?;
     Ok(Arc::new(policy.expect("no problem was found, so the policy is whole")))
@@ -103,6 +105,7 @@ fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Option<Po
     let name_node = fields.required(reader, "policy");
     let name = name_node.and_then(|node| reader.name(node, "a policy's name"));
     let owner = fields.required(reader, "owner").and_then(|node| reader.name(node, "an owner"));
+    let author = fields.optional("author").map_or(Some(None), |node| reader.name(node, "an author").map(Some));
     let description = fields.optional("description").and_then(|node| reader.text(node, "a description"));
     let on = fields.required(reader, "on").and_then(|node| on(reader, node));
     let target_node = fields.required(reader, "target");
@@ -116,14 +119,14 @@ fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Option<Po
     let escalate_after = fields.optional("escalate_after").map(|node| positive_span(reader, node, "`escalate_after`"));
     let guards = fields.optional("guard").map_or(Some(GuardSettings::default()), |node| guards::read(reader, node));
     let stage = fields.optional("stage").map_or(Some(Stage::Full), |node| reader.one_of(node, "a stage", &Stage::WORDS));
-    refuse_later(reader, &mut fields, &LATER_KEYS);
     let stands_here = ["stage", "precheck", "dedup"];
     for word in ORDER.into_iter().filter(|word| fields.has(word) && !stands_here.contains(word)).collect::<Vec<_>>() {
         let place = key_place(&fields, word);
         fields.optional(word);
         reader.problem(problem::guard_beside_guards(&place, word));
     }
-    let (steps_place, guard_place) = (key_place(&fields, "steps"), caps_place(&fields));
+    let steps_place = key_place(&fields, "steps");
+    let [caps_place, approval_place] = ["caps", "approval"].map(|word| guard_place(&fields, word).unwrap_or_else(|| steps_place.clone()));
     fields.finish(reader);
     let On { alerts: (alerts, alert_places), matchers: (matchers, matcher_places), correlation, receiver } = on?;
     let (receiver, receiver_place) = receiver.unzip();
@@ -133,12 +136,14 @@ fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Option<Po
         alerts: alert_places,
         matchers: matcher_places,
         target: target_place(target_node?),
-        caps: guard_place.unwrap_or_else(|| steps_place.clone()),
+        caps: caps_place,
+        approval: approval_place,
         steps: steps_place,
     };
     Some(Policy {
         name: name?,
         owner: owner?,
+        author: author?,
         description: description.map(|text| text.trim().to_owned()).unwrap_or_default(),
         receiver,
         alerts,
@@ -151,6 +156,7 @@ fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Option<Po
         steps: steps?,
         escalate_after: escalate_after.map_or(Some(None), |span| span.map(Some))?,
         guards: guards?,
+        calibration: None,
         stage: stage?,
         places,
     })
@@ -165,14 +171,14 @@ fn check_labels(reader: &mut Reader, policy: &Policy) {
     }
 }
 
-/// Where the caps stand, or the word `guard` above where they would; `None` without guards.
-fn caps_place(fields: &Fields<'_>) -> Option<Place> {
+/// Where a guard stands, or the word `guard` above where it would; `None` without guards.
+fn guard_place(fields: &Fields<'_>, word: &str) -> Option<Place> {
     let (guard, node) = fields.entries().iter().find(|(key, _)| &*key.text == "guard")?;
-    let caps = match &node.value {
-        Value::Map(entries) => entries.iter().find(|(key, _)| &*key.text == "caps"),
+    let own = match &node.value {
+        Value::Map(entries) => entries.iter().find(|(key, _)| &*key.text == word),
         _ => None,
     };
-    Some(caps.map_or(guard, |(key, _)| key).place.clone())
+    Some(own.map_or(guard, |(key, _)| key).place.clone())
 }
 
 /// Where a target's name or its label stands.
@@ -693,9 +699,7 @@ guard:
 
     #[test]
     fn what_is_not_carried_out_yet_is_refused_by_name_and_never_ignored() {
-        check("target:", "confidence: measured\ntarget:", &["9:FD0301 `confidence` is not supported yet"]);
         check("- rollback: {}", "- silence: {}", &["14:FD0301 `silence` is not supported yet"]);
-        check("  cooldown: 10m", "  approval: 1", &["20:FD0301 `approval` is not supported yet"]);
     }
 
     #[test]

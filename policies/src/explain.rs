@@ -10,8 +10,10 @@ use firedrill_telemetry::labels::Matcher;
 
 use crate::controller::{REOPEN_AFTER, RETRY_AFTER, VERIFY_PERIOD};
 use crate::correlation::{SUBJECT, Sharing};
+use crate::guard::approval::{Approval, Covered};
 use crate::guard::backoff::Backoff;
 use crate::guard::caps::{self, CapOf};
+use crate::guard::confidence::{Confidence, Source};
 use crate::guard::correlated_failure::Correlated;
 use crate::guard::freeze::Written;
 use crate::guard::population::{Element, Watch};
@@ -423,6 +425,7 @@ fn limits(text: &mut String, policy: &Policy) {
         push(text, &format!("  - touched at a time, by all policies: {}\n", cap.describe(&place)));
     }
     automation(text, guards);
+    people(text, policy);
     let takes = policy.actions().any(|(action, _)| caps::may_take_replicas(action));
     if takes && guards.caps.iter().all(|cap| cap.of != CapOf::Replicas) {
         push(text, "  - nothing limits how many replicas are touched at a time\n");
@@ -438,6 +441,7 @@ const fn instead(instead: Instead) -> &'static str {
     match instead {
         Instead::Wait => "",
         Instead::Ask => "; a person is asked instead",
+        Instead::Approve => "; people are asked to allow it",
         Instead::Alert => "; a person is called instead, and the alert left to people",
     }
 }
@@ -490,6 +494,47 @@ fn health(text: &mut String, guards: &GuardSettings) {
         let target = if budget.target_is_unhealthy { " (a target counts as unhealthy already)" } else { "" };
         push(text, &format!("  - at least {} must stay healthy{target}, {}", budget.desired.describe(), scoped(&budget.watch)));
     }
+}
+
+/// Who must say yes.
+fn people(text: &mut String, policy: &Policy) {
+    if let Some(Confidence { source, act_at, ask_at }) = &policy.guards.confidence {
+        let from = match source {
+            Source::Claimed(formula) => {
+                format!("as the policy claims by\n      {}\n    which must give one number", flat(formula.plan().text()))
+            }
+            Source::Measured => "as drills have shown for the alert and the action".to_owned(),
+        };
+        push(
+            text,
+            &format!(
+                "  - how sure it is that an action is right, {from}:\n    from {act_at} on it acts;\n    from {ask_at} on it tells people, does what can be undone \
+                 and is verified, undoes what has not helped, and asks people of the rest;\n    below, or if that cannot be told, a person is called instead, and the alert left to people\n"
+            ),
+        );
+    }
+    let asked = match (&policy.guards.approval, policy.stage) {
+        (Some(approval), _) => approval.clone(),
+        (None, Stage::Approval) => Approval::default(),
+        (None, _) => return,
+    };
+    let of = match asked.of {
+        _ if policy.stage == Stage::Approval => "each action",
+        Covered::All => "each action",
+        Covered::Irreversible => "each action that cannot be undone",
+        Covered::Critical => "each action on something critical",
+    };
+    let people = if asked.quorum == 1 { "one person".to_owned() } else { format!("{} different people", asked.quorum) };
+    let whose = policy.author.as_ref().map_or_else(|| policy.owner.to_string(), |author| format!("{} or {author}", policy.owner));
+    push(
+        text,
+        &format!(
+            "  - before {of}, {people} of {} must say yes within {}, and not {whose};\n    a no, or too few by then, leaves the alert to people. \
+             Before it starts all of this is asked again, and if what was asked about has changed, so are they\n",
+            listed(&asked.from, "or"),
+            asked.expires
+        ),
+    );
 }
 
 /// What holds for the policy's own record.

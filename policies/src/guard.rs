@@ -11,6 +11,7 @@ pub mod caps;
 pub mod population;
 pub mod detector_sanity;
 pub mod correlated_failure;
+pub mod confidence;
 pub mod precheck;
 pub mod max_unhealthy;
 pub mod disruption_budget;
@@ -20,6 +21,7 @@ pub mod backoff;
 pub mod ineffective_chain;
 pub mod mutual_exclusion;
 pub mod breaker;
+pub mod approval;
 pub mod canary;
 
 use std::collections::BTreeSet;
@@ -32,9 +34,11 @@ use firedrill_core::time::{Span, Start, Time};
 use firedrill_telemetry::promql::Condition;
 use serde::{Deserialize, Serialize};
 
+use approval::{Approval, Asking};
 use backoff::{Attempts, Backoff};
 use breaker::{Breaker, Breakers};
 use caps::Cap;
+use confidence::Confidence;
 use cooldown::{Cooldown, Ends};
 use correlated_failure::{Correlated, Failures};
 use dedup::Remediations;
@@ -67,6 +71,8 @@ pub enum Guard {
     DetectorSanity,
     /// The failure is not one of many that are one.
     CorrelatedFailure,
+    /// It is sure enough that the action is right.
+    Confidence,
     /// The policy's own conditions hold.
     Precheck,
     /// Not too much is unhealthy.
@@ -87,13 +93,15 @@ pub enum Guard {
     MutualExclusion,
     /// The policy itself works as it should.
     Breaker,
+    /// People have said yes, where they must be asked.
+    Approval,
     /// The remediation has helped one target before it is done to others.
     Canary,
 }
 
 impl Guard {
     /// Every guard, in the order in which they are asked.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Stage,
         Self::KillSwitch,
         Self::Freeze,
@@ -101,6 +109,7 @@ impl Guard {
         Self::Dedup,
         Self::DetectorSanity,
         Self::CorrelatedFailure,
+        Self::Confidence,
         Self::Precheck,
         Self::MaxUnhealthy,
         Self::DisruptionBudget,
@@ -111,6 +120,7 @@ impl Guard {
         Self::IneffectiveChain,
         Self::MutualExclusion,
         Self::Breaker,
+        Self::Approval,
         Self::Canary,
     ];
 
@@ -134,7 +144,7 @@ impl Guard {
 }
 
 /// The words of the guards in the order in which they are asked.
-pub const ORDER: [&str; 18] = [
+pub const ORDER: [&str; 20] = [
     stage::NAME,
     switch::KILL_SWITCH,
     freeze::NAME,
@@ -142,6 +152,7 @@ pub const ORDER: [&str; 18] = [
     dedup::NAME,
     detector_sanity::NAME,
     correlated_failure::NAME,
+    confidence::NAME,
     precheck::NAME,
     max_unhealthy::NAME,
     disruption_budget::NAME,
@@ -152,6 +163,7 @@ pub const ORDER: [&str; 18] = [
     ineffective_chain::NAME,
     mutual_exclusion::NAME,
     breaker::NAME,
+    approval::NAME,
     canary::NAME,
 ];
 
@@ -168,6 +180,8 @@ pub struct GuardSettings {
     pub detector_sanity: Option<Sanity>,
     /// When failures are one.
     pub correlated_failure: Option<Correlated>,
+    /// How sure it must be.
+    pub confidence: Option<Confidence>,
     /// How much may be unhealthy.
     pub max_unhealthy: Option<MaxUnhealthy>,
     /// How much must stay healthy.
@@ -186,6 +200,8 @@ pub struct GuardSettings {
     pub mutual_exclusion: Option<Span>,
     /// When the policy itself is stopped.
     pub breaker: Option<Breaker>,
+    /// Of which actions people are asked.
+    pub approval: Option<Approval>,
     /// For how long a remediation that helped one target speaks for others.
     pub canary: Option<Span>,
 }
@@ -201,6 +217,7 @@ impl GuardSettings {
             Guard::Change => self.change.is_some(),
             Guard::DetectorSanity => self.detector_sanity.is_some(),
             Guard::CorrelatedFailure => self.correlated_failure.is_some(),
+            Guard::Confidence => self.confidence.is_some(),
             Guard::MaxUnhealthy => self.max_unhealthy.is_some(),
             Guard::DisruptionBudget => self.disruption_budget.is_some(),
             Guard::Caps => !self.caps.is_empty(),
@@ -210,6 +227,7 @@ impl GuardSettings {
             Guard::IneffectiveChain => self.ineffective_chain.is_some(),
             Guard::MutualExclusion => self.mutual_exclusion.is_some(),
             Guard::Breaker => self.breaker.is_some(),
+            Guard::Approval => self.approval.is_some(),
             Guard::Canary => self.canary.is_some(),
         }
     }
@@ -254,6 +272,19 @@ pub enum Fact {
 impl Fact {
     /// Every fact, in the order of the guards that ask for them.
     pub const ALL: [Self; 6] = [Self::Off, Self::Changing, Self::Fresh, Self::Sane, Self::Healthy, Self::Budget];
+
+    /// What it is about, for people.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Off => "the kill switch",
+            Self::Changing => "a change in progress",
+            Self::Fresh => "fresh telemetry",
+            Self::Sane => "the healthy for `detector_sanity`",
+            Self::Healthy => "the healthy for `max_unhealthy`",
+            Self::Budget => "the healthy for `disruption_budget`",
+        }
+    }
 
     /// Whether it is a count, and not a yes or a no.
     #[must_use]
@@ -315,6 +346,10 @@ pub struct Asked<'a> {
     pub prechecks: &'a [Checked<'a>],
     /// What was found out of telemetry.
     pub facts: &'a [(Fact, Known)],
+    /// Why people must be asked, and what they have said.
+    pub asking: &'a Asking,
+    /// How sure the policy is, with its figures, or why that cannot be told; and whether somebody looks if the action has helped.
+    pub confidence: (&'a Result<(f64, String), String>, bool),
 }
 
 impl Asked<'_> {
@@ -335,6 +370,7 @@ impl Asked<'_> {
                 detector_sanity::check(settings.detector_sanity.as_ref(), target, inventory, fresh, counted)
             }
             Guard::CorrelatedFailure => correlated_failure::check(settings.correlated_failure.as_ref(), target, failures, inventory, now),
+            Guard::Confidence => confidence::check(settings.confidence.as_ref(), proposal, self.confidence.0, self.confidence.1),
             Guard::Precheck => precheck::check(target, inventory, self.prechecks),
             Guard::MaxUnhealthy => max_unhealthy::check(settings.max_unhealthy.as_ref(), target, inventory, self.counted(Fact::Healthy)),
             Guard::DisruptionBudget => {
@@ -348,6 +384,7 @@ impl Asked<'_> {
             Guard::IneffectiveChain => ineffective_chain::check(settings.ineffective_chain.as_ref(), target, outcomes, now),
             Guard::MutualExclusion => mutual_exclusion::check(settings.mutual_exclusion, proposal, locks, inventory, now),
             Guard::Breaker => breaker::check(settings.breaker.as_ref(), policy, proposal.incident, breakers, now),
+            Guard::Approval => approval::check(settings.approval.as_ref(), (proposal, inventory), self.asking),
             Guard::Canary => canary::check(settings.canary, proposal, (outcomes, remediations), now),
         }
     }
@@ -395,6 +432,9 @@ pub struct Answer {
     pub patience: Option<Span>,
     /// Who has the target, if it is refused because another policy has it.
     pub held_by: Option<Box<Holder>>,
+    /// Why a person must say yes before the action starts, though this guard lets it pass; the guard `approval` sees to that. `None`: nobody need be
+    /// asked for this guard's sake.
+    pub approval: Option<String>,
 }
 
 /// What happens instead of a refused action, from the mildest on.
@@ -406,6 +446,8 @@ pub enum Instead {
     Wait,
     /// A person is called, once, and it is proposed again later.
     Ask,
+    /// People are asked to allow it, and it waits for them.
+    Approve,
     /// A person is called, and the alert is left to people.
     Alert,
 }
@@ -419,7 +461,15 @@ impl Answer {
     /// Within its limits.
     #[must_use]
     pub fn passed(figures: impl Into<String>) -> Self {
-        Self { verdict: GuardVerdict::Passed, figures: figures.into(), again: None, instead: Instead::Wait, patience: None, held_by: None }
+        Self {
+            verdict: GuardVerdict::Passed,
+            figures: figures.into(),
+            again: None,
+            instead: Instead::Wait,
+            patience: None,
+            held_by: None,
+            approval: None,
+        }
     }
 
     /// The policy does not ask for this guard.
@@ -432,13 +482,22 @@ impl Answer {
             instead: Instead::Wait,
             patience: None,
             held_by: None,
+            approval: None,
         }
     }
 
     /// Forbidden; `again` is when asking anew could help.
     #[must_use]
     pub fn refused(figures: impl Into<String>, again: Option<Time>) -> Self {
-        Self { verdict: GuardVerdict::Refused, figures: figures.into(), again, instead: Instead::Wait, patience: None, held_by: None }
+        Self {
+            verdict: GuardVerdict::Refused,
+            figures: figures.into(),
+            again,
+            instead: Instead::Wait,
+            patience: None,
+            held_by: None,
+            approval: None,
+        }
     }
 
     /// The same with what happens instead.
@@ -457,6 +516,12 @@ impl Answer {
     #[must_use]
     pub fn patient(self, patience: Option<Span>) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same, if people say yes: a guard that lets an action pass can ask for that, with the reason as it is told to them.
+    #[must_use]
+    pub fn must_be_approved(self, because: impl Into<String>) -> Self {
+        Self { approval: Some(because.into()), ..self }
     }
 
     /// Whether it forbids the action.
@@ -478,7 +543,8 @@ impl Answer {
                 figures.push(answer.figures.clone());
             }
         }
-        Self { figures: figures.join("; "), ..answers.into_iter().next().unwrap_or_else(Self::not_configured) }
+        let approval = answers.iter().find_map(|answer| answer.approval.clone());
+        Self { figures: figures.join("; "), approval, ..answers.into_iter().next().unwrap_or_else(Self::not_configured) }
     }
 
     /// Several answers of one guard as one: the first refusal, otherwise all figures together.

@@ -191,6 +191,13 @@ impl Pilot {
         }
     }
 
+    /// A person has answered what a policy had proposed; the policy is told at once. Answers to policies that are not here are none of its business.
+    pub fn answered(&mut self, (now, policy): (Time, &Name), answer: Input, raw: &Store, desk: &mut Desk<'_>) {
+        if let Some(index) = self.controllers.iter().position(|controller| controller.policy().name == *policy) {
+            self.step((now, index), answer, raw, desk);
+        }
+    }
+
     /// The ruler, with the series that it has written.
     #[must_use]
     pub const fn ruler(&self) -> &Ruler {
@@ -283,7 +290,8 @@ impl Pilot {
                         }
                     }
                     Effect::Gather { query, wanted } => inputs.push_back(self.gather((now, index), query, &wanted, raw)),
-                    // Nobody is at the other end of the line here; the page stands in the journal.
+                    // Nobody is at the other end of the line here; the page stands in the journal, and so does a question. Whoever drives the pilot
+                    // tells of the answers.
                     Effect::Page { .. } | Effect::Inform { .. } | Effect::Ask { .. } => {}
                 }
             }
@@ -409,6 +417,7 @@ impl Pilot {
                 ConditionAt::Precheck(number) => format!("precheck {}", number + 1),
                 ConditionAt::Verify(step) => format!("verify of step {}", step + 1),
                 ConditionAt::Shown(number) => policy.evidence.get(number).map(|shown| shown.because.clone()).unwrap_or_default(),
+                ConditionAt::Confidence => "the confidence".to_owned(),
                 ConditionAt::When(..) | ConditionAt::Score(..) | ConditionAt::Each(_) | ConditionAt::Guard(_) => continue,
             };
             if !question.condition.is_formula() {

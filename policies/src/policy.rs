@@ -1,6 +1,7 @@
 //! A policy: a runbook as code, lowered from its file, with every default filled in.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use firedrill_core::action::{Action, Modelled, Scale, Target};
 use firedrill_core::inventory::Inventory;
@@ -13,8 +14,10 @@ use firedrill_telemetry::promql::{Condition, Formula, Plan};
 
 use crate::correlation::{Correlation, INCIDENT};
 use crate::guard::caps::Most;
+use crate::guard::confidence::{Calibration, Confidence};
 use crate::guard::freeze::Freeze;
 use crate::guard::stage::Stage;
+pub use crate::guard::stage::has_inverse;
 use crate::guard::{Fact, GuardSettings};
 
 /// What is done about an alert.
@@ -24,6 +27,8 @@ pub struct Policy {
     pub name: Name,
     /// Whose it is; automation without an owner is refused. Pages go there when the policy names nobody else.
     pub owner: Name,
+    /// Who wrote it, and so may not approve what it proposes; `None`: nobody says.
+    pub author: Option<Name>,
     /// What it is for, for people.
     pub description: String,
     /// The receiver of Alertmanager's that it is behind; `None`: every receiver.
@@ -48,6 +53,8 @@ pub struct Policy {
     pub escalate_after: Option<Span>,
     /// Its limits.
     pub guards: GuardSettings,
+    /// What drills have shown of it, which stands in no policy file; `None`: nothing.
+    pub calibration: Option<Arc<Calibration>>,
     /// The highest stage that it may run at; a run may ask for a lower one.
     pub stage: Stage,
     /// Where its parts stand in its file.
@@ -71,6 +78,8 @@ pub struct Places {
     pub steps: Place,
     /// The word `caps`; without caps the word `guard`; without guards the word `steps`.
     pub caps: Place,
+    /// The word `approval`; without it as for the caps.
+    pub approval: Place,
 }
 
 /// Where a target comes from.
@@ -374,13 +383,15 @@ pub enum ConditionAt {
     Shown(usize),
     /// The targets of a staged step, names: the step's index.
     Each(usize),
+    /// How sure the policy says that it is, a number.
+    Confidence,
 }
 
 impl ConditionAt {
     /// Whether numbers stand there and no condition.
     #[must_use]
     pub const fn is_formula(self) -> bool {
-        matches!(self, Self::Score(..) | Self::Shown(_) | Self::Each(_))
+        matches!(self, Self::Score(..) | Self::Shown(_) | Self::Each(_) | Self::Confidence)
     }
 }
 
@@ -407,6 +418,37 @@ impl Policy {
         !elsewhere && self.answers(&notification.alert) && self.matchers.iter().all(|matcher| matcher.matches(value(matcher)))
     }
 
+    /// BLAKE3 of what it does, hexadecimal: of the lowered policy without its places, its owner, its author, its description, and what was shown of it.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut bare = self.clone();
+        let here = self.places.name.clone();
+        bare.owner = self.name.clone();
+        (bare.author, bare.description, bare.calibration) = (None, String::new(), None);
+        for precheck in bare.prechecks.iter_mut() {
+            precheck.place = here.clone();
+        }
+        for shown in &mut bare.evidence {
+            shown.place = here.clone();
+        }
+        for step in &mut bare.steps {
+            if let Some(verify) = &mut step.verify {
+                verify.place = here.clone();
+            }
+            let Deed::Choose(candidates) = &mut step.deed else { continue };
+            for candidate in candidates {
+                candidate.place = here.clone();
+                if let Some(when) = &mut candidate.when {
+                    when.place = here.clone();
+                }
+            }
+        }
+        // Where its parts stand in its file is no part of what it does.
+        let places = format!("{:?}", bare.places);
+        let text = format!("{bare:?}").replace(&places, "").replace(&format!("{here:?}"), "");
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+
     /// The condition at a place in the policy; `None` if nothing stands there.
     #[must_use]
     pub fn condition(&self, at: ConditionAt) -> Option<&Condition> {
@@ -415,7 +457,7 @@ impl Policy {
             ConditionAt::Verify(step) => self.steps.get(step)?.verify.as_ref().map(|verify| &verify.condition),
             ConditionAt::When(step, candidate) => self.candidates(step).get(candidate)?.when.as_ref().map(|when| &when.condition),
             ConditionAt::Guard(fact) => self.guards.condition(fact),
-            ConditionAt::Score(..) | ConditionAt::Shown(_) | ConditionAt::Each(_) => None,
+            ConditionAt::Score(..) | ConditionAt::Shown(_) | ConditionAt::Each(_) | ConditionAt::Confidence => None,
         }
     }
 
@@ -426,6 +468,7 @@ impl Policy {
             ConditionAt::Score(step, candidate) => self.candidates(step).get(candidate)?.score.formula(),
             ConditionAt::Shown(index) => self.evidence.get(index).map(|shown| &shown.formula),
             ConditionAt::Each(step) => self.staged(step)?.from.formula(),
+            ConditionAt::Confidence => self.guards.confidence.as_ref()?.formula(),
             ConditionAt::Precheck(_) | ConditionAt::Verify(_) | ConditionAt::When(..) | ConditionAt::Guard(_) => None,
         }
     }
@@ -531,7 +574,8 @@ impl Policy {
     pub fn formulas(&self) -> impl Iterator<Item = &Formula> {
         let scores = (0..self.steps.len()).flat_map(|step| self.candidates(step)).filter_map(|candidate| candidate.score.formula());
         let listed = (0..self.steps.len()).filter_map(|step| self.staged(step)?.from.formula());
-        scores.chain(listed).chain(self.evidence.iter().map(|shown| &shown.formula))
+        let claimed = self.guards.confidence.iter().filter_map(Confidence::formula);
+        scores.chain(listed).chain(claimed).chain(self.evidence.iter().map(|shown| &shown.formula))
     }
 
     /// All conditions, prechecks first.
@@ -641,12 +685,6 @@ impl std::fmt::Display for TargetSource {
             NameSource::Label(label) => write!(f, "{}/${label}", self.kind.word()),
         }
     }
-}
-
-/// Whether an action has an opposite.
-#[must_use]
-pub const fn has_inverse(action: &Action) -> bool {
-    matches!(action, Action::Scale { .. } | Action::Cordon | Action::SetFlag { .. }) || action.restraint().is_some()
 }
 
 /// The action that undoes another on a target; `None` if there is none, or if it depends on a number that is not declared.

@@ -622,7 +622,7 @@ pub(crate) fn receiver_without_a_way(place: &Place, policy: &str, to: &str) -> P
 pub(crate) fn irreversible_unasked(place: &Place, policy: &str, action: &str) -> Problem {
     Problem::at("FD0358", place, format!("`{policy}` does `{action}` without asking anybody, and nothing undoes it"))
         .as_warning()
-        .remedy("write `stage: approval`, or allow it here with the reason: `# firedrill: allow FD0358 …`")
+        .remedy("write `stage: approval` or `approval: { from: [oncall], of: irreversible }`, or allow it here with the reason: `# firedrill: allow FD0358 …`")
 }
 
 /// A precheck that compares numbers with numbers and never holds.
@@ -630,6 +630,48 @@ pub(crate) fn precheck_never_holds(place: &Place, policy: &str) -> Problem {
     Problem::at("FD0359", place, format!("this precheck of `{policy}` never holds, whatever is seen, so it never acts"))
         .as_warning()
         .remedy("compare what is measured, or remove the policy")
+}
+
+/// A role that is named twice among those who may say yes.
+pub(crate) fn role_twice(place: &Place, role: &str) -> Problem {
+    Problem::at("FD0383", place, format!("`{role}` stands twice among those who may say yes"))
+        .remedy("name each role once; how many people must say yes is said by `quorum:`")
+}
+
+/// A policy that its own people would approve.
+pub(crate) fn own_approval(place: &Place, policy: &str, role: &str) -> Problem {
+    Problem::at("FD0384", place, format!("`{role}` may not say yes to what `{policy}` does: nobody approves their own policy"))
+        .remedy("name a role of other people, such as `from: [oncall]`")
+}
+
+/// A confidence that comes from nowhere, or from two places.
+pub(crate) fn source_of_confidence(place: &Place, both: bool) -> Problem {
+    let message = if both { "this confidence is claimed and measured" } else { "this confidence comes from nowhere" };
+    Problem::at("FD0386", place, message)
+        .remedy("write `confidence: measured`, or `confidence: { expr: … }` with PromQL that gives one number")
+}
+
+/// A confidence that is a number, and so the same whatever is seen.
+pub(crate) fn constant_confidence(place: &Place) -> Problem {
+    Problem::at("FD0389", place, "a confidence that is the same whatever is seen says nothing")
+        .remedy("write `confidence: measured`, or `confidence: { expr: … }` with PromQL that gives one number")
+}
+
+/// A claim that is a comparison, which filters.
+pub(crate) fn claim_compares(place: &Place, text: &str) -> Problem {
+    Problem::at("FD0388", place, format!("`{text}` compares, and gives no number where it does not hold"))
+        .remedy("write the number itself; from where on it suffices is said by `act_at:` and `ask_at:`")
+}
+
+/// Bounds of a confidence that cross.
+pub(crate) fn bounds_of_confidence(place: &Place, ask_at: f64, act_at: f64) -> Problem {
+    Problem::at("FD0387", place, format!("it would ask from {ask_at} on and act from {act_at} on, so it would never ask"))
+        .remedy("let `ask_at` be at most `act_at`")
+}
+
+/// People who would never be asked.
+pub(crate) fn nothing_to_approve(place: &Place, why: &str) -> Problem {
+    Problem::at("FD0385", place, format!("people are asked of nothing: {why}")).remedy("write `of: all`, or remove `approval`")
 }
 
 #[cfg(test)]

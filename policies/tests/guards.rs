@@ -42,7 +42,16 @@ struct Spec {
     lease: Option<u64>,
     breaker: Option<(u64, u64)>,
     canary: Option<u64>,
+    /// How many must say yes, and within which time.
+    approval: Option<(u64, u64)>,
+    confidence: bool,
 }
+
+/// Whom the policies ask, and how many of them; and who may not answer: whose the policies are, and a role that nobody has named.
+const PEOPLE: [(&str, &str); 5] = [("ada", "oncall"), ("bob", "oncall"), ("cleo", "lead"), ("team", "oncall"), ("eve", "guest")];
+
+/// How many of them may answer.
+const ENTITLED: usize = 3;
 
 fn specs() -> impl Strategy<Value = Spec> {
     let seconds = || 1_u64..200;
@@ -51,7 +60,9 @@ fn specs() -> impl Strategy<Value = Spec> {
     let counted = (option::of(0_u64..3), option::of((1_u64..4, seconds())), option::of(seconds()), option::of(seconds()));
     let learnt = (option::of((1_u64..60, 1_u64..400)), option::of((1_u64..3, seconds())), option::of(seconds()));
     let own = (option::of((1_u64..5, seconds())), option::of(seconds()));
-    (what, seen, counted, learnt, own).prop_map(|(what, seen, counted, learnt, own)| {
+    let people = (option::weighted(0.4, (1_u64..3, seconds())), prop::bool::weighted(0.3));
+    (what, seen, counted, learnt, own, people).prop_map(|(what, seen, counted, learnt, own, people)| {
+        let (approval, confidence) = people;
         let (on_service, scales, verifies, kill_switch) = what;
         let (freeze, correlated, gate, budget) = seen;
         let (caps, rate, queue, cooldown) = counted;
@@ -76,6 +87,8 @@ fn specs() -> impl Strategy<Value = Spec> {
             lease,
             breaker,
             canary,
+            approval,
+            confidence,
         }
     })
 }
@@ -110,6 +123,10 @@ impl Spec {
         guard(self.chain.map(|(actions, within)| format!("ineffective_chain: {{ actions: {actions}, within: {within}s }}")));
         guard(self.lease.map(|lease| format!("mutual_exclusion: {{ lease: {lease}s }}")));
         guard(self.breaker.map(|(actions, within)| format!("breaker: {{ actions: {actions}, within: {within}s }}")));
+        guard(
+            self.approval.map(|(quorum, expires)| format!("approval: {{ from: [oncall, lead], quorum: {quorum}, expires: {expires}s }}")),
+        );
+        guard(self.confidence.then(|| "confidence: { expr: sure }".to_owned()));
         guard(self.canary.map(|trust| format!("canary: {{ trust: {trust}s }}")));
         let text = text.trim_end_matches("guard:\n").to_owned();
         read_policy("p.yaml", &text).unwrap_or_else(|problems| panic!("{text}\n{problems:?}"))
@@ -159,6 +176,21 @@ struct Account {
     counted: BTreeMap<(Case, Fact), (u64, u64)>,
     /// Policies whose breaker has opened.
     stopped: BTreeSet<usize>,
+    /// How sure an incident was said to be at last.
+    sure: BTreeMap<Case, Option<f64>>,
+    /// What people were asked.
+    questions: BTreeMap<(usize, u64), Question>,
+}
+
+/// What people were asked, and who said yes.
+#[derive(Debug)]
+struct Question {
+    case: Case,
+    target: Target,
+    at: Time,
+    yes: BTreeSet<&'static str>,
+    is_denied: bool,
+    is_used: bool,
 }
 
 fn within(at: Time, window: u64, now: Time) -> bool {
@@ -232,6 +264,28 @@ impl Account {
         Ok(())
     }
 
+    /// Enough people who may have said yes to this and to nothing else, in time, and it is the first use of it; where the policy is not sure, what nothing
+    /// undoes needs one of them too.
+    fn judge_people(&mut self, spec: &Spec, case: Case, (target, scales): (&Target, bool), now: Time) -> Result<(), String> {
+        let mut needed = spec.approval;
+        if spec.confidence {
+            let sure = self.sure.get(&case).copied().flatten().unwrap_or(0.0);
+            if sure < 0.7 {
+                return Err(format!("confidence: {case:?} on {target} at {now}, {sure}"));
+            }
+            let is_careful = scales && spec.verifies;
+            needed = needed.or((sure < 0.9 && !is_careful).then_some((1, 15 * 60)));
+        }
+        let Some((quorum, expires)) = needed else { return Ok(()) };
+        let allows = |own: &&mut Question| {
+            let is_of_it = own.case == case && own.target == *target && !own.is_used && !own.is_denied;
+            is_of_it && own.yes.len() as u64 >= quorum && now.since(own.at) <= Span::from_seconds(expires)
+        };
+        let question = self.questions.values_mut().find(allows).ok_or_else(|| format!("approval: {case:?} on {target} at {now}"))?;
+        question.is_used = true;
+        Ok(())
+    }
+
     /// Nobody else who asks for locks may hold the service.
     fn judge_locks(&self, specs: &[Spec], case: Case, target: &Target, now: Time) -> Result<(), String> {
         if specs[case.0].lease.is_none() {
@@ -253,6 +307,7 @@ impl Account {
 enum Pending {
     Timer(u64),
     Answer(u64, ConditionAt),
+    Reply(u64, usize, bool),
 }
 
 /// Two policies, what they share, and all that happens to them.
@@ -307,6 +362,10 @@ impl Rig {
             let input = match pending {
                 Pending::Timer(timer) => Input::Timer { timer },
                 Pending::Answer(query, condition) => self.answer(query, condition),
+                Pending::Reply(proposal, person, yes) => {
+                    let (who, role) = PEOPLE[person];
+                    Input::Answered { proposal, who: Name::new(who), role: Name::new(role), yes }
+                }
             };
             self.feed(at, index, input)?;
         }
@@ -318,6 +377,10 @@ impl Rig {
             let elements = u64::from(self.luck(6));
             let holding = u64::from(self.luck(6)).min(elements);
             return Input::Counted { query, holding, elements, error: String::new() };
+        }
+        if condition == ConditionAt::Confidence {
+            let value = [None, Some(0.7_f64.next_down()), Some(0.7), Some(0.8), Some(0.9), Some(1.0)][usize::from(self.luck(6))];
+            return Input::Measured { query, value, figures: format!("{value:?}") };
         }
         let verdict = [Truth::True, Truth::False, Truth::False, Truth::Unknown, Truth::True][usize::from(self.luck(5))];
         Input::Evaluated { query, verdict, figures: String::new() }
@@ -343,6 +406,14 @@ impl Rig {
                     self.note(now, index, &event, undoing)?;
                 }
                 Effect::Start(command) => self.running.push_back((index, command)),
+                Effect::Ask { proposal, consent: Some(_), .. } => {
+                    // Some never answer, some twice, and some who may not.
+                    for _ in 0..self.luck(5) {
+                        let (person, after, no) = (self.luck(PEOPLE.len() as u8), self.luck(200), self.luck(8));
+                        let at = now.saturating_add(Span::from_seconds(after.into()));
+                        self.plan(at, index, Pending::Reply(proposal, person.into(), no != 0));
+                    }
+                }
                 // What nobody gathers is given up after a time, which its timer tells.
                 Effect::Page { .. } | Effect::Inform { .. } | Effect::Ask { .. } | Effect::Gather { .. } => {}
             }
@@ -397,6 +468,22 @@ impl Rig {
                     self.account.off.insert(case, *verdict);
                 }
             }
+            Input::Measured { query, value, .. } => {
+                if let Some((case, ConditionAt::Confidence)) = asked(self, *query) {
+                    self.account.sure.insert(case, *value);
+                }
+            }
+            Input::Answered { proposal, who, role, yes } => {
+                let person = PEOPLE[..ENTITLED].iter().find(|(own, of)| *own == who.as_str() && *of == role.as_str());
+                if let (Some((who, _)), Some(question)) = (person, self.account.questions.get_mut(&(index, *proposal))) {
+                    if *yes {
+                        question.yes.insert(who);
+                    } else if question.yes.len() < self.specs[index].approval.map_or(1, |(quorum, _)| quorum as usize) {
+                        // A no that comes after it was allowed comes too late.
+                        question.is_denied = true;
+                    }
+                }
+            }
             Input::Counted { query, holding, elements, .. } => {
                 if let Some((case, ConditionAt::Guard(fact))) = asked(self, *query) {
                     self.account.counted.insert((case, fact), (*holding, *elements));
@@ -419,6 +506,17 @@ impl Rig {
                     self.account.failures.push((began.unwrap(), target.clone()));
                 }
             }
+            Event::Proposed { incident, proposal, target, consent: Some(_), .. } => {
+                let question = Question {
+                    case: (index, *incident),
+                    target: target.clone(),
+                    at: now,
+                    yes: BTreeSet::new(),
+                    is_denied: false,
+                    is_used: false,
+                };
+                self.account.questions.insert((index, *proposal), question);
+            }
             Event::IncidentClosed { incident, .. } => {
                 self.account.deeds.remove(&(index, *incident));
             }
@@ -438,6 +536,10 @@ impl Rig {
                 let case = (index, *incident);
                 if !undoing {
                     self.account.judge(&self.specs[index], case, (target, takes), now)?;
+                    if self.acts {
+                        let scales = matches!(what, Action::Scale { .. });
+                        self.account.judge_people(&self.specs[index], case, (target, scales), now)?;
+                    }
                 }
                 self.account.judge_locks(&self.specs, case, target, now)?;
                 self.account.starts.push((now, case, target.clone()));

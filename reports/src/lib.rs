@@ -6,6 +6,7 @@
 pub mod words;
 pub mod outcome;
 pub mod statistics;
+pub mod calibration;
 pub mod verdict;
 pub mod timeline;
 pub mod table;

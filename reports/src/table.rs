@@ -273,6 +273,28 @@ pub fn policy_line(outcome: &Outcome) -> String {
     }
 }
 
+/// What became of the questions that people were asked, in a line; empty if nobody was.
+#[must_use]
+pub fn approvals_line(outcome: &Outcome) -> String {
+    let Some(told) = outcome.approvals else { return String::new() };
+    let became =
+        [(told.granted, "granted"), (told.denied, "denied"), (told.expired, "expired"), (told.void, "void"), (told.withdrawn, "withdrawn")];
+    let became: Vec<String> = became.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let became = if became.is_empty() { "still open".to_owned() } else { became.join(", ") };
+    let unanswered = if told.unanswered > 0 { format!(" ({} unanswered)", told.unanswered) } else { String::new() };
+    let wait = bounded(Unit::Seconds, told.longest_wait_seconds, false);
+    format!("people were asked {}: {became}{unanswered}; the longest wait {wait}\n", times(told.asked))
+}
+
+/// `once`, `twice`, `3 times`.
+fn times(count: u64) -> String {
+    match count {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        more => counted(more, "time"),
+    }
+}
+
 /// A time as people read it: `1m30s`, `> 10m` if it had not come, `-` if there is none.
 #[must_use]
 pub fn elapsed(time: Option<Elapsed>) -> String {

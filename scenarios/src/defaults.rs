@@ -356,6 +356,11 @@ pub const ALL: &[Assumed] = &[
     assumed("human.wrong_action", "10%", "our choice"),
     assumed("human.no_answer", "5%", "our choice"),
     assumed("human.escalate_after", "30m", "PagerDuty, escalation policies: `escalation_delay_in_minutes` of its examples"),
+    assumed("human.approvers", "[{ role: oncall }]", "our choice: whoever is on call is asked, and a colleague"),
+    assumed("human.approvers.*.count", "2", "our choice: whoever is on call is asked, and a colleague"),
+    assumed("human.approvers.*.answer", "{ log_uniform: [1m, 15m] }", "our choice: a page that is seen, and evidence that is read"),
+    assumed("human.approvers.*.no_answer", "10%", "our choice: twice the calls that nobody answers, since a question rings less loudly"),
+    assumed("human.approvers.*.deny", "5%", "our choice"),
     assumed("actions.delay", "{ uniform: [100ms, 5s] }", "our choice: the API of a platform answers in seconds, and not always"),
     assumed("actions.failure", "1%", "our choice: the API of a platform answers in seconds, and not always"),
     assumed(

@@ -265,6 +265,12 @@ pub fn interval(place: &Place, given: &str) -> Problem {
         .remedy("write an interval of whole milliseconds from 1s to 1h, such as `15s`")
 }
 
+/// A role that stands twice among those who may be asked.
+pub fn role_twice(place: &Place, role: &str) -> Problem {
+    Problem::at("FD0234", place, format!("`{role}` stands twice among those who may be asked"))
+        .remedy("give each role once; how many people have it is said by `count:`")
+}
+
 /// An action that undoes a deploy where there is none.
 #[must_use]
 pub fn nothing_to_roll_back(place: &Place, service: &str) -> Problem {

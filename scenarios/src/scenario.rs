@@ -5,10 +5,11 @@ use std::sync::Arc;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Problem};
 use firedrill_core::yaml::{self, Reader};
-use firedrill_sim::automation::PersonSpec;
+use firedrill_sim::automation::{ApproverSpec, PersonSpec};
 use firedrill_sim::spec::{HistorySpec, WorldSpec};
 
 use crate::composition::{Imports, compose};
+use crate::document::human::HumanDocument;
 use crate::document::{self, ScenarioDocument};
 use crate::lower;
 use crate::systems;
@@ -28,6 +29,8 @@ pub struct Scenario {
     pub history: Option<Arc<HistorySpec>>,
     /// Who is on call; `None`: nobody.
     pub human: Option<Arc<PersonSpec>>,
+    /// Who may be asked to allow what policies propose; empty: nobody.
+    pub approvers: Arc<[ApproverSpec]>,
     /// Whether nothing breaks, so that every action is wrong.
     pub calm: bool,
     /// Whether it checks the simulator against known results; policies are judged by it only when it is named.
@@ -71,6 +74,8 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
     }
     let history = lower::lower_history(reader, document, &spec);
     let human = lower::human::lower(document.human.as_ref());
+    let approvers = lower::human::approvers(document.human.as_ref());
+    let are_said = matches!(&document.human, Some(HumanDocument::Somebody(said)) if said.approvers.is_some());
     Scenario {
         name: spec.name.clone(),
         family: document.family.as_ref().map_or_else(|| spec.name.clone(), |family| family.value.clone()),
@@ -80,7 +85,8 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
         rules: document.rules.clone(),
         alertmanager: document.alertmanager.clone(),
         silences: document.silences.clone(),
-        hash: hash(&spec, history.as_ref(), document.human.is_some().then_some(human.as_ref())),
+        hash: hash(&spec, history.as_ref(), document.human.is_some().then_some(human.as_ref()), are_said.then_some(&approvers)),
+        approvers: approvers.into(),
         human: human.map(Arc::new),
         history: history.map(Arc::new),
         spec,
@@ -89,11 +95,17 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
 
 /// The hash of the canonical form. That form is the `Debug` text of the lowered world: derived, so no field can be forgotten,
 /// with lists in the order of names and floats in shortest round-trip form.
-/// Who is on call counts where the scenario says so.
-fn hash(spec: &WorldSpec, history: Option<&HistorySpec>, human: Option<Option<&PersonSpec>>) -> String {
+/// Who is on call and who may be asked counts where the scenario says so.
+fn hash(
+    spec: &WorldSpec,
+    history: Option<&HistorySpec>,
+    human: Option<Option<&PersonSpec>>,
+    approvers: Option<&Vec<ApproverSpec>>,
+) -> String {
     let past = history.map_or_else(String::new, |history| format!("\n{history:?}"));
     let human = human.map_or_else(String::new, |human| format!("\n{human:?}"));
-    blake3::hash(format!("firedrill.scenario/1\n{spec:?}{past}{human}").as_bytes()).to_hex().to_string()
+    let approvers = approvers.map_or_else(String::new, |approvers| format!("\n{approvers:?}"));
+    blake3::hash(format!("firedrill.scenario/1\n{spec:?}{past}{human}{approvers}").as_bytes()).to_hex().to_string()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What watches the world and acts on it: nothing, a script of cures, or policies.
 
+mod approvers;
 mod person;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use firedrill_telemetry::store::Store;
 
 use crate::spec::WorldSpec;
 
+pub use approvers::{ApproverSpec, Approvers, Reply};
 pub use person::{AFTERMATH, Person, PersonSpec};
 
 /// Whoever watches a run and may act on it. It sees telemetry and the results of its own actions, and nothing else.

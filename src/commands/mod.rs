@@ -3,6 +3,7 @@
 mod progress;
 mod setting;
 mod terminal;
+mod calibrate;
 mod check;
 mod compare;
 mod explain;
@@ -35,6 +36,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Test(arguments) => test::execute(arguments, output),
         Command::Run(arguments) => run::execute(arguments, output),
         Command::Compare(arguments) => compare::execute(arguments, output),
+        Command::Calibrate(arguments) => calibrate::execute(arguments, output),
         Command::Gate(arguments) => gate::execute(arguments, output),
         Command::Replay(arguments) => replay::execute(arguments, output),
         Command::Import(arguments) => import::execute(arguments, output),

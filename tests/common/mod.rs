@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The kinds of record that rules, routing, policies and guards write; all others are the world's, but the one that ends a run.
-pub const DECISIONS: [&str; 25] = [
+pub const DECISIONS: [&str; 28] = [
     "alert_pending",
     "alert_firing",
     "alert_resolved",
@@ -36,6 +36,9 @@ pub const DECISIONS: [&str; 25] = [
     "chosen",
     "planned",
     "proposed",
+    "answered",
+    "proposal_changed",
+    "confident",
 ];
 
 /// The folder of the project.

@@ -65,7 +65,7 @@ fn tell(effect: &Effect) -> Option<String> {
         Effect::Start(command) => format!("start {} {} {}", command.id(), command.action(), command.target()),
         Effect::Page { to, .. } => format!("page {to}"),
         Effect::Inform { to, .. } => format!("inform {to}"),
-        Effect::Ask { proposal, action, target } => format!("ask {proposal} {action} {target}"),
+        Effect::Ask { proposal, action, target, .. } => format!("ask {proposal} {action} {target}"),
         Effect::Gather { query, wanted } => {
             format!("gather {query} {}", wanted.kinds.iter().map(Name::as_str).collect::<Vec<_>>().join(" "))
         }
@@ -87,6 +87,11 @@ fn tell(effect: &Effect) -> Option<String> {
         Effect::Record(Event::WouldAct { what, target, .. }) => format!("would {what} {target}"),
         Effect::Record(Event::Collected { evidence, .. }) => format!("collected {}", evidence.len()),
         Effect::Record(Event::Proposed { approve, .. }) => format!("propose {}", approve.trim_start_matches("firedrill approve ")),
+        Effect::Record(Event::Confident { what, value, .. }) => format!("sure {value} of {what}"),
+        Effect::Record(Event::Answered { who, counts, figures, .. }) => {
+            format!("{who} {}: {figures}", if *counts { "counts" } else { "does not count" })
+        }
+        Effect::Record(Event::ProposalChanged { proposal, change, figures, .. }) => format!("proposal {proposal} {change:?}: {figures}"),
         Effect::Record(Event::Unanswered { reason, .. }) => format!("unanswered: {reason}"),
         Effect::Record(Event::Chosen { candidates, .. }) => {
             let told = candidates.iter().map(|Weighed { what, target, why, .. }| format!("{what} {target} ({why})"));
@@ -116,6 +121,16 @@ pub(super) fn ended(ordinal: u64, outcome: ActionOutcome) -> Input {
 
 pub(super) fn answer(query: u64, verdict: Truth) -> Input {
     Input::Evaluated { query, verdict, figures: format!("{verdict:?}") }
+}
+
+/// Somebody on call answers a proposal.
+pub(super) fn says(proposal: u64, who: &str, yes: bool) -> Input {
+    as_role(proposal, who, "oncall", yes)
+}
+
+/// Somebody answers a proposal.
+pub(super) fn as_role(proposal: u64, who: &str, role: &str, yes: bool) -> Input {
+    Input::Answered { proposal, who: Name::new(who), role: Name::new(role), yes }
 }
 
 pub(super) const OK: ActionOutcome = ActionOutcome::Succeeded;

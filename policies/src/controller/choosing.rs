@@ -14,6 +14,7 @@ use firedrill_core::journal::{Event, Truth, Weighed};
 use firedrill_core::time::Span;
 
 use super::RETRY_AFTER;
+use super::approving::{Wanted, is_for_people};
 use super::proposing::{Gathered, reason};
 use super::state::{Ending, Incident, Phase};
 use super::turn::Turn;
@@ -54,7 +55,7 @@ impl Turn<'_> {
         let options = ranked(&policy, step, gathered);
         let mut weighed = Vec::new();
         let mut strictest: Option<(Guard, Answer)> = None;
-        let mut found = None;
+        let (mut found, mut to_allow) = (None, None);
         for option in &options {
             let candidate = option.index.and_then(|index| policy.candidates(step).get(index));
             let pause = match candidate.map(|candidate| &candidate.deed) {
@@ -65,8 +66,10 @@ impl Turn<'_> {
             incident.choice = option.index;
             let what = pause.clone().map_or_else(|action| action, |span| Action::Wait { span });
             let target = self.target(&incident);
-            let is_out =
-                option.score.is_err() || found.is_some() || strictest.as_ref().is_some_and(|(_, answer)| answer.instead == Instead::Alert);
+            let is_out = option.score.is_err()
+                || found.is_some()
+                || to_allow.is_some()
+                || strictest.as_ref().is_some_and(|(_, answer)| answer.instead == Instead::Alert);
             let mut why = option.score.clone().err().unwrap_or_else(|| format!("{} - {}", option.figures, option.risk));
             if !is_out {
                 let refusal = pause.is_err().then(|| self.refusal_of(&incident, &what, gathered)).flatten();
@@ -74,6 +77,10 @@ impl Turn<'_> {
                     None => {
                         why = format!("chosen: {why}");
                         found = Some((option.index, pause));
+                    }
+                    Some((guard, answer)) if is_for_people(guard, &answer) => {
+                        why = format!("best, and to be allowed: {}", answer.figures);
+                        to_allow = Some((option.index, answer));
                     }
                     Some((guard, answer)) => {
                         why = format!("refused by {}: {}", guard.word(), answer.figures);
@@ -86,6 +93,13 @@ impl Turn<'_> {
             weighed.push(Weighed { what, target, score: option.score.clone().ok(), risk: option.risk, why });
         }
         self.record(Event::Chosen { policy: self.name(), incident: incident.id, step: step as u32, candidates: weighed });
+        if let Some((index, answer)) = to_allow {
+            incident.choice = index;
+            let action = self.action(&incident).expect("only an action needs to be allowed");
+            let wanted = Wanted::of(&[self.proposal(&incident, &action)], &answer.figures);
+            self.guards.remediations.claim(&self.proposal(&incident, &action));
+            return self.ask_people(incident, vec![wanted], gathered);
+        }
         match found {
             Some((index, Err(action))) => {
                 incident.choice = index;
@@ -112,9 +126,10 @@ impl Turn<'_> {
         Some(refusal)
     }
 
-    fn start_chosen(&mut self, incident: Incident, action: &Action, gathered: &Gathered) {
+    fn start_chosen(&mut self, mut incident: Incident, action: &Action, gathered: &Gathered) {
         let proposal = self.proposal(&incident, action);
         self.guards.remediations.claim(&proposal);
+        incident.is_careful = self.is_careful(&incident, std::slice::from_ref(&proposal), gathered);
         let reason = format!("{}, and it has the best score less risk of those that may", reason(&incident, gathered.prechecks()));
         self.start(incident, proposal, reason, false);
     }

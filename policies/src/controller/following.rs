@@ -57,7 +57,9 @@ impl Turn<'_> {
     /// The step has failed: what its policy says follows. `carried_out` says whether there is something to revert.
     pub(super) fn failed(&mut self, mut incident: Incident, carried_out: bool, why: &str) {
         let step = self.setup.policy.steps.get(incident.step);
-        match step.map_or(OnFailure::Escalate, |step| step.on_failure) {
+        let own = step.map_or(OnFailure::Escalate, |step| step.on_failure);
+        let on_failure = if incident.is_careful && carried_out { OnFailure::Revert } else { own };
+        match on_failure {
             OnFailure::Next => {
                 incident.advance();
                 self.propose(incident);
@@ -113,7 +115,7 @@ mod tests {
     use firedrill_core::action::ActionOutcome;
     use firedrill_core::journal::{Input, Truth};
 
-    use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, resolves};
+    use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, resolves, says};
     use crate::guard::stage::Stage;
 
     #[test]
@@ -197,5 +199,74 @@ mod tests {
         bench.step(1, answer(0, Truth::False));
         bench.check(2, answer(1, Truth::False), &["verified Failed after 1s", "start restart#1 scale (by -2) service/api"]);
         bench.check(3, ended(1, OK), &["page oncall", "close 0: the action did not help and was reverted"]);
+    }
+
+    /// The usual restart as a scaling whose policy claims to be sure.
+    fn sure(on_failure: &str) -> String {
+        RESTART
+            .replace("restart: { mode: rolling }", "scale: { by: 2 }")
+            .replace("{ replica: $pod }", "{ service: $pod }")
+            .replace("on_failure: escalate", &format!("on_failure: {on_failure}"))
+            .replace("hold: 10s, within: 60s", "within: 1s")
+            .replace("guard:", "guard:\n  confidence: { expr: sure }")
+    }
+
+    fn claimed(query: u64, value: f64) -> Input {
+        Input::Measured { query, value: Some(value), figures: value.to_string() }
+    }
+
+    #[test]
+    fn who_is_sure_acts_as_ever_and_who_is_not_tells_people_and_undoes_what_does_not_help() {
+        let mut bench = Bench::new(&sure("next"), Stage::Full);
+        bench.check(0, fires("api"), &["open 0", "ask 0 Confidence at 0"]);
+        bench.check(0, claimed(0, 0.9), &["sure 0.9 of scale (by +2)", "start restart#0 scale (by +2) service/api"]);
+        bench.step(1, ended(0, OK));
+        bench.step(1, answer(1, Truth::False));
+        bench.check(2, answer(2, Truth::False), &["verified Failed after 1s", "page oncall", "close 0: the policy escalates"]);
+        let mut bench = Bench::new(&sure("next"), Stage::Full);
+        bench.step(0, fires("api"));
+        bench.check(0, claimed(0, 0.7), &["sure 0.7 of scale (by +2)", "inform oncall", "start restart#0 scale (by +2) service/api"]);
+        bench.step(1, ended(0, OK));
+        bench.step(1, answer(1, Truth::False));
+        bench.check(2, answer(2, Truth::False), &["verified Failed after 1s", "start restart#1 scale (by -2) service/api"]);
+    }
+
+    #[test]
+    fn who_is_not_sure_enough_or_cannot_tell_leaves_the_alert_to_people() {
+        for (value, why) in [(Some(0.69), "0.69 < 0.7"), (None, "cannot tell: no element")] {
+            let mut bench = Bench::new(&sure("next"), Stage::Full);
+            bench.step(0, fires("api"));
+            let figures = value.map_or_else(|| "no element".to_owned(), |value: f64| value.to_string());
+            let end = format!("close 0: step 1 was refused by confidence: {why}");
+            let expected = [format!("refuse 0 by confidence: {why}"), "page oncall".to_owned(), end];
+            assert_eq!(bench.told(0, Input::Measured { query: 0, value, figures }), expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_undone_is_asked_of_where_the_policy_is_not_sure() {
+        let restart = RESTART.replace("guard:", "guard:\n  confidence: { expr: sure }");
+        let mut bench = Bench::new(&restart, Stage::Full);
+        bench.step(0, fires("api-1"));
+        let told = bench.told(0, claimed(0, 0.8));
+        let why = "1 of oncall must say yes: confidence is 0.8, below 0.9, and it cannot be undone";
+        assert_eq!(told[0], format!("refuse 0 by approval: {why}"));
+        assert_eq!(told.last().map(String::as_str), Some("ask 0 restart (rolling) replica/api-1"));
+        bench.check(
+            60,
+            says(0, "ada", true),
+            &["ada counts: 1 of 1 said yes", "proposal 0 Granted: ada (oncall) said yes", "ask 1 Confidence at 60"],
+        );
+        // The claim has moved within its band: that changes nothing. Beyond it nobody need be asked, and below it nobody may.
+        bench.check(
+            60,
+            claimed(1, 0.75),
+            &["sure 0.75 of restart (rolling)", "cancel 0", "start restart#0 restart (rolling) replica/api-1"],
+        );
+        let mut bench = Bench::new(&restart, Stage::Full);
+        bench.step(0, fires("api-1"));
+        bench.step(0, claimed(0, 0.8));
+        bench.step(60, says(0, "ada", true));
+        assert_eq!(bench.told(60, claimed(1, 0.5))[0], "refuse 0 by confidence: 0.5 < 0.7");
     }
 }

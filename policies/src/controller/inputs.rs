@@ -34,10 +34,16 @@ impl Turn<'_> {
             Care::Left => {}
             Care::Resting { timer } => self.cancel(timer),
             Care::Open(id) => {
-                let idle = |incident: &Incident| !incident.has_acted && !matches!(incident.phase, Phase::Assumed { .. } | Phase::Gathering);
+                let idle = |incident: &Incident| match incident.phase {
+                    // Nobody is asked to allow what nobody needs.
+                    Phase::Asking => true,
+                    Phase::Assumed { .. } | Phase::Gathering => false,
+                    _ => !incident.has_acted,
+                };
                 if self.state.incidents.get(&id).is_some_and(idle) {
                     let incident = self.take(id);
-                    self.close(incident, "the alert is over before anything was done", &Ending::Done);
+                    let done = if incident.has_acted { "anything else" } else { "anything" };
+                    self.close(incident, &format!("the alert is over before {done} was done"), &Ending::Done);
                 }
             }
         }
@@ -147,6 +153,9 @@ impl Turn<'_> {
         }
         if let Some(query) = self.state.gatherings.iter().find(|(_, gathering)| gathering.timer == timer).map(|(query, _)| *query) {
             return self.not_gathered(query);
+        }
+        if let Some(number) = self.asked_until(timer) {
+            return self.unanswered(number);
         }
         if let Some(index) = self.state.climbs.iter().position(|climb| climb.timer == timer) {
             return self.next_rung(index);

@@ -35,6 +35,8 @@ impl Turn<'_> {
             escalation_timer: None,
             has_asked: false,
             queued_since: None,
+            askings: 0,
+            is_careful: false,
         };
         if let Some(target) = &target {
             self.guards.failures.record(target, notification.starts_at);
@@ -104,7 +106,7 @@ impl Turn<'_> {
 
     pub(super) fn close(&mut self, incident: Incident, reason: &str, ending: &Ending) {
         self.guards.released(&self.setup.policy.name, incident.id);
-        self.state.proposals.retain(|own| own.incident != incident.id);
+        self.withdraw(incident.id, reason);
         if let Some(timer) = incident.escalation_timer {
             self.cancel(timer);
         }

@@ -1,14 +1,18 @@
 //! From a step to its action: the guards in their fixed order, the prechecks between them, and what a refusal means.
 
 use std::slice::from_ref;
+use std::sync::Arc;
 
 use firedrill_core::action::{Action, Target};
 use firedrill_core::journal::{Event, GuardVerdict, Truth};
 use firedrill_core::name::Name;
 
+use super::approving::{Wanted, is_for_people};
 use super::state::{Ending, Incident, Phase};
 use super::turn::{Turn, proposed};
 use super::{ASSUMED_ACTION, Effect, REPORT_TIMEOUT, REPORT_TIMERS, RETRY_AFTER};
+use crate::guard::approval::{Asking, Said};
+use crate::guard::confidence::{Band, Calibration, Confidence, Source, can_be_careful};
 use crate::guard::precheck::Checked;
 use crate::guard::stage::Stage;
 use crate::guard::{Answer, Asked, Fact, Guard, Instead, Known, Proposal};
@@ -101,9 +105,14 @@ impl Turn<'_> {
         }
         let guards = Guard::ALL.into_iter().filter(|guard| *guard > Guard::Dedup);
         if let Some((guard, answer)) = self.ask(&incident, from_ref(&proposal), guards, &gathered) {
+            if is_for_people(guard, &answer) {
+                self.journal_refusal(&incident, (Some(action), proposal.target.clone()), guard, &answer);
+                return self.ask_people(incident, vec![Wanted::of(&[proposal], &answer.figures)], &gathered);
+            }
             return self.refused(incident, guard, answer);
         }
         let reason = reason(&incident, &gathered.prechecks);
+        incident.is_careful = self.is_careful(&incident, from_ref(&proposal), &gathered);
         self.start(incident, proposal, reason, false);
     }
 
@@ -115,29 +124,85 @@ impl Turn<'_> {
         guards: impl Iterator<Item = Guard>,
         gathered: &Gathered,
     ) -> Option<(Guard, Answer)> {
-        let super::Setup { policy, inventory, stage, start, .. } = self.setup;
-        let checked = gathered.prechecks.iter().zip(&policy.prechecks);
-        let checked = checked.map(|((verdict, figures), precheck)| Checked { verdict: *verdict, figures, because: &precheck.because });
-        let prechecks: Vec<Checked<'_>> = checked.collect();
-        let (settings, facts) = (&policy.guards, &gathered.facts[..]);
-        let (stage, start, now) = (*stage, *start, self.now);
-        let memory = &*self.guards;
-        let asked = |proposal| Asked { settings, stage, inventory, start, now, memory, proposal, prechecks: &prechecks, facts };
-        let mut answers = Vec::new();
-        for guard in guards {
-            let answer = Answer::of_several(proposals.iter().map(|proposal| asked(proposal).ask(guard)));
-            let is_last = answer.is_refusal();
-            answers.push((guard, answer));
-            if is_last {
-                break;
-            }
-        }
+        let mut answers = self.answers(incident, proposals, guards, gathered);
         for (guard, answer) in &answers {
             if guard.is_always_journaled() || answer.verdict != GuardVerdict::NotConfigured {
                 self.journal_verdict(incident, *guard, answer);
             }
         }
         answers.pop().filter(|(_, answer)| answer.is_refusal())
+    }
+
+    /// What guards say, in their order, to the first that refuses.
+    pub(super) fn answers(
+        &self,
+        incident: &Incident,
+        proposals: &[Proposal],
+        guards: impl Iterator<Item = Guard>,
+        gathered: &Gathered,
+    ) -> Vec<(Guard, Answer)> {
+        let super::Setup { policy, inventory, stage, start, .. } = self.setup;
+        let checked = gathered.prechecks.iter().zip(&policy.prechecks);
+        let checked = checked.map(|((verdict, figures), precheck)| Checked { verdict: *verdict, figures, because: &precheck.because });
+        let prechecks: Vec<Checked<'_>> = checked.collect();
+        let (settings, facts) = (&policy.guards, &gathered.facts[..]);
+        let (stage, start, now) = (*stage, *start, self.now);
+        let (memory, prechecks) = (&*self.guards, &prechecks[..]);
+        let is_verified = self.verify_of(incident).is_some();
+        let mut answers = Vec::new();
+        for guard in guards {
+            let ask = |proposal| {
+                let asking = if guard == Guard::Approval { self.asking(incident, proposal, gathered, &answers) } else { Asking::default() };
+                let told = if guard == Guard::Confidence { self.confidence(incident, proposal, gathered) } else { Err(String::new()) };
+                let confidence = (&told, is_verified);
+                let asked =
+                    Asked { settings, stage, inventory, start, now, memory, proposal, prechecks, facts, asking: &asking, confidence };
+                self.unless_allowed(incident, proposal, (guard, asked.ask(guard)))
+            };
+            let answer = Answer::of_several(proposals.iter().map(ask));
+            let is_last = answer.is_refusal();
+            answers.push((guard, answer));
+            if is_last {
+                break;
+            }
+        }
+        answers
+    }
+
+    /// How sure the policy is of a proposal, with its figures, or why that cannot be told.
+    fn confidence(&self, incident: &Incident, proposal: &Proposal, gathered: &Gathered) -> Result<(f64, String), String> {
+        let policy = &self.setup.policy;
+        match policy.guards.confidence.as_ref().map(|confidence| &confidence.source) {
+            None => Err("nobody asks".to_owned()),
+            Some(Source::Claimed(_)) => gathered.measured(ConditionAt::Confidence).map(|(value, figures)| (value, figures.to_owned())),
+            Some(Source::Measured) => Calibration::of(policy.calibration.as_deref(), (&incident.alert, &proposal.action), &policy.hash()),
+        }
+    }
+
+    /// Whether proposals that have passed the guards are done with care, since the policy is not sure of one of them. How sure it is of each is journaled.
+    pub(super) fn is_careful(&mut self, incident: &Incident, proposals: &[Proposal], gathered: &Gathered) -> bool {
+        let policy = Arc::clone(&self.setup.policy);
+        let Some(settings) = &policy.guards.confidence else { return false };
+        let (is_verified, is_measured) = (self.verify_of(incident).is_some(), matches!(settings.source, Source::Measured));
+        let mut is_careful = false;
+        for proposal in proposals {
+            let Ok((value, _)) = self.confidence(incident, proposal, gathered) else { continue };
+            is_careful |= settings.band(value) == Band::Between && can_be_careful(&proposal.action, is_verified);
+            let (what, target) = (proposal.action.clone(), proposal.target.clone());
+            self.record(Event::Confident { policy: self.name(), incident: incident.id, what, target, value, is_measured });
+        }
+        is_careful
+    }
+
+    /// What the stage refuses to the policy and a person has allowed passes.
+    fn unless_allowed(&self, incident: &Incident, proposal: &Proposal, (guard, answer): (Guard, Answer)) -> Answer {
+        if !is_for_a_person(guard, &answer) {
+            return answer;
+        }
+        match self.said(incident, (&proposal.action, &proposal.target), &Gathered::default()) {
+            Said::Yes(who) => Answer::passed(format!("{}, and {who} said yes", answer.figures)),
+            Said::Nothing | Said::ToSomethingElse(_) => answer,
+        }
     }
 
     /// Journals once a run which guards the policy does not ask for, of those whose verdicts are not journaled with every proposal.
@@ -160,6 +225,7 @@ impl Turn<'_> {
         let fence = self.guards.locked(&proposal, settings.mutual_exclusion, &self.setup.inventory, self.now);
         self.guards.observe(&proposal.policy, settings.breaker.as_ref(), self.now);
         let Proposal { action, target, .. } = proposal;
+        self.spend(&incident, &action, &target);
         let Some(actuator) = self.setup.actuator else {
             let lasting = self.verify_of(&incident).map_or(ASSUMED_ACTION, |verify| verify.within);
             let (policy, step) = (self.name(), incident.step as u32);
@@ -167,6 +233,9 @@ impl Turn<'_> {
             incident.phase = Phase::Assumed { timer: self.set_timer(self.now.saturating_add(lasting)) };
             return self.keep(incident);
         };
+        if incident.is_careful && !reverting {
+            self.inform_of_care(&incident);
+        }
         let id = self.next_action();
         let (policy, step) = (self.name(), incident.step as u32);
         let (action_id, what, to) = (id.clone(), action.clone(), target.clone());
@@ -263,7 +332,8 @@ fn inquiry(policy: &Policy, step: usize) -> Vec<ConditionAt> {
         let when = candidate.when.as_ref().map(|_| ConditionAt::When(step, index));
         when.into_iter().chain(candidate.score.formula().map(|_| ConditionAt::Score(step, index)))
     };
-    prechecks.chain(facts).chain(candidates.flat_map(of_one)).collect()
+    let claimed = policy.guards.confidence.as_ref().and_then(Confidence::formula).map(|_| ConditionAt::Confidence);
+    prechecks.chain(facts).chain(claimed).chain(candidates.flat_map(of_one)).collect()
 }
 
 impl Gathered {
@@ -294,9 +364,30 @@ impl Gathered {
         }
     }
 
+    /// The verdicts and counts among it, by what they are about. Figures are left out: they move with every scrape.
+    pub(super) fn evidence(&self) -> impl Iterator<Item = (String, String)> {
+        let told = |known: &Known| match known {
+            Known::Judged(verdict, _) => Some(truth(*verdict).to_owned()),
+            Known::Counted(holding, elements, error) if error.is_empty() => Some(format!("{holding} of {elements}")),
+            Known::Counted(..) => Some("not to be counted".to_owned()),
+            Known::Measured(..) => None,
+        };
+        let prechecks =
+            self.prechecks.iter().enumerate().map(|(index, (verdict, _))| (format!("precheck {}", index + 1), truth(*verdict).to_owned()));
+        prechecks.chain(self.facts.iter().filter_map(move |(fact, known)| Some((fact.about().to_owned(), told(known)?))))
+    }
+
     /// The answers to the prechecks.
     pub(super) fn prechecks(&self) -> &[(Truth, String)] {
         &self.prechecks
+    }
+}
+
+const fn truth(verdict: Truth) -> &'static str {
+    match verdict {
+        Truth::True => "true",
+        Truth::False => "false",
+        Truth::Unknown => "unknown",
     }
 }
 
@@ -481,8 +572,8 @@ steps:",
             };
             effects.iter().filter_map(of).collect()
         };
-        let absent = "kill_switch freeze change_in_progress detector_sanity correlated_failure max_unhealthy disruption_budget backoff \
-            ineffective_chain mutual_exclusion breaker canary";
+        let absent = "kill_switch freeze change_in_progress detector_sanity correlated_failure confidence max_unhealthy \
+            disruption_budget backoff ineffective_chain mutual_exclusion breaker approval canary";
         assert_eq!(unguarded(&bench.step(0, fires("api-1"))), [absent]);
         assert!(unguarded(&bench.step(1, fires("api-2"))).is_empty());
     }

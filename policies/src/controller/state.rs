@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firedrill_core::action::{Action, ActionId, Fence, Modelled, Target};
-use firedrill_core::journal::{LabelSet, Notification};
+use firedrill_core::journal::{Consent, LabelSet, Notification};
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::guard::{Guard, Known};
 
 /// The version of the saved state.
-pub const STATE_VERSION: u32 = 3;
+pub const STATE_VERSION: u32 = 4;
 
 /// Everything that a controller remembers, with a version; save it, and restore the controller from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,24 @@ pub(super) struct Proposed {
     pub(super) incident: u64,
     pub(super) action: Action,
     pub(super) target: Target,
+    /// Who is asked; `None`: nobody is named who could answer.
+    pub(super) asked: Option<Awaited>,
+}
+
+/// People who are asked to allow an action, and what they have said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Awaited {
+    pub(super) consent: Consent,
+    pub(super) since: Time,
+    /// What tells that its time is over.
+    pub(super) timer: Option<u64>,
+    /// All that a yes allows: the parts of an action that somebody defined are one.
+    pub(super) covers: Vec<(Action, Target)>,
+    /// What the proposal rests on, by what it is about.
+    pub(super) evidence: BTreeMap<String, String>,
+    /// Who has said yes, with their role.
+    pub(super) yes: Vec<(Name, Name)>,
+    pub(super) is_granted: bool,
 }
 
 /// Evidence that is asked for, and for what.
@@ -142,6 +160,10 @@ pub(super) struct Incident {
     pub(super) has_asked: bool,
     /// Since when it waits for a guard that does not let it wait for ever.
     pub(super) queued_since: Option<Time>,
+    /// How often people were asked to allow what its step does.
+    pub(super) askings: u32,
+    /// Whether its step is done with care: what does not help is undone, whatever the step says of failures.
+    pub(super) is_careful: bool,
 }
 
 /// How far a step of several actions has come.
@@ -201,6 +223,8 @@ pub(super) enum Phase {
     Together,
     /// For evidence, without which it does not go on.
     Gathering,
+    /// For people to allow what it would do.
+    Asking,
     /// In dry-run, for the time that its action would have taken.
     Assumed { timer: u64 },
 }
@@ -256,6 +280,8 @@ impl Incident {
         self.step += 1;
         self.choice = None;
         self.group = None;
+        self.askings = 0;
+        self.is_careful = false;
     }
 
     /// Whether it waits for another incident to close, and for nothing else.

@@ -1,10 +1,9 @@
 //! People who are called or told, the ladder that is climbed while nobody ends it, and the evidence that they are given.
 
-use firedrill_core::action::{Action, Target};
 use firedrill_core::journal::{Event, Evidence};
 use firedrill_core::name::Name;
 
-use super::state::{About, Climb, Ending, Gathering, Incident, Phase, Proposed, Purpose};
+use super::state::{About, Climb, Ending, Gathering, Incident, Phase, Purpose};
 use super::turn::Turn;
 use super::{Effect, GATHER_WITHIN, Wanted};
 use crate::evidence::missing;
@@ -32,28 +31,11 @@ impl Turn<'_> {
         self.effects.push(Effect::Page { to, reason, with, evidence });
     }
 
-    /// Proposes to a person what the policy may not do by itself, once. Whoever answers such proposals finds them in the state.
-    pub(super) fn propose_to_a_person(&mut self, incident: &Incident, action: Action, target: Target, why: &str) {
-        let is_same = |own: &Proposed| own.incident == incident.id && own.action == action && own.target == target;
-        if self.state.proposals.iter().any(is_same) {
-            return;
-        }
-        let number = self.state.next_proposal;
-        self.state.next_proposal += 1;
-        let (policy, step, reason) = (self.name(), incident.step as u32, why.to_owned());
-        let approve = approving(&policy, number);
-        self.state.proposals.push(Proposed { number, incident: incident.id, action: action.clone(), target: target.clone() });
-        let (what, to) = (action.clone(), target.clone());
-        self.record(Event::Proposed { policy, incident: incident.id, step, proposal: number, what, target: to, reason, approve });
-        self.effects.push(Effect::Ask { proposal: number, action, target });
-    }
-
-    /// How a person approves what is proposed for an incident: `; firedrill approve restart#0 allows restart (rolling) on service/api`.
-    pub(super) fn approvals(&self, incident: u64) -> String {
-        let own = self.state.proposals.iter().filter(|own| own.incident == incident);
-        let told =
-            own.map(|own| format!("; `{}` would allow {} on {}", approving(&self.setup.policy.name, own.number), own.action, own.target));
-        told.collect()
+    /// Tells whoever would be called that the policy acts though it is not sure.
+    pub(super) fn inform_of_care(&mut self, incident: &Incident) {
+        let (policy, step, to) = (self.name(), incident.step as u32, self.setup.policy.escalation(incident.step).to);
+        self.record(Event::Informed { policy, incident: incident.id, step, to: to.clone(), with: Vec::new(), evidence: Vec::new() });
+        self.effects.push(Effect::Inform { to, evidence: Vec::new() });
     }
 
     /// Tells people, and goes on.
@@ -177,11 +159,6 @@ impl Turn<'_> {
         self.state.climbs.retain(|climb| !fits(climb));
         ended.into_iter().for_each(|timer| self.cancel(timer));
     }
-}
-
-/// The command by which a person approves a proposal.
-fn approving(policy: &Name, number: u64) -> String {
-    format!("firedrill approve {policy}#{number}")
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::Event;
 use firedrill_core::name::Name;
 
+use super::approving::{Wanted, is_for_people};
 use super::proposing::{Gathered, is_for_a_person, reason};
 use super::state::{Group, Incident, Phase, Piece};
 use super::turn::Turn;
@@ -131,12 +132,14 @@ impl Turn<'_> {
         if let Some(Deed::Own(own)) = deed {
             return self.decide_own(incident, (wave, &own.name), gathered, why);
         }
+        let Some(mut incident) = self.ask_of_wave(incident, &wave, gathered) else { return };
         let mut begun = Begun::default();
         let (mut kept_back, mut strictest) = (Vec::new(), None::<(Guard, Answer)>);
         for piece in wave {
             let proposal = self.proposal_of(&incident, &piece);
             match self.ask(&incident, std::slice::from_ref(&proposal), Guard::ALL.into_iter(), gathered) {
                 None => {
+                    incident.is_careful |= self.is_careful(&incident, std::slice::from_ref(&proposal), gathered);
                     self.guards.started(&proposal, self.now);
                     self.begin(&incident, piece, why.clone(), &mut begun);
                     begun.proposals.push(proposal);
@@ -175,6 +178,29 @@ impl Turn<'_> {
         self.begun(incident, begun);
     }
 
+    /// If people must allow any of a wave, all of it waits for them; otherwise it gives the incident back.
+    fn ask_of_wave(&mut self, mut incident: Incident, wave: &[Piece], gathered: &Gathered) -> Option<Incident> {
+        let mut wanted = Vec::new();
+        for piece in wave {
+            let proposal = self.proposal_of(&incident, piece);
+            let refusal = self.answers(&incident, std::slice::from_ref(&proposal), Guard::ALL.into_iter(), gathered).pop();
+            if let Some((guard, answer)) = refusal.filter(|(guard, answer)| is_for_people(*guard, answer)) {
+                self.journal_verdict(&incident, guard, &answer);
+                self.journal_refusal(&incident, (Some(piece.action.clone()), piece.target.clone()), guard, &answer);
+                self.guards.remediations.claim(&proposal);
+                wanted.push(Wanted::of(&[proposal], &answer.figures));
+            }
+        }
+        if wanted.is_empty() {
+            return Some(incident);
+        }
+        if let Some(group) = &mut incident.group {
+            group.waves.insert(0, wave.to_vec());
+        }
+        self.ask_people(incident, wanted, gathered);
+        None
+    }
+
     /// An action that somebody defined passes the guards once, as the sum of its parts.
     fn decide_own(&mut self, mut incident: Incident, (first, name): (Vec<Piece>, &Name), gathered: &Gathered, why: String) {
         let group = incident.group.as_ref().expect("it is planned");
@@ -184,9 +210,14 @@ impl Turn<'_> {
             let Piece { action, target, .. } = &pieces[0];
             self.journal_refusal(&incident, (Some(action.clone()), target.clone()), guard, &answer);
             incident.group = None;
+            if is_for_people(guard, &answer) {
+                self.guards.remediations.claim(&proposals[0]);
+                return self.ask_people(incident, vec![Wanted::of(&proposals, &answer.figures)], gathered);
+            }
             return self.hold_back(incident, guard, &answer);
         }
         self.guards.started(&proposals[0], self.now);
+        incident.is_careful = self.is_careful(&incident, &proposals, gathered);
         let mut begun = Begun { proposals, ..Begun::default() };
         let count = pieces.len();
         for piece in first {
@@ -218,6 +249,7 @@ impl Turn<'_> {
             return;
         };
         let id = self.next_action();
+        self.spend(incident, &action, &target);
         let (number, what, to) = (id.clone(), action.clone(), target.clone());
         self.record(Event::Decided { policy, incident: incident.id, step, action: number, what, target: to, reason });
         begun.starts.push(self.effects.len());
@@ -244,6 +276,9 @@ impl Turn<'_> {
             let lasting = self.verify_of(&incident).map_or(ASSUMED_ACTION, |verify| verify.within);
             incident.phase = Phase::Assumed { timer: self.set_timer(self.now.saturating_add(lasting)) };
             return self.keep(incident);
+        }
+        if incident.is_careful && !incident.group.as_ref().is_some_and(|group| group.reverting) {
+            self.inform_of_care(&incident);
         }
         let group = incident.group.as_mut().expect("it is planned");
         (group.running, group.fence) = (running, fence);

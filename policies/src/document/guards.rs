@@ -1,14 +1,18 @@
 //! `guard:`: the limits that a policy sets itself.
 
+use firedrill_core::name::Name;
 use firedrill_core::quantity::{Ratio, Rounding};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
-use firedrill_telemetry::promql::Condition;
+use firedrill_telemetry::promql::{Condition, Formula};
 
-use super::{all, condition, positive_span, refuse_later};
+use super::deeds::formula;
+use super::{all, condition, positive_span};
+use crate::guard::approval::{Approval, Covered};
 use crate::guard::backoff::Backoff;
 use crate::guard::breaker::Breaker;
 use crate::guard::caps::{Cap, CapOf, Most};
+use crate::guard::confidence::{ACT_AT, ASK_AT, Confidence, Source};
 use crate::guard::cooldown::Cooldown;
 use crate::guard::correlated_failure::Correlated;
 use crate::guard::detector_sanity::{SUSPECT_PERCENT, Sanity};
@@ -18,12 +22,11 @@ use crate::guard::ineffective_chain::Chain;
 use crate::guard::max_unhealthy::MaxUnhealthy;
 use crate::guard::population::{Element, Watch};
 use crate::guard::rate_limit::{LONGEST_WINDOW, RateLimit};
+use crate::guard::stage::is_reversible;
 use crate::guard::switch::Switch;
 use crate::guard::{GuardSettings, Instead, Scope};
+use crate::policy::Policy;
 use crate::problem;
-
-/// Known to the design and not carried out yet.
-const LATER: [&str; 2] = ["confidence", "approval"];
 
 /// Reads the guards.
 pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
@@ -42,8 +45,9 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
     let ineffective_chain = one(reader, &mut fields, "ineffective_chain", chain);
     let mutual_exclusion = one(reader, &mut fields, "mutual_exclusion", lease);
     let breaker = one(reader, &mut fields, "breaker", breaker);
+    let approval = one(reader, &mut fields, "approval", approval);
     let canary = one(reader, &mut fields, "canary", trust);
-    refuse_later(reader, &mut fields, &LATER);
+    let confidence = one(reader, &mut fields, "confidence", confidence);
     fields.finish(reader);
     Some(GuardSettings {
         kill_switch: kill_switch?,
@@ -51,6 +55,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
         change: change?,
         detector_sanity: detector_sanity?,
         correlated_failure: correlated_failure?,
+        confidence: confidence?,
         max_unhealthy: max_unhealthy?,
         disruption_budget: disruption_budget?,
         caps: caps?,
@@ -60,6 +65,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
         ineffective_chain: ineffective_chain?,
         mutual_exclusion: mutual_exclusion?,
         breaker: breaker?,
+        approval: approval?,
         canary: canary?,
     })
 }
@@ -288,6 +294,101 @@ fn breaker(reader: &mut Reader, node: &Node) -> Option<Breaker> {
     Some(Breaker { failures: failures?, of_at_least: count(of_at_least?)?, actions, within: within?, try_again_after: again? })
 }
 
+/// `measured`, or `{ expr, act_at, ask_at }` or `{ source: measured, act_at, ask_at }`.
+fn confidence(reader: &mut Reader, node: &Node) -> Option<Confidence> {
+    if matches!(node.value, Value::Integer(_) | Value::Float(_)) {
+        reader.problem(problem::constant_confidence(&node.place));
+        return None;
+    }
+    if !matches!(node.value, Value::Map(_)) {
+        reader.one_of(node, "where a confidence comes from", &[("measured", ())])?;
+        return Some(Confidence { source: Source::Measured, act_at: ACT_AT, ask_at: ASK_AT });
+    }
+    let mut fields = reader.fields(node, "`confidence`")?;
+    let expr = fields.optional("expr").map(|node| claim(reader, node));
+    let measured = fields.optional("source").map(|node| reader.one_of(node, "where a confidence comes from", &[("measured", ())]));
+    let bound = |key: &'static str, usual: f64, fields: &mut Fields<'_>, reader: &mut Reader| match fields.optional(key) {
+        None => Some((usual, fields.place().clone())),
+        Some(node) => reader.ratio(node, &format!("`{key}`")).map(|ratio| (ratio.get(), node.place.clone())),
+    };
+    let act_at = bound("act_at", ACT_AT, &mut fields, reader);
+    let ask_at = bound("ask_at", ASK_AT, &mut fields, reader);
+    if expr.is_some() == measured.is_some() {
+        reader.problem(problem::source_of_confidence(fields.place(), expr.is_some()));
+        return None;
+    }
+    fields.finish(reader);
+    let ((act_at, _), (ask_at, place)) = (act_at?, ask_at?);
+    if ask_at > act_at {
+        reader.problem(problem::bounds_of_confidence(&place, ask_at, act_at));
+        return None;
+    }
+    let source = match expr {
+        Some(expr) => Source::Claimed(Box::new(expr?)),
+        None => {
+            measured??;
+            Source::Measured
+        }
+    };
+    Some(Confidence { source, act_at, ask_at })
+}
+
+/// An expression that gives a number, whatever it is.
+fn claim(reader: &mut Reader, node: &Node) -> Option<Formula> {
+    let (formula, place) = formula(reader, node)?;
+    let text = formula.plan().text();
+    if Condition::parse(text).is_ok_and(|condition| condition.is_comparison()) {
+        reader.problem(problem::claim_compares(&place, text));
+        return None;
+    }
+    Some(formula)
+}
+
+/// `{ from, of, quorum, expires }`.
+fn approval(reader: &mut Reader, node: &Node) -> Option<Approval> {
+    let mut fields = reader.fields(node, "`approval`")?;
+    let usual = Approval::default();
+    let from = fields.required(reader, "from").and_then(|node| roles(reader, node));
+    let of = fields.optional("of").map_or(Some(usual.of), |node| reader.one_of(node, "what people are asked of", &Covered::WORDS));
+    let quorum = fields.optional("quorum").map_or(Some(i64::from(usual.quorum)), |node| reader.integer(node, "the quorum", 1..=100));
+    let expires = fields.optional("expires").map_or(Some(usual.expires), |node| longest(reader, node, "`expires`"));
+    fields.finish(reader);
+    Some(Approval { from: from?, of: of?, quorum: u32::try_from(quorum?).ok()?, expires: expires? })
+}
+
+/// One role, or several, each once.
+fn roles(reader: &mut Reader, node: &Node) -> Option<Vec<Name>> {
+    let Value::List(items) = &node.value else { return reader.name(node, "a role").map(|role| vec![role]) };
+    if items.is_empty() {
+        reader.problem(problem::empty_list(&node.place, "the list of roles"));
+        return None;
+    }
+    let mut roles: Vec<Name> = Vec::new();
+    for item in items {
+        let role = reader.name(item, "a role")?;
+        if roles.contains(&role) {
+            reader.problem(problem::role_twice(&item.place, &role));
+            return None;
+        }
+        roles.push(role);
+    }
+    Some(roles)
+}
+
+/// Somebody else than whose the policy is must be asked, and there must be something to ask of.
+pub(super) fn check_approval(reader: &mut Reader, policy: &Policy) {
+    let Some(approval) = &policy.guards.approval else { return };
+    let place = &policy.places.approval;
+    if let Some(own) = approval.from.iter().find(|role| **role == policy.owner || policy.author.as_ref() == Some(*role)) {
+        reader.problem(problem::own_approval(place, &policy.name, own));
+    }
+    if policy.only_notifies() {
+        reader.problem(problem::nothing_to_approve(place, &format!("`{}` does nothing but call people", policy.name)));
+    } else if approval.of == Covered::Irreversible && policy.actions().all(|(action, _)| is_reversible(action)) {
+        reader.problem(problem::nothing_to_approve(place, &format!("all that `{}` does can be undone", policy.name)));
+    }
+}
+
 /// `{ trust }`.
 fn trust(reader: &mut Reader, node: &Node) -> Option<Span> {
     let mut fields = reader.fields(node, "`canary`")?;
@@ -432,6 +533,11 @@ mod tests {
         assert_eq!(patience, [Some(Span::from_minutes(5)), Some(Span::ZERO)]);
         assert_eq!(guards.mutual_exclusion, Some(Span::from_minutes(15)));
         assert_eq!(guards.breaker.and_then(|breaker| breaker.actions), Some(10));
+        let approval = guards.approval.as_ref().unwrap();
+        assert_eq!(
+            (approval.whom().as_str(), approval.of, approval.expires),
+            ("2 of oncall or lead", Covered::Irreversible, Span::from_minutes(20))
+        );
         assert_eq!(guards.canary, Some(Span::from_minutes(60)));
         let labels: Vec<String> = policy.labels_needed().iter().map(ToString::to_string).collect();
         assert_eq!(labels, ["pod", "service"], "what guards ask about must be there too");
@@ -471,6 +577,26 @@ mod tests {
         check("base: 1m", "base: 31m", &["19:FD0315 the first rest, 31m, is longer than the longest, 30m"]);
         check("lease: 15m", "lease: 0s", &["21:FD0315 `lease` is zero"]);
         check("of_at_least: 4, ", "", &["22:FD0104 `breaker` has no `of_at_least`"]);
+        check("from: [oncall, lead], ", "", &["23:FD0104 `approval` has no `from`"]);
+        check("from: [oncall, lead]", "from: []", &["23:FD0310 the list of roles is empty"]);
+        check("from: [oncall, lead]", "from: [lead, lead]", &["23:FD0383 `lead` stands twice among those who may say yes"]);
+        check(
+            "from: [oncall, lead]",
+            "from: team",
+            &["23:FD0384 `team` may not say yes to what `restart` does: nobody approves their own policy"],
+        );
+        check("expr: 'share_right{service=$service}', ", "", &["24:FD0386 this confidence comes from nowhere"]);
+        check("act_at: 95%", "source: measured", &["24:FD0386 this confidence is claimed and measured"]);
+        check("ask_at: 60%", "ask_at: 96%", &["24:FD0387 it would ask from 0.96 on and act from 0.95 on, so it would never ask"]);
+        check("act_at: 95%", "act_at: 105%", &["24:FD0109 `act_at`: `105%` is outside 0% to 100%"]);
+        check(
+            "'share_right{service=$service}'",
+            "'rate_limited > 1'",
+            &["24:FD0388 `rate_limited > 1` compares, and gives no number where it does not hold"],
+        );
+        check("quorum: 2", "quorum: 0", &["23:FD0108 the quorum is 0, and must be 1 to 100"]);
+        check("restart: { mode: rolling }", "drain: {}", &["23:FD0385 people are asked of nothing: all that `restart` does can be undone"]);
+        check("expires: 20m", "expires: 0s", &["23:FD0315 `expires` is zero"]);
         check("failures: 50%", "failures: 0%", &["22:FD0315 `failures` is nothing"]);
     }
 

@@ -9,6 +9,9 @@ use super::{Answer, Instead, Proposal, services_touched};
 /// The name in journals.
 pub const NAME: &str = "stage";
 
+/// Why people are asked at the stage `approval`.
+pub const ASKS: &str = "the stage is approval";
+
 /// How far a policy is trusted. A later stage may do what an earlier one may.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -64,9 +67,15 @@ pub const fn is_reversible(action: &Action) -> bool {
         || action.restraint().is_some()
 }
 
+/// Whether an action has an opposite.
+#[must_use]
+pub const fn has_inverse(action: &Action) -> bool {
+    matches!(action, Action::Scale { .. } | Action::Cordon | Action::SetFlag { .. }) || action.restraint().is_some()
+}
+
 /// Whether any service that the proposal touches is critical. What is not declared counts as critical; a client is not.
 #[must_use]
-fn is_critical(proposal: &Proposal, inventory: &Inventory) -> bool {
+pub fn is_critical(proposal: &Proposal, inventory: &Inventory) -> bool {
     let services = services_touched(&proposal.target, inventory);
     services.iter().any(|service| inventory.services.get(service).is_none_or(|entry| entry.critical))
 }
@@ -79,7 +88,11 @@ pub fn check(stage: Stage, proposal: &Proposal, inventory: &Inventory, busy: boo
     match stage {
         Stage::Draft => Answer::refused("draft: may do nothing", None),
         Stage::DryRun | Stage::Shadow => Answer::passed(format!("{word}: decides and records")),
-        Stage::Approval => Answer::refused("approval: a person must say yes, and nobody can be asked yet", None),
+        Stage::Approval if is_critical(proposal, inventory) => {
+            Answer::refused(format!("approval: {target} is critical, and nobody can allow that at this stage"), None)
+                .instead(Instead::Alert)
+        }
+        Stage::Approval => Answer::passed(word).must_be_approved(ASKS),
         Stage::Limited if is_critical(proposal, inventory) => {
             Answer::refused(format!("limited: {target} is critical"), None).instead(Instead::Ask)
         }
@@ -109,7 +122,16 @@ mod tests {
         assert!(check_stage(Stage::Draft, "service/cart", Action::Rollback, false).is_some());
         assert_eq!(check_stage(Stage::DryRun, "service/cart", Action::Rollback, false), None);
         assert_eq!(check_stage(Stage::Shadow, "service/api", Action::PurgeQueue, true), None);
-        assert!(check_stage(Stage::Approval, "service/cart", Action::Rollback, false).is_some());
+    }
+
+    #[test]
+    fn at_the_stage_approval_people_are_asked_of_what_is_not_critical() {
+        let check_of =
+            |target| check(Stage::Approval, &Proposal { action: Action::PurgeQueue, ..proposal("p", 0, target) }, &inventory(), true);
+        let answer = check_of("service/cart");
+        assert_eq!((answer.verdict, answer.approval.as_deref()), (GuardVerdict::Passed, Some(ASKS)));
+        let critical = check_of("service/api");
+        assert_eq!((critical.verdict, critical.instead), (GuardVerdict::Refused, Instead::Alert));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use firedrill_core::problem::Problem;
 use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::promql::{Condition, Evaluator, Verdict3};
 
+use crate::guard::approval::Covered;
 use crate::guard::stage::Stage;
 use crate::policy::{Deed, NameSource, OnFailure, Policy, TargetKind, TargetSource, has_inverse};
 use crate::problem;
@@ -77,8 +78,8 @@ fn answers_everything(policy: &Policy) -> Option<Problem> {
 fn irreversible(policy: &Policy) -> Option<Problem> {
     let is_final = |action: &Action| matches!(action, Action::PurgeQueue | Action::FailOver | Action::SkipMessage);
     let (action, _) = policy.actions().find(|(action, _)| is_final(action))?;
-    // A limited policy may not do it at all.
-    let asks = policy.stage <= Stage::Limited;
+    // A limited policy may not do it at all; of what is critical alone it may be asked or not.
+    let asks = policy.stage <= Stage::Limited || policy.guards.approval.as_ref().is_some_and(|approval| approval.of != Covered::Critical);
     (!asks).then(|| problem::irreversible_unasked(&policy.places.steps, &policy.name, action.word()))
 }
 
@@ -282,6 +283,15 @@ guard:
         check(steps, "  - fail_over: {}\n", &[told]);
         check(steps, "  - fail_over: {}\nstage: guarded\n", &[told]);
         check(steps, "  - fail_over: {}\nstage: approval\n", &[]);
+        let check_asked = |of: &str, expected: &[&str]| {
+            let asks = format!("guard:\n  approval: {{ from: oncall, of: {of} }}\n");
+            let text = SOUND.replace(steps, "  - fail_over: {}\n").replace("guard:\n", &asks);
+            let found: Vec<String> = habits(&read(&text)).iter().map(|lint| lint.code.to_owned()).collect();
+            assert_eq!(found, expected, "{of}");
+        };
+        check_asked("irreversible", &[]);
+        check_asked("all", &[]);
+        check_asked("critical", &["FD0358"]);
     }
 
     #[track_caller]

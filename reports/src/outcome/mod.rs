@@ -11,6 +11,8 @@ mod safety;
 mod damage;
 mod human;
 mod fights;
+mod approvals;
+mod right;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,12 +22,14 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::transcript::Transcript;
 use serde::{Deserialize, Serialize};
 
+pub use approvals::Approvals;
 pub use damage::{BlastRadius, Matching, Share};
 pub use deeds::{Deed, DeedOutcome};
 pub use exercise::Exercise;
 pub use fights::{Conflict, ConflictEnd, Fight, Move, Party, conflicts, fights};
 pub use human::HumanOutcome;
 pub use incident::{Incident, Scope, Spell, incidents, mitigated, recovered, spells};
+pub use right::{HARMFUL, Judged};
 pub use safety::SafetyViolation;
 pub use users::UserSeries;
 
@@ -80,6 +84,8 @@ pub struct OutcomeSettings {
     pub fight_window: Span,
     /// What a page costs a person, minutes.
     pub page_minutes: f64,
+    /// What an answer to a proposal costs a person, minutes.
+    pub approval_minutes: f64,
     /// The alerts that the policies answer, to name them when none fired; empty if not known.
     pub answers: Vec<Name>,
 }
@@ -97,8 +103,17 @@ impl Default for OutcomeSettings {
             flapping_window: Span::from_minutes(30),
             fight_window: Span::from_minutes(10),
             page_minutes: 15.0,
+            approval_minutes: 5.0,
             answers: Vec::new(),
         }
+    }
+}
+
+impl OutcomeSettings {
+    /// What pages and answers to proposals cost people, minutes.
+    fn toil(&self, pages: u64, approvals: Option<Approvals>) -> f64 {
+        let answers = approvals.map_or(0, |approvals| approvals.answers);
+        pages as f64 * self.page_minutes + answers as f64 * self.approval_minutes
     }
 }
 
@@ -286,8 +301,11 @@ pub struct Outcome {
     pub amplification: Option<f64>,
     /// Pages sent.
     pub pages: u64,
-    /// What the run cost people, minutes.
+    /// What the run cost people, minutes: pages, and answers to proposals.
     pub toil: f64,
+    /// People who were asked to allow actions; `None` if nobody was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<Approvals>,
     /// From a failed verification until the service was as before the action, the worst; `None` if none failed on a service.
     pub time_to_undo: Option<Elapsed>,
     /// What must never happen, and did.
@@ -299,6 +317,9 @@ pub struct Outcome {
     /// The alerts that fired with nobody acting or with the policy; not part of the JSON, where the runs themselves say it.
     #[serde(skip)]
     pub fired: BTreeSet<Name>,
+    /// What was right of what policies did; not part of the JSON, where the actions and the runs themselves say it.
+    #[serde(skip)]
+    pub judged: Vec<Judged>,
     /// Rules that could not be evaluated, each with its first reason: nothing was learnt of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failed_rules: BTreeMap<Name, String>,
@@ -338,6 +359,7 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
     let (faults, actions) = (ledger.faults.len() as u64, deeds.len() as u64);
     let (false_positives, false_alarms) = (deeds::false_positives(&deeds), deeds::false_alarms(arms.policy, &policy.incidents));
     let pages = deeds::pages(&arms.policy.journal, None);
+    let approvals = Approvals::of(&arms.policy.journal);
     Outcome {
         schema: SCHEMA.to_owned(),
         engine: header.engine.clone(),
@@ -379,12 +401,14 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
         conflicts: fights::conflicts(arms.policy),
         amplification: (faults > 0).then(|| actions as f64 / faults as f64),
         pages,
-        toil: pages as f64 * settings.page_minutes,
+        toil: settings.toil(pages, approvals),
+        approvals,
         time_to_undo: damage::time_to_undo(arms.policy),
         safety_violations: safety::violations(&arms.policy.journal),
         refusals: exercise::refusals(&arms.policy.journal),
         would_act: exercise::would_act(&arms.policy.journal),
         fired: exercise::fired([&arms.nothing.journal, &arms.policy.journal]),
+        judged: right::judged(&arms.policy.journal, &deeds, (-benefit).max(0.0)),
         failed_rules: exercise::failed_rules(&arms.policy.journal),
         deeds,
         notes: notes(&nothing, settings),

@@ -40,6 +40,42 @@ pub fn clopper_pearson_lower(successes: u64, trials: u64, confidence: f64) -> f6
     1.0 - clopper_pearson_upper(trials - successes, trials, confidence)
 }
 
+/// The lower bound of a success probability after `successes` of `trials`, one-sided: the quantile at 1 − `confidence` of the posterior
+/// Beta(successes + 1/2, failures + 1/2), which is Jeffreys' prior with the trials (Brown, Cai and DasGupta 2001, section 4.3). Close to 0 without a trial.
+#[must_use]
+pub fn jeffreys_lower(successes: u64, trials: u64, confidence: f64) -> f64 {
+    assert!(successes <= trials, "no more successes than trials");
+    let (right, wrong) = (successes as f64 + 0.5, (trials - successes) as f64 + 0.5);
+    bisect(0.0, 1.0, |p| beta_cdf(right, wrong, p) < 1.0 - confidence)
+}
+
+/// The distribution function of a Beta distribution: the regularized incomplete beta function I_x(a, b), by its continued fraction (DLMF 8.17.22), which
+/// converges quickly where `x` lies below (a + 1) / (a + b + 2); above, it is taken from the other side.
+fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
+    if x <= 0.0 || x >= 1.0 {
+        return if x <= 0.0 { 0.0 } else { 1.0 };
+    }
+    if x > (a + 1.0) / (a + b + 2.0) {
+        return 1.0 - beta_cdf(b, a, 1.0 - x);
+    }
+    let factor = libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b) + a * libm::log(x) + b * libm::log1p(-x);
+    libm::exp(factor) / a / continued_fraction(a, b, x)
+}
+
+/// 1 + d₁ / (1 + d₂ / (1 + …)), from the end of so many terms: more than any count of runs needs.
+fn continued_fraction(a: f64, b: f64, x: f64) -> f64 {
+    const TERMS: u32 = 400;
+    let term = |index: u32| {
+        let m = f64::from(index / 2);
+        if index.is_multiple_of(2) {
+            m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m))
+        } else {
+            -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0))
+        }
+    };
+    (1..=TERMS).rev().fold(1.0, |rest, index| 1.0 + term(index) / rest)
+}
+
 /// P(X ≤ successes) of a binomial distribution.
 fn binomial_cdf(successes: u64, trials: u64, p: f64) -> f64 {
     if p <= 0.0 {
@@ -96,6 +132,27 @@ mod tests {
             let oracle = Beta::new(successes as f64 + 1.0, (trials - successes) as f64).unwrap().inverse_cdf(0.95);
             prop_assert!((clopper_pearson_upper(successes, trials, 0.95) - oracle).abs() < 1e-6);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn jeffreys_bound_agrees_with_the_beta_distribution(trials in 0_u64..2_000, share in 0.0_f64..=1.0, confidence in 0.5_f64..0.999) {
+            let successes = (share * trials as f64) as u64;
+            let bound = jeffreys_lower(successes, trials, confidence);
+            let oracle = Beta::new(successes as f64 + 0.5, (trials - successes) as f64 + 0.5).unwrap().cdf(bound);
+            prop_assert!((oracle - (1.0 - confidence)).abs() < 1e-7, "{oracle}");
+        }
+    }
+
+    #[test]
+    fn eighteen_right_of_eighteen_are_ninety_percent_at_least() {
+        let check = |right, of, expected: f64| assert!((jeffreys_lower(right, of, 0.95) - expected).abs() < 1e-4, "{right} of {of}");
+        check(5, 5, 0.6943);
+        check(10, 10, 0.8292);
+        check(17, 17, 0.8947);
+        check(18, 18, 0.9001);
+        check(19, 20, 0.8204);
+        assert!(jeffreys_lower(0, 0, 0.95) < 0.01);
     }
 
     #[test]

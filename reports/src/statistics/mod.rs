@@ -9,5 +9,5 @@ mod compare;
 
 pub use bootstrap::{Bounds, bca_bounds};
 pub use compare::{Comparison, Conclusion, NonInferiority, TailGuard, TailResult, holm};
-pub use distribution::{clopper_pearson_lower, clopper_pearson_upper, normal_cdf, normal_quantile};
+pub use distribution::{clopper_pearson_lower, clopper_pearson_upper, jeffreys_lower, normal_cdf, normal_quantile};
 pub use summary::{Quantile, Sample, Summary, SurvivalStep, kaplan_meier, quantile, restricted_mean};

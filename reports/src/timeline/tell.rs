@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::action::{ActionId, ActionOutcome, Target};
-use firedrill_core::journal::{AlertStatus, CorrelationChange, Event, GuardVerdict, LabelSet, ReplicaState, Verification};
+use firedrill_core::journal::{AlertStatus, CorrelationChange, Event, GuardVerdict, LabelSet, ProposalChange, ReplicaState, Verification};
 use firedrill_core::ledger::BIN;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -187,6 +187,7 @@ impl Teller {
             | Event::Chosen { .. }
             | Event::Planned { .. }
             | Event::Proposed { .. } => self.beside(at, event),
+            Event::Answered { .. } | Event::ProposalChanged { .. } | Event::Confident { .. } => self.people(at, event),
             // What a controller takes in has been told where it came from.
             Event::Received { .. } => {}
             _ => self.policy(at, event),
@@ -564,9 +565,13 @@ impl Teller {
                 let told = waves.iter().map(wave).collect::<Vec<_>>().join(", then ");
                 self.say(at, Kind::Decision, format!("{who}: first {told}, each after those before have helped"));
             }
-            Event::Proposed { policy, incident, what, target, reason, approve, .. } => {
+            Event::Proposed { policy, incident, what, target, reason, approve, consent, .. } => {
                 let who = self.who(policy, *incident);
-                self.say(at, Kind::Decision, format!("{who} proposes {what} on {target} to a person: {}; `{approve}`", readable(reason)));
+                let whom = consent.as_ref().map_or_else(
+                    || "a person".to_owned(),
+                    |consent| consent.from.iter().map(Name::as_str).collect::<Vec<_>>().join(" or "),
+                );
+                self.say(at, Kind::Decision, format!("{who} proposes {what} on {target} to {whom}: {}; `{approve}`", readable(reason)));
             }
             Event::Chosen { policy, incident, candidates, .. } => {
                 let told = candidates.iter().map(|one| format!("{} on {}, {}", one.what, one.target, readable(&one.why)));
@@ -574,6 +579,34 @@ impl Teller {
                 self.say(at, Kind::Decision, format!("{who} weighs {}", told.collect::<Vec<_>>().join("; ")));
             }
             _ => unreachable!("only what a policy does beside acting comes here"),
+        }
+    }
+
+    /// How sure a policy is, what people say of proposals, and what becomes of those.
+    fn people(&mut self, at: Time, event: &Event) {
+        match event {
+            Event::Answered { policy, proposal, who, role, yes, counts, figures } => {
+                let said = if *yes { "yes" } else { "no" };
+                let rest = if *counts { figures.clone() } else { format!("which does not count: {figures}") };
+                self.say(at, Kind::Decision, format!("{who} ({role}) says {said} to {policy}#{proposal}: {rest}"));
+            }
+            Event::ProposalChanged { policy, proposal, change, figures, waited, .. } => {
+                let word = match change {
+                    ProposalChange::Granted => "is allowed",
+                    ProposalChange::Denied => "is denied",
+                    ProposalChange::Expired => "has expired",
+                    ProposalChange::Void => "is void",
+                    ProposalChange::Withdrawn => "is withdrawn",
+                };
+                let after = clock_span(*waited);
+                self.say(at, Kind::Decision, format!("{policy}#{proposal} {word} after {after}: {}", readable(figures)));
+            }
+            Event::Confident { policy, incident, what, target, value, is_measured } => {
+                let how = if *is_measured { "as was measured" } else { "as it claims" };
+                let who = self.who(policy, *incident);
+                self.say(at, Kind::Guard, format!("{who}: {what} on {target} is right with {value}, {how}"));
+            }
+            _ => unreachable!("only what people say comes here"),
         }
     }
 

@@ -1,12 +1,14 @@
 //! The person on call, as written.
 
 use firedrill_core::distribution::Distribution;
+use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
 use firedrill_core::quantity::Ratio;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
 
 use crate::notation::{distribution, optional, positive_span};
+use crate::problem;
 
 /// `human: none`, or how long the person on call takes.
 #[derive(Clone, Debug)]
@@ -38,6 +40,23 @@ pub struct OnCallDocument {
     pub no_answer: Option<Located<Ratio>>,
     /// From a call that is not answered to the next.
     pub escalate_after: Option<Located<Span>>,
+    /// Who is asked to allow what policies propose.
+    pub approvers: Option<Located<Vec<ApproverDocument>>>,
+}
+
+/// People of one role who may be asked, as far as it is said.
+#[derive(Clone, Debug)]
+pub struct ApproverDocument {
+    /// The role.
+    pub role: Name,
+    /// How many there are.
+    pub count: Option<Located<u32>>,
+    /// From the question to the answer.
+    pub answer: Option<Located<Distribution>>,
+    /// The share of questions that one of them never answers.
+    pub no_answer: Option<Located<Ratio>>,
+    /// The share of answers that are a no.
+    pub deny: Option<Located<Ratio>>,
 }
 
 /// Reads who is on call.
@@ -61,6 +80,32 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<HumanDocument> {
         optional(reader, &mut fields, "wrong_action", |r, n| r.ratio(n, "the share of calls with a wrong action first"));
     document.no_answer = optional(reader, &mut fields, "no_answer", |r, n| r.ratio(n, "the share of calls that are not answered"));
     document.escalate_after = optional(reader, &mut fields, "escalate_after", |r, n| positive_span(r, n, "the time to the next call"));
+    document.approvers = optional(reader, &mut fields, "approvers", approvers);
     fields.finish(reader);
     Some(HumanDocument::Somebody(Box::new(document)))
+}
+
+/// Reads who may be asked; an empty list is nobody.
+fn approvers(reader: &mut Reader, node: &Node) -> Option<Vec<ApproverDocument>> {
+    let mut groups: Vec<ApproverDocument> = Vec::new();
+    for item in reader.list(node, "who may be asked")? {
+        let Some(group) = approver(reader, item) else { continue };
+        if groups.iter().any(|other| other.role == group.role) {
+            reader.problem(problem::role_twice(&item.place, &group.role));
+        }
+        groups.push(group);
+    }
+    Some(groups)
+}
+
+/// `{ role: oncall, count: 2, answer: 3m, no_answer: 10%, deny: 5% }`.
+fn approver(reader: &mut Reader, node: &Node) -> Option<ApproverDocument> {
+    let mut fields = reader.fields(node, "people who may be asked")?;
+    let role = fields.required(reader, "role").and_then(|node| reader.name(node, "a role"));
+    let count = optional(reader, &mut fields, "count", |r, n| u32::try_from(r.integer(n, "the number of people", 1..=20)?).ok());
+    let answer = optional(reader, &mut fields, "answer", |r, n| distribution(r, n, "the time to answer"));
+    let no_answer = optional(reader, &mut fields, "no_answer", |r, n| r.ratio(n, "the share of questions without an answer"));
+    let deny = optional(reader, &mut fields, "deny", |r, n| r.ratio(n, "the share of answers that are a no"));
+    fields.finish(reader);
+    Some(ApproverDocument { role: role?, count, answer, no_answer, deny })
 }

@@ -116,7 +116,10 @@ impl std::fmt::Display for Proposed {
 pub fn proposals(journal: &Journal) -> Vec<Proposal> {
     let proposal = |record: &Record| {
         let (policy, what) = match &record.event {
-            Event::WouldAct { policy, what, target, .. } | Event::Decided { policy, what, target, .. } => {
+            Event::WouldAct { policy, what, target, .. }
+            | Event::Decided { policy, what, target, .. }
+            // Nobody answers a recording: what is proposed to people stands as proposed.
+            | Event::Proposed { policy, what, target, .. } => {
                 (policy, Proposed::Act(what.clone(), target.clone()))
             }
             Event::Paged { policy, to, .. } => (policy, Proposed::Page(to.clone())),
@@ -476,6 +479,18 @@ mod tests {
     fn a_replay_passes_when_everything_came_as_it_had_to() {
         check(RIGHT, vec![notified(130), would(140, "service/api"), paged(900)], &[]);
         check(RIGHT, vec![notified(160), would(220, "service/api"), paged(900)], &[]);
+    }
+
+    #[test]
+    fn what_is_proposed_to_people_counts_as_proposed_since_nobody_answers_a_recording() {
+        let proposed = |second, target: &str| {
+            let (what, target) = (Action::Restart { mode: RestartMode::AtOnce }, target.parse().unwrap());
+            let (policy, reason, approve) = (Name::new("p"), String::new(), String::new());
+            (second, Event::Proposed { policy, incident: 0, step: 0, proposal: 0, what, target, reason, approve, consent: None })
+        };
+        check(RIGHT, vec![notified(130), proposed(140, "service/api"), paged(900)], &[]);
+        let told = "no action on service/db: restart (at once) service/db at 2m30s";
+        check("must_not: [{ target: service/db }]", vec![proposed(150, "service/db")], &[told]);
     }
 
     #[test]
