@@ -380,7 +380,11 @@ impl ConditionAt {
     /// Whether numbers stand there and no condition.
     #[must_use]
     pub const fn is_formula(self) -> bool {
-        matches!(self, Self::Score(..) | Self::Shown(_) | Self::Each(_))
+        match self {
+            Self::Score(..) | Self::Shown(_) | Self::Each(_) => true,
+            Self::Guard(fact) => fact.is_measured(),
+            Self::Precheck(_) | Self::Verify(_) | Self::When(..) => false,
+        }
     }
 }
 
@@ -426,7 +430,8 @@ impl Policy {
             ConditionAt::Score(step, candidate) => self.candidates(step).get(candidate)?.score.formula(),
             ConditionAt::Shown(index) => self.evidence.get(index).map(|shown| &shown.formula),
             ConditionAt::Each(step) => self.staged(step)?.from.formula(),
-            ConditionAt::Precheck(_) | ConditionAt::Verify(_) | ConditionAt::When(..) | ConditionAt::Guard(_) => None,
+            ConditionAt::Guard(fact) => self.guards.formula(fact),
+            ConditionAt::Precheck(_) | ConditionAt::Verify(_) | ConditionAt::When(..) => None,
         }
     }
 
@@ -531,7 +536,8 @@ impl Policy {
     pub fn formulas(&self) -> impl Iterator<Item = &Formula> {
         let scores = (0..self.steps.len()).flat_map(|step| self.candidates(step)).filter_map(|candidate| candidate.score.formula());
         let listed = (0..self.steps.len()).filter_map(|step| self.staged(step)?.from.formula());
-        scores.chain(listed).chain(self.evidence.iter().map(|shown| &shown.formula))
+        let of_guards = self.guards.facts().filter_map(|fact| self.guards.formula(fact));
+        scores.chain(listed).chain(self.evidence.iter().map(|shown| &shown.formula)).chain(of_guards)
     }
 
     /// All conditions, prechecks first.

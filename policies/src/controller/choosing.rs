@@ -112,9 +112,10 @@ impl Turn<'_> {
         Some(refusal)
     }
 
-    fn start_chosen(&mut self, incident: Incident, action: &Action, gathered: &Gathered) {
+    fn start_chosen(&mut self, mut incident: Incident, action: &Action, gathered: &Gathered) {
         let proposal = self.proposal(&incident, action);
         self.guards.remediations.claim(&proposal);
+        incident.objective = gathered.objective();
         let reason = format!("{}, and it has the best score less risk of those that may", reason(&incident, gathered.prechecks()));
         self.start(incident, proposal, reason, false);
     }

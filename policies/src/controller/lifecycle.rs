@@ -35,6 +35,7 @@ impl Turn<'_> {
             escalation_timer: None,
             has_asked: false,
             queued_since: None,
+            objective: None,
         };
         if let Some(target) = &target {
             self.guards.failures.record(target, notification.starts_at);
@@ -105,6 +106,7 @@ impl Turn<'_> {
     pub(super) fn close(&mut self, incident: Incident, reason: &str, ending: &Ending) {
         self.guards.released(&self.setup.policy.name, incident.id);
         self.state.proposals.retain(|own| own.incident != incident.id);
+        self.state.warnings.remove(&incident.id);
         if let Some(timer) = incident.escalation_timer {
             self.cancel(timer);
         }

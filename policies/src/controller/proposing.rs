@@ -6,6 +6,7 @@ use firedrill_core::action::{Action, Target};
 use firedrill_core::journal::{Event, GuardVerdict, Truth};
 use firedrill_core::name::Name;
 
+use super::offering::offered;
 use super::state::{Ending, Incident, Phase};
 use super::turn::{Turn, proposed};
 use super::{ASSUMED_ACTION, Effect, REPORT_TIMEOUT, REPORT_TIMERS, RETRY_AFTER};
@@ -104,6 +105,7 @@ impl Turn<'_> {
             return self.refused(incident, guard, answer);
         }
         let reason = reason(&incident, &gathered.prechecks);
+        incident.objective = gathered.objective();
         self.start(incident, proposal, reason, false);
     }
 
@@ -115,23 +117,45 @@ impl Turn<'_> {
         guards: impl Iterator<Item = Guard>,
         gathered: &Gathered,
     ) -> Option<(Guard, Answer)> {
-        let super::Setup { policy, inventory, stage, start, .. } = self.setup;
+        let super::Setup { policy, inventory, stage, start, seed, .. } = self.setup;
         let checked = gathered.prechecks.iter().zip(&policy.prechecks);
         let checked = checked.map(|((verdict, figures), precheck)| Checked { verdict: *verdict, figures, because: &precheck.because });
         let prechecks: Vec<Checked<'_>> = checked.collect();
         let (settings, facts) = (&policy.guards, &gathered.facts[..]);
-        let (stage, start, now) = (*stage, *start, self.now);
+        let (stage, start, now, seed) = (*stage, *start, self.now, *seed);
+        let since = self.state.alerts.get(&incident.alert_key).map(|firing| firing.notification.starts_at);
         let memory = &*self.guards;
-        let asked = |proposal| Asked { settings, stage, inventory, start, now, memory, proposal, prechecks: &prechecks, facts };
-        let mut answers = Vec::new();
+        let asked = |proposal| Asked {
+            settings,
+            stage,
+            inventory,
+            start,
+            now,
+            memory,
+            proposal,
+            prechecks: &prechecks,
+            facts,
+            since,
+            seed,
+            said: None,
+        };
+        let mut answers: Vec<(Guard, Answer)> = Vec::new();
+        let mut warned: Vec<String> = Vec::new();
         for guard in guards {
-            let answer = Answer::of_several(proposals.iter().map(|proposal| asked(proposal).ask(guard)));
+            let answer = Answer::of_several(proposals.iter().map(|proposal| {
+                let asked = asked(proposal);
+                let code = settings.code.as_ref().filter(|_| guard == Guard::Code);
+                let said = code.map(|code| code.judge(&offered(incident, (policy, &asked), &answers)));
+                warned.extend(said.iter().flatten().flat_map(|said| said.warn.clone()));
+                Asked { said: said.as_ref(), ..asked }.ask(guard)
+            }));
             let is_last = answer.is_refusal();
             answers.push((guard, answer));
             if is_last {
                 break;
             }
         }
+        self.remember_warnings(incident.id, warned);
         for (guard, answer) in &answers {
             if guard.is_always_journaled() || answer.verdict != GuardVerdict::NotConfigured {
                 self.journal_verdict(incident, *guard, answer);
@@ -140,13 +164,25 @@ impl Turn<'_> {
         answers.pop().filter(|(_, answer)| answer.is_refusal())
     }
 
+    /// What the project's rules warned of stands in every call about the incident.
+    fn remember_warnings(&mut self, incident: u64, warned: Vec<String>) {
+        if warned.is_empty() {
+            return;
+        }
+        let known = self.state.warnings.entry(incident).or_default();
+        known.extend(warned);
+        known.sort();
+        known.dedup();
+    }
+
     /// Journals once a run which guards the policy does not ask for, of those whose verdicts are not journaled with every proposal.
     pub(super) fn tell_guards(&mut self) {
         if std::mem::replace(&mut self.state.has_told_guards, true) {
             return;
         }
         let settings = &self.setup.policy.guards;
-        let absent = Guard::ALL.into_iter().filter(|guard| !guard.is_always_journaled() && !settings.has(*guard));
+        let absent =
+            Guard::ALL.into_iter().filter(|guard| !guard.is_always_journaled() && guard.is_of_the_policy() && !settings.has(*guard));
         let guards: Vec<Name> = absent.map(|guard| Name::new(guard.word())).collect();
         if !guards.is_empty() {
             self.record(Event::Unguarded { policy: self.name(), guards });
@@ -237,9 +273,9 @@ impl Turn<'_> {
     }
 }
 
-/// Whether an action is refused to the policy, and a person may allow it: its target is critical.
+/// Whether an action is refused to the policy, and a person may allow it: its target is critical, or the project's rules want it approved.
 pub(super) fn is_for_a_person(guard: Guard, answer: &Answer) -> bool {
-    guard == Guard::Stage && answer.instead == Instead::Ask
+    matches!(guard, Guard::Stage | Guard::Code) && answer.instead == Instead::Ask
 }
 
 /// What was found out for a proposal.
@@ -291,6 +327,14 @@ impl Gathered {
             Some(Known::Measured(None, why)) => Err(why.clone()),
             _ => Err("nobody could tell".to_owned()),
         }
+    }
+
+    /// What must not grow, as it is now.
+    pub(super) fn objective(&self) -> Option<f64> {
+        self.facts.iter().find_map(|(fact, known)| match known {
+            Known::Measured(value, _) if *fact == Fact::Objective => *value,
+            _ => None,
+        })
     }
 
     /// The answers to the prechecks.

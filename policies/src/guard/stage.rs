@@ -64,7 +64,7 @@ pub const fn is_reversible(action: &Action) -> bool {
 
 /// Whether any service that the proposal touches is critical. What is not declared counts as critical; a client is not.
 #[must_use]
-fn is_critical(proposal: &Proposal, inventory: &Inventory) -> bool {
+pub fn is_critical(proposal: &Proposal, inventory: &Inventory) -> bool {
     let services = services_touched(&proposal.target, inventory);
     services.iter().any(|service| inventory.services.get(service).is_none_or(|entry| entry.critical))
 }
