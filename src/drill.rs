@@ -202,7 +202,7 @@ impl Drill {
     fn playing(&self, arm: Arm, seed: u64) -> Playing {
         match arm {
             Arm::Nothing => Playing::Pilot(Box::new(self.pilot(Vec::new())), self.approvers(seed)),
-            Arm::Policy => Playing::Pilot(Box::new(self.pilot(self.answer.policies.clone())), self.approvers(seed)),
+            Arm::Policy => Playing::Pilot(Box::new(self.pilot(self.answer.policies.clone()).seeded(Seed(seed))), self.approvers(seed)),
             Arm::Oracle => Playing::Oracle(Script::new(Arc::clone(&self.scenario.spec))),
             Arm::Human => {
                 let pilot = Box::new(self.pilot(Vec::new()));

@@ -7,6 +7,7 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
 use firedrill_core::time::Start;
 use firedrill_policies::alertmanager::nothing_to_silence;
+use firedrill_policies::shared::Shared;
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::incident::Incident;
 
@@ -51,13 +52,24 @@ impl Home {
     /// # Errors
     /// One of them is unknown or wrong.
     pub fn policies(&self) -> Result<Arc<Answer>, Failure> {
-        self.calibrated(sources::answer(self.project.as_ref().map_or(&[][..], |project| &project.policies), &self.base)?)
+        let named = self.project.as_ref().map_or(&[][..], |project| &project.policies);
+        self.calibrated(sources::answer_in(named, &self.base, &self.shared()?)?)
     }
 
     /// The same policies with what drills have shown of them, if the project names a file of that.
     fn calibrated(&self, answer: Arc<Answer>) -> Result<Arc<Answer>, Failure> {
         let Some(path) = self.project.as_ref().and_then(|project| project.confidence.as_ref()) else { return Ok(answer) };
         Ok(Calibrations::load(&path.value, &self.base)?.applied(answer))
+    }
+
+    /// What the project says for all its policies, its Rego rules read; nothing without a project.
+    ///
+    /// # Errors
+    /// The rules are not there, or wrong, or this program cannot read them.
+    pub fn shared(&self) -> Result<Shared, Failure> {
+        let Some(project) = &self.project else { return Ok(Shared::default()) };
+        let code = sources::code(&project.rego, &self.base)?.map(|read| read.bundle);
+        Ok(Shared { code, ..project.shared.clone() })
     }
 
     /// What the project wants candidates compared with; `None` if it does not say.
@@ -69,7 +81,7 @@ impl Home {
         if named.is_empty() {
             return Ok(None);
         }
-        self.calibrated(sources::answer(named, &self.base)?).map(Some)
+        self.calibrated(sources::answer_in(named, &self.base, &self.shared()?)?).map(Some)
     }
 
     /// The project's scenarios; none without a project.
@@ -102,7 +114,8 @@ impl Home {
     /// A name is unknown, or a file is wrong.
     pub fn answer<S: Asked>(&self, names: &[S]) -> Result<Arc<Answer>, Failure> {
         let own = if all_exist(names) { Vec::new() } else { self.policies()?.sources.clone() };
-        let answer = sources::answer(&arguments(names, &own, Kind::Policy, &library::policy_shelf())?, Path::new("."))?;
+        let found = arguments(names, &own, Kind::Policy, &library::policy_shelf())?;
+        let answer = sources::answer_in(&found, Path::new("."), &self.shared()?)?;
         let label = names.iter().map(Asked::name).collect::<Vec<_>>().join(" ");
         self.calibrated(Arc::new(Answer { label, ..Answer::clone(&answer) }))
     }

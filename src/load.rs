@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use firedrill_core::problem::{Problem, near_miss};
-use firedrill_policies::document::read_policy_with;
+use firedrill_policies::document::read_policy_in;
 use firedrill_policies::policy::Policy;
+use firedrill_policies::shared::Shared;
 use firedrill_scenarios::composition::Imported;
 use firedrill_scenarios::{Scenario, read_scenario_with, systems};
 
@@ -86,16 +87,22 @@ pub fn read_scenario(source: &Source) -> Result<Scenario, Vec<Problem>> {
     })
 }
 
-/// Reads a policy; scripts that it names are found from its folder, and never executed.
+/// Reads a policy of a project; scripts that it names are found from its folder, and never executed.
 ///
 /// # Errors
 /// Every problem of the file.
-pub fn read_policy(source: &Source) -> Result<Arc<Policy>, Vec<Problem>> {
-    let folder = Path::new(&source.path).parent().unwrap_or(Path::new("")).to_owned();
-    read_policy_with(&source.path, &source.text, &|script| {
+pub fn read_policy(source: &Source, shared: &Shared) -> Result<Arc<Policy>, Vec<Problem>> {
+    let policy = read_policy_in(&source.path, &source.text, &scripts_beside(&source.path), shared)?;
+    Ok(shared.around(policy))
+}
+
+/// The hashes of scripts by their paths from the folder of a file.
+pub fn scripts_beside(path: &str) -> impl Fn(&str) -> Result<String, String> + use<> {
+    let folder = Path::new(path).parent().unwrap_or(Path::new("")).to_owned();
+    move |script| {
         let bytes = bytes(&folder.join(script)).map_err(|error| reason(&error))?;
         Ok(blake3::hash(&bytes).to_hex().to_string())
-    })
+    }
 }
 
 /// Bytes as text.

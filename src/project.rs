@@ -1,12 +1,19 @@
 //! The project file `firedrill.yaml`: where things lie, what is rehearsed, what must hold.
 
+use std::sync::Arc;
+
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_core::yaml::{self, Fields, Node, Reader};
+use firedrill_policies::document::{Scripts, estate_services, estate_zones, kill_switches, shared_actions};
+use firedrill_policies::guard::estate::Estate;
 use firedrill_policies::rules::lint::Conventions;
+use firedrill_policies::shared::Shared;
+
+use crate::load;
 
 /// A project, paths still relative to its file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Project {
     /// The first seed; every other follows from it.
     pub seed: u64,
@@ -30,6 +37,10 @@ pub struct Project {
     pub incidents: Vec<Located<Name>>,
     /// The labels that alerts should have (`lint:`).
     pub lint: Conventions,
+    /// The files or folders of the Rego rules that every action is offered to.
+    pub rego: Vec<Located<Name>>,
+    /// What it says for all its policies, but for the rules, which are not read yet.
+    pub shared: Shared,
     /// What must hold, such as (`time_to_recover`, `p90 < 5m`).
     pub thresholds: Vec<ThresholdLine>,
 }
@@ -55,12 +66,12 @@ pub const DEFAULT_PAIRS: u32 = 5;
 pub fn read(path: &str, text: &str) -> Result<Project, Vec<Problem>> {
     let node = yaml::parse(path, text)?;
     let mut reader = Reader::new();
-    let project = read_project(&mut reader, &node);
+    let project = read_project(&mut reader, &node, &load::scripts_beside(path));
     reader.finish()?;
     Ok(project.expect("a project without problems is whole"))
 }
 
-fn read_project(reader: &mut Reader, node: &Node) -> Option<Project> {
+fn read_project(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Option<Project> {
     let mut fields = reader.fields(node, "a project")?;
     reader.schema(&mut fields, "project", 1);
     let seed = fields.optional("seed").and_then(|node| reader.integer(node, "the seed", 0..=i64::MAX));
@@ -77,10 +88,27 @@ fn read_project(reader: &mut Reader, node: &Node) -> Option<Project> {
         scenarios: names(reader, &mut fields, "scenarios"),
         incidents: names(reader, &mut fields, "incidents"),
         lint: lint(reader, &mut fields),
+        rego: names(reader, &mut fields, "rego"),
+        shared: shared(reader, &mut fields, scripts),
         thresholds: thresholds(reader, &mut fields),
     };
     fields.finish(reader);
     Some(project)
+}
+
+/// `actions:`, `kill_switch:`, `services:` and `zones:`.
+fn shared(reader: &mut Reader, fields: &mut Fields<'_>, scripts: Scripts<'_>) -> Shared {
+    let actions = fields.optional("actions").map(|node| shared_actions(reader, node, scripts));
+    let kill_switches = fields.optional("kill_switch").map(|node| kill_switches(reader, node));
+    let mut estate = Estate::default();
+    if let Some(node) = fields.optional("services") {
+        estate_services(reader, node, &mut estate);
+    }
+    if let Some(node) = fields.optional("zones") {
+        estate_zones(reader, node, &mut estate);
+    }
+    let estate = Arc::new(estate);
+    Shared { actions: actions.unwrap_or_default(), kill_switches: kill_switches.unwrap_or_default(), estate, code: None }
 }
 
 /// `lint: { severity: severity, owner: [team, owner] }`: of each the labels of which an alert should have one.

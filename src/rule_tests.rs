@@ -11,7 +11,6 @@ use firedrill_policies::alertmanager::{
     Config, PostedAlert, Rehearsal, Silence, nothing_to_silence, posted, read_config, read_silences, rehearse, told,
 };
 use firedrill_policies::decisions::{Rehearsing, decided, rehearse_decisions};
-use firedrill_policies::document::read_policy;
 use firedrill_policies::lints::twins;
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::RuleSet;
@@ -19,12 +18,14 @@ use firedrill_policies::rules::unit_test::{
     DecisionGot, DecisionTest, ExpectedDecision, ExpectedNotification, NotificationGot, NotificationTest, Outcome, RecordedFormat,
     RecordedInput, Test, TestFile, read_test_file, run_test,
 };
+use firedrill_policies::shared::Shared;
 use firedrill_telemetry::exposition::{self, Dialect};
 use firedrill_telemetry::recording::Recording;
 use firedrill_telemetry::store::Store;
 use rayon::prelude::*;
 
 use crate::failure::Failure;
+use crate::home::Home;
 use crate::kind::{self, Kind};
 use crate::library;
 use crate::load::{self, Source};
@@ -301,6 +302,8 @@ fn alertmanager(file: &TestFile, folder: &Path) -> Result<Option<Arc<Config>>, F
 /// The policies that a file names, by path or, where no file is, by name in the library; every one that its tests speak of is there.
 fn policies(file: &TestFile, folder: &Path) -> Result<Vec<Arc<Policy>>, Failure> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
+    // A policy of the project here may do what the project defines, and is under its rules.
+    let shared = if file.policies.is_empty() { Shared::default() } else { Home::here()?.shared()? };
     for (name, place) in &file.policies {
         let path = folder.join(name);
         let source = if path.is_file() {
@@ -311,7 +314,7 @@ fn policies(file: &TestFile, folder: &Path) -> Result<Vec<Arc<Policy>>, Failure>
             problems.push(no_policy(place, name));
             continue;
         };
-        match kind::expect(&source, Kind::Policy).map_err(|problem| vec![problem]).and_then(|()| read_policy(&source.path, &source.text)) {
+        match kind::expect(&source, Kind::Policy).map_err(|problem| vec![problem]).and_then(|()| load::read_policy(&source, &shared)) {
             Ok(policy) => found.push(policy),
             Err(wrong) => problems.extend(wrong),
         }

@@ -8,9 +8,12 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_core::time::Start;
 use firedrill_policies::alertmanager::{read_config, read_silences};
+use firedrill_policies::code;
+use firedrill_policies::guard::switch::Halt;
 use firedrill_policies::lints;
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::RuleSet;
+use firedrill_policies::shared::{KillSwitch, Shared};
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::incident::{self, Files, Incident};
 
@@ -245,8 +248,16 @@ pub fn receivers_exist(answer: &Answer, routing: Option<&Routing>) -> Result<(),
 /// # Errors
 /// A name is unknown, or a file is wrong.
 pub fn answer<S: Asked>(names: &[S], base: &Path) -> Result<Arc<Answer>, Failure> {
+    answer_in(names, base, &Shared::default())
+}
+
+/// The same in a project, which has something to say for all its policies.
+///
+/// # Errors
+/// As [`answer`].
+pub fn answer_in<S: Asked>(names: &[S], base: &Path, shared: &Shared) -> Result<Arc<Answer>, Failure> {
     let sources = find_all(names, base, Kind::Policy, &library::policy_shelf())?;
-    let read = |source: &Source| load::read_policy(source).map(|policy| (policy, argument(source)));
+    let read = |source: &Source| load::read_policy(source, shared).map(|policy| (policy, argument(source)));
     let mut policies = read_all(&sources, Kind::Policy, read)?;
     policies.sort_by(|left, right| left.0.name.cmp(&right.0.name));
     let twins = lints::twins(policies.iter().map(|(policy, _)| policy));
@@ -261,7 +272,55 @@ pub fn answer<S: Asked>(names: &[S], base: &Path) -> Result<Arc<Answer>, Failure
     if !scripts.is_empty() {
         hash = blake3::hash(format!("{hash} {}", scripts.join(" ")).as_bytes()).to_hex().to_string();
     }
+    if !shared.is_empty() {
+        hash = blake3::hash(format!("{hash} {}", told(shared)).as_bytes()).to_hex().to_string();
+    }
     Ok(Arc::new(Answer { policies: policies.into_iter().map(|(policy, _)| policy).collect(), label, sources: found, hash }))
+}
+
+/// What a project says for all its policies, written out: it belongs to what they are.
+fn told(shared: &Shared) -> String {
+    let code = shared.code.as_ref().map_or("", |code| code.hash());
+    let switch = |own: &KillSwitch| {
+        let Halt { switch, services, .. } = &own.halt;
+        format!("{} {:?} {services:?} {:?} {:?}", switch.condition.plan().text(), switch.instead, own.policies, own.owners)
+    };
+    let switches: Vec<String> = shared.kill_switches.iter().map(switch).collect();
+    format!("{:?} {switches:?} {:?} {code}", shared.actions, shared.estate)
+}
+
+/// The Rego rules that a project names, read and compiled; `None` if it names none. Files of tests (`*_test.rego`) are left out.
+///
+/// # Errors
+/// They are not there, or wrong; or this program cannot read them.
+pub fn code(names: &[Located<Name>], base: &Path) -> Result<Option<code::Read>, Failure> {
+    let Some(first) = names.first() else { return Ok(None) };
+    if !code::is_there() {
+        return Err(vec![code::not_built(&first.place)].into());
+    }
+    let is_rule = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.ends_with(".rego") && !name.ends_with("_test.rego")
+    };
+    let mut sources: Vec<Source> = Vec::new();
+    for asked in names {
+        let path = base.join(&*asked.value);
+        if path.is_dir() {
+            let all = load::files_below(&path).with_context(|| format!("cannot read the folder {}", path.display()))?;
+            let found: Vec<Source> = all.iter().filter(|path| is_rule(path)).map(|path| load::read_file(path)).collect::<Result<_, _>>()?;
+            if found.is_empty() {
+                let message = format!("the folder {} holds no Rego rules (*.rego)", path.display());
+                return Err(placed(Failure::argument(message, "name a folder that does, or a file"), asked));
+            }
+            sources.extend(found);
+        } else {
+            sources.push(load::read_file(&path).map_err(|failure| placed(failure, asked))?);
+        }
+    }
+    sources.sort_by(|left, right| left.path.cmp(&right.path));
+    sources.dedup();
+    let texts: Vec<code::Text> = sources.iter().map(|source| code::Text { path: source.path.clone(), text: source.text.clone() }).collect();
+    Ok(Some(code::read(&first.place, &texts, hash(&sources))?))
 }
 
 /// Who acts when `alone` is named beside a project: the project's policies if it names nobody, the same with namesakes replaced if it names

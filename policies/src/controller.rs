@@ -24,6 +24,7 @@ mod turn;
 mod telling;
 mod approving;
 mod lifecycle;
+mod offering;
 mod proposing;
 mod choosing;
 mod together;
@@ -36,6 +37,7 @@ use firedrill_core::action::{Action, Actuator, Command, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{Consent, Event, Evidence, Input, LabelSet};
 use firedrill_core::name::Name;
+use firedrill_core::random::Seed;
 use firedrill_core::time::{Span, Start, Time};
 
 use crate::evidence;
@@ -90,6 +92,7 @@ struct Setup {
     stage: Stage,
     actuator: Option<Actuator>,
     start: Start,
+    seed: Seed,
 }
 
 /// What a controller wants done, in order.
@@ -190,13 +193,30 @@ impl Controller {
     pub fn new(policy: Arc<Policy>, inventory: Arc<Inventory>, stage: Stage, actuator: Option<Actuator>) -> Self {
         let state = State::new(policy.name.clone());
         let stage = stage.min(policy.stage);
-        Self { setup: Setup { policy, inventory, stage, actuator: actuator.filter(|_| stage.may_act()), start: Start::default() }, state }
+        Self {
+            setup: Setup {
+                policy,
+                inventory,
+                stage,
+                actuator: actuator.filter(|_| stage.may_act()),
+                start: Start::default(),
+                seed: Seed::default(),
+            },
+            state,
+        }
     }
 
     /// The same in a run that starts at a calendar instant, which freeze windows are held against.
     #[must_use]
     pub const fn starting(mut self, start: Start) -> Self {
         self.setup.start = start;
+        self
+    }
+
+    /// The same in a run of a seed, on which what is left to luck depends.
+    #[must_use]
+    pub const fn seeded(mut self, seed: Seed) -> Self {
+        self.setup.seed = seed;
         self
     }
 

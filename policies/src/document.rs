@@ -3,6 +3,7 @@
 mod correlation;
 mod deeds;
 mod guards;
+mod shared;
 mod together;
 
 use std::collections::BTreeMap;
@@ -20,11 +21,14 @@ use firedrill_telemetry::promql::{Condition, ConditionError, Mistake, PlanError}
 
 use crate::correlation::Correlation;
 use crate::guard::stage::Stage;
-use crate::guard::{GuardSettings, ORDER};
+use crate::guard::{self, GuardSettings, ORDER};
 use crate::policy::{
     Deed, NameSource, OnFailure, OwnAction, Places, Policy, Precheck, Step, TargetKind, TargetSource, Verify, has_inverse,
 };
 use crate::problem;
+use crate::shared::Shared;
+
+pub use shared::{estate_services, estate_zones, kill_switches, shared_actions};
 
 /// The version of the policy file that is written today.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -88,9 +92,17 @@ pub type Scripts<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 /// # Errors
 /// Everything that is wrong with it.
 pub fn read_policy_with(path: &str, text: &str, scripts: Scripts<'_>) -> Result<Arc<Policy>, Vec<Problem>> {
+    read_policy_in(path, text, scripts, &Shared::default())
+}
+
+/// Reads one policy file of a project, which may do what the project defines. [`Shared::around`] makes it the project's in all else.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_policy_in(path: &str, text: &str, scripts: Scripts<'_>, shared: &Shared) -> Result<Arc<Policy>, Vec<Problem>> {
     let node = yaml::parse(path, text)?;
     let mut reader = Reader::new();
-    let policy = document(&mut reader, &node, scripts);
+    let policy = document(&mut reader, &node, scripts, shared);
     if let Some(policy) = &policy {
         check_labels(&mut reader, policy);
         guards::check_approval(&mut reader, policy);
@@ -99,7 +111,7 @@ pub fn read_policy_with(path: &str, text: &str, scripts: Scripts<'_>) -> Result<
     Ok(Arc::new(policy.expect("no problem was found, so the policy is whole")))
 }
 
-fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Option<Policy> {
+fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>, shared: &Shared) -> Option<Policy> {
     let mut fields = reader.fields(node, "a policy")?;
     reader.schema(&mut fields, "policy", SCHEMA_VERSION);
     let name_node = fields.required(reader, "policy");
@@ -113,13 +125,14 @@ fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Option<Po
     let maintenance = guards::several(reader, &mut fields, "maintenance", guards::maintenance);
     let evidence = fields.optional("evidence").map_or(Some(Vec::new()), |node| deeds::shown(reader, node));
     let prechecks = fields.optional("precheck").map_or(Some(Vec::new()), |node| prechecks(reader, node));
-    let own = fields.optional("actions").map_or(Some(BTreeMap::new()), |node| together::definitions(reader, node, scripts));
+    let defined = fields.optional("actions").map(|node| together::definitions(reader, node, scripts, &shared.actions));
+    let own = defined.unwrap_or_else(|| Some(shared.actions.clone()));
     let aim = Aim { kind: target.as_ref().map(|target| target.kind), own: own.as_ref() };
     let steps = fields.required(reader, "steps").and_then(|node| steps(reader, node, aim));
     let escalate_after = fields.optional("escalate_after").map(|node| positive_span(reader, node, "`escalate_after`"));
     let guards = fields.optional("guard").map_or(Some(GuardSettings::default()), |node| guards::read(reader, node));
     let stage = fields.optional("stage").map_or(Some(Stage::Full), |node| reader.one_of(node, "a stage", &Stage::WORDS));
-    let stands_here = ["stage", "precheck", "dedup"];
+    let stands_here = ["stage", "precheck", "dedup", guard::code::NAME];
     for word in ORDER.into_iter().filter(|word| fields.has(word) && !stands_here.contains(word)).collect::<Vec<_>>() {
         let place = key_place(&fields, word);
         fields.optional(word);

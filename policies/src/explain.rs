@@ -420,6 +420,7 @@ fn limits(text: &mut String, policy: &Policy) {
     for cap in &guards.caps {
         let place = match cap.scope {
             Scope::All | Scope::Target => "everything".to_owned(),
+            Scope::Owner => "one owner's services".to_owned(),
             scope => format!("a {}", scope.word()),
         };
         push(text, &format!("  - touched at a time, by all policies: {}\n", cap.describe(&place)));
@@ -427,7 +428,7 @@ fn limits(text: &mut String, policy: &Policy) {
     automation(text, guards);
     people(text, policy);
     let takes = policy.actions().any(|(action, _)| caps::may_take_replicas(action));
-    if takes && guards.caps.iter().all(|cap| cap.of != CapOf::Replicas) {
+    if takes && guards.caps.iter().all(|cap| cap.of == CapOf::Targets) {
         push(text, "  - nothing limits how many replicas are touched at a time\n");
     }
     push(text, &format!("  - stage {}: {}\n", policy.stage.word(), may(policy.stage)));
@@ -448,6 +449,18 @@ const fn instead(instead: Instead) -> &'static str {
 
 /// When nothing is started.
 fn times(text: &mut String, guards: &GuardSettings) {
+    for halt in &guards.halts {
+        let condition = flat(halt.switch.condition.plan().text());
+        let services: Vec<&str> = halt.services.iter().map(|service| service.as_str()).collect();
+        let to = if services.is_empty() { String::new() } else { format!(" to {}", services.join(", ")) };
+        let then = instead(halt.switch.instead);
+        push(
+            text,
+            &format!(
+                "  - nothing is done{to} while the project's kill switch is thrown, or that cannot be told{then}:\n      {condition}\n"
+            ),
+        );
+    }
     for (switch, why) in [(&guards.kill_switch, "it is turned off"), (&guards.change, "a change is under way")] {
         let Some(switch) = switch else { continue };
         let condition = flat(switch.condition.plan().text());
@@ -468,6 +481,9 @@ fn health(text: &mut String, guards: &GuardSettings) {
     if let Some(sanity) = &guards.detector_sanity {
         if let Some(fresh) = &sanity.fresh {
             push(text, &format!("  - what is seen is believed only if\n      {}\n", flat(fresh.plan().text())));
+        }
+        if let Some(clock) = sanity.clock {
+            push(text, &format!("  - nothing is done about an alert that is told to begin more than {clock} after now\n"));
         }
         if let Some(watch) = &sanity.watch {
             push(
@@ -493,6 +509,10 @@ fn health(text: &mut String, guards: &GuardSettings) {
     if let Some(budget) = &guards.disruption_budget {
         let target = if budget.target_is_unhealthy { " (a target counts as unhealthy already)" } else { "" };
         push(text, &format!("  - at least {} must stay healthy{target}, {}", budget.desired.describe(), scoped(&budget.watch)));
+        if let Some(headroom) = &budget.headroom {
+            let busy = flat(headroom.busy.plan().text());
+            push(text, &format!("  - those that stay healthy must not become busier than {}, being now\n      {busy}\n", headroom.at_most));
+        }
     }
 }
 
@@ -558,7 +578,23 @@ fn automation(text: &mut String, guards: &GuardSettings) {
         let starts = breaker.actions.map(|most| format!("it has started {}", counted(most.into(), "action")));
         let limits: Vec<String> = share.into_iter().chain(starts).collect();
         let again = breaker.try_again_after.map_or_else(|| "for good".to_owned(), |after| format!("until one trial after {after} helps"));
-        push(text, &format!("  - when within {} {}, it may only call people, {again}\n", breaker.within, limits.join(" or ")));
+        if !limits.is_empty() {
+            push(text, &format!("  - when within {} {}, it may only call people, {again}\n", breaker.within, limits.join(" or ")));
+        }
+        if let Some(harm) = &guards.harm {
+            let number = flat(harm.formula.plan().text());
+            push(
+                text,
+                &format!(
+                    "  - when this has grown by more than {} since an action was decided, it may only call people, {again}:\n",
+                    harm.by
+                ),
+            );
+            push(text, &format!("      {number}\n"));
+        }
+    }
+    if guards.code.is_some() {
+        push(text, "  - every action is offered to the project's rules, which may deny it or want it approved\n");
     }
     if let Some(trust) = guards.canary {
         push(text, &format!("  - one target first: others only when it has helped one within the last {trust}\n"));

@@ -7,6 +7,7 @@ pub mod stage;
 pub mod switch;
 pub mod freeze;
 pub mod dedup;
+pub mod estate;
 pub mod caps;
 pub mod population;
 pub mod detector_sanity;
@@ -21,22 +22,25 @@ pub mod backoff;
 pub mod ineffective_chain;
 pub mod mutual_exclusion;
 pub mod breaker;
+pub mod code;
 pub mod approval;
 pub mod canary;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use firedrill_core::action::{Action, Fence, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{GuardVerdict, Holder, Truth};
 use firedrill_core::name::Name;
+use firedrill_core::random::Seed;
 use firedrill_core::time::{Span, Start, Time};
-use firedrill_telemetry::promql::Condition;
+use firedrill_telemetry::promql::{Condition, Formula};
 use serde::{Deserialize, Serialize};
 
 use approval::{Approval, Asking};
 use backoff::{Attempts, Backoff};
-use breaker::{Breaker, Breakers};
+use breaker::{Breaker, Breakers, Harm};
 use caps::Cap;
 use confidence::Confidence;
 use cooldown::{Cooldown, Ends};
@@ -44,6 +48,7 @@ use correlated_failure::{Correlated, Failures};
 use dedup::Remediations;
 use detector_sanity::Sanity;
 use disruption_budget::DisruptionBudget;
+use estate::Estate;
 use freeze::Freeze;
 use ineffective_chain::{Chain, Helped, Outcomes};
 use max_unhealthy::MaxUnhealthy;
@@ -52,7 +57,9 @@ use population::Counted;
 use precheck::Checked;
 use rate_limit::{RateLimit, Starts};
 use stage::Stage;
-use switch::Switch;
+use switch::{Halt, Switch};
+
+use crate::code::{Bundle, Verdict};
 
 /// One of the guards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +100,8 @@ pub enum Guard {
     MutualExclusion,
     /// The policy itself works as it should.
     Breaker,
+    /// The rules of the project's bundle let it pass.
+    Code,
     /// People have said yes, where they must be asked.
     Approval,
     /// The remediation has helped one target before it is done to others.
@@ -101,7 +110,7 @@ pub enum Guard {
 
 impl Guard {
     /// Every guard, in the order in which they are asked.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Stage,
         Self::KillSwitch,
         Self::Freeze,
@@ -120,6 +129,7 @@ impl Guard {
         Self::IneffectiveChain,
         Self::MutualExclusion,
         Self::Breaker,
+        Self::Code,
         Self::Approval,
         Self::Canary,
     ];
@@ -136,6 +146,12 @@ impl Guard {
         matches!(self, Self::Stage | Self::Dedup | Self::Precheck | Self::Caps | Self::RateLimit | Self::Cooldown)
     }
 
+    /// Whether a policy asks for it by itself. What is the project's is not told of as missing in a policy.
+    #[must_use]
+    pub const fn is_of_the_policy(self) -> bool {
+        !matches!(self, Self::Code)
+    }
+
     /// Whether it is asked before something is undone. What is half done must not be left so; but nobody may be disturbed who holds the target.
     #[must_use]
     pub const fn is_asked_before_undoing(self) -> bool {
@@ -144,7 +160,7 @@ impl Guard {
 }
 
 /// The words of the guards in the order in which they are asked.
-pub const ORDER: [&str; 20] = [
+pub const ORDER: [&str; 21] = [
     stage::NAME,
     switch::KILL_SWITCH,
     freeze::NAME,
@@ -163,6 +179,7 @@ pub const ORDER: [&str; 20] = [
     ineffective_chain::NAME,
     mutual_exclusion::NAME,
     breaker::NAME,
+    code::NAME,
     approval::NAME,
     canary::NAME,
 ];
@@ -172,8 +189,12 @@ pub const ORDER: [&str; 20] = [
 pub struct GuardSettings {
     /// What turns the policy off.
     pub kill_switch: Option<Switch>,
+    /// What turns it off by the project.
+    pub halts: Vec<Halt>,
     /// When nothing is started.
     pub freezes: Vec<Freeze>,
+    /// What the project says of its services and zones.
+    pub estate: Arc<Estate>,
     /// What tells of a change under way.
     pub change: Option<Switch>,
     /// When telemetry is believed.
@@ -200,6 +221,10 @@ pub struct GuardSettings {
     pub mutual_exclusion: Option<Span>,
     /// When the policy itself is stopped.
     pub breaker: Option<Breaker>,
+    /// What tells that its actions do harm, which stops it too; only with a breaker.
+    pub harm: Option<Harm>,
+    /// The rules of the project, which every policy's actions are offered to.
+    pub code: Option<Arc<Bundle>>,
     /// Of which actions people are asked.
     pub approval: Option<Approval>,
     /// For how long a remediation that helped one target speaks for others.
@@ -212,7 +237,7 @@ impl GuardSettings {
     pub fn has(&self, guard: Guard) -> bool {
         match guard {
             Guard::Stage | Guard::Dedup | Guard::Precheck => true,
-            Guard::KillSwitch => self.kill_switch.is_some(),
+            Guard::KillSwitch => self.kill_switch.is_some() || !self.halts.is_empty(),
             Guard::Freeze => !self.freezes.is_empty(),
             Guard::Change => self.change.is_some(),
             Guard::DetectorSanity => self.detector_sanity.is_some(),
@@ -227,6 +252,7 @@ impl GuardSettings {
             Guard::IneffectiveChain => self.ineffective_chain.is_some(),
             Guard::MutualExclusion => self.mutual_exclusion.is_some(),
             Guard::Breaker => self.breaker.is_some(),
+            Guard::Code => self.code.is_some(),
             Guard::Approval => self.approval.is_some(),
             Guard::Canary => self.canary.is_some(),
         }
@@ -236,18 +262,31 @@ impl GuardSettings {
     #[must_use]
     pub fn condition(&self, fact: Fact) -> Option<&Condition> {
         match fact {
+            Fact::Halted(index) => self.halts.get(index).map(|halt| &halt.switch.condition),
             Fact::Off => self.kill_switch.as_ref().map(|switch| &switch.condition),
             Fact::Changing => self.change.as_ref().map(|switch| &switch.condition),
             Fact::Fresh => self.detector_sanity.as_ref()?.fresh.as_ref(),
             Fact::Sane => self.detector_sanity.as_ref()?.watch.as_ref().map(|watch| &watch.healthy),
             Fact::Healthy => self.max_unhealthy.as_ref().map(|gate| &gate.watch.healthy),
+            Fact::Objective | Fact::Busy => None,
             Fact::Budget => self.disruption_budget.as_ref().map(|budget| &budget.watch.healthy),
+        }
+    }
+
+    /// The number behind a fact; `None` if no guard asks for it.
+    #[must_use]
+    pub fn formula(&self, fact: Fact) -> Option<&Formula> {
+        match fact {
+            Fact::Objective => self.harm.as_ref().map(|harm| &harm.formula),
+            Fact::Busy => self.disruption_budget.as_ref()?.headroom.as_ref().map(|headroom| &headroom.busy),
+            _ => None,
         }
     }
 
     /// The facts that the guards ask for, in their order.
     pub fn facts(&self) -> impl Iterator<Item = Fact> {
-        Fact::ALL.into_iter().filter(|fact| self.condition(*fact).is_some())
+        let halts = (0..self.halts.len()).map(Fact::Halted);
+        halts.chain(Fact::ALL.into_iter().filter(|fact| self.condition(*fact).is_some() || self.formula(*fact).is_some()))
     }
 }
 
@@ -255,6 +294,8 @@ impl GuardSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fact {
+    /// Whether the project's kill switch with this index is thrown.
+    Halted(usize),
     /// Whether the kill switch is thrown.
     Off,
     /// Whether a change is under way.
@@ -267,22 +308,30 @@ pub enum Fact {
     Healthy,
     /// How many are healthy, for the disruption budget.
     Budget,
+    /// How busy the healthy are, for the disruption budget.
+    Busy,
+    /// What must not grow, to tell whether an action does harm.
+    Objective,
 }
 
 impl Fact {
-    /// Every fact, in the order of the guards that ask for them.
-    pub const ALL: [Self; 6] = [Self::Off, Self::Changing, Self::Fresh, Self::Sane, Self::Healthy, Self::Budget];
+    /// Every fact that a policy may ask for by itself, in the order of the guards that ask for them.
+    pub const ALL: [Self; 8] =
+        [Self::Off, Self::Changing, Self::Fresh, Self::Sane, Self::Healthy, Self::Budget, Self::Busy, Self::Objective];
 
     /// What it is about, for people.
     #[must_use]
     pub const fn about(self) -> &'static str {
         match self {
+            Self::Halted(_) => "a kill switch of the project",
             Self::Off => "the kill switch",
             Self::Changing => "a change in progress",
             Self::Fresh => "fresh telemetry",
             Self::Sane => "the healthy for `detector_sanity`",
             Self::Healthy => "the healthy for `max_unhealthy`",
             Self::Budget => "the healthy for `disruption_budget`",
+            Self::Busy => "how busy the healthy are",
+            Self::Objective => "what the actions must not harm",
         }
     }
 
@@ -292,10 +341,16 @@ impl Fact {
         matches!(self, Self::Sane | Self::Healthy | Self::Budget)
     }
 
+    /// Whether it is a number.
+    #[must_use]
+    pub const fn is_measured(self) -> bool {
+        matches!(self, Self::Busy | Self::Objective)
+    }
+
     /// Whether a guard before dedup asks for it.
     #[must_use]
     pub const fn is_early(self) -> bool {
-        matches!(self, Self::Off | Self::Changing)
+        matches!(self, Self::Halted(_) | Self::Off | Self::Changing)
     }
 }
 
@@ -350,6 +405,12 @@ pub struct Asked<'a> {
     pub asking: &'a Asking,
     /// How sure the policy is, with its figures, or why that cannot be told; and whether somebody looks if the action has helped.
     pub confidence: (&'a Result<(f64, String), String>, bool),
+    /// When the alert began to fire, by the clock of whoever tells it; `None` if it is over already.
+    pub since: Option<Time>,
+    /// The seed of the run, for what is left to luck.
+    pub seed: Seed,
+    /// What the project's rules say; `None` if they were not asked.
+    pub said: Option<&'a Verdict>,
 }
 
 impl Asked<'_> {
@@ -361,32 +422,47 @@ impl Asked<'_> {
         let Guards { remediations, starts, ends, attempts, outcomes, failures, locks, breakers, .. } = self.memory;
         match guard {
             Guard::Stage => stage::check(self.stage, proposal, inventory, remediations.is_busy(policy, proposal.incident)),
-            Guard::KillSwitch => switch::check(settings.kill_switch.as_ref(), self.judged(Fact::Off)),
+            Guard::KillSwitch => self.kill_switches(),
             Guard::Freeze => freeze::check(&settings.freezes, self.start, now),
             Guard::Change => switch::check(settings.change.as_ref(), self.judged(Fact::Changing)),
             Guard::Dedup => dedup::check(proposal, remediations),
             Guard::DetectorSanity => {
                 let (fresh, counted) = (self.judged(Fact::Fresh), self.counted(Fact::Sane));
-                detector_sanity::check(settings.detector_sanity.as_ref(), target, inventory, fresh, counted)
+                let seen = detector_sanity::check(settings.detector_sanity.as_ref(), target, inventory, fresh, counted);
+                detector_sanity::in_time(settings.detector_sanity.as_ref(), seen, self.since, now)
             }
             Guard::CorrelatedFailure => correlated_failure::check(settings.correlated_failure.as_ref(), target, failures, inventory, now),
             Guard::Confidence => confidence::check(settings.confidence.as_ref(), proposal, self.confidence.0, self.confidence.1),
             Guard::Precheck => precheck::check(target, inventory, self.prechecks),
             Guard::MaxUnhealthy => max_unhealthy::check(settings.max_unhealthy.as_ref(), target, inventory, self.counted(Fact::Healthy)),
             Guard::DisruptionBudget => {
-                let counted = self.counted(Fact::Budget);
+                let counted = (self.counted(Fact::Budget), self.known(Fact::Busy));
                 disruption_budget::check(settings.disruption_budget.as_ref(), proposal, remediations, inventory, counted)
             }
-            Guard::Caps => caps::check(&settings.caps, proposal, remediations, inventory),
+            Guard::Caps => caps::check(&settings.caps, proposal, remediations, (inventory, &settings.estate)),
             Guard::RateLimit => rate_limit::check(&settings.rate_limits, proposal, starts, inventory, now),
             Guard::Cooldown => cooldown::check(settings.cooldown, proposal, ends, remediations, now),
-            Guard::Backoff => backoff::check(settings.backoff.as_ref(), proposal, attempts, now),
+            Guard::Backoff => backoff::check(settings.backoff.as_ref(), proposal, attempts, (now, self.seed)),
             Guard::IneffectiveChain => ineffective_chain::check(settings.ineffective_chain.as_ref(), target, outcomes, now),
             Guard::MutualExclusion => mutual_exclusion::check(settings.mutual_exclusion, proposal, locks, inventory, now),
-            Guard::Breaker => breaker::check(settings.breaker.as_ref(), policy, proposal.incident, breakers, now),
+            Guard::Breaker => {
+                let own = breaker::check(settings.breaker.as_ref(), policy, proposal.incident, breakers, now);
+                let harm = breaker::check_harm(settings.harm.as_ref(), self.known(Fact::Objective));
+                if own.is_refusal() || settings.harm.is_none() { own } else { Answer::all(vec![own, harm]) }
+            }
+            Guard::Code => code::check(settings.code.is_some(), self.said),
             Guard::Approval => approval::check(settings.approval.as_ref(), (proposal, inventory), self.asking),
             Guard::Canary => canary::check(settings.canary, proposal, (outcomes, remediations), now),
         }
+    }
+
+    /// Those of the project, then the policy's own.
+    fn kill_switches(&self) -> Answer {
+        let Self { settings, inventory, proposal, .. } = *self;
+        let halts = settings.halts.iter().enumerate();
+        let shared = halts.map(|(index, halt)| switch::check_halt(halt, &proposal.target, inventory, self.judged(Fact::Halted(index))));
+        let own = settings.kill_switch.as_ref().map(|own| switch::check(Some(own), self.judged(Fact::Off)));
+        Answer::all(shared.chain(own).collect())
     }
 
     fn known(&self, fact: Fact) -> Option<&Known> {
@@ -658,6 +734,11 @@ impl Guards {
         }
     }
 
+    /// An action of a policy has done harm: its breaker opens.
+    pub fn harmed(&mut self, policy: &Name, why: String, now: Time) {
+        self.breakers.harmed(policy, why, now);
+    }
+
     /// An incident is closed: what it touched is free again.
     pub fn released(&mut self, policy: &Name, incident: u64) {
         self.remediations.released(policy, incident);
@@ -676,6 +757,12 @@ pub enum Scope {
     Service,
     /// Each zone by itself.
     Zone,
+    /// Each region by itself, as the project declares them; of caps alone.
+    Region,
+    /// Each cluster by itself, as the project declares them; of caps alone.
+    Cluster,
+    /// All services of one owner, as the project declares them; of caps alone.
+    Owner,
     /// Everything together.
     All,
 }
@@ -688,6 +775,9 @@ impl Scope {
             Self::Target => "target",
             Self::Service => "service",
             Self::Zone => "zone",
+            Self::Region => "region",
+            Self::Cluster => "cluster",
+            Self::Owner => "owner",
             Self::All => "all",
         }
     }
@@ -731,7 +821,7 @@ pub fn is_declared(target: &Target, inventory: &Inventory) -> Option<bool> {
 }
 
 /// The services that an action on a target touches, as declared; empty for clients.
-fn services_touched(target: &Target, inventory: &Inventory) -> Vec<Name> {
+pub(crate) fn services_touched(target: &Target, inventory: &Inventory) -> Vec<Name> {
     match target {
         Target::Zone(zone) => {
             inventory.services.iter().filter(|(_, entry)| entry.zones.contains(zone)).map(|(service, _)| service.clone()).collect()
@@ -745,7 +835,7 @@ fn services_touched(target: &Target, inventory: &Inventory) -> Vec<Name> {
 }
 
 /// The zones that an action on a target touches, as declared. A replica whose zone cannot be told touches all zones of its service.
-fn zones_touched(target: &Target, inventory: &Inventory) -> Vec<Name> {
+pub(crate) fn zones_touched(target: &Target, inventory: &Inventory) -> Vec<Name> {
     let zones_of = |service: &Name| inventory.services.get(service).map(|entry| entry.zones.clone()).unwrap_or_default();
     match target {
         Target::Zone(zone) => vec![zone.clone()],
@@ -783,6 +873,8 @@ fn scope_keys(scope: Scope, target: &Target, inventory: &Inventory) -> Vec<Targe
             if services.is_empty() { vec![target.clone()] } else { services.into_iter().map(Target::Service).collect() }
         }
         Scope::Zone => zones_touched(target, inventory).into_iter().map(Target::Zone).collect(),
+        // Nothing but caps is counted by them.
+        Scope::Region | Scope::Cluster | Scope::Owner => Vec::new(),
     }
 }
 

@@ -11,11 +11,15 @@ pub mod alertmanager;
 
 pub mod evidence;
 
+pub mod code;
+
 pub mod guard;
 
 pub mod correlation;
 
 pub mod policy;
+
+pub mod shared;
 
 pub mod document;
 

@@ -386,7 +386,7 @@ fn takes_gravely(policy: &Policy, service: &Name, inventory: &Inventory) -> Opti
 fn refusal(policy: &Policy, action: &Action, target: Target, inventory: &Inventory) -> Option<String> {
     let owner = owner_of(&target, inventory);
     let proposal = Proposal { policy: policy.name.clone(), incident: 0, action: action.clone(), target, owner };
-    let answer = caps::check(&policy.guards.caps, &proposal, &Remediations::default(), inventory);
+    let answer = caps::check(&policy.guards.caps, &proposal, &Remediations::default(), (inventory, &policy.guards.estate));
     answer.is_refusal().then_some(answer.figures)
 }
 

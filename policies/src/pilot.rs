@@ -10,6 +10,7 @@ use firedrill_core::action::{ActionResult, Actuator};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{AlertStatus, Event, Evidence, Input, LabelSet, Notification, Truth};
 use firedrill_core::name::Name;
+use firedrill_core::random::Seed;
 use firedrill_core::time::{Class, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
@@ -127,6 +128,13 @@ impl Pilot {
     #[must_use]
     pub fn remembering(mut self, memory: &Memory) -> Self {
         self.ruler.remember(memory);
+        self
+    }
+
+    /// The same in a run of a seed, on which what guards leave to luck depends.
+    #[must_use]
+    pub fn seeded(mut self, seed: Seed) -> Self {
+        self.controllers = self.controllers.into_iter().map(|controller| controller.seeded(seed)).collect();
         self
     }
 

@@ -391,7 +391,11 @@ impl ConditionAt {
     /// Whether numbers stand there and no condition.
     #[must_use]
     pub const fn is_formula(self) -> bool {
-        matches!(self, Self::Score(..) | Self::Shown(_) | Self::Each(_) | Self::Confidence)
+        match self {
+            Self::Score(..) | Self::Shown(_) | Self::Each(_) | Self::Confidence => true,
+            Self::Guard(fact) => fact.is_measured(),
+            Self::Precheck(_) | Self::Verify(_) | Self::When(..) => false,
+        }
     }
 }
 
@@ -469,7 +473,8 @@ impl Policy {
             ConditionAt::Shown(index) => self.evidence.get(index).map(|shown| &shown.formula),
             ConditionAt::Each(step) => self.staged(step)?.from.formula(),
             ConditionAt::Confidence => self.guards.confidence.as_ref()?.formula(),
-            ConditionAt::Precheck(_) | ConditionAt::Verify(_) | ConditionAt::When(..) | ConditionAt::Guard(_) => None,
+            ConditionAt::Guard(fact) => self.guards.formula(fact),
+            ConditionAt::Precheck(_) | ConditionAt::Verify(_) | ConditionAt::When(..) => None,
         }
     }
 
@@ -575,7 +580,8 @@ impl Policy {
         let scores = (0..self.steps.len()).flat_map(|step| self.candidates(step)).filter_map(|candidate| candidate.score.formula());
         let listed = (0..self.steps.len()).filter_map(|step| self.staged(step)?.from.formula());
         let claimed = self.guards.confidence.iter().filter_map(Confidence::formula);
-        scores.chain(listed).chain(claimed).chain(self.evidence.iter().map(|shown| &shown.formula))
+        let of_guards = self.guards.facts().filter_map(|fact| self.guards.formula(fact));
+        scores.chain(listed).chain(claimed).chain(self.evidence.iter().map(|shown| &shown.formula)).chain(of_guards)
     }
 
     /// All conditions, prechecks first.

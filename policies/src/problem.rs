@@ -674,6 +674,67 @@ pub(crate) fn nothing_to_approve(place: &Place, why: &str) -> Problem {
     Problem::at("FD0385", place, format!("people are asked of nothing: {why}")).remedy("write `of: all`, or remove `approval`")
 }
 
+/// A policy defines an action that its project defines too.
+pub(crate) fn action_of_project(place: &Place, name: &str) -> Problem {
+    Problem::at("FD0322", place, format!("the project defines an action `{name}` too"))
+        .label("which of them is meant could not be told from a step")
+        .remedy("call it by another name, or remove it and use the project's")
+}
+
+/// A kill switch of a project that asks for a label of the alert.
+pub(crate) fn label_in_project(place: &Place, label: &str) -> Problem {
+    Problem::at("FD0323", place, format!("a kill switch of the project cannot ask for `${label}`: not every alert has it"))
+        .remedy("name `services`, `owners` or `policies` that it stops, or write it as `guard: { kill_switch: … }` of a policy")
+}
+
+/// A project names a bundle of Rego, and this program was built without what reads it.
+pub(crate) fn code_not_built(place: &Place) -> Problem {
+    Problem::at("FD0393", place, "this firedrill was built without policy as code")
+        .label("without these rules more would be allowed than the project wants")
+        .remedy("build it with `cargo build --release --features rego`")
+}
+
+/// A text that is no Rego, or Rego that cannot be compiled.
+#[cfg(feature = "rego")]
+pub(crate) fn code_misread(place: &Place, what: &str) -> Problem {
+    Problem::at("FD0394", place, what).remedy("see https://www.openpolicyagent.org/docs/policy-language; rules are written as in OPA 1")
+}
+
+/// A bundle without any rule that is asked; `near` is one that may have been meant as one.
+#[cfg(feature = "rego")]
+pub(crate) fn code_without_rules(place: &Place, near: Option<(Place, &str, &str)>) -> Problem {
+    let what = "no rule here is asked about actions";
+    match near {
+        Some((place, name, near)) => {
+            Problem::at("FD0395", &place, format!("`{name}` is never asked, and {what}")).remedy(format!("did you mean `{near}`?"))
+        }
+        None => Problem::at("FD0395", place, what)
+            .remedy("write `package firedrill` and one of `deny contains message if {`, `require_approval contains …`, `warn contains …`"),
+    }
+}
+
+/// A function that a bundle may not call.
+#[cfg(feature = "rego")]
+pub(crate) fn code_forbidden(place: &Place, word: &str, why: &str) -> Problem {
+    Problem::at("FD0396", place, format!("`{word}` must not be called here: {why}")).remedy("write the rule without it")
+}
+
+/// A package that is never asked.
+#[cfg(feature = "rego")]
+pub(crate) fn code_elsewhere(place: &Place, package: &str) -> Problem {
+    Problem::at("FD0397", place, format!("the rules of package `{package}` are never asked, and nothing here reads them"))
+        .as_warning()
+        .remedy("write `package firedrill`, or remove the file from the bundle")
+}
+
+/// A rule whose name is near one that is asked.
+#[cfg(feature = "rego")]
+pub(crate) fn code_near_miss(place: &Place, name: &str, near: &str) -> Problem {
+    Problem::at("FD0398", place, format!("`{name}` is never asked, and nothing here reads it"))
+        .as_warning()
+        .remedy(format!("did you mean `{near}`?"))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

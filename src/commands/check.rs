@@ -20,6 +20,7 @@ use firedrill_policies::lints::{self, Ground, Written};
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::lint::Conventions;
 use firedrill_policies::rules::{Coverage, Group, Rule, RuleSet};
+use firedrill_policies::shared::Shared;
 use firedrill_reports::verdict::Threshold;
 use firedrill_scenarios::incident::{Incident, read_incident, read_recording};
 use firedrill_scenarios::{Scenario, recording_mapping};
@@ -48,6 +49,8 @@ struct Found {
     declared: Vec<Inventory>,
     /// Alerts of rules that only incidents bring along.
     alerts_of_incidents: BTreeSet<Name>,
+    /// What the project says for all its policies.
+    shared: Shared,
     /// The labels that the project asks of alerts.
     conventions: Conventions,
     projects: usize,
@@ -231,7 +234,12 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
         found.alertmanager(&routing.config);
     }
     found.silences(project.silences.as_ref(), base, project.alertmanager.is_some())?;
-    if let Some(answer) = found.keep(home.policies())? {
+    let code = found.keep(sources::code(&project.rego, base))?;
+    let is_code_sound = code.is_some();
+    found.warnings.extend(code.flatten().into_iter().flat_map(|read| read.findings));
+    // Where the rules are wrong, that is the problem, once.
+    let answer = if is_code_sound { found.keep(home.policies())? } else { None };
+    if let Some(answer) = answer {
         // Where the configuration is wrong, that is the problem.
         if routing.is_some() || project.alertmanager.is_none() {
             found.keep(sources::receivers_exist(&answer, routing.as_deref()))?;
@@ -240,7 +248,9 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
             found.policies.push((policy_text(path)?, Arc::clone(policy)));
         }
     }
-    found.keep(home.baseline())?;
+    if is_code_sound {
+        found.keep(home.baseline())?;
+    }
     if let Some(scenarios) = found.keep(home.scenarios())? {
         for own in scenarios.iter().filter_map(|scenario| scenario.alertmanager.as_ref()) {
             if let Some(routing) = found.keep(sources::routing(own, base))? {
@@ -281,8 +291,10 @@ fn thresholds(project: &project::Project) -> Vec<Problem> {
 
 fn named(paths: &[String]) -> Result<Found, Failure> {
     // A project that is broken is told by whoever needs more of it than this.
-    let conventions = Home::here().ok().and_then(|home| home.project).map(|project| project.lint).unwrap_or_default();
-    let mut found = Found { conventions, ..Found::default() };
+    let home = Home::here().ok().filter(|home| home.project.is_some());
+    let shared = home.as_ref().and_then(|home| home.shared().ok()).unwrap_or_default();
+    let conventions = home.and_then(|home| home.project).map(|project| project.lint).unwrap_or_default();
+    let mut found = Found { conventions, shared, ..Found::default() };
     for path in paths {
         let path = Path::new(path);
         if path.is_dir() {
@@ -405,7 +417,7 @@ impl Found {
                 return;
             }
             Kind::Scenario => load::read_scenario(&source).map(|scenario| self.scenarios.push(Arc::new(scenario))),
-            Kind::Policy => load::read_policy(&source).map(|policy| self.policies.push((source.clone(), policy))),
+            Kind::Policy => load::read_policy(&source, &self.shared).map(|policy| self.policies.push((source.clone(), policy))),
             Kind::Project => project::read(path, text).map(|project| {
                 self.projects += 1;
                 self.problems.extend(thresholds(&project));

@@ -37,6 +37,9 @@ const SCENARIOS: &str = include_str!("../../docs/scenarios.md");
 /// Every key, step and guard of a policy; likewise.
 const POLICIES: &str = include_str!("../../docs/policies.md");
 
+/// A project's Rego rules over all actions; likewise.
+const POLICY_AS_CODE: &str = include_str!("../../docs/policy-as-code.md");
+
 /// Explains a file, a thing of the project or the library, a measure, a word of the glossary, or one of a few pages.
 pub fn execute(arguments: &ExplainArgs, output: Output) -> Result<Exit, Failure> {
     let name = arguments.name.as_str();
@@ -47,6 +50,7 @@ pub fn execute(arguments: &ExplainArgs, output: Output) -> Result<Exit, Failure>
         "measures" => measures(),
         "policies" => POLICIES.to_owned(),
         "policy" => policy_page::page(),
+        "policy-as-code" => POLICY_AS_CODE.to_owned(),
         "recordings" => RECORDINGS.to_owned(),
         "scenarios" => SCENARIOS.to_owned(),
         _ if Path::new(name).is_file() => file(name)?,
@@ -275,7 +279,7 @@ fn unknown<'a>(name: &str, own: &[&'a str]) -> Failure {
     known.extend(Measure::all().map(|measure| -> &'a str { measure.word() }));
     known.extend(words().map(|word| -> &'a str { word }));
     known.extend([SCENARIOS, POLICIES].into_iter().flat_map(documented_words).map(|word| -> &'a str { word }));
-    known.extend(["context", "defaults", "exit-codes", "measures", "policies", "policy", "recordings", "scenarios"]);
+    known.extend(["context", "defaults", "exit-codes", "measures", "policies", "policy", "policy-as-code", "recordings", "scenarios"]);
     let remedy = match near_miss(name, &known) {
         Some(near) => format!("did you mean `{near}`?"),
         None => {

@@ -130,6 +130,7 @@ impl Turn<'_> {
         let proposal = self.proposal(&incident, action);
         self.guards.remediations.claim(&proposal);
         incident.is_careful = self.is_careful(&incident, std::slice::from_ref(&proposal), gathered);
+        incident.objective = gathered.objective();
         let reason = format!("{}, and it has the best score less risk of those that may", reason(&incident, gathered.prechecks()));
         self.start(incident, proposal, reason, false);
     }

@@ -2,13 +2,13 @@
 
 use firedrill_core::journal::{Truth, Verification};
 
-use super::VERIFY_PERIOD;
 use super::proposing::Gathered;
-use super::state::{Ending, Incident, Phase};
+use super::state::{Before, Ending, Incident, Phase};
 use super::turn::Turn;
-use crate::guard::Guard;
+use super::{Effect, VERIFY_PERIOD};
 use crate::guard::ineffective_chain::Helped;
-use crate::policy::{Deed, OnFailure, inverse};
+use crate::guard::{Fact, Guard, Known};
+use crate::policy::{ConditionAt, Deed, OnFailure, inverse};
 
 impl Turn<'_> {
     /// The step's action or pause has ended well: verify it, or go on.
@@ -18,6 +18,7 @@ impl Turn<'_> {
             incident.phase = Phase::Verifying { query, since: self.now, held_since: None, was_false: false };
             return self.keep(incident);
         }
+        self.look_back(&mut incident);
         incident.advance();
         self.propose(incident);
     }
@@ -34,6 +35,7 @@ impl Turn<'_> {
         if held_since.is_some_and(|held_since| self.now.since(held_since) >= hold) {
             self.journal_verification(&incident, Verification::Held, figures, since);
             self.judge(&incident, Helped::Yes);
+            self.look_back(&mut incident);
             if self.goes_wider(&mut incident) {
                 return self.propose_together(incident);
             }
@@ -56,6 +58,7 @@ impl Turn<'_> {
 
     /// The step has failed: what its policy says follows. `carried_out` says whether there is something to revert.
     pub(super) fn failed(&mut self, mut incident: Incident, carried_out: bool, why: &str) {
+        self.look_back(&mut incident);
         let step = self.setup.policy.steps.get(incident.step);
         let own = step.map_or(OnFailure::Escalate, |step| step.on_failure);
         let on_failure = if incident.is_careful && carried_out { OnFailure::Revert } else { own };
@@ -69,6 +72,26 @@ impl Turn<'_> {
                 let reason = format!("step {}: {why}", incident.step + 1);
                 self.hand_over(incident, &reason);
             }
+        }
+    }
+
+    /// What an action has done is over: what must not grow is asked for once more, to be held against what it was when the action was decided.
+    fn look_back(&mut self, incident: &mut Incident) {
+        let Some(value) = incident.objective.take().filter(|_| incident.has_acted) else { return };
+        let query = self.state.next_query;
+        self.state.next_query += 1;
+        let what = format!("step {} of incident {}", incident.step + 1, incident.id);
+        self.state.objectives.insert(query, Before { what, value });
+        let question = self.question(incident, ConditionAt::Guard(Fact::Objective));
+        self.effects.push(Effect::Evaluate { query, question, at: self.now });
+    }
+
+    /// What must not grow, as it is after an action. What cannot be told is taken for no harm: the verification has its own say.
+    pub(super) fn compared(&mut self, Before { what, value }: &Before, known: &Known) {
+        let policy = self.setup.policy.clone();
+        let (Some(harm), Known::Measured(Some(after), _)) = (&policy.guards.harm, known) else { return };
+        if let Some(why) = harm.judge(what, *value, *after) {
+            self.guards.harmed(&policy.name, why, self.now);
         }
     }
 
@@ -129,6 +152,31 @@ mod tests {
         bench.check(15, answer(3, Truth::True), &["ask 4 Verify(0) at 17"]);
         let end = "close 0: step 1: its verification was inconclusive: True";
         bench.check(17, answer(4, Truth::True), &["verified Inconclusive after 17s", "page oncall", end]);
+    }
+
+    #[test]
+    fn what_is_worse_after_an_action_than_at_its_decision_opens_the_breaker() {
+        let guard = "breaker: { within: 1h, harm: { expr: 'sum(errors{pod=$pod})', by: 0.5 } }";
+        let text = RESTART.replace("cooldown: 2m", guard).replace("hold: 10s, within: 60s", "within: 5s");
+        let measured = |query, value: Option<f64>| Input::Measured { query, value, figures: "no element".to_owned() };
+        for (after, refused) in [(Some(1.5), false), (Some(1.75), true), (None, false)] {
+            let mut bench = Bench::new(&text, Stage::Full);
+            bench.check(0, fires("api-1"), &["open 0", "ask 0 Guard(Objective) at 0"]);
+            bench.check(0, measured(0, Some(1.0)), &["start restart#0 restart (rolling) replica/api-1"]);
+            bench.check(5, ended(0, OK), &["ask 1 Verify(0) at 5"]);
+            let end = ["verified Held after 0s", "ask 2 Guard(Objective) at 5", "close 0: the remediation is verified", "timer 0 at 305"];
+            bench.check(5, answer(1, Truth::True), &end);
+            bench.check(5, measured(2, after), &[]);
+            bench.step(10, resolves("api-1"));
+            bench.step(20, fires("api-1"));
+            let told = bench.told(20, measured(3, Some(1.0)));
+            let figures = "refuse 1 by breaker: open since 00m05.000s: 1.75 after step 1 of incident 0 > 1 at its decision + 0.5";
+            assert_eq!(told.iter().any(|own| own == figures), refused, "{told:?}");
+        }
+        let mut untold = Bench::new(&text, Stage::Full);
+        untold.step(0, fires("api-1"));
+        let refusal = "refuse 0 by breaker: cannot tell what harm is measured by: no element";
+        untold.check(0, measured(0, None), &[refusal, "timer 0 at 60"]);
     }
 
     #[test]

@@ -81,6 +81,9 @@ impl Turn<'_> {
 
     /// The answer to a precheck, or to what a guard wants to know. One that nobody waits for any more changes nothing.
     pub(super) fn answered(&mut self, query: u64, known: Known) {
+        if let Some(before) = self.state.objectives.remove(&query) {
+            return self.compared(&before, &known);
+        }
         let asked = |incident: &&Incident| match &incident.phase {
             Phase::Checking { first, answers, .. } => (*first..first + answers.len() as u64).contains(&query),
             _ => false,

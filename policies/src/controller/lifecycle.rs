@@ -37,6 +37,7 @@ impl Turn<'_> {
             queued_since: None,
             askings: 0,
             is_careful: false,
+            objective: None,
         };
         if let Some(target) = &target {
             self.guards.failures.record(target, notification.starts_at);
@@ -107,6 +108,7 @@ impl Turn<'_> {
     pub(super) fn close(&mut self, incident: Incident, reason: &str, ending: &Ending) {
         self.guards.released(&self.setup.policy.name, incident.id);
         self.withdraw(incident.id, reason);
+        self.state.warnings.remove(&incident.id);
         if let Some(timer) = incident.escalation_timer {
             self.cancel(timer);
         }

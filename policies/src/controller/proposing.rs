@@ -8,6 +8,7 @@ use firedrill_core::journal::{Event, GuardVerdict, Truth};
 use firedrill_core::name::Name;
 
 use super::approving::{Wanted, is_for_people};
+use super::offering::offered;
 use super::state::{Ending, Incident, Phase};
 use super::turn::{Turn, proposed};
 use super::{ASSUMED_ACTION, Effect, REPORT_TIMEOUT, REPORT_TIMERS, RETRY_AFTER};
@@ -113,6 +114,7 @@ impl Turn<'_> {
         }
         let reason = reason(&incident, &gathered.prechecks);
         incident.is_careful = self.is_careful(&incident, from_ref(&proposal), &gathered);
+        incident.objective = gathered.objective();
         self.start(incident, proposal, reason, false);
     }
 
@@ -124,7 +126,8 @@ impl Turn<'_> {
         guards: impl Iterator<Item = Guard>,
         gathered: &Gathered,
     ) -> Option<(Guard, Answer)> {
-        let mut answers = self.answers(incident, proposals, guards, gathered);
+        let (mut answers, warned) = self.answers(incident, proposals, guards, gathered);
+        self.remember_warnings(incident.id, warned);
         for (guard, answer) in &answers {
             if guard.is_always_journaled() || answer.verdict != GuardVerdict::NotConfigured {
                 self.journal_verdict(incident, *guard, answer);
@@ -133,40 +136,58 @@ impl Turn<'_> {
         answers.pop().filter(|(_, answer)| answer.is_refusal())
     }
 
-    /// What guards say, in their order, to the first that refuses.
+    /// What guards say, in their order, to the first that refuses, and what the project's rules warn of.
     pub(super) fn answers(
         &self,
         incident: &Incident,
         proposals: &[Proposal],
         guards: impl Iterator<Item = Guard>,
         gathered: &Gathered,
-    ) -> Vec<(Guard, Answer)> {
-        let super::Setup { policy, inventory, stage, start, .. } = self.setup;
+    ) -> (Vec<(Guard, Answer)>, Vec<String>) {
+        let super::Setup { policy, inventory, stage, start, seed, .. } = self.setup;
         let checked = gathered.prechecks.iter().zip(&policy.prechecks);
         let checked = checked.map(|((verdict, figures), precheck)| Checked { verdict: *verdict, figures, because: &precheck.because });
         let prechecks: Vec<Checked<'_>> = checked.collect();
         let (settings, facts) = (&policy.guards, &gathered.facts[..]);
-        let (stage, start, now) = (*stage, *start, self.now);
+        let (stage, start, now, seed) = (*stage, *start, self.now, *seed);
+        let since = self.state.alerts.get(&incident.alert_key).map(|firing| firing.notification.starts_at);
         let (memory, prechecks) = (&*self.guards, &prechecks[..]);
         let is_verified = self.verify_of(incident).is_some();
-        let mut answers = Vec::new();
+        let (mut answers, mut warned) = (Vec::new(), Vec::new());
         for guard in guards {
-            let ask = |proposal| {
+            let answer = Answer::of_several(proposals.iter().map(|proposal| {
                 let asking = if guard == Guard::Approval { self.asking(incident, proposal, gathered, &answers) } else { Asking::default() };
-                let told = if guard == Guard::Confidence { self.confidence(incident, proposal, gathered) } else { Err(String::new()) };
-                let confidence = (&told, is_verified);
-                let asked =
-                    Asked { settings, stage, inventory, start, now, memory, proposal, prechecks, facts, asking: &asking, confidence };
-                self.unless_allowed(incident, proposal, (guard, asked.ask(guard)))
-            };
-            let answer = Answer::of_several(proposals.iter().map(ask));
+                let is_of_confidence = matches!(guard, Guard::Confidence | Guard::Code);
+                let told = if is_of_confidence { self.confidence(incident, proposal, gathered) } else { Err(String::new()) };
+                let (asking, confidence) = (&asking, (&told, is_verified));
+                let asked = Asked {
+                    settings,
+                    stage,
+                    inventory,
+                    start,
+                    now,
+                    memory,
+                    proposal,
+                    prechecks,
+                    facts,
+                    since,
+                    seed,
+                    said: None,
+                    asking,
+                    confidence,
+                };
+                let code = settings.code.as_ref().filter(|_| guard == Guard::Code);
+                let said = code.map(|code| code.judge(&offered(incident, (policy, &asked), &answers)));
+                warned.extend(said.iter().flatten().flat_map(|said| said.warn.clone()));
+                self.unless_allowed(incident, proposal, (guard, Asked { said: said.as_ref(), ..asked }.ask(guard)))
+            }));
             let is_last = answer.is_refusal();
             answers.push((guard, answer));
             if is_last {
                 break;
             }
         }
-        answers
+        (answers, warned)
     }
 
     /// How sure the policy is of a proposal, with its figures, or why that cannot be told.
@@ -205,13 +226,25 @@ impl Turn<'_> {
         }
     }
 
+    /// What the project's rules warned of stands in every call about the incident.
+    fn remember_warnings(&mut self, incident: u64, warned: Vec<String>) {
+        if warned.is_empty() {
+            return;
+        }
+        let known = self.state.warnings.entry(incident).or_default();
+        known.extend(warned);
+        known.sort();
+        known.dedup();
+    }
+
     /// Journals once a run which guards the policy does not ask for, of those whose verdicts are not journaled with every proposal.
     pub(super) fn tell_guards(&mut self) {
         if std::mem::replace(&mut self.state.has_told_guards, true) {
             return;
         }
         let settings = &self.setup.policy.guards;
-        let absent = Guard::ALL.into_iter().filter(|guard| !guard.is_always_journaled() && !settings.has(*guard));
+        let absent =
+            Guard::ALL.into_iter().filter(|guard| !guard.is_always_journaled() && guard.is_of_the_policy() && !settings.has(*guard));
         let guards: Vec<Name> = absent.map(|guard| Name::new(guard.word())).collect();
         if !guards.is_empty() {
             self.record(Event::Unguarded { policy: self.name(), guards });
@@ -375,6 +408,14 @@ impl Gathered {
         let prechecks =
             self.prechecks.iter().enumerate().map(|(index, (verdict, _))| (format!("precheck {}", index + 1), truth(*verdict).to_owned()));
         prechecks.chain(self.facts.iter().filter_map(move |(fact, known)| Some((fact.about().to_owned(), told(known)?))))
+    }
+
+    /// What must not grow, as it is now.
+    pub(super) fn objective(&self) -> Option<f64> {
+        self.facts.iter().find_map(|(fact, known)| match known {
+            Known::Measured(value, _) if *fact == Fact::Objective => *value,
+            _ => None,
+        })
     }
 
     /// The answers to the prechecks.

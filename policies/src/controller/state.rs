@@ -34,6 +34,12 @@ pub struct State {
     pub(super) next_proposal: u64,
     /// What is proposed to people, until its incident is closed.
     pub(super) proposals: Vec<Proposed>,
+    /// What is asked for to tell whether an action has done harm, by the number of the question.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) objectives: BTreeMap<u64, Before>,
+    /// What the project's rules warned of, by incident, until it is closed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) warnings: BTreeMap<u64, Vec<String>>,
 }
 
 /// An action that is proposed to a person.
@@ -61,6 +67,15 @@ pub(super) struct Awaited {
     /// Who has said yes, with their role.
     pub(super) yes: Vec<(Name, Name)>,
     pub(super) is_granted: bool,
+}
+
+/// What an action is compared with when it is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Before {
+    /// The step in words, such as `step 1 for api`.
+    pub(super) what: String,
+    /// What must not grow, as it was when the action was decided.
+    pub(super) value: f64,
 }
 
 /// Evidence that is asked for, and for what.
@@ -164,6 +179,9 @@ pub(super) struct Incident {
     pub(super) askings: u32,
     /// Whether its step is done with care: what does not help is undone, whatever the step says of failures.
     pub(super) is_careful: bool,
+    /// What must not grow, as it was when its last action was decided; `None` if nobody asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) objective: Option<f64>,
 }
 
 /// How far a step of several actions has come.
@@ -254,6 +272,8 @@ impl State {
             climbs: Vec::new(),
             next_proposal: 0,
             proposals: Vec::new(),
+            objectives: BTreeMap::new(),
+            warnings: BTreeMap::new(),
         }
     }
 

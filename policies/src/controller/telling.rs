@@ -26,6 +26,10 @@ impl Turn<'_> {
 
     /// The call itself.
     pub(super) fn call(&mut self, incident: u64, (to, reason): (Name, String), with: Vec<Name>, evidence: Vec<Evidence>) {
+        let reason = match self.state.warnings.get(&incident) {
+            Some(warnings) => format!("{reason}; the project's rules warn: {}", warnings.join("; ")),
+            None => reason,
+        };
         let (policy, paged) = (self.name(), evidence.clone());
         self.record(Event::Paged { policy, incident, to: to.clone(), reason: reason.clone(), with: with.clone(), evidence: paged });
         self.effects.push(Effect::Page { to, reason, with, evidence });

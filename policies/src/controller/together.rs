@@ -20,6 +20,7 @@ use super::state::{Group, Incident, Phase, Piece};
 use super::turn::Turn;
 use super::{ASSUMED_ACTION, Effect, MOST_TARGETS, RETRY_AFTER};
 use crate::guard::ineffective_chain::Helped;
+use crate::guard::stage::is_reversible;
 use crate::guard::{Answer, Guard, Instead, Proposal, owner_of, service_of};
 use crate::policy::{ConditionAt, Deed, Each, NameSource, Order, Staged, TargetSource, inverse};
 
@@ -125,10 +126,16 @@ impl Turn<'_> {
     /// Everything is known: what may of the next wave starts.
     pub(super) fn decide_together(&mut self, mut incident: Incident, gathered: &Gathered) {
         let policy = self.setup.policy.clone();
+        let deed = policy.steps.get(incident.step).map(|step| &step.deed);
+        if let Some(Deed::Own(own)) = deed
+            && incident.group.as_ref().is_some_and(Group::has_begun)
+        {
+            return self.go_on_unless_stopped(incident, &own.name, gathered);
+        }
         let group = incident.group.as_mut().expect("a step of several actions is planned before it is decided");
         let wave = group.waves.remove(0);
-        let deed = policy.steps.get(incident.step).map(|step| &step.deed);
         let why = reason(&incident, gathered.prechecks());
+        incident.objective = gathered.objective();
         if let Some(Deed::Own(own)) = deed {
             return self.decide_own(incident, (wave, &own.name), gathered, why);
         }
@@ -224,6 +231,30 @@ impl Turn<'_> {
             self.begin(&incident, piece, format!("{why}: part 1 of {count} of {name}"), &mut begun);
         }
         self.begun(incident, begun);
+    }
+
+    /// The next part of an action that somebody defined. What cannot be undone does not begin before the kill switches are asked again.
+    fn ask_or_go_on(&mut self, incident: Incident, name: &Name) {
+        let group = incident.group.as_ref().expect("it is planned");
+        let is_final = group.waves[0].iter().any(|piece| !is_reversible(&piece.action));
+        if is_final && self.setup.policy.guards.has(Guard::KillSwitch) {
+            return self.inquire(incident, true);
+        }
+        self.next_part(incident, name);
+    }
+
+    /// The kill switches have been asked in the middle of an action: it goes on, or a person has what is half done.
+    fn go_on_unless_stopped(&mut self, incident: Incident, name: &Name, gathered: &Gathered) {
+        let group = incident.group.as_ref().expect("it is planned");
+        let proposals: Vec<Proposal> = group.waves[0].iter().map(|piece| self.proposal_of(&incident, piece)).collect();
+        match self.ask(&incident, &proposals, [Guard::KillSwitch].into_iter(), gathered) {
+            None => self.next_part(incident, name),
+            Some((guard, answer)) => {
+                let Proposal { action, target, .. } = proposals[0].clone();
+                self.journal_refusal(&incident, (Some(action), target), guard, &answer);
+                self.hold_back(incident, guard, &answer);
+            }
+        }
     }
 
     /// The next part of an action that somebody defined, which has passed the guards.
@@ -330,7 +361,7 @@ impl Turn<'_> {
         {
             let done = std::mem::take(&mut group.done);
             group.earlier.extend(done);
-            return self.next_part(incident, &own.name);
+            return self.ask_or_go_on(incident, &own.name);
         }
         self.done(incident);
     }
@@ -721,6 +752,30 @@ guard:
         let mut bench = own(&capped);
         let refused = "refuse 0 by caps: 0 in flight + 4 > 3 (3 replicas of service/api)";
         bench.check(0, fires("api-1"), &["open 0", refused, "timer 0 at 60"]);
+    }
+
+    #[test]
+    fn the_kill_switch_is_asked_again_before_a_part_that_cannot_be_undone_and_before_no_other() {
+        let switched = OWN.replace("mutual_exclusion: { lease: 10m }", "kill_switch: { expr: off == 1 }");
+        let mut bench = own(&switched);
+        bench.check(0, fires("api-1"), &["open 0", "ask 0 Guard(Off) at 0"]);
+        bench.check(0, answer(0, Truth::False), &["start restart#0 drain replica/api-1"]);
+        bench.check(40, ended(0, OK), &["ask 1 Guard(Off) at 40"]);
+        let end = "close 0: step 1 was refused by kill_switch: True";
+        bench.check(40, answer(1, Truth::True), &["refuse 0 by kill_switch: True", "page team", end]);
+
+        let mut passing = own(&switched);
+        passing.step(0, fires("api-1"));
+        passing.step(0, answer(0, Truth::False));
+        passing.step(40, ended(0, OK));
+        passing.check(40, answer(1, Truth::False), &["start restart#1 restart (at once) service/api"]);
+        passing.check(50, ended(1, OK), &["ask 2 Verify(0) at 50"]);
+
+        let reversible = switched.replace("restart: { mode: at_once }", "scale: { by: 1 }");
+        let mut other = own(&reversible);
+        other.step(0, fires("api-1"));
+        other.step(0, answer(0, Truth::False));
+        other.check(40, ended(0, OK), &["start restart#1 scale (by +1) service/api"]);
     }
 
     #[test]

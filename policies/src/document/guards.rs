@@ -1,22 +1,24 @@
 //! `guard:`: the limits that a policy sets itself.
 
+use std::sync::Arc;
+
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Ratio, Rounding};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
 use firedrill_telemetry::promql::{Condition, Formula};
 
-use super::deeds::formula;
+use super::deeds::{self, formula};
 use super::{all, condition, positive_span};
 use crate::guard::approval::{Approval, Covered};
 use crate::guard::backoff::Backoff;
-use crate::guard::breaker::Breaker;
+use crate::guard::breaker::{Breaker, Harm};
 use crate::guard::caps::{Cap, CapOf, Most};
 use crate::guard::confidence::{ACT_AT, ASK_AT, Confidence, Source};
 use crate::guard::cooldown::Cooldown;
 use crate::guard::correlated_failure::Correlated;
 use crate::guard::detector_sanity::{SUSPECT_PERCENT, Sanity};
-use crate::guard::disruption_budget::DisruptionBudget;
+use crate::guard::disruption_budget::{DisruptionBudget, Headroom};
 use crate::guard::freeze::{Freeze, FreezeError, Written};
 use crate::guard::ineffective_chain::Chain;
 use crate::guard::max_unhealthy::MaxUnhealthy;
@@ -46,11 +48,15 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
     let mutual_exclusion = one(reader, &mut fields, "mutual_exclusion", lease);
     let breaker = one(reader, &mut fields, "breaker", breaker);
     let approval = one(reader, &mut fields, "approval", approval);
+    let (breaker, harm) = breaker.map_or((None, None), |breaker| breaker.map_or((Some(None), None), |(own, harm)| (Some(Some(own)), harm)));
     let canary = one(reader, &mut fields, "canary", trust);
     let confidence = one(reader, &mut fields, "confidence", confidence);
     fields.finish(reader);
     Some(GuardSettings {
         kill_switch: kill_switch?,
+        halts: Vec::new(),
+        code: None,
+        estate: Arc::default(),
         freezes: freezes?,
         change: change?,
         detector_sanity: detector_sanity?,
@@ -66,6 +72,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
         mutual_exclusion: mutual_exclusion?,
         breaker: breaker?,
         approval: approval?,
+        harm,
         canary: canary?,
     })
 }
@@ -98,7 +105,7 @@ fn switch(reader: &mut Reader, node: &Node) -> Option<Switch> {
 }
 
 /// `refuse`, `ask` or `alert_only`.
-fn effect(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Instead> {
+pub(super) fn effect(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Instead> {
     fields.optional("effect").map_or(Some(Instead::Wait), |node| reader.one_of(node, "an effect", &Instead::WORDS))
 }
 
@@ -163,16 +170,17 @@ fn watch(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Watch> {
 fn sanity(reader: &mut Reader, node: &Node) -> Option<Sanity> {
     let mut fields = reader.fields(node, "`detector_sanity`")?;
     let fresh = fields.optional("fresh").map_or(Some(None), |node| condition(reader, node).map(|(condition, _)| Some(condition)));
+    let clock = fields.optional("clock").map_or(Some(None), |node| reader.span(node, "`clock`").map(Some));
     let watched = ["healthy", "scope", "suspect"].into_iter().any(|key| fields.has(key));
     let watch = if watched { watch(reader, &mut fields).map(Some) } else { Some(None) };
     let usual = Ratio::new(SUSPECT_PERCENT / 100.0).expect("a share");
     let suspect = fields.optional("suspect").map_or(Some(usual), |node| positive_share(reader, node, "`suspect`"));
-    if !watched && !fields.has("fresh") {
-        reader.problem(problem::asks_nothing(fields.place(), "detector_sanity", "`fresh:`, or `healthy:` and `scope:`"));
+    if !watched && !fields.has("fresh") && !fields.has("clock") {
+        reader.problem(problem::asks_nothing(fields.place(), "detector_sanity", "`fresh:`, `clock:`, or `healthy:` and `scope:`"));
         return None;
     }
     fields.finish(reader);
-    Some(Sanity { fresh: fresh?, watch: watch?, suspect: suspect? })
+    Some(Sanity { fresh: fresh?, clock: clock?, watch: watch?, suspect: suspect? })
 }
 
 /// `{ services, within }`, `{ share, of, within }`, or all of them.
@@ -220,11 +228,28 @@ fn max_unhealthy(reader: &mut Reader, node: &Node) -> Option<MaxUnhealthy> {
 fn disruption_budget(reader: &mut Reader, node: &Node) -> Option<DisruptionBudget> {
     let mut fields = reader.fields(node, "`disruption_budget`")?;
     let watch = watch(reader, &mut fields);
-    let desired = most(reader, &mut fields, ("desired", "the desired healthy"), None);
+    let is_quorum = fields
+        .entries()
+        .iter()
+        .any(|(key, node)| &*key.text == "desired" && matches!(&node.value, Value::Text(text) if &**text == "quorum"));
+    let desired = match is_quorum {
+        true => fields.required(reader, "desired").map(|_| Most::Majority),
+        false => most(reader, &mut fields, ("desired", "the desired healthy"), None),
+    };
+    let headroom = fields.optional("headroom").map_or(Some(None), |node| headroom(reader, node).map(Some));
     let words = [("healthy", false), ("unhealthy", true)];
     let target = fields.optional("target").map_or(Some(false), |node| reader.one_of(node, "what a target is", &words));
     fields.finish(reader);
-    Some(DisruptionBudget { watch: watch?, desired: desired?, target_is_unhealthy: target? })
+    Some(DisruptionBudget { watch: watch?, desired: desired?, target_is_unhealthy: target?, headroom: headroom? })
+}
+
+/// `{ busy, at_most }`.
+fn headroom(reader: &mut Reader, node: &Node) -> Option<Headroom> {
+    let mut fields = reader.fields(node, "`headroom`")?;
+    let busy = fields.required(reader, "busy").and_then(|node| deeds::formula(reader, node)).map(|(formula, _)| formula);
+    let at_most = fields.required(reader, "at_most").and_then(|node| positive_share(reader, node, "`at_most`"));
+    fields.finish(reader);
+    Some(Headroom { busy: busy?, at_most: at_most? })
 }
 
 /// `{ base, factor, cap, jitter, reset_after }`.
@@ -270,7 +295,7 @@ fn lease(reader: &mut Reader, node: &Node) -> Option<Span> {
 }
 
 /// `{ failures, of_at_least, actions, within, try_again_after }`.
-fn breaker(reader: &mut Reader, node: &Node) -> Option<Breaker> {
+fn breaker(reader: &mut Reader, node: &Node) -> Option<(Breaker, Option<Harm>)> {
     let mut fields = reader.fields(node, "`breaker`")?;
     let failures = fields.optional("failures").map_or(Some(None), |node| positive_share(reader, node, "`failures`").map(Some));
     let of_at_least = match fields.has("failures") {
@@ -281,8 +306,9 @@ fn breaker(reader: &mut Reader, node: &Node) -> Option<Breaker> {
         fields.optional("actions").map_or(Some(None), |node| reader.integer(node, "the number of starts", 1..=1_000_000).map(Some));
     let within = fields.required(reader, "within").and_then(|node| longest(reader, node, "`within`"));
     let again = fields.optional("try_again_after").map_or(Some(None), |node| longest(reader, node, "`try_again_after`").map(Some));
-    if !fields.has("failures") && !fields.has("actions") {
-        reader.problem(problem::asks_nothing(fields.place(), "breaker", "`failures:` and `of_at_least:`, or `actions:`"));
+    let harm = fields.optional("harm").map_or(Some(None), |node| harm(reader, node).map(Some));
+    if !fields.has("failures") && !fields.has("actions") && !fields.has("harm") {
+        reader.problem(problem::asks_nothing(fields.place(), "breaker", "`failures:` and `of_at_least:`, `actions:`, or `harm:`"));
         return None;
     }
     fields.finish(reader);
@@ -291,7 +317,24 @@ fn breaker(reader: &mut Reader, node: &Node) -> Option<Breaker> {
         None => None,
         Some(number) => Some(count(number)?),
     };
-    Some(Breaker { failures: failures?, of_at_least: count(of_at_least?)?, actions, within: within?, try_again_after: again? })
+    let breaker = Breaker { failures: failures?, of_at_least: count(of_at_least?)?, actions, within: within?, try_again_after: again? };
+    Some((breaker, harm?))
+}
+
+/// `{ expr, by }`: what must not grow by more than this from a decision to the end of its verification.
+fn harm(reader: &mut Reader, node: &Node) -> Option<Harm> {
+    let mut fields = reader.fields(node, "`harm`")?;
+    let formula = fields.required(reader, "expr").and_then(|node| deeds::formula(reader, node)).map(|(formula, _)| formula);
+    let by = fields.required(reader, "by").and_then(|node| {
+        let by = reader.number(node, "how much worse")?;
+        if by < 0.0 {
+            reader.problem(problem::out_of_range(&node.place, "what may grow by less than nothing is always harmed", "write 0 or more"));
+            return None;
+        }
+        Some(by)
+    });
+    fields.finish(reader);
+    Some(Harm { formula: formula?, by: by? })
 }
 
 /// `measured`, or `{ expr, act_at, ask_at }` or `{ source: measured, act_at, ask_at }`.
@@ -456,14 +499,21 @@ fn overflow(reader: &mut Reader, node: &Node) -> Option<Span> {
 
 fn cap(reader: &mut Reader, node: &Node) -> Option<Cap> {
     let mut fields = reader.fields(node, "a cap")?;
-    let scope = fields.required(reader, "scope").and_then(|node| scope(reader, node));
-    let of = fields
-        .required(reader, "of")
-        .and_then(|node| reader.one_of(node, "something to count", &[("replicas", CapOf::Replicas), ("targets", CapOf::Targets)]));
+    let scope = fields.required(reader, "scope").and_then(|node| scope_of_cap(reader, node));
+    let of = fields.required(reader, "of").and_then(|node| reader.one_of(node, "something to count", &COUNTED));
     let at_least = fields.optional("at_least").map_or(Some(0), |node| reader.integer(node, "`at_least`", 0..=1_000_000));
     let max = most(reader, &mut fields, ("max", "the cap"), of);
     fields.finish(reader);
     Some(Cap { scope: scope?, of: of?, max: max?, at_least: at_least?.unsigned_abs() })
+}
+
+/// What a cap counts.
+const COUNTED: [(&str, CapOf); 3] = [("replicas", CapOf::Replicas), ("targets", CapOf::Targets), ("capacity", CapOf::Capacity)];
+
+/// Of a cap, also what the project declares.
+fn scope_of_cap(reader: &mut Reader, node: &Node) -> Option<Scope> {
+    let scopes = [Scope::Service, Scope::Zone, Scope::Region, Scope::Cluster, Scope::Owner, Scope::All];
+    reader.one_of(node, "a scope", &scopes.map(|scope| (scope.word(), scope)))
 }
 
 /// The parts of the system that can be counted.

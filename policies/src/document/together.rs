@@ -133,8 +133,13 @@ pub(super) fn own(reader: &mut Reader, node: &Node, aim: Aim<'_>) -> Option<Deed
     Some(Deed::Own(own.clone()))
 }
 
-/// `actions:`, by name what each does and what it stands for.
-pub(super) fn definitions(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Option<BTreeMap<Name, OwnAction>> {
+/// `actions:`, by name what each does and what it stands for, beside those of the project, of which none may be hidden.
+pub(super) fn definitions(
+    reader: &mut Reader,
+    node: &Node,
+    scripts: Scripts<'_>,
+    shared: &BTreeMap<Name, OwnAction>,
+) -> Option<BTreeMap<Name, OwnAction>> {
     let fields = reader.fields(node, "`actions`")?;
     let mut read = Vec::new();
     for (key, value) in fields.entries() {
@@ -144,9 +149,14 @@ pub(super) fn definitions(reader: &mut Reader, node: &Node, scripts: Scripts<'_>
             read.push(None);
             continue;
         }
+        if shared.contains_key(&name) {
+            reader.problem(problem::action_of_project(&key.place, &key.text));
+            read.push(None);
+            continue;
+        }
         read.push(definition(reader, value, name.clone(), scripts).map(|own| (name, own)));
     }
-    all(read).map(|all| all.into_iter().collect())
+    all(read).map(|all| shared.clone().into_iter().chain(all).collect())
 }
 
 fn definition(reader: &mut Reader, node: &Node, name: Name, scripts: Scripts<'_>) -> Option<OwnAction> {

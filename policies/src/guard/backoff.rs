@@ -22,7 +22,7 @@ pub struct Backoff {
     pub factor: Factor,
     /// No rest is longer, before jitter.
     pub cap: Span,
-    /// Each rest is longer by up to this share of it, by luck that depends on policy, target and number only.
+    /// Each rest is longer by up to this share of it, by luck that depends on the run's seed, policy, target and number only.
     pub jitter: Ratio,
     /// After so long without a remediation the next counts as the first.
     pub reset_after: Span,
@@ -69,18 +69,18 @@ impl Attempts {
 impl Backoff {
     /// The rest after the `n`th remediation in a row, `n` at least 1.
     #[must_use]
-    pub fn rest(&self, policy: &Name, target: &Target, n: u32) -> Span {
+    pub fn rest(&self, policy: &Name, target: &Target, n: u32, seed: Seed) -> Span {
         let grown = libm::pow(self.factor.get(), f64::from(n.saturating_sub(1))) * self.base.as_seconds();
         let capped = if grown < self.cap.as_seconds() { Span::from_seconds_f64(grown) } else { self.cap };
         let entity = hash64(&format!("{policy} {target}"));
-        let luck = Stream::new(Seed::default(), Purpose::Retry, entity).block(u64::from(n)).unit(0);
+        let luck = Stream::new(seed, Purpose::Retry, entity).block(u64::from(n)).unit(0);
         capped.saturating_add(Span::from_seconds_f64(capped.as_seconds() * self.jitter.get() * luck))
     }
 }
 
 /// Asks the guard. Passes from `end + rest` on, that instant included.
 #[must_use]
-pub fn check(backoff: Option<&Backoff>, proposal: &Proposal, attempts: &Attempts, now: Time) -> Answer {
+pub fn check(backoff: Option<&Backoff>, proposal: &Proposal, attempts: &Attempts, (now, seed): (Time, Seed)) -> Answer {
     let Some(backoff) = backoff else { return Answer::not_configured() };
     let Proposal { policy, target, incident, .. } = proposal;
     let own = attempts.list.iter().filter(|own| own.policy == *policy && own.target == *target && own.incident != *incident);
@@ -92,7 +92,7 @@ pub fn check(backoff: Option<&Backoff>, proposal: &Proposal, attempts: &Attempts
     // Attempts in a row: between each and the one before it less than a stable period lies.
     let in_a_row = own.windows(2).rev().take_while(|pair| pair[1].started < pair[0].ended.saturating_add(backoff.reset_after)).count();
     let n = u32::try_from(in_a_row).unwrap_or(u32::MAX).saturating_add(1);
-    let rest = backoff.rest(policy, target, n);
+    let rest = backoff.rest(policy, target, n, seed);
     let until = last.ended.saturating_add(rest);
     let figures = format!("{target} rests for {rest} after {n} in a row, the last {} ago", now.since(last.ended));
     if now < until { Answer::refused(format!("{figures}, until {until}"), Some(until)) } else { Answer::passed(figures) }
@@ -127,7 +127,9 @@ mod tests {
 
     #[track_caller]
     fn check_until(list: &[(u64, u64)], second: u64) -> Option<u64> {
-        let ask = |second| check(Some(&backoff("0%")), &proposal("p", 99, "service/api"), &attempts(list), Time::from_seconds(second));
+        let ask = |second| {
+            check(Some(&backoff("0%")), &proposal("p", 99, "service/api"), &attempts(list), (Time::from_seconds(second), Seed::default()))
+        };
         let again = ask(second).again?.as_nanos() / 1_000_000_000;
         assert!(ask(again - 1).is_refusal() && !ask(again).is_refusal(), "the instant itself is free, and none before");
         Some(again)
@@ -149,14 +151,17 @@ mod tests {
         assert_eq!(check_until(&list, 25), Some(45));
         assert_eq!(check_until(&[(0, 5), (20, 25), (124, 125)], 125), Some(165), "99 s were not stable enough: the third in a row");
         assert_eq!(check_until(&[(0, 5), (20, 25), (125, 126)], 126), Some(136), "100 s were");
-        assert!(!check(Some(&backoff("0%")), &proposal("p", 9, "service/api"), &attempts(&list), Time::from_seconds(125)).is_refusal());
+        assert!(
+            !check(Some(&backoff("0%")), &proposal("p", 9, "service/api"), &attempts(&list), (Time::from_seconds(125), Seed::default()))
+                .is_refusal()
+        );
     }
 
     #[test]
     fn others_do_not_rest_and_the_steps_of_one_incident_are_one_attempt() {
         let mut attempts = attempts(&[(0, 5)]);
         let at = |policy, incident, target, attempts: &Attempts| {
-            check(Some(&backoff("0%")), &proposal(policy, incident, target), attempts, Time::from_seconds(6))
+            check(Some(&backoff("0%")), &proposal(policy, incident, target), attempts, (Time::from_seconds(6), Seed::default()))
         };
         assert!(at("p", 1, "service/api", &attempts).is_refusal());
         assert!(!at("p", 0, "service/api", &attempts).is_refusal());
@@ -168,18 +173,30 @@ mod tests {
 
     #[test]
     fn unless_asked_for_it_is_not_configured() {
-        assert_eq!(check(None, &proposal("p", 1, "service/api"), &attempts(&[(0, 5)]), Time::ZERO), Answer::not_configured());
+        assert_eq!(
+            check(None, &proposal("p", 1, "service/api"), &attempts(&[(0, 5)]), (Time::ZERO, Seed::default())),
+            Answer::not_configured()
+        );
+    }
+
+    #[test]
+    fn two_runs_have_rests_of_their_own() {
+        let (policy, target) = (Name::new("p"), Target::Service(Name::new("api")));
+        let rests = [1, 2].map(|seed| backoff("50%").rest(&policy, &target, 3, Seed(seed)));
+        assert_ne!(rests[0], rests[1]);
+        assert_eq!([1, 2].map(|seed| backoff("0%").rest(&policy, &target, 3, Seed(seed))), [Span::from_seconds(40); 2]);
     }
 
     proptest! {
         /// Jitter makes a rest longer by at most its share, always by the same for the same address, and the cap holds for any number.
         #[test]
-        fn jitter_stays_within_its_share(n in 1_u32..5000, policy in "[a-z]{1,8}") {
+        fn jitter_stays_within_its_share(n in 1_u32..5000, policy in "[a-z]{1,8}", seed: u64) {
+            let seed = Seed(seed);
             let (policy, target) = (Name::new(&policy), Target::Service(Name::new("api")));
-            let (plain, spread) = (backoff("0%").rest(&policy, &target, n), backoff("25%").rest(&policy, &target, n));
+            let (plain, spread) = (backoff("0%").rest(&policy, &target, n, seed), backoff("25%").rest(&policy, &target, n, seed));
             prop_assert!(plain <= Span::from_seconds(60));
             prop_assert!(plain <= spread && spread.as_seconds() <= plain.as_seconds() * 1.25 + 1e-9);
-            prop_assert_eq!(spread, backoff("25%").rest(&policy, &target, n));
+            prop_assert_eq!(spread, backoff("25%").rest(&policy, &target, n, seed));
         }
     }
 }

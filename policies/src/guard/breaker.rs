@@ -3,11 +3,12 @@
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Ratio, Rounding};
 use firedrill_core::time::{Span, Time};
+use firedrill_telemetry::promql::Formula;
 use serde::{Deserialize, Serialize};
 
 use super::ineffective_chain::{Helped, Outcomes};
 use super::rate_limit::Starts;
-use super::{Answer, Instead};
+use super::{Answer, Instead, Known};
 
 /// The name in journals.
 pub const NAME: &str = "breaker";
@@ -25,6 +26,34 @@ pub struct Breaker {
     pub within: Span,
     /// After so long one remediation is tried; if it helps, the breaker closes. `None`: it stays open.
     pub try_again_after: Option<Span>,
+}
+
+/// What tells that an action has done harm: a number that is greater after it than it was when it was decided.
+#[derive(Clone, Debug)]
+pub struct Harm {
+    /// What is compared; the more, the worse.
+    pub formula: Formula,
+    /// By so much more than at the decision is harm; 0 or more.
+    pub by: f64,
+}
+
+impl Harm {
+    /// Why an action has done harm, if it has: the number when it was decided and the number after it.
+    #[must_use]
+    pub fn judge(&self, what: &str, before: f64, after: f64) -> Option<String> {
+        (after > before + self.by).then(|| format!("{after} after {what} > {before} at its decision + {}", self.by))
+    }
+}
+
+/// Whether what tells of harm can be told, of a policy that asks for it; no telling refuses.
+#[must_use]
+pub fn check_harm(harm: Option<&Harm>, known: Option<&Known>) -> Answer {
+    match (harm, known) {
+        (None, _) => Answer::not_configured(),
+        (Some(_), Some(Known::Measured(Some(value), _))) => Answer::passed(format!("harm is measured from {value} on")),
+        (Some(_), Some(Known::Measured(None, why))) => Answer::refused(format!("cannot tell what harm is measured by: {why}"), None),
+        (Some(_), _) => Answer::refused("cannot tell what harm is measured by: nobody has looked", None),
+    }
 }
 
 /// The breakers that have ever opened.
@@ -68,6 +97,12 @@ impl Breakers {
         let state = self.entry(policy);
         state.open = Some((now, why));
         state.trial = None;
+    }
+
+    /// An action has done harm: the breaker opens, or is open from now on.
+    pub(super) fn harmed(&mut self, policy: &Name, why: String, now: Time) {
+        let state = self.entry(policy);
+        (state.open, state.trial) = (Some((now, why)), None);
     }
 
     /// An action of an incident starts: while the breaker is open it is the trial.
@@ -129,6 +164,37 @@ mod tests {
     use super::super::Guards;
     use super::super::fixture::proposal;
     use super::*;
+
+    #[test]
+    fn harm_is_more_than_it_may_grow_by_and_the_bound_itself_is_none() {
+        let harm = Harm { formula: Formula::parse("sum(errors)").unwrap(), by: 0.5 };
+        assert_eq!(harm.judge("restart", 1.0, 1.5), None);
+        assert_eq!(harm.judge("restart", 1.0, 1.75).as_deref(), Some("1.75 after restart > 1 at its decision + 0.5"));
+        assert_eq!(harm.judge("restart", 1.0, f64::NAN), None);
+        assert_eq!(check_harm(None, None), Answer::not_configured());
+        assert_eq!(check_harm(Some(&harm), Some(&Known::Measured(Some(1.0), String::new()))).figures, "harm is measured from 1 on");
+        let untold = check_harm(Some(&harm), Some(&Known::Measured(None, "no element".to_owned())));
+        assert_eq!(untold, Answer::refused("cannot tell what harm is measured by: no element", None));
+        assert!(check_harm(Some(&harm), None).is_refusal());
+    }
+
+    #[test]
+    fn harm_opens_the_breaker_at_once_and_a_trial_may_close_it() {
+        let (policy, mut guards) = (Name::new("p"), Guards::new());
+        let breaker = Breaker { failures: None, ..half(Some(100)) };
+        let ask = |guards: &Guards, second| check(Some(&breaker), &policy, 9, &guards.breakers, Time::from_seconds(second));
+        assert!(!ask(&guards, 10).is_refusal());
+        guards.harmed(&policy, "2 after restart > 1 at its decision + 0.5".to_owned(), Time::from_seconds(10));
+        let told = ask(&guards, 109);
+        let figures = "open since 00m10.000s, to be tried at 01m50.000s: 2 after restart > 1 at its decision + 0.5";
+        assert_eq!((told.figures.as_str(), told.instead), (figures, Instead::Alert));
+        assert!(!ask(&guards, 110).is_refusal());
+        guards.started(&proposal("p", 9, "service/api"), Time::from_seconds(110));
+        guards.judged(&proposal("p", 9, "service/api"), Helped::Yes, Time::from_seconds(120));
+        assert_eq!(ask(&guards, 121).figures, "closed");
+        let text = serde_json::to_string(&guards).unwrap();
+        assert_eq!(serde_json::from_str::<Guards>(&text).unwrap(), guards);
+    }
 
     fn half(try_again_after: Option<u64>) -> Breaker {
         Breaker {

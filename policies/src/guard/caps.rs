@@ -11,6 +11,7 @@ use firedrill_core::name::Name;
 use firedrill_core::quantity::{Ratio, Rounding};
 
 use super::dedup::{Deed, Remediations};
+use super::estate::{Estate, all_with};
 use super::{Answer, Proposal, Scope, service_of, services_touched, zones_touched};
 
 /// The name in journals.
@@ -23,6 +24,8 @@ pub enum CapOf {
     Replicas,
     /// Different targets.
     Targets,
+    /// What the replicas that are taken carry, in the unit of the project.
+    Capacity,
 }
 
 /// How much a cap allows.
@@ -32,6 +35,8 @@ pub enum Most {
     Count(u64),
     /// A share of the declared replicas in the scope, rounded as declared.
     Share(Ratio, Rounding),
+    /// More than half of them; of what must stay healthy alone.
+    Majority,
 }
 
 impl Most {
@@ -41,6 +46,7 @@ impl Most {
         match self {
             Self::Count(count) => *count,
             Self::Share(share, rounding) => share.of(declared, *rounding),
+            Self::Majority => declared / 2 + 1,
         }
     }
 
@@ -51,6 +57,7 @@ impl Most {
             Self::Count(count) => count.to_string(),
             Self::Share(share, Rounding::Floor) => format!("{share}, rounded down"),
             Self::Share(share, Rounding::Ceil) => format!("{share}, rounded up"),
+            Self::Majority => "quorum".to_owned(),
         }
     }
 }
@@ -58,7 +65,7 @@ impl Most {
 /// A cap on what is touched at a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cap {
-    /// What is counted together: `service`, `zone` or `all`.
+    /// What is counted together: anything but `target`.
     pub scope: Scope,
     /// What is counted.
     pub of: CapOf,
@@ -75,6 +82,10 @@ pub enum Part {
     Service(Name),
     /// One zone.
     Zone(Name),
+    /// One region or cluster.
+    Zones(Scope, Name, Vec<Name>),
+    /// The services of one owner.
+    Owned(Name, Vec<Name>),
     /// Everything.
     All,
 }
@@ -82,10 +93,11 @@ pub enum Part {
 impl Cap {
     /// The cap's figure for one part of the system; `None` if the part is not declared and the figure depends on it.
     #[must_use]
-    pub fn limit(&self, part: &Part, inventory: &Inventory) -> Option<u64> {
-        let most = match self.max {
-            Most::Count(count) => count,
-            Most::Share(share, rounding) => share.of(declared(part, inventory)?, rounding),
+    pub fn limit(&self, part: &Part, inventory: &Inventory, estate: &Estate) -> Option<u64> {
+        let most = match (self.max, self.of) {
+            (Most::Count(count), _) => count,
+            (most, CapOf::Capacity) => most.of(capacity_declared(part, inventory, estate)?),
+            (most, _) => most.of(declared(part, inventory)?),
         };
         Some(most.max(self.at_least))
     }
@@ -96,11 +108,13 @@ impl Cap {
         let what = match self.of {
             CapOf::Replicas => "replicas",
             CapOf::Targets => "targets",
+            CapOf::Capacity => "capacity",
         };
         let most = match self.max {
             Most::Count(count) => format!("{count} {what} of {place}"),
             Most::Share(share, Rounding::Floor) => format!("{share} of the {what} of {place}, rounded down"),
             Most::Share(share, Rounding::Ceil) => format!("{share} of the {what} of {place}, rounded up"),
+            Most::Majority => format!("more than half of the {what} of {place}"),
         };
         if self.at_least > 0 { format!("{most}, at least {}", self.at_least) } else { most }
     }
@@ -108,30 +122,37 @@ impl Cap {
 
 /// Asks the guard.
 #[must_use]
-pub fn check(caps: &[Cap], proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> Answer {
-    let parts = |cap: &Cap| parts_touched(cap.scope, &proposal.target, inventory);
+pub fn check(caps: &[Cap], proposal: &Proposal, remediations: &Remediations, ground: (&Inventory, &Estate)) -> Answer {
+    let parts = |cap: &Cap| parts_of(cap.scope, &proposal.target, ground);
     let answers = caps.iter().flat_map(|cap| match parts(cap) {
         Some(parts) if parts.is_empty() => {
             vec![Answer::passed(format!("{} lies in no {}", proposal.target, cap.scope.word()))]
         }
-        Some(parts) => parts.iter().map(|part| of_one(cap, part, proposal, remediations, inventory)).collect(),
+        Some(parts) => parts.iter().map(|part| of_one(cap, part, proposal, remediations, ground)).collect(),
         None => vec![Answer::refused(format!("the {} of {} is not declared", cap.scope.word(), proposal.target), None)],
     });
     Answer::all(answers.collect())
 }
 
-fn of_one(cap: &Cap, part: &Part, proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> Answer {
+fn of_one(cap: &Cap, part: &Part, proposal: &Proposal, remediations: &Remediations, (inventory, estate): (&Inventory, &Estate)) -> Answer {
     let place = match part {
         Part::Service(name) => format!("service/{name}"),
         Part::Zone(name) => format!("zone/{name}"),
+        Part::Zones(scope, name, _) => format!("{}/{name}", scope.word()),
+        Part::Owned(name, _) => format!("owner/{name}"),
         Part::All => "all".to_owned(),
     };
-    let Some(limit) = cap.limit(part, inventory) else {
-        return Answer::refused(format!("the replicas of {place} are not declared"), None);
+    let Some(limit) = cap.limit(part, inventory, estate) else {
+        let what = if cap.of == CapOf::Capacity { "capacities" } else { "replicas" };
+        return Answer::refused(format!("the {what} of {place} are not declared"), None);
     };
     let (in_flight, this) = match cap.of {
         CapOf::Replicas => replicas_touched(part, proposal, remediations, inventory),
         CapOf::Targets => targets_touched(part, proposal, remediations, inventory),
+        CapOf::Capacity => match capacity_touched(part, proposal, remediations, (inventory, estate)) {
+            Some(touched) => touched,
+            None => return Answer::refused(format!("the capacity of what {} touches is not declared", proposal.target), None),
+        },
     };
     let figures =
         format!("{in_flight} in flight + {this} {} {limit} ({})", if in_flight + this > limit { ">" } else { "<=" }, cap.describe(&place));
@@ -151,17 +172,68 @@ fn replicas_touched(part: &Part, proposal: &Proposal, remediations: &Remediation
     (in_flight, replicas_taken(&proposal.action, &proposal.target, part, inventory))
 }
 
+/// Capacity in flight, and what the proposal adds; `None` if a capacity is not declared.
+fn capacity_touched(
+    part: &Part,
+    proposal: &Proposal,
+    remediations: &Remediations,
+    (inventory, estate): (&Inventory, &Estate),
+) -> Option<(u64, u64)> {
+    let taken = |action: &Action, target: &Target| {
+        let of_one = |service: Name| {
+            let entry = inventory.services.get(&service)?.clone();
+            let alone = Inventory { services: [(service.clone(), entry)].into(), nodes: inventory.nodes.clone(), ..Inventory::default() };
+            let replicas = replicas_taken(action, target, part, &alone);
+            if replicas == 0 { Some(0) } else { Some(replicas.saturating_mul(*estate.capacities.get(&service)?)) }
+        };
+        services_touched(target, inventory).into_iter().map(of_one).sum::<Option<u64>>()
+    };
+    let in_flight = in_flight(proposal, remediations).map(|deed| taken(&deed.action, &deed.target)).sum::<Option<u64>>()?;
+    Some((in_flight, taken(&proposal.action, &proposal.target)?))
+}
+
+/// The declared capacity of a part of the system; `None` if that of any service there is not declared.
+fn capacity_declared(part: &Part, inventory: &Inventory, estate: &Estate) -> Option<u64> {
+    let of_one = |service: &Name| match replicas_in(service, part, inventory) {
+        0 => Some(0),
+        replicas => Some(replicas.saturating_mul(*estate.capacities.get(service)?)),
+    };
+    let whole = inventory.services.keys().map(of_one).sum::<Option<u64>>()?;
+    (whole > 0).then_some(whole)
+}
+
 /// Different targets in flight, and whether the proposal adds one.
 fn targets_touched(part: &Part, proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
     let touches = |target: &Target| match part {
         Part::All => true,
         Part::Service(service) => services_touched(target, inventory).contains(service),
         Part::Zone(zone) => zones_touched(target, inventory).contains(zone),
+        Part::Zones(_, _, zones) => zones_touched(target, inventory).iter().any(|zone| zones.contains(zone)),
+        Part::Owned(_, services) => services_touched(target, inventory).iter().any(|service| services.contains(service)),
     };
     let in_flight: BTreeSet<&Target> =
         in_flight(proposal, remediations).map(|deed| &deed.target).filter(|target| touches(target)).collect();
     let adds = !in_flight.contains(&proposal.target);
     (in_flight.len() as u64, u64::from(adds))
+}
+
+/// As [`parts_touched`], with those that the project declares.
+fn parts_of(scope: Scope, target: &Target, (inventory, estate): (&Inventory, &Estate)) -> Option<Vec<Part>> {
+    let (touched, of_each) = match scope {
+        Scope::Region => (zones_touched(target, inventory), &estate.regions),
+        Scope::Cluster => (zones_touched(target, inventory), &estate.clusters),
+        Scope::Owner => (services_touched(target, inventory), &estate.owners),
+        _ => return parts_touched(scope, target, inventory),
+    };
+    if matches!(target, Target::Client(_)) {
+        return Some(Vec::new());
+    }
+    let names: BTreeSet<&Name> = touched.iter().map(|name| of_each.get(name)).collect::<Option<_>>()?;
+    let part = |name: &Name| match scope {
+        Scope::Owner => Part::Owned(name.clone(), all_with(of_each, name)),
+        _ => Part::Zones(scope, name.clone(), all_with(of_each, name)),
+    };
+    (!names.is_empty()).then(|| names.into_iter().map(part).collect())
 }
 
 /// The parts of the system that an action on a target touches under a cap's scope; `None` if they are not declared.
@@ -177,6 +249,7 @@ pub(super) fn parts_touched(scope: Scope, target: &Target, inventory: &Inventory
             let zones = zones_touched(target, inventory);
             (!zones.is_empty()).then(|| zones.into_iter().map(Part::Zone).collect())
         }
+        (Scope::Region | Scope::Cluster | Scope::Owner, _) => None,
     }
 }
 
@@ -186,6 +259,8 @@ pub(super) fn declared(part: &Part, inventory: &Inventory) -> Option<u64> {
     match part {
         Part::Service(service) => inventory.services.get(service).map(|entry| u64::from(entry.replicas)),
         Part::Zone(zone) => inventory.zones().contains(zone).then(all),
+        Part::Zones(_, _, zones) => inventory.zones().iter().any(|zone| zones.contains(zone)).then(all),
+        Part::Owned(_, services) => services.iter().any(|service| inventory.services.contains_key(service)).then(all),
         Part::All => (!inventory.services.is_empty()).then(all),
     }
 }
@@ -202,6 +277,9 @@ fn replicas_in(service: &Name, part: &Part, inventory: &Inventory) -> u64 {
                 0
             }
         }
+        Part::Owned(_, services) if services.contains(service) => u64::from(entry.replicas),
+        Part::Owned(..) => 0,
+        Part::Zones(_, _, zones) => zones.iter().map(|zone| replicas_in(service, &Part::Zone(zone.clone()), inventory)).sum(),
         Part::Zone(zone) => {
             let zones = entry.zones.len().max(1) as u64;
             let standing = |offset: u64| (u64::from(entry.replicas) + zones - 1 - offset) / zones;
@@ -221,6 +299,12 @@ pub fn replicas_taken(action: &Action, target: &Target, part: &Part, inventory: 
                 (Target::Zone(zone), Part::Service(own)) if own == service => replicas_in(service, &Part::Zone(zone.clone()), inventory),
                 (Target::Zone(zone), Part::All) => replicas_in(service, &Part::Zone(zone.clone()), inventory),
                 (Target::Zone(zone), Part::Zone(own)) if own == zone => replicas_in(service, part, inventory),
+                (Target::Zone(zone), Part::Zones(_, _, zones)) if zones.contains(zone) => {
+                    replicas_in(service, &Part::Zone(zone.clone()), inventory)
+                }
+                (Target::Zone(zone), Part::Owned(_, services)) if services.contains(service) => {
+                    replicas_in(service, &Part::Zone(zone.clone()), inventory)
+                }
                 _ => 0,
             };
             if takes_replicas(action) { inventory.services.keys().map(zone_and_part).sum() } else { 0 }
@@ -233,6 +317,8 @@ pub fn replicas_taken(action: &Action, target: &Target, part: &Part, inventory: 
             let services = inventory.services.keys().filter(|service| match part {
                 Part::Service(own) => own == *service,
                 Part::Zone(own) => own == zone,
+                Part::Zones(_, _, zones) => zones.contains(zone),
+                Part::Owned(_, services) => services.contains(*service),
                 Part::All => true,
             });
             if takes_replicas(action) { services.map(on_one).sum() } else { 0 }
@@ -242,6 +328,8 @@ pub fn replicas_taken(action: &Action, target: &Target, part: &Part, inventory: 
                 Part::All => true,
                 Part::Service(service) => service_of(target, inventory).as_ref() == Some(service),
                 Part::Zone(zone) => zones_touched(target, inventory).contains(zone),
+                Part::Zones(_, _, zones) => zones_touched(target, inventory).iter().any(|zone| zones.contains(zone)),
+                Part::Owned(_, services) => service_of(target, inventory).is_some_and(|service| services.contains(&service)),
             };
             u64::from(inside && takes_replicas(action))
         }
@@ -315,7 +403,7 @@ mod tests {
         for (incident, target) in (10..).zip(in_flight) {
             guards.started(&proposal("other", incident, target), Time::ZERO);
         }
-        check(&[cap], &proposal("p", 0, target), &guards.remediations, &inventory())
+        check(&[cap], &proposal("p", 0, target), &guards.remediations, (&inventory(), &estate()))
     }
 
     #[test]
@@ -342,7 +430,7 @@ mod tests {
         let half = cap(Scope::Service, CapOf::Replicas, share("50%", Rounding::Floor), 0);
         assert!(check_with(half, &[], "service/api").is_refusal());
         let rolling = Proposal { action: Action::Restart { mode: RestartMode::Rolling }, ..proposal("p", 0, "service/api") };
-        assert!(!check(&[half], &rolling, &Remediations::default(), &inventory()).is_refusal());
+        assert!(!check(&[half], &rolling, &Remediations::default(), (&inventory(), &estate())).is_refusal());
     }
 
     #[test]
@@ -376,11 +464,66 @@ mod tests {
         let drain = Proposal { action: Action::Drain, ..proposal("p", 0, "zone/a") };
         let check_cap = |of_all: &str| {
             let cap = cap(Scope::All, CapOf::Replicas, share(of_all, Rounding::Floor), 0);
-            check(&[cap], &drain, &Remediations::default(), &inventory())
+            check(&[cap], &drain, &Remediations::default(), (&inventory(), &estate()))
         };
         // Zone a holds api-0, api-3, cart-0 and cart-2: 4 of 9.
         assert!(check_cap("40%").is_refusal());
         assert!(!check_cap("45%").is_refusal());
+    }
+
+    /// Zones a and b lie in one region, c in another; each is a cluster of its own but a and c. A team has both services; only api's capacity is known.
+    fn estate() -> Estate {
+        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| (Name::new(key), Name::new(value))).collect();
+        Estate {
+            owners: map(&[("api", "shop"), ("cart", "shop")]),
+            capacities: [(Name::new("api"), 100)].into(),
+            regions: map(&[("a", "eu"), ("b", "eu"), ("c", "us")]),
+            clusters: map(&[("a", "blue"), ("b", "green"), ("c", "blue")]),
+        }
+    }
+
+    #[test]
+    fn a_region_a_cluster_and_an_owner_are_counted_over_all_that_lies_there() {
+        // api-0 to api-5 stand in a, b, c, a, b, c; cart-0 to cart-2 in a, b, a.
+        let one = |scope| cap(scope, CapOf::Replicas, Most::Count(1), 0);
+        assert!(check_with(one(Scope::Region), &["replica/api-1"], "replica/cart-0").is_refusal(), "b and a lie in eu");
+        assert!(!check_with(one(Scope::Region), &["replica/api-2"], "replica/cart-0").is_refusal(), "c lies in us");
+        assert!(check_with(one(Scope::Cluster), &["replica/api-2"], "replica/cart-0").is_refusal(), "c and a are blue");
+        assert!(!check_with(one(Scope::Cluster), &["replica/api-1"], "replica/cart-0").is_refusal(), "b is green");
+        let refused = check_with(one(Scope::Owner), &["replica/api-1"], "replica/cart-0");
+        assert_eq!(refused.figures, "1 in flight + 1 > 1 (1 replicas of owner/shop)");
+        // 7 replicas stand in eu: 2 + 2 of api and 3 of cart. 40 % of 7 is 2.8.
+        let share = |rounding| cap(Scope::Region, CapOf::Replicas, share("40%", rounding), 0);
+        let two = ["replica/api-0", "replica/api-1"];
+        assert!(check_with(share(Rounding::Floor), &two, "replica/cart-0").is_refusal());
+        assert!(!check_with(share(Rounding::Ceil), &two, "replica/cart-0").is_refusal());
+        let targets = cap(Scope::Owner, CapOf::Targets, Most::Count(2), 0);
+        assert!(!check_with(targets, &["replica/api-0"], "replica/cart-0").is_refusal());
+        assert!(check_with(targets, &["replica/api-0", "replica/api-1"], "replica/cart-0").is_refusal());
+    }
+
+    #[test]
+    fn capacity_is_what_the_replicas_that_are_taken_carry() {
+        let most = |max| cap(Scope::All, CapOf::Capacity, Most::Count(max), 0);
+        assert_eq!(check_with(most(200), &["replica/api-0"], "replica/api-1").figures, "100 in flight + 100 <= 200 (200 capacity of all)");
+        assert!(check_with(most(199), &["replica/api-0"], "replica/api-1").is_refusal());
+        let unknown = check_with(most(1_000_000), &[], "replica/cart-0");
+        assert_eq!(unknown.figures, "the capacity of what replica/cart-0 touches is not declared");
+        let third = cap(Scope::Service, CapOf::Capacity, share("34%", Rounding::Floor), 0);
+        assert!(!check_with(third, &["replica/api-0"], "replica/api-1").is_refusal(), "200 of 600");
+        assert!(check_with(third, &["replica/api-0", "replica/api-2"], "replica/api-1").is_refusal());
+        let all = cap(Scope::All, CapOf::Capacity, share("34%", Rounding::Floor), 0);
+        assert_eq!(check_with(all, &[], "replica/api-1").figures, "the capacities of all are not declared", "cart's is not");
+    }
+
+    #[test]
+    fn where_the_project_says_nothing_such_a_cap_refuses() {
+        for (scope, told) in [(Scope::Region, "region"), (Scope::Cluster, "cluster"), (Scope::Owner, "owner")] {
+            let cap = cap(scope, CapOf::Targets, Most::Count(9), 0);
+            let ask = |target: &str| check(&[cap], &proposal("p", 0, target), &Remediations::default(), (&inventory(), &Estate::default()));
+            assert_eq!(ask("replica/api-0").figures, format!("the {told} of replica/api-0 is not declared"));
+            assert!(!ask("client/users").is_refusal(), "a client lies nowhere");
+        }
     }
 
     proptest! {
@@ -391,7 +534,7 @@ mod tests {
             let (mut guards, mut accepted) = (Guards::new(), 0);
             for (incident, replica) in replicas.iter().enumerate() {
                 let proposal = proposal("p", incident as u64, &format!("replica/api-{replica}"));
-                if !check(&[cap], &proposal, &guards.remediations, &inventory()).is_refusal() {
+                if !check(&[cap], &proposal, &guards.remediations, (&inventory(), &estate())).is_refusal() {
                     guards.started(&proposal, Time::ZERO);
                     accepted += 1;
                 }

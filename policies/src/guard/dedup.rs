@@ -82,6 +82,11 @@ impl Remediations {
         self.list.iter().filter(move |other| other.policy != *policy || other.incident != incident)
     }
 
+    /// All remediations, in the order of claiming.
+    pub fn all(&self) -> impl Iterator<Item = &Remediation> {
+        self.list.iter()
+    }
+
     /// What one incident has running itself: the actions of a step that is of several.
     pub fn own_running<'a>(&'a self, policy: &'a Name, incident: u64) -> impl Iterator<Item = &'a Deed> {
         let own = self.list.iter().filter(move |own| own.policy == *policy && own.incident == incident);

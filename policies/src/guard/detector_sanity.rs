@@ -2,8 +2,9 @@
 
 use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::Truth;
+use firedrill_core::journal::{GuardVerdict, Truth};
 use firedrill_core::quantity::{Ratio, Rounding};
+use firedrill_core::time::{Span, Time};
 use firedrill_telemetry::promql::Condition;
 
 use super::Answer;
@@ -23,6 +24,8 @@ pub const LEAST_DECLARED: u64 = 2;
 pub struct Sanity {
     /// Must be true: what is looked at is of now. `None`: not asked.
     pub fresh: Option<Condition>,
+    /// By how much at most the clock of what alerts may be ahead of this one. `None`: not asked.
+    pub clock: Option<Span>,
     /// How health is told; `None`: not asked.
     pub watch: Option<Watch>,
     /// From this share of the declared on unhealthy at one time, the detector is suspected.
@@ -56,6 +59,23 @@ pub fn check(
     Answer::all(answers)
 }
 
+/// The same with what the clocks say: an alert that is told to have begun after this moment was told by a clock that is ahead, or this one
+/// was set back. `seen` is what [`check`] said.
+#[must_use]
+pub fn in_time(sanity: Option<&Sanity>, seen: Answer, since: Option<Time>, now: Time) -> Answer {
+    let (Some(clock), false) = (sanity.and_then(|sanity| sanity.clock), seen.is_refusal()) else { return seen };
+    let told = match since {
+        Some(since) if since > now.saturating_add(clock) => {
+            let ahead = since.since(now);
+            let again = Time::from_nanos(since.as_nanos() - clock.as_nanos());
+            Answer::refused(format!("the clocks differ: the alert begins in {ahead} > {clock}"), Some(again))
+        }
+        Some(since) if since > now => Answer::passed(format!("the alert begins in {} <= {clock}", since.since(now))),
+        Some(_) | None => Answer::passed(format!("the alert does not begin later than now + {clock}")),
+    };
+    if seen.verdict == GuardVerdict::NotConfigured { told } else { Answer::all(vec![seen, told]) }
+}
+
 fn suspected(sanity: &Sanity, population: &Population) -> Answer {
     let Population { declared, unhealthy, .. } = population;
     if *declared < LEAST_DECLARED {
@@ -80,7 +100,7 @@ mod tests {
 
     fn sanity(fresh: bool, scope: Option<Scope>) -> Sanity {
         let fresh = fresh.then(|| Condition::parse("time() - timestamp(up) < 60").unwrap());
-        Sanity { fresh, watch: scope.map(watch), suspect: Ratio::parse("90%").unwrap() }
+        Sanity { fresh, clock: None, watch: scope.map(watch), suspect: Ratio::parse("90%").unwrap() }
     }
 
     #[track_caller]
@@ -98,6 +118,19 @@ mod tests {
         let half = Sanity { suspect: Ratio::parse("50%").unwrap(), ..sanity(false, Some(Scope::Service)) };
         assert_eq!(refuses(&half, None, counted(4, 6)), None);
         assert!(refuses(&half, None, counted(3, 6)).is_some(), "3 of 6 is the half itself");
+    }
+
+    #[test]
+    fn an_alert_from_the_future_refuses_from_more_than_the_allowed_on() {
+        let sanity = Sanity { clock: Some(Span::from_seconds(30)), ..sanity(false, None) };
+        let ask = |since: Option<u64>| {
+            let seen = check(Some(&sanity), &"service/api".parse().unwrap(), &inventory(), None, None);
+            in_time(Some(&sanity), seen, since.map(Time::from_seconds), Time::from_seconds(100))
+        };
+        assert!([None, Some(0), Some(100), Some(130)].into_iter().all(|since| !ask(since).is_refusal()));
+        assert_eq!(ask(Some(131)), Answer::refused("the clocks differ: the alert begins in 31s > 30s", Some(Time::from_seconds(101))));
+        let unasked = Sanity { clock: None, ..sanity.clone() };
+        assert_eq!(in_time(Some(&unasked), Answer::passed("x"), Some(Time::from_seconds(999)), Time::ZERO), Answer::passed("x"));
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Population {
 /// Declared nodes of a part of the system; `None` of a service, which has none of its own.
 fn nodes(part: &Part, inventory: &Inventory) -> Option<u64> {
     match part {
-        Part::Service(_) => None,
+        Part::Service(_) | Part::Zones(..) | Part::Owned(..) => None,
         Part::Zone(zone) => Some(inventory.nodes.values().filter(|own| *own == zone).count() as u64),
         Part::All => Some(inventory.nodes.len() as u64),
     }

@@ -1,0 +1,158 @@
+//! What deciding costs: a notification in, the guards asked, an action out. Every guard is asked for, 50 services alert in turn, and what telemetry
+//! would answer is fed at once, so that PromQL is not measured.
+//!
+//! With the feature `rego` the same is done again with the three example bundles of policy as code.
+
+#![allow(clippy::disallowed_types, reason = "a benchmark reads the clock")]
+
+mod measure;
+
+use std::sync::Arc;
+
+use firedrill_core::action::{ActionOutcome, ActionResult, Actuator, Command};
+use firedrill_core::inventory::{Inventory, ServiceEntry};
+use firedrill_core::journal::{AlertStatus, Input, LabelSet, Notification, Truth};
+use firedrill_core::name::Name;
+use firedrill_core::problem::{Place, SourceFile};
+use firedrill_core::time::Time;
+use firedrill_policies::code;
+use firedrill_policies::controller::{Controller, Effect};
+use firedrill_policies::document::read_policy;
+use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::guard::{Fact, Guards};
+use firedrill_policies::policy::{ConditionAt, Policy};
+use firedrill_policies::shared::Shared;
+
+const SERVICES: u64 = 50;
+
+/// Seconds from one alert to the next; each service alerts again after 50 times as long.
+const GAP: u64 = 30;
+
+const POLICY: &str = "
+schema: policy/1
+policy: restart
+owner: team
+on: { alert: Down }
+target: { service: $service }
+precheck: [{ expr: 'up{service=$service} == 0', because: it is down }]
+steps:
+  - restart: { mode: rolling }
+    verify: { expr: 'up{service=$service} == 1', within: 1m }
+guard:
+  kill_switch: { expr: 'automation_off == 1' }
+  freeze: [{ from: 2026-12-18T00:00, zone: Europe/Berlin, lasting: 16d, repeats: FREQ=YEARLY }]
+  change_in_progress: { expr: 'rollout{service=$service} > 0' }
+  detector_sanity: { fresh: 'time() - timestamp(up{service=$service}) < 60', clock: 30s, healthy: 'up == 1', scope: all }
+  correlated_failure: { services: 10, share: 90%, of: zone, within: 2m }
+  max_unhealthy: { healthy: 'up{service=$service} == 1', scope: service, max: 40%, rounding: floor }
+  disruption_budget: { healthy: 'up{service=$service} == 1', scope: service, desired: quorum, headroom: { busy: 'avg(busy)', at_most: 80% } }
+  caps:
+    - { scope: service, of: replicas, max: 25%, at_least: 1, rounding: floor }
+    - { scope: zone, of: targets, max: 3 }
+    - { scope: all, of: targets, max: 5 }
+  rate_limit: [{ max: 3, window: 1h, scope: service }, { max: 200, window: 1h, scope: all }]
+  cooldown: { same_policy: 2m, any_policy: 1m }
+  backoff: { base: 1m, factor: x2, cap: 10m, jitter: 20%, reset_after: 2h }
+  ineffective_chain: { actions: 3, within: 6h }
+  mutual_exclusion: { lease: 15m }
+  breaker: { failures: 50%, of_at_least: 4, actions: 500, within: 1h, try_again_after: 30m, harm: { expr: 'sum(errors)', by: 0.1 } }
+  canary: { trust: 6h }
+";
+
+fn main() {
+    if std::env::args().any(|argument| argument == "--list") {
+        return;
+    }
+    let policy = read_policy("bench.yaml", POLICY).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let bare = figure(&policy);
+    println!("deciding, every guard, {SERVICES} services: {bare:.2} µs a notification (aim: at most 5)");
+    if code::is_there() {
+        let policy = Shared { code: Some(bundle()), ..Shared::default() }.around(policy);
+        let offered = figure(&policy);
+        println!("deciding, with three bundles of Rego: {offered:.2} µs a notification (aim: at most 20)");
+    }
+}
+
+/// The example bundles, together.
+fn bundle() -> Arc<code::Bundle> {
+    let text = |name: &str| {
+        let path = format!("{}/policies/library/rego/{name}.rego", env!("CARGO_MANIFEST_DIR"));
+        code::Text { text: std::fs::read_to_string(&path).expect("it is there"), path }
+    };
+    let texts: Vec<code::Text> = ["freeze", "irreversible", "many_replicas"].map(text).into();
+    let file = Arc::new(SourceFile { path: "firedrill.yaml".to_owned(), text: "rego".to_owned() });
+    code::read(&Place::new(&file, 0, 4), &texts, String::new()).unwrap_or_else(|problems| panic!("{problems:?}")).bundle
+}
+
+/// The median of several runs, microseconds a notification.
+fn figure(policy: &Arc<Policy>) -> f64 {
+    let (runs, notifications) = if measure::is_full() { (9, 5_000) } else { (1, 100) };
+    measure::median((0..runs).map(|_| run(policy, notifications)).collect())
+}
+
+fn inventory() -> Inventory {
+    let zones: Vec<Name> = ["a", "b", "c"].map(Name::new).into();
+    let entry = ServiceEntry { replicas: 6, zones, critical: false, calls: Vec::new() };
+    let services = (0..SERVICES).map(|index| (service(index), entry.clone())).collect();
+    Inventory { services, ..Inventory::default() }
+}
+
+fn service(index: u64) -> Name {
+    Name::from(format!("service-{index}"))
+}
+
+fn notification(index: u64, status: AlertStatus, starts_at: Time) -> Notification {
+    let labels = [("alertname", "Down".to_owned()), ("service", service(index).to_string()), ("severity", "critical".to_owned())];
+    let labels: LabelSet = labels.into_iter().map(|(name, value)| (Name::new(name), Name::from(value))).collect();
+    Notification { alert: Name::new("Down"), status, labels, starts_at, receiver: None }
+}
+
+/// What telemetry says: all is well but the service that alerts.
+fn answer(query: u64, condition: ConditionAt) -> Input {
+    let evaluated = |verdict| Input::Evaluated { query, verdict, figures: "1 == 1".to_owned() };
+    match condition {
+        ConditionAt::Guard(fact) if fact.is_measured() => Input::Measured { query, value: Some(0.5), figures: "0.5".to_owned() },
+        ConditionAt::Guard(fact) if fact.is_count() => Input::Counted { query, holding: 6, elements: 6, error: String::new() },
+        ConditionAt::Guard(Fact::Off | Fact::Changing) => evaluated(Truth::False),
+        _ => evaluated(Truth::True),
+    }
+}
+
+/// What a step leaves behind: the action that it started, and the inputs that answer what it asked.
+fn follow(effects: Vec<Effect>, inputs: &mut Vec<Input>) -> Option<Command> {
+    let mut started = None;
+    for effect in effects {
+        match effect {
+            Effect::Start(command) => started = Some(command),
+            Effect::Evaluate { query, question, .. } => inputs.push(answer(query, question.condition)),
+            _ => {}
+        }
+    }
+    started
+}
+
+/// The time from a notification to its action, on the mean, microseconds. What comes after the action is not measured.
+fn run(policy: &Arc<Policy>, notifications: u64) -> f64 {
+    let mut controller = Controller::new(Arc::clone(policy), Arc::new(inventory()), Stage::Full, Some(Actuator::simulated()));
+    let mut guards = Guards::new();
+    let mut deciding = 0.0;
+    for number in 0..notifications {
+        let (index, now) = (number % SERVICES, Time::from_seconds(1_000 + number * GAP));
+        let mut inputs = vec![Input::Notified(notification(index, AlertStatus::Firing, now))];
+        let mut started = None;
+        deciding += measure::seconds(|| {
+            while let Some(input) = inputs.pop() {
+                started = follow(controller.step(now, input, &mut guards), &mut inputs).or(started.take());
+            }
+        });
+        let command = started.unwrap_or_else(|| panic!("notification {number} led to no action: the bench would measure refusals"));
+        let end = Time::from_seconds(1_005 + number * GAP);
+        let result = ActionResult { action: command.id().clone(), at: end, outcome: ActionOutcome::Succeeded };
+        let mut inputs = vec![Input::Finished(result)];
+        while let Some(input) = inputs.pop() {
+            follow(controller.step(end, input, &mut guards), &mut inputs);
+        }
+        controller.step(end, Input::Notified(notification(index, AlertStatus::Resolved, now)), &mut guards);
+    }
+    deciding / notifications as f64 * 1e6
+}
