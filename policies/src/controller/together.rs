@@ -190,7 +190,7 @@ impl Turn<'_> {
         let mut wanted = Vec::new();
         for piece in wave {
             let proposal = self.proposal_of(&incident, piece);
-            let refusal = self.answers(&incident, std::slice::from_ref(&proposal), Guard::ALL.into_iter(), gathered).pop();
+            let refusal = self.answers(&incident, std::slice::from_ref(&proposal), Guard::ALL.into_iter(), gathered).0.pop();
             if let Some((guard, answer)) = refusal.filter(|(guard, answer)| is_for_people(*guard, answer)) {
                 self.journal_verdict(&incident, guard, &answer);
                 self.journal_refusal(&incident, (Some(piece.action.clone()), piece.target.clone()), guard, &answer);
