@@ -9,7 +9,7 @@ use assert_cmd::Command;
 /// A project with one policy on one scenario of the library, and what else its file says.
 fn project(more: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let text = format!("schema: project/1\npairs: 1\npolicies: [restart-crashed-or-hung]\nscenarios: [hang]\n{more}");
+    let text = format!("schema: project/1\npairs: 1\npolicies: [restart-crashed-or-hung]\nscenarios: [hang-one-replica]\n{more}");
     fs::write(folder.path().join("firedrill.yaml"), text).unwrap();
     folder
 }
@@ -23,7 +23,7 @@ fn firedrill(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 
 /// The journal of a run of the policy.
 fn journal(folder: &Path) -> String {
-    let (code, _, stderr) = firedrill(folder, &["run", "hang", "--policy", "restart-crashed-or-hung", "--out", "out"]);
+    let (code, _, stderr) = firedrill(folder, &["run", "hang-one-replica", "--policy", "restart-crashed-or-hung", "--out", "out"]);
     assert!(code < 2, "{stderr}");
     fs::read_to_string(folder.join("out/journal.jsonl")).unwrap()
 }
@@ -65,7 +65,7 @@ fn an_action_of_the_project_is_done_by_a_policy_and_hidden_by_none() {
 #[test]
 fn without_the_feature_a_project_that_names_rules_is_refused_with_the_line_that_builds_it() {
     let folder = project("rego: [rules]\n");
-    for arguments in [&["check"][..], &["gate", "restart-crashed-or-hung"], &["run", "hang", "--policy", "restart-crashed-or-hung"]] {
+    for arguments in [&["check"][..], &["gate"], &["run", "hang-one-replica", "--policy", "restart-crashed-or-hung"]] {
         let (code, _, stderr) = firedrill(folder.path(), arguments);
         assert_eq!(code, 2, "{arguments:?} {stderr}");
         assert!(stderr.contains("error[FD0393]: this firedrill was built without policy as code"), "{stderr}");

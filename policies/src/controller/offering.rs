@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use crate::code::{Text, read};
     use crate::controller::Effect;
-    use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires};
+    use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, says};
     use crate::guard::stage::Stage;
     use crate::guard::{Proposal, owner_of};
     use crate::shared::Shared;
@@ -152,12 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_approved_is_proposed_to_a_person_once() {
+    fn what_must_be_approved_starts_once_somebody_says_yes() {
         let mut bench = under("require_approval contains \"it cannot be undone\" if not input.action.is_reversible", RESTART);
-        let told = bench.told(0, fires("api-1"));
-        let refusal = "refuse 0 by policy_as_code: must be approved: it cannot be undone";
-        assert_eq!(told, ["open 0", refusal, "propose restart#0", "ask 0 restart (rolling) replica/api-1", "page oncall", "timer 0 at 60"]);
-        bench.check(60, Input::Timer { timer: 0 }, &[refusal, "timer 1 at 120"]);
+        let refusal = "refuse 0 by approval: 1 of oncall must say yes: it cannot be undone";
+        let asked = ["open 0", refusal, "timer 0 at 900", "propose restart#0", "ask 0 restart (rolling) replica/api-1"];
+        bench.check(0, fires("api-1"), &asked);
+        let granted = ["ada counts: 1 of 1 said yes", "proposal 0 Granted: ada (oncall) said yes", "cancel 0"];
+        let started = "start restart#0 restart (rolling) replica/api-1";
+        bench.check(60, says(0, "ada", true), &[granted[0], granted[1], granted[2], started]);
     }
 
     #[test]

@@ -345,21 +345,18 @@ pub struct Outcome {
 #[must_use]
 pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
     let (nothing, policy) = (Arm::new(arms.nothing, arms.nothing, settings), Arm::new(arms.policy, arms.nothing, settings));
-    let oracle = arms.oracle.map(|oracle| Arm::new(oracle, arms.nothing, settings));
     arms.assert_alike();
     let human = arms.human.map(|human| Arm::new(human, arms.nothing, settings));
-    let human_outcome = human.as_ref().map(|human| human::outcome(human, &policy, &nothing, settings));
     let (header, ledger) = (&arms.policy.header, &arms.policy.ledger);
+    let matching = damage::matching(&arms.nothing.ledger, ledger);
     let deeds = deeds::judge(&policy.deeds, &policy.incidents);
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
-    let oracle_outcome = oracle.as_ref().map(|arm| arm.outcome(settings));
-    let matching = damage::matching(&arms.nothing.ledger, ledger);
+    let oracle_outcome = arms.oracle.map(|oracle| Arm::new(oracle, arms.nothing, settings).outcome(settings));
     let lost = policy_outcome.user_minutes_lost;
     let benefit = nothing_outcome.user_minutes_lost - lost;
     let (faults, actions) = (ledger.faults.len() as u64, deeds.len() as u64);
     let (false_positives, false_alarms) = (deeds::false_positives(&deeds), deeds::false_alarms(arms.policy, &policy.incidents));
-    let pages = deeds::pages(&arms.policy.journal, None);
-    let approvals = Approvals::of(&arms.policy.journal);
+    let (pages, approvals) = (deeds::pages(&arms.policy.journal, None), Approvals::of(&arms.policy.journal));
     Outcome {
         schema: SCHEMA.to_owned(),
         engine: header.engine.clone(),
@@ -415,7 +412,7 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
         nothing: nothing_outcome,
         policy: policy_outcome,
         oracle: oracle_outcome,
-        human: human_outcome,
+        human: human.as_ref().map(|human| human::outcome(human, &policy, &nothing, settings)),
     }
 }
 
