@@ -61,6 +61,17 @@ fn an_action_of_the_project_is_done_by_a_policy_and_hidden_by_none() {
     assert!(stderr.contains("error[FD0322]: the project defines an action `rebuild` too"), "{stderr}");
 }
 
+/// Where the documentation shows what a project says for its policies.
+#[test]
+fn what_the_documentation_shows_of_a_project_is_sound() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policies.md")).unwrap();
+    let block = page.split("\n```yaml\n").find(|block| block.starts_with("kill_switch:")).unwrap().split("\n```").next().unwrap();
+    // Rules need files, and a firedrill that reads them.
+    let folder = project(&format!("{}\n", block.replace("rego: [rego]", "")));
+    let (code, _, stderr) = firedrill(folder.path(), &["check"]);
+    assert!(code == 0 && !stderr.contains("error"), "{code} {stderr}");
+}
+
 #[cfg(not(feature = "rego"))]
 #[test]
 fn without_the_feature_a_project_that_names_rules_is_refused_with_the_line_that_builds_it() {

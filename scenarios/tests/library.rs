@@ -117,7 +117,8 @@ fn hurts(scenario: &Scenario, nothing: &Finished<Script>, oracle: &Finished<Scri
             [&nothing.ledger, &oracle.ledger].map(|ledger| ledger.topics.iter().map(|topic| topic.totals.waiting).sum::<u64>());
         return if stuck > 1000 && left < 10 { Ok(()) } else { Err(format!("{stuck} messages wait, and {left} with the oracle")) };
     }
-    let seconds = seconds_above(&bad_shares(&nothing.ledger), 0.05);
+    // From one bad request in a hundred on it is an incident (docs/MEASURES.md).
+    let seconds = seconds_above(&bad_shares(&nothing.ledger), 0.01);
     if seconds < 60 {
         return Err(format!("it hurts for {seconds} s only"));
     }
@@ -207,7 +208,13 @@ fn calm_scenarios_stay_calm() {
                 assert!(bad as f64 <= 3.0 + 0.02 * requests as f64, "{}, seed {seed}: {bad} of {requests} requests are bad", scenario.name);
                 continue;
             }
-            let worst = bad_shares(&ledger).into_iter().fold(0.0, f64::max);
+            let shares = bad_shares(&ledger);
+            if &*scenario.name == "primary-stalls" {
+                let seconds = seconds_above(&shares, 0.01);
+                assert!((30..=70).contains(&seconds), "it stands still for forty seconds, and users feel {seconds} s of it");
+                continue;
+            }
+            let worst = shares.into_iter().fold(0.0, f64::max);
             assert!(worst <= 0.01, "{}, seed {seed}: {worst} of requests are bad in a bin", scenario.name);
         }
     }
