@@ -128,6 +128,7 @@ mod tests {
     use crate::code::{Text, read};
     use crate::controller::Effect;
     use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, says};
+    use crate::guard::approval::Asking;
     use crate::guard::stage::Stage;
     use crate::guard::{Proposal, owner_of};
     use crate::shared::Shared;
@@ -220,9 +221,12 @@ mod tests {
                 since: Some(firedrill_core::time::Time::ZERO),
                 seed: firedrill_core::random::Seed::default(),
                 said: None,
+                asking: &Asking::default(),
+                confidence: (&Ok((0.9, String::new())), true),
             };
             let document = offered(incident, (&policy, &asked), &[]);
             assert_eq!(crate::code::described(&document), Ok(()), "{document:?}");
+            assert_eq!(document.confidence, Some(0.9));
             assert_eq!(document.time.rfc3339, "2026-01-05T00:01:30Z");
             assert_eq!(document.alert.since, Some(1_767_571_200.0));
             assert_eq!(document.guards.len(), Guard::ALL.iter().filter(|guard| **guard < Guard::Code).count());

@@ -113,7 +113,7 @@ fn mistakes_are_told_with_file_line_and_column() {
     check_refused(&[broken, "package firedrill\nwarn contains \"x\" if true\n"], &["0.rego:4:5 FD0394 expecting `}` while parsing set"]);
     check_refused(
         &["package firedrill\ndeny contains m if { m := unknown_thing }\n"],
-        &["0.rego:2:27 FD0394 use of undefined variable `unknown_thing` is unsafe"],
+        &["0.rego:2:22 FD0394 Undefined variable: 'unknown_thing'"],
     );
 }
 
