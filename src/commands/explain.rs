@@ -1,6 +1,7 @@
 //! `firedrill explain`: what a name means, in prose.
 
 mod policy_page;
+mod tables;
 
 use std::path::Path;
 
@@ -229,26 +230,12 @@ fn word(word: &str) -> Option<String> {
 
 /// The rows of a page's tables that are about a word: each with its section and what its columns say.
 fn documented(name: &str, page: &str, word: &str) -> Vec<String> {
-    let (mut section, mut head, mut found) = ("", Vec::new(), Vec::new());
-    let mut before = Vec::new();
-    for line in page.lines() {
-        if let Some(title) = line.strip_prefix("## ") {
-            section = title;
-        }
-        let Some(row) = line.strip_prefix("| ").and_then(|row| row.strip_suffix(" |")) else {
-            if line.starts_with("|---") {
-                head = std::mem::take(&mut before);
-            }
-            continue;
-        };
-        let cells: Vec<&str> = row.split(" | ").collect();
-        if cells[0].strip_prefix('`').and_then(|cell| cell.strip_suffix('`')) == Some(word) {
-            let told = head.iter().zip(&cells).skip(1).map(|(title, cell)| format!("\n  {title}: {cell}"));
-            found.push(format!("{word}, of {name} ({section}){}", told.collect::<String>()));
-        }
-        before = cells;
-    }
-    found
+    let of_word = |row: &tables::Row<'_>| row.cells[0].strip_prefix('`').and_then(|cell| cell.strip_suffix('`')) == Some(word);
+    let told = |tables::Row { section, head, cells }: tables::Row<'_>| {
+        let columns = head.iter().zip(&cells).skip(1).map(|(title, cell)| format!("\n  {title}: {cell}"));
+        format!("{word}, of {name} ({section}){}", columns.collect::<String>())
+    };
+    tables::rows(page).into_iter().filter(of_word).map(told).collect()
 }
 
 /// The words that a page's tables are about.

@@ -2,7 +2,7 @@
 //!
 //! Made of the tables of docs/policies.md, which tests hold equal to the readers, and of policies that are read by a test.
 
-use super::POLICIES;
+use super::{POLICIES, tables};
 
 /// Policies in which every key stands that the examples of the documentation lack. Nobody is meant to run them.
 const WRITTEN: [&str; 3] = [include_str!("every-key.yaml"), include_str!("incident.yaml"), include_str!("receiver.yaml")];
@@ -71,25 +71,15 @@ impl Row {
 }
 
 fn rows() -> Vec<Row> {
-    let (mut section, mut head, mut before, mut rows) = ("", Vec::new(), Vec::new(), Vec::new());
-    for line in POLICIES.lines() {
-        if let Some(title) = line.strip_prefix("## ") {
-            section = title;
-        }
-        let Some(row) = line.strip_prefix("| ").and_then(|row| row.strip_suffix(" |")) else {
-            if line.starts_with("|---") {
-                head = std::mem::take(&mut before);
-            }
-            continue;
-        };
-        let cells: Vec<&'static str> = row.split(" | ").collect();
-        let words: Vec<&'static str> = cells[0].split(", ").filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`')).collect();
-        if !words.is_empty() {
-            rows.push(Row { section, head: head.clone(), words, cells: cells.clone() });
-        }
-        before = cells;
-    }
-    rows
+    let words = |row: &tables::Row<'static>| -> Vec<&'static str> {
+        row.cells[0].split(", ").filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`')).collect()
+    };
+    let rows = tables::rows(POLICIES).into_iter().map(|row| {
+        let words = words(&row);
+        let tables::Row { section, head, cells } = row;
+        Row { section, head, words, cells }
+    });
+    rows.filter(|row| !row.words.is_empty()).collect()
 }
 
 /// The examples of the documentation, the whole policy first.
