@@ -1,0 +1,74 @@
+//! What a verdict leaves out, told beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firedrill_core::name::Name;
+use firedrill_reports::verdict::{Case, Judgement};
+use firedrill_reports::words::counted;
+
+use super::TAIL_PAIRS;
+use super::thresholds::Thresholds;
+use crate::campaign::Campaign;
+use crate::cli::GateArgs;
+
+/// What a verdict leaves out, so that nobody reads more into it.
+pub(super) fn notes(arguments: &GateArgs, judgement: &Judgement, thresholds: &Thresholds) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !thresholds.ours.is_empty() {
+        let written = thresholds.ours.join(", ");
+        notes.push(format!(
+            "the project names no thresholds, so these were judged: write `thresholds: {{ {written} }}` to keep or change them"
+        ));
+    }
+    if !arguments.scenarios.is_empty() {
+        let judged = |asked: &String| judgement.thresholds.iter().any(|found| found.threshold == *asked);
+        let asked = thresholds.all.iter().map(ToString::to_string);
+        let untested: Vec<String> = asked.filter(|asked| !judged(asked)).collect();
+        let untested = if untested.is_empty() { String::new() } else { format!("; not tested there: {}", untested.join(", ")) };
+        let all = "whether each policy acts somewhere is judged over all that the project rehearses";
+        notes.push(format!("narrowed to {}: {all}{untested}", arguments.scenarios.join(", ")));
+    }
+    if judgement.pairs.is_some() && judgement.classes.iter().all(|class| class.tail.is_none()) {
+        notes.push(format!("rare catastrophes were not tested against the baseline: that takes `--pairs {TAIL_PAIRS}`"));
+    }
+    notes
+}
+
+/// How many names of rules a note lists.
+const SHOWN: usize = 5;
+
+/// The first of many names, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// That rules cannot fire in anything that was rehearsed or replayed, so that the verdict says nothing of them.
+pub(super) fn untested(unable: &[String], rules: usize) -> Option<String> {
+    let named = some_of(unable);
+    let told = format!("{} of {rules} rules cannot fire in what is rehearsed here, so nothing was learnt of them: {named}", unable.len());
+    (!unable.is_empty()).then(|| format!("{told}; `firedrill check` says why"))
+}
+
+/// That rules failed when they were evaluated, so that the verdict says nothing of them.
+pub(super) fn failed(cases: &[Case]) -> Option<String> {
+    let failed: BTreeMap<&Name, &String> = cases.iter().flat_map(|case| &case.outcome.failed_rules).collect();
+    let named: Vec<String> = failed.iter().map(|(rule, why)| format!("{rule} ({why})")).collect();
+    let told =
+        format!("{} could not be evaluated in what is rehearsed here, so nothing was learnt of it", counted(failed.len() as u64, "rule"));
+    (!failed.is_empty()).then(|| format!("{told}: {}", some_of(&named)))
+}
+
+/// That alerts could fire and did in no run, so that the verdict says nothing of them either.
+pub(super) fn quiet(campaign: &Campaign, cases: &[Case], unable: &[String]) -> Option<String> {
+    let rules = campaign.scenarios.iter().flat_map(|(_, rules)| &rules.set.groups).flat_map(|group| &group.rules);
+    let alerts: BTreeSet<&Name> = rules.filter(|rule| rule.is_alerting()).map(|rule| &rule.name).collect();
+    let heard = |alert: &Name| cases.iter().any(|case| case.outcome.fired.contains(alert) || case.outcome.failed_rules.contains_key(alert));
+    let is_unable = |alert: &Name| unable.iter().any(|name| name == alert.as_str());
+    let quiet: Vec<String> = alerts.iter().filter(|alert| !heard(alert) && !is_unable(alert)).map(ToString::to_string).collect();
+    let told = format!("{} of {} alerts can fire and did in no simulated run: {}", quiet.len(), alerts.len(), some_of(&quiet));
+    (!quiet.is_empty()).then(|| format!("{told}; rehearse what they are for, or `firedrill check --fire` says how near they came"))
+}

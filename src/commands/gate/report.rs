@@ -1,0 +1,156 @@
+//! What is told and written at the end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use firedrill_core::name::Name;
+use firedrill_reports::markdown;
+use firedrill_reports::page::{self, Example, Page};
+use firedrill_reports::table::{self, PolicyRuns};
+use firedrill_reports::verdict::{Case, Doubt, Judgement, Measure, Verdict, worst_run};
+use firedrill_reports::words::counted;
+use serde_json::json;
+
+use super::super::terminal;
+use super::contest::Contest;
+use super::repeating::{command, repeat};
+use crate::campaign::{Campaign, Shown};
+use crate::cli::{Format, GateArgs};
+use crate::drill::{Drill, ENGINE, Remembered, Rules};
+use crate::failure::Failure;
+use crate::output::{Output, write_files};
+
+/// The version of the JSON.
+const SCHEMA: &str = "firedrill.gate/1";
+
+/// The run of each class that went worst, played again for the page: it is the same to the byte.
+fn worst_runs(campaign: &Campaign, contest: &Contest, candidate: &[Case]) -> Vec<(Case, Shown)> {
+    let classes: BTreeSet<_> = candidate.iter().map(|case| case.class.clone()).collect();
+    let play = |case: &Case| {
+        let (scenario, rules): &(_, Arc<Rules>) = campaign.scenarios.iter().find(|(scenario, _)| scenario.name == case.outcome.scenario)?;
+        let drill = Drill {
+            scenario: Arc::clone(scenario),
+            rules: Arc::clone(rules),
+            answer: Arc::clone(&contest.candidate),
+            stage: campaign.stage,
+            past: Remembered::default(),
+        };
+        Some((case.clone(), drill.show(case.outcome.seed, false)))
+    };
+    let worst_of = |class| {
+        let cases: Vec<Case> = candidate.iter().filter(|case| case.class == class).cloned().collect();
+        let worst = ["harm", "user_minutes_lost"].iter().filter_map(|measure| worst_run(&cases, Measure::known(measure)).cloned());
+        worst.reduce(|harmful, lossy| if harmful.outcome.harm > 0.0 { harmful } else { lossy })
+    };
+    classes.into_iter().filter_map(worst_of).filter_map(|case| play(&case)).collect()
+}
+
+/// All that is told and written at the end.
+pub(super) struct Report<'a> {
+    pub arguments: &'a GateArgs,
+    pub campaign: &'a Campaign,
+    pub contest: &'a Contest,
+    pub candidate: &'a [Case],
+    pub judgement: &'a Judgement,
+    pub notes: &'a [String],
+    /// Rules that cannot fire in what is rehearsed.
+    pub unable: &'a [String],
+}
+
+impl Report<'_> {
+    pub(super) fn write(&self) -> Result<(), Failure> {
+        let shown = worst_runs(self.campaign, self.contest, self.candidate);
+        let headings: Vec<String> = shown
+            .iter()
+            .map(|(case, _)| format!("{}: the worst run of {}, seed {}", case.class, case.outcome.scenario, case.outcome.seed))
+            .collect();
+        let repeat = repeat(self.arguments, self.contest);
+        let commands: Vec<String> = shown
+            .iter()
+            .map(|(case, _)| repeat.replace("{scenario}", &case.outcome.scenario).replace("{seed}", &case.outcome.seed.to_string()))
+            .collect();
+        let example = |index: usize| {
+            let (case, shown) = &shown[index];
+            Example { heading: &headings[index], arms: shown.arms(), outcome: &case.outcome, command: &commands[index] }
+        };
+        let examples: Vec<Example<'_>> = (0..shown.len()).map(example).collect();
+        let command = command(self.arguments);
+        let label = &self.contest.candidate.label;
+        let html = page::render(&Page {
+            title: &title(&self.judgement.policies),
+            engine: ENGINE,
+            command: &command,
+            judgement: Some(self.judgement),
+            notes: self.notes,
+            policies: &[PolicyRuns { policy: label, cases: self.candidate }],
+            examples: &examples,
+        });
+        let notes: String = self.notes.iter().map(|note| format!("\nNote: {note}.\n")).collect();
+        let markdown = markdown::summary(self.judgement) + &notes;
+        let files = [("gate.html", html), ("gate.md", markdown), ("gate.json", self.as_json(&command))];
+        write_files(&self.arguments.out, &files)?;
+        Ok(())
+    }
+
+    fn as_json(&self, command: &str) -> String {
+        let document = json!({
+            "schema": SCHEMA, "engine": ENGINE, "command": command,
+            "judgement": self.judgement, "notes": self.notes, "cannot_fire": self.unable, "runs": self.candidate,
+        });
+        serde_json::to_string_pretty(&document).expect("results are plain data")
+    }
+
+    pub(super) fn tell(&self, output: Output) -> Result<(), Failure> {
+        match output.format {
+            Format::Json => output.data(&serde_json::to_string_pretty(self.judgement).expect("results are plain data"))?,
+            Format::Text => {
+                let table = table::gate(self.judgement, terminal::columns());
+                output.data(&format!("{table}\n{}", story(self.judgement, self.notes)))?;
+            }
+        }
+        output.talk(&format!("report: {}", self.arguments.out.join("gate.html").display()));
+        Ok(())
+    }
+}
+
+/// The policy's name, or how many there are: their names stand below.
+fn title(policies: &[Name]) -> String {
+    match policies {
+        [policy] => format!("Gate of {policy}"),
+        several => format!("Gate of {}", counted(several.len() as u64, "policy")),
+    }
+}
+
+/// What broke or could not be told, with the command that shows it, and the verdict last.
+fn story(judgement: &Judgement, notes: &[String]) -> String {
+    let mut text = String::new();
+    for breach in judgement.breaches() {
+        text += &format!("\n✗ {}: {}\n", breach.place, breach.what);
+        if let Some(run) = &breach.run {
+            text += &format!("  seen in {}, seed {}\n", run.scenario, run.seed);
+        }
+        if let Some(command) = &breach.command {
+            text += &format!("  repeat: {command}\n");
+        }
+    }
+    for idle in &judgement.idle {
+        text += &format!("\n? {} never acted: {}\n", idle.policy, idle.reason);
+    }
+    let doubts = judgement.doubts();
+    for doubt in &doubts {
+        text += &format!("\n? {}: {}\n", doubt.place, doubt.what);
+    }
+    for note in notes {
+        text += &format!("\n· {note}\n");
+    }
+    text + &format!("\n{}\n", closing(judgement, &doubts))
+}
+
+/// The verdict in a line, with what would settle it.
+fn closing(judgement: &Judgement, doubts: &[Doubt]) -> String {
+    match judgement.verdict {
+        Verdict::Broken => "broken: see ✗ above".to_owned(),
+        Verdict::Inconclusive if !doubts.is_empty() => format!("inconclusive: see ? above; {}", judgement.reason()),
+        verdict => format!("{verdict}: {}", judgement.reason()),
+    }
+}

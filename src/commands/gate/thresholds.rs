@@ -1,0 +1,39 @@
+//! What must hold.
+
+use firedrill_core::problem::Problem;
+use firedrill_reports::verdict::Threshold;
+
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// What must hold.
+pub(super) struct Thresholds {
+    pub all: Vec<Threshold>,
+    /// The project has none, so these are ours, as it would write them.
+    pub ours: Vec<String>,
+}
+
+/// Held of a project that names no threshold: users lose nothing by the policy that they would not have lost without it, and where it acts,
+/// users are helped or people are called.
+const DEFAULTS: [(&str, &str); 2] = [("harm", "max < 1 user-minutes"), ("missed", "max == 0")];
+/// The same where something is rehearsed in which there is nothing to do.
+const DEFAULT_WHEN_CALM: (&str, &str) = ("noop_false_positives", "max == 0");
+impl Thresholds {
+    pub(super) fn of(project: &Project, calm: bool) -> Result<Self, Failure> {
+        if project.thresholds.is_empty() {
+            let ours = DEFAULTS.into_iter().chain(calm.then_some(DEFAULT_WHEN_CALM));
+            let parse = |(measure, bound)| Threshold::parse(measure, bound).expect("a threshold of ours is well formed");
+            let written = ours.clone().map(|(measure, bound)| format!("{measure}: {bound}")).collect();
+            return Ok(Self { all: ours.map(parse).collect(), ours: written });
+        }
+        let mut all = Vec::new();
+        let mut problems = Vec::new();
+        for line in &project.thresholds {
+            match Threshold::parse(&line.measure, &line.bound) {
+                Ok(threshold) => all.push(threshold),
+                Err(error) => problems.push(Problem::at("FD0603", &line.place, error.to_string())),
+            }
+        }
+        if problems.is_empty() { Ok(Self { all, ours: Vec::new() }) } else { Err(Failure::Input(problems)) }
+    }
+}
