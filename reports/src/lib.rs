@@ -9,6 +9,7 @@ pub mod statistics;
 pub mod calibration;
 pub mod verdict;
 pub mod timeline;
+pub mod aftermath;
 pub mod table;
 pub mod markdown;
 pub mod chart;
