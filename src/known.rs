@@ -347,20 +347,20 @@ mod tests {
             let then = SystemTime::now() - std::time::Duration::from_secs(days * 86_400);
             File::options().append(true).open(large.path(key)).unwrap().set_modified(then).unwrap();
         };
-        ["old", "middle", "new"].map(|key| saved(&large, key, &[1]));
-        age("old", 3);
-        age("middle", 2);
-        let size = fs::metadata(large.path("old")).unwrap().len();
+        ["a", "b", "c"].into_iter().for_each(|key| saved(&large, key, &[1]));
+        age("a", 3);
+        age("b", 2);
+        let size = fs::metadata(large.path("a")).unwrap().len();
         let small = Cache { most_bytes: size * 3, ..cache(folder.path()) };
-        saved(&small, "more", &[1]);
+        saved(&small, "d", &[1]);
         let is_there = |key: &str| large.path(key).exists();
-        assert_eq!(["old", "middle", "new", "more"].map(is_there), [false, true, true, true]);
+        assert_eq!(["a", "b", "c", "d"].map(is_there), [false, true, true, true]);
         // Being used counts, not only being written.
-        age("middle", 2);
-        age("new", 1);
-        let _ = small.load(&keys(&["middle"]));
-        saved(&small, "last", &[1]);
-        assert_eq!(["middle", "new", "more", "last"].map(is_there), [true, false, true, true]);
+        age("b", 2);
+        age("c", 1);
+        let _ = small.load(&keys(&["b"]));
+        saved(&small, "e", &[1]);
+        assert_eq!(["b", "c", "d", "e"].map(is_there), [true, false, true, true]);
     }
 
     #[test]

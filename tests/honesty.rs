@@ -119,7 +119,11 @@ fn false_passes_stay_rare_and_good_candidates_pass_whatever_losses_look_like() {
     for shape in SHAPES {
         let [bad, good, better] = [1.05, 1.0, 0.9].map(|worse| passes(shape, worse));
         bad.iter().for_each(|passes| keeps_its_promise(shape.name, *passes, TRIALS));
-        assert!(better[0] >= good[0].saturating_sub(TRIALS / 20) && good[0] > bad[0], "{}: better candidates pass no more often", shape.name);
+        assert!(
+            better[0] >= good[0].saturating_sub(TRIALS / 20) && good[0] > bad[0],
+            "{}: better candidates pass no more often",
+            shape.name
+        );
         let cells = [bad[0], bad[1], good[1], better[1]].map(|passes| shown(passes, TRIALS));
         table.push_str(&format!("| {} | {} |\n", shape.name, cells.join(" | ")));
     }

@@ -149,21 +149,18 @@ fn what_breaks_for_good_ends_a_gate_early() {
 #[test]
 fn what_is_inconclusive_is_extended_unless_it_shall_fail_or_pass() {
     let folder = project();
-    // A threshold that more runs would settle: against itself with another wait, a candidate is neither better nor worse by much.
+    // It waits as long as is just allowed, so that few pairs cannot tell.
     let text = fs::read_to_string(folder.path().join("policies/undo-release.yaml")).unwrap();
-    let near = near_candidate(&text);
-    fs::write(folder.path().join("candidates/near.yaml"), near).unwrap();
+    fs::write(folder.path().join("candidates/near.yaml"), text.replace("steps:\n", "steps:\n  - wait: 3s\n")).unwrap();
     let gate = |more: &str| firedrill(folder.path(), &words(&format!("gate --candidate candidates/near.yaml --pairs 4 --out out {more}")));
     gate("--on-inconclusive fail").exits(3).says("pairs do not tell");
     gate("--on-inconclusive warn").exits(0).says("`on_inconclusive: warn` lets this pass although it is inconclusive");
-    let done = gate("--max-pairs 7");
-    assert!(done.stdout.contains("4 pairs a scenario did not tell, so 7 were played and asked for more certainty"), "{}", done.stdout);
+    let done = gate("--max-pairs 7").says("4 pairs a scenario did not tell, so 7 were played and asked for more certainty");
+    assert_eq!(report(folder.path(), "out")["runs"].as_array().unwrap().len(), 14, "two scenarios on seven seeds");
+    assert_eq!(report(folder.path(), "out")["command"], "firedrill gate --candidate candidates/near.yaml --pairs 4 --max-pairs 7");
+    assert_ne!(done.code, 2);
     let text = fs::read_to_string(folder.path().join("firedrill.yaml")).unwrap();
     fs::write(folder.path().join("firedrill.yaml"), format!("{text}on_inconclusive: fail\nmax_pairs: 7\n")).unwrap();
     let done = gate("").exits(3);
     assert!(!done.stdout.contains("did not tell, so"), "{}", done.stdout);
-}
-
-fn near_candidate(text: &str) -> String {
-    text.to_owned()
 }

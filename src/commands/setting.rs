@@ -21,8 +21,6 @@ use crate::sources::{self, Asked};
 pub struct Setting {
     /// The scenarios.
     pub scenarios: Vec<(Arc<Scenario>, Arc<Rules>)>,
-    /// How alerts are routed that are of no scenario.
-    pub routings: Routings,
 }
 
 /// The scenarios that are named, whose paths are relative to this folder, else those of the project, else the library's.
@@ -89,7 +87,7 @@ impl Setting {
             Ok((scenario, own))
         });
         let scenarios = watched.collect::<Result<_, Failure>>()?;
-        Ok(Self { scenarios, routings: watch.routings })
+        Ok(Self { scenarios })
     }
 
     /// The same with scenarios as another state of the project has them, if it has them. What watches them is here.
@@ -101,7 +99,7 @@ impl Setting {
             Ok((scenario, rules))
         });
         let scenarios = watched.collect::<Result<_, Failure>>()?;
-        Ok(Self { scenarios, routings: watch.routings })
+        Ok(Self { scenarios })
     }
 
     /// Says once what becomes of alerts otherwise here than in production.

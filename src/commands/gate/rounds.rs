@@ -30,8 +30,6 @@ const STRETCH: Duration = Duration::from_secs(2);
 pub(super) struct Played {
     pub candidate: Vec<Case>,
     pub judgement: Judgement,
-    /// Seeds of each scenario.
-    pub pairs: u32,
     /// The options that play as many again without a clock; empty if the same command does.
     pub repeat: Vec<(&'static str, u32)>,
     /// What is said of how many there were, a sentence each.
@@ -198,7 +196,7 @@ impl Rounds<'_> {
     }
 
     fn done(&self, judgement: Judgement, repeat: Vec<(&'static str, u32)>, notes: Vec<String>) -> Played {
-        Played { candidate: self.sides().0, judgement, pairs: self.played, repeat, notes }
+        Played { candidate: self.sides().0, judgement, repeat, notes }
     }
 }
 
