@@ -96,6 +96,13 @@ impl Calibrations {
         read(&source).map_err(Failure::from)
     }
 
+    /// The policies of which these say something that others say otherwise, or not at all.
+    #[must_use]
+    pub fn changed_in(&self, others: Option<&Self>) -> Vec<&Name> {
+        let other = |policy: &Name| others.and_then(|others| others.policies.get(policy));
+        self.policies.iter().filter(|(policy, own)| other(policy) != Some(own)).map(|(policy, _)| policy).collect()
+    }
+
     /// The same policies, each with what drills have shown of it. That belongs to what the policies are, for those that ask for it.
     #[must_use]
     pub fn applied(&self, answer: Arc<Answer>) -> Arc<Answer> {

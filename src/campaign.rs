@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use firedrill_core::transcript::Transcript;
 use firedrill_policies::guard::stage::Stage;
-use firedrill_reports::outcome::{Arms, Outcome, OutcomeSettings, measure};
+use firedrill_reports::outcome::{ArmOutcome, Arms, Outcome, OutcomeSettings, measure_beside};
 use firedrill_reports::verdict::Case;
 use firedrill_scenarios::Scenario;
 use rayon::prelude::*;
 
 use crate::drill::{Answer, Arm, Drill, Remembered, Rules};
+use crate::known::Known;
 
 /// What is rehearsed with whom.
 #[derive(Clone, Debug)]
@@ -55,10 +56,14 @@ impl Campaign {
             (0..self.scenarios.len()).flat_map(|scenario| self.seeds.iter().map(move |seed| (scenario, *seed))).collect();
         // A scenario's past is the same for every seed and whoever answers, so it is worked out once.
         let pasts: Vec<Remembered> = self.scenarios.iter().map(|_| Remembered::default()).collect();
+        let known = Known::default();
         let outcomes: Vec<Vec<Case>> = cells
             .par_iter()
             .map(|(scenario, seed)| {
-                let cases = self.run_cell(*scenario, *seed, &pasts[*scenario]);
+                let (stage, with_human, past) = (self.stage, self.with_human, &pasts[*scenario]);
+                let (scenario, rules) = &self.scenarios[*scenario];
+                let cell = Cell { scenario, rules, answers: &self.answers, stage, with_human, past };
+                let cases = cell.play(*seed, &known);
                 done();
                 cases
             })
@@ -71,31 +76,92 @@ impl Campaign {
         }
         answers
     }
+}
 
-    /// One cell: doing nothing, the oracle and the person on call once, then every answer against them.
-    fn run_cell(&self, scenario: usize, seed: u64, past: &Remembered) -> Vec<Case> {
-        let (scenario, rules) = &self.scenarios[scenario];
-        let drill = |answer: &Arc<Answer>| Drill {
-            scenario: Arc::clone(scenario),
-            rules: Arc::clone(rules),
-            answer: Arc::clone(answer),
+/// A scenario with who answers in it, to be played on seeds.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell<'a> {
+    /// What is rehearsed.
+    pub scenario: &'a Arc<Scenario>,
+    /// What watches.
+    pub rules: &'a Arc<Rules>,
+    /// Who answers, each in an arm of its own.
+    pub answers: &'a [Arc<Answer>],
+    /// What the policies may do.
+    pub stage: Stage,
+    /// Whether they are compared with a person on call, too.
+    pub with_human: bool,
+    /// What monitoring remembers; shared by all seeds.
+    pub past: &'a Remembered,
+}
+
+impl Cell<'_> {
+    /// What an answer's outcomes are known under: all that they depend on, but the seed and the program.
+    #[must_use]
+    pub fn key(&self, answer: &Answer) -> String {
+        let human = if self.with_human { "with a person" } else { "" };
+        let alike = format!("{}\n{}\n{}\n{:?}\n{human}", self.scenario.name, self.scenario.hash, self.rules.hash, self.stage);
+        blake3::hash(format!("case\n{alike}\n{}", answer.hash).as_bytes()).to_hex().to_string()
+    }
+
+    /// What the oracle's outcomes are known under. Neither rules nor policies touch it.
+    #[must_use]
+    pub fn oracle_key(&self) -> String {
+        blake3::hash(format!("oracle\n{}\n{}", self.scenario.name, self.scenario.hash).as_bytes()).to_hex().to_string()
+    }
+
+    /// How many runs it takes on a seed: of doing nothing, the oracle and the person on call once, and one for each answer that is not known.
+    #[must_use]
+    pub fn run_count(&self, seed: u64, known: &Known) -> usize {
+        let missing = self.answers.iter().filter(|answer| !known.has(&self.key(answer), seed)).count();
+        let oracle = has_oracle(self.scenario) && !known.has(&self.oracle_key(), seed);
+        let common = 1 + usize::from(oracle) + usize::from(self.with_human && has_human(self.scenario));
+        if missing == 0 { 0 } else { common + missing }
+    }
+
+    /// Every answer on a seed: what is known as it is known, all else against doing nothing, the oracle and the person on call.
+    #[must_use]
+    pub fn play(&self, seed: u64, known: &Known) -> Vec<Case> {
+        let of_answer = |answer: &Arc<Answer>| known.outcome(&self.key(answer), seed);
+        let mut found: Vec<Option<Outcome>> = self.answers.iter().map(of_answer).collect();
+        let missing: Vec<usize> = (0..found.len()).filter(|&index| found[index].is_none()).collect();
+        for (index, outcome) in missing.iter().zip(self.run(&missing, seed, known)) {
+            known.keep(&self.key(&self.answers[*index]), seed, &outcome);
+            found[*index] = Some(outcome);
+        }
+        let case = |outcome| Case { class: self.scenario.family.clone(), outcome };
+        found.into_iter().flatten().map(case).collect()
+    }
+
+    /// Runs the answers with these indices.
+    fn run(&self, answers: &[usize], seed: u64, known: &Known) -> Vec<Outcome> {
+        let drill = |index: &usize| Drill {
+            scenario: Arc::clone(self.scenario),
+            rules: Arc::clone(self.rules),
+            answer: Arc::clone(&self.answers[*index]),
             stage: self.stage,
-            past: past.clone(),
+            past: self.past.clone(),
         };
-        let drills: Vec<Drill> = self.answers.iter().map(drill).collect();
+        let drills: Vec<Drill> = answers.iter().map(drill).collect();
         let Some(first) = drills.first() else { return Vec::new() };
-        let common = common_arms(scenario, self.with_human);
+        let known_oracle = known.oracle(&self.oracle_key(), seed);
+        let mut common = common_arms(self.scenario, self.with_human);
+        common.retain(|arm| *arm != Arm::Oracle || known_oracle.is_none());
         let arms: Vec<(&Drill, Arm)> =
             common.iter().map(|arm| (first, *arm)).chain(drills.iter().map(|drill| (drill, Arm::Policy))).collect();
         let mut played = Drill::play_together(&arms, seed).into_iter().map(|played| played.transcript);
         let mut next = |arm| if common.contains(&arm) { played.next() } else { None };
         let nothing = next(Arm::Nothing).expect("doing nothing was played");
         let (oracle, human) = (next(Arm::Oracle), next(Arm::Human));
-        let case = |(answer, policy): (&Arc<Answer>, Transcript)| {
-            let outcome = measured(&nothing, &policy, (oracle.as_ref(), human.as_ref()), answer);
-            Case { class: scenario.family.clone(), outcome }
-        };
-        self.answers.iter().zip(played).map(case).collect()
+        let outcomes: Vec<Outcome> = drills
+            .iter()
+            .zip(played)
+            .map(|(drill, policy)| measured(&nothing, &policy, (oracle.as_ref(), human.as_ref()), known_oracle.as_ref(), &drill.answer))
+            .collect();
+        if let Some(oracle) = outcomes.first().and_then(|outcome| outcome.oracle.as_ref()).filter(|_| known_oracle.is_none()) {
+            known.keep_oracle(&self.oracle_key(), seed, oracle);
+        }
+        outcomes
     }
 }
 
@@ -118,7 +184,7 @@ impl Shown {
     /// What they came to.
     #[must_use]
     pub fn outcome(&self, answer: &Answer) -> Outcome {
-        measured(&self.nothing, &self.policy, (self.oracle.as_ref(), self.human.as_ref()), answer)
+        measured(&self.nothing, &self.policy, (self.oracle.as_ref(), self.human.as_ref()), None, answer)
     }
 
     /// The arms, to be measured or drawn.
@@ -148,6 +214,7 @@ fn measured(
     nothing: &Transcript,
     policy: &Transcript,
     (oracle, human): (Option<&Transcript>, Option<&Transcript>),
+    known_oracle: Option<&ArmOutcome>,
     answer: &Answer,
 ) -> Outcome {
     // Whoever only calls people is not held against the people that they call.
@@ -158,5 +225,5 @@ fn measured(
     let mut answers: Vec<_> = names.iter().flat_map(|policy| policy.alerts.iter().cloned()).collect();
     answers.sort();
     answers.dedup();
-    measure(&Arms { nothing, policy, oracle, human }, &OutcomeSettings { answers, ..OutcomeSettings::default() })
+    measure_beside(&Arms { nothing, policy, oracle, human }, known_oracle, &OutcomeSettings { answers, ..OutcomeSettings::default() })
 }

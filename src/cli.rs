@@ -1,8 +1,10 @@
 //! The command line: its words, and what each means.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use firedrill_core::time::Span;
 use firedrill_policies::remediation::Kind;
 
 /// Tests auto-remediation policies in a deterministic simulator and on recorded incidents before they touch production.
@@ -74,6 +76,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// The CI verdict: a candidate against doing nothing, the baseline, thresholds and recorded incidents
     Gate(GateArgs),
+    /// The verdict over what the partitions of a gate have played
+    Merge(MergeArgs),
     /// What policies claim to be sure of against what was right in drills, and what share of their actions is right at least
     Calibrate(CalibrateArgs),
     /// A recorded incident, open loop: what the rules would have said and what a policy would have done
@@ -149,6 +153,9 @@ pub struct RunArgs {
     /// Act as the gate of this project would: all its policies, `--policy` in the place of its namesake, or a new one alone
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "firedrill.yaml")]
     pub project: Option<String>,
+    /// Take the scenario from the project as it was at a revision, as `gate --baseline git:REF` does
+    #[arg(long, value_name = "git:REF", requires = "project")]
+    pub judge: Option<String>,
     /// Rule files instead of those of firedrill.yaml or the library
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<String>,
@@ -265,6 +272,88 @@ pub struct GateArgs {
     /// The first seed instead of the project file's
     #[arg(long)]
     pub seed: Option<u64>,
+    /// What the candidate is compared with: policies by file, folder or name; or `git:REF`, the project as it was there, which then is the
+    /// judge too: its thresholds, seeds, scenarios, incidents and evidence count, and what the change adds to them [default: `baseline` of the
+    /// project file]
+    #[arg(long, value_name = "FILE|FOLDER|git:REF")]
+    pub baseline: Option<String>,
+    /// Judge by the change's own judge; NAME is who approved what it does to the judge at git:REF, and stands in the result
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub accept_judge_change: Option<String>,
+    /// Begin no more pairs when this time is over, such as `60s`; too few for a verdict are exit code 3
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "partition")]
+    pub budget: Option<Duration>,
+    /// What becomes of a verdict that these runs do not tell, instead of the project file's
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub on_inconclusive: Option<OnInconclusive>,
+    /// To how many seeds for each scenario pairs are added at most to what is inconclusive, instead of the project file's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_pairs: Option<u32>,
+    /// Where outcomes are kept that need not be played again [default: `firedrill` in the folder of this user's caches]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub cache: Option<PathBuf>,
+    /// Play everything, and keep nothing
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Play only the i-th of n shares of the runs, and write what they came to into a file for `firedrill merge`
+    #[arg(long, value_name = "i/n", value_parser = share)]
+    pub partition: Option<Share>,
+    /// Where the report goes
+    #[arg(long, value_name = "DIR", default_value = "firedrill-out")]
+    pub out: PathBuf,
+}
+
+/// What becomes of a verdict that these runs do not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnInconclusive {
+    /// It fails, with exit code 3.
+    Fail,
+    /// Pairs are added as far as that settles it, and then it fails.
+    #[default]
+    Extend,
+    /// It passes, with a warning.
+    Warn,
+}
+
+impl OnInconclusive {
+    /// The word for it, in files and arguments.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Extend => "extend",
+            Self::Warn => "warn",
+        }
+    }
+}
+
+/// The i-th of n shares, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Which.
+    pub number: u32,
+    /// Of how many.
+    pub count: u32,
+}
+
+fn share(text: &str) -> Result<Share, String> {
+    let found = text.split_once('/').and_then(|(number, count)| Some(Share { number: number.parse().ok()?, count: count.parse().ok()? }));
+    found
+        .filter(|share| (1..=share.count).contains(&share.number) && share.count <= 10_000)
+        .ok_or_else(|| "a share is written as 2/4, the second of four".to_owned())
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let span = Span::parse(text).map_err(|_| "a time is written as 60s or 5m".to_owned())?;
+    Ok(Duration::from_millis(span.as_millis()))
+}
+
+/// Arguments of `merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// The files that `gate --partition` wrote, all of them
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     /// Where the report goes
     #[arg(long, value_name = "DIR", default_value = "firedrill-out")]
     pub out: PathBuf,
@@ -278,6 +367,9 @@ pub struct ReplayArgs {
     /// A policy file or name; may be given several times [default: the incident's own, else the project's]
     #[arg(short, long, value_name = "POLICY")]
     pub policy: Vec<String>,
+    /// Take the incident's folder as it was at a revision, as `gate --baseline git:REF` does
+    #[arg(long, value_name = "git:REF")]
+    pub judge: Option<String>,
     /// Rule files instead of the incident's own
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<String>,

@@ -18,6 +18,7 @@ use crate::kind::Kind;
 use crate::library;
 use crate::load::{Shelf, Source};
 use crate::project::Project;
+use crate::revision;
 use crate::sources::{self, Asked, IncidentFiles, PROJECT_FILE};
 
 /// A project and the folder that its paths are relative to; without a project, only the library is at hand.
@@ -58,8 +59,19 @@ impl Home {
 
     /// The same policies with what drills have shown of them, if the project names a file of that.
     fn calibrated(&self, answer: Arc<Answer>) -> Result<Arc<Answer>, Failure> {
-        let Some(path) = self.project.as_ref().and_then(|project| project.confidence.as_ref()) else { return Ok(answer) };
-        Ok(Calibrations::load(&path.value, &self.base)?.applied(answer))
+        Ok(match self.evidence()? {
+            Some(evidence) => evidence.applied(answer),
+            None => answer,
+        })
+    }
+
+    /// What drills have shown of policies; `None` if the project names no file of that.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is wrong.
+    pub fn evidence(&self) -> Result<Option<Calibrations>, Failure> {
+        let Some(path) = self.project.as_ref().and_then(|project| project.confidence.as_ref()) else { return Ok(None) };
+        Calibrations::load(&path.value, &self.base).map(Some)
     }
 
     /// What the project says for all its policies, its Rego rules read; nothing without a project.
@@ -72,16 +84,22 @@ impl Home {
         Ok(Shared { code, ..project.shared.clone() })
     }
 
-    /// What the project wants candidates compared with; `None` if it does not say.
+    /// The policies that the project wants candidates compared with; `None` if it does not say, or names a revision.
     ///
     /// # Errors
     /// One of the policies is unknown or wrong.
     pub fn baseline(&self) -> Result<Option<Arc<Answer>>, Failure> {
         let named = self.project.as_ref().map_or(&[][..], |project| &project.baseline);
-        if named.is_empty() {
+        if named.is_empty() || self.baseline_revision().is_some() {
             return Ok(None);
         }
         self.calibrated(sources::answer_in(named, &self.base, &self.shared()?)?).map(Some)
+    }
+
+    /// The revision that the project wants candidates compared with; `None` if it names policies, or nothing.
+    #[must_use]
+    pub fn baseline_revision(&self) -> Option<&str> {
+        self.project.as_ref()?.baseline.iter().find_map(|named| revision::asked(&named.value))
     }
 
     /// The project's scenarios; none without a project.

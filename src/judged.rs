@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use firedrill_core::journal::{Event, Journal};
+use firedrill_core::name::Name;
 use firedrill_reports::verdict::{IncidentResult, IncidentStatus};
 use firedrill_scenarios::incident::expect::{ExpectVerdict, proposals};
 use firedrill_telemetry::recording::Recording;
@@ -15,10 +16,19 @@ use crate::home::Routings;
 use crate::replaying::{self, Replay};
 use crate::sources;
 
+/// An incident to be replayed, and what its command calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// What finds it: a path or a name.
+    pub argument: String,
+    /// What finds it for whoever repeats the replay, and the revision (`git:REF`) that it is taken from; `None`: the argument does.
+    pub elsewhere: Option<(String, String)>,
+}
+
 /// An incident that is ready to be replayed to the candidate, and to the baseline if there is one.
 #[derive(Clone, Debug)]
 pub struct Replayed {
-    name: String,
+    name: Named,
     candidate: Replay,
     baseline: Option<Replay>,
     /// The Alertmanager configuration that the command line names.
@@ -30,14 +40,14 @@ pub struct Replayed {
 /// # Errors
 /// An incident, a recording or a rule file is wrong.
 pub fn prepare_all(
-    names: &[String],
+    names: &[Named],
     rules: &Arc<Rules>,
     candidate: &Arc<Answer>,
     baseline: Option<&Arc<Answer>>,
     routings: &Routings,
 ) -> Result<Vec<Replayed>, Failure> {
-    let prepare = |name: &String| {
-        let (incident, files) = sources::incident(name, Path::new("."))?;
+    let prepare = |name: &Named| {
+        let (incident, files) = sources::incident(&name.argument, Path::new("."))?;
         let rules = incident.rules.is_empty().then(|| Arc::clone(rules));
         let candidate = replaying::prepare(incident, &files, rules, Some(Arc::clone(candidate)), routings)?;
         let baseline = baseline.map(|answer| Replay { answer: Arc::clone(answer), ..candidate.clone() });
@@ -53,13 +63,26 @@ impl Replayed {
         (Arc::clone(&self.candidate.recording), Arc::clone(&self.candidate.rules))
     }
 
+    /// The incident's name, and the hash of all that decides what its replay says, but for the policies.
+    #[must_use]
+    pub fn identity(&self) -> (Name, String) {
+        let Replay { incident, recording, rules, .. } = &self.candidate;
+        let told = format!("{:?}\n{recording:?}\n{}", incident.expect, rules.hash);
+        (incident.name.clone(), blake3::hash(told.as_bytes()).to_hex().to_string())
+    }
+
     /// Replays the incident and judges what was proposed.
     #[must_use]
     pub fn judge(&self) -> IncidentResult {
         let journal = self.candidate.play();
         let incident = &self.candidate.incident;
         let policies: Vec<&String> = self.candidate.answer.sources.iter().map(|(_, argument)| argument).collect();
-        let command = CommandLine::new("replay").word(&self.name).options("--policy", &policies);
+        let (place, judge) = match &self.name.elsewhere {
+            Some((place, judge)) => (place, Some(judge)),
+            None => (&self.name.argument, None),
+        };
+        let judge: Vec<&String> = judge.into_iter().collect();
+        let command = CommandLine::new("replay").word(place).options("--judge", &judge).options("--policy", &policies);
         let command = command.options("--alertmanager", self.alertmanager.as_slice()).to_string();
         let (status, findings) = if !is_exercised(&journal) {
             (IncidentStatus::NotExercised, vec![silence(&journal, &self.candidate.answer)])

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use firedrill_core::name::Name;
-use firedrill_core::problem::{Located, Place, Problem};
+use firedrill_core::problem::{Located, Place, Problem, near_miss};
 use firedrill_core::yaml::{self, Fields, Node, Reader};
 use firedrill_policies::document::{Scripts, estate_services, estate_zones, kill_switches, shared_actions};
 use firedrill_policies::guard::estate::Estate;
 use firedrill_policies::rules::lint::Conventions;
 use firedrill_policies::shared::Shared;
 
+use crate::cli::OnInconclusive;
 use crate::load;
+use crate::revision;
 
 /// A project, paths still relative to its file.
 #[derive(Clone, Debug)]
@@ -27,7 +30,11 @@ pub struct Project {
     pub silences: Option<Located<Name>>,
     /// What the project has on duty: policy files, folders, or names from the library.
     pub policies: Vec<Located<Name>>,
-    /// What a candidate is compared with, likewise; empty: `policies`, where the candidate takes the place of one of them.
+    /// What becomes of a verdict that these runs do not tell.
+    pub on_inconclusive: OnInconclusive,
+    /// At most so many seeds for each scenario when pairs are added to what is inconclusive.
+    pub max_pairs: u32,
+    /// What a candidate is compared with, likewise, or one revision such as `git:main`; empty: `policies`, where the candidate takes the place of one of them.
     pub baseline: Vec<Located<Name>>,
     /// The file of what drills have shown of policies; `None`: nothing was measured.
     pub confidence: Option<Located<Name>>,
@@ -59,6 +66,9 @@ pub struct ThresholdLine {
 /// Seeds for each scenario when the project does not say.
 pub const DEFAULT_PAIRS: u32 = 5;
 
+/// To how many seeds for each scenario pairs are added when the project does not say.
+pub const DEFAULT_MAX_PAIRS: u32 = 1200;
+
 /// Reads a project file.
 ///
 /// # Errors
@@ -76,14 +86,18 @@ fn read_project(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Optio
     reader.schema(&mut fields, "project", 1);
     let seed = fields.optional("seed").and_then(|node| reader.integer(node, "the seed", 0..=i64::MAX));
     let pairs = fields.optional("pairs").and_then(|node| reader.integer(node, "pairs", 1..=100_000));
+    let max_pairs = fields.optional("max_pairs").and_then(|node| reader.integer(node, "`max_pairs`", 1..=100_000));
+    let count = |pairs: i64| u32::try_from(pairs).expect("within the range asked for");
     let project = Project {
         seed: seed.map_or(1, i64::unsigned_abs),
-        pairs: pairs.map_or(DEFAULT_PAIRS, |pairs| u32::try_from(pairs).expect("within the range asked for")),
+        pairs: pairs.map_or(DEFAULT_PAIRS, count),
+        on_inconclusive: fields.optional("on_inconclusive").and_then(|node| on_inconclusive(reader, node)).unwrap_or_default(),
+        max_pairs: max_pairs.map_or(DEFAULT_MAX_PAIRS, count),
         rules: names(reader, &mut fields, "rules"),
         alertmanager: fields.optional("alertmanager").and_then(|node| located(reader, node, "the path of an `alertmanager.yml`")),
         silences: fields.optional("silences").and_then(|node| located(reader, node, "the path of a file of silences")),
         policies: names(reader, &mut fields, "policies"),
-        baseline: names(reader, &mut fields, "baseline"),
+        baseline: baseline(reader, &mut fields),
         confidence: fields.optional("confidence").and_then(|node| located(reader, node, "the path of a file of `firedrill calibrate`")),
         scenarios: names(reader, &mut fields, "scenarios"),
         incidents: names(reader, &mut fields, "incidents"),
@@ -136,10 +150,42 @@ fn labels(reader: &mut Reader, node: &Node) -> Vec<Name> {
 }
 
 fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec<Located<Name>> {
-    let Some(node) = fields.optional(key) else { return Vec::new() };
+    fields.optional(key).map_or_else(Vec::new, |node| named(reader, node, key))
+}
+
+fn named(reader: &mut Reader, node: &Node, key: &str) -> Vec<Located<Name>> {
     let what = format!("`{key}`");
     let Some(items) = reader.list(node, &what) else { return Vec::new() };
     items.iter().filter_map(|item| located(reader, item, "a path or a name")).collect()
+}
+
+fn on_inconclusive(reader: &mut Reader, node: &Node) -> Option<OnInconclusive> {
+    let all = OnInconclusive::value_variants();
+    let words: Vec<&str> = all.iter().map(|own| own.word()).collect();
+    let given = reader.text(node, "`fail`, `extend` or `warn`")?;
+    let found = all.iter().copied().find(|own| own.word() == &**given);
+    if found.is_none() {
+        let near = near_miss(given, &words)
+            .map_or_else(|| "write `fail`, `extend` or `warn`".to_owned(), |near| format!("did you mean `{near}`?"));
+        reader.problem(
+            Problem::at("FD0616", &node.place, format!("`{given}` is nothing that can become of an inconclusive verdict")).remedy(near),
+        );
+    }
+    found
+}
+
+/// `baseline: [a.yaml]`, or `baseline: git:main`. A revision stands alone: it brings the policies that it had on duty.
+fn baseline(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<Located<Name>> {
+    let Some(node) = fields.optional("baseline") else { return Vec::new() };
+    if !matches!(node.value, yaml::Value::List(_)) {
+        return located(reader, node, "a path, a name, or a revision such as `git:main`").into_iter().collect();
+    }
+    let found = named(reader, node, "baseline");
+    if let Some(one) = found.iter().find(|one| found.len() > 1 && revision::asked(&one.value).is_some()) {
+        let problem = Problem::at("FD0614", &one.place, format!("the revision `{}` stands beside other baselines", one.value));
+        reader.problem(problem.remedy("name it alone: it brings the policies that it had on duty"));
+    }
+    found
 }
 
 fn located(reader: &mut Reader, node: &Node, what: &str) -> Option<Located<Name>> {
@@ -174,6 +220,24 @@ mod tests {
         let project =
             read("firedrill.yaml", "schema: project/1\npolicies: [a.yaml]\nthresholds:\n  harm: [max < 1, mean < 0.1]\n").unwrap();
         assert_eq!((project.seed, project.pairs, project.policies.len(), project.thresholds.len()), (1, DEFAULT_PAIRS, 1, 2));
+    }
+
+    #[test]
+    fn a_baseline_is_a_list_of_policies_or_one_revision() {
+        let baseline = |text: &str| read("firedrill.yaml", &format!("schema: project/1\nbaseline: {text}\n"));
+        let names = |text: &str| baseline(text).unwrap().baseline.iter().map(|one| one.value.to_string()).collect::<Vec<_>>();
+        assert_eq!(names("git:origin/main"), ["git:origin/main"]);
+        assert_eq!(names("[git:main]"), ["git:main"]);
+        assert_eq!(names("[a.yaml, b.yaml]"), ["a.yaml", "b.yaml"]);
+        assert_eq!(baseline("[a.yaml, git:main]").unwrap_err()[0].code, "FD0614");
+    }
+
+    #[test]
+    fn what_becomes_of_inconclusive_verdicts_is_one_of_three_words() {
+        let read = |text: &str| read("firedrill.yaml", &format!("schema: project/1\non_inconclusive: {text}\n"));
+        assert_eq!(read("warn").unwrap().on_inconclusive, OnInconclusive::Warn);
+        let problems = read("extent").unwrap_err();
+        assert_eq!((problems[0].code, problems[0].remedy.as_deref()), ("FD0616", Some("did you mean `extend`?")));
     }
 
     #[test]

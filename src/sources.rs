@@ -443,6 +443,28 @@ impl IncidentFiles {
         }
     }
 
+    /// BLAKE3 of all files and their paths, hexadecimal.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn hash(&self) -> Result<String, Failure> {
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |path: &str, bytes: &[u8]| {
+            hasher.update(format!("{path}\n{}\n", bytes.len()).as_bytes());
+            hasher.update(bytes);
+        };
+        match self {
+            Self::Folder(folder) => {
+                let list = || list_below(folder)?.into_iter().map(|path| Ok((load::bytes(&folder.join(&path))?, path))).collect();
+                let files: std::io::Result<Vec<(Vec<u8>, String)>> = list();
+                let files = files.with_context(|| format!("cannot read the folder {}", folder.display()))?;
+                files.iter().for_each(|(bytes, path)| add(path, bytes));
+            }
+            Self::Embedded(embedded) => embedded.files.iter().for_each(|(path, text)| add(path, text.as_bytes())),
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
     fn shown(&self) -> String {
         match self {
             Self::Folder(folder) => shown(&folder.join(incident::FILE_NAME)),

@@ -185,6 +185,17 @@ impl Problem {
         self
     }
 
+    /// The same in other words, path and all: for a file that was read from another place than people know it by.
+    #[must_use]
+    pub fn reworded(self, words: impl Fn(&str) -> String) -> Self {
+        let place = self.place.map(|place| {
+            let file = Arc::new(SourceFile { path: words(&place.file.path), text: place.file.text.clone() });
+            Place { file, ..place }
+        });
+        let (message, path, remedy) = (words(&self.message), words(&self.path), self.remedy.as_deref().map(&words));
+        Self { message, path, remedy, place, ..self }
+    }
+
     /// The problem as a terminal shows it, the offending line with a caret under it; ends without a newline.
     #[must_use]
     pub fn render(&self, color: bool) -> String {

@@ -15,6 +15,7 @@ pub fn summary(judgement: &Judgement) -> String {
     let mut text = String::new();
     let policies = judgement.policies.iter().map(|policy| format!("`{policy}`")).collect::<Vec<_>>().join(", ");
     let _ = writeln!(text, "## {} firedrill: {}\n", sign(judgement.verdict), judgement.verdict);
+    write_judge(&mut text, judgement);
     let paired = judgement.pairs.map_or_else(String::new, |pairs| format!(", {pairs} of them paired with the baseline"));
     let word = if judgement.policies.len() == 1 { "Policy" } else { "Policies" };
     let _ = writeln!(text, "{} with {}{paired}. {word}: {policies}.\n", counted(judgement.runs, "run"), whose(judgement));
@@ -41,6 +42,17 @@ pub fn summary(judgement: &Judgement) -> String {
 
 fn whose(judgement: &Judgement) -> &'static str {
     if judgement.policies.len() == 1 { "the policy" } else { "the policies" }
+}
+
+/// What the change does to its own judge.
+fn write_judge(text: &mut String, judgement: &Judgement) {
+    let Some(heading) = judgement.judge_heading() else { return };
+    let _ = writeln!(text, "**{heading}:**\n");
+    for change in &judgement.judge_changes {
+        let _ = writeln!(text, "- {}", change.what);
+    }
+    let remedy = judgement.judge_remedy().map_or_else(String::new, |remedy| format!("To go on: {remedy}.\n\n"));
+    let _ = write!(text, "\n{remedy}");
 }
 
 fn write_breaches(text: &mut String, judgement: &Judgement) {

@@ -38,6 +38,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Compare(arguments) => compare::execute(arguments, output),
         Command::Calibrate(arguments) => calibrate::execute(arguments, output),
         Command::Gate(arguments) => gate::execute(arguments, output),
+        Command::Merge(arguments) => gate::merge(arguments, output),
         Command::Replay(arguments) => replay::execute(arguments, output),
         Command::Import(arguments) => import::execute(arguments, output),
         Command::List(arguments) => list::execute(arguments, output),

@@ -1,5 +1,7 @@
 //! `firedrill replay`: a recorded incident, open loop.
 
+use std::path::Path;
+
 use firedrill_core::journal::Journal;
 use firedrill_core::ledger::Ledger;
 use firedrill_core::time::Start;
@@ -20,6 +22,8 @@ use crate::failure::Failure;
 use crate::home::{Home, Routings};
 use crate::output::{Output, Room, write_files};
 use crate::replaying::{self, Replay};
+use crate::revision::Revision;
+use crate::sources;
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.replay/1";
@@ -104,7 +108,14 @@ fn with_marks(lines: Vec<Line>, incident: &Incident, start: Start) -> Vec<Line> 
 
 fn prepare(arguments: &ReplayArgs) -> Result<Replay, Failure> {
     let home = Home::here()?;
-    let (incident, files) = home.incident(&arguments.incident)?;
+    let revision = arguments.judge.as_deref().map(|judge| Revision::named(judge, &home.base)).transpose()?;
+    let found = revision.as_ref().and_then(|revision| revision.place_of(Path::new(&arguments.incident)));
+    let (incident, files) = match (&revision, found) {
+        (Some(revision), Some(place)) => {
+            sources::incident(&place.display().to_string(), Path::new(".")).map_err(|failure| revision.reworded(failure))?
+        }
+        _ => home.incident(&arguments.incident)?,
+    };
     let chosen = !arguments.rules.is_empty() || incident.rules.is_empty();
     let rules = if chosen { Some(RuleNames::chosen(&home, &arguments.rules)?.load(&[])?) } else { None };
     let answer = if !arguments.policy.is_empty() {

@@ -27,6 +27,7 @@ use crate::home::Home;
 use crate::load::{self, Source};
 use crate::output::{Output, Room, write_files};
 use crate::recorded::Recorded;
+use crate::revision::Revision;
 use crate::sources;
 
 /// The version of the JSON.
@@ -43,7 +44,10 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     let home = arguments.project.as_deref().map_or_else(Home::here, Home::at)?;
     let scenario = std::slice::from_ref(&arguments.scenario);
     let named = Named { scenarios: scenario, rules: &arguments.rules, alertmanager: arguments.alertmanager.as_deref() };
-    let setting = Setting::of(&home, named)?;
+    let setting = match judge(arguments, &home)? {
+        Some((revision, judge)) => Setting::judged(&home, &judge, named).map_err(|failure| revision.reworded(failure))?,
+        None => Setting::of(&home, named)?,
+    };
     let mut scenarios = setting.scenarios;
     // A family may be called like one of its scenarios; one run is of the scenario.
     if let Some(exact) = scenarios.iter().position(|(scenario, _)| *scenario.name == *arguments.scenario) {
@@ -102,6 +106,15 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
         output.talk(&format!("wrote {}", path.display()));
     }
     Ok(Exit::Held)
+}
+
+/// The project as it was at the revision whose scenario is asked for; `None` if none is, or there was no project.
+fn judge(arguments: &RunArgs, home: &Home) -> Result<Option<(Revision, Home)>, Failure> {
+    let (Some(judge), Some(project)) = (&arguments.judge, &arguments.project) else { return Ok(None) };
+    let revision = Revision::named(judge, &home.base)?;
+    let Some(place) = revision.project(project)? else { return Ok(None) };
+    let home = Home::at(&place.display().to_string()).map_err(|failure| revision.reworded(failure))?;
+    Ok(Some((revision, home)))
 }
 
 /// Who worked against whom, and of several policies who acted on what in which order; nothing if there is nothing to tell.
@@ -235,7 +248,7 @@ fn write(folder: &Path, drill: &Drill, shown: &Shown, outcome: &Outcome, command
 fn repeat(arguments: &RunArgs) -> String {
     let mut line = CommandLine::new("run").word(&arguments.scenario);
     if let Some(project) = &arguments.project {
-        line = line.option("--project", project);
+        line = line.option("--project", project).options("--judge", arguments.judge.as_slice());
     }
     line = line.options("--policy", &arguments.policy).options("--rules", &arguments.rules);
     line = line.options("--alertmanager", arguments.alertmanager.as_slice());

@@ -21,8 +21,45 @@ use crate::sources::{self, Asked};
 pub struct Setting {
     /// The scenarios.
     pub scenarios: Vec<(Arc<Scenario>, Arc<Rules>)>,
+}
+
+/// The scenarios that are named, whose paths are relative to this folder, else those of the project, else the library's.
+pub fn rehearsed(home: &Home, named: &[String]) -> Result<Vec<Arc<Scenario>>, Failure> {
+    let own = home.scenarios()?;
+    match (named, &own[..]) {
+        ([], []) => sources::scenarios(&library::families(), Path::new(".")),
+        ([], _) => Ok(own),
+        _ => sources::scenarios_among(&own, named, Path::new(".")),
+    }
+}
+
+/// What watches here: the rules that are at hand, and how their alerts are routed.
+pub struct Watch {
+    rules: RuleNames,
+    shared: Arc<Rules>,
     /// How alerts are routed that are of no scenario.
     pub routings: Routings,
+    base: PathBuf,
+}
+
+impl Watch {
+    /// From the command line, then the project, then the library.
+    pub fn of(home: &Home, rules: &[String], alertmanager: Option<&str>) -> Result<Self, Failure> {
+        let rules = RuleNames::chosen(home, rules)?;
+        let shared = rules.load(&[])?;
+        Ok(Self { rules, shared, routings: Routings::chosen(home, alertmanager)?, base: home.base.clone() })
+    }
+
+    /// What watches a scenario: these rules with those that it wants beside them, routed as it says, else as the project does.
+    pub fn over(&self, scenario: &Scenario) -> Result<Arc<Rules>, Failure> {
+        let own = if scenario.rules.is_empty() { Arc::clone(&self.shared) } else { self.rules.load(&scenario.rules)? };
+        Ok(own.routed(self.routings.with(OwnRouting {
+            alertmanager: scenario.alertmanager.as_ref(),
+            silences: scenario.silences.as_ref(),
+            base: &self.base,
+            start: scenario.spec.start,
+        })?))
+    }
 }
 
 /// What the command line names, each of it instead of what the project does.
@@ -44,28 +81,25 @@ impl Setting {
 
     /// From the command line, whose paths are relative to this folder, then the project, then the library.
     pub fn of(home: &Home, named: Named<'_>) -> Result<Self, Failure> {
-        let Named { scenarios, rules, alertmanager } = named;
-        let own = home.scenarios()?;
-        let found = match (scenarios, &own[..]) {
-            ([], []) => sources::scenarios(&library::families(), Path::new("."))?,
-            ([], _) => own,
-            _ => sources::scenarios_among(&own, scenarios, Path::new("."))?,
-        };
-        let rules = RuleNames::chosen(home, rules)?;
-        let shared = rules.load(&[])?;
-        let routings = Routings::chosen(home, alertmanager)?;
-        let watched = found.into_iter().map(|scenario| {
-            let own = if scenario.rules.is_empty() { Arc::clone(&shared) } else { rules.load(&scenario.rules)? };
-            let own = own.routed(routings.with(OwnRouting {
-                alertmanager: scenario.alertmanager.as_ref(),
-                silences: scenario.silences.as_ref(),
-                base: &home.base,
-                start: scenario.spec.start,
-            })?);
+        let watch = Watch::of(home, named.rules, named.alertmanager)?;
+        let watched = rehearsed(home, named.scenarios)?.into_iter().map(|scenario| {
+            let own = watch.over(&scenario)?;
             Ok((scenario, own))
         });
         let scenarios = watched.collect::<Result<_, Failure>>()?;
-        Ok(Self { scenarios, routings })
+        Ok(Self { scenarios })
+    }
+
+    /// The same with scenarios as another state of the project has them, if it has them. What watches them is here.
+    pub fn judged(home: &Home, judge: &Home, named: Named<'_>) -> Result<Self, Failure> {
+        let Ok(theirs) = rehearsed(judge, named.scenarios) else { return Self::of(home, named) };
+        let (watch, own) = (Watch::of(home, named.rules, named.alertmanager)?, home.scenarios()?);
+        let watched = theirs.into_iter().map(|scenario| {
+            let rules = watch.over(own.iter().find(|own| own.name == scenario.name).unwrap_or(&scenario))?;
+            Ok((scenario, rules))
+        });
+        let scenarios = watched.collect::<Result<_, Failure>>()?;
+        Ok(Self { scenarios })
     }
 
     /// Says once what becomes of alerts otherwise here than in production.

@@ -78,6 +78,8 @@ pub fn firedrill<S: AsRef<str>>(folder: &Path, arguments: &[S]) -> Done {
     let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
     let mut command = Command::cargo_bin("firedrill").unwrap();
     command.current_dir(folder).env("COLUMNS", "110").env_remove("RUST_LOG").env_remove("NO_COLOR").args(&arguments);
+    // No test may live on what another one has played: without these nobody says where a cache could be.
+    command.env_remove("HOME").env_remove("XDG_CACHE_HOME").env_remove("LOCALAPPDATA");
     let output = command.output().unwrap();
     let told = format!("cd {} && firedrill {}", folder.display(), arguments.join(" "));
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_else(|error| panic!("{told}: not UTF-8: {error}"));

@@ -344,6 +344,15 @@ pub struct Outcome {
 /// If the arms are not of one scenario and seed: their difference would mean nothing.
 #[must_use]
 pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
+    measure_beside(arms, None, settings)
+}
+
+/// The same where it is known what the oracle came to on this scenario and seed, and its run is not there.
+///
+/// # Panics
+/// As [`measure`].
+#[must_use]
+pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &OutcomeSettings) -> Outcome {
     let (nothing, policy) = (Arm::new(arms.nothing, arms.nothing, settings), Arm::new(arms.policy, arms.nothing, settings));
     arms.assert_alike();
     let human = arms.human.map(|human| Arm::new(human, arms.nothing, settings));
@@ -351,7 +360,8 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
     let matching = damage::matching(&arms.nothing.ledger, ledger);
     let deeds = deeds::judge(&policy.deeds, &policy.incidents);
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
-    let oracle_outcome = arms.oracle.map(|oracle| Arm::new(oracle, arms.nothing, settings).outcome(settings));
+    let played = arms.oracle.map(|oracle| Arm::new(oracle, arms.nothing, settings).outcome(settings));
+    let oracle_outcome = played.or_else(|| oracle.cloned());
     let lost = policy_outcome.user_minutes_lost;
     let benefit = nothing_outcome.user_minutes_lost - lost;
     let (faults, actions) = (ledger.faults.len() as u64, deeds.len() as u64);

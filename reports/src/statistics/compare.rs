@@ -148,7 +148,8 @@ impl TailGuard {
     }
 
     /// How many pairs would hold with no further catastrophe.
-    fn pairs_needed(&self, catastrophes: u64, pairs: u64) -> u64 {
+    #[must_use]
+    pub fn pairs_needed(&self, catastrophes: u64, pairs: u64) -> u64 {
         let enough = |pairs: u64| clopper_pearson_upper(catastrophes, pairs, self.confidence) <= self.limit;
         let mut high = pairs.max(1);
         while !enough(high) {

@@ -48,7 +48,10 @@ pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[Inciden
     let costs = if baseline.is_some() { compare_costs(&paired, settings) } else { Vec::new() };
     let mut judgement = Judgement {
         schema: SCHEMA.to_owned(),
+        judge_changes: settings.judge_changes.clone(),
+        approval: settings.approval.clone().filter(|_| !settings.judge_changes.is_empty()),
         verdict: Verdict::Held,
+        cut_short: settings.cut_short,
         policies: policies(candidate),
         runs: candidate.len() as u64,
         pairs: baseline.map(|_| candidate.iter().filter(|case| pair(case).is_some()).count() as u64),
@@ -361,7 +364,7 @@ fn compare_costs(classes: &[Vec<Pair>], settings: &JudgeSettings) -> Vec<CostVer
             return None;
         }
         let slices: Vec<&[(f64, f64)]> = costs.iter().map(Vec::as_slice).collect();
-        let test = NonInferiority { seed: settings.seed, ..NonInferiority::with_least_margin(least_margin) };
+        let test = NonInferiority { seed: settings.seed, alpha: settings.alpha, ..NonInferiority::with_least_margin(least_margin) };
         let comparison = test.compare_classes(&slices)?;
         let excess = |pair: &Pair| figures(pair).map_or(f64::MIN, |(baseline, candidate)| candidate - baseline);
         let worst = classes.iter().flatten().reduce(|one, other| if excess(other) > excess(one) { other } else { one });
@@ -433,8 +436,12 @@ fn overall(judgement: &Judgement, settings: &JudgeSettings) -> Verdict {
     let faulty = || judgement.classes.iter().filter(|class| class.exercise.with_fault > 0);
     let nowhere = !every_class && faulty().next().is_some() && faulty().all(|class| class.exercise.verdict != Verdict::Held);
     let nowhere = nowhere.then_some(Verdict::NotExercised);
+    // Whoever edits the judge is not judged by it.
+    let edited = judgement.is_judge_changed().then_some(Verdict::Broken);
+    let cut_short = judgement.cut_short.map(|_| Verdict::Inconclusive);
     // Nothing at all proves nothing.
-    classes.chain(pooled).chain(incidents).chain(idle).chain(nowhere).max().unwrap_or(Verdict::Inconclusive)
+    let found = classes.chain(pooled).chain(incidents).chain(idle).chain(nowhere).max().unwrap_or(Verdict::Inconclusive);
+    [edited, cut_short].into_iter().flatten().fold(found, Ord::max)
 }
 
 fn run_name(outcome: &Outcome, settings: &JudgeSettings) -> RunName {

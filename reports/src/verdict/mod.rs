@@ -2,15 +2,19 @@
 
 mod measure;
 mod threshold;
+mod changes;
 mod unsettled;
 mod judge;
+mod looks;
 
 use std::fmt;
 
 use firedrill_core::name::Name;
 use serde::{Deserialize, Serialize};
 
+pub use changes::{JudgeChange, JudgePart};
 pub use judge::{judge, worst_run};
+pub use looks::{EARLY_LOOKS, Look, PLANNED_ALPHA};
 pub(crate) use measure::significant;
 pub use measure::{ClassSummary, Measure, MeasureSummary, Unit, summarise};
 pub use threshold::{Aggregate, Comparison, Threshold, ThresholdError};
@@ -114,6 +118,14 @@ pub struct JudgeSettings {
     pub narrowed: bool,
     /// The policies that can do nothing but call people: for them a page is enough not to be idle.
     pub only_notify: Vec<Name>,
+    /// One-sided level of the comparisons with the baseline, 0 to 1.
+    pub alpha: f64,
+    /// What the change does to its own judge: without an approval that alone breaks a verdict.
+    pub judge_changes: Vec<JudgeChange>,
+    /// Who approved that; `None`: nobody.
+    pub approval: Option<String>,
+    /// Fewer seeds were played than were asked for, and what they show is too little to pass; `None`: enough were.
+    pub cut_short: Option<CutShort>,
     /// Seed of the resampling.
     pub seed: u64,
     /// The command that repeats a run, with `{scenario}` and `{seed}` in their places.
@@ -131,10 +143,23 @@ impl Default for JudgeSettings {
             exercise: ExerciseRule::EveryClass,
             narrowed: false,
             only_notify: Vec::new(),
+            alpha: PLANNED_ALPHA,
+            judge_changes: Vec::new(),
+            approval: None,
+            cut_short: None,
             seed: 0,
             command: "firedrill run {scenario} --seed {seed}".to_owned(),
         }
     }
+}
+
+/// Seeds that there was time for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutShort {
+    /// Seeds of each scenario that were played.
+    pub pairs: u32,
+    /// Seeds of each scenario that were asked for.
+    pub asked: u32,
 }
 
 /// One run, and the command that repeats it.
@@ -304,8 +329,17 @@ impl IncidentResult {
 pub struct Judgement {
     /// [`SCHEMA`].
     pub schema: String,
+    /// What the change does to its own judge. It stands first, so that nobody reads a verdict without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judge_changes: Vec<JudgeChange>,
+    /// Who approved that; `None`: nobody, or there was nothing to approve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
     /// What was found.
     pub verdict: Verdict,
+    /// Fewer seeds were played than were asked for, too few to pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_short: Option<CutShort>,
     /// The policies that were judged.
     pub policies: Vec<Name>,
     /// How many runs.

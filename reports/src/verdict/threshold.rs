@@ -133,6 +133,34 @@ impl Threshold {
         matches!(self.comparison, Comparison::Less | Comparison::AtMost | Comparison::Equal)
     }
 
+    /// Whether whatever keeps this keeps `other` too: the same measure and a limit that is no wider, of the same figure or of one that is never
+    /// on the better side of it.
+    #[must_use]
+    pub fn implies(&self, other: &Self) -> bool {
+        let figure = match (self.aggregate, other.aggregate) {
+            (own, asked) if own == asked => true,
+            (Aggregate::Max, Aggregate::Quantile(_) | Aggregate::Mean | Aggregate::Min) => other.limits_from_above(),
+            (Aggregate::Min, Aggregate::Quantile(_) | Aggregate::Mean | Aggregate::Max) => !other.limits_from_above(),
+            (Aggregate::Quantile(own), Aggregate::Quantile(asked)) => (own >= asked) == other.limits_from_above(),
+            _ => false,
+        };
+        let limit = match (self.comparison, other.comparison) {
+            (Comparison::Equal, _) => other.allows(self.limit),
+            (Comparison::Less, Comparison::Less | Comparison::AtMost) | (Comparison::AtMost, Comparison::AtMost) => {
+                self.limit <= other.limit
+            }
+            (Comparison::AtMost, Comparison::Less) => self.limit < other.limit,
+            (Comparison::More, Comparison::More | Comparison::AtLeast) | (Comparison::AtLeast, Comparison::AtLeast) => {
+                self.limit >= other.limit
+            }
+            (Comparison::AtLeast, Comparison::More) => self.limit > other.limit,
+            _ => false,
+        };
+        // Only the figure that both speak of is known to be exactly so much.
+        let is_same = self.aggregate == other.aggregate || (self.comparison != Comparison::Equal && other.comparison != Comparison::Equal);
+        self.measure == other.measure && figure && limit && is_same
+    }
+
     /// Makes one figure of many runs; `None` of none. Pooling is the caller's, who knows what is counted.
     #[must_use]
     pub fn figure(&self, samples: &[Sample]) -> Option<Quantile> {
@@ -302,6 +330,42 @@ mod tests {
             "p900 < 1 user-minute",
             Err("`p900` is no way to make one figure of many runs: use median, p90 (or another percentile), mean, max, min or total"),
         );
+    }
+
+    #[test]
+    fn a_threshold_implies_those_that_ask_no_more() {
+        let check = |own: &str, other: &str, expected: bool| {
+            let parse = |text: &str| Threshold::parse("actions", text).unwrap();
+            assert_eq!(parse(own).implies(&parse(other)), expected, "{own} of {other}");
+        };
+        for (own, other, expected) in [
+            ("max < 5", "max < 5", true),
+            ("max < 4", "max < 5", true),
+            ("max < 5", "max < 4", false),
+            ("max < 5", "max <= 5", true),
+            ("max <= 5", "max < 5", false),
+            ("max <= 4", "max < 5", true),
+            ("max == 0", "max <= 0", true),
+            ("max <= 0", "max == 0", false),
+            ("max < 5", "p90 < 5", true),
+            ("max < 5", "mean < 5", true),
+            ("p90 < 5", "max < 5", false),
+            ("p99 < 5", "p90 < 5", true),
+            ("p90 < 5", "p99 < 5", false),
+            ("p90 < 5", "mean < 5", false),
+            ("min > 5", "p10 > 5", true),
+            ("p10 > 5", "p90 > 5", true),
+            ("p90 > 5", "p10 > 5", false),
+            ("min >= 5", "min > 5", false),
+            ("min > 5", "min >= 5", true),
+            ("max < 5", "min > 1", false),
+            ("max == 0", "min == 0", false),
+            ("total < 5", "max < 5", false),
+        ] {
+            check(own, other, expected);
+        }
+        let harm = Threshold::parse("harm", "max < 1 user-minute").unwrap();
+        assert!(!harm.implies(&Threshold::parse("actions", "max < 1").unwrap()));
     }
 
     #[test]

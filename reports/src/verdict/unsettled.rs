@@ -1,7 +1,7 @@
 //! Why a verdict is what it is: what could not be told and what would tell it, and all of it in a sentence.
 
 use super::measure::Measure;
-use super::{ClassVerdict, CostVerdict, Judgement, TailVerdict, ThresholdVerdict, Verdict};
+use super::{ClassVerdict, CostVerdict, CutShort, Judgement, TailVerdict, ThresholdVerdict, Verdict};
 use crate::words::counted;
 
 /// One thing that could not be told, in words.
@@ -11,7 +11,7 @@ pub struct Doubt {
     pub place: String,
     /// What: the measure, and why it has no verdict.
     pub what: String,
-    /// How many pairs would tell; `None` if more of them would not help.
+    /// How many seeds of each scenario would tell; `None` if more of them would not help.
     pub pairs_needed: Option<u64>,
 }
 
@@ -24,9 +24,19 @@ impl Judgement {
         let told = |what: &str| doubts.iter().any(|doubt| doubt.what.starts_with(what));
         let thresholds = self.thresholds.iter().filter(|found| open(found.verdict) && !told(&found.threshold));
         let costs = self.costs.iter().filter(|found| open(found.verdict) && !told(found.measure.word()));
-        let pooled: Vec<Doubt> =
-            thresholds.map(|found| of_threshold("all classes", found)).chain(costs.map(|found| of_cost("all classes", found))).collect();
+        let scenarios = self.classes.iter().map(scenario_count).sum();
+        let pooled: Vec<Doubt> = thresholds
+            .map(|found| of_threshold("all classes", found))
+            .chain(costs.map(|found| of_cost("all classes", found, scenarios)))
+            .collect();
         doubts.extend(pooled);
+        if let Some(CutShort { pairs, asked }) = self.cut_short {
+            let what = format!(
+                "{pairs} of {} a scenario were played in the time that there was, too few to pass",
+                counted(u64::from(asked), "pair")
+            );
+            doubts.push(Doubt { place: "all classes".to_owned(), what, pairs_needed: Some(u64::from(asked)) });
+        }
         doubts
     }
 }
@@ -44,6 +54,7 @@ impl Judgement {
                 "every threshold holds in every class; no recorded incident was replayed".to_owned()
             }
             Verdict::Held => "every threshold holds in every class, and every recorded incident passes".to_owned(),
+            Verdict::Broken if self.is_judge_changed() => self.first_edit(),
             Verdict::Broken => self.first_breach(),
             Verdict::Inconclusive => self.what_would_tell(),
             Verdict::NotExercised => "a policy that never acts proves nothing".to_owned(),
@@ -57,6 +68,15 @@ impl Judgement {
         match breaches.len() {
             0 | 1 => first,
             more => format!("{first}; and {} broke", counted(more as u64 - 1, "more thing")),
+        }
+    }
+
+    /// The first thing that the change does to its own judge, and how many more there are.
+    fn first_edit(&self) -> String {
+        let first = self.judge_changes.first().map_or("", |change| &change.what);
+        match self.judge_changes.len() {
+            0 | 1 => format!("the change edits its own judge: {first}"),
+            more => format!("the change edits its own judge: {first}; and {}", counted(more as u64 - 1, "more thing")),
         }
     }
 
@@ -81,9 +101,15 @@ fn of_class(class: &ClassVerdict) -> Vec<Doubt> {
             doubts.push(doubt);
         }
     }
-    doubts.extend(class.costs.iter().filter(|found| open(found.verdict)).map(|found| of_cost(&class.class, found)));
-    doubts.extend(class.tail.iter().filter(|found| open(found.verdict)).map(|found| of_tail(&class.class, found)));
+    let count = scenario_count(class);
+    doubts.extend(class.costs.iter().filter(|found| open(found.verdict)).map(|found| of_cost(&class.class, found, count)));
+    doubts.extend(class.tail.iter().filter(|found| open(found.verdict)).map(|found| of_tail(&class.class, found, count)));
     doubts
+}
+
+/// How many scenarios a class has; a seed is a pair in each of them.
+fn scenario_count(class: &ClassVerdict) -> u64 {
+    class.scenarios.len().max(1) as u64
 }
 
 fn of_threshold(place: &str, found: &ThresholdVerdict) -> Doubt {
@@ -95,16 +121,16 @@ fn of_threshold(place: &str, found: &ThresholdVerdict) -> Doubt {
     Doubt { place: place.to_owned(), what, pairs_needed: None }
 }
 
-fn of_cost(place: &str, found: &CostVerdict) -> Doubt {
+fn of_cost(place: &str, found: &CostVerdict, scenarios: u64) -> Doubt {
     let (test, show) = (&found.comparison, |value| found.unit.show(value));
     let (mean, allowed) = (show(test.candidate_mean), show(test.allowed_mean));
     let what = format!("{} against the baseline: mean {mean} where {allowed} is allowed, and {} pairs do not tell", found.measure, test.n);
-    Doubt { place: place.to_owned(), what, pairs_needed: test.pairs_needed }
+    Doubt { place: place.to_owned(), what, pairs_needed: test.pairs_needed.map(|pairs| pairs.div_ceil(scenarios)) }
 }
 
-fn of_tail(place: &str, found: &TailVerdict) -> Doubt {
+fn of_tail(place: &str, found: &TailVerdict, scenarios: u64) -> Doubt {
     let what = format!("rare catastrophes against the baseline: {} in {} pairs", found.result.catastrophes, found.result.pairs);
-    Doubt { place: place.to_owned(), what, pairs_needed: found.result.pairs_needed }
+    Doubt { place: place.to_owned(), what, pairs_needed: found.result.pairs_needed.map(|pairs| pairs.div_ceil(scenarios)) }
 }
 
 /// Why no run has a figure of a measure.

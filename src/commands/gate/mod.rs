@@ -1,99 +1,108 @@
-//! `firedrill gate`: the CI verdict.
+//! `firedrill gate`: the CI verdict; and `firedrill merge`, the same of what its partitions have played.
 
-mod contest;
 mod thresholds;
-mod notes;
+mod side;
+mod changes;
+mod terms;
+mod contest;
 mod repeating;
+mod plan;
+mod prepared;
+mod rounds;
+mod notes;
 mod report;
+mod partition;
 
-use std::sync::Arc;
+use firedrill_reports::verdict::{IncidentResult, Verdict};
 
-use firedrill_policies::guard::stage::Stage;
-use firedrill_policies::lints;
-use firedrill_reports::statistics::TailGuard;
-use firedrill_reports::verdict::{IncidentResult, JudgeSettings, Verdict, judge};
-
-use self::contest::contest;
-use self::repeating::repeat;
+use self::partition::Merged;
+use self::prepared::Prepared;
 use self::report::Report;
-use self::thresholds::Thresholds;
-use super::setting::{Named, RuleNames, Setting, seeds, warn};
-use crate::campaign::Campaign;
-use crate::cli::GateArgs;
+use crate::cli::{GateArgs, MergeArgs};
 use crate::coverage;
-use crate::drill::Rules;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::home::Home;
 use crate::judged;
+use crate::known::{Cache, Entries, Known};
 use crate::output::{Output, Room};
 
 /// Pairs a class from which on the guard on catastrophes can hold (MEASURES: none seen of 299 leaves at most 1 %).
 const TAIL_PAIRS: u64 = 299;
 
-/// Judges a candidate.
+/// Judges a candidate, or plays a share of what that takes.
 pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
-    let _room = Room::make("--out", &arguments.out)?;
-    let home = Home::at(&arguments.project)?;
-    let project = home.project.as_ref().expect("a home at a project has it");
-    let named = Named { scenarios: &arguments.scenarios, rules: &[], alertmanager: arguments.alertmanager.as_deref() };
-    let setting = Setting::of(&home, named)?;
-    let thresholds = Thresholds::of(project, setting.scenarios.iter().any(|(scenario, _)| scenario.calm))?;
-    let contest = contest(arguments, &home)?;
-    setting.admit(&contest.candidate)?;
-    contest.baseline.iter().try_for_each(|baseline| setting.admit(baseline))?;
-    let incidents = home.incident_folders()?;
-    let first = arguments.seed.unwrap_or(project.seed);
-    let pairs = arguments.pairs.unwrap_or(project.pairs);
-    let answers = [Some(&contest.candidate), contest.baseline.as_ref()].into_iter().flatten().cloned().collect();
-    let routings = setting.routings;
-    let watched: Vec<Arc<Rules>> = setting.scenarios.iter().map(|(_, rules)| Arc::clone(rules)).collect();
-    // Nobody is compared with a person unless a threshold speaks of one.
-    let with_human = thresholds.all.iter().any(|threshold| threshold.measure.needs_human());
-    let campaign = Campaign { scenarios: setting.scenarios, answers, seeds: seeds(first, pairs)?, stage: Stage::Full, with_human };
-    // Everything that can be wrong with an incident is found before the runs begin.
-    let rules = RuleNames::of(project, &home.base).load(&[])?;
-    let replays = judged::prepare_all(&incidents, &rules, &contest.candidate, contest.baseline.as_ref(), &routings)?;
-    let of_replays: Vec<Arc<Rules>> = replays.iter().map(|replay| replay.watched().1).collect();
-    let watching = watched.iter().chain(&of_replays);
-    warn(watching.clone(), output);
-    output.problems(&lints::unheard(&contest.candidate.policies, watching.map(|rules| &*rules.set)));
-    let mut cases = super::progress::run(&campaign, output);
-    let replayed: Vec<IncidentResult> = replays.iter().map(judged::Replayed::judge).collect();
-    let baseline = contest.baseline.is_some().then(|| cases.pop()).flatten();
-    let candidate = cases.pop().unwrap_or_default();
-    // Fewer pairs cannot exclude catastrophes, and a gate that always says so is of no use: it is said beside the verdict instead.
-    let tail = (u64::from(pairs) >= TAIL_PAIRS).then(TailGuard::default);
-    let settings = JudgeSettings {
-        thresholds: thresholds.all.clone(),
-        tail,
-        exercise: contest.exercise,
-        only_notify: contest.candidate.policies.iter().filter(|policy| policy.only_notifies()).map(|policy| policy.name.clone()).collect(),
-        narrowed: !arguments.scenarios.is_empty(),
-        seed: first,
-        command: repeat(arguments, &contest),
-        ..JudgeSettings::default()
+    let _rooms =
+        [Some(Room::make("--out", &arguments.out)?), arguments.cache.as_deref().map(|folder| Room::make("--cache", folder)).transpose()?];
+    let prepared = Prepared::of(arguments, output)?;
+    let cache = cache(arguments);
+    let known = recalled(cache.as_ref(), &prepared, output);
+    let done = match arguments.partition {
+        Some(share) => partition::write(arguments, &prepared, share, &known, output),
+        None => verdict(arguments, &prepared, &known, output),
     };
-    let judgement = judge(&candidate, baseline.as_deref(), &replayed, &settings);
-    let watched: Vec<_> = replays.iter().map(judged::Replayed::watched).collect();
+    // What was played is kept whatever came of it; where it cannot be, the next gate plays it again.
+    if let Some(Err(error)) = cache.map(|cache| cache.save(&known)) {
+        output.talk(&format!("outcomes were not kept for the next time: {error:#}"));
+    }
+    done
+}
+
+/// Judges what partitions have played.
+pub fn merge(arguments: &MergeArgs, output: Output) -> Result<Exit, Failure> {
+    let _room = Room::make("--out", &arguments.out)?;
+    let merged = Merged::read(&arguments.files)?;
+    let arguments = merged.arguments(arguments.out.clone());
+    let prepared = Prepared::of(&arguments, output)?;
+    let known = merged.known(&prepared)?;
+    verdict(&arguments, &prepared, &known, output)
+}
+
+/// Where outcomes are kept; `None`: nowhere.
+fn cache(arguments: &GateArgs) -> Option<Cache> {
+    if arguments.no_cache {
+        return None;
+    }
+    arguments.cache.clone().or_else(Cache::usual_folder).and_then(Cache::at)
+}
+
+/// What is known already.
+fn recalled(cache: Option<&Cache>, prepared: &Prepared, output: Output) -> Known {
+    let Some(cache) = cache else { return Known::keeping(Entries::new()) };
+    let (entries, damage) = cache.load(&prepared.plan.keys());
+    damage.iter().for_each(|told| output.talk(&format!("warning: {told}")));
+    Known::keeping(entries)
+}
+
+/// Plays what is not known, judges, and tells.
+fn verdict(arguments: &GateArgs, prepared: &Prepared, known: &Known, output: Output) -> Result<Exit, Failure> {
+    let replayed: Vec<IncidentResult> = prepared.replays.iter().map(judged::Replayed::judge).collect();
+    let played = rounds::play(prepared, &replayed, known, arguments.budget, output)?;
+    let watched: Vec<_> = prepared.replays.iter().map(judged::Replayed::watched).collect();
+    let (campaign, judgement) = (&prepared.plan.campaign, &played.judgement);
     let (unable, rules) = coverage::unable(&campaign.scenarios, &watched);
-    let mut notes = notes::notes(arguments, &judgement, &thresholds);
+    let mut notes = [prepared.notes.clone(), played.notes.clone()].concat();
+    notes.extend(notes::notes(arguments, judgement, &prepared.terms.thresholds));
     notes.extend(notes::untested(&unable, rules));
-    notes.extend(notes::failed(&candidate));
-    notes.extend(notes::quiet(&campaign, &candidate, &unable));
+    notes.extend(notes::failed(&played.candidate));
+    notes.extend(notes::quiet(campaign, &played.candidate, &unable));
+    let passes_with_warning = played.passes_with_warning(prepared);
+    notes.extend(passes_with_warning.then(|| "`on_inconclusive: warn` lets this pass although it is inconclusive".to_owned()));
     let report = Report {
         unable: &unable,
         arguments,
-        campaign: &campaign,
-        contest: &contest,
-        candidate: &candidate,
-        judgement: &judgement,
+        command: repeating::command(arguments, &played.repeat),
+        repeat: &prepared.command,
+        campaign,
+        contest: &prepared.contest,
+        candidate: &played.candidate,
+        judgement,
         notes: &notes,
     };
     report.write()?;
     report.tell(output)?;
     Ok(match judgement.verdict {
         Verdict::Held => Exit::Held,
+        Verdict::Inconclusive if passes_with_warning => Exit::Held,
         Verdict::Broken => Exit::Broken,
         Verdict::Inconclusive | Verdict::NotExercised => Exit::Inconclusive,
     })

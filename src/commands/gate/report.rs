@@ -13,7 +13,6 @@ use serde_json::json;
 
 use super::super::terminal;
 use super::contest::Contest;
-use super::repeating::{command, repeat};
 use crate::campaign::{Campaign, Shown};
 use crate::cli::{Format, GateArgs};
 use crate::drill::{Drill, ENGINE, Remembered, Rules};
@@ -55,6 +54,10 @@ fn worst_runs(campaign: &Campaign, contest: &Contest, candidate: &[Case]) -> Vec
 /// All that is told and written at the end.
 pub(super) struct Report<'a> {
     pub arguments: &'a GateArgs,
+    /// The command that repeats all of it.
+    pub command: String,
+    /// The command that repeats a run, with places for scenario and seed.
+    pub repeat: &'a str,
     pub campaign: &'a Campaign,
     pub contest: &'a Contest,
     pub candidate: &'a [Case],
@@ -71,11 +74,10 @@ impl Report<'_> {
             .iter()
             .map(|Worst { case, .. }| format!("{}: the worst run of {}, seed {}", case.class, case.outcome.scenario, case.outcome.seed))
             .collect();
-        let repeat = repeat(self.arguments, self.contest);
         let commands: Vec<String> = shown
             .iter()
             .map(|Worst { case, .. }| {
-                repeat.replace("{scenario}", &case.outcome.scenario).replace("{seed}", &case.outcome.seed.to_string())
+                self.repeat.replace("{scenario}", &case.outcome.scenario).replace("{seed}", &case.outcome.seed.to_string())
             })
             .collect();
         let example = |index: usize| {
@@ -83,12 +85,11 @@ impl Report<'_> {
             Example { heading: &headings[index], arms: shown.arms(), outcome: &case.outcome, about, command: &commands[index] }
         };
         let examples: Vec<Example<'_>> = (0..shown.len()).map(example).collect();
-        let command = command(self.arguments);
         let label = &self.contest.candidate.label;
         let html = page::render(&Page {
             title: &title(&self.judgement.policies),
             engine: ENGINE,
-            command: &command,
+            command: &self.command,
             judgement: Some(self.judgement),
             notes: self.notes,
             policies: &[PolicyRuns { policy: label, cases: self.candidate }],
@@ -96,14 +97,14 @@ impl Report<'_> {
         });
         let notes: String = self.notes.iter().map(|note| format!("\nNote: {note}.\n")).collect();
         let markdown = markdown::summary(self.judgement) + &notes;
-        let files = [("gate.html", html), ("gate.md", markdown), ("gate.json", self.as_json(&command))];
+        let files = [("gate.html", html), ("gate.md", markdown), ("gate.json", self.as_json())];
         write_files(&self.arguments.out, &files)?;
         Ok(())
     }
 
-    fn as_json(&self, command: &str) -> String {
+    fn as_json(&self) -> String {
         let document = json!({
-            "schema": SCHEMA, "engine": ENGINE, "command": command,
+            "schema": SCHEMA, "engine": ENGINE, "command": self.command,
             "judgement": self.judgement, "notes": self.notes, "cannot_fire": self.unable, "runs": self.candidate,
         });
         serde_json::to_string_pretty(&document).expect("results are plain data")
@@ -114,7 +115,9 @@ impl Report<'_> {
             Format::Json => output.data(&serde_json::to_string_pretty(self.judgement).expect("results are plain data"))?,
             Format::Text => {
                 let table = table::gate(self.judgement, terminal::columns());
-                output.data(&format!("{table}\n{}", story(self.judgement, self.notes)))?;
+                let judge = self.judgement.judge_block();
+                let gap = if judge.is_empty() { "" } else { "\n" };
+                output.data(&format!("{judge}{gap}{table}\n{}", story(self.judgement, self.notes)))?;
             }
         }
         output.talk(&format!("report: {}", self.arguments.out.join("gate.html").display()));
@@ -158,6 +161,7 @@ fn story(judgement: &Judgement, notes: &[String]) -> String {
 /// The verdict in a line, with what would settle it.
 fn closing(judgement: &Judgement, doubts: &[Doubt]) -> String {
     match judgement.verdict {
+        Verdict::Broken if judgement.is_judge_changed() => format!("broken: {}", judgement.reason()),
         Verdict::Broken => "broken: see ✗ above".to_owned(),
         Verdict::Inconclusive if !doubts.is_empty() => format!("inconclusive: see ? above; {}", judgement.reason()),
         verdict => format!("{verdict}: {}", judgement.reason()),

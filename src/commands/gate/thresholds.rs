@@ -36,4 +36,31 @@ impl Thresholds {
         }
         if problems.is_empty() { Ok(Self { all, ours: Vec::new() }) } else { Err(Failure::Input(problems)) }
     }
+
+    /// These with what others ask for beyond them. What asks for less than another does is left out.
+    pub(super) fn with(&self, others: &Self) -> Self {
+        let strict = |own: &Threshold, others: &[Threshold]| !others.iter().any(|other| other != own && other.implies(own));
+        let added = others.all.iter().filter(|other| !self.all.contains(other) && strict(other, &self.all));
+        let kept = self.all.iter().filter(|own| strict(own, &others.all));
+        let ours = if others.ours.is_empty() { Vec::new() } else { self.ours.clone() };
+        Self { all: kept.chain(added).copied().collect(), ours }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn thresholds(written: &[(&str, &str)]) -> Thresholds {
+        let all = written.iter().map(|(measure, bound)| Threshold::parse(measure, bound).unwrap()).collect();
+        Thresholds { all, ours: Vec::new() }
+    }
+
+    #[test]
+    fn of_two_judges_the_stricter_one_prevails_and_nothing_is_lost() {
+        let judge = thresholds(&[("harm", "max < 1 user-minute"), ("pages", "max == 0"), ("actions", "max < 9")]);
+        let change = thresholds(&[("harm", "max < 5 user-minutes"), ("actions", "max < 3"), ("missed", "max == 0")]);
+        let all: Vec<String> = judge.with(&change).all.iter().map(ToString::to_string).collect();
+        assert_eq!(all, ["harm max < 1 user-min", "pages max == 0", "actions max < 3", "missed max == 0"]);
+    }
 }

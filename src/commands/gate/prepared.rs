@@ -1,0 +1,150 @@
+//! All that a gate needs before its first run: everything that can be wrong with what it reads is found here.
+
+use std::sync::Arc;
+
+use firedrill_core::name::Name;
+use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::lints;
+use firedrill_reports::statistics::TailGuard;
+use firedrill_reports::verdict::{Case, CutShort, IncidentResult, JudgeSettings, Judgement, Look, judge};
+use firedrill_scenarios::Scenario;
+
+use super::TAIL_PAIRS;
+use super::contest::Contest;
+use super::plan::Plan;
+use super::repeating::repeat;
+use super::side::{Reference, Side};
+use super::terms::Terms;
+use crate::campaign::Campaign;
+use crate::cli::GateArgs;
+use crate::commands::setting::{RuleNames, seeds, warn};
+use crate::drill::{Answer, Rules};
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::judged::{self, Replayed};
+use crate::output::Output;
+use crate::sources;
+
+/// A gate that is ready to begin.
+pub(super) struct Prepared {
+    pub terms: Terms,
+    pub contest: Contest,
+    pub plan: Plan,
+    pub replays: Vec<Replayed>,
+    /// What is said of the revision that judges, a sentence each.
+    pub notes: Vec<String>,
+    /// The command that repeats a run, with places for scenario and seed.
+    pub command: String,
+    narrowed: bool,
+    /// Its files vanish with it.
+    _reference: Reference,
+}
+
+impl Prepared {
+    /// Reads and checks everything.
+    pub fn of(arguments: &GateArgs, output: Output) -> Result<Self, Failure> {
+        let own = Side::of(Home::at(&arguments.project)?, arguments)?;
+        let reference = Reference::of(arguments, &own.home)?;
+        let terms = Terms::of(&own, &reference, arguments)?;
+        let contest = Contest::of(arguments, &own.home, &reference, &terms)?;
+        let (rules, baseline_rules) = watching(&own, &reference, &terms)?;
+        admit(&contest.candidate, &rules)?;
+        contest.baseline.iter().try_for_each(|baseline| admit(baseline, &baseline_rules))?;
+        let answers = [Some(&contest.candidate), contest.baseline.as_ref()].into_iter().flatten().cloned().collect();
+        // Nobody is compared with a person unless a threshold speaks of one.
+        let with_human = terms.thresholds.all.iter().any(|threshold| threshold.measure.needs_human());
+        let scenarios = terms.scenarios.iter().cloned().zip(rules.iter().cloned()).collect();
+        let campaign = Campaign { scenarios, answers, seeds: seeds(terms.first, terms.pairs)?, stage: Stage::Full, with_human };
+        let shared = RuleNames::of(own.project(), &own.home.base).load(&[])?;
+        let (candidate, baseline) = (&contest.candidate, contest.baseline.as_ref());
+        let replays = judged::prepare_all(&terms.incidents, &shared, candidate, baseline, &own.watch.routings);
+        let replays = replays.map_err(|failure| reworded(&reference, failure))?;
+        let of_replays: Vec<Arc<Rules>> = replays.iter().map(|replay| replay.watched().1).collect();
+        let watching = rules.iter().chain(&of_replays);
+        warn(watching.clone(), output);
+        output.problems(&lints::unheard(&candidate.policies, watching.map(|rules| &*rules.set)));
+        let command = repeat(arguments, &contest, terms.elsewhere.as_deref());
+        let (plan, narrowed) = (Plan::new(campaign, baseline_rules), !arguments.scenarios.is_empty());
+        Ok(Self { notes: of_revision(&reference), terms, contest, plan, replays, command, narrowed, _reference: reference })
+    }
+
+    /// Judges what was played: cases of the candidate and of the baseline, on so many seeds of each scenario.
+    pub fn judge(&self, (candidate, baseline): (&[Case], Option<&[Case]>), replayed: &[IncidentResult], at: At) -> Judgement {
+        judge(candidate, baseline, replayed, &self.settings(at))
+    }
+
+    /// How is judged.
+    pub fn settings(&self, at: At) -> JudgeSettings {
+        let only_notify = self.contest.candidate.policies.iter().filter(|policy| policy.only_notifies());
+        let only_notify: Vec<Name> = only_notify.map(|policy| policy.name.clone()).collect();
+        // Fewer pairs cannot exclude catastrophes, and a gate that always says so is of no use: it is said beside the verdict instead.
+        let tail = (u64::from(at.planned) >= TAIL_PAIRS).then(TailGuard::default);
+        let settings = JudgeSettings {
+            thresholds: self.terms.thresholds.all.clone(),
+            tail,
+            exercise: self.contest.exercise,
+            only_notify,
+            narrowed: self.narrowed,
+            seed: self.terms.first,
+            command: self.command.clone(),
+            judge_changes: self.terms.changes.clone(),
+            approval: self.terms.approval.clone(),
+            cut_short: at.cut_short,
+            ..JudgeSettings::default()
+        };
+        settings.at(at.look)
+    }
+}
+
+/// Which look at the runs it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    pub look: Look,
+    /// Seeds of each scenario by which the comparisons are chosen.
+    pub planned: u32,
+    /// See [`CutShort`].
+    pub cut_short: Option<CutShort>,
+}
+
+/// What watches each scenario, for the candidate and for the baseline: each side's own rules and routing, for rules are a part of what is judged.
+/// Which of them watch a scenario is said by the side's own scenario of that name, if it has one.
+fn watching(own: &Side, reference: &Reference, terms: &Terms) -> Result<(Vec<Arc<Rules>>, Vec<Arc<Rules>>), Failure> {
+    let of_side = |side: &Side| {
+        let over = |scenario: &Arc<Scenario>| side.watch.over(side.scenario(&scenario.name).unwrap_or(scenario));
+        terms.scenarios.iter().map(over).collect::<Result<Vec<_>, Failure>>()
+    };
+    let rules = of_side(own).map_err(|failure| reworded(reference, failure))?;
+    let theirs = match reference.at_revision() {
+        Some((_, judge)) => of_side(judge).map_err(|failure| reworded(reference, failure))?,
+        None => rules.clone(),
+    };
+    Ok((rules, theirs))
+}
+
+fn reworded(reference: &Reference, failure: Failure) -> Failure {
+    match reference {
+        Reference::Revision(revision, _) => revision.reworded(failure),
+        Reference::Usual | Reference::Policies(_) => failure,
+    }
+}
+
+/// That policies listen only at receivers that are there.
+fn admit(answer: &Answer, rules: &[Arc<Rules>]) -> Result<(), Failure> {
+    rules.iter().try_for_each(|rules| sources::receivers_exist(answer, rules.routing.as_deref()))
+}
+
+fn of_revision(reference: &Reference) -> Vec<String> {
+    let Reference::Revision(revision, side) = reference else { return Vec::new() };
+    let mut notes = Vec::new();
+    if side.is_none() {
+        let told = "there was no project yet, so there is no baseline, and the change brings its own judge";
+        notes.push(format!("at {} {told}", revision.told()));
+    } else {
+        notes.push(format!("the baseline and the judge are those of {}", revision.told()));
+    }
+    if revision.is_in_history() == Some(false) {
+        notes
+            .push(format!("{} is not in the history of this working tree: what was added there since looks deleted here", revision.told()));
+    }
+    notes
+}

@@ -1,0 +1,96 @@
+//! What a candidate is judged by: the project's own judge, or the one of a revision with what the change adds to it.
+
+use std::sync::Arc;
+
+use firedrill_reports::verdict::JudgeChange;
+use firedrill_scenarios::Scenario;
+
+use super::changes::{changes, is_other};
+use super::side::{Reference, Side};
+use super::thresholds::Thresholds;
+use crate::cli::{GateArgs, OnInconclusive};
+use crate::commands::setting::rehearsed;
+use crate::failure::Failure;
+use crate::judged::Named;
+
+/// The terms.
+pub(super) struct Terms {
+    pub thresholds: Thresholds,
+    /// The first seed.
+    pub first: u64,
+    /// Seeds for each scenario.
+    pub pairs: u32,
+    /// To how many pairs are added at most.
+    pub max_pairs: u32,
+    pub on_inconclusive: OnInconclusive,
+    /// In order of name.
+    pub scenarios: Vec<Arc<Scenario>>,
+    pub incidents: Vec<Named>,
+    /// What the change does to the judge.
+    pub changes: Vec<JudgeChange>,
+    /// Who approved that.
+    pub approval: Option<String>,
+    /// The revision (`git:REF`) that some scenario is taken from; `None` if all are those of the working tree.
+    pub elsewhere: Option<String>,
+}
+
+impl Terms {
+    /// By what the change says, unless it is compared with a revision and nobody approved what it does to the judge there.
+    pub fn of(own: &Side, reference: &Reference, arguments: &GateArgs) -> Result<Self, Failure> {
+        let project = own.project();
+        let chosen = rehearsed(&own.home, &arguments.scenarios)?;
+        let mut terms = Self {
+            thresholds: Thresholds::of(project, chosen.iter().any(|scenario| scenario.calm))?,
+            first: arguments.seed.unwrap_or(project.seed),
+            pairs: arguments.pairs.unwrap_or(project.pairs),
+            max_pairs: arguments.max_pairs.unwrap_or(project.max_pairs),
+            on_inconclusive: arguments.on_inconclusive.unwrap_or(project.on_inconclusive),
+            scenarios: chosen,
+            incidents: own.incidents.iter().map(|recorded| here(&recorded.argument)).collect(),
+            changes: Vec::new(),
+            approval: None,
+            elsewhere: None,
+        };
+        let Some((revision, judge)) = reference.at_revision() else { return Ok(terms) };
+        terms.changes = changes(judge, own);
+        terms.approval.clone_from(&arguments.accept_judge_change);
+        if terms.approval.is_none() && !terms.changes.is_empty() {
+            terms.of_judge(own, judge, arguments);
+            let name = revision.argument();
+            let is_theirs = |scenario: &Arc<Scenario>| judge.scenarios.iter().any(|theirs| Arc::ptr_eq(theirs, scenario));
+            terms.elsewhere = terms.scenarios.iter().any(is_theirs).then(|| name.clone());
+            let known_as = |path: &str| Some((revision.known_as(path.as_ref())?, name.clone()));
+            terms.incidents.iter_mut().for_each(|incident| incident.elsewhere = known_as(&incident.argument));
+        }
+        Ok(terms)
+    }
+
+    /// What the judge says in the place of what the change says, and what the change adds to it.
+    fn of_judge(&mut self, own: &Side, judge: &Side, arguments: &GateArgs) {
+        let project = judge.project();
+        self.thresholds = judge.thresholds.with(&own.thresholds);
+        self.first = arguments.seed.unwrap_or(project.seed);
+        self.pairs = arguments.pairs.unwrap_or(project.pairs.max(own.project().pairs));
+        self.on_inconclusive = arguments.on_inconclusive.unwrap_or(project.on_inconclusive);
+        // What is the same is taken from here, where commands find it.
+        for scenario in &mut self.scenarios {
+            if let Some(theirs) = judge.scenario(&scenario.name).filter(|theirs| is_other(theirs, scenario)) {
+                *scenario = Arc::clone(theirs);
+            }
+        }
+        if arguments.scenarios.is_empty() {
+            self.scenarios.extend(judge.scenarios.iter().filter(|theirs| own.scenario(&theirs.name).is_none()).cloned());
+            self.scenarios.sort_by(|left, right| left.name.cmp(&right.name));
+        }
+        let added = own.incidents.iter().filter(|recorded| judge.incident(&recorded.incident.name).is_none());
+        let same = |theirs: &super::side::Recorded| {
+            own.incident(&theirs.incident.name).filter(|own| own.hash == theirs.hash).map(|own| &own.argument)
+        };
+        let theirs = judge.incidents.iter().map(|theirs| here(same(theirs).unwrap_or(&theirs.argument)));
+        self.incidents = theirs.chain(added.map(|recorded| here(&recorded.argument))).collect();
+    }
+}
+
+fn here(argument: &str) -> Named {
+    Named { argument: argument.to_owned(), elsewhere: None }
+}
