@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use firedrill_core::action::{ActionOutcome, ActionResult, Actuator, Command};
 use firedrill_core::inventory::{Inventory, ServiceEntry};
-use firedrill_core::journal::{AlertStatus, Input, LabelSet, Notification, Truth};
+use firedrill_core::journal::{AlertStatus, Event, Input, LabelSet, Notification, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, SourceFile};
 use firedrill_core::time::Time;
@@ -24,6 +24,8 @@ use firedrill_policies::policy::{ConditionAt, Policy};
 use firedrill_policies::shared::Shared;
 
 const SERVICES: u64 = 50;
+
+const REPLICAS: u64 = 6;
 
 /// Seconds from one alert to the next; each service alerts again after 50 times as long.
 const GAP: u64 = 30;
@@ -92,7 +94,7 @@ fn figure(policy: &Arc<Policy>) -> f64 {
 
 fn inventory() -> Inventory {
     let zones: Vec<Name> = ["a", "b", "c"].map(Name::new).into();
-    let entry = ServiceEntry { replicas: 6, zones, critical: false, calls: Vec::new() };
+    let entry = ServiceEntry { replicas: REPLICAS as u32, zones, critical: false, calls: Vec::new() };
     let services = (0..SERVICES).map(|index| (service(index), entry.clone())).collect();
     Inventory { services, ..Inventory::default() }
 }
@@ -110,9 +112,12 @@ fn notification(index: u64, status: AlertStatus, starts_at: Time) -> Notificatio
 /// What telemetry says: all is well but the service that alerts.
 fn answer(query: u64, condition: ConditionAt) -> Input {
     let evaluated = |verdict| Input::Evaluated { query, verdict, figures: "1 == 1".to_owned() };
+    let counted = |all| Input::Counted { query, holding: all, elements: all, error: String::new() };
     match condition {
         ConditionAt::Guard(fact) if fact.is_measured() => Input::Measured { query, value: Some(0.5), figures: "0.5".to_owned() },
-        ConditionAt::Guard(fact) if fact.is_count() => Input::Counted { query, holding: 6, elements: 6, error: String::new() },
+        // Of all replicas of all services, and of those of one.
+        ConditionAt::Guard(Fact::Sane) => counted(SERVICES * REPLICAS),
+        ConditionAt::Guard(fact) if fact.is_count() => counted(REPLICAS),
         ConditionAt::Guard(Fact::Off | Fact::Changing) => evaluated(Truth::False),
         _ => evaluated(Truth::True),
     }
@@ -124,6 +129,7 @@ fn follow(effects: Vec<Effect>, inputs: &mut Vec<Input>) -> Option<Command> {
     for effect in effects {
         match effect {
             Effect::Start(command) => started = Some(command),
+            Effect::Record(Event::Refused { guard, figures, .. }) => panic!("the bench would measure refusals: {guard}: {figures}"),
             Effect::Evaluate { query, question, .. } => inputs.push(answer(query, question.condition)),
             _ => {}
         }
@@ -145,7 +151,7 @@ fn run(policy: &Arc<Policy>, notifications: u64) -> f64 {
                 started = follow(controller.step(now, input, &mut guards), &mut inputs).or(started.take());
             }
         });
-        let command = started.unwrap_or_else(|| panic!("notification {number} led to no action: the bench would measure refusals"));
+        let command = started.unwrap_or_else(|| panic!("notification {number} led to no action"));
         let end = Time::from_seconds(1_005 + number * GAP);
         let result = ActionResult { action: command.id().clone(), at: end, outcome: ActionOutcome::Succeeded };
         let mut inputs = vec![Input::Finished(result)];

@@ -429,7 +429,7 @@ impl Asked<'_> {
             Guard::DetectorSanity => {
                 let (fresh, counted) = (self.judged(Fact::Fresh), self.counted(Fact::Sane));
                 let seen = detector_sanity::check(settings.detector_sanity.as_ref(), target, inventory, fresh, counted);
-                detector_sanity::in_time(settings.detector_sanity.as_ref(), seen, self.since, now)
+                detector_sanity::in_time(settings.detector_sanity.as_ref(), seen, (self.since, self.memory.last()), now)
             }
             Guard::CorrelatedFailure => correlated_failure::check(settings.correlated_failure.as_ref(), target, failures, inventory, now),
             Guard::Confidence => confidence::check(settings.confidence.as_ref(), proposal, self.confidence.0, self.confidence.1),
@@ -637,7 +637,7 @@ impl Answer {
 }
 
 /// The version of what guards remember.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;
 
 /// What guards remember of all policies together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -680,6 +680,12 @@ impl Guards {
     #[must_use]
     pub const fn is_current(&self) -> bool {
         self.version == STATE_VERSION
+    }
+
+    /// The last instant at which anything happened that they remember; `None` if nothing has.
+    #[must_use]
+    pub fn last(&self) -> Option<Time> {
+        self.starts.last().max(self.outcomes.last())
     }
 
     /// An action starts.
@@ -878,6 +884,14 @@ fn scope_keys(scope: Scope, target: &Target, inventory: &Inventory) -> Vec<Targe
     }
 }
 
+/// Whether a target counts towards one part of the system under a scope: whether [`scope_keys`] has it.
+fn counts_towards(scope: Scope, target: &Target, key: &Target, inventory: &Inventory) -> bool {
+    match (scope, target) {
+        (Scope::Target, _) | (Scope::Service, Target::Service(_) | Target::Client(_)) => target == key,
+        _ => scope_keys(scope, target, inventory).contains(key),
+    }
+}
+
 /// What the tests of the guards share.
 #[cfg(test)]
 pub(crate) mod fixture {
@@ -956,7 +970,7 @@ mod tests {
         guards.ended(&Name::new("p"), 0, Time::from_seconds(2));
         let text = serde_json::to_string(&guards).unwrap();
         assert_eq!(serde_json::from_str::<Guards>(&text).unwrap(), guards);
-        let other = text.replacen("\"version\":2", "\"version\":9", 1);
+        let other = text.replacen("\"version\":3", "\"version\":9", 1);
         assert!(guards.is_current() && !serde_json::from_str::<Guards>(&other).unwrap().is_current());
     }
 }
