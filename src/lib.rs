@@ -23,6 +23,7 @@ pub mod judged;
 pub mod recorded;
 pub mod evidence;
 pub mod campaign;
+pub mod chaos;
 pub mod coverage;
 pub mod draft;
 pub mod commands;

@@ -7,6 +7,7 @@ mod calibrate;
 mod check;
 mod compare;
 mod explain;
+mod explore;
 mod gate;
 mod import;
 mod init;
@@ -36,6 +37,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Test(arguments) => test::execute(arguments, output),
         Command::Run(arguments) => run::execute(arguments, output),
         Command::Compare(arguments) => compare::execute(arguments, output),
+        Command::Explore(arguments) => explore::execute(arguments, output),
         Command::Calibrate(arguments) => calibrate::execute(arguments, output),
         Command::Gate(arguments) => gate::execute(arguments, output),
         Command::Replay(arguments) => replay::execute(arguments, output),

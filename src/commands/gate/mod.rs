@@ -2,6 +2,7 @@
 
 mod contest;
 mod thresholds;
+mod chaos;
 mod notes;
 mod repeating;
 mod report;
@@ -75,6 +76,7 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
         ..JudgeSettings::default()
     };
     let judgement = judge(&candidate, baseline.as_deref(), &replayed, &settings);
+    let judgement = chaos::with_variants(judgement, (arguments, output), project, (&contest, &campaign), &thresholds)?;
     let watched: Vec<_> = replays.iter().map(judged::Replayed::watched).collect();
     let (unable, rules) = coverage::unable(&campaign.scenarios, &watched);
     let mut notes = notes::notes(arguments, &judgement, &thresholds);
