@@ -36,7 +36,8 @@ fn failures(done: &Done) -> Vec<Value> {
 fn check(policy: &str, measure: &str) {
     let folder = copied_project("explore");
     // In the scenario that it was written for nothing is wrong.
-    firedrill(folder.path(), &words(&format!("gate --project {policy}.yaml --candidate defects/{policy}.yaml --out gate --quiet"))).exits(0);
+    firedrill(folder.path(), &words(&format!("gate --project {policy}.yaml --candidate defects/{policy}.yaml --out gate --quiet")))
+        .exits(0);
     let done = explored(folder.path(), ("defects", policy), "").exits(1);
     let found = failures(&done);
     assert!(found.iter().any(|failure| failure["measure"] == measure), "{}", done.stdout);
@@ -108,7 +109,8 @@ fn wrong_arguments_are_told_before_anything_is_played() {
     check("explore --project cap.yaml --policy nobody", "no policy is called `nobody`");
     check("explore --project cap.yaml --scenarios mm1-rho-50", "there is no scenario to explore");
     check("explore", "there is no policy to explore");
-    let wrong = "schema: project/1\nscenarios: [scenarios]\nrules: [rules.yaml]\npolicies: [repaired/cap.yaml]\nchaos: { magnitude: [x2, x1] }\n";
+    let wrong =
+        "schema: project/1\nscenarios: [scenarios]\nrules: [rules.yaml]\npolicies: [repaired/cap.yaml]\nchaos: { magnitude: [x2, x1] }\n";
     fs::write(folder.path().join("firedrill.yaml"), wrong).unwrap();
     check("explore", "error[FD0181]");
     check("gate", "the magnitude is from x2 to x1");

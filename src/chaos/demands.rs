@@ -123,7 +123,9 @@ impl Demands {
         }
         let to_blame = to_blame(word, outcome);
         let refused = |event: &Event| match event {
-            Event::Guarded { policy, guard, verdict: GuardVerdict::Refused, .. } if Some(policy) == to_blame.as_ref() => Some(guard.clone()),
+            Event::Guarded { policy, guard, verdict: GuardVerdict::Refused, .. } if Some(policy) == to_blame.as_ref() => {
+                Some(guard.clone())
+            }
             _ => None,
         };
         let guard = policy.journal.records().iter().find_map(|record| refused(&record.event));
@@ -200,10 +202,7 @@ mod tests {
     #[test]
     fn a_project_without_thresholds_gets_ours_and_every_word_of_ours_is_a_measure() {
         let told: Vec<String> = Demands::of(&[], 0.0).thresholds.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            told,
-            ["harm max < 1 user-min", "noop_false_positives max == 0", "missed max == 0", "safety_violations total == 0"]
-        );
+        assert_eq!(told, ["harm max < 1 user-min", "noop_false_positives max == 0", "missed max == 0", "safety_violations total == 0"]);
         for word in DEEDS.iter().chain(&CURED) {
             assert!(Measure::named(word).is_some(), "{word}");
         }

@@ -124,11 +124,11 @@ fn class(family: &Name, runs: &[&Run], scenarios: &[Tried], told: &Told<'_>) -> 
 
 /// What became of a threshold in a family's variants; `None` if it counts in none of them.
 fn judged(threshold: &Threshold, runs: &[&Run], scenarios: &[Tried], told: &Told<'_>) -> Option<ThresholdVerdict> {
-    let figures: Vec<f64> =
-        runs.iter().filter_map(|run| scenarios[run.scenario].demands.figure(threshold, &run.shows.outcome)).collect();
+    let figures: Vec<f64> = runs.iter().filter_map(|run| scenarios[run.scenario].demands.figure(threshold, &run.shows.outcome)).collect();
     let shown = threshold.to_string();
     let failure = told.failures.iter().find(|failure| failure.found.breach.threshold == shown);
-    let broken: Vec<f64> = runs.iter().flat_map(|run| &run.shows.breaches).filter(|breach| breach.threshold == shown).map(|breach| breach.figure).collect();
+    let broken: Vec<f64> =
+        runs.iter().flat_map(|run| &run.shows.breaches).filter(|breach| breach.threshold == shown).map(|breach| breach.figure).collect();
     // Of what is allowed the largest is shown, of what is not the one that is furthest from the limit.
     let further = |one: f64, other: f64| if (other - threshold.limit).abs() > (one - threshold.limit).abs() { other } else { one };
     let figure = if broken.is_empty() { figures.iter().copied().reduce(f64::max) } else { broken.iter().copied().reduce(further) }?;

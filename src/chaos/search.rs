@@ -114,7 +114,11 @@ enum Recipe {
 #[must_use]
 pub fn search(trial: &Trial, scenarios: &[Tried], limit: Limit) -> Searched {
     let began = Instant::now();
-    let space = Space { scenarios, possible: scenarios.iter().map(|tried| possible(&tried.origin.spec, &tried.ranges)).collect(), seed: trial.seed };
+    let space = Space {
+        scenarios,
+        possible: scenarios.iter().map(|tried| possible(&tried.origin.spec, &tried.ranges)).collect(),
+        seed: trial.seed,
+    };
     let listed = space.listed();
     let mut searched = Searched { counts: Counts::default(), listed: listed.len() as u64, ended: Ended::Limit, failures: Vec::new() };
     let mut found: Vec<Found> = Vec::new();

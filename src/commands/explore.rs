@@ -66,7 +66,8 @@ pub fn execute(arguments: &ExploreArgs, output: Output) -> Result<Exit, Failure>
 /// Who acts: those named, as `run` takes them, else all of the project.
 fn answer(arguments: &ExploreArgs, home: &Home) -> Result<Arc<Answer>, Failure> {
     let alone = home.answer(&arguments.policy)?;
-    let answer = if arguments.project.is_some() || arguments.policy.is_empty() { sources::in_project(home.policies()?, alone) } else { alone };
+    let answer =
+        if arguments.project.is_some() || arguments.policy.is_empty() { sources::in_project(home.policies()?, alone) } else { alone };
     if answer.policies.is_empty() {
         return Err(Failure::argument("there is no policy to explore", "give `--policy POLICY`, or name policies in firedrill.yaml"));
     }
@@ -141,7 +142,8 @@ impl Told<'_> {
             .iter()
             .map(|failure| failure.json(&self.scenarios[failure.found.scenario], self.folder(), &self.command(failure)))
             .collect();
-        let tried = json!({ "all": counts.all(), "as_is": counts.as_is, "alone": counts.alone, "pairs": counts.pairs, "random": counts.random });
+        let tried =
+            json!({ "all": counts.all(), "as_is": counts.as_is, "alone": counts.alone, "pairs": counts.pairs, "random": counts.random });
         let ended = match self.searched.ended {
             Ended::Limit => "limit",
             Ended::Enough => "enough",

@@ -44,7 +44,6 @@ pub struct ChaosDocument {
 /// The kinds of changes that hurt nobody, as they are drawn.
 pub const CHANGES: [&str; 4] = ["deploy", "flag", "node_drain", "surge"];
 
-
 /// Reads the block.
 pub fn read(reader: &mut Reader, node: &Node) -> Option<ChaosDocument> {
     let mut fields = reader.fields(node, "`chaos`")?;

@@ -160,7 +160,9 @@ impl Drawing<'_> {
 
 /// Other targets of the kind: other replicas of the service, other zones, other machines of the pool.
 fn others(origin: &Origin, kind: &str, name: &Name) -> Vec<Name> {
-    let of = |service: &firedrill_sim::spec::ServiceSpec| (0..service.replicas).map(|index| Inventory::replica_name(&service.name, index)).collect();
+    let of = |service: &firedrill_sim::spec::ServiceSpec| {
+        (0..service.replicas).map(|index| Inventory::replica_name(&service.name, index)).collect()
+    };
     let all: Vec<Name> = match kind {
         "replica" => origin.spec.services.iter().map(of).find(|replicas: &Vec<Name>| replicas.contains(name)).unwrap_or_default(),
         "zone" => {
@@ -171,7 +173,9 @@ fn others(origin: &Origin, kind: &str, name: &Name) -> Vec<Name> {
         }
         "node" => {
             let pools = origin.spec.nodes.iter();
-            let of = |pool: &firedrill_sim::spec::NodePoolSpec| (0..pool.count).map(|index| Name::new(&format!("{}-{index}", pool.name))).collect();
+            let of = |pool: &firedrill_sim::spec::NodePoolSpec| {
+                (0..pool.count).map(|index| Name::new(&format!("{}-{index}", pool.name))).collect()
+            };
             pools.map(of).find(|nodes: &Vec<Name>| nodes.contains(name)).unwrap_or_default()
         }
         _ => Vec::new(),
@@ -245,7 +249,11 @@ mod tests {
         let moved = (0..40).map(|number| drawn("hang-one-replica", 1, number)).find(|(_, drawn)| !drawn.plan.renamed.is_empty());
         let (text, drawn) = moved.expect("one of forty strikes another replica");
         let other = &drawn.plan.renamed[&Name::new("api-1")];
-        assert!(text.contains(&format!("- restart: {{ replica: {other} }}")) || text.contains(&format!("[{{ restart: {{ replica: {other} }} }}]")), "{text}");
+        assert!(
+            text.contains(&format!("- restart: {{ replica: {other} }}"))
+                || text.contains(&format!("[{{ restart: {{ replica: {other} }} }}]")),
+            "{text}"
+        );
         assert_eq!(origin.as_is().renamed.len(), 0);
     }
 

@@ -5,7 +5,7 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{self, Key, Node, Value};
 
 use crate::document::fault::entries as words;
-use crate::variants::quantity::{round_span, unit};
+use crate::variants::quantity::{one_figure, round_span, unit};
 use crate::variants::written::flow;
 
 /// The keys of an entry that say when it happens, and what it is called.
@@ -148,6 +148,19 @@ impl Entry {
         }
     }
 
+    /// The same with sizes of one figure.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        let mut entry = self.clone();
+        for (key, text) in &self.sizes() {
+            let unit = unit(self.word(), key).expect("a size has a unit");
+            if let Some(size) = unit.read(text) {
+                entry = entry.with_parameter(key, &unit.show(one_figure(size)));
+            }
+        }
+        entry
+    }
+
     /// Its node, to be put into a tree.
     #[must_use]
     pub const fn node(&self) -> &Node {
@@ -257,6 +270,14 @@ mod tests {
         assert_eq!(slow.words(), "slow of service db (factor x12) at 5m for 4m");
         let scaled = Entry::written(List::Faults, "{ scale_out: { service: a, by: 4 }, at: 301s }").scaled(2.0);
         check(&scaled, "{ scale_out: { service: a, by: 4 }, at: 301s }");
+    }
+
+    #[test]
+    fn sizes_are_rounded_to_one_figure() {
+        let entry = Entry::written(List::Faults, "{ crash: { replica: api-0, every: 48s }, at: 5m, lasting: 8m }");
+        check(&entry.plain(), "{ crash: { replica: api-0, every: 50s }, at: 5m, lasting: 8m }");
+        let entry = Entry::written(List::Faults, "{ hang: { replica: api-0 }, at: 5m }");
+        assert_eq!(entry.plain(), entry);
     }
 
     #[test]

@@ -269,7 +269,8 @@ mod tests {
         let mut plan = origin.as_is();
         assert!(origin.unreached(&plan).is_empty());
         let kept = ["visitors", "readers"];
-        plan.without_clients = origin.spec.clients.iter().map(|client| client.name.clone()).filter(|name| !kept.contains(&name.as_str())).collect();
+        plan.without_clients =
+            origin.spec.clients.iter().map(|client| client.name.clone()).filter(|name| !kept.contains(&name.as_str())).collect();
         assert_eq!(plan.without_clients.len(), 2);
         let whole = read(&origin, &plan).spec.clients.len();
         assert_eq!(whole, 2);
@@ -277,7 +278,8 @@ mod tests {
 
     #[test]
     fn paths_are_moved_and_names_are_not() {
-        let text = "schema: scenario/1\nscenario: a\nimport: online-shop\nrules: [r.yaml, slo]\nfaults: [{ hang: { service: cart }, at: 5m }]\n";
+        let text =
+            "schema: scenario/1\nscenario: a\nimport: online-shop\nrules: [r.yaml, slo]\nfaults: [{ hang: { service: cart }, at: 5m }]\n";
         let origin = Origin::of(&read_scenario("a.yaml", text).unwrap());
         let moved = origin.moved(&|path| path.ends_with(".yaml").then(|| format!("../{path}")));
         let text = moved.text(&moved.as_is());

@@ -172,7 +172,12 @@ impl Found<'_> {
         for cache in &service.caches {
             let cache = format!("{target}, cache: {}", quoted(&cache.name));
             self.add((Group::Fault, "cache_flush"), &cache, &[("share", Unit::Share, 0.5, 1.0)], false);
-            self.add((Group::Fault, "cache_corruption"), &format!("{cache}, prefix: {}", quoted("1")), &[("share", Unit::Share, 0.1, 1.0)], false);
+            self.add(
+                (Group::Fault, "cache_corruption"),
+                &format!("{cache}, prefix: {}", quoted("1")),
+                &[("share", Unit::Share, 0.1, 1.0)],
+                false,
+            );
         }
         if let Some(quota) = service.admission.as_ref().and_then(|admission| admission.quota.as_ref()) {
             let usual = quota.rate.get();
@@ -186,7 +191,8 @@ impl Found<'_> {
 
     /// What strikes zones and machines.
     fn of_places(&mut self, spec: &WorldSpec) {
-        let zones: BTreeSet<&Name> = spec.services.iter().flat_map(|service| service.zones.iter().take(service.replicas as usize)).collect();
+        let zones: BTreeSet<&Name> =
+            spec.services.iter().flat_map(|service| service.zones.iter().take(service.replicas as usize)).collect();
         for zone in zones.iter().filter(|_| zones.len() > 1) {
             self.add((Group::Fault, "zone_loss"), &format!("zone: {}", quoted(zone)), &[], true);
         }

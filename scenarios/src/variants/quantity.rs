@@ -118,6 +118,12 @@ pub fn round(value: f64) -> f64 {
     format!("{value:.1e}").parse().expect("a number is written as one")
 }
 
+/// A number in one figure.
+#[must_use]
+pub fn one_figure(value: f64) -> f64 {
+    format!("{value:.0e}").parse().expect("a number is written as one")
+}
+
 /// A duration as somebody would say it: whole minutes from ten minutes on, tens of seconds from two minutes on, seconds from ten seconds on.
 #[must_use]
 pub fn round_span(span: Span) -> Span {

@@ -136,6 +136,8 @@ impl Shrinking<'_> {
     fn rounder(&mut self, index: usize) {
         let rounded = self.plan.entries[index].rounded();
         self.take_entry(index, rounded);
+        let plain = self.plan.entries[index].plain();
+        self.take_entry(index, plain);
     }
 
     /// Without clients that are not needed, and without the services that nobody asks.
@@ -200,7 +202,9 @@ mod tests {
             tried += 1;
             let slow = plan.entries.iter().find(|entry| entry.word().as_str() == "slow");
             let is_bad = |entry: &Entry| entry.sizes()[0].1.trim_start_matches('x').parse::<f64>().unwrap() >= 5.0;
-            let is_long = |entry: &Entry| entry.lasting() >= Some(Span::from_minutes(2)) && plan.horizon >= entry.at().saturating_add(Span::from_minutes(8));
+            let is_long = |entry: &Entry| {
+                entry.lasting() >= Some(Span::from_minutes(2)) && plan.horizon >= entry.at().saturating_add(Span::from_minutes(8))
+            };
             slow.is_some_and(|slow| is_bad(slow) && is_long(slow))
         });
         assert_eq!(found.entries.iter().map(Entry::words).collect::<Vec<_>>(), ["slow of service api (factor x5) at 7m for 2m"]);

@@ -123,8 +123,12 @@ mod tests {
 
     #[test]
     fn what_happens_stands_line_by_line() {
-        let node = yaml::parse("x", "{ scenario: a, faults: [{ hang: { replica: api-1 }, at: 5m }, { crash: { replica: api-0 }, at: 6m }], n: [1, 2] }");
-        let expected = "scenario: a\nfaults:\n  - hang: { replica: api-1 }\n    at: 5m\n  - crash: { replica: api-0 }\n    at: 6m\nn: [1, 2]\n";
+        let node = yaml::parse(
+            "x",
+            "{ scenario: a, faults: [{ hang: { replica: api-1 }, at: 5m }, { crash: { replica: api-0 }, at: 6m }], n: [1, 2] }",
+        );
+        let expected =
+            "scenario: a\nfaults:\n  - hang: { replica: api-1 }\n    at: 5m\n  - crash: { replica: api-0 }\n    at: 6m\nn: [1, 2]\n";
         assert_eq!(document(&node.unwrap()), expected);
     }
 }

@@ -26,7 +26,9 @@ pub(super) fn command(arguments: &GateArgs) -> String {
     if !arguments.scenarios.is_empty() {
         line = line.option("--scenarios", &arguments.scenarios.join(","));
     }
-    for (option, value) in [("--pairs", arguments.pairs.map(u64::from)), ("--chaos", arguments.chaos.map(u64::from)), ("--seed", arguments.seed)] {
+    for (option, value) in
+        [("--pairs", arguments.pairs.map(u64::from)), ("--chaos", arguments.chaos.map(u64::from)), ("--seed", arguments.seed)]
+    {
         line = value.into_iter().fold(line, |line, value| line.option(option, &value.to_string()));
     }
     line.to_string()
