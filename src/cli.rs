@@ -78,6 +78,8 @@ pub enum Command {
     Gate(GateArgs),
     /// The verdict over what the partitions of a gate have played
     Merge(MergeArgs),
+    /// Search the variants of scenarios for one in which a policy does harm, and make it as small as can be
+    Explore(ExploreArgs),
     /// What policies claim to be sure of against what was right in drills, and what share of their actions is right at least
     Calibrate(CalibrateArgs),
     /// A recorded incident, open loop: what the rules would have said and what a policy would have done
@@ -280,6 +282,9 @@ pub struct GateArgs {
     /// Seeds for each scenario instead of the project file's
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub pairs: Option<u32>,
+    /// So many variants of each scenario besides, drawn from the seed, instead of as many as `chaos:` of the project file or the scenario says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub chaos: Option<u32>,
     /// The first seed instead of the project file's
     #[arg(long)]
     pub seed: Option<u64>,
@@ -368,6 +373,43 @@ pub struct MergeArgs {
     /// Where the report goes
     #[arg(long, value_name = "DIR", default_value = "firedrill-out")]
     pub out: PathBuf,
+}
+
+/// Arguments of `explore`.
+#[derive(Debug, Args)]
+pub struct ExploreArgs {
+    /// A policy file or name; may be given several times [default: the policies of firedrill.yaml]
+    #[arg(short, long, value_name = "POLICY")]
+    pub policy: Vec<String>,
+    /// Act as the gate of this project would: all its policies, `--policy` in the place of its namesake, or a new one alone
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "firedrill.yaml")]
+    pub project: Option<String>,
+    /// Scenarios or families [default: those of firedrill.yaml, else the library's]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub scenarios: Vec<String>,
+    /// Rule files instead of those of firedrill.yaml or the library
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
+    /// Route alerts by this Alertmanager configuration instead of that of the scenario or of firedrill.yaml
+    #[arg(long, value_name = "FILE")]
+    pub alertmanager: Option<String>,
+    /// How long to search and to make smaller what is found; how far that comes depends on the machine
+    #[arg(long, value_name = "DURATION", value_parser = budget, default_value = "60s")]
+    pub budget: Span,
+    /// Try exactly so many variants, however long that takes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000), conflicts_with = "budget")]
+    pub runs: Option<u64>,
+    /// The seed of the search and of every run [default: that of firedrill.yaml, else 1]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Write what was found into this folder, a scenario file each
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+fn budget(text: &str) -> Result<Span, String> {
+    let span = Span::parse(text).map_err(|error| error.to_string())?;
+    if span == Span::ZERO { Err("no time is too little to search in".to_owned()) } else { Ok(span) }
 }
 
 /// Arguments of `replay`.

@@ -25,6 +25,7 @@ pub mod recorded;
 pub mod evidence;
 pub mod known;
 pub mod campaign;
+pub mod chaos;
 pub mod coverage;
 pub mod draft;
 pub mod commands;

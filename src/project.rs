@@ -10,6 +10,8 @@ use firedrill_policies::document::{Scripts, estate_services, estate_zones, kill_
 use firedrill_policies::guard::estate::Estate;
 use firedrill_policies::rules::lint::Conventions;
 use firedrill_policies::shared::Shared;
+use firedrill_reports::verdict::Threshold;
+use firedrill_scenarios::document::chaos::{self, ChaosDocument};
 
 use crate::cli::OnInconclusive;
 use crate::load;
@@ -48,6 +50,8 @@ pub struct Project {
     pub rego: Vec<Located<Name>>,
     /// What it says for all its policies, but for the rules, which are not read yet.
     pub shared: Shared,
+    /// What may differ in variants of its scenarios; `None`: it does not say, and its gate plays none.
+    pub chaos: Option<ChaosDocument>,
     /// What must hold, such as (`time_to_recover`, `p90 < 5m`).
     pub thresholds: Vec<ThresholdLine>,
 }
@@ -61,6 +65,24 @@ pub struct ThresholdLine {
     pub bound: Name,
     /// Where it stands.
     pub place: Place,
+}
+
+impl Project {
+    /// What must hold, read.
+    ///
+    /// # Errors
+    /// Every threshold that is wrong.
+    pub fn read_thresholds(&self) -> Result<Vec<Threshold>, Vec<Problem>> {
+        let mut all = Vec::new();
+        let mut problems = Vec::new();
+        for line in &self.thresholds {
+            match Threshold::parse(&line.measure, &line.bound) {
+                Ok(threshold) => all.push(threshold),
+                Err(error) => problems.push(Problem::at("FD0603", &line.place, error.to_string())),
+            }
+        }
+        if problems.is_empty() { Ok(all) } else { Err(problems) }
+    }
 }
 
 /// Seeds for each scenario when the project does not say.
@@ -104,6 +126,7 @@ fn read_project(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Optio
         lint: lint(reader, &mut fields),
         rego: names(reader, &mut fields, "rego"),
         shared: shared(reader, &mut fields, scripts),
+        chaos: fields.optional("chaos").and_then(|node| chaos::read(reader, node)),
         thresholds: thresholds(reader, &mut fields),
     };
     fields.finish(reader);

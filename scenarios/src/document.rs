@@ -26,6 +26,7 @@ pub mod history;
 pub mod human;
 pub mod nodes;
 pub mod topic;
+pub mod chaos;
 
 use firedrill_core::distribution::Distribution;
 use firedrill_core::name::Name;
@@ -38,6 +39,7 @@ use firedrill_sim::spec::Profile;
 use crate::notation::{bounded_span, distribution, optional, positive_span, required};
 use crate::problem;
 use actuator::ActuatorDocument;
+use chaos::ChaosDocument;
 use client::ClientDocument;
 use fault::{CureDocument, EntryDocument, FaultDocument};
 use history::HistoryDocument;
@@ -105,6 +107,8 @@ pub struct ScenarioDocument {
     pub oracle_place: Option<Place>,
     /// Who is on call.
     pub human: Option<HumanDocument>,
+    /// What may differ in a variant of it.
+    pub chaos: Option<ChaosDocument>,
     /// The metric profiles that everything shows itself by.
     pub profiles: Vec<Located<Profile>>,
     /// From one scrape of a target to the next.
@@ -157,6 +161,7 @@ pub fn read(reader: &mut Reader, node: &Node) -> Option<ScenarioDocument> {
         oracle: Vec::new(),
         oracle_place: None,
         human: fields.optional("human").and_then(|node| human::read(reader, node)),
+        chaos: fields.optional("chaos").and_then(|node| chaos::read(reader, node)),
         profiles: Vec::new(),
         scrape_interval: None,
         action_delay: None,

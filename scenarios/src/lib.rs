@@ -11,6 +11,7 @@ pub mod composition;
 pub mod systems;
 pub mod scenario;
 pub mod library;
+pub mod variants;
 pub mod explain;
 pub mod kubernetes;
 pub mod recording_mapping;

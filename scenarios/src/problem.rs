@@ -27,6 +27,25 @@ pub fn unknown(place: &Place, kind: &'static str, name: &str, known: &[&str]) ->
     Problem::at(code, place, format!("there is no {kind} `{name}`")).remedy(nearest(name, known, &format!("{kind}s")))
 }
 
+/// A range of `chaos` that is no list of two factors.
+#[must_use]
+pub fn range_of_two(place: &Place, what: &str) -> Problem {
+    Problem::at("FD0180", place, format!("{what} has two ends")).remedy("write the least and the most, such as `[x0.5, x2]`")
+}
+
+/// A range of `chaos` that ends before it begins, or reaches too far.
+#[must_use]
+pub fn range_of_factors(place: &Place, what: &str, low: &str, high: &str) -> Problem {
+    let fault = format!("{what} is from {low} to {high}");
+    Problem::at("FD0181", place, fault).remedy("put the smaller end first, and stay within x0.01 and x100")
+}
+
+/// A kind in a list of `chaos` that cannot be drawn there.
+#[must_use]
+pub fn not_varied(place: &Place, list: &str, word: &str, known: &[&str]) -> Problem {
+    Problem::at("FD0182", place, format!("`{list}` of `chaos` knows no `{word}`")).remedy(nearest(word, known, "kinds"))
+}
+
 /// Something that a service does not have: a cache, a lock, a flag.
 #[must_use]
 pub fn unknown_within(place: &Place, service: &str, (kind, name): (&'static str, &str), known: &[&str]) -> Problem {

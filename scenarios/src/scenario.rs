@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::{Located, Problem};
+use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_core::yaml::{self, Reader};
 use firedrill_sim::automation::{ApproverSpec, PersonSpec};
 use firedrill_sim::spec::{HistorySpec, WorldSpec};
 
 use crate::composition::{Imports, compose};
+use crate::document::chaos::ChaosDocument;
 use crate::document::human::HumanDocument;
 use crate::document::{self, ScenarioDocument};
 use crate::lower;
@@ -41,6 +42,10 @@ pub struct Scenario {
     pub alertmanager: Option<Located<Name>>,
     /// The file of silences that it wants instead of the project's, as written.
     pub silences: Option<Located<Name>>,
+    /// What it says may differ in its variants; `None`: nothing is said.
+    pub chaos: Option<Arc<ChaosDocument>>,
+    /// The whole file, as it was read.
+    pub place: Place,
     /// BLAKE3 of the lowered scenario, hexadecimal: comments, order of keys and stated defaults do not change it.
     pub hash: String,
 }
@@ -85,6 +90,8 @@ pub fn lower_scenario(reader: &mut Reader, document: &ScenarioDocument) -> Scena
         rules: document.rules.clone(),
         alertmanager: document.alertmanager.clone(),
         silences: document.silences.clone(),
+        chaos: document.chaos.clone().map(Arc::new),
+        place: document.place.clone(),
         hash: hash(&spec, history.as_ref(), document.human.is_some().then_some(human.as_ref()), are_said.then_some(&approvers)),
         approvers: approvers.into(),
         human: human.map(Arc::new),

@@ -8,6 +8,7 @@ mod calibrate;
 mod check;
 mod compare;
 mod explain;
+mod explore;
 mod gate;
 mod import;
 mod init;
@@ -37,6 +38,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Test(arguments) => test::execute(arguments, output),
         Command::Run(arguments) => run::execute(arguments, output),
         Command::Compare(arguments) => compare::execute(arguments, output),
+        Command::Explore(arguments) => explore::execute(arguments, output),
         Command::Calibrate(arguments) => calibrate::execute(arguments, output),
         Command::Gate(arguments) => gate::execute(arguments, output),
         Command::Merge(arguments) => gate::merge(arguments, output),

@@ -53,6 +53,13 @@ pub fn release_project() -> TempDir {
     folder
 }
 
+/// A copy of one of the projects under tests/projects.
+pub fn copied_project(name: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&root().join("tests/projects").join(name), folder.path());
+    folder
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {

@@ -25,6 +25,8 @@ pub enum JudgePart {
     Incident,
     /// What people say was right in an incident.
     Expect,
+    /// What variants of the scenarios are played.
+    Chaos,
     /// What drills have shown of policies.
     Evidence,
 }

@@ -4,6 +4,8 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
 use firedrill_reports::verdict::{JudgeChange, JudgePart};
 use firedrill_scenarios::Scenario;
+use firedrill_scenarios::document::chaos::ChaosDocument;
+use firedrill_scenarios::variants::Ranges;
 
 use super::side::{Recorded, Side};
 use super::thresholds::Thresholds;
@@ -34,12 +36,22 @@ fn of_project(old: &Project, new: &Project) -> Vec<JudgeChange> {
         let what = format!("on_inconclusive was {}, and is warn", old.on_inconclusive.word());
         found.push(JudgeChange::new(JudgePart::OnInconclusive, what));
     }
+    found.extend(old.chaos.as_ref().filter(|asked| !keeps(asked, new.chaos.as_ref())).map(|_| {
+        let what = if new.chaos.is_some() { "what variants are played was changed" } else { "variants are not played any more" };
+        JudgeChange::new(JudgePart::Chaos, what.to_owned())
+    }));
     let names = |project: &Project| project.baseline.iter().map(|named| named.value.to_string()).collect::<Vec<_>>();
     if names(old) != names(new) && !old.baseline.is_empty() {
         let now = if new.baseline.is_empty() { "nothing".to_owned() } else { names(new).join(", ") };
         found.push(JudgeChange::new(JudgePart::Baseline, format!("the baseline was {}, and is {now}", names(old).join(", "))));
     }
     found
+}
+
+/// Whether no fewer variants of the same kind are played.
+fn keeps(old: &ChaosDocument, new: Option<&ChaosDocument>) -> bool {
+    let (old, new) = (Ranges::of(&[Some(old)]), new.map(|new| Ranges::of(&[Some(new)])));
+    new.is_some_and(|new| new.variants >= old.variants && Ranges { variants: old.variants, ..new } == old)
 }
 
 /// A threshold may go when another one asks for as much.

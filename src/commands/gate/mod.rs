@@ -5,6 +5,7 @@ mod side;
 mod changes;
 mod terms;
 mod contest;
+mod chaos;
 mod repeating;
 mod plan;
 mod prepared;
@@ -78,7 +79,8 @@ fn verdict(arguments: &GateArgs, prepared: &Prepared, known: &Known, output: Out
     let replayed: Vec<IncidentResult> = prepared.replays.iter().map(judged::Replayed::judge).collect();
     let played = rounds::play(prepared, &replayed, known, arguments.budget, output)?;
     let watched: Vec<_> = prepared.replays.iter().map(judged::Replayed::watched).collect();
-    let (campaign, judgement) = (&prepared.plan.campaign, &played.judgement);
+    let campaign = &prepared.plan.campaign;
+    let judgement = &chaos::with_variants(played.judgement.clone(), (arguments, output), prepared)?;
     let (unable, rules) = coverage::unable(&campaign.scenarios, &watched);
     let mut notes = [prepared.notes.clone(), played.notes.clone()].concat();
     notes.extend(notes::notes(arguments, judgement, &prepared.terms.thresholds));

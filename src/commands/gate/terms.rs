@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use firedrill_reports::verdict::JudgeChange;
 use firedrill_scenarios::Scenario;
+use firedrill_scenarios::document::chaos::ChaosDocument;
 
 use super::changes::{changes, is_other};
 use super::side::{Reference, Side};
@@ -26,6 +27,8 @@ pub(super) struct Terms {
     /// In order of name.
     pub scenarios: Vec<Arc<Scenario>>,
     pub incidents: Vec<Named>,
+    /// Within what variants are drawn; `None` if none are played.
+    pub chaos: Option<ChaosDocument>,
     /// What the change does to the judge.
     pub changes: Vec<JudgeChange>,
     /// Who approved that.
@@ -47,6 +50,7 @@ impl Terms {
             on_inconclusive: arguments.on_inconclusive.unwrap_or(project.on_inconclusive),
             scenarios: chosen,
             incidents: own.incidents.iter().map(|recorded| here(&recorded.argument)).collect(),
+            chaos: project.chaos.clone(),
             changes: Vec::new(),
             approval: None,
             elsewhere: None,
@@ -72,6 +76,9 @@ impl Terms {
         self.first = arguments.seed.unwrap_or(project.seed);
         self.pairs = arguments.pairs.unwrap_or(project.pairs.max(own.project().pairs));
         self.on_inconclusive = arguments.on_inconclusive.unwrap_or(project.on_inconclusive);
+        if project.chaos.is_some() {
+            self.chaos.clone_from(&project.chaos);
+        }
         // What is the same is taken from here, where commands find it.
         for scenario in &mut self.scenarios {
             if let Some(theirs) = judge.scenario(&scenario.name).filter(|theirs| is_other(theirs, scenario)) {
