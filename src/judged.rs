@@ -27,6 +27,14 @@ pub struct Named {
     pub elsewhere: Option<(String, String)>,
 }
 
+impl Named {
+    /// One that its argument finds.
+    #[must_use]
+    pub fn here(argument: &str) -> Self {
+        Self { argument: argument.to_owned(), elsewhere: None }
+    }
+}
+
 /// An incident that is ready to be replayed to the candidate, and to the baseline if there is one.
 #[derive(Clone, Debug)]
 pub struct Replayed {

@@ -40,7 +40,7 @@ pub fn execute(arguments: &CalibrateArgs, output: Output) -> Result<Exit, Failur
     setting.warn(output);
     let answers: Vec<Arc<Answer>> = all.policies.iter().map(|policy| alone(&all, policy)).collect();
     // Everything that can be wrong with an incident is found before the runs begin.
-    let replays = replays(&home, arguments, &answers, &setting.routings)?;
+    let replays = replays(&home, arguments, &answers, &Routings::chosen(&home, None)?)?;
     let campaign = Campaign { scenarios: setting.scenarios, answers, seeds, stage: Stage::Full, with_human: false };
     let cases = super::progress::run(&campaign, output);
     let replayed: Vec<Judged> = replays.iter().flat_map(|(_, replays)| replays).flat_map(Replayed::judged).collect();
@@ -74,7 +74,7 @@ type Replays = Vec<(Played, Vec<Replayed>)>;
 
 /// The incidents that the project names, ready to be replayed to each policy by itself.
 fn replays(home: &Home, arguments: &CalibrateArgs, answers: &[Arc<Answer>], routings: &Routings) -> Result<Replays, Failure> {
-    let incidents = home.incident_folders()?;
+    let incidents: Vec<_> = home.incident_folders()?.iter().map(|folder| judged::Named::here(folder)).collect();
     if incidents.is_empty() {
         return Ok(Vec::new());
     }
@@ -100,7 +100,7 @@ fn replays_told(replays: &Replays, judged: &[Judged]) -> Option<(u64, u64)> {
 
 /// What the incidents of a project are, for whoever wants to know whether they still are that.
 pub(super) fn incidents_now(home: &Home, routings: &Routings) -> Result<Vec<Played>, Failure> {
-    let incidents = home.incident_folders()?;
+    let incidents: Vec<_> = home.incident_folders()?.iter().map(|folder| judged::Named::here(folder)).collect();
     if incidents.is_empty() {
         return Ok(Vec::new());
     }

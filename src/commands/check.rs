@@ -33,7 +33,7 @@ use crate::cli::{CheckArgs, Format, LintLevel};
 use crate::coverage;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::home::Home;
+use crate::home::{Home, Routings};
 use crate::kind::{self, Kind};
 use crate::load::{self, Source};
 use crate::output::Output;
@@ -362,7 +362,7 @@ impl Found {
         let Some(measured) = self.keep(Calibrations::load(&path.value, &home.base))? else { return Ok(()) };
         let Some(setting) = self.keep(Setting::of(home, Named::default()))? else { return Ok(()) };
         let mut now = calibrate::scenarios_of(&setting.scenarios);
-        now.extend(calibrate::incidents_now(home, &setting.routings)?);
+        now.extend(calibrate::incidents_now(home, &Routings::chosen(home, None)?)?);
         let mut changed = measured.changed(&now);
         let policies = self.policies.iter().map(|(_, policy)| policy);
         changed

@@ -48,6 +48,7 @@ struct ArgumentsDocument {
     accept_judge_change: Option<String>,
     on_inconclusive: Option<String>,
     max_pairs: Option<u32>,
+    chaos: Option<u32>,
 }
 
 impl ArgumentsDocument {
@@ -63,6 +64,7 @@ impl ArgumentsDocument {
             accept_judge_change: arguments.accept_judge_change.clone(),
             on_inconclusive: arguments.on_inconclusive.map(|own| own.word().to_owned()),
             max_pairs: arguments.max_pairs,
+            chaos: arguments.chaos,
         }
     }
 
@@ -80,6 +82,7 @@ impl ArgumentsDocument {
             budget: None,
             on_inconclusive: all.into_iter().find(|own| Some(own.word()) == self.on_inconclusive.as_deref()),
             max_pairs: self.max_pairs,
+            chaos: self.chaos,
             cache: None,
             no_cache: true,
             partition: None,

@@ -49,7 +49,7 @@ impl Terms {
             max_pairs: arguments.max_pairs.unwrap_or(project.max_pairs),
             on_inconclusive: arguments.on_inconclusive.unwrap_or(project.on_inconclusive),
             scenarios: chosen,
-            incidents: own.incidents.iter().map(|recorded| here(&recorded.argument)).collect(),
+            incidents: own.incidents.iter().map(|recorded| Named::here(&recorded.argument)).collect(),
             chaos: project.chaos.clone(),
             changes: Vec::new(),
             approval: None,
@@ -93,11 +93,7 @@ impl Terms {
         let same = |theirs: &super::side::Recorded| {
             own.incident(&theirs.incident.name).filter(|own| own.hash == theirs.hash).map(|own| &own.argument)
         };
-        let theirs = judge.incidents.iter().map(|theirs| here(same(theirs).unwrap_or(&theirs.argument)));
-        self.incidents = theirs.chain(added.map(|recorded| here(&recorded.argument))).collect();
+        let theirs = judge.incidents.iter().map(|theirs| Named::here(same(theirs).unwrap_or(&theirs.argument)));
+        self.incidents = theirs.chain(added.map(|recorded| Named::here(&recorded.argument))).collect();
     }
-}
-
-fn here(argument: &str) -> Named {
-    Named { argument: argument.to_owned(), elsewhere: None }
 }
