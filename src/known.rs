@@ -1,5 +1,7 @@
 //! What runs came to that need not be played again, by all that they depend on: in memory, in a file of a partition, in a folder that lasts.
 
+#![allow(clippy::disallowed_types, reason = "files have an age, and nothing that is simulated reads it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;

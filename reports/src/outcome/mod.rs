@@ -360,8 +360,7 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
     let matching = damage::matching(&arms.nothing.ledger, ledger);
     let deeds = deeds::judge(&policy.deeds, &policy.incidents);
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
-    let played = arms.oracle.map(|oracle| Arm::new(oracle, arms.nothing, settings).outcome(settings));
-    let oracle_outcome = played.or_else(|| oracle.cloned());
+    let oracle_outcome = arms.oracle.map(|run| Arm::new(run, arms.nothing, settings).outcome(settings)).or_else(|| oracle.cloned());
     let lost = policy_outcome.user_minutes_lost;
     let benefit = nothing_outcome.user_minutes_lost - lost;
     let (faults, actions) = (ledger.faults.len() as u64, deeds.len() as u64);

@@ -47,7 +47,7 @@ impl Prepared {
         let reference = Reference::of(arguments, &own.home)?;
         let terms = Terms::of(&own, &reference, arguments)?;
         let contest = Contest::of(arguments, &own.home, &reference, &terms)?;
-        let (rules, baseline_rules) = watching(&own, &reference, &terms)?;
+        let [rules, baseline_rules] = watching(&own, &reference, &terms)?;
         admit(&contest.candidate, &rules)?;
         contest.baseline.iter().try_for_each(|baseline| admit(baseline, &baseline_rules))?;
         let answers = [Some(&contest.candidate), contest.baseline.as_ref()].into_iter().flatten().cloned().collect();
@@ -108,7 +108,7 @@ pub(super) struct At {
 
 /// What watches each scenario, for the candidate and for the baseline: each side's own rules and routing, for rules are a part of what is judged.
 /// Which of them watch a scenario is said by the side's own scenario of that name, if it has one.
-fn watching(own: &Side, reference: &Reference, terms: &Terms) -> Result<(Vec<Arc<Rules>>, Vec<Arc<Rules>>), Failure> {
+fn watching(own: &Side, reference: &Reference, terms: &Terms) -> Result<[Vec<Arc<Rules>>; 2], Failure> {
     let of_side = |side: &Side| {
         let over = |scenario: &Arc<Scenario>| side.watch.over(side.scenario(&scenario.name).unwrap_or(scenario));
         terms.scenarios.iter().map(over).collect::<Result<Vec<_>, Failure>>()
@@ -118,7 +118,7 @@ fn watching(own: &Side, reference: &Reference, terms: &Terms) -> Result<(Vec<Arc
         Some((_, judge)) => of_side(judge).map_err(|failure| reworded(reference, failure))?,
         None => rules.clone(),
     };
-    Ok((rules, theirs))
+    Ok([rules, theirs])
 }
 
 fn reworded(reference: &Reference, failure: Failure) -> Failure {

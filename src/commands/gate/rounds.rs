@@ -2,6 +2,8 @@
 //!
 //! What comes out depends on the clock only through how many seeds were played, and that is told.
 
+#![allow(clippy::disallowed_types, reason = "a budget is of real time")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
