@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use firedrill_core::time::Span;
 use firedrill_policies::remediation::Kind;
 
@@ -90,6 +91,10 @@ pub enum Command {
     List(ListArgs),
     /// Explain a scenario, a policy, rules, a fault, an action, a guard, a key of a file, a measure, or one of a few pages
     Explain(ExplainArgs),
+    /// The JSON Schema of a kind of file, by which editors complete keys, show what they mean and mark what is wrong
+    Schema(SchemaArgs),
+    /// A script by which a shell completes commands and options
+    Completions(CompletionsArgs),
     /// Allow what a policy that is running has proposed; no policy runs outside of simulations yet
     #[command(hide = true)]
     Approve(ApproveArgs),
@@ -109,6 +114,9 @@ pub struct InitArgs {
     /// The folder
     #[arg(default_value = ".")]
     pub folder: PathBuf,
+    /// Write the schemas into .firedrill/schema as well, and into each file the line by which editors find its own
+    #[arg(long)]
+    pub editor: bool,
 }
 
 /// Arguments of `check`.
@@ -570,4 +578,37 @@ pub struct ExplainArgs {
     /// A file; a scenario, policy or rule file by name; a fault, action, guard or key of a file; a measure or another word of the glossary; or
     /// one of the pages `policy`, `scenarios`, `policies`, `recordings`, `context`, `defaults`, `measures`, `exit-codes`
     pub name: String,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of which files
+    #[arg(value_enum)]
+    pub name: SchemaName,
+}
+
+/// The kinds of file that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaName {
+    /// `firedrill.yaml`.
+    Project,
+    /// Policies.
+    Policy,
+    /// Scenarios.
+    Scenario,
+    /// The `incident.yaml` of incident folders.
+    Incident,
+    /// Mappings of CSV files.
+    Mapping,
+    /// Rule tests and decision tests.
+    Tests,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub shell: Shell,
 }

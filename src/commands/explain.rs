@@ -1,7 +1,7 @@
 //! `firedrill explain`: what a name means, in prose.
 
 mod policy_page;
-mod tables;
+pub(super) mod tables;
 
 use std::path::Path;
 
@@ -157,7 +157,7 @@ fn measure(measure: Measure) -> String {
 }
 
 /// What each measure is, in its unit; docs and reports use the same words.
-fn definition(word: &str) -> &'static str {
+pub(super) fn definition(word: &str) -> &'static str {
     match word {
         "time_to_detect" => {
             "seconds from a fault's onset to the first notification whose target lies in the incident's scope; the horizon if none came, and none of an incident that closed before anybody felt or heard of it"

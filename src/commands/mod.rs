@@ -7,13 +7,16 @@ mod approve;
 mod calibrate;
 mod check;
 mod compare;
+mod completions;
 mod explain;
 mod explore;
 mod gate;
 mod import;
 mod init;
 mod list;
+mod meaning;
 mod replay;
+mod schema;
 mod run;
 mod test;
 
@@ -46,6 +49,8 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Import(arguments) => import::execute(arguments, output),
         Command::List(arguments) => list::execute(arguments, output),
         Command::Explain(arguments) => explain::execute(arguments, output),
+        Command::Schema(arguments) => schema::execute(arguments, output),
+        Command::Completions(arguments) => completions::execute(arguments, output),
         Command::Approve(arguments) => approve::execute(arguments),
     };
     match done {

@@ -2,6 +2,7 @@
 //!
 //! Made of the tables of docs/policies.md, which tests hold equal to the readers, and of policies that are read by a test.
 
+use super::tables::plain;
 use super::{POLICIES, tables};
 
 /// Policies in which every key stands that the examples of the documentation lack. Nobody is meant to run them.
@@ -123,29 +124,6 @@ fn writes(line: &str, word: &str) -> bool {
         let is_edge = |character: Option<char>| character.is_none_or(|character| " {[,-".contains(character));
         is_edge(line[..at].chars().next_back()) && line[at + word.len()..].starts_with(':')
     })
-}
-
-/// A cell without its marks: links are their text.
-fn plain(cell: &str) -> String {
-    let mut text = String::new();
-    let mut rest = cell;
-    while let Some((before, after)) = rest.split_once('[') {
-        let link = after.split_once("](").and_then(|(shown, target)| Some((shown, target.split_once(')')?.1)));
-        match link {
-            Some((shown, left)) if !shown.contains(']') => {
-                text += before;
-                text += shown;
-                rest = left;
-            }
-            _ => {
-                text += before;
-                text.push('[');
-                rest = after;
-            }
-        }
-    }
-    text += rest;
-    text.replace('`', "")
 }
 
 fn indented(text: &str) -> String {

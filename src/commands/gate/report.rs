@@ -11,7 +11,7 @@ use firedrill_reports::verdict::{Case, Doubt, Judgement, Measure, Verdict, worst
 use firedrill_reports::words::counted;
 use serde_json::json;
 
-use super::super::terminal;
+use super::super::{meaning, terminal};
 use super::contest::Contest;
 use crate::campaign::{Campaign, Shown};
 use crate::cli::{Format, GateArgs};
@@ -152,6 +152,7 @@ fn story(judgement: &Judgement, notes: &[String]) -> String {
     for doubt in &doubts {
         text += &format!("\n? {}: {}\n", doubt.place, doubt.what);
     }
+    text += &meaning::of_breaches(judgement);
     for note in notes {
         text += &format!("\n· {note}\n");
     }
