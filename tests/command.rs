@@ -98,7 +98,7 @@ fn an_unknown_name_is_answered_with_the_one_that_was_meant() {
         ("explain exit-code", "did you mean `exit-codes`?"),
         ("list polices", "a similar value exists: 'policies'"),
         ("run blip --sed 3", "a similar argument exists: '--seed'"),
-        ("chek", "a similar subcommand exists: 'check'"),
+        ("chek", "some similar subcommands exist: 'schema', 'check'"),
         ("check nowhere.yaml", "no file or folder `nowhere.yaml` is here"),
         ("run zzzzzzzz", "`firedrill list` shows what there is"),
     ] {
