@@ -61,6 +61,7 @@ fn run(folder: &Path, line: &str) -> String {
     let path = std::env::join_paths(std::iter::once(binary).chain(std::env::split_paths(&paths))).unwrap();
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).current_dir(folder).env("PATH", path).env("HOME", folder).env("COLUMNS", "110");
+    shell.env("XDG_CACHE_HOME", folder.join(".cache"));
     shell.env("GIT_CONFIG_NOSYSTEM", "1").envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Somebody")));
     shell.envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "somebody@example.org")));
     let output = shell.env_remove("RUST_LOG").env_remove("NO_COLOR").output().unwrap();

@@ -49,6 +49,8 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Import(arguments) => import::execute(arguments, output),
         Command::List(arguments) => list::execute(arguments, output),
         Command::Explain(arguments) => explain::execute(arguments, output),
+        Command::Schema(arguments) => schema::execute(arguments, output),
+        Command::Completions(arguments) => completions::execute(arguments, output),
         Command::Approve(arguments) => approve::execute(arguments),
         Command::Schema(arguments) => schema::execute(arguments, output),
         Command::Completions(arguments) => completions::execute(arguments, output),

@@ -23,6 +23,7 @@ const POLICIES: &str = include_str!("../../docs/policies.md");
 const CONTEXT: &str = include_str!("../../docs/context.md");
 const RECORDINGS: &str = include_str!("../../docs/recordings.md");
 const PROJECT: &str = include_str!("../../docs/project.md");
+const VERDICTS: &str = include_str!("../../docs/verdicts.md");
 const RULE_TESTS: &str = include_str!("../../docs/rule-tests.md");
 const DECISION_TESTS: &str = include_str!("../../docs/decision-tests.md");
 
@@ -49,7 +50,7 @@ const KINDS: [Kind; 6] = [
         name: "project",
         title: "A project of firedrill",
         keys: &[PROJECT_KEYS, POLICY_KEYS, COMMON],
-        pages: &[PROJECT, POLICIES, SCENARIOS],
+        pages: &[PROJECT, POLICIES, VERDICTS, SCENARIOS],
     },
     Kind { name: "policy", title: "A policy of firedrill", keys: &[POLICY_KEYS, COMMON], pages: &[POLICIES, CONTEXT, SCENARIOS] },
     Kind { name: "scenario", title: "A scenario of firedrill", keys: &[SCENARIO_KEYS, COMMON], pages: &[SCENARIOS] },
