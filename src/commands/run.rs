@@ -235,8 +235,16 @@ fn write(folder: &Path, drill: &Drill, shown: &Shown, outcome: &Outcome, command
     let outcome_json = serde_json::to_string_pretty(outcome).expect("an outcome is plain data");
     let heading = format!("{}, seed {}", drill.scenario.name, outcome.seed);
     let example = Example { heading: &heading, arms: shown.arms(), outcome, command };
-    let html =
-        page::render(&Page { title: &heading, engine: ENGINE, command, judgement: None, notes: &[], policies: &[], examples: &[example] });
+    let html = page::render(&Page {
+        title: &heading,
+        engine: ENGINE,
+        command,
+        judgement: None,
+        notes: &[],
+        scrutiny: None,
+        policies: &[],
+        examples: &[example],
+    });
     let texts = [shown.policy.to_json_lines(), outcome_json, html, timeline::tell(&shown.policy).plain(120)];
     let files: Vec<(&str, String)> = FILES.into_iter().zip(texts).collect();
     write_files(folder, &files)?;
