@@ -3,7 +3,7 @@
 //! Whoever judges the policy is held against these: a rehearsal that finds nothing wrong with a mutant would not have noticed the mistake
 //! (DeMillo, Lipton and Sayward 1978, "Hints on test data selection"). Made from the lowered policy, so that each can be played at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use firedrill_core::action::{Action, RestartMode};
@@ -39,11 +39,12 @@ pub struct Mutant {
 /// How many times longer a window becomes.
 const WIDER: u64 = 10;
 
-/// Every mutant of a policy, in the order of its parts. `inventories` are those of what it is rehearsed in: a wrong target is one that is there.
+/// Every mutant of a policy, in the order of its parts. `inventories` are those of what it is rehearsed in, and `touched` names what it has acted on
+/// there: a wrong target is one that is there and was not acted on, or at least another one.
 #[must_use]
-pub fn mutants(policy: &Policy, inventories: &[Inventory]) -> Vec<Mutant> {
+pub fn mutants(policy: &Policy, inventories: &[Inventory], touched: &BTreeSet<Name>) -> Vec<Mutant> {
     let mut making = Making { policy, guards: guard_places(policy), all: Vec::new() };
-    making.targets(inventories);
+    making.targets(inventories, touched);
     making.prechecks();
     for step in 0..policy.steps.len() {
         making.verification(step);
@@ -70,10 +71,10 @@ impl Making<'_> {
     }
 
     /// Another target than that of the alert, and all replicas where one is meant.
-    fn targets(&mut self, inventories: &[Inventory]) {
+    fn targets(&mut self, inventories: &[Inventory], touched: &BTreeSet<Name>) {
         let place = &self.policy.places.target;
         let own = &self.policy.target;
-        if let Some(other) = other_target(own, inventories) {
+        if let Some(other) = other_target(own, inventories, touched) {
             let what = format!("it always acts on {}/{other}, whatever the alert names", own.kind.word());
             let wrong = TargetSource { kind: own.kind, name: NameSource::Literal(other.clone()) };
             let wanted = format!("a fault on something else than {}/{other}", own.kind.word());
@@ -299,9 +300,9 @@ fn aim(policy: &mut Policy, from: &TargetSource, to: &TargetSource) {
     }
 }
 
-/// Something of the same kind that is there in most of what is rehearsed; of equals the last by name. `None` where the policy names its target
-/// itself, for then there is nothing that an alert could tell it.
-fn other_target(own: &TargetSource, inventories: &[Inventory]) -> Option<Name> {
+/// Something of the same kind that is there in most of what is rehearsed, before all what was never acted on; of equals the last by name. `None` where
+/// the policy names its target itself, for then there is nothing that an alert could tell it, and where there is nothing else.
+fn other_target(own: &TargetSource, inventories: &[Inventory], touched: &BTreeSet<Name>) -> Option<Name> {
     if matches!(own.name, NameSource::Literal(_)) {
         return None;
     }
@@ -309,7 +310,10 @@ fn other_target(own: &TargetSource, inventories: &[Inventory]) -> Option<Name> {
     for name in inventories.iter().flat_map(|inventory| names(own.kind, inventory)) {
         *counts.entry(name).or_default() += 1;
     }
-    counts.into_iter().max_by_key(|(name, count)| (*count, name.clone())).map(|(name, _)| name)
+    if counts.len() < 2 {
+        return None;
+    }
+    counts.into_iter().max_by_key(|(name, count)| (!touched.contains(name), *count, name.clone())).map(|(name, _)| name)
 }
 
 fn names(kind: TargetKind, inventory: &Inventory) -> Vec<Name> {
@@ -429,7 +433,7 @@ guard:
 
     fn told(text: &str) -> Vec<String> {
         let policy = read_policy("restart.yaml", text).unwrap();
-        mutants(&policy, &[fixture::inventory()])
+        mutants(&policy, &[fixture::inventory()], &BTreeSet::new())
             .iter()
             .map(|mutant| format!("{} {} ({})", mutant.place.line(), mutant.what, mutant.part))
             .collect()
@@ -459,9 +463,19 @@ guard:
     }
 
     #[test]
+    fn a_wrong_target_is_one_that_the_policy_has_not_acted_on() {
+        let policy = read_policy("restart.yaml", RESTART).unwrap();
+        let touched = |names: &[&str]| names.iter().map(|name| Name::new(name)).collect::<BTreeSet<_>>();
+        let other = |names: &[&str]| other_target(&policy.target, &[fixture::inventory()], &touched(names));
+        assert_eq!(other(&["cart-0"]), Some(Name::new("api-0")));
+        assert_eq!(other(&["cart-0", "api-0"]), Some(Name::new("cart-0")));
+    }
+
+    #[test]
     fn every_mutant_differs_from_the_policy_and_from_every_other() {
         let policy = read_policy("restart.yaml", RESTART).unwrap();
-        let mut hashes: Vec<String> = mutants(&policy, &[fixture::inventory()]).iter().map(|own| own.policy.hash()).collect();
+        let mut hashes: Vec<String> =
+            mutants(&policy, &[fixture::inventory()], &BTreeSet::new()).iter().map(|own| own.policy.hash()).collect();
         hashes.push(policy.hash());
         let count = hashes.len();
         hashes.sort();

@@ -133,17 +133,17 @@ fn worst(told: &Comment) -> Vec<String> {
     lines
 }
 
-/// The weightiest finding of a class. The weight: the verdict, and how much of what is allowed was used.
+/// The weightiest finding of a class. The weight: the verdict, whether a threshold says so, and how much of what is allowed was used.
 struct Finding {
     class: String,
-    weight: (Verdict, f64),
+    weight: (Verdict, bool, f64),
     what: String,
     command: Option<String>,
 }
 
 fn gravest(class: &ClassVerdict, cases: &[Case]) -> Finding {
     let named = class.class.to_string();
-    let bare = Finding { class: named.clone(), weight: (class.verdict, -1.0), what: why(class), command: None };
+    let bare = Finding { class: named.clone(), weight: (class.verdict, false, -1.0), what: why(class), command: None };
     if class.verdict == Verdict::NotExercised {
         return bare;
     }
@@ -166,7 +166,7 @@ fn of_threshold(class: &ClassVerdict, found: &ThresholdVerdict, cases: &[Case]) 
     });
     Finding {
         class: class.class.to_string(),
-        weight: (found.verdict, used),
+        weight: (found.verdict, true, used),
         what: format!("{}: found {}{interval}", found.threshold, found.figures()),
         command: found.worst.as_ref().map(|run| run.command.clone()),
     }
@@ -192,7 +192,7 @@ fn of_cost(class: &ClassVerdict, found: &CostVerdict) -> Finding {
     let used = if test.allowed_mean > 0.0 { test.candidate_mean / test.allowed_mean } else { 0.0 };
     Finding {
         class: class.class.to_string(),
-        weight: (found.verdict, used),
+        weight: (found.verdict, false, used),
         what,
         command: found.worst.as_ref().map(|run| run.command.clone()),
     }
@@ -223,23 +223,28 @@ const fn sign(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Text as a sentence: a capital letter and a full stop.
+/// Text as a sentence: a capital letter and a full stop. A place or a measure that comes first stays as it is written.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
-    let first = letters.next().map_or_else(String::new, |first| first.to_uppercase().collect());
-    escaped(&format!("{first}{}.", letters.as_str()))
+    match letters.next() {
+        Some(first) if !text.contains(':') => escaped(&format!("{}{}.", first.to_uppercase(), letters.as_str())),
+        _ => escaped(&format!("{text}.")),
+    }
 }
 
-/// What Markdown and HTML would take for their own.
+/// What Markdown and HTML would take for their own. Code between backticks stays code, if every one that is opened is closed.
 fn escaped(text: &str) -> String {
+    let is_code = text.matches('`').count() % 2 == 0;
     let mut written = String::new();
-    for character in text.chars() {
-        match character {
-            '<' => written.push_str("&lt;"),
-            '&' => written.push_str("&amp;"),
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let is_tag = letters.peek().is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?'));
+        match letter {
+            '<' if is_tag => written.push_str("&lt;"),
             '\n' | '\r' => written.push(' '),
-            '*' | '_' | '`' | '[' | ']' | '|' | '\\' | '~' => written.extend(['\\', character]),
-            _ => written.push(character),
+            '`' if is_code => written.push('`'),
+            '*' | '`' | '[' | '\\' => written.extend(['\\', letter]),
+            _ => written.push(letter),
         }
     }
     written
@@ -310,7 +315,8 @@ mod tests {
 
     #[test]
     fn names_cannot_change_what_the_comment_looks_like() {
-        assert_eq!(escaped("a|b <img> *x* [y]\n# z"), "a\\|b &lt;img> \\*x\\* \\[y\\] # z");
+        assert_eq!(escaped("a < b <img> *x* [y]\n# z `c` d_e"), "a < b &lt;img> \\*x\\* \\[y] # z `c` d_e");
+        assert_eq!(escaped("one ` alone"), "one \\` alone");
         assert_eq!(code("a`b"), "`` a`b ``");
     }
 }

@@ -91,7 +91,10 @@ struct Known {
 
 impl<'a> Trial<'a> {
     fn new(ground: &'a Ground<'a>, policy: &'a Policy, inventories: &[Inventory]) -> Self {
-        let mutants = mutants::mutants(policy, inventories);
+        let deeds = ground.cases.iter().flat_map(|case| &case.outcome.deeds);
+        let touched: BTreeSet<Name> =
+            deeds.filter(|deed| deed.action.policy == policy.name).map(|deed| deed.target.name().clone()).collect();
+        let mutants = mutants::mutants(policy, inventories, &touched);
         let known = mutants.iter().map(|_| Known::default()).collect();
         Self { ground, policy, mutants, known }
     }
