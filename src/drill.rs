@@ -12,6 +12,7 @@ use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::{Memory, RECALL_STEP, RuleSet, Ruler, RulerSettings, metrics_read, reach_ms};
+use firedrill_reports::outcome::Outcome;
 use firedrill_scenarios::Scenario;
 use firedrill_sim::automation::{Approvers, Person, Script};
 use firedrill_sim::past;
@@ -158,6 +159,16 @@ impl Drill {
             None => run,
         };
         self.played(arm, seed, run.finish())
+    }
+
+    /// What the scenario says of itself, and each policy that acted in it: a name and a text each.
+    #[must_use]
+    pub fn about(&self, outcome: &Outcome) -> Vec<(String, String)> {
+        let acted = |policy: &Policy| outcome.deeds.iter().any(|deed| deed.action.policy == policy.name);
+        let policies = self.answer.policies.iter().filter(|policy| acted(policy) && !policy.description.is_empty());
+        let told = policies.map(|policy| (format!("Policy {}", policy.name), policy.description.clone()));
+        let scenario = (format!("Scenario {}", self.scenario.name), self.scenario.description.clone());
+        [scenario].into_iter().filter(|(_, text)| !text.is_empty()).chain(told).collect()
     }
 
     /// Runs one arm on one seed with a sample of one request of `every` traced: the same run, with what tracing would tell of it.

@@ -12,8 +12,9 @@ use firedrill_policies::library::{self, Entry};
 use rayon::prelude::*;
 
 /// Each hazard with the scenario that shows it, and what the gate must find.
-const HAZARDS: [(&str, &str, &[&str]); 12] = [
+const HAZARDS: [(&str, &str, &[&str]); 13] = [
     ("assume-the-reboot", "node-is-not-rebooted", &["missed"]),
+    ("evacuate-on-failed-checks", "aws-2025-10-20-health-checks", &["noop_false_positives"]),
     ("fail-over-on-failed-writes", "primary-stalls", &["data_harm", "noop_false_positives"]),
     ("replace-after-the-storm", "nodes-come-back", &["harm"]),
     ("replace-below-the-gate", "three-sick-nodes", &["harm"]),

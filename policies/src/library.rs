@@ -23,6 +23,7 @@ pub const POLICIES: &[Entry] = &[
     entry!("clear-filling-volume.yaml"),
     entry!("drain-lost-zone.yaml"),
     entry!("drain-sick-replica.yaml"),
+    entry!("hazards/evacuate-on-failed-checks.yaml"),
     entry!("fail-over-lost-primary.yaml"),
     entry!("hazards/fail-over-on-failed-writes.yaml"),
     entry!("flush-unreadable-entries.yaml"),

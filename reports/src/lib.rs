@@ -10,6 +10,7 @@ pub mod calibration;
 pub mod verdict;
 pub mod scrutiny;
 pub mod timeline;
+pub mod aftermath;
 pub mod pareto;
 pub mod table;
 pub mod markdown;

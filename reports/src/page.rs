@@ -6,6 +6,7 @@ use askama::Template;
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 
+use crate::aftermath;
 use crate::chart::{self, BarRow};
 use crate::fronts::{self, short};
 use crate::markdown::decision_change;
@@ -48,6 +49,8 @@ pub struct Example<'a> {
     pub arms: Arms<'a>,
     /// What it came to.
     pub outcome: &'a Outcome,
+    /// What the scenario and each policy that acts in it say of themselves: a name, a text of one or more paragraphs.
+    pub about: &'a [(String, String)],
     /// The command that repeats it.
     pub command: &'a str,
 }
@@ -192,6 +195,10 @@ struct ExampleView {
     arms: Vec<(&'static str, Vec<String>)>,
     policy_rows: Vec<(&'static str, String)>,
     notes: Vec<String>,
+    /// What the scenario and the policies say of themselves.
+    about: Vec<(String, Vec<String>)>,
+    /// What followed each action.
+    aftermath: Vec<String>,
     timeline: Vec<LineView>,
     command: String,
 }
@@ -528,9 +535,16 @@ fn example_view(example: &Example) -> ExampleView {
         arms: arm_rows(outcome),
         policy_rows: policy_rows(outcome),
         notes: outcome.notes.clone(),
+        about: example.about.iter().map(|(name, text)| (name.clone(), paragraphs(text))).collect(),
+        aftermath: aftermath::tell(&example.arms, outcome),
         timeline: line_views(&story),
         command: example.command.to_owned(),
     }
+}
+
+/// A text's paragraphs, each on one line: where its lines ended in the file means nothing here.
+fn paragraphs(text: &str) -> Vec<String> {
+    text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
 fn line_views(story: &Timeline) -> Vec<LineView> {
@@ -581,8 +595,13 @@ mod tests {
         let outcome = crate::outcome::measure(&arms, &crate::outcome::OutcomeSettings::default());
         let (cases, worse) = (sample::cases(), sample::cases());
         let judgement = judge(&cases, Some(&worse), &sample::incident_results(), &sample::judge_settings());
-        let example =
-            Example { heading: "retry-storm: an example", arms, outcome: &outcome, command: "firedrill run retry-storm --seed 7" };
+        let example = Example {
+            heading: "retry-storm: an example",
+            arms,
+            outcome: &outcome,
+            about: &[],
+            command: "firedrill run retry-storm --seed 7",
+        };
         render(&Page {
             title,
             engine: "0.1.0",
@@ -628,7 +647,7 @@ mod tests {
         let (nothing, policy, _) = sample::storm();
         let arms = Arms { nothing: &nothing, policy: &policy, oracle: None, human: None };
         let outcome = crate::outcome::measure(&arms, &crate::outcome::OutcomeSettings::default());
-        let example = Example { heading: "run", arms, outcome: &outcome, command: "firedrill run x" };
+        let example = Example { heading: "run", arms, outcome: &outcome, about: &[], command: "firedrill run x" };
         let page = render(&Page {
             title: "run",
             engine: "0.1.0",

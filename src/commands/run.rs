@@ -234,7 +234,8 @@ fn record(folder: &Path, arguments: &RunArgs, drill: &Drill, rules: &[Source]) -
 fn write(folder: &Path, drill: &Drill, shown: &Shown, outcome: &Outcome, command: &str) -> Result<PathBuf, Failure> {
     let outcome_json = serde_json::to_string_pretty(outcome).expect("an outcome is plain data");
     let heading = format!("{}, seed {}", drill.scenario.name, outcome.seed);
-    let example = Example { heading: &heading, arms: shown.arms(), outcome, command };
+    let about = drill.about(outcome);
+    let example = Example { heading: &heading, arms: shown.arms(), outcome, about: &about, command };
     let html = page::render(&Page {
         title: &heading,
         engine: ENGINE,

@@ -27,8 +27,15 @@ const SHOWN: usize = 5;
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.gate/1";
 
+/// The run of a class that went worst.
+struct Worst {
+    case: Case,
+    shown: Shown,
+    about: Vec<(String, String)>,
+}
+
 /// The run of each class that went worst, played again for the page: it is the same to the byte.
-fn worst_runs(campaign: &Campaign, contest: &Contest, candidate: &[Case]) -> Vec<(Case, Shown)> {
+fn worst_runs(campaign: &Campaign, contest: &Contest, candidate: &[Case]) -> Vec<Worst> {
     let classes: BTreeSet<_> = candidate.iter().map(|case| case.class.clone()).collect();
     let play = |case: &Case| {
         let (scenario, rules): &(_, Arc<Rules>) = campaign.scenarios.iter().find(|(scenario, _)| scenario.name == case.outcome.scenario)?;
@@ -39,7 +46,7 @@ fn worst_runs(campaign: &Campaign, contest: &Contest, candidate: &[Case]) -> Vec
             stage: campaign.stage,
             past: Remembered::default(),
         };
-        Some((case.clone(), drill.show(case.outcome.seed, false)))
+        Some(Worst { case: case.clone(), shown: drill.show(case.outcome.seed, false), about: drill.about(&case.outcome) })
     };
     let worst_of = |class| {
         let cases: Vec<Case> = candidate.iter().filter(|case| case.class == class).cloned().collect();
@@ -72,15 +79,17 @@ impl Report<'_> {
         let shown = worst_runs(self.campaign, self.contest, self.candidate);
         let headings: Vec<String> = shown
             .iter()
-            .map(|(case, _)| format!("{}: the worst run of {}, seed {}", case.class, case.outcome.scenario, case.outcome.seed))
+            .map(|Worst { case, .. }| format!("{}: the worst run of {}, seed {}", case.class, case.outcome.scenario, case.outcome.seed))
             .collect();
         let commands: Vec<String> = shown
             .iter()
-            .map(|(case, _)| self.repeat.replace("{scenario}", &case.outcome.scenario).replace("{seed}", &case.outcome.seed.to_string()))
+            .map(|Worst { case, .. }| {
+                self.repeat.replace("{scenario}", &case.outcome.scenario).replace("{seed}", &case.outcome.seed.to_string())
+            })
             .collect();
         let example = |index: usize| {
-            let (case, shown) = &shown[index];
-            Example { heading: &headings[index], arms: shown.arms(), outcome: &case.outcome, command: &commands[index] }
+            let Worst { case, shown, about } = &shown[index];
+            Example { heading: &headings[index], arms: shown.arms(), outcome: &case.outcome, about, command: &commands[index] }
         };
         let examples: Vec<Example<'_>> = (0..shown.len()).map(example).collect();
         let label = &self.contest.candidate.label;
