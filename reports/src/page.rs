@@ -248,7 +248,7 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         heat: fronts::heat(page.policies),
         changes: judgement.map_or_else(Vec::new, |found| found.incidents.iter().filter_map(decision_change).collect()),
         coverage: page.scrutiny.map_or_else(Vec::new, |told| told.coverage.iter().map(coverage_view).collect()),
-        coverage_line: page.scrutiny.map_or_else(String::new, |told| told.coverage_line(0)),
+        coverage_line: page.scrutiny.map_or_else(String::new, reached_words),
         headroom: page.scrutiny.map_or_else(Vec::new, headroom_rows),
         mutation: page.scrutiny.and_then(|told| told.mutation.as_ref()).map(mutation_view),
         examples: page.examples.iter().map(example_view).collect(),
@@ -380,6 +380,12 @@ fn incident_views(judgement: &Judgement) -> Vec<IncidentView> {
         command: incident.command.clone(),
     });
     views.collect()
+}
+
+/// `reached 14 of 19 parts`.
+fn reached_words(scrutiny: &Scrutiny) -> String {
+    let (reached, all) = scrutiny.reached();
+    format!("reached {reached} of {}", count(all, "part"))
 }
 
 fn coverage_view(coverage: &PolicyCoverage) -> CoverageView {
