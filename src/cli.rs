@@ -25,9 +25,9 @@ pub struct Cli {
 /// Options that every command has.
 #[derive(Clone, Debug, Args)]
 pub struct Common {
-    /// Text for people, or JSON for programs
+    /// Text for people, or JSON for programs; of `check` and `gate` also what code hosts read: SARIF, or text with GitHub's annotations
     #[arg(long, global = true, value_enum, default_value = "text")]
-    pub format: Format,
+    pub format: Written,
     /// How many runs go at a time; results do not depend on it [default: the machine's cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
@@ -42,8 +42,21 @@ pub struct Common {
     pub verbose: u8,
 }
 
-/// How results are written to stdout.
+/// What is written to stdout, as the command line says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Written {
+    /// For people.
+    Text,
+    /// For programs; has a `schema` with a version.
+    Json,
+    /// Problems and findings of lints as SARIF 2.1.0, for code hosts; nothing else.
+    Sarif,
+    /// For people, and problems and what broke as annotations that GitHub shows beside the lines.
+    Github,
+}
+
+/// How results are written to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For people.
     Text,
@@ -322,6 +335,9 @@ pub struct GateArgs {
     /// Play only the i-th of n shares of the runs, and write what they came to into a file for `firedrill merge`
     #[arg(long, value_name = "i/n", value_parser = share)]
     pub partition: Option<Share>,
+    /// Also weaken each judged policy in every way that is known, and tell which of these mistakes the scenarios and incidents would notice
+    #[arg(long)]
+    pub mutants: bool,
     /// Where the report goes
     #[arg(long, value_name = "DIR", default_value = "firedrill-out")]
     pub out: PathBuf,

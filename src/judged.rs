@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use firedrill_core::journal::{Event, Journal};
 use firedrill_core::name::Name;
-use firedrill_reports::outcome::Judged;
+use firedrill_reports::outcome::{Judged, Reached};
 use firedrill_reports::verdict::{IncidentResult, IncidentStatus};
 use firedrill_scenarios::incident::expect::{ExpectVerdict, Proposal, Proposed, proposals};
 use firedrill_telemetry::recording::Recording;
@@ -99,9 +99,19 @@ impl Replayed {
     /// Replays the incident and judges what was proposed.
     #[must_use]
     pub fn judge(&self) -> IncidentResult {
-        let journal = self.candidate.play();
+        self.result(&self.candidate, self.baseline.as_ref().map(|baseline| told(&baseline.play())))
+    }
+
+    /// The same with other policies in the candidate's place, compared with nobody.
+    #[must_use]
+    pub fn judge_others(&self, answer: &Arc<Answer>) -> IncidentResult {
+        self.result(&Replay { answer: Arc::clone(answer), ..self.candidate.clone() }, None)
+    }
+
+    fn result(&self, replay: &Replay, before: Option<Vec<String>>) -> IncidentResult {
+        let journal = replay.play();
         let incident = &self.candidate.incident;
-        let policies: Vec<&String> = self.candidate.answer.sources.iter().map(|(_, argument)| argument).collect();
+        let policies: Vec<&String> = replay.answer.sources.iter().map(|(_, argument)| argument).collect();
         let (place, judge) = match &self.name.elsewhere {
             Some((place, judge)) => (place, Some(judge)),
             None => (&self.name.argument, None),
@@ -109,26 +119,28 @@ impl Replayed {
         let judge: Vec<&String> = judge.into_iter().collect();
         let command = CommandLine::new("replay").word(place).options("--judge", &judge).options("--policy", &policies);
         let command = command.options("--alertmanager", self.alertmanager.as_slice()).to_string();
+        let decisions = told(&journal);
         let (status, findings) = if !is_exercised(&journal) {
-            (IncidentStatus::NotExercised, vec![silence(&journal, &self.candidate.answer)])
+            (IncidentStatus::NotExercised, vec![silence(&journal, &replay.answer)])
         } else if let Some(expect) = &incident.expect {
             verdict(&expect.judge(&journal, self.candidate.recording.start, incident.onset))
         } else {
-            self.compare(&journal)
+            compared(&decisions, before.as_ref())
         };
-        IncidentResult { incident: incident.name.clone(), status, findings, command }
+        let reached = Reached::of(&journal).parts;
+        IncidentResult { incident: incident.name.clone(), status, findings, command, decisions, before, reached }
     }
+}
 
-    /// Without an `expect` there is no right and wrong, only a difference to the baseline.
-    fn compare(&self, journal: &Journal) -> (IncidentStatus, Vec<String>) {
-        let told = |journal: &Journal| -> Vec<String> {
-            proposals(journal).iter().map(|proposal| format!("{} at {}", proposal.what, proposal.at)).collect()
-        };
-        let before = self.baseline.as_ref().map(|baseline| told(&baseline.play()));
-        let now = told(journal);
-        let status = if before.is_some_and(|before| before != now) { IncidentStatus::Changed } else { IncidentStatus::Unchanged };
-        (status, now)
-    }
+/// What was proposed, in order, each with its time.
+fn told(journal: &Journal) -> Vec<String> {
+    proposals(journal).iter().map(|proposal| format!("{} at {}", proposal.what, proposal.at)).collect()
+}
+
+/// Without an `expect` there is no right and wrong, only a difference to the baseline.
+fn compared(now: &[String], before: Option<&Vec<String>>) -> (IncidentStatus, Vec<String>) {
+    let status = if before.is_some_and(|before| before != now) { IncidentStatus::Changed } else { IncidentStatus::Unchanged };
+    (status, now.to_vec())
 }
 
 /// The alert that each incident of a policy answers.

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use firedrill_core::problem::{Problem, Severity};
 
-use crate::cli::{Color, Common, Format};
+use crate::cli::{Color, Common, Format, Written};
 use crate::failure::Failure;
+use crate::outputs::{annotations, sarif};
 
 /// Of one file at most so many problems are written out.
 const MOST_SHOWN: usize = 20;
@@ -19,6 +20,7 @@ const MOST_SHOWN: usize = 20;
 pub struct Output {
     /// Text or JSON.
     pub format: Format,
+    written: Written,
     color: bool,
     quiet: bool,
     verbose: bool,
@@ -33,7 +35,46 @@ impl Output {
             Color::Never => false,
             Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         };
-        Self { format: common.format, color, quiet: common.quiet, verbose: common.verbose > 0 }
+        let format = if common.format == Written::Json { Format::Json } else { Format::Text };
+        Self { format, written: common.format, color, quiet: common.quiet, verbose: common.verbose > 0 }
+    }
+
+    /// Whether stdout is for SARIF alone.
+    #[must_use]
+    pub fn is_sarif(self) -> bool {
+        self.written == Written::Sarif
+    }
+
+    /// Whether GitHub's annotations are wanted beside the text.
+    #[must_use]
+    pub fn is_annotated(self) -> bool {
+        self.written == Written::Github
+    }
+
+    /// Refuses what only code hosts read, of a command that has nothing for them.
+    ///
+    /// # Errors
+    /// The format is one of those.
+    pub fn only_text_and_json(self, command: &str) -> Result<(), Failure> {
+        let word = match self.written {
+            Written::Text | Written::Json => return Ok(()),
+            Written::Sarif => "sarif",
+            Written::Github => "github",
+        };
+        let message = format!("`--format {word}` is for `check` and `gate`, and `{command}` has nothing that it could hold");
+        Err(Failure::argument(message, "use `--format text` or `--format json`"))
+    }
+
+    /// What is wrong with the input, where a code host reads it: as SARIF or as annotations on stdout; otherwise nothing.
+    ///
+    /// # Errors
+    /// As [`Self::data`].
+    pub fn findings(self, problems: &[Problem]) -> anyhow::Result<()> {
+        match self.written {
+            Written::Sarif => self.data(&sarif::document(problems)),
+            Written::Github if !problems.is_empty() => self.data(&annotations::of_problems(problems)),
+            Written::Github | Written::Text | Written::Json => Ok(()),
+        }
     }
 
     /// Whether text is coloured.

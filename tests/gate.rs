@@ -27,7 +27,7 @@ fn a_policy_that_helps_and_harms_nobody_is_held_and_the_reports_are_written() {
     let mut names: Vec<_> =
         fs::read_dir(folder.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["gate.html", "gate.json", "gate.md"], "nothing half-written stays behind");
+    assert_eq!(names, ["gate.html", "gate.json", "gate.junit.xml", "gate.md"], "nothing half-written stays behind");
     let report = judged(folder.path());
     assert_eq!((&report["schema"], &report["judgement"]["verdict"]), (&Value::from("firedrill.gate/1"), &Value::from("held")));
     assert_eq!(report["runs"].as_array().unwrap().len(), 4);

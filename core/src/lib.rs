@@ -13,6 +13,7 @@ pub mod distribution;
 pub mod action;
 pub mod inventory;
 pub mod journal;
+pub mod part;
 pub mod ledger;
 pub mod transcript;
 pub mod problem;

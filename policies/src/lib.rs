@@ -23,6 +23,8 @@ pub mod shared;
 
 pub mod document;
 
+pub mod parts;
+
 pub mod controller;
 
 pub mod pilot;
@@ -34,5 +36,7 @@ pub mod library;
 pub mod explain;
 
 pub mod lints;
+
+pub mod mutants;
 
 pub mod remediation;

@@ -15,21 +15,22 @@ use crate::timeline::{Kind, Timeline};
 use crate::verdict::Unit;
 
 /// Charts are drawn at twice the size at which they are shown, so that lines stay sharp.
-const WIDTH: u32 = 1800;
+pub(crate) const WIDTH: u32 = 1800;
 const TEXT: u32 = 25;
 
 /// What something in a chart stands for. Drawn in a colour that nothing else has, which then becomes a class of the style sheet.
 #[derive(Clone, Copy)]
-struct Role {
+pub(crate) struct Role {
     class: &'static str,
-    sentinel: RGBColor,
+    /// The colour in which it is drawn.
+    pub(crate) sentinel: RGBColor,
 }
 
 const NOTHING: Role = Role { class: "nothing", sentinel: RGBColor(1, 2, 3) };
-const POLICY: Role = Role { class: "policy", sentinel: RGBColor(1, 2, 4) };
+pub(crate) const POLICY: Role = Role { class: "policy", sentinel: RGBColor(1, 2, 4) };
 const ORACLE: Role = Role { class: "oracle", sentinel: RGBColor(1, 2, 5) };
-const GRID: Role = Role { class: "grid", sentinel: RGBColor(1, 2, 6) };
-const LABEL: Role = Role { class: "label", sentinel: RGBColor(1, 2, 7) };
+pub(crate) const GRID: Role = Role { class: "grid", sentinel: RGBColor(1, 2, 6) };
+pub(crate) const LABEL: Role = Role { class: "label", sentinel: RGBColor(1, 2, 7) };
 const FAULT: Role = Role { class: "fault", sentinel: RGBColor(1, 2, 8) };
 const ALERT: Role = Role { class: "alert", sentinel: RGBColor(1, 2, 9) };
 const ACTION: Role = Role { class: "action", sentinel: RGBColor(1, 2, 10) };
@@ -266,7 +267,7 @@ fn draw_bars(root: &Area, rows: &[BarRow]) -> Drawn {
 }
 
 /// Turns what plotters drew into a chart of the page: scalable, named for those who cannot see it, coloured by class.
-fn finish(svg: &str, height: u32, title: &str) -> String {
+pub(crate) fn finish(svg: &str, height: u32, title: &str) -> String {
     let body = svg.find('>').map_or("", |end| &svg[end + 1..]);
     let title = escape(title);
     let mut text = String::new();
@@ -295,7 +296,7 @@ fn readable_markup(svg: &str) -> String {
     text
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

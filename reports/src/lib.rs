@@ -8,11 +8,14 @@ pub mod outcome;
 pub mod statistics;
 pub mod calibration;
 pub mod verdict;
+pub mod scrutiny;
 pub mod timeline;
 pub mod aftermath;
+pub mod pareto;
 pub mod table;
 pub mod markdown;
 pub mod chart;
+pub mod fronts;
 pub mod topology;
 pub mod page;
 

@@ -1,77 +1,218 @@
-//! A judgement in Markdown, for the summary of a CI job or a comment on a change.
+//! A judgement in Markdown, for a comment on a change: at most [`MOST_LINES`] lines, the weightiest first.
 
-use std::fmt::Write as _;
-
+use crate::scrutiny::{Scrutiny, some_of};
+use crate::statistics::Summary;
 use crate::table::why;
-use crate::verdict::{Judgement, Verdict};
+use crate::verdict::{Case, ClassVerdict, CostVerdict, IncidentResult, Judgement, Measure, ThresholdVerdict, Verdict, summarise};
 use crate::words::counted;
 
-/// At most this many breaches are written out; the page has them all.
-const BREACHES: usize = 10;
+/// A comment that is longer is not read.
+pub const MOST_LINES: usize = 40;
 
-/// The summary of a judgement.
+/// At most so many of one kind are listed; the report has them all.
+const LISTED: usize = 3;
+/// A line is no longer than this, in characters.
+const WIDEST: usize = 400;
+
+/// What a comment on a change tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Comment<'a> {
+    /// What was found.
+    pub judgement: &'a Judgement,
+    /// The runs of the candidate, for intervals.
+    pub cases: &'a [Case],
+    /// How closely the policies were looked at.
+    pub scrutiny: &'a Scrutiny,
+    /// What the verdict leaves out, a sentence each.
+    pub notes: &'a [String],
+    /// Where the report is: a path or an address.
+    pub report: &'a str,
+}
+
+/// The comment: verdict, judge changes, decisions that changed, the worst class, headroom, coverage and mutation score, what was not tested,
+/// the report.
 #[must_use]
-pub fn summary(judgement: &Judgement) -> String {
-    let mut text = String::new();
-    let policies = judgement.policies.iter().map(|policy| format!("`{policy}`")).collect::<Vec<_>>().join(", ");
-    let _ = writeln!(text, "## {} firedrill: {}\n", sign(judgement.verdict), judgement.verdict);
-    write_judge(&mut text, judgement);
+pub fn comment(told: &Comment) -> String {
+    let mut lines = verdict(told.judgement);
+    lines.extend(judge(told.judgement));
+    lines.extend(decisions(told.judgement));
+    lines.extend(worst(told));
+    lines.extend(headroom(told.scrutiny));
+    lines.push(format!("**Policy coverage:** {}", escaped(&told.scrutiny.coverage_line(LISTED))));
+    lines.push(String::new());
+    lines.extend(mutation(told.scrutiny));
+    lines.extend(listed("Not tested", "nothing is known to have been left out", told.notes));
+    lines.push(format!("**Report:** {}", code(told.report)));
+    assert!(lines.len() <= MOST_LINES, "every part of a comment is bounded");
+    lines.iter().map(|line| cut(line, WIDEST) + "\n").collect()
+}
+
+fn verdict(judgement: &Judgement) -> Vec<String> {
+    let policies: Vec<String> = judgement.policies.iter().map(|policy| code(policy)).collect();
     let paired = judgement.pairs.map_or_else(String::new, |pairs| format!(", {pairs} of them paired with the baseline"));
-    let word = if judgement.policies.len() == 1 { "Policy" } else { "Policies" };
-    let _ = writeln!(text, "{} with {}{paired}. {word}: {policies}.\n", counted(judgement.runs, "run"), whose(judgement));
-    write_breaches(&mut text, judgement);
-    let _ = writeln!(text, "| class | verdict | runs | acted | why |\n|---|---|---:|---:|---|");
-    for class in &judgement.classes {
-        let acted = class.exercise.acted;
-        let (name, verdict, why) = (cell(&class.class), class.verdict, cell(&why(class)));
-        let _ = writeln!(text, "| {name} | {} {verdict} | {} | {acted} | {why} |", sign(verdict), class.runs);
-    }
-    if !judgement.incidents.is_empty() {
-        let _ = writeln!(text, "\n| recorded incident | verdict | findings |\n|---|---|---|");
-        for incident in &judgement.incidents {
-            let verdict = incident.verdict().map_or("no verdict".to_owned(), |verdict| format!("{} {verdict}", sign(verdict)));
-            let _ = writeln!(text, "| {} | {verdict} | {} |", cell(&incident.incident), cell(&crate::table::incident_why(incident)));
-        }
-        let _ = writeln!(text, "\nA recording cannot react: its verdict is about decisions, not about their effect.");
-    }
-    for idle in &judgement.idle {
-        let _ = writeln!(text, "\nPolicy `{}` is not exercised: {}.", idle.policy, idle.reason);
-    }
-    text
+    let word = if judgement.policies.len() == 1 { "policy" } else { "policies" };
+    vec![
+        format!("## {} firedrill: {}", sign(judgement.verdict), judgement.verdict),
+        String::new(),
+        format!("{}<br>{}{paired}, {word} {}.", sentence(&judgement.reason()), counted(judgement.runs, "run"), some_of(&policies, 8)),
+        String::new(),
+    ]
 }
 
-fn whose(judgement: &Judgement) -> &'static str {
-    if judgement.policies.len() == 1 { "the policy" } else { "the policies" }
+/// What the change does to its own judge, and what is to be done about it.
+fn judge(judgement: &Judgement) -> Vec<String> {
+    let changes: Vec<String> = judgement.judge_changes.iter().map(|change| change.what.clone()).collect();
+    let heading = judgement.judge_heading().unwrap_or_else(|| "Judge changes".to_owned());
+    let mut lines = listed(&heading, "none", &changes);
+    if let (Some(remedy), Some(last)) = (judgement.judge_remedy(), lines.len().checked_sub(2).and_then(|last| lines.get_mut(last))) {
+        *last += &format!("<br>To go on: {}", escaped(remedy));
+    }
+    lines
 }
 
-/// What the change does to its own judge.
-fn write_judge(text: &mut String, judgement: &Judgement) {
-    let Some(heading) = judgement.judge_heading() else { return };
-    let _ = writeln!(text, "**{heading}:**\n");
-    for change in &judgement.judge_changes {
-        let _ = writeln!(text, "- {}", change.what);
+/// A heading with one thing, or with a list of a few.
+fn listed(heading: &str, none: &str, all: &[String]) -> Vec<String> {
+    if all.is_empty() {
+        return vec![format!("**{heading}:** {none}."), String::new()];
     }
-    let remedy = judgement.judge_remedy().map_or_else(String::new, |remedy| format!("To go on: {remedy}.\n\n"));
-    let _ = write!(text, "\n{remedy}");
+    let shown = if all.len() > LISTED { LISTED - 1 } else { all.len() };
+    let mut lines = vec![format!("**{heading}:**")];
+    lines.extend(all.iter().take(shown).map(|one| format!("- {}", escaped(one))));
+    if all.len() > shown {
+        lines.push(format!("- and {} more", all.len() - shown));
+    }
+    lines.push(String::new());
+    lines
 }
 
-fn write_breaches(text: &mut String, judgement: &Judgement) {
-    let breaches = judgement.breaches();
-    for breach in breaches.iter().take(BREACHES) {
-        let _ = writeln!(text, "- **{}**: {}", breach.place, breach.what);
-        if let Some(run) = &breach.run {
-            let _ = writeln!(text, "  - seen in `{}`, seed {}", run.scenario, run.seed);
-        }
-        if let Some(command) = &breach.command {
-            let _ = writeln!(text, "  - repeat it: `{command}`");
-        }
+/// Of each recorded incident on which something else is decided: what was, and what is.
+fn decisions(judgement: &Judgement) -> Vec<String> {
+    let incidents = &judgement.incidents;
+    let changed: Vec<String> = incidents.iter().filter_map(decision_change).collect();
+    let compared = incidents.iter().filter(|incident| incident.before.is_some()).count() as u64;
+    let none = match (incidents.len() as u64, compared) {
+        (0, _) => "no incident was replayed".to_owned(),
+        (all, 0) => format!("{} replayed, no baseline to compare with", counted(all, "incident")),
+        (_, compared) => format!("none, on {}", counted(compared, "incident")),
+    };
+    let failed: Vec<String> = incidents.iter().filter(|incident| incident.verdict() == Some(Verdict::Broken)).map(failure).collect();
+    let all: Vec<String> = changed.into_iter().chain(failed).collect();
+    listed("Decisions that changed on recorded incidents", &none, &all)
+}
+
+/// `hang-recorded: restart (rolling) on replica/api-1 at 1m → nothing`; `None` if nothing changed or there is nothing to compare with.
+#[must_use]
+pub fn decision_change(incident: &IncidentResult) -> Option<String> {
+    let before = incident.before.as_ref().filter(|before| **before != incident.decisions)?;
+    let told = |all: &[String]| if all.is_empty() { "nothing".to_owned() } else { some_of(all, 2) };
+    Some(format!("{}: {} → {}", incident.incident, told(before), told(&incident.decisions)))
+}
+
+fn failure(incident: &IncidentResult) -> String {
+    format!("{} fails: {}; repeat: {}", incident.incident, incident.findings.join("; "), incident.command)
+}
+
+/// The class with the gravest finding; of equals the one nearest to its limit. And every class in a line.
+fn worst(told: &Comment) -> Vec<String> {
+    let classes = &told.judgement.classes;
+    let mut lines = Vec::new();
+    if let Some(found) =
+        classes.iter().map(|class| gravest(class, told.cases)).reduce(|one, other| if other.weight > one.weight { other } else { one })
+    {
+        let command = found.command.map_or_else(String::new, |command| format!("<br>repeat it: {}", code(&command)));
+        // The command is what a reader copies, so the figures give way where there is no room for both.
+        let what = cut(&escaped(&found.what), WIDEST.saturating_sub(command.chars().count() + 60));
+        lines.push(format!("**Worst class:** {} {}: {what}{command}", sign(found.weight.0), code(&found.class)));
+        lines.push(String::new());
     }
-    if breaches.len() > BREACHES {
-        let _ = writeln!(text, "- and {} more", breaches.len() - BREACHES);
+    if classes.len() > 1 {
+        let all: Vec<String> = classes.iter().map(|class| format!("{} {}", sign(class.verdict), code(&class.class))).collect();
+        lines.push(format!("**Classes:** {}", all.join(", ")));
+        lines.push(String::new());
     }
-    if !breaches.is_empty() {
-        text.push('\n');
+    lines
+}
+
+/// The weightiest finding of a class. The weight: the verdict, whether a threshold says so, and how much of what is allowed was used.
+struct Finding {
+    class: String,
+    weight: (Verdict, bool, f64),
+    what: String,
+    command: Option<String>,
+}
+
+fn gravest(class: &ClassVerdict, cases: &[Case]) -> Finding {
+    let named = class.class.to_string();
+    let bare = Finding { class: named.clone(), weight: (class.verdict, false, -1.0), what: why(class), command: None };
+    if class.verdict == Verdict::NotExercised {
+        return bare;
     }
+    let own = class.thresholds.iter().chain(class.scenarios.iter().flat_map(|scenario| &scenario.thresholds));
+    let thresholds = own.map(|found| of_threshold(class, found, cases));
+    let costs = class.costs.iter().map(|found| of_cost(class, found));
+    thresholds.chain(costs).fold(bare, |one, other| if other.weight > one.weight { other } else { one })
+}
+
+fn of_threshold(class: &ClassVerdict, found: &ThresholdVerdict, cases: &[Case]) -> Finding {
+    let used = match found.figure {
+        Some(figure) if found.limit.abs() > 0.0 => figure / found.limit,
+        Some(figure) => figure,
+        None => 0.0,
+    };
+    let interval = interval(class, found.measure, cases).filter(|own| own.n > 1 && own.mean_low < own.mean_high);
+    let interval = interval.map_or_else(String::new, |own| {
+        let show = |value| found.unit.show(value);
+        format!(", mean {} (95 % interval {} to {})", show(own.mean), show(own.mean_low), show(own.mean_high))
+    });
+    Finding {
+        class: class.class.to_string(),
+        weight: (found.verdict, true, used),
+        what: format!("{}: found {}{interval}", found.threshold, found.figures()),
+        command: found.worst.as_ref().map(|run| run.command.clone()),
+    }
+}
+
+fn interval(class: &ClassVerdict, measure: Measure, cases: &[Case]) -> Option<Summary> {
+    let own: Vec<Case> = cases.iter().filter(|case| case.class == class.class).cloned().collect();
+    summarise(&own, &[measure], 0).into_iter().next()?.get(measure).cloned()
+}
+
+fn of_cost(class: &ClassVerdict, found: &CostVerdict) -> Finding {
+    let (test, show) = (&found.comparison, |value| found.unit.show(value));
+    let (low, high) = (test.allowed_mean + test.excess_low, test.allowed_mean + test.excess_high);
+    let what = format!(
+        "{} against the baseline: mean {} (95 % interval {} to {}) where {} is allowed, {} pairs",
+        found.measure,
+        show(test.candidate_mean),
+        show(low.max(0.0)),
+        show(high.max(0.0)),
+        show(test.allowed_mean),
+        test.n
+    );
+    let used = if test.allowed_mean > 0.0 { test.candidate_mean / test.allowed_mean } else { 0.0 };
+    Finding {
+        class: class.class.to_string(),
+        weight: (found.verdict, false, used),
+        what,
+        command: found.worst.as_ref().map(|run| run.command.clone()),
+    }
+}
+
+fn headroom(scrutiny: &Scrutiny) -> Vec<String> {
+    let several = scrutiny.coverage.len() > 1;
+    let told = scrutiny.headroom.iter().map(|own| {
+        let approach = &own.approach;
+        let whose = if several { format!(" of {}", approach.policy) } else { String::new() };
+        format!("{}{whose}: {} in {}, seed {}", approach.guard, approach.figures, own.scenario, own.seed)
+    });
+    listed("Guard headroom, the closest approach to each limit", "no action started that a limit counts", &told.collect::<Vec<_>>())
+}
+
+fn mutation(scrutiny: &Scrutiny) -> Vec<String> {
+    let Some(score) = &scrutiny.mutation else {
+        return vec!["**Mutation score:** not asked for (`firedrill gate --mutants`).".to_owned(), String::new()];
+    };
+    listed(&format!("Mutation score: {}", score.line()), "no mutant survived", &score.survivor_lines())
 }
 
 const fn sign(verdict: Verdict) -> &'static str {
@@ -82,20 +223,100 @@ const fn sign(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A pipe would end the cell, a line break the row.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
+/// Text as a sentence: a capital letter and a full stop. A place or a measure that comes first stays as it is written.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if !text.contains(':') => escaped(&format!("{}{}.", first.to_uppercase(), letters.as_str())),
+        _ => escaped(&format!("{text}.")),
+    }
+}
+
+/// What Markdown and HTML would take for their own. Code between backticks stays code, if every one that is opened is closed.
+fn escaped(text: &str) -> String {
+    let is_code = text.matches('`').count() % 2 == 0;
+    let mut written = String::new();
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let is_tag = letters.peek().is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?'));
+        match letter {
+            '<' if is_tag => written.push_str("&lt;"),
+            '\n' | '\r' => written.push(' '),
+            '`' if is_code => written.push('`'),
+            '*' | '`' | '[' | '\\' => written.extend(['\\', letter]),
+            _ => written.push(letter),
+        }
+    }
+    written
+}
+
+/// Text as code; where it has backticks itself, between more of them.
+fn code(text: &str) -> String {
+    let text = text.replace(['\n', '\r'], " ");
+    if text.contains('`') { format!("`` {text} ``") } else { format!("`{text}`") }
+}
+
+/// A line that is too long ends in dots; code that is cut open is closed.
+fn cut(line: &str, widest: usize) -> String {
+    if line.chars().count() <= widest {
+        return line.to_owned();
+    }
+    let mut text: String = line.chars().take(widest.saturating_sub(1)).collect();
+    let unescaped = text.replace("\\`", "");
+    text.push('…');
+    if unescaped.matches('`').count() % 2 == 1 {
+        text.push('`');
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sample;
-    use crate::verdict::judge;
+    use crate::verdict::{JudgeChange, JudgePart, JudgeSettings, judge};
 
     #[test]
-    fn a_summary_says_what_broke_and_how_to_see_it() {
-        let judgement = judge(&sample::cases(), None, &sample::incident_results(), &sample::judge_settings());
-        insta::assert_snapshot!(summary(&judgement));
+    fn a_comment_says_what_broke_and_how_to_see_it() {
+        let cases = sample::cases();
+        let mut incidents = sample::incident_results();
+        incidents[0].before = Some(vec!["restart (at once) on service/api at 2m".to_owned()]);
+        let changes = vec![JudgeChange { part: JudgePart::Threshold, what: "threshold harm: `max < 1` became `max < 100`".to_owned() }];
+        let judgement = judge(&cases, None, &incidents, &JudgeSettings { judge_changes: changes, ..sample::judge_settings() });
+        let scrutiny = Scrutiny { mutation: Some(sample::mutation_score()), ..Scrutiny::of(&[], &cases, &incidents) };
+        let notes = ["2 of 9 rules cannot fire in what is rehearsed here".to_owned()];
+        let told = Comment { judgement: &judgement, cases: &cases, scrutiny: &scrutiny, notes: &notes, report: "firedrill-out/gate.html" };
+        insta::assert_snapshot!(comment(&told));
+    }
+
+    #[test]
+    fn however_much_there_is_to_tell_the_comment_stays_short() {
+        let cases = sample::cases();
+        let many = |what: &str| (0..50).map(|number| format!("{what} {number} {}", "long ".repeat(200))).collect::<Vec<_>>();
+        let mut incidents = Vec::new();
+        for number in 0..20 {
+            let mut incident = sample::incident_results().remove(1);
+            incident.before = Some(many(&format!("before {number}")));
+            incident.decisions = many("after");
+            incidents.push(incident);
+        }
+        let changes = many("judge").into_iter().map(|what| JudgeChange { part: JudgePart::Threshold, what }).collect();
+        let settings = JudgeSettings { judge_changes: changes, ..sample::judge_settings() };
+        let judgement = judge(&cases, Some(&cases), &incidents, &settings);
+        let mut score = sample::mutation_score();
+        score.mutants = score.mutants.iter().cycle().take(80).cloned().collect();
+        let scrutiny = Scrutiny { mutation: Some(score), ..Scrutiny::of(&[], &cases, &incidents) };
+        let notes = many("note");
+        let told = Comment { judgement: &judgement, cases: &cases, scrutiny: &scrutiny, notes: &notes, report: "gate.html" };
+        let text = comment(&told);
+        assert!(text.lines().count() <= MOST_LINES, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDEST + 1), "{text}");
+    }
+
+    #[test]
+    fn names_cannot_change_what_the_comment_looks_like() {
+        assert_eq!(escaped("a < b <img> *x* [y]\n# z `c` d_e"), "a < b &lt;img> \\*x\\* \\[y] # z `c` d_e");
+        assert_eq!(escaped("one ` alone"), "one \\` alone");
+        assert_eq!(code("a`b"), "`` a`b ``");
     }
 }

@@ -8,7 +8,10 @@ use firedrill_core::time::Time;
 
 use crate::aftermath;
 use crate::chart::{self, BarRow};
+use crate::fronts::{self, short};
+use crate::markdown::decision_change;
 use crate::outcome::{Arms, Outcome};
+use crate::scrutiny::{Fate, MutationScore, PolicyCoverage, Scrutiny};
 use crate::statistics::Summary;
 use crate::table::{PolicyRuns, SHOWN, arm_rows, policy_rows, records, shown_quantile, why};
 use crate::timeline::{Timeline, column, tell};
@@ -29,6 +32,8 @@ pub struct Page<'a> {
     pub judgement: Option<&'a Judgement>,
     /// What a verdict leaves out, a sentence each.
     pub notes: &'a [String],
+    /// How closely the policies were looked at; `None` where nothing is judged.
+    pub scrutiny: Option<&'a Scrutiny>,
     /// All runs, a policy each: the first is the candidate. Empty if only examples are shown.
     pub policies: &'a [PolicyRuns<'a>],
     /// Runs that are told in full.
@@ -79,6 +84,13 @@ struct PageView<'a> {
     comparison: Vec<ComparisonClass>,
     has_several: bool,
     columns: [&'static str; 9],
+    fronts: Vec<String>,
+    heat: Option<String>,
+    changes: Vec<String>,
+    coverage: Vec<CoverageView>,
+    coverage_line: String,
+    headroom: Vec<[String; 5]>,
+    mutation: Option<MutationView>,
     examples: Vec<ExampleView>,
     commands: Vec<CommandView>,
 }
@@ -126,6 +138,20 @@ struct IncidentView {
     verdict: VerdictView,
     findings: String,
     command: String,
+}
+
+/// A policy's parts, and how many of them were reached.
+struct CoverageView {
+    policy: String,
+    reached: String,
+    /// The part, the runs and the replays that reached it, the first run; the verdict says whether any did.
+    rows: Vec<([String; 4], VerdictView)>,
+}
+
+struct MutationView {
+    line: String,
+    /// What was changed, where, what became of it and why; what would show it.
+    rows: Vec<([String; 4], VerdictView)>,
 }
 
 struct ComparisonClass {
@@ -218,6 +244,13 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         comparison: comparison(page.policies),
         has_several: page.policies.len() > 1,
         columns: COLUMNS,
+        fronts: fronts::fronts(page.policies),
+        heat: fronts::heat(page.policies),
+        changes: judgement.map_or_else(Vec::new, |found| found.incidents.iter().filter_map(decision_change).collect()),
+        coverage: page.scrutiny.map_or_else(Vec::new, |told| told.coverage.iter().map(coverage_view).collect()),
+        coverage_line: page.scrutiny.map_or_else(String::new, reached_words),
+        headroom: page.scrutiny.map_or_else(Vec::new, headroom_rows),
+        mutation: page.scrutiny.and_then(|told| told.mutation.as_ref()).map(mutation_view),
         examples: page.examples.iter().map(example_view).collect(),
         commands: commands(page),
     }
@@ -349,6 +382,48 @@ fn incident_views(judgement: &Judgement) -> Vec<IncidentView> {
     views.collect()
 }
 
+/// `reached 14 of 19 parts`.
+fn reached_words(scrutiny: &Scrutiny) -> String {
+    let (reached, all) = scrutiny.reached();
+    format!("reached {reached} of {}", count(all, "part"))
+}
+
+fn coverage_view(coverage: &PolicyCoverage) -> CoverageView {
+    let reached = coverage.parts.iter().filter(|part| part.is_reached()).count();
+    let rows = coverage.parts.iter().map(|part| {
+        let first = part.first.as_ref().map_or_else(String::new, |(scenario, seed)| format!("{scenario}, seed {seed}"));
+        let word =
+            if part.is_reached() { VerdictView { word: "reached", class: "held" } } else { VerdictView { word: "never", class: "open" } };
+        ([part.words.clone(), part.runs.to_string(), part.replays.to_string(), first], word)
+    });
+    CoverageView {
+        policy: coverage.policy.to_string(),
+        reached: format!("{reached} of {}", count(coverage.parts.len(), "part")),
+        rows: rows.collect(),
+    }
+}
+
+/// Policy, guard, the figures of the closest approach, the share that was used, and the run.
+fn headroom_rows(scrutiny: &Scrutiny) -> Vec<[String; 5]> {
+    let rows = scrutiny.headroom.iter().map(|own| {
+        let approach = &own.approach;
+        let (policy, guard) = (approach.policy.to_string(), approach.guard.to_string());
+        [policy, guard, approach.figures.clone(), Unit::Ratio.show(approach.used), format!("{}, seed {}", own.scenario, own.seed)]
+    });
+    rows.collect()
+}
+
+fn mutation_view(score: &MutationScore) -> MutationView {
+    let rows = score.mutants.iter().map(|mutant| {
+        let (why, wanted, view) = match &mutant.fate {
+            Fate::Killed { reason, .. } => (reason.clone(), String::new(), VerdictView { word: "noticed", class: "held" }),
+            Fate::Survived { why, wanted } => (why.words(), wanted.clone(), VerdictView { word: "not noticed", class: "open" }),
+        };
+        ([format!("{}: {}", mutant.policy, mutant.what), format!("{}:{}", mutant.file, mutant.line), why, wanted], view)
+    });
+    MutationView { line: sentence(&score.line()), rows: rows.collect() }
+}
+
 /// Mean user-minutes lost in each class: a bar for doing nothing, one for each policy, one for the oracle.
 fn bars(policies: &[PolicyRuns]) -> Option<String> {
     let first = by_class(policies.first()?);
@@ -376,14 +451,6 @@ fn by_class<'a>(runs: &PolicyRuns<'a>) -> BTreeMap<&'a Name, Vec<&'a Outcome>> {
         classes.entry(&case.class).or_default().push(&case.outcome);
     }
     classes
-}
-
-/// A policy's name in a chart: a path is called by its file, and a long name is cut where the room ends.
-fn short(policy: &str) -> String {
-    const ROOM: usize = 24;
-    let name = policy.rsplit('/').next().unwrap_or(policy);
-    let name = name.strip_suffix(".yaml").unwrap_or(name);
-    if name.chars().count() > ROOM { format!("{}…", name.chars().take(ROOM - 1).collect::<String>()) } else { name.to_owned() }
 }
 
 /// Policies side by side, class by class, the pooled figures last.
@@ -525,6 +592,9 @@ mod tests {
     use crate::verdict::judge;
 
     fn rendered(title: &str) -> String {
+        let part = firedrill_core::part::Part::Step(0);
+        let mut scrutiny = Scrutiny::of(&[(Name::new("sample"), vec![part])], &sample::cases(), &[]);
+        scrutiny.mutation = Some(sample::mutation_score());
         let (nothing, _, oracle) = sample::storm();
         let story = sample::story();
         let arms = Arms { nothing: &nothing, policy: &story, oracle: Some(&oracle), human: None };
@@ -544,6 +614,7 @@ mod tests {
             command: "firedrill gate",
             judgement: Some(&judgement),
             notes: &[],
+            scrutiny: Some(&scrutiny),
             policies: &[PolicyRuns { policy: "sample", cases: &cases }, PolicyRuns { policy: "baseline", cases: &worse }],
             examples: &[example],
         })
@@ -557,9 +628,17 @@ mod tests {
             let without_names = page.replace("http://www.w3.org/2000/svg", "");
             assert!(!without_names.contains(asks), "{asks}");
         }
-        for shows in
-            ["retry-storm-at-night, seed 3", "firedrill replay black-friday", "viewBox", "prefers-color-scheme: dark", "RetryStorm fires"]
-        {
+        for shows in [
+            "not noticed",
+            "reached 1 of 1 part",
+            "h-good",
+            "<title>sample: recovers",
+            "retry-storm-at-night, seed 3",
+            "firedrill replay black-friday",
+            "viewBox",
+            "prefers-color-scheme: dark",
+            "RetryStorm fires",
+        ] {
             assert!(page.contains(shows), "{shows}");
         }
     }
@@ -581,6 +660,7 @@ mod tests {
             command: "firedrill run x",
             judgement: None,
             notes: &[],
+            scrutiny: None,
             policies: &[],
             examples: &[example],
         });

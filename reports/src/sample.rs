@@ -12,8 +12,9 @@ use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
 use firedrill_core::transcript::Transcript;
 
-use crate::outcome::{Arms, Outcome, OutcomeSettings, measure};
-use crate::verdict::{Case, IncidentResult, IncidentStatus, JudgeSettings, Threshold};
+use crate::outcome::{Approach, Arms, Outcome, OutcomeSettings, measure};
+use crate::scrutiny::{Fate, MutantResult, MutationScore, Survival};
+use crate::verdict::{Case, IncidentResult, IncidentStatus, JudgeSettings, Threshold, Verdict};
 
 const SERVICES: [(&str, u32, &[&str], &[&str]); 3] = [("api", 2, &["db"], &[]), ("db", 1, &[], &[]), ("web", 2, &["api"], &["users"])];
 
@@ -386,9 +387,46 @@ pub fn incident_results() -> Vec<IncidentResult> {
         status,
         findings: vec![finding.into()],
         command: format!("firedrill replay {incident}"),
+        decisions: vec!["purge_queue on service/api at 1m12s".to_owned()],
+        before: None,
+        reached: BTreeMap::new(),
     };
     vec![
         result("black-friday", IncidentStatus::Passed, "purge_queue on service/api proposed after 1m12s"),
         result("cache|flush", IncidentStatus::Failed, "restart on service/db proposed at 3m20s, which must not be"),
     ]
+}
+
+/// An approach to a limit of three starts.
+pub fn approach(used: f64) -> Approach {
+    Approach {
+        policy: Name::new("sample"),
+        guard: Name::new("rate_limit"),
+        limit: "4 starts within 1h".to_owned(),
+        used,
+        figures: format!("{} of 4 starts within 1h on service/api", 4.0 * used),
+    }
+}
+
+/// Two mutants that are killed, and two that survive.
+pub fn mutation_score() -> MutationScore {
+    let mutant = |what: &str, line: u64, fate: Fate| MutantResult {
+        policy: Name::new("sample"),
+        what: what.to_owned(),
+        file: "sample.yaml".to_owned(),
+        line,
+        fate,
+    };
+    let killed = |reason: &str| Fate::Killed { verdict: Verdict::Broken, reason: reason.to_owned() };
+    let never = Survival::NeverReached { part: "guard cooldown refused".to_owned() };
+    let soon = "the alert again soon after an action on the same target".to_owned();
+    let within = Survival::WithinWhatMustHold { runs: 1 };
+    let look = "something that looks cured for less than 15s after step 1".to_owned();
+    let mutants = vec![
+        mutant("precheck 1 is not asked", 8, killed("retry-storm: harm max < 1 user-minute: found 12 user-min (n = 2)")),
+        mutant("step 1 is not verified", 12, killed("retry-storm: missed max == 0: found 1 (n = 2)")),
+        mutant("the guard cooldown is left out", 19, Fate::Survived { why: never, wanted: soon }),
+        mutant("the verification of step 1 need not hold for any time", 12, Fate::Survived { why: within, wanted: look }),
+    ];
+    MutationScore { mutants, runs: 9 }
 }

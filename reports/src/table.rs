@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::outcome::{ArmOutcome, Elapsed, Outcome};
+use crate::pareto::{self, Costs};
 use crate::statistics::{Quantile, Sample, Summary};
 use crate::verdict::{Case, ClassSummary, ClassVerdict, IncidentResult, IncidentStatus, Judgement, Measure, Unit, Verdict, summarise};
 use crate::words::counted;
@@ -34,6 +35,10 @@ out of scope: actions on what no incident concerned at the time (false positives
 touched: replicas that the policy took out of service at some time, in the worst run; no harm by itself
 hurt: requests that would have been answered well had nobody acted, in the worst run";
 
+/// What the mark of a policy says.
+const FRONT_LEGEND: &str =
+    "* over all classes no other policy is as good in recovery, harm and actions out of scope, and better in one of them\n";
+
 /// The runs of one policy.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyRuns<'a> {
@@ -55,17 +60,23 @@ pub fn compare(policies: &[PolicyRuns], width: Option<u16>) -> String {
     let mut classes: Vec<_> = summaries.iter().flatten().map(|summary| summary.class.clone()).collect();
     classes.sort_by_key(|class| (class.is_none(), class.clone()));
     classes.dedup();
+    let costs: Vec<Costs> = policies.iter().map(|runs| Costs::of(runs.cases)).collect();
+    let front = pareto::front(&costs);
+    // A policy alone is beaten by nobody, which says nothing.
+    let is_marked = |index: usize, class: &Option<_>| class.is_none() && policies.len() > 1 && front[index];
     for class in classes {
         let mut shown = class.as_ref().map_or("all", |class| class.as_str()).to_owned();
-        for (runs, summaries) in policies.iter().zip(&summaries) {
+        for (index, (runs, summaries)) in policies.iter().zip(&summaries).enumerate() {
             let Some(summary) = summaries.iter().find(|summary| summary.class == class) else { continue };
-            let mut row = vec![std::mem::take(&mut shown), runs.policy.to_owned(), summary.runs.to_string()];
+            let mark = if is_marked(index, &class) { " *" } else { "" };
+            let mut row = vec![std::mem::take(&mut shown), format!("{}{mark}", runs.policy), summary.runs.to_string()];
             row.extend(compare_cells(summary));
             table.add_row(row);
         }
     }
     align_right(&mut table, 2);
-    format!("{}\n\n{COMPARE_LEGEND}", text_of(&table))
+    let marked = if policies.len() > 1 { FRONT_LEGEND } else { "" };
+    format!("{}\n\n{marked}{COMPARE_LEGEND}", text_of(&table))
 }
 
 /// What a gate found, class by class, then the incidents.

@@ -133,10 +133,13 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let is_linted = arguments.lint != LintLevel::Off;
     let report = Report { rules: coverage, lints, is_linted, scenarios: stage.len(), declaration, found: &found };
     match output.format {
+        // Then stdout is for the findings alone.
+        _ if output.is_sarif() => {}
         Format::Json => output.data(&told::json(&report))?,
         Format::Text => output.data(&told::text(&report, output.is_verbose()))?,
     }
     let problems = found.problems.iter().chain(&report.lints);
+    output.findings(&problems.clone().cloned().collect::<Vec<_>>())?;
     // What the report tells itself is not told again, unless it is what fails.
     let is_talk = |problem: &&Problem| match problem.severity {
         Severity::Error => true,

@@ -44,6 +44,7 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
             command: &command(arguments),
             judgement: None,
             notes: &[],
+            scrutiny: None,
             policies: &runs,
             examples: &[],
         });

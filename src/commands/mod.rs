@@ -35,7 +35,7 @@ pub fn execute(cli: &Cli) -> Exit {
         // A second call in one process (tests) keeps the first pool; results do not depend on it.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(usize::from(jobs)).build_global();
     }
-    let done = match &cli.command {
+    let done = allowed(&cli.command, output).and_then(|()| match &cli.command {
         Command::Init(arguments) => init::execute(arguments, output),
         Command::Check(arguments) => check::execute(arguments, output),
         Command::Test(arguments) => test::execute(arguments, output),
@@ -52,13 +52,14 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Schema(arguments) => schema::execute(arguments, output),
         Command::Completions(arguments) => completions::execute(arguments, output),
         Command::Approve(arguments) => approve::execute(arguments),
-        Command::Schema(arguments) => schema::execute(arguments, output),
-        Command::Completions(arguments) => completions::execute(arguments, output),
-    };
+    });
     match done {
         Ok(exit) => exit,
         Err(Failure::Input(problems)) => {
             output.problems(&problems);
+            if let Err(error) = output.findings(&problems) {
+                eprintln!("error: {error:#}");
+            }
             Exit::WrongInput
         }
         Err(Failure::Machine(error)) => {
@@ -66,4 +67,25 @@ pub fn execute(cli: &Cli) -> Exit {
             Exit::WrongInput
         }
     }
+}
+
+/// What code hosts read comes from the commands that have something to tell them.
+fn allowed(command: &Command, output: Output) -> Result<(), Failure> {
+    let word = match command {
+        Command::Check(_) | Command::Gate(_) | Command::Merge(_) => return Ok(()),
+        Command::Init(_) => "init",
+        Command::Test(_) => "test",
+        Command::Run(_) => "run",
+        Command::Compare(_) => "compare",
+        Command::Calibrate(_) => "calibrate",
+        Command::Replay(_) => "replay",
+        Command::Import(_) => "import",
+        Command::List(_) => "list",
+        Command::Explain(_) => "explain",
+        Command::Explore(_) => "explore",
+        Command::Schema(_) => "schema",
+        Command::Completions(_) => "completions",
+        Command::Approve(_) => "approve",
+    };
+    output.only_text_and_json(word)
 }

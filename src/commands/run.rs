@@ -236,8 +236,16 @@ fn write(folder: &Path, drill: &Drill, shown: &Shown, outcome: &Outcome, command
     let heading = format!("{}, seed {}", drill.scenario.name, outcome.seed);
     let about = drill.about(outcome);
     let example = Example { heading: &heading, arms: shown.arms(), outcome, about: &about, command };
-    let html =
-        page::render(&Page { title: &heading, engine: ENGINE, command, judgement: None, notes: &[], policies: &[], examples: &[example] });
+    let html = page::render(&Page {
+        title: &heading,
+        engine: ENGINE,
+        command,
+        judgement: None,
+        notes: &[],
+        scrutiny: None,
+        policies: &[],
+        examples: &[example],
+    });
     let texts = [shown.policy.to_json_lines(), outcome_json, html, timeline::tell(&shown.policy).plain(120)];
     let files: Vec<(&str, String)> = FILES.into_iter().zip(texts).collect();
     write_files(folder, &files)?;

@@ -13,6 +13,7 @@ mod human;
 mod fights;
 mod approvals;
 mod right;
+mod reached;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,7 @@ pub use exercise::Exercise;
 pub use fights::{Conflict, ConflictEnd, Fight, Move, Party, conflicts, fights};
 pub use human::HumanOutcome;
 pub use incident::{Incident, Scope, Spell, incidents, mitigated, recovered, spells};
+pub use reached::{Approach, Reached};
 pub use right::{HARMFUL, Judged};
 pub use safety::SafetyViolation;
 pub use users::UserSeries;
@@ -327,6 +329,9 @@ pub struct Outcome {
     pub deeds: Vec<DeedOutcome>,
     /// What a reader of these figures should know.
     pub notes: Vec<String>,
+    /// What was reached of the policies: their parts, and how near it came to their limits.
+    #[serde(default)]
+    pub reached: Reached,
     /// Arm N.
     pub nothing: ArmOutcome,
     /// Arm P.
@@ -418,6 +423,7 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
         failed_rules: exercise::failed_rules(&arms.policy.journal),
         deeds,
         notes: notes(&nothing, settings),
+        reached: Reached::of(&arms.policy.journal),
         nothing: nothing_outcome,
         policy: policy_outcome,
         oracle: oracle_outcome,

@@ -621,6 +621,9 @@ mod tests {
                 status,
                 findings: vec!["no page".into()],
                 command: "firedrill replay friday".into(),
+                decisions: Vec::new(),
+                before: None,
+                reached: BTreeMap::new(),
             }]
         };
         let verdict = |status| judge(&[case("storm", 1, |_| ())], None, &incident(status), &settings(&[])).verdict;

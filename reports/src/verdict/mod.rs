@@ -7,9 +7,11 @@ mod unsettled;
 mod judge;
 mod looks;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use firedrill_core::name::Name;
+use firedrill_core::part::Part;
 use serde::{Deserialize, Serialize};
 
 pub use changes::{JudgeChange, JudgePart};
@@ -309,6 +311,15 @@ pub struct IncidentResult {
     pub findings: Vec<String>,
     /// The command that repeats the replay.
     pub command: String,
+    /// What was decided, in order, each with its time.
+    #[serde(default)]
+    pub decisions: Vec<String>,
+    /// What the baseline decides; `None` without one.
+    #[serde(default)]
+    pub before: Option<Vec<String>>,
+    /// The parts of policies that the replay reached.
+    #[serde(default)]
+    pub reached: BTreeMap<Name, BTreeSet<Part>>,
 }
 
 impl IncidentResult {

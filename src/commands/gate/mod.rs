@@ -11,13 +11,14 @@ mod plan;
 mod prepared;
 mod rounds;
 mod notes;
+mod mutants;
 mod report;
 mod partition;
 
-use firedrill_reports::verdict::{IncidentResult, Verdict};
+use firedrill_reports::verdict::{IncidentResult, Look, Verdict};
 
 use self::partition::Merged;
-use self::prepared::Prepared;
+use self::prepared::{At, Prepared};
 use self::report::Report;
 use crate::cli::{GateArgs, MergeArgs};
 use crate::coverage;
@@ -89,7 +90,17 @@ fn verdict(arguments: &GateArgs, prepared: &Prepared, known: &Known, output: Out
     notes.extend(notes::quiet(campaign, &played.candidate, &unable));
     let passes_with_warning = played.passes_with_warning(prepared);
     notes.extend(passes_with_warning.then(|| "`on_inconclusive: warn` lets this pass although it is inconclusive".to_owned()));
+    let ground = mutants::Ground {
+        campaign,
+        contest: &prepared.contest,
+        cases: &played.candidate,
+        replays: &prepared.replays,
+        results: &replayed,
+        settings: &prepared.settings(At { look: Look::Planned, planned: 1, cut_short: None }),
+    };
+    let scrutiny = mutants::scrutiny(&ground, arguments, output)?;
     let report = Report {
+        scrutiny: &scrutiny,
         unable: &unable,
         arguments,
         command: repeating::command(arguments, &played.repeat),

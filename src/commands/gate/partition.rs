@@ -71,6 +71,7 @@ impl ArgumentsDocument {
     fn arguments(&self, out: PathBuf) -> GateArgs {
         let all = [OnInconclusive::Fail, OnInconclusive::Extend, OnInconclusive::Warn];
         GateArgs {
+            mutants: false,
             project: self.project.clone(),
             candidate: self.candidate.clone(),
             scenarios: self.scenarios.clone(),

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
-use firedrill_reports::markdown;
+use firedrill_reports::markdown::{self, Comment};
 use firedrill_reports::page::{self, Example, Page};
+use firedrill_reports::scrutiny::Scrutiny;
 use firedrill_reports::table::{self, PolicyRuns};
 use firedrill_reports::verdict::{Case, Doubt, Judgement, Measure, Verdict, worst_run};
 use firedrill_reports::words::counted;
@@ -18,6 +19,10 @@ use crate::cli::{Format, GateArgs};
 use crate::drill::{Drill, ENGINE, Remembered, Rules};
 use crate::failure::Failure;
 use crate::output::{Output, write_files};
+use crate::outputs::{annotations, junit};
+
+/// So many parts of policies that were never reached are named on the terminal.
+const SHOWN: usize = 5;
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.gate/1";
@@ -63,6 +68,8 @@ pub(super) struct Report<'a> {
     pub candidate: &'a [Case],
     pub judgement: &'a Judgement,
     pub notes: &'a [String],
+    /// How closely the policies were looked at.
+    pub scrutiny: &'a Scrutiny,
     /// Rules that cannot fire in what is rehearsed.
     pub unable: &'a [String],
 }
@@ -92,12 +99,15 @@ impl Report<'_> {
             command: &self.command,
             judgement: Some(self.judgement),
             notes: self.notes,
+            scrutiny: Some(self.scrutiny),
             policies: &[PolicyRuns { policy: label, cases: self.candidate }],
             examples: &examples,
         });
-        let notes: String = self.notes.iter().map(|note| format!("\nNote: {note}.\n")).collect();
-        let markdown = markdown::summary(self.judgement) + &notes;
-        let files = [("gate.html", html), ("gate.md", markdown), ("gate.json", self.as_json())];
+        let report = self.arguments.out.join("gate.html").display().to_string();
+        let (judgement, cases, scrutiny, notes) = (self.judgement, self.candidate, self.scrutiny, self.notes);
+        let markdown = markdown::comment(&Comment { judgement, cases, scrutiny, notes, report: &report });
+        let junit = junit::document(self.judgement);
+        let files = [("gate.html", html), ("gate.md", markdown), ("gate.json", self.as_json()), ("gate.junit.xml", junit)];
         write_files(&self.arguments.out, &files)?;
         Ok(())
     }
@@ -105,13 +115,15 @@ impl Report<'_> {
     fn as_json(&self) -> String {
         let document = json!({
             "schema": SCHEMA, "engine": ENGINE, "command": self.command,
-            "judgement": self.judgement, "notes": self.notes, "cannot_fire": self.unable, "runs": self.candidate,
+            "judgement": self.judgement, "notes": self.notes, "cannot_fire": self.unable, "scrutiny": self.scrutiny, "runs": self.candidate,
         });
         serde_json::to_string_pretty(&document).expect("results are plain data")
     }
 
     pub(super) fn tell(&self, output: Output) -> Result<(), Failure> {
         match output.format {
+            // Nothing is wrong with the files: a document without findings.
+            _ if output.is_sarif() => output.findings(&[])?,
             Format::Json => output.data(&serde_json::to_string_pretty(self.judgement).expect("results are plain data"))?,
             Format::Text => {
                 let table = table::gate(self.judgement, terminal::columns());
@@ -120,6 +132,18 @@ impl Report<'_> {
                 output.data(&format!("{judge}{gap}{table}\n{}", story(self.judgement, self.notes)))?;
             }
         }
+        if output.is_annotated() {
+            output.data(&annotations::of_judgement(self.judgement))?;
+        }
+        if let Some(score) = &self.scrutiny.mutation {
+            output.talk(
+                &std::iter::once(score.line())
+                    .chain(score.survivor_lines().into_iter().map(|line| format!("  {line}")))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            );
+        }
+        output.talk(&format!("policies: {}", self.scrutiny.coverage_line(SHOWN)));
         output.talk(&format!("report: {}", self.arguments.out.join("gate.html").display()));
         Ok(())
     }

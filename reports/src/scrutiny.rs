@@ -1,0 +1,302 @@
+//! How closely policies were looked at: which of their parts were reached, how near they came to their limits, and which mistakes would have
+//! been noticed. It decides nothing; it tells how much a verdict is worth.
+
+use std::collections::BTreeMap;
+
+use firedrill_core::name::Name;
+use firedrill_core::part::Part;
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::Approach;
+use crate::verdict::{Case, IncidentResult, Verdict};
+use crate::words::counted;
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scrutiny {
+    /// Each policy's parts, sorted by policy.
+    pub coverage: Vec<PolicyCoverage>,
+    /// The closest approach to each limit, the closest first.
+    pub headroom: Vec<Headroom>,
+    /// What became of mutants; `None` if none were made.
+    pub mutation: Option<MutationScore>,
+}
+
+/// What was reached of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyCoverage {
+    /// Which policy.
+    pub policy: Name,
+    /// Its parts, in its order.
+    pub parts: Vec<PartCoverage>,
+}
+
+/// How often a part was reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartCoverage {
+    /// Which part.
+    pub part: Part,
+    /// The same in words.
+    pub words: String,
+    /// In how many runs.
+    pub runs: u64,
+    /// In how many replays of recorded incidents.
+    pub replays: u64,
+    /// The first run that reached it; `None`: no run did.
+    pub first: Option<(Name, u64)>,
+}
+
+impl PartCoverage {
+    /// Whether any run or replay reached it.
+    #[must_use]
+    pub const fn is_reached(&self) -> bool {
+        self.runs + self.replays > 0
+    }
+}
+
+/// The closest approach to a limit in all runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Headroom {
+    /// The approach.
+    pub approach: Approach,
+    /// The scenario.
+    pub scenario: Name,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl Scrutiny {
+    /// From the runs and replays of policies whose parts are known.
+    #[must_use]
+    pub fn of(policies: &[(Name, Vec<Part>)], cases: &[Case], incidents: &[IncidentResult]) -> Self {
+        let coverage = policies.iter().map(|(policy, parts)| PolicyCoverage {
+            policy: policy.clone(),
+            parts: parts.iter().map(|part| part_coverage(policy, part, cases, incidents)).collect(),
+        });
+        Self { coverage: coverage.collect(), headroom: headroom(cases), mutation: None }
+    }
+
+    /// How many parts were reached, of how many.
+    #[must_use]
+    pub fn reached(&self) -> (usize, usize) {
+        let all = self.coverage.iter().flat_map(|policy| &policy.parts);
+        (all.clone().filter(|part| part.is_reached()).count(), all.count())
+    }
+
+    /// Coverage in a line: `reached 14 of 19 parts; never: verify of step 2 failed, guard caps refused and 3 more`.
+    #[must_use]
+    pub fn coverage_line(&self, most: usize) -> String {
+        let (reached, all) = self.reached();
+        let several = self.coverage.len() > 1;
+        let name = |policy: &Name, part: &PartCoverage| if several { format!("{policy}: {}", part.words) } else { part.words.clone() };
+        let parts = self.coverage.iter().flat_map(|policy| policy.parts.iter().map(move |part| (&policy.policy, part)));
+        let never: Vec<String> = parts.filter(|(_, part)| !part.is_reached()).map(|(policy, part)| name(policy, part)).collect();
+        let line = format!("reached {reached} of {}", counted(all as u64, "part"));
+        if never.is_empty() { line } else { format!("{line}; never: {}", some_of(&never, most)) }
+    }
+}
+
+fn part_coverage(policy: &Name, part: &Part, cases: &[Case], incidents: &[IncidentResult]) -> PartCoverage {
+    let has = |parts: &BTreeMap<Name, std::collections::BTreeSet<Part>>| parts.get(policy).is_some_and(|own| own.contains(part));
+    let mut runs = cases.iter().map(|case| &case.outcome).filter(|outcome| has(&outcome.reached.parts)).peekable();
+    let first = runs.peek().map(|outcome| (outcome.scenario.clone(), outcome.seed));
+    let replays = incidents.iter().filter(|incident| has(&incident.reached)).count() as u64;
+    PartCoverage { part: part.clone(), words: part.to_string(), runs: runs.count() as u64, replays, first }
+}
+
+fn headroom(cases: &[Case]) -> Vec<Headroom> {
+    let mut nearest: BTreeMap<(&Name, &Name, &str), Headroom> = BTreeMap::new();
+    for outcome in cases.iter().map(|case| &case.outcome) {
+        for approach in &outcome.reached.approaches {
+            let key = (&approach.policy, &approach.guard, approach.limit.as_str());
+            if nearest.get(&key).is_none_or(|known| known.approach.used < approach.used) {
+                let found = Headroom { approach: approach.clone(), scenario: outcome.scenario.clone(), seed: outcome.seed };
+                nearest.insert(key, found);
+            }
+        }
+    }
+    let mut all: Vec<Headroom> = nearest.into_values().collect();
+    // Sorted by name already, and a stable sort leaves equals so.
+    all.sort_by(|one, other| other.approach.used.total_cmp(&one.approach.used));
+    all
+}
+
+/// What became of the mutants of policies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MutationScore {
+    /// Each mutant, in the order of policies and of their parts.
+    pub mutants: Vec<MutantResult>,
+    /// How many runs of mutants it took.
+    pub runs: u64,
+}
+
+/// A way in which a policy could be wrong, and whether anybody would notice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MutantResult {
+    /// Whose mutant.
+    pub policy: Name,
+    /// What was changed, in words.
+    pub what: String,
+    /// The policy's file.
+    pub file: String,
+    /// The line that was changed, from 1.
+    pub line: u64,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a mutant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// The verdict on it is worse than on the policy.
+    Killed {
+        /// Broken or not exercised.
+        verdict: Verdict,
+        /// Why, in words.
+        reason: String,
+    },
+    /// Nobody would have noticed.
+    Survived {
+        /// Why not.
+        why: Survival,
+        /// What a scenario would have to bring about.
+        wanted: String,
+    },
+}
+
+/// Why a mutant survived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Survival {
+    /// Every run went as without the change, for what was changed was never reached.
+    NeverReached {
+        /// The part that would have to be reached, in words.
+        part: String,
+    },
+    /// What was changed was reached, and every run went as without the change.
+    MadeNoDifference,
+    /// Runs went otherwise, and none of them worse than what must hold allows.
+    WithinWhatMustHold {
+        /// How many runs or replays went otherwise.
+        runs: u64,
+    },
+}
+
+impl Survival {
+    /// In words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::NeverReached { part } => format!("never reached: {part}"),
+            Self::MadeNoDifference => "reached, and made no difference".to_owned(),
+            Self::WithinWhatMustHold { runs } => format!("{} went otherwise, none worse than what must hold allows", counted(*runs, "run")),
+        }
+    }
+}
+
+impl MutantResult {
+    /// Whether it would have been noticed.
+    #[must_use]
+    pub const fn is_killed(&self) -> bool {
+        matches!(self.fate, Fate::Killed { .. })
+    }
+}
+
+impl MutationScore {
+    /// Those that nobody would have noticed.
+    pub fn survivors(&self) -> impl Iterator<Item = &MutantResult> {
+        self.mutants.iter().filter(|mutant| !mutant.is_killed())
+    }
+
+    /// How many would have been noticed.
+    #[must_use]
+    pub fn killed(&self) -> usize {
+        self.mutants.iter().filter(|mutant| mutant.is_killed()).count()
+    }
+
+    /// The score in a sentence.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let (all, killed) = (self.mutants.len(), self.killed());
+        let whose = "this policy could be wrong";
+        match all - killed {
+            0 => format!("your scenarios notice all {all} ways in which {whose}"),
+            1 => format!("your scenarios notice {killed} of {all} ways in which {whose}; this one they do not"),
+            left => format!("your scenarios notice {killed} of {all} ways in which {whose}; these {left} they do not"),
+        }
+    }
+
+    /// The survivors, a line each.
+    #[must_use]
+    pub fn survivor_lines(&self) -> Vec<String> {
+        self.survivors().filter_map(MutantResult::survivor_line).collect()
+    }
+}
+
+impl MutantResult {
+    /// What nobody would have noticed, where it stands, why, and what would show it; `None` if it was killed.
+    #[must_use]
+    pub fn survivor_line(&self) -> Option<String> {
+        let Fate::Survived { why, wanted } = &self.fate else { return None };
+        let Self { policy, what, file, line, .. } = self;
+        Some(format!("{policy}: {what} ({file}:{line}): {}; wanted: {wanted}", why.words()))
+    }
+}
+
+/// The first of many names, and how many more there are.
+pub(crate) fn some_of(names: &[String], most: usize) -> String {
+    let shown = names.iter().take(most).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(most) {
+        0 => shown,
+        more if shown.is_empty() => more.to_string(),
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    fn scrutiny() -> Scrutiny {
+        let guard = |word: &str| Part::Guard(Name::new(word));
+        let parts = vec![Part::Step(0), Part::Step(7), guard("cooldown"), guard("caps"), Part::EscalateAfter];
+        let mut cases = sample::cases();
+        for (case, used) in cases.iter_mut().zip([0.5, 0.75, 0.25]) {
+            case.outcome.reached.parts.insert(Name::new("sample"), [Part::Step(0)].into());
+            case.outcome.reached.approaches = vec![sample::approach(used)];
+        }
+        let mut incidents = sample::incident_results();
+        incidents[0].reached.insert(Name::new("sample"), [guard("cooldown")].into());
+        Scrutiny::of(&[(Name::new("sample"), parts)], &cases, &incidents)
+    }
+
+    #[test]
+    fn a_part_counts_wherever_it_was_reached_and_what_never_was_is_named() {
+        let scrutiny = scrutiny();
+        assert_eq!(scrutiny.reached(), (2, 5));
+        assert_eq!(scrutiny.coverage_line(2), "reached 2 of 5 parts; never: step 8, guard caps refused and 1 more");
+        let [step, _, cooldown, ..] = scrutiny.coverage[0].parts.as_slice() else { panic!("five parts") };
+        assert!(step.runs >= 3 && step.replays == 0 && step.first == Some((Name::new("busy-hour"), 1)), "{step:?}");
+        assert_eq!((cooldown.runs, cooldown.replays, cooldown.first.as_ref()), (0, 1, None));
+    }
+
+    #[test]
+    fn of_each_limit_the_closest_approach_is_kept_with_its_run() {
+        let headroom = scrutiny().headroom;
+        let told: Vec<_> = headroom.iter().map(|own| (own.approach.used, own.scenario.as_str())).collect();
+        assert_eq!(told, [(0.75, "crash-loop")]);
+    }
+
+    #[test]
+    fn a_score_says_what_would_be_noticed_and_what_would_not() {
+        let score = sample::mutation_score();
+        assert_eq!(score.line(), "your scenarios notice 2 of 4 ways in which this policy could be wrong; these 2 they do not");
+        let told = score.survivor_lines();
+        let first = "sample: the guard cooldown is left out (sample.yaml:19): never reached: guard cooldown refused; \
+                     wanted: the alert again soon after an action on the same target";
+        assert_eq!(told[0], first);
+        assert!(told[1].contains("1 run went otherwise, none worse than what must hold allows"), "{}", told[1]);
+    }
+}
