@@ -307,3 +307,17 @@ fn a_history_that_lacks_the_revision_is_told() {
     git(folder.path(), &["checkout", "--quiet", "change"]);
     gate(folder.path(), "").exits(1).says("✗ scenario second-release was deleted").says("is not in the history of this working tree");
 }
+
+#[test]
+fn a_baseline_may_be_named_by_file_or_folder_and_the_project_judges() {
+    let folder = release_project();
+    write(folder.path(), "before/undo.yaml", &fs::read_to_string(folder.path().join("policies/undo-release.yaml")).unwrap());
+    for baseline in ["before", "before/undo.yaml"] {
+        firedrill(folder.path(), &["gate", "--out", "out", "--baseline", baseline]).exits(0).says("comparisons with the baseline hold");
+        assert_eq!(judged(folder.path())["judgement"]["pairs"], 4);
+        assert_eq!(judged(folder.path())["command"], format!("firedrill gate --baseline {baseline}"));
+    }
+    // A candidate that is not the project's has a baseline, too, if one is named.
+    let line = "gate --out out --baseline before --candidate candidates/harmful.yaml";
+    firedrill(folder.path(), &words(line)).exits(1).says("user_minutes_lost against the baseline: mean ");
+}
