@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use firedrill_core::problem::Problem;
 use firedrill_reports::words::counted;
+use firedrill_scenarios::variants::Ranges;
 use serde::{Deserialize, Serialize};
 
 use super::prepared::Prepared;
@@ -144,6 +145,7 @@ fn inputs(prepared: &Prepared) -> BTreeMap<String, String> {
     let thresholds: Vec<String> = terms.thresholds.all.iter().map(ToString::to_string).collect();
     add("the thresholds".to_owned(), &thresholds.join(", "));
     add("the seeds".to_owned(), &format!("{} from {} on, at most {}", terms.pairs, terms.first, terms.max_pairs));
+    add("what variants are played".to_owned(), &format!("{:?}", terms.chaos.as_ref().map(|own| Ranges::of(&[Some(own)]))));
     add("what becomes of an inconclusive verdict".to_owned(), terms.on_inconclusive.word());
     let changes: Vec<&str> = terms.changes.iter().map(|change| change.what.as_str()).collect();
     add("the changes of the judge".to_owned(), &format!("{} {:?}", changes.join("; "), terms.approval));
