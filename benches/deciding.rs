@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use firedrill_core::action::{ActionOutcome, ActionResult, Actuator, Command};
 use firedrill_core::inventory::{Inventory, ServiceEntry};
-use firedrill_core::journal::{AlertStatus, Input, LabelSet, Notification, Truth};
+use firedrill_core::journal::{AlertStatus, Event, Input, LabelSet, Notification, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, SourceFile};
 use firedrill_core::time::Time;
@@ -124,6 +124,7 @@ fn follow(effects: Vec<Effect>, inputs: &mut Vec<Input>) -> Option<Command> {
     for effect in effects {
         match effect {
             Effect::Start(command) => started = Some(command),
+            Effect::Record(Event::Refused { guard, figures, .. }) => panic!("the bench would measure refusals: {guard}: {figures}"),
             Effect::Evaluate { query, question, .. } => inputs.push(answer(query, question.condition)),
             _ => {}
         }
@@ -145,7 +146,7 @@ fn run(policy: &Arc<Policy>, notifications: u64) -> f64 {
                 started = follow(controller.step(now, input, &mut guards), &mut inputs).or(started.take());
             }
         });
-        let command = started.unwrap_or_else(|| panic!("notification {number} led to no action: the bench would measure refusals"));
+        let command = started.unwrap_or_else(|| panic!("notification {number} led to no action"));
         let end = Time::from_seconds(1_005 + number * GAP);
         let result = ActionResult { action: command.id().clone(), at: end, outcome: ActionOutcome::Succeeded };
         let mut inputs = vec![Input::Finished(result)];

@@ -375,9 +375,10 @@ fn precheck(reader: &mut Reader, node: &Node, what: &str) -> Option<Precheck> {
     let mut fields = reader.fields(node, what)?;
     let condition = fields.required(reader, "expr").and_then(|node| condition(reader, node));
     let because = fields.required(reader, "because").and_then(|node| reader.text(node, "a reason"));
+    let max_age = fields.optional("max_age").map_or(Some(None), |node| positive_span(reader, node, "`max_age`").map(Some));
     fields.finish(reader);
     let (condition, place) = condition?;
-    Some(Precheck { condition, because: because?.trim().to_owned(), place })
+    Some(Precheck { condition, because: because?.trim().to_owned(), max_age: max_age?, place })
 }
 
 fn steps(reader: &mut Reader, node: &Node, aim: Aim<'_>) -> Option<Vec<Step>> {

@@ -190,7 +190,8 @@ fn choice(text: &mut String, policy: &Policy, step: &Step, candidates: &[Candida
         let risk = risk.map_or_else(|| candidate.risk.to_string(), |(word, risk)| format!("{word}, {risk}"));
         push(text, &format!("   - {what}\n     Score: {score}; risk: {risk}.\n"));
         if let Some(when) = &candidate.when {
-            push(text, &format!("     Only if {}, because {}.\n", flat(when.condition.plan().text()), when.because));
+            let fresh = when.max_age.map_or_else(String::new, |max_age| format!(", on samples that are at most {max_age} old"));
+            push(text, &format!("     Only if {}, because {}{fresh}.\n", flat(when.condition.plan().text()), when.because));
         }
     }
     if !candidates.iter().any(|candidate| matches!(candidate.deed, Deed::Wait(_))) {
@@ -205,6 +206,9 @@ fn prechecks(text: &mut String, policy: &Policy) {
     push(text, "\nBefore each action, check that\n");
     for precheck in &policy.prechecks {
         push(text, &format!("  - {}\n    because {}\n", flat(precheck.condition.plan().text()), precheck.because));
+        if let Some(max_age) = precheck.max_age {
+            push(text, &format!("    on samples that are at most {max_age} old\n"));
+        }
     }
     push(text, "Where one of them cannot be told for want of data, nothing is done.\n");
 }

@@ -429,7 +429,7 @@ impl Asked<'_> {
             Guard::DetectorSanity => {
                 let (fresh, counted) = (self.judged(Fact::Fresh), self.counted(Fact::Sane));
                 let seen = detector_sanity::check(settings.detector_sanity.as_ref(), target, inventory, fresh, counted);
-                detector_sanity::in_time(settings.detector_sanity.as_ref(), seen, self.since, now)
+                detector_sanity::in_time(settings.detector_sanity.as_ref(), seen, (self.since, self.memory.last()), now)
             }
             Guard::CorrelatedFailure => correlated_failure::check(settings.correlated_failure.as_ref(), target, failures, inventory, now),
             Guard::Confidence => confidence::check(settings.confidence.as_ref(), proposal, self.confidence.0, self.confidence.1),
@@ -680,6 +680,12 @@ impl Guards {
     #[must_use]
     pub const fn is_current(&self) -> bool {
         self.version == STATE_VERSION
+    }
+
+    /// The last instant at which anything happened that they remember; `None` if nothing has.
+    #[must_use]
+    pub fn last(&self) -> Option<Time> {
+        self.starts.last().max(self.outcomes.last())
     }
 
     /// An action starts.

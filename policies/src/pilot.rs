@@ -11,10 +11,10 @@ use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{AlertStatus, Event, Evidence, Input, LabelSet, Notification, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
-use firedrill_core::time::{Class, Start, Time};
+use firedrill_core::time::{Class, Span, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
-use firedrill_telemetry::promql::{PreparedCondition, PreparedFormula, Sample, Tally, Verdict3, written};
+use firedrill_telemetry::promql::{Aged, PreparedCondition, PreparedFormula, Sample, Tally, Verdict3, written};
 use firedrill_telemetry::store::Store;
 
 use crate::alertmanager::{Config, Heard, Hearing, Silence};
@@ -366,6 +366,9 @@ impl Pilot {
         let at_ms = self.start.prometheus_millis(now);
         match self.ruler.judge(&condition, at_ms, raw) {
             Ok(judgement) => {
+                if let Some(old) = self.too_old((index, question), &condition, at_ms, raw) {
+                    return (Truth::Unknown, old);
+                }
                 let truth = match judgement.verdict {
                     Verdict3::True => Truth::True,
                     Verdict3::False => Truth::False,
@@ -377,8 +380,19 @@ impl Pilot {
         }
     }
 
+    /// What of what a condition reads is older than its policy allows, in words; `None` if nothing is, or nobody asks.
+    fn too_old(&self, (index, question): (usize, &Question), condition: &PreparedCondition, at_ms: i64, raw: &Store) -> Option<String> {
+        let max_age = self.controllers[index].policy().max_age(question.condition)?;
+        let Aged { labels, age_ms } = self.ruler.oldest(condition, at_ms, raw)?;
+        let age = Span::from_millis(age_ms.unsigned_abs());
+        (age > max_age).then(|| format!("the newest sample of {labels} is {age} old > {max_age}"))
+    }
+
     /// The elements of a formula, or why they cannot be told.
     fn numbers(&mut self, (now, index): (Time, usize), question: &Question, raw: &Store) -> Result<Vec<Sample>, String> {
+        if self.is_blind {
+            return Err(NO_ANSWER.to_owned());
+        }
         let formula = self.bind_formula(index, question)?;
         self.ruler.evaluate(formula, self.start.prometheus_millis(now), raw).map_err(|error| error.to_string())
     }
@@ -725,6 +739,85 @@ steps:
         world.pilot.prometheus_runs(true);
         world.run(125);
         assert_eq!(world.told().last().map(String::as_str), Some("120 Down over"));
+    }
+
+    #[test]
+    fn a_number_that_prometheus_does_not_tell_while_it_is_down_is_not_read_from_its_store() {
+        let sure = format!("{}guard: {{ confidence: {{ expr: 'sum(up)' }} }}\n", POLICY.trim_start());
+        let told = |is_down: bool| {
+            let mut world = World::new(&[&sure], Some(Actuator::simulated()));
+            world.down.insert("api-1", 12);
+            world.run(39);
+            let notified = Notification {
+                alert: Name::new("Down"),
+                status: AlertStatus::Firing,
+                labels: [("alertname", "Down"), ("pod", "api-1")].map(|(name, value)| (Name::new(name), Name::new(value))).into(),
+                starts_at: Time::from_seconds(30),
+                receiver: None,
+            };
+            world.pilot.prometheus_runs(!is_down);
+            world.pilot.plan(Time::from_seconds(39), 0, Errand::Tell(notified));
+            world.act(Time::from_seconds(39));
+            let measured = |event: &Event| match event {
+                Event::Received { input: Input::Measured { value, figures, .. }, .. } => Some((*value, figures.clone())),
+                _ => None,
+            };
+            world.journal.records().iter().find_map(|record| measured(&record.event))
+        };
+        assert_eq!(told(false), Some((Some(1.0), "1".to_owned())));
+        assert_eq!(told(true), Some((None, NO_ANSWER.to_owned())));
+    }
+
+    #[test]
+    fn a_precheck_that_reads_older_samples_than_it_may_cannot_be_told_and_passes_at_the_age_itself() {
+        // The ruler evaluates every 10 s, a scrape comes every 5 s, and the alert is told at 40 s.
+        let checked = |precheck: &str| POLICY.replace("expr: 'pods:up >= 1', because: the last replica is not restarted", precheck);
+        let told = |precheck: &str, silent_from: u64| {
+            let mut world = World::new(&[&checked(precheck)], Some(Actuator::simulated()));
+            world.down.insert("api-1", 12);
+            let id = world.raw.series(&Labels::named("depth", &[("pod", "api-1")]));
+            for second in (0..=silent_from).step_by(5) {
+                world.raw.append(id, Start::default().prometheus_millis(Time::from_seconds(second)), 1.0).unwrap();
+            }
+            world.run(40);
+            world.told().into_iter().find(|line| line.starts_with("40 ") && !line.ends_with("fires")).unwrap()
+        };
+        let fresh = "expr: 'depth{pod=$pod} > 0', max_age: 20s, because: something waits";
+        let old = "40 precheck: cannot tell: the newest sample of depth{pod=\"api-1\"} is 25s old > 20s";
+        assert_eq!(told(fresh, 15), old);
+        let acts = "40 restart (rolling) replica/api-1: Down fires, and depth{pod=\"api-1\"} 1 > 0";
+        assert_eq!(told(fresh, 20), acts);
+        assert_eq!(told("expr: 'depth{pod=$pod} > 0', because: something waits", 15), acts, "by itself Prometheus looks back five minutes");
+        // What says nothing itself hides no age.
+        let absent = "expr: 'absent(depth{pod=$pod} > 5)', max_age: 20s, because: not too much waits";
+        assert_eq!(told(absent, 15), old);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_makes_everything_old_so_that_nothing_is_believed() {
+        let sane = format!(
+            "{}guard: {{ detector_sanity: {{ fresh: 'time() - timestamp(up{{pod=$pod}}) < 60' }} }}\n",
+            POLICY.trim_start().replace("pods:up >= 1", "pods:up >= 0")
+        );
+        for (jump, why) in [(60, "60 < 60"), (3600, "no element")] {
+            let mut world = World::new(&[&sane], Some(Actuator::simulated()));
+            world.down.insert("api-1", 12);
+            world.run(35);
+            // Nothing was scraped since, by this clock. The alert is pending, so it fires now.
+            let now = Time::from_seconds(35 + jump);
+            let notified = Notification {
+                alert: Name::new("Down"),
+                status: AlertStatus::Firing,
+                labels: [("alertname", "Down"), ("pod", "api-1")].map(|(name, value)| (Name::new(name), Name::new(value))).into(),
+                starts_at: Time::from_seconds(30),
+                receiver: None,
+            };
+            let desk = &mut Desk { journal: &mut world.journal, commands: &mut world.commands };
+            world.pilot.step((now, 0), Input::Notified(notified), &world.raw, desk);
+            let told = world.told();
+            assert!(told.iter().any(|line| line.contains("detector_sanity: ") && line.ends_with(why)), "{told:?}");
+            assert!(world.commands.is_empty(), "{told:?}");
+        }
     }
 
     #[test]

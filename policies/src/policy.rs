@@ -116,14 +116,28 @@ pub enum NameSource {
 }
 
 /// A condition that must be true before a step acts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Precheck {
     /// The condition; unknown refuses.
     pub condition: Condition,
     /// Why, for people.
     pub because: String,
+    /// How old the newest sample of a series that it reads may be; of an older one nobody can tell. `None`: as old as Prometheus lets it be.
+    pub max_age: Option<Span>,
     /// Where the condition stands in the policy's file.
     pub place: Place,
+}
+
+impl std::fmt::Debug for Precheck {
+    /// An age is told where there is one: hashes of policies are made of this text.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut told = f.debug_struct("Precheck");
+        told.field("condition", &self.condition).field("because", &self.because);
+        if let Some(max_age) = &self.max_age {
+            told.field("max_age", max_age);
+        }
+        told.field("place", &self.place).finish()
+    }
 }
 
 /// Figures that people are shown when they are called.
@@ -322,7 +336,7 @@ impl PartialEq for Candidate {
             Score::Fixed(value) => value.to_string(),
             Score::Asked(formula) => formula.plan().text().to_owned(),
         };
-        let when = |own: &Self| own.when.as_ref().map(|when| when.condition.plan().text().to_owned());
+        let when = |own: &Self| own.when.as_ref().map(|when| (when.condition.plan().text().to_owned(), when.max_age));
         self.deed == other.deed
             && self.target == other.target
             && score(self) == score(other)
@@ -462,6 +476,16 @@ impl Policy {
             ConditionAt::When(step, candidate) => self.candidates(step).get(candidate)?.when.as_ref().map(|when| &when.condition),
             ConditionAt::Guard(fact) => self.guards.condition(fact),
             ConditionAt::Score(..) | ConditionAt::Shown(_) | ConditionAt::Each(_) | ConditionAt::Confidence => None,
+        }
+    }
+
+    /// How old the samples may be that the condition at a place reads; `None` if nobody says.
+    #[must_use]
+    pub fn max_age(&self, at: ConditionAt) -> Option<Span> {
+        match at {
+            ConditionAt::Precheck(index) => self.prechecks.get(index)?.max_age,
+            ConditionAt::When(step, candidate) => self.candidates(step).get(candidate)?.when.as_ref()?.max_age,
+            _ => None,
         }
     }
 

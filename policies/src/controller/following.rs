@@ -65,7 +65,7 @@ impl Turn<'_> {
         match on_failure {
             OnFailure::Next => {
                 incident.advance();
-                self.propose(incident);
+                self.try_next(incident);
             }
             OnFailure::Revert if carried_out => self.revert(incident, why),
             OnFailure::Revert | OnFailure::Escalate => {
@@ -73,6 +73,16 @@ impl Turn<'_> {
                 self.hand_over(incident, &reason);
             }
         }
+    }
+
+    /// The step after one that did not help: another attempt, and none on what has recovered meanwhile. Whom the policy calls is called all the same.
+    fn try_next(&mut self, incident: Incident) {
+        let is_on = self.state.alerts.contains_key(&incident.alert_key);
+        let calls = matches!(self.setup.policy.steps.get(incident.step).map(|step| &step.deed), Some(Deed::Escalate(_)) | None);
+        if is_on || calls {
+            return self.propose(incident);
+        }
+        self.close(incident, "the alert is over before anything else was done", &Ending::Done);
     }
 
     /// What an action has done is over: what must not grow is asked for once more, to be held against what it was when the action was decided.
@@ -140,6 +150,55 @@ mod tests {
 
     use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, resolves, says};
     use crate::guard::stage::Stage;
+
+    /// A restart and, if that does not help, a purge.
+    fn two_attempts() -> String {
+        let two = RESTART.replace("on_failure: escalate", "on_failure: next").replace("  - escalate", "  - purge_queue: {}\n  - escalate");
+        two.replace("hold: 10s, within: 60s", "within: 1s")
+    }
+
+    #[test]
+    fn what_did_not_help_before_the_alert_was_over_is_not_followed_by_another_attempt() {
+        let story = |bench: &mut Bench, is_over: bool| {
+            bench.step(0, fires("api-1"));
+            bench.step(1, ended(0, OK));
+            bench.step(1, answer(0, Truth::False));
+            if is_over {
+                bench.step(2, resolves("api-1"));
+            }
+            bench.told(2, answer(1, Truth::False))
+        };
+        let failed = "verified Failed after 1s";
+        let mut still = Bench::new(&two_attempts(), Stage::Full);
+        assert_eq!(story(&mut still, false), [failed, "start restart#1 purge_queue replica/api-1"]);
+        let mut over = Bench::new(&two_attempts(), Stage::Full);
+        assert_eq!(story(&mut over, true), [failed, "close 0: the alert is over before anything else was done"]);
+        // Whom the policy calls then is called all the same.
+        let mut calls = Bench::new(&two_attempts().replace("  - purge_queue: {}\n", ""), Stage::Full);
+        assert_eq!(story(&mut calls, true), [failed, "page oncall", "close 0: the policy escalates"]);
+    }
+
+    #[test]
+    fn a_runbook_of_several_steps_is_carried_to_its_end_though_the_alert_is_over() {
+        let whole = two_attempts().replace("\n    verify: { expr: 'up{pod=$pod} == 1', within: 1s }", "");
+        let mut bench = Bench::new(&whole, Stage::Full);
+        bench.step(0, fires("api-1"));
+        bench.step(1, resolves("api-1"));
+        bench.check(2, ended(0, OK), &["start restart#1 purge_queue replica/api-1"]);
+    }
+
+    #[test]
+    fn a_later_step_asks_the_prechecks_again_and_leaves_what_has_recovered_to_a_person() {
+        let checked = two_attempts().replace("steps:", "precheck: [{ expr: 'up{pod=$pod} == 0', because: it must be down }]\nsteps:");
+        let mut bench = Bench::new(&checked, Stage::Full);
+        bench.step(0, fires("api-1"));
+        bench.step(0, answer(0, Truth::True));
+        bench.step(1, ended(0, OK));
+        bench.step(1, answer(1, Truth::False));
+        bench.check(2, answer(2, Truth::False), &["verified Failed after 1s", "ask 3 Precheck(0) at 2"]);
+        let end = "close 0: step 2 was refused by precheck: False: it must be down";
+        bench.check(2, answer(3, Truth::False), &["refuse 0 by precheck: False: it must be down", "page oncall", end]);
+    }
 
     #[test]
     fn a_break_in_the_condition_starts_its_hold_anew_and_the_deadline_ends_it() {

@@ -48,7 +48,7 @@ impl Failures {
     }
 
     fn within(&self, window: Span, now: Time) -> impl Iterator<Item = &Target> {
-        self.list.iter().filter(move |failure| failure.at <= now && now < failure.at.saturating_add(window)).map(|failure| &failure.target)
+        self.list.iter().filter(move |failure| now < failure.at.saturating_add(window)).map(|failure| &failure.target)
     }
 }
 

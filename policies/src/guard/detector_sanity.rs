@@ -60,15 +60,18 @@ pub fn check(
 }
 
 /// The same with what the clocks say: an alert that is told to have begun after this moment was told by a clock that is ahead, or this one
-/// was set back. `seen` is what [`check`] said.
+/// was set back; and this one was if guards remember something later than this moment. `seen` is what [`check`] said, `since` when the alert began,
+/// `last` the last that guards remember. That this clock was set forward shows in `fresh`: all samples are old then.
 #[must_use]
-pub fn in_time(sanity: Option<&Sanity>, seen: Answer, since: Option<Time>, now: Time) -> Answer {
+pub fn in_time(sanity: Option<&Sanity>, seen: Answer, (since, last): (Option<Time>, Option<Time>), now: Time) -> Answer {
     let (Some(clock), false) = (sanity.and_then(|sanity| sanity.clock), seen.is_refusal()) else { return seen };
+    let latest = now.saturating_add(clock);
+    let refused = |what: String, at: Time| Answer::refused(what, Some(Time::from_nanos(at.as_nanos() - clock.as_nanos())));
     let told = match since {
-        Some(since) if since > now.saturating_add(clock) => {
-            let ahead = since.since(now);
-            let again = Time::from_nanos(since.as_nanos() - clock.as_nanos());
-            Answer::refused(format!("the clocks differ: the alert begins in {ahead} > {clock}"), Some(again))
+        Some(since) if since > latest => refused(format!("the clocks differ: the alert begins in {} > {clock}", since.since(now)), since),
+        _ if last.is_some_and(|last| last > latest) => {
+            let last = last.unwrap_or(latest);
+            refused(format!("this clock was set back: the last action was {} later than now > {clock}", last.since(now)), last)
         }
         Some(since) if since > now => Answer::passed(format!("the alert begins in {} <= {clock}", since.since(now))),
         Some(_) | None => Answer::passed(format!("the alert does not begin later than now + {clock}")),
@@ -93,9 +96,10 @@ fn suspected(sanity: &Sanity, population: &Population) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Scope;
-    use super::super::fixture::inventory;
+    use super::super::fixture::{inventory, proposal};
+    use super::super::ineffective_chain::Helped;
     use super::super::population::tests::{counted, watch};
+    use super::super::{Guards, Scope};
     use super::*;
 
     fn sanity(fresh: bool, scope: Option<Scope>) -> Sanity {
@@ -125,12 +129,31 @@ mod tests {
         let sanity = Sanity { clock: Some(Span::from_seconds(30)), ..sanity(false, None) };
         let ask = |since: Option<u64>| {
             let seen = check(Some(&sanity), &"service/api".parse().unwrap(), &inventory(), None, None);
-            in_time(Some(&sanity), seen, since.map(Time::from_seconds), Time::from_seconds(100))
+            in_time(Some(&sanity), seen, (since.map(Time::from_seconds), None), Time::from_seconds(100))
         };
         assert!([None, Some(0), Some(100), Some(130)].into_iter().all(|since| !ask(since).is_refusal()));
         assert_eq!(ask(Some(131)), Answer::refused("the clocks differ: the alert begins in 31s > 30s", Some(Time::from_seconds(101))));
         let unasked = Sanity { clock: None, ..sanity.clone() };
-        assert_eq!(in_time(Some(&unasked), Answer::passed("x"), Some(Time::from_seconds(999)), Time::ZERO), Answer::passed("x"));
+        let later = Some(Time::from_seconds(999));
+        assert_eq!(in_time(Some(&unasked), Answer::passed("x"), (later, later), Time::ZERO), Answer::passed("x"));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_is_told_by_what_guards_remember_and_refuses_until_it_has_caught_up() {
+        let sanity = Sanity { clock: Some(Span::from_seconds(30)), ..sanity(false, None) };
+        let mut guards = Guards::new();
+        let ask = |guards: &Guards, second: u64| {
+            let told = (Some(Time::ZERO), guards.last());
+            in_time(Some(&sanity), Answer::not_configured(), told, Time::from_seconds(second))
+        };
+        assert!(!ask(&guards, 0).is_refusal());
+        let action = proposal("p", 0, "service/api");
+        guards.started(&action, Time::from_seconds(100));
+        guards.ended(&action.policy, 0, Time::from_seconds(110));
+        guards.judged(&action, Helped::Yes, Time::from_seconds(120));
+        let told = "this clock was set back: the last action was 31s later than now > 30s";
+        assert_eq!(ask(&guards, 89), Answer::refused(told, Some(Time::from_seconds(90))));
+        assert!(!ask(&guards, 90).is_refusal() && !ask(&guards, 120).is_refusal());
     }
 
     #[test]

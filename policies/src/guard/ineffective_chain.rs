@@ -63,9 +63,14 @@ impl Outcomes {
         }
     }
 
-    /// Those in `(now - window, now]`.
+    /// Those in `(now - window, now]`, and any that a clock which was set back since has put later.
     pub(super) fn within(&self, window: Span, now: Time) -> impl DoubleEndedIterator<Item = &Judged> {
-        self.log.iter().filter(move |judged| judged.at <= now && now < judged.at.saturating_add(window))
+        self.log.iter().filter(move |judged| now < judged.at.saturating_add(window))
+    }
+
+    /// When the last of them was; `None` if there is none.
+    pub(super) fn last(&self) -> Option<Time> {
+        self.log.back().map(|judged| judged.at)
     }
 }
 
@@ -113,6 +118,11 @@ mod tests {
         assert!(check_at(&with(Helped::Unknown), 31).is_refusal());
         assert!(check_at(&with(Helped::Failed), 31).is_refusal());
         assert!(!check_at(&with(Helped::Unknown)[1..], 31).is_refusal());
+    }
+
+    #[test]
+    fn what_a_clock_that_was_set_back_has_put_later_still_counts() {
+        assert!(check_at(&[(100, "service/api", Helped::No), (110, "service/api", Helped::No)], 50).is_refusal());
     }
 
     #[test]

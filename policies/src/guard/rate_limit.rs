@@ -57,6 +57,11 @@ impl Starts {
         self.log.iter().filter(move |started| started.policy == *policy).map(|started| started.at)
     }
 
+    /// When the last one was; `None` if there is none.
+    pub(super) fn last(&self) -> Option<Time> {
+        self.log.back().map(|started| started.at)
+    }
+
     /// How many starts are remembered.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -9,7 +9,7 @@ use firedrill_core::random::hash64;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
-use firedrill_telemetry::promql::{Condition, EvalError, Formula, Judgement, PreparedCondition, PreparedFormula, Sample, Tally};
+use firedrill_telemetry::promql::{Aged, Condition, EvalError, Formula, Judgement, PreparedCondition, PreparedFormula, Sample, Tally};
 use firedrill_telemetry::store::{SeriesId, Store};
 
 use super::compiled::RuleMachine;
@@ -241,6 +241,12 @@ impl Ruler {
     /// As [`EvalError`] says; nothing is judged then.
     pub fn judge(&mut self, condition: &PreparedCondition, at_ms: i64, raw: &Store) -> Result<Judgement, EvalError> {
         condition.judge(&mut self.machine.machine, at_ms, &[raw, &self.derived])
+    }
+
+    /// Of the series that a condition reads at a moment, the one that has been silent for longest; `None` if it reads none.
+    #[must_use]
+    pub fn oldest(&self, condition: &PreparedCondition, at_ms: i64, raw: &Store) -> Option<Aged> {
+        condition.oldest(at_ms, &[raw, &self.derived])
     }
 
     /// Counts the elements for which a condition holds, as [`Self::judge`] judges it.

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::binary::Pair;
 use super::compiled::{Machine, QueryId};
 use super::evaluator::{Evaluator, Span};
-use super::plan::{Binary, Call, Function, MissingParameter, Node, Plan, PlanError};
+use super::plan::{Binary, Call, Function, MissingParameter, Node, Plan, PlanError, Selector};
 use super::value::{EvalError, Outcome, Sample, Value, written};
 use crate::labels::Labels;
-use crate::store::Store;
+use crate::store::{Store, is_stale};
 
 /// How many elements a judgement's figures name; the rest is counted.
 const SHOWN: usize = 4;
@@ -142,7 +142,24 @@ enum Queries {
     Presence(QueryId),
 }
 
+/// A series that is read, and how old the newest of its samples is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aged {
+    /// The series, with its metric's name.
+    pub labels: Labels,
+    /// From its newest sample to the moment of the evaluation, milliseconds.
+    pub age_ms: i64,
+}
+
 impl PreparedCondition {
+    /// Of the series that the condition reads at a moment, the one whose newest sample is the oldest; `None` if it reads none. Series that have ended
+    /// are not read, and of what is read with `offset` or `@` the age is what somebody wants.
+    pub fn oldest(&self, at_ms: i64, sources: &[&Store]) -> Option<Aged> {
+        let now = self.condition.plan.selectors().iter().filter(|selector| selector.offset_ms() == 0 && selector.at().is_none());
+        let read = now.flat_map(|selector| sources.iter().flat_map(move |store| ages(store, selector, at_ms)));
+        read.max_by_key(|aged| aged.age_ms)
+    }
+
     /// Judges as [`Condition::judge`] does, in the machine that it was prepared for.
     ///
     /// # Errors
@@ -180,6 +197,17 @@ impl PreparedCondition {
         }
         Ok(tally)
     }
+}
+
+/// The series of a store that a selector reads at a moment, but those that have ended.
+fn ages<'store>(store: &'store Store, selector: &Selector, at_ms: i64) -> impl Iterator<Item = Aged> + use<'store> {
+    let since_ms = at_ms.saturating_sub(selector.lookback_ms());
+    store.select(selector.matchers()).into_iter().filter_map(move |id| {
+        let times = store.times(id);
+        let newest = times.partition_point(|time| *time <= at_ms).checked_sub(1)?;
+        let is_read = times[newest] > since_ms && !is_stale(store.values(id)[newest]);
+        is_read.then(|| Aged { labels: store.labels(id).clone(), age_ms: at_ms - times[newest] })
+    })
 }
 
 fn compared(comparison: &Binary, left: Outcome, right: Outcome) -> Result<Judgement, EvalError> {
@@ -297,6 +325,32 @@ mod tests {
         assert_eq!(count("up == 1", &three), (1, 2));
         assert_eq!(count("up == 1", &[]), (0, 0));
         assert_eq!(count("absent(up)", &[]), (0, 0), "what it is false for is not there to be counted");
+    }
+
+    #[test]
+    fn the_age_of_what_is_read_is_that_of_the_series_that_was_silent_for_longest() {
+        let mut store = Store::new();
+        let write = |store: &mut Store, series: &str, samples: &[(i64, f64)]| {
+            let id = store.series(&parse_series(series).expect("a series"));
+            for (second, value) in samples {
+                store.append(id, second * 1000, *value).expect("newer than the last");
+            }
+        };
+        write(&mut store, r#"up{p="1"}"#, &[(0, 1.0), (90, 1.0)]);
+        write(&mut store, r#"up{p="2"}"#, &[(0, 1.0), (40, 1.0), (120, 1.0)]);
+        write(&mut store, r#"up{p="3"}"#, &[(0, 1.0), (10, crate::store::STALE)]);
+        let oldest = |condition: &str, second: i64| {
+            let mut machine = Machine::new(Arc::default());
+            let condition = Condition::parse(condition).expect("a condition").prepare(&mut machine);
+            condition.oldest(second * 1000, &[&store]).map(|aged| (aged.labels.to_string(), aged.age_ms / 1000))
+        };
+        let of = |series: &str, age: i64| Some((series.to_owned(), age));
+        assert_eq!(oldest("up == 1", 100), of(r#"up{p="2"}"#, 60), "what comes later is not there yet");
+        assert_eq!(oldest("up == 1", 130), of(r#"up{p="1"}"#, 40), "what has ended is not read");
+        assert_eq!(oldest("up == 1", 391), of(r#"up{p="2"}"#, 271), "beyond the lookback nothing is read");
+        assert_eq!(oldest("sum(max_over_time(up[1m])) > 1", 130), of(r#"up{p="1"}"#, 40));
+        assert_eq!(oldest("sum(up offset 1m) > 1", 130), None, "the past is what is wanted");
+        assert_eq!(oldest("absent(down)", 130), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod mistake;
 pub use annotation::{Annotation, Level, Raised};
 pub use bounds::Contradiction;
 pub use compiled::{Answer, Elements, Machine, Program, QueryId};
-pub use condition::{Condition, ConditionError, Judgement, PreparedCondition, Tally, Verdict3};
+pub use condition::{Aged, Condition, ConditionError, Judgement, PreparedCondition, Tally, Verdict3};
 pub use emptiness::{Cause, Presence, Prospect};
 pub use evaluator::{Evaluated, Evaluator, Steps};
 pub use formula::{Formula, FormulaError, PreparedFormula};
