@@ -25,6 +25,8 @@ use firedrill_policies::shared::Shared;
 
 const SERVICES: u64 = 50;
 
+const REPLICAS: u64 = 6;
+
 /// Seconds from one alert to the next; each service alerts again after 50 times as long.
 const GAP: u64 = 30;
 
@@ -92,7 +94,7 @@ fn figure(policy: &Arc<Policy>) -> f64 {
 
 fn inventory() -> Inventory {
     let zones: Vec<Name> = ["a", "b", "c"].map(Name::new).into();
-    let entry = ServiceEntry { replicas: 6, zones, critical: false, calls: Vec::new() };
+    let entry = ServiceEntry { replicas: REPLICAS as u32, zones, critical: false, calls: Vec::new() };
     let services = (0..SERVICES).map(|index| (service(index), entry.clone())).collect();
     Inventory { services, ..Inventory::default() }
 }
@@ -110,9 +112,12 @@ fn notification(index: u64, status: AlertStatus, starts_at: Time) -> Notificatio
 /// What telemetry says: all is well but the service that alerts.
 fn answer(query: u64, condition: ConditionAt) -> Input {
     let evaluated = |verdict| Input::Evaluated { query, verdict, figures: "1 == 1".to_owned() };
+    let counted = |all| Input::Counted { query, holding: all, elements: all, error: String::new() };
     match condition {
         ConditionAt::Guard(fact) if fact.is_measured() => Input::Measured { query, value: Some(0.5), figures: "0.5".to_owned() },
-        ConditionAt::Guard(fact) if fact.is_count() => Input::Counted { query, holding: 6, elements: 6, error: String::new() },
+        // Of all replicas of all services, and of those of one.
+        ConditionAt::Guard(Fact::Sane) => counted(SERVICES * REPLICAS),
+        ConditionAt::Guard(fact) if fact.is_count() => counted(REPLICAS),
         ConditionAt::Guard(Fact::Off | Fact::Changing) => evaluated(Truth::False),
         _ => evaluated(Truth::True),
     }

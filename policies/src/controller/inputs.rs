@@ -127,6 +127,12 @@ impl Turn<'_> {
 
     /// The report of an action has not come in time. It may have done all, half or nothing, and may still do so: that is for a person to find out.
     fn unreported(&mut self, ordinal: u64) {
+        let among =
+            |incident: &Incident| incident.group.as_ref().is_some_and(|group| group.running.iter().any(|(id, _)| id.ordinal == ordinal));
+        if let Some(id) = self.incident_with(among) {
+            let incident = self.take(id);
+            return self.one_unreported(incident, ordinal);
+        }
         let running = |incident: &Incident| matches!(&incident.phase, Phase::Acting { action, .. } if action.ordinal == ordinal);
         let Some(id) = self.incident_with(running) else { return };
         let mut incident = self.take(id);

@@ -197,6 +197,9 @@ pub(super) struct Group {
     /// What of the last wave was not carried out, and why.
     pub(super) failures: Vec<String>,
     pub(super) reverting: bool,
+    /// Whether something of it was never reported on: then a person is called, whatever the step says of failures.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_lost: bool,
     /// The locks under which it began.
     pub(super) fence: Option<Fence>,
 }
@@ -212,7 +215,16 @@ pub(super) struct Piece {
 impl Group {
     /// Nothing of it has begun.
     pub(super) const fn new(waves: Vec<Vec<Piece>>) -> Self {
-        Self { waves, running: Vec::new(), done: Vec::new(), earlier: Vec::new(), failures: Vec::new(), reverting: false, fence: None }
+        Self {
+            waves,
+            running: Vec::new(),
+            done: Vec::new(),
+            earlier: Vec::new(),
+            failures: Vec::new(),
+            reverting: false,
+            is_lost: false,
+            fence: None,
+        }
     }
 
     /// Whether something of it was carried out.

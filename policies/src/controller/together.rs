@@ -18,7 +18,7 @@ use super::approving::{Wanted, is_for_people};
 use super::proposing::{Gathered, is_for_a_person, reason};
 use super::state::{Group, Incident, Phase, Piece};
 use super::turn::Turn;
-use super::{ASSUMED_ACTION, Effect, MOST_TARGETS, RETRY_AFTER};
+use super::{ASSUMED_ACTION, Effect, MOST_TARGETS, REPORT_TIMEOUT, REPORT_TIMERS, RETRY_AFTER};
 use crate::guard::ineffective_chain::Helped;
 use crate::guard::stage::is_reversible;
 use crate::guard::{Answer, Guard, Instead, Proposal, owner_of, service_of};
@@ -285,6 +285,8 @@ impl Turn<'_> {
         self.record(Event::Decided { policy, incident: incident.id, step, action: number, what, target: to, reason });
         begun.starts.push(self.effects.len());
         self.effects.push(Effect::Start(actuator.command(id.clone(), action, target).as_modelled(modelled)));
+        let timer = REPORT_TIMERS + id.ordinal;
+        self.effects.push(Effect::SetTimer { timer, at: self.now.saturating_add(REPORT_TIMEOUT) });
         begun.running.push((id, piece));
     }
 
@@ -318,8 +320,27 @@ impl Turn<'_> {
         self.keep(incident);
     }
 
+    /// The report of one of several has not come in time: nobody knows what it did. A person is called when all others have ended.
+    pub(super) fn one_unreported(&mut self, mut incident: Incident, ordinal: u64) {
+        let group = incident.group.as_mut().expect("it was found so");
+        let index = group.running.iter().position(|(id, _)| id.ordinal == ordinal).expect("it was found so");
+        let (id, piece) = group.running.remove(index);
+        let Piece { action, target, .. } = &piece;
+        group.failures.push(format!("{action} on {target} ({id}) was not reported within {REPORT_TIMEOUT}: nobody knows what it did"));
+        group.is_lost = true;
+        let (has_ended, reverting) = (group.running.is_empty(), group.reverting);
+        let policy = self.setup.policy.name.clone();
+        self.guards.ended_one((&policy, incident.id), Some((action, target)), self.now);
+        incident.last_end = Some(self.now);
+        if !reverting {
+            self.judge_pieces(&incident, &[piece], Helped::Failed);
+        }
+        if has_ended { self.wave_ended(incident) } else { self.keep(incident) }
+    }
+
     /// One of several has ended.
     pub(super) fn one_ended(&mut self, mut incident: Incident, result: &ActionResult) {
+        self.cancel(REPORT_TIMERS + result.action.ordinal);
         let is_verified = self.verify_of(&incident).is_some();
         let group = incident.group.as_mut().expect("it was found so");
         let index = group.running.iter().position(|(id, _)| *id == result.action).expect("it was found so");
@@ -347,6 +368,10 @@ impl Turn<'_> {
         let deed = policy.steps.get(incident.step).map(|step| &step.deed);
         let group = incident.group.as_mut().expect("it was found so");
         let failures = group.failures.join("; ");
+        if group.is_lost {
+            let reason = format!("step {}: {failures}", incident.step + 1);
+            return self.hand_over(incident, &reason);
+        }
         match (group.reverting, group.failures.is_empty()) {
             (true, true) => return self.hand_over(incident, "the actions did not help and were reverted"),
             (true, false) => return self.hand_over(incident, &format!("the revert failed: {failures}")),
@@ -529,6 +554,22 @@ guard:
         bench.step(0, fires("api"));
         bench.check(5, failure(0), &[]);
         bench.check(9, ended(1, OK), &["page oncall", "close 0: step 1: scale (by +2) on service/api failed: no quota"]);
+    }
+
+    #[test]
+    fn of_several_one_that_is_never_reported_is_given_up_and_a_person_called_whatever_the_step_says() {
+        let goes_on = PARALLEL
+            .replace("on_failure: escalate", "on_failure: next")
+            .replace("  - escalate", "  - restart: { mode: rolling }\n  - escalate");
+        let mut bench = Bench::new(&goes_on, Stage::Full);
+        let waits = |ordinal| Effect::SetTimer { timer: REPORT_TIMERS + ordinal, at: firedrill_core::time::Time::ZERO + REPORT_TIMEOUT };
+        let effects = bench.step(0, fires("api"));
+        assert!(effects.contains(&waits(0)) && effects.contains(&waits(1)));
+        assert!(bench.step(9, ended(0, OK)).contains(&Effect::CancelTimer { timer: REPORT_TIMERS }));
+        bench.check(10, Input::Timer { timer: REPORT_TIMERS }, &[]);
+        let lost = "limit_retries (0 for 1m) on client/users (restart#1) was not reported within 20m: nobody knows what it did";
+        bench.check(1200, Input::Timer { timer: REPORT_TIMERS + 1 }, &["page oncall", &format!("close 0: step 1: {lost}")]);
+        bench.check(1300, ended(1, OK), &[]);
     }
 
     #[test]
