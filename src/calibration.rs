@@ -22,8 +22,21 @@ const SCHEMA_VERSION: u32 = 1;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calibrations {
     policies: BTreeMap<Name, Arc<Calibration>>,
+    /// What was played.
+    measured_in: Vec<Played>,
     /// BLAKE3 of the file, hexadecimal.
     hash: String,
+}
+
+/// A scenario or an incident in which policies were measured, and what it was then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Played {
+    /// Its name.
+    pub name: Name,
+    /// BLAKE3 of what it is, hexadecimal.
+    pub hash: String,
+    /// BLAKE3 of the rules that watched, hexadecimal.
+    pub rules: String,
 }
 
 /// Reads a file of what drills have shown.
@@ -33,16 +46,29 @@ pub struct Calibrations {
 pub fn read(source: &Source) -> Result<Calibrations, Vec<Problem>> {
     let node = yaml::parse(&source.path, &source.text)?;
     let mut reader = Reader::new();
-    let policies = policies(&mut reader, &node);
+    let (policies, measured_in) = whole(&mut reader, &node).unwrap_or_default();
     reader.finish()?;
     let hash = blake3::hash(source.text.as_bytes()).to_hex().to_string();
-    Ok(Calibrations { policies: policies.unwrap_or_default(), hash })
+    Ok(Calibrations { policies, measured_in, hash })
 }
 
-fn policies(reader: &mut Reader, node: &Node) -> Option<BTreeMap<Name, Arc<Calibration>>> {
+/// `{ scenario or incident, hash, rules }`.
+fn played(reader: &mut Reader, node: &Node) -> Option<Played> {
+    let mut fields = reader.fields(node, "what was played")?;
+    let name = if fields.has("incident") { fields.optional("incident") } else { fields.required(reader, "scenario") };
+    let name = name.and_then(|node| reader.text(node, "a name").cloned());
+    let mut text = |key: &'static str| fields.required(reader, key).and_then(|node| reader.text(node, "a hash")).map(ToString::to_string);
+    let (hash, rules) = (text("hash"), text("rules"));
+    fields.finish(reader);
+    Some(Played { name: name?, hash: hash?, rules: rules? })
+}
+
+fn whole(reader: &mut Reader, node: &Node) -> Option<(BTreeMap<Name, Arc<Calibration>>, Vec<Played>)> {
     let mut fields = reader.fields(node, "what drills have shown")?;
     reader.schema(&mut fields, "confidence", SCHEMA_VERSION);
     fields.optional("engine").and_then(|node| reader.text(node, "an engine"));
+    let items = fields.optional("measured_in").and_then(|node| reader.list(node, "`measured_in`")).unwrap_or_default();
+    let measured_in = items.iter().filter_map(|item| played(reader, item)).collect();
     let node = fields.required(reader, "policies");
     fields.finish(reader);
     let entries = reader.fields(node?, "policies by name")?;
@@ -52,7 +78,7 @@ fn policies(reader: &mut Reader, node: &Node) -> Option<BTreeMap<Name, Arc<Calib
             policies.insert(key.text.clone(), Arc::new(calibration));
         }
     }
-    Some(policies)
+    Some((policies, measured_in))
 }
 
 /// `{ policy_hash, actions: [{ alert, action, right, wrong }] }`.
@@ -96,6 +122,24 @@ impl Calibrations {
         read(&source).map_err(Failure::from)
     }
 
+    /// What is another than it was when policies were measured in it, or is not there any more: `now` is what there is.
+    #[must_use]
+    pub fn changed(&self, now: &[Played]) -> Vec<String> {
+        let told = |then: &Played| match now.iter().find(|own| own.name == then.name) {
+            None => Some(format!("`{}` is not rehearsed any more", then.name)),
+            Some(own) if own.hash != then.hash => Some(format!("`{}` has changed", then.name)),
+            Some(own) if own.rules != then.rules => Some(format!("the rules that watch `{}` have changed", then.name)),
+            Some(_) => None,
+        };
+        self.measured_in.iter().filter_map(told).collect()
+    }
+
+    /// Whether what was shown of a policy was shown of another version of it.
+    #[must_use]
+    pub fn is_of_another_version(&self, policy: &Policy) -> bool {
+        self.policies.get(&policy.name).is_some_and(|own| own.policy_hash != policy.hash())
+    }
+
     /// The same policies, each with what drills have shown of it. That belongs to what the policies are, for those that ask for it.
     #[must_use]
     pub fn applied(&self, answer: Arc<Answer>) -> Arc<Answer> {
@@ -112,13 +156,19 @@ impl Calibrations {
     }
 }
 
-/// The file that says what drills have shown of policies, each with the hash of what was played.
+/// The file that says what drills have shown of policies, each with the hash of what was played, and in what.
 #[must_use]
-pub fn file(policies: &[Arc<Policy>], shares: &[Share]) -> String {
+pub fn file(policies: &[Arc<Policy>], shares: &[Share], (scenarios, incidents): (&[Played], &[Played])) -> String {
     let mut text = format!(
         "# Written by `firedrill calibrate`; what a changed policy does is measured anew by it.\nschema: confidence/{SCHEMA_VERSION}\n"
     );
-    text.push_str(&format!("engine: {ENGINE}\npolicies:\n"));
+    text.push_str(&format!("engine: {ENGINE}\nmeasured_in:\n"));
+    for (kind, played) in scenarios.iter().map(|own| ("scenario", own)).chain(incidents.iter().map(|own| ("incident", own))) {
+        let Played { name, hash, rules } = played;
+        let name = serde_json::to_string(name).expect("a name is a text");
+        text.push_str(&format!("  - {{ {kind}: {name}, hash: \"{hash}\", rules: \"{rules}\" }}\n"));
+    }
+    text.push_str("policies:\n");
     for policy in policies {
         text.push_str(&format!("  {}:\n    policy_hash: \"{}\"\n    actions:", policy.name, policy.hash()));
         let own: Vec<&Share> = shares.iter().filter(|share| share.policy == policy.name).collect();
@@ -161,8 +211,19 @@ guard:
     #[test]
     fn what_is_written_reads_back_and_reaches_the_policy_that_asks_for_it() {
         let policy = read_policy("p.yaml", POLICY).unwrap();
-        let text = file(std::slice::from_ref(&policy), &[share("Down", 18, 0), share("Slow + \"Down\"", 1, 1)]);
+        let then = |name: &str, rules: &str| Played { name: Name::new(name), hash: "1".to_owned(), rules: rules.to_owned() };
+        let (scenarios, incidents) = ([then("a", "r"), then("b", "r")], [then("i", "r")]);
+        let shares = [share("Down", 18, 0), share("Slow + \"Down\"", 1, 1)];
+        let text = file(std::slice::from_ref(&policy), &shares, (&scenarios, &incidents));
         let found = read(&source(&text)).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let now = [then("b", "other"), then("i", "r")];
+        assert_eq!(found.changed(&now), ["`a` is not rehearsed any more", "the rules that watch `b` have changed"]);
+        assert_eq!(
+            found.changed(&[Played { hash: "2".to_owned(), ..then("a", "r") }, then("b", "r"), then("i", "r")]),
+            ["`a` has changed"]
+        );
+        assert!(found.changed(&[scenarios, now].concat()).is_empty());
+        assert!(!found.is_of_another_version(&policy));
         let answer = |text: &str| {
             let policies = vec![read_policy("p.yaml", text).unwrap()];
             Arc::new(Answer { policies, label: String::new(), sources: Vec::new(), hash: "h".to_owned() })
@@ -179,7 +240,7 @@ guard:
 
     #[test]
     fn a_wrong_file_is_refused_with_its_place() {
-        let sound = file(&[read_policy("p.yaml", POLICY).unwrap()], &[share("Down", 18, 0)]);
+        let sound = file(&[read_policy("p.yaml", POLICY).unwrap()], &[share("Down", 18, 0)], (&[], &[]));
         let check = |from: &str, to: &str, expected: &[&str]| {
             assert!(sound.contains(from), "{sound}");
             let problems = read(&source(&sound.replacen(from, to, 1))).unwrap_err();

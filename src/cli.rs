@@ -84,6 +84,17 @@ pub enum Command {
     List(ListArgs),
     /// Explain a scenario, a policy, rules, a fault, an action, a guard, a key of a file, a measure, or one of a few pages
     Explain(ExplainArgs),
+    /// Allow what a policy that is running has proposed; no policy runs outside of simulations yet
+    #[command(hide = true)]
+    Approve(ApproveArgs),
+}
+
+/// Arguments of `approve`.
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// What a call names, such as `restart#3`
+    #[arg(value_name = "POLICY#NUMBER")]
+    pub proposal: String,
 }
 
 /// Arguments of `init`.

@@ -1,11 +1,14 @@
 //! Recorded incidents, replayed and judged for the gate.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use firedrill_core::journal::{Event, Journal};
+use firedrill_core::name::Name;
+use firedrill_reports::outcome::Judged;
 use firedrill_reports::verdict::{IncidentResult, IncidentStatus};
-use firedrill_scenarios::incident::expect::{ExpectVerdict, proposals};
+use firedrill_scenarios::incident::expect::{ExpectVerdict, Proposal, Proposed, proposals};
 use firedrill_telemetry::recording::Recording;
 
 use crate::command_line::CommandLine;
@@ -53,6 +56,29 @@ impl Replayed {
         (Arc::clone(&self.candidate.recording), Arc::clone(&self.candidate.rules))
     }
 
+    /// What the incident is called, and a hash of what was recorded and of what people say was right.
+    #[must_use]
+    pub fn identity(&self) -> (Name, String) {
+        let Replay { incident, recording, .. } = &self.candidate;
+        let text = format!("{:?} {:?} {} {}", incident.expect, incident.onset, recording.start, recording.store.version());
+        (incident.name.clone(), blake3::hash(text.as_bytes()).to_hex().to_string())
+    }
+
+    /// Replays the incident and says of each action that was proposed whether it was right, as far as people have said.
+    #[must_use]
+    pub fn judged(&self) -> Vec<Judged> {
+        let Some(expect) = &self.candidate.incident.expect else { return Vec::new() };
+        let journal = self.candidate.play();
+        let answered = answered(&journal);
+        let judge = |(proposal, (incident, sure)): (Proposal, (u64, Option<f64>))| {
+            let Proposed::Act(action, _) = &proposal.what else { return None };
+            let wrong = (!expect.is_right(&proposal, self.candidate.recording.start)?).then_some("not what people say was right");
+            let alert = answered.get(&(proposal.policy.clone(), incident))?.clone();
+            Some(Judged { policy: proposal.policy.clone(), alert, action: action.word().to_owned(), sure, wrong })
+        };
+        would_act(&journal).into_iter().filter_map(judge).collect()
+    }
+
     /// Replays the incident and judges what was proposed.
     #[must_use]
     pub fn judge(&self) -> IncidentResult {
@@ -81,6 +107,33 @@ impl Replayed {
         let status = if before.is_some_and(|before| before != now) { IncidentStatus::Changed } else { IncidentStatus::Unchanged };
         (status, now)
     }
+}
+
+/// The alert that each incident of a policy answers.
+fn answered(journal: &Journal) -> BTreeMap<(Name, u64), Name> {
+    let of = |event: &Event| match event {
+        Event::IncidentOpened { policy, incident, alert, .. } => Some(((policy.clone(), *incident), alert.clone())),
+        _ => None,
+    };
+    journal.records().iter().filter_map(|record| of(&record.event)).collect()
+}
+
+/// What would have been done, each with its incident, and how sure the policy said it was.
+fn would_act(journal: &Journal) -> Vec<(Proposal, (u64, Option<f64>))> {
+    let mut sure = BTreeMap::new();
+    let mut found = Vec::new();
+    for record in journal.records() {
+        match &record.event {
+            Event::Confident { policy, incident, value, .. } => _ = sure.insert((policy.clone(), *incident), *value),
+            Event::WouldAct { policy, incident, what, target, .. } => {
+                let what = Proposed::Act(what.clone(), target.clone());
+                let claimed = sure.get(&(policy.clone(), *incident)).copied();
+                found.push((Proposal { at: record.at, policy: policy.clone(), what }, (*incident, claimed)));
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 fn verdict(verdict: &ExpectVerdict) -> (IncidentStatus, Vec<String>) {

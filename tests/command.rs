@@ -381,3 +381,16 @@ fn the_rules_of_a_scenario_are_found_beside_it_wherever_the_command_runs() {
     assert!(broken.stderr.contains("own.rules.yaml") && !broken.stdout.contains("these are sound"), "{}", broken.told);
     assert!(broken.stdout.is_empty() || broken.stdout.contains("not all sound"), "{}", broken.stdout);
 }
+
+#[test]
+fn the_command_that_a_call_names_says_that_nobody_waits_for_it_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = firedrill(folder.path(), &["approve", "restart#0"]).exits(2);
+    assert!(
+        done.stderr.contains("nobody waits for a yes to `restart#0`") && done.stderr.contains("human: { approvers: "),
+        "{}",
+        done.stderr
+    );
+    let help = firedrill(folder.path(), &["--help"]).exits(0);
+    assert!(!help.stdout.contains("approve"), "{}", help.stdout);
+}

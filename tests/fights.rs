@@ -85,6 +85,20 @@ fn a_restarter_fights_the_autoscaler_unless_it_looks_whether_that_is_at_work() {
 }
 
 #[test]
+fn an_autoscaler_takes_back_what_a_policy_adds_as_often_as_it_adds_it_unless_the_policy_leaves_it_alone() {
+    for seed in 1..=2 {
+        let (bare, _) = play("autoscaler-scales-in", &["scaling/bare/scale-waiting-front.yaml"], seed);
+        let fight = &bare.fights[0];
+        assert_eq!(fight.over.to_string(), "service/front");
+        assert_eq!(fight.parties, [Party::Autoscaler("front".into()), policy("scale-waiting-front")], "seed {seed}");
+        assert!(fight.undone >= 2, "{fight}");
+        let (apart, _) = play("autoscaler-scales-in", &["scaling/apart/scale-waiting-front.yaml"], seed);
+        assert_eq!((&apart.fights[..], apart.actions), (&[][..], 0), "seed {seed}");
+        assert!(apart.refusals > 0 && apart.pages > 0 && apart.missed == 0, "somebody is called: {} pages", apart.pages);
+    }
+}
+
+#[test]
 fn the_order_of_files_changes_nothing() {
     let files = ["bare/fail-over-database.yaml", "bare/restart-database.yaml"];
     let journal = |files: &[&str]| drill(DATABASE, files).play(Arm::Policy, 1).transcript.journal.to_json_lines();

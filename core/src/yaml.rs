@@ -265,13 +265,49 @@ fn told_in_its_words(text: &str) -> (String, &'static str) {
     if message.contains("recursion limit") {
         return too_deep();
     }
-    let remedy = if message.contains("unclosed") {
-        "close it; is the file cut off?"
-    } else {
-        "mind the indentation, and quote a text that begins with a sign or holds `: ` or ` #`"
-    };
-    (message.to_owned(), remedy)
+    let known = MEANT.iter().find(|(words, ..)| message.contains(words));
+    let (told, remedy) = known
+        .map_or(("", "mind the indentation, and quote a text that begins with a sign or holds `: ` or ` #`"), |(_, told, remedy)| {
+            (*told, *remedy)
+        });
+    (if told.is_empty() { message.to_owned() } else { told.to_owned() }, remedy)
 }
+
+/// What the parser says, what that means, and what is likely meant; an empty meaning keeps the parser's words.
+const MEANT: [(&str, &str, &str); 8] = [
+    ("unclosed", "", "close it; is the file cut off?"),
+    (
+        "flow mapping",
+        "within `{ }` neither `,` nor `}` comes next",
+        "close what is open; a text that has braces or commas itself needs quotes: `{ expr: 'up{pod=$pod} == 0' }`",
+    ),
+    (
+        "flow sequence",
+        "within `[ ]` neither `,` nor `]` comes next",
+        "close what is open; a text that has brackets or commas itself needs quotes: `['rate(x[1m]) > 0']`",
+    ),
+    ("misplaced bracket", "this bracket closes nothing", "remove it, or quote the text that it belongs to: `{ service: 'a\"}' }`"),
+    (
+        "mapping values are not allowed",
+        "a second `: ` stands in one line",
+        "write `KEY: { KEY: VALUE }`, or begin a line of its own, further in; quote a text that holds `: `",
+    ),
+    (
+        "trailing content",
+        "the text ends with its quote, and more follows",
+        "put all of it into quotes of the other kind: `'up{pod=\"a\"} == 1'`",
+    ),
+    (
+        "did not find expected key",
+        "no key comes next",
+        "mind the indentation; a text that begins with a brace, a bracket or a quote needs quotes around all of it: `'{pod=\"a\"} == 1'`",
+    ),
+    (
+        "did not find expected '-' indicator",
+        "in a list no `- ` comes next",
+        "mind the indentation: all items of a list begin in one column",
+    ),
+];
 
 fn too_deep() -> (String, &'static str) {
     ("lists and maps stand too deep inside each other to be read".to_owned(), "flatten the file")
@@ -390,7 +426,13 @@ impl Reader {
     pub fn fields<'n>(&mut self, node: &'n Node, what: &str) -> Option<Fields<'n>> {
         match &node.value {
             Value::Map(entries) => Some(Fields { node, what: what.to_owned(), known: Vec::new(), taken: vec![false; entries.len()] }),
-            _ => self.mismatch(node, what, Shape::MAP),
+            _ => match without_its_colon(node) {
+                Some(remedy) => {
+                    self.problem(wanted(node, what, Shape::MAP.word).remedy(remedy));
+                    None
+                }
+                None => self.mismatch(node, what, Shape::MAP),
+            },
         }
     }
 
@@ -595,6 +637,14 @@ fn wanted(node: &Node, what: &str, word: &str) -> Problem {
     Problem::at("FD0106", &node.place, format!("{what} must be {word}")).label(format!("this is {found}"))
 }
 
+/// What a map should have been of which only a word is there, such as `- rollback` or `- rollback {}`: its colon is missing.
+fn without_its_colon(node: &Node) -> Option<String> {
+    let Value::Text(text) = &node.value else { return None };
+    let word = text.strip_suffix("{}").unwrap_or(text).trim();
+    let is_key = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_key.then(|| format!("write `{word}: VALUE`, or `{word}: {{}}` if there is nothing to say of it"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -658,6 +708,10 @@ mod tests {
         check("timeout: 5s\n", service, &["1:1 a service has no `replicas` | add `replicas:`"]);
         let as_map = "write `KEY: VALUE` on lines of their own, or `{ KEY: VALUE }`";
         check("- 1\n", service, &[&format!("1:1 a service must be a map of keys and values | {as_map}")]);
+        let braces = "write `crash: VALUE`, or `crash: {}` if there is nothing to say of it";
+        check("crash {}\n", service, &[&format!("1:1 a service must be a map of keys and values | {braces}")]);
+        check("crash\n", service, &[&format!("1:1 a service must be a map of keys and values | {braces}")]);
+        check("a b\n", service, &[&format!("1:1 a service must be a map of keys and values | {as_map}")]);
         let whole = "replicas must be a whole number | write it without quotes, fraction or unit";
         check("replicas: 1.5\n", service, &[&format!("1:11 {whole}")]);
         check("replicas: '3'\n", service, &[&format!("1:11 {whole}")]);

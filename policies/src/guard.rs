@@ -637,7 +637,7 @@ impl Answer {
 }
 
 /// The version of what guards remember.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;
 
 /// What guards remember of all policies together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -884,6 +884,14 @@ fn scope_keys(scope: Scope, target: &Target, inventory: &Inventory) -> Vec<Targe
     }
 }
 
+/// Whether a target counts towards one part of the system under a scope: whether [`scope_keys`] has it.
+fn counts_towards(scope: Scope, target: &Target, key: &Target, inventory: &Inventory) -> bool {
+    match (scope, target) {
+        (Scope::Target, _) | (Scope::Service, Target::Service(_) | Target::Client(_)) => target == key,
+        _ => scope_keys(scope, target, inventory).contains(key),
+    }
+}
+
 /// What the tests of the guards share.
 #[cfg(test)]
 pub(crate) mod fixture {
@@ -962,7 +970,7 @@ mod tests {
         guards.ended(&Name::new("p"), 0, Time::from_seconds(2));
         let text = serde_json::to_string(&guards).unwrap();
         assert_eq!(serde_json::from_str::<Guards>(&text).unwrap(), guards);
-        let other = text.replacen("\"version\":2", "\"version\":9", 1);
+        let other = text.replacen("\"version\":3", "\"version\":9", 1);
         assert!(guards.is_current() && !serde_json::from_str::<Guards>(&other).unwrap().is_current());
     }
 }

@@ -47,6 +47,8 @@ pub struct Ground<'a> {
     pub outlooks: &'a [Outlook<'a>],
     /// What the scenarios declare, all together; if there is none, caps and names are left unchecked.
     pub inventory: &'a Inventory,
+    /// Services of the scenarios whose number of replicas an autoscaler sets.
+    pub autoscaled: &'a BTreeSet<Name>,
     /// Alerts that other rules have, which are not among these.
     pub elsewhere: &'a BTreeSet<Name>,
     /// Whether these rules and those elsewhere are the library's alone, for want of others.
@@ -133,8 +135,30 @@ pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<
     if !fewer.is_empty() {
         found.push(problem::can_scale_down(&policy.places.caps, &policy.name, &fewer));
     }
+    found.extend(scales_what_is_scaled(policy, ground));
     found.extend(habits::habits(policy));
     found
+}
+
+/// A scaling of services whose number of replicas an autoscaler sets, by a policy that does not ask what that is at.
+fn scales_what_is_scaled(policy: &Policy, ground: Ground<'_>) -> Option<Problem> {
+    if policy.plans().any(|plan| plan.text().contains("horizontalpodautoscaler")) {
+        return None;
+    }
+    let shapes: Vec<Shape> =
+        policy.alerts.iter().flat_map(|alert| ground.outlooks.iter().flat_map(|outlook| outlook.alerts(alert))).collect();
+    let may_be = |target: &TargetSource, service: &Name| match &target.name {
+        NameSource::Literal(name) => name == service,
+        NameSource::Label(label) => {
+            let is_it = |held: &Held| Held::meets(Some(held), Some(&Held::Exactly(service.as_str().into())));
+            shapes.iter().filter_map(|shape| shape.held(label)).any(is_it)
+        }
+    };
+    let scalings: Vec<&TargetSource> =
+        policy.actions().filter(|(action, _)| matches!(action, Action::Scale { .. })).map(|(_, target)| target).collect();
+    let is_scaled = |service: &&Name| scalings.iter().any(|target| may_be(target, service));
+    let services: Vec<&str> = ground.autoscaled.iter().filter(is_scaled).map(Name::as_str).collect();
+    (!services.is_empty()).then(|| problem::scales_what_is_scaled(&policy.places.steps, &policy.name, &services))
 }
 
 /// What is likely not meant in several policies together, as warnings at the later of each two.
@@ -437,7 +461,14 @@ mod tests {
     fn check(text: &str, inventory: &Inventory, expected: &[&str]) {
         let policy = read_policy("p.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
         let rules = rules();
-        let ground = Ground { rules: &rules, outlooks: &[], inventory, elsewhere: &BTreeSet::new(), is_library: false };
+        let ground = Ground {
+            rules: &rules,
+            outlooks: &[],
+            inventory,
+            autoscaled: &BTreeSet::new(),
+            elsewhere: &BTreeSet::new(),
+            is_library: false,
+        };
         let told: Vec<String> =
             grounded(&Written::new("p.yaml", text), &policy, ground).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect();
         assert_eq!(told, expected);
@@ -455,8 +486,14 @@ mod tests {
         let mut universe = firedrill_telemetry::universe::Universe::new();
         universe.add("up", up);
         let outlooks = [Outlook::new(&rules, universe)];
-        let ground =
-            Ground { rules: &rules, outlooks: &outlooks, inventory: &inventory(4), elsewhere: &BTreeSet::new(), is_library: false };
+        let ground = Ground {
+            rules: &rules,
+            outlooks: &outlooks,
+            inventory: &inventory(4),
+            autoscaled: &BTreeSet::from([Name::new("api")]),
+            elsewhere: &BTreeSet::new(),
+            is_library: false,
+        };
         let line = |lint: &Problem| lint.place.as_ref().map_or(0, Place::line);
         let told: Vec<String> = grounded(&Written::new("p.yaml", text), &policy, ground)
             .iter()
@@ -489,6 +526,32 @@ mod tests {
             &sound.replace("alert: Down", "alert: Down, match: { job: api }"),
             &["5: FD0332 `p` asks for job=\"api\", and `Down` never has it; match the labels that the alert has"],
         );
+    }
+
+    #[test]
+    fn a_service_that_an_autoscaler_scales_is_not_scaled_against_it_unawares() {
+        let scales = RESTART
+            .replace("ReplicaHung", "Down")
+            .replace("replica: $pod", "service: $service")
+            .replace("restart: { mode: rolling }", "scale: { to: 6 }");
+        let told = "7: FD0369 `p` scales api, which an autoscaler scales too: it takes away what this adds, or adds what this takes away; \
+            ask first what it is at, as by `kube_horizontalpodautoscaler_spec_max_replicas`, or leave the service to it";
+        check_seen(&scales, &[told]);
+        check_seen(&scales.replace("$service", "api"), &[told]);
+        let asks = "target: { service: $service }\nprecheck: [{ expr: 'absent(kube_horizontalpodautoscaler_spec_max_replicas)', because: it scales }]";
+        let known = scales.replace("target: { service: $service }", asks);
+        assert_ne!(known, scales);
+        let policy = read_policy("p.yaml", &known).unwrap();
+        let (rules, inventory, autoscaled) = (rules(), inventory(4), BTreeSet::from([Name::new("api")]));
+        let ground = Ground {
+            rules: &rules,
+            outlooks: &[],
+            inventory: &inventory,
+            autoscaled: &autoscaled,
+            elsewhere: &BTreeSet::new(),
+            is_library: false,
+        };
+        assert_eq!(scales_what_is_scaled(&policy, ground), None);
     }
 
     #[test]
@@ -597,7 +660,8 @@ guard:
         let (rules, inventory) = (rules(), inventory(4));
         let mut elsewhere = BTreeSet::from([Name::new("Elsewhere")]);
         let told = |elsewhere: &BTreeSet<Name>, is_library: bool| {
-            let ground = Ground { rules: &rules, outlooks: &[], inventory: &inventory, elsewhere, is_library };
+            let autoscaled = BTreeSet::new();
+            let ground = Ground { rules: &rules, outlooks: &[], inventory: &inventory, autoscaled: &autoscaled, elsewhere, is_library };
             let found = grounded(&Written::new("p.yaml", &text), &policy, ground);
             found.into_iter().map(|lint| (lint.severity, lint.message)).collect::<Vec<_>>()
         };

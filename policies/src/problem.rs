@@ -625,6 +625,16 @@ pub(crate) fn irreversible_unasked(place: &Place, policy: &str, action: &str) ->
         .remedy("write `stage: approval` or `approval: { from: [oncall], of: irreversible }`, or allow it here with the reason: `# firedrill: allow FD0358 …`")
 }
 
+/// A scaling of what an autoscaler scales.
+pub(crate) fn scales_what_is_scaled(place: &Place, policy: &str, services: &[&str]) -> Problem {
+    let services = services.join(", ");
+    let told =
+        format!("`{policy}` scales {services}, which an autoscaler scales too: it takes away what this adds, or adds what this takes away");
+    Problem::at("FD0369", place, told)
+        .as_warning()
+        .remedy("ask first what it is at, as by `kube_horizontalpodautoscaler_spec_max_replicas`, or leave the service to it")
+}
+
 /// A precheck that compares numbers with numbers and never holds.
 pub(crate) fn precheck_never_holds(place: &Place, policy: &str) -> Problem {
     Problem::at("FD0359", place, format!("this precheck of `{policy}` never holds, whatever is seen, so it never acts"))

@@ -7,16 +7,20 @@ use firedrill_policies::guard::confidence::Confidence;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::policy::Policy;
 use firedrill_reports::calibration::{calibration, told};
+use firedrill_reports::outcome::Judged;
+use firedrill_reports::words::counted;
+use firedrill_scenarios::Scenario;
 use serde_json::json;
 
-use super::setting::{self, Named, Setting};
-use crate::calibration::file;
+use super::setting::{self, Named, RuleNames, Setting};
+use crate::calibration::{Played, file};
 use crate::campaign::Campaign;
 use crate::cli::{CalibrateArgs, Format};
-use crate::drill::{Answer, ENGINE};
+use crate::drill::{Answer, ENGINE, Rules};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::home::Home;
+use crate::home::{Home, Routings};
+use crate::judged::{self, Replayed};
 use crate::output::{Output, write_files};
 
 /// The version of the JSON.
@@ -34,26 +38,94 @@ pub fn execute(arguments: &CalibrateArgs, output: Output) -> Result<Exit, Failur
     setting.admit(&all)?;
     let seeds = setting::seeds(arguments.seed, arguments.pairs)?;
     setting.warn(output);
-    let answers = all.policies.iter().map(|policy| alone(&all, policy)).collect();
+    let answers: Vec<Arc<Answer>> = all.policies.iter().map(|policy| alone(&all, policy)).collect();
+    // Everything that can be wrong with an incident is found before the runs begin.
+    let replays = replays(&home, arguments, &answers, &setting.routings)?;
     let campaign = Campaign { scenarios: setting.scenarios, answers, seeds, stage: Stage::Full, with_human: false };
     let cases = super::progress::run(&campaign, output);
-    let found = calibration(cases.iter().flatten().flat_map(|case| &case.outcome.judged));
+    let replayed: Vec<Judged> = replays.iter().flat_map(|(_, replays)| replays).flat_map(Replayed::judged).collect();
+    let found = calibration(cases.iter().flatten().flat_map(|case| &case.outcome.judged).chain(&replayed));
     if let Some(path) = &arguments.write {
         let path = Path::new(path);
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.ok_or_else(|| Failure::argument(format!("{} is no file", path.display()), "name a file to write"))?;
-        write_files(folder, &[(name, file(&all.policies, &found.shares))])?;
+        write_files(folder, &[(name, file(&all.policies, &found.shares, (&scenarios_of(&campaign.scenarios), &incidents_of(&replays))))])?;
         output.talk(&format!("wrote {}; name it in firedrill.yaml: `confidence: {}`", path.display(), path.display()));
     }
     match output.format {
         Format::Json => {
-            let document = json!({ "schema": SCHEMA, "engine": ENGINE, "calibration": found });
+            let document =
+                json!({ "schema": SCHEMA, "engine": ENGINE, "calibration": found, "replays": replays_told(&replays, &replayed) });
             output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
         }
-        Format::Text => output.data(&told(&found))?,
+        Format::Text => {
+            let of_replays = replays_told(&replays, &replayed).map_or_else(String::new, |(incidents, actions)| {
+                format!("{} of {} among them\n", counted(actions, "action"), counted(incidents, "replay"))
+            });
+            output.data(&format!("{}{of_replays}", told(&found)))?;
+        }
     }
     Ok(Exit::Held)
+}
+
+/// Each incident of the project with its replays, one a policy.
+type Replays = Vec<(Played, Vec<Replayed>)>;
+
+/// The incidents that the project names, ready to be replayed to each policy by itself.
+fn replays(home: &Home, arguments: &CalibrateArgs, answers: &[Arc<Answer>], routings: &Routings) -> Result<Replays, Failure> {
+    let incidents = home.incident_folders()?;
+    if incidents.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rules = RuleNames::chosen(home, &arguments.rules)?.load(&[])?;
+    let of_each =
+        answers.iter().map(|answer| judged::prepare_all(&incidents, &rules, answer, None, routings)).collect::<Result<Vec<_>, _>>()?;
+    let mut found: Replays = Vec::new();
+    for replay in of_each.into_iter().flatten() {
+        let (name, hash) = replay.identity();
+        let rules = replay.watched().1.hash.clone();
+        match found.iter_mut().find(|(played, _)| played.name == name) {
+            Some((_, replays)) => replays.push(replay),
+            None => found.push((Played { name, hash, rules }, vec![replay])),
+        }
+    }
+    Ok(found)
+}
+
+/// How many incidents were replayed, and of how many actions in them people have said whether they were right; `None` without incidents.
+fn replays_told(replays: &Replays, judged: &[Judged]) -> Option<(u64, u64)> {
+    (!replays.is_empty()).then_some((replays.len() as u64, judged.len() as u64))
+}
+
+/// What the incidents of a project are, for whoever wants to know whether they still are that.
+pub(super) fn incidents_now(home: &Home, routings: &Routings) -> Result<Vec<Played>, Failure> {
+    let incidents = home.incident_folders()?;
+    if incidents.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rules = RuleNames::chosen(home, &[])?.load(&[])?;
+    let nobody = home.policies()?;
+    let replays = judged::prepare_all(&incidents, &rules, &nobody, None, routings)?;
+    let played = |replay: &Replayed| {
+        let (name, hash) = replay.identity();
+        Played { name, hash, rules: replay.watched().1.hash.clone() }
+    };
+    Ok(replays.iter().map(played).collect())
+}
+
+fn incidents_of(replays: &Replays) -> Vec<Played> {
+    replays.iter().map(|(played, _)| played.clone()).collect()
+}
+
+/// What scenarios are, for whoever wants to know whether they still are that.
+pub(super) fn scenarios_of(scenarios: &[(Arc<Scenario>, Arc<Rules>)]) -> Vec<Played> {
+    let played = |(scenario, rules): &(Arc<Scenario>, Arc<Rules>)| Played {
+        name: scenario.name.clone(),
+        hash: scenario.hash.clone(),
+        rules: rules.hash.clone(),
+    };
+    scenarios.iter().map(played).collect()
 }
 
 /// One policy by itself, as it acts when nothing asks whether it is sure and nobody whether it may: that is what is measured.

@@ -26,7 +26,9 @@ use firedrill_scenarios::incident::{Incident, read_incident, read_recording};
 use firedrill_scenarios::{Scenario, recording_mapping};
 use firedrill_telemetry::recording::Recording;
 
-use super::setting::{RuleNames, Setting};
+use super::calibrate;
+use super::setting::{Named, RuleNames, Setting};
+use crate::calibration::Calibrations;
 use crate::cli::{CheckArgs, Format, LintLevel};
 use crate::coverage;
 use crate::exit::Exit;
@@ -37,6 +39,9 @@ use crate::load::{self, Source};
 use crate::output::Output;
 use crate::project;
 use crate::sources::{self, IncidentFiles};
+
+/// At most so many changes are named of what policies were measured in.
+const MOST_CHANGES: usize = 5;
 
 /// What was read, by kind.
 #[derive(Default)]
@@ -113,8 +118,15 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
         conventions: &found.conventions,
     };
     let inventory = declared(&stage, &found.declared);
-    let of_policies =
-        Ground { rules: &listened, outlooks: &outlooks, inventory: &inventory, elsewhere: &heard.elsewhere, is_library: heard.is_library };
+    let autoscaled = autoscaled(&stage);
+    let of_policies = Ground {
+        rules: &listened,
+        outlooks: &outlooks,
+        inventory: &inventory,
+        autoscaled: &autoscaled,
+        elsewhere: &heard.elsewhere,
+        is_library: heard.is_library,
+    };
     let mut lints = lint(&found, of_policies, arguments.lint);
     lints.extend(linting::lint(ground, arguments));
     let declaration = declare::shortest(ground);
@@ -194,6 +206,12 @@ fn declared(scenarios: &[Arc<Scenario>], incidents: &[Inventory]) -> Inventory {
     all
 }
 
+/// The services whose number of replicas an autoscaler sets in some scenario.
+fn autoscaled(scenarios: &[Arc<Scenario>]) -> BTreeSet<Name> {
+    let services = scenarios.iter().flat_map(|scenario| &scenario.spec.services);
+    services.filter(|service| service.autoscaler.is_some()).map(|service| service.name.clone()).collect()
+}
+
 /// The lints of policies and of what was read besides rules; switched off, only what cannot work is told.
 fn lint(found: &Found, ground: Ground<'_>, level: LintLevel) -> Vec<Problem> {
     let mut all = found.warnings.clone();
@@ -264,6 +282,7 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
         found.scenarios = scenarios;
         found.rules_of_scenarios(base)?;
     }
+    found.stale(&home)?;
     for name in home.incident_folders()? {
         let read = sources::incident(&name, Path::new(".")).and_then(|(incident, files)| Ok(whole_recording(&incident, &files)?));
         if let Some((recording, alerts)) = found.keep(read)? {
@@ -335,6 +354,31 @@ impl Found {
             && self.scenarios.is_empty()
             && self.recordings.is_empty()
             && self.alertmanagers == 0
+    }
+
+    /// What was measured of policies, and would be measured otherwise today.
+    fn stale(&mut self, home: &Home) -> Result<(), Failure> {
+        let Some(path) = home.project.as_ref().and_then(|project| project.confidence.as_ref()) else { return Ok(()) };
+        let Some(measured) = self.keep(Calibrations::load(&path.value, &home.base))? else { return Ok(()) };
+        let Some(setting) = self.keep(Setting::of(home, Named::default()))? else { return Ok(()) };
+        let mut now = calibrate::scenarios_of(&setting.scenarios);
+        now.extend(calibrate::incidents_now(home, &setting.routings)?);
+        let mut changed = measured.changed(&now);
+        let policies = self.policies.iter().map(|(_, policy)| policy);
+        changed
+            .extend(policies.filter(|own| measured.is_of_another_version(own)).map(|own| format!("the policy `{}` has changed", own.name)));
+        if !changed.is_empty() {
+            let others = changed.len().saturating_sub(MOST_CHANGES);
+            let others = if others == 0 { String::new() } else { format!(", and {others} more") };
+            changed.truncate(MOST_CHANGES);
+            let told = format!("{} is stale: {}{others}", path.value, changed.join(", "));
+            self.warnings.push(
+                Problem::at("FD0392", &path.place, told)
+                    .as_warning()
+                    .remedy(format!("measure anew: `firedrill calibrate --write {}`", path.value)),
+            );
+        }
+        Ok(())
     }
 
     fn alertmanager(&mut self, config: &Config) {

@@ -3,6 +3,7 @@
 mod progress;
 mod setting;
 mod terminal;
+mod approve;
 mod calibrate;
 mod check;
 mod compare;
@@ -42,6 +43,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Import(arguments) => import::execute(arguments, output),
         Command::List(arguments) => list::execute(arguments, output),
         Command::Explain(arguments) => explain::execute(arguments, output),
+        Command::Approve(arguments) => approve::execute(arguments),
     };
     match done {
         Ok(exit) => exit,

@@ -1,5 +1,7 @@
 //! Longer and longer rests between remediations of one target by one policy: min(cap, base · f^(n−1)), spread by jitter.
 
+use std::collections::VecDeque;
+
 use firedrill_core::action::Target;
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Factor, Ratio};
@@ -28,16 +30,22 @@ pub struct Backoff {
     pub reset_after: Span,
 }
 
-/// Remediations of each target by each policy, oldest first.
+/// Remediations of each target by each policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attempts {
-    list: Vec<Attempt>,
+    list: Vec<Line>,
 }
 
+/// Those of one target by one policy, oldest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Attempt {
+struct Line {
     policy: Name,
     target: Target,
+    attempts: VecDeque<Attempt>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Attempt {
     incident: u64,
     started: Time,
     /// When its last action ended; its start while none has.
@@ -47,22 +55,38 @@ struct Attempt {
 impl Attempts {
     /// An action starts. The actions of one incident on one target are one attempt.
     pub(super) fn started(&mut self, proposal: &Proposal, now: Time) {
-        self.list.retain(|attempt| attempt.ended.saturating_add(LONGEST_WINDOW) > now);
-        let Proposal { policy, target, incident, .. } = proposal.clone();
-        if self.find(&policy, &target, incident).is_none() {
-            self.list.push(Attempt { policy, target, incident, started: now, ended: now });
+        let Proposal { policy, target, incident, .. } = proposal;
+        let index = self.list.iter().position(|line| line.is_of(policy, target)).unwrap_or_else(|| {
+            self.list.push(Line { policy: policy.clone(), target: target.clone(), attempts: VecDeque::new() });
+            self.list.len() - 1
+        });
+        let attempts = &mut self.list[index].attempts;
+        while attempts.front().is_some_and(|oldest| oldest.ended.saturating_add(LONGEST_WINDOW) <= now) {
+            attempts.pop_front();
+        }
+        if !attempts.iter().rev().any(|own| own.incident == *incident) {
+            attempts.push_back(Attempt { incident: *incident, started: now, ended: now });
         }
     }
 
     /// An action on a target has ended.
     pub(super) fn ended(&mut self, policy: &Name, target: &Target, incident: u64, now: Time) {
-        if let Some(attempt) = self.find(policy, target, incident) {
+        let line = self.list.iter_mut().find(|line| line.is_of(policy, target));
+        if let Some(attempt) = line.and_then(|line| line.attempts.iter_mut().rev().find(|own| own.incident == incident)) {
             attempt.ended = now;
         }
     }
 
-    fn find(&mut self, policy: &Name, target: &Target, incident: u64) -> Option<&mut Attempt> {
-        self.list.iter_mut().find(|own| own.policy == *policy && own.target == *target && own.incident == incident)
+    /// Those of a target by a policy, oldest first, but for one incident.
+    fn others(&self, (policy, target): (&Name, &Target), incident: u64) -> Vec<Attempt> {
+        let line = self.list.iter().find(|line| line.is_of(policy, target));
+        line.into_iter().flat_map(|line| &line.attempts).filter(|own| own.incident != incident).copied().collect()
+    }
+}
+
+impl Line {
+    fn is_of(&self, policy: &Name, target: &Target) -> bool {
+        self.target == *target && self.policy == *policy
     }
 }
 
@@ -83,8 +107,7 @@ impl Backoff {
 pub fn check(backoff: Option<&Backoff>, proposal: &Proposal, attempts: &Attempts, (now, seed): (Time, Seed)) -> Answer {
     let Some(backoff) = backoff else { return Answer::not_configured() };
     let Proposal { policy, target, incident, .. } = proposal;
-    let own = attempts.list.iter().filter(|own| own.policy == *policy && own.target == *target && own.incident != *incident);
-    let own: Vec<&Attempt> = own.collect();
+    let own = attempts.others((policy, target), *incident);
     let Some(last) = own.last() else { return Answer::passed(format!("first remediation of {target}")) };
     if now >= last.ended.saturating_add(backoff.reset_after) {
         return Answer::passed(format!("none of {target} for {}", backoff.reset_after));

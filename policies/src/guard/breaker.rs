@@ -87,7 +87,7 @@ impl Breakers {
             all += 1;
             failed += u64::from(!matches!(judged.effect, Helped::Yes | Helped::Unverified));
         }
-        let started = starts.of(policy).filter(|at| now < at.saturating_add(breaker.within) && counts(*at)).count();
+        let started = starts.of(policy, breaker.within, now).filter(|at| counts(*at)).count();
         let too_many_fail = |share: &Ratio| all >= u64::from(breaker.of_at_least) && failed >= share.of(all, Rounding::Ceil).max(1);
         let why = match (breaker.failures.filter(too_many_fail), breaker.actions.filter(|most| started >= *most as usize)) {
             (Some(share), _) => format!("{failed} of {all} actions within {} failed or did not help >= {share}", breaker.within),

@@ -57,7 +57,9 @@ pub enum Helped {
 impl Outcomes {
     /// The last word on an action of a policy.
     pub(super) fn record(&mut self, (policy, incident): (&Name, u64), target: &Target, effect: Helped, now: Time) {
-        self.log.push_back(Judged { policy: policy.clone(), incident, target: target.clone(), at: now, effect });
+        // A clock that was set back puts nothing before what was there: the log stays in order, and what is new counts for longer.
+        let at = self.last().map_or(now, |last| last.max(now));
+        self.log.push_back(Judged { policy: policy.clone(), incident, target: target.clone(), at, effect });
         while self.log.front().is_some_and(|oldest| oldest.at.saturating_add(LONGEST_WINDOW) <= now) {
             self.log.pop_front();
         }
@@ -65,7 +67,8 @@ impl Outcomes {
 
     /// Those in `(now - window, now]`, and any that a clock which was set back since has put later.
     pub(super) fn within(&self, window: Span, now: Time) -> impl DoubleEndedIterator<Item = &Judged> {
-        self.log.iter().filter(move |judged| now < judged.at.saturating_add(window))
+        let first = self.log.partition_point(|judged| judged.at.saturating_add(window) <= now);
+        self.log.range(first..)
     }
 
     /// When the last of them was; `None` if there is none.

@@ -8,7 +8,7 @@ use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Proposal, Scope, scope_keys};
+use super::{Answer, Proposal, Scope, counts_towards, scope_keys};
 
 /// The name in journals.
 pub const NAME: &str = "rate_limit";
@@ -46,15 +46,22 @@ struct Started {
 impl Starts {
     /// An action starts.
     pub(super) fn record(&mut self, proposal: &Proposal, now: Time) {
-        self.log.push_back(Started { policy: proposal.policy.clone(), target: proposal.target.clone(), at: now });
+        // A clock that was set back puts nothing before what was there: the log stays in order, and what is new counts for longer.
+        let at = self.last().map_or(now, |last| last.max(now));
+        self.log.push_back(Started { policy: proposal.policy.clone(), target: proposal.target.clone(), at });
         while self.log.front().is_some_and(|oldest| oldest.at.saturating_add(LONGEST_WINDOW) <= now) {
             self.log.pop_front();
         }
     }
 
-    /// When actions of a policy started, oldest first.
-    pub(super) fn of(&self, policy: &Name) -> impl Iterator<Item = Time> {
-        self.log.iter().filter(move |started| started.policy == *policy).map(|started| started.at)
+    /// When actions of a policy started in `(now - window, now]`, oldest first.
+    pub(super) fn of(&self, policy: &Name, window: Span, now: Time) -> impl Iterator<Item = Time> {
+        self.within(window, now).filter(move |started| started.policy == *policy).map(|started| started.at)
+    }
+
+    fn within(&self, window: Span, now: Time) -> impl Iterator<Item = &Started> {
+        let first = self.log.partition_point(|started| started.at.saturating_add(window) <= now);
+        self.log.range(first..)
     }
 
     /// When the last one was; `None` if there is none.
@@ -90,11 +97,10 @@ pub fn check(limits: &[RateLimit], proposal: &Proposal, starts: &Starts, invento
 }
 
 fn of_one(limit: &RateLimit, key: &Target, proposal: &Proposal, (starts, inventory): (&Starts, &Inventory), now: Time) -> Answer {
-    let in_window = |start: &&Started| start.at.saturating_add(limit.window) > now;
     let counts = |start: &&Started| {
-        start.policy == proposal.policy && (limit.scope == Scope::All || scope_keys(limit.scope, &start.target, inventory).contains(key))
+        start.policy == proposal.policy && (limit.scope == Scope::All || counts_towards(limit.scope, &start.target, key, inventory))
     };
-    let times: Vec<Time> = starts.log.iter().filter(in_window).filter(counts).map(|start| start.at).collect();
+    let times: Vec<Time> = starts.within(limit.window, now).filter(counts).map(|start| start.at).collect();
     let place = if limit.scope == Scope::All { "all".to_owned() } else { key.to_string() };
     let figures = format!("{} of {} starts within {} on {place}", times.len(), limit.max, limit.window);
     let full = times.len() >= limit.max as usize;

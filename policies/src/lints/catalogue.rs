@@ -32,7 +32,7 @@ const fn lint(code: &'static str, severity: Severity, is_of_the_policy: bool, wh
 }
 
 /// Every lint of policies, by code.
-pub const POLICY_LINTS: [PolicyLint; 23] = [
+pub const POLICY_LINTS: [PolicyLint; 24] = [
     lint("FD0330", Severity::Error, false, "an alert that no rule has"),
     lint("FD0331", Severity::Warning, false, "an alert that cannot fire here"),
     lint("FD0332", Severity::Warning, false, "a matcher that no alert of the name meets"),
@@ -56,4 +56,5 @@ pub const POLICY_LINTS: [PolicyLint; 23] = [
     lint("FD0366", Severity::Warning, false, "two policies of which one undoes or disturbs what the other does, and no locks between them"),
     lint("FD0367", Severity::Warning, false, "a score, a list of targets or evidence that finds nothing"),
     lint("FD0368", Severity::Warning, false, "a list of targets without the label that names them"),
+    lint("FD0369", Severity::Warning, false, "a service that is scaled by the policy and by an autoscaler"),
 ];

@@ -207,6 +207,19 @@ impl Expect {
     }
 }
 
+impl Expect {
+    /// Whether something that was proposed in a replay was right: what must or may be was, what must not be or came while all was quiet was not.
+    /// `None`: the block does not say.
+    #[must_use]
+    pub fn is_right(&self, proposal: &Proposal, start: Start) -> Option<bool> {
+        let is_wrong = self.must_not.iter().any(|pattern| pattern.matches(&proposal.what))
+            || self.quiet.iter().any(|stretch| stretch.holds(proposal.at, start));
+        let mut allowed = self.must.iter().map(|expected| &expected.pattern).chain(&self.may);
+        let is_right = allowed.any(|pattern| pattern.matches(&proposal.what));
+        if is_wrong { Some(false) } else { is_right.then_some(true) }
+    }
+}
+
 impl Pattern {
     /// Whether a proposal is what the pattern says.
     #[must_use]
