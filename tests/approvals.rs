@@ -158,10 +158,38 @@ fn who_wants_to_be_sure_acts_once_drills_have_shown_enough() {
     says(folder.path(), &run, "3 of 3 right, so at least 0.5");
     calibrate("18").says("18 of 18 actions right, so at least 0.9001");
     says(folder.path(), &run, "rollback on service/checkout is right with 0.9001, as was measured");
+    // What it was measured in may change too, which `check` tells.
+    let stale = || firedrill(folder.path(), &["check"]).stderr.contains("FD0392");
+    assert!(!stale(), "{}", firedrill(folder.path(), &["check"]).stderr);
+    let rules = std::fs::read_dir(folder.path().join("rules")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&rules).unwrap();
+    std::fs::write(&rules, format!("{text}# more\n")).unwrap();
+    let told = firedrill(folder.path(), &["check"]).stderr;
+    assert!(told.contains("FD0392") && told.contains("the rules that watch `bad-release` have changed"), "{told}");
+    std::fs::write(&rules, text).unwrap();
     // Another policy is another thing to measure.
     let changed = std::fs::read_to_string(folder.path().join("policies/sure.yaml")).unwrap().replace("within: 5m", "within: 4m");
     write(folder.path(), "policies/sure.yaml", &changed);
     says(folder.path(), &run, "another version of this policy was measured");
+}
+
+#[test]
+fn what_people_say_of_a_recorded_incident_counts_beside_drills() {
+    let folder = tempfile::tempdir().unwrap();
+    let incident = root().join("incidents/hang-one-replica").display().to_string();
+    let project = |incidents: &str| {
+        let lines = "schema: project/1\nrules: [slo, kubernetes]\npolicies: [restart-crashed-or-hung]\nscenarios: [hang-one-replica]\n";
+        write(folder.path(), "firedrill.yaml", &format!("{lines}{incidents}"));
+        firedrill(folder.path(), &["calibrate", "--pairs", "1", "--write", "confidence.yaml"]).exits(0)
+    };
+    project("").says("restart on ReplicaHung: 1 of 1 action right");
+    let both = project(&format!("incidents: [{incident}]\n"));
+    both.says("restart on ReplicaHung: 2 of 2 actions right").says("1 action of 1 replay among them");
+    let file = std::fs::read_to_string(folder.path().join("confidence.yaml")).unwrap();
+    assert!(
+        file.contains("- { scenario: \"hang-one-replica\", hash: ") && file.contains("- { incident: \"hang-recorded\", hash: "),
+        "{file}"
+    );
 }
 
 #[test]

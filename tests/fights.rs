@@ -90,7 +90,7 @@ fn an_autoscaler_takes_back_what_a_policy_adds_as_often_as_it_adds_it_unless_the
         let (bare, _) = play("autoscaler-scales-in", &["scaling/bare/scale-waiting-front.yaml"], seed);
         let fight = &bare.fights[0];
         assert_eq!(fight.over.to_string(), "service/front");
-        assert_eq!(fight.parties, [Party::Autoscaler("front".into()), policy("scale-waiting-front")], "seed {seed}");
+        assert_eq!(fight.parties, [policy("scale-waiting-front"), Party::Autoscaler("front".into())], "seed {seed}");
         assert!(fight.undone >= 2, "{fight}");
         let (apart, _) = play("autoscaler-scales-in", &["scaling/apart/scale-waiting-front.yaml"], seed);
         assert_eq!((&apart.fights[..], apart.actions), (&[][..], 0), "seed {seed}");

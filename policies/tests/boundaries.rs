@@ -98,6 +98,20 @@ const LEFT: Row = Row {
     ..AGAIN
 };
 
+/// Whoever is not sure leaves the alert to people, until it comes again.
+const UNSURE: Row = Row {
+    guard: "confidence: { expr: sure }",
+    story: &[
+        (0, Fires(0, "api-1")),
+        (50, Resolves(0, "api-1")),
+        (99, Fires(0, "api-1")),
+        (99, Resolves(0, "api-1")),
+        (100, Fires(0, "api-1")),
+    ],
+    told: &["0 refused", "99 refused", "100 start api-1"],
+    ..KEPT_BACK
+};
+
 fn row(guard: Guard) -> Row {
     match guard {
         Guard::Stage => Row { top: "stage: limited\n", ..IN_FLIGHT },
@@ -125,18 +139,7 @@ fn row(guard: Guard) -> Row {
             told: &["0 start api-1", "0 refused", "60 start cart-1"],
             ..IN_FLIGHT
         },
-        Guard::Confidence => Row {
-            guard: "confidence: { expr: sure }",
-            story: &[
-                (0, Fires(0, "api-1")),
-                (50, Resolves(0, "api-1")),
-                (99, Fires(0, "api-1")),
-                (99, Resolves(0, "api-1")),
-                (100, Fires(0, "api-1")),
-            ],
-            told: &["0 refused", "99 refused", "100 start api-1"],
-            ..KEPT_BACK
-        },
+        Guard::Confidence => UNSURE,
         Guard::Precheck => Row { top: "precheck: [{ expr: down == 1, because: it is down }]\n", ..KEPT_BACK },
         Guard::MaxUnhealthy => Row { guard: "max_unhealthy: { healthy: up == 1, scope: service, max: 1 }", ..KEPT_BACK },
         Guard::DisruptionBudget => Row { guard: "disruption_budget: { healthy: up == 1, scope: all, desired: 8 }", ..IN_FLIGHT },
