@@ -94,7 +94,7 @@ fn shown_files(page: &str) -> Vec<(String, String)> {
         let (_, content) = block.split_once('\n').unwrap();
         rest = tail;
         // What is indented, or begins with another key than a file begins with, is a part of a file.
-        if ["  ", "nodes:", "topics:", "metrics:", "faults:", "changes:", "steps:", "actions:", "kill_switch:"]
+        if ["  ", "nodes:", "topics:", "metrics:", "faults:", "changes:", "chaos:", "steps:", "actions:", "kill_switch:"]
             .iter()
             .any(|part| content.starts_with(part))
         {

@@ -3,7 +3,7 @@
 use firedrill_core::journal::{Event, GuardVerdict};
 use firedrill_core::name::Name;
 use firedrill_core::transcript::Transcript;
-use firedrill_reports::outcome::{ArmOutcome, Elapsed, Outcome};
+use firedrill_reports::outcome::{ArmOutcome, Elapsed, IncidentOutcome, Outcome};
 use firedrill_reports::verdict::{Aggregate, Measure, Threshold, Unit};
 
 /// What policies do themselves, so that it counts in every variant.
@@ -35,6 +35,8 @@ const DEEDS: [&str; 22] = [
 const CURED: [&str; 3] = ["time_to_mitigate", "time_to_recover", "user_minutes_lost"];
 /// Counts where the policies took the incident up.
 const MISSED: &str = "missed";
+/// An incident of which nobody was told must have lasted so long: a shorter one may end by itself before anybody could come.
+const LONG_SECONDS: f64 = 1200.0;
 /// Held of a project that names no threshold.
 const DEFAULTS: [(&str, &str); 3] = [("harm", "max < 1 user-minutes"), ("noop_false_positives", "max == 0"), (MISSED, "max == 0")];
 const SAFETY: (&str, &str) = ("safety_violations", "total == 0");
@@ -141,10 +143,12 @@ fn counts(threshold: &Threshold) -> bool {
     is_absolute && (DEEDS.contains(&word) || CURED.contains(&word) || word == MISSED)
 }
 
-/// Whether there is an incident that users felt, in which the policies acted, which they did not cure, and of which they told nobody. A fault that
-/// they left alone is none of theirs: it may be of a kind that nobody wrote a policy for.
+/// Whether there is an incident that users felt, in which the policies acted, of which they told nobody, and that had not ended by itself long after
+/// either. A fault that they left alone is none of theirs: it may be of a kind that nobody wrote a policy for.
 fn took_up_and_left(outcome: &Outcome) -> bool {
-    outcome.missed > 0 && outcome.policy.incidents.iter().any(|incident| incident.felt && incident.pages == 0 && incident.actions > 0)
+    let lasts = |elapsed: Elapsed| elapsed.censored && elapsed.seconds >= LONG_SECONDS;
+    let left = |incident: &IncidentOutcome| incident.felt && incident.pages == 0 && incident.actions > 0 && lasts(incident.time_to_recover);
+    outcome.missed > 0 && outcome.policy.incidents.iter().any(left)
 }
 
 /// Whether the right cure at onset would have kept a threshold. What nobody can keep is held against nobody.

@@ -1,7 +1,9 @@
 //! The search for variants in which something does not hold: everything alone, everything in pairs, then at random.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[allow(clippy::disallowed_types, reason = "a budget is time on the clock; it only says after which batch a search ends")]
+use std::time::Instant;
 
 use firedrill_core::random::{hash64, mix64};
 use firedrill_core::time::Span;
@@ -112,6 +114,7 @@ enum Recipe {
 
 /// Searches the variants of some scenarios. What is found depends on the scenarios, the policies, the seed, and how far it comes; not on threads.
 #[must_use]
+#[allow(clippy::disallowed_types, reason = "see above")]
 pub fn search(trial: &Trial, scenarios: &[Tried], limit: Limit) -> Searched {
     let began = Instant::now();
     let space = Space {
