@@ -45,7 +45,7 @@ fn the_comments_in_the_documentation_are_those_that_the_gate_writes() {
     let examples = [
         ("Held", None, "gate --mutants", 0),
         ("Broken", None, "gate --candidate candidates/worse.yaml", 1),
-        ("Inconclusive", Some("regret: mean < 5 user-minutes"), "gate", 3),
+        ("Inconclusive", Some("time_to_undo: max < 5m"), "gate", 3),
     ];
     for (title, threshold, line, code) in examples {
         let folder = threshold.map_or_else(project, with_threshold);
@@ -120,12 +120,17 @@ fn junit_has_a_test_for_each_class_and_threshold_and_each_failure_its_command() 
     assert_eq!(idle.failures, counted, "the counts are those of the tests");
 }
 
+const BROKEN_PATTERN: &str = "^[a-zA-Z]{2}|^[a-zA-Z]{2}-[a-zA-Z]{2}]?$";
+
 /// Holds a document against the schema that OASIS publishes, as the crate serde-sarif brings it along.
 #[track_caller]
 fn is_sarif(text: &str) -> Value {
     let document: Value = serde_json::from_str(text).unwrap();
     let schema = fs::read_to_string(root().join("tests/schemas/sarif-2.1.0.json")).unwrap();
-    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    // The pattern of languages has a bracket too many, and no engine that keeps to the standard takes it; firedrill names no language.
+    assert_eq!(schema.matches(BROKEN_PATTERN).count(), 2);
+    let schema: Value = serde_json::from_str(&schema.replace(BROKEN_PATTERN, "")).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
     let wrong: Vec<String> = schema.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(wrong.is_empty(), "{wrong:#?}\n{text}");
     document
@@ -227,9 +232,9 @@ fn a_comparison_shows_who_is_beaten_and_where() {
     let folder = project();
     let line = "compare policies/undo-release.yaml candidates/harmful.yaml --pairs 1 --out out";
     let done = firedrill(folder.path(), &words(line)).exits(0);
-    let row = |name: &str| done.stdout.lines().filter(|line| line.contains(name)).next_back().unwrap().to_owned();
-    assert!(row("undo-release.yaml").contains("undo-release.yaml *"), "{}", done.stdout);
-    assert!(!row("harmful.yaml").contains('*'), "{}", done.stdout);
+    let all = done.stdout.split("\n all ").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+    assert_eq!(all.matches('*').count(), 1, "one of two is beaten: {}", done.stdout);
+    assert!(all.find('*') < all.find("candidate"), "the harmful one: {}", done.stdout);
     let html = fs::read_to_string(folder.path().join("out/compare.html")).unwrap();
     for shown in ["id=\"fronts\"", "id=\"heat\"", "<title>candidates/harmful.yaml in bad-release: ", "h-bad"] {
         assert!(html.contains(shown), "{shown}");

@@ -74,6 +74,10 @@ impl Making<'_> {
     fn targets(&mut self, inventories: &[Inventory], touched: &BTreeSet<Name>) {
         let place = &self.policy.places.target;
         let own = &self.policy.target;
+        // Where every step says what it acts on, the policy's own target is only what its incidents are about.
+        if !self.policy.actions().any(|(_, target)| target == own) {
+            return self.at_once();
+        }
         if let Some(other) = other_target(own, inventories, touched) {
             let what = format!("it always acts on {}/{other}, whatever the alert names", own.kind.word());
             let wrong = TargetSource { kind: own.kind, name: NameSource::Literal(other.clone()) };

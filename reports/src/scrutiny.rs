@@ -219,7 +219,8 @@ impl MutationScore {
     #[must_use]
     pub fn line(&self) -> String {
         let (all, killed) = (self.mutants.len(), self.killed());
-        let whose = "this policy could be wrong";
+        let policies: std::collections::BTreeSet<&Name> = self.mutants.iter().map(|mutant| &mutant.policy).collect();
+        let whose = if policies.len() > 1 { "these policies could be wrong" } else { "this policy could be wrong" };
         match all - killed {
             0 => format!("your scenarios notice all {all} ways in which {whose}"),
             1 => format!("your scenarios notice {killed} of {all} ways in which {whose}; this one they do not"),
