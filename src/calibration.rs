@@ -63,7 +63,10 @@ fn played(reader: &mut Reader, node: &Node) -> Option<Played> {
     Some(Played { name: name?, hash: hash?, rules: rules? })
 }
 
-fn whole(reader: &mut Reader, node: &Node) -> Option<(BTreeMap<Name, Arc<Calibration>>, Vec<Played>)> {
+/// What was shown of each policy, and in what.
+type Whole = (BTreeMap<Name, Arc<Calibration>>, Vec<Played>);
+
+fn whole(reader: &mut Reader, node: &Node) -> Option<Whole> {
     let mut fields = reader.fields(node, "what drills have shown")?;
     reader.schema(&mut fields, "confidence", SCHEMA_VERSION);
     fields.optional("engine").and_then(|node| reader.text(node, "an engine"));

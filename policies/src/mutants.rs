@@ -236,10 +236,13 @@ const fn cap_rounding() -> firedrill_core::quantity::Rounding {
     firedrill_core::quantity::Rounding::Floor
 }
 
+/// A weakening of a policy.
+type Weaken = fn(&mut Policy);
+
 /// How a guard is left out, and what would have to happen for anybody to miss it; `None` for those that have mutants of their own or that no
 /// policy can be without.
-fn dropped(guard: Guard) -> Option<(fn(&mut Policy), &'static str)> {
-    let (drop, wanted): (fn(&mut Policy), _) = match guard {
+fn dropped(guard: Guard) -> Option<(Weaken, &'static str)> {
+    let (drop, wanted): (Weaken, _) = match guard {
         Guard::Stage | Guard::Dedup | Guard::Precheck | Guard::Caps | Guard::RateLimit | Guard::Code => return None,
         Guard::KillSwitch => (|policy| policy.guards.kill_switch = None, "the kill switch thrown while the alert is on"),
         Guard::Freeze => (|policy| policy.guards.freezes.clear(), "the alert during a freeze"),

@@ -234,7 +234,7 @@ fn sentence(text: &str) -> String {
 
 /// What Markdown and HTML would take for their own. Code between backticks stays code, if every one that is opened is closed.
 fn escaped(text: &str) -> String {
-    let is_code = text.matches('`').count() % 2 == 0;
+    let is_code = text.matches('`').count().is_multiple_of(2);
     let mut written = String::new();
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {

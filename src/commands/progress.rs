@@ -1,5 +1,7 @@
 //! How far long work is: on a terminal a line that is drawn anew with what remains, elsewhere a line now and then, so that nobody takes it for stuck.
 
+#![allow(clippy::disallowed_types, reason = "an estimate is of real time, and nothing that is simulated reads it")]
+
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -362,12 +362,11 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
     arms.assert_alike();
     let human = arms.human.map(|human| Arm::new(human, arms.nothing, settings));
     let (header, ledger) = (&arms.policy.header, &arms.policy.ledger);
-    let matching = damage::matching(&arms.nothing.ledger, ledger);
-    let deeds = deeds::judge(&policy.deeds, &policy.incidents);
+    let (matching, deeds) = (damage::matching(&arms.nothing.ledger, ledger), deeds::judge(&policy.deeds, &policy.incidents));
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
     let oracle_outcome = arms.oracle.map(|run| Arm::new(run, arms.nothing, settings).outcome(settings)).or_else(|| oracle.cloned());
     let lost = policy_outcome.user_minutes_lost;
-    let benefit = nothing_outcome.user_minutes_lost - lost;
+    let (benefit, reached) = (nothing_outcome.user_minutes_lost - lost, Reached::of(&arms.policy.journal));
     let (faults, actions) = (ledger.faults.len() as u64, deeds.len() as u64);
     let (false_positives, false_alarms) = (deeds::false_positives(&deeds), deeds::false_alarms(arms.policy, &policy.incidents));
     let (pages, approvals) = (deeds::pages(&arms.policy.journal, None), Approvals::of(&arms.policy.journal));
@@ -423,7 +422,7 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
         failed_rules: exercise::failed_rules(&arms.policy.journal),
         deeds,
         notes: notes(&nothing, settings),
-        reached: Reached::of(&arms.policy.journal),
+        reached,
         nothing: nothing_outcome,
         policy: policy_outcome,
         oracle: oracle_outcome,
