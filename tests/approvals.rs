@@ -184,7 +184,7 @@ fn what_people_say_of_a_recorded_incident_counts_beside_drills() {
     };
     project("").says("restart on ReplicaHung: 1 of 1 action right");
     let both = project(&format!("incidents: [{incident}]\n"));
-    both.says("restart on ReplicaHung: 2 of 2 actions right").says("1 action of 1 replay among them");
+    both.says("restart on ReplicaHung: 2 of 2 actions right").says("2 actions of 1 replay among them");
     let file = std::fs::read_to_string(folder.path().join("confidence.yaml")).unwrap();
     assert!(
         file.contains("- { scenario: \"hang-one-replica\", hash: ") && file.contains("- { incident: \"hang-recorded\", hash: "),

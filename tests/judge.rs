@@ -89,7 +89,9 @@ fn check(change: impl Fn(&Path), expected: &[&str]) {
     assert_eq!(report["judgement"]["judge_changes"].as_array().unwrap().len(), expected.len());
     let read = |name: &str| fs::read_to_string(folder.path().join("out").join(name)).unwrap();
     let (markdown, page) = (read("gate.md"), read("gate.html"));
-    assert!(markdown.lines().nth(2).unwrap().contains("which nobody has approved"), "{markdown}");
+    // After the verdict with its reason, and before everything else.
+    let first = markdown.lines().find(|line| line.starts_with("**")).unwrap();
+    assert!(first.contains("which nobody has approved"), "{markdown}");
     assert!(page.find("The judge was changed").unwrap() < page.find("Verdict by class").unwrap());
     // Somebody may take that upon himself, and is named wherever it is told.
     let approved = gate(folder.path(), "--accept-judge-change alice");

@@ -441,7 +441,7 @@ impl Rig {
                     if let Event::Decided { reason, .. } = &event {
                         undoing = reason.starts_with("undo: ");
                     }
-                    self.note(now, index, &event, undoing)?;
+                    self.note(now, index, &event, undoing).map_err(|error| format!("{error}: {event:?}"))?;
                 }
                 Effect::Start(command) => self.running.push_back((index, command)),
                 Effect::Ask { proposal, consent: Some(_), .. } => {

@@ -21,7 +21,7 @@ pub const ENTRIES: &[Entry] = entries! {
     "calm": "blip", "healthy-deploy", "lunch-peak";
     "crash-loop": "crash-loop-bad-start", "crash-loop-one-replica";
     "feed": "feed-evening-peak", "feed-leak", "feed-loses-its-cache", "feed-poisoned-post";
-    "fights": "autoscaler-and-restarter", "database-of-two-teams";
+    "fights": "autoscaler-and-restarter", "autoscaler-scales-in", "database-of-two-teams";
     "hang": "hang-one-replica", "hang-whole-service";
     "memory-leak": "memory-leak-after-deploy", "memory-leak-to-oom";
     "online-shop": "shop-cart-hangs", "shop-loses-a-zone", "shop-slow-catalog";

@@ -330,6 +330,14 @@ impl Turn<'_> {
         over.into_iter().for_each(|timer| self.cancel(timer));
     }
 
+    /// What people allowed together with something that did not help is not allowed any more: another step asks them again.
+    pub(super) fn void_allowed(&mut self, incident: u64) {
+        let is_left = |own: &&Proposed| own.incident == incident && own.asked.as_ref().is_some_and(|asked| asked.is_granted);
+        for number in self.state.proposals.iter().filter(is_left).map(|own| own.number).collect::<Vec<_>>() {
+            self.end(number, ProposalChange::Void, "what it was allowed with did not help");
+        }
+    }
+
     /// Something becomes of a proposal, after which there is no such proposal.
     fn end(&mut self, number: u64, change: ProposalChange, figures: &str) -> Option<Proposed> {
         let index = self.state.proposals.iter().position(|own| own.number == number)?;

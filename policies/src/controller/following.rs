@@ -77,7 +77,8 @@ impl Turn<'_> {
 
     /// The step after one that did not help: another attempt, and none on what has recovered meanwhile. Whom the policy calls is called all the same.
     fn try_next(&mut self, incident: Incident) {
-        let is_on = self.state.alerts.contains_key(&incident.alert_key);
+        self.void_allowed(incident.id);
+        let is_on = self.is_ill(&incident);
         let calls = matches!(self.setup.policy.steps.get(incident.step).map(|step| &step.deed), Some(Deed::Escalate(_)) | None);
         if is_on || calls {
             return self.propose(incident);

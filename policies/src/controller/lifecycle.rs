@@ -63,6 +63,14 @@ impl Turn<'_> {
         firing.is_some_and(|firing| matches!(firing.care, Care::Open(id) if id == incident.id))
     }
 
+    /// Whether its alert is on, or another of the policy's that is about the same target: what fills up is full later.
+    pub(super) fn is_ill(&self, incident: &Incident) -> bool {
+        let source = &self.setup.policy.target;
+        let target = source.resolve(&incident.labels).ok();
+        let is_of_it = |firing: &Firing| target.is_some() && source.resolve(&firing.notification.labels).ok() == target;
+        self.state.alerts.iter().any(|(key, firing)| *key == incident.alert_key || is_of_it(firing))
+    }
+
     /// Until when the policy answers nothing, and why.
     fn maintained(&self) -> Option<(Time, String)> {
         let answer = freeze::check(&self.setup.policy.maintenance, self.setup.start, self.now);

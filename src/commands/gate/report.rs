@@ -103,9 +103,8 @@ impl Report<'_> {
             policies: &[PolicyRuns { policy: label, cases: self.candidate }],
             examples: &examples,
         });
-        let report = self.arguments.out.join("gate.html").display().to_string();
         let (judgement, cases, scrutiny, notes) = (self.judgement, self.candidate, self.scrutiny, self.notes);
-        let markdown = markdown::comment(&Comment { judgement, cases, scrutiny, notes, report: &report });
+        let markdown = markdown::comment(&Comment { judgement, cases, scrutiny, notes, report: "gate.html" });
         let junit = junit::document(self.judgement);
         let files = [("gate.html", html), ("gate.md", markdown), ("gate.json", self.as_json()), ("gate.junit.xml", junit)];
         write_files(&self.arguments.out, &files)?;
