@@ -71,7 +71,7 @@ pub const MOST_TARGETS: usize = 100;
 pub const ASSUMED_ACTION: Span = Span::from_minutes(1);
 
 /// An action whose end is not reported within this time has failed: nobody knows what it did, so a person is called, and a report that comes later
-/// changes nothing. A platform that works reports within 15 minutes and a few seconds (docs/MODEL.md 2b).
+/// changes nothing. A platform that works reports within 15 minutes and a few seconds.
 pub const REPORT_TIMEOUT: Span = Span::from_minutes(20);
 
 /// Timers from this number on wait for the report of an action: the rest is the action's ordinal.

@@ -110,7 +110,7 @@ mod tests {
             // What nobody can cure by an action has no oracle: the right answer is a page.
             let is_incurable = &*scenario.family == "unknown-fault";
             // An autoscaler does already what could be done, or to wait is best.
-            let cures_itself = ["autoscaler-and-restarter", "nodes-come-back"].contains(&entry.name);
+            let cures_itself = ["autoscaler-and-restarter", "autoscaler-scales-in", "nodes-come-back"].contains(&entry.name);
             assert_eq!(
                 scenario.spec.cures.is_empty(),
                 scenario.calm || scenario.reference || is_incurable || cures_itself,
