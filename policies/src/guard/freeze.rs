@@ -282,6 +282,25 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_looked_before_changes_no_answer() {
+        let told = |one: &Freeze, seconds: i64| {
+            let first = Start::parse("2026-12-15T00:00:00+01:00").unwrap().unix_millis() / 1000;
+            one.window_at(Timestamp::from_second(first + seconds).unwrap())
+        };
+        let fresh = || freeze("2026-01-01T22:00", "Europe/Berlin", "2h30m", Some("FREQ=DAILY"));
+        let asked = fresh();
+        let mut frozen = 0;
+        // Over the end of a year, and back again.
+        for seconds in (0..25 * 24).map(|hour| hour * 3600).chain((0..25 * 24).rev().map(|hour| hour * 3600 + 1799)) {
+            let window = told(&asked, seconds);
+            frozen += u32::from(window.is_some());
+            assert_eq!(window, told(&fresh(), seconds), "{seconds} s");
+        }
+        assert_eq!(frozen, 2 * 25 * 3, "at 0, 22 and 23 o'clock");
+        assert!(asked.quiet.read().unwrap().is_some());
+    }
+
+    #[test]
     fn a_recurrence_ends_as_it_says() {
         let until = |rule: &str| freeze("2026-01-01T22:00", "America/New_York", "1h", Some(rule));
         // 22:00 in New York on 3 January is 03:00 on the 4th in UTC.
