@@ -435,7 +435,7 @@ steps:
 guard:
   cooldown: 5m
   rate_limit: [{ max: 2, window: 30m, scope: target }]
-  caps: [{ scope: service, of: replicas, max: 34%, at_least: 1 }]
+  caps: [{ scope: service, of: replicas, max: 34%, at_least: 1, rounding: floor }]
 ";
 
     fn told(text: &str) -> Vec<String> {
