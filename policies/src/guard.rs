@@ -634,7 +634,7 @@ impl Answer {
             return first;
         }
         let mut figures = first.figures;
-        while let Some(answer) = answers.next() {
+        for answer in answers {
             if answer.is_refusal() {
                 return answer;
             }
