@@ -20,6 +20,7 @@
 //! is over.
 
 mod state;
+mod prepared;
 mod turn;
 mod telling;
 mod approving;
@@ -45,6 +46,7 @@ use crate::guard::stage::Stage;
 use crate::guard::{Guards, Known};
 use crate::policy::{ConditionAt, Policy};
 use approving::Answered;
+use prepared::Prepared;
 use turn::Turn;
 
 pub use state::{RestoreError, STATE_VERSION, State};
@@ -88,6 +90,7 @@ pub struct Controller {
 #[derive(Clone, Debug)]
 struct Setup {
     policy: Arc<Policy>,
+    prepared: Arc<Prepared>,
     inventory: Arc<Inventory>,
     stage: Stage,
     actuator: Option<Actuator>,
@@ -195,6 +198,7 @@ impl Controller {
         let stage = stage.min(policy.stage);
         Self {
             setup: Setup {
+                prepared: Arc::new(Prepared::of(&policy)),
                 policy,
                 inventory,
                 stage,

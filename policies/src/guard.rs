@@ -448,7 +448,7 @@ impl Asked<'_> {
             Guard::Breaker => {
                 let own = breaker::check(settings.breaker.as_ref(), policy, proposal.incident, breakers, now);
                 let harm = breaker::check_harm(settings.harm.as_ref(), self.known(Fact::Objective));
-                if own.is_refusal() || settings.harm.is_none() { own } else { Answer::all(vec![own, harm]) }
+                if own.is_refusal() || settings.harm.is_none() { own } else { Answer::all([own, harm]) }
             }
             Guard::Code => code::check(settings.code.is_some(), self.said),
             Guard::Approval => approval::check(settings.approval.as_ref(), (proposal, inventory), self.asking),
@@ -462,7 +462,7 @@ impl Asked<'_> {
         let halts = settings.halts.iter().enumerate();
         let shared = halts.map(|(index, halt)| switch::check_halt(halt, &proposal.target, inventory, self.judged(Fact::Halted(index))));
         let own = settings.kill_switch.as_ref().map(|own| switch::check(Some(own), self.judged(Fact::Off)));
-        Answer::all(shared.chain(own).collect())
+        Answer::all(shared.chain(own))
     }
 
     fn known(&self, fact: Fact) -> Option<&Known> {
@@ -608,8 +608,10 @@ impl Answer {
 
     /// The answers for several actions that are one: the first refusal, otherwise all different figures together.
     #[must_use]
-    pub fn of_several(answers: impl Iterator<Item = Self>) -> Self {
-        let mut answers: Vec<Self> = answers.collect();
+    pub fn of_several(mut answers: impl Iterator<Item = Self>) -> Self {
+        let first = answers.next().unwrap_or_else(Self::not_configured);
+        let Some(second) = answers.next() else { return first };
+        let mut answers: Vec<Self> = [first, second].into_iter().chain(answers).collect();
         if let Some(refusal) = answers.iter().position(Self::is_refusal) {
             return answers.swap_remove(refusal);
         }
@@ -625,14 +627,21 @@ impl Answer {
 
     /// Several answers of one guard as one: the first refusal, otherwise all figures together.
     #[must_use]
-    fn all(answers: Vec<Self>) -> Self {
-        if let Some(refusal) = answers.iter().find(|answer| answer.is_refusal()) {
-            return refusal.clone();
+    fn all(answers: impl IntoIterator<Item = Self>) -> Self {
+        let mut answers = answers.into_iter();
+        let Some(first) = answers.next() else { return Self::not_configured() };
+        if first.is_refusal() {
+            return first;
         }
-        if answers.is_empty() {
-            return Self::not_configured();
+        let mut figures = first.figures;
+        for answer in answers {
+            if answer.is_refusal() {
+                return answer;
+            }
+            figures.push_str("; ");
+            figures.push_str(&answer.figures);
         }
-        Self::passed(answers.iter().map(|answer| answer.figures.as_str()).collect::<Vec<_>>().join("; "))
+        Self::passed(figures)
     }
 }
 
@@ -819,7 +828,7 @@ pub fn is_declared(target: &Target, inventory: &Inventory) -> Option<bool> {
     Some(match target {
         Target::Service(service) => inventory.services.contains_key(service),
         Target::Replica(_) => service_of(target, inventory).is_some_and(|service| inventory.services.contains_key(&service)),
-        Target::Zone(zone) => inventory.zones().contains(zone),
+        Target::Zone(zone) => inventory.services.values().any(|entry| entry.zones.contains(zone)),
         Target::Node(node) => inventory.nodes.contains_key(node),
         // A calling service retries too.
         Target::Client(client) => inventory.clients.contains(client) || inventory.services.contains_key(client),

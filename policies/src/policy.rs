@@ -418,6 +418,17 @@ impl ConditionAt {
 #[error("the alert has no label `{0}`")]
 pub struct AbsentLabel(pub Name);
 
+impl AbsentLabel {
+    /// The first of the labels that a policy needs ([`Policy::labels_needed`]) that an alert does not have.
+    ///
+    /// # Errors
+    /// That label.
+    pub fn among(needed: &[Name], labels: &LabelSet) -> Result<(), Self> {
+        let absent = needed.iter().find(|label| labels.get(*label).is_none_or(|value| value.is_empty()));
+        absent.map_or(Ok(()), |label| Err(Self(label.clone())))
+    }
+}
+
 impl Policy {
     /// Whether it answers alerts of a name, if it hears of them.
     #[must_use]
@@ -566,15 +577,6 @@ impl Policy {
             then: Vec::new(),
             with: Vec::new(),
         })
-    }
-
-    /// The first label that the policy needs and the alert does not have: for a target of any step, or in any condition.
-    ///
-    /// # Errors
-    /// That label.
-    pub fn requires(&self, labels: &LabelSet) -> Result<(), AbsentLabel> {
-        let absent = self.labels_needed().into_iter().find(|label| labels.get(label).is_none_or(|value| value.is_empty()));
-        absent.map_or(Ok(()), |label| Err(AbsentLabel(label)))
     }
 
     /// Every label of the alert that the policy needs, sorted.

@@ -1,5 +1,7 @@
 //! What comes in: notifications, answers, reports and timers, each led to the incident that waits for it.
 
+use std::fmt::Write;
+
 use firedrill_core::action::{ActionOutcome, ActionResult};
 use firedrill_core::journal::{AlertStatus, Event, LabelSet, Notification, Truth};
 use firedrill_core::name::Name;
@@ -84,18 +86,18 @@ impl Turn<'_> {
         if let Some(before) = self.state.objectives.remove(&query) {
             return self.compared(&before, &known);
         }
-        let asked = |incident: &&Incident| match &incident.phase {
+        let asked = |incident: &Incident| match &incident.phase {
             Phase::Checking { first, answers, .. } => (*first..first + answers.len() as u64).contains(&query),
             _ => false,
         };
-        let Some(id) = self.state.incidents.values().find(asked).map(|incident| incident.id) else { return };
-        let mut incident = self.take(id);
+        let Some(incident) = self.state.incidents.values_mut().find(|incident| asked(incident)) else { return };
         let Phase::Checking { first, answers, .. } = &mut incident.phase else { unreachable!("it was found so") };
         answers[(query - *first) as usize] = Some(known);
-        if answers.iter().any(Option::is_none) {
-            return self.keep(incident);
+        if answers.iter().all(Option::is_some) {
+            let id = incident.id;
+            let incident = self.take(id);
+            self.decide(incident);
         }
-        self.decide(incident);
     }
 
     pub(super) fn finished(&mut self, result: &ActionResult) {
@@ -192,7 +194,8 @@ impl Turn<'_> {
 fn written(labels: &LabelSet) -> String {
     let mut text = String::from("{");
     for (name, value) in labels {
-        text.push_str(&format!("{name}={value:?},"));
+        // Writing into a text cannot fail.
+        let _ = write!(text, "{name}={value:?},");
     }
     text.push('}');
     text

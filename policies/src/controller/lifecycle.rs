@@ -8,7 +8,7 @@ use super::REOPEN_AFTER;
 use super::state::{Care, Ending, Firing, Incident, Phase, Purpose};
 use super::turn::{Turn, proposed};
 use crate::guard::{Guard, freeze, owner_of};
-use crate::policy::Escalation;
+use crate::policy::{AbsentLabel, Escalation};
 
 impl Turn<'_> {
     pub(super) fn open(&mut self, key: String, notification: Notification) {
@@ -18,7 +18,7 @@ impl Turn<'_> {
         let id = self.state.next_incident;
         self.state.next_incident += 1;
         let policy = self.setup.policy.clone();
-        let needed = policy.requires(&notification.labels);
+        let needed = AbsentLabel::among(&self.setup.prepared.labels, &notification.labels);
         let target = needed.clone().and_then(|()| policy.target.resolve(&notification.labels)).ok();
         let mut incident = Incident {
             id,

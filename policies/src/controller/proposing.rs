@@ -9,15 +9,19 @@ use firedrill_core::name::Name;
 
 use super::approving::{Wanted, is_for_people};
 use super::offering::offered;
+use super::prepared::Prepared;
 use super::state::{Ending, Incident, Phase};
-use super::turn::{Turn, proposed};
-use super::{ASSUMED_ACTION, Effect, REPORT_TIMEOUT, REPORT_TIMERS, RETRY_AFTER};
+use super::turn::{Turn, proposed, values_of};
+use super::{ASSUMED_ACTION, Effect, Question, REPORT_TIMEOUT, REPORT_TIMERS, RETRY_AFTER};
 use crate::guard::approval::{Asking, Said};
-use crate::guard::confidence::{Band, Calibration, Confidence, Source, can_be_careful};
+use crate::guard::confidence::{Band, Calibration, Source, can_be_careful};
 use crate::guard::precheck::Checked;
 use crate::guard::stage::Stage;
 use crate::guard::{Answer, Asked, Fact, Guard, Instead, Known, Proposal};
-use crate::policy::{Candidate, ConditionAt, Deed, Policy};
+use crate::policy::{ConditionAt, Deed};
+
+/// Effects beside the verdicts of guards, for which there is room at once.
+const MOST_BESIDE: usize = 6;
 
 impl Turn<'_> {
     /// Begins the incident's current step.
@@ -71,15 +75,16 @@ impl Turn<'_> {
 
     /// Asks for the prechecks, for what guards want to know, and for what a choice is made by.
     pub(super) fn inquire(&mut self, mut incident: Incident, is_claimed: bool) {
-        let conditions = inquiry(&self.setup.policy, incident.step);
+        let conditions = self.setup.prepared.inquiry(incident.step);
         let first = self.state.next_query;
         self.state.next_query += conditions.len() as u64;
         incident.phase = Phase::Checking { first, answers: vec![None; conditions.len()], is_claimed };
         if conditions.is_empty() {
             return self.decide(incident);
         }
-        for (query, condition) in (first..).zip(conditions) {
-            let question = self.question(&incident, condition);
+        self.effects.reserve(conditions.len());
+        for (query, (condition, needed)) in (first..).zip(conditions) {
+            let question = Question { condition: *condition, parameters: values_of(needed, &incident.labels) };
             self.effects.push(Effect::Evaluate { query, question, at: self.now });
         }
         self.keep(incident);
@@ -92,7 +97,7 @@ impl Turn<'_> {
         let Phase::Checking { answers, is_claimed, .. } = std::mem::replace(&mut incident.phase, held) else {
             unreachable!("only a checked incident is decided")
         };
-        let gathered = Gathered::new(&policy, incident.step, answers.into_iter().flatten());
+        let gathered = Gathered::new(&self.setup.prepared, incident.step, answers.into_iter().flatten());
         if !policy.candidates(incident.step).is_empty() {
             return self.decide_choice(incident, &gathered);
         }
@@ -128,12 +133,17 @@ impl Turn<'_> {
     ) -> Option<(Guard, Answer)> {
         let (mut answers, warned) = self.answers(incident, proposals, guards, gathered);
         self.remember_warnings(incident.id, warned);
-        for (guard, answer) in &answers {
+        let refusal = answers.pop_if(|(_, answer)| answer.is_refusal());
+        self.effects.reserve(answers.len() + MOST_BESIDE);
+        for (guard, answer) in answers {
             if guard.is_always_journaled() || answer.verdict != GuardVerdict::NotConfigured {
-                self.journal_verdict(incident, *guard, answer);
+                self.journal_figures(incident, guard, (answer.verdict, answer.figures));
             }
         }
-        answers.pop().filter(|(_, answer)| answer.is_refusal())
+        if let Some((guard, answer)) = &refusal {
+            self.journal_verdict(incident, *guard, answer);
+        }
+        refusal
     }
 
     /// What guards say, in their order, to the first that refuses, and what the project's rules warn of.
@@ -356,28 +366,15 @@ pub(super) struct Gathered {
     rest: Vec<(ConditionAt, Known)>,
 }
 
-/// What is asked before a step acts, in this order.
-fn inquiry(policy: &Policy, step: usize) -> Vec<ConditionAt> {
-    let prechecks = (0..policy.prechecks.len()).map(ConditionAt::Precheck);
-    let facts = policy.guards.facts().map(ConditionAt::Guard);
-    let candidates = policy.candidates(step).iter().enumerate();
-    let of_one = |(index, candidate): (usize, &Candidate)| {
-        let when = candidate.when.as_ref().map(|_| ConditionAt::When(step, index));
-        when.into_iter().chain(candidate.score.formula().map(|_| ConditionAt::Score(step, index)))
-    };
-    let claimed = policy.guards.confidence.as_ref().and_then(Confidence::formula).map(|_| ConditionAt::Confidence);
-    prechecks.chain(facts).chain(claimed).chain(candidates.flat_map(of_one)).collect()
-}
-
 impl Gathered {
     /// The answers of [`Turn::inquire`], in its order.
-    fn new(policy: &Policy, step: usize, answers: impl Iterator<Item = Known>) -> Self {
+    fn new(prepared: &Prepared, step: usize, answers: impl Iterator<Item = Known>) -> Self {
         let mut gathered = Self::default();
-        for (at, known) in inquiry(policy, step).into_iter().zip(answers) {
-            match at {
-                ConditionAt::Precheck(_) => gathered.prechecks.push(judged(&known)),
+        for ((at, _), known) in prepared.inquiry(step).iter().zip(answers) {
+            match *at {
+                ConditionAt::Precheck(_) => gathered.prechecks.push(into_judged(known)),
                 ConditionAt::Guard(fact) => gathered.facts.push((fact, known)),
-                _ => gathered.rest.push((at, known)),
+                at => gathered.rest.push((at, known)),
             }
         }
         gathered
@@ -433,8 +430,12 @@ const fn truth(verdict: Truth) -> &'static str {
 }
 
 fn judged(known: &Known) -> (Truth, String) {
+    into_judged(known.clone())
+}
+
+fn into_judged(known: Known) -> (Truth, String) {
     match known {
-        Known::Judged(verdict, figures) => (*verdict, figures.clone()),
+        Known::Judged(verdict, figures) => (verdict, figures),
         Known::Counted(..) | Known::Measured(..) => (Truth::Unknown, "a number is no answer".to_owned()),
     }
 }

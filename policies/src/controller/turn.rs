@@ -1,7 +1,7 @@
 //! One step of a controller: the state that it changes, the effects that it gathers, and the small deeds that every part of it shares.
 
 use firedrill_core::action::{Action, ActionId, Target};
-use firedrill_core::journal::{Event, LabelSet, Verification};
+use firedrill_core::journal::{Event, GuardVerdict, LabelSet, Verification};
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 
@@ -101,9 +101,8 @@ impl Turn<'_> {
     }
 
     pub(super) fn question_about(&self, labels: &LabelSet, condition: ConditionAt) -> Question {
-        let needed = self.setup.policy.parameters(condition);
-        let value = |label: String| labels.get(&*label).map(|value| (Name::from(label), value.clone()));
-        Question { condition, parameters: needed.into_iter().filter_map(value).collect() }
+        let needed: Vec<Name> = self.setup.policy.parameters(condition).into_iter().map(Name::from).collect();
+        Question { condition, parameters: values_of(&needed, labels) }
     }
 
     pub(super) fn ask_verification(&mut self, incident: &Incident, at: Time) -> u64 {
@@ -115,13 +114,13 @@ impl Turn<'_> {
     }
 
     pub(super) fn journal_verdict(&mut self, incident: &Incident, guard: Guard, answer: &Answer) {
-        self.record(Event::Guarded {
-            policy: self.name(),
-            incident: incident.id,
-            guard: Name::new(guard.word()),
-            verdict: answer.verdict,
-            figures: answer.figures.clone(),
-        });
+        self.journal_figures(incident, guard, (answer.verdict, answer.figures.clone()));
+    }
+
+    /// As [`Self::journal_verdict`], of figures that nobody else needs.
+    pub(super) fn journal_figures(&mut self, incident: &Incident, guard: Guard, (verdict, figures): (GuardVerdict, String)) {
+        let guard = self.setup.prepared.word(guard);
+        self.record(Event::Guarded { policy: self.name(), incident: incident.id, guard, verdict, figures });
     }
 
     pub(super) fn journal_verification(&mut self, incident: &Incident, verdict: Verification, figures: String, since: Time) {
@@ -129,6 +128,11 @@ impl Turn<'_> {
         let (policy, step) = (self.name(), incident.step as u32);
         self.record(Event::Verified { policy, incident: incident.id, step, verdict, figures, took });
     }
+}
+
+/// The values of those labels that there are.
+pub(super) fn values_of(needed: &[Name], labels: &LabelSet) -> LabelSet {
+    needed.iter().filter_map(|label| Some((label.clone(), labels.get(label)?.clone()))).collect()
 }
 
 /// What a step would do, for the journal.

@@ -87,9 +87,11 @@ impl Breakers {
             all += 1;
             failed += u64::from(!matches!(judged.effect, Helped::Yes | Helped::Unverified));
         }
-        let started = starts.of(policy, breaker.within, now).filter(|at| counts(*at)).count();
+        // Counted only if it can matter.
+        let is_near = breaker.actions.is_some_and(|most| starts.are_as_many(most, breaker.within, now));
+        let started = if is_near { starts.of(policy, breaker.within, now).filter(|at| counts(*at)).count() } else { 0 };
         let too_many_fail = |share: &Ratio| all >= u64::from(breaker.of_at_least) && failed >= share.of(all, Rounding::Ceil).max(1);
-        let why = match (breaker.failures.filter(too_many_fail), breaker.actions.filter(|most| started >= *most as usize)) {
+        let why = match (breaker.failures.filter(too_many_fail), breaker.actions.filter(|most| is_near && started >= *most as usize)) {
             (Some(share), _) => format!("{failed} of {all} actions within {} failed or did not help >= {share}", breaker.within),
             (None, Some(most)) => format!("{started} starts within {} >= {most}", breaker.within),
             (None, None) => return,

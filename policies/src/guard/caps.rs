@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use firedrill_core::action::{Action, RestartMode, Scale, Target};
-use firedrill_core::inventory::Inventory;
+use firedrill_core::inventory::{Inventory, ServiceEntry};
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Ratio, Rounding};
 
@@ -131,7 +131,7 @@ pub fn check(caps: &[Cap], proposal: &Proposal, remediations: &Remediations, gro
         Some(parts) => parts.iter().map(|part| of_one(cap, part, proposal, remediations, ground)).collect(),
         None => vec![Answer::refused(format!("the {} of {} is not declared", cap.scope.word(), proposal.target), None)],
     });
-    Answer::all(answers.collect())
+    Answer::all(answers)
 }
 
 fn of_one(cap: &Cap, part: &Part, proposal: &Proposal, remediations: &Remediations, (inventory, estate): (&Inventory, &Estate)) -> Answer {
@@ -255,11 +255,11 @@ pub(super) fn parts_touched(scope: Scope, target: &Target, inventory: &Inventory
 
 /// Declared replicas of a part of the system; `None` if it is not declared.
 pub(super) fn declared(part: &Part, inventory: &Inventory) -> Option<u64> {
-    let all = || inventory.services.keys().map(|service| replicas_in(service, part, inventory)).sum();
+    let all = || inventory.services.iter().map(|(service, entry)| replicas_of((service, entry), part)).sum();
     match part {
         Part::Service(service) => inventory.services.get(service).map(|entry| u64::from(entry.replicas)),
-        Part::Zone(zone) => inventory.zones().contains(zone).then(all),
-        Part::Zones(_, _, zones) => inventory.zones().iter().any(|zone| zones.contains(zone)).then(all),
+        Part::Zone(zone) => inventory.services.values().any(|entry| entry.zones.contains(zone)).then(all),
+        Part::Zones(_, _, zones) => inventory.services.values().any(|entry| entry.zones.iter().any(|zone| zones.contains(zone))).then(all),
         Part::Owned(_, services) => services.iter().any(|service| inventory.services.contains_key(service)).then(all),
         Part::All => (!inventory.services.is_empty()).then(all),
     }
@@ -267,7 +267,11 @@ pub(super) fn declared(part: &Part, inventory: &Inventory) -> Option<u64> {
 
 /// Declared replicas of a service within a part of the system: replica `i` stands in zone `i % zones`.
 fn replicas_in(service: &Name, part: &Part, inventory: &Inventory) -> u64 {
-    let Some(entry) = inventory.services.get(service) else { return 0 };
+    inventory.services.get(service).map_or(0, |entry| replicas_of((service, entry), part))
+}
+
+/// As [`replicas_in`], with what is declared of the service.
+fn replicas_of((service, entry): (&Name, &ServiceEntry), part: &Part) -> u64 {
     match part {
         Part::All => u64::from(entry.replicas),
         Part::Service(own) => {
@@ -279,13 +283,16 @@ fn replicas_in(service: &Name, part: &Part, inventory: &Inventory) -> u64 {
         }
         Part::Owned(_, services) if services.contains(service) => u64::from(entry.replicas),
         Part::Owned(..) => 0,
-        Part::Zones(_, _, zones) => zones.iter().map(|zone| replicas_in(service, &Part::Zone(zone.clone()), inventory)).sum(),
-        Part::Zone(zone) => {
-            let zones = entry.zones.len().max(1) as u64;
-            let standing = |offset: u64| (u64::from(entry.replicas) + zones - 1 - offset) / zones;
-            entry.zones.iter().zip(0..).filter(|(own, _)| *own == zone).map(|(_, offset)| standing(offset)).sum()
-        }
+        Part::Zones(_, _, zones) => zones.iter().map(|zone| standing_in(zone, entry)).sum(),
+        Part::Zone(zone) => standing_in(zone, entry),
     }
+}
+
+/// Declared replicas of a service in a zone.
+fn standing_in(zone: &Name, entry: &ServiceEntry) -> u64 {
+    let zones = entry.zones.len().max(1) as u64;
+    let standing = |offset: u64| (u64::from(entry.replicas) + zones - 1 - offset) / zones;
+    entry.zones.iter().zip(0..).filter(|(own, _)| *own == zone).map(|(_, offset)| standing(offset)).sum()
 }
 
 /// Replicas of a part of the system that an action on a target takes from their users at one time. Where in a service a single replica is

@@ -106,7 +106,7 @@ fn share_of_domains(
     };
     match domains.is_empty() {
         true => Answer::refused(format!("the {} of {target} is not declared", scope.word()), None),
-        false => Answer::all(domains.iter().map(judge).collect()),
+        false => Answer::all(domains.iter().map(judge)),
     }
 }
 

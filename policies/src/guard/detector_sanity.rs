@@ -76,7 +76,7 @@ pub fn in_time(sanity: Option<&Sanity>, seen: Answer, (since, last): (Option<Tim
         Some(since) if since > now => Answer::passed(format!("the alert begins in {} <= {clock}", since.since(now))),
         Some(_) | None => Answer::passed(format!("the alert does not begin later than now + {clock}")),
     };
-    if seen.verdict == GuardVerdict::NotConfigured { told } else { Answer::all(vec![seen, told]) }
+    if seen.verdict == GuardVerdict::NotConfigured { told } else { Answer::all([seen, told]) }
 }
 
 fn suspected(sanity: &Sanity, population: &Population) -> Answer {

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use firedrill_core::time::{Start, Time};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp, Unit};
+use jiff::{SignedDuration, Span, Timestamp, Unit};
 use rrule::{Frequency, RRuleSet};
 
 use super::{Answer, Instead};
@@ -34,6 +34,8 @@ pub struct Freeze {
     instead: Instead,
     /// Windows by the year in which they begin, once somebody has asked for it.
     known: Arc<RwLock<BTreeMap<i16, Windows>>>,
+    /// A stretch without a window, from its first instant to the one after its last: where somebody has looked last.
+    quiet: Arc<RwLock<Option<(Timestamp, Timestamp)>>>,
 }
 
 /// A freeze as its file has it.
@@ -94,7 +96,7 @@ impl Freeze {
         let zone = TimeZone::get(&written.zone).map_err(|_| FreezeError::Zone(written.zone.clone()))?;
         let lasting = lasting(&written.lasting).map_err(FreezeError::Lasting)?;
         let recurrence = written.repeats.as_deref().map(|rule| recurrence(rule, first, &zone).map_err(FreezeError::Repeats)).transpose()?;
-        Ok(Self { first, zone, lasting, recurrence, written, instead, known: Arc::default() })
+        Ok(Self { first, zone, lasting, recurrence, written, instead, known: Arc::default(), quiet: Arc::default() })
     }
 
     /// As its file has it.
@@ -111,11 +113,28 @@ impl Freeze {
 
     /// The window in which an instant lies, the one that ends last if there are several.
     fn window_at(&self, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let quiet = *self.quiet.read().unwrap_or_else(PoisonError::into_inner);
+        if quiet.is_some_and(|(from, to)| from <= at && at < to) {
+            return None;
+        }
         let year = self.zone.to_datetime(at).year();
         // A window of 366 days that begins on the last day of a year reaches into the year after the next.
         let years = [year.saturating_sub(2), year.saturating_sub(1), year].map(|year| self.windows(year));
         let all = years.iter().flat_map(|windows| windows.iter().copied());
-        all.filter(|(from, to)| *from <= at && at < *to).max_by_key(|(_, to)| *to)
+        let found = all.clone().filter(|(from, to)| *from <= at && at < *to).max_by_key(|(_, to)| *to);
+        if found.is_none() {
+            self.remember_quiet(at, year, all.map(|(from, _)| from));
+        }
+        found
+    }
+
+    /// No window lies at an instant: nor does one until the next begins, for a day at most and not beyond the year whose windows are known.
+    fn remember_quiet(&self, at: Timestamp, year: i16, beginnings: impl Iterator<Item = Timestamp>) {
+        let Ok(day) = at.checked_add(SignedDuration::from_hours(24)) else { return };
+        if self.zone.to_datetime(day).year() == year {
+            let until = beginnings.filter(|from| *from > at).min().map_or(day, |next| next.min(day));
+            *self.quiet.write().unwrap_or_else(PoisonError::into_inner) = Some((at, until));
+        }
     }
 
     /// The windows that begin in a year.
@@ -260,6 +279,25 @@ mod tests {
         check_window(&nightly, "2026-10-25T02:30:00+02:00", "2026-10-25T02:40:00+02:00");
         let again = Timestamp::from_second(Start::parse("2026-10-25T02:30:00+01:00").unwrap().unix_millis() / 1000).unwrap();
         assert_eq!(nightly.window_at(again), None);
+    }
+
+    #[test]
+    fn whoever_has_looked_before_changes_no_answer() {
+        let told = |one: &Freeze, seconds: i64| {
+            let first = Start::parse("2026-12-15T00:00:00+01:00").unwrap().unix_millis() / 1000;
+            one.window_at(Timestamp::from_second(first + seconds).unwrap())
+        };
+        let fresh = || freeze("2026-01-01T22:00", "Europe/Berlin", "2h30m", Some("FREQ=DAILY"));
+        let asked = fresh();
+        let mut frozen = 0;
+        // Over the end of a year, and back again.
+        for seconds in (0..25 * 24).map(|hour| hour * 3600).chain((0..25 * 24).rev().map(|hour| hour * 3600 + 1799)) {
+            let window = told(&asked, seconds);
+            frozen += u32::from(window.is_some());
+            assert_eq!(window, told(&fresh(), seconds), "{seconds} s");
+        }
+        assert_eq!(frozen, 2 * 25 * 3, "at 0, 22 and 23 o'clock");
+        assert!(asked.quiet.read().unwrap().is_some());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn check(target: &Target, inventory: &Inventory, answers: &[Checked<'_>]) ->
     if is_declared(target, inventory) == Some(false) {
         return Answer::refused(format!("{target} is not declared"), None);
     }
-    Answer::all(answers.iter().map(of_one).collect())
+    Answer::all(answers.iter().map(of_one))
 }
 
 fn of_one(checked: &Checked<'_>) -> Answer {

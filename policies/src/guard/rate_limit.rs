@@ -59,9 +59,14 @@ impl Starts {
         self.within(window, now).filter(move |started| started.policy == *policy).map(|started| started.at)
     }
 
-    fn within(&self, window: Span, now: Time) -> impl Iterator<Item = &Started> {
+    fn within(&self, window: Span, now: Time) -> impl ExactSizeIterator<Item = &Started> {
         let first = self.log.partition_point(|started| started.at.saturating_add(window) <= now);
         self.log.range(first..)
+    }
+
+    /// Whether so many started in `(now - window, now]`, of all policies together.
+    pub(super) fn are_as_many(&self, most: u32, window: Span, now: Time) -> bool {
+        self.within(window, now).len() >= most as usize
     }
 
     /// When the last one was; `None` if there is none.
@@ -93,23 +98,23 @@ pub fn check(limits: &[RateLimit], proposal: &Proposal, starts: &Starts, invento
         }
         keys.iter().map(|key| of_one(limit, key, proposal, (starts, inventory), now)).collect()
     });
-    Answer::all(answers.collect())
+    Answer::all(answers)
 }
 
 fn of_one(limit: &RateLimit, key: &Target, proposal: &Proposal, (starts, inventory): (&Starts, &Inventory), now: Time) -> Answer {
     let counts = |start: &&Started| {
         start.policy == proposal.policy && (limit.scope == Scope::All || counts_towards(limit.scope, &start.target, key, inventory))
     };
-    let times: Vec<Time> = starts.within(limit.window, now).filter(counts).map(|start| start.at).collect();
+    let started = starts.within(limit.window, now).filter(counts).count();
     let place = if limit.scope == Scope::All { "all".to_owned() } else { key.to_string() };
-    let figures = format!("{} of {} starts within {} on {place}", times.len(), limit.max, limit.window);
-    let full = times.len() >= limit.max as usize;
-    if !full {
+    let figures = format!("{} of {} starts within {} on {place}", started, limit.max, limit.window);
+    let max = limit.max as usize;
+    if started < max {
         return Answer::passed(figures);
     }
     // The start whose leaving makes room; a limit of zero never has any.
-    let leaving = times.len().checked_sub(limit.max as usize).and_then(|index| times.get(index));
-    Answer::refused(figures, leaving.map(|at| at.saturating_add(limit.window))).patient(limit.patience)
+    let leaving = starts.within(limit.window, now).filter(counts).nth(started - max);
+    Answer::refused(figures, leaving.map(|start| start.at.saturating_add(limit.window))).patient(limit.patience)
 }
 
 #[cfg(test)]

@@ -1,0 +1,69 @@
+//! What a policy says of itself that every notification needs, found out once: which labels it needs, what it asks before each step and with
+//! which parameters, and the names of its guards.
+
+use firedrill_core::name::Name;
+
+use crate::guard::Guard;
+use crate::guard::confidence::Confidence;
+use crate::policy::{Candidate, ConditionAt, Policy};
+
+/// What is found out of a policy when its controller is made.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    /// The labels that it needs, sorted.
+    pub(super) labels: Vec<Name>,
+    /// For each step what is asked before it acts, with the labels that stand in it, sorted.
+    inquiries: Vec<Vec<(ConditionAt, Vec<Name>)>>,
+    /// The words of the guards, in their order.
+    words: Vec<Name>,
+}
+
+impl Prepared {
+    pub(super) fn of(policy: &Policy) -> Self {
+        let parameters = |at: ConditionAt| (at, policy.parameters(at).into_iter().map(Name::from).collect());
+        let inquiry = |step: usize| inquiry(policy, step).into_iter().map(parameters).collect();
+        Self {
+            labels: policy.labels_needed().into_iter().collect(),
+            inquiries: (0..policy.steps.len()).map(inquiry).collect(),
+            words: Guard::ALL.into_iter().map(|guard| Name::new(guard.word())).collect(),
+        }
+    }
+
+    /// What is asked before a step acts, in this order.
+    pub(super) fn inquiry(&self, step: usize) -> &[(ConditionAt, Vec<Name>)] {
+        self.inquiries.get(step).map_or(&[], Vec::as_slice)
+    }
+
+    /// The name of a guard in journals.
+    pub(super) fn word(&self, guard: Guard) -> Name {
+        self.words[guard as usize].clone()
+    }
+}
+
+fn inquiry(policy: &Policy, step: usize) -> Vec<ConditionAt> {
+    let prechecks = (0..policy.prechecks.len()).map(ConditionAt::Precheck);
+    let facts = policy.guards.facts().map(ConditionAt::Guard);
+    let candidates = policy.candidates(step).iter().enumerate();
+    let of_one = |(index, candidate): (usize, &Candidate)| {
+        let when = candidate.when.as_ref().map(|_| ConditionAt::When(step, index));
+        when.into_iter().chain(candidate.score.formula().map(|_| ConditionAt::Score(step, index)))
+    };
+    let claimed = policy.guards.confidence.as_ref().and_then(Confidence::formula).map(|_| ConditionAt::Confidence);
+    prechecks.chain(facts).chain(claimed).chain(candidates.flat_map(of_one)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_guard_has_its_own_word() {
+        let policy = crate::document::read_policy("policy.yaml", crate::controller::bench::RESTART).unwrap();
+        let prepared = Prepared::of(&policy);
+        for guard in Guard::ALL {
+            assert_eq!(&*prepared.word(guard), guard.word());
+        }
+        assert_eq!(prepared.labels, [Name::new("pod")]);
+        assert!(prepared.inquiry(0).is_empty() && prepared.inquiry(99).is_empty());
+    }
+}
