@@ -95,15 +95,6 @@ fn rules_of_stackstorm() {
 }
 
 #[test]
-fn what_else_lies_there_is_no_remediation_in_a_file_that_could_be_read() {
-    let known = ["cluster-api-mhc", "medik8s-nhc", "eda", "stackstorm", "robusta"];
-    let folders = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir());
-    for folder in folders.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| !known.contains(&name.as_str())) {
-        assert!(files(&folder).is_empty(), "{folder} has files that no test looks at");
-    }
-}
-
-#[test]
 fn playbooks_of_robusta() {
     check("robusta", Kind::RobustaPlaybook, ([0, 0, 28, 1], 0, 0));
 }
