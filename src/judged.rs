@@ -81,11 +81,11 @@ impl Replayed {
         (incident.name.clone(), blake3::hash(told.as_bytes()).to_hex().to_string())
     }
 
-    /// Replays the incident and says of each action that was proposed whether it was right, as far as people have said.
+    /// Replays the incident to some policies and says of each action that was proposed whether it was right, as far as people have said.
     #[must_use]
-    pub fn judged(&self) -> Vec<Judged> {
+    pub fn judged(&self, answer: &Arc<Answer>) -> Vec<Judged> {
         let Some(expect) = &self.candidate.incident.expect else { return Vec::new() };
-        let journal = self.candidate.play();
+        let journal = self.others(answer).play();
         let answered = answered(&journal);
         let judge = |(proposal, (incident, sure)): (Proposal, (u64, Option<f64>))| {
             let Proposed::Act(action, _) = &proposal.what else { return None };
@@ -105,7 +105,11 @@ impl Replayed {
     /// The same with other policies in the candidate's place, compared with nobody.
     #[must_use]
     pub fn judge_others(&self, answer: &Arc<Answer>) -> IncidentResult {
-        self.result(&Replay { answer: Arc::clone(answer), ..self.candidate.clone() }, None)
+        self.result(&self.others(answer), None)
+    }
+
+    fn others(&self, answer: &Arc<Answer>) -> Replay {
+        Replay { answer: Arc::clone(answer), ..self.candidate.clone() }
     }
 
     fn result(&self, replay: &Replay, before: Option<Vec<String>>) -> IncidentResult {

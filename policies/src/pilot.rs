@@ -741,6 +741,17 @@ steps:
         assert_eq!(world.told().last().map(String::as_str), Some("120 Down over"));
     }
 
+    /// The alert that the policy answers, at 30 s.
+    fn told_down() -> Notification {
+        Notification {
+            alert: Name::new("Down"),
+            status: AlertStatus::Firing,
+            labels: [("alertname", "Down"), ("pod", "api-1")].map(|(name, value)| (Name::new(name), Name::new(value))).into(),
+            starts_at: Time::from_seconds(30),
+            receiver: None,
+        }
+    }
+
     #[test]
     fn a_number_that_prometheus_does_not_tell_while_it_is_down_is_not_read_from_its_store() {
         let sure = format!("{}guard: {{ confidence: {{ expr: 'sum(up)' }} }}\n", POLICY.trim_start());
@@ -748,15 +759,8 @@ steps:
             let mut world = World::new(&[&sure], Some(Actuator::simulated()));
             world.down.insert("api-1", 12);
             world.run(39);
-            let notified = Notification {
-                alert: Name::new("Down"),
-                status: AlertStatus::Firing,
-                labels: [("alertname", "Down"), ("pod", "api-1")].map(|(name, value)| (Name::new(name), Name::new(value))).into(),
-                starts_at: Time::from_seconds(30),
-                receiver: None,
-            };
             world.pilot.prometheus_runs(!is_down);
-            world.pilot.plan(Time::from_seconds(39), 0, Errand::Tell(notified));
+            world.pilot.plan(Time::from_seconds(39), 0, Errand::Tell(told_down()));
             world.act(Time::from_seconds(39));
             let measured = |event: &Event| match event {
                 Event::Received { input: Input::Measured { value, figures, .. }, .. } => Some((*value, figures.clone())),
@@ -805,15 +809,8 @@ steps:
             world.run(35);
             // Nothing was scraped since, by this clock. The alert is pending, so it fires now.
             let now = Time::from_seconds(35 + jump);
-            let notified = Notification {
-                alert: Name::new("Down"),
-                status: AlertStatus::Firing,
-                labels: [("alertname", "Down"), ("pod", "api-1")].map(|(name, value)| (Name::new(name), Name::new(value))).into(),
-                starts_at: Time::from_seconds(30),
-                receiver: None,
-            };
             let desk = &mut Desk { journal: &mut world.journal, commands: &mut world.commands };
-            world.pilot.step((now, 0), Input::Notified(notified), &world.raw, desk);
+            world.pilot.step((now, 0), Input::Notified(told_down()), &world.raw, desk);
             let told = world.told();
             assert!(told.iter().any(|line| line.contains("detector_sanity: ") && line.ends_with(why)), "{told:?}");
             assert!(world.commands.is_empty(), "{told:?}");

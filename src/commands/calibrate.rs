@@ -40,10 +40,11 @@ pub fn execute(arguments: &CalibrateArgs, output: Output) -> Result<Exit, Failur
     setting.warn(output);
     let answers: Vec<Arc<Answer>> = all.policies.iter().map(|policy| alone(&all, policy)).collect();
     // Everything that can be wrong with an incident is found before the runs begin.
-    let replays = replays(&home, arguments, &answers, &Routings::chosen(&home, None)?)?;
+    let replays = replays(&home, &arguments.rules, &all, &Routings::chosen(&home, None)?)?;
+    let judged = |(_, replay): &(Played, Replayed)| answers.iter().flat_map(|answer| replay.judged(answer)).collect::<Vec<_>>();
+    let replayed: Vec<Judged> = replays.iter().flat_map(judged).collect();
     let campaign = Campaign { scenarios: setting.scenarios, answers, seeds, stage: Stage::Full, with_human: false };
     let cases = super::progress::run(&campaign, output);
-    let replayed: Vec<Judged> = replays.iter().flat_map(|(_, replays)| replays).flat_map(Replayed::judged).collect();
     let found = calibration(cases.iter().flatten().flat_map(|case| &case.outcome.judged).chain(&replayed));
     if let Some(path) = &arguments.write {
         let path = Path::new(path);
@@ -69,28 +70,21 @@ pub fn execute(arguments: &CalibrateArgs, output: Output) -> Result<Exit, Failur
     Ok(Exit::Held)
 }
 
-/// Each incident of the project with its replays, one a policy.
-type Replays = Vec<(Played, Vec<Replayed>)>;
+/// Each incident of the project, ready to be replayed.
+type Replays = Vec<(Played, Replayed)>;
 
-/// The incidents that the project names, ready to be replayed to each policy by itself.
-fn replays(home: &Home, arguments: &CalibrateArgs, answers: &[Arc<Answer>], routings: &Routings) -> Result<Replays, Failure> {
+/// The incidents that the project names, watched by its rules or by these.
+fn replays(home: &Home, rules: &[String], all: &Arc<Answer>, routings: &Routings) -> Result<Replays, Failure> {
     let incidents: Vec<_> = home.incident_folders()?.iter().map(|folder| judged::Named::here(folder)).collect();
     if incidents.is_empty() {
         return Ok(Vec::new());
     }
-    let rules = RuleNames::chosen(home, &arguments.rules)?.load(&[])?;
-    let of_each =
-        answers.iter().map(|answer| judged::prepare_all(&incidents, &rules, answer, None, routings)).collect::<Result<Vec<_>, _>>()?;
-    let mut found: Replays = Vec::new();
-    for replay in of_each.into_iter().flatten() {
+    let rules = RuleNames::chosen(home, rules)?.load(&[])?;
+    let played = |replay: Replayed| {
         let (name, hash) = replay.identity();
-        let rules = replay.watched().1.hash.clone();
-        match found.iter_mut().find(|(played, _)| played.name == name) {
-            Some((_, replays)) => replays.push(replay),
-            None => found.push((Played { name, hash, rules }, vec![replay])),
-        }
-    }
-    Ok(found)
+        (Played { name, hash, rules: replay.watched().1.hash.clone() }, replay)
+    };
+    Ok(judged::prepare_all(&incidents, &rules, all, None, routings)?.into_iter().map(played).collect())
 }
 
 /// How many incidents were replayed, and of how many actions in them people have said whether they were right; `None` without incidents.
@@ -100,18 +94,7 @@ fn replays_told(replays: &Replays, judged: &[Judged]) -> Option<(u64, u64)> {
 
 /// What the incidents of a project are, for whoever wants to know whether they still are that.
 pub(super) fn incidents_now(home: &Home, routings: &Routings) -> Result<Vec<Played>, Failure> {
-    let incidents: Vec<_> = home.incident_folders()?.iter().map(|folder| judged::Named::here(folder)).collect();
-    if incidents.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rules = RuleNames::chosen(home, &[])?.load(&[])?;
-    let nobody = home.policies()?;
-    let replays = judged::prepare_all(&incidents, &rules, &nobody, None, routings)?;
-    let played = |replay: &Replayed| {
-        let (name, hash) = replay.identity();
-        Played { name, hash, rules: replay.watched().1.hash.clone() }
-    };
-    Ok(replays.iter().map(played).collect())
+    Ok(incidents_of(&replays(home, &[], &home.policies()?, routings)?))
 }
 
 fn incidents_of(replays: &Replays) -> Vec<Played> {

@@ -147,9 +147,9 @@ impl Turn<'_> {
 #[cfg(test)]
 mod tests {
     use firedrill_core::action::ActionOutcome;
-    use firedrill_core::journal::{Input, Truth};
+    use firedrill_core::journal::{AlertStatus, Input, Truth};
 
-    use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, resolves, says};
+    use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, notification, resolves, says};
     use crate::guard::stage::Stage;
 
     /// A restart and, if that does not help, a purge.
@@ -177,6 +177,22 @@ mod tests {
         // Whom the policy calls then is called all the same.
         let mut calls = Bench::new(&two_attempts().replace("  - purge_queue: {}\n", ""), Stage::Full);
         assert_eq!(story(&mut calls, true), [failed, "page oncall", "close 0: the policy escalates"]);
+    }
+
+    #[test]
+    fn another_alert_on_the_same_target_keeps_the_attempts_going() {
+        let told = |pod: &str| {
+            let mut bench = Bench::new(&two_attempts(), Stage::Full);
+            bench.step(0, fires("api-1"));
+            bench.step(1, ended(0, OK));
+            bench.step(1, notification(AlertStatus::Firing, &[("pod", pod), ("cause", "full")]));
+            bench.step(1, answer(0, Truth::False));
+            bench.step(2, resolves("api-1"));
+            bench.told(2, answer(1, Truth::False))
+        };
+        let failed = "verified Failed after 1s";
+        assert_eq!(told("api-1"), [failed, "start restart#1 purge_queue replica/api-1"]);
+        assert_eq!(told("cart-1"), [failed, "close 0: the alert is over before anything else was done"]);
     }
 
     #[test]

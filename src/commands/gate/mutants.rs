@@ -1,6 +1,6 @@
 //! Which mistakes the scenarios and incidents would notice: each judged policy weakened in every way, and judged like a candidate (docs/mutants.md).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use firedrill_core::inventory::Inventory;
@@ -75,6 +75,9 @@ struct Trial<'a> {
     ground: &'a Ground<'a>,
     policy: &'a Policy,
     mutants: Vec<Mutant>,
+    settings: JudgeSettings,
+    /// The candidate's runs of each class on the seeds on which mutants are played, and the verdict on them.
+    classes: BTreeMap<Name, (Vec<Case>, Verdict)>,
     /// What is known of each mutant, in their order.
     known: Vec<Known>,
 }
@@ -96,7 +99,21 @@ impl<'a> Trial<'a> {
             deeds.filter(|deed| deed.action.policy == policy.name).map(|deed| deed.target.name().clone()).collect();
         let mutants = mutants::mutants(policy, inventories, &touched);
         let known = mutants.iter().map(|_| Known::default()).collect();
-        Self { ground, policy, mutants, known }
+        let settings = JudgeSettings { tail: None, narrowed: true, judge_changes: Vec::new(), cut_short: None, ..ground.settings.clone() };
+        let mut trial = Self { ground, policy, mutants, settings, classes: BTreeMap::new(), known };
+        trial.classes = trial.judged_classes();
+        trial
+    }
+
+    /// The classes in which mutants are played.
+    fn judged_classes(&self) -> BTreeMap<Name, (Vec<Case>, Verdict)> {
+        let classes: BTreeSet<&Name> = self.cells().into_iter().map(|case| &case.class).collect();
+        let judged = classes.into_iter().map(|class| {
+            let own: Vec<Case> = self.rehearsed().filter(|case| case.class == *class).cloned().collect();
+            let verdict = judge(&own, Some(&own), &[], &self.settings).verdict;
+            (class.clone(), (own, verdict))
+        });
+        judged.collect()
     }
 
     fn run(mut self) -> (Vec<MutantResult>, u64) {
@@ -156,26 +173,28 @@ impl<'a> Trial<'a> {
         let alone = Campaign { scenarios: vec![stage.clone()], answers, seeds: vec![cell.outcome.seed], ..campaign.clone() };
         for (index, cases) in alive.iter().zip(alone.run(&|| ())) {
             let known = &mut self.known[*index];
-            known.different += cases.iter().filter(|case| differs(&case.outcome, &cell.outcome)).count() as u64;
+            let different = cases.iter().filter(|case| differs(&case.outcome, &cell.outcome)).count() as u64;
+            known.different += different;
             known.cases.extend(cases);
-            self.known[*index].killed = self.judge_class(&cell.class, &self.known[*index].cases);
+            // What came to the same changes no verdict.
+            if different > 0 {
+                self.known[*index].killed = self.judge_class(&cell.class, &self.known[*index].cases);
+            }
         }
     }
 
     /// The verdict on a class, with the candidate's runs in the place of those that the mutant has not played; `None` if it is no worse than that on
     /// the candidate.
     fn judge_class(&self, class: &Name, cases: &[Case]) -> Option<(Verdict, String)> {
-        let own: Vec<Case> = self.rehearsed().filter(|case| case.class == *class).cloned().collect();
+        let (own, before) = self.classes.get(class)?;
         let is_same = |one: &Case, other: &Case| one.outcome.scenario == other.outcome.scenario && one.outcome.seed == other.outcome.seed;
         let changed: Vec<Case> = own.iter().map(|case| cases.iter().find(|other| is_same(case, other)).unwrap_or(case).clone()).collect();
-        let settings =
-            JudgeSettings { tail: None, narrowed: true, judge_changes: Vec::new(), cut_short: None, ..self.ground.settings.clone() };
-        let (before, after) = (judge(&own, Some(&own), &[], &settings), judge(&changed, Some(&own), &[], &settings));
+        let after = judge(&changed, Some(own), &[], &self.settings);
         let reason = || match after.verdict {
             Verdict::NotExercised => after.classes.iter().find_map(|class| class.exercise.reason.clone()).unwrap_or_else(|| after.reason()),
             _ => after.reason(),
         };
-        is_worse(after.verdict, Some(before.verdict)).then(|| (after.verdict, reason()))
+        is_worse(after.verdict, Some(*before)).then(|| (after.verdict, reason()))
     }
 
     fn result(&self, mutant: &Mutant, known: &Known) -> MutantResult {
@@ -194,9 +213,7 @@ impl<'a> Trial<'a> {
     }
 
     fn survival(&self, part: &Part, different: u64) -> Survival {
-        let has = |parts: &std::collections::BTreeMap<Name, BTreeSet<Part>>| {
-            parts.get(&self.policy.name).is_some_and(|parts| parts.contains(part))
-        };
+        let has = |parts: &BTreeMap<Name, BTreeSet<Part>>| parts.get(&self.policy.name).is_some_and(|parts| parts.contains(part));
         let in_runs = self.rehearsed().any(|case| has(&case.outcome.reached.parts));
         let in_replays = self.ground.results.iter().any(|result| has(&result.reached));
         match different {
