@@ -1,0 +1,102 @@
+//! What monitoring sees of a scenario, held against the names and labels of the exporters that people run (docs/MODEL.md 4.3).
+
+use std::sync::Arc;
+
+use firedrill_core::random::Seed;
+use firedrill_scenarios::read_scenario;
+use firedrill_sim::{Finished, Idle, Options, Run, universe};
+use firedrill_telemetry::notation::parse_matchers;
+use firedrill_telemetry::store::is_stale;
+
+fn play(text: &str) -> Finished<Idle> {
+    let scenario = read_scenario("s.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let spec = Arc::clone(&scenario.spec);
+    let finished = Run::new(Arc::clone(&spec), Seed(1), Options::default(), Idle).finish();
+    let announced = universe(&spec);
+    for series in finished.telemetry.ids() {
+        let labels = finished.telemetry.labels(series);
+        assert!(announced.metrics().any(|known| known == labels.metric_name().unwrap()), "{labels} was not announced");
+    }
+    finished
+}
+
+/// The last samples of the series that fit; empty if there is none.
+fn last(finished: &Finished<Idle>, matchers: &str) -> Vec<f64> {
+    let found = finished.telemetry.select(&parse_matchers(matchers).expect("matchers"));
+    let last = found.iter().filter_map(|series| finished.telemetry.values(*series).last().copied());
+    last.filter(|value| !is_stale(*value)).collect()
+}
+
+#[track_caller]
+fn total(finished: &Finished<Idle>, matchers: &str) -> f64 {
+    let found = last(finished, matchers);
+    assert!(!found.is_empty(), "{matchers} selects a series");
+    found.iter().sum()
+}
+
+const CLIENT: &str = "schema: scenario/1\nscenario: s\nhorizon: 5m\nreference: true\n";
+
+#[test]
+fn a_client_s_durations_are_of_every_attempt_that_it_sent_by_outcome() {
+    let finished = play(&format!(
+        "{CLIENT}clients: {{ u: {{ calls: f, rate: 50/s, timeout: 100ms }} }}\nservices:\n  f: {{ error: 20%, queue: 5, workers: 2, cancel: none, work: [sleep: {{ exponential: 30ms }}] }}\n"
+    ));
+    for outcome in ["success", "error", "timeout", "rejected"] {
+        let of = |metric: &str| total(&finished, &format!("__name__=\"{metric}\",outcome=\"{outcome}\""));
+        let (counted, measured) = (of("http_client_requests_total"), of("http_client_request_duration_seconds_count"));
+        assert!(counted > 100.0 && counted == measured, "{outcome}: {counted} attempts, and the durations of {measured}");
+    }
+    // Whoever gives up has waited for as long as that takes.
+    let late =
+        |le: &str| total(&finished, &format!("__name__=\"http_client_request_duration_seconds_bucket\",outcome=\"timeout\",le=\"{le}\""));
+    assert!(late("0.05") < 0.5 && late("0.1") > 100.0, "{} and {}", late("0.05"), late("0.1"));
+}
+
+#[test]
+fn pods_join_with_the_set_that_owns_them_and_autoscalers_tell_what_they_see() {
+    let finished = play(&format!(
+        "{CLIENT}metrics: [kube-state-metrics, cadvisor]\nclients: {{ u: {{ calls: shop, rate: 40/s }} }}\nservices:\n  shop: {{ replicas: 2, cores: 1, autoscaler: {{ min: 2, max: 4, cpu: 60% }}, memory: {{ base: 100MiB, limit: 120MiB }}, work: [cpu: 10ms] }}\nfaults:\n  - {{ memory_leak: {{ replica: shop-0, leak: 1MiB/s }}, at: 1m, lasting: 1m }}\n"
+    ));
+    let of = |matchers: &str| total(&finished, matchers);
+    assert!(of("__name__=\"kube_pod_info\",created_by_kind=\"ReplicaSet\",created_by_name=\"shop-v1\"") >= 2.0);
+    assert!(last(&finished, "__name__=\"kube_pod_info\",created_by_name=\"shop\"").is_empty());
+    assert!(of("__name__=\"kube_pod_owner\",owner_name=\"shop-v1\"") >= 2.0);
+    let told = "__name__=\"kube_horizontalpodautoscaler_status_target_metric\",metric_name=\"cpu\",metric_target_type";
+    let (cores, percent) = (of(&format!("{told}=\"average\"")), of(&format!("{told}=\"utilization\"")));
+    // 40 requests of 10 ms for at least two replicas of one core.
+    assert!(cores > 0.05 && cores < 0.3 && (percent - cores * 100.0).abs() <= 1.0, "{cores} cores are {percent} %");
+    assert!(of("__name__=\"container_oom_events_total\",pod=\"shop-0\"") >= 1.0, "a leak beyond the limit");
+    assert_eq!(of("__name__=\"container_oom_events_total\",pod=\"shop-1\""), 0.0);
+    assert!(last(&finished, "__name__=\"kube_pod_status_ready_time\",pod=\"shop-1\"").len() == 1);
+}
+
+#[test]
+fn groups_have_the_labels_of_their_exporters() {
+    let finished = play(&format!(
+        "{CLIENT}clients: {{ u: {{ calls: shop, rate: 10/s }} }}\ntopics: {{ orders: {{ partitions: 4 }}, returns: {{ partitions: 2 }} }}\nservices:\n  shop: {{ work: [cpu: 1ms, publish: orders, publish: returns] }}\n  packer: {{ replicas: 2, consumes: {{ topic: orders }}, work: [cpu: 1ms] }}\n  clerk: {{ consumes: {{ topic: returns }}, work: [cpu: 1ms] }}\n"
+    ));
+    let lag = |labels: &str| last(&finished, &format!("__name__=\"kafka_consumergroup_group_max_lag_seconds\"{labels}")).len();
+    assert_eq!((lag(""), lag(",group=\"packer\",is_simple_consumer=\"false\""), lag(",topic=~\".+\"")), (2, 1, 0));
+    assert_eq!(total(&finished, "__name__=\"kafka_consumergroup_members\",consumergroup=\"packer\",topic=\"\""), 2.0);
+    assert_eq!(last(&finished, "__name__=\"kafka_consumergroup_lag\",consumergroup=\"packer\",topic=\"orders\"").len(), 4);
+}
+
+#[test]
+fn a_breaker_and_a_bound_tell_what_they_kept_back() {
+    let finished = play(&format!(
+        "{CLIENT}clients: {{ u: {{ calls: shop, rate: 50/s, timeout: 2s }} }}\nservices:\n  shop: {{ metrics: [envoy], work: [call: {{ service: kv, most_requests: 1, timeout: 1s }}, call: {{ service: db, breaker: resilience4j, timeout: 1s }}] }}\n  db: {{ error: 80%, work: [cpu: 1ms] }}\n  kv: {{ work: [sleep: 50ms] }}\n"
+    ));
+    let of = |metric: &str, labels: &str| total(&finished, &format!("__name__=\"{metric}\"{labels}"));
+    let breaker = |metric: &str, labels: &str| of(&format!("resilience4j_circuitbreaker_{metric}"), &format!(",name=\"db\"{labels}"));
+    let refused = breaker("not_permitted_calls_total", ",kind=\"not_permitted\"");
+    let failed = breaker("calls_seconds_count", ",kind=\"failed\"");
+    let succeeded = breaker("calls_seconds_count", ",kind=\"successful\"");
+    let rejected = of("http_client_requests_total", ",target=\"db\",outcome=\"rejected\"");
+    assert!(refused > 100.0 && refused == rejected, "{refused} not permitted, {rejected} rejected");
+    assert!(failed > succeeded && succeeded > 0.0 && breaker("calls_seconds_sum", ",kind=\"failed\"") > 0.0);
+    let rate = breaker("failure_rate", "");
+    assert!(rate == -1.0 || rate >= 30.0, "{rate} % of the calls that it looks back on failed");
+    let cluster = |metric: &str| of(&format!("envoy_cluster_{metric}"), ",envoy_cluster_name=\"kv\"");
+    assert!(cluster("upstream_rq_pending_overflow") > 10.0, "more at a time than one");
+    assert!(cluster("circuit_breakers_default_rq_open") <= 1.0 && cluster("upstream_rq_retry_overflow") == 0.0);
+}

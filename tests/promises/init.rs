@@ -1,0 +1,155 @@
+//! A new project, as somebody meets it who has never seen one: its first gate, its first mistake, its workflow; and the shell that knows the words.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::{firedrill, words, write};
+use firedrill_core::yaml::{self, Node, Value};
+
+fn project() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    firedrill(folder.path(), &["init"]).exits(0);
+    folder
+}
+
+const POLICY: &str = "policies/rollback-on-regression.yaml";
+
+/// The project's policy with other steps.
+fn with_steps(folder: &Path, steps: &str) {
+    let text = fs::read_to_string(folder.join(POLICY)).unwrap();
+    let (before, rest) = text.split_once("steps:\n").unwrap();
+    let (_, after) = rest.split_once("escalate_after:").unwrap();
+    write(folder, POLICY, &format!("{before}steps:\n{steps}escalate_after:{after}"));
+}
+
+#[test]
+fn the_first_gate_holds_and_its_report_is_small() {
+    let folder = project();
+    firedrill(folder.path(), &words("gate --jobs 2")).exits(0).says("held: every threshold holds in every class");
+    let written: u64 = ["gate.html", "gate.json", "gate.md"]
+        .iter()
+        .map(|name| fs::metadata(folder.path().join("firedrill-out").join(name)).unwrap().len())
+        .sum();
+    assert!(written <= 5_000_000, "the report has {written} bytes");
+}
+
+#[test]
+fn a_policy_that_restarts_everything_and_never_looks_is_refused_in_words() {
+    let folder = project();
+    with_steps(folder.path(), "  - restart: { mode: at_once }\n    on_failure: escalate\n");
+    let done = firedrill(folder.path(), &words("gate --pairs 2")).exits(1);
+    let harm = done
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("✗ bad-deploy: harm max < 1 user-min"))
+        .unwrap_or_else(|| panic!("{}", done.stdout));
+    assert!(harm.contains("found "), "{harm}");
+    done.says("· harm is user-minutes lost with the policy that doing nothing would not have lost")
+        .says("  repeat: firedrill run bad-deploy");
+}
+
+#[test]
+fn what_a_folder_has_already_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "README.md", "# Shop\n");
+    write(folder.path(), ".gitignore", "target\n");
+    let done = firedrill(folder.path(), &["init"]).exits(0).says("left as it was: README.md");
+    assert!(done.stdout.contains("left as it was: .gitignore; add the line `/firedrill-out/`"), "{}", done.stdout);
+    assert_eq!(fs::read_to_string(folder.path().join("README.md")).unwrap(), "# Shop\n");
+    assert_eq!(fs::read_to_string(folder.path().join(".gitignore")).unwrap(), "target\n");
+    let other = project();
+    let readme = fs::read_to_string(other.path().join("README.md")).unwrap();
+    assert!(readme.lines().count() <= 10, "ten lines are enough");
+    for path in readme.split('`').skip(1).step_by(2).filter(|code| code.contains('/') && !code.contains("-out")) {
+        assert!(other.path().join(path).exists(), "the README names {path}");
+    }
+    for line in readme.split('`').filter_map(|code| code.strip_prefix("firedrill ")) {
+        firedrill(other.path(), &words(line)).exits(0);
+    }
+    let ignored = fs::read_to_string(other.path().join(".gitignore")).unwrap();
+    assert!(other.path().join("firedrill-out").is_dir() && ignored.contains("/firedrill-out/"), "what a gate writes is ignored");
+}
+
+/// A value of a workflow by its path.
+fn at<'n>(node: &'n Node, path: &str) -> &'n Node {
+    path.split('.').fold(node, |node, part| match &node.value {
+        Value::Map(entries) => &entries.iter().find(|(key, _)| &*key.text == part).unwrap_or_else(|| panic!("no {part}")).1,
+        Value::List(items) => &items[part.parse::<usize>().unwrap()],
+        _ => panic!("{part} of a scalar"),
+    })
+}
+
+fn text(node: &Node) -> Option<&str> {
+    if let Value::Text(text) = &node.value { Some(text) } else { None }
+}
+
+/// Runs a line of a workflow as its runner does, with the command in its path.
+#[track_caller]
+fn shell(folder: &Path, line: &str, base: &str) {
+    let binary = Path::new(env!("CARGO_BIN_EXE_firedrill")).parent().unwrap().to_owned();
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(binary).chain(std::env::split_paths(&paths))).unwrap();
+    let mut shell = std::process::Command::new("bash");
+    shell
+        .args(["-e", "-c", line])
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("HOME", folder)
+        .env("BASE", base)
+        .env("GIT_CONFIG_NOSYSTEM", "1");
+    for who in ["AUTHOR", "COMMITTER"] {
+        shell.env(format!("GIT_{who}_NAME"), "Somebody").env(format!("GIT_{who}_EMAIL"), "somebody@example.org");
+    }
+    let output = shell.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}\n{told}");
+}
+
+#[test]
+fn the_workflow_may_only_read_runs_nothing_unpinned_and_its_commands_work() {
+    let folder = project();
+    let source = fs::read_to_string(folder.path().join(".github/workflows/firedrill.yml")).unwrap();
+    let workflow = yaml::parse("firedrill.yml", &source).unwrap();
+    let Value::Map(permissions) = &at(&workflow, "permissions").value else { panic!("no permissions") };
+    let granted: Vec<_> = permissions.iter().map(|(key, node)| (key.text.as_str(), text(node).unwrap())).collect();
+    assert_eq!(granted, [("contents", "read")]);
+    let Value::List(steps) = &at(&workflow, "jobs.gate.steps").value else { panic!("no steps") };
+    let field = |step: &Node, key: &str| {
+        let Value::Map(entries) = &step.value else { panic!("a step is a map") };
+        entries.iter().find(|(known, _)| &*known.text == key).and_then(|(_, node)| text(node).map(str::to_owned))
+    };
+    let pinned = regex::Regex::new("^actions/[a-z-]+@[0-9a-f]{40}$").unwrap();
+    let used: Vec<String> = steps.iter().filter_map(|step| field(step, "uses")).collect();
+    assert!(used.iter().all(|used| pinned.is_match(used)) && used.len() == 3, "{used:?}");
+    for line in source.lines().filter(|line| line.contains("uses: ")) {
+        assert!(line.contains(" # v"), "a pin says which version it is: {line}");
+    }
+    assert!(matches!(at(&steps[0], "with.fetch-depth").value, Value::Integer(0)));
+    assert!(matches!(at(&steps[0], "with.persist-credentials").value, Value::Bool(false)));
+    // A script gets what it needs by its environment: what is put into its text could be code.
+    let runs: Vec<String> = steps.iter().filter_map(|step| field(step, "run")).collect();
+    assert!(runs.iter().all(|run| !run.contains("${{")), "{runs:?}");
+    let gates: Vec<&String> = runs.iter().filter(|run| run.starts_with("firedrill gate")).collect();
+    assert_eq!(gates.len(), 1);
+    // On a push there is no branch that it is merged into.
+    shell(folder.path(), gates[0], "");
+    for line in ["git init -q -b main", "git add .", "git commit -qm first", "git update-ref refs/remotes/origin/main HEAD"] {
+        shell(folder.path(), line, "");
+    }
+    shell(folder.path(), gates[0], "main");
+    let summary = folder.path().join("firedrill-out/gate.md");
+    assert!(runs.iter().any(|run| run.contains("firedrill-out/gate.md")) && summary.is_file());
+}
+
+#[test]
+fn every_shell_gets_a_script_that_knows_the_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let done = firedrill(folder.path(), &["completions", shell]).exits(0);
+        assert_eq!(done.stderr, "");
+        for word in ["gate", "explain", "completions", "--candidate", "dry-run"] {
+            assert!(done.stdout.contains(word.trim_start_matches('-')), "{shell} does not know {word}");
+        }
+    }
+    firedrill(folder.path(), &["completions", "csh"]).exits(2).says("[possible values: bash, elvish, fish, powershell, zsh]");
+}
