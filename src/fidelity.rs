@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn what_fires_with_the_same_labels_at_about_the_same_time_is_reproduced() {
         let recording = recording(100..200);
-        let same = fidelity(&recording, &rules(), &alerts("a", &[(131, 1.0), (141, 1.0), (191, 1.0), (201, STALE)]));
+        let same = fidelity(&recording, &rules(), &alerts("a", &[(131, 1.0), (141, 1.0), (151, 1.0), (161, 1.0), (201, STALE)]));
         assert_eq!((same.recorded, same.reproduced, same.extra.len()), (1, 1, 0), "{same:?}");
         assert!(same.is_good());
         let other = fidelity(&recording, &rules(), &alerts("b", &[(131, 1.0), (201, STALE)]));

@@ -273,7 +273,7 @@ mod tests {
         check_trouble(
             200,
             r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"x"]}]}}"#,
-            "what http://p/api/v1/query answers cannot be read: `x` is no sample's value",
+            "what http://p/api/v1/query answers cannot be read: `x` is no sample's value at line 1 column 88",
         );
     }
 

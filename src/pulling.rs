@@ -337,7 +337,7 @@ mod tests {
         check_wanted(
             &["{ record: 'j:r', expr: 'sum by (job) (rate(x{code=~\"5..\"}[10m]))' }", "{ alert: A, expr: 'avg_over_time(j:r[1h]) > 1' }"],
             "up{pod=$pod} == 1 and ALERTS{alertname=\"A\"}",
-            &[("{__name__=\"up\"}", 5), ("{code=~\"5..\",__name__=\"x\"}", 70)],
+            &[("{__name__=\"up\"}", 5), ("{__name__=\"x\",code=~\"5..\"}", 70)],
         );
         check_wanted(
             &["{ alert: A, expr: 'y offset 1w > 1' }"],
