@@ -102,6 +102,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Play a scenario as a live Prometheus and the webhooks of its Alertmanager, faster than it would go, to try out what watches
     RehearseLive(RehearseLiveArgs),
+    /// What incidents teach: what each came to, what came too late, what nobody answers, and drafts of what could be written down
+    Learn(LearnArgs),
     /// What the project here and the library hold
     List(ListArgs),
     /// Explain a scenario, a policy, rules, a fault, an action, a guard, a key of a file, a measure, or one of a few pages
@@ -110,9 +112,27 @@ pub enum Command {
     Schema(SchemaArgs),
     /// A script by which a shell completes commands and options
     Completions(CompletionsArgs),
+    /// Verify the ledger: which entry is missing, altered, out of order, forked or unsigned; show or explain one
+    Audit(AuditArgs),
     /// Allow what a policy that is running has proposed; no policy runs outside of simulations yet
     #[command(hide = true)]
     Approve(ApproveArgs),
+}
+
+/// Arguments of `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// The chain: a policy's name, or `watch` for what the watcher was told [default: all]
+    pub policy: Option<String>,
+    /// Show the entry with this number as it stands there
+    #[arg(long, value_name = "N", requires = "policy", conflicts_with = "explain")]
+    pub show: Option<u64>,
+    /// Say in words what the entry with this number is, what it follows and what speaks of it
+    #[arg(long, value_name = "N", requires = "policy")]
+    pub explain: Option<u64>,
+    /// Fail unless the entry with this hash, or the beginning of one, is there: a head that somebody noted shows that no end was cut off
+    #[arg(long, value_name = "HASH", conflicts_with_all = ["show", "explain"])]
+    pub contains: Option<String>,
 }
 
 /// Arguments of `approve`.
@@ -543,6 +563,26 @@ pub struct ImportPrometheusArgs {
     /// Write the incident into this folder, a new or an empty one [default: a folder of its name, in `incidents`]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+/// Arguments of `learn`.
+#[derive(Debug, Args)]
+pub struct LearnArgs {
+    /// Journals (`journal.jsonl`), incident folders, or folders with several of them [default: the incidents of firedrill.yaml]
+    #[arg(value_name = "JOURNAL|INCIDENT")]
+    pub told: Vec<String>,
+    /// The folder of the ledger [default: `ledger` beside firedrill.yaml, if it is there]
+    #[arg(long, value_name = "DIR")]
+    pub ledger: Option<PathBuf>,
+    /// Policies that answer today [default: those of firedrill.yaml]
+    #[arg(short, long, value_name = "POLICY")]
+    pub policy: Vec<String>,
+    /// Rule files instead of those of firedrill.yaml or the library
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
+    /// Print the drafts alone, as one diff that `git apply` takes
+    #[arg(long)]
+    pub diff: bool,
 }
 
 /// Arguments of `rehearse-live`.

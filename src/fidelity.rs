@@ -98,7 +98,8 @@ fn tolerance_ms(rules: &Rules) -> i64 {
 }
 
 /// The series that the rules write over a recording.
-fn replayed(recording: &Recording, rules: &Rules) -> Store {
+#[must_use]
+pub fn replayed(recording: &Recording, rules: &Rules) -> Store {
     let start = recording.start;
     let mut playback = Playback::new(&recording.store);
     let ruler = || Ruler::new(std::sync::Arc::clone(&rules.set), start, RulerSettings::default());

@@ -4,6 +4,7 @@ mod progress;
 mod setting;
 mod terminal;
 mod approve;
+mod audit;
 mod calibrate;
 mod check;
 mod compare;
@@ -13,6 +14,7 @@ mod explore;
 mod gate;
 mod import;
 mod init;
+mod learn;
 mod list;
 mod meaning;
 mod rehearse_live;
@@ -49,10 +51,12 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Replay(arguments) => replay::execute(arguments, output),
         Command::Import(arguments) => import::execute(arguments, output),
         Command::RehearseLive(arguments) => rehearse_live::execute(arguments, output),
+        Command::Learn(arguments) => learn::execute(arguments, output),
         Command::List(arguments) => list::execute(arguments, output),
         Command::Explain(arguments) => explain::execute(arguments, output),
         Command::Schema(arguments) => schema::execute(arguments, output),
         Command::Completions(arguments) => completions::execute(arguments, output),
+        Command::Audit(arguments) => audit::execute(arguments, output),
         Command::Approve(arguments) => approve::execute(arguments),
     });
     match done {
@@ -83,11 +87,13 @@ fn allowed(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Replay(_) => "replay",
         Command::Import(_) => "import",
         Command::RehearseLive(_) => "rehearse-live",
+        Command::Learn(_) => "learn",
         Command::List(_) => "list",
         Command::Explain(_) => "explain",
         Command::Explore(_) => "explore",
         Command::Schema(_) => "schema",
         Command::Completions(_) => "completions",
+        Command::Audit(_) => "audit",
         Command::Approve(_) => "approve",
     };
     output.only_text_and_json(word)

@@ -61,7 +61,9 @@ fn precheck(all: &[Told], lessons: &[Lesson], (policy, source): (&Name, &Source)
     let needed = known.iter().find(|alert| in_all(&right, alert) && in_none(&wrong, alert));
     let forbidden = known.iter().find(|alert| in_all(&wrong, alert) && in_none(&right, alert));
     let (expression, because) = match (needed, forbidden) {
-        (Some(alert), _) => (format!("count(ALERTS{{alertname=\"{alert}\", alertstate=\"firing\"}}) > 0"), format!("it was right only while {alert} fired")),
+        (Some(alert), _) => {
+            (format!("count(ALERTS{{alertname=\"{alert}\", alertstate=\"firing\"}}) > 0"), format!("it was right only while {alert} fired"))
+        }
         (None, Some(alert)) => {
             (format!("absent(ALERTS{{alertname=\"{alert}\", alertstate=\"firing\"}})"), format!("while {alert} fired it was wrong"))
         }
@@ -104,7 +106,9 @@ fn within(all: &[Told], (policy, source): (&Name, &Source)) -> Option<Draft> {
                 continue;
             }
             let opened = told.records.iter().find_map(|other| match &other.event {
-                Event::IncidentOpened { policy: own, incident: same, alert, labels, .. } if own == policy && same == incident => Some((alert, labels)),
+                Event::IncidentOpened { policy: own, incident: same, alert, labels, .. } if own == policy && same == incident => {
+                    Some((alert, labels))
+                }
                 _ => None,
             });
             let Some((alert, labels)) = opened else { continue };
@@ -130,7 +134,8 @@ fn within(all: &[Told], (policy, source): (&Name, &Source)) -> Option<Draft> {
     let (before, rest) = text.split_once("within:")?;
     let value = rest.trim_start().split([',', ' ', '}']).next()?;
     let added = vec![format!("{before}within: {whole}{}", &rest.trim_start()[value.len()..])];
-    let why = format!("a verification of {policy} failed after {value}, and the alert was over {needed} after the action, without another one");
+    let why =
+        format!("a verification of {policy} failed after {value}, and the alert was over {needed} after the action, without another one");
     Some(Draft { why, diff: unified(&source.path, &source.text, &Change { line, removed: 1, added }) })
 }
 
@@ -174,7 +179,11 @@ mod tests {
         let labels = [(Name::new("pod"), Name::new("api-1"))].into();
         all.records.push(Record { number: 3, at: Time::from_seconds(70), event: Event::AlertResolved { alert: Name::new("A"), labels } });
         let found = drafts(&[all.clone()], &[], &policies());
-        assert!(found[0].diff.contains("-    verify: { expr: up == 1, within: 40s }\n+    verify: { expr: up == 1, within: 2m }"), "{}", found[0].diff);
+        assert!(
+            found[0].diff.contains("-    verify: { expr: up == 1, within: 40s }\n+    verify: { expr: up == 1, within: 2m }"),
+            "{}",
+            found[0].diff
+        );
         all.records.pop();
         assert_eq!(drafts(&[all], &[], &policies()), []);
     }

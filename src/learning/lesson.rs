@@ -278,7 +278,14 @@ mod tests {
 
     #[test]
     fn what_comes_back_or_calls_somebody_is_partial_and_what_never_helps_is_none() {
-        let back = [Script::Open(1, 10), Script::Act(1, 12), Script::Held(1, 60), Script::Close(1, 60), Script::Open(2, 500), Script::Close(2, 900)];
+        let back = [
+            Script::Open(1, 10),
+            Script::Act(1, 12),
+            Script::Held(1, 60),
+            Script::Close(1, 60),
+            Script::Open(2, 500),
+            Script::Close(2, 900),
+        ];
         check(&script(&back), "partial ? again 1; none ? again 0");
         let called = [Script::Open(1, 10), Script::Act(1, 12), Script::Held(1, 60), Script::Page(1, 70), Script::Close(1, 70)];
         check(&script(&called), "partial ? again 0");
@@ -324,7 +331,13 @@ mod tests {
 
     #[test]
     fn what_was_on_first_and_not_before_the_onset_would_have_been_earlier() {
-        let mut told = script(&[Script::Fire("Noise", 1), Script::Fire("Noise", 100), Script::Fire("Early", 110), Script::Fire("A", 290), Script::Open(1, 300)]);
+        let mut told = script(&[
+            Script::Fire("Noise", 1),
+            Script::Fire("Noise", 100),
+            Script::Fire("Early", 110),
+            Script::Fire("A", 290),
+            Script::Open(1, 300),
+        ]);
         assert_eq!(lessons(&told)[0].prevention, None, "nobody knows when it began");
         told.onset = Some(Time::from_seconds(90));
         let found = lessons(&told)[0].prevention.clone().unwrap();

@@ -156,7 +156,9 @@ fn is_answered(alert: &Name, labels: &LabelSet, policies: &[Arc<Policy>]) -> boo
 
 fn worth(alert: &Name, seen: &SeenAlert) -> Automate {
     let minutes = seen.work.iter().map(|span| span.as_seconds() / 60.0).sum::<f64>() / (seen.work.len().max(1) as f64);
-    let names_a_target = |labels: &LabelSet| ["pod", "replica", "service", "node", "instance", "deployment", "zone"].iter().any(|name| labels.contains_key(*name));
+    let names_a_target = |labels: &LabelSet| {
+        ["pod", "replica", "service", "node", "instance", "deployment", "zone"].iter().any(|name| labels.contains_key(*name))
+    };
     let reversibility = reversibility(&seen.deeds);
     let verifiability = if seen.labels.iter().all(names_a_target) { 1.0 } else { 0.5 };
     let worth = seen.count as f64 * minutes * reversibility * verifiability;
@@ -168,7 +170,9 @@ fn reversibility(deeds: &[String]) -> f64 {
     const UNDONE: [(&str, Action); 3] = [("rollback", Action::Rollback), ("roll back", Action::Rollback), ("drain", Action::Drain)];
     const GONE: [&str; 8] = ["restart", "kill", "purge", "delete", "fail over", "failover", "reboot", "flush"];
     let text = deeds.join("\n").to_lowercase();
-    let can_be_undone = text.contains("rolled back") || text.contains("scale") || UNDONE.iter().any(|(word, action)| text.contains(word) && is_reversible(action));
+    let can_be_undone = text.contains("rolled back")
+        || text.contains("scale")
+        || UNDONE.iter().any(|(word, action)| text.contains(word) && is_reversible(action));
     match (GONE.iter().any(|word| text.contains(word)), can_be_undone) {
         (true, _) => 0.25,
         (false, true) => 1.0,
@@ -208,7 +212,8 @@ mod tests {
 
     #[test]
     fn a_step_whose_verification_never_held_never_changed_an_outcome() {
-        let twice = [Script::Open(1, 1), Script::Act(1, 2), Script::Failed(1, 9), Script::Open(2, 10), Script::Act(2, 11), Script::Failed(2, 19)];
+        let twice =
+            [Script::Open(1, 1), Script::Act(1, 2), Script::Failed(1, 9), Script::Open(2, 10), Script::Act(2, 11), Script::Failed(2, 19)];
         let told = script(&twice);
         let found = together(&[told.clone()], &lessons(&told), &[policy("A")]);
         assert_eq!(found.idle_steps, [IdleStep { policy: Name::new("p"), step: 1, taken: 2, failed: 2 }]);

@@ -108,7 +108,9 @@ impl Told {
 pub fn of_journal(source: &Source) -> Result<Told, Failure> {
     let wrong = |line: usize, reason: &str| {
         let message = format!("line {line} is no {} of a journal: {reason}", if line == 1 { "header" } else { "record" });
-        Failure::Input(vec![Problem::in_file("FD0890", &source.path, message).remedy("name what `--out` of `run` or `replay` wrote: `journal.jsonl`")])
+        Failure::Input(vec![
+            Problem::in_file("FD0890", &source.path, message).remedy("name what `--out` of `run` or `replay` wrote: `journal.jsonl`"),
+        ])
     };
     let mut lines = source.text.lines().enumerate().map(|(index, line)| (index + 1, line));
     let Some((_, first)) = lines.next() else { return Err(wrong(1, "the file is empty")) };

@@ -28,6 +28,7 @@ mod judge;
 mod kubernetes;
 mod language;
 mod law;
+mod ledger;
 mod lint;
 mod live;
 mod outputs;
