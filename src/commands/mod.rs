@@ -4,6 +4,7 @@ mod progress;
 mod setting;
 mod terminal;
 mod approve;
+mod audit;
 mod calibrate;
 mod check;
 mod compare;
@@ -13,8 +14,10 @@ mod explore;
 mod gate;
 mod import;
 mod init;
+mod learn;
 mod list;
 mod meaning;
+mod rehearse_live;
 mod replay;
 mod schema;
 mod run;
@@ -47,10 +50,13 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Merge(arguments) => gate::merge(arguments, output),
         Command::Replay(arguments) => replay::execute(arguments, output),
         Command::Import(arguments) => import::execute(arguments, output),
+        Command::RehearseLive(arguments) => rehearse_live::execute(arguments, output),
+        Command::Learn(arguments) => learn::execute(arguments, output),
         Command::List(arguments) => list::execute(arguments, output),
         Command::Explain(arguments) => explain::execute(arguments, output),
         Command::Schema(arguments) => schema::execute(arguments, output),
         Command::Completions(arguments) => completions::execute(arguments, output),
+        Command::Audit(arguments) => audit::execute(arguments, output),
         Command::Approve(arguments) => approve::execute(arguments),
     });
     match done {
@@ -80,11 +86,14 @@ fn allowed(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Calibrate(_) => "calibrate",
         Command::Replay(_) => "replay",
         Command::Import(_) => "import",
+        Command::RehearseLive(_) => "rehearse-live",
+        Command::Learn(_) => "learn",
         Command::List(_) => "list",
         Command::Explain(_) => "explain",
         Command::Explore(_) => "explore",
         Command::Schema(_) => "schema",
         Command::Completions(_) => "completions",
+        Command::Audit(_) => "audit",
         Command::Approve(_) => "approve",
     };
     output.only_text_and_json(word)

@@ -1,0 +1,227 @@
+//! `firedrill learn`: what incidents teach. It tells and drafts, and changes no file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use firedrill_core::name::Name;
+use firedrill_core::time::Start;
+use firedrill_reports::words::counted;
+use firedrill_scenarios::incident::FILE_NAME;
+use serde_json::json;
+
+use super::setting::RuleNames;
+use crate::cli::{Format, LearnArgs};
+use crate::drill::{Answer, Rules};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::home::{Home, Routings};
+use crate::learning::{Draft, Kind, Lesson, Together, Told, drafts, lessons, of_chain, of_incident, of_journal, together};
+use crate::ledger::{FOLDER, Ledger, WATCH};
+use crate::load::{self, Source};
+use crate::output::Output;
+use crate::replaying;
+
+/// The version of the JSON.
+const SCHEMA: &str = "firedrill.learn/1";
+
+/// Of each list at most so many lines are printed; JSON has all.
+const SHOWN: usize = 20;
+
+/// Tells what can be learned.
+pub fn execute(arguments: &LearnArgs, output: Output) -> Result<Exit, Failure> {
+    let home = Home::here()?;
+    let answer = if arguments.policy.is_empty() { home.policies()? } else { home.answer(&arguments.policy)? };
+    let mut all = Vec::new();
+    for place in places(&home, arguments)? {
+        all.push(told(&home, arguments, &answer, &place)?);
+    }
+    all.extend(of_ledger(&home, arguments)?);
+    if all.is_empty() {
+        let remedy = "name journals or incident folders; or `--ledger DIR`; or list `incidents:` in firedrill.yaml";
+        return Err(Failure::argument("there is nothing to learn from", remedy));
+    }
+    let all_lessons: Vec<Lesson> = all.iter().flat_map(lessons).collect();
+    let found = together(&all, &all_lessons, &answer.policies);
+    let drafted = drafts(&all, &all_lessons, &texts(&home, &answer));
+    if arguments.diff {
+        output.data(&drafted.iter().map(|draft| draft.diff.as_str()).collect::<String>())?;
+        return Ok(Exit::Held);
+    }
+    match output.format {
+        Format::Text => output.data(&text(&all, &all_lessons, &found, &drafted))?,
+        Format::Json => {
+            let sources = all.iter().map(|told| json!({ "name": told.name, "start": told.start.to_string() }));
+            let document = json!({
+                "schema": SCHEMA, "sources": sources.collect::<Vec<_>>(), "incidents": all_lessons, "together": found, "drafts": drafted,
+            });
+            output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
+        }
+    }
+    Ok(Exit::Held)
+}
+
+/// Something to learn from: a journal's file, or an incident's name.
+enum Place {
+    Journal(PathBuf),
+    Incident(String),
+}
+
+fn places(home: &Home, arguments: &LearnArgs) -> Result<Vec<Place>, Failure> {
+    if arguments.told.is_empty() {
+        return Ok(home.incident_folders()?.into_iter().map(Place::Incident).collect());
+    }
+    let mut places = Vec::new();
+    for named in &arguments.told {
+        let path = Path::new(named);
+        if path.is_dir() && !path.join(FILE_NAME).is_file() {
+            places.extend(inside(path)?);
+        } else if path.extension().is_some_and(|extension| extension == "jsonl") {
+            places.push(Place::Journal(path.to_owned()));
+        } else {
+            places.push(Place::Incident(named.clone()));
+        }
+    }
+    Ok(places)
+}
+
+/// The journals and incidents of a folder and of those right below it, by name. An incident's own journal is what its recording came from.
+fn inside(folder: &Path) -> Result<Vec<Place>, Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::argument(format!("cannot read the folder {}: {error}", folder.display()), "name a folder that can be read")
+    };
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).map_err(unreadable)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.push(folder.to_owned());
+    paths.sort();
+    let place = |path: &PathBuf| {
+        if path.join(FILE_NAME).is_file() {
+            return Some(Place::Incident(path.display().to_string()));
+        }
+        let journal = path.join("journal.jsonl");
+        journal.is_file().then_some(Place::Journal(journal))
+    };
+    let found: Vec<Place> = paths.iter().filter_map(place).collect();
+    if found.is_empty() {
+        let message = format!("{} holds neither a journal nor an incident", folder.display());
+        return Err(Failure::argument(message, "name a `journal.jsonl`, or a folder with an `incident.yaml`"));
+    }
+    Ok(found)
+}
+
+fn told(home: &Home, arguments: &LearnArgs, answer: &Arc<Answer>, place: &Place) -> Result<Told, Failure> {
+    match place {
+        Place::Journal(path) => of_journal(&load::read_file(path)?),
+        Place::Incident(name) => {
+            let (incident, files) = home.incident(name)?;
+            let own = arguments.rules.is_empty() && !incident.rules.is_empty();
+            let rules = if own { None } else { Some(RuleNames::chosen(home, &arguments.rules)?.load(&[])?) };
+            let page = Path::new(name).join(FILE_NAME);
+            let page = if page.is_file() { Some(load::read_file(&page)?) } else { None };
+            let answer = if answer.policies.is_empty() && !incident.policies.is_empty() { None } else { Some(Arc::clone(answer)) };
+            let replay = replaying::prepare(incident, &files, rules, answer, &Routings::chosen(home, None)?)?;
+            let library: Arc<Rules> = RuleNames::library().load(&[])?;
+            Ok(of_incident(name, &replay, &library, page))
+        }
+    }
+}
+
+/// The ledger's chains, the watcher's own left out: what it was told stands in no decision.
+fn of_ledger(home: &Home, arguments: &LearnArgs) -> Result<Vec<Told>, Failure> {
+    let folder = arguments.ledger.clone().unwrap_or_else(|| home.base.join(FOLDER));
+    if !folder.is_dir() {
+        return match &arguments.ledger {
+            Some(folder) => Err(Failure::argument(
+                format!("there is no ledger in {}", folder.display()),
+                "name the folder with the chains, `NAME.jsonl`",
+            )),
+            None => Ok(Vec::new()),
+        };
+    }
+    let chains = Ledger::chains(&folder)?.into_iter().filter(|name| **name != *WATCH);
+    let read = |name: Name| Ok(of_chain(&name, &Ledger::read(&folder, &name)?.sound()?));
+    chains.map(read).filter_map(Result::transpose).collect()
+}
+
+/// The files of the policies, by name; those of the library cannot be edited.
+fn texts(home: &Home, answer: &Answer) -> BTreeMap<Name, Source> {
+    let read = |(name, argument): &(String, String)| {
+        let paths = [PathBuf::from(argument), home.base.join(argument)];
+        let path = paths.into_iter().find(|path| path.is_file())?;
+        Some((Name::new(name), load::read_file(&path).ok()?))
+    };
+    answer.sources.iter().filter_map(read).collect()
+}
+
+fn text(all: &[Told], lessons: &[Lesson], found: &Together, drafts: &[Draft]) -> String {
+    let mut lines = vec![format!("{} and {} of policies", counted(all.len() as u64, "source"), counted(lessons.len() as u64, "incident"))];
+    for told in all {
+        let own: Vec<&Lesson> = lessons.iter().filter(|lesson| lesson.source == told.name).collect();
+        let what = match told.kind {
+            Kind::Run => "a run",
+            Kind::Replay => "a replay, which shows decisions and no effect",
+            Kind::Live => "a live system",
+        };
+        lines.push(format!("\n{} ({what})", told.name));
+        lines.extend(own.iter().take(SHOWN).map(|lesson| line(lesson, told.start)));
+        lines.extend((own.len() > SHOWN).then(|| format!("  and {} more; `--format json` has all", own.len() - SHOWN)));
+        lines.extend(own.is_empty().then(|| "  no policy took anything up".to_owned()));
+    }
+    let mut section = |title: &str, all: Vec<String>| {
+        if !all.is_empty() {
+            lines.push(format!("\n{title}"));
+            lines.extend(all.iter().take(SHOWN).map(|line| format!("  {line}")));
+        }
+    };
+    let resolutions = found.resolutions.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ");
+    section("What incidents came to", if resolutions.is_empty() { Vec::new() } else { vec![resolutions] });
+    let idle = |step: &crate::learning::IdleStep| {
+        format!("step {} of {}: taken {}×, its verification never held ({} failed)", step.step, step.policy, step.taken, step.failed)
+    };
+    section("Steps that never changed an outcome", found.idle_steps.iter().map(idle).collect());
+    let uncovered = |own: &crate::learning::Uncovered| format!("{} ({}×)", own.name, own.count);
+    section("Alerts that no policy answers", found.uncovered_alerts.iter().map(uncovered).collect());
+    section("Incidents in which no policy took anything up", found.uncovered_incidents.iter().map(|own| own.name.clone()).collect());
+    let automate = |own: &crate::learning::Automate| {
+        format!(
+            "{}: {:.1} = {}× · {:.1} minutes · {} reversible · {} verifiable",
+            own.alert, own.worth, own.frequency, own.minutes, own.reversibility, own.verifiability
+        )
+    };
+    section("What to automate first", found.automate.iter().map(automate).collect());
+    section(
+        "What could be written down (`--diff` prints all of it, for `git apply`)",
+        drafts.iter().map(|draft| draft.why.clone()).collect(),
+    );
+    lines.join("\n")
+}
+
+fn line(lesson: &Lesson, start: Start) -> String {
+    let at = Start::from_unix_millis(start.prometheus_millis(lesson.opened));
+    let did = lesson.did.as_deref().unwrap_or("nothing done");
+    let mut text = format!("  {at} {} on {}: {did}; {}", lesson.policy, lesson.alert, lesson.resolution.word());
+    match lesson.timely {
+        Some(true) => text += ", in time",
+        Some(false) => text += ", too late",
+        None => {}
+    }
+    match lesson.right {
+        Some(true) => text += ", right",
+        Some(false) => text += ", not what people say was right",
+        None => {}
+    }
+    if let Some(failed) = &lesson.failed {
+        text += &format!("\n      failed at step {}: {}", failed.step, failed.why);
+    }
+    if !lesson.side_effects.is_empty() {
+        let names: Vec<&str> = lesson.side_effects.iter().map(Name::as_str).collect();
+        text += &format!("\n      soon after it, and not before: {}", names.join(", "));
+    }
+    if lesson.recurrences > 0 {
+        text += &format!("\n      came back {}× within the hour", lesson.recurrences);
+    }
+    if let Some(prevention) = &lesson.prevention {
+        let whose = if prevention.is_of_library { "a rule of the library's, " } else { "your own rule " };
+        text += &format!("\n      {whose}{}, would have told {} earlier", prevention.alert, prevention.lead);
+    }
+    text
+}

@@ -1,0 +1,13 @@
+//! What incidents teach: journals, replays and the ledger, looked at afterwards. It tells and drafts, and changes no file.
+
+mod lesson;
+mod together;
+mod diff;
+mod draft;
+mod told;
+
+pub use diff::{Change, unified};
+pub use draft::{Draft, drafts};
+pub use lesson::{Failed, Lesson, Prevention, Resolution, lessons};
+pub use together::{Automate, IdleStep, Together, Uncovered, together};
+pub use told::{Kind, Said, Seen, Told, of_chain, of_incident, of_journal};

@@ -1,0 +1,348 @@
+//! What became of one incident of one policy.
+
+use std::collections::BTreeMap;
+
+use firedrill_core::journal::{Event, LabelSet, Record, Verification};
+use firedrill_core::name::Name;
+use firedrill_core::time::{Span, Time};
+use firedrill_scenarios::incident::expect::{Proposal, Proposed};
+use serde::Serialize;
+
+use super::told::{AGAIN_WITHIN, Told, incident_of};
+use crate::ledger::Labelled;
+
+/// Alerts that begin so soon after an action may be its doing.
+const SIDE_EFFECT_WITHIN: Span = Span::from_minutes(10);
+
+/// What an incident came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// The last step was verified, nobody was called, and the alert did not come back within the hour.
+    Full,
+    /// A step was verified, and it was not enough: somebody was called, or the alert came back.
+    Partial,
+    /// Nothing that was done, if anything was, helped.
+    None,
+    /// People say that it made things worse.
+    Harmful,
+    /// Nothing acted, because nothing could: what would have been done has shown no effect.
+    Unproven,
+}
+
+impl Resolution {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Partial => "partial",
+            Self::None => "none",
+            Self::Harmful => "harmful",
+            Self::Unproven => "unproven",
+        }
+    }
+}
+
+/// The step at which an incident failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// Its number, from 1.
+    pub step: u32,
+    /// Why, with figures.
+    pub why: String,
+}
+
+/// What could have been known earlier.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Prevention {
+    /// The alert that was on first, and was not on before the incident began.
+    pub alert: Name,
+    /// How much earlier than the alert that the policy answers.
+    pub lead: Span,
+    /// Whether only the library has its rule.
+    pub is_of_library: bool,
+}
+
+/// What became of one incident of one policy.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Lesson {
+    /// Where it was told.
+    pub source: String,
+    /// The policy.
+    pub policy: Name,
+    /// Its number for the incident.
+    pub incident: u64,
+    /// The alert.
+    pub alert: Name,
+    /// When it was opened, of the source's time.
+    pub opened: Time,
+    /// What was done first, or would have been; `None`: nothing.
+    pub did: Option<String>,
+    /// What it came to.
+    pub resolution: Resolution,
+    /// Whether it acted in time: as soon as was expected, else before people did; `None`: nobody says what in time would have been.
+    pub timely: Option<bool>,
+    /// Where it failed.
+    pub failed: Option<Failed>,
+    /// Alerts that began within ten minutes after an action and had not been on before.
+    pub side_effects: Vec<Name>,
+    /// How often the same alert opened an incident again within an hour.
+    pub recurrences: u64,
+    /// What could have been known earlier.
+    pub prevention: Option<Prevention>,
+    /// Whether people, or what was expected, say that the decision was right.
+    pub right: Option<bool>,
+}
+
+/// What one incident's records say.
+#[derive(Default)]
+struct Notes<'a> {
+    opened: Option<(Time, &'a Name, &'a LabelSet)>,
+    closed: Option<Time>,
+    acts: Vec<(Time, u32, String)>,
+    would: Vec<(Time, Proposal)>,
+    verified: Vec<(u32, Verification, String)>,
+    refused: Option<(u32, String)>,
+    paged: bool,
+}
+
+/// The lessons of all incidents, in the order in which they were opened.
+#[must_use]
+pub fn lessons(told: &Told) -> Vec<Lesson> {
+    let mut notes: BTreeMap<(Name, u64), Notes<'_>> = BTreeMap::new();
+    for record in &told.records {
+        if let (Some(policy), Some(incident)) = (policy_of(&record.event), incident_of(&record.event)) {
+            note(notes.entry((policy.clone(), incident)).or_default(), record);
+        }
+    }
+    let mut all: Vec<Lesson> = notes.iter().filter_map(|(key, own)| lesson(told, key, own, &notes)).collect();
+    all.sort_by(|one, other| (one.opened, &one.policy, one.incident).cmp(&(other.opened, &other.policy, other.incident)));
+    all
+}
+
+fn policy_of(event: &Event) -> Option<&Name> {
+    match event {
+        Event::IncidentOpened { policy, .. }
+        | Event::Decided { policy, .. }
+        | Event::WouldAct { policy, .. }
+        | Event::Refused { policy, .. }
+        | Event::Verified { policy, .. }
+        | Event::Paged { policy, .. }
+        | Event::Proposed { policy, .. }
+        | Event::IncidentClosed { policy, .. } => Some(policy),
+        _ => None,
+    }
+}
+
+fn note<'a>(notes: &mut Notes<'a>, record: &'a Record) {
+    match &record.event {
+        Event::IncidentOpened { alert, labels, .. } => notes.opened = Some((record.at, alert, labels)),
+        Event::IncidentClosed { .. } => notes.closed = Some(record.at),
+        Event::Decided { step, what, target, .. } => notes.acts.push((record.at, *step, format!("{what} {target}"))),
+        Event::WouldAct { policy, what, target, .. } => {
+            let what = Proposed::Act(what.clone(), target.clone());
+            notes.would.push((record.at, Proposal { at: record.at, policy: policy.clone(), what }));
+        }
+        Event::Verified { step, verdict, figures, .. } => notes.verified.push((*step, *verdict, figures.clone())),
+        Event::Refused { step, guard, figures, .. } => {
+            notes.refused.get_or_insert_with(|| (*step, format!("{guard} refused: {figures}")));
+        }
+        Event::Paged { .. } => notes.paged = true,
+        _ => {}
+    }
+}
+
+fn lesson(told: &Told, (policy, incident): &(Name, u64), own: &Notes<'_>, all: &BTreeMap<(Name, u64), Notes<'_>>) -> Option<Lesson> {
+    let (opened, alert, labels) = own.opened?;
+    let acted = own.acts.first().map(|(at, _, what)| (*at, what.clone()));
+    let would = own.would.first().map(|(at, proposal)| (*at, proposal.what.to_string()));
+    let first = acted.clone().or(would);
+    let closed = own.closed.unwrap_or(opened);
+    let again = |((other, _), notes): &(&(Name, u64), &Notes<'_>)| {
+        let same = notes.opened.filter(|(at, name, set)| *at > opened && *at <= closed + AGAIN_WITHIN && (*name, *set) == (alert, labels));
+        other == policy && same.is_some()
+    };
+    let recurrences = all.iter().filter(again).count() as u64;
+    let said = told.said.get(&(policy.clone(), *incident)).map(|said| said.label);
+    let right = match said {
+        Some(label) => Some(matches!(label, Labelled::Right | Labelled::Redundant)),
+        None => expected(told, own),
+    };
+    Some(Lesson {
+        source: told.name.clone(),
+        policy: policy.clone(),
+        incident: *incident,
+        alert: alert.clone(),
+        opened,
+        did: first.as_ref().map(|(_, what)| what.clone()),
+        resolution: resolution(own, said, recurrences),
+        timely: first.and_then(|(at, _)| timely(told, at)),
+        failed: failed(own),
+        side_effects: side_effects(told, own),
+        recurrences,
+        prevention: prevention(told, (opened, alert)),
+        right,
+    })
+}
+
+fn resolution(own: &Notes<'_>, said: Option<Labelled>, recurrences: u64) -> Resolution {
+    if said == Some(Labelled::Harmful) {
+        return Resolution::Harmful;
+    }
+    if own.acts.is_empty() {
+        return if own.would.is_empty() { Resolution::None } else { Resolution::Unproven };
+    }
+    let helped = own.verified.iter().any(|(_, verdict, _)| *verdict == Verification::Held);
+    let last = own.verified.last().is_some_and(|(_, verdict, _)| *verdict == Verification::Held);
+    match helped {
+        true if last && !own.paged && recurrences == 0 => Resolution::Full,
+        true => Resolution::Partial,
+        false => Resolution::None,
+    }
+}
+
+/// What the expectations of a recorded incident say of what would have been done; `None`: nothing.
+fn expected(told: &Told, own: &Notes<'_>) -> Option<bool> {
+    let expect = told.expect.as_ref()?;
+    let says: Vec<bool> = own.would.iter().filter_map(|(_, proposal)| expect.is_right(proposal, told.start)).collect();
+    if says.is_empty() { None } else { Some(says.iter().all(|right| *right)) }
+}
+
+/// By what was expected of the incident, else by when people acted.
+fn timely(told: &Told, at: Time) -> Option<bool> {
+    let onset = told.onset.unwrap_or(Time::ZERO);
+    let within = told.expect.as_ref().and_then(|expect| expect.must.iter().filter_map(|expected| expected.within).min());
+    match within {
+        Some(within) => Some(at <= onset + within),
+        None => told.people.iter().map(|(at, _)| *at).filter(|own| *own >= onset).min().map(|people| at <= people),
+    }
+}
+
+fn failed(own: &Notes<'_>) -> Option<Failed> {
+    let unverified = own.verified.iter().find(|(_, verdict, _)| *verdict != Verification::Held);
+    match (unverified, &own.refused) {
+        (Some((step, verdict, figures)), _) => {
+            let how = if *verdict == Verification::Failed { "its verification failed" } else { "its verification had no data" };
+            Some(Failed { step: step + 1, why: format!("{how}: {figures}") })
+        }
+        // A refusal that was overcome is none.
+        (None, Some((step, why))) if own.acts.is_empty() && own.would.is_empty() => Some(Failed { step: step + 1, why: why.clone() }),
+        _ => None,
+    }
+}
+
+fn side_effects(told: &Told, own: &Notes<'_>) -> Vec<Name> {
+    let mut names: Vec<Name> = Vec::new();
+    for (acted, _, _) in &own.acts {
+        let soon = told.seen.iter().filter(|seen| !seen.is_of_library && seen.at > *acted && seen.at <= *acted + SIDE_EFFECT_WITHIN);
+        let new = soon.filter(|seen| !told.seen.iter().any(|other| other.alert == seen.alert && other.at <= *acted));
+        names.extend(new.map(|seen| seen.alert.clone()));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The first alert after the onset that was not on before it, if it came before the one that was answered.
+fn prevention(told: &Told, (opened, answered): (Time, &Name)) -> Option<Prevention> {
+    let onset = told.onset?;
+    let quiet = |alert: &Name| !told.seen.iter().any(|seen| seen.alert == *alert && seen.at < onset);
+    let first = told.seen.iter().filter(|seen| seen.at >= onset && seen.at < opened).find(|seen| quiet(&seen.alert))?;
+    let lead = opened - first.at;
+    // The answered alert fires before the policy hears of it; that is no lead that another rule would give.
+    (*answered != first.alert).then(|| Prevention { alert: first.alert.clone(), lead, is_of_library: first.is_of_library })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::told::tests::{Script, script};
+    use super::*;
+
+    #[track_caller]
+    fn check(told: &Told, expected: &str) {
+        let all = lessons(told);
+        let told = |lesson: &Lesson| {
+            let failed = lesson.failed.as_ref().map_or_else(String::new, |failed| format!(" failed at {}: {}", failed.step, failed.why));
+            let side = if lesson.side_effects.is_empty() { String::new() } else { format!(" then {:?}", lesson.side_effects) };
+            let timely = lesson.timely.map_or("?", |timely| if timely { "in time" } else { "late" });
+            format!("{} {timely} again {}{failed}{side}", lesson.resolution.word(), lesson.recurrences)
+        };
+        assert_eq!(all.iter().map(told).collect::<Vec<_>>().join("; "), expected);
+    }
+
+    #[test]
+    fn what_is_verified_and_stays_away_is_full() {
+        check(&script(&[Script::Open(1, 10), Script::Act(1, 12), Script::Held(1, 60), Script::Close(1, 60)]), "full ? again 0");
+    }
+
+    #[test]
+    fn what_comes_back_or_calls_somebody_is_partial_and_what_never_helps_is_none() {
+        let back = [
+            Script::Open(1, 10),
+            Script::Act(1, 12),
+            Script::Held(1, 60),
+            Script::Close(1, 60),
+            Script::Open(2, 500),
+            Script::Close(2, 900),
+        ];
+        check(&script(&back), "partial ? again 1; none ? again 0");
+        let called = [Script::Open(1, 10), Script::Act(1, 12), Script::Held(1, 60), Script::Page(1, 70), Script::Close(1, 70)];
+        check(&script(&called), "partial ? again 0");
+        let failed = [Script::Open(1, 10), Script::Act(1, 12), Script::Failed(1, 90), Script::Page(1, 90), Script::Close(1, 90)];
+        check(&script(&failed), "none ? again 0 failed at 1: its verification failed: up 0 == 1");
+        let refused = [Script::Open(1, 10), Script::Refuse(1, 12), Script::Page(1, 13), Script::Close(1, 13)];
+        check(&script(&refused), "none ? again 0 failed at 1: cooldown refused: 2m of 10m");
+    }
+
+    #[test]
+    fn what_would_have_been_done_is_unproven_and_what_people_call_harmful_is() {
+        let mut told = script(&[Script::Open(1, 10), Script::Would(1, 12), Script::Close(1, 300)]);
+        check(&told, "unproven ? again 0");
+        told.said.insert((Name::new("p"), 1), super::super::told::Said { label: Labelled::Harmful });
+        check(&told, "harmful ? again 0");
+        assert_eq!(lessons(&told)[0].right, Some(false));
+    }
+
+    #[test]
+    fn in_time_is_before_people_acted() {
+        let mut told = script(&[Script::Open(1, 10), Script::Act(1, 12), Script::Held(1, 60), Script::Close(1, 60)]);
+        told.onset = Some(Time::from_seconds(5));
+        told.people = vec![(Time::from_seconds(2), "deployed".to_owned()), (Time::from_seconds(300), "rolled back".to_owned())];
+        check(&told, "full in time again 0");
+        told.people[1].0 = Time::from_seconds(11);
+        check(&told, "full late again 0");
+    }
+
+    #[test]
+    fn alerts_that_begin_after_an_action_are_told_and_what_was_on_before_is_not() {
+        let all = [
+            Script::Fire("Old", 1),
+            Script::Open(1, 10),
+            Script::Act(1, 12),
+            Script::Fire("Old", 20),
+            Script::Fire("New", 30),
+            Script::Held(1, 60),
+            Script::Close(1, 60),
+            Script::Fire("Late", 700),
+        ];
+        check(&script(&all), "full ? again 0 then [\"New\"]");
+    }
+
+    #[test]
+    fn what_was_on_first_and_not_before_the_onset_would_have_been_earlier() {
+        let mut told = script(&[
+            Script::Fire("Noise", 1),
+            Script::Fire("Noise", 100),
+            Script::Fire("Early", 110),
+            Script::Fire("A", 290),
+            Script::Open(1, 300),
+        ]);
+        assert_eq!(lessons(&told)[0].prevention, None, "nobody knows when it began");
+        told.onset = Some(Time::from_seconds(90));
+        let found = lessons(&told)[0].prevention.clone().unwrap();
+        assert_eq!((found.alert.as_str(), found.lead), ("Early", Span::from_seconds(190)));
+        told.onset = Some(Time::from_seconds(200));
+        assert_eq!(lessons(&told)[0].prevention, None, "the answered alert itself is no lead");
+    }
+}
