@@ -10,6 +10,7 @@ pub mod outputs;
 pub mod output;
 pub mod logs;
 pub mod ledger;
+pub mod promotion;
 pub mod load;
 pub mod revision;
 pub mod kind;

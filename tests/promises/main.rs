@@ -33,6 +33,7 @@ mod lint;
 mod outputs;
 mod policy_as_code;
 mod profiles;
+mod promotion;
 mod public;
 mod readme;
 mod remedies;
