@@ -2,6 +2,7 @@
 
 mod progress;
 mod setting;
+mod promoting;
 mod terminal;
 mod approve;
 mod audit;
@@ -9,6 +10,7 @@ mod calibrate;
 mod check;
 mod compare;
 mod completions;
+mod demote;
 mod explain;
 mod explore;
 mod gate;
@@ -18,9 +20,12 @@ mod learn;
 mod list;
 mod meaning;
 mod rehearse_live;
+mod label;
+mod promote;
 mod replay;
 mod schema;
 mod run;
+mod status;
 mod test;
 
 use crate::cli::{Cli, Command};
@@ -57,7 +62,11 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Schema(arguments) => schema::execute(arguments, output),
         Command::Completions(arguments) => completions::execute(arguments, output),
         Command::Audit(arguments) => audit::execute(arguments, output),
-        Command::Approve(arguments) => approve::execute(arguments),
+        Command::Approve(arguments) => approve::execute(arguments, output),
+        Command::Promote(arguments) => promote::execute(arguments, output),
+        Command::Demote(arguments) => demote::execute(arguments, output),
+        Command::Label(arguments) => label::execute(arguments, output),
+        Command::Status(arguments) => status::execute(arguments, output),
     });
     match done {
         Ok(exit) => exit,
@@ -95,6 +104,10 @@ fn allowed(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Completions(_) => "completions",
         Command::Audit(_) => "audit",
         Command::Approve(_) => "approve",
+        Command::Promote(_) => "promote",
+        Command::Demote(_) => "demote",
+        Command::Label(_) => "label",
+        Command::Status(_) => "status",
     };
     output.only_text_and_json(word)
 }
