@@ -151,9 +151,7 @@ fn reads_series(node: &Node) -> bool {
         Node::Subquery(subquery) => reads_series(&subquery.inner),
         Node::Negation(inner) => reads_series(inner),
         Node::Call(call) => call.arguments.iter().any(reads_series),
-        Node::Aggregation(aggregation) => {
-            aggregation.parameter.as_ref().is_some_and(reads_series) || reads_series(&aggregation.inner)
-        }
+        Node::Aggregation(aggregation) => aggregation.parameter.as_ref().is_some_and(reads_series) || reads_series(&aggregation.inner),
         Node::Binary(binary) => reads_series(&binary.left) || reads_series(&binary.right),
     }
 }
@@ -211,7 +209,9 @@ fn without_modifiers(text: &str) -> Option<&str> {
             "on" | "ignoring" => tail.strip_prefix('(')?.split_once(')')?.1.trim_start(),
             // Their labels may be left out; then brackets that follow are the right side.
             "group_left" | "group_right" => match tail.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
-                Some((labels, after)) if !after.trim().is_empty() && labels.chars().all(|c| c.is_alphanumeric() || "_, \"\t\n".contains(c)) => {
+                Some((labels, after))
+                    if !after.trim().is_empty() && labels.chars().all(|c| c.is_alphanumeric() || "_, \"\t\n".contains(c)) =>
+                {
                     after.trim_start()
                 }
                 _ => tail,
@@ -255,7 +255,10 @@ mod tests {
         check("x > on (p) group_left (y)", &["x", "(y)"]);
         check("a == b != c", &["a == b", "c"]);
         check("time() - timestamp(up) < 60 # old", &["time() - timestamp(up)"]);
-        check("sum by (p) (rate(x{a=~\"<|>\", b!=\"=\"}[5m])) / 2 >= ignoring (q) (y > 3)", &["sum by (p) (rate(x{a=~\"<|>\", b!=\"=\"}[5m])) / 2", "(y > 3)"]);
+        check(
+            "sum by (p) (rate(x{a=~\"<|>\", b!=\"=\"}[5m])) / 2 >= ignoring (q) (y > 3)",
+            &["sum by (p) (rate(x{a=~\"<|>\", b!=\"=\"}[5m])) / 2", "(y > 3)"],
+        );
         check("2 > bool 1", &[]);
     }
 
@@ -267,7 +270,10 @@ mod tests {
 
     #[test]
     fn parameters_become_quoted_values_and_never_text() {
-        check("up{pod=$pod, service=$service} < 1", &[r#"up{pod="api-1", service="a\"} or up{x=\"\\\n"} < 1"#.strip_suffix(" < 1").expect("it ends so")]);
+        check(
+            "up{pod=$pod, service=$service} < 1",
+            &[r#"up{pod="api-1", service="a\"} or up{x=\"\\\n"} < 1"#.strip_suffix(" < 1").expect("it ends so")],
+        );
         let asked = inquiry("up{service=$service} < 1", &[("service", "a\"} or up{x=\"\\\n")]);
         let plan = Plan::parse(&asked.texts()[0]).expect("PromQL");
         assert_eq!(&*plan.selectors()[0].matchers().last().expect("a matcher").value, "a\"} or up{x=\"\\\n");
@@ -288,8 +294,22 @@ mod tests {
             store.append(id, 0, value).expect("the first sample");
         }
         let texts = [
-            "x < 6", "x < 5", "sum(x) == 6", "x > on (p) y", "(x <= bool 5)", "2 > bool 1", "none < 6", "n < 6", "x / y < 3", "absent(x)",
-            "absent(none)", "x > 0 and y > 0", "x > 0 unless y >= 0", "time() == bool 0", "x >= scalar(sum(y))", "x == ignoring (q) x",
+            "x < 6",
+            "x < 5",
+            "sum(x) == 6",
+            "x > on (p) y",
+            "(x <= bool 5)",
+            "2 > bool 1",
+            "none < 6",
+            "n < 6",
+            "x / y < 3",
+            "absent(x)",
+            "absent(none)",
+            "x > 0 and y > 0",
+            "x > 0 unless y >= 0",
+            "time() == bool 0",
+            "x >= scalar(sum(y))",
+            "x == ignoring (q) x",
         ];
         for text in texts {
             let condition = Condition::parse(text).expect("a condition");
