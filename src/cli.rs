@@ -108,9 +108,27 @@ pub enum Command {
     Schema(SchemaArgs),
     /// A script by which a shell completes commands and options
     Completions(CompletionsArgs),
+    /// Verify the ledger: which entry is missing, altered, out of order, forked or unsigned; show or explain one
+    Audit(AuditArgs),
     /// Allow what a policy that is running has proposed; no policy runs outside of simulations yet
     #[command(hide = true)]
     Approve(ApproveArgs),
+}
+
+/// Arguments of `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// The chain: a policy's name, or `watch` for what the watcher was told [default: all]
+    pub policy: Option<String>,
+    /// Show the entry with this number as it stands there
+    #[arg(long, value_name = "N", requires = "policy", conflicts_with = "explain")]
+    pub show: Option<u64>,
+    /// Say in words what the entry with this number is, what it follows and what speaks of it
+    #[arg(long, value_name = "N", requires = "policy")]
+    pub explain: Option<u64>,
+    /// Fail unless the entry with this hash, or the beginning of one, is there: a head that somebody noted shows that no end was cut off
+    #[arg(long, value_name = "HASH", conflicts_with_all = ["show", "explain"])]
+    pub contains: Option<String>,
 }
 
 /// Arguments of `approve`.

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod outputs;
 pub mod output;
 pub mod logs;
+pub mod ledger;
 pub mod prometheus;
 pub mod load;
 pub mod revision;

@@ -452,6 +452,24 @@ impl Policy {
     /// BLAKE3 of what it does, hexadecimal: of the lowered policy without its places, its owner, its author, its description, and what was shown of it.
     #[must_use]
     pub fn hash(&self) -> String {
+        blake3::hash(self.text().as_bytes()).to_hex().to_string()
+    }
+
+    /// BLAKE3 of what it does beside its guards, hexadecimal. The stage that it may run at is no part of it: a promotion does not change what is promoted.
+    #[must_use]
+    pub fn hash_without_guards(&self) -> String {
+        let bare = Self { guards: GuardSettings::default(), stage: Stage::default(), ..self.clone() };
+        bare.hash()
+    }
+
+    /// BLAKE3 of its guards, hexadecimal.
+    #[must_use]
+    pub fn hash_of_guards(&self) -> String {
+        blake3::hash(format!("{:?}", self.guards).as_bytes()).to_hex().to_string()
+    }
+
+    /// All of it that counts, as a text.
+    fn text(&self) -> String {
         let mut bare = self.clone();
         let here = self.places.name.clone();
         bare.owner = self.name.clone();
@@ -476,8 +494,7 @@ impl Policy {
         }
         // Where its parts stand in its file is no part of what it does.
         let places = format!("{:?}", bare.places);
-        let text = format!("{bare:?}").replace(&places, "").replace(&format!("{here:?}"), "");
-        blake3::hash(text.as_bytes()).to_hex().to_string()
+        format!("{bare:?}").replace(&places, "").replace(&format!("{here:?}"), "")
     }
 
     /// The condition at a place in the policy; `None` if nothing stands there.

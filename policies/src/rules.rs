@@ -7,6 +7,7 @@ mod known;
 mod cycle;
 mod ruler;
 mod coverage;
+mod closure;
 mod reach;
 pub mod lint;
 pub mod unit_test;
@@ -18,6 +19,7 @@ use firedrill_core::problem::{Place, Problem};
 use firedrill_core::time::Span;
 use firedrill_telemetry::promql::{Plan, PlanError};
 
+pub use closure::{closure, closure_hash};
 use compiled::Compiled;
 pub use coverage::{Coverage, Outlook, Reason};
 pub use cycle::{SentAlert, Surroundings};

@@ -311,6 +311,22 @@ impl Watcher {
         (self.known.len(), self.asking.len())
     }
 
+    /// Which incident of a policy waits for an answer, and the question if it is one; `None`: nobody waits for it.
+    #[must_use]
+    pub fn asker(&self, policy: &Name, query: u64) -> Option<(u64, Option<&Question>)> {
+        let index = self.watched.iter().position(|own| own.runs && own.observer.policy().name == *policy)?;
+        let asking = self.asking.get(&(index, query))?;
+        let incident = self.watched[index].observer.state().asker(query)?;
+        Some((incident, if let Asking::Question(question) = asking { Some(question) } else { None }))
+    }
+
+    /// Numbers the next decisions of a policy from `decision` on, if they have not come that far: the ledger has others of these numbers.
+    pub fn skip_to(&mut self, policy: &Name, decision: u64) {
+        for own in self.watched.iter_mut().filter(|own| own.observer.policy().name == *policy) {
+            own.next_decision = own.next_decision.max(decision);
+        }
+    }
+
     /// The policies, with their stages and hashes.
     pub fn policies(&self) -> impl Iterator<Item = (&Arc<Policy>, Stage, &str)> {
         self.watched.iter().map(|own| (own.observer.policy(), own.stage, &*own.hash))
@@ -358,6 +374,7 @@ impl Watcher {
                         Watched { observer, hash: own.hash.clone(), stage: own.stage, runs: true, next_decision: session.next_decision };
                     for incident in &session.abandoned {
                         while self.guards.ended(&policy.name, *incident, self.now) {}
+                        self.guards.released(&policy.name, *incident);
                         let (policy, incident) = (policy.name.clone(), *incident);
                         let reason = "the policy is not what it was when this was taken up".to_owned();
                         self.decide(index, Event::IncidentClosed { policy, incident, reason });
@@ -522,7 +539,8 @@ impl Watcher {
 }
 
 /// Which question an input answers; `None`: it answers none.
-const fn query_of(input: &Input) -> Option<u64> {
+#[must_use]
+pub const fn query_of(input: &Input) -> Option<u64> {
     match input {
         Input::Evaluated { query, .. }
         | Input::Counted { query, .. }

@@ -4,6 +4,7 @@ mod progress;
 mod setting;
 mod terminal;
 mod approve;
+mod audit;
 mod calibrate;
 mod check;
 mod compare;
@@ -51,6 +52,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Explain(arguments) => explain::execute(arguments, output),
         Command::Schema(arguments) => schema::execute(arguments, output),
         Command::Completions(arguments) => completions::execute(arguments, output),
+        Command::Audit(arguments) => audit::execute(arguments, output),
         Command::Approve(arguments) => approve::execute(arguments),
     });
     match done {
@@ -85,6 +87,7 @@ fn allowed(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Explore(_) => "explore",
         Command::Schema(_) => "schema",
         Command::Completions(_) => "completions",
+        Command::Audit(_) => "audit",
         Command::Approve(_) => "approve",
     };
     output.only_text_and_json(word)

@@ -28,6 +28,7 @@ mod judge;
 mod kubernetes;
 mod language;
 mod law;
+mod ledger;
 mod lint;
 mod outputs;
 mod policy_as_code;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{Event, Input};
-use firedrill_core::name::Name;
 use firedrill_core::time::{Start, Time};
 
 use super::{Controller, Effect, Question, RestoreError, State, Wanted};
@@ -100,6 +99,7 @@ impl Observer {
     pub fn let_go(&self, guards: &mut Guards, now: Time) {
         for incident in self.0.state.incidents.keys() {
             while guards.ended(&self.policy().name, *incident, now) {}
+            guards.released(&self.policy().name, *incident);
         }
     }
 }

@@ -26,7 +26,7 @@ const TOGETHER: &str = "
 schema: policy/1
 policy: together
 owner: team
-on: { incident: { alerts: [Down, Slow], min: 2, scope: service } }
+on: { incident: { alerts: { of: [Down, Slow], min: 2 }, scope: service } }
 target: { service: $service }
 steps:
   - restart: { mode: at_once }
@@ -184,7 +184,7 @@ fn alerts_that_come_together_are_told_as_one_incident() {
 fn the_same_observations_yield_the_same_decisions_with_the_same_numbers_from_any_saved_memory() {
     let mut desk = Desk::new(&[RESTART, TOGETHER]);
     let mut saved = vec![(desk.observed.len(), desk.decided.len(), desk.watcher.saved())];
-    let mut note = |desk: &Desk, saved: &mut Vec<_>| saved.push((desk.observed.len(), desk.decided.len(), desk.watcher.saved()));
+    let note = |desk: &Desk, saved: &mut Vec<_>| saved.push((desk.observed.len(), desk.decided.len(), desk.watcher.saved()));
     desk.tell(1_010, &[alert("Down", "api-1", 1_000, None)]);
     note(&desk, &mut saved);
     desk.answer(1_011);

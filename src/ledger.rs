@@ -1,0 +1,21 @@
+//! The promotion ledger: what was observed, decided, said and allowed, in append-only files of which each line holds the hash of the one before.
+//!
+//! `ledger/NAME.jsonl` of a project is a chain: one for each policy, and one called `watch` for what a watcher was told (docs/ledger.md).
+
+mod chain;
+mod entry;
+mod file;
+mod key;
+mod line;
+
+pub use chain::{Chain, Finding, Fork};
+pub use entry::{Entry, Hashes, Labelled, Recorded, Signed, What, question_text};
+pub use file::{Ledger, Recovery, Released, name_of};
+pub use key::{Key, KeyError, PublicKey};
+pub use line::{MOST_BYTES, SCHEMA, first_previous};
+
+/// The folder of a project in which its chains lie.
+pub const FOLDER: &str = "ledger";
+
+/// The chain of what a watcher was told; no policy can have this name.
+pub const WATCH: &str = "watch";

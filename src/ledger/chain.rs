@@ -1,0 +1,386 @@
+//! A chain as it was read, and all that is wrong with it: what is altered, missing, out of order, there twice, forked or unsigned.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::Problem;
+use firedrill_core::words::counted;
+
+use super::entry::{Recorded, Signed, What};
+use super::line::{self, LineError, first_previous};
+use crate::failure::Failure;
+
+/// A chain as it was read.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// Whose it is.
+    pub name: Name,
+    /// Its file, for messages.
+    pub path: String,
+    /// Its entries in the order of the file, but for those that cannot be read.
+    pub entries: Vec<Recorded>,
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+    /// Where two branches begin, whether or not they become one again.
+    pub forks: Vec<Fork>,
+    /// The last entry of each branch, the longest first; one, if there is an entry and nothing is forked.
+    pub heads: Vec<Head>,
+    /// How long the line at the end is that nobody finished, in bytes; zero: there is none.
+    pub torn_bytes: usize,
+}
+
+/// The last entry of a branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its number.
+    pub number: u64,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// Several entries follow the same one: two branches of a repository went on by themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// The number of the entry that they follow; zero: each is the first.
+    pub after: u64,
+    /// Where those stand that follow it, from line 1.
+    pub lines: Vec<usize>,
+}
+
+impl fmt::Display for Fork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.lines.iter().map(ToString::to_string).collect();
+        let after = if self.after == 0 { "are each the first entry".to_owned() } else { format!("both follow entry {}", self.after) };
+        write!(f, "forked: lines {} {after}", lines.join(" and "))
+    }
+}
+
+/// Something that is wrong with a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// An entry is not what was written.
+    Altered {
+        /// Where, from 1.
+        line: usize,
+        /// Its number, as far as that can be read.
+        number: Option<u64>,
+    },
+    /// What an entry follows is not here, or was written anew.
+    Missing {
+        /// Where the entry stands that follows it.
+        line: usize,
+        /// The number of the one that is missing.
+        number: u64,
+        /// Its hash.
+        hash: String,
+    },
+    /// What an entry follows stands behind it.
+    Reordered {
+        /// Where the entry stands that comes too early.
+        line: usize,
+        /// Its number.
+        number: u64,
+    },
+    /// An entry stands there again.
+    Twice {
+        /// Where the second time.
+        line: usize,
+        /// Its number.
+        number: u64,
+    },
+    /// A conflict that nobody has settled.
+    Marker {
+        /// Where.
+        line: usize,
+    },
+    /// A line is no entry.
+    NoEntry {
+        /// Where.
+        line: usize,
+        /// Why.
+        why: String,
+    },
+    /// An entry has a number that does not follow that of the one before it, or it joins what are no heads.
+    Impossible {
+        /// Where.
+        line: usize,
+        /// What.
+        why: String,
+    },
+    /// A signature is not that of the key that the entry names.
+    Signature {
+        /// Where.
+        line: usize,
+        /// The entry's number.
+        number: u64,
+    },
+    /// The end is gone: an entry that was written here before is not there any more.
+    Dropped {
+        /// Its number.
+        number: u64,
+        /// Its hash.
+        hash: String,
+    },
+}
+
+impl Finding {
+    /// The code that messages have.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Altered { .. } => "FD0800",
+            Self::Missing { .. } => "FD0801",
+            Self::Reordered { .. } => "FD0802",
+            Self::Twice { .. } => "FD0803",
+            Self::Marker { .. } => "FD0804",
+            Self::NoEntry { .. } => "FD0805",
+            Self::Impossible { .. } => "FD0806",
+            Self::Signature { .. } => "FD0807",
+            Self::Dropped { .. } => "FD0808",
+        }
+    }
+
+    /// One word for it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Altered { .. } => "altered",
+            Self::Missing { .. } => "missing",
+            Self::Reordered { .. } => "reordered",
+            Self::Twice { .. } => "twice",
+            Self::Marker { .. } => "conflict",
+            Self::NoEntry { .. } => "unreadable",
+            Self::Impossible { .. } => "impossible",
+            Self::Signature { .. } => "signature",
+            Self::Dropped { .. } => "dropped",
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Marker { .. } => "keep the lines of both sides and delete the markers; the next entry joins the two branches",
+            Self::Twice { .. } => "delete the second one",
+            Self::Reordered { .. } => "bring back the file as it was, such as with `git checkout`: lines are only ever added",
+            Self::Dropped { .. } => {
+                "bring back the file as it was, such as with `git checkout`; if an older state is what you want, delete NAME.head beside it"
+            }
+            _ => "bring back the file as it was, such as with `git checkout`; what was written since is added again by those who wrote it",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Altered { line, number: Some(number) } => write!(f, "entry {number} (line {line}) was altered after it was written"),
+            Self::Altered { line, number: None } => write!(f, "the entry in line {line} was altered after it was written"),
+            Self::Missing { line, number, hash } => {
+                write!(f, "entry {number} ({}) is missing or was written anew: line {line} follows it", short(hash))
+            }
+            Self::Reordered { line, number } => write!(f, "entry {number} (line {line}) stands before the one that it follows"),
+            Self::Twice { line, number } => write!(f, "entry {number} stands in line {line} again"),
+            Self::Marker { line } => write!(f, "line {line} is a conflict marker of git"),
+            Self::NoEntry { line, why } => write!(f, "line {line} cannot be read: {why}"),
+            Self::Impossible { line, why } => write!(f, "line {line} is impossible: {why}"),
+            Self::Signature { line, number } => write!(f, "the signature of entry {number} (line {line}) is not that of its key"),
+            Self::Dropped { number, hash } => {
+                write!(f, "entry {number} ({}) was written here before and is not there any more: the end of the file is gone", short(hash))
+            }
+        }
+    }
+}
+
+/// A hash as people see it.
+pub(super) fn short(hash: &str) -> &str {
+    hash.get(.."blake3:".len() + 12).unwrap_or(hash)
+}
+
+impl Chain {
+    /// Reads and verifies a chain's bytes.
+    #[must_use]
+    pub fn of_bytes(name: &Name, path: &str, bytes: &[u8]) -> Self {
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mut verifier = Verifier::new(name);
+        let mut entries = Vec::new();
+        for (index, text) in lines(&bytes[..whole]).enumerate() {
+            entries.extend(verifier.take(text, index + 1));
+        }
+        let (findings, forks, heads) = verifier.finish();
+        Self { name: name.clone(), path: path.to_owned(), entries, findings, forks, heads, torn_bytes: bytes.len() - whole }
+    }
+
+    /// The same if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// Everything that is.
+    pub fn sound(self) -> Result<Self, Failure> {
+        if self.findings.is_empty() { Ok(self) } else { Err(self.problems().into()) }
+    }
+
+    /// Everything that is wrong with it.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let problem =
+            |finding: &Finding| Problem::in_file(finding.code(), &self.path, format!("{}: {finding}", self.path)).remedy(finding.remedy());
+        self.findings.iter().map(problem).collect()
+    }
+
+    /// How many entries are not signed.
+    #[must_use]
+    pub fn unsigned(&self) -> usize {
+        self.entries.iter().filter(|own| own.signed == Signed::No).count()
+    }
+
+    /// What is odd and nothing wrong: forks, and a line at the end that nobody finished.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.forks.iter().map(ToString::to_string).collect();
+        if self.heads.len() > 1 {
+            notes.push(format!("{} branches are open; the next entry joins them", self.heads.len()));
+        }
+        if self.torn_bytes > 0 {
+            let bytes = counted(self.torn_bytes as u64, "byte");
+            notes.push(format!("the last line ends after {bytes}: a write was cut off, or is under way"));
+        }
+        notes
+    }
+
+    /// The entry with a hash, or with a hash that begins so.
+    #[must_use]
+    pub fn by_hash(&self, hash: &str) -> Option<&Recorded> {
+        let mut found = self.entries.iter().filter(|own| own.hash.starts_with(hash) || own.hash["blake3:".len()..].starts_with(hash));
+        let first = found.next()?;
+        found.next().is_none().then_some(first)
+    }
+}
+
+/// The lines of bytes that end with a newline, without it.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split_inclusive(|byte| *byte == b'\n').map(|line| &line[..line.len() - 1])
+}
+
+/// Follows a chain line by line.
+pub(super) struct Verifier {
+    /// The numbers of entries by what others may say they follow.
+    known: BTreeMap<String, u64>,
+    /// The hashes of altered entries by the other one that others may follow them by.
+    aliases: BTreeMap<String, String>,
+    /// Entries that nobody follows yet, by hash.
+    heads: BTreeMap<String, u64>,
+    /// Lines that follow something, by what they follow: its number, and where they stand.
+    followed: BTreeMap<String, Vec<usize>>,
+    /// Entries that follow what has not been seen: (line, number, previous).
+    loose: Vec<(usize, u64, String)>,
+    findings: Vec<Finding>,
+}
+
+impl Verifier {
+    pub(super) fn new(chain: &Name) -> Self {
+        Self::after(&[Head { number: 0, hash: first_previous(chain) }])
+    }
+
+    /// From a place on at which these were the heads.
+    pub(super) fn after(heads: &[Head]) -> Self {
+        let heads: BTreeMap<String, u64> = heads.iter().map(|head| (head.hash.clone(), head.number)).collect();
+        Self { known: heads.clone(), heads, aliases: BTreeMap::new(), followed: BTreeMap::new(), loose: Vec::new(), findings: Vec::new() }
+    }
+
+    /// Takes a line without its newline.
+    pub(super) fn take(&mut self, bytes: &[u8], line: usize) -> Option<Recorded> {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            self.findings.push(Finding::NoEntry { line, why: "it is not UTF-8 text".to_owned() });
+            return None;
+        };
+        match line::read(text, line) {
+            Ok((recorded, is_sound)) => {
+                if !is_sound {
+                    self.findings.push(Finding::Signature { line, number: recorded.number });
+                }
+                self.follow(&recorded);
+                Some(recorded)
+            }
+            Err(LineError::Marker) => {
+                self.findings.push(Finding::Marker { line });
+                None
+            }
+            Err(LineError::NoEntry(why)) => {
+                self.findings.push(Finding::NoEntry { line, why });
+                None
+            }
+            Err(LineError::Altered { hashes, previous, number }) => {
+                self.findings.push(Finding::Altered { line, number });
+                self.bridge(hashes, previous, number);
+                None
+            }
+        }
+    }
+
+    /// Lets others follow an altered entry, so that one fault is told once.
+    fn bridge(&mut self, hashes: [String; 2], previous: Option<String>, number: Option<u64>) {
+        let before = previous.filter(|previous| self.known.contains_key(previous));
+        let before = before.or_else(|| self.heads.keys().next().cloned());
+        let Some(before) = before else { return };
+        self.heads.remove(&before);
+        let number = number.unwrap_or(self.known[&before] + 1);
+        let [own, other] = hashes;
+        self.known.insert(own.clone(), number);
+        self.heads.insert(own.clone(), number);
+        self.aliases.insert(other, own);
+    }
+
+    fn follow(&mut self, own: &Recorded) {
+        let (line, number) = (own.line, own.number);
+        if self.known.contains_key(&own.hash) {
+            self.findings.push(Finding::Twice { line, number });
+            return;
+        }
+        let previous = self.aliases.get(&own.previous).unwrap_or(&own.previous).clone();
+        match self.known.get(&previous) {
+            None => self.loose.push((line, number, previous.clone())),
+            Some(before) if number != before + 1 => {
+                let why = format!("its number is {number}, and it follows entry {before}");
+                self.findings.push(Finding::Impossible { line, why });
+            }
+            Some(_) => {}
+        }
+        self.heads.remove(&previous);
+        if let What::Merge { heads } = &own.entry.what {
+            self.join(own, heads);
+        }
+        self.followed.entry(previous).or_default().push(line);
+        self.known.insert(own.hash.clone(), number);
+        self.heads.insert(own.hash.clone(), number);
+    }
+
+    fn join(&mut self, own: &Recorded, heads: &[String]) {
+        for head in heads.iter().filter(|head| **head != own.previous) {
+            if self.heads.remove(head).is_none() {
+                let why = format!("it joins {}, which is no end of a branch", short(head));
+                self.findings.push(Finding::Impossible { line: own.line, why });
+            }
+        }
+    }
+
+    /// What was found, and the heads, the one with the greatest number first.
+    pub(super) fn finish(mut self) -> (Vec<Finding>, Vec<Fork>, Vec<Head>) {
+        for (line, number, previous) in std::mem::take(&mut self.loose) {
+            let hash = previous.clone();
+            self.heads.remove(&previous);
+            let number_before = number.saturating_sub(1);
+            self.findings.push(if self.known.contains_key(&previous) {
+                Finding::Reordered { line, number }
+            } else {
+                Finding::Missing { line, number: number_before, hash }
+            });
+        }
+        let several = self.followed.iter().filter(|(_, lines)| lines.len() > 1);
+        let forks = several.map(|(hash, lines)| Fork { after: self.known.get(hash).copied().unwrap_or(0), lines: lines.clone() });
+        let mut forks: Vec<Fork> = forks.collect();
+        forks.sort_by_key(|fork| (fork.after, fork.lines.clone()));
+        let heads = self.heads.into_iter().filter(|(_, number)| *number > 0);
+        let mut heads: Vec<Head> = heads.map(|(hash, number)| Head { number, hash }).collect();
+        heads.sort_by(|a, b| b.number.cmp(&a.number).then_with(|| a.hash.cmp(&b.hash)));
+        (self.findings, forks, heads)
+    }
+}

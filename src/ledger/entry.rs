@@ -1,0 +1,285 @@
+//! What stands in a ledger.
+
+use firedrill_core::name::Name;
+use firedrill_policies::controller::Question;
+use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::policy::Policy;
+use firedrill_policies::rules::{RuleSet, closure_hash};
+use firedrill_telemetry::promql::{Condition, Formula, Plan};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::key::PublicKey;
+
+/// An entry as it is given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// When, as its writer's clock says.
+    pub at: Timestamp,
+    /// Who: a person, or `watch`.
+    pub by: String,
+    /// What.
+    pub what: What,
+}
+
+/// What a decision was made by: each BLAKE3, hexadecimal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hashes {
+    /// Of the lowered policy without its guards: no comments, no owner, author or description.
+    pub policy: String,
+    /// Of the rules that its alerts and conditions rest on, whatever else the rule files hold.
+    pub rules: String,
+    /// Of its guards.
+    pub guards: String,
+}
+
+impl Hashes {
+    /// Of a policy that is watched by these rules.
+    #[must_use]
+    pub fn of(policy: &Policy, rules: &RuleSet) -> Self {
+        let alerts = (!policy.alerts.is_empty()).then_some(policy.alerts.as_slice());
+        let plans: Vec<&Plan> = policy.plans().collect();
+        Self { policy: policy.hash_without_guards(), rules: closure_hash(rules, alerts, &plans), guards: policy.hash_of_guards() }
+    }
+}
+
+/// What a controller asks, as it stands in observations: the expression as it is written in the policy, and what its parameters stand for. The
+/// same question of another version of the policy has the same text, wherever it stands there.
+#[must_use]
+pub fn question_text(policy: &Policy, question: &Question) -> String {
+    let at = question.condition;
+    let plan = policy.condition(at).map(Condition::plan).or_else(|| policy.formula(at).map(Formula::plan));
+    let needed = policy.parameters(at);
+    let parameters = question.parameters.iter().filter(|(name, _)| needed.contains(name.as_str()));
+    let parameters: Vec<String> = parameters.map(|(name, value)| format!("${name}={value:?}")).collect();
+    format!("{} {}", plan.map_or("", Plan::text), parameters.join(" ")).trim().to_owned()
+}
+
+/// What people say that a decision was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Labelled {
+    /// It was what should be done.
+    Right,
+    /// Something else should be done, or nothing.
+    Wrong,
+    /// It would have got well without it; no harm is in it.
+    Redundant,
+    /// It made things worse, or would have.
+    Harmful,
+}
+
+impl Labelled {
+    /// The word in files and messages.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Wrong => "wrong",
+            Self::Redundant => "redundant",
+            Self::Harmful => "harmful",
+        }
+    }
+}
+
+/// What an entry holds. Other entries are named by their hashes, `blake3:…`, as they stand in the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum What {
+    /// Something that the watcher's controller was told, in the order in which it was: what is needed to decide again.
+    Observation {
+        /// The incident that it belongs to, as the watcher calls it; `None` if it belongs to none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<String>,
+        /// What was asked, where `input` is the answer to a question: the expression with the alert's labels bound, so that another version of
+        /// the policy that asks the same can be given the same answer. `None` for what nobody asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question: Option<String>,
+        /// `core::journal::Input` as it serialises.
+        input: Value,
+    },
+    /// A state from which a watcher can go on, so that it need not be fed all observations from the first on.
+    State {
+        /// Of what, with a version, such as `controller/1`.
+        of: String,
+        /// It.
+        value: Value,
+    },
+    /// What the controller decided.
+    Decision {
+        /// The incident, as in the observations.
+        incident: String,
+        /// The stage at which it decided.
+        stage: Stage,
+        /// What it decided by.
+        hashes: Hashes,
+        /// `core::journal::Event` as it serialises.
+        event: Value,
+        /// Whether it was made on recorded history, and not when it happened.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_backtest: bool,
+    },
+    /// What people say of a decision.
+    Label {
+        /// The hash of the decision's entry.
+        event: String,
+        /// What it was.
+        says: Labelled,
+        /// What was the cause of the incident, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<String>,
+    },
+    /// What a person answered to a proposal of the policy.
+    Approval {
+        /// The number of the proposal.
+        proposal: u64,
+        /// As what, such as `oncall`.
+        role: String,
+        /// Yes or no.
+        yes: bool,
+    },
+    /// The policy may do more from here on.
+    Promotion {
+        /// From which stage.
+        from: Stage,
+        /// To which.
+        to: Stage,
+        /// The profile of evidence that was asked for.
+        profile: String,
+        /// What is promoted.
+        hashes: Hashes,
+        /// What it rests on: a report of `firedrill.promotion/1`.
+        evidence: Value,
+        /// Defaults of the profile that the project weakens, a sentence each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        weakened: Vec<String>,
+    },
+    /// The policy may do less from here on.
+    Demotion {
+        /// From which stage.
+        from: Stage,
+        /// To which.
+        to: Stage,
+        /// Why.
+        because: String,
+        /// Whether nobody asked for it: it follows from what stands before it.
+        automatic: bool,
+    },
+    /// A decision came of a fault that somebody had made on purpose.
+    Drill {
+        /// The hash of the decision's entry.
+        event: String,
+        /// The fault, such as `crash`.
+        fault: Name,
+        /// What it was made in, such as `service/checkout`.
+        target: String,
+    },
+    /// What people did in an incident.
+    Person {
+        /// The incident, as in the observations.
+        incident: String,
+        /// When they did it.
+        at: String,
+        /// What, such as `rollback service/checkout`; empty: they looked at it, and did nothing.
+        did: String,
+    },
+    /// What the policy would have done beside what people did.
+    Compared {
+        /// The incident, as in the observations.
+        incident: String,
+        /// Whether both acted, or neither did.
+        agrees: bool,
+        /// Whether what the policy would have done is known to be wrong.
+        wrong: bool,
+        /// What it would have done it by.
+        hashes: Hashes,
+        /// Live detection time as a multiple of the one in simulation; `None` where no scenario tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detection_ratio: Option<f64>,
+        /// For people.
+        detail: String,
+    },
+    /// Recorded history was replayed.
+    Backtest {
+        /// The first instant of it, RFC 3339.
+        from: String,
+        /// The last.
+        until: String,
+        /// Firings of ALERTS that were recorded.
+        recorded: u64,
+        /// Those of them that our ruler reproduced.
+        reproduced: u64,
+        /// What it was decided by. The decisions follow as entries of their own, each marked as of a backtest.
+        hashes: Hashes,
+    },
+    /// Something that must never happen did: a guard's limit exceeded, two writers, an action without a right to it.
+    Violation {
+        /// What.
+        what: String,
+    },
+    /// Something that gives a hint that an action was wrong. It can demote a policy, and never promote one.
+    Hint {
+        /// The hash of the decision's entry.
+        event: String,
+        /// What: verification failed, the objective is worse than when it was decided, a person reverted it within the hour.
+        what: String,
+        /// Whether it is harm.
+        is_harm: bool,
+    },
+    /// Two branches of a chain become one again.
+    Merge {
+        /// The hash of the last entry of each branch.
+        heads: Vec<String>,
+    },
+}
+
+impl What {
+    /// The word of its kind, as it stands in the file.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Observation { .. } => "observation",
+            Self::State { .. } => "state",
+            Self::Decision { .. } => "decision",
+            Self::Label { .. } => "label",
+            Self::Approval { .. } => "approval",
+            Self::Promotion { .. } => "promotion",
+            Self::Demotion { .. } => "demotion",
+            Self::Drill { .. } => "drill",
+            Self::Person { .. } => "person",
+            Self::Compared { .. } => "compared",
+            Self::Backtest { .. } => "backtest",
+            Self::Violation { .. } => "violation",
+            Self::Hint { .. } => "hint",
+            Self::Merge { .. } => "merge",
+        }
+    }
+}
+
+/// Whether an entry is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signed {
+    /// It is not: it shows as unverified.
+    No,
+    /// By whoever has the private part of this key.
+    By(PublicKey),
+}
+
+/// An entry as it stands in a ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// Counts from 1 along the chain. In a fork two entries have the same.
+    pub number: u64,
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// The hash of the entry before it, `blake3:…`.
+    pub previous: String,
+    /// Its own.
+    pub hash: String,
+    /// Whether it is signed; a wrong signature is a [`super::Finding`].
+    pub signed: Signed,
+    /// What was given.
+    pub entry: Entry,
+}
