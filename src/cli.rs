@@ -98,8 +98,10 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// A recorded incident, open loop: what the rules would have said and what a policy would have done
     Replay(ReplayArgs),
-    /// Drafts for a scenario, made from what a real system shows
+    /// Drafts for a scenario, made from what a real system shows; and what a Prometheus remembers, as an incident
     Import(ImportArgs),
+    /// Play a scenario as a live Prometheus and the webhooks of its Alertmanager, faster than it would go, to try out what watches
+    RehearseLive(RehearseLiveArgs),
     /// What the project here and the library hold
     List(ListArgs),
     /// Explain a scenario, a policy, rules, a fault, an action, a guard, a key of a file, a measure, or one of a few pages
@@ -494,6 +496,8 @@ pub enum Imported {
     Metrics(ImportMetricsArgs),
     /// Draft a scenario from Kubernetes manifests: Deployments, Services, autoscalers, probes, limits and what calls what
     Kubernetes(ImportKubernetesArgs),
+    /// An incident folder from a Prometheus: raw samples of all that rules and policies read, the alerts that it recorded, what changed
+    Prometheus(ImportPrometheusArgs),
     /// Draft policies from remediations that run elsewhere: liveness probes, autoscalers, machine and node health checks, rulebooks of
     /// Event-Driven Ansible, rules of StackStorm, playbooks of Robusta, composite alerts
     Remediation(ImportRemediationArgs),
@@ -514,6 +518,89 @@ pub struct ImportMetricsArgs {
     /// Write the draft into this file; one that is there is never written over
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// Arguments of `import prometheus`.
+#[derive(Debug, Args)]
+pub struct ImportPrometheusArgs {
+    /// Where it is, such as `http://prometheus:9090`; whatever speaks its API will do
+    pub url: String,
+    /// When the recording begins: `2026-01-05T09:00:00Z`, or how long ago, such as `2h`
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
+    /// When it ends; likewise
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub to: String,
+    /// Rule files instead of those of firedrill.yaml or the library
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub rules: Vec<String>,
+    /// Policies whose conditions are to be recorded for, too [default: those of firedrill.yaml]
+    #[arg(short, long, value_name = "POLICY")]
+    pub policy: Vec<String>,
+    /// Series whose value changes where somebody changes the system [default: generations and replicas of Kubernetes Deployments, if it has any]
+    #[arg(long, value_name = "SELECTOR")]
+    pub changes: Vec<String>,
+    /// What the incident is called [default: by its first alert and its time]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// A file with a bearer token
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// How long one answer may take
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "60s")]
+    pub timeout: Duration,
+    /// How large one answer may be, MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=16_384))]
+    pub largest: u64,
+    /// How many series at most
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub most_series: u64,
+    /// How many samples at most
+    #[arg(long, value_name = "N", default_value_t = 20_000_000)]
+    pub most_samples: u64,
+    /// Write the incident into this folder, a new or an empty one [default: a folder of its name, in `incidents`]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `rehearse-live`.
+#[derive(Debug, Args)]
+pub struct RehearseLiveArgs {
+    /// A scenario file, or a name from `firedrill list`
+    pub scenario: String,
+    /// Where Alertmanager's webhooks are sent, such as `http://127.0.0.1:9095/webhook`
+    #[arg(long, value_name = "URL")]
+    pub webhook: String,
+    /// A file with a bearer token for the webhooks
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Where its Prometheus listens; port 0 is any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub listen: std::net::SocketAddr,
+    /// How many times faster than the clock it goes; `max` only waits for webhooks to be taken
+    #[arg(long, value_name = "FACTOR", value_parser = speed, default_value = "60")]
+    pub speed: Speed,
+    /// The seed: everything that is luck follows from it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Rule files instead of those of firedrill.yaml or the library
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
+    /// Route alerts by this Alertmanager configuration instead of that of the scenario or of firedrill.yaml
+    #[arg(long, value_name = "FILE")]
+    pub alertmanager: Option<String>,
+}
+
+/// How fast a rehearsal goes; `None`: as fast as it can.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed(pub Option<f64>);
+
+fn speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed(None));
+    }
+    let factor = text.parse::<f64>().ok().filter(|factor| (0.01..=100_000.0).contains(factor));
+    factor.map(|factor| Speed(Some(factor))).ok_or_else(|| "a speed is a number such as 60, or `max`".to_owned())
 }
 
 /// Arguments of `import kubernetes`.

@@ -15,7 +15,7 @@ use firedrill_telemetry::labels::Labels;
 use serde::de::DeserializeOwned;
 
 pub use answer::{Answer, AnswerKind, KnownAlert, KnownGroup, KnownRule, RuleKind, Samples};
-pub use transport::{Exchange, Reply};
+pub use transport::{Exchange, Reply, agent, token};
 pub use trouble::Trouble;
 
 use answer::{AlertsDocument, BuildDocument, Data, Envelope, RulesDocument};
@@ -223,11 +223,11 @@ mod tests {
         let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"b"},"values":[[1,"1"],[1.5,"NaN"],[2,"-Inf"]]},
             {"metric":{"a":"c"},"histograms":[[1,{"count":"1","sum":"2"}]]}]}}"#;
         let answer = canned(200, matrix).0.query("x[5m]", None).unwrap();
-        assert_eq!((answer.kind, answer.histograms), (AnswerKind::Matrix, 1));
+        assert_eq!((&answer.kind, answer.histograms), (&AnswerKind::Matrix, 1));
         assert_eq!(shown(&answer), ["{a=\"b\"} [(1000, 1.0), (1500, NaN), (2000, -inf)]"]);
         let scalar =
             canned(200, r#"{"status":"success","data":{"resultType":"scalar","result":[7.25,"3e2"]}}"#).0.query("300", None).unwrap();
-        assert_eq!((scalar.kind, shown(&scalar)), (AnswerKind::Scalar, vec!["{} [(7250, 300.0)]".to_owned()]));
+        assert_eq!((&scalar.kind, shown(&scalar)), (&AnswerKind::Scalar, vec!["{} [(7250, 300.0)]".to_owned()]));
         let text =
             canned(200, r#"{"status":"success","data":{"resultType":"string","result":[7,"hello"]}}"#).0.query("\"hello\"", None).unwrap();
         assert_eq!((text.kind, text.series.len()), (AnswerKind::Text("hello".to_owned()), 0));

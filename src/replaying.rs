@@ -10,8 +10,9 @@ use firedrill_core::transcript::Desk;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::rules::{Ruler, RulerSettings};
-use firedrill_scenarios::incident::{Incident, read_recording};
+use firedrill_scenarios::incident::{Incident, read_alerts, read_recording};
 use firedrill_telemetry::recording::{Playback, Recording};
+use firedrill_telemetry::store::Store;
 
 use crate::drill::{Answer, ENGINE, Rules};
 use crate::failure::Failure;
@@ -25,6 +26,8 @@ pub struct Replay {
     pub incident: Incident,
     /// What was seen.
     pub recording: Arc<Recording>,
+    /// The alerts that were recorded; `None`: nobody knows.
+    pub alerts: Option<Arc<Store>>,
     /// What watches.
     pub rules: Arc<Rules>,
     /// What answers.
@@ -44,6 +47,7 @@ pub fn prepare(
     routings: &Routings,
 ) -> Result<Replay, Failure> {
     let recording = Arc::new(read_recording(&incident, files)?);
+    let alerts = read_alerts(&incident, files)?.map(Arc::new);
     let base = files.base();
     let rules = match rules {
         Some(rules) => rules,
@@ -60,7 +64,7 @@ pub fn prepare(
         start: recording.start,
     })?);
     sources::receivers_exist(&answer, rules.routing.as_deref())?;
-    Ok(Replay { incident, recording, rules, answer })
+    Ok(Replay { incident, recording, alerts, rules, answer })
 }
 
 impl Replay {

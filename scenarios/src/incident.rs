@@ -64,6 +64,8 @@ pub struct Incident {
     pub people: Vec<HumanDeed>,
     /// Where its samples are.
     pub recording: RecordingSource,
+    /// The alerts that its Prometheus recorded, in our own format of recordings: `ALERTS` and `ALERTS_FOR_STATE`; `None`: nobody knows.
+    pub alerts: Option<AlertsSource>,
     /// Rule files, relative to the folder or names from the library; empty: the project's.
     pub rules: Vec<Located<Name>>,
     /// The Alertmanager configuration that routed its alerts, relative to the folder; `None`: the project's.
@@ -93,6 +95,15 @@ pub struct RecordingSource {
     /// Which format.
     pub format: RecordingFormat,
     /// The file; for CSV the folder whose files are read.
+    pub path: String,
+    /// Where the incident names it.
+    pub place: Place,
+}
+
+/// Where the recorded alerts are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertsSource {
+    /// The file, relative to the folder.
     pub path: String,
     /// Where the incident names it.
     pub place: Place,
@@ -150,6 +161,18 @@ pub fn read_recording(incident: &Incident, files: &dyn Files) -> Result<Recordin
     Ok(recording)
 }
 
+/// Reads the alerts that were recorded beside an incident; `None` if it names none.
+///
+/// # Errors
+/// The file cannot be read, or is damaged.
+pub fn read_alerts(incident: &Incident, files: &dyn Files) -> Result<Option<Store>, Vec<Problem>> {
+    let Some(source) = &incident.alerts else { return Ok(None) };
+    let shown = beside(&source.place.file().path, &source.path);
+    let text = files.read(&source.path).map_err(|reason| vec![problem::unreadable(&source.place, &source.path, &reason)])?;
+    let recording = Recording::parse(&text).map_err(|error| vec![problem::recording(&shown, &error.to_string(), IMPORT_ANEW)])?;
+    Ok(Some(recording.store))
+}
+
 /// What is seen goes on after the last sample for so long: PromQL's lookback.
 const SEEN_AFTER_LAST_MS: i64 = 300_000;
 
@@ -175,6 +198,9 @@ fn beside(path: &str, file: &str) -> String {
 
 /// Nobody mends our own format by hand.
 const RECORD_ANEW: &str = "copy the file anew, or record the run again with `firedrill run --record`";
+
+/// Nor what was imported into it.
+const IMPORT_ANEW: &str = "copy the file anew, or import it again with `firedrill import prometheus`";
 
 /// What helps when a table is wrong.
 const CORRECT_TABLE: &str = "correct the file, or the mapping that says how it is read";
@@ -298,6 +324,7 @@ fn read_document(reader: &mut Reader, node: &Node, files: &dyn Files) -> Option<
     let at = fields.required(reader, "target").and_then(|node| known_target(reader, node, &inventory));
     let people = fields.optional("people").map(|node| read_people(reader, node));
     let recording = fields.required(reader, "recording").and_then(|node| read_source(reader, node));
+    let alerts = fields.optional("alerts").and_then(|node| read_alerts_source(reader, node));
     let rules = names(reader, &mut fields, "rules");
     let alertmanager = fields.optional("alertmanager").and_then(|node| located(reader, node, "the path of an `alertmanager.yml`"));
     let silences = fields.optional("silences").and_then(|node| located(reader, node, "the path of a file of silences"));
@@ -325,6 +352,7 @@ fn read_document(reader: &mut Reader, node: &Node, files: &dyn Files) -> Option<
         inventory,
         people: people.unwrap_or_default(),
         recording: recording?,
+        alerts,
         rules,
         alertmanager,
         silences,
@@ -383,6 +411,11 @@ fn known_target(reader: &mut Reader, node: &Node, inventory: &Inventory) -> Opti
         Value::Text(text) if **text == *UNKNOWN => Some(None),
         _ => target(reader, node, inventory).map(Some),
     }
+}
+
+fn read_alerts_source(reader: &mut Reader, node: &Node) -> Option<AlertsSource> {
+    let path = reader.text(node, "the path of recorded alerts")?.to_string();
+    Some(AlertsSource { path, place: node.place.clone() })
 }
 
 fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec<Located<Name>> {

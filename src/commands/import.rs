@@ -1,6 +1,7 @@
 //! `firedrill import`: drafts of scenarios and policies, made from what a real system shows and has; every guess is marked, for a person to put right.
 
 mod kubernetes;
+mod prometheus;
 mod remediation;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,7 @@ pub fn execute(arguments: &ImportArgs, output: Output) -> Result<Exit, Failure> 
     match &arguments.what {
         Imported::Metrics(arguments) => metrics(arguments, output),
         Imported::Kubernetes(arguments) => kubernetes::execute(arguments, output),
+        Imported::Prometheus(arguments) => prometheus::execute(arguments, output),
         Imported::Remediation(arguments) => remediation::execute(arguments, output),
     }
 }

@@ -16,6 +16,7 @@ mod import;
 mod init;
 mod list;
 mod meaning;
+mod rehearse_live;
 mod replay;
 mod schema;
 mod run;
@@ -48,6 +49,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Merge(arguments) => gate::merge(arguments, output),
         Command::Replay(arguments) => replay::execute(arguments, output),
         Command::Import(arguments) => import::execute(arguments, output),
+        Command::RehearseLive(arguments) => rehearse_live::execute(arguments, output),
         Command::List(arguments) => list::execute(arguments, output),
         Command::Explain(arguments) => explain::execute(arguments, output),
         Command::Schema(arguments) => schema::execute(arguments, output),
@@ -82,6 +84,7 @@ fn allowed(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Calibrate(_) => "calibrate",
         Command::Replay(_) => "replay",
         Command::Import(_) => "import",
+        Command::RehearseLive(_) => "rehearse-live",
         Command::List(_) => "list",
         Command::Explain(_) => "explain",
         Command::Explore(_) => "explore",

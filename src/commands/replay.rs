@@ -19,6 +19,7 @@ use super::terminal;
 use crate::cli::{Format, ReplayArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::fidelity::fidelity;
 use crate::home::{Home, Routings};
 use crate::output::{Output, Room, write_files};
 use crate::replaying::{self, Replay};
@@ -46,6 +47,7 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
     let judged = incident.expect.as_ref().filter(|_| !unwatched).map(|expect| expect.judge(&journal, start, incident.onset));
     let quiet = incident.expect.as_ref().map_or_else(Vec::new, |expect| expect.quiet.clone());
     let scored = (!incident.faults.is_empty()).then(|| score(&journal, start, &incident.faults, &Scoring { quiet, ..Scoring::default() }));
+    let told_alerts = replay.alerts.as_ref().map(|alerts| fidelity(&replay.recording, &replay.rules, alerts));
     let transcript = Transcript { header: replay.header(), journal, ledger: Ledger::default() };
     if let Some(folder) = &arguments.out {
         write_files(folder, &[("journal.jsonl", transcript.to_json_lines())])?;
@@ -55,17 +57,22 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
     story.lines = with_marks(story.lines, incident, start);
     match output.format {
         Format::Json => {
-            let document = json!({
+            let mut document = json!({
                 "schema": SCHEMA, "incident": incident.name, "start": start.to_string(), "injected": incident.injected,
                 "expect": judged, "score": scored, "timeline": story,
             });
+            // Only where alerts were recorded is there something to be true to.
+            if let (Some(told), Some(fields)) = (&told_alerts, document.as_object_mut()) {
+                fields.insert("alerts".to_owned(), json!(told));
+            }
             output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
         }
         Format::Text => {
             let told = story.render_from(start, terminal::width(), |kind, text| terminal::paint(output, kind, text));
             let unjudged = incident.expect.as_ref().filter(|_| unwatched).map(unwatched_by_anyone);
+            let reproduced = told_alerts.map_or_else(String::new, |told| format!("{}\n", told.sentence()));
             let conclusion = unjudged.unwrap_or_else(|| conclusion(&transcript.journal, judged.as_ref(), scored.as_ref()));
-            output.data(&format!("{}\n\n{told}\n{conclusion}", headline(incident, &replay)))?;
+            output.data(&format!("{}\n\n{told}\n{reproduced}{conclusion}", headline(incident, &replay)))?;
         }
     }
     Ok(match judged {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ureq::http::Uri;
@@ -42,19 +42,7 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(access: &Access) -> Result<Self, Trouble> {
         let url = access.url.trim_end_matches('/').trim_end_matches("/api/v1");
-        let uri = checked(url)?;
-        let is_here = uri.host().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            // A redirect leads to a login page, and a token must not follow it.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(Some(access.timeout))
-            .user_agent(concat!("firedrill/", env!("CARGO_PKG_VERSION")))
-            .accept("application/json")
-            .proxy(if is_here { None } else { Proxy::try_from_env() });
-        let config = if uri.scheme_str() == Some("https") { config.tls_config(tls(url)?) } else { config };
-        let agent = config.build().new_agent();
+        let agent = agent(url, access.timeout)?;
         Ok(Self { url: url.to_owned(), agent, token_file: access.token_file.clone(), timeout: access.timeout, largest: access.largest })
     }
 
@@ -62,23 +50,9 @@ impl Http {
         &self.url
     }
 
-    fn token(&self) -> Result<Option<String>, Trouble> {
-        let Some(path) = &self.token_file else { return Ok(None) };
-        let trouble = |reason: String| Trouble::Token { path: path.display().to_string(), reason };
-        let text = fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
-        let token = text.trim();
-        if token.is_empty() {
-            return Err(trouble("it is empty".to_owned()));
-        }
-        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(trouble("there is more in it than one word".to_owned()));
-        }
-        Ok(Some(format!("Bearer {token}")))
-    }
-
     /// One attempt, by POST, for queries may be longer than a URL may be; by GET where there is nothing to say or POST is not allowed.
     fn attempt(&self, url: &str, form: &[(&str, String)], by_post: bool) -> Result<Reply, Trouble> {
-        let token = self.token()?;
+        let token = token(self.token_file.as_deref())?;
         let fields = form.iter().map(|(name, value)| (*name, value.as_str()));
         let sent = if by_post {
             let request = self.agent.post(url);
@@ -114,6 +88,45 @@ impl Exchange for Http {
         // Proxies that let reading through know it by its method.
         if matches!(reply.status, 403 | 405 | 501) { self.attempt(&url, form, false) } else { Ok(reply) }
     }
+}
+
+/// An agent for one URL: it follows no redirect, waits only so long, and trusts the system's authorities. A proxy is used as the environment says,
+/// but not for this machine.
+///
+/// # Errors
+/// The URL is none, or has a user in it; or the system has no authorities for `https`.
+pub fn agent(url: &str, timeout: Duration) -> Result<Agent, Trouble> {
+    let uri = checked(url)?;
+    let is_here = uri.host().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        // A redirect leads to a login page, and a token must not follow it.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(timeout))
+        .user_agent(concat!("firedrill/", env!("CARGO_PKG_VERSION")))
+        .accept("application/json")
+        .proxy(if is_here { None } else { Proxy::try_from_env() });
+    let config = if uri.scheme_str() == Some("https") { config.tls_config(tls(url)?) } else { config };
+    Ok(config.build().new_agent())
+}
+
+/// The bearer token of a file as a header has it; `None` without a file.
+///
+/// # Errors
+/// The file cannot be read, or holds anything but one word.
+pub fn token(file: Option<&Path>) -> Result<Option<String>, Trouble> {
+    let Some(path) = file else { return Ok(None) };
+    let trouble = |reason: String| Trouble::Token { path: path.display().to_string(), reason };
+    let text = fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
+    let token = text.trim();
+    if token.is_empty() {
+        return Err(trouble("it is empty".to_owned()));
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(trouble("there is more in it than one word".to_owned()));
+    }
+    Ok(Some(format!("Bearer {token}")))
 }
 
 /// A URL that a request can be sent to.
@@ -156,13 +169,10 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_a_prometheus_is_refused() {
-        assert_eq!(
-            refused("prometheus:9090"),
-            "`prometheus:9090` is no URL of a Prometheus: it begins with neither `http://` nor `https://`"
-        );
-        assert_eq!(refused("ftp://p"), "`ftp://p` is no URL of a Prometheus: it begins with neither `http://` nor `https://`");
-        assert_eq!(refused("http://p?x=1"), "`http://p?x=1` is no URL of a Prometheus: it has a `?` in it");
-        assert_eq!(refused("http://a b"), "`http://a b` is no URL of a Prometheus: it cannot be read as one");
+        assert_eq!(refused("prometheus:9090"), "`prometheus:9090` cannot be asked: it begins with neither `http://` nor `https://`");
+        assert_eq!(refused("ftp://p"), "`ftp://p` cannot be asked: it begins with neither `http://` nor `https://`");
+        assert_eq!(refused("http://p?x=1"), "`http://p?x=1` cannot be asked: it has a `?` in it");
+        assert_eq!(refused("http://a b"), "`http://a b` cannot be asked: it cannot be read as one");
         let secret = refused("https://me:secret@p/x");
         assert!(!secret.contains("secret") && secret.contains("a token comes from a file"), "{secret}");
     }
@@ -178,13 +188,13 @@ mod tests {
     fn a_token_is_one_word_of_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
-        let http = Http::new(&Access { token_file: Some(file.clone()), ..Access::to("http://p") }).unwrap();
-        assert!(http.token().unwrap_err().to_string().starts_with("the token cannot be read from "));
+        let read = || token(Some(&file));
+        assert!(read().unwrap_err().to_string().starts_with("the token cannot be read from "));
         fs::write(&file, " \n").unwrap();
-        assert!(http.token().unwrap_err().to_string().ends_with("it is empty"));
+        assert!(read().unwrap_err().to_string().ends_with("it is empty"));
         fs::write(&file, "a b").unwrap();
-        assert!(http.token().unwrap_err().to_string().ends_with("there is more in it than one word"));
+        assert!(read().unwrap_err().to_string().ends_with("there is more in it than one word"));
         fs::write(&file, "abc.def\n").unwrap();
-        assert_eq!(http.token().unwrap().as_deref(), Some("Bearer abc.def"));
+        assert_eq!(read().unwrap().as_deref(), Some("Bearer abc.def"));
     }
 }

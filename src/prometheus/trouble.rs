@@ -7,8 +7,8 @@ use crate::failure::Failure;
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
-    /// What was given is no URL of a Prometheus; it will not become one.
-    #[error("`{url}` is no URL of a Prometheus: {reason}")]
+    /// What was given is no URL that can be asked; it will not become one.
+    #[error("`{url}` cannot be asked: {reason}")]
     Url {
         /// What was given, without a password.
         url: String,
@@ -106,7 +106,7 @@ impl Trouble {
     #[must_use]
     pub fn remedy(&self) -> String {
         let text = match self {
-            Self::Url { .. } => "write it as `http://HOST:9090` or `https://HOST/PREFIX`, without `/api/v1`",
+            Self::Url { .. } => "write it as `http://HOST:9090` or `https://HOST/PREFIX`",
             Self::Token { .. } => "name a file that holds the token alone, with `--token-file`",
             Self::Unreachable { url, .. } => return format!("try `curl -s {url}` from here; is the port right, and does it run?"),
             Self::Slow { .. } => "ask for less at a time, or allow more with `--timeout`",

@@ -112,8 +112,9 @@ impl Recording {
 /// Plays a recording back: a store that grows as it grew when the samples were new, so that whoever looks at it cannot see ahead,
 /// neither by `offset -5m` nor by `@`, and a series is born with its first sample.
 #[derive(Clone, Debug)]
-pub struct Playback<'recording> {
-    recorded: &'recording Store,
+pub struct Playback {
+    /// A clone, which shares all samples.
+    recorded: Store,
     /// Every sample by time, then by the series' birth: its series and its index there.
     order: Vec<(i64, u32, u32)>,
     next: usize,
@@ -122,17 +123,17 @@ pub struct Playback<'recording> {
     store: Store,
 }
 
-impl<'recording> Playback<'recording> {
+impl Playback {
     /// A playback that has not begun: the store is empty.
     #[must_use]
-    pub fn new(recorded: &'recording Store) -> Self {
+    pub fn new(recorded: &Store) -> Self {
         let mut order = Vec::new();
         for series in 0..recorded.len() as u32 {
             let times = recorded.times(SeriesId(series));
             order.extend(times.iter().enumerate().map(|(index, at_ms)| (*at_ms, series, index as u32)));
         }
         order.sort_unstable();
-        Self { recorded, order, next: 0, ids: vec![None; recorded.len()], store: Store::new() }
+        Self { recorded: recorded.clone(), order, next: 0, ids: vec![None; recorded.len()], store: Store::new() }
     }
 
     /// The samples up to `at_ms`, that instant included, in milliseconds since 1970. Never goes back.
@@ -153,6 +154,12 @@ impl<'recording> Playback<'recording> {
             self.store.append(id, sample_ms, value).expect("a store's times increase strictly");
             self.next += 1;
         }
+        &self.store
+    }
+
+    /// The samples so far.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
         &self.store
     }
 }

@@ -30,6 +30,7 @@ mod language;
 mod law;
 mod ledger;
 mod lint;
+mod live;
 mod outputs;
 mod policy_as_code;
 mod profiles;
