@@ -31,6 +31,7 @@ mod law;
 mod ledger;
 mod lint;
 mod live;
+mod mutants;
 mod outputs;
 mod policy_as_code;
 mod profiles;
