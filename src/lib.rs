@@ -35,4 +35,5 @@ pub mod campaign;
 pub mod chaos;
 pub mod coverage;
 pub mod draft;
+pub mod watch;
 pub mod commands;

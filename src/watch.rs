@@ -21,6 +21,6 @@ pub use clock::{Clock, Reading, SystemClock, TOLERANCE, Ticker};
 pub use inbox::{Inbox, Message, Reply, Taken};
 pub use keeper::{Keeper, KeeperSetup};
 pub use metrics::Metrics;
-pub use server::{Server, router};
+pub use server::{Connections, Server, router};
 pub use tls::{Files, acceptor};
 pub use webhook::{WebhookError, read_webhook};

@@ -21,8 +21,9 @@ mod replay;
 mod schema;
 mod run;
 mod test;
+mod watch;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, LogFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::logs;
@@ -31,7 +32,10 @@ use crate::output::Output;
 /// Does what the command line says.
 #[must_use]
 pub fn execute(cli: &Cli) -> Exit {
-    logs::start(&cli.common);
+    match &cli.command {
+        Command::Watch(arguments) => logs::start_service(&cli.common, arguments.log == LogFormat::Json),
+        _ => logs::start(&cli.common),
+    }
     let output = Output::new(&cli.common);
     if let Some(jobs) = cli.common.jobs {
         // A second call in one process (tests) keeps the first pool; results do not depend on it.
@@ -54,6 +58,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Explain(arguments) => explain::execute(arguments, output),
         Command::Schema(arguments) => schema::execute(arguments, output),
         Command::Completions(arguments) => completions::execute(arguments, output),
+        Command::Watch(arguments) => watch::execute(arguments, output),
         Command::Audit(arguments) => audit::execute(arguments, output),
         Command::Approve(arguments) => approve::execute(arguments),
     });
@@ -90,6 +95,7 @@ fn allowed(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Explore(_) => "explore",
         Command::Schema(_) => "schema",
         Command::Completions(_) => "completions",
+        Command::Watch(_) => "watch",
         Command::Audit(_) => "audit",
         Command::Approve(_) => "approve",
     };

@@ -34,7 +34,9 @@ impl Asks for Prometheus {
             Some(Sample { labels: series.labels, value })
         });
         match answer.kind {
-            AnswerKind::Scalar => samples.next().map(|sample| Value::Scalar(sample.value)).ok_or_else(|| "a number without a value".to_owned()),
+            AnswerKind::Scalar => {
+                samples.next().map(|sample| Value::Scalar(sample.value)).ok_or_else(|| "a number without a value".to_owned())
+            }
             AnswerKind::Vector => Ok(Value::Vector(samples.collect())),
             AnswerKind::Matrix | AnswerKind::Text(_) => Err("the answer is no number".to_owned()),
         }

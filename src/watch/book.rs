@@ -103,6 +103,8 @@ impl Book {
     /// # Errors
     /// The chain is not sound, or cannot be read.
     pub fn past(&mut self, policy: &Name) -> Result<(Vec<Value>, Past), Failure> {
+        // Its lock is given up first: this process has no other right to it than others.
+        self.policies.remove(policy);
         let (mut ledger, recovery) = Ledger::open(&self.folder, policy)?;
         for told in recovery.told() {
             tracing::warn!(chain = %policy, "{told}");
@@ -169,15 +171,24 @@ impl Book {
                 idle.push(policy.clone());
             }
         }
-        for policy in idle {
-            if let Some(Page::Open { ledger, .. }) = self.policies.remove(&policy) {
-                self.policies.insert(policy, Page::Released(ledger.release()));
-            }
-        }
+        idle.iter().for_each(|policy| self.release(policy));
         if held {
             // Whoever waits for the lock looks for it every ten milliseconds.
             std::thread::sleep(PAUSE);
         }
+    }
+
+    fn release(&mut self, policy: &Name) {
+        if let Some(Page::Open { ledger, .. }) = self.policies.remove(policy) {
+            self.policies.insert(policy.clone(), Page::Released(ledger.release()));
+        }
+    }
+
+    /// Gives up the chains of all policies.
+    #[cfg(test)]
+    pub(super) fn release_all(&mut self) {
+        let all: Vec<Name> = self.policies.keys().cloned().collect();
+        all.iter().for_each(|policy| self.release(policy));
     }
 
     /// Whether a chain of a policy is held, so that [`Self::rest`] is due soon.
@@ -364,7 +375,8 @@ mod tests {
     fn alert(pod: &str, ends_at: Option<Time>) -> Alerted {
         let labels: LabelSet = [("alertname", "Down"), ("pod", pod)].map(|(name, value)| (Name::new(name), Name::new(value))).into();
         let status = if ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing };
-        let notification = Notification { alert: Name::new("Down"), status, labels, starts_at: Time::from_seconds(7), receiver: Some(Name::new("r")) };
+        let notification =
+            Notification { alert: Name::new("Down"), status, labels, starts_at: Time::from_seconds(7), receiver: Some(Name::new("r")) };
         Alerted { notification, ends_at }
     }
 
@@ -384,7 +396,8 @@ mod tests {
         let observed: Vec<Observed> =
             whats.into_iter().enumerate().map(|(index, what)| Observed { at: Time::from_seconds(10 + index as u64), what }).collect();
         let asked = Asked { incident: "restart#4".into(), question: Some("up == 0".into()) };
-        let written: Vec<_> = observed.iter().map(|own| (own.clone(), matches!(own.what, Observation::Answered { .. }).then(|| asked.clone()))).collect();
+        let written: Vec<_> =
+            observed.iter().map(|own| (own.clone(), matches!(own.what, Observation::Answered { .. }).then(|| asked.clone()))).collect();
         let (mut book, found) = Book::open(folder.path(), start, BTreeMap::new()).unwrap();
         assert!(found.start.is_none() && found.observed.is_empty());
         book.observe(&written, &Inventory::default()).unwrap();
