@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use firedrill_core::time::Span;
+use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::remediation::Kind;
 
 /// Tests auto-remediation policies in a deterministic simulator and on recorded incidents before they touch production.
@@ -113,10 +114,17 @@ pub enum Command {
     Schema(SchemaArgs),
     /// A script by which a shell completes commands and options
     Completions(CompletionsArgs),
+    /// Let a policy do more: one stage at a time, on the evidence that its ledger holds; a refusal says what is missing and the shortest way to it
+    Promote(PromoteArgs),
+    /// Let a policy do less, from now on; needs no evidence
+    Demote(DemoteArgs),
+    /// Say what a decision was: right, wrong, redundant or harmful
+    Label(LabelArgs),
+    /// Where policies stand, and what their next stage asks for
+    Status(StatusArgs),
     /// Verify the ledger: which entry is missing, altered, out of order, forked or unsigned; show or explain one
     Audit(AuditArgs),
-    /// Allow what a policy that is running has proposed; no policy runs outside of simulations yet
-    #[command(hide = true)]
+    /// Allow what a policy that is running has proposed, or refuse it
     Approve(ApproveArgs),
 }
 
@@ -204,12 +212,124 @@ pub struct AuditArgs {
     pub contains: Option<String>,
 }
 
+/// Who writes to the ledger.
+#[derive(Clone, Debug, Args)]
+pub struct Writer {
+    /// Who you are; where `people:` of firedrill.yaml names anybody, one of them
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub by: String,
+    /// Sign with this ed25519 private key (PEM), as `openssl genpkey -algorithm ed25519` makes it [default: the one that FIREDRILL_KEY names]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+/// Arguments of `promote`.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// The policy, by name or file
+    pub policy: String,
+    /// The stage; only the next one can be meant [default: the next one]
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    pub to: Option<Stage>,
+    /// How much evidence is asked for [default: `promotion:` of firedrill.yaml, else small]
+    #[arg(long, value_enum)]
+    pub profile: Option<ProfileArg>,
+    /// Write the evidence into this file as an in-toto statement (test-result v0.1), whether or not it is enough
+    #[arg(long, value_name = "FILE")]
+    pub statement: Option<PathBuf>,
+    /// Who promotes
+    #[command(flatten)]
+    pub writer: Writer,
+}
+
+/// Arguments of `demote`.
+#[derive(Debug, Args)]
+pub struct DemoteArgs {
+    /// The policy, by name or file
+    pub policy: String,
+    /// The stage
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    pub to: Stage,
+    /// Why; it stands in the ledger
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub because: String,
+    /// Who demotes
+    #[command(flatten)]
+    pub writer: Writer,
+}
+
+/// Arguments of `label`.
+#[derive(Debug, Args)]
+pub struct LabelArgs {
+    /// The event: `POLICY#NUMBER`, as `firedrill status` and `audit` tell it, or the hash of its entry
+    #[arg(value_name = "EVENT")]
+    pub event: String,
+    /// What it was
+    #[arg(value_enum)]
+    pub says: Says,
+    /// What was the cause of the incident
+    #[arg(long, value_name = "TEXT")]
+    pub cause: Option<String>,
+    /// Somebody made this fault on purpose, such as `crash`: a drill
+    #[arg(long, value_name = "FAULT")]
+    pub drill: Option<String>,
+    /// Who says so
+    #[command(flatten)]
+    pub writer: Writer,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The policy, by name or file [default: all of the project]
+    pub policy: Option<String>,
+    /// How much evidence is asked for [default: `promotion:` of firedrill.yaml, else small]
+    #[arg(long, value_enum)]
+    pub profile: Option<ProfileArg>,
+}
+
 /// Arguments of `approve`.
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
     /// What a call names, such as `restart#3`
     #[arg(value_name = "POLICY#NUMBER")]
     pub proposal: String,
+    /// As what you answer, such as `oncall` [default: your name]
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+    /// Refuse it
+    #[arg(long)]
+    pub no: bool,
+    /// Who answers
+    #[command(flatten)]
+    pub writer: Writer,
+}
+
+/// What people say that a decision was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Says {
+    /// It was what should be done.
+    Right,
+    /// Something else should be done, or nothing.
+    Wrong,
+    /// It would have got well without it; no harm is in it.
+    Redundant,
+    /// It made things worse, or would have.
+    Harmful,
+}
+
+/// How much evidence is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProfileArg {
+    /// For a team with a few incidents a month.
+    Small,
+    /// For a team with many.
+    Large,
+}
+
+fn stage(text: &str) -> Result<Stage, String> {
+    let found = Stage::WORDS.iter().find(|(word, _)| *word == text).map(|(_, stage)| *stage);
+    found.ok_or_else(|| format!("a stage is one of {}", Stage::WORDS.map(|(word, _)| word).join(", ")))
 }
 
 /// Arguments of `init`.

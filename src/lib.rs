@@ -11,6 +11,7 @@ pub mod output;
 pub mod logs;
 pub mod ledger;
 pub mod prometheus;
+pub mod promotion;
 pub mod load;
 pub mod revision;
 pub mod kind;

@@ -2,6 +2,7 @@
 
 mod progress;
 mod setting;
+mod promoting;
 mod terminal;
 mod approve;
 mod audit;
@@ -9,17 +10,21 @@ mod calibrate;
 mod check;
 mod compare;
 mod completions;
+mod demote;
 mod explain;
 mod explore;
 mod gate;
 mod import;
 mod init;
+mod label;
 mod list;
 mod meaning;
+mod promote;
 mod rehearse_live;
 mod replay;
 mod schema;
 mod run;
+mod status;
 mod test;
 mod watch;
 
@@ -60,7 +65,11 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Completions(arguments) => completions::execute(arguments, output),
         Command::Watch(arguments) => watch::execute(arguments, output),
         Command::Audit(arguments) => audit::execute(arguments, output),
-        Command::Approve(arguments) => approve::execute(arguments),
+        Command::Approve(arguments) => approve::execute(arguments, output),
+        Command::Promote(arguments) => promote::execute(arguments, output),
+        Command::Demote(arguments) => demote::execute(arguments, output),
+        Command::Label(arguments) => label::execute(arguments, output),
+        Command::Status(arguments) => status::execute(arguments, output),
     });
     match done {
         Ok(exit) => exit,
@@ -98,6 +107,10 @@ fn allowed(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Watch(_) => "watch",
         Command::Audit(_) => "audit",
         Command::Approve(_) => "approve",
+        Command::Promote(_) => "promote",
+        Command::Demote(_) => "demote",
+        Command::Label(_) => "label",
+        Command::Status(_) => "status",
     };
     output.only_text_and_json(word)
 }

@@ -34,6 +34,7 @@ mod live;
 mod outputs;
 mod policy_as_code;
 mod profiles;
+mod promotion;
 mod public;
 mod readme;
 mod remedies;
