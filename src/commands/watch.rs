@@ -20,9 +20,10 @@ use crate::cli::{WatchArgs, WatchStage};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::ledger::{FOLDER, Hashes, Ledger, What};
+use crate::ledger::{FOLDER, Hashes, Ledger};
 use crate::output::Output;
 use crate::prometheus::{self, Prometheus};
+use crate::promotion::standing::Standing;
 use crate::sources;
 use crate::watch::{
     Access, Connections, Files, Inbox, Keeper, KeeperSetup, Metrics, Patience, Server, SystemClock, acceptor, answer_all, is_loopback,
@@ -197,12 +198,8 @@ fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<KeeperSetup, Fa
 
 /// The stage that the ledger says a policy is at, as far as nothing acts there; without a word dry-run.
 fn standing(folder: &Path, policy: &Policy) -> Result<Stage, Failure> {
-    let chain = Ledger::read(folder, &policy.name)?;
-    let to = chain.entries.iter().rev().find_map(|recorded| match &recorded.entry.what {
-        What::Promotion { to, .. } | What::Demotion { to, .. } => Some(*to),
-        _ => None,
-    });
-    Ok(to.unwrap_or(Stage::DryRun).clamp(Stage::DryRun, Stage::Shadow))
+    let chain = Ledger::read(folder, &policy.name)?.sound()?;
+    Ok(Standing::of(&chain).stage.clamp(Stage::DryRun, Stage::Shadow))
 }
 
 fn declared(scenario: &str, base: &Path) -> Result<Inventory, Failure> {

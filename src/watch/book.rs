@@ -14,6 +14,7 @@ use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{Event, Input, Notification};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Start, Time};
+use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::watcher::{Alerted, Decision, Observation, Observed, Past, Saved, incident_of};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ const BY: &str = "watch";
 const SESSION: &str = "watch-session/1";
 const CLOCK: &str = "watch-clock/1";
 const INVENTORY: &str = "inventory/1";
+const WATCHING: &str = "watching/1";
 
 /// A chain that people write to as well is given up after so long without a write, and after so long at most; then for a moment.
 const IDLE: Duration = Duration::from_millis(200);
@@ -158,6 +160,17 @@ impl Book {
             self.page(&policy)?.append(entries)?;
         }
         Ok(())
+    }
+
+    /// Writes down that a policy is watched from now on: the time that passes without an alert is evidence too.
+    ///
+    /// # Errors
+    /// As [`Self::decide`].
+    pub fn begin(&mut self, policy: &Name, stage: Stage, at: Time) -> Result<(), Failure> {
+        let hashes = self.hashes.get(policy).cloned().unwrap_or_default();
+        let what = What::State { of: WATCHING.to_owned(), value: json!({ "stage": stage, "hashes": hashes }) };
+        let entry = Entry { at: self.timestamp(at)?, by: BY.to_owned(), what };
+        self.page(policy)?.append(vec![entry])
     }
 
     /// Gives up the chains of policies that were not written to for a while, so that people can write to them.

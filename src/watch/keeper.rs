@@ -86,6 +86,10 @@ impl Keeper {
         let at = keeper.ticker.read().at;
         keeper.take_in(at, beginning, None);
         keeper.write()?;
+        let watched: Vec<(Name, Stage)> = keeper.watcher.policies().map(|(policy, stage, _)| (policy.name.clone(), stage)).collect();
+        for (policy, stage) in watched {
+            keeper.book.begin(&policy, stage, at)?;
+        }
         keeper.remember();
         Ok((keeper, notes))
     }
