@@ -15,7 +15,7 @@ use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::words::counted;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::policy::Policy;
-use firedrill_policies::watcher::{Decision, Observation, Observed, Saved, Watcher, WatcherSetup};
+use firedrill_policies::watcher::{Observation, Observed, Saved, Watcher, WatcherSetup};
 use firedrill_scenarios::incident::FILE_NAME;
 use firedrill_telemetry::labels::{Labels, METRIC_NAME};
 use firedrill_telemetry::recording::Recording;
@@ -195,9 +195,7 @@ pub fn capture(capture: &Capture<'_>) -> Result<Captured, Failure> {
     let (start, observed, inventory) = observations(capture.watch)?;
     let at = |own: &crate::ledger::Recorded| own.entry.at.as_millisecond();
     let policy = Name::new(capture.incident.rsplit_once('#').map_or(capture.incident, |(policy, _)| policy));
-    let own = |own: &&crate::ledger::Recorded| {
-        matches!(&own.entry.what, What::Decision { incident, is_backtest: false, .. } if incident == capture.incident)
-    };
+    let own = |own: &&crate::ledger::Recorded| matches!(&own.entry.what, What::Decision { incident, is_backtest: false, .. } if incident == capture.incident);
     let decisions: Vec<_> = capture.chains.get(&policy).map_or_else(Vec::new, |chain| chain.entries.iter().filter(own).collect());
     let (Some(first), Some(last)) = (decisions.first(), decisions.last()) else { return Err(no_such(capture)) };
     let is_closed = matches!(&last.entry.what, What::Decision { event, .. } if event.get("incident_closed").is_some());
@@ -213,12 +211,14 @@ pub fn capture(capture: &Capture<'_>) -> Result<Captured, Failure> {
     }
     let saved = watcher.saved();
     let kept: Vec<Observed> = observed[before..].iter().take_while(|observed| observed.at <= to).cloned().collect();
-    let end_ms = kept.last().map_or(to_ms, |last| start.prometheus_millis(last.at)).max(at(last));
     let watched = Watched {
         schema: SCHEMA.to_owned(),
         engine: ENGINE.to_owned(),
         start_ms: start.unix_millis(),
-        policies: policies.iter().map(|(policy, stage)| (policy.name.clone(), WatchedPolicy { hash: policy.hash(), stage: *stage })).collect(),
+        policies: policies
+            .iter()
+            .map(|(policy, stage)| (policy.name.clone(), WatchedPolicy { hash: policy.hash(), stage: *stage }))
+            .collect(),
         inventory,
         saved,
         observed: kept,
@@ -330,7 +330,8 @@ impl Captured {
             files.push((ALERTS.to_owned(), alerts.to_text()));
         }
         let name = |source: &Source| source.path.rsplit('/').next().unwrap_or(&source.path).to_owned();
-        let rules: Vec<(String, String)> = capture.rules.iter().map(|source| (format!("rules/{}", name(source)), source.text.clone())).collect();
+        let rules: Vec<(String, String)> =
+            capture.rules.iter().map(|source| (format!("rules/{}", name(source)), source.text.clone())).collect();
         let own = |(policy, _): &&(Arc<Policy>, Source)| self.watched.policies.contains_key(&policy.name);
         let policies: Vec<(String, String)> = capture
             .policies
@@ -368,7 +369,10 @@ impl Captured {
         let alert = self.alerts.iter().find_map(|(_, labels, _)| labels.get("alertname")).unwrap_or("an alert");
         line("schema: incident/1".to_owned());
         line(format!("incident: {}", quoted(&self.name)));
-        line(format!("what: {} # guess: say what users noticed", quoted(&format!("{} was taken up because of {alert}.", capture.incident))));
+        line(format!(
+            "what: {} # guess: say what users noticed",
+            quoted(&format!("{} was taken up because of {alert}.", capture.incident))
+        ));
         line(format!("onset: {} # guess: when a policy took it up", self.opened));
         match self.closed {
             Some(closed) => line(format!("end: {closed} # guess: when the policy closed it")),

@@ -1,11 +1,13 @@
 //! The command line: its words, and what each means.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use firedrill_core::time::Span;
+use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::remediation::Kind;
 
 /// Tests auto-remediation policies in a deterministic simulator and on recorded incidents before they touch production.
@@ -98,10 +100,14 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// A recorded incident, open loop: what the rules would have said and what a policy would have done
     Replay(ReplayArgs),
+    /// Look on live, and only that: Alertmanager's webhooks come in, a Prometheus is asked, decisions go to the ledger, nothing acts
+    Watch(WatchArgs),
     /// Drafts for a scenario, made from what a real system shows; and what a Prometheus remembers, as an incident
     Import(ImportArgs),
     /// Play a scenario as a live Prometheus and the webhooks of its Alertmanager, faster than it would go, to try out what watches
     RehearseLive(RehearseLiveArgs),
+    /// What a watcher saw and decided of an incident, as an incident folder whose replay decides the same again
+    Capture(CaptureArgs),
     /// What incidents teach: what each came to, what came too late, what nobody answers, and drafts of what could be written down
     Learn(LearnArgs),
     /// What the project here and the library hold
@@ -112,11 +118,86 @@ pub enum Command {
     Schema(SchemaArgs),
     /// A script by which a shell completes commands and options
     Completions(CompletionsArgs),
+    /// Let a policy do more: one stage at a time, on the evidence that its ledger holds; a refusal says what is missing and the shortest way to it
+    Promote(PromoteArgs),
+    /// Let a policy do less, from now on; needs no evidence
+    Demote(DemoteArgs),
+    /// Say what a decision was: right, wrong, redundant or harmful
+    Label(LabelArgs),
+    /// Where policies stand, and what their next stage asks for
+    Status(StatusArgs),
     /// Verify the ledger: which entry is missing, altered, out of order, forked or unsigned; show or explain one
     Audit(AuditArgs),
-    /// Allow what a policy that is running has proposed; no policy runs outside of simulations yet
-    #[command(hide = true)]
+    /// Allow what a policy that is running has proposed, or refuse it
     Approve(ApproveArgs),
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// Where webhooks come in; what is not this machine's own needs `--token-file`, or `--client-ca`
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9095")]
+    pub listen: SocketAddr,
+    /// The Prometheus that is asked, without `/api/v1`
+    #[arg(long, value_name = "URL")]
+    pub prometheus: String,
+    /// A file with the token that is shown to Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub prometheus_token_file: Option<PathBuf>,
+    /// How long an answer of Prometheus may take; what takes longer is unknown
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
+    pub timeout: Duration,
+    /// A policy file or name; may be given several times [default: the policies of firedrill.yaml]
+    #[arg(short, long, value_name = "POLICY")]
+    pub policy: Vec<String>,
+    /// The project whose ledger is written, by its file or folder [default: the one here]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<String>,
+    /// Rule files instead of those of firedrill.yaml or the library: evidence is bound to them
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
+    /// The scenario that models this system: what it declares is what guards count against
+    #[arg(long, value_name = "SCENARIO")]
+    pub system: Option<String>,
+    /// The stage of all policies [default: what the ledger says of each, at most shadow]
+    #[arg(long, value_enum)]
+    pub stage: Option<WatchStage>,
+    /// A file with the token that whoever sends webhooks must show
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The certificate of this watcher, as PEM: webhooks come over TLS then
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// The authority that must have signed the certificates of those who send webhooks, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub client_ca: Option<PathBuf>,
+    /// Webhooks that may wait to be written down; more are asked to come again
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..))]
+    pub most_waiting: u16,
+    /// How it writes its log
+    #[arg(long, value_enum, default_value = "text")]
+    pub log: LogFormat,
+}
+
+/// The stages at which nothing acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WatchStage {
+    /// Decide and record.
+    DryRun,
+    /// The same, to be compared with what people do.
+    Shadow,
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line, for programs.
+    Json,
 }
 
 /// Arguments of `audit`.
@@ -135,12 +216,124 @@ pub struct AuditArgs {
     pub contains: Option<String>,
 }
 
+/// Who writes to the ledger.
+#[derive(Clone, Debug, Args)]
+pub struct Writer {
+    /// Who you are; where `people:` of firedrill.yaml names anybody, one of them
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub by: String,
+    /// Sign with this ed25519 private key (PEM), as `openssl genpkey -algorithm ed25519` makes it [default: the one that FIREDRILL_KEY names]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+/// Arguments of `promote`.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// The policy, by name or file
+    pub policy: String,
+    /// The stage; only the next one can be meant [default: the next one]
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    pub to: Option<Stage>,
+    /// How much evidence is asked for [default: `promotion:` of firedrill.yaml, else small]
+    #[arg(long, value_enum)]
+    pub profile: Option<ProfileArg>,
+    /// Write the evidence into this file as an in-toto statement (test-result v0.1), whether or not it is enough
+    #[arg(long, value_name = "FILE")]
+    pub statement: Option<PathBuf>,
+    /// Who promotes
+    #[command(flatten)]
+    pub writer: Writer,
+}
+
+/// Arguments of `demote`.
+#[derive(Debug, Args)]
+pub struct DemoteArgs {
+    /// The policy, by name or file
+    pub policy: String,
+    /// The stage
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    pub to: Stage,
+    /// Why; it stands in the ledger
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub because: String,
+    /// Who demotes
+    #[command(flatten)]
+    pub writer: Writer,
+}
+
+/// Arguments of `label`.
+#[derive(Debug, Args)]
+pub struct LabelArgs {
+    /// The event: `POLICY#NUMBER`, as `firedrill status` and `audit` tell it, or the hash of its entry
+    #[arg(value_name = "EVENT")]
+    pub event: String,
+    /// What it was
+    #[arg(value_enum)]
+    pub says: Says,
+    /// What was the cause of the incident
+    #[arg(long, value_name = "TEXT")]
+    pub cause: Option<String>,
+    /// Somebody made this fault on purpose, such as `crash`: a drill
+    #[arg(long, value_name = "FAULT")]
+    pub drill: Option<String>,
+    /// Who says so
+    #[command(flatten)]
+    pub writer: Writer,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The policy, by name or file [default: all of the project]
+    pub policy: Option<String>,
+    /// How much evidence is asked for [default: `promotion:` of firedrill.yaml, else small]
+    #[arg(long, value_enum)]
+    pub profile: Option<ProfileArg>,
+}
+
 /// Arguments of `approve`.
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
     /// What a call names, such as `restart#3`
     #[arg(value_name = "POLICY#NUMBER")]
     pub proposal: String,
+    /// As what you answer, such as `oncall` [default: your name]
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+    /// Refuse it
+    #[arg(long)]
+    pub no: bool,
+    /// Who answers
+    #[command(flatten)]
+    pub writer: Writer,
+}
+
+/// What people say that a decision was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Says {
+    /// It was what should be done.
+    Right,
+    /// Something else should be done, or nothing.
+    Wrong,
+    /// It would have got well without it; no harm is in it.
+    Redundant,
+    /// It made things worse, or would have.
+    Harmful,
+}
+
+/// How much evidence is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProfileArg {
+    /// For a team with a few incidents a month.
+    Small,
+    /// For a team with many.
+    Large,
+}
+
+fn stage(text: &str) -> Result<Stage, String> {
+    let found = Stage::WORDS.iter().find(|(word, _)| *word == text).map(|(_, stage)| *stage);
+    found.ok_or_else(|| format!("a stage is one of {}", Stage::WORDS.map(|(word, _)| word).join(", ")))
 }
 
 /// Arguments of `init`.
@@ -560,6 +753,29 @@ pub struct ImportPrometheusArgs {
     /// How many samples at most
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
     pub most_samples: u64,
+    /// Write the incident into this folder, a new or an empty one [default: a folder of its name, in `incidents`]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `capture`.
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// The incident, as the ledger calls it: `POLICY#NUMBER`
+    #[arg(value_name = "INCIDENT")]
+    pub incident: String,
+    /// The folder of the ledger [default: `ledger` beside firedrill.yaml]
+    #[arg(long, value_name = "DIR")]
+    pub ledger: Option<PathBuf>,
+    /// A Prometheus that has the samples of that time; without it only what the watcher was told is kept
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<String>,
+    /// A file with a bearer token
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Rule files instead of those of firedrill.yaml or the library
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
     /// Write the incident into this folder, a new or an empty one [default: a folder of its name, in `incidents`]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

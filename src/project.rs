@@ -15,6 +15,7 @@ use firedrill_scenarios::document::chaos::{self, ChaosDocument};
 
 use crate::cli::OnInconclusive;
 use crate::load;
+use crate::promotion::profile::{self, Promotions};
 use crate::revision;
 
 /// A project, paths still relative to its file.
@@ -52,6 +53,8 @@ pub struct Project {
     pub shared: Shared,
     /// What may differ in variants of its scenarios; `None`: it does not say, and its gate plays none.
     pub chaos: Option<ChaosDocument>,
+    /// What it says of promotions: `promotion:` and `people:`.
+    pub promotions: Promotions,
     /// What must hold, such as (`time_to_recover`, `p90 < 5m`).
     pub thresholds: Vec<ThresholdLine>,
 }
@@ -127,6 +130,7 @@ fn read_project(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Optio
         rego: names(reader, &mut fields, "rego"),
         shared: shared(reader, &mut fields, scripts),
         chaos: fields.optional("chaos").and_then(|node| chaos::read(reader, node)),
+        promotions: promotions(reader, &mut fields),
         thresholds: thresholds(reader, &mut fields),
     };
     fields.finish(reader);
@@ -146,6 +150,18 @@ fn shared(reader: &mut Reader, fields: &mut Fields<'_>, scripts: Scripts<'_>) ->
     }
     let estate = Arc::new(estate);
     Shared { actions: actions.unwrap_or_default(), kill_switches: kill_switches.unwrap_or_default(), estate, code: None }
+}
+
+/// `promotion:` and `people:`.
+fn promotions(reader: &mut Reader, fields: &mut Fields<'_>) -> Promotions {
+    let mut promotions = Promotions::default();
+    if let Some(node) = fields.optional("promotion") {
+        profile::read(reader, node, &mut promotions);
+    }
+    if let Some(node) = fields.optional("people") {
+        profile::read_people(reader, node, &mut promotions);
+    }
+    promotions
 }
 
 /// `lint: { severity: severity, owner: [team, owner] }`: of each the labels of which an alert should have one.

@@ -31,6 +31,7 @@ mod choosing;
 mod together;
 mod following;
 mod inputs;
+mod observer;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ use firedrill_core::journal::{Consent, Event, Evidence, Input, LabelSet};
 use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
 use firedrill_core::time::{Span, Start, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::evidence;
 use crate::guard::stage::Stage;
@@ -49,6 +51,7 @@ use approving::Answered;
 use prepared::Prepared;
 use turn::Turn;
 
+pub use observer::{Observer, Wish};
 pub use state::{RestoreError, STATE_VERSION, State};
 
 /// From one look at a verification's condition to the next.
@@ -166,7 +169,7 @@ pub enum Effect {
 }
 
 /// Evidence that is wanted of an incident.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Wanted {
     /// Of which kinds, in the order in which it is wanted.
     pub kinds: Vec<Name>,
@@ -181,7 +184,7 @@ pub struct Wanted {
 }
 
 /// A condition of the policy with the values of its parameters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Question {
     /// Which condition.
     pub condition: ConditionAt,

@@ -21,6 +21,7 @@ use firedrill_core::journal::{AlertStatus, CorrelationChange, Event, LabelSet, N
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
 use firedrill_telemetry::labels::Matcher;
+use serde::{Deserialize, Serialize};
 
 use crate::guard::service_of;
 
@@ -106,7 +107,7 @@ struct Scope {
     incident: Option<Incident>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Alert {
     name: Name,
     starts_at: Time,
@@ -125,7 +126,7 @@ struct Incident {
     members: BTreeMap<LabelSet, Member>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Member {
     name: Name,
     /// When it first began.
@@ -133,7 +134,38 @@ struct Member {
     fires: bool,
 }
 
+/// What a correlator remembers, to be saved and taken up again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    next_incident: u64,
+    scopes: Vec<KeptScope>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeptScope {
+    /// Of which correlation, written out.
+    correlation: String,
+    scope: LabelSet,
+    loose: Vec<(LabelSet, Alert)>,
+    incident: Option<KeptIncident>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeptIncident {
+    id: u64,
+    labels: LabelSet,
+    name: Name,
+    starts_at: Time,
+    members: Vec<(LabelSet, Member)>,
+}
+
 impl Correlation {
+    /// All that it asks for in one text, the same for two that ask for the same.
+    fn written(&self) -> String {
+        let matchers: BTreeSet<String> = self.matchers.iter().map(ToString::to_string).collect();
+        format!("{:?}", (&self.alerts, matchers, self.min, self.names, &self.scope, self.window))
+    }
+
     /// Whether an alert counts.
     #[must_use]
     pub fn counts(&self, notification: &Notification) -> bool {
@@ -206,6 +238,41 @@ impl Correlator {
     pub fn new(correlations: Vec<Correlation>, inventory: Arc<Inventory>) -> Self {
         let tracked = correlations.into_iter().map(|correlation| Tracked { correlation, scopes: BTreeMap::new() }).collect();
         Self { tracked, inventory, waiting: Vec::new(), at: Time::ZERO, next_incident: 0 }
+    }
+
+    /// What it remembers. What waits to be settled is not in it.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        let scope = |tracked: &Tracked, labels: &LabelSet, scope: &Scope| KeptScope {
+            correlation: tracked.correlation.written(),
+            scope: labels.clone(),
+            loose: scope.loose.clone().into_iter().collect(),
+            incident: scope.incident.as_ref().map(|incident| KeptIncident {
+                id: incident.id,
+                labels: incident.labels.clone(),
+                name: incident.name.clone(),
+                starts_at: incident.starts_at,
+                members: incident.members.clone().into_iter().collect(),
+            }),
+        };
+        let scopes = self.tracked.iter().flat_map(|tracked| tracked.scopes.iter().map(move |(labels, own)| scope(tracked, labels, own)));
+        Kept { next_incident: self.next_incident, scopes: scopes.collect() }
+    }
+
+    /// Takes up what another one remembered, as far as both are asked for the same.
+    pub fn keep(&mut self, kept: Kept) {
+        self.next_incident = self.next_incident.max(kept.next_incident);
+        for KeptScope { correlation, scope, loose, incident } in kept.scopes {
+            let Some(tracked) = self.tracked.iter_mut().find(|tracked| tracked.correlation.written() == correlation) else { continue };
+            let incident = incident.map(|KeptIncident { id, labels, name, starts_at, members }| Incident {
+                id,
+                labels,
+                name,
+                starts_at,
+                members: members.into_iter().collect(),
+            });
+            tracked.scopes.insert(scope, Scope { loose: loose.into_iter().collect(), incident });
+        }
     }
 
     /// Takes in what is told at `now`. All of one instant is settled together.

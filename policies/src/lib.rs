@@ -29,6 +29,8 @@ pub mod controller;
 
 pub mod pilot;
 
+pub mod watcher;
+
 pub mod decisions;
 
 pub mod library;

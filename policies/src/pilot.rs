@@ -515,12 +515,12 @@ impl Pilot {
 }
 
 /// The values of a question's parameters.
-fn values(question: &Question) -> BTreeMap<String, String> {
+pub(crate) fn values(question: &Question) -> BTreeMap<String, String> {
     question.parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
 /// The one finite number among elements, with its figures; without exactly one of them, why.
-fn one_number(samples: &[Sample]) -> (Option<f64>, String) {
+pub(crate) fn one_number(samples: &[Sample]) -> (Option<f64>, String) {
     match samples {
         [] => (None, "no element".to_owned()),
         [one] if one.value.is_finite() => (Some(one.value), number(one)),
@@ -529,7 +529,7 @@ fn one_number(samples: &[Sample]) -> (Option<f64>, String) {
     }
 }
 
-fn number(sample: &Sample) -> String {
+pub(crate) fn number(sample: &Sample) -> String {
     if sample.labels.is_empty() { written(sample.value) } else { format!("{} {}", sample.labels, written(sample.value)) }
 }
 
@@ -549,7 +549,7 @@ fn agrees(asked: &LabelSet, labels: &Labels) -> bool {
 }
 
 /// The different correlations that policies ask for, and by each the policies that do.
-fn correlations(policies: &[Arc<Policy>]) -> (Vec<Correlation>, Vec<Vec<usize>>) {
+pub(crate) fn correlations(policies: &[Arc<Policy>]) -> (Vec<Correlation>, Vec<Vec<usize>>) {
     let (mut correlations, mut answering): (Vec<Correlation>, Vec<Vec<usize>>) = (Vec::new(), Vec::new());
     for (index, policy) in policies.iter().enumerate() {
         let Some(own) = &policy.correlation else { continue };

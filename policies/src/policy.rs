@@ -11,6 +11,7 @@ use firedrill_core::problem::Place;
 use firedrill_core::time::Span;
 use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::promql::{Condition, Formula, Plan};
+use serde::{Deserialize, Serialize};
 
 use crate::correlation::{Correlation, INCIDENT};
 use crate::guard::caps::Most;
@@ -381,7 +382,8 @@ pub enum OnFailure {
 }
 
 /// A condition of a policy, by its place in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ConditionAt {
     /// The precheck with this index.
     Precheck(usize),

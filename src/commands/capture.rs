@@ -44,7 +44,8 @@ pub fn execute(arguments: &CaptureArgs, output: Output) -> Result<Exit, Failure>
     let rules = RuleNames::chosen(&home, &arguments.rules)?.texts(&[])?;
     let command = CommandLine::new("capture").word(&arguments.incident).options("--rules", &arguments.rules);
     let command = command.options("--prometheus", arguments.prometheus.as_slice()).to_string();
-    let asked = Capture { incident: &arguments.incident, watch: &watch, chains: &chains, policies: &policies, rules: &rules, command: &command };
+    let asked =
+        Capture { incident: &arguments.incident, watch: &watch, chains: &chains, policies: &policies, rules: &rules, command: &command };
     let captured = capture(&asked)?;
     let pulled = arguments.prometheus.as_ref().map(|url| pulled(arguments, url, (&captured, &policies), &rules)).transpose()?;
     let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("incidents").join(&captured.name));
@@ -74,7 +75,11 @@ fn policies(home: &Home) -> Result<Vec<(Arc<Policy>, Source)>, Failure> {
     let mut found = Vec::new();
     for policy in &answer.policies {
         let path = policy.places.name.file().path.clone();
-        let source = if Path::new(&path).is_file() { load::read_file(Path::new(&path))? } else { Source { path, text: policy.places.name.file().text.clone() } };
+        let source = if Path::new(&path).is_file() {
+            load::read_file(Path::new(&path))?
+        } else {
+            Source { path, text: policy.places.name.file().text.clone() }
+        };
         found.push((Arc::clone(policy), source));
     }
     Ok(found)

@@ -88,6 +88,12 @@ struct Report<'a> {
 
 /// Checks files, or all that the project names.
 pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
+    let problems = checked(arguments, output, true)?;
+    Ok(if problems.iter().any(|problem| problem.severity == Severity::Error) { Exit::WrongInput } else { Exit::Held })
+}
+
+/// The problems and the findings of lints, told or not.
+pub(super) fn checked(arguments: &CheckArgs, output: Output, is_told: bool) -> Result<Vec<Problem>, Failure> {
     let mut found = match arguments.paths.as_slice() {
         [] => whole_project(sources::PROJECT_FILE)?,
         [only] if is_project(only) => whole_project(only)?,
@@ -132,23 +138,30 @@ pub fn execute(arguments: &CheckArgs, output: Output) -> Result<Exit, Failure> {
     let declaration = declare::shortest(ground);
     let is_linted = arguments.lint != LintLevel::Off;
     let report = Report { rules: coverage, lints, is_linted, scenarios: stage.len(), declaration, found: &found };
+    let problems: Vec<Problem> = found.problems.iter().chain(&report.lints).cloned().collect();
+    if is_told {
+        tell(&report, &problems, output)?;
+    }
+    Ok(problems)
+}
+
+/// Says what was read and what is wrong with it.
+fn tell(report: &Report<'_>, problems: &[Problem], output: Output) -> Result<(), Failure> {
     match output.format {
         // Then stdout is for the findings alone.
         _ if output.is_sarif() => {}
-        Format::Json => output.data(&told::json(&report))?,
-        Format::Text => output.data(&told::text(&report, output.is_verbose()))?,
+        Format::Json => output.data(&told::json(report))?,
+        Format::Text => output.data(&told::text(report, output.is_verbose()))?,
     }
-    let problems = found.problems.iter().chain(&report.lints);
-    output.findings(&problems.clone().cloned().collect::<Vec<_>>())?;
+    output.findings(problems)?;
     // What the report tells itself is not told again, unless it is what fails.
     let is_talk = |problem: &&Problem| match problem.severity {
         Severity::Error => true,
         Severity::Warning => !linting::is_of_coverage(problem),
         Severity::Info => output.is_verbose() && !linting::is_of_coverage(problem),
     };
-    output.problems(&problems.clone().filter(is_talk).cloned().collect::<Vec<_>>());
-    let fails = problems.into_iter().any(|problem| problem.severity == Severity::Error);
-    Ok(if fails { Exit::WrongInput } else { Exit::Held })
+    output.problems(&problems.iter().filter(is_talk).cloned().collect::<Vec<_>>());
+    Ok(())
 }
 
 /// The scenarios that rules are held against: those that are checked themselves, or else those that would be rehearsed here. A recording that is

@@ -53,12 +53,14 @@ pub fn question_text(policy: &Policy, question: &Question) -> String {
     let plan = policy.condition(at).map(Condition::plan).or_else(|| policy.formula(at).map(Formula::plan));
     let needed = policy.parameters(at);
     let parameters = question.parameters.iter().filter(|(name, _)| needed.contains(name.as_str()));
-    let parameters: Vec<String> = parameters.map(|(name, value)| format!("${name}={value:?}")).collect();
-    format!("{} {}", plan.map_or("", Plan::text), parameters.join(" ")).trim().to_owned()
+    let parameters: String = parameters.map(|(name, value)| format!(" ${name}={value:?}")).collect();
+    // An answer depends on how old its samples may be.
+    let age = policy.max_age(at).map_or_else(String::new, |age| format!(" no older than {age}"));
+    format!("{}{parameters}{age}", plan.map_or("", Plan::text))
 }
 
 /// What people say that a decision was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Labelled {
     /// It was what should be done.

@@ -23,8 +23,8 @@ const LOCK_STEP: Duration = Duration::from_millis(10);
 /// What git is told of the folder: both sides of a fork are kept, and nothing about line ends is changed.
 const GIT_ATTRIBUTES: &str = "*.jsonl -text merge=union\n";
 
-/// What git is told to leave out: what this machine has seen of each chain, and what was cut off.
-const GIT_IGNORE: &str = "*.head\n*.torn\n";
+/// What git is told to leave out: what this machine has seen of each chain, what was cut off, and what a watcher remembers.
+const GIT_IGNORE: &str = "*.head\n*.torn\n*.state\n";
 
 /// A chain that is open for writing. While it is, nobody else writes to it.
 #[derive(Debug)]
@@ -201,6 +201,12 @@ impl Ledger {
     pub fn forget(&mut self) -> Vec<Recorded> {
         self.keeps = false;
         std::mem::take(&mut self.entries)
+    }
+
+    /// The hash of the last entry; `None` if there is none, or if a fork has two.
+    #[must_use]
+    pub fn head(&self) -> Option<&str> {
+        if let [head] = self.heads.as_slice() { Some(&head.hash) } else { None }
     }
 
     /// The chain's name.

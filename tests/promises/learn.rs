@@ -23,12 +23,19 @@ fn what_a_policy_came_to_in_a_run_is_told() {
     let done = firedrill(folder.path(), &words("learn runs --policy restart-crashed-or-hung --format json")).exits(0);
     let found = done.json();
     let cured = of(&found, "cured");
-    assert!(cured.iter().any(|lesson| lesson["resolution"] == "full" && lesson["did"].as_str().unwrap().starts_with("restart")), "{found:#}");
+    assert!(
+        cured.iter().any(|lesson| lesson["resolution"] == "full" && lesson["did"].as_str().unwrap().starts_with("restart")),
+        "{found:#}"
+    );
     assert_eq!(found["together"]["uncovered_incidents"].as_array().unwrap().len(), 1, "{found:#}");
     let open = found["together"]["uncovered_alerts"].as_array().unwrap();
-    assert!(open.iter().any(|alert| alert["name"].as_str().unwrap().contains("Error")), "the bad deploy's alerts are answered by nobody: {open:?}");
+    assert!(
+        open.iter().any(|alert| alert["name"].as_str().unwrap().contains("Error")),
+        "the bad deploy's alerts are answered by nobody: {open:?}"
+    );
     let best = &found["together"]["automate"][0];
-    let product = ["frequency", "minutes", "reversibility", "verifiability"].iter().map(|key| best[*key].as_f64().unwrap()).product::<f64>();
+    let product =
+        ["frequency", "minutes", "reversibility", "verifiability"].iter().map(|key| best[*key].as_f64().unwrap()).product::<f64>();
     assert!((best["worth"].as_f64().unwrap() - product).abs() < 1e-9 && product > 0.0, "{best}");
     firedrill(folder.path(), &words("learn runs --policy restart-crashed-or-hung")).exits(0).says("What to automate first").says("full");
 }
@@ -49,7 +56,10 @@ fn a_draft_can_be_applied_and_nothing_is_applied_by_itself() {
     let found = firedrill(folder.path(), &words(&format!("{learn} --format json"))).exits(0).json();
     assert_eq!(found["drafts"], serde_json::json!([]), "what is written down needs no draft");
     let own = of(&found, "hang");
-    assert!(own.iter().any(|lesson| lesson["resolution"] == "unproven" && lesson["timely"] == true && lesson["right"] == true), "{found:#}");
+    assert!(
+        own.iter().any(|lesson| lesson["resolution"] == "unproven" && lesson["timely"] == true && lesson["right"] == true),
+        "{found:#}"
+    );
 }
 
 #[test]

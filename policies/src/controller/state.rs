@@ -289,6 +289,18 @@ impl State {
         }
     }
 
+    /// Which incident waits for the answer to a question, or for evidence; `None`: none does any more.
+    #[must_use]
+    pub fn asker(&self, query: u64) -> Option<u64> {
+        let waits = |incident: &&Incident| match &incident.phase {
+            Phase::Checking { first, answers, .. } => (*first..first + answers.len() as u64).contains(&query),
+            Phase::Verifying { query: own, .. } | Phase::Listing { query: own } => *own == query,
+            _ => false,
+        };
+        let of_evidence = || self.gatherings.get(&query).map(|gathering| gathering.incident);
+        self.incidents.values().find(waits).map(|incident| incident.id).or_else(of_evidence)
+    }
+
     /// Whether a controller of this policy can take it up.
     pub(super) fn fits(&self, policy: &Name) -> Result<(), RestoreError> {
         if self.version != STATE_VERSION {

@@ -15,7 +15,7 @@ mod mutants;
 mod report;
 mod partition;
 
-use firedrill_reports::verdict::{IncidentResult, Look, Verdict};
+use firedrill_reports::verdict::{IncidentResult, Judgement, Look, Verdict};
 
 use self::partition::Merged;
 use self::prepared::{At, Prepared};
@@ -49,6 +49,19 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     done
 }
 
+/// Judges for a promotion: the same, its reports written, and nothing of it told.
+pub(super) fn quietly(arguments: &GateArgs, output: Output) -> Result<(Exit, Judgement), Failure> {
+    let _room = Room::make("--out", &arguments.out)?;
+    let prepared = Prepared::of(arguments, output)?;
+    let cache = cache(arguments);
+    let known = recalled(cache.as_ref(), &prepared, output);
+    let judged = judged((arguments, output), &prepared, &known, false);
+    if let Some(Err(error)) = cache.map(|cache| cache.save(&known)) {
+        output.talk(&format!("outcomes were not kept for the next time: {error:#}"));
+    }
+    judged
+}
+
 /// Judges what partitions have played.
 pub fn merge(arguments: &MergeArgs, output: Output) -> Result<Exit, Failure> {
     let _room = Room::make("--out", &arguments.out)?;
@@ -77,6 +90,16 @@ fn recalled(cache: Option<&Cache>, prepared: &Prepared, output: Output) -> Known
 
 /// Plays what is not known, judges, and tells.
 fn verdict(arguments: &GateArgs, prepared: &Prepared, known: &Known, output: Output) -> Result<Exit, Failure> {
+    judged((arguments, output), prepared, known, true).map(|(exit, _)| exit)
+}
+
+/// The same, telling or not.
+fn judged(
+    (arguments, output): (&GateArgs, Output),
+    prepared: &Prepared,
+    known: &Known,
+    is_told: bool,
+) -> Result<(Exit, Judgement), Failure> {
     let replayed: Vec<IncidentResult> = prepared.replays.iter().map(judged::Replayed::judge).collect();
     let played = rounds::play(prepared, &replayed, known, arguments.budget, output)?;
     let watched: Vec<_> = prepared.replays.iter().map(judged::Replayed::watched).collect();
@@ -112,11 +135,14 @@ fn verdict(arguments: &GateArgs, prepared: &Prepared, known: &Known, output: Out
         notes: &notes,
     };
     report.write()?;
-    report.tell(output)?;
-    Ok(match judgement.verdict {
+    if is_told {
+        report.tell(output)?;
+    }
+    let exit = match judgement.verdict {
         Verdict::Held => Exit::Held,
         Verdict::Inconclusive if passes_with_warning => Exit::Held,
         Verdict::Broken => Exit::Broken,
         Verdict::Inconclusive | Verdict::NotExercised => Exit::Inconclusive,
-    })
+    };
+    Ok((exit, judgement.clone()))
 }

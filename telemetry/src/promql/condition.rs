@@ -210,7 +210,7 @@ fn ages<'store>(store: &'store Store, selector: &Selector, at_ms: i64) -> impl I
     })
 }
 
-fn compared(comparison: &Binary, left: Outcome, right: Outcome) -> Result<Judgement, EvalError> {
+pub(crate) fn compared(comparison: &Binary, left: Outcome, right: Outcome) -> Result<Judgement, EvalError> {
     let pairs = comparison.pairs(left, right)?;
     let holds = |pair: &Pair| comparison.operator.holds(pair.left, pair.right).expect("the root is a comparison");
     let is_known = |pair: &Pair| !pair.left.is_nan() && !pair.right.is_nan();
@@ -229,14 +229,14 @@ fn compared(comparison: &Binary, left: Outcome, right: Outcome) -> Result<Judgem
     Ok(Judgement { verdict, figures: listed(figures) })
 }
 
-fn presence(samples: &[Sample]) -> Judgement {
+pub(crate) fn presence(samples: &[Sample]) -> Judgement {
     let verdict = if samples.is_empty() { Verdict3::False } else { Verdict3::True };
     let figures = listed(samples.iter().map(|sample| labelled(&sample.labels, &written(sample.value))));
     Judgement { verdict, figures }
 }
 
 /// The comparison at the root, if there is one.
-fn comparison(plan: &Plan) -> Option<&Binary> {
+pub(crate) fn comparison(plan: &Plan) -> Option<&Binary> {
     match &*plan.root {
         Node::Binary(binary) if binary.operator.is_comparison() => Some(binary),
         _ => None,

@@ -1,7 +1,10 @@
 //! The text of an expression before the parser sees it: `$name` and patterns are carried through as marked strings, never pasted; bounds;
 //! experimental syntax.
 
-use super::plan::PlanError;
+use std::collections::BTreeMap;
+
+use super::plan::{MissingParameter, PlanError};
+use crate::labels::write_quoted;
 
 /// Marks a string literal that stands for a parameter. A private-use character, refused in the texts that people write.
 const MARK: char = '\u{e000}';
@@ -92,6 +95,37 @@ pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
         return Err(wrong(format!("the expression has more than {MOST_OPERATORS} operators and brackets")));
     }
     Ok(out)
+}
+
+/// An expression that reads, with each `$name` outside of strings written as the text of its value, quoted and escaped, and without comments.
+///
+/// # Errors
+/// A parameter has no value.
+pub(crate) fn bound_text(text: &str, values: &BTreeMap<String, String>) -> Result<String, MissingParameter> {
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let taken = match c {
+            '"' | '\'' | '`' => string_length(rest).unwrap_or(rest.len()),
+            '#' => {
+                rest = &rest[rest.find('\n').unwrap_or(rest.len())..];
+                continue;
+            }
+            '$' => {
+                let length = 1 + rest[1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len() - 1);
+                let name = &rest[1..length];
+                let value = values.get(name).ok_or_else(|| MissingParameter(name.to_owned()))?;
+                // Writing into a text cannot fail.
+                let _ = write_quoted(&mut out, value);
+                rest = &rest[length..];
+                continue;
+            }
+            _ => c.len_utf8(),
+        };
+        out.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    Ok(out.trim().to_owned())
 }
 
 /// The length of `=~` or `!~`, with blanks, at the start of the text if a string literal follows.
@@ -243,7 +277,7 @@ fn starts_with_word(text: &str, word: &str) -> bool {
 }
 
 /// The length of the string literal at the start of the text, quotes included; to the end if it is not closed, which the parser refuses.
-fn string_length(text: &str) -> Result<usize, PlanError> {
+pub(crate) fn string_length(text: &str) -> Result<usize, PlanError> {
     let mut characters = text.char_indices();
     let Some((_, quote)) = characters.next() else { return Ok(0) };
     while let Some((index, c)) = characters.next() {

@@ -73,6 +73,9 @@ pub enum EvalError {
     /// A range evaluation of what has no value at each step.
     #[error("{0} cannot be evaluated over a range")]
     NotOverARange(&'static str),
+    /// An expression that cannot be put to somebody else.
+    #[error("{0} cannot be asked elsewhere")]
+    NotAskable(&'static str),
 }
 
 /// An element while the evaluation goes on. A name that an operation drops stays until the end, so that later operations can still see and

@@ -1,0 +1,224 @@
+//! `firedrill promote`: one stage at a time, on evidence; a refusal says what is missing and the shortest way to it.
+
+use std::path::{Path, PathBuf};
+
+use firedrill_core::problem::{Problem, Severity};
+use firedrill_core::words::counted;
+use firedrill_policies::guard::stage::Stage;
+use firedrill_reports::verdict::{IncidentStatus, Judgement};
+use serde_json::{Value, json};
+
+use super::promoting::{Books, Outlook, Subject, folder_and_name, lines, needs_another};
+use super::{check, gate};
+use crate::cli::{CheckArgs, Format, GateArgs, LintLevel, PromoteArgs};
+use crate::drill::ENGINE;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ledger::What;
+use crate::output::{Output, write_files};
+use crate::promotion::needs::Need;
+use crate::promotion::profile::{before, next};
+use crate::promotion::statement::{Stated, statement};
+use crate::sources::PROJECT_FILE;
+
+/// The version of the JSON.
+const SCHEMA: &str = "firedrill.promotion/1";
+
+/// At most so many problems and incidents are named.
+const SHOWN: usize = 3;
+
+/// Promotes a policy, or says what is missing.
+///
+/// # Errors
+/// The policy is unknown, the stage is not the next one, or the ledger is not sound.
+pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure> {
+    let books = Books::here()?;
+    let subject = books.subject(&arguments.policy)?;
+    books.promotions().knows(&arguments.writer.by).map_err(|problem| vec![problem])?;
+    books.settle(&subject.policy.name, output)?;
+    let subject = books.subject(&subject.argument)?;
+    let to = target(&subject, arguments.to)?;
+    let outlook = books.outlook(&subject, arguments.profile);
+    let mut needs = vec![author(&books, &subject, (&arguments.writer.by, to))];
+    needs.extend(own_stage(&subject, to));
+    needs.extend(outlook.needs.iter().cloned());
+    needs.extend(rehearsed(&books, &subject, output)?);
+    let report = report(&subject, (&outlook, to), &needs, &arguments.writer.by);
+    if let Some(path) = &arguments.statement {
+        export(path, &subject, (to, &needs), output)?;
+    }
+    outlook.weakened.iter().for_each(|told| output.talk(&format!("warning: less is asked for than usual: {told}")));
+    let is_enough = needs.iter().all(|need| need.is_met);
+    if is_enough {
+        let what = What::Promotion {
+            from: subject.standing.stage,
+            to,
+            profile: outlook.profile.word().to_owned(),
+            hashes: subject.hashes.clone(),
+            evidence: report.clone(),
+            weakened: outlook.weakened.clone(),
+        };
+        books.write(&subject.policy.name, vec![what], (&arguments.writer, output))?;
+    }
+    tell(&subject, (&outlook, to), (&needs, &report), output)?;
+    Ok(if is_enough { Exit::Held } else { Exit::Broken })
+}
+
+/// The stage that is meant: the next one.
+fn target(subject: &Subject, asked: Option<Stage>) -> Result<Stage, Failure> {
+    let (name, now) = (&subject.policy.name, subject.standing.stage);
+    let Some(next) = next(now) else {
+        return Err(Failure::argument(
+            format!("{name} is at the stage full, and there is none beyond"),
+            "`firedrill demote` takes it back",
+        ));
+    };
+    match asked {
+        Some(stage) if stage <= now => {
+            let remedy = format!("promote it to {}, or take it back with `firedrill demote`", next.word());
+            Err(Failure::argument(format!("{name} is at the stage {} already", now.word()), remedy))
+        }
+        Some(stage) if stage != next => {
+            let remedy = format!("promote it to {} first", next.word());
+            Err(Failure::argument(format!("{name} is at the stage {}, and stages are entered one at a time", now.word()), remedy))
+        }
+        _ => Ok(next),
+    }
+}
+
+/// Who wrote a policy does not say that it may act by itself.
+fn author(books: &Books, subject: &Subject, (by, to): (&str, Stage)) -> Need {
+    let policy = &subject.policy;
+    let is_author = books.promotions().is_author(by, &policy.owner, policy.author.as_ref());
+    let who = match &policy.author {
+        Some(author) => format!("{author} wrote it"),
+        None => format!("it names no author, and belongs to {}", policy.owner),
+    };
+    let way = match &policy.author {
+        Some(_) => "have somebody else promote it",
+        None => "have somebody of another team promote it, or name who wrote it: `author: NAME` in the policy",
+    };
+    let from = before(Stage::Limited).map_or("", Stage::word);
+    let told = if needs_another(to) { format!("{who}, and {by} promotes") } else { format!("anybody may promote up to {from}") };
+    Need::new("author", !(needs_another(to) && is_author), told, way)
+}
+
+/// A policy can say itself that it goes no further.
+fn own_stage(subject: &Subject, to: Stage) -> Option<Need> {
+    let most = subject.policy.stage;
+    (most < to).then(|| {
+        let told = format!("the policy says itself that it goes no further than {}", most.word());
+        Need::new("stage", false, told, format!("change `stage:` in its file to {} or beyond", to.word()))
+    })
+}
+
+/// What the rehearsal says, made anew: whatever is new among scenarios, incidents or engines takes part, and costs no live evidence.
+fn rehearsed(books: &Books, subject: &Subject, output: Output) -> Result<Vec<Need>, Failure> {
+    let own = books.home.policies()?;
+    let is_own = own.policies.iter().any(|policy| policy.name == subject.policy.name);
+    let is_file = Path::new(&subject.argument).exists();
+    let mut problems = check::checked(&check_arguments(Vec::new()), output, false)?;
+    if !is_own || is_file {
+        let paths = if is_file { vec![subject.argument.clone()] } else { Vec::new() };
+        problems.extend(if paths.is_empty() { Vec::new() } else { check::checked(&check_arguments(paths), output, false)? });
+    }
+    let errors: Vec<&Problem> = problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
+    let shown: Vec<String> = errors.iter().take(SHOWN).map(|problem| format!("{} {}", problem.code, problem.message)).collect();
+    let told =
+        if errors.is_empty() { "clean".to_owned() } else { format!("{}: {}", counted(errors.len() as u64, "problem"), shown.join("; ")) };
+    let checked = Need::new("check", errors.is_empty(), told, "`firedrill check` tells each with its place and its remedy");
+    if !checked.is_met {
+        return Ok(vec![checked]);
+    }
+    let candidate = if is_own && !is_file { Vec::new() } else { vec![subject.argument.clone()] };
+    let arguments = gate_arguments(candidate);
+    let (exit, judgement) = gate::quietly(&arguments, output)?;
+    let told = format!("{}: {}", judgement.verdict, judgement.reason());
+    let way =
+        format!("`firedrill gate` tells what and the command that shows it; its report is {}", arguments.out.join("gate.html").display());
+    Ok(vec![checked, Need::new("gate", exit == Exit::Held, told, way), incidents(&judgement)])
+}
+
+/// Recorded incidents, each by name if it fails.
+fn incidents(judgement: &Judgement) -> Need {
+    let with_expect =
+        judgement.incidents.iter().filter(|own| matches!(own.status, IncidentStatus::Passed | IncidentStatus::Failed)).count();
+    let failed: Vec<_> = judgement.incidents.iter().filter(|own| own.status == IncidentStatus::Failed).collect();
+    let names: Vec<&str> = failed.iter().take(SHOWN).map(|own| own.incident.as_str()).collect();
+    if failed.is_empty() {
+        let told = format!("{} with `expect`, none fails", counted(with_expect as u64, "recorded incident"));
+        return Need::new("incidents", true, told, "");
+    }
+    let findings = failed[0].findings.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    let told = format!("{} of {} fail: {} ({findings})", failed.len(), counted(with_expect as u64, "recorded incident"), names.join(", "));
+    Need::new("incidents", false, told, format!("see it with `{}`", failed[0].command))
+}
+
+fn check_arguments(paths: Vec<String>) -> CheckArgs {
+    CheckArgs { paths, lint: LintLevel::Warn, fire: false }
+}
+
+/// What `firedrill gate` is when nobody gives it anything.
+fn gate_arguments(candidate: Vec<String>) -> GateArgs {
+    GateArgs {
+        project: PROJECT_FILE.to_owned(),
+        candidate,
+        scenarios: Vec::new(),
+        alertmanager: None,
+        pairs: None,
+        chaos: None,
+        seed: None,
+        baseline: None,
+        accept_judge_change: None,
+        budget: None,
+        on_inconclusive: None,
+        max_pairs: None,
+        cache: None,
+        no_cache: false,
+        partition: None,
+        mutants: false,
+        out: PathBuf::from("firedrill-out"),
+    }
+}
+
+/// All of it, for programs and for the ledger.
+fn report(subject: &Subject, (outlook, to): (&Outlook, Stage), needs: &[Need], by: &str) -> Value {
+    json!({
+        "schema": SCHEMA, "engine": ENGINE, "policy": subject.policy.name, "from": subject.standing.stage, "to": to, "by": by,
+        "profile": outlook.profile.word(), "hashes": subject.hashes, "needs": needs, "weakened": outlook.weakened,
+        "promoted": needs.iter().all(|need| need.is_met), "evidence": subject.evidence,
+    })
+}
+
+fn export(path: &Path, subject: &Subject, (to, needs): (Stage, &[Need]), output: Output) -> Result<(), Failure> {
+    let head = subject.chain.heads.first().map(|head| head.hash.as_str());
+    let stated = Stated { policy: &subject.policy.name, hashes: &subject.hashes, head, from: subject.standing.stage, to, needs };
+    let text = serde_json::to_string_pretty(&statement(&stated)).expect("a statement is plain data");
+    let (folder, name) = folder_and_name(path)?;
+    write_files(folder, &[(name, text)])?;
+    output.talk(&format!("wrote {}", path.display()));
+    Ok(())
+}
+
+fn tell(subject: &Subject, (outlook, to): (&Outlook, Stage), (needs, report): (&[Need], &Value), output: Output) -> Result<(), Failure> {
+    if output.format == Format::Json {
+        output.data(&serde_json::to_string_pretty(report).expect("results are plain data"))?;
+        return Ok(());
+    }
+    let (name, from) = (&subject.policy.name, subject.standing.stage.word());
+    let missing = needs.iter().filter(|need| !need.is_met).count();
+    let heading = match missing {
+        0 => format!("{name} is promoted from {from} to {} (profile {})\n", to.word(), outlook.profile.word()),
+        _ => {
+            let missing = counted(missing as u64, "thing");
+            format!("{name} stays at {from}: {missing} missing for {} (profile {})\n", to.word(), outlook.profile.word())
+        }
+    };
+    let after = if missing == 0 && to.may_act() {
+        "  · for its first 5 actions or 7 days it is on trial: halved caps, verifications held twice as long, back at the first failure\n"
+    } else {
+        ""
+    };
+    output.data(&format!("{heading}{}{after}", lines(needs)))?;
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! What the commands of promotion share: a policy with its chain, who writes, and what follows of what was written.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use firedrill_core::problem::Problem;
+use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::policy::Policy;
+use jiff::Timestamp;
+
+use super::setting::RuleNames;
+use crate::cli::{ProfileArg, Says, Writer};
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::ledger::{Chain, Entry, FOLDER, Hashes, Key, Labelled, Ledger, Signed, WATCH, What, name_of};
+use crate::load;
+use crate::output::Output;
+use crate::promotion::again::decide_again;
+use crate::promotion::bake::{self, Bake};
+use crate::promotion::demotion::{self, Due};
+use crate::promotion::evidence::{Evidence, Question};
+use crate::promotion::needs::{Need, needs};
+use crate::promotion::profile::{ProfileName, Promotions};
+use crate::promotion::standing::Standing;
+
+/// Who writes what no person does.
+pub(super) const ITSELF: &str = "firedrill";
+
+/// A project and the folder of its ledger.
+pub(super) struct Books {
+    pub home: Home,
+    pub folder: PathBuf,
+}
+
+/// A policy with what its chain says of it.
+pub(super) struct Subject {
+    pub policy: Arc<Policy>,
+    /// What finds it: a path or a name.
+    pub argument: String,
+    pub hashes: Hashes,
+    pub chain: Chain,
+    pub standing: Standing,
+    pub evidence: Evidence,
+}
+
+/// What a subject's next stage asks for.
+pub(super) struct Outlook {
+    pub profile: ProfileName,
+    /// What the evidence has of it; nothing for a draft.
+    pub needs: Vec<Need>,
+    /// What the project asks less of than its profile.
+    pub weakened: Vec<String>,
+    pub bake: Option<Bake>,
+    pub due: Option<Due>,
+}
+
+impl Books {
+    /// Those of the project here.
+    pub fn here() -> Result<Self, Failure> {
+        let home = Home::here()?;
+        if home.project.is_none() {
+            return Err(Failure::argument(
+                "there is no firedrill.yaml here: promotions belong to a project",
+                "change into its folder, or write one with `firedrill init`",
+            ));
+        }
+        let folder = home.base.join(FOLDER);
+        Ok(Self { home, folder })
+    }
+
+    /// What the project says of promotions.
+    pub fn promotions(&self) -> Promotions {
+        self.home.project.as_ref().map(|project| project.promotions.clone()).unwrap_or_default()
+    }
+
+    /// The names of the project's policies.
+    pub fn policies(&self) -> Result<Vec<String>, Failure> {
+        Ok(self.home.policies()?.policies.iter().map(|policy| policy.name.to_string()).collect())
+    }
+
+    /// A policy by name or file, with what its chain says.
+    pub fn subject(&self, named: &str) -> Result<Subject, Failure> {
+        let answer = self.home.answer(&[named.to_owned()])?;
+        let [policy] = answer.policies.as_slice() else {
+            return Err(Failure::argument(format!("`{named}` is not one policy"), "name one"));
+        };
+        if policy.name.as_str() == WATCH {
+            let message = "a policy that is called `watch` cannot be promoted: that is the chain of what the watcher was told";
+            return Err(Failure::argument(message, "rename the policy"));
+        }
+        let policy = Arc::clone(policy);
+        let rules = RuleNames::chosen(&self.home, &[])?.load(&[])?;
+        let hashes = Hashes::of(&policy, &rules.set);
+        let chain = Ledger::read(&self.folder, &name_of(&policy.name)?)?.sound()?;
+        let watched = Ledger::read(&self.folder, &name_of(WATCH)?)?.sound()?;
+        let again = decide_again(&chain, &watched, &policy, &hashes);
+        let evidence = Evidence::of(Question { chain: &chain, hashes: &hashes, again: &again, now: Timestamp::now() });
+        let standing = Standing::of(&chain);
+        Ok(Subject { policy, argument: named.to_owned(), hashes, chain, standing, evidence })
+    }
+
+    /// Adds entries to a chain, and what follows of them by itself; says what that is.
+    pub fn write(&self, chain: &str, whats: Vec<What>, (writer, output): (&Writer, Output)) -> Result<(), Failure> {
+        let name = name_of(chain)?;
+        let (ledger, recovery) = Ledger::open(&self.folder, &name)?;
+        recovery.told().iter().for_each(|told| output.talk(&format!("warning: ledger of {chain}: {told}")));
+        let at = Timestamp::now();
+        let entries = whats.into_iter().map(|what| Entry { at, by: writer.by.clone(), what }).collect();
+        let mut ledger = ledger.signed_by(self.key(writer)?);
+        ledger.append(entries)?;
+        drop(ledger);
+        self.settle(chain, output)
+    }
+
+    /// Demotes a policy if what stands in its chain asks for it, and says so.
+    pub fn settle(&self, chain: &str, output: Output) -> Result<(), Failure> {
+        let name = name_of(chain)?;
+        let read = Ledger::read(&self.folder, &name)?.sound()?;
+        let Some(due) = self.due(&read) else { return Ok(()) };
+        let from = Standing::of(&read).stage;
+        let told = format!("{chain} is demoted from {} to {}: {}", from.word(), due.to.word(), due.because);
+        let what = What::Demotion { from, to: due.to, because: due.because, automatic: true };
+        let (mut ledger, _) = Ledger::open(&self.folder, &name)?;
+        ledger.append(vec![Entry { at: Timestamp::now(), by: ITSELF.to_owned(), what }])?;
+        output.talk(&told);
+        Ok(())
+    }
+
+    /// The demotion that is due.
+    fn due(&self, chain: &Chain) -> Option<Due> {
+        let standing = Standing::of(chain);
+        let promotions = self.promotions();
+        let asked = promotions.asked(standing.stage, promotions.profile.unwrap_or_default()).map(|(asked, _)| asked);
+        let is_baking = bake::of(&standing, actions(chain, &standing), Timestamp::now()).is_some();
+        demotion::due(chain, asked.as_ref(), is_baking)
+    }
+
+    /// What the next stage asks for.
+    pub fn outlook(&self, subject: &Subject, profile: Option<ProfileArg>) -> Outlook {
+        let promotions = self.promotions();
+        let profile = profile.map(profile_of).or(promotions.profile).unwrap_or_default();
+        let asked = promotions.asked(subject.standing.stage, profile);
+        let (needs, weakened) = asked.map_or_else(Default::default, |(asked, weakened)| (needs(&subject.evidence, &asked), weakened));
+        let bake = bake::of(&subject.standing, actions(&subject.chain, &subject.standing), Timestamp::now());
+        Outlook { profile, needs, weakened, bake, due: self.due(&subject.chain) }
+    }
+
+    /// The key that a writer signs with, if any; one that `people:` gives them must be that.
+    fn key(&self, writer: &Writer) -> Result<Option<Key>, Failure> {
+        let promotions = self.promotions();
+        promotions.knows(&writer.by).map_err(|problem| vec![problem])?;
+        let own = promotions.people.get(writer.by.as_str()).and_then(|person| person.key.clone());
+        let named = writer.key.clone().or_else(|| std::env::var_os("FIREDRILL_KEY").filter(|value| !value.is_empty()).map(PathBuf::from));
+        let Some(path) = named else { return Ok(None) };
+        let shown = path.display().to_string();
+        let key = Key::read(&load::read_file(&path)?.text);
+        let key = key.map_err(|error| {
+            let problem = Problem::in_file("FD0822", &shown, format!("{shown}: {error}"));
+            vec![problem.remedy("make one with `openssl genpkey -algorithm ed25519 -out FILE`")]
+        })?;
+        if own.is_some_and(|own| own != key.public()) {
+            let message = format!("{shown} is not the key that `people:` of firedrill.yaml gives `{}`", writer.by);
+            return Err(vec![Problem::in_file("FD0823", &shown, message).remedy("sign with that one, or change what stands there")].into());
+        }
+        Ok(Some(key))
+    }
+
+    /// What is said of entries in the name of people who have a key, and are not signed by it.
+    pub fn unverified(&self, chain: &Chain) -> usize {
+        let promotions = self.promotions();
+        let is_unverified = |by: &str, signed: &Signed| {
+            let own = promotions.people.get(by).and_then(|person| person.key.as_ref());
+            own.is_some_and(|own| *signed != Signed::By(own.clone()))
+        };
+        chain.entries.iter().filter(|own| is_unverified(&own.entry.by, &own.signed)).count()
+    }
+}
+
+/// How many actions a policy has started at its stage.
+fn actions(chain: &Chain, standing: &Standing) -> u64 {
+    let is_action = |what: &What| matches!(what, What::Decision { event, is_backtest: false, .. } if event.get("decided").is_some());
+    chain.entries.iter().filter(|own| own.line > standing.line && is_action(&own.entry.what)).count() as u64
+}
+
+fn profile_of(given: ProfileArg) -> ProfileName {
+    match given {
+        ProfileArg::Small => ProfileName::Small,
+        ProfileArg::Large => ProfileName::Large,
+    }
+}
+
+/// What people say, as the ledger has it.
+pub(super) const fn labelled(says: Says) -> Labelled {
+    match says {
+        Says::Right => Labelled::Right,
+        Says::Wrong => Labelled::Wrong,
+        Says::Redundant => Labelled::Redundant,
+        Says::Harmful => Labelled::Harmful,
+    }
+}
+
+/// Whether a stage asks that somebody else than the author promotes to it.
+pub(super) fn needs_another(stage: Stage) -> bool {
+    stage >= Stage::Limited
+}
+
+/// Splits `POLICY#NUMBER`.
+pub(super) fn numbered(text: &str) -> Option<(&str, u64)> {
+    let (policy, number) = text.rsplit_once('#')?;
+    Some((policy, number.parse().ok()?)).filter(|(policy, _)| !policy.is_empty())
+}
+
+/// Needs as lines, what is missing with the way to it.
+pub(super) fn lines(needs: &[Need]) -> String {
+    let line = |need: &Need| match &need.way {
+        None => format!("  ✓ {}: {}\n", need.what, need.told),
+        Some(way) => format!("  ✗ {}: {}\n    → {way}\n", need.what, need.told),
+    };
+    needs.iter().map(line).collect()
+}
+
+/// The folder that a file is in, and its name.
+pub(super) fn folder_and_name(path: &Path) -> Result<(&Path, String), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = name.ok_or_else(|| Failure::argument(format!("{} is no file", path.display()), "name a file to write"))?;
+    Ok((folder, name))
+}

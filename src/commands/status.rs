@@ -1,0 +1,93 @@
+//! `firedrill status`: where policies stand, and what their next stage asks for.
+
+use std::collections::BTreeSet;
+
+use firedrill_core::words::counted;
+use serde_json::{Value, json};
+
+use super::promoting::{Books, Outlook, Subject, lines};
+use crate::cli::{Format, StatusArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::promotion::profile::{days_told, next};
+
+/// The version of the JSON.
+const SCHEMA: &str = "firedrill.status/1";
+
+/// Tells it of one policy, or of all.
+///
+/// # Errors
+/// A policy is unknown or wrong, or the ledger is not sound.
+pub fn execute(arguments: &StatusArgs, output: Output) -> Result<Exit, Failure> {
+    let books = Books::here()?;
+    let names = match &arguments.policy {
+        Some(policy) => vec![policy.clone()],
+        None => books.policies()?,
+    };
+    let mut all = Vec::new();
+    let mut known = BTreeSet::new();
+    for name in names.into_iter().filter(|name| known.insert(name.clone())) {
+        let subject = books.subject(&name)?;
+        let outlook = books.outlook(&subject, arguments.profile);
+        all.push((subject, outlook));
+    }
+    match output.format {
+        Format::Json => {
+            let policies: Vec<Value> = all.iter().map(|(subject, outlook)| as_json(&books, subject, outlook)).collect();
+            let document = json!({ "schema": SCHEMA, "policies": policies });
+            output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
+        }
+        Format::Text if all.is_empty() => output.data("the project has no policies\n")?,
+        Format::Text => {
+            let text: Vec<String> = all.iter().map(|(subject, outlook)| as_text(&books, subject, outlook)).collect();
+            output.data(&text.join("\n"))?;
+        }
+    }
+    Ok(Exit::Held)
+}
+
+fn as_json(books: &Books, subject: &Subject, outlook: &Outlook) -> Value {
+    let standing = &subject.standing;
+    let due = outlook.due.as_ref().map(|due| json!({ "to": due.to, "because": due.because }));
+    json!({
+        "policy": subject.policy.name, "stage": standing.stage, "since": standing.since.map(|at| at.to_string()), "by": standing.by,
+        "next": next(standing.stage), "profile": outlook.profile.word(), "needs": outlook.needs, "weakened": outlook.weakened,
+        "on_trial": outlook.bake, "demotion_due": due, "hashes": subject.hashes, "evidence": subject.evidence,
+        "unverified": books.unverified(&subject.chain),
+    })
+}
+
+fn as_text(books: &Books, subject: &Subject, outlook: &Outlook) -> String {
+    let standing = &subject.standing;
+    let since = match (&standing.since, &standing.by) {
+        (Some(since), Some(by)) => format!(" since {}, by {by}", since.strftime("%Y-%m-%d")),
+        _ => String::new(),
+    };
+    let mut text = format!("{}: {}{since}\n", subject.policy.name, standing.stage.word());
+    if let Some(bake) = outlook.bake {
+        let actions = counted(bake.actions_left, "action");
+        text += &format!("  · on trial for {actions} more, or {}\n", days_left(bake.time_left.as_millis()));
+    }
+    if let Some(due) = &outlook.due {
+        text += &format!("  ✗ to be demoted to {}: {}; the next command that writes does that\n", due.to.word(), due.because);
+    }
+    let unverified = books.unverified(&subject.chain);
+    if unverified > 0 {
+        text += &format!("  · {} in the name of people who have a key, and not signed by it\n", counted(unverified as u64, "event"));
+    }
+    let Some(next) = next(standing.stage) else { return text + "  there is no stage beyond\n" };
+    text += &format!("  for {} (profile {}):\n", next.word(), outlook.profile.word());
+    if outlook.needs.is_empty() {
+        text += "  · `check` clean, `gate` held, every recorded incident with `expect` passes: `firedrill promote` asks them\n";
+    }
+    text += &lines(&outlook.needs);
+    for told in &outlook.weakened {
+        text += &format!("  · less is asked for than usual: {told}\n");
+    }
+    text
+}
+
+fn days_left(millis: u64) -> String {
+    days_told(firedrill_core::time::Span::from_millis(millis / 86_400_000 * 86_400_000))
+}

@@ -1,0 +1,10 @@
+//! Promotion: how far a policy is trusted follows from what its ledger shows, and from nothing else (docs/promotion.md).
+
+pub mod profile;
+pub mod standing;
+pub mod evidence;
+pub mod again;
+pub mod needs;
+pub mod demotion;
+pub mod bake;
+pub mod statement;

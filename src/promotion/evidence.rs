@@ -1,0 +1,267 @@
+//! What a chain shows of a policy at its stage: events with what people said of them, comparisons, answers, verifications, time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firedrill_core::action::Action;
+use firedrill_core::journal::{Event as Journaled, ProposalChange, Verification};
+use firedrill_core::name::Name;
+use firedrill_core::time::Span;
+use firedrill_policies::guard::stage::Stage;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::profile::{Counted, REPRODUCED, UNLABELLED};
+use super::standing::{Standing, between};
+use crate::ledger::{Chain, Hashes, Labelled, Recorded, What};
+
+/// What a chain shows of a policy since it came to its stage.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Evidence {
+    /// Events that count, in order.
+    pub events: Vec<Event>,
+    /// Events that do not, with the reason.
+    pub dropped: Vec<Dropped>,
+    /// Incidents in which the policy is compared with people.
+    pub compared: Vec<Comparison>,
+    /// Proposals that people allowed.
+    pub granted: u64,
+    /// Proposals that they denied, or answered too late or not at all.
+    pub denied: u64,
+    /// Verifications that held.
+    pub held: u64,
+    /// Verifications that failed, or could not be told.
+    pub failed: u64,
+    /// How long it was watched at this stage.
+    pub live: Span,
+    /// How much recorded history it was replayed on, by a ruler that reproduces it.
+    pub backtest: Span,
+    /// Backtests that do not count, with the reason.
+    pub backtests_dropped: Vec<String>,
+}
+
+/// A decision that is evidence.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// What people call it: `restart#17`.
+    pub id: String,
+    /// The hash of its entry.
+    pub hash: String,
+    /// When.
+    pub at: String,
+    /// The incident.
+    pub incident: String,
+    /// What was done or would have been, to what.
+    pub what: String,
+    /// What people say it was; `None`: nobody has said yet.
+    pub label: Option<Labelled>,
+    /// Whether nobody has said for so long that it counts as wrong.
+    pub is_overdue: bool,
+    /// The fault and its target, if somebody made it on purpose.
+    pub drill: Option<(Name, String)>,
+    /// Whether it was decided on recorded history.
+    pub is_backtest: bool,
+    /// Whether another version decided it, and this one decides the same.
+    pub is_decided_again: bool,
+}
+
+impl Event {
+    /// Whether it speaks against the policy, where so much is counted.
+    #[must_use]
+    pub fn is_bad(&self, counted: Counted) -> bool {
+        let bad = |label| match counted {
+            Counted::Actions => label == Labelled::Harmful,
+            Counted::WouldActs | Counted::Compared | Counted::Runs => matches!(label, Labelled::Wrong | Labelled::Harmful),
+        };
+        self.is_overdue || self.label.is_some_and(bad)
+    }
+}
+
+/// A decision that is no evidence any more.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Dropped {
+    /// What people call it.
+    pub id: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What the policy would have done beside what people did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The incident.
+    pub incident: String,
+    /// Whether both acted, or neither.
+    pub agrees: bool,
+    /// Whether what the policy would have done is known to be wrong.
+    pub is_wrong: bool,
+    /// Live detection time as a multiple of the simulated one.
+    pub detection_ratio: Option<f64>,
+}
+
+/// What was found of decisions by another version of the policy: by the hash of the entry, why it is dropped; one that is not here is decided the same.
+pub type Again = BTreeMap<String, String>;
+
+/// What is asked of a chain.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// The chain.
+    pub chain: &'a Chain,
+    /// What the policy is now.
+    pub hashes: &'a Hashes,
+    /// What became of decisions by another version.
+    pub again: &'a Again,
+    /// When it is asked.
+    pub now: Timestamp,
+}
+
+impl Evidence {
+    /// What the chain shows.
+    #[must_use]
+    pub fn of(question: Question<'_>) -> Self {
+        let standing = Standing::of(question.chain);
+        let labels = Said::of(question.chain);
+        let mut found = Self::default();
+        let mut first = None;
+        let since = question.chain.entries.iter().filter(|own| own.line > standing.line);
+        for own in since {
+            let counts_as_live = own.entry.by == super::evidence::WATCHER;
+            if counts_as_live && first.is_none() {
+                first = Some(own.entry.at);
+            }
+            match &own.entry.what {
+                What::Decision { .. } => found.decided(question, &standing, (own, &labels)),
+                What::Compared { incident, agrees, wrong, hashes, detection_ratio, .. } => {
+                    if let Some(why) = changed(hashes, question.hashes) {
+                        found.dropped.push(Dropped { id: format!("the comparison of {incident}"), why });
+                        continue;
+                    }
+                    let comparison =
+                        Comparison { incident: incident.clone(), agrees: *agrees, is_wrong: *wrong, detection_ratio: *detection_ratio };
+                    // What was compared again counts once.
+                    found.compared.retain(|other| other.incident != *incident);
+                    found.compared.push(comparison);
+                }
+                What::Backtest { from, until, recorded, reproduced, hashes } => {
+                    found.backtested((from, until), (*recorded, *reproduced), changed(hashes, question.hashes));
+                }
+                _ => {}
+            }
+        }
+        found.live = first.map_or(Span::ZERO, |first| between(first, question.now));
+        found.once_a_drill();
+        found
+    }
+
+    fn decided(&mut self, question: Question<'_>, standing: &Standing, (own, said): (&Recorded, &Said)) {
+        let What::Decision { incident, stage, hashes, event, is_backtest } = &own.entry.what else { return };
+        let Ok(event) = serde_json::from_value::<Journaled>(event.clone()) else { return };
+        let is_of_stage = *stage == standing.stage && (!*is_backtest || standing.stage == Stage::DryRun);
+        if !is_of_stage {
+            return;
+        }
+        match event {
+            Journaled::WouldAct { what, target, .. } | Journaled::Decided { what, target, .. } if !matches!(what, Action::Wait { .. }) => {
+                let id = format!("{}#{}", question.chain.name, own.number);
+                let is_same = hashes == question.hashes;
+                if let Some(why) = question.again.get(&own.hash).filter(|_| !is_same) {
+                    self.dropped.push(Dropped { id, why: why.clone() });
+                    return;
+                }
+                let label = said.labels.get(&own.hash).copied();
+                let is_overdue = label.is_none() && between(own.entry.at, question.now) > UNLABELLED;
+                self.events.push(Event {
+                    id,
+                    hash: own.hash.clone(),
+                    at: own.entry.at.to_string(),
+                    incident: incident.clone(),
+                    what: format!("{what} {target}"),
+                    label,
+                    is_overdue,
+                    drill: said.drills.get(&own.hash).cloned(),
+                    is_backtest: *is_backtest,
+                    is_decided_again: !is_same,
+                });
+            }
+            Journaled::ProposalChanged { change, .. } => match change {
+                ProposalChange::Granted => self.granted += 1,
+                ProposalChange::Denied | ProposalChange::Expired => self.denied += 1,
+                ProposalChange::Void | ProposalChange::Withdrawn => {}
+            },
+            Journaled::Verified { verdict, .. } => match verdict {
+                Verification::Held => self.held += 1,
+                Verification::Failed | Verification::Inconclusive => self.failed += 1,
+            },
+            _ => {}
+        }
+    }
+
+    fn backtested(&mut self, (from, until): (&str, &str), (recorded, reproduced): (u64, u64), changed: Option<String>) {
+        let (Ok(start), Ok(end)) = (from.parse(), until.parse()) else { return };
+        let told = format!("{from} to {until}");
+        #[allow(clippy::cast_precision_loss, reason = "counts of firings are far below 2^52")]
+        let share = if recorded == 0 { 0.0 } else { reproduced as f64 / recorded as f64 };
+        if let Some(why) = changed {
+            self.backtests_dropped.push(format!("{told}: {why}"));
+        } else if share < REPRODUCED {
+            let least = REPRODUCED * 100.0;
+            self.backtests_dropped
+                .push(format!("{told}: {reproduced} of {recorded} recorded firings are reproduced, and {least} % must be"));
+        } else {
+            self.backtest = self.backtest + between(start, end);
+        }
+    }
+
+    /// A deliberate drill counts once for each fault and target, unless it speaks against the policy.
+    fn once_a_drill(&mut self) {
+        let mut known = BTreeSet::new();
+        let (kept, repeated): (Vec<Event>, Vec<Event>) = std::mem::take(&mut self.events).into_iter().partition(|event| {
+            let is_bad = event.is_bad(Counted::WouldActs);
+            event.drill.as_ref().is_none_or(|drill| known.insert(drill.clone()) || is_bad)
+        });
+        self.events = kept;
+        let why = |event: &Event| {
+            event.drill.as_ref().map_or_else(String::new, |(fault, target)| format!("a drill of {fault} in {target} counts once"))
+        };
+        self.dropped.extend(repeated.iter().map(|event| Dropped { id: event.id.clone(), why: why(event) }));
+    }
+}
+
+/// Who writes what was seen live.
+pub const WATCHER: &str = "watch";
+
+/// What differs between what something was decided by and what there is now; `None`: nothing.
+#[must_use]
+pub fn changed(then: &Hashes, now: &Hashes) -> Option<String> {
+    let parts = [
+        ("its policy", then.policy != now.policy),
+        ("the rules that it rests on", then.rules != now.rules),
+        ("its guards", then.guards != now.guards),
+    ];
+    let changed: Vec<&str> = parts.into_iter().filter(|(_, is_changed)| *is_changed).map(|(what, _)| what).collect();
+    match changed.as_slice() {
+        [] => None,
+        [one] if one.ends_with('y') => Some(format!("{one} has changed since")),
+        [one] => Some(format!("{one} have changed since")),
+        several => Some(format!("{} have changed since", several.join(" and "))),
+    }
+}
+
+/// What people said of decisions, the last of what was said of each.
+struct Said {
+    labels: BTreeMap<String, Labelled>,
+    drills: BTreeMap<String, (Name, String)>,
+}
+
+impl Said {
+    fn of(chain: &Chain) -> Self {
+        let (mut labels, mut drills) = (BTreeMap::new(), BTreeMap::new());
+        for own in &chain.entries {
+            match &own.entry.what {
+                What::Label { event, says, .. } => _ = labels.insert(event.clone(), *says),
+                What::Drill { event, fault, target } => _ = drills.insert(event.clone(), (fault.clone(), target.clone())),
+                _ => {}
+            }
+        }
+        Self { labels, drills }
+    }
+}

@@ -1,0 +1,394 @@
+//! What each step of a promotion asks for, as data, and what a project asks for instead.
+
+use std::collections::BTreeMap;
+
+use firedrill_core::name::Name;
+use firedrill_core::problem::{Problem, near_miss};
+use firedrill_core::time::Span;
+use firedrill_core::words::counted;
+use firedrill_core::yaml::{Node, Reader};
+use firedrill_policies::guard::stage::Stage;
+use serde::Serialize;
+
+use crate::ledger::PublicKey;
+
+/// A set of demands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProfileName {
+    /// For a team with a few incidents a month.
+    #[default]
+    Small,
+    /// For a team with many.
+    Large,
+}
+
+impl ProfileName {
+    /// The word in files and messages.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Large => "large",
+        }
+    }
+}
+
+/// What is counted at a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// Decisions to act that the stage kept from being carried out.
+    WouldActs,
+    /// Incidents in which what the policy would have done is compared with what people did.
+    Compared,
+    /// Actions that people allowed.
+    Runs,
+    /// Actions.
+    Actions,
+}
+
+impl Counted {
+    /// One of them, as people call it.
+    #[must_use]
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::WouldActs => "would-act event",
+            Self::Compared => "compared incident",
+            Self::Runs => "run",
+            Self::Actions => "action",
+        }
+    }
+}
+
+/// What is asked for before a policy may leave a stage for the next one. Shares are 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Asked {
+    /// The stage that it leaves.
+    pub from: Stage,
+    /// What is counted there.
+    pub counted: Counted,
+    /// How long it must have been watched at this stage.
+    pub live: Span,
+    /// Or so long live, and so long on recorded history; `None`: history is no help.
+    pub backtest: Option<(Span, Span)>,
+    /// How many there must be.
+    pub events: u64,
+    /// At most this share of them may be wrong; of actions, harmful.
+    pub wrong: f64,
+    /// At least this share of compared incidents agree.
+    pub agreement: Option<f64>,
+    /// Live detection takes at most so many times as long as in simulation, and at least that part of it.
+    pub detection: Option<f64>,
+    /// At least this share of proposals is approved.
+    pub approved: Option<f64>,
+    /// At least this share of verifications holds.
+    pub verified: Option<f64>,
+    /// At least so many are of deliberate drills.
+    pub drills: u64,
+}
+
+/// The share of recorded firings that our ruler must reproduce before what it decides on them counts.
+pub const REPRODUCED: f64 = 0.95;
+
+/// Without a label for so long an event counts as wrong.
+pub const UNLABELLED: Span = days(14);
+
+const fn days(count: u64) -> Span {
+    Span::from_seconds(count * 86_400)
+}
+
+const NOTHING: Asked = Asked {
+    from: Stage::DryRun,
+    counted: Counted::WouldActs,
+    live: Span::ZERO,
+    backtest: None,
+    events: 0,
+    wrong: 0.0,
+    agreement: None,
+    detection: None,
+    approved: None,
+    verified: None,
+    drills: 0,
+};
+
+/// What the profile `small` asks for, from dry-run on.
+pub const SMALL: [Asked; 5] = [
+    Asked { live: days(14), backtest: Some((days(7), days(30))), events: 5, ..NOTHING },
+    Asked { from: Stage::Shadow, counted: Counted::Compared, events: 5, ..NOTHING },
+    Asked { from: Stage::Approval, counted: Counted::Runs, events: 5, drills: 1, ..NOTHING },
+    Asked { from: Stage::Limited, counted: Counted::Actions, events: 10, ..NOTHING },
+    Asked { from: Stage::Guarded, counted: Counted::Actions, events: 20, ..NOTHING },
+];
+
+/// What the profile `large` asks for, from dry-run on.
+pub const LARGE: [Asked; 5] = [
+    Asked { live: days(7), events: 20, wrong: 0.05, ..NOTHING },
+    Asked {
+        from: Stage::Shadow,
+        counted: Counted::Compared,
+        live: days(14),
+        events: 1,
+        wrong: 1.0,
+        agreement: Some(0.9),
+        detection: Some(2.0),
+        ..NOTHING
+    },
+    Asked { from: Stage::Approval, counted: Counted::Runs, events: 30, wrong: 1.0, approved: Some(0.95), verified: Some(0.9), ..NOTHING },
+    Asked { from: Stage::Limited, counted: Counted::Actions, events: 100, ..NOTHING },
+    Asked { from: Stage::Guarded, counted: Counted::Actions, events: 300, ..NOTHING },
+];
+
+/// The stage after this one; `None` after `full`.
+#[must_use]
+pub fn next(stage: Stage) -> Option<Stage> {
+    Stage::WORDS.iter().map(|(_, own)| *own).find(|own| *own > stage)
+}
+
+/// The stage before this one; `None` before `draft`.
+#[must_use]
+pub fn before(stage: Stage) -> Option<Stage> {
+    Stage::WORDS.iter().map(|(_, own)| *own).rfind(|own| *own < stage)
+}
+
+/// What a project says about promotions: `promotion:` and `people:`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Promotions {
+    /// The profile; `None`: the project does not say.
+    pub profile: Option<ProfileName>,
+    /// What it asks for instead, by stage.
+    instead: BTreeMap<Stage, Instead>,
+    /// Who there is; empty: the project does not say, and anybody may be named.
+    pub people: BTreeMap<Name, Person>,
+}
+
+/// What a project says of a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Person {
+    /// The teams that they are in, as policies name their owners.
+    pub teams: Vec<Name>,
+    /// What they sign with.
+    pub key: Option<PublicKey>,
+}
+
+/// What a project asks for instead of what its profile does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Instead {
+    live: Option<Span>,
+    events: Option<u64>,
+    wrong: Option<f64>,
+    agreement: Option<f64>,
+    detection: Option<f64>,
+    approved: Option<f64>,
+    verified: Option<f64>,
+    drills: Option<u64>,
+}
+
+impl Promotions {
+    /// What is asked for before a policy may leave a stage by a profile, and what of that is less than the profile asks for, a sentence each.
+    /// `None`: nothing live is asked for before leaving a draft, and nothing follows `full`.
+    #[must_use]
+    pub fn asked(&self, from: Stage, profile: ProfileName) -> Option<(Asked, Vec<String>)> {
+        let table = if profile == ProfileName::Small { SMALL } else { LARGE };
+        let usual = table.into_iter().find(|own| own.from == from)?;
+        let Some(instead) = self.instead.get(&from) else { return Some((usual, Vec::new())) };
+        let own = Asked {
+            live: instead.live.unwrap_or(usual.live),
+            // Who names a time means that time.
+            backtest: usual.backtest.filter(|_| instead.live.is_none()),
+            events: instead.events.unwrap_or(usual.events),
+            wrong: instead.wrong.unwrap_or(usual.wrong),
+            agreement: instead.agreement.or(usual.agreement),
+            detection: instead.detection.or(usual.detection),
+            approved: instead.approved.or(usual.approved),
+            verified: instead.verified.or(usual.verified),
+            drills: instead.drills.unwrap_or(usual.drills),
+            ..usual
+        };
+        let weakened = weakened(&own, &usual, profile);
+        Some((own, weakened))
+    }
+
+    /// That a name is one of those that the project knows, if it knows any.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn knows(&self, person: &str) -> Result<(), Problem> {
+        if self.people.is_empty() || self.people.contains_key(person) {
+            return Ok(());
+        }
+        let known: Vec<&str> = self.people.keys().map(Name::as_str).collect();
+        let problem = Problem::in_file("FD0821", "the command line", format!("`people:` of firedrill.yaml has no `{person}`"));
+        Err(match near_miss(person, &known) {
+            Some(near) => problem.remedy(format!("did you mean `{near}`?")),
+            None => problem.remedy(format!("name one of {}, or add them there", known.join(", "))),
+        })
+    }
+
+    /// Whether a person may be who wrote a policy: they are its author; or it names none, and its owner is they or a team of theirs.
+    #[must_use]
+    pub fn is_author(&self, person: &str, owner: &Name, author: Option<&Name>) -> bool {
+        if let Some(author) = author {
+            return author.as_str() == person;
+        }
+        owner.as_str() == person || self.people.get(person).is_some_and(|own| own.teams.contains(owner))
+    }
+}
+
+/// What is less than usual, a sentence each.
+fn weakened(own: &Asked, usual: &Asked, profile: ProfileName) -> Vec<String> {
+    let share = |value: f64| format!("{}%", value * 100.0);
+    let pair = |own: Option<f64>, usual: Option<f64>, told: fn(f64) -> String| {
+        (own.map_or_else(String::new, told), usual.map_or_else(String::new, told))
+    };
+    let percent: fn(f64) -> String = |value| format!("{}%", value * 100.0);
+    let all = [
+        ("live", own.live < usual.live, (days_told(own.live), days_told(usual.live))),
+        ("events", own.events < usual.events, (own.events.to_string(), usual.events.to_string())),
+        ("wrong", own.wrong > usual.wrong, (share(own.wrong), share(usual.wrong))),
+        ("agreement", own.agreement < usual.agreement, pair(own.agreement, usual.agreement, percent)),
+        (
+            "detection",
+            own.detection > usual.detection && usual.detection.is_some(),
+            pair(own.detection, usual.detection, |value| format!("x{value}")),
+        ),
+        ("approved", own.approved < usual.approved, pair(own.approved, usual.approved, percent)),
+        ("verified", own.verified < usual.verified, pair(own.verified, usual.verified, percent)),
+        ("drills", own.drills < usual.drills, (own.drills.to_string(), usual.drills.to_string())),
+    ];
+    let weaker = all.into_iter().filter(|(_, is_weaker, _)| *is_weaker);
+    let told = weaker.map(|(what, _, (own, usual))| format!("{what} {own} instead of {usual}"));
+    told.map(|told| format!("{}: {told} of the profile {}", own.from.word(), profile.word())).collect()
+}
+
+/// A time as people say it: `14 days`, or `36h`.
+#[must_use]
+pub fn days_told(span: Span) -> String {
+    let seconds = span.as_millis() / 1000;
+    if seconds > 0 && seconds % 86_400 == 0 { counted(seconds / 86_400, "day") } else { span.to_string() }
+}
+
+/// Reads `promotion:`.
+pub fn read(reader: &mut Reader, node: &Node, promotions: &mut Promotions) {
+    let Some(mut fields) = reader.fields(node, "`promotion`") else { return };
+    let words = [("small", ProfileName::Small), ("large", ProfileName::Large)];
+    promotions.profile = fields.optional("profile").and_then(|node| reader.one_of(node, "a profile", &words));
+    for (key, stage) in [
+        ("dry-run", Stage::DryRun),
+        ("shadow", Stage::Shadow),
+        ("approval", Stage::Approval),
+        ("limited", Stage::Limited),
+        ("guarded", Stage::Guarded),
+    ] {
+        if let Some(instead) = fields.optional(key).and_then(|node| read_instead(reader, node)) {
+            promotions.instead.insert(stage, instead);
+        }
+    }
+    fields.finish(reader);
+}
+
+fn read_instead(reader: &mut Reader, node: &Node) -> Option<Instead> {
+    let mut fields = reader.fields(node, "what a stage asks for")?;
+    let count =
+        |reader: &mut Reader, node: &Node, what: &str, least: i64| reader.integer(node, what, least..=1_000_000).map(i64::unsigned_abs);
+    let instead = Instead {
+        live: fields.optional("live").and_then(|node| reader.span(node, "`live`")),
+        events: fields.optional("events").and_then(|node| count(reader, node, "`events`", 1)),
+        wrong: fields.optional("wrong").and_then(|node| reader.ratio(node, "`wrong`")).map(|ratio| ratio.get()),
+        agreement: fields.optional("agreement").and_then(|node| reader.ratio(node, "`agreement`")).map(|ratio| ratio.get()),
+        detection: fields.optional("detection").and_then(|node| reader.factor(node, "`detection`")).map(|factor| factor.get()),
+        approved: fields.optional("approved").and_then(|node| reader.ratio(node, "`approved`")).map(|ratio| ratio.get()),
+        verified: fields.optional("verified").and_then(|node| reader.ratio(node, "`verified`")).map(|ratio| ratio.get()),
+        drills: fields.optional("drills").and_then(|node| count(reader, node, "`drills`", 0)),
+    };
+    fields.finish(reader);
+    Some(instead)
+}
+
+/// Reads `people:`.
+pub fn read_people(reader: &mut Reader, node: &Node, promotions: &mut Promotions) {
+    let Some(entries) = reader.fields(node, "people by name") else { return };
+    for (key, value) in entries.entries() {
+        let Some(mut fields) = reader.fields(value, "a person") else { continue };
+        let teams = fields.optional("teams").and_then(|node| reader.list(node, "`teams`")).unwrap_or_default();
+        let teams = teams.iter().filter_map(|node| reader.name(node, "a team")).collect();
+        let key_of = fields.optional("key").and_then(|node| reader.text(node, "a public key").map(|text| (node, text.clone())));
+        fields.finish(reader);
+        let key_of = key_of.and_then(|(node, text)| {
+            let read = PublicKey::read(&text);
+            if let Err(error) = &read {
+                let remedy =
+                    "`openssl pkey -in FILE -pubout` writes the public part of a key that `openssl genpkey -algorithm ed25519` has made";
+                reader.problem(Problem::at("FD0820", &node.place, format!("the key of `{}`: {error}", key.text)).remedy(remedy));
+            }
+            read.ok()
+        });
+        promotions.people.insert(key.text.clone(), Person { teams, key: key_of });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use firedrill_core::yaml;
+
+    use super::*;
+
+    fn promotions(text: &str) -> Result<Promotions, Vec<Problem>> {
+        let node = yaml::parse("firedrill.yaml", text).unwrap();
+        let (mut reader, mut promotions) = (Reader::new(), Promotions::default());
+        let mut fields = reader.fields(&node, "a project").unwrap();
+        if let Some(node) = fields.optional("promotion") {
+            read(&mut reader, node, &mut promotions);
+        }
+        if let Some(node) = fields.optional("people") {
+            read_people(&mut reader, node, &mut promotions);
+        }
+        reader.finish().map(|()| promotions)
+    }
+
+    #[test]
+    fn each_profile_asks_for_what_the_table_says() {
+        let of = |profile| {
+            let stages = [Stage::DryRun, Stage::Shadow, Stage::Approval, Stage::Limited, Stage::Guarded];
+            stages.map(|stage| Promotions::default().asked(stage, profile).unwrap().0.events)
+        };
+        assert_eq!((of(ProfileName::Small), of(ProfileName::Large)), ([5, 5, 5, 10, 20], [20, 1, 30, 100, 300]));
+        assert_eq!(Promotions::default().asked(Stage::Draft, ProfileName::Small), None);
+        assert_eq!(Promotions::default().asked(Stage::Full, ProfileName::Small), None);
+        assert_eq!((next(Stage::Draft), next(Stage::Full), before(Stage::Draft)), (Some(Stage::DryRun), None, None));
+    }
+
+    #[test]
+    fn what_is_asked_for_instead_is_told_where_it_is_less() {
+        let own =
+            promotions("promotion: { profile: large, dry-run: { live: 3d, events: 30, wrong: 10% }, shadow: { detection: x3 } }").unwrap();
+        assert_eq!(own.profile, Some(ProfileName::Large));
+        let (asked, weakened) = own.asked(Stage::DryRun, ProfileName::Large).unwrap();
+        assert_eq!((asked.events, asked.wrong), (30, 0.1));
+        assert_eq!(
+            weakened,
+            ["dry-run: live 3 days instead of 7 days of the profile large", "dry-run: wrong 10% instead of 5% of the profile large"]
+        );
+        assert_eq!(own.asked(Stage::Shadow, ProfileName::Large).unwrap().1, ["shadow: detection x3 instead of x2 of the profile large"]);
+        assert!(own.asked(Stage::Limited, ProfileName::Large).unwrap().1.is_empty());
+    }
+
+    #[test]
+    fn who_wrote_a_policy_is_its_author_or_else_anybody_of_its_owner() {
+        let own = promotions("people: { ada: { teams: [shop] }, ben: {} }").unwrap();
+        let (shop, ada) = (Name::new("shop"), Name::new("ada"));
+        assert!(own.is_author("ada", &shop, None) && !own.is_author("ben", &shop, None));
+        assert!(own.is_author("shop", &shop, None));
+        assert!(own.is_author("ada", &shop, Some(&ada)) && !own.is_author("ben", &shop, Some(&ada)));
+        assert_eq!(own.knows("bem").unwrap_err().remedy.as_deref(), Some("did you mean `ben`?"));
+        assert!(Promotions::default().knows("anybody").is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let codes = |text: &str| promotions(text).unwrap_err().iter().map(|problem| problem.code).collect::<Vec<_>>();
+        assert_eq!(codes("people: { ada: { key: 'ssh-ed25519 AAAA' } }"), ["FD0820"]);
+        assert_eq!(codes("promotion: { profile: medium }").len(), 1);
+        assert_eq!(codes("promotion: { dry-run: { evnts: 3 } }").len(), 1);
+    }
+}

@@ -1,0 +1,64 @@
+//! Evidence for other programs: an in-toto Statement with the test-result predicate, as supply-chain tools read it.
+//!
+//! Source: in-toto attestation framework, Statement v1 (<https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>) and the predicate
+//! <https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md>, v0.1.
+
+use firedrill_core::name::Name;
+use firedrill_policies::guard::stage::Stage;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::needs::Need;
+use crate::ledger::Hashes;
+
+/// The type of the statement.
+pub const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+
+/// The type of what it states.
+pub const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
+
+/// What a statement is made of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stated<'a> {
+    /// The policy.
+    pub policy: &'a Name,
+    /// What it is.
+    pub hashes: &'a Hashes,
+    /// The head of its chain: everything that the statement rests on is before it; `None`: nothing is.
+    pub head: Option<&'a str>,
+    /// The stage that it would leave.
+    pub from: Stage,
+    /// The stage that it would enter.
+    pub to: Stage,
+    /// What that asks for.
+    pub needs: &'a [Need],
+}
+
+/// The statement.
+#[must_use]
+pub fn statement(stated: &Stated<'_>) -> Value {
+    let of = |is_met: bool| stated.needs.iter().filter(|need| need.is_met == is_met).map(|need| need.what).collect::<Vec<_>>();
+    let (passed, failed) = (of(true), of(false));
+    let subject = |part: &str, hash: &str| json!({ "name": format!("{}/{part}", stated.policy), "digest": { "blake3": hash } });
+    // A descriptor needs more than a name: a URI, a digest or its content.
+    let head = stated.head.and_then(|head| head.strip_prefix("blake3:"));
+    let mut configuration = vec![json!({ "uri": format!("urn:firedrill:promotion:{}:{}", stated.from.word(), stated.to.word()) })];
+    if let Some(head) = head {
+        configuration.push(json!({ "name": format!("ledger/{}.jsonl", stated.policy), "digest": { "blake3": head } }));
+    }
+    json!({
+        "_type": STATEMENT,
+        "subject": [
+            subject("policy", &stated.hashes.policy),
+            subject("rules", &stated.hashes.rules),
+            subject("guards", &stated.hashes.guards),
+        ],
+        "predicateType": PREDICATE,
+        "predicate": {
+            "result": if failed.is_empty() { "PASSED" } else { "FAILED" },
+            "configuration": configuration,
+            "passedTests": passed,
+            "failedTests": failed,
+        },
+    })
+}

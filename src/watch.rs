@@ -1,0 +1,26 @@
+//! A live watcher that only reads: Alertmanager's webhooks come in, a Prometheus is asked, decisions go to the ledger, and nothing acts (docs/watch.md).
+//!
+//! One thread, the keeper's, decides and writes; webhooks wait in a bounded inbox until what they tell is on the disk, and are acknowledged then.
+//! Other threads ask Prometheus. No module here knows an actuator or a command: `policies::watcher` has no way to make one.
+
+mod metrics;
+mod clock;
+mod webhook;
+mod inbox;
+mod asking;
+mod book;
+mod keeper;
+mod access;
+mod tls;
+mod server;
+
+pub use access::{Access, is_loopback};
+pub use asking::{Asks, Patience, answer_all};
+pub use book::{Book, STATE_SCHEMA, observations};
+pub use clock::{Clock, Reading, SystemClock, TOLERANCE, Ticker};
+pub use inbox::{Inbox, Message, Reply, Taken};
+pub use keeper::{Keeper, KeeperSetup};
+pub use metrics::Metrics;
+pub use server::{Connections, Server, router};
+pub use tls::{Files, acceptor};
+pub use webhook::{WebhookError, read_webhook};

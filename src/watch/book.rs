@@ -1,0 +1,438 @@
+//! A watcher's part of the ledger: what it was told in the chain `watch`, what its policies decided in theirs, and its memory beside them.
+//!
+//! Observations are written first. Whatever a crash leaves out is found again: the same observations yield the same decisions, and those that a
+//! policy's chain lacks are added when the watcher starts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::{Event, Input, Notification};
+use firedrill_core::name::Name;
+use firedrill_core::time::{Start, Time};
+use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::watcher::{Alerted, Decision, Observation, Observed, Past, Saved, incident_of};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::ledger::{Chain, Entry, Hashes, Ledger, Recorded, Recovery, Released, WATCH, What};
+
+/// The version of the file in which a watcher keeps its memory.
+pub const STATE_SCHEMA: &str = "firedrill.watch-state/1";
+
+/// Who writes what a watcher writes.
+const BY: &str = "watch";
+
+/// What the entries that are no observations of a policy's are of.
+const SESSION: &str = "watch-session/1";
+const CLOCK: &str = "watch-clock/1";
+const INVENTORY: &str = "inventory/1";
+const WATCHING: &str = "watching/1";
+
+/// A chain that people write to as well is given up after so long without a write, and after so long at most; then for a moment.
+const IDLE: Duration = Duration::from_millis(200);
+const HELD: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(30);
+
+/// The chains that a watcher writes.
+#[derive(Debug)]
+pub struct Book {
+    folder: PathBuf,
+    watch: Ledger,
+    policies: BTreeMap<Name, Page>,
+    hashes: BTreeMap<Name, Hashes>,
+    start: Start,
+}
+
+/// The chain of a policy.
+#[derive(Debug)]
+enum Page {
+    Open { ledger: Box<Ledger>, since: Instant, last: Instant },
+    Released(Released),
+}
+
+/// What a watcher remembers, and up to which entry.
+#[derive(Serialize, Deserialize)]
+struct StateDocument {
+    schema: String,
+    after: String,
+    saved: Saved,
+}
+
+/// What was found when the chain `watch` was opened.
+#[derive(Debug)]
+pub struct Found {
+    /// What has been repaired.
+    pub recovery: Recovery,
+    /// The memory to begin with; `None`: none fits, and all is heard again.
+    pub saved: Option<Saved>,
+    /// What was observed after that, in order.
+    pub observed: Vec<Observed>,
+    /// The calendar instant from which the chain's instants count; `None` for a new chain.
+    pub start: Option<Start>,
+}
+
+impl Book {
+    /// Opens the chain `watch` of a ledger, which nobody else may have open. `start` counts for a new chain.
+    ///
+    /// # Errors
+    /// Somebody watches already; the chain is not sound; or it cannot be read.
+    pub fn open(folder: &Path, start: Start, hashes: BTreeMap<Name, Hashes>) -> Result<(Self, Found), Failure> {
+        let (mut watch, recovery) = Ledger::open(folder, &Name::new(WATCH))?;
+        let entries = watch.forget();
+        let first = entries.iter().find_map(|recorded| session_start(&recorded.entry.what));
+        let start = first.unwrap_or(start);
+        let (saved, from) = remembered(folder, &entries);
+        let observed = read_observations(&entries[from..], start)?;
+        let book = Self { folder: folder.to_owned(), watch, policies: BTreeMap::new(), hashes, start };
+        Ok((book, Found { recovery, saved, observed, start: first }))
+    }
+
+    /// From where instants count.
+    #[must_use]
+    pub const fn start(&self) -> Start {
+        self.start
+    }
+
+    /// What the chain of a policy holds of what watchers decided: the decisions as they stand there, and how far the numbers have come.
+    ///
+    /// # Errors
+    /// The chain is not sound, or cannot be read.
+    pub fn past(&mut self, policy: &Name) -> Result<(Vec<Value>, Past), Failure> {
+        // Its lock is given up first: this process has no other right to it than others.
+        self.policies.remove(policy);
+        let (mut ledger, recovery) = Ledger::open(&self.folder, policy)?;
+        for told in recovery.told() {
+            tracing::warn!(chain = %policy, "{told}");
+        }
+        let decided: Vec<Value> = ledger.forget().into_iter().filter_map(decided).collect();
+        let number = |event: &Value, kind: &str| event.get(kind)?.get("incident")?.as_u64();
+        let mut past = Past { decisions: decided.len() as u64, ..Past::default() };
+        for event in &decided {
+            if let Some(opened) = number(event, "incident_opened") {
+                past.incidents = past.incidents.max(opened + 1);
+                past.open.push(opened);
+            }
+            if let Some(closed) = number(event, "incident_closed") {
+                past.open.retain(|open| *open != closed);
+            }
+        }
+        let now = Instant::now();
+        self.policies.insert(policy.clone(), Page::Open { ledger: Box::new(ledger), since: now, last: now });
+        Ok((decided, past))
+    }
+
+    /// Writes down what was observed, with one write, and after `Ok` it survives a crash. `asked` says of an answer which incident of its policy asked,
+    /// and what.
+    ///
+    /// # Errors
+    /// It cannot be written; then nothing of it counts.
+    pub fn observe(&mut self, observed: &[(Observed, Option<Asked>)], inventory: &Inventory) -> Result<(), Failure> {
+        let mut entries = Vec::new();
+        for (Observed { at, what }, asked) in observed {
+            let at = self.timestamp(*at)?;
+            entries.extend(observation(what, asked.as_ref(), inventory).into_iter().map(|what| Entry { at, by: BY.to_owned(), what }));
+        }
+        self.watch.append(entries)
+    }
+
+    /// Writes down what was decided, with one write for each policy.
+    ///
+    /// # Errors
+    /// As [`Self::observe`]; what of it is missing then is found again when the watcher starts.
+    pub fn decide(&mut self, decisions: Vec<Decision>) -> Result<(), Failure> {
+        let mut by_policy: BTreeMap<Name, Vec<Entry>> = BTreeMap::new();
+        for Decision { policy, stage, record, .. } in decisions {
+            let incident = incident_of(&record.event).map_or_else(|| policy.to_string(), |number| format!("{policy}#{number}"));
+            let hashes = self.hashes.get(&policy).cloned().unwrap_or_default();
+            let event = plain(&record.event);
+            let what = What::Decision { incident, stage, hashes, event, is_backtest: false };
+            let at = self.timestamp(record.at)?;
+            by_policy.entry(policy).or_default().push(Entry { at, by: BY.to_owned(), what });
+        }
+        for (policy, entries) in by_policy {
+            self.page(&policy)?.append(entries)?;
+        }
+        Ok(())
+    }
+
+    /// Writes down that a policy is watched from now on: the time that passes without an alert is evidence too.
+    ///
+    /// # Errors
+    /// As [`Self::decide`].
+    pub fn begin(&mut self, policy: &Name, stage: Stage, at: Time) -> Result<(), Failure> {
+        let hashes = self.hashes.get(policy).cloned().unwrap_or_default();
+        let what = What::State { of: WATCHING.to_owned(), value: json!({ "stage": stage, "hashes": hashes }) };
+        let entry = Entry { at: self.timestamp(at)?, by: BY.to_owned(), what };
+        self.page(policy)?.append(vec![entry])
+    }
+
+    /// Gives up the chains of policies that were not written to for a while, so that people can write to them.
+    pub fn rest(&mut self) {
+        let (mut idle, mut held) = (Vec::new(), false);
+        for (policy, page) in &self.policies {
+            if let Page::Open { since, last, .. } = page
+                && (last.elapsed() > IDLE || since.elapsed() > HELD)
+            {
+                held |= last.elapsed() <= IDLE;
+                idle.push(policy.clone());
+            }
+        }
+        idle.iter().for_each(|policy| self.release(policy));
+        if held {
+            // Whoever waits for the lock looks for it every ten milliseconds.
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn release(&mut self, policy: &Name) {
+        if let Some(Page::Open { ledger, .. }) = self.policies.remove(policy) {
+            self.policies.insert(policy.clone(), Page::Released(ledger.release()));
+        }
+    }
+
+    /// Gives up the chains of all policies.
+    #[cfg(test)]
+    pub(super) fn release_all(&mut self) {
+        let all: Vec<Name> = self.policies.keys().cloned().collect();
+        all.iter().for_each(|policy| self.release(policy));
+    }
+
+    /// Whether a chain of a policy is held, so that [`Self::rest`] is due soon.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.policies.values().any(|page| matches!(page, Page::Open { .. }))
+    }
+
+    /// Keeps a memory, so that a restart need not hear all again. Nothing rests on it: without it all is heard again.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn remember(&self, saved: Saved) -> anyhow::Result<()> {
+        let Some(after) = self.watch.head() else { return Ok(()) };
+        let document = StateDocument { schema: STATE_SCHEMA.to_owned(), after: after.to_owned(), saved };
+        let path = state_path(&self.folder);
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder).context("cannot write what the watcher remembers")?;
+        file.write_all(&serde_json::to_vec(&document)?)?;
+        file.as_file().sync_data()?;
+        file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(())
+    }
+
+    fn page(&mut self, policy: &Name) -> Result<&mut Ledger, Failure> {
+        let now = Instant::now();
+        let page = match self.policies.remove(policy) {
+            Some(Page::Open { ledger, since, .. }) => Page::Open { ledger, since, last: now },
+            other => {
+                let opened = match &other {
+                    Some(Page::Released(place)) => Ledger::resume(place),
+                    _ => Ledger::open(&self.folder, policy),
+                };
+                let mut ledger = Box::new(opened?.0);
+                ledger.forget();
+                Page::Open { ledger, since: now, last: now }
+            }
+        };
+        match self.policies.entry(policy.clone()).insert_entry(page).into_mut() {
+            Page::Open { ledger, .. } => Ok(ledger),
+            Page::Released(_) => unreachable!("it was opened"),
+        }
+    }
+
+    fn timestamp(&self, at: Time) -> Result<Timestamp, Failure> {
+        let nanos = i128::from(self.start.unix_millis()) * 1_000_000 + i128::from(at.as_nanos());
+        Timestamp::from_nanosecond(nanos).context("the clock is beyond all calendars").map_err(Failure::from)
+    }
+}
+
+/// Which incident asked, and what, if it was a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// As in decisions, such as `restart#3`.
+    pub incident: String,
+    /// The question in words; `None` for evidence.
+    pub question: Option<String>,
+}
+
+fn state_path(folder: &Path) -> PathBuf {
+    folder.join(format!("{WATCH}.state"))
+}
+
+/// A value as JSON. What goes into the ledger is plain data.
+fn plain<T: Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).expect("plain data")
+}
+
+/// What a watcher decided, if an entry says so.
+fn decided(recorded: Recorded) -> Option<Value> {
+    match recorded.entry.what {
+        What::Decision { event, is_backtest: false, .. } if recorded.entry.by == BY => Some(event),
+        _ => None,
+    }
+}
+
+fn session_start(what: &What) -> Option<Start> {
+    match what {
+        What::State { of, value } if of == SESSION => value.get("began")?.get("start_ms")?.as_i64().map(Start::from_unix_millis),
+        _ => None,
+    }
+}
+
+/// The memory that fits a chain, and the index of the first entry after it.
+fn remembered(folder: &Path, entries: &[Recorded]) -> (Option<Saved>, usize) {
+    let read = || -> Option<(Saved, usize)> {
+        let text = fs::read(state_path(folder)).ok()?;
+        let document: StateDocument = serde_json::from_slice(&text).ok().filter(|own: &StateDocument| own.schema == STATE_SCHEMA)?;
+        let index = entries.iter().rposition(|recorded| recorded.hash == document.after)?;
+        Some((document.saved, index + 1))
+    };
+    read().map_or((None, 0), |(saved, from)| (Some(saved), from))
+}
+
+/// The entries of an observation: one for each alert, each of which says how many of its message follow.
+fn observation(what: &Observation, asked: Option<&Asked>, inventory: &Inventory) -> Vec<What> {
+    let state = |of: &str, value: Value| What::State { of: of.to_owned(), value };
+    match what {
+        Observation::Began { .. } => vec![state(SESSION, plain(what)), state(INVENTORY, plain(inventory))],
+        Observation::Passed | Observation::ClockSet { .. } => vec![state(CLOCK, plain(what))],
+        Observation::Told { alerts } => {
+            let one = |(index, alerted): (usize, &Alerted)| {
+                let mut notified = plain(&alerted.notification);
+                if let Value::Object(fields) = &mut notified {
+                    fields.extend(alerted.ends_at.map(|at| ("ends_at".to_owned(), plain(&at))));
+                    let more = alerts.len() - index - 1;
+                    fields.extend((more > 0).then(|| ("more".to_owned(), more.into())));
+                }
+                What::Observation { incident: None, question: None, input: json!({ "notified": notified }) }
+            };
+            alerts.iter().enumerate().map(one).collect()
+        }
+        Observation::Answered { policy, input } => {
+            let incident = asked.map_or_else(|| policy.to_string(), |asked| asked.incident.clone());
+            let question = asked.and_then(|asked| asked.question.clone());
+            vec![What::Observation { incident: Some(incident), question, input: plain(input) }]
+        }
+    }
+}
+
+/// The observations that entries hold, in order. What a crash left of a message counts as a message: it stands in the ledger.
+fn read_observations(entries: &[Recorded], start: Start) -> Result<Vec<Observed>, Failure> {
+    let mut observed = Vec::new();
+    let mut message: Vec<Alerted> = Vec::new();
+    let mut last = Time::ZERO;
+    for recorded in entries {
+        let at = instant(recorded.entry.at, start);
+        let is_alert = matches!(recorded.entry.what, What::Observation { incident: None, .. });
+        if !message.is_empty() && !is_alert {
+            observed.push(Observed { at: last, what: Observation::Told { alerts: std::mem::take(&mut message) } });
+        }
+        last = at;
+        let read = match &recorded.entry.what {
+            What::State { of, value } if of == SESSION || of == CLOCK => serde_json::from_value(value.clone()).map(Some),
+            What::Observation { incident: None, input, .. } => alerted(input).map(|(alerted, more)| {
+                message.push(alerted);
+                (more == 0).then(|| Observation::Told { alerts: std::mem::take(&mut message) })
+            }),
+            What::Observation { incident: Some(incident), input, .. } => serde_json::from_value::<Input>(input.clone()).map(|input| {
+                let policy = incident.rsplit_once('#').map_or(incident.as_str(), |(policy, _)| policy);
+                Some(Observation::Answered { policy: Name::new(policy), input })
+            }),
+            _ => Ok(None),
+        };
+        let number = recorded.number;
+        let read = read.with_context(|| format!("entry {number} of the chain `{WATCH}` was written by another firedrill"))?;
+        observed.extend(read.map(|what| Observed { at, what }));
+    }
+    if !message.is_empty() {
+        observed.push(Observed { at: last, what: Observation::Told { alerts: message } });
+    }
+    Ok(observed)
+}
+
+/// What a watcher's chain holds: from where its instants count, what it was told in order, and what was declared to exist, as the last session knew it.
+///
+/// # Errors
+/// Nobody has watched yet; or another firedrill wrote it.
+pub fn observations(watch: &Chain) -> Result<(Start, Vec<Observed>, Inventory), Failure> {
+    let start = watch.entries.iter().find_map(|recorded| session_start(&recorded.entry.what));
+    let Some(start) = start else {
+        return Err(Failure::argument("nobody has watched yet: the ledger has no session", "start one with `firedrill watch`"));
+    };
+    let declared = watch.entries.iter().rev().find_map(|recorded| match &recorded.entry.what {
+        What::State { of, value } if of == INVENTORY => serde_json::from_value(value.clone()).ok(),
+        _ => None,
+    });
+    Ok((start, read_observations(&watch.entries, start)?, declared.unwrap_or_default()))
+}
+
+fn alerted(input: &Value) -> serde_json::Result<(Alerted, u64)> {
+    let notified = input.get("notified").unwrap_or(&Value::Null);
+    let notification: Notification = serde_json::from_value(notified.clone())?;
+    let ends_at = notified.get("ends_at").map(|at| serde_json::from_value(at.clone())).transpose()?;
+    Ok((Alerted { notification, ends_at }, notified.get("more").and_then(Value::as_u64).unwrap_or(0)))
+}
+
+fn instant(at: Timestamp, start: Start) -> Time {
+    let nanos = at.as_nanosecond() - i128::from(start.unix_millis()) * 1_000_000;
+    Time::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
+}
+
+/// An event as it stands in the ledger.
+#[must_use]
+pub fn plain_event(event: &Event) -> Value {
+    plain(event)
+}
+
+/// Whether an event is something that a policy would have done.
+#[must_use]
+pub const fn would_act(event: &Event) -> bool {
+    matches!(event, Event::WouldAct { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use firedrill_core::journal::{AlertStatus, LabelSet, Truth};
+
+    use super::*;
+
+    fn alert(pod: &str, ends_at: Option<Time>) -> Alerted {
+        let labels: LabelSet = [("alertname", "Down"), ("pod", pod)].map(|(name, value)| (Name::new(name), Name::new(value))).into();
+        let status = if ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing };
+        let notification =
+            Notification { alert: Name::new("Down"), status, labels, starts_at: Time::from_seconds(7), receiver: Some(Name::new("r")) };
+        Alerted { notification, ends_at }
+    }
+
+    #[test]
+    fn observations_read_back_as_they_were_and_whole_messages_stay_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = Start::default();
+        let input = Input::Evaluated { query: 3, verdict: Truth::Unknown, figures: "no answer".into() };
+        let whats = [
+            Observation::Began { policies: BTreeMap::new(), engine: "e".into(), start_ms: start.unix_millis() },
+            Observation::Told { alerts: vec![alert("a", None), alert("b", Some(Time::from_seconds(9)))] },
+            Observation::Told { alerts: vec![alert("c", None)] },
+            Observation::Answered { policy: Name::new("restart"), input },
+            Observation::Passed,
+            Observation::ClockSet { expected: Time::from_seconds(5) },
+        ];
+        let observed: Vec<Observed> =
+            whats.into_iter().enumerate().map(|(index, what)| Observed { at: Time::from_seconds(10 + index as u64), what }).collect();
+        let asked = Asked { incident: "restart#4".into(), question: Some("up == 0".into()) };
+        let written: Vec<_> =
+            observed.iter().map(|own| (own.clone(), matches!(own.what, Observation::Answered { .. }).then(|| asked.clone()))).collect();
+        let (mut book, found) = Book::open(folder.path(), start, BTreeMap::new()).unwrap();
+        assert!(found.start.is_none() && found.observed.is_empty());
+        book.observe(&written, &Inventory::default()).unwrap();
+        drop(book);
+        // Another start does not count where there is one.
+        let (_, found) = Book::open(folder.path(), Start::from_unix_seconds(0), BTreeMap::new()).unwrap();
+        assert_eq!((found.observed, found.start), (observed, Some(start)));
+    }
+}

@@ -1,0 +1,322 @@
+//! Who keeps the ledger: takes in what came, lets the policies decide, writes both down, and only then says that it has them.
+//!
+//! All of it happens in rounds on one thread: the messages of a round share one write to the chain `watch` and one to the chain of each policy that
+//! decided something.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use firedrill_core::inventory::Inventory;
+use firedrill_core::name::Name;
+use firedrill_core::time::{Span, Start, Time};
+use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::policy::Policy;
+use firedrill_policies::watcher::{Decision, Observation, Observed, Past, Want, Watcher, WatcherSetup, query_of};
+
+use super::asking::Patience;
+use super::book::{Asked, Book, Found, plain_event, would_act};
+use super::clock::{Clock, Reading, Ticker};
+use super::inbox::{Inbox, Message, Reply, Taken};
+use super::metrics::Metrics;
+use crate::failure::Failure;
+use crate::ledger::{Hashes, question_text};
+
+/// Messages of one round at most.
+const ROUND: usize = 256;
+
+/// How long the keeper sleeps at most: so often it looks at its clock.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Memory is kept at most so often, and after so many observations.
+const REMEMBER_AFTER: usize = 10_000;
+const REMEMBER_EVERY: Duration = Duration::from_secs(60);
+
+/// How far before the first session instants begin to count, so that alerts that began before it have their times: ten years.
+const BEFORE: Span = Span::from_minutes(3_652 * 24 * 60);
+
+/// What a keeper is made of.
+pub struct KeeperSetup {
+    /// The folder of the ledger.
+    pub folder: PathBuf,
+    /// The policies with their stages and what their decisions are bound to.
+    pub policies: Vec<(Arc<Policy>, Stage, Hashes)>,
+    /// The declared population.
+    pub inventory: Arc<Inventory>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where it counts what it does.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The one who decides and writes.
+#[derive(Debug)]
+pub struct Keeper {
+    watcher: Watcher,
+    book: Book,
+    ticker: Ticker,
+    inventory: Arc<Inventory>,
+    metrics: Arc<Metrics>,
+    observed: Vec<(Observed, Option<Asked>)>,
+    decided: Vec<Decision>,
+    unkept: usize,
+    kept_at: Instant,
+}
+
+impl Keeper {
+    /// Opens the ledger, hears again what it holds, adds what a crash has left out, and begins a session. Gives what there is to say about that.
+    ///
+    /// # Errors
+    /// Somebody watches already, or the ledger is not sound or cannot be read or written.
+    pub fn open(setup: KeeperSetup) -> Result<(Self, Vec<String>), Failure> {
+        let KeeperSetup { folder, policies, inventory, clock, metrics } = setup;
+        let hashes = policies.iter().map(|(policy, _, hashes)| (policy.name.clone(), hashes.clone())).collect();
+        let (mut book, found) = Book::open(&folder, first_start(&*clock), hashes)?;
+        let policies: Vec<_> = policies.into_iter().map(|(policy, stage, _)| (policy, stage)).collect();
+        let setup = WatcherSetup { start: book.start(), policies, inventory: Arc::clone(&inventory) };
+        let mut notes = found.recovery.told();
+        let (mut watcher, redecided) = heard_again(setup, found, &mut notes);
+        let pasts = complete(&mut book, &mut watcher, redecided, &mut notes)?;
+        let ticker = Ticker::new(clock, book.start());
+        let (observed, decided, unkept, kept_at) = (Vec::new(), Vec::new(), 0, Instant::now());
+        let mut keeper = Self { watcher, book, ticker, inventory, metrics, observed, decided, unkept, kept_at };
+        let beginning = keeper.watcher.beginning(env!("CARGO_PKG_VERSION"), |policy| pasts.get(policy).cloned().unwrap_or_default());
+        let at = keeper.ticker.read().at;
+        keeper.take_in(at, beginning, None);
+        keeper.write()?;
+        let watched: Vec<(Name, Stage)> = keeper.watcher.policies().map(|(policy, stage, _)| (policy.name.clone(), stage)).collect();
+        for (policy, stage) in watched {
+            keeper.book.begin(&policy, stage, at)?;
+        }
+        keeper.remember();
+        Ok((keeper, notes))
+    }
+
+    /// Takes messages in, does what is due, writes all of it down and acknowledges; gives what the policies ask now.
+    ///
+    /// # Errors
+    /// The ledger cannot be written: nothing of this round counts, and the keeper is of no use any more.
+    pub fn round(&mut self, messages: Vec<Message>) -> Result<(Time, Vec<Want>), Failure> {
+        let began = Instant::now();
+        let Reading { at, expected } = self.ticker.read();
+        if let Some(expected) = expected {
+            tracing::warn!(%expected, now = %at, "the clock was set; guards that ask for it refuse, and timers keep what they have left");
+            Metrics::add(&self.metrics.clock_set, 1);
+            self.take_in(at, Observation::ClockSet { expected }, None);
+        }
+        let mut replies: Vec<(Reply, Taken)> = Vec::new();
+        let is_busy = !messages.is_empty();
+        for message in messages {
+            match message {
+                Message::Webhook { alerts, reply, .. } => {
+                    let taken = self.webhook(at, alerts);
+                    replies.push((reply, taken));
+                }
+                Message::Answer { policy, input, is_known } => self.answer(at, policy, input, is_known),
+            }
+        }
+        while self.watcher.due().is_some_and(|due| due <= at) {
+            self.take_in(at, Observation::Passed, None);
+        }
+        let written = self.write();
+        for (reply, taken) in replies {
+            let taken = if written.is_ok() { taken } else { Taken::Lost };
+            if let Taken::Kept { .. } = taken {
+                Metrics::add(&self.metrics.webhooks, 1);
+            }
+            // Whoever sent it may be gone: it is kept all the same, and a second delivery changes nothing.
+            let _ = reply.send(taken);
+        }
+        written?;
+        self.tell_of_itself(began, is_busy);
+        Ok((at, self.watcher.take_wants()))
+    }
+
+    /// Rounds until the inbox is stopped and empty; then its memory is kept.
+    ///
+    /// # Errors
+    /// As [`Self::round`]; the inbox is stopped then.
+    pub fn run(&mut self, inbox: &Inbox, patience: &Patience) -> Result<(), Failure> {
+        patience.add(self.watcher.now(), self.watcher.wants());
+        let _ = self.watcher.take_wants();
+        while !inbox.is_done() {
+            let messages = inbox.take(ROUND, self.sleep());
+            match self.round(messages) {
+                Ok((at, wants)) if !wants.is_empty() => patience.add(at, wants),
+                Ok(_) => {}
+                Err(failure) => {
+                    inbox.stop();
+                    self.lose(inbox);
+                    return Err(failure);
+                }
+            }
+            Metrics::set(&self.metrics.waiting, inbox.waiting());
+            self.book.rest();
+            if self.unkept >= REMEMBER_AFTER && self.kept_at.elapsed() >= REMEMBER_EVERY {
+                self.remember();
+            }
+        }
+        self.remember();
+        Ok(())
+    }
+
+    /// The policies that watch, and how.
+    #[must_use]
+    pub const fn watcher(&self) -> &Watcher {
+        &self.watcher
+    }
+
+    /// Whoever waits is told that nothing is kept any more.
+    fn lose(&self, inbox: &Inbox) {
+        for message in inbox.take(usize::MAX, Duration::ZERO) {
+            if let Message::Webhook { reply, .. } = message {
+                let _ = reply.send(Taken::Lost);
+            }
+        }
+    }
+
+    fn sleep(&self) -> Duration {
+        let due = self.watcher.due().map_or(LOOK, |due| self.ticker.until(due));
+        let rest = if self.book.is_held() { Duration::from_millis(250) } else { LOOK };
+        due.min(rest)
+    }
+
+    fn webhook(&mut self, at: Time, alerts: Vec<firedrill_policies::watcher::Alerted>) -> Taken {
+        let news = self.watcher.news(at, alerts);
+        if !self.watcher.has_room(news.alerts.len()) {
+            Metrics::add(&self.metrics.turned_away, 1);
+            tracing::warn!(alerts = news.alerts.len(), "no room for more alerts: Alertmanager is asked to come again");
+            return Taken::NoRoom;
+        }
+        let taken = Taken::Kept { news: news.alerts.len(), repeated: news.repeated, late: news.late };
+        Metrics::add(&self.metrics.news, news.alerts.len());
+        Metrics::add(&self.metrics.repeated, news.repeated);
+        Metrics::add(&self.metrics.late, news.late);
+        if !news.alerts.is_empty() {
+            self.take_in(at, Observation::Told { alerts: news.alerts }, None);
+        }
+        taken
+    }
+
+    fn answer(&mut self, at: Time, policy: Name, input: firedrill_core::journal::Input, is_known: bool) {
+        Metrics::add(if is_known { &self.metrics.answered } else { &self.metrics.unanswered }, 1);
+        let asked = query_of(&input).and_then(|query| self.watcher.asker(&policy, query)).map(|(incident, question)| Asked {
+            incident: format!("{policy}#{incident}"),
+            question: question.and_then(|question| {
+                let own = self.watcher.policies().find(|(own, ..)| own.name == policy)?.0;
+                Some(question_text(own, question))
+            }),
+        });
+        // What nobody waits for any more is no news.
+        if asked.is_some() {
+            self.take_in(at, Observation::Answered { policy, input }, asked);
+        }
+    }
+
+    fn take_in(&mut self, at: Time, what: Observation, asked: Option<Asked>) {
+        let observed = Observed { at, what };
+        let decided = self.watcher.take_in(&observed);
+        for decision in decided.iter().filter(|decision| would_act(&decision.record.event)) {
+            tracing::info!(policy = %decision.policy, event = %plain_event(&decision.record.event), "would act");
+            Metrics::add(&self.metrics.would_act, 1);
+        }
+        self.decided.extend(decided);
+        self.observed.push((observed, asked));
+    }
+
+    fn write(&mut self) -> Result<(), Failure> {
+        let (observed, decided) = (std::mem::take(&mut self.observed), std::mem::take(&mut self.decided));
+        if observed.is_empty() {
+            return Ok(());
+        }
+        self.book.observe(&observed, &self.inventory)?;
+        let count = decided.len();
+        self.book.decide(decided)?;
+        Metrics::add(&self.metrics.observations, observed.len());
+        Metrics::add(&self.metrics.decisions, count);
+        self.unkept += observed.len();
+        Ok(())
+    }
+
+    fn remember(&mut self) {
+        if let Err(error) = self.book.remember(self.watcher.saved()) {
+            tracing::warn!("what the watcher remembers is not kept, so that a restart takes longer: {error:#}");
+        }
+        (self.unkept, self.kept_at) = (0, Instant::now());
+    }
+
+    fn tell_of_itself(&self, began: Instant, is_busy: bool) {
+        let (alerts, asking) = self.watcher.load();
+        Metrics::set(&self.metrics.alerts, alerts);
+        Metrics::set(&self.metrics.asking, asking);
+        let seconds = self.watcher.start().prometheus_millis(self.watcher.now()) / 1_000;
+        self.metrics.last_round.store(seconds.unsigned_abs(), Ordering::Relaxed);
+        if is_busy {
+            Metrics::add(&self.metrics.rounds, 1);
+            Metrics::add(&self.metrics.busy_us, usize::try_from(began.elapsed().as_micros()).unwrap_or(usize::MAX));
+        }
+    }
+}
+
+fn first_start(clock: &dyn Clock) -> Start {
+    let before = i64::try_from(BEFORE.as_millis()).unwrap_or(0);
+    Start::from_unix_millis(clock.calendar() / 1_000_000 - before)
+}
+
+/// A watcher that has heard all that the ledger holds, and what it decided of what its memory does not hold.
+fn heard_again(setup: WatcherSetup, found: Found, notes: &mut Vec<String>) -> (Watcher, Vec<Decision>) {
+    let mut watcher = Watcher::new(setup.clone());
+    if let Some(Err(why)) = found.saved.map(|saved| watcher.restore(saved)) {
+        // The observations since are not enough without it: policies begin anew with what fires now.
+        notes.push(format!("what the watcher remembered does not fit, so its policies begin anew: {why}"));
+        return (Watcher::new(setup), Vec::new());
+    }
+    let decided = found.observed.iter().flat_map(|observed| watcher.take_in(observed)).collect();
+    if !found.observed.is_empty() {
+        notes.push(format!("{} observations were heard again", found.observed.len()));
+    }
+    let _ = watcher.take_wants();
+    (watcher, decided)
+}
+
+/// Adds the decisions that the chains of the policies lack, and gives how far each has come.
+fn complete(
+    book: &mut Book,
+    watcher: &mut Watcher,
+    redecided: Vec<Decision>,
+    notes: &mut Vec<String>,
+) -> Result<BTreeMap<Name, Past>, Failure> {
+    let names: BTreeSet<Name> = watcher.policies().map(|(policy, ..)| policy.name.clone()).collect();
+    let mut pasts = BTreeMap::new();
+    let mut lacking = Vec::new();
+    for name in names {
+        let (decided, past) = book.past(&name)?;
+        let own: Vec<&Decision> = redecided.iter().filter(|decision| decision.policy == name).collect();
+        let there = |decision: &&&Decision| decided.get(decision.record.number as usize);
+        let agree = own
+            .iter()
+            .filter_map(|decision| Some((decision, there(&decision)?)))
+            .all(|(own, there)| plain_event(&own.record.event) == *there);
+        if agree {
+            lacking.extend(own.into_iter().filter(|decision| decision.record.number >= past.decisions).cloned());
+        } else {
+            notes.push(format!("`{name}` decides otherwise of what it was told before: what its ledger has stands"));
+            watcher.skip_to(&name, past.decisions);
+        }
+        pasts.insert(name, past);
+    }
+    if !lacking.is_empty() {
+        notes.push(format!("{} decisions were missing after a crash and are in the ledger now", lacking.len()));
+        let policies: BTreeSet<Name> = lacking.iter().map(|decision| decision.policy.clone()).collect();
+        book.decide(lacking)?;
+        for name in policies {
+            pasts.insert(name.clone(), book.past(&name)?.1);
+        }
+    }
+    Ok(pasts)
+}
+
+#[cfg(test)]
+mod tests;
