@@ -37,4 +37,5 @@ pub mod chaos;
 pub mod coverage;
 pub mod draft;
 pub mod watch;
+pub mod shadow;
 pub mod commands;

@@ -45,3 +45,4 @@ mod rule_tests;
 mod schema;
 mod stateful;
 mod tidy;
+mod watch;
