@@ -102,6 +102,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Look on live, and only that: Alertmanager's webhooks come in, a Prometheus is asked, decisions go to the ledger, nothing acts
     Watch(WatchArgs),
+    /// What people did beside what a policy would have done, incident by incident
+    Shadow(ShadowArgs),
     /// Drafts for a scenario, made from what a real system shows; and what a Prometheus remembers, as an incident
     Import(ImportArgs),
     /// Play a scenario as a live Prometheus and the webhooks of its Alertmanager, faster than it would go, to try out what watches
@@ -198,6 +200,30 @@ pub enum LogFormat {
     Text,
     /// One object a line, for programs.
     Json,
+}
+
+/// Arguments of `shadow`.
+#[derive(Debug, Args)]
+pub struct ShadowArgs {
+    /// The policy, by name or file
+    pub policy: String,
+    /// What people did: an incident, by name or folder, or an export of PagerDuty's log entries; may be given several times [default: labels alone]
+    #[arg(long, value_name = "FILE")]
+    pub people: Vec<String>,
+    /// Who answers for it: writes what is new into the ledger
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub by: Option<String>,
+    /// Sign with this ed25519 private key (PEM) [default: the one that FIREDRILL_KEY names]
+    #[arg(long, value_name = "FILE", requires = "by")]
+    pub key: Option<PathBuf>,
+}
+
+impl ShadowArgs {
+    /// Who writes, if anybody does.
+    #[must_use]
+    pub fn writer(&self) -> Option<Writer> {
+        Some(Writer { by: self.by.clone()?, key: self.key.clone() })
+    }
 }
 
 /// Arguments of `audit`.

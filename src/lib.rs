@@ -39,4 +39,5 @@ pub mod campaign;
 pub mod chaos;
 pub mod coverage;
 pub mod draft;
+pub mod shadow;
 pub mod commands;

@@ -26,6 +26,7 @@ mod rehearse_live;
 mod replay;
 mod schema;
 mod run;
+mod shadow;
 mod status;
 mod test;
 mod watch;
@@ -68,6 +69,7 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Schema(arguments) => schema::execute(arguments, output),
         Command::Completions(arguments) => completions::execute(arguments, output),
         Command::Watch(arguments) => watch::execute(arguments, output),
+        Command::Shadow(arguments) => shadow::execute(arguments, output),
         Command::Audit(arguments) => audit::execute(arguments, output),
         Command::Approve(arguments) => approve::execute(arguments, output),
         Command::Promote(arguments) => promote::execute(arguments, output),
@@ -111,6 +113,7 @@ fn allowed(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Schema(_) => "schema",
         Command::Completions(_) => "completions",
         Command::Watch(_) => "watch",
+        Command::Shadow(_) => "shadow",
         Command::Audit(_) => "audit",
         Command::Approve(_) => "approve",
         Command::Promote(_) => "promote",

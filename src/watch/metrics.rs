@@ -118,6 +118,6 @@ mod tests {
         read(&text, Dialect::Prometheus, &mut store).unwrap_or_else(|errors| panic!("{errors:?}"));
         let found: Vec<String> = store.ids().map(|id| store.labels(id).to_string()).collect();
         assert!(found.iter().any(|labels| labels == "firedrill_watch_alerts_total{kind=\"news\"}"), "{found:?}");
-        assert_eq!(found.len(), 20);
+        assert_eq!(found.len(), 19);
     }
 }

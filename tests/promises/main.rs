@@ -46,3 +46,5 @@ mod rule_tests;
 mod schema;
 mod stateful;
 mod tidy;
+mod tour;
+mod watch;
