@@ -1,5 +1,6 @@
 //! The command line: its words, and what each means.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -99,10 +100,16 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// A recorded incident, open loop: what the rules would have said and what a policy would have done
     Replay(ReplayArgs),
+    /// Look on live, and only that: Alertmanager's webhooks come in, a Prometheus is asked, decisions go to the ledger, nothing acts
+    Watch(WatchArgs),
+    /// What people did beside what a policy would have done, incident by incident
+    Shadow(ShadowArgs),
     /// Drafts for a scenario, made from what a real system shows; and what a Prometheus remembers, as an incident
     Import(ImportArgs),
     /// Play a scenario as a live Prometheus and the webhooks of its Alertmanager, faster than it would go, to try out what watches
     RehearseLive(RehearseLiveArgs),
+    /// What a watcher saw and decided of an incident, as an incident folder whose replay decides the same again
+    Capture(CaptureArgs),
     /// What incidents teach: what each came to, what came too late, what nobody answers, and drafts of what could be written down
     Learn(LearnArgs),
     /// What the project here and the library hold
@@ -125,6 +132,98 @@ pub enum Command {
     Audit(AuditArgs),
     /// Allow what a policy that is running has proposed, or refuse it
     Approve(ApproveArgs),
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// Where webhooks come in; what is not this machine's own needs `--token-file`, or `--client-ca`
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9095")]
+    pub listen: SocketAddr,
+    /// The Prometheus that is asked, without `/api/v1`
+    #[arg(long, value_name = "URL")]
+    pub prometheus: String,
+    /// A file with the token that is shown to Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub prometheus_token_file: Option<PathBuf>,
+    /// How long an answer of Prometheus may take; what takes longer is unknown
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
+    pub timeout: Duration,
+    /// A policy file or name; may be given several times [default: the policies of firedrill.yaml]
+    #[arg(short, long, value_name = "POLICY")]
+    pub policy: Vec<String>,
+    /// The project whose ledger is written, by its file or folder [default: the one here]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<String>,
+    /// Rule files instead of those of firedrill.yaml or the library: evidence is bound to them
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
+    /// The scenario that models this system: what it declares is what guards count against
+    #[arg(long, value_name = "SCENARIO")]
+    pub system: Option<String>,
+    /// The stage of all policies [default: what the ledger says of each, at most shadow]
+    #[arg(long, value_enum)]
+    pub stage: Option<WatchStage>,
+    /// A file with the token that whoever sends webhooks must show
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The certificate of this watcher, as PEM: webhooks come over TLS then
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// The authority that must have signed the certificates of those who send webhooks, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub client_ca: Option<PathBuf>,
+    /// Webhooks that may wait to be written down; more are asked to come again
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..))]
+    pub most_waiting: u16,
+    /// How it writes its log
+    #[arg(long, value_enum, default_value = "text")]
+    pub log: LogFormat,
+}
+
+/// The stages at which nothing acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WatchStage {
+    /// Decide and record.
+    DryRun,
+    /// The same, to be compared with what people do.
+    Shadow,
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line, for programs.
+    Json,
+}
+
+/// Arguments of `shadow`.
+#[derive(Debug, Args)]
+pub struct ShadowArgs {
+    /// The policy, by name or file
+    pub policy: String,
+    /// What people did: an incident, by name or folder, or an export of PagerDuty's log entries; may be given several times [default: labels alone]
+    #[arg(long, value_name = "FILE")]
+    pub people: Vec<String>,
+    /// Who answers for it: writes what is new into the ledger
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub by: Option<String>,
+    /// Sign with this ed25519 private key (PEM) [default: the one that FIREDRILL_KEY names]
+    #[arg(long, value_name = "FILE", requires = "by")]
+    pub key: Option<PathBuf>,
+}
+
+impl ShadowArgs {
+    /// Who writes, if anybody does.
+    #[must_use]
+    pub fn writer(&self) -> Option<Writer> {
+        Some(Writer { by: self.by.clone()?, key: self.key.clone() })
+    }
 }
 
 /// Arguments of `audit`.
@@ -680,6 +779,29 @@ pub struct ImportPrometheusArgs {
     /// How many samples at most
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
     pub most_samples: u64,
+    /// Write the incident into this folder, a new or an empty one [default: a folder of its name, in `incidents`]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `capture`.
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// The incident, as the ledger calls it: `POLICY#NUMBER`
+    #[arg(value_name = "INCIDENT")]
+    pub incident: String,
+    /// The folder of the ledger [default: `ledger` beside firedrill.yaml]
+    #[arg(long, value_name = "DIR")]
+    pub ledger: Option<PathBuf>,
+    /// A Prometheus that has the samples of that time; without it only what the watcher was told is kept
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<String>,
+    /// A file with a bearer token
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Rule files instead of those of firedrill.yaml or the library
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
     /// Write the incident into this folder, a new or an empty one [default: a folder of its name, in `incidents`]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -300,8 +300,21 @@ fn page(import: &Import<'_>, story: &Story, texts: &[(String, String)], changes:
     text
 }
 
+/// That an incident can be written into a folder: what is there may have been edited by hand.
+///
+/// # Errors
+/// There is something in it.
+pub fn is_free(folder: &std::path::Path) -> Result<(), Failure> {
+    let has_something = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    if !has_something {
+        return Ok(());
+    }
+    let message = format!("the folder {} is not empty, and an incident has one of its own", folder.display());
+    Err(Failure::argument(message, "name a new or an empty one with `--out`, or another incident with `--name`"))
+}
+
 /// A text as YAML takes it, whatever is in it.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let is_plain =
         text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) && text.starts_with(|c: char| c.is_ascii_alphabetic());
     if is_plain { text.to_owned() } else { serde_json::to_string(text).expect("a text is plain data") }

@@ -94,7 +94,8 @@ impl Wanted {
         }
         let matchers: Vec<String> = selector.matchers().iter().map(ToString::to_string).collect();
         let text = format!("{{{}}}", matchers.join(","));
-        let reach_ms = selector.lookback_ms().min(LONGEST_BACK_MS).max(LOOKBACK_MS).saturating_add(behind_ms);
+        let own_ms = Some(selector.lookback_ms()).filter(|own_ms| *own_ms < i64::MAX).unwrap_or(LONGEST_BACK_MS);
+        let reach_ms = own_ms.max(LOOKBACK_MS).saturating_add(behind_ms);
         let own = self.selectors.entry(text).or_default();
         *own = reach_ms.max(*own);
     }

@@ -10,10 +10,11 @@ use firedrill_core::transcript::Desk;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::pilot::{Pilot, PilotSetup};
 use firedrill_policies::rules::{Ruler, RulerSettings};
-use firedrill_scenarios::incident::{Incident, read_alerts, read_recording};
+use firedrill_scenarios::incident::{Incident, read_alerts, read_recording, read_watched};
 use firedrill_telemetry::recording::{Playback, Recording};
 use firedrill_telemetry::store::Store;
 
+use crate::capturing::Watched;
 use crate::drill::{Answer, ENGINE, Rules};
 use crate::failure::Failure;
 use crate::home::{OwnRouting, Routings};
@@ -28,6 +29,8 @@ pub struct Replay {
     pub recording: Arc<Recording>,
     /// The alerts that were recorded; `None`: nobody knows.
     pub alerts: Option<Arc<Store>>,
+    /// What a watcher was told; `None`: nobody watched.
+    pub watched: Option<Arc<Watched>>,
     /// What watches.
     pub rules: Arc<Rules>,
     /// What answers.
@@ -48,6 +51,7 @@ pub fn prepare(
 ) -> Result<Replay, Failure> {
     let recording = Arc::new(read_recording(&incident, files)?);
     let alerts = read_alerts(&incident, files)?.map(Arc::new);
+    let watched = read_watched(&incident, files)?.map(|(path, text)| Watched::read(&path, &text).map(Arc::new)).transpose()?;
     let base = files.base();
     let rules = match rules {
         Some(rules) => rules,
@@ -64,7 +68,7 @@ pub fn prepare(
         start: recording.start,
     })?);
     sources::receivers_exist(&answer, rules.routing.as_deref())?;
-    Ok(Replay { incident, recording, alerts, rules, answer })
+    Ok(Replay { incident, recording, alerts, watched, rules, answer })
 }
 
 impl Replay {
@@ -85,10 +89,34 @@ impl Replay {
         }
     }
 
-    /// Plays the whole recording. Nothing can act: no actuator is handed out, and a recording could not react.
+    /// Plays the whole recording; to the policies that watched, what they were told then. Nothing can act: no actuator is handed out, and a
+    /// recording could not react.
     #[must_use]
     pub fn play(&self) -> Journal {
         let _entered = tracing::info_span!("replay", incident = %self.incident.name).entered();
+        self.watched_again().unwrap_or_else(|| self.played())
+    }
+
+    /// What the policies decide by what they were told live; `None` if nobody watched, or others did.
+    fn watched_again(&self) -> Option<Journal> {
+        let watched = self.watched.as_ref().filter(|watched| watched.is_by(&self.answer.policies))?;
+        match watched.play(&self.answer.policies, self.recording.start) {
+            Ok(journal) => Some(journal),
+            Err(why) => {
+                tracing::warn!(why, "what was watched cannot be played, and the recording is");
+                None
+            }
+        }
+    }
+
+    /// How much of what was decided live a journal has, and how much there was; `None` if nobody watched, or others did.
+    #[must_use]
+    pub fn reproduced(&self, journal: &Journal) -> Option<(usize, usize)> {
+        let watched = self.watched.as_ref().filter(|watched| watched.is_by(&self.answer.policies))?;
+        Some(watched.reproduced(journal))
+    }
+
+    fn played(&self) -> Journal {
         let recording = &self.recording;
         let mut playback = Playback::new(&recording.store);
         let before = playback.until(recording.start.unix_millis());

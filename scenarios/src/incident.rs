@@ -65,7 +65,9 @@ pub struct Incident {
     /// Where its samples are.
     pub recording: RecordingSource,
     /// The alerts that its Prometheus recorded, in our own format of recordings: `ALERTS` and `ALERTS_FOR_STATE`; `None`: nobody knows.
-    pub alerts: Option<AlertsSource>,
+    pub alerts: Option<FileSource>,
+    /// What a watcher was told, by which the policies that watched decide the same again; `None`: nobody watched.
+    pub watched: Option<FileSource>,
     /// Rule files, relative to the folder or names from the library; empty: the project's.
     pub rules: Vec<Located<Name>>,
     /// The Alertmanager configuration that routed its alerts, relative to the folder; `None`: the project's.
@@ -100,9 +102,9 @@ pub struct RecordingSource {
     pub place: Place,
 }
 
-/// Where the recorded alerts are.
+/// A file beside the recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlertsSource {
+pub struct FileSource {
     /// The file, relative to the folder.
     pub path: String,
     /// Where the incident names it.
@@ -171,6 +173,16 @@ pub fn read_alerts(incident: &Incident, files: &dyn Files) -> Result<Option<Stor
     let text = files.read(&source.path).map_err(|reason| vec![problem::unreadable(&source.place, &source.path, &reason)])?;
     let recording = Recording::parse(&text).map_err(|error| vec![problem::recording(&shown, &error.to_string(), IMPORT_ANEW)])?;
     Ok(Some(recording.store))
+}
+
+/// Reads what a watcher was told, as text with the path that messages call it by; `None` if nobody watched.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_watched(incident: &Incident, files: &dyn Files) -> Result<Option<(String, String)>, Vec<Problem>> {
+    let Some(source) = &incident.watched else { return Ok(None) };
+    let text = files.read(&source.path).map_err(|reason| vec![problem::unreadable(&source.place, &source.path, &reason)])?;
+    Ok(Some((beside(&source.place.file().path, &source.path), text)))
 }
 
 /// What is seen goes on after the last sample for so long: PromQL's lookback.
@@ -324,7 +336,8 @@ fn read_document(reader: &mut Reader, node: &Node, files: &dyn Files) -> Option<
     let at = fields.required(reader, "target").and_then(|node| known_target(reader, node, &inventory));
     let people = fields.optional("people").map(|node| read_people(reader, node));
     let recording = fields.required(reader, "recording").and_then(|node| read_source(reader, node));
-    let alerts = fields.optional("alerts").and_then(|node| read_alerts_source(reader, node));
+    let alerts = fields.optional("alerts").and_then(|node| file(reader, node, "the path of recorded alerts"));
+    let watched = fields.optional("watched").and_then(|node| file(reader, node, "the path of what was watched"));
     let rules = names(reader, &mut fields, "rules");
     let alertmanager = fields.optional("alertmanager").and_then(|node| located(reader, node, "the path of an `alertmanager.yml`"));
     let silences = fields.optional("silences").and_then(|node| located(reader, node, "the path of a file of silences"));
@@ -353,6 +366,7 @@ fn read_document(reader: &mut Reader, node: &Node, files: &dyn Files) -> Option<
         people: people.unwrap_or_default(),
         recording: recording?,
         alerts,
+        watched,
         rules,
         alertmanager,
         silences,
@@ -413,9 +427,9 @@ fn known_target(reader: &mut Reader, node: &Node, inventory: &Inventory) -> Opti
     }
 }
 
-fn read_alerts_source(reader: &mut Reader, node: &Node) -> Option<AlertsSource> {
-    let path = reader.text(node, "the path of recorded alerts")?.to_string();
-    Some(AlertsSource { path, place: node.place.clone() })
+fn file(reader: &mut Reader, node: &Node, what: &str) -> Option<FileSource> {
+    let path = reader.text(node, what)?.to_string();
+    Some(FileSource { path, place: node.place.clone() })
 }
 
 fn names(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str) -> Vec<Located<Name>> {

@@ -7,6 +7,7 @@ mod terminal;
 mod approve;
 mod audit;
 mod calibrate;
+mod capture;
 mod check;
 mod compare;
 mod completions;
@@ -16,19 +17,21 @@ mod explore;
 mod gate;
 mod import;
 mod init;
+mod label;
 mod learn;
 mod list;
 mod meaning;
-mod rehearse_live;
-mod label;
 mod promote;
+mod rehearse_live;
 mod replay;
 mod schema;
 mod run;
+mod shadow;
 mod status;
 mod test;
+mod watch;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, LogFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::logs;
@@ -37,7 +40,10 @@ use crate::output::Output;
 /// Does what the command line says.
 #[must_use]
 pub fn execute(cli: &Cli) -> Exit {
-    logs::start(&cli.common);
+    match &cli.command {
+        Command::Watch(arguments) => logs::start_service(&cli.common, arguments.log == LogFormat::Json),
+        _ => logs::start(&cli.common),
+    }
     let output = Output::new(&cli.common);
     if let Some(jobs) = cli.common.jobs {
         // A second call in one process (tests) keeps the first pool; results do not depend on it.
@@ -56,11 +62,14 @@ pub fn execute(cli: &Cli) -> Exit {
         Command::Replay(arguments) => replay::execute(arguments, output),
         Command::Import(arguments) => import::execute(arguments, output),
         Command::RehearseLive(arguments) => rehearse_live::execute(arguments, output),
+        Command::Capture(arguments) => capture::execute(arguments, output),
         Command::Learn(arguments) => learn::execute(arguments, output),
         Command::List(arguments) => list::execute(arguments, output),
         Command::Explain(arguments) => explain::execute(arguments, output),
         Command::Schema(arguments) => schema::execute(arguments, output),
         Command::Completions(arguments) => completions::execute(arguments, output),
+        Command::Watch(arguments) => watch::execute(arguments, output),
+        Command::Shadow(arguments) => shadow::execute(arguments, output),
         Command::Audit(arguments) => audit::execute(arguments, output),
         Command::Approve(arguments) => approve::execute(arguments, output),
         Command::Promote(arguments) => promote::execute(arguments, output),
@@ -96,12 +105,15 @@ fn allowed(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Replay(_) => "replay",
         Command::Import(_) => "import",
         Command::RehearseLive(_) => "rehearse-live",
+        Command::Capture(_) => "capture",
         Command::Learn(_) => "learn",
         Command::List(_) => "list",
         Command::Explain(_) => "explain",
         Command::Explore(_) => "explore",
         Command::Schema(_) => "schema",
         Command::Completions(_) => "completions",
+        Command::Watch(_) => "watch",
+        Command::Shadow(_) => "shadow",
         Command::Audit(_) => "audit",
         Command::Approve(_) => "approve",
         Command::Promote(_) => "promote",

@@ -47,6 +47,7 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
     let judged = incident.expect.as_ref().filter(|_| !unwatched).map(|expect| expect.judge(&journal, start, incident.onset));
     let quiet = incident.expect.as_ref().map_or_else(Vec::new, |expect| expect.quiet.clone());
     let scored = (!incident.faults.is_empty()).then(|| score(&journal, start, &incident.faults, &Scoring { quiet, ..Scoring::default() }));
+    let reproduced = replay.reproduced(&journal);
     let told_alerts = replay.alerts.as_ref().map(|alerts| fidelity(&replay.recording, &replay.rules, alerts));
     let transcript = Transcript { header: replay.header(), journal, ledger: Ledger::default() };
     if let Some(folder) = &arguments.out {
@@ -62,6 +63,9 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
                 "expect": judged, "score": scored, "timeline": story,
             });
             // Only where alerts were recorded is there something to be true to.
+            if let (Some((found, total)), Some(fields)) = (reproduced, document.as_object_mut()) {
+                fields.insert("watched".to_owned(), json!({ "decisions": total, "reproduced": found }));
+            }
             if let (Some(told), Some(fields)) = (&told_alerts, document.as_object_mut()) {
                 fields.insert("alerts".to_owned(), json!(told));
             }
@@ -70,7 +74,9 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
         Format::Text => {
             let told = story.render_from(start, terminal::width(), |kind, text| terminal::paint(output, kind, text));
             let unjudged = incident.expect.as_ref().filter(|_| unwatched).map(unwatched_by_anyone);
-            let reproduced = told_alerts.map_or_else(String::new, |told| format!("{}\n", told.sentence()));
+            let live =
+                reproduced.map_or_else(String::new, |(found, total)| format!("{found} of {total} decisions as they were made live\n"));
+            let reproduced = live + &told_alerts.map_or_else(String::new, |told| format!("{}\n", told.sentence()));
             let conclusion = unjudged.unwrap_or_else(|| conclusion(&transcript.journal, judged.as_ref(), scored.as_ref()));
             output.data(&format!("{}\n\n{told}\n{reproduced}{conclusion}", headline(incident, &replay)))?;
         }

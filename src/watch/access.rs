@@ -29,9 +29,12 @@ impl Access {
     /// # Errors
     /// The file cannot be read, or what stands there is too short.
     pub fn by_token(file: &Path) -> Result<Self, Failure> {
-        let problem = |message: String, remedy: &str| Failure::from(vec![Problem::in_file("FD0841", &file.display().to_string(), message).remedy(remedy)]);
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| problem(format!("the token cannot be read: {error}"), "name a file that this user can read with `--token-file`"))?;
+        let problem = |message: String, remedy: &str| {
+            Failure::from(vec![Problem::in_file("FD0841", &file.display().to_string(), message).remedy(remedy)])
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            problem(format!("the token cannot be read: {error}"), "name a file that this user can read with `--token-file`")
+        })?;
         let token = text.trim();
         if token.len() < SHORTEST_TOKEN {
             let message = format!("the token has {} characters, and fewer than {SHORTEST_TOKEN} can be guessed", token.len());
@@ -66,7 +69,9 @@ mod tests {
         std::fs::write(&file, "0123456789abcdef\n").unwrap();
         let access = Access::by_token(&file).unwrap();
         assert!(access.admits(Some(b"Bearer 0123456789abcdef")));
-        for shown in [None, Some(&b"Bearer 0123456789abcde"[..]), Some(b"0123456789abcdef"), Some(b"Basic 0123456789abcdef"), Some(b"Bearer ")] {
+        for shown in
+            [None, Some(&b"Bearer 0123456789abcde"[..]), Some(b"0123456789abcdef"), Some(b"Basic 0123456789abcdef"), Some(b"Bearer ")]
+        {
             assert!(!access.admits(shown), "{shown:?}");
         }
         assert!(Access::open().admits(None));

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use firedrill_core::journal::{Input, Truth};
 use firedrill_core::time::Time;
 use firedrill_policies::watcher::Want;
 use firedrill_telemetry::promql::{Sample, Value};
@@ -34,7 +33,9 @@ impl Asks for Prometheus {
             Some(Sample { labels: series.labels, value })
         });
         match answer.kind {
-            AnswerKind::Scalar => samples.next().map(|sample| Value::Scalar(sample.value)).ok_or_else(|| "a number without a value".to_owned()),
+            AnswerKind::Scalar => {
+                samples.next().map(|sample| Value::Scalar(sample.value)).ok_or_else(|| "a number without a value".to_owned())
+            }
             AnswerKind::Vector => Ok(Value::Vector(samples.collect())),
             AnswerKind::Matrix | AnswerKind::Text(_) => Err("the answer is no number".to_owned()),
         }
@@ -99,7 +100,7 @@ pub fn answer_all(patience: &Patience, asks: &dyn Asks, inbox: &Inbox) {
     while let Some((since, at, want)) = patience.next() {
         let policy = want.policy.name.clone();
         let longest = patience.longest;
-        let mut ask = |expression: &str, at_ms: i64| {
+        let ask = |expression: &str, at_ms: i64| {
             if since.elapsed() > longest {
                 return Err(format!("it was not asked within {} s", longest.as_secs()));
             }
@@ -113,12 +114,6 @@ pub fn answer_all(patience: &Patience, asks: &dyn Asks, inbox: &Inbox) {
         }
         inbox.answer(policy, input, failed.is_none());
     }
-}
-
-/// Whether an answer says that nobody knows.
-#[must_use]
-pub const fn is_unknown(input: &Input) -> bool {
-    matches!(input, Input::Evaluated { verdict: Truth::Unknown, .. } | Input::Measured { value: None, .. })
 }
 
 #[cfg(test)]

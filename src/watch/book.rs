@@ -14,13 +14,14 @@ use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{Event, Input, Notification};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Start, Time};
+use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::watcher::{Alerted, Decision, Observation, Observed, Past, Saved, incident_of};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::ledger::{Entry, Hashes, Ledger, Recorded, Recovery, Released, WATCH, What};
+use crate::ledger::{Chain, Entry, Hashes, Ledger, Recorded, Recovery, Released, WATCH, What};
 
 /// The version of the file in which a watcher keeps its memory.
 pub const STATE_SCHEMA: &str = "firedrill.watch-state/1";
@@ -32,6 +33,7 @@ const BY: &str = "watch";
 const SESSION: &str = "watch-session/1";
 const CLOCK: &str = "watch-clock/1";
 const INVENTORY: &str = "inventory/1";
+const WATCHING: &str = "watching/1";
 
 /// A chain that people write to as well is given up after so long without a write, and after so long at most; then for a moment.
 const IDLE: Duration = Duration::from_millis(200);
@@ -103,6 +105,8 @@ impl Book {
     /// # Errors
     /// The chain is not sound, or cannot be read.
     pub fn past(&mut self, policy: &Name) -> Result<(Vec<Value>, Past), Failure> {
+        // Its lock is given up first: this process has no other right to it than others.
+        self.policies.remove(policy);
         let (mut ledger, recovery) = Ledger::open(&self.folder, policy)?;
         for told in recovery.told() {
             tracing::warn!(chain = %policy, "{told}");
@@ -158,6 +162,17 @@ impl Book {
         Ok(())
     }
 
+    /// Writes down that a policy is watched from now on: the time that passes without an alert is evidence too.
+    ///
+    /// # Errors
+    /// As [`Self::decide`].
+    pub fn begin(&mut self, policy: &Name, stage: Stage, at: Time) -> Result<(), Failure> {
+        let hashes = self.hashes.get(policy).cloned().unwrap_or_default();
+        let what = What::State { of: WATCHING.to_owned(), value: json!({ "stage": stage, "hashes": hashes }) };
+        let entry = Entry { at: self.timestamp(at)?, by: BY.to_owned(), what };
+        self.page(policy)?.append(vec![entry])
+    }
+
     /// Gives up the chains of policies that were not written to for a while, so that people can write to them.
     pub fn rest(&mut self) {
         let (mut idle, mut held) = (Vec::new(), false);
@@ -169,15 +184,24 @@ impl Book {
                 idle.push(policy.clone());
             }
         }
-        for policy in idle {
-            if let Some(Page::Open { ledger, .. }) = self.policies.remove(&policy) {
-                self.policies.insert(policy, Page::Released(ledger.release()));
-            }
-        }
+        idle.iter().for_each(|policy| self.release(policy));
         if held {
             // Whoever waits for the lock looks for it every ten milliseconds.
             std::thread::sleep(PAUSE);
         }
+    }
+
+    fn release(&mut self, policy: &Name) {
+        if let Some(Page::Open { ledger, .. }) = self.policies.remove(policy) {
+            self.policies.insert(policy.clone(), Page::Released(ledger.release()));
+        }
+    }
+
+    /// Gives up the chains of all policies.
+    #[cfg(test)]
+    pub(super) fn release_all(&mut self) {
+        let all: Vec<Name> = self.policies.keys().cloned().collect();
+        all.iter().for_each(|policy| self.release(policy));
     }
 
     /// Whether a chain of a policy is held, so that [`Self::rest`] is due soon.
@@ -331,6 +355,22 @@ fn read_observations(entries: &[Recorded], start: Start) -> Result<Vec<Observed>
     Ok(observed)
 }
 
+/// What a watcher's chain holds: from where its instants count, what it was told in order, and what was declared to exist, as the last session knew it.
+///
+/// # Errors
+/// Nobody has watched yet; or another firedrill wrote it.
+pub fn observations(watch: &Chain) -> Result<(Start, Vec<Observed>, Inventory), Failure> {
+    let start = watch.entries.iter().find_map(|recorded| session_start(&recorded.entry.what));
+    let Some(start) = start else {
+        return Err(Failure::argument("nobody has watched yet: the ledger has no session", "start one with `firedrill watch`"));
+    };
+    let declared = watch.entries.iter().rev().find_map(|recorded| match &recorded.entry.what {
+        What::State { of, value } if of == INVENTORY => serde_json::from_value(value.clone()).ok(),
+        _ => None,
+    });
+    Ok((start, read_observations(&watch.entries, start)?, declared.unwrap_or_default()))
+}
+
 fn alerted(input: &Value) -> serde_json::Result<(Alerted, u64)> {
     let notified = input.get("notified").unwrap_or(&Value::Null);
     let notification: Notification = serde_json::from_value(notified.clone())?;
@@ -364,7 +404,8 @@ mod tests {
     fn alert(pod: &str, ends_at: Option<Time>) -> Alerted {
         let labels: LabelSet = [("alertname", "Down"), ("pod", pod)].map(|(name, value)| (Name::new(name), Name::new(value))).into();
         let status = if ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing };
-        let notification = Notification { alert: Name::new("Down"), status, labels, starts_at: Time::from_seconds(7), receiver: Some(Name::new("r")) };
+        let notification =
+            Notification { alert: Name::new("Down"), status, labels, starts_at: Time::from_seconds(7), receiver: Some(Name::new("r")) };
         Alerted { notification, ends_at }
     }
 
@@ -384,7 +425,8 @@ mod tests {
         let observed: Vec<Observed> =
             whats.into_iter().enumerate().map(|(index, what)| Observed { at: Time::from_seconds(10 + index as u64), what }).collect();
         let asked = Asked { incident: "restart#4".into(), question: Some("up == 0".into()) };
-        let written: Vec<_> = observed.iter().map(|own| (own.clone(), matches!(own.what, Observation::Answered { .. }).then(|| asked.clone()))).collect();
+        let written: Vec<_> =
+            observed.iter().map(|own| (own.clone(), matches!(own.what, Observation::Answered { .. }).then(|| asked.clone()))).collect();
         let (mut book, found) = Book::open(folder.path(), start, BTreeMap::new()).unwrap();
         assert!(found.start.is_none() && found.observed.is_empty());
         book.observe(&written, &Inventory::default()).unwrap();

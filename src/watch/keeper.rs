@@ -34,8 +34,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const REMEMBER_AFTER: usize = 10_000;
 const REMEMBER_EVERY: Duration = Duration::from_secs(60);
 
-/// How far before the first session instants begin to count, so that alerts that began before it have their times: 30 days.
-const BEFORE: Span = Span::from_minutes(30 * 24 * 60);
+/// How far before the first session instants begin to count, so that alerts that began before it have their times: ten years.
+const BEFORE: Span = Span::from_minutes(3_652 * 24 * 60);
 
 /// What a keeper is made of.
 pub struct KeeperSetup {
@@ -86,6 +86,10 @@ impl Keeper {
         let at = keeper.ticker.read().at;
         keeper.take_in(at, beginning, None);
         keeper.write()?;
+        let watched: Vec<(Name, Stage)> = keeper.watcher.policies().map(|(policy, stage, _)| (policy.name.clone(), stage)).collect();
+        for (policy, stage) in watched {
+            keeper.book.begin(&policy, stage, at)?;
+        }
         keeper.remember();
         Ok((keeper, notes))
     }
@@ -278,7 +282,12 @@ fn heard_again(setup: WatcherSetup, found: Found, notes: &mut Vec<String>) -> (W
 }
 
 /// Adds the decisions that the chains of the policies lack, and gives how far each has come.
-fn complete(book: &mut Book, watcher: &mut Watcher, redecided: Vec<Decision>, notes: &mut Vec<String>) -> Result<BTreeMap<Name, Past>, Failure> {
+fn complete(
+    book: &mut Book,
+    watcher: &mut Watcher,
+    redecided: Vec<Decision>,
+    notes: &mut Vec<String>,
+) -> Result<BTreeMap<Name, Past>, Failure> {
     let names: BTreeSet<Name> = watcher.policies().map(|(policy, ..)| policy.name.clone()).collect();
     let mut pasts = BTreeMap::new();
     let mut lacking = Vec::new();
@@ -286,7 +295,10 @@ fn complete(book: &mut Book, watcher: &mut Watcher, redecided: Vec<Decision>, no
         let (decided, past) = book.past(&name)?;
         let own: Vec<&Decision> = redecided.iter().filter(|decision| decision.policy == name).collect();
         let there = |decision: &&&Decision| decided.get(decision.record.number as usize);
-        let agree = own.iter().filter_map(|decision| Some((decision, there(&decision)?))).all(|(own, there)| plain_event(&own.record.event) == *there);
+        let agree = own
+            .iter()
+            .filter_map(|decision| Some((decision, there(&decision)?)))
+            .all(|(own, there)| plain_event(&own.record.event) == *there);
         if agree {
             lacking.extend(own.into_iter().filter(|decision| decision.record.number >= past.decisions).cloned());
         } else {

@@ -14,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
 use firedrill_core::time::Start;
-use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -31,8 +30,11 @@ const MOST_BYTES: usize = 4 << 20;
 /// A webhook must be here within this time, and a connection must be secured within it.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(10);
 
-/// Connections at a time.
+/// Connections that are being secured at a time.
 const MOST_CONNECTIONS: usize = 512;
+
+/// Webhooks that are being read at a time, so that no more than so many bodies are in memory.
+const MOST_AT_ONCE: usize = 64;
 
 /// When who was turned away may come again, seconds.
 const COME_AGAIN: HeaderValue = HeaderValue::from_static("5");
@@ -50,6 +52,15 @@ pub struct Server {
     pub start: Start,
     /// Whether the keeper's thread is there.
     pub is_alive: Arc<AtomicBool>,
+    reading: Semaphore,
+}
+
+impl Server {
+    /// One whose keeper is alive.
+    #[must_use]
+    pub fn new(inbox: Arc<Inbox>, metrics: Arc<Metrics>, access: Access, start: Start) -> Self {
+        Self { inbox, metrics, access, start, is_alive: Arc::new(AtomicBool::new(true)), reading: Semaphore::new(MOST_AT_ONCE) }
+    }
 }
 
 /// The paths: `POST /webhook`, `GET /metrics`, `/healthz` and `/readyz`.
@@ -71,6 +82,10 @@ async fn webhook(State(server): State<Arc<Server>>, request: Request) -> Respons
         tracing::warn!(status = status.as_u16(), why, "a webhook was refused");
         (status, format!("{why}\n")).into_response()
     };
+    let Ok(reading) = server.reading.try_acquire() else {
+        Metrics::add(&server.metrics.turned_away, 1);
+        return answer(Taken::NoRoom);
+    };
     let body = match tokio::time::timeout(ARRIVES_WITHIN, to_bytes(request.into_body(), MOST_BYTES)).await {
         Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, format!("the message did not arrive within {} s", ARRIVES_WITHIN.as_secs())),
         Ok(Err(_)) => {
@@ -89,6 +104,7 @@ async fn webhook(State(server): State<Arc<Server>>, request: Request) -> Respons
         }
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error.to_string()),
     };
+    drop(reading);
     let (reply, taken) = oneshot::channel();
     let taken = match server.inbox.offer(alerts, body.len(), reply) {
         Err(taken) => {
@@ -103,7 +119,10 @@ async fn webhook(State(server): State<Arc<Server>>, request: Request) -> Respons
 
 fn answer(taken: Taken) -> Response {
     match taken {
-        Taken::Kept { news, repeated, late } => axum::Json(json!({ "news": news, "repeated": repeated, "late": late })).into_response(),
+        Taken::Kept { news, repeated, late } => {
+            let text = format!("{{\"news\":{news},\"repeated\":{repeated},\"late\":{late}}}\n");
+            ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
+        }
         Taken::NoRoom => come_again("there is no room for more; it is asked for again"),
         Taken::Lost => come_again("the ledger is not written any more: the watcher stops"),
     }
@@ -121,7 +140,10 @@ fn refused(server: &Server, request: &Request) -> Option<Response> {
     }
     Metrics::add(&server.metrics.refused, 1);
     tracing::warn!(path = request.uri().path(), "somebody without the token was refused");
-    Some((StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))], "show the token of the watcher\n").into_response())
+    Some(
+        (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))], "show the token of the watcher\n")
+            .into_response(),
+    )
 }
 
 async fn metrics(State(server): State<Arc<Server>>, request: Request) -> Response {

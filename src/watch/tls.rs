@@ -48,7 +48,9 @@ pub fn acceptor(files: &Files) -> Result<TlsAcceptor, Failure> {
             builder.with_client_cert_verifier(verifier.map_err(|error| wrong(file, &error.to_string()))?)
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| wrong(&files.certificate, &format!("it cannot be used with its key: {error}")))?;
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| wrong(&files.certificate, &format!("it cannot be used with its key: {error}")))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
@@ -67,5 +69,9 @@ fn reader(file: &Path) -> Result<io::BufReader<File>, Failure> {
 }
 
 fn wrong(file: &Path, message: &str) -> Failure {
-    vec![Problem::in_file("FD0842", &file.display().to_string(), message).remedy("name PEM files: `--tls-cert` with `--tls-key`, and `--client-ca`")].into()
+    vec![
+        Problem::in_file("FD0842", &file.display().to_string(), message)
+            .remedy("name PEM files: `--tls-cert` with `--tls-key`, and `--client-ca`"),
+    ]
+    .into()
 }

@@ -127,7 +127,8 @@ mod tests {
     fn alerts_are_read_with_their_receiver_and_their_times() {
         let firing = r#"{"status":"firing","labels":{"alertname":"Down","pod":"a"},"annotations":{"summary":"x"},
             "startsAt":"2026-01-05T01:00:00.5+01:00","endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://p","fingerprint":"1"}"#;
-        let resolved = r#"{"status":"resolved","labels":{"alertname":"Down"},"startsAt":"2025-01-01T00:00:00Z","endsAt":"2026-01-05T00:01:00Z"}"#;
+        let resolved =
+            r#"{"status":"resolved","labels":{"alertname":"Down"},"startsAt":"2025-01-01T00:00:00Z","endsAt":"2026-01-05T00:01:00Z"}"#;
         let (alerts, truncated) = read(&message(&format!("{firing},{resolved}"))).unwrap();
         assert_eq!((alerts.len(), truncated), (2, 2));
         let first = &alerts[0].notification;
@@ -148,7 +149,10 @@ mod tests {
         let refused = |body: &str| read(body).unwrap_err().to_string();
         assert!(refused("[]").starts_with("this is no webhook of Alertmanager's: "));
         assert!(refused(&message("{}").replace(r#""version":"4""#, r#""version":"3""#)).contains("this is no webhook"));
-        assert_eq!(refused(&message("").replace(r#""version":"4""#, r#""version":"3""#)), "this is a webhook of version \"3\", and version \"4\" is read");
+        assert_eq!(
+            refused(&message("").replace(r#""version":"4""#, r#""version":"3""#)),
+            "this is a webhook of version \"3\", and version \"4\" is read"
+        );
         let nameless = r#"{"status":"firing","labels":{},"startsAt":"2026-01-05T00:00:00Z"}"#;
         assert_eq!(refused(&message(nameless)), "alert 1 of the message has no label `alertname`");
         let timeless = r#"{"status":"firing","labels":{"alertname":"Down"},"startsAt":"yesterday"}"#;

@@ -1,6 +1,5 @@
 //! `firedrill import prometheus`: what a Prometheus remembers of a stretch of time, as an incident folder.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,7 +15,7 @@ use crate::commands::setting::RuleNames;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::importing::{Import, Imported, import, usual_changes};
+use crate::importing::{Import, Imported, import, is_free, usual_changes};
 use crate::output::{Output, Room, write_files};
 use crate::prometheus::{Access, Prometheus};
 use crate::pulling::Limits;
@@ -89,16 +88,6 @@ fn is_name(name: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::argument(format!("`--name {name}` is no name of an incident"), "take letters, digits and hyphens"))
-}
-
-/// What is there may have been edited by hand.
-fn is_free(folder: &Path) -> Result<(), Failure> {
-    let has_something = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-    if !has_something {
-        return Ok(());
-    }
-    let message = format!("the folder {} is not empty, and an incident has one of its own", folder.display());
-    Err(Failure::argument(message, "name a new or an empty one with `--out`, or another incident with `--name`"))
 }
 
 /// The command that imports the same again: with times of the calendar.

@@ -1,0 +1,411 @@
+//! What a watcher saw and decided of one incident, as an incident folder whose replay decides the same again.
+//!
+//! All that a watcher was told stands in its chain of the ledger. It is heard again up to shortly before the incident, what is remembered then is kept,
+//! and what it was told from there on beside it: so a capture is small, however long the watcher has run, and no guard forgets what it had counted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::{AlertStatus, Event, Journal};
+use firedrill_core::name::Name;
+use firedrill_core::problem::Problem;
+use firedrill_core::time::{Span, Start, Time};
+use firedrill_core::words::counted;
+use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::policy::Policy;
+use firedrill_policies::watcher::{Observation, Observed, Saved, Watcher, WatcherSetup};
+use firedrill_scenarios::incident::FILE_NAME;
+use firedrill_telemetry::labels::{Labels, METRIC_NAME};
+use firedrill_telemetry::recording::Recording;
+use firedrill_telemetry::store::{STALE, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::drill::ENGINE;
+use crate::failure::Failure;
+use crate::importing::{ALERTS, quoted};
+use crate::ledger::{Chain, What};
+use crate::load::Source;
+use crate::pulling::Pulled;
+use crate::recorded::RECORDING;
+use crate::watch::observations;
+
+/// The version of the file.
+pub const SCHEMA: &str = "firedrill.watched/1";
+
+/// What was watched, in an incident folder.
+pub const WATCHED: &str = "watched.json";
+
+/// So long before an incident and after it is captured.
+pub const AROUND: Span = Span::from_minutes(15);
+
+/// What a watcher was told around an incident, and what it decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watched {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The version of the engine that captured it.
+    pub engine: String,
+    /// The calendar instant from which its instants count, milliseconds since 1970.
+    pub start_ms: i64,
+    /// The policies that watched: the hash of each, and its stage.
+    pub policies: BTreeMap<Name, WatchedPolicy>,
+    /// What was declared to exist.
+    pub inventory: Inventory,
+    /// What the watcher remembered before the first of these observations.
+    pub saved: Saved,
+    /// What it was told, in order.
+    pub observed: Vec<Observed>,
+    /// What it decided, in order of the policies' names: the events as they stand in the ledger.
+    pub decided: BTreeMap<Name, Vec<serde_json::Value>>,
+}
+
+/// A policy that watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchedPolicy {
+    /// BLAKE3 of the lowered policy, hexadecimal.
+    pub hash: String,
+    /// Its stage.
+    pub stage: Stage,
+}
+
+impl Watched {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// It is another version's, or damaged.
+    pub fn read(path: &str, text: &str) -> Result<Self, Failure> {
+        let problem = |reason: &str| {
+            let message = format!("what was watched cannot be read: {reason}");
+            Failure::Input(vec![Problem::in_file("FD0881", path, message).remedy("capture it anew with `firedrill capture`")])
+        };
+        let loose: serde_json::Value = serde_json::from_str(text).map_err(|error| problem(&error.to_string()))?;
+        match loose.get("schema").and_then(serde_json::Value::as_str) {
+            Some(SCHEMA) => serde_json::from_value(loose).map_err(|error| problem(&error.to_string())),
+            schema => Err(problem(&format!("its schema is `{}`, and `{SCHEMA}` is what can be read", schema.unwrap_or_default()))),
+        }
+    }
+
+    /// The calendar instant from which its instants count.
+    #[must_use]
+    pub const fn start(&self) -> Start {
+        Start::from_unix_millis(self.start_ms)
+    }
+
+    /// Whether these are the policies that watched, and no others.
+    #[must_use]
+    pub fn is_by(&self, policies: &[Arc<Policy>]) -> bool {
+        policies.len() == self.policies.len()
+            && policies.iter().all(|policy| self.policies.get(&policy.name).is_some_and(|own| own.hash == policy.hash()))
+    }
+
+    /// What these policies decide of it, with its times counted from `start`; what they were told of stands beside it.
+    ///
+    /// # Errors
+    /// It was kept by another version of the engine.
+    pub fn play(&self, policies: &[Arc<Policy>], start: Start) -> Result<Journal, String> {
+        let stage = |policy: &Arc<Policy>| self.policies.get(&policy.name).map_or(Stage::DryRun, |own| own.stage);
+        let setup = WatcherSetup {
+            start: self.start(),
+            policies: policies.iter().map(|policy| (Arc::clone(policy), stage(policy))).collect(),
+            inventory: Arc::new(self.inventory.clone()),
+        };
+        let mut watcher = Watcher::new(setup);
+        watcher.restore(self.saved.clone())?;
+        let mut journal = Journal::new();
+        let mut last = Time::ZERO;
+        let mut write = |at: Time, event: Event| {
+            let at = start.time_of(self.start().prometheus_millis(at)).unwrap_or(Time::ZERO);
+            // Where the clock was set back the story goes on all the same.
+            last = last.max(at);
+            journal.write(last, event);
+        };
+        for observed in &self.observed {
+            if let Observation::Told { alerts } = &observed.what {
+                alerts.iter().for_each(|alerted| write(observed.at, Event::Notified { notification: alerted.notification.clone() }));
+            }
+            watcher.take_in(observed).into_iter().for_each(|decision| write(decision.record.at, decision.record.event));
+        }
+        let ended = last;
+        journal.write(ended, Event::RunEnded { reason: "what was watched ends".to_owned() });
+        Ok(journal)
+    }
+
+    /// How many of the decisions that stand in the ledger a replay has, in their order, and how many there are.
+    #[must_use]
+    pub fn reproduced(&self, journal: &Journal) -> (usize, usize) {
+        let total = self.decided.values().map(Vec::len).sum();
+        let mut left: BTreeMap<&Name, std::slice::Iter<'_, serde_json::Value>> =
+            self.decided.iter().map(|(policy, events)| (policy, events.iter())).collect();
+        let mut found = 0;
+        for record in journal.records() {
+            let event = serde_json::to_value(&record.event).expect("an event is plain data");
+            let next = left.values_mut().find(|events| events.as_slice().first() == Some(&event));
+            found += usize::from(next.and_then(Iterator::next).is_some());
+        }
+        (found, total)
+    }
+}
+
+/// What is captured, and out of what.
+#[derive(Clone, Debug)]
+pub struct Capture<'a> {
+    /// The incident, as the ledger calls it: `POLICY#NUMBER`.
+    pub incident: &'a str,
+    /// The watcher's chain.
+    pub watch: &'a Chain,
+    /// The chains of policies, by name.
+    pub chains: &'a BTreeMap<Name, Chain>,
+    /// The policies as they are today, each with its file.
+    pub policies: &'a [(Arc<Policy>, Source)],
+    /// The rule files.
+    pub rules: &'a [Source],
+    /// The command that captures it again.
+    pub command: &'a str,
+}
+
+/// A stretch of time around an incident, of which samples can be pulled.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    /// The incident's name for a folder.
+    pub name: String,
+    /// From when.
+    pub from: Start,
+    /// Until when.
+    pub to: Start,
+    /// When the incident was taken up.
+    pub opened: Start,
+    /// When it was closed; `None`: it was open at the end.
+    pub closed: Option<Start>,
+    /// What was watched.
+    pub watched: Watched,
+    /// How many of the ledger's decisions its replay has, and how many there are.
+    pub reproduced: (usize, usize),
+    alerts: Vec<(Start, Labels, AlertStatus)>,
+}
+
+/// Captures an incident out of a ledger.
+///
+/// # Errors
+/// The ledger has no such incident; its policies are not what they were; or another version of the engine kept it.
+pub fn capture(capture: &Capture<'_>) -> Result<Captured, Failure> {
+    let (start, observed, inventory) = observations(capture.watch)?;
+    let at = |own: &crate::ledger::Recorded| own.entry.at.as_millisecond();
+    let policy = Name::new(capture.incident.rsplit_once('#').map_or(capture.incident, |(policy, _)| policy));
+    let own = |own: &&crate::ledger::Recorded| matches!(&own.entry.what, What::Decision { incident, is_backtest: false, .. } if incident == capture.incident);
+    let decisions: Vec<_> = capture.chains.get(&policy).map_or_else(Vec::new, |chain| chain.entries.iter().filter(own).collect());
+    let (Some(first), Some(last)) = (decisions.first(), decisions.last()) else { return Err(no_such(capture)) };
+    let is_closed = matches!(&last.entry.what, What::Decision { event, .. } if event.get("incident_closed").is_some());
+    let around = i64::try_from(AROUND.as_millis()).unwrap_or(0);
+    let (from_ms, to_ms) = (at(first) - around, at(last) + around);
+    let instant = |ms: i64| start.time_of(ms).unwrap_or(Time::ZERO);
+    let (from, to) = (instant(from_ms), instant(to_ms));
+    let policies = sessions(capture, &observed, to)?;
+    let mut watcher = Watcher::new(WatcherSetup { start, policies: policies.clone(), inventory: Arc::new(inventory.clone()) });
+    let before = observed.iter().take_while(|observed| observed.at < from).count();
+    for observed in &observed[..before] {
+        let _ = watcher.take_in(observed);
+    }
+    let saved = watcher.saved();
+    let kept: Vec<Observed> = observed[before..].iter().take_while(|observed| observed.at <= to).cloned().collect();
+    let watched = Watched {
+        schema: SCHEMA.to_owned(),
+        engine: ENGINE.to_owned(),
+        start_ms: start.unix_millis(),
+        policies: policies
+            .iter()
+            .map(|(policy, stage)| (policy.name.clone(), WatchedPolicy { hash: policy.hash(), stage: *stage }))
+            .collect(),
+        inventory,
+        saved,
+        observed: kept,
+        decided: policies.iter().map(|(policy, _)| (policy.name.clone(), decided(capture, &policy.name, (from_ms, to_ms)))).collect(),
+    };
+    let (from, last_ms) = (Start::from_unix_millis(from_ms), at(last));
+    // What was told last may be sooner than as long after the incident as would be captured.
+    let to_ms = watched.observed.last().map_or(last_ms, |last| start.prometheus_millis(last.at)).max(last_ms);
+    let alone: Vec<Arc<Policy>> = policies.into_iter().map(|(policy, _)| policy).collect();
+    let journal = watched.play(&alone, from).map_err(|why| anyhow::anyhow!("what was watched cannot be played again: {why}"))?;
+    let reproduced = watched.reproduced(&journal);
+    Ok(Captured {
+        name: capture.incident.replace('#', "-"),
+        from,
+        to: Start::from_unix_millis(to_ms),
+        opened: Start::from_unix_millis(at(first)),
+        closed: is_closed.then(|| Start::from_unix_millis(last_ms)),
+        alerts: told(&watched),
+        watched,
+        reproduced,
+    })
+}
+
+fn no_such(capture: &Capture<'_>) -> Failure {
+    let mut known: Vec<String> = Vec::new();
+    for chain in capture.chains.values() {
+        for own in &chain.entries {
+            if let What::Decision { incident, is_backtest: false, .. } = &own.entry.what
+                && !known.contains(incident)
+                && incident.contains('#')
+            {
+                known.push(incident.clone());
+            }
+        }
+    }
+    let remedy = match &known[..] {
+        [] => "nothing has been taken up yet: `firedrill status` tells what is watched".to_owned(),
+        known => format!("it has {}", known[known.len().saturating_sub(10)..].join(", ")),
+    };
+    let message = format!("the ledger has no incident `{}` that was watched", capture.incident);
+    Failure::Input(vec![Problem::in_file("FD0882", "the ledger", message).remedy(remedy)])
+}
+
+/// The policies of the session in which the incident lies, each with its stage. They must be what they were: what another version was told answers
+/// other questions than this one's.
+fn sessions(capture: &Capture<'_>, observed: &[Observed], to: Time) -> Result<Vec<(Arc<Policy>, Stage)>, Failure> {
+    let began = observed.iter().take_while(|observed| observed.at <= to).filter_map(|observed| match &observed.what {
+        Observation::Began { policies, .. } => Some(policies),
+        _ => None,
+    });
+    let Some(session) = began.last() else { return Err(no_such(capture)) };
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for (name, own) in session {
+        match capture.policies.iter().find(|(policy, _)| policy.name == *name) {
+            Some((policy, _)) if policy.hash() == own.hash => found.push((Arc::clone(policy), own.stage)),
+            other => {
+                let what = if other.is_some() { "is not what it was when it watched" } else { "is not here any more" };
+                let remedy = "check out the revision at which it watched, and capture there; the ledger may be named with `--ledger`";
+                problems.push(Problem::in_file("FD0883", &format!("the policy {name}"), format!("`{name}` {what}")).remedy(remedy));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(Failure::Input(problems)) }
+}
+
+/// What the ledger has of a policy's decisions between two instants.
+fn decided(capture: &Capture<'_>, policy: &Name, (from_ms, to_ms): (i64, i64)) -> Vec<serde_json::Value> {
+    let Some(chain) = capture.chains.get(policy) else { return Vec::new() };
+    let own = chain.entries.iter().filter(|own| (from_ms..=to_ms).contains(&own.entry.at.as_millisecond()));
+    let event = |own: &crate::ledger::Recorded| match &own.entry.what {
+        What::Decision { event, is_backtest: false, .. } => Some(event.clone()),
+        _ => None,
+    };
+    own.filter_map(event).collect()
+}
+
+/// What the watcher was told of alerts.
+fn told(watched: &Watched) -> Vec<(Start, Labels, AlertStatus)> {
+    let start = watched.start();
+    let mut told = Vec::new();
+    for observed in &watched.observed {
+        let Observation::Told { alerts } = &observed.what else { continue };
+        for alerted in alerts {
+            let mut builder = Labels::builder();
+            for (name, value) in &alerted.notification.labels {
+                builder = builder.set(name.as_str(), value.as_str());
+            }
+            let at = Start::from_unix_millis(start.prometheus_millis(observed.at));
+            told.push((at, builder.build(), alerted.notification.status));
+        }
+    }
+    told
+}
+
+impl Captured {
+    /// The files of the incident's folder. `pulled` are samples of a Prometheus; without them the recording holds what the watcher was told of alerts,
+    /// as `ALERTS` would tell it.
+    #[must_use]
+    pub fn files(&self, capture: &Capture<'_>, pulled: Option<(&Pulled, &str)>) -> Vec<(String, String)> {
+        let (store, source) = match pulled {
+            Some((pulled, url)) => (pulled.store.clone(), format!("{url} from {} to {}, {ENGINE}", self.from, self.to)),
+            None => (self.heard(), format!("what a watcher was told from {} to {}, {ENGINE}", self.from, self.to)),
+        };
+        let recording = Recording { start: self.from, end_ms: self.to.unix_millis(), source: source.clone(), store };
+        let watched = serde_json::to_string(&self.watched).expect("what was watched is plain data") + "\n";
+        let mut files = vec![(RECORDING.to_owned(), recording.to_text()), (WATCHED.to_owned(), watched)];
+        if let Some((pulled, _)) = pulled {
+            let alerts = Recording { start: self.from, end_ms: self.to.unix_millis(), source, store: pulled.alerts.clone() };
+            files.push((ALERTS.to_owned(), alerts.to_text()));
+        }
+        let name = |source: &Source| source.path.rsplit('/').next().unwrap_or(&source.path).to_owned();
+        let rules: Vec<(String, String)> =
+            capture.rules.iter().map(|source| (format!("rules/{}", name(source)), source.text.clone())).collect();
+        let own = |(policy, _): &&(Arc<Policy>, Source)| self.watched.policies.contains_key(&policy.name);
+        let policies: Vec<(String, String)> = capture
+            .policies
+            .iter()
+            .filter(own)
+            .map(|(policy, source)| (format!("policies/{}.yaml", policy.name), source.text.clone()))
+            .collect();
+        files.insert(0, (FILE_NAME.to_owned(), self.page(capture, pulled.is_some(), (&rules, &policies))));
+        files.extend(rules);
+        files.extend(policies);
+        files
+    }
+
+    /// The alerts that the watcher was told of, as series; each is on from when it was told to when it was told to be over, or to the end.
+    fn heard(&self) -> Store {
+        let mut samples: BTreeMap<Labels, BTreeMap<i64, f64>> = BTreeMap::new();
+        for (at, labels, status) in &self.alerts {
+            let labels = labels.to_builder().set(METRIC_NAME, "ALERTS").set("alertstate", "firing").build();
+            let value = if *status == AlertStatus::Firing { 1.0 } else { STALE };
+            samples.entry(labels).or_default().insert(at.unix_millis(), value);
+        }
+        let mut store = Store::new();
+        for (labels, samples) in samples {
+            let id = store.series(&labels);
+            for (at_ms, value) in samples {
+                store.append(id, at_ms, value).expect("a map is in order");
+            }
+        }
+        store
+    }
+
+    fn page(&self, capture: &Capture<'_>, has_samples: bool, (rules, policies): (&[(String, String)], &[(String, String)])) -> String {
+        let mut text = format!("# Captured from a watcher: `{}`.\n# What is marked as a guess is for you to put right.\n", capture.command);
+        let mut line = |line: String| writeln!(text, "{line}").expect("a string takes all");
+        let alert = self.alerts.iter().find_map(|(_, labels, _)| labels.get("alertname")).unwrap_or("an alert");
+        line("schema: incident/1".to_owned());
+        line(format!("incident: {}", quoted(&self.name)));
+        line(format!(
+            "what: {} # guess: say what users noticed",
+            quoted(&format!("{} was taken up because of {alert}.", capture.incident))
+        ));
+        line(format!("onset: {} # guess: when a policy took it up", self.opened));
+        match self.closed {
+            Some(closed) => line(format!("end: {closed} # guess: when the policy closed it")),
+            None => line("# end: when was it over? The policy had not closed it.".to_owned()),
+        }
+        line("cause: unknown # what turned out to be wrong".to_owned());
+        line("target: unknown # where was it? such as service/NAME or replica/NAME".to_owned());
+        if !self.watched.inventory.services.is_empty() {
+            line("services: # as the watcher was told".to_owned());
+        }
+        for (name, entry) in &self.watched.inventory.services {
+            let tier = if entry.critical { "critical" } else { "normal" };
+            let list = |names: &[Name]| names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+            let (zones, calls) = (list(&entry.zones), list(&entry.calls));
+            line(format!("  {}: {{ replicas: {}, zones: [{zones}], tier: {tier}, calls: [{calls}] }}", quoted(name), entry.replicas));
+        }
+        let of_samples = if has_samples { "" } else { " # no samples: only the alerts that the watcher was told of" };
+        line(format!("recording: {{ firedrill: {RECORDING} }}{of_samples}"));
+        line(format!("watched: {WATCHED} # what the watcher was told, by which the same policies decide the same again"));
+        if has_samples {
+            line(format!("alerts: {ALERTS}"));
+        }
+        let list = |files: &[(String, String)]| files.iter().map(|(path, _)| quoted(path)).collect::<Vec<_>>().join(", ");
+        line(format!("rules: [{}]", list(rules)));
+        line(format!("policies: [{}]", list(policies)));
+        text
+    }
+
+    /// In one line.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let (found, total) = self.reproduced;
+        let observations = counted(self.watched.observed.len() as u64, "observation");
+        format!("{observations} from {} to {}; the replay has {found} of {total} decisions that stand in the ledger", self.from, self.to)
+    }
+}

@@ -1,0 +1,114 @@
+//! `firedrill capture`: what a watcher saw and decided of one incident, as an incident folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use firedrill_core::name::Name;
+use firedrill_policies::policy::Policy;
+use firedrill_policies::rules::RuleSet;
+use serde_json::json;
+
+use super::setting::RuleNames;
+use crate::capturing::{Capture, Captured, capture};
+use crate::cli::{CaptureArgs, Format};
+use crate::command_line::CommandLine;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::importing::is_free;
+use crate::ledger::{Chain, FOLDER, Ledger, WATCH};
+use crate::load::{self, Source};
+use crate::output::{Output, Room, write_files};
+use crate::prometheus::{Access, Prometheus};
+use crate::pulling::{Limits, Pulled, Wanted, pull};
+
+/// The version of the JSON.
+const SCHEMA: &str = "firedrill.capture/1";
+
+/// Writes the folder.
+pub fn execute(arguments: &CaptureArgs, output: Output) -> Result<Exit, Failure> {
+    let home = Home::here()?;
+    let ledger = arguments.ledger.clone().unwrap_or_else(|| home.base.join(FOLDER));
+    if !ledger.is_dir() {
+        let remedy = "`firedrill watch` makes one; name its folder with `--ledger`";
+        return Err(Failure::argument(format!("there is no ledger in {}", ledger.display()), remedy));
+    }
+    let watch = Ledger::read(&ledger, &Name::new(WATCH))?.sound()?;
+    let mut chains: BTreeMap<Name, Chain> = BTreeMap::new();
+    for name in Ledger::chains(&ledger)?.into_iter().filter(|name| **name != *WATCH) {
+        let chain = Ledger::read(&ledger, &name)?.sound()?;
+        chains.insert(name, chain);
+    }
+    let policies = policies(&home)?;
+    let rules = RuleNames::chosen(&home, &arguments.rules)?.texts(&[])?;
+    let command = CommandLine::new("capture").word(&arguments.incident).options("--rules", &arguments.rules);
+    let command = command.options("--prometheus", arguments.prometheus.as_slice()).to_string();
+    let asked =
+        Capture { incident: &arguments.incident, watch: &watch, chains: &chains, policies: &policies, rules: &rules, command: &command };
+    let captured = capture(&asked)?;
+    let pulled = arguments.prometheus.as_ref().map(|url| pulled(arguments, url, (&captured, &policies), &rules)).transpose()?;
+    let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("incidents").join(&captured.name));
+    is_free(&folder)?;
+    let _room = Room::make("--out", &folder)?;
+    let files = captured.files(&asked, pulled.as_ref().zip(arguments.prometheus.as_deref()));
+    write_files(&folder, &files)?;
+    match output.format {
+        Format::Text => output.data(&told(&captured, pulled.as_ref(), &folder))?,
+        Format::Json => {
+            let (found, total) = captured.reproduced;
+            let document = json!({
+                "schema": SCHEMA, "incident": captured.name, "folder": folder, "from": captured.from.to_string(),
+                "to": captured.to.to_string(), "observations": captured.watched.observed.len(), "decisions": total, "reproduced": found,
+                "samples": pulled.as_ref().map(|pulled| pulled.samples), "command": command,
+            });
+            output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
+        }
+    }
+    let (found, total) = captured.reproduced;
+    Ok(if found == total { Exit::Held } else { Exit::Broken })
+}
+
+/// The project's policies, each with its file.
+fn policies(home: &Home) -> Result<Vec<(Arc<Policy>, Source)>, Failure> {
+    let answer = home.policies()?;
+    let mut found = Vec::new();
+    for policy in &answer.policies {
+        let path = policy.places.name.file().path.clone();
+        let source = if Path::new(&path).is_file() {
+            load::read_file(Path::new(&path))?
+        } else {
+            Source { path, text: policy.places.name.file().text.clone() }
+        };
+        found.push((Arc::clone(policy), source));
+    }
+    Ok(found)
+}
+
+/// The samples of that time.
+fn pulled(
+    arguments: &CaptureArgs,
+    url: &str,
+    (captured, policies): (&Captured, &[(Arc<Policy>, Source)]),
+    rules: &[Source],
+) -> Result<Pulled, Failure> {
+    let prometheus = Prometheus::at(&Access { token_file: arguments.token_file.clone(), ..Access::to(url) })?;
+    let set = RuleSet::read(rules.iter().map(|source| (source.path.as_str(), source.text.as_str())))?;
+    let conditions: Vec<_> = policies.iter().flat_map(|(policy, _)| policy.plans()).collect();
+    let wanted = Wanted::by(&set, conditions);
+    let times = (captured.from.unix_millis(), captured.to.unix_millis());
+    pull(&prometheus, &wanted, times, Limits::default(), &mut |selector| tracing::info!(selector, "pulled"))
+}
+
+fn told(captured: &Captured, pulled: Option<&Pulled>, folder: &Path) -> String {
+    let mut text = format!("{}: {}\n", captured.name, captured.sentence());
+    match pulled {
+        Some(pulled) => {
+            text += &format!("  {} samples in {} series beside it\n", pulled.samples, pulled.store.len());
+            pulled.notes.iter().for_each(|note| text += &format!("  note: {note}\n"));
+        }
+        None => text += "  no samples: with `--prometheus URL` other policies can be replayed to it, too\n",
+    }
+    let folder = folder.display();
+    text + &format!("wrote {folder}; put right what is marked as a guess in {folder}/incident.yaml, then `firedrill replay {folder}`")
+}

@@ -1,0 +1,265 @@
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use firedrill_core::journal::{AlertStatus, Input, LabelSet, Notification, Truth};
+use firedrill_policies::document::read_policy;
+use firedrill_policies::watcher::Alerted;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::ledger::{Ledger, WATCH, What};
+
+const RESTART: &str = "
+schema: policy/1
+policy: restart
+owner: team
+on: { alert: Down }
+target: { service: $service }
+precheck: [{ expr: 'up{pod=$pod} == 0', because: it must be down }]
+steps:
+  - restart: { mode: rolling }
+guard:
+  rate_limit: [{ max: 3, window: 1h, scope: all }]
+";
+
+/// A clock that only tests move, in seconds after the default start.
+struct Hands(Mutex<u64>);
+
+impl Clock for Hands {
+    fn calendar(&self) -> i64 {
+        Start::default().unix_millis() * 1_000_000 + self.stopwatch().as_nanos() as i64
+    }
+    fn stopwatch(&self) -> Duration {
+        Duration::from_secs(*self.0.lock().unwrap())
+    }
+}
+
+struct Site {
+    folder: tempfile::TempDir,
+    hands: Arc<Hands>,
+    policy: String,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), hands: Arc::new(Hands(Mutex::new(1_000))), policy: RESTART.to_owned() }
+    }
+
+    fn open(&self) -> (Keeper, Vec<String>) {
+        let policy = read_policy("policy.yaml", &self.policy).unwrap_or_else(|problems| panic!("{problems:?}"));
+        Keeper::open(KeeperSetup {
+            folder: self.folder.path().join("ledger"),
+            policies: vec![(policy, Stage::DryRun, Hashes::default())],
+            inventory: Arc::default(),
+            clock: Arc::clone(&self.hands) as _,
+            metrics: Arc::default(),
+        })
+        .unwrap_or_else(|failure| panic!("{failure:?}"))
+    }
+
+    fn later(&self, seconds: u64) {
+        *self.hands.0.lock().unwrap() += seconds;
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join("ledger").join(name)
+    }
+
+    fn entries(&self, chain: &str) -> Vec<What> {
+        let chain = Ledger::read(&self.path(""), &Name::new(chain)).unwrap().sound().unwrap_or_else(|failure| panic!("{failure:?}"));
+        chain.entries.into_iter().map(|recorded| recorded.entry.what).collect()
+    }
+
+    fn decisions(&self) -> Vec<Value> {
+        let event = |what| if let What::Decision { event, .. } = what { Some(event) } else { None };
+        self.entries("restart").into_iter().filter_map(event).collect()
+    }
+
+    fn would_act(&self) -> usize {
+        self.decisions().iter().filter(|event| event.get("would_act").is_some()).count()
+    }
+}
+
+fn alert(pod: &str, began: u64, ended: Option<u64>) -> Alerted {
+    let labels: LabelSet =
+        [("alertname", "Down"), ("pod", pod), ("service", pod)].map(|(name, value)| (Name::new(name), Name::new(value))).into();
+    let status = if ended.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing };
+    let before = BEFORE.as_nanos();
+    let at = |second: u64| Time::from_nanos(before) + Span::from_seconds(second);
+    let notification = Notification { alert: Name::new("Down"), status, labels, starts_at: at(began), receiver: None };
+    Alerted { notification, ends_at: ended.map(at) }
+}
+
+/// One round with one webhook; what became of it.
+fn tell(keeper: &mut Keeper, alerts: Vec<Alerted>) -> (Taken, Vec<Want>) {
+    let (reply, mut taken) = oneshot::channel();
+    let (_, wants) = keeper.round(vec![Message::Webhook { alerts, bytes: 0, reply }]).unwrap();
+    (taken.try_recv().unwrap(), wants)
+}
+
+/// Answers what is asked by hand: the pod is down.
+fn answer(keeper: &mut Keeper, wants: &[Want]) {
+    let message = |want: &Want| {
+        let input = Input::Evaluated { query: want.query, verdict: Truth::True, figures: "0 == 0".into() };
+        Message::Answer { policy: want.policy.name.clone(), input, is_known: true }
+    };
+    keeper.round(wants.iter().map(message).collect()).unwrap();
+}
+
+const KEPT: Taken = Taken::Kept { news: 1, repeated: 0, late: 0 };
+
+#[test]
+fn what_is_acknowledged_is_in_the_ledger_and_what_is_repeated_is_not_written_again() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    let (taken, wants) = tell(&mut keeper, vec![alert("api-1", 990, None)]);
+    assert_eq!(taken, KEPT);
+    assert!(site.decisions()[0].get("incident_opened").is_some(), "it was taken up: {:?}", site.decisions());
+    answer(&mut keeper, &wants);
+    assert_eq!(site.would_act(), 1);
+    let before = site.entries(WATCH).len();
+    assert_eq!(tell(&mut keeper, vec![alert("api-1", 990, None)]).0, Taken::Kept { news: 0, repeated: 1, late: 0 });
+    assert_eq!(site.entries(WATCH).len(), before);
+    let questions: Vec<_> = site
+        .entries(WATCH)
+        .into_iter()
+        .filter_map(|what| if let What::Observation { incident, question, .. } = what { question.zip(incident) } else { None })
+        .collect();
+    assert_eq!(questions, [("up{pod=$pod} == 0 $pod=\"api-1\"".to_owned(), "restart#0".to_owned())]);
+}
+
+#[test]
+fn a_restart_goes_on_where_it_was_and_asks_again() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    tell(&mut keeper, vec![alert("api-1", 990, None)]);
+    drop(keeper);
+    site.later(60);
+    let (mut keeper, _) = site.open();
+    let wants = keeper.watcher().wants();
+    assert_eq!(wants.len(), 1);
+    answer(&mut keeper, &wants);
+    drop(keeper);
+    assert_eq!(site.would_act(), 1);
+    let (mut keeper, _) = site.open();
+    assert!(keeper.watcher().wants().is_empty());
+    assert_eq!(tell(&mut keeper, vec![alert("api-1", 990, None)]).0, Taken::Kept { news: 0, repeated: 1, late: 0 });
+    assert_eq!(site.would_act(), 1);
+}
+
+/// A site whose ledger has seen a few incidents, by a watcher that never came to keep its memory again.
+fn with_past() -> Site {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    for pod in ["api-1", "api-2", "api-3", "api-4"] {
+        let (_, wants) = tell(&mut keeper, vec![alert(pod, 990, None), alert(pod, 990, None)]);
+        answer(&mut keeper, &wants);
+        site.later(7);
+    }
+    tell(&mut keeper, vec![alert("api-1", 990, Some(1_020))]);
+    site
+}
+
+#[test]
+fn the_limits_of_guards_survive_a_restart() {
+    let site = with_past();
+    assert_eq!(site.would_act(), 3, "the fourth is one too many");
+    let (mut keeper, _) = site.open();
+    let (_, wants) = tell(&mut keeper, vec![alert("api-5", 1_000, None)]);
+    answer(&mut keeper, &wants);
+    assert_eq!(site.would_act(), 3);
+    let refused = site.decisions().iter().filter(|event| event["refused"]["guard"] == "rate_limit").count();
+    assert_eq!(refused, 2);
+}
+
+#[test]
+fn decisions_that_a_crash_has_left_out_are_added_wherever_it_came() {
+    let whole = with_past();
+    let (observed, decided) =
+        (fs::read_to_string(whole.path("watch.jsonl")).unwrap(), fs::read_to_string(whole.path("restart.jsonl")).unwrap());
+    let events = whole.decisions();
+    let state = fs::read(whole.path("watch.state")).unwrap();
+    for kept in 0..=decided.lines().count() {
+        for has_memory in [true, false] {
+            let site = Site::new();
+            site.later(28);
+            fs::create_dir_all(site.path("")).unwrap();
+            fs::write(site.path("watch.jsonl"), &observed).unwrap();
+            let lines: String = decided.lines().take(kept).map(|line| format!("{line}\n")).collect();
+            // And a part of the next one.
+            let torn: String = decided.lines().nth(kept).map_or("", |line| &line[..line.len() / 2]).to_owned();
+            fs::write(site.path("restart.jsonl"), lines + &torn).unwrap();
+            if has_memory {
+                fs::write(site.path("watch.state"), &state).unwrap();
+            }
+            let (keeper, _) = site.open();
+            drop(keeper);
+            assert_eq!(site.decisions(), events, "after {kept} entries, with memory: {has_memory}");
+        }
+    }
+}
+
+#[test]
+fn a_message_of_which_a_crash_left_a_part_is_whole_when_it_comes_again() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    tell(&mut keeper, vec![alert("api-1", 990, None), alert("api-2", 991, None)]);
+    drop(keeper);
+    let text = fs::read_to_string(site.path("watch.jsonl")).unwrap();
+    let cut = text.len() - text.lines().last().unwrap().len() / 2;
+    fs::write(site.path("watch.jsonl"), &text[..cut]).unwrap();
+    fs::remove_file(site.path("watch.head")).unwrap();
+    fs::remove_file(site.path("restart.jsonl")).unwrap();
+    let _ = fs::remove_file(site.path("restart.head"));
+    let (mut keeper, notes) = site.open();
+    assert!(notes.iter().any(|note| note.contains("a write was cut off")), "{notes:?}");
+    assert_eq!(
+        tell(&mut keeper, vec![alert("api-1", 990, None), alert("api-2", 991, None)]).0,
+        Taken::Kept { news: 1, repeated: 1, late: 0 }
+    );
+    let opened = site.decisions().iter().filter(|event| event.get("incident_opened").is_some()).count();
+    assert_eq!(opened, 2);
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_is_no_acknowledgement() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    // Somebody put another file in the place of the chain.
+    fs::remove_file(site.path("watch.jsonl")).unwrap();
+    fs::write(site.path("watch.jsonl"), "").unwrap();
+    let (reply, mut taken) = oneshot::channel();
+    assert!(keeper.round(vec![Message::Webhook { alerts: vec![alert("api-1", 990, None)], bytes: 0, reply }]).is_err());
+    assert_eq!(taken.try_recv(), Ok(Taken::Lost));
+}
+
+#[test]
+fn people_can_write_to_the_chain_of_a_policy_while_it_is_watched() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    tell(&mut keeper, vec![alert("api-1", 990, None)]);
+    site.later(1);
+    // Time that no test waits for: the chain is given up as if it had passed.
+    keeper.book.release_all();
+    let (mut ledger, _) = Ledger::open(&site.path(""), &Name::new("restart")).unwrap();
+    let violation = What::Violation { what: "a test".into() };
+    ledger.append(vec![crate::ledger::Entry { at: "2026-01-05T00:00:00Z".parse().unwrap(), by: "ada".into(), what: violation }]).unwrap();
+    drop(ledger);
+    let wants = keeper.watcher().wants();
+    answer(&mut keeper, &wants);
+    assert_eq!(site.would_act(), 1);
+    assert!(site.entries("restart").iter().any(|what| matches!(what, What::Violation { .. })));
+}
+
+#[test]
+fn a_second_watcher_of_one_ledger_is_refused_by_its_lock() {
+    let site = Site::new();
+    let (keeper, _) = site.open();
+    let path: &Path = &site.path("watch.jsonl");
+    let other = fs::File::open(path).unwrap();
+    assert!(other.try_lock().is_err());
+    drop(keeper);
+    assert!(other.try_lock().is_ok());
+}
