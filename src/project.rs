@@ -44,6 +44,8 @@ pub struct Project {
     pub scenarios: Vec<Located<Name>>,
     /// Incident folders, or folders of incident folders.
     pub incidents: Vec<Located<Name>>,
+    /// Files of decision tests, or folders of them, against which mutants are held.
+    pub tests: Vec<Located<Name>>,
     /// The labels that alerts should have (`lint:`).
     pub lint: Conventions,
     /// The files or folders of the Rego rules that every action is offered to.
@@ -123,6 +125,7 @@ fn read_project(reader: &mut Reader, node: &Node, scripts: Scripts<'_>) -> Optio
         confidence: fields.optional("confidence").and_then(|node| located(reader, node, "the path of a file of `firedrill calibrate`")),
         scenarios: names(reader, &mut fields, "scenarios"),
         incidents: names(reader, &mut fields, "incidents"),
+        tests: names(reader, &mut fields, "tests"),
         lint: lint(reader, &mut fields),
         rego: names(reader, &mut fields, "rego"),
         shared: shared(reader, &mut fields, scripts),

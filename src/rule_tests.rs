@@ -29,10 +29,13 @@ use crate::home::Home;
 use crate::kind::{self, Kind};
 use crate::library;
 use crate::load::{self, Source};
+use crate::sources;
 
 /// A file of rule tests with the rules that it names.
 #[derive(Clone, Debug)]
 pub struct Suite {
+    /// The file, as it was asked for.
+    pub path: String,
     /// The tests.
     pub file: TestFile,
     /// The rules of all files that it names.
@@ -146,6 +149,11 @@ impl Suite {
     /// # Errors
     /// A file cannot be read, or is wrong.
     pub fn read(path: &Path) -> Result<Self, Failure> {
+        Self::read_in(path, Home::here)
+    }
+
+    /// The same for a project, whose rules are those of every policy in the file.
+    fn read_in(path: &Path, home: impl FnOnce() -> Result<Home, Failure>) -> Result<Self, Failure> {
         let source = load::read_file(path)?;
         let mut file = read_test_file(&source.path, &source.text)?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -197,7 +205,7 @@ impl Suite {
             }
         };
         warnings.extend(unknown_groups(&file, &rules));
-        let policies = match policies(&file, folder) {
+        let policies = match policies(&file, folder, home) {
             Ok(policies) => policies,
             Err(Failure::Input(found)) => {
                 problems.extend(found);
@@ -206,10 +214,35 @@ impl Suite {
             Err(machine) => return Err(machine),
         };
         if problems.is_empty() {
-            Ok(Self { file, rules: Arc::new(rules), alertmanager, silences, policies, warnings })
+            Ok(Self { path: source.path, file, rules: Arc::new(rules), alertmanager, silences, policies, warnings })
         } else {
             Err(Failure::Input(problems))
         }
+    }
+
+    /// The tests that a project names, read.
+    ///
+    /// # Errors
+    /// One is not there, cannot be read, or is wrong.
+    pub fn of_project(home: &Home) -> Result<Vec<Self>, Failure> {
+        let named = home.project.as_ref().map_or(&[][..], |project| &project.tests);
+        let files = sources::test_files(named, &home.base)?;
+        files.iter().map(|path| Self::read_in(path, || Ok(home.clone()))).collect()
+    }
+
+    /// The decision tests that a policy passes in the place of its namesake, in their order.
+    #[must_use]
+    pub fn passed_by(&self, policy: &Arc<Policy>) -> Vec<&Test> {
+        let of_policy = |test: &&Test| test.decisions.iter().any(|own| own.policy == policy.name);
+        self.file.tests.iter().filter(of_policy).filter(|test| self.is_passed_by(test, policy)).collect()
+    }
+
+    /// Whether a policy decides all that a test expects of it in the place of its namesake.
+    #[must_use]
+    pub fn is_passed_by(&self, test: &Test, policy: &Arc<Policy>) -> bool {
+        let place = |own: &Arc<Policy>| if own.name == policy.name { Arc::clone(policy) } else { Arc::clone(own) };
+        let policies: Vec<Arc<Policy>> = self.policies.iter().map(place).collect();
+        !self.misjudged(test, &policies).iter().any(|found| found.policy == policy.name)
     }
 
     /// Runs the tests whose names are wanted, several at a time; the results stand in the order of the file.
@@ -226,7 +259,7 @@ impl Suite {
     }
 
     /// Plays a test to the policies, and gives those that decided something else than expected.
-    fn misjudged(&self, test: &Test) -> Vec<Misjudged> {
+    fn misjudged(&self, test: &Test, policies: &[Arc<Policy>]) -> Vec<Misjudged> {
         let Some(until) = test.decisions.iter().map(|test| test.eval_time).max() else { return Vec::new() };
         let journal = rehearse_decisions(&Rehearsing {
             test,
@@ -234,7 +267,7 @@ impl Suite {
             evaluation_interval: self.file.evaluation_interval,
             alertmanager: self.alertmanager.clone(),
             silences: self.silenced(Start::from_unix_millis(test.start_ms)),
-            policies: &self.policies,
+            policies,
             inventory: &self.file.inventory,
             until,
         });
@@ -269,7 +302,7 @@ impl Suite {
             }
             _ => Vec::new(),
         };
-        let decisions = if outcome.ended_early { Vec::new() } else { self.misjudged(test) };
+        let decisions = if outcome.ended_early { Vec::new() } else { self.misjudged(test, &self.policies) };
         Ran { test, outcome, notifications, decisions }
     }
 }
@@ -300,10 +333,10 @@ fn alertmanager(file: &TestFile, folder: &Path) -> Result<Option<Arc<Config>>, F
 }
 
 /// The policies that a file names, by path or, where no file is, by name in the library; every one that its tests speak of is there.
-fn policies(file: &TestFile, folder: &Path) -> Result<Vec<Arc<Policy>>, Failure> {
+fn policies(file: &TestFile, folder: &Path, home: impl FnOnce() -> Result<Home, Failure>) -> Result<Vec<Arc<Policy>>, Failure> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     // A policy of the project here may do what the project defines, and is under its rules.
-    let shared = if file.policies.is_empty() { Shared::default() } else { Home::here()?.shared()? };
+    let shared = if file.policies.is_empty() { Shared::default() } else { home()?.shared()? };
     for (name, place) in &file.policies {
         let path = folder.join(name);
         let source = if path.is_file() {

@@ -422,6 +422,9 @@ fn mutation_view(score: &MutationScore) -> MutationView {
     let rows = score.mutants.iter().map(|mutant| {
         let (why, wanted, view) = match &mutant.fate {
             Fate::Killed { reason, .. } => (reason.clone(), String::new(), VerdictView { word: "noticed", class: "held" }),
+            Fate::FailsTest { test, file } => {
+                (format!("decision test: {test} ({file})"), String::new(), VerdictView { word: "noticed by a test", class: "held" })
+            }
             Fate::Survived { why, wanted } => (why.words(), wanted.clone(), VerdictView { word: "not noticed", class: "open" }),
         };
         ([format!("{}: {}", mutant.policy, mutant.what), format!("{}:{}", mutant.file, mutant.line), why, wanted], view)

@@ -156,6 +156,13 @@ pub enum Fate {
         /// Why, in words.
         reason: String,
     },
+    /// No run and no replay is worse, but a decision test that the policy passes fails.
+    FailsTest {
+        /// The test's name.
+        test: String,
+        /// Its file.
+        file: String,
+    },
     /// Nobody would have noticed.
     Survived {
         /// Why not.
@@ -196,35 +203,56 @@ impl Survival {
 }
 
 impl MutantResult {
-    /// Whether it would have been noticed.
+    /// Whether scenarios or incidents would have noticed it.
     #[must_use]
     pub const fn is_killed(&self) -> bool {
         matches!(self.fate, Fate::Killed { .. })
+    }
+
+    /// Whether only decision tests would have noticed it.
+    #[must_use]
+    pub const fn fails_test(&self) -> bool {
+        matches!(self.fate, Fate::FailsTest { .. })
     }
 }
 
 impl MutationScore {
     /// Those that nobody would have noticed.
     pub fn survivors(&self) -> impl Iterator<Item = &MutantResult> {
-        self.mutants.iter().filter(|mutant| !mutant.is_killed())
+        self.mutants.iter().filter(|mutant| matches!(mutant.fate, Fate::Survived { .. }))
     }
 
-    /// How many would have been noticed.
+    /// How many scenarios and incidents would have noticed.
     #[must_use]
     pub fn killed(&self) -> usize {
         self.mutants.iter().filter(|mutant| mutant.is_killed()).count()
     }
 
-    /// The score in a sentence.
+    /// How many only decision tests would have noticed.
+    #[must_use]
+    pub fn failing_tests(&self) -> usize {
+        self.mutants.iter().filter(|mutant| mutant.fails_test()).count()
+    }
+
+    /// The score in a sentence, in which what decision tests notice stands apart.
     #[must_use]
     pub fn line(&self) -> String {
-        let (all, killed) = (self.mutants.len(), self.killed());
+        let (all, killed, tested) = (self.mutants.len(), self.killed(), self.failing_tests());
         let policies: std::collections::BTreeSet<&Name> = self.mutants.iter().map(|mutant| &mutant.policy).collect();
         let whose = if policies.len() > 1 { "these policies could be wrong" } else { "this policy could be wrong" };
-        match all - killed {
+        let left = all - killed - tested;
+        if tested > 0 {
+            let rest = match left {
+                0 => "none is left".to_owned(),
+                1 => "this one is noticed by neither".to_owned(),
+                _ => format!("these {left} are noticed by neither"),
+            };
+            return format!("your scenarios notice {killed} of {all} ways in which {whose}, and your decision tests {tested} more; {rest}");
+        }
+        match left {
             0 => format!("your scenarios notice all {all} ways in which {whose}"),
             1 => format!("your scenarios notice {killed} of {all} ways in which {whose}; this one they do not"),
-            left => format!("your scenarios notice {killed} of {all} ways in which {whose}; these {left} they do not"),
+            _ => format!("your scenarios notice {killed} of {all} ways in which {whose}; these {left} they do not"),
         }
     }
 
@@ -299,5 +327,19 @@ mod tests {
                      wanted: the alert again soon after an action on the same target";
         assert_eq!(told[0], first);
         assert!(told[1].contains("1 run went otherwise, none worse than what must hold allows"), "{}", told[1]);
+    }
+
+    #[test]
+    fn what_only_decision_tests_notice_stands_apart() {
+        let mut score = sample::mutation_score();
+        let fails = || Fate::FailsTest { test: "a second alert has to wait".to_owned(), file: "tests.yaml".to_owned() };
+        score.mutants[2].fate = fails();
+        let line = "your scenarios notice 2 of 4 ways in which this policy could be wrong, and your decision tests 1 more; \
+                    this one is noticed by neither";
+        assert_eq!(score.line(), line);
+        assert_eq!(score.survivor_lines().len(), 1);
+        score.mutants[3].fate = fails();
+        assert!(score.line().ends_with("and your decision tests 2 more; none is left"), "{}", score.line());
+        assert_eq!((score.killed(), score.failing_tests(), score.survivor_lines().len()), (2, 2, 0));
     }
 }

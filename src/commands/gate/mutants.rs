@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::home::Home;
 use crate::judged::Replayed;
 use crate::output::Output;
+use crate::rule_tests::Suite;
 
 /// Mutants are played on at most so many seeds of a scenario: what is noticed is mostly noticed on the first.
 const SEEDS: usize = 3;
@@ -44,7 +45,8 @@ pub(super) fn scrutiny(ground: &Ground<'_>, arguments: &GateArgs, output: Output
     let parts: Vec<_> = ground.contest.candidate.policies.iter().map(|policy| (policy.name.clone(), parts(policy))).collect();
     let mut scrutiny = Scrutiny::of(&parts, ground.cases, ground.results);
     if arguments.mutants {
-        scrutiny.mutation = Some(score(ground, &judged(arguments, ground.contest)?, output));
+        let suites = Suite::of_project(&Home::at(&arguments.project)?)?;
+        scrutiny.mutation = Some(score(ground, &suites, &judged(arguments, ground.contest)?, output));
     }
     Ok(scrutiny)
 }
@@ -60,9 +62,9 @@ fn judged(arguments: &GateArgs, contest: &Contest) -> Result<Vec<Arc<Policy>>, F
 }
 
 /// Plays every mutant of some policies until the first run or replay that is judged worse than the policy as it is.
-fn score(ground: &Ground<'_>, policies: &[Arc<Policy>], output: Output) -> MutationScore {
+fn score(ground: &Ground<'_>, suites: &[Suite], policies: &[Arc<Policy>], output: Output) -> MutationScore {
     let inventories: Vec<Inventory> = ground.campaign.scenarios.iter().map(|(scenario, _)| scenario.spec.inventory()).collect();
-    let trials: Vec<Trial<'_>> = policies.iter().map(|policy| Trial::new(ground, policy, &inventories)).collect();
+    let trials: Vec<Trial<'_>> = policies.iter().map(|policy| Trial::new(ground, suites, policy, &inventories)).collect();
     let count = trials.iter().map(|trial| trial.mutants.len()).sum::<usize>();
     output.talk(&format!("{} of {}", counted(count as u64, "mutant"), counted(policies.len() as u64, "policy")));
     let found: Vec<(Vec<MutantResult>, u64)> = trials.into_par_iter().map(Trial::run).collect();
@@ -73,7 +75,9 @@ fn score(ground: &Ground<'_>, policies: &[Arc<Policy>], output: Output) -> Mutat
 /// One policy and its mutants.
 struct Trial<'a> {
     ground: &'a Ground<'a>,
-    policy: &'a Policy,
+    /// Decision tests of the project.
+    suites: &'a [Suite],
+    policy: &'a Arc<Policy>,
     mutants: Vec<Mutant>,
     settings: JudgeSettings,
     /// The candidate's runs of each class on the seeds on which mutants are played, and the verdict on them.
@@ -86,6 +90,8 @@ struct Trial<'a> {
 #[derive(Default)]
 struct Known {
     killed: Option<(Verdict, String)>,
+    /// The first decision test that it fails, with its file.
+    failed_test: Option<(String, String)>,
     /// Its runs.
     cases: Vec<Case>,
     /// Runs and replays that went otherwise than the candidate's.
@@ -93,14 +99,14 @@ struct Known {
 }
 
 impl<'a> Trial<'a> {
-    fn new(ground: &'a Ground<'a>, policy: &'a Policy, inventories: &[Inventory]) -> Self {
+    fn new(ground: &'a Ground<'a>, suites: &'a [Suite], policy: &'a Arc<Policy>, inventories: &[Inventory]) -> Self {
         let deeds = ground.cases.iter().flat_map(|case| &case.outcome.deeds);
         let touched: BTreeSet<Name> =
             deeds.filter(|deed| deed.action.policy == policy.name).map(|deed| deed.target.name().clone()).collect();
         let mutants = mutants::mutants(policy, inventories, &touched);
         let known = mutants.iter().map(|_| Known::default()).collect();
         let settings = JudgeSettings { tail: None, narrowed: true, judge_changes: Vec::new(), cut_short: None, ..ground.settings.clone() };
-        let mut trial = Self { ground, policy, mutants, settings, classes: BTreeMap::new(), known };
+        let mut trial = Self { ground, suites, policy, mutants, settings, classes: BTreeMap::new(), known };
         trial.classes = trial.judged_classes();
         trial
     }
@@ -130,6 +136,7 @@ impl<'a> Trial<'a> {
         for known in self.known.iter_mut().filter(|known| known.killed.is_none()) {
             known.killed = idle(&self.policy.name, self.ground.cases, &known.cases);
         }
+        self.test();
         let told = self.mutants.iter().zip(&self.known).map(|(mutant, known)| self.result(mutant, known));
         (told.collect(), runs)
     }
@@ -160,6 +167,20 @@ impl<'a> Trial<'a> {
                 known.different += u64::from(found.decisions != result.decisions);
                 if let Some(verdict) = found.verdict().filter(|verdict| is_worse(*verdict, result.verdict())) {
                     known.killed = Some((verdict, format!("incident {}: {}", found.incident, found.findings.join("; "))));
+                }
+            }
+        }
+    }
+
+    /// What no run and no replay has shown may show in a decision test, which costs little but is no rehearsal: nothing in it answers.
+    fn test(&mut self) {
+        for suite in self.suites {
+            for test in suite.passed_by(self.policy) {
+                let alive = |known: &Known| known.killed.is_none() && known.failed_test.is_none();
+                for (mutant, known) in self.mutants.iter().zip(&mut self.known).filter(|(_, known)| alive(known)) {
+                    if !suite.is_passed_by(test, &mutant.policy) {
+                        known.failed_test = Some((test.name.clone(), suite.path.clone()));
+                    }
                 }
             }
         }
@@ -198,9 +219,10 @@ impl<'a> Trial<'a> {
     }
 
     fn result(&self, mutant: &Mutant, known: &Known) -> MutantResult {
-        let fate = match &known.killed {
-            Some((verdict, reason)) => Fate::Killed { verdict: *verdict, reason: reason.clone() },
-            None => Fate::Survived { why: self.survival(&mutant.part, known.different), wanted: mutant.wanted.clone() },
+        let fate = match (&known.killed, &known.failed_test) {
+            (Some((verdict, reason)), _) => Fate::Killed { verdict: *verdict, reason: reason.clone() },
+            (None, Some((test, file))) => Fate::FailsTest { test: test.clone(), file: file.clone() },
+            (None, None) => Fate::Survived { why: self.survival(&mutant.part, known.different), wanted: mutant.wanted.clone() },
         };
         let place = &mutant.place;
         MutantResult {
