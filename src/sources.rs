@@ -437,7 +437,9 @@ pub fn test_files(names: &[Located<Name>], base: &Path) -> Result<Vec<PathBuf>, 
             found.push(path);
         } else {
             let problem = Problem::at("FD0630", &asked.place, format!("neither a file nor a folder is at {}", path.display()));
-            return Err(vec![problem.remedy("name a file of decision tests, or a folder of them; paths are relative to the project file")].into());
+            return Err(
+                vec![problem.remedy("name a file of decision tests, or a folder of them; paths are relative to the project file")].into()
+            );
         }
     }
     found.sort();

@@ -17,8 +17,9 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{self, Node, Value};
 use firedrill_telemetry::promql::Condition;
 
-use crate::guard::Guard;
 use crate::guard::caps::{CapOf, Most};
+use crate::guard::rate_limit::RateLimit;
+use crate::guard::{Guard, Scope};
 use crate::policy::{Deed, NameSource, OnFailure, Policy, TargetKind, TargetSource};
 
 /// A policy with one part weakened.
@@ -205,6 +206,9 @@ impl Making<'_> {
     /// Every other guard that the policy asks for, left out.
     fn limits(&mut self) {
         for (index, limit) in self.policy.guards.rate_limits.iter().enumerate() {
+            if is_out_of_reach(limit, self.policy) {
+                continue;
+            }
             let place = self.place_of("rate_limit");
             let (max, window) = (limit.max, limit.window);
             let what = format!("there is no limit of {max} starts within {window} ({})", limit.scope.word());
@@ -229,6 +233,24 @@ impl Making<'_> {
     fn place_of(&self, guard: &str) -> Place {
         self.guards.get(guard).unwrap_or(&self.policy.places.steps).clone()
     }
+}
+
+/// Whether a limit never refuses, because the rest after each action keeps starts too far apart to come to it: without it the policy is the same in
+/// every world. That is so of a remediation that is one action, on what the limit counts by, if as many rests as there may be starts last
+/// at least as long as its window: a rest begins when an action ends, so the starts are further apart than that.
+fn is_out_of_reach(limit: &RateLimit, policy: &Policy) -> bool {
+    let Some(cooldown) = &policy.guards.cooldown else { return false };
+    let acts: Vec<usize> = (0..policy.steps.len()).filter(|index| !is_word(&policy.steps[*index].deed)).collect();
+    let [only] = acts.as_slice() else { return false };
+    let step = &policy.steps[*only];
+    let counts_by_it = match limit.scope {
+        Scope::Target => true,
+        Scope::Service => policy.target_of(*only).kind == TargetKind::Service,
+        _ => false,
+    };
+    let rests = cooldown.same_policy.as_nanos().saturating_mul(u64::from(limit.max));
+    let is_one = matches!(step.deed, Deed::Act(_)) && step.on_failure != OnFailure::Revert;
+    is_one && counts_by_it && rests >= limit.window.as_nanos()
 }
 
 /// All of a count, rounded in either way, is all of it.
@@ -271,8 +293,12 @@ fn dropped(guard: Guard) -> Option<(Weaken, &'static str)> {
 
 /// The first step that does something to the world.
 fn first_deed(policy: &Policy) -> u32 {
-    let acts = |deed: &Deed| !matches!(deed, Deed::Notify(_) | Deed::Collect(_) | Deed::Wait(_) | Deed::Escalate(_));
-    step_number(policy.steps.iter().position(|step| acts(&step.deed)).unwrap_or(0))
+    step_number(policy.steps.iter().position(|step| !is_word(&step.deed)).unwrap_or(0))
+}
+
+/// Whether a step only tells, looks or waits.
+const fn is_word(deed: &Deed) -> bool {
+    matches!(deed, Deed::Notify(_) | Deed::Collect(_) | Deed::Wait(_) | Deed::Escalate(_))
 }
 
 fn step_number(index: usize) -> u32 {
@@ -488,6 +514,35 @@ guard:
         hashes.sort();
         hashes.dedup();
         assert_eq!(hashes.len(), count);
+    }
+
+    #[test]
+    fn a_limit_that_the_rest_keeps_out_of_reach_is_not_left_out() {
+        let limited = |from: &str, to: &str| {
+            let whole = "
+schema: policy/1
+policy: restart
+owner: team
+on: { alert: Down }
+target: { service: $service }
+steps:
+  - restart: { mode: rolling }
+    verify: { expr: 'up{service=$service} == 1', within: 2m }
+  - escalate: { to: oncall }
+guard:
+  cooldown: 30m
+  rate_limit: [{ max: 2, window: 1h, scope: service }]
+";
+            assert!(whole.contains(from));
+            told(&whole.replace(from, to)).iter().any(|line| line.contains("there is no limit"))
+        };
+        assert!(!limited("", ""), "the third start in an hour is more than an hour after the first");
+        assert!(limited("cooldown: 30m", "cooldown: 29m"));
+        assert!(limited("scope: service", "scope: all"), "other services count too");
+        assert!(limited("max: 2", "max: 1"));
+        assert!(limited("  - escalate", "  - restart: { mode: at_once }\n  - escalate"), "the steps of one remediation do not rest");
+        assert!(limited("within: 2m }", "within: 2m }\n    on_failure: revert"), "what is undone does not rest");
+        assert!(limited("{ service: $service }", "{ replica: $pod }"), "other replicas count too");
     }
 
     #[test]

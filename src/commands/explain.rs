@@ -213,6 +213,9 @@ pub(super) fn definition(word: &str) -> &'static str {
         }
         "amplification" => "actions for each fault",
         "pages" => "pages sent to people",
+        "needless_pages" => {
+            "pages while nothing was wrong, or about an incident that was over before the run ended although nobody came: in the policy's arm nobody answers a page"
+        }
         "toil" => "minutes that the run cost people",
         "time_to_undo" => "seconds from a failed verification until what the action had changed was as before it",
         "safety_violations" => "guard limits exceeded, or actions in dry-run; must be 0",

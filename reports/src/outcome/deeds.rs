@@ -131,6 +131,12 @@ pub(super) fn pages(journal: &Journal, incident: Option<&Incident>) -> u64 {
     journal.records().iter().filter(|record| matches!(record.event, Event::Paged { .. }) && counted(record.at)).count() as u64
 }
 
+/// Pages while every incident that was open was over before the run ended; nobody answers a page in the policy's arm, so nobody was needed.
+pub(super) fn needless_pages(journal: &Journal, incidents: &[Incident]) -> u64 {
+    let lasts = |at: Time| incidents.iter().any(|incident| incident.is_open_at(at) && incident.closed.is_none());
+    journal.records().iter().filter(|record| matches!(record.event, Event::Paged { .. }) && !lasts(record.at)).count() as u64
+}
+
 /// When the first notification about an incident came.
 pub(super) fn detected(transcript: &Transcript, incident: &Incident) -> Option<Time> {
     firings(&transcript.journal).find(|(at, labels)| concerns(labels, *at, incident, &transcript.ledger)).map(|(at, _)| at)
@@ -325,6 +331,17 @@ mod tests {
         let cured = Sample::new(600).fault("api", 60, 120).bad(60, 120, 50).act(110, RESTART, "service/api");
         assert_eq!(measured(felt(), cured).missed, 0);
         assert_eq!(alone(Sample::new(600).fault("api", 60, 300)).missed, 0, "users did not feel it");
+    }
+
+    #[test]
+    fn a_page_is_needless_if_all_was_over_without_anybody() {
+        let needless = |sample: Sample| alone(sample).needless_pages;
+        let passing = || Sample::new(600).fault("api", 60, 120).bad(60, 120, 50);
+        assert_eq!(needless(passing().page(30)), 1, "nothing had happened yet");
+        assert_eq!(needless(passing().page(100).page(110)), 2, "nobody came, and it was over");
+        let lasting = || Sample::new(600).fault("api", 60, 600).bad(60, 600, 50);
+        assert_eq!(needless(lasting().page(100)), 0, "it was not over when the run ended");
+        assert_eq!(needless(lasting().page(30).page(100)), 1);
     }
 
     #[test]

@@ -303,6 +303,9 @@ pub struct Outcome {
     pub amplification: Option<f64>,
     /// Pages sent.
     pub pages: u64,
+    /// Of these, those about nothing, or about an incident that was over before the run ended although nobody came.
+    #[serde(default)]
+    pub needless_pages: u64,
     /// What the run cost people, minutes: pages, and answers to proposals.
     pub toil: f64,
     /// People who were asked to allow actions; `None` if nobody was.
@@ -411,6 +414,7 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
         conflicts: fights::conflicts(arms.policy),
         amplification: (faults > 0).then(|| actions as f64 / faults as f64),
         pages,
+        needless_pages: deeds::needless_pages(&arms.policy.journal, &policy.incidents),
         toil: settings.toil(pages, approvals),
         approvals,
         time_to_undo: damage::time_to_undo(arms.policy),

@@ -97,7 +97,7 @@ fn count(value: u64) -> Option<Sample> {
 const OVER_HUMAN: &str = "benefit_over_human";
 
 /// Every measure. The words are the paths of the figures in an outcome's JSON.
-static MEASURES: [Entry; 37] = [
+static MEASURES: [Entry; 38] = [
     cost("time_to_detect", Unit::Seconds, |o| o.time_to_detect.map(Sample::from)),
     cost("time_to_mitigate", Unit::Seconds, |o| o.time_to_mitigate.map(Sample::from)),
     cost("time_to_recover", Unit::Seconds, |o| o.time_to_recover.map(Sample::from)),
@@ -132,6 +132,7 @@ static MEASURES: [Entry; 37] = [
     cost("conflicts", Unit::Count, |o| count(o.conflicts.len() as u64)),
     cost("amplification", Unit::Factor, |o| o.amplification.map(Sample::from)),
     cost("pages", Unit::Count, |o| count(o.pages)),
+    cost("needless_pages", Unit::Count, |o| count(o.needless_pages)),
     cost("toil", Unit::Minutes, |o| Some(o.toil.into())),
     cost("time_to_undo", Unit::Seconds, |o| o.time_to_undo.map(Sample::from)),
     cost("safety_violations", Unit::Count, |o| count(o.safety_violations.len() as u64)),
