@@ -119,6 +119,16 @@ pub struct Answer {
     pub hash: String,
 }
 
+impl Answer {
+    /// The same with a policy in the place of its namesake.
+    #[must_use]
+    pub fn with_policy(&self, policy: Arc<Policy>) -> Self {
+        let hash = blake3::hash(format!("{} {}", self.hash, policy.hash()).as_bytes()).to_hex().to_string();
+        let place = |own: &Arc<Policy>| if own.name == policy.name { Arc::clone(&policy) } else { Arc::clone(own) };
+        Self { policies: self.policies.iter().map(place).collect(), hash, ..self.clone() }
+    }
+}
+
 /// A scenario with the rules that watch it and the policies that answer.
 #[derive(Clone, Debug)]
 pub struct Drill {

@@ -81,6 +81,13 @@ impl Known {
         }
     }
 
+    /// Takes in what was known elsewhere.
+    pub fn learn(&self, entries: Entries) {
+        if self.keeps {
+            locked(&self.entries).extend(entries);
+        }
+    }
+
     /// Keeps what policies came to.
     pub fn keep(&self, key: &str, seed: u64, outcome: &Outcome) {
         self.insert(key, seed, || Kept::Case { outcome: Box::new(outcome.clone()), fired: outcome.fired.clone() });

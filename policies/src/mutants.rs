@@ -56,6 +56,20 @@ pub fn mutants(policy: &Policy, inventories: &[Inventory], touched: &BTreeSet<Na
     making.all
 }
 
+/// A policy without a guard: without all of its prechecks, caps or rate limits, or without whatever else the guard is. `None` if it does not ask for
+/// it, or cannot be without it.
+#[must_use]
+pub fn without(policy: &Policy, guard: Guard) -> Option<Policy> {
+    let mut bare = policy.clone();
+    match guard {
+        Guard::Precheck => bare.prechecks.clear(),
+        Guard::Caps => bare.guards.caps.clear(),
+        Guard::RateLimit => bare.guards.rate_limits.clear(),
+        other => dropped(other)?.0(&mut bare),
+    }
+    (bare.hash() != policy.hash()).then_some(bare)
+}
+
 struct Making<'a> {
     policy: &'a Policy,
     /// Where guards stand, by their words.
@@ -514,6 +528,20 @@ guard:
         hashes.sort();
         hashes.dedup();
         assert_eq!(hashes.len(), count);
+    }
+
+    #[test]
+    fn a_policy_is_left_without_each_guard_that_it_asks_for_and_only_that() {
+        let policy = read_policy("restart.yaml", EVERY_GUARD).unwrap();
+        let kept = [Guard::Stage, Guard::Dedup, Guard::Code];
+        for guard in Guard::ALL.into_iter().filter(|guard| !kept.contains(guard)) {
+            let bare = without(&policy, guard).unwrap_or_else(|| panic!("{}", guard.word()));
+            assert!(guard == Guard::Precheck || !bare.guards.has(guard), "{}", guard.word());
+            let others = Guard::ALL.into_iter().filter(|other| *other != guard);
+            assert!(others.clone().all(|other| bare.guards.has(other) == policy.guards.has(other)), "{}", guard.word());
+            assert_eq!(without(&bare, guard).map(|_| ()), None, "{}", guard.word());
+        }
+        assert!(kept.into_iter().all(|guard| without(&policy, guard).is_none()));
     }
 
     #[test]

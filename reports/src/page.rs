@@ -93,6 +93,7 @@ struct PageView<'a> {
     coverage: Vec<CoverageView>,
     coverage_line: String,
     headroom: Vec<[String; 5]>,
+    guards: Vec<[String; 6]>,
     mutation: Option<MutationView>,
     examples: Vec<ExampleView>,
     commands: Vec<CommandView>,
@@ -255,6 +256,7 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         coverage: page.scrutiny.map_or_else(Vec::new, |told| told.coverage.iter().map(coverage_view).collect()),
         coverage_line: page.scrutiny.map_or_else(String::new, reached_words),
         headroom: page.scrutiny.map_or_else(Vec::new, headroom_rows),
+        guards: page.scrutiny.map_or_else(Vec::new, guard_rows),
         mutation: page.scrutiny.and_then(|told| told.mutation.as_ref()).map(mutation_view),
         examples: page.examples.iter().map(example_view).collect(),
         commands: commands(page),
@@ -414,6 +416,18 @@ fn headroom_rows(scrutiny: &Scrutiny) -> Vec<[String; 5]> {
         let approach = &own.approach;
         let (policy, guard) = (approach.policy.to_string(), approach.guard.to_string());
         [policy, guard, approach.figures.clone(), Unit::Ratio.show(approach.used), format!("{}, seed {}", own.scenario, own.seed)]
+    });
+    rows.collect()
+}
+
+/// Policy, guard, in how many runs it refused, a run, what users lost in it, and what would have happened without the guard.
+fn guard_rows(scrutiny: &Scrutiny) -> Vec<[String; 6]> {
+    let rows = scrutiny.guards.iter().flat_map(|worth| {
+        worth.runs.iter().map(|run| {
+            let lost = Unit::UserMinutes.show(run.with.user_minutes_lost);
+            let refused = worth.refused.to_string();
+            [worth.policy.to_string(), worth.guard.to_string(), refused, format!("{}, seed {}", run.scenario, run.seed), lost, run.words()]
+        })
     });
     rows.collect()
 }
@@ -614,6 +628,7 @@ mod tests {
         let part = firedrill_core::part::Part::Step(0);
         let mut scrutiny = Scrutiny::of(&[(Name::new("sample"), vec![part])], &sample::cases(), &[]);
         scrutiny.mutation = Some(sample::mutation_score());
+        scrutiny.guards = vec![sample::guard_worth()];
         let (nothing, _, oracle) = sample::storm();
         let story = sample::story();
         let arms = Arms { nothing: &nothing, policy: &story, oracle: Some(&oracle), human: None };
@@ -649,6 +664,7 @@ mod tests {
         }
         for shows in [
             "not noticed",
+            "12 user-min more lost, 2 more actions, 1 more false positive",
             "reached 1 of 1 part",
             "h-good",
             "<title>sample: recovers",

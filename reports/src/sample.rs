@@ -13,7 +13,7 @@ use firedrill_core::time::{Span, Time};
 use firedrill_core::transcript::Transcript;
 
 use crate::outcome::{Approach, Arms, Outcome, OutcomeSettings, measure};
-use crate::scrutiny::{Fate, MutantResult, MutationScore, Survival};
+use crate::scrutiny::{Fate, GuardFigures, GuardRun, GuardWorth, MutantResult, MutationScore, Survival};
 use crate::verdict::{Case, IncidentResult, IncidentStatus, JudgeSettings, Threshold, Verdict};
 
 const SERVICES: [(&str, u32, &[&str], &[&str]); 3] = [("api", 2, &["db"], &[]), ("db", 1, &[], &[]), ("web", 2, &["api"], &["users"])];
@@ -406,6 +406,14 @@ pub fn approach(used: f64) -> Approach {
         used,
         figures: format!("{} of 4 starts within 1h on service/api", 4.0 * used),
     }
+}
+
+/// A guard that refused in two runs, one of which was played without it.
+pub fn guard_worth() -> GuardWorth {
+    let with = GuardFigures { user_minutes_lost: 3.5, actions: 1, false_positives: 0, pages: 0 };
+    let without = GuardFigures { user_minutes_lost: 15.5, actions: 3, false_positives: 1, pages: 0 };
+    let runs = vec![GuardRun { scenario: Name::new("busy-hour"), seed: 2, with, without }];
+    GuardWorth { policy: Name::new("sample"), guard: Name::new("cooldown"), refused: 2, runs }
 }
 
 /// Two mutants that are killed, and two that survive.

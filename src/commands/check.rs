@@ -38,6 +38,7 @@ use crate::kind::{self, Kind};
 use crate::load::{self, Source};
 use crate::output::Output;
 use crate::project;
+use crate::rule_tests::Suite;
 use crate::sources::{self, IncidentFiles};
 
 /// At most so many changes are named of what policies were measured in.
@@ -286,6 +287,7 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
         found.rules_of_scenarios(base)?;
     }
     found.stale(&home)?;
+    found.keep(Suite::of_project(&home))?;
     for name in home.incident_folders()? {
         let read = sources::incident(&name, Path::new(".")).and_then(|(incident, files)| Ok(whole_recording(&incident, &files)?));
         if let Some((recording, alerts)) = found.keep(read)? {

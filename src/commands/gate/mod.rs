@@ -12,9 +12,11 @@ mod prepared;
 mod rounds;
 mod notes;
 mod mutants;
+mod guards;
 mod report;
 mod partition;
 
+use firedrill_reports::scrutiny::Scrutiny;
 use firedrill_reports::verdict::{IncidentResult, Look, Verdict};
 
 use self::partition::Merged;
@@ -40,7 +42,7 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     let known = recalled(cache.as_ref(), &prepared, output);
     let done = match arguments.partition {
         Some(share) => partition::write(arguments, &prepared, share, &known, output),
-        None => verdict(arguments, &prepared, &known, output),
+        None => verdict(arguments, &prepared, (&known, cache.as_ref()), output),
     };
     // What was played is kept whatever came of it; where it cannot be, the next gate plays it again.
     if let Some(Err(error)) = cache.map(|cache| cache.save(&known)) {
@@ -56,7 +58,7 @@ pub fn merge(arguments: &MergeArgs, output: Output) -> Result<Exit, Failure> {
     let arguments = merged.arguments(arguments.out.clone());
     let prepared = Prepared::of(&arguments, output)?;
     let known = merged.known(&prepared)?;
-    verdict(&arguments, &prepared, &known, output)
+    verdict(&arguments, &prepared, (&known, None), output)
 }
 
 /// Where outcomes are kept; `None`: nowhere.
@@ -76,7 +78,7 @@ fn recalled(cache: Option<&Cache>, prepared: &Prepared, output: Output) -> Known
 }
 
 /// Plays what is not known, judges, and tells.
-fn verdict(arguments: &GateArgs, prepared: &Prepared, known: &Known, output: Output) -> Result<Exit, Failure> {
+fn verdict(arguments: &GateArgs, prepared: &Prepared, (known, cache): (&Known, Option<&Cache>), output: Output) -> Result<Exit, Failure> {
     let replayed: Vec<IncidentResult> = prepared.replays.iter().map(judged::Replayed::judge).collect();
     let played = rounds::play(prepared, &replayed, known, arguments.budget, output)?;
     let watched: Vec<_> = prepared.replays.iter().map(judged::Replayed::watched).collect();
@@ -98,7 +100,10 @@ fn verdict(arguments: &GateArgs, prepared: &Prepared, known: &Known, output: Out
         results: &replayed,
         settings: &prepared.settings(At { look: Look::Planned, planned: 1, cut_short: None }),
     };
-    let scrutiny = mutants::scrutiny(&ground, arguments, output)?;
+    let scrutiny = Scrutiny {
+        guards: guards::worth(&prepared.plan, &prepared.contest.candidate, &played.candidate, (known, cache)),
+        ..mutants::scrutiny(&ground, arguments, output)?
+    };
     let report = Report {
         scrutiny: &scrutiny,
         unable: &unable,

@@ -18,7 +18,6 @@ use rayon::prelude::*;
 use super::contest::Contest;
 use crate::campaign::Campaign;
 use crate::cli::GateArgs;
-use crate::drill::Answer;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::judged::Replayed;
@@ -163,7 +162,7 @@ impl<'a> Trial<'a> {
                 continue;
             }
             for (mutant, known) in self.mutants.iter().zip(&mut self.known).filter(|(_, known)| known.killed.is_none()) {
-                let found = replay.judge_others(&with(&self.ground.contest.candidate, mutant));
+                let found = replay.judge_others(&Arc::new(self.ground.contest.candidate.with_policy(Arc::clone(&mutant.policy))));
                 known.different += u64::from(found.decisions != result.decisions);
                 if let Some(verdict) = found.verdict().filter(|verdict| is_worse(*verdict, result.verdict())) {
                     known.killed = Some((verdict, format!("incident {}: {}", found.incident, found.findings.join("; "))));
@@ -190,7 +189,10 @@ impl<'a> Trial<'a> {
     fn play(&mut self, cell: &Case, alive: &[usize]) {
         let campaign = self.ground.campaign;
         let Some(stage) = campaign.scenarios.iter().find(|(scenario, _)| scenario.name == cell.outcome.scenario) else { return };
-        let answers = alive.iter().map(|index| with(&self.ground.contest.candidate, &self.mutants[*index])).collect();
+        let answers = alive
+            .iter()
+            .map(|index| Arc::new(self.ground.contest.candidate.with_policy(Arc::clone(&self.mutants[*index].policy))))
+            .collect();
         let alone = Campaign { scenarios: vec![stage.clone()], answers, seeds: vec![cell.outcome.seed], ..campaign.clone() };
         for (index, cases) in alive.iter().zip(alone.run(&|| ())) {
             let known = &mut self.known[*index];
@@ -244,13 +246,6 @@ impl<'a> Trial<'a> {
             runs => Survival::WithinWhatMustHold { runs },
         }
     }
-}
-
-/// The candidate with a mutant in the policy's place.
-fn with(candidate: &Answer, mutant: &Mutant) -> Arc<Answer> {
-    let place = |policy: &Arc<Policy>| if policy.name == mutant.policy.name { Arc::clone(&mutant.policy) } else { Arc::clone(policy) };
-    let hash = blake3::hash(format!("{} {}", candidate.hash, mutant.policy.hash()).as_bytes()).to_hex().to_string();
-    Arc::new(Answer { policies: candidate.policies.iter().map(place).collect(), hash, ..candidate.clone() })
 }
 
 /// Only what breaks, or is not exercised, is noticed: that these runs do not tell is no more than that.
