@@ -419,10 +419,10 @@ pub fn incident_folders<S: Asked>(names: &[S], base: &Path) -> Result<Vec<String
 /// The files of tests that a project names: the files themselves, and those in its folders, however deep.
 ///
 /// # Errors
-/// One is not there, or a folder holds none.
+/// Some are not there, or folders hold none.
 pub fn test_files(names: &[Located<Name>], base: &Path) -> Result<Vec<PathBuf>, Failure> {
     let is_test = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
-    let mut found = Vec::new();
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
     for asked in names {
         let path = base.join(&*asked.value);
         if path.is_dir() {
@@ -430,21 +430,19 @@ pub fn test_files(names: &[Located<Name>], base: &Path) -> Result<Vec<PathBuf>, 
             let inner: Vec<PathBuf> = all.into_iter().filter(is_test).collect();
             if inner.is_empty() {
                 let problem = Problem::at("FD0630", &asked.place, format!("the folder {} holds no tests (*.yaml, *.yml)", path.display()));
-                return Err(vec![problem.remedy("name a folder that does, or a file")].into());
+                problems.push(problem.remedy("name a folder that does, or a file"));
             }
             found.extend(inner);
         } else if path.is_file() {
             found.push(path);
         } else {
             let problem = Problem::at("FD0630", &asked.place, format!("neither a file nor a folder is at {}", path.display()));
-            return Err(
-                vec![problem.remedy("name a file of decision tests, or a folder of them; paths are relative to the project file")].into()
-            );
+            problems.push(problem.remedy("name a file of decision tests, or a folder of them; paths are relative to the project file"));
         }
     }
     found.sort();
     found.dedup();
-    Ok(found)
+    if problems.is_empty() { Ok(found) } else { Err(problems.into()) }
 }
 
 fn path_or_name(path: &Path, name: &str) -> String {

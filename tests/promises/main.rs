@@ -29,6 +29,7 @@ mod kubernetes;
 mod language;
 mod law;
 mod lint;
+mod mutants;
 mod outputs;
 mod policy_as_code;
 mod profiles;
