@@ -68,7 +68,7 @@ pub struct Headroom {
     pub seed: u64,
 }
 
-/// A guard that refused, and what the same runs came to without it: the arm `P−i` of MEASURES.md.
+/// A guard that refused, and what the same runs came to without it: the arm `P−i` of docs/MEASURES.md.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GuardWorth {
     /// Whose guard.
