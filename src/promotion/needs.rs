@@ -62,7 +62,7 @@ fn time(evidence: &Evidence, asked: &Asked) -> Need {
     );
     let way = if evidence.backtest < history {
         format!(
-            "{}; {} of recorded history, replayed, halve the wait: `firedrill label --backtest` takes a report of `firedrill replay`",
+            "{}; {} of recorded history halve the wait: `firedrill replay INCIDENT --backtest --by NAME`",
             watch_on(evidence),
             days_told(history)
         )

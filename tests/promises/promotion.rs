@@ -192,8 +192,11 @@ fn too_few_events_and_too_few_days_are_named_with_the_way_to_them() {
     let id = project.would_act("i0", ago(2, 0));
     project.label(&id, "right", &[]).exits(0);
     let done = project.promote("ben").exits(1);
-    let told: Vec<&str> = done.stdout.lines().take(6).collect();
-    insta::assert_snapshot!(told.join("\n"));
+    // As the documentation shows it, up to what the gate says, which is about the scenarios.
+    let told = done.stdout.lines().take_while(|line| !line.contains(" gate: ")).map(|line| format!("{line}\n")).collect::<String>();
+    let page = fs::read_to_string(crate::common::root().join("docs/promotion.md")).unwrap();
+    assert!(page.contains(&told), "docs/promotion.md does not show what a refusal says:\n{told}");
+    assert!(done.stdout.contains("  ✓ gate: held") && done.stdout.contains("  ✓ incidents: 0 recorded incidents"), "{}", done.stdout);
     assert_eq!(project.stage(), "dry-run");
 }
 
@@ -424,6 +427,69 @@ fn a_key_of_somebody_else_signs_nothing() {
     project.label(&id, "right", &["--key", "firedrill.yaml"]).exits(2).says("FD0822");
     let status = firedrill(project.path(), &["status", POLICY]).exits(0).stdout;
     assert!(status.contains("1 event in the name of people who have a key, and not signed by it"), "{status}");
+}
+
+/// An hour of a service that fails for ten minutes of it, as a Prometheus has it; its alert as somebody's ruler said it, from this second on.
+fn history(folder: &Path, name: &str, alert_from: u64) {
+    const START: u64 = 1_767_600_000;
+    let (mut total, mut errors) = (String::new(), String::new());
+    let mut alerts = String::new();
+    let (mut good, mut bad) = (0, 0);
+    for second in (0..=3600).step_by(15) {
+        let is_bad = (1200..1800).contains(&second);
+        (good, bad) = if is_bad { (good, bad + 150) } else { (good + 150, bad) };
+        total += &format!("http_requests_total{{service=\"checkout\",code=\"200\"}} {good} {}\n", START + second);
+        errors += &format!("http_requests_total{{service=\"checkout\",code=\"500\"}} {bad} {}\n", START + second);
+        if (alert_from..1860).contains(&second) {
+            let labels = "alertname=\"ManyErrors\",alertstate=\"firing\",service=\"checkout\",severity=\"critical\",cluster=\"eu\"";
+            alerts += &format!("ALERTS{{{labels}}} 1 {}\n", START + second);
+        }
+    }
+    let metrics = format!("# TYPE http_requests counter\n{total}{errors}# TYPE ALERTS gauge\n{alerts}# EOF\n");
+    crate::common::write(folder, &format!("{name}/metrics.txt"), &metrics);
+    let incident = format!(
+        "schema: incident/1\nincident: {name}\nwhat: It failed.\ncause: unknown\nonset: 2026-01-05T08:20:00Z\ntarget: service/checkout\nrecording: {{ openmetrics: metrics.txt }}\n"
+    );
+    crate::common::write(folder, &format!("{name}/incident.yaml"), &incident);
+}
+
+#[test]
+fn recorded_history_counts_if_its_alerts_are_reproduced() {
+    let project = Project::at(Stage::DryRun, 3);
+    history(project.path(), "told", 1245);
+    history(project.path(), "untold", 1500);
+    let replay = |incident: &str| firedrill(project.path(), &["replay", incident, "--policy", POLICY, "--backtest", "--by", "ada"]);
+    let done = replay("told").exits(0);
+    assert!(
+        done.stderr.contains("backtest of undo-release: 1 of 1 recorded firing reproduced; 1 event to label; it counts"),
+        "{}",
+        done.stderr
+    );
+    let status = firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
+    let evidence = &status["policies"][0]["evidence"];
+    assert_eq!(evidence["backtest"], 3_600_000_000_000_u64);
+    assert_eq!(
+        (&evidence["events"][0]["is_backtest"], &evidence["events"][0]["what"]),
+        (&true.into(), &"rollback service/checkout".into())
+    );
+    replay("told").exits(2).says("is in the ledger of undo-release already");
+    let project = Project::at(Stage::DryRun, 3);
+    history(project.path(), "untold", 1500);
+    let done = firedrill(project.path(), &["replay", "untold", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(0);
+    assert!(done.stderr.contains("0 of 1 recorded firing reproduced") && done.stderr.contains("it does not count"), "{}", done.stderr);
+    let status = firedrill(project.path(), &["status", POLICY]).exits(0).stdout;
+    assert!(
+        status.contains("a backtest does not count: ") && status.contains("0 of 1 recorded firings are reproduced, and 95 % must be"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_simulated_run_is_no_history() {
+    let project = Project::at(Stage::DryRun, 3);
+    firedrill(project.path(), &["run", "bad-release", "--project", "--record", "simulated"]).exits(0);
+    let done = firedrill(project.path(), &["replay", "simulated", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(2);
+    assert!(done.stderr.contains("is a recording of a simulation, and no history"), "{}", done.stderr);
 }
 
 /// The predicate and the statement as in-toto publishes them: spec/v1/statement.md, spec/v1/resource_descriptor.md, spec/predicates/test-result.md.
