@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::{Done, firedrill, release_project};
-use firedrill::ledger::{Entry, Hashes, Labelled, Ledger, What};
+use firedrill::ledger::{Entry, Hashes, Ledger, What};
 use firedrill_core::action::{Action, ActionId, RestartMode, Target};
 use firedrill_core::journal::{AlertStatus, Consent, Event, Input, Notification, ProposalChange, Verification};
 use firedrill_core::name::Name;
@@ -526,5 +526,7 @@ fn labels_are_for_decisions_that_are_there() {
     project.label("undo-release#1", "right", &[]).exits(2).says("`undo-release#1` is no decision to act");
     project.label("undo-release#9", "right", &[]).exits(2).says("the ledger has no `undo-release#9`");
     project.label("nonsense", "right", &[]).exits(2).says("neither POLICY#NUMBER nor the hash of one entry");
-    let _ = Labelled::Right.word();
+    let id = project.would_act("i0", ago(1, 0));
+    // What was seen live is written by the watcher alone.
+    firedrill(project.path(), &["label", &id, "right", "--by", "watch"]).exits(2).says("`watch` is nobody");
 }
