@@ -167,7 +167,7 @@ impl Books {
             return Err(Failure::argument(format!("`{by}` is nobody: what it writes it writes itself"), "name yourself with `--by NAME`"));
         }
         let promotions = self.promotions();
-        promotions.knows(by).map_err(|problem| vec![problem])?;
+        promotions.knows(by)?;
         Ok(promotions)
     }
 

@@ -98,7 +98,7 @@ fn count(evidence: &Evidence, asked: &Asked) -> Need {
             )
         }
         Counted::Compared => format!(
-            "{missing} more: tell what people did in incidents that the policy saw: `firedrill label EVENT … --by NAME`, or `incident.yaml`"
+            "{missing} more: `firedrill shadow` compares what the policy would have done with what people did, as an incident's `people:`, an export of the pager or labels tell it"
         ),
     };
     Need::new("events", found >= asked.events, told, way)

@@ -256,6 +256,14 @@ fn what_another_version_decides_the_same_is_evidence_still() {
 }
 
 #[test]
+fn a_new_version_of_firedrill_costs_no_evidence() {
+    // Another engine may lower the same file to something else, and so have another hash of it.
+    let mut project = Project::at(Stage::DryRun, 16);
+    project.hashes.policy = "0".repeat(64);
+    project.with_five().promote("ben").exits(0).says("promoted from dry-run to shadow");
+}
+
+#[test]
 fn stale_evidence_is_dropped_by_name() {
     let project = Project::at(Stage::DryRun, 16).with_five();
     project.edit("policies/undo-release.yaml", "  - rollback: {}", "  - restart: { mode: rolling }");
