@@ -273,7 +273,8 @@ impl Compared {
             at: deed.at.clone(),
             did: deed.action.clone().unwrap_or_default(),
         };
-        let detection_ratio = self.detected_seconds.zip(simulated.filter(|seconds| *seconds > 0.0)).map(|(live, simulated)| live / simulated);
+        let detection_ratio =
+            self.detected_seconds.zip(simulated.filter(|seconds| *seconds > 0.0)).map(|(live, simulated)| live / simulated);
         let (incident, agrees, wrong, hashes) = (self.incident.clone(), self.agrees, self.wrong, hashes.clone());
         let compared = What::Compared { incident, agrees, wrong, hashes, detection_ratio, detail: self.told() };
         self.deeds.iter().map(person).chain([compared]).collect()

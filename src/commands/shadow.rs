@@ -23,7 +23,8 @@ use crate::shadow::{Shadow, Story, TakenUp, read_pagerduty, taken_up};
 const SCHEMA: &str = "firedrill.shadow/1";
 
 /// What cannot be said from a recording or a log.
-const CLAIM: &str = "whether it would have helped or harmed nobody can tell from this: nothing was done. hint: `--scenario NAME` plays one that models it";
+const CLAIM: &str =
+    "whether it would have helped or harmed nobody can tell from this: nothing was done. hint: `--scenario NAME` plays one that models it";
 
 /// Seeds of each scenario.
 const SEEDS: u32 = 5;
@@ -109,11 +110,13 @@ fn rehearse(books: &Books, (subject, arguments): (&Subject, &ShadowArgs)) -> Res
     setting.admit(&answer)?;
     let scenarios: Vec<String> = setting.scenarios.iter().map(|(scenario, _)| scenario.name.to_string()).collect();
     let seeds = setting::seeds(1, SEEDS)?;
-    let campaign = Campaign { scenarios: setting.scenarios, answers: vec![Arc::clone(&answer)], seeds, stage: Stage::Full, with_human: false };
+    let campaign =
+        Campaign { scenarios: setting.scenarios, answers: vec![Arc::clone(&answer)], seeds, stage: Stage::Full, with_human: false };
     let cases: Vec<Case> = campaign.run(&|| {}).concat();
     let runs = cases.len();
     let mean = |of: &dyn Fn(&Case) -> f64| cases.iter().map(of).sum::<f64>() / runs.max(1) as f64;
-    let mut detected: Vec<f64> = cases.iter().filter_map(|case| case.outcome.time_to_detect.filter(|time| !time.censored).map(|time| time.seconds)).collect();
+    let mut detected: Vec<f64> =
+        cases.iter().filter_map(|case| case.outcome.time_to_detect.filter(|time| !time.censored).map(|time| time.seconds)).collect();
     detected.sort_by(f64::total_cmp);
     Ok(Rehearsed {
         scenarios,

@@ -175,17 +175,17 @@ impl Book {
 
     /// Gives up the chains of policies that were not written to for a while, so that people can write to them.
     pub fn rest(&mut self) {
-        let (mut idle, mut held) = (Vec::new(), false);
-        for (policy, page) in &self.policies {
-            if let Page::Open { since, last, .. } = page
-                && (last.elapsed() > IDLE || since.elapsed() > HELD)
-            {
-                held |= last.elapsed() <= IDLE;
-                idle.push(policy.clone());
-            }
-        }
-        idle.iter().for_each(|policy| self.release(policy));
-        if held {
+        let pages = || {
+            self.policies
+                .iter()
+                .filter_map(|(policy, page)| if let Page::Open { since, last, .. } = page { Some((policy, since, last)) } else { None })
+        };
+        let is_held = pages().any(|(_, since, last)| since.elapsed() > HELD && last.elapsed() <= IDLE);
+        // One that is busy all the time is given up together with all others, so that there is one pause and not one for each.
+        let given_up: Vec<Name> =
+            pages().filter(|(.., last)| is_held || last.elapsed() > IDLE).map(|(policy, ..)| policy.clone()).collect();
+        given_up.iter().for_each(|policy| self.release(policy));
+        if is_held {
             // Whoever waits for the lock looks for it every ten milliseconds.
             std::thread::sleep(PAUSE);
         }
