@@ -1,3 +1,5 @@
+//! A keeper on a folder of its own: what is in the ledger, and what is there again after a crash.
+
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
