@@ -157,7 +157,7 @@ impl Book {
             by_policy.entry(policy).or_default().push(Entry { at, by: BY.to_owned(), what });
         }
         for (policy, entries) in by_policy {
-            self.page(&policy)?.append(entries)?;
+            self.append(&policy, entries)?;
         }
         Ok(())
     }
@@ -170,7 +170,7 @@ impl Book {
         let hashes = self.hashes.get(policy).cloned().unwrap_or_default();
         let what = What::State { of: WATCHING.to_owned(), value: json!({ "stage": stage, "hashes": hashes }) };
         let entry = Entry { at: self.timestamp(at)?, by: BY.to_owned(), what };
-        self.page(policy)?.append(vec![entry])
+        self.append(policy, vec![entry])
     }
 
     /// Gives up the chains of policies that were not written to for a while, so that people can write to them.
@@ -223,6 +223,20 @@ impl Book {
         file.as_file().sync_data()?;
         file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(())
+    }
+
+    /// Adds to the chain of a policy. Where the file was replaced meanwhile, as git does, nothing was written: the one that is there now is opened and taken.
+    fn append(&mut self, policy: &Name, entries: Vec<Entry>) -> Result<(), Failure> {
+        let is_replaced =
+            |failure: &Failure| matches!(failure, Failure::Input(problems) if problems.iter().any(|problem| problem.code == "FD0812"));
+        match self.page(policy)?.append(entries.clone()) {
+            Err(failure) if is_replaced(&failure) => {
+                tracing::warn!(chain = %policy, "the chain was replaced by another file, which is gone on with");
+                self.policies.remove(policy);
+                self.page(policy)?.append(entries)
+            }
+            done => done,
+        }
     }
 
     fn page(&mut self, policy: &Name) -> Result<&mut Ledger, Failure> {
