@@ -1,5 +1,7 @@
 //! `firedrill watch`: what is acknowledged is kept, whatever kills it; who may send; what it says of itself; and that nothing can act.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the watcher is another process, and Prometheus another thread")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
