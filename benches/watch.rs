@@ -3,6 +3,8 @@
 //! `cargo bench --bench watch`; `FIREDRILL_WATCH_SECONDS=60` and `FIREDRILL_WATCH_RATE=1000` are what is promised. Without `--bench` it is a test of one
 //! second. It fails if a webhook is not acknowledged, if a decision is lost or comes twice, or if the ledger does not verify.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "a benchmark reads the clock, and sends from several threads")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -210,6 +210,9 @@ pub struct ShadowArgs {
     /// What people did: an incident, by name or folder, or an export of PagerDuty's log entries; may be given several times [default: labels alone]
     #[arg(long, value_name = "FILE")]
     pub people: Vec<String>,
+    /// A scenario or family that models these incidents: what the policy comes to there, over five seeds; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Vec<String>,
     /// Who answers for it: writes what is new into the ledger
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub by: Option<String>,

@@ -92,6 +92,8 @@ pub struct Compared {
     pub wrong: bool,
     /// By how many seconds the policy was sooner than people; negative: later. `None`: not both acted, or nobody says when.
     pub sooner_seconds: Option<f64>,
+    /// From the onset, where an incident folder tells it, until the policy took the incident up, seconds.
+    pub detected_seconds: Option<f64>,
     /// What people say of it.
     pub label: Option<Labelled>,
     /// Where people's side comes from.
@@ -237,6 +239,7 @@ fn compared(own: &TakenUp, story: Option<&Story>) -> Compared {
         agrees,
         wrong,
         sooner_seconds: sooner(),
+        detected_seconds: story.filter(|story| story.is_named).map(|story| own.at.duration_since(story.began).as_secs_f64().max(0.0)),
         label: own.label,
         source: story.map_or_else(|| "a label".to_owned(), |story| story.name.clone()),
         deeds: story.map_or_else(Vec::new, |story| story.deeds.clone()),
@@ -262,16 +265,18 @@ impl Compared {
         format!("{verdict}: the policy would do {}{when}; {people} ({})", side(&self.policy), self.source)
     }
 
-    /// What the ledger keeps of it.
+    /// What the ledger keeps of it. `simulated` is how long detection takes in simulation, seconds, where a scenario tells.
     #[must_use]
-    pub fn entries(&self, hashes: &Hashes) -> Vec<What> {
+    pub fn entries(&self, hashes: &Hashes, simulated: Option<f64>) -> Vec<What> {
         let person = |deed: &Deed| What::Person {
             incident: self.incident.clone(),
             at: deed.at.clone(),
             did: deed.action.clone().unwrap_or_default(),
         };
+        let detection_ratio =
+            self.detected_seconds.zip(simulated.filter(|seconds| *seconds > 0.0)).map(|(live, simulated)| live / simulated);
         let (incident, agrees, wrong, hashes) = (self.incident.clone(), self.agrees, self.wrong, hashes.clone());
-        let compared = What::Compared { incident, agrees, wrong, hashes, detection_ratio: None, detail: self.told() };
+        let compared = What::Compared { incident, agrees, wrong, hashes, detection_ratio, detail: self.told() };
         self.deeds.iter().map(person).chain([compared]).collect()
     }
 }

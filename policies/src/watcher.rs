@@ -270,7 +270,9 @@ impl Watcher {
         }
         self.work_off();
         for labels in self.known.forget(self.now) {
-            self.heard.retain(|(_, heard), _| *heard != labels);
+            for index in 0..self.watched.len() {
+                self.heard.remove(&(index, labels.clone()));
+            }
         }
         std::mem::take(&mut self.decided)
     }

@@ -1,11 +1,17 @@
 //! `firedrill shadow`: what people did beside what a policy would have done.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use firedrill_core::words::counted;
+use firedrill_policies::guard::stage::Stage;
+use firedrill_reports::verdict::Case;
+use serde::Serialize;
 use serde_json::json;
 
-use super::promoting::Books;
+use super::promoting::{Books, Subject};
+use super::setting::{self, Named, Setting};
+use crate::campaign::Campaign;
 use crate::cli::{Format, ShadowArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -17,7 +23,25 @@ use crate::shadow::{Shadow, Story, TakenUp, read_pagerduty, taken_up};
 const SCHEMA: &str = "firedrill.shadow/1";
 
 /// What cannot be said from a recording or a log.
-const CLAIM: &str = "whether it would have helped or harmed nobody can tell from this: nothing was done. `firedrill gate` plays that where a scenario exists";
+const CLAIM: &str =
+    "whether it would have helped or harmed nobody can tell from this: nothing was done. hint: `--scenario NAME` plays one that models it";
+
+/// Seeds of each scenario.
+const SEEDS: u32 = 5;
+
+/// What a policy comes to where it acts, in simulation.
+#[derive(Debug, Serialize)]
+struct Rehearsed {
+    scenarios: Vec<String>,
+    runs: usize,
+    /// User-minutes that it cost beyond doing nothing: the worst run, and the mean.
+    harm_worst: f64,
+    harm_mean: f64,
+    /// User-minutes that it saved, the mean.
+    benefit_mean: f64,
+    /// Seconds from onset to the first notification, the median of the runs that detected it.
+    detected_seconds: Option<f64>,
+}
 
 /// Compares, prints, and writes what is new into the policy's ledger if somebody answers for it.
 ///
@@ -29,12 +53,14 @@ pub fn execute(arguments: &ShadowArgs, output: Output) -> Result<Exit, Failure> 
     let stories = arguments.people.iter().map(|path| stories(&books, path)).collect::<Result<Vec<_>, _>>()?.concat();
     let taken = taken_up(&subject.chain);
     let shadow = Shadow::of(&taken, &stories);
+    let rehearsed = if arguments.scenario.is_empty() { None } else { Some(rehearse(&books, (&subject, arguments))?) };
+    let simulated = rehearsed.as_ref().and_then(|rehearsed| rehearsed.detected_seconds);
     let entries: Vec<_> = shadow
         .compared
         .iter()
         .filter_map(|compared| {
             let own: &TakenUp = taken.iter().find(|own| own.incident == compared.incident).filter(|own| !own.is_compared)?;
-            Some(compared.entries(&own.hashes))
+            Some(compared.entries(&own.hashes, simulated))
         })
         .collect();
     let written = entries.len();
@@ -45,11 +71,15 @@ pub fn execute(arguments: &ShadowArgs, output: Output) -> Result<Exit, Failure> 
         Format::Json => {
             let document = json!({
                 "schema": SCHEMA, "policy": subject.policy.name, "compared": shadow.compared, "untold": shadow.untold, "unseen": shadow.unseen,
-                "agreeing": shadow.agreeing(), "written": if arguments.by.is_some() { written } else { 0 }, "claim": CLAIM,
+                "agreeing": shadow.agreeing(), "written": if arguments.by.is_some() { written } else { 0 }, "rehearsed": rehearsed,
+                "claim": CLAIM,
             });
             output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
         }
-        Format::Text => output.data(&told(&shadow, (written, arguments.by.is_some())))?,
+        Format::Text => {
+            let effect = rehearsed.as_ref().map_or_else(|| CLAIM.to_owned(), Rehearsed::told);
+            output.data(&format!("{}{effect}\n", told(&shadow, (written, arguments.by.is_some()))))?;
+        }
     }
     Ok(Exit::Held)
 }
@@ -69,8 +99,45 @@ fn told(shadow: &Shadow, (new, is_written): (usize, bool)) -> String {
         (new, true) => format!("{} written to the ledger", counted(new as u64, "comparison")),
         (new, false) => format!("hint: `--by NAME` writes {} to the ledger, which promotion counts", counted(new as u64, "comparison")),
     });
-    lines.push(CLAIM.to_owned());
     lines.join("\n") + "\n"
+}
+
+/// The policy at the stage full in the scenarios that are named, against doing nothing.
+fn rehearse(books: &Books, (subject, arguments): (&Subject, &ShadowArgs)) -> Result<Rehearsed, Failure> {
+    let named = Named { scenarios: &arguments.scenario, ..Named::default() };
+    let setting = Setting::of(&books.home, named)?;
+    let answer = books.home.answer(&[subject.argument.clone()])?;
+    setting.admit(&answer)?;
+    let scenarios: Vec<String> = setting.scenarios.iter().map(|(scenario, _)| scenario.name.to_string()).collect();
+    let seeds = setting::seeds(1, SEEDS)?;
+    let campaign =
+        Campaign { scenarios: setting.scenarios, answers: vec![Arc::clone(&answer)], seeds, stage: Stage::Full, with_human: false };
+    let cases: Vec<Case> = campaign.run(&|| {}).concat();
+    let runs = cases.len();
+    let mean = |of: &dyn Fn(&Case) -> f64| cases.iter().map(of).sum::<f64>() / runs.max(1) as f64;
+    let mut detected: Vec<f64> =
+        cases.iter().filter_map(|case| case.outcome.time_to_detect.filter(|time| !time.censored).map(|time| time.seconds)).collect();
+    detected.sort_by(f64::total_cmp);
+    Ok(Rehearsed {
+        scenarios,
+        runs,
+        harm_worst: cases.iter().map(|case| case.outcome.harm).fold(0.0, f64::max),
+        harm_mean: mean(&|case| case.outcome.harm),
+        benefit_mean: mean(&|case| case.outcome.benefit),
+        detected_seconds: detected.get(detected.len() / 2).copied(),
+    })
+}
+
+impl Rehearsed {
+    /// For people.
+    fn told(&self) -> String {
+        let Self { runs, harm_worst, harm_mean, benefit_mean, .. } = self;
+        format!(
+            "closed loop, in {} ({}): harm {harm_worst:.1} user-minutes at worst, {harm_mean:.1} in the mean; benefit {benefit_mean:.1} in the mean",
+            self.scenarios.join(", "),
+            counted(*runs as u64, "run")
+        )
+    }
 }
 
 /// What a file or a folder tells of people: an incident, or an export of PagerDuty's.

@@ -1,5 +1,7 @@
 //! `firedrill watch`: policies look on at a live system, and what they decide goes to the ledger.
 
+#![allow(clippy::disallowed_methods, reason = "a watcher has threads; one of them decides")]
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;

@@ -55,6 +55,7 @@ pub struct Patience {
 struct State {
     wants: VecDeque<(Instant, Time, Want)>,
     is_stopped: bool,
+    is_closed: bool,
 }
 
 impl Patience {
@@ -77,6 +78,12 @@ impl Patience {
         self.changed.notify_all();
     }
 
+    /// No more comes: what waits is still asked.
+    pub fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+
     fn next(&self) -> Option<(Instant, Time, Want)> {
         let mut state = self.lock();
         loop {
@@ -85,6 +92,9 @@ impl Patience {
             }
             if let Some(next) = state.wants.pop_front() {
                 return Some(next);
+            }
+            if state.is_closed {
+                return None;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

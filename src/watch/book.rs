@@ -157,7 +157,7 @@ impl Book {
             by_policy.entry(policy).or_default().push(Entry { at, by: BY.to_owned(), what });
         }
         for (policy, entries) in by_policy {
-            self.page(&policy)?.append(entries)?;
+            self.append(&policy, entries)?;
         }
         Ok(())
     }
@@ -170,22 +170,22 @@ impl Book {
         let hashes = self.hashes.get(policy).cloned().unwrap_or_default();
         let what = What::State { of: WATCHING.to_owned(), value: json!({ "stage": stage, "hashes": hashes }) };
         let entry = Entry { at: self.timestamp(at)?, by: BY.to_owned(), what };
-        self.page(policy)?.append(vec![entry])
+        self.append(policy, vec![entry])
     }
 
     /// Gives up the chains of policies that were not written to for a while, so that people can write to them.
     pub fn rest(&mut self) {
-        let (mut idle, mut held) = (Vec::new(), false);
-        for (policy, page) in &self.policies {
-            if let Page::Open { since, last, .. } = page
-                && (last.elapsed() > IDLE || since.elapsed() > HELD)
-            {
-                held |= last.elapsed() <= IDLE;
-                idle.push(policy.clone());
-            }
-        }
-        idle.iter().for_each(|policy| self.release(policy));
-        if held {
+        let pages = || {
+            self.policies
+                .iter()
+                .filter_map(|(policy, page)| if let Page::Open { since, last, .. } = page { Some((policy, since, last)) } else { None })
+        };
+        let is_held = pages().any(|(_, since, last)| since.elapsed() > HELD && last.elapsed() <= IDLE);
+        // One that is busy all the time is given up together with all others, so that there is one pause and not one for each.
+        let given_up: Vec<Name> =
+            pages().filter(|(.., last)| is_held || last.elapsed() > IDLE).map(|(policy, ..)| policy.clone()).collect();
+        given_up.iter().for_each(|policy| self.release(policy));
+        if is_held {
             // Whoever waits for the lock looks for it every ten milliseconds.
             std::thread::sleep(PAUSE);
         }
@@ -223,6 +223,20 @@ impl Book {
         file.as_file().sync_data()?;
         file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(())
+    }
+
+    /// Adds to the chain of a policy. Where the file was replaced meanwhile, as git does, nothing was written: the one that is there now is opened and taken.
+    fn append(&mut self, policy: &Name, entries: Vec<Entry>) -> Result<(), Failure> {
+        let is_replaced =
+            |failure: &Failure| matches!(failure, Failure::Input(problems) if problems.iter().any(|problem| problem.code == "FD0812"));
+        match self.page(policy)?.append(entries.clone()) {
+            Err(failure) if is_replaced(&failure) => {
+                tracing::warn!(chain = %policy, "the chain was replaced by another file, which is gone on with");
+                self.policies.remove(policy);
+                self.page(policy)?.append(entries)
+            }
+            done => done,
+        }
     }
 
     fn page(&mut self, policy: &Name) -> Result<&mut Ledger, Failure> {

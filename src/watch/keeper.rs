@@ -24,8 +24,11 @@ use super::metrics::Metrics;
 use crate::failure::Failure;
 use crate::ledger::{Hashes, question_text};
 
-/// Messages of one round at most.
-const ROUND: usize = 256;
+/// Messages of one round at most. Each round waits for the disk once for every policy that decided something, so the more there is to do the fewer rounds.
+const ROUND: usize = 1_024;
+
+/// How often in one round what has come due is worked off; what is left then is due at once in the next.
+const MOST_PASSES: usize = 16;
 
 /// How long the keeper sleeps at most: so often it looks at its clock.
 const LOOK: Duration = Duration::from_secs(1);
@@ -117,7 +120,10 @@ impl Keeper {
                 Message::Answer { policy, input, is_known } => self.answer(at, policy, input, is_known),
             }
         }
-        while self.watcher.due().is_some_and(|due| due <= at) {
+        for _ in 0..MOST_PASSES {
+            if self.watcher.due().is_none_or(|due| due > at) {
+                break;
+            }
             self.take_in(at, Observation::Passed, None);
         }
         let written = self.write();

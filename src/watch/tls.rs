@@ -75,3 +75,74 @@ fn wrong(file: &Path, message: &str) -> Failure {
     ]
     .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, ClientConnection, ServerConnection};
+
+    use super::*;
+
+    fn file(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
+    }
+
+    /// Who shows the certificate of this name to a watcher, or none; what of a word comes through.
+    fn heard(sender: Option<&str>, client_authority: Option<&str>) -> Result<String, rustls::Error> {
+        let files = Files { certificate: file("server.pem"), key: file("server.key"), client_authority: client_authority.map(file) };
+        let acceptor = acceptor(&files).unwrap_or_else(|failure| panic!("{failure:?}"));
+        let mut roots = RootCertStore::empty();
+        roots.add(certificates(&file("ca.pem")).unwrap().remove(0)).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let config = match sender {
+            None => builder.with_no_client_auth(),
+            Some(name) => {
+                let key = PrivateKeyDer::from_pem_file(file(&format!("{name}.key"))).unwrap();
+                builder.with_client_auth_cert(certificates(&file(&format!("{name}.pem"))).unwrap(), key).unwrap()
+            }
+        };
+        let mut client = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+        let mut server = ServerConnection::new(Arc::clone(acceptor.config())).unwrap();
+        client.writer().write_all(b"down").unwrap();
+        for _ in 0..8 {
+            let (mut there, mut back) = (Vec::new(), Vec::new());
+            client.write_tls(&mut there).unwrap();
+            let mut rest = there.as_slice();
+            while !rest.is_empty() && server.read_tls(&mut rest).unwrap() > 0 {
+                server.process_new_packets()?;
+            }
+            server.write_tls(&mut back).unwrap();
+            let mut rest = back.as_slice();
+            while !rest.is_empty() && client.read_tls(&mut rest).unwrap() > 0 {
+                client.process_new_packets()?;
+            }
+        }
+        let mut word = [0; 4];
+        server.reader().read_exact(&mut word).unwrap();
+        Ok(String::from_utf8(word.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn only_who_shows_a_certificate_of_the_authority_is_heard_where_one_is_named() {
+        assert_eq!(heard(None, None), Ok("down".to_owned()));
+        assert_eq!(heard(Some("sender"), Some("ca.pem")), Ok("down".to_owned()));
+        assert!(heard(None, Some("ca.pem")).is_err());
+        assert!(heard(Some("stranger"), Some("ca.pem")).is_err());
+    }
+
+    #[test]
+    fn files_that_are_no_certificates_are_refused_by_name() {
+        for (certificate, key) in
+            [("none.pem", "server.key"), ("server.key", "server.key"), ("server.pem", "server.pem"), ("server.pem", "sender.key")]
+        {
+            let Err(Failure::Input(problems)) = acceptor(&Files { certificate: file(certificate), key: file(key), client_authority: None })
+            else {
+                panic!("{certificate} and {key}")
+            };
+            assert_eq!(problems[0].code, "FD0842");
+        }
+    }
+}

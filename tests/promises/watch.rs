@@ -1,5 +1,7 @@
 //! `firedrill watch`: what is acknowledged is kept, whatever kills it; who may send; what it says of itself; and that nothing can act.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the watcher is another process, and Prometheus another thread")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -212,9 +214,9 @@ fn a_watcher_that_is_given_every_action_does_none_and_touches_nothing_but_its_le
     let (at, wants) = keeper.round(vec![Message::Webhook { alerts, bytes: 0, reply }]).unwrap_or_else(|failure| panic!("{failure:?}"));
     drop(taken);
     let inbox = Inbox::new(1, 1);
-    let patience = Patience::new(Duration::from_secs(1));
+    let patience = Patience::new(Duration::from_secs(60));
     patience.add(at, wants);
-    patience.stop();
+    patience.close();
     answer_all(&patience, &Down, &inbox);
     keeper.round(inbox.take(usize::MAX, Duration::ZERO)).unwrap_or_else(|failure| panic!("{failure:?}"));
     drop(keeper);
@@ -236,6 +238,59 @@ fn a_watcher_that_is_given_every_action_does_none_and_touches_nothing_but_its_le
         let what: Action = serde_json::from_value(would["what"].clone()).unwrap();
         assert_eq!(what.word(), word);
     }
+}
+
+/// A project whose policy would have acted on `cart` a moment ago.
+fn shadowed() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("firedrill.yaml"), "schema: project/1\npolicies: [policy.yaml]\n").unwrap();
+    fs::write(folder.path().join("policy.yaml"), POLICY).unwrap();
+    let mut keeper = keeper(folder.path(), &[POLICY.to_owned()]);
+    let (reply, _taken) = tokio::sync::oneshot::channel();
+    let (alerts, _) = firedrill::watch::read_webhook(webhook(&["cart".to_owned()]).as_bytes(), keeper.watcher().start()).unwrap();
+    let (at, wants) = keeper.round(vec![Message::Webhook { alerts, bytes: 0, reply }]).unwrap_or_else(|failure| panic!("{failure:?}"));
+    let (inbox, patience) = (Inbox::new(1, 1), Patience::new(Duration::from_secs(60)));
+    patience.add(at, wants);
+    patience.close();
+    answer_all(&patience, &Down, &inbox);
+    keeper.round(inbox.take(usize::MAX, Duration::ZERO)).unwrap_or_else(|failure| panic!("{failure:?}"));
+    folder
+}
+
+#[test]
+fn what_people_did_is_compared_with_what_the_policy_would_have_done_and_written_down_once() {
+    let folder = shadowed();
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
+    let export = format!(
+        r#"{{"log_entries":[{{"type":"trigger_log_entry","created_at":"{}","agent":{{"type":"service_reference"}},"incident":{{"id":"Q1","summary":"Down on cart"}}}},
+        {{"type":"annotate_log_entry","created_at":"{later}","agent":{{"type":"user_reference","summary":"Ada"}},"channel":{{"type":"note","summary":"restarted cart"}},
+          "incident":{{"id":"Q1"}}}}]}}"#,
+        jiff::Timestamp::now()
+    );
+    fs::write(folder.path().join("log.json"), export).unwrap();
+    let shadow = |more: &[&str]| firedrill(folder.path(), &[&["shadow", "restart", "--people", "log.json"], more].concat()).exits(0).stdout;
+    let told = shadow(&[]);
+    assert!(
+        told.contains("restart#0 agree: the policy would do restart (rolling) service/cart, ")
+            && told.contains(" sooner; people did restart (Q1)"),
+        "{told}"
+    );
+    assert!(told.contains("hint: `--by NAME`") && told.contains("nobody can tell from this"), "{told}");
+    let kinds = || {
+        let chain = Ledger::read(&folder.path().join("ledger"), &Name::new("restart"))
+            .unwrap()
+            .sound()
+            .unwrap_or_else(|failure| panic!("{failure:?}"));
+        chain.entries.iter().filter(|own| own.entry.by == "ada").map(|own| own.entry.what.kind()).collect::<Vec<_>>()
+    };
+    assert!(kinds().is_empty());
+    assert!(shadow(&["--by", "ada"]).contains("1 comparison written"));
+    assert_eq!(kinds(), ["person", "compared"]);
+    assert!(shadow(&["--by", "ada"]).contains("nothing new for the ledger"));
+    assert_eq!(kinds(), ["person", "compared"]);
+    fs::write(folder.path().join("log.json"), "[]").unwrap();
+    let said = firedrill(folder.path(), &["shadow", "restart", "--people", "log.json"]).exits(2).stderr;
+    assert!(said.contains("FD0850"), "{said}");
 }
 
 #[test]
@@ -272,7 +327,7 @@ fn wrong_arguments_are_refused_before_anything_is_written() {
     ];
     for (more, expected) in cases {
         let said = refused(more);
-        assert!(said.contains(expected) && said.contains("hint"), "{more:?}: {said}");
+        assert!(said.contains(expected) && said.contains("help: "), "{more:?}: {said}");
     }
     let said = firedrill(folder.path(), &["watch", "--prometheus", "http://127.0.0.1:9"]).exits(2).stderr;
     assert!(said.contains("FD0844"), "{said}");

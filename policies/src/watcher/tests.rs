@@ -1,3 +1,5 @@
+//! A watcher with the ledger that would be kept of it: what it decides, and that nothing is decided twice.
+
 use firedrill_core::inventory::ServiceEntry;
 use firedrill_core::journal::Truth;
 use firedrill_telemetry::labels::Labels;

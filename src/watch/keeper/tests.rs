@@ -1,3 +1,5 @@
+//! A keeper on a folder of its own: what is in the ledger, and what is there again after a crash.
+
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -251,6 +253,18 @@ fn people_can_write_to_the_chain_of_a_policy_while_it_is_watched() {
     answer(&mut keeper, &wants);
     assert_eq!(site.would_act(), 1);
     assert!(site.entries("restart").iter().any(|what| matches!(what, What::Violation { .. })));
+}
+
+#[test]
+fn a_chain_of_a_policy_that_git_replaced_is_gone_on_with() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    let (_, wants) = tell(&mut keeper, vec![alert("api-1", 990, None)]);
+    let text = fs::read(site.path("restart.jsonl")).unwrap();
+    fs::remove_file(site.path("restart.jsonl")).unwrap();
+    fs::write(site.path("restart.jsonl"), text).unwrap();
+    answer(&mut keeper, &wants);
+    assert_eq!(site.would_act(), 1);
 }
 
 #[test]

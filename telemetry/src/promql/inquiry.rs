@@ -207,15 +207,9 @@ fn without_modifiers(text: &str) -> Option<&str> {
         rest = match word.as_str() {
             "bool" => tail,
             "on" | "ignoring" => tail.strip_prefix('(')?.split_once(')')?.1.trim_start(),
-            // Their labels may be left out; then brackets that follow are the right side.
-            "group_left" | "group_right" => match tail.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
-                Some((labels, after))
-                    if !after.trim().is_empty() && labels.chars().all(|c| c.is_alphanumeric() || "_, \"\t\n".contains(c)) =>
-                {
-                    after.trim_start()
-                }
-                _ => tail,
-            },
+            // Brackets that follow are always their labels.
+            "group_left" | "group_right" if tail.starts_with('(') => tail.split_once(')')?.1.trim_start(),
+            "group_left" | "group_right" => tail,
             _ => return Some(rest),
         };
     }
@@ -252,7 +246,6 @@ mod tests {
         check("1 > bool up", &["up"]);
         check("(x <= bool 5)", &["x"]);
         check("x > on (p) group_left (q) y", &["x", "y"]);
-        check("x > on (p) group_left (y)", &["x", "(y)"]);
         check("a == b != c", &["a == b", "c"]);
         check("time() - timestamp(up) < 60 # old", &["time() - timestamp(up)"]);
         check(
