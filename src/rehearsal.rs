@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use firedrill_core::journal::{AlertStatus, Journal, LabelSet, Notification};
 use firedrill_core::name::Name;
-use firedrill_core::time::{Class, Start, Time};
+use firedrill_core::time::{Class, Span, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_policies::alertmanager::{Alertmanager, Config, Message, PostedAlert, payload};
 use firedrill_policies::rules::{Ruler, RulerSettings};
 use firedrill_sim::spec::WorldSpec;
+use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::{Evaluated, Evaluator, Plan, Steps};
 use firedrill_telemetry::recording::{Playback, Recording};
 use firedrill_telemetry::store::Store;
@@ -26,6 +27,9 @@ pub use webhook::{Delivery, Poster};
 
 /// The webhook's integration, as `Config::with_ears` calls it.
 const EAR: &str = "firedrill";
+
+/// How long after the end an Alertmanager is listened to.
+const AFTERMATH: Span = Span::from_minutes(15);
 
 /// A rehearsal under way.
 #[derive(Clone, Debug)]
@@ -171,6 +175,25 @@ impl Rehearsal {
         Vec::new()
     }
 
+    /// The system is gone: whatever fires is over, as Alertmanager takes it a few minutes after its Prometheus has fallen silent. Gives what is to be
+    /// sent of that, until a quarter of an hour after the end; to be called once, when it is over.
+    pub fn conclude(&mut self) -> Vec<Webhook> {
+        let firing: Vec<LabelSet> = self.ruler.firing().map(|(_, labels)| set(labels)).collect();
+        let end = self.now;
+        let before = Time::from_nanos(end.as_nanos().saturating_sub(1_000_000));
+        let post = |labels| PostedAlert { labels, starts_at: Some(before), ends_at: Some(end), ..PostedAlert::default() };
+        let refused = self.alertmanager.ingest(end, firing.into_iter().map(post));
+        debug_assert!(refused.is_empty(), "an alert that fires has a name: {refused:?}");
+        let mut webhooks = Vec::new();
+        while let Some(at) = self.alertmanager.due().filter(|at| *at <= end + AFTERMATH) {
+            self.now = at;
+            let messages = self.alertmanager.advance(at);
+            let heard = messages.iter().filter(|message| *message.integration.0 == *EAR && !message.is_firing());
+            webhooks.extend(heard.map(|message| self.webhook(message)));
+        }
+        webhooks
+    }
+
     /// Whether its Prometheus runs now.
     #[must_use]
     pub fn runs(&self) -> bool {
@@ -242,7 +265,7 @@ impl Rehearsal {
         let posts: Vec<PostedAlert> = if self.is_routed {
             let sent = self.ruler.sent().iter();
             let posted = sent.map(|sent| PostedAlert {
-                labels: sent.labels.iter().map(|(name, value)| (Name::new(name), Name::new(value))).collect(),
+                labels: set(&sent.labels),
                 annotations: self.annotations(sent),
                 starts_at: at(sent.starts_ms),
                 ends_at: at(sent.ends_ms),
@@ -296,12 +319,15 @@ impl Rehearsal {
     }
 }
 
+/// Labels as alerts have them.
+fn set(labels: &Labels) -> LabelSet {
+    labels.iter().map(|(name, value)| (Name::new(name), Name::new(value))).collect()
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use firedrill_core::time::Span;
     use firedrill_policies::rules::RuleSet;
-    use firedrill_telemetry::labels::Labels;
     use firedrill_telemetry::store::STALE;
 
     const RULES: &str = "
@@ -364,6 +390,22 @@ groups:
         assert!(told[0].ends_with(r#""4" "firing" "api-1 is down" true"#) && told[1].contains("\"resolved\""), "{told:?}");
         assert_eq!(told.len(), 2);
         assert_eq!(rehearsal.advance(Time::MAX), [], "it is over");
+    }
+
+    #[test]
+    fn what_fires_at_the_end_is_over_when_the_system_is_gone() {
+        let mut cut = recording();
+        cut.end_ms = cut.start.unix_millis() + 150_000;
+        let rules = Rules { set: RuleSet::read([("r.yml", RULES)]).unwrap(), hash: String::new(), routing: None };
+        let mut rehearsal = Rehearsal::playing(Name::new("cut"), &cut, &Arc::new(rules));
+        let mut firing = 0;
+        while !rehearsal.is_over() {
+            firing += rehearsal.advance(Time::MAX).len();
+        }
+        let last = rehearsal.conclude();
+        assert_eq!((firing, last.len()), (1, 1));
+        assert_eq!((last[0].firing.len(), last[0].resolved[0].as_str()), (0, "Down"));
+        assert_eq!(rehearsal.conclude(), [], "what is over is told once");
     }
 
     #[test]

@@ -160,6 +160,7 @@ pub(super) async fn play(serving: &Serving, speed: f64, mut send: impl FnMut(Web
             rehearsal.is_over()
         });
         if is_over {
+            serving.with(Rehearsal::conclude).into_iter().for_each(&mut send);
             return;
         }
         sleep(TICK).await;
@@ -168,8 +169,11 @@ pub(super) async fn play(serving: &Serving, speed: f64, mut send: impl FnMut(Web
 
 /// Stops at each webhook until it is taken.
 async fn play_at_once(serving: &Serving, to_send: &tokio::sync::mpsc::UnboundedSender<Sent>) {
-    while !serving.with(|rehearsal| rehearsal.is_over()) {
-        for webhook in serving.with(|rehearsal| rehearsal.advance(Time::MAX)) {
+    let mut is_over = false;
+    while !is_over {
+        is_over = serving.with(|rehearsal| rehearsal.is_over());
+        let webhooks = serving.with(|rehearsal| if is_over { rehearsal.conclude() } else { rehearsal.advance(Time::MAX) });
+        for webhook in webhooks {
             let (done, is_done) = tokio::sync::oneshot::channel();
             if to_send.send((webhook, Some(done))).is_err() || is_done.await.is_err() {
                 return;

@@ -85,11 +85,15 @@ fn watch(keeper: &mut Keeper, serving: &Serving, clock: &Hands, seed: &str) {
         // The next thing that happens: a webhook, or something that the watcher waits for.
         let due = keeper.watcher().due().map(|due| start.prometheus_millis(due));
         let until = |rehearsal: &Rehearsal| due.and_then(|due| rehearsal.start().time_of(due)).unwrap_or(Time::MAX);
-        let sent = serving.with(|rehearsal| {
+        let (sent, is_over) = serving.with(|rehearsal| {
+            // When it is over, what fires is over too.
+            if rehearsal.is_over() {
+                return (rehearsal.conclude(), true);
+            }
             let until = until(rehearsal);
-            rehearsal.advance(until)
+            (rehearsal.advance(until), false)
         });
-        let (now, is_over) = serving.with(|rehearsal| (Start::from_unix_millis(rehearsal.now_ms()), rehearsal.is_over()));
+        let now = serving.with(|rehearsal| Start::from_unix_millis(rehearsal.now_ms()));
         clock.set(now);
         let mut replies = Vec::new();
         let mut messages: Vec<Message> = Vec::new();

@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use firedrill_core::time::{Span, Start};
 use firedrill_core::words::grouped;
-use firedrill_reports::words::counted;
 use serde_json::json;
 
 use super::SCHEMA;
@@ -99,10 +98,10 @@ fn command(arguments: &ImportPrometheusArgs, (from, to): (Start, Start)) -> Stri
 
 fn told(imported: &Imported, folder: &Path) -> String {
     let mut text = format!(
-        "{}: {} samples in {}; {}\n",
+        "{}: {} samples in {} series; {}\n",
         imported.name,
         grouped(imported.samples),
-        counted(imported.series, "series"),
+        grouped(imported.series),
         imported.fidelity.sentence()
     );
     let firings = imported.fidelity.missed.iter().map(|firing| ("recorded, and not in the replay", firing));
