@@ -368,9 +368,8 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
     let (matching, deeds) = (damage::matching(&arms.nothing.ledger, ledger), deeds::judge(&policy.deeds, &policy.incidents));
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
     let oracle_outcome = arms.oracle.map(|run| Arm::new(run, arms.nothing, settings).outcome(settings)).or_else(|| oracle.cloned());
-    let lost = policy_outcome.user_minutes_lost;
+    let (lost, faults, actions) = (policy_outcome.user_minutes_lost, ledger.faults.len() as u64, deeds.len() as u64);
     let (benefit, reached) = (nothing_outcome.user_minutes_lost - lost, Reached::of(&arms.policy.journal));
-    let (faults, actions) = (ledger.faults.len() as u64, deeds.len() as u64);
     let (false_positives, false_alarms) = (deeds::false_positives(&deeds), deeds::false_alarms(arms.policy, &policy.incidents));
     let (pages, approvals) = (deeds::pages(&arms.policy.journal, None), Approvals::of(&arms.policy.journal));
     Outcome {
