@@ -67,7 +67,7 @@ fn root() -> PathBuf {
 
 fn firedrill(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
-    command.current_dir(root()).args(arguments).arg("--quiet");
+    command.current_dir(root()).arg("--quiet").args(arguments);
     command
 }
 
