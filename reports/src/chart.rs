@@ -21,14 +21,15 @@ const TEXT: u32 = 25;
 /// What something in a chart stands for. Drawn in a colour that nothing else has, which then becomes a class of the style sheet.
 #[derive(Clone, Copy)]
 pub(crate) struct Role {
-    class: &'static str,
+    /// The end of its classes in the style sheet.
+    pub(crate) class: &'static str,
     /// The colour in which it is drawn.
     pub(crate) sentinel: RGBColor,
 }
 
-const NOTHING: Role = Role { class: "nothing", sentinel: RGBColor(1, 2, 3) };
+pub(crate) const NOTHING: Role = Role { class: "nothing", sentinel: RGBColor(1, 2, 3) };
 pub(crate) const POLICY: Role = Role { class: "policy", sentinel: RGBColor(1, 2, 4) };
-const ORACLE: Role = Role { class: "oracle", sentinel: RGBColor(1, 2, 5) };
+pub(crate) const ORACLE: Role = Role { class: "oracle", sentinel: RGBColor(1, 2, 5) };
 pub(crate) const GRID: Role = Role { class: "grid", sentinel: RGBColor(1, 2, 6) };
 pub(crate) const LABEL: Role = Role { class: "label", sentinel: RGBColor(1, 2, 7) };
 const FAULT: Role = Role { class: "fault", sentinel: RGBColor(1, 2, 8) };
@@ -36,7 +37,7 @@ const ALERT: Role = Role { class: "alert", sentinel: RGBColor(1, 2, 9) };
 const ACTION: Role = Role { class: "action", sentinel: RGBColor(1, 2, 10) };
 const PAGER: Role = Role { class: "pager", sentinel: RGBColor(1, 2, 11) };
 const ON_MARK: Role = Role { class: "on-mark", sentinel: RGBColor(1, 2, 12) };
-const HUMAN: Role = Role { class: "human", sentinel: RGBColor(1, 2, 13) };
+pub(crate) const HUMAN: Role = Role { class: "human", sentinel: RGBColor(1, 2, 13) };
 const ROLES: [Role; 11] = [NOTHING, POLICY, ORACLE, HUMAN, GRID, LABEL, FAULT, ALERT, ACTION, PAGER, ON_MARK];
 
 /// Something that a chart marks with a numbered line.
@@ -218,13 +219,13 @@ fn mark_rows(marks: &[Mark], ended: f64) -> Vec<usize> {
 }
 
 /// At most a dozen labels on the time axis, at round times.
-fn ticks(ended: f64) -> Vec<f64> {
+pub(crate) fn ticks(ended: f64) -> Vec<f64> {
     let steps = [10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0];
     let step = steps.into_iter().find(|step| ended / step <= 12.0).unwrap_or(86_400.0);
     (0..=(ended / step) as u32).map(|index| f64::from(index) * step).collect()
 }
 
-fn clock(seconds: f64) -> String {
+pub(crate) fn clock(seconds: f64) -> String {
     let seconds = libm::round(seconds) as u64;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
@@ -282,6 +283,35 @@ pub(crate) fn finish(svg: &str, height: u32, title: &str) -> String {
     }
     text.push_str(&readable_markup(body.trim()));
     text
+}
+
+/// What of a shape has a colour.
+#[derive(Clone, Copy)]
+pub(crate) enum Paint {
+    /// Its inside.
+    Fill,
+    /// Its line.
+    Stroke,
+}
+
+/// A colour that only one shape has, by which [`titled`] finds it again in what was drawn.
+pub(crate) fn mark(index: usize) -> RGBColor {
+    let [.., high, low] = index.to_be_bytes();
+    RGBColor(3, high, low)
+}
+
+/// Gives the shape that was drawn in [`mark`]'s colour a class and a tooltip.
+pub(crate) fn titled(svg: &str, paint: Paint, index: usize, (class, title): (&str, &str)) -> String {
+    let RGBColor(red, green, blue) = mark(index);
+    let attribute = match paint {
+        Paint::Fill => "fill",
+        Paint::Stroke => "stroke",
+    };
+    let colour = format!("{attribute}=\"#{red:02X}{green:02X}{blue:02X}\"");
+    let Some(at) = svg.find(&colour) else { return svg.to_owned() };
+    let (Some(begin), Some(end)) = (svg[..at].rfind('<'), svg[at..].find("/>").map(|end| at + end + 2)) else { return svg.to_owned() };
+    let shape = svg[begin..end].replace(&colour, "");
+    format!("{}<g class=\"{class}\"><title>{}</title>{shape}</g>{}", &svg[..begin], escape(title), &svg[end..])
 }
 
 /// Fonts' sizes come out of a division: two decimals are finer than any screen.

@@ -7,7 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::chart::{GRID, LABEL, POLICY, WIDTH, escape, finish};
+use crate::chart::{GRID, LABEL, POLICY, Paint, WIDTH, finish, mark, titled};
 use crate::pareto::{Costs, unbeaten};
 use crate::table::PolicyRuns;
 use crate::verdict::{Unit, significant};
@@ -66,7 +66,7 @@ fn front(all: &[(&str, Costs)], axis: Axis) -> String {
         let (recover, cost) = (Unit::Seconds.show(libm::round(point.at.0)), axis.unit.show(point.at.1));
         let told = format!("{}: recovers in {recover}, {}: {cost}; {beaten}", point.name, axis.words);
         let class = if point.is_unbeaten { "f-policy" } else { "f-nothing" };
-        drawn = titled(&drawn, mark(index), class, &told);
+        drawn = titled(&drawn, Paint::Fill, index, (class, &told));
     }
     drawn
 }
@@ -156,7 +156,7 @@ pub fn heat(policies: &[PolicyRuns]) -> Option<String> {
         for (row, class) in classes.iter().enumerate() {
             let Some(cell) = cells[column].get(class) else { continue };
             let told = format!("{} in {class}: {}", runs.policy, cell.words());
-            drawn = titled(&drawn, mark(column * classes.len() + row), cell.class(), &told);
+            drawn = titled(&drawn, Paint::Fill, column * classes.len() + row, (cell.class(), &told));
         }
     }
     Some(drawn)
@@ -240,22 +240,6 @@ fn draw_heat(root: &Area, policies: &[PolicyRuns], classes: &[&Name], cells: &[B
     }
     root.present()?;
     Ok(())
-}
-
-/// A colour that only one shape has, by which it is found again in what was drawn.
-fn mark(index: usize) -> RGBColor {
-    let [.., high, low] = index.to_be_bytes();
-    RGBColor(3, high, low)
-}
-
-/// Gives the shape of a colour a class and a tooltip.
-fn titled(svg: &str, colour: RGBColor, class: &str, title: &str) -> String {
-    let RGBColor(red, green, blue) = colour;
-    let fill = format!("fill=\"#{red:02X}{green:02X}{blue:02X}\"");
-    let Some(at) = svg.find(&fill) else { return svg.to_owned() };
-    let (Some(begin), Some(end)) = (svg[..at].rfind('<'), svg[at..].find("/>").map(|end| at + end + 2)) else { return svg.to_owned() };
-    let shape = svg[begin..end].replace(&fill, "");
-    format!("{}<g class=\"{class}\"><title>{}</title>{shape}</g>{}", &svg[..begin], escape(title), &svg[end..])
 }
 
 /// A policy's name in a picture: a path is called by its file, and a long name is cut where the room ends.

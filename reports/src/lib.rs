@@ -16,6 +16,7 @@ pub mod table;
 pub mod markdown;
 pub mod chart;
 pub mod fronts;
+pub mod recoveries;
 pub mod topology;
 pub mod page;
 

@@ -11,6 +11,7 @@ use crate::chart::{self, BarRow};
 use crate::fronts::{self, short};
 use crate::markdown::decision_change;
 use crate::outcome::{Arms, Outcome};
+use crate::recoveries::{RecoveryClass, recoveries};
 use crate::scrutiny::{Fate, MutationScore, PolicyCoverage, Scrutiny};
 use crate::statistics::Summary;
 use crate::table::{PolicyRuns, SHOWN, arm_rows, policy_rows, records, shown_quantile, why};
@@ -81,6 +82,8 @@ struct PageView<'a> {
     has_costs: bool,
     incidents: Vec<IncidentView>,
     bars: Option<String>,
+    recoveries: Option<String>,
+    has_human: bool,
     comparison: Vec<ComparisonClass>,
     has_several: bool,
     columns: [&'static str; 9],
@@ -241,6 +244,8 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         has_costs: judgement.is_some_and(|found| found.pairs.is_some()),
         incidents: judgement.map_or_else(Vec::new, incident_views),
         bars: bars(page.policies),
+        recoveries: recoveries(&recovery_classes(page.policies)),
+        has_human: candidate.iter().any(|case| case.outcome.human.is_some()),
         comparison: comparison(page.policies),
         has_several: page.policies.len() > 1,
         columns: COLUMNS,
@@ -443,6 +448,17 @@ fn bars(policies: &[PolicyRuns]) -> Option<String> {
     });
     let rows: Vec<BarRow> = rows.collect();
     (!rows.is_empty()).then(|| chart::bars(&rows, "Mean user-minutes lost by class, for nothing, each policy and the oracle"))
+}
+
+fn recovery_classes<'a>(policies: &'a [PolicyRuns<'a>]) -> Vec<RecoveryClass<'a>> {
+    let mut classes: BTreeMap<&Name, RecoveryClass> = BTreeMap::new();
+    for runs in policies {
+        for (name, outcomes) in by_class(runs) {
+            let class = classes.entry(name).or_insert_with(|| RecoveryClass { name, policies: Vec::new() });
+            class.policies.push((runs.policy, outcomes));
+        }
+    }
+    classes.into_values().collect()
 }
 
 fn by_class<'a>(runs: &PolicyRuns<'a>) -> BTreeMap<&'a Name, Vec<&'a Outcome>> {

@@ -202,7 +202,8 @@ fn capacity_declared(part: &Part, inventory: &Inventory, estate: &Estate) -> Opt
     (whole > 0).then_some(whole)
 }
 
-/// Different targets in flight, and whether the proposal adds one.
+/// Different targets in flight, and whether the proposal adds one: one that is being acted on is there already, one that another
+/// remediation has finished with counts as the proposal's own.
 fn targets_touched(part: &Part, proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
     let touches = |target: &Target| match part {
         Part::All => true,
@@ -211,10 +212,10 @@ fn targets_touched(part: &Part, proposal: &Proposal, remediations: &Remediations
         Part::Zones(_, _, zones) => zones_touched(target, inventory).iter().any(|zone| zones.contains(zone)),
         Part::Owned(_, services) => services_touched(target, inventory).iter().any(|service| services.contains(service)),
     };
-    let in_flight: BTreeSet<&Target> =
-        in_flight(proposal, remediations).map(|deed| &deed.target).filter(|target| touches(target)).collect();
-    let adds = !in_flight.contains(&proposal.target);
-    (in_flight.len() as u64, u64::from(adds))
+    let deeds = || in_flight(proposal, remediations).filter(|deed| touches(&deed.target));
+    let is_running = deeds().any(|deed| deed.running && deed.target == proposal.target);
+    let others: BTreeSet<&Target> = deeds().map(|deed| &deed.target).filter(|target| is_running || **target != proposal.target).collect();
+    (others.len() as u64, u64::from(!is_running))
 }
 
 /// As [`parts_touched`], with those that the project declares.
@@ -455,6 +456,21 @@ mod tests {
         assert!(!check_with(two, &["replica/api-0"], "replica/cart-1").is_refusal());
         assert!(check_with(two, &["replica/api-0", "client/users"], "replica/cart-1").is_refusal());
         assert!(!check_with(two, &["replica/api-0", "replica/cart-1"], "replica/cart-1").is_refusal(), "it is one of the two");
+    }
+
+    #[test]
+    fn a_target_that_another_has_finished_with_is_a_target_again() {
+        let one = cap(Scope::All, CapOf::Targets, Most::Count(1), 0);
+        let mut guards = Guards::new();
+        let mut asked = |finished: bool| {
+            guards.started(&proposal("other", 10, if finished { "replica/api-0" } else { "replica/api-1" }), Time::ZERO);
+            if finished {
+                guards.ended(&Name::new("other"), 10, Time::ZERO);
+            }
+            check(&[one], &proposal("p", 0, "replica/api-0"), &guards.remediations, (&inventory(), &estate()))
+        };
+        assert!(!asked(true).is_refusal(), "the only one, and free again");
+        assert!(asked(false).is_refusal(), "there would be two at a time");
     }
 
     #[test]

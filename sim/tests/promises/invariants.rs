@@ -87,7 +87,7 @@ fn counts(totals: ServiceTotals) -> [u64; 7] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Request by request: nobody who was served in time with less is served too late with more.
     #[test]
