@@ -329,9 +329,12 @@ pub struct ApproveArgs {
     /// Refuse it
     #[arg(long)]
     pub no: bool,
-    /// Who answers
-    #[command(flatten)]
-    pub writer: Writer,
+    /// Who answers; where `people:` of firedrill.yaml names anybody, one of them
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub by: Option<String>,
+    /// Sign with this ed25519 private key (PEM) [default: the one that FIREDRILL_KEY names]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
 }
 
 /// What people say that a decision was.
@@ -699,6 +702,15 @@ pub struct ReplayArgs {
     /// Write the decisions into this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write the decisions into the ledger as evidence for a promotion; they count if the recorded ALERTS are reproduced
+    #[arg(long, requires = "by", conflicts_with_all = ["write_expect", "judge"])]
+    pub backtest: bool,
+    /// Who writes that
+    #[arg(long, value_name = "NAME", requires = "backtest", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub by: Option<String>,
+    /// Sign it with this ed25519 private key (PEM) [default: the one that FIREDRILL_KEY names]
+    #[arg(long, value_name = "FILE", requires = "backtest")]
+    pub key: Option<PathBuf>,
 }
 
 /// Arguments of `import`.

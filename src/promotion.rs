@@ -4,6 +4,7 @@ pub mod profile;
 pub mod standing;
 pub mod evidence;
 pub mod again;
+pub mod backtest;
 pub mod needs;
 pub mod demotion;
 pub mod bake;

@@ -5,7 +5,7 @@ use firedrill_core::problem::Problem;
 use serde_json::json;
 
 use super::promoting::{Books, numbered};
-use crate::cli::{ApproveArgs, Format};
+use crate::cli::{ApproveArgs, Format, Writer};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ledger::{Chain, What};
@@ -31,14 +31,18 @@ pub fn execute(arguments: &ApproveArgs, output: Output) -> Result<Exit, Failure>
     if !is_open(&subject.chain, number) {
         return Err(nobody());
     }
-    let by = &arguments.writer.by;
-    if books.promotions().is_author(by, &subject.policy.owner, subject.policy.author.as_ref()) {
+    let Some(by) = arguments.by.clone() else {
+        let message = format!("nobody says who answers `{}`", arguments.proposal);
+        return Err(Failure::argument(message, format!("`firedrill approve {} --by NAME`", arguments.proposal)));
+    };
+    if books.promotions().is_author(&by, &subject.policy.owner, subject.policy.author.as_ref()) {
         let message = format!("{by} wrote `{policy}` or owns it, and nobody approves their own");
         return Err(vec![Problem::in_file("FD0824", "the command line", message).remedy("have somebody else answer")].into());
     }
     let role = arguments.role.clone().unwrap_or_else(|| by.clone());
     let what = What::Approval { proposal: number, role: role.clone(), yes: !arguments.no };
-    books.write(policy, vec![what], (&arguments.writer, output))?;
+    let writer = Writer { by: by.clone(), key: arguments.key.clone() };
+    books.write(policy, vec![what], (&writer, output))?;
     match output.format {
         Format::Json => {
             let document = json!({ "schema": SCHEMA, "policy": policy, "proposal": number, "by": by, "role": role, "yes": !arguments.no });

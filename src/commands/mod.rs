@@ -6,6 +6,7 @@ mod promoting;
 mod terminal;
 mod approve;
 mod audit;
+mod backtest;
 mod calibrate;
 mod check;
 mod compare;

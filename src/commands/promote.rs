@@ -34,7 +34,7 @@ const SHOWN: usize = 3;
 pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure> {
     let books = Books::here()?;
     let subject = books.subject(&arguments.policy)?;
-    books.promotions().knows(&arguments.writer.by).map_err(|problem| vec![problem])?;
+    books.person(&arguments.writer.by)?;
     books.settle(&subject.policy.name, output)?;
     let subject = books.subject(&subject.argument)?;
     let to = target(&subject, arguments.to)?;
@@ -58,7 +58,7 @@ pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure>
             evidence: report.clone(),
             weakened: outlook.weakened.clone(),
         };
-        books.write(&subject.policy.name, vec![what], (&arguments.writer, output))?;
+        books.write_after(&subject.policy.name, Some(subject.chain.entries.len()), vec![what], (&arguments.writer, output))?;
     }
     tell(&subject, (&outlook, to), (&needs, &report), output)?;
     Ok(if is_enough { Exit::Held } else { Exit::Broken })

@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::promotion::again::decide_again;
 use crate::promotion::bake::{self, Bake};
 use crate::promotion::demotion::{self, Due};
-use crate::promotion::evidence::{Evidence, Question};
+use crate::promotion::evidence::{Evidence, Question, WATCHER};
 use crate::promotion::needs::{Need, needs};
 use crate::promotion::profile::{ProfileName, Promotions};
 use crate::promotion::standing::Standing;
@@ -94,19 +94,35 @@ impl Books {
         let chain = Ledger::read(&self.folder, &name_of(&policy.name)?)?.sound()?;
         let watched = Ledger::read(&self.folder, &name_of(WATCH)?)?.sound()?;
         let again = decide_again(&chain, &watched, &policy, &hashes);
-        let evidence = Evidence::of(Question { chain: &chain, hashes: &hashes, again: &again, now: Timestamp::now() });
+        let evidence = Evidence::of(Question { chain: &chain, watched: &watched, hashes: &hashes, again: &again, now: Timestamp::now() });
         let standing = Standing::of(&chain);
         Ok(Subject { policy, argument: named.to_owned(), hashes, chain, standing, evidence })
     }
 
     /// Adds entries to a chain, and what follows of them by itself; says what that is.
     pub fn write(&self, chain: &str, whats: Vec<What>, (writer, output): (&Writer, Output)) -> Result<(), Failure> {
+        self.write_after(chain, None, whats, (writer, output))
+    }
+
+    /// The same, if the chain still has so many entries as when it was looked at; `None`: whatever it has.
+    pub fn write_after(
+        &self,
+        chain: &str,
+        seen: Option<usize>,
+        whats: Vec<What>,
+        (writer, output): (&Writer, Output),
+    ) -> Result<(), Failure> {
         let name = name_of(chain)?;
+        let key = self.key(writer)?;
         let (ledger, recovery) = Ledger::open(&self.folder, &name)?;
+        if seen.is_some_and(|seen| seen != ledger.entries().len()) {
+            let message = format!("something was written to the ledger of {chain} meanwhile, which may change what its evidence is");
+            return Err(Failure::argument(message, "do it again: it is judged by what stands there now"));
+        }
         recovery.told().iter().for_each(|told| output.talk(&format!("warning: ledger of {chain}: {told}")));
         let at = Timestamp::now();
         let entries = whats.into_iter().map(|what| Entry { at, by: writer.by.clone(), what }).collect();
-        let mut ledger = ledger.signed_by(self.key(writer)?);
+        let mut ledger = ledger.signed_by(key);
         ledger.append(entries)?;
         drop(ledger);
         self.settle(chain, output)
@@ -145,10 +161,19 @@ impl Books {
         Outlook { profile, needs, weakened, bake, due: self.due(&subject.chain) }
     }
 
+    /// That a name is that of a person whom the project knows.
+    pub fn person(&self, by: &str) -> Result<Promotions, Failure> {
+        if [WATCHER, ITSELF].contains(&by) {
+            return Err(Failure::argument(format!("`{by}` is nobody: what it writes it writes itself"), "name yourself with `--by NAME`"));
+        }
+        let promotions = self.promotions();
+        promotions.knows(by)?;
+        Ok(promotions)
+    }
+
     /// The key that a writer signs with, if any; one that `people:` gives them must be that.
     fn key(&self, writer: &Writer) -> Result<Option<Key>, Failure> {
-        let promotions = self.promotions();
-        promotions.knows(&writer.by).map_err(|problem| vec![problem])?;
+        let promotions = self.person(&writer.by)?;
         let own = promotions.people.get(writer.by.as_str()).and_then(|person| person.key.clone());
         let named = writer.key.clone().or_else(|| std::env::var_os("FIREDRILL_KEY").filter(|value| !value.is_empty()).map(PathBuf::from));
         let Some(path) = named else { return Ok(None) };

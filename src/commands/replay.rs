@@ -15,7 +15,7 @@ use firedrill_scenarios::incident::score::{Score, Scoring, score};
 use serde_json::json;
 
 use super::setting::{RuleNames, warn};
-use super::terminal;
+use super::{backtest, terminal};
 use crate::cli::{Format, ReplayArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -42,6 +42,7 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
         output.data(&draft_expect(&journal, start, incident.onset))?;
         return Ok(Exit::Held);
     }
+    backtest::record(arguments, (&replay, &journal), output)?;
     // Without a policy nobody could have proposed what is expected.
     let unwatched = incident.expect.is_some() && replay.answer.policies.is_empty();
     let judged = incident.expect.as_ref().filter(|_| !unwatched).map(|expect| expect.judge(&journal, start, incident.onset));

@@ -57,3 +57,53 @@ fn halved(cap: &Cap) -> Cap {
     };
     Cap { max, at_least: half(cap.at_least), ..*cap }
 }
+
+#[cfg(test)]
+mod tests {
+    use firedrill_policies::document::read_policy;
+    use firedrill_policies::guard::stage::Stage;
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    const POLICY: &str = "
+schema: policy/1
+policy: p
+owner: team
+on: { alert: Down }
+target: { service: $service }
+steps:
+  - restart: { mode: rolling }
+    verify: { expr: 'up{service=$service} == 1', hold: 30s, within: 3m }
+    on_failure: escalate
+  - escalate: { to: oncall }
+guard:
+  caps:
+    - { scope: service, of: replicas, max: 25%, at_least: 2, rounding: floor }
+    - { scope: zone, of: targets, max: 1 }
+    - { scope: all, of: targets, max: 5 }
+";
+
+    #[test]
+    fn on_trial_caps_are_halved_and_verifications_last_twice_as_long() {
+        let policy = on_trial(&read_policy("p.yaml", POLICY).unwrap());
+        let caps: Vec<(String, u64)> = policy.guards.caps.iter().map(|cap| (cap.max.describe(), cap.at_least)).collect();
+        let caps: Vec<(&str, u64)> = caps.iter().map(|(max, least)| (max.as_str(), *least)).collect();
+        assert_eq!((caps[0], caps[1].0, caps[2].0), (("12.5%, rounded down", 1), "1", "2"));
+        let verify = policy.steps[0].verify.as_ref().unwrap();
+        assert_eq!((verify.hold, verify.within), (Span::from_seconds(60), Span::from_seconds(210)));
+    }
+
+    #[test]
+    fn a_trial_ends_with_its_fifth_action_or_its_seventh_day() {
+        let now: Timestamp = "2026-01-15T00:00:00Z".parse().unwrap();
+        let since = |days: i64| Some(now - SignedDuration::from_hours(24 * days));
+        let standing = |days| Standing { stage: Stage::Limited, since: since(days), by: None, line: 1, is_promoted: true };
+        let left = of(&standing(2), 3, now).unwrap();
+        assert_eq!((left.actions_left, left.time_left), (2, Span::from_seconds(5 * 86_400)));
+        assert_eq!(of(&standing(7), 0, now), None);
+        assert_eq!(of(&standing(1), 5, now), None);
+        assert_eq!(of(&Standing { is_promoted: false, ..standing(1) }, 0, now), None, "whoever was taken back is on none");
+        assert_eq!(of(&Standing { stage: Stage::Shadow, ..standing(1) }, 0, now), None, "nothing acts there");
+    }
+}

@@ -140,3 +140,110 @@ impl Since {
         is_over.then(|| format!("{all} of {} labelled events were wrong", self.labelled.len()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use firedrill_core::action::{Action, Target};
+    use firedrill_core::name::Name;
+
+    use super::super::profile::SMALL;
+    use super::*;
+    use crate::ledger::{Entry, Hashes, Ledger};
+
+    fn at(day: u32) -> Timestamp {
+        format!("2026-01-{day:02}T00:00:00Z").parse().unwrap()
+    }
+
+    fn entry(day: u32, what: What) -> Entry {
+        Entry { at: at(day), by: "watch".to_owned(), what }
+    }
+
+    fn event(day: u32, stage: Stage, event: &Event) -> Entry {
+        let event = serde_json::to_value(event).unwrap();
+        let (incident, hashes) = ("i".to_owned(), Hashes::default());
+        entry(day, What::Decision { incident, stage, hashes, event, is_backtest: false })
+    }
+
+    fn would_act() -> Event {
+        let (policy, target, reason) = (Name::new("p"), Target::Service(Name::new("s")), String::new());
+        Event::WouldAct { policy, incident: 0, step: 0, what: Action::Rollback, target, reason }
+    }
+
+    fn refused_by_breaker() -> Event {
+        let (policy, guard, figures) = (Name::new("p"), Name::new(breaker::NAME), String::new());
+        Event::Refused { policy, incident: 0, step: 0, what: None, target: None, guard, figures, held_by: None }
+    }
+
+    fn answer(change: ProposalChange) -> Event {
+        Event::ProposalChanged { policy: Name::new("p"), incident: 0, proposal: 0, change, figures: String::new(), waited: Span::ZERO }
+    }
+
+    /// What is due after these entries at a stage, as `to: because`.
+    #[track_caller]
+    fn check(stage: Stage, is_baking: bool, entries: Vec<Entry>, expected: Option<&str>) {
+        let folder = tempfile::tempdir().unwrap();
+        let name = Name::new("p");
+        let (profile, hashes, evidence) = ("small".to_owned(), Hashes::default(), serde_json::Value::Null);
+        let promotion = What::Promotion { from: Stage::Draft, to: stage, profile, hashes, evidence, weakened: Vec::new() };
+        let mut all = vec![entry(1, promotion)];
+        all.extend(entries);
+        Ledger::open(folder.path(), &name).unwrap().0.append(all).unwrap();
+        let asked = SMALL.iter().find(|asked| asked.from == stage);
+        let due = due(&Ledger::read(folder.path(), &name).unwrap(), asked, is_baking);
+        assert_eq!(due.map(|due| format!("{}: {}", due.to.word(), due.because)).as_deref(), expected);
+    }
+
+    #[test]
+    fn what_must_never_happen_takes_a_policy_back_to_dry_run() {
+        let violation = || entry(2, What::Violation { what: "two writers".to_owned() });
+        check(Stage::Full, false, vec![violation()], Some("dry-run: what must never happen did (entry 2): two writers"));
+        check(Stage::DryRun, false, vec![violation()], None);
+        let hint = |is_harm| entry(2, What::Hint { event: "blake3:00".to_owned(), what: "a person reverted it".to_owned(), is_harm });
+        check(Stage::Limited, false, vec![hint(true)], Some("dry-run: it did harm (entry 2): a person reverted it"));
+        check(Stage::Limited, false, vec![hint(false)], None);
+        check(
+            Stage::Limited,
+            true,
+            vec![hint(false)],
+            Some("approval: while it was on trial after its promotion: a person reverted it (entry 2)"),
+        );
+    }
+
+    #[test]
+    fn two_trips_of_the_breaker_within_a_week_are_too_many() {
+        let trip = |day| event(day, Stage::Full, &refused_by_breaker());
+        let acts = |day| event(day, Stage::Full, &would_act());
+        let told = Some("dry-run: its breaker tripped twice within 7 days");
+        check(Stage::Full, false, vec![trip(2), acts(3), trip(8)], told);
+        check(Stage::Full, false, vec![trip(2), acts(3), trip(10)], None);
+        // It refuses as long as it is open: that is one trip.
+        check(Stage::Full, false, vec![trip(2), trip(3), trip(4)], None);
+    }
+
+    #[test]
+    fn people_who_say_no_too_often_take_it_back_a_stage() {
+        let answers = |denied: usize, granted: usize| {
+            let denied = (0..denied).map(|_| event(2, Stage::Approval, &answer(ProposalChange::Denied)));
+            denied.chain((0..granted).map(|_| event(3, Stage::Approval, &answer(ProposalChange::Granted)))).collect::<Vec<_>>()
+        };
+        check(Stage::Approval, false, answers(2, 3), None);
+        check(Stage::Approval, false, answers(3, 3), Some("shadow: people refused 3 of its last 6 proposals"));
+        // What is longer ago than twenty answers is forgiven.
+        check(Stage::Approval, false, answers(3, 20), None);
+        // Whoever does not answer has not refused.
+        let expired = (0..4).map(|_| event(2, Stage::Approval, &answer(ProposalChange::Expired))).collect();
+        check(Stage::Approval, false, expired, None);
+    }
+
+    #[test]
+    fn more_wrong_than_its_profile_allows_takes_it_back_a_stage() {
+        let label = |says| entry(2, What::Label { event: "blake3:00".to_owned(), says, cause: None });
+        check(
+            Stage::Guarded,
+            false,
+            vec![label(Labelled::Right), label(Labelled::Wrong)],
+            Some("limited: 1 of 2 labelled events were wrong"),
+        );
+        check(Stage::Guarded, false, vec![label(Labelled::Redundant)], None);
+    }
+}

@@ -106,6 +106,8 @@ pub type Again = BTreeMap<String, String>;
 pub struct Question<'a> {
     /// The chain.
     pub chain: &'a Chain,
+    /// The watcher's chain.
+    pub watched: &'a Chain,
     /// What the policy is now.
     pub hashes: &'a Hashes,
     /// What became of decisions by another version.
@@ -121,13 +123,7 @@ impl Evidence {
         let standing = Standing::of(question.chain);
         let labels = Said::of(question.chain);
         let mut found = Self::default();
-        let mut first = None;
-        let since = question.chain.entries.iter().filter(|own| own.line > standing.line);
-        for own in since {
-            let counts_as_live = own.entry.by == super::evidence::WATCHER;
-            if counts_as_live && first.is_none() {
-                first = Some(own.entry.at);
-            }
+        for own in question.chain.entries.iter().filter(|own| own.line > standing.line) {
             match &own.entry.what {
                 What::Decision { .. } => found.decided(question, &standing, (own, &labels)),
                 What::Compared { incident, agrees, wrong, hashes, detection_ratio, .. } => {
@@ -147,7 +143,7 @@ impl Evidence {
                 _ => {}
             }
         }
-        found.live = first.map_or(Span::ZERO, |first| between(first, question.now));
+        found.live = first_seen(question, &standing).map_or(Span::ZERO, |first| between(first, question.now));
         found.once_a_drill();
         found
     }
@@ -182,6 +178,8 @@ impl Evidence {
                     is_decided_again: !is_same,
                 });
             }
+            // What people and telemetry answered to another version says nothing of this one.
+            _ if hashes != question.hashes => {}
             Journaled::ProposalChanged { change, .. } => match change {
                 ProposalChange::Granted => self.granted += 1,
                 ProposalChange::Denied | ProposalChange::Expired => self.denied += 1,
@@ -224,6 +222,13 @@ impl Evidence {
         };
         self.dropped.extend(repeated.iter().map(|event| Dropped { id: event.id.clone(), why: why(event) }));
     }
+}
+
+/// When the watcher was first heard of since a policy came to its stage: of this policy, or of anything at all.
+fn first_seen(question: Question<'_>, standing: &Standing) -> Option<Timestamp> {
+    let of_policy = question.chain.entries.iter().filter(|own| own.line > standing.line && own.entry.by == WATCHER);
+    let of_all = question.watched.entries.iter().filter(|own| standing.since.is_none_or(|since| own.entry.at >= since));
+    of_policy.chain(of_all).map(|own| own.entry.at).min()
 }
 
 /// Who writes what was seen live.

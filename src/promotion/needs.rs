@@ -62,7 +62,7 @@ fn time(evidence: &Evidence, asked: &Asked) -> Need {
     );
     let way = if evidence.backtest < history {
         format!(
-            "{}; {} of recorded history, replayed, halve the wait: `firedrill label --backtest` takes a report of `firedrill replay`",
+            "{}; {} of recorded history halve the wait: `firedrill replay INCIDENT --backtest --by NAME`",
             watch_on(evidence),
             days_told(history)
         )
@@ -98,7 +98,7 @@ fn count(evidence: &Evidence, asked: &Asked) -> Need {
             )
         }
         Counted::Compared => format!(
-            "{missing} more: tell what people did in incidents that the policy saw: `firedrill label EVENT … --by NAME`, or `incident.yaml`"
+            "{missing} more: `firedrill shadow` compares what the policy would have done with what people did, as an incident's `people:`, an export of the pager or labels tell it"
         ),
     };
     Need::new("events", found >= asked.events, told, way)
@@ -115,7 +115,13 @@ fn labels(evidence: &Evidence) -> Option<Need> {
     let overdue = open.iter().filter(|event| event.is_overdue).count();
     let late = if overdue > 0 { format!("; {overdue} for more than 14 days, which count as wrong") } else { String::new() };
     let told = format!("{} without a label: {}{more}{late}", counted(open.len() as u64, "event"), ids.join(", "));
-    Some(Need::new("labels", false, told, format!("say what it was: `firedrill label {} right|wrong|redundant|harmful --by NAME`", ids[0])))
+    // Those that count as wrong already are told there, and stand in nobody's way beyond that.
+    Some(Need::new(
+        "labels",
+        overdue == open.len(),
+        told,
+        format!("say what it was: `firedrill label {} right|wrong|redundant|harmful --by NAME`", ids[0]),
+    ))
 }
 
 fn wrong(evidence: &Evidence, asked: &Asked) -> Need {
@@ -128,12 +134,11 @@ fn wrong(evidence: &Evidence, asked: &Asked) -> Need {
     let told = format!("{bad} {word} of {total}{}", could_be(bad, total));
     let is_met = share(bad, total) <= asked.wrong;
     let limit = if asked.wrong == 0.0 { "none may be".to_owned() } else { format!("at most {} may be", percent(asked.wrong)) };
-    Need::new(
-        word,
-        is_met,
-        told,
-        format!("{limit}: change the policy such that it does not do that again; what it decides otherwise then is no evidence any more"),
-    )
+    let overdue = evidence.events.iter().find(|event| event.is_overdue);
+    let label =
+        overdue.map_or_else(String::new, |event| format!("say what {} was: `firedrill label {} right --by NAME`; or ", event.id, event.id));
+    let change = "change the policy such that it does not do that again; what it decides otherwise then is no evidence any more";
+    Need::new(word, is_met, told, format!("{limit}: {label}{change}"))
 }
 
 /// What a figure could still be: `: could still be 45 %`.
@@ -238,4 +243,117 @@ fn dropped(evidence: &Evidence) -> Option<Need> {
     let told = format!("{} no evidence any more: {}{more}", counted(evidence.dropped.len() as u64, "event"), shown.join("; "));
     // Nothing is to be done about it where enough is left.
     Some(Need { what: "dropped", is_met: true, told, way: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use firedrill_core::time::Span;
+
+    use super::super::evidence::{Comparison, Dropped};
+    use super::super::profile::{LARGE, SMALL};
+    use super::*;
+    use crate::ledger::Labelled;
+
+    fn event(number: usize, label: Option<Labelled>) -> Event {
+        Event {
+            id: format!("p#{number}"),
+            hash: format!("blake3:{number}"),
+            at: String::new(),
+            incident: format!("i{number}"),
+            what: "rollback service/s".to_owned(),
+            label,
+            is_overdue: false,
+            drill: None,
+            is_backtest: false,
+            is_decided_again: false,
+        }
+    }
+
+    fn events(count: usize, bad: usize) -> Vec<Event> {
+        (0..count).map(|index| event(index, Some(if index < bad { Labelled::Wrong } else { Labelled::Right }))).collect()
+    }
+
+    fn days(count: u64) -> Span {
+        Span::from_seconds(count * 86_400)
+    }
+
+    /// What is missing, by one word each.
+    #[track_caller]
+    fn check(evidence: &Evidence, asked: &Asked, expected: &[&str]) {
+        let all = needs(evidence, asked);
+        let missing: Vec<&str> = all.iter().filter(|need| !need.is_met).map(|need| need.what).collect();
+        assert_eq!(missing, expected, "{all:#?}");
+        assert!(all.iter().all(|need| need.is_met == need.way.is_none()), "what is missing says how to get it");
+    }
+
+    #[test]
+    fn dry_run_asks_for_days_or_fewer_of_them_and_history() {
+        let evidence =
+            |live, backtest| Evidence { events: events(5, 0), live: days(live), backtest: days(backtest), ..Evidence::default() };
+        let [small, ..] = &SMALL;
+        check(&evidence(14, 0), small, &[]);
+        check(&evidence(13, 29), small, &["days"]);
+        check(&evidence(7, 30), small, &[]);
+        check(&evidence(6, 300), small, &["days"]);
+        check(&Evidence { events: events(20, 0), ..evidence(7, 0) }, &LARGE[0], &[]);
+        check(&Evidence { events: events(20, 0), ..evidence(6, 60) }, &LARGE[0], &["days"]);
+    }
+
+    #[test]
+    fn a_share_of_wrong_ones_is_held_against_the_limit_of_the_profile() {
+        let evidence = |count, bad| Evidence { events: events(count, bad), live: days(14), ..Evidence::default() };
+        check(&evidence(5, 1), &SMALL[0], &["wrong"]);
+        check(&evidence(20, 1), &LARGE[0], &[]);
+        check(&evidence(20, 2), &LARGE[0], &["wrong"]);
+        // Of actions only harm counts.
+        check(&evidence(10, 3), &SMALL[3], &[]);
+        let mut harmful = evidence(10, 0);
+        harmful.events[4].label = Some(Labelled::Harmful);
+        check(&harmful, &SMALL[3], &["harmful"]);
+        harmful.events[4] = Event { is_overdue: true, ..event(4, None) };
+        check(&harmful, &SMALL[3], &["harmful"]);
+        harmful.events[4] = event(4, None);
+        check(&harmful, &SMALL[3], &["labels"]);
+    }
+
+    #[test]
+    fn people_are_asked_as_the_large_profile_says() {
+        let compared = |agreeing: usize, ratio: Option<f64>| {
+            let one = |index: usize| Comparison {
+                incident: index.to_string(),
+                agrees: index < agreeing,
+                is_wrong: false,
+                detection_ratio: ratio,
+            };
+            Evidence { compared: (0..10).map(one).collect(), live: days(14), ..Evidence::default() }
+        };
+        check(&compared(9, Some(2.0)), &LARGE[1], &[]);
+        check(&compared(8, Some(0.5)), &LARGE[1], &["agreeing"]);
+        check(&compared(10, Some(2.1)), &LARGE[1], &["detection"]);
+        check(&compared(10, Some(0.4)), &LARGE[1], &["detection"]);
+        check(&compared(10, None), &LARGE[1], &["detection"]);
+        let runs = |granted, denied, held, failed| Evidence { events: events(30, 0), granted, denied, held, failed, ..Evidence::default() };
+        check(&runs(38, 2, 27, 3), &LARGE[2], &[]);
+        check(&runs(37, 3, 26, 4), &LARGE[2], &["approved", "verified"]);
+        check(&runs(0, 0, 0, 0), &LARGE[2], &["approved", "verified"]);
+    }
+
+    #[test]
+    fn bounds_are_those_of_clopper_and_pearson() {
+        assert_eq!(could_be(0, 5), ": could still be 45 %");
+        assert_eq!(could_be(0, 20), ": could still be 14 %");
+        assert_eq!(could_be(1, 20), ": could still be 22 %");
+        assert_eq!(could_be(0, 300), ": could still be 1 %");
+        assert_eq!(could_be(0, 0), ": nothing is known");
+    }
+
+    #[test]
+    fn what_is_dropped_is_named_and_is_missing_only_where_too_little_is_left() {
+        let dropped = (0..7).map(|index| Dropped { id: format!("p#{index}"), why: "its policy has changed since".to_owned() }).collect();
+        let evidence = Evidence { events: events(5, 0), dropped, live: days(14), ..Evidence::default() };
+        check(&evidence, &SMALL[0], &[]);
+        let told = needs(&evidence, &SMALL[0]).pop().unwrap().told;
+        assert!(told.starts_with("7 events no evidence any more: p#0: its policy has changed since; p#1"), "{told}");
+        assert!(told.ends_with("; and 2 more"), "{told}");
+    }
 }

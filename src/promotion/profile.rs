@@ -213,16 +213,16 @@ impl Promotions {
     ///
     /// # Errors
     /// It is none.
-    pub fn knows(&self, person: &str) -> Result<(), Problem> {
+    pub fn knows(&self, person: &str) -> Result<(), Vec<Problem>> {
         if self.people.is_empty() || self.people.contains_key(person) {
             return Ok(());
         }
         let known: Vec<&str> = self.people.keys().map(Name::as_str).collect();
         let problem = Problem::in_file("FD0821", "the command line", format!("`people:` of firedrill.yaml has no `{person}`"));
-        Err(match near_miss(person, &known) {
+        Err(vec![match near_miss(person, &known) {
             Some(near) => problem.remedy(format!("did you mean `{near}`?")),
             None => problem.remedy(format!("name one of {}, or add them there", known.join(", "))),
-        })
+        }])
     }
 
     /// Whether a person may be who wrote a policy: they are its author; or it names none, and its owner is they or a team of theirs.
@@ -265,7 +265,7 @@ fn weakened(own: &Asked, usual: &Asked, profile: ProfileName) -> Vec<String> {
 #[must_use]
 pub fn days_told(span: Span) -> String {
     let seconds = span.as_millis() / 1000;
-    if seconds > 0 && seconds % 86_400 == 0 { counted(seconds / 86_400, "day") } else { span.to_string() }
+    if seconds > 0 && seconds.is_multiple_of(86_400) { counted(seconds / 86_400, "day") } else { span.to_string() }
 }
 
 /// Reads `promotion:`.
@@ -380,7 +380,7 @@ mod tests {
         assert!(own.is_author("ada", &shop, None) && !own.is_author("ben", &shop, None));
         assert!(own.is_author("shop", &shop, None));
         assert!(own.is_author("ada", &shop, Some(&ada)) && !own.is_author("ben", &shop, Some(&ada)));
-        assert_eq!(own.knows("bem").unwrap_err().remedy.as_deref(), Some("did you mean `ben`?"));
+        assert_eq!(own.knows("bem").unwrap_err()[0].remedy.as_deref(), Some("did you mean `ben`?"));
         assert!(Promotions::default().knows("anybody").is_ok());
     }
 

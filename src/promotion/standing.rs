@@ -66,3 +66,60 @@ pub fn between(from: Timestamp, until: Timestamp) -> Span {
 fn lowest(all: impl Iterator<Item = Standing>) -> Standing {
     all.min_by(|a, b| a.stage.cmp(&b.stage).then_with(|| b.line.cmp(&a.line))).unwrap_or(Standing::DRAFT)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use firedrill_core::name::Name;
+
+    use super::*;
+    use crate::ledger::{Entry, Hashes, Ledger};
+
+    fn promotion(to: Stage) -> Vec<Entry> {
+        let (from, profile, hashes) = (Stage::Draft, "small".to_owned(), Hashes::default());
+        let what = What::Promotion { from, to, profile, hashes, evidence: serde_json::Value::Null, weakened: Vec::new() };
+        vec![Entry { at: "2026-01-05T00:00:00Z".parse().unwrap(), by: "ada".to_owned(), what }]
+    }
+
+    fn append(folder: &Path, entries: Vec<Entry>) {
+        std::fs::remove_file(folder.join("p.head")).ok();
+        Ledger::open(folder, &Name::new("p")).unwrap().0.append(entries).unwrap();
+    }
+
+    fn standing(folder: &Path) -> Standing {
+        Standing::of(&Ledger::read(folder, &Name::new("p")).unwrap())
+    }
+
+    #[test]
+    fn a_policy_stands_where_it_was_last_put() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(standing(folder.path()), Standing::DRAFT);
+        append(folder.path(), promotion(Stage::DryRun));
+        append(folder.path(), promotion(Stage::Shadow));
+        let now = standing(folder.path());
+        assert_eq!((now.stage, now.line, now.is_promoted), (Stage::Shadow, 2, true));
+        let what = What::Demotion { from: Stage::Shadow, to: Stage::DryRun, because: "x".to_owned(), automatic: true };
+        append(folder.path(), vec![Entry { what, ..promotion(Stage::Shadow)[0].clone() }]);
+        assert_eq!((standing(folder.path()).stage, standing(folder.path()).is_promoted), (Stage::DryRun, false));
+    }
+
+    #[test]
+    fn of_two_branches_the_lower_stage_counts_before_and_after_they_are_joined() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.jsonl");
+        append(folder.path(), promotion(Stage::DryRun));
+        let common = std::fs::read_to_string(&path).unwrap();
+        append(folder.path(), promotion(Stage::Approval));
+        let one = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &common).unwrap();
+        append(folder.path(), promotion(Stage::Shadow));
+        let other = std::fs::read_to_string(&path).unwrap()[common.len()..].to_owned();
+        std::fs::write(&path, format!("{one}{other}")).unwrap();
+        assert_eq!(standing(folder.path()).stage, Stage::Shadow);
+        let what = What::Violation { what: "anything".to_owned() };
+        append(folder.path(), vec![Entry { what, ..promotion(Stage::Shadow)[0].clone() }]);
+        let now = standing(folder.path());
+        assert_eq!((now.stage, now.line), (Stage::Shadow, 3));
+    }
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::{Done, firedrill, release_project};
-use firedrill::ledger::{Entry, Hashes, Labelled, Ledger, What};
+use firedrill::ledger::{Entry, Hashes, Ledger, What};
 use firedrill_core::action::{Action, ActionId, RestartMode, Target};
 use firedrill_core::journal::{AlertStatus, Consent, Event, Input, Notification, ProposalChange, Verification};
 use firedrill_core::name::Name;
@@ -192,8 +192,11 @@ fn too_few_events_and_too_few_days_are_named_with_the_way_to_them() {
     let id = project.would_act("i0", ago(2, 0));
     project.label(&id, "right", &[]).exits(0);
     let done = project.promote("ben").exits(1);
-    let told: Vec<&str> = done.stdout.lines().take(6).collect();
-    insta::assert_snapshot!(told.join("\n"));
+    // As the documentation shows it, up to what the gate says, which is about the scenarios.
+    let told = done.stdout.lines().take_while(|line| !line.contains(" gate: ")).map(|line| format!("{line}\n")).collect::<String>();
+    let page = fs::read_to_string(crate::common::root().join("docs/promotion.md")).unwrap();
+    assert!(page.contains(&told), "docs/promotion.md does not show what a refusal says:\n{told}");
+    assert!(done.stdout.contains("  ✓ gate: held") && done.stdout.contains("  ✓ incidents: 0 recorded incidents"), "{}", done.stdout);
     assert_eq!(project.stage(), "dry-run");
 }
 
@@ -205,9 +208,15 @@ fn an_event_without_a_label_is_named_and_counts_as_wrong_after_two_weeks() {
     assert_eq!(missed, [format!("labels: 1 event without a label: {young}")]);
     project.label(&young, "redundant", &[]).exits(0);
     let old = project.would_act("old", ago(15, 30));
-    let missed = missing(&project.promote("ben").exits(1));
-    assert_eq!(missed[0], format!("labels: 1 event without a label: {old}; 1 for more than 14 days, which count as wrong"));
-    assert!(missed[1].starts_with("wrong: 1 wrong of 7: could still be"), "{missed:?}");
+    let done = project.promote("ben").exits(1);
+    assert!(
+        done.stdout.contains(&format!("1 event without a label: {old}; 1 for more than 14 days, which count as wrong")),
+        "{}",
+        done.stdout
+    );
+    let missed = missing(&done);
+    assert!(missed.len() == 1 && missed[0].starts_with("wrong: 1 wrong of 7: could still be"), "{missed:?}");
+    assert!(done.stdout.contains(&format!("say what {old} was: `firedrill label {old} right --by NAME`")), "{}", done.stdout);
     project.label(&old, "right", &["--cause", "a bad release"]).exits(0);
     project.promote("ben").exits(0);
 }
@@ -244,6 +253,14 @@ fn what_another_version_decides_the_same_is_evidence_still() {
     assert_eq!(events.len(), 5);
     assert!(events.iter().all(|event| event["is_decided_again"] == true), "{events:?}");
     project.promote("ben").exits(0);
+}
+
+#[test]
+fn a_new_version_of_firedrill_costs_no_evidence() {
+    // Another engine may lower the same file to something else, and so have another hash of it.
+    let mut project = Project::at(Stage::DryRun, 16);
+    project.hashes.policy = "0".repeat(64);
+    project.with_five().promote("ben").exits(0).says("promoted from dry-run to shadow");
 }
 
 #[test]
@@ -426,6 +443,69 @@ fn a_key_of_somebody_else_signs_nothing() {
     assert!(status.contains("1 event in the name of people who have a key, and not signed by it"), "{status}");
 }
 
+/// An hour of a service that fails for ten minutes of it, as a Prometheus has it; its alert as somebody's ruler said it, from this second on.
+fn history(folder: &Path, name: &str, alert_from: u64) {
+    const START: u64 = 1_767_600_000;
+    let (mut total, mut errors) = (String::new(), String::new());
+    let mut alerts = String::new();
+    let (mut good, mut bad) = (0, 0);
+    for second in (0..=3600).step_by(15) {
+        let is_bad = (1200..1800).contains(&second);
+        (good, bad) = if is_bad { (good, bad + 150) } else { (good + 150, bad) };
+        total += &format!("http_requests_total{{service=\"checkout\",code=\"200\"}} {good} {}\n", START + second);
+        errors += &format!("http_requests_total{{service=\"checkout\",code=\"500\"}} {bad} {}\n", START + second);
+        if (alert_from..1860).contains(&second) {
+            let labels = "alertname=\"ManyErrors\",alertstate=\"firing\",service=\"checkout\",severity=\"critical\",cluster=\"eu\"";
+            alerts += &format!("ALERTS{{{labels}}} 1 {}\n", START + second);
+        }
+    }
+    let metrics = format!("# TYPE http_requests counter\n{total}{errors}# TYPE ALERTS gauge\n{alerts}# EOF\n");
+    crate::common::write(folder, &format!("{name}/metrics.txt"), &metrics);
+    let incident = format!(
+        "schema: incident/1\nincident: {name}\nwhat: It failed.\ncause: unknown\nonset: 2026-01-05T08:20:00Z\ntarget: service/checkout\nrecording: {{ openmetrics: metrics.txt }}\n"
+    );
+    crate::common::write(folder, &format!("{name}/incident.yaml"), &incident);
+}
+
+#[test]
+fn recorded_history_counts_if_its_alerts_are_reproduced() {
+    let project = Project::at(Stage::DryRun, 3);
+    history(project.path(), "told", 1245);
+    history(project.path(), "untold", 1500);
+    let replay = |incident: &str| firedrill(project.path(), &["replay", incident, "--policy", POLICY, "--backtest", "--by", "ada"]);
+    let done = replay("told").exits(0);
+    assert!(
+        done.stderr.contains("backtest of undo-release: 1 of 1 recorded firing reproduced; 1 event to label; it counts"),
+        "{}",
+        done.stderr
+    );
+    let status = firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
+    let evidence = &status["policies"][0]["evidence"];
+    assert_eq!(evidence["backtest"], 3_600_000_000_000_u64);
+    assert_eq!(
+        (&evidence["events"][0]["is_backtest"], &evidence["events"][0]["what"]),
+        (&true.into(), &"rollback service/checkout".into())
+    );
+    replay("told").exits(2).says("is in the ledger of undo-release already");
+    let project = Project::at(Stage::DryRun, 3);
+    history(project.path(), "untold", 1500);
+    let done = firedrill(project.path(), &["replay", "untold", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(0);
+    assert!(done.stderr.contains("0 of 1 recorded firing reproduced") && done.stderr.contains("it does not count"), "{}", done.stderr);
+    let status = firedrill(project.path(), &["status", POLICY]).exits(0).stdout;
+    assert!(
+        status.contains("a backtest does not count: ") && status.contains("0 of 1 recorded firings are reproduced, and 95 % must be"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_simulated_run_is_no_history() {
+    let project = Project::at(Stage::DryRun, 3);
+    firedrill(project.path(), &["run", "bad-release", "--project", "--record", "simulated"]).exits(0);
+    let done = firedrill(project.path(), &["replay", "simulated", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(2);
+    assert!(done.stderr.contains("is a recording of a simulation, and no history"), "{}", done.stderr);
+}
+
 /// The predicate and the statement as in-toto publishes them: spec/v1/statement.md, spec/v1/resource_descriptor.md, spec/predicates/test-result.md.
 const IN_TOTO: &str = include_str!("../schemas/in-toto-test-result.schema.json");
 
@@ -460,5 +540,7 @@ fn labels_are_for_decisions_that_are_there() {
     project.label("undo-release#1", "right", &[]).exits(2).says("`undo-release#1` is no decision to act");
     project.label("undo-release#9", "right", &[]).exits(2).says("the ledger has no `undo-release#9`");
     project.label("nonsense", "right", &[]).exits(2).says("neither POLICY#NUMBER nor the hash of one entry");
-    let _ = Labelled::Right.word();
+    let id = project.would_act("i0", ago(1, 0));
+    // What was seen live is written by the watcher alone.
+    firedrill(project.path(), &["label", &id, "right", "--by", "watch"]).exits(2).says("`watch` is nobody");
 }

@@ -1,0 +1,113 @@
+//! What a replay leaves in the ledger when it is to count as a backtest: how well our ruler reproduces what was recorded, and what would have been done.
+
+use std::collections::BTreeMap;
+
+use firedrill_core::journal::{Event, Journal};
+use firedrill_core::name::Name;
+use firedrill_core::time::{Span, Start};
+use firedrill_core::words::counted;
+use firedrill_policies::guard::stage::Stage;
+use jiff::{SignedDuration, Timestamp};
+
+use super::promoting::Books;
+use crate::cli::{ReplayArgs, Writer};
+use crate::failure::Failure;
+use crate::ledger::{Chain, Hashes, Ledger, What, name_of};
+use crate::output::Output;
+use crate::promotion::backtest::{Reproduced, reproduced};
+use crate::promotion::profile::REPRODUCED;
+use crate::replaying::Replay;
+
+/// Writes a replay down as a backtest of each of its policies.
+///
+/// # Errors
+/// The recording is of a simulation, its history is in the ledger already, or the ledger is not sound.
+pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), output: Output) -> Result<(), Failure> {
+    let Some(by) = arguments.by.clone().filter(|_| arguments.backtest) else { return Ok(()) };
+    if replay.recording.source.starts_with("a simulated run") {
+        let message =
+            format!("{} is a recording of a simulation, and no history: what is decided on it is no evidence", replay.incident.name);
+        return Err(Failure::argument(message, "record what your monitoring has seen: `firedrill explain recordings`"));
+    }
+    let books = Books::here()?;
+    let found = reproduced(&replay.recording, journal, &replay.rules.set);
+    let (from, until) = (instant(replay.recording.start), instant(Start::from_unix_millis(replay.recording.end_ms)));
+    let mut of_all = Vec::new();
+    for policy in &replay.answer.policies {
+        let hashes = Hashes::of(policy, &replay.rules.set);
+        let chain = Ledger::read(&books.folder, &name_of(&policy.name)?)?.sound()?;
+        if is_counted(&chain, &hashes, (from, until)) {
+            let message = format!("the history from {from} to {until}, or some of it, is in the ledger of {} already", policy.name);
+            return Err(Failure::argument(message, "replay another stretch: none counts twice"));
+        }
+        let mut whats = vec![What::Backtest {
+            from: from.to_string(),
+            until: until.to_string(),
+            recorded: found.recorded,
+            reproduced: found.reproduced,
+            hashes: hashes.clone(),
+        }];
+        whats.extend(decisions(journal, (&policy.name, from), &hashes));
+        of_all.push((policy.name.clone(), whats));
+    }
+    let writer = Writer { by, key: arguments.key.clone() };
+    for (policy, whats) in of_all {
+        let acts = whats.len() - 1;
+        books.write(&policy, whats, (&writer, output))?;
+        output.talk(&told(&policy, &found, acts as u64));
+    }
+    Ok(())
+}
+
+fn told(policy: &Name, found: &Reproduced, acts: u64) -> String {
+    let Reproduced { recorded, reproduced, elsewhere } = found;
+    let elsewhere = if *elsewhere > 0 { format!(", {elsewhere} of alerts that no rule here has") } else { String::new() };
+    #[allow(clippy::cast_precision_loss, reason = "counts of firings are far below 2^52")]
+    let counts = *recorded > 0 && *reproduced as f64 >= REPRODUCED * *recorded as f64;
+    let counts = if counts { "it counts" } else { "it does not count: 95 % must be reproduced, of at least one" };
+    format!(
+        "backtest of {policy}: {reproduced} of {} reproduced{elsewhere}; {} to label; {counts}",
+        counted(*recorded, "recorded firing"),
+        counted(acts, "event")
+    )
+}
+
+fn instant(start: Start) -> Timestamp {
+    Timestamp::from_millisecond(start.unix_millis()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Whether some of the history is in a chain, decided by the same version.
+fn is_counted(chain: &Chain, hashes: &Hashes, (from, until): (Timestamp, Timestamp)) -> bool {
+    chain.entries.iter().any(|own| match &own.entry.what {
+        What::Backtest { from: begin, until: end, hashes: other, .. } if other == hashes => {
+            let parsed = begin.parse::<Timestamp>().ok().zip(end.parse::<Timestamp>().ok());
+            parsed.is_some_and(|(begin, end)| from < end && begin < until)
+        }
+        _ => false,
+    })
+}
+
+/// What a policy would have done, each with its incident.
+fn decisions(journal: &Journal, (policy, from): (&Name, Timestamp), hashes: &Hashes) -> Vec<What> {
+    let mut opened: BTreeMap<u64, String> = BTreeMap::new();
+    let mut whats = Vec::new();
+    for record in journal.records() {
+        match &record.event {
+            Event::IncidentOpened { policy: own, incident, alert, .. } if own == policy => {
+                let since = Span::from_nanos(record.at.as_nanos());
+                let at =
+                    from.checked_add(SignedDuration::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))).unwrap_or(from);
+                opened.insert(*incident, format!("{alert} at {at}"));
+            }
+            Event::WouldAct { policy: own, incident, .. } if own == policy => whats.push(What::Decision {
+                incident: opened.get(incident).cloned().unwrap_or_default(),
+                stage: Stage::DryRun,
+                hashes: hashes.clone(),
+                event: serde_json::to_value(&record.event).expect("an event is plain data"),
+                is_backtest: true,
+            }),
+            _ => {}
+        }
+    }
+    whats
+}
