@@ -20,7 +20,7 @@ use firedrill::ledger::{Ledger, What};
 use firedrill_core::name::Name;
 
 const POLICIES: u64 = 50;
-const CONNECTIONS: u64 = 16;
+const CONNECTIONS: u64 = 512;
 
 fn main() {
     let is_bench = std::env::args().any(|argument| argument == "--bench");
