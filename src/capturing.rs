@@ -150,6 +150,9 @@ impl Watched {
     }
 }
 
+/// Files of an incident's folder, each with its text.
+type Texts = [(String, String)];
+
 /// What is captured, and out of what.
 #[derive(Clone, Debug)]
 pub struct Capture<'a> {
@@ -363,7 +366,7 @@ impl Captured {
         store
     }
 
-    fn page(&self, capture: &Capture<'_>, has_samples: bool, (rules, policies): (&[(String, String)], &[(String, String)])) -> String {
+    fn page(&self, capture: &Capture<'_>, has_samples: bool, (rules, policies): (&Texts, &Texts)) -> String {
         let mut text = format!("# Captured from a watcher: `{}`.\n# What is marked as a guess is for you to put right.\n", capture.command);
         let mut line = |line: String| writeln!(text, "{line}").expect("a string takes all");
         let alert = self.alerts.iter().find_map(|(_, labels, _)| labels.get("alertname")).unwrap_or("an alert");
@@ -395,7 +398,7 @@ impl Captured {
         if has_samples {
             line(format!("alerts: {ALERTS}"));
         }
-        let list = |files: &[(String, String)]| files.iter().map(|(path, _)| quoted(path)).collect::<Vec<_>>().join(", ");
+        let list = |files: &Texts| files.iter().map(|(path, _)| quoted(path)).collect::<Vec<_>>().join(", ");
         line(format!("rules: [{}]", list(rules)));
         line(format!("policies: [{}]", list(policies)));
         text

@@ -242,7 +242,10 @@ fn active_since(alerts: &Store, firing: &Firing) -> i64 {
     let labels = firing.labels.to_builder().set(METRIC_NAME, "ALERTS_FOR_STATE").build();
     let told = alerts.find(&labels).and_then(|id| {
         let samples = alerts.times(id).iter().zip(alerts.values(id));
-        samples.filter(|(at_ms, value)| **at_ms <= firing.from_ms && !is_stale(**value)).map(|(_, value)| (*value * 1_000.0) as i64).last()
+        samples
+            .filter(|(at_ms, value)| **at_ms <= firing.from_ms && !is_stale(**value))
+            .map(|(_, value)| (*value * 1_000.0) as i64)
+            .next_back()
     });
     told.unwrap_or(firing.from_ms)
 }

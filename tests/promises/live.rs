@@ -38,10 +38,15 @@ fn over(scenario: &str) -> Rehearsal {
     rehearsal
 }
 
+#[allow(clippy::disallowed_methods, reason = "somebody else is at the other end of a connection")]
+fn spawn(other: impl FnOnce() + Send + 'static) {
+    thread::spawn(other);
+}
+
 /// Serves a rehearsal as a Prometheus for as long as the test runs.
 fn served(rehearsal: Rehearsal) -> SocketAddr {
     let (sender, receiver) = channel();
-    thread::spawn(move || {
+    spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -159,7 +164,7 @@ fn answering(answer: impl Fn(usize) -> String + Send + 'static) -> (SocketAddr, 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, receiver) = channel();
-    thread::spawn(move || {
+    spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
             let body = body_of(&mut stream);

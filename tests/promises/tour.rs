@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::common::{firedrill, words};
 use firedrill::drill::{Drill, Remembered};
@@ -133,7 +133,7 @@ fn would_acts(folder: &Path) -> Vec<String> {
 
 /// Five bad deploys, `apart` days from one to the next, the first of them `ago` days before now.
 fn five_bad_deploys(folder: &Path, stage: Stage, (ago, apart): (i64, i64)) {
-    let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let now_ms = jiff::Timestamp::now().as_millisecond();
     let day_ms = 86_400_000;
     let first_ms = now_ms - ago * day_ms;
     let clock = Arc::new(Hands(Mutex::new(first_ms * 1_000_000)));

@@ -1,7 +1,6 @@
 //! `firedrill import prometheus`: what a Prometheus remembers of a stretch of time, as an incident folder.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use firedrill_core::time::{Span, Start};
 use firedrill_core::words::grouped;
@@ -21,7 +20,7 @@ use crate::pulling::Limits;
 
 /// Writes the folder.
 pub fn execute(arguments: &ImportPrometheusArgs, output: Output) -> Result<Exit, Failure> {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(0));
+    let now_ms = jiff::Timestamp::now().as_millisecond();
     let (from, to) = (instant("--from", &arguments.from, now_ms)?, instant("--to", &arguments.to, now_ms)?);
     if let Some(name) = &arguments.name {
         is_name(name)?;
