@@ -215,7 +215,7 @@ mod tests {
         let twice =
             [Script::Open(1, 1), Script::Act(1, 2), Script::Failed(1, 9), Script::Open(2, 10), Script::Act(2, 11), Script::Failed(2, 19)];
         let told = script(&twice);
-        let found = together(&[told.clone()], &lessons(&told), &[policy("A")]);
+        let found = together(std::slice::from_ref(&told), &lessons(&told), &[policy("A")]);
         assert_eq!(found.idle_steps, [IdleStep { policy: Name::new("p"), step: 1, taken: 2, failed: 2 }]);
         assert_eq!(found.resolutions, [("none", 2)].into());
         let once = script(&[Script::Open(1, 1), Script::Act(1, 2), Script::Held(1, 9)]);

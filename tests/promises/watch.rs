@@ -445,7 +445,7 @@ fn killed_again_and_again_it_loses_nothing_that_it_acknowledged_and_decides_noth
                 }));
             }
             let service = format!("s{round}-{message}");
-            match watching.ask("POST", "/webhook", &webhook(&[service.clone()])) {
+            match watching.ask("POST", "/webhook", &webhook(std::slice::from_ref(&service))) {
                 Some((200, _)) => acknowledged.push(service),
                 _ => break,
             }
