@@ -158,8 +158,8 @@ fn a_policy_goes_from_its_draft_to_the_stage_approval_and_what_was_seen_of_it_re
     run(&format!("promote {POLICY} --by ada")).exits(0).says("dry-run");
     run(&format!("promote {POLICY} --by ada")).exits(1).says("nothing was seen live");
 
-    // Dry-run: five bad deploys in three weeks, of which nobody has said anything yet.
-    five_bad_deploys(folder, Stage::DryRun, (30, 3));
+    // Dry-run: five bad deploys in nine days, of which nobody has said anything yet.
+    five_bad_deploys(folder, Stage::DryRun, (16, 2));
     run("audit").exits(0);
     let events = would_acts(folder);
     assert_eq!(events.len(), 5, "each bad deploy is answered: {events:?}");
@@ -170,7 +170,7 @@ fn a_policy_goes_from_its_draft_to_the_stage_approval_and_what_was_seen_of_it_re
     run(&format!("promote {POLICY} --by ada")).exits(0).says("shadow");
 
     // Shadow: five more, compared with what people did.
-    five_bad_deploys(folder, Stage::Shadow, (14, 2));
+    five_bad_deploys(folder, Stage::Shadow, (5, 1));
     let later: Vec<String> = would_acts(folder).split_off(5);
     assert_eq!(later.len(), 5, "{later:?}");
     for event in &later {
