@@ -3,7 +3,11 @@
 //! One thread, the keeper's, decides and writes; webhooks wait in a bounded inbox until what they tell is on the disk, and are acknowledged then.
 //! Other threads ask Prometheus. No module here knows an actuator or a command: `policies::watcher` has no way to make one.
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "a watcher lives in real time; what it decides is told every instant")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a watcher lives in real time; what it decides is told every instant"
+)]
 
 mod metrics;
 mod clock;

@@ -106,7 +106,7 @@ fn told(shadow: &Shadow, (new, is_written): (usize, bool)) -> String {
 fn rehearse(books: &Books, (subject, arguments): (&Subject, &ShadowArgs)) -> Result<Rehearsed, Failure> {
     let named = Named { scenarios: &arguments.scenario, ..Named::default() };
     let setting = Setting::of(&books.home, named)?;
-    let answer = books.home.answer(&[subject.argument.clone()])?;
+    let answer = books.home.answer(std::slice::from_ref(&subject.argument))?;
     setting.admit(&answer)?;
     let scenarios: Vec<String> = setting.scenarios.iter().map(|(scenario, _)| scenario.name.to_string()).collect();
     let seeds = setting::seeds(1, SEEDS)?;

@@ -253,9 +253,10 @@ impl Book {
                 Page::Open { ledger, since: now, last: now }
             }
         };
-        match self.policies.entry(policy.clone()).insert_entry(page).into_mut() {
-            Page::Open { ledger, .. } => Ok(ledger),
-            Page::Released(_) => unreachable!("it was opened"),
+        self.policies.insert(policy.clone(), page);
+        match self.policies.get_mut(policy) {
+            Some(Page::Open { ledger, .. }) => Ok(ledger),
+            Some(Page::Released(_)) | None => unreachable!("it was opened"),
         }
     }
 
