@@ -214,7 +214,7 @@ fn decided(folder: &Path) -> (BTreeMap<String, u32>, usize) {
     let ledger = folder.join("ledger");
     let (mut would, mut entries) = (BTreeMap::new(), 0);
     for name in Ledger::chains(&ledger).unwrap_or_else(|failure| panic!("{failure:?}")) {
-        let chain = Ledger::read(&ledger, &Name::new(&*name)).and_then(firedrill::ledger::Chain::sound);
+        let chain = Ledger::read(&ledger, &Name::new(&name)).and_then(firedrill::ledger::Chain::sound);
         let chain = chain.unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
         entries += chain.entries.len();
         for own in chain.entries {
