@@ -256,11 +256,7 @@ impl Book {
         self.policies.insert(policy.clone(), page);
         match self.policies.get_mut(policy) {
             Some(Page::Open { ledger, .. }) => Ok(ledger),
-<<<<<<< HEAD
-            _ => unreachable!("it was opened"),
-=======
             Some(Page::Released(_)) | None => unreachable!("it was opened"),
->>>>>>> watch
         }
     }
 
