@@ -579,7 +579,9 @@ guard:
         assert!(limited("scope: service", "scope: all"), "other services count too");
         assert!(limited("max: 2", "max: 1"));
         assert!(limited("  - escalate", "  - restart: { mode: at_once }\n  - escalate"), "the steps of one remediation do not rest");
-        assert!(limited("within: 2m }", "within: 2m }\n    on_failure: revert"), "what is undone does not rest");
+        let verify = "    verify: { expr: 'up{service=$service} == 1', within: 2m }";
+        let undone = format!("scale: {{ by: 1 }}\n{verify}\n    on_failure: revert");
+        assert!(limited(&format!("restart: {{ mode: rolling }}\n{verify}"), &undone), "what is undone does not rest");
         assert!(limited("{ service: $service }", "{ replica: $pod }"), "other replicas count too");
     }
 
