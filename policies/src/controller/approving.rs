@@ -105,7 +105,7 @@ impl Turn<'_> {
             from: approval.from.clone(),
             quorum: approval.quorum,
             until,
-            policy_hash: self.setup.policy.hash(),
+            policy_hash: self.setup.prepared.hash(&self.setup.policy).to_owned(),
             evidence_hash: hasher.finalize().to_hex().to_string(),
         };
         Awaited { consent, since: self.now, timer, covers, evidence, yes: Vec::new(), is_granted: false }
@@ -142,7 +142,7 @@ impl Turn<'_> {
         let own = self.state.proposals.iter().filter(|own| own.incident == incident.id).filter_map(|own| own.asked.as_ref());
         let of_it = |asked: &&Awaited| asked.is_granted && asked.covers.iter().any(|(what, whom)| what == action && whom == target);
         let Some(asked) = own.into_iter().find(of_it) else { return Said::Nothing };
-        if asked.consent.policy_hash != self.setup.policy.hash() {
+        if asked.consent.policy_hash != self.setup.prepared.hash(&self.setup.policy) {
             return Said::ToSomethingElse("the policy is another".to_owned());
         }
         let now = self.evidence(incident, gathered);
@@ -236,7 +236,7 @@ impl Turn<'_> {
         if asked.yes.iter().any(|(before, _)| before == who) && *yes {
             return Err(format!("{who} has said yes already"));
         }
-        if asked.consent.policy_hash != policy.hash() {
+        if asked.consent.policy_hash != self.setup.prepared.hash(policy) {
             return Err("the policy is another than the one that asked".to_owned());
         }
         let count = asked.yes.len() + usize::from(*yes);

@@ -1,6 +1,8 @@
 //! What a policy says of itself that every notification needs, found out once: which labels it needs, what it asks before each step and with
 //! which parameters, and the names of its guards.
 
+use std::sync::OnceLock;
+
 use firedrill_core::name::Name;
 
 use crate::guard::Guard;
@@ -16,6 +18,8 @@ pub(super) struct Prepared {
     inquiries: Vec<Vec<(ConditionAt, Vec<Name>)>>,
     /// The words of the guards, in their order.
     words: Vec<Name>,
+    /// The policy's hash, once somebody has asked for it: it is found out of the whole policy, and most policies are never asked.
+    hash: OnceLock<String>,
 }
 
 impl Prepared {
@@ -26,7 +30,13 @@ impl Prepared {
             labels: policy.labels_needed().into_iter().collect(),
             inquiries: (0..policy.steps.len()).map(inquiry).collect(),
             words: Guard::ALL.into_iter().map(|guard| Name::new(guard.word())).collect(),
+            hash: OnceLock::new(),
         }
+    }
+
+    /// The hash of the policy that this was found out of.
+    pub(super) fn hash(&self, policy: &Policy) -> &str {
+        self.hash.get_or_init(|| policy.hash())
     }
 
     /// What is asked before a step acts, in this order.

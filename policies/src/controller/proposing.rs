@@ -206,7 +206,10 @@ impl Turn<'_> {
         match policy.guards.confidence.as_ref().map(|confidence| &confidence.source) {
             None => Err("nobody asks".to_owned()),
             Some(Source::Claimed(_)) => gathered.measured(ConditionAt::Confidence).map(|(value, figures)| (value, figures.to_owned())),
-            Some(Source::Measured) => Calibration::of(policy.calibration.as_deref(), (&incident.alert, &proposal.action), &policy.hash()),
+            Some(Source::Measured) => {
+                let hash = self.setup.prepared.hash(policy);
+                Calibration::of(policy.calibration.as_deref(), (&incident.alert, &proposal.action), hash)
+            }
         }
     }
 
