@@ -91,7 +91,7 @@ fn check(together: &Played, alone: &Played, what: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
 
     #[test]
     fn any_policies_on_any_scenario_are_the_same_together_and_alone(
@@ -212,7 +212,7 @@ fn drills(folder: &Path, scenario: &Arc<Scenario>, rules: &Arc<Rules>, policies:
 /// Databases, topics, locks, caches, calls in parallel and elsewhere, breakers, budgets, autoscalers, nodes, probes, faults; and whatever policies.
 #[test]
 fn any_policies_on_any_world_are_the_same_together_and_alone() {
-    const CASES: usize = 60;
+    const CASES: usize = 40;
     let folder = tempfile::tempdir().unwrap();
     let rules = sources::rules(&[write(folder.path(), "rules.yaml", QUICK_RULES).to_str().unwrap()], root()).unwrap();
     let config = ProptestConfig { cases: CASES as u32, failure_persistence: None, max_shrink_iters: 50, ..ProptestConfig::default() };

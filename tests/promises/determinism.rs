@@ -16,13 +16,13 @@ const SHORT_HANG: [(&str, &str); 1] = [("horizon: 35m", "horizon: 12m")];
 fn a_comparison_is_the_same_to_the_byte_on_any_number_of_threads_in_any_order_of_seeds_and_in_any_process() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "hang.yaml", &edited("hang-one-replica", &SHORT_HANG));
-    let reverse = (1..=20).rev().map(|seed| seed.to_string()).collect::<Vec<_>>().join(",");
+    let reverse = (1..=8).rev().map(|seed| seed.to_string()).collect::<Vec<_>>().join(",");
     let compare = |how: &str| -> Done {
         let line = format!("compare restart-crashed-or-hung restart-all --scenarios hang.yaml --format json --quiet {how}");
         firedrill(folder.path(), &words(&line)).exits(0)
     };
-    let one = compare("--pairs 20 --jobs 1");
-    let two = compare("--pairs 20 --jobs 2");
+    let one = compare("--pairs 8 --jobs 1");
+    let two = compare("--pairs 8 --jobs 2");
     let reversed = compare(&format!("--seeds {reverse} --jobs 2"));
     for other in [&two, &reversed] {
         assert!(one.stdout == other.stdout, "these differ, and must not:\n  {} > one.json\n  {} > other.json", one.told, other.told);
@@ -31,7 +31,7 @@ fn a_comparison_is_the_same_to_the_byte_on_any_number_of_threads_in_any_order_of
     let json = one.json();
     for policy in [0, 1] {
         let runs = json["policies"][policy]["runs"].as_array().unwrap();
-        assert_eq!(runs.len(), 20);
+        assert_eq!(runs.len(), 8);
         assert!(runs.iter().all(|run| run["outcome"]["actions"].as_u64().unwrap() > 0), "both policies act in every run");
     }
     let lost = |policy: usize, run: usize| json["policies"][policy]["runs"][run]["outcome"]["user_minutes_lost"].as_f64().unwrap();
@@ -102,10 +102,8 @@ fn a_system_with_everything_is_the_same_to_the_byte_on_any_number_of_threads_and
         firedrill(folder.path(), &words(&line)).exits(0)
     };
     let one = compare("--seeds 1,2 --jobs 1");
-    for how in ["--seeds 1,2 --jobs 2", "--seeds 2,1 --jobs 2"] {
-        let other = compare(how);
-        assert!(one.stdout == other.stdout, "these differ, and must not:\n  {} > one.json\n  {} > other.json", one.told, other.told);
-    }
+    let other = compare("--seeds 2,1 --jobs 2");
+    assert!(one.stdout == other.stdout, "these differ, and must not:\n  {} > one.json\n  {} > other.json", one.told, other.told);
     let json = one.json();
     let runs = json["policies"][0]["runs"].as_array().unwrap();
     assert!(runs.iter().any(|run| run["outcome"]["actions"].as_u64().unwrap() > 0), "somebody has something to do");
@@ -178,7 +176,6 @@ fn an_idle_service_leaves_every_record_of_a_large_system_unchanged() {
     let short = [("horizon: 20m", "horizon: 5m30s")];
     check_bystander("shop-cart-hangs", &short, "aaa-bystander", &["restart-crashed-or-hung"]);
     check_bystander("payments-bad-ledger", &short, "zzz-bystander", &["rollback-on-regression"]);
-    check_bystander("feed-loses-its-cache", &short, "mmm-bystander", &["scale-on-saturation"]);
     check_bystander("everything", &[], "mmm-bystander", &["restart-crashed-or-hung"]);
 }
 
@@ -268,6 +265,4 @@ fn check_two_processes(scenario: &str, text: &str, policy: &str) {
 fn one_command_gives_one_journal_to_the_byte_whoever_runs_it() {
     check_two_processes("memory-leak-to-oom", &edited("memory-leak-to-oom", &[]), "restart-before-oom");
     check_two_processes("everything", EVERYTHING, "restart-crashed-or-hung");
-    let short = [("horizon: 20m", "horizon: 5m30s")];
-    check_two_processes("feed-loses-its-cache", &edited("feed-loses-its-cache", &short), "scale-on-saturation");
 }

@@ -41,8 +41,8 @@ const STORM: [&str; 5] = ["retry-storm", "--policy", "break-retry-storm", "--sam
 #[test]
 fn spans_are_in_traces_children_within_their_parents_reach_and_requests_as_long_as_their_attempts() {
     let folder = tempfile::tempdir().unwrap();
-    // Four minutes of calm and four of the fault.
-    let path = write(folder.path(), "slow.yaml", &edited("shop-slow-catalog", &[("horizon: 20m", "horizon: 8m")]));
+    // Four minutes of calm and two of the fault.
+    let path = write(folder.path(), "slow.yaml", &edited("shop-slow-catalog", &[("horizon: 20m", "horizon: 6m")]));
     let (traces, _) = evidence(&[path.to_str().unwrap(), "--sample", "200"]);
     let mut spans: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
     for span in &traces {
@@ -84,7 +84,7 @@ fn spans_are_in_traces_children_within_their_parents_reach_and_requests_as_long_
         );
         told += 1;
     }
-    assert!(told > 1_000, "{told} requests are told");
+    assert!(told > 500, "{told} requests are told");
 }
 
 /// Everything that a run says and writes, with these arguments beside.
