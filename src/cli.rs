@@ -84,7 +84,7 @@ pub enum Command {
     Init(InitArgs),
     /// Read everything, report every problem and every lint; change nothing
     Check(CheckArgs),
-    /// Rule tests in promtool's format: what alerts and expressions yield on given series
+    /// Rule tests in promtool's format, and decision tests: what alerts and expressions yield on given series, and what policies decide
     Test(TestArgs),
     /// One run of a scenario, told as a timeline
     Run(RunArgs),
