@@ -326,6 +326,8 @@ pub struct Fields<'n> {
     what: String,
     known: Vec<&'static str>,
     taken: Vec<bool>,
+    /// Keys that must be there and are not, though another stands there that may be one of them, misspelt.
+    misspelt: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -343,15 +345,23 @@ impl<'n> Fields<'n> {
     pub fn required(&mut self, reader: &mut Reader, key: &'static str) -> Option<&'n Node> {
         let found = self.optional(key);
         if found.is_none() {
-            let near =
-                self.entries().iter().enumerate().find(|(index, (k, _))| !self.taken[*index] && near_miss(&k.text, &[key]).is_some());
-            // A misspelt key is reported once, as unknown, by `finish`.
-            if near.is_none() {
-                reader
-                    .problem(Problem::at("FD0104", self.place(), format!("{} has no `{key}`", self.what)).remedy(format!("add `{key}:`")));
+            // A misspelt key is reported once, as unknown, by `finish`: only there it is known what is.
+            if self.is_misspelt(key) {
+                self.misspelt.push(key);
+            } else {
+                reader.problem(self.missing(key));
             }
         }
         found
+    }
+
+    /// Whether a key stands there that nobody has asked for and that is much like this one.
+    fn is_misspelt(&self, key: &str) -> bool {
+        self.entries().iter().zip(&self.taken).any(|((other, _), taken)| !taken && near_miss(&other.text, &[key]).is_some())
+    }
+
+    fn missing(&self, key: &str) -> Problem {
+        Problem::at("FD0104", self.place(), format!("{} has no `{key}`", self.what)).remedy(format!("add `{key}:`"))
     }
 
     /// Whether a key is there, whatever its value; does not count as reading it.
@@ -377,6 +387,9 @@ impl<'n> Fields<'n> {
 
     /// Records every key that nobody asked for, with the one that was likely meant.
     pub fn finish(self, reader: &mut Reader) {
+        for key in self.misspelt.iter().filter(|key| !self.is_misspelt(key)) {
+            reader.problem(self.missing(key));
+        }
         for ((key, _), taken) in self.entries().iter().zip(&self.taken) {
             if !taken {
                 let problem = Problem::at("FD0105", &key.place, format!("{} has no key `{}`", self.what, key.text));
@@ -425,7 +438,9 @@ impl Reader {
     /// The entries of a map. `what` is how messages call it: "a service".
     pub fn fields<'n>(&mut self, node: &'n Node, what: &str) -> Option<Fields<'n>> {
         match &node.value {
-            Value::Map(entries) => Some(Fields { node, what: what.to_owned(), known: Vec::new(), taken: vec![false; entries.len()] }),
+            Value::Map(entries) => {
+                Some(Fields { node, what: what.to_owned(), known: Vec::new(), taken: vec![false; entries.len()], misspelt: Vec::new() })
+            }
             _ => match without_its_colon(node) {
                 Some(remedy) => {
                     self.problem(wanted(node, what, Shape::MAP.word).remedy(remedy));

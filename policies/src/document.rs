@@ -130,6 +130,11 @@ fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>, shared: &Sha
     let aim = Aim { kind: target.as_ref().map(|target| target.kind), own: own.as_ref() };
     let steps = fields.required(reader, "steps").and_then(|node| steps(reader, node, aim));
     let escalate_after = fields.optional("escalate_after").map(|node| positive_span(reader, node, "`escalate_after`"));
+    for (key, value) in fields.entries() {
+        if matches!(&*key.text, "guard" | "precheck" | "maintenance") && matches!(value.value, Value::Null) {
+            reader.problem(problem::no_value(&key.place, &key.text));
+        }
+    }
     let guards = fields.optional("guard").map_or(Some(GuardSettings::default()), |node| guards::read(reader, node));
     let stage = fields.optional("stage").map_or(Some(Stage::Full), |node| reader.one_of(node, "a stage", &Stage::WORDS));
     let stands_here = ["stage", "precheck", "dedup", guard::code::NAME];

@@ -98,6 +98,12 @@ pub(crate) fn empty_list(place: &Place, what: &str) -> Problem {
     Problem::at("FD0310", place, format!("{what} is empty")).remedy("give at least one")
 }
 
+/// A key of a guard that stands there without a value.
+pub(crate) fn no_value(place: &Place, key: &str) -> Problem {
+    Problem::at("FD0345", place, format!("`{key}` has no value, so it would guard nothing"))
+        .remedy("write what it asks for, or remove the key")
+}
+
 /// A matcher that cannot be read.
 pub(crate) fn not_a_matcher(place: &Place, message: &str) -> Problem {
     Problem::at("FD0311", place, message.to_owned()).remedy("write `severity: critical` or `severity: '=~ critical|page'`")
@@ -421,6 +427,27 @@ pub(crate) fn can_scale_down(place: &Place, policy: &str, taken: &[String]) -> P
 
 fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// A guard that rests on verifications, beside steps that have none.
+pub(crate) fn guard_of_verifications(place: &Place, policy: &str, (guard, action): (&str, &str)) -> Problem {
+    Problem::at("FD0346", place, format!("`{guard}` of `{policy}` goes by what helped, and nobody looks whether `{action}` does"))
+        .as_warning()
+        .remedy("add `verify: { expr: …, hold: 30s, within: 3m }` to that step, or remove the guard")
+}
+
+/// Guards of a policy without actions.
+pub(crate) fn guards_of_nothing(place: &Place, policy: &str) -> Problem {
+    Problem::at("FD0347", place, format!("`{policy}` only calls and tells people, and guards keep back actions, not calls"))
+        .as_warning()
+        .remedy("remove the guards; let the alerts' routing say how often people are told (`group_interval`, `repeat_interval`)")
+}
+
+/// A staged step that is verified by a label of the alert where it acts on others.
+pub(crate) fn verifies_the_alerts_own(place: &Place, policy: &str, label: &str) -> Problem {
+    Problem::at("FD0348", place, format!("`{policy}` acts on one after another, and looks each time at the `${label}` of its alert"))
+        .as_warning()
+        .remedy(format!("verify what all of them have in common, and leave `${label}` out"))
 }
 
 /// A policy that never looks at what it did.

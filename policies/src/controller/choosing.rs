@@ -35,8 +35,11 @@ struct Rated {
 }
 
 impl Rated {
+    /// Its score less its risk, as people write such figures: what differs by less than a billionth is equal, since `0.4 - 0.1` is no `0.3` in binary.
     fn worth(&self) -> Option<f64> {
-        self.score.as_ref().ok().map(|score| score - self.risk)
+        const FINEST: f64 = 1e9;
+        let worth = self.score.as_ref().ok().map(|score| score - self.risk)?;
+        Some(if worth.abs() < FINEST { libm::round(worth * FINEST) / FINEST } else { worth })
     }
 }
 
@@ -342,6 +345,19 @@ guard:
         let told = "choose drain replica/api-1 (refused by kill_switch: True), restart (rolling) replica/api-1 (0.5 - 0.1), wait (1m) replica/api-1 (0 - 0)";
         let end = "close 0: step 1 was refused by kill_switch: True";
         bench.check(0, measured(3, 0.9), &["refuse 0 by kill_switch: True", told, "page oncall", end]);
+    }
+
+    #[test]
+    fn of_equals_as_people_write_them_to_wait_comes_first() {
+        for (score, risk, wait) in [("0.4", "0.1", "0.3"), ("0.9", "0.3", "0.6"), ("0.7", "0.1", "0.6")] {
+            let candidates =
+                format!("      - {{ purge_queue: {{}}, score: {score}, risk: {risk} }}\n      - {{ wait: 2m, score: {wait} }}\n");
+            let (before, after) = CHOICE.split_once("      - { restart").unwrap();
+            let rest = after.split_once("because: somebody must take its place } }\n").unwrap().1;
+            let mut bench = Bench::new(&format!("{before}{candidates}{rest}"), Stage::Full);
+            let told = bench.told(0, fires("api-1"));
+            assert!(told.iter().any(|line| line.starts_with("choose wait (2m)")), "{score} - {risk} is {wait}: {told:?}");
+        }
     }
 
     #[test]

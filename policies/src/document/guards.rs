@@ -32,6 +32,7 @@ use crate::problem;
 
 /// Reads the guards.
 pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
+    nothing_empty(reader, node);
     let mut fields = reader.fields(node, "`guard`")?;
     let kill_switch = one(reader, &mut fields, "kill_switch", switch);
     let freezes = several(reader, &mut fields, "freeze", freeze);
@@ -77,6 +78,22 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<GuardSettings> {
     })
 }
 
+/// A guard without a value would be no guard, and its reader would believe in it.
+fn nothing_empty(reader: &mut Reader, node: &Node) {
+    match &node.value {
+        Value::Map(entries) => entries.iter().for_each(|(key, value)| match &value.value {
+            Value::Null => reader.problem(problem::no_value(&key.place, &key.text)),
+            // Lists deeper down say themselves what they need.
+            Value::List(items) if items.is_empty() && matches!(&*key.text, "caps" | "freeze" | "rate_limit") => {
+                reader.problem(problem::empty_list(&value.place, &format!("`{}`", key.text)));
+            }
+            _ => nothing_empty(reader, value),
+        }),
+        Value::List(items) => items.iter().for_each(|item| nothing_empty(reader, item)),
+        _ => {}
+    }
+}
+
 /// How one guard is read.
 type Read<T> = fn(&mut Reader, &Node) -> Option<T>;
 
@@ -101,7 +118,7 @@ fn switch(reader: &mut Reader, node: &Node) -> Option<Switch> {
     let condition = fields.required(reader, "expr").and_then(|node| condition(reader, node));
     let instead = effect(reader, &mut fields);
     fields.finish(reader);
-    Some(Switch { condition: condition?.0, instead: instead? })
+    Some(Switch { condition: condition?.0.forbidding(), instead: instead? })
 }
 
 /// `refuse`, `ask` or `alert_only`.
@@ -647,6 +664,16 @@ mod tests {
         check("quorum: 2", "quorum: 0", &["23:FD0108 the quorum is 0, and must be 1 to 100"]);
         check("restart: { mode: rolling }", "drain: {}", &["23:FD0385 people are asked of nothing: all that `restart` does can be undone"]);
         check("expires: 20m", "expires: 0s", &["23:FD0315 `expires` is zero"]);
+        check(
+            "{ expr: 'automation_off == 1', effect: alert_only }",
+            "",
+            &["10:FD0345 `kill_switch` has no value, so it would guard nothing"],
+        );
+        check(
+            "{ max: 3, window: 1h, scope: all, overflow: { queue: 5m } }, ",
+            "{ max: 3, window: 1h, scope: all, overflow: }, ",
+            &["18:FD0345 `overflow` has no value, so it would guard nothing"],
+        );
         check("failures: 50%", "failures: 0%", &["22:FD0315 `failures` is nothing"]);
     }
 

@@ -101,7 +101,7 @@ fn each(reader: &mut Reader, node: &Node, aim: Aim<'_>) -> Option<(TargetSource,
         fields.finish(reader);
         return None;
     };
-    let label = fields.optional(word).and_then(|node| reader.name(node, "the label that names each"));
+    let label = fields.required(reader, word).and_then(|node| reader.name(node, "the label that names each"));
     let from = from_node.and_then(|node| match &node.value {
         Value::Text(text) if &**text == "alerts" => Some(Each::Alerts),
         Value::Text(text) if &**text == "target" => {

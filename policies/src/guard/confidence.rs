@@ -138,6 +138,9 @@ pub fn check(settings: Option<&Confidence>, proposal: &Proposal, told: &Result<(
     let Some(settings) = settings else { return Answer::not_configured() };
     let Confidence { act_at, ask_at, .. } = settings;
     let (value, figures) = match told {
+        Ok((value, figures)) if !(0.0..=1.0).contains(value) => {
+            return Answer::refused(format!("cannot tell: {figures} is no share between 0 and 1"), None).instead(Instead::Alert);
+        }
         Ok(told) => told,
         Err(why) => return Answer::refused(format!("cannot tell: {why}"), None).instead(Instead::Alert),
     };
@@ -185,6 +188,9 @@ mod tests {
         assert_eq!(check_of(1.0, RESTART, false), acts);
         assert_eq!(check_of(0.0, SCALE, true), calls);
         assert_eq!(check_of(f64::NAN, SCALE, true), calls);
+        for no_share in [1.0_f64.next_up(), 70.0, -0.1] {
+            assert_eq!(check_of(no_share, RESTART, true), calls, "{no_share}: whoever writes percent is not sure of everything");
+        }
     }
 
     #[test]

@@ -78,8 +78,8 @@ pub fn check(
     let desired = budget.desired.of(declared);
     let figures =
         |sign| format!("{healthy} healthy - {running} being worked on - {this} {sign} {desired} desired ({})", budget.desired.describe());
-    // What takes nothing needs the desired to be there too.
-    if healthy < desired.saturating_add(running).saturating_add(this) {
+    // What takes nothing needs the desired to be there too; of none there are always enough.
+    if healthy.saturating_sub(running).saturating_sub(this) < desired {
         return Answer::refused(figures("<"), None);
     }
     let enough = Answer::passed(figures(">="));
@@ -119,6 +119,7 @@ mod tests {
         assert!(check_budget(&four, "replica/api-0", 4, &[]).is_refusal());
         assert!(check_budget(&four, "service/api", 6, &[]).is_refusal(), "all six at once");
         assert!(!check_budget(&budget(Most::Count(0), false), "service/api", 6, &[]).is_refusal());
+        assert!(!check_budget(&budget(Most::Count(0), false), "replica/api-0", 0, &[]).is_refusal(), "of none there are always enough");
     }
 
     #[test]

@@ -32,7 +32,7 @@ const fn lint(code: &'static str, severity: Severity, is_of_the_policy: bool, wh
 }
 
 /// Every lint of policies, by code.
-pub const POLICY_LINTS: [PolicyLint; 24] = [
+pub const POLICY_LINTS: [PolicyLint; 27] = [
     lint("FD0330", Severity::Error, false, "an alert that no rule has"),
     lint("FD0331", Severity::Warning, false, "an alert that cannot fire here"),
     lint("FD0332", Severity::Warning, false, "a matcher that no alert of the name meets"),
@@ -44,6 +44,9 @@ pub const POLICY_LINTS: [PolicyLint; 24] = [
     lint("FD0338", Severity::Warning, false, "a label that never names a target of its kind"),
     lint("FD0339", Severity::Warning, false, "a target that no scenario here has"),
     lint("FD0340", Severity::Warning, false, "a condition that finds nothing, or says the same at all times"),
+    lint("FD0346", Severity::Warning, true, "a guard that goes by what helped, beside a step that is not verified"),
+    lint("FD0347", Severity::Warning, true, "guards of a policy that only calls and tells people"),
+    lint("FD0348", Severity::Warning, true, "a staged step that is verified by a label of its alert"),
     lint("FD0351", Severity::Info, true, "an action that could be undone, and is left as it is when it has not helped"),
     lint("FD0352", Severity::Warning, true, "a policy that acts as often as its alert comes"),
     lint("FD0353", Severity::Warning, true, "a scaling that nothing bounds"),

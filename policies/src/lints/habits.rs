@@ -6,17 +6,20 @@ use firedrill_core::problem::Problem;
 use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::promql::{Condition, Evaluator, Verdict3};
 
+use crate::guard::Guard;
 use crate::guard::approval::Covered;
 use crate::guard::stage::Stage;
-use crate::policy::{Deed, NameSource, OnFailure, Policy, TargetKind, TargetSource, has_inverse};
+use crate::policy::{Deed, NameSource, OnFailure, Policy, Step, TargetKind, TargetSource, has_inverse};
 use crate::problem;
 
 /// What is likely not meant in a policy by itself.
 pub(super) fn habits(policy: &Policy) -> Vec<Problem> {
     if policy.only_notifies() {
-        return Vec::new();
+        return if guards_anything(policy) { vec![problem::guards_of_nothing(&policy.places.caps, &policy.name)] } else { Vec::new() };
     }
     let mut found = Vec::new();
+    found.extend(goes_by_nothing(policy));
+    found.extend(policy.steps.iter().filter_map(|step| looks_elsewhere(policy, step)));
     found.extend(never_undone(policy));
     let guards = &policy.guards;
     let is_limited = !guards.rate_limits.is_empty() || guards.breaker.is_some_and(|breaker| breaker.actions.is_some());
@@ -34,6 +37,42 @@ pub(super) fn habits(policy: &Policy) -> Vec<Problem> {
     let dead = policy.prechecks.iter().filter(|precheck| never_holds(&precheck.condition));
     found.extend(dead.map(|precheck| problem::precheck_never_holds(&precheck.place, &policy.name)));
     found
+}
+
+/// Whether a policy asks for a guard of its own.
+fn guards_anything(policy: &Policy) -> bool {
+    let is_always_there = |guard: &Guard| matches!(guard, Guard::Stage | Guard::Dedup | Guard::Precheck);
+    Guard::ALL.iter().any(|guard| guard.is_of_the_policy() && !is_always_there(guard) && policy.guards.has(*guard))
+}
+
+/// The word of what acts in a step; `None` if nothing does.
+fn acting(step: &Step) -> Option<&str> {
+    match &step.deed {
+        Deed::Act(action) => Some(action.word()),
+        Deed::Staged(staged) => Some(staged.action.word()),
+        Deed::Choose(_) => Some("choose"),
+        Deed::Parallel(_) => Some("parallel"),
+        Deed::Own(own) => Some(&own.name),
+        Deed::Wait(_) | Deed::Notify(_) | Deed::Collect(_) | Deed::Escalate(_) => None,
+    }
+}
+
+/// A guard that rests on verifications, and a step that acts and has none.
+fn goes_by_nothing(policy: &Policy) -> Option<Problem> {
+    let guards = &policy.guards;
+    let by_failures = guards.breaker.is_some_and(|breaker| breaker.failures.is_some());
+    let rests = [("canary", guards.canary.is_some()), ("ineffective_chain", guards.ineffective_chain.is_some()), ("breaker", by_failures)];
+    let (guard, _) = rests.into_iter().find(|(_, is_asked)| *is_asked)?;
+    let unverified = policy.steps.iter().filter(|step| step.verify.is_none()).find_map(acting)?;
+    Some(problem::guard_of_verifications(&policy.places.caps, &policy.name, (guard, unverified)))
+}
+
+/// A staged step whose verification asks for the very label that names its targets: of the alert, which names one of them or none.
+fn looks_elsewhere(policy: &Policy, step: &Step) -> Option<Problem> {
+    let (Deed::Staged(staged), Some(verify)) = (&step.deed, &step.verify) else { return None };
+    let NameSource::Label(label) = &staged.each.name else { return None };
+    let asks = verify.condition.parameters().iter().any(|own| **own == **label);
+    asks.then(|| problem::verifies_the_alerts_own(&verify.place, &policy.name, label))
 }
 
 /// Whether a condition asks neither for a series nor for the time, and says no.
@@ -251,8 +290,43 @@ guard:
         check(
             "  - scale: { times: x2 }\n    verify: { expr: up == 1, within: 1m }\n    on_failure: revert\n",
             "  - escalate: { to: a }\n",
-            &[],
+            &["12:FD0347 `p` only calls and tells people, and guards keep back actions, not calls"],
         );
+    }
+
+    #[test]
+    fn a_guard_that_goes_by_what_helped_wants_to_be_told() {
+        let verified = "    verify: { expr: up == 1, within: 1m }\n    on_failure: revert\n";
+        let told = |guard: &str, verify: &str| {
+            let text = SOUND.replace("guard:\n", &format!("guard:\n  {guard}\n")).replace(verified, verify);
+            habits(&read(&text)).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect::<Vec<_>>()
+        };
+        for guard in [
+            "canary: { trust: 1h }",
+            "ineffective_chain: { actions: 2, within: 1h }",
+            "breaker: { failures: 50%, of_at_least: 2, within: 1h }",
+        ] {
+            let word = guard.split(':').next().unwrap();
+            let blind = format!("FD0346 `{word}` of `p` goes by what helped, and nobody looks whether `scale` does");
+            assert_eq!(told(guard, ""), [blind]);
+            assert_eq!(told(guard, verified), [""; 0]);
+        }
+        assert_eq!(told("breaker: { actions: 3, within: 1h }", ""), [""; 0]);
+    }
+
+    #[test]
+    fn a_staged_step_is_not_verified_by_what_its_alert_names() {
+        let staged = |verify: &str| {
+            let step = format!(
+                "  - staged: {{ restart: {{ mode: rolling }}, each: {{ replica: pod, from: up == 0 }}, then: 1 }}\n    verify: {{ expr: '{verify}', within: 1m }}\n"
+            );
+            let scale = "  - scale: { times: x2 }\n    verify: { expr: up == 1, within: 1m }\n    on_failure: revert\n";
+            let text = SOUND.replace(scale, &step);
+            habits(&read(&text)).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect::<Vec<_>>()
+        };
+        let elsewhere = "FD0348 `p` acts on one after another, and looks each time at the `$pod` of its alert";
+        assert_eq!(staged("up{pod=$pod} == 1"), [elsewhere]);
+        assert_eq!(staged("up{service=$service} == 1"), [""; 0]);
     }
 
     #[test]

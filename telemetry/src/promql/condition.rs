@@ -16,13 +16,16 @@ const SHOWN: usize = 4;
 /// An expression that can be judged.
 ///
 /// - Its root is a comparison: true if it holds for every element, false if it fails for one, unknown if there is no element, or if a NaN stands
-///   on either side of one and none fails. `bool` makes no difference.
+///   on either side of one and none fails. `bool` makes no difference. One that [forbids](Condition::forbidding) is true if it holds for one element,
+///   and false only if it fails for every one.
 /// - Its root is `and`, `or`, `unless`, `absent()` or `absent_over_time()`: true if there is an element, false if there is none; never unknown.
 ///
 /// Anything else is refused: firedrill would have to guess what a number means.
 #[derive(Debug, Clone)]
 pub struct Condition {
     plan: Plan,
+    /// Whether one element is enough.
+    by_one: bool,
 }
 
 /// A text that is no condition.
@@ -75,7 +78,13 @@ impl Condition {
         if comparison(&plan).is_none() && !asks_for_presence(&plan.root) {
             return Err(ConditionError::NotACondition(plan.text().to_owned()));
         }
-        Ok(Condition { plan })
+        Ok(Condition { plan, by_one: false })
+    }
+
+    /// The same as something that forbids while it is true: one element is enough, as one switch of several that is thrown.
+    #[must_use]
+    pub fn forbidding(self) -> Condition {
+        Condition { by_one: true, ..self }
     }
 
     /// The expression behind the condition.
@@ -98,7 +107,7 @@ impl Condition {
     /// # Errors
     /// A parameter has no value.
     pub fn bind(&self, values: &BTreeMap<String, String>) -> Result<Condition, MissingParameter> {
-        Ok(Condition { plan: self.plan.bind(values)? })
+        Ok(Condition { plan: self.plan.bind(values)?, by_one: self.by_one })
     }
 
     /// Judges at a moment, milliseconds since 1970, over the union of the sources.
@@ -113,7 +122,7 @@ impl Condition {
             };
         };
         let scope = evaluator.scope(&self.plan, Span { start_ms: at_ms, end_ms: at_ms }, sources)?;
-        compared(comparison, scope.node(&comparison.left, at_ms)?, scope.node(&comparison.right, at_ms)?)
+        self.compared(comparison, scope.node(&comparison.left, at_ms)?, scope.node(&comparison.right, at_ms)?)
     }
 
     /// Adds the condition to a machine's program, to be judged there: faster, with the same result.
@@ -169,7 +178,7 @@ impl PreparedCondition {
             Queries::Sides(left, right) => {
                 let comparison = comparison(&self.condition.plan).expect("it was prepared as one");
                 let (left, right) = (machine.outcome(left, at_ms, sources)?, machine.outcome(right, at_ms, sources)?);
-                compared(comparison, left, right)
+                self.condition.compared(comparison, left, right)
             }
             Queries::Presence(query) => match machine.evaluate(query, at_ms, sources).map(Value::from)? {
                 Value::Vector(samples) => Ok(presence(&samples)),
@@ -210,23 +219,33 @@ fn ages<'store>(store: &'store Store, selector: &Selector, at_ms: i64) -> impl I
     })
 }
 
-pub(crate) fn compared(comparison: &Binary, left: Outcome, right: Outcome) -> Result<Judgement, EvalError> {
-    let pairs = comparison.pairs(left, right)?;
-    let holds = |pair: &Pair| comparison.operator.holds(pair.left, pair.right).expect("the root is a comparison");
-    let is_known = |pair: &Pair| !pair.left.is_nan() && !pair.right.is_nan();
-    let verdict = if pairs.iter().any(|pair| is_known(pair) && !holds(pair)) {
-        Verdict3::False
-    } else if pairs.is_empty() || !pairs.iter().all(is_known) {
-        Verdict3::Unknown
-    } else {
-        Verdict3::True
-    };
-    let symbol = comparison.operator.symbol();
-    let figures = pairs.iter().map(|pair| {
-        let compared = format!("{} {symbol} {}", written(pair.left), written(pair.right));
-        labelled(&pair.labels, &compared)
-    });
-    Ok(Judgement { verdict, figures: listed(figures) })
+impl Condition {
+    /// What the two sides of its root, the comparison, say.
+    pub(crate) fn compared(&self, comparison: &Binary, left: Outcome, right: Outcome) -> Result<Judgement, EvalError> {
+        let mut pairs = comparison.pairs(left, right)?;
+        let holds = |pair: &Pair| comparison.operator.holds(pair.left, pair.right).expect("the root is a comparison");
+        let is_known = |pair: &Pair| !pair.left.is_nan() && !pair.right.is_nan();
+        // One element of this kind decides.
+        let decides = |pair: &Pair| is_known(pair) && holds(pair) == self.by_one;
+        let (decided, otherwise) = if self.by_one { (Verdict3::True, Verdict3::False) } else { (Verdict3::False, Verdict3::True) };
+        let verdict = if pairs.iter().any(decides) {
+            decided
+        } else if pairs.is_empty() || !pairs.iter().all(is_known) {
+            Verdict3::Unknown
+        } else {
+            otherwise
+        };
+        if self.by_one {
+            // What forbids is told first, since only the first few are told.
+            pairs.sort_by_key(|pair| !decides(pair));
+        }
+        let symbol = comparison.operator.symbol();
+        let figures = pairs.iter().map(|pair| {
+            let compared = format!("{} {symbol} {}", written(pair.left), written(pair.right));
+            labelled(&pair.labels, &compared)
+        });
+        Ok(Judgement { verdict, figures: listed(figures) })
+    }
 }
 
 pub(crate) fn presence(samples: &[Sample]) -> Judgement {
@@ -302,6 +321,27 @@ mod tests {
         check("(x <= bool 5)", &two[..1], Verdict3::True, r#"x{p="1"} 1 <= 5"#);
         check("2 > bool 1", &[], Verdict3::True, "2 > 1");
         check("x > on (p) x", &two, Verdict3::False, r#"{p="1"} 1 > 1; {p="2"} 5 > 5"#);
+    }
+
+    #[test]
+    fn what_forbids_does_so_by_one_element() {
+        let judge = |samples: &[(&str, f64)]| {
+            let condition = Condition::parse("off == 1").expect("a condition").forbidding();
+            let store = store(samples);
+            let told = condition.judge(&mut Evaluator::new(), 0, &[&store]).expect("a judgement");
+            let mut machine = Machine::new(Arc::default());
+            assert_eq!(condition.prepare(&mut machine).judge(&mut machine, 0, &[&store]), Ok(told.clone()));
+            (told.verdict, told.figures)
+        };
+        let (thrown, not) = ((r#"off{dc="b"}"#, 1.0), (r#"off{dc="a"}"#, 0.0));
+        assert_eq!(judge(&[not, thrown]), (Verdict3::True, r#"off{dc="b"} 1 == 1; off{dc="a"} 0 == 1"#.to_owned()));
+        assert_eq!(judge(&[not]).0, Verdict3::False);
+        assert_eq!(judge(&[not, (r#"off{dc="c"}"#, f64::NAN)]).0, Verdict3::Unknown, "who cannot see one of them cannot tell");
+        assert_eq!(judge(&[thrown, (r#"off{dc="c"}"#, f64::NAN)]).0, Verdict3::True);
+        assert_eq!(judge(&[]).0, Verdict3::Unknown);
+        let bound = Condition::parse("off{dc=$dc} == 1").expect("a condition").forbidding();
+        let values = BTreeMap::from([("dc".to_owned(), "b".to_owned())]);
+        assert!(bound.bind(&values).expect("a value").by_one);
     }
 
     #[test]

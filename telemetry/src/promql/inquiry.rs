@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::binary::Pair;
-use super::condition::{Condition, Judgement, Tally, compared, comparison, presence};
+use super::condition::{Condition, Judgement, Tally, comparison, presence};
 use super::evaluator::{Evaluator, Span};
 use super::formula::Formula;
 use super::parameters::bound_text;
@@ -75,7 +75,7 @@ impl Inquiry {
         match (self.sides, comparison(self.condition.plan())) {
             (Sides::Both(..), Some(root)) => {
                 let (left, right) = self.outcomes(at_ms, answers)?;
-                compared(root, left, right)
+                self.condition.compared(root, left, right)
             }
             // A comparison whose text could not be taken apart: unknown rather than a guess.
             (Sides::Whole, Some(_)) => Err(EvalError::NotAskable("a comparison in this notation")),
