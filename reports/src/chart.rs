@@ -142,11 +142,14 @@ const MOST_ROWS: usize = 90;
 /// The share of good requests of each arm, by the minute, or by several if the run is long.
 #[must_use]
 pub fn success_figures(arms: &Arms) -> Figures {
-    let runs = [("doing nothing", Some(arms.nothing)), ("the policy", Some(arms.policy)), ("a person on call", arms.human), ("an oracle", arms.oracle)];
-    let runs: Vec<(&str, UserSeries)> = runs
-        .into_iter()
-        .filter_map(|(name, run)| Some((name, UserSeries::of(&run?.ledger, &OutcomeSettings::default()))))
-        .collect();
+    let runs = [
+        ("doing nothing", Some(arms.nothing)),
+        ("the policy", Some(arms.policy)),
+        ("a person on call", arms.human),
+        ("an oracle", arms.oracle),
+    ];
+    let runs: Vec<(&str, UserSeries)> =
+        runs.into_iter().filter_map(|(name, run)| Some((name, UserSeries::of(&run?.ledger, &OutcomeSettings::default())))).collect();
     let common = [Some(arms.nothing), arms.oracle, Some(arms.policy)];
     let bins = common.iter().flatten().map(|run| run.ledger.ended.as_nanos().div_ceil(BIN.as_nanos()) as usize).max().unwrap_or(0);
     let minute = 6;
@@ -156,7 +159,8 @@ pub fn success_figures(arms: &Arms) -> Figures {
         (from < until).then(|| users.bad_share_within(from..until)).flatten()
     };
     let row = |from: usize| {
-        let shares = runs.iter().map(|(_, users)| share(users, from).map_or_else(|| NO_FIGURE.to_owned(), |bad| Unit::Ratio.show(1.0 - bad)));
+        let shares =
+            runs.iter().map(|(_, users)| share(users, from).map_or_else(|| NO_FIGURE.to_owned(), |bad| Unit::Ratio.show(1.0 - bad)));
         std::iter::once(clock(from as f64 * BIN.as_seconds())).chain(shares).collect()
     };
     let columns = std::iter::once("from").chain(runs.iter().map(|(name, _)| *name)).map(str::to_owned).collect();

@@ -732,8 +732,17 @@ mod tests {
             assert!(ids.contains(link), "#{link} leads nowhere");
         }
         let expected = [
-            "run-sample-storm-7", "run-sample-storm-7-chart", "run-sample-storm-7-story", "incident-black-friday", "class-crash-loop", "lost",
-            "recoveries", "fronts", "heat", "figures", "mutants",
+            "run-sample-storm-7",
+            "run-sample-storm-7-chart",
+            "run-sample-storm-7-story",
+            "incident-black-friday",
+            "class-crash-loop",
+            "lost",
+            "recoveries",
+            "fronts",
+            "heat",
+            "figures",
+            "mutants",
         ];
         for id in expected {
             assert!(ids.contains(&id), "#{id} is no place: {ids:?}");

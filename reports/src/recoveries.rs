@@ -105,7 +105,12 @@ fn told(class: &Name, line: &Line<'_>) -> String {
         0 => String::new(),
         open => format!("; {open} of {n} ended before they had recovered"),
     };
-    format!("{class}, {}: half recovered within {}, nine of ten within {} (n = {n}){open}", line.whose, within(line, 0.5), within(line, 0.9))
+    format!(
+        "{class}, {}: half recovered within {}, nine of ten within {} (n = {n}){open}",
+        line.whose,
+        within(line, 0.5),
+        within(line, 0.9)
+    )
 }
 
 fn draw(root: &Area, panels: &[(&Name, Vec<Line<'_>>)]) -> Drawn {
