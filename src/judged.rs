@@ -76,9 +76,13 @@ impl Replayed {
     /// The incident's name, and the hash of all that decides what its replay says, but for the policies.
     #[must_use]
     pub fn identity(&self) -> (Name, String) {
-        let Replay { incident, recording, rules, .. } = &self.candidate;
-        let told = format!("{:?}\n{recording:?}\n{}", incident.expect, rules.hash);
-        (incident.name.clone(), blake3::hash(told.as_bytes()).to_hex().to_string())
+        let Replay { incident, recording, watched, rules, .. } = &self.candidate;
+        let mut hasher = blake3::Hasher::new();
+        // What was expected counts from the onset, and guards count what was declared to exist.
+        let told = format!("{:?}\n{:?}\n{:?}\n{watched:?}\n{}\n", incident.expect, incident.onset, incident.inventory, rules.hash);
+        hasher.update(told.as_bytes());
+        fingerprint(recording, &mut hasher);
+        (incident.name.clone(), hasher.finalize().to_hex().to_string())
     }
 
     /// Replays the incident to some policies and says of each action that was proposed whether it was right, as far as people have said.
@@ -133,6 +137,20 @@ impl Replayed {
         };
         let reached = Reached::of(&journal).parts;
         IncidentResult { incident: incident.name.clone(), status, findings, command, decisions, before, reached }
+    }
+}
+
+/// What a recording says, to the bit. It may be large, so it is not written out.
+fn fingerprint(recording: &Recording, hasher: &mut blake3::Hasher) {
+    let Recording { start, end_ms, source, store } = recording;
+    hasher.update(format!("{start} {end_ms} {source}\n").as_bytes());
+    for id in store.ids() {
+        let samples = store.samples(id);
+        hasher.update(format!("{} {}\n", store.labels(id), samples.times.len()).as_bytes());
+        for (at_ms, value) in samples.times.iter().zip(samples.values) {
+            hasher.update(&at_ms.to_le_bytes());
+            hasher.update(&value.to_bits().to_le_bytes());
+        }
     }
 }
 
@@ -196,4 +214,41 @@ fn silence(journal: &Journal, answer: &Answer) -> String {
     let together = answer.policies.iter().any(|policy| policy.correlation.is_some());
     let none = if together { "no incident of alerts" } else { "no alert" };
     kept.unwrap_or_else(|| format!("{none} that the policies answer reaches them on this recording"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use firedrill_core::time::Start;
+    use firedrill_telemetry::labels::Labels;
+    use firedrill_telemetry::store::Store;
+
+    fn recording(samples: &[(&str, i64, f64)]) -> Recording {
+        let mut store = Store::new();
+        for (pod, at_ms, value) in samples {
+            let id = store.series(&Labels::named("up", &[("pod", pod)]));
+            store.append(id, *at_ms, *value).unwrap();
+        }
+        Recording { start: Start::from_unix_millis(0), end_ms: 60_000, source: "a test".to_owned(), store }
+    }
+
+    #[test]
+    fn two_recordings_are_told_apart_by_any_sample_and_are_the_same_without_a_difference() {
+        let hash = |recording: &Recording| {
+            let mut hasher = blake3::Hasher::new();
+            fingerprint(recording, &mut hasher);
+            hasher.finalize().to_hex().to_string()
+        };
+        let one = recording(&[("a", 0, 1.0), ("b", 0, 1.0), ("a", 15_000, 0.0)]);
+        assert_eq!(hash(&one), hash(&recording(&[("a", 0, 1.0), ("b", 0, 1.0), ("a", 15_000, 0.0)])));
+        for other in [
+            recording(&[("a", 0, 1.0), ("b", 0, 1.0), ("a", 15_000, -0.0)]),
+            recording(&[("a", 0, 1.0), ("b", 0, 1.0), ("a", 15_001, 0.0)]),
+            recording(&[("a", 0, 1.0), ("b", 0, 1.0), ("b", 15_000, 0.0)]),
+            recording(&[("a", 0, 1.0), ("b", 0, 1.0)]),
+            Recording { end_ms: 60_001, ..one.clone() },
+        ] {
+            assert_ne!(hash(&one), hash(&other));
+        }
+    }
 }

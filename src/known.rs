@@ -36,9 +36,20 @@ pub enum Kept {
     },
     /// The oracle on one seed.
     Oracle(Box<ArmOutcome>),
+    /// Policies in one variant of a scenario.
+    Variant(Box<KeptVariant>),
 }
 
-/// By key, then by seed.
+/// What policies came to in a variant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeptVariant {
+    /// Every measure.
+    pub outcome: Outcome,
+    /// The first guard that refused each policy anything.
+    pub refused: BTreeMap<Name, Name>,
+}
+
+/// By key, then by seed; of variants, by what tells one from another.
 pub type Entries = BTreeMap<String, BTreeMap<u64, Kept>>;
 
 /// What runs came to. One that does not keep forgets everything at once.
@@ -68,7 +79,7 @@ impl Known {
     pub fn outcome(&self, key: &str, seed: u64) -> Option<Outcome> {
         match locked(&self.entries).get(key)?.get(&seed)? {
             Kept::Case { outcome, fired } => Some(Outcome { fired: fired.clone(), ..Outcome::clone(outcome) }),
-            Kept::Oracle(_) => None,
+            Kept::Oracle(_) | Kept::Variant(_) => None,
         }
     }
 
@@ -77,7 +88,16 @@ impl Known {
     pub fn oracle(&self, key: &str, seed: u64) -> Option<ArmOutcome> {
         match locked(&self.entries).get(key)?.get(&seed)? {
             Kept::Oracle(outcome) => Some(ArmOutcome::clone(outcome)),
-            Kept::Case { .. } => None,
+            Kept::Case { .. } | Kept::Variant(_) => None,
+        }
+    }
+
+    /// What policies came to in a variant.
+    #[must_use]
+    pub fn variant(&self, key: &str, which: u64) -> Option<KeptVariant> {
+        match locked(&self.entries).get(key)?.get(&which)? {
+            Kept::Variant(kept) => Some(KeptVariant::clone(kept)),
+            Kept::Case { .. } | Kept::Oracle(_) => None,
         }
     }
 
@@ -96,6 +116,11 @@ impl Known {
     /// Keeps what the oracle came to.
     pub fn keep_oracle(&self, key: &str, seed: u64, outcome: &ArmOutcome) {
         self.insert(key, seed, || Kept::Oracle(Box::new(outcome.clone())));
+    }
+
+    /// Keeps what policies came to in a variant.
+    pub fn keep_variant(&self, key: &str, which: u64, kept: &KeptVariant) {
+        self.insert(key, which, || Kept::Variant(Box::new(kept.clone())));
     }
 
     fn insert(&self, key: &str, seed: u64, kept: impl FnOnce() -> Kept) {

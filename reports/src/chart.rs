@@ -100,6 +100,18 @@ impl BarRow {
     }
 }
 
+/// The same figures as [`bars`] draws, with a column for each of these policies.
+#[must_use]
+pub fn bar_figures(rows: &[BarRow], policies: &[&str]) -> Figures {
+    let columns = ["class", "doing nothing"].into_iter().chain(policies.iter().copied()).chain(["an oracle"]).map(str::to_owned).collect();
+    let show = |value: Option<f64>| value.map_or_else(|| NO_FIGURE.to_owned(), |value| Unit::UserMinutes.show(value));
+    let row = |row: &BarRow| {
+        let of_policies = (0..policies.len()).map(|index| show(row.policies.get(index).map(|(value, _)| *value)));
+        [row.label.clone(), show(row.nothing)].into_iter().chain(of_policies).chain([show(row.oracle)]).collect()
+    };
+    Figures { columns, rows: rows.iter().map(row).collect() }
+}
+
 /// User-minutes lost in each arm, one row a class, each row to its own scale: classes differ by orders of magnitude.
 #[must_use]
 pub fn bars(rows: &[BarRow], title: &str) -> String {
@@ -110,6 +122,49 @@ pub fn bars(rows: &[BarRow], title: &str) -> String {
         draw_bars(&root, rows).expect("drawing into a string cannot fail");
     }
     finish(&svg, height as u32, title)
+}
+
+/// The figures of a chart as a table, for whoever reads them aloud or copies them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// The heads of its columns; the first is that of what each row is about.
+    pub columns: Vec<String>,
+    /// Its rows, each with a cell for each column.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Where a chart has nothing to show.
+pub(crate) const NO_FIGURE: &str = "–";
+
+/// So many rows are enough to read a run by.
+const MOST_ROWS: usize = 90;
+
+/// The share of good requests of each arm, by the minute, or by several if the run is long.
+#[must_use]
+pub fn success_figures(arms: &Arms) -> Figures {
+    let runs = [
+        ("doing nothing", Some(arms.nothing)),
+        ("the policy", Some(arms.policy)),
+        ("a person on call", arms.human),
+        ("an oracle", arms.oracle),
+    ];
+    let runs: Vec<(&str, UserSeries)> =
+        runs.into_iter().filter_map(|(name, run)| Some((name, UserSeries::of(&run?.ledger, &OutcomeSettings::default())))).collect();
+    let common = [Some(arms.nothing), arms.oracle, Some(arms.policy)];
+    let bins = common.iter().flatten().map(|run| run.ledger.ended.as_nanos().div_ceil(BIN.as_nanos()) as usize).max().unwrap_or(0);
+    let minute = 6;
+    let step = minute * bins.div_ceil(minute * MOST_ROWS).max(1);
+    let share = |users: &UserSeries, from: usize| {
+        let until = (from + step).min(users.len());
+        (from < until).then(|| users.bad_share_within(from..until)).flatten()
+    };
+    let row = |from: usize| {
+        let shares =
+            runs.iter().map(|(_, users)| share(users, from).map_or_else(|| NO_FIGURE.to_owned(), |bad| Unit::Ratio.show(1.0 - bad)));
+        std::iter::once(clock(from as f64 * BIN.as_seconds())).chain(shares).collect()
+    };
+    let columns = std::iter::once("from").chain(runs.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
+    Figures { columns, rows: (0..bins).step_by(step).map(row).collect() }
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;

@@ -7,7 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::chart::{GRID, LABEL, POLICY, Paint, WIDTH, finish, mark, titled};
+use crate::chart::{Figures, GRID, LABEL, NO_FIGURE, POLICY, Paint, WIDTH, finish, mark, titled};
 use crate::pareto::{Costs, unbeaten};
 use crate::table::PolicyRuns;
 use crate::verdict::{Unit, significant};
@@ -29,6 +29,20 @@ pub fn fronts(policies: &[PolicyRuns]) -> Vec<String> {
     let harm = Axis { words: "mean harm, user-minutes", unit: Unit::UserMinutes, of: |costs| costs.harm };
     let wrong = Axis { words: "actions out of scope, share of all", unit: Unit::Ratio, of: |costs| costs.false_positive_rate };
     [harm, wrong].into_iter().map(|axis| front(&all, axis)).collect()
+}
+
+/// The figures of [`fronts`], a policy a row; `None` where it draws nothing.
+#[must_use]
+pub fn front_figures(policies: &[PolicyRuns]) -> Option<Figures> {
+    let row = |runs: &PolicyRuns| {
+        let costs = Costs::of(runs.cases);
+        let recover = Unit::Seconds.show(libm::round(costs.recover_seconds?));
+        let (harm, wrong) = (Unit::UserMinutes.show(costs.harm), Unit::Ratio.show(costs.false_positive_rate));
+        Some(vec![runs.policy.to_owned(), recover, harm, wrong])
+    };
+    let rows: Vec<_> = policies.iter().map(row).collect::<Option<_>>()?;
+    let columns = ["policy", "mean time to recover", "mean harm", "actions out of scope"].map(str::to_owned).to_vec();
+    (rows.len() > 1).then_some(Figures { columns, rows })
 }
 
 /// What stands on the upright axis.
@@ -160,6 +174,20 @@ pub fn heat(policies: &[PolicyRuns]) -> Option<String> {
         }
     }
     Some(drawn)
+}
+
+/// The figures of [`heat`], a class a row and a policy a column; `None` where it draws nothing.
+#[must_use]
+pub fn heat_figures(policies: &[PolicyRuns]) -> Option<Figures> {
+    let cells: Vec<BTreeMap<&Name, Cell>> = policies.iter().map(of_classes).collect();
+    let classes: std::collections::BTreeSet<&Name> = cells.iter().flat_map(|own| own.keys().copied()).collect();
+    let row = |class: &Name| {
+        let told = cells.iter().map(|own| own.get(class).map_or_else(|| NO_FIGURE.to_owned(), Cell::text));
+        std::iter::once(class.to_string()).chain(told).collect::<Vec<_>>()
+    };
+    let rows: Vec<_> = classes.into_iter().map(row).collect();
+    let columns = std::iter::once("class".to_owned()).chain(policies.iter().map(|runs| runs.policy.to_owned())).collect();
+    (policies.len() > 1 && !rows.is_empty()).then_some(Figures { columns, rows })
 }
 
 const ROW: i32 = 48;

@@ -178,16 +178,11 @@ fn interval(class: &ClassVerdict, measure: Measure, cases: &[Case]) -> Option<Su
 }
 
 fn of_cost(class: &ClassVerdict, found: &CostVerdict) -> Finding {
-    let (test, show) = (&found.comparison, |value| found.unit.show(value));
-    let (low, high) = (test.allowed_mean + test.excess_low, test.allowed_mean + test.excess_high);
+    let ([mean, allowed], test) = (found.means(), &found.comparison);
+    let [low, high] = [test.excess_low, test.excess_high].map(|excess| found.unit.show((test.allowed_mean + excess).max(0.0)));
     let what = format!(
-        "{} against the baseline: mean {} (95 % interval {} to {}) where {} is allowed, {} pairs",
-        found.measure,
-        show(test.candidate_mean),
-        show(low.max(0.0)),
-        show(high.max(0.0)),
-        show(test.allowed_mean),
-        test.n
+        "{} against the baseline: mean {mean} (95 % interval {low} to {high}) where {allowed} is allowed, {} pairs",
+        found.measure, test.n
     );
     let used = if test.allowed_mean > 0.0 { test.candidate_mean / test.allowed_mean } else { 0.0 };
     Finding {

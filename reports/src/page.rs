@@ -7,11 +7,11 @@ use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 
 use crate::aftermath;
-use crate::chart::{self, BarRow};
+use crate::chart::{self, BarRow, Figures};
 use crate::fronts::{self, short};
 use crate::markdown::decision_change;
 use crate::outcome::{Arms, Outcome};
-use crate::recoveries::{RecoveryClass, recoveries};
+use crate::recoveries::{RecoveryClass, recoveries, recovery_figures};
 use crate::scrutiny::{Fate, MutationScore, PolicyCoverage, Scrutiny};
 use crate::statistics::Summary;
 use crate::table::{PolicyRuns, SHOWN, arm_rows, policy_rows, records, shown_quantile, why};
@@ -81,14 +81,15 @@ struct PageView<'a> {
     classes: Vec<ClassView>,
     has_costs: bool,
     incidents: Vec<IncidentView>,
-    bars: Option<String>,
-    recoveries: Option<String>,
+    bars: Option<(String, Figures)>,
+    recoveries: Option<(String, Figures)>,
     has_human: bool,
     comparison: Vec<ComparisonClass>,
     has_several: bool,
     columns: [&'static str; 9],
     fronts: Vec<String>,
-    heat: Option<String>,
+    front_figures: Option<Figures>,
+    heat: Option<(String, Figures)>,
     changes: Vec<String>,
     coverage: Vec<CoverageView>,
     coverage_line: String,
@@ -107,6 +108,7 @@ struct VerdictView {
 
 /// All that broke in one place.
 struct BreachView {
+    id: String,
     place: String,
     findings: Vec<FindingView>,
 }
@@ -119,7 +121,10 @@ struct FindingView {
 }
 
 struct ClassView {
+    id: String,
     name: String,
+    /// The id of the run of it that is told in full; `None` if none is.
+    run: Option<String>,
     verdict: VerdictView,
     runs: u64,
     acted: String,
@@ -138,6 +143,7 @@ struct RowView {
 }
 
 struct IncidentView {
+    id: String,
     name: String,
     verdict: VerdictView,
     findings: String,
@@ -183,9 +189,11 @@ const COLUMNS: [&str; 9] = [
 ];
 
 struct ExampleView {
+    id: String,
     heading: String,
     subtitle: String,
     chart: String,
+    figures: Figures,
     /// The system, drawn; empty if it is too large.
     map: String,
     has_oracle: bool,
@@ -241,17 +249,18 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         judge_remedy: judgement.and_then(Judgement::judge_remedy),
         breaches: judgement.map_or_else(Vec::new, breach_views),
         idle: judgement.map_or_else(Vec::new, |found| found.idle.iter().map(|idle| format!("{}: {}", idle.policy, idle.reason)).collect()),
-        classes: judgement.map_or_else(Vec::new, |found| found.classes.iter().map(class_view).collect()),
+        classes: judgement.map_or_else(Vec::new, |found| found.classes.iter().map(|class| class_view(class, page)).collect()),
         has_costs: judgement.is_some_and(|found| found.pairs.is_some()),
         incidents: judgement.map_or_else(Vec::new, incident_views),
         bars: bars(page.policies),
-        recoveries: recoveries(&recovery_classes(page.policies)),
+        recoveries: drawn_recoveries(page.policies),
         has_human: candidate.iter().any(|case| case.outcome.human.is_some()),
         comparison: comparison(page.policies),
         has_several: page.policies.len() > 1,
         columns: COLUMNS,
         fronts: fronts::fronts(page.policies),
-        heat: fronts::heat(page.policies),
+        front_figures: fronts::front_figures(page.policies),
+        heat: fronts::heat(page.policies).zip(fronts::heat_figures(page.policies)),
         changes: judgement.map_or_else(Vec::new, |found| found.incidents.iter().filter_map(decision_change).collect()),
         coverage: page.scrutiny.map_or_else(Vec::new, |told| told.coverage.iter().map(coverage_view).collect()),
         coverage_line: page.scrutiny.map_or_else(String::new, reached_words),
@@ -277,7 +286,7 @@ fn breach_views(judgement: &Judgement) -> Vec<BreachView> {
     let mut views: Vec<BreachView> = Vec::new();
     for breach in judgement.breaches() {
         if views.last().is_none_or(|view| view.place != breach.place) {
-            views.push(BreachView { place: breach.place, findings: Vec::new() });
+            views.push(BreachView { id: id("broke", &breach.place), place: breach.place, findings: Vec::new() });
         }
         let view = views.last_mut().expect("one was pushed if there was none");
         let run = breach.run.map_or_else(String::new, |run| format!("{}, seed {}", run.scenario, run.seed));
@@ -335,16 +344,30 @@ fn count(count: usize, what: &str) -> String {
     counted(count as u64, what)
 }
 
-fn class_view(class: &ClassVerdict) -> ClassView {
+/// What a link leads to, the same in every report: what it is, and its name, which has no spaces but before `(chaos)`.
+fn id(what: &str, name: &str) -> String {
+    format!("{what}-{}", name.split_whitespace().collect::<Vec<_>>().join("-"))
+}
+
+fn run_id(outcome: &Outcome) -> String {
+    id("run", &format!("{}-{}", outcome.scenario, outcome.seed))
+}
+
+fn class_view(class: &ClassVerdict, page: &Page) -> ClassView {
+    let is_of_class = |outcome: &Outcome| {
+        let mut cases = page.policies.iter().flat_map(|runs| runs.cases);
+        cases.any(|case| case.class == class.class && case.outcome.scenario == outcome.scenario)
+    };
+    let run = page.examples.iter().map(|example| example.outcome).find(|outcome| is_of_class(outcome)).map(run_id);
     let own = class.thresholds.iter().map(|found| threshold_row("whole class", found));
     let scenarios =
         class.scenarios.iter().flat_map(|scenario| scenario.thresholds.iter().map(|found| threshold_row(&scenario.scenario, found)));
     let costs = class.costs.iter().map(|found| {
-        let (test, show) = (&found.comparison, |value| found.unit.show(value));
+        let ([mean, allowed], test) = (found.means(), &found.comparison);
         RowView {
             place: "against the baseline".to_owned(),
-            asked: format!("{} mean <= {} (baseline {})", found.measure, show(test.allowed_mean), show(test.baseline_mean)),
-            found: format!("{} (n = {})", show(test.candidate_mean), test.n),
+            asked: format!("{} mean <= {allowed} (baseline {})", found.measure, found.unit.show(test.baseline_mean)),
+            found: format!("{mean} (n = {})", test.n),
             worst: found.worst.as_ref().map_or_else(String::new, |run| format!("{}, seed {}", run.scenario, run.seed)),
             verdict: verdict_view(found.verdict),
         }
@@ -357,6 +380,8 @@ fn class_view(class: &ClassVerdict) -> ClassView {
         verdict: verdict_view(found.verdict),
     });
     ClassView {
+        id: id("class", &class.class),
+        run,
         name: class.class.to_string(),
         verdict: verdict_view(class.verdict),
         runs: class.runs,
@@ -369,7 +394,7 @@ fn class_view(class: &ClassVerdict) -> ClassView {
 
 fn threshold_row(place: &str, found: &ThresholdVerdict) -> RowView {
     let seed = found.worst.as_ref().map_or_else(String::new, |run| format!("{}, seed {}", run.scenario, run.seed));
-    let figure = found.worst_figure.map_or_else(String::new, |figure| format!(": {}", found.unit.show(figure)));
+    let figure = found.worst_figure.map_or_else(String::new, |figure| format!(": {}", found.unit.show_beside(figure, found.limit)));
     RowView {
         place: place.to_owned(),
         asked: found.threshold.clone(),
@@ -381,6 +406,7 @@ fn threshold_row(place: &str, found: &ThresholdVerdict) -> RowView {
 
 fn incident_views(judgement: &Judgement) -> Vec<IncidentView> {
     let views = judgement.incidents.iter().map(|incident| IncidentView {
+        id: id("incident", &incident.incident),
         name: incident.incident.to_string(),
         verdict: incident.verdict().map_or(VerdictView { word: "no verdict", class: "open" }, verdict_view),
         findings: crate::table::incident_why(incident),
@@ -447,7 +473,7 @@ fn mutation_view(score: &MutationScore) -> MutationView {
 }
 
 /// Mean user-minutes lost in each class: a bar for doing nothing, one for each policy, one for the oracle.
-fn bars(policies: &[PolicyRuns]) -> Option<String> {
+fn bars(policies: &[PolicyRuns]) -> Option<(String, Figures)> {
     let first = by_class(policies.first()?);
     let all: Vec<_> = policies.iter().map(|runs| (runs.policy, by_class(runs))).collect();
     let mean = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
@@ -464,7 +490,14 @@ fn bars(policies: &[PolicyRuns]) -> Option<String> {
         oracle: mean(outcomes.iter().filter_map(|outcome| outcome.oracle.as_ref()).map(|oracle| oracle.user_minutes_lost).collect()),
     });
     let rows: Vec<BarRow> = rows.collect();
-    (!rows.is_empty()).then(|| chart::bars(&rows, "Mean user-minutes lost by class, for nothing, each policy and the oracle"))
+    let names: Vec<&str> = if policies.len() > 1 { policies.iter().map(|runs| runs.policy).collect() } else { vec!["the policy"] };
+    let drawn = || chart::bars(&rows, "Mean user-minutes lost by class, for nothing, each policy and the oracle");
+    (!rows.is_empty()).then(|| (drawn(), chart::bar_figures(&rows, &names)))
+}
+
+fn drawn_recoveries(policies: &[PolicyRuns]) -> Option<(String, Figures)> {
+    let classes = recovery_classes(policies);
+    recoveries(&classes).zip(recovery_figures(&classes))
 }
 
 fn recovery_classes<'a>(policies: &'a [PolicyRuns<'a>]) -> Vec<RecoveryClass<'a>> {
@@ -559,9 +592,11 @@ fn example_view(example: &Example) -> ExampleView {
     let outcome = example.outcome;
     let title = format!("Share of good requests over time in {}, seed {}, for each arm", outcome.scenario, outcome.seed);
     ExampleView {
+        id: run_id(outcome),
         heading: example.heading.to_owned(),
         subtitle: format!("scenario {}, seed {}, one run an arm", outcome.scenario, outcome.seed),
         chart: chart::success(&example.arms, &marks, &title),
+        figures: chart::success_figures(&example.arms),
         map: topology::picture(&example.arms, outcome, &format!("The system of {} and what happened to it", outcome.scenario))
             .unwrap_or_default(),
         has_oracle: example.arms.oracle.is_some(),
@@ -676,6 +711,59 @@ mod tests {
         ] {
             assert!(page.contains(shows), "{shows}");
         }
+    }
+
+    /// The values of an attribute, in order.
+    fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
+        let begins = format!(" {attribute}=\"");
+        page.split(&begins).skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
+    }
+
+    #[test]
+    fn links_lead_to_one_place_each_whose_name_says_what_it_is() {
+        let page = rendered("gate");
+        let ids = values(&page, "id");
+        let mut unique = ids.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), ids.len(), "an id is there twice: {ids:?}");
+        let links: Vec<&str> = values(&page, "href").into_iter().map(|link| link.strip_prefix('#').unwrap()).collect();
+        for link in &links {
+            assert!(ids.contains(link), "#{link} leads nowhere");
+        }
+        let expected = [
+            "run-sample-storm-7",
+            "run-sample-storm-7-chart",
+            "run-sample-storm-7-story",
+            "incident-black-friday",
+            "class-crash-loop",
+            "lost",
+            "recoveries",
+            "fronts",
+            "heat",
+            "figures",
+            "mutants",
+        ];
+        for id in expected {
+            assert!(ids.contains(&id), "#{id} is no place: {ids:?}");
+        }
+        assert!(links.contains(&"run-sample-storm-7") && links.contains(&"lost"), "{links:?}");
+    }
+
+    #[test]
+    fn beside_each_chart_stand_its_figures_as_text() {
+        let page = rendered("gate");
+        let sections: Vec<&str> = page.split("<section").filter(|section| section.contains("<div class=\"chart")).collect();
+        assert_eq!(sections.len(), 5, "what users lost, recoveries, fronts, heat, and one run");
+        for section in sections {
+            let (before, table) = section.split_once("The figures as a table").unwrap_or_else(|| panic!("no table: {section}"));
+            assert!(before.contains("<svg") && table.contains("<td class=\"number\">"), "{section}");
+        }
+        // What the storm's chart draws at its worst, and what one may point at, can be copied.
+        let run = page.split("id=\"run-sample-storm-7\"").nth(1).unwrap();
+        let row = |from: &str| run.split(&format!("<tr><td>{from}</td>")).nth(1).map(|rest| rest.split("</tr>").next().unwrap().to_owned());
+        assert!(row("0:00").unwrap().contains("100 %"), "before the fault all is well");
+        assert!(run.contains("<th scope=\"col\" class=\"number\">an oracle</th>"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::chart::{GRID, HUMAN, LABEL, NOTHING, ORACLE, POLICY, Paint, Role, WIDTH, clock, finish, mark, ticks, titled};
+use crate::chart::{Figures, GRID, HUMAN, LABEL, NOTHING, ORACLE, POLICY, Paint, Role, WIDTH, clock, finish, mark, ticks, titled};
 use crate::outcome::{ArmOutcome, Outcome};
 use crate::statistics::{Sample, kaplan_meier, quantile};
 use crate::verdict::Unit;
@@ -56,6 +56,29 @@ pub fn recoveries(classes: &[RecoveryClass]) -> Option<String> {
     Some(drawn)
 }
 
+/// The figures that [`recoveries`] tells whoever points at its lines; `None` if no class has a fault.
+#[must_use]
+pub fn recovery_figures(classes: &[RecoveryClass]) -> Option<Figures> {
+    let row = |class: &Name, line: &Line<'_>| {
+        let n = line.samples.len();
+        let open = line.samples.iter().filter(|sample| sample.censored).count();
+        let [half, most] = [0.5, 0.9].map(|share| within(line, share));
+        vec![class.to_string(), line.whose.to_owned(), half, most, format!("{open} of {n}")]
+    };
+    let of_class = |class: &RecoveryClass| lines(class).iter().map(|line| row(class.name, line)).collect::<Vec<_>>();
+    let rows: Vec<_> = classes.iter().flat_map(of_class).collect();
+    let columns = ["class", "arm", "half recovered within", "nine of ten within", "not recovered"].map(str::to_owned).to_vec();
+    (!rows.is_empty()).then_some(Figures { columns, rows })
+}
+
+/// The time within which a share of the runs of a line had recovered.
+fn within(line: &Line<'_>, share: f64) -> String {
+    quantile(&line.samples, share).map_or_else(String::new, |found| {
+        let time = Unit::Seconds.show(libm::round(found.value));
+        if found.at_least { format!("{time} or more") } else { time }
+    })
+}
+
 /// The arms of a class in the order in which they are drawn: what must be seen lies on top.
 fn lines<'a>(class: &RecoveryClass<'a>) -> Vec<Line<'a>> {
     let Some((_, outcomes)) = class.policies.first() else { return Vec::new() };
@@ -78,17 +101,16 @@ fn lines<'a>(class: &RecoveryClass<'a>) -> Vec<Line<'a>> {
 fn told(class: &Name, line: &Line<'_>) -> String {
     let n = line.samples.len();
     let open = line.samples.iter().filter(|sample| sample.censored).count();
-    let by = |share: f64| {
-        quantile(&line.samples, share).map_or_else(String::new, |found| {
-            let time = Unit::Seconds.show(libm::round(found.value));
-            if found.at_least { format!("{time} or more") } else { time }
-        })
-    };
     let open = match open {
         0 => String::new(),
         open => format!("; {open} of {n} ended before they had recovered"),
     };
-    format!("{class}, {}: half recovered within {}, nine of ten within {} (n = {n}){open}", line.whose, by(0.5), by(0.9))
+    format!(
+        "{class}, {}: half recovered within {}, nine of ten within {} (n = {n}){open}",
+        line.whose,
+        within(line, 0.5),
+        within(line, 0.9)
+    )
 }
 
 fn draw(root: &Area, panels: &[(&Name, Vec<Line<'_>>)]) -> Drawn {
@@ -204,5 +226,12 @@ mod tests {
         assert!(drawn.contains("ended before they had recovered"), "{drawn}");
         assert!(!drawn.contains("\"#"), "a colour that is no class");
         assert_eq!(recoveries(&[class("calm")]), None);
+        let figures = recovery_figures(&[class("calm"), class("crash-loop"), class("retry-storm")]).unwrap();
+        assert!(figures.rows.iter().all(|row| row.len() == figures.columns.len() && row[0] != "calm"), "{figures:?}");
+        for row in &figures.rows {
+            let told = format!("{}, {}: half recovered within {}, nine of ten within {} (n = ", row[0], row[1], row[2], row[3]);
+            assert!(drawn.contains(&told), "the chart and its table say the same: {told}");
+        }
+        assert_eq!(recovery_figures(&[class("calm")]), None);
     }
 }

@@ -336,15 +336,9 @@ pub fn why(class: &ClassVerdict) -> String {
         }
         (_, Some(found), ..) => format!("{}: found {}", found.threshold, found.figures()),
         (_, _, Some(found), _) => {
-            let test = &found.comparison;
+            let ([mean, allowed], test) = (found.means(), &found.comparison);
             let needed = test.pairs_needed.map_or_else(String::new, |pairs| format!("; about {} would tell", counted(pairs, "pair")));
-            format!(
-                "{}: mean {} where {} is allowed (n = {}){needed}",
-                found.measure,
-                found.unit.show(test.candidate_mean),
-                found.unit.show(test.allowed_mean),
-                test.n
-            )
+            format!("{}: mean {mean} where {allowed} is allowed (n = {}){needed}", found.measure, test.n)
         }
         (_, _, _, Some(found)) => {
             let needed =

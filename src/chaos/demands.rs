@@ -1,5 +1,7 @@
 //! What must hold of any variant, whatever goes wrong in it: what policies did, and what somebody could have kept.
 
+use std::collections::BTreeMap;
+
 use firedrill_core::journal::{Event, GuardVerdict};
 use firedrill_core::name::Name;
 use firedrill_core::transcript::Transcript;
@@ -74,10 +76,10 @@ impl Breach {
         (self.measure.word(), self.policy.as_ref(), self.guard.as_ref())
     }
 
-    /// The figure as people read it.
+    /// The figure as people read it beside the limit.
     #[must_use]
     pub fn shown(&self) -> String {
-        self.measure.unit().show(self.figure)
+        self.measure.unit().show_beside(self.figure, self.limit)
     }
 }
 
@@ -100,10 +102,10 @@ impl Demands {
         self.thresholds.iter().any(|threshold| CURED.contains(&threshold.measure.word()))
     }
 
-    /// What a run did not keep, in the order of the thresholds; `policy` is its journal.
+    /// What a run did not keep, in the order of the thresholds; `refused` is the first guard that refused each policy anything.
     #[must_use]
-    pub fn broken(&self, outcome: &Outcome, policy: &Transcript) -> Vec<Breach> {
-        self.thresholds.iter().filter_map(|threshold| self.breach(threshold, outcome, policy)).collect()
+    pub fn broken(&self, outcome: &Outcome, refused: &BTreeMap<Name, Name>) -> Vec<Breach> {
+        self.thresholds.iter().filter_map(|threshold| self.breach(threshold, outcome, refused)).collect()
     }
 
     /// The figure of a run; `None` if it does not count there.
@@ -116,7 +118,7 @@ impl Demands {
         threshold.measure.figure(outcome).map(|sample| sample.value)
     }
 
-    fn breach(&self, threshold: &Threshold, outcome: &Outcome, policy: &Transcript) -> Option<Breach> {
+    fn breach(&self, threshold: &Threshold, outcome: &Outcome, refused: &BTreeMap<Name, Name>) -> Option<Breach> {
         let figure = self.figure(threshold, outcome)?;
         let word = threshold.measure.word();
         let tolerated = if word == "harm" { self.tolerance * outcome.nothing.user_minutes_lost } else { 0.0 };
@@ -124,16 +126,22 @@ impl Demands {
             return None;
         }
         let to_blame = to_blame(word, outcome);
-        let refused = |event: &Event| match event {
-            Event::Guarded { policy, guard, verdict: GuardVerdict::Refused, .. } if Some(policy) == to_blame.as_ref() => {
-                Some(guard.clone())
-            }
-            _ => None,
-        };
-        let guard = policy.journal.records().iter().find_map(|record| refused(&record.event));
+        let guard = to_blame.as_ref().and_then(|policy| refused.get(policy)).cloned();
         let (limit, shown) = (threshold.limit, threshold.to_string());
         Some(Breach { measure: threshold.measure, threshold: shown, limit, figure, policy: to_blame, guard })
     }
+}
+
+/// The first guard that refused each policy anything in a run.
+#[must_use]
+pub fn first_refusals(run: &Transcript) -> BTreeMap<Name, Name> {
+    let mut first = BTreeMap::new();
+    for record in run.journal.records() {
+        if let Event::Guarded { policy, guard, verdict: GuardVerdict::Refused, .. } = &record.event {
+            first.entry(policy.clone()).or_insert_with(|| guard.clone());
+        }
+    }
+    first
 }
 
 /// Whether a threshold speaks of every single run, and of what a variant can show.

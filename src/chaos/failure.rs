@@ -43,7 +43,7 @@ pub struct Failure {
 
 /// Makes a failure smaller as long as the same measure is broken by the same policy, within [`MOST_SHRINKING`] runs.
 #[must_use]
-pub fn shrink(trial: &Trial, tried: &Tried, found: &Found) -> Failure {
+pub fn shrink(trial: &Trial<'_>, tried: &Tried, found: &Found) -> Failure {
     let mut trials = 0;
     let same = |breach: &Breach| breach.measure == found.breach.measure && breach.policy == found.breach.policy;
     let mut fails = |plan: &Plan| {

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::chaos::failure::{self, Failure, Found};
 use crate::chaos::search::word;
 use crate::chaos::trial::{Shows, Trial, Tried};
+use crate::known::Known;
 
 /// The variants of a gate, and what became of them.
 #[derive(Clone, Debug)]
@@ -21,29 +22,79 @@ pub struct Played {
     pub failures: Vec<Failure>,
 }
 
-/// A variant that was played.
-struct Run {
-    scenario: usize,
+/// A variant that is to be played.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// Which of the scenarios it is one of.
+    pub scenario: usize,
+    /// Which variant of that it is, from 0.
+    pub number: u32,
     plan: Plan,
+}
+
+/// A variant that was played.
+#[derive(Clone, Debug)]
+pub struct Run {
+    variant: Variant,
     shows: Shows,
 }
 
-/// Plays the variants of some scenarios, so many of each as its ranges say. `command` is the one that runs a file, which stands at `{scenario}`, with
-/// `{seed}` in its place; files lie in `folder`.
+/// The variants of some scenarios, as many of each as its ranges say, scenario by scenario. Where nothing sound is found there is one less.
 #[must_use]
-pub fn play(trial: &Trial, scenarios: &[Tried], command: &str, folder: &Path) -> Played {
+pub fn drawn(scenarios: &[Tried], seed: u64) -> Vec<Variant> {
     let cells: Vec<(usize, u32)> =
         (0..scenarios.len()).flat_map(|scenario| (0..scenarios[scenario].ranges.variants).map(move |number| (scenario, number))).collect();
-    let run = |(scenario, number): &(usize, u32)| {
-        let tried = &scenarios[*scenario];
-        let drawn = draw(&tried.origin, &tried.ranges, (trial.seed, *number), &|plan| tried.read(plan).is_some())?;
-        let shows = trial.play(tried, tried.read(&drawn.plan)?);
-        Some(Run { scenario: *scenario, plan: drawn.plan, shows })
+    let draw = |&(scenario, number): &(usize, u32)| {
+        let tried = &scenarios[scenario];
+        let drawn = draw(&tried.origin, &tried.ranges, (seed, number), &|plan| tried.read(plan).is_some())?;
+        Some(Variant { scenario, number, plan: drawn.plan })
     };
-    let runs: Vec<Run> = cells.par_iter().map(run).collect::<Vec<_>>().into_iter().flatten().collect();
+    cells.par_iter().map(draw).collect::<Vec<_>>().into_iter().flatten().collect()
+}
+
+impl Variant {
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.plan.name
+    }
+
+    /// Whether it need not be played.
+    #[must_use]
+    pub fn is_known(&self, trial: &Trial<'_>, scenarios: &[Tried]) -> bool {
+        let tried = &scenarios[self.scenario];
+        tried.read(&self.plan).is_some_and(|scenario| trial.knows(tried, &scenario))
+    }
+
+    /// Keeps elsewhere as well what is known of it.
+    pub fn hand_over(&self, trial: &Trial<'_>, scenarios: &[Tried], kept: &Known) {
+        let tried = &scenarios[self.scenario];
+        if let Some(scenario) = tried.read(&self.plan) {
+            trial.hand_over(tried, &scenario, kept);
+        }
+    }
+}
+
+/// Plays variants, in parallel; what comes out is in their order.
+#[must_use]
+pub fn play(trial: &Trial<'_>, scenarios: &[Tried], variants: &[Variant], done: &(dyn Fn() + Sync)) -> Vec<Run> {
+    let run = |variant: &Variant| {
+        let tried = &scenarios[variant.scenario];
+        let shows = trial.play(tried, tried.read(&variant.plan)?);
+        done();
+        Some(Run { variant: variant.clone(), shows })
+    };
+    variants.par_iter().map(run).collect::<Vec<_>>().into_iter().flatten().collect()
+}
+
+/// Judges variants that were played, in whatever order, and makes smaller what does not hold. `command` is the one that runs a file, which stands at
+/// `{scenario}`, with `{seed}` in its place; files lie in `folder`.
+#[must_use]
+pub fn judged(trial: &Trial<'_>, scenarios: &[Tried], mut runs: Vec<Run>, (command, folder): (&str, &Path)) -> Played {
+    runs.sort_by_key(|run| (run.variant.scenario, run.variant.number));
     let mut by_family: BTreeMap<&Name, Vec<&Run>> = BTreeMap::new();
     for run in &runs {
-        by_family.entry(&scenarios[run.scenario].origin.family).or_default().push(run);
+        by_family.entry(&scenarios[run.variant.scenario].origin.family).or_default().push(run);
     }
     let (mut classes, mut failures) = (Vec::new(), Vec::new());
     for (family, runs) in by_family {
@@ -81,7 +132,7 @@ fn worst_of_each_measure(runs: &[&Run]) -> Vec<Found> {
     let mut worst: Vec<Found> = Vec::new();
     for run in runs {
         for breach in &run.shows.breaches {
-            let found = Found { scenario: run.scenario, plan: run.plan.clone(), breach: breach.clone() };
+            let found = Found { scenario: run.variant.scenario, plan: run.variant.plan.clone(), breach: breach.clone() };
             let far = |found: &Found| (found.breach.figure - found.breach.limit).abs();
             match worst.iter_mut().find(|known| known.breach.threshold == breach.threshold) {
                 None => worst.push(found),
@@ -108,8 +159,8 @@ struct Told<'a> {
 
 /// The class of a family's variants.
 fn class(family: &Name, runs: &[&Run], scenarios: &[Tried], told: &Told<'_>) -> ClassVerdict {
-    let demands = &scenarios[runs[0].scenario].demands;
-    let judged = demands.thresholds.iter().filter_map(|threshold| judged(threshold, runs, scenarios, told));
+    let demands = &scenarios[runs[0].variant.scenario].demands;
+    let judged = demands.thresholds.iter().filter_map(|threshold| of_threshold(threshold, runs, scenarios, told));
     let thresholds: Vec<ThresholdVerdict> = judged.collect();
     let verdict = thresholds.iter().map(|found| found.verdict).max().unwrap_or(Verdict::Held);
     let outcomes = || runs.iter().map(|run| &run.shows.outcome);
@@ -123,8 +174,9 @@ fn class(family: &Name, runs: &[&Run], scenarios: &[Tried], told: &Told<'_>) -> 
 }
 
 /// What became of a threshold in a family's variants; `None` if it counts in none of them.
-fn judged(threshold: &Threshold, runs: &[&Run], scenarios: &[Tried], told: &Told<'_>) -> Option<ThresholdVerdict> {
-    let figures: Vec<f64> = runs.iter().filter_map(|run| scenarios[run.scenario].demands.figure(threshold, &run.shows.outcome)).collect();
+fn of_threshold(threshold: &Threshold, runs: &[&Run], scenarios: &[Tried], told: &Told<'_>) -> Option<ThresholdVerdict> {
+    let figures: Vec<f64> =
+        runs.iter().filter_map(|run| scenarios[run.variant.scenario].demands.figure(threshold, &run.shows.outcome)).collect();
     let shown = threshold.to_string();
     let failure = told.failures.iter().find(|failure| failure.found.breach.threshold == shown);
     let broken: Vec<f64> =

@@ -115,7 +115,7 @@ enum Recipe {
 /// Searches the variants of some scenarios. What is found depends on the scenarios, the policies, the seed, and how far it comes; not on threads.
 #[must_use]
 #[allow(clippy::disallowed_types, reason = "see above")]
-pub fn search(trial: &Trial, scenarios: &[Tried], limit: Limit) -> Searched {
+pub fn search(trial: &Trial<'_>, scenarios: &[Tried], limit: Limit) -> Searched {
     let began = Instant::now();
     let space = Space {
         scenarios,
@@ -158,7 +158,7 @@ pub fn search(trial: &Trial, scenarios: &[Tried], limit: Limit) -> Searched {
 }
 
 /// Each failure made smaller, the smallest first, and named.
-fn made_small(trial: &Trial, scenarios: &[Tried], found: &[Found]) -> Vec<Failure> {
+fn made_small(trial: &Trial<'_>, scenarios: &[Tried], found: &[Found]) -> Vec<Failure> {
     let mut failures: Vec<Failure> = found.par_iter().map(|found| failure::shrink(trial, &scenarios[found.scenario], found)).collect();
     failures.sort_by_key(Failure::size);
     for (index, failure) in failures.iter_mut().enumerate() {
@@ -235,7 +235,7 @@ impl Space<'_> {
         read.into_iter().flatten().filter(|(.., scenario)| known.insert(scenario.hash.clone())).collect()
     }
 
-    fn played(&self, trial: &Trial, new: Vec<New>) -> Vec<Found> {
+    fn played(&self, trial: &Trial<'_>, new: Vec<New>) -> Vec<Found> {
         let play = |(scenario, _, plan, read): New| {
             let shows = trial.play(&self.scenarios[scenario], read);
             let found = |breach| Found { scenario, plan: plan.clone(), breach };

@@ -19,6 +19,7 @@ use crate::drill::{Answer, ENGINE};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::known::Known;
 use crate::output::{Output, Room, write_files};
 use crate::project::Project;
 use crate::sources;
@@ -51,7 +52,7 @@ pub fn execute(arguments: &ExploreArgs, output: Output) -> Result<Exit, Failure>
         Some(runs) => Limit::Runs(runs),
         None => Limit::Budget(Duration::from_nanos(arguments.budget.as_nanos())),
     };
-    let trial = Trial { answer, seed };
+    let trial = Trial { answer, seed, known: &Known::default() };
     output.talk(&format!("{} of {}", counted(scenarios.len() as u64, "scenario"), trial.answer.label));
     let searched = search(&trial, &scenarios, limit);
     let told = Told { arguments, seed, scenarios: &scenarios, searched: &searched };

@@ -82,9 +82,8 @@ fn threshold(found: &ThresholdVerdict) -> Finding {
 }
 
 fn cost(found: &CostVerdict) -> Finding {
-    let (test, show) = (&found.comparison, |value| found.unit.show(value));
-    let (mean, allowed) = (show(test.candidate_mean), show(test.allowed_mean));
-    let reason = format!("{}: mean {mean} where {allowed} is allowed, {} pairs", found.measure, test.n);
+    let [mean, allowed] = found.means();
+    let reason = format!("{}: mean {mean} where {allowed} is allowed, {} pairs", found.measure, found.comparison.n);
     Finding { verdict: found.verdict, reason, command: command(found.worst.as_ref()) }
 }
 

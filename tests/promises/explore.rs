@@ -1,5 +1,6 @@
 //! The search for variants: planted defects are found and made small, their repairs survive the same search, and what is written can be run.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -96,6 +97,64 @@ fn a_gate_plays_variants_where_it_is_asked_to_and_writes_down_the_one_that_fails
     firedrill(folder.path(), &words(&line("repaired"))).exits(0).says("one-hangs (chaos)");
     let without = "gate --project limit.yaml --candidate defects/limit.yaml --out out --quiet";
     assert!(!firedrill(folder.path(), &words(without)).exits(0).stdout.contains("(chaos)"), "a gate plays none unless it is asked to");
+}
+
+/// The files of a gate and of its variants, by name.
+fn written(folder: &Path) -> BTreeMap<String, String> {
+    let files = [folder.to_owned(), folder.join("chaos")].into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+    let files = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    files.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap())).collect()
+}
+
+#[test]
+fn variants_are_kept_and_shared_like_all_that_a_gate_plays() {
+    let folder = copied_project("explore");
+    let gate = |more: &str| {
+        firedrill(folder.path(), &words(&format!("gate --project limit.yaml --candidate defects/limit.yaml --chaos 20 {more}")))
+    };
+    let whole = gate("--out out --cache kept").exits(1);
+    assert!(!whole.stderr.contains("of them known"), "{}", whole.stderr);
+    let expected = written(&folder.path().join("out"));
+    assert!(expected.keys().any(|name| name.starts_with("one-hangs-1-")), "the variant that fails is among them: {:?}", expected.keys());
+    let again = gate("--out out --cache kept").exits(1).says("20 variants of 1 scenario, 20 of them known");
+    assert_eq!(
+        (again.stdout, written(&folder.path().join("out"))),
+        (whole.stdout.clone(), expected.clone()),
+        "known outcomes are those that were played"
+    );
+    for number in 1..=3 {
+        let told = if number < 3 { "7 of 20 variants" } else { "6 of 20 variants" };
+        gate(&format!("--out parts --no-cache --partition {number}/3")).exits(0).says(told);
+    }
+    // The paths of the files are those of the whole gate, so it is put together in its place.
+    fs::remove_dir_all(folder.path().join("out")).unwrap();
+    let files = ["parts/partition-1-of-3.json", "parts/partition-2-of-3.json", "parts/partition-3-of-3.json"];
+    let merged = firedrill(folder.path(), &[&["merge"], &files[..], &["--out", "out"]].concat()).exits(1).says("20 of them known");
+    assert_eq!((merged.stdout, written(&folder.path().join("out"))), (whole.stdout, expected));
+    let path = folder.path().join(files[1]);
+    let mut part: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    for kept in part["entries"].as_object_mut().unwrap().values_mut() {
+        kept.as_object_mut().unwrap().retain(|_, kept| kept["variant"].is_null());
+    }
+    fs::write(&path, part.to_string()).unwrap();
+    let refused = firedrill(folder.path(), &[&["merge"], &files[..], &["--out", "never"]].concat()).exits(2);
+    refused.says("FD0620").says("no partition has played the variant one-hangs-1-");
+}
+
+#[test]
+fn a_budget_counts_variants_and_too_few_of_them_never_pass() {
+    let folder = copied_project("explore");
+    let gate = |more: &str| {
+        let line = format!("gate --project limit.yaml --candidate repaired/limit.yaml --pairs 1 --chaos 4 --no-cache {more}");
+        firedrill(folder.path(), &words(&line))
+    };
+    let done = gate("--out out --budget 1ms").exits(3);
+    done.says("0 of 4 variants were played in the time that there was, too few to pass")
+        .says("the time allowed 0 of 4 variants, 0 a scenario; `--chaos 0` plays the same again")
+        .says("more time for the variants would tell");
+    gate("--out out --budget 1ms --on-inconclusive warn").exits(3);
+    let ample = gate("--out ample --budget 1h").exits(0).says("one-hangs (chaos)").stdout;
+    assert_eq!(gate("--out plain").exits(0).stdout, ample, "time enough changes nothing");
 }
 
 #[test]

@@ -45,9 +45,16 @@ const CASES: [Case; 3] = [
     },
     Case {
         policy: "drain-sick-replica",
-        scenarios: "crash-loop",
-        killed: 3,
-        by_scenarios: &["precheck 1 asks for <= where", "step 1 is not verified", "step 1 asks for != where it asked for =="],
+        scenarios: "crash-loop,crash-goes-on",
+        killed: 5,
+        // An action that does nothing, and looks for moments as if it had helped.
+        by_scenarios: &[
+            "precheck 1 asks for <= where",
+            "step 1 is not verified",
+            "step 1 asks for != where it asked for ==",
+            "need not hold for any time",
+            "waits 50m and not 5m",
+        ],
         by_tests: &["cap 1 allows everything", "there is no limit of 4 starts", "the guard cooldown", "precheck 1 is not asked"],
     },
 ];

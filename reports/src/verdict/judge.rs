@@ -52,6 +52,7 @@ pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[Inciden
         approval: settings.approval.clone().filter(|_| !settings.judge_changes.is_empty()),
         verdict: Verdict::Held,
         cut_short: settings.cut_short,
+        variants_cut_short: None,
         policies: policies(candidate),
         runs: candidate.len() as u64,
         pairs: baseline.map(|_| candidate.iter().filter(|case| pair(case).is_some()).count() as u64),
@@ -121,7 +122,15 @@ impl ThresholdVerdict {
     pub fn figures(&self) -> String {
         let Some(figure) = self.figure else { return "no run has this measure".to_owned() };
         let bound = if self.at_least { "at least " } else { "" };
-        format!("{bound}{} (n = {})", self.unit.show(figure), self.n)
+        format!("{bound}{} (n = {})", self.unit.show_beside(figure, self.limit), self.n)
+    }
+}
+
+impl CostVerdict {
+    /// The candidate's mean and the one that is allowed, for people.
+    #[must_use]
+    pub fn means(&self) -> [String; 2] {
+        self.unit.show_both([self.comparison.candidate_mean, self.comparison.allowed_mean])
     }
 }
 
@@ -131,15 +140,10 @@ fn threshold_breach(place: &str, found: &ThresholdVerdict) -> Breach {
 }
 
 fn cost_breach(place: &str, found: &CostVerdict) -> Breach {
-    let (test, show) = (&found.comparison, |value| found.unit.show(value));
-    let what = format!(
-        "{} against the baseline: mean {} where {} is allowed (baseline {}, n = {})",
-        found.measure,
-        show(test.candidate_mean),
-        show(test.allowed_mean),
-        show(test.baseline_mean),
-        test.n
-    );
+    let ([mean, allowed], test) = (found.means(), &found.comparison);
+    let baseline = found.unit.show(test.baseline_mean);
+    let what =
+        format!("{} against the baseline: mean {mean} where {allowed} is allowed (baseline {baseline}, n = {})", found.measure, test.n);
     Breach { place: place.to_owned(), what, command: found.worst.as_ref().map(|run| run.command.clone()), run: found.worst.clone() }
 }
 

@@ -36,43 +36,112 @@ impl Unit {
     /// A figure as people read it.
     #[must_use]
     pub fn show(self, value: f64) -> String {
+        self.show_finely(value, 0)
+    }
+
+    /// A limit as it was written, whatever digits that takes.
+    #[must_use]
+    pub fn show_limit(self, limit: f64) -> String {
+        self.show_finely(limit, self.digits(limit, |rounded| rounded == Self::without_noise(self.written(limit))))
+    }
+
+    /// A figure beside a limit, with as many digits as it takes to see on which side of it it lies.
+    #[must_use]
+    pub fn show_beside(self, value: f64, limit: f64) -> String {
+        let limit = Self::without_noise(self.written(limit));
+        let side = Self::without_noise(self.written(value)).total_cmp(&limit);
+        self.show_finely(value, self.digits(value, |rounded| rounded.total_cmp(&limit) == side))
+    }
+
+    /// Two figures that are compared, both with as many digits as it takes to see which is the larger.
+    #[must_use]
+    pub fn show_both(self, [one, other]: [f64; 2]) -> [String; 2] {
+        let rounded = |value: f64, finer| self.rounded(self.written(value), self.decimals(value) + finer);
+        let order = one.total_cmp(&other);
+        let finer = (0..MOST_FINER).find(|finer| rounded(one, *finer).total_cmp(&rounded(other, *finer)) == order).unwrap_or(0);
+        [one, other].map(|value| self.show_finely(value, finer))
+    }
+
+    /// The fewest digits beyond the usual ones with which what is written is as it must be; as usual if none will do.
+    fn digits(self, value: f64, is_right: impl Fn(f64) -> bool) -> usize {
+        let (written, decimals) = (self.written(value), self.decimals(value));
+        (0..MOST_FINER).find(|finer| is_right(self.rounded(written, decimals + finer))).unwrap_or(0)
+    }
+
+    /// The number that is written, in the unit in which it is written.
+    fn written(self, value: f64) -> f64 {
         match self {
-            Self::Seconds => show_seconds(value),
-            Self::Minutes => show_seconds(value * 60.0),
-            Self::UserMinutes => format!("{} user-min", significant(value)),
-            Self::ReplicaHours => format!("{} replica-h", significant(value)),
-            Self::Ratio => format!("{} %", significant(value * 100.0)),
-            Self::Count => significant(value),
-            Self::Factor => format!("x{}", significant(value)),
+            Self::Minutes => value * 60.0,
+            Self::Ratio => value * 100.0,
+            Self::Seconds | Self::UserMinutes | Self::Count | Self::ReplicaHours | Self::Factor => value,
         }
+    }
+
+    /// Decimal places with which a figure is usually written.
+    fn decimals(self, value: f64) -> usize {
+        let magnitude = self.written(value).abs();
+        match self {
+            // Tenths matter below two minutes, nothing finer ever does: bins are 10 s long.
+            Self::Seconds | Self::Minutes => usize::from(magnitude < 120.0),
+            _ if magnitude >= 100.0 || libm::round(magnitude) == magnitude => 0,
+            _ if magnitude >= 10.0 => 1,
+            _ if magnitude >= 1.0 => 2,
+            _ => 3,
+        }
+    }
+
+    fn show_finely(self, value: f64, finer: usize) -> String {
+        let (written, decimals) = (self.written(value), self.decimals(value) + finer);
+        let number = || decimal(written, decimals);
+        match self {
+            Self::Seconds | Self::Minutes => {
+                let rounded = self.rounded(written, decimals);
+                format!("{}{}", if rounded < 0.0 { "-" } else { "" }, Span::from_seconds_f64(rounded.abs()))
+            }
+            Self::UserMinutes => format!("{} user-min", number()),
+            Self::ReplicaHours => format!("{} replica-h", number()),
+            Self::Ratio => format!("{} %", number()),
+            Self::Count => number(),
+            Self::Factor => format!("x{}", number()),
+        }
+    }
+
+    /// The number that is read where so many decimal places are written.
+    fn rounded(self, written: f64, decimals: usize) -> f64 {
+        match self {
+            Self::Seconds | Self::Minutes => round_to(written, decimals),
+            _ => format!("{written:.decimals$}").parse().unwrap_or(written),
+        }
+    }
+
+    /// What a change of units adds in the last places is no digit of anybody's.
+    fn without_noise(value: f64) -> f64 {
+        round_to(value, MOST_FINER)
     }
 }
 
-fn show_seconds(value: f64) -> String {
-    let sign = if value < 0.0 { "-" } else { "" };
-    let magnitude = value.abs();
-    // Tenths matter below two minutes, nothing finer ever does: bins are 10 s long.
-    let rounded = if magnitude < 120.0 { libm::round(magnitude * 10.0) / 10.0 } else { libm::round(magnitude) };
-    format!("{sign}{}", Span::from_seconds_f64(rounded))
+/// A span has nanoseconds, and beyond that nobody reads digits.
+const MOST_FINER: usize = 9;
+
+fn round_to(value: f64, decimals: usize) -> f64 {
+    let scale = (0..decimals).fold(1.0, |scale, _| scale * 10.0);
+    let rounded = libm::round(value * scale) / scale;
+    if rounded.is_finite() { rounded } else { value }
 }
 
 /// Three significant digits below a thousand, whole numbers with a comma for thousands above.
 pub(crate) fn significant(value: f64) -> String {
-    let magnitude = value.abs();
-    if magnitude >= 1000.0 {
-        let sign = if value < 0.0 { "-" } else { "" };
-        return format!("{sign}{}", grouped(libm::round(magnitude) as u64));
-    }
-    let decimals = match magnitude {
-        _ if libm::round(value) == value => 0,
-        m if m >= 100.0 => 0,
-        m if m >= 10.0 => 1,
-        m if m >= 1.0 => 2,
-        _ => 3,
-    };
-    let text = format!("{value:.decimals$}");
-    let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text };
-    if text == "-0" { "0".to_owned() } else { text }
+    Unit::Count.show(value)
+}
+
+/// A number with at most so many decimal places, and commas for thousands.
+fn decimal(value: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", value.abs());
+    let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let (whole, places) = text.split_once('.').map_or((text, String::new()), |(whole, places)| (whole, format!(".{places}")));
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), grouped);
+    let sign = if value < 0.0 && text != "0" { "-" } else { "" };
+    format!("{sign}{whole}{places}")
 }
 
 type Figure = fn(&Outcome) -> Option<Sample>;
@@ -300,6 +369,26 @@ mod tests {
         assert_eq!(show(Unit::Minutes, 30.0), "30m");
         assert_eq!(show(Unit::Factor, 2.5), "x2.5");
         assert_eq!(show(Unit::Count, 0.0004), "0");
+    }
+
+    #[test]
+    fn a_figure_beside_its_limit_shows_on_which_side_it_lies() {
+        let beside = |unit: Unit, value, limit| unit.show_beside(value, limit);
+        assert_eq!(beside(Unit::UserMinutes, 1.0004, 1.0), "1.0004 user-min");
+        assert_eq!(beside(Unit::UserMinutes, 0.99996, 1.0), "0.99996 user-min");
+        assert_eq!(beside(Unit::UserMinutes, 5.004, 5.002), "5.004 user-min", "and not 5, which would be less");
+        assert_eq!(beside(Unit::UserMinutes, 1234.56, 1234.6), "1,234.56 user-min");
+        assert_eq!(beside(Unit::UserMinutes, 82.0, 1.0), "82 user-min", "no more digits than it takes");
+        assert_eq!(beside(Unit::Seconds, 300.2, 300.0), "5m0.2s");
+        assert_eq!(beside(Unit::Ratio, 0.020_001, 0.02), "2.0001 %");
+        assert_eq!(beside(Unit::Ratio, 0.07, 0.07), "7 %", "7 % are not more than 7 %");
+        assert_eq!(beside(Unit::Count, 0.0, 0.0), "0");
+        assert_eq!(Unit::UserMinutes.show_limit(0.0004), "0.0004 user-min");
+        assert_eq!(Unit::Ratio.show_limit(0.07), "7 %");
+        assert_eq!(Unit::Seconds.show_limit(300.25), "5m0.25s");
+        assert_eq!(Unit::UserMinutes.show_both([1.0041, 1.0042]), ["1.0041 user-min", "1.0042 user-min"]);
+        assert_eq!(Unit::UserMinutes.show_both([1249.2, 4900.0]), ["1,249 user-min", "4,900 user-min"]);
+        assert_eq!(Unit::UserMinutes.show_both([2.0, 2.0]), ["2 user-min", "2 user-min"]);
     }
 
     #[test]

@@ -164,6 +164,15 @@ pub struct CutShort {
     pub asked: u32,
 }
 
+/// Variants that there was time for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VariantsCutShort {
+    /// Variants that were played, of all scenarios together.
+    pub played: u64,
+    /// Variants that were asked for.
+    pub asked: u64,
+}
+
 /// One run, and the command that repeats it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunName {
@@ -351,6 +360,9 @@ pub struct Judgement {
     /// Fewer seeds were played than were asked for, too few to pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_short: Option<CutShort>,
+    /// Fewer variants were played than were asked for, so that they cannot pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variants_cut_short: Option<VariantsCutShort>,
     /// The policies that were judged.
     pub policies: Vec<Name>,
     /// How many runs.

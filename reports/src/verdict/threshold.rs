@@ -179,7 +179,7 @@ impl Threshold {
 
 impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {} {}", self.measure, self.aggregate, self.comparison, self.measure.unit().show(self.limit))
+        write!(f, "{} {} {} {}", self.measure, self.aggregate, self.comparison, self.measure.unit().show_limit(self.limit))
     }
 }
 
@@ -304,6 +304,8 @@ mod tests {
         check("benefit", "min >= 0 user-minutes", Ok("benefit min >= 0 user-min"));
         check("amplification", "max < x3", Ok("amplification max < x3"));
         check("toil", "mean < 30m", Ok("toil mean < 30m"));
+        check("harm", "max < 0.0004 user-minutes", Ok("harm max < 0.0004 user-min"));
+        check("false_positive_rate", "< 7.125%", Ok("false_positive_rate pooled < 7.125 %"));
     }
 
     #[test]

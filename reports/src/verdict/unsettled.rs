@@ -1,7 +1,7 @@
 //! Why a verdict is what it is: what could not be told and what would tell it, and all of it in a sentence.
 
 use super::measure::Measure;
-use super::{ClassVerdict, CostVerdict, CutShort, Judgement, TailVerdict, ThresholdVerdict, Verdict};
+use super::{ClassVerdict, CostVerdict, CutShort, Judgement, TailVerdict, ThresholdVerdict, VariantsCutShort, Verdict};
 use crate::words::counted;
 
 /// One thing that could not be told, in words.
@@ -36,6 +36,10 @@ impl Judgement {
                 counted(u64::from(asked), "pair")
             );
             doubts.push(Doubt { place: "all classes".to_owned(), what, pairs_needed: Some(u64::from(asked)) });
+        }
+        if let Some(VariantsCutShort { played, asked }) = self.variants_cut_short {
+            let what = format!("{played} of {} were played in the time that there was, too few to pass", counted(asked, "variant"));
+            doubts.push(Doubt { place: "variants".to_owned(), what, pairs_needed: None });
         }
         doubts
     }
@@ -85,6 +89,7 @@ impl Judgement {
         match doubts.iter().filter_map(|doubt| doubt.pairs_needed).max() {
             Some(pairs) => format!("about {pairs} pairs would tell (`--pairs {pairs}`)"),
             None if doubts.is_empty() => "nothing was judged".to_owned(),
+            None if self.variants_cut_short.is_some() => "more time for the variants would tell (`--budget`)".to_owned(),
             None => "more pairs would not tell, other scenarios or thresholds would".to_owned(),
         }
     }
@@ -122,8 +127,7 @@ fn of_threshold(place: &str, found: &ThresholdVerdict) -> Doubt {
 }
 
 fn of_cost(place: &str, found: &CostVerdict, scenarios: u64) -> Doubt {
-    let (test, show) = (&found.comparison, |value| found.unit.show(value));
-    let (mean, allowed) = (show(test.candidate_mean), show(test.allowed_mean));
+    let ([mean, allowed], test) = (found.means(), &found.comparison);
     let what = format!("{} against the baseline: mean {mean} where {allowed} is allowed, and {} pairs do not tell", found.measure, test.n);
     Doubt { place: place.to_owned(), what, pairs_needed: test.pairs_needed.map(|pairs| pairs.div_ceil(scenarios)) }
 }

@@ -38,30 +38,33 @@ pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     let _rooms =
         [Some(Room::make("--out", &arguments.out)?), arguments.cache.as_deref().map(|folder| Room::make("--cache", folder)).transpose()?];
     let prepared = Prepared::of(arguments, output)?;
-    let cache = cache(arguments);
-    let known = recalled(cache.as_ref(), &prepared, output);
-    let done = match arguments.partition {
-        Some(share) => partition::write(arguments, &prepared, share, &known, output),
-        None => verdict(arguments, &prepared, (&known, cache.as_ref()), output),
-    };
-    // What was played is kept whatever came of it; where it cannot be, the next gate plays it again.
-    if let Some(Err(error)) = cache.map(|cache| cache.save(&known)) {
-        output.talk(&format!("outcomes were not kept for the next time: {error:#}"));
-    }
-    done
+    remembering(arguments, &prepared, output, |known| match arguments.partition {
+        Some(share) => partition::write(arguments, &prepared, share, known.0, output),
+        None => verdict(arguments, &prepared, known, output),
+    })
 }
 
 /// Judges for a promotion: the same, its reports written, and nothing of it told.
 pub(super) fn quietly(arguments: &GateArgs, output: Output) -> Result<(Exit, Judgement), Failure> {
     let _room = Room::make("--out", &arguments.out)?;
     let prepared = Prepared::of(arguments, output)?;
+    remembering(arguments, &prepared, output, |known| judged((arguments, output), &prepared, known, false))
+}
+
+/// Plays with what is known already, and keeps what was played whatever came of it; where it cannot be kept, the next gate plays it again.
+fn remembering<T>(
+    arguments: &GateArgs,
+    prepared: &Prepared,
+    output: Output,
+    play: impl FnOnce((&Known, Option<&Cache>)) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let cache = cache(arguments);
-    let known = recalled(cache.as_ref(), &prepared, output);
-    let judged = judged((arguments, output), &prepared, (&known, cache.as_ref()), false);
+    let known = recalled(cache.as_ref(), prepared, output);
+    let done = play((&known, cache.as_ref()));
     if let Some(Err(error)) = cache.map(|cache| cache.save(&known)) {
         output.talk(&format!("outcomes were not kept for the next time: {error:#}"));
     }
-    judged
+    done
 }
 
 /// Judges what partitions have played.
@@ -85,7 +88,7 @@ fn cache(arguments: &GateArgs) -> Option<Cache> {
 /// What is known already.
 fn recalled(cache: Option<&Cache>, prepared: &Prepared, output: Output) -> Known {
     let Some(cache) = cache else { return Known::keeping(Entries::new()) };
-    let (entries, damage) = cache.load(&prepared.plan.keys());
+    let (entries, damage) = cache.load(&prepared.keys());
     damage.iter().for_each(|told| output.talk(&format!("warning: {told}")));
     Known::keeping(entries)
 }
@@ -106,14 +109,15 @@ fn judged(
     let played = rounds::play(prepared, &replayed, known, arguments.budget, output)?;
     let watched: Vec<_> = prepared.replays.iter().map(judged::Replayed::watched).collect();
     let campaign = &prepared.plan.campaign;
-    let judgement = &chaos::with_variants(played.judgement.clone(), (arguments, output), prepared)?;
+    let with_variants = chaos::with_variants(played.judgement.clone(), (arguments, output), prepared, (known, played.time_left))?;
+    let judgement = &with_variants.judgement;
     let (unable, rules) = coverage::unable(&campaign.scenarios, &watched);
-    let mut notes = [prepared.notes.clone(), played.notes.clone()].concat();
+    let mut notes = [prepared.notes.clone(), played.notes.clone(), with_variants.notes].concat();
     notes.extend(notes::notes(arguments, judgement, &prepared.terms.thresholds));
     notes.extend(notes::untested(&unable, rules));
     notes.extend(notes::failed(&played.candidate));
     notes.extend(notes::quiet(campaign, &played.candidate, &unable));
-    let passes_with_warning = played.passes_with_warning(prepared);
+    let passes_with_warning = played.passes_with_warning(prepared, judgement);
     notes.extend(passes_with_warning.then(|| "`on_inconclusive: warn` lets this pass although it is inconclusive".to_owned()));
     let ground = mutants::Ground {
         campaign,
@@ -131,7 +135,7 @@ fn judged(
         scrutiny: &scrutiny,
         unable: &unable,
         arguments,
-        command: repeating::command(arguments, &played.repeat),
+        command: repeating::command(arguments, &played.repeat.iter().copied().chain(with_variants.repeat).collect::<Vec<_>>()),
         repeat: &prepared.command,
         campaign,
         contest: &prepared.contest,

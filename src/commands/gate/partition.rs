@@ -105,6 +105,11 @@ pub(super) fn write(arguments: &GateArgs, prepared: &Prepared, share: Share, kno
     let played = plan.play(&own, known, &|| bar.step());
     bar.clear();
     let kept = Known::keeping(Entries::new());
+    if let Some(chaos) = &prepared.chaos {
+        let own: Vec<_> = chaos.variants.iter().skip(share.number as usize - 1).step_by(share.count as usize).cloned().collect();
+        output.talk(&format!("{} of {}", own.len(), counted(chaos.variants.len() as u64, "variant")));
+        chaos.share(&own, (known, &kept), output);
+    }
     for ((scenario, seed), cases) in &played {
         let answers = plan.cells(*scenario).flat_map(|cell| cell.answers.iter().map(|answer| cell.key(answer)).collect::<Vec<_>>());
         answers.zip(cases).for_each(|(key, case)| kept.keep(&key, *seed, &case.outcome));
@@ -217,11 +222,12 @@ impl Merged {
         let known = Known::keeping(self.entries);
         let plan = &prepared.plan;
         let missing = plan.places(&plan.campaign.seeds).into_iter().find(|place| plan.run_count(&[*place], &known) > 0);
-        match missing {
+        let missing = missing.map(|(scenario, seed)| format!("{} on seed {seed}", plan.campaign.scenarios[scenario].0.name));
+        let variant = || Some(format!("the variant {}", prepared.chaos.as_ref()?.unknown(&known).first()?.name()));
+        match missing.or_else(variant) {
             None => Ok(known),
-            Some((scenario, seed)) => {
-                let scenario = &plan.campaign.scenarios[scenario].0.name;
-                let problem = Problem::in_file("FD0620", &shown, format!("no partition has played {scenario} on seed {seed}"));
+            Some(missing) => {
+                let problem = Problem::in_file("FD0620", &shown, format!("no partition has played {missing}"));
                 Err(vec![problem.remedy("play the partitions again")].into())
             }
         }

@@ -1,5 +1,6 @@
 //! All that a gate needs before its first run: everything that can be wrong with what it reads is found here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
@@ -10,6 +11,7 @@ use firedrill_reports::verdict::{Case, CutShort, IncidentResult, JudgeSettings, 
 use firedrill_scenarios::Scenario;
 
 use super::TAIL_PAIRS;
+use super::chaos::Chaos;
 use super::contest::Contest;
 use super::plan::Plan;
 use super::repeating::repeat;
@@ -30,6 +32,8 @@ pub(super) struct Prepared {
     pub terms: Terms,
     pub contest: Contest,
     pub plan: Plan,
+    /// The variants besides; `None` if nobody asks for any.
+    pub chaos: Option<Chaos>,
     pub replays: Vec<Replayed>,
     /// What is said of the revision that judges, a sentence each.
     pub notes: Vec<String>,
@@ -64,8 +68,14 @@ impl Prepared {
         warn(watching.clone(), output);
         output.problems(&lints::unheard(&candidate.policies, watching.map(|rules| &*rules.set)));
         let command = repeat(arguments, &contest, terms.elsewhere.as_deref());
+        let chaos = Chaos::of(arguments, &terms, &contest, &campaign);
         let (plan, narrowed) = (Plan::new(campaign, baseline_rules), !arguments.scenarios.is_empty());
-        Ok(Self { notes: of_revision(&reference), terms, contest, plan, replays, command, narrowed, _reference: reference })
+        Ok(Self { notes: of_revision(&reference), terms, contest, plan, chaos, replays, command, narrowed, _reference: reference })
+    }
+
+    /// All that outcomes may be known under.
+    pub fn keys(&self) -> BTreeSet<String> {
+        self.plan.keys().into_iter().chain(self.chaos.iter().flat_map(Chaos::keys)).collect()
     }
 
     /// Judges what was played: cases of the candidate and of the baseline, on so many seeds of each scenario.

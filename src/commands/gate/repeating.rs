@@ -32,9 +32,8 @@ pub(super) fn command(arguments: &GateArgs, counts: &[(&'static str, u32)]) -> S
     let counted = |option: &str| counts.iter().find(|(own, _)| *own == option).map(|(_, count)| u64::from(*count));
     let pairs = counted("--pairs").or(arguments.pairs.map(u64::from));
     let max_pairs = counted("--max-pairs").or(arguments.max_pairs.map(u64::from));
-    for (option, value) in
-        [("--pairs", pairs), ("--chaos", arguments.chaos.map(u64::from)), ("--seed", arguments.seed), ("--max-pairs", max_pairs)]
-    {
+    let variants = counted("--chaos").or(arguments.chaos.map(u64::from));
+    for (option, value) in [("--pairs", pairs), ("--chaos", variants), ("--seed", arguments.seed), ("--max-pairs", max_pairs)] {
         line = value.into_iter().fold(line, |line, value| line.option(option, &value.to_string()));
     }
     let word = arguments.on_inconclusive.map(|own| own.word());

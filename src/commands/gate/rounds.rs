@@ -36,6 +36,8 @@ pub(super) struct Played {
     pub repeat: Vec<(&'static str, u32)>,
     /// What is said of how many there were, a sentence each.
     pub notes: Vec<String>,
+    /// What is left of the time; `None` if there is no end of it.
+    pub time_left: Option<Duration>,
 }
 
 /// Plays all that is needed for a verdict.
@@ -198,14 +200,15 @@ impl Rounds<'_> {
     }
 
     fn done(&self, judgement: Judgement, repeat: Vec<(&'static str, u32)>, notes: Vec<String>) -> Played {
-        Played { candidate: self.sides().0, judgement, repeat, notes }
+        Played { candidate: self.sides().0, judgement, repeat, notes, time_left: self.clock.left() }
     }
 }
 
 impl Played {
-    /// Whether it may pass by the word `warn`: nothing broke, something was done, and it had its time.
-    pub fn passes_with_warning(&self, prepared: &Prepared) -> bool {
-        let is_open = self.judgement.verdict == Verdict::Inconclusive && self.judgement.cut_short.is_none();
+    /// Whether it may pass by the word `warn`: nothing broke, something was done, and it had its time. The judgement is the one with the variants.
+    pub fn passes_with_warning(&self, prepared: &Prepared, judgement: &Judgement) -> bool {
+        let had_time = judgement.cut_short.is_none() && judgement.variants_cut_short.is_none();
+        let is_open = self.judgement.verdict == Verdict::Inconclusive && judgement.verdict == Verdict::Inconclusive && had_time;
         is_open && prepared.terms.on_inconclusive == OnInconclusive::Warn
     }
 }
