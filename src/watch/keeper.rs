@@ -116,6 +116,7 @@ impl Keeper {
             notes.extend(keeper.take_back(&policy, at)?);
         }
         keeper.remember();
+        keeper.tell_load();
         Ok((keeper, notes))
     }
 
@@ -311,10 +312,14 @@ impl Keeper {
         }
     }
 
-    fn tell_of_itself(&self, (began, at): (Instant, Time), is_busy: bool) {
+    fn tell_load(&self) {
         let (alerts, asking) = self.watcher.load();
         Metrics::set(&self.metrics.alerts, alerts);
         Metrics::set(&self.metrics.asking, asking);
+    }
+
+    fn tell_of_itself(&self, (began, at): (Instant, Time), is_busy: bool) {
+        self.tell_load();
         let seconds = self.watcher.start().prometheus_millis(at) / 1_000;
         self.metrics.last_round.store(seconds.unsigned_abs(), Ordering::Relaxed);
         if is_busy {

@@ -325,9 +325,22 @@ impl Listener for Connections {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use std::future::poll_fn;
 
     use super::*;
+
+    /// What comes first, at most so many bytes; none at the end.
+    async fn read(stream: &mut (impl AsyncRead + Unpin), most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; most];
+        let mut into = ReadBuf::new(&mut bytes);
+        poll_fn(|context| Pin::new(&mut *stream).poll_read(context, &mut into)).await?;
+        Ok(into.filled().to_vec())
+    }
+
+    async fn say(client: &TcpStream, word: &[u8]) {
+        client.writable().await.unwrap();
+        assert_eq!(client.try_write(word).unwrap(), word.len());
+    }
 
     /// A runtime of this thread whose clock stands still but for sleeping.
     fn paused<F: Future>(task: F) -> F::Output {
@@ -348,16 +361,14 @@ mod tests {
     fn whoever_finds_no_place_is_turned_away_until_one_is_free() {
         paused(async {
             let (mut connections, address, metrics) = connections(2).await;
-            let mut clients = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+            let clients = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
             let (first, _) = connections.accept().await;
             let (mut second, _) = connections.accept().await;
             let mut third = TcpStream::connect(address).await.unwrap();
-            assert!(matches!(third.read(&mut [0; 1]).await, Ok(0) | Err(_)), "it was closed");
+            assert!(read(&mut third, 1).await.is_ok_and(|bytes| bytes.is_empty()), "it was closed");
             assert_eq!(told(&metrics), [2, 1, 0]);
-            clients[1].write_all(b"down").await.unwrap();
-            let mut word = [0; 4];
-            second.read_exact(&mut word).await.unwrap();
-            assert_eq!(&word, b"down", "those that are open are none the worse");
+            say(&clients[1], b"down").await;
+            assert_eq!(read(&mut second, 9).await.unwrap(), b"down", "those that are open are none the worse");
             drop(first);
             assert_eq!(told(&metrics)[0], 1);
             let _fourth = TcpStream::connect(address).await.unwrap();
@@ -370,13 +381,13 @@ mod tests {
     fn a_connection_over_which_nothing_is_said_is_closed() {
         paused(async {
             let (mut connections, address, metrics) = connections(2).await;
-            let mut client = TcpStream::connect(address).await.unwrap();
+            let client = TcpStream::connect(address).await.unwrap();
             let (mut placed, _) = connections.accept().await;
             let began = Instant::now();
             sleep(SILENCE / 2).await;
-            client.write_all(b"x").await.unwrap();
-            placed.read_exact(&mut [0; 1]).await.unwrap();
-            let error = placed.read(&mut [0; 1]).await.unwrap_err();
+            say(&client, b"x").await;
+            assert_eq!(read(&mut placed, 9).await.unwrap(), b"x");
+            let error = read(&mut placed, 9).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
             assert!(began.elapsed() >= SILENCE + SILENCE / 2, "from the last word on: {:?}", began.elapsed());
             assert_eq!(told(&metrics), [1, 0, 1]);

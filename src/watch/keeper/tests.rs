@@ -143,6 +143,7 @@ fn a_restart_goes_on_where_it_was_and_asks_again() {
     let (mut keeper, _) = site.open();
     let wants = keeper.watcher().wants();
     assert_eq!(wants.len(), 1);
+    assert_eq!(keeper.metrics.asking.load(Ordering::Relaxed), 1, "told before anything happens");
     answer(&mut keeper, &wants);
     drop(keeper);
     assert_eq!(site.would_act(), 1);
@@ -294,7 +295,7 @@ fn a_memory_that_is_kept_meanwhile_is_gone_on_with() {
     let (_, wants) = tell(&mut keeper, vec![alert("api-1", 990, None)]);
     keeper.remember_meanwhile();
     answer(&mut keeper, &wants);
-    drop(keeper.saving.take().map(|saving| saving.join().unwrap().unwrap()));
+    keeper.saving.take().unwrap().join().unwrap().unwrap();
     drop(keeper);
     let (keeper, notes) = site.open();
     assert!(notes.iter().any(|note| note == "1 observation was heard again"), "{notes:?}");
