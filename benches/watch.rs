@@ -148,7 +148,7 @@ fn start(folder: &Path, prometheus: SocketAddr) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_firedrill"))
         .current_dir(folder)
         .env("FIREDRILL_LOG", "warn")
-        .args(["watch", "--listen", "127.0.0.1:0", "--prometheus", &format!("http://{prometheus}")])
+        .args(["watch", "--listen", "127.0.0.1:0", "--most-connections", "1000", "--prometheus", &format!("http://{prometheus}")])
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drill::ENGINE;
 use crate::failure::Failure;
-use crate::importing::{ALERTS, quoted};
+use crate::importing::{ALERTS, people, quoted};
 use crate::ledger::{Chain, What};
 use crate::load::Source;
 use crate::pulling::Pulled;
@@ -153,6 +153,17 @@ impl Watched {
 /// Files of an incident's folder, each with its text.
 type Texts = [(String, String)];
 
+/// What a Prometheus has of the time of an incident.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// Where it is.
+    pub url: String,
+    /// The samples.
+    pub pulled: Pulled,
+    /// What changed in the system, by milliseconds since 1970.
+    pub changes: Vec<(i64, String)>,
+}
+
 /// What is captured, and out of what.
 #[derive(Clone, Debug)]
 pub struct Capture<'a> {
@@ -164,8 +175,8 @@ pub struct Capture<'a> {
     pub chains: &'a BTreeMap<Name, Chain>,
     /// The policies as they are today, each with its file.
     pub policies: &'a [(Arc<Policy>, Source)],
-    /// The rule files.
-    pub rules: &'a [Source],
+    /// Copies of the rule files, by their paths in the folder.
+    pub rules: &'a Texts,
     /// The command that captures it again.
     pub command: &'a str,
 }
@@ -213,7 +224,9 @@ pub fn capture(capture: &Capture<'_>) -> Result<Captured, Failure> {
         let _ = watcher.take_in(observed);
     }
     let saved = watcher.saved();
-    let kept: Vec<Observed> = observed[before..].iter().take_while(|observed| observed.at <= to).cloned().collect();
+    // To the end of its last millisecond, as decisions are taken out of the ledger.
+    let after = to.saturating_add(Span::from_millis(1));
+    let kept: Vec<Observed> = observed[before..].iter().take_while(|observed| observed.at < after).cloned().collect();
     let watched = Watched {
         schema: SCHEMA.to_owned(),
         engine: ENGINE.to_owned(),
@@ -317,24 +330,21 @@ fn told(watched: &Watched) -> Vec<(Start, Labels, AlertStatus)> {
 }
 
 impl Captured {
-    /// The files of the incident's folder. `pulled` are samples of a Prometheus; without them the recording holds what the watcher was told of alerts,
+    /// The files of the incident's folder. `beside` is what a Prometheus has; without it the recording holds what the watcher was told of alerts,
     /// as `ALERTS` would tell it.
     #[must_use]
-    pub fn files(&self, capture: &Capture<'_>, pulled: Option<(&Pulled, &str)>) -> Vec<(String, String)> {
-        let (store, source) = match pulled {
-            Some((pulled, url)) => (pulled.store.clone(), format!("{url} from {} to {}, {ENGINE}", self.from, self.to)),
+    pub fn files(&self, capture: &Capture<'_>, beside: Option<&Beside>) -> Vec<(String, String)> {
+        let (store, source) = match beside {
+            Some(Beside { pulled, url, .. }) => (pulled.store.clone(), format!("{url} from {} to {}, {ENGINE}", self.from, self.to)),
             None => (self.heard(), format!("what a watcher was told from {} to {}, {ENGINE}", self.from, self.to)),
         };
         let recording = Recording { start: self.from, end_ms: self.to.unix_millis(), source: source.clone(), store };
         let watched = serde_json::to_string(&self.watched).expect("what was watched is plain data") + "\n";
         let mut files = vec![(RECORDING.to_owned(), recording.to_text()), (WATCHED.to_owned(), watched)];
-        if let Some((pulled, _)) = pulled {
+        if let Some(Beside { pulled, .. }) = beside {
             let alerts = Recording { start: self.from, end_ms: self.to.unix_millis(), source, store: pulled.alerts.clone() };
             files.push((ALERTS.to_owned(), alerts.to_text()));
         }
-        let name = |source: &Source| source.path.rsplit('/').next().unwrap_or(&source.path).to_owned();
-        let rules: Vec<(String, String)> =
-            capture.rules.iter().map(|source| (format!("rules/{}", name(source)), source.text.clone())).collect();
         let own = |(policy, _): &&(Arc<Policy>, Source)| self.watched.policies.contains_key(&policy.name);
         let policies: Vec<(String, String)> = capture
             .policies
@@ -342,8 +352,8 @@ impl Captured {
             .filter(own)
             .map(|(policy, source)| (format!("policies/{}.yaml", policy.name), source.text.clone()))
             .collect();
-        files.insert(0, (FILE_NAME.to_owned(), self.page(capture, pulled.is_some(), (&rules, &policies))));
-        files.extend(rules);
+        files.insert(0, (FILE_NAME.to_owned(), self.page(capture, beside, &policies)));
+        files.extend(capture.rules.iter().cloned());
         files.extend(policies);
         files
     }
@@ -366,7 +376,8 @@ impl Captured {
         store
     }
 
-    fn page(&self, capture: &Capture<'_>, has_samples: bool, (rules, policies): (&Texts, &Texts)) -> String {
+    fn page(&self, capture: &Capture<'_>, beside: Option<&Beside>, policies: &Texts) -> String {
+        let has_samples = beside.is_some();
         let mut text = format!("# Captured from a watcher: `{}`.\n# What is marked as a guess is for you to put right.\n", capture.command);
         let mut line = |line: String| writeln!(text, "{line}").expect("a string takes all");
         let alert = self.alerts.iter().find_map(|(_, labels, _)| labels.get("alertname")).unwrap_or("an alert");
@@ -399,8 +410,9 @@ impl Captured {
             line(format!("alerts: {ALERTS}"));
         }
         let list = |files: &Texts| files.iter().map(|(path, _)| quoted(path)).collect::<Vec<_>>().join(", ");
-        line(format!("rules: [{}]", list(rules)));
+        line(format!("rules: [{}]", list(capture.rules)));
         line(format!("policies: [{}]", list(policies)));
+        beside.map_or_else(Vec::new, |beside| people(&beside.changes)).into_iter().for_each(line);
         text
     }
 

@@ -179,6 +179,9 @@ pub struct WatchArgs {
     /// Webhooks that may wait to be written down; more are asked to come again
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..))]
     pub most_waiting: u16,
+    /// Connections that may be open at a time; whoever comes beyond them is turned away
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
+    pub most_connections: u16,
     /// How it writes its log
     #[arg(long, value_enum, default_value = "text")]
     pub log: LogFormat,
@@ -817,6 +820,9 @@ pub struct CaptureArgs {
     /// Rule files instead of those of firedrill.yaml or the library
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<String>,
+    /// Series whose value changes where somebody changes the system [default: generations and replicas of Kubernetes Deployments, if it has any]
+    #[arg(long, value_name = "SELECTOR", requires = "prometheus")]
+    pub changes: Vec<String>,
     /// Write the incident into this folder, a new or an empty one [default: a folder of its name, in `incidents`]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -83,7 +83,7 @@ pub fn import(import: &Import<'_>, tell: &mut dyn FnMut(&str)) -> Result<Importe
         return Err(Failure::argument(message, "a recording begins before it ends"));
     }
     let mut notes = Vec::new();
-    let texts = paced(import, &mut notes)?;
+    let texts = copies(import.rules, Some(import.prometheus), &mut notes)?;
     let set = RuleSet::read(texts.iter().map(|(path, text)| (path.as_str(), text.as_str())))?;
     let wanted = Wanted::by(&set, import.conditions.iter().copied());
     let pulled = pull(import.prometheus, &wanted, (from_ms, to_ms), import.limits, tell)?;
@@ -97,7 +97,7 @@ pub fn import(import: &Import<'_>, tell: &mut dyn FnMut(&str)) -> Result<Importe
     let rules = Rules { set: Arc::clone(&set), hash: String::new(), routing: None };
     let fidelity = fidelity(&recording, &rules, &pulled.alerts);
     notes.extend(fidelity.before.iter().map(|firing| format!("{} fired already when the recording begins", firing.labels)));
-    let changes = changes(import, &mut notes)?;
+    let changes = changes(import.prometheus, import.changes, (import.from, import.to), &mut notes)?;
     let story = Story::of(import, &pulled, &fidelity);
     let page = page(import, &story, &texts, &changes);
     let alerts = Recording { start: import.from, end_ms: to_ms, source, store: pulled.alerts.clone() };
@@ -106,10 +106,14 @@ pub fn import(import: &Import<'_>, tell: &mut dyn FnMut(&str)) -> Result<Importe
     Ok(Imported { name: story.name, files, fidelity, series: pulled.store.len() as u64, samples: pulled.samples, notes })
 }
 
-/// Copies of the rule files with the intervals at which that Prometheus evaluates their groups, where they say none: its default is its own.
-fn paced(import: &Import<'_>, notes: &mut Vec<String>) -> Result<Vec<(String, String)>, Failure> {
-    let known = match import.prometheus.rules() {
-        Ok(groups) => groups,
+/// Copies of rule files by their paths in an incident's folder, with the intervals at which a Prometheus evaluates their groups, where they say none: its
+/// default is its own. `notes` hears what could not be found out.
+///
+/// # Errors
+/// A rule file is wrong.
+pub fn copies(rules: &[Source], prometheus: Option<&Prometheus>, notes: &mut Vec<String>) -> Result<Vec<(String, String)>, Failure> {
+    let known = match prometheus.map(Prometheus::rules).transpose() {
+        Ok(groups) => groups.unwrap_or_default(),
         Err(trouble) => {
             notes.push(format!("how often rules are evaluated is not known, and 30s is taken where the files say nothing: {trouble}"));
             Vec::new()
@@ -117,7 +121,7 @@ fn paced(import: &Import<'_>, notes: &mut Vec<String>) -> Result<Vec<(String, St
     };
     let mut taken = BTreeSet::new();
     let mut texts = Vec::new();
-    for source in import.rules {
+    for source in rules {
         let set = RuleSet::read([(source.path.as_str(), source.text.as_str())])?;
         let mut text = source.text.clone();
         // From the last on, so that the places of those before stay what they are.
@@ -156,12 +160,20 @@ fn set_interval(text: &mut String, name: usize, interval_ms: i64) -> bool {
     true
 }
 
-/// Changes of the system: when, and what.
-fn changes(import: &Import<'_>, notes: &mut Vec<String>) -> Result<Vec<(i64, String)>, Failure> {
-    let (from_ms, to_ms) = (import.from.unix_millis(), import.to.unix_millis());
+/// Changes of a system as a Prometheus has them, of series that change where somebody changes it: when, milliseconds since 1970, and what.
+///
+/// # Errors
+/// Prometheus does not answer.
+pub fn changes(
+    prometheus: &Prometheus,
+    selectors: &[String],
+    (from, to): (Start, Start),
+    notes: &mut Vec<String>,
+) -> Result<Vec<(i64, String)>, Failure> {
+    let (from_ms, to_ms) = (from.unix_millis(), to.unix_millis());
     let mut found = Vec::new();
-    for selector in import.changes {
-        let answer = import.prometheus.query(&format!("{selector}[{}ms]", to_ms - from_ms), Some(to_ms))?;
+    for selector in selectors {
+        let answer = prometheus.query(&format!("{selector}[{}ms]", to_ms - from_ms), Some(to_ms))?;
         for series in &answer.series {
             let steps = series.samples.windows(2).filter(|pair| pair[0].1.to_bits() != pair[1].1.to_bits());
             found.extend(steps.map(|pair| (pair[1].0, format!("{} changes from {} to {}", series.labels, pair[0].1, pair[1].1))));
@@ -287,12 +299,7 @@ fn page(import: &Import<'_>, story: &Story, texts: &[(String, String)], changes:
     line(format!("alerts: {ALERTS} # what that Prometheus recorded of its alerts; `replay` is held against it"));
     let rules: Vec<&str> = texts.iter().map(|(path, _)| path.as_str()).collect();
     line(format!("rules: [{}]", rules.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(", ")));
-    if !changes.is_empty() {
-        line("people: # guess: these changes were seen; whether a person made them, and which matter, is for you to say".to_owned());
-    }
-    for (at_ms, what) in changes {
-        line(format!("  - {{ at: {}, what: {} }}", Start::from_unix_millis(*at_ms), quoted(what)));
-    }
+    people(changes).into_iter().for_each(&mut line);
     if !story.alerts.is_empty() {
         line("# The alerts that began to fire:".to_owned());
     }
@@ -301,6 +308,13 @@ fn page(import: &Import<'_>, story: &Story, texts: &[(String, String)], changes:
     }
     line("# What would have been right? `firedrill replay FOLDER --write-expect` drafts an `expect:` block.".to_owned());
     text
+}
+
+/// The lines of an incident that tell of changes; none if there is none.
+pub(crate) fn people(changes: &[(i64, String)]) -> Vec<String> {
+    let head = "people: # guess: these changes were seen; whether a person made them, and which matter, is for you to say".to_owned();
+    let line = |(at_ms, what): &(i64, String)| format!("  - {{ at: {}, what: {} }}", Start::from_unix_millis(*at_ms), quoted(what));
+    if changes.is_empty() { Vec::new() } else { [head].into_iter().chain(changes.iter().map(line)).collect() }
 }
 
 /// That an incident can be written into a folder: what is there may have been edited by hand.

@@ -6,6 +6,6 @@ pub mod evidence;
 pub mod again;
 pub mod backtest;
 pub mod needs;
-pub mod demotion;
 pub mod bake;
+pub mod demotion;
 pub mod statement;

@@ -20,6 +20,7 @@
 //! is over.
 
 mod state;
+mod open;
 mod prepared;
 mod turn;
 mod telling;

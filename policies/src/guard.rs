@@ -8,6 +8,7 @@ pub mod switch;
 pub mod freeze;
 pub mod dedup;
 pub mod estate;
+pub mod fading;
 pub mod caps;
 pub mod population;
 pub mod detector_sanity;
@@ -49,6 +50,7 @@ use dedup::Remediations;
 use detector_sanity::Sanity;
 use disruption_budget::DisruptionBudget;
 use estate::Estate;
+use fading::Fading;
 use freeze::Freeze;
 use ineffective_chain::{Chain, Helped, Outcomes};
 use max_unhealthy::MaxUnhealthy;
@@ -646,7 +648,7 @@ impl Answer {
 }
 
 /// The version of what guards remember.
-pub const STATE_VERSION: u32 = 3;
+pub const STATE_VERSION: u32 = 4;
 
 /// What guards remember of all policies together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -668,13 +670,15 @@ pub struct Guards {
     pub locks: Locks,
     /// Which policies are stopped.
     pub breakers: Breakers,
+    /// When actions on each target last started or ended: what is longest ago is forgotten.
+    touched: Fading,
 }
 
 impl Default for Guards {
     fn default() -> Self {
         let (remediations, starts, ends, attempts) = Default::default();
-        let (outcomes, failures, locks, breakers) = Default::default();
-        Self { version: STATE_VERSION, remediations, starts, ends, attempts, outcomes, failures, locks, breakers }
+        let (outcomes, failures, locks, breakers, touched) = Default::default();
+        Self { version: STATE_VERSION, remediations, starts, ends, attempts, outcomes, failures, locks, breakers, touched }
     }
 }
 
@@ -701,6 +705,7 @@ impl Guards {
     pub fn started(&mut self, proposal: &Proposal, now: Time) {
         self.remediations.started(proposal);
         self.starts.record(proposal, now);
+        self.touch(&proposal.target, now);
         self.attempts.started(proposal, now);
         self.breakers.started(&proposal.policy, proposal.incident);
     }
@@ -730,9 +735,18 @@ impl Guards {
     /// One of several running actions of an incident has ended.
     pub fn ended_one(&mut self, (policy, incident): (&Name, u64), which: Option<(&Action, &Target)>, now: Time) -> bool {
         let Some(target) = self.remediations.ended(policy, incident, which) else { return false };
+        self.touch(&target, now);
         self.attempts.ended(policy, &target, incident, now);
         self.ends.record(policy, incident, target, now);
         true
+    }
+
+    fn touch(&mut self, target: &Target, now: Time) {
+        self.touched.touch(target, now);
+        for forgotten in self.touched.forget(now) {
+            self.attempts.forget(&forgotten);
+            self.ends.forget(&forgotten);
+        }
     }
 
     /// The last word on an action.
@@ -979,7 +993,7 @@ mod tests {
         guards.ended(&Name::new("p"), 0, Time::from_seconds(2));
         let text = serde_json::to_string(&guards).unwrap();
         assert_eq!(serde_json::from_str::<Guards>(&text).unwrap(), guards);
-        let other = text.replacen("\"version\":3", "\"version\":9", 1);
+        let other = text.replacen("\"version\":4", "\"version\":9", 1);
         assert!(guards.is_current() && !serde_json::from_str::<Guards>(&other).unwrap().is_current());
     }
 }

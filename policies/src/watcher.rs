@@ -144,7 +144,7 @@ pub struct Watcher {
     answering: Vec<Vec<usize>>,
     known: Known,
     /// What a policy was last told of an alert, whoever the receiver was.
-    heard: BTreeMap<(usize, LabelSet), (AlertStatus, Time)>,
+    heard: BTreeMap<LabelSet, BTreeMap<usize, (AlertStatus, Time)>>,
     agenda: BTreeMap<(Time, u64), (usize, Errand)>,
     /// Where each timer of each policy stands in the agenda.
     timers: BTreeMap<(usize, u64), (Time, u64)>,
@@ -270,9 +270,7 @@ impl Watcher {
         }
         self.work_off();
         for labels in self.known.forget(self.now) {
-            for index in 0..self.watched.len() {
-                self.heard.remove(&(index, labels.clone()));
-            }
+            self.heard.remove(&labels);
         }
         std::mem::take(&mut self.decided)
     }
@@ -396,7 +394,10 @@ impl Watcher {
         self.agenda.retain(|_, (own, _)| *own != index);
         self.timers.retain(|(own, _), _| *own != index);
         self.asking.retain(|(own, _), _| *own != index);
-        self.heard.retain(|(own, _), _| *own != index);
+        self.heard.retain(|_, heard| {
+            heard.remove(&index);
+            !heard.is_empty()
+        });
     }
 
     /// A policy that begins anew is told of all that fires.
@@ -405,7 +406,7 @@ impl Watcher {
         for notification in firing {
             self.correlator.take_in(self.now, &notification);
             if policy.listens_to(&notification) {
-                self.heard.insert((index, notification.labels.clone()), (notification.status, notification.starts_at));
+                self.hear(index, &notification);
                 self.plan(self.now, index, Errand::Tell(notification));
             }
         }
@@ -420,13 +421,22 @@ impl Watcher {
                 if !own.runs || !own.observer.policy().listens_to(&notification) {
                     continue;
                 }
-                let news = (notification.status, notification.starts_at);
                 // What several receivers are told of is told once.
-                if self.heard.insert((index, notification.labels.clone()), news) != Some(news) {
+                if self.hear(index, &notification) {
                     self.plan(self.now, index, Errand::Tell(notification.clone()));
                 }
             }
         }
+    }
+
+    /// A policy hears of an alert; whether that is news to it.
+    fn hear(&mut self, index: usize, notification: &Notification) -> bool {
+        let news = (notification.status, notification.starts_at);
+        if !self.heard.contains_key(&notification.labels) {
+            self.heard.insert(notification.labels.clone(), BTreeMap::new());
+        }
+        let heard = self.heard.get_mut(&notification.labels).expect("it was put there");
+        heard.insert(index, news) != Some(news)
     }
 
     /// An answer that nobody waits for any more, such as one that comes twice, changes nothing.

@@ -5,23 +5,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
+use firedrill_core::words::counted;
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::RuleSet;
 use serde_json::json;
 
 use super::setting::RuleNames;
-use crate::capturing::{Capture, Captured, capture};
+use crate::capturing::{Beside, Capture, Captured, capture};
 use crate::cli::{CaptureArgs, Format};
 use crate::command_line::CommandLine;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::importing::is_free;
+use crate::importing::{changes, copies, is_free, usual_changes};
 use crate::ledger::{Chain, FOLDER, Ledger, WATCH};
 use crate::load::{self, Source};
 use crate::output::{Output, Room, write_files};
 use crate::prometheus::{Access, Prometheus};
-use crate::pulling::{Limits, Pulled, Wanted, pull};
+use crate::pulling::{Limits, Wanted, pull};
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.capture/1";
@@ -42,25 +43,32 @@ pub fn execute(arguments: &CaptureArgs, output: Output) -> Result<Exit, Failure>
     }
     let policies = policies(&home)?;
     let rules = RuleNames::chosen(&home, &arguments.rules)?.texts(&[])?;
+    let prometheus = arguments.prometheus.as_ref().map(|url| {
+        let access = Access { token_file: arguments.token_file.clone(), ..Access::to(url) };
+        Prometheus::at(&access)
+    });
+    let prometheus = prometheus.transpose()?;
+    let mut notes = Vec::new();
+    let copies = copies(&rules, prometheus.as_ref(), &mut notes)?;
     let command = CommandLine::new("capture").word(&arguments.incident).options("--rules", &arguments.rules);
-    let command = command.options("--prometheus", arguments.prometheus.as_slice()).to_string();
+    let command = command.options("--prometheus", arguments.prometheus.as_slice()).options("--changes", &arguments.changes).to_string();
     let asked =
-        Capture { incident: &arguments.incident, watch: &watch, chains: &chains, policies: &policies, rules: &rules, command: &command };
+        Capture { incident: &arguments.incident, watch: &watch, chains: &chains, policies: &policies, rules: &copies, command: &command };
     let captured = capture(&asked)?;
-    let pulled = arguments.prometheus.as_ref().map(|url| pulled(arguments, url, (&captured, &policies), &rules)).transpose()?;
+    let beside = prometheus.map(|prometheus| beside((arguments, &prometheus), (&captured, &policies), &rules, &mut notes)).transpose()?;
     let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("incidents").join(&captured.name));
     is_free(&folder)?;
     let _room = Room::make("--out", &folder)?;
-    let files = captured.files(&asked, pulled.as_ref().zip(arguments.prometheus.as_deref()));
+    let files = captured.files(&asked, beside.as_ref());
     write_files(&folder, &files)?;
     match output.format {
-        Format::Text => output.data(&told(&captured, pulled.as_ref(), &folder))?,
+        Format::Text => output.data(&told(&captured, beside.as_ref(), (&folder, &notes)))?,
         Format::Json => {
             let (found, total) = captured.reproduced;
             let document = json!({
                 "schema": SCHEMA, "incident": captured.name, "folder": folder, "from": captured.from.to_string(),
                 "to": captured.to.to_string(), "observations": captured.watched.observed.len(), "decisions": total, "reproduced": found,
-                "samples": pulled.as_ref().map(|pulled| pulled.samples), "command": command,
+                "samples": beside.as_ref().map(|beside| beside.pulled.samples), "notes": notes, "command": command,
             });
             output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
         }
@@ -85,30 +93,36 @@ fn policies(home: &Home) -> Result<Vec<(Arc<Policy>, Source)>, Failure> {
     Ok(found)
 }
 
-/// The samples of that time.
-fn pulled(
-    arguments: &CaptureArgs,
-    url: &str,
+/// The samples of that time, and what changed in it.
+fn beside(
+    (arguments, prometheus): (&CaptureArgs, &Prometheus),
     (captured, policies): (&Captured, &[(Arc<Policy>, Source)]),
     rules: &[Source],
-) -> Result<Pulled, Failure> {
-    let prometheus = Prometheus::at(&Access { token_file: arguments.token_file.clone(), ..Access::to(url) })?;
+    notes: &mut Vec<String>,
+) -> Result<Beside, Failure> {
     let set = RuleSet::read(rules.iter().map(|source| (source.path.as_str(), source.text.as_str())))?;
     let conditions: Vec<_> = policies.iter().flat_map(|(policy, _)| policy.plans()).collect();
     let wanted = Wanted::by(&set, conditions);
-    let times = (captured.from.unix_millis(), captured.to.unix_millis());
-    pull(&prometheus, &wanted, times, Limits::default(), &mut |selector| tracing::info!(selector, "pulled"))
+    let (from, to) = (captured.from, captured.to);
+    let pulled = pull(prometheus, &wanted, (from.unix_millis(), to.unix_millis()), Limits::default(), &mut |selector| {
+        tracing::info!(selector, "pulled");
+    })?;
+    notes.extend(pulled.notes.iter().cloned());
+    let selectors = if arguments.changes.is_empty() { usual_changes(prometheus, (from, to)) } else { arguments.changes.clone() };
+    let changes = changes(prometheus, &selectors, (from, to), notes)?;
+    Ok(Beside { url: prometheus.url().to_owned(), pulled, changes })
 }
 
-fn told(captured: &Captured, pulled: Option<&Pulled>, folder: &Path) -> String {
+fn told(captured: &Captured, beside: Option<&Beside>, (folder, notes): (&Path, &[String])) -> String {
     let mut text = format!("{}: {}\n", captured.name, captured.sentence());
-    match pulled {
-        Some(pulled) => {
-            text += &format!("  {} samples in {} series beside it\n", pulled.samples, pulled.store.len());
-            pulled.notes.iter().for_each(|note| text += &format!("  note: {note}\n"));
+    match beside {
+        Some(Beside { pulled, changes, .. }) => {
+            let changes = counted(changes.len() as u64, "change");
+            text += &format!("  {} samples in {} series beside it, and {changes} of the system\n", pulled.samples, pulled.store.len());
         }
         None => text += "  no samples: with `--prometheus URL` other policies can be replayed to it, too\n",
     }
+    notes.iter().for_each(|note| text += &format!("  note: {note}\n"));
     let folder = folder.display();
     text + &format!("wrote {folder}; put right what is marked as a guess in {folder}/incident.yaml, then `firedrill replay {folder}`")
 }

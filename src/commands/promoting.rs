@@ -17,14 +17,11 @@ use crate::load;
 use crate::output::Output;
 use crate::promotion::again::decide_again;
 use crate::promotion::bake::{self, Bake};
-use crate::promotion::demotion::{self, Due};
+use crate::promotion::demotion::{self, Due, ITSELF};
 use crate::promotion::evidence::{Evidence, Question, WATCHER};
 use crate::promotion::needs::{Need, needs};
 use crate::promotion::profile::{ProfileName, Promotions};
 use crate::promotion::standing::Standing;
-
-/// Who writes what no person does.
-pub(super) const ITSELF: &str = "firedrill";
 
 /// A project and the folder of its ledger.
 pub(super) struct Books {
@@ -144,11 +141,7 @@ impl Books {
 
     /// The demotion that is due.
     fn due(&self, chain: &Chain) -> Option<Due> {
-        let standing = Standing::of(chain);
-        let promotions = self.promotions();
-        let asked = promotions.asked(standing.stage, promotions.profile.unwrap_or_default()).map(|(asked, _)| asked);
-        let is_baking = bake::of(&standing, actions(chain, &standing), Timestamp::now()).is_some();
-        demotion::due(chain, asked.as_ref(), is_baking)
+        demotion::due_now(chain, &self.promotions(), Timestamp::now())
     }
 
     /// What the next stage asks for.
@@ -157,7 +150,7 @@ impl Books {
         let profile = profile.map(profile_of).or(promotions.profile).unwrap_or_default();
         let asked = promotions.asked(subject.standing.stage, profile);
         let (needs, weakened) = asked.map_or_else(Default::default, |(asked, weakened)| (needs(&subject.evidence, &asked), weakened));
-        let bake = bake::of(&subject.standing, actions(&subject.chain, &subject.standing), Timestamp::now());
+        let bake = bake::of(&subject.standing, bake::actions(&subject.chain, &subject.standing), Timestamp::now());
         Outlook { profile, needs, weakened, bake, due: self.due(&subject.chain) }
     }
 
@@ -199,12 +192,6 @@ impl Books {
         };
         chain.entries.iter().filter(|own| is_unverified(&own.entry.by, &own.signed)).count()
     }
-}
-
-/// How many actions a policy has started at its stage.
-fn actions(chain: &Chain, standing: &Standing) -> u64 {
-    let is_action = |what: &What| matches!(what, What::Decision { event, is_backtest: false, .. } if event.get("decided").is_some());
-    chain.entries.iter().filter(|own| own.line > standing.line && is_action(&own.entry.what)).count() as u64
 }
 
 fn profile_of(given: ProfileArg) -> ProfileName {

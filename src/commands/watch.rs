@@ -71,7 +71,7 @@ pub fn execute(arguments: &WatchArgs, output: Output) -> Result<Exit, Failure> {
     }
     let (ended, end) = oneshot::channel();
     let keeping = keep(keeper, (&inbox, &patience), &server, ended);
-    let served = serve(listener, acceptor, &server, end);
+    let served = serve((listener, usize::from(arguments.most_connections)), acceptor, &server, end);
     inbox.stop();
     let kept = keeping.join().map_err(|_| anyhow::anyhow!("the ledger's writer found a bug in itself"))?;
     patience.stop();
@@ -104,7 +104,7 @@ fn keep(
 
 /// Serves until a signal comes or the keeper ends.
 fn serve(
-    listener: TcpListener,
+    (listener, most): (TcpListener, usize),
     acceptor: Option<tokio_rustls::TlsAcceptor>,
     server: &Arc<Server>,
     end: oneshot::Receiver<()>,
@@ -113,7 +113,8 @@ fn serve(
     runtime.block_on(async {
         listener.set_nonblocking(true).context("the listener cannot be shared")?;
         let listener = tokio::net::TcpListener::from_std(listener).context("the listener cannot be used")?;
-        let connections = Connections::of(listener, acceptor).context("the listener has no address")?;
+        let connections =
+            Connections::of(listener, acceptor, (most, Arc::clone(&server.metrics))).context("the listener has no address")?;
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = axum::serve(connections, router(Arc::clone(server))).with_graceful_shutdown(async {
             let _ = stopped.await;
@@ -195,7 +196,8 @@ fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<KeeperSetup, Fa
         Some(scenario) => declared(scenario, &home.base)?,
         None => Inventory::default(),
     });
-    Ok(KeeperSetup { folder, policies, inventory, clock: Arc::new(SystemClock::default()), metrics })
+    let promotions = home.project.as_ref().map(|project| project.promotions.clone()).unwrap_or_default();
+    Ok(KeeperSetup { folder, policies, inventory, clock: Arc::new(SystemClock::default()), metrics, promotions })
 }
 
 /// The stage that the ledger says a policy is at, as far as nothing acts there; without a word dry-run.

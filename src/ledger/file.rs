@@ -20,6 +20,12 @@ use crate::failure::Failure;
 const LOCK_TRIES: u32 = 1000;
 const LOCK_STEP: Duration = Duration::from_millis(10);
 
+/// So many threads wait for the disk at a time where several chains are written.
+const SYNC_THREADS: usize = 8;
+
+/// Most lines are shorter than this, bytes: so much is read to find the last one.
+const USUAL_BYTES: u64 = 16 << 10;
+
 /// What git is told of the folder: both sides of a fork are kept, and nothing about line ends is changed.
 const GIT_ATTRIBUTES: &str = "*.jsonl -text merge=union\n";
 
@@ -41,6 +47,8 @@ pub struct Ledger {
     keeps: bool,
     key: Option<Key>,
     is_broken: bool,
+    /// Whether something was written that the disk was not waited for.
+    is_unsynced: bool,
 }
 
 /// What was done when a chain was opened.
@@ -116,7 +124,19 @@ impl Ledger {
             Recovery { torn_bytes: torn.len(), is_completed, forks: if chain.heads.len() > 1 { chain.forks.clone() } else { Vec::new() } };
         let lines = lines(&bytes).count();
         let Chain { entries, heads, .. } = chain;
-        let mut own = Self { name, path, file, end: bytes.len() as u64, lines, heads, entries, keeps: true, key: None, is_broken: false };
+        let mut own = Self {
+            name,
+            path,
+            file,
+            end: bytes.len() as u64,
+            lines,
+            heads,
+            entries,
+            keeps: true,
+            key: None,
+            is_broken: false,
+            is_unsynced: false,
+        };
         if is_completed || !torn.is_empty() {
             own.repair(is_completed, &torn).with_context(|| format!("cannot repair {}", own.path.display()))?;
         }
@@ -172,21 +192,52 @@ impl Ledger {
     /// # Errors
     /// An entry is too long; somebody else changed the file; or it cannot be written.
     pub fn append(&mut self, entries: Vec<Entry>) -> Result<(), Failure> {
+        self.write(entries)?;
+        self.sync()
+    }
+
+    /// As [`Self::append`] without waiting for the disk: until [`Self::sync`] or [`sync_all`] has said so nothing of it is promised to anybody, and a
+    /// crash may leave out its end.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn write(&mut self, entries: Vec<Entry>) -> Result<(), Failure> {
         if entries.is_empty() {
             return Ok(());
         }
         self.is_as_it_was()?;
         let (text, recorded) = self.lines_of(entries)?;
-        let written = self.write(text.as_bytes());
+        let written = self.write_bytes(text.as_bytes());
         written.with_context(|| format!("cannot write {}", self.path.display()))?;
         self.end += text.len() as u64;
         self.lines += recorded.len();
         let last = recorded.last().expect("there is an entry");
         self.heads = vec![Head { number: last.number, hash: last.hash.clone() }];
-        // What the machine has seen is a help to notice that an end is gone. It is not waited for: after a crash it may be older than the chain.
-        let _ = fs::write(self.path.with_extension("head"), format!("{} {}\n", last.number, last.hash));
+        self.is_unsynced = true;
         if self.keeps {
             self.entries.extend(recorded);
+        }
+        Ok(())
+    }
+
+    /// Whether something was written that the disk was not waited for.
+    pub(crate) const fn is_unsynced(&self) -> bool {
+        self.is_unsynced
+    }
+
+    /// Waits until all that was written is on the disk.
+    ///
+    /// # Errors
+    /// The disk does not say so: nobody knows what it holds, and nothing more is written until the chain is opened again.
+    pub fn sync(&mut self) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.is_unsynced) {
+            return Ok(());
+        }
+        let synced = self.file.sync_data().inspect_err(|_| self.is_broken = true);
+        synced.with_context(|| format!("cannot write {}", self.path.display()))?;
+        // What the machine has seen is a help to notice that an end is gone. It is not waited for: after a crash it may be older than the chain.
+        if let Some(head) = self.heads.first() {
+            let _ = fs::write(self.path.with_extension("head"), format!("{} {}\n", head.number, head.hash));
         }
         Ok(())
     }
@@ -249,7 +300,8 @@ impl Ledger {
         }
         let lines = place.lines + entries.len();
         let name = place.name.clone();
-        let own = Self { name, path, file, end: length, lines, heads, entries, keeps: true, key: None, is_broken: false };
+        let own =
+            Self { name, path, file, end: length, lines, heads, entries, keeps: true, key: None, is_broken: false, is_unsynced: false };
         Ok((own, Recovery::default()))
     }
 
@@ -279,7 +331,10 @@ impl Ledger {
     }
 
     /// Refuses to write where the file is not the one that was opened, or not as long as it was left.
-    fn is_as_it_was(&self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// It is so, or what the disk holds is not known.
+    pub(crate) fn is_as_it_was(&self) -> Result<(), Failure> {
         let at_path = fs::metadata(&self.path).ok();
         let own = self.file.metadata().ok();
         let is_same = matches!((&at_path, &own), (Some(there), Some(own)) if is_one_file(there, own) && own.len() == self.end);
@@ -291,15 +346,14 @@ impl Ledger {
         Err(vec![Problem::in_file("FD0812", &path, message).remedy("open it again: it is verified anew, and nothing was written")].into())
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = self.file.seek(SeekFrom::Start(self.end)).and_then(|_| self.file.write_all(bytes));
         if let Err(error) = written {
             // A full disk: what got there is taken off again, so that the next one finds whole lines.
             self.is_broken = self.file.set_len(self.end).is_err();
             return Err(error);
         }
-        // Where this fails nobody knows what the disk holds: the file has to be read again.
-        self.file.sync_data().inspect_err(|_| self.is_broken = true)
+        Ok(())
     }
 
     fn repair(&mut self, is_completed: bool, torn: &[u8]) -> io::Result<()> {
@@ -317,6 +371,23 @@ impl Ledger {
         }
         self.file.sync_data()
     }
+}
+
+/// Waits until all that was written to several chains is on the disk. They are waited for together: a disk writes what several wait for at once.
+///
+/// # Errors
+/// As [`Ledger::sync`], of the first of them.
+pub fn sync_all(mut ledgers: Vec<&mut Ledger>) -> Result<(), Failure> {
+    let share = ledgers.len().div_ceil(SYNC_THREADS).max(1);
+    let sync = |own: &mut [&mut Ledger]| own.iter_mut().try_for_each(|ledger| ledger.sync());
+    if ledgers.len() <= 1 {
+        return sync(&mut ledgers);
+    }
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = ledgers.chunks_mut(share).map(|own| scope.spawn(move || sync(own))).collect();
+        let synced: Vec<_> = waiting.into_iter().map(|own| own.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
+        synced.into_iter().collect()
+    })
 }
 
 fn file_path(folder: &Path, name: &Name) -> PathBuf {
@@ -408,13 +479,21 @@ fn complete(bytes: &mut Vec<u8>, name: &Name) -> (bool, Vec<u8>) {
 /// Whether the last line before a place is the one that was last there.
 fn ends_with_head(file: &mut File, place: &Released) -> io::Result<bool> {
     let [head] = place.heads.as_slice() else { return Ok(place.heads.is_empty() && place.end == 0) };
-    let from = place.end.saturating_sub(MOST_BYTES as u64);
-    file.seek(SeekFrom::Start(from))?;
-    let mut bytes = Vec::new();
-    file.take(place.end - from).read_to_end(&mut bytes)?;
-    let Some(last) = bytes.strip_suffix(b"\n") else { return Ok(false) };
-    let last = last.rsplit(|byte| *byte == b'\n').next().unwrap_or(last);
-    Ok(std::str::from_utf8(last).is_ok_and(|text| line::read(text, 0).is_ok_and(|(own, _)| own.hash == head.hash)))
+    for most in [USUAL_BYTES, MOST_BYTES as u64 + 1] {
+        let from = place.end.saturating_sub(most);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        Read::by_ref(file).take(place.end - from).read_to_end(&mut bytes)?;
+        let Some(last) = bytes.strip_suffix(b"\n") else { return Ok(false) };
+        let begins = last.iter().rposition(|byte| *byte == b'\n');
+        if begins.is_none() && from > 0 {
+            // The line is longer than what was read.
+            continue;
+        }
+        let last = &last[begins.map_or(0, |at| at + 1)..];
+        return Ok(std::str::from_utf8(last).is_ok_and(|text| line::read(text, 0).is_ok_and(|(own, _)| own.hash == head.hash)));
+    }
+    Ok(false)
 }
 
 /// The chain, and the finding that an entry is gone which this machine has seen at its end.

@@ -11,6 +11,9 @@ use ureq::{Agent, Error, Proxy};
 
 use super::{Access, Trouble};
 
+/// So many connections to one Prometheus are kept for the next question.
+const IDLE_CONNECTIONS: usize = 16;
+
 /// What came back, whatever its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -104,6 +107,8 @@ pub fn agent(url: &str, timeout: Duration) -> Result<Agent, Trouble> {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .timeout_global(Some(timeout))
+        // As many as a watcher's threads, so that none connects anew for each question.
+        .max_idle_connections_per_host(IDLE_CONNECTIONS)
         .user_agent(concat!("firedrill/", env!("CARGO_PKG_VERSION")))
         .accept("application/json")
         .proxy(if is_here { None } else { Proxy::try_from_env() });

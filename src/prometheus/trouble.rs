@@ -107,11 +107,15 @@ impl Trouble {
     pub fn remedy(&self) -> String {
         let text = match self {
             Self::Url { .. } => "write it as `http://HOST:9090` or `https://HOST/PREFIX`",
-            Self::Token { .. } => "name a file that holds the token alone, with `--token-file`",
+            Self::Token { .. } => {
+                "name a file that holds the token alone, with `--token-file`, which of `watch` is `--prometheus-token-file`"
+            }
             Self::Unreachable { url, .. } => return format!("try `curl -s {url}` from here; is the port right, and does it run?"),
             Self::Slow { .. } => "ask for less at a time, or allow more with `--timeout`",
             Self::Large { .. } => "take a shorter stretch, fewer rules, or allow more with `--largest`",
-            Self::NotAllowed { .. } => "give a bearer token with `--token-file`; reading is enough",
+            Self::NotAllowed { .. } => {
+                "give a bearer token with `--token-file`, which of `watch` is `--prometheus-token-file`; reading is enough"
+            }
             Self::Status { .. } => "name the URL under which Prometheus itself answers: no login page, no other program",
             Self::Refused { kind, .. } if kind == "bad_data" => "put the expression right; an older Prometheus may not know all of it",
             Self::Refused { .. } => "ask for less at a time; its limits are `--query.max-samples` and `--query.timeout`",

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::standing::Standing;
+use crate::ledger::{Chain, What};
 
 /// How many actions a trial lasts.
 pub const ACTIONS: u64 = 5;
@@ -30,6 +31,13 @@ pub fn of(standing: &Standing, actions: u64, now: Timestamp) -> Option<Bake> {
     let lasted = standing.lasted(now);
     let is_on = standing.is_promoted && standing.stage.may_act() && actions < ACTIONS && lasted < LASTS;
     is_on.then(|| Bake { actions_left: ACTIONS - actions, time_left: Span::from_nanos(LASTS.as_nanos() - lasted.as_nanos()) })
+}
+
+/// How many actions a policy has started at its stage.
+#[must_use]
+pub fn actions(chain: &Chain, standing: &Standing) -> u64 {
+    let is_action = |what: &What| matches!(what, What::Decision { event, is_backtest: false, .. } if event.get("decided").is_some());
+    chain.entries.iter().filter(|own| own.line > standing.line && is_action(&own.entry.what)).count() as u64
 }
 
 /// The policy as it runs on trial: every cap halved, every verification held for twice as long, and given that much more time.

@@ -1,14 +1,19 @@
 //! What takes a policy back without anybody asking.
 
+use firedrill_core::action::Action;
 use firedrill_core::journal::{Event, ProposalChange, Verification};
 use firedrill_core::time::Span;
 use firedrill_policies::guard::breaker;
 use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 
-use super::profile::{Asked, before};
+use super::bake;
+use super::profile::{Asked, Promotions, before};
 use super::standing::{Standing, between};
 use crate::ledger::{Chain, Labelled, Recorded, What};
+
+/// Who writes what no person does.
+pub const ITSELF: &str = "firedrill";
 
 /// So many of the last are looked at.
 const LAST: usize = 20;
@@ -65,6 +70,15 @@ pub fn due(chain: &Chain, asked: Option<&Asked>, is_baking: bool) -> Option<Due>
     Some(Due { to: before(standing.stage).unwrap_or(Stage::Draft), because })
 }
 
+/// As [`due`], by what a project asks for, now.
+#[must_use]
+pub fn due_now(chain: &Chain, promotions: &Promotions, now: Timestamp) -> Option<Due> {
+    let standing = Standing::of(chain);
+    let asked = promotions.asked(standing.stage, promotions.profile.unwrap_or_default()).map(|(asked, _)| asked);
+    let is_baking = bake::of(&standing, bake::actions(chain, &standing), now).is_some();
+    due(chain, asked.as_ref(), is_baking)
+}
+
 impl Since {
     fn take(&mut self, own: &Recorded) {
         let number = own.number;
@@ -95,6 +109,8 @@ impl Since {
 
     fn take_event(&mut self, (number, at, stage): (u64, Timestamp, Stage), event: &Event) {
         match event {
+            // To wait is decided at every stage, and does nothing.
+            Event::Decided { what: Action::Wait { .. }, .. } => {}
             Event::Decided { .. } if !stage.may_act() => {
                 self.grave.get_or_insert_with(|| format!("it acted at the stage {} (entry {number})", stage.word()));
             }
@@ -143,7 +159,7 @@ impl Since {
 
 #[cfg(test)]
 mod tests {
-    use firedrill_core::action::{Action, Target};
+    use firedrill_core::action::{ActionId, Target};
     use firedrill_core::name::Name;
 
     use super::super::profile::SMALL;
@@ -218,6 +234,17 @@ mod tests {
         check(Stage::Full, false, vec![trip(2), acts(3), trip(10)], None);
         // It refuses as long as it is open: that is one trip.
         check(Stage::Full, false, vec![trip(2), trip(3), trip(4)], None);
+    }
+
+    #[test]
+    fn to_wait_is_no_action_and_to_act_where_nothing_may_is_one_too_many() {
+        let decided = |what: Action| {
+            let (policy, target, action) =
+                (Name::new("p"), Target::Service(Name::new("s")), ActionId { policy: Name::new("p"), ordinal: 0 });
+            event(2, Stage::Shadow, &Event::Decided { policy, incident: 0, step: 0, action, what, target, reason: String::new() })
+        };
+        check(Stage::Shadow, false, vec![decided(Action::Wait { span: Span::from_seconds(5) })], None);
+        check(Stage::Shadow, false, vec![decided(Action::Rollback)], Some("dry-run: it acted at the stage shadow (entry 2)"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Nothing that goes wrong there is an answer. What is not answered in time is unknown, and the figures say why.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -118,7 +119,13 @@ pub fn answer_all(patience: &Patience, asks: &dyn Asks, inbox: &Inbox) {
         };
         let mut failed = None;
         let mut noticing = |expression: &str, at_ms: i64| ask(expression, at_ms).inspect_err(|why| failed = Some(why.clone()));
-        let input = want.answer(at, &mut noticing);
+        // A bug in what judges an answer must not leave its question open for ever, nor its thread dead.
+        let judged = catch_unwind(AssertUnwindSafe(|| want.answer(at, &mut noticing)));
+        let input = judged.unwrap_or_else(|_| {
+            let why = "the answer could not be judged: this is a bug of firedrill".to_owned();
+            failed = Some(why.clone());
+            want.answer(at, &mut |_, _| Err(why.clone()))
+        });
         if let Some(why) = &failed {
             tracing::warn!(%policy, query = want.query, why, "no answer: unknown");
         }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::ledger::{Chain, Entry, Hashes, Ledger, Recorded, Recovery, Released, WATCH, What};
+use crate::ledger::{Chain, Entry, Hashes, Ledger, Recorded, Recovery, Released, WATCH, What, sync_all};
+use crate::promotion::demotion::{Due, ITSELF};
 
 /// The version of the file in which a watcher keeps its memory.
 pub const STATE_SCHEMA: &str = "firedrill.watch-state/1";
+
+/// How the files begin in which a memory is written before it takes the place of the one before.
+const HALF_KEPT: &str = "watch-half-kept-";
 
 /// Who writes what a watcher writes.
 const BY: &str = "watch";
@@ -72,6 +76,8 @@ pub struct Found {
     pub recovery: Recovery,
     /// The memory to begin with; `None`: none fits, and all is heard again.
     pub saved: Option<Saved>,
+    /// What was observed before that, for a memory that turns out to be another version's.
+    before: Vec<Recorded>,
     /// What was observed after that, in order.
     pub observed: Vec<Observed>,
     /// The calendar instant from which the chain's instants count; `None` for a new chain.
@@ -85,13 +91,15 @@ impl Book {
     /// Somebody watches already; the chain is not sound; or it cannot be read.
     pub fn open(folder: &Path, start: Start, hashes: BTreeMap<Name, Hashes>) -> Result<(Self, Found), Failure> {
         let (mut watch, recovery) = Ledger::open(folder, &Name::new(WATCH))?;
-        let entries = watch.forget();
+        clear_away(folder);
+        let mut entries = watch.forget();
         let first = entries.iter().find_map(|recorded| session_start(&recorded.entry.what));
         let start = first.unwrap_or(start);
         let (saved, from) = remembered(folder, &entries);
         let observed = read_observations(&entries[from..], start)?;
+        entries.truncate(from);
         let book = Self { folder: folder.to_owned(), watch, policies: BTreeMap::new(), hashes, start };
-        Ok((book, Found { recovery, saved, observed, start: first }))
+        Ok((book, Found { recovery, saved, before: entries, observed, start: first }))
     }
 
     /// From where instants count.
@@ -156,10 +164,25 @@ impl Book {
             let at = self.timestamp(record.at)?;
             by_policy.entry(policy).or_default().push(Entry { at, by: BY.to_owned(), what });
         }
-        for (policy, entries) in by_policy {
-            self.append(&policy, entries)?;
-        }
-        Ok(())
+        self.append(by_policy)
+    }
+
+    /// Writes down that a policy is taken back by itself.
+    ///
+    /// # Errors
+    /// As [`Self::decide`].
+    pub fn demote(&mut self, policy: &Name, (from, due): (Stage, Due), at: Time) -> Result<(), Failure> {
+        let what = What::Demotion { from, to: due.to, because: due.because, automatic: true };
+        let entry = Entry { at: self.timestamp(at)?, by: ITSELF.to_owned(), what };
+        self.append([(policy.clone(), vec![entry])].into())
+    }
+
+    /// The chain of a policy as it stands.
+    ///
+    /// # Errors
+    /// It is not sound, or cannot be read.
+    pub fn chain(&self, policy: &Name) -> Result<Chain, Failure> {
+        Ledger::read(&self.folder, policy)?.sound()
     }
 
     /// Writes down that a policy is watched from now on: the time that passes without an alert is evidence too.
@@ -170,7 +193,7 @@ impl Book {
         let hashes = self.hashes.get(policy).cloned().unwrap_or_default();
         let what = What::State { of: WATCHING.to_owned(), value: json!({ "stage": stage, "hashes": hashes }) };
         let entry = Entry { at: self.timestamp(at)?, by: BY.to_owned(), what };
-        self.append(policy, vec![entry])
+        self.append([(policy.clone(), vec![entry])].into())
     }
 
     /// Gives up the chains of policies that were not written to for a while, so that people can write to them.
@@ -210,43 +233,39 @@ impl Book {
         self.policies.values().any(|page| matches!(page, Page::Open { .. }))
     }
 
-    /// Keeps a memory, so that a restart need not hear all again. Nothing rests on it: without it all is heard again.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn remember(&self, saved: Saved) -> anyhow::Result<()> {
-        let Some(after) = self.watch.head() else { return Ok(()) };
-        let document = StateDocument { schema: STATE_SCHEMA.to_owned(), after: after.to_owned(), saved };
-        let path = state_path(&self.folder);
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder).context("cannot write what the watcher remembers")?;
-        file.write_all(&serde_json::to_vec(&document)?)?;
-        file.as_file().sync_data()?;
-        file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(())
+    /// A memory as it can be kept, so that a restart need not hear all again. Nothing rests on it: without it all is heard again. `None`: the chain has
+    /// nothing yet that it could follow.
+    #[must_use]
+    pub fn memory(&self, saved: Saved) -> Option<Memory> {
+        let document = StateDocument { schema: STATE_SCHEMA.to_owned(), after: self.watch.head()?.to_owned(), saved };
+        Some(Memory { folder: self.folder.clone(), document })
     }
 
-    /// Adds to the chain of a policy. Where the file was replaced meanwhile, as git does, nothing was written: the one that is there now is opened and taken.
-    fn append(&mut self, policy: &Name, entries: Vec<Entry>) -> Result<(), Failure> {
-        let is_replaced =
-            |failure: &Failure| matches!(failure, Failure::Input(problems) if problems.iter().any(|problem| problem.code == "FD0812"));
-        match self.page(policy)?.append(entries.clone()) {
-            Err(failure) if is_replaced(&failure) => {
-                tracing::warn!(chain = %policy, "the chain was replaced by another file, which is gone on with");
-                self.policies.remove(policy);
-                self.page(policy)?.append(entries)
-            }
-            done => done,
+    /// Adds to the chains of policies: writes all of it, and then waits for the disk once for all of them.
+    fn append(&mut self, by_policy: BTreeMap<Name, Vec<Entry>>) -> Result<(), Failure> {
+        for (policy, entries) in by_policy {
+            self.page(&policy)?.write(entries)?;
         }
+        let written =
+            self.policies.values_mut().filter_map(|page| if let Page::Open { ledger, .. } = page { Some(&mut **ledger) } else { None });
+        sync_all(written.filter(|ledger| ledger.is_unsynced()).collect())
     }
 
+    /// The chain of a policy. Where its file was replaced meanwhile, as git does, the one that is there now is opened and taken.
     fn page(&mut self, policy: &Name) -> Result<&mut Ledger, Failure> {
         let now = Instant::now();
         let page = match self.policies.remove(policy) {
-            Some(Page::Open { ledger, since, .. }) => Page::Open { ledger, since, last: now },
+            Some(Page::Open { ledger, since, .. }) if ledger.is_as_it_was().is_ok() => Page::Open { ledger, since, last: now },
             other => {
-                let opened = match &other {
-                    Some(Page::Released(place)) => Ledger::resume(place),
-                    _ => Ledger::open(&self.folder, policy),
+                let opened = match other {
+                    Some(Page::Released(place)) => Ledger::resume(&place),
+                    Some(Page::Open { ledger, .. }) => {
+                        tracing::warn!(chain = %policy, "the chain was replaced by another file, which is gone on with");
+                        // With its lock: where it is still the same file that is asked for again.
+                        drop(ledger);
+                        Ledger::open(&self.folder, policy)
+                    }
+                    None => Ledger::open(&self.folder, policy),
                 };
                 let mut ledger = Box::new(opened?.0);
                 ledger.forget();
@@ -266,6 +285,43 @@ impl Book {
     }
 }
 
+/// What a watcher remembers, to be kept by whoever has the time.
+pub struct Memory {
+    folder: PathBuf,
+    document: StateDocument,
+}
+
+impl Memory {
+    /// Keeps it in the place of the one before.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self) -> anyhow::Result<()> {
+        let path = state_path(&self.folder);
+        let file = tempfile::Builder::new().prefix(HALF_KEPT).suffix(".state").tempfile_in(&self.folder);
+        let file = file.context("cannot write what the watcher remembers")?;
+        // Not as one text in memory: it may be large.
+        let mut writer = BufWriter::with_capacity(1 << 20, file);
+        serde_json::to_writer(&mut writer, &self.document)?;
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().sync_data()?;
+        file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(())
+    }
+}
+
+impl Found {
+    /// All that was ever observed, in order: for a memory that is of no use.
+    ///
+    /// # Errors
+    /// Another firedrill wrote it.
+    pub fn all(self, start: Start) -> Result<Vec<Observed>, Failure> {
+        let mut all = read_observations(&self.before, start)?;
+        all.extend(self.observed);
+        Ok(all)
+    }
+}
+
 /// Which incident asked, and what, if it was a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -277,6 +333,17 @@ pub struct Asked {
 
 fn state_path(folder: &Path) -> PathBuf {
     folder.join(format!("{WATCH}.state"))
+}
+
+/// Takes away what a watcher that was killed has left half kept of its memory. Whoever has the lock of its chain is the only one.
+fn clear_away(folder: &Path) {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_half_kept = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(HALF_KEPT) && name.ends_with(".state")
+    };
+    // One that stays is in nobody's way.
+    files.filter(is_half_kept).for_each(|path| _ = fs::remove_file(path));
 }
 
 /// A value as JSON. What goes into the ledger is plain data.

@@ -7,14 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
+use firedrill_core::action::Action;
 use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::Event;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
+use firedrill_core::words::counted;
+use firedrill_policies::guard::breaker;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::policy::Policy;
 use firedrill_policies::watcher::{Decision, Observation, Observed, Past, Want, Watcher, WatcherSetup, query_of};
+use jiff::Timestamp;
 
 use super::asking::Patience;
 use super::book::{Asked, Book, Found, plain_event, would_act};
@@ -23,6 +30,9 @@ use super::inbox::{Inbox, Message, Reply, Taken};
 use super::metrics::Metrics;
 use crate::failure::Failure;
 use crate::ledger::{Hashes, question_text};
+use crate::promotion::demotion::due_now;
+use crate::promotion::profile::Promotions;
+use crate::promotion::standing::Standing;
 
 /// Messages of one round at most. Each round waits for the disk once for every policy that decided something, so the more there is to do the fewer rounds.
 const ROUND: usize = 1_024;
@@ -52,6 +62,8 @@ pub struct KeeperSetup {
     pub clock: Arc<dyn Clock>,
     /// Where it counts what it does.
     pub metrics: Arc<Metrics>,
+    /// What the project asks of promotions, by which policies are taken back.
+    pub promotions: Promotions,
 }
 
 /// The one who decides and writes.
@@ -62,10 +74,14 @@ pub struct Keeper {
     ticker: Ticker,
     inventory: Arc<Inventory>,
     metrics: Arc<Metrics>,
+    promotions: Promotions,
+    /// Policies whose breaker has refused and that have not acted since: their next refusal is no news.
+    stopped: BTreeSet<Name>,
     observed: Vec<(Observed, Option<Asked>)>,
     decided: Vec<Decision>,
     unkept: usize,
     kept_at: Instant,
+    saving: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Keeper {
@@ -74,26 +90,33 @@ impl Keeper {
     /// # Errors
     /// Somebody watches already, or the ledger is not sound or cannot be read or written.
     pub fn open(setup: KeeperSetup) -> Result<(Self, Vec<String>), Failure> {
-        let KeeperSetup { folder, policies, inventory, clock, metrics } = setup;
+        let KeeperSetup { folder, policies, inventory, clock, metrics, promotions } = setup;
         let hashes = policies.iter().map(|(policy, _, hashes)| (policy.name.clone(), hashes.clone())).collect();
         let (mut book, found) = Book::open(&folder, first_start(&*clock), hashes)?;
         let policies: Vec<_> = policies.into_iter().map(|(policy, stage, _)| (policy, stage)).collect();
         let setup = WatcherSetup { start: book.start(), policies, inventory: Arc::clone(&inventory) };
         let mut notes = found.recovery.told();
-        let (mut watcher, redecided) = heard_again(setup, found, &mut notes);
+        let (mut watcher, redecided) = heard_again(setup, found, &mut notes)?;
         let pasts = complete(&mut book, &mut watcher, redecided, &mut notes)?;
         let ticker = Ticker::new(clock, book.start());
         let (observed, decided, unkept, kept_at) = (Vec::new(), Vec::new(), 0, Instant::now());
-        let mut keeper = Self { watcher, book, ticker, inventory, metrics, observed, decided, unkept, kept_at };
+        let stopped = BTreeSet::new();
+        let mut keeper =
+            Self { watcher, book, ticker, inventory, metrics, promotions, stopped, observed, decided, unkept, kept_at, saving: None };
         let beginning = keeper.watcher.beginning(env!("CARGO_PKG_VERSION"), |policy| pasts.get(policy).cloned().unwrap_or_default());
         let at = keeper.ticker.read().at;
         keeper.take_in(at, beginning, None);
         keeper.write()?;
         let watched: Vec<(Name, Stage)> = keeper.watcher.policies().map(|(policy, stage, _)| (policy.name.clone(), stage)).collect();
-        for (policy, stage) in watched {
-            keeper.book.begin(&policy, stage, at)?;
+        for (policy, stage) in &watched {
+            keeper.book.begin(policy, *stage, at)?;
+        }
+        // A crash may have come before what a decision led to.
+        for (policy, _) in watched {
+            notes.extend(keeper.take_back(&policy, at)?);
         }
         keeper.remember();
+        keeper.tell_load();
         Ok((keeper, notes))
     }
 
@@ -135,8 +158,12 @@ impl Keeper {
             // Whoever sent it may be gone: it is kept all the same, and a second delivery changes nothing.
             let _ = reply.send(taken);
         }
-        written?;
-        self.tell_of_itself(began, is_busy);
+        for policy in written? {
+            if let Some(told) = self.take_back(&policy, at)? {
+                tracing::warn!("{told}");
+            }
+        }
+        self.tell_of_itself((began, at), is_busy);
         Ok((at, self.watcher.take_wants()))
     }
 
@@ -161,7 +188,7 @@ impl Keeper {
             Metrics::set(&self.metrics.waiting, inbox.waiting());
             self.book.rest();
             if self.unkept >= REMEMBER_AFTER && self.kept_at.elapsed() >= REMEMBER_EVERY {
-                self.remember();
+                self.remember_meanwhile();
             }
         }
         self.remember();
@@ -232,10 +259,15 @@ impl Keeper {
         self.observed.push((observed, asked));
     }
 
-    fn write(&mut self) -> Result<(), Failure> {
+    /// Writes down what was observed and decided; gives the policies of which something was decided that can take them back.
+    fn write(&mut self) -> Result<BTreeSet<Name>, Failure> {
         let (observed, decided) = (std::mem::take(&mut self.observed), std::mem::take(&mut self.decided));
         if observed.is_empty() {
-            return Ok(());
+            return Ok(BTreeSet::new());
+        }
+        let mut suspects = BTreeSet::new();
+        for decision in decided.iter().filter(|decision| can_take_back(&mut self.stopped, decision)) {
+            suspects.insert(decision.policy.clone());
         }
         self.book.observe(&observed, &self.inventory)?;
         let count = decided.len();
@@ -243,21 +275,52 @@ impl Keeper {
         Metrics::add(&self.metrics.observations, observed.len());
         Metrics::add(&self.metrics.decisions, count);
         self.unkept += observed.len();
-        Ok(())
+        Ok(suspects)
     }
 
+    /// Takes a policy back if what stands in its chain asks for it; says so. It is watched at its old stage until the next session.
+    fn take_back(&mut self, policy: &Name, at: Time) -> Result<Option<String>, Failure> {
+        let chain = self.book.chain(policy)?;
+        let nanos = i128::from(self.watcher.start().unix_millis()) * 1_000_000 + i128::from(at.as_nanos());
+        let now = Timestamp::from_nanosecond(nanos).context("the clock is beyond all calendars")?;
+        let Some(due) = due_now(&chain, &self.promotions, now) else { return Ok(None) };
+        let from = Standing::of(&chain).stage;
+        let told = format!("`{policy}` is demoted from {} to {}: {}", from.word(), due.to.word(), due.because);
+        self.book.demote(policy, (from, due), at)?;
+        Metrics::add(&self.metrics.demotions, 1);
+        Ok(Some(told))
+    }
+
+    /// Keeps its memory, and waits for that.
     fn remember(&mut self) {
-        if let Err(error) = self.book.remember(self.watcher.saved()) {
-            tracing::warn!("what the watcher remembers is not kept, so that a restart takes longer: {error:#}");
-        }
+        self.remember_meanwhile();
+        self.remembered();
+    }
+
+    /// Keeps its memory on another thread, for it may be large; after the one that may be under way.
+    fn remember_meanwhile(&mut self) {
+        self.remembered();
+        self.saving = self.book.memory(self.watcher.saved()).map(|memory| thread::spawn(move || memory.keep()));
         (self.unkept, self.kept_at) = (0, Instant::now());
     }
 
-    fn tell_of_itself(&self, began: Instant, is_busy: bool) {
+    /// Waits until the memory is kept that is under way.
+    fn remembered(&mut self) {
+        let kept = self.saving.take().map(|saving| saving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        if let Some(Err(error)) = kept {
+            tracing::warn!("what the watcher remembers is not kept, so that a restart takes longer: {error:#}");
+        }
+    }
+
+    fn tell_load(&self) {
         let (alerts, asking) = self.watcher.load();
         Metrics::set(&self.metrics.alerts, alerts);
         Metrics::set(&self.metrics.asking, asking);
-        let seconds = self.watcher.start().prometheus_millis(self.watcher.now()) / 1_000;
+    }
+
+    fn tell_of_itself(&self, (began, at): (Instant, Time), is_busy: bool) {
+        self.tell_load();
+        let seconds = self.watcher.start().prometheus_millis(at) / 1_000;
         self.metrics.last_round.store(seconds.unsigned_abs(), Ordering::Relaxed);
         if is_busy {
             Metrics::add(&self.metrics.rounds, 1);
@@ -272,19 +335,44 @@ fn first_start(clock: &dyn Clock) -> Start {
 }
 
 /// A watcher that has heard all that the ledger holds, and what it decided of what its memory does not hold.
-fn heard_again(setup: WatcherSetup, found: Found, notes: &mut Vec<String>) -> (Watcher, Vec<Decision>) {
-    let mut watcher = Watcher::new(setup.clone());
-    if let Some(Err(why)) = found.saved.map(|saved| watcher.restore(saved)) {
-        // The observations since are not enough without it: policies begin anew with what fires now.
-        notes.push(format!("what the watcher remembered does not fit, so its policies begin anew: {why}"));
-        return (Watcher::new(setup), Vec::new());
-    }
-    let decided = found.observed.iter().flat_map(|observed| watcher.take_in(observed)).collect();
-    if !found.observed.is_empty() {
-        notes.push(format!("{} observations were heard again", found.observed.len()));
+fn heard_again(setup: WatcherSetup, mut found: Found, notes: &mut Vec<String>) -> Result<(Watcher, Vec<Decision>), Failure> {
+    let start = setup.start;
+    let mut watcher = Watcher::new(setup);
+    let observed = match found.saved.take().map(|saved| watcher.restore(saved)) {
+        // Another version of the engine has kept it, and nothing of it is taken up. All that it rested on stands in the ledger.
+        Some(Err(why)) => {
+            notes.push(format!("what the watcher remembered does not fit, so all is heard again: {why}"));
+            found.all(start)?
+        }
+        Some(Ok(())) | None => found.observed,
+    };
+    let decided = observed.iter().flat_map(|observed| watcher.take_in(observed)).collect();
+    if !observed.is_empty() {
+        notes.push(format!("{} heard again", counted_were(observed.len(), "observation")));
     }
     let _ = watcher.take_wants();
-    (watcher, decided)
+    Ok((watcher, decided))
+}
+
+/// So many of something with its verb.
+fn counted_were(count: usize, noun: &str) -> String {
+    format!("{} {}", counted(count as u64, noun), if count == 1 { "was" } else { "were" })
+}
+
+/// Whether a decision is of those that take a policy back. The breaker trips once, and refuses for as long as it is open.
+fn can_take_back(stopped: &mut BTreeSet<Name>, decision: &Decision) -> bool {
+    let Decision { policy, record, .. } = decision;
+    match &record.event {
+        Event::Refused { guard, .. } if guard.as_str() == breaker::NAME => stopped.insert(policy.clone()),
+        // To wait is decided at every stage, and does nothing.
+        Event::Decided { what: Action::Wait { .. }, .. } => false,
+        Event::Decided { .. } | Event::WouldAct { .. } => {
+            stopped.remove(policy);
+            matches!(record.event, Event::Decided { .. })
+        }
+        Event::Verified { .. } | Event::ProposalChanged { .. } => true,
+        _ => false,
+    }
 }
 
 /// Adds the decisions that the chains of the policies lack, and gives how far each has come.
@@ -314,7 +402,7 @@ fn complete(
         pasts.insert(name, past);
     }
     if !lacking.is_empty() {
-        notes.push(format!("{} decisions were missing after a crash and are in the ledger now", lacking.len()));
+        notes.push(format!("{} missing after a crash, and in the ledger now", counted_were(lacking.len(), "decision")));
         let policies: BTreeSet<Name> = lacking.iter().map(|decision| decision.policy.clone()).collect();
         book.decide(lacking)?;
         for name in policies {

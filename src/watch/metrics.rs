@@ -26,6 +26,14 @@ pub struct Metrics {
     pub decisions: AtomicU64,
     /// What would have been done.
     pub would_act: AtomicU64,
+    /// Policies that were taken back by themselves.
+    pub demotions: AtomicU64,
+    /// Connections that were closed because there were too many.
+    pub too_many: AtomicU64,
+    /// Connections that were closed because nothing was said over them.
+    pub silent: AtomicU64,
+    /// Connections that are open now.
+    pub connections: AtomicU64,
     /// Questions that Prometheus answered.
     pub answered: AtomicU64,
     /// Questions that got no answer: unknown.
@@ -85,6 +93,10 @@ impl Metrics {
         family("observations_total", "counter", "Observations written to the ledger.", &[("", of(&self.observations))]);
         family("decisions_total", "counter", "Decisions, and what led to them, written to the ledger.", &[("", of(&self.decisions))]);
         family("would_act_total", "counter", "Actions that a policy would have started.", &[("", of(&self.would_act))]);
+        family("demotions_total", "counter", "Policies that were taken back a stage or more by themselves.", &[("", of(&self.demotions))]);
+        let closed = [("{reason=\"too_many\"}", of(&self.too_many)), ("{reason=\"silent\"}", of(&self.silent))];
+        family("connections_closed_total", "counter", "Connections that the watcher has closed, by why.", &closed);
+        family("connections", "gauge", "Connections that are open.", &[("", of(&self.connections))]);
         let questions = [("{result=\"answered\"}", of(&self.answered)), ("{result=\"unknown\"}", of(&self.unanswered))];
         family("questions_total", "counter", "Questions of policies; unknown are those that Prometheus did not answer.", &questions);
         family("clock_set_total", "counter", "How often the clock was found to have been set.", &[("", of(&self.clock_set))]);
@@ -118,6 +130,6 @@ mod tests {
         read(&text, Dialect::Prometheus, &mut store).unwrap_or_else(|errors| panic!("{errors:?}"));
         let found: Vec<String> = store.ids().map(|id| store.labels(id).to_string()).collect();
         assert!(found.iter().any(|labels| labels == "firedrill_watch_alerts_total{kind=\"news\"}"), "{found:?}");
-        assert_eq!(found.len(), 19);
+        assert_eq!(found.len(), 23);
     }
 }

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,9 +16,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
 use firedrill_core::time::Start;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::TlsAcceptor;
 
 use super::access::Access;
@@ -31,7 +34,10 @@ const MOST_BYTES: usize = 4 << 20;
 const ARRIVES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Connections that are being secured at a time.
-const MOST_CONNECTIONS: usize = 512;
+const MOST_HANDSHAKES: usize = 64;
+
+/// A connection over which nothing was said for so long is closed: it would keep the place of another one.
+const SILENCE: Duration = Duration::from_secs(120);
 
 /// Webhooks that are being read at a time, so that no more than so many bodies are in memory.
 const MOST_AT_ONCE: usize = 64;
@@ -168,22 +174,23 @@ pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
-/// Connections that are ready to be spoken over: a few at a time, and none that waits for another one's handshake.
+/// Connections that are ready to be spoken over: only so many at a time, and none that waits for another one's handshake.
 #[derive(Debug)]
 pub struct Connections {
-    ready: mpsc::Receiver<(Box<dyn Connection>, SocketAddr)>,
+    ready: mpsc::Receiver<(Placed, SocketAddr)>,
     address: SocketAddr,
 }
 
 impl Connections {
-    /// Of a listener, secured if there is an acceptor.
+    /// Of a listener, secured if there is an acceptor. When `most` are open, whoever comes is turned away: the connection is closed, and counted.
     ///
     /// # Errors
     /// The listener has no address.
-    pub fn of(listener: TcpListener, acceptor: Option<TlsAcceptor>) -> io::Result<Self> {
+    pub fn of(listener: TcpListener, acceptor: Option<TlsAcceptor>, (most, metrics): (usize, Arc<Metrics>)) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let (sender, ready) = mpsc::channel(MOST_CONNECTIONS);
-        let handshakes = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let (sender, ready) = mpsc::channel(MOST_HANDSHAKES);
+        let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
+        let places = Arc::new(Semaphore::new(most));
         tokio::spawn(async move {
             while let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await {
                 let (stream, from) = match listener.accept().await {
@@ -194,10 +201,16 @@ impl Connections {
                         continue;
                     }
                 };
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                    Metrics::add(&metrics.too_many, 1);
+                    tracing::warn!(%from, most, "a connection was closed: there are too many");
+                    continue;
+                };
+                let place = Place::taken(place, &metrics);
                 let (acceptor, sender) = (acceptor.clone(), sender.clone());
                 tokio::spawn(async move {
                     if let Some(connection) = secured(stream, acceptor).await {
-                        let _ = sender.send((connection, from)).await;
+                        let _ = sender.send((Placed::new(connection, place), from)).await;
                     }
                     drop(permit);
                 });
@@ -220,8 +233,82 @@ async fn secured(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<Box
     }
 }
 
+/// One of the places for connections, until it is dropped.
+#[derive(Debug)]
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    metrics: Arc<Metrics>,
+}
+
+impl Place {
+    fn taken(permit: OwnedSemaphorePermit, metrics: &Arc<Metrics>) -> Self {
+        Metrics::add(&metrics.connections, 1);
+        Self { _permit: permit, metrics: Arc::clone(metrics) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection in its place, which it loses when nothing is said over it for long.
+pub struct Placed {
+    connection: Box<dyn Connection>,
+    place: Place,
+    silence: Pin<Box<Sleep>>,
+}
+
+impl std::fmt::Debug for Placed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Placed").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl Placed {
+    fn new(connection: Box<dyn Connection>, place: Place) -> Self {
+        Self { connection, place, silence: Box::pin(sleep(SILENCE)) }
+    }
+
+    /// What came of reading or writing, or that neither came for too long.
+    fn heard<T>(&mut self, context: &mut Context<'_>, came: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if came.is_ready() {
+            self.silence.as_mut().reset(Instant::now() + SILENCE);
+            return came;
+        }
+        std::task::ready!(self.silence.as_mut().poll(context));
+        Metrics::add(&self.place.metrics.silent, 1);
+        Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)))
+    }
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let own = self.get_mut();
+        let came = Pin::new(&mut own.connection).poll_read(context, into);
+        own.heard(context, came)
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let own = self.get_mut();
+        let came = Pin::new(&mut own.connection).poll_write(context, bytes);
+        own.heard(context, came)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().connection).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().connection).poll_shutdown(context)
+    }
+}
+
 impl Listener for Connections {
-    type Io = Box<dyn Connection>;
+    type Io = Placed;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -233,5 +320,77 @@ impl Listener for Connections {
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         Ok(self.address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// What comes first, at most so many bytes; none at the end.
+    async fn read(stream: &mut (impl AsyncRead + Unpin), most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; most];
+        let mut into = ReadBuf::new(&mut bytes);
+        poll_fn(|context| Pin::new(&mut *stream).poll_read(context, &mut into)).await?;
+        Ok(into.filled().to_vec())
+    }
+
+    async fn say(client: &TcpStream, word: &[u8]) {
+        client.writable().await.unwrap();
+        assert_eq!(client.try_write(word).unwrap(), word.len());
+    }
+
+    /// A runtime of this thread whose clock stands still but for sleeping.
+    fn paused<F: Future>(task: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(task)
+    }
+
+    async fn connections(most: usize) -> (Connections, SocketAddr, Arc<Metrics>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, metrics) = (listener.local_addr().unwrap(), Arc::new(Metrics::default()));
+        (Connections::of(listener, None, (most, Arc::clone(&metrics))).unwrap(), address, metrics)
+    }
+
+    fn told(metrics: &Metrics) -> [u64; 3] {
+        [&metrics.connections, &metrics.too_many, &metrics.silent].map(|own| own.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn whoever_finds_no_place_is_turned_away_until_one_is_free() {
+        paused(async {
+            let (mut connections, address, metrics) = connections(2).await;
+            let clients = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+            let (first, _) = connections.accept().await;
+            let (mut second, _) = connections.accept().await;
+            let mut third = TcpStream::connect(address).await.unwrap();
+            assert!(read(&mut third, 1).await.is_ok_and(|bytes| bytes.is_empty()), "it was closed");
+            assert_eq!(told(&metrics), [2, 1, 0]);
+            say(&clients[1], b"down").await;
+            assert_eq!(read(&mut second, 9).await.unwrap(), b"down", "those that are open are none the worse");
+            drop(first);
+            assert_eq!(told(&metrics)[0], 1);
+            let _fourth = TcpStream::connect(address).await.unwrap();
+            let _place = connections.accept().await;
+            assert_eq!(told(&metrics), [2, 1, 0]);
+        });
+    }
+
+    #[test]
+    fn a_connection_over_which_nothing_is_said_is_closed() {
+        paused(async {
+            let (mut connections, address, metrics) = connections(2).await;
+            let client = TcpStream::connect(address).await.unwrap();
+            let (mut placed, _) = connections.accept().await;
+            let began = Instant::now();
+            sleep(SILENCE / 2).await;
+            say(&client, b"x").await;
+            assert_eq!(read(&mut placed, 9).await.unwrap(), b"x");
+            let error = read(&mut placed, 9).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!(began.elapsed() >= SILENCE + SILENCE / 2, "from the last word on: {:?}", began.elapsed());
+            assert_eq!(told(&metrics), [1, 0, 1]);
+        });
     }
 }

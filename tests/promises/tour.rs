@@ -1,12 +1,17 @@
 //! The tour (docs/tour.md) with time that is let pass by hand: a policy from its draft through gate, dry-run and shadow to the stage approval, on
-//! simulated live traffic of four weeks, and what was captured of it replays to the same decisions.
+//! simulated live traffic of four weeks, and what was captured of it replays to the same decisions. And its commands as they are written, in real time.
+
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the tour's watcher is another process")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::common::{firedrill, words};
+use crate::common::{firedrill, root, words};
 use firedrill::drill::{Drill, Remembered};
 use firedrill::home::Home;
 use firedrill::ledger::{Hashes, Ledger, What};
@@ -71,9 +76,8 @@ fn keeper(folder: &Path, stage: Stage, clock: &Arc<Hands>) -> Keeper {
     let inventory = Arc::new(home.scenarios().unwrap()[0].spec.inventory());
     let policies = policies.into_iter().map(|policy| (Arc::clone(&policy), stage, Hashes::of(&policy, &rules.set))).collect();
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    Keeper::open(KeeperSetup { folder: folder.join("ledger"), policies, inventory, clock, metrics: Arc::new(Metrics::default()) })
-        .unwrap()
-        .0
+    let (metrics, promotions) = (Arc::new(Metrics::default()), home.project.as_ref().unwrap().promotions.clone());
+    Keeper::open(KeeperSetup { folder: folder.join("ledger"), policies, inventory, clock, metrics, promotions }).unwrap().0
 }
 
 /// Lets a rehearsal pass beside a watcher: each webhook is taken, each question is answered at once, and nothing happens in between.
@@ -176,21 +180,104 @@ fn a_policy_goes_from_its_draft_to_the_stage_approval_and_what_was_seen_of_it_re
     for event in &later {
         run(&format!("label {event} right --cause bad-release --by bob")).exits(0);
     }
-    run(&format!("shadow {POLICY} --by bob")).exits(0);
-    run(&format!("promote {POLICY} --by ada")).exits(0).says("approval");
+    // Closed loop, where a scenario models it.
+    let played = run(&format!("shadow {POLICY} --scenario bad-deploy --format json")).exits(0).json();
+    assert_eq!((&played["rehearsed"]["scenarios"], &played["rehearsed"]["runs"]), (&serde_json::json!(["bad-deploy"]), &5.into()));
+    assert!(
+        played["rehearsed"]["benefit_mean"].as_f64().unwrap() > 0.0 && played["rehearsed"]["harm_worst"].as_f64().unwrap() < 1.0,
+        "{played:#}"
+    );
+    run(&format!("shadow {POLICY} --scenario bad-deploy")).exits(0).says("closed loop, in bad-deploy (5 runs): harm ");
+    run(&format!("shadow {POLICY} --scenario no-such-scenario")).exits(2).says("no-such-scenario");
+
+    // The last steps, as the tour has them.
+    let blocks = blocks("sh");
+    let steps: Vec<&str> = blocks[blocks.len() - 2..].iter().flat_map(|block| block.lines()).collect();
+    for step in &steps {
+        let done = run(step.strip_prefix("firedrill ").unwrap()).exits(0);
+        match step.split(' ').nth(1).unwrap() {
+            "shadow" => drop(done.says("10 incidents compared, 10 agree")),
+            "promote" => drop(done.says("approval")),
+            "capture" => drop(done.says("decisions that stand in the ledger")),
+            "replay" => drop(done.says("decisions as they were made live")),
+            "learn" => {}
+            other => panic!("what is `{other}` to say?"),
+        }
+    }
+    assert_eq!(steps.len(), 5, "{steps:?}");
     run("status").exits(0).says("approval");
     run("audit").exits(0);
-
-    // What was seen is the next test, and teaches.
-    run(&format!("capture {POLICY}#2 --out captured")).exits(0).says("decisions that stand in the ledger");
-    let replayed = run("replay captured --out replayed").exits(0);
-    let total = fs::read_to_string(folder.join("captured/watched.json")).unwrap().matches("\"would_act\"").count();
+    let captured = folder.join(format!("incidents/{POLICY}-1"));
+    let total = fs::read_to_string(captured.join("watched.json")).unwrap().matches("\"would_act\"").count();
     assert_eq!(total, 1, "one bad deploy is captured, and not its neighbours");
-    assert!(replayed.stdout.contains("decisions as they were made live"), "{}", replayed.stdout);
+    run(&format!("replay incidents/{POLICY}-1 --out replayed")).exits(0);
     let journal = fs::read_to_string(folder.join("replayed/journal.jsonl")).unwrap();
     assert_eq!(journal.matches("\"would_act\"").count(), 1);
     let found = run("learn --format json").exits(0).json();
     assert_eq!(found["together"]["resolutions"]["unproven"], 10, "{found:#}");
+}
+
+/// The blocks of a language in the tour, in order.
+fn blocks(language: &str) -> Vec<String> {
+    let page = fs::read_to_string(root().join("docs/tour.md")).unwrap();
+    let fence = format!("```{language}\n");
+    page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// Runs a block of the tour as a shell does. Rehearsals are faster than the tour has them; nothing else is another.
+#[track_caller]
+fn shell(folder: &Path, block: &str) -> String {
+    let binary = Path::new(env!("CARGO_BIN_EXE_firedrill"));
+    let faster =
+        format!("firedrill() {{ if [ \"$1\" = rehearse-live ]; then set -- \"$@\" --speed 300; fi; {} \"$@\"; }}\n", binary.display());
+    let mut command = Command::new("sh");
+    command.args(["-ec", &(faster + block)]).current_dir(folder).env("COLUMNS", "110").env_remove("HOME").env_remove("XDG_CACHE_HOME");
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{block}\n{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// An address of this machine at which nobody listens.
+fn free() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[test]
+fn the_commands_of_the_tour_lead_from_a_draft_to_the_stage_shadow() {
+    let above = tempfile::tempdir().unwrap();
+    let [watcher, prometheus] = [free(), free()];
+    let blocks: Vec<String> =
+        blocks("sh").iter().map(|block| block.replace("127.0.0.1:9095", &watcher).replace("127.0.0.1:9090", &prometheus)).collect();
+    let [project, to_dry_run, watch, rehearse, look, label, ..] = blocks.as_slice() else { panic!("{blocks:?}") };
+    shell(above.path(), project);
+    let folder = above.path().join("tour");
+    assert!(shell(&folder, to_dry_run).contains("dry-run"));
+    let settings = folder.join("firedrill.yaml");
+    fs::write(&settings, fs::read_to_string(&settings).unwrap() + &crate::tour::blocks("yaml")[0]).unwrap();
+    let arguments = words(watch.trim().strip_prefix("firedrill ").unwrap());
+    let mut watching =
+        Command::new(env!("CARGO_BIN_EXE_firedrill")).current_dir(&folder).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(watching.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("/webhook")), "it says where it listens");
+    std::thread::spawn(move || said.for_each(drop));
+    shell(&folder, rehearse);
+    let is_asking = || {
+        let mut stream = TcpStream::connect(&watcher).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        !text.contains("\nfiredrill_watch_open_questions 0\n")
+    };
+    while is_asking() {}
+    assert!(shell(&folder, look).contains("would"), "what it would have done stands there");
+    Command::new("kill").args(["-TERM", &watching.id().to_string()]).status().unwrap();
+    assert_eq!(watching.wait().unwrap().code(), Some(0));
+    let [event] = would_acts(&folder).try_into().unwrap();
+    let refused = firedrill(&folder, &["promote", POLICY, "--by", "ada"]).exits(1);
+    assert!(refused.stdout.contains(&event) || refused.stderr.contains(&event), "the refusal names {event}: {}", refused.stdout);
+    let number = event.rsplit_once('#').unwrap().1;
+    assert!(shell(&folder, &label.replace("NUMBER", number)).contains("shadow"));
 }
 
 #[test]

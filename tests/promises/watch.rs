@@ -16,6 +16,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use firedrill::ledger::{Hashes, Ledger, What};
+use firedrill::promotion::profile::Promotions;
 use firedrill::watch::{Access, Asks, Inbox, Keeper, KeeperSetup, Message, Metrics, Patience, Server, SystemClock, answer_all, router};
 use firedrill_core::action::Action;
 use firedrill_core::deed::example;
@@ -25,6 +26,10 @@ use firedrill_policies::document::read_policy;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::{Sample, Value};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tower::ServiceExt as _;
 
 use crate::common::firedrill;
@@ -74,6 +79,7 @@ fn keeper(folder: &Path, policies: &[String]) -> Keeper {
         inventory: Arc::default(),
         clock: Arc::new(SystemClock::default()),
         metrics: Arc::default(),
+        promotions: Promotions::default(),
     };
     Keeper::open(setup).unwrap_or_else(|failure| panic!("{failure:?}")).0
 }
@@ -348,9 +354,40 @@ fn prometheus() -> SocketAddr {
     address
 }
 
-fn answer_everything(stream: TcpStream) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut stream = stream;
+/// The same over HTTPS, with the certificate of `localhost`.
+fn secured_prometheus() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let chain = certificates("server.pem");
+    let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key("server.key")).unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let config = Arc::clone(&config);
+            thread::spawn(move || answer_everything(StreamOwned::new(ServerConnection::new(config).unwrap(), stream)));
+        }
+    });
+    address
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn tls_file(name: &str) -> PathBuf {
+    crate::common::root().join("tests/tls").join(name)
+}
+
+fn certificates(name: &str) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_file_iter(tls_file(name)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn key(name: &str) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::from_pem_file(tls_file(name)).unwrap()
+}
+
+fn answer_everything(stream: impl Read + Write) {
+    let mut reader = BufReader::new(stream);
     let body = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[0,"0"]}]}}"#;
     loop {
         let (mut line, mut length) = (String::new(), 0);
@@ -368,7 +405,8 @@ fn answer_everything(stream: TcpStream) {
         }
         let mut asked = vec![0; length];
         let reply = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        if reader.read_exact(&mut asked).and_then(|()| stream.write_all(reply.as_bytes())).is_err() {
+        let replied = reader.read_exact(&mut asked).and_then(|()| reader.get_mut().write_all(reply.as_bytes()));
+        if replied.and_then(|()| reader.get_mut().flush()).is_err() {
             return;
         }
     }
@@ -381,16 +419,19 @@ struct Watching {
 
 impl Watching {
     fn start(folder: &Path, prometheus: SocketAddr) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_firedrill"))
-            .current_dir(folder)
-            .args(["watch", "--listen", "127.0.0.1:0", "--policy", "policy.yaml", "--prometheus", &format!("http://{prometheus}")])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::with(folder, &["--prometheus", &format!("http://{prometheus}")], None)
+    }
+
+    /// With these arguments, and with no authorities but those of a file.
+    fn with(folder: &Path, more: &[&str], authorities: Option<PathBuf>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+        command.current_dir(folder).args(["watch", "--listen", "127.0.0.1:0", "--policy", "policy.yaml"]).args(more);
+        command.envs(authorities.map(|file| ("SSL_CERT_FILE", file)));
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = lines.by_ref().find_map(|line| {
             let line = line.unwrap();
-            let (_, rest) = line.split_once("http://")?;
+            let (_, rest) = line.split_once("://")?;
             line.contains("/webhook").then(|| rest.split('/').next().unwrap().to_owned())
         });
         // Its log must go somewhere.
@@ -400,19 +441,81 @@ impl Watching {
 
     /// The status and the body; none if it is gone.
     fn ask(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
+        Self::said(TcpStream::connect(&self.address).ok()?, (method, path, body))
+    }
+
+    /// The same over TLS, by who shows the certificate of this name, or none.
+    fn ask_secured(&self, sender: Option<&str>, (method, path, body): (&str, &str, &str)) -> Option<(u16, String)> {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificates("ca.pem").remove(0)).unwrap();
+        let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_root_certificates(roots);
+        let config = match sender {
+            None => config.with_no_client_auth(),
+            Some(name) => config.with_client_auth_cert(certificates(&format!("{name}.pem")), key(&format!("{name}.key"))).unwrap(),
+        };
+        let client = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+        Self::said(StreamOwned::new(client, TcpStream::connect(&self.address).ok()?), (method, path, body))
+    }
+
+    fn said(mut stream: impl Read + Write, (method, path, body): (&str, &str, &str)) -> Option<(u16, String)> {
         let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         stream.write_all(request.as_bytes()).ok()?;
         let mut reply = String::new();
-        stream.read_to_string(&mut reply).ok()?;
+        // Over TLS the other side may hang up without saying so; what it has said is there all the same.
+        if stream.read_to_string(&mut reply).is_err() && reply.is_empty() {
+            return None;
+        }
         let status = reply.split(' ').nth(1)?.parse().ok()?;
         Some((status, reply.split_once("\r\n\r\n")?.1.to_owned()))
     }
 
     fn gauge(&self, name: &str) -> Option<f64> {
         let (_, text) = self.ask("GET", "/metrics", "")?;
-        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+        metric(&text, name)
     }
+
+    /// Tells it to stop, and waits until it has.
+    fn stop(mut self) {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+fn metric(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+#[test]
+fn over_tls_only_who_shows_a_certificate_is_heard_and_a_prometheus_is_asked_over_https() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("policy.yaml"), POLICY).unwrap();
+    let prometheus = format!("https://localhost:{}", secured_prometheus().port());
+    let [certificate, key, authority] = ["server.pem", "server.key", "ca.pem"].map(|name| tls_file(name).display().to_string());
+    let files = ["--tls-cert", &certificate, "--tls-key", &key, "--client-ca", &authority, "--prometheus", &prometheus];
+    // Each service its own incident: known to nobody yet.
+    let told = |authorities: &str, service: &str| {
+        let watching = Watching::with(folder.path(), &files, Some(tls_file(authorities)));
+        let body = webhook(&[service.to_owned()]);
+        for nobody in [None, Some("stranger")] {
+            assert_eq!(watching.ask_secured(nobody, ("POST", "/webhook", &body)), None);
+        }
+        assert_eq!(watching.ask("POST", "/webhook", &body), None, "without TLS");
+        let (status, news) = watching.ask_secured(Some("sender"), ("POST", "/webhook", &body)).unwrap();
+        assert_eq!((status, news.as_str()), (200, "{\"news\":1,\"repeated\":0,\"late\":0}\n"));
+        let metrics = loop {
+            let (_, text) = watching.ask_secured(Some("sender"), ("GET", "/metrics", "")).unwrap();
+            if metric(&text, "firedrill_watch_open_questions") == Some(0.0) {
+                break text;
+            }
+        };
+        watching.stop();
+        ["questions_total{result=\"answered\"}", "questions_total{result=\"unknown\"}", "would_act_total"]
+            .map(|name| metric(&metrics, &format!("firedrill_watch_{name}")).unwrap())
+    };
+    assert_eq!(told("ca.pem", "cart"), [1.0, 0.0, 1.0]);
+    // Whom nobody trusts has said nothing: that is unknown, and refuses.
+    assert_eq!(told("other-ca.pem", "api"), [0.0, 1.0, 0.0]);
 }
 
 /// How often the watcher is killed; `FIREDRILL_KILLS=100` for the number that is promised.
@@ -456,10 +559,9 @@ fn killed_again_and_again_it_loses_nothing_that_it_acknowledged_and_decides_noth
         watching.child.wait().unwrap();
     }
     assert!(!acknowledged.is_empty());
-    let mut watching = Watching::start(folder.path(), prometheus);
+    let watching = Watching::start(folder.path(), prometheus);
     while watching.gauge("firedrill_watch_open_questions").is_some_and(|open| open > 0.0) {}
-    Command::new("kill").args(["-TERM", &watching.child.id().to_string()]).status().unwrap();
-    assert_eq!(watching.child.wait().unwrap().code(), Some(0));
+    watching.stop();
     firedrill(folder.path(), &["audit"]).exits(0);
     let chain =
         Ledger::read(&folder.path().join("ledger"), &Name::new("restart")).unwrap().sound().unwrap_or_else(|failure| panic!("{failure:?}"));

@@ -257,7 +257,7 @@ impl Turn<'_> {
             return;
         }
         let waits = |incident: &Incident| matches!(incident.phase, Phase::Asking | Phase::Held { .. });
-        if self.state.incidents.get(&id).is_some_and(waits) {
+        if self.state.incidents.get(id).is_some_and(waits) {
             let incident = self.take(id);
             self.stop_waiting(&incident);
             self.propose(incident);
@@ -294,7 +294,7 @@ impl Turn<'_> {
     /// What people did not allow is not done: whoever still waits for it is left to them.
     fn give_up(&mut self, proposal: &Proposed, why: &str) {
         let waits = |incident: &Incident| matches!(incident.phase, Phase::Asking | Phase::Held { .. });
-        if self.state.incidents.get(&proposal.incident).is_some_and(waits) {
+        if self.state.incidents.get(proposal.incident).is_some_and(waits) {
             let incident = self.take(proposal.incident);
             self.hand_over_unallowed(incident, why);
         }

@@ -6,7 +6,7 @@ use firedrill_core::action::{ActionOutcome, ActionResult};
 use firedrill_core::journal::{AlertStatus, Event, LabelSet, Notification, Truth};
 use firedrill_core::name::Name;
 
-use super::state::{Care, Ending, Firing, Incident, Phase};
+use super::state::{Care, Ending, Incident, Phase};
 use super::turn::{Turn, proposed};
 use super::{REPORT_TIMEOUT, REPORT_TIMERS};
 use crate::guard::ineffective_chain::Helped;
@@ -42,7 +42,7 @@ impl Turn<'_> {
                     Phase::Assumed { .. } | Phase::Gathering => false,
                     _ => !incident.has_acted,
                 };
-                if self.state.incidents.get(&id).is_some_and(idle) {
+                if self.state.incidents.get(id).is_some_and(idle) {
                     let incident = self.take(id);
                     let done = if incident.has_acted { "anything else" } else { "anything" };
                     self.close(incident, &format!("the alert is over before {done} was done"), &Ending::Done);
@@ -71,8 +71,8 @@ impl Turn<'_> {
     }
 
     pub(super) fn evaluated(&mut self, query: u64, verdict: Truth, figures: String) {
-        let verified = |incident: &&Incident| matches!(&incident.phase, Phase::Verifying { query: own, .. } if *own == query);
-        match self.state.incidents.values().find(verified).map(|incident| incident.id) {
+        let is_verified = |incident: &&Incident| matches!(incident.phase, Phase::Verifying { .. });
+        match self.state.incidents.asking(query).filter(is_verified).map(|incident| incident.id) {
             Some(id) => {
                 let incident = self.take(id);
                 self.verified(incident, verdict, figures);
@@ -86,18 +86,12 @@ impl Turn<'_> {
         if let Some(before) = self.state.objectives.remove(&query) {
             return self.compared(&before, &known);
         }
-        let asked = |incident: &Incident| match &incident.phase {
-            Phase::Checking { first, answers, .. } => (*first..first + answers.len() as u64).contains(&query),
-            _ => false,
-        };
-        let Some(incident) = self.state.incidents.values_mut().find(|incident| asked(incident)) else { return };
+        let is_checked = |incident: &&Incident| matches!(incident.phase, Phase::Checking { .. });
+        let Some(id) = self.state.incidents.asking(query).filter(is_checked).map(|incident| incident.id) else { return };
+        let mut incident = self.take(id);
         let Phase::Checking { first, answers, .. } = &mut incident.phase else { unreachable!("it was found so") };
         answers[(query - *first) as usize] = Some(known);
-        if answers.iter().all(Option::is_some) {
-            let id = incident.id;
-            let incident = self.take(id);
-            self.decide(incident);
-        }
+        if answers.iter().all(Option::is_some) { self.decide(incident) } else { self.keep(incident) }
     }
 
     pub(super) fn finished(&mut self, result: &ActionResult) {
@@ -107,8 +101,8 @@ impl Turn<'_> {
             let incident = self.take(id);
             return self.one_ended(incident, result);
         }
-        let running = |incident: &&Incident| matches!(&incident.phase, Phase::Acting { action, .. } if *action == result.action);
-        let Some(id) = self.state.incidents.values().find(running).map(|incident| incident.id) else { return };
+        let running = |incident: &Incident| matches!(&incident.phase, Phase::Acting { action, .. } if *action == result.action);
+        let Some(id) = self.incident_with(running) else { return };
         let mut incident = self.take(id);
         self.cancel(REPORT_TIMERS + result.action.ordinal);
         incident.last_end = Some(self.now);
@@ -154,13 +148,13 @@ impl Turn<'_> {
         if let Some(ordinal) = timer.checked_sub(REPORT_TIMERS) {
             return self.unreported(ordinal);
         }
-        let resting = |(_, firing): &(&String, &Firing)| matches!(firing.care, Care::Resting { timer: own } if own == timer);
-        if let Some((key, firing)) = self.state.alerts.iter().find(resting) {
+        if let Some((key, firing)) = self.state.alerts.resting(timer) {
             let (key, notification) = (key.clone(), firing.notification.clone());
             return self.open(key, notification);
         }
-        if let Some(id) = self.incident_with(|incident| incident.escalation_timer == Some(timer)) {
-            return self.overdue(id);
+        if let Some(incident) = self.state.incidents.timed(timer) {
+            let (id, is_overdue) = (incident.id, incident.escalation_timer == Some(timer));
+            return if is_overdue { self.overdue(id) } else { self.waited(id) };
         }
         if let Some(query) = self.state.gatherings.iter().find(|(_, gathering)| gathering.timer == timer).map(|(query, _)| *query) {
             return self.not_gathered(query);
@@ -169,14 +163,12 @@ impl Turn<'_> {
             return self.unanswered(number);
         }
         if let Some(index) = self.state.climbs.iter().position(|climb| climb.timer == timer) {
-            return self.next_rung(index);
+            self.next_rung(index);
         }
-        let waits = |incident: &Incident| match incident.phase {
-            Phase::Held { timer: own, .. } => own == Some(timer),
-            Phase::Waiting { timer: own } | Phase::Assumed { timer: own } => own == timer,
-            _ => false,
-        };
-        let Some(id) = self.incident_with(waits) else { return };
+    }
+
+    /// What an incident has waited for is over.
+    fn waited(&mut self, id: u64) {
         let incident = self.take(id);
         match incident.phase {
             Phase::Waiting { .. } if incident.choice.is_some() => self.choose_again(incident),

@@ -40,7 +40,7 @@ impl Turn<'_> {
             objective: None,
         };
         if let Some(target) = &target {
-            self.guards.failures.record(target, notification.starts_at);
+            self.guards.failures.record(target, notification.starts_at, self.now);
         }
         let (alert, labels) = (notification.alert.clone(), notification.labels.clone());
         self.state.alerts.insert(key, Firing { notification, care: Care::Open(id) });
@@ -132,9 +132,7 @@ impl Turn<'_> {
                 Ending::Left => Care::Left,
                 Ending::Done => Care::Resting { timer: self.set_timer(self.reopening(&incident)) },
             };
-            if let Some(firing) = self.state.alerts.get_mut(&incident.alert_key) {
-                firing.care = care;
-            }
+            self.state.alerts.leave(&incident.alert_key, care);
         }
         self.wake(&incident, ending);
     }
@@ -151,9 +149,9 @@ impl Turn<'_> {
     pub(super) fn wake(&mut self, closed: &Incident, ending: &Ending) {
         let same_target = |incident: &Incident| incident.is_held_by_dedup() && incident.target == closed.target;
         if closed.has_acted || matches!(ending, Ending::Left) {
-            for id in self.state.incidents.values().filter(|own| same_target(own)).map(|own| own.id).collect::<Vec<_>>() {
+            for id in self.state.incidents.held_by_dedup() {
                 // Closing one of them wakes the others in its turn.
-                if !self.state.incidents.get(&id).is_some_and(same_target) {
+                if !self.state.incidents.get(id).is_some_and(same_target) {
                     continue;
                 }
                 let mut incident = self.take(id);
@@ -175,13 +173,11 @@ impl Turn<'_> {
 
     /// Proposes again, oldest first, what was held only by another incident of this policy.
     pub(super) fn wake_all(&mut self) {
-        let held: Vec<u64> = self.state.incidents.values().filter(|own| own.is_held_by_dedup()).map(|own| own.id).collect();
-        for id in held {
-            let free = self.state.incidents.get(&id).filter(|own| own.is_held_by_dedup()).is_some_and(|own| {
+        for id in self.state.incidents.held_by_dedup() {
+            let free = self.state.incidents.get(id).filter(|own| own.is_held_by_dedup()).is_some_and(|own| {
                 let Some(target) = &own.target else { return false };
                 let owner = owner_of(target, &self.setup.inventory);
-                let others = self.guards.remediations.others(&self.setup.policy.name, id);
-                !others.into_iter().any(|other| other.policy == self.setup.policy.name && other.owner == owner)
+                self.guards.remediations.other_on((&self.setup.policy.name, id), &owner).is_none()
             });
             if free {
                 let incident = self.take(id);

@@ -97,9 +97,9 @@ impl Observer {
 
     /// Gives up whatever it has under way, so that no guard counts it for ever.
     pub fn let_go(&self, guards: &mut Guards, now: Time) {
-        for incident in self.0.state.incidents.keys() {
-            while guards.ended(&self.policy().name, *incident, now) {}
-            guards.released(&self.policy().name, *incident);
+        for incident in self.0.state.incidents.numbers() {
+            while guards.ended(&self.policy().name, incident, now) {}
+            guards.released(&self.policy().name, incident);
         }
     }
 }

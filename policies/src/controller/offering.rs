@@ -202,7 +202,7 @@ mod tests {
         let inventory: Inventory = (*bench.controller.setup.inventory).clone();
         let policy = bench.controller.setup.policy.clone();
         let state = bench.controller.state();
-        let incident = &state.incidents[&0];
+        let incident = state.incidents.get(0).unwrap();
         for target in ["service/api", "replica/api-1", "zone/a", "client/users", "node/unknown", "service/unknown"] {
             let target: firedrill_core::action::Target = target.parse().unwrap();
             let owner = owner_of(&target, &inventory);

@@ -346,7 +346,7 @@ impl Turn<'_> {
     /// Calls a person about a refusal, unless one was called about this incident or about another that the same guard holds.
     fn ask_once(&mut self, incident: &mut Incident, guard: Guard, reason: &str) {
         let is_held = |other: &Incident| other.has_asked && matches!(&other.phase, Phase::Held { by, .. } if by == guard.word());
-        if !incident.has_asked && !self.state.incidents.values().any(is_held) {
+        if !incident.has_asked && !self.state.incidents.iter().any(is_held) {
             self.page(incident, reason);
             incident.has_asked = true;
         }

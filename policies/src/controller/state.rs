@@ -8,6 +8,7 @@ use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 use serde::{Deserialize, Serialize};
 
+use super::open::{Alerts, Incidents};
 use crate::guard::{Guard, Known};
 
 /// The version of the saved state.
@@ -24,9 +25,8 @@ pub struct State {
     pub(super) next_timer: u64,
     /// Whether the journal has been told which guards the policy does not ask for.
     pub(super) has_told_guards: bool,
-    pub(super) incidents: BTreeMap<u64, Incident>,
-    /// By the labels of the alert, written out.
-    pub(super) alerts: BTreeMap<String, Firing>,
+    pub(super) incidents: Incidents,
+    pub(super) alerts: Alerts,
     /// Evidence that is asked for and not there yet, by the number of the question.
     pub(super) gatherings: BTreeMap<u64, Gathering>,
     /// Ladders that are being climbed.
@@ -269,7 +269,7 @@ pub(super) enum Ending {
 
 impl State {
     /// Nothing has happened yet.
-    pub(super) const fn new(policy: Name) -> Self {
+    pub(super) fn new(policy: Name) -> Self {
         Self {
             version: STATE_VERSION,
             policy,
@@ -278,8 +278,8 @@ impl State {
             next_query: 0,
             next_timer: 0,
             has_told_guards: false,
-            incidents: BTreeMap::new(),
-            alerts: BTreeMap::new(),
+            incidents: Incidents::default(),
+            alerts: Alerts::default(),
             gatherings: BTreeMap::new(),
             climbs: Vec::new(),
             next_proposal: 0,
@@ -292,13 +292,8 @@ impl State {
     /// Which incident waits for the answer to a question, or for evidence; `None`: none does any more.
     #[must_use]
     pub fn asker(&self, query: u64) -> Option<u64> {
-        let waits = |incident: &&Incident| match &incident.phase {
-            Phase::Checking { first, answers, .. } => (*first..first + answers.len() as u64).contains(&query),
-            Phase::Verifying { query: own, .. } | Phase::Listing { query: own } => *own == query,
-            _ => false,
-        };
         let of_evidence = || self.gatherings.get(&query).map(|gathering| gathering.incident);
-        self.incidents.values().find(waits).map(|incident| incident.id).or_else(of_evidence)
+        self.incidents.asking(query).map(|incident| incident.id).or_else(of_evidence)
     }
 
     /// Whether a controller of this policy can take it up.

@@ -134,7 +134,7 @@ impl Turn<'_> {
         let Escalation { then, .. } = self.setup.policy.escalation(incident.step);
         let Some(Rung { after, .. }) = then.first() else { return };
         let is_under_way = self.state.climbs.iter().any(|climb| climb.alert_key == incident.alert_key);
-        if is_under_way || !self.state.alerts.contains_key(&incident.alert_key) {
+        if is_under_way || self.state.alerts.get(&incident.alert_key).is_none() {
             return;
         }
         let timer = self.set_timer(self.now.saturating_add(*after));

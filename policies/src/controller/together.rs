@@ -62,8 +62,11 @@ impl Turn<'_> {
             }
             Each::Alerts if self.setup.policy.correlation.is_none() => {
                 let NameSource::Label(label) = &staged.each.name else { unreachable!("each is named by a label") };
-                let names =
-                    self.state.alerts.values().filter_map(|firing| firing.notification.labels.get(label).filter(|name| !name.is_empty()));
+                let names = self
+                    .state
+                    .alerts
+                    .iter()
+                    .filter_map(|(_, firing)| firing.notification.labels.get(label).filter(|name| !name.is_empty()));
                 let names: BTreeSet<Name> = names.cloned().collect();
                 self.listed(incident, names.into_iter().collect(), String::new());
             }
@@ -80,8 +83,8 @@ impl Turn<'_> {
 
     /// The names that were asked for have come. Those that nobody waits for any more change nothing.
     pub(super) fn names_came(&mut self, query: u64, names: Vec<Name>, error: String) {
-        let waits = |incident: &Incident| matches!(incident.phase, Phase::Listing { query: own } if own == query);
-        if let Some(id) = self.incident_with(waits) {
+        let is_listing = |incident: &&Incident| matches!(incident.phase, Phase::Listing { .. });
+        if let Some(id) = self.state.incidents.asking(query).filter(is_listing).map(|incident| incident.id) {
             let incident = self.take(id);
             self.listed(incident, names, error);
         }

@@ -47,15 +47,15 @@ impl Turn<'_> {
 
     /// Takes an incident out of the state; it goes back by [`Self::keep`], or is closed.
     pub(super) fn take(&mut self, id: u64) -> Incident {
-        self.state.incidents.remove(&id).expect("an open incident")
+        self.state.incidents.remove(id).expect("an open incident")
     }
 
     pub(super) fn keep(&mut self, incident: Incident) {
-        self.state.incidents.insert(incident.id, incident);
+        self.state.incidents.insert(incident);
     }
 
     pub(super) fn incident_with(&self, is_it: impl Fn(&Incident) -> bool) -> Option<u64> {
-        self.state.incidents.values().find(|incident| is_it(incident)).map(|incident| incident.id)
+        self.state.incidents.iter().find(|incident| is_it(incident)).map(|incident| incident.id)
     }
 
     pub(super) fn verify_of(&self, incident: &Incident) -> Option<&Verify> {

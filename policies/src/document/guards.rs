@@ -475,7 +475,10 @@ fn cooldown(reader: &mut Reader, node: &Node) -> Option<Cooldown> {
     }
     let mut fields = reader.fields(node, "`cooldown`")?;
     let same_policy = fields.required(reader, "same_policy").and_then(|node| longest(reader, node, "`same_policy`"));
-    let any_policy = fields.optional("any_policy").map_or(Some(Span::ZERO), |node| reader.span(node, "`any_policy`"));
+    let any_policy = fields.optional("any_policy").map_or(Some(Span::ZERO), |node| {
+        let span = reader.span(node, "`any_policy`")?;
+        within_memory(reader, node, (span, "`any_policy`"))
+    });
     fields.finish(reader);
     Some(Cooldown { same_policy: same_policy?, any_policy: any_policy? })
 }
@@ -483,6 +486,10 @@ fn cooldown(reader: &mut Reader, node: &Node) -> Option<Cooldown> {
 /// A duration within what guards remember.
 fn longest(reader: &mut Reader, node: &Node, what: &str) -> Option<Span> {
     let span = positive_span(reader, node, what)?;
+    within_memory(reader, node, (span, what))
+}
+
+fn within_memory(reader: &mut Reader, node: &Node, (span, what): (Span, &str)) -> Option<Span> {
     if span > LONGEST_WINDOW {
         reader.problem(problem::out_of_range(&node.place, &format!("{what} is longer than {LONGEST_WINDOW}"), "write a shorter one"));
         return None;
@@ -643,6 +650,8 @@ mod tests {
         check("factor: x2", "factor: x0.5", &["19:FD0315 rests that grow shorter are no backoff"]);
         check("base: 1m", "base: 31m", &["19:FD0315 the first rest, 31m, is longer than the longest, 30m"]);
         check("lease: 15m", "lease: 0s", &["21:FD0315 `lease` is zero"]);
+        let rest = "cooldown: { same_policy: 1m, any_policy: 31d }\n  mutual_exclusion:";
+        check("mutual_exclusion:", rest, &["21:FD0315 `any_policy` is longer than 30d"]);
         check("of_at_least: 4, ", "", &["22:FD0104 `breaker` has no `of_at_least`"]);
         check("from: [oncall, lead], ", "", &["23:FD0104 `approval` has no `from`"]);
         check("from: [oncall, lead]", "from: []", &["23:FD0310 the list of roles is empty"]);

@@ -1,6 +1,6 @@
 //! Longer and longer rests between remediations of one target by one policy: min(cap, base · f^(n−1)), spread by jitter.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use firedrill_core::action::Target;
 use firedrill_core::name::Name;
@@ -33,15 +33,8 @@ pub struct Backoff {
 /// Remediations of each target by each policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attempts {
-    list: Vec<Line>,
-}
-
-/// Those of one target by one policy, oldest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Line {
-    policy: Name,
-    target: Target,
-    attempts: VecDeque<Attempt>,
+    /// Those by each policy, oldest first.
+    targets: BTreeMap<Target, BTreeMap<Name, VecDeque<Attempt>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,11 +49,7 @@ impl Attempts {
     /// An action starts. The actions of one incident on one target are one attempt.
     pub(super) fn started(&mut self, proposal: &Proposal, now: Time) {
         let Proposal { policy, target, incident, .. } = proposal;
-        let index = self.list.iter().position(|line| line.is_of(policy, target)).unwrap_or_else(|| {
-            self.list.push(Line { policy: policy.clone(), target: target.clone(), attempts: VecDeque::new() });
-            self.list.len() - 1
-        });
-        let attempts = &mut self.list[index].attempts;
+        let attempts = self.targets.entry(target.clone()).or_default().entry(policy.clone()).or_default();
         while attempts.front().is_some_and(|oldest| oldest.ended.saturating_add(LONGEST_WINDOW) <= now) {
             attempts.pop_front();
         }
@@ -71,22 +60,21 @@ impl Attempts {
 
     /// An action on a target has ended.
     pub(super) fn ended(&mut self, policy: &Name, target: &Target, incident: u64, now: Time) {
-        let line = self.list.iter_mut().find(|line| line.is_of(policy, target));
-        if let Some(attempt) = line.and_then(|line| line.attempts.iter_mut().rev().find(|own| own.incident == incident)) {
+        let attempts = self.targets.get_mut(target).and_then(|policies| policies.get_mut(policy));
+        if let Some(attempt) = attempts.and_then(|attempts| attempts.iter_mut().rev().find(|own| own.incident == incident)) {
             attempt.ended = now;
         }
     }
 
+    /// What was attempted on a target was longer ago than anything counts.
+    pub(super) fn forget(&mut self, target: &Target) {
+        self.targets.remove(target);
+    }
+
     /// Those of a target by a policy, oldest first, but for one incident.
     fn others(&self, (policy, target): (&Name, &Target), incident: u64) -> Vec<Attempt> {
-        let line = self.list.iter().find(|line| line.is_of(policy, target));
-        line.into_iter().flat_map(|line| &line.attempts).filter(|own| own.incident != incident).copied().collect()
-    }
-}
-
-impl Line {
-    fn is_of(&self, policy: &Name, target: &Target) -> bool {
-        self.target == *target && self.policy == *policy
+        let attempts = self.targets.get(target).and_then(|policies| policies.get(policy));
+        attempts.into_iter().flatten().filter(|own| own.incident != incident).copied().collect()
     }
 }
 
@@ -191,7 +179,8 @@ mod tests {
         assert!(!at("q", 1, "service/api", &attempts).is_refusal());
         assert!(!at("p", 1, "service/cart", &attempts).is_refusal());
         attempts.started(&proposal("p", 0, "service/api"), Time::from_seconds(6));
-        assert_eq!(attempts.list.len(), 1);
+        let of_all: Vec<usize> = attempts.targets.values().flat_map(BTreeMap::values).map(VecDeque::len).collect();
+        assert_eq!(of_all, [1]);
     }
 
     #[test]

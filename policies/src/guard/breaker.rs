@@ -88,7 +88,7 @@ impl Breakers {
             failed += u64::from(!matches!(judged.effect, Helped::Yes | Helped::Unverified));
         }
         // Counted only if it can matter.
-        let is_near = breaker.actions.is_some_and(|most| starts.are_as_many(most, breaker.within, now));
+        let is_near = breaker.actions.is_some_and(|most| starts.of(policy, breaker.within, now).len() >= most as usize);
         let started = if is_near { starts.of(policy, breaker.within, now).filter(|at| counts(*at)).count() } else { 0 };
         let too_many_fail = |share: &Ratio| all >= u64::from(breaker.of_at_least) && failed >= share.of(all, Rounding::Ceil).max(1);
         let why = match (breaker.failures.filter(too_many_fail), breaker.actions.filter(|most| is_near && started >= *most as usize)) {

@@ -23,13 +23,10 @@ pub fn check(trust: Option<Span>, proposal: &Proposal, (outcomes, remediations):
             let figures = format!("the last one, on {}, {} ago, was not verified to have helped", last.target, now.since(last.at));
             Answer::refused(figures, Some(last.at.saturating_add(trust))).instead(Instead::Ask)
         }
-        None => {
-            let acting = remediations.others(policy, *incident).find(|other| other.policy == *policy && !other.deeds.is_empty());
-            match acting {
-                Some(first) => Answer::refused(format!("incident {} is the first, and not verified yet", first.incident), None),
-                None => Answer::passed("this is the first"),
-            }
-        }
+        None => match remediations.other_acting(policy, *incident) {
+            Some(first) => Answer::refused(format!("incident {} is the first, and not verified yet", first.incident), None),
+            None => Answer::passed("this is the first"),
+        },
     }
 }
 

@@ -161,14 +161,23 @@ fn of_one(cap: &Cap, part: &Part, proposal: &Proposal, remediations: &Remediatio
 }
 
 /// What other remediations have touched, and what this one has running beside the proposal.
-fn in_flight<'a>(proposal: &'a Proposal, remediations: &'a Remediations) -> impl Iterator<Item = &'a Deed> {
+fn in_flight<'a>(proposal: &Proposal, remediations: &'a Remediations) -> impl Iterator<Item = &'a Deed> + use<'a> {
     let Proposal { policy, incident, .. } = proposal;
     remediations.others(policy, *incident).flat_map(|other| &other.deeds).chain(remediations.own_running(policy, *incident))
 }
 
+/// As [`in_flight`], as far as it can touch a part of the system, in no particular order.
+fn in_flight_in<'a>(part: &Part, proposal: &Proposal, remediations: &'a Remediations) -> Box<dyn Iterator<Item = &'a Deed> + 'a> {
+    match part {
+        Part::Service(service) => Box::new(remediations.in_flight_near((&proposal.policy, proposal.incident), service)),
+        _ => Box::new(in_flight(proposal, remediations)),
+    }
+}
+
 /// Replicas in flight, and those that the proposal adds.
 fn replicas_touched(part: &Part, proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
-    let in_flight = in_flight(proposal, remediations).map(|deed| replicas_taken(&deed.action, &deed.target, part, inventory)).sum();
+    let deeds = in_flight_in(part, proposal, remediations);
+    let in_flight = deeds.map(|deed| replicas_taken(&deed.action, &deed.target, part, inventory)).sum();
     (in_flight, replicas_taken(&proposal.action, &proposal.target, part, inventory))
 }
 
@@ -212,7 +221,7 @@ fn targets_touched(part: &Part, proposal: &Proposal, remediations: &Remediations
         Part::Zones(_, _, zones) => zones_touched(target, inventory).iter().any(|zone| zones.contains(zone)),
         Part::Owned(_, services) => services_touched(target, inventory).iter().any(|service| services.contains(service)),
     };
-    let deeds = || in_flight(proposal, remediations).filter(|deed| touches(&deed.target));
+    let deeds = || in_flight_in(part, proposal, remediations).filter(|deed| touches(&deed.target));
     let is_running = deeds().any(|deed| deed.running && deed.target == proposal.target);
     let others: BTreeSet<&Target> = deeds().map(|deed| &deed.target).filter(|target| is_running || **target != proposal.target).collect();
     (others.len() as u64, u64::from(!is_running))

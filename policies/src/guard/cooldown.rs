@@ -1,5 +1,7 @@
 //! A rest for the target, counted from the end of an action on it: by the same policy, and by any policy.
 
+use std::collections::BTreeMap;
+
 use firedrill_core::action::Target;
 use firedrill_core::journal::Holder;
 use firedrill_core::name::Name;
@@ -21,16 +23,16 @@ pub struct Cooldown {
     pub any_policy: Span,
 }
 
-/// When actions last ended, for each policy and target.
+/// When actions last ended, for each target and policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ends {
-    list: Vec<End>,
+    /// The last end by each policy, in the order in which they ended.
+    targets: BTreeMap<Target, Vec<End>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct End {
     policy: Name,
-    target: Target,
     incident: u64,
     at: Time,
 }
@@ -38,8 +40,14 @@ struct End {
 impl Ends {
     /// An action has ended.
     pub(super) fn record(&mut self, policy: &Name, incident: u64, target: Target, now: Time) {
-        self.list.retain(|end| end.policy != *policy || end.target != target);
-        self.list.push(End { policy: policy.clone(), target, incident, at: now });
+        let ends = self.targets.entry(target).or_default();
+        ends.retain(|end| end.policy != *policy);
+        ends.push(End { policy: policy.clone(), incident, at: now });
+    }
+
+    /// No rest of a target can last until now.
+    pub(super) fn forget(&mut self, target: &Target) {
+        self.targets.remove(target);
     }
 }
 
@@ -48,8 +56,7 @@ impl Ends {
 pub fn check(cooldown: Option<Cooldown>, proposal: &Proposal, ends: &Ends, remediations: &Remediations, now: Time) -> Answer {
     let Some(cooldown) = cooldown else { return Answer::not_configured() };
     let Proposal { policy, incident, target, .. } = proposal;
-    let running = |other: &&super::dedup::Remediation| other.deeds.iter().any(|deed| deed.running && deed.target == *target);
-    if let Some(other) = remediations.others(policy, *incident).find(running) {
+    if let Some(other) = remediations.other_running_on((policy, *incident), target) {
         let answer = Answer::refused(format!("{} is at work on {target} now", other.policy), None);
         return of_another(
             answer,
@@ -59,8 +66,8 @@ pub fn check(cooldown: Option<Cooldown>, proposal: &Proposal, ends: &Ends, remed
     }
     let own_chain = |end: &&End| end.policy == *policy && end.incident == *incident;
     let rest = |end: &End| if end.policy == *policy { cooldown.same_policy.max(cooldown.any_policy) } else { cooldown.any_policy };
-    let resting =
-        ends.list.iter().filter(|end| end.target == *target && !own_chain(end)).map(|end| (end.at.saturating_add(rest(end)), end));
+    let of_target = ends.targets.get(target).map_or(&[][..], Vec::as_slice);
+    let resting = of_target.iter().filter(|end| !own_chain(end)).map(|end| (end.at.saturating_add(rest(end)), end));
     match resting.max_by_key(|(until, end)| (*until, end.at)) {
         Some((until, end)) if now < until => {
             let figures = format!("{target} rests for {} after {}, {} ago, until {until}", rest(end), end.policy, now.since(end.at));

@@ -10,6 +10,7 @@ use firedrill_core::time::{Span, Time};
 use serde::{Deserialize, Serialize};
 
 use super::caps::{Part, declared};
+use super::fading::Fading;
 use super::{Answer, Instead, Scope, service_of, zones_touched};
 
 /// The name in journals.
@@ -29,26 +30,14 @@ pub struct Correlated {
 /// When each target last failed, as policies were told: an alert for it began.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Failures {
-    list: Vec<Failure>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Failure {
-    target: Target,
-    at: Time,
+    targets: Fading,
 }
 
 impl Failures {
-    /// An alert for a target began. The last time counts; there is one entry for a target.
-    pub fn record(&mut self, target: &Target, at: Time) {
-        match self.list.iter_mut().find(|failure| failure.target == *target) {
-            Some(failure) => failure.at = failure.at.max(at),
-            None => self.list.push(Failure { target: target.clone(), at }),
-        }
-    }
-
-    fn within(&self, window: Span, now: Time) -> impl Iterator<Item = &Target> {
-        self.list.iter().filter(move |failure| now < failure.at.saturating_add(window)).map(|failure| &failure.target)
+    /// An alert for a target began at an instant, as is known now. The last time counts; there is one entry for a target.
+    pub fn record(&mut self, target: &Target, at: Time, now: Time) {
+        self.targets.forget(now);
+        self.targets.touch(target, at);
     }
 }
 
@@ -56,7 +45,7 @@ impl Failures {
 #[must_use]
 pub fn check(correlated: Option<&Correlated>, target: &Target, failures: &Failures, inventory: &Inventory, now: Time) -> Answer {
     let Some(correlated) = correlated else { return Answer::not_configured() };
-    let failed: BTreeSet<&Target> = failures.within(correlated.within, now).chain([target]).collect();
+    let failed: BTreeSet<&Target> = failures.targets.within(correlated.within, now).chain([target]).collect();
     let mut answers = Vec::new();
     if let Some(limit) = correlated.services {
         let services: BTreeSet<Name> = failed.iter().filter_map(|target| service_of(target, inventory)).collect();
@@ -125,7 +114,7 @@ mod tests {
     fn failures(list: &[(u64, &str)]) -> Failures {
         let mut failures = Failures::default();
         for (second, target) in list {
-            failures.record(&target.parse().unwrap(), Time::from_seconds(*second));
+            failures.record(&target.parse().unwrap(), Time::from_seconds(*second), Time::from_seconds(*second));
         }
         failures
     }

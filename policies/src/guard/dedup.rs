@@ -1,8 +1,11 @@
 //! One remediation in flight for each policy and owner of the target.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
 use firedrill_core::action::{Action, Target};
 use firedrill_core::name::Name;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Answer, Proposal};
 
@@ -10,9 +13,25 @@ use super::{Answer, Proposal};
 pub const NAME: &str = "dedup";
 
 /// Everything that is being worked on, by all policies, in the order of claiming.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+///
+/// A live watcher may have tens of thousands under way, and every guard asks here. So they are found by whose they are and by what they are at work
+/// on, and nobody looks through all of them but to count all. Saved as the plain list.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "Vec<Remediation>")]
 pub struct Remediations {
-    list: Vec<Remediation>,
+    /// By the number of their claim.
+    list: BTreeMap<u64, Remediation>,
+    next: u64,
+    policies: BTreeMap<Name, Own>,
+    /// Which have a deed on a target.
+    targets: BTreeMap<Target, BTreeSet<u64>>,
+}
+
+/// Where the remediations of one policy stand in the list.
+#[derive(Clone, Debug, Default)]
+struct Own {
+    incidents: BTreeMap<u64, u64>,
+    owners: BTreeMap<Target, BTreeSet<u64>>,
 }
 
 /// What one incident of one policy has its hands on, from its first proposal until the incident is closed.
@@ -39,68 +58,174 @@ pub struct Deed {
     pub running: bool,
 }
 
+impl PartialEq for Remediations {
+    fn eq(&self, other: &Self) -> bool {
+        self.list.values().eq(other.list.values())
+    }
+}
+
+impl Serialize for Remediations {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.list.values())
+    }
+}
+
+impl From<Vec<Remediation>> for Remediations {
+    fn from(list: Vec<Remediation>) -> Self {
+        let mut own = Self::default();
+        list.into_iter().for_each(|remediation| own.add(remediation));
+        own
+    }
+}
+
 impl Remediations {
     /// Takes the owner for the proposal's incident; claiming again changes nothing.
     pub fn claim(&mut self, proposal: &Proposal) {
-        if self.find(&proposal.policy, proposal.incident).is_none() {
+        if self.number(&proposal.policy, proposal.incident).is_none() {
             let Proposal { policy, incident, owner, .. } = proposal.clone();
-            self.list.push(Remediation { policy, incident, owner, deeds: Vec::new() });
+            self.add(Remediation { policy, incident, owner, deeds: Vec::new() });
         }
     }
 
     /// An action starts. Invariant: a remediation does no one thing twice at a time.
     pub fn started(&mut self, proposal: &Proposal) {
         self.claim(proposal);
-        let remediation = self.find(&proposal.policy, proposal.incident).expect("claimed above");
+        let number = self.number(&proposal.policy, proposal.incident).expect("claimed above");
+        let remediation = self.list.get_mut(&number).expect("it is found by what is in the list");
         let is_same = |deed: &Deed| deed.running && deed.action == proposal.action && deed.target == proposal.target;
         assert!(!remediation.deeds.iter().any(is_same), "nothing is done twice at a time");
         remediation.deeds.push(Deed { action: proposal.action.clone(), target: proposal.target.clone(), running: true });
+        self.targets.entry(proposal.target.clone()).or_default().insert(number);
     }
 
     /// A running action has ended, this one or else the first; tells on what.
     pub(super) fn ended(&mut self, policy: &Name, incident: u64, which: Option<(&Action, &Target)>) -> Option<Target> {
         let is_it = |deed: &&mut Deed| deed.running && which.is_none_or(|which| which == (&deed.action, &deed.target));
-        let deed = self.find(policy, incident)?.deeds.iter_mut().find(is_it)?;
+        let number = self.number(policy, incident)?;
+        let deed = self.list.get_mut(&number)?.deeds.iter_mut().find(is_it)?;
         deed.running = false;
         Some(deed.target.clone())
     }
 
     /// What an incident has done so far is verified, and it goes on with something else: what has ended is in flight no more.
     pub fn settled(&mut self, policy: &Name, incident: u64) {
-        if let Some(remediation) = self.find(policy, incident) {
-            remediation.deeds.retain(|deed| deed.running);
+        let Some(number) = self.number(policy, incident) else { return };
+        let Some(remediation) = self.list.get_mut(&number) else { return };
+        let (running, over): (Vec<Deed>, Vec<Deed>) = std::mem::take(&mut remediation.deeds).into_iter().partition(|deed| deed.running);
+        remediation.deeds = running.clone();
+        for deed in over.iter().filter(|deed| running.iter().all(|own| own.target != deed.target)) {
+            take_off(&mut self.targets, &deed.target, number);
         }
     }
 
     /// The incident is closed.
     pub(super) fn released(&mut self, policy: &Name, incident: u64) {
-        self.list.retain(|other| other.policy != *policy || other.incident != incident);
+        let Some(own) = self.policies.get_mut(policy) else { return };
+        let Some(number) = own.incidents.remove(&incident) else { return };
+        let Some(remediation) = self.list.remove(&number) else { return };
+        take_off(&mut own.owners, &remediation.owner, number);
+        if own.incidents.is_empty() {
+            self.policies.remove(policy);
+        }
+        remediation.deeds.iter().for_each(|deed| take_off(&mut self.targets, &deed.target, number));
     }
 
     /// All remediations but that of one incident.
-    pub fn others<'a>(&'a self, policy: &'a Name, incident: u64) -> impl Iterator<Item = &'a Remediation> {
-        self.list.iter().filter(move |other| other.policy != *policy || other.incident != incident)
+    pub fn others<'a>(&'a self, policy: &Name, incident: u64) -> impl Iterator<Item = &'a Remediation> + use<'a> {
+        let own = self.number(policy, incident);
+        self.list.iter().filter(move |(number, _)| Some(**number) != own).map(|(_, other)| other)
+    }
+
+    /// The first remediation of a policy that is at work on an owner, but for that of one incident.
+    #[must_use]
+    pub fn other_on(&self, (policy, incident): (&Name, u64), owner: &Target) -> Option<&Remediation> {
+        let numbers = self.policies.get(policy)?.owners.get(owner)?;
+        numbers.iter().filter_map(|number| self.list.get(number)).find(|other| other.incident != incident)
+    }
+
+    /// The first remediation that has an action running on a target, but for that of one incident.
+    #[must_use]
+    pub fn other_running_on(&self, (policy, incident): (&Name, u64), target: &Target) -> Option<&Remediation> {
+        let own = self.number(policy, incident);
+        let numbers = self.targets.get(target)?.iter().filter(|number| Some(**number) != own);
+        let is_running = |other: &&Remediation| other.deeds.iter().any(|deed| deed.running && deed.target == *target);
+        numbers.filter_map(|number| self.list.get(number)).find(is_running)
+    }
+
+    /// The first remediation of a policy that has acted, but for that of one incident.
+    #[must_use]
+    pub fn other_acting(&self, policy: &Name, incident: u64) -> Option<&Remediation> {
+        let own = self.policies.get(policy)?;
+        let others =
+            own.incidents.iter().filter(|(other, _)| **other != incident).filter_map(|(_, number)| Some((number, self.list.get(number)?)));
+        others.filter(|(_, other)| !other.deeds.is_empty()).min_by_key(|(number, _)| **number).map(|(_, other)| other)
     }
 
     /// All remediations, in the order of claiming.
     pub fn all(&self) -> impl Iterator<Item = &Remediation> {
-        self.list.iter()
+        self.list.values()
     }
 
     /// What one incident has running itself: the actions of a step that is of several.
-    pub fn own_running<'a>(&'a self, policy: &'a Name, incident: u64) -> impl Iterator<Item = &'a Deed> {
-        let own = self.list.iter().filter(move |own| own.policy == *policy && own.incident == incident);
-        own.flat_map(|own| own.deeds.iter().filter(|deed| deed.running))
+    pub fn own_running<'a>(&'a self, policy: &Name, incident: u64) -> impl Iterator<Item = &'a Deed> + use<'a> {
+        let own = self.number(policy, incident).and_then(|number| self.list.get(&number));
+        own.into_iter().flat_map(|own| own.deeds.iter().filter(|deed| deed.running))
+    }
+
+    /// What others have done or have running, and what this incident has running, as far as it can touch a service: on the service, on what is named
+    /// as its replicas are, and on whatever zones and nodes. In no particular order.
+    pub fn in_flight_near<'a>(&'a self, (policy, incident): (&Name, u64), service: &Name) -> impl Iterator<Item = &'a Deed> + use<'a> {
+        let own = self.number(policy, incident);
+        let none = Name::new("");
+        let (itself, replicas) = (Target::Service(service.clone()), format!("{service}-"));
+        let is_named_so = move |target: &Target| target.name().starts_with(&replicas);
+        let services = self.targets.get_key_value(&itself).into_iter();
+        let first_replica = Bound::Included(Target::Replica(Name::from(format!("{service}-"))));
+        let replicas = self.targets.range((first_replica, Bound::Excluded(Target::Zone(none.clone()))));
+        let zones = self.targets.range((Bound::Included(Target::Zone(none.clone())), Bound::Excluded(Target::Client(none.clone()))));
+        let nodes = self.targets.range((Bound::Included(Target::Node(none)), Bound::Unbounded));
+        let numbered = services.chain(replicas.take_while(move |(target, _)| is_named_so(target))).chain(zones).chain(nodes);
+        let deeds = move |(target, numbers): (&'a Target, &'a BTreeSet<u64>)| {
+            let remediations = numbers.iter().filter_map(|number| Some((*number, self.list.get(number)?)));
+            remediations.flat_map(move |(number, other)| {
+                let counts = move |deed: &&Deed| deed.target == *target && (deed.running || Some(number) != own);
+                other.deeds.iter().filter(counts)
+            })
+        };
+        numbered.flat_map(deeds)
     }
 
     /// Whether a policy has a remediation besides that of one incident, or that one has an action running.
     #[must_use]
     pub fn is_busy(&self, policy: &Name, incident: u64) -> bool {
-        self.others(policy, incident).any(|other| other.policy == *policy) || self.own_running(policy, incident).next().is_some()
+        let has_another = self.policies.get(policy).is_some_and(|own| own.incidents.keys().any(|other| *other != incident));
+        has_another || self.own_running(policy, incident).next().is_some()
     }
 
-    fn find(&mut self, policy: &Name, incident: u64) -> Option<&mut Remediation> {
-        self.list.iter_mut().find(|own| own.policy == *policy && own.incident == incident)
+    fn number(&self, policy: &Name, incident: u64) -> Option<u64> {
+        self.policies.get(policy)?.incidents.get(&incident).copied()
+    }
+
+    fn add(&mut self, remediation: Remediation) {
+        let number = self.next;
+        self.next += 1;
+        let own = self.policies.entry(remediation.policy.clone()).or_default();
+        own.incidents.insert(remediation.incident, number);
+        own.owners.entry(remediation.owner.clone()).or_default().insert(number);
+        for deed in &remediation.deeds {
+            self.targets.entry(deed.target.clone()).or_default().insert(number);
+        }
+        self.list.insert(number, remediation);
+    }
+}
+
+/// Takes a number off those of a target, and the target with the last of them.
+fn take_off(numbers: &mut BTreeMap<Target, BTreeSet<u64>>, target: &Target, number: u64) {
+    if let Some(own) = numbers.get_mut(target) {
+        own.remove(&number);
+        if own.is_empty() {
+            numbers.remove(target);
+        }
     }
 }
 
@@ -108,8 +233,7 @@ impl Remediations {
 #[must_use]
 pub fn check(proposal: &Proposal, remediations: &Remediations) -> Answer {
     let Proposal { policy, incident, owner, .. } = proposal;
-    let same = |other: &&Remediation| other.policy == *policy && other.owner == *owner;
-    match remediations.others(policy, *incident).find(same) {
+    match remediations.other_on((policy, *incident), owner) {
         Some(other) => Answer::refused(format!("incident {} of {policy} is at work on {owner}", other.incident), None),
         None => Answer::passed(format!("0 other remediations of {policy} on {owner}")),
     }
@@ -166,5 +290,46 @@ mod tests {
         assert!(check(&proposal("p", 1, "service/api"), &remediations).is_refusal(), "until it is closed");
         remediations.released(&Name::new("p"), 0);
         assert!(!check(&proposal("p", 1, "service/api"), &remediations).is_refusal());
+    }
+
+    proptest::proptest! {
+        /// Whatever is claimed, started, ended, settled and closed in whatever order: what is found is what looking through the list would find, and it
+        /// reads back.
+        #[test]
+        fn what_is_found_is_what_stands_in_the_list(steps in proptest::collection::vec((0_u8..5, 0_u8..2, 0_u64..4, 0_usize..6), 1..60)) {
+            const TARGETS: [&str; 6] = ["service/api", "replica/api-0", "replica/api-1", "replica/apix-0", "zone/a", "node/blue-0"];
+            let mut remediations = Remediations::default();
+            for (kind, policy, incident, target) in steps {
+                let proposal = proposal(["p", "q"][usize::from(policy)], incident, TARGETS[target]);
+                let (policy, target) = (&proposal.policy, &proposal.target);
+                match kind {
+                    0 => remediations.claim(&proposal),
+                    1 if !remediations.own_running(policy, incident).any(|deed| deed.target == *target) => remediations.started(&proposal),
+                    2 => _ = remediations.ended(policy, incident, None),
+                    3 => remediations.settled(policy, incident),
+                    _ => remediations.released(policy, incident),
+                }
+                let list: Vec<&Remediation> = remediations.all().collect();
+                let others = || list.iter().copied().filter(|other| other.policy != *policy || other.incident != incident);
+                proptest::prop_assert!(remediations.others(policy, incident).eq(others()));
+                let on = others().find(|other| other.policy == *policy && other.owner == proposal.owner);
+                proptest::prop_assert_eq!(remediations.other_on((policy, incident), &proposal.owner), on);
+                let running = others().find(|other| other.deeds.iter().any(|deed| deed.running && deed.target == *target));
+                proptest::prop_assert_eq!(remediations.other_running_on((policy, incident), target), running);
+                let acting = others().find(|other| other.policy == *policy && !other.deeds.is_empty());
+                proptest::prop_assert_eq!(remediations.other_acting(policy, incident), acting);
+                let api = Name::new("api");
+                let near = |deed: &&Deed| !matches!(&deed.target, Target::Replica(name) if !name.starts_with("api-"));
+                let own = list.iter().filter(|own| own.policy == *policy && own.incident == incident);
+                let own = own.flat_map(|own| own.deeds.iter().filter(|deed| deed.running));
+                let mut expected: Vec<String> = others().flat_map(|other| &other.deeds).chain(own).filter(near).map(|deed| format!("{deed:?}")).collect();
+                let mut found: Vec<String> = remediations.in_flight_near((policy, incident), &api).map(|deed| format!("{deed:?}")).collect();
+                expected.sort();
+                found.sort();
+                proptest::prop_assert_eq!(found, expected);
+                let text = serde_json::to_string(&remediations).unwrap();
+                proptest::prop_assert_eq!(&serde_json::from_str::<Remediations>(&text).unwrap(), &remediations);
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! The locks of an action are taken all together or not at all, and always in one order, so that two can never wait for each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::action::{Fence, Target};
 use firedrill_core::inventory::Inventory;
@@ -20,17 +20,20 @@ pub const NAME: &str = "mutual_exclusion";
 /// The locks that are held, and the number that the next holder gets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Locks {
-    held: Vec<Held>,
+    held: BTreeMap<Target, Held>,
     next_token: u64,
+    /// How often a lock was taken.
+    taken: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Held {
-    lock: Target,
     policy: Name,
     incident: u64,
     until: Time,
     token: u64,
+    /// Locks that were taken later have a greater one.
+    number: u64,
 }
 
 impl Locks {
@@ -47,15 +50,16 @@ impl Locks {
         let Proposal { policy, incident, target, .. } = proposal;
         let locks: Vec<Target> = lock_set(target, inventory).into_iter().collect();
         for lock in locks.iter().cloned() {
-            self.held.retain(|held| held.lock != lock);
-            self.held.push(Held { lock, policy: policy.clone(), incident: *incident, until: now.saturating_add(lease), token });
+            let (number, until) = (self.taken, now.saturating_add(lease));
+            self.taken += 1;
+            self.held.insert(lock, Held { policy: policy.clone(), incident: *incident, until, token, number });
         }
         Fence { token, locks }
     }
 
     /// An incident is closed: it gives back what it holds.
     pub(super) fn release(&mut self, policy: &Name, incident: u64) {
-        self.held.retain(|held| held.policy != *policy || held.incident != incident);
+        self.held.retain(|_, held| held.policy != *policy || held.incident != incident);
     }
 }
 
@@ -75,10 +79,10 @@ pub fn check(lease: Option<Span>, proposal: &Proposal, locks: &Locks, inventory:
     if set.is_empty() {
         return Answer::refused(format!("what {} belongs to is not declared", proposal.target), None);
     }
-    let foreign = |held: &&Held| held.policy != proposal.policy || held.incident != proposal.incident;
-    let taken = locks.held.iter().filter(foreign).filter(|held| set.contains(&held.lock) && now < held.until);
-    match taken.max_by_key(|held| held.until) {
-        Some(Held { lock, policy, incident, until, .. }) => {
+    let is_foreign = |held: &Held| held.policy != proposal.policy || held.incident != proposal.incident;
+    let taken = set.iter().filter_map(|lock| Some((lock, locks.held.get(lock).filter(|held| is_foreign(held) && now < held.until)?)));
+    match taken.max_by_key(|(_, held)| (held.until, held.number)) {
+        Some((lock, Held { policy, incident, until, .. })) => {
             let answer = Answer::refused(format!("incident {incident} of {policy} holds {lock} until {until}"), Some(*until));
             let holder = Holder { policy: policy.clone(), incident: *incident, target: lock.clone(), until: Some(*until) };
             // A policy that stands in its own way disputes nothing with another one.
@@ -143,7 +147,7 @@ mod tests {
     #[test]
     fn who_takes_a_lock_later_has_the_greater_token() {
         let mut locks = taken("service/api");
-        let first = locks.held[0].token;
+        let first = locks.held[&"service/api".parse().unwrap()].token;
         let second = take(&mut locks, &proposal("q", 4, "service/api"), 70);
         assert!(second.token > first);
         assert_eq!(locks.held.len(), 1, "the lease of the first was over");

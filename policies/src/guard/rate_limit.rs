@@ -1,6 +1,6 @@
 //! At most so many starts within a window of time, by a sliding log: starts in `(t − W, t]` count, refusals do not.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
@@ -30,15 +30,16 @@ pub struct RateLimit {
     pub patience: Option<Span>,
 }
 
-/// When actions started, oldest first. Bounded by what actions take: each start is an action of a run.
+/// When actions of each policy started, oldest first. Bounded by what actions take: each start is an action of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Starts {
-    log: VecDeque<Started>,
+    logs: BTreeMap<Name, VecDeque<Started>>,
+    /// The last of all.
+    last: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Started {
-    policy: Name,
     target: Target,
     at: Time,
 }
@@ -47,43 +48,41 @@ impl Starts {
     /// An action starts.
     pub(super) fn record(&mut self, proposal: &Proposal, now: Time) {
         // A clock that was set back puts nothing before what was there: the log stays in order, and what is new counts for longer.
-        let at = self.last().map_or(now, |last| last.max(now));
-        self.log.push_back(Started { policy: proposal.policy.clone(), target: proposal.target.clone(), at });
-        while self.log.front().is_some_and(|oldest| oldest.at.saturating_add(LONGEST_WINDOW) <= now) {
-            self.log.pop_front();
+        let at = self.last.map_or(now, |last| last.max(now));
+        self.last = Some(at);
+        let log = self.logs.entry(proposal.policy.clone()).or_default();
+        log.push_back(Started { target: proposal.target.clone(), at });
+        while log.front().is_some_and(|oldest| oldest.at.saturating_add(LONGEST_WINDOW) <= now) {
+            log.pop_front();
         }
     }
 
     /// When actions of a policy started in `(now - window, now]`, oldest first.
-    pub(super) fn of(&self, policy: &Name, window: Span, now: Time) -> impl Iterator<Item = Time> {
-        self.within(window, now).filter(move |started| started.policy == *policy).map(|started| started.at)
+    pub(super) fn of(&self, policy: &Name, window: Span, now: Time) -> impl ExactSizeIterator<Item = Time> {
+        self.within(policy, window, now).map(|started| started.at)
     }
 
-    fn within(&self, window: Span, now: Time) -> impl ExactSizeIterator<Item = &Started> {
-        let first = self.log.partition_point(|started| started.at.saturating_add(window) <= now);
-        self.log.range(first..)
-    }
-
-    /// Whether so many started in `(now - window, now]`, of all policies together.
-    pub(super) fn are_as_many(&self, most: u32, window: Span, now: Time) -> bool {
-        self.within(window, now).len() >= most as usize
+    fn within(&self, policy: &Name, window: Span, now: Time) -> impl ExactSizeIterator<Item = &Started> {
+        static NONE: VecDeque<Started> = VecDeque::new();
+        let log = self.logs.get(policy).unwrap_or(&NONE);
+        log.range(log.partition_point(|started| started.at.saturating_add(window) <= now)..)
     }
 
     /// When the last one was; `None` if there is none.
-    pub(super) fn last(&self) -> Option<Time> {
-        self.log.back().map(|started| started.at)
+    pub(super) const fn last(&self) -> Option<Time> {
+        self.last
     }
 
     /// How many starts are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.log.len()
+        self.logs.values().map(VecDeque::len).sum()
     }
 
     /// Whether none is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.log.is_empty()
+        self.len() == 0
     }
 }
 
@@ -102,10 +101,9 @@ pub fn check(limits: &[RateLimit], proposal: &Proposal, starts: &Starts, invento
 }
 
 fn of_one(limit: &RateLimit, key: &Target, proposal: &Proposal, (starts, inventory): (&Starts, &Inventory), now: Time) -> Answer {
-    let counts = |start: &&Started| {
-        start.policy == proposal.policy && (limit.scope == Scope::All || counts_towards(limit.scope, &start.target, key, inventory))
-    };
-    let started = starts.within(limit.window, now).filter(counts).count();
+    let counts = |start: &&Started| limit.scope == Scope::All || counts_towards(limit.scope, &start.target, key, inventory);
+    let within = || starts.within(&proposal.policy, limit.window, now).filter(counts);
+    let started = within().count();
     let place = if limit.scope == Scope::All { "all".to_owned() } else { key.to_string() };
     let figures = format!("{} of {} starts within {} on {place}", started, limit.max, limit.window);
     let max = limit.max as usize;
@@ -113,7 +111,7 @@ fn of_one(limit: &RateLimit, key: &Target, proposal: &Proposal, (starts, invento
         return Answer::passed(figures);
     }
     // The start whose leaving makes room; a limit of zero never has any.
-    let leaving = starts.within(limit.window, now).filter(counts).nth(started - max);
+    let leaving = within().nth(started - max);
     Answer::refused(figures, leaving.map(|start| start.at.saturating_add(limit.window))).patient(limit.patience)
 }
 

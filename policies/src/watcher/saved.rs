@@ -44,25 +44,25 @@ impl Watcher {
     /// Its memory. Nothing that it was told of since may be missing in it.
     #[must_use]
     pub fn saved(&self) -> Saved {
+        let mut agendas: Vec<Vec<(Time, u64, Errand)>> = vec![Vec::new(); self.watched.len()];
+        for ((at, number), (index, errand)) in &self.agenda {
+            agendas[*index].push((*at, *number, errand.clone()));
+        }
+        let mut heard: Vec<Vec<(LabelSet, AlertStatus, Time)>> = vec![Vec::new(); self.watched.len()];
+        for (labels, own) in &self.heard {
+            for (index, (status, began)) in own {
+                heard[*index].push((labels.clone(), *status, *began));
+            }
+        }
         let policy = |(index, own): (usize, &super::Watched)| SavedPolicy {
             hash: own.hash.to_string(),
             runs: own.runs,
             next_decision: own.next_decision,
             state: own.observer.state().clone(),
             name: own.observer.policy().name.clone(),
-            agenda: self
-                .agenda
-                .iter()
-                .filter(|(_, (own, _))| *own == index)
-                .map(|((at, number), (_, errand))| (*at, *number, errand.clone()))
-                .collect(),
+            agenda: std::mem::take(&mut agendas[index]),
             asking: self.asking.range((index, 0)..=(index, u64::MAX)).map(|((_, query), asking)| (*query, asking.clone())).collect(),
-            heard: self
-                .heard
-                .iter()
-                .filter(|((own, _), _)| *own == index)
-                .map(|((_, labels), (status, began))| (labels.clone(), *status, *began))
-                .collect(),
+            heard: std::mem::take(&mut heard[index]),
         };
         Saved {
             version: SAVED_VERSION,
@@ -105,7 +105,9 @@ impl Watcher {
                 self.agenda.insert((at, number), (index, errand));
             }
             self.asking.extend(asking.into_iter().map(|(query, asking)| ((index, query), asking)));
-            self.heard.extend(heard.into_iter().map(|(labels, status, began)| ((index, labels), (status, began))));
+            for (labels, status, began) in heard {
+                self.heard.entry(labels).or_default().insert(index, (status, began));
+            }
         }
         Ok(())
     }

@@ -381,3 +381,45 @@ proptest! {
         prop_assert_eq!((chain.entries.len(), chain.heads.len()), (count + 2, 1));
     }
 }
+
+/// A chain that verifies.
+fn sound(folder: &Path, name: &str) -> Chain {
+    Ledger::read(folder, &Name::new(name)).unwrap().sound().unwrap_or_else(|failure| panic!("{failure:?}"))
+}
+
+#[test]
+fn what_is_written_to_several_chains_is_waited_for_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..2 * SYNC_THREADS + 1).map(|number| format!("p{number}")).collect();
+    let mut ledgers: Vec<Ledger> = names.iter().map(|name| Ledger::open(folder.path(), &Name::new(name)).unwrap().0).collect();
+    for ledger in &mut ledgers {
+        ledger.write(vec![entry("one")]).unwrap();
+        ledger.write(vec![entry("two"), entry("three")]).unwrap();
+        assert!(ledger.is_unsynced());
+    }
+    sync_all(ledgers.iter_mut().collect()).unwrap();
+    assert!(!ledgers.iter().any(Ledger::is_unsynced));
+    for name in &names {
+        let chain = sound(folder.path(), name);
+        assert_eq!(chain.entries.len(), 3);
+        let head = fs::read_to_string(folder.path().join(format!("{name}.head"))).unwrap();
+        assert_eq!(head, format!("3 {}\n", chain.entries[2].hash));
+    }
+    assert!(sync_all(Vec::new()).is_ok());
+}
+
+#[test]
+fn a_chain_is_taken_up_where_it_was_left_however_long_its_last_line_is() {
+    for length in [1, usize::try_from(USUAL_BYTES).unwrap(), MOST_BYTES / 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut ledger, _) = Ledger::open(folder.path(), &Name::new("p")).unwrap();
+        ledger.append(vec![entry("first"), entry(&"x".repeat(length))]).unwrap();
+        let place = ledger.release();
+        let mut file = fs::File::open(folder.path().join("p.jsonl")).unwrap();
+        assert!(ends_with_head(&mut file, &place).unwrap(), "{length}");
+        let (mut ledger, _) = Ledger::resume(&place).unwrap();
+        assert!(ledger.entries().is_empty(), "nothing is read again");
+        ledger.append(vec![entry("last")]).unwrap();
+        assert_eq!(sound(folder.path(), "p").entries.len(), 3);
+    }
+}

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::ledger::{Ledger, WATCH, What};
+use crate::ledger::{Entry, Ledger, WATCH, What};
 
 const RESTART: &str = "
 schema: policy/1
@@ -57,6 +57,7 @@ impl Site {
             inventory: Arc::default(),
             clock: Arc::clone(&self.hands) as _,
             metrics: Arc::default(),
+            promotions: Promotions::default(),
         })
         .unwrap_or_else(|failure| panic!("{failure:?}"))
     }
@@ -142,6 +143,7 @@ fn a_restart_goes_on_where_it_was_and_asks_again() {
     let (mut keeper, _) = site.open();
     let wants = keeper.watcher().wants();
     assert_eq!(wants.len(), 1);
+    assert_eq!(keeper.metrics.asking.load(Ordering::Relaxed), 1, "told before anything happens");
     answer(&mut keeper, &wants);
     drop(keeper);
     assert_eq!(site.would_act(), 1);
@@ -247,7 +249,7 @@ fn people_can_write_to_the_chain_of_a_policy_while_it_is_watched() {
     keeper.book.release_all();
     let (mut ledger, _) = Ledger::open(&site.path(""), &Name::new("restart")).unwrap();
     let violation = What::Violation { what: "a test".into() };
-    ledger.append(vec![crate::ledger::Entry { at: "2026-01-05T00:00:00Z".parse().unwrap(), by: "ada".into(), what: violation }]).unwrap();
+    ledger.append(vec![Entry { at: "2026-01-05T00:00:00Z".parse().unwrap(), by: "ada".into(), what: violation }]).unwrap();
     drop(ledger);
     let wants = keeper.watcher().wants();
     answer(&mut keeper, &wants);
@@ -265,6 +267,109 @@ fn a_chain_of_a_policy_that_git_replaced_is_gone_on_with() {
     fs::write(site.path("restart.jsonl"), text).unwrap();
     answer(&mut keeper, &wants);
     assert_eq!(site.would_act(), 1);
+}
+
+#[test]
+fn what_another_version_has_kept_is_heard_again_from_the_beginning() {
+    let site = with_past();
+    let events = site.decisions();
+    let (keeper, _) = site.open();
+    drop(keeper);
+    let path = site.path("watch.state");
+    let state = fs::read_to_string(&path).unwrap();
+    let older = state.replacen("\"saved\":{\"version\":1,", "\"saved\":{\"version\":0,", 1);
+    assert_ne!(older, state);
+    fs::write(&path, older).unwrap();
+    let (mut keeper, notes) = site.open();
+    assert!(notes.iter().any(|note| note.contains("all is heard again")), "{notes:?}");
+    assert_eq!(site.decisions(), events, "nothing is closed, and nothing decided twice");
+    let (_, wants) = tell(&mut keeper, vec![alert("api-5", 1_000, None)]);
+    answer(&mut keeper, &wants);
+    assert_eq!(site.would_act(), 3, "what guards have counted still counts");
+}
+
+#[test]
+fn a_memory_that_is_kept_meanwhile_is_gone_on_with() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    let (_, wants) = tell(&mut keeper, vec![alert("api-1", 990, None)]);
+    keeper.remember_meanwhile();
+    answer(&mut keeper, &wants);
+    keeper.saving.take().unwrap().join().unwrap().unwrap();
+    drop(keeper);
+    let (keeper, notes) = site.open();
+    assert!(notes.iter().any(|note| note == "1 observation was heard again"), "{notes:?}");
+    drop(keeper);
+    fs::write(site.path("watch-half-kept-x.state"), "{").unwrap();
+    drop(site.open());
+    assert!(!site.path("watch-half-kept-x.state").exists());
+    assert_eq!(site.would_act(), 1);
+}
+
+#[test]
+fn a_policy_whose_breaker_trips_twice_is_taken_back_while_it_is_watched() {
+    let mut site = Site::new();
+    let guard = "  rate_limit: [{ max: 3, window: 1h, scope: all }]";
+    site.policy = RESTART.replace(guard, "  breaker: { actions: 1, within: 1h, try_again_after: 1m }");
+    let name = Name::new("restart");
+    let (profile, hashes, evidence) = ("small".to_owned(), Hashes::default(), Value::Null);
+    let promotion = What::Promotion { from: Stage::DryRun, to: Stage::Shadow, profile, hashes, evidence, weakened: Vec::new() };
+    let entry = Entry { at: "2026-01-05T00:00:00Z".parse().unwrap(), by: "ada".into(), what: promotion };
+    Ledger::open(&site.path(""), &name).unwrap().0.append(vec![entry]).unwrap();
+    let (mut keeper, _) = site.open();
+    let demotions = |site: &Site| -> Vec<String> {
+        let because =
+            |what| if let What::Demotion { to: Stage::DryRun, because, automatic: true, .. } = what { Some(because) } else { None };
+        site.entries("restart").into_iter().filter_map(because).collect()
+    };
+    let trips = |keeper: &mut Keeper, pod: &str| {
+        let (_, wants) = tell(keeper, vec![alert(pod, 990, None)]);
+        answer(keeper, &wants);
+        site.decisions().last().unwrap()["incident_closed"].is_object()
+    };
+    assert!(!trips(&mut keeper, "api-1"), "it would act");
+    site.later(1);
+    assert!(trips(&mut keeper, "api-2") && demotions(&site).is_empty(), "one trip is none too many");
+    site.later(120);
+    assert!(!trips(&mut keeper, "api-3"), "it is tried again");
+    site.later(1);
+    assert!(trips(&mut keeper, "api-4"));
+    assert_eq!(demotions(&site), ["its breaker tripped twice within 7 days"]);
+    site.later(1);
+    assert!(trips(&mut keeper, "api-5"));
+    assert_eq!(demotions(&site).len(), 1, "once");
+    assert_eq!(keeper.metrics.demotions.load(Ordering::Relaxed), 1);
+    drop(keeper);
+    assert!(site.open().1.iter().all(|note| !note.contains("demoted")));
+}
+
+#[test]
+fn what_a_crash_left_undone_of_a_demotion_is_done_at_the_next_start() {
+    let site = Site::new();
+    let promotion = What::Promotion {
+        from: Stage::DryRun,
+        to: Stage::Shadow,
+        profile: "small".to_owned(),
+        hashes: Hashes::default(),
+        evidence: Value::Null,
+        weakened: Vec::new(),
+    };
+    let violation = What::Violation { what: "two writers".to_owned() };
+    let entry = |what| Entry { at: "2026-01-05T00:00:00Z".parse().unwrap(), by: "ada".into(), what };
+    Ledger::open(&site.path(""), &Name::new("restart")).unwrap().0.append(vec![entry(promotion), entry(violation)]).unwrap();
+    let (_keeper, notes) = site.open();
+    let expected = "`restart` is demoted from shadow to dry-run: what must never happen did (entry 2): two writers";
+    assert!(notes.iter().any(|note| note == expected), "{notes:?}");
+}
+
+#[test]
+fn a_watcher_to_which_nothing_happens_says_that_it_is_there() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    site.later(600);
+    keeper.round(Vec::new()).unwrap();
+    let expected = keeper.watcher().start().unix_millis() / 1_000 + i64::try_from(BEFORE.as_millis() / 1_000).unwrap() + 600;
+    assert_eq!(keeper.metrics.last_round.load(Ordering::Relaxed), expected.unsigned_abs());
 }
 
 #[test]
