@@ -7,7 +7,7 @@ use firedrill_reports::verdict::Judgement;
 use super::prepared::Prepared;
 use crate::chaos::gate::{command_of, play};
 use crate::chaos::trial::{Trial, Tried};
-use crate::cli::GateArgs;
+use crate::cli::{GateArgs, StageArg};
 use crate::failure::Failure;
 use crate::output::{Output, write_files};
 
@@ -21,7 +21,9 @@ pub(super) fn with_variants(
     prepared: &Prepared,
 ) -> Result<Judgement, Failure> {
     let terms = &prepared.terms;
-    if arguments.chaos.is_none() && terms.chaos.is_none() {
+    // Variants ask what can go wrong where policies may act as far as they ever will.
+    let is_full = arguments.stage == StageArg::Full;
+    if !is_full || arguments.chaos.is_none() && terms.chaos.is_none() {
         return Ok(judgement);
     }
     let tried = |watched| {
