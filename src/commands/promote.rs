@@ -34,7 +34,8 @@ const SHOWN: usize = 3;
 pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure> {
     let books = Books::here()?;
     let subject = books.subject(&arguments.policy)?;
-    books.person(&arguments.writer.by)?;
+    // Before what takes its time.
+    books.key(&arguments.writer)?;
     books.settle(&subject.policy.name, output)?;
     let subject = books.subject(&subject.argument)?;
     let to = target(&subject, arguments.to)?;

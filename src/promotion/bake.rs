@@ -1,5 +1,7 @@
 //! The trial after a promotion: for the first actions or the first days a policy runs with halved caps and doubled verification.
 
+use std::sync::Arc;
+
 use firedrill_core::quantity::Ratio;
 use firedrill_core::time::Span;
 use firedrill_policies::guard::caps::{Cap, Most};
@@ -8,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::standing::Standing;
+use crate::ledger::{Chain, What};
 
 /// How many actions a trial lasts.
 pub const ACTIONS: u64 = 5;
@@ -30,6 +33,24 @@ pub fn of(standing: &Standing, actions: u64, now: Timestamp) -> Option<Bake> {
     let lasted = standing.lasted(now);
     let is_on = standing.is_promoted && standing.stage.may_act() && actions < ACTIONS && lasted < LASTS;
     is_on.then(|| Bake { actions_left: ACTIONS - actions, time_left: Span::from_nanos(LASTS.as_nanos() - lasted.as_nanos()) })
+}
+
+/// The same by a chain.
+#[must_use]
+pub fn of_chain(chain: &Chain, now: Timestamp) -> Option<Bake> {
+    let standing = Standing::of(chain);
+    let is_action = |what: &What| matches!(what, What::Decision { event, is_backtest: false, .. } if event.get("decided").is_some());
+    let actions = chain.entries.iter().filter(|own| own.line > standing.line && is_action(&own.entry.what)).count();
+    of(&standing, actions as u64, now)
+}
+
+/// The version of a policy that has this hash: as it is written, or as it runs on trial; `None`: neither.
+#[must_use]
+pub fn with_hash(policy: &Arc<Policy>, hash: &str) -> Option<Arc<Policy>> {
+    if policy.hash() == hash {
+        return Some(Arc::clone(policy));
+    }
+    Some(on_trial(policy)).filter(|own| own.hash() == hash).map(Arc::new)
 }
 
 /// The policy as it runs on trial: every cap halved, every verification held for twice as long, and given that much more time.

@@ -53,7 +53,7 @@ impl Site {
         let policy = read_policy("policy.yaml", &self.policy).unwrap_or_else(|problems| panic!("{problems:?}"));
         Keeper::open(KeeperSetup {
             folder: self.folder.path().join("ledger"),
-            policies: vec![(policy, Stage::DryRun, Hashes::default())],
+            policies: vec![(policy, Stage::DryRun, Bound::default())],
             inventory: Arc::default(),
             clock: Arc::clone(&self.hands) as _,
             metrics: Arc::default(),
@@ -265,6 +265,20 @@ fn a_chain_of_a_policy_that_git_replaced_is_gone_on_with() {
     fs::write(site.path("restart.jsonl"), text).unwrap();
     answer(&mut keeper, &wants);
     assert_eq!(site.would_act(), 1);
+}
+
+#[test]
+fn a_quiet_hour_is_written_down_so_that_the_ledger_shows_that_somebody_watched() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    let before = site.entries(WATCH).len();
+    for minute in 1..=125 {
+        site.later(60);
+        keeper.round(Vec::new()).unwrap();
+        assert_eq!(site.entries(WATCH).len() - before, minute / 60, "after {minute} minutes");
+    }
+    let Some(What::State { of, value }) = site.entries(WATCH).pop() else { panic!("a state") };
+    assert_eq!((of.as_str(), value), ("watch-clock/1", "passed".into()));
 }
 
 #[test]
