@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
-use firedrill_core::time::{Start, Time};
+use firedrill_core::time::{Span, Start, Time};
 use firedrill_policies::policy::Policy;
 use firedrill_reports::words::counted;
 use firedrill_scenarios::incident::FILE_NAME;
@@ -248,7 +248,8 @@ fn line(lesson: &Lesson, start: Start) -> String {
         text += &format!("\n      came back {}× within the hour", lesson.recurrences);
     }
     if let Some(prevention) = &lesson.prevention {
-        let Prevention { alert, lead, is_of_library } = prevention;
+        let Prevention { alert, is_of_library, .. } = prevention;
+        let lead = Span::from_seconds(prevention.lead.as_millis() / 1000);
         text += &match is_of_library {
             true => format!("\n      the library's rule {alert} would have fired {lead} earlier, and was quiet before"),
             false => format!("\n      your own {alert} fired {lead} earlier, and was quiet before: a policy could listen to it"),

@@ -254,11 +254,12 @@ fn side_effects(told: &Told, own: &Notes<'_>) -> Vec<Name> {
 /// The first alert after the onset that was not on before it, if it came before the one that was answered.
 fn prevention(told: &Told, (opened, answered): (Time, &Name), all: &BTreeMap<(Name, u64), Notes<'_>>) -> Option<Prevention> {
     let onset = told.onset?;
-    // What a policy took up already needs nobody to listen to it.
-    let taken = |alert: &Name| all.values().any(|own| own.opened.is_some_and(|(at, name, _)| name == alert && at < opened));
     let quiet = |alert: &Name| !told.seen.iter().any(|seen| seen.alert == *alert && seen.at < onset);
-    let first =
-        told.seen.iter().filter(|seen| seen.at >= onset && seen.at < opened).find(|seen| quiet(&seen.alert) && !taken(&seen.alert))?;
+    let first = told.seen.iter().filter(|seen| seen.at >= onset && seen.at < opened).find(|seen| quiet(&seen.alert))?;
+    // Where a policy was at work already nobody had to be told.
+    if all.values().any(|own| own.opened.is_some_and(|(at, ..)| at <= first.at)) {
+        return None;
+    }
     let lead = opened - first.at;
     // The answered alert fires before the policy hears of it; that is no lead that another rule would give.
     (*answered != first.alert).then(|| Prevention { alert: first.alert.clone(), lead, is_of_library: first.is_of_library })
@@ -354,5 +355,11 @@ mod tests {
         assert_eq!((found.alert.as_str(), found.lead), ("Early", Span::from_seconds(190)));
         told.onset = Some(Time::from_seconds(200));
         assert_eq!(lessons(&told)[0].prevention, None, "the answered alert itself is no lead");
+        let mut told =
+            script(&[Script::Open(1, 100), Script::Would(1, 101), Script::Fire("Early", 110), Script::Open(2, 300), Script::Would(2, 301)]);
+        told.onset = Some(Time::from_seconds(90));
+        told.people = vec![(Time::from_seconds(200), "looked".to_owned())];
+        let all = lessons(&told);
+        assert_eq!((&all[1].prevention, all[1].timely), (&None, Some(true)), "the policy was at work already, and proposes the same again");
     }
 }
