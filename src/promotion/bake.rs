@@ -116,6 +116,42 @@ guard:
     }
 
     #[test]
+    fn what_was_watched_on_trial_is_known_by_its_hash() {
+        let policy = read_policy("p.yaml", POLICY).unwrap();
+        let trial = on_trial(&policy);
+        for hash in [policy.hash(), trial.hash()] {
+            assert_eq!(with_hash(&policy, &hash).map(|own| own.hash()), Some(hash));
+        }
+        assert!(with_hash(&policy, "another").is_none());
+    }
+
+    #[test]
+    fn a_chain_tells_how_many_actions_a_trial_has_left() {
+        use crate::ledger::{Entry, Hashes, Ledger};
+        let (folder, name) = (tempfile::tempdir().unwrap(), firedrill_core::name::Name::new("p"));
+        let at: Timestamp = "2026-01-05T00:00:00Z".parse().unwrap();
+        let entry = |what| Entry { at, by: "watch".to_owned(), what };
+        let decision = |kind: &str, is_backtest| {
+            let (incident, hashes, event) = ("i".to_owned(), Hashes::default(), serde_json::json!({ kind: {} }));
+            entry(What::Decision { incident, stage: Stage::Limited, hashes, event, is_backtest })
+        };
+        let (profile, hashes, evidence) = ("small".to_owned(), Hashes::default(), serde_json::Value::Null);
+        let promotion = What::Promotion { from: Stage::Approval, to: Stage::Limited, profile, hashes, evidence, weakened: Vec::new() };
+        // What it did before its promotion, what it would have done, and what was decided on history are no actions of the trial.
+        let all = vec![
+            decision("decided", false),
+            entry(promotion),
+            decision("decided", false),
+            decision("would_act", false),
+            decision("decided", true),
+        ];
+        Ledger::open(folder.path(), &name).unwrap().0.append(all).unwrap();
+        let chain = Ledger::read(folder.path(), &name).unwrap();
+        assert_eq!(of_chain(&chain, at).map(|bake| bake.actions_left), Some(ACTIONS - 1));
+        assert_eq!(of_chain(&chain, at + SignedDuration::from_hours(24 * 7)), None);
+    }
+
+    #[test]
     fn a_trial_ends_with_its_fifth_action_or_its_seventh_day() {
         let now: Timestamp = "2026-01-15T00:00:00Z".parse().unwrap();
         let since = |days: i64| Some(now - SignedDuration::from_hours(24 * days));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use firedrill_core::action::Action;
 use firedrill_core::journal::{Event as Journaled, LabelSet, ProposalChange, Verification};
 use firedrill_core::name::Name;
-use firedrill_core::time::Span;
+use firedrill_core::time::{Span, Time};
 use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -123,7 +123,7 @@ impl Evidence {
     pub fn of(question: Question<'_>) -> Self {
         let standing = Standing::of(question.chain);
         let labels = Said::of(question.chain);
-        let taken = Taken::of(question.chain, &standing);
+        let taken = Taken::of(question.chain, &standing, question.heard);
         let mut found = Self::default();
         for own in question.chain.entries.iter().filter(|own| own.line > standing.line) {
             match &own.entry.what {
@@ -287,14 +287,16 @@ pub fn changed(then: &Hashes, now: &Hashes) -> Option<String> {
 struct Taken {
     /// Since it came to its stage.
     here: BTreeSet<String>,
-    /// Those that it has taken up once more, such as after it was changed while their alert was on: by what they are called since. One trouble is one event.
+    /// Those whose alert it has taken up once more while it was on, such as after it was changed: by what they are called since. One trouble is one event.
     again: BTreeMap<String, String>,
 }
 
 impl Taken {
-    fn of(chain: &Chain, standing: &Standing) -> Self {
+    fn of(chain: &Chain, standing: &Standing, heard: Option<&Heard>) -> Self {
         let mut own = Self { here: BTreeSet::new(), again: BTreeMap::new() };
-        let (mut about, mut closed, mut acted) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        // By what an alert is and when it began, the last incident in which something was done about it.
+        let mut last: BTreeMap<(Name, LabelSet, Time), String> = BTreeMap::new();
+        let mut about: BTreeMap<String, (Name, LabelSet, Time)> = BTreeMap::new();
         for recorded in &chain.entries {
             let What::Decision { incident, event, is_backtest: false, .. } = &recorded.entry.what else { continue };
             match serde_json::from_value(event.clone()) {
@@ -302,18 +304,16 @@ impl Taken {
                     if recorded.line > standing.line {
                         own.here.insert(incident.clone());
                     }
-                    about.insert(incident.clone(), (alert, labels, recorded.entry.at));
+                    let began = heard.and_then(|heard| heard.began(&labels, heard.instant(recorded.entry.at)));
+                    about.extend(began.map(|began| (incident.clone(), (alert, labels, began))));
                 }
-                Ok(Journaled::IncidentClosed { .. }) => _ = closed.insert(incident.clone(), recorded.entry.at),
-                Ok(Journaled::WouldAct { .. } | Journaled::Decided { .. }) => _ = acted.insert(incident.clone()),
+                Ok(Journaled::WouldAct { .. } | Journaled::Decided { .. }) => {
+                    let Some(episode) = about.get(incident) else { continue };
+                    let before = last.insert(episode.clone(), incident.clone()).filter(|before| before != incident);
+                    own.again.extend(before.map(|before| (before, incident.clone())));
+                }
                 _ => {}
             }
-        }
-        for (incident, (alert, labels, at)) in about.iter().filter(|(incident, _)| acted.contains(*incident)) {
-            let goes_on = |(other, (name, set, _)): &(&String, &(Name, LabelSet, Timestamp))| {
-                *other != incident && (name, set) == (alert, labels) && closed.get(*other) == Some(at)
-            };
-            own.again.extend(about.iter().filter(goes_on).map(|(other, _)| (other.clone(), incident.clone())));
         }
         own
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::Input;
+use firedrill_core::journal::{Input, LabelSet};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_policies::guard::stage::Stage;
@@ -50,6 +50,16 @@ impl Heard {
     #[must_use]
     pub fn calendar(&self, at: Time) -> Timestamp {
         Timestamp::from_millisecond(self.start.prometheus_millis(at)).unwrap_or_default()
+    }
+
+    /// When an alert began that was on at an instant, as it was last told of until then; `None`: nothing was told of it.
+    #[must_use]
+    pub fn began(&self, labels: &LabelSet, at: Time) -> Option<Time> {
+        let told = self.observed.iter().rev().filter(|own| own.at <= at).filter_map(|own| match &own.what {
+            Observation::Told { alerts } => alerts.iter().rev().find(|alerted| alerted.notification.labels == *labels),
+            _ => None,
+        });
+        told.map(|alerted| alerted.notification.starts_at).next()
     }
 
     /// For how long a policy was watched at a stage since then; `None`: since ever. What counts lies between the beginning of a session and the last

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use firedrill_core::time::Span;
 use firedrill_core::words::counted;
 use firedrill_reports::statistics::clopper_pearson_upper;
 use serde::Serialize;
@@ -51,7 +52,11 @@ pub fn needs(evidence: &Evidence, asked: &Asked) -> Vec<Need> {
 }
 
 fn time(evidence: &Evidence, asked: &Asked) -> Need {
-    let live = format!("watched for {} of {}", whole_days(evidence.live.as_millis()), days_told(asked.live));
+    // Who asks for less than a day is told in what they asked for.
+    let is_short = asked.live < Span::from_seconds(86_400);
+    let own =
+        if is_short { Span::from_seconds(evidence.live.as_millis() / 1000).to_string() } else { whole_days(evidence.live.as_millis()) };
+    let live = format!("watched for {own} of {}", days_told(asked.live));
     let is_live = evidence.live >= asked.live;
     let Some((shorter, history)) = asked.backtest else {
         return Need::new("days", is_live, live, watch_on(evidence));
@@ -247,8 +252,6 @@ fn dropped(evidence: &Evidence) -> Option<Need> {
 
 #[cfg(test)]
 mod tests {
-    use firedrill_core::time::Span;
-
     use super::super::evidence::{Comparison, Dropped};
     use super::super::profile::{LARGE, SMALL};
     use super::*;

@@ -156,3 +156,23 @@ fn what_was_compared_stays_if_it_is_decided_the_same_and_belongs_to_its_stage() 
     project.edit("policies/undo-release.yaml", "  - rollback: {}", "  - restart: { mode: rolling }");
     assert_eq!(evidence(&project)["compared"].as_array().unwrap().len(), 0);
 }
+
+#[test]
+fn what_a_watcher_and_people_wrote_takes_a_policy_back() {
+    let watched = || {
+        let project = Project::at(Stage::Shadow, 9);
+        let events = project.watch(&quiet(Stage::Shadow, ago(8, 0), ago(1, 0)), &[ago(7, 0), ago(6, 0), ago(5, 0)]);
+        assert_eq!(events.len(), 3);
+        (project, events)
+    };
+    let (project, events) = watched();
+    let told = "undo-release is demoted from shadow to dry-run: ";
+    project.label(&events[0], "right", &[]).exits(0);
+    project.label(&events[1], "wrong", &[]).exits(0).says(&format!("{told}1 of its last 2 labelled events were wrong"));
+    // Once is enough: what was said counts for the stage at which it was said.
+    let audit = firedrill(project.path(), &["audit", POLICY]).exits(0).stdout;
+    assert!(audit.contains("1 demotion"), "{audit}");
+    project.label(&events[2], "right", &[]).exits(0);
+    let (project, events) = watched();
+    project.label(&events[2], "harmful", &[]).exits(0).says(&format!("{told}it did harm"));
+}

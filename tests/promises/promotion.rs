@@ -670,7 +670,8 @@ fn evidence_is_exported_as_an_in_toto_statement() {
         assert!(wrong.is_empty(), "{wrong:?}\n{statement:#}");
     }
     // Names tell subjects apart, and none says the same twice.
-    let names: std::collections::BTreeSet<&str> = passed["subject"].as_array().unwrap().iter().filter_map(|own| own["name"].as_str()).collect();
+    let names: std::collections::BTreeSet<&str> =
+        passed["subject"].as_array().unwrap().iter().filter_map(|own| own["name"].as_str()).collect();
     assert_eq!(names.len(), 3);
     // The schema can say no, at every place that a reader of statements looks at.
     let spoilt: [(&str, Value); 8] = [
@@ -751,7 +752,11 @@ fn an_action_where_nothing_may_act_stands_in_the_way_for_good() {
     project.acted(Stage::DryRun, "i", ago(0, -30), Verification::Held);
     let done = project.promote("ben").exits(1);
     let missed = missing(&done);
-    assert!(missed.len() == 1 && missed[0].starts_with("violations: 1 of what must never happen: it acted at the stage dry-run"), "{}", done.stdout);
+    assert!(
+        missed.len() == 1 && missed[0].starts_with("violations: 1 of what must never happen: it acted at the stage dry-run"),
+        "{}",
+        done.stdout
+    );
     assert!(done.stdout.contains("✓ events: 5 of 5"), "what acted is no would-act: {}", done.stdout);
     firedrill(project.path(), &["demote", POLICY, "--to", "draft", "--because", "it acted", "--by", "ada"]).exits(0);
     project.promote("ben").exits(0).says("promoted from draft to dry-run");
@@ -773,7 +778,11 @@ fn a_smaller_profile_than_the_project_names_is_said_loudly() {
     let project = Project::at(Stage::DryRun, 16).with_five();
     project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npromotion: { profile: large }");
     let done = firedrill(project.path(), &["promote", POLICY, "--by", "ben", "--profile", "small"]).exits(0);
-    assert!(done.stderr.contains("less is asked for than usual: the profile small instead of large, which firedrill.yaml names"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("less is asked for than usual: the profile small instead of large, which firedrill.yaml names"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
