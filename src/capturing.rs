@@ -27,6 +27,7 @@ use crate::failure::Failure;
 use crate::importing::{ALERTS, people, quoted};
 use crate::ledger::{Chain, What};
 use crate::load::Source;
+use crate::promotion::bake::with_hash;
 use crate::pulling::Pulled;
 use crate::recorded::RECORDING;
 use crate::watch::observations;
@@ -99,7 +100,7 @@ impl Watched {
     #[must_use]
     pub fn is_by(&self, policies: &[Arc<Policy>]) -> bool {
         policies.len() == self.policies.len()
-            && policies.iter().all(|policy| self.policies.get(&policy.name).is_some_and(|own| own.hash == policy.hash()))
+            && policies.iter().all(|policy| self.policies.get(&policy.name).is_some_and(|own| with_hash(policy, &own.hash).is_some()))
     }
 
     /// What these policies decide of it, with its times counted from `start`; what they were told of stands beside it.
@@ -108,9 +109,12 @@ impl Watched {
     /// It was kept by another version of the engine.
     pub fn play(&self, policies: &[Arc<Policy>], start: Start) -> Result<Journal, String> {
         let stage = |policy: &Arc<Policy>| self.policies.get(&policy.name).map_or(Stage::DryRun, |own| own.stage);
+        let as_watched = |policy: &Arc<Policy>| {
+            self.policies.get(&policy.name).and_then(|own| with_hash(policy, &own.hash)).unwrap_or_else(|| Arc::clone(policy))
+        };
         let setup = WatcherSetup {
             start: self.start(),
-            policies: policies.iter().map(|policy| (Arc::clone(policy), stage(policy))).collect(),
+            policies: policies.iter().map(|policy| (as_watched(policy), stage(policy))).collect(),
             inventory: Arc::new(self.inventory.clone()),
         };
         let mut watcher = Watcher::new(setup);
@@ -288,10 +292,11 @@ fn sessions(capture: &Capture<'_>, observed: &[Observed], to: Time) -> Result<Ve
     let Some(session) = began.last() else { return Err(no_such(capture)) };
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for (name, own) in session {
-        match capture.policies.iter().find(|(policy, _)| policy.name == *name) {
-            Some((policy, _)) if policy.hash() == own.hash => found.push((Arc::clone(policy), own.stage)),
-            other => {
-                let what = if other.is_some() { "is not what it was when it watched" } else { "is not here any more" };
+        let here = capture.policies.iter().find(|(policy, _)| policy.name == *name);
+        match here.and_then(|(policy, _)| with_hash(policy, &own.hash)) {
+            Some(policy) => found.push((policy, own.stage)),
+            None => {
+                let what = if here.is_some() { "is not what it was when it watched" } else { "is not here any more" };
                 let remedy = "check out the revision at which it watched, and capture there; the ledger may be named with `--ledger`";
                 problems.push(Problem::in_file("FD0883", &format!("the policy {name}"), format!("`{name}` {what}")).remedy(remedy));
             }

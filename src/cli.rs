@@ -449,7 +449,7 @@ pub struct RunArgs {
     /// The seed: everything that is luck follows from it
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// What the policy may do: `full` acts, `dry-run` only decides
+    /// What the policies may do: `full` acts, `dry-run` only decides, and those in between are the stages of a promotion
     #[arg(long, value_enum, default_value = "full")]
     pub stage: StageArg,
     /// Write the run's telemetry into this folder as an incident that `replay` reads; one that is there is never written over
@@ -469,13 +469,50 @@ pub struct RunArgs {
     pub sample: u32,
 }
 
-/// The stages that exist in simulation today.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// The stages that a rehearsal can be played at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum StageArg {
     /// Decide and record; nothing acts.
     DryRun,
-    /// Act.
+    /// The same; live it is compared with what people did.
+    Shadow,
+    /// Act on what is not critical, after a person says yes.
+    Approval,
+    /// Act on what is not critical, by actions that can be undone, one at a time.
+    Limited,
+    /// Act on what is critical too.
+    Guarded,
+    /// Act as far as the guards allow.
+    #[default]
     Full,
+}
+
+impl StageArg {
+    /// The stage.
+    #[must_use]
+    pub const fn stage(self) -> Stage {
+        match self {
+            Self::DryRun => Stage::DryRun,
+            Self::Shadow => Stage::Shadow,
+            Self::Approval => Stage::Approval,
+            Self::Limited => Stage::Limited,
+            Self::Guarded => Stage::Guarded,
+            Self::Full => Stage::Full,
+        }
+    }
+
+    /// The argument for a stage; a draft does as little as a dry run.
+    #[must_use]
+    pub const fn of(stage: Stage) -> Self {
+        match stage {
+            Stage::Draft | Stage::DryRun => Self::DryRun,
+            Stage::Shadow => Self::Shadow,
+            Stage::Approval => Self::Approval,
+            Stage::Limited => Self::Limited,
+            Stage::Guarded => Self::Guarded,
+            Stage::Full => Self::Full,
+        }
+    }
 }
 
 /// Arguments of `compare`.
@@ -585,6 +622,10 @@ pub struct GateArgs {
     /// Play only the i-th of n shares of the runs, and write what they came to into a file for `firedrill merge`
     #[arg(long, value_name = "i/n", value_parser = share)]
     pub partition: Option<Share>,
+    /// Judge what the policies do at this stage, as `promote` does at the one that a policy would enter: only thresholds on what they do count there, and
+    /// no variants are played
+    #[arg(long, value_enum, default_value = "full")]
+    pub stage: StageArg,
     /// Also weaken each judged policy in every way that is known, and tell which of these mistakes the scenarios and incidents would notice
     #[arg(long)]
     pub mutants: bool,

@@ -31,7 +31,7 @@ pub struct Firing {
 pub struct Fidelity {
     /// The firings that were recorded and began within the recording.
     pub recorded: usize,
-    /// Those of them that the replay has too, with the same labels and begun at most two evaluations apart.
+    /// Those of them that the replay has too, with the same labels but for those that were added where they are stored, and begun at most two evaluations apart.
     pub reproduced: usize,
     /// Those of them that the replay has not.
     pub missed: Vec<Firing>,
@@ -67,14 +67,16 @@ pub fn fidelity(recording: &Recording, rules: &Rules, alerts: &Store) -> Fidelit
     let names: Vec<&str> = rules.set.rules().filter(|(_, rule)| rule.is_alerting()).map(|(_, rule)| rule.name.as_str()).collect();
     let is_ours = |firing: &Firing| firing.labels.get("alertname").is_some_and(|name| names.contains(&name));
     let tolerance_ms = tolerance_ms(rules);
+    // Whoever stores alerts for several Prometheus servers adds labels to tell them apart.
+    let has_all_of = |firing: &Firing, other: &Firing| other.labels.iter().all(|(name, value)| firing.labels.get(name) == Some(&**value));
     let mut left = firings(&replayed);
     let mut fidelity = Fidelity::default();
     for firing in firings(alerts).into_iter().filter(is_ours) {
-        let twin = |other: &Firing| other.labels == firing.labels && (other.from_ms - firing.from_ms).abs() <= tolerance_ms;
+        let twin = |other: &Firing| has_all_of(&firing, other) && (other.from_ms - firing.from_ms).abs() <= tolerance_ms;
         let found = left.iter().position(twin).map(|index| left.remove(index)).is_some();
         if firing.from_ms <= recording.start.unix_millis() + tolerance_ms / 2 {
             // It may have begun long ago, and then the replay has it later: its twin is no surplus either.
-            left.retain(|other| other.labels != firing.labels || other.from_ms > firing.until_ms);
+            left.retain(|other| !has_all_of(&firing, other) || other.from_ms > firing.until_ms);
             fidelity.before.push(firing);
             continue;
         }

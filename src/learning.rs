@@ -4,10 +4,12 @@ mod lesson;
 mod together;
 mod diff;
 mod draft;
+mod level;
 mod told;
 
 pub use diff::{Change, unified};
 pub use draft::{Draft, drafts};
 pub use lesson::{Failed, Lesson, Prevention, Resolution, lessons};
+pub use level::{Level, levels};
 pub use together::{Automate, IdleStep, Together, Uncovered, together};
 pub use told::{Kind, Said, Seen, Told, of_chain, of_incident, of_journal};

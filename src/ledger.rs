@@ -9,7 +9,7 @@ mod key;
 mod line;
 
 pub use chain::{Chain, Finding, Fork};
-pub use entry::{Entry, Hashes, Labelled, Recorded, Signed, What, question_text};
+pub use entry::{Bound, Entry, Hashes, Labelled, Recorded, RestsOn, Signed, WATCHING, What, expression, question_text};
 pub use file::{Ledger, Recovery, Released, name_of, sync_all};
 pub use key::{Key, KeyError, PublicKey};
 pub use line::{MOST_BYTES, SCHEMA, first_previous};

@@ -2,10 +2,10 @@
 
 pub mod profile;
 pub mod standing;
+pub mod heard;
 pub mod evidence;
-pub mod again;
-pub mod backtest;
-pub mod needs;
 pub mod bake;
+pub mod again;
+pub mod needs;
 pub mod demotion;
 pub mod statement;

@@ -12,10 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::promoting::Books;
 use crate::cli::{ReplayArgs, Writer};
 use crate::failure::Failure;
+use crate::fidelity::{Fidelity, fidelity, firings};
 use crate::ledger::{Chain, Hashes, Ledger, What, name_of};
 use crate::output::Output;
-use crate::promotion::backtest::{Reproduced, reproduced};
-use crate::promotion::profile::REPRODUCED;
 use crate::replaying::Replay;
 
 /// Writes a replay down as a backtest of each of its policies.
@@ -30,7 +29,10 @@ pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), ou
         return Err(Failure::argument(message, "record what your monitoring has seen: `firedrill explain recordings`"));
     }
     let books = Books::here()?;
-    let found = reproduced(&replay.recording, journal, &replay.rules.set);
+    // What was imported keeps its alerts beside the samples.
+    let alerts = replay.alerts.as_deref().unwrap_or(&replay.recording.store);
+    let found = fidelity(&replay.recording, &replay.rules, alerts);
+    let elsewhere = firings(alerts).len() - found.recorded - found.before.len();
     let (from, until) = (instant(replay.recording.start), instant(Start::from_unix_millis(replay.recording.end_ms)));
     let mut of_all = Vec::new();
     for policy in &replay.answer.policies {
@@ -43,8 +45,8 @@ pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), ou
         let mut whats = vec![What::Backtest {
             from: from.to_string(),
             until: until.to_string(),
-            recorded: found.recorded,
-            reproduced: found.reproduced,
+            recorded: found.recorded as u64,
+            reproduced: found.reproduced as u64,
             hashes: hashes.clone(),
         }];
         whats.extend(decisions(journal, (&policy.name, from), &hashes));
@@ -54,20 +56,19 @@ pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), ou
     for (policy, whats) in of_all {
         let acts = whats.len() - 1;
         books.write(&policy, whats, (&writer, output))?;
-        output.talk(&told(&policy, &found, acts as u64));
+        output.talk(&told(&policy, (&found, elsewhere), acts as u64));
     }
     Ok(())
 }
 
-fn told(policy: &Name, found: &Reproduced, acts: u64) -> String {
-    let Reproduced { recorded, reproduced, elsewhere } = found;
-    let elsewhere = if *elsewhere > 0 { format!(", {elsewhere} of alerts that no rule here has") } else { String::new() };
-    #[allow(clippy::cast_precision_loss, reason = "counts of firings are far below 2^52")]
-    let counts = *recorded > 0 && *reproduced as f64 >= REPRODUCED * *recorded as f64;
+fn told(policy: &Name, (found, elsewhere): (&Fidelity, usize), acts: u64) -> String {
+    let elsewhere = if elsewhere > 0 { format!(", {elsewhere} of alerts that no rule here has") } else { String::new() };
+    let counts = found.recorded > 0 && found.is_good();
     let counts = if counts { "it counts" } else { "it does not count: 95 % must be reproduced, of at least one" };
     format!(
-        "backtest of {policy}: {reproduced} of {} reproduced{elsewhere}; {} to label; {counts}",
-        counted(*recorded, "recorded firing"),
+        "backtest of {policy}: {} of {} reproduced{elsewhere}; {} to label; {counts}",
+        found.reproduced,
+        counted(found.recorded as u64, "recorded firing"),
         counted(acts, "event")
     )
 }

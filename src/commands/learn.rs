@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
-use firedrill_core::time::Start;
+use firedrill_core::time::{Span, Start, Time};
+use firedrill_policies::policy::Policy;
 use firedrill_reports::words::counted;
 use firedrill_scenarios::incident::FILE_NAME;
 use serde_json::json;
@@ -16,8 +17,11 @@ use crate::drill::{Answer, Rules};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::{Home, Routings};
-use crate::learning::{Draft, Kind, Lesson, Together, Told, drafts, lessons, of_chain, of_incident, of_journal, together};
+use crate::learning::{
+    Automate, Draft, Kind, Lesson, Prevention, Together, Told, Uncovered, drafts, lessons, of_chain, of_incident, of_journal, together,
+};
 use crate::ledger::{FOLDER, Ledger, WATCH};
+use crate::library;
 use crate::load::{self, Source};
 use crate::output::Output;
 use crate::replaying;
@@ -42,7 +46,7 @@ pub fn execute(arguments: &LearnArgs, output: Output) -> Result<Exit, Failure> {
         return Err(Failure::argument("there is nothing to learn from", remedy));
     }
     let all_lessons: Vec<Lesson> = all.iter().flat_map(lessons).collect();
-    let found = together(&all, &all_lessons, &answer.policies);
+    let found = together(&all, &all_lessons, (&answer.policies, &offers(&home)));
     let drafted = drafts(&all, &all_lessons, &texts(&home, &answer));
     if arguments.diff {
         output.data(&drafted.iter().map(|draft| draft.diff.as_str()).collect::<String>())?;
@@ -142,6 +146,12 @@ fn of_ledger(home: &Home, arguments: &LearnArgs) -> Result<Vec<Told>, Failure> {
     chains.map(read).filter_map(Result::transpose).collect()
 }
 
+/// What the library answers alerts with. Hazards are no offer.
+fn offers(home: &Home) -> Vec<Arc<Policy>> {
+    let names = library::policies().into_iter().filter(|entry| entry.group != "hazard").map(|entry| entry.name);
+    names.filter_map(|name| home.answer(&[name]).ok()).flat_map(|answer| answer.policies.clone()).collect()
+}
+
 /// The files of the policies, by name; those of the library cannot be edited.
 fn texts(home: &Home, answer: &Answer) -> BTreeMap<Name, Source> {
     let read = |(name, argument): &(String, String)| {
@@ -178,16 +188,13 @@ fn text(all: &[Told], lessons: &[Lesson], found: &Together, drafts: &[Draft]) ->
         format!("step {} of {}: taken {}×, its verification never held ({} failed)", step.step, step.policy, step.taken, step.failed)
     };
     section("Steps that never changed an outcome", found.idle_steps.iter().map(idle).collect());
-    let uncovered = |own: &crate::learning::Uncovered| format!("{} ({}×)", own.name, own.count);
+    let uncovered = |own: &Uncovered| match &own.offer {
+        None => format!("{} ({}×)", own.name, own.count),
+        Some(policy) => format!("{} ({}×): the library's {policy} does (`firedrill explain {policy}`)", own.name, own.count),
+    };
     section("Alerts that no policy answers", found.uncovered_alerts.iter().map(uncovered).collect());
     section("Incidents in which no policy took anything up", found.uncovered_incidents.iter().map(|own| own.name.clone()).collect());
-    let automate = |own: &crate::learning::Automate| {
-        format!(
-            "{}: {:.1} = {}× · {:.1} minutes · {} reversible · {} verifiable",
-            own.alert, own.worth, own.frequency, own.minutes, own.reversibility, own.verifiability
-        )
-    };
-    section("What to automate first", found.automate.iter().map(automate).collect());
+    section("What to automate first", found.automate.iter().map(worth).collect());
     section(
         "What could be written down (`--diff` prints all of it, for `git apply`)",
         drafts.iter().map(|draft| draft.why.clone()).collect(),
@@ -195,8 +202,29 @@ fn text(all: &[Told], lessons: &[Lesson], found: &Together, drafts: &[Draft]) ->
     lines.join("\n")
 }
 
+/// What it would be worth to automate the answer to an alert, and why so much.
+fn worth(own: &Automate) -> String {
+    let minutes = if own.is_told { "until people were done" } else { "as long as it was on, as nobody wrote down what people did" };
+    let reversible = match own.reversibility {
+        known if known >= 1.0 => "what people did can be undone",
+        known if known >= 0.5 => "nobody wrote down what could be undone",
+        _ => "what people did cannot be undone",
+    };
+    let verifiable = if own.verifiability >= 1.0 { "it names what it is about" } else { "it does not name what it is about" };
+    format!(
+        "{}: worth {:.1} = fired {}× · {:.1} minutes each ({minutes}) · {} ({reversible}) · {} ({verifiable})",
+        own.alert, own.worth, own.frequency, own.minutes, own.reversibility, own.verifiability
+    )
+}
+
+/// An instant to the second.
+fn clock(start: Start, at: Time) -> String {
+    let millis = start.prometheus_millis(at);
+    Start::from_unix_millis(millis - millis.rem_euclid(1000)).to_string()
+}
+
 fn line(lesson: &Lesson, start: Start) -> String {
-    let at = Start::from_unix_millis(start.prometheus_millis(lesson.opened));
+    let at = clock(start, lesson.opened);
     let did = lesson.did.as_deref().unwrap_or("nothing done");
     let mut text = format!("  {at} {} on {}: {did}; {}", lesson.policy, lesson.alert, lesson.resolution.word());
     match lesson.timely {
@@ -220,8 +248,12 @@ fn line(lesson: &Lesson, start: Start) -> String {
         text += &format!("\n      came back {}× within the hour", lesson.recurrences);
     }
     if let Some(prevention) = &lesson.prevention {
-        let whose = if prevention.is_of_library { "a rule of the library's, " } else { "your own rule " };
-        text += &format!("\n      {whose}{}, would have told {} earlier", prevention.alert, prevention.lead);
+        let Prevention { alert, is_of_library, .. } = prevention;
+        let lead = Span::from_seconds(prevention.lead.as_millis() / 1000);
+        text += &match is_of_library {
+            true => format!("\n      the library's rule {alert} would have fired {lead} earlier, and was quiet before"),
+            false => format!("\n      your own {alert} fired {lead} earlier, and was quiet before: a policy could listen to it"),
+        };
     }
     text
 }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use firedrill_core::problem::{Problem, Severity};
 use firedrill_core::words::counted;
 use firedrill_policies::guard::stage::Stage;
-use firedrill_reports::verdict::{IncidentStatus, Judgement};
+use firedrill_reports::verdict::{IncidentStatus, Judgement, Verdict};
 use serde_json::{Value, json};
 
 use super::promoting::{Books, Outlook, Subject, folder_and_name, lines, needs_another};
 use super::{check, gate};
-use crate::cli::{CheckArgs, Format, GateArgs, LintLevel, PromoteArgs};
+use crate::cli::{CheckArgs, Format, GateArgs, LintLevel, PromoteArgs, StageArg};
 use crate::drill::ENGINE;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -34,7 +34,8 @@ const SHOWN: usize = 3;
 pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure> {
     let books = Books::here()?;
     let subject = books.subject(&arguments.policy)?;
-    books.person(&arguments.writer.by)?;
+    // Before what takes its time.
+    books.key(&arguments.writer)?;
     books.settle(&subject.policy.name, output)?;
     let subject = books.subject(&subject.argument)?;
     let to = target(&subject, arguments.to)?;
@@ -42,7 +43,7 @@ pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure>
     let mut needs = vec![author(&books, &subject, (&arguments.writer.by, to))];
     needs.extend(own_stage(&subject, to));
     needs.extend(outlook.needs.iter().cloned());
-    needs.extend(rehearsed(&books, &subject, output)?);
+    needs.extend(rehearsed(&books, (&subject, to), output)?);
     let report = report(&subject, (&outlook, to), &needs, &arguments.writer.by);
     if let Some(path) = &arguments.statement {
         export(path, &subject, (to, &needs), output)?;
@@ -113,7 +114,7 @@ fn own_stage(subject: &Subject, to: Stage) -> Option<Need> {
 }
 
 /// What the rehearsal says, made anew: whatever is new among scenarios, incidents or engines takes part, and costs no live evidence.
-fn rehearsed(books: &Books, subject: &Subject, output: Output) -> Result<Vec<Need>, Failure> {
+fn rehearsed(books: &Books, (subject, to): (&Subject, Stage), output: Output) -> Result<Vec<Need>, Failure> {
     let own = books.home.policies()?;
     let is_own = own.policies.iter().any(|policy| policy.name == subject.policy.name);
     let is_file = Path::new(&subject.argument).exists();
@@ -134,9 +135,37 @@ fn rehearsed(books: &Books, subject: &Subject, output: Output) -> Result<Vec<Nee
     let arguments = gate_arguments(candidate);
     let (exit, judgement) = gate::quietly(&arguments, output)?;
     let told = format!("{}: {}", judgement.verdict, judgement.reason());
-    let way =
-        format!("`firedrill gate` tells what and the command that shows it; its report is {}", arguments.out.join("gate.html").display());
-    Ok(vec![checked, Need::new("gate", exit == Exit::Held, told, way), incidents(&judgement)])
+    let way = format!("`firedrill gate` tells what and the command that shows it; its report is {}", page(&arguments));
+    let mut needs = vec![checked, Need::new("gate", exit == Exit::Held, told, way), incidents(&judgement)];
+    if exit == Exit::Held {
+        needs.extend(entered(arguments, to, output)?);
+    }
+    Ok(needs)
+}
+
+fn page(arguments: &GateArgs) -> String {
+    arguments.out.join("gate.html").display().to_string()
+}
+
+/// The same at the stage that would be entered: half of what a policy does can be worse than all of it, or nothing. What is asked there is that it does
+/// nothing wrong; whether it helps is asked at the stage full.
+fn entered(arguments: GateArgs, to: Stage, output: Output) -> Result<Option<Need>, Failure> {
+    const WHAT: &str = "entered";
+    let word = to.word();
+    if to == Stage::Full {
+        return Ok(None);
+    }
+    if !to.may_act() {
+        return Ok(Some(Need::new(WHAT, true, format!("at the stage {word} nothing acts"), "")));
+    }
+    let arguments = GateArgs { stage: StageArg::of(to), out: arguments.out.join(word), ..arguments };
+    let (_, judgement) = gate::quietly(&arguments, output)?;
+    let told = match judgement.verdict {
+        Verdict::NotExercised => format!("at the stage {word} it does nothing in what is rehearsed, and so nothing wrong"),
+        verdict => format!("at the stage {word}: {verdict}: {}", judgement.reason()),
+    };
+    let way = format!("`firedrill gate --stage {word}` tells what and the command that shows it; its report is {}", page(&arguments));
+    Ok(Some(Need::new(WHAT, judgement.verdict != Verdict::Broken, told, way)))
 }
 
 /// Recorded incidents, each by name if it fails.
@@ -176,6 +205,7 @@ fn gate_arguments(candidate: Vec<String>) -> GateArgs {
         cache: None,
         no_cache: false,
         partition: None,
+        stage: StageArg::Full,
         mutants: false,
         out: PathBuf::from("firedrill-out"),
     }

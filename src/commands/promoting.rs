@@ -12,16 +12,18 @@ use super::setting::RuleNames;
 use crate::cli::{ProfileArg, Says, Writer};
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::ledger::{Chain, Entry, FOLDER, Hashes, Key, Labelled, Ledger, Signed, WATCH, What, name_of};
+use crate::ledger::{Bound, Chain, Entry, FOLDER, Hashes, Key, Labelled, Ledger, Signed, WATCH, What, name_of};
 use crate::load;
 use crate::output::Output;
 use crate::promotion::again::decide_again;
 use crate::promotion::bake::{self, Bake};
 use crate::promotion::demotion::{self, Due, ITSELF};
 use crate::promotion::evidence::{Evidence, Question, WATCHER};
+use crate::promotion::heard::Heard;
 use crate::promotion::needs::{Need, needs};
 use crate::promotion::profile::{ProfileName, Promotions};
 use crate::promotion::standing::Standing;
+use crate::watch::observations;
 
 /// A project and the folder of its ledger.
 pub(super) struct Books {
@@ -87,13 +89,24 @@ impl Books {
         }
         let policy = Arc::clone(policy);
         let rules = RuleNames::chosen(&self.home, &[])?.load(&[])?;
-        let hashes = Hashes::of(&policy, &rules.set);
+        let bound = Bound::of(&policy, &rules.set);
         let chain = Ledger::read(&self.folder, &name_of(&policy.name)?)?.sound()?;
-        let watched = Ledger::read(&self.folder, &name_of(WATCH)?)?.sound()?;
-        let again = decide_again(&chain, &watched, &policy, &hashes);
-        let evidence = Evidence::of(Question { chain: &chain, watched: &watched, hashes: &hashes, again: &again, now: Timestamp::now() });
+        let heard = self.heard()?;
+        let again = decide_again(&chain, heard.as_ref(), &policy, &bound);
+        let hashes = bound.hashes;
+        let question = Question { chain: &chain, heard: heard.as_ref(), hashes: &hashes, again: &again, now: Timestamp::now() };
+        let evidence = Evidence::of(question);
         let standing = Standing::of(&chain);
         Ok(Subject { policy, argument: named.to_owned(), hashes, chain, standing, evidence })
+    }
+
+    /// What a watcher was told; `None`: nobody has watched here.
+    fn heard(&self) -> Result<Option<Heard>, Failure> {
+        let watch = Ledger::read(&self.folder, &name_of(WATCH)?)?.sound()?;
+        if watch.entries.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Heard::of(observations(&watch)?, &watch)))
     }
 
     /// Adds entries to a chain, and what follows of them by itself; says what that is.
@@ -128,12 +141,16 @@ impl Books {
     /// Demotes a policy if what stands in its chain asks for it, and says so.
     pub fn settle(&self, chain: &str, output: Output) -> Result<(), Failure> {
         let name = name_of(chain)?;
-        let read = Ledger::read(&self.folder, &name)?.sound()?;
+        if self.due(&Ledger::read(&self.folder, &name)?.sound()?).is_none() {
+            return Ok(());
+        }
+        // Whoever came first has done it: only what is due while nobody else can write counts.
+        let (mut ledger, _) = Ledger::open(&self.folder, &name)?;
+        let read = ledger.chain();
         let Some(due) = self.due(&read) else { return Ok(()) };
         let from = Standing::of(&read).stage;
         let told = format!("{chain} is demoted from {} to {}: {}", from.word(), due.to.word(), due.because);
         let what = What::Demotion { from, to: due.to, because: due.because, automatic: true };
-        let (mut ledger, _) = Ledger::open(&self.folder, &name)?;
         ledger.append(vec![Entry { at: Timestamp::now(), by: ITSELF.to_owned(), what }])?;
         output.talk(&told);
         Ok(())
@@ -150,12 +167,16 @@ impl Books {
         let profile = profile.map(profile_of).or(promotions.profile).unwrap_or_default();
         let asked = promotions.asked(subject.standing.stage, profile);
         let (needs, weakened) = asked.map_or_else(Default::default, |(asked, weakened)| (needs(&subject.evidence, &asked), weakened));
-        let bake = bake::of(&subject.standing, bake::actions(&subject.chain, &subject.standing), Timestamp::now());
+        let weakened = promotions.is_less_than_named(profile).into_iter().chain(weakened).collect();
+        let bake = bake::of_chain(&subject.chain, Timestamp::now());
         Outlook { profile, needs, weakened, bake, due: self.due(&subject.chain) }
     }
 
     /// That a name is that of a person whom the project knows.
     pub fn person(&self, by: &str) -> Result<Promotions, Failure> {
+        if by.trim().is_empty() {
+            return Err(Failure::argument("an empty name is nobody", "name yourself with `--by NAME`"));
+        }
         if [WATCHER, ITSELF].contains(&by) {
             return Err(Failure::argument(format!("`{by}` is nobody: what it writes it writes itself"), "name yourself with `--by NAME`"));
         }
@@ -165,7 +186,7 @@ impl Books {
     }
 
     /// The key that a writer signs with, if any; one that `people:` gives them must be that.
-    fn key(&self, writer: &Writer) -> Result<Option<Key>, Failure> {
+    pub fn key(&self, writer: &Writer) -> Result<Option<Key>, Failure> {
         let promotions = self.person(&writer.by)?;
         let own = promotions.people.get(writer.by.as_str()).and_then(|person| person.key.clone());
         let named = writer.key.clone().or_else(|| std::env::var_os("FIREDRILL_KEY").filter(|value| !value.is_empty()).map(PathBuf::from));

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::lints;
 use firedrill_reports::outcome::Outcome;
 use firedrill_reports::page::{self, Example, Page};
@@ -64,10 +63,7 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     sources::receivers_exist(&answer, rules.routing.as_deref())?;
     warn(std::iter::once(&rules), output);
     output.problems(&lints::unheard(&answer.policies, std::iter::once(&*rules.set)));
-    let stage = match arguments.stage {
-        StageArg::DryRun => Stage::DryRun,
-        StageArg::Full => Stage::Full,
-    };
+    let stage = arguments.stage.stage();
     let drill = Drill { scenario, rules, answer: Arc::clone(&answer), stage, past: Remembered::default() };
     let shown = drill.show(arguments.seed, true);
     let outcome = shown.outcome(&answer);
@@ -260,8 +256,8 @@ fn repeat(arguments: &RunArgs) -> String {
     }
     line = line.options("--policy", &arguments.policy).options("--rules", &arguments.rules);
     line = line.options("--alertmanager", arguments.alertmanager.as_slice());
-    if arguments.stage == StageArg::DryRun {
-        line = line.option("--stage", "dry-run");
+    if arguments.stage != StageArg::Full {
+        line = line.option("--stage", arguments.stage.stage().word());
     }
     line.option("--seed", &arguments.seed.to_string()).to_string()
 }

@@ -15,6 +15,7 @@ use firedrill_core::problem::Problem;
 use firedrill_core::words::counted;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::policy::Policy;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::setting::RuleNames;
@@ -22,9 +23,10 @@ use crate::cli::{WatchArgs, WatchStage};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::ledger::{FOLDER, Hashes, Ledger};
+use crate::ledger::{Bound, FOLDER, Ledger};
 use crate::output::Output;
 use crate::prometheus::{self, Prometheus};
+use crate::promotion::bake;
 use crate::promotion::standing::Standing;
 use crate::sources;
 use crate::watch::{
@@ -184,14 +186,20 @@ fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<KeeperSetup, Fa
     }
     let rules = RuleNames::chosen(&home, &arguments.rules)?.load(&[])?;
     let folder = home.base.join(FOLDER);
-    let stage = |policy: &Policy| match arguments.stage {
-        Some(WatchStage::DryRun) => Ok(Stage::DryRun),
-        Some(WatchStage::Shadow) => Ok(Stage::Shadow),
-        None => standing(&folder, policy),
+    let stage = match arguments.stage {
+        Some(WatchStage::DryRun) => Some(Stage::DryRun),
+        Some(WatchStage::Shadow) => Some(Stage::Shadow),
+        None => None,
     };
-    let policies: Result<Vec<_>, Failure> =
-        answer.policies.iter().map(|policy| Ok((Arc::clone(policy), stage(policy)?, Hashes::of(policy, &rules.set)))).collect();
-    let policies = policies?;
+    let watched = |policy: &Arc<Policy>| {
+        // What is written down of its decisions is bound to the policy as it is written.
+        let bound = Bound::of(policy, &rules.set);
+        match stage {
+            Some(stage) => Ok((Arc::clone(policy), stage, bound)),
+            None => standing(&folder, policy).map(|(policy, stage)| (policy, stage, bound)),
+        }
+    };
+    let policies = answer.policies.iter().map(watched).collect::<Result<Vec<_>, Failure>>()?;
     let inventory = Arc::new(match &arguments.system {
         Some(scenario) => declared(scenario, &home.base)?,
         None => Inventory::default(),
@@ -200,10 +208,13 @@ fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<KeeperSetup, Fa
     Ok(KeeperSetup { folder, policies, inventory, clock: Arc::new(SystemClock::default()), metrics, promotions })
 }
 
-/// The stage that the ledger says a policy is at, as far as nothing acts there; without a word dry-run.
-fn standing(folder: &Path, policy: &Policy) -> Result<Stage, Failure> {
+/// A policy at the stage that the ledger says, as far as nothing acts there; without a word in dry-run. One that is on trial after a promotion is watched as it
+/// would run.
+fn standing(folder: &Path, policy: &Arc<Policy>) -> Result<(Arc<Policy>, Stage), Failure> {
     let chain = Ledger::read(folder, &policy.name)?.sound()?;
-    Ok(Standing::of(&chain).stage.clamp(Stage::DryRun, Stage::Shadow))
+    let stage = Standing::of(&chain).stage.clamp(Stage::DryRun, Stage::Shadow);
+    let is_on_trial = bake::of_chain(&chain, Timestamp::now()).is_some();
+    Ok((if is_on_trial { Arc::new(bake::on_trial(policy)) } else { Arc::clone(policy) }, stage))
 }
 
 fn declared(scenario: &str, base: &Path) -> Result<Inventory, Failure> {

@@ -2,6 +2,7 @@
 //! times that verifications need.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use firedrill_core::journal::{Event, Verification};
 use firedrill_core::name::Name;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::diff::{Change, unified};
 use super::lesson::Lesson;
+use super::level::{Level, thresholds};
 use super::told::Told;
 use crate::load::Source;
 
@@ -29,6 +31,8 @@ const SPARE: u64 = 2;
 #[must_use]
 pub fn drafts(all: &[Told], lessons: &[Lesson], policies: &BTreeMap<Name, Source>) -> Vec<Draft> {
     let mut drafts: Vec<Draft> = all.iter().filter_map(expectation).collect();
+    let levels: Vec<&[Level]> = all.iter().map(|told| told.levels.as_slice()).collect();
+    drafts.extend(thresholds(&levels, |source| Path::new(&source.path).is_file()));
     for (policy, source) in policies {
         drafts.extend(precheck(all, lessons, (policy, source)));
         drafts.extend(within(all, (policy, source)));

@@ -177,11 +177,11 @@ fn lesson(told: &Told, (policy, incident): &(Name, u64), own: &Notes<'_>, all: &
         opened,
         did: first.as_ref().map(|(_, what)| what.clone()),
         resolution: resolution(own, said, recurrences),
-        timely: first.and_then(|(at, _)| timely(told, at)),
+        timely: first.and_then(|(at, what)| timely(told, first_of(&what, all).unwrap_or(at))),
         failed: failed(own),
         side_effects: side_effects(told, own),
         recurrences,
-        prevention: prevention(told, (opened, alert)),
+        prevention: prevention(told, (opened, alert), all),
         right,
     })
 }
@@ -200,6 +200,13 @@ fn resolution(own: &Notes<'_>, said: Option<Labelled>, recurrences: u64) -> Reso
         true => Resolution::Partial,
         false => Resolution::None,
     }
+}
+
+/// When the same was done or proposed first, in whichever incident: one that comes back while nothing can act is no later for it.
+fn first_of(act: &str, all: &BTreeMap<(Name, u64), Notes<'_>>) -> Option<Time> {
+    let acts = all.values().flat_map(|own| own.acts.iter().map(|(at, _, what)| (*at, what.clone())));
+    let would = all.values().flat_map(|own| own.would.iter().map(|(at, proposal)| (*at, proposal.what.to_string())));
+    acts.chain(would).filter(|(_, what)| what == act).map(|(at, _)| at).min()
 }
 
 /// What the expectations of a recorded incident say of what would have been done; `None`: nothing.
@@ -245,10 +252,14 @@ fn side_effects(told: &Told, own: &Notes<'_>) -> Vec<Name> {
 }
 
 /// The first alert after the onset that was not on before it, if it came before the one that was answered.
-fn prevention(told: &Told, (opened, answered): (Time, &Name)) -> Option<Prevention> {
+fn prevention(told: &Told, (opened, answered): (Time, &Name), all: &BTreeMap<(Name, u64), Notes<'_>>) -> Option<Prevention> {
     let onset = told.onset?;
     let quiet = |alert: &Name| !told.seen.iter().any(|seen| seen.alert == *alert && seen.at < onset);
     let first = told.seen.iter().filter(|seen| seen.at >= onset && seen.at < opened).find(|seen| quiet(&seen.alert))?;
+    // Where a policy was at work already nobody had to be told.
+    if all.values().any(|own| own.opened.is_some_and(|(at, ..)| at <= first.at)) {
+        return None;
+    }
     let lead = opened - first.at;
     // The answered alert fires before the policy hears of it; that is no lead that another rule would give.
     (*answered != first.alert).then(|| Prevention { alert: first.alert.clone(), lead, is_of_library: first.is_of_library })
@@ -344,5 +355,11 @@ mod tests {
         assert_eq!((found.alert.as_str(), found.lead), ("Early", Span::from_seconds(190)));
         told.onset = Some(Time::from_seconds(200));
         assert_eq!(lessons(&told)[0].prevention, None, "the answered alert itself is no lead");
+        let mut told =
+            script(&[Script::Open(1, 100), Script::Would(1, 101), Script::Fire("Early", 110), Script::Open(2, 300), Script::Would(2, 301)]);
+        told.onset = Some(Time::from_seconds(90));
+        told.people = vec![(Time::from_seconds(200), "looked".to_owned())];
+        let all = lessons(&told);
+        assert_eq!((&all[1].prevention, all[1].timely), (&None, Some(true)), "the policy was at work already, and proposes the same again");
     }
 }

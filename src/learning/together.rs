@@ -34,6 +34,9 @@ pub struct Uncovered {
     pub name: String,
     /// How often it was seen.
     pub count: u64,
+    /// A policy of the library that answers the alert; `None`: none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Name>,
 }
 
 /// An alert that people answer, and what it would be worth to have a policy do it.
@@ -46,6 +49,8 @@ pub struct Automate {
     /// How many minutes people spent each time, on average: from the alert to the last thing that they did; where nobody wrote that down, how long
     /// the alert was on.
     pub minutes: f64,
+    /// Whether these are minutes that people told of.
+    pub is_told: bool,
     /// How far what people do can be undone: 1, 0.25 if it cannot; 0.5 where nobody wrote down what they do.
     pub reversibility: f64,
     /// How far success can be told: 1 if the alert names what it is about, so that its own expression tells of it alone; 0.5 otherwise.
@@ -69,17 +74,22 @@ pub struct Together {
     pub automate: Vec<Automate>,
 }
 
-/// Looks at all of it; `policies` are those that answer alerts today.
+/// Looks at all of it; `policies` are those that answer alerts today, `offers` those that somebody could take.
 #[must_use]
-pub fn together(all: &[Told], lessons: &[Lesson], policies: &[Arc<Policy>]) -> Together {
+pub fn together(all: &[Told], lessons: &[Lesson], (policies, offers): (&[Arc<Policy>], &[Arc<Policy>])) -> Together {
     let mut resolutions = BTreeMap::new();
     for lesson in lessons {
         *resolutions.entry(lesson.resolution.word()).or_default() += 1;
     }
     let seen = seen(all);
-    let is_answered = |alert: &Name| seen[alert].labels.iter().any(|labels| is_answered(alert, labels, policies));
-    let open: Vec<&Name> = seen.keys().filter(|alert| !is_answered(alert)).collect();
-    let uncovered = |alert: &&Name| Uncovered { name: alert.to_string(), count: seen[*alert].count };
+    let is_taken = |alert: &Name| seen[alert].labels.iter().any(|labels| is_answered(alert, labels, policies));
+    let open: Vec<&Name> = seen.keys().filter(|alert| !is_taken(alert)).collect();
+    let offer = |alert: &Name| {
+        let fits =
+            |policy: &&Arc<Policy>| seen[alert].labels.iter().any(|labels| is_answered(alert, labels, std::slice::from_ref(*policy)));
+        offers.iter().filter(|policy| policy.alerts.contains(alert)).find(fits).map(|policy| policy.name.clone())
+    };
+    let uncovered = |alert: &&Name| Uncovered { name: alert.to_string(), count: seen[*alert].count, offer: offer(alert) };
     let nobody = |told: &&Told| told.kind != Kind::Live && told.onset.is_some() && !lessons.iter().any(|lesson| lesson.source == told.name);
     // An alert whose policy only ever calls people is still people's work.
     let by_people = |alert: &Name| {
@@ -93,7 +103,7 @@ pub fn together(all: &[Told], lessons: &[Lesson], policies: &[Arc<Policy>]) -> T
         resolutions,
         idle_steps: idle_steps(all),
         uncovered_alerts: open.iter().map(uncovered).collect(),
-        uncovered_incidents: all.iter().filter(nobody).map(|told| Uncovered { name: told.name.clone(), count: 1 }).collect(),
+        uncovered_incidents: all.iter().filter(nobody).map(|told| Uncovered { name: told.name.clone(), count: 1, offer: None }).collect(),
         automate,
     }
 }
@@ -106,6 +116,13 @@ struct SeenAlert {
     /// What it took people each time, and what they did.
     work: Vec<Span>,
     deeds: Vec<String>,
+}
+
+impl SeenAlert {
+    /// On average, minutes.
+    fn minutes(&self) -> f64 {
+        self.work.iter().map(|span| span.as_seconds() / 60.0).sum::<f64>() / (self.work.len().max(1) as f64)
+    }
 }
 
 fn seen(all: &[Told]) -> BTreeMap<Name, SeenAlert> {
@@ -155,14 +172,15 @@ fn is_answered(alert: &Name, labels: &LabelSet, policies: &[Arc<Policy>]) -> boo
 }
 
 fn worth(alert: &Name, seen: &SeenAlert) -> Automate {
-    let minutes = seen.work.iter().map(|span| span.as_seconds() / 60.0).sum::<f64>() / (seen.work.len().max(1) as f64);
+    let minutes = seen.minutes();
     let names_a_target = |labels: &LabelSet| {
         ["pod", "replica", "service", "node", "instance", "deployment", "zone"].iter().any(|name| labels.contains_key(*name))
     };
     let reversibility = reversibility(&seen.deeds);
     let verifiability = if seen.labels.iter().all(names_a_target) { 1.0 } else { 0.5 };
     let worth = seen.count as f64 * minutes * reversibility * verifiability;
-    Automate { alert: alert.clone(), frequency: seen.count, minutes, reversibility, verifiability, worth }
+    let is_told = !seen.deeds.is_empty();
+    Automate { alert: alert.clone(), frequency: seen.count, minutes, is_told, reversibility, verifiability, worth }
 }
 
 /// What people did, as far as it names an action that policies have.
@@ -215,11 +233,11 @@ mod tests {
         let twice =
             [Script::Open(1, 1), Script::Act(1, 2), Script::Failed(1, 9), Script::Open(2, 10), Script::Act(2, 11), Script::Failed(2, 19)];
         let told = script(&twice);
-        let found = together(std::slice::from_ref(&told), &lessons(&told), &[policy("A")]);
+        let found = together(std::slice::from_ref(&told), &lessons(&told), (&[policy("A")], &[]));
         assert_eq!(found.idle_steps, [IdleStep { policy: Name::new("p"), step: 1, taken: 2, failed: 2 }]);
         assert_eq!(found.resolutions, [("none", 2)].into());
         let once = script(&[Script::Open(1, 1), Script::Act(1, 2), Script::Held(1, 9)]);
-        assert_eq!(together(&[told, once], &[], &[]).idle_steps, []);
+        assert_eq!(together(&[told, once], &[], (&[], &[])).idle_steps, []);
     }
 
     #[test]
@@ -227,8 +245,8 @@ mod tests {
         let mut told = script(&[Script::Fire("A", 1), Script::Fire("B", 60), Script::Fire("B", 120), Script::Open(1, 661)]);
         told.onset = Some(Time::ZERO);
         told.people = vec![(Time::from_seconds(660), "rolled back the deploy".to_owned())];
-        let found = together(&[told], &[], &[policy("A")]);
-        assert_eq!(found.uncovered_alerts, [Uncovered { name: "B".to_owned(), count: 2 }]);
+        let found = together(&[told], &[], (&[policy("A")], &[policy("B")]));
+        assert_eq!(found.uncovered_alerts, [Uncovered { name: "B".to_owned(), count: 2, offer: Some(Name::new("p")) }]);
         assert_eq!(found.uncovered_incidents.len(), 1);
         let [best] = &found.automate[..] else { panic!("{found:?}") };
         assert_eq!((best.frequency, best.minutes, best.reversibility, best.verifiability, best.worth), (2, 9.5, 1.0, 1.0, 19.0));

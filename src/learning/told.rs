@@ -9,6 +9,7 @@ use firedrill_core::problem::Problem;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_scenarios::incident::expect::{Expect, draft_expect};
 
+use super::level::{Level, levels};
 use crate::drill::Rules;
 use crate::failure::Failure;
 use crate::fidelity::{Firing, firings, replayed};
@@ -77,6 +78,8 @@ pub struct Told {
     pub said: BTreeMap<(Name, u64), Said>,
     /// The alerts that fired, or would have by the library's rules, in order of time.
     pub seen: Vec<Seen>,
+    /// What the expressions of the alerts came to; empty where there are no samples.
+    pub levels: Vec<Level>,
     /// The incident's file, if it says nothing of what right would have been.
     pub page: Option<Page>,
 }
@@ -97,7 +100,7 @@ impl Told {
         });
         let (seen, people) = (seen.collect(), people.collect());
         let (end, expect, said, page) = (None, None, BTreeMap::new(), None);
-        Self { name, kind, start, records, onset, end, people, expect, said, seen, page }
+        Self { name, kind, start, records, onset, end, people, expect, said, seen, levels: Vec::new(), page }
     }
 }
 
@@ -137,6 +140,9 @@ pub fn of_incident(name: &str, replay: &Replay, library: &Arc<Rules>, page: Opti
     told.end = incident.end.and_then(at);
     told.people = incident.people.iter().filter_map(|deed| Some((at(deed.at)?, deed.what.clone()))).collect();
     told.expect.clone_from(&incident.expect);
+    if let Some(onset) = told.onset {
+        told.levels = levels(&replay.recording, &replayed(&replay.recording, &replay.rules), &replay.rules.set, (onset, told.end));
+    }
     told.page = page.filter(|_| incident.expect.is_none()).map(|source| Page { source, expect: draft });
     let known: Vec<Name> = told.seen.iter().map(|seen| seen.alert.clone()).collect();
     let of_library = firings(&replayed(&replay.recording, library)).into_iter().filter_map(|Firing { from_ms, labels, .. }| {

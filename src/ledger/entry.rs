@@ -1,5 +1,7 @@
 //! What stands in a ledger.
 
+use std::collections::BTreeMap;
+
 use firedrill_core::name::Name;
 use firedrill_policies::controller::Question;
 use firedrill_policies::guard::stage::Stage;
@@ -45,18 +47,61 @@ impl Hashes {
     }
 }
 
+/// What each alert and each question of a policy rests on, so that after a change of some rules it can be told what was heard of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestsOn {
+    /// By alert, BLAKE3 of the rules behind it, hexadecimal.
+    pub alerts: BTreeMap<Name, String>,
+    /// The same by expression, as it is written in the policy.
+    pub questions: BTreeMap<String, String>,
+}
+
+/// What the decisions of a policy are bound to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bound {
+    /// As decisions name it.
+    pub hashes: Hashes,
+    /// As it is written down where the policy begins to be watched.
+    pub rests_on: RestsOn,
+}
+
+impl Bound {
+    /// Of a policy that is watched by these rules.
+    #[must_use]
+    pub fn of(policy: &Policy, rules: &RuleSet) -> Self {
+        let mut alerts = policy.alerts.clone();
+        if alerts.is_empty() {
+            // It answers whatever reaches its receiver.
+            alerts.extend(rules.rules().filter(|(_, rule)| rule.is_alerting()).map(|(_, rule)| rule.name.clone()));
+        }
+        let alerts = alerts.into_iter().map(|alert| {
+            let hash = closure_hash(rules, Some(std::slice::from_ref(&alert)), &[]);
+            (alert, hash)
+        });
+        let questions = policy.plans().map(|plan| (plan.text().to_owned(), closure_hash(rules, Some(&[]), &[plan])));
+        Self { hashes: Hashes::of(policy, rules), rests_on: RestsOn { alerts: alerts.collect(), questions: questions.collect() } }
+    }
+}
+
+/// The expression of what a controller asks, as it is written in the policy; empty if the policy has no such question.
+#[must_use]
+pub fn expression(policy: &Policy, question: &Question) -> String {
+    let at = question.condition;
+    let plan = policy.condition(at).map(Condition::plan).or_else(|| policy.formula(at).map(Formula::plan));
+    plan.map_or_else(String::new, |plan| plan.text().to_owned())
+}
+
 /// What a controller asks, as it stands in observations: the expression as it is written in the policy, and what its parameters stand for. The
 /// same question of another version of the policy has the same text, wherever it stands there.
 #[must_use]
 pub fn question_text(policy: &Policy, question: &Question) -> String {
     let at = question.condition;
-    let plan = policy.condition(at).map(Condition::plan).or_else(|| policy.formula(at).map(Formula::plan));
     let needed = policy.parameters(at);
     let parameters = question.parameters.iter().filter(|(name, _)| needed.contains(name.as_str()));
     let parameters: String = parameters.map(|(name, value)| format!(" ${name}={value:?}")).collect();
     // An answer depends on how old its samples may be.
     let age = policy.max_age(at).map_or_else(String::new, |age| format!(" no older than {age}"));
-    format!("{}{parameters}{age}", plan.map_or("", Plan::text))
+    format!("{}{parameters}{age}", expression(policy, question))
 }
 
 /// What people say that a decision was.
@@ -85,6 +130,9 @@ impl Labelled {
         }
     }
 }
+
+/// The state that says that a policy is watched from here on: at which stage, and what its decisions are bound to.
+pub const WATCHING: &str = "watching/1";
 
 /// What an entry holds. Other entries are named by their hashes, `blake3:…`, as they stand in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -248,6 +248,14 @@ impl Ledger {
         &self.entries
     }
 
+    /// The chain as it stands, of which nobody else can make another one as long as this is open; without entries after [`Self::forget`].
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        let (name, path) = (self.name.clone(), self.path.display().to_string());
+        let (entries, heads) = (self.entries.clone(), self.heads.clone());
+        Chain { name, path, entries, heads, findings: Vec::new(), forks: Vec::new(), torn_bytes: 0 }
+    }
+
     /// Gives up the entries that are kept in memory, and keeps none from here on: for a watcher that runs for months.
     pub fn forget(&mut self) -> Vec<Recorded> {
         self.keeps = false;

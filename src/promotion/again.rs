@@ -1,30 +1,31 @@
 //! What another version of a policy was told is decided again by this one: decisions that are the same stay evidence.
 //!
-//! What people and telemetry said stands in the watcher's chain. This version hears the same alerts at the same times, and whatever it asks is
-//! answered by what was answered then to the same question. A question that nobody asked then has no answer: the condition is unknown, as it is
-//! where there is no data. Rules cannot be decided again by this: alerts are what they said, so a change of theirs drops what rests on them.
+//! What alerts and telemetry said stands in the watcher's chain. A watcher of this version alone is told the same alerts at the same times, and whatever it
+//! asks is answered by what was answered then to the same question. A question that nobody asked then has no answer: the condition is unknown, as it is
+//! where there is no data.
+//!
+//! Alerts and answers rest on rules. What rests on rules that are the same now is taken as it was heard; of what rests on others nobody knows what it
+//! would have been, and the samples by which one could know are not in the ledger.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::{Event, Evidence as Gathered, Input, LabelSet, Notification, Truth};
+use firedrill_core::journal::{Event, Input, LabelSet};
 use firedrill_core::name::Name;
-use firedrill_core::time::{Span, Start, Time};
-use firedrill_policies::controller::{Controller, Effect, Question};
-use firedrill_policies::guard::Guards;
+use firedrill_core::time::{Span, Time};
+use firedrill_policies::correlation::INCIDENT;
 use firedrill_policies::guard::stage::Stage;
-use firedrill_policies::policy::{ConditionAt, Policy};
+use firedrill_policies::policy::Policy;
+use firedrill_policies::watcher::{Ask, Observation, Observed, Past, Want, Watcher, WatcherSetup};
+
 use jiff::Timestamp;
 
-use super::evidence::Again;
-use super::standing::between;
-use crate::ledger::{Chain, Hashes, Recorded, What, question_text};
+use super::bake::with_hash;
+use super::evidence::{Dropped, changed};
+use super::heard::Heard;
+use crate::ledger::{Bound, Chain, Hashes, RestsOn, WATCHING, What, expression, question_text};
 
-/// The state that holds what the watcher knew to exist.
-pub const INVENTORY: &str = "inventory/1";
-
-/// An answer counts for a question that is asked at most so long before or after it.
+/// An answer counts for a question that is asked at most so long before or after it, and an incident is the same if it is taken up so near.
 const NEAR: Span = Span::from_seconds(30);
 
 /// What is still due after the last observation happens within this time: one day.
@@ -33,211 +34,297 @@ const LONGEST: Span = Span::from_seconds(86_400);
 /// So many inputs are taken in at most for each observation: a policy that asks without end is dropped as one that decides otherwise.
 const MOST_INPUTS: usize = 10_000;
 
-/// An incident that this version takes up.
-struct Opened {
-    at: Timestamp,
-    alert: Name,
-    labels: LabelSet,
-    /// What the watcher calls it, where it said so when it was told of the alert.
-    incident: Option<String>,
-    /// What would be done first, to what.
-    first: Option<String>,
+/// What this version makes of what other versions decided.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Again {
+    /// Decisions of other versions that are no evidence of this one: why, by the hash of the entry.
+    pub dropped: BTreeMap<String, String>,
+    /// Incidents of other versions in which this one would have done the same.
+    pub same: BTreeSet<String>,
+    /// What this version would have done where the one that watched did nothing, and when.
+    pub added: Vec<(Timestamp, Dropped)>,
 }
 
-/// Decides again what the chain holds of other versions, and says of each such decision that is not the same why it is dropped.
+/// An incident, as the chain of its policy has it.
+struct Decided<'c> {
+    at: Time,
+    hashes: &'c Hashes,
+    /// `None`: nobody knows what it was about.
+    opened: Option<(Name, LabelSet)>,
+    /// What was done or would have been: the entries' hashes, and in words.
+    acts: Vec<(&'c str, String)>,
+    is_backtest: bool,
+}
+
+/// Decides again what the chain holds of other versions. `heard` is what the watcher was told; `None`: nobody has watched.
 #[must_use]
-pub fn decide_again(chain: &Chain, watched: &Chain, policy: &Arc<Policy>, now: &Hashes) -> Again {
-    let stale: Vec<&Recorded> = chain.entries.iter().filter(|own| is_stale(own, now)).collect();
+pub fn decide_again(chain: &Chain, heard: Option<&Heard>, policy: &Arc<Policy>, now: &Bound) -> Again {
+    let place = |at| heard.map_or(Time::ZERO, |heard| heard.instant(at));
+    let stale: Vec<(&str, Decided<'_>)> = decided(chain, place).into_iter().filter(|(_, own)| *own.hashes != now.hashes).collect();
+    let mut again = Again::default();
     if stale.is_empty() {
-        return Again::new();
+        return again;
     }
-    let opened = opened(watched, policy);
-    let mut told: BTreeMap<&str, ()> = BTreeMap::new();
-    let mut again = Again::new();
-    for own in stale {
-        let What::Decision { incident, hashes, event, is_backtest, .. } = &own.entry.what else { continue };
-        let Some(acted) = act(event) else { continue };
-        let is_first = told.insert(incident, ()).is_none();
-        let changed = super::evidence::changed(hashes, now).unwrap_or_default();
-        let why = if hashes.rules != now.rules {
-            Some("which alerts there are cannot be decided again from what was heard".to_owned())
-        } else if *is_backtest {
-            Some("replay the recorded history again".to_owned())
-        } else if !is_first {
-            Some("what follows a first step cannot be decided again".to_owned())
-        } else {
-            match of_incident(&opened, chain, incident).map(|own| &own.first) {
-                None if watched.entries.is_empty() => Some("nothing was kept by which it could be decided again".to_owned()),
-                None => Some("this version does not take it up".to_owned()),
-                Some(None) => Some("this version would do nothing".to_owned()),
-                Some(Some(other)) if *other != acted => Some(format!("this version would {other}, and that one {acted}")),
-                Some(Some(_)) => None,
+    let Some(heard) = heard else {
+        let why = "nothing was kept by which it could be decided again";
+        stale.iter().for_each(|(_, own)| again.drop(own, now, why));
+        return again;
+    };
+    let sessions = Sessions::of(chain, heard, now);
+    let opened = Player::play(heard, policy, &sessions);
+    let mut found = BTreeSet::new();
+    for (incident, own) in &stale {
+        let index = own.opened.as_ref().and_then(|about| same_incident(&opened, about, own.at));
+        found.extend(index);
+        let why = match &own.opened {
+            _ if own.is_backtest => Some("replay the recorded history again".to_owned()),
+            None => Some("nothing was kept by which it could be decided again".to_owned()),
+            Some((alert, _)) if !sessions.has_same_alert(own.hashes, alert) => {
+                Some(format!("what {alert} would have been by other rules cannot be told from what was heard"))
             }
+            Some(_) => difference(own, index.map(|index| &opened[index])),
         };
-        if let Some(why) = why {
-            again.insert(own.hash.clone(), format!("{changed}; {why}"));
+        match why {
+            None => _ = again.same.insert((*incident).to_owned()),
+            Some(why) => {
+                let idle = own.acts.is_empty().then_some(index).flatten().map(|index| &opened[index]);
+                again.added.extend(idle.and_then(|other| added(heard, (own.hashes, now), other, (*incident).to_owned())));
+                again.drop(own, now, &why);
+            }
         }
+    }
+    // What that version did not even take up.
+    let is_new = |(index, own): &(usize, &Opened)| !found.contains(index) && sessions.is_of_another(own.at, policy);
+    for (_, own) in opened.iter().enumerate().filter(is_new) {
+        let then = sessions.at(own.at).map_or(&now.hashes, |session| &session.hashes);
+        again.added.extend(added(heard, (then, now), own, format!("{} at {}", own.alert, heard.calendar(own.at))));
     }
     again
 }
 
-fn is_stale(own: &Recorded, now: &Hashes) -> bool {
-    matches!(&own.entry.what, What::Decision { hashes, .. } if hashes != now)
-}
-
-/// What a journaled event does to what; `None` if it does nothing.
-fn act(event: &serde_json::Value) -> Option<String> {
-    match serde_json::from_value(event.clone()).ok()? {
-        Event::WouldAct { what, target, .. } | Event::Decided { what, target, .. } => Some(format!("{what} {target}")),
-        _ => None,
+impl Again {
+    fn drop(&mut self, own: &Decided<'_>, now: &Bound, why: &str) {
+        let changed = changed(own.hashes, &now.hashes).unwrap_or_default();
+        self.dropped.extend(own.acts.iter().map(|(hash, _)| ((*hash).to_owned(), format!("{changed}; {why}"))));
     }
 }
 
-/// What this version makes of an incident: by what the watcher called it, or else by the alert that was taken up at about the same time.
-fn of_incident<'a>(opened: &'a [Opened], chain: &Chain, incident: &str) -> Option<&'a Opened> {
-    if let Some(found) = opened.iter().find(|own| own.incident.as_deref() == Some(incident)) {
-        return Some(found);
+/// How this version differs in an incident; `None`: it does the same.
+fn difference(own: &Decided<'_>, other: Option<&Opened>) -> Option<String> {
+    let Some(other) = other else { return Some("this version does not take it up".to_owned()) };
+    let then: Vec<&str> = own.acts.iter().map(|(_, act)| act.as_str()).collect();
+    let differs =
+        (0..then.len().max(other.acts.len())).find(|index| then.get(*index) != other.acts.get(*index).map(String::as_str).as_ref());
+    let index = differs?;
+    Some(match (other.acts.get(index), then.get(index)) {
+        (None, _) if index == 0 => "this version would do nothing".to_owned(),
+        (None, Some(then)) => format!("this version would not {then} any more"),
+        (Some(now), Some(then)) => format!("this version would {now}, and that one {then}"),
+        (Some(now), None) => format!("this version would {now} besides"),
+        (None, None) => return None,
+    })
+}
+
+/// What this version would do where that one did nothing.
+fn added(heard: &Heard, (then, now): (&Hashes, &Bound), own: &Opened, id: String) -> Option<(Timestamp, Dropped)> {
+    let act = own.acts.first()?;
+    let changed = changed(then, &now.hashes).unwrap_or_default();
+    let why = format!("{changed}; that version did nothing, and this one would {act}, which nobody has judged");
+    Some((heard.calendar(own.at), Dropped { id, why }))
+}
+
+/// The incidents of a chain, in order; what belongs to none is left out.
+fn decided(chain: &Chain, place: impl Fn(Timestamp) -> Time) -> Vec<(&str, Decided<'_>)> {
+    let mut all: Vec<(&str, Decided<'_>)> = Vec::new();
+    let mut known: BTreeMap<(&str, bool), usize> = BTreeMap::new();
+    for own in &chain.entries {
+        let What::Decision { incident, hashes, event, is_backtest, .. } = &own.entry.what else { continue };
+        let index = *known.entry((incident, *is_backtest)).or_insert_with(|| {
+            all.push((incident, Decided { at: place(own.entry.at), hashes, opened: None, acts: Vec::new(), is_backtest: *is_backtest }));
+            all.len() - 1
+        });
+        match serde_json::from_value(event.clone()) {
+            Ok(Event::IncidentOpened { alert, labels, .. }) => all[index].1.opened = Some((alert, labels)),
+            Ok(Event::WouldAct { what, target, .. } | Event::Decided { what, target, .. }) => {
+                all[index].1.acts.push((&own.hash, format!("{what} {target}")));
+            }
+            _ => {}
+        }
     }
-    let (at, alert, labels) = chain.entries.iter().find_map(|own| {
-        let What::Decision { incident: other, event, .. } = &own.entry.what else { return None };
-        match serde_json::from_value(event.clone()).ok()? {
-            Event::IncidentOpened { alert, labels, .. } if other == incident => Some((own.entry.at, alert, labels)),
+    all
+}
+
+/// What a policy was bound to while it was watched.
+struct Session {
+    from: Time,
+    hashes: Hashes,
+    rests_on: RestsOn,
+}
+
+/// All of its sessions, and what it is bound to now.
+struct Sessions<'n> {
+    all: Vec<Session>,
+    /// By the hash of a policy as the watcher's chain has it, from when on.
+    policies: Vec<(Time, Option<String>)>,
+    now: &'n Bound,
+}
+
+impl<'n> Sessions<'n> {
+    fn of(chain: &Chain, heard: &Heard, now: &'n Bound) -> Self {
+        let session = |own: &crate::ledger::Recorded| match &own.entry.what {
+            What::State { of, value } if of == WATCHING => Some(Session {
+                from: heard.instant(own.entry.at),
+                hashes: serde_json::from_value(value.get("hashes")?.clone()).ok()?,
+                rests_on: value.get("rests_on").and_then(|own| serde_json::from_value(own.clone()).ok()).unwrap_or_default(),
+            }),
             _ => None,
-        }
-    })?;
-    let apart = |own: &Opened| between(own.at.min(at), own.at.max(at));
-    let same = opened.iter().filter(|own| own.alert == alert && own.labels == labels && apart(own) <= NEAR);
-    same.min_by_key(|own| apart(own))
-}
-
-/// The incidents that this version takes up.
-fn opened(watched: &Chain, policy: &Arc<Policy>) -> Vec<Opened> {
-    let Some(begin) = watched.entries.first().map(|own| own.entry.at) else { return Vec::new() };
-    let mut player = Player::new(watched, policy, begin);
-    for own in &watched.entries {
-        let What::Observation { incident, input, .. } = &own.entry.what else { continue };
-        if let Ok(Input::Notified(notification)) = serde_json::from_value(input.clone()) {
-            player.until(since(begin, own.entry.at));
-            let starts_at = notification.starts_at.min(player.now);
-            player.incident = Some((own.entry.at, incident.clone()));
-            player.feed(Input::Notified(Notification { starts_at, ..notification }));
-            player.incident = None;
-        }
+        };
+        let policies = heard.observed.iter().filter_map(|own| match &own.what {
+            Observation::Began { policies, .. } => Some((own.at, policies.get(&chain.name).map(|session| session.hash.clone()))),
+            _ => None,
+        });
+        Self { all: chain.entries.iter().filter_map(session).collect(), policies: policies.collect(), now }
     }
-    player.until(player.now + LONGEST);
-    player.opened.into_values().collect()
+
+    /// What it was bound to at an instant.
+    fn at(&self, at: Time) -> Option<&Session> {
+        self.all.iter().rev().find(|own| own.from <= at)
+    }
+
+    /// Whether another version of it was watched at an instant.
+    fn is_of_another(&self, at: Time, policy: &Arc<Policy>) -> bool {
+        let session = self.policies.iter().rev().find(|(from, _)| *from <= at);
+        session.and_then(|(_, hash)| hash.as_ref()).is_some_and(|hash| with_hash(policy, hash).is_none())
+    }
+
+    /// Whether the rules behind an alert are what they were.
+    fn has_same_alert(&self, then: &Hashes, alert: &Name) -> bool {
+        let (own, now) = (self.all.iter().rev().find(|own| own.hashes == *then), &self.now.rests_on.alerts);
+        then.rules == self.now.hashes.rules
+            || own.is_some_and(|own| match (own.rests_on.alerts.get(alert), now.get(alert)) {
+                (Some(then), Some(now)) => then == now,
+                // What is told of several alerts together rests on all of them.
+                _ => !now.is_empty() && own.rests_on.alerts == *now,
+            })
+    }
+
+    /// Whether the rules behind what was answered at an instant are what they were.
+    fn has_same_question(&self, at: Time, expression: &str) -> bool {
+        let (Some(own), Some(now)) = (self.at(at), self.now.rests_on.questions.get(expression)) else { return false };
+        own.hashes.rules == self.now.hashes.rules || own.rests_on.questions.get(expression) == Some(now)
+    }
 }
 
-fn since(begin: Timestamp, at: Timestamp) -> Time {
-    Time::from_nanos(between(begin, at).as_nanos())
+/// An incident that this version takes up.
+struct Opened {
+    at: Time,
+    alert: Name,
+    labels: LabelSet,
+    acts: Vec<String>,
 }
 
-/// Feeds a controller what was heard then.
-struct Player {
-    controller: Controller,
-    guards: Guards,
-    now: Time,
-    /// Answers by what was asked, in order of time.
-    answers: BTreeMap<String, Vec<(Time, Input)>>,
-    /// What is due, by time: questions and timers.
-    due: Vec<(Time, Due)>,
-    begin: Timestamp,
-    /// When the notification came that is being fed, and the watcher's incident that it belongs to.
-    incident: Option<(Timestamp, Option<String>)>,
-    /// By the controller's number.
+/// The one that is about the same alert at about the same time.
+fn same_incident(opened: &[Opened], (alert, labels): &(Name, LabelSet), at: Time) -> Option<usize> {
+    let apart = |own: &Opened| Span::from_nanos(own.at.as_nanos().abs_diff(at.as_nanos()));
+    // Correlated incidents are numbered, and what they are about is told by the other labels.
+    let about = |labels: &LabelSet| {
+        labels.iter().filter(|(name, _)| name.as_str() != INCIDENT).map(|(n, v)| (n.clone(), v.clone())).collect::<LabelSet>()
+    };
+    let is_same = |own: &Opened| own.alert == *alert && about(&own.labels) == about(labels) && apart(own) <= NEAR;
+    (0..opened.len()).filter(|index| is_same(&opened[*index])).min_by_key(|index| apart(&opened[*index]))
+}
+
+/// Tells a watcher of this version what was heard.
+struct Player<'h> {
+    watcher: Watcher,
+    heard: &'h Heard,
+    policy: &'h Arc<Policy>,
+    sessions: &'h Sessions<'h>,
+    /// By the policy's number.
     opened: BTreeMap<u64, Opened>,
 }
 
-enum Due {
-    Ask(u64, Question),
-    Wake(u64),
-}
-
-impl Player {
-    fn new(watched: &Chain, policy: &Arc<Policy>, begin: Timestamp) -> Self {
-        let mut answers: BTreeMap<String, Vec<(Time, Input)>> = BTreeMap::new();
-        let mut inventory = Inventory::default();
-        for own in &watched.entries {
-            match &own.entry.what {
-                What::Observation { question: Some(question), input, .. } => {
-                    if let Ok(input) = serde_json::from_value(input.clone()) {
-                        answers.entry(question.clone()).or_default().push((since(begin, own.entry.at), input));
-                    }
-                }
-                What::State { of, value } if of == INVENTORY => {
-                    inventory = serde_json::from_value(value.clone()).unwrap_or(inventory);
-                }
-                _ => {}
-            }
+impl<'h> Player<'h> {
+    /// The incidents that this version takes up, in order.
+    fn play(heard: &'h Heard, policy: &'h Arc<Policy>, sessions: &'h Sessions<'h>) -> Vec<Opened> {
+        let inventory = Arc::new(heard.inventory.clone());
+        let setup = WatcherSetup { start: heard.start, policies: vec![(Arc::clone(policy), Stage::Shadow)], inventory };
+        let mut player = Player { watcher: Watcher::new(setup), heard, policy, sessions, opened: BTreeMap::new() };
+        for Observed { at, what } in &heard.observed {
+            player.until(*at);
+            let what = match what {
+                Observation::Began { policies, .. } => player.beginning(policies.contains_key(&policy.name)),
+                Observation::Told { .. } | Observation::ClockSet { .. } => what.clone(),
+                // What it asks is answered as it asks.
+                Observation::Answered { .. } | Observation::Passed => Observation::Passed,
+            };
+            player.take(&Observed { at: *at, what });
         }
-        let start = Start::from_unix_millis(begin.as_millisecond());
-        let controller = Controller::new(Arc::clone(policy), Arc::new(inventory), Stage::DryRun, None).starting(start);
-        let (guards, due, opened) = (Guards::new(), Vec::new(), BTreeMap::new());
-        Self { controller, guards, now: Time::ZERO, answers, due, begin, incident: None, opened }
+        player.until(player.watcher.now().saturating_add(LONGEST));
+        player.opened.into_values().collect()
+    }
+
+    /// A session with this version in the place of the one that was watched then; or with none.
+    fn beginning(&self, is_watched: bool) -> Observation {
+        let past = Past { incidents: self.opened.keys().next_back().map_or(0, |last| last + 1), ..Past::default() };
+        let mut beginning = self.watcher.beginning("", |_| past.clone());
+        if let Observation::Began { policies, .. } = &mut beginning
+            && !is_watched
+        {
+            policies.clear();
+        }
+        beginning
     }
 
     /// Lets what is due happen until a time.
     fn until(&mut self, until: Time) {
         for _ in 0..MOST_INPUTS {
-            let next = (0..self.due.len()).filter(|index| self.due[*index].0 <= until).min_by_key(|index| (self.due[*index].0, *index));
-            let Some(index) = next else { break };
-            let (at, due) = self.due.remove(index);
-            self.now = self.now.max(at);
-            let input = match due {
-                Due::Wake(timer) => Input::Timer { timer },
-                Due::Ask(query, question) => self.answer(query, &question),
-            };
-            self.feed(input);
+            let Some(due) = self.watcher.due().filter(|due| *due <= until) else { break };
+            self.take(&Observed { at: due.max(self.watcher.now()), what: Observation::Passed });
         }
-        self.now = self.now.max(until);
     }
 
-    fn feed(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
+    fn take(&mut self, observed: &Observed) {
+        let at = observed.at;
+        self.hear(observed);
         for _ in 0..MOST_INPUTS {
-            let Some(input) = inputs.pop_front() else { break };
-            for effect in self.controller.step(self.now, input, &mut self.guards) {
-                match effect {
-                    Effect::Evaluate { query, question, at } if at <= self.now => inputs.push_back(self.answer(query, &question)),
-                    Effect::Evaluate { query, question, at } => self.due.push((at, Due::Ask(query, question))),
-                    Effect::SetTimer { timer, at } => self.due.push((at.max(self.now), Due::Wake(timer))),
-                    Effect::CancelTimer { timer } => self.due.retain(|(_, due)| !matches!(due, Due::Wake(own) if *own == timer)),
-                    Effect::Gather { query, wanted } => {
-                        let none = |kind| Gathered { kind, lines: Vec::new(), note: "decided again: not gathered".to_owned() };
-                        inputs.push_back(Input::Gathered { query, evidence: wanted.kinds.into_iter().map(none).collect() });
-                    }
-                    Effect::Record(event) => self.note(event),
-                    Effect::Start(_) | Effect::Page { .. } | Effect::Inform { .. } | Effect::Ask { .. } => {}
-                }
+            let wants = self.watcher.take_wants();
+            if wants.is_empty() {
+                break;
+            }
+            for want in wants {
+                let what = Observation::Answered { policy: self.policy.name.clone(), input: self.answer(&want, at) };
+                self.hear(&Observed { at, what });
             }
         }
     }
 
-    fn note(&mut self, event: Event) {
-        match event {
-            Event::IncidentOpened { incident, alert, labels, .. } => {
-                // One that is opened anew by itself later is no other incident of the watcher's.
-                let later = Span::from_nanos(self.now.as_nanos());
-                let at = self.begin.checked_add(jiff::SignedDuration::from_nanos_i128(i128::from(later.as_nanos()))).unwrap_or(self.begin);
-                let (at, own) = self.incident.clone().unwrap_or((at, None));
-                self.opened.insert(incident, Opened { at, alert, labels, incident: own, first: None });
-            }
-            Event::WouldAct { incident, what, target, .. } => {
-                if let Some(own) = self.opened.get_mut(&incident) {
-                    own.first.get_or_insert_with(|| format!("{what} {target}"));
+    fn hear(&mut self, observed: &Observed) {
+        for decision in self.watcher.take_in(observed) {
+            match decision.record.event {
+                Event::IncidentOpened { incident, alert, labels, .. } => {
+                    self.opened.insert(incident, Opened { at: decision.record.at, alert, labels, acts: Vec::new() });
                 }
+                Event::WouldAct { incident, what, target, .. } => {
+                    self.opened.entry(incident).and_modify(|own| own.acts.push(format!("{what} {target}")));
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
 
     /// What was answered to the same question at about this time; otherwise that it cannot be told.
-    fn answer(&self, query: u64, question: &Question) -> Input {
-        let text = question_text(self.controller.policy(), question);
-        let apart = |at: Time| Span::from_nanos(at.as_nanos().abs_diff(self.now.as_nanos()));
-        let near = self.answers.get(&text).and_then(|all| all.iter().min_by_key(|(at, _)| apart(*at)));
-        let near = near.filter(|(at, _)| apart(*at) <= NEAR).map(|(_, input)| input.clone());
-        near.and_then(|input| renumbered(input, query)).unwrap_or_else(|| unknown(query, question))
+    fn answer(&self, want: &Want, now: Time) -> Input {
+        let apart = |at: Time| Span::from_nanos(at.as_nanos().abs_diff(now.as_nanos()));
+        let known = if let Ask::Question(question) = &want.ask {
+            let (text, expression) = (question_text(self.policy, question), expression(self.policy, question));
+            let all = self.heard.answers.get(&text).into_iter().flatten();
+            let fit = all.filter(|(at, _)| apart(*at) <= NEAR && self.sessions.has_same_question(*at, &expression));
+            fit.min_by_key(|(at, _)| apart(*at)).and_then(|(_, input)| renumbered(input.clone(), want.query))
+        } else {
+            None
+        };
+        known.unwrap_or_else(|| want.answer(now, &mut |_, _| Err("nobody asked this then".to_owned())))
     }
 }
 
@@ -250,15 +337,4 @@ fn renumbered(input: Input, query: u64) -> Option<Input> {
         Input::Listed { names, error, .. } => Input::Listed { query, names, error },
         Input::Gathered { .. } | Input::Notified(_) | Input::Finished(_) | Input::Timer { .. } | Input::Answered { .. } => return None,
     })
-}
-
-/// That nobody asked this then.
-fn unknown(query: u64, question: &Question) -> Input {
-    let why = "nobody asked this then".to_owned();
-    match question.condition {
-        ConditionAt::Each(_) => Input::Listed { query, names: Vec::new(), error: why },
-        condition if condition.is_formula() => Input::Measured { query, value: None, figures: why },
-        ConditionAt::Guard(fact) if fact.is_count() => Input::Counted { query, holding: 0, elements: 0, error: why },
-        _ => Input::Evaluated { query, verdict: Truth::Unknown, figures: why },
-    }
 }

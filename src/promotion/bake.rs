@@ -1,5 +1,7 @@
 //! The trial after a promotion: for the first actions or the first days a policy runs with halved caps and doubled verification.
 
+use std::sync::Arc;
+
 use firedrill_core::quantity::Ratio;
 use firedrill_core::time::Span;
 use firedrill_policies::guard::caps::{Cap, Most};
@@ -33,11 +35,22 @@ pub fn of(standing: &Standing, actions: u64, now: Timestamp) -> Option<Bake> {
     is_on.then(|| Bake { actions_left: ACTIONS - actions, time_left: Span::from_nanos(LASTS.as_nanos() - lasted.as_nanos()) })
 }
 
-/// How many actions a policy has started at its stage.
+/// The same by a chain.
 #[must_use]
-pub fn actions(chain: &Chain, standing: &Standing) -> u64 {
+pub fn of_chain(chain: &Chain, now: Timestamp) -> Option<Bake> {
+    let standing = Standing::of(chain);
     let is_action = |what: &What| matches!(what, What::Decision { event, is_backtest: false, .. } if event.get("decided").is_some());
-    chain.entries.iter().filter(|own| own.line > standing.line && is_action(&own.entry.what)).count() as u64
+    let actions = chain.entries.iter().filter(|own| own.line > standing.line && is_action(&own.entry.what)).count();
+    of(&standing, actions as u64, now)
+}
+
+/// The version of a policy that has this hash: as it is written, or as it runs on trial; `None`: neither.
+#[must_use]
+pub fn with_hash(policy: &Arc<Policy>, hash: &str) -> Option<Arc<Policy>> {
+    if policy.hash() == hash {
+        return Some(Arc::clone(policy));
+    }
+    Some(on_trial(policy)).filter(|own| own.hash() == hash).map(Arc::new)
 }
 
 /// The policy as it runs on trial: every cap halved, every verification held for twice as long, and given that much more time.
@@ -100,6 +113,42 @@ guard:
         assert_eq!((caps[0], caps[1].0, caps[2].0), (("12.5%, rounded down", 1), "1", "2"));
         let verify = policy.steps[0].verify.as_ref().unwrap();
         assert_eq!((verify.hold, verify.within), (Span::from_seconds(60), Span::from_seconds(210)));
+    }
+
+    #[test]
+    fn what_was_watched_on_trial_is_known_by_its_hash() {
+        let policy = read_policy("p.yaml", POLICY).unwrap();
+        let trial = on_trial(&policy);
+        for hash in [policy.hash(), trial.hash()] {
+            assert_eq!(with_hash(&policy, &hash).map(|own| own.hash()), Some(hash));
+        }
+        assert!(with_hash(&policy, "another").is_none());
+    }
+
+    #[test]
+    fn a_chain_tells_how_many_actions_a_trial_has_left() {
+        use crate::ledger::{Entry, Hashes, Ledger};
+        let (folder, name) = (tempfile::tempdir().unwrap(), firedrill_core::name::Name::new("p"));
+        let at: Timestamp = "2026-01-05T00:00:00Z".parse().unwrap();
+        let entry = |what| Entry { at, by: "watch".to_owned(), what };
+        let decision = |kind: &str, is_backtest| {
+            let (incident, hashes, event) = ("i".to_owned(), Hashes::default(), serde_json::json!({ kind: {} }));
+            entry(What::Decision { incident, stage: Stage::Limited, hashes, event, is_backtest })
+        };
+        let (profile, hashes, evidence) = ("small".to_owned(), Hashes::default(), serde_json::Value::Null);
+        let promotion = What::Promotion { from: Stage::Approval, to: Stage::Limited, profile, hashes, evidence, weakened: Vec::new() };
+        // What it did before its promotion, what it would have done, and what was decided on history are no actions of the trial.
+        let all = vec![
+            decision("decided", false),
+            entry(promotion),
+            decision("decided", false),
+            decision("would_act", false),
+            decision("decided", true),
+        ];
+        Ledger::open(folder.path(), &name).unwrap().0.append(all).unwrap();
+        let chain = Ledger::read(folder.path(), &name).unwrap();
+        assert_eq!(of_chain(&chain, at).map(|bake| bake.actions_left), Some(ACTIONS - 1));
+        assert_eq!(of_chain(&chain, at + SignedDuration::from_hours(24 * 7)), None);
     }
 
     #[test]

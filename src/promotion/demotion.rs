@@ -1,5 +1,7 @@
 //! What takes a policy back without anybody asking.
 
+use std::collections::BTreeMap;
+
 use firedrill_core::action::Action;
 use firedrill_core::journal::{Event, ProposalChange, Verification};
 use firedrill_core::time::Span;
@@ -21,6 +23,9 @@ const LAST: usize = 20;
 /// More than this share of them is too many: 10 %.
 const TOO_MANY: usize = LAST / 10;
 
+/// What a person undoes within this time gives a hint.
+const REVERTED_WITHIN: Span = Span::from_minutes(60);
+
 /// Within this time two trips of the breaker are too many.
 const TRIPS_WITHIN: Span = Span::from_seconds(7 * 86_400);
 
@@ -40,14 +45,18 @@ struct Since {
     verified: Vec<bool>,
     /// Answers to proposals: whether each was refused.
     answered: Vec<bool>,
-    /// What people said of actions: whether each was wrong.
-    labelled: Vec<bool>,
+    /// What people said last of each event, in the order in which they first said anything: whether it was wrong.
+    labelled: Vec<(String, bool)>,
     /// What can never be excused, in words.
     grave: Option<String>,
     /// What hints that an action was wrong, in words.
     hinted: Option<String>,
     trips: Vec<Timestamp>,
     is_breaker_open: bool,
+    /// Actions, each with its incident and time.
+    acted: Vec<(String, Timestamp, Action)>,
+    /// What people said last to proposals of which nothing has become yet: whether it was no.
+    said: BTreeMap<u64, bool>,
 }
 
 /// The demotion that is due by what stands in a chain; `None`: none is. `asked` is what leaving the stage asks for, `is_baking` whether the policy
@@ -75,7 +84,7 @@ pub fn due(chain: &Chain, asked: Option<&Asked>, is_baking: bool) -> Option<Due>
 pub fn due_now(chain: &Chain, promotions: &Promotions, now: Timestamp) -> Option<Due> {
     let standing = Standing::of(chain);
     let asked = promotions.asked(standing.stage, promotions.profile.unwrap_or_default()).map(|(asked, _)| asked);
-    let is_baking = bake::of(&standing, bake::actions(chain, &standing), now).is_some();
+    let is_baking = bake::of_chain(chain, now).is_some();
     due(chain, asked.as_ref(), is_baking)
 }
 
@@ -86,8 +95,12 @@ impl Since {
             What::Violation { what } => {
                 _ = self.grave.get_or_insert_with(|| format!("what must never happen did (entry {number}): {what}"))
             }
-            What::Label { says, .. } => {
-                self.labelled.push(matches!(says, Labelled::Wrong | Labelled::Harmful));
+            What::Label { event, says, .. } => {
+                let is_wrong = matches!(says, Labelled::Wrong | Labelled::Harmful);
+                match self.labelled.iter_mut().find(|(own, _)| own == event) {
+                    Some((_, own)) => *own = is_wrong,
+                    None => self.labelled.push((event.clone(), is_wrong)),
+                }
                 if *says == Labelled::Harmful {
                     self.grave.get_or_insert_with(|| format!("it did harm (entry {number})"));
                 }
@@ -98,11 +111,16 @@ impl Since {
                 }
                 self.hinted.get_or_insert_with(|| format!("{what} (entry {number})"));
             }
-            What::Decision { stage, event, is_backtest: false, .. } => {
+            What::Decision { incident, stage, event, is_backtest: false, .. } => {
                 if let Ok(event) = serde_json::from_value(event.clone()) {
+                    if let Event::Decided { what, .. } = &event {
+                        self.acted.push((incident.clone(), own.entry.at, what.clone()));
+                    }
                     self.take_event((number, own.entry.at, *stage), &event);
                 }
             }
+            What::Person { incident, at, did } => self.take_deed(number, incident, (at, did)),
+            What::Approval { proposal, yes, .. } => _ = self.said.insert(*proposal, !*yes),
             _ => {}
         }
     }
@@ -116,14 +134,29 @@ impl Since {
             }
             Event::Decided { .. } | Event::WouldAct { .. } => self.is_breaker_open = false,
             Event::Verified { verdict, .. } => self.verified.push(*verdict == Verification::Failed),
-            Event::ProposalChanged { change: ProposalChange::Granted, .. } => self.answered.push(false),
-            Event::ProposalChanged { change: ProposalChange::Denied, .. } => self.answered.push(true),
+            Event::ProposalChanged { change, proposal, .. } => {
+                self.said.remove(proposal);
+                if let ProposalChange::Granted | ProposalChange::Denied = change {
+                    self.answered.push(*change == ProposalChange::Denied);
+                }
+            }
             // It trips once, and refuses for as long as it is open.
             Event::Refused { guard, .. } if guard.as_str() == breaker::NAME && !self.is_breaker_open => {
                 self.is_breaker_open = true;
                 self.trips.push(at);
             }
             _ => {}
+        }
+    }
+
+    /// A person who undoes within the hour what the policy did gives a hint that it was wrong.
+    fn take_deed(&mut self, number: u64, incident: &str, (at, did): (&str, &str)) {
+        let Ok(at) = at.parse::<Timestamp>() else { return };
+        let is_undone = |(own, acted, what): &&(String, Timestamp, Action)| {
+            own == incident && at >= *acted && between(*acted, at) <= REVERTED_WITHIN && undoes(did, what)
+        };
+        if let Some((_, _, what)) = self.acted.iter().rev().find(is_undone) {
+            self.hinted.get_or_insert_with(|| format!("a person did {did} within an hour after its {what} (entry {number})"));
         }
     }
 
@@ -134,7 +167,9 @@ impl Since {
 
     fn gradual(&self, asked: Option<&Asked>, is_baking: bool) -> Option<String> {
         let last = |all: &[bool]| all.iter().rev().take(LAST).filter(|is_bad| **is_bad).count();
-        let (failed, refused, wrong) = (last(&self.verified), last(&self.answered), last(&self.labelled));
+        let answered: Vec<bool> = self.answered.iter().chain(self.said.values()).copied().collect();
+        let labelled: Vec<bool> = self.labelled.iter().map(|(_, is_wrong)| *is_wrong).collect();
+        let (failed, refused, wrong) = (last(&self.verified), last(&answered), last(&labelled));
         if is_baking && failed > 0 {
             return Some("a verification failed while it was on trial after its promotion".to_owned());
         }
@@ -148,12 +183,25 @@ impl Since {
             return Some(format!("{failed} of its last {} verifications failed", self.verified.len().min(LAST)));
         }
         if refused > TOO_MANY {
-            return Some(format!("people refused {refused} of its last {} proposals", self.answered.len().min(LAST)));
+            return Some(format!("people refused {refused} of its last {} proposals", answered.len().min(LAST)));
         }
-        let all = self.labelled.iter().filter(|is_wrong| **is_wrong).count();
         #[allow(clippy::cast_precision_loss, reason = "counts of events are far below 2^52")]
-        let is_over = asked.is_some_and(|asked| all as f64 > asked.wrong * self.labelled.len() as f64);
-        is_over.then(|| format!("{all} of {} labelled events were wrong", self.labelled.len()))
+        let is_over = asked.is_some_and(|asked| wrong as f64 > asked.false_positives * LAST as f64);
+        is_over.then(|| format!("{wrong} of its last {} labelled events were wrong", labelled.len().min(LAST)))
+    }
+}
+
+/// Whether what a person did takes back an action: it is called so, or it is the action's opposite. `did` begins with the word of an action, as a comparison
+/// writes it down.
+fn undoes(did: &str, what: &Action) -> bool {
+    let (word, acted) = (did.split_whitespace().next().unwrap_or_default(), what.word());
+    match word {
+        "undo" | "revert" | "reverted" | "lift" => true,
+        "undrain" => acted == "drain",
+        // Scaled by a policy and scaled again, turned on and off again, deployed again after it was undone.
+        "scale" | "set_flag" | "resize" | "shift_traffic" | "set_limit" | "fail_over" => word == acted,
+        "deploy" => acted == "rollback",
+        _ => false,
     }
 }
 
@@ -162,7 +210,7 @@ mod tests {
     use firedrill_core::action::{ActionId, Target};
     use firedrill_core::name::Name;
 
-    use super::super::profile::SMALL;
+    use super::super::profile::{ProfileName, Promotions};
     use super::*;
     use crate::ledger::{Entry, Hashes, Ledger};
 
@@ -204,8 +252,8 @@ mod tests {
         let mut all = vec![entry(1, promotion)];
         all.extend(entries);
         Ledger::open(folder.path(), &name).unwrap().0.append(all).unwrap();
-        let asked = SMALL.iter().find(|asked| asked.from == stage);
-        let due = due(&Ledger::read(folder.path(), &name).unwrap(), asked, is_baking);
+        let asked = Promotions::default().asked(stage, ProfileName::Small).map(|(asked, _)| asked);
+        let due = due(&Ledger::read(folder.path(), &name).unwrap(), asked.as_ref(), is_baking);
         assert_eq!(due.map(|due| format!("{}: {}", due.to.word(), due.because)).as_deref(), expected);
     }
 
@@ -264,13 +312,65 @@ mod tests {
 
     #[test]
     fn more_wrong_than_its_profile_allows_takes_it_back_a_stage() {
-        let label = |says| entry(2, What::Label { event: "blake3:00".to_owned(), says, cause: None });
+        let label = |event: usize, says| entry(2, What::Label { event: format!("blake3:{event}"), says, cause: None });
         check(
             Stage::Guarded,
             false,
-            vec![label(Labelled::Right), label(Labelled::Wrong)],
-            Some("limited: 1 of 2 labelled events were wrong"),
+            vec![label(1, Labelled::Right), label(2, Labelled::Wrong)],
+            Some("limited: 1 of its last 2 labelled events were wrong"),
         );
-        check(Stage::Guarded, false, vec![label(Labelled::Redundant)], None);
+        check(Stage::Guarded, false, vec![label(1, Labelled::Redundant)], None);
+        // A label that was changed counts as what it is now.
+        check(Stage::Guarded, false, vec![label(1, Labelled::Wrong), label(1, Labelled::Right)], None);
+        // What is long ago is forgiven.
+        let old = (0..21).map(|event| label(event, if event == 0 { Labelled::Wrong } else { Labelled::Right })).collect();
+        check(Stage::Guarded, false, old, None);
+    }
+
+    #[test]
+    fn the_large_profile_forgives_one_of_twenty() {
+        let asked = Promotions::default().asked(Stage::Shadow, ProfileName::Large).unwrap().0;
+        let wrong =
+            |count: usize| Since { labelled: (0..20).map(|event| (event.to_string(), event < count)).collect(), ..Since::default() };
+        assert_eq!(wrong(1).gradual(Some(&asked), false), None);
+        assert_eq!(wrong(2).gradual(Some(&asked), false).as_deref(), Some("2 of its last 20 labelled events were wrong"));
+    }
+
+    #[test]
+    fn a_person_who_undoes_it_within_the_hour_takes_it_back_while_it_is_on_trial() {
+        let (policy, action) = (Name::new("p"), ActionId { policy: Name::new("p"), ordinal: 0 });
+        let (what, target, reason) = (Action::Drain, Target::Zone(Name::new("a")), String::new());
+        let decided = || {
+            event(
+                3,
+                Stage::Limited,
+                &Event::Decided {
+                    policy: policy.clone(),
+                    incident: 0,
+                    step: 0,
+                    action: action.clone(),
+                    what: what.clone(),
+                    target: target.clone(),
+                    reason: reason.clone(),
+                },
+            )
+        };
+        let person = |at: &str, did: &str| entry(4, What::Person { incident: "i".to_owned(), at: at.to_owned(), did: did.to_owned() });
+        let told =
+            "approval: while it was on trial after its promotion: a person did undrain zone/a within an hour after its drain (entry 3)";
+        check(Stage::Limited, true, vec![decided(), person("2026-01-03T00:59:00Z", "undrain zone/a")], Some(told));
+        check(Stage::Limited, false, vec![decided(), person("2026-01-03T00:59:00Z", "undrain zone/a")], None);
+        check(Stage::Limited, true, vec![decided(), person("2026-01-03T01:01:00Z", "undrain zone/a")], None);
+        check(Stage::Limited, true, vec![decided(), person("2026-01-03T00:10:00Z", "restart service/s")], None);
+    }
+
+    #[test]
+    fn a_no_counts_until_it_is_known_what_became_of_the_proposal() {
+        let no = |proposal| entry(2, What::Approval { proposal, role: "oncall".to_owned(), yes: false });
+        let told = Some("shadow: people refused 3 of its last 3 proposals");
+        check(Stage::Approval, false, vec![no(1), no(2)], None);
+        check(Stage::Approval, false, vec![no(1), no(2), no(3)], told);
+        // One who may not answer changes nothing, and is told so.
+        check(Stage::Approval, false, vec![no(0), no(2), no(3), event(3, Stage::Approval, &answer(ProposalChange::Granted))], None);
     }
 }

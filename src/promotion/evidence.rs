@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::action::Action;
-use firedrill_core::journal::{Event as Journaled, ProposalChange, Verification};
+use firedrill_core::journal::{Event as Journaled, LabelSet, ProposalChange, Verification};
 use firedrill_core::name::Name;
-use firedrill_core::time::Span;
+use firedrill_core::time::{Span, Time};
 use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::again::Again;
+use super::heard::Heard;
 use super::profile::{Counted, REPRODUCED, UNLABELLED};
 use super::standing::{Standing, between};
 use crate::ledger::{Chain, Hashes, Labelled, Recorded, What};
@@ -37,6 +39,8 @@ pub struct Evidence {
     pub backtest: Span,
     /// Backtests that do not count, with the reason.
     pub backtests_dropped: Vec<String>,
+    /// What must never happen and did, a sentence each.
+    pub violations: Vec<String>,
 }
 
 /// A decision that is evidence.
@@ -98,16 +102,13 @@ pub struct Comparison {
     pub detection_ratio: Option<f64>,
 }
 
-/// What was found of decisions by another version of the policy: by the hash of the entry, why it is dropped; one that is not here is decided the same.
-pub type Again = BTreeMap<String, String>;
-
 /// What is asked of a chain.
 #[derive(Clone, Copy)]
 pub struct Question<'a> {
     /// The chain.
     pub chain: &'a Chain,
-    /// The watcher's chain.
-    pub watched: &'a Chain,
+    /// What the watcher was told; `None`: nobody has watched.
+    pub heard: Option<&'a Heard>,
     /// What the policy is now.
     pub hashes: &'a Hashes,
     /// What became of decisions by another version.
@@ -122,33 +123,51 @@ impl Evidence {
     pub fn of(question: Question<'_>) -> Self {
         let standing = Standing::of(question.chain);
         let labels = Said::of(question.chain);
+        let taken = Taken::of(question.chain, &standing, question.heard);
         let mut found = Self::default();
         for own in question.chain.entries.iter().filter(|own| own.line > standing.line) {
             match &own.entry.what {
-                What::Decision { .. } => found.decided(question, &standing, (own, &labels)),
-                What::Compared { incident, agrees, wrong, hashes, detection_ratio, .. } => {
-                    if let Some(why) = changed(hashes, question.hashes) {
-                        found.dropped.push(Dropped { id: format!("the comparison of {incident}"), why });
-                        continue;
-                    }
-                    let comparison =
-                        Comparison { incident: incident.clone(), agrees: *agrees, is_wrong: *wrong, detection_ratio: *detection_ratio };
-                    // What was compared again counts once.
-                    found.compared.retain(|other| other.incident != *incident);
-                    found.compared.push(comparison);
-                }
+                What::Decision { .. } => found.decided(question, &standing, (own, &labels, &taken)),
+                What::Compared { .. } => found.compared(question, own, &taken),
+                What::Violation { what } => found.violations.push(format!("{what} (entry {})", own.number)),
                 What::Backtest { from, until, recorded, reproduced, hashes } => {
-                    found.backtested((from, until), (*recorded, *reproduced), changed(hashes, question.hashes));
+                    let told = format!("{from} to {until}");
+                    let stretch = from.parse().ok().zip(until.parse().ok());
+                    let stretch =
+                        stretch.map(|(from, until): (Timestamp, Timestamp)| (from, standing.since.map_or(until, |since| until.min(since))));
+                    found.backtested((told, stretch), (*recorded, *reproduced), changed(hashes, question.hashes));
                 }
                 _ => {}
             }
         }
-        found.live = first_seen(question, &standing).map_or(Span::ZERO, |first| between(first, question.now));
+        // What may act is watched at the last stage at which nothing does.
+        let watched = |heard: &Heard| heard.watched(&question.chain.name, standing.stage.min(Stage::Shadow), standing.since);
+        found.live = question.heard.map_or(Span::ZERO, watched);
+        let added = question.again.added.iter().filter(|(at, _)| standing.since.is_none_or(|since| *at >= since));
+        found.dropped.extend(added.map(|(_, own)| own.clone()));
         found.once_a_drill();
         found
     }
 
-    fn decided(&mut self, question: Question<'_>, standing: &Standing, (own, said): (&Recorded, &Said)) {
+    fn compared(&mut self, question: Question<'_>, own: &Recorded, taken: &Taken) {
+        let What::Compared { incident, agrees, wrong, hashes, detection_ratio, .. } = &own.entry.what else { return };
+        let changed = changed(hashes, question.hashes).filter(|_| !question.again.same.contains(incident));
+        let why =
+            if taken.here.contains(incident) { changed } else { Some("it was taken up before the policy came to this stage".to_owned()) };
+        // What was compared again counts once.
+        self.compared.retain(|other| other.incident != *incident);
+        match why {
+            Some(why) => self.dropped.push(Dropped { id: format!("the comparison of {incident}"), why }),
+            None => self.compared.push(Comparison {
+                incident: incident.clone(),
+                agrees: *agrees,
+                is_wrong: *wrong,
+                detection_ratio: *detection_ratio,
+            }),
+        }
+    }
+
+    fn decided(&mut self, question: Question<'_>, standing: &Standing, (own, said, taken): (&Recorded, &Said, &Taken)) {
         let What::Decision { incident, stage, hashes, event, is_backtest } = &own.entry.what else { return };
         let Ok(event) = serde_json::from_value::<Journaled>(event.clone()) else { return };
         let is_of_stage = *stage == standing.stage && (!*is_backtest || standing.stage == Stage::DryRun);
@@ -156,11 +175,16 @@ impl Evidence {
             return;
         }
         match event {
+            Journaled::Decided { what, target, .. } if !stage.may_act() => {
+                self.violations.push(format!("it acted at the stage {}: {what} {target} (entry {})", stage.word(), own.number));
+            }
             Journaled::WouldAct { what, target, .. } | Journaled::Decided { what, target, .. } if !matches!(what, Action::Wait { .. }) => {
                 let id = format!("{}#{}", question.chain.name, own.number);
                 let is_same = hashes == question.hashes;
-                if let Some(why) = question.again.get(&own.hash).filter(|_| !is_same) {
-                    self.dropped.push(Dropped { id, why: why.clone() });
+                let again = taken.again.get(incident).map(|by| format!("the same alert was taken up again as {by}"));
+                let live = is_backtest.then(|| of_history(incident, standing)).flatten();
+                if let Some(why) = question.again.dropped.get(&own.hash).filter(|_| !is_same).cloned().or(again).or(live) {
+                    self.dropped.push(Dropped { id, why });
                     return;
                 }
                 let label = said.labels.get(&own.hash).copied();
@@ -179,7 +203,7 @@ impl Evidence {
                 });
             }
             // What people and telemetry answered to another version says nothing of this one.
-            _ if hashes != question.hashes => {}
+            _ if hashes != question.hashes && !question.again.same.contains(incident) => {}
             Journaled::ProposalChanged { change, .. } => match change {
                 ProposalChange::Granted => self.granted += 1,
                 ProposalChange::Denied | ProposalChange::Expired => self.denied += 1,
@@ -193,9 +217,14 @@ impl Evidence {
         }
     }
 
-    fn backtested(&mut self, (from, until): (&str, &str), (recorded, reproduced): (u64, u64), changed: Option<String>) {
-        let (Ok(start), Ok(end)) = (from.parse(), until.parse()) else { return };
-        let told = format!("{from} to {until}");
+    /// Recorded history counts as far as it was over when the policy came to its stage: what happened since is watched, and would count twice.
+    fn backtested(
+        &mut self,
+        (told, stretch): (String, Option<(Timestamp, Timestamp)>),
+        (recorded, reproduced): (u64, u64),
+        changed: Option<String>,
+    ) {
+        let Some((start, end)) = stretch else { return };
         #[allow(clippy::cast_precision_loss, reason = "counts of firings are far below 2^52")]
         let share = if recorded == 0 { 0.0 } else { reproduced as f64 / recorded as f64 };
         if let Some(why) = changed {
@@ -206,6 +235,9 @@ impl Evidence {
                 .push(format!("{told}: {reproduced} of {recorded} recorded firings are reproduced, and {least} % must be"));
         } else {
             self.backtest = self.backtest + between(start, end);
+            if end <= start {
+                self.backtests_dropped.push(format!("{told}: the policy was at this stage by then, and that is watched live"));
+            }
         }
     }
 
@@ -224,11 +256,11 @@ impl Evidence {
     }
 }
 
-/// When the watcher was first heard of since a policy came to its stage: of this policy, or of anything at all.
-fn first_seen(question: Question<'_>, standing: &Standing) -> Option<Timestamp> {
-    let of_policy = question.chain.entries.iter().filter(|own| own.line > standing.line && own.entry.by == WATCHER);
-    let of_all = question.watched.entries.iter().filter(|own| standing.since.is_none_or(|since| own.entry.at >= since));
-    of_policy.chain(of_all).map(|own| own.entry.at).min()
+/// Why something that was decided on recorded history does not count: it happened when the policy was watched live. Such an incident is called
+/// `ALERT at TIME`.
+fn of_history(incident: &str, standing: &Standing) -> Option<String> {
+    let at: Timestamp = incident.rsplit_once(" at ")?.1.parse().ok()?;
+    (at >= standing.since?).then(|| "the policy was at this stage by then, and that is watched live".to_owned())
 }
 
 /// Who writes what was seen live.
@@ -248,6 +280,42 @@ pub fn changed(then: &Hashes, now: &Hashes) -> Option<String> {
         [one] if one.ends_with('y') => Some(format!("{one} has changed since")),
         [one] => Some(format!("{one} have changed since")),
         several => Some(format!("{} have changed since", several.join(" and "))),
+    }
+}
+
+/// Which incidents a policy has taken up.
+struct Taken {
+    /// Since it came to its stage.
+    here: BTreeSet<String>,
+    /// Those whose alert it has taken up once more while it was on, such as after it was changed: by what they are called since. One trouble is one event.
+    again: BTreeMap<String, String>,
+}
+
+impl Taken {
+    fn of(chain: &Chain, standing: &Standing, heard: Option<&Heard>) -> Self {
+        let mut own = Self { here: BTreeSet::new(), again: BTreeMap::new() };
+        // By what an alert is and when it began, the last incident in which something was done about it.
+        let mut last: BTreeMap<(Name, LabelSet, Time), String> = BTreeMap::new();
+        let mut about: BTreeMap<String, (Name, LabelSet, Time)> = BTreeMap::new();
+        for recorded in &chain.entries {
+            let What::Decision { incident, event, is_backtest: false, .. } = &recorded.entry.what else { continue };
+            match serde_json::from_value(event.clone()) {
+                Ok(Journaled::IncidentOpened { alert, labels, .. }) => {
+                    if recorded.line > standing.line {
+                        own.here.insert(incident.clone());
+                    }
+                    let began = heard.and_then(|heard| heard.began(&labels, heard.instant(recorded.entry.at)));
+                    about.extend(began.map(|began| (incident.clone(), (alert, labels, began))));
+                }
+                Ok(Journaled::WouldAct { .. } | Journaled::Decided { .. }) => {
+                    let Some(episode) = about.get(incident) else { continue };
+                    let before = last.insert(episode.clone(), incident.clone()).filter(|before| before != incident);
+                    own.again.extend(before.map(|before| (before, incident.clone())));
+                }
+                _ => {}
+            }
+        }
+        own
     }
 }
 

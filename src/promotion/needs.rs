@@ -1,5 +1,8 @@
 //! What is missing before a policy may enter its next stage, and the shortest way to it.
 
+use std::collections::BTreeSet;
+
+use firedrill_core::time::Span;
 use firedrill_core::words::counted;
 use firedrill_reports::statistics::clopper_pearson_upper;
 use serde::Serialize;
@@ -38,6 +41,7 @@ impl Need {
 #[must_use]
 pub fn needs(evidence: &Evidence, asked: &Asked) -> Vec<Need> {
     let mut all = vec![time(evidence, asked), count(evidence, asked)];
+    all.extend(violations(evidence));
     all.extend(labels(evidence));
     all.push(wrong(evidence, asked));
     all.extend(of_people(evidence, asked));
@@ -48,7 +52,11 @@ pub fn needs(evidence: &Evidence, asked: &Asked) -> Vec<Need> {
 }
 
 fn time(evidence: &Evidence, asked: &Asked) -> Need {
-    let live = format!("watched for {} of {}", whole_days(evidence.live.as_millis()), days_told(asked.live));
+    // Who asks for less than a day is told in what they asked for.
+    let is_short = asked.live < Span::from_seconds(86_400);
+    let own =
+        if is_short { Span::from_seconds(evidence.live.as_millis() / 1000).to_string() } else { whole_days(evidence.live.as_millis()) };
+    let live = format!("watched for {own} of {}", days_told(asked.live));
     let is_live = evidence.live >= asked.live;
     let Some((shorter, history)) = asked.backtest else {
         return Need::new("days", is_live, live, watch_on(evidence));
@@ -73,8 +81,17 @@ fn time(evidence: &Evidence, asked: &Asked) -> Need {
     Need::new("days", is_live || is_backtested, format!("{told}{unfit}"), way)
 }
 
+/// What must never happen stands in the way for good: whatever let it happen has to be found first.
+fn violations(evidence: &Evidence) -> Option<Need> {
+    let shown: Vec<&str> = evidence.violations.iter().take(SHOWN).map(String::as_str).collect();
+    let way = "find out how that could happen; then begin anew: `firedrill demote POLICY --to draft --because TEXT --by NAME`";
+    let told = || format!("{} of what must never happen: {}", evidence.violations.len(), shown.join("; "));
+    (!shown.is_empty()).then(|| Need::new("violations", false, told(), way))
+}
+
 fn watch_on(evidence: &Evidence) -> String {
-    let none = "run `firedrill watch`: nothing was seen live at this stage yet";
+    let none =
+        "run `firedrill watch`: nothing was seen live at this stage yet; one that runs since before the promotion is to be started again";
     if evidence.live.as_millis() == 0 { none.to_owned() } else { "let `firedrill watch` go on".to_owned() }
 }
 
@@ -84,7 +101,16 @@ fn whole_days(millis: u64) -> String {
 
 /// How many of what is counted.
 fn number(evidence: &Evidence, asked: &Asked) -> u64 {
-    (if asked.counted == Counted::Compared { evidence.compared.len() } else { evidence.events.len() }) as u64
+    (match asked.counted {
+        Counted::Compared => evidence.compared.len(),
+        Counted::Runs => incidents(evidence.events.iter()),
+        Counted::WouldActs | Counted::Actions => evidence.events.len(),
+    }) as u64
+}
+
+/// A run is all that a policy did in one incident, however many steps it took.
+fn incidents<'e>(events: impl Iterator<Item = &'e Event>) -> usize {
+    events.map(|event| (event.is_backtest, &event.incident)).collect::<BTreeSet<_>>().len()
 }
 
 fn count(evidence: &Evidence, asked: &Asked) -> Need {
@@ -128,7 +154,8 @@ fn wrong(evidence: &Evidence, asked: &Asked) -> Need {
     let total = number(evidence, asked);
     let bad = match asked.counted {
         Counted::Compared => evidence.compared.iter().filter(|own| own.is_wrong).count(),
-        _ => evidence.events.iter().filter(|event| event.is_bad(asked.counted)).count(),
+        Counted::Runs => incidents(evidence.events.iter().filter(|event| event.is_bad(asked.counted))),
+        Counted::WouldActs | Counted::Actions => evidence.events.iter().filter(|event| event.is_bad(asked.counted)).count(),
     } as u64;
     let word = if asked.counted == Counted::Actions { "harmful" } else { "wrong" };
     let told = format!("{bad} {word} of {total}{}", could_be(bad, total));
@@ -159,51 +186,29 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-/// A share that must be at least something; nothing to tell by is not enough.
-fn at_least(what: &'static str, (part, whole): (u64, u64), least: f64, noun: &str, way: &str) -> Need {
-    let is_met = whole > 0 && share(part, whole) >= least;
-    Need::new(
-        what,
-        is_met,
-        format!("{part} of {} {what}, {} of {}", counted(whole, noun), percent(share(part, whole)), percent(least)),
-        way,
-    )
+/// Shares of what people and telemetry said.
+fn of_people(evidence: &Evidence, asked: &Asked) -> Vec<Need> {
+    let agree = evidence.compared.iter().filter(|own| own.agrees).count() as u64;
+    let (granted, held) = (evidence.granted, evidence.held);
+    let shares = [
+        (asked.agreement, "agreeing", (agree, evidence.compared.len() as u64), "compared incident"),
+        (asked.approved, "approved", (granted, granted + evidence.denied), "proposal"),
+        (asked.verified, "verified", (held, held + evidence.failed), "verification"),
+    ];
+    let need = |(least, what, found, noun): (Option<f64>, &'static str, _, _)| Some(at_least((what, noun), found, least?));
+    shares.into_iter().filter_map(need).collect()
 }
 
-fn of_people(evidence: &Evidence, asked: &Asked) -> Vec<Need> {
-    let mut all = Vec::new();
-    if let Some(least) = asked.agreement {
-        let agree = evidence.compared.iter().filter(|own| own.agrees).count() as u64;
-        let whole = evidence.compared.len() as u64;
-        all.push(at_least(
-            "agreeing",
-            (agree, whole),
-            least,
-            "compared incident",
-            "look at those that differ: the policy or people were wrong",
-        ));
-    }
-    if let Some(least) = asked.approved {
-        let whole = evidence.granted + evidence.denied;
-        all.push(at_least(
-            "approved",
-            (evidence.granted, whole),
-            least,
-            "proposal",
-            "ask those who said no why: what they know is a precheck",
-        ));
-    }
-    if let Some(least) = asked.verified {
-        let whole = evidence.held + evidence.failed;
-        all.push(at_least(
-            "verified",
-            (evidence.held, whole),
-            least,
-            "verification",
-            "look at those that failed: the action does not help, or the condition asks for something else",
-        ));
-    }
-    all
+/// A share that must be at least something; nothing to tell by is not enough.
+fn at_least((what, noun): (&'static str, &str), (part, whole): (u64, u64), least: f64) -> Need {
+    let way = match what {
+        "agreeing" => "look at those that differ: the policy or people were wrong",
+        "approved" => "ask those who said no why: what they know is a precheck",
+        _ => "look at those that failed: the action does not help, or the condition asks for something else",
+    };
+    let is_met = whole > 0 && share(part, whole) >= least;
+    let told = format!("{part} of {} {what}, {} of {}", counted(whole, noun), percent(share(part, whole)), percent(least));
+    Need::new(what, is_met, told, way)
 }
 
 fn detection(evidence: &Evidence, asked: &Asked) -> Option<Need> {
@@ -247,8 +252,6 @@ fn dropped(evidence: &Evidence) -> Option<Need> {
 
 #[cfg(test)]
 mod tests {
-    use firedrill_core::time::Span;
-
     use super::super::evidence::{Comparison, Dropped};
     use super::super::profile::{LARGE, SMALL};
     use super::*;

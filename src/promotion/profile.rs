@@ -76,6 +76,8 @@ pub struct Asked {
     pub events: u64,
     /// At most this share of them may be wrong; of actions, harmful.
     pub wrong: f64,
+    /// Of what people labelled at this stage more than this share being wrong or harmful takes the policy back: what its profile asks of dry-run.
+    pub false_positives: f64,
     /// At least this share of compared incidents agree.
     pub agreement: Option<f64>,
     /// Live detection takes at most so many times as long as in simulation, and at least that part of it.
@@ -105,6 +107,7 @@ const NOTHING: Asked = Asked {
     backtest: None,
     events: 0,
     wrong: 0.0,
+    false_positives: 0.0,
     agreement: None,
     detection: None,
     approved: None,
@@ -191,6 +194,8 @@ impl Promotions {
     pub fn asked(&self, from: Stage, profile: ProfileName) -> Option<(Asked, Vec<String>)> {
         let table = if profile == ProfileName::Small { SMALL } else { LARGE };
         let usual = table.into_iter().find(|own| own.from == from)?;
+        let dry_run = self.instead.get(&Stage::DryRun).and_then(|instead| instead.wrong).unwrap_or(table[0].wrong);
+        let usual = Asked { false_positives: dry_run, ..usual };
         let Some(instead) = self.instead.get(&from) else { return Some((usual, Vec::new())) };
         let own = Asked {
             live: instead.live.unwrap_or(usual.live),
@@ -207,6 +212,13 @@ impl Promotions {
         };
         let weakened = weakened(&own, &usual, profile);
         Some((own, weakened))
+    }
+
+    /// What is said if a profile asks for less than the one that the project names.
+    #[must_use]
+    pub fn is_less_than_named(&self, profile: ProfileName) -> Option<String> {
+        let named = self.profile.filter(|named| *named == ProfileName::Large && profile == ProfileName::Small)?;
+        Some(format!("the profile {} instead of {}, which firedrill.yaml names", profile.word(), named.word()))
     }
 
     /// That a name is one of those that the project knows, if it knows any.

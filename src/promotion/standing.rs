@@ -35,7 +35,8 @@ impl Standing {
             let standing = |hash: &str| after.get(hash).cloned().unwrap_or(Self::DRAFT);
             let standing = match &own.entry.what {
                 What::Promotion { to, .. } => Self::entered(own, *to, true),
-                What::Demotion { to, .. } => Self::entered(own, *to, false),
+                // Two of them at once, or of two branches: what is no step back changes nothing.
+                What::Demotion { to, .. } if *to < standing(&own.previous).stage => Self::entered(own, *to, false),
                 What::Merge { heads } => lowest(heads.iter().map(|head| standing(head))),
                 _ => standing(&own.previous),
             };
@@ -102,6 +103,18 @@ mod tests {
         let what = What::Demotion { from: Stage::Shadow, to: Stage::DryRun, because: "x".to_owned(), automatic: true };
         append(folder.path(), vec![Entry { what, ..promotion(Stage::Shadow)[0].clone() }]);
         assert_eq!((standing(folder.path()).stage, standing(folder.path()).is_promoted), (Stage::DryRun, false));
+    }
+
+    #[test]
+    fn a_demotion_that_somebody_else_was_ahead_of_lets_a_policy_do_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        append(folder.path(), promotion(Stage::Guarded));
+        for to in [Stage::DryRun, Stage::Limited] {
+            let what = What::Demotion { from: Stage::Guarded, to, because: "x".to_owned(), automatic: true };
+            append(folder.path(), vec![Entry { what, ..promotion(Stage::Guarded)[0].clone() }]);
+        }
+        let now = standing(folder.path());
+        assert_eq!((now.stage, now.line), (Stage::DryRun, 2));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::ledger::{Chain, Entry, Hashes, Ledger, Recorded, Recovery, Released, WATCH, What, sync_all};
+use crate::ledger::{Bound, Chain, Entry, Ledger, Recorded, Recovery, Released, WATCH, WATCHING, What, sync_all};
 use crate::promotion::demotion::{Due, ITSELF};
 
 /// The version of the file in which a watcher keeps its memory.
@@ -37,7 +37,6 @@ const BY: &str = "watch";
 const SESSION: &str = "watch-session/1";
 const CLOCK: &str = "watch-clock/1";
 const INVENTORY: &str = "inventory/1";
-const WATCHING: &str = "watching/1";
 
 /// A chain that people write to as well is given up after so long without a write, and after so long at most; then for a moment.
 const IDLE: Duration = Duration::from_millis(200);
@@ -50,7 +49,7 @@ pub struct Book {
     folder: PathBuf,
     watch: Ledger,
     policies: BTreeMap<Name, Page>,
-    hashes: BTreeMap<Name, Hashes>,
+    bound: BTreeMap<Name, Bound>,
     start: Start,
 }
 
@@ -89,7 +88,7 @@ impl Book {
     ///
     /// # Errors
     /// Somebody watches already; the chain is not sound; or it cannot be read.
-    pub fn open(folder: &Path, start: Start, hashes: BTreeMap<Name, Hashes>) -> Result<(Self, Found), Failure> {
+    pub fn open(folder: &Path, start: Start, bound: BTreeMap<Name, Bound>) -> Result<(Self, Found), Failure> {
         let (mut watch, recovery) = Ledger::open(folder, &Name::new(WATCH))?;
         clear_away(folder);
         let mut entries = watch.forget();
@@ -98,7 +97,7 @@ impl Book {
         let (saved, from) = remembered(folder, &entries);
         let observed = read_observations(&entries[from..], start)?;
         entries.truncate(from);
-        let book = Self { folder: folder.to_owned(), watch, policies: BTreeMap::new(), hashes, start };
+        let book = Self { folder: folder.to_owned(), watch, policies: BTreeMap::new(), bound, start };
         Ok((book, Found { recovery, saved, before: entries, observed, start: first }))
     }
 
@@ -158,7 +157,7 @@ impl Book {
         let mut by_policy: BTreeMap<Name, Vec<Entry>> = BTreeMap::new();
         for Decision { policy, stage, record, .. } in decisions {
             let incident = incident_of(&record.event).map_or_else(|| policy.to_string(), |number| format!("{policy}#{number}"));
-            let hashes = self.hashes.get(&policy).cloned().unwrap_or_default();
+            let hashes = self.bound.get(&policy).map(|bound| bound.hashes.clone()).unwrap_or_default();
             let event = plain(&record.event);
             let what = What::Decision { incident, stage, hashes, event, is_backtest: false };
             let at = self.timestamp(record.at)?;
@@ -190,8 +189,9 @@ impl Book {
     /// # Errors
     /// As [`Self::decide`].
     pub fn begin(&mut self, policy: &Name, stage: Stage, at: Time) -> Result<(), Failure> {
-        let hashes = self.hashes.get(policy).cloned().unwrap_or_default();
-        let what = What::State { of: WATCHING.to_owned(), value: json!({ "stage": stage, "hashes": hashes }) };
+        let Bound { hashes, rests_on } = self.bound.get(policy).cloned().unwrap_or_default();
+        let value = json!({ "stage": stage, "hashes": hashes, "rests_on": rests_on });
+        let what = What::State { of: WATCHING.to_owned(), value };
         let entry = Entry { at: self.timestamp(at)?, by: BY.to_owned(), what };
         self.append([(policy.clone(), vec![entry])].into())
     }

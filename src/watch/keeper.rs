@@ -29,7 +29,7 @@ use super::clock::{Clock, Reading, Ticker};
 use super::inbox::{Inbox, Message, Reply, Taken};
 use super::metrics::Metrics;
 use crate::failure::Failure;
-use crate::ledger::{Hashes, question_text};
+use crate::ledger::{Bound, question_text};
 use crate::promotion::demotion::due_now;
 use crate::promotion::profile::Promotions;
 use crate::promotion::standing::Standing;
@@ -47,6 +47,9 @@ const LOOK: Duration = Duration::from_secs(1);
 const REMEMBER_AFTER: usize = 10_000;
 const REMEMBER_EVERY: Duration = Duration::from_secs(60);
 
+/// If nothing happens for so long, that is written down: time counts as watched as far as the ledger shows that somebody watched.
+const SIGN_OF_LIFE: Span = Span::from_minutes(60);
+
 /// How far before the first session instants begin to count, so that alerts that began before it have their times: ten years.
 const BEFORE: Span = Span::from_minutes(3_652 * 24 * 60);
 
@@ -55,7 +58,7 @@ pub struct KeeperSetup {
     /// The folder of the ledger.
     pub folder: PathBuf,
     /// The policies with their stages and what their decisions are bound to.
-    pub policies: Vec<(Arc<Policy>, Stage, Hashes)>,
+    pub policies: Vec<(Arc<Policy>, Stage, Bound)>,
     /// The declared population.
     pub inventory: Arc<Inventory>,
     /// The time.
@@ -91,8 +94,8 @@ impl Keeper {
     /// Somebody watches already, or the ledger is not sound or cannot be read or written.
     pub fn open(setup: KeeperSetup) -> Result<(Self, Vec<String>), Failure> {
         let KeeperSetup { folder, policies, inventory, clock, metrics, promotions } = setup;
-        let hashes = policies.iter().map(|(policy, _, hashes)| (policy.name.clone(), hashes.clone())).collect();
-        let (mut book, found) = Book::open(&folder, first_start(&*clock), hashes)?;
+        let bound = policies.iter().map(|(policy, _, bound)| (policy.name.clone(), bound.clone())).collect();
+        let (mut book, found) = Book::open(&folder, first_start(&*clock), bound)?;
         let policies: Vec<_> = policies.into_iter().map(|(policy, stage, _)| (policy, stage)).collect();
         let setup = WatcherSetup { start: book.start(), policies, inventory: Arc::clone(&inventory) };
         let mut notes = found.recovery.told();
@@ -147,6 +150,9 @@ impl Keeper {
             if self.watcher.due().is_none_or(|due| due > at) {
                 break;
             }
+            self.take_in(at, Observation::Passed, None);
+        }
+        if at.since(self.watcher.now()) >= SIGN_OF_LIFE {
             self.take_in(at, Observation::Passed, None);
         }
         let written = self.write();

@@ -81,6 +81,31 @@ fn wrong_project_files_get_their_words() {
     check("project");
 }
 
+/// Commands that are wrong by more than one file: `name.line` holds what stands behind `firedrill`, in the project of that folder.
+#[test]
+fn wrong_commands_get_their_words() {
+    let folder = folder().join("commands");
+    let lines =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|own| own == "line"));
+    let mut lines: Vec<PathBuf> = lines.collect();
+    lines.sort();
+    assert!(lines.len() > 10);
+    for path in lines {
+        let line = fs::read_to_string(&path).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+        let output = command.current_dir(&folder).env("COLUMNS", "110").args(line.split_whitespace()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "cd tests/bad-input/commands && firedrill {line}\n{said}");
+        assert!(output.stdout.is_empty(), "firedrill {line}");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(path.with_extension("stderr"), &said).unwrap();
+        }
+        let expected = fs::read_to_string(path.with_extension("stderr")).unwrap_or_default();
+        assert_eq!(said, expected, "{}: UPDATE_GOLDEN=1 cargo test --test promises bad_input, then read the diff", path.display());
+        assert!(said.contains("error[FD"), "{}: no code", path.display());
+    }
+}
+
 #[test]
 fn wrong_scenarios_end_with_exit_code_2_and_without_a_panic() {
     for case in cases("scenarios") {

@@ -320,3 +320,15 @@ fn a_baseline_may_be_named_by_file_or_folder_and_the_project_judges() {
     let line = "gate --out out --baseline before --candidate candidates/harmful.yaml";
     firedrill(folder.path(), &words(line)).exits(1).says("user_minutes_lost against the baseline: mean ");
 }
+
+#[test]
+fn a_revision_that_git_cannot_check_out_is_named() {
+    let folder = repository();
+    let blob = git(folder.path(), &["rev-parse", "HEAD:firedrill.yaml"]);
+    let (first, rest) = blob.trim().split_at(2);
+    fs::remove_file(folder.path().join(".git/objects").join(first).join(rest)).unwrap();
+    let done = gate(folder.path(), "").exits(2);
+    assert!(done.stderr.contains("FD0615") && done.stderr.contains("git could not check out `main`"), "{}", done.stderr);
+    assert!(done.stderr.contains("see whether `git checkout` of it works"), "{}", done.stderr);
+    assert!(!folder.path().join("out").exists(), "nothing was written");
+}

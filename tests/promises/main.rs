@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop where it is surprised")]
 
+mod again;
 mod alertmanager;
 mod approvals;
 mod bad_input;

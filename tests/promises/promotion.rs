@@ -2,27 +2,39 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::common::{Done, firedrill, release_project};
-use firedrill::ledger::{Entry, Hashes, Ledger, What};
+use firedrill::home::Home;
+use firedrill::ledger::{Bound, Entry, Ledger, Recorded, What};
+use firedrill::sources;
+use firedrill::watch::{Clock, Keeper, KeeperSetup, Message};
 use firedrill_core::action::{Action, ActionId, RestartMode, Target};
-use firedrill_core::journal::{AlertStatus, Consent, Event, Input, Notification, ProposalChange, Verification};
+use firedrill_core::journal::{AlertStatus, Consent, Event, Notification, ProposalChange, Verification};
 use firedrill_core::name::Name;
-use firedrill_core::time::{Span, Time};
+use firedrill_core::time::{Span, Start};
 use firedrill_policies::guard::stage::Stage;
+use firedrill_policies::policy::Policy;
+use firedrill_policies::watcher::{Alerted, Want};
+use firedrill_telemetry::labels::Labels;
+use firedrill_telemetry::promql::{Sample, Value as Answer};
+use firedrill_telemetry::recording::Recording;
+use firedrill_telemetry::store::Store;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const POLICY: &str = "undo-release";
+pub const POLICY: &str = "undo-release";
 
 /// A project whose policy is at a stage since so many days, and has a ledger that says so.
-struct Project {
+pub struct Project {
     folder: TempDir,
-    hashes: Hashes,
+    pub bound: Bound,
 }
 
-fn ago(days: i64, minutes: i64) -> Timestamp {
+/// Some days before now, and so many minutes after that.
+pub fn ago(days: i64, minutes: i64) -> Timestamp {
     Timestamp::now() - SignedDuration::from_hours(24 * days) + SignedDuration::from_mins(minutes)
 }
 
@@ -30,14 +42,39 @@ fn target() -> Target {
     Target::Service(Name::new("checkout"))
 }
 
+/// A clock that a test sets.
+struct Hands(Mutex<Timestamp>);
+
+impl Clock for Hands {
+    fn calendar(&self) -> i64 {
+        i64::try_from(self.0.lock().unwrap().as_nanosecond()).unwrap()
+    }
+
+    fn stopwatch(&self) -> Duration {
+        Duration::from_nanos(self.calendar().unsigned_abs())
+    }
+}
+
+/// A stretch of time in which a watcher watches the project's policy at a stage.
+pub struct Session<'o> {
+    pub stage: Stage,
+    pub from: Timestamp,
+    pub until: Timestamp,
+    /// What an expression yields, if anybody asks; an error: Prometheus does not answer.
+    pub oracle: &'o dyn Fn(&str) -> Result<f64, String>,
+}
+
 impl Project {
-    fn at(stage: Stage, days: i64) -> Self {
-        let folder = release_project();
-        let status = firedrill(folder.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
-        let hashes = serde_json::from_value(status["policies"][0]["hashes"].clone()).unwrap();
-        let own = Self { folder, hashes };
+    pub fn at(stage: Stage, days: i64) -> Self {
+        Self::of(release_project(), stage, days)
+    }
+
+    /// The same in a folder that something was done to.
+    pub fn of(folder: TempDir, stage: Stage, days: i64) -> Self {
+        let mut own = Self { folder, bound: Bound::default() };
+        own.bound = own.read().1;
         let from = Stage::Draft;
-        let (profile, hashes, evidence) = ("small".to_owned(), own.hashes.clone(), Value::Null);
+        let (profile, hashes, evidence) = ("small".to_owned(), own.bound.hashes.clone(), Value::Null);
         own.append(
             POLICY,
             "lead",
@@ -47,36 +84,67 @@ impl Project {
         own
     }
 
-    fn path(&self) -> &Path {
+    /// The same after something was changed, and the watcher was started again.
+    pub fn bound_anew(self) -> Self {
+        Self { bound: self.read().1, ..self }
+    }
+
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn append(&self, chain: &str, by: &str, at: Timestamp, whats: Vec<What>) {
+    /// The policy as it stands there now, and what it is bound to.
+    pub fn read(&self) -> (Arc<Policy>, Bound) {
+        let home = Home::at(&self.path().display().to_string()).unwrap();
+        let rules = sources::rules(&["rules"], self.path()).unwrap();
+        let policy = Arc::clone(home.policies().unwrap().policies.iter().find(|policy| *policy.name == *POLICY).unwrap());
+        let bound = Bound::of(&policy, &rules.set);
+        (policy, bound)
+    }
+
+    pub fn append(&self, chain: &str, by: &str, at: Timestamp, whats: Vec<What>) {
         let (mut ledger, _) = Ledger::open(&self.path().join("ledger"), &Name::new(chain)).unwrap();
         ledger.append(whats.into_iter().map(|what| Entry { at, by: by.to_owned(), what }).collect()).unwrap();
     }
 
     fn decided(&self, stage: Stage, incident: &str, at: Timestamp, event: &Event) {
-        let event = serde_json::to_value(event).unwrap();
-        let what = What::Decision { incident: incident.to_owned(), stage, hashes: self.hashes.clone(), event, is_backtest: false };
+        let (event, hashes) = (serde_json::to_value(event).unwrap(), self.bound.hashes.clone());
+        let what = What::Decision { incident: incident.to_owned(), stage, hashes, event, is_backtest: false };
         self.append(POLICY, "watch", at, vec![what]);
     }
 
-    /// An alert that the watcher was told of, and what the policy would have done: undo the release.
-    fn would_act(&self, incident: &str, at: Timestamp) -> String {
-        let labels = [("alertname", "ManyErrors"), ("service", "checkout")].map(|(name, value)| (Name::new(name), Name::new(value))).into();
-        let starts_at = Time::ZERO;
-        let told = Notification { alert: Name::new("ManyErrors"), status: AlertStatus::Firing, labels, starts_at, receiver: None };
-        let resolved = Notification { status: AlertStatus::Resolved, ..told.clone() };
-        for (notification, minutes) in [(told, 0), (resolved, 20)] {
-            let input = serde_json::to_value(Input::Notified(notification)).unwrap();
-            let what = What::Observation { incident: Some(incident.to_owned()), question: None, input };
-            self.append("watch", "watch", at + SignedDuration::from_mins(minutes), vec![what]);
+    /// Lets the real watcher hear an alert at each of these times, which is over after twenty minutes; gives what the policy would have done, as people call
+    /// it.
+    pub fn watch(&self, session: &Session<'_>, alerts: &[Timestamp]) -> Vec<String> {
+        let before = self.would_acts();
+        let clock = Arc::new(Hands(Mutex::new(session.from)));
+        let policies = vec![(self.read().0, session.stage, self.bound.clone())];
+        let setup = KeeperSetup {
+            folder: self.path().join("ledger"),
+            policies,
+            inventory: Arc::default(),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            metrics: Arc::default(),
+            promotions: Default::default(),
+        };
+        let (mut keeper, _) = Keeper::open(setup).unwrap();
+        let over = |at: &Timestamp| *at + SignedDuration::from_mins(20);
+        let mut told: Vec<(Timestamp, Timestamp, bool)> =
+            alerts.iter().flat_map(|at| [(*at, *at, true), (over(at), *at, false)]).filter(|(at, ..)| *at < session.until).collect();
+        told.sort_unstable();
+        for (at, began, is_on) in told {
+            let alert = alerted(keeper.watcher().start(), began, (!is_on).then_some(at));
+            round(&mut keeper, (&clock, at), vec![alert], session.oracle);
         }
-        let (policy, incident_number, step, reason) = (Name::new(POLICY), 0, 0, String::new());
-        let event = Event::WouldAct { policy, incident: incident_number, step, what: Action::Rollback, target: target(), reason };
-        self.decided(Stage::DryRun, incident, at, &event);
-        self.last()
+        round(&mut keeper, (&clock, session.until), Vec::new(), session.oracle);
+        self.would_acts().into_iter().filter(|id| !before.contains(id)).collect()
+    }
+
+    /// What the chain has of what the policy would have done.
+    fn would_acts(&self) -> Vec<String> {
+        let chain = Ledger::read(&self.path().join("ledger"), &Name::new(POLICY)).unwrap().sound().unwrap();
+        let is_act = |own: &&Recorded| matches!(&own.entry.what, What::Decision { event, .. } if event.get("would_act").is_some());
+        chain.entries.iter().filter(is_act).map(|own| format!("{POLICY}#{}", own.number)).collect()
     }
 
     fn acted(&self, stage: Stage, incident: &str, at: Timestamp, verdict: Verification) -> String {
@@ -102,24 +170,39 @@ impl Project {
         format!("{POLICY}#{}", last["n"])
     }
 
-    fn label(&self, event: &str, says: &str, more: &[&str]) -> Done {
+    pub fn label(&self, event: &str, says: &str, more: &[&str]) -> Done {
         firedrill(self.path(), &[&["label", event, says, "--by", "ada"], more].concat())
     }
 
+    /// Watched from its promotion 16 days ago until yesterday: an alert on each of these days.
+    fn on_days(&self, days: &[i64]) -> Vec<String> {
+        let alerts: Vec<Timestamp> = days.iter().map(|days| ago(*days, 1)).collect();
+        self.watch(&quiet(Stage::DryRun, ago(16, 1), ago(1, 0)), &alerts)
+    }
+
     /// Five decisions over two weeks, all looked at.
-    fn with_five(self) -> Self {
-        for index in 0..5 {
-            let id = self.would_act(&format!("i{index}"), ago(15 - index, 1));
+    pub fn with_five(self) -> Self {
+        for id in self.on_days(&[15, 14, 13, 12, 11]) {
             self.label(&id, "right", &[]).exits(0);
         }
         self
     }
 
-    fn promote(&self, by: &str) -> Done {
+    /// One more, an hour ago.
+    pub fn one_more(&self) -> String {
+        self.watch(&quiet(Stage::DryRun, ago(0, -90), ago(0, -1)), &[ago(0, -60)]).remove(0)
+    }
+
+    /// One decision, after which it was watched for two days.
+    pub fn with_one(&self) -> String {
+        self.watch(&quiet(Stage::DryRun, ago(2, -1), ago(0, 0)), &[ago(2, 0)]).remove(0)
+    }
+
+    pub fn promote(&self, by: &str) -> Done {
         firedrill(self.path(), &["promote", POLICY, "--by", by])
     }
 
-    fn edit(&self, file: &str, from: &str, to: &str) {
+    pub fn edit(&self, file: &str, from: &str, to: &str) {
         let path = self.path().join(file);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{text}");
@@ -132,8 +215,49 @@ impl Project {
     }
 }
 
+/// A session in which Prometheus has no answers.
+pub fn quiet(stage: Stage, from: Timestamp, until: Timestamp) -> Session<'static> {
+    Session { stage, from, until, oracle: &|_| Err("nobody asked".to_owned()) }
+}
+
+fn alerted(start: Start, began: Timestamp, ended: Option<Timestamp>) -> Alerted {
+    let labels = [("alertname", "ManyErrors"), ("service", "checkout"), ("severity", "critical")];
+    let labels = labels.map(|(name, value)| (Name::new(name), Name::new(value))).into();
+    let time = |at: Timestamp| start.time_of(at.as_millisecond()).unwrap();
+    let status = if ended.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing };
+    let notification = Notification { alert: Name::new("ManyErrors"), status, labels, starts_at: time(began), receiver: None };
+    Alerted { notification, ends_at: ended.map(time) }
+}
+
+/// One message at a time, after all that came due before it; what is asked is answered at once.
+fn round(keeper: &mut Keeper, (clock, at): (&Hands, Timestamp), alerts: Vec<Alerted>, oracle: &dyn Fn(&str) -> Result<f64, String>) {
+    let start = keeper.watcher().start();
+    let due = |keeper: &Keeper| {
+        let due = keeper.watcher().due().map(|due| Timestamp::from_millisecond(start.prometheus_millis(due) + 1).unwrap());
+        due.filter(|due| *due < at)
+    };
+    let mut times: Vec<(Timestamp, Vec<Alerted>)> = vec![(at, alerts)];
+    while let Some((now, alerts)) = due(keeper).map(|due| (due, Vec::new())).or_else(|| times.pop()) {
+        let last = *clock.0.lock().unwrap();
+        *clock.0.lock().unwrap() = now.max(last);
+        let (reply, _taken) = tokio::sync::oneshot::channel();
+        let message = (!alerts.is_empty()).then_some(Message::Webhook { alerts, bytes: 0, reply });
+        let (mut at, mut wants) = keeper.round(message.into_iter().collect()).unwrap();
+        while !wants.is_empty() {
+            let mut ask =
+                |expression: &str, _| oracle(expression).map(|value| Answer::Vector(vec![Sample { labels: Labels::empty(), value }]));
+            let answer = |want: &Want| {
+                let input = want.answer(at, &mut ask);
+                Message::Answer { policy: want.policy.name.clone(), input, is_known: true }
+            };
+            let answers = wants.iter().map(answer).collect();
+            (at, wants) = keeper.round(answers).unwrap();
+        }
+    }
+}
+
 /// The lines that say what is missing.
-fn missing(done: &Done) -> Vec<String> {
+pub fn missing(done: &Done) -> Vec<String> {
     done.stdout.lines().filter_map(|line| line.trim().strip_prefix("✗ ").map(str::to_owned)).collect()
 }
 
@@ -189,7 +313,7 @@ fn a_failing_incident_is_named_and_a_new_one_that_passes_costs_nothing() {
 #[test]
 fn too_few_events_and_too_few_days_are_named_with_the_way_to_them() {
     let project = Project::at(Stage::DryRun, 3);
-    let id = project.would_act("i0", ago(2, 0));
+    let id = project.with_one();
     project.label(&id, "right", &[]).exits(0);
     let done = project.promote("ben").exits(1);
     // As the documentation shows it, up to what the gate says, which is about the scenarios.
@@ -203,11 +327,16 @@ fn too_few_events_and_too_few_days_are_named_with_the_way_to_them() {
 #[test]
 fn an_event_without_a_label_is_named_and_counts_as_wrong_after_two_weeks() {
     let project = Project::at(Stage::DryRun, 16).with_five();
-    let young = project.would_act("young", ago(1, 0));
+    let young = project.one_more();
     let missed = missing(&project.promote("ben").exits(1));
     assert_eq!(missed, [format!("labels: 1 event without a label: {young}")]);
     project.label(&young, "redundant", &[]).exits(0);
-    let old = project.would_act("old", ago(15, 30));
+    project.promote("ben").exits(0);
+    // The first of these is longer ago than two weeks.
+    let project = Project::at(Stage::DryRun, 16);
+    let all = project.on_days(&[15, 13, 12, 11, 10, 9]);
+    all[1..].iter().for_each(|id| drop(project.label(id, "right", &[]).exits(0)));
+    let old = all[0].clone();
     let done = project.promote("ben").exits(1);
     assert!(
         done.stdout.contains(&format!("1 event without a label: {old}; 1 for more than 14 days, which count as wrong")),
@@ -215,7 +344,7 @@ fn an_event_without_a_label_is_named_and_counts_as_wrong_after_two_weeks() {
         done.stdout
     );
     let missed = missing(&done);
-    assert!(missed.len() == 1 && missed[0].starts_with("wrong: 1 wrong of 7: could still be"), "{missed:?}");
+    assert!(missed.len() == 1 && missed[0].starts_with("wrong: 1 wrong of 6: could still be"), "{missed:?}");
     assert!(done.stdout.contains(&format!("say what {old} was: `firedrill label {old} right --by NAME`")), "{}", done.stdout);
     project.label(&old, "right", &["--cause", "a bad release"]).exits(0);
     project.promote("ben").exits(0);
@@ -224,7 +353,7 @@ fn an_event_without_a_label_is_named_and_counts_as_wrong_after_two_weeks() {
 #[test]
 fn a_wrong_event_is_in_the_way_and_the_bound_is_told() {
     let project = Project::at(Stage::DryRun, 16).with_five();
-    let id = project.would_act("w", ago(2, 0));
+    let id = project.one_more();
     project.label(&id, "wrong", &[]).exits(0);
     let missed = missing(&project.promote("ben").exits(1));
     assert_eq!(missed, ["wrong: 1 wrong of 6: could still be 58 %"]);
@@ -259,7 +388,7 @@ fn what_another_version_decides_the_same_is_evidence_still() {
 fn a_new_version_of_firedrill_costs_no_evidence() {
     // Another engine may lower the same file to something else, and so have another hash of it.
     let mut project = Project::at(Stage::DryRun, 16);
-    project.hashes.policy = "0".repeat(64);
+    project.bound.hashes.policy = "0".repeat(64);
     project.with_five().promote("ben").exits(0).says("promoted from dry-run to shadow");
 }
 
@@ -269,7 +398,8 @@ fn stale_evidence_is_dropped_by_name() {
     project.edit("policies/undo-release.yaml", "  - rollback: {}", "  - restart: { mode: rolling }");
     let status = firedrill(project.path(), &["status", POLICY]).exits(0).stdout;
     assert!(status.contains("✗ events: 0 of 5 would-act events"), "{status}");
-    let told = "undo-release#2: its policy has changed since; this version would restart (rolling) service/checkout, and that one rollback service/checkout";
+    let told =
+        "its policy has changed since; this version would restart (rolling) service/checkout, and that one rollback service/checkout";
     assert!(status.contains(told), "{status}");
     let done = project.promote("ben").exits(1);
     assert!(done.stdout.contains("5 events no evidence any more"), "{}", done.stdout);
@@ -282,13 +412,18 @@ fn evidence_under_other_rules_is_dropped_by_name() {
     let hold = rules.lines().find(|line| line.trim().starts_with("for:")).unwrap().trim().to_owned();
     project.edit("rules/errors.yaml", &hold, "for: 31s");
     let done = project.promote("ben").exits(1);
-    assert!(done.stdout.contains("undo-release#2: the rules that it rests on have changed since"), "{}", done.stdout);
+    let told =
+        "the rules that it rests on have changed since; what ManyErrors would have been by other rules cannot be told from what was heard";
+    assert!(done.stdout.contains(told), "{}", done.stdout);
     assert!(missing(&done).iter().any(|line| line.starts_with("events: 0 of 5")), "{}", done.stdout);
 }
 
 /// A project at the stage approval with five runs, one of them of a drill.
 fn with_runs() -> Project {
-    let project = Project::at(Stage::Approval, 9);
+    with_runs_of(Project::at(Stage::Approval, 9))
+}
+
+fn with_runs_of(project: Project) -> Project {
     for index in 0..5 {
         let id = project.acted(Stage::Approval, &format!("i{index}"), ago(8 - index, 0), Verification::Held);
         let drill: &[&str] = if index == 0 { &["--drill", "deploy"] } else { &[] };
@@ -394,28 +529,34 @@ fn people_answer_what_a_policy_proposes_and_nobody_their_own() {
 #[test]
 fn asking_for_less_is_said_loudly_and_stands_in_the_ledger() {
     let project = Project::at(Stage::DryRun, 3);
-    let id = project.would_act("i0", ago(2, 0));
+    let id = project.with_one();
     project.label(&id, "right", &[]).exits(0);
     project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npromotion: { dry-run: { live: 1d, events: 1 } }");
     let done = project.promote("ben").exits(0);
     let told = "dry-run: events 1 instead of 5 of the profile small";
     assert!(done.stderr.contains(&format!("warning: less is asked for than usual: {told}")), "{}", done.stderr);
-    let shown = firedrill(project.path(), &["audit", POLICY, "--explain", "4"]).exits(0).stdout;
+    let promotion = project.last();
+    let number = promotion.rsplit_once('#').unwrap().1;
+    let shown = firedrill(project.path(), &["audit", POLICY, "--explain", number]).exits(0).stdout;
     assert!(shown.contains(told), "{shown}");
 }
 
 #[test]
 fn shadow_asks_for_comparisons_and_none_that_is_wrong() {
-    let project = Project::at(Stage::Shadow, 3);
-    let compared = |incident: &str, wrong: bool| {
-        let (hashes, detail) = (project.hashes.clone(), String::new());
-        let what = What::Compared { incident: incident.to_owned(), agrees: !wrong, wrong, hashes, detection_ratio: Some(1.5), detail };
-        project.append(POLICY, "watch", ago(2, 0), vec![what]);
+    let project = Project::at(Stage::Shadow, 9);
+    let alerts: Vec<Timestamp> = (2..7).rev().map(|days| ago(days, 0)).collect();
+    project.watch(&quiet(Stage::Shadow, ago(8, 0), ago(1, 0)), &alerts);
+    let compared = |incident: usize, wrong: bool| {
+        let (hashes, detail, incident) = (project.bound.hashes.clone(), String::new(), format!("{POLICY}#{incident}"));
+        let what = What::Compared { incident, agrees: !wrong, wrong, hashes, detection_ratio: Some(1.5), detail };
+        project.append(POLICY, "bob", ago(0, -5), vec![what]);
     };
-    (0..4).for_each(|index| compared(&format!("i{index}"), false));
-    compared("i4", true);
+    (0..4).for_each(|index| compared(index, false));
+    compared(4, true);
+    let label = |id: String| project.label(&id, "right", &[]).exits(0);
+    project.would_acts().into_iter().for_each(|id| drop(label(id)));
     assert_eq!(missing(&project.promote("ben").exits(1)), ["wrong: 1 wrong of 5: could still be 66 %"]);
-    compared("i4", false);
+    compared(4, false);
     project.promote("ben").exits(0).says("promoted from shadow to approval");
 }
 
@@ -430,7 +571,7 @@ fn a_ledger_that_is_not_sound_is_no_evidence() {
 #[test]
 fn a_key_of_somebody_else_signs_nothing() {
     let project = Project::at(Stage::DryRun, 3);
-    let id = project.would_act("i0", ago(2, 0));
+    let id = project.with_one();
     let key = crate::common::root().join("src/ledger/test-key.pem").display().to_string();
     project.label(&id, "right", &["--key", &key]).exits(0);
     let audit = firedrill(project.path(), &["audit", POLICY]).exits(0).stdout;
@@ -518,20 +659,37 @@ fn evidence_is_exported_as_an_in_toto_statement() {
         firedrill(project.path(), &["promote", POLICY, "--by", "ben", "--statement", "out/evidence.json"]).exits(code);
         serde_json::from_str(&fs::read_to_string(project.path().join("out/evidence.json")).unwrap()).unwrap()
     };
-    let id = project.would_act("i9", ago(1, 0));
+    let id = project.one_more();
     let failed = export(1);
     assert_eq!((&failed["predicate"]["result"], &failed["predicate"]["failedTests"][0]), (&"FAILED".into(), &"labels".into()));
     project.label(&id, "right", &[]).exits(0);
     let passed = export(0);
     assert_eq!(passed["predicate"]["result"], "PASSED");
-    assert_eq!(passed["subject"][0]["digest"]["blake3"], project.hashes.policy);
+    assert_eq!(passed["subject"][0]["digest"]["blake3"], project.bound.hashes.policy);
     for statement in [&failed, &passed] {
         let wrong: Vec<String> = validator.iter_errors(statement).map(|error| error.to_string()).collect();
         assert!(wrong.is_empty(), "{wrong:?}\n{statement:#}");
     }
-    let mut spoilt = passed.clone();
-    spoilt["predicate"]["result"] = "GOOD".into();
-    assert!(!validator.is_valid(&spoilt), "the schema can say no");
+    // Names tell subjects apart, and none says the same twice.
+    let names: std::collections::BTreeSet<&str> =
+        passed["subject"].as_array().unwrap().iter().filter_map(|own| own["name"].as_str()).collect();
+    assert_eq!(names.len(), 3);
+    // The schema can say no, at every place that a reader of statements looks at.
+    let spoilt: [(&str, Value); 8] = [
+        ("/_type", "https://in-toto.io/Statement/v0.1".into()),
+        ("/predicateType", "test-result".into()),
+        ("/subject", Value::Array(Vec::new())),
+        ("/subject/0/digest", serde_json::json!({ "blake3": "no hexadecimal" })),
+        ("/subject/1/digest", Value::Null),
+        ("/predicate/result", "GOOD".into()),
+        ("/predicate/configuration/0", serde_json::json!({ "name": "a name alone is no descriptor" })),
+        ("/predicate/passedTests", "labels".into()),
+    ];
+    for (place, value) in spoilt {
+        let mut spoilt = passed.clone();
+        *spoilt.pointer_mut(place).unwrap() = value;
+        assert!(!validator.is_valid(&spoilt), "{place}");
+    }
 }
 
 #[test]
@@ -540,7 +698,123 @@ fn labels_are_for_decisions_that_are_there() {
     project.label("undo-release#1", "right", &[]).exits(2).says("`undo-release#1` is no decision to act");
     project.label("undo-release#9", "right", &[]).exits(2).says("the ledger has no `undo-release#9`");
     project.label("nonsense", "right", &[]).exits(2).says("neither POLICY#NUMBER nor the hash of one entry");
-    let id = project.would_act("i0", ago(1, 0));
+    let id = project.with_one();
     // What was seen live is written by the watcher alone.
     firedrill(project.path(), &["label", &id, "right", "--by", "watch"]).exits(2).says("`watch` is nobody");
+}
+
+/// A policy that is rid of half of what it does at the stage limited: it turns users away, and may not do what comes next.
+const HALF: &str = "  - shed_load: { share: 60%, lasting: 9m }
+    verify: { expr: 'service:errors:ratio_rate1m{service=$service} < 0.001', hold: 5s, within: 30s }
+    on_failure: next
+  - purge_queue: {}
+  - rollback: {}
+  - lift: { what: shed_load }
+";
+
+#[test]
+fn a_policy_that_does_wrong_at_the_stage_that_it_would_enter_stays_where_it_is() {
+    let folder = release_project();
+    for scenario in ["bad-release", "calm-release"] {
+        let path = folder.path().join(format!("scenarios/{scenario}.yaml"));
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, text.replace("    replicas: 2\n", "    replicas: 2\n    tier: standard\n")).unwrap();
+    }
+    let path = folder.path().join("policies/undo-release.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let (head, rest) = text.split_once("  - rollback: {}\n").unwrap();
+    let tail = &rest[rest.find("  - escalate").unwrap()..];
+    fs::write(&path, format!("{head}{HALF}{tail}")).unwrap();
+    let project = with_runs_of(Project::of(folder, Stage::Approval, 9));
+    firedrill(project.path(), &["gate"]).exits(0);
+    let gate = firedrill(project.path(), &["gate", "--stage", "limited"]).exits(1);
+    assert!(gate.stdout.contains("harm"), "{}", gate.stdout);
+    assert!(gate.stdout.contains("--stage limited"), "a run is repeated at that stage: {}", gate.stdout);
+    let done = project.promote("cleo").exits(1);
+    let missed = missing(&done);
+    assert!(missed.len() == 1 && missed[0].starts_with("entered: at the stage limited: broken: "), "{}", done.stdout);
+    assert!(done.stdout.contains("→ `firedrill gate --stage limited` tells what"), "{}", done.stdout);
+    assert!(done.stdout.contains("✓ gate: held"), "{}", done.stdout);
+}
+
+#[test]
+fn what_people_did_not_ask_for_at_a_stage_is_told() {
+    let project = with_runs();
+    let done = project.promote("cleo").exits(0);
+    // Nothing is said of the service's tier, so it counts as critical, and nothing may act there yet.
+    assert!(done.stdout.contains("✓ entered: at the stage limited it does nothing in what is rehearsed"), "{}", done.stdout);
+    let done = Project::at(Stage::DryRun, 16).with_five().promote("ben").exits(0);
+    assert!(done.stdout.contains("✓ entered: at the stage shadow nothing acts"), "{}", done.stdout);
+}
+
+#[test]
+fn an_action_where_nothing_may_act_stands_in_the_way_for_good() {
+    let project = Project::at(Stage::DryRun, 16).with_five();
+    project.acted(Stage::DryRun, "i", ago(0, -30), Verification::Held);
+    let done = project.promote("ben").exits(1);
+    let missed = missing(&done);
+    assert!(
+        missed.len() == 1 && missed[0].starts_with("violations: 1 of what must never happen: it acted at the stage dry-run"),
+        "{}",
+        done.stdout
+    );
+    assert!(done.stdout.contains("✓ events: 5 of 5"), "what acted is no would-act: {}", done.stdout);
+    firedrill(project.path(), &["demote", POLICY, "--to", "draft", "--because", "it acted", "--by", "ada"]).exits(0);
+    project.promote("ben").exits(0).says("promoted from draft to dry-run");
+    assert!(!firedrill(project.path(), &["status"]).exits(0).stdout.contains("violations"));
+}
+
+#[test]
+fn all_steps_in_one_incident_are_one_run() {
+    let project = Project::at(Stage::Approval, 9);
+    for index in 0..5 {
+        let id = project.acted(Stage::Approval, "the only one", ago(8 - index, 0), Verification::Held);
+        project.label(&id, "right", if index == 0 { &["--drill", "deploy"] } else { &[] }).exits(0);
+    }
+    assert_eq!(missing(&project.promote("cleo").exits(1)), ["events: 1 of 5 runs"]);
+}
+
+#[test]
+fn a_smaller_profile_than_the_project_names_is_said_loudly() {
+    let project = Project::at(Stage::DryRun, 16).with_five();
+    project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npromotion: { profile: large }");
+    let done = firedrill(project.path(), &["promote", POLICY, "--by", "ben", "--profile", "small"]).exits(0);
+    assert!(
+        done.stderr.contains("less is asked for than usual: the profile small instead of large, which firedrill.yaml names"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn alerts_that_an_import_keeps_beside_its_samples_are_held_against_a_backtest() {
+    let project = Project::at(Stage::DryRun, 3);
+    history(project.path(), "imported", 1245);
+    // As `import prometheus` writes them: in a recording of their own.
+    let metrics = project.path().join("imported/metrics.txt");
+    let text = fs::read_to_string(&metrics).unwrap();
+    let is_alert = |line: &&str| line.starts_with("ALERTS") || line.contains("# TYPE ALERTS");
+    fs::write(&metrics, text.lines().filter(|line| !is_alert(line)).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let mut store = Store::new();
+    let labels = [("alertname", "ManyErrors"), ("alertstate", "firing"), ("service", "checkout"), ("severity", "critical")];
+    let id = store.series(&Labels::named("ALERTS", &labels));
+    (1_245..1_860).step_by(15).for_each(|second| store.append(id, (1_767_600_000 + second) * 1_000, 1.0).unwrap());
+    let start = Start::from_unix_seconds(1_767_600_000);
+    let alerts = Recording { start, end_ms: 1_767_603_600_000, source: "a test".to_owned(), store };
+    crate::common::write(project.path(), "imported/alerts.jsonl", &alerts.to_text());
+    project.edit("imported/incident.yaml", "recording:", "alerts: alerts.jsonl\nrecording:");
+    let done = firedrill(project.path(), &["replay", "imported", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(0);
+    assert!(done.stderr.contains("1 of 1 recorded firing reproduced; 1 event to label; it counts"), "{}", done.stderr);
+}
+
+#[test]
+fn history_that_was_watched_live_counts_once() {
+    // The same hour, of a policy that came to dry-run before it.
+    let start: Timestamp = "2026-01-05T08:00:00Z".parse().unwrap();
+    let project = Project::at(Stage::DryRun, Timestamp::now().duration_since(start).as_hours() / 24 + 2);
+    history(project.path(), "told", 1245);
+    firedrill(project.path(), &["replay", "told", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(0);
+    let status = firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
+    let evidence = &status["policies"][0]["evidence"];
+    assert_eq!((&evidence["backtest"], evidence["events"].as_array().unwrap().len()), (&0.into(), 0), "{evidence:#}");
 }

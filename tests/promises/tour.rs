@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::common::{firedrill, root, words};
 use firedrill::drill::{Drill, Remembered};
 use firedrill::home::Home;
-use firedrill::ledger::{Hashes, Ledger, What};
+use firedrill::ledger::{Bound, Ledger, What};
 use firedrill::prometheus::{Exchange, Prometheus, Reply, Trouble};
 use firedrill::rehearsal::{Rehearsal, Request, Serving, answer};
 use firedrill::sources;
@@ -74,7 +74,7 @@ fn keeper(folder: &Path, stage: Stage, clock: &Arc<Hands>) -> Keeper {
     let policies = home.policies().unwrap().policies.clone();
     let rules = sources::rules(&["rules"], folder).unwrap();
     let inventory = Arc::new(home.scenarios().unwrap()[0].spec.inventory());
-    let policies = policies.into_iter().map(|policy| (Arc::clone(&policy), stage, Hashes::of(&policy, &rules.set))).collect();
+    let policies = policies.into_iter().map(|policy| (Arc::clone(&policy), stage, Bound::of(&policy, &rules.set))).collect();
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
     let (metrics, promotions) = (Arc::new(Metrics::default()), home.project.as_ref().unwrap().promotions.clone());
     Keeper::open(KeeperSetup { folder: folder.join("ledger"), policies, inventory, clock, metrics, promotions }).unwrap().0
@@ -135,11 +135,11 @@ fn would_acts(folder: &Path) -> Vec<String> {
     acts.map(|own| format!("{POLICY}#{}", own.number)).collect()
 }
 
-/// Five bad deploys, `apart` days from one to the next, the first of them `ago` days before now.
-fn five_bad_deploys(folder: &Path, stage: Stage, (ago, apart): (i64, i64)) {
+/// Five bad deploys, `apart` days from one to the next, the first of them so many days from now; watched until so many days after the last.
+fn five_bad_deploys(folder: &Path, stage: Stage, (first, apart, after): (i64, i64, i64)) {
     let now_ms = jiff::Timestamp::now().as_millisecond();
     let day_ms = 86_400_000;
-    let first_ms = now_ms - ago * day_ms;
+    let first_ms = now_ms + first * day_ms;
     let clock = Arc::new(Hands(Mutex::new(first_ms * 1_000_000)));
     let mut keeper = keeper(folder, stage, &clock);
     for number in 0..5 {
@@ -147,6 +147,9 @@ fn five_bad_deploys(folder: &Path, stage: Stage, (ago, apart): (i64, i64)) {
         let rehearsal = Rehearsal::of(&drill(folder, start), u64::try_from(number).unwrap() + 1);
         watch(&mut keeper, &Serving::new(rehearsal), &clock, &format!("deploy {number}"));
     }
+    // It watches on: what nobody watched is no evidence.
+    clock.set(Start::from_unix_millis(first_ms + (4 * apart + after) * day_ms));
+    keeper.round(Vec::new()).unwrap();
 }
 
 #[test]
@@ -162,8 +165,8 @@ fn a_policy_goes_from_its_draft_to_the_stage_approval_and_what_was_seen_of_it_re
     run(&format!("promote {POLICY} --by ada")).exits(0).says("dry-run");
     run(&format!("promote {POLICY} --by ada")).exits(1).says("nothing was seen live");
 
-    // Dry-run: five bad deploys in nine days, of which nobody has said anything yet.
-    five_bad_deploys(folder, Stage::DryRun, (16, 2));
+    // Dry-run: five bad deploys in nine days of fifteen, of which nobody has said anything yet.
+    five_bad_deploys(folder, Stage::DryRun, (0, 2, 7));
     run("audit").exits(0);
     let events = would_acts(folder);
     assert_eq!(events.len(), 5, "each bad deploy is answered: {events:?}");
@@ -174,7 +177,7 @@ fn a_policy_goes_from_its_draft_to_the_stage_approval_and_what_was_seen_of_it_re
     run(&format!("promote {POLICY} --by ada")).exits(0).says("shadow");
 
     // Shadow: five more, compared with what people did.
-    five_bad_deploys(folder, Stage::Shadow, (5, 1));
+    five_bad_deploys(folder, Stage::Shadow, (16, 1, 1));
     let later: Vec<String> = would_acts(folder).split_off(5);
     assert_eq!(later.len(), 5, "{later:?}");
     for event in &later {
@@ -287,7 +290,7 @@ fn a_capture_says_what_it_cannot_take() {
     let run = |line: &str| firedrill(folder, &words(line));
     run("init").exits(0);
     run(&format!("capture {POLICY}#0")).exits(2).says("there is no ledger");
-    five_bad_deploys(folder, Stage::DryRun, (30, 3));
+    five_bad_deploys(folder, Stage::DryRun, (0, 3, 1));
     run(&format!("capture {POLICY}#99")).exits(2).says("FD0882").says(&format!("{POLICY}#4"));
     // Another version asks other questions than were answered then.
     let path = folder.join("policies").join(format!("{POLICY}.yaml"));

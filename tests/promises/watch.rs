@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use firedrill::ledger::{Hashes, Ledger, What};
+use firedrill::ledger::{Bound, Ledger, What};
 use firedrill::promotion::profile::Promotions;
 use firedrill::watch::{Access, Asks, Inbox, Keeper, KeeperSetup, Message, Metrics, Patience, Server, SystemClock, answer_all, router};
 use firedrill_core::action::Action;
@@ -71,7 +71,7 @@ impl Asks for Down {
 fn keeper(folder: &Path, policies: &[String]) -> Keeper {
     let read = |text: &String| {
         let policy = read_policy("policy.yaml", text).unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
-        (policy, Stage::DryRun, Hashes::default())
+        (policy, Stage::DryRun, Bound::default())
     };
     let setup = KeeperSetup {
         folder: folder.join("ledger"),

@@ -144,6 +144,25 @@ fn decimal(value: f64, decimals: usize) -> String {
     format!("{sign}{whole}{places}")
 }
 
+/// Measures of what is left undone, of what happens anyway, and of what people are asked: a policy that may do little comes off badly in them, and does
+/// nothing wrong by that.
+const OF_OMISSIONS: [&str; 14] = [
+    "time_to_detect",
+    "time_to_mitigate",
+    "time_to_recover",
+    "recurrence",
+    "user_minutes_lost",
+    "benefit",
+    OVER_HUMAN,
+    "data_lost",
+    "regret",
+    "false_alarms",
+    "missed",
+    "pages",
+    "needless_pages",
+    "toil",
+];
+
 type Figure = fn(&Outcome) -> Option<Sample>;
 
 struct Entry {
@@ -254,6 +273,12 @@ impl Measure {
     #[must_use]
     pub fn needs_human(self) -> bool {
         self.word() == OVER_HUMAN
+    }
+
+    /// Whether it speaks of nothing but what policies do, so that one that does nothing at all has none of it.
+    #[must_use]
+    pub fn is_of_deeds(self) -> bool {
+        !OF_OMISSIONS.contains(&self.word())
     }
 
     /// Its figure in one run; `None` if the run has none, such as a time to recover without a fault.

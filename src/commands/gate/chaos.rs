@@ -16,7 +16,7 @@ use crate::campaign::Campaign;
 use crate::chaos::failure::Failure as Found;
 use crate::chaos::gate::{Run, Variant, command_of, drawn, judged, play};
 use crate::chaos::trial::{Trial, Tried};
-use crate::cli::GateArgs;
+use crate::cli::{GateArgs, StageArg};
 use crate::commands::progress::Bar;
 use crate::drill::Answer;
 use crate::failure::Failure;
@@ -44,9 +44,11 @@ pub(super) struct WithVariants {
 }
 
 impl Chaos {
-    /// Draws them; `None` if nobody asks for any.
+    /// Draws them; `None` if nobody asks for any, or not at the stage `full`.
     pub fn of(arguments: &GateArgs, terms: &Terms, contest: &Contest, campaign: &Campaign) -> Option<Self> {
-        if arguments.chaos.is_none() && terms.chaos.is_none() {
+        // Variants ask what can go wrong where policies may act as far as they ever will.
+        let is_full = arguments.stage == StageArg::Full;
+        if !is_full || arguments.chaos.is_none() && terms.chaos.is_none() {
             return None;
         }
         let tried = |watched| {

@@ -9,7 +9,9 @@ use firedrill_scenarios::variants::Ranges;
 use serde::{Deserialize, Serialize};
 
 use super::prepared::Prepared;
-use crate::cli::{GateArgs, OnInconclusive, Share};
+use clap::ValueEnum as _;
+
+use crate::cli::{GateArgs, OnInconclusive, Share, StageArg};
 use crate::commands::progress::Bar;
 use crate::drill::ENGINE;
 use crate::exit::Exit;
@@ -50,6 +52,7 @@ struct ArgumentsDocument {
     on_inconclusive: Option<String>,
     max_pairs: Option<u32>,
     chaos: Option<u32>,
+    stage: String,
 }
 
 impl ArgumentsDocument {
@@ -66,6 +69,7 @@ impl ArgumentsDocument {
             on_inconclusive: arguments.on_inconclusive.map(|own| own.word().to_owned()),
             max_pairs: arguments.max_pairs,
             chaos: arguments.chaos,
+            stage: arguments.stage.stage().word().to_owned(),
         }
     }
 
@@ -85,6 +89,7 @@ impl ArgumentsDocument {
             on_inconclusive: all.into_iter().find(|own| Some(own.word()) == self.on_inconclusive.as_deref()),
             max_pairs: self.max_pairs,
             chaos: self.chaos,
+            stage: StageArg::from_str(&self.stage, false).unwrap_or_default(),
             cache: None,
             no_cache: true,
             partition: None,

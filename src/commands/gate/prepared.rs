@@ -18,7 +18,7 @@ use super::repeating::repeat;
 use super::side::{Reference, Side};
 use super::terms::Terms;
 use crate::campaign::Campaign;
-use crate::cli::GateArgs;
+use crate::cli::{GateArgs, StageArg};
 use crate::commands::setting::{RuleNames, seeds, warn};
 use crate::drill::{Answer, Rules};
 use crate::failure::Failure;
@@ -49,7 +49,8 @@ impl Prepared {
     pub fn of(arguments: &GateArgs, output: Output) -> Result<Self, Failure> {
         let own = Side::of(Home::at(&arguments.project)?, arguments)?;
         let reference = Reference::of(arguments, &own.home)?;
-        let terms = Terms::of(&own, &reference, arguments)?;
+        let mut terms = Terms::of(&own, &reference, arguments)?;
+        let left_out = if arguments.stage == StageArg::Full { Vec::new() } else { terms.thresholds.keep_those_on_deeds() };
         let contest = Contest::of(arguments, &own.home, &reference, &terms)?;
         let [rules, baseline_rules] = watching(&own, &reference, &terms)?;
         admit(&contest.candidate, &rules)?;
@@ -58,7 +59,7 @@ impl Prepared {
         // Nobody is compared with a person unless a threshold speaks of one.
         let with_human = terms.thresholds.all.iter().any(|threshold| threshold.measure.needs_human());
         let scenarios = terms.scenarios.iter().cloned().zip(rules.iter().cloned()).collect();
-        let campaign = Campaign { scenarios, answers, seeds: seeds(terms.first, terms.pairs)?, stage: Stage::Full, with_human };
+        let campaign = Campaign { scenarios, answers, seeds: seeds(terms.first, terms.pairs)?, stage: arguments.stage.stage(), with_human };
         let shared = RuleNames::of(own.project(), &own.home.base).load(&[])?;
         let (candidate, baseline) = (&contest.candidate, contest.baseline.as_ref());
         let replays = judged::prepare_all(&terms.incidents, &shared, candidate, baseline, &own.watch.routings);
@@ -70,7 +71,9 @@ impl Prepared {
         let command = repeat(arguments, &contest, terms.elsewhere.as_deref());
         let chaos = Chaos::of(arguments, &terms, &contest, &campaign);
         let (plan, narrowed) = (Plan::new(campaign, baseline_rules), !arguments.scenarios.is_empty());
-        Ok(Self { notes: of_revision(&reference), terms, contest, plan, chaos, replays, command, narrowed, _reference: reference })
+        let mut notes = of_revision(&reference);
+        notes.extend(at_stage(arguments.stage.stage(), &left_out));
+        Ok(Self { notes, terms, contest, plan, chaos, replays, command, narrowed, _reference: reference })
     }
 
     /// All that outcomes may be known under.
@@ -141,6 +144,12 @@ fn reworded(reference: &Reference, failure: Failure) -> Failure {
 /// That policies listen only at receivers that are there.
 fn admit(answer: &Answer, rules: &[Arc<Rules>]) -> Result<(), Failure> {
     rules.iter().try_for_each(|rules| sources::receivers_exist(answer, rules.routing.as_deref()))
+}
+
+/// What is not judged at a stage.
+fn at_stage(stage: Stage, left_out: &[String]) -> Option<String> {
+    let told = left_out.join(", ");
+    (!told.is_empty()).then(|| format!("at the stage {} only what policies do is judged: {told} is for the stage full", stage.word()))
 }
 
 fn of_revision(reference: &Reference) -> Vec<String> {

@@ -3,7 +3,7 @@
 use firedrill_reports::verdict::ExerciseRule;
 
 use super::contest::Contest;
-use crate::cli::GateArgs;
+use crate::cli::{GateArgs, StageArg};
 use crate::command_line::CommandLine;
 use crate::sources;
 
@@ -14,7 +14,11 @@ pub(super) fn repeat(arguments: &GateArgs, contest: &Contest, elsewhere: Option<
         line = line.option("--project", &arguments.project);
     }
     let line = line.options("--judge", elsewhere.as_slice()).options("--policy", &arguments.candidate);
-    line.options("--alertmanager", arguments.alertmanager.as_slice()).verbatim("--seed {seed}").to_string()
+    at_stage(line.options("--alertmanager", arguments.alertmanager.as_slice()), arguments).verbatim("--seed {seed}").to_string()
+}
+
+fn at_stage(line: CommandLine, arguments: &GateArgs) -> CommandLine {
+    if arguments.stage == StageArg::Full { line } else { line.option("--stage", arguments.stage.stage().word()) }
 }
 
 /// The command that repeats a gate. What depended on the clock is said by `counts`, such as (`--pairs`, 40).
@@ -29,6 +33,7 @@ pub(super) fn command(arguments: &GateArgs, counts: &[(&'static str, u32)]) -> S
     if !arguments.scenarios.is_empty() {
         line = line.option("--scenarios", &arguments.scenarios.join(","));
     }
+    line = at_stage(line, arguments);
     let counted = |option: &str| counts.iter().find(|(own, _)| *own == option).map(|(_, count)| u64::from(*count));
     let pairs = counted("--pairs").or(arguments.pairs.map(u64::from));
     let max_pairs = counted("--max-pairs").or(arguments.max_pairs.map(u64::from));

@@ -37,6 +37,13 @@ impl Thresholds {
         if problems.is_empty() { Ok(Self { all, ours: Vec::new() }) } else { Err(Failure::Input(problems)) }
     }
 
+    /// Gives up those on what policies leave undone, and says which.
+    pub(super) fn keep_those_on_deeds(&mut self) -> Vec<String> {
+        let left_out = self.all.iter().filter(|own| !own.measure.is_of_deeds()).map(ToString::to_string).collect();
+        self.all.retain(|own| own.measure.is_of_deeds());
+        left_out
+    }
+
     /// These with what others ask for beyond them. What asks for less than another does is left out.
     pub(super) fn with(&self, others: &Self) -> Self {
         let strict = |own: &Threshold, others: &[Threshold]| !others.iter().any(|other| other != own && other.implies(own));
@@ -54,6 +61,14 @@ mod tests {
     fn thresholds(written: &[(&str, &str)]) -> Thresholds {
         let all = written.iter().map(|(measure, bound)| Threshold::parse(measure, bound).unwrap()).collect();
         Thresholds { all, ours: Vec::new() }
+    }
+
+    #[test]
+    fn where_policies_may_not_do_much_only_what_they_do_is_judged() {
+        let mut own =
+            thresholds(&[("harm", "max < 1 user-minute"), ("pages", "max == 0"), ("time_to_recover", "p90 < 15m"), ("actions", "max < 3")]);
+        assert_eq!(own.keep_those_on_deeds(), ["pages max == 0", "time_to_recover p90 < 15m"]);
+        assert_eq!(own.all.len(), 2);
     }
 
     #[test]

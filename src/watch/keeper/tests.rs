@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::ledger::{Entry, Ledger, WATCH, What};
+use crate::ledger::{Entry, Hashes, Ledger, WATCH, What};
 
 const RESTART: &str = "
 schema: policy/1
@@ -53,7 +53,7 @@ impl Site {
         let policy = read_policy("policy.yaml", &self.policy).unwrap_or_else(|problems| panic!("{problems:?}"));
         Keeper::open(KeeperSetup {
             folder: self.folder.path().join("ledger"),
-            policies: vec![(policy, Stage::DryRun, Hashes::default())],
+            policies: vec![(policy, Stage::DryRun, Bound::default())],
             inventory: Arc::default(),
             clock: Arc::clone(&self.hands) as _,
             metrics: Arc::default(),
@@ -370,6 +370,20 @@ fn a_watcher_to_which_nothing_happens_says_that_it_is_there() {
     keeper.round(Vec::new()).unwrap();
     let expected = keeper.watcher().start().unix_millis() / 1_000 + i64::try_from(BEFORE.as_millis() / 1_000).unwrap() + 600;
     assert_eq!(keeper.metrics.last_round.load(Ordering::Relaxed), expected.unsigned_abs());
+}
+
+#[test]
+fn a_quiet_hour_is_written_down_so_that_the_ledger_shows_that_somebody_watched() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    let before = site.entries(WATCH).len();
+    for minute in 1..=125 {
+        site.later(60);
+        keeper.round(Vec::new()).unwrap();
+        assert_eq!(site.entries(WATCH).len() - before, minute / 60, "after {minute} minutes");
+    }
+    let Some(What::State { of, value }) = site.entries(WATCH).pop() else { panic!("a state") };
+    assert_eq!((of.as_str(), value), ("watch-clock/1", "passed".into()));
 }
 
 #[test]
