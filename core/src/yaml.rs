@@ -477,7 +477,11 @@ impl Reader {
         let text = self.text(node, what)?;
         let sound = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/-".contains(c));
         if !sound {
-            self.problem(Problem::at("FD0107", &node.place, format!("`{text}` is not {what}")).remedy("use letters, digits and _ . : / -"));
+            let remedy = match text.starts_with('$') {
+                true => "write the name itself: no label of an alert can stand here",
+                false => "use letters, digits and _ . : / -",
+            };
+            self.problem(Problem::at("FD0107", &node.place, format!("`{text}` is not {what}")).remedy(remedy));
             return None;
         }
         Some(text.clone())
@@ -730,6 +734,30 @@ mod tests {
         let whole = "replicas must be a whole number | write it without quotes, fraction or unit";
         check("replicas: 1.5\n", service, &[&format!("1:11 {whole}")]);
         check("replicas: '3'\n", service, &[&format!("1:11 {whole}")]);
+    }
+
+    #[test]
+    fn a_missing_key_is_told_though_one_much_like_it_is_there_and_meant() {
+        let shed = |reader: &mut Reader, node: &Node| {
+            let mut fields = reader.fields(node, "`shed_load`").unwrap();
+            fields.required(reader, "share");
+            fields.optional("spare");
+            fields.finish(reader);
+        };
+        check("spare: high\n", shed, &["1:1 `shed_load` has no `share` | add `share:`"]);
+        check("share:\nspare: high\n", shed, &["1:1 `shed_load` has no `share` | add `share:`"]);
+        check("shara: 1\nspare: high\n", shed, &["1:1 `shed_load` has no key `shara` | did you mean `share`?"]);
+    }
+
+    #[test]
+    fn a_label_where_none_can_stand_is_told_so() {
+        let caller = |reader: &mut Reader, node: &Node| _ = reader.name(node, "the name of a caller");
+        check(
+            "$service\n",
+            caller,
+            &["1:1 `$service` is not the name of a caller | write the name itself: no label of an alert can stand here"],
+        );
+        check("a b\n", caller, &["1:1 `a b` is not the name of a caller | use letters, digits and _ . : / -"]);
     }
 
     #[test]

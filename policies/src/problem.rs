@@ -413,9 +413,10 @@ pub(crate) fn can_never_act(place: &Place, policy: &str, services: &[&str], (act
 
 /// Caps that allow everything in some services.
 pub(crate) fn can_act_on_all(place: &Place, policy: &str, services: &[&str]) -> Problem {
-    Problem::at("FD0334", place, format!("`{policy}` can take all replicas at a time of {}", quoted(services)))
-        .as_warning()
-        .remedy("add a cap, such as `caps: [{ scope: service, of: replicas, max: 25%, rounding: floor }]`")
+    Problem::at("FD0334", place, format!("`{policy}` can take all replicas at a time of {}", quoted(services))).as_warning().remedy(
+        "add a cap, such as `caps: [{ scope: service, of: replicas, max: 25%, rounding: floor }]`; \
+             one with `at_least: 1` lets the only replica of a service be taken",
+    )
 }
 
 /// A policy that scales services to fewer replicas than are declared, and no cap says how far. `taken` says what is taken of each.

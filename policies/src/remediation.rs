@@ -275,7 +275,8 @@ fn owned(mut sketch: Sketch, wanted: &Wanted) -> Sketch {
 }
 
 /// The draft as files, which read; what does not is refused with what is said of it.
-fn written(sketch: Sketch, names: &mut BTreeSet<String>) -> Result<Draft, Refusal> {
+fn written(mut sketch: Sketch, names: &mut BTreeSet<String>) -> Result<Draft, Refusal> {
+    sketch.guard_only_actions();
     let wanted = name_of(&sketch.name);
     let numbered = (2..).map(|number| format!("{wanted}-{number}"));
     let name = std::iter::once(wanted.clone()).chain(numbered).find(|name| !names.contains(name)).unwrap_or(wanted);

@@ -235,7 +235,7 @@ fn word(word: &str) -> Option<String> {
 fn documented(name: &str, page: &str, word: &str) -> Vec<String> {
     let of_word = |row: &tables::Row<'_>| row.cells[0].strip_prefix('`').and_then(|cell| cell.strip_suffix('`')) == Some(word);
     let told = |tables::Row { section, head, cells }: tables::Row<'_>| {
-        let columns = head.iter().zip(&cells).skip(1).map(|(title, cell)| format!("\n  {title}: {cell}"));
+        let columns = head.iter().zip(&cells).skip(1).map(|(title, cell)| format!("\n  {title}: {}", tables::without_links(cell)));
         format!("{word}, of {name} ({section}){}", columns.collect::<String>())
     };
     tables::rows(page).into_iter().filter(of_word).map(told).collect()

@@ -84,6 +84,12 @@ fn liveness_of(node: &Node, probe: &Node, service: &str, name: &str) -> Result<S
     let backoff = "{ base: 10s, factor: x2, cap: 5m, reset_after: 10m }".to_owned();
     sketch.guards.push(Noted::assumed(("backoff", backoff), "the kubelet's own, which no manifest says"));
     sketch.notes.push(Note::Assumed("the kubelet restarts any number of replicas at a time: there is no cap".to_owned()));
+    let told =
+        ["initialDelaySeconds", "timeoutSeconds", "terminationGracePeriodSeconds"].into_iter().filter(|key| at(probe, &[key]).is_some());
+    let told: Vec<String> = told.map(|key| format!("`{key}`")).collect();
+    if !told.is_empty() {
+        sketch.notes.push(Note::Lost(format!("{}: they belong to the workload, as its scenario has it", told.join(", "))));
+    }
     Ok(sketch)
 }
 
@@ -92,8 +98,22 @@ pub fn autoscaler(node: &Node, objects: &[&Node]) -> Vec<Result<Sketch, Refusal>
     let name = text(node, &["metadata", "name"]).unwrap_or_default();
     match Scaling::of(node, objects, &name) {
         Err(refusal) => vec![Err(refusal)],
-        Ok(scaling) => vec![Ok(scaling.sketch(node, true)), Ok(scaling.sketch(node, false))],
+        Ok(scaling) => {
+            let is_on =
+                |is_out: &bool| text(node, &["spec", "behavior", direction(*is_out), "selectPolicy"]).as_deref() != Some("Disabled");
+            let sketches: Vec<_> = [true, false].into_iter().filter(is_on).map(|is_out| Ok(scaling.sketch(node, is_out))).collect();
+            if sketches.is_empty() {
+                let why = "`selectPolicy: Disabled` lets it scale neither out nor in";
+                return vec![Err(Refusal::new(Kind::Autoscaler, &name, &node.place, why))];
+            }
+            sketches
+        }
     }
+}
+
+/// The key of what is said of scaling out or in.
+const fn direction(is_out: bool) -> &'static str {
+    if is_out { "scaleUp" } else { "scaleDown" }
 }
 
 /// What an autoscaler says.
@@ -150,7 +170,7 @@ impl Scaling {
             "one replica, and again after {REOPEN_AFTER} if the alert is still on; the autoscaler goes to `ceil(replicas * used / aimed at)` at once"
         );
         sketch.steps.push(Noted::lost(Step::plain("scale", format!("{{ by: {by} }}")), lost));
-        let window = text(node, &["spec", "behavior", if is_out { "scaleUp" } else { "scaleDown" }, "stabilizationWindowSeconds"]);
+        let window = text(node, &["spec", "behavior", direction(is_out), "stabilizationWindowSeconds"]);
         // `downscaleStabilisationWindow` of kube-controller-manager.
         let usual = if is_out { 0 } else { 300 };
         let window = Span::from_seconds(window.and_then(|window| window.parse().ok()).unwrap_or(usual));
@@ -169,8 +189,8 @@ impl Scaling {
             ("cooldown", "15s".to_owned()),
             "it decides every 15s, the default `--horizontal-pod-autoscaler-sync-period`",
         ));
-        let direction = at(node, &["spec", "behavior", if is_out { "scaleUp" } else { "scaleDown" }]);
-        if direction.is_some_and(|direction| !items(direction, &["policies"]).is_empty()) {
+        let behavior = at(node, &["spec", "behavior", direction(is_out)]);
+        if behavior.is_some_and(|behavior| !items(behavior, &["policies"]).is_empty()) {
             sketch.notes.push(Note::Lost("policies of `behavior`: how much may change in how long".to_owned()));
         }
         sketch

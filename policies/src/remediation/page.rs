@@ -77,6 +77,21 @@ pub struct Sketch {
     pub interval: String,
 }
 
+impl Sketch {
+    /// Guards keep back actions: of what only tells people none is left, and what they meant is lost.
+    pub fn guard_only_actions(&mut self) {
+        if self.steps.iter().any(|step| step.value.acts()) {
+            return;
+        }
+        for guard in std::mem::take(&mut self.guards) {
+            let (word, value) = guard.value;
+            let value = value.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+            let why = "guards keep back actions, and this only tells people: let the alerts' routing say how often";
+            self.notes.push(Note::Lost(format!("`{word}: {value}`: {why}")));
+        }
+    }
+}
+
 /// What a policy listens to.
 #[derive(Clone, Debug, Default)]
 pub struct On {

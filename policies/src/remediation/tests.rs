@@ -147,6 +147,24 @@ spec: { scaleTargetRef: { name: worker }, maxReplicas: 3, metrics: [{ type: Exte
 }
 
 #[test]
+fn an_autoscaler_that_may_not_scale_in_is_one_policy_and_one_that_may_do_neither_none() {
+    let scaler = |behavior: &str| {
+        format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{ name: web }}\nspec:\n  scaleTargetRef: {{ name: web }}\n  maxReplicas: 9\n  metrics: [{{ type: Resource, resource: {{ name: cpu, target: {{ type: Utilization, averageUtilization: 60 }} }} }}]\n  behavior: {behavior}\n"
+        )
+    };
+    let names = |behavior: &str| {
+        let import = imported(&scaler(behavior));
+        let refused = import.refused.into_iter().map(|refusal| refusal.why);
+        import.drafts.into_iter().map(|draft| draft.name).chain(refused).collect::<Vec<_>>()
+    };
+    assert_eq!(names("{}"), ["web-out", "web-in"]);
+    assert_eq!(names("{ scaleDown: { selectPolicy: Disabled } }"), ["web-out"]);
+    let neither = names("{ scaleDown: { selectPolicy: Disabled }, scaleUp: { selectPolicy: Disabled } }");
+    assert_eq!(neither, ["`selectPolicy: Disabled` lets it scale neither out nor in"]);
+}
+
+#[test]
 fn rules_of_rulebooks_that_hear_alertmanager_are_policies_and_others_say_why_not() {
     let text = r#"
 - name: the shop

@@ -1,12 +1,16 @@
 //! Whatever the bytes of a rule file, a test file or a template: reading them ends soon, with a result or with problems, and never in a panic.
+use std::panic::catch_unwind;
 use std::rc::Rc;
 
 use firedrill_core::time::Span;
+use firedrill_core::yaml::{Node, Value as Yaml, parse};
+use firedrill_policies::document::read_policy;
 use firedrill_policies::rules::unit_test::{read_test_file, run_test};
 use firedrill_policies::rules::{RuleSet, Scene, Subject, Template};
 use firedrill_telemetry::labels::Labels;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use serde_json::Value;
 
 const RULES: &str = "groups:
 - name: nodes
@@ -207,4 +211,89 @@ fn what_would_fill_the_memory_is_refused() {
     let _ = fill(&nested);
     let _ = fill(&format!("{{{{ {}1{} }}}}", "(".repeat(50_000), ")".repeat(50_000)));
     let _ = fill("{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}");
+}
+
+/// A policy in which every key of the documentation stands that the examples lack, and steps of several actions.
+const POLICIES: [&str; 3] = [
+    include_str!("../../../src/commands/explain/every-key.yaml"),
+    include_str!("../../library/restart-crashed-or-hung.yaml"),
+    "schema: policy/1
+policy: p
+owner: o
+on: { alert: Down }
+target: { service: $service }
+steps:
+  - staged: { restart: { mode: rolling }, each: { replica: pod, from: up == 0 }, first: 1, then: 50%, rounding: ceil, order: name }
+    verify: { expr: up == 1, hold: 1s, within: 1m }
+    on_failure: next
+  - choose:
+      - { shed_load: { share: 50%, spare: high, lasting: 5m }, score: up, risk: low, when: { expr: up == 1, because: it is } }
+      - { wait: 1m, score: 0.1 }
+  - escalate: { ladder: [{ to: a }, { to: b, after: 1m }], with: [metrics] }
+guard:
+  cooldown: { same_policy: 5m, any_policy: 5m }
+  breaker: { failures: 50%, of_at_least: 2, within: 1h, harm: { expr: sum(errors), by: 1 } }
+",
+];
+
+fn json(node: &Node) -> Value {
+    match &node.value {
+        Yaml::Null => Value::Null,
+        Yaml::Bool(value) => (*value).into(),
+        Yaml::Integer(value) => (*value).into(),
+        Yaml::Float(value) => (*value).into(),
+        Yaml::Text(text) => text.as_str().into(),
+        Yaml::List(items) => items.iter().map(json).collect(),
+        Yaml::Map(entries) => Value::Object(entries.iter().map(|(key, node)| (key.text.to_string(), json(node))).collect()),
+    }
+}
+
+/// The place of every value, as RFC 6901 has it.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(entries) => entries.iter().map(|(key, value)| (key.replace('~', "~0").replace('/', "~1"), value)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect(),
+        _ => Vec::new(),
+    };
+    for (key, value) in inner {
+        let at = format!("{at}/{key}");
+        places(value, &at, found);
+        found.push(at);
+    }
+}
+
+/// What is left of a document without one of its values.
+fn without(document: &Value, at: &str) -> Value {
+    let mut document = document.clone();
+    let (holder, key) = at.rsplit_once('/').unwrap();
+    match document.pointer_mut(holder).unwrap() {
+        Value::Object(entries) => _ = entries.remove(&key.replace("~1", "/").replace("~0", "~")),
+        Value::Array(items) => _ = items.remove(key.parse().unwrap()),
+        _ => unreachable!("only these hold values"),
+    }
+    document
+}
+
+#[test]
+fn a_policy_of_which_any_one_value_is_missing_or_another_is_read_or_refused() {
+    let others = [Value::Null, Value::Array(Vec::new()), Value::Object(serde_json::Map::new()), "5m".into()];
+    for text in POLICIES {
+        let document = json(&parse("p.yaml", text).unwrap());
+        let mut all = Vec::new();
+        places(&document, "", &mut all);
+        assert!(all.len() > 20);
+        for at in &all {
+            let with = |other: &Value| {
+                let mut document = document.clone();
+                *document.pointer_mut(at).unwrap() = other.clone();
+                document
+            };
+            for changed in others.iter().map(with).chain([without(&document, at)]) {
+                let text = changed.to_string();
+                let told = catch_unwind(|| read_policy("p.yaml", &text).err());
+                let problems = told.unwrap_or_else(|_| panic!("reading this panics, by {at}: {text}"));
+                assert!(problems.is_none_or(|problems| !problems.is_empty()), "refused without a problem, by {at}: {text}");
+            }
+        }
+    }
 }

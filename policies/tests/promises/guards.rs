@@ -257,7 +257,7 @@ impl Account {
             let (healthy, elements) = self.counted[&(case, Fact::Budget)];
             let running = others().filter(|(_, deeds)| deeds.runs && service(&deeds.targets[0]) == service(target));
             let running: u64 = running.map(|(_, deeds)| deeds.takes).sum();
-            must(elements > 0 && healthy >= desired + running + takes, "disruption_budget")?;
+            must(elements > 0 && healthy.saturating_sub(running + takes) >= desired, "disruption_budget")?;
         }
         if let Some(max) = spec.caps {
             let touched: BTreeSet<&Target> = others().flat_map(|(_, deeds)| &deeds.targets).collect();

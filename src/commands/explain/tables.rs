@@ -39,6 +39,11 @@ fn last(word: &str) -> &str {
 
 /// A cell without its marks: links are their text.
 pub(in crate::commands) fn plain(cell: &str) -> String {
+    without_links(cell).replace('`', "")
+}
+
+/// A cell of which links are their text.
+pub(in crate::commands) fn without_links(cell: &str) -> String {
     let mut text = String::new();
     let mut rest = cell;
     while let Some((before, after)) = rest.split_once('[') {
@@ -57,7 +62,7 @@ pub(in crate::commands) fn plain(cell: &str) -> String {
         }
     }
     text += rest;
-    text.replace('`', "")
+    text
 }
 
 /// The rows of all tables of a page, in its order.
