@@ -118,7 +118,7 @@ fn switch(reader: &mut Reader, node: &Node) -> Option<Switch> {
     let condition = fields.required(reader, "expr").and_then(|node| condition(reader, node));
     let instead = effect(reader, &mut fields);
     fields.finish(reader);
-    Some(Switch { condition: condition?.0.forbidding(), instead: instead? })
+    Some(Switch::new(condition?.0, instead?))
 }
 
 /// `refuse`, `ask` or `alert_only`.

@@ -82,7 +82,7 @@ fn kill_switch(reader: &mut Reader, node: &Node) -> Option<KillSwitch> {
     let owners = names(reader, &mut fields, "owners");
     let services = names(reader, &mut fields, "services");
     fields.finish(reader);
-    let switch = Switch { condition: condition?.forbidding(), instead: instead? };
+    let switch = Switch::new(condition?, instead?);
     Some(KillSwitch { halt: Halt { switch, because: because.unwrap_or_default(), services }, policies, owners })
 }
 

@@ -24,6 +24,14 @@ pub struct Switch {
     pub instead: Instead,
 }
 
+impl Switch {
+    /// A switch of a condition, of which one element that holds is enough.
+    #[must_use]
+    pub fn new(condition: Condition, instead: Instead) -> Self {
+        Self { condition: condition.forbidding(), instead }
+    }
+}
+
 /// A kill switch of the project.
 #[derive(Clone, Debug)]
 pub struct Halt {
@@ -69,7 +77,7 @@ mod tests {
     #[track_caller]
     fn check_with(instead: Instead, answer: Option<(Truth, &str)>) -> (GuardVerdict, String, Instead) {
         let condition = Condition::parse("automation_off == 1").unwrap();
-        let switch = Switch { condition, instead };
+        let switch = Switch::new(condition, instead);
         let Answer { verdict, figures, instead, .. } = check(Some(&switch), answer);
         (verdict, figures, instead)
     }
@@ -88,7 +96,7 @@ mod tests {
         let inventory = super::super::fixture::inventory();
         let condition = Condition::parse("frozen == 1").unwrap();
         let halt = |services: &[&str]| Halt {
-            switch: Switch { condition: condition.clone(), instead: Instead::Wait },
+            switch: Switch::new(condition.clone(), Instead::Wait),
             because: "the year ends".to_owned(),
             services: services.iter().copied().map(Name::new).collect(),
         };
