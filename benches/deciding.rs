@@ -1,5 +1,5 @@
-//! What deciding costs: a notification in, the guards asked, an action out. Every guard is asked for, 50 services alert in turn, and what telemetry
-//! would answer is fed at once, so that PromQL is not measured.
+//! What deciding costs: a notification in, the guards asked, an action out. 50 services alert in turn, and what telemetry would answer is fed at
+//! once, so that PromQL is not measured. Once for each policy of the library, and once for a policy that asks for every guard there is.
 //!
 //! With the feature `rego` the same is done again with the three example bundles of policy as code.
 
@@ -14,12 +14,13 @@ use firedrill_core::inventory::{Inventory, ServiceEntry};
 use firedrill_core::journal::{AlertStatus, Event, Input, LabelSet, Notification, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Place, SourceFile};
-use firedrill_core::time::Time;
+use firedrill_core::time::{Span, Time};
 use firedrill_policies::code;
 use firedrill_policies::controller::{Controller, Effect};
 use firedrill_policies::document::read_policy;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::guard::{Fact, Guards};
+use firedrill_policies::library;
 use firedrill_policies::policy::{ConditionAt, Policy};
 use firedrill_policies::shared::Shared;
 
@@ -65,14 +66,36 @@ fn main() {
     if std::env::args().any(|argument| argument == "--list") {
         return;
     }
+    of_the_library();
     let policy = read_policy("bench.yaml", POLICY).unwrap_or_else(|problems| panic!("{problems:?}"));
-    let bare = figure(&policy);
-    println!("deciding, every guard, {SERVICES} services: {bare:.2} µs a notification (aim: at most 5)");
+    let bare = figure(&policy, GAP);
+    println!("deciding, every guard, {SERVICES} services: {bare:.2} µs a notification");
     if code::is_there() {
         let policy = Shared { code: Some(bundle()), ..Shared::default() }.around(policy);
-        let offered = figure(&policy);
+        let offered = figure(&policy, GAP);
         println!("deciding, with three bundles of Rego: {offered:.2} µs a notification (aim: at most 20)");
     }
+}
+
+/// Every policy of the library that acts, as it is.
+fn of_the_library() {
+    let mut figures: Vec<(f64, Name)> = Vec::new();
+    for library::Entry { path, text } in library::POLICIES.iter().filter(|entry| !entry.path.contains("/hazards/")) {
+        let policy = read_policy(path, text).unwrap_or_else(|problems| panic!("{problems:?}"));
+        // Seldom enough for its limits.
+        figures.push((figure(&policy, 2 * 3_600), policy.name.clone()));
+    }
+    figures.sort_by(|left, right| left.0.total_cmp(&right.0));
+    let (least, most) = (&figures[0], &figures[figures.len() - 1]);
+    let mean = figures.iter().map(|(figure, _)| figure).sum::<f64>() / figures.len() as f64;
+    println!(
+        "deciding, {} policies of the library, {SERVICES} services: {mean:.2} µs a notification on the mean (aim: at most 5), {:.2} ({}) to {:.2} ({})",
+        figures.len(),
+        least.0,
+        least.1,
+        most.0,
+        most.1
+    );
 }
 
 /// The example bundles, together.
@@ -87,25 +110,34 @@ fn bundle() -> Arc<code::Bundle> {
 }
 
 /// The median of several runs, microseconds a notification.
-fn figure(policy: &Arc<Policy>) -> f64 {
+fn figure(policy: &Arc<Policy>, gap: u64) -> f64 {
     let (runs, notifications) = if measure::is_full() { (9, 5_000) } else { (1, 100) };
-    measure::median((0..runs).map(|_| run(policy, notifications)).collect())
+    measure::median((0..runs).map(|_| run(policy, notifications, gap)).collect())
 }
 
 fn inventory() -> Inventory {
     let zones: Vec<Name> = ["a", "b", "c"].map(Name::new).into();
     let entry = ServiceEntry { replicas: REPLICAS as u32, zones, critical: false, calls: Vec::new() };
     let services = (0..SERVICES).map(|index| (service(index), entry.clone())).collect();
-    Inventory { services, ..Inventory::default() }
+    let nodes = (0..SERVICES).map(|index| (node(index), Name::new("a"))).collect();
+    Inventory { services, clients: vec![Name::new("users")], nodes }
 }
 
 fn service(index: u64) -> Name {
     Name::from(format!("service-{index}"))
 }
 
+fn node(index: u64) -> Name {
+    Name::from(format!("node-{index}"))
+}
+
 fn notification(index: u64, status: AlertStatus, starts_at: Time) -> Notification {
-    let labels = [("alertname", "Down".to_owned()), ("service", service(index).to_string()), ("severity", "critical".to_owned())];
-    let labels: LabelSet = labels.into_iter().map(|(name, value)| (Name::new(name), Name::from(value))).collect();
+    let service = service(index);
+    let labels = [("alertname", "Down"), ("client", "users"), ("pool", "connections"), ("severity", "critical"), ("zone", "a")];
+    let mut labels: LabelSet = labels.into_iter().map(|(name, value)| (Name::new(name), Name::new(value))).collect();
+    labels.insert(Name::new("pod"), Name::from(format!("{service}-0")));
+    labels.insert(Name::new("node"), node(index));
+    labels.extend(["service", "target"].map(|name| (Name::new(name), service.clone())));
     Notification { alert: Name::new("Down"), status, labels, starts_at, receiver: None }
 }
 
@@ -114,7 +146,7 @@ fn answer(query: u64, condition: ConditionAt) -> Input {
     let evaluated = |verdict| Input::Evaluated { query, verdict, figures: "1 == 1".to_owned() };
     let counted = |all| Input::Counted { query, holding: all, elements: all, error: String::new() };
     match condition {
-        ConditionAt::Guard(fact) if fact.is_measured() => Input::Measured { query, value: Some(0.5), figures: "0.5".to_owned() },
+        condition if condition.is_formula() => Input::Measured { query, value: Some(0.5), figures: "0.5".to_owned() },
         // Of all replicas of all services, and of those of one.
         ConditionAt::Guard(Fact::Sane) => counted(SERVICES * REPLICAS),
         ConditionAt::Guard(fact) if fact.is_count() => counted(REPLICAS),
@@ -123,42 +155,65 @@ fn answer(query: u64, condition: ConditionAt) -> Input {
     }
 }
 
-/// What a step leaves behind: the action that it started, and the inputs that answer what it asked.
-fn follow(effects: Vec<Effect>, inputs: &mut Vec<Input>) -> Option<Command> {
+/// What a step leaves behind at an instant: the action that it started; what is to be fed back, and when.
+fn follow(now: Time, effects: Vec<Effect>, due: &mut Due) -> Option<Command> {
     let mut started = None;
     for effect in effects {
         match effect {
             Effect::Start(command) => started = Some(command),
             Effect::Record(Event::Refused { guard, figures, .. }) => panic!("the bench would measure refusals: {guard}: {figures}"),
-            Effect::Evaluate { query, question, .. } => inputs.push(answer(query, question.condition)),
+            Effect::Evaluate { query, question, at } if at <= now => due.now.push(answer(query, question.condition)),
+            Effect::Evaluate { query, question, at } => due.later.push((at, answer(query, question.condition))),
+            Effect::Gather { query, .. } => due.now.push(Input::Gathered { query, evidence: Vec::new() }),
+            Effect::SetTimer { timer, at } => due.later.push((at, Input::Timer { timer })),
+            Effect::CancelTimer { timer } => due.later.retain(|(_, input)| *input != Input::Timer { timer }),
             _ => {}
         }
     }
     started
 }
 
-/// The time from a notification to its action, on the mean, microseconds. What comes after the action is not measured.
-fn run(policy: &Arc<Policy>, notifications: u64) -> f64 {
+/// What is to be fed back at once, and what later, in no order.
+#[derive(Default)]
+struct Due {
+    now: Vec<Input>,
+    later: Vec<(Time, Input)>,
+}
+
+/// The time from a notification to its action, or to the call if nothing is to be started, on the mean, microseconds. What comes after that is done
+/// and not measured: each action helps, and the alert is over then.
+fn run(policy: &Arc<Policy>, notifications: u64, gap: u64) -> f64 {
     let mut controller = Controller::new(Arc::clone(policy), Arc::new(inventory()), Stage::Full, Some(Actuator::simulated()));
     let mut guards = Guards::new();
     let mut deciding = 0.0;
     for number in 0..notifications {
-        let (index, now) = (number % SERVICES, Time::from_seconds(1_000 + number * GAP));
-        let mut inputs = vec![Input::Notified(notification(index, AlertStatus::Firing, now))];
+        let (index, now) = (number % SERVICES, Time::from_seconds(1_000 + number * gap));
+        let mut due = Due { now: vec![Input::Notified(notification(index, AlertStatus::Firing, now))], later: Vec::new() };
         let mut started = None;
         deciding += measure::seconds(|| {
-            while let Some(input) = inputs.pop() {
-                started = follow(controller.step(now, input, &mut guards), &mut inputs).or(started.take());
+            while let Some(input) = due.now.pop() {
+                started = follow(now, controller.step(now, input, &mut guards), &mut due).or(started.take());
             }
         });
-        let command = started.unwrap_or_else(|| panic!("notification {number} led to no action"));
-        let end = Time::from_seconds(1_005 + number * GAP);
-        let result = ActionResult { action: command.id().clone(), at: end, outcome: ActionOutcome::Succeeded };
-        let mut inputs = vec![Input::Finished(result)];
-        while let Some(input) = inputs.pop() {
-            follow(controller.step(end, input, &mut guards), &mut inputs);
+        let over = Input::Notified(notification(index, AlertStatus::Resolved, now));
+        due.later.push((now + Span::from_seconds(6), over));
+        let mut end = now + Span::from_seconds(5);
+        loop {
+            if let Some(command) = started.take() {
+                let result = ActionResult { action: command.id().clone(), at: end, outcome: ActionOutcome::Succeeded };
+                due.now.push(Input::Finished(result));
+            }
+            while let Some(input) = due.now.pop() {
+                started = follow(end, controller.step(end, input, &mut guards), &mut due).or(started.take());
+            }
+            if started.is_some() {
+                continue;
+            }
+            let Some(next) = (0..due.later.len()).min_by_key(|index| due.later[*index].0) else { break };
+            let (at, input) = due.later.swap_remove(next);
+            end = end.max(at);
+            due.now.push(input);
         }
-        controller.step(end, Input::Notified(notification(index, AlertStatus::Resolved, now)), &mut guards);
     }
     deciding / notifications as f64 * 1e6
 }

@@ -2,19 +2,15 @@
 //!
 //! JSON Lines: a [`Header`], then one [`Record`] a line; integers in nanoseconds, floats in shortest round-trip form, keys in a fixed order.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, ActionId, ActionOutcome, ActionResult, Target};
+pub use crate::labels::LabelSet;
 use crate::name::Name;
 use crate::time::{Span, Time};
 
 /// The version of the journal's format.
 pub const SCHEMA: &str = "firedrill.journal/1";
-
-/// Labels as people see them, sorted by name.
-pub type LabelSet = BTreeMap<Name, Name>;
 
 /// A condition's answer: three values, because absence of data is not a no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

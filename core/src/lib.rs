@@ -5,6 +5,7 @@
 pub mod words;
 pub mod time;
 pub mod name;
+pub mod labels;
 pub mod quantity;
 mod vectors;
 pub mod random;

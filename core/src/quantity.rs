@@ -95,7 +95,12 @@ impl Ratio {
 
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{:.3}", self.0 * 100.0);
+        let percent = self.0 * 100.0;
+        // Nearly all that people write are whole, and these need not be written out to three decimals to have them taken away.
+        if percent == percent.trunc() && percent.abs() < 1e15 {
+            return write!(f, "{}%", percent as i64);
+        }
+        let text = format!("{percent:.3}");
         write!(f, "{}%", text.trim_end_matches('0').trim_end_matches('.'))
     }
 }

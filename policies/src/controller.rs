@@ -80,6 +80,9 @@ pub const ASSUMED_ACTION: Span = Span::from_minutes(1);
 /// changes nothing. A platform that works reports within 15 minutes and a few seconds.
 pub const REPORT_TIMEOUT: Span = Span::from_minutes(20);
 
+/// Effects for which there is room at once; most inputs have fewer.
+const EFFECTS: usize = 8;
+
 /// Timers from this number on wait for the report of an action: the rest is the action's ordinal.
 pub(crate) const REPORT_TIMERS: u64 = 1 << 63;
 
@@ -257,7 +260,7 @@ impl Controller {
             Input::Gathered { query, evidence } => Input::Gathered { query, evidence: evidence::bounded(evidence) },
             other => other,
         };
-        let mut turn = Turn { setup: &self.setup, state: &mut self.state, guards, now, effects: Vec::new() };
+        let mut turn = Turn { setup: &self.setup, state: &mut self.state, guards, now, effects: Vec::with_capacity(EFFECTS) };
         turn.record(Event::Received { policy: turn.name(), input: input.clone() });
         match input {
             Input::Notified(notification) => turn.notified(notification),

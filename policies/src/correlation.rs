@@ -205,7 +205,7 @@ impl Sharing {
             Self::Finest => Some(service().or_else(zone).unwrap_or_default()),
             Self::Service => service(),
             Self::Zone => zone(),
-            Self::All => Some(LabelSet::new()),
+            Self::All => Some(LabelSet::default()),
             Self::Labels(names) => names.iter().map(|name| Some((name.clone(), labels.get(name)?.clone()))).collect(),
         }
     }

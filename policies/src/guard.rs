@@ -819,8 +819,8 @@ impl Scope {
 #[must_use]
 pub fn service_of(target: &Target, inventory: &Inventory) -> Option<Name> {
     let Target::Replica(replica) = target else { return target.service() };
-    let continues = |service: &&Name| replica.strip_prefix(service.as_str()).is_some_and(|rest| rest.starts_with('-'));
-    inventory.services.keys().filter(continues).max_by_key(|service| service.len()).cloned().or_else(|| target.service())
+    let declared = |(end, _): (usize, &str)| inventory.services.get_key_value(&replica[..end]).map(|(service, _)| service.clone());
+    replica.rmatch_indices('-').find_map(declared).or_else(|| target.service())
 }
 
 /// What a target belongs to: the service of a replica, otherwise the target itself.

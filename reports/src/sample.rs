@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use firedrill_core::action::{Action, ActionId, ActionOutcome, RestartMode, Target};
-use firedrill_core::journal::{AlertStatus, Event, GuardVerdict, Header, Journal, Notification, SCHEMA, Verification};
+use firedrill_core::journal::{AlertStatus, Event, GuardVerdict, Header, Journal, LabelSet, Notification, SCHEMA, Verification};
 use firedrill_core::ledger::{BIN, ClientLedger, FaultSpan, Ledger, RequestOutcome, ServiceBin, ServiceLedger, ServiceTotals};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -175,12 +175,12 @@ impl Sample {
     }
 
     pub fn fire(self, at: u64, alert: &str) -> Self {
-        self.record(at, Event::AlertFiring { alert: Name::new(alert), labels: BTreeMap::new(), value: 1.0 })
+        self.record(at, Event::AlertFiring { alert: Name::new(alert), labels: LabelSet::default(), value: 1.0 })
     }
 
     /// A notification with one label.
     pub fn notify(self, at: u64, label: &str, value: &str) -> Self {
-        let labels = BTreeMap::from([(Name::new(label), Name::new(value))]);
+        let labels = LabelSet::from([(Name::new(label), Name::new(value))]);
         let starts_at = Time::from_seconds(at);
         let notification = Notification { alert: Name::new("Slow"), status: AlertStatus::Firing, labels, starts_at, receiver: None };
         self.record(at, Event::Notified { notification })
@@ -291,7 +291,7 @@ fn header() -> Header {
 /// The whole story of a retry storm: fault, alert, a refusal, an action, its verification, a page, recovery.
 pub fn story() -> Transcript {
     let labels = || {
-        BTreeMap::from([("alertname", "RetryStorm"), ("service", "api"), ("severity", "page")].map(|(n, v)| (Name::new(n), Name::new(v))))
+        LabelSet::from([("alertname", "RetryStorm"), ("service", "api"), ("severity", "page")].map(|(n, v)| (Name::new(n), Name::new(v))))
     };
     let notification = |status, at| Notification {
         alert: Name::new("RetryStorm"),

@@ -194,7 +194,7 @@ mod tests {
     fn alert(starts_at: u64, ends_at: u64, updated_at: u64) -> Alert {
         Alert {
             labels: labels(&[("a", "b")]),
-            annotations: LabelSet::new(),
+            annotations: LabelSet::default(),
             generator_url: String::new(),
             starts_at: Time::from_seconds(starts_at),
             ends_at: Time::from_seconds(ends_at),
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn fingerprints_are_those_of_prometheus() {
         // Published values: the offset basis for no labels, and FNV-1a by hand for one.
-        assert_eq!(Fingerprint::of(&LabelSet::new()).to_string(), "cbf29ce484222325");
+        assert_eq!(Fingerprint::of(&LabelSet::default()).to_string(), "cbf29ce484222325");
         let by_hand =
             b"a\xffb\xff".iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
         assert_eq!(Fingerprint::of(&labels(&[("a", "b")])).0, by_hand);

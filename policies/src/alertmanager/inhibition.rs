@@ -56,7 +56,7 @@ impl Sources {
     /// When the next of those that are active at `now` is over.
     pub(super) fn next_end(&self, now: Time) -> Option<Time> {
         let later = now.saturating_add(Span::from_nanos(1));
-        self.ends.range((later, LabelSet::new())..).map(|(ends_at, _)| *ends_at).find(|ends_at| *ends_at > now)
+        self.ends.range((later, LabelSet::default())..).map(|(ends_at, _)| *ends_at).find(|ends_at| *ends_at > now)
     }
 
     /// The alert by which any rule mutes another at `now`. It need not have been told to anybody, and may itself be silenced.

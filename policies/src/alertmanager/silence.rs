@@ -118,7 +118,7 @@ fn moment(reader: &mut Reader, fields: &mut Fields<'_>, [span_key, time_key]: [&
 
 /// Refuses a silence of everything, as Alertmanager does.
 fn refuse_all(reader: &mut Reader, matchers: &Matchers, place: &Place) {
-    if matchers.match_labels(&LabelSet::new()) {
+    if matchers.match_labels(&LabelSet::default()) {
         reader.problem(problem::silences_everything(place));
     }
 }

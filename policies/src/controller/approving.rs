@@ -155,7 +155,7 @@ impl Turn<'_> {
     }
 
     /// People are asked to allow what an incident would do, and it waits for them. What they have allowed already they are not asked again.
-    pub(super) fn ask_people(&mut self, mut incident: Incident, wanted: Vec<Wanted>, gathered: &Gathered) {
+    pub(super) fn ask_people(&mut self, mut incident: Box<Incident>, wanted: Vec<Wanted>, gathered: &Gathered) {
         let approval = self.setup.policy.guards.approval.clone().unwrap_or_default();
         let is_of = |own: &Proposed| own.incident == incident.id && own.asked.as_ref().is_some_and(|asked| asked.timer.is_some());
         for number in self.state.proposals.iter().filter(|own| is_of(own)).map(|own| own.number).collect::<Vec<_>>() {
@@ -300,7 +300,7 @@ impl Turn<'_> {
         }
     }
 
-    fn hand_over_unallowed(&mut self, incident: Incident, why: &str) {
+    fn hand_over_unallowed(&mut self, incident: Box<Incident>, why: &str) {
         let reason = format!("step {} was not allowed: {why}", incident.step + 1);
         self.withdraw(incident.id, &reason);
         self.hand_over(incident, &reason);

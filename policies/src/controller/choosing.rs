@@ -45,14 +45,14 @@ impl Rated {
 
 impl Turn<'_> {
     /// Asks for all that the choice is made by.
-    pub(super) fn propose_choice(&mut self, mut incident: Incident) {
+    pub(super) fn propose_choice(&mut self, mut incident: Box<Incident>) {
         self.tell_guards();
         incident.choice = None;
         self.inquire(incident, false);
     }
 
     /// Everything is known: the choice is made.
-    pub(super) fn decide_choice(&mut self, mut incident: Incident, gathered: &Gathered) {
+    pub(super) fn decide_choice(&mut self, mut incident: Box<Incident>, gathered: &Gathered) {
         let policy = self.setup.policy.clone();
         let step = incident.step;
         let options = ranked(&policy, step, gathered);
@@ -129,7 +129,7 @@ impl Turn<'_> {
         Some(refusal)
     }
 
-    fn start_chosen(&mut self, mut incident: Incident, action: &Action, gathered: &Gathered) {
+    fn start_chosen(&mut self, mut incident: Box<Incident>, action: &Action, gathered: &Gathered) {
         let proposal = self.proposal(&incident, action);
         self.guards.remediations.claim(&proposal);
         incident.is_careful = self.is_careful(&incident, std::slice::from_ref(&proposal), gathered);
@@ -139,7 +139,7 @@ impl Turn<'_> {
     }
 
     /// To wait is best of what may be done. If a guard has refused what would have been better, that is told as for any refusal.
-    fn wait_chosen(&mut self, mut incident: Incident, span: Span, refusal: Option<(Guard, Answer)>) {
+    fn wait_chosen(&mut self, mut incident: Box<Incident>, span: Span, refusal: Option<(Guard, Answer)>) {
         if !self.is_on(&incident) {
             return self.close(incident, "the alert is over, and to wait was best", &Ending::Done);
         }
@@ -160,7 +160,7 @@ impl Turn<'_> {
     }
 
     /// A pause that was chosen is over.
-    pub(super) fn choose_again(&mut self, mut incident: Incident) {
+    pub(super) fn choose_again(&mut self, mut incident: Box<Incident>) {
         incident.choice = None;
         self.propose(incident);
     }

@@ -12,7 +12,7 @@ use crate::policy::{ConditionAt, Deed, OnFailure, inverse};
 
 impl Turn<'_> {
     /// The step's action or pause has ended well: verify it, or go on.
-    pub(super) fn done(&mut self, mut incident: Incident) {
+    pub(super) fn done(&mut self, mut incident: Box<Incident>) {
         if self.verify_of(&incident).is_some() {
             let query = self.ask_verification(&incident, self.now);
             incident.phase = Phase::Verifying { query, since: self.now, held_since: None, was_false: false };
@@ -24,7 +24,7 @@ impl Turn<'_> {
     }
 
     /// One look at the verification's condition.
-    pub(super) fn verified(&mut self, mut incident: Incident, verdict: Truth, figures: String) {
+    pub(super) fn verified(&mut self, mut incident: Box<Incident>, verdict: Truth, figures: String) {
         let (Some(verify), Phase::Verifying { since, held_since, was_false, .. }) = (self.verify_of(&incident), &incident.phase) else {
             unreachable!("only a verifying incident is verified")
         };
@@ -57,7 +57,7 @@ impl Turn<'_> {
     }
 
     /// The step has failed: what its policy says follows. `carried_out` says whether there is something to revert.
-    pub(super) fn failed(&mut self, mut incident: Incident, carried_out: bool, why: &str) {
+    pub(super) fn failed(&mut self, mut incident: Box<Incident>, carried_out: bool, why: &str) {
         self.look_back(&mut incident);
         let step = self.setup.policy.steps.get(incident.step);
         let own = step.map_or(OnFailure::Escalate, |step| step.on_failure);
@@ -76,7 +76,7 @@ impl Turn<'_> {
     }
 
     /// The step after one that did not help: another attempt, and none on what has recovered meanwhile. Whom the policy calls is called all the same.
-    fn try_next(&mut self, incident: Incident) {
+    fn try_next(&mut self, incident: Box<Incident>) {
         self.void_allowed(incident.id);
         let is_on = self.is_ill(&incident);
         let calls = matches!(self.setup.policy.steps.get(incident.step).map(|step| &step.deed), Some(Deed::Escalate(_)) | None);
@@ -124,7 +124,7 @@ impl Turn<'_> {
     }
 
     /// Undoes the step's action. Most guards are skipped, because what is half done must not be left so (see [`Guard::is_asked_before_undoing`]).
-    pub(super) fn revert(&mut self, incident: Incident, why: &str) {
+    pub(super) fn revert(&mut self, incident: Box<Incident>, why: &str) {
         if incident.group.is_some() {
             return self.revert_together(incident, why);
         }

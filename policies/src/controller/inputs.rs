@@ -31,7 +31,7 @@ impl Turn<'_> {
     /// The alert is over. What has begun is carried to its end; what has not begun is dropped.
     pub(super) fn resolved(&mut self, key: &str, care: Care) {
         self.state.alerts.remove(key);
-        self.stop_climbing(|climb| climb.alert_key == key);
+        self.stop_climbing(|climb| &*climb.alert_key == key);
         match care {
             Care::Left => {}
             Care::Resting { timer } => self.cancel(timer),
@@ -88,10 +88,10 @@ impl Turn<'_> {
         }
         let is_checked = |incident: &&Incident| matches!(incident.phase, Phase::Checking { .. });
         let Some(id) = self.state.incidents.asking(query).filter(is_checked).map(|incident| incident.id) else { return };
-        let mut incident = self.take(id);
-        let Phase::Checking { first, answers, .. } = &mut incident.phase else { unreachable!("it was found so") };
-        answers[(query - *first) as usize] = Some(known);
-        if answers.iter().all(Option::is_some) { self.decide(incident) } else { self.keep(incident) }
+        if self.state.incidents.answer(id, query, known) {
+            let incident = self.take(id);
+            self.decide(incident);
+        }
     }
 
     pub(super) fn finished(&mut self, result: &ActionResult) {
@@ -183,14 +183,24 @@ impl Turn<'_> {
 }
 
 /// Labels written out, one text for one label set.
-fn written(labels: &LabelSet) -> String {
-    let mut text = String::from("{");
+fn written(labels: &LabelSet) -> Name {
+    let length = labels.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
+    let mut text = String::with_capacity(length + 2);
+    text.push('{');
     for (name, value) in labels {
-        // Writing into a text cannot fail.
-        let _ = write!(text, "{name}={value:?},");
+        text.push_str(name);
+        let is_plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\');
+        if is_plain {
+            text.push_str("=\"");
+            text.push_str(value);
+            text.push_str("\",");
+        } else {
+            // Writing into a text cannot fail.
+            let _ = write!(text, "={value:?},");
+        }
     }
     text.push('}');
-    text
+    Name::from(text)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::guard::{Guard, freeze, owner_of};
 use crate::policy::{AbsentLabel, Escalation};
 
 impl Turn<'_> {
-    pub(super) fn open(&mut self, key: String, notification: Notification) {
+    pub(super) fn open(&mut self, key: Name, notification: Notification) {
         if let Some((until, why)) = self.maintained() {
             return self.leave_unanswered(key, notification, until, &why);
         }
@@ -20,7 +20,7 @@ impl Turn<'_> {
         let policy = self.setup.policy.clone();
         let needed = AbsentLabel::among(&self.setup.prepared.labels, &notification.labels);
         let target = needed.clone().and_then(|()| policy.target.resolve(&notification.labels)).ok();
-        let mut incident = Incident {
+        let mut incident = Box::new(Incident {
             id,
             alert_key: key.clone(),
             alert: notification.alert.clone(),
@@ -38,7 +38,7 @@ impl Turn<'_> {
             askings: 0,
             is_careful: false,
             objective: None,
-        };
+        });
         if let Some(target) = &target {
             self.guards.failures.record(target, notification.starts_at, self.now);
         }
@@ -79,7 +79,7 @@ impl Turn<'_> {
     }
 
     /// An alert is not taken up before a time.
-    fn leave_unanswered(&mut self, key: String, notification: Notification, until: Time, why: &str) {
+    fn leave_unanswered(&mut self, key: Name, notification: Notification, until: Time, why: &str) {
         let (alert, labels) = (notification.alert.clone(), notification.labels.clone());
         self.record(Event::Unanswered { policy: self.name(), alert, labels, reason: why.to_owned() });
         let timer = self.set_timer(until);
@@ -100,7 +100,7 @@ impl Turn<'_> {
     }
 
     /// Calls a person and leaves the alert to people.
-    pub(super) fn hand_over(&mut self, mut incident: Incident, reason: &str) {
+    pub(super) fn hand_over(&mut self, mut incident: Box<Incident>, reason: &str) {
         self.climb(&incident, reason);
         let Escalation { to, with, .. } = self.setup.policy.escalation(incident.step);
         if with.is_empty() {
@@ -113,7 +113,7 @@ impl Turn<'_> {
         self.keep(incident);
     }
 
-    pub(super) fn close(&mut self, incident: Incident, reason: &str, ending: &Ending) {
+    pub(super) fn close(&mut self, incident: Box<Incident>, reason: &str, ending: &Ending) {
         self.guards.released(&self.setup.policy.name, incident.id);
         self.withdraw(incident.id, reason);
         self.state.warnings.remove(&incident.id);

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use firedrill_core::name::Name;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::state::{Care, Firing, Incident, Phase};
+use crate::guard::Known;
 
 /// Open incidents by their numbers. Saved as such. An incident is taken out to be changed, so what it waits for is always what it is found by.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(from = "BTreeMap<u64, Incident>")]
+#[serde(from = "BTreeMap<u64, Box<Incident>>")]
 pub(super) struct Incidents {
-    all: BTreeMap<u64, Incident>,
+    all: BTreeMap<u64, Box<Incident>>,
     /// By the first of the numbers of the questions that it waits for.
     questions: BTreeMap<u64, u64>,
     timers: BTreeMap<u64, u64>,
@@ -20,7 +22,7 @@ pub(super) struct Incidents {
 
 impl Incidents {
     pub(super) fn get(&self, id: u64) -> Option<&Incident> {
-        self.all.get(&id)
+        self.all.get(&id).map(|incident| &**incident)
     }
 
     pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
@@ -29,10 +31,10 @@ impl Incidents {
 
     /// All, the oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Incident> {
-        self.all.values()
+        self.all.values().map(|incident| &**incident)
     }
 
-    pub(super) fn insert(&mut self, incident: Incident) {
+    pub(super) fn insert(&mut self, incident: Box<Incident>) {
         let id = incident.id;
         if let Some((first, _)) = questions(&incident) {
             self.questions.insert(first, id);
@@ -46,7 +48,7 @@ impl Incidents {
         self.all.insert(id, incident);
     }
 
-    pub(super) fn remove(&mut self, id: u64) -> Option<Incident> {
+    pub(super) fn remove(&mut self, id: u64) -> Option<Box<Incident>> {
         let incident = self.all.remove(&id)?;
         if let Some((first, _)) = questions(&incident) {
             self.questions.remove(&first);
@@ -62,12 +64,19 @@ impl Incidents {
     pub(super) fn asking(&self, query: u64) -> Option<&Incident> {
         // Numbers of questions are given out once, so nobody else's lie between the first of an incident's and its last.
         let (_, id) = self.questions.range(..=query).next_back()?;
-        self.all.get(id).filter(|incident| questions(incident).is_some_and(|(first, count)| query < first + count))
+        self.get(*id).filter(|incident| questions(incident).is_some_and(|(first, count)| query < first + count))
+    }
+
+    /// Puts an answer into the incident that waits for it among others; whether it was the last.
+    pub(super) fn answer(&mut self, id: u64, query: u64, known: Known) -> bool {
+        let Some(Phase::Checking { first, answers, .. }) = self.all.get_mut(&id).map(|incident| &mut incident.phase) else { return false };
+        answers[(query - *first) as usize] = Some(known);
+        answers.iter().all(Option::is_some)
     }
 
     /// Which one waits for a timer, be it for its escalation.
     pub(super) fn timed(&self, timer: u64) -> Option<&Incident> {
-        self.all.get(self.timers.get(&timer)?)
+        self.get(*self.timers.get(&timer)?)
     }
 
     /// The numbers of those that wait for another incident of the policy to close, the oldest first.
@@ -88,8 +97,8 @@ impl Serialize for Incidents {
     }
 }
 
-impl From<BTreeMap<u64, Incident>> for Incidents {
-    fn from(all: BTreeMap<u64, Incident>) -> Self {
+impl From<BTreeMap<u64, Box<Incident>>> for Incidents {
+    fn from(all: BTreeMap<u64, Box<Incident>>) -> Self {
         let mut own = Self::default();
         all.into_values().for_each(|incident| own.insert(incident));
         own
@@ -116,11 +125,11 @@ fn timers(incident: &Incident) -> impl Iterator<Item = u64> {
 
 /// Alerts that fire, by their labels, written out. Saved as such.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(from = "BTreeMap<String, Firing>")]
+#[serde(from = "BTreeMap<Name, Firing>")]
 pub(super) struct Alerts {
-    all: BTreeMap<String, Firing>,
+    all: BTreeMap<Name, Firing>,
     /// Those that are taken up again at a timer.
-    resting: BTreeMap<u64, String>,
+    resting: BTreeMap<u64, Name>,
 }
 
 impl Alerts {
@@ -128,11 +137,11 @@ impl Alerts {
         self.all.get(key)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Firing)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Firing)> {
         self.all.iter()
     }
 
-    pub(super) fn insert(&mut self, key: String, firing: Firing) {
+    pub(super) fn insert(&mut self, key: Name, firing: Firing) {
         self.remove(&key);
         if let Care::Resting { timer } = firing.care {
             self.resting.insert(timer, key.clone());
@@ -149,14 +158,14 @@ impl Alerts {
     }
 
     /// Somebody else cares for an alert from now on.
-    pub(super) fn leave(&mut self, key: &str, care: Care) {
+    pub(super) fn leave(&mut self, key: &Name, care: Care) {
         if let Some(firing) = self.remove(key) {
-            self.insert(key.to_owned(), Firing { care, ..firing });
+            self.insert(key.clone(), Firing { care, ..firing });
         }
     }
 
     /// The one that is taken up again at a timer.
-    pub(super) fn resting(&self, timer: u64) -> Option<(&String, &Firing)> {
+    pub(super) fn resting(&self, timer: u64) -> Option<(&Name, &Firing)> {
         self.all.get_key_value(self.resting.get(&timer)?)
     }
 }
@@ -173,8 +182,8 @@ impl Serialize for Alerts {
     }
 }
 
-impl From<BTreeMap<String, Firing>> for Alerts {
-    fn from(all: BTreeMap<String, Firing>) -> Self {
+impl From<BTreeMap<Name, Firing>> for Alerts {
+    fn from(all: BTreeMap<Name, Firing>) -> Self {
         let mut own = Self::default();
         all.into_iter().for_each(|(key, firing)| own.insert(key, firing));
         own

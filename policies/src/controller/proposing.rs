@@ -25,7 +25,7 @@ const MOST_BESIDE: usize = 6;
 
 impl Turn<'_> {
     /// Begins the incident's current step.
-    pub(super) fn propose(&mut self, mut incident: Incident) {
+    pub(super) fn propose(&mut self, mut incident: Box<Incident>) {
         let policy = self.setup.policy.clone();
         let Some(step) = policy.steps.get(incident.step) else {
             return self.close(incident, "all steps are done", &Ending::Done);
@@ -48,7 +48,7 @@ impl Turn<'_> {
     }
 
     /// The stage, what guards before dedup want to know, and those guards; then all else that is to be known.
-    fn propose_action(&mut self, incident: Incident, action: &Action) {
+    fn propose_action(&mut self, incident: Box<Incident>, action: &Action) {
         self.tell_guards();
         let proposal = self.proposal(&incident, action);
         if let Some((guard, answer)) = self.ask(&incident, from_ref(&proposal), [Guard::Stage].into_iter(), &Gathered::default()) {
@@ -74,7 +74,7 @@ impl Turn<'_> {
     }
 
     /// Asks for the prechecks, for what guards want to know, and for what a choice is made by.
-    pub(super) fn inquire(&mut self, mut incident: Incident, is_claimed: bool) {
+    pub(super) fn inquire(&mut self, mut incident: Box<Incident>, is_claimed: bool) {
         let conditions = self.setup.prepared.inquiry(incident.step);
         let first = self.state.next_query;
         self.state.next_query += conditions.len() as u64;
@@ -91,7 +91,7 @@ impl Turn<'_> {
     }
 
     /// Everything is known: the rest of the guards, then the action.
-    pub(super) fn decide(&mut self, mut incident: Incident) {
+    pub(super) fn decide(&mut self, mut incident: Box<Incident>) {
         let policy = self.setup.policy.clone();
         let held = Phase::Held { timer: None, by: String::new() };
         let Phase::Checking { answers, is_claimed, .. } = std::mem::replace(&mut incident.phase, held) else {
@@ -265,7 +265,7 @@ impl Turn<'_> {
     }
 
     /// Starts an action, or in dry-run books it as if it had started.
-    pub(super) fn start(&mut self, mut incident: Incident, proposal: Proposal, reason: String, reverting: bool) {
+    pub(super) fn start(&mut self, mut incident: Box<Incident>, proposal: Proposal, reason: String, reverting: bool) {
         let settings = &self.setup.policy.guards;
         self.guards.started(&proposal, self.now);
         let fence = self.guards.locked(&proposal, settings.mutual_exclusion, &self.setup.inventory, self.now);
@@ -296,7 +296,7 @@ impl Turn<'_> {
 
     /// A guard has refused. Before the first action the incident waits for a better time, unless the guard leaves the alert to people; after
     /// it a person is called.
-    pub(super) fn refused(&mut self, incident: Incident, guard: Guard, answer: Answer) {
+    pub(super) fn refused(&mut self, incident: Box<Incident>, guard: Guard, answer: Answer) {
         let what = self.action(&incident).or_else(|| proposed(&self.setup.policy, incident.step));
         let target = self.target(&incident);
         self.journal_refusal(&incident, (what, target), guard, &answer);
@@ -314,7 +314,7 @@ impl Turn<'_> {
     }
 
     /// What a refusal means for its incident.
-    pub(super) fn hold_back(&mut self, mut incident: Incident, guard: Guard, answer: &Answer) {
+    pub(super) fn hold_back(&mut self, mut incident: Box<Incident>, guard: Guard, answer: &Answer) {
         let approvals = self.approvals(incident.id);
         let reason = format!("step {} was refused by {}: {}{approvals}", incident.step + 1, guard.word(), answer.figures);
         if incident.has_acted || answer.instead == Instead::Alert {

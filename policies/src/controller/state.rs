@@ -103,7 +103,7 @@ pub(super) enum Purpose {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Climb {
     pub(super) about: About,
-    pub(super) alert_key: String,
+    pub(super) alert_key: Name,
     pub(super) step: usize,
     pub(super) reason: String,
     /// When the first was called.
@@ -155,7 +155,7 @@ pub(super) enum Care {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Incident {
     pub(super) id: u64,
-    pub(super) alert_key: String,
+    pub(super) alert_key: Name,
     pub(super) alert: Name,
     pub(super) labels: LabelSet,
     /// `None` if the alert lacks a label that the policy needs.

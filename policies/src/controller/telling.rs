@@ -43,19 +43,19 @@ impl Turn<'_> {
     }
 
     /// Tells people, and goes on.
-    pub(super) fn notify(&mut self, incident: Incident, Notice { to, with }: Notice) {
+    pub(super) fn notify(&mut self, incident: Box<Incident>, Notice { to, with }: Notice) {
         let step = incident.step as u32;
         self.hold_for(incident, with, Purpose::Notify { to, step });
     }
 
     /// Gathers evidence to be written down, and goes on.
-    pub(super) fn collect(&mut self, incident: Incident, with: Vec<Name>) {
+    pub(super) fn collect(&mut self, incident: Box<Incident>, with: Vec<Name>) {
         let step = incident.step as u32;
         self.hold_for(incident, with, Purpose::Collect { step });
     }
 
     /// The incident goes on when the evidence is there.
-    fn hold_for(&mut self, mut incident: Incident, with: Vec<Name>, purpose: Purpose) {
+    fn hold_for(&mut self, mut incident: Box<Incident>, with: Vec<Name>, purpose: Purpose) {
         incident.phase = Phase::Gathering;
         let (id, about) = (incident.id, incident.about());
         self.keep(incident);

@@ -26,7 +26,7 @@ use crate::policy::{ConditionAt, Deed, Each, NameSource, Order, Staged, TargetSo
 
 impl Turn<'_> {
     /// Begins a step of several actions, or its next wave.
-    pub(super) fn propose_together(&mut self, mut incident: Incident) {
+    pub(super) fn propose_together(&mut self, mut incident: Box<Incident>) {
         self.tell_guards();
         if incident.group.as_ref().is_some_and(|group| group.has_begun()) {
             return self.inquire(incident, false);
@@ -49,7 +49,7 @@ impl Turn<'_> {
     }
 
     /// Finds the targets of a staged step.
-    fn list(&mut self, mut incident: Incident, staged: &Staged) {
+    fn list(&mut self, mut incident: Box<Incident>, staged: &Staged) {
         match &staged.from {
             Each::Declared => {
                 let target = self.target(&incident);
@@ -91,7 +91,7 @@ impl Turn<'_> {
     }
 
     /// The targets are known: they are put in order, and in waves.
-    fn listed(&mut self, mut incident: Incident, names: Vec<Name>, error: String) {
+    fn listed(&mut self, mut incident: Box<Incident>, names: Vec<Name>, error: String) {
         let policy = self.setup.policy.clone();
         let staged = policy.staged(incident.step).expect("only a staged step lists");
         let targets: Vec<Target> = names.into_iter().map(|name| staged.each.kind.named(name)).collect();
@@ -127,7 +127,7 @@ impl Turn<'_> {
     }
 
     /// Everything is known: what may of the next wave starts.
-    pub(super) fn decide_together(&mut self, mut incident: Incident, gathered: &Gathered) {
+    pub(super) fn decide_together(&mut self, mut incident: Box<Incident>, gathered: &Gathered) {
         let policy = self.setup.policy.clone();
         let deed = policy.steps.get(incident.step).map(|step| &step.deed);
         if let Some(Deed::Own(own)) = deed
@@ -189,7 +189,7 @@ impl Turn<'_> {
     }
 
     /// If people must allow any of a wave, all of it waits for them; otherwise it gives the incident back.
-    fn ask_of_wave(&mut self, mut incident: Incident, wave: &[Piece], gathered: &Gathered) -> Option<Incident> {
+    fn ask_of_wave(&mut self, mut incident: Box<Incident>, wave: &[Piece], gathered: &Gathered) -> Option<Box<Incident>> {
         let mut wanted = Vec::new();
         for piece in wave {
             let proposal = self.proposal_of(&incident, piece);
@@ -212,7 +212,7 @@ impl Turn<'_> {
     }
 
     /// An action that somebody defined passes the guards once, as the sum of its parts.
-    fn decide_own(&mut self, mut incident: Incident, (first, name): (Vec<Piece>, &Name), gathered: &Gathered, why: String) {
+    fn decide_own(&mut self, mut incident: Box<Incident>, (first, name): (Vec<Piece>, &Name), gathered: &Gathered, why: String) {
         let group = incident.group.as_ref().expect("it is planned");
         let pieces: Vec<Piece> = first.iter().chain(group.waves.iter().flatten()).cloned().collect();
         let proposals: Vec<Proposal> = pieces.iter().map(|piece| self.proposal_of(&incident, piece)).collect();
@@ -237,7 +237,7 @@ impl Turn<'_> {
     }
 
     /// The next part of an action that somebody defined. What cannot be undone does not begin before the kill switches are asked again.
-    fn ask_or_go_on(&mut self, incident: Incident, name: &Name) {
+    fn ask_or_go_on(&mut self, incident: Box<Incident>, name: &Name) {
         let group = incident.group.as_ref().expect("it is planned");
         let is_final = group.waves[0].iter().any(|piece| !is_reversible(&piece.action));
         if is_final && self.setup.policy.guards.has(Guard::KillSwitch) {
@@ -247,7 +247,7 @@ impl Turn<'_> {
     }
 
     /// The kill switches have been asked in the middle of an action: it goes on, or a person has what is half done.
-    fn go_on_unless_stopped(&mut self, incident: Incident, name: &Name, gathered: &Gathered) {
+    fn go_on_unless_stopped(&mut self, incident: Box<Incident>, name: &Name, gathered: &Gathered) {
         let group = incident.group.as_ref().expect("it is planned");
         let proposals: Vec<Proposal> = group.waves[0].iter().map(|piece| self.proposal_of(&incident, piece)).collect();
         match self.ask(&incident, &proposals, [Guard::KillSwitch].into_iter(), gathered) {
@@ -261,7 +261,7 @@ impl Turn<'_> {
     }
 
     /// The next part of an action that somebody defined, which has passed the guards.
-    fn next_part(&mut self, mut incident: Incident, name: &Name) {
+    fn next_part(&mut self, mut incident: Box<Incident>, name: &Name) {
         let group = incident.group.as_mut().expect("it is planned");
         let (number, wave) = (group.earlier.len() + 1, group.waves.remove(0));
         let count = number + group.waves.iter().flatten().count();
@@ -294,7 +294,7 @@ impl Turn<'_> {
     }
 
     /// All that may has begun: the locks are taken together, and the incident waits for the ends.
-    fn begun(&mut self, mut incident: Incident, begun: Begun) {
+    fn begun(&mut self, mut incident: Box<Incident>, begun: Begun) {
         let settings = &self.setup.policy.guards;
         let Begun { proposals, running, starts, fence } = begun;
         let taken = match proposals.is_empty() {
@@ -324,7 +324,7 @@ impl Turn<'_> {
     }
 
     /// The report of one of several has not come in time: nobody knows what it did. A person is called when all others have ended.
-    pub(super) fn one_unreported(&mut self, mut incident: Incident, ordinal: u64) {
+    pub(super) fn one_unreported(&mut self, mut incident: Box<Incident>, ordinal: u64) {
         let group = incident.group.as_mut().expect("it was found so");
         let index = group.running.iter().position(|(id, _)| id.ordinal == ordinal).expect("it was found so");
         let (id, piece) = group.running.remove(index);
@@ -342,7 +342,7 @@ impl Turn<'_> {
     }
 
     /// One of several has ended.
-    pub(super) fn one_ended(&mut self, mut incident: Incident, result: &ActionResult) {
+    pub(super) fn one_ended(&mut self, mut incident: Box<Incident>, result: &ActionResult) {
         self.cancel(REPORT_TIMERS + result.action.ordinal);
         let is_verified = self.verify_of(&incident).is_some();
         let group = incident.group.as_mut().expect("it was found so");
@@ -366,7 +366,7 @@ impl Turn<'_> {
     }
 
     /// All of a wave has ended.
-    fn wave_ended(&mut self, mut incident: Incident) {
+    fn wave_ended(&mut self, mut incident: Box<Incident>) {
         let policy = self.setup.policy.clone();
         let deed = policy.steps.get(incident.step).map(|step| &step.deed);
         let group = incident.group.as_mut().expect("it was found so");
@@ -417,7 +417,7 @@ impl Turn<'_> {
     }
 
     /// Undoes all that a step of several actions has carried out.
-    pub(super) fn revert_together(&mut self, mut incident: Incident, why: &str) {
+    pub(super) fn revert_together(&mut self, mut incident: Box<Incident>, why: &str) {
         let group = incident.group.as_mut().expect("only what is of several comes here");
         let (done, earlier) = (std::mem::take(&mut group.done), std::mem::take(&mut group.earlier));
         group.waves.clear();

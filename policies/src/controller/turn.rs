@@ -46,11 +46,11 @@ impl Turn<'_> {
     }
 
     /// Takes an incident out of the state; it goes back by [`Self::keep`], or is closed.
-    pub(super) fn take(&mut self, id: u64) -> Incident {
+    pub(super) fn take(&mut self, id: u64) -> Box<Incident> {
         self.state.incidents.remove(id).expect("an open incident")
     }
 
-    pub(super) fn keep(&mut self, incident: Incident) {
+    pub(super) fn keep(&mut self, incident: Box<Incident>) {
         self.state.incidents.insert(incident);
     }
 

@@ -336,15 +336,15 @@ mod tests {
         check(faulty().fire(100, "Errors"), &[], "no policy answers alert Errors");
         let routed = |alert: &str| {
             let (receiver, group) = (Name::new("web"), Name::new("{}:{}"));
-            Event::Routed { alert: Name::new(alert), labels: LabelSet::new(), receiver, group, look: None, is_first: true }
+            Event::Routed { alert: Name::new(alert), labels: LabelSet::default(), receiver, group, look: None, is_first: true }
         };
         let waiting = || faulty().fire(100, "Slow").record(100, routed("Slow"));
         check(waiting(), &["Slow"], "alert Slow fired, and web had not been told when the run ended");
         let (receiver, group, reason) = (Name::new("web"), Name::new("{}:{}"), "inhibited by {alertname=\"Down\"}".to_owned());
-        let withheld = Event::Withheld { alert: Name::new("Slow"), labels: LabelSet::new(), receiver, group, reason };
+        let withheld = Event::Withheld { alert: Name::new("Slow"), labels: LabelSet::default(), receiver, group, reason };
         check(waiting().record(130, withheld), &["Slow"], "alert Slow fired and web was not told: inhibited by {alertname=\"Down\"}");
         let (alert, receiver) = (Name::new("Slow"), Some(Name::new("web")));
-        let notification = Notification { alert, status: AlertStatus::Firing, labels: LabelSet::new(), starts_at: Time::ZERO, receiver };
+        let notification = Notification { alert, status: AlertStatus::Firing, labels: LabelSet::default(), starts_at: Time::ZERO, receiver };
         let told = waiting().record(130, Event::Notified { notification });
         check(told, &["Slow"], "alert Slow was told to web, and no policy that listens there matches it");
         let failure = Event::RuleFailed { rule: Name::new("Slow"), message: "no such function".into() };

@@ -80,7 +80,7 @@ mod tests {
             incident: 3,
             alert: Name::new("Down"),
             target: None,
-            labels: BTreeMap::default(),
+            labels: Default::default(),
         };
         let decided = Event::Decided {
             policy: Name::new(POLICY),

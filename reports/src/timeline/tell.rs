@@ -680,7 +680,7 @@ fn among(labels: &LabelSet) -> String {
 /// The labels in which alerts differ, with all their values: `; pod api-0, api-1`. A few values are enough to know where to look.
 fn told_apart(all: &[LabelSet]) -> String {
     const SHOWN: usize = 6;
-    let names: BTreeSet<&Name> = all.iter().flat_map(LabelSet::keys).collect();
+    let names: BTreeSet<&Name> = all.iter().flat_map(|labels| labels.keys()).collect();
     let mut text = String::new();
     for name in names {
         let values: BTreeSet<&str> = all.iter().map(|labels| labels.get(name).map_or("none", |value| value.as_str())).collect();
@@ -753,7 +753,7 @@ mod tests {
     fn alerts_about_several_things_are_told_apart_where_they_are_folded() {
         let fires = |pod: &str| {
             let labels = [("zone", "a"), ("pod", pod)].map(|(name, value)| (Name::new(name), Name::new(value)));
-            Event::AlertFiring { alert: Name::new("Down"), labels: BTreeMap::from(labels), value: 1.0 }
+            Event::AlertFiring { alert: Name::new("Down"), labels: LabelSet::from(labels), value: 1.0 }
         };
         let run = ["api-0", "api-1", "api-0"].iter().fold(Sample::new(300), |run, pod| run.record(100, fires(pod)));
         let told: Vec<_> = tell(&run.build()).lines.into_iter().filter(|line| line.kind == Kind::Alert).map(|line| line.text).collect();
@@ -778,7 +778,7 @@ mod tests {
 
     fn opened(incident: u64, pod: &str) -> Event {
         let (policy, alert) = (Name::new("sample"), Name::new("Down"));
-        let labels = BTreeMap::from([(Name::new("pod"), Name::new(pod))]);
+        let labels = LabelSet::from([(Name::new("pod"), Name::new(pod))]);
         let target = Some(firedrill_core::action::Target::Replica(Name::new(pod)));
         Event::IncidentOpened { policy, incident, alert, target, labels }
     }

@@ -453,7 +453,7 @@ mod tests {
     fn notified(second: u64) -> (u64, Event) {
         let starts_at = Time::from_seconds(second);
         let notification =
-            Notification { alert: Name::new("Slow"), status: AlertStatus::Firing, labels: LabelSet::new(), starts_at, receiver: None };
+            Notification { alert: Name::new("Slow"), status: AlertStatus::Firing, labels: LabelSet::default(), starts_at, receiver: None };
         (second, Event::Notified { notification })
     }
 

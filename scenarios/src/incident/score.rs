@@ -248,7 +248,7 @@ mod tests {
             notification: Notification {
                 alert: Name::new("Slow"),
                 status: AlertStatus::Firing,
-                labels: LabelSet::new(),
+                labels: LabelSet::default(),
                 starts_at: Time::from_seconds(at),
                 receiver: None,
             },
