@@ -76,6 +76,9 @@ pub fn read_file(path: &Path) -> Result<Source, Failure> {
 /// Every problem of these files at once.
 pub fn read_scenario(source: &Source) -> Result<Scenario, Vec<Problem>> {
     read_scenario_with(&source.path, &source.text, &|name, from| {
+        if Path::new(name).is_absolute() {
+            return Err("a path in a scenario is relative to its file, so that both are found together elsewhere".to_owned());
+        }
         let path = Path::new(from).parent().unwrap_or(Path::new("")).join(name);
         if !path.is_file() {
             let missing = format!("there is no file {}, and no system of this name comes with firedrill", path.display());

@@ -33,6 +33,8 @@ pub struct Revision {
     top: PathBuf,
     /// The top of the checkout, below a folder that vanishes with this.
     root: PathBuf,
+    /// Where other repositories lie in it (submodules), in the checkout: what is in them is not of this revision.
+    modules: Vec<PathBuf>,
     folder: TempDir,
 }
 
@@ -49,14 +51,18 @@ impl Revision {
     /// There is no `git`, no repository, or no such revision in it; or what it holds leads out of the repository.
     pub fn check_out(name: &str, beside: &Path) -> Result<Self, Failure> {
         // A project in this folder has an empty one.
-        let beside = load::real(if beside.as_os_str().is_empty() { Path::new(".") } else { beside });
-        let top = top_of(&beside)?;
+        let beside = if beside.as_os_str().is_empty() { Path::new(".") } else { beside };
+        let real = load::real(beside);
+        let top = top_of(&real)?;
         let commit = commit_of(name, &top)?;
         let folder = TempDir::with_prefix("firedrill-").context("cannot make a folder for the revision")?;
         let root = load::real(folder.path()).join("tree");
         fs::create_dir(&root).context("cannot make a folder for the revision")?;
-        let revision = Self { name: name.to_owned(), commit, top, root, folder };
-        revision.fill(beside.strip_prefix(&revision.top).unwrap_or(Path::new("")))?;
+        let mut revision = Self { name: name.to_owned(), commit, top, root, modules: Vec::new(), folder };
+        let inner = real.strip_prefix(&revision.top).unwrap_or(Path::new("")).to_owned();
+        // Where a link leads today need not be where it led.
+        let is_linked = revision.as_written(beside).is_none_or(|named| named != inner);
+        revision.fill(if is_linked { Path::new("") } else { &inner })?;
         Ok(revision)
     }
 
@@ -70,16 +76,65 @@ impl Revision {
         Self::check_out(name, beside)
     }
 
-    /// The project of a file, or of a folder, as it was; `None` if there was none.
+    /// The project of a file, or of a folder, as it was; `None` if there was none. It is what had this name then: where a link of this name leads now
+    /// says nothing about that.
     ///
     /// # Errors
     /// It lies outside of the repository.
     pub fn project(&self, path: &str) -> Result<Option<PathBuf>, Failure> {
-        let place = self.place_of(Path::new(path)).ok_or_else(|| {
+        let named = self.as_written(Path::new(path)).map(|named| self.root.join(named));
+        let place = named.or_else(|| self.place_of(Path::new(path))).ok_or_else(|| {
             let message = format!("the project {path} lies outside of the repository {}", self.top.display());
             Failure::argument(message, "name a project in it with `--project`")
         })?;
         Ok(place.exists().then_some(place))
+    }
+
+    /// A path from the top of the working tree as it is written, whatever links lie on its way; `None` if it goes up, or comes in from elsewhere.
+    fn as_written(&self, path: &Path) -> Option<PathBuf> {
+        // A dot says nothing, and `absolute` takes it away.
+        let whole = std::path::absolute(path).ok()?;
+        if whole.components().any(|part| part == Component::ParentDir) {
+            return None;
+        }
+        let above = whole.ancestors().find(|above| load::real(above) == self.top)?;
+        Some(whole.strip_prefix(above).ok()?.to_owned())
+    }
+
+    /// The project files that the revision had and that are no files here any more, from the top on, sorted: those with this usual name, and every other
+    /// that says that it is one.
+    ///
+    /// # Errors
+    /// `git` cannot say what the revision holds.
+    pub fn projects_gone(&self, usual: &str) -> Result<Vec<String>, Failure> {
+        let files = self.run(&["ls-files", "-z"], &[])?.stdout;
+        let is_usual = |name: &String| Path::new(name).file_name().is_some_and(|own| own == usual);
+        let mut found: Vec<String> = zeroed(&files).filter(is_usual).collect();
+        let pattern = "^[\"']?schema[\"']?[[:space:]]*:[[:space:]]*[\"']?project/";
+        let mut command = git(&self.top);
+        command.args(["grep", "--cached", "-l", "-z", "-I", "-E", pattern, "--", "*.yaml", "*.yml"]);
+        let said = command.env("GIT_INDEX_FILE", self.folder.path().join("index")).output().map_err(|error| no_git(&error))?;
+        // Nothing found is a failure to `git grep`, and nothing to us.
+        found.extend(zeroed(&said.stdout));
+        found.sort();
+        found.dedup();
+        found.retain(|name| !fs::symlink_metadata(self.top.join(name)).is_ok_and(|there| there.is_file()));
+        Ok(found)
+    }
+
+    /// The other repository that a path in a file of the checkout leads into or holds, in words that people know; `None` if there is none.
+    #[must_use]
+    pub fn module_at(&self, base: &Path, path: &str) -> Option<String> {
+        let mut there = PathBuf::new();
+        for part in base.join(path).components() {
+            match part {
+                Component::ParentDir => drop(there.pop()),
+                Component::CurDir => {}
+                part => there.push(part),
+            }
+        }
+        let found = self.modules.iter().find(|module| module.starts_with(&there) || there.starts_with(module))?;
+        Some(self.worded(&found.display().to_string()))
     }
 
     /// As it is asked for: `git:origin/main`.
@@ -163,9 +218,12 @@ impl Revision {
     }
 
     /// Checks out what lies in a folder of the repository.
-    fn fill(&self, inner: &Path) -> Result<(), Failure> {
+    fn fill(&mut self, inner: &Path) -> Result<(), Failure> {
         self.run(&["read-tree", &self.commit], &[])?;
         let files = self.run(&["ls-files", "-z"], &[])?.stdout;
+        let staged = self.run(&["ls-files", "--stage", "-z"], &[])?.stdout;
+        self.modules =
+            zeroed(&staged).filter_map(|entry| Some(self.root.join(entry.strip_prefix("160000 ")?.split_once('\t')?.1))).collect();
         // Names are bytes, and a folder's files begin with its name.
         let prefix = if inner.as_os_str().is_empty() { Vec::new() } else { format!("{}/", slashed(inner)).into_bytes() };
         let below: Vec<u8> = files.split_inclusive(|byte| *byte == 0).filter(|name| name.starts_with(&prefix)).flatten().copied().collect();
@@ -263,6 +321,11 @@ fn commit_of(name: &str, top: &Path) -> Result<String, Failure> {
     };
     let message = format!("there is no revision `{name}` in this repository{why}");
     Err(vec![Problem::in_file("FD0612", &format!("{PREFIX}{name}"), message).remedy(remedy)].into())
+}
+
+/// What git tells with a zero behind each.
+fn zeroed(told: &[u8]) -> impl Iterator<Item = String> {
+    told.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned())
 }
 
 /// A path with `/` between its parts, as git writes it.

@@ -472,11 +472,11 @@ impl IncidentFiles {
         }
     }
 
-    /// BLAKE3 of all files and their paths, hexadecimal.
+    /// BLAKE3 of all files and their paths, hexadecimal, and of what an incident was recorded in elsewhere.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub fn hash(&self) -> Result<String, Failure> {
+    pub fn hash(&self, incident: &Incident) -> Result<String, Failure> {
         let mut hasher = blake3::Hasher::new();
         let mut add = |path: &str, bytes: &[u8]| {
             hasher.update(format!("{path}\n{}\n", bytes.len()).as_bytes());
@@ -488,6 +488,13 @@ impl IncidentFiles {
                 let files: std::io::Result<Vec<(Vec<u8>, String)>> = list();
                 let files = files.with_context(|| format!("cannot read the folder {}", folder.display()))?;
                 files.iter().for_each(|(bytes, path)| add(path, bytes));
+                for (path, _) in incident.evidence().filter(|(path, _)| leaves(path)) {
+                    let place = folder.join(path);
+                    let inner = if place.is_dir() { load::files_below(&place) } else { Ok(vec![place.clone()]) };
+                    let all = inner.and_then(|all| all.iter().map(|file| load::bytes(file)).collect::<std::io::Result<Vec<_>>>());
+                    let all = all.with_context(|| format!("cannot read {}", place.display()))?;
+                    all.iter().for_each(|bytes| add(path, bytes));
+                }
             }
             Self::Embedded(embedded) => embedded.files.iter().for_each(|(path, text)| add(path, text.as_bytes())),
         }
@@ -519,6 +526,12 @@ impl Files for IncidentFiles {
             Self::Embedded(embedded) => Ok(embedded.files.iter().map(|(name, _)| (*name).to_owned()).collect()),
         }
     }
+}
+
+/// Whether a path in a folder leads out of it.
+fn leaves(path: &str) -> bool {
+    let path = Path::new(path);
+    path.is_absolute() || path.components().any(|part| part == std::path::Component::ParentDir)
 }
 
 fn read_text(path: &Path) -> Result<String, String> {

@@ -91,6 +91,14 @@ pub struct HumanDeed {
     pub what: String,
 }
 
+impl Incident {
+    /// What it was recorded in: paths from its folder on, and where it names them.
+    pub fn evidence(&self) -> impl Iterator<Item = (&str, &Place)> {
+        let beside = self.alerts.iter().chain(&self.watched).map(|file| (file.path.as_str(), &file.place));
+        std::iter::once((self.recording.path.as_str(), &self.recording.place)).chain(beside)
+    }
+}
+
 /// Where the samples are, and in which format.
 #[derive(Clone, Debug)]
 pub struct RecordingSource {

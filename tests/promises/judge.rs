@@ -284,6 +284,85 @@ fn a_link_that_leads_out_of_the_repository_does_not_judge() {
     gate(folder.path(), "").exits(2).says("FD0613").says("the link main:scenarios/bad.yaml leads out of the repository");
 }
 
+/// A project file of another name, or in another place, would bring its own judge along.
+#[cfg(unix)]
+#[test]
+fn a_project_that_was_moved_is_told_before_all_else_and_does_not_choose_its_judge() {
+    let loosen = |folder: &Path, name: &str| edit(folder, name, "pairs: 2", "pairs: 1");
+    let linked = |folder: &Path| {
+        fs::rename(folder.join("firedrill.yaml"), folder.join("other.yaml")).unwrap();
+        loosen(folder, "other.yaml");
+        std::os::unix::fs::symlink("other.yaml", folder.join("firedrill.yaml")).unwrap();
+    };
+    check(linked, &["pairs were 2, and are 1"]);
+    let folder = repository();
+    fs::rename(folder.path().join("firedrill.yaml"), folder.path().join("other.yaml")).unwrap();
+    let done = firedrill(folder.path(), &words("gate --baseline git:main --out out --project other.yaml")).exits(1);
+    done.says("✗ the project firedrill.yaml of main (")
+        .says("is gone, and what it asked for does not judge this one")
+        .says("broken: the change edits its own judge");
+    let approved = words("gate --baseline git:main --out out --project other.yaml --accept-judge-change alice");
+    firedrill(folder.path(), &approved).exits(0).says("approved by alice");
+}
+
+#[test]
+fn who_approves_is_a_line_of_plain_text() {
+    let folder = repository();
+    edit(folder.path(), "firedrill.yaml", "pairs: 2", "pairs: 1");
+    for nobody in ["", "  ", "<script>", "ada\n\n## held", "\u{1b}[31mada"] {
+        let arguments = ["gate", "--baseline", "git:main", "--out", "out", "--accept-judge-change", nobody];
+        firedrill(folder.path(), &arguments).exits(2).says("names nobody");
+        assert!(!folder.path().join("out").exists());
+    }
+    gate(folder.path(), "--accept-judge-change ada@example.org").exits(0).says("approved by ada@example.org");
+}
+
+#[test]
+fn what_a_scenario_says_of_its_variants_is_told() {
+    check(
+        |folder| edit(folder, "scenarios/bad-release.yaml", "horizon:", "chaos: { variants: 0 }\nhorizon:"),
+        &["scenario bad-release was changed"],
+    );
+}
+
+#[test]
+fn what_an_incident_was_recorded_in_elsewhere_belongs_to_it_and_must_be_in_the_repository() {
+    let folder = release_project();
+    let incident = common::root().join("incidents/retry-storm");
+    let read = |name: &str| fs::read_to_string(incident.join(name)).unwrap();
+    let (text, recording) = (read("incident.yaml"), read("recording.jsonl"));
+    assert!(text.contains("recording.jsonl"));
+    write(folder.path(), "incidents/storm/incident.yaml", &text.replace("recording.jsonl", "../../shared/recording.jsonl"));
+    write(folder.path(), "shared/recording.jsonl", &recording);
+    edit(folder.path(), "firedrill.yaml", "rules: [rules]", "incidents: [incidents]");
+    edit(folder.path(), "firedrill.yaml", "policies: [policies]", "policies: [break-retry-storm]");
+    edit(folder.path(), "firedrill.yaml", "scenarios: [scenarios]", "scenarios: [calm]");
+    committed(folder.path());
+    gate(folder.path(), "--pairs 1").exits(0);
+    let shorter: String = recording.lines().take(recording.lines().count() - 1).map(|line| format!("{line}\n")).collect();
+    write(folder.path(), "shared/recording.jsonl", &shorter);
+    gate(folder.path(), "--pairs 1").exits(1).says("✗ what was recorded of incident retry-storm-recorded");
+    write(folder.path(), "shared/recording.jsonl", &recording);
+    let outside = tempfile::tempdir().unwrap();
+    write(outside.path(), "recording.jsonl", &recording);
+    let there = outside.path().join("recording.jsonl").display().to_string();
+    write(folder.path(), "incidents/storm/incident.yaml", &text.replace("recording.jsonl", &there));
+    git(folder.path(), &["commit", "--quiet", "--all", "--message", "outside"]);
+    gate(folder.path(), "--pairs 1").exits(2).says("FD0617").says("lies outside of the repository");
+}
+
+#[test]
+fn what_lies_in_another_repository_does_not_judge() {
+    let folder = release_project();
+    let inner = folder.path().join("scenarios/shared");
+    fs::create_dir(&inner).unwrap();
+    fs::rename(folder.path().join("scenarios/bad-release.yaml"), inner.join("bad-release.yaml")).unwrap();
+    committed(&inner);
+    committed(folder.path());
+    let done = gate(folder.path(), "").exits(2).says("FD0618").says("main:scenarios/shared is another repository (a git submodule)");
+    assert!(!folder.path().join("out").exists(), "{}", done.told);
+}
+
 #[test]
 fn without_git_the_gate_says_what_is_missing() {
     let folder = repository();

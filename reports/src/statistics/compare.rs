@@ -17,6 +17,10 @@ pub enum Conclusion {
     Broken,
 }
 
+/// Fewer pairs do not tell that a candidate is good enough: all of four lie on one side of what is allowed once in sixteen times although as many as not
+/// would lie beyond it.
+const FEWEST_PAIRS: u64 = 5;
+
 /// How mean non-inferiority is tested. The defaults are those of the documentation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NonInferiority {
@@ -42,7 +46,7 @@ impl NonInferiority {
     /// Compares pairs (baseline, candidate) of a cost within one class; `None` without pairs.
     ///
     /// dᵢ = Bᵢ − Aᵢ − max(margin · Ā, least). Held if the upper bound of the mean of d is below 0, broken if the lower
-    /// bound is above 0. If every Bᵢ ≤ Aᵢ, or all dᵢ are equal, no resampling is needed.
+    /// bound is above 0. If every Bᵢ ≤ Aᵢ, or all dᵢ are equal, no resampling is needed. Fewer than five pairs are held only if every Bᵢ ≤ Aᵢ.
     #[must_use]
     pub fn compare(&self, pairs: &[(f64, f64)]) -> Option<Comparison> {
         self.compare_classes(&[pairs])
@@ -66,8 +70,8 @@ impl NonInferiority {
         let mean = excess.iter().sum::<f64>() / n;
         let decided_directly = never_worse || bounds.lower == bounds.upper;
         let conclusion = match () {
-            () if never_worse || bounds.upper < 0.0 => Conclusion::Held,
-            () if bounds.lower > 0.0 || bounds.lower == bounds.upper => Conclusion::Broken,
+            () if never_worse || bounds.upper < 0.0 && excess.len() as u64 >= FEWEST_PAIRS => Conclusion::Held,
+            () if bounds.lower > 0.0 || bounds.lower == bounds.upper && bounds.upper >= 0.0 => Conclusion::Broken,
             () => Conclusion::Inconclusive,
         };
         let pairs_needed = (conclusion == Conclusion::Inconclusive).then(|| pairs_needed(n, mean, bounds.lower, bounds.upper)).flatten();
@@ -113,7 +117,7 @@ fn pairs_needed(n: f64, mean: f64, low: f64, high: f64) -> Option<u64> {
     let reach = if mean < 0.0 { high - mean } else { mean - low };
     let factor = reach / mean.abs();
     let needed = libm::ceil(n * factor * factor);
-    (needed.is_finite() && needed < 1e7).then_some((needed as u64).max(n as u64 + 1))
+    (needed.is_finite() && needed < 1e7).then_some((needed as u64).max(n as u64 + 1).max(FEWEST_PAIRS))
 }
 
 /// How catastrophes are tested: pairs where the candidate is catastrophic and the baseline is not.
@@ -231,6 +235,35 @@ mod tests {
         let result = compare(&pairs);
         assert_eq!(result.conclusion, Conclusion::Inconclusive);
         assert!(result.pairs_needed.is_some_and(|needed| (11..100).contains(&needed)), "{result:?}");
+    }
+
+    #[test]
+    fn fewer_than_five_pairs_never_hold_unless_none_is_worse() {
+        let within = [(100.0, 101.0), (100.0, 90.0), (100.0, 95.0), (100.0, 92.0)];
+        let few = compare(&within);
+        assert_eq!((few.conclusion, few.pairs_needed), (Conclusion::Inconclusive, Some(5)), "{few:?}");
+        assert_eq!(compare(&[(100.0, 101.0)]).conclusion, Conclusion::Inconclusive);
+        assert_eq!(compare(&[(100.0, 200.0)]).conclusion, Conclusion::Broken);
+        let enough: Vec<_> = within.into_iter().chain([(100.0, 91.0)]).collect();
+        assert_eq!(compare(&enough).conclusion, Conclusion::Held);
+    }
+
+    /// Pairs whose mean excess is just what is not allowed any more.
+    #[test]
+    fn few_pairs_of_a_candidate_that_is_just_too_bad_pass_in_at_most_a_twentieth_of_all_gates() {
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        let mut normal = || normal_quantile((f64::from(random.next_u32()) + 0.5) / 4_294_967_296.0);
+        for n in [2, 3, 5, 8, 12] {
+            let test = NonInferiority { resamples: 500, ..NonInferiority::with_least_margin(5.0) };
+            let held = (0..400).filter(|_| {
+                let pairs: Vec<(f64, f64)> = (0..n).map(|_| (0.0, 5.0 + 20.0 * normal())).collect();
+                let found = test.compare(&pairs).unwrap();
+                // Few that are never worse hold by that alone.
+                found.conclusion == Conclusion::Held && (n >= FEWEST_PAIRS || pairs.iter().any(|(baseline, candidate)| candidate > baseline))
+            });
+            let held = held.count();
+            assert!(held <= if n < FEWEST_PAIRS { 0 } else { 20 }, "{held} of 400 gates of {n} pairs passed");
+        }
     }
 
     #[test]

@@ -18,6 +18,15 @@ pub fn normal_quantile(probability: f64) -> f64 {
     bisect(-40.0, 40.0, |z| normal_cdf(z) < probability)
 }
 
+/// The inverse of Student's distribution function with so many degrees of freedom, for a probability strictly between 1/2 and 1: what the normal
+/// quantile becomes where the spread is estimated from few values.
+#[must_use]
+pub fn student_quantile(probability: f64, degrees: u64) -> f64 {
+    let degrees = degrees as f64;
+    let beyond = |t: f64| 0.5 * beta_cdf(0.5 * degrees, 0.5, degrees / (degrees + t * t));
+    bisect(0.0, 1e6, |t| 1.0 - beyond(t) < probability)
+}
+
 /// The largest success probability that `successes` of `trials` do not exclude, one-sided (Clopper and Pearson 1934).
 ///
 /// It solves P(X ≤ successes) = 1 − `confidence`, and is 1 when every trial succeeded or there was none.
@@ -112,7 +121,17 @@ fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use statrs::distribution::{Beta, ContinuousCDF, Normal};
+    use statrs::distribution::{Beta, ContinuousCDF, Normal, StudentsT};
+
+    #[test]
+    fn student_s_quantiles_agree_with_statrs_and_are_the_normal_ones_in_the_end() {
+        for (degrees, level) in [(1, 0.975), (2, 0.975), (4, 0.975), (9, 0.999), (299, 0.995)] {
+            let oracle = StudentsT::new(0.0, 1.0, degrees as f64).unwrap().inverse_cdf(level);
+            let found = student_quantile(level, degrees);
+            assert!((found - oracle).abs() < 1e-6 * oracle, "{found} and {oracle} with {degrees}");
+        }
+        assert!((student_quantile(0.975, 100_000) - normal_quantile(0.975)).abs() < 1e-3);
+    }
 
     proptest! {
         #[test]

@@ -9,6 +9,8 @@ use crate::words::counted;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JudgePart {
+    /// The project file itself.
+    Project,
     /// What must hold.
     Threshold,
     /// How many seeds each scenario is played on.

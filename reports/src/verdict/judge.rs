@@ -45,7 +45,7 @@ pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[Inciden
     let idle = if settings.narrowed { Vec::new() } else { idle_policies(candidate, settings) };
     let pooled = settings.thresholds.iter().map(|threshold| judge_pooled(threshold, &exercised, candidate, settings));
     let thresholds = pooled.filter(|found| !settings.narrowed || found.figure.is_some()).collect();
-    let costs = if baseline.is_some() { compare_costs(&paired, settings) } else { Vec::new() };
+    let costs = if baseline.is_some() { compare_costs_both_ways(&paired, settings) } else { Vec::new() };
     let mut judgement = Judgement {
         schema: SCHEMA.to_owned(),
         judge_changes: settings.judge_changes.clone(),
@@ -175,7 +175,8 @@ fn by_class(cases: &[Case]) -> BTreeMap<&Name, Vec<&Case>> {
 }
 
 fn judge_class(class: &Name, outcomes: &[&Outcome], pairs: &[Pair], settings: &JudgeSettings) -> ClassVerdict {
-    let exercise = judge_exercise(outcomes);
+    let rehearsed: Vec<&Outcome> = outcomes.iter().copied().filter(|outcome| !settings.added.contains(&outcome.scenario)).collect();
+    let exercise = judge_exercise(if rehearsed.is_empty() { outcomes } else { &rehearsed });
     let told = Telling::of(exercise.verdict == Verdict::Held, outcomes);
     let judged = |outcomes: &[&Outcome]| -> Vec<ThresholdVerdict> {
         let answered: Vec<&Outcome> = outcomes.iter().copied().filter(|outcome| told.answers_for(outcome)).collect();
@@ -197,9 +198,13 @@ fn judge_class(class: &Name, outcomes: &[&Outcome], pairs: &[Pair], settings: &J
     });
     let scenarios: Vec<ScenarioVerdict> = scenarios.collect();
     let pairs: Vec<Pair> = pairs.iter().copied().filter(|(_, candidate)| told.answers_for(candidate)).collect();
-    let mut costs = if told == Telling::Nothing { Vec::new() } else { compare_costs(std::slice::from_ref(&pairs), settings) };
+    let mut costs = if told == Telling::Nothing { Vec::new() } else { compare_costs_both_ways(std::slice::from_ref(&pairs), settings) };
     costs.iter_mut().for_each(|found| found.verdict = told.weighed(found.verdict));
     let mut tail = if told == Telling::Nothing { None } else { judge_tail(&pairs, settings) };
+    if !settings.added.is_empty() && tail.is_some() {
+        let own = judge_tail(&without_added(&pairs, settings), settings);
+        tail = [tail, own].into_iter().flatten().reduce(|all, own| if own.verdict > all.verdict { own } else { all });
+    }
     tail.iter_mut().for_each(|found| found.verdict = told.weighed(found.verdict));
     let verdicts = thresholds.iter().map(|found| found.verdict).chain(scenarios.iter().map(|found| found.verdict));
     let verdicts = verdicts.chain(costs.iter().map(|found| found.verdict)).chain(tail.iter().map(|found| found.verdict));
@@ -356,6 +361,29 @@ fn judge_pooled(threshold: &Threshold, exercised: &[&Outcome], candidate: &[Case
     })
 }
 
+/// Each cost over all runs, or over those of scenarios that the change does not bring along if these tell worse: many runs of no consequence would
+/// otherwise outweigh the few that matter.
+fn compare_costs_both_ways(classes: &[Vec<Pair>], settings: &JudgeSettings) -> Vec<CostVerdict> {
+    let mut all = compare_costs(classes, settings);
+    if settings.added.is_empty() {
+        return all;
+    }
+    let rehearsed: Vec<Vec<Pair>> = classes.iter().map(|pairs| without_added(pairs, settings)).collect();
+    for own in compare_costs(&rehearsed, settings) {
+        match all.iter_mut().find(|found| found.measure == own.measure) {
+            Some(found) if own.verdict > found.verdict => *found = own,
+            Some(_) => {}
+            None => all.push(own),
+        }
+    }
+    all
+}
+
+/// The runs of scenarios that the change does not bring along.
+fn without_added<'a>(pairs: &[Pair<'a>], settings: &JudgeSettings) -> Vec<Pair<'a>> {
+    pairs.iter().copied().filter(|(_, candidate)| !settings.added.contains(&candidate.scenario)).collect()
+}
+
 /// Each cost over classes, each class with the margin of its own baseline.
 fn compare_costs(classes: &[Vec<Pair>], settings: &JudgeSettings) -> Vec<CostVerdict> {
     let compared = settings.costs.iter().filter_map(|&(measure, least_margin)| {
@@ -500,6 +528,26 @@ mod tests {
         assert_eq!((breach.place.as_str(), breach.what.as_str()), ("storm", "time_to_recover max < 5m: found 15m (n = 2)"));
         assert_eq!(breach.command.as_deref(), Some("firedrill run storm --seed 2"));
         assert_eq!(judgement.classes[0].verdict, Verdict::Held, "leak");
+    }
+
+    #[test]
+    fn scenarios_that_the_change_brings_along_do_not_outweigh_the_others() {
+        let lose = |minutes: f64| move |outcome: &mut Outcome| outcome.user_minutes_lost = minutes;
+        let of = |scenario: &str, seed: u64, minutes: f64| {
+            let mut own = case("storm", seed, lose(minutes));
+            own.outcome.scenario = Name::new(scenario);
+            own
+        };
+        let side = |minutes: f64| -> Vec<Case> {
+            let added = (0..20).map(|seed| of("added", seed, 100_000.0 + seed as f64));
+            (0..5).map(|seed| of("old", seed, minutes + seed as f64)).chain(added).collect()
+        };
+        let verdict = |added: Vec<Name>| judge(&side(4_000.0), Some(&side(100.0)), &[], &JudgeSettings { added, ..settings(&[]) });
+        assert!(verdict(Vec::new()).classes[0].costs.iter().all(|cost| cost.verdict == Verdict::Held), "the many say that it is as good");
+        let guarded = verdict(vec![Name::new("added")]);
+        let broken: Vec<_> = guarded.classes[0].costs.iter().filter(|cost| cost.verdict == Verdict::Broken).collect();
+        assert_eq!((broken.len(), broken[0].comparison.n, broken[0].measure.word()), (1, 5, "user_minutes_lost"));
+        assert!(guarded.costs.iter().any(|cost| cost.verdict == Verdict::Broken), "over all classes, too");
     }
 
     #[test]

@@ -122,6 +122,9 @@ pub struct JudgeSettings {
     pub only_notify: Vec<Name>,
     /// One-sided level of the comparisons with the baseline, 0 to 1.
     pub alpha: f64,
+    /// Scenarios that the change brings along. They can make a verdict worse and never better: what is found over all runs of a class must hold over
+    /// those of the other scenarios alone, too.
+    pub added: Vec<Name>,
     /// What the change does to its own judge: without an approval that alone breaks a verdict.
     pub judge_changes: Vec<JudgeChange>,
     /// Who approved that; `None`: nobody.
@@ -146,6 +149,7 @@ impl Default for JudgeSettings {
             narrowed: false,
             only_notify: Vec::new(),
             alpha: PLANNED_ALPHA,
+            added: Vec::new(),
             judge_changes: Vec::new(),
             approval: None,
             cut_short: None,

@@ -10,7 +10,10 @@ use firedrill_scenarios::variants::Ranges;
 use super::side::{Recorded, Side};
 use super::thresholds::Thresholds;
 use crate::cli::OnInconclusive;
+use crate::failure::Failure;
 use crate::project::Project;
+use crate::revision::Revision;
+use crate::sources::PROJECT_FILE;
 
 /// All of it, in the order in which a project file says it.
 pub(super) fn changes(old: &Side, new: &Side) -> Vec<JudgeChange> {
@@ -22,6 +25,15 @@ pub(super) fn changes(old: &Side, new: &Side) -> Vec<JudgeChange> {
     let of_policy = |policy| JudgeChange::new(JudgePart::Evidence, format!("what drills have shown of policy {policy} was changed"));
     found.extend(evidence.map(of_policy));
     found
+}
+
+/// Of a revision at which this project was not there: it may have had another name, or lain elsewhere.
+pub(super) fn of_moved(revision: &Revision) -> Result<Vec<JudgeChange>, Failure> {
+    let of_one = |file: String| {
+        let what = format!("the project {file} of {} is gone, and what it asked for does not judge this one", revision.told());
+        JudgeChange::new(JudgePart::Project, what)
+    };
+    Ok(revision.projects_gone(PROJECT_FILE)?.into_iter().map(of_one).collect())
 }
 
 fn of_project(old: &Project, new: &Project) -> Vec<JudgeChange> {
@@ -92,6 +104,12 @@ pub(super) fn is_other(old: &Scenario, new: &Scenario) -> bool {
         || names(&old.rules) != names(&new.rules)
         || name(&old.alertmanager) != name(&new.alertmanager)
         || name(&old.silences) != name(&new.silences)
+        || variants(old) != variants(new)
+}
+
+/// What a scenario says of its variants.
+fn variants(scenario: &Scenario) -> Option<Ranges> {
+    scenario.chaos.as_deref().map(|own| Ranges::of(&[Some(own)]))
 }
 
 fn of_incident(old: &Recorded, new: Option<&Recorded>) -> Vec<JudgeChange> {
@@ -105,5 +123,6 @@ fn of_incident(old: &Recorded, new: Option<&Recorded>) -> Vec<JudgeChange> {
         return vec![JudgeChange::new(JudgePart::Expect, what)];
     }
     let is_other = old.hash != new.hash;
-    is_other.then(|| JudgeChange::new(JudgePart::Incident, format!("a file of incident {name} was changed"))).into_iter().collect()
+    let what = format!("what was recorded of incident {name}, or something else in its folder, was changed");
+    is_other.then(|| JudgeChange::new(JudgePart::Incident, what)).into_iter().collect()
 }

@@ -37,11 +37,22 @@ const TAIL_PAIRS: u64 = 299;
 pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     let _rooms =
         [Some(Room::make("--out", &arguments.out)?), arguments.cache.as_deref().map(|folder| Room::make("--cache", folder)).transpose()?];
+    arguments.accept_judge_change.as_deref().map_or(Ok(()), is_a_name)?;
     let prepared = Prepared::of(arguments, output)?;
     remembering(arguments, &prepared, output, |known| match arguments.partition {
         Some(share) => partition::write(arguments, &prepared, share, known.0, output),
         None => verdict(arguments, &prepared, known, output),
     })
+}
+
+/// An approval stands in every output, so it is one line of plain text: a name, an address, a ticket.
+fn is_a_name(approval: &str) -> Result<(), Failure> {
+    let is_plain = |letter: char| letter.is_alphanumeric() || " .,;:@/#+-_=?&()'".contains(letter);
+    if !approval.trim().is_empty() && approval.chars().count() <= 200 && approval.chars().all(is_plain) {
+        return Ok(());
+    }
+    let message = format!("`--accept-judge-change` names nobody: {approval:?}");
+    Err(Failure::argument(message, "write who approves, in letters, digits and spaces, such as `ada` or `ada in PR #12`"))
 }
 
 /// Judges for a promotion: the same, its reports written, and nothing of it told.

@@ -21,7 +21,7 @@ use crate::load;
 use crate::output::{Output, write_files};
 
 /// The version of the file.
-const SCHEMA: &str = "firedrill.partition/1";
+const SCHEMA: &str = "firedrill.partition/2";
 
 /// What a partition leaves behind.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub(super) struct PartitionDocument {
     /// What everything depends on that it has read: what it is, and the hash of it.
     inputs: BTreeMap<String, String>,
     entries: Entries,
+    /// BLAKE3 of the entries as they are written, hexadecimal: so that a file that was damaged on its way is noticed.
+    checksum: String,
 }
 
 /// What of the command line decides what is played and how it is judged.
@@ -119,6 +121,7 @@ pub(super) fn write(arguments: &GateArgs, prepared: &Prepared, share: Share, kno
         let answers = plan.cells(*scenario).flat_map(|cell| cell.answers.iter().map(|answer| cell.key(answer)).collect::<Vec<_>>());
         answers.zip(cases).for_each(|(key, case)| kept.keep(&key, *seed, &case.outcome));
     }
+    let entries = kept.entries();
     let document = PartitionDocument {
         schema: SCHEMA.to_owned(),
         engine: ENGINE.to_owned(),
@@ -126,7 +129,8 @@ pub(super) fn write(arguments: &GateArgs, prepared: &Prepared, share: Share, kno
         count,
         arguments: ArgumentsDocument::of(arguments),
         inputs: inputs(prepared),
-        entries: kept.entries(),
+        checksum: checksum(&entries),
+        entries,
     };
     let name = format!("partition-{number}-of-{count}.json");
     let text = serde_json::to_string(&document).expect("outcomes are plain data");
@@ -253,7 +257,15 @@ fn document(path: &Path) -> Result<PartitionDocument, Failure> {
     if document.count == 0 || document.number == 0 || document.number > document.count {
         return Err(wrong(format!("says that it is partition {} of {}", document.number, document.count)));
     }
+    if document.checksum != checksum(&document.entries) {
+        return Err(wrong("is not as it was written: its outcomes do not have its checksum".to_owned()));
+    }
     Ok(document)
+}
+
+fn checksum(entries: &Entries) -> String {
+    let text = serde_json::to_string(entries).expect("outcomes are plain data");
+    blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
 /// What keeps files from being the partitions of one gate.

@@ -73,6 +73,10 @@ impl Prepared {
         let (plan, narrowed) = (Plan::new(campaign, baseline_rules), !arguments.scenarios.is_empty());
         let mut notes = of_revision(&reference);
         notes.extend(at_stage(arguments.stage.stage(), &left_out));
+        let is_idle = terms.changes.is_empty() && arguments.accept_judge_change.is_some();
+        notes.extend(
+            is_idle.then(|| "`--accept-judge-change` accepts nothing here: nothing that judges this candidate was changed".to_owned()),
+        );
         Ok(Self { notes, terms, contest, plan, chaos, replays, command, narrowed, _reference: reference })
     }
 
@@ -100,6 +104,7 @@ impl Prepared {
             narrowed: self.narrowed,
             seed: self.terms.first,
             command: self.command.clone(),
+            added: self.terms.added.clone(),
             judge_changes: self.terms.changes.clone(),
             approval: self.terms.approval.clone(),
             cut_short: at.cut_short,

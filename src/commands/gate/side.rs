@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::{Located, Problem};
+use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::incident::Incident;
 
@@ -67,7 +67,7 @@ impl Side {
 
 fn recorded(argument: String) -> Result<Recorded, Failure> {
     let (incident, files) = sources::incident(&argument, Path::new("."))?;
-    Ok(Recorded { hash: files.hash()?, argument, incident })
+    Ok(Recorded { hash: files.hash(&incident)?, argument, incident })
 }
 
 /// What a candidate is compared with.
@@ -96,7 +96,9 @@ impl Reference {
         let read = || {
             let home = Home::at(&place.display().to_string())?;
             stays_inside(&revision, &home)?;
-            Side::of(home, arguments)
+            let side = Side::of(home, arguments)?;
+            side.incidents.iter().try_for_each(|recorded| evidence_stays_inside(&revision, recorded))?;
+            Ok(side)
         };
         match read() {
             Ok(side) => Ok(Self::Revision(revision, Some(Box::new(side)))),
@@ -125,6 +127,25 @@ fn stays_inside(revision: &Revision, home: &Home) -> Result<(), Failure> {
         Problem::at("FD0617", &named.place, message)
             .remedy("put it into the repository, or name the baseline's policies: `--baseline FILE`")
     };
-    let problems: Vec<Problem> = all.filter(is_outside).map(problem).collect();
+    let of_module = |named: &Located<Name>| {
+        let module = revision.module_at(&home.base, &named.value)?;
+        let message = format!("{module} is another repository (a git submodule), and nobody knows what was in it at this revision");
+        Some(Problem::at("FD0618", &named.place, message).remedy("put what judges a change into this repository"))
+    };
+    let outside = all.clone().filter(is_outside).map(problem);
+    let problems: Vec<Problem> = outside.chain(all.filter_map(of_module)).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Input(problems)) }
+}
+
+/// The same of what an incident was recorded in.
+fn evidence_stays_inside(revision: &Revision, recorded: &Recorded) -> Result<(), Failure> {
+    let argument = Path::new(&recorded.argument);
+    let folder = if argument.is_dir() { argument } else { argument.parent().unwrap_or(argument) };
+    let problem = |(path, place): (&str, &Place)| {
+        let message = format!("{path} lies outside of the repository, and nobody knows what it was at this revision");
+        Problem::at("FD0617", place, message).remedy("put it into the incident's folder")
+    };
+    let outside = recorded.incident.evidence().filter(|(path, _)| !revision.holds(folder, path));
+    let problems: Vec<Problem> = outside.map(problem).collect();
     if problems.is_empty() { Ok(()) } else { Err(Failure::Input(problems)) }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use firedrill_core::name::Name;
 use firedrill_reports::verdict::JudgeChange;
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::document::chaos::ChaosDocument;
 
-use super::changes::{changes, is_other};
+use super::changes::{changes, is_other, of_moved};
 use super::side::{Reference, Side};
 use super::thresholds::Thresholds;
 use crate::cli::{GateArgs, OnInconclusive};
@@ -29,6 +30,8 @@ pub(super) struct Terms {
     pub incidents: Vec<Named>,
     /// Within what variants are drawn; `None` if none are played.
     pub chaos: Option<ChaosDocument>,
+    /// The scenarios that the change brings along, where another project than the change's judges.
+    pub added: Vec<Name>,
     /// What the change does to the judge.
     pub changes: Vec<JudgeChange>,
     /// Who approved that.
@@ -51,13 +54,22 @@ impl Terms {
             scenarios: chosen,
             incidents: own.incidents.iter().map(|recorded| Named::here(&recorded.argument)).collect(),
             chaos: project.chaos.clone(),
+            added: Vec::new(),
             changes: Vec::new(),
             approval: None,
             elsewhere: None,
         };
+        if let Reference::Revision(revision, None) = reference {
+            terms.changes = of_moved(revision)?;
+            terms.approval.clone_from(&arguments.accept_judge_change);
+        }
         let Some((revision, judge)) = reference.at_revision() else { return Ok(terms) };
         terms.changes = changes(judge, own);
         terms.approval.clone_from(&arguments.accept_judge_change);
+        if terms.approval.is_none() {
+            let added = own.scenarios.iter().filter(|scenario| judge.scenario(&scenario.name).is_none());
+            terms.added = added.map(|scenario| scenario.name.clone()).collect();
+        }
         if terms.approval.is_none() && !terms.changes.is_empty() {
             terms.of_judge(own, judge, arguments);
             let name = revision.argument();
