@@ -1,4 +1,4 @@
-//! What PromQL means here, told in scripts of the test language; the corpus holds Prometheus' own, which run with the feature `corpus-tests`.
+//! What PromQL means here, told in scripts of the test language; the corpus holds Prometheus' own, which `cargo test --test corpus` runs.
 
 use firedrill_telemetry::promqltest::{Outcome, run};
 

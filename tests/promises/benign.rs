@@ -1,8 +1,9 @@
 //! Where the right answer is to do nothing, or to call somebody: benign events, broken telemetry, actuators that lie, and a fault that nobody knows.
 
 use crate::common;
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::common::{edited, root};
 use firedrill::drill::{Answer, Arm, Drill, Played, Remembered, Rules};
@@ -70,8 +71,12 @@ fn scenario(text: &str) -> Arc<Scenario> {
     Arc::new(read_scenario("scenario.yaml", text).unwrap_or_else(|problems| panic!("{}", problems[0].render(false))))
 }
 
+/// The library's scenarios by name, read once for all.
+static LIBRARY: LazyLock<BTreeMap<&str, Arc<Scenario>>> =
+    LazyLock::new(|| library::ENTRIES.iter().map(|entry| (entry.name, scenario(entry.text))).collect());
+
 fn named(name: &str) -> Arc<Scenario> {
-    scenario(library::get(name).unwrap().1)
+    Arc::clone(&LIBRARY[name])
 }
 
 /// All rules of the library.
@@ -227,8 +232,8 @@ const ACTING: [(&str, &str, Edits); 20] = [
     ("break-hanging-dependency", "slow-recommendations", &[("horizon: 35m", "horizon: 22m")]),
     ("break-retry-storm", "retry-storm", &[]),
     ("clear-filling-volume", "disk-fills", &[("horizon: 35m", "horizon: 22m")]),
-    ("drain-lost-zone", "zone-loss", &[]),
-    ("drain-sick-replica", "crash-loop-one-replica", &[]),
+    ("drain-lost-zone", "zone-loss", &[("horizon: 40m", "horizon: 22m")]),
+    ("drain-sick-replica", "crash-loop-one-replica", &[("horizon: 35m", "horizon: 22m")]),
     ("fail-over-lost-primary", "payments-loses-its-database", &[("horizon: 26m", "horizon: 10m")]),
     ("flush-unreadable-entries", "spoilt-entries", &[("horizon: 30m", "horizon: 22m")]),
     ("isolate-slow-dependency", "slow-database", &[("horizon: 35m", "horizon: 22m")]),
@@ -237,9 +242,9 @@ const ACTING: [(&str, &str, Edits); 20] = [
     ("replace-starved-node", "node-fails-slowly", &[("horizon: 35m", "horizon: 22m")]),
     ("reset-starving-pool", "connection-leak", &[("horizon: 35m", "horizon: 22m")]),
     ("restart-before-oom", "memory-leak-to-oom", &[]),
-    ("restart-crashed-or-hung", "hang-one-replica", &[]),
+    ("restart-crashed-or-hung", "hang-one-replica", &[("horizon: 35m", "horizon: 22m")]),
     ("revert-config-drift", "config-drift", &[("horizon: 30m", "horizon: 22m")]),
-    ("rollback-on-regression", "bad-deploy-errors", &[]),
+    ("rollback-on-regression", "bad-deploy-errors", &[("horizon: 35m", "horizon: 22m")]),
     ("scale-back-thread-limit", "thread-limit", &[("horizon: 30m", "horizon: 22m")]),
     ("scale-on-saturation", "traffic-surge", &[]),
     ("scale-out-waiting-workers", "slow-network", &[("horizon: 30m", "horizon: 22m")]),

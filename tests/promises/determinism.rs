@@ -16,13 +16,13 @@ const SHORT_HANG: [(&str, &str); 1] = [("horizon: 35m", "horizon: 12m")];
 fn a_comparison_is_the_same_to_the_byte_on_any_number_of_threads_in_any_order_of_seeds_and_in_any_process() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "hang.yaml", &edited("hang-one-replica", &SHORT_HANG));
-    let reverse = (1..=8).rev().map(|seed| seed.to_string()).collect::<Vec<_>>().join(",");
+    let reverse = (1..=5).rev().map(|seed| seed.to_string()).collect::<Vec<_>>().join(",");
     let compare = |how: &str| -> Done {
         let line = format!("compare restart-crashed-or-hung restart-all --scenarios hang.yaml --format json --quiet {how}");
         firedrill(folder.path(), &words(&line)).exits(0)
     };
-    let one = compare("--pairs 8 --jobs 1");
-    let two = compare("--pairs 8 --jobs 2");
+    let one = compare("--pairs 5 --jobs 1");
+    let two = compare("--pairs 5 --jobs 2");
     let reversed = compare(&format!("--seeds {reverse} --jobs 2"));
     for other in [&two, &reversed] {
         assert!(one.stdout == other.stdout, "these differ, and must not:\n  {} > one.json\n  {} > other.json", one.told, other.told);
@@ -31,7 +31,7 @@ fn a_comparison_is_the_same_to_the_byte_on_any_number_of_threads_in_any_order_of
     let json = one.json();
     for policy in [0, 1] {
         let runs = json["policies"][policy]["runs"].as_array().unwrap();
-        assert_eq!(runs.len(), 8);
+        assert_eq!(runs.len(), 5);
         assert!(runs.iter().all(|run| run["outcome"]["actions"].as_u64().unwrap() > 0), "both policies act in every run");
     }
     let lost = |policy: usize, run: usize| json["policies"][policy]["runs"][run]["outcome"]["user_minutes_lost"].as_f64().unwrap();
@@ -98,7 +98,7 @@ fn a_system_with_everything_is_the_same_to_the_byte_on_any_number_of_threads_and
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "everything.yaml", EVERYTHING);
     let compare = |how: &str| -> Done {
-        let line = format!("compare restart-crashed-or-hung restart-all --scenarios everything.yaml --format json --quiet {how}");
+        let line = format!("compare restart-crashed-or-hung --scenarios everything.yaml --format json --quiet {how}");
         firedrill(folder.path(), &words(&line)).exits(0)
     };
     let one = compare("--seeds 1,2 --jobs 1");

@@ -4,13 +4,12 @@ use crate::common::{firedrill, root};
 use firedrill_scenarios::library;
 use rayon::prelude::*;
 
-/// Each incident with the automation that made it worse, the measures by which the gate stops that, and the policy of the library that is right there, if one has to act.
-const INCIDENTS: [(&str, &str, &[&str], Option<&str>); 5] = [
-    ("slack-2021-01-04", "scale-in-when-idle", &["harm"], Some("scale-out-waiting-workers")),
-    ("kinesis-2020-11-25", "scale-out-on-failures", &["harm"], Some("scale-back-thread-limit")),
-    ("kinesis-2020-11-25", "restart-all", &["harm"], Some("scale-back-thread-limit")),
-    ("aws-2025-10-20-health-checks", "evacuate-on-failed-checks", &["noop_false_positives", "harm"], None),
-    ("aws-2025-10-20-stale-plan", "rollback-after-objections", &["harm"], Some("rollback-on-regression")),
+/// Each incident with what made it worse, or would have, which the gate stops because of its harm, and the policy of the library that is right there.
+/// Where nobody has to act, in `aws-2025-10-20-health-checks`, the test of the hazards shows it.
+const INCIDENTS: [(&str, &[&str], &str); 3] = [
+    ("slack-2021-01-04", &["scale-in-when-idle"], "scale-out-waiting-workers"),
+    ("kinesis-2020-11-25", &["scale-out-on-failures", "restart-all"], "scale-back-thread-limit"),
+    ("aws-2025-10-20-stale-plan", &["rollback-after-objections"], "rollback-on-regression"),
 ];
 
 fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -44,21 +43,20 @@ fn every_figure_says_whether_it_was_published_or_assumed() {
 
 #[test]
 fn the_automation_that_made_it_worse_is_stopped_and_the_right_one_passes() {
-    let gate = |scenario: &str, candidate: &str| {
-        let out = tempfile::tempdir().unwrap();
-        let out = out.path().join("out").display().to_string();
-        let common = ["gate", "--project", "projects/library", "--pairs", "1", "--quiet", "--out", &out];
-        firedrill(root(), &[&common[..], &["--scenarios", scenario, "--candidate", candidate]].concat())
-    };
-    INCIDENTS.par_iter().for_each(|(scenario, hazard, measures, right)| {
-        let done = gate(scenario, &format!("policies/library/hazards/{hazard}.yaml")).exits(1);
-        for measure in *measures {
-            assert!(done.stdout.contains(&format!("✗ public: {measure} ")), "{scenario}: {measure}: {}", done.stdout);
+    INCIDENTS.par_iter().for_each(|(scenario, hazards, right)| {
+        let folder = tempfile::tempdir().unwrap();
+        // What is played of all but the candidate is the same for each of them.
+        let [out, kept] = ["out", "kept"].map(|name| folder.path().join(name).display().to_string());
+        let gate = |candidate: &str| {
+            let common = ["gate", "--project", "projects/library", "--pairs", "1", "--quiet", "--out", &out, "--cache", &kept];
+            firedrill(root(), &[&common[..], &["--scenarios", scenario, "--candidate", candidate]].concat())
+        };
+        for hazard in *hazards {
+            let done = gate(&format!("policies/library/hazards/{hazard}.yaml")).exits(1);
+            assert!(done.stdout.contains("✗ public: harm "), "{scenario}: {}", done.stdout);
         }
-        if let Some(right) = right {
-            let done = gate(scenario, &format!("policies/library/{right}.yaml")).exits(0);
-            assert!(!done.stdout.contains("not exercised"), "{scenario}: {}", done.stdout);
-        }
+        let done = gate(&format!("policies/library/{right}.yaml")).exits(0);
+        assert!(!done.stdout.contains("not exercised"), "{scenario}: {}", done.stdout);
     });
 }
 

@@ -78,9 +78,13 @@ const ALONE: [(&str, &str); 20] = [
     ("shift-from-slow-zone", "slow-zone"),
 ];
 
-/// What the gate says of a policy alone on a scenario; nothing if it holds.
+/// What the gate says of a policy alone on a scenario, until its fault has been on for a while; nothing if it holds.
 fn against(&(policy, scenario): &(&str, &str)) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
+    if let Some((_, horizon, _)) = REMEDIES.iter().find(|(name, ..)| *name == scenario) {
+        write(folder.path(), "cut-short.yaml", &edited(scenario, &[(&format!("horizon: {horizon}"), "horizon: 22m")]));
+    }
+    let scenario = if folder.path().join("cut-short.yaml").is_file() { "cut-short.yaml" } else { scenario };
     let project = format!(
         "schema: project/1\npairs: 1\nrules: [slo, kubernetes, resources, stateful, users]\npolicies: [{policy}]\nscenarios: [{scenario}]\nthresholds:\n  \
          harm: max < 1 user-minutes\n  missed: max == 0\n  false_positive_rate: max < 2%\n  safety_violations: max == 0\n"

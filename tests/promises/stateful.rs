@@ -15,7 +15,11 @@ fn outcome(scenario: &str, edits: &[(&str, &str)], policy: &str) -> (Done, Value
 
 #[test]
 fn a_lost_primary_is_replaced_and_what_its_standby_had_not_got_is_counted_as_harm() {
-    let (done, outcome) = outcome("payments-loses-its-database", &[("horizon: 26m", "horizon: 8m")], "fail-over-lost-primary");
+    let (done, outcome) = outcome(
+        "payments-loses-its-database",
+        &[("horizon: 26m", "horizon: 5m"), ("    at: 4m\n", "    at: 1m\n")],
+        "fail-over-lost-primary",
+    );
     let done = done.says("fail_over on service/ledger-db is done").says("the remediation is verified");
     let lost = outcome["data_harm"].as_u64().unwrap();
     assert!((20..200).contains(&lost), "writes of 200 ms at 420 a second: {lost}");
@@ -28,8 +32,9 @@ fn a_lost_primary_is_replaced_and_what_its_standby_had_not_got_is_counted_as_har
 #[test]
 fn a_standby_that_is_far_behind_takes_nobodys_place() {
     let edits = [
-        ("horizon: 26m", "horizon: 7m"),
-        ("faults:", "faults:\n  - replica_lag: { service: ledger-db, lag: 40s }\n    at: 30s\n    lasting: 6m"),
+        ("horizon: 26m", "horizon: 330s"),
+        ("    at: 4m\n", "    at: 150s\n"),
+        ("faults:", "faults:\n  - replica_lag: { service: ledger-db, lag: 40s }\n    at: 10s\n    lasting: 5m"),
     ];
     let (done, outcome) = outcome("payments-loses-its-database", &edits, "fail-over-lost-primary");
     done.says("a standby that was far behind would lose too much");

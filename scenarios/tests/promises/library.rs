@@ -86,21 +86,42 @@ fn arms(spec: &Arc<WorldSpec>, cures: Vec<Vec<CureSpec>>) -> Vec<Finished<Script
     Trunk::new(Arc::clone(spec), Seed(1), options, cures.into_iter().map(script).collect()).finish()
 }
 
+/// The scenario until so long after the last that breaks, ends or is done that users are well again for minutes, if they ever are.
+fn until_well(scenario: &Scenario) -> Arc<WorldSpec> {
+    let spec = &scenario.spec;
+    let faults = spec.faults.iter().chain(&spec.changes).map(|fault| fault.at + fault.lasting.unwrap_or(Span::ZERO));
+    let last = faults.chain(spec.cures.iter().map(|cure| cure.at)).max().expect("something breaks");
+    let minutes = if is_large(scenario) { 6 } else { 12 };
+    let horizon = (last + Span::from_minutes(minutes)).since(Time::ZERO).min(spec.horizon);
+    Arc::new(WorldSpec { horizon, ..WorldSpec::clone(spec) })
+}
+
+/// Whether users are well in the last minutes.
+fn ends_well(oracle: &Finished<Script>, minutes: usize) -> bool {
+    let shares = bad_shares(&oracle.ledger);
+    let end = &shares[shares.len() - 6 * minutes..];
+    end.iter().sum::<f64>() / (end.len() as f64) < 0.005
+}
+
 #[track_caller]
 fn check_oracle(scenario: &Scenario) {
     let name = &scenario.name;
-    let oracle = run(&scenario.spec, 1, Script::new(Arc::clone(&scenario.spec)));
-    let [nothing, played @ ..] = early(scenario);
-    let helped = bad_shares(&oracle.ledger);
-    // What hurts within minutes hurts no less to the end; what does so later is played to the end.
-    let nothing = if hurts(scenario, &nothing, &oracle).is_ok() { nothing } else { run(&scenario.spec, 1, no_cures(scenario)) };
+    let spec = until_well(scenario);
+    let mut oracle = run(&spec, 1, Script::new(Arc::clone(&spec)));
+    let [mut nothing, played @ ..] = early(scenario);
+    // What hurts within minutes hurts no less to the end, and who is well for minutes stays so; what takes longer is played to the end.
+    if !ends_well(&oracle, 5) || hurts(scenario, &nothing, &oracle).is_err() {
+        oracle = run(&scenario.spec, 1, Script::new(Arc::clone(&scenario.spec)));
+        assert!(ends_well(&oracle, 10), "{name}: users are not well again in the last ten minutes of the oracle");
+        if hurts(scenario, &nothing, &oracle).is_err() {
+            nothing = run(&scenario.spec, 1, no_cures(scenario));
+        }
+    }
     let hurt = bad_shares(&nothing.ledger);
     let onset = (scenario.spec.faults[0].at.as_nanos() / BIN.as_nanos()) as usize;
     let before = hurt[..onset].iter().sum::<f64>() / onset as f64;
     assert!(before < 0.005, "{name}: {before} of requests are bad before anything breaks");
     hurts(scenario, &nothing, &oracle).unwrap_or_else(|why| panic!("{name}: {why}"));
-    let end = &helped[helped.len() - 60..];
-    assert!(end.iter().sum::<f64>() / 60.0 < 0.005, "{name}: users are not well again in the last ten minutes of the oracle");
     let failed = |record: &&Record| matches!(&record.event, Event::ActionFinished { outcome: ActionOutcome::Failed(_), .. });
     assert_eq!(oracle.journal.records().iter().find(failed), None, "{name}");
     let bound = |record: &&Record| matches!(&record.event, Event::BoundReached { .. });
@@ -144,7 +165,7 @@ fn early(scenario: &Scenario) -> [Finished<Script>; 3] {
         let cure = |service: &ServiceSpec| CureSpec { at, action: action.clone(), target: Target::Service(service.name.clone()) };
         scenario.spec.services.iter().map(cure).collect()
     };
-    let minutes = if is_large(scenario) { 5 } else { 8 };
+    let minutes = if is_large(scenario) { 4 } else { 8 };
     let cures = std::iter::once(Vec::new()).chain(reflexes().iter().map(everywhere)).collect();
     arms(&with_cures(scenario, Vec::new(), minutes), cures).try_into().expect("an arm for each list of cures")
 }
@@ -164,9 +185,11 @@ fn check_reflexes(scenario: &Scenario, oracle: &Ledger, played: &[Finished<Scrip
 #[test]
 fn every_fault_hurts_and_its_oracle_helps_more_than_any_reflex() {
     // A fault that no action cures has no oracle.
-    let played: Vec<Scenario> = rehearsed().filter(|scenario| !scenario.calm && !scenario.spec.cures.is_empty()).collect();
+    let mut played: Vec<Scenario> = rehearsed().filter(|scenario| !scenario.calm && !scenario.spec.cures.is_empty()).collect();
     assert!(played.len() >= 30, "{} scenarios were played", played.len());
-    played.par_iter().for_each(check_oracle);
+    // The long ones first, so that none is left alone at the end.
+    played.sort_by_key(|scenario| std::cmp::Reverse(scenario.spec.services.len()));
+    played.iter().par_bridge().for_each(check_oracle);
 }
 
 #[test]

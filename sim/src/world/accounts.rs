@@ -195,11 +195,11 @@ impl World {
             service.bins.push(ServiceBin { attempts, ..bin });
             service.removed_most = removed;
         }
-        debug_assert!(self.is_conserved(), "the books do not balance");
-        debug_assert!(self.are_messages_conserved(), "the books of messages do not balance");
+        assert!(self.is_conserved(), "the books do not balance");
+        assert!(self.are_messages_conserved(), "the books of messages do not balance");
     }
 
-    /// Whether the attempts of every service add up; the cheap check of debug builds.
+    /// Whether the attempts of every service add up; the cheap check of every bin.
     fn is_conserved(&self) -> bool {
         (0..self.services.len()).all(|index| {
             let (tally, (in_service, queued)) = (&self.services[index].tally, self.open_attempts(index));

@@ -241,7 +241,7 @@ impl World {
         for call in self.certain_calls(service, endpoint) {
             let offset = self.edges[call as usize].ahead;
             if offset != NONE {
-                debug_assert_eq!(place + offset, nodes.len() as u32, "a call stands where its edge says");
+                assert_eq!(place + offset, nodes.len() as u32, "a call stands where its edge says");
                 self.plant(call, place, nodes);
             }
         }

@@ -82,7 +82,7 @@ impl World {
         // As far as its service knows it is still on its way.
         self.services[service].not_yet_arrived();
         self.attempts[slot].timer = Some(timer);
-        debug_assert!(self.attempts[slot].state == State::OnTheWay, "only who has not come in knocks");
+        assert!(self.attempts[slot].state == State::OnTheWay, "only who has not come in knocks");
         let table = &mut self.knocking.as_mut().expect("a service has a backlog").knocks;
         table.resize(table.len().max(slot as usize + 1), 0);
         table[slot as usize] = knocks + 1;

@@ -326,7 +326,7 @@ impl World {
         if self.views.picks.len() <= slot as usize {
             self.views.picks.resize(slot as usize + 1, NO_PICK);
         }
-        debug_assert!(self.views.picks[slot as usize].view == NONE, "what was chosen before has been heard of");
+        assert!(self.views.picks[slot as usize].view == NONE, "what was chosen before has been heard of");
         self.views.picks[slot as usize] = Pick { view, replica, id, at: self.now };
         if self.replicas[replica as usize].accepts() { Ok(replica) } else { Err(Failure::Unreachable) }
     }

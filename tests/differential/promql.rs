@@ -1,13 +1,10 @@
 //! Random expressions over random series, put to a real Prometheus and to our evaluators: all come to the same, or the difference between the
-//! versions is known. `cargo test --features differential --test differential_promql`; `DIFFERENTIAL_SEED` repeats a run.
+//! versions is known. `cargo test --test differential promql`; `DIFFERENTIAL_SEED` repeats a run.
 //!
 //! Prometheus is the one that the system packages, 2.42 in Debian 12; `prometheus` and `promtool` must be there. Its windows are closed on their
 //! older end and those of version 3 are open, so no sample and no step of a subquery stands on an end of a window here.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-#[path = "../telemetry/tests/common/expressions.rs"]
-mod expressions;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,6 +24,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use regex::Regex;
 use serde_json::Value as Json;
 
+use crate::expressions;
+
 /// How many expressions, each evaluated at two moments and over one range.
 const EXPRESSIONS: usize = 8_000;
 
@@ -45,14 +44,14 @@ const TOLERANCE: f64 = 1e-9;
 
 /// What differs between the versions: expressions that the query, what Prometheus answers and what we answer contain, and a [`Trait`] of the
 /// question, each `-` if it does not matter; and the reason. Each occurs with the seed that is used by default, but those that are rare.
-const DIFFERENCES: &str = "tests/differential_promql.tsv";
+const DIFFERENCES: &str = "tests/differential/promql.tsv";
 
 type Rows = BTreeMap<Labels, Vec<(i64, f64)>>;
 
 #[test]
 fn our_evaluators_agree_with_prometheus() {
     let seed = std::env::var("DIFFERENTIAL_SEED").map_or(1, |seed| seed.parse().expect("DIFFERENTIAL_SEED is a number"));
-    let again = format!("DIFFERENTIAL_SEED={seed} cargo test --features differential --test differential_promql");
+    let again = format!("DIFFERENTIAL_SEED={seed} cargo test --test differential promql");
     println!("repeat with {again}");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let series = series(&mut rng);

@@ -1,6 +1,6 @@
 //! Real recordings: the rules and the policy that come with firedrill, on systems whose faults others injected, recorded and labelled.
 //!
-//! Feature `corpus-tests`; `FIREDRILL_CORPUS` names the corpus. The data stays there: nothing of it is part of the project.
+//! The data stays there: nothing of it is part of the project.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,9 +18,10 @@ use firedrill_scenarios::incident::score::{Score, Scoring, score};
 use firedrill_scenarios::incident::{FILE_NAME, Files, Incident, read_incident, read_recording};
 use firedrill_telemetry::recording::{Playback, Recording};
 
-const RULES: (&str, &str) = ("policies/library/rules/online-boutique.yaml", include_str!("../policies/library/rules/online-boutique.yaml"));
+const RULES: (&str, &str) =
+    ("policies/library/rules/online-boutique.yaml", include_str!("../../policies/library/rules/online-boutique.yaml"));
 const POLICY: (&str, &str) =
-    ("policies/library/online-boutique-restart.yaml", include_str!("../policies/library/online-boutique-restart.yaml"));
+    ("policies/library/online-boutique-restart.yaml", include_str!("../../policies/library/online-boutique-restart.yaml"));
 
 fn corpus() -> PathBuf {
     let folder = std::env::var_os("FIREDRILL_CORPUS").map(PathBuf::from).expect("set FIREDRILL_CORPUS to the folder of the corpus");

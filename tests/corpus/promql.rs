@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use firedrill_telemetry::promqltest::{self, Evaluation, Outcome};
 
 /// The evaluations that are not supported, one `file:line` a line with what is missing; `UPDATE_GOLDEN=1` writes it anew.
-const UNSUPPORTED: &str = "tests/corpus_promql_unsupported.tsv";
+const UNSUPPORTED: &str = "tests/corpus/promql_unsupported.tsv";
 
 /// A script's name and the line of the command, counted from 1.
 type Place = (String, usize);

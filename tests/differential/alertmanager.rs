@@ -1,5 +1,5 @@
 //! Random configurations and random streams of alerts, put to a real Alertmanager and to ours: both tell the same receivers the same alerts at
-//! the same time, or the difference between the versions is known. `cargo test --features differential --test differential_alertmanager`;
+//! the same time, or the difference between the versions is known. `cargo test --test differential alertmanager`;
 //! `DIFFERENTIAL_SEED` repeats a run.
 //!
 //! Alertmanager is the one that the system packages, 0.25 in Debian 12. It runs in real time, so all times are of seconds, and no two things that
@@ -38,12 +38,12 @@ const LISTENING: u64 = 24;
 const SLACK_MS: i64 = 450;
 
 /// The keys of messages that differ between the versions, and the reason.
-const DIFFERENCES: &str = "tests/differential_alertmanager.tsv";
+const DIFFERENCES: &str = "tests/differential/alertmanager.tsv";
 
 #[test]
 fn alertmanager_in_virtual_time_tells_what_the_real_one_tells() {
     let seed = std::env::var("DIFFERENTIAL_SEED").map_or(20_260_105, |seed| seed.parse().expect("DIFFERENTIAL_SEED is a number"));
-    let again = format!("DIFFERENTIAL_SEED={seed} cargo test --features differential --test differential_alertmanager");
+    let again = format!("DIFFERENTIAL_SEED={seed} cargo test --test differential alertmanager");
     println!("repeat with {again}");
     let cases: Vec<Case> = (0..CASES as u64).map(|index| Case::random(seed + index)).collect();
     let known = known_differences();
