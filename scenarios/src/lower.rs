@@ -219,7 +219,7 @@ oracle:
             read_scenario("twice.yaml", &text).map(|scenario| scenario.spec.faults.len())
         };
         assert_eq!(twice("scale_out", "service: shop, by: 2").unwrap(), 2);
-        assert!(twice("hang", "replica: shop-1").unwrap_err()[0].to_string().contains("overlaps the one on line"));
+        assert!(twice("hang", "replica: shop-1").unwrap_err()[0].message.contains("overlaps the one on line"));
     }
 
     #[test]
