@@ -208,6 +208,21 @@ oracle:
 ";
 
     #[test]
+    fn replicas_can_be_added_again_and_a_hang_that_nothing_ends_cannot_begin_again() {
+        let twice = |word: &str, parameters: &str| {
+            let fault = |at: &str| format!("  - {word}: {{ {parameters} }}\n    at: {at}\n");
+            let faults = fault("1m") + &fault("9m");
+            let text = format!(
+                "schema: scenario/1\nscenario: twice\nhorizon: 20m\nclients:\n  users: {{ calls: shop, rate: 1/s }}\nservices:\n  \
+                 shop: {{ replicas: 2, threads: {{ base: 60, per_peer: 10, limit: 80 }}, work: [cpu: 1ms] }}\nfaults:\n{faults}"
+            );
+            read_scenario("twice.yaml", &text).map(|scenario| scenario.spec.faults.len())
+        };
+        assert_eq!(twice("scale_out", "service: shop, by: 2").unwrap(), 2);
+        assert!(twice("hang", "replica: shop-1").unwrap_err()[0].message.contains("overlaps the one on line"));
+    }
+
+    #[test]
     fn everything_that_is_said_arrives_and_the_rest_is_filled_in() {
         let spec = read_scenario("whole.yaml", WHOLE).unwrap().spec;
         let [db, shop] = spec.services.as_slice() else { panic!("two services, by name") };

@@ -28,7 +28,7 @@ struct Case {
     by_tests: &'static [&'static str],
 }
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
     Case {
         policy: "flush-unreadable-entries",
         scenarios: "stale-cache",
@@ -56,6 +56,14 @@ const CASES: [Case; 3] = [
             "waits 50m and not 5m",
         ],
         by_tests: &["cap 1 allows everything", "there is no limit of 4 starts", "the guard cooldown", "precheck 1 is not asked"],
+    },
+    Case {
+        policy: "park-poisoned-messages",
+        scenarios: "parked-three-times,an-order-that-takes-its-time",
+        killed: 6,
+        // As many cures as the limit allows, and alarms that are false: soon after one, long after, and after the last.
+        by_scenarios: &["there is no limit of 3 starts", "the guard cooldown", "precheck 1 asks for <= where", "precheck 1 looks 10 times"],
+        by_tests: &["need not hold"],
     },
 ];
 

@@ -511,7 +511,10 @@ fn end(fault: &FaultDocument) -> Time {
 }
 
 const fn is_instant(kind: &FaultKind) -> bool {
-    matches!(kind, FaultKind::Deploy { .. } | FaultKind::Crash { every: None, .. } | FaultKind::PrimaryCrash { .. })
+    matches!(
+        kind,
+        FaultKind::Deploy { .. } | FaultKind::ScaleOut { .. } | FaultKind::Crash { every: None, .. } | FaultKind::PrimaryCrash { .. }
+    )
 }
 
 /// Whether two faults change the same parameter of the same thing.
