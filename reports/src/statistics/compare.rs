@@ -259,7 +259,8 @@ mod tests {
                 let pairs: Vec<(f64, f64)> = (0..n).map(|_| (0.0, 5.0 + 20.0 * normal())).collect();
                 let found = test.compare(&pairs).unwrap();
                 // Few that are never worse hold by that alone.
-                found.conclusion == Conclusion::Held && (n >= FEWEST_PAIRS || pairs.iter().any(|(baseline, candidate)| candidate > baseline))
+                found.conclusion == Conclusion::Held
+                    && (n >= FEWEST_PAIRS || pairs.iter().any(|(baseline, candidate)| candidate > baseline))
             });
             let held = held.count();
             assert!(held <= if n < FEWEST_PAIRS { 0 } else { 20 }, "{held} of 400 gates of {n} pairs passed");
