@@ -224,6 +224,11 @@ fn choosiness(retries: &RetrySpec) -> String {
     if retries.max > 0 && retries.elsewhere > 0 {
         text += ", elsewhere if possible";
     }
+    if let Some(over_quota) = retries.over_quota.as_deref().filter(|_| retries.max > 0 && retries.on.contains(Cause::OverQuota)) {
+        let own = over_quota.base.map(|base| format!("after a pause of {base}"));
+        let told = over_quota.heed.map(|heed| if heed.instead { "when it says so" } else { "not before it says so" }.to_owned());
+        text += &format!(", after a 429 {}", own.into_iter().chain(told).collect::<Vec<_>>().join(" and "));
+    }
     text
 }
 
@@ -438,6 +443,9 @@ fn balancing_text(balancing: &BalancingSpec) -> String {
         }
         None => String::new(),
     };
+    if let Some(fail_fast) = balancing.fail_fast {
+        text += &format!("; callers wait up to {} for one, and up to {} for its process", fail_fast.outbound, fail_fast.inbound);
+    }
     if balancing.prefer_zone {
         text += "; callers prefer those in their own zone";
     }

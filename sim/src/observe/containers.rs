@@ -179,7 +179,10 @@ impl KubeState {
                 cluster::put_deployment(&mut sheet, world, service, own);
             }
             let of = own.clone().set("namespace", NAMESPACE).set("name", spec.name.as_str());
-            if let Some((expires, _)) = world.certificate(service.index) {
+            if let Some((expires, has_expired)) = world.certificate(service.index) {
+                for (condition, is) in [("True", !has_expired), ("False", has_expired), ("Unknown", false)] {
+                    sheet.put(Some(flag(is)), || named_with("certmanager_certificate_ready_status", &of, ("condition", condition)));
+                }
                 let expires = unix_seconds(world, expires);
                 sheet.put(Some(expires), || named("certmanager_certificate_expiration_timestamp_seconds", &of));
             }
@@ -200,6 +203,7 @@ impl KubeState {
                 let name = &world.replicas[index as usize].name;
                 let pod = pod_labels(labels, name).set("uid", name.as_str());
                 cluster::put_pod(&mut sheet, world, index, &pod);
+                cluster::put_beside_pod(&mut sheet, world, index, labels);
             }
         }
     }

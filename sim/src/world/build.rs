@@ -86,6 +86,7 @@ impl World {
             terms: Vec::new(),
             keeps_terms: spec.services.iter().any(|service| service.admission.is_some()) || spec.flags_change_timeouts(),
             knocking: spec.services.iter().any(|service| service.backlog.is_some()).then(Box::default),
+            proxies: spec.have_proxies().then(Box::default),
             disturbances: disturbances(&spec, seed),
             flags: Flags::new(&spec, seed),
             orders: Vec::new(),
@@ -368,6 +369,7 @@ fn plain_edge(caller: Name, (service, endpoint): (u32, u32), access: Access, tim
             budget: None,
             on: Causes::ALL,
             elsewhere: 0,
+            over_quota: None,
         },
     }
 }

@@ -392,6 +392,13 @@ impl World {
         }
     }
 
+    /// What a 429 of a service says now of when there is room again; `None` if it says nothing.
+    pub(super) fn retry_after(&self, service: u32) -> Option<Span> {
+        let quota = self.services[service as usize].rules.as_ref()?.quota.as_ref()?;
+        let says = self.spec.services[service as usize].admission.as_ref()?.quota?.retry_after;
+        says.then(|| quota.retry_after(self.now)).flatten()
+    }
+
     /// The quota of a service is what the faults of the moment make of it.
     pub(super) fn refresh_quota(&mut self, service: &Name) {
         let now = self.now;

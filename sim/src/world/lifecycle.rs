@@ -22,6 +22,7 @@ use crate::world::callers::callers_of;
 use crate::world::cpu_time::CpuTime;
 use crate::world::disks::Disk;
 use crate::world::door::Door;
+use crate::world::fail_fast::Proxy;
 use crate::world::probes::Probes;
 use crate::world::work::Stalled;
 use crate::world::{Due, World};
@@ -348,6 +349,7 @@ impl World {
         state.existing.change(now, 1);
         self.born.push(index);
         self.forget_traffic(index);
+        self.time_pools(index);
         self.apply_faults(index);
         index
     }
@@ -445,6 +447,7 @@ impl World {
         replica.counters.reset();
         self.forget_traffic(index);
         self.forget_called(index);
+        self.time_pools(index);
         self.refresh_leaks(index);
         self.read_thread_limit(index);
         self.note_replica(index, reason);
@@ -534,6 +537,7 @@ impl World {
         } else {
             self.become_ready(index, "started up");
         }
+        self.may_resume(Proxy::Inbound(index));
     }
 
     /// A replica takes requests from now on.

@@ -67,6 +67,7 @@ pub fn retries(max: u32) -> RetrySpec {
         budget: None,
         on: Causes::ALL,
         elsewhere: 0,
+        over_quota: None,
     }
 }
 
@@ -81,6 +82,7 @@ pub fn backed_off(max: u32, base: Span, cap: Span) -> RetrySpec {
         budget: None,
         on: Causes::ALL,
         elsewhere: 0,
+        over_quota: None,
     }
 }
 
