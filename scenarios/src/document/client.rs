@@ -244,7 +244,7 @@ pub fn read_retries(reader: &mut Reader, node: &Node) -> RetriesDocument {
 pub fn read_heed(reader: &mut Reader, node: &Node) -> Option<HeedDocument> {
     if matches!(node.value, Value::Text(_)) {
         let words = HEEDED.map(|word| (word, word));
-        return reader.one_of(node, "who heeds `Retry-After`", &words).map(|of| HeedDocument { of: Some(of), ..HeedDocument::default() });
+        return reader.one_of(node, "a way to heed `Retry-After`", &words).map(|of| HeedDocument { of: Some(of), ..HeedDocument::default() });
     }
     let mut fields = reader.fields(node, "what is made of `Retry-After`")?;
     let document = HeedDocument {
