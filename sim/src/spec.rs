@@ -470,6 +470,8 @@ pub struct VersionSpec {
     pub leak_per_second: Bytes,
     /// How long its process lives before it crashes; `None`: for ever.
     pub crash_after: Option<Span>,
+    /// Whether its image cannot be pulled: its replicas never start.
+    pub has_no_image: bool,
 }
 
 /// A rolling update, as a Kubernetes Deployment does it (docs/MODEL.md 1.4).

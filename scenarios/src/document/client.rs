@@ -81,6 +81,8 @@ pub struct RetriesDocument {
     pub on: Option<Located<Causes>>,
     /// How often it chooses anew rather than ask whom it has asked.
     pub elsewhere: Option<Located<u32>>,
+    /// How long all attempts may take together; the inner `None` is for ever.
+    pub within: Option<Located<Option<Span>>>,
     /// The pause before the first retry after a 429.
     pub throttled_backoff: Option<Located<Span>>,
     /// What it makes of `Retry-After`; the inner `None` is nothing.
@@ -232,6 +234,8 @@ pub fn read_retries(reader: &mut Reader, node: &Node) -> RetriesDocument {
         Some(Causes::of(causes))
     });
     retries.elsewhere = optional(reader, &mut fields, "elsewhere", |r, n| r.integer(n, "`elsewhere`", 0..=100).map(|times| times as u32));
+    retries.within =
+        optional(reader, &mut fields, "within", |r, n| unless(r, n, "none", |r, n| positive_span(r, n, "the time of all attempts")));
     retries.throttled_backoff =
         optional(reader, &mut fields, "throttled_backoff", |r, n| bounded_span(r, n, "the pause before a retry after a 429"));
     retries.retry_after = optional(reader, &mut fields, "retry_after", |r, n| unless(r, n, "none", read_heed));
@@ -244,7 +248,9 @@ pub fn read_retries(reader: &mut Reader, node: &Node) -> RetriesDocument {
 pub fn read_heed(reader: &mut Reader, node: &Node) -> Option<HeedDocument> {
     if matches!(node.value, Value::Text(_)) {
         let words = HEEDED.map(|word| (word, word));
-        return reader.one_of(node, "a way to heed `Retry-After`", &words).map(|of| HeedDocument { of: Some(of), ..HeedDocument::default() });
+        return reader
+            .one_of(node, "a way to heed `Retry-After`", &words)
+            .map(|of| HeedDocument { of: Some(of), ..HeedDocument::default() });
     }
     let mut fields = reader.fields(node, "what is made of `Retry-After`")?;
     let document = HeedDocument {

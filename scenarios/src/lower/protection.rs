@@ -27,6 +27,7 @@ pub fn lower_retries(retries: Option<&RetriesDocument>) -> RetrySpec {
         budget: said.budget.as_ref().or(preset.budget.as_ref()).map(lower_budget),
         on: or(said.on.as_ref().or(preset.on.as_ref()), || Causes::ALL),
         elsewhere: or(said.elsewhere.as_ref().or(preset.elsewhere.as_ref()), || defaults::count("retries.elsewhere")),
+        within: or(said.within.as_ref().or(preset.within.as_ref()), || defaults::span_or_none("retries.within")),
         over_quota: lower_over_quota(said, &preset),
     }
 }

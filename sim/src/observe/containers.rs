@@ -297,7 +297,12 @@ fn put_container(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &Labe
     sheet.put(Some(flag(replica.is_running())), || named("kube_pod_container_status_running", &labels));
     let waiting = replica.backing_off.then_some(1.0);
     sheet.put(waiting, || named_with("kube_pod_container_status_waiting_reason", &labels, ("reason", "CrashLoopBackOff")));
-    let creating = (replica.state == ReplicaState::Pulling).then_some(1.0);
+    let (is_pulling, has_no_image) = (replica.state == ReplicaState::Pulling, world.has_no_image(index));
+    let creating = (is_pulling && !has_no_image).then_some(1.0);
+    if spec.versions.iter().any(|version| version.has_no_image) {
+        let waiting = (is_pulling && has_no_image).then_some(1.0);
+        sheet.put(waiting, || named_with("kube_pod_container_status_waiting_reason", &labels, ("reason", "ImagePullBackOff")));
+    }
     if spec.life.pull.is_some() {
         sheet.put(creating, || named_with("kube_pod_container_status_waiting_reason", &labels, ("reason", "ContainerCreating")));
     }

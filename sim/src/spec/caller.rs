@@ -22,6 +22,8 @@ pub struct RetrySpec {
     pub on: Causes,
     /// How often a retry chooses anew when it would come to a replica that its request has tried; zero: it does not look.
     pub elsewhere: u32,
+    /// How long all attempts may take together, pauses included; `None`: as long as they take. Above zero.
+    pub within: Option<Span>,
     /// What is different after a 429; `None`: nothing is. Boxed because few look at it.
     pub over_quota: Option<Box<OverQuotaSpec>>,
 }

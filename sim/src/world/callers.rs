@@ -119,6 +119,8 @@ impl World {
         pool.waiting.push_back(slot);
         pool.waited += 1;
         let timeout = pool.spec.timeout;
+        let is_bounded = self.edges[self.calls[slot].edge as usize].is_bounded;
+        let timeout = if is_bounded { self.bounded(slot, (Some(timeout), None)).0.unwrap_or(timeout) } else { timeout };
         let timer = self.schedule_after(timeout, Due::TimedOut(slot));
         let call = &mut self.calls[slot];
         // It is sent when it has its connection.

@@ -42,6 +42,8 @@ pub(crate) struct Edge {
     pub(super) of_probe: bool,
     /// Whether anything is asked before an attempt goes: what protects the caller, or what has been laid on the edge.
     pub(super) is_guarded: bool,
+    /// Whether all attempts of a call have a time together.
+    pub(super) is_bounded: bool,
     /// Whether the caller goes on without an answer.
     pub(super) optional: bool,
     /// Whether who makes the call gives up its worker for as long as it takes.
@@ -282,7 +284,7 @@ impl World {
         let at = call.edge;
         let edge = &self.edges[at as usize];
         let number = if matches!(call.origin, Origin::Twin(_)) { call.number | TWIN } else { call.number };
-        let (timeout, row) = (edge.timeout, edge.timeouts);
+        let (timeout, row, is_bounded) = (edge.timeout, edge.timeouts, edge.is_bounded);
         let hedge = edge.protection.as_ref().and_then(|protection| protection.hedge);
         let known = if number == 0 { self.known_hop(call.ahead, call.request) } else { None };
         let attempt = match known {
@@ -298,6 +300,7 @@ impl World {
         call.attempt = attempt;
         call.sent = now;
         let timeout = if self.keeps_terms { self.time_left(attempt) } else { timeout };
+        let (timeout, row) = if is_bounded { self.bounded(slot, (timeout, row)) } else { (timeout, row) };
         if let Some(timeout) = timeout {
             let at = now + timeout;
             let timer = match row {
@@ -346,6 +349,11 @@ impl World {
             return self.connection_timed_out(slot);
         }
         let attempt = std::mem::replace(&mut call.attempt, NONE);
+        let edge = call.edge;
+        if attempt == NONE && self.edges[edge as usize].is_bounded {
+            // It waited for its next attempt, which is not made.
+            return self.close_call(slot, Err(Failure::Timeout));
+        }
         if attempt != NONE {
             self.hear(attempt, Heard::Silence(Failure::Timeout));
             self.abandon(attempt);
@@ -394,7 +402,11 @@ impl World {
             }
             return false;
         }
-        if !edge.retries.on.contains(failure.cause()) || !self.wants_retry(slot) || (self.keeps_terms && self.is_out_of_time(slot)) {
+        if (edge.is_bounded && self.is_spent(slot))
+            || !edge.retries.on.contains(failure.cause())
+            || !self.wants_retry(slot)
+            || (self.keeps_terms && self.is_out_of_time(slot))
+        {
             return false;
         }
         edge.protection.is_none() || self.can_afford_retry(slot, failure)
@@ -428,9 +440,33 @@ impl World {
             let luck = self.services[edge.service as usize].retry_luck.block(hop).unit(0);
             pause = Span::from_seconds_f64(pause.as_seconds() * edge.retries.jitter.of(luck));
         }
+        let is_last = edge.is_bounded && self.time_of_all(slot) <= self.now + pause;
         // Also a retry at once goes through the queue, so that a chain of refusals does not nest.
-        let timer = self.schedule_after(pause, Due::Retry(slot));
+        let timer = match is_last {
+            true => self.schedule(self.time_of_all(slot), Due::TimedOut(slot)),
+            false => self.schedule_after(pause, Due::Retry(slot)),
+        };
         self.calls[slot].timer = Some(timer);
+    }
+
+    /// When the time that all attempts of a call have together is over; only where there is one.
+    pub(super) fn time_of_all(&self, slot: u32) -> Time {
+        let call = self.first_of(slot);
+        let within = self.edges[call.edge as usize].retries.within.expect("only bounded calls are asked");
+        call.begun + within
+    }
+
+    /// Whether that time is over.
+    #[cold]
+    fn is_spent(&self, slot: u32) -> bool {
+        self.time_of_all(slot) <= self.now
+    }
+
+    /// What is left of it, where that is less than an attempt would be waited for; and in which row of timeouts that lies.
+    #[cold]
+    pub(super) fn bounded(&self, slot: u32, (timeout, row): (Option<Span>, Option<Fifo>)) -> (Option<Span>, Option<Fifo>) {
+        let left = self.time_of_all(slot).since(self.now);
+        if timeout.is_some_and(|timeout| timeout <= left) { (timeout, row) } else { (Some(left), None) }
     }
 
     /// How long a call waits that was answered with a 429 just now: its own pause, and what the answer says of it.
@@ -684,6 +720,7 @@ mod tests {
             on: crate::spec::Causes::ALL,
             elsewhere: 0,
             over_quota: None,
+            within: None,
         };
         let pauses: Vec<u64> = (1..6).map(|number| pause_before(&retries, retries.base, number).as_millis()).collect();
         assert_eq!(pauses, [100, 200, 400, 500, 500]);
@@ -701,6 +738,7 @@ mod tests {
             on: crate::spec::Causes::ALL,
             elsewhere: 0,
             over_quota: None,
+            within: None,
         };
         let pauses: Vec<u64> = (1..5).map(|number| pause_before(&retries, retries.base, number).as_millis()).collect();
         assert_eq!(pauses, [25, 75, 175, 250]);

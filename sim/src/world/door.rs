@@ -171,6 +171,7 @@ impl World {
             _ => Priority::High,
         };
         let own = timeout.map_or(Time::MAX, |timeout| self.now + timeout);
+        let own = if self.edges[call.edge as usize].is_bounded { own.min(self.time_of_all(slot)) } else { own };
         let terms = Terms { deadline: own.min(self.told_deadline(slot)), leave: Time::MAX, in_flight: 0, priority };
         let index = attempt as usize;
         if self.terms.len() <= index {

@@ -425,6 +425,12 @@ impl World {
             self.replicas[index as usize].born = Some(self.now);
             self.begin_probing(index, false);
         }
+        if self.replicas[index as usize].starts == 0 && self.has_no_image(index) {
+            let replica = &mut self.replicas[index as usize];
+            replica.state = ReplicaState::Pulling;
+            self.todo.reconcile.push(replica.service);
+            return self.note_replica(index, "its image cannot be pulled");
+        }
         let now = self.now;
         let seconds = {
             let replica = &self.replicas[index as usize];
@@ -457,6 +463,12 @@ impl World {
         self.replicas[index as usize].state_timer = Some(timer);
         self.process_runs(index);
         self.todo.reconcile.push(self.replicas[index as usize].service);
+    }
+
+    /// Whether the image of a replica's version cannot be pulled.
+    pub(crate) fn has_no_image(&self, index: u32) -> bool {
+        let replica = &self.replicas[index as usize];
+        self.spec.services[replica.service as usize].versions[replica.version as usize].has_no_image
     }
 
     /// Schedules what a process that runs is in for.

@@ -68,6 +68,7 @@ pub fn retries(max: u32) -> RetrySpec {
         on: Causes::ALL,
         elsewhere: 0,
         over_quota: None,
+        within: None,
     }
 }
 
@@ -83,6 +84,7 @@ pub fn backed_off(max: u32, base: Span, cap: Span) -> RetrySpec {
         on: Causes::ALL,
         elsewhere: 0,
         over_quota: None,
+        within: None,
     }
 }
 
@@ -120,6 +122,7 @@ pub fn version(name: &str) -> VersionSpec {
         demand: Factor::ONE,
         leak_per_second: Bytes::new(0),
         crash_after: None,
+        has_no_image: false,
     }
 }
 
