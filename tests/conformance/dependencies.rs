@@ -235,10 +235,12 @@ fn who_is_told_when_to_ask_again_heeds_it_as_its_kind_does() {
     assert!((14..=18).contains(&served) && sent == 2 * served, "{served} of {sent}");
     // Who is told nothing, or more than it heeds, or does not listen, asks again after its own pause, and finds out to the tenth of a second.
     let deaf = heeds.with("retry_after: google", "retry_after: none");
-    for case in [&heeds.with("burst: 1", "burst: 1, retry_after: false"), &heeds.with("google", "{ most: 2s }"), &deaf] {
+    for case in [&heeds.with("burst: 1", "burst: 1, retry_after: false"), &heeds.with("google", "{ most: 900ms }"), &deaf] {
         let (served, sent) = play(case);
         assert!(served == 24 && (590..=640).contains(&sent), "{served} of {sent}");
     }
+    // Who heeds up to two seconds asks every tenth of a second until no more are left, and waits for those.
+    assert_eq!(play(&heeds.with("google", "{ most: 2s }")), (24, 168));
     // The pause after a 429 is one of its own: after one second, and after two and three.
     assert_eq!(play(&deaf.with("backoff: 100ms", "backoff: 100ms, throttled_backoff: 1s")), (20, 80));
 }
