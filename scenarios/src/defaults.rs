@@ -8,7 +8,7 @@ use firedrill_core::time::{Span, Start};
 use firedrill_core::yaml::{self, Node, Reader};
 use firedrill_sim::spec::{Growth, Window};
 
-use crate::document::client::{RetriesDocument, RetryPreset, read_retries};
+use crate::document::client::{HeedDocument, RetriesDocument, RetryPreset, read_heed, read_retries};
 use crate::notation;
 
 /// What is assumed for one key.
@@ -61,10 +61,28 @@ pub const ALL: &[Assumed] = &[
     assumed("retries.retry_on", "any failure", "our choice: a plain loop retries whatever fails"),
     assumed("retries.elsewhere", "0", "our choice: who balances does not know where a request has been; Envoy's `previous_hosts`"),
     assumed("retries.jitter", "true", "AWS SDKs, standard mode: full jitter"),
+    assumed("retries.within", "none", "our choice: each attempt has its own time; Envoy's `RouteAction.timeout` is one for all of them"),
+    assumed("retries.throttled_backoff", "as backoff", "our choice: a 429 is a failure as others are"),
+    assumed("retries.retry_after", "none", "our choice: who does not look for it goes by its own pauses"),
+    assumed("retry_after.instead", "false", "our choice: the longer of the two"),
+    assumed("retry_after.most", "none", "our choice: whatever is said"),
+    assumed("retry_after.jitter", "0%", "our choice: exactly what is said"),
+    assumed(
+        "retry_after.aws",
+        "{ instead: false }",
+        "AWS SDK for Java 2.x, `DefaultRetryStrategy`: the longer of the suggested delay and its own",
+    ),
+    assumed(
+        "retry_after.envoy",
+        "{ instead: true, most: 300s, jitter: 50% }",
+        "Envoy, `rate_limited_retry_back_off`: `max_interval`, and `JitteredLowerBoundBackOffStrategy`",
+    ),
+    assumed("retry_after.google", "{ instead: false }", "google.rpc.RetryInfo: at least `retry_delay`, with pauses that grow"),
+    assumed("retry_after.grpc", "{ instead: true }", "gRFC A6, pushback: the server says when"),
     assumed(
         "retries.preset.aws",
-        "{ max: 2, backoff: 100ms, factor: x2, cap: 20s, jitter: true, budget: aws }",
-        "AWS SDK for Java 2.x, standard mode: 3 attempts; botocore and the reference guide draw the first pause from 0 to 1s",
+        "{ max: 2, backoff: 100ms, factor: x2, cap: 20s, jitter: true, budget: aws, throttled_backoff: 1s, retry_after: aws }",
+        "AWS SDK for Java 2.x, standard mode: 3 attempts, 1s after a 429; botocore and the reference guide draw the first pause from 0 to 1s",
     ),
     assumed(
         "retries.preset.envoy",
@@ -74,7 +92,7 @@ pub const ALL: &[Assumed] = &[
     assumed("retries.preset.finagle", "{ max: 25, budget: finagle }", "Finagle, `RequeueFilter`: at once, as far as the budget goes"),
     assumed(
         "retries.preset.grpc",
-        "{ max: 3, backoff: 100ms, factor: x2, cap: 1s, jitter: 20%, budget: grpc }",
+        "{ max: 3, backoff: 100ms, factor: x2, cap: 1s, jitter: 20%, budget: grpc, retry_after: grpc }",
         "gRFC A6: 4 attempts as in its example, jitter of 0.8 to 1.2",
     ),
     assumed(
@@ -202,6 +220,10 @@ pub const ALL: &[Assumed] = &[
     assumed("failure_accrual.min_penalty", "1s", "Linkerd, `failure-accrual-consecutive-min-penalty`"),
     assumed("failure_accrual.max_penalty", "1m", "Linkerd, `failure-accrual-consecutive-max-penalty`"),
     assumed("failure_accrual.jitter", "50%", "Linkerd, `failure-accrual-consecutive-jitter-ratio`"),
+    assumed("services.*.fail_fast", "none", "our choice: callers know that nobody is there; `linkerd` with `failure_accrual`"),
+    assumed("fail_fast.outbound", "3s", "linkerd2-proxy, `OUTBOUND_HTTP_FAILFAST_TIMEOUT`"),
+    assumed("fail_fast.inbound", "1s", "linkerd2-proxy, `INBOUND_HTTP_FAILFAST_TIMEOUT`"),
+    assumed("fail_fast.queue", "10000", "linkerd2-proxy, the capacity of its HTTP queues"),
     assumed("services.*.panic_threshold", "50%", "Envoy, `healthy_panic_threshold`; Istio: 0%"),
     assumed("services.*.slow_start", "none", "Envoy: no slow start unless configured"),
     assumed("slow_start.aggression", "1", "Envoy, `SlowStartConfig`"),
@@ -226,6 +248,7 @@ pub const ALL: &[Assumed] = &[
     assumed("versions.*.demand", "x1", "as a sound version"),
     assumed("versions.*.leak", "0B/s", "as a sound version"),
     assumed("versions.*.crash_after", "none", "as a sound version"),
+    assumed("versions.*.image", "there", "as a sound version"),
     assumed("rollout.max_surge", "25%", "Kubernetes Deployment, `maxSurge`, rounded up"),
     assumed("rollout.max_unavailable", "25%", "Kubernetes Deployment, `maxUnavailable`, rounded down"),
     assumed("rollout.min_ready", "0s", "Kubernetes Deployment, `minReadySeconds`"),
@@ -325,6 +348,7 @@ pub const ALL: &[Assumed] = &[
     assumed("update.invalidate", "true", "our choice: who changes something deletes its copy"),
     assumed("services.*.quota", "none", "our choice: nothing limits all callers together unless it is told to"),
     assumed("quota.burst", "one second's worth", "our choice"),
+    assumed("quota.retry_after", "true", "RFC 6585, 4: a 429 may say it, and APIs with quotas mostly do"),
     assumed("call.access", "write", "our choice: a call that says nothing may change something"),
     assumed("call.optional", "false", "our choice: an answer is needed"),
     assumed("call.async", "false", "Tomcat, gunicorn, most frameworks: a thread waits for the answer"),
@@ -493,6 +517,12 @@ pub fn growth(key: &str) -> Growth {
 pub fn retries(preset: RetryPreset) -> RetriesDocument {
     let (word, _) = RetryPreset::WORDS.iter().find(|(_, known)| *known == preset).expect("every preset has a word");
     read(&format!("retries.preset.{word}"), |reader, node| Some(read_retries(reader, node)))
+}
+
+/// What a system makes of `Retry-After`.
+#[must_use]
+pub fn heed(word: &str) -> HeedDocument {
+    read(&format!("retry_after.{word}"), read_heed)
 }
 
 /// A default size.

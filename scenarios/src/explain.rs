@@ -224,6 +224,14 @@ fn choosiness(retries: &RetrySpec) -> String {
     if retries.max > 0 && retries.elsewhere > 0 {
         text += ", elsewhere if possible";
     }
+    if let Some(within) = retries.within {
+        text += &format!(", all within {within}");
+    }
+    if let Some(over_quota) = retries.over_quota.as_deref().filter(|_| retries.max > 0 && retries.on.contains(Cause::OverQuota)) {
+        let own = over_quota.base.map(|base| format!("after a pause of {base}"));
+        let told = over_quota.heed.map(|heed| if heed.instead { "when it says so" } else { "not before it says so" }.to_owned());
+        text += &format!(", after a 429 {}", own.into_iter().chain(told).collect::<Vec<_>>().join(" and "));
+    }
     text
 }
 
@@ -438,6 +446,9 @@ fn balancing_text(balancing: &BalancingSpec) -> String {
         }
         None => String::new(),
     };
+    if let Some(fail_fast) = balancing.fail_fast {
+        text += &format!("; callers wait up to {} for one, and up to {} for its process", fail_fast.outbound, fail_fast.inbound);
+    }
     if balancing.prefer_zone {
         text += "; callers prefer those in their own zone";
     }
@@ -539,6 +550,9 @@ fn version_text(version: &VersionSpec) -> String {
     }
     if let Some(life) = version.crash_after {
         flaws.push(format!("crashes {life} after its start"));
+    }
+    if version.has_no_image {
+        flaws.push("has no image that could be pulled".to_owned());
     }
     if flaws.is_empty() {
         flaws.push(if version.healthy { "is sound".to_owned() } else { "is said to be unsound".to_owned() });

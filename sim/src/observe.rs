@@ -11,6 +11,7 @@ mod probe;
 mod clusters;
 mod profiles;
 mod process;
+mod redis;
 mod topics;
 mod faulty;
 pub mod declared;
@@ -31,6 +32,7 @@ use faulty::Faults;
 use page::{Page, Sheet};
 use probe::Probe;
 use process::{ClientPage, Process};
+use redis::RedisPage;
 use topics::TopicPage;
 
 /// The namespace that everything lives in.
@@ -60,6 +62,8 @@ enum Exposed {
     Process(Process),
     /// The exporter of a replica of a database.
     Database(DatabasePage),
+    /// The exporter of a Redis, where its profile is asked for.
+    Redis(RedisPage),
     /// A client.
     Client(ClientPage),
     /// The containers of a zone.
@@ -128,14 +132,19 @@ impl Observer {
             .set("version", spec.versions[replica.version as usize].name.as_str());
         let process = Process::new(world, index);
         let exporter = spec.database.as_ref().map(|database| database.engine.exporter());
+        let of_redis = spec.profiles.contains(&Profile::Redis).then_some(redis::JOB);
         let zone = world.zones[replica.zone as usize].name.clone();
         let service = spec.name.clone();
         self.add(world, &format!("replica/{name}"), labels, Exposed::Process(process));
-        if let Some((job, port)) = exporter {
-            let labels = base(job, &format!("{name}:{port}"));
-            let labels =
-                labels.set("namespace", NAMESPACE).set("pod", name.as_str()).set("service", service.as_str()).set("zone", zone.as_str());
-            self.add(world, &format!("exporter/{name}"), labels, Exposed::Database(DatabasePage::new(index)));
+        let beside = |(job, port): (&str, u16)| {
+            let labels = base(job, &format!("{name}:{port}")).set("namespace", NAMESPACE).set("pod", name.as_str());
+            labels.set("service", service.as_str()).set("zone", zone.as_str())
+        };
+        if let Some(exporter) = exporter {
+            self.add(world, &format!("exporter/{name}"), beside(exporter), Exposed::Database(DatabasePage::new(index)));
+        }
+        if let Some(exporter) = of_redis {
+            self.add(world, &format!("redis-exporter/{name}"), beside(exporter), Exposed::Redis(RedisPage::new(index)));
         }
     }
 
@@ -229,12 +238,18 @@ impl Exposed {
                     _ => Found::Silent,
                 }
             }
-            Self::Database(database) if world.replicas[database.replica as usize].state == ReplicaState::Gone => Found::Gone,
             // It stands beside its database, and goes with their machine.
-            Self::Database(database) if world.replicas[database.replica as usize].is_unreachable() => Found::Silent,
+            Self::Database(DatabasePage { replica, .. }) | Self::Redis(RedisPage { replica, .. }) => {
+                let replica = &world.replicas[*replica as usize];
+                match replica.state {
+                    ReplicaState::Gone => Found::Gone,
+                    _ if replica.is_unreachable() => Found::Silent,
+                    _ => Found::Answers,
+                }
+            }
             Self::Kubelet(kubelet) if kubelet.is_lost(world) => Found::Silent,
             Self::Node(node) if node.is_lost(world) => Found::Silent,
-            Self::Database(_) | Self::Kubelet(_) | Self::Client(_) | Self::KubeState(_) => Found::Answers,
+            Self::Kubelet(_) | Self::Client(_) | Self::KubeState(_) => Found::Answers,
             Self::Probe(_) | Self::Node(_) | Self::Topics(_) => Found::Answers,
         }
     }
@@ -243,6 +258,7 @@ impl Exposed {
         match self {
             Self::Process(process) => process.expose(world, store, at_ms, labels),
             Self::Database(database) => database.expose(world, store, at_ms, labels),
+            Self::Redis(redis) => redis.expose(world, store, at_ms, labels),
             Self::Client(client) => client.expose(world, store, at_ms, labels),
             Self::Kubelet(kubelet) => kubelet.expose(world, store, at_ms, labels),
             Self::KubeState(state) => state.expose(world, store, at_ms, labels),
@@ -256,6 +272,7 @@ impl Exposed {
         match self {
             Self::Process(process) => visit(&mut process.page),
             Self::Database(database) => visit(&mut database.page),
+            Self::Redis(redis) => visit(&mut redis.page),
             Self::Client(client) => visit(&mut client.page),
             Self::Kubelet(kubelet) => kubelet.each_page(visit),
             Self::KubeState(state) => state.each_page(visit),

@@ -23,7 +23,8 @@ use firedrill_core::time::{Span, Start, Time};
 pub use actuator::{ActuatorFaultSpec, Misdeed};
 pub use cache::CacheSpec;
 pub use caller::{
-    BreakerSpec, BudgetSpec, Cause, Causes, Growth, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec, Window,
+    BreakerSpec, BudgetSpec, Cause, Causes, Growth, HedgeSpec, HeedSpec, Jitter, OverQuotaSpec, PoolSpec, ProtectionSpec, RetrySpec,
+    ThrottleSpec, Window,
 };
 pub use database::{Access, Commit, DatabaseSpec, Engine, FailoverSpec};
 pub use flag::{FlagCallSpec, FlagSpec, Spread};
@@ -238,6 +239,26 @@ pub struct BalancingSpec {
     pub propagation: Option<Distribution>,
     /// How long a caller uses what a name was resolved to; `None`: it is told of changes.
     pub dns_ttl: Option<Span>,
+    /// Requests wait in proxies for a while if there is nobody to send them to; `None`: they fail at once.
+    pub fail_fast: Option<FailFastSpec>,
+}
+
+/// Linkerd's queues with fail-fast (docs/MODEL.md 1.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailFastSpec {
+    /// How long a caller's proxy has had no replica when those who wait there fail; above zero.
+    pub outbound: Span,
+    /// How long the proxy beside a replica has had no process when those who wait there fail; above zero.
+    pub inbound: Span,
+    /// Requests that wait in one proxy, at least 1; more fail at once.
+    pub queue: u32,
+}
+
+impl WorldSpec {
+    /// Whether any service's callers wait in proxies.
+    pub(crate) fn have_proxies(&self) -> bool {
+        self.services.iter().any(|service| service.balancing.as_ref().is_some_and(|balancing| balancing.fail_fast.is_some()))
+    }
 }
 
 /// How a caller tells that a replica fails.
@@ -449,6 +470,8 @@ pub struct VersionSpec {
     pub leak_per_second: Bytes,
     /// How long its process lives before it crashes; `None`: for ever.
     pub crash_after: Option<Span>,
+    /// Whether its image cannot be pulled: its replicas never start.
+    pub has_no_image: bool,
 }
 
 /// A rolling update, as a Kubernetes Deployment does it (docs/MODEL.md 1.4).

@@ -4,7 +4,7 @@ use firedrill_core::journal::Event;
 use firedrill_core::ledger::RequestOutcome;
 use firedrill_sim::{Finished, Idle};
 
-use crate::support::{Case, case, good_share, outcome_share, told};
+use crate::support::{Case, case, good_share, outcome_share, told, totals};
 
 /// The mean time in the system after a warm-up, in service times of 100 ms, by Little's law over the ends of bins.
 fn time_in_system(finished: &Finished<Idle>, per_second: f64) -> f64 {
@@ -199,6 +199,53 @@ fn linkerds_breaker_rests_twice_as_long_each_time_and_tries_with_one_request() {
     assert_eq!(lengths, [1, 2, 4, 8, 16, 32, 60, 60, 60][..lengths.len()], "{lengths:?}");
     assert!(lengths.len() >= 8, "{lengths:?}");
     assert_eq!(failures(&finished, 0), 7 + lengths.len() - 1, "seven errors, and one for each trial");
+}
+
+#[test]
+fn linkerds_proxies_hold_requests_for_three_seconds_and_then_fail_them_at_once() {
+    let waits = case("fail-fast");
+    assert_eq!(failures(&waits.play(1), 0), 0, "two seconds are waited out");
+    let known = waits.with("fail_fast: linkerd, ", "");
+    assert!((150..250).contains(&failures(&known.play(1), 0)), "two seconds at 100/s: {}", failures(&known.play(1), 0));
+    // After 3 s whoever waits fails, and whoever comes then; all arrived within the ten that it takes.
+    let lasts = waits.with("start_up: 2s", "start_up: 10s");
+    for seed in 0..3 {
+        let finished = lasts.play(seed);
+        assert!((900..1100).contains(&failures(&finished, 0)), "{}", failures(&finished, 0));
+        assert!(totals(&finished, "api").rejected as usize == failures(&finished, 0), "they count as turned away");
+    }
+    // A queue of five, and callers who have less patience than their proxies: what they give up never comes to the service.
+    let short = waits.with("fail_fast: linkerd", "fail_fast: { queue: 5 }");
+    assert!((150..250).contains(&failures(&short.play(1), 0)), "{}", failures(&short.play(1), 0));
+    let hasty = waits.with("timeout: 15s", "timeout: 500ms").play(1);
+    assert!((110..190).contains(&failures(&hasty, 0)), "{}", failures(&hasty, 0));
+    assert_eq!(totals(&hasty, "api").sent as usize + failures(&hasty, 0), hasty.ledger.clients[0].outcomes.len());
+}
+
+#[test]
+fn a_replicas_own_proxy_holds_requests_for_a_second() {
+    // Callers learn of the crash five seconds late, and of the new process too.
+    let late = case("fail-fast").with("start_up: 2s", "start_up: 500ms, endpoint_propagation: 5s");
+    assert_eq!(failures(&late.play(1), 0), 0);
+    let refused = failures(&late.with("fail_fast: linkerd, ", "").play(1), 0);
+    assert!((60..140).contains(&refused), "half a second without a process, and half without a replica that callers know: {refused}");
+    let lasts = late.with("start_up: 500ms", "start_up: 3s");
+    let failed = failures(&lasts.play(1), 0);
+    assert!(
+        (230..370).contains(&failed),
+        "three seconds, of which the first is waited in vain; later the other three are waited out: {failed}"
+    );
+}
+
+#[test]
+fn linkerds_breaker_comes_with_its_proxies() {
+    let spec = |said: &str| {
+        let spec = case("fail-fast").with("fail_fast: linkerd", said).spec();
+        spec.services[0].balancing.as_ref().and_then(|balancing| balancing.fail_fast).map(|fail_fast| fail_fast.queue)
+    };
+    assert_eq!(spec("failure_accrual: linkerd"), Some(10_000));
+    assert_eq!(spec("failure_accrual: linkerd, fail_fast: none"), None);
+    assert_eq!(spec("outlier_detection: envoy"), None);
 }
 
 #[test]

@@ -140,3 +140,25 @@ fn what_is_not_named_is_not_retried() {
     assert_eq!(sent("istio"), 1.0);
     assert!(sent("{ max: 1 }") > 1.4);
 }
+
+#[test]
+fn all_attempts_of_a_request_can_have_one_time_together() {
+    let all = case("within");
+    // What a queue looks at deadlines for knows of it too.
+    for case in [&all, &all.with("work:", "queue: { drop: expired }, work:")] {
+        let play = |case: &crate::support::Case| {
+            let finished = case.play(1);
+            (requests(&finished), totals(&finished, "api").sent)
+        };
+        // After 1 s and 300 ms the second, after 2.6 s the third, which has 400 ms left; 3.001 s for each request, the last of them not over.
+        assert_eq!(play(case), (20, 60));
+        // A pause that would last beyond it ends with it, and so does an attempt without a time of its own.
+        assert_eq!(play(&case.with("backoff: 300ms", "backoff: 2500ms")), (20, 20));
+        assert_eq!(play(&case.with("timeout: 1s", "timeout: none")), (20, 20));
+        // Eleven attempts without it: 14.001 s.
+        assert_eq!(play(&case.with(", within: 3s", "")), (5, 48));
+    }
+    // Who waits for a connection waits no longer either: three users with one, each of whom asks every 3.001 s.
+    let pooled = all.with("closed: { users: 1, think: 1ms }", "closed: { users: 3, think: 1ms }, pool: { size: 1 }");
+    assert_eq!(requests(&pooled.with("timeout: 1s", "timeout: none").play(1)), 60);
+}

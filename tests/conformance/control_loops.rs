@@ -88,6 +88,26 @@ fn k4_a_rollout_that_never_becomes_ready_stays_until_it_is_rolled_back() {
 }
 
 #[test]
+fn a_version_without_an_image_leaves_what_is_there_and_waits_for_it() {
+    let missing = case("k4-rollout").with("crash_after: 5s", "image: missing");
+    let finished = missing.play_cured(0);
+    let bins = &finished.ledger.services[0].bins;
+    let at = |second: usize| (bins[second / 10 - 1].replicas, bins[second / 10 - 1].ready);
+    assert_eq!([at(60), at(100), at(720), at(900)], [(10, 10), (13, 8), (13, 8), (10, 10)]);
+    let states = told(&finished, |event| match event {
+        Event::ReplicaChanged { reason, .. } if reason.as_str() == "its image cannot be pulled" => Some(()),
+        _ => None,
+    });
+    assert_eq!(states.len(), 5);
+    let seen = missing.play_seen(0).telemetry;
+    let waiting = seen.ids().filter(|series| {
+        let labels = seen.labels(*series);
+        labels.metric_name() == Some("kube_pod_container_status_waiting_reason") && labels.get("reason") == Some("ImagePullBackOff")
+    });
+    assert_eq!(waiting.count(), 5, "kube-state-metrics tells why");
+}
+
+#[test]
 fn k5_a_ratio_of_one_and_a_tenth_is_kept_today_and_was_not_before() {
     let at = |rate: &str, tolerance: &str| {
         let case = case("k5-autoscaler").with("13300/s", rate).with("tolerance: current", &format!("tolerance: {tolerance}"));

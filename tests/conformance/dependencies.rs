@@ -2,6 +2,7 @@
 
 use firedrill_core::journal::Event;
 use firedrill_core::ledger::{RequestOutcome, ServiceTotals};
+use firedrill_core::time::Span;
 use firedrill_sim::{Automation, Finished, Idle};
 
 use crate::support::{Case, case, told, totals};
@@ -209,6 +210,54 @@ fn a_quota_lets_through_its_rate_and_not_more() {
     let totals = totals(&halved.play(1), "psp");
     // 100, and 40 s at 100/s, and 20 s at 10/s.
     assert!((4_290..=4_301).contains(&(totals.sent - totals.rejected)), "{}", totals.sent - totals.rejected);
+}
+
+#[test]
+fn who_is_told_when_to_ask_again_heeds_it_as_its_kind_does() {
+    let play = |case: &Case| {
+        let finished = case.play(1);
+        let totals = totals(&finished, "psp");
+        (totals.sent - totals.rejected, totals.sent)
+    };
+    let heeds = case("retry-after");
+    // Two and a half seconds are three in whole ones, and one that is told waits once: 3.002 s and two attempts for each request; the first has one,
+    // and the last has one answer to come.
+    assert_eq!(play(&heeds), (20, 40));
+    for word in ["aws", "grpc", "{ instead: true, most: 3s }"] {
+        assert_eq!(play(&heeds.with("retry_after: google", &format!("retry_after: {word}"))), (20, 40), "{word}");
+    }
+    // A pause of its own that is longer counts for those who wait for the longer of the two.
+    let patient = heeds.with("backoff: 100ms", "backoff: 5s");
+    assert_eq!(play(&patient), (12, 24), "5.002 s each");
+    assert_eq!(play(&patient.with("retry_after: google", "retry_after: grpc")), (20, 40));
+    // Three seconds and up to half of that more.
+    let (served, sent) = play(&heeds.with("retry_after: google", "retry_after: envoy"));
+    assert!((14..=18).contains(&served) && sent == 2 * served, "{served} of {sent}");
+    // Who is told nothing, or more than it heeds, or does not listen, asks again after its own pause, and finds out to the tenth of a second.
+    let deaf = heeds.with("retry_after: google", "retry_after: none");
+    for case in [&heeds.with("burst: 1", "burst: 1, retry_after: false"), &heeds.with("google", "{ most: 900ms }"), &deaf] {
+        let (served, sent) = play(case);
+        assert!(served == 24 && (590..=640).contains(&sent), "{served} of {sent}");
+    }
+    // Who heeds up to two seconds asks every tenth of a second until no more are left, and waits for those.
+    assert_eq!(play(&heeds.with("google", "{ most: 2s }")), (24, 168));
+    // The pause after a 429 is one of its own: after one second, and after two and three.
+    assert_eq!(play(&deaf.with("backoff: 100ms", "backoff: 100ms, throttled_backoff: 1s")), (20, 80));
+}
+
+#[test]
+fn presets_of_retries_heed_what_their_systems_heed() {
+    let spec = |retries: &str| {
+        let said = "retries: { max: 100, backoff: 100ms, factor: x1, jitter: false, retry_after: google }";
+        let spec = case("retry-after").with(said, &format!("retries: {retries}")).spec();
+        let throttled = spec.clients[0].retries.over_quota.as_deref();
+        throttled.map(|throttled| (throttled.base, throttled.heed.map(|heed| heed.instead)))
+    };
+    assert_eq!(spec("aws"), Some((Some(Span::from_seconds(1)), Some(false))));
+    assert_eq!(spec("grpc"), Some((None, Some(true))));
+    for retries in ["envoy", "istio", "finagle", "resilience4j", "{ max: 1 }", "{ preset: grpc, retry_after: none }"] {
+        assert_eq!(spec(retries), None, "{retries}");
+    }
 }
 
 /// A copy that is kept for a time T, of what changes at a rate w, is out of date in a share 1 - (1 - exp(-wT)) / wT of its hits.

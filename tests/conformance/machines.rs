@@ -150,6 +150,19 @@ fn four_threads_with_a_quota_of_one_core_are_done_after_125_ms() {
 }
 
 #[test]
+fn a_quota_that_is_used_up_on_many_cores_at_a_time_is_short_of_them_on_a_small_machine() {
+    let response = |case: &crate::support::Case| totals(&case.play(0), "api").mean_response_seconds;
+    let placed = |cores: u32| {
+        let machine = format!("nodes: {{ blue: {{ count: 1, cores: {cores}, memory: 8GiB }} }}\nservices:\n  front: {{ cores: 1, work:");
+        case("cfs").with("services:\n  front: { work:", &machine)
+    };
+    // Two cores for four threads: the quota is spent after 50 ms, 25 ms of work are left for each of them, and those take 50 ms too.
+    assert!((response(&placed(2)) - 0.15).abs() < 1e-6, "{}", response(&placed(2)));
+    // Five cores are enough for them, though the container asks for one.
+    assert!((response(&placed(5)) - 0.125).abs() < 1e-6, "{}", response(&placed(5)));
+}
+
+#[test]
 fn r_gc_a_full_heap_outlives_the_burst_that_filled_it_and_less_load_cures_it() {
     let burst = case("r-gc");
     for seed in 0..4 {

@@ -45,6 +45,8 @@ pub struct BalancingDocument {
     pub outlier_detection: Option<Located<OutlierDocument>>,
     /// Linkerd's failure accrual.
     pub failure_accrual: Option<Located<AccrualDocument>>,
+    /// Linkerd's fail-fast; the inner `None` is none.
+    pub fail_fast: Option<Located<Option<FailFastDocument>>>,
     /// Newcomers get less.
     pub slow_start: Option<Located<SlowStartDocument>>,
     /// Whether callers ask those in their own zone first.
@@ -104,6 +106,17 @@ pub struct AccrualDocument {
     pub max_penalty: Option<Located<Span>>,
     /// What is added at random.
     pub jitter: Option<Located<Ratio>>,
+}
+
+/// `fail_fast: linkerd`, or `fail_fast: { outbound: 3s, inbound: 1s, queue: 10000 }`.
+#[derive(Clone, Debug, Default)]
+pub struct FailFastDocument {
+    /// How long a caller's proxy waits for a replica.
+    pub outbound: Option<Located<Span>>,
+    /// How long a replica's proxy waits for its process.
+    pub inbound: Option<Located<Span>>,
+    /// Requests that wait in one proxy.
+    pub queue: Option<Located<u32>>,
 }
 
 /// `slow_start: { window: 30s, aggression: 1, least: 10% }`.
@@ -174,6 +187,7 @@ pub fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> BalancingDocument {
     BalancingDocument {
         outlier_detection: optional(reader, fields, "outlier_detection", read_outliers),
         failure_accrual: optional(reader, fields, "failure_accrual", read_accrual),
+        fail_fast: optional(reader, fields, "fail_fast", |r, n| unless(r, n, "none", read_fail_fast)),
         slow_start: optional(reader, fields, "slow_start", read_slow_start),
         prefer_zone: optional(reader, fields, "prefer_zone", |r, n| r.boolean(n, "`prefer_zone`")),
         panic_threshold: optional(reader, fields, "panic_threshold", |r, n| r.ratio(n, "the panic threshold")),
@@ -251,6 +265,20 @@ fn read_accrual(reader: &mut Reader, node: &Node) -> Option<AccrualDocument> {
         min_penalty: span(reader, &mut fields, "min_penalty"),
         max_penalty: span(reader, &mut fields, "max_penalty"),
         jitter: share(reader, &mut fields, "jitter"),
+    };
+    fields.finish(reader);
+    Some(document)
+}
+
+fn read_fail_fast(reader: &mut Reader, node: &Node) -> Option<FailFastDocument> {
+    if let Value::Text(_) = &node.value {
+        return reader.one_of(node, "a preset of fail-fast", &[("linkerd", ())]).map(|()| FailFastDocument::default());
+    }
+    let mut fields = reader.fields(node, "fail-fast")?;
+    let document = FailFastDocument {
+        outbound: span(reader, &mut fields, "outbound"),
+        inbound: span(reader, &mut fields, "inbound"),
+        queue: count(reader, &mut fields, "queue"),
     };
     fields.finish(reader);
     Some(document)

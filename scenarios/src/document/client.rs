@@ -2,7 +2,7 @@
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place};
-use firedrill_core::quantity::Rate;
+use firedrill_core::quantity::{Rate, Ratio};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
 use firedrill_sim::spec::{Access, Cause, Causes, Growth, Jitter, Priority};
@@ -12,7 +12,7 @@ use crate::document::load::{self, LoadDocument};
 use crate::document::protection::{self, BudgetDocument, ProtectionDocument, read_budget};
 use crate::document::queue::read_priority;
 use crate::document::{items, span_or_none};
-use crate::notation::{bounded_span, optional, positive_span, required};
+use crate::notation::{bounded_span, optional, positive_span, required, unless};
 use crate::problem;
 
 /// An entry of `clients`.
@@ -81,7 +81,29 @@ pub struct RetriesDocument {
     pub on: Option<Located<Causes>>,
     /// How often it chooses anew rather than ask whom it has asked.
     pub elsewhere: Option<Located<u32>>,
+    /// How long all attempts may take together; the inner `None` is for ever.
+    pub within: Option<Located<Option<Span>>>,
+    /// The pause before the first retry after a 429.
+    pub throttled_backoff: Option<Located<Span>>,
+    /// What it makes of `Retry-After`; the inner `None` is nothing.
+    pub retry_after: Option<Located<Option<HeedDocument>>>,
 }
+
+/// `retry_after: aws`, or `retry_after: { instead: true, most: 5m, jitter: 50% }`.
+#[derive(Clone, Debug, Default)]
+pub struct HeedDocument {
+    /// Whose way it is; then nothing else is said.
+    pub of: Option<&'static str>,
+    /// Whether it replaces the caller's own pause.
+    pub instead: Option<Located<bool>>,
+    /// The longest time that is heeded; the inner `None` is any.
+    pub most: Option<Located<Option<Span>>>,
+    /// What is added at random.
+    pub jitter: Option<Located<Ratio>>,
+}
+
+/// The systems that heed `Retry-After` each in its way; what they do stands in the list of defaults.
+pub const HEEDED: [&str; 4] = ["aws", "envoy", "google", "grpc"];
 
 /// The systems whose retries have a name here; what they are stands in the list of defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,9 +234,33 @@ pub fn read_retries(reader: &mut Reader, node: &Node) -> RetriesDocument {
         Some(Causes::of(causes))
     });
     retries.elsewhere = optional(reader, &mut fields, "elsewhere", |r, n| r.integer(n, "`elsewhere`", 0..=100).map(|times| times as u32));
+    retries.within =
+        optional(reader, &mut fields, "within", |r, n| unless(r, n, "none", |r, n| positive_span(r, n, "the time of all attempts")));
+    retries.throttled_backoff =
+        optional(reader, &mut fields, "throttled_backoff", |r, n| bounded_span(r, n, "the pause before a retry after a 429"));
+    retries.retry_after = optional(reader, &mut fields, "retry_after", |r, n| unless(r, n, "none", read_heed));
     fields.finish(reader);
     check_retries(reader, &retries, &node.place);
     retries
+}
+
+/// Reads `retry_after:` of retries: the word of a system, or what it says of each part.
+pub fn read_heed(reader: &mut Reader, node: &Node) -> Option<HeedDocument> {
+    if matches!(node.value, Value::Text(_)) {
+        let words = HEEDED.map(|word| (word, word));
+        return reader
+            .one_of(node, "a way to heed `Retry-After`", &words)
+            .map(|of| HeedDocument { of: Some(of), ..HeedDocument::default() });
+    }
+    let mut fields = reader.fields(node, "what is made of `Retry-After`")?;
+    let document = HeedDocument {
+        of: None,
+        instead: optional(reader, &mut fields, "instead", |r, n| r.boolean(n, "`instead`")),
+        most: optional(reader, &mut fields, "most", |r, n| unless(r, n, "none", |r, n| positive_span(r, n, "the longest time heeded"))),
+        jitter: optional(reader, &mut fields, "jitter", |r, n| r.ratio(n, "what is added at random")),
+    };
+    fields.finish(reader);
+    Some(document)
 }
 
 fn read_preset(reader: &mut Reader, node: &Node) -> Option<RetryPreset> {
@@ -256,5 +302,13 @@ fn check_retries(reader: &mut Reader, retries: &RetriesDocument, place: &Place) 
             "pauses between retries are shaped, and none is asked for",
             "add `backoff:`, the first pause",
         ));
+    }
+    let is_retried = retries.on.as_ref().is_none_or(|on| on.value.contains(Cause::OverQuota));
+    let heeds = retries.retry_after.as_ref().filter(|heed| heed.value.is_some()).map(|heed| &heed.place);
+    if let Some(place) = heeds.or_else(|| retries.throttled_backoff.as_ref().map(|pause| &pause.place))
+        && !is_retried
+    {
+        let why = "a pause after a 429, which is not tried again";
+        reader.problem(problem::impossible(place, why, "add `over_quota` to `retry_on:`, or remove this"));
     }
 }

@@ -154,6 +154,8 @@ pub struct QuotaDocument {
     pub rate: Located<Rate>,
     /// What is saved up.
     pub burst: Option<Located<u32>>,
+    /// Whether a 429 says when to ask again.
+    pub retry_after: Option<Located<bool>>,
 }
 
 /// `admission_control: { success: 95% }`.
@@ -300,13 +302,15 @@ fn read_rate_limit(reader: &mut Reader, node: &Node) -> Option<RateLimitDocument
 
 fn read_quota(reader: &mut Reader, node: &Node) -> Option<QuotaDocument> {
     if !matches!(node.value, Value::Map(_)) {
-        return Some(QuotaDocument { rate: Located { place: node.place.clone(), value: read_rate(reader, node)? }, burst: None });
+        let rate = Located { place: node.place.clone(), value: read_rate(reader, node)? };
+        return Some(QuotaDocument { rate, burst: None, retry_after: None });
     }
     let mut fields = reader.fields(node, "a quota")?;
     let rate = required(reader, &mut fields, "rate", read_rate);
     let burst = optional(reader, &mut fields, "burst", |r, n| count(r, n, "what a quota saves up", 1));
+    let retry_after = optional(reader, &mut fields, "retry_after", |r, n| r.boolean(n, "`retry_after`"));
     fields.finish(reader);
-    Some(QuotaDocument { rate: rate?, burst })
+    Some(QuotaDocument { rate: rate?, burst, retry_after })
 }
 
 fn read_control(reader: &mut Reader, node: &Node) -> Option<ControlDocument> {

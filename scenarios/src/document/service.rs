@@ -228,6 +228,8 @@ pub struct VersionDocument {
     pub leak: Option<Located<Bytes>>,
     /// How long a process lives.
     pub crash_after: Option<Located<Span>>,
+    /// Whether its image is missing.
+    pub image: Option<Located<bool>>,
 }
 
 /// `rollout: { max_surge: 25%, max_unavailable: 25% }`.
@@ -684,7 +686,7 @@ fn read_warm_up(reader: &mut Reader, node: &Node) -> Option<WarmUpDocument> {
 }
 
 fn read_version(reader: &mut Reader, name: Located<Name>, node: &Node) -> VersionDocument {
-    let mut version = VersionDocument { name, healthy: None, error: None, demand: None, leak: None, crash_after: None };
+    let mut version = VersionDocument { name, healthy: None, error: None, demand: None, leak: None, crash_after: None, image: None };
     if matches!(node.value, Value::Null) {
         return version;
     }
@@ -694,6 +696,8 @@ fn read_version(reader: &mut Reader, name: Located<Name>, node: &Node) -> Versio
     version.demand = optional(reader, &mut fields, "demand", |r, n| r.factor(n, "the factor of CPU demand"));
     version.leak = optional(reader, &mut fields, "leak", |r, n| growth(r, n, "the leak"));
     version.crash_after = optional(reader, &mut fields, "crash_after", |r, n| positive_span(r, n, "the life of a process"));
+    version.image =
+        optional(reader, &mut fields, "image", |r, n| r.one_of(n, "what is known of an image", &[("there", false), ("missing", true)]));
     fields.finish(reader);
     version
 }

@@ -18,7 +18,10 @@ pub(super) fn text(admission: &AdmissionSpec) -> String {
         let wait = if limit.wait == Span::ZERO { String::new() } else { format!(", others wait up to {}", limit.wait) };
         format!("{} are let in every {}{wait}", counted(u64::from(limit.limit), "request"), limit.period)
     }));
-    parts.push(admission.quota.map(|quota| format!("all callers together may ask {}, others get a 429", quota.rate)));
+    parts.push(admission.quota.map(|quota| {
+        let when = if quota.retry_after { " that says when to ask again" } else { "" };
+        format!("all callers together may ask {}, others get a 429{when}", quota.rate)
+    }));
     parts.push(admission.control.as_ref().map(control));
     parts.into_iter().flatten().map(|part| format!("; {part}")).collect()
 }

@@ -437,6 +437,8 @@ mod tests {
         check("X", "http://cart/items", &["cart"]);
         check("DATABASE_URL", "postgres://user:pw@db.data.svc.cluster.local:5432/shop", &["db"]);
         check("DB_HOST", "db.data", &["db"]);
+        check("DB", "db.data:5432", &["db"]);
+        check("UPSTREAMS", "cart.shop:80,redis.shop:6379", &["cart", "redis"]);
         check("DB_HOST", "db", &[]);
         check("DB_HOST", "db.example.com", &[]);
         check("BROKERS", "kafka-0.kafka:9092,kafka-1.kafka:9092", &["kafka", "kafka"]);

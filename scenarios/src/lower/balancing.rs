@@ -4,10 +4,12 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::Ratio;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::{AccrualSpec, Balance, BalancingSpec, ConnectionSpec, EjectionSpec, OutlierSpec, SlowStartSpec};
+use firedrill_sim::spec::{AccrualSpec, Balance, BalancingSpec, ConnectionSpec, EjectionSpec, FailFastSpec, OutlierSpec, SlowStartSpec};
 
 use crate::defaults;
-use crate::document::balancing::{AccrualDocument, BalanceDocument, BalancingDocument, OutlierDocument, OutlierPreset, SlowStartDocument};
+use crate::document::balancing::{
+    AccrualDocument, BalanceDocument, BalancingDocument, FailFastDocument, OutlierDocument, OutlierPreset, SlowStartDocument,
+};
 use crate::lower::or;
 use crate::problem;
 
@@ -44,7 +46,12 @@ pub fn lower(reader: &mut Reader, said: &BalancingDocument, balance: Balance) ->
     let propagation = said.endpoint_propagation.as_ref().map(|propagation| propagation.value.clone());
     let dns_ttl = said.dns_ttl.as_ref().map(|ttl| ttl.value);
     let prefer_zone = or(said.prefer_zone.as_ref(), || false);
-    if ejection.is_none() && !prefer_zone && slow_start.is_none() && propagation.is_none() && dns_ttl.is_none() {
+    let fail_fast = match &said.fail_fast {
+        Some(said) => said.value.as_ref().map(lower_fail_fast),
+        // Whoever has Linkerd's breaker has its proxies.
+        None => said.failure_accrual.as_ref().map(|_| lower_fail_fast(&FailFastDocument::default())),
+    };
+    if ejection.is_none() && !prefer_zone && slow_start.is_none() && propagation.is_none() && dns_ttl.is_none() && fail_fast.is_none() {
         return None;
     }
     let panic_threshold = or(said.panic_threshold.as_ref(), || match outliers {
@@ -52,7 +59,7 @@ pub fn lower(reader: &mut Reader, said: &BalancingDocument, balance: Balance) ->
         Some(_) => defaults::ratio("services.*.panic_threshold"),
         None => Ratio::ZERO,
     });
-    Some(Box::new(BalancingSpec { ejection, slow_start, panic_threshold, prefer_zone, propagation, dns_ttl }))
+    Some(Box::new(BalancingSpec { ejection, slow_start, panic_threshold, prefer_zone, propagation, dns_ttl, fail_fast }))
 }
 
 fn preset(outliers: &OutlierDocument) -> OutlierPreset {
@@ -107,6 +114,14 @@ fn lower_accrual(said: &AccrualDocument) -> AccrualSpec {
     }
 }
 
+fn lower_fail_fast(said: &FailFastDocument) -> FailFastSpec {
+    FailFastSpec {
+        outbound: or(said.outbound.as_ref(), || defaults::span("fail_fast.outbound")),
+        inbound: or(said.inbound.as_ref(), || defaults::span("fail_fast.inbound")),
+        queue: or(said.queue.as_ref(), || defaults::count("fail_fast.queue")),
+    }
+}
+
 fn lower_slow_start(said: &SlowStartDocument) -> SlowStartSpec {
     SlowStartSpec {
         // A window that could not be read is a problem already.
@@ -121,6 +136,9 @@ fn check(reader: &mut Reader, said: &BalancingDocument, balance: Balance) {
     let mut refuse = |place: &Place, why: &str, remedy: &str| reader.problem(problem::impossible(place, why, remedy));
     if let (Some(_), Some(accrual)) = (&said.outlier_detection, &said.failure_accrual) {
         refuse(&accrual.place, "callers tell by two rules who fails", "keep `outlier_detection:`, or `failure_accrual:`");
+    }
+    if let (Balance::PerConnection(_), Some(fail_fast)) = (balance, said.fail_fast.as_ref().filter(|said| said.value.is_some())) {
+        refuse(&fail_fast.place, "nobody waits in kube-proxy", "write another `balance:`, one of a proxy, or remove this");
     }
     let (outliers, accrual) = (said.outlier_detection.as_ref(), said.failure_accrual.as_ref());
     if let (Balance::PerConnection(_), Some(place)) =

@@ -479,7 +479,8 @@ impl Check<'_> {
                 let flawed = said.error.as_ref().is_some_and(|error| error.value.get() > 0.0)
                     || said.demand.as_ref().is_some_and(|demand| demand.value.get() > 1.0)
                     || said.leak.as_ref().is_some_and(|leak| leak.value.get() > 0)
-                    || said.crash_after.is_some();
+                    || said.crash_after.is_some()
+                    || said.image.as_ref().is_some_and(|image| image.value);
                 Some(or(said.healthy.as_ref(), || !flawed))
             }
             None => known.versions.contains(version).then_some(true),

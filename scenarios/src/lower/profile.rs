@@ -22,6 +22,10 @@ pub fn of_cluster(reader: &mut Reader, document: &ScenarioDocument) -> Vec<Profi
             "state the machines, such as `nodes: { blue: { count: 3, cores: 4, memory: 8GiB } }`",
         ));
     }
+    for profile in document.profiles.iter().filter(|profile| profile.value == Profile::Redis) {
+        let remedy = "write `metrics: [redis-exporter]` at the service that is a Redis";
+        reader.problem(problem::metric(&profile.place, "not every service is a Redis that an exporter could tell of", remedy));
+    }
     in_order(profiles)
 }
 

@@ -1,7 +1,9 @@
 //! What protects callers, with every default filled in.
 
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::{BreakerSpec, BudgetSpec, Causes, HedgeSpec, Jitter, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec};
+use firedrill_sim::spec::{
+    BreakerSpec, BudgetSpec, Causes, HedgeSpec, HeedSpec, Jitter, OverQuotaSpec, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec,
+};
 
 use crate::defaults;
 use crate::document::client::RetriesDocument;
@@ -25,7 +27,21 @@ pub fn lower_retries(retries: Option<&RetriesDocument>) -> RetrySpec {
         budget: said.budget.as_ref().or(preset.budget.as_ref()).map(lower_budget),
         on: or(said.on.as_ref().or(preset.on.as_ref()), || Causes::ALL),
         elsewhere: or(said.elsewhere.as_ref().or(preset.elsewhere.as_ref()), || defaults::count("retries.elsewhere")),
+        within: or(said.within.as_ref().or(preset.within.as_ref()), || defaults::span_or_none("retries.within")),
+        over_quota: lower_over_quota(said, &preset),
     }
+}
+
+/// What is different after a 429, if anything is.
+fn lower_over_quota(said: &RetriesDocument, preset: &RetriesDocument) -> Option<Box<OverQuotaSpec>> {
+    let base = said.throttled_backoff.as_ref().or(preset.throttled_backoff.as_ref()).map(|base| base.value);
+    let heed = said.retry_after.as_ref().or(preset.retry_after.as_ref()).and_then(|heed| heed.value.as_ref());
+    let heed = heed.map(|heed| heed.of.map_or_else(|| heed.clone(), defaults::heed)).map(|heed| HeedSpec {
+        instead: or(heed.instead.as_ref(), || defaults::text("retry_after.instead") == "true"),
+        most: or(heed.most.as_ref(), || defaults::span_or_none("retry_after.most")),
+        jitter: or(heed.jitter.as_ref(), || defaults::ratio("retry_after.jitter")),
+    });
+    (base.is_some() || heed.is_some()).then(|| Box::new(OverQuotaSpec { base, heed }))
 }
 
 fn lower_budget(budget: &BudgetDocument) -> BudgetSpec {

@@ -37,6 +37,7 @@ pub fn lower(reader: &mut Reader, admission: &AdmissionDocument, places: Option<
             rate: quota.rate.value,
             // One second's worth.
             burst: or(quota.burst.as_ref(), || quota.rate.value.get().ceil().clamp(1.0, f64::from(u32::MAX)) as u32),
+            retry_after: or(quota.retry_after.as_ref(), || defaults::text("quota.retry_after") == "true"),
         }),
         control: said(admission.control.as_ref()).map(lower_control),
     };

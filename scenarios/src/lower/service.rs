@@ -208,7 +208,9 @@ fn lower_version(version: &VersionDocument) -> VersionSpec {
     lowered.demand = or(version.demand.as_ref(), || lowered.demand);
     lowered.leak_per_second = or(version.leak.as_ref(), || lowered.leak_per_second);
     lowered.crash_after = version.crash_after.as_ref().map(|span| span.value);
+    lowered.has_no_image = or(version.image.as_ref(), || lowered.has_no_image);
     let sound = lowered.error == Ratio::ZERO
+        && !lowered.has_no_image
         && lowered.demand <= Factor::ONE
         && lowered.leak_per_second == Bytes::default()
         && lowered.crash_after.is_none();
@@ -224,6 +226,7 @@ fn sound_version(name: Name) -> VersionSpec {
         demand: defaults::factor("versions.*.demand"),
         leak_per_second: defaults::bytes("versions.*.leak"),
         crash_after: defaults::span_or_none("versions.*.crash_after"),
+        has_no_image: defaults::text("versions.*.image") == "missing",
     }
 }
 

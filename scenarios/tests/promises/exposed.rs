@@ -100,3 +100,47 @@ fn a_breaker_and_a_bound_tell_what_they_kept_back() {
     assert!(cluster("upstream_rq_pending_overflow") > 10.0, "more at a time than one");
     assert!(cluster("circuit_breakers_default_rq_open") <= 1.0 && cluster("upstream_rq_retry_overflow") == 0.0);
 }
+
+#[test]
+fn databases_and_redis_are_told_as_their_exporters_and_their_clients_tell_them() {
+    let finished = play(&format!(
+        "{CLIENT}clients: {{ u: {{ calls: shop, rate: 40/s }} }}\nservices:\n  shop: {{ metrics: [opentelemetry], work: [call: {{ service: kv, timeout: 1s }}, call: {{ service: db, timeout: 1s, pool: {{ size: 5 }} }}] }}\n  kv: {{ template: redis, metrics: [redis-exporter] }}\n  db: {{ template: postgres, error: 20%, work: [cpu: 2ms] }}\n"
+    ));
+    let of = |matchers: &str| total(&finished, matchers);
+    let operations = |labels: &str| of(&format!("__name__=\"db_client_operation_duration_seconds_count\",server_address=\"db\"{labels}"));
+    let (all, failed) = (operations(""), operations(",error_type=\"_OTHER\""));
+    assert!(all > 10_000.0 && (failed / all - 0.2).abs() < 0.02, "{failed} of {all} operations fail");
+    assert!(last(&finished, "__name__=\"db_client_operation_duration_seconds_count\",server_address=\"kv\"").is_empty());
+    let rolled_back = of("__name__=\"pg_stat_database_xact_rollback\",job=\"postgres-exporter\"");
+    assert!((rolled_back - failed).abs() < 50.0, "{rolled_back} roll back, and {failed} failed");
+    let redis = |metric: &str| of(&format!("__name__=\"redis_{metric}\",job=\"redis-exporter\",service=\"kv\""));
+    assert_eq!((redis("up"), redis("config_maxclients"), redis("connected_slaves")), (1.0, 10_000.0, 0.0));
+    assert!(redis("memory_used_bytes") >= 256.0 * 1024.0 * 1024.0 && redis("memory_max_bytes") == 1024.0 * 1024.0 * 1024.0);
+    assert!(last(&finished, "__name__=\"redis_keyspace_hits_total\"").is_empty(), "it has no cache of which there would be hits");
+}
+
+#[test]
+fn machines_tell_who_ran_out_of_memory_there_and_claims_are_bound() {
+    let finished = play(&format!(
+        "{CLIENT}metrics: [kube-state-metrics, node-exporter]\nnodes: {{ n: {{ count: 1, cores: 4, memory: 8GiB }} }}\nclients: {{ u: {{ calls: shop, rate: 5/s }} }}\nservices:\n  shop: {{ cores: 1, disk: {{ size: 1GiB, used: 100MiB }}, memory: {{ base: 100MiB, limit: 120MiB }}, work: [cpu: 1ms] }}\nfaults:\n  - {{ memory_leak: {{ replica: shop-0, leak: 1MiB/s }}, at: 1m, lasting: 1m }}\n"
+    ));
+    let of = |matchers: &str| total(&finished, matchers);
+    assert!(of("__name__=\"node_vmstat_oom_kill\",node=\"n-0\"") >= 1.0, "a leak beyond the limit");
+    let claim = |phase: &str| {
+        of(&format!("__name__=\"kube_persistentvolumeclaim_status_phase\",persistentvolumeclaim=\"data-shop-0\",phase=\"{phase}\""))
+    };
+    assert_eq!((claim("Bound"), claim("Lost")), (1.0, 0.0));
+    assert_eq!(of("__name__=\"kube_endpointslice_endpoints\",endpointslice=\"shop\",targetref_name=\"shop-0\""), 1.0);
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_not_ready() {
+    let finished = play(&format!(
+        "{CLIENT}clients: {{ u: {{ calls: shop, rate: 5/s }} }}\nservices: {{ shop: {{ work: [cpu: 1ms] }} }}\nfaults:\n  - {{ certificate_expiry: {{ service: shop }}, at: 2m }}\n"
+    ));
+    let ready = finished
+        .telemetry
+        .select(&parse_matchers("__name__=\"certmanager_certificate_ready_status\",condition=\"True\"").expect("matchers"));
+    let values = finished.telemetry.values(ready[0]);
+    assert!(values.first() == Some(&1.0) && values.last() == Some(&0.0), "{values:?}");
+}

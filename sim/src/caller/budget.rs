@@ -81,10 +81,15 @@ impl Budget {
                 *tokens = tokens.checked_sub(cost)?;
                 Some(cost)
             }
-            Self::Concurrent { share, least } => {
-                let most = ((*share * f64::from(active)) as u32).max(*least);
-                (retries < most).then_some(0)
-            }
+            Self::Concurrent { .. } => (!self.is_full(active, retries)).then_some(0),
+        }
+    }
+
+    /// Whether as many retries are under way as may be at a time; budgets that do not bound that are never full.
+    pub(crate) fn is_full(&self, active: u32, retries: u32) -> bool {
+        match self {
+            Self::Concurrent { share, least } => retries >= ((*share * f64::from(active)) as u32).max(*least),
+            Self::Grpc { .. } | Self::Share { .. } | Self::Aws { .. } => false,
         }
     }
 }

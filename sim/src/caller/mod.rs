@@ -7,7 +7,7 @@ mod breaker;
 
 use std::collections::VecDeque;
 
-use firedrill_core::time::Time;
+use firedrill_core::time::{Span, Time};
 
 use crate::spec::{PoolSpec, ProtectionSpec, RetrySpec};
 
@@ -52,9 +52,58 @@ pub(crate) struct Pool {
     pub(crate) waiting: VecDeque<u32>,
     /// How many have waited for too long.
     pub(crate) timeouts: u64,
+    /// How many had to wait.
+    pub(crate) waited: u64,
+    /// How long connections were waited for and used; `None` where no profile tells it.
+    pub(crate) times: Option<Box<PoolTimes>>,
+}
+
+/// How long the connections of a pool are waited for, and how long they are used.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PoolTimes {
+    /// From asking for one to having it, of those that got one.
+    pub(crate) waits: Durations,
+    /// From having one to giving it back.
+    pub(crate) uses: Durations,
+}
+
+/// Durations in the buckets of OpenTelemetry's advice for connection pools (semantic conventions, `db.client.connection.wait_time`).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Durations {
+    counts: [u64; Self::BOUNDS_MILLIS.len() + 1],
+    /// All of them together.
+    pub(crate) sum_nanos: u128,
+}
+
+impl Durations {
+    /// Upper bounds, milliseconds.
+    pub(crate) const BOUNDS_MILLIS: [u64; 9] = [1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000];
+
+    pub(crate) fn record(&mut self, took: Span) {
+        let bucket = Self::BOUNDS_MILLIS.partition_point(|bound| bound * 1_000_000 < took.as_nanos());
+        self.counts[bucket] += 1;
+        self.sum_nanos += u128::from(took.as_nanos());
+    }
+
+    /// How many were at most each bound, infinity last.
+    pub(crate) fn cumulative(&self) -> impl Iterator<Item = u64> {
+        self.counts.iter().scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        })
+    }
+
+    /// How many there were.
+    pub(crate) fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
 }
 
 impl Pool {
+    const fn new(spec: PoolSpec) -> Self {
+        Self { spec, held: 0, leaked: 0, leak: 0.0, owed: 0.0, waiting: VecDeque::new(), timeouts: 0, waited: 0, times: None }
+    }
+
     /// Whether a connection is free.
     #[inline]
     pub(crate) const fn has_one(&self) -> bool {
@@ -103,9 +152,7 @@ impl Caller {
             budget: retries.budget.as_ref().map(|budget| Box::new(Budget::new(budget))),
             breaker: protection.breaker.as_ref().map(Breaker::new),
             throttle: protection.throttle.as_ref().map(|throttle| Box::new(Throttle::new(throttle))),
-            pool: protection
-                .pool
-                .map(|spec| Box::new(Pool { spec, held: 0, leaked: 0, leak: 0.0, owed: 0.0, waiting: VecDeque::new(), timeouts: 0 })),
+            pool: protection.pool.map(|spec| Box::new(Pool::new(spec))),
             most_requests: protection.most_requests.unwrap_or(u32::MAX),
             active: 0,
             retries: 0,
@@ -114,17 +161,25 @@ impl Caller {
         }
     }
 
+    /// Whether a bound on retries under way lets no other be made now.
+    pub(crate) fn has_all_retries(&self) -> bool {
+        self.budget.as_ref().is_some_and(|budget| budget.is_full(self.active, self.retries))
+    }
+
     /// Whether no attempt more may be under way.
     pub(crate) const fn is_full(&self) -> bool {
         self.active >= self.most_requests
     }
 
-    /// An attempt that was under way holds nothing any more; whether somebody waits for a connection.
+    /// An attempt that was under way for so long holds nothing any more; whether somebody waits for a connection.
     #[inline]
-    pub(crate) fn give_back(&mut self) -> bool {
+    pub(crate) fn give_back(&mut self, took: Span) -> bool {
         self.active -= 1;
         self.pool.as_mut().is_some_and(|pool| {
             pool.held -= 1;
+            if let Some(times) = &mut pool.times {
+                times.uses.record(took);
+            }
             if pool.leak > 0.0 {
                 pool.lose();
             }

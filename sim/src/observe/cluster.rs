@@ -206,6 +206,7 @@ pub(super) fn put_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: 
     for (condition, on) in [("true", placed), ("false", !placed), ("unknown", false)] {
         put(sheet, labels, "kube_pod_status_scheduled", &[("condition", condition)], flag(on));
     }
+    put(sheet, labels, "kube_pod_status_unschedulable", &[], (!placed).then_some(1.0));
     let is_ready = replica.state == ReplicaState::Ready;
     put(sheet, labels, "kube_pod_status_ready_time", &[], is_ready.then(|| since(world, replica.ready_changed)));
     let is_given_up = replica.node != NONE && world.nodes[replica.node as usize].unknown;
@@ -229,6 +230,28 @@ pub(super) fn put_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: 
     for (resource, unit, amount) in [("cpu", "core", cores), ("memory", "byte", memory)] {
         if amount > 0.0 && !told(resource) {
             put(sheet, &container, "kube_pod_container_resource_requests", &[("resource", resource), ("unit", unit)], Some(amount));
+        }
+    }
+}
+
+/// What kube-state-metrics says of a pod's endpoint and of the claim of its volume, which have names of their own.
+pub(super) fn put_beside_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &LabelsBuilder) {
+    let replica = &world.replicas[index as usize];
+    let spec = &world.spec.services[replica.service as usize];
+    let labels = labels.clone().set("namespace", NAMESPACE);
+    let (is_ready, is_leaving) = (replica.state == ReplicaState::Ready, replica.state == ReplicaState::Draining);
+    let slice =
+        labels.clone().set("endpointslice", spec.name.as_str()).set("targetref_kind", "Pod").set("targetref_name", replica.name.as_str());
+    let states =
+        [("true", "true", "false", is_ready), ("false", "false", "false", !is_ready && !is_leaving), ("false", "true", "true", is_leaving)];
+    for (ready, serving, terminating, is) in states {
+        let of = [("ready", ready), ("serving", serving), ("terminating", terminating)];
+        put(sheet, &slice, "kube_endpointslice_endpoints", &of, is.then_some(1.0));
+    }
+    if replica.disk.is_some() {
+        let claim = labels.set("persistentvolumeclaim", format!("data-{}", replica.name));
+        for phase in ["Bound", "Lost", "Pending"] {
+            put(sheet, &claim, "kube_persistentvolumeclaim_status_phase", &[("phase", phase)], flag(phase == "Bound"));
         }
     }
 }
@@ -262,6 +285,7 @@ impl NodeExporter {
         let busy: f64 = here().map(|replica| world.replicas[replica as usize].all_cpu_seconds(world.now)).sum();
         let running: u32 = here().map(|replica| world.replicas[replica as usize].cpu.running()).sum();
         let living: BTreeSet<u32> = here().filter(|replica| world.replicas[*replica as usize].is_running()).collect();
+        let killed: u64 = here().map(|replica| world.replicas[replica as usize].out_of_memory).sum();
         let used: u64 = living.iter().map(|replica| memory_bytes(world, *replica)).sum();
         let passed = world.now.since(self.at).as_seconds();
         // As the kernel does it, with the last reading in the place of one every five seconds.
@@ -294,6 +318,7 @@ impl NodeExporter {
             ("node_load1", loads[0]),
             ("node_load5", loads[1]),
             ("node_load15", loads[2]),
+            ("node_vmstat_oom_kill", killed as f64),
             ("node_boot_time_seconds", unix_seconds(world, Time::ZERO)),
             ("node_time_seconds", unix_seconds(world, world.now)),
         ];

@@ -179,7 +179,10 @@ impl KubeState {
                 cluster::put_deployment(&mut sheet, world, service, own);
             }
             let of = own.clone().set("namespace", NAMESPACE).set("name", spec.name.as_str());
-            if let Some((expires, _)) = world.certificate(service.index) {
+            if let Some((expires, has_expired)) = world.certificate(service.index) {
+                for (condition, is) in [("True", !has_expired), ("False", has_expired), ("Unknown", false)] {
+                    sheet.put(Some(flag(is)), || named_with("certmanager_certificate_ready_status", &of, ("condition", condition)));
+                }
                 let expires = unix_seconds(world, expires);
                 sheet.put(Some(expires), || named("certmanager_certificate_expiration_timestamp_seconds", &of));
             }
@@ -200,6 +203,7 @@ impl KubeState {
                 let name = &world.replicas[index as usize].name;
                 let pod = pod_labels(labels, name).set("uid", name.as_str());
                 cluster::put_pod(&mut sheet, world, index, &pod);
+                cluster::put_beside_pod(&mut sheet, world, index, labels);
             }
         }
     }
@@ -293,7 +297,12 @@ fn put_container(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &Labe
     sheet.put(Some(flag(replica.is_running())), || named("kube_pod_container_status_running", &labels));
     let waiting = replica.backing_off.then_some(1.0);
     sheet.put(waiting, || named_with("kube_pod_container_status_waiting_reason", &labels, ("reason", "CrashLoopBackOff")));
-    let creating = (replica.state == ReplicaState::Pulling).then_some(1.0);
+    let (is_pulling, has_no_image) = (replica.state == ReplicaState::Pulling, world.has_no_image(index));
+    let creating = (is_pulling && !has_no_image).then_some(1.0);
+    if spec.versions.iter().any(|version| version.has_no_image) {
+        let waiting = (is_pulling && has_no_image).then_some(1.0);
+        sheet.put(waiting, || named_with("kube_pod_container_status_waiting_reason", &labels, ("reason", "ImagePullBackOff")));
+    }
     if spec.life.pull.is_some() {
         sheet.put(creating, || named_with("kube_pod_container_status_waiting_reason", &labels, ("reason", "ContainerCreating")));
     }

@@ -13,7 +13,8 @@ use crate::world::{DatabaseFigures, World};
 const DATNAME: &str = "app";
 
 /// What only grows, whatever its name says.
-pub(super) const COUNTERS: [&str; 2] = ["pg_stat_database_xact_commit", "pg_stat_database_deadlocks"];
+pub(super) const COUNTERS: [&str; 4] =
+    ["node_vmstat_oom_kill", "pg_stat_database_xact_commit", "pg_stat_database_xact_rollback", "pg_stat_database_deadlocks"];
 
 /// The exporter beside one replica.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ impl DatabasePage {
         match spec.engine {
             Engine::Postgres => {
                 let deadlocks = world.services[replica.service as usize].deadlocks;
+                let failed: u64 = replica.counters.requests.iter().map(|counts| counts[1]).sum();
+                sheet.put(figures.is_up.then_some(failed as f64), || named("pg_stat_database_xact_rollback", &of));
                 sheet.put(shown((held + waiting) as f64), || named_with("pg_locks_count", &of, ("mode", "exclusivelock")));
                 sheet.put(shown(deadlocks as f64), || named("pg_stat_database_deadlocks", &of));
             }

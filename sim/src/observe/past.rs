@@ -80,7 +80,7 @@ fn targets(world: &mut World, history: &HistorySpec) -> Vec<(LabelsBuilder, Page
                 Exposed::Client(client)
             }
             Exposed::Database(_) | Exposed::Kubelet(_) | Exposed::KubeState(_) => return None,
-            Exposed::Probe(_) | Exposed::Node(_) | Exposed::Topics(_) => return None,
+            Exposed::Probe(_) | Exposed::Redis(_) | Exposed::Node(_) | Exposed::Topics(_) => return None,
         };
         Some((target.labels, page(), exposed))
     });

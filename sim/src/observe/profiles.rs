@@ -1,4 +1,4 @@
-//! What a process and the proxy beside it say under the names of OpenTelemetry, Micrometer, Istio and Envoy (docs/MODEL.md 4.3).
+//! What a process and the proxy beside it say under the names of OpenTelemetry, Micrometer, Istio, Envoy and Linkerd (docs/MODEL.md 4.3).
 //!
 //! What a service answers is counted by its own metrics, which a profile adds to; here is what callers made of it, and what processes hold.
 
@@ -8,12 +8,12 @@ use firedrill_telemetry::labels::LabelsBuilder;
 use super::page::Sheet;
 use super::process::memory_bytes;
 use super::{NAMESPACE, named, named_with};
-use crate::caller::Caller;
-use crate::spec::{Profile, ServiceSpec};
+use crate::caller::{Caller, Durations};
+use crate::spec::{Engine, Profile, ServiceSpec};
 use crate::world::{ANSWERS, BROKEN, Buckets, CODES, Edge, GONE, NO_CONNECTION, NO_HOST, Replica, TIMEOUT, Way, Ways, World};
 
 /// Those that count, though their names do not end as those of counters do.
-pub(super) const COUNTERS: [&str; 12] = [
+pub(super) const COUNTERS: [&str; 13] = [
     "envoy_cluster_upstream_cx_connect_fail",
     "envoy_cluster_upstream_cx_none_healthy",
     "envoy_cluster_upstream_rq",
@@ -21,6 +21,7 @@ pub(super) const COUNTERS: [&str; 12] = [
     "envoy_cluster_upstream_rq_completed",
     "envoy_cluster_upstream_rq_pending_overflow",
     "envoy_cluster_upstream_rq_retry",
+    "envoy_cluster_upstream_rq_retry_limit_exceeded",
     "envoy_cluster_upstream_rq_retry_overflow",
     "envoy_cluster_upstream_rq_retry_success",
     "envoy_cluster_upstream_rq_timeout",
@@ -36,6 +37,14 @@ const ENVOY_LES: [&str; 19] = [
     "0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000", "30000", "60000", "300000", "600000",
     "1800000", "3600000",
 ];
+
+/// Upper bounds of Linkerd's histograms, milliseconds.
+const LINKERD_LES: [&str; 25] = [
+    "1", "2", "3", "4", "5", "10", "20", "30", "40", "50", "100", "200", "300", "400", "500", "1000", "2000", "3000", "4000", "5000",
+    "10000", "20000", "30000", "40000", "50000",
+];
+/// Upper bounds of OpenTelemetry's advice for durations of operations of databases, seconds.
+const OPERATION_LES: [&str; 9] = ["0.001", "0.005", "0.01", "0.05", "0.1", "0.5", "1", "5", "10"];
 
 /// The classes of status codes that there are.
 const CLASSES: [&str; 3] = ["2", "4", "5"];
@@ -62,7 +71,8 @@ pub(super) fn put(sheet: &mut Sheet<'_>, world: &World, replica: u32, labels: &L
             Profile::Micrometer => source.micrometer(sheet),
             Profile::Istio => source.istio(sheet),
             Profile::Envoy => source.envoy(sheet),
-            Profile::Prometheus | Profile::KubeStateMetrics | Profile::Cadvisor | Profile::NodeExporter => {}
+            Profile::Linkerd => source.linkerd(sheet),
+            Profile::Prometheus | Profile::Redis | Profile::KubeStateMetrics | Profile::Cadvisor | Profile::NodeExporter => {}
         }
     }
 }
@@ -154,6 +164,7 @@ impl Source<'_> {
                     self.histogram(sheet, &seconds("http_client_request_duration_seconds"), &labels, buckets);
                 }
             }
+            self.put_operations(sheet, callee, way);
         }
         self.pools(|caller, name| {
             let Some(pool) = &caller.pool else { return };
@@ -163,8 +174,41 @@ impl Source<'_> {
             self.gauge(sheet, "db_client_connection_count", &[name, ("db_client_connection_state", "idle")], idle);
             self.gauge(sheet, "db_client_connection_max", &[name], size);
             self.gauge(sheet, "db_client_connection_pending_requests", &[name], pool.waiting.len() as f64);
+            self.gauge(sheet, "db_client_connection_idle_max", &[name], size);
+            self.gauge(sheet, "db_client_connection_idle_min", &[name], size);
             sheet.put(Some(pool.timeouts as f64), || named("db_client_connection_timeouts_total", &with(self.labels, &[name])));
+            let Some(times) = &pool.times else { return };
+            self.durations(sheet, "db_client_connection_wait_time_seconds", name, &times.waits);
+            self.durations(sheet, "db_client_connection_use_time_seconds", name, &times.uses);
         });
+    }
+
+    /// What OpenTelemetry's instrumentation says of a client of a database, beside what it says of any.
+    fn put_operations(&self, sheet: &mut Sheet<'_>, callee: &Name, way: &Way) {
+        let is_callee = |spec: &&ServiceSpec| spec.name == *callee;
+        let Some(database) = self.world.spec.services.iter().find(is_callee).and_then(|spec| spec.database.as_ref()) else { return };
+        let system = match database.engine {
+            Engine::Postgres => "postgresql",
+            Engine::Mysql => "mysql",
+        };
+        let of = [("db_system_name", system), ("server_address", callee.as_str())];
+        let failed = sum(way, 1..ANSWERS.len());
+        for (error, buckets) in [("", way.answered(0)), ("_OTHER", failed.as_ref())] {
+            let labels = [&of[..], &[("error_type", error)]].concat();
+            let written = Histogram { name: "db_client_operation_duration_seconds", les: &OPERATION_LES, scale: 1.0 };
+            self.histogram(sheet, &written, &labels, buckets);
+        }
+    }
+
+    /// A histogram of a pool's durations.
+    fn durations(&self, sheet: &mut Sheet<'_>, metric: &str, label: (&str, &str), durations: &Durations) {
+        let labels = || with(self.labels, &[label]);
+        let bounds = Durations::BOUNDS_MILLIS.iter().map(|millis| (*millis as f64 / 1e3).to_string()).chain(["+Inf".to_owned()]);
+        for (le, count) in bounds.zip(durations.cumulative()) {
+            sheet.put(Some(count as f64), || named_with(&format!("{metric}_bucket"), &labels(), ("le", &le)));
+        }
+        sheet.put(Some(durations.sum_nanos as f64 / 1e9), || named(&format!("{metric}_sum"), &labels()));
+        sheet.put(Some(durations.count() as f64), || named(&format!("{metric}_count"), &labels()));
     }
 
     fn micrometer(&self, sheet: &mut Sheet<'_>) {
@@ -203,6 +247,11 @@ impl Source<'_> {
             let (name, size) = ([("pool", name)], f64::from(pool.spec.size));
             self.gauge(sheet, "hikaricp_connections", &name, size);
             self.gauge(sheet, "hikaricp_connections_min", &name, size);
+            let Some(times) = &pool.times else { return };
+            for (metric, durations) in [("acquire", &times.waits), ("usage", &times.uses)] {
+                self.gauge(sheet, &format!("hikaricp_connections_{metric}_seconds_count"), &name, durations.count() as f64);
+                self.gauge(sheet, &format!("hikaricp_connections_{metric}_seconds_sum"), &name, durations.sum_nanos as f64 / 1e9);
+            }
         });
     }
 
@@ -276,6 +325,44 @@ impl Source<'_> {
         self.histogram(sheet, &milliseconds("istio_request_duration_milliseconds"), &labels, buckets);
     }
 
+    /// What Linkerd's proxy says of what its process sends, and of what comes to it. Attempts that were given up count as requests and have no response.
+    fn linkerd(&self, sheet: &mut Sheet<'_>) {
+        let tls = ("tls", "true");
+        let active = self.world.under_way(self.replica);
+        for ((callee, way), active) in self.sent().into_iter().zip(active) {
+            let to = [("direction", "outbound"), ("dst_deployment", callee.as_str()), ("dst_namespace", NAMESPACE), tls];
+            self.put_linkerd(sheet, &to, way, active);
+        }
+        // Who asks is told of by its own proxy, and not here.
+        let received = self.received();
+        let all: Vec<Option<Buckets>> =
+            (0..ANSWERS.len()).map(|answer| Buckets::sum(received.iter().filter_map(|(_, way)| way.answered(answer)))).collect();
+        self.put_linkerd(sheet, &[("direction", "inbound"), tls], &Way::of(all), 0);
+    }
+
+    fn put_linkerd(&self, sheet: &mut Sheet<'_>, of: &[(&str, &str)], way: &Way, active: u64) {
+        let deployment = [("deployment", self.spec.name.as_str())];
+        let of = [of, &deployment].concat();
+        let all = way.count(0..ANSWERS.len()) + active;
+        sheet.put(Some(all as f64), || named("request_total", &with(self.labels, &of)));
+        let codes = [("200", 0..1), ("500", 1..2), ("502", 2..3), ("503", 3..4), ("504", 4..5), ("429", 5..6)];
+        for (code, answers) in codes {
+            // A proxy that finds nobody, or whose connection breaks, answers itself.
+            let own = match code {
+                "502" => NO_CONNECTION..BROKEN + 1,
+                "503" => NO_HOST..NO_HOST + 1,
+                _ => 0..0,
+            };
+            let buckets = Buckets::sum(answers.chain(own).filter_map(|answer| way.answered(answer)));
+            let class = if code.starts_with('5') { "failure" } else { "success" };
+            let labels = [&of[..], &[("classification", class), ("status_code", code)]].concat();
+            let count = buckets.as_ref().map_or(0, |buckets| buckets.count);
+            self.count(sheet, "response_total", &labels, count);
+            let written = Histogram { name: "response_latency_ms", les: &LINKERD_LES, scale: 1e3 };
+            self.histogram(sheet, &written, &[&of[..], &[("status_code", code)]].concat(), buckets.as_ref());
+        }
+    }
+
     fn envoy(&self, sheet: &mut Sheet<'_>) {
         self.gauge(sheet, "envoy_server_live", &[], 1.0);
         let active = self.world.under_way(self.replica);
@@ -321,6 +408,7 @@ impl Source<'_> {
             ("envoy_cluster_upstream_rq_cancelled", one(GONE)),
             ("envoy_cluster_upstream_rq_retry", way.retries),
             ("envoy_cluster_upstream_rq_retry_success", way.retries_succeeded),
+            ("envoy_cluster_upstream_rq_retry_limit_exceeded", way.out_of_retries),
             ("envoy_cluster_upstream_cx_none_healthy", one(NO_HOST)),
             ("envoy_cluster_upstream_cx_connect_fail", one(NO_CONNECTION)),
             ("envoy_cluster_upstream_rq_active", active),
@@ -333,7 +421,7 @@ impl Source<'_> {
         self.histogram(sheet, &milliseconds("envoy_cluster_upstream_rq_time"), &[cluster], all.as_ref());
     }
 
-    /// What a cluster's bounds kept back: attempts beyond `max_requests`, and retries beyond their budget.
+    /// What a cluster's bounds kept back: attempts beyond `max_requests`, retries beyond their budget, and who waits for a connection.
     fn put_bounds(&self, sheet: &mut Sheet<'_>, callee: &Name) {
         let is_one = |edge: &&Edge| {
             !edge.from_client && edge.caller == self.spec.name && self.world.spec.services[edge.service as usize].name == *callee
@@ -342,11 +430,16 @@ impl Source<'_> {
             let edges = self.world.edges.iter().filter(is_one);
             edges.filter_map(|edge| self.state.callers[edge.local as usize].as_deref())
         };
+        let pools = || callers().filter_map(|caller| caller.pool.as_deref());
         let cluster = ("envoy_cluster_name", callee.as_str());
         let figures = [
             ("envoy_cluster_upstream_rq_pending_overflow", callers().map(|caller| caller.overflow).sum()),
             ("envoy_cluster_upstream_rq_retry_overflow", callers().map(|caller| caller.retry_overflow).sum()),
+            ("envoy_cluster_upstream_rq_pending_total", pools().map(|pool| pool.waited).sum()),
+            ("envoy_cluster_upstream_rq_pending_active", pools().map(|pool| pool.waiting.len() as u64).sum()),
             ("envoy_cluster_circuit_breakers_default_rq_open", u64::from(callers().any(Caller::is_full))),
+            ("envoy_cluster_circuit_breakers_default_rq_retry_open", u64::from(callers().any(Caller::has_all_retries))),
+            ("envoy_cluster_circuit_breakers_default_cx_open", u64::from(pools().any(|pool| !pool.has_one()))),
         ];
         for (metric, value) in figures {
             self.gauge(sheet, metric, &[cluster], value as f64);

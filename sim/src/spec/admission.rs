@@ -144,6 +144,8 @@ pub struct QuotaSpec {
     pub rate: Rate,
     /// What is saved up at most, at least 1.
     pub burst: u32,
+    /// Whether a 429 says after how many seconds somebody would be let in (`Retry-After`).
+    pub retry_after: bool,
 }
 
 /// Envoy's filter `admission_control`.

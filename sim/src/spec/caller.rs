@@ -22,6 +22,30 @@ pub struct RetrySpec {
     pub on: Causes,
     /// How often a retry chooses anew when it would come to a replica that its request has tried; zero: it does not look.
     pub elsewhere: u32,
+    /// How long all attempts may take together, pauses included; `None`: as long as they take. Above zero.
+    pub within: Option<Span>,
+    /// What is different after a 429; `None`: nothing is. Boxed because few look at it.
+    pub over_quota: Option<Box<OverQuotaSpec>>,
+}
+
+/// How a caller tries again that was answered with a 429.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OverQuotaSpec {
+    /// The pause before the first retry, instead of that after other failures; `None`: the same.
+    pub base: Option<Span>,
+    /// What it makes of the time after which the service says that it may ask again; `None`: it does not look.
+    pub heed: Option<HeedSpec>,
+}
+
+/// What a caller makes of `Retry-After`, or of what goes by another name in its protocol.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeedSpec {
+    /// Whether it waits for that long instead of its own pause; else for the longer of the two.
+    pub instead: bool,
+    /// A longer time is not heeded; `None`: any is.
+    pub most: Option<Span>,
+    /// The share of it that is added at random, at most.
+    pub jitter: Ratio,
 }
 
 /// Why an attempt failed, as its caller sees it.

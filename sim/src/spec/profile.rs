@@ -13,6 +13,10 @@ pub enum Profile {
     Istio,
     /// Envoy's statistics of clusters and of what comes in.
     Envoy,
+    /// Linkerd's proxies, of callers and of services.
+    Linkerd,
+    /// The exporter beside a Redis.
+    Redis,
     /// kube-state-metrics, beyond what is always there.
     KubeStateMetrics,
     /// cAdvisor in the kubelet, beyond what is always there.
@@ -23,12 +27,14 @@ pub enum Profile {
 
 impl Profile {
     /// All of them, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Prometheus,
         Self::OpenTelemetry,
         Self::Micrometer,
         Self::Istio,
         Self::Envoy,
+        Self::Linkerd,
+        Self::Redis,
         Self::KubeStateMetrics,
         Self::Cadvisor,
         Self::NodeExporter,
@@ -43,6 +49,8 @@ impl Profile {
             Self::Micrometer => "micrometer",
             Self::Istio => "istio",
             Self::Envoy => "envoy",
+            Self::Linkerd => "linkerd",
+            Self::Redis => "redis-exporter",
             Self::KubeStateMetrics => "kube-state-metrics",
             Self::Cadvisor => "cadvisor",
             Self::NodeExporter => "node-exporter",
@@ -58,6 +66,6 @@ impl Profile {
     /// Whether it tells what callers made of each attempt, which is counted for it alone.
     #[must_use]
     pub const fn tells_traffic(self) -> bool {
-        matches!(self, Self::OpenTelemetry | Self::Micrometer | Self::Istio | Self::Envoy)
+        matches!(self, Self::OpenTelemetry | Self::Micrometer | Self::Istio | Self::Envoy | Self::Linkerd)
     }
 }

@@ -13,6 +13,9 @@ use crate::world::{Inbox, World};
 /// Status codes that services answer with; 502 to 504 tell how a call of their own failed.
 pub(crate) const CODES: [&str; 6] = ["200", "500", "502", "503", "504", "429"];
 
+/// The place of 503 among them.
+pub(crate) const UNAVAILABLE: usize = 3;
+
 /// The place of 429 among them, which only services with a quota answer.
 pub(crate) const TOO_MANY: usize = 5;
 

@@ -17,6 +17,7 @@ use crate::slab::NONE;
 use crate::spec::{Balance, BalancingSpec, ConnectionSpec, EjectionSpec, ServiceSpec, SlowStartSpec};
 use crate::world::accounts::TOO_MANY;
 use crate::world::calls::{Failure, Origin};
+use crate::world::fail_fast::Proxy;
 use crate::world::{Due, World};
 
 /// Envoy's over-provisioning factor: with so many percent of what is needed, nobody panics.
@@ -519,12 +520,32 @@ impl World {
     fn reopen(&mut self, index: u32) {
         let view = &mut self.views.all[index as usize];
         let spec = &self.spec.services[view.service as usize];
+        let has_proxy = spec.balancing.as_ref().is_some_and(|balancing| balancing.fail_fast.is_some());
         if view.reopen(spec.balancing.as_deref(), spec.balance, self.now) {
             let (is_on, caller, service) = (view.panics, view.caller.clone(), spec.name.clone());
             let threshold = spec.balancing.as_ref().expect("only a threshold makes a panic").panic_threshold;
             let figures = format!("{} of {} replicas are left, threshold {threshold}", view.healthy(), view.known());
             self.write(Event::Panicked { caller, service, is_on, figures });
         }
+        if has_proxy {
+            self.may_resume(Proxy::Outbound(index));
+        }
+    }
+
+    /// The view of whoever waits for an attempt; `None` if nobody does.
+    pub(super) fn view_for(&mut self, slot: u32) -> Option<u32> {
+        let attempt = &self.attempts[slot];
+        self.view_of(attempt.service, attempt.call)
+    }
+
+    /// Whether there is anybody to choose from in a view.
+    pub(super) fn is_open(&self, view: u32) -> bool {
+        !self.views.all[view as usize].open.is_empty()
+    }
+
+    /// The replica that was chosen for an attempt by what its caller knows.
+    pub(super) fn picked(&self, slot: u32) -> Option<u32> {
+        self.views.picks.get(slot as usize).map(|pick| pick.replica).filter(|replica| *replica != NONE)
     }
 
     /// A caller that resolves names does so again if it no longer believes what it knows.

@@ -42,11 +42,10 @@ impl World {
         let clients = spec.clients.iter().map(|client| Client::new(client, &spec, layout.client_edge(client), seed)).collect();
         let services =
             (0..spec.services.len()).map(|index| Service::new(index as u32, &spec.services[index], seed, layout.programs(index)));
-        let services = services.collect();
+        let mut services = with_rules(services.collect(), &spec, seed);
         let probe_edges = (0..spec.services.len()).map(|service| layout.probe_edges(service as u32)).collect();
         let message_edges: Vec<u32> = (0..spec.services.len()).map(|service| layout.message_edge(service as u32)).collect();
         let inboxes = inboxes(&spec, &message_edges);
-        let mut services = with_rules(services, &spec, seed);
         // Whoever looks where it has been chooses by what it knows.
         for edge in layout.edges.iter().filter(|edge| edge.retries.elsewhere > 0) {
             services[edge.service as usize].has_views = true;
@@ -86,6 +85,7 @@ impl World {
             terms: Vec::new(),
             keeps_terms: spec.services.iter().any(|service| service.admission.is_some()) || spec.flags_change_timeouts(),
             knocking: spec.services.iter().any(|service| service.backlog.is_some()).then(Box::default),
+            proxies: spec.have_proxies().then(Box::default),
             disturbances: disturbances(&spec, seed),
             flags: Flags::new(&spec, seed),
             orders: Vec::new(),
@@ -118,6 +118,7 @@ impl World {
         for edge in &mut self.edges {
             edge.program = self.services[edge.service as usize].programs[edge.endpoint as usize];
             edge.is_guarded = edge.protection.is_some();
+            edge.is_bounded = edge.retries.within.is_some();
             edge.timeouts = edge.timeout.map(|timeout| *rows.entry(timeout).or_insert_with(|| self.queue.fifo()));
         }
     }
@@ -198,6 +199,7 @@ impl Layout<'_> {
             protection: protection(&client.retries, &client.protection),
             of_probe: false,
             is_guarded: false,
+            is_bounded: false,
             held: None,
             limits: Vec::new(),
             allowed: client.retries.max,
@@ -328,6 +330,7 @@ impl Layout<'_> {
             protection: protection(retries, &call.protection),
             of_probe: false,
             is_guarded: false,
+            is_bounded: false,
             held: None,
             limits: Vec::new(),
             allowed: retries.max,
@@ -356,6 +359,7 @@ fn plain_edge(caller: Name, (service, endpoint): (u32, u32), access: Access, tim
         asynchronous: false,
         of_probe: true,
         is_guarded: false,
+        is_bounded: false,
         held: None,
         limits: Vec::new(),
         allowed: 0,
@@ -368,6 +372,8 @@ fn plain_edge(caller: Name, (service, endpoint): (u32, u32), access: Access, tim
             budget: None,
             on: Causes::ALL,
             elsewhere: 0,
+            over_quota: None,
+            within: None,
         },
     }
 }

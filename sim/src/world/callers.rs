@@ -3,6 +3,7 @@
 use firedrill_core::journal::Event;
 use firedrill_core::name::Name;
 use firedrill_core::random::hop_index;
+use firedrill_core::time::Span;
 
 use crate::caller::{Caller, Change};
 use crate::spec::{FaultKind, ServiceSpec};
@@ -109,13 +110,21 @@ impl World {
         };
         if pool.has_one() && pool.waiting.is_empty() {
             pool.held += 1;
+            if let Some(times) = &mut pool.times {
+                times.waits.record(Span::ZERO);
+            }
             self.calls[slot].admission = Admission::Admitted;
             return true;
         }
         pool.waiting.push_back(slot);
+        pool.waited += 1;
         let timeout = pool.spec.timeout;
+        let is_bounded = self.edges[self.calls[slot].edge as usize].is_bounded;
+        let timeout = if is_bounded { self.bounded(slot, (Some(timeout), None)).0.unwrap_or(timeout) } else { timeout };
         let timer = self.schedule_after(timeout, Due::TimedOut(slot));
         let call = &mut self.calls[slot];
+        // It is sent when it has its connection.
+        call.sent = now;
         call.admission = Admission::Waiting;
         call.timer = Some(timer);
         false
@@ -170,7 +179,7 @@ impl World {
         call.admission = Admission::None;
         let (took, paid) = (now.since(call.sent), std::mem::take(&mut call.paid));
         let caller = caller_in(&mut self.clients, &mut self.replicas, owner);
-        if caller.give_back() {
+        if caller.give_back(took) {
             self.todo.connections.push(owner);
         }
         match (&mut caller.budget, result) {
@@ -190,14 +199,17 @@ impl World {
 
     /// Gives back what an attempt that is under way holds.
     fn release(&mut self, slot: u32, owner: Owner) {
-        self.calls[slot].admission = Admission::None;
-        if self.caller(owner).give_back() {
+        let call = &mut self.calls[slot];
+        call.admission = Admission::None;
+        let took = self.now.since(call.sent);
+        if self.caller(owner).give_back(took) {
             self.todo.connections.push(owner);
         }
     }
 
     /// Hands connections that are free to those who wait.
     pub(super) fn hand_over(&mut self, owner: Owner) {
+        let now = self.now;
         while let Some(pool) = self.caller_pool(owner)
             && pool.has_one()
             && let Some(slot) = pool.waiting.pop_front()
@@ -205,7 +217,11 @@ impl World {
             pool.held += 1;
             let call = &mut self.calls[slot];
             call.admission = Admission::Admitted;
+            let waited = now.since(call.sent);
             let mut timer = call.timer.take();
+            if let Some(times) = self.caller_pool(owner).and_then(|pool| pool.times.as_mut()) {
+                times.waits.record(waited);
+            }
             self.cancel(&mut timer);
             self.dispatch_call(slot);
         }
@@ -342,6 +358,17 @@ impl World {
         };
         let service = self.spec.services[edge.service as usize].name.clone();
         self.write(Event::BreakerChanged { caller, service, state: Name::new(change.state.word()), reason: change.reason });
+    }
+
+    /// Lets the pools of a fresh process keep how long connections are waited for and used, where a profile of its service tells it.
+    pub(super) fn time_pools(&mut self, replica: u32) {
+        let state = &mut self.replicas[replica as usize];
+        if self.ways.is_none() || !self.spec.services[state.service as usize].tells_pools() {
+            return;
+        }
+        for pool in state.callers.iter_mut().flatten().filter_map(|caller| caller.pool.as_mut()) {
+            pool.times = Some(Box::default());
+        }
     }
 
     /// A fresh process remembers nothing of the services that it calls.

@@ -42,6 +42,8 @@ pub(crate) struct Edge {
     pub(super) of_probe: bool,
     /// Whether anything is asked before an attempt goes: what protects the caller, or what has been laid on the edge.
     pub(super) is_guarded: bool,
+    /// Whether all attempts of a call have a time together.
+    pub(super) is_bounded: bool,
     /// Whether the caller goes on without an answer.
     pub(super) optional: bool,
     /// Whether who makes the call gives up its worker for as long as it takes.
@@ -121,6 +123,9 @@ impl Failure {
             Self::Unreachable => Cause::Unreachable,
         }
     }
+
+    /// What a proxy answers that has had nobody for long: 504, as Linkerd since 2.13.
+    pub(super) const FAILS_FAST: Self = Self::Passed(4);
 
     /// The status code, as an index in [`crate::world::CODES`], of a service that fails because a call of its own failed.
     pub(super) const fn code(self) -> usize {
@@ -279,7 +284,7 @@ impl World {
         let at = call.edge;
         let edge = &self.edges[at as usize];
         let number = if matches!(call.origin, Origin::Twin(_)) { call.number | TWIN } else { call.number };
-        let (timeout, row) = (edge.timeout, edge.timeouts);
+        let (timeout, row, is_bounded) = (edge.timeout, edge.timeouts, edge.is_bounded);
         let hedge = edge.protection.as_ref().and_then(|protection| protection.hedge);
         let known = if number == 0 { self.known_hop(call.ahead, call.request) } else { None };
         let attempt = match known {
@@ -295,6 +300,7 @@ impl World {
         call.attempt = attempt;
         call.sent = now;
         let timeout = if self.keeps_terms { self.time_left(attempt) } else { timeout };
+        let (timeout, row) = if is_bounded { self.bounded(slot, (timeout, row)) } else { (timeout, row) };
         if let Some(timeout) = timeout {
             let at = now + timeout;
             let timer = match row {
@@ -343,6 +349,11 @@ impl World {
             return self.connection_timed_out(slot);
         }
         let attempt = std::mem::replace(&mut call.attempt, NONE);
+        let edge = call.edge;
+        if attempt == NONE && self.edges[edge as usize].is_bounded {
+            // It waited for its next attempt, which is not made.
+            return self.close_call(slot, Err(Failure::Timeout));
+        }
         if attempt != NONE {
             self.hear(attempt, Heard::Silence(Failure::Timeout));
             self.abandon(attempt);
@@ -377,7 +388,7 @@ impl World {
             self.count_outcome(slot, result.map_or_else(Failure::outcome, |()| 0), took);
         }
         match result {
-            Err(failure) if self.may_retry(slot, failure) => self.pause_before_retry(slot),
+            Err(failure) if self.may_retry(slot, failure) => self.pause_before_retry(slot, failure),
             _ => self.close_call(slot, result),
         }
     }
@@ -385,7 +396,13 @@ impl World {
     fn may_retry(&mut self, slot: u32, failure: Failure) -> bool {
         let call = &self.calls[slot];
         let edge = &self.edges[call.edge as usize];
-        if call.number >= edge.allowed
+        if call.number >= edge.allowed {
+            if self.ways.is_some() {
+                self.note_out_of_retries(slot, failure.cause());
+            }
+            return false;
+        }
+        if (edge.is_bounded && self.is_spent(slot))
             || !edge.retries.on.contains(failure.cause())
             || !self.wants_retry(slot)
             || (self.keeps_terms && self.is_out_of_time(slot))
@@ -407,22 +424,69 @@ impl World {
         !self.replicas[parent.replica as usize].hung && !cancelled
     }
 
-    fn pause_before_retry(&mut self, slot: u32) {
+    fn pause_before_retry(&mut self, slot: u32, failure: Failure) {
         let call = &mut self.calls[slot];
         call.number += 1;
         let edge = &self.edges[call.edge as usize];
         if call.number == 1 {
             self.services[edge.service as usize].retrying += 1;
         }
-        let mut pause = pause_before(&edge.retries, call.number);
-        if edge.retries.jitter != Jitter::None && pause > Span::ZERO {
+        let is_over_quota = failure == Failure::OverQuota && edge.retries.over_quota.is_some();
+        let mut pause =
+            if is_over_quota { self.pause_over_quota(slot) } else { pause_before(&edge.retries, edge.retries.base, call.number) };
+        let (call, edge) = (&self.calls[slot], &self.edges[self.calls[slot].edge as usize]);
+        if !is_over_quota && edge.retries.jitter != Jitter::None && pause > Span::ZERO {
             let hop = hop_index(call.request, call.parent, edge.position, call.number);
             let luck = self.services[edge.service as usize].retry_luck.block(hop).unit(0);
             pause = Span::from_seconds_f64(pause.as_seconds() * edge.retries.jitter.of(luck));
         }
+        let is_last = edge.is_bounded && self.time_of_all(slot) <= self.now + pause;
         // Also a retry at once goes through the queue, so that a chain of refusals does not nest.
-        let timer = self.schedule_after(pause, Due::Retry(slot));
+        let timer = match is_last {
+            true => self.schedule(self.time_of_all(slot), Due::TimedOut(slot)),
+            false => self.schedule_after(pause, Due::Retry(slot)),
+        };
         self.calls[slot].timer = Some(timer);
+    }
+
+    /// When the time that all attempts of a call have together is over; only where there is one.
+    pub(super) fn time_of_all(&self, slot: u32) -> Time {
+        let call = self.first_of(slot);
+        let within = self.edges[call.edge as usize].retries.within.expect("only bounded calls are asked");
+        call.begun + within
+    }
+
+    /// Whether that time is over.
+    #[cold]
+    fn is_spent(&self, slot: u32) -> bool {
+        self.time_of_all(slot) <= self.now
+    }
+
+    /// What is left of it, where that is less than an attempt would be waited for; and in which row of timeouts that lies.
+    #[cold]
+    pub(super) fn bounded(&self, slot: u32, (timeout, row): (Option<Span>, Option<Fifo>)) -> (Option<Span>, Option<Fifo>) {
+        let left = self.time_of_all(slot).since(self.now);
+        if timeout.is_some_and(|timeout| timeout <= left) { (timeout, row) } else { (Some(left), None) }
+    }
+
+    /// How long a call waits that was answered with a 429 just now: its own pause, and what the answer says of it.
+    #[cold]
+    fn pause_over_quota(&self, slot: u32) -> Span {
+        let call = &self.calls[slot];
+        let edge = &self.edges[call.edge as usize];
+        let over_quota = edge.retries.over_quota.as_deref().expect("only who does something else after a 429 asks");
+        let base = over_quota.base.unwrap_or(edge.retries.base);
+        let hop = hop_index(call.request, call.parent, edge.position, call.number);
+        let luck = self.services[edge.service as usize].retry_luck.block(hop).unit(0);
+        let own = Span::from_seconds_f64(pause_before(&edge.retries, base, call.number).as_seconds() * edge.retries.jitter.of(luck));
+        let Some(heed) = over_quota.heed else { return own };
+        match self.retry_after(edge.service).filter(|told| heed.most.is_none_or(|most| *told <= most)) {
+            None => own,
+            Some(told) => {
+                let told = Span::from_seconds_f64(told.as_seconds() * (1.0 + heed.jitter.get() * luck));
+                if heed.instead { told } else { told.max(own) }
+            }
+        }
     }
 
     /// The call is over; who waited for it goes on.
@@ -577,8 +641,8 @@ impl World {
         let attempt = &mut self.attempts[slot];
         attempt.call = NONE;
         let service = attempt.service as usize;
-        let knocks = self.ceases_to_knock(slot);
-        if self.services[service].cancel == Cancel::None && !knocks {
+        let is_outside = self.ceases_to_knock(slot) || self.ceases_to_wait(slot);
+        if self.services[service].cancel == Cancel::None && !is_outside {
             return;
         }
         let attempt = &mut self.attempts[slot];
@@ -628,15 +692,15 @@ impl World {
 }
 
 /// The pause before retry `number`, before luck: its growth from the base, up to the cap.
-fn pause_before(retries: &RetrySpec, number: u32) -> Span {
-    if number == 1 || retries.base == Span::ZERO {
-        return retries.base.min(retries.cap);
+fn pause_before(retries: &RetrySpec, base: Span, number: u32) -> Span {
+    if number == 1 || base == Span::ZERO {
+        return base.min(retries.cap);
     }
     let growth = match retries.growth {
         Growth::Exponential(factor) => libm::pow(factor.get(), f64::from(number - 1)),
         Growth::Doubled => libm::exp2(f64::from(number)) - 1.0,
     };
-    Span::from_seconds_f64(retries.base.as_seconds() * growth).min(retries.cap)
+    Span::from_seconds_f64(base.as_seconds() * growth).min(retries.cap)
 }
 
 #[cfg(test)]
@@ -655,8 +719,10 @@ mod tests {
             budget: None,
             on: crate::spec::Causes::ALL,
             elsewhere: 0,
+            over_quota: None,
+            within: None,
         };
-        let pauses: Vec<u64> = (1..6).map(|number| pause_before(&retries, number).as_millis()).collect();
+        let pauses: Vec<u64> = (1..6).map(|number| pause_before(&retries, retries.base, number).as_millis()).collect();
         assert_eq!(pauses, [100, 200, 400, 500, 500]);
     }
 
@@ -671,8 +737,10 @@ mod tests {
             budget: None,
             on: crate::spec::Causes::ALL,
             elsewhere: 0,
+            over_quota: None,
+            within: None,
         };
-        let pauses: Vec<u64> = (1..5).map(|number| pause_before(&retries, number).as_millis()).collect();
+        let pauses: Vec<u64> = (1..5).map(|number| pause_before(&retries, retries.base, number).as_millis()).collect();
         assert_eq!(pauses, [25, 75, 175, 250]);
     }
 }

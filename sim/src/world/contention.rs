@@ -34,9 +34,10 @@ struct Shared {
     is_short: bool,
 }
 
-/// Whether a replica may use more CPU than its node has set aside for it.
+/// Whether a replica may use more CPU than its node has set aside for it: also one that has a quota, which it may use up on many cores at a time.
 fn overcommits(service: &ServiceSpec) -> bool {
-    service.cores.is_none_or(|cores| cores * 1e3 > service.life.request_millicores as f64 + 0.5)
+    let has_quota = service.cpu.as_ref().is_some_and(|cpu| cpu.period.is_some());
+    has_quota || service.cores.is_none_or(|cores| cores * 1e3 > service.life.request_millicores as f64 + 0.5)
 }
 
 /// Whether a replica may use more memory than its node has set aside for it.

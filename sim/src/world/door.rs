@@ -171,6 +171,7 @@ impl World {
             _ => Priority::High,
         };
         let own = timeout.map_or(Time::MAX, |timeout| self.now + timeout);
+        let own = if self.edges[call.edge as usize].is_bounded { own.min(self.time_of_all(slot)) } else { own };
         let terms = Terms { deadline: own.min(self.told_deadline(slot)), leave: Time::MAX, in_flight: 0, priority };
         let index = attempt as usize;
         if self.terms.len() <= index {
@@ -390,6 +391,13 @@ impl World {
         if call != NONE {
             self.answer(call, Err(Failure::OverQuota));
         }
+    }
+
+    /// What a 429 of a service says now of when there is room again; `None` if it says nothing.
+    pub(super) fn retry_after(&self, service: u32) -> Option<Span> {
+        let quota = self.services[service as usize].rules.as_ref()?.quota.as_ref()?;
+        let says = self.spec.services[service as usize].admission.as_ref()?.quota?.retry_after;
+        says.then(|| quota.retry_after(self.now)).flatten()
     }
 
     /// The quota of a service is what the faults of the moment make of it.

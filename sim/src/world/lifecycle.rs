@@ -22,6 +22,7 @@ use crate::world::callers::callers_of;
 use crate::world::cpu_time::CpuTime;
 use crate::world::disks::Disk;
 use crate::world::door::Door;
+use crate::world::fail_fast::Proxy;
 use crate::world::probes::Probes;
 use crate::world::work::Stalled;
 use crate::world::{Due, World};
@@ -348,6 +349,7 @@ impl World {
         state.existing.change(now, 1);
         self.born.push(index);
         self.forget_traffic(index);
+        self.time_pools(index);
         self.apply_faults(index);
         index
     }
@@ -423,6 +425,12 @@ impl World {
             self.replicas[index as usize].born = Some(self.now);
             self.begin_probing(index, false);
         }
+        if self.replicas[index as usize].starts == 0 && self.has_no_image(index) {
+            let replica = &mut self.replicas[index as usize];
+            replica.state = ReplicaState::Pulling;
+            self.todo.reconcile.push(replica.service);
+            return self.note_replica(index, "its image cannot be pulled");
+        }
         let now = self.now;
         let seconds = {
             let replica = &self.replicas[index as usize];
@@ -445,6 +453,7 @@ impl World {
         replica.counters.reset();
         self.forget_traffic(index);
         self.forget_called(index);
+        self.time_pools(index);
         self.refresh_leaks(index);
         self.read_thread_limit(index);
         self.note_replica(index, reason);
@@ -454,6 +463,12 @@ impl World {
         self.replicas[index as usize].state_timer = Some(timer);
         self.process_runs(index);
         self.todo.reconcile.push(self.replicas[index as usize].service);
+    }
+
+    /// Whether the image of a replica's version cannot be pulled.
+    pub(crate) fn has_no_image(&self, index: u32) -> bool {
+        let replica = &self.replicas[index as usize];
+        self.spec.services[replica.service as usize].versions[replica.version as usize].has_no_image
     }
 
     /// Schedules what a process that runs is in for.
@@ -534,6 +549,7 @@ impl World {
         } else {
             self.become_ready(index, "started up");
         }
+        self.may_resume(Proxy::Inbound(index));
     }
 
     /// A replica takes requests from now on.

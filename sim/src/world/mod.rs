@@ -19,6 +19,7 @@ mod visits;
 mod caching;
 mod databases;
 mod evictions;
+mod fail_fast;
 mod door;
 mod faults;
 mod flags;
@@ -54,7 +55,7 @@ use crate::queue::{EventQueue, Handle};
 use crate::slab::Slab;
 use crate::spec::WorldSpec;
 
-pub(crate) use accounts::{Buckets, CODES, OUTCOMES};
+pub(crate) use accounts::{Buckets, CODES, OUTCOMES, UNAVAILABLE};
 pub(crate) use autoscaling::Scaling;
 pub(crate) use balancing::{View, Views};
 pub(crate) use calls::Edge;
@@ -73,6 +74,7 @@ use contention::Contention;
 use databases::Brought;
 use door::Terms;
 use evictions::Evacuation;
+use fail_fast::Proxy;
 use faults::Disturbance;
 use flags::Flags;
 use restraints::Laid;
@@ -157,6 +159,10 @@ pub(crate) enum Due {
     Sweep(u32),
     /// The rest that a caller gives a replica is over.
     RestOver(u32, u32),
+    /// A proxy has had nobody for long enough.
+    FailsFast(Proxy),
+    /// Those who wait in a proxy go on.
+    Resumes(Proxy),
     /// A caller comes to know that a replica is ready.
     EndpointJoins(u32, u32),
     /// A caller comes to know that a replica is not ready any more.
@@ -313,6 +319,8 @@ pub(crate) struct World {
     keeps_terms: bool,
     /// Connections that nobody answers; `None` if no service has a backlog.
     knocking: Option<Box<backlog::Knocking>>,
+    /// Who waits in proxies for somebody to take them; `None` where no service's callers have such.
+    proxies: Option<Box<fail_fast::Proxies>>,
     disturbances: Vec<Disturbance>,
     /// The flags, if there are any.
     flags: Option<Box<Flags>>,
@@ -434,6 +442,8 @@ impl World {
             Due::WaitedEnough(attempt) => self.waited_enough(attempt),
             Due::Sweep(view) => self.sweep(view),
             Due::RestOver(view, replica) => self.rest_over(view, replica),
+            Due::FailsFast(proxy) => self.fails_fast(proxy),
+            Due::Resumes(proxy) => self.resumes(proxy),
             Due::EndpointJoins(view, replica) => self.tell_view(view, replica, true),
             Due::EndpointLeaves(view, replica) => self.tell_view(view, replica, false),
             Due::Hedge(call) => self.hedge(call),

@@ -287,7 +287,7 @@ impl World {
         // A burst of a second, as gateways have it.
         let burst = libm::ceil(rate.get()).clamp(1.0, f64::from(u32::MAX)) as u32;
         let laid = self.laid.last_mut().expect("it was just laid");
-        laid.bucket = Some(Quota::new(&QuotaSpec { rate, burst }));
+        laid.bucket = Some(Quota::new(&QuotaSpec { rate, burst, retry_after: false }));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use firedrill_core::name::Name;
 use firedrill_core::time::Span;
 
 use crate::slab::NONE;
-use crate::spec::{Profile, ServiceSpec, WorldSpec};
+use crate::spec::{Cause, Profile, ServiceSpec, WorldSpec};
 use crate::world::balancing::Heard;
 use crate::world::calls::{Edge, Failure, Origin};
 use crate::world::{Buckets, World};
@@ -49,25 +49,40 @@ pub(crate) const BROKEN: usize = 8;
 pub(crate) const TIMEOUT: usize = 9;
 pub(crate) const GONE: usize = 10;
 
-/// All upper bounds that the histograms of profiles have, microseconds: OpenTelemetry's and Envoy's.
-const BOUNDS_MICROS: [u64; 24] = [
+/// All upper bounds that the histograms of profiles have, microseconds: OpenTelemetry's, Envoy's and Linkerd's.
+const BOUNDS_MICROS: [u64; 39] = [
     500,
     1_000,
+    2_000,
+    3_000,
+    4_000,
     5_000,
     10_000,
+    20_000,
     25_000,
+    30_000,
+    40_000,
     50_000,
     75_000,
     100_000,
+    200_000,
     250_000,
+    300_000,
+    400_000,
     500_000,
     750_000,
     1_000_000,
+    2_000_000,
     2_500_000,
+    3_000_000,
+    4_000_000,
     5_000_000,
     7_500_000,
     10_000_000,
+    20_000_000,
     30_000_000,
+    40_000_000,
+    50_000_000,
     60_000_000,
     300_000_000,
     600_000_000,
@@ -107,6 +122,8 @@ pub(crate) struct Way {
     pub(crate) retries: u64,
     /// Retries that succeeded.
     pub(crate) retries_succeeded: u64,
+    /// Requests that were not tried again because they had been as often as they may.
+    pub(crate) out_of_retries: u64,
 }
 
 impl Way {
@@ -120,12 +137,24 @@ impl Way {
         answers.filter_map(|answer| self.answered(answer)).map(|buckets| buckets.count).sum()
     }
 
+    /// A way of which no more is known than its answers.
+    pub(crate) fn of(answers: Vec<Option<Buckets>>) -> Self {
+        let mut way = Self::default();
+        way.answers.iter_mut().zip(answers).for_each(|(own, answer)| *own = answer.map(Box::new));
+        way
+    }
+
     fn record(&mut self, answer: usize, took: Span, bounds: &Arc<[u64]>) {
         self.answers[answer].get_or_insert_with(|| Box::new(Buckets::new(bounds))).record(took);
     }
 }
 
 impl ServiceSpec {
+    /// Whether one of its profiles tells how long connections of its pools are waited for and used.
+    pub(super) fn tells_pools(&self) -> bool {
+        self.profiles.iter().any(|profile| matches!(profile, Profile::OpenTelemetry | Profile::Micrometer))
+    }
+
     /// Whether one of its profiles tells what became of attempts.
     pub(crate) fn tells_traffic(&self) -> bool {
         self.profiles.iter().any(|profile| Profile::tells_traffic(*profile))
@@ -224,7 +253,8 @@ impl World {
         }
         let answer = match heard {
             Heard::GivenUp => return,
-            Heard::Code(_) if sent.replica == NONE => NO_HOST,
+            // A proxy that fails fast answers by itself.
+            Heard::Code(code) if sent.replica == NONE && Failure::FAILS_FAST.code() != code => NO_HOST,
             Heard::Code(code) => code,
             Heard::Silence(Failure::Unreachable) => NO_CONNECTION,
             Heard::Silence(Failure::Timeout) => TIMEOUT,
@@ -239,6 +269,19 @@ impl World {
         if (self.ways.is_some() || self.spans.is_some()) && attempt != NONE {
             self.tell_attempt(call, attempt, GONE);
             self.count_traffic(call, attempt, GONE);
+        }
+    }
+
+    /// A call has failed once more, and has been tried as often as it may.
+    #[cold]
+    pub(super) fn note_out_of_retries(&mut self, call: u32, cause: Cause) {
+        let retries = &self.edges[self.calls[call].edge as usize].retries;
+        let Some(ways) = self.ways.as_ref().filter(|_| self.counting && retries.max > 0 && retries.on.contains(cause)) else { return };
+        let (to, _) = ways.by_edge[self.calls[call].edge as usize];
+        if let Origin::Attempt(parent) = self.calls[call].origin
+            && let Some(traffic) = &mut self.replicas[self.attempts[parent].replica as usize].counters.traffic
+        {
+            traffic.sent[to as usize].out_of_retries += 1;
         }
     }
 

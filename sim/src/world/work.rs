@@ -197,7 +197,7 @@ impl World {
         };
         let chosen = match chosen {
             Ok(chosen) => chosen,
-            Err(failure) => return self.turn_away(slot, failure),
+            Err(failure) => return self.not_routed(slot, failure),
         };
         self.admit(slot, chosen);
     }

@@ -94,6 +94,91 @@ fn envoy_counts_answers_timeouts_and_retries_of_a_cluster() {
 }
 
 #[test]
+fn envoy_tells_what_its_bounds_hold_back() {
+    let mut spec = shop(&[Profile::Envoy]);
+    pooled(&mut spec, 3);
+    let done = run_cured(&spec, 2);
+    let of = |metric: &str| total(&done, &format!(r#"{metric}{{envoy_cluster_name="back"}}"#));
+    // Whoever fails once more has had its one retry.
+    let failed_again = of("envoy_cluster_upstream_rq_retry") - of("envoy_cluster_upstream_rq_retry_success");
+    same(of("envoy_cluster_upstream_rq_retry_limit_exceeded"), failed_again as u64, "out of retries");
+    let waited = of("envoy_cluster_upstream_rq_pending_total");
+    assert!(waited > 100.0 && waited < totals(&done, "back").sent as f64, "{waited} had to wait for one of three connections");
+    assert!(
+        of("envoy_cluster_upstream_rq_pending_active") < 0.5 && of("envoy_cluster_circuit_breakers_default_cx_open") < 0.5,
+        "all is calm"
+    );
+    assert!(of("envoy_cluster_circuit_breakers_default_rq_retry_open") < 0.5);
+}
+
+/// Lets each process of the front end have so many connections to the back end.
+fn pooled(spec: &mut WorldSpec, size: u32) {
+    let front = spec.services.iter_mut().find(|service| &*service.name == "front").unwrap();
+    for phase in &mut front.endpoints[0].phases {
+        if let Phase::Call(call) = phase {
+            call.protection.pool = Some(PoolSpec { size, timeout: Span::from_seconds(30) });
+        }
+    }
+}
+
+#[test]
+fn pools_tell_how_long_connections_are_waited_for_and_used() {
+    let mut spec = shop(&[Profile::OpenTelemetry, Profile::Micrometer]);
+    pooled(&mut spec, 3);
+    let done = run_cured(&spec, 6);
+    let back = totals(&done, "back");
+    let of = |metric: &str| total(&done, &format!(r#"{metric}{{pool="back"}}"#));
+    same(of("hikaricp_connections_acquire_seconds_count"), back.sent, "connections taken");
+    same(of("hikaricp_connections_usage_seconds_count"), back.sent, "connections given back");
+    let (used, waited) = (of("hikaricp_connections_usage_seconds_sum"), of("hikaricp_connections_acquire_seconds_sum"));
+    let calls = total(&done, r#"http_client_requests_seconds_sum{client_name="back"}"#);
+    assert!((used - calls).abs() < 1e-6 && used > 10.0, "a connection is used as long as its attempt takes: {used} and {calls}");
+    assert!(waited > 1.0, "{waited} s were waited");
+    let by_other = |metric: &str| total(&done, &format!(r#"{metric}{{db_client_connection_pool_name="back"}}"#));
+    assert!((by_other("db_client_connection_wait_time_seconds_sum") - waited).abs() < 1e-9);
+    assert!((by_other("db_client_connection_use_time_seconds_sum") - used).abs() < 1e-9);
+    same(total(&done, r#"db_client_connection_use_time_seconds_bucket{le="+Inf"}"#), back.sent, "all buckets");
+    same(by_other("db_client_connection_idle_min"), 6, "two pools of three");
+}
+
+#[test]
+fn linkerds_proxies_tell_requests_and_responses_of_both_directions() {
+    let done = run_cured(&shop(&[Profile::Linkerd]), 7);
+    let back = totals(&done, "back");
+    let sent = total(&done, r#"request_total{direction="outbound",dst_deployment="back"}"#);
+    same(sent, back.sent, "what the front end sent");
+    let answered = total(&done, r#"response_total{direction="outbound",dst_deployment="back"}"#);
+    same(sent - answered, back.abandoned, "whoever gives up has no response");
+    let came = total(&done, r#"request_total{direction="inbound",deployment="back"}"#);
+    same(came, back.sent - back.rejected, "what came to the back end");
+    let failed = total(&done, r#"response_total{direction="inbound",deployment="back",classification="failure"}"#);
+    same(failed, total(&done, r#"response_total{direction="outbound",classification="failure",status_code="500"}"#) as u64, "errors");
+    let took = total(&done, r#"response_latency_ms_count{direction="outbound"}"#);
+    same(took, answered as u64, "each response took some time");
+    assert!(total(&done, r#"response_latency_ms_bucket{direction="outbound",le="100"}"#) < took, "and some took more than 100 ms");
+}
+
+#[test]
+fn the_exporter_beside_a_redis_tells_of_it_also_while_it_is_down() {
+    let mut kv = service("kv", vec![Phase::Sleep(exponential(0.05))]);
+    (kv.workers, kv.queue, kv.profiles) = (Some(2), Some(0), vec![Profile::Redis]);
+    let mut spec = world(300, vec![kv], vec![client("users", "kv", 20.0)]);
+    spec.faults = vec![fault("hang", 100, Some(60), FaultKind::Hang { target: Target::Service(Name::new("kv")) })];
+    let done = run_cured(&spec, 8);
+    let values = |metric: &str| {
+        let found = done.telemetry.select(&parse_matchers(&format!("__name__=\"{metric}\",job=\"redis-exporter\"")).unwrap());
+        assert_eq!(found.len(), 1, "{metric}");
+        done.telemetry.values(found[0]).to_vec()
+    };
+    let rejected = values("redis_rejected_connections_total");
+    assert!(rejected.last().is_some_and(|last| *last > 100.0), "{rejected:?}");
+    assert!(values("up").iter().all(|up| *up == 1.0), "the exporter answers all the time");
+    assert!(values("redis_up").contains(&0.0) && values("redis_up").last() == Some(&1.0), "and the Redis does not");
+    assert!(rejected.iter().any(|value| is_stale(*value)), "of what is down nothing is told");
+    assert_eq!(values("redis_config_maxclients").last(), Some(&2.0));
+}
+
+#[test]
 fn opentelemetry_and_micrometer_tell_calls_by_how_they_ended() {
     let done = run_cured(&shop(&[Profile::OpenTelemetry, Profile::Micrometer]), 3);
     let back = totals(&done, "back");
@@ -125,13 +210,14 @@ fn nodes_are_as_busy_as_what_runs_on_them_and_pods_have_owners() {
     let by_container = total(&done, r#"container_cpu_usage_seconds_total{container!="",image="front:v1"}"#);
     let by_pod = total(&done, r#"container_cpu_usage_seconds_total{container="",pod=~"front-.*"}"#);
     assert!((by_container - by_pod).abs() < 1e-9 && by_pod > 0.0, "a pod is what its container is");
+    same(total(&done, r#"kube_endpointslice_endpoints{ready="true",endpointslice="front"}"#), 2, "endpoints of the front end");
     // One core's worth of load at most: 50 requests of 5 ms a second for four minutes, and then nothing.
     assert!(total(&done, "node_load15") < 1.0);
 }
 
 #[test]
 fn every_series_of_a_profile_was_announced_and_none_is_there_unasked() {
-    let all = [Profile::OpenTelemetry, Profile::Micrometer, Profile::Istio, Profile::Envoy];
+    let all = [Profile::OpenTelemetry, Profile::Micrometer, Profile::Istio, Profile::Envoy, Profile::Linkerd, Profile::Redis];
     let mut spec = shop(&all);
     spec.profiles = vec![Profile::KubeStateMetrics, Profile::Cadvisor, Profile::NodeExporter];
     spec.nodes = vec![NodePoolSpec { name: Name::new("n"), count: 2, zone: Name::new("a"), millicores: 4000, memory: Bytes::new(8 << 30) }];

@@ -67,6 +67,8 @@ pub fn retries(max: u32) -> RetrySpec {
         budget: None,
         on: Causes::ALL,
         elsewhere: 0,
+        over_quota: None,
+        within: None,
     }
 }
 
@@ -81,6 +83,8 @@ pub fn backed_off(max: u32, base: Span, cap: Span) -> RetrySpec {
         budget: None,
         on: Causes::ALL,
         elsewhere: 0,
+        over_quota: None,
+        within: None,
     }
 }
 
@@ -118,6 +122,7 @@ pub fn version(name: &str) -> VersionSpec {
         demand: Factor::ONE,
         leak_per_second: Bytes::new(0),
         crash_after: None,
+        has_no_image: false,
     }
 }
 

@@ -48,7 +48,7 @@ prop_compose! {
             discipline,
             drop: [DropRule::None, DropRule::Expired, DropRule::Late(None), DropRule::Late(Some(Span::from_millis(30)))][drop as usize],
             longest_wait: longest_wait.map(Span::from_millis),
-            quota: quota.map(|rate| QuotaSpec { rate: Rate::per_second(f64::from(rate)).unwrap(), burst: 3 }),
+            quota: quota.map(|rate| QuotaSpec { rate: Rate::per_second(f64::from(rate)).unwrap(), burst: 3, retry_after: true }),
             propagates: propagates.map(Span::from_millis),
             concurrency: limit.map(|limit| ConcurrencySpec { limit, shares: [share(1.0), share(0.8), share(0.5)] }),
             rate_limit: rate.map(|(limit, wait)| RateLimitSpec { limit, period: Span::from_millis(500), wait: Span::from_millis(wait) }),
@@ -116,6 +116,11 @@ prop_compose! {
             prefer_zone,
             propagation: (discovery == 1).then(|| exponential(1.0)),
             dns_ttl: (discovery == 2).then_some(Span::from_seconds(3)),
+            fail_fast: (ejection == 2 || slow_start).then_some(FailFastSpec {
+                outbound: Span::from_seconds(3),
+                inbound: Span::from_seconds(1),
+                queue: 5,
+            }),
         }
     }
 }
