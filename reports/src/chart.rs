@@ -16,6 +16,8 @@ use crate::verdict::Unit;
 
 /// Charts are drawn at twice the size at which they are shown, so that lines stay sharp.
 pub(crate) const WIDTH: u32 = 1800;
+/// The width of a chart for a narrow screen.
+pub(crate) const SLIM: u32 = 740;
 const TEXT: u32 = 25;
 
 /// What something in a chart stands for. Drawn in a colour that nothing else has, which then becomes a class of the style sheet.
@@ -38,7 +40,25 @@ const ACTION: Role = Role { class: "action", sentinel: RGBColor(1, 2, 10) };
 const PAGER: Role = Role { class: "pager", sentinel: RGBColor(1, 2, 11) };
 const ON_MARK: Role = Role { class: "on-mark", sentinel: RGBColor(1, 2, 12) };
 pub(crate) const HUMAN: Role = Role { class: "human", sentinel: RGBColor(1, 2, 13) };
-const ROLES: [Role; 11] = [NOTHING, POLICY, ORACLE, HUMAN, GRID, LABEL, FAULT, ALERT, ACTION, PAGER, ON_MARK];
+/// Policies that stand side by side, each in a colour of its own.
+const POLICIES: [Role; 6] = [
+    POLICY,
+    Role { class: "policy-2", sentinel: RGBColor(1, 2, 14) },
+    Role { class: "policy-3", sentinel: RGBColor(1, 2, 15) },
+    Role { class: "policy-4", sentinel: RGBColor(1, 2, 16) },
+    Role { class: "policy-5", sentinel: RGBColor(1, 2, 17) },
+    Role { class: "policy-6", sentinel: RGBColor(1, 2, 18) },
+];
+const SHARED: [Role; 10] = [NOTHING, ORACLE, HUMAN, GRID, LABEL, FAULT, ALERT, ACTION, PAGER, ON_MARK];
+
+/// The role of one of several policies. Of more than there are colours the first colour comes again.
+pub(crate) const fn policy_role(index: usize) -> Role {
+    POLICIES[index % POLICIES.len()]
+}
+
+fn roles() -> impl Iterator<Item = Role> {
+    SHARED.into_iter().chain(POLICIES)
+}
 
 /// Something that a chart marks with a numbered line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +105,8 @@ pub struct BarRow {
     pub label: String,
     /// User-minutes lost with nobody acting; `None` leaves the bar out.
     pub nothing: Option<f64>,
-    /// With each policy, and what stands beside its bar; empty where there is one policy.
-    pub policies: Vec<(f64, String)>,
+    /// With each policy, and what stands beside its bar; empty where there is one policy. `None` leaves the bar out.
+    pub policies: Vec<(Option<f64>, String)>,
     /// With an oracle; `None` leaves the bar out.
     pub oracle: Option<f64>,
 }
@@ -95,7 +115,8 @@ impl BarRow {
     /// The bars from top to bottom: what stands beside each, and whose it is.
     fn bars(&self) -> impl Iterator<Item = (f64, &str, Role)> {
         let nothing = self.nothing.map(|value| (value, "", NOTHING));
-        let policies = self.policies.iter().map(|(value, name)| (*value, name.as_str(), POLICY));
+        let policies = self.policies.iter().enumerate();
+        let policies = policies.filter_map(|(index, (value, name))| Some(((*value)?, name.as_str(), policy_role(index))));
         nothing.into_iter().chain(policies).chain(self.oracle.map(|value| (value, "", ORACLE)))
     }
 }
@@ -106,7 +127,7 @@ pub fn bar_figures(rows: &[BarRow], policies: &[&str]) -> Figures {
     let columns = ["class", "doing nothing"].into_iter().chain(policies.iter().copied()).chain(["an oracle"]).map(str::to_owned).collect();
     let show = |value: Option<f64>| value.map_or_else(|| NO_FIGURE.to_owned(), |value| Unit::UserMinutes.show(value));
     let row = |row: &BarRow| {
-        let of_policies = (0..policies.len()).map(|index| show(row.policies.get(index).map(|(value, _)| *value)));
+        let of_policies = (0..policies.len()).map(|index| show(row.policies.get(index).and_then(|(value, _)| *value)));
         [row.label.clone(), show(row.nothing)].into_iter().chain(of_policies).chain([show(row.oracle)]).collect()
     };
     Figures { columns, rows: rows.iter().map(row).collect() }
@@ -122,6 +143,18 @@ pub fn bars(rows: &[BarRow], title: &str) -> String {
         draw_bars(&root, rows).expect("drawing into a string cannot fail");
     }
     finish(&svg, height as u32, title)
+}
+
+/// The same as [`bars`] for a screen that is as narrow as a telephone: what a bar says stands above it.
+#[must_use]
+pub fn slim_bars(rows: &[BarRow], title: &str) -> String {
+    let height = 20 + rows.iter().map(slim_row_height).sum::<i32>();
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (SLIM, height as u32)).into_drawing_area();
+        draw_slim_bars(&root, rows).expect("drawing into a string cannot fail");
+    }
+    finish_of(&svg, (SLIM, height as u32), title)
 }
 
 /// The figures of a chart as a table, for whoever reads them aloud or copies them.
@@ -228,7 +261,7 @@ fn draw_axes(root: &Area, plot: &Plot, ended: f64) -> Drawn {
 
 /// A numbered circle above the plot, and a line from it down to the axis.
 fn draw_mark(root: &Area, mark: &Mark, number: usize, row: usize, (x, bottom): (i32, i32)) -> Drawn {
-    let role = ROLES.into_iter().find(|role| role.class == mark.class).expect("marks are made with our classes");
+    let role = roles().find(|role| role.class == mark.class).expect("marks are made with our classes");
     let y = 26 + 44 * row as i32;
     root.draw(&PathElement::new([(x, y + 18), (x, bottom)], role.sentinel.stroke_width(3)))?;
     root.draw(&Circle::new((x, y), 18, role.sentinel.filled()))?;
@@ -280,6 +313,29 @@ pub(crate) fn ticks(ended: f64) -> Vec<f64> {
     (0..=(ended / step) as u32).map(|index| f64::from(index) * step).collect()
 }
 
+/// Round figures from 0 to the first that is no smaller than the largest of what is shown; from 0 to 1 where all of it is 0.
+pub(crate) fn round_steps(largest: f64, unit: Unit) -> Vec<f64> {
+    if largest <= 0.0 {
+        return vec![0.0, 0.25, 0.5, 0.75, 1.0];
+    }
+    const TIMES: [f64; 15] =
+        [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0, 43_200.0];
+    let enough = |step: &f64| largest / step <= 5.0;
+    let step = match unit {
+        Unit::Seconds => TIMES.into_iter().find(enough).unwrap_or(86_400.0),
+        _ => {
+            let mut tens = 1e-6;
+            while tens * 50.0 < largest {
+                tens *= 10.0;
+            }
+            [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * tens).find(enough).unwrap_or(largest)
+        }
+    };
+    let count = libm::ceil(largest / step - 1e-9) as u32;
+    // What adding up leaves in the last places is no digit of the axis.
+    (0..=count.max(2)).map(|index| libm::round(f64::from(index) * step * 1e9) / 1e9).collect()
+}
+
 pub(crate) fn clock(seconds: f64) -> String {
     let seconds = libm::round(seconds) as u64;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
@@ -292,6 +348,32 @@ const BAR: i32 = 34;
 
 fn row_height(row: &BarRow) -> i32 {
     row.bars().count() as i32 * (BAR + 6) + 34
+}
+
+/// Its label, and for each bar a line of text and the bar.
+fn slim_row_height(row: &BarRow) -> i32 {
+    44 + row.bars().count() as i32 * (BAR + 36) + 24
+}
+
+fn draw_slim_bars(root: &Area, rows: &[BarRow]) -> Drawn {
+    let text = |size: i32| ("sans-serif", size).into_font().color(&LABEL.sentinel).pos(Pos::new(HPos::Left, VPos::Top));
+    let widest = f64::from(SLIM) - 8.0;
+    let mut y = 10;
+    for row in rows {
+        let largest = row.bars().map(|(value, ..)| value).fold(0.0, f64::max);
+        root.draw(&Text::new(row.label.clone(), (0, y), text(32)))?;
+        y += 44;
+        for (value, name, role) in row.bars() {
+            let length = if largest > 0.0 { (widest * value / largest).max(3.0) } else { 3.0 };
+            let above = format!("{} {name}", Unit::UserMinutes.show(value));
+            root.draw(&Text::new(above.trim_end().to_owned(), (0, y), text(26)))?;
+            root.draw(&Rectangle::new([(0, y + 32), (length as i32, y + 32 + BAR - 6)], role.sentinel.filled()))?;
+            y += BAR + 36;
+        }
+        y += 24;
+    }
+    root.present()?;
+    Ok(())
 }
 
 fn draw_bars(root: &Area, rows: &[BarRow]) -> Drawn {
@@ -324,13 +406,18 @@ fn draw_bars(root: &Area, rows: &[BarRow]) -> Drawn {
 
 /// Turns what plotters drew into a chart of the page: scalable, named for those who cannot see it, coloured by class.
 pub(crate) fn finish(svg: &str, height: u32, title: &str) -> String {
+    finish_of(svg, (WIDTH, height), title)
+}
+
+/// The same of a chart of another width.
+pub(crate) fn finish_of(svg: &str, (width, height): (u32, u32), title: &str) -> String {
     let body = svg.find('>').map_or("", |end| &svg[end + 1..]);
     let title = escape(title);
     let mut text = String::new();
-    let _ = write!(text, "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}\" xmlns=\"http://www.w3.org/2000/svg\">");
+    let _ = write!(text, "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\" xmlns=\"http://www.w3.org/2000/svg\">");
     let _ = write!(text, "<title>{title}</title>");
     let mut body = body.to_owned();
-    for role in ROLES {
+    for role in roles() {
         let RGBColor(red, green, blue) = role.sentinel;
         let colour = format!("#{red:02X}{green:02X}{blue:02X}");
         body = body.replace(&format!("stroke=\"{colour}\""), &format!("class=\"s-{}\"", role.class));
@@ -421,10 +508,40 @@ mod tests {
 
     #[test]
     fn bars_are_to_the_scale_of_their_row() {
-        let rows = [BarRow { label: "storm".into(), nothing: Some(1000.0), policies: vec![(500.0, String::new())], oracle: None }];
+        let rows = [BarRow { label: "storm".into(), nothing: Some(1000.0), policies: vec![(Some(500.0), String::new())], oracle: None }];
         let svg = bars(&rows, "lost");
         assert!(svg.contains("width=\"1050\"") && svg.contains("width=\"525\""), "{svg}");
         assert!(svg.contains("1,000 user-min"), "{svg}");
+    }
+
+    #[test]
+    fn each_of_several_policies_has_a_colour_of_its_own() {
+        let policies = ["a", "b", "c"].map(|name| (Some(5.0), name.to_owned())).to_vec();
+        let svg = bars(&[BarRow { label: "storm".into(), nothing: Some(9.0), policies, oracle: None }], "lost");
+        for class in ["f-nothing", "f-policy\"", "f-policy-2", "f-policy-3"] {
+            assert!(svg.contains(class), "{class}: {svg}");
+        }
+        assert!(!svg.contains("\"#"), "a colour that is no class: {svg}");
+    }
+
+    #[test]
+    fn a_narrow_screen_has_bars_of_its_own_that_keep_their_scale() {
+        let rows = [BarRow { label: "storm".into(), nothing: Some(1000.0), policies: vec![(Some(500.0), "a".into())], oracle: None }];
+        let svg = slim_bars(&rows, "lost");
+        assert!(svg.contains("viewBox=\"0 0 740 ") && svg.contains("width=\"732\"") && svg.contains("width=\"366\""), "{svg}");
+        assert!(svg.contains("500 user-min a"), "{svg}");
+    }
+
+    #[test]
+    fn axes_have_round_figures_and_reach_what_they_show() {
+        assert_eq!(round_steps(0.0, Unit::UserMinutes), [0.0, 0.25, 0.5, 0.75, 1.0]);
+        assert_eq!(round_steps(0.0, Unit::Ratio), [0.0, 0.25, 0.5, 0.75, 1.0]);
+        assert_eq!(round_steps(563.0, Unit::Seconds), [0.0, 120.0, 240.0, 360.0, 480.0, 600.0]);
+        assert_eq!(round_steps(804.0, Unit::UserMinutes), [0.0, 200.0, 400.0, 600.0, 800.0, 1000.0]);
+        for largest in [0.003, 0.4, 7.0, 55_345.0, 1e7] {
+            let steps = round_steps(largest, Unit::UserMinutes);
+            assert!(steps.len() <= 7 && steps.len() >= 3 && *steps.last().unwrap() >= largest, "{largest}: {steps:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::chart::{Figures, GRID, LABEL, NO_FIGURE, POLICY, Paint, WIDTH, finish, mark, titled};
+use crate::chart::{Figures, GRID, LABEL, NO_FIGURE, POLICY, Paint, SLIM, WIDTH, clock, finish, finish_of, mark, round_steps, titled};
 use crate::pareto::{Costs, unbeaten};
 use crate::table::PolicyRuns;
 use crate::verdict::{Unit, significant};
@@ -87,28 +87,32 @@ fn front(all: &[(&str, Costs)], axis: Axis) -> String {
 
 fn draw_front(root: &Area, points: &[Point<'_>], axis: Axis) -> Drawn {
     let largest = |of: fn(&Point<'_>) -> f64| points.iter().map(of).fold(0.0, f64::max);
-    let (right, top) = (largest(|point| point.at.0).max(1.0) * 1.25, largest(|point| point.at.1).max(0.01) * 1.15);
+    let (across, up) = ((largest(|point| point.at.0) * 1.05).max(30.0), largest(|point| point.at.1) * 1.02);
+    let (across, up) = (round_steps(across, Unit::Seconds), round_steps(up, axis.unit));
+    let [right, top] = [&across, &up].map(|steps| steps.last().copied().unwrap_or(1.0));
+    // Names stand right of their points.
+    let room = right * 1.2;
     let mut chart = ChartBuilder::on(root)
         .margin_right(40)
         .margin_top(60)
         .x_label_area_size(110)
         .y_label_area_size(170)
-        .build_cartesian_2d(0.0..right, 0.0..top)?;
+        .build_cartesian_2d(0.0..room, 0.0..top)?;
     let text = |horizontal, vertical| ("sans-serif", TEXT).into_font().color(&LABEL.sentinel).pos(Pos::new(horizontal, vertical));
-    for share in 0..=4 {
-        let share = f64::from(share) / 4.0;
-        let (x, y) = (right * share, top * share);
-        let plot = chart.plotting_area();
-        let (left, end) = (plot.map_coordinate(&(0.0, y)), plot.map_coordinate(&(right, y)));
+    let plot = chart.plotting_area();
+    for y in up {
+        let (left, end) = (plot.map_coordinate(&(0.0, y)), plot.map_coordinate(&(room, y)));
         root.draw(&PathElement::new([left, end], GRID.sentinel.stroke_width(2)))?;
         root.draw(&Text::new(axis.unit.show(y), (left.0 - 16, left.1), text(HPos::Right, VPos::Center)))?;
+    }
+    for x in across {
         let below = plot.map_coordinate(&(x, 0.0));
         root.draw(&PathElement::new([below, (below.0, below.1 + 10)], GRID.sentinel.stroke_width(2)))?;
-        root.draw(&Text::new(Unit::Seconds.show(libm::round(x)), (below.0, below.1 + 20), text(HPos::Center, VPos::Top)))?;
+        root.draw(&Text::new(clock(x), (below.0, below.1 + 20), text(HPos::Center, VPos::Top)))?;
     }
     root.draw(&Text::new(axis.words.to_owned(), (16, 14), text(HPos::Left, VPos::Top)))?;
     let middle = i32::try_from(WIDTH / 2)?;
-    root.draw(&Text::new("mean time to recover", (middle, i32::try_from(HEIGHT)? - 14), text(HPos::Center, VPos::Bottom)))?;
+    root.draw(&Text::new("mean time to recover, minutes and seconds", (middle, i32::try_from(HEIGHT)? - 14), text(HPos::Center, VPos::Bottom)))?;
     let mut best: Vec<(f64, f64)> = points.iter().filter(|point| point.is_unbeaten).map(|point| point.at).collect();
     best.sort_by(|one, other| one.0.total_cmp(&other.0).then(other.1.total_cmp(&one.1)));
     chart.draw_series(LineSeries::new(stairs(&best), POLICY.sentinel.stroke_width(4)))?;
@@ -151,6 +155,34 @@ fn draw_points(root: &Area, chart: &Plane<'_, '_>, points: &[Point<'_>]) -> Draw
 /// How much of what users lose with nobody acting each policy saves in each class, as a grid. None for fewer than two policies.
 #[must_use]
 pub fn heat(policies: &[PolicyRuns]) -> Option<String> {
+    grid(policies, BROAD)
+}
+
+/// The same for a narrow screen, where it has room: classes stand above their cells.
+#[must_use]
+pub fn slim_heat(policies: &[PolicyRuns]) -> Option<String> {
+    if policies.len() <= MOST_SLIM { grid(policies, NARROW) } else { None }
+}
+
+/// More policies have no room side by side on a narrow screen.
+const MOST_SLIM: usize = 4;
+
+/// How a grid is laid out.
+#[derive(Clone, Copy)]
+struct Layout {
+    width: u32,
+    /// Where cells begin.
+    left: i32,
+    /// The height of a row with its class.
+    row: i32,
+    /// How much of it the class takes above its cells.
+    above: i32,
+}
+
+const BROAD: Layout = Layout { width: WIDTH, left: 430, row: 48, above: 0 };
+const NARROW: Layout = Layout { width: SLIM, left: 0, row: 84, above: 36 };
+
+fn grid(policies: &[PolicyRuns], layout: Layout) -> Option<String> {
     let cells: Vec<BTreeMap<&Name, Cell>> = policies.iter().map(of_classes).collect();
     let classes: Vec<&Name> = {
         let all: std::collections::BTreeSet<&Name> = cells.iter().flat_map(|own| own.keys().copied()).collect();
@@ -159,13 +191,14 @@ pub fn heat(policies: &[PolicyRuns]) -> Option<String> {
     if policies.len() < 2 || classes.is_empty() {
         return None;
     }
-    let height = 80 + ROW * i32::try_from(classes.len()).ok()?;
+    let height = u32::try_from(80 + layout.row * i32::try_from(classes.len()).ok()?).ok()?;
     let mut svg = String::new();
     {
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, u32::try_from(height).ok()?)).into_drawing_area();
-        draw_heat(&root, policies, &classes, &cells).expect("drawing into a string cannot fail");
+        let root = SVGBackend::with_string(&mut svg, (layout.width, height)).into_drawing_area();
+        draw_heat(&root, policies, (&classes, &cells), layout).expect("drawing into a string cannot fail");
     }
-    let mut drawn = finish(&svg, u32::try_from(height).ok()?, "What each policy saves of what users lose with nobody acting, by class");
+    let title = "What each policy saves of what users lose with nobody acting, by class";
+    let mut drawn = finish_of(&svg, (layout.width, height), title);
     for (column, runs) in policies.iter().enumerate() {
         for (row, class) in classes.iter().enumerate() {
             let Some(cell) = cells[column].get(class) else { continue };
@@ -189,9 +222,6 @@ pub fn heat_figures(policies: &[PolicyRuns]) -> Option<Figures> {
     let columns = std::iter::once("class".to_owned()).chain(policies.iter().map(|runs| runs.policy.to_owned())).collect();
     (policies.len() > 1 && !rows.is_empty()).then_some(Figures { columns, rows })
 }
-
-const ROW: i32 = 48;
-const LEFT: i32 = 430;
 
 /// What a policy did in a class.
 struct Cell {
@@ -241,30 +271,34 @@ fn of_classes<'a>(runs: &PolicyRuns<'a>) -> BTreeMap<&'a Name, Cell> {
     sums.into_iter().map(|(class, (n, nothing, policy))| (class, Cell { nothing: nothing / n, policy: policy / n })).collect()
 }
 
-fn draw_heat(root: &Area, policies: &[PolicyRuns], classes: &[&Name], cells: &[BTreeMap<&Name, Cell>]) -> Drawn {
+type Classes<'a> = (&'a [&'a Name], &'a [BTreeMap<&'a Name, Cell>]);
+
+fn draw_heat(root: &Area, policies: &[PolicyRuns], (classes, cells): Classes<'_>, layout: Layout) -> Drawn {
+    let Layout { left: begin, row: height, above, .. } = layout;
     let columns = i32::try_from(policies.len())?;
-    let width = (i32::try_from(WIDTH)? - LEFT) / columns;
+    let width = (i32::try_from(layout.width)? - begin) / columns;
     let text = |horizontal| ("sans-serif", TEXT).into_font().color(&LABEL.sentinel).pos(Pos::new(horizontal, VPos::Center));
     // A letter of this size is about 13 wide.
     let room = usize::try_from(width / 13)?;
     for (index, (runs, cells)) in policies.iter().zip(cells).enumerate() {
-        let left = LEFT + width * i32::try_from(index)?;
+        let left = begin + width * i32::try_from(index)?;
         let name: String = short(runs.policy).chars().take(room.max(3)).collect();
         root.draw(&Text::new(name, (left + width / 2, 40), text(HPos::Center)))?;
         for (row, class) in classes.iter().enumerate() {
-            let top = 80 + ROW * i32::try_from(row)?;
+            let (top, end) = (80 + height * i32::try_from(row)? + above, 80 + height * (i32::try_from(row)? + 1));
             let Some(cell) = cells.get(class) else { continue };
             let colour = mark(index * classes.len() + row);
-            root.draw(&Rectangle::new([(left + 3, top + 3), (left + width - 3, top + ROW - 3)], colour.filled()))?;
+            root.draw(&Rectangle::new([(left + 3, top + 3), (left + width - 3, end - 3)], colour.filled()))?;
             let told = cell.text();
             if told.chars().count() <= room {
-                root.draw(&Text::new(told, (left + width / 2, top + ROW / 2), text(HPos::Center)))?;
+                root.draw(&Text::new(told, (left + width / 2, i32::midpoint(top, end)), text(HPos::Center)))?;
             }
         }
     }
     for (row, class) in classes.iter().enumerate() {
-        let middle = 80 + ROW * i32::try_from(row)? + ROW / 2;
-        root.draw(&Text::new(class.to_string(), (LEFT - 20, middle), text(HPos::Right)))?;
+        let top = 80 + height * i32::try_from(row)?;
+        let (x, y, side) = if above > 0 { (3, top + above / 2, HPos::Left) } else { (begin - 20, top + height / 2, HPos::Right) };
+        root.draw(&Text::new(class.to_string(), (x, y), text(side)))?;
     }
     root.present()?;
     Ok(())
@@ -307,5 +341,8 @@ mod tests {
         assert!(drawn.contains("h-good") && drawn.contains("h-bad") && drawn.contains("h-none"), "{drawn}");
         assert!(!drawn.contains("\"#"), "a colour that is no class");
         assert_eq!(heat(&runs[..1]), None);
+        let slim = slim_heat(&runs).unwrap();
+        assert!(slim.contains("viewBox=\"0 0 740 ") && slim.matches("<title>good in ").count() == 4, "{slim}");
+        assert_eq!(slim_heat(&[runs[0]; 5]), None, "five have no room side by side");
     }
 }

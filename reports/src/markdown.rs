@@ -23,6 +23,8 @@ pub struct Comment<'a> {
     pub cases: &'a [Case],
     /// How closely the policies were looked at.
     pub scrutiny: &'a Scrutiny,
+    /// What the verdict rests on besides its runs, a sentence each.
+    pub grounds: &'a [String],
     /// What the verdict leaves out, a sentence each.
     pub notes: &'a [String],
     /// Where the report is: a path or an address.
@@ -33,7 +35,7 @@ pub struct Comment<'a> {
 /// the report.
 #[must_use]
 pub fn comment(told: &Comment) -> String {
-    let mut lines = verdict(told.judgement);
+    let mut lines = verdict(told.judgement, told.grounds);
     lines.extend(judge(told.judgement));
     lines.extend(decisions(told.judgement));
     lines.extend(worst(told));
@@ -41,20 +43,21 @@ pub fn comment(told: &Comment) -> String {
     lines.push(format!("**Policy coverage:** {}", escaped(&told.scrutiny.coverage_line(LISTED))));
     lines.push(String::new());
     lines.extend(mutation(told.scrutiny));
-    lines.extend(listed("Not tested", "nothing is known to have been left out", told.notes));
+    lines.extend(listed("Not tested", nothing_left_out(told.scrutiny), told.notes));
     lines.push(format!("**Report:** {}", code(told.report)));
     assert!(lines.len() <= MOST_LINES, "every part of a comment is bounded");
     lines.iter().map(|line| cut(line, WIDEST) + "\n").collect()
 }
 
-fn verdict(judgement: &Judgement) -> Vec<String> {
+fn verdict(judgement: &Judgement, grounds: &[String]) -> Vec<String> {
+    let grounds: String = grounds.iter().map(|ground| format!(" {}", sentence(ground))).collect();
     let policies: Vec<String> = judgement.policies.iter().map(|policy| code(policy)).collect();
     let paired = judgement.pairs.map_or_else(String::new, |pairs| format!(", {pairs} of them paired with the baseline"));
     let word = if judgement.policies.len() == 1 { "policy" } else { "policies" };
     vec![
         format!("## {} firedrill: {}", sign(judgement.verdict), judgement.verdict),
         String::new(),
-        format!("{}<br>{}{paired}, {word} {}.", sentence(&judgement.reason()), counted(judgement.runs, "run"), some_of(&policies, 8)),
+        format!("{}<br>{}{paired}, {word} {}.{grounds}", sentence(&judgement.reason()), counted(judgement.runs, "run"), some_of(&policies, 8)),
         String::new(),
     ]
 }
@@ -79,7 +82,7 @@ fn listed(heading: &str, none: &str, all: &[String]) -> Vec<String> {
     let mut lines = vec![format!("**{heading}:**")];
     lines.extend(all.iter().take(shown).map(|one| format!("- {}", escaped(one))));
     if all.len() > shown {
-        lines.push(format!("- and {} more", all.len() - shown));
+        lines.push(format!("- and {} more, {} in all", all.len() - shown, all.len()));
     }
     lines.push(String::new());
     lines
@@ -112,6 +115,12 @@ fn failure(incident: &IncidentResult) -> String {
     format!("{} fails: {}; repeat: {}", incident.incident, incident.findings.join("; "), incident.command)
 }
 
+/// What is said where no note says what was left out.
+fn nothing_left_out(scrutiny: &Scrutiny) -> &'static str {
+    let (reached, all) = scrutiny.reached();
+    if reached < all { "nothing else, beside the parts of policies above that were never reached" } else { "nothing is known to have been left out" }
+}
+
 /// The class with the gravest finding; of equals the one nearest to its limit. And every class in a line.
 fn worst(told: &Comment) -> Vec<String> {
     let classes = &told.judgement.classes;
@@ -126,8 +135,13 @@ fn worst(told: &Comment) -> Vec<String> {
         lines.push(String::new());
     }
     if classes.len() > 1 {
-        let all: Vec<String> = classes.iter().map(|class| format!("{} {}", sign(class.verdict), code(&class.class))).collect();
-        lines.push(format!("**Classes:** {}", all.join(", ")));
+        // What is cut off where there are many is what is well.
+        let mut sorted: Vec<&ClassVerdict> = classes.iter().collect();
+        sorted.sort_by_key(|class| std::cmp::Reverse(class.verdict));
+        let all: Vec<String> = sorted.iter().map(|class| format!("{} {}", sign(class.verdict), code(&class.class))).collect();
+        let broken = classes.iter().filter(|class| class.verdict == Verdict::Broken).count();
+        let counted = if broken > 0 { format!(" {broken} of {} broken:", classes.len()) } else { String::new() };
+        lines.push(format!("**Classes:**{counted} {}", all.join(", ")));
         lines.push(String::new());
     }
     lines
@@ -155,6 +169,8 @@ fn gravest(class: &ClassVerdict, cases: &[Case]) -> Finding {
 
 fn of_threshold(class: &ClassVerdict, found: &ThresholdVerdict, cases: &[Case]) -> Finding {
     let used = match found.figure {
+        // Of what broke the gravest is told, as everywhere.
+        _ if found.verdict == Verdict::Broken => found.gravity(),
         Some(figure) if found.limit.abs() > 0.0 => figure / found.limit,
         Some(figure) => figure,
         None => 0.0,
@@ -184,7 +200,11 @@ fn of_cost(class: &ClassVerdict, found: &CostVerdict) -> Finding {
         "{} against the baseline: mean {mean} (95 % interval {low} to {high}) where {allowed} is allowed, {} pairs",
         found.measure, test.n
     );
-    let used = if test.allowed_mean > 0.0 { test.candidate_mean / test.allowed_mean } else { 0.0 };
+    let used = match () {
+        () if found.verdict == Verdict::Broken => found.gravity(),
+        () if test.allowed_mean > 0.0 => test.candidate_mean / test.allowed_mean,
+        () => 0.0,
+    };
     Finding {
         class: class.class.to_string(),
         weight: (found.verdict, false, used),
@@ -280,7 +300,7 @@ mod tests {
         let judgement = judge(&cases, None, &incidents, &JudgeSettings { judge_changes: changes, ..sample::judge_settings() });
         let scrutiny = Scrutiny { mutation: Some(sample::mutation_score()), ..Scrutiny::of(&[], &cases, &incidents) };
         let notes = ["2 of 9 rules cannot fire in what is rehearsed here".to_owned()];
-        let told = Comment { judgement: &judgement, cases: &cases, scrutiny: &scrutiny, notes: &notes, report: "firedrill-out/gate.html" };
+        let told = Comment { judgement: &judgement, cases: &cases, scrutiny: &scrutiny, grounds: &[], notes: &notes, report: "firedrill-out/gate.html" };
         insta::assert_snapshot!(comment(&told));
     }
 
@@ -302,7 +322,7 @@ mod tests {
         score.mutants = score.mutants.iter().cycle().take(80).cloned().collect();
         let scrutiny = Scrutiny { mutation: Some(score), ..Scrutiny::of(&[], &cases, &incidents) };
         let notes = many("note");
-        let told = Comment { judgement: &judgement, cases: &cases, scrutiny: &scrutiny, notes: &notes, report: "gate.html" };
+        let told = Comment { judgement: &judgement, cases: &cases, scrutiny: &scrutiny, grounds: &[], notes: &notes, report: "gate.html" };
         let text = comment(&told);
         assert!(text.lines().count() <= MOST_LINES, "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= WIDEST + 1), "{text}");

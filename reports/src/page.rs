@@ -1,23 +1,25 @@
 //! The report: one HTML file with everything in it, that opens anywhere and asks the network for nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 
 use crate::aftermath;
-use crate::chart::{self, BarRow, Figures};
+use crate::chart::{self, BarRow, Figures, policy_role};
 use crate::fronts::{self, short};
 use crate::markdown::decision_change;
 use crate::outcome::{Arms, Outcome};
-use crate::recoveries::{RecoveryClass, recoveries, recovery_figures};
+use crate::recoveries::{RecoveryClass, recoveries, recovery_figures, slim_recoveries};
 use crate::scrutiny::{Fate, MutationScore, PolicyCoverage, Scrutiny};
 use crate::statistics::Summary;
 use crate::table::{PolicyRuns, SHOWN, arm_rows, policy_rows, records, shown_quantile, why};
 use crate::timeline::{Timeline, column, tell};
 use crate::topology;
-use crate::verdict::{Case, ClassSummary, ClassVerdict, Judgement, Measure, ThresholdVerdict, Unit, Verdict, significant, summarise};
+use crate::verdict::{
+    Case, ClassSummary, ClassVerdict, CostVerdict, Grave, Judgement, Measure, ThresholdVerdict, Unit, Verdict, significant, summarise,
+};
 use crate::words::counted;
 
 /// What the report shows.
@@ -31,6 +33,10 @@ pub struct Page<'a> {
     pub command: &'a str,
     /// What was judged; `None` for a run or a comparison without thresholds.
     pub judgement: Option<&'a Judgement>,
+    /// What the measures are that broke, a sentence each, that of the gravest breach first.
+    pub meanings: &'a [String],
+    /// What the verdict rests on besides its runs, such as the revision that judges; a sentence each.
+    pub grounds: &'a [String],
     /// What a verdict leaves out, a sentence each.
     pub notes: &'a [String],
     /// How closely the policies were looked at; `None` where nothing is judged.
@@ -68,28 +74,36 @@ struct PageView<'a> {
     title: &'a str,
     engine: &'a str,
     verdict: Option<VerdictView>,
-    /// The verdict in a sentence; empty without one.
+    /// The verdict in a sentence; empty without one. This and all that people wrote is markup already: see [`prose`].
     reason: String,
-    notes: &'a [String],
+    /// What the measure of that sentence is; empty where it has none.
+    meaning: String,
+    /// What the other measures are that broke.
+    meanings: Vec<String>,
+    notes: Vec<String>,
     facts: Vec<String>,
     /// What is said above the changes of the judge; `None` if there are none.
     judge_heading: Option<String>,
-    judge_changes: Vec<&'a str>,
-    judge_remedy: Option<&'static str>,
+    judge_changes: Vec<String>,
+    judge_remedy: Option<String>,
     breaches: Vec<BreachView>,
     idle: Vec<String>,
     classes: Vec<ClassView>,
     has_costs: bool,
     incidents: Vec<IncidentView>,
-    bars: Option<(String, Figures)>,
-    recoveries: Option<(String, Figures)>,
+    bars: Option<([String; 2], Figures)>,
+    recoveries: Option<([String; 2], Figures)>,
     has_human: bool,
     comparison: Vec<ComparisonClass>,
     has_several: bool,
+    /// The policies that stand side by side, each with the style of its colour.
+    legend: Vec<(&'static str, String)>,
     columns: [&'static str; 9],
     fronts: Vec<String>,
     front_figures: Option<Figures>,
     heat: Option<(String, Figures)>,
+    /// For narrow screens; `None` where there is no room for it there.
+    slim_heat: Option<String>,
     changes: Vec<String>,
     coverage: Vec<CoverageView>,
     coverage_line: String,
@@ -129,6 +143,8 @@ struct ClassView {
     runs: u64,
     acted: String,
     why: String,
+    /// What holds of a class in which everything does, a line each.
+    held: Vec<String>,
     thresholds: Vec<RowView>,
     costs: Vec<RowView>,
 }
@@ -241,15 +257,17 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         title: page.title,
         engine: page.engine,
         verdict: judgement.map(|judgement| verdict_view(judgement.verdict)),
-        reason: judgement.map_or_else(String::new, |judgement| sentence(&judgement.reason())),
-        notes: page.notes,
+        reason: judgement.map_or_else(String::new, |judgement| prose(&sentence(&judgement.reason()))),
+        meaning: page.meanings.first().map_or_else(String::new, |meaning| prose(&sentence(meaning))),
+        meanings: page.meanings.iter().skip(1).map(|meaning| prose(&sentence(meaning))).collect(),
+        notes: page.notes.iter().map(|note| prose(note)).collect(),
         facts: facts(page, candidate),
         judge_heading: judgement.and_then(Judgement::judge_heading),
-        judge_changes: judgement.map_or_else(Vec::new, |found| found.judge_changes.iter().map(|change| &*change.what).collect()),
-        judge_remedy: judgement.and_then(Judgement::judge_remedy),
+        judge_changes: judgement.map_or_else(Vec::new, |found| found.judge_changes.iter().map(|change| prose(&change.what)).collect()),
+        judge_remedy: judgement.and_then(Judgement::judge_remedy).map(prose),
         breaches: judgement.map_or_else(Vec::new, breach_views),
-        idle: judgement.map_or_else(Vec::new, |found| found.idle.iter().map(|idle| format!("{}: {}", idle.policy, idle.reason)).collect()),
-        classes: judgement.map_or_else(Vec::new, |found| found.classes.iter().map(|class| class_view(class, page)).collect()),
+        idle: judgement.map_or_else(Vec::new, |found| found.idle.iter().map(|idle| prose(&format!("{}: {}", idle.policy, idle.reason))).collect()),
+        classes: judgement.map_or_else(Vec::new, |found| class_views(found, page)),
         has_costs: judgement.is_some_and(|found| found.pairs.is_some()),
         incidents: judgement.map_or_else(Vec::new, incident_views),
         bars: bars(page.policies),
@@ -257,11 +275,13 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         has_human: candidate.iter().any(|case| case.outcome.human.is_some()),
         comparison: comparison(page.policies),
         has_several: page.policies.len() > 1,
+        legend: legend(page.policies),
         columns: COLUMNS,
         fronts: fronts::fronts(page.policies),
         front_figures: fronts::front_figures(page.policies),
+        slim_heat: fronts::slim_heat(page.policies),
         heat: fronts::heat(page.policies).zip(fronts::heat_figures(page.policies)),
-        changes: judgement.map_or_else(Vec::new, |found| found.incidents.iter().filter_map(decision_change).collect()),
+        changes: judgement.map_or_else(Vec::new, |found| found.incidents.iter().filter_map(decision_change).map(|change| prose(&change)).collect()),
         coverage: page.scrutiny.map_or_else(Vec::new, |told| told.coverage.iter().map(coverage_view).collect()),
         coverage_line: page.scrutiny.map_or_else(String::new, reached_words),
         headroom: page.scrutiny.map_or_else(Vec::new, headroom_rows),
@@ -281,17 +301,27 @@ fn sentence(words: &str) -> String {
     }
 }
 
-/// Breaches of one place together, its commands once each.
+/// Text as markup, in which what stands between backticks is code, if every one that is opened is closed.
+fn prose(text: &str) -> String {
+    let escaped = chart::escape(text);
+    if !escaped.matches('`').count().is_multiple_of(2) {
+        return escaped;
+    }
+    let parts = escaped.split('`').enumerate().map(|(index, part)| if index % 2 == 0 { part.to_owned() } else { format!("<code>{part}</code>") });
+    parts.collect()
+}
+
+/// Breaches of one place together, the gravest first, its commands once each.
 fn breach_views(judgement: &Judgement) -> Vec<BreachView> {
     let mut views: Vec<BreachView> = Vec::new();
-    for breach in judgement.breaches() {
-        if views.last().is_none_or(|view| view.place != breach.place) {
-            views.push(BreachView { id: id("broke", &breach.place), place: breach.place, findings: Vec::new() });
+    for Grave { place, words, breach, .. } in judgement.gravest_first() {
+        if views.last().is_none_or(|view| view.place != place) {
+            views.push(BreachView { id: id("broke", &place), place, findings: Vec::new() });
         }
         let view = views.last_mut().expect("one was pushed if there was none");
         let run = breach.run.map_or_else(String::new, |run| format!("{}, seed {}", run.scenario, run.seed));
         let command = breach.command.filter(|command| !view.findings.iter().any(|told| told.command == *command)).unwrap_or_default();
-        view.findings.push(FindingView { what: breach.what, run, command });
+        view.findings.push(FindingView { what: prose(&words), run, command });
     }
     views
 }
@@ -328,7 +358,14 @@ fn facts(page: &Page, candidate: &[Case]) -> Vec<String> {
     if let Some(incidents) = page.judgement.map(|found| found.incidents.len()).filter(|count| *count > 0) {
         facts.push(count(incidents, "recorded incident"));
     }
+    facts.extend(page.grounds.iter().cloned());
     facts
+}
+
+/// The policies that stand side by side; empty for one alone.
+fn legend(policies: &[PolicyRuns]) -> Vec<(&'static str, String)> {
+    let told = policies.iter().enumerate().map(|(index, runs)| (policy_role(index).class, runs.policy.to_owned()));
+    if policies.len() > 1 { told.collect() } else { Vec::new() }
 }
 
 /// All runs by arm. Doing nothing and the oracle are run once for each scenario and seed, whoever is compared with them.
@@ -353,13 +390,60 @@ fn run_id(outcome: &Outcome) -> String {
     id("run", &format!("{}-{}", outcome.scenario, outcome.seed))
 }
 
-fn class_view(class: &ClassVerdict, page: &Page) -> ClassView {
+fn class_views(judgement: &Judgement, page: &Page) -> Vec<ClassView> {
+    let candidate = page.policies.first().map_or(&[][..], |runs| runs.cases);
+    let asked: BTreeSet<&str> = judgement.classes.iter().flat_map(|class| &class.thresholds).map(|found| found.measure.word()).collect();
+    let measures: Vec<Measure> = asked.into_iter().map(Measure::known).collect();
+    let summaries = summarise(candidate, &measures, 0);
+    let summary = |class: &ClassVerdict| summaries.iter().find(|summary| summary.class.as_ref() == Some(&class.class));
+    judgement.classes.iter().map(|class| class_view(class, page, summary(class))).collect()
+}
+
+/// The mean with its interval, where several runs differ: `mean 12 user-min, 95 % interval 8 user-min to 20 user-min`.
+fn interval(found: &ThresholdVerdict, summary: Option<&ClassSummary>) -> String {
+    let own = summary.and_then(|summary| summary.get(found.measure)).filter(|own| own.n > 1 && own.mean_low < own.mean_high);
+    own.map_or_else(String::new, |own| {
+        let [mean, low, high] = [own.mean, own.mean_low, own.mean_high].map(|value| found.unit.show(value));
+        format!("; mean {mean}, 95 % interval {low} to {high}")
+    })
+}
+
+/// The bounds of the candidate's mean, as the comparison with the baseline has them.
+fn cost_interval(found: &CostVerdict) -> String {
+    let test = &found.comparison;
+    let [low, high] = [test.excess_low, test.excess_high].map(|excess| found.unit.show((test.allowed_mean + excess).max(0.0)));
+    if low == high { String::new() } else { format!(", 95 % interval {low} to {high}") }
+}
+
+/// What holds, a line each; nothing of a class in which something does not.
+fn held(class: &ClassVerdict, summary: Option<&ClassSummary>) -> Vec<String> {
+    if class.verdict != Verdict::Held {
+        return Vec::new();
+    }
+    let thresholds = class.thresholds.iter().map(|found| format!("{}: {}{}", found.threshold, found.figures(), interval(found, summary)));
+    let costs = class.costs.iter().map(|found| {
+        let ([mean, allowed], test) = (found.means(), &found.comparison);
+        let baseline = found.unit.show(test.baseline_mean);
+        let bounds = cost_interval(found);
+        format!("{}: mean {mean} where {allowed} is allowed (baseline {baseline}, n = {}){bounds}", found.measure, test.n)
+    });
+    let tail = class.tail.iter().map(|found| {
+        let (result, upper) = (&found.result, Unit::Ratio.show(found.result.upper));
+        format!("catastrophes that the baseline had not: {} of {}, up to {upper} possible", result.catastrophes, result.pairs)
+    });
+    thresholds.chain(costs).chain(tail).collect()
+}
+
+fn class_view(class: &ClassVerdict, page: &Page, summary: Option<&ClassSummary>) -> ClassView {
     let is_of_class = |outcome: &Outcome| {
         let mut cases = page.policies.iter().flat_map(|runs| runs.cases);
         cases.any(|case| case.class == class.class && case.outcome.scenario == outcome.scenario)
     };
     let run = page.examples.iter().map(|example| example.outcome).find(|outcome| is_of_class(outcome)).map(run_id);
-    let own = class.thresholds.iter().map(|found| threshold_row("whole class", found));
+    let own = class.thresholds.iter().map(|found| {
+        let row = threshold_row("whole class", found);
+        RowView { found: format!("{}{}", row.found, interval(found, summary)), ..row }
+    });
     let scenarios =
         class.scenarios.iter().flat_map(|scenario| scenario.thresholds.iter().map(|found| threshold_row(&scenario.scenario, found)));
     let costs = class.costs.iter().map(|found| {
@@ -367,7 +451,7 @@ fn class_view(class: &ClassVerdict, page: &Page) -> ClassView {
         RowView {
             place: "against the baseline".to_owned(),
             asked: format!("{} mean <= {allowed} (baseline {})", found.measure, found.unit.show(test.baseline_mean)),
-            found: format!("{mean} (n = {})", test.n),
+            found: format!("{mean} (n = {}){}", test.n, cost_interval(found)),
             worst: found.worst.as_ref().map_or_else(String::new, |run| format!("{}, seed {}", run.scenario, run.seed)),
             verdict: verdict_view(found.verdict),
         }
@@ -386,7 +470,8 @@ fn class_view(class: &ClassVerdict, page: &Page) -> ClassView {
         verdict: verdict_view(class.verdict),
         runs: class.runs,
         acted: class.exercise.acted.to_string(),
-        why: why(class),
+        why: prose(&why(class)),
+        held: held(class, summary),
         thresholds: own.chain(scenarios).collect(),
         costs: costs.chain(tail).collect(),
     }
@@ -398,7 +483,7 @@ fn threshold_row(place: &str, found: &ThresholdVerdict) -> RowView {
     RowView {
         place: place.to_owned(),
         asked: found.threshold.clone(),
-        found: found.figures(),
+        found: found.reason.as_ref().map_or_else(|| found.figures(), |reason| format!("{}: {reason}", found.figures())),
         worst: format!("{seed}{figure}"),
         verdict: verdict_view(found.verdict),
     }
@@ -409,7 +494,7 @@ fn incident_views(judgement: &Judgement) -> Vec<IncidentView> {
         id: id("incident", &incident.incident),
         name: incident.incident.to_string(),
         verdict: incident.verdict().map_or(VerdictView { word: "no verdict", class: "open" }, verdict_view),
-        findings: crate::table::incident_why(incident),
+        findings: prose(&crate::table::incident_why(incident)),
         command: incident.command.clone(),
     });
     views.collect()
@@ -467,13 +552,14 @@ fn mutation_view(score: &MutationScore) -> MutationView {
             }
             Fate::Survived { why, wanted } => (why.words(), wanted.clone(), VerdictView { word: "not noticed", class: "open" }),
         };
-        ([format!("{}: {}", mutant.policy, mutant.what), format!("{}:{}", mutant.file, mutant.line), why, wanted], view)
+        let what = prose(&format!("{}: {}", mutant.policy, mutant.what));
+        ([what, format!("{}:{}", mutant.file, mutant.line), prose(&why), prose(&wanted)], view)
     });
     MutationView { line: sentence(&score.line()), rows: rows.collect() }
 }
 
 /// Mean user-minutes lost in each class: a bar for doing nothing, one for each policy, one for the oracle.
-fn bars(policies: &[PolicyRuns]) -> Option<(String, Figures)> {
+fn bars(policies: &[PolicyRuns]) -> Option<([String; 2], Figures)> {
     let first = by_class(policies.first()?);
     let all: Vec<_> = policies.iter().map(|runs| (runs.policy, by_class(runs))).collect();
     let mean = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
@@ -482,22 +568,24 @@ fn bars(policies: &[PolicyRuns]) -> Option<(String, Figures)> {
         nothing: mean(outcomes.iter().map(|outcome| outcome.nothing.user_minutes_lost).collect()),
         policies: all
             .iter()
-            .filter_map(|(name, classes)| {
-                let lost = mean(classes.get(class)?.iter().map(|outcome| outcome.user_minutes_lost).collect())?;
-                Some((lost, if all.len() > 1 { short(name) } else { String::new() }))
+            .map(|(name, classes)| {
+                let own = classes.get(class).map_or_else(Vec::new, |own| own.iter().map(|outcome| outcome.user_minutes_lost).collect());
+                (mean(own), if all.len() > 1 { short(name) } else { String::new() })
             })
             .collect(),
         oracle: mean(outcomes.iter().filter_map(|outcome| outcome.oracle.as_ref()).map(|oracle| oracle.user_minutes_lost).collect()),
     });
     let rows: Vec<BarRow> = rows.collect();
     let names: Vec<&str> = if policies.len() > 1 { policies.iter().map(|runs| runs.policy).collect() } else { vec!["the policy"] };
-    let drawn = || chart::bars(&rows, "Mean user-minutes lost by class, for nothing, each policy and the oracle");
+    let title = "Mean user-minutes lost by class, for nothing, each policy and the oracle";
+    let drawn = || [chart::bars(&rows, title), chart::slim_bars(&rows, title)];
     (!rows.is_empty()).then(|| (drawn(), chart::bar_figures(&rows, &names)))
 }
 
-fn drawn_recoveries(policies: &[PolicyRuns]) -> Option<(String, Figures)> {
+fn drawn_recoveries(policies: &[PolicyRuns]) -> Option<([String; 2], Figures)> {
     let classes = recovery_classes(policies);
-    recoveries(&classes).zip(recovery_figures(&classes))
+    let drawn = recoveries(&classes).zip(slim_recoveries(&classes)).map(|(broad, slim)| [broad, slim]);
+    drawn.zip(recovery_figures(&classes))
 }
 
 fn recovery_classes<'a>(policies: &'a [PolicyRuns<'a>]) -> Vec<RecoveryClass<'a>> {
@@ -608,7 +696,7 @@ fn example_view(example: &Example) -> ExampleView {
         marks: marks.into_iter().map(|mark| MarkView { class: mark.class, at: since_start(mark.at), text: mark.text }).collect(),
         arms: arm_rows(outcome),
         policy_rows: policy_rows(outcome),
-        notes: outcome.notes.clone(),
+        notes: outcome.notes.iter().map(|note| prose(note)).collect(),
         about: example.about.iter().map(|(name, text)| (name.clone(), paragraphs(text))).collect(),
         aftermath: aftermath::tell(&example.arms, outcome),
         timeline: line_views(&story),
@@ -682,6 +770,8 @@ mod tests {
             engine: "0.1.0",
             command: "firedrill gate",
             judgement: Some(&judgement),
+            meanings: &[],
+            grounds: &[],
             notes: &[],
             scrutiny: Some(&scrutiny),
             policies: &[PolicyRuns { policy: "sample", cases: &cases }, PolicyRuns { policy: "baseline", cases: &worse }],
@@ -767,6 +857,25 @@ mod tests {
     }
 
     #[test]
+    fn what_people_write_as_code_is_code_and_nothing_that_they_write_is_markup() {
+        assert_eq!(prose("use `a < b` & see"), "use <code>a &lt; b</code> &amp; see");
+        assert_eq!(prose("one ` alone <b>"), "one ` alone &lt;b&gt;");
+        let page = rendered("gate");
+        let told = page.split("<main>").nth(1).unwrap();
+        assert!(!told.contains('`'), "{}", &told[told.find('`').unwrap_or(0)..][..80.min(told.len())]);
+    }
+
+    #[test]
+    fn what_holds_is_told_with_its_figures_and_a_baseline_stands_in_the_chart() {
+        let page = rendered("gate");
+        let calm = page.split("id=\"class-calm\"").nth(1).unwrap().split("</tr>").next().unwrap();
+        assert!(calm.contains("<li>harm max &lt; 1 user-min: 0 user-min (n = 1)</li>"), "{calm}");
+        assert!(calm.contains("is allowed (baseline "), "comparisons have their figures: {calm}");
+        let lost = page.split("id=\"lost\"").nth(1).unwrap().split("</section>").next().unwrap();
+        assert!(lost.contains("f-policy-2") && lost.contains("var(--policy-2)") && lost.contains(">baseline<"), "{lost}");
+    }
+
+    #[test]
     fn the_same_runs_give_the_same_bytes() {
         assert_eq!(rendered("gate"), rendered("gate"));
     }
@@ -782,6 +891,8 @@ mod tests {
             engine: "0.1.0",
             command: "firedrill run x",
             judgement: None,
+            meanings: &[],
+            grounds: &[],
             notes: &[],
             scrutiny: None,
             policies: &[],

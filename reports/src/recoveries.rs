@@ -5,7 +5,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::chart::{Figures, GRID, HUMAN, LABEL, NOTHING, ORACLE, POLICY, Paint, Role, WIDTH, clock, finish, mark, ticks, titled};
+use crate::chart::{Figures, GRID, HUMAN, LABEL, NOTHING, ORACLE, POLICY, Paint, Role, WIDTH, clock, finish_of, mark, policy_role, ticks, titled};
 use crate::outcome::{ArmOutcome, Outcome};
 use crate::statistics::{Sample, kaplan_meier, quantile};
 use crate::verdict::Unit;
@@ -17,6 +17,7 @@ const COLUMNS: usize = 3;
 const PANEL: u32 = WIDTH / COLUMNS as u32;
 const HEIGHT: u32 = 430;
 const TEXT: u32 = 23;
+const TITLE: &str = "The share of runs that had recovered over time, a panel for each class and a line for each arm";
 
 /// A class, and the runs of each policy in it.
 #[derive(Clone, Debug)]
@@ -38,18 +39,28 @@ struct Line<'a> {
 /// that ended before it had recovered. `None` if no class has a fault.
 #[must_use]
 pub fn recoveries(classes: &[RecoveryClass]) -> Option<String> {
+    drawn_in(classes, COLUMNS)
+}
+
+/// The same one below the other, for a narrow screen.
+#[must_use]
+pub fn slim_recoveries(classes: &[RecoveryClass]) -> Option<String> {
+    drawn_in(classes, 1)
+}
+
+fn drawn_in(classes: &[RecoveryClass], columns: usize) -> Option<String> {
     let panels: Vec<(&Name, Vec<Line>)> =
         classes.iter().map(|class| (class.name, lines(class))).filter(|(_, lines)| !lines.is_empty()).collect();
     if panels.is_empty() {
         return None;
     }
-    let height = HEIGHT * u32::try_from(panels.len().div_ceil(COLUMNS)).ok()?;
+    let (width, height) = (PANEL * u32::try_from(columns).ok()?, HEIGHT * u32::try_from(panels.len().div_ceil(columns)).ok()?);
     let mut svg = String::new();
     {
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-        draw(&root, &panels).expect("drawing into a string cannot fail");
+        let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
+        draw(&root, &panels, columns).expect("drawing into a string cannot fail");
     }
-    let mut drawn = finish(&svg, height, "The share of runs that had recovered over time, a panel for each class and a line for each arm");
+    let mut drawn = finish_of(&svg, (width, height), TITLE);
     for (index, (class, line)) in panels.iter().flat_map(|(class, lines)| lines.iter().map(move |line| (class, line))).enumerate() {
         drawn = titled(&drawn, Paint::Stroke, index, (&format!("s-{}", line.role.class), &told(class, line)));
     }
@@ -90,9 +101,9 @@ fn lines<'a>(class: &RecoveryClass<'a>) -> Vec<Line<'a>> {
         Line { whose: "a person on call", role: HUMAN, samples: of_arm(&|outcome| outcome.human.as_ref().map(|human| &human.arm)) },
         Line { whose: "an oracle", role: ORACLE, samples: of_arm(&|outcome| outcome.oracle.as_ref()) },
     ];
-    let policies = class.policies.iter().rev().map(|(policy, outcomes)| {
+    let policies = class.policies.iter().enumerate().rev().map(|(index, (policy, outcomes))| {
         let samples = outcomes.iter().filter_map(|outcome| outcome.time_to_recover.map(Sample::from)).collect();
-        Line { whose: policy, role: POLICY, samples }
+        Line { whose: policy, role: policy_role(index), samples }
     });
     shared.into_iter().chain(policies).filter(|line| !line.samples.is_empty()).collect()
 }
@@ -113,11 +124,11 @@ fn told(class: &Name, line: &Line<'_>) -> String {
     )
 }
 
-fn draw(root: &Area, panels: &[(&Name, Vec<Line<'_>>)]) -> Drawn {
+fn draw(root: &Area, panels: &[(&Name, Vec<Line<'_>>)], columns: usize) -> Drawn {
     let mut index = 0;
     for (place, (class, lines)) in panels.iter().enumerate() {
-        let left = PANEL * u32::try_from(place % COLUMNS)?;
-        let top = HEIGHT * u32::try_from(place / COLUMNS)?;
+        let left = PANEL * u32::try_from(place % columns)?;
+        let top = HEIGHT * u32::try_from(place / columns)?;
         let panel = root.clone().shrink((left, top), (PANEL, HEIGHT));
         draw_panel(&panel, class, lines, index)?;
         index += lines.len();
@@ -156,7 +167,7 @@ fn draw_panel(panel: &Area, class: &Name, lines: &[Line<'_>], first: usize) -> D
         panel.draw(&Text::new(clock(*seconds), (x, y + 14), text(HPos::Center, VPos::Top)))?;
     }
     for (index, line) in lines.iter().enumerate() {
-        let width = if line.role.class == POLICY.class { 6 } else { 5 };
+        let width = if line.role.class.starts_with(POLICY.class) { 6 } else { 5 };
         chart.draw_series(LineSeries::new(curve(&line.samples), mark(first + index).stroke_width(width)))?;
     }
     for line in lines {

@@ -181,9 +181,14 @@ fn of_threshold(threshold: &Threshold, runs: &[&Run], scenarios: &[Tried], told:
     let failure = told.failures.iter().find(|failure| failure.found.breach.threshold == shown);
     let broken: Vec<f64> =
         runs.iter().flat_map(|run| &run.shows.breaches).filter(|breach| breach.threshold == shown).map(|breach| breach.figure).collect();
-    // Of what is allowed the largest is shown, of what is not the one that is furthest from the limit.
     let further = |one: f64, other: f64| if (other - threshold.limit).abs() > (one - threshold.limit).abs() { other } else { one };
-    let figure = if broken.is_empty() { figures.iter().copied().reduce(f64::max) } else { broken.iter().copied().reduce(further) }?;
+    let drawn = broken.iter().copied().reduce(further);
+    // Of what is allowed the largest is shown, of what is not the one that the command repeats.
+    let repeated = failure.map(|failure| failure.found.breach.figure);
+    let figure = repeated.or_else(|| figures.iter().copied().reduce(f64::max))?;
+    let unit = threshold.measure.unit();
+    let larger = drawn.filter(|drawn| failure.is_some() && *drawn != figure);
+    let reason = larger.map(|drawn| format!("{} in the variant before it was made smaller", unit.show_beside(drawn, threshold.limit)));
     let run = failure.map(|failure| RunName {
         scenario: Name::new(failure.name()),
         seed: failure.seed,
@@ -196,10 +201,10 @@ fn of_threshold(threshold: &Threshold, runs: &[&Run], scenarios: &[Tried], told:
         figure: Some(figure),
         at_least: false,
         limit: threshold.limit,
-        unit: threshold.measure.unit(),
+        unit,
         n: figures.len() as u64,
         worst: run,
-        worst_figure: failure.map(|failure| failure.found.breach.figure),
-        reason: None,
+        worst_figure: repeated,
+        reason,
     })
 }

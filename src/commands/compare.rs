@@ -1,5 +1,7 @@
 //! `firedrill compare`: policies × scenarios × paired seeds.
 
+use std::sync::Arc;
+
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::lints;
 use firedrill_reports::page::{self, Page};
@@ -12,7 +14,7 @@ use super::terminal;
 use crate::campaign::Campaign;
 use crate::cli::{CompareArgs, Format};
 use crate::command_line::CommandLine;
-use crate::drill::ENGINE;
+use crate::drill::{Answer, ENGINE};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
@@ -36,13 +38,16 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
     let campaign = Campaign { scenarios: setting.scenarios, answers, seeds, stage: Stage::Full, with_human: true };
     let cases = super::progress::run(&campaign, output);
     let json = as_json(&campaign, &cases);
+    let names = names(&campaign.answers);
     if let Some(folder) = &arguments.out {
-        let runs = runs(&campaign, &cases);
+        let runs = runs(&names, &cases);
         let html = page::render(&Page {
             title: "Comparison of policies",
             engine: ENGINE,
             command: &command(arguments),
             judgement: None,
+            meanings: &[],
+            grounds: &[],
             notes: &[],
             scrutiny: None,
             policies: &runs,
@@ -54,7 +59,7 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
     match output.format {
         Format::Json => output.data(&json)?,
         Format::Text => {
-            let runs = runs(&campaign, &cases);
+            let runs = runs(&names, &cases);
             let table = table::compare(&runs, terminal::columns());
             let lines: String =
                 table::against_people(&runs).into_iter().chain(table::disputes_of(&runs)).map(|line| format!("\n{line}")).collect();
@@ -77,8 +82,19 @@ fn seeds(arguments: &CompareArgs) -> Result<Vec<u64>, Failure> {
     Ok(seeds)
 }
 
-fn runs<'a>(campaign: &'a Campaign, cases: &'a [Vec<Case>]) -> Vec<PolicyRuns<'a>> {
-    campaign.answers.iter().zip(cases).map(|(answer, cases)| PolicyRuns { policy: &answer.label, cases }).collect()
+fn runs<'a>(names: &'a [String], cases: &'a [Vec<Case>]) -> Vec<PolicyRuns<'a>> {
+    names.iter().zip(cases).map(|(name, cases)| PolicyRuns { policy: name, cases }).collect()
+}
+
+/// What each is called: by its policy's name where the command line has a path, and by the path where two have one name.
+fn names(answers: &[Arc<Answer>]) -> Vec<String> {
+    let name = |answer: &Arc<Answer>| match &answer.policies[..] {
+        [policy] => policy.name.to_string(),
+        _ => answer.label.clone(),
+    };
+    let all: Vec<String> = answers.iter().map(name).collect();
+    let is_unique = |name: &String| all.iter().filter(|other| *other == name).count() == 1;
+    answers.iter().zip(&all).map(|(answer, name)| if is_unique(name) { name.clone() } else { answer.label.clone() }).collect()
 }
 
 fn command(arguments: &CompareArgs) -> String {

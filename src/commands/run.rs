@@ -237,6 +237,8 @@ fn write(folder: &Path, drill: &Drill, shown: &Shown, outcome: &Outcome, command
         engine: ENGINE,
         command,
         judgement: None,
+        meanings: &[],
+        grounds: &[],
         notes: &[],
         scrutiny: None,
         policies: &[],

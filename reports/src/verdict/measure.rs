@@ -134,8 +134,14 @@ pub(crate) fn significant(value: f64) -> String {
     Unit::Count.show(value)
 }
 
+/// Of what is larger nobody counts the digits.
+const ASTRONOMIC: f64 = 1e15;
+
 /// A number with at most so many decimal places, and commas for thousands.
 fn decimal(value: f64, decimals: usize) -> String {
+    if value.abs() >= ASTRONOMIC {
+        return format!("{value:.2e}");
+    }
     let text = format!("{:.decimals$}", value.abs());
     let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     let (whole, places) = text.split_once('.').map_or((text, String::new()), |(whole, places)| (whole, format!(".{places}")));

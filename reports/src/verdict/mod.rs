@@ -3,6 +3,7 @@
 mod measure;
 mod threshold;
 mod changes;
+mod gravity;
 mod unsettled;
 mod judge;
 mod looks;
@@ -15,6 +16,7 @@ use firedrill_core::part::Part;
 use serde::{Deserialize, Serialize};
 
 pub use changes::{JudgeChange, JudgePart};
+pub use gravity::Grave;
 pub use judge::{judge, worst_run};
 pub use looks::{EARLY_LOOKS, Look, PLANNED_ALPHA};
 pub(crate) use measure::significant;

@@ -90,6 +90,9 @@ pub enum ThresholdError {
     /// The limit is a share of more than all, or of less than nothing.
     #[error("`{0}` is no share: write a limit from 0% to 100%, such as `2%`")]
     Share(String),
+    /// Every run keeps away from what is asked.
+    #[error("`{0}` can never hold, for {1} is never {2}: write a limit that it can keep")]
+    Impossible(String, &'static str, &'static str),
 }
 
 impl Threshold {
@@ -107,12 +110,29 @@ impl Threshold {
         let at = text.find(['<', '>', '=']).ok_or_else(|| ThresholdError::Comparison(text.to_owned(), default_word(measure)))?;
         let (aggregate, rest) = text.split_at(at);
         let (comparison, limit) = comparison(rest).ok_or_else(|| ThresholdError::Comparison(text.to_owned(), default_word(measure)))?;
-        Ok(Self {
-            measure,
-            aggregate: read_aggregate(measure, aggregate.trim(), text)?,
-            comparison,
-            limit: read_limit(measure, limit.trim())?,
-        })
+        let (aggregate, limit) = (read_aggregate(measure, aggregate.trim(), text)?, read_limit(measure, limit.trim())?);
+        let threshold = Self { measure, aggregate, comparison, limit };
+        match threshold.out_of_reach() {
+            Some(never) => Err(ThresholdError::Impossible(text.trim().to_owned(), measure.word(), never)),
+            None => Ok(threshold),
+        }
+    }
+
+    /// What figures of the measure never are, where only such figures would keep the threshold.
+    fn out_of_reach(&self) -> Option<&'static str> {
+        let Self { measure, comparison, limit, .. } = self;
+        let is_below = match comparison {
+            Comparison::Less => *limit <= 0.0,
+            Comparison::AtMost | Comparison::Equal => *limit < 0.0,
+            Comparison::More | Comparison::AtLeast => false,
+        };
+        // Of a share of all there is no more than all; rates and shares are no others.
+        let is_above = measure.unit() == Unit::Ratio && *comparison == Comparison::More && *limit >= 1.0;
+        match () {
+            () if is_below && !SIGNED.contains(&measure.word()) => Some("below 0"),
+            () if is_above => Some("above 100 %"),
+            () => None,
+        }
     }
 
     /// Whether a figure is as it must be.
@@ -209,6 +229,9 @@ impl fmt::Display for Comparison {
     }
 }
 
+/// Measures that are differences, so that they can lie below 0.
+const SIGNED: [&str; 4] = ["benefit", "benefit_over_human", "regret", "capacity_added"];
+
 /// `false_positive_rate` is the one measure that is counted over all runs together.
 fn is_pooled(measure: Measure) -> bool {
     measure.word() == "false_positive_rate"
@@ -249,7 +272,7 @@ fn read_aggregate(measure: Measure, word: &str, text: &str) -> Result<Aggregate,
         "total" => Ok(Aggregate::Total),
         _ => {
             let percent: f64 = word.strip_prefix('p').and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
-            if (0.0..=100.0).contains(&percent) { Ok(Aggregate::Quantile(percent / 100.0)) } else { Err(wrong()) }
+            if percent > 0.0 && percent <= 100.0 { Ok(Aggregate::Quantile(percent / 100.0)) } else { Err(wrong()) }
         }
     }
 }
@@ -332,6 +355,17 @@ mod tests {
             "p900 < 1 user-minute",
             Err("`p900` is no way to make one figure of many runs: use median, p90 (or another percentile), mean, max, min or total"),
         );
+        check(
+            "harm",
+            "p0 < 1 user-minute",
+            Err("`p0` is no way to make one figure of many runs: use median, p90 (or another percentile), mean, max, min or total"),
+        );
+        let never = |text: &str, word: &str| format!("`{text}` can never hold, for {word} is never below 0: write a limit that it can keep");
+        check("pages", "max < -1", Err(&never("max < -1", "pages")));
+        check("pages", "max < 0", Err(&never("max < 0", "pages")));
+        check("harm", "mean == -1 user-minutes", Err(&never("mean == -1 user-minutes", "harm")));
+        check("benefit", "min > -5 user-minutes", Ok("benefit min > -5 user-min"));
+        check("benefit", "max < -5 user-minutes", Ok("benefit max < -5 user-min"));
     }
 
     #[test]

@@ -52,26 +52,40 @@ impl Judgement {
         let idle = self.classes.iter().filter(|class| class.verdict == Verdict::NotExercised).count();
         match self.verdict {
             Verdict::Held if idle > 0 => {
-                format!("every threshold holds in every class but {idle}, where the policy did nothing and nothing was learnt of it")
+                format!(
+                    "every threshold holds in every class but {idle}, where the policy did nothing and nothing was learnt of it{}",
+                    self.of_incidents()
+                )
             }
-            Verdict::Held if self.incidents.is_empty() => {
-                "every threshold holds in every class; no recorded incident was replayed".to_owned()
-            }
-            Verdict::Held => "every threshold holds in every class, and every recorded incident passes".to_owned(),
+            Verdict::Held => format!("every threshold holds in every class{}", self.of_incidents()),
             Verdict::Broken if self.is_judge_changed() => self.first_edit(),
-            Verdict::Broken => self.first_breach(),
+            Verdict::Broken => self.gravest_breach(),
             Verdict::Inconclusive => self.what_would_tell(),
             Verdict::NotExercised => "a policy that never acts proves nothing".to_owned(),
         }
     }
 
-    /// The first thing that broke, and how many more did.
-    fn first_breach(&self) -> String {
-        let breaches = self.breaches();
-        let first = breaches.first().map_or_else(String::new, |breach| format!("{}: {}", breach.place, breach.what));
+    /// What recorded incidents say where nothing broke, as the end of a sentence. One without `expect` says nothing, and so passes nothing.
+    fn of_incidents(&self) -> String {
+        let all = self.incidents.len() as u64;
+        let silent = self.incidents.iter().filter(|incident| incident.verdict().is_none()).count() as u64;
+        let have = if silent == 1 { "has no `expect` and says" } else { "have no `expect` and say" };
+        match silent {
+            _ if all == 0 => "; no recorded incident was replayed".to_owned(),
+            0 => ", and every recorded incident passes".to_owned(),
+            _ if silent == all && all == 1 => "; the recorded incident has no `expect` and says nothing".to_owned(),
+            _ if silent == all => format!("; all {all} recorded incidents have no `expect` and say nothing"),
+            _ => format!(", and {} of {} pass; {silent} {have} nothing", all - silent, counted(all, "recorded incident")),
+        }
+    }
+
+    /// The gravest thing that broke, in words, and how many more did.
+    fn gravest_breach(&self) -> String {
+        let breaches = self.gravest_first();
+        let gravest = breaches.first().map_or_else(String::new, |breach| format!("{}: {}", breach.place, breach.words));
         match breaches.len() {
-            0 | 1 => first,
-            more => format!("{first}; and {} broke", counted(more as u64 - 1, "more thing")),
+            0 | 1 => gravest,
+            more => format!("{gravest}; and {} broke", counted(more as u64 - 1, "more thing")),
         }
     }
 

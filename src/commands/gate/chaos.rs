@@ -147,7 +147,7 @@ pub(super) fn with_variants(
     judgement.verdict = judgement.verdict.max(Verdict::Inconclusive);
     // Where a scenario asks for fewer itself, no number of the command line plays the same again.
     let repeat = chaos.scenarios.iter().all(|tried| tried.ranges.variants >= each).then_some(("--chaos", each));
-    let again = repeat.map_or_else(String::new, |(option, count)| format!("; `{option} {count}` plays the same again"));
+    let again = repeat.map_or_else(String::new, |(option, count)| format!("; `{option} {count}` plays the same ones again, and judges them as all that were asked for"));
     let note = format!("the time allowed {played} of {}, {each} a scenario{again}", counted(asked, "variant"));
     Ok(WithVariants { judgement, notes: vec![note], repeat })
 }

@@ -151,7 +151,9 @@ fn judged(
         campaign,
         contest: &prepared.contest,
         candidate: &played.candidate,
+        baseline: played.baseline.as_deref(),
         judgement,
+        grounds: &prepared.grounds,
         notes: &notes,
     };
     report.write()?;

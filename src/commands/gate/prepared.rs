@@ -35,7 +35,9 @@ pub(super) struct Prepared {
     /// The variants besides; `None` if nobody asks for any.
     pub chaos: Option<Chaos>,
     pub replays: Vec<Replayed>,
-    /// What is said of the revision that judges, a sentence each.
+    /// What the verdict rests on besides its runs: which revision judges.
+    pub grounds: Vec<String>,
+    /// What the verdict leaves out, a sentence each.
     pub notes: Vec<String>,
     /// The command that repeats a run, with places for scenario and seed.
     pub command: String,
@@ -71,13 +73,13 @@ impl Prepared {
         let command = repeat(arguments, &contest, terms.elsewhere.as_deref());
         let chaos = Chaos::of(arguments, &terms, &contest, &campaign);
         let (plan, narrowed) = (Plan::new(campaign, baseline_rules), !arguments.scenarios.is_empty());
-        let mut notes = of_revision(&reference);
+        let (grounds, mut notes) = of_revision(&reference);
         notes.extend(at_stage(arguments.stage.stage(), &left_out));
         let is_idle = terms.changes.is_empty() && arguments.accept_judge_change.is_some();
         notes.extend(
             is_idle.then(|| "`--accept-judge-change` accepts nothing here: nothing that judges this candidate was changed".to_owned()),
         );
-        Ok(Self { notes, terms, contest, plan, chaos, replays, command, narrowed, _reference: reference })
+        Ok(Self { grounds, notes, terms, contest, plan, chaos, replays, command, narrowed, _reference: reference })
     }
 
     /// All that outcomes may be known under.
@@ -157,18 +159,19 @@ fn at_stage(stage: Stage, left_out: &[String]) -> Option<String> {
     (!told.is_empty()).then(|| format!("at the stage {} only what policies do is judged: {told} is for the stage full", stage.word()))
 }
 
-fn of_revision(reference: &Reference) -> Vec<String> {
-    let Reference::Revision(revision, side) = reference else { return Vec::new() };
-    let mut notes = Vec::new();
+/// What the verdict rests on, and what it leaves out, where a revision judges.
+fn of_revision(reference: &Reference) -> (Vec<String>, Vec<String>) {
+    let Reference::Revision(revision, side) = reference else { return (Vec::new(), Vec::new()) };
+    let (mut grounds, mut notes) = (Vec::new(), Vec::new());
     if side.is_none() {
         let told = "there was no project yet, so there is no baseline, and the change brings its own judge";
         notes.push(format!("at {} {told}", revision.told()));
     } else {
-        notes.push(format!("the baseline and the judge are those of {}", revision.told()));
+        grounds.push(format!("the baseline and the judge are those of {}", revision.told()));
     }
     if revision.is_in_history() == Some(false) {
         notes
             .push(format!("{} is not in the history of this working tree: what was added there since looks deleted here", revision.told()));
     }
-    notes
+    (grounds, notes)
 }

@@ -8,7 +8,7 @@ use firedrill_reports::markdown::{self, Comment};
 use firedrill_reports::page::{self, Example, Page};
 use firedrill_reports::scrutiny::Scrutiny;
 use firedrill_reports::table::{self, PolicyRuns};
-use firedrill_reports::verdict::{Case, Doubt, Judgement, Measure, Verdict, worst_run};
+use firedrill_reports::verdict::{Case, Doubt, Grave, Judgement, Measure, Verdict, worst_run};
 use firedrill_reports::words::counted;
 use serde_json::json;
 
@@ -66,7 +66,11 @@ pub(super) struct Report<'a> {
     pub campaign: &'a Campaign,
     pub contest: &'a Contest,
     pub candidate: &'a [Case],
+    /// The runs of the baseline; `None` without one.
+    pub baseline: Option<&'a [Case]>,
     pub judgement: &'a Judgement,
+    /// What the verdict rests on besides its runs.
+    pub grounds: &'a [String],
     pub notes: &'a [String],
     /// How closely the policies were looked at.
     pub scrutiny: &'a Scrutiny,
@@ -92,19 +96,23 @@ impl Report<'_> {
             Example { heading: &headings[index], arms: shown.arms(), outcome: &case.outcome, about, command: &commands[index] }
         };
         let examples: Vec<Example<'_>> = (0..shown.len()).map(example).collect();
-        let label = &self.contest.candidate.label;
+        let label = if self.baseline.is_some() { "candidate" } else { &self.contest.candidate.label };
+        let baseline = self.baseline.map(|cases| PolicyRuns { policy: "baseline", cases });
+        let policies: Vec<PolicyRuns<'_>> = [PolicyRuns { policy: label, cases: self.candidate }].into_iter().chain(baseline).collect();
         let html = page::render(&Page {
             title: &title(&self.judgement.policies),
             engine: ENGINE,
             command: &self.command,
             judgement: Some(self.judgement),
+            meanings: &meaning::each(self.judgement),
+            grounds: self.grounds,
             notes: self.notes,
             scrutiny: Some(self.scrutiny),
-            policies: &[PolicyRuns { policy: label, cases: self.candidate }],
+            policies: &policies,
             examples: &examples,
         });
-        let (judgement, cases, scrutiny, notes) = (self.judgement, self.candidate, self.scrutiny, self.notes);
-        let markdown = markdown::comment(&Comment { judgement, cases, scrutiny, notes, report: "gate.html" });
+        let (judgement, cases, scrutiny, grounds, notes) = (self.judgement, self.candidate, self.scrutiny, self.grounds, self.notes);
+        let markdown = markdown::comment(&Comment { judgement, cases, scrutiny, grounds, notes, report: "gate.html" });
         let junit = junit::document(self.judgement);
         let files = [("gate.html", html), ("gate.md", markdown), ("gate.json", self.as_json()), ("gate.junit.xml", junit)];
         write_files(&self.arguments.out, &files)?;
@@ -114,7 +122,8 @@ impl Report<'_> {
     fn as_json(&self) -> String {
         let document = json!({
             "schema": SCHEMA, "engine": ENGINE, "command": self.command,
-            "judgement": self.judgement, "notes": self.notes, "cannot_fire": self.unable, "scrutiny": self.scrutiny, "runs": self.candidate,
+            "judgement": self.judgement, "grounds": self.grounds, "notes": self.notes, "cannot_fire": self.unable, "scrutiny": self.scrutiny,
+            "runs": self.candidate, "baseline_runs": self.baseline,
         });
         serde_json::to_string_pretty(&document).expect("results are plain data")
     }
@@ -128,7 +137,7 @@ impl Report<'_> {
                 let table = table::gate(self.judgement, terminal::columns());
                 let judge = self.judgement.judge_block();
                 let gap = if judge.is_empty() { "" } else { "\n" };
-                output.data(&format!("{judge}{gap}{table}\n{}", story(self.judgement, self.notes)))?;
+                output.data(&format!("{judge}{gap}{table}\n{}", story(self.judgement, &[self.grounds, self.notes].concat())))?;
             }
         }
         if output.is_annotated() {
@@ -159,7 +168,7 @@ fn title(policies: &[Name]) -> String {
 /// What broke or could not be told, with the command that shows it, and the verdict last.
 fn story(judgement: &Judgement, notes: &[String]) -> String {
     let mut text = String::new();
-    for breach in judgement.breaches() {
+    for Grave { breach, .. } in judgement.gravest_first() {
         text += &format!("\n✗ {}: {}\n", breach.place, breach.what);
         if let Some(run) = &breach.run {
             text += &format!("  seen in {}, seed {}\n", run.scenario, run.seed);

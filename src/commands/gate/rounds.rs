@@ -31,6 +31,8 @@ const STRETCH: Duration = Duration::from_secs(2);
 /// What was played, and what it came to.
 pub(super) struct Played {
     pub candidate: Vec<Case>,
+    /// The baseline's; `None` without one.
+    pub baseline: Option<Vec<Case>>,
     pub judgement: Judgement,
     /// The options that play as many again without a clock; empty if the same command does.
     pub repeat: Vec<(&'static str, u32)>,
@@ -97,7 +99,10 @@ fn cut_short(rounds: &Rounds<'_>, prepared: &Prepared, replayed: &[IncidentResul
     let cut_short = (!is_tested).then_some(CutShort { pairs, asked });
     let judgement = rounds.judged(prepared, replayed, At { look: Look::Planned, planned: pairs, cut_short });
     let told =
-        format!("the time allowed {pairs} of {} a scenario; `--pairs {pairs}` plays the same again", counted(u64::from(asked), "pair"));
+        format!(
+            "the time allowed {pairs} of {} a scenario; `--pairs {pairs}` plays the same runs again, and judges them as all that were asked for",
+            counted(u64::from(asked), "pair")
+        );
     rounds.done(judgement, vec![("--pairs", pairs)], vec![told])
 }
 
@@ -200,7 +205,8 @@ impl Rounds<'_> {
     }
 
     fn done(&self, judgement: Judgement, repeat: Vec<(&'static str, u32)>, notes: Vec<String>) -> Played {
-        Played { candidate: self.sides().0, judgement, repeat, notes, time_left: self.clock.left() }
+        let (candidate, baseline) = self.sides();
+        Played { candidate, baseline, judgement, repeat, notes, time_left: self.clock.left() }
     }
 }
 
