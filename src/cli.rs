@@ -620,7 +620,7 @@ pub struct GateArgs {
     #[arg(long)]
     pub no_cache: bool,
     /// Play only the i-th of n shares of the runs, and write what they came to into a file for `firedrill merge`
-    #[arg(long, value_name = "i/n", value_parser = share)]
+    #[arg(long, value_name = "i/n", value_parser = share, conflicts_with = "mutants")]
     pub partition: Option<Share>,
     /// Judge what the policies do at this stage, as `promote` does at the one that a policy would enter: only thresholds on what they do count there, and
     /// no variants are played
@@ -667,11 +667,18 @@ pub struct Share {
     pub count: u32,
 }
 
+/// So many partitions are enough for anybody.
+const MOST_SHARES: u32 = 10_000;
+
 fn share(text: &str) -> Result<Share, String> {
     let found = text.split_once('/').and_then(|(number, count)| Some(Share { number: number.parse().ok()?, count: count.parse().ok()? }));
-    found
-        .filter(|share| (1..=share.count).contains(&share.number) && share.count <= 10_000)
-        .ok_or_else(|| "a share is written as 2/4, the second of four".to_owned())
+    let written = "a share is written as 2/4, the second of four";
+    let share = found.ok_or_else(|| written.to_owned())?;
+    match share.count {
+        count if count > MOST_SHARES => Err(format!("{written}, and of at most {MOST_SHARES}")),
+        count if !(1..=count).contains(&share.number) => Err(format!("{written}; here the first is 1 and the last is {count}")),
+        _ => Ok(share),
+    }
 }
 
 fn time(text: &str) -> Result<Duration, String> {

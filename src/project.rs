@@ -244,6 +244,10 @@ fn thresholds(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<ThresholdLine
             yaml::Value::List(items) => items.as_slice(),
             _ => std::slice::from_ref(value),
         };
+        if bounds.is_empty() {
+            let problem = Problem::at("FD0640", &value.place, format!("{} has no bound, and would not be judged", key.text));
+            reader.problem(problem.remedy(format!("write one, such as `{}: max == 0`, or leave the line out", key.text)));
+        }
         for bound in bounds {
             if let Some(text) = reader.text(bound, "a bound such as `p90 < 5m`") {
                 lines.push(ThresholdLine { measure: key.text.clone(), bound: text.clone(), place: bound.place.clone() });

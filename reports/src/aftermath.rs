@@ -86,7 +86,8 @@ fn state(ledger: &Ledger, deed: &DeedOutcome) -> Option<String> {
     // The state at the end of the bin before.
     let bin: &ServiceBin = found.bins.get(bin_of(deed.started_seconds).checked_sub(1)?)?;
     let (ready, busy) = (counted(u64::from(bin.ready), "ready replica"), counted(bin.in_service, "request"));
-    Some(format!("{service} had {ready} then, {busy} in service and {} waiting;", bin.queued))
+    let waiting = if bin.queued > 0 { "waiting for a free worker" } else { "waiting" };
+    Some(format!("{service} had {ready} then, {busy} in service and {} {waiting};", bin.queued))
 }
 
 #[cfg(test)]

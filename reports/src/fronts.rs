@@ -112,7 +112,11 @@ fn draw_front(root: &Area, points: &[Point<'_>], axis: Axis) -> Drawn {
     }
     root.draw(&Text::new(axis.words.to_owned(), (16, 14), text(HPos::Left, VPos::Top)))?;
     let middle = i32::try_from(WIDTH / 2)?;
-    root.draw(&Text::new("mean time to recover, minutes and seconds", (middle, i32::try_from(HEIGHT)? - 14), text(HPos::Center, VPos::Bottom)))?;
+    root.draw(&Text::new(
+        "mean time to recover, minutes and seconds",
+        (middle, i32::try_from(HEIGHT)? - 14),
+        text(HPos::Center, VPos::Bottom),
+    ))?;
     let mut best: Vec<(f64, f64)> = points.iter().filter(|point| point.is_unbeaten).map(|point| point.at).collect();
     best.sort_by(|one, other| one.0.total_cmp(&other.0).then(other.1.total_cmp(&one.1)));
     chart.draw_series(LineSeries::new(stairs(&best), POLICY.sentinel.stroke_width(4)))?;

@@ -57,7 +57,12 @@ fn verdict(judgement: &Judgement, grounds: &[String]) -> Vec<String> {
     vec![
         format!("## {} firedrill: {}", sign(judgement.verdict), judgement.verdict),
         String::new(),
-        format!("{}<br>{}{paired}, {word} {}.{grounds}", sentence(&judgement.reason()), counted(judgement.runs, "run"), some_of(&policies, 8)),
+        format!(
+            "{}<br>{}{paired}, {word} {}.{grounds}",
+            sentence(&judgement.reason()),
+            counted(judgement.runs, "run"),
+            some_of(&policies, 8)
+        ),
         String::new(),
     ]
 }
@@ -118,7 +123,11 @@ fn failure(incident: &IncidentResult) -> String {
 /// What is said where no note says what was left out.
 fn nothing_left_out(scrutiny: &Scrutiny) -> &'static str {
     let (reached, all) = scrutiny.reached();
-    if reached < all { "nothing else, beside the parts of policies above that were never reached" } else { "nothing is known to have been left out" }
+    if reached < all {
+        "nothing else, beside the parts of policies above that were never reached"
+    } else {
+        "nothing is known to have been left out"
+    }
 }
 
 /// The class with the gravest finding; of equals the one nearest to its limit. And every class in a line.
@@ -300,7 +309,14 @@ mod tests {
         let judgement = judge(&cases, None, &incidents, &JudgeSettings { judge_changes: changes, ..sample::judge_settings() });
         let scrutiny = Scrutiny { mutation: Some(sample::mutation_score()), ..Scrutiny::of(&[], &cases, &incidents) };
         let notes = ["2 of 9 rules cannot fire in what is rehearsed here".to_owned()];
-        let told = Comment { judgement: &judgement, cases: &cases, scrutiny: &scrutiny, grounds: &[], notes: &notes, report: "firedrill-out/gate.html" };
+        let told = Comment {
+            judgement: &judgement,
+            cases: &cases,
+            scrutiny: &scrutiny,
+            grounds: &[],
+            notes: &notes,
+            report: "firedrill-out/gate.html",
+        };
         insta::assert_snapshot!(comment(&told));
     }
 

@@ -266,7 +266,8 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         judge_changes: judgement.map_or_else(Vec::new, |found| found.judge_changes.iter().map(|change| prose(&change.what)).collect()),
         judge_remedy: judgement.and_then(Judgement::judge_remedy).map(prose),
         breaches: judgement.map_or_else(Vec::new, breach_views),
-        idle: judgement.map_or_else(Vec::new, |found| found.idle.iter().map(|idle| prose(&format!("{}: {}", idle.policy, idle.reason))).collect()),
+        idle: judgement
+            .map_or_else(Vec::new, |found| found.idle.iter().map(|idle| prose(&format!("{}: {}", idle.policy, idle.reason))).collect()),
         classes: judgement.map_or_else(Vec::new, |found| class_views(found, page)),
         has_costs: judgement.is_some_and(|found| found.pairs.is_some()),
         incidents: judgement.map_or_else(Vec::new, incident_views),
@@ -281,7 +282,8 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         front_figures: fronts::front_figures(page.policies),
         slim_heat: fronts::slim_heat(page.policies),
         heat: fronts::heat(page.policies).zip(fronts::heat_figures(page.policies)),
-        changes: judgement.map_or_else(Vec::new, |found| found.incidents.iter().filter_map(decision_change).map(|change| prose(&change)).collect()),
+        changes: judgement
+            .map_or_else(Vec::new, |found| found.incidents.iter().filter_map(decision_change).map(|change| prose(&change)).collect()),
         coverage: page.scrutiny.map_or_else(Vec::new, |told| told.coverage.iter().map(coverage_view).collect()),
         coverage_line: page.scrutiny.map_or_else(String::new, reached_words),
         headroom: page.scrutiny.map_or_else(Vec::new, headroom_rows),
@@ -307,7 +309,8 @@ fn prose(text: &str) -> String {
     if !escaped.matches('`').count().is_multiple_of(2) {
         return escaped;
     }
-    let parts = escaped.split('`').enumerate().map(|(index, part)| if index % 2 == 0 { part.to_owned() } else { format!("<code>{part}</code>") });
+    let parts =
+        escaped.split('`').enumerate().map(|(index, part)| if index % 2 == 0 { part.to_owned() } else { format!("<code>{part}</code>") });
     parts.collect()
 }
 

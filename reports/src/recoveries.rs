@@ -5,7 +5,9 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::chart::{Figures, GRID, HUMAN, LABEL, NOTHING, ORACLE, POLICY, Paint, Role, WIDTH, clock, finish_of, mark, policy_role, ticks, titled};
+use crate::chart::{
+    Figures, GRID, HUMAN, LABEL, NOTHING, ORACLE, POLICY, Paint, Role, WIDTH, clock, finish_of, mark, policy_role, ticks, titled,
+};
 use crate::outcome::{ArmOutcome, Outcome};
 use crate::statistics::{Sample, kaplan_meier, quantile};
 use crate::verdict::Unit;

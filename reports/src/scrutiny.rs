@@ -323,6 +323,9 @@ impl MutationScore {
         let (all, killed, tested) = (self.mutants.len(), self.killed(), self.failing_tests());
         let policies: std::collections::BTreeSet<&Name> = self.mutants.iter().map(|mutant| &mutant.policy).collect();
         let whose = if policies.len() > 1 { "these policies could be wrong" } else { "this policy could be wrong" };
+        if all == 0 {
+            return "there is no mutant to make: no part of what was judged can be weakened in a way that is known".to_owned();
+        }
         let left = all - killed - tested;
         if tested > 0 {
             let rest = match left {
@@ -382,6 +385,11 @@ mod tests {
         let mut incidents = sample::incident_results();
         incidents[0].reached.insert(Name::new("sample"), [guard("cooldown")].into());
         Scrutiny::of(&[(Name::new("sample"), parts)], &cases, &incidents)
+    }
+
+    #[test]
+    fn where_there_is_no_mutant_none_is_noticed() {
+        assert!(MutationScore::default().line().starts_with("there is no mutant to make"));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::load::real;
 
 /// Runs that making one failure smaller may take.
 pub const MOST_SHRINKING: u32 = 60;
+/// How the files begin that are written here.
+pub const HEAD: &str = "# A variant of the scenario ";
 /// Actions that a sentence names.
 const ACTIONS_TOLD: usize = 4;
 
@@ -117,7 +119,7 @@ impl Failure {
         let origin = tried.origin.moved(&|path| path_from(folder, Path::new(&tried.origin.path), path));
         let entries: String = self.found.plan.entries.iter().map(|entry| format!("#   {}\n", entry.words())).collect();
         format!(
-            "# A variant of the scenario {}, seed {}, made as small as can be. What happens in it:\n{entries}# What goes wrong: {}.\n# Run it with: {command}\n{}",
+            "{HEAD}{}, seed {}, made as small as can be. What happens in it:\n{entries}# What goes wrong: {}.\n# Run it with: {command}\n{}",
             tried.origin.name,
             self.seed,
             self.sentence(),

@@ -1,12 +1,13 @@
 //! The search for variants in which something does not hold: everything alone, everything in pairs, then at random.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 #[allow(clippy::disallowed_types, reason = "a budget is time on the clock; it only says after which batch a search ends")]
 use std::time::Instant;
 
 use firedrill_core::random::{hash64, mix64};
 use firedrill_core::time::Span;
+use firedrill_reports::outcome::Exercise;
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::variants::drawn::Dice;
 use firedrill_scenarios::variants::{Entry, Plan, Possible, possible};
@@ -93,6 +94,10 @@ pub struct Searched {
     pub listed: u64,
     /// Why it ended.
     pub ended: Ended,
+    /// In how many of the variants that were tried a policy acted, or called people.
+    pub acted: u64,
+    /// The commonest reason for which none did in the others; `None` where there was none to act for.
+    pub idle: Option<String>,
     /// What was found, the smallest first; each by measure, policy and guard once.
     pub failures: Vec<Failure>,
 }
@@ -123,7 +128,15 @@ pub fn search(trial: &Trial<'_>, scenarios: &[Tried], limit: Limit) -> Searched 
         seed: trial.seed,
     };
     let listed = space.listed();
-    let mut searched = Searched { counts: Counts::default(), listed: listed.len() as u64, ended: Ended::Limit, failures: Vec::new() };
+    let mut searched = Searched {
+        counts: Counts::default(),
+        listed: listed.len() as u64,
+        ended: Ended::Limit,
+        acted: 0,
+        idle: None,
+        failures: Vec::new(),
+    };
+    let mut idle: BTreeMap<String, u64> = BTreeMap::new();
     let mut found: Vec<Found> = Vec::new();
     let (mut known, mut stale) = (BTreeSet::new(), 0);
     let mut recipes = listed.into_iter().chain((0_u64..).map(|round| space.at_random(round)));
@@ -135,7 +148,11 @@ pub fn search(trial: &Trial<'_>, scenarios: &[Tried], limit: Limit) -> Searched 
         }
         stale = if new.is_empty() { stale + 1 } else { 0 };
         new.iter().for_each(|(_, recipe, ..)| searched.counts.count(recipe));
-        found.extend(space.played(trial, new));
+        for played in space.played(trial, new) {
+            found.extend(played.found);
+            searched.acted += u64::from(played.acted);
+            played.idle.into_iter().for_each(|reason| *idle.entry(reason).or_default() += 1);
+        }
         keep_first_of_each(&mut found);
         let is_over = match limit {
             Limit::Runs(runs) => searched.counts.all() >= runs,
@@ -152,6 +169,8 @@ pub fn search(trial: &Trial<'_>, scenarios: &[Tried], limit: Limit) -> Searched 
             break;
         }
     }
+    // Of equals the first by name.
+    searched.idle = idle.into_iter().rev().max_by_key(|(_, count)| *count).map(|(reason, _)| reason);
     found.truncate(MOST_FAILURES);
     searched.failures = made_small(trial, scenarios, &found);
     searched
@@ -161,6 +180,14 @@ pub fn search(trial: &Trial<'_>, scenarios: &[Tried], limit: Limit) -> Searched 
 fn made_small(trial: &Trial<'_>, scenarios: &[Tried], found: &[Found]) -> Vec<Failure> {
     let mut failures: Vec<Failure> = found.par_iter().map(|found| failure::shrink(trial, &scenarios[found.scenario], found)).collect();
     failures.sort_by_key(Failure::size);
+    // What differed by what was left out of it is one failure, and the smallest shows it.
+    let mut told: Vec<Failure> = Vec::new();
+    for failure in failures {
+        if !told.iter().any(|other| other.found.breach.signature() == failure.found.breach.signature()) {
+            told.push(failure);
+        }
+    }
+    let mut failures = told;
     for (index, failure) in failures.iter_mut().enumerate() {
         let origin = &scenarios[failure.found.scenario].origin.name;
         let name = format!("{origin}-{}-{}", word(failure.found.breach.measure.word()), index + 1);
@@ -194,6 +221,15 @@ struct Space<'a> {
 }
 
 type New = (usize, Recipe, Plan, Scenario);
+
+/// What a variant came to.
+struct Played {
+    found: Vec<Found>,
+    /// Whether a policy acted, or called people.
+    acted: bool,
+    /// Why none did; `None` where one did, or there was nothing to act for.
+    idle: Option<String>,
+}
 
 impl Space<'_> {
     /// Every scenario as it is, with one thing alone, with one thing besides its own, and with two things; each of these in an order of the seed's, so
@@ -235,13 +271,16 @@ impl Space<'_> {
         read.into_iter().flatten().filter(|(.., scenario)| known.insert(scenario.hash.clone())).collect()
     }
 
-    fn played(&self, trial: &Trial<'_>, new: Vec<New>) -> Vec<Found> {
+    fn played(&self, trial: &Trial<'_>, new: Vec<New>) -> Vec<Played> {
         let play = |(scenario, _, plan, read): New| {
             let shows = trial.play(&self.scenarios[scenario], read);
             let found = |breach| Found { scenario, plan: plan.clone(), breach };
-            shows.breaches.into_iter().map(found).collect::<Vec<_>>()
+            let exercise = &shows.outcome.exercise;
+            let acted = matches!(exercise, Exercise::Acted { .. } | Exercise::OnlyPaged { .. });
+            let idle = (!acted && *exercise != Exercise::Calm).then(|| exercise.to_string());
+            Played { found: shows.breaches.into_iter().map(found).collect(), acted, idle }
         };
-        new.into_par_iter().flat_map_iter(play).collect()
+        new.into_par_iter().map(play).collect()
     }
 
     fn plan(&self, scenario: usize, recipe: &Recipe) -> Plan {

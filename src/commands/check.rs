@@ -80,6 +80,8 @@ struct Report<'a> {
     rules: Vec<(&'a Group, &'a Rule, Coverage)>,
     /// How many scenarios the rules were held against.
     scenarios: usize,
+    /// These are the library's, since the project names none.
+    is_library: bool,
     lints: Vec<Problem>,
     /// Whether lints were wanted.
     is_linted: bool,
@@ -137,8 +139,10 @@ pub(super) fn checked(arguments: &CheckArgs, output: Output, is_told: bool) -> R
     let mut lints = lint(&found, of_policies, arguments.lint);
     lints.extend(linting::lint(ground, arguments));
     let declaration = declare::shortest(ground);
+    // Then a gate rehearses the library's.
+    let is_library = found.projects == 1 && found.scenarios.is_empty() && !stage.is_empty();
     let is_linted = arguments.lint != LintLevel::Off;
-    let report = Report { rules: coverage, lints, is_linted, scenarios: stage.len(), declaration, found: &found };
+    let report = Report { rules: coverage, lints, is_linted, scenarios: stage.len(), is_library, declaration, found: &found };
     let problems: Vec<Problem> = found.problems.iter().chain(&report.lints).cloned().collect();
     if is_told {
         tell(&report, &problems, output)?;

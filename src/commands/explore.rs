@@ -54,14 +54,37 @@ pub fn execute(arguments: &ExploreArgs, output: Output) -> Result<Exit, Failure>
     };
     let trial = Trial { answer, seed, known: &Known::default() };
     output.talk(&format!("{} of {}", counted(scenarios.len() as u64, "scenario"), trial.answer.label));
-    let searched = search(&trial, &scenarios, limit);
+    let mut searched = search(&trial, &scenarios, limit);
+    apart(arguments, seed, &scenarios, &mut searched);
     let told = Told { arguments, seed, scenarios: &scenarios, searched: &searched };
     told.write(output)?;
     match output.format {
         Format::Json => output.data(&told.json())?,
         Format::Text => output.data(&told.text())?,
     }
-    Ok(if searched.failures.is_empty() { Exit::Held } else { Exit::Broken })
+    Ok(match (searched.failures.is_empty(), searched.acted) {
+        (false, _) => Exit::Broken,
+        (true, 0) => Exit::Inconclusive,
+        (true, _) => Exit::Held,
+    })
+}
+
+/// Gives what was found another name where a file of that name is there and says something else: it may be somebody's own.
+fn apart(arguments: &ExploreArgs, seed: u64, scenarios: &[Tried], searched: &mut Searched) {
+    let Some(folder) = &arguments.out else { return };
+    for index in 0..searched.failures.len() {
+        let name = searched.failures[index].name().to_owned();
+        for number in 2.. {
+            let failure = &searched.failures[index];
+            let text = Told { arguments, seed, scenarios, searched }.file(failure);
+            let there = std::fs::read(folder.join(failure.file()));
+            if there.is_err() || there.is_ok_and(|there| there == text.as_bytes()) {
+                break;
+            }
+            let found = &mut searched.failures[index].found;
+            found.plan = found.plan.clone().called(&format!("{name}-{number}"));
+        }
+    }
 }
 
 /// Who acts: those named, as `run` takes them, else all of the project.
@@ -121,6 +144,11 @@ impl Told<'_> {
             "{tried} tried: {} as they are, {} with one thing alone, {} with two, {} at random; {} of at most two things are listed\n",
             counts.as_is, counts.alone, counts.pairs, counts.random, self.searched.listed
         );
+        text += &match (self.searched.acted, &self.searched.idle) {
+            (0, Some(reason)) => format!("no policy acted in any of them, which proves nothing: {reason}\n"),
+            (0, None) => "no policy acted in any of them, which proves nothing\n".to_owned(),
+            (acted, _) => format!("policies acted in {}\n", counted(acted, "variant")),
+        };
         let found = match (self.searched.failures.len() as u64, self.searched.ended) {
             (0, Ended::Exhausted) => "nothing was found, and there is nothing new to try".to_owned(),
             (0, _) => "nothing was found; that is no proof".to_owned(),
@@ -156,6 +184,8 @@ impl Told<'_> {
             "repeat": self.repeat(),
             "seed": self.seed,
             "tried": tried,
+            "acted": self.searched.acted,
+            "idle": self.searched.idle,
             "listed": self.searched.listed,
             "ended": ended,
             "failures": failures,

@@ -2,11 +2,16 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::schema;
-use crate::cli::InitArgs;
+use crate::cli::{Format, InitArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, write_files};
+
+/// The version of the JSON.
+const SCHEMA: &str = "firedrill.init/1";
 
 /// A file of a new project.
 struct File {
@@ -51,6 +56,13 @@ pub fn execute(arguments: &InitArgs, output: Output) -> Result<Exit, Failure> {
     files.extend(written.iter().map(|file| (file.path.to_owned(), file.text.to_owned())));
     let named: Vec<(&str, String)> = files.iter().map(|(path, text)| (path.as_str(), text.clone())).collect();
     write_files(folder, &named)?;
+    if output.format == Format::Json {
+        let written: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+        let left: Vec<&str> = kept.iter().map(|file| file.path).collect();
+        let document = json!({ "schema": SCHEMA, "folder": folder.display().to_string(), "written": written, "left": left });
+        output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
+        return Ok(Exit::Held);
+    }
     let names: Vec<String> = files.iter().map(|(path, _)| format!("  {path}")).collect();
     output.data(&format!("wrote a working project:\n{}\n{}\nnext: firedrill gate", names.join("\n"), left(&kept)))?;
     Ok(Exit::Held)

@@ -90,14 +90,52 @@ fn a_gate_plays_variants_where_it_is_asked_to_and_writes_down_the_one_that_fails
     assert!(repeat.starts_with("run out/chaos/one-hangs-1-"), "{repeat}");
     let page = fs::read_to_string(folder.path().join("out/gate.md")).unwrap();
     assert!(page.contains("one-hangs (chaos)"), "{page}");
+    // The figure that is told is that of the run that the command repeats.
+    let told = done.stdout.lines().find(|line| line.starts_with("✗ one-hangs (chaos): blast_radius.replicas")).unwrap().to_owned();
+    fs::write(folder.path().join("out/chaos/mine.yaml"), "# mine\n").unwrap();
     let again = firedrill(folder.path(), &words(&line("defects"))).exits(1);
     assert_eq!(done.stdout, again.stdout, "the same seed gives the same variants");
     let shown = firedrill(folder.path(), &words(&format!("{repeat} --format json"))).exits(0).json();
     let replicas = &shown["outcome"]["blast_radius"]["replicas"];
-    assert!(replicas["count"].as_f64().unwrap() / replicas["of"].as_f64().unwrap() > 0.34, "{replicas}");
+    let share = replicas["count"].as_f64().unwrap() / replicas["of"].as_f64().unwrap();
+    assert!(share > 0.34, "{replicas}");
+    let shown = told.split("found ").nth(1).unwrap().split(" %").next().unwrap().parse::<f64>().unwrap();
+    assert!((shown / 100.0 - share).abs() < 0.001, "{told}: {share}");
     firedrill(folder.path(), &words(&line("repaired"))).exits(0).says("one-hangs (chaos)");
+    let left: Vec<_> = fs::read_dir(folder.path().join("out/chaos")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["mine.yaml"], "what an earlier gate found is gone, and what is somebody's own is not");
     let without = "gate --project limit.yaml --candidate defects/limit.yaml --out out --quiet";
     assert!(!firedrill(folder.path(), &words(without)).exits(0).stdout.contains("(chaos)"), "a gate plays none unless it is asked to");
+}
+
+#[test]
+fn a_policy_that_never_acts_is_not_found_well() {
+    let folder = copied_project("explore");
+    let policy = fs::read_to_string(folder.path().join("repaired/limit.yaml")).unwrap();
+    let at = policy.find("alert: ").unwrap() + "alert: ".len();
+    let end = at + policy[at..].find([' ', ',', '\n', '}']).unwrap();
+    fs::write(folder.path().join("deaf.yaml"), format!("{}NeverHeard{}", &policy[..at], &policy[end..])).unwrap();
+    let line = "explore --project limit.yaml --policy deaf.yaml --runs 20 --quiet";
+    let done = firedrill(folder.path(), &words(line)).exits(3).says("no policy acted in any of them, which proves nothing: ");
+    assert!(done.stdout.contains("NeverHeard"), "{}", done.stdout);
+    let report = firedrill(folder.path(), &words(&format!("{line} --format json"))).exits(3).json();
+    assert_eq!(report["acted"], 0);
+    let done = explored(folder.path(), ("repaired", "limit"), "").exits(0).json();
+    assert!(done["acted"].as_u64().unwrap() > 0 && done["acted"].as_u64() < done["tried"]["all"].as_u64(), "{done:#}");
+}
+
+#[test]
+fn a_file_that_is_there_and_says_something_else_is_left_alone() {
+    let folder = copied_project("explore");
+    let first = explored(folder.path(), ("defects", "limit"), "--out found").exits(1);
+    let names = |done: &Done| failures(done).iter().map(|own| own["variant"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let edited = folder.path().join("found").join(format!("{}.yaml", names(&first)[0]));
+    fs::write(&edited, "# my notes\n").unwrap();
+    let again = explored(folder.path(), ("defects", "limit"), "--out found").exits(1);
+    assert_eq!(fs::read_to_string(&edited).unwrap(), "# my notes\n");
+    assert_eq!(names(&again)[0], format!("{}-2", names(&first)[0]));
+    assert!(folder.path().join("found").join(format!("{}.yaml", names(&again)[0])).is_file());
+    assert_eq!(names(&again)[1..], names(&first)[1..], "what is the same is written again");
 }
 
 /// The files of a gate and of its variants, by name.

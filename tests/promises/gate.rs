@@ -55,6 +55,15 @@ fn a_harmful_candidate_exits_1_and_names_measure_scenario_and_seed() {
         .lines()
         .position(|line| line.starts_with("✗ bad-release: harm max < 1 user-min: found "))
         .expect("the measure is named");
+    // A comparison can be made again from the report, and the baseline stands in its charts.
+    let report = judged(folder.path());
+    let keys = |runs: &Value| {
+        let key = |run: &Value| (run["outcome"]["scenario"].to_string(), run["outcome"]["seed"].to_string());
+        runs.as_array().unwrap().iter().map(key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&report["runs"]), keys(&report["baseline_runs"]), "each run has the baseline's beside it");
+    let html = fs::read_to_string(folder.path().join("out/gate.html")).unwrap();
+    assert!(html.contains("--policy-2)\"></span>baseline") && html.contains("harm is user-minutes lost with the policy"), "{html}");
     let lines: Vec<&str> = done.stdout.lines().collect();
     assert!(lines[place + 1].starts_with("  seen in bad-release, seed "), "scenario and seed are named: {}", lines[place + 1]);
     assert!(lines[place + 2].starts_with("  repeat: firedrill run "), "the command is named: {}", lines[place + 2]);
@@ -164,7 +173,7 @@ fn a_new_project_is_sound_passes_its_gate_and_is_never_written_over() {
     let blind = sound.replace("or 0 * sum by (service) (rate(http_requests_total[1m]))", "");
     assert!(blind.len() < sound.len());
     fs::write(&rules, blind).unwrap();
-    firedrill(folder.path(), &words("gate --pairs 1 --out blind")).exits(1).says("✗ bad-deploy: pages max == 0: found 1");
+    firedrill(folder.path(), &words("gate --pairs 1 --out blind")).exits(1).says("✗ bad-deploy: pages p99 == 0: found 1");
     assert!(folder.path().join("firedrill-out/gate.html").is_file());
     let mine = "# mine now\n";
     fs::write(folder.path().join("rules/checkout.yaml"), mine).unwrap();

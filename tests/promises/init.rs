@@ -49,6 +49,28 @@ fn a_policy_that_restarts_everything_and_never_looks_is_refused_in_words() {
 }
 
 #[test]
+fn what_was_written_is_told_to_programs_too() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), ".gitignore", "target\n");
+    let told = firedrill(folder.path(), &words("init --format json")).exits(0).json();
+    assert_eq!(told["schema"], "firedrill.init/1");
+    assert_eq!(told["left"], serde_json::json!([".gitignore"]));
+    for path in told["written"].as_array().unwrap() {
+        assert!(folder.path().join(path.as_str().unwrap()).is_file(), "{path}");
+    }
+}
+
+#[test]
+fn one_action_in_many_runs_that_the_platform_does_not_carry_out_breaks_no_new_project() {
+    let folder = project();
+    // On this seed the rollback is not carried out, and somebody has to be called.
+    let done = firedrill(folder.path(), &words("run bad-deploy --project firedrill.yaml --seed 273")).exits(0);
+    assert!(done.stdout.contains("the platform did not carry it out") && done.stdout.contains("calls oncall"), "{}", done.stdout);
+    let text = fs::read_to_string(folder.path().join("firedrill.yaml")).unwrap();
+    assert!(text.contains("pages: p99 == 0"), "{text}");
+}
+
+#[test]
 fn what_a_folder_has_already_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "README.md", "# Shop\n");

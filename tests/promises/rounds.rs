@@ -109,6 +109,8 @@ fn a_partition_is_one_of_some() {
     for share in ["0/2", "3/2", "2", "a/b"] {
         firedrill(folder.path(), &["gate", "--partition", share]).exits(2).says("a share is written as 2/4");
     }
+    firedrill(folder.path(), &["gate", "--partition", "1/100000"]).exits(2).says("at most 10000");
+    firedrill(folder.path(), &["gate", "--partition", "1/2", "--mutants"]).exits(2).says("--mutants");
     firedrill(folder.path(), &words("gate --partition 1/2 --budget 5s")).exits(2).says("cannot be used with");
 }
 

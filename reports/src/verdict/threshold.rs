@@ -360,7 +360,8 @@ mod tests {
             "p0 < 1 user-minute",
             Err("`p0` is no way to make one figure of many runs: use median, p90 (or another percentile), mean, max, min or total"),
         );
-        let never = |text: &str, word: &str| format!("`{text}` can never hold, for {word} is never below 0: write a limit that it can keep");
+        let never =
+            |text: &str, word: &str| format!("`{text}` can never hold, for {word} is never below 0: write a limit that it can keep");
         check("pages", "max < -1", Err(&never("max < -1", "pages")));
         check("pages", "max < 0", Err(&never("max < 0", "pages")));
         check("harm", "mean == -1 user-minutes", Err(&never("mean == -1 user-minutes", "harm")));

@@ -166,7 +166,7 @@ pub(super) fn why_missing(measure: Measure) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{JudgeSettings, Threshold, judge};
+    use super::super::{IncidentStatus, JudgeSettings, Threshold, judge};
     use super::*;
     use crate::outcome::{Elapsed, Outcome};
     use crate::sample;
@@ -196,5 +196,27 @@ mod tests {
         let told = doubts(("time_to_recover", "p90 < 5m"), cut_off);
         let what = "time_to_recover p90 < 5m: found at least 1m (n = 1): runs ended before the time had come";
         assert_eq!(told, [("storm".to_owned(), what.to_owned())]);
+    }
+
+    #[test]
+    fn an_incident_that_says_nothing_passes_nothing() {
+        let held = |statuses: &[IncidentStatus]| {
+            let result = |(index, status): (usize, &IncidentStatus)| {
+                let mut one = sample::incident_results().remove(0);
+                (one.incident, one.status) = (Name::from(format!("incident-{index}")), *status);
+                one
+            };
+            let incidents: Vec<_> = statuses.iter().enumerate().map(result).collect();
+            let cases = [Case { class: Name::new("storm"), outcome: sample::storm_outcome() }];
+            let judgement = judge(&cases, None, &incidents, &JudgeSettings { tail: None, ..JudgeSettings::default() });
+            assert_eq!(judgement.verdict, Verdict::Held);
+            judgement.reason().strip_prefix("every threshold holds in every class").unwrap().to_owned()
+        };
+        use IncidentStatus::{Passed, Unchanged};
+        assert_eq!(held(&[]), "; no recorded incident was replayed");
+        assert_eq!(held(&[Passed, Passed]), ", and every recorded incident passes");
+        assert_eq!(held(&[Unchanged]), "; the recorded incident has no `expect` and says nothing");
+        assert_eq!(held(&[Unchanged, Unchanged]), "; all 2 recorded incidents have no `expect` and say nothing");
+        assert_eq!(held(&[Passed, Unchanged]), ", and 1 of 2 recorded incidents pass; 1 has no `expect` and says nothing");
     }
 }

@@ -42,7 +42,8 @@ pub(super) fn text(report: &Report<'_>, is_verbose: bool) -> String {
     if !report.rules.is_empty() {
         let able = report.rules.iter().filter(|(_, _, coverage)| coverage.is_able()).count();
         let recordings = count(found.recordings.len(), "recording");
-        let scenarios = format!("every series that can be in {}", count(report.scenarios, "scenario"));
+        let whose = if report.is_library { " of the library, as the project names none" } else { "" };
+        let scenarios = format!("every series that can be in {}{whose}", count(report.scenarios, "scenario"));
         let judged = match (report.scenarios, found.recordings.len()) {
             (_, 0) => format!("judged by {scenarios}"),
             (0, _) => format!("judged by the series of {recordings} alone"),

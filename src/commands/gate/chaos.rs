@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_types, reason = "a budget is of real time")]
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::contest::Contest;
 use super::prepared::Prepared;
 use super::terms::Terms;
 use crate::campaign::Campaign;
-use crate::chaos::failure::Failure as Found;
+use crate::chaos::failure::{Failure as Found, HEAD};
 use crate::chaos::gate::{Run, Variant, command_of, drawn, judged, play};
 use crate::chaos::trial::{Trial, Tried};
 use crate::cli::{GateArgs, StageArg};
@@ -116,10 +117,19 @@ impl Chaos {
     }
 
     /// The scenario file of a failure, and its name.
-    fn file(&self, failure: &Found, command: &str, folder: &std::path::Path) -> (String, String) {
+    fn file(&self, failure: &Found, command: &str, folder: &Path) -> (String, String) {
         let command = command_of(failure, command, folder);
         (failure.file(), failure.text(&self.scenarios[failure.found.scenario], folder, &command))
     }
+}
+
+/// Removes what an earlier gate wrote, which would be taken for what this one found. Files of others stay.
+fn clear(folder: &Path) {
+    let is_ours = |path: &Path| std::fs::read_to_string(path).is_ok_and(|text| text.starts_with(HEAD));
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.filter(|path| is_ours(path)).for_each(|path| drop(std::fs::remove_file(path)));
+    // Only an empty folder can be removed so.
+    let _ = std::fs::remove_dir(folder);
 }
 
 /// The judgement with the variants, played within the time that is left and written down where something does not hold.
@@ -129,6 +139,7 @@ pub(super) fn with_variants(
     prepared: &Prepared,
     (known, time): (&Known, Option<Duration>),
 ) -> Result<WithVariants, Failure> {
+    clear(&arguments.out.join(FOLDER));
     let Some(chaos) = &prepared.chaos else { return Ok(WithVariants { judgement, notes: Vec::new(), repeat: None }) };
     let asked = chaos.variants.len() as u64;
     chaos.announce(known, output);
@@ -147,7 +158,9 @@ pub(super) fn with_variants(
     judgement.verdict = judgement.verdict.max(Verdict::Inconclusive);
     // Where a scenario asks for fewer itself, no number of the command line plays the same again.
     let repeat = chaos.scenarios.iter().all(|tried| tried.ranges.variants >= each).then_some(("--chaos", each));
-    let again = repeat.map_or_else(String::new, |(option, count)| format!("; `{option} {count}` plays the same ones again, and judges them as all that were asked for"));
+    let again = repeat.map_or_else(String::new, |(option, count)| {
+        format!("; `{option} {count}` plays the same ones again, and judges them as all that were asked for")
+    });
     let note = format!("the time allowed {played} of {}, {each} a scenario{again}", counted(asked, "variant"));
     Ok(WithVariants { judgement, notes: vec![note], repeat })
 }

@@ -120,7 +120,12 @@ fn judged(
     let played = rounds::play(prepared, &replayed, known, arguments.budget, output)?;
     let watched: Vec<_> = prepared.replays.iter().map(judged::Replayed::watched).collect();
     let campaign = &prepared.plan.campaign;
-    let with_variants = chaos::with_variants(played.judgement.clone(), (arguments, output), prepared, (known, played.time_left))?;
+    let with_variants = chaos::with_variants(
+        notes::with_reasons(played.judgement.clone(), &played.candidate),
+        (arguments, output),
+        prepared,
+        (known, played.time_left),
+    )?;
     let judgement = &with_variants.judgement;
     let (unable, rules) = coverage::unable(&campaign.scenarios, &watched);
     let mut notes = [prepared.notes.clone(), played.notes.clone(), with_variants.notes].concat();

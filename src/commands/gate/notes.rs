@@ -34,6 +34,20 @@ pub(super) fn notes(arguments: &GateArgs, judgement: &Judgement, thresholds: &Th
     notes
 }
 
+/// The judgement with a reason for each policy that never acted, where others were on duty beside it and runs as such say none.
+pub(super) fn with_reasons(mut judgement: Judgement, cases: &[Case]) -> Judgement {
+    for idle in judgement.idle.iter_mut().filter(|idle| !idle.reason.contains(": ")) {
+        let parts: BTreeSet<String> =
+            cases.iter().filter_map(|case| case.outcome.reached.parts.get(&idle.policy)).flatten().map(ToString::to_string).collect();
+        let parts: Vec<String> = parts.into_iter().collect();
+        idle.reason += &match parts.len() {
+            0 => ": nothing that it answers came to it in any of them".to_owned(),
+            _ => format!(": it came no further than {}", some_of(&parts)),
+        };
+    }
+    judgement
+}
+
 /// How many names of rules a note lists.
 const SHOWN: usize = 5;
 

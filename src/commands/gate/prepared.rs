@@ -74,6 +74,7 @@ impl Prepared {
         let chaos = Chaos::of(arguments, &terms, &contest, &campaign);
         let (plan, narrowed) = (Plan::new(campaign, baseline_rules), !arguments.scenarios.is_empty());
         let (grounds, mut notes) = of_revision(&reference);
+        let grounds = [grounds, of_library(&own, arguments, plan.campaign.scenarios.len()), of_models(&own, &reference)].concat();
         notes.extend(at_stage(arguments.stage.stage(), &left_out));
         let is_idle = terms.changes.is_empty() && arguments.accept_judge_change.is_some();
         notes.extend(
@@ -157,6 +158,27 @@ fn admit(answer: &Answer, rules: &[Arc<Rules>]) -> Result<(), Failure> {
 fn at_stage(stage: Stage, left_out: &[String]) -> Option<String> {
     let told = left_out.join(", ");
     (!told.is_empty()).then(|| format!("at the stage {} only what policies do is judged: {told} is for the stage full", stage.word()))
+}
+
+/// That the library is rehearsed where the project does not say what is.
+fn of_library(own: &Side, arguments: &GateArgs, count: usize) -> Vec<String> {
+    let is_library = own.project().scenarios.is_empty() && arguments.scenarios.is_empty();
+    let told = format!("the project names no scenarios, so the library's {count} are rehearsed: `scenarios:` says which");
+    is_library.then_some(told).into_iter().collect()
+}
+
+/// What a change says otherwise of its own actions: what they do to a simulated system is what it claims that they do.
+fn of_models(own: &Side, reference: &Reference) -> Vec<String> {
+    let Some((revision, judge)) = reference.at_revision() else { return Vec::new() };
+    let theirs = &judge.project().shared.actions;
+    let is_other = |name: &Name| theirs.get(name).is_some_and(|theirs| own.project().shared.actions[name].models != theirs.models);
+    let changed: Vec<&str> = own.project().shared.actions.keys().filter(|name| is_other(name)).map(Name::as_str).collect();
+    let told = format!(
+        "the change says otherwise than {} what {} takes, does or fails at (`models:`), and the candidate is played so",
+        revision.told(),
+        changed.join(", ")
+    );
+    (!changed.is_empty()).then_some(told).into_iter().collect()
 }
 
 /// What the verdict rests on, and what it leaves out, where a revision judges.

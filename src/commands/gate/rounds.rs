@@ -98,11 +98,10 @@ fn cut_short(rounds: &Rounds<'_>, prepared: &Prepared, replayed: &[IncidentResul
     let is_tested = prepared.contest.baseline.is_some() && u64::from(pairs) >= TAIL_PAIRS;
     let cut_short = (!is_tested).then_some(CutShort { pairs, asked });
     let judgement = rounds.judged(prepared, replayed, At { look: Look::Planned, planned: pairs, cut_short });
-    let told =
-        format!(
-            "the time allowed {pairs} of {} a scenario; `--pairs {pairs}` plays the same runs again, and judges them as all that were asked for",
-            counted(u64::from(asked), "pair")
-        );
+    let told = format!(
+        "the time allowed {pairs} of {} a scenario; `--pairs {pairs}` plays the same runs again, and judges them as all that were asked for",
+        counted(u64::from(asked), "pair")
+    );
     rounds.done(judgement, vec![("--pairs", pairs)], vec![told])
 }
 
