@@ -748,7 +748,7 @@ fn commands(page: &Page) -> Vec<CommandView> {
 mod tests {
     use super::*;
     use crate::sample;
-    use crate::verdict::judge;
+    use crate::verdict::{JudgeSettings, judge};
 
     fn rendered(title: &str) -> String {
         let part = firedrill_core::part::Part::Step(0);
@@ -760,7 +760,8 @@ mod tests {
         let arms = Arms { nothing: &nothing, policy: &story, oracle: Some(&oracle), human: None };
         let outcome = crate::outcome::measure(&arms, &crate::outcome::OutcomeSettings::default());
         let (cases, worse) = (sample::cases(), sample::cases());
-        let judgement = judge(&cases, Some(&worse), &sample::incident_results(), &sample::judge_settings());
+        let settings = JudgeSettings { tail: None, ..sample::judge_settings() };
+        let judgement = judge(&cases, Some(&worse), &sample::incident_results(), &settings);
         let example = Example {
             heading: "retry-storm: an example",
             arms,

@@ -126,7 +126,7 @@ fn of_class(class: &ClassVerdict) -> Vec<Known> {
 fn beyond(figure: f64, limit: f64, unit: Unit) -> f64 {
     let least = match unit {
         Unit::Seconds => 60.0,
-        Unit::Ratio => 0.01,
+        Unit::Ratio => 0.1,
         Unit::UserMinutes | Unit::Count | Unit::ReplicaHours | Unit::Minutes | Unit::Factor => 1.0,
     };
     (figure - limit).abs() / limit.abs().max(least)
