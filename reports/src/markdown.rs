@@ -216,7 +216,8 @@ fn of_cost(class: &ClassVerdict, found: &CostVerdict) -> Finding {
     };
     Finding {
         class: class.class.to_string(),
-        weight: (found.verdict, false, used),
+        // Of what broke only how grave it is counts.
+        weight: (found.verdict, found.verdict == Verdict::Broken, used),
         what,
         command: found.worst.as_ref().map(|run| run.command.clone()),
     }

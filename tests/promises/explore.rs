@@ -189,7 +189,7 @@ fn a_budget_counts_variants_and_too_few_of_them_never_pass() {
     };
     let done = gate("--out out --budget 1ms").exits(3);
     done.says("0 of 4 variants were played in the time that there was, too few to pass")
-        .says("the time allowed 0 of 4 variants, 0 a scenario; `--chaos 0` plays the same again")
+        .says("the time allowed 0 of 4 variants, 0 a scenario; `--chaos 0` plays the same ones again")
         .says("more time for the variants would tell");
     gate("--out out --budget 1ms --on-inconclusive warn").exits(3);
     let ample = gate("--out ample --budget 1h").exits(0).says("one-hangs (chaos)").stdout;

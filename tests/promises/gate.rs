@@ -55,15 +55,6 @@ fn a_harmful_candidate_exits_1_and_names_measure_scenario_and_seed() {
         .lines()
         .position(|line| line.starts_with("✗ bad-release: harm max < 1 user-min: found "))
         .expect("the measure is named");
-    // A comparison can be made again from the report, and the baseline stands in its charts.
-    let report = judged(folder.path());
-    let keys = |runs: &Value| {
-        let key = |run: &Value| (run["outcome"]["scenario"].to_string(), run["outcome"]["seed"].to_string());
-        runs.as_array().unwrap().iter().map(key).collect::<Vec<_>>()
-    };
-    assert_eq!(keys(&report["runs"]), keys(&report["baseline_runs"]), "each run has the baseline's beside it");
-    let html = fs::read_to_string(folder.path().join("out/gate.html")).unwrap();
-    assert!(html.contains("--policy-2)\"></span>baseline") && html.contains("harm is user-minutes lost with the policy"), "{html}");
     let lines: Vec<&str> = done.stdout.lines().collect();
     assert!(lines[place + 1].starts_with("  seen in bad-release, seed "), "scenario and seed are named: {}", lines[place + 1]);
     assert!(lines[place + 2].starts_with("  repeat: firedrill run "), "the command is named: {}", lines[place + 2]);
@@ -111,6 +102,17 @@ fn a_candidate_with_the_name_of_a_project_policy_takes_its_place_and_is_compared
     done.says("✗ bad-release: user_minutes_lost against the baseline: mean ");
     let report = judged(folder.path());
     assert_eq!(report["runs"][0]["outcome"]["policies"], serde_json::json!(["undo-release"]), "one of the two plays, not both");
+    // A comparison can be made again from the report, and the baseline stands in its charts.
+    let keys = |runs: &Value| {
+        let key = |run: &Value| (run["outcome"]["scenario"].to_string(), run["outcome"]["seed"].to_string());
+        runs.as_array().unwrap().iter().map(key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&report["runs"]), keys(&report["baseline_runs"]), "each run has the baseline's beside it");
+    let html = fs::read_to_string(folder.path().join("out/gate.html")).unwrap();
+    assert!(
+        html.contains("--policy-2)\"></span>baseline") && html.contains("user_minutes_lost is share of bad requests"),
+        "the chart names it, and the measure is explained"
+    );
     // Itself against itself is no worse; two pairs are too few to exclude a catastrophe, and the gate says how many would do.
     firedrill(folder.path(), &words("gate --candidate policies/undo-release.yaml --out out"))
         .exits(0)

@@ -119,7 +119,7 @@ fn time_that_is_over_ends_a_gate_after_a_whole_round_and_never_passes() {
     let folder = project();
     let done = firedrill(folder.path(), &words("gate --out out --pairs 400 --budget 1ms")).exits(3);
     done.says("1 of 400 pairs a scenario were played in the time that there was, too few to pass")
-        .says("the time allowed 1 of 400 pairs a scenario; `--pairs 1` plays the same again");
+        .says("the time allowed 1 of 400 pairs a scenario; `--pairs 1` plays the same runs again");
     let cut = report(folder.path(), "out");
     assert_eq!((&cut["command"], &cut["judgement"]["verdict"]), (&Value::from("firedrill gate --pairs 1"), &Value::from("inconclusive")));
     assert_eq!(cut["runs"].as_array().unwrap().len(), 2, "each scenario on the same seed");
