@@ -235,9 +235,9 @@ fn a_comparison_shows_who_is_beaten_and_where() {
     let done = firedrill(folder.path(), &words(line)).exits(0);
     let all = done.stdout.split("\n all ").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
     assert_eq!(all.matches('*').count(), 1, "one of two is beaten: {}", done.stdout);
-    assert!(all.find('*') < all.find("candidate"), "the harmful one: {}", done.stdout);
+    assert!(all.find('*') < all.find("restart-o"), "the harmful one: {}", done.stdout);
     let html = fs::read_to_string(folder.path().join("out/compare.html")).unwrap();
-    for shown in ["id=\"fronts\"", "id=\"heat\"", "<title>candidates/harmful.yaml in bad-release: ", "h-bad"] {
+    for shown in ["id=\"fronts\"", "id=\"heat\"", "<title>restart-on-errors in bad-release: ", "h-bad"] {
         assert!(html.contains(shown), "{shown}");
     }
 }
