@@ -313,12 +313,14 @@ pub(crate) fn ticks(ended: f64) -> Vec<f64> {
     (0..=(ended / step) as u32).map(|index| f64::from(index) * step).collect()
 }
 
+/// Round spans for the steps of an axis of time, seconds.
+const TIMES: [f64; 15] = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0, 43_200.0];
+
 /// Round figures from 0 to the first that is no smaller than the largest of what is shown; from 0 to 1 where all of it is 0.
 pub(crate) fn round_steps(largest: f64, unit: Unit) -> Vec<f64> {
     if largest <= 0.0 {
         return vec![0.0, 0.25, 0.5, 0.75, 1.0];
     }
-    const TIMES: [f64; 15] = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0, 43_200.0];
     let enough = |step: &f64| largest / step <= 5.0;
     let step = match unit {
         Unit::Seconds => TIMES.into_iter().find(enough).unwrap_or(86_400.0),
