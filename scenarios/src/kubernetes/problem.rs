@@ -57,3 +57,9 @@ pub fn more_than_most(place: &Place, min: u32, max: u32) -> Problem {
     Problem::at("FD0937", place, format!("at least {min} replicas, and at most {max}"))
         .remedy("Kubernetes refuses this: let `minReplicas` be no more than `maxReplicas`")
 }
+
+/// An autoscaler that says no bound.
+#[must_use]
+pub fn no_most(place: &Place) -> Problem {
+    Problem::at("FD0104", place, "the `spec` of a HorizontalPodAutoscaler has no `maxReplicas`").remedy("add `maxReplicas:`")
+}
