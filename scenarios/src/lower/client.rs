@@ -34,7 +34,7 @@ pub fn lower(reader: &mut Reader, names: &Names, client: &ClientDocument, frame:
         endpoint,
         access,
         rates: match &client.load.trace {
-            Some(trace) => load::trace_rates(&trace.value, frame.horizon),
+            Some(trace) => load::trace_rates(&trace.value),
             None => lower_rates(reader, client, frame.horizon),
         },
         variation: load::variation(&client.load),
