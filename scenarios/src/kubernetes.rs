@@ -237,6 +237,17 @@ mod tests {
     }
 
     #[test]
+    fn an_autoscaler_without_a_bound_is_refused_though_another_key_looks_like_it() {
+        let scaler = "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: a }\n";
+        for spec in ["spec: { scaleTargetRef: { kind: Deployment, name: a }, minReplicas: 5 }\n", "spec: ~\n", ""] {
+            let text = service("default", "a", "") + scaler + spec;
+            let file = ManifestFile { path: "m.yaml".to_owned(), text, named: true };
+            let problems = draft("drafted", &[file]).unwrap_err();
+            assert!(problems.iter().any(|problem| problem.message.contains("has no `maxReplicas`")), "{problems:?}");
+        }
+    }
+
+    #[test]
     fn an_autoscaler_of_what_asks_for_nothing_is_drafted_with_what_it_needs() {
         let scaler = "---\napiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: { name: a }\nspec: { scaleTargetRef: { kind: Deployment, name: a }, minReplicas: 2, maxReplicas: 4, targetCPUUtilizationPercentage: 70 }\n";
         let draft = drafted(&(service("default", "a", "") + scaler));

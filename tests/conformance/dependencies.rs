@@ -213,6 +213,19 @@ fn a_quota_lets_through_its_rate_and_not_more() {
 }
 
 #[test]
+fn a_request_that_a_quota_refused_ends_as_its_last_attempt_did() {
+    let spec = case("quota").with("horizon: 60s", "horizon: 10s").spec();
+    let run = Run::new(Arc::clone(&spec), Seed(1), Options { telemetry: false, ..Options::default() }, Script::new(spec));
+    let (_, spans) = run.traced(1).finish_traced();
+    let refused: Vec<_> = spans.iter().filter(|span| span.parent.is_none() && !span.is_good()).collect();
+    assert!(refused.len() > 100, "{}", refused.len());
+    for root in refused {
+        let last = spans.iter().filter(|span| span.request == root.request && span.parent == Some(0)).max_by_key(|span| span.ended);
+        assert_eq!(last.map(|span| span.code), Some(root.code), "{root:?}");
+    }
+}
+
+#[test]
 fn who_is_told_when_to_ask_again_heeds_it_as_its_kind_does() {
     let play = |case: &Case| {
         let finished = case.play(1);

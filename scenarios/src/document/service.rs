@@ -19,7 +19,7 @@ use crate::document::lock::{self, LockDocument};
 use crate::document::metric::MetricDocument;
 use crate::document::protection::{self, ProtectionDocument};
 use crate::document::queue::{self, AdmissionDocument};
-use crate::document::{autoscaler, items, lifecycle, named, profile, span_or_none, topic};
+use crate::document::{autoscaler, items, lifecycle, named, positive_or_none, profile, topic};
 use crate::notation::{bounded_span, distribution, growth, interval, optional, positive_span, required, unless};
 use crate::problem;
 use autoscaler::AutoscalerDocument;
@@ -669,7 +669,7 @@ fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
     let endpoint = optional(reader, &mut fields, "endpoint", |r, n| r.name(n, "the name of an endpoint"));
     let access = database::read_access(reader, &mut fields);
     let probability = optional(reader, &mut fields, "probability", |r, n| r.ratio(n, "the probability of a call"));
-    let timeout = optional(reader, &mut fields, "timeout", |r, n| span_or_none(r, n, "the timeout"));
+    let timeout = optional(reader, &mut fields, "timeout", |r, n| positive_or_none(r, n, "the timeout"));
     let retries = fields.optional("retries").map(|node| read_retries(reader, node));
     let protection = protection::read(reader, &mut fields);
     let may_fail = optional(reader, &mut fields, "optional", |r, n| r.boolean(n, "whether a call is optional"));
