@@ -1,9 +1,12 @@
 //! Databases, locks, quotas and stale caches: who takes over when, what is lost, and what theory says of each (docs/MODEL.md 1.7).
 
+use std::sync::Arc;
+
 use firedrill_core::journal::Event;
 use firedrill_core::ledger::{RequestOutcome, ServiceTotals};
+use firedrill_core::random::Seed;
 use firedrill_core::time::Span;
-use firedrill_sim::{Automation, Finished, Idle};
+use firedrill_sim::{Automation, Finished, Idle, Options, Run, Script};
 
 use crate::support::{Case, case, told, totals};
 

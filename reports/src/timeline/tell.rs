@@ -748,7 +748,7 @@ mod tests {
         let run = downs.chain(ups).fold(Sample::new(300), |run, (at, event)| run.record(at, event));
         let lines = tell(&run.build()).lines;
         let world: Vec<_> = lines.iter().filter(|line| line.kind == Kind::World).map(|line| line.text.as_str()).collect();
-        assert_eq!(world, ["api: 20 replicas down, ready (killed)"]);
+        assert_eq!(world, ["api: 20 replicas down, ready (killed), until 1m50s"]);
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub(super) fn mean(distribution: &Distribution) -> String {
 pub(super) fn span(span: Span) -> String {
     let nanos = span.as_nanos() as f64;
     match span.as_nanos() {
-        0 | 1_000_000_000.. => span.to_string(),
+        0 | 1_000_000_000..10_000_000_000 => span.to_string(),
+        10_000_000_000.. => Span::from_seconds(libm::round(nanos / 1e9) as u64).to_string(),
         1_000_000.. => format!("{}ms", amount(nanos / 1e6)),
         1_000.. => format!("{}us", amount(nanos / 1e3)),
         _ => format!("{nanos}ns"),
@@ -63,9 +64,9 @@ mod tests {
             [1.0 / 6.0, 70.0, 1234.56, 33.333_333, 0.25, 0.0].map(rated),
             ["0.17/s", "70/s", "1234.56/s", "33.3/s", "0.25/s", "0/s"]
         );
-        assert_eq!([1.0 / 600.0, 1.0 / 86_400.0].map(rated), ["0.1/min", "0.04/h"]);
-        let spans = [8_333_333, 80_000_000, 1_500, 999, 2_500_000_000, 0].map(|nanos| span(Span::from_nanos(nanos)));
-        assert_eq!(spans, ["8.33ms", "80ms", "1.5us", "999ns", "2.5s", "0s"]);
+        assert_eq!([1.0 / 600.0, 1.0 / 86_400.0].map(rated), ["0.1/min", "0.0417/h"]);
+        let spans = [8_333_333, 80_000_000, 1_500, 999, 2_500_000_000, 310_186_000_000, 0].map(|nanos| span(Span::from_nanos(nanos)));
+        assert_eq!(spans, ["8.33ms", "80ms", "1.5us", "999ns", "2.5s", "5m10s", "0s"]);
         assert_eq!([1.0, 0.5, 2.0].map(cores_of), ["1 core", "0.5 cores", "2 cores"]);
         assert_eq!(amount(0.001_234_5), "0.00123");
     }
