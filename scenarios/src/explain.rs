@@ -758,7 +758,7 @@ services:
             ("tier", "; not critical"),
             ("probe", "one every 10s from 9s on, each waited for 4s, none after 2 probes without an answer"),
             ("autoscaler", "down by 1 in 33s, the most cautious of 1m17s"),
-            ("cache", "cache hot: 4000 keys, the k-th most popular asked for in proportion to k^-0.9, room for 300 of them, kept for 50s"),
+            ("cache", "cache hot: 4,000 keys, the k-th most popular asked for in proportion to k^-0.9, room for 300 of them, kept for 50s"),
             ("coalesce", "who misses a key that is being asked for waits for that answer"),
             ("metrics", "shows itself by orders_total"),
             ("request", "a replica asks its machine for 0.25 cores"),

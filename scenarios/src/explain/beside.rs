@@ -36,12 +36,11 @@ pub(super) fn cache_text(cache: &CacheSpec) -> String {
 pub(super) fn replaced_text(service: &ServiceSpec) -> String {
     let (life, rollout) = (&service.life, &service.rollout);
     let mut parts = Vec::new();
-    if life.request_millicores > 0 || life.request_memory.get() > 0 {
-        parts.push(format!(
-            "a replica asks its machine for {} and {}",
-            cores_of(life.request_millicores as f64 / 1e3),
-            life.request_memory
-        ));
+    let cores = (life.request_millicores > 0).then(|| cores_of(life.request_millicores as f64 / 1e3));
+    let memory = (life.request_memory.get() > 0).then(|| life.request_memory.to_string());
+    let asked: Vec<String> = cores.into_iter().chain(memory).collect();
+    if !asked.is_empty() {
+        parts.push(format!("a replica asks its machine for {}", asked.join(" and ")));
     }
     parts.extend(life.scheduling.as_ref().map(|takes| format!("it has a machine after {} on average", mean(takes))));
     parts.extend(life.pull.as_ref().map(|takes| format!("its image is there {} later on average", mean(takes))));
