@@ -261,7 +261,7 @@ fn columns(name: &str, head: &[&str], cells: &[&str]) -> String {
         let sections = cell.split("[below](#").skip(1).filter_map(|rest| rest.split_once(')'));
         let sections: Vec<String> = sections.map(|(section, _)| section.replace('-', " ")).collect();
         let told = tables::without_links(cell);
-        if sections.is_empty() { told } else { format!("{told} (docs/{name}.md, {})", sections.join(", ")) }
+        if sections.is_empty() { told } else { format!("{told} ({name}.md, {})", sections.join(", ")) }
     };
     head.iter().zip(cells).skip(1).map(|(title, cell)| format!("\n  {title}: {}", pointed(cell))).collect()
 }
@@ -345,7 +345,7 @@ mod tests {
         ] {
             assert!(told(name).contains(part), "{}", told(name));
         }
-        assert!(told("human").contains("see below (docs/scenarios.md, the person on call)"), "{}", told("human"));
+        assert!(told("human").contains("see below (scenarios.md, the person on call)"), "{}", told("human"));
         assert_eq!(word("nothing-of-the-kind"), None);
     }
 
