@@ -388,7 +388,8 @@ mod tests {
         let withheld = Event::Withheld { alert: Name::new("Slow"), labels: LabelSet::default(), receiver, group, reason };
         check(waiting().record(130, withheld), &["Slow"], "alert Slow fired and web was not told: inhibited by {alertname=\"Down\"}");
         let (alert, receiver) = (Name::new("Slow"), Some(Name::new("web")));
-        let notification = Notification { alert, status: AlertStatus::Firing, labels: LabelSet::default(), starts_at: Time::ZERO, receiver };
+        let notification =
+            Notification { alert, status: AlertStatus::Firing, labels: LabelSet::default(), starts_at: Time::ZERO, receiver };
         let told = waiting().record(130, Event::Notified { notification });
         check(told, &["Slow"], "alert Slow was told to web, and no policy that listens there matches it");
         let failure = Event::RuleFailed { rule: Name::new("Slow"), message: "no such function".into() };
