@@ -369,7 +369,6 @@ fn service_text(service: &ServiceSpec) -> String {
     if let Some(limit) = service.memory.limit {
         text += &format!("; {} of memory{}, killed at {limit}", service.memory.base, per_request(service));
     }
-    text += if service.critical { "" } else { "; not critical" };
     text += &host_text(service);
     if let Some(database) = &service.database {
         text += &database_text(database);
@@ -404,7 +403,8 @@ fn host_text(service: &ServiceSpec) -> String {
     let threads = service
         .threads
         .map(|threads| format!("; {} threads and {} for each other replica, {} at most", threads.base, threads.per_peer, threads.limit));
-    disk.into_iter().chain(threads).collect()
+    let tier = (!service.critical).then(|| "; not critical".to_owned());
+    tier.into_iter().chain(disk).chain(threads).collect()
 }
 
 /// What makes a service a database; begins with a semicolon.
