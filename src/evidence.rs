@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::action::ActionId;
-use firedrill_core::journal::{Event, Input, LabelSet, Record};
+use firedrill_core::journal::{Event, Input, LabelSet, Record, ReplicaState};
 use firedrill_core::name::Name;
 use firedrill_core::random::{hash64, mix64};
 use firedrill_core::time::{Span, Start, Time};
@@ -167,6 +167,8 @@ fn journal_line(start: Start, seed: u64, record: &Record, known: &mut Correlatio
         return None;
     }
     let severity = match &record.event {
+        // To start up and to be ready is what is hoped for.
+        Event::ReplicaChanged { state: ReplicaState::Starting | ReplicaState::Ready, .. } => "INFO",
         Event::AlertFiring { .. } | Event::RolloutStalled { .. } | Event::BoundReached { .. } => "ERROR",
         Event::ReplicaChanged { .. } | Event::AlertPending { .. } | Event::Refused { .. } | Event::BreakerChanged { .. } => "WARN",
         _ => "INFO",

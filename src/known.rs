@@ -316,6 +316,7 @@ mod tests {
             arm: Name::new("oracle"),
             fingerprint: fingerprint.to_owned(),
             ended_seconds: 0.1 + 0.2,
+            cut_by: None,
             requests: firedrill_reports::outcome::RequestCounts::default(),
             user_minutes_lost: 1.0 / 3.0,
             data_lost: 0,

@@ -236,9 +236,17 @@ pub struct Ledger {
     pub topics: Vec<TopicLedger>,
     /// In order of onset.
     pub faults: Vec<FaultSpan>,
+    /// Faults that had not set in when a bound ended the run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub faults_to_come: u64,
     /// Machines by name, each with its zone; empty where machines are not modelled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub nodes: BTreeMap<Name, Name>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Ledger {

@@ -200,6 +200,7 @@ impl Sample {
             services: SERVICES.iter().map(|entry| self.service(entry)).collect(),
             topics: Vec::new(),
             faults: std::mem::take(&mut self.faults),
+            faults_to_come: 0,
             nodes: BTreeMap::new(),
         };
         Transcript { header: header(), journal, ledger }

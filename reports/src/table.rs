@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-use crate::outcome::{ArmOutcome, Elapsed, Outcome};
+use crate::outcome::{ArmOutcome, Elapsed, Exercise, Outcome};
 use crate::pareto::{self, Costs};
 use crate::statistics::{Quantile, Sample, Summary};
 use crate::verdict::{Case, ClassSummary, ClassVerdict, IncidentResult, IncidentStatus, Judgement, Measure, Unit, Verdict, summarise};
@@ -136,16 +136,68 @@ pub fn arm_columns(outcome: &Outcome) -> Vec<(&'static str, &ArmOutcome)> {
 pub fn person_line(outcome: &Outcome) -> Option<String> {
     let human = outcome.human.as_ref()?;
     let (Some(called), Some(acted)) = (human.called_seconds, human.acted_seconds) else {
-        let why = if human.called_seconds.is_none() { "no alert calls anybody" } else { "the alert is over before the person would act" };
-        return Some(format!("of the person on call: nothing is done, as {why}"));
+        return Some(match (&human.arm.cut_by, human.called_seconds) {
+            (Some(bound), _) => {
+                let at = Unit::Seconds.show(libm::floor(human.arm.ended_seconds));
+                format!("of the person on call: nothing was done until bound {bound} ended the run at {at}")
+            }
+            (None, None) => "of the person on call: nothing is done, as no alert calls anybody".to_owned(),
+            (None, Some(_)) => "of the person on call: nothing is done, as the alert is over before the person would act".to_owned(),
+        });
     };
     let took = Unit::Seconds.show(acted - called);
+    if outcome.policies.is_empty() {
+        return Some(format!("of the person on call: acts {took} after the alert"));
+    }
     let even = match human.break_even_seconds {
+        _ if !both_mitigated(outcome) => "users were not well to stay in both runs, so nobody can say which person is as good".to_owned(),
         Some(0.0) => "the policy is better than anybody who acts after the alert".to_owned(),
         Some(seconds) => format!("the policy is as good as a person who acts {} after the alert", Unit::Seconds.show(seconds)),
         None => "the policy is no better than a person who never acts".to_owned(),
     };
     Some(format!("of the person on call: acts {took} after the alert; {even}"))
+}
+
+/// Whether users were well to stay with the policy and with the person; only then do both have a sum that can be held against the other's.
+fn both_mitigated(outcome: &Outcome) -> bool {
+    let is_mitigated = |arm: &ArmOutcome| arm.time_to_mitigate.is_none_or(|time| !time.censored);
+    is_mitigated(&outcome.policy) && outcome.human.as_ref().is_some_and(|human| is_mitigated(&human.arm))
+}
+
+/// What the runs of the arms are not alike in: where they ended at different times, that the columns cover different times; and what bounds cut. A
+/// line each, without its end.
+#[must_use]
+pub fn span_lines(outcome: &Outcome) -> Vec<String> {
+    let arms = arm_columns(outcome);
+    let mut lines = Vec::new();
+    if ended_apart(&arms) {
+        lines.push("each column is of its arm's whole run; benefit, harm and regret compare such sums".to_owned());
+    }
+    let cut = arms.iter().filter_map(|(name, arm)| Some((name, arm.cut_by.as_ref()?, arm.ended_seconds)));
+    lines.extend(cut.map(|(name, bound, ended)| {
+        let at = Unit::Seconds.show(libm::floor(ended));
+        format!("bound {bound} ended the run of {name} at {at}, before its horizon: nothing is proved (`bounds:`)")
+    }));
+    lines
+}
+
+/// The runs of several policies that a bound cut: a line for each policy that has any.
+#[must_use]
+pub fn cut_lines(policies: &[PolicyRuns]) -> Vec<String> {
+    let line = |runs: &PolicyRuns| {
+        let is_cut = |case: &&Case| matches!(case.outcome.exercise, Exercise::CutShort { .. });
+        let cut: Vec<&Case> = runs.cases.iter().filter(is_cut).collect();
+        let first = cut.first()?;
+        let of = counted(runs.cases.len() as u64, "run");
+        Some(format!("{}: {} of {of} prove nothing: {} ({})", runs.policy, cut.len(), first.outcome.exercise, first.outcome.scenario))
+    };
+    policies.iter().filter_map(line).collect()
+}
+
+/// Whether runs lasted differently, to the second.
+fn ended_apart(arms: &[(&'static str, &ArmOutcome)]) -> bool {
+    let ends = || arms.iter().map(|(_, arm)| libm::floor(arm.ended_seconds));
+    ends().zip(ends().skip(1)).any(|(one, other)| one != other)
 }
 
 /// Who worked against whom in a run, and who waited for whom: a line each, fights first. Empty if nobody did.
@@ -209,26 +261,23 @@ pub(crate) fn deed_rows(outcome: &Outcome) -> Vec<[String; 6]> {
 #[must_use]
 pub fn against_people(policies: &[PolicyRuns]) -> Vec<String> {
     let line = |runs: &PolicyRuns| {
-        let humans = runs.cases.iter().filter_map(|case| Some((case.outcome.human.as_ref()?, case.outcome.benefit_over_human?)));
-        let acted: Vec<_> = humans.filter(|(human, _)| human.acted_seconds.is_some()).collect();
-        if acted.is_empty() {
-            return None;
-        }
-        let better = acted.iter().filter(|(_, benefit)| *benefit > 0.0).count();
+        let acted = |case: &&Case| case.outcome.human.as_ref().is_some_and(|human| human.acted_seconds.is_some());
+        let acted: Vec<&Outcome> = runs.cases.iter().filter(acted).map(|case| &case.outcome).collect();
+        let better = acted.iter().filter(|outcome| outcome.benefit_over_human.is_some_and(|benefit| benefit > 0.0)).count();
+        let told = acted.iter().filter(|outcome| both_mitigated(outcome)).filter_map(|outcome| outcome.human.as_ref());
         // Where no person is slow enough, the break-even lies beyond every other.
-        let mut even: Vec<f64> = acted.iter().map(|(human, _)| human.break_even_seconds.unwrap_or(f64::INFINITY)).collect();
+        let mut even: Vec<f64> = told.map(|human| human.break_even_seconds.unwrap_or(f64::INFINITY)).collect();
         even.sort_by(f64::total_cmp);
-        let median = even[(even.len() - 1) / 2];
-        let as_good = match median {
-            _ if median == 0.0 => "no person who acts after the alert is as good".to_owned(),
-            _ if median.is_infinite() => "as good as a person who never acts".to_owned(),
-            _ => format!("as good as a person who acts {} after the alert", Unit::Seconds.show(median)),
+        let middle = even.len().saturating_sub(1) / 2;
+        let as_good = match even.get(middle) {
+            None if acted.is_empty() => return None,
+            None => "; users were not well to stay in any pair of runs, so nobody can say which person is as good".to_owned(),
+            Some(&median) if median == 0.0 => "; in the median run no person who acts after the alert is as good".to_owned(),
+            Some(median) if median.is_infinite() => "; in the median run as good as a person who never acts".to_owned(),
+            Some(&median) => format!("; in the median run as good as a person who acts {} after the alert", Unit::Seconds.show(median)),
         };
-        Some(format!(
-            "{}: better than the person on call in {better} of {}; in the median run {as_good}",
-            runs.policy,
-            counted(acted.len() as u64, "run")
-        ))
+        let runs_with = counted(acted.len() as u64, "run");
+        Some(format!("{}: better than the person on call in {better} of {runs_with}{as_good}", runs.policy))
     };
     policies.iter().filter_map(line).collect()
 }
@@ -240,6 +289,9 @@ pub fn arm_rows(outcome: &Outcome) -> Vec<(&'static str, Vec<String>)> {
     let row = |name, cell: fn(&ArmOutcome) -> String| (name, arms.iter().map(|arm| cell(arm)).collect());
     // Most systems have no data that could be lost.
     let lost = arms.iter().any(|arm| arm.data_lost > 0).then(|| row("data lost", |arm| records(arm.data_lost)));
+    // Most arms are of one length, which the horizon says.
+    let lasted =
+        ended_apart(&arm_columns(outcome)).then(|| row("the run lasted", |arm| Unit::Seconds.show(libm::floor(arm.ended_seconds))));
     let rows = vec![
         row("time to detect", |arm| elapsed(arm.time_to_detect)),
         row("time to mitigate", |arm| elapsed(arm.time_to_mitigate)),
@@ -252,7 +304,7 @@ pub fn arm_rows(outcome: &Outcome) -> Vec<(&'static str, Vec<String>)> {
         row("shed", |arm| crate::verdict::significant(arm.requests.shed as f64)),
         row("open", |arm| crate::verdict::significant(arm.requests.open as f64)),
     ];
-    rows.into_iter().chain(lost).collect()
+    rows.into_iter().chain(lost).chain(lasted).collect()
 }
 
 /// Writes and messages together.
@@ -415,6 +467,8 @@ fn align_right(table: &mut Table, from: usize) {
 
 #[cfg(test)]
 mod tests {
+    use firedrill_core::name::Name;
+
     use super::*;
     use crate::sample;
     use crate::verdict::{JudgeSettings, judge};
@@ -441,6 +495,25 @@ mod tests {
     #[test]
     fn arms_stand_side_by_side() {
         insta::assert_snapshot!(arms(&sample::storm_outcome(), Some(80)));
+    }
+
+    #[test]
+    fn arms_of_different_length_say_so_and_a_cut_run_is_told() {
+        let mut outcome = sample::storm_outcome();
+        assert!(span_lines(&outcome).is_empty() && !arms(&outcome, None).contains("the run lasted"));
+        outcome.nothing.ended_seconds += 600.0;
+        assert!(arms(&outcome, None).contains("the run lasted"), "{}", arms(&outcome, None));
+        assert_eq!(span_lines(&outcome).len(), 1);
+        outcome.policy.cut_by = Some(Name::new("events"));
+        let told = span_lines(&outcome);
+        assert!(told[1].starts_with("bound events ended the run of policy at "), "{told:?}");
+        let (arm, bound) = (Name::new("policy"), Name::new("events"));
+        outcome.exercise = Exercise::CutShort { arm, bound, at_seconds: 245, before_any_fault: true };
+        let cases = [Case { class: Name::new("storm"), outcome: sample::storm_outcome() }, Case { class: Name::new("storm"), outcome }];
+        let lines = cut_lines(&[PolicyRuns { policy: "sample", cases: &cases }]);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with("sample: 1 of 2 runs prove nothing: bound events ended the run of policy at 4m5s"), "{lines:?}");
+        assert!(cut_lines(&[PolicyRuns { policy: "sample", cases: &cases[..1] }]).is_empty());
     }
 
     #[test]

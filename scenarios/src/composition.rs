@@ -25,8 +25,9 @@ pub type Imports<'a> = dyn Fn(&str, &str) -> Result<Imported, String> + 'a;
 /// So many files import each other in a row at most; more can only be a circle that has many names.
 const DEEPEST: usize = 16;
 /// The keys of a file that is imported: a system is taken, and not what happens to it.
-const SYSTEM: [&str; 13] = [
+const SYSTEM: [&str; 14] = [
     "actions",
+    "alertmanager",
     "bounds",
     "clients",
     "human",

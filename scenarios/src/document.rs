@@ -301,6 +301,11 @@ pub(crate) fn items<T>(reader: &mut Reader, node: &Node, what: &str, mut read: i
     nodes.iter().filter_map(|node| read(reader, node)).collect()
 }
 
+/// As [`span_or_none`], for a duration that must be above zero: who waits for no time at all has no answer ever.
+pub(crate) fn positive_or_none(reader: &mut Reader, node: &Node, what: &str) -> Option<Option<Span>> {
+    crate::notation::unless(reader, node, "none", |r, n| positive_span(r, n, what))
+}
+
 /// As [`bounded_span`], for a duration that may also be the word `none`.
 pub(crate) fn span_or_none(reader: &mut Reader, node: &Node, what: &str) -> Option<Option<Span>> {
     crate::notation::unless(reader, node, "none", |r, n| bounded_span(r, n, what))

@@ -1,6 +1,8 @@
 //! Scenarios and defaults in prose, for people who do not read YAML.
 
 mod admission;
+mod figures;
+mod beside;
 
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ use firedrill_sim::spec::{
 
 use crate::defaults;
 use crate::scenario::Scenario;
+use figures::{amount, cores_of, mean, rate};
 
 /// A scenario: what exists, what breaks, what the oracle does. Ends with a newline.
 #[must_use]
@@ -37,6 +40,7 @@ pub fn scenario(scenario: &Scenario) -> String {
     spec.clients.iter().for_each(|client| line(&mut text, &format!("  {}", client_text(client))));
     spec.services.iter().for_each(|service| line(&mut text, &service_text(service)));
     spec.topics.iter().for_each(|topic| line(&mut text, &format!("  {}", topic_text(topic))));
+    spec.nodes.iter().for_each(|pool| line(&mut text, &format!("  {}", beside::node_text(pool))));
     if let Some(history) = &scenario.history {
         line(&mut text, &format!("\nwhat monitoring remembers\n  {}", history_text(history, spec)));
     }
@@ -66,6 +70,17 @@ pub fn scenario(scenario: &Scenario) -> String {
     spec.cures.iter().for_each(|cure| line(&mut text, &format!("  {}", cure_text(cure))));
     line(&mut text, "\nwho is on call");
     line(&mut text, &format!("  {}", scenario.human.as_ref().map_or_else(|| "nobody".to_owned(), |person| person_text(person, spec))));
+    if !scenario.approvers.is_empty() {
+        line(&mut text, "\nwho may be asked whether an action is allowed");
+        scenario.approvers.iter().for_each(|approver| line(&mut text, &format!("  {}", beside::approver_text(approver))));
+    }
+    line(&mut text, "\nhow it is run");
+    beside::frame_lines(spec).iter().for_each(|told| line(&mut text, &format!("  {told}")));
+    let varied = scenario.chaos.as_deref().map(beside::chaos_lines).unwrap_or_default();
+    if !varied.is_empty() {
+        line(&mut text, "\nwhat may differ in its variants");
+        varied.iter().for_each(|told| line(&mut text, &format!("  {told}")));
+    }
     text
 }
 
@@ -79,7 +94,7 @@ fn person_text(person: &PersonSpec, spec: &WorldSpec) -> String {
         ("has done it after", &person.act),
         ("knows whether it has helped after", &person.verify),
     ];
-    let rounded = |takes: &Distribution| Span::from_seconds((mean(takes).as_millis() + 500) / 1000);
+    let rounded = |takes: &Distribution| Span::from_seconds(libm::round(takes.mean()) as u64);
     let told: Vec<String> = steps.iter().map(|(what, takes)| format!("{what} {}", rounded(takes))).collect();
     let does = if spec.cures.is_empty() { "there is nothing that they could do" } else { "then does what the oracle does" };
     let (errs, silent, next) = (person.wrong_action, person.no_answer, person.escalate_after);
@@ -121,9 +136,9 @@ fn history_text(history: &HistorySpec, spec: &Arc<WorldSpec>) -> String {
         let (hour, rate) = busiest(load)?;
         let is_even = load.hours.iter().all(|own| *own == rate);
         Some(if is_even {
-            format!("{} {rate} at all hours", client.name)
+            format!("{} {} at all hours", client.name, figures::rate(rate))
         } else {
-            format!("{} up to {rate}, at {hour} o'clock", client.name)
+            format!("{} up to {}, at {hour} o'clock", client.name, figures::rate(rate))
         })
     });
     format!("{text}\n  {}", loads.collect::<Vec<_>>().join("\n  "))
@@ -151,16 +166,19 @@ fn client_text(client: &ClientSpec) -> String {
 
 /// Who asks, and how often.
 fn load_text(client: &ClientSpec) -> String {
+    let counted_before = client.variation.counted;
     let rate = match client.rates.as_slice() {
-        [(_, rate)] => rate.to_string(),
+        [(_, only)] => rate(*only),
         several if several.len() > 12 => format!("{} rates in turn", several.len()),
-        several => several.iter().map(|(from, rate)| format!("{rate} from {} on", at(*from))).collect::<Vec<_>>().join(", "),
+        several => several.iter().map(|(from, own)| format!("{} from {} on", rate(*own), at(*from))).collect::<Vec<_>>().join(", "),
     };
+    let rate = if counted_before { format!("{rate}, exactly as many as were counted") } else { rate };
     let mut text = match &client.population {
         Population::Closed { users, think } => {
             format!("by {} who think for {} after each answer", counted(u64::from(*users), "user"), mean(think))
         }
         Population::Sessions { requests, think } => {
+            let requests = amount(*requests);
             format!("in sessions of {requests} requests with {} in between, which begin at {rate}", mean(think))
         }
         Population::Open => format!("at {rate}"),
@@ -250,7 +268,15 @@ fn protection_text(protection: &ProtectionSpec) -> String {
             Window::Count(calls) => counted(u64::from(calls), "call"),
             Window::Seconds(seconds) => Span::from_seconds(u64::from(seconds)).to_string(),
         };
-        text += &format!("; a breaker opens for {} at {}% failures in {window}", breaker.open_for, breaker.failure_percent);
+        text += &format!(
+            "; a breaker opens for {} at {}% failures in {window}, once it has seen {}",
+            breaker.open_for,
+            amount(breaker.failure_percent),
+            counted(u64::from(breaker.least_calls), "call")
+        );
+        if breaker.slow_percent < 100.0 {
+            text += &format!(", or at {}% slower than {}", amount(breaker.slow_percent), breaker.slow_after);
+        }
     }
     if let Some(most) = protection.most_requests {
         text += &format!("; at most {most} under way");
@@ -284,7 +310,12 @@ fn queue_text(service: &ServiceSpec) -> String {
     };
     match service.backlog {
         None => queue,
-        Some(backlog) => format!("{queue}, and a backlog of {} connections", backlog.length),
+        Some(backlog) => format!(
+            "{queue}, and a backlog of {} connections (asked again after {}, then twice as long, {})",
+            backlog.length,
+            backlog.retry_after,
+            times(backlog.retries)
+        ),
     }
 }
 
@@ -299,12 +330,12 @@ fn service_text(service: &ServiceSpec) -> String {
     let queue = queue_text(service);
     let mut text = format!("  {}: {replicas}{zones}, {each}with {workers} and {queue}", service.name);
     if let Some(cores) = service.cores {
-        text += &format!(" on {cores} cores");
+        text += &format!(" on {}", cores_of(cores));
     }
     if let Some(cpu) = service.cpu.as_deref() {
         text += &cpu.period.map_or_else(String::new, |period| format!(", as a quota in each {period}"));
         text += if cpu.gc.is_some() { "; it stands still to collect garbage" } else { "" };
-        text += &if cpu.background > 0.0 { format!("; it needs {} cores for itself", cpu.background) } else { String::new() };
+        text += &if cpu.background > 0.0 { format!("; it needs {} for itself", cores_of(cpu.background)) } else { String::new() };
     }
     text += &match service.life.disruption {
         None => String::new(),
@@ -336,7 +367,7 @@ fn service_text(service: &ServiceSpec) -> String {
         text += &format!(" and is {} as slow at first, warm after about {}", warm_up.factor, warm_up.tau);
     }
     if let Some(limit) = service.memory.limit {
-        text += &format!("; {} of memory, killed at {limit}", service.memory.base);
+        text += &format!("; {} of memory{}, killed at {limit}", service.memory.base, per_request(service));
     }
     text += &host_text(service);
     if let Some(database) = &service.database {
@@ -346,6 +377,9 @@ fn service_text(service: &ServiceSpec) -> String {
     for endpoint in &service.endpoints {
         text += &format!("\n    {}", endpoint_text(endpoint));
     }
+    let caches = service.caches.iter().map(beside::cache_text);
+    let beside = caches.chain(beside::shown_text(&service.profiles, &service.metrics)).chain([beside::replaced_text(service)]);
+    text.extend(beside.map(|told| format!("\n    {told}")));
     if let Some(consumes) = &service.consumes {
         text += &consumes_text(consumes);
     }
@@ -358,13 +392,19 @@ fn service_text(service: &ServiceSpec) -> String {
     text
 }
 
+fn per_request(service: &ServiceSpec) -> String {
+    let each = service.memory.per_request;
+    if each.get() == 0 { String::new() } else { format!(" and {each} for each request") }
+}
+
 /// What the machine of a replica bounds beside its cores and memory.
 fn host_text(service: &ServiceSpec) -> String {
     let disk = service.disk.map(|disk| format!("; a volume of {}, of which {} are used", disk.size, disk.used));
     let threads = service
         .threads
         .map(|threads| format!("; {} threads and {} for each other replica, {} at most", threads.base, threads.per_peer, threads.limit));
-    disk.into_iter().chain(threads).collect()
+    let tier = (!service.critical).then(|| "; not critical".to_owned());
+    tier.into_iter().chain(disk).chain(threads).collect()
 }
 
 /// What makes a service a database; begins with a semicolon.
@@ -375,7 +415,10 @@ fn database_text(database: &DatabaseSpec) -> String {
     };
     let mut text = format!("; {engine} with {} each", counted(u64::from(database.max_connections), "connection"));
     if database.reads_from_standbys {
-        text += &format!(", standbys answer reads and are {} behind", database.lag);
+        text += &format!(", standbys answer reads and are {} behind, out of date from {} on", database.lag, database.stale_after);
+    }
+    if database.apply > Span::ZERO {
+        text += &format!(", a standby applies a write in {}", database.apply);
     }
     let FailoverSpec { is_automatic, detect, promote, reconnect } = &database.failover;
     if *is_automatic {
@@ -398,9 +441,11 @@ fn life_text(service: &ServiceSpec) -> String {
     let life = &service.life;
     if let Some(readiness) = &life.readiness {
         text += &format!("; takes requests after {}", probe_text(readiness, readiness.successes, "answered"));
+        text += &format!(", none after {} without an answer", counted(u64::from(readiness.failures), "probe"));
     }
     if let Some(startup) = &life.startup {
         text += &format!("; has started after {}", probe_text(startup, startup.successes, "answered"));
+        text += &format!(", restarted after {} without", startup.failures);
     }
     if let Some(liveness) = &service.liveness {
         text += &format!("; restarted after {}", probe_text(liveness, liveness.failures, "without an answer"));
@@ -411,6 +456,7 @@ fn life_text(service: &ServiceSpec) -> String {
     if let Some(autoscaler) = &service.autoscaler {
         let aims: Vec<String> = autoscaler.metrics.iter().map(aim_text).collect();
         text += &format!("; an autoscaler keeps {} to {} of it, at {}", autoscaler.min, autoscaler.max, aims.join(" and "));
+        text += &beside::autoscaler_text(autoscaler);
     }
     text
 }
@@ -421,14 +467,16 @@ fn probe_text(probe: &ProbeSpec, count: u32, which: &str) -> String {
         ProbePath::Traffic(_) => ", among the requests".to_owned(),
         ProbePath::Endpoint(endpoint) => format!(", requests of {endpoint}"),
     };
-    format!("{} {which}, one every {}{among}", counted(u64::from(count), "probe"), probe.period)
+    let delay = if probe.initial_delay > Span::ZERO { format!(" from {} on", probe.initial_delay) } else { String::new() };
+    let (probes, period, timeout) = (counted(u64::from(count), "probe"), probe.period, probe.timeout);
+    format!("{probes} {which}, one every {period}{delay}, each waited for {timeout}{among}")
 }
 
 fn aim_text(target: &MetricTarget) -> String {
     match target {
         MetricTarget::Cpu { percent, .. } => format!("{percent}% of the CPU that it asks for"),
         MetricTarget::Memory { percent, .. } => format!("{percent}% of the memory that it asks for"),
-        MetricTarget::Requests { per_replica_milli } => format!("{} requests/s each", *per_replica_milli as f64 / 1e3),
+        MetricTarget::Requests { per_replica_milli } => format!("{} requests/s each", amount(*per_replica_milli as f64 / 1e3)),
     }
 }
 
@@ -587,10 +635,6 @@ fn flag_text(flag: &FlagSpec) -> String {
     format!("with the flag {}: {}; {comes}", flag.name, changes.join(", "))
 }
 
-fn mean(distribution: &Distribution) -> Span {
-    Span::from_seconds_f64(distribution.mean())
-}
-
 fn fault_text(fault: &FaultSpec) -> String {
     format!("{}: {} ({})", when(fault.at, fault.lasting), happening(&fault.kind), fault.name)
 }
@@ -622,7 +666,7 @@ fn happening(kind: &FaultKind) -> String {
         FaultKind::ZoneLoss { .. } => format!("{target} is lost with all that runs in it"),
         FaultKind::CacheFlush { cache, share, .. } => format!("{cache} of {target} loses {share} of its keys"),
         FaultKind::LockHold { lock, .. } => format!("somebody takes the lock {lock} of {target} and keeps it"),
-        FaultKind::Quota { rate, .. } => format!("the quota of {target} is {rate}"),
+        FaultKind::Quota { rate: allowed, .. } => format!("the quota of {target} is {}", rate(*allowed)),
         FaultKind::PrimaryCrash { .. } => format!("the primary of {target} dies"),
         FaultKind::ReplicaLag { lag, .. } => format!("standbys of {target} are {lag} behind"),
         FaultKind::Poison { topic, kills: true, .. } => format!("a message in {topic} kills whichever process of {target} works on it"),
@@ -671,6 +715,67 @@ mod tests {
             "purge_queue on service/api",
         ] {
             assert!(told.contains(part), "{told}");
+        }
+    }
+
+    #[test]
+    fn all_that_a_file_says_is_told() {
+        let text = "\
+schema: scenario/1
+scenario: whole
+scrape: 20s
+metrics: [cadvisor]
+actions: { delay: 3s, failure: 7% }
+bounds: { events: 123456789 }
+chaos: { variants: 3, magnitude: [x0.5, x2] }
+human: { approvers: [{ role: sre, count: 4 }] }
+nodes: { big: { count: 4, cores: 16, memory: 64GiB } }
+clients: { users: { calls: api, rate: 10/m, breaker: { minimum_calls: 17 } } }
+services:
+  api:
+    tier: standard
+    cores: 1
+    cpu_request: 0.25
+    grace: 41s
+    scheduling: 2s
+    pull: 6s
+    rollout: { max_surge: 31% }
+    backlog: { length: 64, retries: 5 }
+    metrics: { orders_total: { counter: requests } }
+    readiness: { failures: 2, timeout: 4s, initial_delay: 9s }
+    autoscaler: { max: 9, cpu: 61%, scale_down: { window: 77s, policies: [{ replicas: 1, every: 33s }] } }
+    caches: { hot: { keys: 4000, capacity: 300, ttl: 50s, zipf: 0.9, coalesce: true } }
+    work: [cache: { name: hot, miss: db }]
+  db: { replicas: 3, database: { engine: postgres, apply: 3ms, stale_after: 7s, reads: standbys }, work: [cpu: 1ms] }
+";
+        let told = scenario(&read_scenario("whole.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}")));
+        let parts = [
+            ("nodes", "big: 4 machines in zone a, each with 16 cores and 64GiB for replicas"),
+            ("rate", "at 0.17/s"),
+            ("breaker", "once it has seen 17 calls"),
+            ("cores", "on 1 core;"),
+            ("backlog", "a backlog of 64 connections (asked again after 1s, then twice as long, 5 times)"),
+            ("tier", "; not critical"),
+            ("probe", "one every 10s from 9s on, each waited for 4s, none after 2 probes without an answer"),
+            ("autoscaler", "down by 1 in 33s, the most cautious of 1m17s"),
+            ("cache", "cache hot: 4,000 keys, the k-th most popular asked for in proportion to k^-0.9, room for 300 of them, kept for 50s"),
+            ("coalesce", "who misses a key that is being asked for waits for that answer"),
+            ("metrics", "shows itself by orders_total"),
+            ("request", "a replica asks its machine for 0.25 cores"),
+            ("scheduling", "it has a machine after 2s on average; its image is there 6s later on average"),
+            ("rollout", "with up to 31% more"),
+            ("grace", "who is removed has 41s to end"),
+            ("database", "a standby applies a write in 3ms"),
+            ("stale", "out of date from 7s on"),
+            ("scrape", "every target is scraped every 20s"),
+            ("profiles", "the cluster shows itself as cadvisor"),
+            ("actions", "an action takes effect 3s after it is ordered on average, and 7% of them fail"),
+            ("bounds", "a run ends early at 123456789 events"),
+            ("approvers", "sre: 4 people"),
+            ("chaos", "3 variants in a gate\n  sizes x0.5 to x2"),
+        ];
+        for (what, part) in parts {
+            assert!(told.contains(part), "{what}: {part}\n{told}");
         }
     }
 

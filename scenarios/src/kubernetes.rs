@@ -66,10 +66,16 @@ pub fn draft(name: &str, files: &[ManifestFile]) -> Result<Draft, Vec<Problem>> 
     }
     let page = page::page(name, &paths, &cluster, &topology);
     // What a scenario refuses of a sound cluster, such as a thousand services and more, is told in its words.
-    read_scenario("the draft", &page.text)?;
+    let first = files.first().map_or("", |file| &file.path);
+    let refused = |problems: Vec<Problem>| problems.iter().map(|problem| problem::refused(first, problem)).collect::<Vec<_>>();
+    read_scenario("the draft", &page.text).map_err(refused)?;
     let mut left_out: Vec<String> = cluster.others.iter().map(|(kind, names)| kind_left_out(kind, names)).collect();
     left_out.extend(topology.left_out.iter().cloned());
     left_out.extend(page.left_out);
+    if cluster.nodes > 0 {
+        let nodes = counted(u64::from(cluster.nodes), "Node");
+        left_out.push(format!("what {nodes} can hold, so that there is room for everything; `nodes:` of a scenario bounds it"));
+    }
     if !cluster.strangers.is_empty() {
         let names: Vec<&str> = cluster.strangers.iter().map(String::as_str).collect();
         left_out.push(format!("{} of folders with what is no manifest: {}", counted(names.len() as u64, "file"), few(&names)));
@@ -223,6 +229,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_open_to_the_outside_has_users_and_what_leads_nowhere_is_told() {
+        let open = service("default", "web", "").replace("spec: { selector", "spec: { type: LoadBalancer, selector");
+        let asker = service("default", "batch", "{ name: WEB_URL, value: 'http://web/' }");
+        let asker = asker.split("---\napiVersion: v1\n").next().unwrap().to_owned();
+        let draft = drafted(&(open.clone() + &asker));
+        has(&draft.yaml, &["  users: { calls: web,", "  batch: { calls: web,"]);
+        // The same without anything behind it, or scaled to 0.
+        let alone = open.replace("template:\n", "replicas: 0\n  template:\n");
+        let draft = drafted(&(alone + &service("default", "api", "")));
+        has(&draft.yaml, &["  users: { calls: web,", "a Service is asked whose Deployment `web` is scaled to 0 in the files"]);
+        let ingress = "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: { name: i }\nspec: { defaultBackend: { service: { name: gone } } }\n";
+        let told = drafted(&(service("default", "api", "") + ingress)).left_out;
+        assert!(told.iter().any(|told| told.ends_with("no Service `gone` of the namespace `default` is in the files")), "{told:?}");
+    }
+
+    #[test]
+    fn what_comes_before_containers_and_what_nodes_hold_is_told() {
+        let text = service("default", "a", "").replace("spec: { containers", "spec: { initContainers: [{ name: migrate }], containers");
+        let node = "---\napiVersion: v1\nkind: Node\nmetadata: { name: n }\nstatus: { allocatable: { cpu: 4 } }\n";
+        let told = drafted(&(text + node)).left_out;
+        assert!(told.iter().any(|told| told == "`a`: what runs before its containers, and how long that takes: migrate"), "{told:?}");
+        assert!(told.iter().any(|told| told.starts_with("what 1 Node can hold")), "{told:?}");
+    }
+
+    #[test]
+    fn a_scenario_that_refuses_a_draft_is_told_of_the_files() {
+        let many: String = (0..1001).map(|number| service("default", &format!("s{number}"), "")).collect();
+        let file = ManifestFile { path: "m.yaml".to_owned(), text: many, named: true };
+        let problems = draft("drafted", &[file]).unwrap_err();
+        assert!(problems.iter().all(|problem| problem.place.is_none() && problem.path == "m.yaml"), "{problems:?}");
+        assert!(problems[0].message.starts_with("what these files say makes no scenario: the number of services is 1001"), "{problems:?}");
+    }
+
+    #[test]
     fn what_people_write_into_values_ends_no_line_of_the_draft() {
         let hostile = r#"{ name: "B_URL\nfaults: [x] #", value: "http://b:80" }, { name: "X", value: "b:80\n- call: nobody" }"#;
         let draft = drafted(&(service("default", "a", hostile) + &service("default", "b", "")));
@@ -234,6 +274,17 @@ mod tests {
     fn a_service_with_little_cpu_is_asked_little() {
         let small = service("default", "a", "").replace("memory: 64Mi", "cpu: 10m");
         has(&drafted(&small).yaml, &["rate: 20/m", "keeps two thirds of its CPU", "cores: 0.01\n"]);
+    }
+
+    #[test]
+    fn an_autoscaler_without_a_bound_is_refused_though_another_key_looks_like_it() {
+        let scaler = "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: a }\n";
+        for spec in ["spec: { scaleTargetRef: { kind: Deployment, name: a }, minReplicas: 5 }\n", "spec: ~\n", ""] {
+            let text = service("default", "a", "") + scaler + spec;
+            let file = ManifestFile { path: "m.yaml".to_owned(), text, named: true };
+            let problems = draft("drafted", &[file]).unwrap_err();
+            assert!(problems.iter().any(|problem| problem.message.contains("has no `maxReplicas`")), "{problems:?}");
+        }
     }
 
     #[test]

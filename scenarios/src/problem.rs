@@ -247,6 +247,13 @@ pub fn too_many_requests(place: &Place, expected: f64) -> Problem {
     .remedy("lower the rates, shorten the horizon, or call fewer services")
 }
 
+/// A bound that every run would reach before its end, so that none could be judged.
+#[must_use]
+pub fn beyond_bound(place: &Place, expected: f64, bound: u64) -> Problem {
+    Problem::at("FD0223", place, format!("about {expected:.0} requests are to be expected, and every run ends at {bound} events"))
+        .remedy("raise the bound, lower the rates, or shorten the horizon: a run that a bound cuts proves nothing")
+}
+
 /// A version and what is done with it contradict each other.
 #[must_use]
 pub fn version(place: &Place, fault: impl Into<String>, remedy: impl Into<String>) -> Problem {

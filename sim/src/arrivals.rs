@@ -1,4 +1,5 @@
-//! When requests arrive: a Poisson process whose rate changes in steps, made of everything that changes a client's rate.
+//! When requests arrive: a Poisson process whose rate changes in steps, made of everything that changes a client's rate; of a trace as many requests
+//! as were counted, at moments of luck.
 
 use firedrill_core::distribution::Distribution;
 use firedrill_core::logarithm::exponentials;
@@ -20,6 +21,8 @@ pub(crate) struct Arrivals {
     step: usize,
     /// Expected arrivals since the start of the current step.
     units: f64,
+    /// What is still to come of the current step where requests were counted.
+    counted: Option<Counted>,
     /// Gap `i` is word `i mod 8` of block `i div 8`.
     luck: Sequence,
     /// The block that `gaps` are of.
@@ -32,7 +35,8 @@ impl Arrivals {
     pub(crate) fn new(spec: &ClientSpec, world: &WorldSpec, seed: Seed, key: u64) -> Self {
         let steps = rate_steps(spec, world, Stream::new(seed, Purpose::Session, key));
         let luck = Sequence::new(Stream::new(seed, Purpose::Arrival, key));
-        let mut arrivals = Self { steps, step: 0, units: 0.0, luck, block: 0, gaps: [0.0; Block::WORDS] };
+        let counted = spec.variation.counted.then(|| Counted::until(world.horizon));
+        let mut arrivals = Self { steps, step: 0, units: 0.0, counted, luck, block: 0, gaps: [0.0; Block::WORDS] };
         arrivals.look_ahead(0);
         arrivals
     }
@@ -50,7 +54,11 @@ impl Arrivals {
         if ordinal / words != self.block {
             self.look_ahead(ordinal / words);
         }
-        let mut units = self.units + self.gaps[(ordinal % words) as usize];
+        let gap = self.gaps[(ordinal % words) as usize];
+        if let Some(counted) = &mut self.counted {
+            return counted.next(&self.steps, gap);
+        }
+        let mut units = self.units + gap;
         loop {
             let (start, rate) = self.steps[self.step];
             let after = Span::from_seconds_f64(units / rate);
@@ -67,6 +75,47 @@ impl Arrivals {
             units = (units - capacity).max(0.0);
             self.step += 1;
         }
+    }
+}
+
+/// Requests as they were counted: in each step as many as its rate comes to, each at any of its moments alike. What is no whole number is carried on to
+/// the steps after it.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    /// The step that comes next.
+    step: usize,
+    /// The last arrival, or the start of the step.
+    at: Time,
+    /// The end of the step.
+    end: Time,
+    /// Arrivals that its count still holds.
+    left: f64,
+    /// What all steps so far came to.
+    expected: f64,
+    /// No step is longer than the run.
+    horizon: Time,
+}
+
+impl Counted {
+    const fn until(horizon: Span) -> Self {
+        Self { step: 0, at: Time::ZERO, end: Time::ZERO, left: 0.0, expected: 0.0, horizon: Time::from_nanos(horizon.as_nanos()) }
+    }
+
+    /// The next arrival, with the help of a gap at unit rate. The earliest of n moments, uniform over a time L, is at `L (1 - U^(1/n))`, and the
+    /// gap is `-ln U` (Devroye 1986, "Non-uniform random variate generation", V.2).
+    fn next(&mut self, steps: &Steps, gap: f64) -> Option<Time> {
+        while self.left < 0.5 {
+            let (start, rate) = *steps.get(self.step)?;
+            self.step += 1;
+            let end = steps.get(self.step).map_or(self.horizon, |(next, _)| *next).max(start);
+            let before = libm::round(self.expected);
+            self.expected += rate * end.since(start).as_seconds();
+            (self.at, self.end, self.left) = (start, end, libm::round(self.expected) - before);
+        }
+        let share = -libm::expm1(-gap / self.left);
+        self.at += Span::from_seconds_f64(self.end.since(self.at).as_seconds() * share);
+        self.left -= 1.0;
+        Some(self.at.min(self.end))
     }
 }
 
@@ -121,18 +170,13 @@ fn product(all: &[Steps]) -> Steps {
     times.into_iter().map(|at| (at, value_at(at))).collect()
 }
 
-/// `1 + a cos`, whose greatest value over its least is the ratio.
+/// The course of the day, minute by minute.
 fn daily_steps(daily: DailySpec, world: &WorldSpec) -> Steps {
-    let ratio = daily.ratio.get();
-    let amplitude = (ratio - 1.0) / (ratio + 1.0);
-    let day = 86_400.0;
     let begins = world.start.unix_millis().rem_euclid(86_400_000) as f64 / 1000.0;
     let count = world.horizon.as_nanos().div_ceil(DAILY_STEP.as_nanos());
     let step = |index: u64| {
         let at = Time::from_nanos(index * DAILY_STEP.as_nanos());
-        let middle = begins + at.as_seconds() + DAILY_STEP.as_seconds() / 2.0;
-        let angle = (middle - daily.peak.as_seconds()) / day * std::f64::consts::TAU;
-        (at, 1.0 + amplitude * libm::cos(angle))
+        (at, daily.at(begins + at.as_seconds() + DAILY_STEP.as_seconds() / 2.0))
     };
     (0..count).map(step).collect()
 }

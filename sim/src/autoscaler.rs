@@ -52,6 +52,10 @@ pub(crate) struct Autoscaler {
 impl Autoscaler {
     /// What is wanted now, where `current` are wanted so far.
     pub(crate) fn decide(&mut self, now: Time, spec: &AutoscalerSpec, current: u32, replicas: &[Seen]) -> Decision {
+        // What there is when it first looks at all counts as recommended (`recordInitialRecommendation`), whatever it can tell then.
+        if self.recommendations.is_empty() {
+            self.recommendations.push((now, current));
+        }
         let decision = if current == 0 {
             Decision { wanted: 0, figures: "it rests while no replica is wanted".to_owned() }
         } else if current > spec.max {
@@ -70,10 +74,6 @@ impl Autoscaler {
 
     /// Applies windows, rates and bounds to what the metrics ask for.
     fn normalised(&mut self, now: Time, spec: &AutoscalerSpec, current: u32, asked: Decision) -> Decision {
-        // What there is when it first looks counts as recommended (`recordInitialRecommendation`).
-        if self.recommendations.is_empty() {
-            self.recommendations.push((now, current));
-        }
         let stable = match &spec.behaviour {
             None => self.highest_recent(now, asked.wanted),
             Some(rules) => self.between_recent(now, (&rules.up, &rules.down), current, asked.wanted),
@@ -385,6 +385,17 @@ mod tests {
         let mut autoscaler = Autoscaler::default();
         let wanted = [0, 15, 299, 300].map(|second| autoscaler.decide(at(second), &spec(), 9, &fleet(9, 250, at(second))).wanted);
         assert_eq!(wanted, [9, 9, 9, 4]);
+    }
+
+    #[test]
+    fn the_first_look_counts_though_nothing_can_be_told_at_it() {
+        // Nobody has been read twice at 0 s and 15 s; the window is over at 300 s, and not 300 s after the first figures.
+        let mut autoscaler = Autoscaler::default();
+        let blind = |now: Time| vec![Seen { samples: vec![None], ..old(250, now) }; 9];
+        let first = [0, 15].map(|second| autoscaler.decide(at(second), &spec(), 9, &blind(at(second))).wanted);
+        assert_eq!(first, [9, 9]);
+        let wanted = [30, 299, 300].map(|second| autoscaler.decide(at(second), &spec(), 9, &fleet(9, 250, at(second))).wanted);
+        assert_eq!(wanted, [9, 9, 4]);
     }
 
     #[track_caller]

@@ -291,16 +291,8 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
         found.keep(home.baseline())?;
     }
     if let Some(scenarios) = found.keep(home.scenarios())? {
-        for own in scenarios.iter().filter_map(|scenario| scenario.alertmanager.as_ref()) {
-            if let Some(routing) = found.keep(sources::routing(own, base))? {
-                found.alertmanager(&routing.config);
-            }
-        }
-        for scenario in &scenarios {
-            let has_routing = project.alertmanager.is_some() || scenario.alertmanager.is_some();
-            found.silences(scenario.silences.as_ref(), base, has_routing)?;
-        }
         found.scenarios = scenarios;
+        found.routing_of_scenarios(base, project.alertmanager.is_some())?;
         found.rules_of_scenarios(base)?;
     }
     found.stale(&home)?;
@@ -333,6 +325,7 @@ fn thresholds(project: &project::Project) -> Vec<Problem> {
 fn named(paths: &[String]) -> Result<Found, Failure> {
     // A project that is broken is told by whoever needs more of it than this.
     let home = Home::here().ok().filter(|home| home.project.is_some());
+    let is_routed = home.as_ref().and_then(|home| home.project.as_ref()).is_some_and(|project| project.alertmanager.is_some());
     let shared = home.as_ref().and_then(|home| home.shared().ok()).unwrap_or_default();
     let conventions = home.and_then(|home| home.project).map(|project| project.lint).unwrap_or_default();
     let mut found = Found { conventions, shared, ..Found::default() };
@@ -365,6 +358,7 @@ fn named(paths: &[String]) -> Result<Found, Failure> {
         }
     }
     found.rules_of_scenarios(Path::new("."))?;
+    found.routing_of_scenarios(Path::new("."), is_routed)?;
     Ok(found)
 }
 
@@ -416,6 +410,19 @@ impl Found {
             self.problems.push(nothing_to_silence(&asked.place));
         }
         self.keep(sources::silences(asked, base, Start::default())).map(drop)
+    }
+
+    /// Reads the Alertmanager configurations and silences that scenarios want instead of the project's, which may have some.
+    fn routing_of_scenarios(&mut self, base: &Path, is_routed: bool) -> Result<(), Failure> {
+        for scenario in self.scenarios.clone() {
+            if let Some(own) = &scenario.alertmanager
+                && let Some(routing) = self.keep(sources::routing(own, base))?
+            {
+                self.alertmanager(&routing.config);
+            }
+            self.silences(scenario.silences.as_ref(), base, is_routed || scenario.alertmanager.is_some())?;
+        }
+        Ok(())
     }
 
     /// Reads the rules that scenarios want beside the project's.

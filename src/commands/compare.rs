@@ -61,8 +61,8 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
         Format::Text => {
             let runs = runs(&names, &cases);
             let table = table::compare(&runs, terminal::columns());
-            let lines: String =
-                table::against_people(&runs).into_iter().chain(table::disputes_of(&runs)).map(|line| format!("\n{line}")).collect();
+            let told = table::cut_lines(&runs).into_iter().chain(table::against_people(&runs)).chain(table::disputes_of(&runs));
+            let lines: String = told.map(|line| format!("\n{line}")).collect();
             output.data(&format!("{table}{}{lines}", if lines.is_empty() { "" } else { "\n" }))?;
         }
     }

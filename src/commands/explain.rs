@@ -10,6 +10,7 @@ use firedrill_core::time::Span;
 use firedrill_policies::explain as policy_prose;
 use firedrill_policies::rules::{Rule, RuleKind, RuleSet};
 use firedrill_reports::verdict::Measure;
+use firedrill_scenarios::defaults;
 use firedrill_scenarios::explain as scenario_prose;
 use serde_json::json;
 
@@ -227,17 +228,49 @@ pub(super) fn definition(word: &str) -> &'static str {
 fn word(word: &str) -> Option<String> {
     let pages = [("scenarios", SCENARIOS), ("policies", POLICIES)];
     let told = glossary(word).into_iter().chain(pages.into_iter().flat_map(|(name, page)| documented(name, page, word)));
-    let all: Vec<String> = told.collect();
+    let mut all: Vec<String> = told.collect();
+    if all.is_empty() {
+        all.extend(pages.into_iter().flat_map(|(name, page)| valued(name, page, word)));
+        all.extend(assumed(word));
+    }
     (!all.is_empty()).then(|| all.join("\n\n"))
+}
+
+/// The rows of a page's tables in which a word is a value that a key can have.
+fn valued(name: &str, page: &str, word: &str) -> Vec<String> {
+    let marked = format!("`{word}`");
+    let can_be = |row: &tables::Row<'_>| row.cells.get(1).is_some_and(|cell| cell.contains(&marked));
+    let told = |tables::Row { section, head, cells }: tables::Row<'_>| {
+        let key = cells[0].trim_matches('`');
+        format!("{word}, a value of {key} of {name} ({section}){}", columns(name, &head, &cells))
+    };
+    tables::rows(page).into_iter().filter(can_be).map(told).collect()
+}
+
+/// What is assumed of a template or a preset; `None` if the word is none.
+fn assumed(word: &str) -> Option<String> {
+    let is_its = |key: &str| key.split('.').any(|part| part == word);
+    let own = defaults::ALL.iter().filter(|entry| is_its(entry.key));
+    let lines: Vec<String> = own.map(|entry| format!("\n  {}: {} ({})", entry.key, entry.value, entry.source)).collect();
+    (!lines.is_empty()).then(|| format!("{word} assumes{}", lines.concat()))
+}
+
+/// What the columns of a row beside its first say, with the sections that they point at.
+fn columns(name: &str, head: &[&str], cells: &[&str]) -> String {
+    let pointed = |cell: &str| {
+        let sections = cell.split("[below](#").skip(1).filter_map(|rest| rest.split_once(')'));
+        let sections: Vec<String> = sections.map(|(section, _)| section.replace('-', " ")).collect();
+        let told = tables::without_links(cell);
+        if sections.is_empty() { told } else { format!("{told} ({name}.md, {})", sections.join(", ")) }
+    };
+    head.iter().zip(cells).skip(1).map(|(title, cell)| format!("\n  {title}: {}", pointed(cell))).collect()
 }
 
 /// The rows of a page's tables that are about a word: each with its section and what its columns say.
 fn documented(name: &str, page: &str, word: &str) -> Vec<String> {
     let of_word = |row: &tables::Row<'_>| row.cells[0].strip_prefix('`').and_then(|cell| cell.strip_suffix('`')) == Some(word);
-    let told = |tables::Row { section, head, cells }: tables::Row<'_>| {
-        let columns = head.iter().zip(&cells).skip(1).map(|(title, cell)| format!("\n  {title}: {}", tables::without_links(cell)));
-        format!("{word}, of {name} ({section}){}", columns.collect::<String>())
-    };
+    let told =
+        |tables::Row { section, head, cells }: tables::Row<'_>| format!("{word}, of {name} ({section}){}", columns(name, &head, &cells));
     tables::rows(page).into_iter().filter(of_word).map(told).collect()
 }
 
@@ -285,7 +318,6 @@ fn unknown<'a>(name: &str, own: &[&'a str]) -> Failure {
 mod tests {
     use super::*;
     use firedrill_core::action::Action;
-    use firedrill_scenarios::defaults;
     use firedrill_scenarios::document::fault;
 
     #[test]
@@ -299,6 +331,22 @@ mod tests {
         }
         let surge = "surge, of scenarios (What goes wrong)\n  parameters: `client`, `factor` (at most x1000000, not x1)\n  what it does: the client's rate is multiplied";
         assert_eq!(word("surge").as_deref(), Some(surge));
+    }
+
+    #[test]
+    fn values_templates_and_presets_are_explained_and_what_is_below_is_named() {
+        let told = |name: &str| word(name).unwrap_or_else(|| panic!("`{name}` is not explained"));
+        assert!(told("gradient2").starts_with("gradient2, a value of algorithm of scenarios (Queues and limits"), "{}", told("gradient2"));
+        for (name, part) in [
+            ("jvm", "template.jvm."),
+            ("postgres", "template.postgres."),
+            ("rabbitmq", "topics.rabbitmq."),
+            ("patroni", "failover.patroni."),
+        ] {
+            assert!(told(name).contains(part), "{}", told(name));
+        }
+        assert!(told("human").contains("see below (scenarios.md, the person on call)"), "{}", told("human"));
+        assert_eq!(word("nothing-of-the-kind"), None);
     }
 
     #[test]

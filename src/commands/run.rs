@@ -89,13 +89,14 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
             let table = table::arms(&outcome, terminal::columns());
             let hint =
                 if answer.policies.is_empty() { "\nhint: nobody acts here; add `--policy POLICY` (`firedrill list policies`)" } else { "" };
+            let spans: String = table::span_lines(&outcome).into_iter().map(|line| format!("{line}\n")).collect();
             let person = table::person_line(&outcome).map_or_else(String::new, |line| format!("{line}\n"));
             let of_policy = match answer.policies.is_empty() {
                 true => String::new(),
                 false => format!("{}\n{}{person}", table::policy_line(&outcome), table::approvals_line(&outcome)),
             };
             let together = of_several(&outcome);
-            output.data(&format!("{story}\n{table}\n{of_policy}{together}repeat: {command}{hint}"))?;
+            output.data(&format!("{story}\n{table}\n{spans}{of_policy}{together}repeat: {command}{hint}"))?;
         }
     }
     for path in written {

@@ -1,9 +1,12 @@
 //! Databases, locks, quotas and stale caches: who takes over when, what is lost, and what theory says of each (docs/MODEL.md 1.7).
 
+use std::sync::Arc;
+
 use firedrill_core::journal::Event;
 use firedrill_core::ledger::{RequestOutcome, ServiceTotals};
+use firedrill_core::random::Seed;
 use firedrill_core::time::Span;
-use firedrill_sim::{Automation, Finished, Idle};
+use firedrill_sim::{Automation, Finished, Idle, Options, Run, Script};
 
 use crate::support::{Case, case, told, totals};
 
@@ -210,6 +213,19 @@ fn a_quota_lets_through_its_rate_and_not_more() {
     let totals = totals(&halved.play(1), "psp");
     // 100, and 40 s at 100/s, and 20 s at 10/s.
     assert!((4_290..=4_301).contains(&(totals.sent - totals.rejected)), "{}", totals.sent - totals.rejected);
+}
+
+#[test]
+fn a_request_that_a_quota_refused_ends_as_its_last_attempt_did() {
+    let spec = case("quota").with("horizon: 60s", "horizon: 10s").spec();
+    let run = Run::new(Arc::clone(&spec), Seed(1), Options { telemetry: false, ..Options::default() }, Script::new(spec));
+    let (_, spans) = run.traced(1).finish_traced();
+    let refused: Vec<_> = spans.iter().filter(|span| span.parent.is_none() && !span.is_good()).collect();
+    assert!(refused.len() > 100, "{}", refused.len());
+    for root in refused {
+        let last = spans.iter().filter(|span| span.request == root.request && span.parent == Some(0)).max_by_key(|span| span.ended);
+        assert_eq!(last.map(|span| span.code), Some(root.code), "{root:?}");
+    }
 }
 
 #[test]

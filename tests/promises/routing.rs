@@ -222,6 +222,24 @@ fn silences_that_are_wrong_or_mute_nothing_are_told_with_their_place() {
 }
 
 #[test]
+fn what_a_scenario_names_and_is_not_there_is_told_by_check_as_by_run_and_an_import_brings_it_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let system =
+        "schema: scenario/1\nscenario: base\nhorizon: 2m\nclients: { u: { calls: s, rate: 1/s } }\nservices: { s: { work: [cpu: 1ms] } }\n";
+    write(folder.path(), "base.yaml", &format!("{system}alertmanager: nowhere.yml\nsilences: none.yaml\n"));
+    write(folder.path(), "child.yaml", "schema: scenario/1\nscenario: child\nimport: base.yaml\nhorizon: 2m\n");
+    for (file, place) in [("base.yaml", "--> base.yaml:6:15"), ("child.yaml", "--> base.yaml:6:15")] {
+        for command in ["check", "run"] {
+            firedrill(folder.path(), &[command, file]).exits(2).says("no Alertmanager configuration is at `nowhere.yml`").says(place);
+        }
+    }
+    firedrill(folder.path(), &["check", "base.yaml"]).exits(2).says("no file of silences is at `none.yaml`");
+    write(folder.path(), "nowhere.yml", &plain("0s"));
+    write(folder.path(), "none.yaml", SILENCES);
+    firedrill(folder.path(), &["check", "child.yaml"]).exits(0);
+}
+
+#[test]
 fn a_silenced_run_that_was_recorded_replays_with_its_silences() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "alertmanager.yml", &plain("0s"));

@@ -6,8 +6,11 @@ use std::fmt;
 use firedrill_core::action::Action;
 use firedrill_core::journal::{AlertStatus, Event, Journal, Notification};
 use firedrill_core::name::Name;
+use firedrill_core::time::{Span, Time};
 use firedrill_core::transcript::Transcript;
 use serde::{Deserialize, Serialize};
+
+use super::Arms;
 
 /// Whether the policy had an occasion to act and did.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -20,6 +23,17 @@ pub enum Exercise {
     },
     /// There was no fault, so there was nothing to do.
     Calm,
+    /// A bound ended a run before its horizon, so that nothing is known of what would have come; whatever was done until then proves nothing.
+    CutShort {
+        /// The arm whose run it was; the policy's if it was cut itself.
+        arm: Name,
+        /// The bound: `events`, `attempts` or `records`.
+        bound: Name,
+        /// When, whole seconds since the start of the run.
+        at_seconds: u64,
+        /// Whether no fault of the scenario had set in by then.
+        before_any_fault: bool,
+    },
     /// No policy was on duty.
     NoPolicy,
     /// The alerts that the policies answer never fired.
@@ -111,6 +125,10 @@ impl fmt::Display for Exercise {
         match self {
             Self::Acted { policies } => write!(f, "{} acted", list(policies)),
             Self::Calm => f.write_str("no fault, and no action"),
+            Self::CutShort { arm, bound, at_seconds, before_any_fault } => {
+                write!(f, "bound {bound} ended the run of {arm} at {}", Span::from_seconds(*at_seconds))?;
+                f.write_str(if *before_any_fault { ", before any fault set in" } else { "" })
+            }
             Self::NoPolicy => f.write_str("no policy was on duty"),
             Self::NeverFired { alerts, failures } => {
                 match alerts.as_slice() {
@@ -144,8 +162,33 @@ fn times(count: u64) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
+/// The bounds whose reaching ends a run (`sim::run`); others only bound what a policy takes in.
+const ENDING: [&str; 3] = ["attempts", "events", "records"];
+
+/// The bound that ended a run before its horizon, and when; `None` if none did.
+pub(super) fn cut_short(run: &Transcript) -> Option<(Name, Time)> {
+    run.journal.records().iter().rev().find_map(|record| match &record.event {
+        Event::BoundReached { bound, .. } if ENDING.contains(&&**bound) => Some((bound.clone(), record.at)),
+        _ => None,
+    })
+}
+
+/// As [`exercise`] says of the policy's run; where a bound ended a run that it is held against, that.
+pub(super) fn exercise_among(arms: &Arms, answers: &[Name]) -> Exercise {
+    let cut = [arms.policy, arms.nothing].into_iter().find_map(|run| Some((run, cut_short(run)?)));
+    cut.map_or_else(
+        || exercise(arms.policy, answers),
+        |(run, (bound, at))| Exercise::CutShort {
+            arm: run.header.arm.clone(),
+            bound,
+            at_seconds: at.as_nanos() / 1_000_000_000,
+            before_any_fault: run.ledger.faults.is_empty() && run.ledger.faults_to_come > 0,
+        },
+    )
+}
+
 /// Finds out whether the policies of a run did anything, and if not, where it stopped.
-pub(super) fn exercise(run: &Transcript, answers: &[Name]) -> Exercise {
+fn exercise(run: &Transcript, answers: &[Name]) -> Exercise {
     let seen = Seen::of(&run.journal);
     if !seen.acted.is_empty() {
         return Exercise::Acted { policies: seen.acted };
@@ -314,7 +357,8 @@ mod tests {
     use super::*;
     use crate::sample::Sample;
     use firedrill_core::journal::LabelSet;
-    use firedrill_core::time::Time;
+
+    use crate::outcome::{OutcomeSettings, measure};
 
     #[track_caller]
     fn check(sample: Sample, answers: &[&str], expected: &str) {
@@ -363,6 +407,34 @@ mod tests {
         );
         check(faulty().page(100), &[], "sample called people once and did nothing");
         check(faulty().refuse(100).page(120), &[], "guard cooldown refused once: 1m left of 10m");
+    }
+
+    #[test]
+    fn a_run_that_a_bound_ended_tells_nothing_though_the_policy_acted() {
+        let reached = |at: u64| {
+            let bound = Event::BoundReached { bound: Name::new("events"), figures: "20000 events of 20000".to_owned() };
+            move |sample: Sample| sample.record(at, bound).build()
+        };
+        let measured = |policy: &Transcript, nothing: &Transcript| {
+            measure(&Arms { nothing, policy, oracle: None, human: None }, &OutcomeSettings::default())
+        };
+        let whole = faulty().act(100, Action::PurgeQueue, "service/api").build();
+        assert!(measured(&whole, &whole).exercise.tells());
+        let cut = reached(299)(faulty().act(100, Action::PurgeQueue, "service/api"));
+        let told = measured(&cut, &whole).exercise;
+        assert_eq!(told.to_string(), "bound events ended the run of policy at 4m59s");
+        assert!(!told.tells());
+        assert!(!measured(&whole, &cut).exercise.tells(), "what it is held against was cut");
+        // It ended before any fault, which is not the same as there being none.
+        let mut before = reached(50)(Sample::new(51));
+        before.ledger.faults_to_come = 2;
+        let outcome = measured(&before, &before);
+        assert_eq!(outcome.exercise.to_string(), "bound events ended the run of policy at 50s, before any fault set in");
+        assert_eq!((outcome.faults, outcome.noop_false_positives), (2, None), "it is no calm scenario");
+        assert!(outcome.notes.iter().any(|note| note.contains("bound events")), "{:?}", outcome.notes);
+        let taken_in = Event::BoundReached { bound: Name::new("inputs_at_once"), figures: String::new() };
+        let more = faulty().act(100, Action::PurgeQueue, "service/api").record(90, taken_in).build();
+        assert!(measured(&more, &more).exercise.tells(), "this one ends no run");
     }
 
     #[test]

@@ -198,6 +198,9 @@ pub struct ArmOutcome {
     pub fingerprint: String,
     /// How long the run was, seconds.
     pub ended_seconds: f64,
+    /// The bound that ended the run before its horizon; `None`: none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_by: Option<Name>,
     /// What became of the requests.
     pub requests: RequestCounts,
     /// Integral of the share of bad requests times users, user-minutes.
@@ -234,7 +237,7 @@ pub struct Outcome {
     pub policies_hash: String,
     /// The seed.
     pub seed: u64,
-    /// How many faults set in.
+    /// How many faults set in; where a bound ended the run before any did, how many would have.
     pub faults: u64,
     /// Whether the policy had an occasion to act and did.
     pub exercise: Exercise,
@@ -368,7 +371,8 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
     let (matching, deeds) = (damage::matching(&arms.nothing.ledger, ledger), deeds::judge(&policy.deeds, &policy.incidents));
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
     let oracle_outcome = arms.oracle.map(|run| Arm::new(run, arms.nothing, settings).outcome(settings)).or_else(|| oracle.cloned());
-    let (lost, faults, actions) = (policy_outcome.user_minutes_lost, ledger.faults.len() as u64, deeds.len() as u64);
+    let (lost, actions) = (policy_outcome.user_minutes_lost, deeds.len() as u64);
+    let faults = if ledger.faults.is_empty() { ledger.faults_to_come } else { ledger.faults.len() as u64 };
     let (benefit, reached) = (nothing_outcome.user_minutes_lost - lost, Reached::of(&arms.policy.journal));
     let (false_positives, false_alarms) = (deeds::false_positives(&deeds), deeds::false_alarms(arms.policy, &policy.incidents));
     let (pages, approvals) = (deeds::pages(&arms.policy.journal, None), Approvals::of(&arms.policy.journal));
@@ -382,7 +386,7 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
         policies_hash: header.policies_hash.clone(),
         seed: header.seed,
         faults,
-        exercise: exercise::exercise(arms.policy, &settings.answers),
+        exercise: exercise::exercise_among(arms, &settings.answers),
         time_to_detect: policy_outcome.time_to_detect,
         time_to_mitigate: policy_outcome.time_to_mitigate,
         time_to_recover: policy_outcome.time_to_recover,
@@ -424,7 +428,7 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
         judged: right::judged(&arms.policy.journal, &deeds, (-benefit).max(0.0)),
         failed_rules: exercise::failed_rules(&arms.policy.journal),
         deeds,
-        notes: notes(&nothing, settings),
+        notes: cut_notes(arms).chain(notes(&nothing, settings)).collect(),
         reached,
         nothing: nothing_outcome,
         policy: policy_outcome,
@@ -457,6 +461,7 @@ impl<'a> Arm<'a> {
             arm: self.transcript.header.arm.clone(),
             fingerprint: self.transcript.fingerprint(),
             ended_seconds: ledger.ended.as_seconds(),
+            cut_by: exercise::cut_short(self.transcript).map(|(bound, _)| bound),
             requests: count_requests(self.transcript),
             user_minutes_lost: self.users.user_minutes_lost(),
             data_lost: ledger.data_lost(),
@@ -512,6 +517,19 @@ fn count_requests(transcript: &Transcript) -> RequestCounts {
         }
     }
     counts
+}
+
+/// What is not known because a bound ended a run, a sentence for each arm that it ended.
+fn cut_notes<'a>(arms: &'a Arms<'_>) -> impl Iterator<Item = String> + 'a {
+    let all = [Some(arms.nothing), arms.human, Some(arms.policy)].into_iter().flatten();
+    all.filter_map(|run| {
+        let (bound, at) = exercise::cut_short(run)?;
+        let at = Span::from_seconds(at.as_nanos() / 1_000_000_000);
+        Some(format!(
+            "bound {bound} ended the run of {} at {at}, before its horizon: what would have come after that is not known",
+            run.header.arm
+        ))
+    })
 }
 
 /// Warns when users are unwell before anything has happened: then no recovery can be seen.

@@ -1,7 +1,7 @@
 //! How users fared over time: the share of bad requests in each bin, and the minutes lost.
 
 use firedrill_core::ledger::{BIN, ClientLedger, Ledger, RequestOutcome};
-use firedrill_core::time::Time;
+use firedrill_core::time::{Span, Time};
 
 use super::OutcomeSettings;
 
@@ -60,6 +60,24 @@ impl UserSeries {
     pub fn bad_share(&self, bin: usize) -> Option<f64> {
         let pool = pooled(&self.bins, bin, self.least, self.reach);
         (pool.judged >= self.least).then(|| pool.bad as f64 / pool.judged as f64)
+    }
+
+    /// Whether a request of this bin itself was bad, whatever its neighbours say.
+    #[must_use]
+    pub fn has_bad(&self, bin: usize) -> bool {
+        self.bins.get(bin).is_some_and(|bin| bin.bad > 0)
+    }
+
+    /// How long the bins are together that [`UserSeries::bad_share`] tells of.
+    #[must_use]
+    pub fn span_told(&self, bin: usize) -> Span {
+        let told = (bin.saturating_sub(self.reach_of(bin))..(bin + self.reach_of(bin) + 1).min(self.bins.len())).len() as u64;
+        Span::from_nanos(BIN.as_nanos() * told)
+    }
+
+    /// How far a bin borrows on each side, bins.
+    fn reach_of(&self, bin: usize) -> usize {
+        (0..self.reach).find(|&reach| pooled(&self.bins, bin, self.least, reach).judged >= self.least).unwrap_or(self.reach)
     }
 
     /// The share of bad requests in several bins together, 0 to 1; `None` if too few requests can be judged.

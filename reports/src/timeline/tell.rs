@@ -82,8 +82,12 @@ fn spell_lines(run: &Transcript, incident: &Incident, users: &UserSeries, settin
         let until = spell.well.map_or(users.len(), bin_of).max(first + 1);
         let worst = (first..until).map(share).fold(0.0, f64::max);
         let feel = if index == 0 { "users feel it" } else { "users are unwell again" };
-        let text = format!("{feel}: {} of requests bad within 10 s, {} at worst", percent(share(first)), percent(worst));
-        lines.push(Line { at: spell.felt, kind: Kind::Users, text });
+        // A bin with few requests is told with its neighbours, which may be bad before one of its own is.
+        let bad = (first..until).find(|&bin| users.has_bad(bin)).unwrap_or(first);
+        let at = if bad == first { spell.felt } else { Time::ZERO + Span::from_nanos(BIN.as_nanos() * bad as u64) };
+        let within = users.span_told(bad).as_nanos() / 1_000_000_000;
+        let text = format!("{feel}: {} of requests bad within {within} s, {} at worst", percent(share(bad)), percent(worst));
+        lines.push(Line { at, kind: Kind::Users, text });
         let (at, kind, text) = match spell.well {
             None => (run.ledger.ended, Kind::Users, "users are still unwell when the run ends".to_owned()),
             Some(at) if index + 1 < spells.len() => (at, Kind::Users, "users are well, but not to stay".to_owned()),
@@ -365,7 +369,12 @@ impl Teller {
         };
         let states: Vec<&str> = fold.states.iter().map(|state| state_word(*state)).collect();
         let expected = fold.replicas.len() * fold.states.len();
-        let repeats = if fold.count as usize > expected { format!(", {} changes until {}", fold.count, clock(at)) } else { String::new() };
+        let begun = self.lines[fold.line].at;
+        let repeats = match () {
+            () if fold.count as usize > expected => format!(", {} changes until {}", fold.count, clock(at)),
+            () if clock(at) != clock(begun) => format!(", until {}", clock(at)),
+            () => String::new(),
+        };
         self.lines[fold.line].text = format!("{who} {}{}{repeats}", states.join(", "), fold.text);
     }
 
@@ -739,7 +748,7 @@ mod tests {
         let run = downs.chain(ups).fold(Sample::new(300), |run, (at, event)| run.record(at, event));
         let lines = tell(&run.build()).lines;
         let world: Vec<_> = lines.iter().filter(|line| line.kind == Kind::World).map(|line| line.text.as_str()).collect();
-        assert_eq!(world, ["api: 20 replicas down, ready (killed)"]);
+        assert_eq!(world, ["api: 20 replicas down, ready (killed), until 1m50s"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::document::database::read_access;
 use crate::document::load::{self, LoadDocument};
 use crate::document::protection::{self, BudgetDocument, ProtectionDocument, read_budget};
 use crate::document::queue::read_priority;
-use crate::document::{items, span_or_none};
+use crate::document::{items, positive_or_none};
 use crate::notation::{bounded_span, optional, positive_span, required, unless};
 use crate::problem;
 
@@ -162,7 +162,7 @@ pub fn read(reader: &mut Reader, name: Located<Name>, node: &Node) -> ClientDocu
             reader.problem(problem::impossible(&node.place, "a rate beside what says who asks and when", remedy));
         }
     }
-    client.timeout = optional(reader, &mut fields, "timeout", |r, n| span_or_none(r, n, "the timeout"));
+    client.timeout = optional(reader, &mut fields, "timeout", |r, n| positive_or_none(r, n, "the timeout"));
     client.retries = fields.optional("retries").map(|node| read_retries(reader, node));
     client.protection = protection::read(reader, &mut fields);
     client.objective = optional(reader, &mut fields, "objective", |r, n| positive_span(r, n, "the objective"));
@@ -186,7 +186,11 @@ fn read_called(reader: &mut Reader, node: &Node) -> Option<CalledDocument> {
 }
 
 fn read_rates(reader: &mut Reader, node: &Node) -> Vec<RateDocument> {
-    if let Value::List(_) = &node.value {
+    if let Value::List(nodes) = &node.value {
+        if nodes.is_empty() {
+            let remedy = "write one, such as `rate: 10/s`, or a series, such as `rate: [{ at: 0s, rate: 10/s }]`";
+            reader.problem(problem::nothing_there(&node.place, "the series of rates is empty", remedy));
+        }
         return items(reader, node, "the rates", |r, n| {
             let mut fields = r.fields(n, "a rate in a series")?;
             let at = required(r, &mut fields, "at", |r, n| bounded_span(r, n, "the time of a rate"));
@@ -230,6 +234,10 @@ pub fn read_retries(reader: &mut Reader, node: &Node) -> RetriesDocument {
     retries.jitter = optional(reader, &mut fields, "jitter", read_jitter);
     retries.budget = fields.optional("budget").and_then(|node| read_budget(reader, node));
     retries.on = optional(reader, &mut fields, "retry_on", |r, n| {
+        if matches!(&n.value, Value::List(causes) if causes.is_empty()) {
+            let remedy = "name a failure, such as `[timeout]`, or write `max: 0` where nothing is tried again";
+            r.problem(problem::nothing_there(&n.place, "nothing is retried after any failure", remedy));
+        }
         let causes = items(r, n, "what is retried", |r, n| r.one_of(n, "a failure", &Cause::WORDS));
         Some(Causes::of(causes))
     });
@@ -302,6 +310,12 @@ fn check_retries(reader: &mut Reader, retries: &RetriesDocument, place: &Place) 
             "pauses between retries are shaped, and none is asked for",
             "add `backoff:`, the first pause",
         ));
+    }
+    if let (Some(first), Some(longest)) = (&retries.backoff, &retries.cap)
+        && first.value > longest.value
+    {
+        let why = format!("the first pause is {}, and the longest {}", first.value, longest.value);
+        reader.problem(problem::impossible(&longest.place, &why, "let `cap` be no shorter than `backoff`"));
     }
     let is_retried = retries.on.as_ref().is_none_or(|on| on.value.contains(Cause::OverQuota));
     let heeds = retries.retry_after.as_ref().filter(|heed| heed.value.is_some()).map(|heed| &heed.place);

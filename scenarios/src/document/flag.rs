@@ -7,7 +7,7 @@ use firedrill_core::quantity::{Factor, Ratio};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
 
-use crate::document::{named, span_or_none};
+use crate::document::{named, positive_or_none};
 use crate::notation::{distribution, interval, optional};
 
 /// An entry of `flags`: `new-search: { demand: x1.5, error: 2%, poll: 30s }`.
@@ -69,7 +69,7 @@ fn read_call(reader: &mut Reader, service: Located<Name>, node: &Node) -> FlagCa
     let mut call = FlagCallDocument { service, probability: None, timeout: None };
     let Some(mut fields) = reader.fields(node, "what a flag changes of a call") else { return call };
     call.probability = optional(reader, &mut fields, "probability", |r, n| r.ratio(n, "the share of requests that make the call"));
-    call.timeout = optional(reader, &mut fields, "timeout", |r, n| span_or_none(r, n, "the timeout of a call"));
+    call.timeout = optional(reader, &mut fields, "timeout", |r, n| positive_or_none(r, n, "the timeout of a call"));
     fields.finish(reader);
     call
 }

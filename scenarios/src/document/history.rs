@@ -20,7 +20,7 @@ pub struct HistoryDocument {
     pub every: Option<Located<Span>>,
     /// The standard deviation of an interval's load, divided by its mean.
     pub noise: Option<Located<Ratio>>,
-    /// The load of clients over the week; one that is not named keeps the rate with which the run begins.
+    /// The load of clients over the week; one that is not named goes on as it begins.
     pub loads: Vec<LoadDocument>,
     /// The metrics that it covers; empty: all that it can tell.
     pub metrics: Vec<Located<Name>>,

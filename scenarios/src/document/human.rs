@@ -10,7 +10,7 @@ use firedrill_core::yaml::{Node, Reader, Value};
 use crate::notation::{distribution, optional, positive_span};
 use crate::problem;
 
-/// `human: none`, or how long the person on call takes.
+/// `human: none`, `human: somebody`, or how long the person on call takes.
 #[derive(Clone, Debug)]
 pub enum HumanDocument {
     /// Nobody is on call.
@@ -63,6 +63,9 @@ pub struct ApproverDocument {
 pub fn read(reader: &mut Reader, node: &Node) -> Option<HumanDocument> {
     if matches!(&node.value, Value::Text(text) if &**text == "none") {
         return Some(HumanDocument::Nobody);
+    }
+    if matches!(&node.value, Value::Text(text) if &**text == "somebody") {
+        return Some(HumanDocument::Somebody(Box::default()));
     }
     let mut fields = reader.fields(node, "the person on call, or `none`")?;
     let mut span =

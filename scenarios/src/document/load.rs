@@ -260,7 +260,13 @@ fn read_dispersion(reader: &mut Reader, node: &Node) -> Option<f64> {
 fn read_asks_again(reader: &mut Reader, node: &Node) -> Option<AsksAgainDocument> {
     let mut fields = reader.fields(node, "who asks again")?;
     let again = AsksAgainDocument {
-        probability: optional(reader, &mut fields, "probability", |r, n| r.ratio(n, "the share that asks again")),
+        probability: optional(reader, &mut fields, "probability", |r, n| {
+            let share = r.ratio(n, "the share that asks again")?;
+            if share == Ratio::ZERO {
+                r.problem(problem::impossible(&n.place, "nobody asks again", "write a share above zero, or remove `asks_again`"));
+            }
+            Some(share)
+        }),
         after: optional(reader, &mut fields, "after", |r, n| distribution(r, n, "the pause until somebody asks again")),
     };
     fields.finish(reader);

@@ -302,15 +302,25 @@ fn read_rate_limit(reader: &mut Reader, node: &Node) -> Option<RateLimitDocument
 
 fn read_quota(reader: &mut Reader, node: &Node) -> Option<QuotaDocument> {
     if !matches!(node.value, Value::Map(_)) {
-        let rate = Located { place: node.place.clone(), value: read_rate(reader, node)? };
+        let rate = Located { place: node.place.clone(), value: read_allowed(reader, node)? };
         return Some(QuotaDocument { rate, burst: None, retry_after: None });
     }
     let mut fields = reader.fields(node, "a quota")?;
-    let rate = required(reader, &mut fields, "rate", read_rate);
+    let rate = required(reader, &mut fields, "rate", read_allowed);
     let burst = optional(reader, &mut fields, "burst", |r, n| count(r, n, "what a quota saves up", 1));
     let retry_after = optional(reader, &mut fields, "retry_after", |r, n| r.boolean(n, "`retry_after`"));
     fields.finish(reader);
     Some(QuotaDocument { rate: rate?, burst, retry_after })
+}
+
+/// What all callers together may ask.
+fn read_allowed(reader: &mut Reader, node: &Node) -> Option<Rate> {
+    let rate = read_rate(reader, node)?;
+    if rate.get() == 0.0 {
+        let remedy = "write a rate above zero; a `quota` among the faults takes it away for a while";
+        reader.problem(problem::impossible(&node.place, "a quota that lets nobody in from the start", remedy));
+    }
+    Some(rate)
 }
 
 fn read_control(reader: &mut Reader, node: &Node) -> Option<ControlDocument> {

@@ -19,7 +19,7 @@ use crate::document::lock::{self, LockDocument};
 use crate::document::metric::MetricDocument;
 use crate::document::protection::{self, ProtectionDocument};
 use crate::document::queue::{self, AdmissionDocument};
-use crate::document::{autoscaler, items, lifecycle, named, profile, span_or_none, topic};
+use crate::document::{autoscaler, items, lifecycle, named, positive_or_none, profile, topic};
 use crate::notation::{bounded_span, distribution, growth, interval, optional, positive_span, required, unless};
 use crate::problem;
 use autoscaler::AutoscalerDocument;
@@ -469,14 +469,26 @@ fn read_endpoints(reader: &mut Reader, fields: &mut Fields<'_>, service: &Locate
             Vec::new()
         }
         (None, None) => {
-            let misspelt =
-                fields.entries().iter().any(|(key, _)| firedrill_core::problem::near_miss(&key.text, &["work", "endpoints"]).is_some());
-            if !misspelt {
-                let remedy = "add `work:`, such as `work: [cpu: 10ms]`, or `endpoints:`";
-                reader.problem(problem::work(place, &format!("nothing says what `{}` does for a request", service.value), remedy));
-            }
+            nothing_to_do(reader, fields, service, place);
             Vec::new()
         }
+    }
+}
+
+/// A service of which nothing says what it does: a key that is there without a value, none at all, or one that is misspelt, which is told as that.
+fn nothing_to_do(reader: &mut Reader, fields: &Fields<'_>, service: &Located<Name>, place: &Place) {
+    const KEYS: [&str; 2] = ["work", "endpoints"];
+    if let Some((key, _)) = fields.entries().iter().find(|(key, _)| KEYS.contains(&&*key.text)) {
+        let remedy = match &*key.text {
+            "work" => "say what a request costs, such as `work: [cpu: 10ms]`",
+            _ => "name one, such as `endpoints: { /checkout: { work: [cpu: 10ms] } }`",
+        };
+        return reader.problem(problem::work(&key.place, &format!("`{}` of `{}` says nothing", key.text, service.value), remedy));
+    }
+    let misspelt = fields.entries().iter().any(|(key, _)| firedrill_core::problem::near_miss(&key.text, &KEYS).is_some());
+    if !misspelt {
+        let remedy = "add `work:`, such as `work: [cpu: 10ms]`, or `endpoints:`";
+        reader.problem(problem::work(place, &format!("nothing says what `{}` does for a request", service.value), remedy));
     }
 }
 
@@ -657,7 +669,7 @@ fn read_call(reader: &mut Reader, node: &Node) -> Option<CallDocument> {
     let endpoint = optional(reader, &mut fields, "endpoint", |r, n| r.name(n, "the name of an endpoint"));
     let access = database::read_access(reader, &mut fields);
     let probability = optional(reader, &mut fields, "probability", |r, n| r.ratio(n, "the probability of a call"));
-    let timeout = optional(reader, &mut fields, "timeout", |r, n| span_or_none(r, n, "the timeout"));
+    let timeout = optional(reader, &mut fields, "timeout", |r, n| positive_or_none(r, n, "the timeout"));
     let retries = fields.optional("retries").map(|node| read_retries(reader, node));
     let protection = protection::read(reader, &mut fields);
     let may_fail = optional(reader, &mut fields, "optional", |r, n| r.boolean(n, "whether a call is optional"));

@@ -98,8 +98,15 @@ pub fn read(reader: &mut Reader, (namespace, name): (Name, Name), node: &Node) -
 }
 
 fn read_max(reader: &mut Reader, node: &Node) -> Option<Located<u32>> {
-    let spec = at(reader, node, &["spec"])?;
-    let node = reader.fields(spec, "the `spec` of a HorizontalPodAutoscaler")?.required(reader, "maxReplicas")?;
+    let Some(spec) = at(reader, node, &["spec"]) else {
+        reader.problem(problem::no_most(&node.place));
+        return None;
+    };
+    // Not `required`: it trusts that a key that looks like it is told as misspelt, and `minReplicas` looks like it and is not.
+    let Some(node) = reader.fields(spec, "the `spec` of a HorizontalPodAutoscaler")?.optional("maxReplicas") else {
+        reader.problem(problem::no_most(&spec.place));
+        return None;
+    };
     let max = reader.integer(node, "`maxReplicas`", 1..=MOST_REPLICAS)?;
     Some(Located { place: node.place.clone(), value: max as u32 })
 }

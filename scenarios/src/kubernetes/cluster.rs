@@ -96,6 +96,11 @@ pub struct Budget {
 }
 
 impl Cluster {
+    /// The Services that are asked from outside without an Ingress: namespace and name.
+    pub fn open_services(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.services.iter().filter(|service| service.outside).map(|service| (&*service.namespace, &*service.name))
+    }
+
     /// Takes one document, and those within it if it is a list. Of a folder not every document need be a manifest.
     pub fn add(&mut self, reader: &mut Reader, document: &Node, named: bool) {
         let mut waiting = vec![document];

@@ -8,7 +8,7 @@ use crate::kubernetes::assumption;
 use crate::kubernetes::autoscaler::{Autoscaler, Direction, Goal, Step};
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::field::Amount;
-use crate::kubernetes::topology::{Part, Topology};
+use crate::kubernetes::topology::{Part, Topology, leads_to};
 use crate::kubernetes::workload::{Asks, Kind, Pod, Port, PreStop, Probe, Workload, Zones};
 
 /// Replicas of a workload that has one a node, where no file holds nodes.
@@ -128,7 +128,14 @@ impl Page {
         let Some(workload) = part.workload else {
             self.line(2, &format!("{}:", scalar(&part.name)));
             let work = assumption::work(None);
-            self.assumed(4, &format!("work: [{}]", work.step), "a Service is asked that has no workload behind it in the files");
+            let is_at_rest = |workload: &&Workload| part.services.iter().any(|service| leads_to(service, workload));
+            let why = match cluster.workloads.iter().find(is_at_rest) {
+                Some(workload) => {
+                    format!("a Service is asked whose {} `{}` is scaled to 0 in the files", workload.kind.word(), workload.name)
+                }
+                None => "a Service is asked that has no workload behind it in the files".to_owned(),
+            };
+            self.assumed(4, &format!("work: [{}]", work.step), &why);
             return;
         };
         let from = if self.several { format!(" # from {}", workload.path.rsplit('/').next().unwrap_or_default()) } else { String::new() };
@@ -152,6 +159,10 @@ impl Page {
         }
         self.ending(workload);
         self.rollout(workload, figures.replicas.0);
+        if !workload.pod.before.is_empty() {
+            let before = workload.pod.before.join(", ");
+            self.left_out.push(format!("`{}`: what runs before its containers, and how long that takes: {before}", part.name));
+        }
         if !workload.pod.beside.is_empty() {
             let beside = workload.pod.beside.join(", ");
             self.left_out.push(format!("`{}`: of the containers beside its first, all but what they ask for: {beside}", part.name));

@@ -57,3 +57,19 @@ pub fn more_than_most(place: &Place, min: u32, max: u32) -> Problem {
     Problem::at("FD0937", place, format!("at least {min} replicas, and at most {max}"))
         .remedy("Kubernetes refuses this: let `minReplicas` be no more than `maxReplicas`")
 }
+
+/// A scenario refuses what was drafted, of which nobody has seen a line.
+#[must_use]
+pub fn refused(path: &str, problem: &Problem) -> Problem {
+    let refused = Problem::in_file("FD0938", path, format!("what these files say makes no scenario: {}", problem.message));
+    match &problem.remedy {
+        Some(remedy) => refused.remedy(format!("import fewer of them, or change them: {remedy}")),
+        None => refused.remedy("import fewer of them"),
+    }
+}
+
+/// An autoscaler that says no bound.
+#[must_use]
+pub fn no_most(place: &Place) -> Problem {
+    Problem::at("FD0104", place, "the `spec` of a HorizontalPodAutoscaler has no `maxReplicas`").remedy("add `maxReplicas:`")
+}

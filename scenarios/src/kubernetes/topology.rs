@@ -84,6 +84,12 @@ pub fn topology(cluster: &Cluster) -> Topology<'_> {
     let asked: Vec<(&Workload, Vec<Named<'_>>)> =
         askers.into_iter().map(|workload| (workload, hosts_of(cluster, workload, &hosts))).collect();
     let outside: Vec<(&str, &str)> = cluster.entries.iter().map(|(namespace, name)| (&**namespace, &**name)).collect();
+    for (namespace, name) in outside.iter().filter(|entry| !hosts.contains(*entry)) {
+        found
+            .left_out
+            .push(format!("what an Ingress or a route leads to: no Service `{name}` of the namespace `{namespace}` is in the files"));
+    }
+    let outside = outside.into_iter().chain(cluster.open_services());
     let wanted = named.iter().chain(asked.iter().map(|(_, named)| named)).flatten().map(|named| named.host).chain(outside);
     found.stand_ins(cluster, wanted, &mut directory);
     for (index, named) in named.iter().enumerate() {
@@ -107,7 +113,7 @@ pub fn topology(cluster: &Cluster) -> Topology<'_> {
 }
 
 /// Whether a Service chooses the pods of a workload.
-fn leads_to(service: &Service, workload: &Workload) -> bool {
+pub(super) fn leads_to(service: &Service, workload: &Workload) -> bool {
     let chosen = |(key, value): (&Name, &Name)| workload.labels.get(key) == Some(value);
     service.namespace == workload.namespace && !service.selector.is_empty() && service.selector.iter().all(chosen)
 }
@@ -385,10 +391,10 @@ fn clients(cluster: &Cluster, found: &Topology<'_>, askers: &[Asker<'_>], direct
     }
     let mut reached = vec![false; found.parts.len()];
     clients.iter().for_each(|client| reach(found, client.asks, &mut reached));
-    let outside = cluster.services.iter().filter(|service| service.outside).map(|service| (&*service.namespace, &*service.name));
-    let entries = cluster.entries.iter().map(|(namespace, name)| (&**namespace, &**name)).chain(outside);
+    let entries = cluster.entries.iter().map(|(namespace, name)| (&**namespace, &**name)).chain(cluster.open_services());
     let entries: BTreeSet<usize> = entries.filter_map(|host| directory.get(&host).copied()).collect();
-    for &entry in entries.iter().filter(|entry| clients.iter().all(|client: &Client| client.asks != **entry)).collect::<Vec<_>>() {
+    // Whoever else asks there: what is open to the outside has users.
+    for &entry in &entries {
         let name = if entries.len() == 1 { "users".to_owned() } else { format!("users-of-{}", found.parts[entry].name) };
         clients.push(Client { name: free(name), asks: entry, assumed: None });
         reach(found, entry, &mut reached);

@@ -80,6 +80,8 @@ pub struct Rollout {
 pub struct Pod {
     /// The image of the container that counts: the first.
     pub image: Option<Name>,
+    /// The names of the containers that end before it starts (`initContainers`).
+    pub before: Vec<Name>,
     /// The names of the other containers that run beside it.
     pub beside: Vec<Name>,
     /// Cores that the container may have.
@@ -220,6 +222,7 @@ fn read_pod(reader: &mut Reader, node: &Node) -> Pod {
     let Some((own, others)) = containers.split_first() else { return Pod::default() };
     let mut pod = Pod {
         image: text(reader, own, &["image"]),
+        before: items(reader, node, &["initContainers"]).iter().filter_map(|container| text(reader, container, &["name"])).collect(),
         beside: others.iter().filter_map(|container| text(reader, container, &["name"])).collect(),
         ports: items(reader, own, &["ports"]).iter().filter_map(|port| read_port(reader, port)).collect(),
         liveness: at(reader, own, &["livenessProbe"]).map(|node| read_probe(reader, node)),

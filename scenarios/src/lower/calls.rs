@@ -46,6 +46,13 @@ pub fn check(reader: &mut Reader, document: &ScenarioDocument, spec: &WorldSpec)
                 .sum();
             if expected > problem::MOST_REQUESTS {
                 reader.problem(problem::too_many_requests(document.clients_place.as_ref().unwrap_or(&document.place), expected));
+            } else if let Some(bound) = &document.bound_events {
+                // Of users who wait for answers nobody knows how often they ask; whoever arrives is an event at least.
+                let is_open = |client: &&ClientSpec| !matches!(client.population, Population::Closed { .. });
+                let certain: f64 = spec.clients.iter().filter(is_open).map(|client| certain_arrivals(client, spec)).sum();
+                if certain > bound.value as f64 {
+                    reader.problem(problem::beyond_bound(&bound.place, certain, bound.value));
+                }
             }
         }
     }
@@ -175,6 +182,16 @@ fn expected_arrivals(client: &ClientSpec, spec: &WorldSpec) -> f64 {
         _ => 0.0,
     };
     requests_between(client, Time::ZERO, end) + spec.faults.iter().chain(&spec.changes).map(surge).sum::<f64>()
+}
+
+/// Arrivals that are to be expected where every surge that takes some away lasts for the whole run.
+fn certain_arrivals(client: &ClientSpec, spec: &WorldSpec) -> f64 {
+    let fewer = |fault: &FaultSpec| match &fault.kind {
+        FaultKind::Surge { client: name, factor } if *name == client.name => factor.get().min(1.0),
+        _ => 1.0,
+    };
+    let least: f64 = spec.faults.iter().chain(&spec.changes).map(fewer).product();
+    requests_between(client, Time::ZERO, Time::ZERO + spec.horizon) * least
 }
 
 fn requests_between(client: &ClientSpec, from: Time, until: Time) -> f64 {

@@ -26,6 +26,10 @@ pub struct Frame {
 /// Lowers one client.
 pub fn lower(reader: &mut Reader, names: &Names, client: &ClientDocument, frame: &Frame) -> ClientSpec {
     let (service, endpoint) = lower_called(reader, names, client);
+    protection::check_hedge(reader, &client.protection, or(client.timeout.as_ref(), || defaults::span_or_none("clients.*.timeout")));
+    if let Some(trace) = client.load.trace.as_ref().filter(|trace| trace.value.requests.iter().all(|count| *count == 0.0)) {
+        reader.problem(problem::no_traffic(&trace.place, &client.name.value));
+    }
     let access = client.calls.as_ref().and_then(|called| called.access.as_ref());
     let access = database::lower_access(reader, names, &service, access);
     ClientSpec {
@@ -34,7 +38,7 @@ pub fn lower(reader: &mut Reader, names: &Names, client: &ClientDocument, frame:
         endpoint,
         access,
         rates: match &client.load.trace {
-            Some(trace) => load::trace_rates(&trace.value, frame.horizon),
+            Some(trace) => load::trace_rates(&trace.value),
             None => lower_rates(reader, client, frame.horizon),
         },
         variation: load::variation(&client.load),

@@ -94,6 +94,7 @@ impl Check<'_> {
             FaultKind::ConnectionLeak { to, .. } => self.connection_leak(reader, fault, to.as_ref()),
             FaultKind::DiskFill { .. } => self.disk_fill(reader, fault),
             FaultKind::ScaleOut { service, .. } => self.scale_out(reader, fault, service),
+            FaultKind::ConfigDrift { target, replicas: Some(replicas), .. } => self.drift(reader, fault, target, *replicas),
             FaultKind::CertificateExpiry { service, .. } => self.certificate(reader, fault, service),
             _ => {}
         }
@@ -112,6 +113,22 @@ impl Check<'_> {
                 reader.problem(problem::too_much(fault.places.of("factor"), "the factor", &format!("x{factor}"), "x1000000"));
             }
             _ => {}
+        }
+    }
+
+    /// No more replicas drift than there are at the start.
+    fn drift(&self, reader: &mut Reader, fault: &FaultDocument, target: &Target, replicas: u32) {
+        let Some(service) = self.document.services.iter().find(|own| target.service().is_some_and(|name| own.name.value == name)) else {
+            return;
+        };
+        let there = or(service.replicas.as_ref(), || defaults::count("services.*.replicas"));
+        if replicas > there && service.autoscaler.is_none() {
+            let why = format!("{replicas} replicas of `{}` drift, and there are {there}", service.name.value);
+            reader.problem(problem::impossible(
+                fault.places.of("replicas"),
+                &why,
+                &format!("write {there} or less, or leave it away for all"),
+            ));
         }
     }
 
@@ -400,6 +417,13 @@ impl Check<'_> {
                     places.of("error"),
                     "an error rate of 0% is no fault",
                     "write a share above zero, such as `20%`",
+                ));
+            }
+            FaultKind::Latency { extra, .. } if extra.mean() == 0.0 => {
+                reader.problem(problem::impossible(
+                    places.of("extra"),
+                    "a latency of 0s makes nothing later, and is no fault",
+                    "write a duration above zero, such as `200ms`",
                 ));
             }
             FaultKind::MemoryLeak { target, per_second } => self.leak_hurts(reader, fault, target, *per_second),

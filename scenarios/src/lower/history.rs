@@ -6,7 +6,7 @@ use firedrill_core::problem::near_miss;
 use firedrill_core::quantity::{Factor, Rate};
 use firedrill_core::yaml::Reader;
 use firedrill_sim::past;
-use firedrill_sim::spec::{ClientSpec, HistorySpec, LoadSpec, WorldSpec};
+use firedrill_sim::spec::{ClientSpec, HistorySpec, LoadSpec, Population, WorldSpec};
 
 use crate::defaults;
 use crate::document::history::{HistoryDocument, LoadDocument};
@@ -57,12 +57,26 @@ fn check_clients(reader: &mut Reader, history: &HistoryDocument, spec: &WorldSpe
     }
 }
 
-/// As stated, or the rate with which the run begins at all hours.
+/// As stated, or as the run begins. Of a client's own `daily` each hour has its own rate.
 fn load(history: &HistoryDocument, client: &ClientSpec) -> LoadSpec {
     let said = history.loads.iter().find(|load| load.client.value == client.name);
-    let first = client.rates.first().map_or_else(Rate::default, |(_, rate)| *rate);
-    let hours = said.and_then(|load| load.hours).unwrap_or([first; 24]);
+    let hours = said.and_then(|load| load.hours).unwrap_or_else(|| as_it_begins(client));
     LoadSpec { hours, weekdays: said.map_or([Factor::ONE; 7], |load| load.weekdays) }
+}
+
+/// Requests a second at each hour of a client that goes on as it begins.
+fn as_it_begins(client: &ClientSpec) -> [Rate; 24] {
+    let arrivals = client.rates.first().map_or(0.0, |(_, rate)| rate.get());
+    let requests = match &client.population {
+        Population::Open => arrivals,
+        // Services answer at once before the start, so users only think.
+        Population::Closed { users, think } => f64::from(*users) / think.mean(),
+        Population::Sessions { requests, .. } => arrivals * requests,
+    };
+    std::array::from_fn(|hour| {
+        let shape = client.variation.daily.map_or(1.0, |daily| daily.at(hour as f64 * 3600.0));
+        Rate::per_second(requests * shape).unwrap_or_default()
+    })
 }
 
 /// The metrics that are asked for, of those that can be told; without a list all of these. Sorted, each once.
@@ -81,4 +95,37 @@ fn metrics(reader: &mut Reader, history: &HistoryDocument, spec: &WorldSpec) -> 
     }
     all.retain(|name| history.metrics.iter().any(|metric| metric.value == *name));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::read_scenario;
+
+    #[test]
+    fn every_kind_of_client_goes_on_before_the_start_as_it_begins() {
+        let text = "\
+schema: scenario/1
+scenario: past
+horizon: 20m
+start: 2026-03-03T03:00:00Z
+clients:
+  buyers: { calls: a, closed: { users: 20, think: { exponential: 2s } } }
+  day: { calls: a, rate: 10/s, daily: { peak: 15h, ratio: x10 } }
+  open: { calls: a, rate: [{ at: 0s, rate: 3/s }, { at: 10m, rate: 9/s }] }
+  people: { calls: a, rate: 1/s, sessions: { requests: 5, think: { exponential: 3s } } }
+services: { a: { work: [cpu: 1ms] } }
+history: { span: 2d, every: 1h }
+";
+        let scenario = read_scenario("past.yaml", text).unwrap();
+        let loads = &scenario.history.as_ref().unwrap().loads;
+        let at = |client: usize, hour: usize| loads[client].hours[hour].get();
+        let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}, and not {expected}");
+        near(at(0, 4), 10.0);
+        // Around 10/s, ten times as many at 15 o'clock as at 3: 10 (1 + 9/11) and 10 (1 - 9/11).
+        near(at(1, 15), 200.0 / 11.0);
+        near(at(1, 3), 20.0 / 11.0);
+        near(at(1, 9), 10.0);
+        near(at(2, 7), 3.0);
+        near(at(3, 7), 5.0);
+    }
 }

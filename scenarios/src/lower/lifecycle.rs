@@ -13,11 +13,16 @@ use crate::document::probe::ProbeDocument;
 use crate::document::service::ServiceDocument;
 use crate::lower::names::Names;
 use crate::lower::{or, probe};
+use crate::problem;
 
 /// Lowers what a service says of the life of its replicas.
 pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> LifeSpec {
     let said = &service.lifecycle;
     let (first_backoff, longest_backoff) = backoff(said.crash_backoff.as_ref().map(|backoff| &backoff.value));
+    if let Some(said) = said.crash_backoff.as_ref().filter(|_| first_backoff > longest_backoff) {
+        let why = format!("the first pause is {first_backoff}, and the longest {longest_backoff}");
+        reader.problem(problem::impossible(&said.place, &why, "let `longest` be no shorter than `first`"));
+    }
     LifeSpec {
         readiness: lower_probe(reader, names, service, said.readiness.as_ref()),
         startup: lower_probe(reader, names, service, said.startup.as_ref()),

@@ -1,7 +1,7 @@
 //! Who asks, with every default filled in.
 
 use firedrill_core::quantity::Rate;
-use firedrill_core::time::{Span, Time};
+use firedrill_core::time::Time;
 use firedrill_sim::spec::{AgainSpec, BurstsSpec, DailySpec, Population, SpikesSpec, Variation};
 
 use crate::defaults;
@@ -34,6 +34,7 @@ pub fn variation(load: &LoadDocument) -> Variation {
             factor: *factor,
         }),
         dispersion: load.dispersion.as_ref().map(|index| index.value),
+        counted: load.trace.is_some(),
     }
 }
 
@@ -45,13 +46,10 @@ pub fn again(load: &LoadDocument) -> Option<AgainSpec> {
     })
 }
 
-/// The rates that a trace stands for, and none after its end.
-pub fn trace_rates(trace: &TraceDocument, horizon: Span) -> Vec<(Time, Rate)> {
+/// The rates that a trace stands for, and none after its end. Those after the horizon stay: whoever is still at work then is waited for, and users ask on.
+pub fn trace_rates(trace: &TraceDocument) -> Vec<(Time, Rate)> {
     let every = trace.every.as_nanos();
     let at = |index: usize| Time::from_nanos(every.saturating_mul(index as u64));
     let counts = trace.requests.iter().copied().chain(std::iter::once(0.0)).enumerate();
-    counts
-        .map(|(index, count)| (at(index), Rate::per_second(count / trace.every.as_seconds()).unwrap_or_default()))
-        .take_while(|(at, _)| at.since(Time::ZERO) < horizon)
-        .collect()
+    counts.map(|(index, count)| (at(index), Rate::per_second(count / trace.every.as_seconds()).unwrap_or_default())).collect()
 }

@@ -1,5 +1,6 @@
 //! What protects callers, with every default filled in.
 
+use firedrill_core::time::Span;
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{
     BreakerSpec, BudgetSpec, Causes, HedgeSpec, HeedSpec, Jitter, OverQuotaSpec, PoolSpec, ProtectionSpec, RetrySpec, ThrottleSpec,
@@ -29,6 +30,16 @@ pub fn lower_retries(retries: Option<&RetriesDocument>) -> RetrySpec {
         elsewhere: or(said.elsewhere.as_ref().or(preset.elsewhere.as_ref()), || defaults::count("retries.elsewhere")),
         within: or(said.within.as_ref().or(preset.within.as_ref()), || defaults::span_or_none("retries.within")),
         over_quota: lower_over_quota(said, &preset),
+    }
+}
+
+/// A second attempt that would be sent when the first has been given up.
+pub fn check_hedge(reader: &mut Reader, protection: &ProtectionDocument, timeout: Option<Span>) {
+    if let (Some(hedge), Some(timeout)) = (&protection.hedge, timeout)
+        && hedge.value >= timeout
+    {
+        let why = format!("a second attempt comes after {}, and the first is given up after {timeout}", hedge.value);
+        reader.problem(problem::impossible(&hedge.place, &why, "let `hedge` be shorter than the timeout, or remove it"));
     }
 }
 

@@ -30,6 +30,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
     let cores = lifecycle::cores(service);
     let balance = balancing::lower_balance(service.balance.as_ref());
     let balancing = balancing::lower(reader, &service.balancing, balance);
+    calls_are_made(reader, service);
     let own_workers = || if is_database { database::workers(cores) } else { Some(defaults::count("services.*.workers")) };
     ServiceSpec {
         name: service.name.value.clone(),
@@ -76,6 +77,16 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
 }
 
 fn lower_cpu(reader: &mut Reader, service: &ServiceDocument, cores: Option<f64>) -> Option<Box<CpuSpec>> {
+    if let (Some(request), Some(cores)) = (&service.cpu_request, &service.cores)
+        && let Some(cores) = cores.value.filter(|cores| request.value > *cores)
+    {
+        let why = format!("a replica asks for {} cores, and may use {cores}", request.value);
+        reader.problem(problem::impossible(
+            &request.place,
+            &why,
+            "let `cpu_request` be no more than `cores`: Kubernetes refuses it otherwise",
+        ));
+    }
     let period = service.cfs.as_ref().and_then(|cfs| cfs.value);
     let background = or(service.background.as_ref(), || defaults::number("services.*.background"));
     if let (Some(said), Some(_), None) = (&service.cfs, period, cores) {
@@ -140,6 +151,19 @@ fn lower_endpoint(
     }
 }
 
+/// A call that no request makes, of a service without flags: those may turn one on.
+fn calls_are_made(reader: &mut Reader, service: &ServiceDocument) {
+    if !service.flags.is_empty() {
+        return;
+    }
+    for call in service.endpoints.iter().flat_map(|endpoint| &endpoint.work).flat_map(PhaseDocument::calls) {
+        if let Some(said) = call.probability.as_ref().filter(|said| said.value == Ratio::ZERO) {
+            let why = format!("no request makes this call of `{}`", call.service.value);
+            reader.problem(problem::work(&said.place, &why, "write a share above zero, or remove the call"));
+        }
+    }
+}
+
 fn known_cache(reader: &mut Reader, service: &ServiceDocument, name: &Located<Name>) {
     let known: Vec<&str> = service.caches.iter().map(|cache| cache.name.value.as_str()).collect();
     if !known.contains(&name.value.as_str()) {
@@ -149,6 +173,7 @@ fn known_cache(reader: &mut Reader, service: &ServiceDocument, name: &Located<Na
 
 fn lower_call(reader: &mut Reader, names: &Names, call: &CallDocument) -> CallSpec {
     names.service(reader, &call.service.value, &call.service.place);
+    protection::check_hedge(reader, &call.protection, or(call.timeout.as_ref(), || defaults::span_or_none("call.timeout")));
     let place = call.endpoint.as_ref().map_or(&call.service.place, |endpoint| &endpoint.place);
     CallSpec {
         service: call.service.value.clone(),
@@ -181,6 +206,12 @@ fn lower_memory(reader: &mut Reader, service: &ServiceDocument) -> MemorySpec {
         && limit <= memory.base
     {
         reader.problem(problem::memory(&said.place, &memory.base.to_string(), &limit.to_string()));
+    }
+    if let (Some(limit), Some(request)) = (memory.limit, &said.request)
+        && request.value > limit
+    {
+        let why = format!("a replica asks for {} of memory, and is killed at {limit}", request.value);
+        reader.problem(problem::impossible(&request.place, &why, "let `request` be no more than `limit`: Kubernetes refuses it otherwise"));
     }
     memory
 }

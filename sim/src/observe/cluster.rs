@@ -81,7 +81,7 @@ pub(super) fn put_container(sheet: &mut Sheet<'_>, world: &World, replica: u32, 
     put(sheet, container, "container_spec_cpu_shares", &[], runs((spec.life.request_millicores as f64 * 1.024).max(2.0)));
     // The pod's own group, which rules leave out by `container!=""`.
     let pod_id = format!("/kubepods/pod-{}", state.name);
-    put(sheet, pod, "container_cpu_usage_seconds_total", &[("id", &pod_id)], runs(cpu_seconds(world, state)));
+    put(sheet, pod, "container_cpu_usage_seconds_total", &[("cpu", "total"), ("id", &pod_id)], runs(cpu_seconds(world, state)));
     put(sheet, pod, "container_memory_working_set_bytes", &[("id", &pod_id)], runs(memory));
 }
 

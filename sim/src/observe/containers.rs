@@ -121,7 +121,10 @@ impl Kubelet {
             let labels = if in_full { cluster::container_labels(world, index, labels) } else { labels };
             let mut sheet = Sheet::new(store, self.pages.entry(index).or_default(), at_ms);
             for (metric, value) in figures {
-                sheet.put(replica.is_running().then_some(value), || named(metric, &labels));
+                // The kubelet tells CPU time by core or, as by default, of all of them.
+                let is_cpu = metric == "container_cpu_usage_seconds_total";
+                let labels = || if is_cpu { labels.clone().set("cpu", "total") } else { labels.clone() };
+                sheet.put(replica.is_running().then_some(value), || named(metric, &labels()));
             }
             if in_full {
                 cluster::put_container(&mut sheet, world, index, (&labels, &pod));

@@ -301,18 +301,32 @@ impl Source<'_> {
     fn put_istio(&self, sheet: &mut Sheet<'_>, ends: &Ends<'_>, (code, flag): (&str, &str), buckets: Option<&Buckets>) {
         let host = format!("{}.{NAMESPACE}.svc.cluster.local", ends.service);
         let place = |workload: &str| if workload == "unknown" { "unknown" } else { NAMESPACE };
+        let cluster = |workload: &str| if workload == "unknown" { "unknown" } else { "Kubernetes" };
+        // Proxies know each other by their certificates, where both have one.
+        let principal = |workload: &str| match workload {
+            _ if ends.policy == "none" => "unknown".to_owned(),
+            "unknown" => "unknown".to_owned(),
+            workload => format!("spiffe://cluster.local/ns/{NAMESPACE}/sa/{workload}"),
+        };
+        let principals = [principal(ends.source.0), principal(ends.destination.0)];
         let labels = [
             ("reporter", ends.reporter),
             ("source_workload", ends.source.0),
             ("source_workload_namespace", place(ends.source.0)),
             ("source_app", ends.source.0),
             ("source_canonical_service", ends.source.0),
+            ("source_canonical_revision", ends.source.1),
             ("source_version", ends.source.1),
+            ("source_principal", principals[0].as_str()),
+            ("source_cluster", cluster(ends.source.0)),
             ("destination_workload", ends.destination.0),
             ("destination_workload_namespace", place(ends.destination.0)),
             ("destination_app", ends.destination.0),
             ("destination_canonical_service", ends.destination.0),
+            ("destination_canonical_revision", ends.destination.1),
             ("destination_version", ends.destination.1),
+            ("destination_principal", principals[1].as_str()),
+            ("destination_cluster", cluster(ends.destination.0)),
             ("destination_service", host.as_str()),
             ("destination_service_name", ends.service.as_str()),
             ("destination_service_namespace", NAMESPACE),
@@ -381,7 +395,13 @@ impl Source<'_> {
         }
         let completed = answered("");
         sheet.put(Some(completed as f64), || named("envoy_http_downstream_rq_completed", &with(self.labels, &[prefix])));
+        // Whoever left before the answer was a request too.
         let active = self.state.in_service.len() as f64 + f64::from(self.state.queued);
+        let left: u64 = received.iter().map(|(_, way)| way.count([GONE].into_iter())).sum();
+        let total = completed as f64 + left as f64 + active;
+        sheet.put(Some(total), || named("envoy_http_downstream_rq_total", &with(self.labels, &[prefix])));
+        let all = Buckets::sum(received.iter().flat_map(|(_, way)| (0..CODES.len()).filter_map(|answer| way.answered(answer))));
+        self.histogram(sheet, &milliseconds("envoy_http_downstream_rq_time"), &[prefix], all.as_ref());
         self.gauge(sheet, "envoy_http_downstream_rq_active", &[prefix], active);
     }
 

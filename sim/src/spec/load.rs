@@ -45,6 +45,8 @@ pub struct Variation {
     pub bursts: Option<BurstsSpec>,
     /// Variance over mean of the number of arrivals in ten seconds; 1 is Poisson.
     pub dispersion: Option<f64>,
+    /// Whether the rates are counts that were taken: as many requests come in each step as its rate says, at moments of luck, and not as many on average.
+    pub counted: bool,
 }
 
 /// A harmonic of 24 hours around the client's rate.
@@ -54,6 +56,18 @@ pub struct DailySpec {
     pub peak: Span,
     /// The rate at the busiest moment over that at the quietest, at least 1.
     pub ratio: Factor,
+}
+
+impl DailySpec {
+    /// What the rate is multiplied by so many seconds after midnight, UTC: `1 + a cos`, whose greatest value over its least is the ratio.
+    #[must_use]
+    pub fn at(&self, seconds: f64) -> f64 {
+        const DAY: f64 = 86_400.0;
+        let ratio = self.ratio.get();
+        let amplitude = (ratio - 1.0) / (ratio + 1.0);
+        let angle = (seconds - self.peak.as_seconds()) / DAY * std::f64::consts::TAU;
+        1.0 + amplitude * libm::cos(angle)
+    }
 }
 
 /// A peak at each multiple of an interval, as clocks show it.

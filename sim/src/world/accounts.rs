@@ -243,6 +243,7 @@ impl World {
             services: (0..self.services.len()).map(|index| self.service_ledger(index, at)).collect(),
             topics: self.inboxes.iter().map(|inbox| self.topic_ledger(inbox)).collect(),
             faults: self.disturbances.iter().filter_map(super::faults::Disturbance::span).collect(),
+            faults_to_come: self.spec.faults.iter().filter(|fault| fault.at > at).count() as u64,
             nodes: self.spec.machines().collect(),
         }
     }

@@ -877,7 +877,10 @@ impl World {
         let period = liveness.period.as_nanos().max(1);
         let passed = (self.now.as_nanos() + period - replica.probe_phase.as_nanos()) % period;
         let to_tick = (period - passed) % period;
-        Some(Span::from_nanos(to_tick + period * u64::from(liveness.failures.saturating_sub(1)) + liveness.timeout.as_nanos()))
+        // One that waits for longer than a period has the next ask as soon as it gives up: the ticker keeps one tick for whoever is late.
+        let from_one_to_the_next = period.max(liveness.timeout.as_nanos());
+        let others = u64::from(liveness.failures.saturating_sub(1));
+        Some(Span::from_nanos(to_tick + from_one_to_the_next * others + liveness.timeout.as_nanos()))
     }
 
     /// A process that hung goes on.

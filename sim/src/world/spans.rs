@@ -7,7 +7,7 @@ use firedrill_core::random::mix64;
 use crate::slab::NONE;
 use crate::trace::TraceSpan;
 use crate::world::calls::{Failure, Origin};
-use crate::world::traffic::{ANSWERS, BROKEN, NO_CONNECTION, NO_HOST, TIMEOUT};
+use crate::world::traffic::{ANSWERS, BROKEN, NO_CONNECTION, NO_HOST, OVER_QUOTA, TIMEOUT};
 use crate::world::{CODES, World};
 
 /// The salt of what is sampled.
@@ -82,7 +82,7 @@ impl World {
         let service = &self.spec.services[edge.service as usize];
         let (code, error) = match result {
             Ok(()) => (CODES[0], ""),
-            Err(failure) => (CODES[failure.code()], error_word(failure)),
+            Err(failure) => (code_seen(failure), error_word(failure)),
         };
         spans.told.push(TraceSpan {
             request: call.request,
@@ -98,6 +98,18 @@ impl World {
             code,
             error,
         });
+    }
+}
+
+/// The status code with which the last attempt ended for its caller. What a service would pass on of it is another ([`Failure::code`]).
+const fn code_seen(failure: Failure) -> &'static str {
+    match failure {
+        Failure::OverQuota => ANSWERS[OVER_QUOTA].code,
+        Failure::Reset => ANSWERS[BROKEN].code,
+        Failure::Timeout | Failure::NoConnection => ANSWERS[TIMEOUT].code,
+        Failure::NoReplica => ANSWERS[NO_HOST].code,
+        Failure::Unreachable => ANSWERS[NO_CONNECTION].code,
+        Failure::Error | Failure::Passed(_) | Failure::QueueFull | Failure::Refused => CODES[failure.code()],
     }
 }
 

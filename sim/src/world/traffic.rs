@@ -43,6 +43,7 @@ pub(crate) const ANSWERS: [Answer; 11] = [
 ];
 
 /// Places in [`ANSWERS`].
+pub(crate) const OVER_QUOTA: usize = 5;
 pub(crate) const NO_HOST: usize = 6;
 pub(crate) const NO_CONNECTION: usize = 7;
 pub(crate) const BROKEN: usize = 8;

@@ -71,6 +71,21 @@ fn k2_a_hung_process_is_killed_by_its_liveness_probe_within_31_s() {
 }
 
 #[test]
+fn a_probe_that_waits_for_longer_than_its_period_is_asked_again_when_it_has_given_up() {
+    // The kubelet asks one after the other (`worker.go`, `doProbe`), and its ticker keeps one tick: three of 10 s take 30 s, whatever the period is.
+    let kills = |delay: u64| -> Vec<f64> {
+        let mut spec = fleet(1, 200);
+        let probe = ProbeSpec { timeout: Span::from_seconds(10), initial_delay: Span::from_seconds(delay), ..liveness(4, 3) };
+        spec.services[0].liveness = Some(probe);
+        spec.faults = vec![fault("hang", 100, None, FaultKind::Hang { target: service_target("api") })];
+        crash_times(&run(&spec, 7))
+    };
+    let [shortcut, played] = [kills(0), kills(1)];
+    assert_eq!(shortcut, played, "with a delay each probe is played out");
+    assert!((130.0..=134.0).contains(&shortcut[0]), "{shortcut:?}");
+}
+
+#[test]
 fn a_probe_that_is_played_out_says_what_the_shortcut_says() {
     for number in 0_u64..40 {
         let mut spec = fleet(2, 300);

@@ -59,6 +59,8 @@ fn istio_tells_every_attempt_twice_once_by_each_side() {
     same(total(&done, r#"istio_requests_total{reporter="source",destination_service_name="back"}"#), back.sent, "what the front end sent");
     let came = total(&done, r#"istio_requests_total{reporter="destination",destination_service_name="back",source_workload="front"}"#);
     same(came, back.sent - back.rejected, "what came to the back end");
+    let known = r#"source_principal="spiffe://cluster.local/ns/default/sa/front",destination_principal="spiffe://cluster.local/ns/default/sa/back",source_canonical_revision="unknown",destination_canonical_revision="v1",destination_cluster="Kubernetes""#;
+    same(total(&done, &format!("istio_requests_total{{reporter=\"destination\",{known}}}")), came as u64, "who asked, by its certificate");
     let late = total(&done, r#"istio_requests_total{reporter="source",response_code="504",response_flags="UT"}"#);
     let gone = total(
         &done,
@@ -90,6 +92,8 @@ fn envoy_counts_answers_timeouts_and_retries_of_a_cluster() {
     assert!(again > 0.0 && again < of("envoy_cluster_upstream_rq_retry"), "{again} retries succeeded");
     assert!(of("envoy_cluster_upstream_rq_active") < 0.5, "nothing is under way at the end");
     same(total(&done, "envoy_http_downstream_rq_completed{service=\"front\"}"), totals(&done, "front").completed, "what came in");
+    same(total(&done, "envoy_http_downstream_rq_time_count{service=\"front\"}"), totals(&done, "front").completed, "what was timed");
+    same(total(&done, "envoy_http_downstream_rq_total{service=\"front\"}"), totals(&done, "front").sent, "all that came in");
     same(of("envoy_cluster_membership_healthy"), 2, "one member, as two callers see it");
 }
 
@@ -207,7 +211,7 @@ fn nodes_are_as_busy_as_what_runs_on_them_and_pods_have_owners() {
     same(free, 3 * mib(100).get(), "memory of three processes");
     same(total(&done, r#"kube_pod_owner{owner_kind="ReplicaSet",owner_name="front-v1"}"#), 2, "pods of the front end");
     same(total(&done, r#"kube_replicaset_owner{owner_kind="Deployment",owner_name="front"}"#), 1, "its set");
-    let by_container = total(&done, r#"container_cpu_usage_seconds_total{container!="",image="front:v1"}"#);
+    let by_container = total(&done, r#"container_cpu_usage_seconds_total{container!="",image="front:v1",cpu="total"}"#);
     let by_pod = total(&done, r#"container_cpu_usage_seconds_total{container="",pod=~"front-.*"}"#);
     assert!((by_container - by_pod).abs() < 1e-9 && by_pod > 0.0, "a pod is what its container is");
     same(total(&done, r#"kube_endpointslice_endpoints{ready="true",endpointslice="front"}"#), 2, "endpoints of the front end");
