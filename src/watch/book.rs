@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::webhook::boundary;
 use crate::failure::Failure;
 use crate::ledger::{Bound, Chain, Entry, Ledger, Recorded, Recovery, Released, WATCH, WATCHING, What, sync_all};
 use crate::promotion::demotion::{Due, ITSELF};
@@ -573,7 +574,7 @@ fn shorten(value: &mut Value, most: usize) {
 fn cut_short(text: &mut String, most: usize) {
     if text.len() > most {
         let told = format!("… ({} bytes)", text.len());
-        text.truncate(text.floor_char_boundary(most));
+        text.truncate(boundary(text, most));
         text.push_str(&told);
     }
 }
