@@ -3,7 +3,7 @@
 //! All that a watcher was told stands in its chain of the ledger. It is heard again up to shortly before the incident, what is remembered then is kept,
 //! and what it was told from there on beside it: so a capture is small, however long the watcher has run, and no guard forgets what it had counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::words::counted;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::policy::Policy;
-use firedrill_policies::watcher::{Observation, Observed, Saved, Watcher, WatcherSetup};
+use firedrill_policies::watcher::{Decision, Observation, Observed, Saved, Session, Watcher, WatcherSetup};
 use firedrill_scenarios::incident::FILE_NAME;
 use firedrill_telemetry::labels::{Labels, METRIC_NAME};
 use firedrill_telemetry::recording::Recording;
@@ -25,12 +25,12 @@ use serde::{Deserialize, Serialize};
 use crate::drill::ENGINE;
 use crate::failure::Failure;
 use crate::importing::{ALERTS, people, quoted};
-use crate::ledger::{Chain, What};
+use crate::ledger::{Chain, Recorded, What, short};
 use crate::load::Source;
 use crate::promotion::bake::with_hash;
 use crate::pulling::Pulled;
 use crate::recorded::RECORDING;
-use crate::watch::observations;
+use crate::watch::{observations, plain_event};
 
 /// The version of the file.
 pub const SCHEMA: &str = "firedrill.watched/1";
@@ -51,7 +51,7 @@ pub struct Watched {
     pub engine: String,
     /// The calendar instant from which its instants count, milliseconds since 1970.
     pub start_ms: i64,
-    /// The policies that watched: the hash of each, and its stage.
+    /// The policies that watched: the hash of each, and its stage, where it first did. Sessions that begin among the observations say what it was from then on.
     pub policies: BTreeMap<Name, WatchedPolicy>,
     /// What was declared to exist.
     pub inventory: Inventory,
@@ -112,13 +112,9 @@ impl Watched {
         let as_watched = |policy: &Arc<Policy>| {
             self.policies.get(&policy.name).and_then(|own| with_hash(policy, &own.hash)).unwrap_or_else(|| Arc::clone(policy))
         };
-        let setup = WatcherSetup {
-            start: self.start(),
-            policies: policies.iter().map(|policy| (as_watched(policy), stage(policy))).collect(),
-            inventory: Arc::new(self.inventory.clone()),
-        };
-        let mut watcher = Watcher::new(setup);
-        watcher.restore(self.saved.clone())?;
+        let first = policies.iter().map(|policy| (as_watched(policy), stage(policy))).collect();
+        let mut again = Again::new((self.start(), Arc::new(self.inventory.clone())), policies, first);
+        again.watcher.restore(self.saved.clone())?;
         let mut journal = Journal::new();
         let mut last = Time::ZERO;
         let mut write = |at: Time, event: Event| {
@@ -131,7 +127,7 @@ impl Watched {
             if let Observation::Told { alerts } = &observed.what {
                 alerts.iter().for_each(|alerted| write(observed.at, Event::Notified { notification: alerted.notification.clone() }));
             }
-            watcher.take_in(observed).into_iter().for_each(|decision| write(decision.record.at, decision.record.event));
+            again.take_in(observed)?.into_iter().for_each(|decision| write(decision.record.at, decision.record.event));
         }
         let ended = last;
         journal.write(ended, Event::RunEnded { reason: "what was watched ends".to_owned() });
@@ -146,11 +142,54 @@ impl Watched {
             self.decided.iter().map(|(policy, events)| (policy, events.iter())).collect();
         let mut found = 0;
         for record in journal.records() {
-            let event = serde_json::to_value(&record.event).expect("an event is plain data");
+            let event = plain_event(&record.event);
             let next = left.values_mut().find(|events| events.as_slice().first() == Some(&event));
             found += usize::from(next.and_then(Iterator::next).is_some());
         }
         (found, total)
+    }
+}
+
+/// A watcher that is told again what one was told, session by session: each with the policies that took part in it, as they were, at their stages.
+struct Again<'p> {
+    watcher: Watcher,
+    start: Start,
+    inventory: Arc<Inventory>,
+    policies: &'p [Arc<Policy>],
+}
+
+impl<'p> Again<'p> {
+    fn new((start, inventory): (Start, Arc<Inventory>), policies: &'p [Arc<Policy>], first: Vec<(Arc<Policy>, Stage)>) -> Self {
+        let setup = WatcherSetup { start, policies: first, inventory: Arc::clone(&inventory) };
+        Self { watcher: Watcher::new(setup), start, inventory, policies }
+    }
+
+    fn take_in(&mut self, observed: &Observed) -> Result<Vec<Decision>, String> {
+        if let Observation::Began { policies, .. } = &observed.what {
+            self.enter(policies)?;
+        }
+        Ok(self.watcher.take_in(observed))
+    }
+
+    /// Goes on as the process of that session did, which took up the memory of the one before.
+    fn enter(&mut self, session: &BTreeMap<Name, Session>) -> Result<(), String> {
+        let one = |policy: &Arc<Policy>| {
+            let own = session.get(&policy.name)?;
+            with_hash(policy, &own.hash).map(|policy| (policy, own.stage))
+        };
+        let wanted: Vec<(Arc<Policy>, Stage)> = self.policies.iter().filter_map(one).collect();
+        let is_same = {
+            let now: BTreeMap<&Name, (&str, Stage)> =
+                self.watcher.policies().map(|(own, stage, hash)| (&own.name, (hash, stage))).collect();
+            wanted.iter().all(|(own, stage)| now.get(&own.name).is_some_and(|(hash, known)| *known == *stage && **hash == own.hash()))
+        };
+        if is_same {
+            return Ok(());
+        }
+        let saved = self.watcher.saved();
+        let setup = WatcherSetup { start: self.start, policies: wanted, inventory: Arc::clone(&self.inventory) };
+        self.watcher = Watcher::new(setup);
+        self.watcher.restore(saved)
     }
 }
 
@@ -160,8 +199,8 @@ type Texts = [(String, String)];
 /// What a Prometheus has of the time of an incident.
 #[derive(Clone, Debug)]
 pub struct Beside {
-    /// Where it is.
-    pub url: String,
+    /// Where it is, and whether it plays a simulation.
+    pub origin: String,
     /// The samples.
     pub pulled: Pulled,
     /// What changed in the system, by milliseconds since 1970.
@@ -211,23 +250,24 @@ pub struct Captured {
 /// The ledger has no such incident; its policies are not what they were; or another version of the engine kept it.
 pub fn capture(capture: &Capture<'_>) -> Result<Captured, Failure> {
     let (start, observed, inventory) = observations(capture.watch)?;
-    let at = |own: &crate::ledger::Recorded| own.entry.at.as_millisecond();
-    let policy = Name::new(capture.incident.rsplit_once('#').map_or(capture.incident, |(policy, _)| policy));
-    let own = |own: &&crate::ledger::Recorded| matches!(&own.entry.what, What::Decision { incident, is_backtest: false, .. } if incident == capture.incident);
-    let decisions: Vec<_> = capture.chains.get(&policy).map_or_else(Vec::new, |chain| chain.entries.iter().filter(own).collect());
+    let at = |own: &Recorded| own.entry.at.as_millisecond();
+    let Found { called, decisions } = found(capture)?;
     let (Some(first), Some(last)) = (decisions.first(), decisions.last()) else { return Err(no_such(capture)) };
     let is_closed = matches!(&last.entry.what, What::Decision { event, .. } if event.get("incident_closed").is_some());
     let around = i64::try_from(AROUND.as_millis()).unwrap_or(0);
     let (from_ms, to_ms) = (at(first) - around, at(last) + around);
     let instant = |ms: i64| start.time_of(ms).unwrap_or(Time::ZERO);
     let (from, to) = (instant(from_ms), instant(to_ms));
-    let policies = sessions(capture, &observed, to)?;
-    let mut watcher = Watcher::new(WatcherSetup { start, policies: policies.clone(), inventory: Arc::new(inventory.clone()) });
     let before = observed.iter().take_while(|observed| observed.at < from).count();
+    let policies = sessions(capture, (&observed, before), to)?;
+    let is_own = |policy: &Arc<Policy>| policies.iter().any(|(own, _)| own.name == policy.name);
+    let alone: Vec<Arc<Policy>> = capture.policies.iter().map(|(policy, _)| Arc::clone(policy)).filter(is_own).collect();
+    let mut again = Again::new((start, Arc::new(inventory.clone())), &alone, policies.clone());
+    let failed = |why: String| anyhow::anyhow!("what was watched cannot be played again: {why}");
     for observed in &observed[..before] {
-        let _ = watcher.take_in(observed);
+        again.take_in(observed).map_err(failed)?;
     }
-    let saved = watcher.saved();
+    let saved = again.watcher.saved();
     // To the end of its last millisecond, as decisions are taken out of the ledger.
     let after = to.saturating_add(Span::from_millis(1));
     let kept: Vec<Observed> = observed[before..].iter().take_while(|observed| observed.at < after).cloned().collect();
@@ -247,11 +287,10 @@ pub fn capture(capture: &Capture<'_>) -> Result<Captured, Failure> {
     let (from, last_ms) = (Start::from_unix_millis(from_ms), at(last));
     // What was told last may be sooner than as long after the incident as would be captured.
     let to_ms = watched.observed.last().map_or(last_ms, |last| start.prometheus_millis(last.at)).max(last_ms);
-    let alone: Vec<Arc<Policy>> = policies.into_iter().map(|(policy, _)| policy).collect();
-    let journal = watched.play(&alone, from).map_err(|why| anyhow::anyhow!("what was watched cannot be played again: {why}"))?;
+    let journal = watched.play(&alone, from).map_err(failed)?;
     let reproduced = watched.reproduced(&journal);
     Ok(Captured {
-        name: capture.incident.replace('#', "-"),
+        name: called,
         from,
         to: Start::from_unix_millis(to_ms),
         opened: Start::from_unix_millis(at(first)),
@@ -282,34 +321,80 @@ fn no_such(capture: &Capture<'_>) -> Failure {
     Failure::Input(vec![Problem::in_file("FD0882", "the ledger", message).remedy(remedy)])
 }
 
-/// The policies of the session in which the incident lies, each with its stage. They must be what they were: what another version was told answers
-/// other questions than this one's.
-fn sessions(capture: &Capture<'_>, observed: &[Observed], to: Time) -> Result<Vec<(Arc<Policy>, Stage)>, Failure> {
-    let began = observed.iter().take_while(|observed| observed.at <= to).filter_map(|observed| match &observed.what {
-        Observation::Began { policies, .. } => Some(policies),
+/// The policies of the sessions in which the incident lies, each as it was where it first watched in that time, with its stage. They must be what they were:
+/// what another version was told answers other questions than this one's. `before`: so many observations lie before that time.
+fn sessions(capture: &Capture<'_>, (observed, before): (&[Observed], usize), to: Time) -> Result<Vec<(Arc<Policy>, Stage)>, Failure> {
+    let began = |observed: &Observed| match &observed.what {
+        Observation::Began { policies, .. } => Some(policies.clone()),
         _ => None,
-    });
-    let Some(session) = began.last() else { return Err(no_such(capture)) };
-    let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for (name, own) in session {
-        let here = capture.policies.iter().find(|(policy, _)| policy.name == *name);
+    };
+    let first = observed[..before].iter().rev().find_map(began);
+    let later = observed[before..].iter().take_while(|observed| observed.at <= to).filter_map(began);
+    let (mut found, mut problems): (BTreeMap<Name, (Arc<Policy>, Stage)>, _) = (BTreeMap::new(), BTreeMap::new());
+    for (name, own) in first.into_iter().chain(later).flatten() {
+        let here = capture.policies.iter().find(|(policy, _)| policy.name == name);
         match here.and_then(|(policy, _)| with_hash(policy, &own.hash)) {
-            Some(policy) => found.push((policy, own.stage)),
+            Some(policy) => _ = found.entry(name).or_insert((policy, own.stage)),
             None => {
                 let what = if here.is_some() { "is not what it was when it watched" } else { "is not here any more" };
                 let remedy = "check out the revision at which it watched, and capture there; the ledger may be named with `--ledger`";
-                problems.push(Problem::in_file("FD0883", &format!("the policy {name}"), format!("`{name}` {what}")).remedy(remedy));
+                let problem = Problem::in_file("FD0883", &format!("the policy {name}"), format!("`{name}` {what}")).remedy(remedy);
+                problems.insert(name, problem);
             }
         }
     }
-    if problems.is_empty() { Ok(found) } else { Err(Failure::Input(problems)) }
+    // A version that is here tells of its own sessions; of the others' the replay lacks what they decided, and says so.
+    problems.retain(|name, _| !found.contains_key(name));
+    match (problems.is_empty(), found.is_empty()) {
+        (false, _) => Err(Failure::Input(problems.into_values().collect())),
+        (true, true) => Err(no_such(capture)),
+        (true, false) => Ok(found.into_values().collect()),
+    }
+}
+
+/// An incident in a chain.
+struct Found<'c> {
+    /// What its folder is called.
+    called: String,
+    decisions: Vec<&'c Recorded>,
+}
+
+/// The decisions of the incident that is named: as `POLICY#NUMBER`, or by the hash of a decision of it where two branches have one of that number.
+fn found<'c>(capture: &Capture<'c>) -> Result<Found<'c>, Failure> {
+    let is_hash = !capture.incident.contains('#');
+    let by_hash = capture.chains.values().filter(|_| is_hash).find_map(|chain| chain.by_hash(capture.incident).map(|own| (chain, own)));
+    let named = Name::new(capture.incident.rsplit_once('#').map_or(capture.incident, |(policy, _)| policy));
+    let Some(chain) = by_hash.map(|(chain, _)| chain).or_else(|| capture.chains.get(&named)) else { return Err(no_such(capture)) };
+    let keys = chain.incidents();
+    let key = |own: &Recorded| keys.get(own.hash.as_str()).copied();
+    let name = |own: &Recorded| match &own.entry.what {
+        What::Decision { incident, is_backtest: false, .. } => Some(incident.clone()),
+        _ => None,
+    };
+    let incident = by_hash.map_or_else(|| Some(capture.incident.to_owned()), |(_, own)| name(own));
+    let of_name: Vec<&Recorded> = chain.entries.iter().filter(|own| name(own).is_some() && name(own) == incident).collect();
+    let several: BTreeSet<&str> = of_name.iter().filter_map(|own| key(own)).collect();
+    let wanted = by_hash.and_then(|(_, own)| key(own));
+    if wanted.is_none() && several.len() > 1 {
+        let message = format!("`{}` is {} incidents: two branches have each one of that number", capture.incident, several.len());
+        let hashes: Vec<&str> = several.into_iter().map(short).collect();
+        let problem = Problem::in_file("FD0815", "the ledger", message);
+        return Err(
+            vec![problem.remedy(format!("name one by its hash: `firedrill capture {}`", hashes.join("` or `firedrill capture ")))].into()
+        );
+    }
+    let is_unique = several.len() < 2;
+    let decisions: Vec<&Recorded> = of_name.into_iter().filter(|own| wanted.is_none() || key(own) == wanted).collect();
+    let own = incident.unwrap_or_default().replace('#', "-");
+    let digits = wanted.filter(|_| !is_unique).and_then(|key| key.get("blake3:".len()..)?.get(..6)).map(|digits| format!("-{digits}"));
+    Ok(Found { called: own + &digits.unwrap_or_default(), decisions })
 }
 
 /// What the ledger has of a policy's decisions between two instants.
 fn decided(capture: &Capture<'_>, policy: &Name, (from_ms, to_ms): (i64, i64)) -> Vec<serde_json::Value> {
     let Some(chain) = capture.chains.get(policy) else { return Vec::new() };
     let own = chain.entries.iter().filter(|own| (from_ms..=to_ms).contains(&own.entry.at.as_millisecond()));
-    let event = |own: &crate::ledger::Recorded| match &own.entry.what {
+    let event = |own: &Recorded| match &own.entry.what {
         What::Decision { event, is_backtest: false, .. } => Some(event.clone()),
         _ => None,
     };
@@ -340,7 +425,7 @@ impl Captured {
     #[must_use]
     pub fn files(&self, capture: &Capture<'_>, beside: Option<&Beside>) -> Vec<(String, String)> {
         let (store, source) = match beside {
-            Some(Beside { pulled, url, .. }) => (pulled.store.clone(), format!("{url} from {} to {}, {ENGINE}", self.from, self.to)),
+            Some(Beside { pulled, origin, .. }) => (pulled.store.clone(), format!("{origin} from {} to {}, {ENGINE}", self.from, self.to)),
             None => (self.heard(), format!("what a watcher was told from {} to {}, {ENGINE}", self.from, self.to)),
         };
         let recording = Recording { start: self.from, end_ms: self.to.unix_millis(), source: source.clone(), store };

@@ -147,7 +147,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "FILE")]
     pub prometheus_token_file: Option<PathBuf>,
     /// How long an answer of Prometheus may take; what takes longer is unknown
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "10s")]
     pub timeout: Duration,
     /// A policy file or name; may be given several times [default: the policies of firedrill.yaml]
     #[arg(short, long, value_name = "POLICY")]
@@ -686,6 +686,13 @@ fn time(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(span.as_millis()))
 }
 
+/// A time in which something can happen.
+fn some_time(text: &str) -> Result<Duration, String> {
+    time(text).and_then(
+        |time| if time.is_zero() { Err("nothing is answered in no time: give it some, such as 10s".to_owned()) } else { Ok(time) },
+    )
+}
+
 /// Arguments of `merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
@@ -813,10 +820,10 @@ pub struct ImportPrometheusArgs {
     /// Where it is, such as `http://prometheus:9090`; whatever speaks its API will do
     pub url: String,
     /// When the recording begins: `2026-01-05T09:00:00Z`, or how long ago, such as `2h`
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub from: String,
     /// When it ends; likewise
-    #[arg(long, value_name = "TIME", default_value = "0s")]
+    #[arg(long, value_name = "TIME", default_value = "0s", allow_hyphen_values = true)]
     pub to: String,
     /// Rule files instead of those of firedrill.yaml or the library
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -834,7 +841,7 @@ pub struct ImportPrometheusArgs {
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// How long one answer may take
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "60s")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "60s")]
     pub timeout: Duration,
     /// How large one answer may be, MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=16_384))]

@@ -29,6 +29,12 @@ pub const ALERTS: &str = "alerts.jsonl";
 /// Series whose value changes where somebody changes a system, asked for if nobody says others.
 pub const CHANGES: [&str; 2] = ["kube_deployment_status_observed_generation", "kube_deployment_spec_replicas"];
 
+/// How the version of a rehearsal's Prometheus begins.
+pub const REHEARSED: &str = "firedrill-";
+
+/// How the source of a recording begins that no system has left behind.
+pub const SIMULATED: &str = "a simulated run";
+
 /// At most so many changes are told.
 const MOST_CHANGES: usize = 100;
 
@@ -92,7 +98,13 @@ pub fn import(import: &Import<'_>, tell: &mut dyn FnMut(&str)) -> Result<Importe
         return Err(Failure::argument(message, "is it the right Prometheus, does it go back so far, and are these its rules?"));
     }
     notes.extend(pulled.notes.iter().cloned());
-    let source = format!("{} from {} to {}, {ENGINE}", import.prometheus.url(), import.from, import.to);
+    let origin = origin(import.prometheus);
+    notes.extend(
+        origin
+            .is_simulated
+            .then(|| format!("{} plays a simulation: what is decided on it is no evidence of life", import.prometheus.url())),
+    );
+    let source = format!("{} from {} to {}, {ENGINE}", origin.told, import.from, import.to);
     let recording = Recording { start: import.from, end_ms: to_ms, source: source.clone(), store: pulled.store.clone() };
     let rules = Rules { set: Arc::clone(&set), hash: String::new(), routing: None };
     let fidelity = fidelity(&recording, &rules, &pulled.alerts);
@@ -104,6 +116,26 @@ pub fn import(import: &Import<'_>, tell: &mut dyn FnMut(&str)) -> Result<Importe
     let mut files = vec![(FILE_NAME.to_owned(), page), (RECORDING.to_owned(), recording.to_text()), (ALERTS.to_owned(), alerts.to_text())];
     files.extend(texts);
     Ok(Imported { name: story.name, files, fidelity, series: pulled.store.len() as u64, samples: pulled.samples, notes })
+}
+
+/// Where samples come from.
+pub struct Origin {
+    /// As it stands in a recording.
+    pub told: String,
+    /// Whether a rehearsal of firedrill plays it.
+    pub is_simulated: bool,
+}
+
+/// What a Prometheus is, by what it says of its build; one that says nothing of it is none of ours.
+#[must_use]
+pub fn origin(prometheus: &Prometheus) -> Origin {
+    let url = prometheus.url();
+    match prometheus.version() {
+        Ok(version) if version.starts_with(REHEARSED) => {
+            Origin { told: format!("{SIMULATED} that {url} ({version}) played"), is_simulated: true }
+        }
+        _ => Origin { told: url.to_owned(), is_simulated: false },
+    }
 }
 
 /// Copies of rule files by their paths in an incident's folder, with the intervals at which a Prometheus evaluates their groups, where they say none: its

@@ -8,7 +8,7 @@ mod file;
 mod key;
 mod line;
 
-pub use chain::{Chain, Finding, Fork};
+pub use chain::{Chain, Finding, Fork, short};
 pub use entry::{Bound, Entry, Hashes, Labelled, Recorded, RestsOn, Signed, WATCHING, What, expression, question_text};
 pub use file::{Ledger, Recovery, Released, name_of, sync_all};
 pub use key::{Key, KeyError, PublicKey};

@@ -21,6 +21,15 @@ pub use trouble::Trouble;
 use answer::{AlertsDocument, BuildDocument, Data, Envelope, RulesDocument};
 use transport::Http;
 
+/// How warnings begin that are about an expression, and say nothing of what is missing in its value.
+const OF_EXPRESSION: &str = "PromQL ";
+
+/// What a Prometheus noticed while it evaluated.
+struct Noticed {
+    warnings: Vec<String>,
+    infos: Vec<String>,
+}
+
 /// How a Prometheus is reached.
 #[derive(Clone, Debug)]
 pub struct Access {
@@ -126,9 +135,11 @@ impl Prometheus {
     }
 
     fn evaluated(&self, what: &str, form: &[(&str, String)]) -> Result<Answer, Trouble> {
-        let (data, warnings) = self.ask_noticing::<Data>(what, form)?;
+        let (data, noticed) = self.ask_noticing::<Data>(what, form)?;
         let answer = data.answer().map_err(|reason| self.unreadable(what, &reason))?;
-        Ok(Answer { warnings, ..answer })
+        let Noticed { warnings, infos } = noticed;
+        let missing = warnings.iter().find(|told| !told.starts_with(OF_EXPRESSION)).cloned();
+        Ok(Answer { warnings: warnings.into_iter().chain(infos).collect(), missing, ..answer })
     }
 
     fn ask<T: DeserializeOwned>(&self, what: &str, form: &[(&str, String)]) -> Result<T, Trouble> {
@@ -136,14 +147,14 @@ impl Prometheus {
     }
 
     /// Asks, and reads the envelope: what is in it, and what Prometheus noticed.
-    fn ask_noticing<T: DeserializeOwned>(&self, what: &str, form: &[(&str, String)]) -> Result<(T, Vec<String>), Trouble> {
+    fn ask_noticing<T: DeserializeOwned>(&self, what: &str, form: &[(&str, String)]) -> Result<(T, Noticed), Trouble> {
         let path = format!("/api/v1/{what}");
         let reply = self.exchange.exchange(&path, form)?;
         let read = serde_json::from_slice::<Envelope<T>>(&reply.body);
         let is_json = matches!(reply.body.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{'));
         match read {
             Ok(Envelope { status, data: Some(data), warnings, infos, .. }) if status == "success" => {
-                Ok((data, warnings.into_iter().chain(infos).collect()))
+                Ok((data, Noticed { warnings, infos }))
             }
             // Prometheus says in JSON why it refuses, whatever the status.
             Ok(Envelope { error_type, error: Some(error), .. }) => Err(Trouble::Refused {
@@ -215,6 +226,7 @@ mod tests {
         assert_eq!(answer.kind, AnswerKind::Vector);
         assert_eq!(shown(&answer), ["up{job=\"a\\n\"} [(1435781451781, 1.0)]", "{} [(1435781451000, inf)]"]);
         assert_eq!(answer.warnings, ["careful", "by the way"]);
+        assert_eq!(answer.missing.as_deref(), Some("careful"));
         assert_eq!(*exchange.asked.lock().unwrap(), ["/api/v1/query?query=up&time=1435781451.781"]);
     }
 

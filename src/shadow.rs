@@ -122,11 +122,12 @@ impl Shadow {
         for own in taken {
             let same = stories.iter().enumerate().filter(|(_, story)| story.is_about(own));
             let nearest = same.min_by_key(|(_, story)| story.began.duration_since(own.at).abs());
-            match (nearest, own.label) {
-                (Some((index, story)), _) => {
-                    seen[index] = true;
-                    shadow.compared.push(compared(own, Some(story)));
-                }
+            if let Some((index, _)) = nearest {
+                seen[index] = true;
+            }
+            // A story in which nobody is told of does not say that nobody did anything.
+            match (nearest.filter(|(_, story)| !story.deeds.is_empty()), own.label) {
+                (Some((_, story)), _) => shadow.compared.push(compared(own, Some(story))),
                 (None, Some(_)) => shadow.compared.push(compared(own, None)),
                 (None, None) => shadow.untold.push(own.incident.clone()),
             }
@@ -346,6 +347,11 @@ mod tests {
         assert_eq!((elsewhere.compared.len(), elsewhere.untold.len(), elsewhere.unseen), (0, 1, vec!["P1".to_owned()]));
         let later = Story { began: stamp(60), ..story("Down on api-1", &[(61, "restarted")]) };
         assert_eq!(shadow(later).compared.len(), 0);
+        let without_people = shadow(story("Down on api-1", &[]));
+        assert_eq!(
+            (without_people.compared.len(), without_people.untold, without_people.unseen.len()),
+            (0, vec!["restart#0".to_owned()], 0)
+        );
         let named = Story { is_named: true, ..story("", &[(2, "restarted")]) };
         assert_eq!(shadow(named).compared.len(), 1);
     }

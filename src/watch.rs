@@ -22,11 +22,11 @@ mod server;
 
 pub use access::{Access, is_loopback};
 pub use asking::{Asks, Patience, answer_all};
-pub use book::{Book, STATE_SCHEMA, observations};
+pub use book::{Book, STATE_SCHEMA, observations, plain_event};
 pub use clock::{Clock, Reading, SystemClock, TOLERANCE, Ticker};
 pub use inbox::{Inbox, Message, Reply, Taken};
 pub use keeper::{Keeper, KeeperSetup};
 pub use metrics::Metrics;
 pub use server::{Connections, Server, router};
 pub use tls::{Files, acceptor};
-pub use webhook::{WebhookError, read_webhook};
+pub use webhook::{AlertError, MOST_LABEL_BYTES, Webhook, WebhookError, read_webhook};

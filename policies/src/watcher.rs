@@ -13,7 +13,7 @@ mod answering;
 mod known;
 mod saved;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use firedrill_core::inventory::Inventory;
@@ -272,7 +272,29 @@ impl Watcher {
         for labels in self.known.forget(self.now) {
             self.heard.remove(&labels);
         }
-        std::mem::take(&mut self.decided)
+        let decided = std::mem::take(&mut self.decided);
+        self.drop_questions(&decided);
+        decided
+    }
+
+    /// What an incident that is over has asked and nobody has answered is asked no more: nobody waits for it.
+    fn drop_questions(&mut self, decided: &[Decision]) {
+        let closed = decided.iter().filter(|own| matches!(own.record.event, Event::IncidentClosed { .. })).map(|own| &own.policy);
+        let closed: BTreeSet<&Name> = closed.collect();
+        for index in 0..self.watched.len() {
+            if closed.contains(&self.watched[index].observer.policy().name) {
+                self.drop_questions_of(index);
+            }
+        }
+    }
+
+    fn drop_questions_of(&mut self, index: usize) {
+        let state = self.watched[index].observer.state();
+        let own = self.asking.range((index, 0)..=(index, u64::MAX)).map(|(key, _)| *key);
+        let idle: Vec<(usize, u64)> = own.filter(|(_, query)| state.asker(*query).is_none()).collect();
+        for key in idle {
+            self.asking.remove(&key);
+        }
     }
 
     /// When something is due by itself: then [`Observation::Passed`] is to be taken in.
@@ -318,6 +340,13 @@ impl Watcher {
         let asking = self.asking.get(&(index, query))?;
         let incident = self.watched[index].observer.state().asker(query)?;
         Some((incident, if let Asking::Question(question) = asking { Some(question) } else { None }))
+    }
+
+    /// Whether a question of a policy is open, whether or not an incident still waits for its answer.
+    #[must_use]
+    pub fn is_asked(&self, policy: &Name, query: u64) -> bool {
+        let index = self.watched.iter().position(|own| own.runs && own.observer.policy().name == *policy);
+        index.is_some_and(|index| self.asking.contains_key(&(index, query)))
     }
 
     /// Numbers the next decisions of a policy from `decision` on, if they have not come that far: the ledger has others of these numbers.
@@ -533,7 +562,7 @@ impl Watcher {
         {
             let members = question.parameters.get(INCIDENT).map(|number| self.correlator.members(number));
             let names = members.into_iter().flatten().filter_map(|labels| labels.get(label)).filter(|name| !name.is_empty());
-            let names: std::collections::BTreeSet<Name> = names.cloned().collect();
+            let names: BTreeSet<Name> = names.cloned().collect();
             return Some(Input::Listed { query, names: names.into_iter().collect(), error: String::new() });
         }
         self.asking.insert((index, query), Asking::Question(question));

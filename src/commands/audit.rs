@@ -1,8 +1,11 @@
 //! `firedrill audit`: whether the ledger is what was written, what stands in it, and what an entry means.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use anyhow::Context;
+use firedrill_core::name::Name;
 use firedrill_core::words::counted;
 use serde_json::{Value, json};
 
@@ -10,8 +13,9 @@ use crate::cli::{AuditArgs, Format};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::ledger::{Chain, FOLDER, Ledger, Recorded, SCHEMA as LEDGER_SCHEMA, Signed, What, name_of};
+use crate::ledger::{Chain, FOLDER, Finding, Ledger, Recorded, SCHEMA as LEDGER_SCHEMA, Signed, WATCH, What, name_of};
 use crate::output::Output;
+use crate::watch::observations;
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.audit/1";
@@ -26,7 +30,7 @@ pub fn execute(arguments: &AuditArgs, output: Output) -> Result<Exit, Failure> {
         Some(policy) => vec![name_of(policy)?],
         None => Ledger::chains(&folder)?,
     };
-    let chains = names.iter().map(|name| Ledger::read(&folder, name)).collect::<Result<Vec<_>, Failure>>()?;
+    let chains = names.iter().map(|name| read(&folder, name)).collect::<Result<Vec<_>, Failure>>()?;
     if let (Some(policy), [chain]) = (&arguments.policy, chains.as_slice())
         && chain.entries.is_empty()
         && chain.findings.is_empty()
@@ -48,6 +52,26 @@ pub fn execute(arguments: &AuditArgs, output: Output) -> Result<Exit, Failure> {
     tell(&chains, arguments.contains.as_ref().zip(is_contained), output)?;
     let is_sound = chains.iter().all(|chain| chain.findings.is_empty()) && is_contained != Some(false);
     Ok(if is_sound { Exit::Held } else { Exit::Broken })
+}
+
+/// A chain with all that is wrong with it: what was altered, and what cannot be though nothing was.
+fn read(folder: &Path, name: &Name) -> Result<Chain, Failure> {
+    let mut chain = Ledger::read(folder, name)?;
+    if chain.findings.is_empty() {
+        chain.findings = chain.impossible();
+    }
+    // What promotions read of it.
+    if chain.findings.is_empty()
+        && name.as_str() == WATCH
+        && let (Some(last), Err(failure)) = (chain.entries.last(), observations(&chain))
+    {
+        let why = match failure {
+            Failure::Input(problems) => problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join("; "),
+            Failure::Machine(error) => format!("{error:#}"),
+        };
+        chain.findings.push(Finding::Impossible { line: last.line, why });
+    }
+    Ok(chain)
 }
 
 /// What is said of an entry.
@@ -85,9 +109,11 @@ fn as_json(own: &Recorded) -> Value {
     })
 }
 
-/// The entry as it stands there, laid out.
-fn show(_: &Chain, own: &Recorded) -> Result<String, Failure> {
-    Ok(format!("{}\n", serde_json::to_string_pretty(&as_json(own)).context("an entry is plain data")?))
+/// The line as it stands there: what is hashed are its bytes.
+fn show(chain: &Chain, own: &Recorded) -> Result<String, Failure> {
+    let text = fs::read_to_string(&chain.path).with_context(|| format!("cannot read {}", chain.path))?;
+    let line = text.lines().nth(own.line - 1).with_context(|| format!("{} has no line {} any more", chain.path, own.line))?;
+    Ok(format!("{line}\n"))
 }
 
 /// The entry in words, with what it follows, what it speaks of, and what speaks of it.
@@ -205,7 +231,9 @@ fn chain_as_json(chain: &Chain) -> Value {
     let findings: Vec<Value> = chain
         .findings
         .iter()
-        .map(|finding| json!({ "kind": finding.word(), "code": finding.code(), "message": finding.to_string() }))
+        .map(
+            |finding| json!({ "kind": finding.word(), "code": finding.code(), "message": finding.to_string(), "remedy": finding.remedy() }),
+        )
         .collect();
     let forks: Vec<Value> = chain.forks.iter().map(|fork| json!({ "after": fork.after, "lines": fork.lines })).collect();
     json!({
@@ -232,7 +260,7 @@ fn chain_as_text(chain: &Chain) -> String {
         text += "  ✓ verified: nothing is altered, missing or out of order\n";
     }
     for finding in &chain.findings {
-        text += &format!("  ✗ {finding}\n");
+        text += &format!("  ✗ {finding} [{}] ({})\n    → {}\n", finding.code(), chain.path, finding.remedy());
     }
     for note in chain.notes() {
         text += &format!("  · {note}\n");

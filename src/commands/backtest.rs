@@ -13,6 +13,7 @@ use super::promoting::Books;
 use crate::cli::{ReplayArgs, Writer};
 use crate::failure::Failure;
 use crate::fidelity::{Fidelity, fidelity, firings};
+use crate::importing::SIMULATED;
 use crate::ledger::{Chain, Hashes, Ledger, What, name_of};
 use crate::output::Output;
 use crate::replaying::Replay;
@@ -23,7 +24,7 @@ use crate::replaying::Replay;
 /// The recording is of a simulation, its history is in the ledger already, or the ledger is not sound.
 pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), output: Output) -> Result<(), Failure> {
     let Some(by) = arguments.by.clone().filter(|_| arguments.backtest) else { return Ok(()) };
-    if replay.recording.source.starts_with("a simulated run") {
+    if replay.recording.source.starts_with(SIMULATED) {
         let message =
             format!("{} is a recording of a simulation, and no history: what is decided on it is no evidence", replay.incident.name);
         return Err(Failure::argument(message, "record what your monitoring has seen: `firedrill explain recordings`"));

@@ -17,7 +17,7 @@ use crate::command_line::CommandLine;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::importing::{changes, copies, is_free, usual_changes};
+use crate::importing::{changes, copies, is_free, origin, usual_changes};
 use crate::ledger::{Chain, FOLDER, Ledger, WATCH};
 use crate::load::{self, Source};
 use crate::output::{Output, Room, write_files};
@@ -62,7 +62,10 @@ pub fn execute(arguments: &CaptureArgs, output: Output) -> Result<Exit, Failure>
     let files = captured.files(&asked, beside.as_ref());
     write_files(&folder, &files)?;
     match output.format {
-        Format::Text => output.data(&told(&captured, beside.as_ref(), (&folder, &notes)))?,
+        Format::Text => {
+            let counted = if is_counted(&home, &folder) { String::new() } else { how_to_count(&home, &folder) };
+            output.data(&(told(&captured, beside.as_ref(), (&folder, &notes)) + &counted))?;
+        }
         Format::Json => {
             let (found, total) = captured.reproduced;
             let document = json!({
@@ -75,6 +78,27 @@ pub fn execute(arguments: &CaptureArgs, output: Output) -> Result<Exit, Failure>
     }
     let (found, total) = captured.reproduced;
     Ok(if found == total { Exit::Held } else { Exit::Broken })
+}
+
+/// Whether the project's `incidents:` hold a folder.
+fn is_counted(home: &Home, folder: &Path) -> bool {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = absolute(folder);
+    let named = home.project.iter().flat_map(|project| &project.incidents);
+    named.into_iter().any(|named| folder.starts_with(absolute(&home.base.join(named.value.as_str()))))
+}
+
+/// How a folder comes to be a test of the project.
+fn how_to_count(home: &Home, folder: &Path) -> String {
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(folder);
+    let above = above.strip_prefix(&home.base).unwrap_or(above).display();
+    match &home.project {
+        None => String::new(),
+        Some(project) if project.incidents.is_empty() => {
+            format!("\nto make it a test of every gate, add to firedrill.yaml: `incidents: [{above}]`")
+        }
+        Some(_) => format!("\nto make it a test of every gate, add `{above}` to `incidents:` of firedrill.yaml"),
+    }
 }
 
 /// The project's policies, each with its file.
@@ -110,7 +134,7 @@ fn beside(
     notes.extend(pulled.notes.iter().cloned());
     let selectors = if arguments.changes.is_empty() { usual_changes(prometheus, (from, to)) } else { arguments.changes.clone() };
     let changes = changes(prometheus, &selectors, (from, to), notes)?;
-    Ok(Beside { url: prometheus.url().to_owned(), pulled, changes })
+    Ok(Beside { origin: origin(prometheus).told, pulled, changes })
 }
 
 fn told(captured: &Captured, beside: Option<&Beside>, (folder, notes): (&Path, &[String])) -> String {

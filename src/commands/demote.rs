@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::promoting::Books;
+use super::promoting::{Books, plain_words};
 use crate::cli::{DemoteArgs, Format};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -17,6 +17,7 @@ const SCHEMA: &str = "firedrill.demotion/1";
 /// # Errors
 /// The policy is unknown, the stage is no lower one, or the ledger is not sound.
 pub fn execute(arguments: &DemoteArgs, output: Output) -> Result<Exit, Failure> {
+    plain_words("--because", &arguments.because)?;
     let books = Books::here()?;
     let subject = books.subject(&arguments.policy)?;
     let (name, from, to) = (&subject.policy.name, subject.standing.stage, arguments.to);

@@ -2,14 +2,17 @@
 
 use firedrill_core::journal::Event;
 use firedrill_core::name::Name;
+use firedrill_core::problem::{Problem, near_miss};
+use firedrill_scenarios::document::fault::entries;
 use serde_json::json;
 
-use super::promoting::{Books, labelled, numbered};
+use super::promoting::{Books, labelled, numbered, plain_words};
 use crate::cli::{Format, LabelArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ledger::{Chain, Ledger, Recorded, What, name_of};
 use crate::output::Output;
+use crate::promotion::profile::folded;
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.label/1";
@@ -19,7 +22,9 @@ const SCHEMA: &str = "firedrill.label/1";
 /// # Errors
 /// There is no such event, or it is no decision to act; or the ledger is not sound.
 pub fn execute(arguments: &LabelArgs, output: Output) -> Result<Exit, Failure> {
+    arguments.cause.iter().try_for_each(|cause| plain_words("--cause", cause))?;
     let books = Books::here()?;
+    let drill = arguments.drill.as_ref().map(|fault| drill_of(&books, fault)).transpose()?;
     let (chain, hash) = found(&books, &arguments.event)?;
     let own = chain.by_hash(&hash).expect("it was found by its hash");
     let (what, target) = acted(own).ok_or_else(|| {
@@ -27,26 +32,44 @@ pub fn execute(arguments: &LabelArgs, output: Output) -> Result<Exit, Failure> {
         Failure::argument(message, format!("`firedrill status {}` names those that want a label", chain.name))
     })?;
     let says = labelled(arguments.says);
-    let mut entries = vec![What::Label { event: hash.clone(), says, cause: arguments.cause.clone() }];
-    if let Some(fault) = &arguments.drill {
-        entries.push(What::Drill { event: hash.clone(), fault: Name::new(fault), target: target.clone() });
+    let mut whats = vec![What::Label { event: hash.clone(), says, cause: arguments.cause.clone() }];
+    if let Some(fault) = &drill {
+        whats.push(What::Drill { event: hash.clone(), fault: fault.clone(), target: target.clone() });
     }
-    books.write(&chain.name, entries, (&arguments.writer, output))?;
-    let id = format!("{}#{}", chain.name, own.number);
+    books.write(&chain.name, whats, (&arguments.writer, output))?;
+    let id = chain.called(own);
     match output.format {
         Format::Json => {
             let document = json!({
                 "schema": SCHEMA, "event": id, "hash": hash, "what": what, "target": target, "says": says, "cause": arguments.cause,
-                "drill": arguments.drill, "by": arguments.writer.by,
+                "drill": drill, "by": arguments.writer.by,
             });
             output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
         }
         Format::Text => {
-            let drill = arguments.drill.as_ref().map_or_else(String::new, |fault| format!(", of a drill of {fault}"));
+            let drill = drill.as_ref().map_or_else(String::new, |fault| format!(", of a drill of {fault}"));
             output.data(&format!("{id} ({what} {target}) was {}{drill}\n", says.word()))?;
         }
     }
     Ok(Exit::Held)
+}
+
+/// The fault of a drill, as it is written once and for all. Where scenarios have faults it is one of a kind that they can have: each counts once, whatever it is
+/// called.
+fn drill_of(books: &Books, fault: &str) -> Result<Name, Failure> {
+    plain_words("--drill", fault.trim())?;
+    let own = folded(fault).replace([' ', '-'], "_");
+    let known = entries();
+    let has_scenarios = books.home.project.as_ref().is_some_and(|project| !project.scenarios.is_empty());
+    if !has_scenarios || known.contains(&own.as_str()) {
+        return Ok(Name::new(&own));
+    }
+    let remedy = match near_miss(&own, &known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("name the kind of fault that comes nearest: {}", known.join(", ")),
+    };
+    let message = format!("`--drill {fault}` is no kind of fault");
+    Err(vec![Problem::in_file("FD0816", "the command line", message).remedy(remedy)].into())
 }
 
 /// What an entry did or would have done, to what.

@@ -49,6 +49,11 @@ pub fn execute(arguments: &LearnArgs, output: Output) -> Result<Exit, Failure> {
     let found = together(&all, &all_lessons, (&answer.policies, &offers(&home)));
     let drafted = drafts(&all, &all_lessons, &texts(&home, &answer));
     if arguments.diff {
+        if drafted.is_empty() {
+            // Nothing, to the byte: a blank line is no diff.
+            output.talk("there is nothing to draft");
+            return Ok(Exit::Held);
+        }
         output.data(&drafted.iter().map(|draft| draft.diff.as_str()).collect::<String>())?;
         return Ok(Exit::Held);
     }

@@ -35,7 +35,9 @@ pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure>
     let books = Books::here()?;
     let subject = books.subject(&arguments.policy)?;
     // Before what takes its time.
-    books.key(&arguments.writer)?;
+    if books.key(&arguments.writer)?.is_none() {
+        books.needs_no_key(&arguments.writer)?;
+    }
     books.settle(&subject.policy.name, output)?;
     let subject = books.subject(&subject.argument)?;
     let to = target(&subject, arguments.to)?;
@@ -46,7 +48,7 @@ pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure>
     needs.extend(rehearsed(&books, (&subject, to), output)?);
     let report = report(&subject, (&outlook, to), &needs, &arguments.writer.by);
     if let Some(path) = &arguments.statement {
-        export(path, &subject, (to, &needs), output)?;
+        export((path, &books), &subject, (&outlook, to, &needs), output)?;
     }
     outlook.weakened.iter().for_each(|told| output.talk(&format!("warning: less is asked for than usual: {told}")));
     let is_enough = needs.iter().all(|need| need.is_met);
@@ -220,12 +222,29 @@ fn report(subject: &Subject, (outlook, to): (&Outlook, Stage), needs: &[Need], b
     })
 }
 
-fn export(path: &Path, subject: &Subject, (to, needs): (Stage, &[Need]), output: Output) -> Result<(), Failure> {
-    let head = subject.chain.heads.first().map(|head| head.hash.as_str());
-    let stated = Stated { policy: &subject.policy.name, hashes: &subject.hashes, head, from: subject.standing.stage, to, needs };
+fn export(
+    (path, books): (&Path, &Books),
+    subject: &Subject,
+    (outlook, to, needs): (&Outlook, Stage, &[Need]),
+    output: Output,
+) -> Result<(), Failure> {
+    let stated = Stated {
+        policy: &subject.policy.name,
+        hashes: &subject.hashes,
+        head: subject.chain.heads.first().map(|head| head.hash.as_str()),
+        from: subject.standing.stage,
+        to,
+        needs,
+        weakened: &outlook.weakened,
+        unverified: books.unverified(&subject.chain),
+    };
     let text = serde_json::to_string_pretty(&statement(&stated)).expect("a statement is plain data");
     let (folder, name) = folder_and_name(path)?;
-    write_files(folder, &[(name, text)])?;
+    write_files(folder, &[(name, text)]).map_err(|error| {
+        let shown = path.display().to_string();
+        let problem = Problem::in_file("FD0818", &shown, format!("`--statement {shown}` cannot be written: {error:#}"));
+        vec![problem.remedy("name a file in a folder that can be written to; nothing was promoted")]
+    })?;
     output.talk(&format!("wrote {}", path.display()));
     Ok(())
 }

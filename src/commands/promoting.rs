@@ -12,7 +12,7 @@ use super::setting::RuleNames;
 use crate::cli::{ProfileArg, Says, Writer};
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::ledger::{Bound, Chain, Entry, FOLDER, Hashes, Key, Labelled, Ledger, Signed, WATCH, What, name_of};
+use crate::ledger::{Bound, Chain, Entry, FOLDER, Hashes, Key, Labelled, Ledger, WATCH, What, name_of};
 use crate::load;
 use crate::output::Output;
 use crate::promotion::again::decide_again;
@@ -21,7 +21,7 @@ use crate::promotion::demotion::{self, Due, ITSELF};
 use crate::promotion::evidence::{Evidence, Question, WATCHER};
 use crate::promotion::heard::Heard;
 use crate::promotion::needs::{Need, needs};
-use crate::promotion::profile::{ProfileName, Promotions};
+use crate::promotion::profile::{ProfileName, Promotions, folded};
 use crate::promotion::standing::Standing;
 use crate::watch::observations;
 
@@ -90,7 +90,8 @@ impl Books {
         let policy = Arc::clone(policy);
         let rules = RuleNames::chosen(&self.home, &[])?.load(&[])?;
         let bound = Bound::of(&policy, &rules.set);
-        let chain = Ledger::read(&self.folder, &name_of(&policy.name)?)?.sound()?;
+        let chain = Ledger::read(&self.folder, &name_of(&policy.name)?)?.sound()?.possible()?;
+        let chain = self.promotions().believed(chain);
         let heard = self.heard()?;
         let again = decide_again(&chain, heard.as_ref(), &policy, &bound);
         let hashes = bound.hashes;
@@ -124,6 +125,10 @@ impl Books {
     ) -> Result<(), Failure> {
         let name = name_of(chain)?;
         let key = self.key(writer)?;
+        // To take a policy back must never fail for want of a key.
+        if key.is_none() && !whats.iter().all(|what| matches!(what, What::Demotion { .. })) {
+            self.needs_no_key(writer)?;
+        }
         let (ledger, recovery) = Ledger::open(&self.folder, &name)?;
         if seen.is_some_and(|seen| seen != ledger.entries().len()) {
             let message = format!("something was written to the ledger of {chain} meanwhile, which may change what its evidence is");
@@ -148,7 +153,7 @@ impl Books {
         let (mut ledger, _) = Ledger::open(&self.folder, &name)?;
         let read = ledger.chain();
         let Some(due) = self.due(&read) else { return Ok(()) };
-        let from = Standing::of(&read).stage;
+        let from = Standing::of(&self.promotions().believed(read)).stage;
         let told = format!("{chain} is demoted from {} to {}: {}", from.word(), due.to.word(), due.because);
         let what = What::Demotion { from, to: due.to, because: due.because, automatic: true };
         ledger.append(vec![Entry { at: Timestamp::now(), by: ITSELF.to_owned(), what }])?;
@@ -174,10 +179,8 @@ impl Books {
 
     /// That a name is that of a person whom the project knows.
     pub fn person(&self, by: &str) -> Result<Promotions, Failure> {
-        if by.trim().is_empty() {
-            return Err(Failure::argument("an empty name is nobody", "name yourself with `--by NAME`"));
-        }
-        if [WATCHER, ITSELF].contains(&by) {
+        plain_words("--by", by)?;
+        if [WATCHER, ITSELF].contains(&folded(by).as_str()) {
             return Err(Failure::argument(format!("`{by}` is nobody: what it writes it writes itself"), "name yourself with `--by NAME`"));
         }
         let promotions = self.promotions();
@@ -188,7 +191,7 @@ impl Books {
     /// The key that a writer signs with, if any; one that `people:` gives them must be that.
     pub fn key(&self, writer: &Writer) -> Result<Option<Key>, Failure> {
         let promotions = self.person(&writer.by)?;
-        let own = promotions.people.get(writer.by.as_str()).and_then(|person| person.key.clone());
+        let own = promotions.person(&writer.by).and_then(|person| person.key.clone());
         let named = writer.key.clone().or_else(|| std::env::var_os("FIREDRILL_KEY").filter(|value| !value.is_empty()).map(PathBuf::from));
         let Some(path) = named else { return Ok(None) };
         let shown = path.display().to_string();
@@ -204,15 +207,41 @@ impl Books {
         Ok(Some(key))
     }
 
-    /// What is said of entries in the name of people who have a key, and are not signed by it.
+    /// That a writer may write without a key.
+    ///
+    /// # Errors
+    /// `people:` gives them one: what is not signed by it would count for nothing.
+    pub fn needs_no_key(&self, writer: &Writer) -> Result<(), Failure> {
+        if self.promotions().person(&writer.by).is_none_or(|person| person.key.is_none()) {
+            return Ok(());
+        }
+        let message = format!("`people:` of firedrill.yaml gives `{}` a key, and what is not signed by it does not count", writer.by);
+        let remedy = "sign with it: `--key FILE`, or name the file in FIREDRILL_KEY";
+        Err(vec![Problem::in_file("FD0814", "the command line", message).remedy(remedy)].into())
+    }
+
+    /// How many entries are in the name of people who have a key, and not signed by it.
     pub fn unverified(&self, chain: &Chain) -> usize {
         let promotions = self.promotions();
-        let is_unverified = |by: &str, signed: &Signed| {
-            let own = promotions.people.get(by).and_then(|person| person.key.as_ref());
-            own.is_some_and(|own| *signed != Signed::By(own.clone()))
-        };
-        chain.entries.iter().filter(|own| is_unverified(&own.entry.by, &own.signed)).count()
+        chain.entries.iter().filter(|own| promotions.is_unverified(own)).count()
     }
+}
+
+/// That what somebody says of something can be shown in one line.
+///
+/// # Errors
+/// It is empty, or has characters in it that nobody sees.
+pub(super) fn plain_words(option: &str, text: &str) -> Result<(), Failure> {
+    let (message, remedy) = if text.trim().is_empty() {
+        (format!("`{option}` is empty"), "say something, such as a name")
+    } else if text.chars().any(char::is_control) {
+        (format!("`{option} {}` has control characters in it", text.escape_debug()), "write it in one line, without tabs")
+    } else if text.trim() != text {
+        (format!("`{option} '{text}'` begins or ends with a space"), "leave it out")
+    } else {
+        return Ok(());
+    };
+    Err(vec![Problem::in_file("FD0817", "the command line", message).remedy(remedy)].into())
 }
 
 fn profile_of(given: ProfileArg) -> ProfileName {
@@ -246,7 +275,7 @@ pub(super) fn numbered(text: &str) -> Option<(&str, u64)> {
 /// Needs as lines, what is missing with the way to it.
 pub(super) fn lines(needs: &[Need]) -> String {
     let line = |need: &Need| match &need.way {
-        None => format!("  ✓ {}: {}\n", need.what, need.told),
+        None => format!("  {} {}: {}\n", if need.is_remark() { "·" } else { "✓" }, need.what, need.told),
         Some(way) => format!("  ✗ {}: {}\n    → {way}\n", need.what, need.told),
     };
     needs.iter().map(line).collect()

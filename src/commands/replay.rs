@@ -75,8 +75,9 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
         Format::Text => {
             let told = story.render_from(start, terminal::width(), |kind, text| terminal::paint(output, kind, text));
             let unjudged = incident.expect.as_ref().filter(|_| unwatched).map(unwatched_by_anyone);
-            let live =
-                reproduced.map_or_else(String::new, |(found, total)| format!("{found} of {total} decisions as they were made live\n"));
+            let live = reproduced.map_or_else(String::new, |(found, total)| {
+                format!("{}{found} of {total} decisions as they were made live\n", if found == total { "" } else { "✗ only " })
+            });
             let reproduced = live + &told_alerts.map_or_else(String::new, |told| format!("{}\n", told.sentence()));
             let conclusion = unjudged.unwrap_or_else(|| conclusion(&transcript.journal, judged.as_ref(), scored.as_ref()));
             output.data(&format!("{}\n\n{told}\n{reproduced}{conclusion}", headline(incident, &replay)))?;
@@ -84,6 +85,8 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
     }
     Ok(match judged {
         Some(judged) if !judged.passed => Exit::Broken,
+        // It is not what happened.
+        _ if reproduced.is_some_and(|(found, total)| found != total) => Exit::Broken,
         None if unwatched => Exit::Inconclusive,
         _ => Exit::Held,
     })

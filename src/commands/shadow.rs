@@ -50,7 +50,7 @@ struct Rehearsed {
 pub fn execute(arguments: &ShadowArgs, output: Output) -> Result<Exit, Failure> {
     let books = Books::here()?;
     let subject = books.subject(&arguments.policy)?;
-    let stories = arguments.people.iter().map(|path| stories(&books, path)).collect::<Result<Vec<_>, _>>()?.concat();
+    let stories = arguments.people.iter().map(|path| stories(&books, path, output)).collect::<Result<Vec<_>, _>>()?.concat();
     let taken = taken_up(&subject.chain);
     let shadow = Shadow::of(&taken, &stories);
     let rehearsed = if arguments.scenario.is_empty() { None } else { Some(rehearse(&books, (&subject, arguments))?) };
@@ -141,12 +141,17 @@ impl Rehearsed {
 }
 
 /// What a file or a folder tells of people: an incident, or an export of PagerDuty's.
-fn stories(books: &Books, path: &str) -> Result<Vec<Story>, Failure> {
+fn stories(books: &Books, path: &str, output: Output) -> Result<Vec<Story>, Failure> {
     let is_incident = Path::new(path).is_dir() || path.ends_with(".yaml") || path.ends_with(".yml");
     if is_incident || !Path::new(path).exists() {
         let folder = path.strip_suffix("/incident.yaml").unwrap_or(path);
         let (incident, _) = books.home.incident(folder)?;
         return Ok(vec![Story::of_incident(&incident)]);
     }
-    Ok(read_pagerduty(path, &load::read_file(Path::new(path))?.text)?)
+    let (stories, is_part) = read_pagerduty(path, &load::read_file(Path::new(path))?.text)?;
+    if is_part {
+        let remedy = "ask for the rest with `offset`, and name each answer with a `--people` of its own";
+        output.talk(&format!("warning: {path} is a part of what PagerDuty has (`more: true`): what people did may be missing; {remedy}"));
+    }
+    Ok(stories)
 }

@@ -74,7 +74,9 @@ fn as_text(books: &Books, subject: &Subject, outlook: &Outlook) -> String {
     }
     let unverified = books.unverified(&subject.chain);
     if unverified > 0 {
-        text += &format!("  · {} in the name of people who have a key, and not signed by it\n", counted(unverified as u64, "event"));
+        let entries = if unverified == 1 { "1 entry".to_owned() } else { format!("{unverified} entries") };
+        let told = "in the name of people who have a key, and not signed by it: what is said there does not count";
+        text += &format!("  ✗ {entries} {told}\n");
     }
     let Some(next) = next(standing.stage) else { return text + "  there is no stage beyond\n" };
     text += &format!("  for {} (profile {}):\n", next.word(), outlook.profile.word());
@@ -89,5 +91,5 @@ fn as_text(books: &Books, subject: &Subject, outlook: &Outlook) -> String {
 }
 
 fn days_left(millis: u64) -> String {
-    days_told(firedrill_core::time::Span::from_millis(millis / 86_400_000 * 86_400_000))
+    days_told(firedrill_core::time::Span::from_millis(millis.div_ceil(86_400_000) * 86_400_000))
 }

@@ -27,6 +27,7 @@ use crate::ledger::{Bound, FOLDER, Ledger};
 use crate::output::Output;
 use crate::prometheus::{self, Prometheus};
 use crate::promotion::bake;
+use crate::promotion::profile::Promotions;
 use crate::promotion::standing::Standing;
 use crate::sources;
 use crate::watch::{
@@ -61,7 +62,8 @@ pub fn execute(arguments: &WatchArgs, output: Output) -> Result<Exit, Failure> {
         output.talk(&note);
     }
     let names: Vec<&str> = keeper.watcher().policies().map(|(policy, ..)| policy.name.as_str()).collect();
-    output.talk(&format!("{} look on: {}", counted(names.len() as u64, "policy"), names.join(", ")));
+    let looks = if names.len() == 1 { "looks" } else { "look" };
+    output.talk(&format!("{} {looks} on: {}", counted(names.len() as u64, "policy"), names.join(", ")));
     let scheme = if acceptor.is_some() { "https" } else { "http" };
     output.talk(&format!("webhooks of Alertmanager's come in at {scheme}://{address}/webhook; nothing here can act"));
     let inbox = Arc::new(Inbox::new(usize::from(arguments.most_waiting), MOST_BYTES));
@@ -191,12 +193,13 @@ fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<KeeperSetup, Fa
         Some(WatchStage::Shadow) => Some(Stage::Shadow),
         None => None,
     };
+    let promotions = home.project.as_ref().map(|project| project.promotions.clone()).unwrap_or_default();
     let watched = |policy: &Arc<Policy>| {
         // What is written down of its decisions is bound to the policy as it is written.
         let bound = Bound::of(policy, &rules.set);
         match stage {
             Some(stage) => Ok((Arc::clone(policy), stage, bound)),
-            None => standing(&folder, policy).map(|(policy, stage)| (policy, stage, bound)),
+            None => standing((&folder, &promotions), policy).map(|(policy, stage)| (policy, stage, bound)),
         }
     };
     let policies = answer.policies.iter().map(watched).collect::<Result<Vec<_>, Failure>>()?;
@@ -204,14 +207,13 @@ fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<KeeperSetup, Fa
         Some(scenario) => declared(scenario, &home.base)?,
         None => Inventory::default(),
     });
-    let promotions = home.project.as_ref().map(|project| project.promotions.clone()).unwrap_or_default();
     Ok(KeeperSetup { folder, policies, inventory, clock: Arc::new(SystemClock::default()), metrics, promotions })
 }
 
 /// A policy at the stage that the ledger says, as far as nothing acts there; without a word in dry-run. One that is on trial after a promotion is watched as it
 /// would run.
-fn standing(folder: &Path, policy: &Arc<Policy>) -> Result<(Arc<Policy>, Stage), Failure> {
-    let chain = Ledger::read(folder, &policy.name)?.sound()?;
+fn standing((folder, promotions): (&Path, &Promotions), policy: &Arc<Policy>) -> Result<(Arc<Policy>, Stage), Failure> {
+    let chain = promotions.believed(Ledger::read(folder, &policy.name)?.sound()?);
     let stage = Standing::of(&chain).stage.clamp(Stage::DryRun, Stage::Shadow);
     let is_on_trial = bake::of_chain(&chain, Timestamp::now()).is_some();
     Ok((if is_on_trial { Arc::new(bake::on_trial(policy)) } else { Arc::clone(policy) }, stage))

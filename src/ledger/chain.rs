@@ -1,15 +1,19 @@
 //! A chain as it was read, and all that is wrong with it: what is altered, missing, out of order, there twice, forked or unsigned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::Problem;
 use firedrill_core::words::counted;
+use firedrill_policies::guard::stage::Stage;
 
 use super::entry::{Recorded, Signed, What};
 use super::line::{self, LineError, first_previous};
 use crate::failure::Failure;
+
+/// What an entry is read as that does not count.
+const UNCOUNTED: &str = "uncounted/1";
 
 /// A chain as it was read.
 #[derive(Clone, Debug)]
@@ -157,7 +161,9 @@ impl Finding {
         }
     }
 
-    fn remedy(&self) -> &'static str {
+    /// What is to be done about it.
+    #[must_use]
+    pub const fn remedy(&self) -> &'static str {
         match self {
             Self::Marker { .. } => "keep the lines of both sides and delete the markers; the next entry joins the two branches",
             Self::Twice { .. } => "delete the second one",
@@ -192,7 +198,8 @@ impl fmt::Display for Finding {
 }
 
 /// A hash as people see it.
-pub(super) fn short(hash: &str) -> &str {
+#[must_use]
+pub fn short(hash: &str) -> &str {
     hash.get(.."blake3:".len() + 12).unwrap_or(hash)
 }
 
@@ -226,6 +233,77 @@ impl Chain {
         self.findings.iter().map(problem).collect()
     }
 
+    /// What stands in it and cannot be, though nothing was altered: promotions that no stage before them allows, and what speaks of an entry that is
+    /// not there.
+    #[must_use]
+    pub fn impossible(&self) -> Vec<Finding> {
+        let known: BTreeSet<&str> = self.entries.iter().map(|own| own.hash.as_str()).collect();
+        let mut stages: BTreeMap<&str, Stage> = BTreeMap::new();
+        let mut findings = Vec::new();
+        for own in &self.entries {
+            let stage = |hash: &str| stages.get(hash).copied().unwrap_or(Stage::Draft);
+            let before = stage(&own.previous);
+            let (after, why) = match &own.entry.what {
+                // Whoever does not trust a promotion before it counts from a lower stage.
+                What::Promotion { from, to, .. } => (*to, impossible_promotion(before, *from, *to)),
+                What::Demotion { to, .. } => (before.min(*to), None),
+                What::Merge { heads } => (heads.iter().map(|head| stage(head)).min().unwrap_or(before), None),
+                What::Label { event, .. } | What::Drill { event, .. } | What::Hint { event, .. } if !known.contains(event.as_str()) => {
+                    (before, Some(format!("it speaks of {}, which is not there", short(event))))
+                }
+                _ => (before, None),
+            };
+            stages.insert(&own.hash, after);
+            findings.extend(why.map(|why| Finding::Impossible { line: own.line, why: format!("entry {}: {why}", own.number) }));
+        }
+        findings
+    }
+
+    /// The same if there is nothing in it that cannot be.
+    ///
+    /// # Errors
+    /// Everything that is.
+    pub fn possible(self) -> Result<Self, Failure> {
+        let findings = self.impossible();
+        if findings.is_empty() { Ok(self) } else { Err(Self { findings, ..self }.problems().into()) }
+    }
+
+    /// By the hash of each decision the hash of the entry that opened its incident, or the incident's name where none did. Where two branches of a
+    /// repository were watched, each has numbered its incidents from where they parted.
+    #[must_use]
+    pub fn incidents(&self) -> BTreeMap<&str, &str> {
+        let branches = Branches::of(self);
+        let mut opened: BTreeMap<(usize, &str), &str> = BTreeMap::new();
+        let mut all = BTreeMap::new();
+        for own in &self.entries {
+            let What::Decision { incident, event, .. } = &own.entry.what else { continue };
+            let branch = branches.on[own.hash.as_str()];
+            if event.get("incident_opened").is_some() {
+                opened.insert((branch, incident.as_str()), &own.hash);
+            }
+            let found = branches.up_from(branch).find_map(|branch| opened.get(&(branch, incident.as_str())).copied());
+            all.insert(own.hash.as_str(), found.unwrap_or(incident));
+        }
+        all
+    }
+
+    /// What people call an entry: by its number, or by its hash where a number is that of two entries.
+    #[must_use]
+    pub fn called(&self, own: &Recorded) -> String {
+        // Numbers come twice only where branches are.
+        let is_unique = self.forks.is_empty() || self.entries.iter().filter(|other| other.number == own.number).count() < 2;
+        if is_unique { format!("{}#{}", self.name, own.number) } else { short(&own.hash).to_owned() }
+    }
+
+    /// The same with entries that do not count as something that nobody reads: they keep their places, so that what follows them still does.
+    #[must_use]
+    pub fn without(mut self, is_out: impl Fn(&Recorded) -> bool) -> Self {
+        for own in self.entries.iter_mut().filter(|own| is_out(own)) {
+            own.entry.what = What::State { of: UNCOUNTED.to_owned(), value: serde_json::Value::Null };
+        }
+        self
+    }
+
     /// How many entries are not signed.
     #[must_use]
     pub fn unsigned(&self) -> usize {
@@ -252,6 +330,61 @@ impl Chain {
         let mut found = self.entries.iter().filter(|own| own.hash.starts_with(hash) || own.hash["blake3:".len()..].starts_with(hash));
         let first = found.next()?;
         found.next().is_none().then_some(first)
+    }
+}
+
+/// Why a promotion cannot be that stands where a policy was at a stage.
+fn impossible_promotion(before: Stage, from: Stage, to: Stage) -> Option<String> {
+    let next = Stage::WORDS.iter().map(|(_, own)| *own).find(|own| *own > from);
+    if from > before {
+        return Some(format!("it promotes from {} to {}, and the policy was at the stage {}", from.word(), to.word(), before.word()));
+    }
+    (next != Some(to)).then(|| format!("it promotes from {} to {}, and stages are entered one at a time", from.word(), to.word()))
+}
+
+/// On which branch each entry stands.
+struct Branches<'c> {
+    on: BTreeMap<&'c str, usize>,
+    /// By branch, those that it came from.
+    above: Vec<Vec<usize>>,
+}
+
+impl<'c> Branches<'c> {
+    fn of(chain: &'c Chain) -> Self {
+        let mut own = Self { on: BTreeMap::new(), above: Vec::new() };
+        let mut followed: BTreeSet<&str> = BTreeSet::new();
+        for entry in &chain.entries {
+            let before = own.on.get(entry.previous.as_str()).copied();
+            let is_first = followed.insert(&entry.previous);
+            let branch = match before {
+                Some(branch) if is_first => branch,
+                _ => {
+                    own.above.push(before.into_iter().collect());
+                    own.above.len() - 1
+                }
+            };
+            if let What::Merge { heads } = &entry.entry.what {
+                let joined: Vec<usize> = heads.iter().filter_map(|head| own.on.get(head.as_str()).copied()).collect();
+                let above = &mut own.above[branch];
+                above.extend(joined.into_iter().filter(|other| *other != branch));
+            }
+            own.on.insert(&entry.hash, branch);
+        }
+        own
+    }
+
+    /// A branch, and those that it came from, the nearest first.
+    fn up_from(&self, branch: usize) -> impl Iterator<Item = usize> {
+        let (mut found, mut next) = (vec![branch], 0);
+        while let Some(branch) = found.get(next).copied() {
+            for above in &self.above[branch] {
+                if !found.contains(above) {
+                    found.push(*above);
+                }
+            }
+            next += 1;
+        }
+        found.into_iter()
     }
 }
 

@@ -119,7 +119,8 @@ impl Ledger {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
         let (is_completed, torn) = complete(&mut bytes, &name);
-        let chain = with_head(Chain::of_bytes(&name, &path.display().to_string(), &bytes), folder).sound()?;
+        // Nobody else writes either of them as long as the lock is held.
+        let chain = with_head(Chain::of_bytes(&name, &path.display().to_string(), &bytes), Seen::of(folder, &name)).sound()?;
         let recovery =
             Recovery { torn_bytes: torn.len(), is_completed, forks: if chain.heads.len() > 1 { chain.forks.clone() } else { Vec::new() } };
         let lines = lines(&bytes).count();
@@ -148,14 +149,22 @@ impl Ledger {
     /// # Errors
     /// The file cannot be read.
     pub fn read(folder: &Path, chain: &Name) -> Result<Chain, Failure> {
+        Self::read_while(folder, chain, &mut || {})
+    }
+
+    /// The same; `meanwhile` happens between the readings of the two files.
+    fn read_while(folder: &Path, chain: &Name, meanwhile: &mut dyn FnMut()) -> Result<Chain, Failure> {
         let name = name_of(chain)?;
         let path = file_path(folder, &name);
+        // What was last seen at the end is read before the file: a writer adds to the file first, so that whatever it has noted by now is there then.
+        let seen = Seen::of(folder, &name);
+        meanwhile();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot read {}", path.display())).into()),
         };
-        Ok(with_head(Chain::of_bytes(&name, &path.display().to_string(), &bytes), folder))
+        Ok(with_head(Chain::of_bytes(&name, &path.display().to_string(), &bytes), seen))
     }
 
     /// The chains that a folder holds, sorted by name; none if there is no such folder.
@@ -504,14 +513,27 @@ fn ends_with_head(file: &mut File, place: &Released) -> io::Result<bool> {
     Ok(false)
 }
 
+/// The entry that this machine has last seen at the end of a chain.
+struct Seen {
+    number: u64,
+    hash: String,
+}
+
+impl Seen {
+    /// `None`: none was noted, or the note is being written.
+    fn of(folder: &Path, name: &Name) -> Option<Self> {
+        let noted = fs::read_to_string(folder.join(format!("{name}.head"))).ok()?;
+        let (number, hash) = noted.strip_suffix('\n')?.split_once(' ')?;
+        Some(Self { number: number.parse().ok()?, hash: hash.to_owned() })
+    }
+}
+
 /// The chain, and the finding that an entry is gone which this machine has seen at its end.
-fn with_head(mut chain: Chain, folder: &Path) -> Chain {
-    let Ok(seen) = fs::read_to_string(folder.join(format!("{}.head", chain.name))) else { return chain };
-    let Some((number, hash)) = seen.strip_suffix('\n').and_then(|line| line.split_once(' ')) else { return chain };
-    let Ok(number) = number.parse() else { return chain };
+fn with_head(mut chain: Chain, seen: Option<Seen>) -> Chain {
+    let Some(Seen { number, hash }) = seen else { return chain };
     let is_told = chain.findings.iter().any(|finding| matches!(finding, Finding::Altered { .. } | Finding::Missing { .. }));
     if !is_told && !chain.entries.iter().any(|own| own.hash == hash) {
-        chain.findings.push(Finding::Dropped { number, hash: hash.to_owned() });
+        chain.findings.push(Finding::Dropped { number, hash });
     }
     chain
 }

@@ -104,6 +104,11 @@ pub(super) fn read(text: &str, line: usize) -> Result<(Recorded, bool), LineErro
         return Err(LineError::Marker);
     }
     let no_entry = |why: &str| LineError::NoEntry(why.to_owned());
+    if text.ends_with('\r') {
+        return Err(no_entry(
+            "its line ends with CR LF, and was written with LF: something has changed line ends, such as `core.autocrlf` of git",
+        ));
+    }
     let rest = text.strip_suffix('}').ok_or_else(|| no_entry("it does not end as one"))?;
     let (rest, signature) = tail(rest, SIGNATURE, 128);
     let (content, hash) = tail(rest, HASH, 64);

@@ -17,6 +17,8 @@ pub struct Answer {
     pub series: Vec<Samples>,
     /// What Prometheus noticed while it evaluated: its warnings and infos.
     pub warnings: Vec<String>,
+    /// A warning that says that something is missing in the value, as where some of what was to be asked did not answer; `None`: none does.
+    pub missing: Option<String>,
     /// How many series of native histograms there were besides; they are left out.
     pub histograms: u64,
 }
@@ -128,7 +130,7 @@ enum Item {
 impl Data {
     /// The answer as it is meant; its warnings stand in the envelope.
     pub fn answer(self) -> Result<Answer, String> {
-        let answer = |kind, series| Answer { kind, series, warnings: Vec::new(), histograms: 0 };
+        let answer = |kind, series| Answer { kind, series, warnings: Vec::new(), missing: None, histograms: 0 };
         let Self { result_type, result } = self;
         match (result_type.as_str(), result.as_slice()) {
             ("scalar", [Item::Number(at), Item::Text(value)]) => {

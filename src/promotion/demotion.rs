@@ -82,6 +82,9 @@ pub fn due(chain: &Chain, asked: Option<&Asked>, is_baking: bool) -> Option<Due>
 /// As [`due`], by what a project asks for, now.
 #[must_use]
 pub fn due_now(chain: &Chain, promotions: &Promotions, now: Timestamp) -> Option<Due> {
+    // Copied only where somebody has a key.
+    let believed = promotions.has_keys().then(|| promotions.believed(chain.clone()));
+    let chain = believed.as_ref().unwrap_or(chain);
     let standing = Standing::of(chain);
     let asked = promotions.asked(standing.stage, promotions.profile.unwrap_or_default()).map(|(asked, _)| asked);
     let is_baking = bake::of_chain(chain, now).is_some();
@@ -187,7 +190,11 @@ impl Since {
         }
         #[allow(clippy::cast_precision_loss, reason = "counts of events are far below 2^52")]
         let is_over = asked.is_some_and(|asked| wrong as f64 > asked.false_positives * LAST as f64);
-        is_over.then(|| format!("{wrong} of its last {} labelled events were wrong", labelled.len().min(LAST)))
+        let were = if wrong == 1 { "was" } else { "were" };
+        is_over.then(|| match labelled.len().min(LAST) {
+            1 => "its only labelled event was wrong".to_owned(),
+            last => format!("{wrong} of its last {last} labelled events {were} wrong"),
+        })
     }
 }
 
@@ -317,7 +324,7 @@ mod tests {
             Stage::Guarded,
             false,
             vec![label(1, Labelled::Right), label(2, Labelled::Wrong)],
-            Some("limited: 1 of its last 2 labelled events were wrong"),
+            Some("limited: 1 of its last 2 labelled events was wrong"),
         );
         check(Stage::Guarded, false, vec![label(1, Labelled::Redundant)], None);
         // A label that was changed counts as what it is now.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::again::Again;
 use super::heard::Heard;
-use super::profile::{Counted, REPRODUCED, UNLABELLED};
+use super::profile::{Counted, REPRODUCED, UNLABELLED, folded};
 use super::standing::{Standing, between};
 use crate::ledger::{Chain, Hashes, Labelled, Recorded, What};
 
@@ -54,6 +54,9 @@ pub struct Event {
     pub at: String,
     /// The incident.
     pub incident: String,
+    /// What tells it from others of the same name: the hash of the entry that opened it, or its name.
+    #[serde(skip)]
+    pub taken_up: String,
     /// What was done or would have been, to what.
     pub what: String,
     /// What people say it was; `None`: nobody has said yet.
@@ -125,9 +128,13 @@ impl Evidence {
         let labels = Said::of(question.chain);
         let taken = Taken::of(question.chain, &standing, question.heard);
         let mut found = Self::default();
+        let mut history = History::default();
         for own in question.chain.entries.iter().filter(|own| own.line > standing.line) {
             match &own.entry.what {
-                What::Decision { .. } => found.decided(question, &standing, (own, &labels, &taken)),
+                What::Decision { is_backtest, .. } => {
+                    let unfit = if *is_backtest { history.unfit(own) } else { None };
+                    found.decided(question, &standing, (own, &labels, &taken), unfit);
+                }
                 What::Compared { .. } => found.compared(question, own, &taken),
                 What::Violation { what } => found.violations.push(format!("{what} (entry {})", own.number)),
                 What::Backtest { from, until, recorded, reproduced, hashes } => {
@@ -135,11 +142,13 @@ impl Evidence {
                     let stretch = from.parse().ok().zip(until.parse().ok());
                     let stretch =
                         stretch.map(|(from, until): (Timestamp, Timestamp)| (from, standing.since.map_or(until, |since| until.min(since))));
-                    found.backtested((told, stretch), (*recorded, *reproduced), changed(hashes, question.hashes));
+                    let why = found.backtested((told, stretch), (*recorded, *reproduced), changed(hashes, question.hashes));
+                    history.begin(own, stretch.filter(|_| why.is_none()), why);
                 }
                 _ => {}
             }
         }
+        found.backtest = united(history.stretches);
         // What may act is watched at the last stage at which nothing does.
         let watched = |heard: &Heard| heard.watched(&question.chain.name, standing.stage.min(Stage::Shadow), standing.since);
         found.live = question.heard.map_or(Span::ZERO, watched);
@@ -167,7 +176,14 @@ impl Evidence {
         }
     }
 
-    fn decided(&mut self, question: Question<'_>, standing: &Standing, (own, said, taken): (&Recorded, &Said, &Taken)) {
+    /// `unfit` is why the recorded history does not count on which something was decided.
+    fn decided(
+        &mut self,
+        question: Question<'_>,
+        standing: &Standing,
+        (own, said, taken): (&Recorded, &Said, &Taken),
+        unfit: Option<String>,
+    ) {
         let What::Decision { incident, stage, hashes, event, is_backtest } = &own.entry.what else { return };
         let Ok(event) = serde_json::from_value::<Journaled>(event.clone()) else { return };
         let is_of_stage = *stage == standing.stage && (!*is_backtest || standing.stage == Stage::DryRun);
@@ -179,21 +195,28 @@ impl Evidence {
                 self.violations.push(format!("it acted at the stage {}: {what} {target} (entry {})", stage.word(), own.number));
             }
             Journaled::WouldAct { what, target, .. } | Journaled::Decided { what, target, .. } if !matches!(what, Action::Wait { .. }) => {
-                let id = format!("{}#{}", question.chain.name, own.number);
+                let id = question.chain.called(own);
                 let is_same = hashes == question.hashes;
-                let again = taken.again.get(incident).map(|by| format!("the same alert was taken up again as {by}"));
+                let label = said.labels.get(&own.hash).copied();
+                let taken_up = taken.by.get(&own.hash).cloned().unwrap_or_else(|| incident.clone());
+                // What speaks against the policy counts, whoever else has seen it.
+                let is_bad = matches!(label, Some(Labelled::Wrong | Labelled::Harmful));
+                let again = taken.again.get(&taken_up).filter(|_| !is_bad && !*is_backtest);
+                let again = again.map(|by| format!("the same alert was taken up again as {by}"));
                 let live = is_backtest.then(|| of_history(incident, standing)).flatten();
-                if let Some(why) = question.again.dropped.get(&own.hash).filter(|_| !is_same).cloned().or(again).or(live) {
+                // Why the history does not count says more than what follows of it.
+                if let Some(why) = unfit.or(live).or_else(|| question.again.dropped.get(&own.hash).filter(|_| !is_same).cloned()).or(again)
+                {
                     self.dropped.push(Dropped { id, why });
                     return;
                 }
-                let label = said.labels.get(&own.hash).copied();
                 let is_overdue = label.is_none() && between(own.entry.at, question.now) > UNLABELLED;
                 self.events.push(Event {
                     id,
                     hash: own.hash.clone(),
                     at: own.entry.at.to_string(),
                     incident: incident.clone(),
+                    taken_up,
                     what: format!("{what} {target}"),
                     label,
                     is_overdue,
@@ -217,28 +240,26 @@ impl Evidence {
         }
     }
 
-    /// Recorded history counts as far as it was over when the policy came to its stage: what happened since is watched, and would count twice.
+    /// Recorded history counts as far as it was over when the policy came to its stage: what happened since is watched, and would count twice. Gives why it
+    /// does not count.
     fn backtested(
         &mut self,
         (told, stretch): (String, Option<(Timestamp, Timestamp)>),
         (recorded, reproduced): (u64, u64),
         changed: Option<String>,
-    ) {
-        let Some((start, end)) = stretch else { return };
+    ) -> Option<String> {
         #[allow(clippy::cast_precision_loss, reason = "counts of firings are far below 2^52")]
         let share = if recorded == 0 { 0.0 } else { reproduced as f64 / recorded as f64 };
-        if let Some(why) = changed {
-            self.backtests_dropped.push(format!("{told}: {why}"));
-        } else if share < REPRODUCED {
-            let least = REPRODUCED * 100.0;
-            self.backtests_dropped
-                .push(format!("{told}: {reproduced} of {recorded} recorded firings are reproduced, and {least} % must be"));
-        } else {
-            self.backtest = self.backtest + between(start, end);
-            if end <= start {
-                self.backtests_dropped.push(format!("{told}: the policy was at this stage by then, and that is watched live"));
-            }
-        }
+        let least = REPRODUCED * 100.0;
+        let why = match stretch {
+            None => "its times are none".to_owned(),
+            Some(_) if changed.is_some() => changed.unwrap_or_default(),
+            Some(_) if share < REPRODUCED => format!("{reproduced} of {recorded} recorded firings are reproduced, and {least} % must be"),
+            Some((start, end)) if end <= start => "the policy was at this stage by then, and that is watched live".to_owned(),
+            Some(_) => return None,
+        };
+        self.backtests_dropped.push(format!("{told}: {why}"));
+        Some(why)
     }
 
     /// A deliberate drill counts once for each fault and target, unless it speaks against the policy.
@@ -246,7 +267,7 @@ impl Evidence {
         let mut known = BTreeSet::new();
         let (kept, repeated): (Vec<Event>, Vec<Event>) = std::mem::take(&mut self.events).into_iter().partition(|event| {
             let is_bad = event.is_bad(Counted::WouldActs);
-            event.drill.as_ref().is_none_or(|drill| known.insert(drill.clone()) || is_bad)
+            event.drill.as_ref().is_none_or(|(fault, target)| known.insert((folded(fault), folded(target))) || is_bad)
         });
         self.events = kept;
         let why = |event: &Event| {
@@ -254,6 +275,42 @@ impl Evidence {
         };
         self.dropped.extend(repeated.iter().map(|event| Dropped { id: event.id.clone(), why: why(event) }));
     }
+}
+
+/// Recorded history that a policy was replayed on.
+#[derive(Default)]
+struct History {
+    /// Why it does not count on which an entry was decided, by the hash of the entry: each follows the one before it.
+    unfit: BTreeMap<String, Option<String>>,
+    /// Those that count.
+    stretches: Vec<(Timestamp, Timestamp)>,
+}
+
+impl History {
+    fn begin(&mut self, own: &Recorded, stretch: Option<(Timestamp, Timestamp)>, why: Option<String>) {
+        self.stretches.extend(stretch);
+        self.unfit.insert(own.hash.clone(), why.map(|why| format!("its backtest does not count: {why}")));
+    }
+
+    /// Why what was decided does not count.
+    fn unfit(&mut self, own: &Recorded) -> Option<String> {
+        let of_none = || Some("it belongs to no backtest".to_owned());
+        let why = self.unfit.get(&own.previous).cloned().unwrap_or_else(of_none);
+        self.unfit.insert(own.hash.clone(), why.clone());
+        why
+    }
+}
+
+/// How long stretches are together; what lies in several counts once.
+fn united(mut all: Vec<(Timestamp, Timestamp)>) -> Span {
+    all.sort_unstable();
+    let (mut total, mut seen): (Span, Option<Timestamp>) = (Span::ZERO, None);
+    for (from, until) in all {
+        let from = seen.map_or(from, |seen| seen.max(from));
+        total = total + between(from, until);
+        seen = Some(seen.map_or(until, |seen| seen.max(until)));
+    }
+    total
 }
 
 /// Why something that was decided on recorded history does not count: it happened when the policy was watched live. Such an incident is called
@@ -285,36 +342,42 @@ pub fn changed(then: &Hashes, now: &Hashes) -> Option<String> {
 
 /// Which incidents a policy has taken up.
 struct Taken {
-    /// Since it came to its stage.
+    /// Since it came to its stage, by name.
     here: BTreeSet<String>,
-    /// Those whose alert it has taken up once more while it was on, such as after it was changed: by what they are called since. One trouble is one event.
+    /// By the hash of a decision what tells its incident from others.
+    by: BTreeMap<String, String>,
+    /// Those whose alert it has taken up once more while it was on, such as after it was changed, or by another watcher: by what they are called since. One
+    /// trouble is one event.
     again: BTreeMap<String, String>,
 }
 
 impl Taken {
     fn of(chain: &Chain, standing: &Standing, heard: Option<&Heard>) -> Self {
-        let mut own = Self { here: BTreeSet::new(), again: BTreeMap::new() };
+        let by = chain.incidents();
+        let mut own = Self { here: BTreeSet::new(), by: BTreeMap::new(), again: BTreeMap::new() };
         // By what an alert is and when it began, the last incident in which something was done about it.
-        let mut last: BTreeMap<(Name, LabelSet, Time), String> = BTreeMap::new();
-        let mut about: BTreeMap<String, (Name, LabelSet, Time)> = BTreeMap::new();
+        let mut last: BTreeMap<(Name, LabelSet, Time), &str> = BTreeMap::new();
+        let mut about: BTreeMap<&str, (Name, LabelSet, Time)> = BTreeMap::new();
         for recorded in &chain.entries {
             let What::Decision { incident, event, is_backtest: false, .. } = &recorded.entry.what else { continue };
+            let key = by.get(recorded.hash.as_str()).copied().unwrap_or(incident);
             match serde_json::from_value(event.clone()) {
                 Ok(Journaled::IncidentOpened { alert, labels, .. }) => {
                     if recorded.line > standing.line {
                         own.here.insert(incident.clone());
                     }
                     let began = heard.and_then(|heard| heard.began(&labels, heard.instant(recorded.entry.at)));
-                    about.extend(began.map(|began| (incident.clone(), (alert, labels, began))));
+                    about.extend(began.map(|began| (key, (alert, labels, began))));
                 }
                 Ok(Journaled::WouldAct { .. } | Journaled::Decided { .. }) => {
-                    let Some(episode) = about.get(incident) else { continue };
-                    let before = last.insert(episode.clone(), incident.clone()).filter(|before| before != incident);
-                    own.again.extend(before.map(|before| (before, incident.clone())));
+                    let Some(episode) = about.get(key) else { continue };
+                    let before = last.insert(episode.clone(), key).filter(|before| *before != key);
+                    own.again.extend(before.map(|before| (before.to_owned(), incident.clone())));
                 }
                 _ => {}
             }
         }
+        own.by = by.into_iter().map(|(hash, key)| (hash.to_owned(), key.to_owned())).collect();
         own
     }
 }
@@ -331,7 +394,9 @@ impl Said {
         for own in &chain.entries {
             match &own.entry.what {
                 What::Label { event, says, .. } => _ = labels.insert(event.clone(), *says),
-                What::Drill { event, fault, target } => _ = drills.insert(event.clone(), (fault.clone(), target.clone())),
+                What::Drill { event, fault, target } if !fault.trim().is_empty() => {
+                    _ = drills.insert(event.clone(), (fault.clone(), target.clone()));
+                }
                 _ => {}
             }
         }

@@ -12,6 +12,9 @@ use jiff::Timestamp;
 
 use crate::ledger::{Chain, What};
 
+/// A watcher that is quiet writes a sign of life every hour; whoever writes nothing for this much longer did not watch.
+pub const SILENCE: Span = Span::from_minutes(65);
+
 /// What a watcher was told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heard {
@@ -64,12 +67,13 @@ impl Heard {
 
     /// For how long a policy was watched at a stage since then; `None`: since ever. What counts lies between the beginning of a session and the last
     /// thing that it wrote down: a watcher that is quiet writes a sign of life every hour, and one that does not run writes nothing. What a clock jumped
-    /// over was not watched.
+    /// over was not watched, nor what lies between two things that it wrote down and is longer than [`SILENCE`]: it was stopped then, and no sign of life came.
+    /// Where several watched at once, the time counts once.
     #[must_use]
     pub fn watched(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Span {
         let from = since.map_or(Time::ZERO, |since| self.instant(since));
         let mut seen_until: Option<Time> = None;
-        let mut watched = Span::ZERO;
+        let mut stretches: Vec<(Time, Time)> = Vec::new();
         for Observed { at, what } in &self.observed {
             let until = if let Observation::ClockSet { expected } = what { *expected } else { *at };
             let is_on = match what {
@@ -79,13 +83,24 @@ impl Heard {
                 }
                 _ => seen_until.is_some(),
             };
-            if let Some(before) = seen_until {
-                watched = watched + until.since(before.max(from));
+            if let Some(before) = seen_until.filter(|before| until.since(*before) <= SILENCE) {
+                stretches.push((before.max(from), until));
             }
             seen_until = is_on.then_some(*at);
         }
-        watched
+        united(stretches)
     }
+}
+
+/// How long stretches are together; what lies in several counts once.
+fn united(mut stretches: Vec<(Time, Time)>) -> Span {
+    stretches.sort_unstable();
+    let (mut total, mut seen) = (Span::ZERO, Time::ZERO);
+    for (from, until) in stretches {
+        total = total + until.since(from.max(seen));
+        seen = seen.max(until);
+    }
+    total
 }
 
 fn instant(start: Start, at: Timestamp) -> Time {
@@ -133,5 +148,19 @@ mod tests {
         check(jump, None, 90);
         let back = vec![(100, began(Stage::DryRun)), (50, Observation::ClockSet { expected }), (80, Observation::Passed)];
         check(back, None, 90);
+    }
+
+    #[test]
+    fn a_time_without_a_sign_of_life_is_not_watched() {
+        let stopped =
+            vec![(100, began(Stage::DryRun)), (3_800, Observation::Passed), (15_000, Observation::Passed), (15_060, Observation::Passed)];
+        check(stopped, None, 3_760);
+    }
+
+    #[test]
+    fn a_time_in_which_two_watched_counts_once() {
+        let one = vec![(100, began(Stage::DryRun)), (1_000, Observation::Passed)];
+        let other = vec![(500, began(Stage::DryRun)), (1_600, Observation::Passed)];
+        check([one, other].concat(), None, 1_500);
     }
 }

@@ -16,6 +16,9 @@ const CONFIDENCE: f64 = 0.95;
 /// At most so many events are named.
 const SHOWN: usize = 5;
 
+/// What is told of a share of nothing.
+const UNKNOWN: &str = ": nothing is known";
+
 /// Something that a promotion asks for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Need {
@@ -34,6 +37,14 @@ impl Need {
     #[must_use]
     pub fn new(what: &'static str, is_met: bool, told: impl Into<String>, way: impl Into<String>) -> Self {
         Self { what, is_met, told: told.into(), way: (!is_met).then(|| way.into()) }
+    }
+}
+
+impl Need {
+    /// Whether it is nothing to be had, but something to know: what does not count, what nobody has looked at, what nothing is known of.
+    #[must_use]
+    pub fn is_remark(&self) -> bool {
+        self.is_met && (matches!(self.what, "dropped" | "labels") || self.told.ends_with(UNKNOWN))
     }
 }
 
@@ -110,7 +121,7 @@ fn number(evidence: &Evidence, asked: &Asked) -> u64 {
 
 /// A run is all that a policy did in one incident, however many steps it took.
 fn incidents<'e>(events: impl Iterator<Item = &'e Event>) -> usize {
-    events.map(|event| (event.is_backtest, &event.incident)).collect::<BTreeSet<_>>().len()
+    events.map(|event| (event.is_backtest, &event.taken_up)).collect::<BTreeSet<_>>().len()
 }
 
 fn count(evidence: &Evidence, asked: &Asked) -> Need {
@@ -172,7 +183,7 @@ fn wrong(evidence: &Evidence, asked: &Asked) -> Need {
 #[must_use]
 pub fn could_be(bad: u64, total: u64) -> String {
     if total == 0 {
-        return ": nothing is known".to_owned();
+        return UNKNOWN.to_owned();
     }
     format!(": could still be {}", percent(clopper_pearson_upper(bad, total, CONFIDENCE)))
 }
@@ -263,6 +274,7 @@ mod tests {
             hash: format!("blake3:{number}"),
             at: String::new(),
             incident: format!("i{number}"),
+            taken_up: format!("i{number}"),
             what: "rollback service/s".to_owned(),
             label,
             is_overdue: false,

@@ -10,7 +10,7 @@ use firedrill_core::yaml::{Node, Reader};
 use firedrill_policies::guard::stage::Stage;
 use serde::Serialize;
 
-use crate::ledger::PublicKey;
+use crate::ledger::{Chain, PublicKey, Recorded, Signed, What};
 
 /// A set of demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -237,14 +237,48 @@ impl Promotions {
         }])
     }
 
+    /// What the project says of a person, however their name is written; `None`: nothing.
+    #[must_use]
+    pub fn person(&self, name: &str) -> Option<&Person> {
+        let name = folded(name);
+        self.people.iter().find(|(own, _)| folded(own) == name).map(|(_, person)| person)
+    }
+
     /// Whether a person may be who wrote a policy: they are its author; or it names none, and its owner is they or a team of theirs.
     #[must_use]
     pub fn is_author(&self, person: &str, owner: &Name, author: Option<&Name>) -> bool {
+        let is_same = |name: &Name| folded(name) == folded(person);
         if let Some(author) = author {
-            return author.as_str() == person;
+            return is_same(author);
         }
-        owner.as_str() == person || self.people.get(person).is_some_and(|own| own.teams.contains(owner))
+        is_same(owner) || self.person(person).is_some_and(|own| own.teams.iter().any(|team| folded(team) == folded(owner)))
     }
+
+    /// Whether anybody has a key.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        self.people.values().any(|person| person.key.is_some())
+    }
+
+    /// Whether an entry is in the name of somebody who has a key, and is not signed by it.
+    #[must_use]
+    pub fn is_unverified(&self, own: &Recorded) -> bool {
+        let key = self.person(&own.entry.by).and_then(|person| person.key.as_ref());
+        key.is_some_and(|key| own.signed != Signed::By(key.clone()))
+    }
+
+    /// A chain as far as it is to be believed: what is said in the name of somebody who has a key, and is not signed by it, does not count. To take a policy
+    /// back needs no key.
+    #[must_use]
+    pub fn believed(&self, chain: Chain) -> Chain {
+        chain.without(|own| self.is_unverified(own) && !matches!(own.entry.what, What::Demotion { .. } | What::Merge { .. }))
+    }
+}
+
+/// A text as it is compared: people write it now so and now so.
+#[must_use]
+pub fn folded(text: &str) -> String {
+    text.trim().to_lowercase()
 }
 
 /// What is less than usual, a sentence each.
@@ -391,6 +425,8 @@ mod tests {
         let (shop, ada) = (Name::new("shop"), Name::new("ada"));
         assert!(own.is_author("ada", &shop, None) && !own.is_author("ben", &shop, None));
         assert!(own.is_author("shop", &shop, None));
+        // Another spelling is nobody else.
+        assert!(own.is_author("Ada ", &shop, Some(&ada)) && own.is_author("ADA", &shop, None));
         assert!(own.is_author("ada", &shop, Some(&ada)) && !own.is_author("ben", &shop, Some(&ada)));
         assert_eq!(own.knows("bem").unwrap_err()[0].remedy.as_deref(), Some("did you mean `ben`?"));
         assert!(Promotions::default().knows("anybody").is_ok());

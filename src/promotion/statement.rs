@@ -32,6 +32,10 @@ pub struct Stated<'a> {
     pub to: Stage,
     /// What that asks for.
     pub needs: &'a [Need],
+    /// What the project asks less of than its profile, a sentence each.
+    pub weakened: &'a [String],
+    /// How many entries are in the name of people who have a key, and not signed by it: they do not count.
+    pub unverified: usize,
 }
 
 /// The statement.
@@ -39,6 +43,15 @@ pub struct Stated<'a> {
 pub fn statement(stated: &Stated<'_>) -> Value {
     let of = |is_met: bool| stated.needs.iter().filter(|need| need.is_met == is_met).map(|need| need.what).collect::<Vec<_>>();
     let (passed, failed) = (of(true), of(false));
+    let mut warned: Vec<String> = stated.weakened.iter().map(|told| format!("weakened: {told}")).collect();
+    if stated.unverified > 0 {
+        warned.push(format!("unverified: {} without the signature of those in whose name they are", counted_entries(stated.unverified)));
+    }
+    let result = match (failed.is_empty(), warned.is_empty()) {
+        (false, _) => "FAILED",
+        (true, false) => "WARNED",
+        (true, true) => "PASSED",
+    };
     let subject = |part: &str, hash: &str| json!({ "name": format!("{}/{part}", stated.policy), "digest": { "blake3": hash } });
     // A descriptor needs more than a name: a URI, a digest or its content.
     let head = stated.head.and_then(|head| head.strip_prefix("blake3:"));
@@ -55,10 +68,15 @@ pub fn statement(stated: &Stated<'_>) -> Value {
         ],
         "predicateType": PREDICATE,
         "predicate": {
-            "result": if failed.is_empty() { "PASSED" } else { "FAILED" },
+            "result": result,
             "configuration": configuration,
             "passedTests": passed,
+            "warnedTests": warned,
             "failedTests": failed,
         },
     })
+}
+
+fn counted_entries(count: usize) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }

@@ -106,11 +106,16 @@ fn plan(request: &Request) -> Result<Plan, Refusal> {
     })
 }
 
+/// An instant as it is written, milliseconds since 1970.
+fn written_instant(text: &str) -> Option<i64> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite()).map(|seconds| (seconds * 1_000.0).round() as i64);
+    seconds.or_else(|| Start::parse(text).ok().map(Start::unix_millis))
+}
+
 /// An instant as the API takes it, milliseconds since 1970; one of another clock is now.
 fn instant(rehearsal: &Rehearsal, request: &Request, name: &str) -> Result<Option<i64>, Refusal> {
     let Some(text) = request.field(name) else { return Ok(None) };
-    let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite()).map(|seconds| (seconds * 1_000.0).round() as i64);
-    let at_ms = seconds.or_else(|| Start::parse(text).ok().map(Start::unix_millis));
+    let at_ms = written_instant(text);
     let at_ms = at_ms.ok_or_else(|| bad(format!("invalid parameter \"{name}\": cannot parse \"{text}\" to a valid timestamp")))?;
     let now_ms = rehearsal.now_ms();
     let oldest = rehearsal.raw().ids().filter_map(|id| rehearsal.raw().times(id).first().copied()).min();
@@ -122,7 +127,9 @@ fn query(rehearsal: &Rehearsal, request: &Request) -> Data {
     let plan = plan(request)?;
     let at_ms = instant(rehearsal, request, "time")?.unwrap_or_else(|| rehearsal.now_ms());
     let evaluated = rehearsal.evaluated(&plan, at_ms).map_err(|error| execution(&error.to_string()))?;
-    Ok(result(&evaluated, at_ms))
+    // Whoever asks by another clock is answered by that one.
+    let told_ms = request.field("time").and_then(written_instant).unwrap_or(at_ms);
+    Ok(result(&evaluated, told_ms))
 }
 
 fn query_range(rehearsal: &Rehearsal, request: &Request) -> Data {

@@ -16,6 +16,8 @@ use super::{Deed, Story};
 #[derive(Deserialize)]
 struct ExportDocument {
     log_entries: Vec<EntryDocument>,
+    #[serde(default)]
+    more: bool,
 }
 
 #[derive(Deserialize)]
@@ -43,11 +45,11 @@ struct ReferenceDocument {
     summary: String,
 }
 
-/// The incidents of an export, in the order in which they began.
+/// The incidents of an export, in the order in which they began, and whether it is a part: there is more that was not exported.
 ///
 /// # Errors
 /// The file is no such export.
-pub fn read_pagerduty(path: &str, text: &str) -> Result<Vec<Story>, Vec<Problem>> {
+pub fn read_pagerduty(path: &str, text: &str) -> Result<(Vec<Story>, bool), Vec<Problem>> {
     let problem = |message: String| {
         let remedy =
             "save the answer of PagerDuty's `/log_entries?include[]=channels&include[]=incidents`, or of an incident's, as it comes";
@@ -55,7 +57,7 @@ pub fn read_pagerduty(path: &str, text: &str) -> Result<Vec<Story>, Vec<Problem>
     };
     let export: ExportDocument =
         serde_json::from_str(text).map_err(|error| problem(format!("this is no export of PagerDuty's log entries: {error}")))?;
-    let mut entries = Vec::new();
+    let (mut entries, is_part) = (Vec::new(), export.more);
     for (index, entry) in export.log_entries.into_iter().enumerate() {
         let at: Timestamp =
             entry.created_at.parse().map_err(|_| problem(format!("log entry {}: `{}` is no time", index + 1, entry.created_at)))?;
@@ -78,7 +80,7 @@ pub fn read_pagerduty(path: &str, text: &str) -> Result<Vec<Story>, Vec<Problem>
     }
     let mut stories: Vec<Story> = stories.into_values().collect();
     stories.sort_by_key(|story| story.began);
-    Ok(stories)
+    Ok((stories, is_part))
 }
 
 fn tell(story: &mut Story, at: Timestamp, entry: &EntryDocument) {
@@ -141,7 +143,8 @@ mod tests {
 
     #[test]
     fn an_export_tells_who_did_what_when_and_what_machines_do_is_no_deed() {
-        let stories = read_pagerduty("log.json", EXPORT).unwrap();
+        let (stories, is_part) = read_pagerduty("log.json", EXPORT).unwrap();
+        assert!(!is_part && read_pagerduty("log.json", &EXPORT.replace(r#""more": false"#, r#""more": true"#)).unwrap().1);
         let [one, other] = stories.as_slice() else { panic!("{stories:?}") };
         let deeds: Vec<(&str, &str, Option<&str>)> =
             one.deeds.iter().map(|deed| (deed.at.as_str(), deed.words.as_str(), deed.action.as_deref())).collect();

@@ -30,8 +30,53 @@ const TOLD: [(&str, &str); 26] = [
     ("expanded the volume", "expand_volume"),
 ];
 
-/// What says that the deed was not done.
-const NOT: [&str; 8] = ["did not ", "didn't ", "do not ", "don't ", "no need to ", "will not ", "without ", "not "];
+/// Words that, shortly before a deed in its clause, say that it was not done, or not yet.
+const NOT_DONE: [&str; 34] = [
+    "not",
+    "never",
+    "no",
+    "without",
+    "cannot",
+    "before",
+    "instead",
+    "avoid",
+    "avoided",
+    "refused",
+    "unable",
+    "will",
+    "shall",
+    "should",
+    "could",
+    "would",
+    "may",
+    "might",
+    "must",
+    "can",
+    "let's",
+    "lets",
+    "plan",
+    "plans",
+    "planning",
+    "planned",
+    "going",
+    "about",
+    "consider",
+    "considering",
+    "if",
+    "whether",
+    "want",
+    "wants",
+];
+
+/// Words that, right after a deed, say the same.
+const NOT_DONE_AFTER: [&str; 8] =
+    ["not needed", "not necessary", "unnecessary", "planned", "pending", "is planned", "is pending", "was considered"];
+
+/// So many words before a deed say what became of it.
+const NEAR: usize = 6;
+
+/// Where one clause ends and another begins.
+const CLAUSES: [&str; 14] = [". ", ", ", "; ", ": ", "! ", "? ", "\n", " and ", " but ", " so ", " then ", " because ", " after ", " - "];
 
 /// The action that words tell of; `None`: none.
 #[must_use]
@@ -42,10 +87,23 @@ pub fn deed_of(words: &str) -> Option<String> {
         return (!told.is_empty() && told != "nothing").then(|| told.to_owned());
     }
     let found = |(beginning, action): &(&str, &str)| {
-        let at = starts_of(&lower, beginning).find(|at| !NOT.iter().any(|not| lower[..*at].ends_with(not)))?;
+        let at = starts_of(&lower, beginning).find(|at| is_done(&lower, (*at, beginning)))?;
         Some((at, (*action).to_owned()))
     };
     TOLD.iter().filter_map(found).min_by_key(|(at, _)| *at).map(|(_, action)| action)
+}
+
+/// Whether a deed that is told of at a place was done: it is not negated, asked for or planned.
+fn is_done(text: &str, (at, beginning): (usize, &str)) -> bool {
+    let (before, after) = (&text[..at], &text[at + beginning.len()..]);
+    let clause = CLAUSES.iter().filter_map(|end| before.rfind(end).map(|from| from + end.len())).max().unwrap_or(0);
+    let words = before[clause..].split_whitespace().rev().take(NEAR).map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
+    let is_not = |word: &str| NOT_DONE.contains(&word) || word.ends_with("n't") || word.ends_with("n\u{2019}t");
+    let ends = after.find(['.', '!', '?', '\n']);
+    let is_asked = ends.is_some_and(|end| after[end..].starts_with('?'));
+    // The rest of the word itself does not count.
+    let rest = after.trim_start_matches(is_of_word).trim_start();
+    !is_asked && !words.into_iter().any(is_not) && !NOT_DONE_AFTER.iter().any(|told| rest.starts_with(told))
 }
 
 /// Whether a text has a word, as a word of its own.
@@ -86,6 +144,23 @@ mod tests {
         check("did not restart it, it came back", None);
         check("no need to roll back", None);
         check("prestarted", None);
+        for words in [
+            "have not yet rolled back",
+            "haven't rolled back yet",
+            "Should we roll back?",
+            "rolled back already?",
+            "we will restart it tomorrow",
+            "planning to fail over",
+            "decided not to roll back",
+            "rollback not needed",
+            "let's drain it if it gets worse, or restart?",
+        ] {
+            check(words, None);
+        }
+        check("could not find the cause, so restarted api-1", Some("restart"));
+        check("Should we roll back? Rolled back.", Some("rollback"));
+        check("did not restart it, but rolled back", Some("rollback"));
+        check("restarted, which did not help", Some("restart"));
     }
 
     #[test]

@@ -7,12 +7,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use firedrill_core::time::Time;
+use firedrill_core::time::{Start, Time};
 use firedrill_policies::watcher::Want;
 use firedrill_telemetry::promql::{Sample, Value};
 
 use super::inbox::Inbox;
 use crate::prometheus::{AnswerKind, Prometheus};
+
+/// How far Prometheus looks back for a sample: 5 minutes.
+const LOOKS_BACK_MS: i64 = 300_000;
+
+/// What is written in whole seconds may be a little ahead.
+const AHEAD_MS: i64 = 1_000;
 
 /// Whoever can be asked for the value of an expression. It only reads.
 pub trait Asks: Send + Sync {
@@ -29,6 +35,14 @@ impl Asks for Prometheus {
         if answer.histograms > 0 {
             return Err(format!("there are {} native histograms among the elements, which cannot be judged", answer.histograms));
         }
+        if let Some(missing) = answer.missing {
+            return Err(format!("the answer is not whole: {missing}"));
+        }
+        let times = answer.series.iter().filter_map(|series| series.samples.last()).map(|(at, _)| *at);
+        if let Some(other) = times.filter(|_| answer.kind != AnswerKind::Matrix).find(|at| !is_of(*at, at_ms)) {
+            let (told, asked) = (Start::from_unix_millis(other), Start::from_unix_millis(at_ms));
+            return Err(format!("the answer is of {told}, and {asked} was asked for"));
+        }
         let mut samples = answer.series.into_iter().filter_map(|series| {
             let (_, value) = *series.samples.last()?;
             Some(Sample { labels: series.labels, value })
@@ -41,6 +55,11 @@ impl Asks for Prometheus {
             AnswerKind::Matrix | AnswerKind::Text(_) => Err("the answer is no number".to_owned()),
         }
     }
+}
+
+/// Whether a value of an instant answers a question about another one: not older than Prometheus looks back, and not of the future.
+const fn is_of(at_ms: i64, asked_ms: i64) -> bool {
+    at_ms <= asked_ms.saturating_add(AHEAD_MS) && at_ms >= asked_ms.saturating_sub(LOOKS_BACK_MS)
 }
 
 /// Questions that wait to be asked.
@@ -164,5 +183,23 @@ mod tests {
         check(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#, Ok(Value::Vector(vec![])));
         check(r#"{"status":"success","data":{"resultType":"scalar","result":[1,"7"]}}"#, Ok(Value::Scalar(7.0)));
         check(r#"{"status":"success","data":{"resultType":"string","result":[1,"x"]}}"#, Err("the answer is no number"));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_whole_or_of_another_time_is_none() {
+        let warned = r#"{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["no StoreAPIs matched"]}"#;
+        check(warned, Err("the answer is not whole: no StoreAPIs matched"));
+        // What is said of the expression takes nothing from its value.
+        let of_expression =
+            r#"{"status":"success","data":{"resultType":"scalar","result":[0,"7"]},"warnings":["PromQL warning: quantile"],"infos":["i"]}"#;
+        check(of_expression, Ok(Value::Scalar(7.0)));
+        check(
+            r#"{"status":"success","data":{"resultType":"scalar","result":[-301,"7"]}}"#,
+            Err("the answer is of 1969-12-31T23:54:59Z, and 1970-01-01T00:00:00Z was asked for"),
+        );
+        check(
+            r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[3600,"1"]}]}}"#,
+            Err("the answer is of 1970-01-01T01:00:00Z, and 1970-01-01T00:00:00Z was asked for"),
+        );
     }
 }

@@ -13,16 +13,27 @@ use anyhow::Context as _;
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{Event, Input, Notification};
 use firedrill_core::name::Name;
-use firedrill_core::time::{Start, Time};
+use firedrill_core::time::{Span, Start, Time};
+use firedrill_policies::evidence::bounded;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::watcher::{Alerted, Decision, Observation, Observed, Past, Saved, incident_of};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::webhook::boundary;
 use crate::failure::Failure;
 use crate::ledger::{Bound, Chain, Entry, Ledger, Recorded, Recovery, Released, WATCH, WATCHING, What, sync_all};
 use crate::promotion::demotion::{Due, ITSELF};
+
+/// An event is at most so long in the ledger, bytes: what stands around it fits beside it into an entry.
+const MOST_EVENT: usize = 1_000_000;
+
+/// To so many bytes the texts of an event that is longer are cut, until it fits; so many parts its lists have then at most.
+const SHORTER: [usize; 4] = [16 << 10, 1 << 10, 128, 32];
+
+/// The names that a policy is told have at most so many bytes together.
+const MOST_NAMES: usize = 256 << 10;
 
 /// The version of the file in which a watcher keeps its memory.
 pub const STATE_SCHEMA: &str = "firedrill.watch-state/1";
@@ -158,7 +169,7 @@ impl Book {
         for Decision { policy, stage, record, .. } in decisions {
             let incident = incident_of(&record.event).map_or_else(|| policy.to_string(), |number| format!("{policy}#{number}"));
             let hashes = self.bound.get(&policy).map(|bound| bound.hashes.clone()).unwrap_or_default();
-            let event = plain(&record.event);
+            let event = plain_event(&record.event);
             let what = What::Decision { incident, stage, hashes, event, is_backtest: false };
             let at = self.timestamp(record.at)?;
             by_policy.entry(policy).or_default().push(Entry { at, by: BY.to_owned(), what });
@@ -408,7 +419,10 @@ fn read_observations(entries: &[Recorded], start: Start) -> Result<Vec<Observed>
     let mut observed = Vec::new();
     let mut message: Vec<Alerted> = Vec::new();
     let mut last = Time::ZERO;
+    // Where two clones of a repository began to watch each for itself, each counts from a start of its own.
+    let mut own_start = start;
     for recorded in entries {
+        own_start = session_start(&recorded.entry.what).unwrap_or(own_start);
         let at = instant(recorded.entry.at, start);
         let is_alert = matches!(recorded.entry.what, What::Observation { incident: None, .. });
         if !message.is_empty() && !is_alert {
@@ -416,9 +430,12 @@ fn read_observations(entries: &[Recorded], start: Start) -> Result<Vec<Observed>
         }
         last = at;
         let read = match &recorded.entry.what {
-            What::State { of, value } if of == SESSION || of == CLOCK => serde_json::from_value(value.clone()).map(Some),
+            What::State { of, value } if of == SESSION || of == CLOCK => serde_json::from_value(value.clone()).map(|what| match what {
+                Observation::ClockSet { expected } => Some(Observation::ClockSet { expected: counted_from(start, expected, own_start) }),
+                what => Some(what),
+            }),
             What::Observation { incident: None, input, .. } => alerted(input).map(|(alerted, more)| {
-                message.push(alerted);
+                message.push(alerted_from(start, alerted, own_start));
                 (more == 0).then(|| Observation::Told { alerts: std::mem::take(&mut message) })
             }),
             What::Observation { incident: Some(incident), input, .. } => serde_json::from_value::<Input>(input.clone()).map(|input| {
@@ -453,6 +470,19 @@ pub fn observations(watch: &Chain) -> Result<(Start, Vec<Observed>, Inventory), 
     Ok((start, read_observations(&watch.entries, start)?, declared.unwrap_or_default()))
 }
 
+/// An instant that counts from a start of its own.
+fn counted_from(start: Start, at: Time, own: Start) -> Time {
+    let ahead = own.unix_millis() - start.unix_millis();
+    let by = Span::from_millis(ahead.unsigned_abs());
+    if ahead >= 0 { at.saturating_add(by) } else { Time::ZERO.saturating_add(at.since(Time::ZERO.saturating_add(by))) }
+}
+
+fn alerted_from(start: Start, alerted: Alerted, own: Start) -> Alerted {
+    let Alerted { notification, ends_at } = alerted;
+    let starts_at = counted_from(start, notification.starts_at, own);
+    Alerted { notification: Notification { starts_at, ..notification }, ends_at: ends_at.map(|at| counted_from(start, at, own)) }
+}
+
 fn alerted(input: &Value) -> serde_json::Result<(Alerted, u64)> {
     let notified = input.get("notified").unwrap_or(&Value::Null);
     let notification: Notification = serde_json::from_value(notified.clone())?;
@@ -465,10 +495,88 @@ fn instant(at: Timestamp, start: Start) -> Time {
     Time::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
 }
 
-/// An event as it stands in the ledger.
+/// An event as it stands in the ledger. One that is longer than an entry may be is shortened, such as one of an alert with endless labels.
 #[must_use]
 pub fn plain_event(event: &Event) -> Value {
-    plain(event)
+    let mut value = plain(event);
+    for most in SHORTER {
+        if length(&value) <= MOST_EVENT {
+            break;
+        }
+        shorten(&mut value, most);
+    }
+    value
+}
+
+/// An answer that fits into the ledger, and is what a policy is told: names that do not fit are no answer, and figures are for people.
+#[must_use]
+pub fn fitting(input: Input) -> Input {
+    let cut = |mut text: String| {
+        cut_short(&mut text, SHORTER[0]);
+        text
+    };
+    match input {
+        Input::Evaluated { query, verdict, figures } => Input::Evaluated { query, verdict, figures: cut(figures) },
+        Input::Counted { query, holding, elements, error } => Input::Counted { query, holding, elements, error: cut(error) },
+        Input::Measured { query, value, figures } => Input::Measured { query, value, figures: cut(figures) },
+        Input::Listed { query, names, error } if names.iter().map(|name| escaped(name)).sum::<usize>() > MOST_NAMES => {
+            let error =
+                format!("{} names are too many to be written down{}", names.len(), if error.is_empty() { "" } else { "; " }) + &cut(error);
+            Input::Listed { query, names: Vec::new(), error }
+        }
+        Input::Listed { query, names, error } => Input::Listed { query, names, error: cut(error) },
+        Input::Gathered { query, evidence } => Input::Gathered { query, evidence: bounded(evidence) },
+        other => other,
+    }
+}
+
+/// How long a value is as JSON, about.
+fn length(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => 24,
+        Value::String(text) => escaped(text),
+        Value::Array(items) => 2 + items.iter().map(|item| 1 + length(item)).sum::<usize>(),
+        Value::Object(fields) => 2 + fields.iter().map(|(key, item)| 2 + escaped(key) + length(item)).sum::<usize>(),
+    }
+}
+
+/// How long a text is as JSON.
+fn escaped(text: &str) -> usize {
+    let of = |byte: u8| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    2 + text.bytes().map(of).sum::<usize>()
+}
+
+/// Cuts texts in a value to so many bytes, and takes away what does not fit of lists and maps that have more parts.
+fn shorten(value: &mut Value, most: usize) {
+    match value {
+        Value::String(text) => cut_short(text, most),
+        Value::Array(items) => {
+            items.truncate(most);
+            items.iter_mut().for_each(|item| shorten(item, most));
+        }
+        Value::Object(fields) => {
+            let beyond: Vec<String> =
+                fields.keys().enumerate().filter(|(index, key)| *index >= most || key.len() > most).map(|(_, key)| key.clone()).collect();
+            for key in beyond {
+                fields.remove(&key);
+            }
+            fields.values_mut().for_each(|item| shorten(item, most));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn cut_short(text: &mut String, most: usize) {
+    if text.len() > most {
+        let told = format!("… ({} bytes)", text.len());
+        text.truncate(boundary(text, most));
+        text.push_str(&told);
+    }
 }
 
 /// Whether an event is something that a policy would have done.

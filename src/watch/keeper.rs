@@ -24,7 +24,7 @@ use firedrill_policies::watcher::{Decision, Observation, Observed, Past, Want, W
 use jiff::Timestamp;
 
 use super::asking::Patience;
-use super::book::{Asked, Book, Found, plain_event, would_act};
+use super::book::{Asked, Book, Found, fitting, plain_event, would_act};
 use super::clock::{Clock, Reading, Ticker};
 use super::inbox::{Inbox, Message, Reply, Taken};
 use super::metrics::Metrics;
@@ -197,8 +197,20 @@ impl Keeper {
                 self.remember_meanwhile();
             }
         }
+        self.end()?;
         self.remember();
         Ok(())
+    }
+
+    /// Writes down that it has watched until now: what follows the last entry of a session was watched by nobody.
+    fn end(&mut self) -> Result<(), Failure> {
+        let Reading { at, expected } = self.ticker.read();
+        match expected {
+            Some(expected) => self.take_in(at, Observation::ClockSet { expected }, None),
+            None if at > self.watcher.now() => self.take_in(at, Observation::Passed, None),
+            None => {}
+        }
+        self.write().map(drop)
     }
 
     /// The policies that watch, and how.
@@ -241,6 +253,8 @@ impl Keeper {
 
     fn answer(&mut self, at: Time, policy: Name, input: firedrill_core::journal::Input, is_known: bool) {
         Metrics::add(if is_known { &self.metrics.answered } else { &self.metrics.unanswered }, 1);
+        let input = fitting(input);
+        let is_open = query_of(&input).is_some_and(|query| self.watcher.is_asked(&policy, query));
         let asked = query_of(&input).and_then(|query| self.watcher.asker(&policy, query)).map(|(incident, question)| Asked {
             incident: format!("{policy}#{incident}"),
             question: question.and_then(|question| {
@@ -248,8 +262,8 @@ impl Keeper {
                 Some(question_text(own, question))
             }),
         });
-        // What nobody waits for any more is no news.
-        if asked.is_some() {
+        // What nobody waits for any more closes its question, and an answer that comes twice is no news.
+        if is_open {
             self.take_in(at, Observation::Answered { policy, input }, asked);
         }
     }
@@ -278,7 +292,13 @@ impl Keeper {
         self.book.observe(&observed, &self.inventory)?;
         let count = decided.len();
         self.book.decide(decided)?;
-        Metrics::add(&self.metrics.observations, observed.len());
+        let told = observed.iter().map(|(observed, _)| match &observed.what {
+            Observation::Told { alerts } => alerts.len(),
+            Observation::Answered { .. } => 1,
+            // These stand there as states.
+            Observation::Began { .. } | Observation::Passed | Observation::ClockSet { .. } => 0,
+        });
+        Metrics::add(&self.metrics.observations, told.sum());
         Metrics::add(&self.metrics.decisions, count);
         self.unkept += observed.len();
         Ok(suspects)
@@ -286,7 +306,7 @@ impl Keeper {
 
     /// Takes a policy back if what stands in its chain asks for it; says so. It is watched at its old stage until the next session.
     fn take_back(&mut self, policy: &Name, at: Time) -> Result<Option<String>, Failure> {
-        let chain = self.book.chain(policy)?;
+        let chain = self.promotions.believed(self.book.chain(policy)?);
         let nanos = i128::from(self.watcher.start().unix_millis()) * 1_000_000 + i128::from(at.as_nanos());
         let now = Timestamp::from_nanosecond(nanos).context("the clock is beyond all calendars")?;
         let Some(due) = due_now(&chain, &self.promotions, now) else { return Ok(None) };

@@ -20,6 +20,8 @@ pub struct Metrics {
     pub late: AtomicU64,
     /// Alerts that Alertmanager left out of its messages (`max_alerts`).
     pub truncated: AtomicU64,
+    /// Alerts that could not be taken, of messages whose others were.
+    pub refused_alerts: AtomicU64,
     /// Observations in the ledger.
     pub observations: AtomicU64,
     /// Decisions and what led to them, in the ledger.
@@ -88,8 +90,14 @@ impl Metrics {
             ("{kind=\"repeated\"}", of(&self.repeated)),
             ("{kind=\"late\"}", of(&self.late)),
             ("{kind=\"truncated\"}", of(&self.truncated)),
+            ("{kind=\"refused\"}", of(&self.refused_alerts)),
         ];
-        family("alerts_total", "counter", "Alerts in webhooks; truncated are those that Alertmanager left out.", &alerts);
+        family(
+            "alerts_total",
+            "counter",
+            "Alerts in webhooks; truncated are those that Alertmanager left out, refused those that could not be read.",
+            &alerts,
+        );
         family("observations_total", "counter", "Observations written to the ledger.", &[("", of(&self.observations))]);
         family("decisions_total", "counter", "Decisions, and what led to them, written to the ledger.", &[("", of(&self.decisions))]);
         family("would_act_total", "counter", "Actions that a policy would have started.", &[("", of(&self.would_act))]);
@@ -130,6 +138,6 @@ mod tests {
         read(&text, Dialect::Prometheus, &mut store).unwrap_or_else(|errors| panic!("{errors:?}"));
         let found: Vec<String> = store.ids().map(|id| store.labels(id).to_string()).collect();
         assert!(found.iter().any(|labels| labels == "firedrill_watch_alerts_total{kind=\"news\"}"), "{found:?}");
-        assert_eq!(found.len(), 23);
+        assert_eq!(found.len(), 24);
     }
 }

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
 use firedrill_core::time::Start;
+use firedrill_policies::watcher::Alerted;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -25,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use super::access::Access;
 use super::inbox::{Inbox, Taken};
 use super::metrics::Metrics;
-use super::webhook::read_webhook;
+use super::webhook::{Webhook, read_webhook};
 
 /// A webhook of more bytes is refused.
 const MOST_BYTES: usize = 4 << 20;
@@ -41,6 +42,9 @@ const SILENCE: Duration = Duration::from_secs(120);
 
 /// Webhooks that are being read at a time, so that no more than so many bodies are in memory.
 const MOST_AT_ONCE: usize = 64;
+
+/// At most so many alerts of a message are named that were refused.
+const SHOWN: usize = 5;
 
 /// When who was turned away may come again, seconds.
 const COME_AGAIN: HeaderValue = HeaderValue::from_static("5");
@@ -95,19 +99,16 @@ async fn webhook(State(server): State<Arc<Server>>, request: Request) -> Respons
     let body = match tokio::time::timeout(ARRIVES_WITHIN, to_bytes(request.into_body(), MOST_BYTES)).await {
         Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, format!("the message did not arrive within {} s", ARRIVES_WITHIN.as_secs())),
         Ok(Err(_)) => {
-            let why = format!("the message cannot be read, or is larger than {} MiB: set `max_alerts` of the receiver", MOST_BYTES >> 20);
+            let why = format!(
+                "the message cannot be read, or is larger than {} MiB: group by more labels (`group_by`), so that fewer alerts share a message",
+                MOST_BYTES >> 20
+            );
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, why);
         }
         Ok(Ok(body)) => body,
     };
     let alerts = match read_webhook(&body, server.start) {
-        Ok((alerts, truncated)) => {
-            if truncated > 0 {
-                Metrics::add(&server.metrics.truncated, truncated);
-                tracing::warn!(truncated, "Alertmanager has left alerts out of a message: take `max_alerts` away from the receiver");
-            }
-            alerts
-        }
+        Ok(webhook) => taken_of(webhook, &server.metrics),
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error.to_string()),
     };
     drop(reading);
@@ -121,6 +122,20 @@ async fn webhook(State(server): State<Arc<Server>>, request: Request) -> Respons
         Ok(()) => taken.await.unwrap_or(Taken::Lost),
     };
     answer(taken)
+}
+
+/// The alerts that a message tells; what it does not is counted and said.
+fn taken_of(webhook: Webhook, metrics: &Metrics) -> Vec<Alerted> {
+    let Webhook { alerts, refused, truncated } = webhook;
+    if truncated > 0 {
+        Metrics::add(&metrics.truncated, truncated);
+        tracing::warn!(truncated, "Alertmanager has left alerts out of a message: take `max_alerts` away from the receiver");
+    }
+    Metrics::add(&metrics.refused_alerts, refused.len());
+    for why in refused.iter().take(SHOWN) {
+        tracing::warn!(%why, of = refused.len(), "an alert of a webhook was refused, and the others are taken");
+    }
+    alerts
 }
 
 fn answer(taken: Taken) -> Response {

@@ -1,6 +1,8 @@
 //! Evidence from life after something was changed: what a watcher heard is decided again, and what comes out the same stays. Every chain here was written by
 //! the watcher itself.
 
+use std::fs;
+
 use crate::common::{firedrill, release_project};
 use crate::promotion::{POLICY, Project, Session, ago, missing, quiet};
 use firedrill_policies::guard::stage::Stage;
@@ -168,11 +170,65 @@ fn what_a_watcher_and_people_wrote_takes_a_policy_back() {
     let (project, events) = watched();
     let told = "undo-release is demoted from shadow to dry-run: ";
     project.label(&events[0], "right", &[]).exits(0);
-    project.label(&events[1], "wrong", &[]).exits(0).says(&format!("{told}1 of its last 2 labelled events were wrong"));
+    project.label(&events[1], "wrong", &[]).exits(0).says(&format!("{told}1 of its last 2 labelled events was wrong"));
     // Once is enough: what was said counts for the stage at which it was said.
     let audit = firedrill(project.path(), &["audit", POLICY]).exits(0).stdout;
     assert!(audit.contains("1 demotion"), "{audit}");
     project.label(&events[2], "right", &[]).exits(0);
     let (project, events) = watched();
     project.label(&events[2], "harmful", &[]).exits(0).says(&format!("{told}it did harm"));
+}
+
+#[test]
+fn one_alert_that_two_watchers_saw_counts_once_and_what_has_one_number_is_told_by_its_hash() {
+    let project = Project::at(Stage::DryRun, 3);
+    let names = ["watch", POLICY];
+    let path = |name: &str| project.path().join(format!("ledger/{name}.jsonl"));
+    let read = |name: &str| fs::read_to_string(path(name)).unwrap_or_default();
+    let common = names.map(read);
+    let (began, until) = (ago(2, 0), ago(1, 0));
+    // Two clones of the repository, of which each begins to watch.
+    let saw = |minutes: i64| {
+        names.iter().zip(&common).for_each(|(name, text)| fs::write(path(name), text).unwrap());
+        for noted in ["watch.head".to_owned(), "watch.state".to_owned(), format!("{POLICY}.head")] {
+            let _ = fs::remove_file(project.path().join("ledger").join(noted));
+        }
+        project.watch(&quiet(Stage::DryRun, began - jiff::SignedDuration::from_mins(minutes), until), &[began]);
+        names.map(read)
+    };
+    let (one, other) = (saw(1), saw(2));
+    for (index, name) in names.iter().enumerate() {
+        fs::write(path(name), format!("{}{}", one[index], &other[index][common[index].len()..])).unwrap();
+    }
+    fs::remove_file(project.path().join("ledger/watch.state")).unwrap();
+    let found = evidence(&project);
+    assert_eq!((found["events"].as_array().unwrap().len(), found["dropped"].as_array().unwrap().len()), (1, 1), "{found:#}");
+    assert!(found["dropped"][0]["why"].as_str().unwrap().starts_with("the same alert was taken up again as"), "{found:#}");
+    let id = found["events"][0]["id"].as_str().unwrap();
+    assert!(id.starts_with("blake3:"), "two entries have its number: {found:#}");
+    let a_day = 86_400_000_000_000_u64;
+    assert!((a_day..a_day + 600_000_000_000).contains(&found["live"].as_u64().unwrap()), "what two watched counts once: {found:#}");
+    project.label(id, "right", &[]).exits(0);
+    assert_eq!(evidence(&project)["events"][0]["label"], "right");
+    let done = firedrill(project.path(), &["capture", &format!("{POLICY}#0")]).exits(2);
+    assert!(done.stderr.contains("FD0815") && done.stderr.contains("is 2 incidents: two branches"), "{}", done.stderr);
+}
+
+#[test]
+fn what_was_watched_in_two_sessions_is_captured_at_the_stage_of_each() {
+    let project = Project::at(Stage::DryRun, 3);
+    let began = ago(2, 0);
+    let after = |minutes: i64| began + jiff::SignedDuration::from_mins(minutes);
+    project.watch(&quiet(Stage::DryRun, after(-5), after(3)), &[began]);
+    // After a promotion it was started again.
+    project.watch(&quiet(Stage::Shadow, after(4), after(60)), &[began]);
+    let done = firedrill(project.path(), &["capture", &format!("{POLICY}#0"), "--out", "captured"]).exits(0);
+    assert!(done.stdout.contains("decisions that stand in the ledger"), "{}", done.stdout);
+    firedrill(project.path(), &["replay", "captured"]).exits(0).says("decisions as they were made live");
+    // A folder that does not decide the same again says so.
+    let path = project.path().join("captured/watched.json");
+    let mut watched: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    watched["decided"][POLICY].as_array_mut().unwrap().push(serde_json::json!({ "incident_closed": {} }));
+    fs::write(&path, watched.to_string()).unwrap();
+    firedrill(project.path(), &["replay", "captured"]).exits(1).says("✗ only ");
 }

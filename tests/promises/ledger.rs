@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::firedrill;
-use firedrill::ledger::{Entry, Labelled, Ledger, What};
+use firedrill::ledger::{Entry, Ledger, What};
 use firedrill_core::name::Name;
 use tempfile::TempDir;
 
@@ -19,7 +19,7 @@ fn project(count: usize) -> TempDir {
 fn append<S: AsRef<str>>(folder: &Path, words: &[S]) {
     let (mut ledger, _) = Ledger::open(&folder.join("ledger"), &Name::new("restart")).unwrap();
     let entry = |word: &S| {
-        let what = What::Label { event: format!("blake3:{}", word.as_ref()), says: Labelled::Right, cause: None };
+        let what = What::Violation { what: format!("right {}", word.as_ref()) };
         Entry { at: "2026-01-05T00:00:00Z".parse().unwrap(), by: "ada".to_owned(), what }
     };
     ledger.append(words.iter().map(entry).collect()).unwrap();
@@ -40,7 +40,10 @@ fn findings(change: impl Fn(&mut Vec<String>)) -> Vec<String> {
     change(&mut all);
     rewrite(folder.path(), &all);
     let done = firedrill(folder.path(), &["audit"]).exits(1);
-    done.stdout.lines().filter_map(|line| line.trim().strip_prefix("✗ ").map(str::to_owned)).collect()
+    let told = done.stdout.lines().filter_map(|line| line.trim().strip_prefix("✗ "));
+    // Each with its code, its file and its remedy.
+    assert_eq!(done.stdout.matches("ledger/restart.jsonl)\n    → ").count(), done.stdout.matches("✗ ").count(), "{}", done.stdout);
+    told.map(|line| line.split(" [FD08").next().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -51,7 +54,7 @@ fn a_sound_chain_is_verified_and_says_that_nobody_signed() {
     assert_eq!(
         done.stdout,
         format!(
-            "restart: 3 entries (3 labels)\n  ✓ verified: nothing is altered, missing or out of order\n  · 3 entries not signed: who wrote them is unverified\n  · the last is entry 3 {head}\n"
+            "restart: 3 entries (3 violations)\n  ✓ verified: nothing is altered, missing or out of order\n  · 3 entries not signed: who wrote them is unverified\n  · the last is entry 3 {head}\n"
         )
     );
     firedrill(folder.path(), &["audit", "--contains", &head]).exits(0);
@@ -71,6 +74,8 @@ fn whatever_becomes_of_a_chain_is_named() {
     let cut = findings(|all| _ = all.pop());
     assert!(cut.len() == 1 && cut[0].starts_with("entry 4 (blake3:") && cut[0].ends_with("the end of the file is gone"), "{cut:?}");
     assert_eq!(findings(|all| all.insert(2, "=======".to_owned())), ["line 3 is a conflict marker of git"]);
+    let changed = findings(|all| all.iter_mut().for_each(|line| line.push('\r')));
+    assert!(changed.len() >= 4 && changed[0].contains("its line ends with CR LF"), "{changed:?}");
 }
 
 #[test]
@@ -105,7 +110,7 @@ fn two_branches_that_git_merges_are_told_and_become_one() {
     assert!(done.stdout.contains("2 branches are open; the next entry joins them"));
     append(folder.path(), &["d"]);
     let done = firedrill(folder.path(), &["audit"]).exits(0);
-    assert!(done.stdout.starts_with("restart: 7 entries (6 labels, 1 merge)"), "{}", done.stdout);
+    assert!(done.stdout.starts_with("restart: 7 entries (1 merge, 6 violations)"), "{}", done.stdout);
     assert!(!done.stdout.contains("are open"), "{}", done.stdout);
 }
 
@@ -113,10 +118,11 @@ fn two_branches_that_git_merges_are_told_and_become_one() {
 fn an_entry_is_shown_and_explained() {
     let folder = project(2);
     let shown = firedrill(folder.path(), &["audit", "restart", "--show", "2"]).exits(0).stdout;
+    assert_eq!(shown.trim_end(), lines(folder.path())[1], "byte for byte, so that anybody can check its hash");
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!((&shown["n"], &shown["by"], &shown["what"]["label"]["says"]), (&2.into(), &"ada".into(), &"right".into()));
+    assert_eq!((&shown["n"], &shown["by"], &shown["what"]["violation"]["what"]), (&2.into(), &"ada".into(), &"right 1".into()));
     let explained = firedrill(folder.path(), &["audit", "restart", "--explain", "2"]).exits(0).stdout;
-    assert!(explained.starts_with("entry 2 of restart, line 2\n  label at 2026-01-05T00:00:00Z, by ada; not signed"), "{explained}");
+    assert!(explained.starts_with("entry 2 of restart, line 2\n  violation at 2026-01-05T00:00:00Z, by ada; not signed"), "{explained}");
     assert!(explained.contains("it follows entry 1 (blake3:"), "{explained}");
     let none = firedrill(folder.path(), &["audit", "restart", "--show", "3"]).exits(2);
     assert!(none.stderr.contains("restart has no entry 3: they count from 1 to 2"), "{}", none.stderr);

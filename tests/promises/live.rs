@@ -93,6 +93,11 @@ fn check_import(scenario: &str) -> Value {
     assert!(page("imported").contains("# guess:"), "{}", page("imported"));
     firedrill(folder.path(), &["check", "imported"]).exits(0);
     firedrill(folder.path(), &words("replay imported")).exits(0).says("the rules reproduce");
+    // A rehearsal that was imported stays one.
+    assert!(imported["notes"].to_string().contains("plays a simulation: what is decided on it is no evidence of life"), "{imported:#}");
+    fs::write(folder.path().join("firedrill.yaml"), "schema: project/1\n").unwrap();
+    let refused = firedrill(folder.path(), &words(&format!("replay imported {POLICIES} --backtest --by ada"))).exits(2);
+    assert!(refused.stderr.contains("is a recording of a simulation, and no history"), "{}", refused.stderr);
     imported
 }
 

@@ -73,14 +73,13 @@ impl Project {
     pub fn of(folder: TempDir, stage: Stage, days: i64) -> Self {
         let mut own = Self { folder, bound: Bound::default() };
         own.bound = own.read().1;
-        let from = Stage::Draft;
-        let (profile, hashes, evidence) = ("small".to_owned(), own.bound.hashes.clone(), Value::Null);
-        own.append(
-            POLICY,
-            "lead",
-            ago(days, 0),
-            vec![What::Promotion { from, to: stage, profile, hashes, evidence, weakened: Vec::new() }],
-        );
+        // Stages are entered one at a time.
+        let steps = Stage::WORDS.windows(2).map(|pair| (pair[0].1, pair[1].1)).take_while(|(_, to)| *to <= stage);
+        let promotion = |(from, to)| {
+            let (profile, hashes, evidence) = ("small".to_owned(), own.bound.hashes.clone(), Value::Null);
+            What::Promotion { from, to, profile, hashes, evidence, weakened: Vec::new() }
+        };
+        own.append(POLICY, "lead", ago(days, 0), steps.map(promotion).collect());
         own
     }
 
@@ -237,7 +236,9 @@ fn round(keeper: &mut Keeper, (clock, at): (&Hands, Timestamp), alerts: Vec<Aler
         due.filter(|due| *due < at)
     };
     let mut times: Vec<(Timestamp, Vec<Alerted>)> = vec![(at, alerts)];
-    while let Some((now, alerts)) = due(keeper).map(|due| (due, Vec::new())).or_else(|| times.pop()) {
+    // A watcher looks around all the time, and where it is quiet it gives a sign of life every hour.
+    let sign = || Some(*clock.0.lock().unwrap() + SignedDuration::from_mins(4)).filter(|sign| *sign < at);
+    while let Some((now, alerts)) = due(keeper).into_iter().chain(sign()).min().map(|now| (now, Vec::new())).or_else(|| times.pop()) {
         let last = *clock.0.lock().unwrap();
         *clock.0.lock().unwrap() = now.max(last);
         let (reply, _taken) = tokio::sync::oneshot::channel();
@@ -440,7 +441,7 @@ fn who_wrote_a_policy_does_not_promote_it_to_act_by_itself() {
     assert_eq!(missed, ["author: ben wrote it, and ben promotes"]);
     project.promote("cleo").exits(0).says("for its first 5 actions or 7 days it is on trial");
     assert_eq!(project.stage(), "limited");
-    assert!(firedrill(project.path(), &["status"]).exits(0).stdout.contains("on trial for 5 actions more, or 6 days"));
+    assert!(firedrill(project.path(), &["status"]).exits(0).stdout.contains("on trial for 5 actions more, or 7 days"));
 }
 
 #[test]
@@ -471,8 +472,8 @@ fn harm_takes_a_policy_back_at_once() {
     let id = project.acted(Stage::Guarded, "i0", ago(1, 0), Verification::Held);
     project.label(&id, "harmful", &[]).exits(0).says("undo-release is demoted from guarded to dry-run: it did harm");
     assert_eq!(project.stage(), "dry-run");
-    let explained = firedrill(project.path(), &["audit", POLICY, "--explain", "5"]).exits(0).stdout;
-    assert!(explained.contains("demoted from guarded to dry-run by itself: it did harm (entry 4)"), "{explained}");
+    let explained = firedrill(project.path(), &["audit", POLICY, "--explain", "9"]).exits(0).stdout;
+    assert!(explained.contains("demoted from guarded to dry-run by itself: it did harm (entry 8)"), "{explained}");
 }
 
 #[test]
@@ -581,7 +582,86 @@ fn a_key_of_somebody_else_signs_nothing() {
     project.label(&id, "right", &["--key", &key]).exits(2).says("is not the key that `people:` of firedrill.yaml gives `ada`");
     project.label(&id, "right", &["--key", "firedrill.yaml"]).exits(2).says("FD0822");
     let status = firedrill(project.path(), &["status", POLICY]).exits(0).stdout;
-    assert!(status.contains("1 event in the name of people who have a key, and not signed by it"), "{status}");
+    assert!(
+        status.contains("✗ 1 entry in the name of people who have a key, and not signed by it: what is said there does not count"),
+        "{status}"
+    );
+    assert!(status.contains(&format!("1 event without a label: {id}")), "{status}");
+}
+
+#[test]
+fn what_is_said_without_the_key_that_a_person_has_is_refused_and_does_not_count() {
+    let project = Project::at(Stage::DryRun, 16).with_five();
+    let file = crate::common::root().join("src/ledger/test-key.pem");
+    let key = firedrill::ledger::Key::read(&fs::read_to_string(&file).unwrap()).unwrap().public();
+    project.edit(
+        "firedrill.yaml",
+        "pairs: 2",
+        &format!("pairs: 2\npeople: {{ Ada: {{ key: '{key}' }}, ada: {{ key: '{key}' }}, lead: {{}}, ben: {{}} }}"),
+    );
+    let id = format!("{POLICY}#{}", project.would_acts()[0].rsplit_once('#').unwrap().1);
+    for by in ["ada", "Ada"] {
+        firedrill(project.path(), &["label", &id, "wrong", "--by", by]).exits(2).says("FD0814").says("does not count");
+        project.promote(by).exits(2).says("FD0814");
+    }
+    // Five labels stand there from before anybody had a key.
+    let missed = missing(&project.promote("ben").exits(1));
+    assert!(missed.iter().any(|told| told.starts_with("labels: 5 events without a label")), "{missed:?}");
+    let file = file.display().to_string();
+    for id in project.would_acts() {
+        project.label(&id, "right", &["--key", &file]).exits(0);
+    }
+    project.promote("ben").exits(0);
+    // Whoever writes a promotion in another's name lets a policy do nothing.
+    let what = What::Promotion {
+        from: Stage::Shadow,
+        to: Stage::Approval,
+        profile: "small".to_owned(),
+        hashes: project.bound.hashes.clone(),
+        evidence: Value::Null,
+        weakened: Vec::new(),
+    };
+    project.append(POLICY, "ADA ", Timestamp::now(), vec![what]);
+    assert_eq!(project.stage(), "shadow");
+    // To take a policy back nobody needs a key.
+    firedrill(project.path(), &["demote", POLICY, "--to", "dry-run", "--because", "a fire", "--by", "ada"]).exits(0);
+    assert_eq!(project.stage(), "dry-run");
+}
+
+#[test]
+fn names_and_causes_are_words() {
+    let project = Project::at(Stage::DryRun, 3);
+    let id = project.with_one();
+    let label = |more: &[&str]| firedrill(project.path(), &[&["label", &id, "right"], more].concat());
+    for more in [["--by", "a\nb"], ["--by", "\u{1b}[31mada"], ["--by", " "], ["--by", "ada "]] {
+        label(&more).exits(2).says("FD0817");
+    }
+    label(&["--by", "ada", "--cause", "a\tb"]).exits(2).says("FD0817");
+    label(&["--by", "ada", "--drill", " "]).exits(2).says("FD0817");
+    label(&["--by", "ada", "--drill", "crassh"]).exits(2).says("FD0816").says("did you mean `crash`?");
+    label(&["--by", "ada", "--drill", "Primary-Crash"]).exits(0).says("of a drill of primary_crash");
+}
+
+#[test]
+fn a_promotion_that_cannot_be_is_named_and_counts_for_nothing() {
+    let project = Project::at(Stage::DryRun, 3);
+    let what = |from, to| What::Promotion {
+        from,
+        to,
+        profile: "small".to_owned(),
+        hashes: project.bound.hashes.clone(),
+        evidence: Value::Null,
+        weakened: Vec::new(),
+    };
+    project.append(POLICY, "eve", ago(1, 0), vec![what(Stage::Limited, Stage::Guarded)]);
+    for command in [["audit", POLICY], ["status", POLICY]] {
+        let done = firedrill(project.path(), &command).exits(if command[0] == "audit" { 1 } else { 2 });
+        let said = format!("{}{}", done.stdout, done.stderr);
+        assert!(
+            said.contains("FD0806") && said.contains("it promotes from limited to guarded, and the policy was at the stage dry-run"),
+            "{said}"
+        );
+    }
 }
 
 /// An hour of a service that fails for ten minutes of it, as a Prometheus has it; its alert as somebody's ruler said it, from this second on.
@@ -632,6 +712,9 @@ fn recorded_history_counts_if_its_alerts_are_reproduced() {
     history(project.path(), "untold", 1500);
     let done = firedrill(project.path(), &["replay", "untold", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(0);
     assert!(done.stderr.contains("0 of 1 recorded firing reproduced") && done.stderr.contains("it does not count"), "{}", done.stderr);
+    let evidence = &firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json()["policies"][0]["evidence"];
+    assert_eq!(evidence["events"].as_array().unwrap().len(), 0, "what was decided on it is no evidence either: {evidence:#}");
+    assert!(evidence["dropped"][0]["why"].as_str().unwrap().starts_with("its backtest does not count: 0 of 1"), "{evidence:#}");
     let status = firedrill(project.path(), &["status", POLICY]).exits(0).stdout;
     assert!(
         status.contains("a backtest does not count: ") && status.contains("0 of 1 recorded firings are reproduced, and 95 % must be"),
@@ -661,12 +744,23 @@ fn evidence_is_exported_as_an_in_toto_statement() {
     };
     let id = project.one_more();
     let failed = export(1);
+    let nowhere = ["promote", POLICY, "--by", "ben", "--statement", "firedrill.yaml/evidence.json"];
+    firedrill(project.path(), &nowhere).exits(2).says("FD0818").says("cannot be written");
     assert_eq!((&failed["predicate"]["result"], &failed["predicate"]["failedTests"][0]), (&"FAILED".into(), &"labels".into()));
     project.label(&id, "right", &[]).exits(0);
     let passed = export(0);
     assert_eq!(passed["predicate"]["result"], "PASSED");
     assert_eq!(passed["subject"][0]["digest"]["blake3"], project.bound.hashes.policy);
-    for statement in [&failed, &passed] {
+    // Who asks for less than usual is warned of.
+    project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npromotion: { shadow: { events: 1 } }");
+    let soon = |minutes: i64| Timestamp::now() + SignedDuration::from_mins(minutes);
+    let id = project.watch(&quiet(Stage::Shadow, soon(5), soon(60)), &[soon(10)]).remove(0);
+    project.label(&id, "right", &[]).exits(0);
+    firedrill(project.path(), &["shadow", POLICY, "--by", "ada"]).exits(0);
+    let warned = export(0);
+    assert_eq!(warned["predicate"]["result"], "WARNED", "{warned:#}");
+    assert!(warned["predicate"]["warnedTests"][0].as_str().unwrap().starts_with("weakened: shadow: events 1 instead of 5"), "{warned:#}");
+    for statement in [&failed, &passed, &warned] {
         let wrong: Vec<String> = validator.iter_errors(statement).map(|error| error.to_string()).collect();
         assert!(wrong.is_empty(), "{wrong:?}\n{statement:#}");
     }

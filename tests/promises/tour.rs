@@ -18,7 +18,7 @@ use firedrill::ledger::{Bound, Ledger, What};
 use firedrill::prometheus::{Exchange, Prometheus, Reply, Trouble};
 use firedrill::rehearsal::{Rehearsal, Request, Serving, answer};
 use firedrill::sources;
-use firedrill::watch::{Asks, Clock, Keeper, KeeperSetup, Message, Metrics, Taken, read_webhook};
+use firedrill::watch::{Asks, Clock, Keeper, KeeperSetup, Message, Metrics, Taken, Webhook, read_webhook};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Start, Time};
 use firedrill_policies::guard::stage::Stage;
@@ -103,8 +103,8 @@ fn watch(keeper: &mut Keeper, serving: &Serving, clock: &Hands, seed: &str) {
         let mut messages: Vec<Message> = Vec::new();
         for webhook in &sent {
             let (reply, taken) = tokio::sync::oneshot::channel();
-            let (alerts, truncated) = read_webhook(webhook.body.as_bytes(), start).unwrap();
-            assert_eq!(truncated, 0);
+            let Webhook { alerts, refused, truncated } = read_webhook(webhook.body.as_bytes(), start).unwrap();
+            assert_eq!((refused, truncated), (vec![], 0));
             messages.push(Message::Webhook { alerts, bytes: webhook.body.len(), reply });
             replies.push(taken);
         }
@@ -144,12 +144,21 @@ fn five_bad_deploys(folder: &Path, stage: Stage, (first, apart, after): (i64, i6
     let mut keeper = keeper(folder, stage, &clock);
     for number in 0..5 {
         let start = Start::from_unix_millis(first_ms + number * apart * day_ms);
+        watch_on(&mut keeper, &clock, start);
         let rehearsal = Rehearsal::of(&drill(folder, start), u64::try_from(number).unwrap() + 1);
         watch(&mut keeper, &Serving::new(rehearsal), &clock, &format!("deploy {number}"));
     }
     // It watches on: what nobody watched is no evidence.
-    clock.set(Start::from_unix_millis(first_ms + (4 * apart + after) * day_ms));
-    keeper.round(Vec::new()).unwrap();
+    watch_on(&mut keeper, &clock, Start::from_unix_millis(first_ms + (4 * apart + after) * day_ms));
+}
+
+/// Lets time pass in which nothing happens: a watcher gives a sign of life every hour.
+fn watch_on(keeper: &mut Keeper, clock: &Hands, until: Start) {
+    let now_ms = |clock: &Hands| *clock.0.lock().unwrap() / 1_000_000;
+    while now_ms(clock) < until.unix_millis() {
+        clock.set(Start::from_unix_millis((now_ms(clock) + 3_600_000).min(until.unix_millis())));
+        keeper.round(Vec::new()).unwrap();
+    }
 }
 
 #[test]
@@ -201,7 +210,7 @@ fn a_policy_goes_from_its_draft_to_the_stage_approval_and_what_was_seen_of_it_re
         match step.split(' ').nth(1).unwrap() {
             "shadow" => drop(done.says("10 incidents compared, 10 agree")),
             "promote" => drop(done.says("approval")),
-            "capture" => drop(done.says("decisions that stand in the ledger")),
+            "capture" => drop(done.says("decisions that stand in the ledger").says("add to firedrill.yaml: `incidents: [incidents]`")),
             "replay" => drop(done.says("decisions as they were made live")),
             "learn" => {}
             other => panic!("what is `{other}` to say?"),

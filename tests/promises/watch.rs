@@ -131,7 +131,10 @@ fn a_webhook_is_acknowledged_when_it_is_in_the_ledger_and_a_second_time_without_
     assert_eq!(ask(&router, get("/readyz")).0, StatusCode::OK);
     inbox.stop();
     keeping.join().unwrap();
-    assert_eq!(fs::read_to_string(folder.path().join("ledger/watch.jsonl")).unwrap(), before);
+    // But that it watched until it was stopped.
+    let after = fs::read_to_string(folder.path().join("ledger/watch.jsonl")).unwrap();
+    let rest: Vec<&str> = after.strip_prefix(&before).unwrap().lines().collect();
+    assert!(rest.len() == 1 && rest[0].contains("watch-clock/1"), "{rest:?}");
     assert_eq!(ask(&router, get("/readyz")).0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
@@ -162,6 +165,9 @@ fn what_is_no_webhook_is_refused_and_so_is_who_has_no_token() {
     let token = Some("a-token-that-is-long-enough");
     let (status, why, _) = ask(&router, post("{}", token));
     assert!(status == StatusCode::BAD_REQUEST && why.starts_with("this is no webhook of Alertmanager's"), "{why}");
+    // Before anything is written.
+    let (status, why, _) = ask(&router, post(&webhook(&["x".repeat(530_000)]), token));
+    assert!(status == StatusCode::BAD_REQUEST && why.contains("labels of 530"), "{why}");
     let large = "x".repeat((4 << 20) + 1);
     assert_eq!(ask(&router, post(&large, token)).0, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(inbox.take(9, Duration::ZERO).is_empty());
@@ -216,7 +222,7 @@ fn a_watcher_that_is_given_every_action_does_none_and_touches_nothing_but_its_le
     let policies = every_action();
     let mut keeper = keeper(folder.path(), &policies);
     let (reply, taken) = tokio::sync::oneshot::channel();
-    let (alerts, _) = firedrill::watch::read_webhook(webhook(&["cart-0".to_owned()]).as_bytes(), keeper.watcher().start()).unwrap();
+    let alerts = firedrill::watch::read_webhook(webhook(&["cart-0".to_owned()]).as_bytes(), keeper.watcher().start()).unwrap().alerts;
     let (at, wants) = keeper.round(vec![Message::Webhook { alerts, bytes: 0, reply }]).unwrap_or_else(|failure| panic!("{failure:?}"));
     drop(taken);
     let inbox = Inbox::new(1, 1);
@@ -253,7 +259,7 @@ fn shadowed() -> tempfile::TempDir {
     fs::write(folder.path().join("policy.yaml"), POLICY).unwrap();
     let mut keeper = keeper(folder.path(), &[POLICY.to_owned()]);
     let (reply, _taken) = tokio::sync::oneshot::channel();
-    let (alerts, _) = firedrill::watch::read_webhook(webhook(&["cart".to_owned()]).as_bytes(), keeper.watcher().start()).unwrap();
+    let alerts = firedrill::watch::read_webhook(webhook(&["cart".to_owned()]).as_bytes(), keeper.watcher().start()).unwrap().alerts;
     let (at, wants) = keeper.round(vec![Message::Webhook { alerts, bytes: 0, reply }]).unwrap_or_else(|failure| panic!("{failure:?}"));
     let (inbox, patience) = (Inbox::new(1, 1), Patience::new(Duration::from_secs(60)));
     patience.add(at, wants);
@@ -335,6 +341,7 @@ fn wrong_arguments_are_refused_before_anything_is_written() {
         let said = refused(more);
         assert!(said.contains(expected) && said.contains("help: "), "{more:?}: {said}");
     }
+    assert!(refused(&["--timeout", "0s"]).contains("nothing is answered in no time"));
     let said = firedrill(folder.path(), &["watch", "--prometheus", "http://127.0.0.1:9"]).exits(2).stderr;
     assert!(said.contains("FD0844"), "{said}");
     assert!(!folder.path().join("ledger").exists());
@@ -388,8 +395,9 @@ fn key(name: &str) -> PrivateKeyDer<'static> {
 
 fn answer_everything(stream: impl Read + Write) {
     let mut reader = BufReader::new(stream);
-    let body = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[0,"0"]}]}}"#;
     loop {
+        let now = jiff::Timestamp::now().as_second();
+        let body = format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{{"metric":{{}},"value":[{now},"0"]}}]}}}}"#);
         let (mut line, mut length) = (String::new(), 0);
         loop {
             line.clear();

@@ -105,6 +105,8 @@ impl Watcher {
                 self.agenda.insert((at, number), (index, errand));
             }
             self.asking.extend(asking.into_iter().map(|(query, asking)| ((index, query), asking)));
+            // A memory may hold what incidents that are over have asked.
+            self.drop_questions_of(index);
             for (labels, status, began) in heard {
                 self.heard.entry(labels).or_default().insert(index, (status, began));
             }

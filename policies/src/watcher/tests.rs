@@ -324,3 +324,16 @@ proptest::proptest! {
         proptest::prop_assert_eq!(serde_json::from_str::<Saved>(&text).unwrap(), desk.watcher.saved());
     }
 }
+
+#[test]
+fn what_an_incident_that_is_over_has_asked_is_asked_no_more() {
+    let mut desk = Desk::new(&[RESTART]);
+    desk.tell(1_010, &[alert("Down", "api-1", 1_000, None)]);
+    assert_eq!(desk.watcher.load().1, 1);
+    let query = desk.watcher.wants()[0].query;
+    assert!(desk.watcher.is_asked(&Name::new("restart"), query));
+    desk.tell(1_020, &[alert("Down", "api-1", 1_000, Some(1_019))]);
+    assert!(desk.told().iter().any(|told| told.starts_with("close restart#0")), "{:?}", desk.told());
+    assert_eq!((desk.watcher.load().1, desk.watcher.wants().len()), (0, 0));
+    assert!(!desk.watcher.is_asked(&Name::new("restart"), query));
+}

@@ -3,9 +3,10 @@
 use std::sync::Barrier;
 use std::thread;
 
+use firedrill_policies::guard::stage::Stage;
 use proptest::prelude::*;
 
-use super::super::entry::Labelled;
+use super::super::entry::{Hashes, Labelled};
 use super::super::key::tests::PRIVATE;
 use super::*;
 
@@ -212,6 +213,17 @@ fn an_end_that_is_gone_is_noticed_where_it_was_written() {
     assert_eq!(codes(Ledger::open(folder.path(), &chain()).unwrap_err()), ["FD0808"]);
     fs::remove_file(folder.path().join("restart.head")).unwrap();
     assert!(Ledger::open(folder.path(), &chain()).is_ok());
+}
+
+#[test]
+fn what_is_written_while_somebody_reads_is_no_end_that_is_gone() {
+    let (folder, _) = folder_with(2);
+    let write = &mut || {
+        let (mut ledger, _) = opened(folder.path());
+        ledger.append(entries(1)).unwrap_or_else(|failure| panic!("{failure:?}"));
+    };
+    let read = Ledger::read_while(folder.path(), &chain(), write).unwrap_or_else(|failure| panic!("{failure:?}"));
+    assert_eq!((read.findings, read.entries.len()), (vec![], 3));
 }
 
 #[test]
@@ -422,4 +434,36 @@ fn a_chain_is_taken_up_where_it_was_left_however_long_its_last_line_is() {
         ledger.append(vec![entry("last")]).unwrap();
         assert_eq!(sound(folder.path(), "p").entries.len(), 3);
     }
+}
+
+#[test]
+fn what_cannot_be_is_named_though_nothing_was_altered() {
+    let (folder, _) = folder_with(0);
+    let stage = |from: Stage, to: Stage| What::Promotion {
+        from,
+        to,
+        profile: "small".to_owned(),
+        hashes: Hashes::default(),
+        evidence: serde_json::Value::Null,
+        weakened: Vec::new(),
+    };
+    let whats = [
+        stage(Stage::Draft, Stage::DryRun),
+        stage(Stage::DryRun, Stage::Shadow),
+        stage(Stage::Limited, Stage::Guarded),
+        stage(Stage::Draft, Stage::Full),
+        What::Label { event: "blake3:0123".to_owned(), says: Labelled::Right, cause: None },
+    ];
+    let (mut ledger, _) = opened(folder.path());
+    ledger.append(whats.into_iter().map(|what| Entry { what, ..entry("x") }).collect()).unwrap_or_else(|failure| panic!("{failure:?}"));
+    let read = Ledger::read(folder.path(), &chain()).unwrap_or_else(|failure| panic!("{failure:?}"));
+    assert!(read.findings.is_empty(), "it is what was written: {:?}", read.findings);
+    let told: Vec<String> = read.impossible().iter().map(ToString::to_string).collect();
+    let expected = [
+        "line 3 is impossible: entry 3: it promotes from limited to guarded, and the policy was at the stage shadow",
+        "line 4 is impossible: entry 4: it promotes from draft to full, and stages are entered one at a time",
+        "line 5 is impossible: entry 5: it speaks of blake3:0123, which is not there",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(codes(read.possible().unwrap_err()), ["FD0806"; 3]);
 }

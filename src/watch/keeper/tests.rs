@@ -396,3 +396,82 @@ fn a_second_watcher_of_one_ledger_is_refused_by_its_lock() {
     drop(keeper);
     assert!(other.try_lock().is_ok());
 }
+
+#[test]
+fn an_alert_with_endless_labels_stops_nothing_not_even_where_it_stands_in_the_ledger() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    // As older watchers took them.
+    let endless = alert(&"x".repeat(500_000), 990, None);
+    let (taken, wants) = tell(&mut keeper, vec![endless]);
+    assert_eq!(taken, KEPT);
+    answer(&mut keeper, &wants);
+    let opened = &site.decisions()[0];
+    assert!(opened["incident_opened"]["labels"]["pod"].as_str().unwrap().ends_with("x… (500000 bytes)"), "it is shortened, and says so");
+    drop(keeper);
+    fs::remove_file(site.path("watch.state")).unwrap();
+    fs::remove_file(site.path("restart.jsonl")).unwrap();
+    fs::remove_file(site.path("restart.head")).unwrap();
+    let (_, notes) = site.open();
+    assert!(
+        notes.iter().any(|note| note.contains("missing after a crash")) && !notes.iter().any(|note| note.contains("otherwise")),
+        "{notes:?}"
+    );
+    assert!(site.decisions()[0].get("incident_opened").is_some());
+}
+
+#[test]
+fn an_answer_without_end_is_cut_before_anything_is_decided_of_it() {
+    let names: Vec<Name> = (0..40_000).map(|index| Name::from(format!("a-long-name-of-a-target-{index}"))).collect();
+    let Input::Listed { names, error, .. } = fitting(Input::Listed { query: 0, names, error: String::new() }) else {
+        panic!("it is a list")
+    };
+    assert_eq!((names.len(), error.as_str()), (0, "40000 names are too many to be written down"));
+    let figures = "x".repeat(3 << 20);
+    let Input::Evaluated { figures, verdict, .. } = fitting(Input::Evaluated { query: 0, verdict: Truth::True, figures }) else {
+        panic!("it is a verdict")
+    };
+    assert!(figures.len() < 20_000 && verdict == Truth::True);
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_leaves_no_question_open() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    let (_, wants) = tell(&mut keeper, vec![alert("api-1", 990, None)]);
+    assert_eq!(keeper.metrics.asking.load(Ordering::Relaxed), 1);
+    tell(&mut keeper, vec![alert("api-1", 990, Some(999))]);
+    assert_eq!(keeper.metrics.asking.load(Ordering::Relaxed), 0, "the incident is over");
+    answer(&mut keeper, &wants);
+    assert_eq!(site.would_act(), 0);
+    drop(keeper);
+    assert!(site.open().0.watcher().wants().is_empty());
+}
+
+#[test]
+fn where_two_clones_began_to_watch_alerts_began_when_they_did() {
+    let one = Start::default();
+    let other = Start::from_unix_millis(one.unix_millis() + 5_000);
+    let began = |start: Start, second: u64| {
+        let at = Time::from_seconds(second);
+        let told = Alerted { notification: Notification { starts_at: at, ..alert("api-1", 0, None).notification }, ends_at: None };
+        let session = Observation::Began { policies: BTreeMap::new(), engine: "e".into(), start_ms: start.unix_millis() };
+        let at = Time::from_seconds(second + 1);
+        [(Observed { at, what: session }, None), (Observed { at, what: Observation::Told { alerts: vec![told] } }, None)]
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let text = |start: Start, second: u64| {
+        let path = folder.path().join(format!("of-{second}"));
+        let (mut book, _) = Book::open(&path, start, BTreeMap::new()).unwrap_or_else(|failure| panic!("{failure:?}"));
+        book.observe(&began(start, second), &Inventory::default()).unwrap_or_else(|failure| panic!("{failure:?}"));
+        fs::read_to_string(path.join("watch.jsonl")).unwrap()
+    };
+    let both = text(one, 105) + &text(other, 100);
+    let chain = crate::ledger::Chain::of_bytes(&Name::new(WATCH), "watch", both.as_bytes());
+    let (_, observed, _) = crate::watch::observations(&chain).unwrap_or_else(|failure| panic!("{failure:?}"));
+    let starts: Vec<Time> = observed
+        .iter()
+        .filter_map(|own| if let Observation::Told { alerts } = &own.what { Some(alerts[0].notification.starts_at) } else { None })
+        .collect();
+    assert_eq!(starts, [Time::from_seconds(105); 2]);
+}
