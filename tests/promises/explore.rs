@@ -176,6 +176,9 @@ fn variants_are_kept_and_shared_like_all_that_a_gate_plays() {
         kept.as_object_mut().unwrap().retain(|_, kept| kept["variant"].is_null());
     }
     fs::write(&path, part.to_string()).unwrap();
+    firedrill(folder.path(), &[&["merge"], &files[..], &["--out", "never"]].concat()).exits(2).says("do not have its checksum");
+    part["checksum"] = blake3::hash(part["entries"].to_string().as_bytes()).to_hex().to_string().into();
+    fs::write(&path, part.to_string()).unwrap();
     let refused = firedrill(folder.path(), &[&["merge"], &files[..], &["--out", "never"]].concat()).exits(2);
     refused.says("FD0620").says("no partition has played the variant one-hangs-1-");
 }

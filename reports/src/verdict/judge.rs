@@ -36,7 +36,7 @@ pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[Inciden
         let outcomes: Vec<&Outcome> = cases.iter().map(|case| &case.outcome).collect();
         let pairs: Vec<Pair> = cases.iter().filter_map(|case| Some((pair(case)?.0, &case.outcome))).collect();
         let verdict = judge_class(class, &outcomes, &pairs, settings);
-        if verdict.exercise.verdict == Verdict::Held {
+        if verdict.exercise.verdict != Verdict::NotExercised {
             exercised.extend(&outcomes);
             paired.push(pairs);
         }
@@ -177,7 +177,7 @@ fn by_class(cases: &[Case]) -> BTreeMap<&Name, Vec<&Case>> {
 fn judge_class(class: &Name, outcomes: &[&Outcome], pairs: &[Pair], settings: &JudgeSettings) -> ClassVerdict {
     let rehearsed: Vec<&Outcome> = outcomes.iter().copied().filter(|outcome| !settings.added.contains(&outcome.scenario)).collect();
     let exercise = judge_exercise(if rehearsed.is_empty() { outcomes } else { &rehearsed });
-    let told = Telling::of(exercise.verdict == Verdict::Held, outcomes);
+    let told = Telling::of(exercise.verdict != Verdict::NotExercised, outcomes);
     let judged = |outcomes: &[&Outcome]| -> Vec<ThresholdVerdict> {
         let answered: Vec<&Outcome> = outcomes.iter().copied().filter(|outcome| told.answers_for(outcome)).collect();
         let runs = |threshold: &Threshold| if is_safety(threshold) || answered.is_empty() { outcomes } else { &answered };
@@ -252,8 +252,14 @@ fn judge_exercise(outcomes: &[&Outcome]) -> ExerciseVerdict {
     let with_fault = outcomes.iter().filter(|outcome| outcome.faults > 0).count() as u64;
     let acted = outcomes.iter().filter(|outcome| matches!(outcome.exercise, Exercise::Acted { .. })).count() as u64;
     let held = with_fault == 0 || acted > 0;
-    let verdict = if held { Verdict::Held } else { Verdict::NotExercised };
-    ExerciseVerdict { verdict, acted, with_fault, reason: (!held).then(|| commonest_reason(outcomes)).flatten() }
+    // What would have come in a run that a bound ended nobody knows, whatever the others say.
+    let cut = outcomes.iter().find(|outcome| matches!(outcome.exercise, Exercise::CutShort { .. }));
+    let (verdict, reason) = match (held, cut) {
+        (true, Some(cut)) => (Verdict::Inconclusive, Some(cut.exercise.to_string())),
+        (true, None) => (Verdict::Held, None),
+        (false, _) => (Verdict::NotExercised, commonest_reason(outcomes)),
+    };
+    ExerciseVerdict { verdict, acted, with_fault, reason }
 }
 
 /// The commonest reason for not acting; the first in order among equals. The same guard with other figures is the same reason.
@@ -466,7 +472,7 @@ fn overall(judgement: &Judgement, settings: &JudgeSettings) -> Verdict {
     let idle = judgement.idle.iter().map(|_| Verdict::NotExercised);
     // Having done nothing in all classes with a fault proves nothing, whatever a class without one says.
     let faulty = || judgement.classes.iter().filter(|class| class.exercise.with_fault > 0);
-    let nowhere = !every_class && faulty().next().is_some() && faulty().all(|class| class.exercise.verdict != Verdict::Held);
+    let nowhere = !every_class && faulty().next().is_some() && faulty().all(|class| class.exercise.verdict == Verdict::NotExercised);
     let nowhere = nowhere.then_some(Verdict::NotExercised);
     // Whoever edits the judge is not judged by it.
     let edited = judgement.is_judge_changed().then_some(Verdict::Broken);

@@ -339,25 +339,25 @@ impl Source<'_> {
         self.histogram(sheet, &milliseconds("istio_request_duration_milliseconds"), &labels, buckets);
     }
 
-    /// What Linkerd's proxy says of what its process sends, and of what comes to it. Attempts that were given up count as requests and have no response.
+    /// What Linkerd's proxy says of what its process sends, and of what comes to it. A request counts when it is over, and one that was given
+    /// up does not, while the proxy's own counter counts it when it comes.
     fn linkerd(&self, sheet: &mut Sheet<'_>) {
         let tls = ("tls", "true");
-        let active = self.world.under_way(self.replica);
-        for ((callee, way), active) in self.sent().into_iter().zip(active) {
+        for (callee, way) in self.sent() {
             let to = [("direction", "outbound"), ("dst_deployment", callee.as_str()), ("dst_namespace", NAMESPACE), tls];
-            self.put_linkerd(sheet, &to, way, active);
+            self.put_linkerd(sheet, &to, way);
         }
         // Who asks is told of by its own proxy, and not here.
         let received = self.received();
         let all: Vec<Option<Buckets>> =
             (0..ANSWERS.len()).map(|answer| Buckets::sum(received.iter().filter_map(|(_, way)| way.answered(answer)))).collect();
-        self.put_linkerd(sheet, &[("direction", "inbound"), tls], &Way::of(all), 0);
+        self.put_linkerd(sheet, &[("direction", "inbound"), tls], &Way::of(all));
     }
 
-    fn put_linkerd(&self, sheet: &mut Sheet<'_>, of: &[(&str, &str)], way: &Way, active: u64) {
+    fn put_linkerd(&self, sheet: &mut Sheet<'_>, of: &[(&str, &str)], way: &Way) {
         let deployment = [("deployment", self.spec.name.as_str())];
         let of = [of, &deployment].concat();
-        let all = way.count(0..ANSWERS.len()) + active;
+        let all = way.count(0..ANSWERS.len());
         sheet.put(Some(all as f64), || named("request_total", &with(self.labels, &of)));
         let codes = [("200", 0..1), ("500", 1..2), ("502", 2..3), ("503", 3..4), ("504", 4..5), ("429", 5..6)];
         for (code, answers) in codes {
