@@ -873,7 +873,7 @@ mod tests {
     fn what_holds_is_told_with_its_figures_and_a_baseline_stands_in_the_chart() {
         let page = rendered("gate");
         let calm = page.split("id=\"class-calm\"").nth(1).unwrap().split("</tr>").next().unwrap();
-        assert!(calm.contains("<li>harm max &lt; 1 user-min: 0 user-min (n = 1)</li>"), "{calm}");
+        assert!(calm.contains("<li>harm max &#60; 1 user-min: 0 user-min (n = 1)</li>"), "{calm}");
         assert!(calm.contains("is allowed (baseline "), "comparisons have their figures: {calm}");
         let lost = page.split("id=\"lost\"").nth(1).unwrap().split("</section>").next().unwrap();
         assert!(lost.contains("f-policy-2") && lost.contains("var(--policy-2)") && lost.contains(">baseline<"), "{lost}");

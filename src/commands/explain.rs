@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn every_default_stands_beside_its_key() {
         // What a template or a preset assumes of a key stands in the list of defaults, and not beside the key.
-        let presets = ["template.", "failover.", "topics.kafka", "topics.sqs.", "topics.rabbitmq."];
+        let presets = ["retry_after.", "template.", "failover.", "topics.kafka", "topics.sqs.", "topics.rabbitmq."];
         for entry in defaults::ALL.iter().filter(|entry| !presets.iter().any(|preset| entry.key.starts_with(preset))) {
             let key = entry.key.split('.').rfind(|part| *part != "*").unwrap();
             let told = documented("scenarios", SCENARIOS, key).join("\n");

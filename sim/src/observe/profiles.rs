@@ -395,10 +395,10 @@ impl Source<'_> {
         }
         let completed = answered("");
         sheet.put(Some(completed as f64), || named("envoy_http_downstream_rq_completed", &with(self.labels, &[prefix])));
-        // Whoever left before the answer was a request too.
         let active = self.state.in_service.len() as f64 + f64::from(self.state.queued);
+        // Whoever left before the answer was a request too. One that is under way counts when it is over, while Envoy's own counter counts it when it comes.
         let left: u64 = received.iter().map(|(_, way)| way.count([GONE].into_iter())).sum();
-        let total = completed as f64 + left as f64 + active;
+        let total = completed as f64 + left as f64;
         sheet.put(Some(total), || named("envoy_http_downstream_rq_total", &with(self.labels, &[prefix])));
         let all = Buckets::sum(received.iter().flat_map(|(_, way)| (0..CODES.len()).filter_map(|answer| way.answered(answer))));
         self.histogram(sheet, &milliseconds("envoy_http_downstream_rq_time"), &[prefix], all.as_ref());

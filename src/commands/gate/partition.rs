@@ -35,7 +35,7 @@ pub(super) struct PartitionDocument {
     /// What everything depends on that it has read: what it is, and the hash of it.
     inputs: BTreeMap<String, String>,
     entries: Entries,
-    /// BLAKE3 of the entries as they are written, hexadecimal: so that a file that was damaged on its way is noticed.
+    /// BLAKE3 of the entries as JSON with sorted keys and no spaces, hexadecimal: so that a file that was damaged on its way is noticed.
     checksum: String,
 }
 
@@ -264,8 +264,9 @@ fn document(path: &Path) -> Result<PartitionDocument, Failure> {
 }
 
 fn checksum(entries: &Entries) -> String {
-    let text = serde_json::to_string(entries).expect("outcomes are plain data");
-    blake3::hash(text.as_bytes()).to_hex().to_string()
+    // As a value, so that the order of keys does not matter.
+    let value = serde_json::to_value(entries).expect("outcomes are plain data");
+    blake3::hash(value.to_string().as_bytes()).to_hex().to_string()
 }
 
 /// What keeps files from being the partitions of one gate.
