@@ -272,7 +272,7 @@ pub fn against_people(policies: &[PolicyRuns]) -> Vec<String> {
         let as_good = match even.get(middle) {
             None if acted.is_empty() => return None,
             None => "; users were not well to stay in any pair of runs, so nobody can say which person is as good".to_owned(),
-            Some(&median) if median == 0.0 => "; in the median run no person who acts after the alert is as good".to_owned(),
+            Some(&0.0) => "; in the median run no person who acts after the alert is as good".to_owned(),
             Some(median) if median.is_infinite() => "; in the median run as good as a person who never acts".to_owned(),
             Some(&median) => format!("; in the median run as good as a person who acts {} after the alert", Unit::Seconds.show(median)),
         };

@@ -17,7 +17,7 @@ mod reached;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firedrill_core::ledger::RequestOutcome;
+use firedrill_core::ledger::{Ledger, RequestOutcome};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
 use firedrill_core::transcript::Transcript;
@@ -371,8 +371,7 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
     let (matching, deeds) = (damage::matching(&arms.nothing.ledger, ledger), deeds::judge(&policy.deeds, &policy.incidents));
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
     let oracle_outcome = arms.oracle.map(|run| Arm::new(run, arms.nothing, settings).outcome(settings)).or_else(|| oracle.cloned());
-    let (lost, actions) = (policy_outcome.user_minutes_lost, deeds.len() as u64);
-    let faults = if ledger.faults.is_empty() { ledger.faults_to_come } else { ledger.faults.len() as u64 };
+    let (lost, actions, faults) = (policy_outcome.user_minutes_lost, deeds.len() as u64, fault_count(ledger));
     let (benefit, reached) = (nothing_outcome.user_minutes_lost - lost, Reached::of(&arms.policy.journal));
     let (false_positives, false_alarms) = (deeds::false_positives(&deeds), deeds::false_alarms(arms.policy, &policy.incidents));
     let (pages, approvals) = (deeds::pages(&arms.policy.journal, None), Approvals::of(&arms.policy.journal));
@@ -435,6 +434,11 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
         oracle: oracle_outcome,
         human: human.as_ref().map(|human| human::outcome(human, &policy, &nothing, settings)),
     }
+}
+
+/// Faults that set in; of a run that ended before the first, those that would have.
+fn fault_count(ledger: &Ledger) -> u64 {
+    if ledger.faults.is_empty() { ledger.faults_to_come } else { ledger.faults.len() as u64 }
 }
 
 /// One arm with what is derived from it once.
