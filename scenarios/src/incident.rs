@@ -94,8 +94,10 @@ pub struct HumanDeed {
 impl Incident {
     /// What it was recorded in: paths from its folder on, and where it names them.
     pub fn evidence(&self) -> impl Iterator<Item = (&str, &Place)> {
+        let RecordingSource { format, path, place } = &self.recording;
+        let mapping = if let RecordingFormat::Csv { mapping, .. } = format { Some((mapping.as_str(), place)) } else { None };
         let beside = self.alerts.iter().chain(&self.watched).map(|file| (file.path.as_str(), &file.place));
-        std::iter::once((self.recording.path.as_str(), &self.recording.place)).chain(beside)
+        std::iter::once((path.as_str(), place)).chain(mapping).chain(beside)
     }
 }
 

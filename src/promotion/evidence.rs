@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::again::Again;
-use super::heard::Heard;
+use super::heard::{Heard, united};
 use super::profile::{Counted, REPRODUCED, UNLABELLED, folded};
 use super::standing::{Standing, between};
 use crate::ledger::{Chain, Hashes, Labelled, Recorded, What};
@@ -148,7 +148,7 @@ impl Evidence {
                 _ => {}
             }
         }
-        found.backtest = united(history.stretches);
+        found.backtest = united(history.stretches, between);
         // What may act is watched at the last stage at which nothing does.
         let watched = |heard: &Heard| heard.watched(&question.chain.name, standing.stage.min(Stage::Shadow), standing.since);
         found.live = question.heard.map_or(Span::ZERO, watched);
@@ -299,18 +299,6 @@ impl History {
         self.unfit.insert(own.hash.clone(), why.clone());
         why
     }
-}
-
-/// How long stretches are together; what lies in several counts once.
-fn united(mut all: Vec<(Timestamp, Timestamp)>) -> Span {
-    all.sort_unstable();
-    let (mut total, mut seen): (Span, Option<Timestamp>) = (Span::ZERO, None);
-    for (from, until) in all {
-        let from = seen.map_or(from, |seen| seen.max(from));
-        total = total + between(from, until);
-        seen = Some(seen.map_or(until, |seen| seen.max(until)));
-    }
-    total
 }
 
 /// Why something that was decided on recorded history does not count: it happened when the policy was watched live. Such an incident is called

@@ -88,17 +88,17 @@ impl Heard {
             }
             seen_until = is_on.then_some(*at);
         }
-        united(stretches)
+        united(stretches, |from, until| until.since(from))
     }
 }
 
-/// How long stretches are together; what lies in several counts once.
-fn united(mut stretches: Vec<(Time, Time)>) -> Span {
+/// How long stretches are together, each as `length` has it; what lies in several counts once. One that ends before it begins has no length.
+pub(super) fn united<T: Copy + Ord>(mut stretches: Vec<(T, T)>, length: impl Fn(T, T) -> Span) -> Span {
     stretches.sort_unstable();
-    let (mut total, mut seen) = (Span::ZERO, Time::ZERO);
+    let (mut total, mut seen): (Span, Option<T>) = (Span::ZERO, None);
     for (from, until) in stretches {
-        total = total + until.since(from.max(seen));
-        seen = seen.max(until);
+        total = total + length(seen.map_or(from, |seen| seen.max(from)), until);
+        seen = Some(seen.map_or(until, |seen| seen.max(until)));
     }
     total
 }

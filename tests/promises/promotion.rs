@@ -9,7 +9,7 @@ use crate::common::{Done, firedrill, release_project};
 use firedrill::home::Home;
 use firedrill::ledger::{Bound, Entry, Ledger, Recorded, What};
 use firedrill::sources;
-use firedrill::watch::{Clock, Keeper, KeeperSetup, Message};
+use firedrill::watch::{Clock, Inbox, Keeper, KeeperSetup, Message, Patience};
 use firedrill_core::action::{Action, ActionId, RestartMode, Target};
 use firedrill_core::journal::{AlertStatus, Consent, Event, Notification, ProposalChange, Verification};
 use firedrill_core::name::Name;
@@ -136,6 +136,10 @@ impl Project {
             round(&mut keeper, (&clock, at), vec![alert], session.oracle);
         }
         round(&mut keeper, (&clock, session.until), Vec::new(), session.oracle);
+        // It is stopped as people stop it, and says until when it has watched.
+        let inbox = Inbox::new(1, 1);
+        inbox.stop();
+        keeper.run(&inbox, &Patience::new(Duration::from_secs(1))).unwrap();
         self.would_acts().into_iter().filter(|id| !before.contains(id)).collect()
     }
 

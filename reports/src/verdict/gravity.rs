@@ -1,7 +1,7 @@
 //! What broke, the gravest first: by how far beyond its limit each figure lies.
 
 use super::measure::{Measure, Unit};
-use super::{Breach, ClassVerdict, CostVerdict, Judgement, ThresholdVerdict, Verdict};
+use super::{Breach, CostVerdict, IncidentResult, Judgement, RunName, TailVerdict, ThresholdVerdict, Verdict};
 
 /// A safety violation is beyond every other breach.
 const UNSAFE: f64 = 1e12;
@@ -29,16 +29,7 @@ impl Judgement {
     /// Everything that broke, the place with the gravest first, and in a place the gravest first; equals stay in the order of [`Self::breaches`].
     #[must_use]
     pub fn gravest_first(&self) -> Vec<Grave> {
-        let known = self.known();
-        let grave = |breach: Breach| {
-            let of = |own: &&Known| own.place == breach.place && breach.what.starts_with(&own.begins);
-            let (words, measure, gravity) = known.iter().find(of).map_or_else(
-                || (breach.what.clone(), None, if breach.run.is_none() { FAILED } else { CATASTROPHE }),
-                |own| (own.words.clone(), Some(own.measure), own.gravity),
-            );
-            Grave { place: breach.place.clone(), words, measure, breach, gravity }
-        };
-        let mut graves: Vec<Grave> = self.breaches().into_iter().map(grave).collect();
+        let mut graves = self.graves();
         let places: Vec<(String, f64)> = graves.iter().map(|grave| (grave.place.clone(), grave.gravity)).collect();
         let of_place = |place: &str| places.iter().filter(|(own, _)| own == place).map(|(_, gravity)| *gravity).fold(0.0, f64::max);
         let rank = |place: &str| places.iter().position(|(own, _)| own == place);
@@ -48,12 +39,42 @@ impl Judgement {
         });
         graves
     }
+}
 
-    fn known(&self) -> Vec<Known> {
-        let pooled = self.thresholds.iter().map(|found| Known::of_threshold("all classes", found));
-        let costs = self.costs.iter().map(|found| Known::of_cost("all classes", found));
-        self.classes.iter().flat_map(of_class).chain(pooled).chain(costs).collect()
+impl Grave {
+    pub(super) fn of_threshold(place: &str, found: &ThresholdVerdict) -> Self {
+        let bound = found.threshold.strip_prefix(found.measure.word()).unwrap_or(&found.threshold).trim();
+        let bounded = if found.at_least { "at least " } else { "" };
+        let figure = found.figure.map_or_else(|| "unknown".to_owned(), |figure| found.unit.show_beside(figure, found.limit));
+        let words = format!("{} is {bounded}{figure} where {bound} must hold (n = {})", found.measure, found.n);
+        let breach = breach(place, format!("{}: found {}", found.threshold, found.figures()), found.worst.as_ref());
+        Self { place: place.to_owned(), words, measure: Some(found.measure), breach, gravity: found.gravity() }
     }
+
+    pub(super) fn of_cost(place: &str, found: &CostVerdict) -> Self {
+        let ([mean, allowed], measure, n) = (found.means(), found.measure, found.comparison.n);
+        let baseline = found.unit.show(found.comparison.baseline_mean);
+        let words = format!("{measure} is {mean} on average where {allowed} is allowed, as the baseline has {baseline} (n = {n})");
+        let what = format!("{measure} against the baseline: mean {mean} where {allowed} is allowed (baseline {baseline}, n = {n})");
+        let breach = breach(place, what, found.worst.as_ref());
+        Self { place: place.to_owned(), words, measure: Some(measure), breach, gravity: found.gravity() }
+    }
+
+    pub(super) fn of_tail(place: &str, found: &TailVerdict) -> Self {
+        let what = format!("catastrophic in {} of {} runs where the baseline was not", found.result.catastrophes, found.result.pairs);
+        let breach = breach(place, what.clone(), found.worst.as_ref());
+        Self { place: place.to_owned(), words: what, measure: None, breach, gravity: CATASTROPHE }
+    }
+
+    pub(super) fn of_incident(incident: &IncidentResult) -> Self {
+        let (place, what) = (format!("incident {}", incident.incident), incident.findings.join("; "));
+        let breach = Breach { place: place.clone(), what: what.clone(), run: None, command: Some(incident.command.clone()) };
+        Self { place, words: what, measure: None, breach, gravity: FAILED }
+    }
+}
+
+fn breach(place: &str, what: String, worst: Option<&RunName>) -> Breach {
+    Breach { place: place.to_owned(), what, command: worst.map(|run| run.command.clone()), run: worst.cloned() }
 }
 
 impl ThresholdVerdict {
@@ -75,51 +96,6 @@ impl CostVerdict {
         let test = &self.comparison;
         if self.verdict == Verdict::Broken { beyond(test.candidate_mean, test.allowed_mean, self.unit) } else { 0.0 }
     }
-}
-
-/// A broken threshold or comparison: how its breach begins, and what is to be said of it.
-struct Known {
-    place: String,
-    begins: String,
-    words: String,
-    measure: Measure,
-    gravity: f64,
-}
-
-impl Known {
-    fn of_threshold(place: &str, found: &ThresholdVerdict) -> Self {
-        let bound = found.threshold.strip_prefix(found.measure.word()).unwrap_or(&found.threshold).trim();
-        let bounded = if found.at_least { "at least " } else { "" };
-        let figure = found.figure.map_or_else(|| "unknown".to_owned(), |figure| found.unit.show_beside(figure, found.limit));
-        Self {
-            place: place.to_owned(),
-            begins: format!("{}: found ", found.threshold),
-            words: format!("{} is {bounded}{figure} where {bound} must hold (n = {})", found.measure, found.n),
-            measure: found.measure,
-            gravity: found.gravity(),
-        }
-    }
-
-    fn of_cost(place: &str, found: &CostVerdict) -> Self {
-        let [mean, allowed] = found.means();
-        let baseline = found.unit.show(found.comparison.baseline_mean);
-        Self {
-            place: place.to_owned(),
-            begins: format!("{} against the baseline: ", found.measure),
-            words: format!(
-                "{} is {mean} on average where {allowed} is allowed, as the baseline has {baseline} (n = {})",
-                found.measure, found.comparison.n
-            ),
-            measure: found.measure,
-            gravity: found.gravity(),
-        }
-    }
-}
-
-fn of_class(class: &ClassVerdict) -> Vec<Known> {
-    let own = class.thresholds.iter().map(|found| Known::of_threshold(&class.class, found));
-    let scenarios = class.scenarios.iter().flat_map(|own| own.thresholds.iter().map(|found| Known::of_threshold(&own.scenario, found)));
-    own.chain(scenarios).chain(class.costs.iter().map(|found| Known::of_cost(&class.class, found))).collect()
 }
 
 /// How many times a limit a figure lies beyond it. A limit of next to nothing is taken for the least that people care about.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::name::Name;
 
+use super::gravity::Grave;
 use super::measure::Measure;
 use super::threshold::{Aggregate, Threshold};
 use super::unsettled::why_missing;
@@ -71,26 +72,23 @@ impl Judgement {
     /// nor of all classes together: each breach names the run that shows it worst.
     #[must_use]
     pub fn breaches(&self) -> Vec<Breach> {
-        let mut breaches = Vec::new();
-        for class in &self.classes {
-            breaches.extend(class_breaches(class));
-        }
+        self.graves().into_iter().map(|grave| grave.breach).collect()
+    }
+
+    /// The same with how grave each is.
+    pub(super) fn graves(&self) -> Vec<Grave> {
+        let mut graves: Vec<Grave> = self.classes.iter().flat_map(class_graves).collect();
         let (told, broken): (BTreeSet<&str>, _) = (self.told_thresholds(), |verdict| verdict == Verdict::Broken);
         let pooled = self.thresholds.iter().filter(|found| broken(found.verdict) && !told.contains(found.threshold.as_str()));
-        breaches.extend(pooled.map(|found| threshold_breach("all classes", found)));
+        graves.extend(pooled.map(|found| Grave::of_threshold("all classes", found)));
         let told_cost = |cost: &CostVerdict| {
             self.classes.iter().flat_map(|class| &class.costs).any(|own| own.measure == cost.measure && broken(own.verdict))
         };
         let costs = self.costs.iter().filter(|found| broken(found.verdict) && !told_cost(found));
-        breaches.extend(costs.map(|found| cost_breach("all classes", found)));
+        graves.extend(costs.map(|found| Grave::of_cost("all classes", found)));
         let failed = self.incidents.iter().filter(|incident| incident.verdict() == Some(Verdict::Broken));
-        breaches.extend(failed.map(|incident| Breach {
-            place: format!("incident {}", incident.incident),
-            what: incident.findings.join("; "),
-            run: None,
-            command: Some(incident.command.clone()),
-        }));
-        breaches
+        graves.extend(failed.map(Grave::of_incident));
+        graves
     }
 
     /// The thresholds that some class or scenario has broken.
@@ -102,18 +100,18 @@ impl Judgement {
     }
 }
 
-fn class_breaches(class: &ClassVerdict) -> Vec<Breach> {
+fn class_graves(class: &ClassVerdict) -> Vec<Grave> {
     let broken = |verdict| verdict == Verdict::Broken;
     let own: Vec<&ThresholdVerdict> = class.thresholds.iter().filter(|found| broken(found.verdict)).collect();
-    let mut breaches: Vec<Breach> = own.iter().map(|found| threshold_breach(&class.class, found)).collect();
+    let mut graves: Vec<Grave> = own.iter().map(|found| Grave::of_threshold(&class.class, found)).collect();
     for scenario in &class.scenarios {
         let found = scenario.thresholds.iter().filter(|found| broken(found.verdict));
         let untold = found.filter(|found| !own.iter().any(|told| told.threshold == found.threshold));
-        breaches.extend(untold.map(|found| threshold_breach(&scenario.scenario, found)));
+        graves.extend(untold.map(|found| Grave::of_threshold(&scenario.scenario, found)));
     }
-    breaches.extend(class.costs.iter().filter(|found| broken(found.verdict)).map(|found| cost_breach(&class.class, found)));
-    breaches.extend(class.tail.iter().filter(|found| broken(found.verdict)).map(|found| tail_breach(&class.class, found)));
-    breaches
+    graves.extend(class.costs.iter().filter(|found| broken(found.verdict)).map(|found| Grave::of_cost(&class.class, found)));
+    graves.extend(class.tail.iter().filter(|found| broken(found.verdict)).map(|found| Grave::of_tail(&class.class, found)));
+    graves
 }
 
 impl ThresholdVerdict {
@@ -132,24 +130,6 @@ impl CostVerdict {
     pub fn means(&self) -> [String; 2] {
         self.unit.show_both([self.comparison.candidate_mean, self.comparison.allowed_mean])
     }
-}
-
-fn threshold_breach(place: &str, found: &ThresholdVerdict) -> Breach {
-    let what = format!("{}: found {}", found.threshold, found.figures());
-    Breach { place: place.to_owned(), what, command: found.worst.as_ref().map(|run| run.command.clone()), run: found.worst.clone() }
-}
-
-fn cost_breach(place: &str, found: &CostVerdict) -> Breach {
-    let ([mean, allowed], test) = (found.means(), &found.comparison);
-    let baseline = found.unit.show(test.baseline_mean);
-    let what =
-        format!("{} against the baseline: mean {mean} where {allowed} is allowed (baseline {baseline}, n = {})", found.measure, test.n);
-    Breach { place: place.to_owned(), what, command: found.worst.as_ref().map(|run| run.command.clone()), run: found.worst.clone() }
-}
-
-fn tail_breach(place: &str, found: &TailVerdict) -> Breach {
-    let what = format!("catastrophic in {} of {} runs where the baseline was not", found.result.catastrophes, found.result.pairs);
-    Breach { place: place.to_owned(), what, command: found.worst.as_ref().map(|run| run.command.clone()), run: found.worst.clone() }
 }
 
 /// A safety violation breaks every verdict, whether anyone asked or not.
