@@ -377,8 +377,11 @@ pub fn why(class: &ClassVerdict) -> String {
         return reason.clone();
     }
     let scenarios = class.scenarios.iter().flat_map(|scenario| &scenario.thresholds);
-    let threshold = class.thresholds.iter().chain(scenarios).find(|found| found.verdict == class.verdict && found.verdict != Verdict::Held);
-    let cost = class.costs.iter().find(|found| found.verdict == class.verdict);
+    let thresholds =
+        class.thresholds.iter().chain(scenarios).filter(|found| found.verdict == class.verdict && found.verdict != Verdict::Held);
+    let threshold = gravest(thresholds, |found| found.gravity());
+    let cost = gravest(class.costs.iter().filter(|found| found.verdict == class.verdict), |found| found.gravity());
+    let threshold = threshold.filter(|found| cost.is_none_or(|cost| cost.gravity() <= found.gravity()));
     let tail = class.tail.iter().find(|found| found.verdict == class.verdict);
     match (class.verdict, threshold, cost, tail) {
         (Verdict::Held, ..) if class.costs.is_empty() => hold(class.thresholds.len(), "threshold"),
@@ -401,6 +404,11 @@ pub fn why(class: &ClassVerdict) -> String {
         }
         (..) => String::new(),
     }
+}
+
+/// The gravest, and of equals the first.
+fn gravest<T>(all: impl Iterator<Item = T>, gravity: impl Fn(&T) -> f64) -> Option<T> {
+    all.reduce(|worst, next| if gravity(&next) > gravity(&worst) { next } else { worst })
 }
 
 /// `6 thresholds hold`, `1 threshold holds`.

@@ -32,9 +32,10 @@ pub fn of_judgement(judgement: &Judgement) -> String {
     let titled = |title: &str| [("title", format!("firedrill gate: {title}"))];
     let mut lines = String::new();
     let broken = titled(Verdict::Broken.word());
-    if judgement.is_judge_changed() {
-        lines.extend(judgement.judge_changes.iter().map(|change| line("error", &broken, &change.what)));
-    }
+    lines.extend(judgement.judge_changes.iter().map(|change| match &judgement.approval {
+        None => line("error", &broken, &change.what),
+        Some(name) => line("notice", &titled("judge changed"), &format!("{}; approved by {name}", change.what)),
+    }));
     for breach in judgement.breaches() {
         let repeat = breach.command.map_or_else(String::new, |command| format!("\nrepeat: {command}"));
         lines += &line("error", &broken, &format!("{}: {}{repeat}", breach.place, breach.what));

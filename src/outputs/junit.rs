@@ -97,7 +97,11 @@ fn judge(judgement: &Judgement) -> TestSuite {
     let verdict = if judgement.is_judge_changed() { Verdict::Broken } else { Verdict::Held };
     suite.add_test_cases(judgement.judge_changes.iter().map(|change| {
         let finding = Finding { verdict, reason: change.what.clone(), command: None };
-        finding.case("the judge", &change.what)
+        let mut case = finding.case("the judge", &change.what);
+        if let Some(name) = &judgement.approval {
+            case.set_system_out(format!("approved by {name}"));
+        }
+        case
     }));
     suite
 }

@@ -314,7 +314,11 @@ fn who_approves_is_a_line_of_plain_text() {
         firedrill(folder.path(), &arguments).exits(2).says("names nobody");
         assert!(!folder.path().join("out").exists());
     }
-    gate(folder.path(), "--accept-judge-change ada@example.org").exits(0).says("approved by ada@example.org");
+    let approved =
+        gate(folder.path(), "--accept-judge-change ada@example.org --format github").exits(0).says("approved by ada@example.org");
+    approved.says("::notice title=firedrill gate%3A judge changed::").says("; approved by ada@example.org\n");
+    let suites = std::fs::read_to_string(folder.path().join("out/gate.junit.xml")).unwrap();
+    assert!(suites.contains("<system-out>approved by ada@example.org</system-out>"), "{suites}");
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl World {
         proxies.waits[slot as usize] = Some(proxy);
         // As far as its service knows it is still on its way.
         self.services[self.attempts[slot].service as usize].not_yet_arrived();
-        debug_assert!(self.attempts[slot].state == State::OnTheWay, "only who has not come in waits in a proxy");
+        assert!(self.attempts[slot].state == State::OnTheWay, "only who has not come in waits in a proxy");
         self.start_clock(proxy, spec);
     }
 
