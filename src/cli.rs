@@ -426,6 +426,17 @@ pub struct TestArgs {
     pub unsupported: Option<String>,
 }
 
+/// What tells policies of trouble where scenarios are played.
+#[derive(Debug, Args)]
+pub struct Alerting {
+    /// Rule files instead of those of firedrill.yaml or the library
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<String>,
+    /// Route alerts by this Alertmanager configuration instead of that of the scenario or of firedrill.yaml
+    #[arg(long, value_name = "FILE")]
+    pub alertmanager: Option<String>,
+}
+
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -440,12 +451,9 @@ pub struct RunArgs {
     /// Take the scenario from the project as it was at a revision, as `gate --baseline git:REF` does
     #[arg(long, value_name = "git:REF", requires = "project")]
     pub judge: Option<String>,
-    /// Rule files instead of those of firedrill.yaml or the library
-    #[arg(long, value_name = "FILE")]
-    pub rules: Vec<String>,
-    /// Route alerts by this Alertmanager configuration instead of that of the scenario or of firedrill.yaml
-    #[arg(long, value_name = "FILE")]
-    pub alertmanager: Option<String>,
+    /// What tells policies of trouble
+    #[command(flatten)]
+    pub alerting: Alerting,
     /// The seed: everything that is luck follows from it
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -524,12 +532,9 @@ pub struct CompareArgs {
     /// Scenarios or families [default: those of firedrill.yaml, else the library's]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub scenarios: Vec<String>,
-    /// Rule files instead of those of firedrill.yaml or the library
-    #[arg(long, value_name = "FILE")]
-    pub rules: Vec<String>,
-    /// Route alerts by this Alertmanager configuration instead of that of the scenario or of firedrill.yaml
-    #[arg(long, value_name = "FILE")]
-    pub alertmanager: Option<String>,
+    /// What tells policies of trouble
+    #[command(flatten)]
+    pub alerting: Alerting,
     /// Seeds for each scenario: SEED, SEED+1, …
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub pairs: u32,
@@ -716,12 +721,9 @@ pub struct ExploreArgs {
     /// Scenarios or families [default: those of firedrill.yaml, else the library's]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub scenarios: Vec<String>,
-    /// Rule files instead of those of firedrill.yaml or the library
-    #[arg(long, value_name = "FILE")]
-    pub rules: Vec<String>,
-    /// Route alerts by this Alertmanager configuration instead of that of the scenario or of firedrill.yaml
-    #[arg(long, value_name = "FILE")]
-    pub alertmanager: Option<String>,
+    /// What tells policies of trouble
+    #[command(flatten)]
+    pub alerting: Alerting,
     /// How long to search and to make smaller what is found; how far that comes depends on the machine
     #[arg(long, value_name = "DURATION", value_parser = budget, default_value = "60s")]
     pub budget: Span,
@@ -923,12 +925,9 @@ pub struct RehearseLiveArgs {
     /// The seed: everything that is luck follows from it
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Rule files instead of those of firedrill.yaml or the library
-    #[arg(long, value_name = "FILE")]
-    pub rules: Vec<String>,
-    /// Route alerts by this Alertmanager configuration instead of that of the scenario or of firedrill.yaml
-    #[arg(long, value_name = "FILE")]
-    pub alertmanager: Option<String>,
+    /// What tells policies of trouble
+    #[command(flatten)]
+    pub alerting: Alerting,
 }
 
 /// How fast a rehearsal goes; `None`: as fast as it can.

@@ -27,7 +27,7 @@ const SCHEMA: &str = "firedrill.compare/1";
 pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure> {
     let _room = arguments.out.as_deref().map(|folder| Room::make("--out", folder)).transpose()?;
     let home = Home::here()?;
-    let named = Named { scenarios: &arguments.scenarios, rules: &arguments.rules, alertmanager: arguments.alertmanager.as_deref() };
+    let named = Named::with(&arguments.scenarios, &arguments.alerting);
     let setting = Setting::of(&home, named)?;
     let answers = arguments.policies.iter().map(|name| home.answer(&[name])).collect::<Result<Vec<_>, _>>()?;
     answers.iter().try_for_each(|answer| setting.admit(answer))?;
@@ -102,7 +102,7 @@ fn command(arguments: &CompareArgs) -> String {
     if !arguments.scenarios.is_empty() {
         line = line.option("--scenarios", &arguments.scenarios.join(","));
     }
-    line = line.options("--rules", &arguments.rules).options("--alertmanager", arguments.alertmanager.as_slice());
+    line = arguments.alerting.repeated(line);
     if arguments.seeds.is_empty() {
         line = line.option("--pairs", &arguments.pairs.to_string()).option("--seed", &arguments.seed.to_string());
     } else {

@@ -33,7 +33,7 @@ const NOWHERE: &str = ".";
 pub fn execute(arguments: &ExploreArgs, output: Output) -> Result<Exit, Failure> {
     let _room = arguments.out.as_deref().map(|folder| Room::make("--out", folder)).transpose()?;
     let home = arguments.project.as_deref().map_or_else(Home::here, Home::at)?;
-    let named = Named { scenarios: &arguments.scenarios, rules: &arguments.rules, alertmanager: arguments.alertmanager.as_deref() };
+    let named = Named::with(&arguments.scenarios, &arguments.alerting);
     let setting = Setting::of(&home, named)?;
     let answer = answer(arguments, &home)?;
     setting.admit(&answer)?;
@@ -217,7 +217,6 @@ impl Told<'_> {
         } else if arguments.policy.is_empty() {
             line = line.option("--project", sources::PROJECT_FILE);
         }
-        let line = line.options("--policy", &arguments.policy).options("--rules", &arguments.rules);
-        line.options("--alertmanager", arguments.alertmanager.as_slice())
+        arguments.alerting.repeated(line.options("--policy", &arguments.policy))
     }
 }

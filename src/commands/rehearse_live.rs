@@ -45,7 +45,7 @@ pub fn execute(arguments: &RehearseLiveArgs, output: Output) -> Result<Exit, Fai
 fn drill(arguments: &RehearseLiveArgs) -> Result<Drill, Failure> {
     let home = Home::here()?;
     let scenario = std::slice::from_ref(&arguments.scenario);
-    let named = Named { scenarios: scenario, rules: &arguments.rules, alertmanager: arguments.alertmanager.as_deref() };
+    let named = Named::with(scenario, &arguments.alerting);
     let mut scenarios = Setting::of(&home, named)?.scenarios;
     // A family may be called like one of its scenarios.
     if let Some(exact) = scenarios.iter().position(|(scenario, _)| *scenario.name == *arguments.scenario) {

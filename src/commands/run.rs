@@ -42,7 +42,7 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     files_are_apart(arguments)?;
     let home = arguments.project.as_deref().map_or_else(Home::here, Home::at)?;
     let scenario = std::slice::from_ref(&arguments.scenario);
-    let named = Named { scenarios: scenario, rules: &arguments.rules, alertmanager: arguments.alertmanager.as_deref() };
+    let named = Named::with(scenario, &arguments.alerting);
     let setting = match judge(arguments, &home)? {
         Some((revision, judge)) => Setting::judged(&home, &judge, named).map_err(|failure| revision.reworded(failure))?,
         None => Setting::of(&home, named)?,
@@ -71,7 +71,7 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     let command = repeat(arguments);
     let mut written = Vec::new();
     if let Some(folder) = &arguments.record {
-        let rules = RuleNames::chosen(&home, &arguments.rules)?.texts(&drill.scenario.rules)?;
+        let rules = RuleNames::chosen(&home, &arguments.alerting.rules)?.texts(&drill.scenario.rules)?;
         written.push(record(folder, arguments, &drill, &rules)?);
     }
     if let Some(folder) = &arguments.out {
@@ -257,8 +257,7 @@ fn repeat(arguments: &RunArgs) -> String {
     if let Some(project) = &arguments.project {
         line = line.option("--project", project).options("--judge", arguments.judge.as_slice());
     }
-    line = line.options("--policy", &arguments.policy).options("--rules", &arguments.rules);
-    line = line.options("--alertmanager", arguments.alertmanager.as_slice());
+    line = arguments.alerting.repeated(line.options("--policy", &arguments.policy));
     if arguments.stage != StageArg::Full {
         line = line.option("--stage", arguments.stage.stage().word());
     }

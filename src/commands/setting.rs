@@ -7,6 +7,8 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Problem};
 use firedrill_scenarios::Scenario;
 
+use crate::cli::Alerting;
+use crate::command_line::CommandLine;
 use crate::drill::{Answer, Rules};
 use crate::failure::Failure;
 use crate::home::{Home, OwnRouting, Routings};
@@ -71,6 +73,20 @@ pub struct Named<'a> {
     pub rules: &'a [String],
     /// An Alertmanager configuration.
     pub alertmanager: Option<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    /// With what the command line says of alerts.
+    pub fn with(scenarios: &'a [String], alerting: &'a Alerting) -> Self {
+        Self { scenarios, rules: &alerting.rules, alertmanager: alerting.alertmanager.as_deref() }
+    }
+}
+
+impl Alerting {
+    /// The same on a command that repeats this one.
+    pub fn repeated(&self, line: CommandLine) -> CommandLine {
+        line.options("--rules", &self.rules).options("--alertmanager", self.alertmanager.as_slice())
+    }
 }
 
 impl Setting {
