@@ -236,7 +236,7 @@ guard:
         assert!(!found.is_of_another_version(&policy));
         let answer = |text: &str| {
             let policies = vec![read_policy("p.yaml", text).unwrap()];
-            Arc::new(Answer { policies, label: String::new(), sources: Vec::new(), hash: "h".to_owned() })
+            Arc::new(Answer { policies, label: String::new(), sources: Vec::new(), hash: "h".to_owned(), left_out: None })
         };
         let applied = found.applied(answer(POLICY));
         let own = applied.policies[0].calibration.clone().unwrap();

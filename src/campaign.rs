@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use firedrill_core::transcript::Transcript;
 use firedrill_policies::guard::stage::Stage;
-use firedrill_reports::outcome::{ArmOutcome, Arms, Outcome, OutcomeSettings, measure_beside};
+use firedrill_reports::outcome::{ArmOutcome, Arms, DeedOutcome, Outcome, OutcomeSettings, measure_beside};
 use firedrill_reports::verdict::Case;
+use firedrill_reports::worth::DeedWorth;
 use firedrill_scenarios::Scenario;
 use rayon::prelude::*;
 
+use crate::automation::LeftOut;
 use crate::drill::{Answer, Arm, Drill, Remembered, Rules};
 use crate::known::Known;
 
@@ -177,6 +179,25 @@ impl Drill {
         let nothing = next(Arm::Nothing).expect("doing nothing was played");
         let (oracle, human) = (next(Arm::Oracle), next(Arm::Human));
         Shown { nothing, policy: next(Arm::Policy).expect("the policy was played"), oracle, human }
+    }
+}
+
+/// Of at most so many actions of a run it is asked what they were worth; whoever does more is a hazard for that alone.
+pub const MOST_DEEDS: usize = 12;
+
+impl Drill {
+    /// What each of the first actions of a run was worth, which `show` has played on this seed and which came to this.
+    #[must_use]
+    pub fn worth(&self, shown: &Shown, outcome: &Outcome) -> Vec<DeedWorth> {
+        let deeds: Vec<_> = outcome.deeds.iter().take(MOST_DEEDS).collect();
+        let play = |deed: &&DeedOutcome| {
+            let answer = Arc::new(self.answer.without(LeftOut::action(deed.action.clone())));
+            let drill = Self { answer, ..self.clone() };
+            let played = Self::play_together(&[(&drill, Arm::Policy)], outcome.seed).into_iter().next().expect("one was played");
+            let without = measured(&shown.nothing, &played.transcript, (None, None), None, &drill.answer);
+            DeedWorth::of(deed, outcome, &without)
+        };
+        deeds.par_iter().map(play).collect()
     }
 }
 

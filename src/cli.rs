@@ -460,6 +460,9 @@ pub struct RunArgs {
     /// What the policies may do: `full` acts, `dry-run` only decides, and those in between are the stages of a promotion
     #[arg(long, value_enum, default_value = "full")]
     pub stage: StageArg,
+    /// Play the run again without each of its actions, the first twelve, and say what each was worth
+    #[arg(long)]
+    pub worth: bool,
     /// Write the run's telemetry into this folder as an incident that `replay` reads; one that is there is never written over
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,

@@ -20,7 +20,7 @@ use firedrill_sim::run::{Finished, Options, Run, Trunk};
 use firedrill_sim::trace::TraceSpan;
 use firedrill_telemetry::store::Store;
 
-use crate::automation::Playing;
+use crate::automation::{LeftOut, Playing};
 use crate::load::Source;
 
 /// The engine's version, in every journal: equal versions give equal bytes.
@@ -115,11 +115,20 @@ pub struct Answer {
     pub label: String,
     /// For each policy, its name and the argument that finds it, for commands that repeat a run.
     pub sources: Vec<(String, String)>,
-    /// BLAKE3 of the files, hexadecimal.
+    /// BLAKE3 of the files, and of what is left out, hexadecimal.
     pub hash: String,
+    /// What is not carried out of what they order; `None`: nothing.
+    pub left_out: Option<LeftOut>,
 }
 
 impl Answer {
+    /// The same policies, some of whose orders are not carried out.
+    #[must_use]
+    pub fn without(&self, left_out: LeftOut) -> Self {
+        let hash = blake3::hash(format!("{} without {left_out}", self.hash).as_bytes()).to_hex().to_string();
+        Self { hash, left_out: Some(left_out), ..self.clone() }
+    }
+
     /// The same with a policy in the place of its namesake.
     #[must_use]
     pub fn with_policy(&self, policy: Arc<Policy>) -> Self {
@@ -223,7 +232,13 @@ impl Drill {
     fn playing(&self, arm: Arm, seed: u64) -> Playing {
         match arm {
             Arm::Nothing => Playing::Pilot(Box::new(self.pilot(Vec::new())), self.approvers(seed)),
-            Arm::Policy => Playing::Pilot(Box::new(self.pilot(self.answer.policies.clone()).seeded(Seed(seed))), self.approvers(seed)),
+            Arm::Policy => {
+                let pilot = Box::new(self.pilot(self.answer.policies.clone()).seeded(Seed(seed)));
+                match &self.answer.left_out {
+                    Some(left_out) => Playing::Without(pilot, self.approvers(seed), Box::new(left_out.clone())),
+                    None => Playing::Pilot(pilot, self.approvers(seed)),
+                }
+            }
             Arm::Oracle => Playing::Oracle(Script::new(Arc::clone(&self.scenario.spec))),
             Arm::Human => {
                 let pilot = Box::new(self.pilot(Vec::new()));

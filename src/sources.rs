@@ -275,7 +275,7 @@ pub fn answer_in<S: Asked>(names: &[S], base: &Path, shared: &Shared) -> Result<
     if !shared.is_empty() {
         hash = blake3::hash(format!("{hash} {}", told(shared)).as_bytes()).to_hex().to_string();
     }
-    Ok(Arc::new(Answer { policies: policies.into_iter().map(|(policy, _)| policy).collect(), label, sources: found, hash }))
+    Ok(Arc::new(Answer { policies: policies.into_iter().map(|(policy, _)| policy).collect(), label, sources: found, hash, left_out: None }))
 }
 
 /// What a project says for all its policies, written out: it belongs to what they are.
@@ -345,7 +345,7 @@ fn with_replaced(whole: &Answer, alone: &Answer) -> Arc<Answer> {
     let mut sources: Vec<_> = whole.sources.iter().filter(|(name, _)| stays(name)).chain(&alone.sources).cloned().collect();
     sources.sort();
     let hash = blake3::hash(format!("{} {}", whole.hash, alone.hash).as_bytes()).to_hex().to_string();
-    Arc::new(Answer { policies, label: alone.label.clone(), sources, hash })
+    Arc::new(Answer { policies, label: alone.label.clone(), sources, hash, left_out: None })
 }
 
 /// What finds a source again: its path if it is a file here, else its name in the library.

@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod statistics;
 pub mod calibration;
 pub mod verdict;
+pub mod worth;
 pub mod scrutiny;
 pub mod timeline;
 pub mod aftermath;

@@ -40,7 +40,7 @@ pub fn comment(told: &Comment) -> String {
     lines.extend(decisions(told.judgement));
     lines.extend(worst(told));
     lines.extend(headroom(told.scrutiny));
-    lines.push(format!("**Policy coverage:** {}", escaped(&told.scrutiny.coverage_line(LISTED))));
+    lines.push(format!("**Policy coverage:** {}{}", escaped(&told.scrutiny.coverage_line(LISTED)), escaped(&worthless(told.scrutiny))));
     lines.push(String::new());
     lines.extend(mutation(told.scrutiny));
     lines.extend(listed("Not tested", nothing_left_out(told.scrutiny), told.notes));
@@ -76,6 +76,12 @@ fn judge(judgement: &Judgement) -> Vec<String> {
         *last += &format!("<br>To go on: {}", escaped(remedy));
     }
     lines
+}
+
+/// What changed nothing where it was left out.
+fn worthless(scrutiny: &Scrutiny) -> String {
+    let all = scrutiny.worthless();
+    if all.is_empty() { String::new() } else { format!("; without these nothing changes: {}", some_of(&all, LISTED)) }
 }
 
 /// A heading with one thing, or with a list of a few.

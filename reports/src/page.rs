@@ -21,6 +21,7 @@ use crate::verdict::{
     Case, ClassSummary, ClassVerdict, CostVerdict, Grave, Judgement, Measure, ThresholdVerdict, Unit, Verdict, significant, summarise,
 };
 use crate::words::counted;
+use crate::worth::DeedWorth;
 
 /// What the report shows.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,8 @@ pub struct Example<'a> {
     pub outcome: &'a Outcome,
     /// What the scenario and each policy that acts in it say of themselves: a name, a text of one or more paragraphs.
     pub about: &'a [(String, String)],
+    /// What each of its actions was worth; empty if that was not asked.
+    pub worth: &'a [DeedWorth],
     /// The command that repeats it.
     pub command: &'a str,
 }
@@ -108,7 +111,8 @@ struct PageView<'a> {
     coverage: Vec<CoverageView>,
     coverage_line: String,
     headroom: Vec<[String; 5]>,
-    guards: Vec<[String; 6]>,
+    worth: Vec<[String; 6]>,
+    deeds_worth: Vec<[String; 5]>,
     mutation: Option<MutationView>,
     examples: Vec<ExampleView>,
     commands: Vec<CommandView>,
@@ -227,6 +231,8 @@ struct ExampleView {
     about: Vec<(String, Vec<String>)>,
     /// What followed each action.
     aftermath: Vec<String>,
+    /// What each was worth.
+    worth: Vec<[String; 5]>,
     timeline: Vec<LineView>,
     command: String,
 }
@@ -287,7 +293,8 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         coverage: page.scrutiny.map_or_else(Vec::new, |told| told.coverage.iter().map(coverage_view).collect()),
         coverage_line: page.scrutiny.map_or_else(String::new, reached_words),
         headroom: page.scrutiny.map_or_else(Vec::new, headroom_rows),
-        guards: page.scrutiny.map_or_else(Vec::new, guard_rows),
+        worth: page.scrutiny.map_or_else(Vec::new, worth_rows),
+        deeds_worth: page.scrutiny.map_or_else(Vec::new, |scrutiny| deed_worth_rows(&scrutiny.deeds)),
         mutation: page.scrutiny.and_then(|told| told.mutation.as_ref()).map(mutation_view),
         examples: page.examples.iter().map(example_view).collect(),
         commands: commands(page),
@@ -534,14 +541,25 @@ fn headroom_rows(scrutiny: &Scrutiny) -> Vec<[String; 5]> {
     rows.collect()
 }
 
-/// Policy, guard, in how many runs it refused, a run, what users lost in it, and what would have happened without the guard.
-fn guard_rows(scrutiny: &Scrutiny) -> Vec<[String; 6]> {
-    let rows = scrutiny.guards.iter().flat_map(|worth| {
-        worth.runs.iter().map(|run| {
-            let lost = Unit::UserMinutes.show(run.with.user_minutes_lost);
-            let refused = worth.refused.to_string();
-            [worth.policy.to_string(), worth.guard.to_string(), refused, format!("{}, seed {}", run.scenario, run.seed), lost, run.words()]
+/// Policy, part, in how many runs it was met, a run, what users lost in it, and what would have happened without the part.
+fn worth_rows(scrutiny: &Scrutiny) -> Vec<[String; 6]> {
+    let rows = scrutiny.worth.iter().flat_map(|part| {
+        part.runs.iter().map(|run| {
+            let lost = Unit::UserMinutes.show(run.worth.with.user_minutes_lost);
+            let told = [part.policy.to_string(), part.words.clone(), part.met.to_string()];
+            let [policy, words, met] = told;
+            [policy, words, met, format!("{}, seed {}", run.scenario, run.seed), lost, run.worth.words()]
         })
+    });
+    rows.collect()
+}
+
+/// The run, when, who did what to what, and what would have happened without it.
+fn deed_worth_rows(deeds: &[DeedWorth]) -> Vec<[String; 5]> {
+    let rows = deeds.iter().map(|deed| {
+        let at = Unit::Seconds.show(libm::floor(deed.started_seconds));
+        let what = format!("{} on {}", deed.what, deed.target);
+        [format!("{}, seed {}", deed.scenario, deed.seed), at, deed.action.policy.to_string(), what, deed.worth.words()]
     });
     rows.collect()
 }
@@ -702,6 +720,7 @@ fn example_view(example: &Example) -> ExampleView {
         notes: outcome.notes.iter().map(|note| prose(note)).collect(),
         about: example.about.iter().map(|(name, text)| (name.clone(), paragraphs(text))).collect(),
         aftermath: aftermath::tell(&example.arms, outcome),
+        worth: deed_worth_rows(example.worth),
         timeline: line_views(&story),
         command: example.command.to_owned(),
     }
@@ -754,7 +773,8 @@ mod tests {
         let part = firedrill_core::part::Part::Step(0);
         let mut scrutiny = Scrutiny::of(&[(Name::new("sample"), vec![part])], &sample::cases(), &[]);
         scrutiny.mutation = Some(sample::mutation_score());
-        scrutiny.guards = vec![sample::guard_worth()];
+        scrutiny.worth = sample::part_worths();
+        scrutiny.deeds = vec![sample::deed_worth()];
         let (nothing, _, oracle) = sample::storm();
         let story = sample::story();
         let arms = Arms { nothing: &nothing, policy: &story, oracle: Some(&oracle), human: None };
@@ -767,6 +787,7 @@ mod tests {
             arms,
             outcome: &outcome,
             about: &[],
+            worth: &[],
             command: "firedrill run retry-storm --seed 7",
         };
         render(&Page {
@@ -794,6 +815,9 @@ mod tests {
         for shows in [
             "not noticed",
             "12 user-min more lost, 2 more actions, 1 more false positive",
+            "restart at once on service/api",
+            "78 user-min less lost, 1 fewer action",
+            "users lose as much, 1 fewer action",
             "reached 1 of 1 part",
             "h-good",
             "<title>sample: recovers",
@@ -889,7 +913,7 @@ mod tests {
         let (nothing, policy, _) = sample::storm();
         let arms = Arms { nothing: &nothing, policy: &policy, oracle: None, human: None };
         let outcome = crate::outcome::measure(&arms, &crate::outcome::OutcomeSettings::default());
-        let example = Example { heading: "run", arms, outcome: &outcome, about: &[], command: "firedrill run x" };
+        let example = Example { heading: "run", arms, outcome: &outcome, about: &[], worth: &[], command: "firedrill run x" };
         let page = render(&Page {
             title: "run",
             engine: "0.1.0",

@@ -9,12 +9,14 @@ use firedrill_core::action::{Action, ActionId, ActionOutcome, RestartMode, Targe
 use firedrill_core::journal::{AlertStatus, Event, GuardVerdict, Header, Journal, LabelSet, Notification, SCHEMA, Verification};
 use firedrill_core::ledger::{BIN, ClientLedger, FaultSpan, Ledger, RequestOutcome, ServiceBin, ServiceLedger, ServiceTotals};
 use firedrill_core::name::Name;
+use firedrill_core::part::Part;
 use firedrill_core::time::{Span, Time};
 use firedrill_core::transcript::Transcript;
 
 use crate::outcome::{Approach, Arms, Outcome, OutcomeSettings, measure};
-use crate::scrutiny::{Fate, GuardFigures, GuardRun, GuardWorth, MutantResult, MutationScore, Survival};
+use crate::scrutiny::{Fate, MutantResult, MutationScore, Survival};
 use crate::verdict::{Case, IncidentResult, IncidentStatus, JudgeSettings, Threshold, Verdict};
+use crate::worth::{DeedWorth, Figures, PartWorth, RunWorth, Worth};
 
 const SERVICES: [(&str, u32, &[&str], &[&str]); 3] = [("api", 2, &["db"], &[]), ("db", 1, &[], &[]), ("web", 2, &["api"], &["users"])];
 
@@ -409,12 +411,30 @@ pub fn approach(used: f64) -> Approach {
     }
 }
 
-/// A guard that refused in two runs, one of which was played without it.
-pub fn guard_worth() -> GuardWorth {
-    let with = GuardFigures { user_minutes_lost: 3.5, actions: 1, false_positives: 0, pages: 0 };
-    let without = GuardFigures { user_minutes_lost: 15.5, actions: 3, false_positives: 1, pages: 0 };
-    let runs = vec![GuardRun { scenario: Name::new("busy-hour"), seed: 2, with, without }];
-    GuardWorth { policy: Name::new("sample"), guard: Name::new("cooldown"), refused: 2, runs }
+/// A guard that refused in two runs, one of which was played without it; and a step that changes nothing.
+pub fn part_worths() -> Vec<PartWorth> {
+    let figures =
+        |lost, actions, false_positives| Figures { user_minutes_lost: lost, time_to_recover: None, actions, false_positives, pages: 0 };
+    let run = |with, without| vec![RunWorth { scenario: Name::new("busy-hour"), seed: 2, worth: Worth { with, without } }];
+    let part = |part: Part, words: &str, runs| PartWorth { policy: Name::new("sample"), part, words: words.to_owned(), met: 2, runs };
+    vec![
+        part(Part::Step(1), "step 2, scale by 1", run(figures(3.5, 2, 0), figures(3.5, 1, 0))),
+        part(Part::Guard(Name::new("cooldown")), "guard cooldown", run(figures(3.5, 1, 0), figures(15.5, 3, 1))),
+    ]
+}
+
+/// An action that harmed users.
+pub fn deed_worth() -> DeedWorth {
+    let figures = |lost, actions| Figures { user_minutes_lost: lost, time_to_recover: None, actions, false_positives: 0, pages: 0 };
+    DeedWorth {
+        scenario: Name::new("busy-hour"),
+        seed: 3,
+        action: ActionId { policy: Name::new("sample"), ordinal: 0 },
+        what: "restart at once".to_owned(),
+        target: "service/api".parse().unwrap(),
+        started_seconds: 125.0,
+        worth: Worth { with: figures(90.0, 1), without: figures(12.0, 0) },
+    }
 }
 
 /// Two mutants that are killed, and two that survive.

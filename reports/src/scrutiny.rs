@@ -7,9 +7,10 @@ use firedrill_core::name::Name;
 use firedrill_core::part::Part;
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Approach, Outcome};
-use crate::verdict::{Case, IncidentResult, Unit, Verdict};
+use crate::outcome::Approach;
+use crate::verdict::{Case, IncidentResult, Verdict};
 use crate::words::counted;
+use crate::worth::{DeedWorth, PartWorth};
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,9 +19,12 @@ pub struct Scrutiny {
     pub coverage: Vec<PolicyCoverage>,
     /// The closest approach to each limit, the closest first.
     pub headroom: Vec<Headroom>,
-    /// What guards that refused were worth, sorted by policy and guard.
+    /// What guards that refused and steps that were begun were worth, sorted by policy and part.
     #[serde(default)]
-    pub guards: Vec<GuardWorth>,
+    pub worth: Vec<PartWorth>,
+    /// What the actions were worth, one by one, of the run that harmed users most in each class.
+    #[serde(default)]
+    pub deeds: Vec<DeedWorth>,
     /// What became of mutants; `None` if none were made.
     pub mutation: Option<MutationScore>,
 }
@@ -68,86 +72,6 @@ pub struct Headroom {
     pub seed: u64,
 }
 
-/// A guard that refused, and what the same runs came to without it: the arm `P−i` of docs/MEASURES.md.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GuardWorth {
-    /// Whose guard.
-    pub policy: Name,
-    /// The guard's word.
-    pub guard: Name,
-    /// In how many runs it refused.
-    pub refused: u64,
-    /// Those of them that were played without it, too.
-    pub runs: Vec<GuardRun>,
-}
-
-/// A run with a guard, and without it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GuardRun {
-    /// The scenario.
-    pub scenario: Name,
-    /// The seed.
-    pub seed: u64,
-    /// What it came to with the guard.
-    pub with: GuardFigures,
-    /// What it came to without.
-    pub without: GuardFigures,
-}
-
-/// What a run came to, as far as a guard may change it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GuardFigures {
-    /// User-minutes lost.
-    pub user_minutes_lost: f64,
-    /// Actions started.
-    pub actions: u64,
-    /// Of these, those that no open incident concerned.
-    pub false_positives: u64,
-    /// Calls to people.
-    pub pages: u64,
-}
-
-impl GuardFigures {
-    /// Those of a run.
-    #[must_use]
-    pub const fn of(outcome: &Outcome) -> Self {
-        let Outcome { user_minutes_lost, actions, false_positives, pages, .. } = outcome;
-        Self { user_minutes_lost: *user_minutes_lost, actions: *actions, false_positives: *false_positives, pages: *pages }
-    }
-}
-
-impl GuardRun {
-    /// User-minutes that are lost without the guard beyond those that are lost with it; below 0 if it cost users something.
-    #[must_use]
-    pub fn saved(&self) -> f64 {
-        self.without.user_minutes_lost - self.with.user_minutes_lost
-    }
-
-    /// What would have happened, in words: `12 user-min more lost, 2 more actions, 1 of them false`.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let lost = Unit::UserMinutes.show(self.saved().abs());
-        let mut told = match self.saved() {
-            saved if saved >= LEAST_TOLD => vec![format!("{lost} more lost")],
-            saved if saved <= -LEAST_TOLD => vec![format!("{lost} less lost")],
-            _ => vec!["users lose as much".to_owned()],
-        };
-        let mut differs = |with: u64, without: u64, noun: &str| {
-            if with != without {
-                let sign = if without > with { "more" } else { "fewer" };
-                told.push(counted(with.abs_diff(without), &format!("{sign} {noun}")));
-            }
-        };
-        differs(self.with.actions, self.without.actions, "action");
-        differs(self.with.false_positives, self.without.false_positives, "false positive");
-        differs(self.with.pages, self.without.pages, "page");
-        told.join(", ")
-    }
-}
-
-/// Differences of user-minutes below this are none to people.
-const LEAST_TOLD: f64 = 0.05;
-
 impl Scrutiny {
     /// From the runs and replays of policies whose parts are known.
     #[must_use]
@@ -156,7 +80,7 @@ impl Scrutiny {
             policy: policy.clone(),
             parts: parts.iter().map(|part| part_coverage(policy, part, cases, incidents)).collect(),
         });
-        Self { coverage: coverage.collect(), headroom: headroom(cases), guards: Vec::new(), mutation: None }
+        Self { coverage: coverage.collect(), headroom: headroom(cases), worth: Vec::new(), deeds: Vec::new(), mutation: None }
     }
 
     /// How many parts were reached, of how many.
@@ -164,6 +88,17 @@ impl Scrutiny {
     pub fn reached(&self) -> (usize, usize) {
         let all = self.coverage.iter().flat_map(|policy| &policy.parts);
         (all.clone().filter(|part| part.is_reached()).count(), all.count())
+    }
+
+    /// Steps and guards without which nothing changes, as far as that was tried: `step 2, scale by 1 (in 3 runs)`.
+    #[must_use]
+    pub fn worthless(&self) -> Vec<String> {
+        let several = self.coverage.len() > 1;
+        let told = |part: &PartWorth| {
+            let whose = if several { format!("{}: ", part.policy) } else { String::new() };
+            format!("{whose}{} (in {})", part.words, counted(part.runs.len() as u64, "run"))
+        };
+        self.worth.iter().filter(|part| part.changes_nothing()).map(told).collect()
     }
 
     /// Coverage in a line: `reached 14 of 19 parts; never: verify of step 2 failed, guard caps refused and 3 more`.
@@ -421,14 +356,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_guard_was_worth_is_the_difference_of_two_runs() {
-        let mut run = sample::guard_worth().runs.remove(0);
-        assert!((run.saved() - 12.0).abs() < 1e-9);
-        assert_eq!(run.words(), "12 user-min more lost, 2 more actions, 1 more false positive");
-        std::mem::swap(&mut run.with, &mut run.without);
-        assert_eq!(run.words(), "12 user-min less lost, 2 fewer actions, 1 fewer false positive");
-        run.without = run.with;
-        assert_eq!(run.words(), "users lose as much");
+    fn what_changes_nothing_where_it_is_left_out_is_named() {
+        let scrutiny = Scrutiny { worth: sample::part_worths(), ..Scrutiny::default() };
+        assert_eq!(scrutiny.worthless(), ["step 2, scale by 1 (in 1 run)"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::pareto::{self, Costs};
 use crate::statistics::{Quantile, Sample, Summary};
 use crate::verdict::{Case, ClassSummary, ClassVerdict, IncidentResult, IncidentStatus, Judgement, Measure, Unit, Verdict, summarise};
 use crate::words::counted;
+use crate::worth::DeedWorth;
 
 /// A line under the header and nothing else: what people paste into tickets stays readable.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -240,6 +241,21 @@ pub fn deeds(outcome: &Outcome, width: Option<u16>) -> String {
         table.add_row(row);
     }
     text_of(&table)
+}
+
+/// What the first actions of a run were worth: a row for each.
+#[must_use]
+pub fn worth(deeds: &[DeedWorth], width: Option<u16>) -> String {
+    if deeds.is_empty() {
+        return "nothing was done, so there is nothing to leave out\n".to_owned();
+    }
+    let mut table = new(width, &["at", "policy", "action", "target", "without it"]);
+    for deed in deeds {
+        let at = Unit::Seconds.show(libm::floor(deed.started_seconds));
+        let policy = deed.action.policy.to_string();
+        table.add_row(vec![at, policy, deed.what.clone(), deed.target.to_string(), deed.worth.words()]);
+    }
+    format!("{}\n", text_of(&table))
 }
 
 /// The rows of [`deeds`]: number, time, policy, action, target, and how it ended.

@@ -5,7 +5,7 @@ mod person;
 
 use std::sync::Arc;
 
-use firedrill_core::action::{ActionId, ActionResult, Actuator};
+use firedrill_core::action::{ActionId, ActionResult, Actuator, Command};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Class, Time};
 use firedrill_core::transcript::Desk;
@@ -26,6 +26,11 @@ pub trait Automation: Clone {
     /// Until when a run that has come to its horizon goes on for this automation's sake; `None`: no longer than that.
     fn until(&self) -> Option<Time> {
         None
+    }
+
+    /// Whether a command that it has just given is not carried out, and reported as done. Only an arm that shows what an action was worth leaves any out.
+    fn leaves_out(&self, _command: &Command) -> bool {
+        false
     }
 
     /// Prometheus runs again, or does not run any more: as long as it does not, no rule is evaluated and no question answered. Told before

@@ -18,7 +18,7 @@ use crate::automation::Automation;
 use crate::observe::Observer;
 use crate::spec::{ActuatorFaultSpec, WorldSpec};
 use crate::trace::TraceSpan;
-use crate::world::{Client, Due, LONGEST_WAIT, World};
+use crate::world::{Client, Due, Hands, LONGEST_WAIT, World};
 
 pub use trunk::Trunk;
 
@@ -315,9 +315,13 @@ impl<A: Automation> Run<A> {
     }
 
     fn take_orders(&mut self) {
-        let perfect = self.automation.is_perfect();
         for command in self.commands.drain(..) {
-            self.world.order(command, perfect);
+            let hands = match self.automation.is_perfect() {
+                true => Hands::Perfect,
+                false if self.automation.leaves_out(&command) => Hands::Idle,
+                false => Hands::Usual,
+            };
+            self.world.order(command, hands);
         }
         self.due = self.automation.due();
     }

@@ -120,5 +120,5 @@ fn alone(all: &Answer, policy: &Arc<Policy>) -> Arc<Answer> {
     lifted.guards.confidence =
         lifted.guards.confidence.filter(claims).map(|own| Confidence { act_at: f64::NEG_INFINITY, ask_at: f64::NEG_INFINITY, ..own });
     let sources = all.sources.iter().filter(|(name, _)| *name == policy.name.as_str()).cloned().collect();
-    Arc::new(Answer { policies: vec![Arc::new(lifted)], label: policy.name.to_string(), sources, hash: all.hash.clone() })
+    Arc::new(Answer { policies: vec![Arc::new(lifted)], label: policy.name.to_string(), sources, hash: all.hash.clone(), left_out: None })
 }

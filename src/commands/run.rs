@@ -8,6 +8,7 @@ use anyhow::Context;
 use firedrill_policies::lints;
 use firedrill_reports::outcome::Outcome;
 use firedrill_reports::page::{self, Example, Page};
+use firedrill_reports::worth::DeedWorth;
 use firedrill_reports::{table, timeline};
 use firedrill_scenarios::incident::FILE_NAME;
 use firedrill_telemetry::recording::Recording;
@@ -67,6 +68,7 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     let drill = Drill { scenario, rules, answer: Arc::clone(&answer), stage, past: Remembered::default() };
     let shown = drill.show(arguments.seed, true);
     let outcome = shown.outcome(&answer);
+    let worth = if arguments.worth { drill.worth(&shown, &outcome) } else { Vec::new() };
     let told = if answer.policies.is_empty() { &shown.nothing } else { &shown.policy };
     let command = repeat(arguments);
     let mut written = Vec::new();
@@ -75,13 +77,13 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
         written.push(record(folder, arguments, &drill, &rules)?);
     }
     if let Some(folder) = &arguments.out {
-        written.push(write(folder, &drill, &shown, &outcome, &command)?);
+        written.push(write(folder, &drill, &shown, (&outcome, &worth), &command)?);
     }
     written.extend(evidence(arguments, &drill)?);
     match output.format {
         Format::Json => {
             let timeline = timeline::tell(told);
-            let document = json!({ "schema": SCHEMA, "command": command, "fingerprint": told.fingerprint(), "outcome": outcome, "services": told.ledger.services, "timeline": timeline });
+            let document = json!({ "schema": SCHEMA, "command": command, "fingerprint": told.fingerprint(), "outcome": outcome, "worth": arguments.worth.then_some(&worth), "services": told.ledger.services, "timeline": timeline });
             output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
         }
         Format::Text => {
@@ -96,7 +98,8 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
                 false => format!("{}\n{}{person}", table::policy_line(&outcome), table::approvals_line(&outcome)),
             };
             let together = of_several(&outcome);
-            output.data(&format!("{story}\n{table}\n{spans}{of_policy}{together}repeat: {command}{hint}"))?;
+            let worth = if arguments.worth { table::worth(&worth, terminal::columns()) } else { String::new() };
+            output.data(&format!("{story}\n{table}\n{spans}{of_policy}{together}{worth}repeat: {command}{hint}"))?;
         }
     }
     for path in written {
@@ -228,11 +231,17 @@ fn record(folder: &Path, arguments: &RunArgs, drill: &Drill, rules: &[Source]) -
 }
 
 /// Writes journal, outcome and page; the path of the page.
-fn write(folder: &Path, drill: &Drill, shown: &Shown, outcome: &Outcome, command: &str) -> Result<PathBuf, Failure> {
+fn write(
+    folder: &Path,
+    drill: &Drill,
+    shown: &Shown,
+    (outcome, worth): (&Outcome, &[DeedWorth]),
+    command: &str,
+) -> Result<PathBuf, Failure> {
     let outcome_json = serde_json::to_string_pretty(outcome).expect("an outcome is plain data");
     let heading = format!("{}, seed {}", drill.scenario.name, outcome.seed);
     let about = drill.about(outcome);
-    let example = Example { heading: &heading, arms: shown.arms(), outcome, about: &about, command };
+    let example = Example { heading: &heading, arms: shown.arms(), outcome, about: &about, worth, command };
     let html = page::render(&Page {
         title: &heading,
         engine: ENGINE,
@@ -258,6 +267,9 @@ fn repeat(arguments: &RunArgs) -> String {
         line = line.option("--project", project).options("--judge", arguments.judge.as_slice());
     }
     line = arguments.alerting.repeated(line.options("--policy", &arguments.policy));
+    if arguments.worth {
+        line = line.verbatim("--worth");
+    }
     if arguments.stage != StageArg::Full {
         line = line.option("--stage", arguments.stage.stage().word());
     }

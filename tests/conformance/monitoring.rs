@@ -80,7 +80,7 @@ fn alert_after(case: &Case, rules: &str, onset: f64, seed: u64) -> (f64, f64) {
     let drill = Drill {
         scenario: Arc::new(read_scenario(path, text).unwrap()),
         rules: Arc::new(Rules { set, hash: String::new(), routing: None }),
-        answer: Arc::new(Answer { policies: Vec::new(), label: String::new(), sources: Vec::new(), hash: String::new() }),
+        answer: Arc::new(Answer { policies: Vec::new(), label: String::new(), sources: Vec::new(), hash: String::new(), left_out: None }),
         stage: Stage::DryRun,
         past: Remembered::default(),
     };

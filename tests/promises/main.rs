@@ -50,3 +50,4 @@ mod stateful;
 mod tidy;
 mod tour;
 mod watch;
+mod worth;

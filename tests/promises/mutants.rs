@@ -122,17 +122,19 @@ fn a_test_that_the_policy_itself_fails_notices_no_mutant() {
 #[test]
 fn what_a_guard_was_worth_is_told_by_the_same_run_without_it() {
     let gate = gate("drain-lost-zone", "aws-2025-10-20-health-checks", "");
-    let worth = &gate["scrutiny"]["guards"][0];
-    assert_eq!(
-        (worth["policy"].as_str(), worth["guard"].as_str(), worth["refused"].as_u64()),
-        (Some("drain-lost-zone"), Some("precheck"), Some(1))
-    );
-    let run = &worth["runs"][0];
+    let worth = part(&gate, "guard precheck").expect("the precheck refused");
+    assert_eq!((worth["policy"].as_str(), worth["met"].as_u64()), (Some("drain-lost-zone"), Some(1)));
+    let run = &worth["runs"][0]["worth"];
     let figure = |arm: &str, what: &str| run[arm][what].as_f64().unwrap();
     // The checks see a zone go that answers its users; whoever drains it takes a third of what is needed.
     assert!(figure("with", "user_minutes_lost") < 10.0 && figure("without", "user_minutes_lost") > 10_000.0, "{run}");
     assert_eq!((figure("with", "actions"), figure("without", "false_positives")), (0.0, 1.0), "{run}");
     // Where no guard refused there is nothing to tell.
     let plain = self::gate("flush-unreadable-entries", "stale-cache", "");
-    assert_eq!(plain["scrutiny"]["guards"], Value::Array(Vec::new()));
+    assert!(part(&plain, "guard").is_none(), "{}", plain["scrutiny"]["worth"]);
+}
+
+/// The first part whose words begin so, of those that were left out.
+fn part<'a>(gate: &'a Value, begins: &str) -> Option<&'a Value> {
+    gate["scrutiny"]["worth"].as_array().unwrap().iter().find(|part| part["words"].as_str().unwrap().starts_with(begins))
 }

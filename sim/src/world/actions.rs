@@ -120,9 +120,21 @@ enum Stage {
     Done,
 }
 
+/// Who carries an order out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hands {
+    /// Whoever does in the scenario, with their delays and failures.
+    Usual,
+    /// An oracle's: at once, and nothing fails.
+    Perfect,
+    /// Nobody, and it is reported as done: for an arm without the action.
+    Idle,
+}
+
 impl World {
     /// Takes an order; its effects begin after a delay that belongs to the action's id. A perfect order has no delay and does not fail.
-    pub(crate) fn order(&mut self, command: Command, perfect: bool) {
+    pub(crate) fn order(&mut self, command: Command, hands: Hands) {
+        let perfect = hands == Hands::Perfect;
         let id = command.id();
         let block = Stream::new(self.seed, Purpose::Action, hash64(&id.policy)).block(id.ordinal);
         let spec = &self.spec.actions;
@@ -131,7 +143,11 @@ impl World {
         let delay = if perfect { Span::ZERO } else { modelled.map_or_else(usual, |modelled| modelled.takes) };
         let failure = modelled.map_or(spec.failure, |modelled| modelled.fails);
         let refused = !perfect && Threshold::from_ratio(failure).hit(block.word64(FAILURE_WORD));
-        let (misdeed, more) = if perfect { (None, Span::ZERO) } else { self.misdeed(&command) };
+        let (misdeed, more) = match hands {
+            Hands::Perfect => (None, Span::ZERO),
+            Hands::Idle => (Some(Misdeed::NoEffect), Span::ZERO),
+            Hands::Usual => self.misdeed(&command),
+        };
         let later = if misdeed == Some(Misdeed::Late) { more } else { Span::ZERO };
         self.put_order(
             Order { command: command.clone(), refused, misdeed, is_echo: false, perfect, stage: Stage::Ordered, bound: None },

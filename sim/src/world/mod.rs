@@ -67,6 +67,7 @@ pub(crate) use service::Service;
 pub(crate) use topics::Inbox;
 pub(crate) use traffic::{ANSWERS, BROKEN, GONE, NO_CONNECTION, NO_HOST, TIMEOUT, Way, Ways};
 
+pub(crate) use actions::Hands;
 use actions::{Order, OrderStep};
 use ahead::Hop;
 use calls::{Call, Failure};

@@ -12,11 +12,10 @@ mod prepared;
 mod rounds;
 mod notes;
 mod mutants;
-mod guards;
+mod worth;
 mod report;
 mod partition;
 
-use firedrill_reports::scrutiny::Scrutiny;
 use firedrill_reports::verdict::{IncidentResult, Judgement, Look, Verdict};
 
 use self::partition::Merged;
@@ -143,10 +142,8 @@ fn judged(
         results: &replayed,
         settings: &prepared.settings(At { look: Look::Planned, planned: 1, cut_short: None }),
     };
-    let scrutiny = Scrutiny {
-        guards: guards::worth(&prepared.plan, &prepared.contest.candidate, &played.candidate, (known, cache)),
-        ..mutants::scrutiny(&ground, arguments, output)?
-    };
+    let scrutiny = mutants::scrutiny(&ground, arguments, output)?;
+    let scrutiny = worth::add(scrutiny, &prepared.plan, &prepared.contest.candidate, &played.candidate, (known, cache));
     let report = Report {
         scrutiny: &scrutiny,
         unable: &unable,

@@ -93,7 +93,7 @@ impl Report<'_> {
             .collect();
         let example = |index: usize| {
             let Worst { case, shown, about } = &shown[index];
-            Example { heading: &headings[index], arms: shown.arms(), outcome: &case.outcome, about, command: &commands[index] }
+            Example { heading: &headings[index], arms: shown.arms(), outcome: &case.outcome, about, worth: &[], command: &commands[index] }
         };
         let examples: Vec<Example<'_>> = (0..shown.len()).map(example).collect();
         let label = if self.baseline.is_some() { "candidate" } else { &self.contest.candidate.label };
