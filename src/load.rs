@@ -142,6 +142,9 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
+/// How the file begins that Git LFS leaves in the place of a large one.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
 /// The bytes of a file. Devices and pipes are refused: they may have no end, or never begin.
 ///
 /// # Errors
@@ -149,7 +152,11 @@ pub fn reason(error: &io::Error) -> String {
 pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_file() || kind.is_dir() {
-        fs::read(path)
+        let bytes = fs::read(path)?;
+        match bytes.starts_with(LFS_POINTER) {
+            true => Err(io::Error::other("it is a pointer of Git LFS, and what it points to is not here (`git lfs pull` brings it)")),
+            false => Ok(bytes),
+        }
     } else {
         Err(io::Error::other("it is no regular file, but a device, a pipe or a socket"))
     }

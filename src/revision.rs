@@ -308,6 +308,9 @@ fn top_of(folder: &Path) -> Result<PathBuf, Failure> {
 /// The commit that a revision is.
 fn commit_of(name: &str, top: &Path) -> Result<String, Failure> {
     let asked = |arguments: &[&str]| git(top).args(arguments).output().map_err(|error| no_git(&error));
+    if let Some(problem) = ambiguous(name, top)? {
+        return Err(vec![problem].into());
+    }
     let wanted = format!("{name}^{{commit}}");
     let found = asked(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])?;
     let commit = String::from_utf8_lossy(&found.stdout).trim().to_owned();
@@ -321,6 +324,27 @@ fn commit_of(name: &str, top: &Path) -> Result<String, Failure> {
     };
     let message = format!("there is no revision `{name}` in this repository{why}");
     Err(vec![Problem::in_file("FD0612", &format!("{PREFIX}{name}"), message).remedy(remedy)].into())
+}
+
+/// That several things have a name and are not the same: `git` would take the tag before the branch, and whoever may push a tag would choose the judge.
+fn ambiguous(name: &str, top: &Path) -> Result<Option<Problem>, Failure> {
+    // What stands behind a name says how far from it, as in `main~2`.
+    let bare = name.split(['~', '^', '@', ':']).next().unwrap_or(name);
+    let mut found: Vec<(String, String)> = Vec::new();
+    for place in ["refs/tags/", "refs/heads/", "refs/remotes/", "refs/"] {
+        let full = format!("{place}{bare}");
+        let asked = git(top).args(["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{full}^{{commit}}")]).output();
+        let asked = asked.map_err(|error| no_git(&error))?;
+        let commit = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
+        if asked.status.success() && !bare.is_empty() && !found.iter().any(|(_, known)| *known == commit) {
+            found.push((full, commit));
+        }
+    }
+    let [(first, _), .., (last, _)] = found.as_slice() else { return Ok(None) };
+    let named: Vec<&str> = found.iter().map(|(full, _)| full.as_str()).collect();
+    let message = format!("`{bare}` is several things that are not the same here: {}", named.join(", "));
+    let remedy = format!("name the one that judges in full, such as `{PREFIX}{last}`; {first} may have been made to be taken for it");
+    Ok(Some(Problem::in_file("FD0625", &format!("{PREFIX}{name}"), message).remedy(remedy)))
 }
 
 /// What git tells with a zero behind each.

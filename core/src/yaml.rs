@@ -399,6 +399,12 @@ impl<'n> Fields<'n> {
     }
 }
 
+/// Whether a character is one that people do not see, and that makes a terminal or a page do something, such as write from right to left.
+fn is_unseen(character: char) -> bool {
+    let turns = matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    turns || (character.is_control() && !matches!(character, '\n' | '\t' | '\r'))
+}
+
 /// `did you mean …` for a near miss, else the list of what is known.
 fn suggestion(given: &str, known: &[&str]) -> String {
     match near_miss(given, known) {
@@ -462,7 +468,14 @@ impl Reader {
     /// A text; a number or a truth value must be quoted to be one.
     pub fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n Name> {
         match &node.value {
-            Value::Text(text) => Some(text),
+            Value::Text(text) => match text.chars().find(|own| is_unseen(*own)) {
+                Some(own) => {
+                    let message = format!("{what} holds the character U+{:04X}, which nobody sees and a terminal obeys", u32::from(own));
+                    self.problem(Problem::at("FD0114", &node.place, message).remedy("take it out"));
+                    None
+                }
+                None => Some(text),
+            },
             Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
                 let found = &node.place.file().text[node.place.range()];
                 self.problem(wanted(node, what, Shape::TEXT.word).remedy(format!("quote it: \"{found}\"")));
@@ -470,6 +483,11 @@ impl Reader {
             }
             _ => self.mismatch(node, what, Shape::TEXT),
         }
+    }
+
+    /// A text that stands within a line wherever it is shown: what breaks lines in it is a space.
+    pub fn sentence(&mut self, node: &Node, what: &str) -> Option<String> {
+        Some(self.text(node, what)?.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
     /// A name: letters, digits and `_ . : / -`, not empty.
@@ -758,6 +776,18 @@ mod tests {
             &["1:1 `$service` is not the name of a caller | write the name itself: no label of an alert can stand here"],
         );
         check("a b\n", caller, &["1:1 `a b` is not the name of a caller | use letters, digits and _ . : / -"]);
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_no_text_and_a_sentence_is_one_line() {
+        let text = |reader: &mut Reader, node: &Node| _ = reader.text(node, "a reason");
+        let told = |code: &str| format!("1:1 a reason holds the character U+{code}, which nobody sees and a terminal obeys | take it out");
+        check("\"red \\e[31m\"\n", text, &[&told("001B")]);
+        check("\"turned \\u202E\"\n", text, &[&told("202E")]);
+        check("|\n  two\n  lines, äöü\n", text, &[]);
+        let mut reader = Reader::new();
+        let node = parse("f.yaml", "\"ok\\n::error::no\\n  more\"\n").unwrap();
+        assert_eq!(reader.sentence(&node, "a reason").as_deref(), Some("ok ::error::no more"));
     }
 
     #[test]

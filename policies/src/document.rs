@@ -379,7 +379,7 @@ fn prechecks(reader: &mut Reader, node: &Node) -> Option<Vec<Precheck>> {
 fn precheck(reader: &mut Reader, node: &Node, what: &str) -> Option<Precheck> {
     let mut fields = reader.fields(node, what)?;
     let condition = fields.required(reader, "expr").and_then(|node| condition(reader, node));
-    let because = fields.required(reader, "because").and_then(|node| reader.text(node, "a reason"));
+    let because = fields.required(reader, "because").and_then(|node| reader.sentence(node, "a reason"));
     let max_age = fields.optional("max_age").map_or(Some(None), |node| positive_span(reader, node, "`max_age`").map(Some));
     fields.finish(reader);
     let (condition, place) = condition?;

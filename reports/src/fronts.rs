@@ -286,8 +286,11 @@ fn draw_heat(root: &Area, policies: &[PolicyRuns], (classes, cells): Classes<'_>
     let room = usize::try_from(width / 13)?;
     for (index, (runs, cells)) in policies.iter().zip(cells).enumerate() {
         let left = begin + width * i32::try_from(index)?;
-        let name: String = short(runs.policy).chars().take(room.max(3)).collect();
-        root.draw(&Text::new(name, (left + width / 2, 40), text(HPos::Center)))?;
+        let lines = in_two(&short(runs.policy), room.max(3));
+        let first = if lines.len() > 1 { 24 } else { 40 };
+        for (line, y) in lines.into_iter().zip([first, first + 30]) {
+            root.draw(&Text::new(line, (left + width / 2, y), text(HPos::Center)))?;
+        }
         for (row, class) in classes.iter().enumerate() {
             let (top, end) = (80 + height * i32::try_from(row)? + above, 80 + height * (i32::try_from(row)? + 1));
             let Some(cell) = cells.get(class) else { continue };
@@ -313,13 +316,38 @@ pub(crate) fn short(policy: &str) -> String {
     const ROOM: usize = 24;
     let name = policy.rsplit('/').next().unwrap_or(policy);
     let name = name.strip_suffix(".yaml").unwrap_or(name);
-    if name.chars().count() > ROOM { format!("{}…", name.chars().take(ROOM - 1).collect::<String>()) } else { name.to_owned() }
+    let count = name.chars().count();
+    if count <= ROOM {
+        return name.to_owned();
+    }
+    // Names that begin alike differ at their ends.
+    let (begin, end) = (ROOM / 2, ROOM - 1 - ROOM / 2);
+    name.chars().take(begin).chain(['…']).chain(name.chars().skip(count - end)).collect()
+}
+
+/// A name on one line, or on two that break behind a hyphen, if there is one where it helps; what has no room on the second is left out.
+fn in_two(name: &str, room: usize) -> Vec<String> {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= room {
+        return vec![name.to_owned()];
+    }
+    let at = letters[..room].iter().rposition(|letter| *letter == '-').map_or(room, |at| at + 1);
+    let at = if letters.len() - at > room { room } else { at };
+    [&letters[..at], &letters[at..letters.len().min(at + room)]].iter().map(|line| line.iter().collect()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sample;
+
+    #[test]
+    fn long_names_can_be_told_apart_and_read() {
+        assert_eq!(short("policies/rollback-on-regression-in-staging.yaml"), "rollback-on-…-in-staging");
+        assert_eq!(in_two("rollback-on-regression", 14), ["rollback-on-", "regression"]);
+        assert_eq!(in_two("restart", 14), ["restart"]);
+        assert_eq!(in_two("averylongnamewithoutany-hyphens", 14), ["averylongnamew", "ithoutany-hyph"]);
+    }
 
     #[test]
     fn every_policy_is_a_point_with_a_tooltip_and_the_best_are_joined() {

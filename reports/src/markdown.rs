@@ -243,6 +243,9 @@ fn mutation(scrutiny: &Scrutiny) -> Vec<String> {
     let Some(score) = &scrutiny.mutation else {
         return vec!["**Mutation score:** not asked for (`firedrill gate --mutants`).".to_owned(), String::new()];
     };
+    if score.mutants.is_empty() {
+        return vec![format!("**Mutation score:** {}.", escaped(&score.line())), String::new()];
+    }
     listed(&format!("Mutation score: {}", score.line()), "no mutant survived", &score.survivor_lines())
 }
 

@@ -10,7 +10,7 @@ use crate::aftermath;
 use crate::chart::{self, BarRow, Figures, policy_role};
 use crate::fronts::{self, short};
 use crate::markdown::decision_change;
-use crate::outcome::{Arms, Outcome};
+use crate::outcome::{ArmOutcome, Arms, Outcome};
 use crate::recoveries::{RecoveryClass, recoveries, recovery_figures, slim_recoveries};
 use crate::scrutiny::{Fate, MutationScore, PolicyCoverage, Scrutiny};
 use crate::statistics::Summary;
@@ -38,6 +38,8 @@ pub struct Page<'a> {
     pub meanings: &'a [String],
     /// What the verdict rests on besides its runs, such as the revision that judges; a sentence each.
     pub grounds: &'a [String],
+    /// What the candidate makes of the baseline's policies.
+    pub edits: &'a [PolicyEdit],
     /// What a verdict leaves out, a sentence each.
     pub notes: &'a [String],
     /// How closely the policies were looked at; `None` where nothing is judged.
@@ -46,6 +48,48 @@ pub struct Page<'a> {
     pub policies: &'a [PolicyRuns<'a>],
     /// Runs that are told in full.
     pub examples: &'a [Example<'a>],
+}
+
+/// What a change makes of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyEdit {
+    /// The policy.
+    pub policy: Name,
+    /// What became of it: `new`, `changed`.
+    pub what: &'static str,
+    /// The lines that went and came, and a few around them; empty where the whole policy came or went.
+    pub lines: Vec<(Edit, String)>,
+}
+
+/// What became of a line of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Nothing.
+    Kept,
+    /// It went.
+    Removed,
+    /// It came.
+    Added,
+}
+
+impl Edit {
+    /// How a diff marks it.
+    #[must_use]
+    pub const fn sign(self) -> char {
+        match self {
+            Self::Kept => ' ',
+            Self::Removed => '-',
+            Self::Added => '+',
+        }
+    }
+
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Removed => "removed",
+            Self::Added => "added",
+        }
+    }
 }
 
 /// A run that is told in full.
@@ -81,6 +125,9 @@ struct PageView<'a> {
     reason: String,
     /// What the measure of that sentence is; empty where it has none.
     meaning: String,
+    edits: &'a [PolicyEdit],
+    /// What happened, in words: of a gate the action that did the harm, of a run what users lost.
+    lead: Vec<String>,
     /// What the other measures are that broke.
     meanings: Vec<String>,
     notes: Vec<String>,
@@ -112,7 +159,6 @@ struct PageView<'a> {
     coverage_line: String,
     headroom: Vec<[String; 5]>,
     worth: Vec<[String; 6]>,
-    deeds_worth: Vec<[String; 5]>,
     mutation: Option<MutationView>,
     examples: Vec<ExampleView>,
     commands: Vec<CommandView>,
@@ -267,6 +313,8 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         meaning: page.meanings.first().map_or_else(String::new, |meaning| prose(&format!("{meaning}."))),
         meanings: page.meanings.iter().skip(1).map(|meaning| prose(&format!("{meaning}."))).collect(),
         notes: page.notes.iter().map(|note| prose(note)).collect(),
+        edits: page.edits,
+        lead: lead(page),
         facts: facts(page, candidate),
         judge_heading: judgement.and_then(Judgement::judge_heading),
         judge_changes: judgement.map_or_else(Vec::new, |found| found.judge_changes.iter().map(|change| prose(&change.what)).collect()),
@@ -294,10 +342,57 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         coverage_line: page.scrutiny.map_or_else(String::new, reached_words),
         headroom: page.scrutiny.map_or_else(Vec::new, headroom_rows),
         worth: page.scrutiny.map_or_else(Vec::new, worth_rows),
-        deeds_worth: page.scrutiny.map_or_else(Vec::new, |scrutiny| deed_worth_rows(&scrutiny.deeds)),
         mutation: page.scrutiny.and_then(|told| told.mutation.as_ref()).map(mutation_view),
         examples: page.examples.iter().map(example_view).collect(),
         commands: commands(page),
+    }
+}
+
+/// What happened, for whoever reads no further.
+fn lead(page: &Page) -> Vec<String> {
+    match page.judgement {
+        Some(judgement) => culprit(judgement, page.examples).into_iter().collect(),
+        None if page.policies.is_empty() => page.examples.iter().map(|example| run_in_words(example.outcome)).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The action that cost users most in the run that broke most gravely, with what followed it; `None` if no action cost them anything.
+fn culprit(judgement: &Judgement, examples: &[Example]) -> Option<String> {
+    let run = judgement.gravest_first().into_iter().find_map(|grave| grave.breach.run);
+    let is_it =
+        |example: &&Example| run.as_ref().is_some_and(|run| run.scenario == example.outcome.scenario && run.seed == example.outcome.seed);
+    let example = examples.iter().find(is_it).or_else(|| examples.iter().find(|example| !example.worth.is_empty()))?;
+    let worst = example.worth.iter().min_by(|one, other| one.worth.saved().total_cmp(&other.worth.saved()))?;
+    if worst.worth.saved() > -1.0 {
+        return None;
+    }
+    let index = example.outcome.deeds.iter().position(|deed| deed.action == worst.action)?;
+    let followed = aftermath::tell(&example.arms, example.outcome).into_iter().nth(index)?;
+    let of = format!("{}, seed {}", example.outcome.scenario, example.outcome.seed);
+    Some(prose(&format!("What did it, in {of}: {followed} Without it: {}.", worst.worth.words())))
+}
+
+/// What users lose in a run, and when they are well.
+fn run_in_words(outcome: &Outcome) -> String {
+    let lost = |arm: &ArmOutcome| Unit::UserMinutes.show(arm.user_minutes_lost);
+    let who = if outcome.policies.is_empty() { "nobody acting".to_owned() } else { some_names(&outcome.policies) };
+    let beside = if outcome.policies.is_empty() { String::new() } else { format!(", and {} if nobody acts", lost(&outcome.nothing)) };
+    let oracle = outcome.oracle.as_ref().map_or_else(String::new, |arm| format!("; an oracle would lose {}", lost(arm)));
+    let well = match outcome.policy.time_to_mitigate {
+        None => String::new(),
+        Some(time) if time.censored => " They are not well when the run ends.".to_owned(),
+        Some(time) => format!(" They are well to stay {} after the onset.", Unit::Seconds.show(time.seconds)),
+    };
+    prose(&format!("With {who} users lose {}{beside}{oracle}.{well}", lost(&outcome.policy)))
+}
+
+/// The names of policies, or how many there are.
+fn some_names(policies: &[Name]) -> String {
+    match policies {
+        [one] => one.to_string(),
+        [one, other] => format!("{one} and {other}"),
+        several => counted(several.len() as u64, "policy"),
     }
 }
 
@@ -383,8 +478,10 @@ fn run_facts(policies: &[PolicyRuns]) -> String {
     let with_policy: usize = policies.iter().map(|runs| runs.cases.len()).sum();
     let first = policies.first().map_or(&[][..], |runs| runs.cases);
     let oracles = first.iter().filter(|case| case.outcome.oracle.is_some()).count();
-    let all = count(with_policy + first.len() + oracles, "run");
-    format!("{all}: {with_policy} with a policy, {} with nobody acting, {oracles} with an oracle,", first.len())
+    let people = first.iter().filter(|case| case.outcome.human.is_some()).count();
+    let all = count(with_policy + first.len() + oracles + people, "run");
+    let with_people = if people > 0 { format!(", {people} with a person on call") } else { String::new() };
+    format!("{all}: {with_policy} with a policy, {} with nobody acting, {oracles} with an oracle{with_people},", first.len())
 }
 
 fn count(count: usize, what: &str) -> String {
@@ -787,7 +884,7 @@ mod tests {
             arms,
             outcome: &outcome,
             about: &[],
-            worth: &[],
+            worth: &[sample::deed_worth()],
             command: "firedrill run retry-storm --seed 7",
         };
         render(&Page {
@@ -797,6 +894,7 @@ mod tests {
             judgement: Some(&judgement),
             meanings: &[],
             grounds: &[],
+            edits: &[PolicyEdit { policy: Name::new("sample"), what: "changed", lines: vec![(Edit::Removed, "cooldown: 5m".to_owned())] }],
             notes: &[],
             scrutiny: Some(&scrutiny),
             policies: &[PolicyRuns { policy: "sample", cases: &cases }, PolicyRuns { policy: "baseline", cases: &worse }],
@@ -816,6 +914,8 @@ mod tests {
             "not noticed",
             "12 user-min more lost, 2 more actions, 1 more false positive",
             "restart at once on service/api",
+            "What each action was worth",
+            "<span class=\"removed\">- cooldown: 5m</span>",
             "78 user-min less lost, 1 fewer action",
             "users lose as much, 1 fewer action",
             "reached 1 of 1 part",
@@ -921,6 +1021,7 @@ mod tests {
             judgement: None,
             meanings: &[],
             grounds: &[],
+            edits: &[],
             notes: &[],
             scrutiny: None,
             policies: &[],

@@ -7,7 +7,7 @@ use firedrill_core::name::Name;
 use firedrill_core::part::Part;
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::Approach;
+use crate::outcome::{Approach, Outcome};
 use crate::verdict::{Case, IncidentResult, Verdict};
 use crate::words::counted;
 use crate::worth::{DeedWorth, PartWorth};
@@ -99,6 +99,12 @@ impl Scrutiny {
             format!("{whose}{} (in {})", part.words, counted(part.runs.len() as u64, "run"))
         };
         self.worth.iter().filter(|part| part.changes_nothing()).map(told).collect()
+    }
+
+    /// What the actions of a run were worth; empty unless that was asked of it.
+    #[must_use]
+    pub fn of_run(&self, run: &Outcome) -> Vec<DeedWorth> {
+        self.deeds.iter().filter(|deed| deed.scenario == run.scenario && deed.seed == run.seed).cloned().collect()
     }
 
     /// Coverage in a line: `reached 14 of 19 parts; never: verify of step 2 failed, guard caps refused and 3 more`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::outcome::{ArmOutcome, Elapsed, Exercise, Outcome};
 use crate::pareto::{self, Costs};
@@ -33,7 +33,7 @@ pub const SHOWN: [&str; 11] = [
 const COMPARE_LEGEND: &str = "\
 lost: user-minutes; harm: user-minutes that doing nothing would not have lost, in the worst run
 out of scope: actions on what no incident concerned at the time (false positives)
-touched: replicas that the policy took out of service at some time, in the worst run; no harm by itself
+touched: replicas that the policy took out of service at some time and that stayed in it without, in the worst run; no harm by itself
 hurt: requests that would have been answered well had nobody acted, in the worst run";
 
 /// What the mark of a policy says.
@@ -76,6 +76,7 @@ pub fn compare(policies: &[PolicyRuns], width: Option<u16>) -> String {
         }
     }
     align_right(&mut table, 2);
+    keep_whole(&mut table, 2);
     let marked = if policies.len() > 1 { FRONT_LEGEND } else { "" };
     format!("{}\n\n{marked}{COMPARE_LEGEND}", text_of(&table))
 }
@@ -157,6 +158,13 @@ pub fn person_line(outcome: &Outcome) -> Option<String> {
         None => "the policy is no better than a person who never acts".to_owned(),
     };
     Some(format!("of the person on call: acts {took} after the alert; {even}"))
+}
+
+/// Whether users lose less with the policy than with the person, and are not left in an outage that the person ends.
+fn is_better_than_person(outcome: &Outcome) -> bool {
+    let is_open = |arm: &ArmOutcome| arm.time_to_mitigate.is_some_and(|time| time.censored);
+    let is_left = is_open(&outcome.policy) && outcome.human.as_ref().is_some_and(|human| !is_open(&human.arm));
+    !is_left && outcome.benefit_over_human.is_some_and(|benefit| benefit >= 0.05)
 }
 
 /// Whether users were well to stay with the policy and with the person; only then do both have a sum that can be held against the other's.
@@ -279,7 +287,7 @@ pub fn against_people(policies: &[PolicyRuns]) -> Vec<String> {
     let line = |runs: &PolicyRuns| {
         let acted = |case: &&Case| case.outcome.human.as_ref().is_some_and(|human| human.acted_seconds.is_some());
         let acted: Vec<&Outcome> = runs.cases.iter().filter(acted).map(|case| &case.outcome).collect();
-        let better = acted.iter().filter(|outcome| outcome.benefit_over_human.is_some_and(|benefit| benefit > 0.0)).count();
+        let better = acted.iter().filter(|outcome| is_better_than_person(outcome)).count();
         let told = acted.iter().filter(|outcome| both_mitigated(outcome)).filter_map(|outcome| outcome.human.as_ref());
         // Where no person is slow enough, the break-even lies beyond every other.
         let mut even: Vec<f64> = told.map(|human| human.break_even_seconds.unwrap_or(f64::INFINITY)).collect();
@@ -288,9 +296,17 @@ pub fn against_people(policies: &[PolicyRuns]) -> Vec<String> {
         let as_good = match even.get(middle) {
             None if acted.is_empty() => return None,
             None => "; users were not well to stay in any pair of runs, so nobody can say which person is as good".to_owned(),
-            Some(&0.0) => "; in the median run no person who acts after the alert is as good".to_owned(),
-            Some(median) if median.is_infinite() => "; in the median run as good as a person who never acts".to_owned(),
-            Some(&median) => format!("; in the median run as good as a person who acts {} after the alert", Unit::Seconds.show(median)),
+            Some(&median) => {
+                let of = match even.len() == acted.len() {
+                    true => "the median run".to_owned(),
+                    false => format!("the median of the {} that ended well with both", counted(even.len() as u64, "run")),
+                };
+                match median {
+                    0.0 => format!("; in {of} no person who acts after the alert is as good"),
+                    median if median.is_infinite() => format!("; in {of} as good as a person who never acts"),
+                    median => format!("; in {of} as good as a person who acts {} after the alert", Unit::Seconds.show(median)),
+                }
+            }
         };
         let runs_with = counted(acted.len() as u64, "run");
         Some(format!("{}: better than the person on call in {better} of {runs_with}{as_good}", runs.policy))
@@ -476,6 +492,13 @@ fn new(width: Option<u16>, header: &[&str]) -> Table {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     table
+}
+
+/// Keeps the first columns on a line each: names that are broken cannot be copied.
+fn keep_whole(table: &mut Table, columns: usize) {
+    for column in table.column_iter_mut().take(columns) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
 }
 
 /// The table without the spaces that pad its last column.

@@ -48,6 +48,7 @@ pub fn execute(arguments: &CompareArgs, output: Output) -> Result<Exit, Failure>
             judgement: None,
             meanings: &[],
             grounds: &[],
+            edits: &[],
             notes: &[],
             scrutiny: None,
             policies: &runs,

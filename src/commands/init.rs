@@ -47,7 +47,13 @@ pub fn execute(arguments: &InitArgs, output: Output) -> Result<Exit, Failure> {
     if arguments.editor {
         files.extend(schema::files().into_iter().map(|(name, text)| (format!("{SCHEMAS}/{name}"), text)));
     }
-    let taken: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).filter(|path| folder.join(path).exists()).collect();
+    let is_file = |path: &str| {
+        Path::new(path).ancestors().skip(1).find(|above| folder.join(above).is_file()).map(|above| above.display().to_string())
+    };
+    let mut taken: Vec<String> = files.iter().filter(|(path, _)| folder.join(path).exists()).map(|(path, _)| path.clone()).collect();
+    // A file where a folder of the project would be.
+    taken.extend(files.iter().filter_map(|(path, _)| is_file(path)));
+    taken.dedup();
     if !taken.is_empty() {
         let message = format!("{} exists already: {}", folder.display(), taken.join(", "));
         return Err(Failure::argument(message, "name an empty folder, or move these away; nothing was written"));

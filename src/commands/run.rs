@@ -240,15 +240,18 @@ fn write(
 ) -> Result<PathBuf, Failure> {
     let outcome_json = serde_json::to_string_pretty(outcome).expect("an outcome is plain data");
     let heading = format!("{}, seed {}", drill.scenario.name, outcome.seed);
+    let who = if drill.answer.policies.is_empty() { "nobody acting" } else { &drill.answer.label };
+    let title = format!("{} with {who}", drill.scenario.name);
     let about = drill.about(outcome);
     let example = Example { heading: &heading, arms: shown.arms(), outcome, about: &about, worth, command };
     let html = page::render(&Page {
-        title: &heading,
+        title: &title,
         engine: ENGINE,
         command,
         judgement: None,
         meanings: &[],
         grounds: &[],
+        edits: &[],
         notes: &[],
         scrutiny: None,
         policies: &[],

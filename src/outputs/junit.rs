@@ -12,6 +12,7 @@ pub fn document(judgement: &Judgement) -> String {
     let mut report = Report::new("firedrill gate");
     let suites = [judge(judgement), incidents(judgement), idle(judgement)];
     report.add_test_suites(judgement.classes.iter().map(class));
+    report.add_test_suite(together(judgement));
     report.add_test_suites(suites.into_iter().filter(|suite| !suite.test_cases.is_empty()));
     report.to_string().expect("XML is written into memory")
 }
@@ -71,6 +72,19 @@ fn class(class: &ClassVerdict) -> TestSuite {
         let finding = Finding { verdict: found.verdict, reason, command: command(found.worst.as_ref()) };
         finding.case(name, "catastrophes against the baseline")
     }));
+    suite
+}
+
+/// What is judged of all classes together, and whether enough was played for that.
+fn together(judgement: &Judgement) -> TestSuite {
+    let name = "all classes";
+    let mut suite = TestSuite::new(name);
+    suite.add_test_cases(judgement.thresholds.iter().map(|found| threshold(found).case(name, &found.threshold)));
+    suite.add_test_cases(judgement.costs.iter().map(|found| cost(found).case(name, &format!("{} against the baseline", found.measure))));
+    let short = judgement.shortfalls();
+    let verdict = if short.is_empty() { Verdict::Held } else { Verdict::Inconclusive };
+    let reason = short.iter().map(|doubt| doubt.what.clone()).collect::<Vec<_>>().join("; ");
+    suite.add_test_case(Finding { verdict, reason, command: None }.case(name, "enough was played"));
     suite
 }
 

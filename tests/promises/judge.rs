@@ -261,6 +261,57 @@ fn a_revision_that_cannot_be_read_is_told_with_what_to_do() {
     assert!(!done.stderr.contains("/tmp/"), "{}", done.stderr);
 }
 
+/// Whoever may push a tag would choose the judge: `git` takes a tag before a branch of the same name.
+#[test]
+fn a_tag_with_the_name_of_the_branch_that_judges_is_refused_unless_both_are_the_same() {
+    let folder = repository();
+    git(folder.path(), &["tag", "main"]);
+    gate(folder.path(), "").exits(0);
+    git(folder.path(), &["checkout", "--quiet", "-b", "change"]);
+    edit(folder.path(), "firedrill.yaml", "pairs: 2", "pairs: 1");
+    git(folder.path(), &["commit", "--quiet", "--all", "--message", "a loosened judge"]);
+    git(folder.path(), &["tag", "--force", "main"]);
+    for name in ["git:main", "git:main~1"] {
+        let done = firedrill(folder.path(), &["gate", "--baseline", name]).exits(2).says("error[FD0625]");
+        done.says("`main` is several things that are not the same here: refs/tags/main, refs/heads/main").says("git:refs/heads/main");
+    }
+    firedrill(folder.path(), &words("gate --baseline git:refs/heads/main --out out")).exits(1).says("✗ pairs were 2, and are 1");
+}
+
+#[test]
+fn an_incident_of_the_library_judges_at_any_revision() {
+    let folder = release_project();
+    edit(folder.path(), "firedrill.yaml", "scenarios:", "incidents: [hang-recorded]\nscenarios:");
+    committed(folder.path());
+    assert!(!gate(folder.path(), "").stderr.contains("FD0617"));
+}
+
+#[test]
+fn what_an_own_action_does_to_a_simulation_belongs_to_the_judge() {
+    let folder = release_project();
+    let actions = "actions:\n  rebuild:\n    models: [{ restart: { mode: rolling }, takes: 1s, fails: 60% }]\n";
+    edit(folder.path(), "firedrill.yaml", "thresholds:", &format!("{actions}thresholds:"));
+    committed(folder.path());
+    edit(folder.path(), "firedrill.yaml", "fails: 60%", "fails: 0%");
+    gate(folder.path(), "").exits(1).says("✗ what the own action rebuild takes, does or fails at (`models:`) was changed");
+    edit(folder.path(), "firedrill.yaml", "rebuild", "remake");
+    gate(folder.path(), "")
+        .exits(0)
+        .says("1 action of its own that main (")
+        .says("what it does is what the change claims (`models:`): remake");
+}
+
+#[test]
+fn a_policy_that_is_taken_off_duty_is_named() {
+    let folder = release_project();
+    let text = fs::read_to_string(folder.path().join("policies/undo-release.yaml")).unwrap();
+    let second = text.replace("policy: undo-release", "policy: second").replace("alert: ", "alert: No");
+    fs::write(folder.path().join("policies/second.yaml"), second).unwrap();
+    committed(folder.path());
+    fs::remove_file(folder.path().join("policies/second.yaml")).unwrap();
+    gate(folder.path(), "").exits(0).says("on duty at main (").says(") and not any more, so nothing of it is judged: second");
+}
+
 #[test]
 fn a_shallow_clone_is_told_the_line_for_its_workflow() {
     let folder = repository();

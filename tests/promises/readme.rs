@@ -69,15 +69,40 @@ fn pages() -> Vec<String> {
     pages
 }
 
+/// What leads to a heading, as GitHub makes it: its letters, digits, hyphens and underscores in lower case, and hyphens for spaces.
+fn anchors(text: &str) -> Vec<String> {
+    let mut is_code = false;
+    let headings = text.lines().filter(|line| {
+        is_code ^= line.starts_with("```");
+        !is_code && line.starts_with('#')
+    });
+    let anchor = |line: &str| {
+        let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | ' ');
+        line.trim_start_matches('#')
+            .trim()
+            .to_lowercase()
+            .chars()
+            .filter(kept)
+            .map(|letter| if letter == ' ' { '-' } else { letter })
+            .collect()
+    };
+    headings.map(anchor).collect()
+}
+
 #[test]
-fn every_link_leads_to_a_file() {
+fn every_link_leads_to_a_file_and_a_heading_of_it() {
     let pages = pages();
     assert!(pages.len() > 10, "{pages:?}");
     for page in pages {
         let folder: PathBuf = root().join(&page).parent().unwrap().to_owned();
         for link in read(&page).split("](").skip(1).map(|rest| rest.split(')').next().unwrap().to_owned()) {
-            let file = link.split('#').next().unwrap();
-            assert!(link.starts_with("https://") || folder.join(file).exists(), "{page} links to {link}, which is not there");
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let there = if file.is_empty() { root().join(&page) } else { folder.join(file) };
+            assert!(link.starts_with("https://") || there.exists(), "{page} links to {link}, which is not there");
+            if !anchor.is_empty() && there.extension().is_some_and(|own| own == "md") {
+                let anchors = anchors(&fs::read_to_string(&there).unwrap());
+                assert!(anchors.iter().any(|own| own == anchor), "{page} links to {link}, which has no such heading: {anchors:?}");
+            }
         }
     }
 }

@@ -108,10 +108,10 @@ pub(super) fn shown(reader: &mut Reader, node: &Node) -> Option<Vec<Shown>> {
     let one = |reader: &mut Reader, node: &Node| {
         let mut fields = reader.fields(node, "a piece of evidence")?;
         let formula = fields.required(reader, "expr").and_then(|node| formula(reader, node));
-        let because = fields.required(reader, "because").and_then(|node| reader.text(node, "what it says"));
+        let because = fields.required(reader, "because").and_then(|node| reader.sentence(node, "what it says"));
         fields.finish(reader);
         let (formula, place) = formula?;
-        Some(Shown { formula, because: because?.trim().to_owned(), place })
+        Some(Shown { formula, because: because?, place })
     };
     all(items.iter().map(|item| one(reader, item)).collect())
 }

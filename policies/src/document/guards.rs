@@ -147,7 +147,7 @@ fn freeze(reader: &mut Reader, node: &Node) -> Option<Freeze> {
     let (from, zone, lasting) = (texts.next().flatten(), texts.next().flatten(), texts.next().flatten());
     let repeats_node = fields.optional("repeats");
     let repeats = repeats_node.map_or(Some(None), |node| Some(Some(reader.text(node, "a recurrence")?.to_string())));
-    let because = fields.optional("because").map_or(Some(String::new()), |node| Some(reader.text(node, "a reason")?.trim().to_owned()));
+    let because = fields.optional("because").map_or(Some(String::new()), |node| reader.sentence(node, "a reason"));
     let instead = effect(reader, &mut fields);
     fields.finish(reader);
     let written = Written { from: from?, zone: zone?, lasting: lasting?, repeats: repeats?, because: because? };

@@ -77,7 +77,7 @@ fn kill_switch(reader: &mut Reader, node: &Node) -> Option<KillSwitch> {
         }
     });
     let instead = guards::effect(reader, &mut fields);
-    let because = fields.optional("because").and_then(|node| reader.text(node, "a reason")).map(|text| text.trim().to_owned());
+    let because = fields.optional("because").and_then(|node| reader.sentence(node, "a reason"));
     let policies = names(reader, &mut fields, "policies");
     let owners = names(reader, &mut fields, "owners");
     let services = names(reader, &mut fields, "services");

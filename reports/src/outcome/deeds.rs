@@ -125,6 +125,29 @@ pub(super) fn flapping(deeds: &[Deed], limit: usize, window: Span) -> u64 {
     beyond
 }
 
+/// A call to a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Called {
+    /// When, seconds since the start.
+    pub at_seconds: f64,
+    /// Who called.
+    pub policy: Name,
+    /// Who was called.
+    pub to: Name,
+    /// Why, in the policy's words.
+    pub reason: String,
+}
+
+/// The first call of a run.
+pub(super) fn first_page(journal: &Journal) -> Option<Called> {
+    journal.records().iter().find_map(|record| match &record.event {
+        Event::Paged { policy, to, reason, .. } => {
+            Some(Called { at_seconds: record.at.as_seconds(), policy: policy.clone(), to: to.clone(), reason: reason.clone() })
+        }
+        _ => None,
+    })
+}
+
 /// Pages, of one incident or of the whole run.
 pub(super) fn pages(journal: &Journal, incident: Option<&Incident>) -> u64 {
     let counted = |at: Time| incident.is_none_or(|incident| incident.is_open_at(at));

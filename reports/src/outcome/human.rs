@@ -23,12 +23,15 @@ pub struct HumanOutcome {
 }
 
 /// User-minutes lost with the person, less those lost with the policy; negative if the person was better. Counted to the end of the person's run if
-/// the policy had left nothing to be lost by the end of its own, else to the end of the policy's.
+/// the policy had left nothing to be lost by the end of its own; else of both as long as every request of the policy's run could be judged: the person's
+/// run goes on, and knows what became of requests that were still open then.
 pub(super) fn benefit_over(human: &Arm, policy: &Arm) -> f64 {
     let is_over = policy.incidents.iter().all(|incident| incident.closed.is_some());
-    let (own, policys) = (human.transcript.ledger.ended, policy.transcript.ledger.ended);
-    let until = if is_over { own } else { own.min(policys) };
-    lost_before(&human.users, until) - policy.users.user_minutes_lost()
+    if is_over {
+        return lost_before(&human.users, human.transcript.ledger.ended) - policy.users.user_minutes_lost();
+    }
+    let until = human.transcript.ledger.ended.min(policy.users.judged_until());
+    lost_before(&human.users, until) - lost_before(&policy.users, until)
 }
 
 /// The person's arm `human`, and what it says about the policy's.
@@ -144,9 +147,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_does_nothing_is_no_better_than_a_person_who_comes_after_the_run() {
+        let mut idle = Sample::new(600).fault("api", 60, 600).bad(60, 600, 100).notify(70, "service", "api").build();
+        // What came last is still open, and in the person's longer run it is known to have failed.
+        let (client, tail) = (&mut idle.ledger.clients[0], 60);
+        let count = client.outcomes.len();
+        client.outcomes[count - tail..].fill(firedrill_core::ledger::RequestOutcome::Open as u8);
+        let human = Sample::new(900).fault("api", 60, 800).bad(60, 800, 100).notify(70, "service", "api");
+        let human = human.act(780, Action::PurgeQueue, "service/api").build();
+        let arms = Arms { nothing: &idle, policy: &idle, oracle: None, human: Some(&human) };
+        assert_eq!(measure(&arms, &OutcomeSettings::default()).benefit_over_human, Some(0.0));
+    }
+
+    #[test]
     fn a_policy_that_ends_in_the_outage_is_held_against_the_person_until_there() {
         let (benefit, human) = against(540, 540);
-        assert_eq!((benefit, human.break_even_seconds), (1300.0 - 5400.0, Some(510.0)));
+        // The last bin holds requests that may still be answered in time.
+        assert_eq!((benefit, human.break_even_seconds), (1300.0 - 5300.0, Some(510.0)));
         assert_eq!(against(300, 540).1.break_even_seconds, None, "doing nothing loses less, so nobody can be as slow");
     }
 }

@@ -17,6 +17,7 @@ mod reached;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use firedrill_core::journal::Header;
 use firedrill_core::ledger::{Ledger, RequestOutcome};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use approvals::Approvals;
 pub use damage::{BlastRadius, Matching, Share};
-pub use deeds::{Deed, DeedOutcome};
+pub use deeds::{Called, Deed, DeedOutcome};
 pub use exercise::Exercise;
 pub use fights::{Conflict, ConflictEnd, Fight, Move, Party, conflicts, fights};
 pub use human::HumanOutcome;
@@ -52,7 +53,8 @@ pub struct Arms<'a> {
 }
 
 impl Arms<'_> {
-    fn assert_alike(&self) {
+    /// The policy's header and ledger, of the same scenario and seed as those of all others.
+    fn alike(&self) -> (&Header, &Ledger) {
         for other in [Some(self.policy), self.oracle, self.human].into_iter().flatten() {
             assert_eq!(
                 (&other.header.scenario, other.header.seed),
@@ -60,6 +62,7 @@ impl Arms<'_> {
                 "arms are of one scenario and seed"
             );
         }
+        (&self.policy.header, &self.policy.ledger)
     }
 }
 
@@ -306,6 +309,9 @@ pub struct Outcome {
     pub amplification: Option<f64>,
     /// Pages sent.
     pub pages: u64,
+    /// The first of them; `None` if nobody was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_page: Option<Called>,
     /// Of these, those about nothing, or about an incident that was over before the run ended although nobody came.
     #[serde(default)]
     pub needless_pages: u64,
@@ -365,16 +371,15 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
 #[must_use]
 pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &OutcomeSettings) -> Outcome {
     let (nothing, policy) = (Arm::new(arms.nothing, arms.nothing, settings), Arm::new(arms.policy, arms.nothing, settings));
-    arms.assert_alike();
+    let (header, ledger) = arms.alike();
     let human = arms.human.map(|human| Arm::new(human, arms.nothing, settings));
-    let (header, ledger) = (&arms.policy.header, &arms.policy.ledger);
     let (matching, deeds) = (damage::matching(&arms.nothing.ledger, ledger), deeds::judge(&policy.deeds, &policy.incidents));
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
     let oracle_outcome = arms.oracle.map(|run| Arm::new(run, arms.nothing, settings).outcome(settings)).or_else(|| oracle.cloned());
-    let (lost, actions, faults) = (policy_outcome.user_minutes_lost, deeds.len() as u64, fault_count(ledger));
-    let (benefit, reached) = (nothing_outcome.user_minutes_lost - lost, Reached::of(&arms.policy.journal));
-    let (false_positives, false_alarms) = (deeds::false_positives(&deeds), deeds::false_alarms(arms.policy, &policy.incidents));
+    let (lost, faults) = (policy_outcome.user_minutes_lost, fault_count(ledger));
+    let (benefit, actions) = (nothing_outcome.user_minutes_lost - lost, deeds.len() as u64);
     let (pages, approvals) = (deeds::pages(&arms.policy.journal, None), Approvals::of(&arms.policy.journal));
+    let (false_positives, false_alarms) = (deeds::false_positives(&deeds), deeds::false_alarms(arms.policy, &policy.incidents));
     Outcome {
         schema: SCHEMA.to_owned(),
         engine: header.engine.clone(),
@@ -416,6 +421,7 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
         conflicts: fights::conflicts(arms.policy),
         amplification: (faults > 0).then(|| actions as f64 / faults as f64),
         pages,
+        first_page: deeds::first_page(&arms.policy.journal),
         needless_pages: deeds::needless_pages(&arms.policy.journal, &policy.incidents),
         toil: settings.toil(pages, approvals),
         approvals,
@@ -428,7 +434,7 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
         failed_rules: exercise::failed_rules(&arms.policy.journal),
         deeds,
         notes: cut_notes(arms).chain(notes(&nothing, settings)).collect(),
-        reached,
+        reached: Reached::of(&arms.policy.journal),
         nothing: nothing_outcome,
         policy: policy_outcome,
         oracle: oracle_outcome,

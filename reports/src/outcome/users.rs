@@ -19,6 +19,7 @@ pub struct UserSeries {
     minutes_lost: Vec<f64>,
     least: u64,
     reach: usize,
+    judged_until: Time,
 }
 
 impl UserSeries {
@@ -28,8 +29,15 @@ impl UserSeries {
         let count = ledger.ended.as_nanos().div_ceil(BIN.as_nanos()) as usize;
         // Half of what may be borrowed lies on each side.
         let reach = (settings.borrow.as_nanos() / BIN.as_nanos() / 2) as usize;
-        let mut series = Self { bins: vec![Bin::default(); count], minutes_lost: vec![0.0; count], least: settings.least_requests, reach };
+        let mut series = Self {
+            bins: vec![Bin::default(); count],
+            minutes_lost: vec![0.0; count],
+            least: settings.least_requests,
+            reach,
+            judged_until: ledger.ended,
+        };
         for client in &ledger.clients {
+            series.judged_until = series.judged_until.min(judged_until(client, ledger.ended));
             let bins = client_bins(client, ledger.ended, count);
             for (bin, own) in bins.iter().enumerate() {
                 series.bins[bin].judged += own.judged;
@@ -38,6 +46,12 @@ impl UserSeries {
             }
         }
         series
+    }
+
+    /// Until when every request that arrived can be judged: the start of the first bin whose requests may still be answered in time.
+    #[must_use]
+    pub const fn judged_until(&self) -> Time {
+        self.judged_until
     }
 
     /// How many bins the run has; the last may be cut short.
@@ -103,8 +117,16 @@ impl UserSeries {
 /// The first ordinal that arrived too late to be judged if it is still open: an older one is slow, whatever comes of it.
 pub(super) fn overdue_before(client: &ClientLedger, ended: Time) -> usize {
     let count = client.outcomes.len();
-    let young = (0..client.bin_starts.len()).find(|&bin| end_of(bin) + client.objective > ended);
-    young.map_or(count, |bin| client.bin_starts[bin] as usize).min(count)
+    first_young(client, ended).map_or(count, |bin| client.bin_starts[bin] as usize).min(count)
+}
+
+/// The first bin whose requests may still be answered in time when a run ends.
+fn first_young(client: &ClientLedger, ended: Time) -> Option<usize> {
+    (0..client.bin_starts.len()).find(|&bin| end_of(bin) + client.objective > ended)
+}
+
+fn judged_until(client: &ClientLedger, ended: Time) -> Time {
+    first_young(client, ended).map_or(ended, |bin| Time::ZERO + Span::from_nanos(BIN.as_nanos() * bin as u64))
 }
 
 /// What became of a request. One that hangs beyond its objective is slow: else a system that never answers had no bad requests.

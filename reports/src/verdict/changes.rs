@@ -31,6 +31,8 @@ pub enum JudgePart {
     Chaos,
     /// What drills have shown of policies.
     Evidence,
+    /// What own actions do to a simulated system.
+    Models,
 }
 
 /// Something that a change does to what judges it: a loosening, a deletion, or another content.

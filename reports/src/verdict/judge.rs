@@ -14,6 +14,7 @@ use super::{
 };
 use crate::outcome::{Exercise, Outcome};
 use crate::statistics::{NonInferiority, Quantile, Sample};
+use crate::words::counted;
 
 /// A run of the candidate with the baseline's on the same scenario and seed.
 type Pair<'a> = (&'a Outcome, &'a Outcome);
@@ -43,7 +44,7 @@ pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[Inciden
         }
         classes.push(verdict);
     }
-    let idle = if settings.narrowed { Vec::new() } else { idle_policies(candidate, settings) };
+    let idle = if settings.narrowed { Vec::new() } else { idle_policies(candidate, baseline, settings) };
     let pooled = settings.thresholds.iter().map(|threshold| judge_pooled(threshold, &exercised, candidate, settings));
     let thresholds = pooled.filter(|found| !settings.narrowed || found.figure.is_some()).collect();
     let costs = if baseline.is_some() { compare_costs_both_ways(&paired, settings) } else { Vec::new() };
@@ -413,14 +414,25 @@ fn policies(cases: &[Case]) -> Vec<Name> {
     all.into_iter().cloned().collect()
 }
 
+/// In how many runs with a fault the baseline's policy of a name acted: where it did, the new one misses what it was there for.
+fn acted_before(policy: &Name, baseline: &[Case]) -> String {
+    let on_duty = |case: &&Case| case.outcome.faults > 0 && case.outcome.policies.contains(policy);
+    let acted = |case: &&Case| matches!(&case.outcome.exercise, Exercise::Acted { policies } if policies.contains(policy));
+    let all: Vec<&Case> = baseline.iter().filter(on_duty).collect();
+    let count = all.iter().copied().filter(acted).count();
+    if count > 0 { format!("; as the baseline has it, it acted in {count} of {}", counted(all.len() as u64, "run")) } else { String::new() }
+}
+
 /// Policies that acted in no run although faults were there.
-fn idle_policies(cases: &[Case], settings: &JudgeSettings) -> Vec<IdlePolicy> {
+fn idle_policies(cases: &[Case], baseline: Option<&[Case]>, settings: &JudgeSettings) -> Vec<IdlePolicy> {
     let with_fault: Vec<&Outcome> = cases.iter().map(|case| &case.outcome).filter(|outcome| outcome.faults > 0).collect();
     let acted = |policy: &Name| {
         with_fault.iter().any(|outcome| match &outcome.exercise {
             Exercise::Acted { policies } => policies.contains(policy),
             // Calling people is all that some policies are for.
             Exercise::OnlyPaged { policies, .. } => policies.contains(policy) && settings.only_notify.contains(policy),
+            // What a bound cut off proves nothing of what would have come, and what was done until then was done.
+            Exercise::CutShort { .. } => outcome.deeds.iter().any(|deed| deed.action.policy == *policy),
             _ => false,
         })
     };
@@ -438,6 +450,7 @@ fn idle_policies(cases: &[Case], settings: &JudgeSettings) -> Vec<IdlePolicy> {
         // That it was there and only called people tells more than the many runs in which it had no occasion.
         let told = if paged.is_empty() { &on_duty } else { &paged };
         let reason = commonest_reason(told).filter(|_| alone).map_or(nowhere.clone(), |reason| format!("{nowhere}: {reason}"));
+        let reason = reason + &acted_before(&policy, baseline.unwrap_or_default());
         IdlePolicy { policy, reason }
     })
     .collect()

@@ -93,6 +93,9 @@ pub enum ThresholdError {
     /// Every run keeps away from what is asked.
     #[error("`{0}` can never hold, for {1} is never {2}: write a limit that it can keep")]
     Impossible(String, &'static str, &'static str),
+    /// Every run keeps what is asked.
+    #[error("`{0}` holds whatever happens, for {1} is never below 0: write what it must not exceed, such as `max < LIMIT`")]
+    Empty(String, &'static str),
 }
 
 impl Threshold {
@@ -112,10 +115,23 @@ impl Threshold {
         let (comparison, limit) = comparison(rest).ok_or_else(|| ThresholdError::Comparison(text.to_owned(), default_word(measure)))?;
         let (aggregate, limit) = (read_aggregate(measure, aggregate.trim(), text)?, read_limit(measure, limit.trim())?);
         let threshold = Self { measure, aggregate, comparison, limit };
+        if threshold.asks_nothing() {
+            return Err(ThresholdError::Empty(text.trim().to_owned(), measure.word()));
+        }
         match threshold.out_of_reach() {
             Some(never) => Err(ThresholdError::Impossible(text.trim().to_owned(), measure.word(), never)),
             None => Ok(threshold),
         }
+    }
+
+    /// Whether every figure of the measure is as it asks.
+    fn asks_nothing(&self) -> bool {
+        let is_kept = match self.comparison {
+            Comparison::AtLeast => self.limit <= 0.0,
+            Comparison::More => self.limit < 0.0,
+            Comparison::Less | Comparison::AtMost | Comparison::Equal => false,
+        };
+        is_kept && !SIGNED.contains(&self.measure.word())
     }
 
     /// What figures of the measure never are, where only such figures would keep the threshold.
@@ -157,6 +173,23 @@ impl Threshold {
     /// on the better side of it.
     #[must_use]
     pub fn implies(&self, other: &Self) -> bool {
+        let (own, other) = (self.plain(), &other.plain());
+        own.is_no_wider(other)
+    }
+
+    /// The same threshold in one of its spellings: of a count, `< 1` is `<= 0`; and of what is never below 0, `== 0` is `<= 0`.
+    fn plain(&self) -> Self {
+        let is_whole = self.measure.unit() == Unit::Count && !matches!(self.aggregate, Aggregate::Mean | Aggregate::Pooled);
+        let (comparison, limit) = match self.comparison {
+            Comparison::Less if is_whole => (Comparison::AtMost, libm::ceil(self.limit) - 1.0),
+            Comparison::More if is_whole => (Comparison::AtLeast, libm::floor(self.limit) + 1.0),
+            other => (other, self.limit),
+        };
+        let is_none = comparison == Comparison::Equal && limit == 0.0 && !SIGNED.contains(&self.measure.word());
+        Self { comparison: if is_none { Comparison::AtMost } else { comparison }, limit, ..*self }
+    }
+
+    fn is_no_wider(&self, other: &Self) -> bool {
         let figure = match (self.aggregate, other.aggregate) {
             (own, asked) if own == asked => true,
             (Aggregate::Max, Aggregate::Quantile(_) | Aggregate::Mean | Aggregate::Min) => other.limits_from_above(),
@@ -207,7 +240,8 @@ impl fmt::Display for Aggregate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Quantile(share) if *share == 0.5 => f.write_str("median"),
-            Self::Quantile(share) => write!(f, "p{}", super::measure::significant(share * 100.0)),
+            // Every digit that was written: two thresholds that are not the same do not look alike.
+            Self::Quantile(share) => write!(f, "p{}", libm::round(share * 1e11) / 1e9),
             Self::Mean => f.write_str("mean"),
             Self::Max => f.write_str("max"),
             Self::Min => f.write_str("min"),
@@ -365,6 +399,10 @@ mod tests {
         check("pages", "max < -1", Err(&never("max < -1", "pages")));
         check("pages", "max < 0", Err(&never("max < 0", "pages")));
         check("harm", "mean == -1 user-minutes", Err(&never("mean == -1 user-minutes", "harm")));
+        let empty = "`max >= 0 user-minutes` holds whatever happens, for harm is never below 0: write what it must not exceed, such as `max < LIMIT`";
+        check("harm", "max >= 0 user-minutes", Err(empty));
+        check("benefit", "min >= 0 user-minutes", Ok("benefit min >= 0 user-min"));
+        check("time_to_recover", "p89.9999 < 15m", Ok("time_to_recover p89.9999 < 15m"));
         check("benefit", "min > -5 user-minutes", Ok("benefit min > -5 user-min"));
         check("benefit", "max < -5 user-minutes", Ok("benefit max < -5 user-min"));
     }
@@ -383,7 +421,13 @@ mod tests {
             ("max <= 5", "max < 5", false),
             ("max <= 4", "max < 5", true),
             ("max == 0", "max <= 0", true),
-            ("max <= 0", "max == 0", false),
+            ("max <= 0", "max == 0", true),
+            ("max < 1", "max == 0", true),
+            ("max < 0.5", "max == 0", true),
+            ("max == 0", "max < 1", true),
+            ("mean < 1", "mean == 0", false),
+            ("max == 0", "p90 == 0", true),
+            ("max == 5", "p90 == 5", false),
             ("max < 5", "p90 < 5", true),
             ("max < 5", "mean < 5", true),
             ("p90 < 5", "max < 5", false),
@@ -396,7 +440,7 @@ mod tests {
             ("min >= 5", "min > 5", false),
             ("min > 5", "min >= 5", true),
             ("max < 5", "min > 1", false),
-            ("max == 0", "min == 0", false),
+            ("max == 0", "min == 0", true),
             ("total < 5", "max < 5", false),
         ] {
             check(own, other, expected);

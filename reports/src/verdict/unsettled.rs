@@ -30,6 +30,14 @@ impl Judgement {
             .chain(costs.map(|found| of_cost("all classes", found, scenarios)))
             .collect();
         doubts.extend(pooled);
+        doubts.extend(self.shortfalls());
+        doubts
+    }
+
+    /// What was played too little of to pass.
+    #[must_use]
+    pub fn shortfalls(&self) -> Vec<Doubt> {
+        let mut doubts = Vec::new();
         if let Some(CutShort { pairs, asked }) = self.cut_short {
             let what = format!(
                 "{pairs} of {} a scenario were played in the time that there was, too few to pass",
@@ -60,8 +68,11 @@ impl Judgement {
             Verdict::Held => format!("every threshold holds in every class{}", self.of_incidents()),
             Verdict::Broken if self.is_judge_changed() => self.first_edit(),
             Verdict::Broken => self.gravest_breach(),
-            Verdict::Inconclusive => self.what_would_tell(),
-            Verdict::NotExercised => "a policy that never acts proves nothing".to_owned(),
+            Verdict::Inconclusive => self.first_doubt(),
+            Verdict::NotExercised => {
+                let first = self.idle.first().map(|idle| format!(": {}: {}", idle.policy, idle.reason));
+                format!("a policy that never acts proves nothing{}", first.unwrap_or_default())
+            }
         }
     }
 
@@ -98,7 +109,20 @@ impl Judgement {
         }
     }
 
-    fn what_would_tell(&self) -> String {
+    /// The first thing that could not be told, how many more there are, and what would tell.
+    fn first_doubt(&self) -> String {
+        let doubts = self.doubts();
+        let Some(first) = doubts.first() else { return self.what_would_tell() };
+        let more = match doubts.len() {
+            1 => String::new(),
+            all => format!("; and {} could not be told", counted(all as u64 - 1, "more thing")),
+        };
+        format!("{}: {}{more}; {}", first.place, first.what, self.what_would_tell())
+    }
+
+    /// What would settle an inconclusive verdict.
+    #[must_use]
+    pub fn what_would_tell(&self) -> String {
         let doubts = self.doubts();
         match doubts.iter().filter_map(|doubt| doubt.pairs_needed).max() {
             Some(pairs) => format!("about {pairs} pairs would tell (`--pairs {pairs}`)"),

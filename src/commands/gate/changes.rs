@@ -24,7 +24,15 @@ pub(super) fn changes(old: &Side, new: &Side) -> Vec<JudgeChange> {
     let evidence = old.evidence.iter().flat_map(|evidence| evidence.changed_in(new.evidence.as_ref()));
     let of_policy = |policy| JudgeChange::new(JudgePart::Evidence, format!("what drills have shown of policy {policy} was changed"));
     found.extend(evidence.map(of_policy));
+    found.extend(of_models(old.project(), new.project()));
     found
+}
+
+/// What own actions do to a simulated system is what the candidate is played by: whoever may say that a restart takes no time has no need to be right.
+fn of_models(old: &Project, new: &Project) -> Vec<JudgeChange> {
+    let is_other = |name: &&Name| new.shared.actions.get(*name).is_some_and(|own| own.models != old.shared.actions[*name].models);
+    let told = |name: &Name| format!("what the own action {name} takes, does or fails at (`models:`) was changed");
+    old.shared.actions.keys().filter(is_other).map(|name| JudgeChange::new(JudgePart::Models, told(name))).collect()
 }
 
 /// Of a revision at which this project was not there: it may have had another name, or lain elsewhere.

@@ -13,6 +13,7 @@ mod rounds;
 mod notes;
 mod mutants;
 mod worth;
+mod edits;
 mod report;
 mod partition;
 

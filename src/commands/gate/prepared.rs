@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
+use firedrill_core::words::counted;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::lints;
 use firedrill_reports::statistics::TailGuard;
@@ -74,7 +75,13 @@ impl Prepared {
         let chaos = Chaos::of(arguments, &terms, &contest, &campaign);
         let (plan, narrowed) = (Plan::new(campaign, baseline_rules), !arguments.scenarios.is_empty());
         let (grounds, mut notes) = of_revision(&reference);
-        let grounds = [grounds, of_library(&own, arguments, plan.campaign.scenarios.len()), of_models(&own, &reference)].concat();
+        let grounds = [
+            grounds,
+            of_library(&own, arguments, plan.campaign.scenarios.len()),
+            of_models(&own, &reference),
+            off_duty(arguments, &contest, &reference),
+        ]
+        .concat();
         notes.extend(at_stage(arguments.stage.stage(), &left_out));
         let is_idle = terms.changes.is_empty() && arguments.accept_judge_change.is_some();
         notes.extend(
@@ -167,15 +174,25 @@ fn of_library(own: &Side, arguments: &GateArgs, count: usize) -> Vec<String> {
     is_library.then_some(told).into_iter().collect()
 }
 
-/// What a change says otherwise of its own actions: what they do to a simulated system is what it claims that they do.
+/// Policies that were on duty at the revision and are not any more: whatever is in their files, nothing of it is judged.
+fn off_duty(arguments: &GateArgs, contest: &Contest, reference: &Reference) -> Vec<String> {
+    let (Some((revision, _)), Some(baseline)) = (reference.at_revision(), &contest.baseline) else { return Vec::new() };
+    let is_gone = |name: &&Name| !contest.candidate.policies.iter().any(|own| own.name == **name);
+    let gone: Vec<&str> = baseline.policies.iter().map(|policy| &policy.name).filter(is_gone).map(Name::as_str).collect();
+    let told = format!("on duty at {} and not any more, so nothing of it is judged: {}", revision.told(), gone.join(", "));
+    (arguments.candidate.is_empty() && !gone.is_empty()).then_some(told).into_iter().collect()
+}
+
+/// Own actions that a change brings along: what they do to a simulated system is what it claims that they do.
 fn of_models(own: &Side, reference: &Reference) -> Vec<String> {
     let Some((revision, judge)) = reference.at_revision() else { return Vec::new() };
-    let theirs = &judge.project().shared.actions;
-    let is_other = |name: &Name| theirs.get(name).is_some_and(|theirs| own.project().shared.actions[name].models != theirs.models);
-    let changed: Vec<&str> = own.project().shared.actions.keys().filter(|name| is_other(name)).map(Name::as_str).collect();
+    let is_new = |name: &&Name| !judge.project().shared.actions.contains_key(*name);
+    let changed: Vec<&str> = own.project().shared.actions.keys().filter(is_new).map(Name::as_str).collect();
     let told = format!(
-        "the change says otherwise than {} what {} takes, does or fails at (`models:`), and the candidate is played so",
+        "{} of its own that {} does not have: what {} does is what the change claims (`models:`): {}",
+        counted(changed.len() as u64, "action"),
         revision.told(),
+        if changed.len() == 1 { "it" } else { "each" },
         changed.join(", ")
     );
     (!changed.is_empty()).then_some(told).into_iter().collect()

@@ -10,10 +10,12 @@ use firedrill_reports::scrutiny::Scrutiny;
 use firedrill_reports::table::{self, PolicyRuns};
 use firedrill_reports::verdict::{Case, Doubt, Grave, Judgement, Measure, Verdict, worst_run};
 use firedrill_reports::words::counted;
+use firedrill_reports::worth::DeedWorth;
 use serde_json::json;
 
 use super::super::{meaning, terminal};
 use super::contest::Contest;
+use super::edits::edits;
 use crate::campaign::{Campaign, Shown};
 use crate::cli::{Format, GateArgs};
 use crate::drill::{Drill, ENGINE, Remembered, Rules};
@@ -91,9 +93,17 @@ impl Report<'_> {
                 self.repeat.replace("{scenario}", &case.outcome.scenario).replace("{seed}", &case.outcome.seed.to_string())
             })
             .collect();
+        let worth: Vec<Vec<DeedWorth>> = shown.iter().map(|Worst { case, .. }| self.scrutiny.of_run(&case.outcome)).collect();
         let example = |index: usize| {
             let Worst { case, shown, about } = &shown[index];
-            Example { heading: &headings[index], arms: shown.arms(), outcome: &case.outcome, about, worth: &[], command: &commands[index] }
+            Example {
+                heading: &headings[index],
+                arms: shown.arms(),
+                outcome: &case.outcome,
+                about,
+                worth: &worth[index],
+                command: &commands[index],
+            }
         };
         let examples: Vec<Example<'_>> = (0..shown.len()).map(example).collect();
         let label = if self.baseline.is_some() { "candidate" } else { &self.contest.candidate.label };
@@ -104,8 +114,9 @@ impl Report<'_> {
             engine: ENGINE,
             command: &self.command,
             judgement: Some(self.judgement),
-            meanings: &meaning::each(self.judgement),
+            meanings: &meaning::each(self.judgement, self.candidate),
             grounds: self.grounds,
+            edits: &edits(self.contest),
             notes: self.notes,
             scrutiny: Some(self.scrutiny),
             policies: &policies,
@@ -137,7 +148,10 @@ impl Report<'_> {
                 let table = table::gate(self.judgement, terminal::columns());
                 let judge = self.judgement.judge_block();
                 let gap = if judge.is_empty() { "" } else { "\n" };
-                output.data(&format!("{judge}{gap}{table}\n{}", story(self.judgement, &[self.grounds, self.notes].concat())))?;
+                output.data(&format!(
+                    "{judge}{gap}{table}\n{}",
+                    story(self.judgement, self.candidate, &[self.grounds, self.notes].concat())
+                ))?;
             }
         }
         if output.is_annotated() {
@@ -166,7 +180,7 @@ fn title(policies: &[Name]) -> String {
 }
 
 /// What broke or could not be told, with the command that shows it, and the verdict last.
-fn story(judgement: &Judgement, notes: &[String]) -> String {
+fn story(judgement: &Judgement, cases: &[Case], notes: &[String]) -> String {
     let mut text = String::new();
     for Grave { breach, .. } in judgement.gravest_first() {
         text += &format!("\n✗ {}: {}\n", breach.place, breach.what);
@@ -184,7 +198,7 @@ fn story(judgement: &Judgement, notes: &[String]) -> String {
     for doubt in &doubts {
         text += &format!("\n? {}: {}\n", doubt.place, doubt.what);
     }
-    text += &meaning::of_breaches(judgement);
+    text += &meaning::of_breaches(judgement, cases);
     for note in notes {
         text += &format!("\n· {note}\n");
     }
@@ -196,7 +210,7 @@ fn closing(judgement: &Judgement, doubts: &[Doubt]) -> String {
     match judgement.verdict {
         Verdict::Broken if judgement.is_judge_changed() => format!("broken: {}", judgement.reason()),
         Verdict::Broken => "broken: see ✗ above".to_owned(),
-        Verdict::Inconclusive if !doubts.is_empty() => format!("inconclusive: see ? above; {}", judgement.reason()),
+        Verdict::Inconclusive if !doubts.is_empty() => format!("inconclusive: see ? above; {}", judgement.what_would_tell()),
         verdict => format!("{verdict}: {}", judgement.reason()),
     }
 }
