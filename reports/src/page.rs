@@ -358,15 +358,17 @@ fn lead(page: &Page) -> Vec<String> {
 }
 
 /// The action that cost users most in the run that broke most gravely, with what followed it; `None` if no action cost them anything.
-fn culprit(judgement: &Judgement, examples: &[Example]) -> Option<String> {
+fn culprit<'e>(judgement: &Judgement, examples: &'e [Example<'e>]) -> Option<String> {
     let run = judgement.gravest_first().into_iter().find_map(|grave| grave.breach.run);
     let is_it =
         |example: &&Example| run.as_ref().is_some_and(|run| run.scenario == example.outcome.scenario && run.seed == example.outcome.seed);
-    let example = examples.iter().find(is_it).or_else(|| examples.iter().find(|example| !example.worth.is_empty()))?;
-    let worst = example.worth.iter().min_by(|one, other| one.worth.saved().total_cmp(&other.worth.saved()))?;
-    if worst.worth.saved() > -1.0 {
-        return None;
-    }
+    let of_example = |example: &&'e Example<'e>| {
+        let worst = example.worth.iter().min_by(|one, other| one.worth.saved().total_cmp(&other.worth.saved()))?;
+        (worst.worth.saved() <= -1.0).then_some((*example, worst))
+    };
+    let found: Vec<(&Example, &DeedWorth)> = examples.iter().filter_map(|example| of_example(&example)).collect();
+    let gravest = found.iter().find(|(example, _)| is_it(example));
+    let (example, worst) = gravest.or_else(|| found.iter().min_by(|one, other| one.1.worth.saved().total_cmp(&other.1.worth.saved())))?;
     let index = example.outcome.deeds.iter().position(|deed| deed.action == worst.action)?;
     let followed = aftermath::tell(&example.arms, example.outcome).into_iter().nth(index)?;
     let of = format!("{}, seed {}", example.outcome.scenario, example.outcome.seed);
