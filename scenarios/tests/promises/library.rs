@@ -91,7 +91,7 @@ fn until_well(scenario: &Scenario) -> Arc<WorldSpec> {
     let spec = &scenario.spec;
     let faults = spec.faults.iter().chain(&spec.changes).map(|fault| fault.at + fault.lasting.unwrap_or(Span::ZERO));
     let last = faults.chain(spec.cures.iter().map(|cure| cure.at)).max().expect("something breaks");
-    let minutes = if is_large(scenario) { 4 } else { 12 };
+    let minutes = if is_large(scenario) { 6 } else { 12 };
     let horizon = (last + Span::from_minutes(minutes)).since(Time::ZERO).min(spec.horizon);
     Arc::new(WorldSpec { horizon, ..WorldSpec::clone(spec) })
 }
@@ -110,7 +110,7 @@ fn check_oracle(scenario: &Scenario) {
     let mut oracle = run(&spec, 1, Script::new(Arc::clone(&spec)));
     let [mut nothing, played @ ..] = early(scenario);
     // What hurts within minutes hurts no less to the end, and who is well for minutes stays so; what takes longer is played to the end.
-    if !ends_well(&oracle, if is_large(scenario) { 3 } else { 5 }) || hurts(scenario, &nothing, &oracle).is_err() {
+    if !ends_well(&oracle, 5) || hurts(scenario, &nothing, &oracle).is_err() {
         oracle = run(&scenario.spec, 1, Script::new(Arc::clone(&scenario.spec)));
         assert!(ends_well(&oracle, 10), "{name}: users are not well again in the last ten minutes of the oracle");
         if hurts(scenario, &nothing, &oracle).is_err() {
@@ -165,7 +165,7 @@ fn early(scenario: &Scenario) -> [Finished<Script>; 3] {
         let cure = |service: &ServiceSpec| CureSpec { at, action: action.clone(), target: Target::Service(service.name.clone()) };
         scenario.spec.services.iter().map(cure).collect()
     };
-    let minutes = if is_large(scenario) { 3 } else { 8 };
+    let minutes = if is_large(scenario) { 4 } else { 8 };
     let cures = std::iter::once(Vec::new()).chain(reflexes().iter().map(everywhere)).collect();
     arms(&with_cures(scenario, Vec::new(), minutes), cures).try_into().expect("an arm for each list of cures")
 }
