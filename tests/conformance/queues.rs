@@ -134,7 +134,7 @@ fn stuck(case: &Case, seeds: u64) -> usize {
     (0..seeds).filter(|seed| good_share(&case.play_cured(*seed), 300, 390) < 0.5).count()
 }
 
-const STORM_SEEDS: u64 = 8;
+const STORM_SEEDS: u64 = 4;
 
 #[track_caller]
 fn check_stuck(what: &str, case: &Case, is_stuck: bool) {

@@ -165,11 +165,10 @@ fn where_all_is_calm_on_benign_events_and_broken_telemetry_no_good_policy_acts()
     let (rules, good) = (rules(), good());
     let wrong: Vec<String> = peaceful()
         .par_iter()
-        .flat_map(|name| [1, 2].map(|seed| (*name, seed)))
-        .flat_map_iter(|(name, seed)| {
-            let (_, policy, outcome) = play(&drill(&named(name), &rules, &good), seed);
+        .flat_map_iter(|name| {
+            let (_, policy, outcome) = play(&drill(&named(name), &rules, &good), 1);
             assert_eq!(outcome.noop_false_positives, Some(outcome.actions), "{name}");
-            deeds(&policy).into_iter().map(move |deed| format!("{name}, seed {seed}: {deed}"))
+            deeds(&policy).into_iter().map(move |deed| format!("{name}: {deed}"))
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -234,10 +233,10 @@ const ACTING: [(&str, &str, Edits); 20] = [
     ("clear-filling-volume", "disk-fills", &[("horizon: 35m", "horizon: 22m")]),
     ("drain-lost-zone", "zone-loss", &[("horizon: 40m", "horizon: 22m")]),
     ("drain-sick-replica", "crash-loop-one-replica", &[("horizon: 35m", "horizon: 22m")]),
-    ("fail-over-lost-primary", "payments-loses-its-database", &[("horizon: 26m", "horizon: 10m")]),
+    ("fail-over-lost-primary", "primary-lost", &[("horizon: 22m", "horizon: 10m")]),
     ("flush-unreadable-entries", "spoilt-entries", &[("horizon: 30m", "horizon: 22m")]),
     ("isolate-slow-dependency", "slow-database", &[("horizon: 35m", "horizon: 22m")]),
-    ("park-poisoned-messages", "feed-poisoned-post", &[("horizon: 30m", "horizon: 16m")]),
+    ("park-poisoned-messages", "poisoned-order", &[("horizon: 25m", "horizon: 16m")]),
     ("renew-expired-certificate", "certificate-expires", &[("horizon: 30m", "horizon: 22m")]),
     ("replace-starved-node", "node-fails-slowly", &[("horizon: 35m", "horizon: 22m")]),
     ("reset-starving-pool", "connection-leak", &[("horizon: 35m", "horizon: 22m")]),

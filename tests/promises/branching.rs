@@ -45,6 +45,8 @@ static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
 /// The scenario with everything in it earlier or later, busier or calmer, and an end.
 fn changed(mut scenario: Scenario, load: f64, minutes: u64) -> Arc<Scenario> {
     let spec = &*scenario.spec;
+    // Of a large system less says as much: what breaks does so within the first six minutes.
+    let minutes = if spec.services.len() > 5 { minutes.min(7) } else { minutes };
     let mut spec = WorldSpec { horizon: spec.horizon.min(Span::from_minutes(minutes)), ..spec.clone() };
     for client in &mut spec.clients {
         for (_, rate) in &mut client.rates {
@@ -213,6 +215,7 @@ fn drills(folder: &Path, scenario: &Arc<Scenario>, rules: &Arc<Rules>, policies:
 #[test]
 fn any_policies_on_any_world_are_the_same_together_and_alone() {
     const CASES: usize = 40;
+    const MOST_EVENTS: u64 = 100_000;
     let folder = tempfile::tempdir().unwrap();
     let rules = sources::rules(&[write(folder.path(), "rules.yaml", QUICK_RULES).to_str().unwrap()], root()).unwrap();
     let config = ProptestConfig { cases: CASES as u32, failure_persistence: None, max_shrink_iters: 50, ..ProptestConfig::default() };
@@ -221,11 +224,13 @@ fn any_policies_on_any_world_are_the_same_together_and_alone() {
     let worlds = (random::worlds::some_world(), prop::collection::vec(some_policy(), 2..4), 0..1000_u64);
     let played = runner.run(&worlds, |(mut spec, policies, seed)| {
         spec.scrape.interval = Span::from_seconds(3);
+        // Where alerts never end a person is called for a day; so all end at a bound, which arms must come to alike.
+        spec.bounds.events = MOST_EVENTS;
         let scenario = scenario_of(spec);
         let drills = drills(folder.path(), &scenario, &rules, &policies);
         let mut arms = vec![(&drills[0], Arm::Nothing), (&drills[0], Arm::Oracle)];
         // Whose run goes on after the others' is the dearest of all, so not in every case.
-        if seed % 8 == 0 {
+        if seed % 4 == 0 {
             arms.push((&drills[0], Arm::Human));
         }
         arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));

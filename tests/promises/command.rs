@@ -151,7 +151,7 @@ fn a_run_names_the_command_that_repeats_it_to_the_byte() {
 fn colour_is_there_when_asked_for_and_changes_no_word() {
     let folder = tempfile::tempdir().unwrap();
     let run = |color: &str| {
-        firedrill(folder.path(), &words(&format!("run retry-storm --policy break-retry-storm --color {color}"))).exits(0).stdout
+        firedrill(folder.path(), &words(&format!("run hang-one-replica --policy restart-crashed-or-hung --color {color}"))).exits(0).stdout
     };
     let (never, auto, always) = (run("never"), run("auto"), run("always"));
     assert!(!never.contains('\u{1b}') && never == auto, "a pipe is no terminal");
@@ -179,7 +179,7 @@ fn help_and_version_are_answers() {
 #[test]
 fn a_reader_who_leaves_early_causes_no_panic() {
     let folder = tempfile::tempdir().unwrap();
-    for line in ["list", "explain measures", "--help", "run retry-storm --policy break-retry-storm", "run blip --format json"] {
+    for line in ["list", "explain measures", "--help", "run hang-one-replica --policy restart-crashed-or-hung", "run blip --format json"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
         command.current_dir(folder.path()).args(words(line)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

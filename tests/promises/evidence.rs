@@ -3,15 +3,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use crate::common::{Done, edited, firedrill, root, write};
+use crate::common::{Done, edited, firedrill, root, unmanned, write};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// Plays a scenario and writes its traces and logs into a folder; each line of both.
-fn evidence(arguments: &[&str]) -> (Vec<Value>, Vec<Value>) {
+fn evidence(scenario: &str, arguments: &[&str]) -> (Vec<Value>, Vec<Value>) {
     let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "scenario.yaml", &unmanned(scenario));
     let (traces, logs) = (folder.path().join("traces.jsonl"), folder.path().join("logs.jsonl"));
-    let mut all = vec!["run"];
+    let mut all = vec!["run", path.to_str().unwrap()];
     all.extend(arguments);
     all.extend(["--traces", traces.to_str().unwrap(), "--logs", logs.to_str().unwrap()]);
     firedrill(root(), &all).exits(0);
@@ -37,19 +38,17 @@ fn named<'a>(logs: &'a [Value], name: &str) -> Vec<&'a Value> {
     logs.iter().filter(|record| record["attributes"]["event.name"] == name).collect()
 }
 
-/// The retry storm and what ends it.
-const STORM: [&str; 5] = ["retry-storm", "--policy", "break-retry-storm", "--sample", "20"];
+/// What ends the retry storm.
+const STORM: [&str; 4] = ["--policy", "break-retry-storm", "--sample", "20"];
 
 /// Its traces and logs, played once for all who read them.
-static TOLD: LazyLock<(Vec<Value>, Vec<Value>)> = LazyLock::new(|| evidence(&STORM));
+static TOLD: LazyLock<(Vec<Value>, Vec<Value>)> = LazyLock::new(|| evidence(&edited("retry-storm", &[]), &STORM));
 
 #[test]
 fn spans_are_in_traces_children_within_their_parents_reach_and_requests_as_long_as_their_attempts() {
-    let folder = tempfile::tempdir().unwrap();
     // A minute of calm and one and a half of the fault.
     let short = [("horizon: 20m", "horizon: 150s"), ("version: v13 }\n    at: 4m\n", "version: v13 }\n    at: 1m\n")];
-    let path = write(folder.path(), "slow.yaml", &edited("shop-slow-catalog", &short));
-    let (traces, _) = evidence(&[path.to_str().unwrap(), "--sample", "200"]);
+    let (traces, _) = evidence(&edited("shop-slow-catalog", &short), &["--sample", "200"]);
     let mut spans: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
     for span in &traces {
         let (trace, id) = (text(span, "traceId"), text(span, "spanId"));
@@ -96,7 +95,8 @@ fn spans_are_in_traces_children_within_their_parents_reach_and_requests_as_long_
 /// Everything that a run says and writes, with these arguments beside.
 fn said(folder: &TempDir, more: &[&str]) -> (Done, BTreeMap<String, Vec<u8>>) {
     let out = folder.path().join("out");
-    let mut all: Vec<&str> = vec!["run"];
+    let path = write(folder.path(), "storm.yaml", &unmanned(&edited("retry-storm", &[])));
+    let mut all: Vec<&str> = vec!["run", path.to_str().unwrap()];
     all.extend(STORM);
     all.extend(["--out", out.to_str().unwrap()]);
     all.extend(more);
@@ -160,17 +160,15 @@ fn one_number_leads_from_a_request_to_the_alert_the_decision_and_the_action() {
 
 #[test]
 fn changes_are_told_by_names_of_their_own_and_faults_by_none() {
-    let (_, logs) = evidence(&["bad-deploy-errors", "--policy", "rollback-on-regression"]);
+    let (_, logs) = evidence(&edited("bad-deploy-errors", &[]), &["--policy", "rollback-on-regression"]);
     assert_eq!(named(&logs, "change.deploy.started").len(), 2, "the deploy and its rollback");
-    let (_, logs) = evidence(&["traffic-surge", "--policy", "scale-on-saturation"]);
+    let (_, logs) = evidence(&edited("traffic-surge", &[]), &["--policy", "scale-on-saturation"]);
     assert!(!named(&logs, "change.configuration.scaled").is_empty());
     let all = logs.iter().map(Value::to_string).collect::<String>();
     assert!(!all.contains("fault_") && !all.contains("surge"), "no log says what is wrong");
-    let folder = tempfile::tempdir().unwrap();
     let scenario = "schema: scenario/1\nscenario: worse\nhorizon: 2m\nservices: { api: { flags: { new: { error: 50% } }, work: [cpu: 1ms] } }\n\
         clients: { u: { calls: api, rate: 50/s } }\nfaults: [{ flag: { service: api, flag: new }, name: secret, at: 30s, lasting: 30s }]\n";
-    let path = write(folder.path(), "worse.yaml", scenario);
-    let (_, logs) = evidence(&[path.to_str().unwrap()]);
+    let (_, logs) = evidence(scenario, &[]);
     let changes: Vec<&str> = named(&logs, "change.flag").iter().map(|record| text(&record["attributes"]["event"], "state")).collect();
     assert_eq!(changes, ["on", "off"]);
     assert!(!logs.iter().any(|record| record.to_string().contains("secret")));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::common::{firedrill, root, words};
+use crate::common::{edited, firedrill, root, unmanned, words, write};
 use firedrill::drill::{Arm, Drill, Played, Remembered};
 use firedrill::sources;
 use firedrill_core::journal::{Event, Evidence};
@@ -144,10 +144,12 @@ fn what_is_written_after_reading_one_page_is_sound_and_works() {
         ("pick", "hang-one-replica", "the remediation is verified"),
         ("tell", "retry-storm", "all steps are done"),
     ];
+    let folder = tempfile::tempdir().unwrap();
     for (policy, scenario, ends) in written {
+        let played = write(folder.path(), &format!("{scenario}.yaml"), &unmanned(&edited(scenario, &[])));
         let path = format!("tests/projects/stranger/{policy}.yaml");
         firedrill(root(), &["check", &path]).exits(0);
-        let told = firedrill(root(), &["run", scenario, "--policy", &path]).exits(0).stdout;
+        let told = firedrill(root(), &["run", played.to_str().unwrap(), "--policy", &path]).exits(0).stdout;
         assert!(words(&told).join(" ").contains(ends), "{policy} in {scenario}: {told}");
     }
 }

@@ -38,14 +38,14 @@ const CASES: [Case; 4] = [
     },
     Case {
         policy: "rollback-on-regression",
-        scenarios: "bad-deploy",
+        scenarios: "bad-deploy-errors",
         killed: 3,
         by_scenarios: &["whatever the alert names", "precheck 1 asks for <= where", "step 1 is not verified"],
         by_tests: &["precheck 1 is not asked", "cap 1 allows everything", "there is no limit of 3 starts", "the guard cooldown"],
     },
     Case {
         policy: "drain-sick-replica",
-        scenarios: "crash-loop,crash-goes-on",
+        scenarios: "crash-loop-one-replica,crash-goes-on",
         killed: 5,
         // An action that does nothing, and looks for moments as if it had helped.
         by_scenarios: &[

@@ -1,5 +1,5 @@
 //! What services run out of beside CPU and memory, and the policies of the library that answer: each helps where its fault is, and leaves the rest alone.
-use crate::common::{edited, firedrill, root, write};
+use crate::common::{edited, firedrill, root, unmanned, write};
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ fn cut_short(scenario: &str, horizon: &str, policies: &[&str]) -> (String, Value
 
 fn outcome(scenario: &str, edits: &[(&str, &str)], policies: &[&str]) -> (String, Value) {
     let folder = tempfile::tempdir().unwrap();
-    let path = write(folder.path(), "scenario.yaml", &edited(scenario, edits));
+    let path = write(folder.path(), "scenario.yaml", &unmanned(&edited(scenario, edits)));
     let out = folder.path().join("out");
     let rules = root().join("policies/library/rules/resources.yaml");
     let mut arguments = vec!["run", path.to_str().unwrap(), "--out", out.to_str().unwrap(), "--rules", rules.to_str().unwrap()];
@@ -43,48 +43,34 @@ fn lost(outcome: &Value, arm: &str) -> f64 {
 
 #[test]
 fn each_policy_helps_where_its_fault_is() {
-    for (scenario, horizon, policy) in REMEDIES {
+    REMEDIES.par_iter().for_each(|(scenario, horizon, policy)| {
         let (told, outcome) = cut_short(scenario, horizon, &[policy]);
         assert!(told.contains("the remediation is verified"), "{policy} in {scenario}: {told}");
         let (with, without) = (lost(&outcome, "policy"), lost(&outcome, "nothing"));
         assert!(without > 1.0, "{scenario} hurts: {without}");
         assert!(with < 0.5 * without, "{policy} helps against {scenario}: {with} of {without} minutes are left");
-        assert_eq!(["harm", "false_positives"].map(|measure| outcome[measure].as_f64()), [Some(0.0); 2], "{policy} in {scenario}");
+        let wrong = ["harm", "false_positives", "missed"].map(|measure| outcome[measure].as_f64());
+        assert_eq!(wrong, [Some(0.0); 3], "{policy} in {scenario}");
         assert_eq!(outcome["safety_violations"], Value::Array(Vec::new()), "{policy} in {scenario}");
-    }
+    });
 }
 
-/// Every good policy with a scenario that it is for.
-const ALONE: [(&str, &str); 20] = [
-    ("break-hanging-dependency", "slow-recommendations"),
+/// The other good policies, each with a scenario that it is for.
+const ALONE: [(&str, &str); 9] = [
     ("break-retry-storm", "retry-storm"),
-    ("clear-filling-volume", "disk-fills"),
     ("drain-lost-zone", "zone-loss"),
     ("drain-sick-replica", "crash-loop-one-replica"),
     ("fail-over-lost-primary", "primary-lost"),
-    ("flush-unreadable-entries", "spoilt-entries"),
-    ("isolate-slow-dependency", "slow-database"),
     ("park-poisoned-messages", "poisoned-order"),
-    ("renew-expired-certificate", "certificate-expires"),
-    ("replace-starved-node", "node-fails-slowly"),
-    ("reset-starving-pool", "connection-leak"),
     ("restart-before-oom", "memory-leak-to-oom"),
     ("restart-crashed-or-hung", "hang-one-replica"),
-    ("revert-config-drift", "config-drift"),
     ("rollback-on-regression", "bad-deploy-errors"),
-    ("scale-back-thread-limit", "thread-limit"),
     ("scale-on-saturation", "traffic-surge"),
-    ("scale-out-waiting-workers", "slow-network"),
-    ("shift-from-slow-zone", "slow-zone"),
 ];
 
-/// What the gate says of a policy alone on a scenario, until its fault has been on for a while; nothing if it holds.
+/// What the gate says of a policy alone on a scenario; nothing if it holds.
 fn against(&(policy, scenario): &(&str, &str)) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
-    if let Some((_, horizon, _)) = REMEDIES.iter().find(|(name, ..)| *name == scenario) {
-        write(folder.path(), "cut-short.yaml", &edited(scenario, &[(&format!("horizon: {horizon}"), "horizon: 22m")]));
-    }
-    let scenario = if folder.path().join("cut-short.yaml").is_file() { "cut-short.yaml" } else { scenario };
     let project = format!(
         "schema: project/1\npairs: 1\nrules: [slo, kubernetes, resources, stateful, users]\npolicies: [{policy}]\nscenarios: [{scenario}]\nthresholds:\n  \
          harm: max < 1 user-minutes\n  missed: max == 0\n  false_positive_rate: max < 2%\n  safety_violations: max == 0\n"
@@ -96,13 +82,15 @@ fn against(&(policy, scenario): &(&str, &str)) -> Option<String> {
 }
 
 #[test]
-fn the_gate_holds_of_every_good_policy_by_itself_on_what_it_is_for() {
+fn the_gate_holds_of_every_other_good_policy_by_itself_on_what_it_is_for() {
     // One only calls, and one reads metrics that no simulated system shows: the gate takes neither for a remedy that it could judge here.
     let elsewhere = ["online-boutique-restart", "page-on-user-impact"];
     let good =
         firedrill_policies::library::POLICIES.iter().filter(|entry| !entry.is_hazard()).map(firedrill_policies::library::Entry::name);
     let good: Vec<&str> = good.filter(|name| !elsewhere.contains(name)).collect();
-    assert_eq!(good, ALONE.map(|(policy, ..)| policy));
+    let mut shown: Vec<&str> = ALONE.map(|(policy, _)| policy).into_iter().chain(REMEDIES.map(|(_, _, policy)| policy)).collect();
+    shown.sort_unstable();
+    assert_eq!(good, shown);
     let wrong: Vec<String> = ALONE.par_iter().filter_map(against).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

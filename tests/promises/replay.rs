@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::common::{DECISIONS, firedrill, kind, records, root, words, write};
+use crate::common::{DECISIONS, edited, firedrill, kind, records, root, unmanned, words, write};
 use serde_json::Value;
 
 /// The library's own project: all of these work side by side.
 const POLICIES: &str = "--policy break-retry-storm --policy drain-lost-zone --policy drain-sick-replica --policy restart-before-oom \
     --policy restart-crashed-or-hung --policy rollback-on-regression --policy scale-on-saturation";
 
-/// A scenario by its path: a name may be a family's too.
-fn library(scenario: &str) -> String {
-    root().join(format!("scenarios/library/{scenario}.yaml")).display().to_string()
+/// A scenario of the library in a file, with nobody on call.
+fn library(folder: &Path, scenario: &str) {
+    write(folder, "scenario.yaml", &unmanned(&edited(scenario, &[])));
 }
 
 fn decisions(folder: &Path) -> Vec<String> {
@@ -25,8 +25,9 @@ fn decisions(folder: &Path) -> Vec<String> {
 #[track_caller]
 fn check(scenario: &str, policies: &str) -> BTreeSet<String> {
     let folder = tempfile::tempdir().unwrap();
+    library(folder.path(), scenario);
     let recorded =
-        firedrill(folder.path(), &words(&format!("run {scenario} {policies} --stage dry-run --record recorded --quiet"))).exits(0);
+        firedrill(folder.path(), &words(&format!("run scenario.yaml {policies} --stage dry-run --record recorded --quiet"))).exits(0);
     let replayed = firedrill(folder.path(), &words(&format!("replay recorded {policies} --out replayed --quiet"))).exits(0);
     let (lived, seen) = (decisions(&folder.path().join("recorded")), decisions(&folder.path().join("replayed")));
     let differs = lived.iter().zip(&seen).position(|(lived, seen)| lived != seen).unwrap_or(lived.len().min(seen.len()));
@@ -38,14 +39,8 @@ fn check(scenario: &str, policies: &str) -> BTreeSet<String> {
 #[test]
 fn a_dry_run_recorded_and_replayed_decides_the_same_to_the_byte() {
     let mut kinds = BTreeSet::new();
-    for scenario in [
-        "bad-deploy/bad-deploy-errors",
-        "hang/hang-one-replica",
-        "memory-leak/memory-leak-to-oom",
-        "retry-storm/retry-storm",
-        "zone-loss/zone-loss",
-    ] {
-        kinds.extend(check(&library(scenario), POLICIES));
+    for scenario in ["bad-deploy-errors", "hang-one-replica", "memory-leak-to-oom", "retry-storm", "zone-loss"] {
+        kinds.extend(check(scenario, POLICIES));
     }
     for wanted in [
         "alert_pending",
@@ -80,14 +75,12 @@ fn a_recording_of_a_policy_that_acted_replays_as_what_was_seen_and_not_as_what_w
 
 #[test]
 fn a_draft_of_what_is_expected_passes_when_it_is_pasted_into_the_incident() {
-    for (scenario, policy) in [
-        ("hang/hang-one-replica", "restart-crashed-or-hung"),
-        ("retry-storm/retry-storm", "break-retry-storm"),
-        ("calm/healthy-deploy", "restart-all"),
-    ] {
-        let scenario = library(scenario);
+    for (scenario, policy) in
+        [("hang-one-replica", "restart-crashed-or-hung"), ("retry-storm", "break-retry-storm"), ("healthy-deploy", "restart-all")]
+    {
         let folder = tempfile::tempdir().unwrap();
-        firedrill(folder.path(), &words(&format!("run {scenario} --record incident --quiet"))).exits(0);
+        library(folder.path(), scenario);
+        firedrill(folder.path(), &words("run scenario.yaml --record incident --quiet")).exits(0);
         let replay = format!("replay incident --policy {policy}");
         firedrill(folder.path(), &words(&replay)).exits(0).says("this incident has no `expect`, so nothing is judged");
         let draft = firedrill(folder.path(), &words(&format!("{replay} --write-expect"))).exits(0);

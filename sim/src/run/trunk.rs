@@ -66,14 +66,15 @@ impl<A: Automation> Trunk<A> {
     #[must_use]
     pub fn finish(mut self) -> Vec<Finished<A>> {
         let Some(last) = self.run.last(Time::MAX) else { return self.close() };
+        // Who is due first changes only with what a watcher does.
+        let mut watcher = self.next_watcher();
         while self.run.stopped.is_none() && self.watchers.iter().any(|watcher| watcher.finished.is_none()) {
-            let watcher = self.next_watcher();
-            let world = self.run.world.queue.pop_until(watcher.map_or(last, |(due, _)| due.min(last)));
-            match (world, watcher) {
-                (Some((key, due)), _) => _ = self.run.advance_world(key.time, due),
-                (None, Some((due, index))) if due <= last => self.advance_watcher(index, due.0),
-                _ => break,
+            if self.run.advance_world_until(watcher.map_or(last, |(due, _)| due.min(last))) {
+                continue;
             }
+            let Some((due, index)) = watcher.filter(|(due, _)| *due <= last) else { break };
+            self.advance_watcher(index, due.0);
+            watcher = self.next_watcher();
         }
         // Whoever is still at work at the end is waited for, in a run of its own.
         for index in 0..self.watchers.len() {

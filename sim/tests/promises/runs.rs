@@ -189,7 +189,7 @@ fn no_chain_of_refusals_is_too_long_for_the_stack() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The books are asserted when a run is finished; what is left to say here is that nothing panics, and that it is the same twice.
     #[test]

@@ -141,6 +141,13 @@ pub fn edited(name: &str, edits: &[(&str, &str)]) -> String {
     })
 }
 
+/// A scenario with nobody on call. A person is at work for an hour or more beyond a run's end, which costs several times what all else does; so who asks
+/// nothing about people plays none.
+pub fn unmanned(scenario: &str) -> String {
+    assert!(!scenario.contains("\nhuman:"), "somebody is described");
+    format!("{}\nhuman: none\n", scenario.trim_end())
+}
+
 /// Every line of a journal after the header, without the record's number, which counts what others write too.
 pub fn records(journal: &str) -> Vec<String> {
     journal.lines().skip(1).map(|line| line.split_once(',').unwrap().1.to_owned()).collect()
