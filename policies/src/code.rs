@@ -5,6 +5,8 @@
 
 mod offered;
 #[cfg(feature = "rego")]
+mod input;
+#[cfg(feature = "rego")]
 mod engine;
 
 use std::fmt;

@@ -83,6 +83,9 @@ pub const REPORT_TIMEOUT: Span = Span::from_minutes(20);
 /// Effects for which there is room at once; most inputs have fewer.
 const EFFECTS: usize = 8;
 
+/// The same of an answer: it is written down, and nothing follows from any but the last.
+const EFFECTS_OF_AN_ANSWER: usize = 1;
+
 /// Timers from this number on wait for the report of an action: the rest is the action's ordinal.
 pub(crate) const REPORT_TIMERS: u64 = 1 << 63;
 
@@ -260,7 +263,11 @@ impl Controller {
             Input::Gathered { query, evidence } => Input::Gathered { query, evidence: evidence::bounded(evidence) },
             other => other,
         };
-        let mut turn = Turn { setup: &self.setup, state: &mut self.state, guards, now, effects: Vec::with_capacity(EFFECTS) };
+        let room = match input {
+            Input::Evaluated { .. } | Input::Counted { .. } | Input::Measured { .. } => EFFECTS_OF_AN_ANSWER,
+            _ => EFFECTS,
+        };
+        let mut turn = Turn { setup: &self.setup, state: &mut self.state, guards, now, effects: Vec::with_capacity(room) };
         turn.record(Event::Received { policy: turn.name(), input: input.clone() });
         match input {
             Input::Notified(notification) => turn.notified(notification),

@@ -27,7 +27,8 @@ pub mod code;
 pub mod approval;
 pub mod canary;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use firedrill_core::action::{Action, Fence, Target};
@@ -62,6 +63,7 @@ use stage::Stage;
 use switch::{Halt, Switch};
 
 use crate::code::{Bundle, Verdict};
+use crate::figures::figures;
 
 /// One of the guards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,6 +144,18 @@ impl Guard {
         ORDER[self as usize]
     }
 
+    /// Those between the stage and all that must be looked up: to [`Self::Dedup`].
+    #[must_use]
+    pub fn early() -> &'static [Self] {
+        &IN_ORDER[Self::Stage as usize + 1..=Self::Dedup as usize]
+    }
+
+    /// Those after [`Self::Dedup`].
+    #[must_use]
+    pub fn late() -> &'static [Self] {
+        &IN_ORDER[Self::Dedup as usize + 1..]
+    }
+
     /// Whether its verdict is journaled also where a policy does not ask for it, with every proposal.
     #[must_use]
     pub const fn is_always_journaled(self) -> bool {
@@ -160,6 +174,8 @@ impl Guard {
         matches!(self, Self::Caps | Self::Cooldown | Self::MutualExclusion)
     }
 }
+
+static IN_ORDER: [Guard; 21] = Guard::ALL;
 
 /// The words of the guards in the order in which they are asked.
 pub const ORDER: [&str; 21] = [
@@ -774,6 +790,26 @@ impl Guards {
         self.locks.release(policy, incident);
         self.breakers.released(policy, incident);
     }
+}
+
+/// Looks at all that can be about a service, of what is kept by target: what is kept for itself, for whatever is named as its replicas are, and for
+/// zones and nodes. In no particular order.
+fn near<'a, V>(targets: &'a BTreeMap<Target, V>, service: &Name, mut look: impl FnMut(&'a Target, &'a V)) {
+    // Services come first, and mostly there is nothing else.
+    let Some((last, _)) = targets.last_key_value() else { return };
+    if let Some((target, kept)) = targets.get_key_value(&Target::Service(service.clone())) {
+        look(target, kept);
+    }
+    if matches!(last, Target::Service(_)) {
+        return;
+    }
+    let (none, replicas) = (Name::new(""), Name::from(figures(&[service, &"-"])));
+    let first_replica = Bound::Included(Target::Replica(replicas.clone()));
+    let replica = targets.range((first_replica, Bound::Excluded(Target::Zone(none.clone()))));
+    let replica = replica.take_while(|(target, _)| target.name().starts_with(&*replicas));
+    let zone = targets.range((Bound::Included(Target::Zone(none.clone())), Bound::Excluded(Target::Client(none.clone()))));
+    let node = targets.range((Bound::Included(Target::Node(none)), Bound::Unbounded));
+    replica.chain(zone).chain(node).for_each(|(target, kept)| look(target, kept));
 }
 
 /// What a limit is counted over.

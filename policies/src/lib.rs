@@ -9,6 +9,8 @@ pub mod rules;
 
 pub mod alertmanager;
 
+mod figures;
+
 pub mod evidence;
 
 pub mod code;

@@ -14,6 +14,7 @@ use regorus::rvm::vm::RegoVM;
 use regorus::unstable::{Module, Rule, RuleHead};
 use regorus::{CompiledPolicy, Value};
 
+use super::input::input;
 use super::{LONGEST_MESSAGE, MOST_INSTRUCTIONS, MOST_MESSAGES, Offered, PACKAGE, RULES, Said, Text, Verdict};
 use crate::problem;
 
@@ -74,11 +75,11 @@ pub(super) fn read(place: &Place, texts: &[Text]) -> Result<(Engine, Vec<&'stati
 impl Engine {
     /// Asks the rules that there are.
     pub(super) fn judge(&self, rules: &[&'static str], offered: &Offered) -> Verdict {
-        let json = serde_json::to_string(offered).map_err(|error| error.to_string())?;
-        let input = Value::from_json_str(&json).map_err(|error| format!("{error:#}"))?;
+        let input = input(offered);
+        let mut machine = self.machine(&input)?;
         let mut said = Said::default();
         for (rule, policy) in rules.iter().zip(&self.policies) {
-            let messages = self.messages(rule, policy, &input)?;
+            let messages = messages(rule, &mut machine, policy, &input)?;
             match *rule {
                 "deny" => said.deny = messages,
                 "require_approval" => said.require_approval = messages,
@@ -88,32 +89,37 @@ impl Engine {
         Ok(said)
     }
 
-    /// The messages of one rule, sorted and bounded.
-    fn messages(&self, rule: &str, policy: &CompiledPolicy, input: &Value) -> Result<Vec<String>, String> {
+    /// A machine for the rules about one input. Before each rule it clears whatever it has found out, and counts instructions from zero.
+    fn machine(&self, input: &Value) -> Result<RegoVM, String> {
         let mut machine = RegoVM::new();
         machine.set_max_instructions(MOST_INSTRUCTIONS);
         machine.set_strict_builtin_errors(true);
         machine.load_program(Arc::clone(&self.program));
         machine.set_data(Value::new_object()).map_err(|error| one_line(&error.to_string()))?;
         machine.set_input(input.clone());
-        let path = format!("data.{PACKAGE}.{rule}");
-        let found = machine.execute_entry_point_by_name(&path).map_err(|error| format!("`{rule}`: {}", one_line(&error.to_string())))?;
-        let told = policy.eval_with_input(input.clone()).map_err(|error| format!("`{rule}`: {}", why(&format!("{error:#}"))))?;
-        if told != found {
-            return Err(format!("`{rule}`: {} and {} by two ways", one_line(&found.to_string()), one_line(&told.to_string())));
-        }
-        let messages = found.as_set().map_err(|_| format!("`{rule}` is no set of messages but {}", one_line(&found.to_string())))?;
-        let text = |message: &Value| match message.as_string() {
-            Ok(text) => Ok(one_line(text)),
-            Err(_) => Err(format!("`{rule}` holds {}, which is no text", one_line(&message.to_string()))),
-        };
-        let mut told: Vec<String> = messages.iter().take(MOST_MESSAGES).map(text).collect::<Result<_, _>>()?;
-        told.sort();
-        if messages.len() > MOST_MESSAGES {
-            told.push(format!("and {} more", messages.len() - MOST_MESSAGES));
-        }
-        Ok(told)
+        Ok(machine)
     }
+}
+
+/// The messages of one rule, sorted and bounded.
+fn messages(rule: &str, machine: &mut RegoVM, policy: &CompiledPolicy, input: &Value) -> Result<Vec<String>, String> {
+    let path = format!("data.{PACKAGE}.{rule}");
+    let found = machine.execute_entry_point_by_name(&path).map_err(|error| format!("`{rule}`: {}", one_line(&error.to_string())))?;
+    let told = policy.eval_with_input(input.clone()).map_err(|error| format!("`{rule}`: {}", why(&format!("{error:#}"))))?;
+    if told != found {
+        return Err(format!("`{rule}`: {} and {} by two ways", one_line(&found.to_string()), one_line(&told.to_string())));
+    }
+    let messages = found.as_set().map_err(|_| format!("`{rule}` is no set of messages but {}", one_line(&found.to_string())))?;
+    let text = |message: &Value| match message.as_string() {
+        Ok(text) => Ok(one_line(text)),
+        Err(_) => Err(format!("`{rule}` holds {}, which is no text", one_line(&message.to_string()))),
+    };
+    let mut told: Vec<String> = messages.iter().take(MOST_MESSAGES).map(text).collect::<Result<_, _>>()?;
+    told.sort();
+    if messages.len() > MOST_MESSAGES {
+        told.push(format!("and {} more", messages.len() - MOST_MESSAGES));
+    }
+    Ok(told)
 }
 
 /// What is wrong, of a message of regorus': `FILE:LINE:COLUMN: WHAT`.

@@ -124,7 +124,7 @@ impl Turn<'_> {
     /// Asks all guards for a candidate, and journals a refusal.
     fn refusal_of(&mut self, incident: &Incident, action: &Action, gathered: &Gathered) -> Option<(Guard, Answer)> {
         let proposal = self.proposal(incident, action);
-        let refusal = self.ask(incident, std::slice::from_ref(&proposal), Guard::ALL.into_iter(), gathered)?;
+        let refusal = self.ask(incident, std::slice::from_ref(&proposal), &Guard::ALL, gathered)?;
         self.journal_refusal(incident, (Some(action.clone()), proposal.target), refusal.0, &refusal.1);
         Some(refusal)
     }

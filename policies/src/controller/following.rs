@@ -136,8 +136,8 @@ impl Turn<'_> {
             return self.hand_over(incident, &format!("{why}; {} cannot be reverted: {target} is not declared", action.word()));
         };
         let proposal = self.proposal(&incident, &undo);
-        let guards = Guard::ALL.into_iter().filter(|guard| guard.is_asked_before_undoing());
-        if let Some((guard, answer)) = self.ask(&incident, std::slice::from_ref(&proposal), guards, &Gathered::default()) {
+        let guards: Vec<Guard> = Guard::ALL.into_iter().filter(|guard| guard.is_asked_before_undoing()).collect();
+        if let Some((guard, answer)) = self.ask(&incident, std::slice::from_ref(&proposal), &guards, &Gathered::default()) {
             return self.refused(incident, guard, answer);
         }
         self.start(incident, proposal, format!("undo: {why}"), true);

@@ -182,14 +182,17 @@ impl Turn<'_> {
     }
 }
 
+/// A label with its value seldom needs more bytes when written out.
+const USUAL_LABEL: usize = 32;
+
 /// Labels written out, one text for one label set.
 fn written(labels: &LabelSet) -> Name {
-    let length = labels.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
-    let mut text = String::with_capacity(length + 2);
+    let mut text = String::with_capacity(labels.len() * USUAL_LABEL);
     text.push('{');
     for (name, value) in labels {
         text.push_str(name);
-        let is_plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\');
+        // Of all bytes and not up to the first: that is many at a time.
+        let is_plain = value.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\'));
         if is_plain {
             text.push_str("=\"");
             text.push_str(value);

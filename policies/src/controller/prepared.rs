@@ -14,21 +14,44 @@ use crate::policy::{Candidate, ConditionAt, Policy};
 pub(super) struct Prepared {
     /// The labels that it needs, sorted.
     pub(super) labels: Vec<Name>,
-    /// For each step what is asked before it acts, with the labels that stand in it, sorted.
-    inquiries: Vec<Vec<(ConditionAt, Vec<Name>)>>,
+    /// For each step what is asked before it acts.
+    inquiries: Vec<Inquiry>,
     /// The words of the guards, in their order.
     words: Vec<Name>,
     /// The policy's hash, once somebody has asked for it: it is found out of the whole policy, and most policies are never asked.
     hash: OnceLock<String>,
 }
 
+/// What is asked before a step acts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inquiry {
+    /// The conditions in the order in which they are asked, each with which of the parameters it has.
+    pub(super) conditions: Vec<(ConditionAt, usize)>,
+    /// The labels that stand in conditions, sorted; most conditions of a policy have the same.
+    pub(super) parameters: Vec<Vec<Name>>,
+}
+
+impl Inquiry {
+    fn of(policy: &Policy, step: usize) -> Self {
+        let mut own = Self::default();
+        for at in inquiry(policy, step) {
+            let labels: Vec<Name> = policy.parameters(at).into_iter().map(Name::from).collect();
+            let known = own.parameters.iter().position(|known| *known == labels);
+            let index = known.unwrap_or_else(|| {
+                own.parameters.push(labels);
+                own.parameters.len() - 1
+            });
+            own.conditions.push((at, index));
+        }
+        own
+    }
+}
+
 impl Prepared {
     pub(super) fn of(policy: &Policy) -> Self {
-        let parameters = |at: ConditionAt| (at, policy.parameters(at).into_iter().map(Name::from).collect());
-        let inquiry = |step: usize| inquiry(policy, step).into_iter().map(parameters).collect();
         Self {
             labels: policy.labels_needed().into_iter().collect(),
-            inquiries: (0..policy.steps.len()).map(inquiry).collect(),
+            inquiries: (0..policy.steps.len()).map(|step| Inquiry::of(policy, step)).collect(),
             words: Guard::ALL.into_iter().map(|guard| Name::new(guard.word())).collect(),
             hash: OnceLock::new(),
         }
@@ -39,9 +62,10 @@ impl Prepared {
         self.hash.get_or_init(|| policy.hash())
     }
 
-    /// What is asked before a step acts, in this order.
-    pub(super) fn inquiry(&self, step: usize) -> &[(ConditionAt, Vec<Name>)] {
-        self.inquiries.get(step).map_or(&[], Vec::as_slice)
+    /// What is asked before a step acts.
+    pub(super) fn inquiry(&self, step: usize) -> &Inquiry {
+        static NOTHING: Inquiry = Inquiry { conditions: Vec::new(), parameters: Vec::new() };
+        self.inquiries.get(step).unwrap_or(&NOTHING)
     }
 
     /// The name of a guard in journals.
@@ -74,6 +98,6 @@ mod tests {
             assert_eq!(&*prepared.word(guard), guard.word());
         }
         assert_eq!(prepared.labels, [Name::new("pod")]);
-        assert!(prepared.inquiry(0).is_empty() && prepared.inquiry(99).is_empty());
+        assert!(prepared.inquiry(0).conditions.is_empty() && prepared.inquiry(99).conditions.is_empty());
     }
 }

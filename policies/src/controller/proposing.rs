@@ -4,15 +4,16 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 use firedrill_core::action::{Action, Target};
-use firedrill_core::journal::{Event, GuardVerdict, Truth};
+use firedrill_core::journal::{Event, GuardVerdict, LabelSet, Truth};
 use firedrill_core::name::Name;
 
 use super::approving::{Wanted, is_for_people};
 use super::offering::offered;
-use super::prepared::Prepared;
+use super::prepared::{Inquiry, Prepared};
 use super::state::{Ending, Incident, Phase};
 use super::turn::{Turn, proposed, values_of};
 use super::{ASSUMED_ACTION, Effect, Question, REPORT_TIMEOUT, REPORT_TIMERS, RETRY_AFTER};
+use crate::figures::{Figure, figures};
 use crate::guard::approval::{Asking, Said};
 use crate::guard::confidence::{Band, Calibration, Source, can_be_careful};
 use crate::guard::precheck::Checked;
@@ -51,7 +52,7 @@ impl Turn<'_> {
     fn propose_action(&mut self, incident: Box<Incident>, action: &Action) {
         self.tell_guards();
         let proposal = self.proposal(&incident, action);
-        if let Some((guard, answer)) = self.ask(&incident, from_ref(&proposal), [Guard::Stage].into_iter(), &Gathered::default()) {
+        if let Some((guard, answer)) = self.ask(&incident, from_ref(&proposal), &[Guard::Stage], &Gathered::default()) {
             return self.refused(incident, guard, answer);
         }
         if self.setup.policy.guards.facts().any(Fact::is_early) {
@@ -65,8 +66,7 @@ impl Turn<'_> {
 
     /// The guards from the stage to dedup. When they pass, the owner is taken, so that nothing can come in between while the rest is looked up.
     pub(super) fn claim(&mut self, incident: &Incident, proposal: &Proposal, gathered: &Gathered) -> Option<(Guard, Answer)> {
-        let guards = Guard::ALL.into_iter().filter(|guard| Guard::Stage < *guard && *guard <= Guard::Dedup);
-        let refusal = self.ask(incident, from_ref(proposal), guards, gathered);
+        let refusal = self.ask(incident, from_ref(proposal), Guard::early(), gathered);
         if refusal.is_none() {
             self.guards.remediations.claim(proposal);
         }
@@ -75,7 +75,7 @@ impl Turn<'_> {
 
     /// Asks for the prechecks, for what guards want to know, and for what a choice is made by.
     pub(super) fn inquire(&mut self, mut incident: Box<Incident>, is_claimed: bool) {
-        let conditions = self.setup.prepared.inquiry(incident.step);
+        let Inquiry { conditions, parameters } = self.setup.prepared.inquiry(incident.step);
         let first = self.state.next_query;
         self.state.next_query += conditions.len() as u64;
         incident.phase = Phase::Checking { first, answers: vec![None; conditions.len()], is_claimed };
@@ -83,8 +83,9 @@ impl Turn<'_> {
             return self.decide(incident);
         }
         self.effects.reserve(conditions.len());
-        for (query, (condition, needed)) in (first..).zip(conditions) {
-            let question = Question { condition: *condition, parameters: values_of(needed, &incident.labels) };
+        let parameters: Vec<LabelSet> = parameters.iter().map(|needed| values_of(needed, &incident.labels)).collect();
+        for (query, (condition, index)) in (first..).zip(conditions) {
+            let question = Question { condition: *condition, parameters: parameters[*index].clone() };
             self.effects.push(Effect::Evaluate { query, question, at: self.now });
         }
         self.keep(incident);
@@ -109,8 +110,7 @@ impl Turn<'_> {
         if !is_claimed && let Some((guard, answer)) = self.claim(&incident, &proposal, &gathered) {
             return self.refused(incident, guard, answer);
         }
-        let guards = Guard::ALL.into_iter().filter(|guard| *guard > Guard::Dedup);
-        if let Some((guard, answer)) = self.ask(&incident, from_ref(&proposal), guards, &gathered) {
+        if let Some((guard, answer)) = self.ask(&incident, from_ref(&proposal), Guard::late(), &gathered) {
             if is_for_people(guard, &answer) {
                 self.journal_refusal(&incident, (Some(action), proposal.target.clone()), guard, &answer);
                 return self.ask_people(incident, vec![Wanted::of(&[proposal], &answer.figures)], &gathered);
@@ -128,7 +128,7 @@ impl Turn<'_> {
         &mut self,
         incident: &Incident,
         proposals: &[Proposal],
-        guards: impl Iterator<Item = Guard>,
+        guards: &[Guard],
         gathered: &Gathered,
     ) -> Option<(Guard, Answer)> {
         let (mut answers, warned) = self.answers(incident, proposals, guards, gathered);
@@ -146,58 +146,80 @@ impl Turn<'_> {
         refusal
     }
 
-    /// What guards say, in their order, to the first that refuses, and what the project's rules warn of.
+    /// What guards say, in their order, to the first that refuses, and what the project's rules warn of. Those that the policy does not ask for, and whose
+    /// verdict is not journaled, are not asked; of people any guard may ask.
     pub(super) fn answers(
         &self,
         incident: &Incident,
         proposals: &[Proposal],
-        guards: impl Iterator<Item = Guard>,
+        guards: &[Guard],
         gathered: &Gathered,
     ) -> (Vec<(Guard, Answer)>, Vec<String>) {
         let super::Setup { policy, inventory, stage, start, seed, .. } = self.setup;
         let checked = gathered.prechecks.iter().zip(&policy.prechecks);
         let checked = checked.map(|((verdict, figures), precheck)| Checked { verdict: *verdict, figures, because: &precheck.because });
         let prechecks: Vec<Checked<'_>> = checked.collect();
-        let (settings, facts) = (&policy.guards, &gathered.facts[..]);
-        let (stage, start, now, seed) = (*stage, *start, self.now, *seed);
         let since = self.state.alerts.get(&incident.alert_key).map(|firing| firing.notification.starts_at);
-        let (memory, prechecks) = (&*self.guards, &prechecks[..]);
         let is_verified = self.verify_of(incident).is_some();
-        let (mut answers, mut warned) = (Vec::new(), Vec::new());
-        for guard in guards {
-            let answer = Answer::of_several(proposals.iter().map(|proposal| {
-                let asking = if guard == Guard::Approval { self.asking(incident, proposal, gathered, &answers) } else { Asking::default() };
-                let is_of_confidence = matches!(guard, Guard::Confidence | Guard::Code);
-                let told = if is_of_confidence { self.confidence(incident, proposal, gathered) } else { Err(String::new()) };
-                let (asking, confidence) = (&asking, (&told, is_verified));
-                let asked = Asked {
-                    settings,
-                    stage,
-                    inventory,
-                    start,
-                    now,
-                    memory,
-                    proposal,
-                    prechecks,
-                    facts,
-                    since,
-                    seed,
-                    said: None,
-                    asking,
-                    confidence,
-                };
-                let code = settings.code.as_ref().filter(|_| guard == Guard::Code);
-                let said = code.map(|code| code.judge(&offered(incident, (policy, &asked), &answers)));
-                warned.extend(said.iter().flatten().flat_map(|said| said.warn.clone()));
-                self.unless_allowed(incident, proposal, (guard, Asked { said: said.as_ref(), ..asked }.ask(guard)))
-            }));
-            let is_last = answer.is_refusal();
+        let (nothing, unsure) = (Asking::default(), Err(String::new()));
+        let of = |proposal| Asked {
+            settings: &policy.guards,
+            stage: *stage,
+            inventory,
+            start: *start,
+            now: self.now,
+            memory: &*self.guards,
+            proposal,
+            prechecks: &prechecks,
+            facts: &gathered.facts,
+            since,
+            seed: *seed,
+            said: None,
+            asking: &nothing,
+            confidence: (&unsure, is_verified),
+        };
+        let is_asked = |guard: &&Guard| guard.is_always_journaled() || policy.guards.has(**guard) || **guard == Guard::Approval;
+        let mut answers: Vec<(Guard, Answer)> = Vec::with_capacity(guards.iter().filter(is_asked).count());
+        let mut warned = Vec::new();
+        for guard in guards.iter().filter(is_asked).copied() {
+            let mut ask = |own| self.ask_one(incident, (guard, &of(own)), (gathered, &answers), &mut warned);
+            let answer = if let [one] = proposals { ask(one) } else { Answer::of_several(proposals.iter().map(ask)) };
             answers.push((guard, answer));
-            if is_last {
+            if answers.last().is_some_and(|(_, answer)| answer.is_refusal()) {
                 break;
             }
         }
         (answers, warned)
+    }
+
+    /// What one guard says of one proposal, after the guards before it; what the project's rules warn of is added to what they have.
+    fn ask_one(
+        &self,
+        incident: &Incident,
+        (guard, asked): (Guard, &Asked<'_>),
+        (gathered, before): (&Gathered, &[(Guard, Answer)]),
+        warned: &mut Vec<String>,
+    ) -> Answer {
+        let (proposal, is_verified) = (asked.proposal, asked.confidence.1);
+        match (guard, &asked.settings.code) {
+            (Guard::Stage, _) => self.unless_allowed(incident, proposal, (guard, asked.ask(guard))),
+            (Guard::Confidence, _) if asked.settings.confidence.is_some() => {
+                let told = self.confidence(incident, proposal, gathered);
+                Asked { confidence: (&told, is_verified), ..*asked }.ask(guard)
+            }
+            (Guard::Code, Some(code)) => {
+                let told = self.confidence(incident, proposal, gathered);
+                let asked = Asked { confidence: (&told, is_verified), ..*asked };
+                let said = code.judge(&offered(incident, (&self.setup.policy, &asked), before));
+                warned.extend(said.iter().flat_map(|said| said.warn.clone()));
+                Asked { said: Some(&said), ..asked }.ask(guard)
+            }
+            (Guard::Approval, _) => {
+                let asking = self.asking(incident, proposal, gathered, before);
+                Asked { asking: &asking, ..*asked }.ask(guard)
+            }
+            _ => asked.ask(guard),
+        }
     }
 
     /// How sure the policy is of a proposal, with its figures, or why that cannot be told.
@@ -372,8 +394,9 @@ pub(super) struct Gathered {
 impl Gathered {
     /// The answers of [`Turn::inquire`], in its order.
     fn new(prepared: &Prepared, step: usize, answers: impl Iterator<Item = Known>) -> Self {
-        let mut gathered = Self::default();
-        for ((at, _), known) in prepared.inquiry(step).iter().zip(answers) {
+        let of_facts = Vec::with_capacity(answers.size_hint().1.unwrap_or(0));
+        let mut gathered = Self { facts: of_facts, ..Self::default() };
+        for ((at, _), known) in prepared.inquiry(step).conditions.iter().zip(answers) {
             match *at {
                 ConditionAt::Precheck(_) => gathered.prechecks.push(into_judged(known)),
                 ConditionAt::Guard(fact) => gathered.facts.push((fact, known)),
@@ -445,12 +468,10 @@ fn into_judged(known: Known) -> (Truth, String) {
 
 /// Why the policy acts: the alert, and the figures of its prechecks.
 pub(super) fn reason(incident: &Incident, answers: &[(Truth, String)]) -> String {
-    let figures: Vec<&str> = answers.iter().map(|(_, figures)| figures.as_str()).collect();
-    if figures.is_empty() {
-        format!("{} fires", incident.alert)
-    } else {
-        format!("{} fires, and {}", incident.alert, figures.join(", and "))
-    }
+    let mut parts: Vec<&dyn Figure> = Vec::with_capacity(2 + 2 * answers.len());
+    parts.extend([&incident.alert as &dyn Figure, &" fires"]);
+    parts.extend(answers.iter().flat_map(|(_, told)| [&", and " as &dyn Figure, told]));
+    figures(&parts)
 }
 
 #[cfg(test)]

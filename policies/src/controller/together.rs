@@ -147,7 +147,7 @@ impl Turn<'_> {
         let (mut kept_back, mut strictest) = (Vec::new(), None::<(Guard, Answer)>);
         for piece in wave {
             let proposal = self.proposal_of(&incident, &piece);
-            match self.ask(&incident, std::slice::from_ref(&proposal), Guard::ALL.into_iter(), gathered) {
+            match self.ask(&incident, std::slice::from_ref(&proposal), &Guard::ALL, gathered) {
                 None => {
                     incident.is_careful |= self.is_careful(&incident, std::slice::from_ref(&proposal), gathered);
                     self.guards.started(&proposal, self.now);
@@ -193,7 +193,7 @@ impl Turn<'_> {
         let mut wanted = Vec::new();
         for piece in wave {
             let proposal = self.proposal_of(&incident, piece);
-            let refusal = self.answers(&incident, std::slice::from_ref(&proposal), Guard::ALL.into_iter(), gathered).0.pop();
+            let refusal = self.answers(&incident, std::slice::from_ref(&proposal), &Guard::ALL, gathered).0.pop();
             if let Some((guard, answer)) = refusal.filter(|(guard, answer)| is_for_people(*guard, answer)) {
                 self.journal_verdict(&incident, guard, &answer);
                 self.journal_refusal(&incident, (Some(piece.action.clone()), piece.target.clone()), guard, &answer);
@@ -216,7 +216,7 @@ impl Turn<'_> {
         let group = incident.group.as_ref().expect("it is planned");
         let pieces: Vec<Piece> = first.iter().chain(group.waves.iter().flatten()).cloned().collect();
         let proposals: Vec<Proposal> = pieces.iter().map(|piece| self.proposal_of(&incident, piece)).collect();
-        if let Some((guard, answer)) = self.ask(&incident, &proposals, Guard::ALL.into_iter(), gathered) {
+        if let Some((guard, answer)) = self.ask(&incident, &proposals, &Guard::ALL, gathered) {
             let Piece { action, target, .. } = &pieces[0];
             self.journal_refusal(&incident, (Some(action.clone()), target.clone()), guard, &answer);
             incident.group = None;
@@ -250,7 +250,7 @@ impl Turn<'_> {
     fn go_on_unless_stopped(&mut self, incident: Box<Incident>, name: &Name, gathered: &Gathered) {
         let group = incident.group.as_ref().expect("it is planned");
         let proposals: Vec<Proposal> = group.waves[0].iter().map(|piece| self.proposal_of(&incident, piece)).collect();
-        match self.ask(&incident, &proposals, [Guard::KillSwitch].into_iter(), gathered) {
+        match self.ask(&incident, &proposals, &[Guard::KillSwitch], gathered) {
             None => self.next_part(incident, name),
             Some((guard, answer)) => {
                 let Proposal { action, target, .. } = proposals[0].clone();
@@ -432,8 +432,8 @@ impl Turn<'_> {
             };
             let piece = Piece { action: undo, ..piece };
             let proposal = self.proposal_of(&incident, &piece);
-            let guards = Guard::ALL.into_iter().filter(|guard| guard.is_asked_before_undoing());
-            match self.ask(&incident, std::slice::from_ref(&proposal), guards, &Gathered::default()) {
+            let guards: Vec<Guard> = Guard::ALL.into_iter().filter(|guard| guard.is_asked_before_undoing()).collect();
+            match self.ask(&incident, std::slice::from_ref(&proposal), &guards, &Gathered::default()) {
                 None => {
                     self.guards.started(&proposal, self.now);
                     self.begin(&incident, piece, format!("undo: {why}"), &mut begun);

@@ -66,6 +66,10 @@ impl Turn<'_> {
     pub(super) fn target(&self, incident: &Incident) -> Target {
         let own = self.chosen(incident).and_then(|candidate| candidate.target.as_ref());
         let source = own.unwrap_or_else(|| self.setup.policy.target_of(incident.step));
+        // Mostly that of the policy, which is known.
+        if let Some(target) = incident.target.as_ref().filter(|_| std::ptr::eq(source, &raw const self.setup.policy.target)) {
+            return target.clone();
+        }
         source.resolve(&incident.labels).expect("the alert has every label that the policy needs")
     }
 

@@ -9,6 +9,7 @@ use firedrill_core::time::Span;
 
 use super::stage::{is_critical, is_reversible};
 use super::{Answer, Instead, Proposal};
+use crate::figures::figures;
 
 /// The name in journals.
 pub const NAME: &str = "approval";
@@ -105,7 +106,7 @@ pub fn check(settings: Option<&Approval>, (proposal, inventory): (&Proposal, &In
     let reasons: Vec<&str> = own.iter().chain(&asking.needs).map(String::as_str).collect();
     if reasons.is_empty() {
         let word = proposal.action.word();
-        return settings.map_or_else(Answer::not_configured, |_| Answer::passed(format!("nobody need be asked of {word} here")));
+        return settings.map_or_else(Answer::not_configured, |_| Answer::passed(figures(&[&"nobody need be asked of ", &word, &" here"])));
     }
     let usual = Approval::default();
     let settings = settings.unwrap_or(&usual);

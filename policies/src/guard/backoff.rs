@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rate_limit::LONGEST_WINDOW;
 use super::{Answer, Proposal};
+use crate::figures::figures;
 
 /// The name in journals.
 pub const NAME: &str = "backoff";
@@ -72,9 +73,9 @@ impl Attempts {
     }
 
     /// Those of a target by a policy, oldest first, but for one incident.
-    fn others(&self, (policy, target): (&Name, &Target), incident: u64) -> Vec<Attempt> {
+    fn others(&self, (policy, target): (&Name, &Target), incident: u64) -> impl DoubleEndedIterator<Item = &Attempt> {
         let attempts = self.targets.get(target).and_then(|policies| policies.get(policy));
-        attempts.into_iter().flatten().filter(|own| own.incident != incident).copied().collect()
+        attempts.into_iter().flatten().filter(move |own| own.incident != incident)
     }
 }
 
@@ -84,7 +85,7 @@ impl Backoff {
     pub fn rest(&self, policy: &Name, target: &Target, n: u32, seed: Seed) -> Span {
         let grown = libm::pow(self.factor.get(), f64::from(n.saturating_sub(1))) * self.base.as_seconds();
         let capped = if grown < self.cap.as_seconds() { Span::from_seconds_f64(grown) } else { self.cap };
-        let entity = hash64(&format!("{policy} {target}"));
+        let entity = hash64(&figures(&[policy, &" ", target]));
         let luck = Stream::new(seed, Purpose::Retry, entity).block(u64::from(n)).unit(0);
         capped.saturating_add(Span::from_seconds_f64(capped.as_seconds() * self.jitter.get() * luck))
     }
@@ -95,17 +96,23 @@ impl Backoff {
 pub fn check(backoff: Option<&Backoff>, proposal: &Proposal, attempts: &Attempts, (now, seed): (Time, Seed)) -> Answer {
     let Some(backoff) = backoff else { return Answer::not_configured() };
     let Proposal { policy, target, incident, .. } = proposal;
-    let own = attempts.others((policy, target), *incident);
-    let Some(last) = own.last() else { return Answer::passed(format!("first remediation of {target}")) };
+    let mut latest_first = attempts.others((policy, target), *incident).rev();
+    let Some(last) = latest_first.next() else { return Answer::passed(figures(&[&"first remediation of ", target])) };
     if now >= last.ended.saturating_add(backoff.reset_after) {
-        return Answer::passed(format!("none of {target} for {}", backoff.reset_after));
+        return Answer::passed(figures(&[&"none of ", target, &" for ", &backoff.reset_after]));
     }
     // Attempts in a row: between each and the one before it less than a stable period lies.
-    let in_a_row = own.windows(2).rev().take_while(|pair| pair[1].started < pair[0].ended.saturating_add(backoff.reset_after)).count();
-    let n = u32::try_from(in_a_row).unwrap_or(u32::MAX).saturating_add(1);
+    let (mut n, mut next) = (1_u32, last);
+    for before in latest_first {
+        if next.started >= before.ended.saturating_add(backoff.reset_after) {
+            break;
+        }
+        (n, next) = (n.saturating_add(1), before);
+    }
     let rest = backoff.rest(policy, target, n, seed);
     let until = last.ended.saturating_add(rest);
-    let figures = format!("{target} rests for {rest} after {n} in a row, the last {} ago", now.since(last.ended));
+    let ago = now.since(last.ended);
+    let figures = figures(&[target, &" rests for ", &rest, &" after ", &n, &" in a row, the last ", &ago, &" ago"]);
     if now < until { Answer::refused(format!("{figures}, until {until}"), Some(until)) } else { Answer::passed(figures) }
 }
 

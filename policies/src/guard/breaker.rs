@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ineffective_chain::{Helped, Outcomes};
 use super::rate_limit::Starts;
 use super::{Answer, Instead, Known};
+use crate::figures::figures;
 
 /// The name in journals.
 pub const NAME: &str = "breaker";
@@ -50,7 +51,7 @@ impl Harm {
 pub fn check_harm(harm: Option<&Harm>, known: Option<&Known>) -> Answer {
     match (harm, known) {
         (None, _) => Answer::not_configured(),
-        (Some(_), Some(Known::Measured(Some(value), _))) => Answer::passed(format!("harm is measured from {value} on")),
+        (Some(_), Some(Known::Measured(Some(value), _))) => Answer::passed(figures(&[&"harm is measured from ", value, &" on"])),
         (Some(_), Some(Known::Measured(None, why))) => Answer::refused(format!("cannot tell what harm is measured by: {why}"), None),
         (Some(_), _) => Answer::refused("cannot tell what harm is measured by: nobody has looked", None),
     }
@@ -81,12 +82,7 @@ impl Breakers {
         }
         let closed = self.find(policy).and_then(|state| state.closed);
         let counts = |at: Time| closed.is_none_or(|closed| at > closed);
-        let judged = outcomes.within(breaker.within, now).filter(|judged| judged.policy == *policy && counts(judged.at));
-        let (mut all, mut failed) = (0_u64, 0_u64);
-        for judged in judged {
-            all += 1;
-            failed += u64::from(!matches!(judged.effect, Helped::Yes | Helped::Unverified));
-        }
+        let (all, failed) = outcomes.tally(policy, closed, breaker.within, now);
         // Counted only if it can matter.
         let is_near = breaker.actions.is_some_and(|most| starts.of(policy, breaker.within, now).len() >= most as usize);
         let started = if is_near { starts.of(policy, breaker.within, now).filter(|at| counts(*at)).count() } else { 0 };

@@ -5,6 +5,7 @@ use firedrill_core::time::{Span, Time};
 use super::dedup::Remediations;
 use super::ineffective_chain::{Helped, Outcomes};
 use super::{Answer, Instead, Proposal};
+use crate::figures::figures;
 
 /// The name in journals.
 pub const NAME: &str = "canary";
@@ -18,7 +19,9 @@ pub fn check(trust: Option<Span>, proposal: &Proposal, (outcomes, remediations):
     let tells = |effect| !matches!(effect, Helped::Unverified);
     let others = outcomes.within(trust, now).rev().filter(|judged| judged.policy == *policy && judged.incident != *incident);
     match others.into_iter().find(|judged| tells(judged.effect)) {
-        Some(last) if last.effect == Helped::Yes => Answer::passed(format!("it helped {} {} ago", last.target, now.since(last.at))),
+        Some(last) if last.effect == Helped::Yes => {
+            Answer::passed(figures(&[&"it helped ", &last.target, &" ", &now.since(last.at), &" ago"]))
+        }
         Some(last) => {
             let figures = format!("the last one, on {}, {} ago, was not verified to have helped", last.target, now.since(last.at));
             Answer::refused(figures, Some(last.at.saturating_add(trust))).instead(Instead::Ask)

@@ -13,6 +13,7 @@ use firedrill_core::quantity::{Ratio, Rounding};
 use super::dedup::{Deed, Remediations};
 use super::estate::{Estate, all_with};
 use super::{Answer, Proposal, Scope, service_of, services_touched, zones_touched};
+use crate::figures::{Figure, figures};
 
 /// The name in journals.
 pub const NAME: &str = "caps";
@@ -53,12 +54,31 @@ impl Most {
     /// In words: `3`, `40%, rounded down`.
     #[must_use]
     pub fn describe(&self) -> String {
+        figures(&[self])
+    }
+}
+
+impl Figure for Most {
+    fn room(&self) -> usize {
+        24
+    }
+
+    fn put(&self, text: &mut String) {
         match self {
-            Self::Count(count) => count.to_string(),
-            Self::Share(share, Rounding::Floor) => format!("{share}, rounded down"),
-            Self::Share(share, Rounding::Ceil) => format!("{share}, rounded up"),
-            Self::Majority => "quorum".to_owned(),
+            Self::Count(count) => count.put(text),
+            Self::Share(share, rounding) => {
+                share.put(text);
+                text.push_str(rounded(*rounding));
+            }
+            Self::Majority => text.push_str("quorum"),
         }
+    }
+}
+
+const fn rounded(rounding: Rounding) -> &'static str {
+    match rounding {
+        Rounding::Floor => ", rounded down",
+        Rounding::Ceil => ", rounded up",
     }
 }
 
@@ -105,46 +125,84 @@ impl Cap {
     /// The cap in words: `25% of the replicas of service/api, rounded down, at least 1`.
     #[must_use]
     pub fn describe(&self, place: &str) -> String {
-        let what = match self.of {
+        figures(&[&Described { cap: self, place: &place }])
+    }
+}
+
+/// A cap in words.
+struct Described<'a> {
+    cap: &'a Cap,
+    place: &'a dyn Figure,
+}
+
+impl Figure for Described<'_> {
+    fn room(&self) -> usize {
+        self.place.room() + 48
+    }
+
+    fn put(&self, text: &mut String) {
+        let Self { cap, place } = self;
+        let what = match cap.of {
             CapOf::Replicas => "replicas",
             CapOf::Targets => "targets",
             CapOf::Capacity => "capacity",
         };
-        let most = match self.max {
-            Most::Count(count) => format!("{count} {what} of {place}"),
-            Most::Share(share, Rounding::Floor) => format!("{share} of the {what} of {place}, rounded down"),
-            Most::Share(share, Rounding::Ceil) => format!("{share} of the {what} of {place}, rounded up"),
-            Most::Majority => format!("more than half of the {what} of {place}"),
+        let (most, of): (&dyn Figure, _) = match &cap.max {
+            Most::Count(count) => (count, " "),
+            Most::Share(share, _) => (share, " of the "),
+            Most::Majority => (&"more than half", " of the "),
         };
-        if self.at_least > 0 { format!("{most}, at least {}", self.at_least) } else { most }
+        let rounding = if let Most::Share(_, rounding) = cap.max { rounded(rounding) } else { "" };
+        let parts: [&dyn Figure; 6] = [most, &of, &what, &" of ", *place, &rounding];
+        parts.iter().for_each(|part| part.put(text));
+        if cap.at_least > 0 {
+            text.push_str(", at least ");
+            cap.at_least.put(text);
+        }
+    }
+}
+
+impl Figure for Part {
+    fn room(&self) -> usize {
+        match self {
+            Self::Service(name) | Self::Zone(name) | Self::Zones(_, name, _) | Self::Owned(name, _) => name.len() + 8,
+            Self::All => 3,
+        }
+    }
+
+    fn put(&self, text: &mut String) {
+        let (kind, name) = match self {
+            Self::Service(name) => ("service", name),
+            Self::Zone(name) => ("zone", name),
+            Self::Zones(scope, name, _) => (scope.word(), name),
+            Self::Owned(name, _) => ("owner", name),
+            Self::All => return text.push_str("all"),
+        };
+        text.push_str(kind);
+        text.push('/');
+        text.push_str(name);
     }
 }
 
 /// Asks the guard.
 #[must_use]
 pub fn check(caps: &[Cap], proposal: &Proposal, remediations: &Remediations, ground: (&Inventory, &Estate)) -> Answer {
-    let parts = |cap: &Cap| parts_of(cap.scope, &proposal.target, ground);
-    let answers = caps.iter().flat_map(|cap| match parts(cap) {
-        Some(parts) if parts.is_empty() => {
-            vec![Answer::passed(format!("{} lies in no {}", proposal.target, cap.scope.word()))]
-        }
-        Some(parts) => parts.iter().map(|part| of_one(cap, part, proposal, remediations, ground)).collect(),
-        None => vec![Answer::refused(format!("the {} of {} is not declared", cap.scope.word(), proposal.target), None)],
-    });
-    Answer::all(answers)
+    let target = &proposal.target;
+    Answer::all(caps.iter().flat_map(|cap| {
+        let word = cap.scope.word();
+        let (parts, none) = match parts_of(cap.scope, target, ground) {
+            Some(parts) if parts.is_empty() => (parts, Some(Answer::passed(figures(&[target, &" lies in no ", &word])))),
+            Some(parts) => (parts, None),
+            None => (Vec::new(), Some(Answer::refused(format!("the {word} of {target} is not declared"), None))),
+        };
+        none.into_iter().chain(parts.into_iter().map(move |part| of_one(cap, &part, proposal, remediations, ground)))
+    }))
 }
 
 fn of_one(cap: &Cap, part: &Part, proposal: &Proposal, remediations: &Remediations, (inventory, estate): (&Inventory, &Estate)) -> Answer {
-    let place = match part {
-        Part::Service(name) => format!("service/{name}"),
-        Part::Zone(name) => format!("zone/{name}"),
-        Part::Zones(scope, name, _) => format!("{}/{name}", scope.word()),
-        Part::Owned(name, _) => format!("owner/{name}"),
-        Part::All => "all".to_owned(),
-    };
     let Some(limit) = cap.limit(part, inventory, estate) else {
         let what = if cap.of == CapOf::Capacity { "capacities" } else { "replicas" };
-        return Answer::refused(format!("the {what} of {place} are not declared"), None);
+        return Answer::refused(figures(&[&"the ", &what, &" of ", part, &" are not declared"]), None);
     };
     let (in_flight, this) = match cap.of {
         CapOf::Replicas => replicas_touched(part, proposal, remediations, inventory),
@@ -154,8 +212,8 @@ fn of_one(cap: &Cap, part: &Part, proposal: &Proposal, remediations: &Remediatio
             None => return Answer::refused(format!("the capacity of what {} touches is not declared", proposal.target), None),
         },
     };
-    let figures =
-        format!("{in_flight} in flight + {this} {} {limit} ({})", if in_flight + this > limit { ">" } else { "<=" }, cap.describe(&place));
+    let sign = if in_flight + this > limit { " > " } else { " <= " };
+    let figures = figures(&[&in_flight, &" in flight + ", &this, &sign, &limit, &" (", &Described { cap, place: part }, &")"]);
     // What adds nothing passes, also where others have gone beyond the cap.
     if this > 0 && in_flight + this > limit { Answer::refused(figures, None) } else { Answer::passed(figures) }
 }
@@ -167,17 +225,17 @@ fn in_flight<'a>(proposal: &Proposal, remediations: &'a Remediations) -> impl It
 }
 
 /// As [`in_flight`], as far as it can touch a part of the system, in no particular order.
-fn in_flight_in<'a>(part: &Part, proposal: &Proposal, remediations: &'a Remediations) -> Box<dyn Iterator<Item = &'a Deed> + 'a> {
+fn in_flight_in<'a>(part: &Part, proposal: &Proposal, remediations: &'a Remediations) -> Vec<&'a Deed> {
     match part {
-        Part::Service(service) => Box::new(remediations.in_flight_near((&proposal.policy, proposal.incident), service)),
-        _ => Box::new(in_flight(proposal, remediations)),
+        Part::Service(service) => remediations.in_flight_near((&proposal.policy, proposal.incident), service),
+        _ => in_flight(proposal, remediations).collect(),
     }
 }
 
 /// Replicas in flight, and those that the proposal adds.
 fn replicas_touched(part: &Part, proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
     let deeds = in_flight_in(part, proposal, remediations);
-    let in_flight = deeds.map(|deed| replicas_taken(&deed.action, &deed.target, part, inventory)).sum();
+    let in_flight = deeds.iter().map(|deed| replicas_taken(&deed.action, &deed.target, part, inventory)).sum();
     (in_flight, replicas_taken(&proposal.action, &proposal.target, part, inventory))
 }
 
@@ -221,9 +279,11 @@ fn targets_touched(part: &Part, proposal: &Proposal, remediations: &Remediations
         Part::Zones(_, _, zones) => zones_touched(target, inventory).iter().any(|zone| zones.contains(zone)),
         Part::Owned(_, services) => services_touched(target, inventory).iter().any(|service| services.contains(service)),
     };
-    let deeds = || in_flight_in(part, proposal, remediations).filter(|deed| touches(&deed.target));
-    let is_running = deeds().any(|deed| deed.running && deed.target == proposal.target);
-    let others: BTreeSet<&Target> = deeds().map(|deed| &deed.target).filter(|target| is_running || **target != proposal.target).collect();
+    let mut deeds = in_flight_in(part, proposal, remediations);
+    deeds.retain(|deed| touches(&deed.target));
+    let is_running = deeds.iter().any(|deed| deed.running && deed.target == proposal.target);
+    let others = deeds.iter().map(|deed| &deed.target).filter(|target| is_running || **target != proposal.target);
+    let others: BTreeSet<&Target> = others.collect();
     (others.len() as u64, u64::from(!is_running))
 }
 
@@ -271,7 +331,7 @@ pub(super) fn declared(part: &Part, inventory: &Inventory) -> Option<u64> {
         Part::Zone(zone) => inventory.services.values().any(|entry| entry.zones.contains(zone)).then(all),
         Part::Zones(_, _, zones) => inventory.services.values().any(|entry| entry.zones.iter().any(|zone| zones.contains(zone))).then(all),
         Part::Owned(_, services) => services.iter().any(|service| inventory.services.contains_key(service)).then(all),
-        Part::All => (!inventory.services.is_empty()).then(all),
+        Part::All => (!inventory.services.is_empty()).then(|| inventory.services.values().map(|entry| u64::from(entry.replicas)).sum()),
     }
 }
 
@@ -351,11 +411,10 @@ pub fn replicas_taken(action: &Action, target: &Target, part: &Part, inventory: 
             u64::from(inside && takes_replicas(action))
         }
         Target::Service(service) => {
-            let standing = replicas_in(service, part, inventory);
-            let declared = inventory.services.get(service).map_or(1, |entry| u64::from(entry.replicas));
+            let declared = inventory.services.get(service);
             // A service that is not declared has at least the one replica.
-            let standing = if inventory.services.contains_key(service) { standing } else { 1 };
-            taken_of_service(action, declared).min(standing)
+            let (all, standing) = declared.map_or((1, 1), |entry| (u64::from(entry.replicas), replicas_of((service, entry), part)));
+            taken_of_service(action, all).min(standing)
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dedup::Remediations;
 use super::{Answer, Proposal};
+use crate::figures::figures;
 
 /// The name in journals.
 pub const NAME: &str = "cooldown";
@@ -74,8 +75,8 @@ pub fn check(cooldown: Option<Cooldown>, proposal: &Proposal, ends: &Ends, remed
             let holder = Holder { policy: end.policy.clone(), incident: end.incident, target: target.clone(), until: Some(until) };
             of_another(Answer::refused(figures, Some(until)), policy, holder)
         }
-        Some((_, end)) => Answer::passed(format!("last action on {target} ended {} ago, by {}", now.since(end.at), end.policy)),
-        None => Answer::passed(format!("no action on {target} before")),
+        Some((_, end)) => Answer::passed(figures(&[&"last action on ", target, &" ended ", &now.since(end.at), &" ago, by ", &end.policy])),
+        None => Answer::passed(figures(&[&"no action on ", target, &" before"])),
     }
 }
 

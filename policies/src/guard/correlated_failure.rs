@@ -1,17 +1,17 @@
 //! Much that fails together is one incident, and not many targets to work on one by one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
-use firedrill_core::name::Name;
 use firedrill_core::quantity::{Ratio, Rounding};
 use firedrill_core::time::{Span, Time};
 use serde::{Deserialize, Serialize};
 
 use super::caps::{Part, declared};
 use super::fading::Fading;
-use super::{Answer, Instead, Scope, service_of, zones_touched};
+use super::{Answer, Instead, Scope, service_of, sorted, zones_touched};
+use crate::figures::{Figure, figures};
 
 /// The name in journals.
 pub const NAME: &str = "correlated_failure";
@@ -45,12 +45,16 @@ impl Failures {
 #[must_use]
 pub fn check(correlated: Option<&Correlated>, target: &Target, failures: &Failures, inventory: &Inventory, now: Time) -> Answer {
     let Some(correlated) = correlated else { return Answer::not_configured() };
-    let failed: BTreeSet<&Target> = failures.targets.within(correlated.within, now).chain([target]).collect();
+    let mut failed: Vec<&Target> = failures.targets.within(correlated.within, now).chain([target]).collect();
+    failed.sort();
+    failed.dedup();
     let mut answers = Vec::new();
     if let Some(limit) = correlated.services {
-        let services: BTreeSet<Name> = failed.iter().filter_map(|target| service_of(target, inventory)).collect();
-        let failed = services.len() as u64;
-        answers.push(judged(failed >= limit, |sign| format!("{failed} services failed within {} {sign} {limit}", correlated.within)));
+        let failed = sorted(failed.iter().filter_map(|target| service_of(target, inventory)).collect()).len();
+        let failed = failed as u64;
+        answers.push(judged(failed >= limit, |sign| {
+            figures(&[&failed, &" services failed within ", &correlated.within, &" ", &sign, &" ", &limit])
+        }));
     }
     if let Some((share, scope)) = correlated.share {
         answers.push(share_of_domains(&failed, target, (share, scope), correlated.within, inventory));
@@ -58,20 +62,14 @@ pub fn check(correlated: Option<&Correlated>, target: &Target, failures: &Failur
     Answer::all(answers)
 }
 
-fn judged(is_one: bool, figures: impl Fn(&str) -> String) -> Answer {
+fn judged(is_one: bool, figures: impl Fn(&'static str) -> String) -> Answer {
     if is_one { Answer::refused(figures(">="), None).instead(Instead::Ask) } else { Answer::passed(figures("<")) }
 }
 
 /// The worst of the failure domains that the target stands in.
-fn share_of_domains(
-    failed: &BTreeSet<&Target>,
-    target: &Target,
-    (share, scope): (Ratio, Scope),
-    within: Span,
-    inventory: &Inventory,
-) -> Answer {
+fn share_of_domains(failed: &[&Target], target: &Target, (share, scope): (Ratio, Scope), within: Span, inventory: &Inventory) -> Answer {
     if !matches!(target, Target::Replica(_)) {
-        return Answer::passed(format!("{target} is not one replica of a {}", scope.word()));
+        return Answer::passed(figures(&[target, &" is not one replica of a ", &scope.word()]));
     }
     let mut domains: BTreeMap<Target, u64> = domains_of(target, scope, inventory).into_iter().map(|domain| (domain, 0)).collect();
     for replica in failed.iter().filter(|target| matches!(target, Target::Replica(_))) {
@@ -90,7 +88,8 @@ fn share_of_domains(
         // One replica is no correlation, whatever its share.
         let limit = share.of(declared, Rounding::Ceil).max(2);
         judged(*count >= limit, |sign| {
-            format!("{count} of the {declared} replicas of {domain} failed within {within} {sign} {limit} ({share})")
+            let failed: [&dyn Figure; 6] = [count, &" of the ", &declared, &" replicas of ", domain, &" failed within "];
+            figures(&[&failed[..], &[&within, &" ", &sign, &" ", &limit, &" (", &share, &")"]].concat())
         })
     };
     match domains.is_empty() {

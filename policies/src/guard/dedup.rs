@@ -1,13 +1,13 @@
 //! One remediation in flight for each policy and owner of the target.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
 use firedrill_core::action::{Action, Target};
 use firedrill_core::name::Name;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Answer, Proposal};
+use super::{Answer, Proposal, near};
+use crate::figures::figures;
 
 /// The name in journals.
 pub const NAME: &str = "dedup";
@@ -22,6 +22,7 @@ pub struct Remediations {
     /// By the number of their claim.
     list: BTreeMap<u64, Remediation>,
     next: u64,
+    /// Of each policy that ever had one.
     policies: BTreeMap<Name, Own>,
     /// Which have a deed on a target.
     targets: BTreeMap<Target, BTreeSet<u64>>,
@@ -73,7 +74,9 @@ impl Serialize for Remediations {
 impl From<Vec<Remediation>> for Remediations {
     fn from(list: Vec<Remediation>) -> Self {
         let mut own = Self::default();
-        list.into_iter().for_each(|remediation| own.add(remediation));
+        for remediation in list {
+            own.add(remediation);
+        }
         own
     }
 }
@@ -81,16 +84,20 @@ impl From<Vec<Remediation>> for Remediations {
 impl Remediations {
     /// Takes the owner for the proposal's incident; claiming again changes nothing.
     pub fn claim(&mut self, proposal: &Proposal) {
-        if self.number(&proposal.policy, proposal.incident).is_none() {
-            let Proposal { policy, incident, owner, .. } = proposal.clone();
-            self.add(Remediation { policy, incident, owner, deeds: Vec::new() });
-        }
+        self.claimed(proposal);
+    }
+
+    /// As [`Self::claim`]; gives the number of the claim.
+    fn claimed(&mut self, proposal: &Proposal) -> u64 {
+        let Proposal { policy, incident, owner, .. } = proposal;
+        self.number(policy, *incident).unwrap_or_else(|| {
+            self.add(Remediation { policy: policy.clone(), incident: *incident, owner: owner.clone(), deeds: Vec::new() })
+        })
     }
 
     /// An action starts. Invariant: a remediation does no one thing twice at a time.
     pub fn started(&mut self, proposal: &Proposal) {
-        self.claim(proposal);
-        let number = self.number(&proposal.policy, proposal.incident).expect("claimed above");
+        let number = self.claimed(proposal);
         let remediation = self.list.get_mut(&number).expect("it is found by what is in the list");
         let is_same = |deed: &Deed| deed.running && deed.action == proposal.action && deed.target == proposal.target;
         assert!(!remediation.deeds.iter().any(is_same), "nothing is done twice at a time");
@@ -124,9 +131,6 @@ impl Remediations {
         let Some(number) = own.incidents.remove(&incident) else { return };
         let Some(remediation) = self.list.remove(&number) else { return };
         take_off(&mut own.owners, &remediation.owner, number);
-        if own.incidents.is_empty() {
-            self.policies.remove(policy);
-        }
         remediation.deeds.iter().for_each(|deed| take_off(&mut self.targets, &deed.target, number));
     }
 
@@ -174,25 +178,16 @@ impl Remediations {
 
     /// What others have done or have running, and what this incident has running, as far as it can touch a service: on the service, on what is named
     /// as its replicas are, and on whatever zones and nodes. In no particular order.
-    pub fn in_flight_near<'a>(&'a self, (policy, incident): (&Name, u64), service: &Name) -> impl Iterator<Item = &'a Deed> + use<'a> {
-        let own = self.number(policy, incident);
-        let none = Name::new("");
-        let (itself, replicas) = (Target::Service(service.clone()), format!("{service}-"));
-        let is_named_so = move |target: &Target| target.name().starts_with(&replicas);
-        let services = self.targets.get_key_value(&itself).into_iter();
-        let first_replica = Bound::Included(Target::Replica(Name::from(format!("{service}-"))));
-        let replicas = self.targets.range((first_replica, Bound::Excluded(Target::Zone(none.clone()))));
-        let zones = self.targets.range((Bound::Included(Target::Zone(none.clone())), Bound::Excluded(Target::Client(none.clone()))));
-        let nodes = self.targets.range((Bound::Included(Target::Node(none)), Bound::Unbounded));
-        let numbered = services.chain(replicas.take_while(move |(target, _)| is_named_so(target))).chain(zones).chain(nodes);
-        let deeds = move |(target, numbers): (&'a Target, &'a BTreeSet<u64>)| {
-            let remediations = numbers.iter().filter_map(|number| Some((*number, self.list.get(number)?)));
-            remediations.flat_map(move |(number, other)| {
-                let counts = move |deed: &&Deed| deed.target == *target && (deed.running || Some(number) != own);
-                other.deeds.iter().filter(counts)
-            })
-        };
-        numbered.flat_map(deeds)
+    #[must_use]
+    pub fn in_flight_near<'a>(&'a self, (policy, incident): (&Name, u64), service: &Name) -> Vec<&'a Deed> {
+        let mut found = Vec::new();
+        near(&self.targets, service, |target, numbers| {
+            let own = self.number(policy, incident);
+            for (number, other) in numbers.iter().filter_map(|number| Some((*number, self.list.get(number)?))) {
+                found.extend(other.deeds.iter().filter(|deed| deed.target == *target && (deed.running || Some(number) != own)));
+            }
+        });
+        found
     }
 
     /// Whether a policy has a remediation besides that of one incident, or that one has an action running.
@@ -206,7 +201,7 @@ impl Remediations {
         self.policies.get(policy)?.incidents.get(&incident).copied()
     }
 
-    fn add(&mut self, remediation: Remediation) {
+    fn add(&mut self, remediation: Remediation) -> u64 {
         let number = self.next;
         self.next += 1;
         let own = self.policies.entry(remediation.policy.clone()).or_default();
@@ -216,6 +211,7 @@ impl Remediations {
             self.targets.entry(deed.target.clone()).or_default().insert(number);
         }
         self.list.insert(number, remediation);
+        number
     }
 }
 
@@ -235,7 +231,7 @@ pub fn check(proposal: &Proposal, remediations: &Remediations) -> Answer {
     let Proposal { policy, incident, owner, .. } = proposal;
     match remediations.other_on((policy, *incident), owner) {
         Some(other) => Answer::refused(format!("incident {} of {policy} is at work on {owner}", other.incident), None),
-        None => Answer::passed(format!("0 other remediations of {policy} on {owner}")),
+        None => Answer::passed(figures(&[&"0 other remediations of ", policy, &" on ", owner])),
     }
 }
 
@@ -323,7 +319,7 @@ mod tests {
                 let own = list.iter().filter(|own| own.policy == *policy && own.incident == incident);
                 let own = own.flat_map(|own| own.deeds.iter().filter(|deed| deed.running));
                 let mut expected: Vec<String> = others().flat_map(|other| &other.deeds).chain(own).filter(near).map(|deed| format!("{deed:?}")).collect();
-                let mut found: Vec<String> = remediations.in_flight_near((policy, incident), &api).map(|deed| format!("{deed:?}")).collect();
+                let mut found: Vec<String> = remediations.in_flight_near((policy, incident), &api).iter().map(|deed| format!("{deed:?}")).collect();
                 expected.sort();
                 found.sort();
                 proptest::prop_assert_eq!(found, expected);

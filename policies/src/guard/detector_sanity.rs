@@ -9,6 +9,7 @@ use firedrill_telemetry::promql::Condition;
 
 use super::Answer;
 use super::population::{Counted, Population, Watch};
+use crate::figures::figures;
 
 /// The name in journals.
 pub const NAME: &str = "detector_sanity";
@@ -45,9 +46,9 @@ pub fn check(
     let mut answers = Vec::new();
     if sanity.fresh.is_some() {
         answers.push(match fresh {
-            Some((Truth::True, figures)) => Answer::passed(format!("fresh: {figures}")),
-            Some((Truth::False, figures)) => Answer::refused(format!("stale: {figures}"), None),
-            Some((Truth::Unknown, figures)) => Answer::refused(format!("cannot tell how old: {figures}"), None),
+            Some((Truth::True, told)) => Answer::passed(figures(&[&"fresh: ", &told])),
+            Some((Truth::False, told)) => Answer::refused(format!("stale: {told}"), None),
+            Some((Truth::Unknown, told)) => Answer::refused(format!("cannot tell how old: {told}"), None),
             None => Answer::refused("cannot tell how old: nobody has looked", None),
         });
     }
@@ -74,7 +75,7 @@ pub fn in_time(sanity: Option<&Sanity>, seen: Answer, (since, last): (Option<Tim
             refused(format!("this clock was set back: the last action was {} later than now > {clock}", last.since(now)), last)
         }
         Some(since) if since > now => Answer::passed(format!("the alert begins in {} <= {clock}", since.since(now))),
-        Some(_) | None => Answer::passed(format!("the alert does not begin later than now + {clock}")),
+        Some(_) | None => Answer::passed(figures(&[&"the alert does not begin later than now + ", &clock])),
     };
     if seen.verdict == GuardVerdict::NotConfigured { told } else { Answer::all([seen, told]) }
 }
@@ -86,7 +87,8 @@ fn suspected(sanity: &Sanity, population: &Population) -> Answer {
     }
     // Rounded up, because from the share itself on it is suspect.
     let limit = sanity.suspect.of(*declared, Rounding::Ceil);
-    let figures = |sign| format!("{unhealthy} of {declared} unhealthy at once {sign} {limit} ({})", sanity.suspect);
+    let figures =
+        |sign: &str| figures(&[unhealthy, &" of ", declared, &" unhealthy at once ", &sign, &" ", &limit, &" (", &sanity.suspect, &")"]);
     if *unhealthy >= limit {
         Answer::refused(format!("suspect the detector: {}", figures(">=")), None)
     } else {

@@ -9,6 +9,7 @@ use super::caps::{Most, replicas_taken};
 use super::dedup::Remediations;
 use super::population::{Counted, Population, Watch};
 use super::{Answer, Known, Proposal};
+use crate::figures::{Figure, figures};
 
 /// The name in journals.
 pub const NAME: &str = "disruption_budget";
@@ -47,7 +48,7 @@ impl Headroom {
             return Answer::refused(format!("nobody of {healthy} healthy would be left to carry the load"), None);
         };
         let after = busy * healthy as f64 / left as f64;
-        let figures = |sign| format!("{busy} busy * {healthy} / {left} {sign} {}", self.at_most);
+        let figures = |sign: &str| figures(&[&busy, &" busy * ", &healthy, &" / ", &left, &" ", &sign, &" ", &self.at_most]);
         // Not a number is not within any bound.
         if after <= self.at_most.get() { Answer::passed(figures("<=")) } else { Answer::refused(figures(">"), None) }
     }
@@ -76,15 +77,17 @@ pub fn check(
     let this = if costs_nothing { 0 } else { taken(&proposal.action, &proposal.target) };
     let Population { declared, healthy, .. } = population;
     let desired = budget.desired.of(declared);
-    let figures =
-        |sign| format!("{healthy} healthy - {running} being worked on - {this} {sign} {desired} desired ({})", budget.desired.describe());
+    let figures = |sign: &str| {
+        let now: [&dyn Figure; 5] = [&healthy, &" healthy - ", &running, &" being worked on - ", &this];
+        figures(&[&now[..], &[&" ", &sign, &" ", &desired, &" desired (", &budget.desired, &")"]].concat())
+    };
     // What takes nothing needs the desired to be there too; of none there are always enough.
     if healthy.saturating_sub(running).saturating_sub(this) < desired {
         return Answer::refused(figures("<"), None);
     }
     let enough = Answer::passed(figures(">="));
     match &budget.headroom {
-        Some(headroom) => Answer::all(vec![enough, headroom.check(busy, healthy, running.saturating_add(this))]),
+        Some(headroom) => Answer::all([enough, headroom.check(busy, healthy, running.saturating_add(this))]),
         None => enough,
     }
 }

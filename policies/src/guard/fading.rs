@@ -1,7 +1,7 @@
 //! Targets by when something last happened to them. What is longer ago than any window is forgotten: pods have new names every day, and a watcher runs
 //! for months.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use firedrill_core::action::Target;
 use firedrill_core::time::{Span, Time};
@@ -13,33 +13,38 @@ use super::rate_limit::LONGEST_WINDOW;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(from = "BTreeMap<Target, Time>")]
 pub struct Fading {
-    last: BTreeMap<Target, Time>,
+    /// With the number under which it stands in the order.
+    last: BTreeMap<Target, (Time, u64)>,
     /// The same by time.
-    order: BTreeSet<(Time, Target)>,
+    order: BTreeMap<(Time, u64), Target>,
+    next: u64,
 }
 
 impl Fading {
     /// Something happened to a target. The latest time counts.
     pub(super) fn touch(&mut self, target: &Target, at: Time) {
-        match self.last.get_mut(target) {
-            Some(last) if *last >= at => {}
+        let (number, target) = match self.last.get_mut(target) {
+            Some((last, _)) if *last >= at => return,
             Some(last) => {
-                self.order.remove(&(*last, target.clone()));
-                *last = at;
-                self.order.insert((at, target.clone()));
+                let Some(own) = self.order.remove(last) else { return };
+                last.0 = at;
+                (last.1, own)
             }
             None => {
-                self.last.insert(target.clone(), at);
-                self.order.insert((at, target.clone()));
+                let number = self.next;
+                self.next += 1;
+                self.last.insert(target.clone(), (at, number));
+                (number, target.clone())
             }
-        }
+        };
+        self.order.insert((at, number), target);
     }
 
     /// Forgets what was longer ago than any window, and gives it.
     pub(super) fn forget(&mut self, now: Time) -> Vec<Target> {
         let mut forgotten = Vec::new();
-        while self.order.first().is_some_and(|(at, _)| at.saturating_add(LONGEST_WINDOW) <= now) {
-            let Some((_, target)) = self.order.pop_first() else { break };
+        while let Some(oldest) = self.order.first_entry().filter(|oldest| oldest.key().0.saturating_add(LONGEST_WINDOW) <= now) {
+            let target = oldest.remove();
             self.last.remove(&target);
             forgotten.push(target);
         }
@@ -48,27 +53,31 @@ impl Fading {
 
     /// What something happened to in `(now - window, now]`, and at any time that a clock which was set back since has put later.
     pub(super) fn within(&self, window: Span, now: Time) -> impl Iterator<Item = &Target> {
-        let is_within = move |(at, _): &&(Time, Target)| now < at.saturating_add(window);
-        self.order.iter().rev().take_while(is_within).map(|(_, target)| target)
+        self.order.iter().rev().take_while(move |((at, _), _)| now < at.saturating_add(window)).map(|(_, target)| target)
+    }
+
+    fn times(&self) -> impl Iterator<Item = (&Target, Time)> {
+        self.last.iter().map(|(target, (at, _))| (target, *at))
     }
 }
 
 impl PartialEq for Fading {
     fn eq(&self, other: &Self) -> bool {
-        self.last == other.last
+        self.times().eq(other.times())
     }
 }
 
 impl Serialize for Fading {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.last.serialize(serializer)
+        serializer.collect_map(self.times())
     }
 }
 
 impl From<BTreeMap<Target, Time>> for Fading {
     fn from(last: BTreeMap<Target, Time>) -> Self {
-        let order = last.iter().map(|(target, at)| (*at, target.clone())).collect();
-        Self { last, order }
+        let mut own = Self::default();
+        last.iter().for_each(|(target, at)| own.touch(target, *at));
+        own
     }
 }
 

@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Span, Timestamp, Unit};
 use rrule::{Frequency, RRuleSet};
 
 use super::{Answer, Instead};
+use crate::figures::figures;
 
 /// The name in journals.
 pub const NAME: &str = "freeze";
@@ -230,7 +231,7 @@ pub fn check(freezes: &[Freeze], start: Start, now: Time) -> Answer {
     let frozen = freezes.iter().filter_map(|freeze| Some((freeze, freeze.window_at(at)?)));
     // Of several the strictest counts.
     let Some((freeze, (_, ends))) = frozen.max_by_key(|(freeze, (_, ends))| (freeze.instead, *ends)) else {
-        return Answer::passed(format!("in none of {} freezes", freezes.len()));
+        return Answer::passed(figures(&[&"in none of ", &freezes.len(), &" freezes"]));
     };
     let until = ends.to_zoned(freeze.zone.clone());
     let why = if freeze.written.because.is_empty() { String::new() } else { format!(": {}", freeze.written.because) };

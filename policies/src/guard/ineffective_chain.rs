@@ -1,14 +1,16 @@
 //! What has not helped a target several times is not done again: a person is called.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use firedrill_core::action::Target;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::rate_limit::LONGEST_WINDOW;
 use super::{Answer, Instead};
+use crate::figures::figures;
 
 /// The name in journals.
 pub const NAME: &str = "ineffective_chain";
@@ -22,9 +24,30 @@ pub struct Chain {
     pub within: Span,
 }
 
-/// What became of actions, oldest first: what the last word on each was.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What became of actions, oldest first: what the last word on each was. Saved as the plain log.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "Saved")]
 pub struct Outcomes {
+    log: VecDeque<Judged>,
+    /// The number of the oldest in the log; they are numbered in their order.
+    first: u64,
+    /// The numbers of those on each target, so that nobody who asks for one target looks through all.
+    targets: BTreeMap<Target, VecDeque<u64>>,
+    /// Those of each policy, counted up.
+    policies: BTreeMap<Name, Tally>,
+}
+
+/// Outcomes of one policy.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    /// When each was judged, and how many had failed before it.
+    judged: VecDeque<(Time, u64)>,
+    /// How many have failed.
+    failed: u64,
+}
+
+#[derive(Deserialize)]
+struct Saved {
     log: VecDeque<Judged>,
 }
 
@@ -59,10 +82,34 @@ impl Outcomes {
     pub(super) fn record(&mut self, (policy, incident): (&Name, u64), target: &Target, effect: Helped, now: Time) {
         // A clock that was set back puts nothing before what was there: the log stays in order, and what is new counts for longer.
         let at = self.last().map_or(now, |last| last.max(now));
-        self.log.push_back(Judged { policy: policy.clone(), incident, target: target.clone(), at, effect });
+        self.push(Judged { policy: policy.clone(), incident, target: target.clone(), at, effect });
         while self.log.front().is_some_and(|oldest| oldest.at.saturating_add(LONGEST_WINDOW) <= now) {
-            self.log.pop_front();
+            let Some(oldest) = self.log.pop_front() else { return };
+            self.first += 1;
+            // The oldest of all is the oldest on its target and of its policy.
+            let numbers = self.targets.get_mut(&oldest.target);
+            if numbers.is_some_and(|numbers| numbers.pop_front().is_some() && numbers.is_empty()) {
+                self.targets.remove(&oldest.target);
+            }
+            let tally = self.policies.get_mut(&oldest.policy);
+            if tally.is_some_and(|tally| tally.judged.pop_front().is_some() && tally.judged.is_empty()) {
+                self.policies.remove(&oldest.policy);
+            }
         }
+    }
+
+    fn push(&mut self, judged: Judged) {
+        let number = self.first + self.log.len() as u64;
+        match self.targets.get_mut(&judged.target) {
+            Some(numbers) => numbers.push_back(number),
+            None => {
+                self.targets.insert(judged.target.clone(), [number].into());
+            }
+        }
+        let tally = self.policies.entry(judged.policy.clone()).or_default();
+        tally.judged.push_back((judged.at, tally.failed));
+        tally.failed += u64::from(!matches!(judged.effect, Helped::Yes | Helped::Unverified));
+        self.log.push_back(judged);
     }
 
     /// Those in `(now - window, now]`, and any that a clock which was set back since has put later.
@@ -71,9 +118,47 @@ impl Outcomes {
         self.log.range(first..)
     }
 
+    /// As [`Self::within`], those on one target, the latest first.
+    fn on(&self, target: &Target, window: Span, now: Time) -> impl Iterator<Item = &Judged> {
+        let numbers = self.targets.get(target).into_iter().flatten().rev();
+        let judged = numbers.filter_map(|number| self.log.get((number - self.first) as usize));
+        judged.take_while(move |judged| now < judged.at.saturating_add(window))
+    }
+
+    /// As [`Self::within`], how many there are of a policy after an instant, and how many of those failed or did not help.
+    pub(super) fn tally(&self, policy: &Name, after: Option<Time>, window: Span, now: Time) -> (u64, u64) {
+        let Some(tally) = self.policies.get(policy) else { return (0, 0) };
+        let is_out = |at: Time| at.saturating_add(window) <= now || after.is_some_and(|after| at <= after);
+        let first = tally.judged.partition_point(|(at, _)| is_out(*at));
+        let failed = tally.judged.get(first).map_or(0, |(_, before)| tally.failed - before);
+        ((tally.judged.len() - first) as u64, failed)
+    }
+
     /// When the last of them was; `None` if there is none.
     pub(super) fn last(&self) -> Option<Time> {
         self.log.back().map(|judged| judged.at)
+    }
+}
+
+impl PartialEq for Outcomes {
+    fn eq(&self, other: &Self) -> bool {
+        self.log == other.log
+    }
+}
+
+impl Serialize for Outcomes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut saved = serializer.serialize_struct("Outcomes", 1)?;
+        saved.serialize_field("log", &self.log)?;
+        saved.end()
+    }
+}
+
+impl From<Saved> for Outcomes {
+    fn from(saved: Saved) -> Self {
+        let mut own = Self::default();
+        saved.log.into_iter().for_each(|judged| own.push(judged));
+        own
     }
 }
 
@@ -81,9 +166,11 @@ impl Outcomes {
 #[must_use]
 pub fn check(chain: Option<&Chain>, target: &Target, outcomes: &Outcomes, now: Time) -> Answer {
     let Some(chain) = chain else { return Answer::not_configured() };
-    let since_help = outcomes.within(chain.within, now).rev().filter(|judged| judged.target == *target);
-    let in_vain = since_help.take_while(|judged| judged.effect != Helped::Yes).filter(|judged| judged.effect == Helped::No).count();
-    let figures = |sign| format!("{in_vain} actions on {target} did not help within {} {sign} {}", chain.within, chain.actions);
+    let on_target = outcomes.on(target, chain.within, now);
+    let in_vain = on_target.take_while(|judged| judged.effect != Helped::Yes).filter(|judged| judged.effect == Helped::No).count();
+    let figures = |sign: &str| {
+        figures(&[&in_vain, &" actions on ", target, &" did not help within ", &chain.within, &" ", &sign, &" ", &chain.actions])
+    };
     if in_vain >= chain.actions as usize {
         Answer::refused(figures(">="), None).instead(Instead::Alert)
     } else {
@@ -132,5 +219,40 @@ mod tests {
     fn other_targets_have_chains_of_their_own() {
         assert!(!check_at(&[(10, "service/cart", Helped::No), (20, "service/cart", Helped::No)], 30).is_refusal());
         assert_eq!(check(None, &"service/api".parse().unwrap(), &Outcomes::default(), Time::ZERO), Answer::not_configured());
+    }
+
+    proptest::proptest! {
+        /// What is found by its target or counted by its policy is what looking through all finds, whatever has been forgotten and after it was saved.
+        #[test]
+        fn looking_by_target_or_policy_finds_what_looking_through_all_finds(
+            list in proptest::collection::vec((0_u64..9, 0_usize..3, 0_usize..2, 0_usize..5), 1..40),
+            days in 0_u64..40,
+            (window, after) in (1_u64..60, 0_u64..99),
+        ) {
+            let effects = [Helped::Yes, Helped::Unverified, Helped::No, Helped::Unknown, Helped::Failed];
+            let targets = ["service/api", "replica/api-1", "zone/a"].map(|target| target.parse::<Target>().unwrap());
+            let policies = [Name::new("p"), Name::new("q")];
+            let (mut outcomes, mut now) = (Outcomes::default(), Time::ZERO);
+            for (seconds, target, policy, effect) in list {
+                now = now + Span::from_seconds(seconds);
+                outcomes.record((&policies[policy], 0), &targets[target], effects[effect], now);
+            }
+            outcomes.record((&policies[0], 0), &targets[0], Helped::No, now + Span::from_minutes(days * 24 * 60));
+            let text = serde_json::to_string(&outcomes).unwrap();
+            let read: Outcomes = serde_json::from_str(&text).unwrap();
+            proptest::prop_assert_eq!(&read, &outcomes);
+            let window = Span::from_seconds(window);
+            for own in [&outcomes, &read] {
+                for target in &targets {
+                    let expected = own.within(window, now).rev().filter(|judged| judged.target == *target);
+                    proptest::prop_assert!(own.on(target, window, now).eq(expected));
+                }
+                for (policy, after) in policies.iter().zip([None, Some(Time::from_seconds(after))]) {
+                    let expected = || own.within(window, now).filter(|judged| judged.policy == *policy && after.is_none_or(|after| judged.at > after));
+                    let failed = expected().filter(|judged| !matches!(judged.effect, Helped::Yes | Helped::Unverified)).count();
+                    proptest::prop_assert_eq!(own.tally(policy, after, window, now), (expected().count() as u64, failed as u64));
+                }
+            }
+        }
     }
 }

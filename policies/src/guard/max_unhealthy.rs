@@ -7,6 +7,7 @@ use firedrill_core::inventory::Inventory;
 use super::Answer;
 use super::caps::Most;
 use super::population::{Counted, Population, Watch};
+use crate::figures::figures;
 
 /// The name in journals.
 pub const NAME: &str = "max_unhealthy";
@@ -28,7 +29,8 @@ pub fn check(gate: Option<&MaxUnhealthy>, target: &Target, inventory: &Inventory
         Err(refusal) => refusal,
         Ok(Population { declared, unhealthy, .. }) => {
             let limit = gate.max.of(declared);
-            let figures = |sign| format!("{unhealthy} of {declared} unhealthy {sign} {limit} ({})", gate.max.describe());
+            let figures =
+                |sign: &str| figures(&[&unhealthy, &" of ", &declared, &" unhealthy ", &sign, &" ", &limit, &" (", &gate.max, &")"]);
             if unhealthy > limit { Answer::refused(figures(">"), None) } else { Answer::passed(figures("<=")) }
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! The locks of an action are taken all together or not at all, and always in one order, so that two can never wait for each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use firedrill_core::action::{Fence, Target};
 use firedrill_core::inventory::Inventory;
@@ -13,6 +13,7 @@ use firedrill_core::time::{Span, Time};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Proposal, services_touched};
+use crate::figures::{Figure, figures};
 
 /// The name in journals.
 pub const NAME: &str = "mutual_exclusion";
@@ -48,7 +49,7 @@ impl Locks {
     /// to show where the action lands.
     pub(super) fn take(&mut self, proposal: &Proposal, token: u64, (lease, now): (Span, Time), inventory: &Inventory) -> Fence {
         let Proposal { policy, incident, target, .. } = proposal;
-        let locks: Vec<Target> = lock_set(target, inventory).into_iter().collect();
+        let locks = lock_set(target, inventory);
         for lock in locks.iter().cloned() {
             let (number, until) = (self.taken, now.saturating_add(lease));
             self.taken += 1;
@@ -63,12 +64,16 @@ impl Locks {
     }
 }
 
-/// What an action on a target locks: every service that it touches, and the target itself unless it is a replica. In one order for all.
+/// What an action on a target locks: every service that it touches, and the target itself unless it is a replica. Each once, in one order for all.
 #[must_use]
-pub fn lock_set(target: &Target, inventory: &Inventory) -> BTreeSet<Target> {
-    let services = services_touched(target, inventory).into_iter().map(Target::Service);
-    let itself = (!matches!(target, Target::Replica(_))).then(|| target.clone());
-    services.chain(itself).collect()
+pub fn lock_set(target: &Target, inventory: &Inventory) -> Vec<Target> {
+    let mut locks: Vec<Target> = services_touched(target, inventory).into_iter().map(Target::Service).collect();
+    if !matches!(target, Target::Replica(_)) {
+        locks.push(target.clone());
+    }
+    locks.sort();
+    locks.dedup();
+    locks
 }
 
 /// Asks the guard. `lease` is how long the locks are held at most. A lease is over at its last instant.
@@ -89,8 +94,8 @@ pub fn check(lease: Option<Span>, proposal: &Proposal, locks: &Locks, inventory:
             if *policy == proposal.policy { answer } else { answer.held_by(holder) }
         }
         None => {
-            let names: Vec<String> = set.iter().map(ToString::to_string).collect();
-            Answer::passed(format!("{} free, for {lease}", names.join(", ")))
+            let names = set.iter().enumerate().flat_map(|(index, lock)| [if index == 0 { &"" } else { &", " } as &dyn Figure, lock]);
+            Answer::passed(figures(&names.chain([&" free, for " as &dyn Figure, &lease]).collect::<Vec<_>>()))
         }
     }
 }

@@ -6,9 +6,10 @@ use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Answer, Proposal, Scope, counts_towards, scope_keys};
+use super::{Answer, Proposal, Scope, counts_towards, near, scope_keys};
+use crate::figures::{Figure, figures};
 
 /// The name in journals.
 pub const NAME: &str = "rate_limit";
@@ -33,15 +34,94 @@ pub struct RateLimit {
 /// When actions of each policy started, oldest first. Bounded by what actions take: each start is an action of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Starts {
-    logs: BTreeMap<Name, VecDeque<Started>>,
+    logs: BTreeMap<Name, Log>,
     /// The last of all.
     last: Option<Time>,
+}
+
+/// The starts of one policy, oldest first. Saved as the plain list.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "VecDeque<Started>")]
+struct Log {
+    all: VecDeque<Started>,
+    /// The times of the same on each target, so that a limit on one service need not look through those of all.
+    targets: BTreeMap<Target, VecDeque<Time>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Started {
     target: Target,
     at: Time,
+}
+
+impl Log {
+    fn push(&mut self, started: Started) {
+        match self.targets.get_mut(&started.target) {
+            Some(times) => times.push_back(started.at),
+            None => {
+                self.targets.insert(started.target.clone(), [started.at].into());
+            }
+        }
+        self.all.push_back(started);
+    }
+
+    /// Forgets what is no longer in any window.
+    fn forget(&mut self, now: Time) {
+        while self.all.front().is_some_and(|oldest| is_before(oldest.at, LONGEST_WINDOW, now)) {
+            let Some(oldest) = self.all.pop_front() else { return };
+            // The oldest of all is the oldest on its target.
+            let times = self.targets.get_mut(&oldest.target);
+            if times.is_some_and(|times| times.pop_front().is_some() && times.is_empty()) {
+                self.targets.remove(&oldest.target);
+            }
+        }
+    }
+
+    /// Those in `(now - window, now]`, and any that a clock which was set back since has put later.
+    fn within(&self, window: Span, now: Time) -> impl ExactSizeIterator<Item = &Started> {
+        self.all.range(self.all.partition_point(|started| is_before(started.at, window, now))..)
+    }
+
+    /// How many of those count towards one part of the system under a scope.
+    fn count(&self, (scope, key): (Scope, &Target), inventory: &Inventory, (window, now): (Span, Time)) -> usize {
+        let in_window = |times: &VecDeque<Time>| times.len() - times.partition_point(|at| is_before(*at, window, now));
+        let counts = |target: &Target| counts_towards(scope, target, key, inventory);
+        match (scope, key) {
+            (Scope::All, _) => self.within(window, now).len(),
+            (Scope::Target, _) => self.targets.get(key).map_or(0, in_window),
+            (Scope::Service, Target::Service(service)) => {
+                let mut count = 0;
+                near(&self.targets, service, |target, times| count += if counts(target) { in_window(times) } else { 0 });
+                count
+            }
+            _ => self.within(window, now).filter(|started| counts(&started.target)).count(),
+        }
+    }
+}
+
+/// Whether an instant lies before a window that ends now.
+fn is_before(at: Time, window: Span, now: Time) -> bool {
+    at.saturating_add(window) <= now
+}
+
+impl PartialEq for Log {
+    fn eq(&self, other: &Self) -> bool {
+        self.all == other.all
+    }
+}
+
+impl Serialize for Log {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.all.serialize(serializer)
+    }
+}
+
+impl From<VecDeque<Started>> for Log {
+    fn from(all: VecDeque<Started>) -> Self {
+        let mut own = Self::default();
+        all.into_iter().for_each(|started| own.push(started));
+        own
+    }
 }
 
 impl Starts {
@@ -51,21 +131,18 @@ impl Starts {
         let at = self.last.map_or(now, |last| last.max(now));
         self.last = Some(at);
         let log = self.logs.entry(proposal.policy.clone()).or_default();
-        log.push_back(Started { target: proposal.target.clone(), at });
-        while log.front().is_some_and(|oldest| oldest.at.saturating_add(LONGEST_WINDOW) <= now) {
-            log.pop_front();
-        }
+        log.push(Started { target: proposal.target.clone(), at });
+        log.forget(now);
     }
 
     /// When actions of a policy started in `(now - window, now]`, oldest first.
     pub(super) fn of(&self, policy: &Name, window: Span, now: Time) -> impl ExactSizeIterator<Item = Time> {
-        self.within(policy, window, now).map(|started| started.at)
+        self.log(policy).within(window, now).map(|started| started.at)
     }
 
-    fn within(&self, policy: &Name, window: Span, now: Time) -> impl ExactSizeIterator<Item = &Started> {
-        static NONE: VecDeque<Started> = VecDeque::new();
-        let log = self.logs.get(policy).unwrap_or(&NONE);
-        log.range(log.partition_point(|started| started.at.saturating_add(window) <= now)..)
+    fn log(&self, policy: &Name) -> &Log {
+        static NONE: Log = Log { all: VecDeque::new(), targets: BTreeMap::new() };
+        self.logs.get(policy).unwrap_or(&NONE)
     }
 
     /// When the last one was; `None` if there is none.
@@ -76,7 +153,7 @@ impl Starts {
     /// How many starts are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.logs.values().map(VecDeque::len).sum()
+        self.logs.values().map(|log| log.all.len()).sum()
     }
 
     /// Whether none is.
@@ -89,29 +166,26 @@ impl Starts {
 /// Asks the guard.
 #[must_use]
 pub fn check(limits: &[RateLimit], proposal: &Proposal, starts: &Starts, inventory: &Inventory, now: Time) -> Answer {
-    let keys = |limit: &RateLimit| scope_keys(limit.scope, &proposal.target, inventory);
-    let answers = limits.iter().flat_map(|limit| {
-        let keys = keys(limit);
-        if keys.is_empty() {
-            return vec![Answer::refused(format!("the {} of {} is not declared", limit.scope.word(), proposal.target), None)];
-        }
-        keys.iter().map(|key| of_one(limit, key, proposal, (starts, inventory), now)).collect()
-    });
-    Answer::all(answers)
+    let log = starts.log(&proposal.policy);
+    Answer::all(limits.iter().flat_map(|limit| {
+        let keys = scope_keys(limit.scope, &proposal.target, inventory);
+        let none = || Answer::refused(format!("the {} of {} is not declared", limit.scope.word(), proposal.target), None);
+        let none = keys.is_empty().then(none);
+        none.into_iter().chain(keys.into_iter().map(move |key| of_one(limit, &key, (log, inventory), now)))
+    }))
 }
 
-fn of_one(limit: &RateLimit, key: &Target, proposal: &Proposal, (starts, inventory): (&Starts, &Inventory), now: Time) -> Answer {
-    let counts = |start: &&Started| limit.scope == Scope::All || counts_towards(limit.scope, &start.target, key, inventory);
-    let within = || starts.within(&proposal.policy, limit.window, now).filter(counts);
-    let started = within().count();
-    let place = if limit.scope == Scope::All { "all".to_owned() } else { key.to_string() };
-    let figures = format!("{} of {} starts within {} on {place}", started, limit.max, limit.window);
+fn of_one(limit: &RateLimit, key: &Target, (log, inventory): (&Log, &Inventory), now: Time) -> Answer {
+    let started = log.count((limit.scope, key), inventory, (limit.window, now));
+    let place: &dyn Figure = if limit.scope == Scope::All { &"all" } else { key };
+    let figures = figures(&[&started, &" of ", &limit.max, &" starts within ", &limit.window, &" on ", place]);
     let max = limit.max as usize;
     if started < max {
         return Answer::passed(figures);
     }
     // The start whose leaving makes room; a limit of zero never has any.
-    let leaving = within().nth(started - max);
+    let counts = |start: &&Started| limit.scope == Scope::All || counts_towards(limit.scope, &start.target, key, inventory);
+    let leaving = log.within(limit.window, now).filter(counts).nth(started - max);
     Answer::refused(figures, leaving.map(|start| start.at.saturating_add(limit.window))).patient(limit.patience)
 }
 
@@ -201,6 +275,38 @@ mod tests {
                 let within = accepted.iter().filter(|at| **at <= *end && **at + window > *end).count();
                 prop_assert!(within <= max as usize);
             }
+        }
+    }
+
+    proptest! {
+        /// What is found by its target is what looking through all starts finds, whatever has been forgotten and after it was saved.
+        #[test]
+        fn counting_by_target_counts_what_looking_through_all_counts(
+            list in proptest::collection::vec((0_u64..9, 0_usize..8), 1..40),
+            days in 0_u64..40,
+            window in 1_u64..60,
+        ) {
+            let names = ["service/api", "replica/api-1", "replica/api-x-1", "service/cart", "replica/cart-0", "zone/a", "node/blue-0", "client/users"];
+            let mut starts = Starts::default();
+            let mut now = Time::from_seconds(1);
+            for (seconds, target) in list {
+                now = now + Span::from_seconds(seconds);
+                starts.record(&proposal("p", 0, names[target]), now);
+            }
+            starts.record(&proposal("p", 0, "service/cart"), now + Span::from_minutes(days * 24 * 60));
+            let log = starts.log(&Name::new("p"));
+            let window = Span::from_seconds(window);
+            for scope in [Scope::Target, Scope::Service, Scope::Zone, Scope::All] {
+                for key in names.map(|name| name.parse::<Target>().unwrap()) {
+                    let counts = |started: &&Started| scope == Scope::All || counts_towards(scope, &started.target, &key, &inventory());
+                    let expected = log.within(window, now).filter(counts).count();
+                    prop_assert_eq!(log.count((scope, &key), &inventory(), (window, now)), expected, "{:?} of {}", scope, key);
+                }
+            }
+            let text = serde_json::to_string(&starts).unwrap();
+            let read: Starts = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(&read.log(&Name::new("p")).targets, &log.targets);
+            prop_assert_eq!(read, starts);
         }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use firedrill_core::problem::{Place, SourceFile};
 use serde_json::Value;
 
-use crate::code::{Alert, Bundle, Deed, Offered, Owned, Said, Target, Text, Time, read};
+use crate::code::input::input;
+use crate::code::{Alert, Asked, Bundle, Deed, InFlight, Offered, Owned, Said, Target, Text, Time, read};
 
 fn place() -> Place {
     let text = "rego: [rules]".to_owned();
@@ -243,4 +244,17 @@ fn the_schema_describes_the_input_and_nothing_else() {
     assert!(fits(&schema, &document, "input").is_err());
     document["target"]["tier"] = "gold".into();
     assert!(fits(&schema, &document, "input").unwrap_err().starts_with("input.target.tier is none of"));
+}
+
+#[test]
+fn the_document_that_is_asked_about_is_what_its_json_says() {
+    let mut document = offered(&[("service", "api"), ("pod", "api-1")]);
+    document.guards = [("caps", Asked { verdict: "passed", figures: "0 in flight + 1 <= 1".into() })].into();
+    let deed = |incident| InFlight { policy: "p".into(), incident, action: "drain", target: "node/b".into(), is_running: incident > 0 };
+    document.in_flight = vec![deed(0), deed(1)];
+    for confidence in [None, Some(0.25), Some(1.0), Some(f64::NAN), Some(f64::INFINITY)] {
+        document.confidence = confidence;
+        let json = serde_json::to_string(&document).unwrap();
+        assert_eq!(input(&document), regorus::Value::from_json_str(&json).unwrap(), "{json}");
+    }
 }
