@@ -234,7 +234,7 @@ mod tests {
             let policies = [Name::new("p"), Name::new("q")];
             let (mut outcomes, mut now) = (Outcomes::default(), Time::ZERO);
             for (seconds, target, policy, effect) in list {
-                now = now + Span::from_seconds(seconds);
+                now += Span::from_seconds(seconds);
                 outcomes.record((&policies[policy], 0), &targets[target], effects[effect], now);
             }
             outcomes.record((&policies[0], 0), &targets[0], Helped::No, now + Span::from_minutes(days * 24 * 60));

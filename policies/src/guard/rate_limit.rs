@@ -290,7 +290,7 @@ mod tests {
             let mut starts = Starts::default();
             let mut now = Time::from_seconds(1);
             for (seconds, target) in list {
-                now = now + Span::from_seconds(seconds);
+                now += Span::from_seconds(seconds);
                 starts.record(&proposal("p", 0, names[target]), now);
             }
             starts.record(&proposal("p", 0, "service/cart"), now + Span::from_minutes(days * 24 * 60));
