@@ -187,7 +187,7 @@ pub fn import(files: &[RemediationFile], wanted: &Wanted) -> Result<Import, Vec<
     let documents: Vec<(&RemediationFile, Vec<&Node>)> =
         read.iter().map(|(file, nodes)| (*file, nodes.iter().flat_map(objects).collect())).collect();
     let all: Vec<&Node> = documents.iter().flat_map(|(_, nodes)| nodes.iter().copied()).collect();
-    let mut names = BTreeSet::new();
+    let mut taken = Taken::default();
     for (file, nodes) in &documents {
         let found: Vec<_> = nodes
             .iter()
@@ -200,7 +200,7 @@ pub fn import(files: &[RemediationFile], wanted: &Wanted) -> Result<Import, Vec<
             import.passed_over.push(file.path.clone());
         }
         for sketch in found {
-            match sketch.and_then(|sketch| written(owned(sketch, wanted), &mut names)) {
+            match sketch.and_then(|sketch| written(owned(sketch, wanted), &mut taken)) {
                 Ok(draft) => import.drafts.push(draft),
                 Err(refusal) => import.refused.push(refusal),
             }
@@ -256,7 +256,7 @@ fn remediations(node: &Node, all: &[&Node]) -> Vec<Result<Sketch, Refusal>> {
         }
         "NodeHealthCheck" if of_group("remediation.medik8s.io") => vec![machine::node_health_check(node)],
         "HorizontalPodAutoscaler" => kubernetes::autoscaler(node, all),
-        "Deployment" | "StatefulSet" | "DaemonSet" | "Pod" if kubernetes::has_liveness(node) => kubernetes::liveness(node),
+        kind if !kind.is_empty() && kubernetes::has_liveness(node) => vec![kubernetes::liveness(node, all)],
         "" if rulebook::is_rulebook(node) => rulebook::rules(node),
         "" if stackstorm::is_rule(node) => vec![stackstorm::rule(node)],
         "" if robusta::is_playbooks(node) => robusta::playbooks(node),
@@ -274,12 +274,28 @@ fn owned(mut sketch: Sketch, wanted: &Wanted) -> Sketch {
     sketch
 }
 
+/// Names that drafts have already.
+#[derive(Default)]
+struct Taken {
+    policies: BTreeSet<String>,
+    alerts: BTreeSet<String>,
+}
+
+/// The first of a name, the name with 2, with 3 and so on that is not taken.
+fn free(taken: &BTreeSet<String>, wanted: &str, between: &str) -> String {
+    let numbered = (2..).map(|number| format!("{wanted}{between}{number}"));
+    std::iter::once(wanted.to_owned()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or_else(|| wanted.to_owned())
+}
+
 /// The draft as files, which read; what does not is refused with what is said of it.
-fn written(mut sketch: Sketch, names: &mut BTreeSet<String>) -> Result<Draft, Refusal> {
+fn written(mut sketch: Sketch, taken: &mut Taken) -> Result<Draft, Refusal> {
     sketch.guard_only_actions();
-    let wanted = name_of(&sketch.name);
-    let numbered = (2..).map(|number| format!("{wanted}-{number}"));
-    let name = std::iter::once(wanted.clone()).chain(numbered).find(|name| !names.contains(name)).unwrap_or(wanted);
+    let name = free(&taken.policies, &name_of(&sketch.name), "-");
+    // Two rules of one alert would call both policies.
+    let own: BTreeSet<String> = sketch.rules.iter().map(|rule| rule.value.alert.clone()).collect();
+    for alert in &own {
+        sketch.rename_alert(alert, &free(&taken.alerts, alert, ""));
+    }
     let (policy, rules) = (sketch.policy(&name), sketch.rule_file(&name));
     let unsound = |problems: Vec<Problem>| {
         let why = problems.first().map_or_else(String::new, |problem| problem.message.clone());
@@ -308,6 +324,7 @@ fn written(mut sketch: Sketch, names: &mut BTreeSet<String>) -> Result<Draft, Re
         assumed.push("the source names nobody; write who answers for it".to_owned());
     }
     let acts = sketch.steps.iter().any(|step| step.value.acts());
-    names.insert(name.clone());
+    taken.policies.insert(name.clone());
+    taken.alerts.extend(sketch.rules.iter().map(|rule| rule.value.alert.clone()));
     Ok(Draft { name, kind: sketch.kind, place: sketch.place, policy, rules, lost, assumed, acts })
 }

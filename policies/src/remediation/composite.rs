@@ -3,9 +3,9 @@
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Value};
 
-use super::deed::{of_command, own, shortened};
-use super::page::{NOBODY, Note, Noted, Rule, Sketch, Step, alert_of, in_double_quotes, name_of};
-use super::source::{at, duration, entries, items, scalar, text};
+use super::deed::{is_name, of_command, own as own_action, shortened};
+use super::page::{NOBODY, Note, Noted, Rule, Sketch, Step, alert_of, in_double_quotes, label_of, name_of};
+use super::source::{at, duration, entries, others, scalar, text, told};
 use super::{Kind, Refusal};
 
 /// Whether a document is an alert with conditions and actions.
@@ -24,63 +24,249 @@ pub fn alert(node: &Node) -> Result<Sketch, Refusal> {
     sketch.owner = ["owner", "team"].into_iter().find_map(|key| text(node, &[key])).map(|owner| name_of(&owner));
     let named = alert_of(&name);
     sketch.on.value.alerts = vec![named.clone()];
-    let (expr, lasting, notes) = signs(node).map_err(refused)?;
+    let service = service(node).map_err(refused)?;
+    if let Some(service) = &service {
+        sketch.target = Noted::exact(("service", service.clone()));
+    }
+    let Sight { expr, lasting, notes } = Sight::of(node, service).map_err(refused)?;
     let severity = text(node, &["severity"]).or_else(|| text(node, &["labels", "severity"]));
     let summary = text(node, &["annotations", "summary"]).unwrap_or_else(|| format!("{name} on {{{{ $labels.service }}}}"));
-    let rule =
-        Rule { alert: named, expr, lasting, severity: severity.unwrap_or_else(|| "critical".to_owned()), reason: String::new(), summary };
+    let set = at(node, &["labels"]).into_iter().flat_map(|labels| others(labels, &["alertname", "severity", "service"]));
+    let rule = Rule {
+        alert: named,
+        expr,
+        lasting,
+        severity: severity.unwrap_or_else(|| "critical".to_owned()),
+        reason: String::new(),
+        labels: set.filter_map(|(label, value)| Some((label_of(label), scalar(value)?))).collect(),
+        summary,
+    };
     sketch.rules.push(Noted { value: rule, notes });
+    sketch.heed_switches(node).map_err(refused)?;
     actions(&mut sketch, node).map_err(refused)?;
+    sketch.lose_others(node, &KNOWN);
+    at(node, &["annotations"]).into_iter().for_each(|annotations| sketch.lose_others(annotations, &["summary"]));
     Ok(sketch)
 }
 
-/// The expression of all signs, for how long it must hold, and what is said of it.
-fn signs(node: &Node) -> Result<(String, String, Vec<Note>), String> {
-    let condition = at(node, &["condition"]).or_else(|| at(node, &["conditions"])).ok_or("it has no condition")?;
-    let parts: Vec<String> = match &condition.value {
-        Value::List(items) => items.iter().filter_map(scalar).collect(),
-        _ => scalar(condition).into_iter().collect(),
-    };
-    let (mut expr, mut notes, mut lasting) = (String::new(), Vec::new(), text(node, &["for"]).as_deref().and_then(duration));
-    let mut joined = true;
-    for part in &parts {
-        // Items of a list are all meant, unless one ends with what joins it.
-        if !joined {
-            expr.push_str(" and on (service) ");
+/// The keys of an alert that are read.
+const KNOWN: [&str; 15] = [
+    "alert",
+    "condition",
+    "actions",
+    "for",
+    "severity",
+    "labels",
+    "annotations",
+    "description",
+    "owner",
+    "team",
+    "service",
+    "enabled",
+    "disabled",
+    "dry_run",
+    "conditions",
+];
+
+/// The one service that it is about; `None` if each is meant.
+fn service(node: &Node) -> Result<Option<String>, String> {
+    let named: Vec<String> = [&["service"][..], &["labels", "service"]]
+        .into_iter()
+        .filter_map(|path| text(node, path))
+        // What a template fills in is the label that the alert has anyway.
+        .filter(|name| !name.contains("{{") && !name.starts_with('$'))
+        .collect();
+    match &named[..] {
+        [one, other] if one != other => Err(format!("it is about the service `{one}` and about `{other}`")),
+        [] => Ok(None),
+        [name, ..] => named_service(name).map(Some),
+    }
+}
+
+/// A text that is a name of a service as it stands.
+fn named_service(name: &str) -> Result<String, String> {
+    match is_name(name) {
+        true => Ok(name.to_owned()),
+        false => Err(format!("`service: {}` is no name of one service", shortened(name))),
+    }
+}
+
+/// What joins two signs.
+const AND: &str = " and on (service) ";
+const OR: &str = " or ";
+
+/// What an alert looks at: its expression, for how long that must hold, and what is said of it.
+struct Sight {
+    expr: String,
+    lasting: String,
+    notes: Vec<Note>,
+}
+
+impl Sight {
+    fn of(node: &Node, service: Option<String>) -> Result<Self, String> {
+        let mut signs = Signs { service, ..Signs::default() };
+        if let Some(lasting) = at(node, &["for"]) {
+            signs.must_hold(lasting)?;
         }
-        joined = false;
+        let conditions: Vec<&Node> = ["condition", "conditions"].into_iter().filter_map(|key| at(node, &[key])).collect();
+        let exprs = conditions.iter().map(|condition| signs.read(condition)).collect::<Result<Vec<_>, _>>()?;
+        let expr = joined(exprs, AND);
+        let Signs { read, whole, mut notes, .. } = signs;
+        let longest = read.iter().filter_map(|(_, span)| *span).max();
+        let lasting = whole.max(longest).unwrap_or(Span::ZERO);
+        if read.len() > 1 && longest.is_some() && read.iter().any(|(_, span)| *span != Some(lasting)) {
+            notes.push(Note::Assumed(format!("all signs hold together for {lasting}, the longest that one of them must")));
+        }
+        let lasting = if lasting == Span::ZERO { String::new() } else { lasting.to_string() };
+        Ok(Self { expr, lasting, notes })
+    }
+}
+
+/// Several expressions as one, each of which is a whole.
+fn joined(exprs: Vec<String>, join: &str) -> String {
+    let several = exprs.len() > 1;
+    let whole = |expr: String| if several && (expr.contains(OR) || expr.contains(AND)) { format!("({expr})") } else { expr };
+    exprs.into_iter().map(whole).collect::<Vec<_>>().join(join)
+}
+
+/// The signs of a condition, as they are read.
+#[derive(Default)]
+struct Signs {
+    /// The one service that is meant.
+    service: Option<String>,
+    /// Each sign, and for how long it must hold.
+    read: Vec<(String, Option<Span>)>,
+    /// For how long all of them must.
+    whole: Option<Span>,
+    notes: Vec<Note>,
+}
+
+/// A line of signs: what joins it to the line before and to the one after it, if it says so.
+struct Line {
+    before: Option<&'static str>,
+    expr: String,
+    after: Option<&'static str>,
+}
+
+impl Signs {
+    fn must_hold(&mut self, node: &Node) -> Result<(), String> {
+        let span = text_of(node);
+        let read = duration(&span).ok_or_else(|| format!("`for: {}` is no duration such as `5m`", shortened(&span)))?;
+        self.whole = self.whole.max(Some(read));
+        Ok(())
+    }
+
+    /// A text, a list of which all are meant, or `all`, `any` and `for`.
+    fn read(&mut self, node: &Node) -> Result<String, String> {
+        match &node.value {
+            Value::List(items) => self.list(items),
+            Value::Map(_) => {
+                let mut exprs = Vec::new();
+                for (key, value) in entries(node) {
+                    match &*key.text {
+                        "for" => self.must_hold(value)?,
+                        "all" | "and" => exprs.push(self.read(value)?),
+                        "any" | "or" => {
+                            let Value::List(items) = &value.value else {
+                                return Err(format!("`{}` in its condition has no list", key.text));
+                            };
+                            let any = items.iter().map(|item| self.read(item)).collect::<Result<Vec<_>, _>>()?;
+                            exprs.push(joined(any, OR));
+                        }
+                        other => return Err(format!("`{}` in its condition is none of all, any and for", shortened(other))),
+                    }
+                }
+                if exprs.is_empty() { Err("its condition is empty".to_owned()) } else { Ok(joined(exprs, AND)) }
+            }
+            _ => {
+                let Line { before, expr, after } = self.line(&text_of(node))?;
+                match (before, after) {
+                    (None, None) => Ok(expr),
+                    _ => Err("its condition begins or ends with what joins two signs".to_owned()),
+                }
+            }
+        }
+    }
+
+    /// Items of a list are all meant, unless one says what joins it to its neighbour.
+    fn list(&mut self, items: &[Node]) -> Result<String, String> {
+        let mut lines = Vec::new();
+        for item in items {
+            match &item.value {
+                Value::Map(map) if map.len() == 1 && &*map[0].0.text == "for" => self.must_hold(&map[0].1)?,
+                Value::Map(_) | Value::List(_) => lines.push(Line { before: None, expr: self.read(item)?, after: None }),
+                _ => lines.push(self.line(&text_of(item))?),
+            }
+        }
+        let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return Err("its condition is empty".to_owned()) };
+        if first.before.is_some() || last.after.is_some() {
+            return Err("its condition begins or ends with what joins two signs".to_owned());
+        }
+        let several = lines.len() > 1;
+        let (mut whole, mut join) = (String::new(), None);
+        for Line { before, expr, after } in lines {
+            if !whole.is_empty() {
+                whole.push_str(join.or(before).unwrap_or(AND));
+            }
+            whole.push_str(&if several && expr.contains(OR) { format!("({expr})") } else { expr });
+            join = after;
+        }
+        Ok(whole)
+    }
+
+    /// Signs with AND and OR between them.
+    fn line(&mut self, text: &str) -> Result<Line, String> {
+        let mut line = Line { before: None, expr: String::new(), after: None };
         let mut sign = String::new();
-        for word in part.split_whitespace().chain(["\u{0}"]) {
+        for word in text.split_whitespace().chain(["\u{0}"]) {
             let join = match &*word.to_ascii_uppercase() {
-                "AND" | "&&" => " and on (service) ",
-                "OR" | "||" => " or ",
-                "\u{0}" => "",
+                "AND" | "&&" => Some(AND),
+                "OR" | "||" => Some(OR),
+                "\u{0}" => None,
                 _ => {
                     sign = format!("{sign} {word}").trim_start().to_owned();
                     continue;
                 }
             };
-            if !sign.is_empty() {
-                let (found, span) = one_sign(&sign, &mut notes)?;
-                lasting = lasting.max(span);
-                expr.push_str(&found);
-                sign.clear();
+            if sign.is_empty() {
+                match join {
+                    Some(_) if line.expr.is_empty() && line.before.is_none() => line.before = join,
+                    Some(_) => return Err(format!("two words that join signs follow each other in `{}`", shortened(text))),
+                    None => {}
+                }
+                continue;
             }
-            // Only the end of an item joins nothing.
-            if !join.is_empty() || !expr.ends_with(' ') {
-                joined = !join.is_empty();
+            if let Some(between) = line.after.take() {
+                line.expr.push_str(between);
             }
-            expr.push_str(join);
+            line.expr.push_str(&self.sign(&sign)?);
+            sign.clear();
+            line.after = join;
         }
+        if line.expr.is_empty() { Err("its condition has an empty line".to_owned()) } else { Ok(line) }
     }
-    if joined {
-        return Err("its condition ends with what joins two signs".to_owned());
+
+    /// `error_rate > 5%`, perhaps `for 2m`, as PromQL.
+    fn sign(&mut self, sign: &str) -> Result<String, String> {
+        if sign.to_ascii_lowercase().starts_with("not ") {
+            return Err(format!("`{}` asks that something is not so: write it as a comparison", shortened(sign)));
+        }
+        if sign.contains(['(', ')']) {
+            return Err(format!("`{}` has brackets: write what belongs together as `all` and `any`", shortened(sign)));
+        }
+        let (expr, span) = one_sign(sign, self.service.as_deref(), &mut self.notes)?;
+        self.read.push((sign.to_owned(), span));
+        Ok(expr)
     }
-    Ok((expr, lasting.filter(|span| *span > Span::ZERO).map(|span| span.to_string()).unwrap_or_default(), notes))
+}
+
+/// A scalar as text; empty of anything else.
+fn text_of(node: &Node) -> String {
+    scalar(node).unwrap_or_default()
 }
 
 /// `error_rate > 5%`, perhaps `for 2m`: as PromQL, and for how long.
-fn one_sign(sign: &str, notes: &mut Vec<Note>) -> Result<(String, Option<Span>), String> {
+fn one_sign(sign: &str, service: Option<&str>, notes: &mut Vec<Note>) -> Result<(String, Option<Span>), String> {
     let (bare, span) = match sign.rsplit_once(" for ") {
         Some((bare, span)) => (bare, Some(duration(span).ok_or_else(|| format!("`{sign}` does not say for how long, such as `for 2m`"))?)),
         None => (sign, None),
@@ -93,23 +279,30 @@ fn one_sign(sign: &str, notes: &mut Vec<Note>) -> Result<(String, Option<Span>),
     let is_metric = metric.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && metric.chars().all(|c| c.is_ascii_alphanumeric() || "_:".contains(c));
     let number = number(value).filter(|_| is_metric).ok_or_else(unclear)?;
-    let seen = match known(metric) {
+    let seen = match known(metric, service) {
         Some(known) => {
             notes.push(Note::Assumed(format!("`{metric}` is this, of each service, over a minute")));
             known
         }
         None => {
             notes.push(Note::Assumed(format!("`{metric}` is a series of this name with a label `service`")));
-            metric.to_owned()
+            selected(metric, "", service)
         }
     };
     Ok((format!("{seen} {operator} {number}"), span))
 }
 
+/// The series of a metric with these labels, of one service if one is meant.
+fn selected(metric: &str, labels: &str, service: Option<&str>) -> String {
+    let of_service = service.map(|service| format!("service={}", in_double_quotes(service)));
+    let labels: Vec<String> = (!labels.is_empty()).then(|| labels.to_owned()).into_iter().chain(of_service).collect();
+    if labels.is_empty() { metric.to_owned() } else { format!("{metric}{{{}}}", labels.join(",")) }
+}
+
 /// The metrics that articles speak of, as services expose them.
-fn known(metric: &str) -> Option<String> {
-    let failed = r#"sum by (service) (rate(http_requests_total{code=~"5.."}[1m]))"#;
-    let all = "sum by (service) (rate(http_requests_total[1m]))";
+fn known(metric: &str, service: Option<&str>) -> Option<String> {
+    let rate = |labels: &str| format!("sum by (service) (rate({}[1m]))", selected("http_requests_total", labels, service));
+    let (failed, all) = (rate(r#"code=~"5..""#), rate(""));
     let metric = metric.to_ascii_lowercase();
     let quantile = ["p50", "p90", "p95", "p99"].into_iter().find(|quantile| metric.contains(quantile));
     let is = |words: &[&str]| words.iter().any(|word| metric.contains(word));
@@ -124,9 +317,10 @@ fn known(metric: &str) -> Option<String> {
             "p95" => "0.95",
             _ => "0.99",
         });
-        Some(format!("histogram_quantile({share}, sum by (service, le) (rate(http_request_duration_seconds_bucket[1m])))"))
+        let buckets = selected("http_request_duration_seconds_bucket", "", service);
+        Some(format!("histogram_quantile({share}, sum by (service, le) (rate({buckets}[1m])))"))
     } else if is(&["request_rate", "rps", "qps", "throughput"]) {
-        Some(all.to_owned())
+        Some(all)
     } else {
         None
     }
@@ -145,19 +339,58 @@ fn number(text: &str) -> Option<f64> {
     Some(libm::round(number * scale * 1e9) / 1e9)
 }
 
+/// Keys of an action that do something to the system.
+const REMEDIATING: [&str; 3] = ["auto_remediate", "remediate", "remediation"];
+
+/// Keys of an action that say when people are called.
+const ESCALATING: [&str; 3] = ["escalate_if", "escalate", "escalate_after"];
+
 fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
-    let (mut escalation, mut telling) = (None, Vec::new());
-    for (word, value) in items(node, &["actions"]).iter().flat_map(entries).map(|(key, value)| (&*key.text, value)) {
-        match word {
-            "auto_remediate" | "remediate" | "remediation" => remediate(sketch, value),
-            "notify" => match &value.value {
-                Value::List(several) => telling.extend(several.iter().map(told)),
-                _ => telling.push(told(value)),
-            },
-            "escalate_if" | "escalate" | "escalate_after" => escalation = Some(value),
-            other => sketch.notes.push(Note::Lost(format!("`{other}: {}` is no action that is known here", shortened(&told(value))))),
-        }
+    let actions = at(node, &["actions"]).ok_or("it has no actions")?;
+    let groups: Vec<&Node> = match &actions.value {
+        Value::List(items) => items.iter().collect(),
+        Value::Map(_) => vec![actions],
+        _ => return Err("its `actions` are neither a list nor a map".to_owned()),
+    };
+    if groups.iter().all(|group| entries(group).is_empty()) {
+        return Err("it has no actions".to_owned());
     }
+    let (mut escalation, mut telling) = (None, Vec::new());
+    for group in groups {
+        let is_known = |word: &str| word == "notify" || REMEDIATING.contains(&word) || ESCALATING.contains(&word);
+        // What stands beside a remediation says how it is done.
+        let beside: Vec<(&str, &Node)> =
+            entries(group).iter().map(|(key, value)| (&*key.text, value)).filter(|(word, _)| !is_known(word)).collect();
+        let mut is_asked_of = false;
+        if entries(group).is_empty() {
+            sketch.notes.push(Note::Lost(format!("`{}` is no action that is known here", shortened(&told(group)))));
+        }
+        for (word, value) in entries(group).iter().map(|(key, value)| (&*key.text, value)) {
+            match word {
+                _ if REMEDIATING.contains(&word) => {
+                    is_asked_of = true;
+                    remediate(sketch, value, &beside)?;
+                }
+                "notify" => match &value.value {
+                    Value::List(several) => telling.extend(several.iter().map(|one| whom(sketch, one))),
+                    _ => telling.push(whom(sketch, value)),
+                },
+                _ if ESCALATING.contains(&word) => match escalation {
+                    None => escalation = Some(value),
+                    Some(_) => sketch.lose(word, value, "people are called once, as the first says"),
+                },
+                _ => {}
+            }
+        }
+        let unknown = beside.iter().filter(|_| !is_asked_of);
+        unknown.for_each(|(word, value)| sketch.lose(word, value, "no action that is known here"));
+    }
+    people(sketch, escalation, telling);
+    Ok(())
+}
+
+/// Who is told, who is called, and when.
+fn people(sketch: &mut Sketch, escalation: Option<&Node>, telling: Vec<String>) {
     let to = escalation.and_then(|value| text(value, &["to"])).map(|to| name_of(&to));
     if let Some(value) = escalation {
         let written = told(value);
@@ -176,11 +409,12 @@ fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
             None => sketch.notes.push(Note::Lost(format!("escalate_if {}: it says no time", shortened(&written)))),
         }
     }
-    if escalation.is_some() {
+    // Attempts in vain are counted by what is verified.
+    if escalation.is_some() || sketch.guards.iter().any(|guard| guard.value.0 == "ineffective_chain") {
         verified(sketch);
     }
     // People are told while it is remediated, and not after it.
-    let tell = |whom: String| Noted::exact(Step::plain("notify", format!("{{ to: {} }}", name_of(&whom))));
+    let tell = |whom: String| Noted::exact(Step::plain("notify", format!("{{ to: {whom} }}")));
     let escalate = Step::plain("escalate", format!("{{ to: {} }}", to.as_deref().or(sketch.owner.as_deref()).unwrap_or(NOBODY)));
     if sketch.steps.is_empty() || to.is_some() {
         if let Some(last) = sketch.steps.last_mut() {
@@ -189,7 +423,15 @@ fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
         sketch.steps.push(Noted::exact(escalate));
     }
     sketch.steps.splice(0..0, telling.into_iter().map(tell));
-    if items(node, &["actions"]).is_empty() { Err("it has no actions".to_owned()) } else { Ok(()) }
+}
+
+/// Whom a `notify` tells: a text, or a map that says it beside other things.
+fn whom(sketch: &mut Sketch, value: &Node) -> String {
+    const WHOM: [&str; 5] = ["to", "channel", "target", "receiver", "team"];
+    let Value::Map(_) = &value.value else { return name_of(&told(value)) };
+    let key = WHOM.into_iter().find(|key| text(value, &[key]).is_some());
+    sketch.lose_others(value, &key.map_or(Vec::new(), |key| vec![key]));
+    key.and_then(|key| text(value, &[key])).map_or_else(|| NOBODY.to_owned(), |whom| name_of(&whom))
 }
 
 /// People are called if the alert goes on, so the last action has helped if it is over.
@@ -203,41 +445,90 @@ fn verified(sketch: &mut Sketch) {
     last.notes.push(Note::Assumed("it has helped if the alert is over by then".to_owned()));
 }
 
-/// What stands below a key, on one line.
-fn told(node: &Node) -> String {
-    match &node.value {
-        Value::List(items) => items.iter().map(told).collect::<Vec<_>>().join(", "),
-        Value::Map(entries) => entries.iter().map(|(key, value)| format!("{}: {}", key.text, told(value))).collect::<Vec<_>>().join(", "),
-        _ => scalar(node).unwrap_or_default(),
+/// One remediation, several in a list, or one with its limits, which may also stand beside it.
+fn remediate(sketch: &mut Sketch, value: &Node, beside: &[(&str, &Node)]) -> Result<(), String> {
+    if let Value::List(several) = &value.value {
+        return several.iter().try_for_each(|one| remediate(sketch, one, beside));
     }
+    let own = entries(value).iter().map(|(key, value)| (&*key.text, value));
+    let options: Vec<(&str, &Node)> = own.chain(beside.iter().copied()).collect();
+    let said = |key: &str| options.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
+    let naming = ["action", "name", "type", "command"].into_iter().find(|key| said(key).is_some());
+    let action = scalar(value).or_else(|| naming.and_then(said).and_then(scalar)).unwrap_or_default();
+    let found = step(&action);
+    match &found {
+        Some(_) => {}
+        None if action.is_empty() => sketch.notes.push(Note::Lost("auto_remediate does not say what is done".to_owned())),
+        None => sketch.notes.push(Note::Lost(own_action("auto_remediate", &action))),
+    }
+    let mut found = found;
+    for (key, value) in options.iter().copied() {
+        let is_read = Some(key) == naming || option(sketch, (key, value), found.as_mut())?;
+        if !is_read {
+            sketch.lose(key, value, &format!("nothing here says it of `{}`", shortened(&action)));
+        }
+    }
+    sketch.steps.extend(found);
+    Ok(())
 }
 
-/// One remediation, several in a list, or one with its limits.
-fn remediate(sketch: &mut Sketch, value: &Node) {
-    if let Value::List(several) = &value.value {
-        return several.iter().for_each(|one| remediate(sketch, one));
+/// What one key says of a remediation; whether it is read.
+fn option(sketch: &mut Sketch, (key, value): (&str, &Node), step: Option<&mut Noted<Step>>) -> Result<bool, String> {
+    let count = text_of(value).parse::<u32>().ok().filter(|count| (1..=1_000).contains(count));
+    let span = duration(&text_of(value)).filter(|span| *span > Span::ZERO);
+    match (key, count, span) {
+        ("enabled" | "disabled" | "dry_run", ..) => sketch.heed(key, value)?,
+        ("service", ..) => {
+            let service = named_service(&text_of(value))?;
+            let target = ("service", service);
+            if let Some(step) = step.filter(|_| sketch.target.value != target) {
+                step.value.target = Some(target);
+            }
+        }
+        ("cooldown", _, Some(span)) => sketch.add_guard(Noted::exact(("cooldown", span.to_string()))),
+        ("max_per_hour", Some(most), _) => {
+            sketch.add_guard(Noted::exact(("rate_limit", format!("[{{ max: {most}, window: 1h, scope: target }}]"))));
+        }
+        ("max_attempts" | "max_retries", Some(most), _) => {
+            let value = format!("{{ actions: {most}, within: 1h }}");
+            sketch.add_guard(Noted::assumed(("ineffective_chain", value), "attempts are counted over an hour"));
+        }
+        ("requires_approval", ..) => return approval(sketch, value),
+        ("by" | "replicas" | "to", Some(count), _) => return Ok(step.is_some_and(|step| sized(&mut step.value, key, count))),
+        _ => return Ok(false),
     }
-    let action =
-        scalar(value).or_else(|| ["action", "name", "type", "command"].into_iter().find_map(|key| text(value, &[key]))).unwrap_or_default();
-    match step(&action) {
-        Some(step) => sketch.steps.push(step),
-        None => sketch.notes.push(Note::Lost(own("auto_remediate", &action))),
+    Ok(true)
+}
+
+/// `requires_approval`: people say yes before each action, as the guard `approval` has it.
+fn approval(sketch: &mut Sketch, value: &Node) -> Result<bool, String> {
+    let asked = match &value.value {
+        Value::Bool(false) => return Ok(true),
+        Value::Bool(true) => Noted::assumed(Vec::new(), "the source does not say who may say yes"),
+        _ => {
+            let names: Vec<String> = told(value).split(", ").map(name_of).collect();
+            if names.iter().any(|name| matches!(&**name, "yes" | "no" | "true" | "false" | "drafted")) {
+                return Err(format!("`requires_approval: {}` says neither true nor who", shortened(&told(value))));
+            }
+            Noted::exact(names)
+        }
+    };
+    // Nobody approves their own.
+    let usual = if sketch.owner.as_deref() == Some("oncall") { "approvers" } else { "oncall" };
+    let from = if asked.value.is_empty() { usual.to_owned() } else { asked.value.join(", ") };
+    sketch.add_guard(Noted { value: ("approval", format!("{{ from: [{from}], of: all }}")), notes: asked.notes });
+    Ok(true)
+}
+
+/// Says how many replicas a scaling gives, takes, or comes to.
+fn sized(step: &mut Step, key: &str, count: u32) -> bool {
+    let (word, value) = &mut step.deed;
+    match (*word, key) {
+        ("scale", "by") => *value = format!("{{ by: {}{count} }}", if value.contains('-') { "-" } else { "" }),
+        ("scale", _) => *value = format!("{{ to: {count} }}"),
+        _ => return false,
     }
-    let span = |key: &str| text(value, &[key]).as_deref().and_then(duration).filter(|span| *span > Span::ZERO);
-    if let Some(cooldown) = span("cooldown") {
-        sketch.guards.push(Noted::exact(("cooldown", cooldown.to_string())));
-    }
-    let most = |key: &str| text(value, &[key]).and_then(|count| count.parse::<u32>().ok()).filter(|count| (1..=1_000).contains(count));
-    if let Some(most) = most("max_per_hour") {
-        sketch.guards.push(Noted::exact(("rate_limit", format!("[{{ max: {most}, window: 1h, scope: target }}]"))));
-    }
-    if let Some(most) = most("max_attempts").or_else(|| most("max_retries")) {
-        let value = format!("{{ actions: {most}, within: 1h }}");
-        sketch.guards.push(Noted::assumed(("ineffective_chain", value), "attempts are counted over an hour"));
-    }
-    if matches!(at(value, &["requires_approval"]).map(|node| &node.value), Some(Value::Bool(true))) {
-        sketch.stage = Some(Noted::exact("approval"));
-    }
+    true
 }
 
 /// The step of an action's name.
@@ -252,6 +543,7 @@ fn step(action: &str) -> Option<Noted<Step>> {
         ["restart", ..] => by(Step::plain("restart", "{ mode: rolling }")),
         ["rollback", ..] | ["roll", "back", ..] => by(Step::plain("rollback", "{}")),
         ["scale", "up" | "out", ..] => by(Step::plain("scale", "{ by: 1 }")),
+        ["scale", "down" | "in", ..] => by(Step::plain("scale", "{ by: -1 }")),
         ["failover", ..] | ["fail", "over", ..] => by(Step::plain("fail_over", "{}")),
         ["drain" | "purge", "queue", ..] => by(Step::plain("purge_queue", "{}")),
         ["disable" | "revert", "feature", "flag", ..] | ["disable" | "revert", "flag", ..] => by(Step::plain("revert_flag", "{}")),

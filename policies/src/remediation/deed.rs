@@ -1,6 +1,6 @@
 //! What an action of another program does, as far as policies can do the same: commands of kubectl and of a service manager.
 
-use super::page::{Noted, Step, plain};
+use super::page::{Note, Noted, Step, plain};
 
 /// The step that a command stands for; `None` if it is somebody's own, of which nothing is known.
 pub fn of_command(command: &str) -> Option<Noted<Step>> {
@@ -30,18 +30,89 @@ fn host_service(unit: &str) -> Option<Noted<Step>> {
         .then(|| Noted::assumed(step, format!("the process `{unit}` of one machine is the replica that the alert's label `pod` names")))
 }
 
-fn kubectl(words: &[&str]) -> Option<Noted<Step>> {
-    let (mut plain_words, mut replicas) = (Vec::new(), None);
-    let mut rest = words.iter();
-    while let Some(word) = rest.next() {
-        match word.strip_prefix("--replicas=") {
-            Some(count) => replicas = Some(count),
-            None if *word == "--replicas" => replicas = rest.next().copied(),
-            None if matches!(*word, "-n" | "--namespace" | "--context" | "--timeout" | "--grace-period") => drop(rest.next()),
-            None if word.starts_with('-') => {}
-            None => plain_words.push(*word),
+/// What flags of kubectl say: how many replicas, and what is lost of them.
+#[derive(Default)]
+struct Flags<'w> {
+    replicas: Option<&'w str>,
+    lost: Vec<Note>,
+}
+
+/// Flags that take a value, with what is lost of it; an empty text: nothing that matters.
+const VALUED: [(&str, &str); 16] = [
+    ("-n", "names here have no namespace"),
+    ("--namespace", "names here have no namespace"),
+    ("--context", "here there is one cluster"),
+    ("--cluster", "here there is one cluster"),
+    ("--kubeconfig", "here there is one cluster"),
+    ("--to-revision", "a rollback goes to the version before the last deploy"),
+    ("--current-replicas", "it scales however many there are now"),
+    ("--resource-version", "it acts on whatever version there is now"),
+    ("--grace-period", "how long a process may take to end belongs to the scenario"),
+    ("--timeout", "how long the command waits is not said here"),
+    ("--request-timeout", ""),
+    ("--cascade", "what belongs to it is not told apart here"),
+    ("-o", ""),
+    ("--output", ""),
+    ("-v", ""),
+    ("--v", ""),
+];
+
+/// Flags without a value, likewise.
+const BARE: [(&str, &str); 10] = [
+    ("--force", "it is done in the usual way"),
+    ("--now", "it is done in the usual way"),
+    ("--ignore-daemonsets", "what runs on every node is not told apart here"),
+    ("--delete-emptydir-data", "what replicas keep on the node is not told apart here"),
+    ("--delete-local-data", "what replicas keep on the node is not told apart here"),
+    ("--disable-eviction", "disruption budgets hold here all the same"),
+    ("--ignore-not-found", ""),
+    ("--record", ""),
+    ("--wait", ""),
+    ("--overwrite", ""),
+];
+
+impl<'w> Flags<'w> {
+    /// Tells flags from other words; `None` if a flag is not known, for it may change what the command does.
+    fn of(words: &[&'w str]) -> Option<(Self, Vec<&'w str>)> {
+        let (mut flags, mut plain_words, mut rest) = (Self::default(), Vec::new(), words.iter().copied());
+        while let Some(word) = rest.next() {
+            if !word.starts_with('-') {
+                plain_words.push(word);
+                continue;
+            }
+            let (flag, given) = word.split_once('=').map_or((word, None), |(flag, value)| (flag, Some(value)));
+            let known = |list: &[(&str, &'static str)]| list.iter().find(|(own, _)| *own == flag).map(|(_, why)| *why);
+            if flag == "--replicas" {
+                flags.replicas = given.or_else(|| rest.next());
+            } else if let Some(why) = known(&VALUED) {
+                let value = given.or_else(|| rest.next())?;
+                flags.lose(&format!("{flag} {value}"), why);
+            } else if let Some(why) = known(&BARE).filter(|_| matches!(given, None | Some("true"))) {
+                flags.lose(flag, why);
+            } else if !(flag == "--dry-run" && matches!(given, Some("none" | "false")) || given == Some("false") && known(&BARE).is_some())
+            {
+                return None;
+            }
+        }
+        Some((flags, plain_words))
+    }
+
+    fn lose(&mut self, flag: &str, why: &str) {
+        if !why.is_empty() {
+            self.lost.push(Note::Lost(format!("`{flag}`: {why}")));
         }
     }
+}
+
+fn kubectl(words: &[&str]) -> Option<Noted<Step>> {
+    let (Flags { replicas, lost }, plain_words) = Flags::of(words)?;
+    let mut step = ordered(&plain_words, replicas)?;
+    step.notes.extend(lost);
+    Some(step)
+}
+
+/// The step of a verb of kubectl and what it is aimed at.
+fn ordered(plain_words: &[&str], replicas: Option<&str>) -> Option<Noted<Step>> {
     let named = |words: &[&str]| match words {
         [one] => one.split_once('/').map(|(kind, name)| (kind.to_owned(), name.to_owned())),
         [kind, name] => Some(((*kind).to_owned(), (*name).to_owned())),
@@ -55,7 +126,7 @@ fn kubectl(words: &[&str]) -> Option<Noted<Step>> {
     };
     let workload =
         |words: &[&str]| named(words).filter(|(kind, name)| is_workload(kind) && is_name(name)).map(|(_, name)| ("service", name));
-    match &plain_words[..] {
+    match plain_words {
         ["rollout", "restart", rest @ ..] => {
             Some(Noted::exact(Step { target: Some(workload(rest)?), ..Step::plain("restart", "{ mode: rolling }") }))
         }
@@ -90,7 +161,8 @@ pub fn pod_deleted(name: Option<String>) -> Noted<Step> {
 
 /// What stands where somebody's own script is: a sentence on what is lost.
 pub fn own(what: &str, name: &str) -> String {
-    format!("{what} `{}`: its effect on the system is not known here; write what it does as steps", shortened(name))
+    let name = if name.trim().is_empty() { String::new() } else { format!(" `{}`", shortened(name)) };
+    format!("{what}{name}: its effect on the system is not known here; write what it does as steps")
 }
 
 /// A text for a comment, not longer than a line.
@@ -101,7 +173,7 @@ pub fn shortened(text: &str) -> String {
 }
 
 /// Whether it is a name as it stands, nothing to be filled in.
-fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
 }
 
@@ -132,6 +204,26 @@ mod tests {
     }
 
     #[test]
+    fn flags_that_policies_do_not_have_are_named() {
+        let lost = |command: &str| {
+            let notes = of_command(command).unwrap_or_else(|| panic!("{command}")).notes;
+            let told = notes.into_iter().filter_map(|note| match note {
+                Note::Lost(what) => Some(what),
+                Note::Assumed(_) => None,
+            });
+            told.collect::<Vec<_>>()
+        };
+        let undo = "`--to-revision 3`: a rollback goes to the version before the last deploy";
+        assert_eq!(lost("kubectl rollout undo deploy/api --to-revision=3"), [undo]);
+        assert_eq!(lost("kubectl rollout undo --to-revision 3 deploy/api -o yaml"), [undo]);
+        assert_eq!(
+            lost("kubectl scale deploy/api --replicas=3 --current-replicas=2 -n prod"),
+            ["`--current-replicas 2`: it scales however many there are now", "`-n prod`: names here have no namespace"]
+        );
+        assert_eq!(lost("kubectl drain n-1 --ignore-daemonsets=false --dry-run=none"), [""; 0]);
+    }
+
+    #[test]
     fn commands_of_which_not_all_is_known_are_not() {
         for command in [
             "",
@@ -142,6 +234,9 @@ mod tests {
             "kubectl delete pods --all",
             "kubectl rollout restart deployment/cart; rm -r /",
             "kubectl delete pod $(hostname)",
+            "kubectl rollout restart deployment/cart --dry-run=client",
+            "kubectl rollout restart deployment -l app=cart",
+            "kubectl drain node-1 --pod-selector app=cart",
             "systemctl restart {{ unit }}",
             "/opt/fix.sh",
         ] {

@@ -8,12 +8,86 @@
 use firedrill_core::time::Span;
 use firedrill_core::yaml::Node;
 
-use super::page::{Note, Noted, Rule, Sketch, Step, alert_of, in_double_quotes};
+use super::page::{NOBODY, Note, Noted, Rule, Sketch, Step, alert_of, in_double_quotes};
 use super::source::{Amount, amount, at, duration, entries, items, text};
 use super::{Kind, Refusal};
 
 /// One element for each node, 1 if it is ready.
 const READY: &str = r#"kube_node_status_condition{condition="Ready",status="true"}"#;
+
+/// What a check takes for unhealthy: types and statuses of conditions of a node, the statuses in lower case.
+struct Conditions(Vec<(String, String)>);
+
+impl Conditions {
+    /// Whether a node is unhealthy by them if and only if it is not ready.
+    fn are_of_readiness(&self) -> bool {
+        let is = |wanted: &str| self.0.iter().any(|(kind, status)| kind == "Ready" && status == wanted);
+        is("false") && is("unknown") && self.0.iter().all(|(kind, status)| kind == "Ready" && status != "true")
+    }
+
+    /// One element for each node that is known, 1 if a condition is met, else 0; a node without such a condition does not meet it.
+    fn met(&self, node: &str) -> String {
+        let each = self.0.iter().map(|(kind, status)| {
+            let (kind, status) = (in_double_quotes(kind), in_double_quotes(status));
+            format!("kube_node_status_condition{{{node}condition={kind},status={status}}} or ")
+        });
+        let known = format!(r#"0 * kube_node_status_condition{{{node}condition="Ready",status="true"}}"#);
+        format!("max by (node) ({}{known})", each.collect::<String>())
+    }
+
+    /// True for each healthy node.
+    fn healthy(&self) -> String {
+        if self.are_of_readiness() { format!("{READY} == 1") } else { format!("{} == 0", self.met("")) }
+    }
+
+    /// True if the node of the alert is healthy.
+    fn node_healthy(&self) -> String {
+        match self.are_of_readiness() {
+            true => r#"kube_node_status_condition{node=$node,condition="Ready",status="true"} == 1"#.to_owned(),
+            false => format!("{} == 0", self.met("node=$node,")),
+        }
+    }
+
+    /// How many nodes are healthy; 0 if none is.
+    fn healthy_count(&self) -> String {
+        if self.are_of_readiness() { format!("sum({READY})") } else { format!("sum(1 - {})", self.met("")) }
+    }
+
+    /// How many nodes are unhealthy; nothing if none is.
+    fn unhealthy_count(&self) -> String {
+        if self.are_of_readiness() { format!("count({READY} == 0)") } else { format!("count({} == 1)", self.met("")) }
+    }
+}
+
+/// The annotation by which the Cluster API leaves an object alone.
+const PAUSED: &str = "cluster.x-k8s.io/paused";
+
+/// The keys of a MachineHealthCheck's specification that are read.
+const OF_MACHINES: [&str; 10] = [
+    "clusterName",
+    "selector",
+    "checks",
+    "remediation",
+    "unhealthyConditions",
+    "unhealthyNodeConditions",
+    "nodeStartupTimeout",
+    "maxUnhealthy",
+    "unhealthyRange",
+    "remediationTemplate",
+];
+
+/// The keys of a NodeHealthCheck's specification that are read.
+const OF_NODES: [&str; 9] = [
+    "selector",
+    "unhealthyConditions",
+    "remediationTemplate",
+    "escalatingRemediations",
+    "minHealthy",
+    "maxUnhealthy",
+    "healthyDelay",
+    "stormCooldownDuration",
+    "pauseRequests",
+];
 
 /// The policy of a MachineHealthCheck, and what the KubeadmControlPlane of the same cluster says of retries.
 pub fn machine_health_check(node: &Node, control_planes: &[&Node]) -> Result<Sketch, Refusal> {
@@ -23,7 +97,7 @@ pub fn machine_health_check(node: &Node, control_planes: &[&Node]) -> Result<Ske
             .into_iter()
             .flat_map(|path| items(node, path))
             .collect();
-    conditions(&mut sketch, &checks)?;
+    let conditions = read_conditions(&mut sketch, &checks)?;
     let machine_conditions = items(node, &["spec", "checks", "unhealthyMachineConditions"]);
     for condition in machine_conditions {
         let part = |key| text(condition, &[key]).unwrap_or_default();
@@ -42,9 +116,14 @@ pub fn machine_health_check(node: &Node, control_planes: &[&Node]) -> Result<Ske
         .into_iter()
         .find_map(|path| text(node, path));
     // Without a template the Machine is deleted, and another one takes its place.
-    sketch.steps.push(template.map_or_else(|| Noted::exact(Step::plain("replace_node", "{}")), |template| remediated(&template)));
-    sketch.notes.push(Note::Assumed("a step that fails calls the owner; the source calls nobody".to_owned()));
-    gate(&mut sketch, node)?;
+    let owner = sketch.owner.clone();
+    let deed = template.map_or_else(|| Noted::exact(Step::plain("replace_node", "{}")), |template| remediated(&template, owner.as_deref()));
+    if deed.value.acts() {
+        sketch.notes.push(Note::Assumed("a step that fails calls the owner; the source calls nobody".to_owned()));
+    }
+    sketch.steps.push(deed);
+    gate(&mut sketch, node, &conditions)?;
+    at(node, &["spec"]).into_iter().for_each(|spec| sketch.lose_others(spec, &OF_MACHINES));
     let is_of_control_plane = at(node, &["spec", "selector", "matchLabels", "cluster.x-k8s.io/control-plane"]).is_some();
     if is_of_control_plane {
         one_at_a_time(&mut sketch, "KubeadmControlPlane remediates one Machine at a time");
@@ -57,26 +136,30 @@ pub fn machine_health_check(node: &Node, control_planes: &[&Node]) -> Result<Ske
 pub fn node_health_check(node: &Node) -> Result<Sketch, Refusal> {
     let mut sketch = begin(Kind::NodeHealthCheck, node);
     let checks: Vec<&Node> = items(node, &["spec", "unhealthyConditions"]).iter().collect();
-    if checks.is_empty() {
+    let conditions = if checks.is_empty() {
         // The default that the API server fills in.
         for status in ["False", "Unknown"] {
             add_rule(&mut sketch, ("Ready", status), Span::from_seconds(300));
         }
+        Conditions(["false", "unknown"].map(|status| ("Ready".to_owned(), status.to_owned())).into())
     } else {
-        conditions(&mut sketch, &checks)?;
-    }
+        read_conditions(&mut sketch, &checks)?
+    };
     selector(&mut sketch, node, "nodes");
-    remediators(&mut sketch, node)?;
-    sketch.notes.push(Note::Assumed("a step that fails calls the owner; the source leaves an event".to_owned()));
-    min_healthy(&mut sketch, node)?;
+    remediators(&mut sketch, node, &conditions)?;
+    if sketch.steps.iter().any(|step| step.value.acts()) {
+        sketch.notes.push(Note::Assumed("a step that fails calls the owner; the source leaves an event".to_owned()));
+    }
+    min_healthy(&mut sketch, node, &conditions)?;
     if let Some(cooldown) = text(node, &["spec", "stormCooldownDuration"]) {
         let lost = format!("stormCooldownDuration {cooldown}: after the gate has opened again, nothing is started for so long");
         sketch.notes.push(Note::Lost(lost));
     }
     let pauses = items(node, &["spec", "pauseRequests"]);
     if !pauses.is_empty() {
-        sketch.stage = Some(Noted::assumed("dry-run", format!("it is paused by {} `pauseRequests`", pauses.len())));
+        sketch.hold_back(Noted::assumed("dry-run", format!("it is paused by {} `pauseRequests`", pauses.len())));
     }
+    at(node, &["spec"]).into_iter().for_each(|spec| sketch.lose_others(spec, &OF_NODES));
     Ok(sketch)
 }
 
@@ -87,6 +170,10 @@ fn begin(kind: Kind, node: &Node) -> Sketch {
     sketch.owner = super::kubernetes::owner(node);
     sketch.on.value.alerts = vec![alert_of(&name) + "Unhealthy"];
     sketch.target = Noted::exact(("node", "$node".to_owned()));
+    // Its presence alone pauses, whatever its value is.
+    if at(node, &["metadata", "annotations", PAUSED]).is_some() {
+        sketch.hold_back(Noted::assumed("draft", format!("it is paused by the annotation `{PAUSED}`")));
+    }
     sketch
 }
 
@@ -95,7 +182,8 @@ fn refusal(sketch: &Sketch, why: &str) -> Refusal {
 }
 
 /// An alert for each condition: it holds for its timeout, one of them is enough.
-fn conditions(sketch: &mut Sketch, checks: &[&Node]) -> Result<(), Refusal> {
+fn read_conditions(sketch: &mut Sketch, checks: &[&Node]) -> Result<Conditions, Refusal> {
+    let mut read = Vec::new();
     for check in checks {
         let (kind, status) = (text(check, &["type"]), text(check, &["status"]));
         let (Some(kind), Some(status)) = (kind, status) else {
@@ -106,8 +194,9 @@ fn conditions(sketch: &mut Sketch, checks: &[&Node]) -> Result<(), Refusal> {
             return Err(Refusal::new(sketch.kind, &sketch.name, &check.place, "a condition does not say for how long, such as `300s`"));
         };
         add_rule(sketch, (&kind, &status), lasting);
+        read.push((kind, status.to_ascii_lowercase()));
     }
-    Ok(())
+    Ok(Conditions(read))
 }
 
 /// A condition as an alert; those that must last equally long are one rule.
@@ -127,6 +216,7 @@ fn add_rule(sketch: &mut Sketch, (kind, status): (&str, &str), lasting: Span) {
         lasting: lasting_text,
         severity: "critical".to_owned(),
         reason,
+        labels: Vec::new(),
         summary: format!("{{{{ $labels.node }}}} has been unhealthy for {lasting}: {{{{ $labels.reason }}}}"),
     };
     let seen = "the controller sees a change at once; here it is seen by a scrape of kube-state-metrics and an evaluation of the rule";
@@ -177,12 +267,15 @@ fn selector(sketch: &mut Sketch, node: &Node, what: &str) {
 }
 
 /// What lets remediation go on, of the declared nodes.
-fn gate(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
+fn gate(sketch: &mut Sketch, node: &Node, conditions: &Conditions) -> Result<(), Refusal> {
     let paths = [&["spec", "remediation", "triggerIf", "unhealthyLessThanOrEqualTo"][..], &["spec", "maxUnhealthy"]];
     let most = paths.into_iter().find_map(|path| at(node, path));
     let ranges = [&["spec", "remediation", "triggerIf", "unhealthyInRange"][..], &["spec", "unhealthyRange"]];
     if let Some(range) = ranges.into_iter().find_map(|path| at(node, path)) {
-        return in_range(sketch, range);
+        if let Some(most) = most {
+            sketch.lose("maxUnhealthy", most, "the range of unhealthy goes before it, as in its controller");
+        }
+        return in_range(sketch, range, conditions);
     }
     match most {
         None => {
@@ -202,18 +295,19 @@ fn gate(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
                 Amount::Count(count) => format!("max: {count}"),
                 Amount::Percent(percent) => format!("max: {percent}%\nrounding: floor"),
             };
-            max_unhealthy(sketch, &max);
+            max_unhealthy(sketch, conditions, &max);
             Ok(())
         }
     }
 }
 
-fn max_unhealthy(sketch: &mut Sketch, max: &str) {
-    sketch.guards.push(Noted::exact(("max_unhealthy", format!("\nhealthy: '{READY} == 1'\nscope: all\nof: nodes\n{max}"))));
+fn max_unhealthy(sketch: &mut Sketch, conditions: &Conditions, max: &str) {
+    let healthy = super::page::quoted(&conditions.healthy());
+    sketch.guards.push(Noted::exact(("max_unhealthy", format!("\nhealthy: {healthy}\nscope: all\nof: nodes\n{max}"))));
 }
 
 /// `[3-5]`: from 3 to 5 unhealthy.
-fn in_range(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
+fn in_range(sketch: &mut Sketch, node: &Node, conditions: &Conditions) -> Result<(), Refusal> {
     let range = super::source::scalar(node).unwrap_or_default();
     let inner = range.strip_prefix('[').and_then(|range| range.strip_suffix(']')).unwrap_or_default();
     let bounds = inner.split_once('-').and_then(|(least, most)| Some((least.parse::<u32>().ok()?, most.parse::<u32>().ok()?)));
@@ -221,34 +315,40 @@ fn in_range(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
         return Err(Refusal::new(sketch.kind, &sketch.name, &node.place, "the range of unhealthy is no range such as `[3-5]`"));
     };
     if least > 0 {
-        let check =
-            (format!("count({READY} == 0) >= {least}"), format!("fewer than {least} unhealthy are left alone, as the range {range} says"));
+        let check = (
+            format!("{} >= {least}", conditions.unhealthy_count()),
+            format!("fewer than {least} unhealthy are left alone, as the range {range} says"),
+        );
         sketch.prechecks.push(Noted::exact(check));
     }
-    max_unhealthy(sketch, &format!("max: {most}"));
+    max_unhealthy(sketch, conditions, &format!("max: {most}"));
     Ok(())
 }
 
 /// What must stay healthy. A share of the healthy that is rounded up leaves a share of the unhealthy that is rounded down.
-fn min_healthy(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
+fn min_healthy(sketch: &mut Sketch, node: &Node, conditions: &Conditions) -> Result<(), Refusal> {
     let (least, most) = (at(node, &["spec", "minHealthy"]), at(node, &["spec", "maxUnhealthy"]));
+    if let (Some(_), Some(most)) = (least, most) {
+        sketch.lose("maxUnhealthy", most, "its operator takes one of both, and here minHealthy counts");
+    }
     let Some(field) = least.or(most) else {
         sketch.notes.push(Note::Assumed("minHealthy 51%, the default of versions before 0.10".to_owned()));
-        max_unhealthy(sketch, "max: 49%\nrounding: floor");
+        max_unhealthy(sketch, conditions, "max: 49%\nrounding: floor");
         return Ok(());
     };
     let Some(amount) = amount(field) else {
         return Err(Refusal::new(sketch.kind, &sketch.name, &field.place, "this is neither a number nor a share such as `51%`"));
     };
     match (amount, least.is_some()) {
-        (Amount::Percent(percent), true) => max_unhealthy(sketch, &format!("max: {}%\nrounding: floor", 100 - percent)),
+        (Amount::Percent(percent), true) => max_unhealthy(sketch, conditions, &format!("max: {}%\nrounding: floor", 100 - percent)),
         (Amount::Percent(percent), false) => {
             sketch.notes.push(Note::Assumed("a share of the unhealthy is rounded down, as Cluster API does".to_owned()));
-            max_unhealthy(sketch, &format!("max: {percent}%\nrounding: floor"));
+            max_unhealthy(sketch, conditions, &format!("max: {percent}%\nrounding: floor"));
         }
-        (Amount::Count(count), false) => max_unhealthy(sketch, &format!("max: {count}")),
+        (Amount::Count(count), false) => max_unhealthy(sketch, conditions, &format!("max: {count}")),
         (Amount::Count(count), true) => {
-            let check = (format!("sum({READY}) >= {count}"), format!("{count} nodes must be healthy, as minHealthy says"));
+            let check =
+                (format!("{} >= {count}", conditions.healthy_count()), format!("{count} nodes must be healthy, as minHealthy says"));
             sketch.prechecks.push(Noted::exact(check));
         }
     }
@@ -256,7 +356,7 @@ fn min_healthy(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
 }
 
 /// What is done: one remediator, or several in their order, each with its time.
-fn remediators(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
+fn remediators(sketch: &mut Sketch, node: &Node, conditions: &Conditions) -> Result<(), Refusal> {
     let hold = match text(node, &["spec", "healthyDelay"]) {
         None => Span::ZERO,
         Some(delay) => duration(&delay).unwrap_or_else(|| {
@@ -264,10 +364,14 @@ fn remediators(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
             Span::ZERO
         }),
     };
-    let ready = r#"kube_node_status_condition{node=$node,condition="Ready",status="true"} == 1"#;
-    let verified = |within: Span| Some((ready.to_owned(), hold.to_string(), within.to_string()));
+    let (healthy, owner) = (conditions.node_healthy(), sketch.owner.clone());
+    let verified = |within: Span| Some((healthy.clone(), hold.to_string(), within.to_string()));
     if let Some(kind) = text(node, &["spec", "remediationTemplate", "kind"]) {
-        let Noted { value: step, mut notes } = remediated(&kind);
+        let Noted { value: step, mut notes } = remediated(&kind, owner.as_deref());
+        if !step.acts() {
+            sketch.steps.push(Noted { value: step, notes });
+            return Ok(());
+        }
         let within = Span::from_nanos(hold.as_nanos().saturating_add(Span::from_minutes(10).as_nanos()));
         notes.push(Note::Assumed("it waits for ever for the node to be healthy; here for ten minutes, then people are called".to_owned()));
         sketch.steps.push(Noted { value: Step { verify: verified(within), ..step }, notes });
@@ -275,9 +379,10 @@ fn remediators(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
     }
     let mut escalating: Vec<&Node> = items(node, &["spec", "escalatingRemediations"]).iter().collect();
     escalating.sort_by_key(|item| text(item, &["order"]).and_then(|order| order.parse::<i64>().ok()));
+    let kind_of = |item: &Node| text(item, &["remediationTemplate", "kind"]).unwrap_or_default();
     let count = escalating.len();
-    for (index, item) in escalating.into_iter().enumerate() {
-        let kind = text(item, &["remediationTemplate", "kind"]).unwrap_or_default();
+    for (index, item) in escalating.iter().enumerate() {
+        let kind = kind_of(item);
         let Some(timeout) =
             text(item, &["timeout"]).as_deref().and_then(duration).filter(|timeout| *timeout > Span::ZERO && *timeout >= hold)
         else {
@@ -288,14 +393,23 @@ fn remediators(sketch: &mut Sketch, node: &Node) -> Result<(), Refusal> {
                 "a remediation has no `timeout`, or one shorter than healthyDelay",
             ));
         };
-        let Noted { value: step, notes } = remediated(&kind);
+        let Noted { value: step, mut notes } = remediated(&kind, owner.as_deref());
+        if !step.acts() {
+            // Who is called decides what comes next.
+            let rest: Vec<String> = escalating[index + 1..].iter().map(|item| format!("`{}`", kind_of(item))).collect();
+            if !rest.is_empty() {
+                notes.push(Note::Lost(format!("{} after it: people are called instead", rest.join(", "))));
+            }
+            sketch.steps.push(Noted { value: step, notes });
+            return Ok(());
+        }
         sketch.steps.push(Noted { value: Step { verify: verified(timeout), goes_on: index + 1 < count, ..step }, notes });
     }
     if sketch.steps.is_empty() { Err(refusal(sketch, "it names no remediationTemplate and no escalatingRemediations")) } else { Ok(()) }
 }
 
-/// The step of a remediator.
-fn remediated(kind: &str) -> Noted<Step> {
+/// The step of a remediator; one that is not known here calls whoever owns the policy.
+fn remediated(kind: &str, owner: Option<&str>) -> Noted<Step> {
     let reboot = Step::plain("reboot_node", "{}");
     match kind {
         "SelfNodeRemediationTemplate" => Noted::lost(
@@ -306,8 +420,8 @@ fn remediated(kind: &str) -> Noted<Step> {
         "FenceAgentsRemediationTemplate" | "Metal3RemediationTemplate" => Noted::exact(reboot),
         "MachineDeletionRemediationTemplate" => Noted::exact(Step::plain("replace_node", "{}")),
         _ => Noted::lost(
-            Step::plain("drain", "{}"),
-            format!("`{kind}`: what it does is not known here; the node is drained, and its replicas come up elsewhere"),
+            Step::plain("escalate", format!("{{ to: {} }}", owner.unwrap_or(NOBODY))),
+            format!("`{kind}`: what it does is not known here, so people are called; write what it does as steps"),
         ),
     }
 }

@@ -1,8 +1,17 @@
 //! A policy as it is drafted, and how it is written: what is lost and what is assumed stands above the line that it concerns.
 
 use firedrill_core::problem::Place;
+use firedrill_core::yaml::Node;
 
 use super::Kind;
+use super::deed::shortened;
+use super::source::{entries, others, switch, told};
+
+/// Stages, the least first.
+const STAGES: [&str; 4] = ["draft", "dry-run", "shadow", "approval"];
+
+/// Keys that say whether something is on.
+pub const SWITCHES: [&str; 3] = ["enabled", "disabled", "dry_run"];
 
 /// Who answers for a policy whose source does not say.
 pub const NOBODY: &str = "change-me";
@@ -78,6 +87,77 @@ pub struct Sketch {
 }
 
 impl Sketch {
+    /// Names whatever a part of the source says beside what is read of it.
+    pub fn lose_others(&mut self, node: &Node, known: &[&str]) {
+        for (key, value) in others(node, known) {
+            self.lose(key, value, "a policy does not say it");
+        }
+    }
+
+    /// Names one key of the source, and why it is lost.
+    pub fn lose(&mut self, key: &str, value: &Node, why: &str) {
+        self.notes.push(Note::Lost(format!("`{}: {}`: {why}", shortened(key), shortened(&told(value)))));
+    }
+
+    /// Adds a guard; of two of one word the second is lost.
+    pub fn add_guard(&mut self, guard: Noted<(&'static str, String)>) {
+        match self.guards.iter().find(|own| own.value.0 == guard.value.0) {
+            None => self.guards.push(guard),
+            Some(own) if own.value == guard.value => {}
+            Some(own) => {
+                let (word, value) = &guard.value;
+                let lost = format!("`{word}: {value}`: a policy has one of them, and `{}` stands here", own.value.1);
+                self.notes.push(Note::Lost(lost));
+            }
+        }
+    }
+
+    /// Lets it do no more than at this stage.
+    pub fn hold_back(&mut self, stage: Noted<&'static str>) {
+        let rank = |stage: &str| STAGES.iter().position(|known| *known == stage);
+        let is_less = self.stage.as_ref().is_none_or(|own| rank(stage.value) < rank(own.value));
+        if is_less {
+            self.stage = Some(stage);
+        }
+    }
+
+    /// What is turned off in its source is a draft, what is tried out there decides and does nothing.
+    ///
+    /// # Errors
+    /// It says neither that it is on nor that it is off: a sentence.
+    pub fn heed_switches(&mut self, node: &Node) -> Result<(), String> {
+        let switches = entries(node).iter().filter(|(key, _)| SWITCHES.contains(&&*key.text));
+        switches.map(|(key, value)| (&*key.text, value)).try_for_each(|(key, value)| self.heed(key, value))
+    }
+
+    /// Heeds one of the [`SWITCHES`].
+    ///
+    /// # Errors
+    /// As of all of them.
+    pub fn heed(&mut self, key: &str, value: &Node) -> Result<(), String> {
+        match (key, switch(key, value)?) {
+            ("enabled", Some(false)) | ("disabled", Some(true)) => self.hold_back(Noted::exact("draft")),
+            ("dry_run", Some(true)) => self.hold_back(Noted::exact("dry-run")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Gives an alert of its own rules another name, wherever that stands.
+    pub fn rename_alert(&mut self, from: &str, to: &str) {
+        let rename = |name: &mut String| {
+            if name == from {
+                to.clone_into(name);
+            }
+        };
+        self.on.value.alerts.iter_mut().for_each(rename);
+        self.rules.iter_mut().for_each(|rule| rename(&mut rule.value.alert));
+        let (old, new) = (["alertname=", &in_double_quotes(from)].concat(), ["alertname=", &in_double_quotes(to)].concat());
+        for (expr, _, _) in self.steps.iter_mut().filter_map(|step| step.value.verify.as_mut()) {
+            *expr = expr.replace(&old, &new);
+        }
+    }
+
     /// Guards keep back actions: of what only tells people none is left, and what they meant is lost.
     pub fn guard_only_actions(&mut self) {
         if self.steps.iter().any(|step| step.value.acts()) {
@@ -141,6 +221,8 @@ pub struct Rule {
     pub severity: String,
     /// What tells it apart from others of its name; empty if it is alone.
     pub reason: String,
+    /// Further labels that it sets.
+    pub labels: Vec<(String, String)>,
     /// What people are told.
     pub summary: String,
 }
@@ -188,7 +270,8 @@ impl Sketch {
             0,
             "# What the source says and this does not stands behind `lost:`, what this says and the source does not behind `assumed:`.",
         );
-        if self.rules.is_empty() && !self.on.value.alerts.is_empty() {
+        let is_own = |alert: &String| self.rules.iter().any(|rule| rule.value.alert == *alert);
+        if !self.on.value.alerts.iter().all(is_own) {
             page.line(0, "# firedrill: allow FD0330 its alerts are told by rules that may stand elsewhere");
         }
         page.notes(0, &self.notes);
@@ -272,7 +355,8 @@ impl Sketch {
                 page.line(8, &format!("for: {}", rule.lasting));
             }
             let reason = if rule.reason.is_empty() { String::new() } else { format!(", reason: {}", quoted(&rule.reason)) };
-            page.line(8, &format!("labels: {{ severity: {}{reason} }}", quoted(&rule.severity)));
+            let labels: String = rule.labels.iter().map(|(label, value)| format!(", {label}: {}", quoted(value))).collect();
+            page.line(8, &format!("labels: {{ severity: {}{reason}{labels} }}", quoted(&rule.severity)));
             page.line(8, &format!("annotations: {{ summary: {} }}", quoted(&rule.summary)));
         }
         Some(page.text)

@@ -1,12 +1,14 @@
 //! Playbooks of Robusta: triggers, of which one is enough, and actions in a row; most of them gather what people want to see.
 
+use std::collections::BTreeSet;
+
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Value};
 
-use super::deed::{of_command, own, pod_deleted};
+use super::deed::{of_command, own, pod_deleted, shortened};
 use super::page::{NOBODY, Note, Noted, Rule, Sketch, Step, alert_of, in_double_quotes, label_of};
 use super::rulebook::escaped;
-use super::source::{at, duration, entries, items, scalar, text};
+use super::source::{at, duration, entries, items, others, scalar, text, told};
 use super::{Kind, Refusal};
 
 /// The lists of playbooks in the values of Robusta's chart.
@@ -68,7 +70,9 @@ fn playbook(node: &Node) -> Result<Sketch, Refusal> {
         return Err(refused("its triggers ask for different labels, so that it is several policies; split it".to_owned()));
     }
     sketch.on.value.matchers.clone_from(&read[0].matchers);
-    let limit = read.iter().filter_map(|trigger| trigger.limit).max();
+    let limits: Vec<Span> = read.iter().filter_map(|trigger| trigger.limit).filter(|limit| *limit > Span::ZERO).collect();
+    let is_of_all = limits.len() == read.len() && limits.windows(2).all(|pair| pair[0] == pair[1]);
+    let limit = limits.into_iter().max();
     for trigger in read {
         sketch.on.value.alerts.push(trigger.alert);
         sketch.on.notes.extend(trigger.notes);
@@ -76,10 +80,13 @@ fn playbook(node: &Node) -> Result<Sketch, Refusal> {
     }
     sketch.on.value.alerts.sort();
     sketch.on.value.alerts.dedup();
-    if let Some(limit) = limit.filter(|limit| *limit > Span::ZERO) {
-        let value = format!("[{{ max: 1, window: {limit}, scope: target, overflow: refuse }}]");
-        sketch.guards.push(Noted::exact(("rate_limit", value)));
+    if let Some(limit) = limit {
+        let value = ("rate_limit", format!("[{{ max: 1, window: {limit}, scope: target, overflow: refuse }}]"));
+        let assumed = "the longest `rate_limit` of a trigger, or its default, counts for what all triggers start";
+        sketch.guards.push(if is_of_all { Noted::exact(value) } else { Noted::assumed(value, assumed) });
     }
+    sketch.heed_switches(node).map_err(refused)?;
+    sketch.lose_others(node, &["name", "triggers", "actions", "stop", "enabled", "disabled", "dry_run"]);
     actions(&mut sketch, node).map_err(refused)?;
     Ok(sketch)
 }
@@ -91,21 +98,81 @@ fn trigger(word: &str, value: &Node, name: &str) -> Result<Trigger, String> {
     let Some((expr, summary, usual)) = of_kubernetes(word, value) else {
         return Err(format!("`{word}` comes from the API server, and no metric tells of it"));
     };
-    let limit = text(value, &["rate_limit"]).as_deref().and_then(duration).unwrap_or(Span::from_seconds(usual));
+    let limit = rate_limit(value)?.unwrap_or(Span::from_seconds(usual));
     let alert = alert_of(name) + "Seen";
-    let mut notes = vec![Note::Assumed(format!("`{word}` is told by the API server; here kube-state-metrics shows it"))];
-    if at(value, &["scope"]).is_some() || at(value, &["exclude"]).is_some() {
-        notes.push(Note::Lost("`scope` and `exclude`: add what they ask for to the rule".to_owned()));
-    }
+    let notes = vec![Note::Assumed(format!("`{word}` is told by the API server; here kube-state-metrics shows it"))];
+    let named = if word == "on_job_failure" { "job_name" } else { "pod" };
+    let mut asked = Asked::default();
+    asked.prefixes(value, &[("name_prefix", named), ("namespace_prefix", "namespace")]);
+    asked.scope(value)?;
+    asked.lose_others(value, &["rate_limit", "restart_count", "restart_reason", "name_prefix", "namespace_prefix", "scope"], word);
     let rule = Rule {
         alert: alert.clone(),
         expr,
         lasting: String::new(),
         severity: "warning".to_owned(),
         reason: String::new(),
+        labels: Vec::new(),
         summary: summary.to_owned(),
     };
-    Ok(Trigger { alert, matchers: Vec::new(), rule: Some((rule, notes)), limit: Some(limit), notes: Vec::new() })
+    Ok(Trigger { alert, matchers: asked.matchers, rule: Some((rule, notes)), limit: Some(limit), notes: asked.notes })
+}
+
+/// Within which time a trigger comes once; `None` if it does not say.
+fn rate_limit(value: &Node) -> Result<Option<Span>, String> {
+    let Some(given) = at(value, &["rate_limit"]) else { return Ok(None) };
+    let read = scalar(given).as_deref().and_then(duration);
+    read.map(Some).ok_or_else(|| format!("`rate_limit: {}` is no number of seconds", shortened(&told(given))))
+}
+
+/// What a trigger asks for beside its kind.
+#[derive(Default)]
+struct Asked {
+    matchers: Vec<(String, &'static str, String)>,
+    notes: Vec<Note>,
+}
+
+impl Asked {
+    fn prefixes(&mut self, value: &Node, labels: &[(&str, &str)]) {
+        for (key, label) in labels {
+            if let Some(prefix) = text(value, &[key]) {
+                self.matchers.push(((*label).to_owned(), "=~", format!("{}.*", escaped(&prefix))));
+            }
+        }
+    }
+
+    /// What its scope includes, as matchers; all else of it is lost by name.
+    fn scope(&mut self, value: &Node) -> Result<(), String> {
+        let Some(scope) = at(value, &["scope"]) else { return Ok(()) };
+        if items(scope, &["include"]).len() > 1 {
+            return Err("its scope has alternatives, so that it is several policies; split it".to_owned());
+        }
+        for include in items(scope, &["include"]) {
+            for (label, wanted) in items(include, &["labels"])
+                .iter()
+                .filter_map(scalar)
+                .filter_map(|text| text.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())))
+            {
+                self.matchers.push((label_of(label.trim()), "=~", wanted.trim().to_owned()));
+            }
+            // Patterns of one of which a whole name is.
+            for (key, label) in [("namespace", "namespace"), ("name", "pod")] {
+                let patterns: Vec<String> = items(include, &[key]).iter().filter_map(scalar).map(|one| format!("(?:{one})")).collect();
+                if !patterns.is_empty() {
+                    self.matchers.push((label.to_owned(), "=~", patterns.join("|")));
+                }
+            }
+            self.lose_others(include, &["labels", "namespace", "name"], "scope: include");
+        }
+        self.lose_others(scope, &["include"], "scope");
+        Ok(())
+    }
+
+    fn lose_others(&mut self, node: &Node, known: &[&str], of: &str) {
+        let lost = others(node, known)
+            .map(|(key, value)| format!("`{key}: {}` of `{of}`: it answers more than its source does", shortened(&told(value))));
+        self.notes.extend(lost.map(Note::Lost));
+    }
 }
 
 /// What shows the same as a trigger of the API server: an expression, a sentence, and the seconds within which it comes once by default.
@@ -140,26 +207,17 @@ fn prometheus(value: &Node) -> Result<Trigger, String> {
         Some("resolved") => return Err("it answers an alert that is over, and policies answer alerts that begin".to_owned()),
         Some(other) => trigger.notes.push(Note::Lost(format!("status {other}: policies answer alerts that begin"))),
     }
-    for (key, label) in [("pod_name_prefix", "pod"), ("namespace_prefix", "namespace"), ("instance_name_prefix", "instance")] {
-        if let Some(prefix) = text(value, &[key]) {
-            trigger.matchers.push((label.to_owned(), "=~", format!("{}.*", escaped(&prefix))));
-        }
-    }
-    for scope in items(value, &["scope", "include"]) {
-        for (label, wanted) in items(scope, &["labels"])
-            .iter()
-            .filter_map(scalar)
-            .filter_map(|text| text.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())))
-        {
-            trigger.matchers.push((label_of(label.trim()), "=~", wanted.trim().to_owned()));
-        }
-    }
-    if items(value, &["scope", "include"]).len() > 1 {
-        return Err("its scope has alternatives, so that it is several policies; split it".to_owned());
-    }
-    if at(value, &["scope", "exclude"]).is_some() || at(value, &["k8s_providers"]).is_some() {
-        trigger.notes.push(Note::Lost("`scope: { exclude }` or `k8s_providers`".to_owned()));
-    }
+    let mut asked = Asked::default();
+    asked.prefixes(value, &[("pod_name_prefix", "pod"), ("namespace_prefix", "namespace"), ("instance_name_prefix", "instance")]);
+    asked.scope(value)?;
+    asked.lose_others(
+        value,
+        &["alert_name", "status", "pod_name_prefix", "namespace_prefix", "instance_name_prefix", "scope", "rate_limit"],
+        "on_prometheus_alert",
+    );
+    trigger.matchers = asked.matchers;
+    trigger.notes.extend(asked.notes);
+    trigger.limit = rate_limit(value)?;
     Ok(trigger)
 }
 
@@ -173,51 +231,92 @@ fn evidence(action: &str) -> Option<&'static str> {
     Some(kinds.into_iter().find(|(word, _)| action.contains(word)).map_or("metrics", |(_, kind)| kind))
 }
 
+/// What people are sent at one place of a playbook: kinds of evidence, and the actions that gather them.
+#[derive(Default)]
+struct Gathered {
+    with: Vec<&'static str>,
+    by: Vec<String>,
+}
+
+impl Gathered {
+    /// The step that sends it; nothing is gathered any more then.
+    fn step(&mut self) -> Option<Noted<Step>> {
+        let Self { mut with, by } = std::mem::take(self);
+        with.sort_unstable();
+        with.dedup();
+        let lost = format!("{} go to a sink such as a chat: write whom that tells", by.join(", "));
+        let notify = Step::plain("notify", format!("{{ to: {NOBODY}, with: [{}] }}", with.join(", ")));
+        (!by.is_empty()).then(|| Noted::lost(notify, lost))
+    }
+}
+
 fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
-    let (mut with, mut told, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut gathered, mut lost) = (Gathered::default(), Vec::new());
     for (action, value) in items(node, &["actions"]).iter().flat_map(entries).map(|(key, value)| (&*key.text, value)) {
         if let Some(kind) = evidence(action) {
-            with.push(kind);
-            told.push(action.to_owned());
+            gathered.with.push(kind);
+            gathered.by.push(action.to_owned());
             continue;
         }
         match deed(action, value) {
-            Some(step) => sketch.steps.push(step),
+            Some(step) => {
+                // What a deed does away with is gathered before it.
+                sketch.steps.extend(gathered.step());
+                sketch.steps.push(step);
+            }
             None => {
                 let command = text(value, &["bash_command"]).or_else(|| text(value, &["command"]));
-                let command = command.or_else(|| Some(items(value, &["command"]).iter().filter_map(scalar).collect::<Vec<_>>().join(" ")));
-                lost.push(own(&format!("the action `{action}`,"), command.as_deref().unwrap_or_default()));
+                let command = command.unwrap_or_else(|| items(value, &["command"]).iter().filter_map(scalar).collect::<Vec<_>>().join(" "));
+                let comma = if command.is_empty() { "" } else { "," };
+                lost.push(own(&format!("the action `{action}`{comma}"), &command));
             }
         }
     }
-    let is_pod = sketch.rules.iter().any(|rule| rule.value.expr.starts_with("kube_pod"))
-        || sketch.steps.iter().any(|step| matches!(step.value.target, Some(("replica", _))));
-    sketch.target = match sketch.steps.first().and_then(|step| step.value.target.clone()) {
+    sketch.steps.extend(gathered.step());
+    if sketch.steps.is_empty() {
+        if lost.is_empty() {
+            return Err("it has no action".to_owned());
+        }
+        // Where all that is left is what nobody knows here, somebody has to do it.
+        let notes = lost.drain(..).map(Note::Lost).collect();
+        sketch.steps.push(Noted { value: Step::plain("escalate", format!("{{ to: {NOBODY} }}")), notes });
+    }
+    sketch.notes.extend(lost.into_iter().map(Note::Lost));
+    if let Some(stop) = at(node, &["stop"]).filter(|stop| matches!(stop.value, Value::Bool(true))) {
+        sketch.lose("stop", stop, "playbooks after this one are not asked");
+    }
+    aim(sketch)
+}
+
+/// What the policy acts on: what its first deed is aimed at. An alert of its own rules must name it.
+fn aim(sketch: &mut Sketch) -> Result<(), String> {
+    let is_pod = sketch.rules.iter().any(|rule| rule.value.expr.starts_with("kube_pod"));
+    let first = sketch.steps.iter().filter(|step| step.value.acts()).find_map(|step| step.value.target.clone());
+    sketch.target = match first {
         Some(own) => Noted::exact(own),
         None if is_pod => Noted::exact(("replica", "$pod".to_owned())),
         None => Noted::assumed(("service", "$service".to_owned()), "it is about the service that the alert's label `service` names"),
     };
+    let labels: BTreeSet<String> =
+        sketch.steps.iter().filter_map(|step| step.value.target.as_ref()).map(|(_, name)| name.clone()).collect();
+    for rule in sketch.rules.iter_mut() {
+        let shows_pods = rule.value.expr.starts_with("kube_pod");
+        for label in labels.iter().filter_map(|name| name.strip_prefix('$')) {
+            match label {
+                "pod" if shows_pods => {}
+                // Names of Pods have only letters and digits that spell no word behind the name of their Deployment.
+                "deployment" if shows_pods => {
+                    let hash = "[bcdfghjklmnpqrstvwxz2456789]";
+                    let pattern = format!("(.+?)(-{hash}{{6,10}})?-({hash}{{5}}|[0-9]+)");
+                    rule.value.expr = format!("label_replace({}, \"deployment\", \"$1\", \"pod\", \"{pattern}\")", rule.value.expr);
+                    rule.notes.push(Note::Assumed("the Deployment is what the name of its Pod begins with".to_owned()));
+                }
+                _ => return Err(format!("what it does needs the {label}, and a trigger of it tells none")),
+            }
+        }
+    }
     let policy_target = sketch.target.value.clone();
     sketch.steps.iter_mut().for_each(|step| step.value.target = step.value.target.take().filter(|own| *own != policy_target));
-    if with.is_empty() && lost.is_empty() && sketch.steps.is_empty() {
-        return Err("it has no action".to_owned());
-    }
-    if !with.is_empty() || sketch.steps.is_empty() {
-        with.sort_unstable();
-        with.dedup();
-        let with = if with.is_empty() { String::new() } else { format!(", with: [{}]", with.join(", ")) };
-        let mut notes: Vec<Note> = lost.drain(..).map(Note::Lost).collect();
-        if !told.is_empty() {
-            notes.push(Note::Lost(format!("{} go to a sink such as a chat: write whom that tells", told.join(", "))));
-        }
-        // What is gathered is sent; where all that is left is what nobody knows here, somebody has to do it.
-        let word = if told.is_empty() { "escalate" } else { "notify" };
-        sketch.steps.push(Noted { value: Step::plain(word, format!("{{ to: {NOBODY}{with} }}")), notes });
-    }
-    sketch.notes.extend(lost.into_iter().map(Note::Lost));
-    if matches!(at(node, &["stop"]).map(|node| &node.value), Some(Value::Bool(true))) {
-        sketch.notes.push(Note::Lost("stop: playbooks after this one are not asked".to_owned()));
-    }
     Ok(())
 }
 

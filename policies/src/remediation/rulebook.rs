@@ -3,9 +3,9 @@
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Value};
 
-use super::deed::own;
+use super::deed::{own, shortened};
 use super::page::{NOBODY, Note, Noted, Sketch, Step, label_of, name_of};
-use super::source::{at, duration, entries, is_off, items, scalar, text};
+use super::source::{at, duration, entries, items, others, scalar, text, told};
 use super::{Kind, Refusal};
 
 /// Actions that do nothing to a system but print.
@@ -46,6 +46,11 @@ fn rule(ruleset: &Node, node: &Node) -> Result<Sketch, Refusal> {
         sketch.on.value.receiver = Some(receiver);
     }
     let throttled = throttle(&mut sketch, node).map_err(refused)?;
+    sketch.heed_switches(node).map_err(refused)?;
+    sketch.lose_others(node, &["name", "condition", "action", "actions", "throttle", "enabled", "disabled", "dry_run"]);
+    sketch.lose_others(ruleset, &["name", "hosts", "sources", "rules"]);
+    let filters = items(ruleset, &["sources"]).iter().filter_map(|source| at(source, &["filters"]));
+    filters.for_each(|filters| sketch.lose("filters", filters, "what a source leaves out or changes before the rule"));
     let found = actions(node);
     for (action, value) in &found {
         act(&mut sketch, action, value).map_err(refused)?;
@@ -57,8 +62,6 @@ fn rule(ruleset: &Node, node: &Node) -> Result<Sketch, Refusal> {
         sketch.steps.insert(0, wait);
     }
     aim(&mut sketch);
-    let disabled = is_off(node, "enabled");
-    sketch.stage = disabled.then(|| Noted::exact("draft"));
     Ok(sketch)
 }
 
@@ -91,7 +94,13 @@ fn act(sketch: &mut Sketch, action: &str, value: &Node) -> Result<(), String> {
         return Ok(());
     }
     let Some((_, what)) = RUNNING.iter().find(|(word, _)| *word == action) else {
-        return Err(format!("its action `{action}` passes something on to other rules, and policies have no facts"));
+        let why = match action {
+            "set_fact" | "retract_fact" | "post_event" => "passes something on to other rules, and policies have no facts",
+            "shutdown" => "ends the program that reads rulebooks, and no policy ends what decides",
+            "pg_notify" => "sends what came to a database, and no policy does",
+            _ => "is not known here",
+        };
+        return Err(format!("its action `{}` {why}", shortened(action)));
     };
     let name = text(value, &["name"]).unwrap_or_default();
     let mut notes = vec![Note::Lost(own(what, &name))];
@@ -136,7 +145,9 @@ fn throttle(sketch: &mut Sketch, node: &Node) -> Result<Option<Noted<Step>>, Str
     }
     if let Some(within) = span("once_within")? {
         let value = format!("[{{ max: 1, window: {within}, scope: target, overflow: refuse }}]");
-        sketch.guards.push(Noted::assumed(("rate_limit", value), format!("`{}` name the target", by.join("`, `"))));
+        let names =
+            if by.is_empty() { "it counts for each target by itself".to_owned() } else { format!("`{}` name the target", by.join("`, `")) };
+        sketch.guards.push(Noted::assumed(("rate_limit", value), names));
     }
     let after = span("once_after")?;
     Ok(after.map(|after| {
@@ -147,111 +158,224 @@ fn throttle(sketch: &mut Sketch, node: &Node) -> Result<Option<Noted<Step>>, Str
 /// What a condition asks of an alert.
 fn read_condition(notes: &mut Vec<Note>, node: &Node) -> Result<super::page::On, String> {
     let mut on = super::page::On::default();
-    match &node.value {
-        Value::Map(_) => {
-            if let Some(Value::List(all)) = at(node, &["all"]).map(|node| &node.value) {
-                if all.len() > 1 {
-                    return Err(
-                        "it waits for several events (`all`), and a policy answers one alert, or alerts of one kind together".to_owned()
-                    );
-                }
-                all.iter().filter_map(scalar).try_for_each(|text| conjunction(&mut on, notes, &text))?;
-            } else {
-                let any: Vec<String> = items(node, &["any"]).iter().filter_map(scalar).collect();
-                if any.is_empty() {
-                    return Err("its condition is neither a text nor `all` or `any`".to_owned());
-                }
-                disjunction(&mut on, &any.iter().map(String::as_str).collect::<Vec<_>>())?;
-            }
+    let Value::Map(_) = &node.value else {
+        let text = scalar(node).filter(|text| !text.trim().is_empty()).ok_or("its condition is empty")?;
+        whole(&mut on, notes, &text)?;
+        return Ok(on);
+    };
+    if at(node, &["not_all"]).is_some() {
+        return Err("it waits for what does not come (`not_all`), and a policy answers what does".to_owned());
+    }
+    if let Some(Value::List(all)) = at(node, &["all"]).map(|node| &node.value) {
+        if all.len() > 1 {
+            return Err("it waits for several events (`all`), and a policy answers one alert, or alerts of one kind together".to_owned());
         }
-        _ => {
-            let text = scalar(node).ok_or("it has no condition")?;
-            let parts: Vec<&str> = text.split(" or ").collect();
-            if parts.len() > 1 { disjunction(&mut on, &parts)? } else { conjunction(&mut on, notes, &text)? }
+        all.iter().filter_map(scalar).try_for_each(|text| whole(&mut on, notes, &text))?;
+    } else {
+        let any: Vec<String> = items(node, &["any"]).iter().filter_map(scalar).collect();
+        if any.is_empty() {
+            return Err("its condition is neither a text nor `all` or `any`".to_owned());
         }
+        disjunction(&mut on, &any.iter().map(String::as_str).collect::<Vec<_>>())?;
+    }
+    for (key, value) in others(node, &["all", "any"]) {
+        notes.push(Note::Lost(format!("`{key}: {}` of its condition", shortened(&told(value)))));
     }
     Ok(on)
 }
 
+/// A text with `and`, `or` and brackets.
+fn whole(on: &mut super::page::On, notes: &mut Vec<Note>, text: &str) -> Result<(), String> {
+    let text = unbracketed(text);
+    let parts = split(text, " or ");
+    if parts.len() > 1 {
+        return disjunction(on, &parts);
+    }
+    let parts = split(text, " and ");
+    match parts[..] {
+        [one] => asks(on, notes, one),
+        _ => parts.into_iter().try_for_each(|part| whole(on, notes, part)),
+    }
+}
+
+/// A text without brackets that are around all of it.
+fn unbracketed(text: &str) -> &str {
+    let text = text.trim();
+    match text.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
+        // The first bracket is closed by the last if those between are pairs.
+        Some(inner) if depths(inner).all(|(_, depth, _)| depth >= 0) => unbracketed(inner),
+        _ => text,
+    }
+}
+
+/// Each character of a text by its place, how deep in brackets it stands, and whether in quotes.
+fn depths(text: &str) -> impl Iterator<Item = (usize, i32, bool)> {
+    let (mut depth, mut quote) = (0, None);
+    text.char_indices().map(move |(index, c)| {
+        match (quote, c) {
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            (None, '(' | '[') => depth += 1,
+            (None, ')' | ']') => depth -= 1,
+            _ => {}
+        }
+        (index, depth, quote.is_some())
+    })
+}
+
+/// A text at each word that stands in no quotes and no brackets.
+fn split<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
+    let (mut parts, mut from) = (Vec::new(), 0);
+    for (index, depth, is_quoted) in depths(text) {
+        if depth == 0 && !is_quoted && index >= from && text[index..].starts_with(word) {
+            parts.push(text[from..index].trim());
+            from = index + word.len();
+        }
+    }
+    parts.push(text[from..].trim());
+    parts
+}
+
 /// Alternatives: different values of one label.
 fn disjunction(on: &mut super::page::On, parts: &[&str]) -> Result<(), String> {
-    let compared: Option<Vec<(String, String)>> = parts
-        .iter()
-        .map(|part| {
-            comparison(part)
-                .filter(|(_, operator, _)| *operator == "=")
-                .and_then(|(path, _, value)| Some((path.strip_prefix("alert.labels.")?.to_owned(), value)))
-        })
-        .collect();
-    let (label, values) = match compared {
-        Some(compared) if compared.windows(2).all(|pair| pair[0].0 == pair[1].0) => {
-            (compared[0].0.clone(), compared.into_iter().map(|(_, value)| value).collect::<Vec<_>>())
+    let mut compared: Vec<(String, Vec<String>)> = Vec::new();
+    for part in parts {
+        let apart = || format!("its condition has alternatives that are not values of one label: {}", shortened(&parts.join(" or ")));
+        let (path, values) = match comparison(unbracketed(part)) {
+            Some(Comparison { path, operator: "=", asked: Asked::Value(value) }) => (path, vec![value]),
+            Some(Comparison { path, operator: "=", asked: Asked::OneOf(values) }) => (path, values),
+            _ => return Err(apart()),
+        };
+        let label = path.strip_prefix(LABELS).ok_or_else(apart)?.to_owned();
+        if compared.first().is_some_and(|(first, _)| *first != label) {
+            return Err(apart());
         }
-        _ => return Err(format!("its condition has alternatives that are not values of one label: {}", parts.join(" or "))),
-    };
-    if label == "alertname" {
-        on.alerts = alert_names(values)?;
-    } else {
-        on.matchers.push((label_of(&label), "=~", values.iter().map(|value| escaped(value)).collect::<Vec<_>>().join("|")));
+        compared.push((label, values));
     }
+    let Some((label, _)) = compared.first().cloned() else { return Ok(()) };
+    one_of(on, &label, "=", compared.into_iter().flat_map(|(_, values)| values).collect())
+}
+
+/// A label that is one of several values, or none of them.
+fn one_of(on: &mut super::page::On, label: &str, operator: &str, values: Vec<String>) -> Result<(), String> {
+    if label == "alertname" && operator == "=" {
+        on.alerts = alert_names(values)?;
+        return Ok(());
+    }
+    let pattern = values.iter().map(|value| escaped(value)).collect::<Vec<_>>().join("|");
+    on.matchers.push((label_of(label), if operator == "=" { "=~" } else { "!~" }, pattern));
     Ok(())
 }
 
 /// Alerts' names, which must be names.
 fn alert_names(values: Vec<String>) -> Result<Vec<String>, String> {
     match values.iter().find(|value| !value.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/-".contains(c)) || value.is_empty()) {
+        Some(wrong) if wrong.is_empty() => Err("it asks for an alert without a name".to_owned()),
         Some(wrong) => Err(format!("`{wrong}` is no alert's name here: letters, digits and _ . : / -")),
         None => Ok(values),
     }
 }
 
-/// All of several comparisons.
-fn conjunction(on: &mut super::page::On, notes: &mut Vec<Note>, text: &str) -> Result<(), String> {
-    for part in text.split(" and ").map(str::trim) {
-        if matches!(part, "true" | "True") {
-            continue;
+/// One comparison, all of which must hold.
+fn asks(on: &mut super::page::On, notes: &mut Vec<Note>, part: &str) -> Result<(), String> {
+    if matches!(part, "true" | "True") {
+        return Ok(());
+    }
+    let Some(Comparison { path, operator, asked }) = comparison(part) else {
+        notes.push(Note::Lost(format!("it asks for {part}, and policies ask for labels of an alert alone")));
+        return Ok(());
+    };
+    match (path.strip_prefix(LABELS), asked) {
+        (Some("alertname"), Asked::Value(value)) if operator == "=" => on.alerts = alert_names(vec![value])?,
+        (Some(label), Asked::Value(value)) => on.matchers.push((label_of(label), operator, value)),
+        (Some(label), Asked::OneOf(values)) => one_of(on, label, operator, values)?,
+        (Some(label), Asked::Pattern(pattern)) => {
+            on.matchers.push((label_of(label), if operator == "=" { "=~" } else { "!~" }, pattern));
         }
-        match comparison(part) {
-            Some((path, "=", value)) if path == "alert.status" && value == "firing" => {}
-            Some((path, _, value)) if path == "alert.status" => {
-                return Err(format!("it answers alerts that are {value}, and policies answer alerts that begin"));
+        (None, Asked::Value(value)) if path == "alert.status" => {
+            let begins = (operator == "=") == (value == "firing");
+            if !begins {
+                return Err(format!(
+                    "it answers alerts whose status is {}{value}, and policies answer alerts that begin",
+                    if operator == "=" { "" } else { "not " }
+                ));
             }
-            Some((path, "=", value)) if path == "alert.labels.alertname" => on.alerts = alert_names(vec![value])?,
-            Some((path, operator, value)) if path.starts_with("alert.labels.") => {
-                on.matchers.push((label_of(&path["alert.labels.".len()..]), operator, value));
-            }
-            _ => notes.push(Note::Lost(format!("it asks for {part}, and policies ask for labels of an alert alone"))),
         }
+        _ => notes.push(Note::Lost(format!("it asks for {part}, and policies ask for labels of an alert alone"))),
     }
     Ok(())
 }
 
-/// `event.a.b == "x"`: the path without `event.`, the operator of a matcher, the value.
-fn comparison(text: &str) -> Option<(String, &'static str, String)> {
-    let text = text.trim().trim_start_matches('(').trim_end_matches(')');
-    let (path, operator, value) = match (text.split_once("=="), text.split_once("!=")) {
-        (Some((path, value)), None) => (path, "=", literal(value)?),
-        (None, Some((path, value))) => (path, "!=", literal(value)?),
-        _ => {
-            let (path, rest) = [" is match(", " is regex(", " is search("].into_iter().find_map(|word| text.split_once(word))?;
-            let pattern = literal(rest.split([',', ')']).next()?)?;
-            let anchored = text.contains(" is match(");
-            (path, "=~", if anchored { format!("{pattern}.*") } else { format!(".*{pattern}.*") })
+/// Where the labels of an alert stand in an event.
+const LABELS: &str = "alert.labels.";
+
+/// What is asked of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    Value(String),
+    OneOf(Vec<String>),
+    /// A regular expression for all of it.
+    Pattern(String),
+}
+
+/// `event.a.b == "x"`: the path without `event.`, `=` or `!=`, and what it is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Comparison {
+    path: String,
+    operator: &'static str,
+    asked: Asked,
+}
+
+fn comparison(text: &str) -> Option<Comparison> {
+    let text = unbracketed(text);
+    if let Some(negated) = text.strip_prefix("not ") {
+        let found = comparison(negated)?;
+        return Some(Comparison { operator: if found.operator == "=" { "!=" } else { "=" }, ..found });
+    }
+    let unquoted = |word: &str| split(text, word);
+    let (path, operator, asked) = if let [path, value] = unquoted("==")[..] {
+        (path, "=", Asked::Value(literal(value)?))
+    } else if let [path, value] = unquoted("!=")[..] {
+        (path, "!=", Asked::Value(literal(value)?))
+    } else if let [path, list] = unquoted(" not in ")[..] {
+        (path, "!=", Asked::OneOf(literals(list)?))
+    } else if let [path, list] = unquoted(" in ")[..] {
+        (path, "=", Asked::OneOf(literals(list)?))
+    } else {
+        let (word, is_anchored) =
+            [(" is match(", true), (" is regex(", false), (" is search(", false)].into_iter().find(|(word, _)| text.contains(word))?;
+        let (path, rest) = text.split_once(word)?;
+        let mut arguments = split(rest.trim_end().strip_suffix(')')?, ",").into_iter();
+        let pattern = literal(arguments.next()?)?;
+        let mut folded = "";
+        for argument in arguments {
+            match &*argument.replace(' ', "").to_ascii_lowercase() {
+                "ignorecase=true" => folded = "(?i)",
+                "ignorecase=false" | "multiline=false" => {}
+                // What else changes a pattern is not known here.
+                _ => return None,
+            }
         }
+        let anywhere = if is_anchored { "" } else { ".*" };
+        (path, "=", Asked::Pattern(format!("{folded}{anywhere}(?:{pattern}).*")))
     };
     let path = path.trim().strip_prefix("event.")?;
     let is_path = path.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c));
-    is_path.then(|| (path.to_owned(), operator, value))
+    is_path.then(|| Comparison { path: path.to_owned(), operator, asked })
 }
 
-/// A text in quotes, or a word.
+/// A list of texts.
+fn literals(text: &str) -> Option<Vec<String>> {
+    let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?;
+    split(inner, ",").into_iter().filter(|item| !item.is_empty()).map(literal).collect::<Option<Vec<_>>>().filter(|list| !list.is_empty())
+}
+
+/// A text in quotes, a number, or a word that is true or false; other words stand for what is not known here.
 fn literal(text: &str) -> Option<String> {
     let text = text.trim();
     let inner = ['"', '\''].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote));
-    match inner {
-        Some(inner) => Some(inner.to_owned()),
-        None => (!text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))).then(|| text.to_owned()),
-    }
+    let is_known = || text.parse::<f64>().is_ok() || matches!(text, "true" | "false" | "True" | "False");
+    inner.map(str::to_owned).or_else(|| is_known().then(|| text.to_owned()))
 }
 
 /// A text as a part of a regular expression that matches it alone.
@@ -272,16 +396,33 @@ mod tests {
 
     #[test]
     fn comparisons_are_read_as_matchers() {
-        let check = |text: &str, expected: Option<(&str, &'static str, &str)>| {
-            assert_eq!(comparison(text), expected.map(|(path, operator, value)| (path.to_owned(), operator, value.to_owned())), "{text}");
+        let check = |text: &str, expected: Option<(&str, &'static str, Asked)>| {
+            let expected = expected.map(|(path, operator, asked)| Comparison { path: path.to_owned(), operator, asked });
+            assert_eq!(comparison(text), expected, "{text}");
         };
-        check(r#"event.alert.labels.job == "fastapi""#, Some(("alert.labels.job", "=", "fastapi")));
-        check("event.alert.labels.job != 'x y'", Some(("alert.labels.job", "!=", "x y")));
-        check(r#"event.alert.labels.job is match("fast")"#, Some(("alert.labels.job", "=~", "fast.*")));
-        check("event.i == 1", Some(("i", "=", "1")));
-        check("event.a in [1, 2]", None);
+        let (value, pattern) = (|text: &str| Asked::Value(text.to_owned()), |text: &str| Asked::Pattern(text.to_owned()));
+        let several = |texts: &[&str]| Asked::OneOf(texts.iter().map(ToString::to_string).collect());
+        check(r#"event.alert.labels.job == "fastapi""#, Some(("alert.labels.job", "=", value("fastapi"))));
+        check("event.alert.labels.job != 'x y'", Some(("alert.labels.job", "!=", value("x y"))));
+        check(r#"not event.alert.labels.job == "dev""#, Some(("alert.labels.job", "!=", value("dev"))));
+        check(r#"not (event.alert.labels.job in ["a", 'b'])"#, Some(("alert.labels.job", "!=", several(&["a", "b"]))));
+        check(r#"event.alert.labels.job not in ["a"]"#, Some(("alert.labels.job", "!=", several(&["a"]))));
+        check(r#"event.alert.labels.job is match("fast")"#, Some(("alert.labels.job", "=", pattern("(?:fast).*"))));
+        check(r#"event.a is search("a|b", ignorecase=true)"#, Some(("a", "=", pattern("(?i).*(?:a|b).*"))));
+        check(r#"event.a is match("a", multiline=true)"#, None);
+        check("event.i == 1", Some(("i", "=", value("1"))));
+        check("event.a in [1, 2]", Some(("a", "=", several(&["1", "2"]))));
+        check("event.a in [1, b]", None);
+        check("event.a == vars.b", None);
         check("fact.a == 1", None);
         check("event.a == vars.b + 1", None);
         assert_eq!(escaped("a.b|c d-e"), r"a\.b\|c d-e");
+    }
+
+    #[test]
+    fn words_in_quotes_and_brackets_join_nothing() {
+        assert_eq!(split(r#"a == "x and y" and (b and c)"#, " and "), [r#"a == "x and y""#, "(b and c)"]);
+        assert_eq!(unbracketed("((a) and (b))"), "(a) and (b)");
+        assert_eq!(unbracketed("(a) and (b)"), "(a) and (b)");
     }
 }

@@ -40,9 +40,38 @@ pub fn scalar(node: &Node) -> Option<String> {
     }
 }
 
-/// Whether a key is there with the value `false`.
-pub fn is_off(node: &Node, key: &str) -> bool {
-    matches!(at(node, &[key]).map(|node| &node.value), Some(Value::Bool(false)))
+/// What a key says that is true or false, in the words that people write; `None` if it says nothing.
+///
+/// # Errors
+/// It says neither: a sentence.
+pub fn switch(key: &str, value: &Node) -> Result<Option<bool>, String> {
+    if is_nothing(value) {
+        return Ok(None);
+    }
+    match &*scalar(value).unwrap_or_default().to_ascii_lowercase() {
+        "true" | "yes" | "on" | "y" | "1" => Ok(Some(true)),
+        "false" | "no" | "off" | "n" | "0" => Ok(Some(false)),
+        _ => Err(format!("`{key}: {}` is neither true nor false", told(value))),
+    }
+}
+
+fn is_nothing(node: &Node) -> bool {
+    matches!(node.value, Value::Null)
+}
+
+/// What stands below a key, on one line.
+pub fn told(node: &Node) -> String {
+    match &node.value {
+        Value::List(items) => items.iter().map(told).collect::<Vec<_>>().join(", "),
+        Value::Map(entries) => entries.iter().map(|(key, value)| format!("{}: {}", key.text, told(value))).collect::<Vec<_>>().join(", "),
+        _ => scalar(node).unwrap_or_default(),
+    }
+}
+
+/// The entries of a map whose keys are none of the known, and that say something.
+pub fn others<'n>(node: &'n Node, known: &[&str]) -> impl Iterator<Item = (&'n str, &'n Node)> {
+    let is_other = move |key: &str| !known.contains(&key);
+    entries(node).iter().map(|(key, value)| (&*key.text, value)).filter(move |(key, value)| is_other(key) && !is_nothing(value))
 }
 
 /// A duration as Go and Ansible write it (`5m0s`, `10 seconds`), or a bare number of seconds.

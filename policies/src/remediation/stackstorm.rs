@@ -2,10 +2,10 @@
 
 use firedrill_core::yaml::Node;
 
-use super::deed::{of_command, own};
+use super::deed::{of_command, own, shortened};
 use super::page::{NOBODY, Note, Noted, Sketch, Step, label_of, name_of};
 use super::rulebook::escaped;
-use super::source::{at, entries, is_off, text};
+use super::source::{at, entries, text};
 use super::{Kind, Refusal};
 
 /// Triggers that tell what monitoring found, and the path at which the name of what was found stands.
@@ -39,7 +39,7 @@ pub fn rule(node: &Node) -> Result<Sketch, Refusal> {
     };
     let mut sketch = Sketch::new(Kind::StackStormRule, &node.place, &name);
     sketch.description = text(node, &["description"]).unwrap_or_default();
-    criteria(&mut sketch, node, naming);
+    criteria(&mut sketch, node, naming).map_err(refused)?;
     if sketch.on.value.alerts.is_empty() {
         let receiver = trigger.split('.').next().map(name_of).unwrap_or_default();
         sketch.on.notes.push(Note::Assumed(format!("what `{trigger}` tells comes here by a receiver of Alertmanager called `{receiver}`")));
@@ -51,11 +51,9 @@ pub fn rule(node: &Node) -> Result<Sketch, Refusal> {
             .notes
             .push(Note::Assumed(format!("what `{trigger}` calls `{alert}` is an alert of this name here; write a rule that alerts so")));
     }
-    let step = action(node);
-    sketch.target = match (
-        &step.value.target,
-        text(node, &["action", "parameters", "hosts"]).or_else(|| text(node, &["action", "parameters", "hostname"])),
-    ) {
+    let hosts = ["hosts", "hostname"].into_iter().find_map(|key| text(node, &["action", "parameters", key]));
+    let step = action(node, hosts.as_deref());
+    sketch.target = match (&step.value.target, hosts) {
         (Some(own), _) => Noted::exact(own.clone()),
         (None, Some(_)) => Noted::assumed(("replica", "$pod".to_owned()), "the host is the replica that the alert's label `pod` names"),
         (None, None) => {
@@ -63,9 +61,18 @@ pub fn rule(node: &Node) -> Result<Sketch, Refusal> {
         }
     };
     sketch.steps.push(Noted { value: Step { target: None, ..step.value }, notes: step.notes });
-    sketch.stage = is_off(node, "enabled").then(|| Noted::exact("draft"));
+    sketch.heed_switches(node).map_err(refused)?;
+    sketch.lose_others(node, &KNOWN);
+    at(node, &["trigger"]).into_iter().for_each(|trigger| sketch.lose_others(trigger, &["type", "ref"]));
+    if let Some(parameters) = at(node, &["action", "parameters"]) {
+        sketch.lose_others(parameters, &["cmd", "hosts", "hostname"]);
+    }
     Ok(sketch)
 }
+
+/// The keys of a rule that are read, or say nothing of what it does.
+const KNOWN: [&str; 12] =
+    ["name", "pack", "description", "enabled", "disabled", "dry_run", "trigger", "criteria", "action", "ref", "uid", "tags"];
 
 /// What a trigger is that tells no alert.
 fn what_else(trigger: &str) -> &'static str {
@@ -80,25 +87,38 @@ fn what_else(trigger: &str) -> &'static str {
 }
 
 /// Each criterion a matcher on a label, or lost.
-fn criteria(sketch: &mut Sketch, node: &Node, naming: &str) {
+fn criteria(sketch: &mut Sketch, node: &Node, naming: &str) -> Result<(), String> {
     for (key, criterion) in at(node, &["criteria"]).map_or(&[][..], entries) {
         let path = key.text.strip_prefix("trigger.").unwrap_or(&key.text);
+        let path = path.strip_prefix("body.").filter(|path| path.starts_with("labels.") || *path == "status").unwrap_or(path);
         let (kind, pattern) = (text(criterion, &["type"]).unwrap_or_default(), text(criterion, &["pattern"]).unwrap_or_default());
         let is_equality = matches!(&*kind, "equals" | "eq");
         let is_sound = !pattern.is_empty() && pattern.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/-".contains(c));
+        let is_alerts = naming.starts_with("labels.");
+        if is_alerts && path == "status" && is_equality {
+            match &*pattern {
+                "firing" => continue,
+                other => return Err(format!("it answers alerts that are {other}, and policies answer alerts that begin")),
+            }
+        }
         if path == naming && is_equality && is_sound {
             sketch.on.value.alerts = vec![pattern];
             continue;
         }
         match matcher(&kind, &pattern) {
             Some((operator, value)) => {
-                let label = label_of(path);
-                sketch.on.notes.push(Note::Assumed(format!("`{path}` is the label `{label}` of the alert")));
+                // What names an alert is one label, however it is asked for; so is each of an alert's own.
+                let own = path.strip_prefix("labels.").filter(|_| is_alerts).map(label_of);
+                let label = if path == naming { "alertname".to_owned() } else { own.clone().unwrap_or_else(|| label_of(path)) };
+                if own.is_none() {
+                    sketch.on.notes.push(Note::Assumed(format!("`{path}` is the label `{label}` of the alert")));
+                }
                 sketch.on.value.matchers.push((label, operator, value));
             }
             None => sketch.notes.push(Note::Lost(format!("it asks that `{path}` be {kind} {pattern}, which matchers cannot"))),
         }
     }
+    Ok(())
 }
 
 /// The matcher that asks what a criterion asks.
@@ -121,7 +141,7 @@ fn matcher(kind: &str, pattern: &str) -> Option<(&'static str, String)> {
     })
 }
 
-fn action(node: &Node) -> Noted<Step> {
+fn action(node: &Node, hosts: Option<&str>) -> Noted<Step> {
     let name = text(node, &["action", "ref"]).unwrap_or_default();
     let escalate = || Step::plain("escalate", format!("{{ to: {NOBODY} }}"));
     if TELLING.contains(&&*name) {
@@ -132,7 +152,16 @@ fn action(node: &Node) -> Noted<Step> {
     }
     let command = text(node, &["action", "parameters", "cmd"])
         .filter(|_| matches!(&*name, "core.local" | "core.local_sudo" | "core.remote" | "core.remote_sudo"));
+    // A process of machines that are named is no replica that an alert names.
+    let is_elsewhere = |step: &Noted<Step>| {
+        let is_of_the_alert = step.value.target.as_ref().is_some_and(|(kind, name)| *kind == "replica" && name.starts_with('$'));
+        is_of_the_alert && hosts.is_some_and(|hosts| !hosts.contains("{{"))
+    };
     match &command {
+        Some(command) if of_command(command).as_ref().is_some_and(is_elsewhere) => {
+            let on = format!("`{}` on {}", shortened(command), shortened(hosts.unwrap_or_default()));
+            Noted::lost(escalate(), format!("{on}: these machines are no replicas that an alert names; write them as targets of steps"))
+        }
         Some(command) => of_command(command).unwrap_or_else(|| Noted::lost(escalate(), own("the command", command))),
         None => Noted::lost(escalate(), own("the action", &name)),
     }

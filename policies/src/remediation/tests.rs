@@ -345,6 +345,312 @@ fn an_owner_can_be_given_and_names_are_told_apart() {
     assert!(policy.contains("owner: team-a\n") && policy.contains("escalate: { to: team-a }"), "{policy}");
 }
 
+/// The one draft of a text.
+#[track_caller]
+fn drafted(text: &str) -> Draft {
+    let import = imported(text);
+    assert_eq!((import.drafts.len(), &import.refused[..]), (1, &[][..]), "{import:?}");
+    import.drafts.into_iter().next().unwrap()
+}
+
+/// Why a text is no policy.
+#[track_caller]
+fn refused(text: &str) -> String {
+    let import = imported(text);
+    assert!(import.drafts.is_empty(), "{import:?}");
+    import.refused.into_iter().map(|refusal| refusal.why).collect::<Vec<_>>().join("; ")
+}
+
+/// That the files of a draft say these, and that these are among what is lost.
+#[track_caller]
+fn check_draft(text: &str, says: &[&str], lost: &[&str]) {
+    let draft = drafted(text);
+    let files = format!("{}{}", draft.policy, draft.rules.as_deref().unwrap_or_default());
+    for said in says {
+        assert!(files.contains(said), "{said}\n{files}");
+    }
+    for lost in lost {
+        assert!(draft.lost.iter().any(|own| own.starts_with(lost)), "{lost}\n{:#?}", draft.lost);
+    }
+}
+
+#[test]
+fn what_an_article_turns_off_narrows_or_asks_for_stays_so() {
+    let alert = |keys: &str, action: &str| format!("alert: Hot\nteam: a\n{keys}condition: error_rate > 5%\nactions: {action}\n");
+    let restarts = "[{ auto_remediate: restart_service }]";
+    check_draft(&alert("enabled: false\n", restarts), &["stage: draft"], &[]);
+    check_draft(&alert("enabled: 'no'\n", restarts), &["stage: draft"], &[]);
+    check_draft(&alert("", "[{ auto_remediate: { action: restart, dry_run: true } }]"), &["stage: dry-run"], &[]);
+    check_draft(&alert("enabled: false\n", "[{ auto_remediate: restart, dry_run: true }]"), &["stage: draft"], &[]);
+    assert_eq!(refused(&alert("enabled: perhaps\n", restarts)), "`enabled: perhaps` is neither true nor false");
+    let of_one = ["target: { service: checkout }", "service=\"checkout\"}[1m]"];
+    check_draft(&alert("service: checkout\n", restarts), &of_one, &[]);
+    check_draft(&alert("labels: { service: checkout, tier: gold }\n", restarts), &[of_one[0], of_one[1], ", tier: gold }"], &[]);
+    check_draft(
+        &alert("", "[{ auto_remediate: { action: restart, service: checkout } }]"),
+        &["target: { service: $service }\n", "    target: { service: checkout }\n"],
+        &[],
+    );
+    assert_eq!(refused(&alert("service: a\nlabels: { service: b }\n", restarts)), "it is about the service `a` and about `b`");
+    check_draft(&alert("for: 5m\n", restarts), &["for: 5m"], &[]);
+    assert_eq!(refused(&alert("for: a while\n", restarts)), "`for: a while` is no duration such as `5m`");
+    check_draft(
+        &alert("silence: 1h\n", "[{ auto_remediate: restart, if: business_hours, cooldown: soon }, call_mum]"),
+        &[],
+        &["`silence: 1h`", "`if: business_hours`", "`cooldown: soon`", "`call_mum`"],
+    );
+    let asks = "approval: { from: [oncall], of: all }";
+    check_draft(&alert("", "[{ auto_remediate: restart_service, requires_approval: true }]"), &[asks], &[]);
+    check_draft(
+        &alert("", "{ auto_remediate: { action: scale_up, by: 2, max_attempts: 3 }, notify: [a, b] }"),
+        &["scale: { by: 2 }", "verify:"],
+        &[],
+    );
+    check_draft(
+        &alert("", "[{ auto_remediate: { action: restart, cooldown: 1m } }, { auto_remediate: { action: rollback, cooldown: 2m } }]"),
+        &["cooldown: 1m"],
+        &["`cooldown: 2m`"],
+    );
+}
+
+#[test]
+fn signs_are_joined_as_they_are_written() {
+    let check = |condition: &str, expected: &str| {
+        let text = format!("alert: A\nteam: a\ncondition: {condition}\nactions: [{{ auto_remediate: restart }}]\n");
+        let import = imported(&text);
+        let told = match import.drafts.first() {
+            Some(draft) => {
+                let rules = draft.rules.as_deref().unwrap_or_default();
+                let line = |key: &str| {
+                    rules.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_default().trim().trim_matches('\'').to_owned()
+                };
+                format!("{}|{}", line("expr:"), line("for:"))
+            }
+            None => import.refused[0].why.clone(),
+        };
+        assert_eq!(told, expected, "{condition}");
+    };
+    check("[a > 1, for: 5m]", "a > 1|5m");
+    check("{ all: [a > 1, b > 2], for: 5m }", "a > 1 and on (service) b > 2|5m");
+    check("{ any: [a > 1, b > 2] }", "a > 1 or b > 2|");
+    check("{ all: [c > 3, { any: [a > 1, b > 2] }] }", "c > 3 and on (service) (a > 1 or b > 2)|");
+    check("[a > 1 OR b > 2, c > 3]", "(a > 1 or b > 2) and on (service) c > 3|");
+    check("[a > 1 OR, b > 2]", "a > 1 or b > 2|");
+    check("[a > 1, OR b > 2]", "a > 1 or b > 2|");
+    check("[a > 1 for 2m AND, b > 2]", "a > 1 and on (service) b > 2|2m");
+    check("{ all: [a > 1, NOT b] }", "`NOT b` asks that something is not so: write it as a comparison");
+    check("'(a > 1 OR b > 2) AND c > 3'", "`(a > 1` has brackets: write what belongs together as `all` and `any`");
+    check("[]", "its condition is empty");
+    check("a > 1 AND", "its condition begins or ends with what joins two signs");
+    check("a > 1 AND OR b > 1", "two words that join signs follow each other in `a > 1 AND OR b > 1`");
+    check("{ none: [a > 1] }", "`none` in its condition is none of all, any and for");
+}
+
+#[test]
+fn a_gate_counts_by_the_conditions_of_its_source() {
+    let machines = |spec: &str, annotations: &str| {
+        format!(
+            "apiVersion: cluster.x-k8s.io/v1beta1\nkind: MachineHealthCheck\nmetadata: {{ name: disk, annotations: {{ {annotations} }} }}\nspec: {{ clusterName: c, nodeStartupTimeout: 0s, {spec} }}\n"
+        )
+    };
+    let pressure = r#"unhealthyConditions: [{ type: DiskPressure, status: "True", timeout: 5m }]"#;
+    let met = r#"max by (node) (kube_node_status_condition{condition="DiskPressure",status="true"} or 0 * kube_node_status_condition{condition="Ready",status="true"})"#;
+    check_draft(&machines(&format!("maxUnhealthy: 40%, {pressure}"), ""), &[&format!("healthy: '{met} == 0'"), "max: 40%"], &[]);
+    check_draft(
+        &machines(&format!("maxUnhealthy: 1, unhealthyRange: '[2-5]', {pressure}"), ""),
+        &[&format!("count({met} == 1) >= 2"), "max: 5"],
+        &["`maxUnhealthy: 1`"],
+    );
+    check_draft(&machines(pressure, "cluster.x-k8s.io/paused: ''"), &["stage: draft"], &[]);
+    check_draft(&machines(&format!("{pressure}, nodeDrainTimeout: 1m"), ""), &["replace_node"], &["`nodeDrainTimeout: 1m`"]);
+    let nodes = |spec: &str| {
+        format!("apiVersion: remediation.medik8s.io/v1alpha1\nkind: NodeHealthCheck\nmetadata: {{ name: n }}\nspec: {{ {spec} }}\n")
+    };
+    let deletes = "remediationTemplate: { kind: MachineDeletionRemediationTemplate }";
+    check_draft(
+        &nodes(&format!("minHealthy: 51%, maxUnhealthy: 1, stormTerminationDelay: 3m, {deletes}")),
+        &["max: 49%"],
+        &["`maxUnhealthy: 1`", "`stormTerminationDelay: 3m`"],
+    );
+    let lasting = pressure.replace("timeout", "duration");
+    let own = met.replace("{condition", "{node=$node,condition");
+    check_draft(&nodes(&format!("minHealthy: 3, {lasting}, {deletes}")), &[&format!("sum(1 - {met}) >= 3"), &format!("{own} == 0")], &[]);
+    let unknown = drafted(&nodes("minHealthy: 51%, remediationTemplate: { kind: Mystery }"));
+    assert!(!unknown.acts && unknown.policy.contains("- escalate: { to: change-me }"), "{}", unknown.policy);
+    check_draft(
+        &nodes(
+            "minHealthy: 51%, escalatingRemediations: [{ order: 1, timeout: 5m, remediationTemplate: { kind: FenceAgentsRemediationTemplate } }, { order: 2, timeout: 5m, remediationTemplate: { kind: Mystery } }, { order: 3, timeout: 5m, remediationTemplate: { kind: SelfNodeRemediationTemplate } }]",
+        ),
+        &["- reboot_node: {}", "on_failure: next", "- escalate:"],
+        &["`Mystery`", "`SelfNodeRemediationTemplate` after it"],
+    );
+}
+
+const SCALER: &str = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: web }\nspec:\n  scaleTargetRef: { kind: Deployment, name: web }\n  minReplicas: 2\n  maxReplicas: 9\n  metrics: [{ type: Resource, resource: { name: cpu, target: { type: Utilization, averageUtilization: 50 } } }]\n";
+
+#[test]
+fn an_autoscaler_scales_in_where_its_source_would() {
+    let of = |from: &str, to: &str| {
+        assert!(SCALER.contains(from), "{from}");
+        imported(&SCALER.replace(from, to))
+    };
+    let rules = |import: &Import, name: &str| import.drafts.iter().find(|draft| draft.name == name).unwrap().rules.clone().unwrap();
+    let scaled_in = rules(&of("", ""), "web-in");
+    let current = r#"sum(kube_deployment_spec_replicas{deployment="web"})"#;
+    assert!(
+        scaled_in.contains(&format!("expr: 'ceil({current} * avg(")) && scaled_in.contains(&format!(") < {current} and avg(")),
+        "{scaled_in}"
+    );
+    assert!(scaled_in.contains("< 0.9'"), "{scaled_in}");
+    let tolerant = of("  metrics", "  behavior: { scaleDown: { tolerance: 0.05 } }\n  metrics");
+    assert!(rules(&tolerant, "web-in").contains("< 0.95'") && rules(&tolerant, "web-out").contains("> 1.1'"));
+    let set = of("kind: Deployment", "kind: StatefulSet");
+    assert!(set.drafts.iter().all(|draft| draft.policy.contains(r#"kube_statefulset_replicas{statefulset="web"}"#)), "{set:?}");
+    let refusals = |from: &str, to: &str| of(from, to).refused.into_iter().map(|refusal| refusal.why).collect::<Vec<_>>();
+    assert_eq!(refusals("averageUtilization: 50", "averageUtilization: 0"), ["`averageUtilization: 0` is no share above 0"]);
+    assert_eq!(refusals("maxReplicas: 9", "maxReplicas: 1"), ["its minReplicas 2 is above its maxReplicas 1"]);
+    assert_eq!(refusals("minReplicas: 2", "minReplicas: some"), ["`minReplicas: some` is no number of replicas"]);
+    assert_eq!(
+        refusals("kind: Deployment", "kind: Rollout"),
+        ["it scales a Rollout, and no metric that is known here tells its number of replicas"]
+    );
+    assert_eq!(refusals("name: cpu", "name: memory"), ["it aims at nothing that is seen here, which is CPU: Resource memory"]);
+    let memory = "metrics: [{ type: Resource, resource: { name: memory, target: { type: Utilization, averageUtilization: 50 } } }, ";
+    assert_eq!(refusals("metrics: [", memory), ["it scales in if every one of its metrics allows that, and here one is seen"]);
+    let container = of("type: Resource, resource: { name: cpu", "type: ContainerResource, containerResource: { container: app, name: cpu");
+    assert!(rules(&container, "web-out").contains(r#"pod=~"web-.+",container="app"}"#), "{container:?}");
+}
+
+#[test]
+fn a_liveness_probe_restarts_what_the_kubelet_would_and_when_it_would() {
+    let workload = |kind: &str, metadata: &str, pods: &str| {
+        format!("---\nkind: {kind}\nmetadata: {{ {metadata} }}\nspec: {{ template: {{ spec: {{ {pods} }} }} }}\n")
+    };
+    let probe = "name: c, livenessProbe: { tcpSocket: { port: 1 }, periodSeconds: 5 }";
+    let containers = format!("containers: [{{ {probe} }}]");
+    let starting = format!("containers: [{{ {probe}, startupProbe: {{ failureThreshold: 30, periodSeconds: 10 }} }}]");
+    check_draft(
+        &workload("StatefulSet", "name: db", &starting),
+        &[r#" unless on (pod) time() - kube_pod_container_state_started{container="c"} < 300"#, "within: 6m15s"],
+        &[],
+    );
+    let never = refused(&workload("Pod", "name: lone", &format!("restartPolicy: Never, {containers}")));
+    assert!(never.starts_with("`restartPolicy: Never`"), "{never}");
+    for (kind, why) in [("Job", "the Pods of a Job are no replicas"), ("Rollout", "a Rollout is no workload that is known here")] {
+        assert!(refused(&workload(kind, "name: a", &containers)).starts_with(why), "{kind}");
+    }
+    check_draft(&workload("ReplicaSet", "name: rs", &containers), &["up{service=\"rs\",pod!=\"\"} == 0"], &[]);
+    let sidecar = "initContainers: [{ name: side, restartPolicy: Always, livenessProbe: { tcpSocket: { port: 2 } } }]";
+    assert!(
+        refused(&workload("DaemonSet", "name: ds", &format!("{sidecar}, containers: [{{ name: c }}]")))
+            .starts_with("it is of a container that runs beside")
+    );
+    check_draft(
+        &workload(
+            "DaemonSet",
+            "name: ds",
+            &format!("{sidecar}, containers: [{{ {probe} }}, {{ name: d, livenessProbe: {{ exec: {{}} }} }}]"),
+        ),
+        &["policy: restart-ds\n"],
+        &["the liveness probe of the container `d`", "the liveness probe of the container `side`"],
+    );
+    let twins = workload("Deployment", "name: api, namespace: one", &containers)
+        + &workload("Deployment", "name: api, namespace: two", &containers);
+    let import = imported(&twins);
+    let told: Vec<(&str, bool)> =
+        import.drafts.iter().map(|draft| (&*draft.name, draft.policy.contains(r#"up{service="api",namespace=""#))).collect();
+    assert_eq!(told, [("restart-api-of-one", true), ("restart-api-of-two", true)]);
+    let twice = workload("Deployment", "name: api", &containers).repeat(2);
+    assert_eq!(imported(&twice).refused[0].why, "the Deployment of this name at source.yaml:2 is drafted already");
+}
+
+#[test]
+fn alerts_of_two_drafts_are_never_one() {
+    let alert = "---\nalert: a\nteam: t\ncondition: error_rate > 5%\nactions: [{ auto_remediate: restart }, { escalate_if: 5m }]\n";
+    let import = imported(&alert.repeat(2));
+    let second = &import.drafts[1];
+    assert!(second.policy.contains("on: { alert: A2 }") && second.policy.contains("alertname=\"A2\""), "{}", second.policy);
+    assert!(second.rules.as_ref().unwrap().contains("- alert: A2\n"));
+}
+
+#[test]
+fn a_playbook_gathers_before_it_deletes_and_answers_no_more_than_it_did() {
+    let playbook = |triggers: &str, actions: &str| format!("customPlaybooks:\n  - triggers: [{triggers}]\n    actions: [{actions}]\n");
+    let stuck = "{ on_prometheus_alert: { alert_name: Stuck } }";
+    let told = drafted(&playbook(stuck, "{ logs_enricher: {} }, { delete_pod: {} }, { event_enricher: {} }")).policy;
+    let places: Vec<usize> = ["with: [logs]", "- restart:", "with: [changes]"].iter().map(|word| told.find(word).unwrap()).collect();
+    assert!(places.is_sorted(), "{told}");
+    check_draft(
+        &playbook(
+            "{ on_prometheus_alert: { alert_name: Bad, k8s_providers: [EKS], scope: { include: [{ namespace: [a, b] }], exclude: [{ namespace: [kube-system] }] } } }",
+            "{ delete_pod: {} }",
+        ),
+        &[r#"namespace=~"(?:a)|(?:b)""#],
+        &["`k8s_providers: EKS`", "`exclude: namespace: kube-system` of `scope`"],
+    );
+    check_draft(
+        &playbook("{ on_pod_crash_loop: { namespace_prefix: shop, labels_selector: app=a } }", "{ delete_pod: {} }"),
+        &[r#"namespace=~"shop.*""#],
+        &["`labels_selector: app=a`"],
+    );
+    let both = format!("{stuck}, {{ on_pod_crash_loop: {{ rate_limit: 3600 }} }}");
+    check_draft(
+        &playbook(&both, "{ rollout_restart: {} }"),
+        &["# firedrill: allow FD0330", "label_replace(", "# assumed: the longest `rate_limit`"],
+        &[],
+    );
+    assert_eq!(
+        refused(&playbook("{ on_job_failure: {} }", "{ delete_pod: {} }")),
+        "what it does needs the pod, and a trigger of it tells none"
+    );
+    let unknown = drafted(&playbook(stuck, "{ delete_job: {} }"));
+    assert!(unknown.lost[0].starts_with("the action `delete_job`: its effect"), "{unknown:?}");
+}
+
+#[test]
+fn a_rulebook_asks_what_matchers_can_ask_and_says_why_it_is_none() {
+    let rule = |condition: &str, action: &str| {
+        format!(
+            "- hosts: all\n  sources: [{{ alertmanager: {{}} }}]\n  rules:\n    - name: a\n      condition: {condition}\n      action: {action}\n"
+        )
+    };
+    let runs = "{ run_playbook: { name: p.yml } }";
+    let on = |condition: &str| drafted(&rule(condition, runs)).policy.lines().find(|line| line.starts_with("on:")).unwrap().to_owned();
+    assert_eq!(
+        on(r#"event.alert.labels.alertname == "C" and not event.alert.labels.env == "dev" and event.alert.labels.sev in ["a", "b"]"#),
+        r#"on: { alert: C, match: ['env!="dev"', 'sev=~"a|b"'] }"#
+    );
+    assert_eq!(on(r#"event.alert.labels.alertname in ["A", "B"]"#), "on: { alert: [A, B] }");
+    assert_eq!(
+        on(r#"event.alert.labels.alertname == "C" and (event.alert.labels.a == "1" or event.alert.labels.a == "2 and 3")"#),
+        r#"on: { alert: C, match: ['a=~"1|2 and 3"'] }"#
+    );
+    assert_eq!(
+        on(r#"event.alert.labels.alertname == "C" and event.alert.labels.pod is match("web", ignorecase=true)"#),
+        r#"on: { alert: C, match: ['pod=~"(?i)(?:web).*"'] }"#
+    );
+    assert_eq!(
+        refused(&rule("event.a == 1", "{ shutdown: {} }")),
+        "its action `shutdown` ends the program that reads rulebooks, and no policy ends what decides"
+    );
+    assert_eq!(refused(&rule(r#"event.alert.labels.alertname == """#, runs)), "it asks for an alert without a name");
+}
+
+#[test]
+fn a_criterion_on_the_name_of_an_alert_is_one_on_its_label_alertname() {
+    let rule = |criteria: &str, action: &str| {
+        format!("name: a\ntrigger: {{ type: prometheus.alert }}\ncriteria: {{ {criteria} }}\naction: {action}\n")
+    };
+    let undo = r#"{ ref: core.local, parameters: { cmd: "kubectl rollout undo deploy/api --to-revision=3" } }"#;
+    let named = "trigger.labels.alertname: { type: contains, pattern: bad }, trigger.body.labels.env: { type: eq, pattern: prod }";
+    check_draft(&rule(named, undo), &[r#"match: ['alertname=~".*bad.*"', 'env="prod"']"#], &["`--to-revision 3`"]);
+    let over = rule("trigger.status: { type: eq, pattern: resolved }", undo);
+    assert_eq!(refused(&over), "it answers alerts that are resolved, and policies answer alerts that begin");
+    let elsewhere = r#"{ ref: core.remote, parameters: { cmd: "systemctl restart nginx", hosts: "web1,web2" } }"#;
+    let draft = drafted(&rule("trigger.labels.alertname: { type: eq, pattern: X }", elsewhere));
+    assert!(!draft.acts && draft.lost[0].contains("web1,web2"), "{draft:?}");
+}
+
 #[test]
 fn words_of_kinds_stand_in_their_order() {
     for (word, kind) in Kind::WORDS {
