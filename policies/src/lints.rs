@@ -1,8 +1,10 @@
 //! What `check` finds in policies that read well: what is likely not meant, held against rules, scenarios and what can be seen there.
 
 mod catalogue;
+mod bounds;
 mod formulas;
 mod habits;
+mod values;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +20,7 @@ use firedrill_telemetry::universe::{Held, Shape};
 
 use crate::alertmanager::{Config, no_receiver_to_listen_at, no_receivers};
 use crate::correlation::Sharing;
-use crate::guard::caps::{self, Part};
+use crate::guard::caps::{self, CapOf, Part};
 use crate::guard::dedup::Remediations;
 use crate::guard::{Proposal, owner_of};
 use crate::policy::{NameSource, Policy, TargetKind, TargetSource};
@@ -120,8 +122,12 @@ pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<
     if acts && policy.steps.iter().all(|step| step.verify.is_none()) {
         found.push(problem::nothing_verified(&policy.places.steps, &policy.name));
     }
+    found.extend(values::values(policy, ground.outlooks));
+    let undeclared = bounds::undeclared(policy, inventory);
+    let is_undeclared = undeclared.is_some();
+    found.extend(undeclared);
     let never: Vec<_> = inventory.services.keys().filter_map(|service| never_acts(policy, service, inventory)).collect();
-    if let Some((_, action, figures)) = never.first() {
+    if let Some((_, action, figures)) = never.first().filter(|_| !is_undeclared) {
         let services: Vec<&str> = never.iter().map(|(service, _, _)| service.as_str()).collect();
         found.push(problem::can_never_act(&policy.places.caps, &policy.name, &services, (action, figures)));
     }
@@ -129,8 +135,12 @@ pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<
         inventory.services.keys().filter_map(|service| Some((service, takes_gravely(policy, service, inventory)?))).collect();
     let all: Vec<&str> = grave.iter().filter(|(_, taken)| taken.is_all()).map(|(service, _)| service.as_str()).collect();
     if !all.is_empty() {
-        found.push(problem::can_act_on_all(&policy.places.caps, &policy.name, &all));
+        let has_cap = policy.guards.caps.iter().any(|cap| cap.of != CapOf::Targets);
+        found.push(problem::can_act_on_all(&policy.places.caps, &policy.name, (&all, has_cap)));
+    } else {
+        found.extend(bounds::beyond(policy, inventory));
     }
+    found.extend(bounds::spares_all(policy, inventory));
     let fewer: Vec<String> = grave.iter().filter(|(_, taken)| !taken.is_all()).map(|(service, taken)| taken.of(service)).collect();
     if !fewer.is_empty() {
         found.push(problem::can_scale_down(&policy.places.caps, &policy.name, &fewer));
@@ -163,8 +173,8 @@ fn scales_what_is_scaled(policy: &Policy, ground: Ground<'_>) -> Option<Problem>
 
 /// What is likely not meant in several policies together, as warnings at the later of each two.
 #[must_use]
-pub fn overlaps<'a>(policies: impl IntoIterator<Item = &'a Arc<Policy>>) -> Vec<Problem> {
-    habits::overlaps(&policies.into_iter().map(Arc::as_ref).collect::<Vec<_>>())
+pub fn overlaps<'a>(policies: impl IntoIterator<Item = &'a Arc<Policy>>, ground: Ground<'_>) -> Vec<Problem> {
+    habits::overlaps(&policies.into_iter().map(Arc::as_ref).collect::<Vec<_>>(), ground.outlooks)
 }
 
 /// A policy that calls a receiver which tells nobody: receivers by name, each with whether it has a way to be told.
@@ -388,7 +398,8 @@ impl Taken {
 /// refuses it, or if it scales the service to fewer than are declared and there is no cap at all. Dedup lets a policy work on one target of a service at a time, so that one action is what
 /// it can touch together.
 fn takes_gravely(policy: &Policy, service: &Name, inventory: &Inventory) -> Option<Taken> {
-    let entry = inventory.services.get(service)?;
+    // Of a service with one replica nothing can be left: who acts there takes it, and who must not says so by a cap without `at_least`.
+    let entry = inventory.services.get(service).filter(|entry| entry.replicas > 1)?;
     let declared = u64::from(entry.replicas);
     let is_uncapped = policy.guards.caps.is_empty();
     let taken = policy.actions().flat_map(|(action, source)| {
@@ -678,7 +689,103 @@ guard:
         let never = "FD0333 `p` can never restart in `api`: 0 in flight + 1 > 0 (25% of the replicas of service/api, rounded down)";
         check(&strict, &inventory(3), &[never]);
         check(&strict, &inventory(4), &[]);
-        check(RESTART, &inventory(1), &["FD0334 `p` can take all replicas at a time of `api`"]);
+        check(RESTART, &inventory(1), &[]);
+        check(&strict, &inventory(1), &[never]);
+        let at_once = RESTART.replace("rolling", "at_once").replace("replica: $pod", "service: $service").replace("max: 25%", "max: 100%");
+        check(&at_once, &inventory(4), &["FD0334 `p` can take all replicas at a time of `api`"]);
+    }
+
+    #[test]
+    fn policies_overlap_only_by_what_can_come_to_both() {
+        let policy = |name: &str, on: &str, target: &str, deed: &str| {
+            let text = RESTART.replace("policy: p", &format!("policy: {name}")).replace("{ alert: ReplicaHung }", on);
+            read_policy("p.yaml", &text.replace("replica: $pod", target).replace("restart: { mode: rolling }", deed)).unwrap()
+        };
+        let rules = "groups: [{ name: g, rules: [{ alert: Down, expr: up == 0 }, { alert: Slow, expr: slow == 1 }] }]";
+        let rules = RuleSet::read([("r.yaml", rules)]).unwrap();
+        let mut universe = firedrill_telemetry::universe::Universe::new();
+        for series in [r#"up{service="api"}"#, r#"slow{service="web"}"#] {
+            let labels = firedrill_telemetry::notation::parse_series(series).unwrap();
+            universe.add(series.split('{').next().unwrap(), Shape::of(&labels));
+        }
+        let (outlooks, inventory) = ([Outlook::new(&rules, universe)], inventory(4));
+        let told = |one: &Arc<Policy>, other: &Arc<Policy>| {
+            let nobody = BTreeSet::new();
+            let ground = Ground {
+                rules: &rules,
+                outlooks: &outlooks,
+                inventory: &inventory,
+                autoscaled: &nobody,
+                elsewhere: &BTreeSet::new(),
+                is_library: false,
+            };
+            overlaps([one, other], ground).into_iter().map(|lint| lint.code).collect::<Vec<_>>()
+        };
+        let restart = "restart: { mode: rolling }";
+        let down = policy("p", "{ alert: Down }", "service: $service", restart);
+        assert_eq!(told(&down, &policy("q", "{ alert: Down }", "service: $service", restart)), ["FD0356"]);
+        let of_team = policy("q", "{ alert: Down, match: { team: a } }", "service: $service", restart);
+        assert_eq!(told(&down, &of_team), [""; 0], "`Down` never has a team");
+        let slow = |target: &str| policy("q", "{ alert: Slow }", target, "rollback: {}");
+        assert_eq!(told(&down, &slow("service: $service")), [""; 0], "one is about api, the other about web");
+        assert_eq!(told(&down, &slow("service: api")), ["FD0366"]);
+        assert_eq!(told(&down, &slow("service: $team")), [""; 0], "no alert names a team");
+    }
+
+    #[test]
+    fn guards_that_keep_back_everything_or_nothing_are_named() {
+        let guard =
+            |guard: &str| RESTART.replace("  caps: [{ scope: service, of: replicas, max: 25%, rounding: floor, at_least: 1 }]\n", guard);
+        let cap = "the cap of 1000 replicas of service in `p` keeps nothing back: there are no more than that";
+        check(&guard("  caps: [{ scope: service, of: replicas, max: 1000 }]\n"), &inventory(4), &[&format!("FD0325 {cap}")]);
+        check(&guard("  caps: [{ scope: service, of: replicas, max: 3 }]\n"), &inventory(4), &[]);
+        check(&guard("  caps: [{ scope: zone, of: targets, max: 4 }]\n"), &inventory(4), &[]);
+        let gate = |max: &str| {
+            guard(&format!(
+                "  caps: [{{ scope: all, of: targets, max: 1 }}]\n  max_unhealthy: {{ healthy: up == 1, scope: service, max: {max} }}\n"
+            ))
+        };
+        let open = "FD0325 `max_unhealthy` of 100%, rounded down in `p` keeps nothing back: there are no more than that";
+        check(&gate("100%, rounding: floor"), &inventory(4), &[open]);
+        check(&gate("99%, rounding: floor"), &inventory(4), &[]);
+        let budget = |more: &str| guard(&format!("  disruption_budget: {{ healthy: up == 1, scope: service, {more} }}\n"));
+        let never = "FD0324 `p` can never restart: of the declared 100%, rounded up must stay healthy, so none may be taken";
+        check(&budget("desired: 100%, rounding: ceil"), &inventory(4), &[never]);
+        check(&budget("desired: 100%, rounding: ceil, target: unhealthy"), &inventory(4), &[]);
+        check(&budget("desired: 75%, rounding: ceil"), &inventory(4), &[]);
+        check(&budget("desired: quorum"), &inventory(1), &[]);
+        let nowhere = "FD0326 the cap by cluster of `p` refuses everything in `a`, `b`, of which no cluster is declared";
+        check(&guard("  caps: [{ scope: cluster, of: targets, max: 1 }]\n"), &inventory(4), &[nowhere]);
+    }
+
+    #[test]
+    fn a_comparison_with_what_no_value_can_be_is_named() {
+        let asks = |prechecks: &[&str]| {
+            let each = prechecks.iter().map(|expr| format!("{{ expr: '{expr}', because: so }}")).collect::<Vec<_>>().join(", ");
+            RESTART.replace("ReplicaHung", "Down").replace("steps:", &format!("precheck: [{each}]\nsteps:"))
+        };
+        let told = |prechecks: &[&str]| {
+            let policy = read_policy("p.yaml", &asks(prechecks)).unwrap_or_else(|problems| panic!("{problems:?}"));
+            let rules = RuleSet::read([("r.yaml", "groups: [{ name: g, rules: [{ alert: Down, expr: up == 0 }] }]")]).unwrap();
+            let mut universe = firedrill_telemetry::universe::Universe::new();
+            universe.add("up", Shape::of(&firedrill_telemetry::notation::parse_series(r#"up{pod="api-0"}"#).unwrap()));
+            universe.limit("up", 0.0, 1.0);
+            let outlooks = [Outlook::new(&rules, universe)];
+            values::values(&policy, &outlooks).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect::<Vec<_>>()
+        };
+        let starts = |prechecks: &[&str], expected: &[&str]| {
+            let found = told(prechecks);
+            assert_eq!(found.len(), expected.len(), "{prechecks:?}: {found:?}");
+            found.iter().zip(expected).for_each(|(found, expected)| assert!(found.starts_with(expected), "{found}"));
+        };
+        starts(&["up{pod=$pod} == 0"], &[]);
+        starts(&["up == 2"], &["FD0359 this precheck of `p` never holds: "]);
+        starts(&["up > bool 1"], &["FD0359 this precheck of `p` never holds: "]);
+        starts(&["up >= 0"], &["FD0340 this condition of `p` says the same whatever is seen: "]);
+        let both = "FD0359 this precheck of `p` and one before it never hold together: ";
+        starts(&["up{pod=$pod} == 1", "up{pod=$pod} == 0"], &[both]);
+        starts(&["up{pod=$pod} == 1", "up == 0"], &[]);
+        starts(&["up == 1", "gone == 0"], &[]);
     }
 
     #[test]

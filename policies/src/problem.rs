@@ -16,7 +16,12 @@ pub(crate) fn not_supported_yet(place: &Place, what: &str) -> Problem {
 
 /// An expression of a condition that is no PromQL.
 pub(crate) fn not_promql_condition(place: &Place, text: &str, mistake: &Mistake) -> Problem {
-    misread("FD0302", place, text, mistake, mistake.message.clone())
+    let problem = misread("FD0302", place, text, mistake, mistake.message.clone());
+    // What is written with `bool` is the same condition, so that would be no answer here.
+    match mistake.message.starts_with("two numbers are compared") {
+        true => problem.remedy("a condition asks for something measured: compare a series; the clock is one as `vector(time())`"),
+        false => problem,
+    }
 }
 
 /// A problem with a piece of PromQL, at the mistake itself where its place is known.
@@ -411,12 +416,77 @@ pub(crate) fn can_never_act(place: &Place, policy: &str, services: &[&str], (act
         .remedy("raise the cap, or give it `at_least: 1`")
 }
 
-/// Caps that allow everything in some services.
-pub(crate) fn can_act_on_all(place: &Place, policy: &str, services: &[&str]) -> Problem {
-    Problem::at("FD0334", place, format!("`{policy}` can take all replicas at a time of {}", quoted(services))).as_warning().remedy(
-        "add a cap, such as `caps: [{ scope: service, of: replicas, max: 25%, rounding: floor }]`; \
-             one with `at_least: 1` lets the only replica of a service be taken",
+/// Caps that allow everything in some services, or no caps.
+pub(crate) fn can_act_on_all(place: &Place, policy: &str, (services, has_cap): (&[&str], bool)) -> Problem {
+    let remedy = match has_cap {
+        true => "lower its `max` or its `at_least`, so that not all of a service are taken together",
+        false => "add a cap, such as `caps: [{ scope: service, of: replicas, max: 25%, rounding: floor, at_least: 1 }]`",
+    };
+    Problem::at("FD0334", place, format!("`{policy}` can take all replicas at a time of {}", quoted(services))).as_warning().remedy(remedy)
+}
+
+/// A cap or a gate that is never reached.
+pub(crate) fn keeps_nothing_back(place: &Place, policy: &str, guard: &str) -> Problem {
+    Problem::at("FD0325", place, format!("{guard} in `{policy}` keeps nothing back: there are no more than that"))
+        .as_warning()
+        .remedy("lower it, or remove it if everything may be worked on")
+}
+
+/// A disruption budget that refuses whatever takes something.
+pub(crate) fn leaves_nothing(place: &Place, policy: &str, (action, desired): (&str, &str)) -> Problem {
+    Problem::at(
+        "FD0324",
+        place,
+        format!("`{policy}` can never {action}: of the declared {desired} must stay healthy, so none may be taken"),
     )
+    .as_warning()
+    .remedy("lower `desired`, or write `target: unhealthy` if it acts on replicas that are broken anyway")
+}
+
+/// A cap by what the project does not say of everything.
+pub(crate) fn in_no_part(place: &Place, policy: &str, (scope, kind, missing): (&str, &str, &[&str])) -> Problem {
+    let message = format!("the cap by {scope} of `{policy}` refuses everything in {}, of which no {scope} is declared", quoted(missing));
+    let remedy = format!("say it below `{kind}s:` of firedrill.yaml, or cap by another scope");
+    Problem::at("FD0326", place, message).as_warning().remedy(remedy)
+}
+
+/// A verification of what the action itself takes away.
+pub(crate) fn verifies_what_is_gone(place: &Place, policy: &str, label: &str) -> Problem {
+    Problem::at(
+        "FD0327",
+        place,
+        format!("`{policy}` drains a replica and then asks for that replica, which is gone: another comes up under another name"),
+    )
+    .as_warning()
+    .remedy(format!("ask for what all of the service show, and not for `${label}`"))
+}
+
+/// An action at a stage that never allows it.
+pub(crate) fn never_at_stage(place: &Place, policy: &str, action: &str) -> Problem {
+    Problem::at("FD0328", place, format!("at the stage `limited` `{policy}` never does `{action}`, for nothing undoes it"))
+        .as_warning()
+        .remedy("write `stage: approval` or `stage: guarded`, or do something that can be undone")
+}
+
+/// A precheck whose comparison holds for no value that there can be.
+pub(crate) fn precheck_has_no_value(place: &Place, policy: &str, why: &str) -> Problem {
+    Problem::at("FD0359", place, format!("this precheck of `{policy}` never holds: {why}; so it never acts"))
+        .as_warning()
+        .remedy("compare with a value that it can have")
+}
+
+/// Two prechecks of which one holds where the other does not.
+pub(crate) fn prechecks_oppose(place: &Place, policy: &str, why: &str) -> Problem {
+    Problem::at("FD0359", place, format!("this precheck of `{policy}` and one before it never hold together: {why}; so it never acts"))
+        .as_warning()
+        .remedy("remove one of the two, or ask for different series")
+}
+
+/// A condition whose comparison has one outcome for all values that there can be.
+pub(crate) fn condition_has_one_value(place: &Place, policy: &str, why: &str) -> Problem {
+    Problem::at("FD0340", place, format!("this condition of `{policy}` says the same whatever is seen: {why}"))
+        .as_warning()
+        .remedy("compare with a value that it can have and can be without")
 }
 
 /// A policy that scales services to fewer replicas than are declared, and no cap says how far. `taken` says what is taken of each.

@@ -13,8 +13,8 @@ use crate::words::counted;
 /// The confidence of the lower bound, one-sided.
 pub const LEVEL: f64 = 0.95;
 
-/// Where the bands of claims begin, from the lowest on; the last ends at 1.
-pub const BANDS: [f64; 3] = [0.0, 0.7, 0.9];
+/// The bounds of the bands of claims where no policy says its own, from the lowest on: those that policies have if they say nothing.
+pub const USUAL_BOUNDS: [f64; 2] = [0.7, 0.9];
 
 /// How often an action of a policy was right when an alert fired.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,8 +46,8 @@ pub struct Band {
     pub claims: u64,
     /// Of these, those that were right.
     pub right: u64,
-    /// What was claimed on average; 0 without a claim.
-    pub mean_claim: f64,
+    /// What was claimed on average; `None` without a claim.
+    pub mean_claim: Option<f64>,
 }
 
 /// What was claimed, and what was right.
@@ -70,12 +70,12 @@ pub fn at_least(right: u64, wrong: u64) -> f64 {
     (jeffreys_lower(right, right + wrong, LEVEL) * 1e4).floor() / 1e4
 }
 
-/// Compares what policies claimed with what was right.
+/// Compares what policies claimed with what was right, in bands between the bounds from which policies ask or act: those between 0 and 1, in any
+/// order; if there is none, the [usual](USUAL_BOUNDS) ones.
 #[must_use]
-pub fn calibration<'a>(judged: impl Iterator<Item = &'a Judged>) -> Calibration {
+pub fn calibration<'a>(judged: impl Iterator<Item = &'a Judged>, bounds: &[f64]) -> Calibration {
     let mut shares: BTreeMap<(&Name, &Name, &str), Share> = BTreeMap::new();
-    let ends = BANDS[1..].iter().chain([&1.0]);
-    let mut bands: Vec<Band> = BANDS.iter().zip(ends).map(|(from, to)| Band { from: *from, to: *to, ..Band::default() }).collect();
+    let mut bands = bands_between(bounds);
     let (mut squares, mut claims, mut no_share) = (0.0, 0_u64, 0);
     for Judged { policy, alert, action, sure, wrong } in judged {
         let share = shares.entry((policy, alert, action)).or_insert_with(|| Share {
@@ -105,15 +105,33 @@ pub fn calibration<'a>(judged: impl Iterator<Item = &'a Judged>) -> Calibration 
         if let Some(band) = bands.iter_mut().rev().find(|band| *sure >= band.from) {
             band.claims += 1;
             band.right += u64::from(wrong.is_none());
-            band.mean_claim += sure;
+            *band.mean_claim.get_or_insert(0.0) += sure;
         }
     }
-    for band in bands.iter_mut().filter(|band| band.claims > 0) {
-        band.mean_claim /= band.claims as f64;
+    for Band { claims, mean_claim, .. } in &mut bands {
+        *mean_claim = mean_claim.map(|sum| sum / *claims as f64);
     }
     let with_bound = |share: Share| Share { at_least: at_least(share.right, share.wrong), ..share };
     let shares = shares.into_values().map(with_bound).collect();
     Calibration { shares, bands, brier: (claims > 0).then(|| squares / claims as f64), no_share }
+}
+
+/// The bands between bounds, the first from 0 and the last to 1.
+fn bands_between(bounds: &[f64]) -> Vec<Band> {
+    let mut between: Vec<f64> = bounds.iter().copied().filter(|bound| *bound > 0.0 && *bound < 1.0).collect();
+    if between.is_empty() {
+        between.extend(USUAL_BOUNDS);
+    }
+    between.sort_by(f64::total_cmp);
+    between.dedup();
+    let begins = std::iter::once(0.0).chain(between.iter().copied());
+    let ends = between.iter().copied().chain([1.0]);
+    begins.zip(ends).map(|(from, to)| Band { from, to, ..Band::default() }).collect()
+}
+
+/// A bound with one digit, or as many as it has.
+fn bound(share: f64) -> String {
+    if share == (share * 10.0).round() / 10.0 { format!("{share:.1}") } else { share.to_string() }
 }
 
 /// The same for people; ends with a newline.
@@ -139,11 +157,12 @@ pub fn told(calibration: &Calibration) -> String {
         text.push_str("\nclaimed        claims  mean claim  right\n");
         for Band { from, to, claims, right, mean_claim } in &calibration.bands {
             let end = if *to >= 1.0 { "  " } else { "< " };
-            let figures = match claims {
-                0 => "         –      –".to_owned(),
-                _ => format!("{mean_claim:>10.3}  {:>5.3}", *right as f64 / *claims as f64),
+            let figures = match mean_claim {
+                None => "         –      –".to_owned(),
+                Some(mean) => format!("{mean:>10.3}  {:>5.3}", *right as f64 / *claims as f64),
             };
-            writeln!(text, "{from:.1} to {end}{to:.1}     {claims:>6}  {figures}").expect("a String takes everything");
+            let band = format!("{} to {end}{}", bound(*from), bound(*to));
+            writeln!(text, "{band:<12}     {claims:>6}  {figures}").expect("a String takes everything");
         }
         writeln!(text, "Brier score {brier:.3}: 0 is best, 0.25 is what a claim of 0.5 always gets").expect("a String takes everything");
     }
@@ -176,7 +195,7 @@ mod tests {
             judged("scale", Some(1.5), wrong),
             judged("scale", None, None),
         ];
-        let told_of = calibration(actions.iter());
+        let told_of = calibration(actions.iter(), &[]);
         assert!((told_of.brier.unwrap() - 1.76 / 6.0).abs() < 1e-12);
         let bands: Vec<_> = told_of.bands.iter().map(|band| (band.claims, band.right)).collect();
         assert_eq!((bands, told_of.no_share), (vec![(1, 1), (2, 1), (3, 2)], 1));
@@ -198,16 +217,25 @@ Brier score 0.293: 0 is best, 0.25 is what a claim of 0.5 always gets
     #[test]
     fn a_claim_on_the_bound_belongs_to_the_band_above_it() {
         let band_of = |sure: f64| {
-            let told = calibration([judged("restart", Some(sure), None)].iter());
+            let told = calibration([judged("restart", Some(sure), None)].iter(), &USUAL_BOUNDS);
             told.bands.iter().position(|band| band.claims == 1)
         };
         assert_eq!([0.0, 0.7_f64.next_down(), 0.7, 0.9_f64.next_down(), 0.9, 1.0].map(band_of), [0, 0, 1, 1, 2, 2].map(Some));
     }
 
     #[test]
+    fn bands_lie_between_the_bounds_of_the_policies_and_an_empty_one_has_no_mean() {
+        let told_of = calibration([judged("restart", Some(0.6), None)].iter(), &[0.95, 0.55, 0.55, 0.0, 1.0]);
+        let bands: Vec<_> = told_of.bands.iter().map(|band| (band.from, band.to, band.mean_claim)).collect();
+        assert_eq!(bands, [(0.0, 0.55, None), (0.55, 0.95, Some(0.6)), (0.95, 1.0, None)]);
+        assert!(serde_json::to_string(&told_of.bands[0]).unwrap().contains("\"mean_claim\":null"));
+        assert!(told(&told_of).contains("\n0.55 to < 0.95          1       0.600  1.000\n"), "{}", told(&told_of));
+    }
+
+    #[test]
     fn without_actions_or_claims_there_is_little_to_tell() {
-        assert_eq!(told(&calibration([].iter())), "nothing was done, so nothing was right or wrong\n");
-        let told_of = calibration([judged("restart", None, None)].iter());
+        assert_eq!(told(&calibration([].iter(), &[])), "nothing was done, so nothing was right or wrong\n");
+        let told_of = calibration([judged("restart", None, None)].iter(), &[]);
         assert_eq!((told_of.brier, told(&told_of).lines().count()), (None, 2));
     }
 }

@@ -45,7 +45,7 @@ pub fn execute(arguments: &CalibrateArgs, output: Output) -> Result<Exit, Failur
     let replayed: Vec<Judged> = replays.iter().flat_map(judged).collect();
     let campaign = Campaign { scenarios: setting.scenarios, answers, seeds, stage: Stage::Full, with_human: false };
     let cases = super::progress::run(&campaign, output);
-    let found = calibration(cases.iter().flatten().flat_map(|case| &case.outcome.judged).chain(&replayed));
+    let found = calibration(cases.iter().flatten().flat_map(|case| &case.outcome.judged).chain(&replayed), &bounds(&all));
     if let Some(path) = &arguments.write {
         let path = Path::new(path);
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -68,6 +68,12 @@ pub fn execute(arguments: &CalibrateArgs, output: Output) -> Result<Exit, Failur
         }
     }
     Ok(Exit::Held)
+}
+
+/// Where policies that claim to be sure ask and act from.
+fn bounds(all: &Answer) -> Vec<f64> {
+    let claims = all.policies.iter().filter_map(|policy| policy.guards.confidence.as_ref()).filter(|own| own.formula().is_some());
+    claims.flat_map(|own| [own.ask_at, own.act_at]).collect()
 }
 
 /// Each incident of the project, ready to be replayed.

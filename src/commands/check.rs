@@ -237,7 +237,7 @@ fn autoscaled(scenarios: &[Arc<Scenario>]) -> BTreeSet<Name> {
 fn lint(found: &Found, ground: Ground<'_>, level: LintLevel) -> Vec<Problem> {
     let mut all = found.warnings.clone();
     all.extend(lints::twins(found.policies.iter().map(|(_, policy)| policy)));
-    let overlaps = lints::overlaps(found.policies.iter().map(|(_, policy)| policy));
+    let overlaps = lints::overlaps(found.policies.iter().map(|(_, policy)| policy), ground);
     for (source, policy) in &found.policies {
         let mut own = lints::lints(&Written::new(&source.path, &source.text), policy, ground);
         own.extend(overlaps.iter().filter(|problem| problem.path == source.path).cloned());

@@ -1,5 +1,6 @@
 //! Values that satisfy matchers, for label sets that nobody has seen yet.
 
+use regex_syntax::hir::literal::{ExtractKind, Extractor, Literal};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::labels::{MatchOp, Matcher};
@@ -21,6 +22,61 @@ pub fn value(matchers: &[&Matcher]) -> Option<String> {
     candidates.sort_by_key(String::is_empty);
     candidates.extend(["", "x", "a", "1", "other"].map(str::to_owned));
     candidates.into_iter().find(|candidate| matchers.iter().all(|matcher| matcher.matches(candidate)))
+}
+
+/// Whether no value satisfies both of two matchers, which are on one label. `false` is no proof that one does.
+#[must_use]
+pub fn exclude(one: &Matcher, other: &Matcher) -> bool {
+    let misses = |own: &Matcher, other: &Matcher| all_values(own).is_some_and(|values| values.iter().all(|value| !other.matches(value)));
+    let negates = match (&one.op, &other.op) {
+        (MatchOp::Equal, MatchOp::NotEqual) | (MatchOp::NotEqual, MatchOp::Equal) => one.value == other.value,
+        (MatchOp::Matches(_), MatchOp::MatchesNot(_)) | (MatchOp::MatchesNot(_), MatchOp::Matches(_)) => one.value == other.value,
+        _ => false,
+    };
+    // Patterns are of whole values, so what begins or ends otherwise is another one.
+    let are_apart = |kind: ExtractKind| match (ends(one, kind.clone()), ends(other, kind.clone())) {
+        (Some(own), Some(others)) => own.iter().all(|own| others.iter().all(|other| differ(own, other, &kind))),
+        _ => false,
+    };
+    negates || misses(one, other) || misses(other, one) || are_apart(ExtractKind::Prefix) || are_apart(ExtractKind::Suffix)
+}
+
+/// All values that satisfy a matcher, if they are a few.
+fn all_values(matcher: &Matcher) -> Option<Vec<String>> {
+    match &matcher.op {
+        MatchOp::Equal => Some(vec![matcher.value.to_string()]),
+        MatchOp::Matches(_) => {
+            let all = ends(matcher, ExtractKind::Prefix)?;
+            all.iter().all(Literal::is_exact).then(|| all.iter().map(|own| String::from_utf8_lossy(own.as_bytes()).into_owned()).collect())
+        }
+        MatchOp::NotEqual | MatchOp::MatchesNot(_) => None,
+    }
+}
+
+/// What values that satisfy a matcher begin or end with, one of a few; an exact one is the whole value.
+fn ends(matcher: &Matcher, kind: ExtractKind) -> Option<Vec<Literal>> {
+    match &matcher.op {
+        MatchOp::Equal => Some(vec![Literal::exact(matcher.value.as_bytes())]),
+        MatchOp::Matches(regex) => {
+            let parsed = regex_syntax::Parser::new().parse(regex.as_str()).ok()?;
+            Extractor::new().kind(kind).extract(&parsed).literals().map(<[Literal]>::to_vec)
+        }
+        MatchOp::NotEqual | MatchOp::MatchesNot(_) => None,
+    }
+}
+
+/// Whether no value begins, or ends, with both.
+fn differ(one: &Literal, other: &Literal, kind: &ExtractKind) -> bool {
+    let has = |whole: &Literal, part: &Literal| match kind {
+        ExtractKind::Suffix => whole.as_bytes().ends_with(part.as_bytes()),
+        _ => whole.as_bytes().starts_with(part.as_bytes()),
+    };
+    match (one.is_exact(), other.is_exact()) {
+        (true, true) => one.as_bytes() != other.as_bytes(),
+        (true, false) => !has(one, other),
+        (false, true) => !has(other, one),
+        (false, false) => !has(one, other) && !has(other, one),
+    }
 }
 
 /// At most so many texts are made of one expression.
@@ -85,6 +141,32 @@ mod tests {
     fn check(matchers: &str, expected: Option<&str>) {
         let matchers = parse_matchers(matchers).expect("matchers");
         assert_eq!(value(&matchers.iter().collect::<Vec<_>>()).as_deref(), expected, "{matchers:?}");
+    }
+
+    #[test]
+    fn matchers_that_no_value_satisfies_exclude_each_other() {
+        let check = |matchers: &str, expected: bool| {
+            let matchers = parse_matchers(matchers).expect("matchers");
+            let [one, other] = &matchers[..] else { panic!("{matchers:?}") };
+            assert_eq!((exclude(one, other), exclude(other, one)), (expected, expected), "{matchers:?}");
+            if expected {
+                assert_eq!(value(&[one, other]), None, "{matchers:?}");
+            }
+        };
+        check(r#"a="b",a="c""#, true);
+        check(r#"a="b",a!="c""#, false);
+        check(r#"a="b",a!="b""#, true);
+        check(r#"a=~"ap.*",a=~"t.*""#, true);
+        check(r#"a=~"ap.*",a=~"a.*""#, false);
+        check(r#"a=~"api|web",a=~"db|cache""#, true);
+        check(r#"a=~"api|web",a=~"web|cache""#, false);
+        check(r#"a=~".*-api",a=~".*-web""#, true);
+        check(r#"a=~"ap.*",a!~"ap.*""#, true);
+        check(r#"a=~"api|app",a!~"ap.*""#, true);
+        check(r#"a=~".*",a=~"x""#, false);
+        check(r#"a!="b",a!="c""#, false);
+        check(r#"a=~"(?i)api",a=~"API""#, false);
+        check(r#"a=~"",a=~"b""#, true);
     }
 
     #[test]

@@ -50,6 +50,32 @@ fn contents(folder: &Path) -> Vec<(String, String)> {
     files.iter().map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect()
 }
 
+/// Alerts of its own triggers beside those of other rules, and a target that only one of both names.
+#[test]
+fn a_playbook_with_triggers_of_two_kinds_passes_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let playbook = "customPlaybooks:
+  - triggers:
+      - on_prometheus_alert: { alert_name: Hung }
+      - on_pod_crash_loop: { restart_count: 3, rate_limit: 3600 }
+    actions: [{ rollout_restart: {} }]
+  - triggers: [{ on_prometheus_alert: { alert_name: NodeBad, scope: { exclude: [{ namespace: [kube-system] }] } } }]
+    actions: [{ drain: {} }]
+";
+    fs::write(folder.path().join("robusta.yaml"), playbook).unwrap();
+    firedrill(folder.path(), &["import", "remediation", "robusta.yaml", "--owner", "team-a", "--out", "policies"]).exits(0);
+    let checked = firedrill(folder.path(), &["check", "policies"]).exits(0);
+    assert!(!checked.stderr.contains("FD0330") && !checked.stderr.contains("FD0337"), "{}", checked.stderr);
+}
+
+/// Nothing is found in the library that is neither mended nor allowed with a reason.
+#[test]
+fn the_project_of_the_library_has_no_warnings() {
+    let checked = firedrill(&root().join("projects/library"), &["check", "--format", "json"]).exits(0).json();
+    let warnings: Vec<_> = checked["lints"].as_array().unwrap().iter().filter(|lint| lint["severity"] != "info").collect();
+    assert!(warnings.is_empty(), "{warnings:#?}");
+}
+
 #[test]
 fn the_page_shows_what_comes_out() {
     let arguments =
@@ -82,6 +108,12 @@ fn what_cannot_be_imported_is_said_and_nothing_is_written() {
     firedrill(folder.path(), &["import", "remediation", "clock.yaml", "--out", "out"])
         .exits(2)
         .says("clock.yaml:1: StackStorm rule `nightly` cannot be a policy: its trigger `core.st2.CronTimer` tells no alert");
+    let alert = "alert: a\ncondition: error_rate > 5%\nactions: [{ auto_remediate: restart }]\n";
+    fs::write(folder.path().join("alert.yaml"), alert).unwrap();
+    firedrill(folder.path(), &["import", "remediation", "alert.yaml", "--out", "none.yaml"])
+        .exits(2)
+        .says("error[FD0940]: none.yaml is a file, and drafts are written into a folder")
+        .says("name a folder");
     firedrill(folder.path(), &["import", "remediation", "none.yaml"]).exits(2).says("the file holds no remediation that is known here");
     firedrill(folder.path(), &["import", "remediation", "clock.yaml", "--kind", "autoscaler"]).exits(2).says("no HorizontalPodAutoscaler");
     firedrill(folder.path(), &["import", "remediation", "clock.yaml", "--owner", "a b"]).exits(2).says("cannot be an owner");

@@ -1,16 +1,21 @@
 //! What a policy does that is likely not meant, wherever it is played; what two policies do together; and whom nobody can call.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use firedrill_core::action::{Action, Scale};
 use firedrill_core::name::Name;
 use firedrill_core::problem::Problem;
-use firedrill_telemetry::labels::Matcher;
+use firedrill_telemetry::example::exclude as excludes;
+use firedrill_telemetry::labels::{MatchOp, Matcher};
 use firedrill_telemetry::promql::{Condition, Evaluator, Verdict3};
+use firedrill_telemetry::universe::{Held, Shape};
 
 use crate::guard::Guard;
 use crate::guard::approval::Covered;
-use crate::guard::stage::Stage;
+use crate::guard::stage::{Stage, is_reversible};
 use crate::policy::{Deed, NameSource, OnFailure, Policy, Step, TargetKind, TargetSource, has_inverse};
 use crate::problem;
+use crate::rules::Outlook;
 
 /// What is likely not meant in a policy by itself.
 pub(super) fn habits(policy: &Policy) -> Vec<Problem> {
@@ -34,6 +39,8 @@ pub(super) fn habits(policy: &Policy) -> Vec<Problem> {
     }
     found.extend(answers_everything(policy));
     found.extend(irreversible(policy));
+    found.extend(never_at_its_stage(policy));
+    found.extend(policy.steps.iter().enumerate().filter_map(|(index, step)| reads_what_is_gone(policy, step, index)));
     let dead = policy.prechecks.iter().filter(|precheck| never_holds(&precheck.condition));
     found.extend(dead.map(|precheck| problem::precheck_never_holds(&precheck.place, &policy.name)));
     found
@@ -107,59 +114,137 @@ fn answers_everything(policy: &Policy) -> Option<Problem> {
     if let (Some(place), true, true) = (&policy.places.receiver, policy.alerts.is_empty(), policy.matchers.is_empty()) {
         return Some(problem::answers_every_alert(place, &policy.name));
     }
-    // What matches nothing and two texts that nobody would write matches whatever there is.
-    let meets_all = |matcher: &Matcher| ["", "\u{1}", "\u{2}x"].into_iter().all(|value| matcher.matches(value));
+    // What matches nothing and two texts that nobody would write matches whatever there is; what only leaves something out has that in mind.
+    let meets_all = |matcher: &Matcher| {
+        matches!(matcher.op, MatchOp::Matches(_)) && ["", "\u{1}", "\u{2}x"].into_iter().all(|value| matcher.matches(value))
+    };
     let (matcher, place) = policy.matchers.iter().zip(&policy.places.matchers).find(|(matcher, _)| meets_all(matcher))?;
     Some(problem::matcher_of_everything(place, &policy.name, &matcher.to_string()))
 }
 
 /// An action whose effect is lost for good, at a stage that asks nobody.
 fn irreversible(policy: &Policy) -> Option<Problem> {
-    let is_final = |action: &Action| matches!(action, Action::PurgeQueue | Action::FailOver | Action::SkipMessage);
+    let is_final = |action: &Action| {
+        let is_lost = matches!(action, Action::PurgeQueue | Action::FailOver | Action::SkipMessage | Action::ClearDisk);
+        is_lost
+            || matches!(
+                action,
+                Action::KillQueries { .. } | Action::FlushCache { .. } | Action::ExpandVolume { .. } | Action::ReplayDeadLetters
+            )
+    };
     let (action, _) = policy.actions().find(|(action, _)| is_final(action))?;
     // A limited policy may not do it at all; of what is critical alone it may be asked or not.
     let asks = policy.stage <= Stage::Limited || policy.guards.approval.as_ref().is_some_and(|approval| approval.of != Covered::Critical);
     (!asks).then(|| problem::irreversible_unasked(&policy.places.steps, &policy.name, action.word()))
 }
 
+/// An action that nothing undoes, at the stage that allows none of these.
+fn never_at_its_stage(policy: &Policy) -> Option<Problem> {
+    let (action, _) = policy.actions().find(|(action, _)| !is_reversible(action)).filter(|_| policy.stage == Stage::Limited)?;
+    Some(problem::never_at_stage(&policy.places.steps, &policy.name, action.word()))
+}
+
+/// A step that drains the replica whose own series its verification reads: it goes away, and comes up under another name.
+fn reads_what_is_gone(policy: &Policy, step: &Step, index: usize) -> Option<Problem> {
+    let (Deed::Act(Action::Drain), Some(verify)) = (&step.deed, &step.verify) else { return None };
+    let target = policy.target_of(index);
+    let NameSource::Label(label) = &target.name else { return None };
+    let plan = verify.condition.plan();
+    // What says otherwise where nothing is found, or reads something else too, may mean it.
+    let is_plain = plan.selectors().len() == 1 && ["absent", "count", " or ", "unless"].iter().all(|word| !plan.text().contains(word));
+    let reads = target.kind == TargetKind::Replica && is_plain && verify.condition.parameters().iter().any(|own| **own == **label);
+    reads.then(|| problem::verifies_what_is_gone(&verify.place, &policy.name, label))
+}
+
+/// A policy, and the label sets with which its alerts can come to it here.
+struct Listener<'a> {
+    policy: &'a Policy,
+    /// By alert; `None`: nothing is known of it.
+    hears: BTreeMap<&'a Name, Option<BTreeSet<Shape>>>,
+}
+
+impl<'a> Listener<'a> {
+    fn new(policy: &'a Policy, outlooks: &[Outlook<'_>]) -> Self {
+        let hears = |alert: &Name| {
+            let all: BTreeSet<Shape> = outlooks.iter().flat_map(|outlook| outlook.alerts(alert)).collect();
+            let meets = |shape: &Shape| policy.matchers.iter().all(|matcher| shape.satisfies(matcher));
+            (!all.is_empty()).then(|| all.into_iter().filter(meets).collect())
+        };
+        Self { policy, hears: policy.alerts.iter().map(|alert| (alert, hears(alert))).collect() }
+    }
+
+    /// Whether an alert can come to both.
+    fn hear_both(&self, other: &Self, alert: &Name) -> bool {
+        match (self.hears.get(alert), other.hears.get(alert)) {
+            (Some(Some(own)), Some(Some(theirs))) => own.intersection(theirs).next().is_some(),
+            // Behind a receiver any alert may come.
+            (Some(Some(own)), _) | (_, Some(Some(own))) => !own.is_empty(),
+            _ => true,
+        }
+    }
+
+    /// What a target's name can be; `None`: anything, for nothing is known.
+    fn names(&self, target: &TargetSource) -> Option<BTreeSet<Held>> {
+        match &target.name {
+            NameSource::Literal(name) => Some(BTreeSet::from([Held::Exactly(name.as_str().into())])),
+            // A correlated incident has labels of its own.
+            NameSource::Label(_) if self.policy.correlation.is_some() || self.hears.is_empty() => None,
+            NameSource::Label(label) => {
+                let shapes = self.hears.values().cloned().collect::<Option<Vec<_>>>()?;
+                Some(shapes.iter().flatten().filter_map(|shape| shape.held(label)).cloned().collect())
+            }
+        }
+    }
+}
+
 /// Policies that may act on one target at a time without knowing of each other, each pair at the later of the two.
-pub(super) fn overlaps(policies: &[&Policy]) -> Vec<Problem> {
+pub(super) fn overlaps(policies: &[&Policy], outlooks: &[Outlook<'_>]) -> Vec<Problem> {
+    let listeners: Vec<Listener<'_>> = policies.iter().map(|policy| Listener::new(policy, outlooks)).collect();
     let mut found = Vec::new();
-    for (index, later) in policies.iter().enumerate() {
-        let place = later.places.alerts.first().or(later.places.receiver.as_ref()).unwrap_or(&later.places.name);
-        let other = policies[..index].iter().find_map(|earlier| Some((earlier, shared(earlier, later)?)));
+    for (index, later) in listeners.iter().enumerate() {
+        let Listener { policy, .. } = later;
+        let place = policy.places.alerts.first().or(policy.places.receiver.as_ref()).unwrap_or(&policy.places.name);
+        let other = listeners[..index].iter().find_map(|earlier| Some((earlier.policy, shared(earlier, later)?)));
         if let Some((earlier, alert)) = &other {
-            found.push(problem::policies_overlap(place, (&later.name, &earlier.name), alert));
+            found.push(problem::policies_overlap(place, (&policy.name, &earlier.name), alert));
         }
         // Of two that answer one alert nothing more needs to be said.
-        let mut others = policies[..index].iter().filter(|earlier| other.as_ref().is_none_or(|(told, _)| told.name != earlier.name));
+        let mut others =
+            listeners[..index].iter().filter(|earlier| other.as_ref().is_none_or(|(told, _)| told.name != earlier.policy.name));
         if let Some((earlier, own, theirs)) = others.find_map(|earlier| opposed(earlier, later).map(|(theirs, own)| (earlier, own, theirs)))
         {
-            found.push(problem::policies_oppose(place, (&later.name, own), (&earlier.name, theirs)));
+            found.push(problem::policies_oppose(place, (&policy.name, own), (&earlier.policy.name, theirs)));
         }
     }
     found
 }
 
 /// What one does and the other undoes or disturbs, if they may come to the same target and nothing keeps them apart.
-fn opposed(one: &Policy, other: &Policy) -> Option<(&'static str, &'static str)> {
-    if !may_meet(one, other) {
+fn opposed(one: &Listener<'_>, other: &Listener<'_>) -> Option<(&'static str, &'static str)> {
+    if !may_meet(one.policy, other.policy) {
         return None;
     }
-    one.actions().find_map(|(own, target)| {
-        let against = |(theirs, their_target): &(&Action, &TargetSource)| are_opposed(own, theirs) && may_overlap(target, their_target);
-        other.actions().find(against).map(|(theirs, _)| (own.word(), theirs.word()))
+    one.policy.actions().find_map(|(own, target)| {
+        let against = |(theirs, their_target): &(&Action, &TargetSource)| {
+            are_opposed(own, theirs) && may_overlap((one, target), (other, their_target))
+        };
+        other.policy.actions().find(against).map(|(theirs, _)| (own.word(), theirs.word()))
     })
 }
 
 /// Whether two targets may be one, or parts of one. What callers do is no part of a service.
-fn may_overlap(one: &TargetSource, other: &TargetSource) -> bool {
+fn may_overlap((one, own): (&Listener<'_>, &TargetSource), (other, theirs): (&Listener<'_>, &TargetSource)) -> bool {
     let is_client = |source: &TargetSource| source.kind == TargetKind::Client;
-    let are_apart = match (&one.name, &other.name) {
-        (NameSource::Literal(own), NameSource::Literal(theirs)) => one.kind == other.kind && own != theirs,
+    let (names, their_names) = (one.names(own), other.names(theirs));
+    // What no alert names is never acted on.
+    let is_nothing = |names: &Option<BTreeSet<Held>>| names.as_ref().is_some_and(BTreeSet::is_empty);
+    let are_apart = match (&names, &their_names) {
+        (Some(names), Some(others)) if own.kind == theirs.kind => {
+            !names.iter().any(|name| others.iter().any(|other| Held::meets(Some(name), Some(other))))
+        }
         _ => false,
     };
-    is_client(one) == is_client(other) && !are_apart
+    is_client(own) == is_client(theirs) && !are_apart && !is_nothing(&names) && !is_nothing(&their_names)
 }
 
 /// Whether one of two actions on a target undoes what the other does, or disturbs it.
@@ -203,7 +288,8 @@ fn names_place(matcher: &Matcher) -> bool {
 }
 
 /// An alert that both answer by actions of which neither keeps the other away.
-fn shared(one: &Policy, other: &Policy) -> Option<Name> {
+fn shared(earlier: &Listener<'_>, later: &Listener<'_>) -> Option<Name> {
+    let (one, other) = (earlier.policy, later.policy);
     let acts = |policy: &Policy| !policy.only_notifies() && policy.stage > Stage::Shadow;
     let have_locks = one.guards.mutual_exclusion.is_some() && other.guards.mutual_exclusion.is_some();
     let rests = |policy: &Policy| policy.guards.cooldown.is_some_and(|cooldown| cooldown.any_policy.as_nanos() > 0);
@@ -221,17 +307,15 @@ fn shared(one: &Policy, other: &Policy) -> Option<Name> {
         return None;
     }
     match (&one.alerts[..], &other.alerts[..]) {
-        ([], [named, ..]) | ([named, ..], []) => Some(named.clone()),
         ([], []) => None,
-        (own, theirs) => own.iter().find(|alert| theirs.contains(alert)).cloned(),
+        ([], named) | (named, []) => named.iter().find(|alert| earlier.hear_both(later, alert)).cloned(),
+        (own, theirs) => own.iter().find(|alert| theirs.contains(alert) && earlier.hear_both(later, alert)).cloned(),
     }
 }
 
 /// Whether no label set meets both: they ask for different values of one label.
 fn exclude(one: &Matcher, other: &Matcher) -> bool {
-    let is_equality =
-        |matcher: &Matcher| matcher.matches(&matcher.value) && !matcher.matches("") && !matcher.matches(&format!("{}\u{1}", matcher.value));
-    *one.name == *other.name && (is_equality(one) && !other.matches(&one.value) || is_equality(other) && !one.matches(&other.value))
+    *one.name == *other.name && excludes(one, other)
 }
 
 /// Whom a policy calls and nobody is: no receiver of the routing by this name has a way to be told.
@@ -344,6 +428,7 @@ guard:
         );
         check("{ severity: page }", "{ severity: '=~ .*' }", &["5:FD0355 every alert meets severity=~\".*\" of `p`"]);
         check("{ severity: page }", "{ severity: '=~ .+' }", &[]);
+        check("{ severity: page }", "{ severity: '!= page' }", &[]);
         let receiver = "{ receiver: team }";
         check("{ alert: Down, match: { severity: page } }", receiver, &["5:FD0355 `p` acts on every alert that reaches this receiver"]);
         check("up == 0'", "vector(1) > 2'", &["7:FD0359 this precheck of `p` never holds, whatever is seen, so it never acts"]);
@@ -368,11 +453,44 @@ guard:
         check_asked("critical", &["FD0358"]);
     }
 
+    #[test]
+    fn what_throws_something_away_is_asked_for_as_well() {
+        let steps = "  - scale: { times: x2 }\n    verify: { expr: up == 1, within: 1m }\n    on_failure: revert\n";
+        for deed in ["kill_queries: {}", "clear_disk: {}", "flush_cache: {}", "expand_volume: { by: 2GiB }", "replay_dead_letters: {}"] {
+            let word = deed.split(':').next().unwrap();
+            let told = format!("8:FD0358 `p` does `{word}` without asking anybody, and nothing undoes it");
+            check(steps, &format!("  - {deed}\n"), &[&told]);
+        }
+    }
+
+    #[test]
+    fn a_stage_that_allows_no_action_of_its_kind_is_named() {
+        let steps = "  - scale: { times: x2 }\n    verify: { expr: up == 1, within: 1m }\n    on_failure: revert\n";
+        let restart = "  - restart: { mode: rolling }\n    verify: { expr: up == 1, within: 1m }\n";
+        let told = "8:FD0328 at the stage `limited` `p` never does `restart`, for nothing undoes it";
+        check(steps, &format!("{restart}stage: limited\n"), &[told]);
+        check(steps, &format!("{restart}stage: guarded\n"), &[]);
+        check("target:", "stage: limited\ntarget:", &[]);
+    }
+
+    #[test]
+    fn a_drained_replica_is_not_asked_whether_it_is_well() {
+        let told = |verify: &str, target: &str| {
+            let step = "  - scale: { times: x2 }\n    verify: { expr: up == 1, within: 1m }\n    on_failure: revert\n";
+            let text = SOUND.replace(step, &format!("  - drain: {{}}\n    verify: {{ expr: '{verify}', within: 1m }}\n"));
+            habits(&read(&text.replace("service: $service", target))).iter().map(|lint| lint.code).collect::<Vec<_>>()
+        };
+        assert_eq!(told("up{pod=$pod} == 1", "replica: $pod"), ["FD0327"]);
+        assert_eq!(told("up{service=$service} == 1", "replica: $pod"), [""; 0]);
+        assert_eq!(told("absent(up{pod=$pod})", "replica: $pod"), [""; 0]);
+        assert_eq!(told("up{zone=$zone} == 1", "zone: $zone"), [""; 0]);
+    }
+
     #[track_caller]
     fn check_pair(one: (&str, &str), other: (&str, &str), expected: &[&str]) {
         let first = read(&SOUND.replace(one.0, one.1));
         let second = read(&SOUND.replace("policy: p", "policy: q").replace(other.0, other.1));
-        let told: Vec<String> = overlaps(&[&first, &second]).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect();
+        let told: Vec<String> = overlaps(&[&first, &second], &[]).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect();
         assert_eq!(told, expected);
     }
 
@@ -389,6 +507,9 @@ guard:
         check_pair((guard, alone), (guard, alone), &both);
         check_pair(("severity: page", "severity: info"), ("", ""), &[]);
         check_pair(("severity: page", "severity: '!= page'"), ("", ""), &[]);
+        check_pair(("severity: page", "severity: '=~ pa.*'"), ("severity: page", "severity: '=~ in.*'"), &[]);
+        check_pair(("severity: page", "severity: '=~ pa.*'"), ("severity: page", "severity: '=~ p.*'"), &both);
+        check_pair(("severity: page", "severity: '=~ pa.*'"), ("severity: page", "severity: '!~ pa.*'"), &[]);
         check_pair(("severity: page", "team: a"), ("", ""), &both);
         check_pair(("alert: Down", "alert: Slow"), ("", ""), &[]);
         check_pair(("target:", "stage: dry-run\ntarget:"), ("", ""), &[]);
@@ -403,7 +524,7 @@ guard:
         };
         let told = |one: (&str, &str), other: (&str, &str)| -> Vec<String> {
             let (first, second) = (policy("p", "Down", one.0, one.1), policy("q", "Slow", other.0, other.1));
-            overlaps(&[&first, &second]).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect()
+            overlaps(&[&first, &second], &[]).iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect()
         };
         let lock = "  mutual_exclusion: { lease: 15m }\n";
         let fight = ["FD0366 `q` may restart what `p` wants to fail_over, and nothing keeps them apart"];

@@ -85,6 +85,14 @@ fn write_all(folder: &Path, drafts: &[Draft]) -> Result<u64, Failure> {
     if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
         return Err(taken(path));
     }
+    if let Some(file) = folder.ancestors().find(|part| part.is_file()) {
+        let problem = Problem::in_file(
+            "FD0940",
+            &file.display().to_string(),
+            format!("{} is a file, and drafts are written into a folder", file.display()),
+        );
+        return Err(Failure::Input(vec![problem.remedy("name a folder, which need not be there yet: `--out policies/drafted`")]));
+    }
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     files.iter().try_for_each(|(path, text)| write_new(path, text))?;
     Ok(files.len() as u64)

@@ -119,6 +119,39 @@ impl Condition {
     }
 }
 
+impl Condition {
+    /// As [`Condition::prospect`], of the elements for which a comparison at the root holds, or of those for which it fails; `None` if the root is no
+    /// comparison, or what it compares are two numbers.
+    #[must_use]
+    pub fn prospect_of(&self, holds: bool, universe: &Universe) -> Option<Prospect> {
+        let mut plan = self.plan().clone();
+        let Node::Binary(binary) = Arc::make_mut(&mut plan.root) else { return None };
+        if !binary.operator.is_comparison() || plan.selectors.is_empty() {
+            return None;
+        }
+        binary.yields_bool = false;
+        if !holds {
+            binary.operator = binary.operator.opposite()?;
+        }
+        Some(plan.prospect(universe))
+    }
+}
+
+impl BinaryOperator {
+    /// The comparison that holds where this one does not, but of what is no number; `None` of what is no comparison.
+    const fn opposite(self) -> Option<Self> {
+        Some(match self {
+            Self::Equal => Self::NotEqual,
+            Self::NotEqual => Self::Equal,
+            Self::Greater => Self::LessOrEqual,
+            Self::GreaterOrEqual => Self::Less,
+            Self::Less => Self::GreaterOrEqual,
+            Self::LessOrEqual => Self::Greater,
+            _ => return None,
+        })
+    }
+}
+
 /// The shapes that a selector can find. A parameter asks for a label that is there.
 fn find(selector: &Selector, universe: &Universe) -> Result<Vec<Shape>, Missing> {
     let present: Vec<&str> = selector.parameters.iter().filter(|matcher| matcher.equal).map(|matcher| &*matcher.label).collect();
