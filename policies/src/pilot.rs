@@ -14,7 +14,7 @@ use firedrill_core::random::Seed;
 use firedrill_core::time::{Class, Span, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
-use firedrill_telemetry::promql::{Aged, PreparedCondition, PreparedFormula, Sample, Tally, Verdict3, written};
+use firedrill_telemetry::promql::{Aged, PreparedCondition, PreparedFormula, Sample, Verdict3, written};
 use firedrill_telemetry::store::Store;
 
 use crate::alertmanager::{Config, Heard, Hearing, Silence};
@@ -22,7 +22,8 @@ use crate::controller::{Controller, Effect, Question, Wanted};
 use crate::correlation::{Correlation, Correlator, INCIDENT, service_named};
 use crate::evidence;
 use crate::guard::stage::Stage;
-use crate::guard::{Guards, service_of};
+use crate::guard::placing::{self, Count};
+use crate::guard::{Fact, Guards, service_of};
 use crate::policy::{ConditionAt, Each, NameSource, Policy};
 use crate::rules::{Memory, RuleSet, Ruler, RulerSettings};
 
@@ -335,23 +336,29 @@ impl Pilot {
             };
             return Input::Measured { query, value, figures };
         }
-        if matches!(question.condition, ConditionAt::Guard(fact) if fact.is_count()) {
-            let counted = self.count((now, index), question, raw);
-            let (Tally { holding, elements }, error) =
-                counted.map_or_else(|error| (Tally::default(), error), |tally| (tally, String::new()));
-            return Input::Counted { query, holding, elements, error };
+        if let ConditionAt::Guard(fact) = question.condition
+            && fact.is_count()
+        {
+            let counted = self.count((now, index), (question, fact), raw);
+            let (Count { holding, elements, parts }, error) =
+                counted.map_or_else(|error| (Count::default(), error), |count| (count, String::new()));
+            return Input::Counted { query, holding, elements, error, parts };
         }
         let (verdict, figures) = self.judge((now, index), question, raw);
         Input::Evaluated { query, verdict, figures }
     }
 
-    /// How many elements a condition holds for, or why that cannot be told.
-    fn count(&mut self, (now, index): (Time, usize), question: &Question, raw: &Store) -> Result<Tally, String> {
+    /// How many replicas or nodes a condition holds for, or why that cannot be told.
+    fn count(&mut self, (now, index): (Time, usize), (question, fact): (&Question, Fact), raw: &Store) -> Result<Count, String> {
         if self.is_blind {
             return Err(NO_ANSWER.to_owned());
         }
         let condition = self.bind(index, question)?;
-        self.ruler.count(&condition, self.start.prometheus_millis(now), raw).map_err(|error| error.to_string())
+        let at_ms = self.start.prometheus_millis(now);
+        let elements = self.ruler.elements(&condition, at_ms, raw).map_err(|error| error.to_string())?;
+        let policy = self.controllers[index].policy();
+        let watch = policy.guards.watch(fact).ok_or("the policy has no such guard")?;
+        placing::count(watch, &elements, &self.inventory)
     }
 
     /// The answer to a question; what cannot be evaluated is unknown, with the reason.

@@ -364,7 +364,8 @@ impl Watcher {
     fn want(&self, (index, query): (usize, u64)) -> Option<Want> {
         let asking = self.asking.get(&(index, query))?;
         let policy = Arc::clone(self.watched[index].observer.policy());
-        Some(Want { query, start: self.start, ask: self.ask(asking), policy })
+        let inventory = Arc::clone(&self.inventory);
+        Some(Want { query, start: self.start, ask: self.ask(asking), policy, inventory })
     }
 
     fn ask(&self, asking: &Asking) -> Ask {
