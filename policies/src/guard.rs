@@ -13,6 +13,7 @@ pub mod caps;
 pub mod population;
 pub mod placing;
 pub mod detector_sanity;
+pub mod standing;
 pub mod correlated_failure;
 pub mod confidence;
 pub mod precheck;
@@ -461,7 +462,9 @@ impl Asked<'_> {
                 let seen = detector_sanity::check(settings.detector_sanity.as_ref(), target, inventory, fresh, counted);
                 detector_sanity::in_time(settings.detector_sanity.as_ref(), seen, (self.since, self.memory.last()), now)
             }
-            Guard::CorrelatedFailure => correlated_failure::check(settings.correlated_failure.as_ref(), target, failures, inventory, now),
+            Guard::CorrelatedFailure => {
+                correlated_failure::check(settings.correlated_failure.as_ref(), target, failures, inventory, (now, self.since))
+            }
             Guard::Confidence => confidence::check(settings.confidence.as_ref(), proposal, self.confidence.0, self.confidence.1),
             Guard::Precheck => precheck::check(target, inventory, self.prechecks),
             Guard::MaxUnhealthy => max_unhealthy::check(settings.max_unhealthy.as_ref(), target, inventory, self.counted(Fact::Healthy)),

@@ -21,8 +21,8 @@ use crate::alertmanager::{Config, Heard, Hearing, Silence};
 use crate::controller::{Controller, Effect, Question, Wanted};
 use crate::correlation::{Correlation, Correlator, INCIDENT, service_named};
 use crate::evidence;
-use crate::guard::stage::Stage;
 use crate::guard::placing::{self, Count};
+use crate::guard::stage::Stage;
 use crate::guard::{Fact, Guards, service_of};
 use crate::policy::{ConditionAt, Each, NameSource, Policy};
 use crate::rules::{Memory, RuleSet, Ruler, RulerSettings};
@@ -81,6 +81,8 @@ pub struct Pilot {
     inputs_at: (Time, u32),
     /// Whether Prometheus does not run.
     is_blind: bool,
+    /// Whether a policy asks what else fails.
+    weighs_failures: bool,
 }
 
 /// Something that a controller is told at its time.
@@ -122,6 +124,7 @@ impl Pilot {
             inventory,
             inputs_at: (Time::ZERO, 0),
             is_blind: false,
+            weighs_failures: policies.iter().any(|policy| policy.guards.correlated_failure.is_some()),
         }
     }
 
@@ -172,6 +175,10 @@ impl Pilot {
             Some((_, Class::Rules)) if self.is_blind => self.ruler.miss(),
             Some((now, Class::Rules)) => {
                 let changes = self.ruler.advance(raw, desk);
+                // Before any policy hears of any of them: what begins at one instant is weighed together.
+                for change in changes.iter().filter(|_| self.weighs_failures) {
+                    self.guards.failures.hear(change, &self.inventory, now);
+                }
                 self.hearing.take_in(now, changes, self.ruler.sent(), desk);
             }
             // Everything that is told at an instant is told before it is correlated.

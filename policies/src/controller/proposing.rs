@@ -375,7 +375,7 @@ impl Turn<'_> {
     }
 }
 
-/// Whether an action is refused to the policy, and a person may allow it: its target is critical.
+/// Whether an action is refused to the policy, and a person may allow it: its target is critical, or it cannot be undone.
 pub(super) fn is_for_a_person(guard: Guard, answer: &Answer) -> bool {
     guard == Guard::Stage && answer.instead == Instead::Ask
 }

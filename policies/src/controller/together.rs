@@ -156,7 +156,7 @@ impl Turn<'_> {
                 }
                 Some((guard, answer)) => {
                     self.journal_refusal(&incident, (Some(piece.action.clone()), piece.target.clone()), guard, &answer);
-                    // What is critical is proposed to a person, and the rest goes on without it.
+                    // What the stage leaves to people is proposed to a person, and the rest goes on without it.
                     if !is_for_a_person(guard, &answer) {
                         kept_back.push((piece, format!("refused by {}: {}", guard.word(), answer.figures)));
                     }

@@ -119,9 +119,9 @@ fn zone(replica: &Target, labels: &Labels, inventory: &Inventory) -> Result<Opti
     match of_service.unwrap_or_default() {
         [] => Ok(None),
         [only] => Ok(Some(only.clone())),
-        _ => replica_zone(replica, inventory).map(Some).ok_or_else(|| {
-            format!("nobody knows in which zone {} stands: its element names none by the label `{ZONE}`", replica.name())
-        }),
+        _ => replica_zone(replica, inventory)
+            .map(Some)
+            .ok_or_else(|| format!("nobody knows in which zone {} stands: its element names none by the label `{ZONE}`", replica.name())),
     }
 }
 
@@ -231,7 +231,8 @@ mod tests {
 
     #[test]
     fn nodes_are_placed_by_the_label_node() {
-        let series = [(r#"up{node="blue-0"}"#, 1.0), (r#"up{node="blue-1"}"#, 0.0), (r#"up{node="green-0"}"#, 1.0), (r#"up{pod="api-0"}"#, 1.0)];
+        let series =
+            [(r#"up{node="blue-0"}"#, 1.0), (r#"up{node="blue-1"}"#, 0.0), (r#"up{node="green-0"}"#, 1.0), (r#"up{pod="api-0"}"#, 1.0)];
         assert_eq!(counted(Element::Nodes, Scope::Zone, &series).unwrap(), ["1/2", "zone/a 1/2"]);
         assert_eq!(counted(Element::Nodes, Scope::All, &series).unwrap(), ["1/2"]);
         let none = "none of 1 elements names a declared node by its label `node`";

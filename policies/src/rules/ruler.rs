@@ -9,7 +9,9 @@ use firedrill_core::random::hash64;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
-use firedrill_telemetry::promql::{Aged, Condition, EvalError, Formula, JudgedElement, Judgement, PreparedCondition, PreparedFormula, Sample};
+use firedrill_telemetry::promql::{
+    Aged, Condition, EvalError, Formula, JudgedElement, Judgement, PreparedCondition, PreparedFormula, Sample,
+};
 use firedrill_telemetry::store::{SeriesId, Store};
 
 use super::compiled::RuleMachine;

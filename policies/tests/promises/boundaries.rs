@@ -359,7 +359,9 @@ impl Engine {
 fn silence(query: u64, condition: ConditionAt) -> Input {
     let figures = "no element".to_owned();
     match condition {
-        ConditionAt::Guard(fact) if fact.is_count() => Input::Counted { query, holding: 0, elements: 0, error: String::new(), parts: Vec::new() },
+        ConditionAt::Guard(fact) if fact.is_count() => {
+            Input::Counted { query, holding: 0, elements: 0, error: String::new(), parts: Vec::new() }
+        }
         condition if condition.is_formula() => Input::Measured { query, value: None, figures },
         _ => Input::Evaluated { query, verdict: Truth::Unknown, figures },
     }
