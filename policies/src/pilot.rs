@@ -711,6 +711,40 @@ steps:
     }
 
     #[test]
+    fn what_fails_at_one_instant_is_weighed_together_also_if_the_policy_hears_of_one_alone() {
+        let told = |matched: &str| {
+            let guard = "guard: { correlated_failure: { share: 100%, of: service, within: 1m } }\n";
+            let policy = POLICY.replace("pods:up >= 1", "pods:up >= 0").replace("{ alert: Down }", matched);
+            let mut world = World::new(&[&format!("{}{guard}", policy.trim_start())], Some(Actuator::simulated()));
+            world.down.extend([("api-0", 12), ("api-1", 12)]);
+            world.run(200);
+            assert!(!world.told().iter().any(|line| line.contains(" restart (")), "{:?}", world.told());
+            let refusal = "correlated_failure: 2 of the 2 replicas of service/api failed within 1m >= 2 (100%)";
+            world.told().iter().filter(|line| line.ends_with(refusal)).map(|line| line[..3].trim().to_owned()).collect::<Vec<_>>()
+        };
+        // Both are still on when the minute is over.
+        assert_eq!(told("{ alert: Down, match: { pod: api-1 } }"), ["40", "100", "160"]);
+        assert_eq!(told("{ alert: Down }"), ["40", "40", "100", "100", "160", "160"]);
+    }
+
+    #[test]
+    fn one_of_three_that_hangs_keeps_a_verification_of_all_from_holding() {
+        let both = "up{pod=~\"api.*\"} == 1 and on () absent(gone)";
+        let policy = POLICY
+            .replace("pods:up >= 1", "pods:up >= 0")
+            .replace("up{pod=$pod} == 1", both)
+            .replace("Down }", "Down, match: { pod: api-1 } }");
+        let told = |down: &[(&'static str, u64)]| {
+            let mut world = World::new(&[&policy], Some(Actuator::simulated()));
+            world.down.extend(down.iter().copied());
+            world.run(150);
+            world.told().into_iter().filter(|line| line.ends_with("Held") || line.ends_with("Failed")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[("api-1", 12)]), ["62 Held"]);
+        assert_eq!(told(&[("api-0", 12), ("api-1", 12)]), ["107 Failed"]);
+    }
+
+    #[test]
     fn what_is_healthy_is_counted_in_telemetry_when_an_action_is_proposed() {
         let gate = |max: u64| {
             let guard = format!("guard: {{ max_unhealthy: {{ healthy: 'up{{pod=~\"api.*\"}} == 1', scope: service, max: {max} }} }}\n");

@@ -521,9 +521,7 @@ pub fn fitting(input: Input) -> Input {
             let error = format!("{} parts are too many to be written down", parts.len());
             Input::Counted { query, holding: 0, elements: 0, error, parts: Vec::new() }
         }
-        Input::Counted { query, holding, elements, error, parts } => {
-            Input::Counted { query, holding, elements, error: cut(error), parts }
-        }
+        Input::Counted { query, holding, elements, error, parts } => Input::Counted { query, holding, elements, error: cut(error), parts },
         Input::Measured { query, value, figures } => Input::Measured { query, value, figures: cut(figures) },
         Input::Listed { query, names, error } if names.iter().map(|name| escaped(name)).sum::<usize>() > MOST_NAMES => {
             let error =
