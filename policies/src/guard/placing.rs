@@ -24,6 +24,9 @@ const SERVICE: &str = "service";
 /// The label that names a zone.
 const ZONE: &str = "zone";
 
+/// The label that names a client, whose own targets are scraped too.
+const CLIENT: &str = "client";
+
 /// How many replicas or nodes are healthy, in each part of the system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Count {
@@ -138,6 +141,7 @@ fn another(labels: &Labels, inventory: &Inventory) -> Result<Place, String> {
     let is_known = names(SERVICE, &|name| inventory.services.contains_key(name))
         || names(ZONE, &|name| inventory.zones().contains(name))
         || names(NODE, &|name| inventory.nodes.contains_key(name))
+        || names(CLIENT, &|name| inventory.clients.contains(name))
         || value(labels, REPLICA).is_some();
     if is_known {
         return Ok(Place::Another);
@@ -200,6 +204,7 @@ mod tests {
             (r#"up{pod="api-1",container="proxy"}"#, 1.0),
             (r#"up{instance="http://api/",job="blackbox",service="api"}"#, 1.0),
             (r#"up{node="blue-0"}"#, 1.0),
+            (r#"up{client="users"}"#, 1.0),
             (r#"up{pod="prometheus-0"}"#, 1.0),
         ];
         check(Scope::Service, &series, &["1/2", "service/api 1/2"]);
