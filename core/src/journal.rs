@@ -77,6 +77,17 @@ pub struct Weighed {
     pub why: String,
 }
 
+/// How many elements of one part of the system a condition holds for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountedPart {
+    /// The part: a service or a zone.
+    pub part: Target,
+    /// Elements for which it is true.
+    pub holding: u64,
+    /// Elements for which it is true or false.
+    pub elements: u64,
+}
+
 /// What a controller takes in. All of it is journaled, so that feeding the inputs again reproduces every effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,6 +113,9 @@ pub enum Input {
         elements: u64,
         /// The error if it could not be evaluated, for people; otherwise empty.
         error: String,
+        /// The same for each service or zone that is counted by itself, sorted, each once; empty if everything is counted together.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parts: Vec<CountedPart>,
     },
     /// The number that the controller asked for.
     Measured {

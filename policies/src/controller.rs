@@ -272,7 +272,9 @@ impl Controller {
         match input {
             Input::Notified(notification) => turn.notified(notification),
             Input::Evaluated { query, verdict, figures } => turn.evaluated(query, verdict, figures),
-            Input::Counted { query, holding, elements, error } => turn.answered(query, Known::Counted(holding, elements, error)),
+            Input::Counted { query, holding, elements, error, parts } => {
+                turn.answered(query, Known::Counted(holding, elements, error, parts));
+            }
             Input::Measured { query, value, figures } => turn.answered(query, Known::Measured(value, figures)),
             Input::Listed { query, names, error } => turn.names_came(query, names, error),
             Input::Gathered { query, evidence } => turn.gathered(query, evidence),

@@ -111,11 +111,21 @@ pub fn read_policy_in(path: &str, text: &str, scripts: Scripts<'_>, shared: &Sha
     Ok(Arc::new(policy.expect("no problem was found, so the policy is whole")))
 }
 
+/// A policy's name, of which names of files are made.
+fn policy_name(reader: &mut Reader, node: &Node) -> Option<Name> {
+    let name = reader.name(node, "a policy's name")?;
+    if name.contains(['/', ':']) || name.starts_with('.') {
+        reader.problem(problem::policy_name(&node.place, &name));
+        return None;
+    }
+    Some(name)
+}
+
 fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>, shared: &Shared) -> Option<Policy> {
     let mut fields = reader.fields(node, "a policy")?;
     reader.schema(&mut fields, "policy", SCHEMA_VERSION);
     let name_node = fields.required(reader, "policy");
-    let name = name_node.and_then(|node| reader.name(node, "a policy's name"));
+    let name = name_node.and_then(|node| policy_name(reader, node));
     let owner = fields.required(reader, "owner").and_then(|node| reader.name(node, "an owner"));
     let author = fields.optional("author").map_or(Some(None), |node| reader.name(node, "an author").map(Some));
     let description = fields.optional("description").and_then(|node| reader.text(node, "a description"));

@@ -11,7 +11,9 @@ pub mod estate;
 pub mod fading;
 pub mod caps;
 pub mod population;
+pub mod placing;
 pub mod detector_sanity;
+pub mod standing;
 pub mod correlated_failure;
 pub mod confidence;
 pub mod precheck;
@@ -33,7 +35,7 @@ use std::sync::Arc;
 
 use firedrill_core::action::{Action, Fence, Target};
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::{GuardVerdict, Holder, Truth};
+use firedrill_core::journal::{CountedPart, GuardVerdict, Holder, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
 use firedrill_core::time::{Span, Start, Time};
@@ -56,7 +58,7 @@ use freeze::Freeze;
 use ineffective_chain::{Chain, Helped, Outcomes};
 use max_unhealthy::MaxUnhealthy;
 use mutual_exclusion::Locks;
-use population::Counted;
+use population::{Counted, Watch};
 use precheck::Checked;
 use rate_limit::{RateLimit, Starts};
 use stage::Stage;
@@ -291,6 +293,17 @@ impl GuardSettings {
         }
     }
 
+    /// What is counted for a fact; `None` if no guard asks for it.
+    #[must_use]
+    pub fn watch(&self, fact: Fact) -> Option<&Watch> {
+        match fact {
+            Fact::Sane => self.detector_sanity.as_ref()?.watch.as_ref(),
+            Fact::Healthy => self.max_unhealthy.as_ref().map(|gate| &gate.watch),
+            Fact::Budget => self.disruption_budget.as_ref().map(|budget| &budget.watch),
+            _ => None,
+        }
+    }
+
     /// The number behind a fact; `None` if no guard asks for it.
     #[must_use]
     pub fn formula(&self, fact: Fact) -> Option<&Formula> {
@@ -378,8 +391,8 @@ impl Fact {
 pub enum Known {
     /// Yes, no or no telling, with the figures that were compared.
     Judged(Truth, String),
-    /// So many of so many elements, or why they could not be counted.
-    Counted(u64, u64, String),
+    /// So many of so many elements, or why they could not be counted; and the same by service or zone.
+    Counted(u64, u64, String, #[serde(default)] Vec<CountedPart>),
     /// A number with its figures, or why there is none.
     Measured(Option<f64>, String),
 }
@@ -390,8 +403,8 @@ impl Known {
     }
 
     fn counted(&self) -> Option<Counted<'_>> {
-        if let Self::Counted(holding, elements, error) = self {
-            Some(Counted { holding: *holding, elements: *elements, error })
+        if let Self::Counted(holding, elements, error, parts) = self {
+            Some(Counted { holding: *holding, elements: *elements, error, parts })
         } else {
             None
         }
@@ -449,7 +462,9 @@ impl Asked<'_> {
                 let seen = detector_sanity::check(settings.detector_sanity.as_ref(), target, inventory, fresh, counted);
                 detector_sanity::in_time(settings.detector_sanity.as_ref(), seen, (self.since, self.memory.last()), now)
             }
-            Guard::CorrelatedFailure => correlated_failure::check(settings.correlated_failure.as_ref(), target, failures, inventory, now),
+            Guard::CorrelatedFailure => {
+                correlated_failure::check(settings.correlated_failure.as_ref(), target, failures, inventory, (now, self.since))
+            }
             Guard::Confidence => confidence::check(settings.confidence.as_ref(), proposal, self.confidence.0, self.confidence.1),
             Guard::Precheck => precheck::check(target, inventory, self.prechecks),
             Guard::MaxUnhealthy => max_unhealthy::check(settings.max_unhealthy.as_ref(), target, inventory, self.counted(Fact::Healthy)),

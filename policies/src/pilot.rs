@@ -14,15 +14,16 @@ use firedrill_core::random::Seed;
 use firedrill_core::time::{Class, Span, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
-use firedrill_telemetry::promql::{Aged, PreparedCondition, PreparedFormula, Sample, Tally, Verdict3, written};
+use firedrill_telemetry::promql::{Aged, PreparedCondition, PreparedFormula, Sample, Verdict3, written};
 use firedrill_telemetry::store::Store;
 
 use crate::alertmanager::{Config, Heard, Hearing, Silence};
 use crate::controller::{Controller, Effect, Question, Wanted};
 use crate::correlation::{Correlation, Correlator, INCIDENT, service_named};
 use crate::evidence;
+use crate::guard::placing::{self, Count};
 use crate::guard::stage::Stage;
-use crate::guard::{Guards, service_of};
+use crate::guard::{Fact, Guards, service_of};
 use crate::policy::{ConditionAt, Each, NameSource, Policy};
 use crate::rules::{Memory, RuleSet, Ruler, RulerSettings};
 
@@ -80,6 +81,8 @@ pub struct Pilot {
     inputs_at: (Time, u32),
     /// Whether Prometheus does not run.
     is_blind: bool,
+    /// Whether a policy asks what else fails.
+    weighs_failures: bool,
 }
 
 /// Something that a controller is told at its time.
@@ -121,6 +124,7 @@ impl Pilot {
             inventory,
             inputs_at: (Time::ZERO, 0),
             is_blind: false,
+            weighs_failures: policies.iter().any(|policy| policy.guards.correlated_failure.is_some()),
         }
     }
 
@@ -171,6 +175,10 @@ impl Pilot {
             Some((_, Class::Rules)) if self.is_blind => self.ruler.miss(),
             Some((now, Class::Rules)) => {
                 let changes = self.ruler.advance(raw, desk);
+                // Before any policy hears of any of them: what begins at one instant is weighed together.
+                for change in changes.iter().filter(|_| self.weighs_failures) {
+                    self.guards.failures.hear(change, &self.inventory, now);
+                }
                 self.hearing.take_in(now, changes, self.ruler.sent(), desk);
             }
             // Everything that is told at an instant is told before it is correlated.
@@ -335,23 +343,29 @@ impl Pilot {
             };
             return Input::Measured { query, value, figures };
         }
-        if matches!(question.condition, ConditionAt::Guard(fact) if fact.is_count()) {
-            let counted = self.count((now, index), question, raw);
-            let (Tally { holding, elements }, error) =
-                counted.map_or_else(|error| (Tally::default(), error), |tally| (tally, String::new()));
-            return Input::Counted { query, holding, elements, error };
+        if let ConditionAt::Guard(fact) = question.condition
+            && fact.is_count()
+        {
+            let counted = self.count((now, index), (question, fact), raw);
+            let (Count { holding, elements, parts }, error) =
+                counted.map_or_else(|error| (Count::default(), error), |count| (count, String::new()));
+            return Input::Counted { query, holding, elements, error, parts };
         }
         let (verdict, figures) = self.judge((now, index), question, raw);
         Input::Evaluated { query, verdict, figures }
     }
 
-    /// How many elements a condition holds for, or why that cannot be told.
-    fn count(&mut self, (now, index): (Time, usize), question: &Question, raw: &Store) -> Result<Tally, String> {
+    /// How many replicas or nodes a condition holds for, or why that cannot be told.
+    fn count(&mut self, (now, index): (Time, usize), (question, fact): (&Question, Fact), raw: &Store) -> Result<Count, String> {
         if self.is_blind {
             return Err(NO_ANSWER.to_owned());
         }
         let condition = self.bind(index, question)?;
-        self.ruler.count(&condition, self.start.prometheus_millis(now), raw).map_err(|error| error.to_string())
+        let at_ms = self.start.prometheus_millis(now);
+        let elements = self.ruler.elements(&condition, at_ms, raw).map_err(|error| error.to_string())?;
+        let policy = self.controllers[index].policy();
+        let watch = policy.guards.watch(fact).ok_or("the policy has no such guard")?;
+        placing::count(watch, &elements, &self.inventory)
     }
 
     /// The answer to a question; what cannot be evaluated is unknown, with the reason.
@@ -694,6 +708,40 @@ steps:
         world.run(45);
         let refusal = "40 precheck: pods:up 0 >= 1: the last replica is not restarted";
         assert_eq!(world.told().iter().filter(|line| *line == refusal).count(), 2);
+    }
+
+    #[test]
+    fn what_fails_at_one_instant_is_weighed_together_also_if_the_policy_hears_of_one_alone() {
+        let told = |matched: &str| {
+            let guard = "guard: { correlated_failure: { share: 100%, of: service, within: 1m } }\n";
+            let policy = POLICY.replace("pods:up >= 1", "pods:up >= 0").replace("{ alert: Down }", matched);
+            let mut world = World::new(&[&format!("{}{guard}", policy.trim_start())], Some(Actuator::simulated()));
+            world.down.extend([("api-0", 12), ("api-1", 12)]);
+            world.run(200);
+            assert!(!world.told().iter().any(|line| line.contains(" restart (")), "{:?}", world.told());
+            let refusal = "correlated_failure: 2 of the 2 replicas of service/api failed within 1m >= 2 (100%)";
+            world.told().iter().filter(|line| line.ends_with(refusal)).map(|line| line[..3].trim().to_owned()).collect::<Vec<_>>()
+        };
+        // Both are still on when the minute is over.
+        assert_eq!(told("{ alert: Down, match: { pod: api-1 } }"), ["40", "100", "160"]);
+        assert_eq!(told("{ alert: Down }"), ["40", "40", "100", "100", "160", "160"]);
+    }
+
+    #[test]
+    fn one_of_three_that_hangs_keeps_a_verification_of_all_from_holding() {
+        let both = "up{pod=~\"api.*\"} == 1 and on () absent(gone)";
+        let policy = POLICY
+            .replace("pods:up >= 1", "pods:up >= 0")
+            .replace("up{pod=$pod} == 1", both)
+            .replace("Down }", "Down, match: { pod: api-1 } }");
+        let told = |down: &[(&'static str, u64)]| {
+            let mut world = World::new(&[&policy], Some(Actuator::simulated()));
+            world.down.extend(down.iter().copied());
+            world.run(150);
+            world.told().into_iter().filter(|line| line.ends_with("Held") || line.ends_with("Failed")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[("api-1", 12)]), ["62 Held"]);
+        assert_eq!(told(&[("api-0", 12), ("api-1", 12)]), ["107 Failed"]);
     }
 
     #[test]

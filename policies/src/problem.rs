@@ -191,6 +191,12 @@ pub(crate) fn freeze(place: &Place, message: &str, remedy: &str) -> Problem {
     Problem::at("FD0319", place, message).remedy(remedy)
 }
 
+/// A name of which no name of a file can be made.
+pub(crate) fn policy_name(place: &Place, name: &str) -> Problem {
+    let message = format!("`{name}` cannot be a policy's name: reports and ledgers are files of that name");
+    Problem::at("FD0324", place, message).remedy("use letters, digits and _ . -, and begin with none of the dots")
+}
+
 /// A guard without any of what it could hold.
 pub(crate) fn asks_nothing(place: &Place, guard: &str, keys: &str) -> Problem {
     Problem::at("FD0320", place, format!("`{guard}` asks for nothing")).remedy(format!("give {keys}"))

@@ -364,7 +364,8 @@ impl Watcher {
     fn want(&self, (index, query): (usize, u64)) -> Option<Want> {
         let asking = self.asking.get(&(index, query))?;
         let policy = Arc::clone(self.watched[index].observer.policy());
-        Some(Want { query, start: self.start, ask: self.ask(asking), policy })
+        let inventory = Arc::clone(&self.inventory);
+        Some(Want { query, start: self.start, ask: self.ask(asking), policy, inventory })
     }
 
     fn ask(&self, asking: &Asking) -> Ask {
@@ -433,6 +434,9 @@ impl Watcher {
     fn retell(&mut self, index: usize, policy: &Policy) {
         let firing: Vec<Notification> = self.known.firing().cloned().collect();
         for notification in firing {
+            if self.weighs_failures() {
+                self.guards.failures.hear(&notification, &self.inventory, self.now);
+            }
             self.correlator.take_in(self.now, &notification);
             if policy.listens_to(&notification) {
                 self.hear(index, &notification);
@@ -444,6 +448,10 @@ impl Watcher {
     fn tell(&mut self, alerts: &[Alerted]) {
         for alerted in alerts {
             let Some(notification) = self.known.learn(self.now, alerted) else { continue };
+            // Policies hear of it once the whole message is known.
+            if self.weighs_failures() {
+                self.guards.failures.hear(&notification, &self.inventory, self.now);
+            }
             self.correlator.take_in(self.now, &notification);
             for index in 0..self.watched.len() {
                 let own = &self.watched[index];
@@ -456,6 +464,11 @@ impl Watcher {
                 }
             }
         }
+    }
+
+    /// Whether a policy asks what else fails.
+    fn weighs_failures(&self) -> bool {
+        self.watched.iter().any(|own| own.observer.policy().guards.correlated_failure.is_some())
     }
 
     /// A policy hears of an alert; whether that is news to it.

@@ -215,7 +215,7 @@ pub(super) fn definition(word: &str) -> &'static str {
         "amplification" => "actions for each fault",
         "pages" => "pages sent to people",
         "needless_pages" => {
-            "pages while nothing was wrong, or about an incident that was over before the run ended although nobody came: in the policy's arm nobody answers a page"
+            "pages while nothing was wrong, or about an incident that was over before the run ended although nobody came and nobody allowed anything: in the policy's arm nobody answers a page"
         }
         "toil" => "minutes that the run cost people",
         "time_to_undo" => "seconds from a failed verification until what the action had changed was as before it",

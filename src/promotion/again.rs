@@ -332,7 +332,7 @@ impl<'h> Player<'h> {
 fn renumbered(input: Input, query: u64) -> Option<Input> {
     Some(match input {
         Input::Evaluated { verdict, figures, .. } => Input::Evaluated { query, verdict, figures },
-        Input::Counted { holding, elements, error, .. } => Input::Counted { query, holding, elements, error },
+        Input::Counted { holding, elements, error, parts, .. } => Input::Counted { query, holding, elements, error, parts },
         Input::Measured { value, figures, .. } => Input::Measured { query, value, figures },
         Input::Listed { names, error, .. } => Input::Listed { query, names, error },
         Input::Gathered { .. } | Input::Notified(_) | Input::Finished(_) | Input::Timer { .. } | Input::Answered { .. } => return None,

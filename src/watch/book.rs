@@ -517,7 +517,11 @@ pub fn fitting(input: Input) -> Input {
     };
     match input {
         Input::Evaluated { query, verdict, figures } => Input::Evaluated { query, verdict, figures: cut(figures) },
-        Input::Counted { query, holding, elements, error } => Input::Counted { query, holding, elements, error: cut(error) },
+        Input::Counted { query, parts, .. } if parts.iter().map(|own| escaped(own.part.name())).sum::<usize>() > MOST_NAMES => {
+            let error = format!("{} parts are too many to be written down", parts.len());
+            Input::Counted { query, holding: 0, elements: 0, error, parts: Vec::new() }
+        }
+        Input::Counted { query, holding, elements, error, parts } => Input::Counted { query, holding, elements, error: cut(error), parts },
         Input::Measured { query, value, figures } => Input::Measured { query, value, figures: cut(figures) },
         Input::Listed { query, names, error } if names.iter().map(|name| escaped(name)).sum::<usize>() > MOST_NAMES => {
             let error =

@@ -42,6 +42,10 @@ impl Turn<'_> {
             return self.close(incident, "the remediation is verified", &Ending::Done);
         }
         if self.now >= deadline {
+            let figures = match held_since {
+                Some(held_since) => format!("{figures}, and has held for {} of {hold}", self.now.since(held_since)),
+                None => figures,
+            };
             let verification = if was_false { Verification::Failed } else { Verification::Inconclusive };
             self.journal_verification(&incident, verification, figures.clone(), since);
             self.judge(&incident, if was_false { Helped::No } else { Helped::Unknown });
@@ -226,7 +230,7 @@ mod tests {
         bench.check(5, answer(1, Truth::Unknown), &["ask 2 Verify(0) at 10"]);
         bench.check(10, answer(2, Truth::True), &["ask 3 Verify(0) at 15"]);
         bench.check(15, answer(3, Truth::True), &["ask 4 Verify(0) at 17"]);
-        let end = "close 0: step 1: its verification was inconclusive: True";
+        let end = "close 0: step 1: its verification was inconclusive: True, and has held for 7s of 10s";
         bench.check(17, answer(4, Truth::True), &["verified Inconclusive after 17s", "page oncall", end]);
     }
 

@@ -31,6 +31,7 @@ impl Turn<'_> {
     /// The alert is over. What has begun is carried to its end; what has not begun is dropped.
     pub(super) fn resolved(&mut self, key: &str, care: Care) {
         self.state.alerts.remove(key);
+        self.has_recovered(key);
         self.stop_climbing(|climb| &*climb.alert_key == key);
         match care {
             Care::Left => {}

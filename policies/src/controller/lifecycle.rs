@@ -1,5 +1,6 @@
 //! An incident from its opening to its close, and what its close means for its alert and for the incidents that it kept waiting.
 
+use firedrill_core::action::Target;
 use firedrill_core::journal::{Event, Notification};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -40,7 +41,7 @@ impl Turn<'_> {
             objective: None,
         });
         if let Some(target) = &target {
-            self.guards.failures.record(target, notification.starts_at, self.now);
+            self.has_failed(target, &key, notification.starts_at);
         }
         let (alert, labels) = (notification.alert.clone(), notification.labels.clone());
         self.state.alerts.insert(key, Firing { notification, care: Care::Open(id) });
@@ -54,6 +55,22 @@ impl Turn<'_> {
                 self.record(Event::Refused { policy, incident: id, step: 0, what, target: None, guard, figures, held_by: None });
                 self.keep(incident);
             }
+        }
+    }
+
+    /// The alert of a target is on. What the policy acts on need not be what the alert's labels name.
+    fn has_failed(&mut self, target: &Target, key: &Name, at: Time) {
+        if self.setup.policy.guards.correlated_failure.is_some() {
+            let alert = Name::from(format!("{} {key}", self.setup.policy.name));
+            return self.guards.failures.begin(alert, target, at, self.now);
+        }
+        self.guards.failures.record(target, at, self.now);
+    }
+
+    /// The alert of a target is over.
+    pub(super) fn has_recovered(&mut self, key: &str) {
+        if self.setup.policy.guards.correlated_failure.is_some() {
+            self.guards.failures.end(&format!("{} {key}", self.setup.policy.name));
         }
     }
 

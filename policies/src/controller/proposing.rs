@@ -375,7 +375,7 @@ impl Turn<'_> {
     }
 }
 
-/// Whether an action is refused to the policy, and a person may allow it: its target is critical.
+/// Whether an action is refused to the policy, and a person may allow it: its target is critical, or it cannot be undone.
 pub(super) fn is_for_a_person(guard: Guard, answer: &Answer) -> bool {
     guard == Guard::Stage && answer.instead == Instead::Ask
 }
@@ -424,7 +424,7 @@ impl Gathered {
     pub(super) fn evidence(&self) -> impl Iterator<Item = (String, String)> {
         let told = |known: &Known| match known {
             Known::Judged(verdict, _) => Some(truth(*verdict).to_owned()),
-            Known::Counted(holding, elements, error) if error.is_empty() => Some(format!("{holding} of {elements}")),
+            Known::Counted(holding, elements, error, _) if error.is_empty() => Some(format!("{holding} of {elements}")),
             Known::Counted(..) => Some("not to be counted".to_owned()),
             Known::Measured(..) => None,
         };
@@ -605,7 +605,7 @@ steps:",
     #[test]
     fn what_is_healthy_is_counted_and_a_gate_that_is_not_told_refuses() {
         let gate = RESTART.replace("cooldown: 2m", "max_unhealthy: { healthy: 'up == 1', scope: service, max: 25%, rounding: floor }");
-        let counted = |query, holding, elements| Input::Counted { query, holding, elements, error: String::new() };
+        let counted = |query, holding, elements| Input::Counted { query, holding, elements, error: String::new(), parts: Vec::new() };
         let mut bench = Bench::new(&gate, Stage::Full);
         bench.check(0, fires("api-1"), &["open 0", "ask 0 Guard(Healthy) at 0"]);
         let refusal = "refuse 0 by max_unhealthy: 2 of 4 unhealthy > 1 (25%, rounded down)";

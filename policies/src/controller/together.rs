@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firedrill_core::action::{ActionId, ActionOutcome, ActionResult, Fence, Target};
+use firedrill_core::action::{Action, ActionId, ActionOutcome, ActionResult, Fence, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::Event;
 use firedrill_core::name::Name;
@@ -21,7 +21,7 @@ use super::turn::Turn;
 use super::{ASSUMED_ACTION, Effect, MOST_TARGETS, REPORT_TIMEOUT, REPORT_TIMERS, RETRY_AFTER};
 use crate::guard::ineffective_chain::Helped;
 use crate::guard::stage::is_reversible;
-use crate::guard::{Answer, Guard, Instead, Proposal, owner_of, service_of};
+use crate::guard::{Answer, Guard, Instead, Proposal, is_declared, owner_of, service_of};
 use crate::policy::{ConditionAt, Deed, Each, NameSource, Order, Staged, TargetSource, inverse};
 
 impl Turn<'_> {
@@ -95,8 +95,14 @@ impl Turn<'_> {
         let policy = self.setup.policy.clone();
         let staged = policy.staged(incident.step).expect("only a staged step lists");
         let targets: Vec<Target> = names.into_iter().map(|name| staged.each.kind.named(name)).collect();
+        let is_known = |target: &Target| is_declared(target, &self.setup.inventory) != Some(false);
+        let (targets, unknown): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(is_known);
+        for target in unknown.iter().take(MOST_TARGETS) {
+            self.leave_out(&incident, staged.action.clone(), target);
+        }
         let why = match targets.len() {
             _ if !error.is_empty() => error,
+            0 if !unknown.is_empty() => format!("none of {} targets is declared", unknown.len()),
             0 => "there is nothing to act on".to_owned(),
             count if count > MOST_TARGETS => format!("{count} targets are more than {MOST_TARGETS}"),
             _ => {
@@ -124,6 +130,20 @@ impl Turn<'_> {
         }
         incident.phase = Phase::Held { timer: Some(self.set_timer(self.now.saturating_add(RETRY_AFTER))), by: "target".to_owned() };
         self.keep(incident);
+    }
+
+    /// A target of a staged step that nobody has declared is none; the others go on without it.
+    fn leave_out(&mut self, incident: &Incident, what: Action, target: &Target) {
+        self.record(Event::Refused {
+            policy: self.name(),
+            incident: incident.id,
+            step: incident.step as u32,
+            what: Some(what),
+            target: Some(target.clone()),
+            guard: Name::new("target"),
+            figures: format!("{target} is not declared, and is left out"),
+            held_by: None,
+        });
     }
 
     /// Everything is known: what may of the next wave starts.
@@ -156,7 +176,7 @@ impl Turn<'_> {
                 }
                 Some((guard, answer)) => {
                     self.journal_refusal(&incident, (Some(piece.action.clone()), piece.target.clone()), guard, &answer);
-                    // What is critical is proposed to a person, and the rest goes on without it.
+                    // What the stage leaves to people is proposed to a person, and the rest goes on without it.
                     if !is_for_a_person(guard, &answer) {
                         kept_back.push((piece, format!("refused by {}: {}", guard.word(), answer.figures)));
                     }
@@ -681,6 +701,23 @@ steps:
         let many: Vec<String> = (0..101).map(|index| format!("api-{index}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         bench.check(120, listed(2, &many), &["refuse 0 by target: 101 targets are more than 100", "timer 2 at 180"]);
+    }
+
+    #[test]
+    fn of_a_name_that_nobody_has_declared_a_staged_step_says_so_and_goes_on_without_it() {
+        let mut bench = Bench::new(STAGED, Stage::Full);
+        bench.step(0, fires("api"));
+        let began =
+            ["refuse 0 by target: replica/apl-0 is not declared, and is left out", "start restart#0 restart (rolling) replica/api-1"];
+        bench.check(0, listed(0, &["apl-0", "api-1"]), &began);
+        let mut bench = Bench::new(STAGED, Stage::Full);
+        bench.step(0, fires("api"));
+        let alone = [
+            "refuse 0 by target: replica/apl-0 is not declared, and is left out",
+            "refuse 0 by target: none of 1 targets is declared",
+            "timer 0 at 60",
+        ];
+        bench.check(0, listed(0, &["apl-0"]), &alone);
     }
 
     #[test]

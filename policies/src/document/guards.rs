@@ -278,7 +278,8 @@ fn backoff(reader: &mut Reader, node: &Node) -> Option<Backoff> {
     let cap = fields.required(reader, "cap").and_then(|node| longest(reader, node, "`cap`"));
     let none = Ratio::new(0.0).expect("a share");
     let jitter = fields.optional("jitter").map_or(Some(none), |node| reader.ratio(node, "`jitter`"));
-    let reset_after = fields.required(reader, "reset_after").and_then(|node| longest(reader, node, "`reset_after`"));
+    let reset_node = fields.required(reader, "reset_after");
+    let reset_after = reset_node.and_then(|node| longest(reader, node, "`reset_after`"));
     fields.finish(reader);
     let (factor, factor_place) = factor?;
     let (base, factor, cap) = (base?, factor?, cap?);
@@ -291,7 +292,15 @@ fn backoff(reader: &mut Reader, node: &Node) -> Option<Backoff> {
         reader.problem(problem::out_of_range(place, &format!("the first rest, {base}, is longer than the longest, {cap}"), "raise `cap`"));
         return None;
     }
-    Some(Backoff { base, factor, cap, jitter: jitter?, reset_after: reset_after? })
+    let backoff = Backoff { base, factor, cap, jitter: jitter?, reset_after: reset_after? };
+    if backoff.reset_after <= backoff.longest() {
+        let place = reset_node.map_or(&node.place, |node| &node.place);
+        let message =
+            format!("after {} rests begin anew, and the longest is {}: it would end unheeded", backoff.reset_after, backoff.longest());
+        reader.problem(problem::out_of_range(place, &message, "make `reset_after` longer than the longest rest"));
+        return None;
+    }
+    Some(backoff)
 }
 
 /// `{ actions, within }`.

@@ -23,11 +23,11 @@ pub struct Backoff {
     pub base: Span,
     /// Each further rest is so many times the one before, at least x1.
     pub factor: Factor,
-    /// No rest is longer, before jitter.
+    /// No rest is longer, jitter included.
     pub cap: Span,
     /// Each rest is longer by up to this share of it, by luck that depends on the run's seed, policy, target and number only.
     pub jitter: Ratio,
-    /// After so long without a remediation the next counts as the first.
+    /// After so long without a remediation the next counts as the first. Longer than the longest rest, or that would end before it is over.
     pub reset_after: Span,
 }
 
@@ -80,14 +80,25 @@ impl Attempts {
 }
 
 impl Backoff {
+    /// The longest rest that there can be.
+    #[must_use]
+    pub fn longest(&self) -> Span {
+        // Rests that do not grow stay what the first one is.
+        if self.factor.get() > 1.0 {
+            self.cap
+        } else {
+            Span::from_seconds_f64(self.base.as_seconds() * (1.0 + self.jitter.get())).min(self.cap)
+        }
+    }
+
     /// The rest after the `n`th remediation in a row, `n` at least 1.
     #[must_use]
     pub fn rest(&self, policy: &Name, target: &Target, n: u32, seed: Seed) -> Span {
         let grown = libm::pow(self.factor.get(), f64::from(n.saturating_sub(1))) * self.base.as_seconds();
-        let capped = if grown < self.cap.as_seconds() { Span::from_seconds_f64(grown) } else { self.cap };
         let entity = hash64(&figures(&[policy, &" ", target]));
         let luck = Stream::new(seed, Purpose::Retry, entity).block(u64::from(n)).unit(0);
-        capped.saturating_add(Span::from_seconds_f64(capped.as_seconds() * self.jitter.get() * luck))
+        let spread = grown * (1.0 + self.jitter.get() * luck);
+        if spread < self.cap.as_seconds() { Span::from_seconds_f64(spread) } else { self.cap }
     }
 }
 
@@ -204,6 +215,9 @@ mod tests {
         let rests = [1, 2].map(|seed| backoff("50%").rest(&policy, &target, 3, Seed(seed)));
         assert_ne!(rests[0], rests[1]);
         assert_eq!([1, 2].map(|seed| backoff("0%").rest(&policy, &target, 3, Seed(seed))), [Span::from_seconds(40); 2]);
+        assert_eq!(backoff("50%").rest(&policy, &target, 9, Seed(1)), Span::from_seconds(60), "the cap is the longest");
+        let steady = Backoff { factor: Factor::parse("x1").unwrap(), ..backoff("50%") };
+        assert_eq!((steady.longest(), backoff("50%").longest()), (Span::from_seconds(15), Span::from_seconds(60)));
     }
 
     proptest! {
@@ -213,7 +227,7 @@ mod tests {
             let seed = Seed(seed);
             let (policy, target) = (Name::new(&policy), Target::Service(Name::new("api")));
             let (plain, spread) = (backoff("0%").rest(&policy, &target, n, seed), backoff("25%").rest(&policy, &target, n, seed));
-            prop_assert!(plain <= Span::from_seconds(60));
+            prop_assert!(plain <= Span::from_seconds(60) && spread <= Span::from_seconds(60));
             prop_assert!(plain <= spread && spread.as_seconds() <= plain.as_seconds() * 1.25 + 1e-9);
             prop_assert_eq!(spread, backoff("25%").rest(&policy, &target, n, seed));
         }

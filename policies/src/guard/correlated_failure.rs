@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::{AlertStatus, LabelSet, Notification};
+use firedrill_core::name::Name;
 use firedrill_core::quantity::{Ratio, Rounding};
 use firedrill_core::time::{Span, Time};
 use serde::{Deserialize, Serialize};
 
 use super::caps::{Part, declared};
 use super::fading::Fading;
-use super::{Answer, Instead, Scope, service_of, sorted, zones_touched};
+use super::standing::Standing;
+use super::{Answer, Instead, Scope, is_declared, service_of, sorted, zones_touched};
 use crate::figures::{Figure, figures};
 
 /// The name in journals.
@@ -23,14 +26,17 @@ pub struct Correlated {
     pub services: Option<u64>,
     /// Such a share of the declared replicas of one zone or one service, or more; never a single replica. `None`: not asked.
     pub share: Option<(Ratio, Scope)>,
-    /// That began within so long.
+    /// That began within so long: before now, or before or after the failure in question and are still on.
     pub within: Span,
 }
 
-/// When each target last failed, as policies were told: an alert for it began.
+/// When each target last failed: an alert for it began, whether or not a policy hears it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Failures {
     targets: Fading,
+    /// The alerts that are on.
+    #[serde(default, skip_serializing_if = "Standing::is_empty")]
+    on: Standing,
 }
 
 impl Failures {
@@ -39,13 +45,52 @@ impl Failures {
         self.targets.forget(now);
         self.targets.touch(target, at);
     }
+
+    /// The same of an alert that is to be counted for as long as it is on. `alert`: one text for one alert.
+    pub fn begin(&mut self, alert: Name, target: &Target, at: Time, now: Time) {
+        self.record(target, at, now);
+        self.on.begin(alert, target, at);
+    }
+
+    /// An alert is over. Of one that nobody told of nothing changes.
+    pub fn end(&mut self, alert: &str) {
+        self.on.end(alert);
+    }
+
+    /// An alert of the rules is on or over, whoever hears it. One that names nothing that is declared is nobody's failure.
+    pub fn hear(&mut self, notification: &Notification, inventory: &Inventory, now: Time) {
+        let alert = Name::from(format!("{:?}", notification.labels));
+        match (notification.status, failing(&notification.labels, inventory)) {
+            (AlertStatus::Firing, Some(target)) => self.begin(alert, &target, notification.starts_at, now),
+            (AlertStatus::Firing, None) => {}
+            (AlertStatus::Resolved, _) => self.end(&alert),
+        }
+    }
 }
 
-/// Asks the guard: failures that began in `(now - within, now]`, that of the target among them. An action on a whole zone is not one of many.
+/// What an alert is about by its labels: the replica that `pod` names, or else the service that `service` does, as declared. Where nothing is declared
+/// every name counts.
+fn failing(labels: &LabelSet, inventory: &Inventory) -> Option<Target> {
+    let named = |label: &str| labels.get(label).filter(|name| !name.is_empty()).cloned();
+    let is_known = |target: &Target| is_declared(target, inventory) != Some(false);
+    let replica = named("pod").map(Target::Replica).filter(is_known);
+    replica.or_else(|| named("service").map(Target::Service).filter(is_known))
+}
+
+/// Asks the guard: failures that began in `(now - within, now]`, that of the target among them, and those that began less than `within` before or
+/// after it and are still on: what failed together does not become many by lasting. `since` is when the target's alert began. An action on a whole
+/// zone is not one of many.
 #[must_use]
-pub fn check(correlated: Option<&Correlated>, target: &Target, failures: &Failures, inventory: &Inventory, now: Time) -> Answer {
+pub fn check(
+    correlated: Option<&Correlated>,
+    target: &Target,
+    failures: &Failures,
+    inventory: &Inventory,
+    (now, since): (Time, Option<Time>),
+) -> Answer {
     let Some(correlated) = correlated else { return Answer::not_configured() };
-    let mut failed: Vec<&Target> = failures.targets.within(correlated.within, now).chain([target]).collect();
+    let together = failures.on.together(since.unwrap_or(now), correlated.within);
+    let mut failed: Vec<&Target> = failures.targets.within(correlated.within, now).chain(together).chain([target]).collect();
     failed.sort();
     failed.dedup();
     let mut answers = Vec::new();
@@ -122,7 +167,7 @@ mod tests {
 
     #[track_caller]
     fn check_at(correlated: Correlated, list: &[(u64, &str)], target: &str, second: u64) -> Answer {
-        check(Some(&correlated), &target.parse().unwrap(), &failures(list), &inventory(), Time::from_seconds(second))
+        check(Some(&correlated), &target.parse().unwrap(), &failures(list), &inventory(), (Time::from_seconds(second), None))
     }
 
     #[test]
@@ -160,6 +205,49 @@ mod tests {
 
     #[test]
     fn unless_asked_for_it_is_not_configured() {
-        assert_eq!(check(None, &"service/api".parse().unwrap(), &Failures::default(), &inventory(), Time::ZERO), Answer::not_configured());
+        let asked = check(None, &"service/api".parse().unwrap(), &Failures::default(), &inventory(), (Time::ZERO, None));
+        assert_eq!(asked, Answer::not_configured());
+    }
+
+    fn told(status: AlertStatus, labels: &[(&str, &str)], second: u64) -> Notification {
+        let labels = labels.iter().map(|(name, value)| (Name::new(name), Name::new(value))).collect();
+        Notification { alert: Name::new("Down"), status, labels, starts_at: Time::from_seconds(second), receiver: None }
+    }
+
+    #[test]
+    fn every_alert_that_names_what_is_declared_counts_whoever_hears_it() {
+        let two = Correlated { services: Some(2), share: None, within: MINUTE };
+        let refuses = |labels: &[(&str, &str)]| {
+            let mut failures = Failures::default();
+            failures.hear(&told(AlertStatus::Firing, labels, 5), &inventory(), Time::from_seconds(5));
+            let at = (Time::from_seconds(10), Some(Time::from_seconds(10)));
+            check(Some(&two), &"replica/api-1".parse().unwrap(), &failures, &inventory(), at).is_refusal()
+        };
+        assert!(refuses(&[("service", "cart")]) && refuses(&[("pod", "cart-0")]));
+        assert!(refuses(&[("pod", "prometheus-0"), ("service", "cart")]));
+        assert!(!refuses(&[("service", "unknown")]) && !refuses(&[("alertname", "Watchdog")]) && !refuses(&[("pod", "api-0")]));
+    }
+
+    #[test]
+    fn what_began_together_and_is_still_on_stays_one_incident_when_the_window_is_over() {
+        let two = Correlated { services: Some(2), share: None, within: MINUTE };
+        let mut failures = Failures::default();
+        let mut hear = |status, service: &str, began: u64, now: u64| {
+            failures.hear(&told(status, &[("service", service)], began), &inventory(), Time::from_seconds(now));
+            failures.clone()
+        };
+        let ask = |failures: &Failures, began: u64, second: u64| {
+            let at = (Time::from_seconds(second), Some(Time::from_seconds(began)));
+            check(Some(&two), &"service/api".parse().unwrap(), failures, &inventory(), at).is_refusal()
+        };
+        hear(AlertStatus::Firing, "api", 100, 100);
+        let both = hear(AlertStatus::Firing, "cart", 130, 130);
+        assert!(ask(&both, 100, 130) && ask(&both, 100, 189) && ask(&both, 100, 100_000), "both are still on");
+        assert!(!ask(&both, 100_000, 100_000), "what fails much later is not one with what has been failing for long");
+        assert!(ask(&both, 189, 189) && !ask(&both, 190, 190), "less than a minute after the other began");
+        let one = hear(AlertStatus::Resolved, "cart", 130, 150);
+        assert!(ask(&one, 100, 189) && !ask(&one, 100, 190), "the other has recovered, and is forgotten after a minute");
+        let again: Failures = serde_json::from_str(&serde_json::to_string(&both).unwrap()).unwrap();
+        assert_eq!(again, both);
     }
 }

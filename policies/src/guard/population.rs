@@ -4,6 +4,7 @@
 
 use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::CountedPart;
 use firedrill_telemetry::promql::Condition;
 
 use super::caps::{Part, declared, parts_touched};
@@ -38,6 +39,26 @@ pub struct Counted<'a> {
     pub elements: u64,
     /// Why it could not be evaluated; otherwise empty.
     pub error: &'a str,
+    /// The same by service or zone; empty if everything is counted together, as it is in what was observed before parts were told apart.
+    pub parts: &'a [CountedPart],
+}
+
+impl Counted<'_> {
+    /// Those that hold, and all, of some parts of the system.
+    fn within(&self, parts: &[Part]) -> (u64, u64) {
+        if self.parts.is_empty() {
+            return (self.holding, self.elements);
+        }
+        let is_within = |own: &&CountedPart| {
+            parts.iter().any(|part| match (part, &own.part) {
+                (Part::Service(service), Target::Service(own)) => service == own,
+                (Part::Zone(zone), Target::Zone(own)) => zone == own,
+                _ => false,
+            })
+        };
+        let within = || self.parts.iter().filter(is_within);
+        (within().map(|own| own.holding).sum(), within().map(|own| own.elements).sum())
+    }
 }
 
 /// The declared replicas of the parts of the system that a proposal touches.
@@ -75,11 +96,13 @@ impl Population {
         match counted {
             None => Err(Answer::refused("cannot tell: nobody has counted", None)),
             Some(Counted { error, .. }) if !error.is_empty() => Err(Answer::refused(format!("cannot tell: {error}"), None)),
-            Some(Counted { elements: 0, .. }) => Err(Answer::refused("cannot tell: no element", None)),
-            Some(Counted { holding, elements, .. }) => {
-                let unhealthy = declared.max(elements).saturating_sub(holding);
-                Ok(Self { parts, declared, healthy: holding, unhealthy })
-            }
+            Some(counted) => match counted.within(&parts) {
+                (_, 0) => Err(Answer::refused("cannot tell: no element", None)),
+                (healthy, elements) => {
+                    let unhealthy = declared.max(elements).saturating_sub(healthy);
+                    Ok(Self { parts, declared, healthy, unhealthy })
+                }
+            },
         }
     }
 }
@@ -103,7 +126,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) const fn counted(holding: u64, elements: u64) -> Option<Counted<'static>> {
-        Some(Counted { holding, elements, error: "" })
+        Some(Counted { holding, elements, error: "", parts: &[] })
     }
 
     #[track_caller]
@@ -120,6 +143,18 @@ pub(crate) mod tests {
         check(Scope::Service, "replica/api-1", counted(8, 9), Ok((6, 8, 1)));
         check(Scope::Zone, "replica/api-0", counted(4, 4), Ok((4, 4, 0)));
         check(Scope::All, "replica/api-0", counted(9, 9), Ok((9, 9, 0)));
+    }
+
+    #[test]
+    fn what_stands_elsewhere_is_not_counted() {
+        let of = |part: &str, holding, elements| CountedPart { part: part.parse().unwrap(), holding, elements };
+        let services = [of("service/api", 3, 5), of("service/cart", 3, 3)];
+        let seen = |parts| Some(Counted { holding: 6, elements: 8, error: "", parts });
+        check(Scope::Service, "replica/api-1", seen(&services), Ok((6, 3, 3)));
+        check(Scope::Service, "service/cart", seen(&services), Ok((3, 3, 0)));
+        check(Scope::Service, "zone/a", seen(&services), Ok((9, 6, 3)));
+        check(Scope::Service, "replica/cart-1", seen(&services[..1]), Err("cannot tell: no element"));
+        check(Scope::Zone, "replica/api-0", seen(&[of("zone/a", 2, 3), of("zone/b", 4, 4)]), Ok((4, 2, 2)));
     }
 
     #[test]
@@ -146,7 +181,7 @@ pub(crate) mod tests {
     fn without_its_input_it_refuses() {
         check(Scope::Service, "service/api", None, Err("cannot tell: nobody has counted"));
         check(Scope::Service, "service/api", counted(0, 0), Err("cannot tell: no element"));
-        let error = Some(Counted { holding: 0, elements: 0, error: "too many series" });
+        let error = Some(Counted { holding: 0, elements: 0, error: "too many series", parts: &[] });
         check(Scope::Service, "service/api", error, Err("cannot tell: too many series"));
         check(Scope::Service, "service/unknown", counted(1, 1), Err("the service of service/unknown is not declared"));
         check(Scope::Service, "client/users", counted(1, 1), Err("the service of client/users is not declared"));

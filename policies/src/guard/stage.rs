@@ -97,7 +97,8 @@ pub fn check(stage: Stage, proposal: &Proposal, inventory: &Inventory, busy: boo
             Answer::refused(format!("limited: {target} is critical"), None).instead(Instead::Ask)
         }
         Stage::Limited if !is_reversible(&proposal.action) => {
-            Answer::refused(format!("limited: {} cannot be undone", proposal.action.word()), None)
+            // A stage does not change by waiting: somebody has to hear of it.
+            Answer::refused(format!("limited: {} cannot be undone", proposal.action.word()), None).instead(Instead::Ask)
         }
         Stage::Limited if busy => Answer::refused("limited: one at a time, and another remediation is under way", None),
         Stage::Limited | Stage::Guarded | Stage::Full => Answer::passed(word),
@@ -143,6 +144,16 @@ mod tests {
         assert_eq!(refused("zone/a", Action::Drain, false).as_deref(), Some("limited: zone/a is critical"));
         assert_eq!(refused("service/cart", Action::PurgeQueue, false).as_deref(), Some("limited: purge_queue cannot be undone"));
         assert!(refused("service/cart", Action::Rollback, true).is_some());
+    }
+
+    #[test]
+    fn what_limited_refuses_for_good_is_proposed_to_a_person() {
+        let instead = |target, action: Action, busy| {
+            check(Stage::Limited, &Proposal { action, ..proposal("p", 0, target) }, &inventory(), busy).instead
+        };
+        assert_eq!(instead("service/api", Action::Rollback, false), Instead::Ask);
+        assert_eq!(instead("service/cart", Action::PurgeQueue, false), Instead::Ask);
+        assert_eq!(instead("service/cart", Action::Rollback, true), Instead::Wait, "the other one will be over");
     }
 
     #[test]

@@ -9,7 +9,9 @@ use firedrill_core::random::hash64;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::transcript::Desk;
 use firedrill_telemetry::labels::Labels;
-use firedrill_telemetry::promql::{Aged, Condition, EvalError, Formula, Judgement, PreparedCondition, PreparedFormula, Sample, Tally};
+use firedrill_telemetry::promql::{
+    Aged, Condition, EvalError, Formula, JudgedElement, Judgement, PreparedCondition, PreparedFormula, Sample,
+};
 use firedrill_telemetry::store::{SeriesId, Store};
 
 use super::compiled::RuleMachine;
@@ -249,12 +251,12 @@ impl Ruler {
         condition.oldest(at_ms, &[raw, &self.derived])
     }
 
-    /// Counts the elements for which a condition holds, as [`Self::judge`] judges it.
+    /// The elements of a condition, each with whether it holds, as [`Self::judge`] judges it.
     ///
     /// # Errors
-    /// As [`EvalError`] says; nothing is counted then.
-    pub fn count(&mut self, condition: &PreparedCondition, at_ms: i64, raw: &Store) -> Result<Tally, EvalError> {
-        condition.count(&mut self.machine.machine, at_ms, &[raw, &self.derived])
+    /// As [`EvalError`] says; nothing is told then.
+    pub fn elements(&mut self, condition: &PreparedCondition, at_ms: i64, raw: &Store) -> Result<Vec<JudgedElement>, EvalError> {
+        condition.elements(&mut self.machine.machine, at_ms, &[raw, &self.derived])
     }
 
     /// What Prometheus would hand to Alertmanager after the last evaluation: what is new, and what is sent again.

@@ -5,13 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{Evidence, Input, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
-use firedrill_telemetry::promql::{Condition, Formula, Inquiry, Judgement, Sample, Tally, Value, Verdict3, written};
+use firedrill_telemetry::promql::{Condition, Formula, Inquiry, Judgement, Sample, Value, Verdict3, written};
 
 use crate::controller::{Question, Wanted};
 use crate::evidence;
+use crate::guard::Fact;
+use crate::guard::placing::{self, Count};
 use crate::pilot::{number, one_number, values};
 use crate::policy::{ConditionAt, NameSource, Policy};
 
@@ -26,6 +29,8 @@ pub struct Want {
     pub ask: Ask,
     /// The calendar instant from which instants count.
     pub start: Start,
+    /// What is declared, against which is counted.
+    pub inventory: Arc<Inventory>,
 }
 
 /// What is asked.
@@ -70,11 +75,13 @@ impl Want {
             };
             return Input::Measured { query, value, figures };
         }
-        if matches!(question.condition, ConditionAt::Guard(fact) if fact.is_count()) {
-            let counted = self.count(at_ms, question, ask);
-            let (Tally { holding, elements }, error) =
-                counted.map_or_else(|error| (Tally::default(), error), |tally| (tally, String::new()));
-            return Input::Counted { query, holding, elements, error };
+        if let ConditionAt::Guard(fact) = question.condition
+            && fact.is_count()
+        {
+            let counted = self.count(at_ms, (question, fact), ask);
+            let (Count { holding, elements, parts }, error) =
+                counted.map_or_else(|error| (Count::default(), error), |count| (count, String::new()));
+            return Input::Counted { query, holding, elements, error, parts };
         }
         let (verdict, figures) = self.judge(at_ms, question, ask);
         Input::Evaluated { query, verdict, figures }
@@ -121,9 +128,11 @@ impl Want {
         Ok(told.filter(|(age, _)| *age > max_age).map(|(age, labels)| format!("the newest sample of {labels} is {age} old > {max_age}")))
     }
 
-    fn count(&self, at_ms: i64, question: &Question, ask: &mut Oracle<'_>) -> Result<Tally, String> {
+    fn count(&self, at_ms: i64, (question, fact): (&Question, Fact), ask: &mut Oracle<'_>) -> Result<Count, String> {
         let inquiry = self.inquiry(question)?;
-        inquiry.count(at_ms, &all(&inquiry, at_ms, ask)?).map_err(|error| error.to_string())
+        let elements = inquiry.elements(at_ms, &all(&inquiry, at_ms, ask)?).map_err(|error| error.to_string())?;
+        let watch = self.policy.guards.watch(fact).ok_or("the policy has no such guard")?;
+        placing::count(watch, &elements, &self.inventory)
     }
 
     fn numbers(&self, at_ms: i64, question: &Question, ask: &mut Oracle<'_>) -> Result<Vec<Sample>, String> {

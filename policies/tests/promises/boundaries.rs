@@ -332,7 +332,7 @@ impl Engine {
             ConditionAt::Guard(Fact::Off | Fact::Changing | Fact::Halted(_)) => judged(is_bad),
             ConditionAt::Guard(fact) if fact.is_count() => {
                 // Of nine replicas that are counted together; of one service that is more than are declared.
-                Input::Counted { query, holding: if is_bad { 2 } else { 9 }, elements: 9, error: figures }
+                Input::Counted { query, holding: if is_bad { 2 } else { 9 }, elements: 9, error: figures, parts: Vec::new() }
             }
             ConditionAt::Confidence => Input::Measured { query, value: Some(if is_bad { 0.69 } else { 0.9 }), figures },
             ConditionAt::Guard(_) if condition.is_formula() => Input::Measured { query, value: Some(0.0), figures },
@@ -359,7 +359,9 @@ impl Engine {
 fn silence(query: u64, condition: ConditionAt) -> Input {
     let figures = "no element".to_owned();
     match condition {
-        ConditionAt::Guard(fact) if fact.is_count() => Input::Counted { query, holding: 0, elements: 0, error: String::new() },
+        ConditionAt::Guard(fact) if fact.is_count() => {
+            Input::Counted { query, holding: 0, elements: 0, error: String::new(), parts: Vec::new() }
+        }
         condition if condition.is_formula() => Input::Measured { query, value: None, figures },
         _ => Input::Evaluated { query, verdict: Truth::Unknown, figures },
     }

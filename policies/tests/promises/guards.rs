@@ -412,7 +412,7 @@ impl Rig {
         if let ConditionAt::Guard(Fact::Healthy | Fact::Budget) = condition {
             let elements = u64::from(self.luck(6));
             let holding = u64::from(self.luck(6)).min(elements);
-            return Input::Counted { query, holding, elements, error: String::new() };
+            return Input::Counted { query, holding, elements, error: String::new(), parts: Vec::new() };
         }
         if condition == ConditionAt::Confidence {
             let value = [None, Some(0.7_f64.next_down()), Some(0.7), Some(0.8), Some(0.9), Some(1.0)][usize::from(self.luck(6))];

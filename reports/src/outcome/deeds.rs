@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firedrill_core::action::{Action, ActionId, ActionOutcome, Target};
-use firedrill_core::journal::{AlertStatus, Event, Journal, LabelSet};
+use firedrill_core::journal::{AlertStatus, Event, Journal, LabelSet, ProposalChange, Record};
 use firedrill_core::ledger::Ledger;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -154,10 +154,34 @@ pub(super) fn pages(journal: &Journal, incident: Option<&Incident>) -> u64 {
     journal.records().iter().filter(|record| matches!(record.event, Event::Paged { .. }) && counted(record.at)).count() as u64
 }
 
-/// Pages while every incident that was open was over before the run ended; nobody answers a page in the policy's arm, so nobody was needed.
+/// Pages while every incident that was open was over before the run ended; nobody answers a page in the policy's arm, so nobody was needed. Unless
+/// an incident was open and people allowed afterwards what was then done about it: that is an answer.
 pub(super) fn needless_pages(journal: &Journal, incidents: &[Incident]) -> u64 {
-    let lasts = |at: Time| incidents.iter().any(|incident| incident.is_open_at(at) && incident.closed.is_none());
-    journal.records().iter().filter(|record| matches!(record.event, Event::Paged { .. }) && !lasts(record.at)).count() as u64
+    let needed = |at: Time, policy: &Name, of: u64| {
+        let open = || incidents.iter().filter(|incident| incident.is_open_at(at));
+        open().any(|incident| incident.closed.is_none()) || (open().next().is_some() && was_allowed(journal, at, policy, of))
+    };
+    let is_needless = |record: &&Record| match &record.event {
+        Event::Paged { policy, incident, .. } => !needed(record.at, policy, *incident),
+        _ => false,
+    };
+    journal.records().iter().filter(is_needless).count() as u64
+}
+
+/// Whether people allowed something of a policy's incident from a time on, and it was done.
+fn was_allowed(journal: &Journal, from: Time, policy: &Name, incident: u64) -> bool {
+    let later = || journal.records().iter().skip_while(move |record| record.at < from);
+    let yes = later().position(|record| match &record.event {
+        Event::ProposalChanged { policy: own, incident: of, change, .. } => {
+            own == policy && *of == incident && *change == ProposalChange::Granted
+        }
+        _ => false,
+    });
+    let is_done = |record: &Record| {
+        matches!(&record.event, Event::Decided { policy: own, incident: of, what, .. }
+        if own == policy && *of == incident && !matches!(what, Action::Wait { .. }))
+    };
+    yes.is_some_and(|yes| later().skip(yes).any(is_done))
 }
 
 /// When the first notification about an incident came.
@@ -365,6 +389,21 @@ mod tests {
         let lasting = || Sample::new(600).fault("api", 60, 600).bad(60, 600, 50);
         assert_eq!(needless(lasting().page(100)), 0, "it was not over when the run ended");
         assert_eq!(needless(lasting().page(30).page(100)), 1);
+    }
+
+    #[test]
+    fn a_page_is_not_needless_if_people_allowed_the_cure() {
+        let needless = |sample: Sample| alone(sample).needless_pages;
+        let passing = || Sample::new(600).fault("api", 60, 120).bad(60, 120, 50).page(100);
+        let allowed = |sample: Sample, at: u64| {
+            let (policy, change) = (Name::new("sample"), ProposalChange::Granted);
+            sample
+                .record(at, Event::ProposalChanged { policy, incident: 0, proposal: 0, change, figures: String::new(), waited: Span::ZERO })
+        };
+        assert_eq!(needless(allowed(passing(), 105).act(110, RESTART, "service/api")), 0);
+        assert_eq!(needless(allowed(passing(), 105)), 1, "nothing came of it");
+        assert_eq!(needless(allowed(passing().act(102, RESTART, "service/api"), 105)), 1, "it was done before anybody answered");
+        assert_eq!(needless(allowed(Sample::new(600).page(100), 105).act(110, RESTART, "service/api")), 1, "nothing was wrong");
     }
 
     #[test]

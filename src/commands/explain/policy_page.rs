@@ -30,6 +30,7 @@ To write one:
 $LABEL is a label of the alert that called, as in $service or $pod; in PromQL it stands without quotes: up{pod=$pod} == 0.
 Which labels an alert has is what its rule's expression yields, and what stands under its `labels:`. `check` says if one is never there.
 A condition compares: each element must hold, and where there is no element nobody can tell, which forbids an action.
+So it is on both sides of and, or and unless; what may be missing gets a default below its comparison: (max(x) or vector(0)) == 1.
 What forbids, a kill_switch and a change_in_progress, is the other way round: one element that holds is enough.
 PromQL that holds braces, commas or a colon stands in quotes in YAML: expr: 'up{pod=$pod} == 1'. An action without parameters is written rollback: {}.
 Durations are written 30s, 5m or 1h30m, shares 25%, factors x2.

@@ -6,19 +6,22 @@ use super::binary::Pair;
 use super::compiled::{Machine, QueryId};
 use super::evaluator::{Evaluator, Span};
 use super::plan::{Binary, Call, Function, MissingParameter, Node, Plan, PlanError, Selector};
-use super::value::{EvalError, Outcome, Sample, Value, written};
+use super::truth::{JudgedElement, Verdict3, judged, leaves, lets_through, verdict, written_pairs};
+use super::value::{EvalError, Outcome};
 use crate::labels::Labels;
 use crate::store::{Store, is_stale};
-
-/// How many elements a judgement's figures name; the rest is counted.
-const SHOWN: usize = 4;
 
 /// An expression that can be judged.
 ///
 /// - Its root is a comparison: true if it holds for every element, false if it fails for one, unknown if there is no element, or if a NaN stands
 ///   on either side of one and none fails. `bool` makes no difference. One that [forbids](Condition::forbidding) is true if it holds for one element,
 ///   and false only if it fails for every one.
-/// - Its root is `and`, `or`, `unless`, `absent()` or `absent_over_time()`: true if there is an element, false if there is none; never unknown.
+/// - Its root is `and`, `or` or `unless`: the comparisons on its sides are judged so, element by element, and put together with three values: `and` holds
+///   for an element of its left side if the right one holds where it belongs, `unless` if that is known not to hold; `or` is true if one side is, or
+///   one of the two for every element. What is missing is unknown, on either side.
+/// - Its root is `absent()` or `absent_over_time()`: true if there is an element, false if there is none; never unknown. A series under a set operator
+///   that is compared with nothing is asked for likewise, but in what forbids it is unknown while it is not there.
+/// - A comparison of what another one lets through, as `(x == 1) == 1`: what the inner one does not let through does not hold.
 ///
 /// Anything else is refused: firedrill would have to guess what a number means.
 #[derive(Debug, Clone)]
@@ -39,17 +42,6 @@ pub enum ConditionError {
     NotACondition(String),
 }
 
-/// True, false, or not to be told from the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict3 {
-    /// The condition holds.
-    True,
-    /// The condition does not hold.
-    False,
-    /// There is no data, or it is NaN.
-    Unknown,
-}
-
 /// A condition's verdict and what it rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
@@ -57,15 +49,6 @@ pub struct Judgement {
     pub verdict: Verdict3,
     /// The figures that were compared, as `{service="a"} 0.2 < 0.1`; the first few elements if there are many, `no element` if there is none.
     pub figures: String,
-}
-
-/// How many elements a condition holds for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Elements for which it is true.
-    pub holding: u64,
-    /// Elements for which it is true or false; those with a NaN are neither.
-    pub elements: u64,
 }
 
 impl Condition {
@@ -115,24 +98,13 @@ impl Condition {
     /// # Errors
     /// As [`EvalError`] says; nothing is judged then.
     pub fn judge(&self, evaluator: &mut Evaluator, at_ms: i64, sources: &[&Store]) -> Result<Judgement, EvalError> {
-        let Some(comparison) = comparison(&self.plan) else {
-            return match evaluator.evaluate(&self.plan, at_ms, sources)? {
-                Value::Vector(samples) => Ok(presence(&samples)),
-                _ => unreachable!("set operators and absent() yield vectors"),
-            };
-        };
         let scope = evaluator.scope(&self.plan, Span { start_ms: at_ms, end_ms: at_ms }, sources)?;
-        self.compared(comparison, scope.node(&comparison.left, at_ms)?, scope.node(&comparison.right, at_ms)?)
+        self.told(leaves(&self.plan.root).into_iter().map(|leaf| scope.node(leaf, at_ms)).collect::<Result<_, _>>()?)
     }
 
     /// Adds the condition to a machine's program, to be judged there: faster, with the same result.
     pub fn prepare(&self, machine: &mut Machine) -> PreparedCondition {
-        let queries = match comparison(&self.plan) {
-            Some(comparison) => {
-                Queries::Sides(machine.add_part(&self.plan, &comparison.left), machine.add_part(&self.plan, &comparison.right))
-            }
-            None => Queries::Presence(machine.add(&self.plan)),
-        };
+        let queries = leaves(&self.plan.root).into_iter().map(|leaf| machine.add_part(&self.plan, leaf)).collect();
         PreparedCondition { condition: self.clone(), queries }
     }
 }
@@ -141,14 +113,8 @@ impl Condition {
 #[derive(Debug, Clone)]
 pub struct PreparedCondition {
     condition: Condition,
-    queries: Queries,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Queries {
-    /// Of a comparison both sides are asked for, because its figures tell both.
-    Sides(QueryId, QueryId),
-    Presence(QueryId),
+    /// What the condition is told by: of each comparison both sides, because its figures tell both.
+    queries: Vec<QueryId>,
 }
 
 /// A series that is read, and how old the newest of its samples is.
@@ -174,37 +140,19 @@ impl PreparedCondition {
     /// # Errors
     /// As [`EvalError`] says; nothing is judged then.
     pub fn judge(&self, machine: &mut Machine, at_ms: i64, sources: &[&Store]) -> Result<Judgement, EvalError> {
-        match self.queries {
-            Queries::Sides(left, right) => {
-                let comparison = comparison(&self.condition.plan).expect("it was prepared as one");
-                let (left, right) = (machine.outcome(left, at_ms, sources)?, machine.outcome(right, at_ms, sources)?);
-                self.condition.compared(comparison, left, right)
-            }
-            Queries::Presence(query) => match machine.evaluate(query, at_ms, sources).map(Value::from)? {
-                Value::Vector(samples) => Ok(presence(&samples)),
-                _ => unreachable!("set operators and absent() yield vectors"),
-            },
-        }
+        self.condition.told(self.outcomes(machine, at_ms, sources)?)
     }
-}
 
-impl PreparedCondition {
-    /// Counts the elements of a comparison; of a condition of another kind nothing is told, because what it is false for is not there.
+    /// The elements of the condition, each with whether it holds.
     ///
     /// # Errors
-    /// As [`EvalError`] says; nothing is counted then.
-    pub fn count(&self, machine: &mut Machine, at_ms: i64, sources: &[&Store]) -> Result<Tally, EvalError> {
-        let (Queries::Sides(left, right), Some(comparison)) = (self.queries, comparison(&self.condition.plan)) else {
-            return Ok(Tally::default());
-        };
-        let (left, right) = (machine.outcome(left, at_ms, sources)?, machine.outcome(right, at_ms, sources)?);
-        let mut tally = Tally::default();
-        for pair in comparison.pairs(left, right)?.iter().filter(|pair| !pair.left.is_nan() && !pair.right.is_nan()) {
-            let holds = comparison.operator.holds(pair.left, pair.right).expect("the root is a comparison");
-            tally.elements += 1;
-            tally.holding += u64::from(holds);
-        }
-        Ok(tally)
+    /// As [`EvalError`] says; nothing is told then.
+    pub fn elements(&self, machine: &mut Machine, at_ms: i64, sources: &[&Store]) -> Result<Vec<JudgedElement>, EvalError> {
+        self.condition.elements(self.outcomes(machine, at_ms, sources)?)
+    }
+
+    fn outcomes(&self, machine: &mut Machine, at_ms: i64, sources: &[&Store]) -> Result<Vec<Outcome>, EvalError> {
+        self.queries.iter().map(|query| machine.outcome(*query, at_ms, sources)).collect()
     }
 }
 
@@ -220,17 +168,34 @@ fn ages<'store>(store: &'store Store, selector: &Selector, at_ms: i64) -> impl I
 }
 
 impl Condition {
+    /// What the values of its leaves say.
+    pub(crate) fn told(&self, outcomes: Vec<Outcome>) -> Result<Judgement, EvalError> {
+        if let (Some(comparison), [_, _]) = (comparison(&self.plan), &outcomes[..])
+            && !lets_through(&comparison.left)
+        {
+            let mut sides = outcomes.into_iter();
+            let (Some(left), Some(right)) = (sides.next(), sides.next()) else { unreachable!("there are two") };
+            return self.compared(comparison, left, right);
+        }
+        let (told, figures) = judged(&self.plan.root, &mut outcomes.into_iter(), self.by_one)?;
+        Ok(Judgement { verdict: if self.by_one { told.any() } else { told.all() }, figures })
+    }
+
+    /// The elements that the values of its leaves tell of.
+    pub(crate) fn elements(&self, outcomes: Vec<Outcome>) -> Result<Vec<JudgedElement>, EvalError> {
+        Ok(judged(&self.plan.root, &mut outcomes.into_iter(), self.by_one)?.0.into_elements())
+    }
+
     /// What the two sides of its root, the comparison, say.
-    pub(crate) fn compared(&self, comparison: &Binary, left: Outcome, right: Outcome) -> Result<Judgement, EvalError> {
+    fn compared(&self, comparison: &Binary, left: Outcome, right: Outcome) -> Result<Judgement, EvalError> {
         let mut pairs = comparison.pairs(left, right)?;
-        let holds = |pair: &Pair| comparison.operator.holds(pair.left, pair.right).expect("the root is a comparison");
-        let is_known = |pair: &Pair| !pair.left.is_nan() && !pair.right.is_nan();
         // One element of this kind decides.
-        let decides = |pair: &Pair| is_known(pair) && holds(pair) == self.by_one;
         let (decided, otherwise) = if self.by_one { (Verdict3::True, Verdict3::False) } else { (Verdict3::False, Verdict3::True) };
+        let decides = |pair: &Pair| verdict(comparison, pair) == decided;
+        let is_unknown = |pair: &Pair| verdict(comparison, pair) == Verdict3::Unknown;
         let verdict = if pairs.iter().any(decides) {
             decided
-        } else if pairs.is_empty() || !pairs.iter().all(is_known) {
+        } else if pairs.is_empty() || pairs.iter().any(is_unknown) {
             Verdict3::Unknown
         } else {
             otherwise
@@ -239,19 +204,8 @@ impl Condition {
             // What forbids is told first, since only the first few are told.
             pairs.sort_by_key(|pair| !decides(pair));
         }
-        let symbol = comparison.operator.symbol();
-        let figures = pairs.iter().map(|pair| {
-            let compared = format!("{} {symbol} {}", written(pair.left), written(pair.right));
-            labelled(&pair.labels, &compared)
-        });
-        Ok(Judgement { verdict, figures: listed(figures) })
+        Ok(Judgement { verdict, figures: written_pairs(comparison, &pairs) })
     }
-}
-
-pub(crate) fn presence(samples: &[Sample]) -> Judgement {
-    let verdict = if samples.is_empty() { Verdict3::False } else { Verdict3::True };
-    let figures = listed(samples.iter().map(|sample| labelled(&sample.labels, &written(sample.value))));
-    Judgement { verdict, figures }
 }
 
 /// The comparison at the root, if there is one.
@@ -268,22 +222,6 @@ fn asks_for_presence(root: &Node) -> bool {
         Node::Call(call) => matches!(**call, Call { function: Function::Absent | Function::AbsentOverTime, .. }),
         _ => false,
     }
-}
-
-fn labelled(labels: &Labels, figures: &str) -> String {
-    if labels.is_empty() { figures.to_owned() } else { format!("{labels} {figures}") }
-}
-
-fn listed(figures: impl ExactSizeIterator<Item = String>) -> String {
-    let count = figures.len();
-    if count == 0 {
-        return "no element".to_owned();
-    }
-    let mut listed = figures.take(SHOWN).collect::<Vec<_>>().join("; ");
-    if count > SHOWN {
-        listed.push_str(&format!("; and {} more", count - SHOWN));
-    }
-    listed
 }
 
 #[cfg(test)]
@@ -354,17 +292,18 @@ mod tests {
     }
 
     #[test]
-    fn elements_are_counted_one_by_one_and_what_is_nan_is_neither() {
-        let count = |condition: &str, samples: &[(&str, f64)]| {
+    fn elements_are_told_one_by_one_and_what_another_comparison_does_not_let_through_does_not_hold() {
+        let told = |condition: &str, samples: &[(&str, f64)]| {
             let mut machine = Machine::new(Arc::default());
             let condition = Condition::parse(condition).expect("a condition").prepare(&mut machine);
-            let Tally { holding, elements } = condition.count(&mut machine, 0, &[&store(samples)]).expect("a count");
-            (holding, elements)
+            let elements = condition.elements(&mut machine, 0, &[&store(samples)]).expect("elements");
+            elements.into_iter().map(|own| (own.labels.get("p").unwrap_or_default().to_owned(), own.verdict)).collect::<Vec<_>>()
         };
         let three = [(r#"up{p="1"}"#, 1.0), (r#"up{p="2"}"#, 0.0), (r#"up{p="3"}"#, f64::NAN)];
-        assert_eq!(count("up == 1", &three), (1, 2));
-        assert_eq!(count("up == 1", &[]), (0, 0));
-        assert_eq!(count("absent(up)", &[]), (0, 0), "what it is false for is not there to be counted");
+        let expected = [("1", Verdict3::True), ("2", Verdict3::False), ("3", Verdict3::Unknown)].map(|(p, own)| (p.to_owned(), own));
+        assert_eq!(told("up == 1", &three), expected);
+        assert_eq!(told("(up == 1) == 1", &three), expected);
+        assert_eq!(told("up == 1", &[]), []);
     }
 
     #[test]
@@ -394,11 +333,85 @@ mod tests {
     }
 
     #[test]
-    fn presence_is_never_unknown() {
+    fn absence_is_never_unknown() {
         check("absent(x)", &[], Verdict3::True, "1");
         check("absent(x)", &[("x", 1.0)], Verdict3::False, "no element");
-        check("x > 0 and y > 0", &[("x", 1.0), ("y", 2.0)], Verdict3::True, "x 1");
-        check("x > 0 unless y > 0", &[("x", 1.0), ("y", 2.0)], Verdict3::False, "no element");
+    }
+
+    #[test]
+    fn each_element_must_hold_under_set_operators_too() {
+        let pods = [(r#"up{p="1"}"#, 1.0), (r#"up{p="2"}"#, 0.0)];
+        let all = [(r#"up{p="1"}"#, 1.0), (r#"up{p="2"}"#, 1.0)];
+        let (some, every) = (r#"up{p="1"} 1 == 1; up{p="2"} 0 == 1"#, r#"up{p="1"} 1 == 1; up{p="2"} 1 == 1"#);
+        check("up == 1 and on () absent(x)", &pods, Verdict3::False, &format!("({some}) and 1"));
+        check("up == 1 and on () absent(x)", &all, Verdict3::True, &format!("({every}) and 1"));
+        check("up == 1 unless on () absent(x)", &all, Verdict3::False, &format!("({every}) unless 1"));
+        check("up == 1 or absent(x)", &pods, Verdict3::True, &format!("({some}) or 1"));
+        check("up == 1 or absent(up)", &pods, Verdict3::False, &format!("({some}) or no element"));
+        check("(up == 1) == 1", &pods, Verdict3::False, &format!("({some}) and ({some})"));
+        check("(up == 1) == 1", &all, Verdict3::True, &format!("({every}) and ({every})"));
+        check("(up > 0) < 9", &pods, Verdict3::False, r#"(up{p="1"} 1 > 0; up{p="2"} 0 > 0) and (up{p="1"} 1 < 9; up{p="2"} 0 < 9)"#);
+        check("(up == bool 1) == 1", &pods, Verdict3::False, r#"up{p="1"} 1 == 1; up{p="2"} 0 == 1"#);
+        check("(up and on (p) up) == 1", &pods, Verdict3::False, some);
+        check("(up unless on (p) up == 0) == 1", &pods, Verdict3::True, r#"up{p="1"} 1 == 1"#);
+    }
+
+    #[test]
+    fn of_or_one_side_is_enough_or_one_of_those_that_belong_together() {
+        let pods = [(r#"up{p="1"}"#, 1.0), (r#"up{p="2"}"#, 0.0), (r#"out{p="1"}"#, 0.0), (r#"out{p="2"}"#, 1.0)];
+        let told = |condition: &str| judge_all(condition, &pods, false);
+        assert_eq!(told("up == 1 or out == 1"), Verdict3::True);
+        assert_eq!(told("up == 1 or out == 2"), Verdict3::False);
+        assert_eq!(told(r#"up{p="1"} == 1 or out{p="1"} == 1"#), Verdict3::True, "each side by itself");
+        assert_eq!(told(r#"up{p="2"} == 1 or out{p="1"} == 1"#), Verdict3::False, "both are known, though they do not belong together");
+        assert_eq!(told("up == 1 or none == 1"), Verdict3::Unknown);
+        assert_eq!(told("(up == 1 or out == 1) and on () absent(none)"), Verdict3::True);
+        assert_eq!(told("(up == 1 or out == 1) and on () none == 1"), Verdict3::Unknown);
+    }
+
+    #[test]
+    fn what_is_missing_is_unknown_through_set_operators_as_it_is_alone() {
+        use Verdict3::{False, True, Unknown};
+        let stores: [&[(&str, f64)]; 4] = [&[], &[("off", 0.0)], &[("off", 1.0)], &[("off", f64::NAN)]];
+        let check = |condition: &str, forbids: [Verdict3; 4]| {
+            assert_eq!(stores.map(|store| judge_all(condition, store, true)), forbids, "{condition}");
+        };
+        let alone = [Unknown, False, True, Unknown];
+        check("off == 1", alone);
+        check("off == 1 or gone == 1", [Unknown, Unknown, True, Unknown]);
+        check("gone == 1 or off == 1", [Unknown, Unknown, True, Unknown]);
+        check("off == 1 or vector(0) > 0", alone);
+        check("max(off) == 1 or vector(0) > 0", alone);
+        check("off == 1 or on () vector(1) > 0", [True; 4]);
+        check("off == 1 and gone == 1", [Unknown, False, Unknown, Unknown]);
+        check("off == 1 and on () gone == 1", [Unknown, False, Unknown, Unknown]);
+        check("gone == 1 and on () off == 1", [Unknown, False, Unknown, Unknown]);
+        check("off == 1 and on () vector(1) > 0", alone);
+        check("off == 1 and on () vector(0) > 0", [False; 4]);
+        check("off == 1 unless on () gone == 1", [Unknown, False, Unknown, Unknown]);
+        check("off == 1 unless on () vector(0) == 1", alone);
+        check("off == 1 unless on () vector(1) == 1", [False; 4]);
+        check("off == 1 unless on () absent(gone)", [False; 4]);
+        check("(off == 1) == 1", alone);
+        check("count(off == 1) > 0 or vector(0) > 0", [Unknown, Unknown, True, Unknown]);
+        check("(count(off == 1) or vector(0)) > 0", [False, False, True, False]);
+        check("off or gone", [Unknown, True, True, True]);
+        check("absent(off) or gone == 1", [True, Unknown, Unknown, Unknown]);
+        assert_eq!(judge_all("up == 0 unless on (p) gone", &[(r#"up{p="1"}"#, 0.0)], false), True, "whether it is there is asked");
+        let zones = [(r#"off{dc="a"}"#, 0.0), (r#"off2{dc="b"}"#, 0.0)];
+        assert_eq!(judge_all("off == 1 or off2 == 1", &zones, true), False, "both are known");
+    }
+
+    /// The verdict of both evaluators.
+    #[track_caller]
+    fn judge_all(condition: &str, samples: &[(&str, f64)], forbids: bool) -> Verdict3 {
+        let condition = Condition::parse(condition).expect("a condition");
+        let condition = if forbids { condition.forbidding() } else { condition };
+        let store = store(samples);
+        let told = condition.judge(&mut Evaluator::new(), 0, &[&store]).expect("a judgement");
+        let mut machine = Machine::new(Arc::default());
+        assert_eq!(condition.prepare(&mut machine).judge(&mut machine, 0, &[&store]), Ok(told.clone()));
+        told.verdict
     }
 
     #[test]

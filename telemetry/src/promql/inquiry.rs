@@ -1,33 +1,25 @@
 //! Conditions and formulas that somebody else evaluates, such as a Prometheus: what to ask, and what the answers say.
 //!
-//! Of a comparison both sides are asked for by themselves, so that the verdict, its figures and its unknowns are those that an evaluation here would
+//! Of each comparison both sides are asked for by themselves, also under set operators, so that the verdict, its figures and its unknowns are those that an evaluation here would
 //! have yielded. What reads no series is evaluated here.
 
 use std::collections::BTreeMap;
 
-use super::binary::Pair;
-use super::condition::{Condition, Judgement, Tally, comparison, presence};
+use super::condition::{Condition, Judgement};
 use super::evaluator::{Evaluator, Span};
 use super::formula::Formula;
 use super::parameters::bound_text;
-use super::plan::{MissingParameter, Node, Selector};
+use super::plan::{BinaryOperator, MissingParameter, Node, Selector};
+use super::truth::{JudgedElement, leaves, lets_through};
 use super::value::{Element, EvalError, Outcome, Sample, Value};
 
-/// Two or three expressions to ask, and the condition that their values tell.
+/// Expressions to ask, and the condition that their values tell.
 #[derive(Debug, Clone)]
 pub struct Inquiry {
     condition: Condition,
     texts: Vec<String>,
-    sides: Sides,
-}
-
-/// Which of the answers is what.
-#[derive(Debug, Clone, Copy)]
-enum Sides {
-    /// The two sides of a comparison: the number of the answer, or none of what is evaluated here.
-    Both(Option<usize>, Option<usize>),
-    /// The whole, of which there is something or nothing.
-    Whole,
+    /// For each leaf of the condition the number of its answer, or none of what is evaluated here. `None`: its text could not be taken apart.
+    leaves: Option<Vec<Option<usize>>>,
 }
 
 impl Inquiry {
@@ -38,19 +30,19 @@ impl Inquiry {
     pub fn of(condition: &Condition, values: &BTreeMap<String, String>) -> Result<Self, MissingParameter> {
         let bound = condition.bind(values)?;
         let text = bound_text(condition.plan().text(), values)?;
-        let split = comparison(bound.plan()).and_then(|root| Some((root, split(&text)?)));
-        let Some((root, (left, right))) = split else {
-            return Ok(Self { condition: bound, texts: vec![text], sides: Sides::Whole });
+        let root = &bound.plan().root;
+        let Some(parts) = parts(root, &text) else {
+            return Ok(Self { condition: bound, texts: vec![text], leaves: None });
         };
         let mut texts = Vec::new();
-        let mut side = |node: &Node, text: &str| {
+        let mut place = |(node, text): (&Node, &str)| {
             reads_series(node).then(|| {
                 texts.push(text.to_owned());
                 texts.len() - 1
             })
         };
-        let sides = Sides::Both(side(&root.left, left), side(&root.right, right));
-        Ok(Self { condition: bound, texts, sides })
+        let leaves = leaves(root).into_iter().zip(parts).map(&mut place).collect();
+        Ok(Self { condition: bound, texts, leaves: Some(leaves) })
     }
 
     /// The expressions to evaluate at one moment, in PromQL, none of which has a parameter.
@@ -72,44 +64,27 @@ impl Inquiry {
     /// # Errors
     /// The elements of the two sides do not match, or what is evaluated here fails.
     pub fn judge(&self, at_ms: i64, answers: &[Value]) -> Result<Judgement, EvalError> {
-        match (self.sides, comparison(self.condition.plan())) {
-            (Sides::Both(..), Some(root)) => {
-                let (left, right) = self.outcomes(at_ms, answers)?;
-                self.condition.compared(root, left, right)
-            }
-            // A comparison whose text could not be taken apart: unknown rather than a guess.
-            (Sides::Whole, Some(_)) => Err(EvalError::NotAskable("a comparison in this notation")),
-            (_, None) => Ok(presence(&samples(answers.first()))),
-        }
+        self.condition.told(self.outcomes(at_ms, answers)?)
     }
 
-    /// How many elements of a comparison hold, likewise.
+    /// The elements of the condition, likewise.
     ///
     /// # Errors
     /// As [`Self::judge`].
-    pub fn count(&self, at_ms: i64, answers: &[Value]) -> Result<Tally, EvalError> {
-        let mut tally = Tally::default();
-        let Some(root) = comparison(self.condition.plan()) else { return Ok(tally) };
-        let (left, right) = self.outcomes(at_ms, answers)?;
-        let is_known = |pair: &&Pair| !pair.left.is_nan() && !pair.right.is_nan();
-        for pair in root.pairs(left, right)?.iter().filter(is_known) {
-            tally.elements += 1;
-            tally.holding += u64::from(root.operator.holds(pair.left, pair.right).unwrap_or(false));
-        }
-        Ok(tally)
+    pub fn elements(&self, at_ms: i64, answers: &[Value]) -> Result<Vec<JudgedElement>, EvalError> {
+        self.condition.elements(self.outcomes(at_ms, answers)?)
     }
 
-    fn outcomes(&self, at_ms: i64, answers: &[Value]) -> Result<(Outcome, Outcome), EvalError> {
-        let Some(root) = comparison(self.condition.plan()) else { unreachable!("only a comparison has sides") };
-        let Sides::Both(left, right) = self.sides else {
-            return Err(EvalError::NotAskable("a comparison in this notation"));
-        };
+    fn outcomes(&self, at_ms: i64, answers: &[Value]) -> Result<Vec<Outcome>, EvalError> {
+        // What could not be taken apart is unknown rather than a guess.
+        let places = self.leaves.as_ref().ok_or(EvalError::NotAskable("a condition in this notation"))?;
+        let plan = self.condition.plan();
         let mut evaluator = Evaluator::new();
-        let mut outcome = |asked: Option<usize>, node: &Node| match asked {
-            Some(index) => Ok(outcome(answers.get(index))),
-            None => evaluator.scope(self.condition.plan(), Span { start_ms: at_ms, end_ms: at_ms }, &[])?.node(node, at_ms),
+        let outcome = |(asked, node): (&Option<usize>, &Node)| match asked {
+            Some(index) => Ok(outcome(answers.get(*index))),
+            None => evaluator.scope(plan, Span { start_ms: at_ms, end_ms: at_ms }, &[])?.node(node, at_ms),
         };
-        Ok((outcome(left, &root.left)?, outcome(right, &root.right)?))
+        places.iter().zip(leaves(&plan.root)).map(outcome).collect()
     }
 }
 
@@ -159,6 +134,63 @@ fn reads_series(node: &Node) -> bool {
 fn written(selector: &Selector) -> String {
     let matchers: Vec<String> = selector.matchers().iter().map(ToString::to_string).collect();
     format!("{{{}}}", matchers.join(","))
+}
+
+/// The texts of the [`leaves`] of a condition; `None` if it is not written as it should be.
+fn parts<'t>(node: &Node, text: &'t str) -> Option<Vec<&'t str>> {
+    match node {
+        Node::Binary(binary) if binary.operator.is_set() => {
+            let (left, right) = split_set(text, binary.operator)?;
+            let mut both = parts(&binary.left, left)?;
+            both.append(&mut parts(&binary.right, right)?);
+            Some(both)
+        }
+        Node::Binary(binary) if binary.operator.is_comparison() => {
+            let (left, right) = split(text)?;
+            let mut both = if lets_through(&binary.left) { parts(&binary.left, left)? } else { vec![left] };
+            both.push(right);
+            Some(both)
+        }
+        _ => Some(vec![text.trim()]),
+    }
+}
+
+/// The two sides of the set operator at the root of an expression: the last `or` that is in no brackets, or if there is none the last `and` or `unless`.
+/// `None` if that is another operator than it should be.
+fn split_set(text: &str, operator: BinaryOperator) -> Option<(&str, &str)> {
+    let text = text.trim();
+    let words = set_operators(text)?;
+    let loosest = words.iter().rev().find(|(_, word)| word.eq_ignore_ascii_case("or")).or_else(|| words.last());
+    let Some((at, word)) = loosest else {
+        return split_set(text.strip_prefix('(')?.strip_suffix(')')?, operator);
+    };
+    let (left, right) = (text[..*at].trim(), without_modifiers(&text[at + word.len()..])?.trim());
+    (word.eq_ignore_ascii_case(operator.symbol()) && !left.is_empty() && !right.is_empty()).then_some((left, right))
+}
+
+/// The set operators outside of brackets and strings, with where they stand; `None`: brackets do not match.
+fn set_operators(text: &str) -> Option<Vec<(usize, &str)>> {
+    let (mut depth, mut at, mut found) = (0_u32, 0, Vec::new());
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let mut taken = c.len_utf8();
+        match c {
+            '"' | '\'' | '`' => taken = super::parameters::string_length(rest).ok()?,
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.checked_sub(1)?,
+            _ if is_of_word(c) => {
+                taken = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
+                let word = &rest[..taken];
+                if depth == 0 && ["and", "or", "unless"].iter().any(|own| word.eq_ignore_ascii_case(own)) {
+                    found.push((at, word));
+                }
+            }
+            _ => {}
+        }
+        at += taken;
+    }
+    Some(found)
 }
 
 /// The two sides of the comparison at the root of an expression without comments: what stands before and after the last comparison that is in no
@@ -246,7 +278,7 @@ mod tests {
         check("1 > bool up", &["up"]);
         check("(x <= bool 5)", &["x"]);
         check("x > on (p) group_left (q) y", &["x", "y"]);
-        check("a == b != c", &["a == b", "c"]);
+        check("a == b != c", &["a", "b", "c"]);
         check("time() - timestamp(up) < 60 # old", &["time() - timestamp(up)"]);
         check(
             "sum by (p) (rate(x{a=~\"<|>\", b!=\"=\"}[5m])) / 2 >= ignoring (q) (y > 3)",
@@ -256,9 +288,18 @@ mod tests {
     }
 
     #[test]
-    fn what_asks_for_presence_is_asked_as_a_whole() {
+    fn what_asks_for_absence_is_asked_as_a_whole() {
         check("absent(x{pod=$pod})", &["absent(x{pod=\"api-1\"})"]);
-        check("x > 0 and y > 0", &["x > 0 and y > 0"]);
+    }
+
+    #[test]
+    fn of_set_operators_each_side_is_taken_apart() {
+        check("x > 0 and y > 0", &["x", "y"]);
+        check("x > 0 and on (p) (y > 0 or 1 < z{a=\"or\"}) unless absent(u)", &["x", "y", "z{a=\"or\"}", "absent(u)"]);
+        check("((x == 1) OR ignoring (q) group or vector(0) > 0)", &["x", "group"]);
+        check("(x > 0) < 5", &["x"]);
+        check("(x == 1 and on () y) != z", &["x", "y", "z"]);
+        check("(x or vector(0)) > 0", &["(x or vector(0))"]);
     }
 
     #[test]
@@ -300,6 +341,10 @@ mod tests {
             "absent(none)",
             "x > 0 and y > 0",
             "x > 0 unless y >= 0",
+            "x > 0 unless on (p) y == 0 or n > 0",
+            "x > 1 and on () (absent(none) or n == 0)",
+            "(x > 1) < 9",
+            "none == 1 or vector(0) > 0",
             "time() == bool 0",
             "x >= scalar(sum(y))",
             "x == ignoring (q) x",
@@ -311,7 +356,8 @@ mod tests {
             assert_eq!(asked.judge(0, &answers(&asked, &store)).expect("a judgement"), here, "{text}");
         }
         let asked = inquiry("x < 5", &[]);
-        assert_eq!(asked.count(0, &answers(&asked, &store)), Ok(Tally { holding: 1, elements: 2 }));
+        let told = asked.elements(0, &answers(&asked, &store)).expect("elements");
+        assert_eq!(told.iter().filter(|own| own.verdict == Verdict3::True).count(), 1, "{told:?}");
     }
 
     #[test]

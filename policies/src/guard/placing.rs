@@ -1,0 +1,246 @@
+//! Which declared replica or node each element of a condition speaks of, by its labels, so that nothing is counted where it does not belong.
+
+use std::collections::BTreeMap;
+
+use firedrill_core::action::Target;
+use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::CountedPart;
+use firedrill_core::name::Name;
+use firedrill_telemetry::labels::Labels;
+use firedrill_telemetry::promql::{JudgedElement, Verdict3};
+
+use super::population::{Element, Watch};
+use super::{Scope, replica_zone, service_of};
+
+/// The label that names a replica.
+const REPLICA: &str = "pod";
+
+/// The label that names a node.
+const NODE: &str = "node";
+
+/// The label that names a service.
+const SERVICE: &str = "service";
+
+/// The label that names a zone.
+const ZONE: &str = "zone";
+
+/// The label that names a client, whose own targets are scraped too.
+const CLIENT: &str = "client";
+
+/// How many replicas or nodes are healthy, in each part of the system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Those for which the condition holds.
+    pub holding: u64,
+    /// Those for which it holds or does not.
+    pub elements: u64,
+    /// The same by service or zone, whichever the scope is; empty if everything is counted together.
+    pub parts: Vec<CountedPart>,
+}
+
+/// What an element speaks of.
+enum Place {
+    /// A declared replica or node, with the service or zone in which it is counted; `None`: it stands in none.
+    One(Name, Option<Target>),
+    /// Something declared that is not what is counted, or a replica or node that nobody has declared.
+    Another,
+}
+
+/// Counts the declared replicas or nodes that elements speak of, each once: one is healthy if all of its elements hold.
+///
+/// # Errors
+/// An element cannot be placed, or there are elements and none of them speaks of what is counted; in words for people.
+pub fn count(watch: &Watch, elements: &[JudgedElement], inventory: &Inventory) -> Result<Count, String> {
+    let mut found: BTreeMap<Name, (Option<Target>, Vec<Verdict3>)> = BTreeMap::new();
+    for JudgedElement { labels, verdict, .. } in elements {
+        match place(watch, labels, inventory)? {
+            Place::One(name, part) => found.entry(name).or_insert((part, Vec::new())).1.push(*verdict),
+            Place::Another => {}
+        }
+    }
+    if found.is_empty() && !elements.is_empty() {
+        let (what, label) = match watch.of {
+            Element::Replicas => ("replica of a declared service", REPLICA),
+            Element::Nodes => ("declared node", NODE),
+        };
+        return Err(format!("none of {} elements names a {what} by its label `{label}`", elements.len()));
+    }
+    let mut count = Count::default();
+    let mut parts: BTreeMap<Target, (u64, u64)> = BTreeMap::new();
+    for (part, verdicts) in found.into_values() {
+        let (holding, elements) = told(&verdicts);
+        count.holding += holding;
+        count.elements += elements;
+        if let Some(part) = part {
+            let own = parts.entry(part).or_default();
+            *own = (own.0 + holding, own.1 + elements);
+        }
+    }
+    count.parts = parts.into_iter().map(|(part, (holding, elements))| CountedPart { part, holding, elements }).collect();
+    Ok(count)
+}
+
+/// What one replica or node adds to those that hold, and to those that hold or do not.
+fn told(verdicts: &[Verdict3]) -> (u64, u64) {
+    if verdicts.contains(&Verdict3::False) {
+        (0, 1)
+    } else if verdicts.contains(&Verdict3::Unknown) {
+        (0, 0)
+    } else {
+        (1, 1)
+    }
+}
+
+fn place(watch: &Watch, labels: &Labels, inventory: &Inventory) -> Result<Place, String> {
+    match watch.of {
+        Element::Replicas => replica(watch.scope, labels, inventory),
+        Element::Nodes => node(watch.scope, labels, inventory),
+    }
+}
+
+fn replica(scope: Scope, labels: &Labels, inventory: &Inventory) -> Result<Place, String> {
+    let Some(name) = value(labels, REPLICA) else { return another(labels, inventory) };
+    let target = Target::Replica(name.clone());
+    let Some(service) = service_of(&target, inventory).filter(|service| inventory.services.contains_key(service)) else {
+        return Ok(Place::Another);
+    };
+    let part = match scope {
+        Scope::Service => Some(Target::Service(service)),
+        Scope::Zone => zone(&target, labels, inventory)?.map(Target::Zone),
+        _ => None,
+    };
+    Ok(Place::One(name, part))
+}
+
+/// The zone of a replica of a declared service: the one that its element names, or else the one in which it stands as declared.
+fn zone(replica: &Target, labels: &Labels, inventory: &Inventory) -> Result<Option<Name>, String> {
+    let zones = inventory.zones();
+    if let Some(named) = value(labels, ZONE).filter(|named| zones.contains(named)) {
+        return Ok(Some(named));
+    }
+    let of_service = service_of(replica, inventory).and_then(|service| inventory.services.get(&service)).map(|entry| &entry.zones[..]);
+    match of_service.unwrap_or_default() {
+        [] => Ok(None),
+        [only] => Ok(Some(only.clone())),
+        _ => replica_zone(replica, inventory)
+            .map(Some)
+            .ok_or_else(|| format!("nobody knows in which zone {} stands: its element names none by the label `{ZONE}`", replica.name())),
+    }
+}
+
+fn node(scope: Scope, labels: &Labels, inventory: &Inventory) -> Result<Place, String> {
+    let Some(name) = value(labels, NODE) else { return another(labels, inventory) };
+    let Some(zone) = inventory.nodes.get(&name) else { return Ok(Place::Another) };
+    let part = (scope == Scope::Zone).then(|| Target::Zone(zone.clone()));
+    Ok(Place::One(name, part))
+}
+
+/// What names no replica and no node is none, if it names something that is declared; otherwise nobody knows what it is.
+fn another(labels: &Labels, inventory: &Inventory) -> Result<Place, String> {
+    let names = |label: &str, is_declared: &dyn Fn(&Name) -> bool| value(labels, label).is_some_and(|name| is_declared(&name));
+    let is_known = names(SERVICE, &|name| inventory.services.contains_key(name))
+        || names(ZONE, &|name| inventory.zones().contains(name))
+        || names(NODE, &|name| inventory.nodes.contains_key(name))
+        || names(CLIENT, &|name| inventory.clients.contains(name))
+        || value(labels, REPLICA).is_some();
+    if is_known {
+        return Ok(Place::Another);
+    }
+    Err(format!("{labels} names nothing that is declared by a label `{REPLICA}`, `{NODE}`, `{SERVICE}` or `{ZONE}`"))
+}
+
+fn value(labels: &Labels, label: &str) -> Option<Name> {
+    labels.get(label).filter(|value| !value.is_empty()).map(Name::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::inventory;
+    use super::*;
+    use firedrill_telemetry::notation::parse_series;
+    use firedrill_telemetry::promql::{Condition, Machine};
+    use firedrill_telemetry::store::Store;
+    use std::sync::Arc;
+
+    /// The count of what series with these values tell, written as `holding/elements` and as `part holding/elements`.
+    fn counted(of: Element, scope: Scope, series: &[(&str, f64)]) -> Result<Vec<String>, String> {
+        let mut store = Store::new();
+        for (series, value) in series {
+            let id = store.series(&parse_series(series).unwrap());
+            store.append(id, 0, *value).unwrap();
+        }
+        let healthy = Condition::parse("up == 1").unwrap();
+        let mut machine = Machine::new(Arc::default());
+        let elements = healthy.prepare(&mut machine).elements(&mut machine, 0, &[&store]).unwrap();
+        let Count { holding, elements, parts } = count(&Watch { healthy, scope, of }, &elements, &inventory())?;
+        let parts = parts.into_iter().map(|CountedPart { part, holding, elements }| format!("{part} {holding}/{elements}"));
+        Ok([format!("{holding}/{elements}")].into_iter().chain(parts).collect())
+    }
+
+    #[track_caller]
+    fn check(scope: Scope, series: &[(&str, f64)], expected: &[&str]) {
+        assert_eq!(counted(Element::Replicas, scope, series).unwrap(), expected);
+    }
+
+    #[test]
+    fn each_service_and_each_zone_counts_its_own() {
+        let series = [
+            (r#"up{pod="api-0",service="api"}"#, 1.0),
+            (r#"up{pod="api-1",service="api"}"#, 0.0),
+            (r#"up{pod="cart-0"}"#, 1.0),
+            (r#"up{pod="cart-2"}"#, f64::NAN),
+        ];
+        check(Scope::Service, &series, &["2/3", "service/api 1/2", "service/cart 1/1"]);
+        check(Scope::Zone, &series, &["2/3", "zone/a 2/2", "zone/b 0/1"]);
+        check(Scope::All, &series, &["2/3"]);
+    }
+
+    #[test]
+    fn a_probe_of_the_service_is_no_replica_and_one_replica_counts_once() {
+        let series = [
+            (r#"up{pod="api-0",container="app"}"#, 1.0),
+            (r#"up{pod="api-0",container="proxy"}"#, 0.0),
+            (r#"up{pod="api-1",container="app"}"#, 1.0),
+            (r#"up{pod="api-1",container="proxy"}"#, 1.0),
+            (r#"up{instance="http://api/",job="blackbox",service="api"}"#, 1.0),
+            (r#"up{node="blue-0"}"#, 1.0),
+            (r#"up{client="users"}"#, 1.0),
+            (r#"up{pod="prometheus-0"}"#, 1.0),
+        ];
+        check(Scope::Service, &series, &["1/2", "service/api 1/2"]);
+    }
+
+    #[test]
+    fn what_cannot_be_placed_is_told_and_nothing_is_counted() {
+        let of = |series| counted(Element::Replicas, Scope::Service, &[(r#"up{pod="api-0"}"#, 1.0), (series, 1.0)]).unwrap_err();
+        let told = "names nothing that is declared by a label `pod`, `node`, `service` or `zone`";
+        assert_eq!(of(r#"up{job="prometheus"}"#), format!(r#"up{{job="prometheus"}} {told}"#));
+        assert_eq!(of(r#"up{pod="",service="apl"}"#), format!(r#"up{{service="apl"}} {told}"#));
+        let alone = |series| counted(Element::Replicas, Scope::Service, &[(series, 1.0)]).unwrap_err();
+        let none = "none of 1 elements names a replica of a declared service by its label `pod`";
+        assert_eq!(alone(r#"up{service="api"}"#), none);
+        assert_eq!(alone(r#"up{pod="prometheus-0"}"#), none);
+        assert_eq!(counted(Element::Replicas, Scope::Service, &[]), Ok(vec!["0/0".to_owned()]));
+    }
+
+    #[test]
+    fn a_replica_without_an_index_needs_a_label_for_its_zone() {
+        let zone = |series| counted(Element::Replicas, Scope::Zone, &[(series, 1.0)]);
+        assert_eq!(zone(r#"up{pod="api-5f6c9d-abcde",zone="c"}"#).unwrap(), ["1/1", "zone/c 1/1"]);
+        assert_eq!(zone(r#"up{pod="api-0",zone="c"}"#).unwrap(), ["1/1", "zone/c 1/1"], "what is seen before what is declared");
+        assert_eq!(zone(r#"up{pod="api-0",zone="eu-1"}"#).unwrap(), ["1/1", "zone/a 1/1"]);
+        let told = "nobody knows in which zone api-5f6c9d-abcde stands: its element names none by the label `zone`";
+        assert_eq!(zone(r#"up{pod="api-5f6c9d-abcde"}"#).unwrap_err(), told);
+        check(Scope::Service, &[(r#"up{pod="api-5f6c9d-abcde"}"#, 1.0)], &["1/1", "service/api 1/1"]);
+    }
+
+    #[test]
+    fn nodes_are_placed_by_the_label_node() {
+        let series =
+            [(r#"up{node="blue-0"}"#, 1.0), (r#"up{node="blue-1"}"#, 0.0), (r#"up{node="green-0"}"#, 1.0), (r#"up{pod="api-0"}"#, 1.0)];
+        assert_eq!(counted(Element::Nodes, Scope::Zone, &series).unwrap(), ["1/2", "zone/a 1/2"]);
+        assert_eq!(counted(Element::Nodes, Scope::All, &series).unwrap(), ["1/2"]);
+        let none = "none of 1 elements names a declared node by its label `node`";
+        assert_eq!(counted(Element::Nodes, Scope::All, &series[2..3]).unwrap_err(), none);
+    }
+}
