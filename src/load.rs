@@ -15,6 +15,7 @@ use firedrill_scenarios::composition::Imported;
 use firedrill_scenarios::{Scenario, read_scenario_with, systems};
 
 use crate::failure::Failure;
+use crate::inputs;
 
 /// A text with the name that messages call it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +150,7 @@ pub fn reason(error: &io::Error) -> String {
 pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_file() || kind.is_dir() {
+        inputs::note(path);
         fs::read(path)
     } else {
         Err(io::Error::other("it is no regular file, but a device, a pipe or a socket"))

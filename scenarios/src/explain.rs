@@ -210,7 +210,7 @@ fn patience(timeout: Option<Span>, retries: &RetrySpec) -> String {
                 _ if max == 1 => String::new(),
                 Growth::Exponential(Factor::ONE) => String::new(),
                 Growth::Exponential(factor) => format!(", then {factor} each time up to {}", retries.cap),
-                Growth::Doubled => format!(", then about x2 each time up to {}", retries.cap),
+                Growth::Doubled => format!(", then x2 each time up to {}", retries.cap),
             };
             let jitter = match retries.jitter {
                 Jitter::None => String::new(),

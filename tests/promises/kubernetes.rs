@@ -25,7 +25,7 @@ fn the_draft_of_a_shop_says_what_its_manifests_say_and_marks_what_they_do_not() 
         "      - call: cartservice # assumed: CART_SERVICE_ADDR names it\n",
         "    version: \"7.2\"\n",
         "    rollout: { max_surge: 0%, max_unavailable: 100% }\n",
-        "      - cpu: { lognormal: { mean: 500us, cv: 1 } } # assumed: what a cache needs, by its image\n",
+        "    template: redis # assumed: what it is, by its image\n",
     ] {
         assert!(done.stdout.contains(said), "{said}\n{}", done.stdout);
     }

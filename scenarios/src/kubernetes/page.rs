@@ -29,6 +29,8 @@ pub struct Page {
     pub assumed: u64,
     /// Whether there are several files, so that services say from which they are.
     several: bool,
+    /// Whether images that are known are drafted by the templates that there are for them.
+    templates: bool,
 }
 
 /// What is said of one part, with what its autoscaler needs.
@@ -39,10 +41,10 @@ struct Figures<'c> {
     memory_request: (Option<Bytes>, Option<&'static str>),
 }
 
-/// Writes a draft.
+/// Writes a draft, with templates where there are some for images.
 #[must_use]
-pub fn page(name: &str, files: &[&str], cluster: &Cluster, topology: &Topology<'_>) -> Page {
-    let mut page = Page { several: files.len() > 1, ..Page::default() };
+pub fn page(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topology<'_>), templates: bool) -> Page {
+    let mut page = Page { several: files.len() > 1, templates, ..Page::default() };
     let autoscalers = page.autoscalers(cluster, topology);
     let figures: Vec<Figures<'_>> =
         topology.parts.iter().zip(&autoscalers).map(|(part, autoscaler)| figures(cluster, part, *autoscaler)).collect();
@@ -70,6 +72,7 @@ pub fn page(name: &str, files: &[&str], cluster: &Cluster, topology: &Topology<'
     for (part, figures) in topology.parts.iter().zip(&figures) {
         page.part(cluster, topology, part, figures);
     }
+    page.idle_budgets(cluster, topology);
     page
 }
 
@@ -140,6 +143,10 @@ impl Page {
         };
         let from = if self.several { format!(" # from {}", workload.path.rsplit('/').next().unwrap_or_default()) } else { String::new() };
         self.line(2, &format!("{}:{from}", scalar(&part.name)));
+        let template = workload.pod.image.as_ref().filter(|_| self.templates).and_then(assumption::template);
+        if let Some(template) = template {
+            self.assumed(4, &format!("template: {template}"), "what it is, by its image");
+        }
         self.either(4, &format!("replicas: {}", figures.replicas.0), figures.replicas.1);
         self.budgets(cluster, workload);
         self.zones(cluster, &workload.pod);
@@ -165,7 +172,13 @@ impl Page {
         }
         if !workload.pod.beside.is_empty() {
             let beside = workload.pod.beside.join(", ");
-            self.left_out.push(format!("`{}`: of the containers beside its first, all but what they ask for: {beside}", part.name));
+            let own = workload.pod.container.as_ref().map_or_else(|| "its first".to_owned(), |name| format!("`{name}`"));
+            self.left_out.push(format!("`{}`: of the containers beside {own}, all but what they ask for: {beside}", part.name));
+        }
+        self.left_out.extend(workload.unsaid.iter().map(|unsaid| format!("`{}`: {unsaid}", part.name)));
+        // What its template does is work enough.
+        if template == Some("redis") && part.calls.is_empty() {
+            return;
         }
         let work = assumption::work(workload.pod.image.as_ref());
         self.line(4, "work:");
@@ -179,8 +192,7 @@ impl Page {
     fn budgets(&mut self, cluster: &Cluster, workload: &Workload) {
         let mut told = false;
         for budget in &cluster.budgets {
-            let chosen = budget.selector.iter().all(|(key, value)| workload.labels.get(key) == Some(value));
-            if budget.namespace != workload.namespace || budget.selector.is_empty() || !chosen {
+            if !budget.chooses(workload) {
                 continue;
             }
             let max = budget.max_unavailable.map(|most| ("max_unavailable", most));
@@ -195,6 +207,21 @@ impl Page {
             }
             told = true;
             self.line(4, &format!("disruption_budget: {{ {key}: {amount} }}"));
+        }
+    }
+
+    /// Tells of budgets that hold nobody back here.
+    fn idle_budgets(&mut self, cluster: &Cluster, topology: &Topology<'_>) {
+        let workloads: Vec<&Workload> = topology.parts.iter().filter_map(|part| part.workload).collect();
+        for budget in &cluster.budgets {
+            let told = if budget.selector.is_empty() {
+                "its selector names no labels by `matchLabels`"
+            } else if workloads.iter().any(|workload| budget.chooses(workload)) {
+                continue;
+            } else {
+                "it chooses the pods of no workload that is drafted"
+            };
+            self.left_out.push(format!("PodDisruptionBudget `{}`: {told}", budget.name));
         }
     }
 
