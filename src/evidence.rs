@@ -24,10 +24,7 @@ const RECENT: Span = Span::from_minutes(5);
 pub fn traces(start: Start, seed: u64, spans: &[TraceSpan]) -> String {
     let lines = spans.iter().map(|span| {
         let kind = if span.parent.is_none() { "SPAN_KIND_INTERNAL" } else { "SPAN_KIND_CLIENT" };
-        let mut attributes = BTreeMap::from([
-            ("http.route", json!(span.endpoint)),
-            ("server.address", json!(span.service)),
-        ]);
+        let mut attributes = BTreeMap::from([("http.route", json!(span.endpoint)), ("server.address", json!(span.service))]);
         if let Some(code) = span.received() {
             attributes.insert("http.response.status_code", json!(code));
         }

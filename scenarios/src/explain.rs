@@ -690,6 +690,7 @@ fn happening(kind: &FaultKind) -> String {
             let of = replicas.map_or_else(|| format!("{target} is"), |replicas| format!("{replicas} of the replicas of {target} are"));
             format!("{of} not configured as declared: {demand} the CPU for each request, and {error} of them fail")
         }
+        FaultKind::ScaleOut { by: 1, .. } => format!("a replica is added to {target}, which the others need a thread for"),
         FaultKind::ScaleOut { by, .. } => format!("{by} replicas are added to {target}, each of which the others need a thread for"),
     }
 }

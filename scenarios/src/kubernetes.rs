@@ -293,7 +293,10 @@ mod tests {
         let said = ", annotations: { kubectl.kubernetes.io/default-container: agent }";
         let (is_second, left_out) = two("web", "agent", said);
         assert!(is_second, "the pod says which");
-        assert!(left_out.iter().any(|told| told == "`web`: of the containers beside `agent`, all but what they ask for: web"), "{left_out:?}");
+        assert!(
+            left_out.iter().any(|told| told == "`web`: of the containers beside `agent`, all but what they ask for: web"),
+            "{left_out:?}"
+        );
     }
 
     #[test]
@@ -313,9 +316,13 @@ mod tests {
             "spec:\n  podManagementPolicy: Parallel\n  updateStrategy: { rollingUpdate: { partition: 2 } }\n  volumeClaimTemplates: [{ metadata: { name: data }, spec: { resources: { requests: { storage: 10Gi } } } }]\n  template",
         );
         let budget = |name: &str, selector: &str| {
-            format!("---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{ name: {name} }}\nspec: {{ minAvailable: 1, selector: {selector} }}\n")
+            format!(
+                "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{ name: {name} }}\nspec: {{ minAvailable: 1, selector: {selector} }}\n"
+            )
         };
-        let budgets = budget("idle", "{ matchLabels: { app: gone } }") + &budget("by", "{ matchExpressions: [] }") + &budget("own", "{ matchLabels: { app: q } }");
+        let budgets = budget("idle", "{ matchLabels: { app: gone } }")
+            + &budget("by", "{ matchExpressions: [] }")
+            + &budget("own", "{ matchLabels: { app: q } }");
         let told = drafted(&(set + &budgets)).left_out;
         for wanted in [
             "`q`: the `partition: 2`",

@@ -478,9 +478,9 @@ pub struct VersionSpec {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RolloutSpec {
     /// Replicas above the wanted number; a share rounded up.
-    pub max_surge: Ratio,
+    pub max_surge: Amount,
     /// Replicas below the wanted number; a share rounded down; one if both come to zero.
-    pub max_unavailable: Ratio,
+    pub max_unavailable: Amount,
     /// How long a replica must have been ready to count as available.
     pub min_ready: Span,
     /// How long a rollout may make no progress before that is told.

@@ -55,8 +55,12 @@ pub fn execute(arguments: &CalibrateArgs, output: Output) -> Result<Exit, Failur
         let text = file(&all.policies, &found.shares, (&scenarios_of(&campaign.scenarios), &incidents_of(&replays)));
         // What was measured before is replaced by what is measured now; nothing else that was read is.
         let measured = home.project.as_ref().and_then(|project| project.confidence.as_ref());
-        let is_renewed = measured.is_some_and(|own| load::real(&home.base.join(&own.value)) == load::real(path));
-        if is_renewed { replace_files(folder, &[(name, text)])? } else { write_files(folder, &[(name, text)])? };
+        let is_renewed = measured.is_some_and(|own| load::real(&home.base.join(&*own.value)) == load::real(path));
+        if is_renewed {
+            replace_files(folder, &[(name, text)])?
+        } else {
+            write_files(folder, &[(name, text)])?
+        };
         output.talk(&format!("wrote {}; name it in firedrill.yaml: `confidence: {}`", path.display(), path.display()));
     }
     match output.format {

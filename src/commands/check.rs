@@ -5,7 +5,7 @@ mod fire;
 mod linting;
 mod told;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use firedrill_policies::shared::Shared;
 use firedrill_reports::verdict::Threshold;
 use firedrill_scenarios::incident::{Incident, read_incident, read_recording};
 use firedrill_scenarios::{Scenario, recording_mapping};
+use firedrill_sim::spec::Profile;
 use firedrill_telemetry::recording::Recording;
 
 use super::calibrate;
@@ -85,6 +86,8 @@ struct Report<'a> {
     lints: Vec<Problem>,
     /// Whether lints were wanted.
     is_linted: bool,
+    /// Metrics that nothing exposes and a profile has.
+    in_profiles: BTreeMap<String, Profile>,
     /// Metrics that would make more rules able to fire.
     declaration: Option<declare::Declaration>,
 }
@@ -138,11 +141,12 @@ pub(super) fn checked(arguments: &CheckArgs, output: Output, is_told: bool) -> R
     };
     let mut lints = lint(&found, of_policies, arguments.lint);
     lints.extend(linting::lint(ground, arguments));
-    let declaration = declare::shortest(ground);
+    let in_profiles = declare::in_profiles(ground);
+    let declaration = declare::shortest(ground, &in_profiles);
     // Then a gate rehearses the library's.
     let is_library = found.projects == 1 && found.scenarios.is_empty() && !stage.is_empty();
     let is_linted = arguments.lint != LintLevel::Off;
-    let report = Report { rules: coverage, lints, is_linted, scenarios: stage.len(), is_library, declaration, found: &found };
+    let report = Report { rules: coverage, lints, is_linted, scenarios: stage.len(), is_library, in_profiles, declaration, found: &found };
     let problems: Vec<Problem> = found.problems.iter().chain(&report.lints).cloned().collect();
     if is_told {
         tell(&report, &problems, output)?;

@@ -196,6 +196,24 @@ fn the_metrics_that_check_proposes_can_be_pasted_and_make_more_rules_able_to_fir
     }
 }
 
+#[test]
+fn what_a_profile_has_is_not_made_up() {
+    let folder = project(OWN_METRICS);
+    let rules = "groups:\n  - name: g\n    rules:\n      - { alert: A, expr: 'kube_pod_owner{owner_kind=\"ReplicaSet\"} > 0', labels: { severity: critical, team: t } }\n      - { alert: B, expr: 'sum(rate(http_server_requests_seconds_count{status=\"500\"}[5m])) > 1', labels: { severity: critical, team: t } }\n";
+    write(folder.path(), "own.yaml", rules);
+    let told = firedrill(folder.path(), &["check", "scenario.yaml", "own.yaml"]).exits(0).stdout;
+    for wanted in [
+        "help: the profile kube-state-metrics has it; say `metrics: [kube-state-metrics]` beside `services:`",
+        "help: the profile micrometer has it",
+        "`metrics: [micrometer, kube-state-metrics]` would make 2 rules more able to fire; say `metrics: [micrometer, kube-state-metrics]` beside",
+    ] {
+        assert!(told.contains(wanted), "{wanted}\n{told}");
+    }
+    assert!(!told.contains("gauge"), "nothing is to be pasted\n{told}");
+    write(folder.path(), "scenario.yaml", &SCENARIO.replace("services:\n", "metrics: [micrometer, kube-state-metrics]\nservices:\n"));
+    firedrill(folder.path(), &["check", "scenario.yaml", "own.yaml"]).exits(0).says("2 of 2 of your rules can fire here");
+}
+
 const PAGE: &str = "# HELP shop_orders_total Orders by result.
 # TYPE shop_orders_total counter
 shop_orders_total{result=\"ok\",status=\"200\"} 1027

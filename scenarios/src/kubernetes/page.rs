@@ -165,7 +165,7 @@ impl Page {
             }
         }
         self.ending(workload);
-        self.rollout(workload, figures.replicas.0);
+        self.rollout(workload);
         if !workload.pod.before.is_empty() {
             let before = workload.pod.before.join(", ");
             self.left_out.push(format!("`{}`: what runs before its containers, and how long that takes: {before}", part.name));
@@ -326,7 +326,7 @@ impl Page {
         }
     }
 
-    fn rollout(&mut self, workload: &Workload, replicas: u32) {
+    fn rollout(&mut self, workload: &Workload) {
         let said = &workload.rollout;
         let strategy = said.strategy.as_deref().map_or("RollingUpdate", |strategy| strategy);
         let mut why = None;
@@ -339,14 +339,12 @@ impl Page {
             }
         };
         let mut parts = Vec::new();
-        parts.extend(surge.map(|amount| format!("max_surge: {}", share_text(amount, replicas, false))));
-        parts.extend(missing.map(|amount| format!("max_unavailable: {}", share_text(amount, replicas, true))));
+        parts.extend(surge.map(|amount| format!("max_surge: {amount}")));
+        parts.extend(missing.map(|amount| format!("max_unavailable: {amount}")));
         parts.extend(said.min_ready.filter(|span| *span > Span::ZERO).map(|span| format!("min_ready: {span}")));
         parts.extend(said.progress_deadline.filter(|span| *span > Span::ZERO).map(|span| format!("progress_deadline: {span}")));
         if !parts.is_empty() {
-            let is_count = |amount: Option<Amount>| matches!(amount, Some(Amount::Pods(count)) if count > 0);
-            let counted = (is_count(surge) || is_count(missing)).then_some("numbers of pods, as shares of what there is now");
-            self.either(4, &format!("rollout: {{ {} }}", parts.join(", ")), why.or(counted));
+            self.either(4, &format!("rollout: {{ {} }}", parts.join(", ")), why);
         }
     }
 }
@@ -432,16 +430,6 @@ fn direction_text(direction: &Direction) -> Option<String> {
     (!parts.is_empty()).then(|| format!("{{ {} }}", parts.join(", ")))
 }
 
-/// An amount as a share of replicas that comes to the same number: one that is rounded down must not fall short of it, the other not go beyond.
-fn share_text(amount: Amount, replicas: u32, rounded_down: bool) -> String {
-    let thousandths = match amount {
-        Amount::Percent(percent) => u64::from(percent) * 1000,
-        Amount::Pods(count) if rounded_down => (u64::from(count) * 100_000).div_ceil(u64::from(replicas.max(1))),
-        Amount::Pods(count) => u64::from(count) * 100_000 / u64::from(replicas.max(1)),
-    };
-    format!("{}%", thousandths.min(100_000) as f64 / 1000.0)
-}
-
 /// Half of a size, in whole MiB where there are any.
 fn half(bytes: Bytes) -> Bytes {
     let half = bytes.get() / 2;
@@ -467,23 +455,7 @@ fn shortened(files: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use firedrill_core::quantity::{Ratio, Rounding};
-
     use super::*;
-
-    #[test]
-    fn a_number_of_pods_as_a_share_comes_to_the_same_number() {
-        for replicas in 1..=120 {
-            for count in 0..=replicas {
-                let of = |rounded_down, rounding| {
-                    let text = share_text(Amount::Pods(count), replicas, rounded_down);
-                    Ratio::parse(&text).unwrap().of(u64::from(replicas), rounding)
-                };
-                assert_eq!(of(true, Rounding::Floor), u64::from(count), "{count} of {replicas} may be missing");
-                assert_eq!(of(false, Rounding::Ceil), u64::from(count), "{count} of {replicas} more");
-            }
-        }
-    }
 
     #[test]
     fn names_that_yaml_takes_for_something_else_are_quoted() {

@@ -217,7 +217,9 @@ impl<'c> Topology<'c> {
             each_setting(cluster, workload, &mut |name, value| {
                 let known = (hosts, &cluster.unplaced);
                 let found = addresses(name, value).into_iter().filter(|(host, is_sure)| *is_sure && is_of_cluster(host));
-                strangers.extend(found.filter(|(host, _)| self::known(host, &workload.namespace, known).is_none()).map(|(host, _)| host.to_owned()));
+                strangers.extend(
+                    found.filter(|(host, _)| self::known(host, &workload.namespace, known).is_none()).map(|(host, _)| host.to_owned()),
+                );
             });
             if !strangers.is_empty() {
                 let strangers = strangers.into_iter().collect::<Vec<_>>().join("`, `");

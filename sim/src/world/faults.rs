@@ -115,7 +115,8 @@ impl World {
         match (&spec.kind.target(), &spec.kind) {
             (_, FaultKind::ConfigDrift { .. }) => afflicted.is_empty(),
             (Target::Replica(name), _) => {
-                let is_there = |service: &crate::world::Service| service.replicas.iter().any(|own| self.replicas[*own as usize].name == *name);
+                let is_there =
+                    |service: &crate::world::Service| service.replicas.iter().any(|own| self.replicas[*own as usize].name == *name);
                 !self.services.iter().any(is_there)
             }
             _ => false,
@@ -630,6 +631,7 @@ fn detail(kind: &FaultKind) -> String {
         FaultKind::CertificateExpiry { .. } => "its certificate expires".to_owned(),
         FaultKind::ConfigDrift { replicas: None, .. } => "it is not configured as declared".to_owned(),
         FaultKind::ConfigDrift { replicas: Some(replicas), .. } => format!("{replicas} of its replicas are not configured as declared"),
+        FaultKind::ScaleOut { by: 1, .. } => "a replica is added".to_owned(),
         FaultKind::ScaleOut { by, .. } => format!("{by} replicas are added"),
     }
 }
