@@ -214,6 +214,23 @@ fn what_a_profile_has_is_not_made_up() {
     firedrill(folder.path(), &["check", "scenario.yaml", "own.yaml"]).exits(0).says("2 of 2 of your rules can fire here");
 }
 
+#[test]
+fn a_fault_of_a_replica_that_a_deploy_has_replaced_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |at: &str| {
+        let text = SCENARIO.replace("    work:\n", "    versions: { v2: {} }\n    work:\n");
+        let text = text.replace(
+            "  - slow: { service: api, factor: x1.1 }\n    at: 5m\n",
+            &format!("  - slow: {{ replica: api-0, factor: x2 }}\n    at: {at}\n"),
+        );
+        let change = "changes:\n  - deploy: { service: api, version: v2 }\n    at: 2m\n";
+        write(folder.path(), "scenario.yaml", &format!("{text}{change}"));
+        firedrill(folder.path(), &["check", "scenario.yaml"]).exits(0)
+    };
+    of("5m").says("warning[FD0943]: `slow-api-0` strikes api-0 at 5m, and a deploy of api at 2m replaces its replicas before");
+    assert!(!of("1m").stderr.contains("FD0943"));
+}
+
 const PAGE: &str = "# HELP shop_orders_total Orders by result.
 # TYPE shop_orders_total counter
 shop_orders_total{result=\"ok\",status=\"200\"} 1027

@@ -36,7 +36,8 @@ fn the_action_that_did_the_harm_is_named_by_a_gate() {
     firedrill(root(), &["gate", "--candidate", "policies/library/hazards/restart-all.yaml", "--out", out, "--no-cache"]).exits(1);
     let gate: Value = serde_json::from_str(&std::fs::read_to_string(folder.path().join("out/gate.json")).unwrap()).unwrap();
     let deeds = gate["scrutiny"]["deeds"].as_array().unwrap();
-    let harmful: Vec<&Value> = deeds.iter().filter(|deed| lost(&deed["worth"]["with"]) > lost(&deed["worth"]["without"]) + 1.0).collect();
+    let harmful: Vec<&Value> =
+        deeds.iter().filter(|deed| lost(&deed["worth"]["with"]) > lost(&deed["worth"]["without"]) + 1.0).collect();
     assert!(!harmful.is_empty(), "{deeds:#?}");
     let page = std::fs::read_to_string(folder.path().join("out/gate.html")).unwrap();
     assert!(page.contains("Which action did the harm"));
