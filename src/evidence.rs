@@ -24,18 +24,17 @@ const RECENT: Span = Span::from_minutes(5);
 pub fn traces(start: Start, seed: u64, spans: &[TraceSpan]) -> String {
     let lines = spans.iter().map(|span| {
         let kind = if span.parent.is_none() { "SPAN_KIND_INTERNAL" } else { "SPAN_KIND_CLIENT" };
-        let mut attributes = BTreeMap::from([
-            ("http.response.status_code", json!(span.code.parse::<u64>().unwrap_or_default())),
-            ("http.route", json!(span.endpoint)),
-            ("server.address", json!(span.service)),
-        ]);
+        let mut attributes = BTreeMap::from([("http.route", json!(span.endpoint)), ("server.address", json!(span.service))]);
+        if let Some(code) = span.received() {
+            attributes.insert("http.response.status_code", json!(code));
+        }
         if let Some(replica) = &span.replica {
             attributes.insert("network.peer.address", json!(replica));
         }
         if span.attempt > 0 {
             attributes.insert("http.request.resend_count", json!(span.attempt));
         }
-        if !span.error.is_empty() {
+        if span.is_failed() && !span.error.is_empty() {
             attributes.insert("error.type", json!(span.error));
         }
         let line = json!({
@@ -46,13 +45,22 @@ pub fn traces(start: Start, seed: u64, spans: &[TraceSpan]) -> String {
             "kind": kind,
             "startTimeUnixNano": unix_nanos(start, span.started),
             "endTimeUnixNano": unix_nanos(start, span.ended),
-            "status": { "code": if span.is_good() { "STATUS_CODE_OK" } else { "STATUS_CODE_ERROR" } },
+            "status": { "code": status(span) },
             "resource": { "service.name": service_of(&span.caller, span), "service.instance.id": span.caller },
             "attributes": attributes,
         });
         format!("{line}\n")
     });
     lines.collect()
+}
+
+/// How a span ended. Of an attempt that another one made needless nobody can say it.
+fn status(span: &TraceSpan) -> &'static str {
+    match (span.is_failed(), span.is_outrun()) {
+        (true, _) => "STATUS_CODE_ERROR",
+        (false, true) => "STATUS_CODE_UNSET",
+        (false, false) => "STATUS_CODE_OK",
+    }
 }
 
 /// Who made a span: a client by its name, a replica by its service's.
@@ -72,7 +80,7 @@ pub fn logs(start: Start, transcript: &Transcript, spans: &[TraceSpan]) -> Strin
             lines.push((record.at, line));
         }
     }
-    for span in spans.iter().filter(|span| !span.is_good()) {
+    for span in spans.iter().filter(|span| span.is_failed()) {
         lines.push((span.ended, request_line(start, seed, span)));
     }
     lines.sort_by_key(|(at, _)| *at);
@@ -130,6 +138,16 @@ impl Correlations {
             }
             Event::Guarded { policy, incident, .. }
             | Event::Refused { policy, incident, .. }
+            | Event::Verified { policy, incident, .. }
+            | Event::Paged { policy, incident, .. }
+            | Event::Informed { policy, incident, .. }
+            | Event::Collected { policy, incident, .. }
+            | Event::Chosen { policy, incident, .. }
+            | Event::Planned { policy, incident, .. }
+            | Event::Proposed { policy, incident, .. }
+            | Event::ProposalChanged { policy, incident, .. }
+            | Event::Confident { policy, incident, .. }
+            | Event::IncidentClosed { policy, incident, .. }
             | Event::WouldAct { policy, incident, .. } => self.incidents.get(&(policy.clone(), *incident)).copied(),
             Event::Decided { policy, incident, action, .. } => {
                 let found = self.incidents.get(&(policy.clone(), *incident)).copied()?;
@@ -203,7 +221,7 @@ fn event_name(kind: &str) -> String {
 fn examples<'a>(labels: &LabelSet, at: Time, spans: &'a [TraceSpan]) -> Vec<&'a TraceSpan> {
     let service = labels.iter().find(|(name, _)| name.as_str() == "service").map(|(_, service)| service);
     let is_example = |span: &&TraceSpan| {
-        !span.is_good() && span.ended <= at && at.since(span.ended) <= RECENT && service.is_none_or(|service| span.service == *service)
+        span.is_failed() && span.ended <= at && at.since(span.ended) <= RECENT && service.is_none_or(|service| span.service == *service)
     };
     let mut found: Vec<&TraceSpan> = spans.iter().filter(is_example).collect();
     found.sort_by_key(|span| (std::cmp::Reverse(span.ended), span.request));

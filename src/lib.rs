@@ -6,6 +6,7 @@ pub mod exit;
 pub mod cli;
 pub mod command_line;
 pub mod failure;
+pub mod inputs;
 pub mod outputs;
 pub mod output;
 pub mod logs;

@@ -15,6 +15,7 @@ use firedrill_scenarios::composition::Imported;
 use firedrill_scenarios::{Scenario, read_scenario_with, systems};
 
 use crate::failure::Failure;
+use crate::inputs;
 
 /// A text with the name that messages call it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +153,7 @@ const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_file() || kind.is_dir() {
+        inputs::note(path);
         let bytes = fs::read(path)?;
         match bytes.starts_with(LFS_POINTER) {
             true => Err(io::Error::other("it is a pointer of Git LFS, and what it points to is not here (`git lfs pull` brings it)")),

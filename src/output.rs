@@ -10,6 +10,7 @@ use firedrill_core::problem::{Problem, Severity};
 
 use crate::cli::{Color, Common, Format, Written};
 use crate::failure::Failure;
+use crate::inputs;
 use crate::outputs::{annotations, sarif};
 
 /// Of one file at most so many problems are written out.
@@ -186,8 +187,19 @@ impl Drop for Room {
 /// Writes files into a folder, each to a temporary name and then renamed, so that none is ever half-written.
 ///
 /// # Errors
-/// The folder or a file cannot be written.
+/// The folder or a file cannot be written, or one of them has been read; then none is written.
 pub fn write_files<N: AsRef<str>>(folder: &Path, files: &[(N, String)]) -> anyhow::Result<()> {
+    if let Some(read) = files.iter().map(|(name, _)| folder.join(name.as_ref())).find(|path| inputs::holds(path)) {
+        anyhow::bail!("{} has been read for this, and would be written over: name another folder", read.display());
+    }
+    replace_files(folder, files)
+}
+
+/// As [`write_files`], also where a file has been read: for what is made anew out of itself.
+///
+/// # Errors
+/// The folder or a file cannot be written.
+pub fn replace_files<N: AsRef<str>>(folder: &Path, files: &[(N, String)]) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     for (name, text) in files {
         let path = folder.join(name.as_ref());

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use firedrill_core::action::Target;
-use firedrill_core::journal::Event;
+use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::ledger::{Ledger, ServiceLedger};
 use firedrill_core::name::Name;
+use firedrill_core::transcript::Transcript;
 use firedrill_core::words::counted;
 
 use crate::outcome::{Arms, Outcome, Scope};
@@ -92,7 +93,7 @@ impl<'a> Told<'a> {
             if let Target::Zone(place) | Target::Node(place) = &fault.target {
                 told.places.entry(place).or_default().insert(fault.kind.replace('_', " "));
             }
-            for name in touched(ledger, &fault.target) {
+            for name in touched(arms.policy, &fault.target) {
                 let words = told.faults.entry(name).or_default();
                 if !words.contains(&word) {
                     words.push(word.clone());
@@ -101,7 +102,7 @@ impl<'a> Told<'a> {
         }
         for record in arms.policy.journal.records() {
             if let Event::ActionStarted { what, target, .. } = &record.event {
-                for name in touched(ledger, target) {
+                for name in touched(arms.policy, target) {
                     *told.deeds.entry(name).or_default().entry(what.word().replace('_', " ")).or_default() += 1;
                 }
             }
@@ -120,14 +121,43 @@ fn bad_share(outcomes: &[u8]) -> f64 {
     if outcomes.is_empty() { 0.0 } else { bad as f64 / outcomes.len() as f64 }
 }
 
-/// The services and clients that a target is, or that stand in it.
-fn touched<'a>(ledger: &'a Ledger, target: &Target) -> Vec<&'a Name> {
+/// The services that lost replicas with a node, as the journal tells it; `None` if it tells of no loss.
+fn lost_with(transcript: &Transcript, node: &Name) -> Option<BTreeSet<Name>> {
+    let mut found: Option<BTreeSet<Name>> = None;
+    let mut at = None;
+    for record in transcript.journal.records() {
+        match &record.event {
+            Event::NodeChanged { node: changed, state, .. } if changed == node => {
+                let is_loss = matches!(state.as_str(), "lost" | "unknown" | "evicted");
+                at = is_loss.then_some(record.at);
+                if is_loss {
+                    found.get_or_insert_default();
+                }
+            }
+            Event::NodeChanged { .. } => at = None,
+            // What follows of it at once. What comes instead elsewhere is created then, too.
+            Event::ReplicaChanged { replica, state: ReplicaState::Unready | ReplicaState::Gone, .. } if at == Some(record.at) => {
+                found.get_or_insert_default().extend(Target::Replica(replica.clone()).service());
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The services and clients that a target is, or that stand in it. Of a node that was lost the journal says which; of another one all may that have
+/// replicas in its zone.
+fn touched<'a>(transcript: &'a Transcript, target: &Target) -> Vec<&'a Name> {
+    let ledger = &transcript.ledger;
     let services = |is: &dyn Fn(&ServiceLedger) -> bool| ledger.services.iter().filter(|own| is(own)).map(|own| &own.service).collect();
     match target {
         Target::Service(service) => services(&|own| own.service == *service),
         Target::Replica(_) => services(&|own| Some(&own.service) == target.service().as_ref()),
         Target::Zone(zone) => services(&|own| own.zones.contains(zone)),
-        Target::Node(node) => services(&|own| ledger.nodes.get(node).is_some_and(|zone| own.zones.contains(zone))),
+        Target::Node(node) => match lost_with(transcript, node) {
+            Some(lost) => services(&|own| lost.contains(&own.service)),
+            None => services(&|own| ledger.nodes.get(node).is_some_and(|zone| own.zones.contains(zone))),
+        },
         Target::Client(client) => {
             let clients = ledger.clients.iter().map(|own| &own.client);
             clients.chain(ledger.services.iter().map(|own| &own.service)).filter(|name| *name == client).take(1).collect()
@@ -745,9 +775,30 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_is_lost_strikes_those_that_stood_on_it() {
+        let (mut nothing, ..) = sample::storm();
+        let node = Name::new("blue-0");
+        nothing.ledger.nodes.insert(node.clone(), Name::new("a"));
+        let of = |transcript: &Transcript| -> Vec<String> {
+            touched(transcript, &Target::Node(Name::new("blue-0"))).into_iter().map(|name| name.to_string()).collect()
+        };
+        assert_eq!(of(&nothing), ["api", "db", "web"], "nothing says who stood there");
+        let mut journal = firedrill_core::journal::Journal::new();
+        let (second, reason) = (firedrill_core::time::Time::from_seconds, String::new());
+        let changed = |state: &str| Event::NodeChanged { node: node.clone(), state: Name::new(state), reason: reason.clone() };
+        let replica = |name: &str, state| Event::ReplicaChanged { replica: Name::new(name), state, reason: reason.clone() };
+        journal.write(second(10), changed("lost"));
+        journal.write(second(20), replica("web-0", ReplicaState::Unready));
+        journal.write(second(50), changed("unknown"));
+        journal.write(second(50), replica("api-0", ReplicaState::Unready));
+        nothing.journal = journal;
+        assert_eq!(of(&nothing), ["api"], "what happens at other times is no part of it");
+    }
+
+    #[test]
     fn a_zone_that_holds_none_of_a_service_s_replicas_does_not_strike_it() {
         let (nothing, ..) = sample::storm();
-        let touched: Vec<_> = touched(&nothing.ledger, &Target::Zone(Name::new("b"))).into_iter().map(Name::as_str).collect();
+        let touched: Vec<_> = touched(&nothing, &Target::Zone(Name::new("b"))).into_iter().map(Name::as_str).collect();
         assert_eq!(touched, ["api", "web"], "the single replica of db stands in a");
     }
 

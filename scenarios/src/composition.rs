@@ -320,7 +320,7 @@ clients: { users: { calls: api, rate: 10/s }, others: { calls: api, closed: { us
         }
         for template in templates("topics") {
             let text = format!(
-                "topics: {{ t: {{ template: {template}, partitions: 7 }} }}\nservices: {{ a: {{ consumes: t, work: [cpu: 1ms, sleep: 1ms] }} }}\nclients: {{ u: {{ calls: a, rate: 1/s }} }}\n"
+                "topics: {{ t: {{ template: {template}, partitions: 7 }} }}\nservices: {{ a: {{ consumes: t, work: [cpu: 1ms, sleep: 1ms] }}, f: {{ work: [publish: t] }} }}\nclients: {{ u: {{ calls: f, rate: 1/s }} }}\n"
             );
             let spec = read(&text).unwrap_or_else(|problems| panic!("{template}: {problems:?}")).spec;
             assert!(matches!(spec.topics[0].kind, TopicKind::Log(log) if log.partitions == 7), "{template}");
@@ -345,7 +345,7 @@ clients: { users: { calls: api, rate: 10/s }, others: { calls: api, closed: { us
     #[test]
     fn a_topic_is_imported_with_its_system() {
         let text = BASE
-            .replace("services:\n", "topics: { jobs: { template: kafka } }\nservices:\n  taker: { consumes: jobs, work: [cpu: 1ms] }\n");
+            .replace("services:\n", "topics: { jobs: { template: kafka } }\nservices:\n  taker: { consumes: jobs, work: [cpu: 1ms] }\n  giver: { work: [publish: jobs] }\n");
         let imports = |name: &str, _: &str| {
             assert_eq!(name, "base");
             Ok(Imported { path: "base.yaml".to_owned(), text: text.clone() })

@@ -87,7 +87,7 @@ pub const ALL: &[Assumed] = &[
     assumed(
         "retries.preset.envoy",
         "{ max: 1, backoff: 25ms, factor: envoy, cap: 250ms, jitter: true }",
-        "Envoy, `RetryPolicy`: `num_retries` 1, pauses of 0 to (2^n - 1) * 25 ms",
+        "Envoy, `RetryPolicy`: `num_retries` 1, pauses of 0 to 2^(n-1) * 25 ms (`backoff_strategy.cc`)",
     ),
     assumed("retries.preset.finagle", "{ max: 25, budget: finagle }", "Finagle, `RequeueFilter`: at once, as far as the budget goes"),
     assumed(

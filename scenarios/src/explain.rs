@@ -210,7 +210,7 @@ fn patience(timeout: Option<Span>, retries: &RetrySpec) -> String {
                 _ if max == 1 => String::new(),
                 Growth::Exponential(Factor::ONE) => String::new(),
                 Growth::Exponential(factor) => format!(", then {factor} each time up to {}", retries.cap),
-                Growth::Doubled => format!(", then about x2 each time up to {}", retries.cap),
+                Growth::Doubled => format!(", then x2 each time up to {}", retries.cap),
             };
             let jitter = match retries.jitter {
                 Jitter::None => String::new(),
@@ -690,6 +690,7 @@ fn happening(kind: &FaultKind) -> String {
             let of = replicas.map_or_else(|| format!("{target} is"), |replicas| format!("{replicas} of the replicas of {target} are"));
             format!("{of} not configured as declared: {demand} the CPU for each request, and {error} of them fail")
         }
+        FaultKind::ScaleOut { by: 1, .. } => format!("a replica is added to {target}, which the others need a thread for"),
         FaultKind::ScaleOut { by, .. } => format!("{by} replicas are added to {target}, each of which the others need a thread for"),
     }
 }

@@ -64,7 +64,11 @@ pub fn draft(name: &str, files: &[ManifestFile]) -> Result<Draft, Vec<Problem>> 
     if topology.parts.is_empty() {
         return Err(vec![problem::nothing_that_answers(files.first().map_or("", |file| &file.path), topology.left_out.first())]);
     }
-    let page = page::page(name, &paths, &cluster, &topology);
+    let mut page = page::page(name, &paths, (&cluster, &topology), true);
+    // What manifests say of a database may be what no scenario can say of one; then it is a service as any other.
+    if read_scenario("the draft", &page.text).is_err() {
+        page = page::page(name, &paths, (&cluster, &topology), false);
+    }
     // What a scenario refuses of a sound cluster, such as a thousand services and more, is told in its words.
     let first = files.first().map_or("", |file| &file.path);
     let refused = |problems: Vec<Problem>| problems.iter().map(|problem| problem::refused(first, problem)).collect::<Vec<_>>();
@@ -270,6 +274,67 @@ mod tests {
         let draft = drafted(&(service("default", "a", hostile) + &service("default", "b", "")));
         has(&draft.yaml, &["- call: b # assumed: "]);
         assert!(!draft.yaml.contains("\nfaults"), "{}", draft.yaml);
+    }
+
+    #[test]
+    fn the_container_that_counts_is_the_one_that_is_said_or_called_so_and_never_a_proxy_beside_it() {
+        let two = |first: &str, second: &str, annotation: &str| {
+            let text = service("default", "web", "").replace(
+                "containers: [{ name: c, env: [], resources: { limits: { memory: 64Mi } } }]",
+                &format!("containers: [{{ name: {first}, image: 'i:1', ports: [{{ containerPort: 1 }}] }}, {{ name: {second}, image: 'i:2', ports: [{{ containerPort: 2 }}] }}]"),
+            );
+            let text = text.replace("labels: { app: web } }\n    spec", &format!("labels: {{ app: web }}{annotation} }}\n    spec"));
+            let draft = drafted(&text);
+            (draft.yaml.contains("version: \"2\""), draft.left_out)
+        };
+        assert!(two("istio-proxy", "app", "").0, "a proxy of a mesh is beside what it stands beside");
+        assert!(two("agent", "web", "").0, "one is called as its workload");
+        assert!(!two("app", "agent", "").0, "else the first");
+        let said = ", annotations: { kubectl.kubernetes.io/default-container: agent }";
+        let (is_second, left_out) = two("web", "agent", said);
+        assert!(is_second, "the pod says which");
+        assert!(
+            left_out.iter().any(|told| told == "`web`: of the containers beside `agent`, all but what they ask for: web"),
+            "{left_out:?}"
+        );
+    }
+
+    #[test]
+    fn a_postgres_and_a_redis_are_drafted_as_such() {
+        let of = |name: &str, image: &str| service("default", name, "").replace("name: c,", &format!("name: c, image: '{image}',"));
+        let draft = drafted(&(of("kv", "redis:7") + &of("db", "bitnami/postgresql:16") + &of("mem", "memcached:1")));
+        has(&draft.yaml, &["  kv:\n    template: redis # assumed: what it is, by its image\n", "  db:\n    template: postgres # assumed"]);
+        assert_eq!(draft.yaml.matches("template:").count(), 2, "{}", draft.yaml);
+        assert_eq!(draft.yaml.matches("    work:").count(), 2, "a Redis does what its template does: {}", draft.yaml);
+    }
+
+    #[test]
+    fn what_a_scenario_cannot_say_of_a_set_a_budget_and_an_address_is_told() {
+        let asks = "{ name: PAY_URL, value: 'http://payments:8080/v1' }, { name: S_URL, value: 'https://api.stripe.com' }";
+        let set = service("default", "q", asks).replace("kind: Deployment", "kind: StatefulSet").replace(
+            "spec:\n  template",
+            "spec:\n  podManagementPolicy: Parallel\n  updateStrategy: { rollingUpdate: { partition: 2 } }\n  volumeClaimTemplates: [{ metadata: { name: data }, spec: { resources: { requests: { storage: 10Gi } } } }]\n  template",
+        );
+        let budget = |name: &str, selector: &str| {
+            format!(
+                "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{ name: {name} }}\nspec: {{ minAvailable: 1, selector: {selector} }}\n"
+            )
+        };
+        let budgets = budget("idle", "{ matchLabels: { app: gone } }")
+            + &budget("by", "{ matchExpressions: [] }")
+            + &budget("own", "{ matchLabels: { app: q } }");
+        let told = drafted(&(set + &budgets)).left_out;
+        for wanted in [
+            "`q`: the `partition: 2`",
+            "`q`: its `podManagementPolicy: Parallel`",
+            "`q`: its volume `data` of 10Gi",
+            "PodDisruptionBudget `idle`: it chooses the pods of no workload",
+            "PodDisruptionBudget `by`: its selector names no labels",
+            "whom `q` asks at `payments`: no Service",
+        ] {
+            assert!(told.iter().any(|told| told.starts_with(wanted)), "{wanted}: {told:?}");
+        }
+        assert!(!told.iter().any(|told| told.contains("`own`") || told.contains("stripe")), "{told:?}");
     }
 
     #[test]

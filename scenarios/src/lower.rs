@@ -10,6 +10,7 @@ mod lifecycle;
 mod autoscaler;
 mod balancing;
 mod profile;
+pub use profile::shown_by;
 mod service;
 mod nodes;
 mod client;

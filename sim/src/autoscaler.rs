@@ -5,6 +5,7 @@
 //! the source: 66.9 % is 66 %.
 
 use firedrill_core::time::{Span, Time};
+use firedrill_core::words::counted;
 
 use crate::spec::{AutoscalerSpec, MetricTarget, PolicySelect, ScalingPolicy, ScalingRules, ScalingStep, Tolerance};
 
@@ -256,7 +257,10 @@ impl Measured<'_> {
         let share = |request: u64, target: u32, what: &str| {
             let asked = request.checked_mul(count).filter(|asked| *asked > 0)?;
             let percent = u128::from(total) * 100 / u128::from(asked);
-            Some((percent as f64 / f64::from(target), format!("{what} {percent}% of its request, {target}% wanted, over {count} replicas")))
+            Some((
+                percent as f64 / f64::from(target),
+                format!("{what} {percent}% of its request, {target}% wanted, over {}", counted(count, "replica")),
+            ))
         };
         match self.target {
             MetricTarget::Cpu { request_millicores, percent } => share(request_millicores, percent, "CPU"),

@@ -25,6 +25,7 @@
 //! | network | cache flush | `key div 8` | word `key mod 8`: whether it is lost |
 //! | network | latency fault | hop | 0: what the fault adds on the way |
 //! | route | caller and service called | 0 | 0: when its sweeps for outliers come |
+//! | route | the same, of a caller that was there before the run | 0 | 1: when it asks for the service's addresses again |
 //! | route | the same | instant of a sweep | 0: what is enforced at times only |
 //! | route | the same | `mix64(number of a replica, instant of its change)` | 0: when the caller knows of it |
 //! | demand | service, for a probe that is a request | hop of the probe's own request | as for any hop; nothing is routed |

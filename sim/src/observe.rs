@@ -26,7 +26,7 @@ use firedrill_telemetry::store::Store;
 use crate::spec::Profile;
 use crate::world::{Due, World};
 use cluster::NodeExporter;
-use containers::{Host, KubeState, Kubelet};
+use containers::{Host, KubeState, Kubelet, KubeletPath};
 use database::DatabasePage;
 use faulty::Faults;
 use page::{Page, Sheet};
@@ -66,7 +66,7 @@ enum Exposed {
     Redis(RedisPage),
     /// A client.
     Client(ClientPage),
-    /// The containers of a zone.
+    /// The containers of a zone, or what its kubelet tells of its own.
     Kubelet(Kubelet),
     /// The state of pods and deployments.
     KubeState(KubeState),
@@ -92,10 +92,12 @@ impl Observer {
         }
         for host in Host::all(world) {
             let node = host.name(world);
-            let labels = base("kubelet", &format!("{node}:10250")).set("metrics_path", "/metrics/cadvisor").set("node", node.as_str());
             // Where machines are not modelled, the phase is that of the zone's name.
-            let name = format!("kubelet/{}", node.strip_prefix("node-").filter(|_| world.nodes.is_empty()).unwrap_or(&node));
-            self.add(world, &name, labels, Exposed::Kubelet(Kubelet::new(host)));
+            let place = node.strip_prefix("node-").filter(|_| world.nodes.is_empty()).unwrap_or(&node);
+            for (name, path) in [("kubelet", KubeletPath::Containers), ("kubelet-metrics", KubeletPath::Own)] {
+                let labels = base("kubelet", &format!("{node}:10250")).set("metrics_path", path.text()).set("node", node.as_str());
+                self.add(world, &format!("{name}/{place}"), labels, Exposed::Kubelet(Kubelet::new(host, path)));
+            }
         }
         let labels = base("kube-state-metrics", "kube-state-metrics:8080");
         self.add(world, "kube-state-metrics", labels, Exposed::KubeState(KubeState::default()));

@@ -475,12 +475,12 @@ pub struct VersionSpec {
 }
 
 /// A rolling update, as a Kubernetes Deployment does it (docs/MODEL.md 1.4).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct RolloutSpec {
     /// Replicas above the wanted number; a share rounded up.
-    pub max_surge: Ratio,
+    pub max_surge: Amount,
     /// Replicas below the wanted number; a share rounded down; one if both come to zero.
-    pub max_unavailable: Ratio,
+    pub max_unavailable: Amount,
     /// How long a replica must have been ready to count as available.
     pub min_ready: Span,
     /// How long a rollout may make no progress before that is told.
@@ -969,6 +969,22 @@ impl ServiceSpec {
         calls.sort();
         calls.dedup();
         calls
+    }
+}
+
+impl fmt::Debug for RolloutSpec {
+    /// As it would be derived, with a share as nothing but that: scenarios keep the hashes that they had when there were no numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { max_surge, max_unavailable, min_ready, progress_deadline } = self;
+        let plain = |amount: &Amount| -> Box<dyn fmt::Debug> {
+            match *amount {
+                Amount::Share(share) => Box::new(share),
+                Amount::Count(_) => Box::new(*amount),
+            }
+        };
+        let mut text = f.debug_struct("RolloutSpec");
+        text.field("max_surge", &plain(max_surge)).field("max_unavailable", &plain(max_unavailable));
+        text.field("min_ready", min_ready).field("progress_deadline", progress_deadline).finish()
     }
 }
 

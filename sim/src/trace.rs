@@ -26,16 +26,37 @@ pub struct TraceSpan {
     pub started: Time,
     /// When its caller had the answer, or gave up.
     pub ended: Time,
-    /// The status code, as a proxy gives it; `0` for none.
+    /// The status code: the one that was received or, where none was, what a proxy gives for that; `0` for none.
     pub code: &'static str,
-    /// What went wrong if there was no answer; empty if there was one.
+    /// What went wrong if there was no answer; empty if there was one; [`Self::OUTRUN`] if none was waited for any more.
     pub error: &'static str,
 }
 
 impl TraceSpan {
+    /// Instead of what went wrong: the same was asked twice at once, and the other attempt was answered.
+    pub const OUTRUN: &'static str = "outrun";
+
     /// Whether it ended well.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.code == "200"
+    }
+
+    /// Whether it went wrong; what another attempt made needless did not.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.code != "200" && !self.is_outrun()
+    }
+
+    /// Whether another attempt beside it was answered first.
+    #[must_use]
+    pub fn is_outrun(&self) -> bool {
+        self.error == Self::OUTRUN
+    }
+
+    /// The status code that its caller received; `None`: it received no answer.
+    #[must_use]
+    pub fn received(&self) -> Option<u64> {
+        if self.error.is_empty() { self.code.parse().ok() } else { None }
     }
 }

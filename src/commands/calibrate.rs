@@ -21,7 +21,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::{Home, Routings};
 use crate::judged::{self, Replayed};
-use crate::output::{Output, write_files};
+use crate::load;
+use crate::output::{Output, replace_files, write_files};
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.calibrate/1";
@@ -51,7 +52,15 @@ pub fn execute(arguments: &CalibrateArgs, output: Output) -> Result<Exit, Failur
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.ok_or_else(|| Failure::argument(format!("{} is no file", path.display()), "name a file to write"))?;
-        write_files(folder, &[(name, file(&all.policies, &found.shares, (&scenarios_of(&campaign.scenarios), &incidents_of(&replays))))])?;
+        let text = file(&all.policies, &found.shares, (&scenarios_of(&campaign.scenarios), &incidents_of(&replays)));
+        // What was measured before is replaced by what is measured now; nothing else that was read is.
+        let measured = home.project.as_ref().and_then(|project| project.confidence.as_ref());
+        let is_renewed = measured.is_some_and(|own| load::real(&home.base.join(&*own.value)) == load::real(path));
+        if is_renewed {
+            replace_files(folder, &[(name, text)])?
+        } else {
+            write_files(folder, &[(name, text)])?
+        };
         output.talk(&format!("wrote {}; name it in firedrill.yaml: `confidence: {}`", path.display(), path.display()));
     }
     match output.format {

@@ -5,14 +5,15 @@ mod fire;
 mod linting;
 mod told;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Problem, Severity};
-use firedrill_core::time::Start;
+use firedrill_core::time::{Start, Time};
 use firedrill_core::yaml::{self, Node, Value};
 use firedrill_policies::alertmanager::{Config, nothing_to_silence, read_config};
 use firedrill_policies::library as policy_library;
@@ -24,6 +25,7 @@ use firedrill_policies::shared::Shared;
 use firedrill_reports::verdict::Threshold;
 use firedrill_scenarios::incident::{Incident, read_incident, read_recording};
 use firedrill_scenarios::{Scenario, recording_mapping};
+use firedrill_sim::spec::{FaultKind, Profile};
 use firedrill_telemetry::recording::Recording;
 
 use super::calibrate;
@@ -85,6 +87,8 @@ struct Report<'a> {
     lints: Vec<Problem>,
     /// Whether lints were wanted.
     is_linted: bool,
+    /// Metrics that nothing exposes and a profile has.
+    in_profiles: BTreeMap<String, Profile>,
     /// Metrics that would make more rules able to fire.
     declaration: Option<declare::Declaration>,
 }
@@ -138,11 +142,12 @@ pub(super) fn checked(arguments: &CheckArgs, output: Output, is_told: bool) -> R
     };
     let mut lints = lint(&found, of_policies, arguments.lint);
     lints.extend(linting::lint(ground, arguments));
-    let declaration = declare::shortest(ground);
+    let in_profiles = declare::in_profiles(ground);
+    let declaration = declare::shortest(ground, &in_profiles);
     // Then a gate rehearses the library's.
     let is_library = found.projects == 1 && found.scenarios.is_empty() && !stage.is_empty();
     let is_linted = arguments.lint != LintLevel::Off;
-    let report = Report { rules: coverage, lints, is_linted, scenarios: stage.len(), is_library, declaration, found: &found };
+    let report = Report { rules: coverage, lints, is_linted, scenarios: stage.len(), is_library, in_profiles, declaration, found: &found };
     let problems: Vec<Problem> = found.problems.iter().chain(&report.lints).cloned().collect();
     if is_told {
         tell(&report, &problems, output)?;
@@ -236,6 +241,7 @@ fn autoscaled(scenarios: &[Arc<Scenario>]) -> BTreeSet<Name> {
 /// The lints of policies and of what was read besides rules; switched off, only what cannot work is told.
 fn lint(found: &Found, ground: Ground<'_>, level: LintLevel) -> Vec<Problem> {
     let mut all = found.warnings.clone();
+    all.extend(found.scenarios.iter().flat_map(|scenario| replaced_before(scenario)));
     all.extend(lints::twins(found.policies.iter().map(|(_, policy)| policy)));
     let overlaps = lints::overlaps(found.policies.iter().map(|(_, policy)| policy), ground);
     for (source, policy) in &found.policies {
@@ -252,6 +258,31 @@ fn lint(found: &Found, ground: Ground<'_>, level: LintLevel) -> Vec<Problem> {
         }
     }
     all
+}
+
+/// Faults of replicas that a deploy before them has likely replaced: they would strike nobody.
+fn replaced_before(scenario: &Scenario) -> Vec<Problem> {
+    let spec = &scenario.spec;
+    let deploys = || {
+        spec.faults.iter().chain(&spec.changes).filter_map(|change| match &change.kind {
+            FaultKind::Deploy { service, .. } => Some((service, change.at)),
+            _ => None,
+        })
+    };
+    let late = spec.faults.iter().filter_map(|fault| {
+        let target = fault.kind.target();
+        let (Target::Replica(replica), Some(service)) = (&target, target.service()) else { return None };
+        let (_, deployed) = deploys().find(|(of, at)| **of == service && *at < fault.at)?;
+        let fault = format!(
+            "`{}` strikes {replica} at {}, and a deploy of {service} at {} replaces its replicas before: it strikes nobody if that one is gone",
+            fault.name,
+            fault.at.since(Time::ZERO),
+            deployed.since(Time::ZERO)
+        );
+        let problem = Problem::at("FD0943", &scenario.place, fault).as_warning();
+        Some(problem.remedy("let it come before the deploy, or strike the service; a replica that comes later has another number"))
+    });
+    late.collect()
 }
 
 /// Whether a path is a project's file; naming it alone means all that it names.

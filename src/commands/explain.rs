@@ -224,14 +224,20 @@ pub(super) fn definition(word: &str) -> &'static str {
     }
 }
 
-/// A word of docs/GLOSSARY.md, and what it is as a key, a fault or an action of a file.
+/// A word of docs/GLOSSARY.md, and what it is as a key, a fault or an action of a file; or a default by the name that the list of them has for it.
 fn word(word: &str) -> Option<String> {
     let pages = [("scenarios", SCENARIOS), ("policies", POLICIES)];
+    if let Some(entry) = defaults::ALL.iter().find(|entry| entry.key == word && word.contains('.')) {
+        let told = documented("scenarios", SCENARIOS, own_key(entry.key));
+        return Some(sources(word).into_iter().chain(told).collect::<Vec<_>>().join("\n\n"));
+    }
     let told = glossary(word).into_iter().chain(pages.into_iter().flat_map(|(name, page)| documented(name, page, word)));
     let mut all: Vec<String> = told.collect();
     if all.is_empty() {
         all.extend(pages.into_iter().flat_map(|(name, page)| valued(name, page, word)));
         all.extend(assumed(word));
+    } else {
+        all.extend(sources(word));
     }
     (!all.is_empty()).then(|| all.join("\n\n"))
 }
@@ -245,6 +251,18 @@ fn valued(name: &str, page: &str, word: &str) -> Vec<String> {
         format!("{word}, a value of {key} of {name} ({section}){}", columns(name, &head, &cells))
     };
     tables::rows(page).into_iter().filter(can_be).map(told).collect()
+}
+
+/// The last part of a default's name that is a key.
+fn own_key(name: &str) -> &str {
+    name.split('.').rfind(|part| *part != "*").unwrap_or(name)
+}
+
+/// What holds where a key is not said, and where that comes from; by the key alone, or by the whole name of its default.
+fn sources(word: &str) -> Option<String> {
+    let own = defaults::ALL.iter().filter(|entry| entry.key == word || own_key(entry.key) == word);
+    let lines: Vec<String> = own.map(|entry| format!("\n  {}: {} ({})", entry.key, entry.value, entry.source)).collect();
+    (!lines.is_empty()).then(|| format!("{word}, where a scenario does not say it{}", lines.concat()))
 }
 
 /// What is assumed of a template or a preset; `None` if the word is none.
@@ -302,6 +320,7 @@ fn unknown<'a>(name: &str, own: &[&'a str]) -> Failure {
     known.extend(Measure::all().map(|measure| -> &'a str { measure.word() }));
     known.extend(words().map(|word| -> &'a str { word }));
     known.extend([SCENARIOS, POLICIES].into_iter().flat_map(documented_words).map(|word| -> &'a str { word }));
+    known.extend(defaults::ALL.iter().map(|entry| -> &'a str { entry.key }));
     known.extend(["context", "defaults", "exit-codes", "measures", "policies", "policy", "policy-as-code", "recordings", "scenarios"]);
     let remedy = match near_miss(name, &known) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -347,6 +366,19 @@ mod tests {
         }
         assert!(told("human").contains("see below (scenarios.md, the person on call)"), "{}", told("human"));
         assert_eq!(word("nothing-of-the-kind"), None);
+    }
+
+    #[test]
+    fn every_default_is_explained_by_its_name_and_says_where_it_comes_from() {
+        for entry in defaults::ALL {
+            let told = word(entry.key).unwrap_or_else(|| panic!("`{}` is not explained", entry.key));
+            assert!(told.contains(entry.source), "{}: {told}", entry.key);
+        }
+        assert!(
+            word("half_open_calls").unwrap().contains("breaker.half_open_calls: 10 (resilience4j"),
+            "{}",
+            word("half_open_calls").unwrap()
+        );
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::evidence;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::inputs;
 use crate::load::{self, Source};
 use crate::output::{Output, Room, write_files};
 use crate::recorded::Recorded;
@@ -64,6 +65,7 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
     sources::receivers_exist(&answer, rules.routing.as_deref())?;
     warn(std::iter::once(&rules), output);
     output.problems(&lints::unheard(&answer.policies, std::iter::once(&*rules.set)));
+    spares_inputs(arguments)?;
     let stage = arguments.stage.stage();
     let drill = Drill { scenario, rules, answer: Arc::clone(&answer), stage, past: Remembered::default() };
     let shown = drill.show(arguments.seed, true);
@@ -133,11 +135,11 @@ fn evidence(arguments: &RunArgs, drill: &Drill) -> Result<Vec<PathBuf>, Failure>
     let arm = if drill.answer.policies.is_empty() { Arm::Nothing } else { Arm::Policy };
     let (played, spans) = drill.play_traced(arm, arguments.seed, arguments.sample);
     let start = drill.scenario.spec.start;
-    let traces = arguments.traces.as_ref().map(|path| (path, evidence::traces(start, arguments.seed, &spans)));
-    let logs = arguments.logs.as_ref().map(|path| (path, evidence::logs(start, &played.transcript, &spans)));
+    let traces = arguments.traces.as_ref().map(|path| ("--traces", path, evidence::traces(start, arguments.seed, &spans)));
+    let logs = arguments.logs.as_ref().map(|path| ("--logs", path, evidence::logs(start, &played.transcript, &spans)));
     let mut written = Vec::new();
-    for (path, text) in traces.into_iter().chain(logs) {
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    for (option, path, text) in traces.into_iter().chain(logs) {
+        fs::write(path, text).with_context(|| format!("`{option} {}` could not be written whole", path.display()))?;
         written.push(path.clone());
     }
     Ok(written)
@@ -179,6 +181,22 @@ fn files_are_apart(arguments: &RunArgs) -> Result<(), Failure> {
         if let Some((other, _)) = taken[..index].iter().find(|(_, earlier)| earlier == path) {
             let message = format!("{other} and {asked} would be written into one file, {}", path.display());
             return Err(Failure::argument(message, "give each a file of its own"));
+        }
+    }
+    Ok(())
+}
+
+/// That no output takes the place of a file that this run is made of: its scenario with what that imports, rules, policies, the project's files.
+fn spares_inputs(arguments: &RunArgs) -> Result<(), Failure> {
+    for (option, path) in [("--traces", &arguments.traces), ("--logs", &arguments.logs)] {
+        let Some(path) = path else { continue };
+        inputs::spared(&format!("{option} {}", path.display()), path)?;
+    }
+    let folders = [("--out", &arguments.out, &FILES[..]), ("--record", &arguments.record, &[FILE_NAME][..])];
+    for (option, folder, files) in folders {
+        let Some(folder) = folder else { continue };
+        for name in files {
+            inputs::spared(&format!("{option} {}", folder.display()), &folder.join(name))?;
         }
     }
     Ok(())

@@ -333,7 +333,7 @@ impl Slow<'_> {
         for turn in 1..call.failed {
             pause = match growth {
                 Growth::Exponential(factor) => pause * factor.get(),
-                Growth::Doubled => base.as_seconds() * f64::from((2 << turn) - 1),
+                Growth::Doubled => base.as_seconds() * f64::from(1 << turn),
             };
         }
         let pause = pause.min(cap.as_seconds());

@@ -56,9 +56,11 @@ fn spans_are_in_traces_children_within_their_parents_reach_and_requests_as_long_
         assert_ne!(id, "0".repeat(16), "no span has that number");
         assert!(spans.insert((trace, id), span).is_none(), "a span is told once: {span}");
         assert!(nanos(span, "startTimeUnixNano") <= nanos(span, "endTimeUnixNano"), "{span}");
-        for key in ["http.response.status_code", "http.route", "server.address"] {
+        for key in ["http.route", "server.address"] {
             assert!(!span["attributes"][key].is_null(), "{key} is missing in {span}");
         }
+        // A status is told where one was received; else what went wrong.
+        assert_eq!(span["attributes"]["http.response.status_code"].is_null(), !span["attributes"]["error.type"].is_null(), "{span}");
         let is_good = span["attributes"]["http.response.status_code"] == 200;
         assert_eq!(span["status"]["code"] == "STATUS_CODE_OK", is_good, "{span}");
     }
@@ -215,5 +217,74 @@ fn what_is_told_of_an_alert_carries_its_correlation_and_absolute_times_and_no_ex
     for record in named(logs, "alert_firing") {
         let examples = record["attributes"]["exemplar_trace_ids"].as_array().unwrap();
         assert_eq!(examples.iter().map(Value::to_string).collect::<BTreeSet<_>>().len(), examples.len(), "{record}");
+    }
+}
+
+/// The traces and logs of a small scenario, of all of its requests.
+fn told_of(text: &str) -> (Vec<Value>, Vec<Value>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "small.yaml", text);
+    evidence(&[path.to_str().unwrap(), "--sample", "1"])
+}
+
+#[test]
+fn an_attempt_that_a_limit_drops_after_a_wait_is_told_too() {
+    let (traces, logs) = told_of(
+        "schema: scenario/1\nscenario: small\nhorizon: 20s\nclients: { c: { calls: f, trace: { every: 1s, requests: [1] }, timeout: 60s } }\n\
+         services:\n  f: { work: [parallel: { calls: [{ service: s, times: 8, optional: true }] }] }\n\
+         \x20 s: { concurrency: { limit: 3, wait: 500ms }, work: [sleep: 400ms] }\n",
+    );
+    let of_s = traces.iter().filter(|span| span["attributes"]["server.address"] == "s");
+    let codes: Vec<u64> = of_s.map(|span| span["attributes"]["http.response.status_code"].as_u64().unwrap()).collect();
+    assert_eq!((codes.len(), codes.iter().filter(|code| **code == 503).count()), (8, 2), "{codes:?}");
+    assert_eq!(named(&logs, "request.failed").len(), 2, "and logged");
+}
+
+#[test]
+fn an_attempt_that_another_one_made_needless_is_no_failure() {
+    let (traces, logs) = told_of(
+        "schema: scenario/1\nscenario: small\nhorizon: 2m\nclients: { c: { calls: f, rate: 5/s, timeout: none } }\n\
+         services:\n  f: { work: [call: { service: a, hedge: { after: 50ms } }] }\n\
+         \x20 a: { work: [sleep: { uniform: [0ms, 100ms] }] }\n",
+    );
+    let of = |code: &str| traces.iter().filter(|span| span["status"]["code"] == code).collect::<Vec<_>>();
+    let outrun = of("STATUS_CODE_UNSET");
+    assert!(outrun.len() > 100, "about half of the calls are made twice: {}", outrun.len());
+    for span in outrun {
+        let attributes = &span["attributes"];
+        assert!(attributes["http.response.status_code"].is_null() && attributes["error.type"].is_null(), "nobody answered it: {span}");
+    }
+    assert!(of("STATUS_CODE_ERROR").is_empty() && named(&logs, "request.failed").is_empty(), "nothing failed");
+}
+
+#[test]
+fn what_follows_of_an_incident_has_its_number_to_the_end() {
+    let (_, logs) = &*TOLD;
+    for kind in ["verified", "incident_closed"] {
+        let told = named(logs, kind);
+        assert!(!told.is_empty(), "{kind}");
+        assert!(told.iter().all(|record| !record["attributes"]["correlation_id"].is_null()), "{kind}");
+    }
+}
+
+#[test]
+fn no_output_takes_the_place_of_what_the_run_is_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = "schema: scenario/1\nscenario: own\nimport: base.yaml\nrules: [rules.yaml]\nhorizon: 1m\n";
+    let base = "clients: { c: { calls: s, rate: 1/s } }\nservices: { s: { work: [cpu: 1ms] } }\n";
+    let rules = "groups:\n  - name: g\n    rules: [{ alert: A, expr: up == 0 }]\n";
+    let texts = [("own.yaml", own), ("base.yaml", base), ("rules.yaml", rules), ("run.html", rules)];
+    texts.iter().for_each(|(name, text)| drop(write(folder.path(), name, text)));
+    std::fs::create_dir(folder.path().join("inner")).unwrap();
+    firedrill(folder.path(), &["run", "own.yaml", "--logs", "logs"]).exits(0);
+    std::fs::remove_file(folder.path().join("logs")).unwrap();
+    for asked in ["--traces own.yaml", "--logs base.yaml", "--traces inner/../rules.yaml", "--rules run.html --out ."] {
+        let mut arguments = vec!["run", "own.yaml"];
+        arguments.extend(asked.split(' '));
+        firedrill(folder.path(), &arguments).exits(2).says("would write over").says("which this command reads");
+        for (name, text) in texts {
+            assert_eq!(std::fs::read_to_string(folder.path().join(name)).unwrap(), text, "{asked}: {name}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), texts.len() + 1, "{asked}: nothing was written");
     }
 }

@@ -20,12 +20,12 @@ fn the_draft_of_a_shop_says_what_its_manifests_say_and_marks_what_they_do_not() 
         "      scale_down: { window: 10m }\n    startup: { period: 2s, failures: 30 }\n",
         "    readiness: { initial_delay: 10s, period: 10s, timeout: 2s, path: traffic } # assumed: ",
         "    liveness: { period: 10s, failures: 5 }\n    pre_stop: 10s\n    grace: 45s\n",
-        "    rollout: { max_surge: 33.333%, max_unavailable: 0%, min_ready: 5s } # assumed: ",
+        "    rollout: { max_surge: 1, max_unavailable: 0, min_ready: 5s }\n",
         "      - call: redis-cart # assumed: REDIS_ADDR names it\n",
         "      - call: cartservice # assumed: CART_SERVICE_ADDR names it\n",
         "    version: \"7.2\"\n",
         "    rollout: { max_surge: 0%, max_unavailable: 100% }\n",
-        "      - cpu: { lognormal: { mean: 500us, cv: 1 } } # assumed: what a cache needs, by its image\n",
+        "    template: redis # assumed: what it is, by its image\n",
     ] {
         assert!(done.stdout.contains(said), "{said}\n{}", done.stdout);
     }

@@ -196,6 +196,41 @@ fn the_metrics_that_check_proposes_can_be_pasted_and_make_more_rules_able_to_fir
     }
 }
 
+#[test]
+fn what_a_profile_has_is_not_made_up() {
+    let folder = project(OWN_METRICS);
+    let rules = "groups:\n  - name: g\n    rules:\n      - { alert: A, expr: 'kube_pod_owner{owner_kind=\"ReplicaSet\"} > 0', labels: { severity: critical, team: t } }\n      - { alert: B, expr: 'sum(rate(http_server_requests_seconds_count{status=\"500\"}[5m])) > 1', labels: { severity: critical, team: t } }\n";
+    write(folder.path(), "own.yaml", rules);
+    let told = firedrill(folder.path(), &["check", "scenario.yaml", "own.yaml"]).exits(0).stdout;
+    for wanted in [
+        "help: the profile kube-state-metrics has it; say `metrics: [kube-state-metrics]` beside `services:`",
+        "help: the profile micrometer has it",
+        "`metrics: [micrometer, kube-state-metrics]` would make 2 rules more able to fire; say `metrics: [micrometer, kube-state-metrics]` beside",
+    ] {
+        assert!(told.contains(wanted), "{wanted}\n{told}");
+    }
+    assert!(!told.contains("gauge"), "nothing is to be pasted\n{told}");
+    write(folder.path(), "scenario.yaml", &SCENARIO.replace("services:\n", "metrics: [micrometer, kube-state-metrics]\nservices:\n"));
+    firedrill(folder.path(), &["check", "scenario.yaml", "own.yaml"]).exits(0).says("2 of 2 of your rules can fire here");
+}
+
+#[test]
+fn a_fault_of_a_replica_that_a_deploy_has_replaced_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |at: &str| {
+        let text = SCENARIO.replace("    work:\n", "    versions: { v2: {} }\n    work:\n");
+        let text = text.replace(
+            "  - slow: { service: api, factor: x1.1 }\n    at: 5m\n",
+            &format!("  - slow: {{ replica: api-0, factor: x2 }}\n    at: {at}\n"),
+        );
+        let change = "changes:\n  - deploy: { service: api, version: v2 }\n    at: 2m\n";
+        write(folder.path(), "scenario.yaml", &format!("{text}{change}"));
+        firedrill(folder.path(), &["check", "scenario.yaml"]).exits(0)
+    };
+    of("5m").says("warning[FD0943]: `slow-api-0` strikes api-0 at 5m, and a deploy of api at 2m replaces its replicas before");
+    assert!(!of("1m").stderr.contains("FD0943"));
+}
+
 const PAGE: &str = "# HELP shop_orders_total Orders by result.
 # TYPE shop_orders_total counter
 shop_orders_total{result=\"ok\",status=\"200\"} 1027

@@ -81,8 +81,8 @@ fn read_disruption(reader: &mut Reader, node: &Node) -> Option<DisruptionSpec> {
     min.or_else(|| max.map(|max| DisruptionSpec::MaxUnavailable(max.value)))
 }
 
-/// Some replicas: a number, or a share with its `%`.
-fn read_amount(reader: &mut Reader, node: &Node) -> Option<Amount> {
+/// Reads some replicas: a number, or a share with its `%`.
+pub fn read_amount(reader: &mut Reader, node: &Node) -> Option<Amount> {
     if matches!(&node.value, Value::Text(text) if text.trim_end().ends_with('%')) {
         return reader.ratio(node, "a share of replicas").map(Amount::Share);
     }

@@ -6,7 +6,7 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
-use firedrill_sim::spec::{Access, Cancel, DiskSpec, Profile, ThreadSpec};
+use firedrill_sim::spec::{Access, Amount, Cancel, DiskSpec, Profile, ThreadSpec};
 
 use crate::document::backlog::{self, BacklogDocument};
 use crate::document::balancing::{self, BalanceDocument, BalancingDocument};
@@ -23,7 +23,7 @@ use crate::document::{autoscaler, items, lifecycle, named, positive_or_none, pro
 use crate::notation::{bounded_span, distribution, growth, interval, optional, positive_span, required, unless};
 use crate::problem;
 use autoscaler::AutoscalerDocument;
-use lifecycle::LifecycleDocument;
+use lifecycle::{LifecycleDocument, read_amount};
 use topic::ConsumesDocument;
 
 /// An entry of `services`.
@@ -236,9 +236,9 @@ pub struct VersionDocument {
 #[derive(Clone, Debug, Default)]
 pub struct RolloutDocument {
     /// Replicas above the wanted number.
-    pub max_surge: Option<Located<Ratio>>,
+    pub max_surge: Option<Located<Amount>>,
     /// Replicas below the wanted number.
-    pub max_unavailable: Option<Located<Ratio>>,
+    pub max_unavailable: Option<Located<Amount>>,
     /// How long a replica must have been ready to count as available.
     pub min_ready: Option<Located<Span>>,
     /// How long a rollout may make no progress before that is told.
@@ -352,8 +352,8 @@ fn read_life(reader: &mut Reader, fields: &mut Fields<'_>, service: &mut Service
     }
     if let Some(mut fields) = fields.optional("rollout").and_then(|node| reader.fields(node, "a rollout")) {
         service.rollout = RolloutDocument {
-            max_surge: optional(reader, &mut fields, "max_surge", |r, n| r.ratio(n, "the surge")),
-            max_unavailable: optional(reader, &mut fields, "max_unavailable", |r, n| r.ratio(n, "the share that may be unavailable")),
+            max_surge: optional(reader, &mut fields, "max_surge", read_amount),
+            max_unavailable: optional(reader, &mut fields, "max_unavailable", read_amount),
             min_ready: optional(reader, &mut fields, "min_ready", |r, n| {
                 bounded_span(r, n, "the time until a replica counts as available")
             }),

@@ -49,6 +49,17 @@ pub fn work(image: Option<&Name>) -> Work {
     }
 }
 
+/// The template of a service that an image has.
+#[must_use]
+pub fn template(image: &Name) -> Option<&'static str> {
+    let name = repository(image).rsplit('/').next().unwrap_or_default().to_lowercase();
+    match &*name {
+        "postgres" | "postgresql" | "postgis" | "timescaledb" => Some("postgres"),
+        "redis" | "valkey" | "keydb" => Some("redis"),
+        _ => None,
+    }
+}
+
 /// An image without its tag and digest.
 fn repository(image: &str) -> &str {
     let image = image.split('@').next().unwrap_or_default();
@@ -131,6 +142,8 @@ mod tests {
         assert_eq!(work(Some(&Name::new("bitnami/postgresql:16"))), DATABASE);
         assert_eq!(work(Some(&Name::new("oliver006/redis_exporter"))), SERVICE);
         assert_eq!(work(None), SERVICE);
+        let templates = ["bitnami/postgresql:16", "redis:7-alpine", "oliver006/redis_exporter", "memcached:1"];
+        assert_eq!(templates.map(|image| template(&Name::new(image))), [Some("postgres"), Some("redis"), None, None]);
     }
 
     #[test]

@@ -95,6 +95,14 @@ pub struct Budget {
     pub max_unavailable: Option<Amount>,
 }
 
+impl Budget {
+    /// Whether it is about the pods of a workload.
+    pub fn chooses(&self, workload: &Workload) -> bool {
+        let chosen = self.selector.iter().all(|(key, value)| workload.labels.get(key) == Some(value));
+        self.namespace == workload.namespace && !self.selector.is_empty() && chosen
+    }
+}
+
 impl Cluster {
     /// The Services that are asked from outside without an Ingress: namespace and name.
     pub fn open_services(&self) -> impl Iterator<Item = (&str, &str)> {

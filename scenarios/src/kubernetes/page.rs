@@ -29,6 +29,8 @@ pub struct Page {
     pub assumed: u64,
     /// Whether there are several files, so that services say from which they are.
     several: bool,
+    /// Whether images that are known are drafted by the templates that there are for them.
+    templates: bool,
 }
 
 /// What is said of one part, with what its autoscaler needs.
@@ -39,10 +41,10 @@ struct Figures<'c> {
     memory_request: (Option<Bytes>, Option<&'static str>),
 }
 
-/// Writes a draft.
+/// Writes a draft, with templates where there are some for images.
 #[must_use]
-pub fn page(name: &str, files: &[&str], cluster: &Cluster, topology: &Topology<'_>) -> Page {
-    let mut page = Page { several: files.len() > 1, ..Page::default() };
+pub fn page(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topology<'_>), templates: bool) -> Page {
+    let mut page = Page { several: files.len() > 1, templates, ..Page::default() };
     let autoscalers = page.autoscalers(cluster, topology);
     let figures: Vec<Figures<'_>> =
         topology.parts.iter().zip(&autoscalers).map(|(part, autoscaler)| figures(cluster, part, *autoscaler)).collect();
@@ -70,6 +72,7 @@ pub fn page(name: &str, files: &[&str], cluster: &Cluster, topology: &Topology<'
     for (part, figures) in topology.parts.iter().zip(&figures) {
         page.part(cluster, topology, part, figures);
     }
+    page.idle_budgets(cluster, topology);
     page
 }
 
@@ -140,6 +143,10 @@ impl Page {
         };
         let from = if self.several { format!(" # from {}", workload.path.rsplit('/').next().unwrap_or_default()) } else { String::new() };
         self.line(2, &format!("{}:{from}", scalar(&part.name)));
+        let template = workload.pod.image.as_ref().filter(|_| self.templates).and_then(assumption::template);
+        if let Some(template) = template {
+            self.assumed(4, &format!("template: {template}"), "what it is, by its image");
+        }
         self.either(4, &format!("replicas: {}", figures.replicas.0), figures.replicas.1);
         self.budgets(cluster, workload);
         self.zones(cluster, &workload.pod);
@@ -158,14 +165,20 @@ impl Page {
             }
         }
         self.ending(workload);
-        self.rollout(workload, figures.replicas.0);
+        self.rollout(workload);
         if !workload.pod.before.is_empty() {
             let before = workload.pod.before.join(", ");
             self.left_out.push(format!("`{}`: what runs before its containers, and how long that takes: {before}", part.name));
         }
         if !workload.pod.beside.is_empty() {
             let beside = workload.pod.beside.join(", ");
-            self.left_out.push(format!("`{}`: of the containers beside its first, all but what they ask for: {beside}", part.name));
+            let own = workload.pod.container.as_ref().map_or_else(|| "its first".to_owned(), |name| format!("`{name}`"));
+            self.left_out.push(format!("`{}`: of the containers beside {own}, all but what they ask for: {beside}", part.name));
+        }
+        self.left_out.extend(workload.unsaid.iter().map(|unsaid| format!("`{}`: {unsaid}", part.name)));
+        // What its template does is work enough.
+        if template == Some("redis") && part.calls.is_empty() {
+            return;
         }
         let work = assumption::work(workload.pod.image.as_ref());
         self.line(4, "work:");
@@ -179,8 +192,7 @@ impl Page {
     fn budgets(&mut self, cluster: &Cluster, workload: &Workload) {
         let mut told = false;
         for budget in &cluster.budgets {
-            let chosen = budget.selector.iter().all(|(key, value)| workload.labels.get(key) == Some(value));
-            if budget.namespace != workload.namespace || budget.selector.is_empty() || !chosen {
+            if !budget.chooses(workload) {
                 continue;
             }
             let max = budget.max_unavailable.map(|most| ("max_unavailable", most));
@@ -195,6 +207,21 @@ impl Page {
             }
             told = true;
             self.line(4, &format!("disruption_budget: {{ {key}: {amount} }}"));
+        }
+    }
+
+    /// Tells of budgets that hold nobody back here.
+    fn idle_budgets(&mut self, cluster: &Cluster, topology: &Topology<'_>) {
+        let workloads: Vec<&Workload> = topology.parts.iter().filter_map(|part| part.workload).collect();
+        for budget in &cluster.budgets {
+            let told = if budget.selector.is_empty() {
+                "its selector names no labels by `matchLabels`"
+            } else if workloads.iter().any(|workload| budget.chooses(workload)) {
+                continue;
+            } else {
+                "it chooses the pods of no workload that is drafted"
+            };
+            self.left_out.push(format!("PodDisruptionBudget `{}`: {told}", budget.name));
         }
     }
 
@@ -299,7 +326,7 @@ impl Page {
         }
     }
 
-    fn rollout(&mut self, workload: &Workload, replicas: u32) {
+    fn rollout(&mut self, workload: &Workload) {
         let said = &workload.rollout;
         let strategy = said.strategy.as_deref().map_or("RollingUpdate", |strategy| strategy);
         let mut why = None;
@@ -312,14 +339,12 @@ impl Page {
             }
         };
         let mut parts = Vec::new();
-        parts.extend(surge.map(|amount| format!("max_surge: {}", share_text(amount, replicas, false))));
-        parts.extend(missing.map(|amount| format!("max_unavailable: {}", share_text(amount, replicas, true))));
+        parts.extend(surge.map(|amount| format!("max_surge: {amount}")));
+        parts.extend(missing.map(|amount| format!("max_unavailable: {amount}")));
         parts.extend(said.min_ready.filter(|span| *span > Span::ZERO).map(|span| format!("min_ready: {span}")));
         parts.extend(said.progress_deadline.filter(|span| *span > Span::ZERO).map(|span| format!("progress_deadline: {span}")));
         if !parts.is_empty() {
-            let is_count = |amount: Option<Amount>| matches!(amount, Some(Amount::Pods(count)) if count > 0);
-            let counted = (is_count(surge) || is_count(missing)).then_some("numbers of pods, as shares of what there is now");
-            self.either(4, &format!("rollout: {{ {} }}", parts.join(", ")), why.or(counted));
+            self.either(4, &format!("rollout: {{ {} }}", parts.join(", ")), why);
         }
     }
 }
@@ -405,16 +430,6 @@ fn direction_text(direction: &Direction) -> Option<String> {
     (!parts.is_empty()).then(|| format!("{{ {} }}", parts.join(", ")))
 }
 
-/// An amount as a share of replicas that comes to the same number: one that is rounded down must not fall short of it, the other not go beyond.
-fn share_text(amount: Amount, replicas: u32, rounded_down: bool) -> String {
-    let thousandths = match amount {
-        Amount::Percent(percent) => u64::from(percent) * 1000,
-        Amount::Pods(count) if rounded_down => (u64::from(count) * 100_000).div_ceil(u64::from(replicas.max(1))),
-        Amount::Pods(count) => u64::from(count) * 100_000 / u64::from(replicas.max(1)),
-    };
-    format!("{}%", thousandths.min(100_000) as f64 / 1000.0)
-}
-
 /// Half of a size, in whole MiB where there are any.
 fn half(bytes: Bytes) -> Bytes {
     let half = bytes.get() / 2;
@@ -440,23 +455,7 @@ fn shortened(files: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use firedrill_core::quantity::{Ratio, Rounding};
-
     use super::*;
-
-    #[test]
-    fn a_number_of_pods_as_a_share_comes_to_the_same_number() {
-        for replicas in 1..=120 {
-            for count in 0..=replicas {
-                let of = |rounded_down, rounding| {
-                    let text = share_text(Amount::Pods(count), replicas, rounded_down);
-                    Ratio::parse(&text).unwrap().of(u64::from(replicas), rounding)
-                };
-                assert_eq!(of(true, Rounding::Floor), u64::from(count), "{count} of {replicas} may be missing");
-                assert_eq!(of(false, Rounding::Ceil), u64::from(count), "{count} of {replicas} more");
-            }
-        }
-    }
 
     #[test]
     fn names_that_yaml_takes_for_something_else_are_quoted() {

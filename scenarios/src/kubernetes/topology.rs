@@ -107,6 +107,7 @@ pub fn topology(cluster: &Cluster) -> Topology<'_> {
         }
     }
     found.tell_unseen(cluster);
+    found.tell_strangers(cluster, &hosts);
     found.clients = clients(cluster, &found, &with_calls, &directory);
     found.cut_circles();
     found.in_order()
@@ -209,6 +210,24 @@ impl<'c> Topology<'c> {
         }
     }
 
+    /// Tells of addresses to which no Service of the files belongs.
+    fn tell_strangers(&mut self, cluster: &Cluster, hosts: &BTreeSet<(&str, &str)>) {
+        for workload in &cluster.workloads {
+            let mut strangers: BTreeSet<String> = BTreeSet::new();
+            each_setting(cluster, workload, &mut |name, value| {
+                let known = (hosts, &cluster.unplaced);
+                let found = addresses(name, value).into_iter().filter(|(host, is_sure)| *is_sure && is_of_cluster(host));
+                strangers.extend(
+                    found.filter(|(host, _)| self::known(host, &workload.namespace, known).is_none()).map(|(host, _)| host.to_owned()),
+                );
+            });
+            if !strangers.is_empty() {
+                let strangers = strangers.into_iter().collect::<Vec<_>>().join("`, `");
+                self.left_out.push(format!("whom `{}` asks at `{strangers}`: no Service in the files is called so", workload.name));
+            }
+        }
+    }
+
     /// Removes every call that would close a circle: a request would never come to an end.
     fn cut_circles(&mut self) {
         let mut done: Vec<Option<bool>> = vec![None; self.parts.len()];
@@ -284,7 +303,7 @@ struct Named<'c> {
 /// The Services that a workload's environment and arguments name.
 fn hosts_of<'c>(cluster: &Cluster, workload: &Workload, hosts: &BTreeSet<(&'c str, &'c str)>) -> Vec<Named<'c>> {
     let mut found = Vec::new();
-    let mut look = |name: &str, value: &str| {
+    each_setting(cluster, workload, &mut |name, value| {
         for host in named_hosts((name, value), &workload.namespace, (hosts, &cluster.unplaced)) {
             let why = if name.is_empty() || name.contains(char::is_whitespace) {
                 "an argument".to_owned()
@@ -293,7 +312,12 @@ fn hosts_of<'c>(cluster: &Cluster, workload: &Workload, hosts: &BTreeSet<(&'c st
             };
             found.push(Named { host, why });
         }
-    };
+    });
+    found
+}
+
+/// Every name and value of a workload's environment and arguments, as far as the files show them.
+fn each_setting(cluster: &Cluster, workload: &Workload, look: &mut dyn FnMut(&str, &str)) {
     let map = |name: &Name| cluster.maps.get(&(workload.namespace.clone(), name.clone()));
     for setting in &workload.pod.settings {
         match setting {
@@ -307,7 +331,6 @@ fn hosts_of<'c>(cluster: &Cluster, workload: &Workload, hosts: &BTreeSet<(&'c st
             Setting::Secret => {}
         }
     }
-    found
 }
 
 /// All Services, by namespace and name, and the names of those that name no namespace.
@@ -315,6 +338,18 @@ type Hosts<'h, 'c> = (&'h BTreeSet<(&'c str, &'c str)>, &'h BTreeSet<Name>);
 
 /// The Services that a value names: as the host of an address, or as a whole where the variable's name says that it is one.
 fn named_hosts<'c>((name, value): (&str, &str), own: &str, hosts: Hosts<'_, 'c>) -> Vec<(&'c str, &'c str)> {
+    addresses(name, value).into_iter().filter_map(|(host, _)| known(host, own, hosts)).collect()
+}
+
+/// Whether a host is one that only the DNS of a cluster knows: a single word, or one with `.svc`; its own machine is none.
+fn is_of_cluster(host: &str) -> bool {
+    let is_number = host.split('.').all(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_word = !host.contains('.') && host.starts_with(|c: char| c.is_ascii_lowercase());
+    host != "localhost" && !is_number && (is_word || host.contains(".svc"))
+}
+
+/// The hosts that a value names, each with whether it stands in an address, and not for the whole value.
+fn addresses<'v>(name: &str, value: &'v str) -> Vec<(&'v str, bool)> {
     const ADDRESSES: [&str; 12] =
         ["ADDR", "HOST", "URL", "URI", "ENDPOINT", "SERVICE", "SERVER", "BROKER", "UPSTREAM", "BACKEND", "DSN", "PEER"];
     // Telemetry goes out beside requests, and nobody waits for it.
@@ -334,7 +369,9 @@ fn named_hosts<'c>((name, value): (&str, &str), own: &str, hosts: Hosts<'_, 'c>)
         let has_port = value[end..].strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         let is_host = value[..start].ends_with("//") || value[..start].ends_with('@') || has_port;
         let is_whole = is_address && start == 0 && end == value.trim_end().len();
-        found.extend(known(host, own, hosts).filter(|_| is_host || is_whole || host.contains(".svc")));
+        if is_host || is_whole || host.contains(".svc") {
+            found.push((host, is_host || host.contains(".svc")));
+        }
     }
     found
 }
@@ -452,5 +489,11 @@ mod tests {
         check("OTEL_SERVICE_NAME", "cart", &[]);
         check("SERVICE_NAME", "cart", &[]);
         check("GREETING", "a cart: 7 items", &[]);
+    }
+
+    #[test]
+    fn a_host_is_of_the_cluster_if_no_other_dns_knows_it() {
+        let hosts = ["payments", "db.data.svc.cluster.local", "api.stripe.com", "localhost", "10.0.0.1", "Gateway"];
+        assert_eq!(hosts.map(is_of_cluster), [true, true, false, false, false, false]);
     }
 }

@@ -58,6 +58,8 @@ pub struct Workload {
     pub rollout: Rollout,
     /// Its pods.
     pub pod: Pod,
+    /// What is said of it that a scenario cannot say, a few words each.
+    pub unsaid: Vec<String>,
 }
 
 /// How a workload replaces its pods.
@@ -78,7 +80,9 @@ pub struct Rollout {
 /// What a pod is made of.
 #[derive(Clone, Debug, Default)]
 pub struct Pod {
-    /// The image of the container that counts: the first.
+    /// The name of the container that counts.
+    pub container: Option<Name>,
+    /// The image of that container.
     pub image: Option<Name>,
     /// The names of the containers that end before it starts (`initContainers`).
     pub before: Vec<Name>,
@@ -207,20 +211,68 @@ pub fn read(reader: &mut Reader, kind: Kind, (namespace, name): (Name, Name), no
     };
     Workload {
         kind,
-        name,
         namespace,
         path: node.place.file().path.clone(),
         labels: texts(reader, node, &["spec", "template", "metadata", "labels"]),
         replicas: count(reader, node, &["spec", "replicas"], MOST_REPLICAS),
         rollout,
-        pod: at(reader, node, &["spec", "template", "spec"]).map(|node| read_pod(reader, node)).unwrap_or_default(),
+        unsaid: read_unsaid(reader, kind, node),
+        pod: read_template(reader, &name, node),
+        name,
     }
 }
 
-fn read_pod(reader: &mut Reader, node: &Node) -> Pod {
+/// What a StatefulSet says of itself that a scenario cannot say.
+fn read_unsaid(reader: &mut Reader, kind: Kind, node: &Node) -> Vec<String> {
+    let mut unsaid = Vec::new();
+    if kind != Kind::StatefulSet {
+        return unsaid;
+    }
+    let partition = count(reader, node, &["spec", "updateStrategy", "rollingUpdate", "partition"], MOST_REPLICAS);
+    if let Some(partition) = partition.filter(|partition| *partition > 0) {
+        unsaid.push(format!("the `partition: {partition}` of its rollout, so that all of its replicas get a new version"));
+    }
+    if let Some(policy) = text(reader, node, &["spec", "podManagementPolicy"]) {
+        unsaid.push(format!("its `podManagementPolicy: {policy}`; here replicas that are added start at once"));
+    }
+    for claim in items(reader, node, &["spec", "volumeClaimTemplates"]) {
+        let name = text(reader, claim, &["metadata", "name"]).unwrap_or_else(|| Name::new("one without a name"));
+        let size = text(reader, claim, &["spec", "resources", "requests", "storage"]);
+        let size = size.map_or_else(String::new, |size| format!(" of {size}"));
+        unsaid.push(format!("its volume `{name}`{size}; `disk: {{ size, used }}` of a scenario lets it fill"));
+    }
+    unsaid
+}
+
+fn read_template(reader: &mut Reader, name: &Name, node: &Node) -> Pod {
+    let annotations = texts(reader, node, &["spec", "template", "metadata", "annotations"]);
+    let main = annotations.get("kubectl.kubernetes.io/default-container").cloned();
+    at(reader, node, &["spec", "template", "spec"]).map(|node| read_pod(reader, (name, main.as_ref()), node)).unwrap_or_default()
+}
+
+/// Containers that are put beside others: what goes to them goes on to the one that counts.
+const PROXIES: [&str; 7] =
+    ["istio-proxy", "linkerd-proxy", "envoy-sidecar", "envoy", "consul-dataplane", "cloud-sql-proxy", "cloudsql-proxy"];
+
+/// Which container counts: the one that the pod says, or else that is called as the workload, or else the first with ports that is put beside
+/// nobody, or else the first.
+fn main_container(reader: &mut Reader, containers: &[Node], (workload, said): (&Name, Option<&Name>)) -> usize {
+    let names: Vec<Option<Name>> = containers.iter().map(|container| text(reader, container, &["name"])).collect();
+    let called = |wanted: &Name| names.iter().position(|name| name.as_ref() == Some(wanted));
+    let is_beside = |index: usize| names[index].as_ref().is_some_and(|name| PROXIES.contains(&name.as_str()));
+    let has_ports: Vec<bool> = containers.iter().map(|container| !items(reader, container, &["ports"]).is_empty()).collect();
+    let own = || (0..containers.len()).filter(|index| !is_beside(*index));
+    let first = || own().find(|index| has_ports[*index]).or_else(|| own().next());
+    said.and_then(called).or_else(|| called(workload)).or_else(first).unwrap_or(0)
+}
+
+fn read_pod(reader: &mut Reader, named: (&Name, Option<&Name>), node: &Node) -> Pod {
     let containers = items(reader, node, &["containers"]);
-    let Some((own, others)) = containers.split_first() else { return Pod::default() };
+    let main = main_container(reader, containers, named);
+    let Some(own) = containers.get(main) else { return Pod::default() };
+    let others: Vec<&Node> = containers.iter().enumerate().filter(|(index, _)| *index != main).map(|(_, other)| other).collect();
     let mut pod = Pod {
+        container: text(reader, own, &["name"]),
         image: text(reader, own, &["image"]),
         before: items(reader, node, &["initContainers"]).iter().filter_map(|container| text(reader, container, &["name"])).collect(),
         beside: others.iter().filter_map(|container| text(reader, container, &["name"])).collect(),
@@ -234,7 +286,7 @@ fn read_pod(reader: &mut Reader, node: &Node) -> Pod {
         zones: read_zones(reader, node),
         ..Pod::default()
     };
-    read_resources(reader, own, others, &mut pod);
+    read_resources(reader, own, &others, &mut pod);
     pod
 }
 
@@ -244,7 +296,7 @@ fn read_port(reader: &mut Reader, node: &Node) -> Option<(Option<Name>, u32)> {
 }
 
 /// The limits of the container that counts; what all of them ask for together, as schedulers and autoscalers count it.
-fn read_resources(reader: &mut Reader, own: &Node, others: &[Node], pod: &mut Pod) {
+fn read_resources(reader: &mut Reader, own: &Node, others: &[&Node], pod: &mut Pod) {
     // A sum of fractions may be off by a hair, which is not worth a thousandth.
     let least = |cores: f64| Some((cores * 1e3 - 1e-6).ceil() / 1e3).filter(|cores| *cores > 0.0);
     let bytes = |bytes: f64| Some(Bytes::new(bytes.ceil() as u64)).filter(|bytes| bytes.get() > 0);

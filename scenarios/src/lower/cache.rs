@@ -9,12 +9,15 @@ use firedrill_sim::spec::{CacheSpec, ClientSpec, Phase, Population, WorldSpec};
 
 use crate::defaults;
 use crate::document::cache::CacheDocument;
+use crate::document::service::{PhaseDocument, ServiceDocument};
 use crate::lower::calls::{nexts, post_order};
 use crate::lower::or;
 use crate::problem;
 
 /// Lowers the caches of a service; in order of name. How warm they are follows once all services are known.
-pub fn lower(reader: &mut Reader, caches: &[CacheDocument]) -> Vec<CacheSpec> {
+pub fn lower(reader: &mut Reader, service: &ServiceDocument) -> Vec<CacheSpec> {
+    let caches = &service.caches;
+    check_used(reader, service);
     let one = |cache: &CacheDocument| CacheSpec {
         name: cache.name.value.clone(),
         keys: or(cache.keys.as_ref(), || 1),
@@ -36,6 +39,22 @@ pub fn lower(reader: &mut Reader, caches: &[CacheDocument]) -> Vec<CacheSpec> {
         }
     }
     lowered
+}
+
+/// Refuses a cache that no step of the service's work has to do with.
+fn check_used(reader: &mut Reader, service: &ServiceDocument) {
+    let phases = service.endpoints.iter().flat_map(|endpoint| &endpoint.work);
+    let used = phases.filter_map(|phase| match phase {
+        PhaseDocument::Cache { name, .. } | PhaseDocument::Update { name, .. } => Some(&name.value),
+        _ => None,
+    });
+    let used: Vec<&Name> = used.collect();
+    for cache in service.caches.iter().filter(|cache| !used.contains(&&cache.name.value)) {
+        let name = &cache.name.value;
+        let what = format!("no step of `{}` looks into its cache `{name}`", service.name.value);
+        let remedy = format!("let a step say `cache: {{ name: {name}, miss: … }}`, or leave the cache out");
+        reader.problem(problem::impossible(&cache.name.place, &what, &remedy));
+    }
 }
 
 /// Sets how many lookups a second each cache has seen before the start: what clients ask for then, through all calls, without retries.

@@ -89,7 +89,7 @@ impl Check<'_> {
             FaultKind::CacheFlush { service, cache, .. } => self.cache_flush(reader, fault, service, cache),
             FaultKind::PrimaryCrash { .. } | FaultKind::ReplicaLag { .. } => self.of_database(reader, fault),
             FaultKind::LockHold { service, lock } => self.lock_hold(reader, fault, service, lock),
-            FaultKind::Quota { service, rate } => self.quota(reader, fault, service, *rate),
+            FaultKind::Quota { service, rate } => self.quota(reader, (fault, what), service, *rate),
             FaultKind::CacheCorruption { service, cache, .. } => self.cache_flush(reader, fault, service, cache),
             FaultKind::ConnectionLeak { to, .. } => self.connection_leak(reader, fault, to.as_ref()),
             FaultKind::DiskFill { .. } => self.disk_fill(reader, fault),
@@ -292,7 +292,7 @@ impl Check<'_> {
         }
     }
 
-    fn quota(&self, reader: &mut Reader, fault: &FaultDocument, service: &Name, rate: Rate) {
+    fn quota(&self, reader: &mut Reader, (fault, what): (&FaultDocument, &str), service: &Name, rate: Rate) {
         let Some(known) = self.document.services.iter().find(|candidate| candidate.name.value == *service) else { return };
         match known.admission.quota.as_ref().and_then(|quota| quota.value.as_ref()) {
             None => {
@@ -302,6 +302,10 @@ impl Check<'_> {
             Some(quota) if quota.rate.value == rate => {
                 let why = format!("the quota of `{service}` is {rate} anyway");
                 reader.problem(problem::impossible(fault.places.of("rate"), &why, "write another one"));
+            }
+            Some(quota) if quota.rate.value < rate && what == "a fault" => {
+                let why = format!("a quota of {rate} is more than the {} that `{service}` has, and hurts nobody", quota.rate.value);
+                reader.problem(problem::impossible(fault.places.of("rate"), &why, "write a lower one, or let it be one of `changes`"));
             }
             Some(_) => {}
         }

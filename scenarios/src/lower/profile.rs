@@ -3,7 +3,7 @@
 use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::{Feed, LabelSource, MetricSpec, Profile, ServiceSpec};
+use firedrill_sim::spec::{Feed, LabelSource, MetricSpec, Profile, ServiceSpec, WorldSpec};
 
 use crate::document::ScenarioDocument;
 use crate::problem;
@@ -26,7 +26,35 @@ pub fn of_cluster(reader: &mut Reader, document: &ScenarioDocument) -> Vec<Profi
         let remedy = "write `metrics: [redis-exporter]` at the service that is a Redis";
         reader.problem(problem::metric(&profile.place, "not every service is a Redis that an exporter could tell of", remedy));
     }
+    for service in &document.services {
+        let asks = service.endpoints.iter().flat_map(|endpoint| &endpoint.work).any(|phase| !phase.calls().is_empty());
+        for profile in service.profiles.iter().filter(|profile| profile.value == Profile::Redis && (asks || service.database.is_some())) {
+            let remedy = "write `metrics: [redis-exporter]` at the service that is a Redis";
+            let fault = format!("`{}` is no Redis: it is a database of another kind, or asks others", service.name.value);
+            reader.problem(problem::metric(&profile.place, &fault, remedy));
+        }
+    }
     in_order(profiles)
+}
+
+/// A world with a profile more, for all of its services or its cluster; `None` if it has that already, or nothing that it could tell of.
+#[must_use]
+pub fn shown_by(spec: &WorldSpec, profile: Profile) -> Option<WorldSpec> {
+    if profile == Profile::Prometheus || profile == Profile::Redis || (profile == Profile::NodeExporter && spec.nodes.is_empty()) {
+        return None;
+    }
+    let mut shown = spec.clone();
+    if profile.is_of_cluster() {
+        shown.profiles.push(profile);
+        shown.profiles.sort_unstable();
+        return (!spec.profiles.contains(&profile)).then_some(shown);
+    }
+    for service in shown.services.iter_mut().filter(|service| !service.profiles.contains(&profile)) {
+        service.profiles.push(profile);
+        service.profiles.sort_unstable();
+        expose(service);
+    }
+    (shown != *spec).then_some(shown)
 }
 
 /// Gives each service its profiles, those of the scenario and its own, and the metrics that count its answers under their names. A metric of the
@@ -35,13 +63,18 @@ pub fn complete(document: &ScenarioDocument, services: &mut [ServiceSpec]) {
     for service in services {
         let own = document.services.iter().filter(|own| own.name.value == service.name).flat_map(|own| &own.profiles);
         service.profiles = in_order(document.profiles.iter().filter(|profile| !profile.value.is_of_cluster()).chain(own));
-        for metric in service.profiles.iter().filter_map(|profile| of_answers(*profile)) {
-            if !service.metrics.iter().any(|own| own.name == metric.name) {
-                service.metrics.push(metric);
-            }
-        }
-        service.metrics.sort_by(|left, right| left.name.cmp(&right.name));
+        expose(service);
     }
+}
+
+/// Gives a service the metrics that count its answers under the names of its profiles.
+fn expose(service: &mut ServiceSpec) {
+    for metric in service.profiles.iter().filter_map(|profile| of_answers(*profile)) {
+        if !service.metrics.iter().any(|own| own.name == metric.name) {
+            service.metrics.push(metric);
+        }
+    }
+    service.metrics.sort_by(|left, right| left.name.cmp(&right.name));
 }
 
 fn in_order<'a>(profiles: impl Iterator<Item = &'a Located<Profile>>) -> Vec<Profile> {

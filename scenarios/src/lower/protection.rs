@@ -33,6 +33,15 @@ pub fn lower_retries(retries: Option<&RetriesDocument>) -> RetrySpec {
     }
 }
 
+/// Refuses a budget of retries where none is ever made.
+pub fn check_budget(reader: &mut Reader, retries: Option<&RetriesDocument>) {
+    let Some(RetriesDocument { max: Some(max), budget: Some(_), .. }) = retries else { return };
+    if max.value == 0 {
+        let remedy = "let `max` be 1 or more, or remove the `budget`";
+        reader.problem(problem::impossible(&max.place, "a budget of retries, of which there are none", remedy));
+    }
+}
+
 /// A second attempt that would be sent when the first has been given up.
 pub fn check_hedge(reader: &mut Reader, protection: &ProtectionDocument, timeout: Option<Span>) {
     if let (Some(hedge), Some(timeout)) = (&protection.hedge, timeout)

@@ -5,8 +5,8 @@ use firedrill_core::problem::{Located, Place};
 use firedrill_core::quantity::{Bytes, Factor, Ratio};
 use firedrill_core::yaml::Reader;
 use firedrill_sim::spec::{
-    CallSpec, Cancel, CpuSpec, EndpointSpec, Engine, Feed, GcSpec, MemorySpec, MetricSpec, Phase, RolloutSpec, ServiceSpec, VersionSpec,
-    WarmUp,
+    Amount, CallSpec, Cancel, CpuSpec, EndpointSpec, Engine, Feed, GcSpec, MemorySpec, MetricSpec, Phase, RolloutSpec, ServiceSpec,
+    VersionSpec, WarmUp,
 };
 
 use crate::defaults;
@@ -61,8 +61,8 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         versions: lower_versions(reader, service),
         flags: flag::lower(reader, service),
         rollout: RolloutSpec {
-            max_surge: or(service.rollout.max_surge.as_ref(), || defaults::ratio("rollout.max_surge")),
-            max_unavailable: or(service.rollout.max_unavailable.as_ref(), || defaults::ratio("rollout.max_unavailable")),
+            max_surge: or(service.rollout.max_surge.as_ref(), || Amount::Share(defaults::ratio("rollout.max_surge"))),
+            max_unavailable: or(service.rollout.max_unavailable.as_ref(), || Amount::Share(defaults::ratio("rollout.max_unavailable"))),
             min_ready: or(service.rollout.min_ready.as_ref(), || defaults::span("rollout.min_ready")),
             progress_deadline: or(service.rollout.progress_deadline.as_ref(), || defaults::span("rollout.progress_deadline")),
         },
@@ -70,7 +70,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         life: lifecycle::lower(reader, names, service),
         autoscaler: autoscaler::lower(reader, service),
         consumes: topic::lower_consumes(reader, names, service),
-        caches: cache::lower(reader, &service.caches),
+        caches: cache::lower(reader, service),
         profiles: Vec::new(),
         metrics: lower_metrics(reader, service),
     }
@@ -173,6 +173,7 @@ fn known_cache(reader: &mut Reader, service: &ServiceDocument, name: &Located<Na
 
 fn lower_call(reader: &mut Reader, names: &Names, call: &CallDocument) -> CallSpec {
     names.service(reader, &call.service.value, &call.service.place);
+    protection::check_budget(reader, call.retries.as_ref());
     protection::check_hedge(reader, &call.protection, or(call.timeout.as_ref(), || defaults::span_or_none("call.timeout")));
     let place = call.endpoint.as_ref().map_or(&call.service.place, |endpoint| &endpoint.place);
     CallSpec {

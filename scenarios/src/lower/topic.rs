@@ -33,6 +33,12 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> Vec<TopicSpec>
             reader.problem(problem::impossible(&topic.name.place, &what, &remedy));
         }
     }
+    let published: Vec<&Name> = publishing(document).map(|(name, _)| name).collect();
+    for topic in document.topics.iter().filter(|topic| !published.contains(&&topic.name.value)) {
+        let what = format!("nobody puts messages into `{}`", topic.name.value);
+        let remedy = format!("let a step of work say `publish: {}`, or leave the topic out", topic.name.value);
+        reader.problem(problem::impossible(&topic.name.place, &what, &remedy));
+    }
     for (service, consumes) in consumers(document) {
         check_batch(reader, document, service, consumes);
     }
@@ -41,12 +47,16 @@ pub fn lower(reader: &mut Reader, document: &ScenarioDocument) -> Vec<TopicSpec>
 
 /// All topics that are named, by those who publish and those who consume.
 fn named(document: &ScenarioDocument) -> impl Iterator<Item = (&Name, &Place)> {
+    publishing(document).chain(consumers(document).map(|(_, consumes)| (&consumes.topic.value, &consumes.topic.place)))
+}
+
+/// The topics that messages are put into.
+fn publishing(document: &ScenarioDocument) -> impl Iterator<Item = (&Name, &Place)> {
     let published = document.services.iter().flat_map(|service| &service.endpoints).flat_map(|endpoint| &endpoint.work);
-    let published = published.filter_map(|phase| match phase {
+    published.filter_map(|phase| match phase {
         PhaseDocument::Publish(topic) => Some((&topic.value, &topic.place)),
         _ => None,
-    });
-    published.chain(consumers(document).map(|(_, consumes)| (&consumes.topic.value, &consumes.topic.place)))
+    })
 }
 
 fn consumers(document: &ScenarioDocument) -> impl Iterator<Item = (&ServiceDocument, &ConsumesDocument)> {

@@ -144,3 +144,37 @@ fn a_certificate_that_has_expired_is_not_ready() {
     let values = finished.telemetry.values(ready[0]);
     assert!(values.first() == Some(&1.0) && values.last() == Some(&0.0), "{values:?}");
 }
+
+#[test]
+fn a_kubelet_is_two_targets_and_tells_of_volumes_at_its_own() {
+    let finished = play(&format!(
+        "{CLIENT}clients: {{ u: {{ calls: shop, rate: 5/s }} }}\nservices: {{ shop: {{ disk: {{ size: 1GiB, used: 100MiB }}, work: [cpu: 1ms] }} }}\n"
+    ));
+    for path in ["/metrics", "/metrics/cadvisor"] {
+        assert_eq!(last(&finished, &format!("__name__=\"up\",job=\"kubelet\",metrics_path=\"{path}\"")), [1.0], "{path}");
+    }
+    let used = |path: &str| last(&finished, &format!("__name__=\"kubelet_volume_stats_used_bytes\",metrics_path=\"{path}\""));
+    assert_eq!((used("/metrics").len(), used("/metrics/cadvisor").len()), (1, 0));
+}
+
+/// The taints of a node at the end, as `key:effect`.
+fn taints(finished: &Finished<Idle>, node: &str) -> Vec<String> {
+    let found = finished.telemetry.select(&parse_matchers(&format!("__name__=\"kube_node_spec_taint\",node=\"{node}\"")).unwrap());
+    let is_there = |series: &&_| finished.telemetry.values(**series).last().is_some_and(|value| !is_stale(*value));
+    let label = |series: &_, name: &str| finished.telemetry.labels(*series).get(name).unwrap().to_owned();
+    let mut found: Vec<String> =
+        found.iter().filter(is_there).map(|series| format!("{}:{}", label(series, "key"), label(series, "effect"))).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn nodes_that_are_lost_or_cordoned_have_the_taints_of_kubernetes() {
+    let finished = play(&format!(
+        "{CLIENT}metrics: [kube-state-metrics]\nnodes: {{ n: {{ count: 3, cores: 4, memory: 8GiB }} }}\nclients: {{ u: {{ calls: shop, rate: 5/s }} }}\nservices: {{ shop: {{ replicas: 3, work: [cpu: 1ms] }} }}\nfaults:\n  - {{ node_loss: {{ node: n-0 }}, at: 1m }}\nchanges:\n  - {{ node_drain: {{ node: n-1 }}, at: 1m }}\n"
+    ));
+    let of = |key: &str, effect: &str| format!("node.kubernetes.io/{key}:{effect}");
+    assert_eq!(taints(&finished, "n-0"), [of("unreachable", "NoExecute"), of("unreachable", "NoSchedule")]);
+    assert_eq!(taints(&finished, "n-1"), [of("unschedulable", "NoSchedule")]);
+    assert_eq!(taints(&finished, "n-2"), [""; 0]);
+}

@@ -6,6 +6,7 @@
 
 mod actions;
 mod bad_input;
+mod callers;
 mod exposed;
 mod library;
 mod mutations;

@@ -36,6 +36,8 @@ pub(crate) struct Breaker {
     /// When the present state began; what began before it cannot change it.
     since: Time,
     results: Results,
+    /// Whether these are the results of its last time half open, which it keeps to look at while it is open again.
+    of_half_open: bool,
     /// Calls that may still pass while it is half open.
     permits: u32,
     /// Calls that did not pass.
@@ -151,6 +153,7 @@ impl Breaker {
             state: BreakerState::Closed,
             since: Time::ZERO,
             results: Results::new(spec.window),
+            of_half_open: false,
             permits: 0,
             refused: 0,
             ended: [(0, Span::ZERO); 2],
@@ -241,8 +244,8 @@ impl Breaker {
     }
 
     fn least_calls(&self) -> u32 {
-        match (self.state, self.spec.window) {
-            (BreakerState::HalfOpen, _) => self.spec.least_calls.min(self.spec.half_open_calls),
+        match (self.of_half_open, self.spec.window) {
+            (true, _) => self.spec.least_calls.min(self.spec.half_open_calls),
             (_, Window::Count(most)) => self.spec.least_calls.min(most),
             (_, Window::Seconds(_)) => self.spec.least_calls,
         }
@@ -252,8 +255,12 @@ impl Breaker {
         self.since = now;
         self.state = state;
         match state {
-            BreakerState::Closed => self.results = Results::new(self.spec.window),
+            BreakerState::Closed => {
+                self.results = Results::new(self.spec.window);
+                self.of_half_open = false;
+            }
             BreakerState::HalfOpen => {
+                self.of_half_open = true;
                 self.results = Results::last(self.spec.half_open_calls);
                 self.permits = self.spec.half_open_calls;
             }
@@ -317,6 +324,18 @@ mod tests {
             let changes: Vec<_> = (0..10).filter_map(|call| breaker.record(at(62), call < failures, FAST)).collect();
             assert_eq!(changes.iter().map(|change| change.state).collect::<Vec<_>>(), [state]);
         }
+    }
+
+    #[test]
+    fn one_that_opens_again_still_tells_what_it_found_out() {
+        let mut breaker = opened();
+        assert_eq!(breaker.rates(), (100.0, 0.0));
+        assert!(breaker.acquire(at(61)).0);
+        assert_eq!(breaker.rates(), (-1.0, -1.0), "it is finding out");
+        for call in 0..10 {
+            breaker.record(at(62), call < 6, FAST);
+        }
+        assert_eq!((breaker.state(), breaker.rates()), (BreakerState::Open, (60.0, 0.0)));
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub(super) fn put_deployment(sheet: &mut Sheet<'_>, world: &World, service: &Ser
     let deployment = labels.clone().set("deployment", name);
     let wanted = f64::from(service.wanted);
     let surge = spec.rollout.max_surge.of(u64::from(service.wanted), Rounding::Ceil);
-    let missing = spec.rollout.max_unavailable.of(u64::from(service.wanted), Rounding::Floor);
+    let missing = spec.rollout.max_unavailable.of(u64::from(service.wanted), Rounding::Floor).min(u64::from(service.wanted));
     let missing = if surge == 0 && missing == 0 { 1 } else { missing };
     let ready = service.ready.len() as f64;
     put(sheet, &deployment, "kube_deployment_created", &[], Some(since(world, None)));
@@ -179,8 +179,15 @@ pub(super) fn put_autoscaler(sheet: &mut Sheet<'_>, spec: &ServiceSpec, labels: 
 /// What kube-state-metrics says of a node.
 pub(super) fn put_node(sheet: &mut Sheet<'_>, node: &Node, labels: &LabelsBuilder) {
     put(sheet, labels, "kube_node_spec_unschedulable", &[], flag(node.cordons > 0));
-    let taint = [("effect", "NoExecute"), ("key", "node.kubernetes.io/unreachable"), ("value", "")];
-    put(sheet, labels, "kube_node_spec_taint", &taint, node.unknown.then_some(1.0));
+    let taints = [
+        ("unreachable", "NoExecute", node.unknown),
+        ("unreachable", "NoSchedule", node.unknown),
+        ("unschedulable", "NoSchedule", node.cordons > 0),
+    ];
+    for (key, effect, is) in taints {
+        let taint = [("effect", effect), ("key", &*format!("node.kubernetes.io/{key}")), ("value", "")];
+        put(sheet, labels, "kube_node_spec_taint", &taint, is.then_some(1.0));
+    }
     for condition in ["DiskPressure", "MemoryPressure", "PIDPressure"] {
         let holds = !node.unknown && condition == "MemoryPressure" && node.is_short_of_memory();
         for (status, on) in [("true", holds), ("false", !node.unknown && !holds), ("unknown", node.unknown)] {

@@ -14,11 +14,31 @@ use crate::slab::NONE;
 use crate::spec::{MetricTarget, Profile};
 use crate::world::{Replica, Termination, World};
 
-/// The containers of a node; where machines are not modelled, a zone is one.
+/// A kubelet of a node; where machines are not modelled, a zone is one.
 #[derive(Clone, Debug)]
 pub(super) struct Kubelet {
     host: Host,
+    path: KubeletPath,
     pages: BTreeMap<u32, Page>,
+}
+
+/// Where a kubelet is scraped, each place a target of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KubeletPath {
+    /// Its containers, as cAdvisor tells them.
+    Containers,
+    /// What it tells of its own: the volumes of its pods.
+    Own,
+}
+
+impl KubeletPath {
+    /// The path as targets have it in `metrics_path`.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Containers => "/metrics/cadvisor",
+            Self::Own => "/metrics",
+        }
+    }
 }
 
 /// The state of all pods and deployments.
@@ -89,8 +109,8 @@ impl Host {
 }
 
 impl Kubelet {
-    pub(super) const fn new(host: Host) -> Self {
-        Self { host, pages: BTreeMap::new() }
+    pub(super) const fn new(host: Host, path: KubeletPath) -> Self {
+        Self { host, path, pages: BTreeMap::new() }
     }
 
     /// Whether nobody answers there.
@@ -104,43 +124,52 @@ impl Kubelet {
 
     pub(super) fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
         forget_gone(&mut self.pages, world, store, at_ms);
-        let own = labels;
-        for index in existing(world).filter(|index| Host::of(&world.replicas[*index as usize]) == self.host) {
-            let replica = &world.replicas[index as usize];
-            let spec = &world.spec.services[replica.service as usize];
-            let limit = replica.memory.limit.map_or(0.0, |limit| limit as f64);
-            let figures = [
-                ("container_cpu_usage_seconds_total", cpu_seconds(world, replica)),
-                ("container_memory_working_set_bytes", memory_bytes(world, index) as f64),
-                ("container_spec_memory_limit_bytes", limit),
-                ("container_start_time_seconds", unix_seconds(world, replica.started)),
-            ];
-            let pod = pod_labels(labels, &replica.name);
-            let in_full = cluster::shows(world, Profile::Cadvisor);
-            let labels = pod.clone().set("container", spec.name.as_str());
-            let labels = if in_full { cluster::container_labels(world, index, labels) } else { labels };
-            let mut sheet = Sheet::new(store, self.pages.entry(index).or_default(), at_ms);
-            for (metric, value) in figures {
-                // The kubelet tells CPU time by core or, as by default, of all of them.
-                let is_cpu = metric == "container_cpu_usage_seconds_total";
-                let labels = || if is_cpu { labels.clone().set("cpu", "total") } else { labels.clone() };
-                sheet.put(replica.is_running().then_some(value), || named(metric, &labels()));
-            }
-            if in_full {
-                cluster::put_container(&mut sheet, world, index, (&labels, &pod));
-            }
-            if let Some((threads, most)) = replica.thread_figures(world) {
-                for (metric, value) in [("container_threads", threads), ("container_threads_max", most)] {
-                    sheet.put(replica.is_running().then_some(f64::from(value)), || named(metric, &labels));
-                }
-            }
-            if let Some(disk) = &replica.disk {
-                let claim = own.clone().set("namespace", NAMESPACE).set("persistentvolumeclaim", format!("data-{}", replica.name));
-                let (size, used) = disk.figures(world.now);
-                let figures = [("capacity", size), ("used", used), ("available", size - used)];
-                for (part, bytes) in figures {
-                    sheet.put(Some(bytes as f64), || named(&format!("kubelet_volume_stats_{part}_bytes"), &claim));
-                }
+        let host = self.host;
+        let here = existing(world).filter(|index| Host::of(&world.replicas[*index as usize]) == host);
+        match self.path {
+            KubeletPath::Containers => here.for_each(|index| self.put_container(world, store, (at_ms, index), labels)),
+            KubeletPath::Own => here.for_each(|index| self.put_volume(world, store, (at_ms, index), labels)),
+        }
+    }
+
+    fn put_volume(&mut self, world: &World, store: &mut Store, (at_ms, index): (i64, u32), labels: &LabelsBuilder) {
+        let replica = &world.replicas[index as usize];
+        let Some(disk) = &replica.disk else { return };
+        let claim = labels.clone().set("namespace", NAMESPACE).set("persistentvolumeclaim", format!("data-{}", replica.name));
+        let (size, used) = disk.figures(world.now);
+        let mut sheet = Sheet::new(store, self.pages.entry(index).or_default(), at_ms);
+        for (part, bytes) in [("capacity", size), ("used", used), ("available", size - used)] {
+            sheet.put(Some(bytes as f64), || named(&format!("kubelet_volume_stats_{part}_bytes"), &claim));
+        }
+    }
+
+    fn put_container(&mut self, world: &World, store: &mut Store, (at_ms, index): (i64, u32), labels: &LabelsBuilder) {
+        let replica = &world.replicas[index as usize];
+        let spec = &world.spec.services[replica.service as usize];
+        let limit = replica.memory.limit.map_or(0.0, |limit| limit as f64);
+        let figures = [
+            ("container_cpu_usage_seconds_total", cpu_seconds(world, replica)),
+            ("container_memory_working_set_bytes", memory_bytes(world, index) as f64),
+            ("container_spec_memory_limit_bytes", limit),
+            ("container_start_time_seconds", unix_seconds(world, replica.started)),
+        ];
+        let pod = pod_labels(labels, &replica.name);
+        let in_full = cluster::shows(world, Profile::Cadvisor);
+        let labels = pod.clone().set("container", spec.name.as_str());
+        let labels = if in_full { cluster::container_labels(world, index, labels) } else { labels };
+        let mut sheet = Sheet::new(store, self.pages.entry(index).or_default(), at_ms);
+        for (metric, value) in figures {
+            // The kubelet tells CPU time by core or, as by default, of all of them.
+            let is_cpu = metric == "container_cpu_usage_seconds_total";
+            let labels = || if is_cpu { labels.clone().set("cpu", "total") } else { labels.clone() };
+            sheet.put(replica.is_running().then_some(value), || named(metric, &labels()));
+        }
+        if in_full {
+            cluster::put_container(&mut sheet, world, index, (&labels, &pod));
+        }
+        if let Some((threads, most)) = replica.thread_figures(world) {
+            for (metric, value) in [("container_threads", threads), ("container_threads_max", most)] {
+                sheet.put(replica.is_running().then_some(f64::from(value)), || named(metric, &labels));
             }
         }
     }

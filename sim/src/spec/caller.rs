@@ -103,7 +103,7 @@ impl Causes {
 pub enum Growth {
     /// `base * factor^(n-1)`; a factor of 1 keeps it constant.
     Exponential(Factor),
-    /// `base * (2^n - 1)`, as Envoy has it.
+    /// `base * 2^(n-1)`, as Envoy has it: `JitteredExponentialBackOffStrategy` in `backoff_strategy.cc`, where its documentation says `2^n - 1`.
     Doubled,
 }
 
@@ -187,6 +187,12 @@ impl ProtectionSpec {
     #[must_use]
     pub const fn is_none(&self) -> bool {
         self.breaker.is_none() && self.most_requests.is_none() && self.pool.is_none() && self.throttle.is_none() && self.hedge.is_none()
+    }
+
+    /// The same without what nothing is remembered of: calls that are protected alike share what there is to remember.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        Self { hedge: None, ..self.clone() }
     }
 }
 

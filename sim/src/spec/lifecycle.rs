@@ -1,8 +1,10 @@
 //! What a replica's life is made of: probes, places to come from, ways to go, and autoscalers (docs/MODEL.md 1.4).
 
+use std::fmt;
+
 use firedrill_core::distribution::Distribution;
 use firedrill_core::name::Name;
-use firedrill_core::quantity::{Bytes, Ratio};
+use firedrill_core::quantity::{Bytes, Ratio, Rounding};
 use firedrill_core::time::Span;
 
 /// How replicas come and go beside their start-up.
@@ -46,8 +48,28 @@ pub enum DisruptionSpec {
 pub enum Amount {
     /// A number.
     Count(u32),
-    /// A share of those that it shall have, rounded up.
+    /// A share of those that it shall have; of a disruption budget rounded up.
     Share(Ratio),
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => count.fmt(f),
+            Self::Share(share) => share.fmt(f),
+        }
+    }
+}
+
+impl Amount {
+    /// How many that is of so many; a share is rounded so.
+    #[must_use]
+    pub fn of(self, wanted: u64, rounding: Rounding) -> u64 {
+        match self {
+            Self::Count(count) => u64::from(count),
+            Self::Share(share) => share.of(wanted, rounding),
+        }
+    }
 }
 
 /// A probe of the kubelet (docs/MODEL.md 1.4).

@@ -465,15 +465,15 @@ impl World {
     #[cold]
     fn look(&mut self, service: u32, origin: Origin) -> u32 {
         let index = self.views.all.len() as u32;
-        let (caller, zone) = if let Origin::Client { client, .. } = origin {
+        let (caller, zone, was_there) = if let Origin::Client { client, .. } = origin {
             let views = &mut self.views.of_clients;
             views.resize(views.len().max(client as usize + 1), NONE);
             views[client as usize] = index;
-            (self.clients[client as usize].ledger.client.clone(), None)
+            (self.clients[client as usize].ledger.client.clone(), None, true)
         } else if let Origin::Attempt(parent) = origin {
             let replica = self.attempts[parent].replica as usize;
             self.views.of_replicas[replica].push((service, index));
-            (self.replicas[replica].name.clone(), Some(self.replicas[replica].zone))
+            (self.replicas[replica].name.clone(), Some(self.replicas[replica].zone), self.replicas[replica].started == Time::ZERO)
         } else {
             unreachable!("only clients and replicas choose");
         };
@@ -507,6 +507,10 @@ impl World {
             view.join((*replica, self.replicas[*replica as usize].zone), None, fresh);
         }
         self.services[service as usize].views.push(index);
+        // Of processes that were there before the run nobody knows when they asked last, so their phase is luck; others ask with their first request.
+        if let Some(ttl) = spec.balancing.as_ref().and_then(|balancing| balancing.dns_ttl).filter(|_| was_there) {
+            view.believes_until = Time::ZERO + Span::from_nanos(below(view.luck.block(0).word64(1), ttl.as_nanos().max(1)));
+        }
         let phase = outliers.map(|outliers| Span::from_nanos(1 + below(view.luck.block(0).word64(0), outliers.interval.as_nanos())));
         self.views.all.push(view);
         self.reopen(index);

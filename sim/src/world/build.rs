@@ -190,6 +190,7 @@ impl Layout<'_> {
             position: 0,
             ahead: NONE,
             local: 0,
+            keeper: 0,
             probability: 1.0,
             optional: false,
             asynchronous: false,
@@ -321,6 +322,7 @@ impl Layout<'_> {
             position,
             ahead: NONE,
             local,
+            keeper: self.keeper(caller, (service, local), call),
             probability: call.probability.get(),
             optional: call.optional,
             asynchronous: call.asynchronous,
@@ -337,6 +339,18 @@ impl Layout<'_> {
         };
         self.add(edge)
     }
+
+    /// The first edge of a calling service to another over which calls are protected as this one is: one process has one such pool, breaker, budget
+    /// and throttle, however many places of its programs use it, as an application has one data source and one channel for each.
+    fn keeper(&self, caller: &Name, (service, local): (u32, u32), call: &CallSpec) -> u32 {
+        let kept = |retries: &RetrySpec, protection: &ProtectionSpec| (retries.budget, protection.shared());
+        let is_alike = |edge: &&Edge| {
+            let is_ours = !edge.from_client && edge.caller == *caller && edge.service == service;
+            let known = edge.protection.as_ref().map(|protection| kept(&edge.retries, protection));
+            is_ours && known == Some(kept(&call.retries, &call.protection))
+        };
+        self.edges.iter().find(is_alike).map_or(local, |edge| edge.keeper)
+    }
 }
 
 /// The way of requests that nobody retries and nobody protects, to a replica that is known: those of probes and messages.
@@ -351,6 +365,7 @@ fn plain_edge(caller: Name, (service, endpoint): (u32, u32), access: Access, tim
         position: 0,
         ahead: NONE,
         local: 0,
+        keeper: 0,
         probability: 1.0,
         timeout,
         timeouts: None,

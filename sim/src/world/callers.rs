@@ -15,17 +15,17 @@ use crate::world::{Client, Due, Replica, World};
 pub(super) enum Owner {
     /// A client.
     Client(u32),
-    /// A replica, at this edge of its service.
+    /// A replica, at this edge of its service; of several that share their protections, the first.
     Replica(u32, u32),
 }
 
 /// The word of the block before a retry, or a first attempt, that a throttle decides by; word 0 is the jitter.
 const THROTTLE_WORD: usize = 1;
 
-/// The callers of a fresh process, by its service's edges.
+/// The callers of a fresh process, by its service's edges; where several share one, the first of them has it.
 pub(super) fn callers_of(spec: &ServiceSpec, edges: &[Edge]) -> Vec<Option<Box<Caller>>> {
     let own = edges.iter().filter(|edge| !edge.from_client && edge.caller == spec.name);
-    own.map(caller_at).collect()
+    own.map(|edge| if edge.keeper == edge.local { caller_at(edge) } else { None }).collect()
 }
 
 /// The caller at an edge, if it has anything to keep in mind.
@@ -50,7 +50,7 @@ impl World {
         match call.origin {
             Origin::Client { client, .. } => Owner::Client(client),
             Origin::Twin(first) => self.owner_of_first(first),
-            Origin::Attempt(parent) => Owner::Replica(self.attempts[parent].replica, self.edges[call.edge as usize].local),
+            Origin::Attempt(parent) => Owner::Replica(self.attempts[parent].replica, self.edges[call.edge as usize].keeper),
             _ => unreachable!("nothing protects a probe or a message"),
         }
     }
@@ -323,7 +323,7 @@ impl World {
         count
     }
 
-    /// Sets how many connections each pool of a service has; `None`: as many as declared. The result is how many ways have a pool.
+    /// Sets how many connections each pool of a service has; `None`: as many as declared. The result is how many pools a process has.
     pub(super) fn set_pools(&mut self, service: u32, size: Option<u32>) -> usize {
         let own = self.spec.services[service as usize].name.clone();
         let declared = self.spec.services[service as usize].calls_in_order();
@@ -333,11 +333,14 @@ impl World {
             if at.from_client || at.caller != own {
                 continue;
             }
-            let local = at.local;
+            let (local, is_kept) = (at.local, at.keeper == at.local);
             let Some(pool) = at.protection.as_mut().and_then(|protection| protection.pool.as_mut()) else { continue };
             let size =
                 size.or(declared[local as usize].protection.pool.map(|pool| pool.size)).expect("what has a pool was declared with one");
             pool.size = size;
+            if !is_kept {
+                continue;
+            }
             count += 1;
             for replica in self.services[service as usize].replicas.clone() {
                 let caller = self.replicas[replica as usize].callers[local as usize].as_mut();

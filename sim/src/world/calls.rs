@@ -31,6 +31,8 @@ pub(crate) struct Edge {
     pub(super) ahead: u32,
     /// Which edge of its caller this is.
     pub(crate) local: u32,
+    /// The first edge of its caller whose protections it shares: itself, or one that leads to the same service and is protected alike.
+    pub(super) keeper: u32,
     /// The share of requests that make the call.
     pub(super) probability: f64,
     pub(super) timeout: Option<Span>,
@@ -593,7 +595,7 @@ impl World {
             let mut timer = self.calls[first].timer.take();
             self.cancel(&mut timer);
             self.calls[first].attempt = NONE;
-            self.note_given_up(first, attempt);
+            self.note_given_up(first, attempt, true);
             if attempt != NONE {
                 self.abandon(attempt);
             }
@@ -625,7 +627,9 @@ impl World {
         if twin != NONE && is_first {
             self.drop_call(twin);
         }
-        self.note_given_up(slot, attempt);
+        // A second attempt is on its own once the first has been answered.
+        let is_outrun = matches!(self.calls[slot].origin, Origin::Twin(first) if self.calls[first].twin == NONE);
+        self.note_given_up(slot, attempt, is_outrun);
         if self.calls[slot].admission == Admission::Prepared {
             self.todo.calls.retain(|waiting| *waiting != slot);
         }
@@ -698,7 +702,7 @@ fn pause_before(retries: &RetrySpec, base: Span, number: u32) -> Span {
     }
     let growth = match retries.growth {
         Growth::Exponential(factor) => libm::pow(factor.get(), f64::from(number - 1)),
-        Growth::Doubled => libm::exp2(f64::from(number)) - 1.0,
+        Growth::Doubled => libm::exp2(f64::from(number - 1)),
     };
     Span::from_seconds_f64(base.as_seconds() * growth).min(retries.cap)
 }
@@ -727,7 +731,7 @@ mod tests {
     }
 
     #[test]
-    fn envoy_s_pauses_are_below_24_74_and_174_ms() {
+    fn envoy_s_pauses_are_below_25_50_100_200_and_250_ms() {
         let retries = RetrySpec {
             max: 9,
             base: Span::from_millis(25),
@@ -740,7 +744,7 @@ mod tests {
             over_quota: None,
             within: None,
         };
-        let pauses: Vec<u64> = (1..5).map(|number| pause_before(&retries, retries.base, number).as_millis()).collect();
-        assert_eq!(pauses, [25, 75, 175, 250]);
+        let pauses: Vec<u64> = (1..7).map(|number| pause_before(&retries, retries.base, number).as_millis()).collect();
+        assert_eq!(pauses, [25, 50, 100, 200, 250, 250]);
     }
 }

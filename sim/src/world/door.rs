@@ -359,8 +359,9 @@ impl World {
         let attempt = &mut self.attempts[slot];
         attempt.timer = None;
         let (index, endpoint, waited) = (attempt.replica, attempt.endpoint, now - attempt.arrived);
-        let call = std::mem::replace(&mut attempt.call, NONE);
+        // It hears of it as long as it is known to wait.
         self.hear(slot, Heard::Code(Failure::QueueFull.code()));
+        let call = std::mem::replace(&mut self.attempts[slot].call, NONE);
         self.note_end(slot, index, true);
         self.leave_queue(slot);
         self.count_turned_away(index, endpoint, Failure::QueueFull.code(), &|| format!("it waited {waited}"));

@@ -102,8 +102,24 @@ impl World {
         let disturbance = &self.disturbances[index as usize];
         if disturbance.active && disturbance.is_of_processes() && disturbance.afflicted.is_empty() {
             self.end_disturbance(index, "there was no process to strike");
+        } else if disturbance.active && self.strikes_nobody(index) {
+            self.end_disturbance(index, "its target was gone already");
         } else if matches!(spec.kind, FaultKind::CacheFlush { .. }) {
             self.end_disturbance(index, "it happens once");
+        }
+    }
+
+    /// Whether a disturbance is of a replica that is gone, or of some of which there are none: nothing that comes later can be meant by it.
+    fn strikes_nobody(&self, index: u32) -> bool {
+        let Disturbance { spec, afflicted, .. } = &self.disturbances[index as usize];
+        match (&spec.kind.target(), &spec.kind) {
+            (_, FaultKind::ConfigDrift { .. }) => afflicted.is_empty(),
+            (Target::Replica(name), _) => {
+                let is_there =
+                    |service: &crate::world::Service| service.replicas.iter().any(|own| self.replicas[*own as usize].name == *name);
+                !self.services.iter().any(is_there)
+            }
+            _ => false,
         }
     }
 
@@ -615,6 +631,7 @@ fn detail(kind: &FaultKind) -> String {
         FaultKind::CertificateExpiry { .. } => "its certificate expires".to_owned(),
         FaultKind::ConfigDrift { replicas: None, .. } => "it is not configured as declared".to_owned(),
         FaultKind::ConfigDrift { replicas: Some(replicas), .. } => format!("{replicas} of its replicas are not configured as declared"),
+        FaultKind::ScaleOut { by: 1, .. } => "a replica is added".to_owned(),
         FaultKind::ScaleOut { by, .. } => format!("{by} replicas are added"),
     }
 }

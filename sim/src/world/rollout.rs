@@ -66,7 +66,7 @@ impl World {
         let wanted = u64::from(self.services[service as usize].wanted);
         let rollout = &self.spec.services[service as usize].rollout;
         let surge = rollout.max_surge.of(wanted, Rounding::Ceil) as u32;
-        let unavailable = rollout.max_unavailable.of(wanted, Rounding::Floor) as u32;
+        let unavailable = rollout.max_unavailable.of(wanted, Rounding::Floor).min(wanted) as u32;
         (surge, if surge == 0 && unavailable == 0 { 1 } else { unavailable })
     }
 

@@ -40,8 +40,8 @@ impl World {
         told
     }
 
-    /// An attempt is over for its caller.
-    pub(super) fn tell_attempt(&mut self, slot: u32, attempt: u32, answer: usize) {
+    /// An attempt is over for its caller, who may have been answered by another one beside it.
+    pub(super) fn tell_attempt(&mut self, slot: u32, attempt: u32, (answer, is_outrun): (usize, bool)) {
         let Some(spans) = &self.spans else { return };
         let call = &self.calls[slot];
         let edge = &self.edges[call.edge as usize];
@@ -66,7 +66,7 @@ impl World {
             started: call.sent,
             ended: self.now,
             code: ANSWERS[answer].code,
-            error: ANSWERS[answer].error,
+            error: if is_outrun { TraceSpan::OUTRUN } else { ANSWERS[answer].error },
         };
         self.spans.as_mut().expect("it was there just now").told.push(span);
     }

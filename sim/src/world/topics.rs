@@ -622,13 +622,15 @@ impl World {
             let message = &mut state.hidden[flight.hidden].message;
             (message.failures, message.tries) = (message.failures + 1, message.deliveries);
             let spent = is_spent(message);
-            let waits = state.hidden[flight.hidden].until.is_some();
+            // Nobody deletes it, so nothing becomes of it before it can be seen again, as in SQS.
+            if state.hidden[flight.hidden].until.is_some() {
+                return;
+            }
             if spent {
-                let Hidden { message, until: mut timer } = state.hidden[flight.hidden];
+                let message = state.hidden[flight.hidden].message;
                 state.hidden.remove(flight.hidden);
-                self.cancel(&mut timer);
                 self.bury(inbox, message, "delivered often enough");
-            } else if !waits {
+            } else {
                 let timer = self.schedule(until, Due::Visible(inbox, flight.hidden));
                 self.inboxes[inbox as usize].hidden[flight.hidden].until = Some(timer);
             }

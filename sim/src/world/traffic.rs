@@ -261,14 +261,14 @@ impl World {
             Heard::Silence(Failure::Timeout) => TIMEOUT,
             Heard::Silence(_) => BROKEN,
         };
-        self.tell_attempt(call, attempt, answer);
+        self.tell_attempt(call, attempt, (answer, false));
         self.count_traffic(call, attempt, answer);
     }
 
-    /// The caller of a call gives up the attempt that is under way.
-    pub(super) fn note_given_up(&mut self, call: u32, attempt: u32) {
+    /// The caller of a call gives up the attempt that is under way; `is_outrun` because another one beside it has been answered.
+    pub(super) fn note_given_up(&mut self, call: u32, attempt: u32, is_outrun: bool) {
         if (self.ways.is_some() || self.spans.is_some()) && attempt != NONE {
-            self.tell_attempt(call, attempt, GONE);
+            self.tell_attempt(call, attempt, (GONE, is_outrun));
             self.count_traffic(call, attempt, GONE);
         }
     }

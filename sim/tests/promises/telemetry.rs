@@ -51,8 +51,8 @@ fn every_target_is_scraped_at_its_own_phase_in_whole_milliseconds() {
         assert_eq!(times.len(), 20);
         phases.insert(times[0] - Start::default().unix_millis(), finished.telemetry.labels(id).to_string());
     }
-    // Three replicas, a client, a kubelet, the state of the cluster, a probe.
-    assert_eq!(phases.len(), 7, "{phases:?}");
+    // Three replicas, a client, a kubelet in two places, the state of the cluster, a probe.
+    assert_eq!(phases.len(), 8, "{phases:?}");
     assert!(phases.keys().all(|phase| (0..15_000).contains(phase)));
 }
 
@@ -166,7 +166,10 @@ fn a_lost_zone_is_silent() {
     spec.faults = vec![fault("zone", 100, Some(60), FaultKind::ZoneLoss { zone: Name::new("b") })];
     let finished = run_cured(&spec, 1);
     let up = |instance: &str, second| value(&finished, &format!(r#"__name__="up",instance="{instance}""#), second);
-    assert_eq!((up("node-b:10250", 130.0), up("node-a:10250", 130.0)), (Some(0.0), Some(1.0)));
+    for path in ["/metrics", "/metrics/cadvisor"] {
+        let up = |node: &str| value(&finished, &format!(r#"__name__="up",instance="{node}:10250",metrics_path="{path}""#), 130.0);
+        assert_eq!((up("node-b"), up("node-a")), (Some(0.0), Some(1.0)), "{path}");
+    }
     assert_eq!((up("front-1:8080", 130.0), up("front-1:8080", 200.0)), (Some(0.0), Some(1.0)));
 }
 

@@ -1,8 +1,11 @@
 //! What `check` says, for people and for programs.
 
+use std::collections::BTreeMap;
+
 use firedrill_core::problem::{Problem, Severity};
 use firedrill_policies::rules::{Coverage, Group, Reason, Rule};
 use firedrill_reports::words::counted;
+use firedrill_sim::spec::Profile;
 use serde_json::{Value, json};
 
 use super::declare::Declaration;
@@ -66,7 +69,7 @@ pub(super) fn text(report: &Report<'_>, is_verbose: bool) -> String {
         if !rules.is_empty() {
             lines.push(String::new());
             lines.push(title.to_owned());
-            lines.extend(rules.into_iter().flat_map(|(group, rule, coverage)| of_rule(group, rule, coverage)));
+            lines.extend(rules.into_iter().flat_map(|(group, rule, coverage)| of_rule((group, rule, coverage), &report.in_profiles)));
         }
     }
     lines.extend(declaration(report));
@@ -77,7 +80,13 @@ pub(super) fn text(report: &Report<'_>, is_verbose: bool) -> String {
 /// The metrics that would make more rules able to fire, to be pasted.
 fn declaration(report: &Report<'_>) -> Vec<String> {
     let Some(declaration) = &report.declaration else { return Vec::new() };
-    let metrics = counted(declaration.entries.len() as u64, "metric");
+    let profiles: Vec<&str> = declaration.profiles.iter().map(|profile| profile.word()).collect();
+    let (profiles, has_entries) = (profiles.join(", "), !declaration.entries.is_empty());
+    let metrics = match (profiles.is_empty(), has_entries) {
+        (true, _) => counted(declaration.entries.len() as u64, "metric"),
+        (false, false) => format!("`metrics: [{profiles}]`"),
+        (false, true) => format!("`metrics: [{profiles}]` and {} of your own", counted(declaration.entries.len() as u64, "metric")),
+    };
     let rules = counted(declaration.more as u64, "rule");
     let below = if declaration.has_metrics { "below `metrics:` of" } else { "below" };
     let place = format!("{below} the service `{}` of the scenario {}", declaration.service, declaration.scenario);
@@ -85,12 +94,14 @@ fn declaration(report: &Report<'_>) -> Vec<String> {
         0 => String::new(),
         left => format!("; {} would need more than that", counted(left as u64, "rule")),
     };
-    vec![
-        String::new(),
-        format!("{metrics} would make {rules} more able to fire{left}; paste {place}, and put right what is guessed:"),
-        String::new(),
-        declaration.yaml().trim_end().to_owned(),
-    ]
+    let listed = format!("say `metrics: [{profiles}]` beside `services:` of the scenario {}, with what stands there", declaration.scenario);
+    let to_do = match (profiles.is_empty(), has_entries) {
+        (true, _) => format!("paste {place}, and put right what is guessed:"),
+        (false, false) => return vec![String::new(), format!("{metrics} would make {rules} more able to fire{left}; {listed}")],
+        (false, true) => format!("{listed}, and paste {place}, and put right what is guessed:"),
+    };
+    let told = format!("{metrics} would make {rules} more able to fire{left}; {to_do}");
+    vec![String::new(), told, String::new(), declaration.yaml().trim_end().to_owned()]
 }
 
 /// How many lints there are besides what is told above.
@@ -119,7 +130,7 @@ fn is_allowed(report: &Report<'_>, rule: &Rule) -> bool {
 }
 
 /// A rule with its place, and what there is to say of it.
-fn of_rule(group: &Group, rule: &Rule, coverage: &Coverage) -> Vec<String> {
+fn of_rule((group, rule, coverage): (&Group, &Rule, &Coverage), in_profiles: &BTreeMap<String, Profile>) -> Vec<String> {
     let reasons = coverage.reasons();
     let place = rule.place_of(reasons.first().and_then(|reason| reason.word.as_deref()));
     let kind = if rule.is_alerting() { "alert" } else { "record" };
@@ -127,9 +138,15 @@ fn of_rule(group: &Group, rule: &Rule, coverage: &Coverage) -> Vec<String> {
     if let Coverage::Unsupported(why) = coverage {
         lines.push(format!("    {why}"));
     }
-    for Reason { what, remedy, .. } in reasons {
+    for Reason { what, remedy, word, .. } in reasons {
         lines.push(format!("    {what}"));
-        lines.push(format!("    help: {remedy}"));
+        match word.as_ref().and_then(|word| in_profiles.get(word)) {
+            Some(profile) => {
+                let profile = profile.word();
+                lines.push(format!("    help: the profile {profile} has it; say `metrics: [{profile}]` beside `services:` of a scenario"));
+            }
+            None => lines.push(format!("    help: {remedy}")),
+        }
     }
     lines
 }
@@ -156,7 +173,7 @@ pub(super) fn json(report: &Report<'_>) -> String {
 fn declaration_json(declaration: &Declaration) -> Value {
     let metrics: Vec<&str> = declaration.entries.iter().map(|entry| entry.metric.name.as_str()).collect();
     json!({
-        "scenario": declaration.scenario, "service": declaration.service, "metrics": metrics, "yaml": declaration.yaml(),
+        "scenario": declaration.scenario, "service": declaration.service, "profiles": declaration.profiles.iter().map(|profile| profile.word()).collect::<Vec<_>>(), "metrics": metrics, "yaml": declaration.yaml(),
         "more_rules": declaration.more, "rules_left": declaration.left,
     })
 }

@@ -149,8 +149,8 @@ pub fn service(name: &str, phases: Vec<Phase>) -> ServiceSpec {
         versions: vec![version("v1")],
         flags: Vec::new(),
         rollout: RolloutSpec {
-            max_surge: share(0.25),
-            max_unavailable: share(0.25),
+            max_surge: firedrill_sim::spec::Amount::Share(share(0.25)),
+            max_unavailable: firedrill_sim::spec::Amount::Share(share(0.25)),
             min_ready: Span::ZERO,
             progress_deadline: Span::from_minutes(10),
         },
