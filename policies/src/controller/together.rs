@@ -707,8 +707,11 @@ steps:
     fn of_a_name_that_nobody_has_declared_a_staged_step_says_so_and_goes_on_without_it() {
         let mut bench = Bench::new(STAGED, Stage::Full);
         bench.step(0, fires("api"));
-        let began =
-            ["refuse 0 by target: replica/apl-0 is not declared, and is left out", "start restart#0 restart (rolling) replica/api-1"];
+        let began = [
+            "refuse 0 by target: replica/apl-0 is not declared, and is left out",
+            r#"Planned { policy: "restart", incident: 0, step: 0, waves: [[Replica("api-1")]] }"#,
+            "start restart#0 restart (rolling) replica/api-1",
+        ];
         bench.check(0, listed(0, &["apl-0", "api-1"]), &began);
         let mut bench = Bench::new(STAGED, Stage::Full);
         bench.step(0, fires("api"));

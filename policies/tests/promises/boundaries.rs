@@ -133,7 +133,8 @@ fn row(guard: Guard) -> Row {
         },
         Guard::CorrelatedFailure => Row {
             guard: "correlated_failure: { services: 2, within: 60s }",
-            story: &[(0, Fires(0, "api-1")), (0, Fires(0, "cart-1")), (10, Ends)],
+            // What is still on would go on counting.
+            story: &[(0, Fires(0, "api-1")), (0, Fires(0, "cart-1")), (10, Ends), (30, Resolves(0, "api-1"))],
             told: &["0 start api-1", "0 refused", "60 start cart-1"],
             ..IN_FLIGHT
         },

@@ -141,6 +141,8 @@ impl Spec {
         guard(self.cooldown.map(|rest| format!("cooldown: {rest}s")));
         guard(
             self.backoff
+                // Longer than the longest rest.
+                .map(|(base, reset)| (base, 301 + reset))
                 .map(|(base, reset)| format!("backoff: {{ base: {base}s, factor: x2, cap: 5m, jitter: 10%, reset_after: {reset}s }}")),
         );
         guard(self.chain.map(|(actions, within)| format!("ineffective_chain: {{ actions: {actions}, within: {within}s }}")));
@@ -271,12 +273,9 @@ impl Account {
             must(!self.ends.iter().any(|(at, other, own)| *other != case && own == target && within(*at, rest, now)), "cooldown")?;
             must(!others().any(|(_, deeds)| deeds.runs && deeds.targets.last() == Some(target)), "cooldown")?;
         }
-        if let Some((base, reset)) = spec.backoff {
+        if let Some((base, _)) = spec.backoff {
             let ends = self.ends.iter().filter(|(_, other, own)| other.0 == case.0 && *other != case && own == target);
-            must(
-                ends.map(|(at, ..)| now.since(*at)).all(|rest| rest >= Span::from_seconds(base) || rest >= Span::from_seconds(reset)),
-                "backoff",
-            )?;
+            must(ends.map(|(at, ..)| now.since(*at)).all(|rest| rest >= Span::from_seconds(base)), "backoff")?;
         }
         self.judge_record(spec, case, target, now)
     }
