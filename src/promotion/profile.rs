@@ -416,7 +416,7 @@ pub fn read_people(reader: &mut Reader, node: &Node, promotions: &mut Promotions
         fields.finish(reader);
         // Two spellings that look the same would be two people.
         if !key.text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
-            let message = format!("the name `{}` has letters that can be taken for others, or cannot be seen", key.text.escape_debug());
+            let message = format!("the name `{}` has letters that can be taken for others, or cannot be seen", key.text.escape_default());
             reader
                 .problem(Problem::at("FD0825", &key.place, message).remedy("write it in plain ASCII: letters, digits, `-`, `_`, `.`, `@`"));
         }
