@@ -136,22 +136,17 @@ impl Books {
         }
         recovery.told().iter().for_each(|told| output.talk(&format!("warning: ledger of {chain}: {told}")));
         let latest = ledger.entries().iter().map(|own| own.entry.at).max();
-        let at = if whats.iter().all(|what| matches!(what, What::Demotion { .. })) {
-            Timestamp::now()
-        } else {
-            no_sooner(Timestamp::now(), latest, &name)?
-        };
+        let is_promotion = whats.iter().any(|what| matches!(what, What::Promotion { .. }));
+        let heard = if is_promotion { Ledger::read(&self.folder, &name_of(WATCH)?)?.latest() } else { None };
+        let (at, told) = no_sooner(Timestamp::now(), latest.max(heard));
+        if let Some(told) = told {
+            output.talk(&format!("warning: ledger of {chain}: {told}"));
+        }
         let entries = whats.into_iter().map(|what| Entry { at, by: writer.by.clone(), what }).collect();
         let mut ledger = ledger.signed_by(key);
         ledger.append(entries)?;
         drop(ledger);
         self.settle(chain, output)
-    }
-
-    /// That the clock is not behind what stands in a policy's chain, or in the watcher's: days would be counted that never were.
-    pub fn in_time(&self, chain: &Chain) -> Result<(), Failure> {
-        let heard = Ledger::read(&self.folder, &name_of(WATCH)?)?.latest();
-        no_sooner(Timestamp::now(), chain.latest().max(heard), &chain.name).map(drop)
     }
 
     /// Demotes a policy if what stands in its chain asks for it, and says so.
@@ -237,18 +232,17 @@ impl Books {
     }
 }
 
-/// The time of a new entry: now, and no sooner than the last one. Clocks of two machines may be a little apart.
-///
-/// # Errors
-/// The clock is far behind the ledger: days would be counted that never were.
-fn no_sooner(now: Timestamp, latest: Option<Timestamp>, chain: &str) -> Result<Timestamp, Failure> {
-    let Some(latest) = latest.filter(|latest| *latest > now) else { return Ok(now) };
-    if now.saturating_add(CLOCKS_APART).is_ok_and(|now| now < latest) {
-        let message = format!("the clock says {now}, and what stands in the ledger of {chain} and of the watcher is as late as {latest}");
-        let remedy = "set the clock right; if it is, an entry was written by a clock that was ahead: wait until then, or bring back the ledger as it was before, such as with `git checkout`";
-        return Err(vec![Problem::in_file("FD0819", "the ledger", message).remedy(remedy)].into());
-    }
-    Ok(latest)
+/// The time of a new entry: now, and no sooner than the last one, because days would be counted that never were; and what is to be said of that. Clocks of two
+/// machines may be a little apart.
+fn no_sooner(now: Timestamp, latest: Option<Timestamp>) -> (Timestamp, Option<String>) {
+    let Some(latest) = latest.filter(|latest| *latest > now) else { return (now, None) };
+    let is_far = now.saturating_add(CLOCKS_APART).is_ok_and(|now| now < latest);
+    let told = || {
+        format!(
+            "the clock says {now}, and what stands there already is as late as {latest}, which is written down; no day counts before that. hint: set the clock right; if it is, one that was ahead has written there"
+        )
+    };
+    (latest, is_far.then(told))
 }
 
 /// That what somebody says of something can be shown in one line.
@@ -321,11 +315,12 @@ mod tests {
     fn nothing_is_written_before_what_stands_there_already() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let now = at("2026-01-05T09:00:00Z");
-        assert_eq!(no_sooner(now, None, "p").unwrap(), now);
-        assert_eq!(no_sooner(now, Some(at("2026-01-04T09:00:00Z")), "p").unwrap(), now);
+        assert_eq!(no_sooner(now, None), (now, None));
+        assert_eq!(no_sooner(now, Some(at("2026-01-04T09:00:00Z"))), (now, None));
         // Another machine's clock is a little ahead.
-        assert_eq!(no_sooner(now, Some(at("2026-01-05T09:04:59Z")), "p").unwrap(), at("2026-01-05T09:04:59Z"));
-        let Err(Failure::Input(problems)) = no_sooner(now, Some(at("2026-01-05T09:05:01Z")), "p") else { panic!("it was taken") };
-        assert_eq!(problems[0].code, "FD0819");
+        assert_eq!(no_sooner(now, Some(at("2026-01-05T09:04:59Z"))), (at("2026-01-05T09:04:59Z"), None));
+        let (later, told) = no_sooner(now, Some(at("2026-01-05T09:05:01Z")));
+        assert_eq!(later, at("2026-01-05T09:05:01Z"));
+        assert!(told.is_some_and(|told| told.contains("no day counts before that")));
     }
 }

@@ -203,7 +203,7 @@ impl Book {
             return Ok(None);
         };
         Ok(Some(format!(
-            "warning: the clock is behind the ledger: it says {now}, and the last entry is of {latest}; what is watched until then counts no day twice, and nobody can promote before that"
+            "warning: the clock is behind the ledger: it says {now}, and the last entry is of {latest}; what is watched until then counts no day twice, and none before a promotion"
         )))
     }
 
