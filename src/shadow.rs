@@ -185,7 +185,7 @@ impl TakenUp {
     fn concerns(&self, name: &str) -> bool {
         let own = self.target.as_ref().map(Target::name);
         let would = self.would.as_ref().and_then(|(_, what)| words::target_of(what));
-        let names = own.into_iter().chain(would.as_ref().map(Target::name)).chain(self.labels.iter().map(|(_, value)| value));
+        let names = own.into_iter().chain(would.as_ref().map(Target::name)).chain(self.labels.values());
         let name = name.to_lowercase();
         let is_of = |own: &Name| own.to_lowercase().strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
         names.into_iter().any(is_of)
