@@ -53,6 +53,9 @@ pub struct Watched {
     pub start_ms: i64,
     /// The policies that watched: the hash of each, and its stage, where it first did. Sessions that begin among the observations say what it was from then on.
     pub policies: BTreeMap<Name, WatchedPolicy>,
+    /// The incident that was captured, as the ledger calls it; others may lie in its time. `None`: an older firedrill did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
     /// What was declared to exist.
     pub inventory: Inventory,
     /// What the watcher remembered before the first of these observations.
@@ -241,6 +244,8 @@ pub struct Captured {
     pub watched: Watched,
     /// How many of the ledger's decisions its replay has, and how many there are.
     pub reproduced: (usize, usize),
+    /// The hash of the rules that it was decided by, as [`crate::ledger::Hashes`] has it.
+    pub rules: Option<String>,
     alerts: Vec<(Start, Labels, AlertStatus)>,
 }
 
@@ -279,6 +284,7 @@ pub fn capture(capture: &Capture<'_>) -> Result<Captured, Failure> {
             .iter()
             .map(|(policy, stage)| (policy.name.clone(), WatchedPolicy { hash: policy.hash(), stage: *stage }))
             .collect(),
+        incident: incident_of(first),
         inventory,
         saved,
         observed: kept,
@@ -296,9 +302,20 @@ pub fn capture(capture: &Capture<'_>) -> Result<Captured, Failure> {
         opened: Start::from_unix_millis(at(first)),
         closed: is_closed.then(|| Start::from_unix_millis(last_ms)),
         alerts: told(&watched),
+        rules: rules_of(first),
         watched,
         reproduced,
     })
+}
+
+/// The incident of a decision, as the ledger calls it.
+fn incident_of(own: &Recorded) -> Option<String> {
+    if let What::Decision { incident, .. } = &own.entry.what { Some(incident.clone()) } else { None }
+}
+
+/// Whose decision this is and by what rules it was made.
+fn rules_of(own: &Recorded) -> Option<String> {
+    if let What::Decision { hashes, .. } = &own.entry.what { Some(hashes.rules.clone()) } else { None }
 }
 
 fn no_such(capture: &Capture<'_>) -> Failure {

@@ -297,7 +297,7 @@ pub struct DemoteArgs {
 /// Arguments of `label`.
 #[derive(Debug, Args)]
 pub struct LabelArgs {
-    /// The event: `POLICY#NUMBER`, as `firedrill status` and `audit` tell it, or the hash of its entry
+    /// The event: `POLICY#NUMBER`, the number of its entry in the policy's chain, as `firedrill status` and `audit` tell it; or the entry's hash
     #[arg(value_name = "EVENT")]
     pub event: String,
     /// What it was
@@ -865,7 +865,7 @@ pub struct ImportPrometheusArgs {
 /// Arguments of `capture`.
 #[derive(Debug, Args)]
 pub struct CaptureArgs {
-    /// The incident, as the ledger calls it: `POLICY#NUMBER`
+    /// The incident, as the ledger calls it: `POLICY#NUMBER`, the number of the incident, as `firedrill shadow` tells it
     #[arg(value_name = "INCIDENT")]
     pub incident: String,
     /// The folder of the ledger [default: `ledger` beside firedrill.yaml]

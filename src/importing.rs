@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::fidelity::{Fidelity, Firing, fidelity};
 use crate::load::Source;
 use crate::prometheus::Prometheus;
-use crate::pulling::{Limits, Pulled, Wanted, pull};
+use crate::pulling::{Limits, Pulled, Wanted, checked, pull};
 use crate::recorded::RECORDING;
 
 /// The recorded alerts' file in an incident folder.
@@ -206,7 +206,7 @@ pub fn changes(
     let mut found = Vec::new();
     for selector in selectors {
         let answer = prometheus.query(&format!("{selector}[{}ms]", to_ms - from_ms), Some(to_ms))?;
-        for series in &answer.series {
+        for series in &checked(selector, (from_ms, to_ms), answer)? {
             let steps = series.samples.windows(2).filter(|pair| pair[0].1.to_bits() != pair[1].1.to_bits());
             found.extend(steps.map(|pair| (pair[1].0, format!("{} changes from {} to {}", series.labels, pair[0].1, pair[1].1))));
         }

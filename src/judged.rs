@@ -118,6 +118,7 @@ impl Replayed {
 
     fn result(&self, replay: &Replay, before: Option<Vec<String>>) -> IncidentResult {
         let journal = replay.play();
+        let cannot_tell = replay.cannot_tell();
         let incident = &self.candidate.incident;
         let policies: Vec<&String> = replay.answer.sources.iter().map(|(_, argument)| argument).collect();
         let (place, judge) = match &self.name.elsewhere {
@@ -128,7 +129,10 @@ impl Replayed {
         let command = CommandLine::new("replay").word(place).options("--judge", &judge).options("--policy", &policies);
         let command = command.options("--alertmanager", self.alertmanager.as_slice()).to_string();
         let decisions = told(&journal);
-        let (status, findings) = if !is_exercised(&journal) {
+        let (status, findings) = if let Some(why) = cannot_tell {
+            // Nothing is proved, as where no alert reaches the policies.
+            (IncidentStatus::NotExercised, vec![why])
+        } else if !is_exercised(&journal) {
             (IncidentStatus::NotExercised, vec![silence(&journal, &replay.answer)])
         } else if let Some(expect) = &incident.expect {
             verdict(&expect.judge(&journal, self.candidate.recording.start, incident.onset))

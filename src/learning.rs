@@ -9,7 +9,7 @@ mod told;
 
 pub use diff::{Change, unified};
 pub use draft::{Draft, drafts};
-pub use lesson::{Failed, Lesson, Prevention, Resolution, lessons};
+pub use lesson::{Failed, Lesson, Prevention, Resolution, lessons, once};
 pub use level::{Level, levels};
 pub use together::{Automate, IdleStep, Together, Uncovered, together};
 pub use told::{Kind, Said, Seen, Told, of_chain, of_incident, of_journal};

@@ -8,8 +8,11 @@ mod file;
 mod key;
 mod line;
 
-pub use chain::{Chain, Finding, Fork, short};
-pub use entry::{Bound, Entry, Hashes, Labelled, Recorded, RestsOn, Signed, WATCHING, What, expression, question_text};
+pub use chain::{CLOCKS_APART, Chain, Finding, Fork, short};
+pub use entry::{
+    ANSWERING, Bound, Entry, Hashes, Labelled, Recorded, RestsOn, SESSION, Signed, WATCHING, What, expression, plain_question,
+    question_text,
+};
 pub use file::{Ledger, Recovery, Released, name_of, sync_all};
 pub use key::{Key, KeyError, PublicKey};
 pub use line::{MOST_BYTES, SCHEMA, first_previous};

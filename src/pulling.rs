@@ -5,13 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use firedrill_core::problem::Problem;
+use firedrill_core::time::Start;
 use firedrill_policies::rules::{RuleKind, RuleSet};
 use firedrill_telemetry::labels::{Labels, METRIC_NAME};
 use firedrill_telemetry::promql::{LOOKBACK_MS, Plan, Selector};
 use firedrill_telemetry::store::{STALE, Store};
 
 use crate::failure::Failure;
-use crate::prometheus::{Prometheus, Samples};
+use crate::prometheus::{Answer, AnswerKind, Prometheus, Samples};
 
 /// At most so many samples are asked for at once.
 const MOST_AT_ONCE: u64 = 500_000;
@@ -193,6 +195,7 @@ impl Puller<'_> {
     fn pull(&mut self, selector: &str, from_ms: i64) -> Result<(), Failure> {
         let length_ms = self.to_ms.saturating_sub(from_ms).max(1);
         let counted = self.prometheus.query(&format!("sum(count_over_time({selector}[{length_ms}ms]))"), Some(self.to_ms))?;
+        is_whole(selector, &counted)?;
         let count = counted.series.first().and_then(|series| series.samples.first()).map_or(0, |(_, count)| *count as u64);
         if count == 0 && !selector.contains("ALERTS") {
             self.notes.push(format!("nothing was recorded of {selector}"));
@@ -209,7 +212,7 @@ impl Puller<'_> {
                 let (begin, end) = (edge(number), edge(number + 1));
                 let answer = self.prometheus.query(&format!("{selector}[{}ms]", end - begin), Some(end))?;
                 self.histograms += if number == 0 { answer.histograms } else { 0 };
-                answer.series.into_iter().for_each(|series| append(&mut pulled, series));
+                checked(selector, (begin, end), answer)?.into_iter().for_each(|series| append(&mut pulled, series));
             }
         }
         let series = (self.found.len() + pulled.len()) as u64;
@@ -232,7 +235,7 @@ impl Puller<'_> {
     fn too_much(&self, what: &str, found: u64, most: u64) -> Failure {
         let message = format!("the rules read at least {found} {what} of {} in this time, and {most} are allowed", self.prometheus.url());
         Failure::Input(vec![
-            firedrill_core::problem::Problem::in_file("FD0879", "the recording", message)
+            Problem::in_file("FD0879", "the recording", message)
                 .remedy(format!("take a shorter stretch or fewer rules, or allow more with `--most-{what}`")),
         ])
     }
@@ -253,6 +256,7 @@ impl Puller<'_> {
             if !is_covered && probes < MOST_PROBES {
                 probes += 1;
                 let answer = self.prometheus.query(selector, Some(gap.until_ms))?;
+                is_whole(selector, &answer)?;
                 seen = Some((gap.until_ms, answer.series.into_iter().map(|series| series.labels).collect()));
             }
             let told = seen.as_ref().filter(|(at_ms, _)| (gap.from_ms..=gap.until_ms).contains(at_ms));
@@ -264,6 +268,56 @@ impl Puller<'_> {
         }
         Ok(())
     }
+}
+
+/// That nothing is missing in an answer.
+///
+/// # Errors
+/// Prometheus says itself that something may be, as where a store of several did not answer.
+pub fn is_whole(selector: &str, answer: &Answer) -> Result<(), Failure> {
+    answer.missing.as_ref().map_or(Ok(()), |told| Err(untrue(selector, &format!("it is not whole: {told}"))))
+}
+
+/// The series of an answer with their samples, those that stand there twice left out.
+///
+/// # Errors
+/// They are no samples of what was asked for: other series, samples of other times, out of order, or two at one time. What was recorded nobody can tell then.
+pub fn checked(selector: &str, (from_ms, to_ms): (i64, i64), answer: Answer) -> Result<Vec<Samples>, Failure> {
+    is_whole(selector, &answer)?;
+    if answer.kind != AnswerKind::Matrix {
+        return Err(untrue(selector, "it is no stretch of samples"));
+    }
+    let asked = Plan::parse(selector).ok();
+    let matchers = asked.as_ref().and_then(|plan| plan.selectors().first()).map_or(&[][..], Selector::matchers);
+    let mut known = BTreeSet::new();
+    let mut all = answer.series;
+    for series in &mut all {
+        let Samples { labels, samples, .. } = series;
+        if !matchers.iter().all(|matcher| matcher.matches_labels(labels)) {
+            return Err(untrue(selector, &format!("it holds {labels}, which was not asked for")));
+        }
+        if !known.insert(labels.clone()) {
+            return Err(untrue(selector, &format!("it holds {labels} twice")));
+        }
+        samples.dedup_by(|next, last| next.0 == last.0 && next.1.to_bits() == last.1.to_bits());
+        let at = |at_ms: i64| Start::from_unix_millis(at_ms);
+        if let Some(pair) = samples.windows(2).find(|pair| pair[1].0 <= pair[0].0) {
+            let what = if pair[1].0 == pair[0].0 { "two samples at" } else { "a sample out of order at" };
+            return Err(untrue(selector, &format!("{labels} has {what} {}", at(pair[1].0))));
+        }
+        if let Some((other, _)) = samples.iter().find(|(at_ms, _)| *at_ms < from_ms || *at_ms > to_ms) {
+            let (from, to) = (at(from_ms), at(to_ms));
+            return Err(untrue(selector, &format!("{labels} has a sample at {}, and {from} to {to} was asked for", at(*other))));
+        }
+    }
+    Ok(all)
+}
+
+fn untrue(selector: &str, why: &str) -> Failure {
+    let message = format!("what Prometheus answers to {selector} cannot be taken for what was recorded: {why}");
+    Failure::Input(vec![Problem::in_file("FD0884", "the recording", message).remedy(
+        "ask the Prometheus that has the samples itself, not something that answers in its place or leaves some out; nothing was written",
+    )])
 }
 
 /// Adds samples that are newer than those that are there: of two windows that are closed on both sides the edge comes twice.
@@ -319,6 +373,7 @@ fn store_of(found: BTreeMap<Labels, Vec<(i64, f64)>>) -> Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prometheus::{Exchange, Reply, Trouble};
 
     fn rules(lines: &[&str]) -> std::sync::Arc<RuleSet> {
         let text: String = lines.iter().map(|line| format!("      - {line}\n")).collect();
@@ -345,6 +400,46 @@ mod tests {
             "{job=\"a\"}",
             &[("{__name__=\"y\"}", 7 * 24 * 60 + 5), ("{job=\"a\"}", 5)],
         );
+    }
+
+    /// The samples of an answer, or what is wrong with it.
+    #[track_caller]
+    fn check_answer(series: &str, rest: &str, expected: Result<&[(i64, f64)], &str>) {
+        #[derive(Debug)]
+        struct Canned(String);
+        impl Exchange for Canned {
+            fn exchange(&self, _: &str, _: &[(&str, String)]) -> Result<Reply, Trouble> {
+                Ok(Reply { status: 200, body: self.0.clone().into_bytes() })
+            }
+        }
+        let body = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}}{rest}}}"#);
+        let answer = Prometheus::over("http://p", std::sync::Arc::new(Canned(body))).query("x", None).unwrap();
+        let found = checked("{__name__=\"x\",job=~\"a|b\"}", (1_000, 9_000), answer);
+        match (found, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found.iter().flat_map(|own| own.samples.clone()).collect::<Vec<_>>(), expected),
+            (Err(Failure::Input(problems)), Err(expected)) => {
+                assert_eq!(problems[0].code, "FD0884");
+                assert!(problems[0].message.ends_with(expected), "{}", problems[0].message);
+            }
+            (found, _) => panic!("{found:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_to_the_question_is_refused_by_name() {
+        let series = |values: &str| format!(r#"{{"metric":{{"__name__":"x","job":"a"}},"values":[{values}]}}"#);
+        check_answer(&series(r#"[1,"1"],[2,"2"],[9,"NaN"]"#).replace("NaN", "3"), "", Ok(&[(1_000, 1.0), (2_000, 2.0), (9_000, 3.0)]));
+        check_answer(&series(r#"[1,"1"],[1,"1"],[2,"2"]"#), "", Ok(&[(1_000, 1.0), (2_000, 2.0)]));
+        check_answer(&series(r#"[1,"1"],[1,"5"]"#), "", Err("x{job=\"a\"} has two samples at 1970-01-01T00:00:01Z"));
+        check_answer(&series(r#"[2,"1"],[1,"5"]"#), "", Err("x{job=\"a\"} has a sample out of order at 1970-01-01T00:00:01Z"));
+        check_answer(
+            &series(r#"[1,"1"],[10,"5"]"#),
+            "",
+            Err("has a sample at 1970-01-01T00:00:10Z, and 1970-01-01T00:00:01Z to 1970-01-01T00:00:09Z was asked for"),
+        );
+        check_answer(&series(r#"[1,"1"]"#).replace("\"a\"", "\"c\""), "", Err("it holds x{job=\"c\"}, which was not asked for"));
+        check_answer(&[series(r#"[1,"1"]"#), series(r#"[2,"1"]"#)].join(","), "", Err("it holds x{job=\"a\"} twice"));
+        check_answer(&series(r#"[1,"1"]"#), r#","warnings":["no store"]"#, Err("it is not whole: no store"));
     }
 
     #[test]

@@ -116,6 +116,46 @@ impl Replay {
         Some(watched.reproduced(journal))
     }
 
+    /// Why nothing can be told of these policies: others watched, and nothing is there that a rule or a condition could ask about but the alerts that the
+    /// watcher was told. `None`: it can.
+    #[must_use]
+    pub fn cannot_tell(&self) -> Option<String> {
+        let watched = self.watched.as_ref().filter(|watched| !watched.is_by(&self.answer.policies))?;
+        let store = &self.recording.store;
+        let has_samples = store.ids().any(|id| !matches!(store.labels(id).metric_name(), Some("ALERTS" | "ALERTS_FOR_STATE")));
+        let names: Vec<&str> = watched.policies.keys().map(|name| name.as_str()).collect();
+        (!has_samples).then(|| {
+            format!(
+                "cannot be judged: it was captured without samples, so that only {} as it watched can be asked; capture it again with `--prometheus URL`, or leave its folder out of `incidents:`",
+                names.join(", ")
+            )
+        })
+    }
+
+    /// A journal with what was decided in the incident that was captured, without what the policies did in others at that time.
+    #[must_use]
+    pub fn of_captured(&self, journal: &Journal) -> Journal {
+        let watched = self.watched.as_ref().filter(|watched| watched.is_by(&self.answer.policies));
+        let captured = watched.and_then(|watched| watched.incident.as_ref()?.rsplit_once('#'));
+        let Some((policy, number)) = captured.and_then(|(policy, number)| Some((policy, number.parse::<u64>().ok()?))) else {
+            return journal.clone();
+        };
+        let mut own = Journal::new();
+        for record in journal.records() {
+            let is_own = match &record.event {
+                Event::WouldAct { policy: by, incident, .. }
+                | Event::Decided { policy: by, incident, .. }
+                | Event::Paged { policy: by, incident, .. }
+                | Event::Proposed { policy: by, incident, .. } => **by == *policy && *incident == number,
+                _ => true,
+            };
+            if is_own {
+                own.write(record.at, record.event.clone());
+            }
+        }
+        own
+    }
+
     fn played(&self) -> Journal {
         let recording = &self.recording;
         let mut playback = Playback::new(&recording.store);

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::ledger::{Chain, Hashes, Labelled, What};
 
 pub use pagerduty::read_pagerduty;
-pub use words::deed_of;
+pub use words::{Told, told_of};
 
 /// People are told of an incident, and end it, at most so long before or after a policy takes it up: 15 minutes.
 const APART: SignedDuration = SignedDuration::from_mins(15);
@@ -35,6 +35,8 @@ pub struct Story {
     pub about: String,
     /// Whether it was named for this, so that the time alone tells whether it is the same incident.
     pub is_named: bool,
+    /// Where it was, if that is told.
+    pub target: Option<Target>,
     /// What people did, in order.
     pub deeds: Vec<Deed>,
 }
@@ -50,6 +52,18 @@ pub struct Deed {
     pub words: String,
     /// The action that the words tell of; `None`: they looked at it, talked about it, or ended it.
     pub action: Option<String>,
+    /// Whether the words are not understood: nobody knows what they did.
+    pub is_unclear: bool,
+}
+
+impl Deed {
+    /// Of words.
+    fn of(at: String, who: String, words: String) -> Self {
+        let told = told_of(&words);
+        let is_unclear = told == Told::Unclear;
+        let action = if let Told::Did(action) = told { Some(action) } else { None };
+        Self { at, who, words, action, is_unclear }
+    }
 }
 
 /// An incident that a policy took up.
@@ -109,6 +123,8 @@ pub struct Shadow {
     pub compared: Vec<Compared>,
     /// Incidents of the policy of which nobody says what people did.
     pub untold: Vec<String>,
+    /// Those of which somebody says something that is not understood, with the words.
+    pub unclear: Vec<(String, String)>,
     /// Stories of people that the policy did not take up.
     pub unseen: Vec<String>,
 }
@@ -118,21 +134,19 @@ impl Shadow {
     #[must_use]
     pub fn of(taken: &[TakenUp], stories: &[Story]) -> Self {
         let mut shadow = Self::default();
-        let mut seen = vec![false; stories.len()];
-        for own in taken {
-            let same = stories.iter().enumerate().filter(|(_, story)| story.is_about(own));
-            let nearest = same.min_by_key(|(_, story)| story.began.duration_since(own.at).abs());
-            if let Some((index, _)) = nearest {
-                seen[index] = true;
-            }
-            // A story in which nobody is told of does not say that nobody did anything.
-            match (nearest.filter(|(_, story)| !story.deeds.is_empty()), own.label) {
-                (Some((_, story)), _) => shadow.compared.push(compared(own, Some(story))),
-                (None, Some(_)) => shadow.compared.push(compared(own, None)),
-                (None, None) => shadow.untold.push(own.incident.clone()),
+        let told = each_once(taken, stories);
+        for (own, index) in taken.iter().zip(&told) {
+            let story = index.map(|index| &stories[index]);
+            // A story in which nobody is told of does not say that nobody did anything, nor does one whose words are not understood.
+            let clear = story.filter(|story| !story.deeds.is_empty() && !story.is_unclear());
+            match (clear, own.label, story) {
+                (Some(story), ..) => shadow.compared.push(compared(own, Some(story))),
+                (None, Some(_), _) => shadow.compared.push(compared(own, None)),
+                (None, None, Some(story)) if story.is_unclear() => shadow.unclear.push((own.incident.clone(), story.words())),
+                (None, None, _) => shadow.untold.push(own.incident.clone()),
             }
         }
-        let unseen = stories.iter().zip(seen).filter(|(_, seen)| !seen).map(|(story, _)| story.name.clone());
+        let unseen = stories.iter().enumerate().filter(|(index, _)| !told.contains(&Some(*index))).map(|(_, story)| story.name.clone());
         shadow.unseen = unseen.collect();
         shadow
     }
@@ -144,16 +158,74 @@ impl Shadow {
     }
 }
 
+/// For each incident the story that is told of it: a story is of one incident, the one that is nearest in time, and first of one that was compared before.
+fn each_once(taken: &[TakenUp], stories: &[Story]) -> Vec<Option<usize>> {
+    let pairs = taken.iter().enumerate().flat_map(|(place, own)| {
+        let same = stories.iter().enumerate().filter(|(_, story)| story.is_about(own));
+        same.map(move |(index, story)| ((!own.is_compared, story.began.duration_since(own.at).abs(), place), index))
+    });
+    let mut pairs: Vec<((bool, SignedDuration, usize), usize)> = pairs.collect();
+    pairs.sort_unstable();
+    let (mut told, mut used) = (vec![None; taken.len()], vec![false; stories.len()]);
+    for ((.., place), index) in pairs {
+        if told[place].is_none() && !used[index] {
+            (told[place], used[index]) = (Some(index), true);
+        }
+    }
+    told
+}
+
+impl TakenUp {
+    /// The labels that name something which can be acted on.
+    fn named(&self) -> impl Iterator<Item = (&Name, &Name)> {
+        self.labels.iter().filter(|(name, _)| matches!(name.as_str(), "pod" | "service" | "node" | "zone" | "instance"))
+    }
+
+    /// Whether something of this name is what it is about: its target or a replica of that service, or something that the alert's labels name.
+    fn concerns(&self, name: &str) -> bool {
+        let own = self.target.as_ref().map(Target::name);
+        let would = self.would.as_ref().and_then(|(_, what)| words::target_of(what));
+        let names = own.into_iter().chain(would.as_ref().map(Target::name)).chain(self.labels.values());
+        let name = name.to_lowercase();
+        let is_of = |own: &Name| own.to_lowercase().strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        names.into_iter().any(is_of)
+    }
+}
+
 impl Story {
+    /// Whether nobody is told to have acted, and something that is told is not understood.
+    fn is_unclear(&self) -> bool {
+        self.deeds.iter().all(|deed| deed.action.is_none()) && self.deeds.iter().any(|deed| deed.is_unclear)
+    }
+
+    /// The words that are not understood.
+    fn words(&self) -> String {
+        let unclear: Vec<String> = self.deeds.iter().filter(|deed| deed.is_unclear).map(|deed| deed.words.replace('\n', " ")).collect();
+        unclear.join("; ")
+    }
+
+    /// Whether it says itself that it is about something else: where it was, on what people acted, or by the labels of another alert.
+    fn is_elsewhere(&self, own: &TakenUp) -> bool {
+        if self.target.as_ref().is_some_and(|target| !own.concerns(target.name())) {
+            return true;
+        }
+        let acted: Vec<Option<Target>> =
+            self.deeds.iter().filter_map(|deed| deed.action.as_ref()).map(|told| words::target_of(told)).collect();
+        if !acted.is_empty() && acted.iter().all(|target| target.as_ref().is_some_and(|target| !own.concerns(target.name()))) {
+            return true;
+        }
+        own.named().any(|(name, value)| {
+            let told = words::values_of(&self.about, name);
+            !told.is_empty() && !told.iter().any(|told| **told == **value)
+        })
+    }
+
     /// What people did in a recorded incident.
     #[must_use]
     pub fn of_incident(incident: &Incident) -> Self {
         let stamp = |millis: i64| Timestamp::from_millisecond(millis).unwrap_or_default();
-        let deed = |deed: &firedrill_scenarios::incident::HumanDeed| Deed {
-            at: stamp(deed.at.unix_millis()).to_string(),
-            who: String::new(),
-            words: deed.what.clone(),
-            action: deed_of(&deed.what),
+        let deed = |deed: &firedrill_scenarios::incident::HumanDeed| {
+            Deed::of(stamp(deed.at.unix_millis()).to_string(), String::new(), deed.what.clone())
         };
         Self {
             name: incident.name.to_string(),
@@ -161,6 +233,7 @@ impl Story {
             over: incident.end.map(|end| stamp(end.unix_millis())),
             about: incident.what.clone(),
             is_named: true,
+            target: incident.target.clone(),
             deeds: incident.people.iter().map(deed).collect(),
         }
     }
@@ -171,9 +244,8 @@ impl Story {
         let end = self.over.or(last).unwrap_or(self.began);
         let is_then =
             self.began.saturating_sub(APART).is_ok_and(|from| from <= own.at) && end.saturating_add(APART).is_ok_and(|to| own.at <= to);
-        let named = own.labels.iter().filter(|(name, _)| matches!(name.as_str(), "pod" | "service" | "node" | "zone" | "instance"));
-        let mut words = std::iter::once(&own.alert).chain(named.map(|(_, value)| value)).chain(own.target.as_ref().map(Target::name));
-        is_then && (self.is_named || words.any(|word| !word.is_empty() && words::mentions(&self.about, word)))
+        let mut words = std::iter::once(&own.alert).chain(own.named().map(|(_, value)| value)).chain(own.target.as_ref().map(Target::name));
+        is_then && !self.is_elsewhere(own) && (self.is_named || words.any(|word| !word.is_empty() && words::mentions(&self.about, word)))
     }
 }
 
@@ -206,15 +278,17 @@ pub fn taken_up(chain: &Chain) -> Vec<TakenUp> {
                     _ => {}
                 }
             }
-            What::Label { event, says, .. } => {
-                if let Some((_, index)) = events.iter().find(|(hash, _)| hash == event) {
-                    taken[*index].label = Some(*says);
-                }
-            }
             What::Compared { incident, .. } => {
                 taken.iter_mut().filter(|own| own.incident == *incident).for_each(|own| own.is_compared = true);
             }
             _ => {}
+        }
+    }
+    // An incident is what the worst of its decisions was.
+    for (event, says) in chain.labels() {
+        if let Some((_, index)) = events.iter().find(|(hash, _)| hash == event) {
+            let label = &mut taken[*index].label;
+            *label = Some(label.filter(|own| own.gravity() > says.gravity()).unwrap_or(says));
         }
     }
     taken
@@ -278,7 +352,7 @@ impl Compared {
             self.detected_seconds.zip(simulated.filter(|seconds| *seconds > 0.0)).map(|(live, simulated)| live / simulated);
         let (incident, agrees, wrong, hashes) = (self.incident.clone(), self.agrees, self.wrong, hashes.clone());
         let compared = What::Compared { incident, agrees, wrong, hashes, detection_ratio, detail: self.told() };
-        self.deeds.iter().map(person).chain([compared]).collect()
+        self.deeds.iter().filter(|deed| !deed.is_unclear).map(person).chain([compared]).collect()
     }
 }
 
@@ -298,18 +372,14 @@ mod tests {
     }
 
     fn story(about: &str, deeds: &[(i64, &str)]) -> Story {
-        let deed = |(minute, words): &(i64, &str)| Deed {
-            at: stamp(*minute).to_string(),
-            who: "Ada".into(),
-            words: (*words).to_owned(),
-            action: deed_of(words),
-        };
+        let deed = |(minute, words): &(i64, &str)| Deed::of(stamp(*minute).to_string(), "Ada".into(), (*words).to_owned());
         Story {
             name: "P1".into(),
             began: stamp(-1),
             over: None,
             about: about.into(),
             is_named: false,
+            target: None,
             deeds: deeds.iter().map(deed).collect(),
         }
     }
@@ -353,6 +423,46 @@ mod tests {
             (0, vec!["restart#0".to_owned()], 0)
         );
         let named = Story { is_named: true, ..story("", &[(2, "restarted")]) };
-        assert_eq!(shadow(named).compared.len(), 1);
+        assert_eq!(shadow(named.clone()).compared.len(), 1);
+        // What it names is another thing, however near in time.
+        for other in [
+            Story { target: "service/cart".parse().ok(), ..named.clone() },
+            Story { is_named: true, ..story("", &[(2, "did: restart replica/api-2")]) },
+            story("Down\n - pod = api-2", &[(2, "restarted")]),
+        ] {
+            assert_eq!(shadow(other.clone()).compared.len(), 0, "{other:?}");
+        }
+        for same in [
+            Story { target: "service/api".parse().ok(), ..named.clone() },
+            Story { is_named: true, ..story("", &[(1, "did: restart replica/api-2"), (2, "did: restart replica/api-1")]) },
+            story("Down\n - pod = api-2\n - pod = api-1", &[(2, "restarted")]),
+        ] {
+            assert_eq!(shadow(same.clone()).compared.len(), 1, "{same:?}");
+        }
+    }
+
+    #[test]
+    fn a_story_is_of_one_incident() {
+        let another = |incident: &str, minute: i64| TakenUp { incident: incident.into(), at: stamp(minute), ..taken(Some(minute), None) };
+        let story = story("Down on api-1", &[(5, "restarted api-1")]);
+        let compared = |taken: &[TakenUp]| {
+            let shadow = Shadow::of(taken, std::slice::from_ref(&story));
+            (shadow.compared.into_iter().map(|own| own.incident).collect::<Vec<_>>(), shadow.untold)
+        };
+        let nearest = (vec!["restart#1".to_owned()], vec!["restart#0".to_owned(), "restart#2".to_owned()]);
+        assert_eq!(compared(&[another("restart#0", 3), another("restart#1", 0), another("restart#2", 9)]), nearest);
+        // One that was compared by it before keeps it.
+        let kept = TakenUp { is_compared: true, ..another("restart#0", 3) };
+        assert_eq!(compared(&[kept, another("restart#1", 0)]).0, ["restart#0"]);
+    }
+
+    #[test]
+    fn words_that_are_not_understood_are_compared_with_nothing() {
+        let shadow = |label, words| Shadow::of(&[taken(Some(1), label)], &[story("Down on api-1", &[(1, "acknowledged"), (2, words)])]);
+        let unclear = shadow(None, "kicked it");
+        assert_eq!((unclear.compared.len(), unclear.unclear), (0, vec![("restart#0".to_owned(), "kicked it".to_owned())]));
+        // A label tells all the same.
+        assert_eq!(shadow(Some(Labelled::Right), "kicked it").compared.len(), 1);
+        assert_eq!(shadow(None, "did: restart replica/api-1").compared.len(), 1);
     }
 }

@@ -21,7 +21,7 @@ mod tls;
 mod server;
 
 pub use access::{Access, is_loopback};
-pub use asking::{Asks, Patience, answer_all};
+pub use asking::{Asks, Patience, answer_all, ask_anything};
 pub use book::{Book, STATE_SCHEMA, observations, plain_event};
 pub use clock::{Clock, Reading, SystemClock, TOLERANCE, Ticker};
 pub use inbox::{Inbox, Message, Reply, Taken};

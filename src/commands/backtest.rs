@@ -16,6 +16,7 @@ use crate::fidelity::{Fidelity, fidelity, firings};
 use crate::importing::SIMULATED;
 use crate::ledger::{Chain, Hashes, Ledger, What, name_of};
 use crate::output::Output;
+use crate::promotion::evidence::counts;
 use crate::replaying::Replay;
 
 /// Writes a replay down as a backtest of each of its policies.
@@ -81,7 +82,10 @@ fn instant(start: Start) -> Timestamp {
 /// Whether some of the history is in a chain, decided by the same version.
 fn is_counted(chain: &Chain, hashes: &Hashes, (from, until): (Timestamp, Timestamp)) -> bool {
     chain.entries.iter().any(|own| match &own.entry.what {
-        What::Backtest { from: begin, until: end, hashes: other, .. } if other == hashes => {
+        // One that does not count uses up nothing: it can be replayed again, with more or other alerts.
+        What::Backtest { from: begin, until: end, hashes: other, recorded, reproduced }
+            if other == hashes && counts(*recorded, *reproduced) =>
+        {
             let parsed = begin.parse::<Timestamp>().ok().zip(end.parse::<Timestamp>().ok());
             parsed.is_some_and(|(begin, end)| from < end && begin < until)
         }

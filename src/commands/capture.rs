@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::importing::{changes, copies, is_free, origin, usual_changes};
-use crate::ledger::{Chain, FOLDER, Ledger, WATCH};
+use crate::ledger::{Chain, FOLDER, Hashes, Ledger, WATCH};
 use crate::load::{self, Source};
 use crate::output::{Output, Room, write_files};
 use crate::prometheus::{Access, Prometheus};
@@ -55,6 +55,7 @@ pub fn execute(arguments: &CaptureArgs, output: Output) -> Result<Exit, Failure>
     let asked =
         Capture { incident: &arguments.incident, watch: &watch, chains: &chains, policies: &policies, rules: &copies, command: &command };
     let captured = capture(&asked)?;
+    notes.extend(changed_rules(&captured, (&arguments.incident, &chains), &policies, &rules)?);
     let beside = prometheus.map(|prometheus| beside((arguments, &prometheus), (&captured, &policies), &rules, &mut notes)).transpose()?;
     let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("incidents").join(&captured.name));
     is_free(&folder)?;
@@ -117,6 +118,24 @@ fn policies(home: &Home) -> Result<Vec<(Arc<Policy>, Source)>, Failure> {
     Ok(found)
 }
 
+/// That the rules are not those by which it was decided. The alerts of that time are what they were; what is copied would make others of the samples.
+fn changed_rules(
+    captured: &Captured,
+    (incident, chains): (&str, &BTreeMap<Name, Chain>),
+    policies: &[(Arc<Policy>, Source)],
+    rules: &[Source],
+) -> Result<Option<String>, Failure> {
+    let named = incident.rsplit_once('#').map(|(policy, _)| Name::new(policy));
+    let by_hash = || chains.values().find(|chain| chain.by_hash(incident).is_some()).map(|chain| chain.name.clone());
+    let Some(name) = named.or_else(by_hash) else { return Ok(None) };
+    let Some((policy, _)) = policies.iter().find(|(policy, _)| policy.name == name) else { return Ok(None) };
+    let set = RuleSet::read(rules.iter().map(|source| (source.path.as_str(), source.text.as_str())))?;
+    let is_same = captured.rules.as_ref().is_none_or(|then| *then == Hashes::of(policy, &set).rules);
+    Ok((!is_same).then(|| {
+        format!("the rules that {name} rests on are not what they were when it watched; the copies are of today's. hint: check out the revision at which it watched, and capture there")
+    }))
+}
+
 /// The samples of that time, and what changed in it.
 fn beside(
     (arguments, prometheus): (&CaptureArgs, &Prometheus),
@@ -144,7 +163,7 @@ fn told(captured: &Captured, beside: Option<&Beside>, (folder, notes): (&Path, &
             let changes = counted(changes.len() as u64, "change");
             text += &format!("  {} samples in {} series beside it, and {changes} of the system\n", pulled.samples, pulled.store.len());
         }
-        None => text += "  no samples: with `--prometheus URL` other policies can be replayed to it, too\n",
+        None => text += "  no samples: once a policy that watched is edited it cannot be judged by this; with `--prometheus URL` any can\n",
     }
     notes.iter().for_each(|note| text += &format!("  note: {note}\n"));
     let folder = folder.display();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
 use firedrill_core::name::Name;
-use firedrill_core::problem::{Located, Problem, Severity};
+use firedrill_core::problem::{Located, Problem, Severity, near_miss};
 use firedrill_core::time::{Start, Time};
 use firedrill_core::yaml::{self, Node, Value};
 use firedrill_policies::alertmanager::{Config, nothing_to_silence, read_config};
@@ -40,6 +40,7 @@ use crate::kind::{self, Kind};
 use crate::load::{self, Source};
 use crate::output::Output;
 use crate::project;
+use crate::promotion::profile::Promotions;
 use crate::rule_tests::Suite;
 use crate::sources::{self, IncidentFiles};
 
@@ -289,6 +290,22 @@ fn replaced_before(scenario: &Scenario) -> Vec<Problem> {
 fn is_project(path: &str) -> bool {
     Path::new(path).is_file() && load::read_file(Path::new(path)).is_ok_and(|source| kind::of(&source) == Some(Kind::Project))
 }
+/// That the author of a policy is nobody whom the project knows: whoever wrote it could then promote it under the name that the project knows them by.
+fn unknown_author(policy: &Policy, promotions: &Promotions) -> Option<Problem> {
+    let author = policy.author.as_ref().filter(|author| !promotions.people.is_empty() && promotions.person(author).is_none())?;
+    let known: Vec<&str> = promotions.people.keys().map(Name::as_str).collect();
+    let message = format!("`{author}`, who wrote `{}`, is not among the `people:` of firedrill.yaml", policy.name);
+    let problem = Problem::at("FD0826", &policy.places.name, message).as_warning();
+    Some(
+        problem.remedy(match near_miss(author, &known) {
+            Some(near) => format!("did you mean `{near}`? Nobody promotes their own policy to act by itself, whatever it calls them"),
+            None => {
+                "write the name as it stands there, or add it: nobody promotes their own policy to act by itself, whatever it calls them"
+                    .to_owned()
+            }
+        }),
+    )
+}
 
 fn whole_project(path: &str) -> Result<Found, Failure> {
     let home = Home::at(path)?;
@@ -317,6 +334,7 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
         for (policy, (_, path)) in answer.policies.iter().zip(&answer.sources) {
             found.policies.push((policy_text(path)?, Arc::clone(policy)));
         }
+        found.warnings.extend(answer.policies.iter().filter_map(|policy| unknown_author(policy, &project.promotions)));
     }
     if is_code_sound {
         found.keep(home.baseline())?;

@@ -18,7 +18,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::{Home, Routings};
 use crate::learning::{
-    Automate, Draft, Kind, Lesson, Prevention, Together, Told, Uncovered, drafts, lessons, of_chain, of_incident, of_journal, together,
+    Automate, Draft, Kind, Lesson, Prevention, Together, Told, Uncovered, drafts, lessons, of_chain, of_incident, of_journal, once,
+    together,
 };
 use crate::ledger::{FOLDER, Ledger, WATCH};
 use crate::library;
@@ -45,9 +46,11 @@ pub fn execute(arguments: &LearnArgs, output: Output) -> Result<Exit, Failure> {
         let remedy = "name journals or incident folders; or `--ledger DIR`; or list `incidents:` in firedrill.yaml";
         return Err(Failure::argument("there is nothing to learn from", remedy));
     }
-    let all_lessons: Vec<Lesson> = all.iter().flat_map(lessons).collect();
+    let all_lessons: Vec<Lesson> = once(&all);
     let found = together(&all, &all_lessons, (&answer.policies, &offers(&home)));
-    let drafted = drafts(&all, &all_lessons, &texts(&home, &answer));
+    // What was on beside an alert only the source that has the samples tells.
+    let of_each: Vec<Lesson> = all.iter().flat_map(lessons).collect();
+    let drafted = drafts(&all, &of_each, &texts(&home, &answer));
     if arguments.diff {
         if drafted.is_empty() {
             // Nothing, to the byte: a blank line is no diff.
@@ -179,7 +182,9 @@ fn text(all: &[Told], lessons: &[Lesson], found: &Together, drafts: &[Draft]) ->
         lines.push(format!("\n{} ({what})", told.name));
         lines.extend(own.iter().take(SHOWN).map(|lesson| line(lesson, told.start)));
         lines.extend((own.len() > SHOWN).then(|| format!("  and {} more; `--format json` has all", own.len() - SHOWN)));
-        lines.extend(own.is_empty().then(|| "  no policy took anything up".to_owned()));
+        let elsewhere: Vec<&str> = lessons.iter().filter(|own| own.also.contains(&told.name)).map(|own| own.source.as_str()).collect();
+        lines.extend(elsewhere.first().map(|source| format!("  {} told there: {source}", counted(elsewhere.len() as u64, "incident"))));
+        lines.extend((own.is_empty() && elsewhere.is_empty()).then(|| "  no policy took anything up".to_owned()));
     }
     let mut section = |title: &str, all: Vec<String>| {
         if !all.is_empty() {

@@ -174,8 +174,15 @@ fn entered(arguments: GateArgs, to: Stage, output: Output) -> Result<Option<Need
 fn incidents(judgement: &Judgement) -> Need {
     let with_expect =
         judgement.incidents.iter().filter(|own| matches!(own.status, IncidentStatus::Passed | IncidentStatus::Failed)).count();
+    let idle: Vec<_> = judgement.incidents.iter().filter(|own| own.status == IncidentStatus::NotExercised).collect();
     let failed: Vec<_> = judgement.incidents.iter().filter(|own| own.status == IncidentStatus::Failed).collect();
     let names: Vec<&str> = failed.iter().take(SHOWN).map(|own| own.incident.as_str()).collect();
+    if let (true, Some(first)) = (failed.is_empty(), idle.first()) {
+        let names: Vec<&str> = idle.iter().take(SHOWN).map(|own| own.incident.as_str()).collect();
+        let why = first.findings.first().map_or("", String::as_str);
+        let told = format!("{} prove nothing: {} ({why})", counted(idle.len() as u64, "recorded incident"), names.join(", "));
+        return Need::new("incidents", false, told, format!("see it with `{}`", first.command));
+    }
     if failed.is_empty() {
         let told = format!("{} with `expect`, none fails", counted(with_expect as u64, "recorded incident"));
         return Need::new("incidents", true, told, "");

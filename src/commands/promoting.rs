@@ -12,7 +12,7 @@ use super::setting::RuleNames;
 use crate::cli::{ProfileArg, Says, Writer};
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::ledger::{Bound, Chain, Entry, FOLDER, Hashes, Key, Labelled, Ledger, WATCH, What, name_of};
+use crate::ledger::{Bound, CLOCKS_APART, Chain, Entry, FOLDER, Hashes, Key, Labelled, Ledger, WATCH, What, name_of};
 use crate::load;
 use crate::output::Output;
 use crate::promotion::again::decide_again;
@@ -135,7 +135,13 @@ impl Books {
             return Err(Failure::argument(message, "do it again: it is judged by what stands there now"));
         }
         recovery.told().iter().for_each(|told| output.talk(&format!("warning: ledger of {chain}: {told}")));
-        let at = Timestamp::now();
+        let latest = ledger.entries().iter().map(|own| own.entry.at).max();
+        let is_promotion = whats.iter().any(|what| matches!(what, What::Promotion { .. }));
+        let heard = if is_promotion { Ledger::read(&self.folder, &name_of(WATCH)?)?.latest() } else { None };
+        let (at, told) = no_sooner(Timestamp::now(), latest.max(heard));
+        if let Some(told) = told {
+            output.talk(&format!("warning: ledger of {chain}: {told}"));
+        }
         let entries = whats.into_iter().map(|what| Entry { at, by: writer.by.clone(), what }).collect();
         let mut ledger = ledger.signed_by(key);
         ledger.append(entries)?;
@@ -191,7 +197,7 @@ impl Books {
     /// The key that a writer signs with, if any; one that `people:` gives them must be that.
     pub fn key(&self, writer: &Writer) -> Result<Option<Key>, Failure> {
         let promotions = self.person(&writer.by)?;
-        let own = promotions.person(&writer.by).and_then(|person| person.key.clone());
+        let own = promotions.person(&writer.by).filter(|person| person.has_key());
         let named = writer.key.clone().or_else(|| std::env::var_os("FIREDRILL_KEY").filter(|value| !value.is_empty()).map(PathBuf::from));
         let Some(path) = named else { return Ok(None) };
         let shown = path.display().to_string();
@@ -200,7 +206,7 @@ impl Books {
             let problem = Problem::in_file("FD0822", &shown, format!("{shown}: {error}"));
             vec![problem.remedy("make one with `openssl genpkey -algorithm ed25519 -out FILE`")]
         })?;
-        if own.is_some_and(|own| own != key.public()) {
+        if own.is_some_and(|own| !own.signs_with(&key.public(), Timestamp::now())) {
             let message = format!("{shown} is not the key that `people:` of firedrill.yaml gives `{}`", writer.by);
             return Err(vec![Problem::in_file("FD0823", &shown, message).remedy("sign with that one, or change what stands there")].into());
         }
@@ -212,7 +218,7 @@ impl Books {
     /// # Errors
     /// `people:` gives them one: what is not signed by it would count for nothing.
     pub fn needs_no_key(&self, writer: &Writer) -> Result<(), Failure> {
-        if self.promotions().person(&writer.by).is_none_or(|person| person.key.is_none()) {
+        if self.promotions().person(&writer.by).is_none_or(|person| !person.must_sign(Timestamp::now())) {
             return Ok(());
         }
         let message = format!("`people:` of firedrill.yaml gives `{}` a key, and what is not signed by it does not count", writer.by);
@@ -222,9 +228,21 @@ impl Books {
 
     /// How many entries are in the name of people who have a key, and not signed by it.
     pub fn unverified(&self, chain: &Chain) -> usize {
-        let promotions = self.promotions();
-        chain.entries.iter().filter(|own| promotions.is_unverified(own)).count()
+        self.promotions().unverified(chain).len()
     }
+}
+
+/// The time of a new entry: now, and no sooner than the last one, because days would be counted that never were; and what is to be said of that. Clocks of two
+/// machines may be a little apart.
+fn no_sooner(now: Timestamp, latest: Option<Timestamp>) -> (Timestamp, Option<String>) {
+    let Some(latest) = latest.filter(|latest| *latest > now) else { return (now, None) };
+    let is_far = now.saturating_add(CLOCKS_APART).is_ok_and(|now| now < latest);
+    let told = || {
+        format!(
+            "the clock says {now}, and what stands there already is as late as {latest}, which is written down; no day counts before that. hint: set the clock right; if it is, one that was ahead has written there"
+        )
+    };
+    (latest, is_far.then(told))
 }
 
 /// That what somebody says of something can be shown in one line.
@@ -287,4 +305,22 @@ pub(super) fn folder_and_name(path: &Path) -> Result<(&Path, String), Failure> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.ok_or_else(|| Failure::argument(format!("{} is no file", path.display()), "name a file to write"))?;
     Ok((folder, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_before_what_stands_there_already() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-01-05T09:00:00Z");
+        assert_eq!(no_sooner(now, None), (now, None));
+        assert_eq!(no_sooner(now, Some(at("2026-01-04T09:00:00Z"))), (now, None));
+        // Another machine's clock is a little ahead.
+        assert_eq!(no_sooner(now, Some(at("2026-01-05T09:04:59Z"))), (at("2026-01-05T09:04:59Z"), None));
+        let (later, told) = no_sooner(now, Some(at("2026-01-05T09:05:01Z")));
+        assert_eq!(later, at("2026-01-05T09:05:01Z"));
+        assert!(told.is_some_and(|told| told.contains("no day counts before that")));
+    }
 }

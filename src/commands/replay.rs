@@ -35,11 +35,14 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
     let replay = prepare(arguments)?;
     warn(std::iter::once(&replay.rules), output);
     output.problems(&lints::unheard(&replay.answer.policies, std::iter::once(&*replay.rules.set)));
+    if let Some(why) = replay.cannot_tell() {
+        output.talk(&format!("warning: {} {why}", replay.incident.name));
+    }
     let journal = replay.play();
     let incident = &replay.incident;
     let start = replay.recording.start;
     if arguments.write_expect {
-        output.data(&draft_expect(&journal, start, incident.onset))?;
+        output.data(&draft_expect(&replay.of_captured(&journal), start, incident.onset))?;
         return Ok(Exit::Held);
     }
     backtest::record(arguments, (&replay, &journal), output)?;

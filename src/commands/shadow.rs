@@ -70,7 +70,8 @@ pub fn execute(arguments: &ShadowArgs, output: Output) -> Result<Exit, Failure> 
     match output.format {
         Format::Json => {
             let document = json!({
-                "schema": SCHEMA, "policy": subject.policy.name, "compared": shadow.compared, "untold": shadow.untold, "unseen": shadow.unseen,
+                "schema": SCHEMA, "policy": subject.policy.name, "compared": shadow.compared, "untold": shadow.untold,
+                "unclear": shadow.unclear.iter().map(|(incident, words)| json!({ "incident": incident, "words": words })).collect::<Vec<_>>(), "unseen": shadow.unseen,
                 "agreeing": shadow.agreeing(), "written": if arguments.by.is_some() { written } else { 0 }, "rehearsed": rehearsed,
                 "claim": CLAIM,
             });
@@ -87,6 +88,10 @@ pub fn execute(arguments: &ShadowArgs, output: Output) -> Result<Exit, Failure> 
 fn told(shadow: &Shadow, (new, is_written): (usize, bool)) -> String {
     let mut lines: Vec<String> = shadow.compared.iter().map(|own| format!("{} {}", own.incident, own.told())).collect();
     lines.extend(shadow.untold.iter().map(|incident| format!("{incident} · nobody says what people did")));
+    let unclear = |(incident, words): &(String, String)| {
+        format!("{incident} · not compared: what people say is not understood ({words}); say `did: ACTION TARGET` or `did: nothing`")
+    };
+    lines.extend(shadow.unclear.iter().map(unclear));
     lines.extend(shadow.unseen.iter().map(|name| format!("{name} · the policy did not take it up")));
     let compared = counted(shadow.compared.len() as u64, "incident");
     lines.push(format!(

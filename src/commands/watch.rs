@@ -31,8 +31,8 @@ use crate::promotion::profile::Promotions;
 use crate::promotion::standing::Standing;
 use crate::sources;
 use crate::watch::{
-    Access, Connections, Files, Inbox, Keeper, KeeperSetup, Metrics, Patience, Server, SystemClock, acceptor, answer_all, is_loopback,
-    router,
+    Access, Connections, Files, Inbox, Keeper, KeeperSetup, Metrics, Patience, Server, SystemClock, acceptor, answer_all, ask_anything,
+    is_loopback, router,
 };
 
 /// Threads that ask Prometheus.
@@ -53,12 +53,12 @@ pub fn execute(arguments: &WatchArgs, output: Output) -> Result<Exit, Failure> {
     let acceptor = files(arguments).map(|files| acceptor(&files)).transpose()?;
     let prometheus = prometheus(arguments)?;
     let metrics = Arc::new(Metrics::default());
-    let setup = setup(arguments, Arc::clone(&metrics))?;
+    let (setup, drafts) = setup(arguments, Arc::clone(&metrics))?;
     // Before anything is written.
     let listener = TcpListener::bind(arguments.listen).map_err(|error| cannot_listen(arguments, &error))?;
     let address = listener.local_addr().context("the listener has no address")?;
     let (keeper, notes) = Keeper::open(setup)?;
-    for note in notes {
+    for note in drafts.into_iter().chain(notes) {
         output.talk(&note);
     }
     let names: Vec<&str> = keeper.watcher().policies().map(|(policy, ..)| policy.name.as_str()).collect();
@@ -73,6 +73,8 @@ pub fn execute(arguments: &WatchArgs, output: Output) -> Result<Exit, Failure> {
         let (prometheus, patience, inbox) = (prometheus.clone(), Arc::clone(&patience), Arc::clone(&inbox));
         thread::spawn(move || answer_all(&patience, &prometheus, &inbox));
     }
+    let (asked, patiently, inward) = (prometheus.clone(), Arc::clone(&patience), Arc::clone(&inbox));
+    thread::spawn(move || ask_anything(&patiently, &asked, &inward, &|| Timestamp::now().as_millisecond()));
     let (ended, end) = oneshot::channel();
     let keeping = keep(keeper, (&inbox, &patience), &server, ended);
     let served = serve((listener, usize::from(arguments.most_connections)), acceptor, &server, end);
@@ -179,7 +181,8 @@ fn cannot_listen(arguments: &WatchArgs, error: &std::io::Error) -> Failure {
     vec![Problem::in_file("FD0843", "the command line", message).remedy("name another address with `--listen`")].into()
 }
 
-fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<KeeperSetup, Failure> {
+/// What a keeper is made of, and what is to be said of policies whose watching counts for nothing.
+fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<(KeeperSetup, Vec<String>), Failure> {
     let home = arguments.project.as_deref().map_or_else(Home::here, Home::at)?;
     let answer = if arguments.policy.is_empty() { home.policies()? } else { home.answer(&arguments.policy)? };
     if answer.policies.is_empty() {
@@ -194,27 +197,39 @@ fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<KeeperSetup, Fa
         None => None,
     };
     let promotions = home.project.as_ref().map(|project| project.promotions.clone()).unwrap_or_default();
-    let watched = |policy: &Arc<Policy>| {
+    let mut drafts = Vec::new();
+    let mut watched = |policy: &Arc<Policy>| {
         // What is written down of its decisions is bound to the policy as it is written.
         let bound = Bound::of(policy, &rules.set);
         match stage {
             Some(stage) => Ok((Arc::clone(policy), stage, bound)),
-            None => standing((&folder, &promotions), policy).map(|(policy, stage)| (policy, stage, bound)),
+            None => standing((&folder, &promotions), policy, &mut drafts).map(|(policy, stage)| (policy, stage, bound)),
         }
     };
-    let policies = answer.policies.iter().map(watched).collect::<Result<Vec<_>, Failure>>()?;
+    let policies = answer.policies.iter().map(&mut watched).collect::<Result<Vec<_>, Failure>>()?;
     let inventory = Arc::new(match &arguments.system {
         Some(scenario) => declared(scenario, &home.base)?,
         None => Inventory::default(),
     });
-    Ok(KeeperSetup { folder, policies, inventory, clock: Arc::new(SystemClock::default()), metrics, promotions })
+    Ok((KeeperSetup { folder, policies, inventory, clock: Arc::new(SystemClock::default()), metrics, promotions }, drafts))
 }
 
 /// A policy at the stage that the ledger says, as far as nothing acts there; without a word in dry-run. One that is on trial after a promotion is watched as it
 /// would run.
-fn standing((folder, promotions): (&Path, &Promotions), policy: &Arc<Policy>) -> Result<(Arc<Policy>, Stage), Failure> {
+fn standing(
+    (folder, promotions): (&Path, &Promotions),
+    policy: &Arc<Policy>,
+    drafts: &mut Vec<String>,
+) -> Result<(Arc<Policy>, Stage), Failure> {
     let chain = promotions.believed(Ledger::read(folder, &policy.name)?.sound()?);
-    let stage = Standing::of(&chain).stage.clamp(Stage::DryRun, Stage::Shadow);
+    let own = Standing::of(&chain).stage;
+    if own == Stage::Draft {
+        let name = &policy.name;
+        drafts.push(format!(
+            "warning: `{name}` is a draft: it is watched as in dry-run, and nothing of it will count. hint: `firedrill promote {name} --by NAME`, then start this again"
+        ));
+    }
+    let stage = own.clamp(Stage::DryRun, Stage::Shadow);
     let is_on_trial = bake::of_chain(&chain, Timestamp::now()).is_some();
     Ok((if is_on_trial { Arc::new(bake::on_trial(policy)) } else { Arc::clone(policy) }, stage))
 }

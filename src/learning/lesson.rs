@@ -8,7 +8,7 @@ use firedrill_core::time::{Span, Time};
 use firedrill_scenarios::incident::expect::{Proposal, Proposed};
 use serde::Serialize;
 
-use super::told::{AGAIN_WITHIN, Told, incident_of};
+use super::told::{AGAIN_WITHIN, Kind, Told, incident_of};
 use crate::ledger::Labelled;
 
 /// Alerts that begin so soon after an action may be its doing.
@@ -69,6 +69,9 @@ pub struct Prevention {
 pub struct Lesson {
     /// Where it was told.
     pub source: String,
+    /// Where else: a capture of it, or a journal of that capture's replay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// The policy.
     pub policy: Name,
     /// Its number for the incident.
@@ -95,6 +98,14 @@ pub struct Lesson {
     pub right: Option<bool>,
 }
 
+impl Lesson {
+    /// Whether a source tells of it.
+    #[must_use]
+    pub fn is_told_by(&self, source: &str) -> bool {
+        self.source == source || self.also.iter().any(|also| also == source)
+    }
+}
+
 /// What one incident's records say.
 #[derive(Default)]
 struct Notes<'a> {
@@ -119,6 +130,42 @@ pub fn lessons(told: &Told) -> Vec<Lesson> {
     let mut all: Vec<Lesson> = notes.iter().filter_map(|(key, own)| lesson(told, key, own, &notes)).collect();
     all.sort_by(|one, other| (one.opened, &one.policy, one.incident).cmp(&(other.opened, &other.policy, other.incident)));
     all
+}
+
+/// Two sources tell of one incident if they have it at times that are so near.
+const NEAR_MS: u64 = 1_000;
+
+/// The lessons of all sources, each incident once: what the ledger has of it counts, and what a capture of it or a replay's journal adds is what was expected.
+#[must_use]
+pub fn once(all: &[Told]) -> Vec<Lesson> {
+    let mut ranked: Vec<&Told> = all.iter().collect();
+    ranked.sort_by_key(|told| told.kind != Kind::Live);
+    let mut found: Vec<(Kind, i64, Lesson)> = Vec::new();
+    for told in ranked {
+        for lesson in lessons(told) {
+            let at_ms = told.start.prometheus_millis(lesson.opened);
+            // Simulated runs begin all at one time, and are each an incident of their own.
+            let is_same = |(kind, other_ms, other): &&mut (Kind, i64, Lesson)| {
+                told.kind == Kind::Replay
+                    && *kind != Kind::Run
+                    && other.source != told.name
+                    && (&other.policy, &other.alert) == (&lesson.policy, &lesson.alert)
+                    && other_ms.abs_diff(at_ms) <= NEAR_MS
+            };
+            match found.iter_mut().find(is_same) {
+                Some((.., known)) => {
+                    known.also.push(told.name.clone());
+                    known.timely = known.timely.or(lesson.timely);
+                    known.right = known.right.or(lesson.right);
+                }
+                None => found.push((told.kind, at_ms, lesson)),
+            }
+        }
+    }
+    let place = |lesson: &Lesson| all.iter().position(|told| told.name == lesson.source);
+    let mut lessons: Vec<Lesson> = found.into_iter().map(|(.., lesson)| lesson).collect();
+    lessons.sort_by_key(place);
+    lessons
 }
 
 fn policy_of(event: &Event) -> Option<&Name> {
@@ -171,6 +218,7 @@ fn lesson(told: &Told, (policy, incident): &(Name, u64), own: &Notes<'_>, all: &
     };
     Some(Lesson {
         source: told.name.clone(),
+        also: Vec::new(),
         policy: policy.clone(),
         incident: *incident,
         alert: alert.clone(),
@@ -280,6 +328,19 @@ mod tests {
             format!("{} {timely} again {}{failed}{side}", lesson.resolution.word(), lesson.recurrences)
         };
         assert_eq!(all.iter().map(told).collect::<Vec<_>>().join("; "), expected);
+    }
+
+    #[test]
+    fn an_incident_counts_once_however_many_sources_tell_of_it() {
+        let lines = [Script::Open(1, 10), Script::Would(1, 12), Script::Close(1, 60), Script::Open(2, 5_000), Script::Close(2, 5_060)];
+        let named = |name: &str, kind: Kind| Told { name: name.to_owned(), kind, ..script(&lines) };
+        let all = [named("captured", Kind::Replay), named("ledger of p", Kind::Live), named("its journal", Kind::Replay)];
+        let found = once(&all);
+        let shown: Vec<(&str, u64, &[String])> = found.iter().map(|own| (own.source.as_str(), own.incident, own.also.as_slice())).collect();
+        let also = ["captured".to_owned(), "its journal".to_owned()];
+        assert_eq!(shown, [("ledger of p", 1, &also[..]), ("ledger of p", 2, &also[..])]);
+        // Two runs are two, though they begin at the same time.
+        assert_eq!(once(&[named("one", Kind::Run), named("other", Kind::Run)]).len(), 4);
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub fn together(all: &[Told], lessons: &[Lesson], (policies, offers): (&[Arc<Pol
     for lesson in lessons {
         *resolutions.entry(lesson.resolution.word()).or_default() += 1;
     }
-    let seen = seen(all);
+    let seen = seen(all, lessons);
     let is_taken = |alert: &Name| seen[alert].labels.iter().any(|labels| is_answered(alert, labels, policies));
     let open: Vec<&Name> = seen.keys().filter(|alert| !is_taken(alert)).collect();
     let offer = |alert: &Name| {
@@ -90,7 +90,8 @@ pub fn together(all: &[Told], lessons: &[Lesson], (policies, offers): (&[Arc<Pol
         offers.iter().filter(|policy| policy.alerts.contains(alert)).find(fits).map(|policy| policy.name.clone())
     };
     let uncovered = |alert: &&Name| Uncovered { name: alert.to_string(), count: seen[*alert].count, offer: offer(alert) };
-    let nobody = |told: &&Told| told.kind != Kind::Live && told.onset.is_some() && !lessons.iter().any(|lesson| lesson.source == told.name);
+    let nobody =
+        |told: &&Told| told.kind != Kind::Live && told.onset.is_some() && !lessons.iter().any(|lesson| lesson.is_told_by(&told.name));
     // An alert whose policy only ever calls people is still people's work.
     let by_people = |alert: &Name| {
         let own: Vec<&Lesson> = lessons.iter().filter(|lesson| lesson.alert == *alert).collect();
@@ -125,7 +126,9 @@ impl SeenAlert {
     }
 }
 
-fn seen(all: &[Told]) -> BTreeMap<Name, SeenAlert> {
+fn seen(all: &[Told], lessons: &[Lesson]) -> BTreeMap<Name, SeenAlert> {
+    // What the ledger has as an incident counts there.
+    let is_known = |told: &Told, alert: &Name| lessons.iter().any(|own| own.alert == *alert && own.also.contains(&told.name));
     let mut seen: BTreeMap<Name, SeenAlert> = BTreeMap::new();
     for told in all {
         let last = told.records.last().map_or(Time::ZERO, |record| record.at);
@@ -136,6 +139,9 @@ fn seen(all: &[Told]) -> BTreeMap<Name, SeenAlert> {
                 Event::IncidentOpened { alert, labels, .. } if told.kind == Kind::Live => (alert, labels),
                 _ => continue,
             };
+            if is_known(told, alert) {
+                continue;
+            }
             let own = seen.entry(alert.clone()).or_default();
             own.count += 1;
             if !own.labels.contains(labels) {

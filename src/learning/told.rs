@@ -133,7 +133,7 @@ pub fn of_journal(source: &Source) -> Result<Told, Failure> {
 pub fn of_incident(name: &str, replay: &Replay, library: &Arc<Rules>, page: Option<Source>) -> Told {
     let (incident, start) = (&replay.incident, replay.recording.start);
     let journal = replay.play();
-    let draft = draft_expect(&journal, start, incident.onset);
+    let draft = draft_expect(&replay.of_captured(&journal), start, incident.onset);
     let mut told = Told::new(name.to_owned(), Kind::Replay, start, journal.into_records());
     let at = |instant: Start| start.time_of(instant.unix_millis());
     told.onset = at(incident.onset);
@@ -173,12 +173,6 @@ pub fn of_chain(policy: &Name, chain: &Chain) -> Option<Told> {
                 let last = records.last().map_or(Time::ZERO, |last: &Record| last.at);
                 records.push(Record { number: records.len() as u64, at: at(own.entry.at).max(last), event });
             }
-            What::Label { event, says, .. } => {
-                if let Some(incident) = of_entry.get(event.as_str()) {
-                    let worst = said.entry((policy.clone(), *incident)).or_insert(Said { label: *says });
-                    worst.label = worst.label.max(*says);
-                }
-            }
             What::Hint { event, is_harm: true, .. } => {
                 if let Some(incident) = of_entry.get(event.as_str()) {
                     said.insert((policy.clone(), *incident), Said { label: Labelled::Harmful });
@@ -189,6 +183,14 @@ pub fn of_chain(policy: &Name, chain: &Chain) -> Option<Told> {
                 people.push((when.unwrap_or_else(|| at(own.entry.at)), did.clone()));
             }
             _ => {}
+        }
+    }
+    for (event, says) in chain.labels() {
+        if let Some(incident) = of_entry.get(event) {
+            let worst = said.entry((policy.clone(), *incident)).or_insert(Said { label: says });
+            if says.gravity() > worst.label.gravity() {
+                worst.label = says;
+            }
         }
     }
     let mut told = Told::new(format!("ledger of {policy}"), Kind::Live, start, records);

@@ -7,13 +7,20 @@ use firedrill_core::name::Name;
 use firedrill_core::problem::Problem;
 use firedrill_core::words::counted;
 use firedrill_policies::guard::stage::Stage;
+use jiff::{SignedDuration, Timestamp};
 
-use super::entry::{Recorded, Signed, What};
+use super::entry::{Labelled, Recorded, Signed, What};
 use super::line::{self, LineError, first_previous};
 use crate::failure::Failure;
 
 /// What an entry is read as that does not count.
 const UNCOUNTED: &str = "uncounted/1";
+
+/// Who writes what no person does.
+const MACHINES: [&str; 2] = ["watch", "firedrill"];
+
+/// Clocks of two machines may be apart by so much: 5 minutes.
+pub const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 
 /// A chain as it was read.
 #[derive(Clone, Debug)]
@@ -22,7 +29,8 @@ pub struct Chain {
     pub name: Name,
     /// Its file, for messages.
     pub path: String,
-    /// Its entries in the order of the file, but for those that cannot be read.
+    /// Its entries in the order of the file, but for those that cannot be read. Of a chain with branches in an order that does not depend on which of them
+    /// stands first in the file: each after what it follows, and of two branches the one that began sooner first.
     pub entries: Vec<Recorded>,
     /// What is wrong with it.
     pub findings: Vec<Finding>,
@@ -214,6 +222,9 @@ impl Chain {
             entries.extend(verifier.take(text, index + 1));
         }
         let (findings, forks, heads) = verifier.finish();
+        if findings.is_empty() && !forks.is_empty() {
+            entries = in_order(entries);
+        }
         Self { name: name.clone(), path: path.to_owned(), entries, findings, forks, heads, torn_bytes: bytes.len() - whole }
     }
 
@@ -237,7 +248,7 @@ impl Chain {
     /// not there.
     #[must_use]
     pub fn impossible(&self) -> Vec<Finding> {
-        let known: BTreeSet<&str> = self.entries.iter().map(|own| own.hash.as_str()).collect();
+        let known: BTreeMap<&str, Timestamp> = self.entries.iter().map(|own| (own.hash.as_str(), own.entry.at)).collect();
         let mut stages: BTreeMap<&str, Stage> = BTreeMap::new();
         let mut findings = Vec::new();
         for own in &self.entries {
@@ -245,11 +256,17 @@ impl Chain {
             let before = stage(&own.previous);
             let (after, why) = match &own.entry.what {
                 // Whoever does not trust a promotion before it counts from a lower stage.
-                What::Promotion { from, to, .. } => (*to, impossible_promotion(before, *from, *to)),
+                What::Promotion { from, to, .. } => {
+                    let why = is_machine(&own.entry.by).then(|| format!("`{}` is nobody who could promote", own.entry.by));
+                    (*to, why.or_else(|| impossible_promotion(before, *from, *to)))
+                }
                 What::Demotion { to, .. } => (before.min(*to), None),
                 What::Merge { heads } => (heads.iter().map(|head| stage(head)).min().unwrap_or(before), None),
-                What::Label { event, .. } | What::Drill { event, .. } | What::Hint { event, .. } if !known.contains(event.as_str()) => {
-                    (before, Some(format!("it speaks of {}, which is not there", short(event))))
+                What::Label { event, .. } | What::Drill { event, .. } | What::Hint { event, .. } => {
+                    (before, impossible_word(own, known.get(event.as_str()).copied(), event))
+                }
+                What::Approval { .. } if is_machine(&own.entry.by) => {
+                    (before, Some(format!("`{}` is nobody who could say that", own.entry.by)))
                 }
                 _ => (before, None),
             };
@@ -285,6 +302,80 @@ impl Chain {
             all.insert(own.hash.as_str(), found.unwrap_or(incident));
         }
         all
+    }
+
+    /// What people say last of each decision, by the hash of its entry. Of what is said of one on several branches the worst counts, whichever stands first in
+    /// the file, until something is said after they have become one.
+    #[must_use]
+    pub fn labels(&self) -> BTreeMap<&str, Labelled> {
+        let said = self.said_last(|what| if let What::Label { event, says, .. } = what { Some((event.as_str(), *says)) } else { None });
+        said.into_iter().filter_map(|(event, said)| Some((event, said.into_iter().max_by_key(|says| says.gravity())?))).collect()
+    }
+
+    /// What is said of each decision after which nothing more is said of it: one thing, or one of each branch.
+    pub fn said_last<'c, T>(&'c self, of: impl Fn(&'c What) -> Option<(&'c str, T)>) -> BTreeMap<&'c str, Vec<T>> {
+        let mut all: BTreeMap<&str, Vec<(&Recorded, T)>> = BTreeMap::new();
+        for own in &self.entries {
+            if let Some((event, said)) = of(&own.entry.what) {
+                all.entry(event).or_default().push((own, said));
+            }
+        }
+        let is_forked = self.is_forked();
+        let last = |mut said: Vec<(&Recorded, T)>| -> Vec<T> {
+            if !is_forked {
+                return said.pop().map(|(_, said)| said).into_iter().collect();
+            }
+            let before: BTreeSet<&str> = said.iter().flat_map(|(own, _)| self.followed_by(&own.hash).into_iter().skip(1)).collect();
+            said.into_iter().filter(|(own, _)| !before.contains(own.hash.as_str())).map(|(_, said)| said).collect()
+        };
+        all.into_iter().map(|(event, said)| (event, last(said))).collect()
+    }
+
+    /// What stands in it since an entry, in order: neither that entry nor anything that it follows. `None`: all.
+    pub fn since<'c>(&'c self, hash: Option<&str>) -> impl Iterator<Item = &'c Recorded> {
+        let is_forked = self.is_forked();
+        let place = hash.and_then(|hash| self.entries.iter().position(|own| own.hash == hash));
+        let before: BTreeSet<&str> = match hash {
+            Some(hash) if is_forked => self.followed_by(hash).into_iter().collect(),
+            _ => BTreeSet::new(),
+        };
+        let from = if is_forked { 0 } else { place.map_or(0, |place| place + 1) };
+        self.entries[from..].iter().filter(move |own| !before.contains(own.hash.as_str()))
+    }
+
+    /// Whether two entries ever followed the same one.
+    #[must_use]
+    pub fn is_forked(&self) -> bool {
+        !self.forks.is_empty() || self.heads.len() > 1 || self.entries.iter().any(|own| matches!(own.entry.what, What::Merge { .. }))
+    }
+
+    /// An entry and all that it follows, itself first.
+    fn followed_by<'c>(&'c self, hash: &str) -> Vec<&'c str> {
+        let by_hash: BTreeMap<&str, &Recorded> = self.entries.iter().map(|own| (own.hash.as_str(), own)).collect();
+        let (mut known, mut found, mut next) = (BTreeSet::new(), Vec::new(), vec![hash]);
+        while let Some(hash) = next.pop() {
+            let Some((hash, own)) = by_hash.get_key_value(hash).filter(|(hash, _)| known.insert(**hash)) else { continue };
+            found.push(*hash);
+            next.extend(parents(own));
+        }
+        found
+    }
+
+    /// When each entry was written at the soonest, in the order of the entries: no sooner than anything that it follows, whatever its writer's clock said.
+    #[must_use]
+    pub fn written_at(&self) -> BTreeMap<&str, Timestamp> {
+        let mut all: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        for own in &self.entries {
+            let before = parents(own).filter_map(|hash| all.get(hash)).max();
+            all.insert(&own.hash, before.copied().map_or(own.entry.at, |before| before.max(own.entry.at)));
+        }
+        all
+    }
+
+    /// The latest time that stands in it; `None`: it has no entry.
+    #[must_use]
+    pub fn latest(&self) -> Option<Timestamp> {
+        self.entries.iter().map(|own| own.entry.at).max()
     }
 
     /// What people call an entry: by its number, or by its hash where a number is that of two entries.
@@ -331,6 +422,56 @@ impl Chain {
         let first = found.next()?;
         found.next().is_none().then_some(first)
     }
+}
+
+/// Whether it is no person who writes so.
+fn is_machine(by: &str) -> bool {
+    MACHINES.contains(&by.trim().to_lowercase().as_str())
+}
+
+/// Why what is said of a decision cannot be. `about`: when that was written down; `None`: it is not there.
+fn impossible_word(own: &Recorded, about: Option<Timestamp>, event: &str) -> Option<String> {
+    let Some(about) = about else { return Some(format!("it speaks of {}, which is not there", short(event))) };
+    let is_said = matches!(own.entry.what, What::Label { .. } | What::Drill { .. });
+    if is_said && is_machine(&own.entry.by) {
+        return Some(format!("`{}` is nobody who could say what a decision was", own.entry.by));
+    }
+    let is_before = is_said && own.entry.at.saturating_add(CLOCKS_APART).is_ok_and(|at| at < about);
+    is_before.then(|| format!("it is of {}, and what it speaks of happened at {about}", own.entry.at))
+}
+
+/// The hashes of what an entry follows: the one before it, and of a merge the other heads.
+fn parents(own: &Recorded) -> impl Iterator<Item = &str> {
+    let heads: &[String] = if let What::Merge { heads } = &own.entry.what { heads } else { &[] };
+    std::iter::once(own.previous.as_str()).chain(heads.iter().map(String::as_str).filter(|head| *head != own.previous))
+}
+
+/// Entries such that each stands after what it follows, and of several branches the one that began sooner first: in whichever order git has put the lines of
+/// two branches, the chain says the same.
+fn in_order(entries: Vec<Recorded>) -> Vec<Recorded> {
+    let index: BTreeMap<&str, usize> = entries.iter().enumerate().map(|(index, own)| (own.hash.as_str(), index)).collect();
+    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); entries.len()];
+    let mut waits_for = vec![0_usize; entries.len()];
+    for (place, own) in entries.iter().enumerate() {
+        for before in parents(own).filter_map(|hash| index.get(hash)) {
+            followers[*before].push(place);
+            waits_for[place] += 1;
+        }
+    }
+    let latest_first = |mut ready: Vec<usize>| {
+        ready.sort_by(|a, b| (entries[*b].entry.at, &entries[*b].hash).cmp(&(entries[*a].entry.at, &entries[*a].hash)));
+        ready
+    };
+    let mut next = latest_first((0..entries.len()).filter(|place| waits_for[*place] == 0).collect());
+    let mut order = Vec::with_capacity(entries.len());
+    while let Some(place) = next.pop() {
+        order.push(place);
+        followers[place].iter().for_each(|own| waits_for[*own] -= 1);
+        // A branch is gone along to its end before the next one begins.
+        next.extend(latest_first(followers[place].iter().copied().filter(|own| waits_for[*own] == 0).collect()));
+    }
+    let mut places: Vec<Option<Recorded>> = entries.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|place| places[place].take()).collect()
 }
 
 /// Why a promotion cannot be that stands where a policy was at a stage.

@@ -56,6 +56,15 @@ pub struct RestsOn {
     pub questions: BTreeMap<String, String>,
 }
 
+impl RestsOn {
+    /// The same by what [`plain_question`] makes of each expression.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        let questions = self.questions.into_iter().map(|(text, hash)| (plain_question(&text), hash)).collect();
+        Self { questions, ..self }
+    }
+}
+
 /// What the decisions of a policy are bound to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bound {
@@ -104,6 +113,35 @@ pub fn question_text(policy: &Policy, question: &Question) -> String {
     format!("{}{parameters}{age}", expression(policy, question))
 }
 
+/// A question without what means nothing in it: comments, and white space but between words. Two questions of which this is the same are the same, however they
+/// are laid out.
+#[must_use]
+pub fn plain_question(text: &str) -> String {
+    let is_of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '$' | '"' | '\'' | '`');
+    let mut plain = String::with_capacity(text.len());
+    let (mut quote, mut is_escaped, mut is_comment, mut is_apart) = (None, false, false, false);
+    for c in text.chars() {
+        if let Some(open) = quote {
+            plain.push(c);
+            let is_end = c == open && !is_escaped;
+            is_escaped = c == '\\' && open != '`' && !is_escaped;
+            quote = if is_end { None } else { quote };
+            continue;
+        }
+        is_comment = (is_comment || c == '#') && c != '\n';
+        if is_comment || c.is_whitespace() {
+            is_apart = true;
+            continue;
+        }
+        if std::mem::take(&mut is_apart) && is_of_word(c) && plain.ends_with(is_of_word) {
+            plain.push(' ');
+        }
+        quote = matches!(c, '"' | '\'' | '`').then_some(c);
+        plain.push(c);
+    }
+    plain
+}
+
 /// What people say that a decision was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,10 +167,27 @@ impl Labelled {
             Self::Harmful => "harmful",
         }
     }
+
+    /// How much it speaks against the decision: of two that contradict each other the greater counts.
+    #[must_use]
+    pub const fn gravity(self) -> u8 {
+        match self {
+            Self::Right => 0,
+            Self::Redundant => 1,
+            Self::Wrong => 2,
+            Self::Harmful => 3,
+        }
+    }
 }
 
 /// The state that says that a policy is watched from here on: at which stage, and what its decisions are bound to.
 pub const WATCHING: &str = "watching/1";
+
+/// The state that says that a watcher began a session.
+pub const SESSION: &str = "watch-session/1";
+
+/// The state that says whether Prometheus answers a watcher at all: `answers`, and `why` where it does not.
+pub const ANSWERING: &str = "watch-prometheus/1";
 
 /// What an entry holds. Other entries are named by their hashes, `blake3:…`, as they stand in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -332,4 +387,23 @@ pub struct Recorded {
     pub signed: Signed,
     /// What was given.
     pub entry: Entry,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_the_same_however_it_is_laid_out() {
+        let plain = "time()-max(deploys{service=$service,text=\"a  # b \\\" c\"})<600 and on(pod)up";
+        for text in [
+            "time() - max(deploys{service=$service,text=\"a  # b \\\" c\"}) < 600 and on(pod) up",
+            "  time()  -  max( deploys{ service = $service, text=\"a  # b \\\" c\" } )\n  < 600 # ten minutes\n  and on (pod)\tup ",
+        ] {
+            assert_eq!(plain_question(text), plain);
+        }
+        assert_ne!(plain_question("a{x=\"b  c\"}"), plain_question("a{x=\"b c\"}"), "what is quoted means what it says");
+        assert_ne!(plain_question("sum by (pod) (a)"), plain_question("sum by (pods) (a)"));
+        assert_eq!(plain_question("a > bool b"), "a>bool b");
+    }
 }

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use super::bake::with_hash;
 use super::evidence::{Dropped, changed};
 use super::heard::Heard;
-use crate::ledger::{Bound, Chain, Hashes, RestsOn, WATCHING, What, expression, question_text};
+use crate::ledger::{Bound, Chain, Hashes, RestsOn, WATCHING, What, expression, plain_question, question_text};
 
 /// An answer counts for a question that is asked at most so long before or after it, and an incident is the same if it is taken up so near.
 const NEAR: Span = Span::from_seconds(30);
@@ -167,6 +167,8 @@ struct Sessions<'n> {
     /// By the hash of a policy as the watcher's chain has it, from when on.
     policies: Vec<(Time, Option<String>)>,
     now: &'n Bound,
+    /// What the questions of now rest on, by what [`plain_question`] makes of them.
+    questions: BTreeMap<String, String>,
 }
 
 impl<'n> Sessions<'n> {
@@ -175,7 +177,11 @@ impl<'n> Sessions<'n> {
             What::State { of, value } if of == WATCHING => Some(Session {
                 from: heard.instant(own.entry.at),
                 hashes: serde_json::from_value(value.get("hashes")?.clone()).ok()?,
-                rests_on: value.get("rests_on").and_then(|own| serde_json::from_value(own.clone()).ok()).unwrap_or_default(),
+                rests_on: value
+                    .get("rests_on")
+                    .and_then(|own| serde_json::from_value::<RestsOn>(own.clone()).ok())
+                    .map(RestsOn::plain)
+                    .unwrap_or_default(),
             }),
             _ => None,
         };
@@ -183,7 +189,12 @@ impl<'n> Sessions<'n> {
             Observation::Began { policies, .. } => Some((own.at, policies.get(&chain.name).map(|session| session.hash.clone()))),
             _ => None,
         });
-        Self { all: chain.entries.iter().filter_map(session).collect(), policies: policies.collect(), now }
+        Self {
+            all: chain.entries.iter().filter_map(session).collect(),
+            policies: policies.collect(),
+            now,
+            questions: now.rests_on.clone().plain().questions,
+        }
     }
 
     /// What it was bound to at an instant.
@@ -210,7 +221,7 @@ impl<'n> Sessions<'n> {
 
     /// Whether the rules behind what was answered at an instant are what they were.
     fn has_same_question(&self, at: Time, expression: &str) -> bool {
-        let (Some(own), Some(now)) = (self.at(at), self.now.rests_on.questions.get(expression)) else { return false };
+        let (Some(own), Some(now)) = (self.at(at), self.questions.get(expression)) else { return false };
         own.hashes.rules == self.now.hashes.rules || own.rests_on.questions.get(expression) == Some(now)
     }
 }
@@ -317,7 +328,8 @@ impl<'h> Player<'h> {
     fn answer(&self, want: &Want, now: Time) -> Input {
         let apart = |at: Time| Span::from_nanos(at.as_nanos().abs_diff(now.as_nanos()));
         let known = if let Ask::Question(question) = &want.ask {
-            let (text, expression) = (question_text(self.policy, question), expression(self.policy, question));
+            let text = plain_question(&question_text(self.policy, question));
+            let expression = plain_question(&expression(self.policy, question));
             let all = self.heard.answers.get(&text).into_iter().flatten();
             let fit = all.filter(|(at, _)| apart(*at) <= NEAR && self.sessions.has_same_question(*at, &expression));
             fit.min_by_key(|(at, _)| apart(*at)).and_then(|(_, input)| renumbered(input.clone(), want.query))

@@ -40,7 +40,7 @@ pub fn of(standing: &Standing, actions: u64, now: Timestamp) -> Option<Bake> {
 pub fn of_chain(chain: &Chain, now: Timestamp) -> Option<Bake> {
     let standing = Standing::of(chain);
     let is_action = |what: &What| matches!(what, What::Decision { event, is_backtest: false, .. } if event.get("decided").is_some());
-    let actions = chain.entries.iter().filter(|own| own.line > standing.line && is_action(&own.entry.what)).count();
+    let actions = chain.since(standing.entry.as_deref()).filter(|own| is_action(&own.entry.what)).count();
     of(&standing, actions as u64, now)
 }
 
@@ -155,7 +155,7 @@ guard:
     fn a_trial_ends_with_its_fifth_action_or_its_seventh_day() {
         let now: Timestamp = "2026-01-15T00:00:00Z".parse().unwrap();
         let since = |days: i64| Some(now - SignedDuration::from_hours(24 * days));
-        let standing = |days| Standing { stage: Stage::Limited, since: since(days), by: None, line: 1, is_promoted: true };
+        let standing = |days| Standing { stage: Stage::Limited, since: since(days), by: None, entry: None, is_promoted: true };
         let left = of(&standing(2), 3, now).unwrap();
         assert_eq!((left.actions_left, left.time_left), (2, Span::from_seconds(5 * 86_400)));
         assert_eq!(of(&standing(7), 0, now), None);

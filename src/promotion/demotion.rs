@@ -40,7 +40,9 @@ pub struct Due {
 
 /// What has happened since a policy came to its stage.
 #[derive(Default)]
-struct Since {
+struct Since<'c> {
+    /// What people say last of each event, by the hash of its entry.
+    last: BTreeMap<&'c str, Labelled>,
     /// Verifications, oldest first: whether each failed.
     verified: Vec<bool>,
     /// Answers to proposals: whether each was refused.
@@ -68,8 +70,8 @@ pub fn due(chain: &Chain, asked: Option<&Asked>, is_baking: bool) -> Option<Due>
         // Nothing acts there, and a write in dry-run is told where it happens: there is no stage to go back to but a draft.
         return None;
     }
-    let mut since = Since::default();
-    for own in chain.entries.iter().filter(|own| own.line > standing.line) {
+    let mut since = Since { last: chain.labels(), ..Since::default() };
+    for own in chain.since(standing.entry.as_deref()) {
         since.take(own);
     }
     if let Some(because) = since.grave.take().or_else(|| since.tripped()) {
@@ -91,7 +93,7 @@ pub fn due_now(chain: &Chain, promotions: &Promotions, now: Timestamp) -> Option
     due(chain, asked.as_ref(), is_baking)
 }
 
-impl Since {
+impl Since<'_> {
     fn take(&mut self, own: &Recorded) {
         let number = own.number;
         match &own.entry.what {
@@ -99,7 +101,7 @@ impl Since {
                 _ = self.grave.get_or_insert_with(|| format!("what must never happen did (entry {number}): {what}"))
             }
             What::Label { event, says, .. } => {
-                let is_wrong = matches!(says, Labelled::Wrong | Labelled::Harmful);
+                let is_wrong = matches!(self.last.get(event.as_str()).unwrap_or(says), Labelled::Wrong | Labelled::Harmful);
                 match self.labelled.iter_mut().find(|(own, _)| own == event) {
                     Some((_, own)) => *own = is_wrong,
                     None => self.labelled.push((event.clone(), is_wrong)),

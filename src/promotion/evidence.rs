@@ -6,6 +6,7 @@ use firedrill_core::action::Action;
 use firedrill_core::journal::{Event as Journaled, LabelSet, ProposalChange, Verification};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
+use firedrill_policies::correlation::INCIDENT;
 use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -35,12 +36,17 @@ pub struct Evidence {
     pub failed: u64,
     /// How long it was watched at this stage.
     pub live: Span,
+    /// How much more that would be if Prometheus had always answered.
+    pub unanswered: Span,
     /// How much recorded history it was replayed on, by a ruler that reproduces it.
     pub backtest: Span,
     /// Backtests that do not count, with the reason.
     pub backtests_dropped: Vec<String>,
     /// What must never happen and did, a sentence each.
     pub violations: Vec<String>,
+    /// Labels that somebody else has made milder since, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub milder: Vec<String>,
 }
 
 /// A decision that is evidence.
@@ -57,6 +63,9 @@ pub struct Event {
     /// What tells it from others of the same name: the hash of the entry that opened it, or its name.
     #[serde(skip)]
     pub taken_up: String,
+    /// The place of the message by which its alert was told, among all that was observed; `None`: nobody knows.
+    #[serde(skip)]
+    pub message: Option<usize>,
     /// What was done or would have been, to what.
     pub what: String,
     /// What people say it was; `None`: nobody has said yet.
@@ -103,6 +112,9 @@ pub struct Comparison {
     pub is_wrong: bool,
     /// Live detection time as a multiple of the simulated one.
     pub detection_ratio: Option<f64>,
+    /// As of an [`Event`].
+    #[serde(skip)]
+    pub message: Option<usize>,
 }
 
 /// What is asked of a chain.
@@ -129,7 +141,7 @@ impl Evidence {
         let taken = Taken::of(question.chain, &standing, question.heard);
         let mut found = Self::default();
         let mut history = History::default();
-        for own in question.chain.entries.iter().filter(|own| own.line > standing.line) {
+        for own in question.chain.since(standing.entry.as_deref()) {
             match &own.entry.what {
                 What::Decision { is_backtest, .. } => {
                     let unfit = if *is_backtest { history.unfit(own) } else { None };
@@ -150,11 +162,15 @@ impl Evidence {
         }
         found.backtest = united(history.stretches, between);
         // What may act is watched at the last stage at which nothing does.
-        let watched = |heard: &Heard| heard.watched(&question.chain.name, standing.stage.min(Stage::Shadow), standing.since);
-        found.live = question.heard.map_or(Span::ZERO, watched);
+        let stage = standing.stage.min(Stage::Shadow);
+        if let Some(heard) = question.heard {
+            found.live = heard.watched(&question.chain.name, stage, standing.since);
+            found.unanswered = heard.unanswered(&question.chain.name, stage, standing.since);
+        }
         let added = question.again.added.iter().filter(|(at, _)| standing.since.is_none_or(|since| *at >= since));
         found.dropped.extend(added.map(|(_, own)| own.clone()));
         found.once_a_drill();
+        found.milder = milder(question.chain, &found.events);
         found
     }
 
@@ -172,6 +188,7 @@ impl Evidence {
                 agrees: *agrees,
                 is_wrong: *wrong,
                 detection_ratio: *detection_ratio,
+                message: taken.messages.get(incident).copied(),
             }),
         }
     }
@@ -204,8 +221,11 @@ impl Evidence {
                 let again = taken.again.get(&taken_up).filter(|_| !is_bad && !*is_backtest);
                 let again = again.map(|by| format!("the same alert was taken up again as {by}"));
                 let live = is_backtest.then(|| of_history(incident, standing)).flatten();
+                let is_explained = question.heard.is_none() || *is_backtest || stage.may_act() || taken.explained.contains(&taken_up);
+                let unexplained = (!is_explained && !is_bad).then(|| "nothing that the watcher was told explains it".to_owned());
                 // Why the history does not count says more than what follows of it.
-                if let Some(why) = unfit.or(live).or_else(|| question.again.dropped.get(&own.hash).filter(|_| !is_same).cloned()).or(again)
+                if let Some(why) =
+                    unfit.or(live).or(unexplained).or_else(|| question.again.dropped.get(&own.hash).filter(|_| !is_same).cloned()).or(again)
                 {
                     self.dropped.push(Dropped { id, why });
                     return;
@@ -216,6 +236,7 @@ impl Evidence {
                     hash: own.hash.clone(),
                     at: own.entry.at.to_string(),
                     incident: incident.clone(),
+                    message: taken.messages.get(&taken_up).or_else(|| taken.messages.get(incident)).copied(),
                     taken_up,
                     what: format!("{what} {target}"),
                     label,
@@ -248,13 +269,13 @@ impl Evidence {
         (recorded, reproduced): (u64, u64),
         changed: Option<String>,
     ) -> Option<String> {
-        #[allow(clippy::cast_precision_loss, reason = "counts of firings are far below 2^52")]
-        let share = if recorded == 0 { 0.0 } else { reproduced as f64 / recorded as f64 };
         let least = REPRODUCED * 100.0;
         let why = match stretch {
             None => "its times are none".to_owned(),
             Some(_) if changed.is_some() => changed.unwrap_or_default(),
-            Some(_) if share < REPRODUCED => format!("{reproduced} of {recorded} recorded firings are reproduced, and {least} % must be"),
+            Some(_) if !counts(recorded, reproduced) => {
+                format!("{reproduced} of {recorded} recorded firings are reproduced, and {least} % must be")
+            }
             Some((start, end)) if end <= start => "the policy was at this stage by then, and that is watched live".to_owned(),
             Some(_) => return None,
         };
@@ -275,6 +296,14 @@ impl Evidence {
         };
         self.dropped.extend(repeated.iter().map(|event| Dropped { id: event.id.clone(), why: why(event) }));
     }
+}
+
+/// Whether a backtest can count in which so many firings were recorded, and so many of them reproduced.
+#[must_use]
+pub fn counts(recorded: u64, reproduced: u64) -> bool {
+    #[allow(clippy::cast_precision_loss, reason = "counts of firings are far below 2^52")]
+    let share = if recorded == 0 { 0.0 } else { reproduced as f64 / recorded as f64 };
+    share >= REPRODUCED
 }
 
 /// Recorded history that a policy was replayed on.
@@ -337,12 +366,23 @@ struct Taken {
     /// Those whose alert it has taken up once more while it was on, such as after it was changed, or by another watcher: by what they are called since. One
     /// trouble is one event.
     again: BTreeMap<String, String>,
+    /// Those of which the watcher was told something, or that it made of several alerts, by what tells them from others.
+    explained: BTreeSet<String>,
+    /// By an incident's name, and by what tells it from others, the place of the message by which its alert was told.
+    messages: BTreeMap<String, usize>,
 }
 
 impl Taken {
     fn of(chain: &Chain, standing: &Standing, heard: Option<&Heard>) -> Self {
         let by = chain.incidents();
-        let mut own = Self { here: BTreeSet::new(), by: BTreeMap::new(), again: BTreeMap::new() };
+        let mut own = Self {
+            here: BTreeSet::new(),
+            by: BTreeMap::new(),
+            again: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            explained: BTreeSet::new(),
+        };
+        let since: BTreeSet<&str> = chain.since(standing.entry.as_deref()).map(|own| own.hash.as_str()).collect();
         // By what an alert is and when it began, the last incident in which something was done about it.
         let mut last: BTreeMap<(Name, LabelSet, Time), &str> = BTreeMap::new();
         let mut about: BTreeMap<&str, (Name, LabelSet, Time)> = BTreeMap::new();
@@ -351,11 +391,19 @@ impl Taken {
             let key = by.get(recorded.hash.as_str()).copied().unwrap_or(incident);
             match serde_json::from_value(event.clone()) {
                 Ok(Journaled::IncidentOpened { alert, labels, .. }) => {
-                    if recorded.line > standing.line {
+                    if since.contains(recorded.hash.as_str()) {
                         own.here.insert(incident.clone());
                     }
+                    let is_explained = |heard: &Heard| labels.keys().any(|name| name.as_str() == INCIDENT) || heard.is_told(&labels);
+                    if heard.is_some_and(is_explained) {
+                        own.explained.insert(key.to_owned());
+                    }
                     let began = heard.and_then(|heard| heard.began(&labels, heard.instant(recorded.entry.at)));
-                    about.extend(began.map(|began| (key, (alert, labels, began))));
+                    if let Some((began, message)) = began {
+                        own.messages.insert(incident.clone(), message);
+                        own.messages.insert(key.to_owned(), message);
+                        about.insert(key, (alert, labels, began));
+                    }
                 }
                 Ok(Journaled::WouldAct { .. } | Journaled::Decided { .. }) => {
                     let Some(episode) = about.get(key) else { continue };
@@ -378,16 +426,38 @@ struct Said {
 
 impl Said {
     fn of(chain: &Chain) -> Self {
-        let (mut labels, mut drills) = (BTreeMap::new(), BTreeMap::new());
-        for own in &chain.entries {
-            match &own.entry.what {
-                What::Label { event, says, .. } => _ = labels.insert(event.clone(), *says),
-                What::Drill { event, fault, target } if !fault.trim().is_empty() => {
-                    _ = drills.insert(event.clone(), (fault.clone(), target.clone()));
-                }
-                _ => {}
-            }
-        }
-        Self { labels, drills }
+        let drills = chain.said_last(|what| match what {
+            What::Drill { event, fault, target } if !fault.trim().is_empty() => Some((event.as_str(), (fault, target))),
+            _ => None,
+        });
+        let drills = drills.into_iter().filter_map(|(event, drills)| {
+            let (fault, target) = drills.into_iter().min()?;
+            Some((event.to_owned(), (fault.clone(), target.clone())))
+        });
+        let labels = chain.labels().into_iter().map(|(event, says)| (event.to_owned(), says));
+        Self { labels: labels.collect(), drills: drills.collect() }
     }
+}
+
+/// Where people have said of an event that it was wrong or harmful, and somebody else says something milder now, a sentence each.
+fn milder(chain: &Chain, events: &[Event]) -> Vec<String> {
+    let mut worst: BTreeMap<&str, (Labelled, &str)> = BTreeMap::new();
+    let mut told: BTreeMap<&str, String> = BTreeMap::new();
+    let known: BTreeMap<&str, &Event> = events.iter().map(|event| (event.hash.as_str(), event)).collect();
+    for own in &chain.entries {
+        let What::Label { event, says, .. } = &own.entry.what else { continue };
+        let Some(own_event) = known.get(event.as_str()) else { continue };
+        let by = own.entry.by.as_str();
+        match worst.get(event.as_str()) {
+            Some((before, who)) if says.gravity() < before.gravity() && own_event.label == Some(*says) && folded(who) != folded(by) => {
+                told.insert(event, format!("{}: {who} said {}, and {by} says {}", own_event.id, before.word(), says.word()));
+            }
+            _ if says.gravity() >= Labelled::Wrong.gravity() => {
+                worst.insert(event, (*says, by));
+                told.remove(event.as_str());
+            }
+            _ => {}
+        }
+    }
+    told.into_values().collect()
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::{Input, LabelSet};
+use firedrill_core::journal::{Input, LabelSet, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::watcher::{Observation, Observed};
 use jiff::Timestamp;
 
-use crate::ledger::{Chain, What};
+use crate::ledger::{ANSWERING, Chain, SESSION, What, plain_question};
 
 /// A watcher that is quiet writes a sign of life every hour; whoever writes nothing for this much longer did not watch.
 pub const SILENCE: Span = Span::from_minutes(65);
@@ -24,8 +24,10 @@ pub struct Heard {
     pub observed: Vec<Observed>,
     /// What was declared to exist.
     pub inventory: Inventory,
-    /// By what was asked, as `ledger::question_text` writes it, in order of time.
+    /// By what was asked, as `ledger::plain_question` has it, in order of time.
     pub answers: BTreeMap<String, Vec<(Time, Input)>>,
+    /// From when to when Prometheus gave no answer at all.
+    pub unanswered: Vec<(Time, Time)>,
 }
 
 impl Heard {
@@ -37,10 +39,10 @@ impl Heard {
             if let What::Observation { question: Some(question), input, .. } = &own.entry.what
                 && let Ok(input) = serde_json::from_value(input.clone())
             {
-                answers.entry(question.clone()).or_default().push((instant(start, own.entry.at), input));
+                answers.entry(plain_question(question)).or_default().push((instant(start, own.entry.at), input));
             }
         }
-        Self { start, observed, inventory, answers }
+        Self { start, observed, inventory, answers, unanswered: unanswered(start, watch) }
     }
 
     /// An instant of the calendar, as these count.
@@ -55,22 +57,50 @@ impl Heard {
         Timestamp::from_millisecond(self.start.prometheus_millis(at)).unwrap_or_default()
     }
 
-    /// When an alert began that was on at an instant, as it was last told of until then; `None`: nothing was told of it.
+    /// When an alert began that was on at an instant, as it was last told of until then, and in which message: its place among what was observed. `None`:
+    /// nothing was told of it.
     #[must_use]
-    pub fn began(&self, labels: &LabelSet, at: Time) -> Option<Time> {
-        let told = self.observed.iter().rev().filter(|own| own.at <= at).filter_map(|own| match &own.what {
-            Observation::Told { alerts } => alerts.iter().rev().find(|alerted| alerted.notification.labels == *labels),
+    pub fn began(&self, labels: &LabelSet, at: Time) -> Option<(Time, usize)> {
+        let told = self.observed.iter().enumerate().rev().filter(|(_, own)| own.at <= at).filter_map(|(place, own)| match &own.what {
+            Observation::Told { alerts } => {
+                let alerted = alerts.iter().rev().find(|alerted| alerted.notification.labels == *labels)?;
+                Some((alerted.notification.starts_at, place))
+            }
             _ => None,
         });
-        told.map(|alerted| alerted.notification.starts_at).next()
+        told.into_iter().next()
+    }
+
+    /// Whether anything was ever told of an alert.
+    #[must_use]
+    pub fn is_told(&self, labels: &LabelSet) -> bool {
+        self.observed.iter().any(|own| match &own.what {
+            Observation::Told { alerts } => alerts.iter().any(|alerted| alerted.notification.labels == *labels),
+            _ => false,
+        })
     }
 
     /// For how long a policy was watched at a stage since then; `None`: since ever. What counts lies between the beginning of a session and the last
     /// thing that it wrote down: a watcher that is quiet writes a sign of life every hour, and one that does not run writes nothing. What a clock jumped
     /// over was not watched, nor what lies between two things that it wrote down and is longer than [`SILENCE`]: it was stopped then, and no sign of life came.
     /// Where several watched at once, the time counts once.
+    ///
+    /// While Prometheus gave no answer nothing was watched either: a policy that can ask nothing shows nothing.
     #[must_use]
     pub fn watched(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Span {
+        let answered = self.stretches(policy, stage, since).into_iter().flat_map(|stretch| outside(stretch, &self.unanswered));
+        united(answered.collect(), |from, until| until.since(from))
+    }
+
+    /// How much more it would have been if Prometheus had always answered.
+    #[must_use]
+    pub fn unanswered(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Span {
+        let all = united(self.stretches(policy, stage, since), |from, until| until.since(from));
+        Span::from_nanos(all.as_nanos().saturating_sub(self.watched(policy, stage, since).as_nanos()))
+    }
+
+    /// The stretches of time in which somebody watched.
+    fn stretches(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Vec<(Time, Time)> {
         let from = since.map_or(Time::ZERO, |since| self.instant(since));
         let mut seen_until: Option<Time> = None;
         let mut stretches: Vec<(Time, Time)> = Vec::new();
@@ -88,8 +118,60 @@ impl Heard {
             }
             seen_until = is_on.then_some(*at);
         }
-        united(stretches, |from, until| until.since(from))
+        stretches
     }
+}
+
+/// From when to when Prometheus gave no answer at all: from the last answer until the next one, or the end of the session. What older watchers have written
+/// says nothing of that, and counts as answered.
+fn unanswered(start: Start, watch: &Chain) -> Vec<(Time, Time)> {
+    let mut all = Vec::new();
+    // Since when there was none; the last that is known to be one, and the last thing that was written down.
+    let (mut open, mut answered, mut last): (Option<Time>, Option<Time>, Time) = (None, None, Time::ZERO);
+    for own in &watch.entries {
+        let at = instant(start, own.entry.at);
+        match &own.entry.what {
+            What::State { of, .. } if of == SESSION => {
+                all.extend(open.take().map(|from| (from, last)));
+                answered = Some(at);
+            }
+            What::State { of, value } if of == ANSWERING && value.get("answers") == Some(&serde_json::Value::Bool(false)) => {
+                open = open.or(answered).or(Some(at));
+            }
+            what if is_answer(what) => {
+                all.extend(open.take().map(|from| (from, at)));
+                answered = Some(at);
+            }
+            _ => {}
+        }
+        last = last.max(at);
+    }
+    all.extend(open.map(|from| (from, Time::MAX)));
+    all
+}
+
+/// Whether an entry shows that Prometheus answered.
+fn is_answer(what: &What) -> bool {
+    match what {
+        What::State { of, value } if of == ANSWERING => value.get("answers") == Some(&serde_json::Value::Bool(true)),
+        What::Observation { incident: Some(_), input, .. } => match serde_json::from_value(input.clone()) {
+            Ok(Input::Evaluated { verdict, .. }) => verdict != Truth::Unknown,
+            Ok(Input::Measured { value, .. }) => value.is_some(),
+            Ok(Input::Counted { error, .. } | Input::Listed { error, .. }) => error.is_empty(),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// What lies of a stretch outside of others.
+fn outside(stretch: (Time, Time), gaps: &[(Time, Time)]) -> Vec<(Time, Time)> {
+    let mut left = vec![stretch];
+    for (from, until) in gaps {
+        let cut = |(begin, end): (Time, Time)| [(begin, end.min(*from)), (begin.max(*until), end)];
+        left = left.into_iter().flat_map(cut).filter(|(begin, end)| begin < end).collect();
+    }
+    left
 }
 
 /// How long stretches are together, each as `length` has it; what lies in several counts once. One that ends before it begins has no length.
@@ -123,7 +205,7 @@ mod tests {
     fn check(observed: Vec<(u64, Observation)>, since: Option<i64>, seconds: u64) {
         let observed = observed.into_iter().map(|(second, what)| Observed { at: Time::from_seconds(second), what }).collect();
         let start = Start::from_unix_millis(0);
-        let heard = Heard { start, observed, inventory: Inventory::default(), answers: BTreeMap::new() };
+        let heard = Heard { start, observed, inventory: Inventory::default(), answers: BTreeMap::new(), unanswered: Vec::new() };
         let since = since.map(|second| Timestamp::from_second(second).unwrap());
         assert_eq!(heard.watched(&Name::new("p"), Stage::DryRun, since), Span::from_seconds(seconds));
         assert_eq!(heard.watched(&Name::new("q"), Stage::DryRun, since), Span::ZERO, "another policy is not watched");
@@ -155,6 +237,57 @@ mod tests {
         let stopped =
             vec![(100, began(Stage::DryRun)), (3_800, Observation::Passed), (15_000, Observation::Passed), (15_060, Observation::Passed)];
         check(stopped, None, 3_760);
+    }
+
+    #[test]
+    fn a_time_in_which_prometheus_gave_no_answer_is_not_watched() {
+        use crate::ledger::{Entry, Ledger, WATCH};
+        let (folder, name) = (tempfile::tempdir().unwrap(), Name::new(WATCH));
+        let state = |second: i64, of: &str, value: serde_json::Value| Entry {
+            at: Timestamp::from_second(second).unwrap(),
+            by: WATCH.to_owned(),
+            what: What::State { of: of.to_owned(), value },
+        };
+        let answers = |second: i64, answers: bool| state(second, ANSWERING, serde_json::json!({ "answers": answers }));
+        let asked = |second: i64, verdict: Truth| Entry {
+            what: What::Observation {
+                incident: Some("p#0".to_owned()),
+                question: None,
+                input: serde_json::to_value(Input::Evaluated { query: 0, verdict, figures: String::new() }).unwrap(),
+            },
+            ..state(second, "", serde_json::Value::Null)
+        };
+        let session = |second: i64| state(second, SESSION, serde_json::json!({}));
+        let entries = vec![
+            session(100),
+            answers(100, true),
+            answers(400, true),
+            // From the last answer on, whatever was asked since.
+            asked(500, Truth::Unknown),
+            answers(700, false),
+            answers(1_000, true),
+            asked(1_100, Truth::True),
+            answers(1_300, false),
+            asked(1_400, Truth::False),
+            // From the beginning of a session to its end.
+            session(2_000),
+            answers(2_010, false),
+            answers(2_300, false),
+            session(3_000),
+            answers(3_000, false),
+        ];
+        Ledger::open(folder.path(), &name).unwrap().0.append(entries).unwrap();
+        let watch = Ledger::read(folder.path(), &name).unwrap();
+        let found: Vec<(u64, u64)> = unanswered(Start::from_unix_millis(0), &watch)
+            .into_iter()
+            .map(|(from, until)| (from.as_seconds() as u64, if until == Time::MAX { u64::MAX } else { until.as_seconds() as u64 }))
+            .collect();
+        assert_eq!(found, [(400, 1_000), (1_100, 1_400), (2_000, 2_300), (3_000, u64::MAX)]);
+        let seconds = |(from, until): (u64, u64)| (Time::from_seconds(from), Time::from_seconds(until));
+        let gaps = [seconds((10, 20)), seconds((30, 40))];
+        assert_eq!(outside(seconds((15, 35)), &gaps), [seconds((20, 30))]);
+        assert_eq!(outside(seconds((0, 50)), &gaps), [seconds((0, 10)), seconds((20, 30)), seconds((40, 50))]);
+        assert_eq!(outside(seconds((11, 19)), &gaps), []);
     }
 
     #[test]

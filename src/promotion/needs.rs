@@ -7,7 +7,7 @@ use firedrill_core::words::counted;
 use firedrill_reports::statistics::clopper_pearson_upper;
 use serde::Serialize;
 
-use super::evidence::{Event, Evidence};
+use super::evidence::{Comparison, Event, Evidence};
 use super::profile::{Asked, Counted, days_told};
 
 /// How sure the bounds are.
@@ -44,7 +44,7 @@ impl Need {
     /// Whether it is nothing to be had, but something to know: what does not count, what nobody has looked at, what nothing is known of.
     #[must_use]
     pub fn is_remark(&self) -> bool {
-        self.is_met && (matches!(self.what, "dropped" | "labels") || self.told.ends_with(UNKNOWN))
+        self.is_met && (matches!(self.what, "dropped" | "labels" | "milder") || self.told.ends_with(UNKNOWN))
     }
 }
 
@@ -58,6 +58,7 @@ pub fn needs(evidence: &Evidence, asked: &Asked) -> Vec<Need> {
     all.extend(of_people(evidence, asked));
     all.extend(detection(evidence, asked));
     all.extend(drills(evidence, asked));
+    all.extend(milder(evidence));
     all.extend(dropped(evidence));
     all
 }
@@ -67,7 +68,12 @@ fn time(evidence: &Evidence, asked: &Asked) -> Need {
     let is_short = asked.live < Span::from_seconds(86_400);
     let own =
         if is_short { Span::from_seconds(evidence.live.as_millis() / 1000).to_string() } else { whole_days(evidence.live.as_millis()) };
-    let live = format!("watched for {own} of {}", days_told(asked.live));
+    let unanswered = if evidence.unanswered >= Span::from_minutes(1) {
+        format!(" ({} more do not count: Prometheus gave no answer)", Span::from_seconds(evidence.unanswered.as_millis() / 1000))
+    } else {
+        String::new()
+    };
+    let live = format!("watched for {own} of {}{unanswered}", days_told(asked.live));
     let is_live = evidence.live >= asked.live;
     let Some((shorter, history)) = asked.backtest else {
         return Need::new("days", is_live, live, watch_on(evidence));
@@ -103,30 +109,64 @@ fn violations(evidence: &Evidence) -> Option<Need> {
 fn watch_on(evidence: &Evidence) -> String {
     let none =
         "run `firedrill watch`: nothing was seen live at this stage yet; one that runs since before the promotion is to be started again";
-    if evidence.live.as_millis() == 0 { none.to_owned() } else { "let `firedrill watch` go on".to_owned() }
+    let asked = "see to it that Prometheus answers: the log of `firedrill watch` says why it does not";
+    let way = match (evidence.live.as_millis() == 0, evidence.unanswered.as_millis() == 0) {
+        (true, true) => none,
+        (true, false) => asked,
+        (false, _) => "let `firedrill watch` go on",
+    };
+    way.to_owned()
 }
 
 fn whole_days(millis: u64) -> String {
     counted(millis / 86_400_000, "day")
 }
 
-/// How many of what is counted.
-fn number(evidence: &Evidence, asked: &Asked) -> u64 {
-    (match asked.counted {
-        Counted::Compared => evidence.compared.len(),
-        Counted::Runs => incidents(evidence.events.iter()),
-        Counted::WouldActs | Counted::Actions => evidence.events.len(),
-    }) as u64
+/// What is counted once: all that came of the alerts of one message is one event, because one trouble may be told by any number of alerts.
+type Once<'e> = (bool, Option<usize>, &'e str);
+
+fn once<'e>(event: &'e Event, counted: Counted) -> Once<'e> {
+    let own = match counted {
+        // Each of them is carried out, and can do harm by itself.
+        Counted::Actions => return (event.is_backtest, None, &event.hash),
+        Counted::WouldActs => &event.hash,
+        // A run is all that a policy did in one incident, however many steps it took.
+        Counted::Runs => &event.taken_up,
+        Counted::Compared => &event.incident,
+    };
+    (event.is_backtest, event.message, if event.message.is_some() { "" } else { own })
 }
 
-/// A run is all that a policy did in one incident, however many steps it took.
-fn incidents<'e>(events: impl Iterator<Item = &'e Event>) -> usize {
-    events.map(|event| (event.is_backtest, &event.taken_up)).collect::<BTreeSet<_>>().len()
+fn once_compared(own: &Comparison) -> Once<'_> {
+    (false, own.message, if own.message.is_some() { "" } else { &own.incident })
+}
+
+/// What is counted.
+fn all_of<'e>(evidence: &'e Evidence, asked: &Asked) -> BTreeSet<Once<'e>> {
+    match asked.counted {
+        Counted::Compared => evidence.compared.iter().map(once_compared).collect(),
+        other => evidence.events.iter().map(|event| once(event, other)).collect(),
+    }
+}
+
+/// What of it speaks against the policy. Where incidents are compared an event that is wrong counts, or that nobody labels, whether or not it was compared.
+fn bad_of<'e>(evidence: &'e Evidence, asked: &Asked) -> BTreeSet<Once<'e>> {
+    let mut bad: BTreeSet<Once<'_>> =
+        evidence.events.iter().filter(|event| event.is_bad(asked.counted)).map(|event| once(event, asked.counted)).collect();
+    if asked.counted == Counted::Compared {
+        bad.extend(evidence.compared.iter().filter(|own| own.is_wrong).map(once_compared));
+    }
+    bad
 }
 
 fn count(evidence: &Evidence, asked: &Asked) -> Need {
-    let found = number(evidence, asked);
-    let told = format!("{found} of {}", counted(asked.events, asked.counted.noun()));
+    let found = all_of(evidence, asked).len() as u64;
+    let all = if asked.counted == Counted::Compared { evidence.compared.len() } else { evidence.events.len() } as u64;
+    let together = match asked.counted {
+        Counted::WouldActs | Counted::Compared if all > found => format!("; {all} in all, and what is told in one message counts once"),
+        _ => String::new(),
+    };
+    let told = format!("{found} of {}{together}", counted(asked.events, asked.counted.noun()));
     let missing = counted(asked.events.saturating_sub(found), asked.counted.noun());
     let way = match asked.counted {
         Counted::WouldActs | Counted::Runs | Counted::Actions => {
@@ -162,12 +202,9 @@ fn labels(evidence: &Evidence) -> Option<Need> {
 }
 
 fn wrong(evidence: &Evidence, asked: &Asked) -> Need {
-    let total = number(evidence, asked);
-    let bad = match asked.counted {
-        Counted::Compared => evidence.compared.iter().filter(|own| own.is_wrong).count(),
-        Counted::Runs => incidents(evidence.events.iter().filter(|event| event.is_bad(asked.counted))),
-        Counted::WouldActs | Counted::Actions => evidence.events.iter().filter(|event| event.is_bad(asked.counted)).count(),
-    } as u64;
+    let bad_ones = bad_of(evidence, asked);
+    let total = all_of(evidence, asked).union(&bad_ones).count() as u64;
+    let bad = bad_ones.len() as u64;
     let word = if asked.counted == Counted::Actions { "harmful" } else { "wrong" };
     let told = format!("{bad} {word} of {total}{}", could_be(bad, total));
     let is_met = share(bad, total) <= asked.wrong;
@@ -200,9 +237,14 @@ fn percent(share: f64) -> String {
 /// Shares of what people and telemetry said.
 fn of_people(evidence: &Evidence, asked: &Asked) -> Vec<Need> {
     let agree = evidence.compared.iter().filter(|own| own.agrees).count() as u64;
+    // Nobody says of an event what it was: that agrees with nobody.
+    let is_compared = |event: &Event| evidence.compared.iter().any(|own| own.incident == event.incident);
+    let untold: BTreeSet<&str> =
+        evidence.events.iter().filter(|event| event.is_overdue && !is_compared(event)).map(|event| event.incident.as_str()).collect();
+    let compared = (evidence.compared.len() + untold.len()) as u64;
     let (granted, held) = (evidence.granted, evidence.held);
     let shares = [
-        (asked.agreement, "agreeing", (agree, evidence.compared.len() as u64), "compared incident"),
+        (asked.agreement, "agreeing", (agree, compared), "compared incident"),
         (asked.approved, "approved", (granted, granted + evidence.denied), "proposal"),
         (asked.verified, "verified", (held, held + evidence.failed), "verification"),
     ];
@@ -249,6 +291,17 @@ fn drills(evidence: &Evidence, asked: &Asked) -> Option<Need> {
     ))
 }
 
+/// Where somebody else has made a label milder. Whoever promotes should know.
+fn milder(evidence: &Evidence) -> Option<Need> {
+    if evidence.milder.is_empty() {
+        return None;
+    }
+    let shown: Vec<&str> = evidence.milder.iter().take(SHOWN).map(String::as_str).collect();
+    let more = if evidence.milder.len() > SHOWN { format!("; and {} more", evidence.milder.len() - SHOWN) } else { String::new() };
+    let told = format!("{} made milder by somebody else: {}{more}", counted(evidence.milder.len() as u64, "label"), shown.join("; "));
+    Some(Need { what: "milder", is_met: true, told, way: None })
+}
+
 /// What was evidence and is none any more. It is missing already in what is counted; here it is named.
 fn dropped(evidence: &Evidence) -> Option<Need> {
     if evidence.dropped.is_empty() {
@@ -275,6 +328,7 @@ mod tests {
             at: String::new(),
             incident: format!("i{number}"),
             taken_up: format!("i{number}"),
+            message: None,
             what: "rollback service/s".to_owned(),
             label,
             is_overdue: false,
@@ -339,6 +393,7 @@ mod tests {
                 agrees: index < agreeing,
                 is_wrong: false,
                 detection_ratio: ratio,
+                message: None,
             };
             Evidence { compared: (0..10).map(one).collect(), live: days(14), ..Evidence::default() }
         };
@@ -351,6 +406,53 @@ mod tests {
         check(&runs(38, 2, 27, 3), &LARGE[2], &[]);
         check(&runs(37, 3, 26, 4), &LARGE[2], &["approved", "verified"]);
         check(&runs(0, 0, 0, 0), &LARGE[2], &["approved", "verified"]);
+    }
+
+    #[test]
+    fn an_event_that_nobody_labels_is_wrong_in_shadow_as_it_is_in_dry_run() {
+        let comparison = |index: usize| Comparison {
+            incident: format!("i{index}"),
+            agrees: true,
+            is_wrong: false,
+            detection_ratio: Some(1.0),
+            message: None,
+        };
+        let mut evidence = Evidence { compared: (0..9).map(comparison).collect(), live: days(14), ..Evidence::default() };
+        check(&evidence, &SMALL[1], &[]);
+        // Whether it was compared, as a story tells, or not.
+        for number in [3, 9] {
+            evidence.events = vec![Event { is_overdue: true, ..event(number, None) }];
+            check(&evidence, &SMALL[1], &["wrong"]);
+            let wrong = needs(&evidence, &SMALL[1]).into_iter().find(|need| need.what == "wrong").unwrap();
+            assert!(wrong.told.starts_with(if number == 3 { "1 wrong of 9:" } else { "1 wrong of 10:" }), "{}", wrong.told);
+        }
+        check(&evidence, &LARGE[1], &[]);
+        evidence.events.push(Event { is_overdue: true, ..event(10, None) });
+        check(&evidence, &LARGE[1], &["agreeing"]);
+        evidence.events = vec![event(9, Some(Labelled::Wrong))];
+        check(&evidence, &SMALL[1], &["wrong"]);
+    }
+
+    #[test]
+    fn what_is_told_in_one_message_counts_once() {
+        let told = |count: usize, message: usize| {
+            events(count, 0).into_iter().map(move |event| Event {
+                message: Some(message),
+                hash: format!("{message} {}", event.hash),
+                ..event
+            })
+        };
+        let mut evidence = Evidence { events: told(5, 0).collect(), live: days(14), ..Evidence::default() };
+        check(&evidence, &SMALL[0], &["events"]);
+        assert_eq!(needs(&evidence, &SMALL[0])[1].told, "1 of 5 would-act events; 5 in all, and what is told in one message counts once");
+        evidence.events.extend((1..5).flat_map(|message| told(1, message)));
+        check(&evidence, &SMALL[0], &[]);
+        // One that is wrong is enough.
+        evidence.events[2].label = Some(Labelled::Wrong);
+        check(&evidence, &SMALL[0], &["wrong"]);
+        // What is carried out counts each for itself.
+        let acted = Evidence { events: told(10, 0).collect(), ..Evidence::default() };
+        check(&acted, &SMALL[3], &[]);
     }
 
     #[test]

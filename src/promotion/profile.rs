@@ -1,13 +1,14 @@
 //! What each step of a promotion asks for, as data, and what a project asks for instead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Problem, near_miss};
 use firedrill_core::time::Span;
 use firedrill_core::words::counted;
-use firedrill_core::yaml::{Node, Reader};
+use firedrill_core::yaml::{Node, Reader, Value};
 use firedrill_policies::guard::stage::Stage;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::ledger::{Chain, PublicKey, Recorded, Signed, What};
@@ -170,8 +171,45 @@ pub struct Promotions {
 pub struct Person {
     /// The teams that they are in, as policies name their owners.
     pub teams: Vec<Name>,
-    /// What they sign with.
-    pub key: Option<PublicKey>,
+    /// What they sign with, and have signed with.
+    pub keys: Vec<PersonalKey>,
+}
+
+/// A key of a person, and the time in which it is theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonalKey {
+    /// The key.
+    pub key: PublicKey,
+    /// From when on; `None`: always. Before the first key of a person nothing of theirs needs to be signed.
+    pub from: Option<Timestamp>,
+    /// Until when; `None`: it still is. What is signed by it later does not count.
+    pub until: Option<Timestamp>,
+}
+
+impl PersonalKey {
+    fn is_theirs(&self, at: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
+    }
+}
+
+impl Person {
+    /// Whether they have a key at all.
+    #[must_use]
+    pub const fn has_key(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Whether a key is theirs at a time.
+    #[must_use]
+    pub fn signs_with(&self, key: &PublicKey, at: Timestamp) -> bool {
+        self.keys.iter().any(|own| own.key == *key && own.is_theirs(at))
+    }
+
+    /// Whether what they say at a time must be signed: it need not be before their first key.
+    #[must_use]
+    pub fn must_sign(&self, at: Timestamp) -> bool {
+        self.has_key() && !self.keys.iter().all(|own| own.from.is_some_and(|from| at < from))
+    }
 }
 
 /// What a project asks for instead of what its profile does.
@@ -257,21 +295,32 @@ impl Promotions {
     /// Whether anybody has a key.
     #[must_use]
     pub fn has_keys(&self) -> bool {
-        self.people.values().any(|person| person.key.is_some())
+        self.people.values().any(Person::has_key)
     }
 
-    /// Whether an entry is in the name of somebody who has a key, and is not signed by it.
+    /// The entries that are in the name of somebody who had a key when they were written, and are not signed by it, by hash. They were written no sooner than
+    /// what they follow, whatever the clock of their writer said.
     #[must_use]
-    pub fn is_unverified(&self, own: &Recorded) -> bool {
-        let key = self.person(&own.entry.by).and_then(|person| person.key.as_ref());
-        key.is_some_and(|key| own.signed != Signed::By(key.clone()))
+    pub fn unverified(&self, chain: &Chain) -> BTreeSet<String> {
+        if !self.has_keys() {
+            return BTreeSet::new();
+        }
+        let written_at = chain.written_at();
+        let is_unverified = |own: &&Recorded| {
+            let Some(person) = self.person(&own.entry.by) else { return false };
+            let at = written_at.get(own.hash.as_str()).copied().unwrap_or(own.entry.at);
+            let is_signed = matches!(&own.signed, Signed::By(key) if person.signs_with(key, at));
+            person.must_sign(at) && !is_signed
+        };
+        chain.entries.iter().filter(is_unverified).map(|own| own.hash.clone()).collect()
     }
 
     /// A chain as far as it is to be believed: what is said in the name of somebody who has a key, and is not signed by it, does not count. To take a policy
     /// back needs no key.
     #[must_use]
     pub fn believed(&self, chain: Chain) -> Chain {
-        chain.without(|own| self.is_unverified(own) && !matches!(own.entry.what, What::Demotion { .. } | What::Merge { .. }))
+        let unverified = self.unverified(&chain);
+        chain.without(|own| unverified.contains(&own.hash) && !matches!(own.entry.what, What::Demotion { .. } | What::Merge { .. }))
     }
 }
 
@@ -358,19 +407,57 @@ pub fn read_people(reader: &mut Reader, node: &Node, promotions: &mut Promotions
         let Some(mut fields) = reader.fields(value, "a person") else { continue };
         let teams = fields.optional("teams").and_then(|node| reader.list(node, "`teams`")).unwrap_or_default();
         let teams = teams.iter().filter_map(|node| reader.name(node, "a team")).collect();
-        let key_of = fields.optional("key").and_then(|node| reader.text(node, "a public key").map(|text| (node, text.clone())));
+        let always = |key| PersonalKey { key, from: None, until: None };
+        let mut keys: Vec<PersonalKey> =
+            fields.optional("key").and_then(|node| read_key(reader, node, &key.text)).map(always).into_iter().collect();
+        for node in fields.optional("keys").and_then(|node| reader.list(node, "`keys`")).unwrap_or_default() {
+            keys.extend(read_personal(reader, node, &key.text));
+        }
         fields.finish(reader);
-        let key_of = key_of.and_then(|(node, text)| {
-            let read = PublicKey::read(&text);
-            if let Err(error) = &read {
-                let remedy =
-                    "`openssl pkey -in FILE -pubout` writes the public part of a key that `openssl genpkey -algorithm ed25519` has made";
-                reader.problem(Problem::at("FD0820", &node.place, format!("the key of `{}`: {error}", key.text)).remedy(remedy));
-            }
-            read.ok()
-        });
-        promotions.people.insert(key.text.clone(), Person { teams, key: key_of });
+        // Two spellings that look the same would be two people.
+        if !key.text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+            let message = format!("the name `{}` has letters that can be taken for others, or cannot be seen", key.text.escape_default());
+            reader
+                .problem(Problem::at("FD0825", &key.place, message).remedy("write it in plain ASCII: letters, digits, `-`, `_`, `.`, `@`"));
+        }
+        promotions.people.insert(key.text.clone(), Person { teams, keys });
     }
+}
+
+/// A public key.
+fn read_key(reader: &mut Reader, node: &Node, person: &str) -> Option<PublicKey> {
+    let text = reader.text(node, "a public key")?.clone();
+    let read = PublicKey::read(&text);
+    if let Err(error) = &read {
+        let remedy = "`openssl pkey -in FILE -pubout` writes the public part of a key that `openssl genpkey -algorithm ed25519` has made";
+        reader.problem(Problem::at("FD0820", &node.place, format!("the key of `{person}`: {error}")).remedy(remedy));
+    }
+    read.ok()
+}
+
+/// A key with the time in which it is somebody's: `{ key, from, until }`, or the key alone.
+fn read_personal(reader: &mut Reader, node: &Node, person: &str) -> Option<PersonalKey> {
+    if matches!(node.value, Value::Text(_)) {
+        return read_key(reader, node, person).map(|key| PersonalKey { key, from: None, until: None });
+    }
+    let mut fields = reader.fields(node, "a key")?;
+    let key = fields.required(reader, "key").and_then(|node| read_key(reader, node, person));
+    let time = |reader: &mut Reader, node: Option<&Node>| {
+        let node = node?;
+        let text = reader.text(node, "a time")?.clone();
+        let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+        let read = text.parse::<Timestamp>().ok().or_else(|| day().map(|zoned| zoned.timestamp()));
+        if read.is_none() {
+            let message = format!("`{text}` is no time at which a key of `{person}` could begin or end");
+            reader.problem(
+                Problem::at("FD0820", &node.place, message).remedy("write a day, `2026-03-01`, or a time, `2026-03-01T09:00:00Z`"),
+            );
+        }
+        read
+    };
+    let (from, until) = (time(reader, fields.optional("from")), time(reader, fields.optional("until")));
+    fields.finish(reader);
+    Some(PersonalKey { key: key?, from, until })
 }
 
 #[cfg(test)]
@@ -433,9 +520,54 @@ mod tests {
     }
 
     #[test]
+    fn a_person_has_several_keys_over_time_and_what_was_said_before_them_counts() {
+        use crate::ledger::{Entry, Key, Ledger};
+        use ed25519_dalek::SigningKey;
+        use ed25519_dalek::pkcs8::{EncodePrivateKey, spki::der::pem::LineEnding};
+
+        let key = |byte: u8| Key::read(&SigningKey::from_bytes(&[byte; 32]).to_pkcs8_pem(LineEnding::LF).unwrap()).unwrap();
+        let (old, new) = (key(1), key(2));
+        let folder = tempfile::tempdir().unwrap();
+        let name = Name::new("p");
+        let add = |day: u32, key: Option<&Key>| {
+            let at = format!("2026-01-{day:02}T00:00:00Z").parse().unwrap();
+            let entry = Entry { at, by: "ada".to_owned(), what: What::Violation { what: day.to_string() } };
+            Ledger::open(folder.path(), &name).unwrap().0.signed_by(key.cloned()).append(vec![entry]).unwrap();
+        };
+        // Unsigned before there was a key; by the old one; unsigned; by the new one; by the old one once it is not theirs any more; and one that says that it is
+        // older than what it follows.
+        add(2, None);
+        add(6, Some(&old));
+        add(7, None);
+        add(12, Some(&new));
+        add(13, Some(&old));
+        add(3, None);
+        let unverified = |keys: &str| {
+            let own = promotions(&format!("people: {{ ada: {{ {keys} }} }}")).unwrap();
+            let chain = Ledger::read(folder.path(), &name).unwrap();
+            let found = own.unverified(&chain);
+            let left = own.believed(chain.clone());
+            assert_eq!(left.entries.iter().filter(|own| matches!(own.entry.what, What::Violation { .. })).count(), 6 - found.len());
+            chain.entries.iter().filter(|own| found.contains(&own.hash)).map(|own| own.number).collect::<Vec<_>>()
+        };
+        let (old, new) = (old.public(), new.public());
+        assert_eq!(unverified("teams: []"), [0_u64; 0]);
+        assert_eq!(unverified(&format!("key: '{new}'")), [1, 2, 3, 5, 6]);
+        assert_eq!(unverified(&format!("keys: ['{old}', '{new}']")), [1, 3, 6]);
+        assert_eq!(unverified(&format!("key: '{new}', keys: ['{old}']")), [1, 3, 6]);
+        let rotated = format!("keys: [{{ key: '{old}', from: 2026-01-05, until: 2026-01-10 }}, {{ key: '{new}', from: 2026-01-10 }}]");
+        assert_eq!(unverified(&rotated), [3, 5, 6]);
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let codes = |text: &str| promotions(text).unwrap_err().iter().map(|problem| problem.code).collect::<Vec<_>>();
         assert_eq!(codes("people: { ada: { key: 'ssh-ed25519 AAAA' } }"), ["FD0820"]);
+        assert_eq!(codes("people: { ada: { keys: [ 'ssh-ed25519 AAAA' ] } }"), ["FD0820"]);
+        let key = format!("ed25519:{}", "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29");
+        assert_eq!(codes(&format!("people: {{ ada: {{ keys: [ {{ key: '{key}', from: soon }} ] }} }}")), ["FD0820"]);
+        // A Cyrillic a.
+        assert_eq!(codes("people: { \u{430}da: {} }"), ["FD0825"]);
         assert_eq!(codes("promotion: { profile: medium }").len(), 1);
         assert_eq!(codes("promotion: { dry-run: { evnts: 3 } }").len(), 1);
     }

@@ -13,40 +13,41 @@ use crate::ledger::{Chain, Recorded, What};
 pub struct Standing {
     /// What it may do.
     pub stage: Stage,
-    /// Since when; `None`: nothing was ever promoted.
+    /// Since when, and no sooner than what stands before it in the chain, whatever the clock said; `None`: nothing was ever promoted.
     pub since: Option<Timestamp>,
     /// Who saw to that; `None` likewise.
     pub by: Option<String>,
-    /// The line of the file from which on entries are evidence for the next stage; zero: from the first on.
-    pub line: usize,
+    /// The hash of the entry since which entries are evidence for the next stage; `None`: all are.
+    pub entry: Option<String>,
     /// Whether it came here by a promotion, and is on trial.
     pub is_promoted: bool,
 }
 
 impl Standing {
     /// A policy of which nothing is known.
-    const DRAFT: Self = Self { stage: Stage::Draft, since: None, by: None, line: 0, is_promoted: false };
+    const DRAFT: Self = Self { stage: Stage::Draft, since: None, by: None, entry: None, is_promoted: false };
 
     /// By the entries of a chain. Where branches are open, or were joined, the lower stage counts.
     #[must_use]
     pub fn of(chain: &Chain) -> Self {
+        let written_at = chain.written_at();
+        let entered = |own: &Recorded, stage, is_promoted| {
+            let since = written_at.get(own.hash.as_str()).copied().or(Some(own.entry.at));
+            Self { stage, since, by: Some(own.entry.by.clone()), entry: Some(own.hash.clone()), is_promoted }
+        };
         let mut after: BTreeMap<&str, Self> = BTreeMap::new();
         for own in &chain.entries {
             let standing = |hash: &str| after.get(hash).cloned().unwrap_or(Self::DRAFT);
             let standing = match &own.entry.what {
-                What::Promotion { to, .. } => Self::entered(own, *to, true),
+                What::Promotion { to, .. } => entered(own, *to, true),
                 // Two of them at once, or of two branches: what is no step back changes nothing.
-                What::Demotion { to, .. } if *to < standing(&own.previous).stage => Self::entered(own, *to, false),
+                What::Demotion { to, .. } if *to < standing(&own.previous).stage => entered(own, *to, false),
                 What::Merge { heads } => lowest(heads.iter().map(|head| standing(head))),
                 _ => standing(&own.previous),
             };
             after.insert(&own.hash, standing);
         }
         lowest(chain.heads.iter().filter_map(|head| after.get(head.hash.as_str()).cloned()))
-    }
-
-    fn entered(own: &Recorded, stage: Stage, is_promoted: bool) -> Self {
-        Self { stage, since: Some(own.entry.at), by: Some(own.entry.by.clone()), line: own.line, is_promoted }
     }
 
     /// How long it has stood there.
@@ -65,7 +66,7 @@ pub fn between(from: Timestamp, until: Timestamp) -> Span {
 
 /// Of several the one with the lowest stage; of equal ones the one that is there for the shortest time.
 fn lowest(all: impl Iterator<Item = Standing>) -> Standing {
-    all.min_by(|a, b| a.stage.cmp(&b.stage).then_with(|| b.line.cmp(&a.line))).unwrap_or(Standing::DRAFT)
+    all.min_by(|a, b| a.stage.cmp(&b.stage).then_with(|| (b.since, &b.entry).cmp(&(a.since, &a.entry)))).unwrap_or(Standing::DRAFT)
 }
 
 #[cfg(test)]
@@ -92,6 +93,14 @@ mod tests {
         Standing::of(&Ledger::read(folder, &Name::new("p")).unwrap())
     }
 
+    /// The stage, and the line of the entry since which it is that.
+    fn place(folder: &Path) -> (Stage, usize) {
+        let chain = Ledger::read(folder, &Name::new("p")).unwrap();
+        let standing = Standing::of(&chain);
+        let line = chain.entries.iter().find(|own| Some(&own.hash) == standing.entry.as_ref()).map_or(0, |own| own.line);
+        (standing.stage, line)
+    }
+
     #[test]
     fn a_policy_stands_where_it_was_last_put() {
         let folder = tempfile::tempdir().unwrap();
@@ -99,7 +108,7 @@ mod tests {
         append(folder.path(), promotion(Stage::DryRun));
         append(folder.path(), promotion(Stage::Shadow));
         let now = standing(folder.path());
-        assert_eq!((now.stage, now.line, now.is_promoted), (Stage::Shadow, 2, true));
+        assert_eq!((place(folder.path()), now.is_promoted), ((Stage::Shadow, 2), true));
         let what = What::Demotion { from: Stage::Shadow, to: Stage::DryRun, because: "x".to_owned(), automatic: true };
         append(folder.path(), vec![Entry { what, ..promotion(Stage::Shadow)[0].clone() }]);
         assert_eq!((standing(folder.path()).stage, standing(folder.path()).is_promoted), (Stage::DryRun, false));
@@ -113,8 +122,7 @@ mod tests {
             let what = What::Demotion { from: Stage::Guarded, to, because: "x".to_owned(), automatic: true };
             append(folder.path(), vec![Entry { what, ..promotion(Stage::Guarded)[0].clone() }]);
         }
-        let now = standing(folder.path());
-        assert_eq!((now.stage, now.line), (Stage::DryRun, 2));
+        assert_eq!(place(folder.path()), (Stage::DryRun, 2));
     }
 
     #[test]
@@ -132,7 +140,20 @@ mod tests {
         assert_eq!(standing(folder.path()).stage, Stage::Shadow);
         let what = What::Violation { what: "anything".to_owned() };
         append(folder.path(), vec![Entry { what, ..promotion(Stage::Shadow)[0].clone() }]);
+        assert_eq!(place(folder.path()), (Stage::Shadow, 3));
+    }
+
+    #[test]
+    fn a_promotion_is_no_older_than_what_stands_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |day: u32, own: Vec<Entry>| -> Vec<Entry> {
+            let at = format!("2026-01-{day:02}T00:00:00Z").parse().unwrap();
+            own.into_iter().map(|own| Entry { at, ..own }).collect()
+        };
+        append(folder.path(), at(20, promotion(Stage::DryRun)));
+        // The clock was set back.
+        append(folder.path(), at(3, promotion(Stage::Shadow)));
         let now = standing(folder.path());
-        assert_eq!((now.stage, now.line), (Stage::Shadow, 3));
+        assert_eq!((now.stage, now.since.map(|since| since.to_string()).as_deref()), (Stage::Shadow, Some("2026-01-20T00:00:00Z")));
     }
 }

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::words::deed_of;
 use super::{Deed, Story};
 
 #[derive(Deserialize)]
@@ -74,6 +73,7 @@ pub fn read_pagerduty(path: &str, text: &str) -> Result<(Vec<Story>, bool), Vec<
             over: None,
             about: String::new(),
             is_named: false,
+            target: None,
             deeds: Vec::new(),
         });
         tell(story, at, &entry);
@@ -109,8 +109,7 @@ fn tell(story: &mut Story, at: Timestamp, entry: &EntryDocument) {
 
 fn deed(story: &mut Story, at: Timestamp, entry: &EntryDocument, words: String) {
     let Some(agent) = entry.agent.as_ref().filter(|agent| agent.kind.starts_with("user")) else { return };
-    let action = deed_of(&words);
-    story.deeds.push(Deed { at: at.to_string(), who: agent.summary.clone(), words, action });
+    story.deeds.push(Deed::of(at.to_string(), agent.summary.clone(), words));
 }
 
 /// All that a channel says: notes have it in `summary` or `content`, alerts in their details.

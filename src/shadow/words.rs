@@ -1,4 +1,21 @@
-//! What people's words tell of what they did. Words are guessed at; who wants to be sure writes `did: ACTION TARGET`, or `did: nothing`.
+//! What people's words tell of what they did. Words are guessed at; who wants to be sure writes `did: ACTION TARGET`, or `did: nothing`. What is not
+//! understood says nothing: neither that they did something nor that they did not.
+
+use firedrill_core::action::{Action, Target};
+
+/// What words tell of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// That they did this: an action, and its target if it is named.
+    Did(String),
+    /// That they did nothing.
+    Nothing,
+    /// Nothing that is understood.
+    Unclear,
+}
+
+/// What people do and policies do not: it takes back what was done.
+const OF_PEOPLE: [&str; 4] = ["undo", "revert", "reverted", "deploy"];
 
 /// Beginnings of words, and the action that they tell of. The first that is found counts.
 const TOLD: [(&str, &str); 26] = [
@@ -30,18 +47,15 @@ const TOLD: [(&str, &str); 26] = [
     ("expanded the volume", "expand_volume"),
 ];
 
-/// Words that, shortly before a deed in its clause, say that it was not done, or not yet.
-const NOT_DONE: [&str; 34] = [
-    "not",
-    "never",
-    "no",
-    "without",
-    "cannot",
+/// Words that, shortly before a deed in its clause, say that it was not done.
+const NOT_DONE: [&str; 9] = ["not", "never", "no", "nobody", "none", "nothing", "without", "cannot", "refused"];
+
+/// Words that say that it was not done yet, or not at all, or that somebody thinks of it: whether it was done later nobody knows.
+const NOT_YET: [&str; 28] = [
     "before",
     "instead",
     "avoid",
     "avoided",
-    "refused",
     "unable",
     "will",
     "shall",
@@ -68,9 +82,15 @@ const NOT_DONE: [&str; 34] = [
     "wants",
 ];
 
-/// Words that, right after a deed, say the same.
-const NOT_DONE_AFTER: [&str; 8] =
-    ["not needed", "not necessary", "unnecessary", "planned", "pending", "is planned", "is pending", "was considered"];
+/// Words that, right after a deed, say that it was not done.
+const NOT_DONE_AFTER: [&str; 9] =
+    ["not needed", "not necessary", "unnecessary", "nothing", "nobody", "none", "was not needed", "was not done", "did not happen"];
+
+/// The same of what may come yet.
+const NOT_YET_AFTER: [&str; 5] = ["planned", "pending", "is planned", "is pending", "was considered"];
+
+/// What says by itself that nothing was done.
+const IDLE: [&str; 6] = ["did nothing", "nothing was done", "nothing done", "no action", "acknowledged", "resolved"];
 
 /// So many words before a deed say what became of it.
 const NEAR: usize = 6;
@@ -78,32 +98,94 @@ const NEAR: usize = 6;
 /// Where one clause ends and another begins.
 const CLAUSES: [&str; 14] = [". ", ", ", "; ", ": ", "! ", "? ", "\n", " and ", " but ", " so ", " then ", " because ", " after ", " - "];
 
-/// The action that words tell of; `None`: none.
+/// What words tell of.
 #[must_use]
-pub fn deed_of(words: &str) -> Option<String> {
+pub fn told_of(words: &str) -> Told {
     let lower = words.to_lowercase();
     if let Some(told) = lower.lines().find_map(|line| line.trim().strip_prefix("did:")) {
-        let told = told.trim();
-        return (!told.is_empty() && told != "nothing").then(|| told.to_owned());
+        return said(told.trim());
     }
-    let found = |(beginning, action): &(&str, &str)| {
-        let at = starts_of(&lower, beginning).find(|at| is_done(&lower, (*at, beginning)))?;
-        Some((at, (*action).to_owned()))
-    };
-    TOLD.iter().filter_map(found).min_by_key(|(at, _)| *at).map(|(_, action)| action)
+    // An action as it is written everywhere else.
+    if let Told::Did(told) = said(lower.trim()) {
+        return Told::Did(told);
+    }
+    let (mut done, mut is_denied, mut is_open): (Option<(usize, &str)>, bool, bool) = (None, false, false);
+    for (beginning, action) in TOLD {
+        for at in starts_of(&lower, beginning) {
+            match came_of(&lower, (at, beginning)) {
+                Deed::Done if done.is_none_or(|(first, _)| at < first) => done = Some((at, action)),
+                Deed::Done => {}
+                Deed::Denied => is_denied = true,
+                Deed::Open => is_open = true,
+            }
+        }
+    }
+    match done {
+        Some((_, action)) => Told::Did(action.to_owned()),
+        None if is_open => Told::Unclear,
+        None if is_denied || IDLE.iter().any(|idle| mentions(&lower, idle)) => Told::Nothing,
+        None => Told::Unclear,
+    }
 }
 
-/// Whether a deed that is told of at a place was done: it is not negated, asked for or planned.
-fn is_done(text: &str, (at, beginning): (usize, &str)) -> bool {
+/// What is said in so many words: an action with the target that it has, or that it was nothing.
+fn said(told: &str) -> Told {
+    if told == "nothing" {
+        return Told::Nothing;
+    }
+    let mut parts = told.split_whitespace();
+    let is_action = parts.next().is_some_and(|word| Action::WORDS.contains(&word) || OF_PEOPLE.contains(&word));
+    // What stands between is what the action needs beside its target, such as `restart (rolling) service/cart`.
+    let is_whole = parts.next_back().is_none_or(|last| last.parse::<Target>().is_ok());
+    if is_action && is_whole { Told::Did(told.to_owned()) } else { Told::Unclear }
+}
+
+/// What an action that is told in so many words was aimed at; `None`: it is not said.
+#[must_use]
+pub fn target_of(told: &str) -> Option<Target> {
+    told.split_whitespace().next_back()?.parse().ok()
+}
+
+/// What became of a deed that is told of.
+enum Deed {
+    Done,
+    /// It was not done.
+    Denied,
+    /// It is asked for, planned, or thought of.
+    Open,
+}
+
+/// What became of a deed that is told of at a place.
+fn came_of(text: &str, (at, beginning): (usize, &str)) -> Deed {
     let (before, after) = (&text[..at], &text[at + beginning.len()..]);
     let clause = CLAUSES.iter().filter_map(|end| before.rfind(end).map(|from| from + end.len())).max().unwrap_or(0);
-    let words = before[clause..].split_whitespace().rev().take(NEAR).map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
-    let is_not = |word: &str| NOT_DONE.contains(&word) || word.ends_with("n't") || word.ends_with("n\u{2019}t");
-    let ends = after.find(['.', '!', '?', '\n']);
-    let is_asked = ends.is_some_and(|end| after[end..].starts_with('?'));
+    let near = before[clause..].split_whitespace().rev().take(NEAR);
+    let words: Vec<&str> = near.map(|word| word.trim_matches(|c: char| !c.is_alphanumeric())).collect();
+    let ends = |word: &&str, end: &str| word.ends_with(&format!("'{end}")) || word.ends_with(&format!("\u{2019}{end}"));
+    let is_open = words.iter().any(|word| NOT_YET.contains(word) || *word == "yet" || ends(word, "d") || ends(word, "ll"));
+    let is_denied = words.iter().any(|word| NOT_DONE.contains(word) || word.ends_with("n't") || word.ends_with("n\u{2019}t"));
+    let is_asked = after.find(['.', '!', '?', '\n']).is_some_and(|end| after[end..].starts_with('?'));
     // The rest of the word itself does not count.
     let rest = after.trim_start_matches(is_of_word).trim_start();
-    !is_asked && !words.into_iter().any(is_not) && !NOT_DONE_AFTER.iter().any(|told| rest.starts_with(told))
+    let follows = |all: &[&str]| all.iter().any(|told| rest.strip_prefix(told).is_some_and(|after| !after.starts_with(is_of_word)));
+    if is_asked || is_open && !is_denied || follows(&NOT_YET_AFTER) {
+        Deed::Open
+    } else if is_denied || follows(&NOT_DONE_AFTER) {
+        Deed::Denied
+    } else {
+        Deed::Done
+    }
+}
+
+/// The values that a text gives a label, as alerts are printed: `pod = api-1`, `pod="api-1"`, `pod: api-1`.
+pub(super) fn values_of(text: &str, label: &str) -> Vec<String> {
+    let after = starts_of(text, label).filter_map(|at| {
+        let rest = text[at + label.len()..].trim_start_matches(' ').strip_prefix(['=', ':'])?;
+        let value = rest.trim_start_matches([' ', '"', '\'']);
+        let end = value.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '}' | ')' | ';')).unwrap_or(value.len());
+        Some(value[..end].to_owned())
+    });
+    after.filter(|value| !value.is_empty()).collect()
 }
 
 /// Whether a text has a word, as a word of its own.
@@ -125,42 +207,74 @@ fn is_of_word(c: char) -> bool {
 mod tests {
     use super::*;
 
+    fn did(action: &str) -> Told {
+        Told::Did(action.to_owned())
+    }
+
     #[track_caller]
-    fn check(words: &str, action: Option<&str>) {
-        assert_eq!(deed_of(words).as_deref(), action, "{words}");
+    fn check(words: &str, expected: Told) {
+        assert_eq!(told_of(words), expected, "{words}");
     }
 
     #[test]
     fn deeds_are_told_by_words_and_surely_by_the_form() {
-        check("Restarted api-1, looks better", Some("restart"));
-        check("I rolled back to v41 and then restarted", Some("rollback"));
-        check("did: drain node/blue-0", Some("drain node/blue-0"));
-        check("looked at it\ndid: nothing", None);
+        check("Restarted api-1, looks better", did("restart"));
+        check("I rolled back to v41 and then restarted", did("rollback"));
+        check("did: drain node/blue-0", did("drain node/blue-0"));
+        check("did: restart (rolling) service/api", did("restart (rolling) service/api"));
+        check("drain node/blue-0", did("drain node/blue-0"));
+        check("did: undo", did("undo"));
+        check("looked at it\ndid: nothing", Told::Nothing);
+        assert_eq!(target_of("drain node/blue-0").map(|target| target.to_string()).as_deref(), Some("node/blue-0"));
+        assert_eq!(target_of("restart"), None);
+    }
+
+    #[test]
+    fn what_is_not_understood_says_nothing() {
+        for words in ["did: fly to moon", "did:", "did: restart everything", "did: moon service/api", "had a look", "", "prestarted"] {
+            check(words, Told::Unclear);
+        }
     }
 
     #[test]
     fn talk_is_no_deed() {
-        check("acknowledged", None);
-        check("did not restart it, it came back", None);
-        check("no need to roll back", None);
-        check("prestarted", None);
         for words in [
+            "acknowledged",
+            "did not restart it, it came back",
+            "no need to roll back",
             "have not yet rolled back",
             "haven't rolled back yet",
+            "decided not to roll back",
+            "rollback not needed",
+            "nobody rolled back",
+            "restarted nothing",
+            "We did nothing",
+        ] {
+            check(words, Told::Nothing);
+        }
+        for words in [
             "Should we roll back?",
             "rolled back already?",
             "we will restart it tomorrow",
             "planning to fail over",
-            "decided not to roll back",
-            "rollback not needed",
             "let's drain it if it gets worse, or restart?",
+            "I'd restart it",
+            "I\u{2019}d restart it",
+            "we'll roll back",
+            "rollback pending",
         ] {
-            check(words, None);
+            check(words, Told::Unclear);
         }
-        check("could not find the cause, so restarted api-1", Some("restart"));
-        check("Should we roll back? Rolled back.", Some("rollback"));
-        check("did not restart it, but rolled back", Some("rollback"));
-        check("restarted, which did not help", Some("restart"));
+        check("could not find the cause, so restarted api-1", did("restart"));
+        check("Should we roll back? Rolled back.", did("rollback"));
+        check("did not restart it, but rolled back", did("rollback"));
+        check("restarted, which did not help", did("restart"));
+    }
+
+    #[test]
+    fn values_of_labels_are_read_as_alerts_are_printed() {
+        assert_eq!(values_of("Labels:\n - pod = api-1\n - pod=\"api-2\", x{pod: api-3}", "pod"), ["api-1", "api-2", "api-3"]);
+        assert!(values_of("the pod is down, mypod = x", "pod").is_empty());
     }
 
     #[test]

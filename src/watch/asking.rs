@@ -20,6 +20,15 @@ const LOOKS_BACK_MS: i64 = 300_000;
 /// What is written in whole seconds may be a little ahead.
 const AHEAD_MS: i64 = 1_000;
 
+/// What Prometheus is asked to see whether it answers at all: any of them can say this.
+const ANYTHING: &str = "vector(1)";
+
+/// How often that is asked while it answers: every hour, and within a minute where a question was not answered.
+const WHILE_IT_ANSWERS: Duration = Duration::from_secs(3_600);
+
+/// How often while it does not: every minute.
+const WHILE_IT_DOES_NOT: Duration = Duration::from_secs(60);
+
 /// Whoever can be asked for the value of an expression. It only reads.
 pub trait Asks: Send + Sync {
     /// What an expression yields at an instant, milliseconds since 1970.
@@ -74,6 +83,8 @@ pub struct Patience {
 #[derive(Debug, Default)]
 struct State {
     wants: VecDeque<(Instant, Time, Want)>,
+    /// Whether a question was not answered since it was last asked whether there are answers at all.
+    is_doubted: bool,
     is_stopped: bool,
     is_closed: bool,
 }
@@ -102,6 +113,25 @@ impl Patience {
     pub fn close(&self) {
         self.lock().is_closed = true;
         self.changed.notify_all();
+    }
+
+    /// A question was not answered.
+    fn doubt(&self) {
+        self.lock().is_doubted = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for so long, or until an answer is doubted where that is asked for; gives whether anything more is to be asked.
+    fn rest(&self, most: Duration, until_doubted: bool) -> bool {
+        let end = Instant::now() + most;
+        let mut state = self.lock();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if state.is_stopped || state.is_closed || left.is_zero() || (until_doubted && state.is_doubted) {
+                return !state.is_stopped && !state.is_closed;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     fn next(&self) -> Option<(Instant, Time, Want)> {
@@ -147,8 +177,24 @@ pub fn answer_all(patience: &Patience, asks: &dyn Asks, inbox: &Inbox) {
         });
         if let Some(why) = &failed {
             tracing::warn!(%policy, query = want.query, why, "no answer: unknown");
+            patience.doubt();
         }
         inbox.answer(policy, input, failed.is_none());
+    }
+}
+
+/// Asks at the start, every hour, and after each question that was not answered, whether Prometheus answers at all; puts that into the inbox, until it is
+/// stopped. `now_ms` is the calendar, milliseconds since 1970.
+pub fn ask_anything(patience: &Patience, asks: &dyn Asks, inbox: &Inbox, now_ms: &dyn Fn() -> i64) {
+    loop {
+        patience.lock().is_doubted = false;
+        let why_not = asks.ask(ANYTHING, now_ms()).err();
+        let answers = why_not.is_none();
+        inbox.answering(why_not);
+        if !patience.rest(WHILE_IT_DOES_NOT, false) || (answers && !patience.rest(WHILE_IT_ANSWERS.saturating_sub(WHILE_IT_DOES_NOT), true))
+        {
+            return;
+        }
     }
 }
 

@@ -23,7 +23,9 @@ use serde_json::{Value, json};
 
 use super::webhook::boundary;
 use crate::failure::Failure;
-use crate::ledger::{Bound, Chain, Entry, Ledger, Recorded, Recovery, Released, WATCH, WATCHING, What, sync_all};
+use crate::ledger::{
+    ANSWERING, Bound, CLOCKS_APART, Chain, Entry, Ledger, Recorded, Recovery, Released, SESSION, WATCH, WATCHING, What, sync_all,
+};
 use crate::promotion::demotion::{Due, ITSELF};
 
 /// An event is at most so long in the ledger, bytes: what stands around it fits beside it into an entry.
@@ -45,7 +47,6 @@ const HALF_KEPT: &str = "watch-half-kept-";
 const BY: &str = "watch";
 
 /// What the entries that are no observations of a policy's are of.
-const SESSION: &str = "watch-session/1";
 const CLOCK: &str = "watch-clock/1";
 const INVENTORY: &str = "inventory/1";
 
@@ -62,6 +63,8 @@ pub struct Book {
     policies: BTreeMap<Name, Page>,
     bound: BTreeMap<Name, Bound>,
     start: Start,
+    /// The latest time that stands in the chain `watch` where it was opened.
+    latest: Option<Timestamp>,
 }
 
 /// The chain of a policy.
@@ -107,8 +110,9 @@ impl Book {
         let start = first.unwrap_or(start);
         let (saved, from) = remembered(folder, &entries);
         let observed = read_observations(&entries[from..], start)?;
+        let latest = entries.iter().map(|own| own.entry.at).max();
         entries.truncate(from);
-        let book = Self { folder: folder.to_owned(), watch, policies: BTreeMap::new(), bound, start };
+        let book = Self { folder: folder.to_owned(), watch, policies: BTreeMap::new(), bound, start, latest };
         Ok((book, Found { recovery, saved, before: entries, observed, start: first }))
     }
 
@@ -175,6 +179,32 @@ impl Book {
             by_policy.entry(policy).or_default().push(Entry { at, by: BY.to_owned(), what });
         }
         self.append(by_policy)
+    }
+
+    /// Writes down whether Prometheus answers at all; else why not.
+    ///
+    /// # Errors
+    /// As [`Self::observe`].
+    pub fn answering(&mut self, why_not: Option<&str>, at: Time) -> Result<(), Failure> {
+        let mut why = why_not.unwrap_or_default().to_owned();
+        cut_short(&mut why, SHORTER[1]);
+        let value = if why_not.is_none() { json!({ "answers": true }) } else { json!({ "answers": false, "why": why }) };
+        let what = What::State { of: ANSWERING.to_owned(), value };
+        self.watch.append(vec![Entry { at: self.timestamp(at)?, by: BY.to_owned(), what }])
+    }
+
+    /// That the clock is behind what stands in the chain `watch`, for people; `None`: it is not.
+    ///
+    /// # Errors
+    /// The instant is beyond all calendars.
+    pub fn behind(&self, at: Time) -> Result<Option<String>, Failure> {
+        let now = self.timestamp(at)?;
+        let Some(latest) = self.latest.filter(|latest| now.saturating_add(CLOCKS_APART).is_ok_and(|now| now < *latest)) else {
+            return Ok(None);
+        };
+        Ok(Some(format!(
+            "warning: the clock is behind the ledger: it says {now}, and the last entry is of {latest}; what is watched until then counts no day twice, and none before a promotion"
+        )))
     }
 
     /// Writes down that a policy is taken back by itself.

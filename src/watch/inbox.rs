@@ -29,6 +29,11 @@ pub enum Message {
         /// Whether Prometheus answered; else it is unknown.
         is_known: bool,
     },
+    /// Whether Prometheus answers at all.
+    Answering {
+        /// Why it does not; `None`: it does.
+        why_not: Option<String>,
+    },
 }
 
 /// What became of a webhook.
@@ -99,6 +104,12 @@ impl Inbox {
     /// Puts an answer in.
     pub fn answer(&self, policy: Name, input: Input, is_known: bool) {
         self.lock().messages.push_back(Message::Answer { policy, input, is_known });
+        self.changed.notify_one();
+    }
+
+    /// Puts in whether Prometheus answers at all; else why not.
+    pub fn answering(&self, why_not: Option<String>) {
+        self.lock().messages.push_back(Message::Answering { why_not });
         self.changed.notify_one();
     }
 

@@ -80,6 +80,8 @@ pub struct Keeper {
     promotions: Promotions,
     /// Policies whose breaker has refused and that have not acted since: their next refusal is no news.
     stopped: BTreeSet<Name>,
+    /// Whether Prometheus answers, as it was written down last, and when.
+    answers: Option<(bool, Time)>,
     observed: Vec<(Observed, Option<Asked>)>,
     decided: Vec<Decision>,
     unkept: usize,
@@ -104,10 +106,12 @@ impl Keeper {
         let ticker = Ticker::new(clock, book.start());
         let (observed, decided, unkept, kept_at) = (Vec::new(), Vec::new(), 0, Instant::now());
         let stopped = BTreeSet::new();
+        let (answers, saving) = (None, None);
         let mut keeper =
-            Self { watcher, book, ticker, inventory, metrics, promotions, stopped, observed, decided, unkept, kept_at, saving: None };
+            Self { watcher, book, ticker, inventory, metrics, promotions, stopped, answers, observed, decided, unkept, kept_at, saving };
         let beginning = keeper.watcher.beginning(env!("CARGO_PKG_VERSION"), |policy| pasts.get(policy).cloned().unwrap_or_default());
         let at = keeper.ticker.read().at;
+        notes.extend(keeper.book.behind(at)?);
         keeper.take_in(at, beginning, None);
         keeper.write()?;
         let watched: Vec<(Name, Stage)> = keeper.watcher.policies().map(|(policy, stage, _)| (policy.name.clone(), stage)).collect();
@@ -144,6 +148,7 @@ impl Keeper {
                     replies.push((reply, taken));
                 }
                 Message::Answer { policy, input, is_known } => self.answer(at, policy, input, is_known),
+                Message::Answering { why_not } => self.answering(at, why_not.as_deref())?,
             }
         }
         for _ in 0..MOST_PASSES {
@@ -245,6 +250,13 @@ impl Keeper {
         Metrics::add(&self.metrics.news, news.alerts.len());
         Metrics::add(&self.metrics.repeated, news.repeated);
         Metrics::add(&self.metrics.late, news.late);
+        if news.late > 0 {
+            let minutes = 5;
+            tracing::warn!(
+                late = news.late,
+                "alerts fire that were told to be over less than {minutes} minutes ago: taken for messages that were overtaken, and no news"
+            );
+        }
         if !news.alerts.is_empty() {
             self.take_in(at, Observation::Told { alerts: news.alerts }, None);
         }
@@ -266,6 +278,26 @@ impl Keeper {
         if is_open {
             self.take_in(at, Observation::Answered { policy, input }, asked);
         }
+    }
+
+    /// Writes down whether Prometheus answers: when that changes, and every hour.
+    fn answering(&mut self, at: Time, why_not: Option<&str>) -> Result<(), Failure> {
+        let answers = why_not.is_none();
+        let before = self.answers.map(|(answers, _)| answers);
+        match why_not {
+            Some(why) => tracing::error!(
+                why,
+                "Prometheus does not answer: nothing that policies ask is known, and this time does not count as watched"
+            ),
+            None if before == Some(false) => tracing::info!("Prometheus answers again"),
+            None => {}
+        }
+        self.metrics.answers.store(u64::from(answers), Ordering::Relaxed);
+        if self.answers.is_none_or(|(before, since)| before != answers || at.since(since) >= SIGN_OF_LIFE) {
+            self.book.answering(why_not, at)?;
+            self.answers = Some((answers, at));
+        }
+        Ok(())
     }
 
     fn take_in(&mut self, at: Time, what: Observation, asked: Option<Asked>) {

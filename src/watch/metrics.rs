@@ -40,6 +40,10 @@ pub struct Metrics {
     pub answered: AtomicU64,
     /// Questions that got no answer: unknown.
     pub unanswered: AtomicU64,
+    /// Whether Prometheus answers: 1, or 0.
+    pub answers: AtomicU64,
+    /// Connections that were closed because a request over them came too slowly.
+    pub slow: AtomicU64,
     /// How often the clock was set.
     pub clock_set: AtomicU64,
     /// Webhooks that wait now.
@@ -102,11 +106,16 @@ impl Metrics {
         family("decisions_total", "counter", "Decisions, and what led to them, written to the ledger.", &[("", of(&self.decisions))]);
         family("would_act_total", "counter", "Actions that a policy would have started.", &[("", of(&self.would_act))]);
         family("demotions_total", "counter", "Policies that were taken back a stage or more by themselves.", &[("", of(&self.demotions))]);
-        let closed = [("{reason=\"too_many\"}", of(&self.too_many)), ("{reason=\"silent\"}", of(&self.silent))];
+        let closed = [
+            ("{reason=\"too_many\"}", of(&self.too_many)),
+            ("{reason=\"silent\"}", of(&self.silent)),
+            ("{reason=\"slow\"}", of(&self.slow)),
+        ];
         family("connections_closed_total", "counter", "Connections that the watcher has closed, by why.", &closed);
         family("connections", "gauge", "Connections that are open.", &[("", of(&self.connections))]);
         let questions = [("{result=\"answered\"}", of(&self.answered)), ("{result=\"unknown\"}", of(&self.unanswered))];
         family("questions_total", "counter", "Questions of policies; unknown are those that Prometheus did not answer.", &questions);
+        family("prometheus_answers", "gauge", "Whether Prometheus answers, 1 or 0.", &[("", of(&self.answers))]);
         family("clock_set_total", "counter", "How often the clock was found to have been set.", &[("", of(&self.clock_set))]);
         family("waiting_webhooks", "gauge", "Webhooks that wait to be written down.", &[("", of(&self.waiting))]);
         family("known_alerts", "gauge", "Alerts that are remembered, firing or lately over.", &[("", of(&self.alerts))]);
@@ -138,6 +147,6 @@ mod tests {
         read(&text, Dialect::Prometheus, &mut store).unwrap_or_else(|errors| panic!("{errors:?}"));
         let found: Vec<String> = store.ids().map(|id| store.labels(id).to_string()).collect();
         assert!(found.iter().any(|labels| labels == "firedrill_watch_alerts_total{kind=\"news\"}"), "{found:?}");
-        assert_eq!(found.len(), 24);
+        assert_eq!(found.len(), 26);
     }
 }

@@ -40,6 +40,9 @@ const MOST_HANDSHAKES: usize = 64;
 /// A connection over which nothing was said for so long is closed: it would keep the place of another one.
 const SILENCE: Duration = Duration::from_secs(120);
 
+/// From the first byte of a request to the first of its answer at most so much time may pass: head, body, the ledger and the disk.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+
 /// Webhooks that are being read at a time, so that no more than so many bodies are in memory.
 const MOST_AT_ONCE: usize = 64;
 
@@ -273,6 +276,8 @@ pub struct Placed {
     connection: Box<dyn Connection>,
     place: Place,
     silence: Pin<Box<Sleep>>,
+    /// When the request that is under way must have been answered; `None`: none is.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl std::fmt::Debug for Placed {
@@ -283,7 +288,18 @@ impl std::fmt::Debug for Placed {
 
 impl Placed {
     fn new(connection: Box<dyn Connection>, place: Place) -> Self {
-        Self { connection, place, silence: Box::pin(sleep(SILENCE)) }
+        Self { connection, place, silence: Box::pin(sleep(SILENCE)), deadline: None }
+    }
+
+    /// That the request which is under way takes too long: somebody sends it byte by byte.
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        let is_late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(context).is_ready());
+        if is_late {
+            self.deadline = None;
+            Metrics::add(&self.place.metrics.slow, 1);
+            tracing::warn!("a connection was closed: a request over it took longer than {} s", ANSWERED_WITHIN.as_secs());
+        }
+        is_late
     }
 
     /// What came of reading or writing, or that neither came for too long.
@@ -301,7 +317,14 @@ impl Placed {
 impl AsyncRead for Placed {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let own = self.get_mut();
+        if own.is_late(context) {
+            return Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)));
+        }
+        let before = into.filled().len();
         let came = Pin::new(&mut own.connection).poll_read(context, into);
+        if own.deadline.is_none() && into.filled().len() > before {
+            own.deadline = Some(Box::pin(sleep(ANSWERED_WITHIN)));
+        }
         own.heard(context, came)
     }
 }
@@ -310,6 +333,9 @@ impl AsyncWrite for Placed {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let own = self.get_mut();
         let came = Pin::new(&mut own.connection).poll_write(context, bytes);
+        if came.is_ready() {
+            own.deadline = None;
+        }
         own.heard(context, came)
     }
 
@@ -352,6 +378,10 @@ mod tests {
         Ok(into.filled().to_vec())
     }
 
+    async fn answer(placed: &mut Placed) {
+        assert_eq!(poll_fn(|context| Pin::new(&mut *placed).poll_write(context, b"y")).await.unwrap(), 1);
+    }
+
     async fn say(client: &TcpStream, word: &[u8]) {
         client.writable().await.unwrap();
         assert_eq!(client.try_write(word).unwrap(), word.len());
@@ -368,8 +398,8 @@ mod tests {
         (Connections::of(listener, None, (most, Arc::clone(&metrics))).unwrap(), address, metrics)
     }
 
-    fn told(metrics: &Metrics) -> [u64; 3] {
-        [&metrics.connections, &metrics.too_many, &metrics.silent].map(|own| own.load(Ordering::Relaxed))
+    fn told(metrics: &Metrics) -> [u64; 4] {
+        [&metrics.connections, &metrics.too_many, &metrics.silent, &metrics.slow].map(|own| own.load(Ordering::Relaxed))
     }
 
     #[test]
@@ -381,14 +411,14 @@ mod tests {
             let (mut second, _) = connections.accept().await;
             let mut third = TcpStream::connect(address).await.unwrap();
             assert!(read(&mut third, 1).await.is_ok_and(|bytes| bytes.is_empty()), "it was closed");
-            assert_eq!(told(&metrics), [2, 1, 0]);
+            assert_eq!(told(&metrics), [2, 1, 0, 0]);
             say(&clients[1], b"down").await;
             assert_eq!(read(&mut second, 9).await.unwrap(), b"down", "those that are open are none the worse");
             drop(first);
             assert_eq!(told(&metrics)[0], 1);
             let _fourth = TcpStream::connect(address).await.unwrap();
             let _place = connections.accept().await;
-            assert_eq!(told(&metrics), [2, 1, 0]);
+            assert_eq!(told(&metrics), [2, 1, 0, 0]);
         });
     }
 
@@ -402,10 +432,40 @@ mod tests {
             sleep(SILENCE / 2).await;
             say(&client, b"x").await;
             assert_eq!(read(&mut placed, 9).await.unwrap(), b"x");
+            answer(&mut placed).await;
             let error = read(&mut placed, 9).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
             assert!(began.elapsed() >= SILENCE + SILENCE / 2, "from the last word on: {:?}", began.elapsed());
-            assert_eq!(told(&metrics), [1, 0, 1]);
+            assert_eq!(told(&metrics), [1, 0, 1, 0]);
+        });
+    }
+
+    #[test]
+    fn a_request_that_comes_byte_by_byte_is_not_waited_for() {
+        paused(async {
+            let (mut connections, address, metrics) = connections(2).await;
+            let client = TcpStream::connect(address).await.unwrap();
+            let (mut placed, _) = connections.accept().await;
+            let began = Instant::now();
+            let error = loop {
+                sleep(ANSWERED_WITHIN / 4).await;
+                say(&client, b"x").await;
+                match read(&mut placed, 9).await {
+                    Ok(_) if began.elapsed() < ANSWERED_WITHIN * 3 => {}
+                    came => break came.unwrap_err(),
+                }
+            };
+            assert_eq!((error.kind(), told(&metrics)), (io::ErrorKind::TimedOut, [1, 0, 0, 1]));
+            assert!(began.elapsed() <= ANSWERED_WITHIN * 2, "{:?}", began.elapsed());
+            // One that is answered in time is followed by another.
+            let other = TcpStream::connect(address).await.unwrap();
+            let (mut placed, _) = connections.accept().await;
+            for _ in 0..8 {
+                sleep(ANSWERED_WITHIN / 2).await;
+                say(&other, b"x").await;
+                assert_eq!(read(&mut placed, 9).await.unwrap(), b"x");
+                answer(&mut placed).await;
+            }
         });
     }
 }

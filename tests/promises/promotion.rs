@@ -166,6 +166,12 @@ impl Project {
         id
     }
 
+    /// The hash of an entry of the policy's chain.
+    fn hash_of(&self, number: u64) -> String {
+        let chain = Ledger::read(&self.path().join("ledger"), &Name::new(POLICY)).unwrap();
+        chain.entries.iter().find(|own| own.number == number).unwrap().hash.clone()
+    }
+
     /// What people call the last entry.
     fn last(&self) -> String {
         let text = fs::read_to_string(self.path().join(format!("ledger/{POLICY}.jsonl"))).unwrap();
@@ -566,6 +572,62 @@ fn shadow_asks_for_comparisons_and_none_that_is_wrong() {
 }
 
 #[test]
+fn an_event_that_nobody_labels_is_wrong_in_shadow_too() {
+    let project = Project::at(Stage::Shadow, 30);
+    let alerts: Vec<Timestamp> = [28, 27, 26, 25, 24, 3].map(|days| ago(days, 0)).into();
+    project.watch(&quiet(Stage::Shadow, ago(29, 0), ago(1, 0)), &alerts);
+    for incident in 0..5 {
+        let (hashes, detail, incident) = (project.bound.hashes.clone(), String::new(), format!("{POLICY}#{incident}"));
+        let what = What::Compared { incident, agrees: true, wrong: false, hashes, detection_ratio: None, detail };
+        project.append(POLICY, "bob", ago(0, -5), vec![what]);
+    }
+    let acts = project.would_acts();
+    acts[1..].iter().for_each(|id| drop(project.label(id, "right", &[]).exits(0)));
+    let missed = missing(&project.promote("ben").exits(1));
+    assert_eq!(missed, ["wrong: 1 wrong of 5: could still be 66 %"]);
+    project.label(&acts[0], "wrong", &[]).exits(0);
+    // One that was never compared, and is wrong all the same.
+    assert_eq!(project.stage(), "dry-run", "it takes the policy back");
+}
+
+#[test]
+fn a_promotion_by_a_clock_that_is_behind_is_as_late_as_what_stands_before_it() {
+    let project = Project::at(Stage::DryRun, 16).with_five();
+    let tomorrow = ago(-1, 0);
+    project.append(POLICY, "ada", tomorrow, vec![What::Hint { event: project.hash_of(1), what: "x".to_owned(), is_harm: false }]);
+    project.promote("ben").exits(0).says("no day counts before that");
+    let status = firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
+    let since: Timestamp = status["policies"][0]["since"].as_str().unwrap().parse().unwrap();
+    assert_eq!((status["policies"][0]["stage"].as_str(), since), (Some("shadow"), tomorrow));
+}
+
+#[test]
+fn alerts_of_one_message_are_one_event_and_who_made_a_label_milder_is_told() {
+    let project = Project::at(Stage::DryRun, 16).with_five();
+    let events = project.would_acts();
+    firedrill(project.path(), &["label", &events[0], "wrong", "--by", "bob"]).exits(0);
+    project.label(&events[0], "right", &[]).exits(0);
+    let status = firedrill(project.path(), &["status", POLICY]).exits(0).stdout;
+    let told = format!("· milder: 1 label made milder by somebody else: {}: bob said wrong, and ada says right", events[0]);
+    assert!(status.contains(&told), "{status}");
+    assert!(status.contains("events: 5 of 5 would-act events\n"), "each came in a message of its own: {status}");
+}
+
+#[test]
+fn an_author_whom_the_project_does_not_know_is_told() {
+    let project = Project::at(Stage::DryRun, 3);
+    project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npeople: { ada: {}, ben: {} }");
+    let check = || firedrill(project.path(), &["check"]).exits(0);
+    let quiet = check();
+    assert!(!quiet.stderr.contains("FD0826"), "{}", quiet.stderr);
+    let file = format!("policies/{POLICY}.yaml");
+    project.edit(&file, "owner: ", "author: adaa\nowner: ");
+    check().says("FD0826").says("did you mean `ada`?");
+    project.edit(&file, "author: adaa", "author: ADA");
+    assert!(!check().stderr.contains("FD0826"), "names are compared without regard to capitals");
+}
+
+#[test]
 fn a_ledger_that_is_not_sound_is_no_evidence() {
     let project = Project::at(Stage::DryRun, 16).with_five();
     project.edit(&format!("ledger/{POLICY}.jsonl"), "right", "wrong");
@@ -608,7 +670,12 @@ fn what_is_said_without_the_key_that_a_person_has_is_refused_and_does_not_count(
         firedrill(project.path(), &["label", &id, "wrong", "--by", by]).exits(2).says("FD0814").says("does not count");
         project.promote(by).exits(2).says("FD0814");
     }
-    // Five labels stand there from before anybody had a key.
+    // Five labels stand there from before anybody had a key, and count as soon as it is said since when there is one.
+    let (always, since) = (format!("ada: {{ key: '{key}' }}"), format!("ada: {{ keys: [{{ key: '{key}', from: {} }}] }}", ago(-1, 0)));
+    project.edit("firedrill.yaml", &always, &since);
+    project.edit("firedrill.yaml", &format!("Ada: {{ key: '{key}' }}, "), "");
+    assert!(missing(&firedrill(project.path(), &["status", POLICY]).exits(0)).is_empty());
+    project.edit("firedrill.yaml", &since, &always);
     let missed = missing(&project.promote("ben").exits(1));
     assert!(missed.iter().any(|told| told.starts_with("labels: 5 events without a label")), "{missed:?}");
     let file = file.display().to_string();

@@ -311,6 +311,18 @@ fn a_capture_says_what_it_cannot_take() {
     // To other policies the recording is played, in which there is nothing to ask about.
     let others = run("replay captured --policy restart-crashed-or-hung").exits(0);
     assert!(!others.stdout.contains("as they were made live"), "{}", others.stdout);
+    // Nor to another version of its own, of which nothing can be told then: that is no pass.
+    fs::write(&path, text.replace("within: 6m", "within: 7m")).unwrap();
+    run(&format!("replay captured --policy {POLICY}")).exits(0).says("cannot be judged: it was captured without samples");
+    let project = folder.join("firedrill.yaml");
+    let named = fs::read_to_string(&project).unwrap();
+    fs::write(&project, format!("{named}\nincidents: [captured]\n")).unwrap();
+    run("gate").exits(3).says("cannot be judged").says("capture it again with");
+    fs::write(&path, &text).unwrap();
+    run("gate").exits(0);
+    // What a policy did in the other incidents of that time is none of this one's.
+    let draft = run("replay captured --write-expect").exits(0).stdout;
+    assert_eq!(draft.matches("action: rollback").count(), 1, "{draft}");
     let watched = folder.join("captured/watched.json");
     fs::write(&watched, fs::read_to_string(&watched).unwrap().replace("firedrill.watched/1", "firedrill.watched/9")).unwrap();
     run("replay captured").exits(2).says("FD0881");

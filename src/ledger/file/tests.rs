@@ -436,6 +436,95 @@ fn a_chain_is_taken_up_where_it_was_left_however_long_its_last_line_is() {
     }
 }
 
+/// A chain with two branches that say this of its first entry, each with the day on which it does; the lines of the first come first.
+fn with_branches(branches: [&[(u32, Labelled)]; 2], after: Option<Labelled>) -> (Vec<String>, usize, Option<Labelled>) {
+    let (folder, path) = folder_with(1);
+    let event = sound(folder.path(), "restart").entries[0].hash.clone();
+    let add = |day: u32, says: Labelled| {
+        let what = What::Label { event: event.clone(), says, cause: None };
+        fs::remove_file(folder.path().join("restart.head")).ok();
+        opened(folder.path()).0.append(vec![Entry { at: at(day), what, ..entry("x") }]).unwrap();
+    };
+    let common = fs::read_to_string(&path).unwrap();
+    let mut sides = Vec::new();
+    for branch in branches {
+        fs::write(&path, &common).unwrap();
+        branch.iter().for_each(|(day, says)| add(*day, *says));
+        sides.push(fs::read_to_string(&path).unwrap()[common.len()..].to_owned());
+    }
+    fs::write(&path, format!("{common}{}", sides.concat())).unwrap();
+    if let Some(says) = after {
+        add(20, says);
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    let chain = sound(folder.path(), "restart");
+    let label = chain.labels().get(event.as_str()).copied();
+    (text.lines().map(|line| format!("{line}\n")).collect(), sides[0].lines().count(), label)
+}
+
+fn at(day: u32) -> jiff::Timestamp {
+    format!("2026-01-{day:02}T00:00:00Z").parse().unwrap()
+}
+
+#[test]
+fn of_what_two_branches_say_of_one_event_the_worse_counts_until_it_is_said_anew() {
+    use Labelled::{Harmful, Redundant, Right, Wrong};
+    let label = |branches, after| with_branches(branches, after).2;
+    assert_eq!(label([&[(6, Wrong)], &[(7, Right)]], None), Some(Wrong));
+    assert_eq!(label([&[(7, Right)], &[(6, Wrong)]], None), Some(Wrong));
+    assert_eq!(label([&[(6, Redundant)], &[(7, Right)]], None), Some(Redundant));
+    assert_eq!(label([&[(6, Redundant)], &[(7, Wrong)]], None), Some(Wrong));
+    assert_eq!(label([&[(6, Harmful)], &[(7, Wrong)]], None), Some(Harmful));
+    // Within a branch the last word counts, as it does after both have become one.
+    assert_eq!(label([&[(6, Harmful), (8, Redundant)], &[(7, Right)]], None), Some(Redundant));
+    assert_eq!(label([&[(6, Wrong)], &[(7, Right)]], Some(Right)), Some(Right));
+    assert_eq!(label([&[(6, Wrong), (8, Right)], &[]], None), Some(Right));
+}
+
+#[test]
+fn the_order_of_two_branches_in_the_file_says_nothing() {
+    use Labelled::{Right, Wrong};
+    let days: [&[(u32, Labelled)]; 2] = [&[(7, Right), (9, Right)], &[(6, Wrong), (8, Right)]];
+    let (lines, first, _) = with_branches(days, Some(Right));
+    let (head, rest) = lines.split_at(1);
+    let (one, rest) = rest.split_at(first);
+    let (other, after) = rest.split_at(2);
+    let read = |parts: &[&[String]]| {
+        let chain = Chain::of_bytes(&chain(), "x", parts.concat().concat().as_bytes()).sound().unwrap();
+        let order: Vec<(u64, String)> = chain.entries.iter().map(|own| (own.number, own.hash.clone())).collect();
+        let since: Vec<u64> = chain.since(Some(&order[1].1)).map(|own| own.number).collect();
+        (order, since, chain.labels().into_values().collect::<Vec<_>>())
+    };
+    let as_written = read(&[head, one, other, after]);
+    // The branch that began sooner stands first, each whole; then the merge, and what follows.
+    assert_eq!(as_written.0.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 3, 2, 3, 4, 5]);
+    assert_eq!(as_written.1, [3, 2, 3, 4, 5], "what another branch says is said since then too");
+    assert_eq!(read(&[head, other, one, after]), as_written);
+    assert_eq!(read(&[head, &one[..1], other, &one[1..], after]), as_written);
+}
+
+#[test]
+fn what_nobody_can_have_said_is_named() {
+    let (folder, _) = folder_with(0);
+    let (mut ledger, _) = opened(folder.path());
+    let decision = What::Violation { what: "something to speak of".to_owned() };
+    ledger.append(vec![Entry { at: at(9), what: decision, ..entry("x") }]).unwrap();
+    let event = ledger.entries()[0].hash.clone();
+    let label = |day: u32, by: &str| {
+        let what = What::Label { event: event.clone(), says: Labelled::Right, cause: None };
+        Entry { at: at(day), by: by.to_owned(), what }
+    };
+    ledger.append(vec![label(8, "ada"), label(10, "watch"), label(10, "Firedrill"), label(9, "ada")]).unwrap();
+    drop(ledger);
+    let told: Vec<String> = sound(folder.path(), "restart").impossible().iter().map(ToString::to_string).collect();
+    let expected = [
+        "line 2 is impossible: entry 2: it is of 2026-01-08T00:00:00Z, and what it speaks of happened at 2026-01-09T00:00:00Z",
+        "line 3 is impossible: entry 3: `watch` is nobody who could say what a decision was",
+        "line 4 is impossible: entry 4: `Firedrill` is nobody who could say what a decision was",
+    ];
+    assert_eq!(told, expected);
+}
+
 #[test]
 fn what_cannot_be_is_named_though_nothing_was_altered() {
     let (folder, _) = folder_with(0);

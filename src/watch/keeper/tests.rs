@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::ledger::{Entry, Hashes, Ledger, WATCH, What};
+use crate::ledger::{ANSWERING, Entry, Hashes, Ledger, WATCH, What};
 
 const RESTART: &str = "
 schema: policy/1
@@ -474,4 +474,43 @@ fn where_two_clones_began_to_watch_alerts_began_when_they_did() {
         .filter_map(|own| if let Observation::Told { alerts } = &own.what { Some(alerts[0].notification.starts_at) } else { None })
         .collect();
     assert_eq!(starts, [Time::from_seconds(105); 2]);
+}
+
+#[test]
+fn whether_prometheus_answers_is_written_down_when_it_changes_and_every_hour() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    let answers = || -> Vec<bool> {
+        let state = |what: &What| match what {
+            What::State { of, value } if of == ANSWERING => value["answers"].as_bool(),
+            _ => None,
+        };
+        site.entries(WATCH).iter().filter_map(state).collect()
+    };
+    let mut say = |why_not: Option<&str>| {
+        site.later(60);
+        let _ = keeper.round(vec![Message::Answering { why_not: why_not.map(str::to_owned) }]).unwrap();
+    };
+    say(None);
+    say(None);
+    assert_eq!(answers(), [true]);
+    say(Some("no route"));
+    say(Some("no route"));
+    assert_eq!(answers(), [true, false]);
+    site.later(3_600);
+    say(Some("no route"));
+    say(None);
+    assert_eq!(answers(), [true, false, false, true]);
+    drop(keeper);
+    let (_, notes) = site.open();
+    assert!(!notes.iter().any(|note| note.contains("clock")), "{notes:?}");
+}
+
+#[test]
+fn a_clock_that_is_behind_the_ledger_is_told_at_the_start() {
+    let site = Site::new();
+    site.open();
+    *site.hands.0.lock().unwrap() -= 600;
+    let (_, notes) = site.open();
+    assert!(notes.iter().any(|note| note.contains("the clock is behind the ledger")), "{notes:?}");
 }
