@@ -194,7 +194,7 @@ pub(crate) fn freeze(place: &Place, message: &str, remedy: &str) -> Problem {
 /// A name of which no name of a file can be made.
 pub(crate) fn policy_name(place: &Place, name: &str) -> Problem {
     let message = format!("`{name}` cannot be a policy's name: reports and ledgers are files of that name");
-    Problem::at("FD0324", place, message).remedy("use letters, digits and _ . -, and begin with none of the dots")
+    Problem::at("FD0329", place, message).remedy("use letters, digits and _ . -, and begin with none of the dots")
 }
 
 /// A guard without any of what it could hold.
