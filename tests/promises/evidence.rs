@@ -269,7 +269,7 @@ fn what_follows_of_an_incident_has_its_number_to_the_end() {
 fn no_output_takes_the_place_of_what_the_run_is_made_of() {
     let folder = tempfile::tempdir().unwrap();
     let own = "schema: scenario/1\nscenario: own\nimport: base.yaml\nrules: [rules.yaml]\nhorizon: 1m\n";
-    let base = "clients: { c: { calls: s, rate: 1/s } }\nservices: { s: { work: [cpu: 1ms] } }\n";
+    let base = "schema: scenario/1\nscenario: base\nclients: { c: { calls: s, rate: 1/s } }\nservices: { s: { work: [cpu: 1ms] } }\n";
     let rules = "groups:\n  - name: g\n    rules: [{ alert: A, expr: up == 0 }]\n";
     let texts = [("own.yaml", own), ("base.yaml", base), ("rules.yaml", rules), ("run.html", rules)];
     texts.iter().for_each(|(name, text)| drop(write(folder.path(), name, text)));

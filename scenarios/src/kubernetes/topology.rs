@@ -367,7 +367,9 @@ fn addresses<'v>(name: &str, value: &'v str) -> Vec<(&'v str, bool)> {
         from = end;
         let host = value[start..end].trim_matches('.');
         let has_port = value[end..].strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        let is_host = value[..start].ends_with("//") || value[..start].ends_with('@') || has_port;
+        // Before an `@` stands who asks, and not who is asked.
+        let is_user = value[end..].split(['/', '?', ',', ';', ' ']).next().is_some_and(|rest| rest.contains('@'));
+        let is_host = !is_user && (value[..start].ends_with("//") || value[..start].ends_with('@') || has_port);
         let is_whole = is_address && start == 0 && end == value.trim_end().len();
         if is_host || is_whole || host.contains(".svc") {
             found.push((host, is_host || host.contains(".svc")));
@@ -480,6 +482,8 @@ mod tests {
         check("X", "http://cart/items", &["cart"]);
         check("DATABASE_URL", "postgres://user:pw@db.data.svc.cluster.local:5432/shop", &["db"]);
         check("DB_HOST", "db.data", &["db"]);
+        check("DB", "postgres://redis@db.data:5432/app", &["db"]);
+        check("DB", "postgres://cart:redis@db.data/app,redis:1", &["db", "redis"]);
         check("DB", "db.data:5432", &["db"]);
         check("UPSTREAMS", "cart.shop:80,redis.shop:6379", &["cart", "redis"]);
         check("DB_HOST", "db", &[]);
