@@ -243,7 +243,7 @@ fn any_policies_on_any_world_are_the_same_together_and_alone() {
         Ok(())
     });
     played.unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(acted.get() > CASES, "{} arms of policies acted in {CASES} worlds", acted.get());
+    assert!(2 * acted.get() > CASES, "{} arms of policies acted in {CASES} worlds", acted.get());
 }
 
 #[test]

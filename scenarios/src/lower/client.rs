@@ -28,7 +28,6 @@ pub fn lower(reader: &mut Reader, names: &Names, client: &ClientDocument, frame:
     let (service, endpoint) = lower_called(reader, names, client);
     protection::check_hedge(reader, &client.protection, or(client.timeout.as_ref(), || defaults::span_or_none("clients.*.timeout")));
     protection::check_budget(reader, client.retries.as_ref());
-    check_objective(reader, client);
     if let Some(trace) = client.load.trace.as_ref().filter(|trace| trace.value.requests.iter().all(|count| *count == 0.0)) {
         reader.problem(problem::no_traffic(&trace.place, &client.name.value));
     }
@@ -56,18 +55,6 @@ pub fn lower(reader: &mut Reader, names: &Names, client: &ClientDocument, frame:
             .map(|users| users.value)
             .or_else(|| client.load.closed.as_ref().map(|closed| u64::from(closed.value.users))),
         priority: or(client.priority.as_ref(), || Priority::Normal),
-    }
-}
-
-/// Refuses an objective that every answer would meet: whoever has no answer by the timeout has failed, and does not try again.
-fn check_objective(reader: &mut Reader, client: &ClientDocument) {
-    let timeout = or(client.timeout.as_ref(), || defaults::span_or_none("clients.*.timeout"));
-    if let (Some(objective), Some(timeout)) = (&client.objective, timeout)
-        && objective.value > timeout
-        && lower_retries(client.retries.as_ref()).max == 0
-    {
-        let why = format!("an objective of {} where nobody waits for longer than {timeout}: no request could be slow", objective.value);
-        reader.problem(problem::impossible(&objective.place, &why, "write a shorter objective, a longer `timeout`, or `retries`"));
     }
 }
 
