@@ -37,8 +37,8 @@ const LEAST_HARM: f64 = 0.05;
 /// What is left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
-    /// An action of the run at a place; the place with most harm of its class.
-    Deed(Place, ActionId),
+    /// An action of the run at a place; the place with most harm of its class. First of all its rank: the run with most harm comes first.
+    Deed(usize, Place, ActionId),
     /// A policy's step, or its guard.
     Part(Name, Part),
 }
@@ -60,7 +60,7 @@ pub(super) fn add(scrutiny: Scrutiny, plan: &Plan, candidate: &Answer, cases: &[
     for (key, own) in &all {
         let runs = played.remove(key).unwrap_or_default();
         match key {
-            Key::Deed(_, action) => deeds.extend(runs.iter().filter_map(|(with, without)| {
+            Key::Deed(_, _, action) => deeds.extend(runs.iter().filter_map(|(with, without)| {
                 let deed = with.outcome.deeds.iter().find(|deed| deed.action == *action)?;
                 Some(DeedWorth::of(deed, &with.outcome, &without.outcome))
             })),
@@ -104,13 +104,15 @@ fn harmful<'a>(plan: &Plan, candidate: &Answer, cases: &'a [Case]) -> All<'a> {
             *found = (place, case);
         }
     }
-    let of_run = |(place, case): (Place, &'a Case)| {
+    let mut worst: Vec<(Place, &Case)> = worst.into_values().collect();
+    worst.sort_by(|one, other| other.1.outcome.harm.total_cmp(&one.1.outcome.harm));
+    let of_run = |(rank, (place, case)): (usize, (Place, &'a Case))| {
         case.outcome.deeds.iter().take(MOST_DEEDS).map(move |deed| {
             let bare = Arc::new(candidate.without(LeftOut::action(deed.action.clone())));
-            (Key::Deed(place, deed.action.clone()), Met { bare, runs: vec![(place, case)] })
+            (Key::Deed(rank, place, deed.action.clone()), Met { bare, runs: vec![(place, case)] })
         })
     };
-    worst.into_values().flat_map(of_run).collect()
+    worst.into_iter().enumerate().flat_map(of_run).collect()
 }
 
 fn place_of(plan: &Plan, case: &Case) -> Option<Place> {
