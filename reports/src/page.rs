@@ -645,9 +645,8 @@ fn worth_rows(scrutiny: &Scrutiny) -> Vec<[String; 6]> {
     let rows = scrutiny.worth.iter().flat_map(|part| {
         part.runs.iter().map(|run| {
             let lost = Unit::UserMinutes.show(run.worth.with.user_minutes_lost);
-            let told = [part.policy.to_string(), part.words.clone(), part.met.to_string()];
-            let [policy, words, met] = told;
-            [policy, words, met, format!("{}, seed {}", run.scenario, run.seed), lost, run.worth.words()]
+            let (policy, met) = (part.policy.to_string(), part.met.to_string());
+            [policy, part.words.clone(), met, format!("{}, seed {}", run.scenario, run.seed), lost, run.worth.words()]
         })
     });
     rows.collect()

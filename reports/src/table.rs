@@ -9,7 +9,7 @@ use crate::pareto::{self, Costs};
 use crate::statistics::{Quantile, Sample, Summary};
 use crate::verdict::{Case, ClassSummary, ClassVerdict, IncidentResult, IncidentStatus, Judgement, Measure, Unit, Verdict, summarise};
 use crate::words::counted;
-use crate::worth::DeedWorth;
+use crate::worth::{DeedWorth, LEAST_TOLD};
 
 /// A line under the header and nothing else: what people paste into tickets stays readable.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -164,7 +164,7 @@ pub fn person_line(outcome: &Outcome) -> Option<String> {
 fn is_better_than_person(outcome: &Outcome) -> bool {
     let is_open = |arm: &ArmOutcome| arm.time_to_mitigate.is_some_and(|time| time.censored);
     let is_left = is_open(&outcome.policy) && outcome.human.as_ref().is_some_and(|human| !is_open(&human.arm));
-    !is_left && outcome.benefit_over_human.is_some_and(|benefit| benefit >= 0.05)
+    !is_left && outcome.benefit_over_human.is_some_and(|benefit| benefit >= LEAST_TOLD)
 }
 
 /// Whether users were well to stay with the policy and with the person; only then do both have a sum that can be held against the other's.

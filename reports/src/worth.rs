@@ -10,7 +10,7 @@ use crate::verdict::Unit;
 use crate::words::counted;
 
 /// Differences of user-minutes below this are none to people.
-const LEAST_TOLD: f64 = 0.05;
+pub const LEAST_TOLD: f64 = 0.05;
 
 /// Differences of a time to recover below this are none to people, seconds.
 const LEAST_LATER: f64 = 1.0;

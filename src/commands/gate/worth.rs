@@ -12,7 +12,7 @@ use firedrill_policies::mutants;
 use firedrill_policies::policy::{Deed, Policy};
 use firedrill_reports::scrutiny::Scrutiny;
 use firedrill_reports::verdict::Case;
-use firedrill_reports::worth::{DeedWorth, PartWorth, RunWorth, Worth};
+use firedrill_reports::worth::{DeedWorth, LEAST_TOLD, PartWorth, RunWorth, Worth};
 use rayon::prelude::*;
 
 use super::plan::{Place, Plan};
@@ -30,9 +30,6 @@ const LEAST: usize = 2;
 
 /// Without each part at most so many runs are played.
 const EACH: usize = 3;
-
-/// Harm below this is none to people, user-minutes.
-const LEAST_HARM: f64 = 0.05;
 
 /// What is left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,7 +94,7 @@ fn words(candidate: &Answer, policy: &Name, part: &Part) -> String {
 /// Of each class the run in which the candidate did users most harm, if it did any: its first actions.
 fn harmful<'a>(plan: &Plan, candidate: &Answer, cases: &'a [Case]) -> All<'a> {
     let mut worst: BTreeMap<&Name, (Place, &Case)> = BTreeMap::new();
-    for case in cases.iter().filter(|case| case.outcome.harm >= LEAST_HARM) {
+    for case in cases.iter().filter(|case| case.outcome.harm >= LEAST_TOLD) {
         let Some(place) = place_of(plan, case) else { continue };
         let found = worst.entry(&case.class).or_insert((place, case));
         if case.outcome.harm > found.1.outcome.harm {

@@ -168,28 +168,35 @@ fn split_set(text: &str, operator: BinaryOperator) -> Option<(&str, &str)> {
     (word.eq_ignore_ascii_case(operator.symbol()) && !left.is_empty() && !right.is_empty()).then_some((left, right))
 }
 
-/// The set operators outside of brackets and strings, with where they stand; `None`: brackets do not match.
-fn set_operators(text: &str) -> Option<Vec<(usize, &str)>> {
-    let (mut depth, mut at, mut found) = (0_u32, 0, Vec::new());
-    let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+/// Goes through an expression, and asks of what stands outside of brackets and strings how much of it to take; `None`: brackets do not match.
+fn outside_of_brackets<'t>(text: &'t str, mut taken: impl FnMut(usize, &'t str) -> Option<usize>) -> Option<()> {
+    let (mut depth, mut at) = (0_u32, 0);
     while let Some(c) = text[at..].chars().next() {
         let rest = &text[at..];
-        let mut taken = c.len_utf8();
+        let mut length = c.len_utf8();
         match c {
-            '"' | '\'' | '`' => taken = super::parameters::string_length(rest).ok()?,
+            '"' | '\'' | '`' => length = super::parameters::string_length(rest).ok()?,
             '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' => depth = depth.checked_sub(1)?,
-            _ if is_of_word(c) => {
-                taken = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
-                let word = &rest[..taken];
-                if depth == 0 && ["and", "or", "unless"].iter().any(|own| word.eq_ignore_ascii_case(own)) {
-                    found.push((at, word));
-                }
-            }
+            _ if depth == 0 => length = taken(at, rest).unwrap_or(length),
             _ => {}
         }
-        at += taken;
+        at += length;
     }
+    Some(())
+}
+
+/// The set operators outside of brackets and strings, with where they stand; `None`: brackets do not match.
+fn set_operators(text: &str) -> Option<Vec<(usize, &str)>> {
+    let mut found = Vec::new();
+    outside_of_brackets(text, |at, rest| {
+        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
+        let word = &rest[..length];
+        if ["and", "or", "unless"].iter().any(|own| word.eq_ignore_ascii_case(own)) {
+            found.push((at, word));
+        }
+        (length > 0).then_some(length)
+    })?;
     Some(found)
 }
 
@@ -208,24 +215,12 @@ fn split(text: &str) -> Option<(&str, &str)> {
 
 /// Where the last comparison outside of brackets and strings stands, and how long its operator is; the outer `None`: brackets do not match.
 fn last_comparison(text: &str) -> Option<Option<(usize, usize)>> {
-    let mut depth = 0_u32;
     let mut last = None;
-    let mut at = 0;
-    while let Some(c) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let mut taken = c.len_utf8();
-        match c {
-            '"' | '\'' | '`' => taken = super::parameters::string_length(rest).ok()?,
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.checked_sub(1)?,
-            '=' | '!' | '<' | '>' if depth == 0 => {
-                taken = if rest[1..].starts_with('=') { 2 } else { 1 };
-                last = Some((at, taken));
-            }
-            _ => {}
-        }
-        at += taken;
-    }
+    outside_of_brackets(text, |at, rest| {
+        let length = rest.starts_with(['=', '!', '<', '>']).then(|| if rest[1..].starts_with('=') { 2 } else { 1 })?;
+        last = Some((at, length));
+        Some(length)
+    })?;
     Some(last)
 }
 
