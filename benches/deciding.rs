@@ -144,7 +144,7 @@ fn notification(index: u64, status: AlertStatus, starts_at: Time) -> Notificatio
 /// What telemetry says: all is well but the service that alerts.
 fn answer(query: u64, condition: ConditionAt) -> Input {
     let evaluated = |verdict| Input::Evaluated { query, verdict, figures: "1 == 1".to_owned() };
-    let counted = |all| Input::Counted { query, holding: all, elements: all, error: String::new(), parts: Vec::new() };
+    let counted = |all| Input::Counted { query, holding: all, elements: all, error: String::new(), parts: None };
     match condition {
         condition if condition.is_formula() => Input::Measured { query, value: Some(0.5), figures: "0.5".to_owned() },
         // Of all replicas of all services, and of those of one.

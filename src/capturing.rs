@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{AlertStatus, Event, Journal};
 use firedrill_core::name::Name;
@@ -246,6 +247,12 @@ pub struct Captured {
     pub reproduced: (usize, usize),
     /// The hash of the rules that it was decided by, as [`crate::ledger::Hashes`] has it.
     pub rules: Option<String>,
+    /// What people said was the cause, and who said so last; `None`: nobody has.
+    pub cause: Option<(String, String)>,
+    /// What the policy acted on, or would have; `None`: on nothing.
+    pub target: Option<Target>,
+    /// When its alert was over, as the watcher was told; `None`: it was not told.
+    pub ended: Option<Start>,
     alerts: Vec<(Start, Labels, AlertStatus)>,
 }
 
@@ -256,7 +263,7 @@ pub struct Captured {
 pub fn capture(capture: &Capture<'_>) -> Result<Captured, Failure> {
     let (start, observed, inventory) = observations(capture.watch)?;
     let at = |own: &Recorded| own.entry.at.as_millisecond();
-    let Found { called, decisions } = found(capture)?;
+    let Found { chain, called, decisions } = found(capture)?;
     let (Some(first), Some(last)) = (decisions.first(), decisions.last()) else { return Err(no_such(capture)) };
     let is_closed = matches!(&last.entry.what, What::Decision { event, .. } if event.get("incident_closed").is_some());
     let around = i64::try_from(AROUND.as_millis()).unwrap_or(0);
@@ -293,6 +300,8 @@ pub fn capture(capture: &Capture<'_>) -> Result<Captured, Failure> {
     let (from, last_ms) = (Start::from_unix_millis(from_ms), at(last));
     // What was told last may be sooner than as long after the incident as would be captured.
     let to_ms = watched.observed.last().map_or(last_ms, |last| start.prometheus_millis(last.at)).max(last_ms);
+    let (cause, target) = said(chain, &decisions);
+    let ended = ended(&observed, start, first).map(|at| Start::from_unix_millis(start.prometheus_millis(at)));
     let journal = watched.play(&alone, from).map_err(failed)?;
     let reproduced = watched.reproduced(&journal);
     Ok(Captured {
@@ -303,9 +312,45 @@ pub fn capture(capture: &Capture<'_>) -> Result<Captured, Failure> {
         closed: is_closed.then(|| Start::from_unix_millis(last_ms)),
         alerts: told(&watched),
         rules: rules_of(first),
+        cause,
+        target,
+        ended,
         watched,
         reproduced,
     })
+}
+
+/// What people said last was the cause of an incident, with who did, and what the policy acted on in it or would have.
+fn said(chain: &Chain, decisions: &[&Recorded]) -> (Option<(String, String)>, Option<Target>) {
+    let is_own = |event: &String| decisions.iter().any(|own| own.hash == *event);
+    let cause = chain.entries.iter().rev().find_map(|own| match &own.entry.what {
+        What::Label { event, cause: Some(cause), .. } if is_own(event) => Some((cause.clone(), own.entry.by.clone())),
+        _ => None,
+    });
+    let event = |own: &&Recorded| match &own.entry.what {
+        What::Decision { event, .. } => serde_json::from_value(event.clone()).ok(),
+        _ => None,
+    };
+    let target = decisions.iter().filter_map(event).find_map(|event| match event {
+        Event::WouldAct { target, .. } | Event::Decided { target, .. } => Some(target),
+        _ => None,
+    });
+    (cause, target)
+}
+
+/// When the alert that an incident was taken up for was over, as the watcher was told next.
+fn ended(observed: &[Observed], start: Start, opened: &Recorded) -> Option<Time> {
+    let What::Decision { event, .. } = &opened.entry.what else { return None };
+    let Ok(Event::IncidentOpened { labels, .. }) = serde_json::from_value(event.clone()) else { return None };
+    let from = start.time_of(opened.entry.at.as_millisecond()).unwrap_or(Time::ZERO);
+    let told = observed.iter().filter(|observed| observed.at >= from).find_map(|observed| match &observed.what {
+        Observation::Told { alerts } => alerts.iter().find_map(|alerted| {
+            let is_over = alerted.notification.labels == labels && alerted.notification.status == AlertStatus::Resolved;
+            is_over.then(|| alerted.ends_at.unwrap_or(observed.at))
+        }),
+        _ => None,
+    });
+    told.map(|at| at.max(from))
 }
 
 /// The incident of a decision, as the ledger calls it.
@@ -371,6 +416,7 @@ fn sessions(capture: &Capture<'_>, (observed, before): (&[Observed], usize), to:
 
 /// An incident in a chain.
 struct Found<'c> {
+    chain: &'c Chain,
     /// What its folder is called.
     called: String,
     decisions: Vec<&'c Recorded>,
@@ -379,13 +425,15 @@ struct Found<'c> {
 /// The decisions of the incident that is named: as `POLICY#NUMBER`, or by the hash of a decision of it where two branches have one of that number.
 fn found<'c>(capture: &Capture<'c>) -> Result<Found<'c>, Failure> {
     let is_hash = !capture.incident.contains('#');
+    // A policy has entries that belong to no incident: its name alone names none.
+    let is_numbered = |name: &str| name.rsplit_once('#').is_some_and(|(_, number)| number.parse::<u64>().is_ok());
     let by_hash = capture.chains.values().filter(|_| is_hash).find_map(|chain| chain.by_hash(capture.incident).map(|own| (chain, own)));
     let named = Name::new(capture.incident.rsplit_once('#').map_or(capture.incident, |(policy, _)| policy));
     let Some(chain) = by_hash.map(|(chain, _)| chain).or_else(|| capture.chains.get(&named)) else { return Err(no_such(capture)) };
     let keys = chain.incidents();
     let key = |own: &Recorded| keys.get(own.hash.as_str()).copied();
     let name = |own: &Recorded| match &own.entry.what {
-        What::Decision { incident, is_backtest: false, .. } => Some(incident.clone()),
+        What::Decision { incident, is_backtest: false, .. } if is_numbered(incident) => Some(incident.clone()),
         _ => None,
     };
     let incident = by_hash.map_or_else(|| Some(capture.incident.to_owned()), |(_, own)| name(own));
@@ -404,7 +452,7 @@ fn found<'c>(capture: &Capture<'c>) -> Result<Found<'c>, Failure> {
     let decisions: Vec<&Recorded> = of_name.into_iter().filter(|own| wanted.is_none() || key(own) == wanted).collect();
     let own = incident.unwrap_or_default().replace('#', "-");
     let digits = wanted.filter(|_| !is_unique).and_then(|key| key.get("blake3:".len()..)?.get(..6)).map(|digits| format!("-{digits}"));
-    Ok(Found { called: own + &digits.unwrap_or_default(), decisions })
+    Ok(Found { chain, called: own + &digits.unwrap_or_default(), decisions })
 }
 
 /// What the ledger has of a policy's decisions between two instants.
@@ -496,11 +544,27 @@ impl Captured {
         ));
         line(format!("onset: {} # guess: when a policy took it up", self.opened));
         match self.closed {
+            _ if self.ended.is_some_and(|ended| ended >= self.opened) => {
+                let ended = self.ended.unwrap_or(self.opened);
+                line(format!("end: {ended} # guess: when its alert was over, as the watcher was told"));
+            }
             Some(closed) => line(format!("end: {closed} # guess: when the policy closed it")),
             None => line("# end: when was it over? The policy had not closed it.".to_owned()),
         }
-        line("cause: unknown # what turned out to be wrong".to_owned());
-        line("target: unknown # where was it? such as service/NAME or replica/NAME".to_owned());
+        line(match &self.cause {
+            Some((cause, by)) => format!("cause: {} # as {by} said", quoted(cause)),
+            None => "cause: unknown # what turned out to be wrong".to_owned(),
+        });
+        let is_declared = |target: &Target| target.service().is_some_and(|own| self.watched.inventory.services.contains_key(own.as_str()));
+        line(match &self.target {
+            Some(target) if is_declared(target) => {
+                format!("target: {} # guess: what the policy would have acted on", quoted(&target.to_string()))
+            }
+            Some(target) => {
+                format!("target: unknown # {target}? The policy would have acted on that; a target is one of what `services:` declare")
+            }
+            None => "target: unknown # where was it? such as service/NAME or replica/NAME".to_owned(),
+        });
         if !self.watched.inventory.services.is_empty() {
             line("services: # as the watcher was told".to_owned());
         }

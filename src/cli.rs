@@ -243,7 +243,7 @@ pub struct AuditArgs {
     /// Say in words what the entry with this number is, what it follows and what speaks of it
     #[arg(long, value_name = "N", requires = "policy")]
     pub explain: Option<u64>,
-    /// Fail unless the entry with this hash, or the beginning of one, is there: a head that somebody noted shows that no end was cut off
+    /// Fail unless the entry with this hash, or with the first 12 digits or more of it, is there: a head that somebody noted shows that no end was cut off
     #[arg(long, value_name = "HASH", conflicts_with_all = ["show", "explain"])]
     pub contains: Option<String>,
 }
@@ -297,7 +297,7 @@ pub struct DemoteArgs {
 /// Arguments of `label`.
 #[derive(Debug, Args)]
 pub struct LabelArgs {
-    /// The event: `POLICY#NUMBER`, the number of its entry in the policy's chain, as `firedrill status` and `audit` tell it; or the entry's hash
+    /// The event: `POLICY#NUMBER`, the number of its entry in the policy's chain, as `firedrill status` and `audit` tell it; or the entry's hash, or the first 8 digits or more of it
     #[arg(value_name = "EVENT")]
     pub event: String,
     /// What it was
@@ -676,7 +676,7 @@ pub struct Share {
 }
 
 /// So many partitions are enough for anybody.
-const MOST_SHARES: u32 = 10_000;
+pub const MOST_SHARES: u32 = 10_000;
 
 fn share(text: &str) -> Result<Share, String> {
     let found = text.split_once('/').and_then(|(number, count)| Some(Share { number: number.parse().ok()?, count: count.parse().ok()? }));

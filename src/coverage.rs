@@ -45,24 +45,50 @@ pub fn joined<'r>(outlooks: &[Outlook<'r>]) -> Vec<(&'r Group, &'r Rule, Coverag
     all.into_iter().filter_map(|(group, rule, coverages)| Some((group, rule, Coverage::joined(coverages)?))).collect()
 }
 
-/// The names of rules that can fire in none of the scenarios and recordings that they watch, each once, with how many rules there are.
+/// A recording with the rules that watch it.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The recording.
+    pub recording: Arc<Recording>,
+    /// The rules.
+    pub rules: Arc<Rules>,
+    /// Whether they are the incident's own, such as copies of what was at hand when it was captured.
+    pub is_by_copies: bool,
+}
+
+/// What a rule says: its name, its expression, its labels.
+type Said = (String, String, String);
+
+/// Where a rule stands: its file, and its first byte there.
+type Stood = (String, usize);
+
+/// The names of rules that can fire in none of the scenarios and recordings that they watch, each once, with how many rules there are. A copy that an incident
+/// has of a rule is no rule beside it; one of a rule that is not at hand any more is none at all.
 #[must_use]
-pub fn unable(watched: &[(Arc<Scenario>, Arc<Rules>)], replayed: &[(Arc<Recording>, Arc<Rules>)]) -> (Vec<String>, usize) {
-    let scenarios = watched.par_iter().map(|(scenario, rules)| (rules, exposed(scenario)));
-    let recordings = replayed.par_iter().map(|(recording, rules)| (rules, seen(recording)));
-    let able = scenarios.chain(recordings).map(|(rules, universe)| {
+pub fn unable(watched: &[(Arc<Scenario>, Arc<Rules>)], replayed: &[Recorded]) -> (Vec<String>, usize) {
+    let scenarios = watched.par_iter().map(|(scenario, rules)| (rules, false, exposed(scenario)));
+    let recordings = replayed.par_iter().map(|own| (&own.rules, own.is_by_copies, seen(&own.recording)));
+    let able = scenarios.chain(recordings).map(|(rules, is_by_copies, universe)| {
         let outlook = Outlook::new(&rules.set, universe);
         let told = |(group, rule, coverage): (&Group, &Rule, Coverage)| {
-            ((group.file.clone(), rule.place.range().start, rule.name.to_string()), coverage.is_able())
+            let labels = format!("{:?}", rule.labels);
+            let place = (group.file.clone(), rule.place.range().start);
+            ((rule.name.to_string(), rule.expression.trim().to_owned(), labels), place, coverage.is_able())
         };
-        outlook.coverage().map(told).collect::<Vec<_>>()
+        (is_by_copies, outlook.coverage().map(told).collect::<Vec<_>>())
     });
-    let mut all: BTreeMap<(String, usize, String), bool> = BTreeMap::new();
-    for (rule, is_able) in able.collect::<Vec<_>>().into_iter().flatten() {
-        *all.entry(rule).or_default() |= is_able;
+    // By what a rule says, and where that stands.
+    let mut all: BTreeMap<Said, BTreeMap<Stood, bool>> = BTreeMap::new();
+    let (copies, at_hand): (Vec<_>, Vec<_>) = able.collect::<Vec<_>>().into_iter().partition(|(is_by_copies, _)| *is_by_copies);
+    for (rule, place, is_able) in at_hand.into_iter().flat_map(|(_, rules)| rules) {
+        *all.entry(rule).or_default().entry(place).or_default() |= is_able;
     }
-    let count = all.len();
-    let mut names: Vec<String> = all.into_iter().filter(|(_, is_able)| !is_able).map(|((_, _, name), _)| name).collect();
+    for (rule, _, is_able) in copies.into_iter().flat_map(|(_, rules)| rules) {
+        all.get_mut(&rule).into_iter().flat_map(BTreeMap::values_mut).for_each(|own| *own |= is_able);
+    }
+    let count = all.values().map(BTreeMap::len).sum();
+    let is_unable = |places: &BTreeMap<_, bool>| places.values().any(|is_able| !is_able);
+    let mut names: Vec<String> = all.into_iter().filter(|(_, places)| is_unable(places)).map(|((name, ..), _)| name).collect();
     names.dedup();
     (names, count)
 }

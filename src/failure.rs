@@ -17,6 +17,15 @@ impl Failure {
     pub fn argument(message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Input(vec![Problem::in_file("FD0901", "the command line", message).remedy(remedy)])
     }
+
+    /// Why, in one line, for logs.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self {
+            Self::Input(problems) => problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; "),
+            Self::Machine(error) => format!("{error:#}"),
+        }
+    }
 }
 
 impl From<Vec<Problem>> for Failure {

@@ -29,8 +29,7 @@ pub const ALERTS: &str = "alerts.jsonl";
 /// Series whose value changes where somebody changes a system, asked for if nobody says others.
 pub const CHANGES: [&str; 2] = ["kube_deployment_status_observed_generation", "kube_deployment_spec_replicas"];
 
-/// How the version of a rehearsal's Prometheus begins.
-pub const REHEARSED: &str = "firedrill-";
+pub use crate::prometheus::REHEARSED;
 
 /// How the source of a recording begins that no system has left behind.
 pub const SIMULATED: &str = "a simulated run";
@@ -349,17 +348,22 @@ pub(crate) fn people(changes: &[(i64, String)]) -> Vec<String> {
     if changes.is_empty() { Vec::new() } else { [head].into_iter().chain(changes.iter().map(line)).collect() }
 }
 
-/// That an incident can be written into a folder: what is there may have been edited by hand.
+/// That an incident can be written into a folder: what is there may have been edited by hand. `can_be_named`: the command has an option `--name`.
 ///
 /// # Errors
 /// There is something in it.
-pub fn is_free(folder: &std::path::Path) -> Result<(), Failure> {
+pub fn is_free(folder: &std::path::Path, can_be_named: bool) -> Result<(), Failure> {
     let has_something = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if !has_something {
         return Ok(());
     }
     let message = format!("the folder {} is not empty, and an incident has one of its own", folder.display());
-    Err(Failure::argument(message, "name a new or an empty one with `--out`, or another incident with `--name`"))
+    let remedy = if can_be_named {
+        "name a new or an empty one with `--out`, or another incident with `--name`"
+    } else {
+        "name a new or an empty one with `--out`, or remove this one first"
+    };
+    Err(Failure::argument(message, remedy))
 }
 
 /// A text as YAML takes it, whatever is in it.

@@ -6,6 +6,15 @@ use std::sync::Mutex;
 
 use crate::failure::Failure;
 
+/// The folder of a project in which its ledger lies.
+pub const FOLDER: &str = "ledger";
+
+/// What git is told of that folder: both sides of a fork are kept, and nothing about line ends is changed. A ledger of any name is known by this and the next.
+pub const GIT_ATTRIBUTES: &str = "*.jsonl -text merge=union\n";
+
+/// What git is told to leave out: what this machine has seen of each chain, what was cut off, and what a watcher remembers.
+pub const GIT_IGNORE: &str = "*.head\n*.torn\n*.state\n";
+
 /// Where they lie in the end, whatever links led there. One for the process: what is read and what is written meet nowhere else.
 static READ: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
@@ -21,14 +30,57 @@ pub fn note(path: &Path) {
 /// Whether a file has been read that would be written over by this path.
 #[must_use]
 pub fn holds(path: &Path) -> bool {
-    path.canonicalize().is_ok_and(|real| READ.lock().is_ok_and(|read| read.contains(&real)))
+    let is_read = |read: &BTreeSet<PathBuf>, real: &PathBuf| read.contains(real) || read.iter().any(|own| is_same_file(own, real));
+    path.canonicalize().is_ok_and(|real| READ.lock().is_ok_and(|read| is_read(&read, &real)))
 }
 
-/// That a path which something is to be written to is none of the files that were read for it. `option` is what the command line calls it.
+/// Whether two paths are names of one file: hard links.
+#[cfg(unix)]
+fn is_same_file(left: &Path, right: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let file = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+    file(left).is_some_and(|left| file(right) == Some(left))
+}
+
+/// Whether two paths are names of one file; where they cannot be told apart, only those that are the same are.
+#[cfg(not(unix))]
+fn is_same_file(_: &Path, _: &Path) -> bool {
+    false
+}
+
+/// Whether a path lies in the folder of a ledger, whatever links lead there: only the ledger itself writes into that.
+#[must_use]
+pub fn is_of_ledger(path: &Path) -> bool {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // What is not there yet lies where the nearest folder does that is.
+    let real = absolute.ancestors().find_map(|above| above.canonicalize().ok());
+    let is_ledger = |folder: &Path| {
+        let is_named = folder.file_name().is_some_and(|name| name == FOLDER) && folder.with_file_name("firedrill.yaml").is_file();
+        let says = |name: &str, words: &str| std::fs::read_to_string(folder.join(name)).is_ok_and(|text| text == words);
+        is_named || (says(".gitattributes", GIT_ATTRIBUTES) && says(".gitignore", GIT_IGNORE))
+    };
+    real.is_some_and(|real| real.ancestors().any(is_ledger))
+}
+
+/// That a path which something is to be written to lies in no ledger. `option` is what the command line calls it.
 ///
 /// # Errors
-/// It is one of them.
+/// It does.
+pub fn outside_of_ledgers(option: &str, path: &Path) -> Result<(), Failure> {
+    if is_of_ledger(path) {
+        let message = format!("`{option}` would write into the ledger, and decisions and labels are lost that stand there");
+        return Err(Failure::argument(message, "name another place: nothing was written"));
+    }
+    Ok(())
+}
+
+/// That a path which something is to be written to is none of the files that were read for it, and lies in no ledger. `option` is what the command line calls
+/// it.
+///
+/// # Errors
+/// It is one of them, or does.
 pub fn spared(option: &str, path: &Path) -> Result<(), Failure> {
+    outside_of_ledgers(option, path)?;
     if holds(path) {
         let message = format!("`{option}` would write over {}, which this command reads", path.display());
         return Err(Failure::argument(message, "name another place: nothing was written"));
@@ -40,6 +92,31 @@ pub fn spared(option: &str, path: &Path) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn nothing_but_the_ledger_is_written_into_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("ledger/inner")).unwrap();
+        fs::create_dir_all(at("kept")).unwrap();
+        // A folder that is only called so is none.
+        assert!(spared("--logs x", &at("ledger/watch.jsonl")).is_ok());
+        fs::write(at("firedrill.yaml"), "").unwrap();
+        for path in ["ledger/p.jsonl", "ledger/new/deeper", "ledger", "kept/../ledger/p.head"] {
+            assert!(spared("--logs x", &at(path)).is_err(), "{path}");
+        }
+        assert!(spared("--logs x", &at("p.jsonl")).is_ok() && spared("--logs x", &at("kept/p.jsonl")).is_ok());
+        // Wherever it lies, and however one comes there.
+        fs::write(at("kept/.gitattributes"), GIT_ATTRIBUTES).unwrap();
+        assert!(outside_of_ledgers("--out x", &at("kept/new")).is_ok(), "anybody may say that of a folder");
+        fs::write(at("kept/.gitignore"), GIT_IGNORE).unwrap();
+        assert!(outside_of_ledgers("--out x", &at("kept/new")).is_err());
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(at("ledger"), at("elsewhere")).unwrap();
+            assert!(is_of_ledger(&at("elsewhere/p.jsonl")));
+        }
+    }
 
     #[test]
     fn what_was_read_is_known_by_whatever_name() {
@@ -56,6 +133,8 @@ mod tests {
         {
             std::os::unix::fs::symlink(at("read"), at("link")).unwrap();
             assert!(holds(&at("link")), "written through the link, the file would be gone");
+            fs::hard_link(at("read"), at("hard")).unwrap();
+            assert!(holds(&at("hard")), "and through another name of it as well");
         }
     }
 }

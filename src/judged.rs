@@ -67,10 +67,11 @@ pub fn prepare_all(
 }
 
 impl Replayed {
-    /// What is replayed, and the rules that watch it.
+    /// What is replayed, the rules that watch it, and whether these are its own.
     #[must_use]
-    pub fn watched(&self) -> (Arc<Recording>, Arc<Rules>) {
-        (Arc::clone(&self.candidate.recording), Arc::clone(&self.candidate.rules))
+    pub fn watched(&self) -> (Arc<Recording>, Arc<Rules>, bool) {
+        let Replay { incident, recording, rules, .. } = &self.candidate;
+        (Arc::clone(recording), Arc::clone(rules), !incident.rules.is_empty())
     }
 
     /// The incident's name, and the hash of all that decides what its replay says, but for the policies.

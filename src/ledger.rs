@@ -7,18 +7,19 @@ mod entry;
 mod file;
 mod key;
 mod line;
+mod sides;
 
-pub use chain::{CLOCKS_APART, Chain, Finding, Fork, short};
+pub use chain::{CLOCKS_APART, Chain, Finding, Fork, Head, LEAST_DIGITS, SHOWN_DIGITS, decisive, digits, short, shown_incident};
 pub use entry::{
-    ANSWERING, Bound, Entry, Hashes, Labelled, Recorded, RestsOn, SESSION, Signed, WATCHING, What, expression, plain_question,
-    question_text,
+    ANSWERING, Bound, Entry, Hashes, Labelled, REHEARSAL, Recorded, RestsOn, SESSION, Signed, UnreadAct, WATCHING, What, expression,
+    plain_question, question_text,
 };
 pub use file::{Ledger, Recovery, Released, name_of, sync_all};
 pub use key::{Key, KeyError, PublicKey};
 pub use line::{MOST_BYTES, SCHEMA, first_previous};
+pub use sides::{Side, sides};
 
-/// The folder of a project in which its chains lie.
-pub const FOLDER: &str = "ledger";
+pub use crate::inputs::FOLDER;
 
 /// The chain of what a watcher was told; no policy can have this name.
 pub const WATCH: &str = "watch";

@@ -12,7 +12,7 @@ use firedrill_policies::document::read_policy_in;
 use firedrill_policies::policy::Policy;
 use firedrill_policies::shared::Shared;
 use firedrill_scenarios::composition::Imported;
-use firedrill_scenarios::{Scenario, read_scenario_with, systems};
+use firedrill_scenarios::{Scenario, library, read_scenario_with, systems};
 
 use crate::failure::Failure;
 use crate::inputs;
@@ -71,17 +71,19 @@ pub fn read_file(path: &Path) -> Result<Source, Failure> {
     }
 }
 
-/// Reads a scenario with what it imports: a file by its path from the importing one, or else a system that comes with firedrill.
+/// Reads a scenario with what it imports: a file by its path from the importing one, or else a system that comes with firedrill. What the library imports
+/// is of the library, whatever files are here.
 ///
 /// # Errors
 /// Every problem of these files at once.
 pub fn read_scenario(source: &Source) -> Result<Scenario, Vec<Problem>> {
+    let is_of_library = library::holds(&source.path, &source.text);
     read_scenario_with(&source.path, &source.text, &|name, from| {
         if Path::new(name).is_absolute() {
             return Err("a path in a scenario is relative to its file, so that both are found together elsewhere".to_owned());
         }
         let path = Path::new(from).parent().unwrap_or(Path::new("")).join(name);
-        if !path.is_file() {
+        if is_of_library || !path.is_file() {
             let missing = format!("there is no file {}, and no system of this name comes with firedrill", path.display());
             return systems::get(name).ok_or(missing);
         }

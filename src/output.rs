@@ -1,7 +1,7 @@
 //! Where words go: data to stdout, talk to stderr, files whole or not at all.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,9 @@ use crate::cli::{Color, Common, Format, Written};
 use crate::failure::Failure;
 use crate::inputs;
 use crate::outputs::{annotations, sarif};
+
+/// A folder that others take away meanwhile is made anew at most so often.
+const MOST_TRIES: usize = 64;
 
 /// Of one file at most so many problems are written out.
 const MOST_SHOWN: usize = 20;
@@ -153,25 +156,37 @@ impl Room {
     /// Makes the folder and tries whether it takes a file, before any work is done for it. `option` is what the command line calls it.
     ///
     /// # Errors
-    /// It, or what it should lie in, is there and no folder; or it cannot be made or written into.
+    /// It lies in a ledger; it, or what it should lie in, is there and no folder; or it cannot be made or written into.
     pub fn make(option: &str, folder: &Path) -> Result<Self, Failure> {
-        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
-        let mut made: Vec<PathBuf> = folder.ancestors().take_while(is_missing).map(Path::to_owned).collect();
-        made.reverse();
-        let nearest = folder.ancestors().find(|path| !path.as_os_str().is_empty() && path.exists());
-        if let Some(taken) = nearest.filter(|taken| !taken.is_dir()) {
+        inputs::outside_of_ledgers(&format!("{option} {}", folder.display()), folder)?;
+        // Asked once for each: whoever else made a folder may take it away between two questions.
+        let there = |path: &&Path| fs::metadata(path).is_ok_and(|there| !there.is_dir());
+        if let Some(taken) = folder.ancestors().filter(|path| !path.as_os_str().is_empty()).find(there) {
             return Err(Failure::argument(
                 format!("`{option} {}` needs a folder, and {} is a file", folder.display(), taken.display()),
                 "name another folder, or move the file away",
             ));
         }
-        let room = Self { made };
-        let trial = folder.join(".firedrill.part");
-        let tried = fs::create_dir_all(folder).and_then(|()| fs::write(&trial, "")).and_then(|()| fs::remove_file(&trial));
+        let mut room = Self { made: Vec::new() };
+        let tried = unless_gone(|| room.try_in(folder));
         tried.map(|()| room).map_err(|error| {
             let message = format!("`{option} {}`: files cannot be written there: {error}", folder.display());
             Failure::argument(message, "name a folder that this user may write into")
         })
+    }
+
+    /// Makes what is missing of a folder, and tries whether it takes a file: one with a name of its own, for others may try the same at this time.
+    fn try_in(&mut self, folder: &Path) -> io::Result<()> {
+        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let missing: Vec<PathBuf> = folder.ancestors().take_while(is_missing).map(Path::to_owned).collect();
+        for path in missing.into_iter().rev() {
+            if !self.made.contains(&path) {
+                self.made.push(path);
+            }
+        }
+        fs::create_dir_all(folder)?;
+        drop(tempfile::Builder::new().prefix(".part-").tempfile_in(folder)?);
+        Ok(())
     }
 }
 
@@ -189,10 +204,44 @@ impl Drop for Room {
 /// # Errors
 /// The folder or a file cannot be written, or one of them has been read; then none is written.
 pub fn write_files<N: AsRef<str>>(folder: &Path, files: &[(N, String)]) -> anyhow::Result<()> {
-    if let Some(read) = files.iter().map(|(name, _)| folder.join(name.as_ref())).find(|path| inputs::holds(path)) {
-        anyhow::bail!("{} has been read for this, and would be written over: name another folder", read.display());
-    }
+    files.iter().try_for_each(|(name, _)| not_read(&folder.join(name.as_ref())))?;
     replace_files(folder, files)
+}
+
+/// A file beside its place, which takes it when it is put there; dropped before that, it is removed again, and what stood there stands there still.
+#[derive(Debug)]
+pub struct Staged {
+    file: tempfile::NamedTempFile<File>,
+    path: PathBuf,
+}
+
+impl Staged {
+    /// Puts it in its place.
+    ///
+    /// # Errors
+    /// It cannot be renamed.
+    pub fn put(self) -> anyhow::Result<()> {
+        self.file.persist(&self.path).map_err(|error| error.error).with_context(|| format!("cannot write {}", self.path.display()))?;
+        Ok(())
+    }
+}
+
+/// Writes a file beside its place, so that it is known that it can be put there.
+///
+/// # Errors
+/// It cannot be written, its place is a folder, or it has been read.
+pub fn stage_file(path: &Path, text: &str) -> anyhow::Result<Staged> {
+    not_read(path)?;
+    anyhow::ensure!(!inputs::is_of_ledger(path), "{} lies in the ledger, into which nothing else is written", path.display());
+    anyhow::ensure!(!path.is_dir(), "{} is a folder", path.display());
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let file = unless_gone(|| fs::create_dir_all(parent).and_then(|()| beside(path, text)));
+    Ok(Staged { file: file.with_context(|| format!("cannot write {}", path.display()))?, path: path.to_owned() })
+}
+
+fn not_read(path: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(!inputs::holds(path), "{} has been read for this, and would be written over: name another folder", path.display());
+    Ok(())
 }
 
 /// As [`write_files`], also where a file has been read: for what is made anew out of itself.
@@ -200,17 +249,49 @@ pub fn write_files<N: AsRef<str>>(folder: &Path, files: &[(N, String)]) -> anyho
 /// # Errors
 /// The folder or a file cannot be written.
 pub fn replace_files<N: AsRef<str>>(folder: &Path, files: &[(N, String)]) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    if let Some(kept) = files.iter().map(|(name, _)| folder.join(name.as_ref())).find(|path| inputs::is_of_ledger(path)) {
+        anyhow::bail!("{} lies in the ledger, into which nothing else is written: name another place", kept.display());
+    }
+    unless_gone(|| fs::create_dir_all(folder)).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     for (name, text) in files {
         let path = folder.join(name.as_ref());
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
-        }
-        let temporary = path.with_extension("part");
-        fs::write(&temporary, text).with_context(|| format!("cannot write {}", temporary.display()))?;
-        fs::rename(&temporary, &path).with_context(|| format!("cannot rename {} to {}", temporary.display(), path.display()))?;
+        let parent = path.parent().unwrap_or(Path::new(""));
+        let written = unless_gone(|| fs::create_dir_all(parent).and_then(|()| replace(&path, text)));
+        written.with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// Does something in a folder that it makes; again where somebody else who had made it too has taken it away meanwhile, for it was empty.
+fn unless_gone<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut done = act();
+    for _ in 0..MOST_TRIES {
+        // It was there when it was to be made, and was not when that was looked at; or it was made, and is not there any more.
+        let is_gone = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists);
+        if !done.as_ref().is_err_and(is_gone) {
+            break;
+        }
+        done = act();
+    }
+    done
+}
+
+fn made(path: &Path) -> io::Result<File> {
+    File::create_new(path)
+}
+
+/// Writes a file under a name of its own, and puts it in the place of the one before: whoever writes the same at this time does neither harm.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    beside(path, text)?.persist(path)?;
+    Ok(())
+}
+
+/// A file beside a place, under a name of its own.
+fn beside(path: &Path, text: &str) -> io::Result<tempfile::NamedTempFile<File>> {
+    // Made as any other file is, so that whoever may read the folder may read it: a temporary file would be its owner's alone.
+    let mut file = tempfile::Builder::new().prefix(".part-").make_in(path.parent().unwrap_or(Path::new("")), made)?;
+    file.write_all(text.as_bytes())?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -231,6 +312,40 @@ mod tests {
         assert!(inner.join("kept").is_file());
         drop(Room::make("--out", folder.path()).unwrap());
         assert!(folder.path().is_dir());
+    }
+
+    #[test]
+    fn whoever_begins_at_once_with_the_same_folder_gets_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("a/b");
+        let page = [("page.txt", "x".repeat(10_000))];
+        std::thread::scope(|scope| {
+            let at_once = || {
+                let trials = (0..200).map(|trial| {
+                    let room = Room::make("--out", &inner).map_err(|failure| failure.told())?;
+                    if trial % 3 == 0 {
+                        write_files(&inner, &page).map_err(|error| format!("{error:#}"))?;
+                        fs::remove_file(inner.join("page.txt")).ok();
+                    }
+                    drop(room);
+                    Ok(())
+                });
+                trials.collect::<Result<(), String>>()
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(at_once)).collect();
+            let done: Vec<Result<(), String>> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+            assert_eq!(done, vec![Ok(()); 8]);
+        });
+        write_files(&inner, &page).unwrap();
+        assert_eq!(fs::read_dir(&inner).unwrap().count(), 1, "nothing else is left there");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let (own, plain) = (inner.join("page.txt"), inner.join("plain"));
+            fs::write(&plain, "").unwrap();
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode(&own), mode(&plain), "others may read it as any other file");
+        }
     }
 
     #[test]

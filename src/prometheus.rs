@@ -24,6 +24,9 @@ use transport::Http;
 /// How warnings begin that are about an expression, and say nothing of what is missing in its value.
 const OF_EXPRESSION: &str = "PromQL ";
 
+/// How the version of a rehearsal's Prometheus begins.
+pub const REHEARSED: &str = "firedrill-";
+
 /// What a Prometheus noticed while it evaluated.
 struct Noticed {
     warnings: Vec<String>,
@@ -132,6 +135,12 @@ impl Prometheus {
     /// As [`Self::query`].
     pub fn version(&self) -> Result<String, Trouble> {
         Ok(self.ask::<BuildDocument>("status/buildinfo", &[])?.version)
+    }
+
+    /// Whether it plays a simulation, by what it says of its build; one that says nothing of it is none of ours.
+    #[must_use]
+    pub fn is_rehearsed(&self) -> bool {
+        self.version().is_ok_and(|version| version.starts_with(REHEARSED))
     }
 
     fn evaluated(&self, what: &str, form: &[(&str, String)]) -> Result<Answer, Trouble> {

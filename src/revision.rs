@@ -1,26 +1,34 @@
 //! A repository as it was at a revision, put into a folder that vanishes, so that what reads files reads that too.
 //!
-//! The program `git` does the work, since what it checks out is what people get who check it out: line ends, filters and all. Its index is another
-//! one for this (`GIT_INDEX_FILE`), so that nothing of the repository, of its index or of its working tree is touched.
+//! The program `git` is asked for objects, and what they hold is written byte by byte: nothing that a change brings along, such as attributes and filters,
+//! has a part in it, and nothing of the repository, of its index or of its working tree is touched (decisions/judge.md).
 
+mod git;
+mod named;
+mod tree;
+
+use std::env;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use anyhow::Context;
 use firedrill_core::problem::Problem;
+use regex::bytes::Regex;
 use tempfile::TempDir;
 
+use self::git::{Kind, Repository};
+use self::tree::{Called, Tree, inside, last, name_of, path_of};
 use crate::failure::Failure;
 use crate::load;
 
 /// What an argument begins with that names a revision, such as `git:origin/main`.
 const PREFIX: &str = "git:";
 
-/// The lines that a workflow needs for history to be there.
-const WHOLE_HISTORY: &str =
-    "let the workflow fetch all of it: under `- uses: actions/checkout@v4` write `with:` and below it `fetch-depth: 0`";
+/// How a project file says that it is one.
+static SAYS_PROJECT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"["']?schema["']?[[:space:]]*:[[:space:]]*["']?project/"#).expect("a pattern of ours"));
 
 /// A revision, checked out.
 #[derive(Debug)]
@@ -29,13 +37,20 @@ pub struct Revision {
     name: String,
     /// The commit that it is.
     commit: String,
-    /// The top of the working tree.
-    top: PathBuf,
+    repository: Repository,
+    /// All that the commit holds.
+    tree: Tree,
     /// The top of the checkout, below a folder that vanishes with this.
     root: PathBuf,
     /// Where other repositories lie in it (submodules), in the checkout: what is in them is not of this revision.
     modules: Vec<PathBuf>,
-    folder: TempDir,
+    _folder: TempDir,
+}
+
+/// The top of the working tree that a folder lies in; `None` if it lies in none.
+#[must_use]
+pub fn top_above(folder: &Path) -> Option<PathBuf> {
+    git::top_above(&load::real(folder)).map(Path::to_owned)
 }
 
 /// The revision that an argument names; `None` if it names something else.
@@ -48,18 +63,22 @@ impl Revision {
     /// Checks out what a folder held at a revision, and all of the repository if something there may lead elsewhere.
     ///
     /// # Errors
-    /// There is no `git`, no repository, or no such revision in it; or what it holds leads out of the repository.
+    /// There is no `git`, no repository, or no such revision in it; the folder lies in another repository than the one whose change is judged; or what the
+    /// revision holds leads out of the repository.
     pub fn check_out(name: &str, beside: &Path) -> Result<Self, Failure> {
         // A project in this folder has an empty one.
         let beside = if beside.as_os_str().is_empty() { Path::new(".") } else { beside };
         let real = load::real(beside);
-        let top = top_of(&real)?;
-        let commit = commit_of(name, &top)?;
+        let repository = Repository::around(&real)?;
+        is_not_inside_another(&repository, name)?;
+        no_link_leads_into(&repository, beside, &real)?;
+        let commit = named::commit_of(name, &repository)?;
         let folder = TempDir::with_prefix("firedrill-").context("cannot make a folder for the revision")?;
         let root = load::real(folder.path()).join("tree");
         fs::create_dir(&root).context("cannot make a folder for the revision")?;
-        let mut revision = Self { name: name.to_owned(), commit, top, root, modules: Vec::new(), folder };
-        let inner = real.strip_prefix(&revision.top).unwrap_or(Path::new("")).to_owned();
+        let inner = real.strip_prefix(&repository.top).unwrap_or(Path::new("")).to_owned();
+        let mut revision =
+            Self { name: name.to_owned(), commit, repository, tree: Tree::default(), root, modules: Vec::new(), _folder: folder };
         // Where a link leads today need not be where it led.
         let is_linked = revision.as_written(beside).is_none_or(|named| named != inner);
         revision.fill(if is_linked { Path::new("") } else { &inner })?;
@@ -76,50 +95,90 @@ impl Revision {
         Self::check_out(name, beside)
     }
 
-    /// The project of a file, or of a folder, as it was; `None` if there was none. It is what had this name then: where a link of this name leads now
-    /// says nothing about that.
+    /// The project of a file, or of a folder in which it has its `usual` name, as it was; `None` if there was none. It is what had this name then: where a
+    /// link of this name leads now says nothing about that.
     ///
     /// # Errors
     /// It lies outside of the repository.
-    pub fn project(&self, path: &str) -> Result<Option<PathBuf>, Failure> {
-        let named = self.as_written(Path::new(path)).map(|named| self.root.join(named));
-        let place = named.or_else(|| self.place_of(Path::new(path))).ok_or_else(|| {
-            let message = format!("the project {path} lies outside of the repository {}", self.top.display());
+    pub fn project(&self, path: &str, usual: &str) -> Result<Option<PathBuf>, Failure> {
+        let place = self.root.join(self.asked_for(path)?);
+        let file = if place.is_dir() { place.join(usual) } else { place };
+        Ok(file.is_file().then_some(file))
+    }
+
+    /// A path from the top on, as it is asked for.
+    fn asked_for(&self, path: &str) -> Result<PathBuf, Failure> {
+        let inner = || Some(self.place_of(Path::new(path))?.strip_prefix(&self.root).ok()?.to_owned());
+        self.as_written(Path::new(path)).or_else(inner).ok_or_else(|| {
+            let message = format!("the project {path} lies outside of the repository {}", self.repository.top.display());
             Failure::argument(message, "name a project in it with `--project`")
-        })?;
-        Ok(place.exists().then_some(place))
+        })
     }
 
     /// A path from the top of the working tree as it is written, whatever links lie on its way; `None` if it goes up, or comes in from elsewhere.
     fn as_written(&self, path: &Path) -> Option<PathBuf> {
-        // A dot says nothing, and `absolute` takes it away.
-        let whole = std::path::absolute(path).ok()?;
+        // A dot says nothing, and is gone with this.
+        let whole: PathBuf = here()?.join(path).components().collect();
         if whole.components().any(|part| part == Component::ParentDir) {
             return None;
         }
-        let above = whole.ancestors().find(|above| load::real(above) == self.top)?;
+        // A link in the repository may lead to its top.
+        let above = whole.ancestors().filter(|above| load::real(above) == self.repository.top).last()?;
         Some(whole.strip_prefix(above).ok()?.to_owned())
     }
 
-    /// The project files that the revision had and that are no files here any more, from the top on, sorted: those with this usual name, and every other
-    /// that says that it is one.
+    /// The projects that the revision had and that are not where they were, from the top on, sorted: those with this file's name or the usual one, and every
+    /// other that says that it is one. A project is where it was if its name finds a file and no link on its way is new.
     ///
     /// # Errors
     /// `git` cannot say what the revision holds.
-    pub fn projects_gone(&self, usual: &str) -> Result<Vec<String>, Failure> {
-        let files = self.run(&["ls-files", "-z"], &[])?.stdout;
-        let is_usual = |name: &String| Path::new(name).file_name().is_some_and(|own| own == usual);
-        let mut found: Vec<String> = zeroed(&files).filter(is_usual).collect();
-        let pattern = "^[\"']?schema[\"']?[[:space:]]*:[[:space:]]*[\"']?project/";
-        let mut command = git(&self.top);
-        command.args(["grep", "--cached", "-l", "-z", "-I", "-E", pattern, "--", "*.yaml", "*.yml"]);
-        let said = command.env("GIT_INDEX_FILE", self.folder.path().join("index")).output().map_err(|error| no_git(&error))?;
-        // Nothing found is a failure to `git grep`, and nothing to us.
-        found.extend(zeroed(&said.stdout));
-        found.sort();
-        found.dedup();
-        found.retain(|name| !fs::symlink_metadata(self.top.join(name)).is_ok_and(|there| there.is_file()));
-        Ok(found)
+    pub fn projects_gone(&self, path: &str, usual: &str) -> Result<Vec<String>, Failure> {
+        let asked = name_of(&self.asked_for(path)?);
+        let mut gone: Vec<Vec<u8>> =
+            self.tree.called(&[last(&asked), usual.as_bytes()]).into_iter().filter(|own| !self.is_there(own)).map(|own| own.name).collect();
+        let is_gone = |name: &[u8]| !self.is_there(&Called { name: name.to_vec(), file: name.to_vec() });
+        let others =
+            self.tree.holding(&self.repository, is_gone, |text| SAYS_PROJECT.is_match(text)).map_err(|error| self.unread(&error))?;
+        gone.extend(others.into_iter().map(<[u8]>::to_vec));
+        gone.sort();
+        gone.dedup();
+        Ok(gone.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+    }
+
+    /// The projects that the revision had under names that lead to another one now, the one that is asked for: whoever works in a folder that became a link
+    /// is at what it leads to, and does not see it.
+    ///
+    /// # Errors
+    /// The project lies outside of the repository.
+    pub fn projects_led_here(&self, path: &str, usual: &str) -> Result<Vec<String>, Failure> {
+        let mut asked = self.asked_for(path)?;
+        if self.root.join(&asked).is_dir() {
+            asked.push(usual);
+        }
+        let asked = name_of(&asked);
+        let (then, now) = (self.tree.followed(&asked), self.today(&asked));
+        let leads_here =
+            |own: &Called| own.name != asked && Some(&own.file) != then.as_ref() && now.is_some() && self.today(&own.name) == now;
+        let found = self.tree.called(&[last(&asked)]).into_iter().filter(leads_here);
+        Ok(found.map(|own| String::from_utf8_lossy(&own.name).into_owned()).collect())
+    }
+
+    /// The other repository (a submodule) that the revision had at a path, or above it; `None` if there was none.
+    #[must_use]
+    pub fn module_above(&self, path: &str) -> Option<String> {
+        let asked = name_of(&self.asked_for(path).ok()?);
+        let found = self.tree.modules().find(|module| *module == asked || inside(&asked, module).is_some())?;
+        Some(String::from_utf8_lossy(found).into_owned())
+    }
+
+    /// What a name leads to in the working tree; `None` if that is nothing.
+    fn today(&self, name: &[u8]) -> Option<PathBuf> {
+        self.repository.top.join(path_of(name)).canonicalize().ok()
+    }
+
+    /// Whether a name finds the file in the working tree that it found at the revision.
+    fn is_there(&self, own: &Called) -> bool {
+        self.today(&own.name).is_some_and(|place| place == self.repository.top.join(path_of(&own.file)) && place.is_file())
     }
 
     /// The other repository that a path in a file of the checkout leads into or holds, in words that people know; `None` if there is none.
@@ -160,13 +219,13 @@ impl Revision {
             there.pop();
         }
         let there = gone.iter().rev().fold(load::real(&there), |path, part| path.join(part));
-        Some(self.root.join(there.strip_prefix(&self.top).ok()?))
+        Some(self.root.join(there.strip_prefix(&self.repository.top).ok()?))
     }
 
     /// Where a path of the checkout lies in the working tree, from this folder on if it is below; `None` for any other path.
     #[must_use]
     pub fn known_as(&self, path: &Path) -> Option<String> {
-        let there = self.top.join(path.strip_prefix(&self.root).ok()?);
+        let there = self.repository.top.join(path.strip_prefix(&self.root).ok()?);
         let here = std::env::current_dir().map(|folder| load::real(&folder)).ok();
         let shown = here.as_ref().and_then(|here| there.strip_prefix(here).ok()).unwrap_or(&there);
         Some(shown.display().to_string())
@@ -191,7 +250,7 @@ impl Revision {
     /// Whether what is checked out in the working tree was built on it; `None` if that cannot be told.
     #[must_use]
     pub fn is_in_history(&self) -> Option<bool> {
-        let asked = git(&self.top).args(["merge-base", "--is-ancestor", &self.commit, "HEAD"]).output().ok()?;
+        let asked = self.repository.ask(&["merge-base", "--is-ancestor", &self.commit, "HEAD"]).ok()?;
         match asked.status.code() {
             Some(0) => Some(true),
             Some(1) => Some(false),
@@ -219,18 +278,13 @@ impl Revision {
 
     /// Checks out what lies in a folder of the repository.
     fn fill(&mut self, inner: &Path) -> Result<(), Failure> {
-        self.run(&["read-tree", &self.commit], &[])?;
-        let files = self.run(&["ls-files", "-z"], &[])?.stdout;
-        let staged = self.run(&["ls-files", "--stage", "-z"], &[])?.stdout;
-        self.modules =
-            zeroed(&staged).filter_map(|entry| Some(self.root.join(entry.strip_prefix("160000 ")?.split_once('\t')?.1))).collect();
-        // Names are bytes, and a folder's files begin with its name.
-        let prefix = if inner.as_os_str().is_empty() { Vec::new() } else { format!("{}/", slashed(inner)).into_bytes() };
-        let below: Vec<u8> = files.split_inclusive(|byte| *byte == 0).filter(|name| name.starts_with(&prefix)).flatten().copied().collect();
-        let into = format!("--prefix={}/", self.root.display());
-        self.run(&["checkout-index", "--force", "--quiet", &into, "-z", "--stdin"], &below)?;
-        if !prefix.is_empty() && leads_elsewhere(&self.root)? {
-            self.run(&["checkout-index", "--force", "--quiet", &into, "-z", "--stdin"], &files)?;
+        self.tree = Tree::of(&self.repository, &self.commit).map_err(|error| self.unread(&error))?;
+        self.modules = self.tree.modules().map(|module| self.root.join(path_of(module))).collect();
+        let folder = if inner.as_os_str().is_empty() { Vec::new() } else { [&name_of(inner)[..], b"/"].concat() };
+        let write = |folder: &[u8], done| self.tree.write(&self.repository, &self.root, folder, done).map_err(|error| self.unread(&error));
+        write(&folder, None)?;
+        if !folder.is_empty() && (self.tree.leads_out_of(&folder) || leads_elsewhere(&self.root)?) {
+            write(b"", Some(&folder))?;
         }
         self.without_links_outside(&self.root.join(inner))
     }
@@ -252,109 +306,59 @@ impl Revision {
         Ok(())
     }
 
-    /// Runs `git` on an index of its own.
-    fn run(&self, arguments: &[&str], input: &[u8]) -> Result<Output, Failure> {
-        let mut command = git(&self.top);
-        command.env("GIT_INDEX_FILE", self.folder.path().join("index")).args(arguments);
-        let done = fed(&mut command, input).map_err(|error| no_git(&error))?;
-        if done.status.success() {
-            return Ok(done);
-        }
-        let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-        let message = format!("git could not check out `{}`: {said}", self.name);
-        Err(vec![Problem::in_file("FD0615", &self.argument(), message).remedy("see whether `git checkout` of it works")].into())
+    /// That git does not give out what the revision holds.
+    fn unread(&self, error: &io::Error) -> Failure {
+        let message = format!("git could not check out `{}`: {error}", self.name);
+        vec![Problem::in_file("FD0615", &self.argument(), message).remedy("see whether `git checkout` of it works")].into()
     }
 }
 
-/// `git` in a folder, which asks nobody and locks nothing.
-fn git(folder: &Path) -> Command {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(folder).env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
-    command
+/// The folder in which the command is given, by the name that the shell has for it: the one of a link, where somebody came over that.
+fn here() -> Option<PathBuf> {
+    let own = env::current_dir().ok()?;
+    let told = env::var_os("PWD").map(PathBuf::from).filter(|told| told.is_absolute() && load::real(told) == load::real(&own));
+    Some(told.unwrap_or(own))
 }
 
-/// Runs a command to its end and gives it something to read.
-fn fed(command: &mut Command, input: &[u8]) -> io::Result<Output> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // Whoever ends early says why on its way.
-        match stdin.write_all(input) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
-            _ => {}
-        }
-    }
-    child.wait_with_output()
-}
-
-fn no_git(error: &io::Error) -> Failure {
-    let message = format!("the program `git` cannot be run: {}", load::reason(error));
-    let remedy = "install git, or name policies instead: `--baseline FILE`";
-    vec![Problem::in_file("FD0610", "the command line", message).remedy(remedy)].into()
-}
-
-/// The top of the working tree that a folder lies in.
-fn top_of(folder: &Path) -> Result<PathBuf, Failure> {
-    let asked = git(folder).args(["rev-parse", "--show-toplevel"]).output().map_err(|error| no_git(&error))?;
-    let said = String::from_utf8_lossy(&asked.stdout).trim_end_matches(['\n', '\r']).to_owned();
-    if asked.status.success() && !said.is_empty() {
-        return Ok(load::real(Path::new(&said)));
-    }
-    let why = String::from_utf8_lossy(&asked.stderr).lines().next().unwrap_or_default().trim_start_matches("fatal: ").to_owned();
-    let message = format!("a baseline `git:…` needs a git repository around {}: {why}", folder.display());
-    Err(vec![Problem::in_file("FD0611", "the command line", message).remedy("run it in a clone, or name policies: `--baseline FILE`")]
-        .into())
-}
-
-/// The commit that a revision is.
-fn commit_of(name: &str, top: &Path) -> Result<String, Failure> {
-    let asked = |arguments: &[&str]| git(top).args(arguments).output().map_err(|error| no_git(&error));
-    if let Some(problem) = ambiguous(name, top)? {
-        return Err(vec![problem].into());
-    }
-    let wanted = format!("{name}^{{commit}}");
-    let found = asked(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])?;
-    let commit = String::from_utf8_lossy(&found.stdout).trim().to_owned();
-    if found.status.success() && !commit.is_empty() && !name.is_empty() {
-        return Ok(commit);
-    }
-    let is_shallow = String::from_utf8_lossy(&asked(&["rev-parse", "--is-shallow-repository"])?.stdout).trim() == "true";
-    let (why, remedy) = match is_shallow {
-        true => (", which is a shallow clone", WHOLE_HISTORY.to_owned()),
-        false => ("", "`git branch --all` and `git tag` show what there is; `git fetch` brings what a remote has".to_owned()),
+/// A repository that a change put into the place of what it changes would be its own judge: a submodule, or one that a step of the workflow fetched there.
+fn is_not_inside_another(own: &Repository, name: &str) -> Result<(), Failure> {
+    let Some(outer) = own.outer() else { return Ok(()) };
+    let inner = own.top.strip_prefix(&outer.top).unwrap_or(&own.top);
+    let then = named::commit(name, &outer)?.map_or(Ok(Vec::new()), |commit| outer.held(&commit, Some(inner)));
+    let held = outer.tracked(Some(inner)).and_then(|now| Ok(!now.is_empty() || !then?.is_empty()));
+    let why = match held {
+        Ok(false) => return Ok(()),
+        Ok(true) => "which tracks what lies there (a git submodule, or files of its own)".to_owned(),
+        Err(why) => format!("and whether that tracks what lies there cannot be told: {why}"),
     };
-    let message = format!("there is no revision `{name}` in this repository{why}");
-    Err(vec![Problem::in_file("FD0612", &format!("{PREFIX}{name}"), message).remedy(remedy)].into())
+    let message = format!("{} is a repository inside of {}, {why}", inner.display(), outer.top.display());
+    let remedy = "what judges a change must be in the repository of the change; run the gate of another repository in a clone of its own";
+    Err(vec![Problem::in_file("FD0627", "the command line", message).remedy(remedy)].into())
 }
 
-/// That several things have a name and are not the same: `git` would take the tag before the branch, and whoever may push a tag would choose the judge.
-fn ambiguous(name: &str, top: &Path) -> Result<Option<Problem>, Failure> {
-    // What stands behind a name says how far from it, as in `main~2`.
-    let bare = name.split(['~', '^', '@', ':']).next().unwrap_or(name);
-    let mut found: Vec<(String, String)> = Vec::new();
-    for place in ["refs/tags/", "refs/heads/", "refs/remotes/", "refs/"] {
-        let full = format!("{place}{bare}");
-        let asked = git(top).args(["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{full}^{{commit}}")]).output();
-        let asked = asked.map_err(|error| no_git(&error))?;
-        let commit = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
-        if asked.status.success() && !bare.is_empty() && !found.iter().any(|(_, known)| *known == commit) {
-            found.push((full, commit));
+/// A link that a change commits can lead anywhere: to the judge of a repository that somebody else fetched.
+fn no_link_leads_into(own: &Repository, beside: &Path, real: &Path) -> Result<(), Failure> {
+    let mut links = Vec::new();
+    for path in here().unwrap_or_default().join(beside).ancestors().filter(|path| path.is_symlink()) {
+        let (Some(folder), Some(name)) = (path.parent().map(load::real), path.file_name()) else { continue };
+        let Some(top) = git::top_above(&folder).filter(|top| *top != own.top) else { continue };
+        let link = folder.join(name);
+        let inner = link.strip_prefix(top).unwrap_or(&link).to_owned();
+        links.push((Repository { top: top.to_owned() }, Some(inner)));
+    }
+    links.extend(own.outer().map(|outer| (outer, None)));
+    for (repository, below) in links {
+        let tracked = repository.tracked(below.as_deref()).unwrap_or_default();
+        let leads_here = |name: &Path| below.is_some() || real.starts_with(load::real(&repository.top.join(name)));
+        let found = tracked.iter().filter(|entry| entry.kind == Kind::Link).map(|entry| path_of(&entry.name)).find(|name| leads_here(name));
+        if let Some(link) = found {
+            let (link, outer, top) = (link.display(), repository.top.display(), own.top.display());
+            let message = format!("the link {link} of the repository {outer} leads to another repository, {top}");
+            let remedy = "what judges a change must be in the repository of the change: put the files there";
+            return Err(vec![Problem::in_file("FD0628", "the command line", message).remedy(remedy)].into());
         }
     }
-    let [(first, _), .., (last, _)] = found.as_slice() else { return Ok(None) };
-    let named: Vec<&str> = found.iter().map(|(full, _)| full.as_str()).collect();
-    let message = format!("`{bare}` is several things that are not the same here: {}", named.join(", "));
-    let remedy = format!("name the one that judges in full, such as `{PREFIX}{last}`; {first} may have been made to be taken for it");
-    Ok(Some(Problem::in_file("FD0625", &format!("{PREFIX}{name}"), message).remedy(remedy)))
-}
-
-/// What git tells with a zero behind each.
-fn zeroed(told: &[u8]) -> impl Iterator<Item = String> {
-    told.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned())
-}
-
-/// A path with `/` between its parts, as git writes it.
-fn slashed(path: &Path) -> String {
-    path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+    Ok(())
 }
 
 /// Whether a file below may name another one outside of its folder: only `..` leads there.

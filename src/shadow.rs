@@ -6,6 +6,8 @@
 mod pagerduty;
 mod words;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use firedrill_core::action::Target;
 use firedrill_core::journal::{Event, LabelSet};
 use firedrill_core::name::Name;
@@ -14,7 +16,7 @@ use firedrill_scenarios::incident::Incident;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::ledger::{Chain, Hashes, Labelled, What};
+use crate::ledger::{Chain, Hashes, Labelled, UnreadAct, What};
 
 pub use pagerduty::read_pagerduty;
 pub use words::{Told, told_of};
@@ -69,8 +71,10 @@ impl Deed {
 /// An incident that a policy took up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TakenUp {
-    /// As the ledger calls it: `restart#3`.
+    /// As the ledger calls it: `restart#3`; where two branches have each one of that name, the hash of the entry that opened it.
     pub incident: String,
+    /// What tells it from others, as [`Chain::incidents`] has it.
+    pub opened: String,
     /// When.
     pub at: Timestamp,
     /// The alert.
@@ -85,8 +89,21 @@ pub struct TakenUp {
     pub label: Option<Labelled>,
     /// What it was decided by.
     pub hashes: Hashes,
-    /// Whether it stands in the ledger as compared.
-    pub is_compared: bool,
+    /// What the ledger has of what people did, each when and what; empty: nobody has told a story.
+    pub people: BTreeSet<(String, String)>,
+    /// How it stands in the ledger as compared; `None`: it was not.
+    pub before: Option<Before>,
+}
+
+/// How an incident was compared before.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Before {
+    /// As of [`Compared`].
+    pub agrees: bool,
+    /// As of [`Compared`].
+    pub wrong: bool,
+    /// Live detection time as a multiple of the one in simulation.
+    pub detection_ratio: Option<f64>,
 }
 
 /// A policy beside people, in one incident.
@@ -162,7 +179,7 @@ impl Shadow {
 fn each_once(taken: &[TakenUp], stories: &[Story]) -> Vec<Option<usize>> {
     let pairs = taken.iter().enumerate().flat_map(|(place, own)| {
         let same = stories.iter().enumerate().filter(|(_, story)| story.is_about(own));
-        same.map(move |(index, story)| ((!own.is_compared, story.began.duration_since(own.at).abs(), place), index))
+        same.map(move |(index, story)| ((own.before.is_none(), story.began.duration_since(own.at).abs(), place), index))
     });
     let mut pairs: Vec<((bool, SignedDuration, usize), usize)> = pairs.collect();
     pairs.sort_unstable();
@@ -252,41 +269,53 @@ impl Story {
 /// The incidents that a policy took up live, in order.
 #[must_use]
 pub fn taken_up(chain: &Chain) -> Vec<TakenUp> {
+    let incidents = chain.incidents();
     let mut taken: Vec<TakenUp> = Vec::new();
-    let mut events: Vec<(String, usize)> = Vec::new();
+    // By what tells an incident from others, and by the hash of what was done in it, its place.
+    let (mut known, mut events): (BTreeMap<&str, usize>, BTreeMap<&str, usize>) = Default::default();
     for recorded in &chain.entries {
+        let Some(key) = incidents.get(recorded.hash.as_str()).copied() else { continue };
+        let index = known.get(key).copied();
         match &recorded.entry.what {
             What::Decision { incident, hashes, event, is_backtest: false, .. } => {
-                let Ok(event) = serde_json::from_value::<Event>(event.clone()) else { continue };
-                let index = taken.iter().rposition(|own| own.incident == *incident);
-                match (event, index) {
-                    (Event::IncidentOpened { alert, target, labels, .. }, _) => taken.push(TakenUp {
-                        incident: incident.clone(),
-                        at: recorded.entry.at,
-                        alert,
-                        labels,
-                        target,
-                        would: None,
-                        label: None,
-                        hashes: hashes.clone(),
-                        is_compared: false,
-                    }),
-                    (Event::WouldAct { what, target, .. } | Event::Decided { what, target, .. }, Some(index)) => {
-                        events.push((recorded.hash.clone(), index));
-                        taken[index].would.get_or_insert((recorded.entry.at, format!("{what} {target}")));
+                let told = match (serde_json::from_value::<Event>(event.clone()), index) {
+                    (Ok(Event::IncidentOpened { alert, target, labels, .. }), _) => {
+                        let (incident, opened, at, hashes) = (incident.clone(), key.to_owned(), recorded.entry.at, hashes.clone());
+                        let (would, label, people, before) = (None, None, BTreeSet::new(), None);
+                        known.insert(key, taken.len());
+                        taken.push(TakenUp { incident, opened, at, alert, labels, target, would, label, hashes, people, before });
+                        continue;
                     }
-                    _ => {}
+                    (Ok(Event::WouldAct { what, target, .. } | Event::Decided { what, target, .. }), Some(_)) => {
+                        Some(format!("{what} {target}"))
+                    }
+                    (Ok(_), _) => None,
+                    // What it is called nobody knows here, but that it would have acted.
+                    (Err(_), _) => UnreadAct::of(event).map(|act| act.to_string()),
+                };
+                if let (Some(told), Some(index)) = (told, index) {
+                    events.insert(&recorded.hash, index);
+                    taken[index].would.get_or_insert((recorded.entry.at, told));
                 }
             }
-            What::Compared { incident, .. } => {
-                taken.iter_mut().filter(|own| own.incident == *incident).for_each(|own| own.is_compared = true);
+            What::Compared { agrees, wrong, detection_ratio, .. } => {
+                if let Some(index) = index {
+                    let before = taken[index].before.get_or_insert_default();
+                    (before.agrees, before.wrong, before.detection_ratio) = (*agrees, *wrong, *detection_ratio);
+                }
+            }
+            What::Person { at, did, .. } => {
+                if let Some(index) = index {
+                    taken[index].people.insert((at.clone(), did.clone()));
+                }
             }
             _ => {}
         }
     }
+    told_apart(&mut taken);
     // An incident is what the worst of its decisions was.
     for (event, says) in chain.labels() {
-        if let Some((_, index)) = events.iter().find(|(hash, _)| hash == event) {
+        if let Some(index) = events.get(event) {
             let label = &mut taken[*index].label;
             *label = Some(label.filter(|own| own.gravity() > says.gravity()).unwrap_or(says));
         }
@@ -294,13 +323,24 @@ pub fn taken_up(chain: &Chain) -> Vec<TakenUp> {
     taken
 }
 
+/// Names by its hash what has the name of another.
+fn told_apart(taken: &mut [TakenUp]) {
+    let mut known = BTreeSet::new();
+    let several: BTreeSet<String> =
+        taken.iter().filter(|own| !known.insert(own.incident.clone())).map(|own| own.incident.clone()).collect();
+    for own in taken.iter_mut().filter(|own| several.contains(&own.incident)) {
+        own.incident.clone_from(&own.opened);
+    }
+}
+
 fn compared(own: &TakenUp, story: Option<&Story>) -> Compared {
     let acted = story.and_then(|story| story.deeds.iter().find(|deed| deed.action.is_some()));
     let wrong = matches!(own.label, Some(Labelled::Wrong | Labelled::Harmful));
-    // Without a story a label tells whether people would have acted so.
-    let agrees = match (story, own.label) {
+    // Without a story a label tells whether people would have acted so. One that was told before tells more, and is not to be forgotten for want of its file.
+    let agrees = match (story, own.before.filter(|_| !own.people.is_empty())) {
         (Some(_), _) => acted.is_some() == own.would.is_some(),
-        (None, label) => !matches!(label, Some(Labelled::Wrong | Labelled::Harmful)),
+        (None, Some(before)) => before.agrees,
+        (None, None) => !wrong,
     };
     let sooner = || {
         let (policy, people) = (own.would.as_ref()?.0, acted?.at.parse::<Timestamp>().ok()?);
@@ -340,19 +380,25 @@ impl Compared {
         format!("{verdict}: the policy would do {}{when}; {people} ({})", side(&self.policy), self.source)
     }
 
-    /// What the ledger keeps of it. `simulated` is how long detection takes in simulation, seconds, where a scenario tells.
+    /// What is new of it for the ledger; empty: it stands there so already. `own` is the incident; `simulated` is how long detection takes in simulation,
+    /// seconds, where a scenario tells.
     #[must_use]
-    pub fn entries(&self, hashes: &Hashes, simulated: Option<f64>) -> Vec<What> {
-        let person = |deed: &Deed| What::Person {
-            incident: self.incident.clone(),
-            at: deed.at.clone(),
-            did: deed.action.clone().unwrap_or_default(),
-        };
+    pub fn entries(&self, own: &TakenUp, simulated: Option<f64>) -> Vec<What> {
         let detection_ratio =
             self.detected_seconds.zip(simulated.filter(|seconds| *seconds > 0.0)).map(|(live, simulated)| live / simulated);
-        let (incident, agrees, wrong, hashes) = (self.incident.clone(), self.agrees, self.wrong, hashes.clone());
+        let is_there = |before: Before| {
+            (before.agrees, before.wrong) == (self.agrees, self.wrong) && (before.detection_ratio.is_some() || detection_ratio.is_none())
+        };
+        if own.before.is_some_and(is_there) {
+            return Vec::new();
+        }
+        let detection_ratio = detection_ratio.or_else(|| own.before?.detection_ratio);
+        let deeds = self.deeds.iter().filter(|deed| !deed.is_unclear);
+        let deeds = deeds.map(|deed| (deed.at.clone(), deed.action.clone().unwrap_or_default())).filter(|deed| !own.people.contains(deed));
+        let person = |(at, did)| What::Person { incident: self.incident.clone(), at, did };
+        let (incident, agrees, wrong, hashes) = (self.incident.clone(), self.agrees, self.wrong, own.hashes.clone());
         let compared = What::Compared { incident, agrees, wrong, hashes, detection_ratio, detail: self.told() };
-        self.deeds.iter().filter(|deed| !deed.is_unclear).map(person).chain([compared]).collect()
+        deeds.map(person).chain([compared]).collect()
     }
 }
 
@@ -367,8 +413,9 @@ mod tests {
     fn taken(would: Option<i64>, label: Option<Labelled>) -> TakenUp {
         let labels = LabelSet::from([(Name::new("alertname"), Name::new("Down")), (Name::new("pod"), Name::new("api-1"))]);
         let would = would.map(|minute| (stamp(minute), "restart (rolling) replica/api-1".to_owned()));
-        let (incident, alert, hashes) = ("restart#0".to_owned(), Name::new("Down"), Hashes::default());
-        TakenUp { incident, at: stamp(0), alert, labels, target: None, would, label, hashes, is_compared: false }
+        let (incident, opened, alert) = ("restart#0".to_owned(), "blake3:00".to_owned(), Name::new("Down"));
+        let (at, target, hashes, people, before) = (stamp(0), None, Hashes::default(), BTreeSet::new(), None);
+        TakenUp { incident, opened, at, alert, labels, target, would, label, hashes, people, before }
     }
 
     fn story(about: &str, deeds: &[(i64, &str)]) -> Story {
@@ -452,8 +499,35 @@ mod tests {
         let nearest = (vec!["restart#1".to_owned()], vec!["restart#0".to_owned(), "restart#2".to_owned()]);
         assert_eq!(compared(&[another("restart#0", 3), another("restart#1", 0), another("restart#2", 9)]), nearest);
         // One that was compared by it before keeps it.
-        let kept = TakenUp { is_compared: true, ..another("restart#0", 3) };
+        let kept = TakenUp { before: Some(Before::default()), ..another("restart#0", 3) };
         assert_eq!(compared(&[kept, another("restart#1", 0)]).0, ["restart#0"]);
+    }
+
+    #[test]
+    fn what_was_compared_is_written_again_only_if_it_says_something_else() {
+        // What is written for an incident that was compared before, as agreeing and wrong or not, by a story or by a label alone.
+        let written = |label: Option<Labelled>, people: &[(String, String)], before: Before, stories: &[Story]| -> Vec<String> {
+            let own = TakenUp { people: people.iter().cloned().collect(), before: Some(before), ..taken(Some(1), label) };
+            let shadow = Shadow::of(std::slice::from_ref(&own), stories);
+            let told = |what: What| match what {
+                What::Compared { agrees, wrong, detection_ratio, .. } => format!("agrees {agrees}, wrong {wrong}, {detection_ratio:?}"),
+                What::Person { did, .. } => did,
+                other => other.kind().to_owned(),
+            };
+            shadow.compared.iter().flat_map(|compared| compared.entries(&own, None)).map(told).collect()
+        };
+        let agreed = Before { agrees: true, wrong: false, detection_ratio: Some(1.5) };
+        assert!(written(Some(Labelled::Right), &[], agreed, &[]).is_empty());
+        assert_eq!(written(Some(Labelled::Wrong), &[], agreed, &[]), ["agrees false, wrong true, Some(1.5)"]);
+        // What a story told stays, whether or not its file is named again; a label says what was wrong in it.
+        let did = [(stamp(5).to_string(), "restart".to_owned())];
+        assert!(written(Some(Labelled::Right), &did, agreed, &[]).is_empty());
+        assert_eq!(written(Some(Labelled::Wrong), &did, agreed, &[]), ["agrees true, wrong true, Some(1.5)"]);
+        let differed = Before { agrees: false, ..agreed };
+        assert!(written(Some(Labelled::Right), &did, differed, &[]).is_empty());
+        // A story that is put right is told anew, and what is known of it is not said twice.
+        let story = story("Down on api-1", &[(5, "restarted api-1"), (6, "scaled it")]);
+        assert_eq!(written(None, &did, differed, &[story]), ["scale", "agrees true, wrong false, Some(1.5)"]);
     }
 
     #[test]

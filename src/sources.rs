@@ -1,5 +1,6 @@
 //! From names on the command line or in the project file to scenarios, rules, policies and incidents.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use firedrill_policies::rules::RuleSet;
 use firedrill_policies::shared::{KillSwitch, Shared};
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::incident::{self, Files, Incident};
+use firedrill_scenarios::library as scenario_library;
 
 use crate::drill::{Answer, Routing, Rules, Silences};
 use crate::failure::Failure;
@@ -70,9 +72,11 @@ impl<S: Asked + ?Sized> Asked for &S {
     }
 }
 
-/// What a path is relative to: an entry of a file to that file's folder if something is there, and else, as every argument, to `base`.
+/// What a path is relative to: an entry of a file to that file's folder if something is there, and else, as every argument, to `base`. The library's files
+/// have no folder.
 fn base_of<S: Asked>(asked: &S, base: &Path) -> PathBuf {
-    let beside = asked.place().and_then(|place| Path::new(&place.file().path).parent());
+    let file = asked.place().map(Place::file).filter(|file| !scenario_library::holds(&file.path, &file.text));
+    let beside = file.and_then(|file| Path::new(&file.path).parent());
     beside.filter(|folder| folder.join(asked.name()).exists()).unwrap_or(base).to_owned()
 }
 
@@ -364,13 +368,18 @@ pub fn rule_texts<S: Asked>(names: &[S], base: &Path) -> Result<Vec<Source>, Fai
     if problems.is_empty() { Ok(sources) } else { Err(Failure::Input(problems)) }
 }
 
+/// What an incident of the library is called where a path has the same name: `library:retry-storm`.
+const OF_LIBRARY: &str = "library:";
+
 /// An incident folder, by path or name, with the way to its files.
 ///
 /// # Errors
 /// It is not there, or wrong.
 pub fn incident(name: &str, base: &Path) -> Result<(Incident, IncidentFiles), Failure> {
     let path = base.join(name);
-    let files = if path.is_file() {
+    let files = if let Some(embedded) = name.strip_prefix(OF_LIBRARY).and_then(library::incident) {
+        IncidentFiles::Embedded(embedded)
+    } else if path.is_file() {
         kind::expect(&load::read_file(&path)?, Kind::Incident).map_err(|problem| vec![problem])?;
         IncidentFiles::Folder(path.parent().map_or_else(|| PathBuf::from("."), Path::to_owned))
     } else if path.is_dir() {
@@ -384,7 +393,7 @@ pub fn incident(name: &str, base: &Path) -> Result<(Incident, IncidentFiles), Fa
     Ok((incident::read_incident(&shown, &files)?, files))
 }
 
-/// Every incident folder that a project names: the folder itself, or those in it.
+/// Every incident folder that a project names: the folder itself, or those in it; of the library the name, so that it is found from this folder.
 ///
 /// # Errors
 /// A folder cannot be read, or holds none.
@@ -446,7 +455,11 @@ pub fn test_files(names: &[Located<Name>], base: &Path) -> Result<Vec<PathBuf>, 
 }
 
 fn path_or_name(path: &Path, name: &str) -> String {
-    if path.exists() { shown(path) } else { name.to_owned() }
+    if path.exists() {
+        return shown(path);
+    }
+    // The project may be another one than the one that is here.
+    if Path::new(name).exists() { format!("{OF_LIBRARY}{name}") } else { name.to_owned() }
 }
 
 fn shown(path: &Path) -> String {
@@ -472,15 +485,17 @@ impl IncidentFiles {
         }
     }
 
-    /// BLAKE3 of all files and their paths, hexadecimal, and of what an incident was recorded in elsewhere.
+    /// BLAKE3 of all files and their paths, hexadecimal, and of what an incident was recorded in elsewhere. Line ends do not count: git may write others into
+    /// a working tree than are committed.
     ///
     /// # Errors
     /// A file cannot be read.
     pub fn hash(&self, incident: &Incident) -> Result<String, Failure> {
         let mut hasher = blake3::Hasher::new();
         let mut add = |path: &str, bytes: &[u8]| {
+            let bytes = with_plain_line_ends(bytes);
             hasher.update(format!("{path}\n{}\n", bytes.len()).as_bytes());
-            hasher.update(bytes);
+            hasher.update(&bytes);
         };
         match self {
             Self::Folder(folder) => {
@@ -526,6 +541,15 @@ impl Files for IncidentFiles {
             Self::Embedded(embedded) => Ok(embedded.files.iter().map(|(name, _)| (*name).to_owned()).collect()),
         }
     }
+}
+
+/// Bytes with no carriage return before a line's end.
+fn with_plain_line_ends(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let is_end = |at: usize| bytes[at] == b'\r' && bytes.get(at + 1) == Some(&b'\n');
+    if !(0..bytes.len()).any(is_end) {
+        return Cow::Borrowed(bytes);
+    }
+    Cow::Owned((0..bytes.len()).filter(|at| !is_end(*at)).map(|at| bytes[at]).collect())
 }
 
 /// Whether a path in a folder leads out of it.

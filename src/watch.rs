@@ -27,6 +27,6 @@ pub use clock::{Clock, Reading, SystemClock, TOLERANCE, Ticker};
 pub use inbox::{Inbox, Message, Reply, Taken};
 pub use keeper::{Keeper, KeeperSetup};
 pub use metrics::Metrics;
-pub use server::{Connections, Server, router};
+pub use server::{Connections, REHEARSAL_HEADER, Server, router};
 pub use tls::{Files, acceptor};
-pub use webhook::{AlertError, MOST_LABEL_BYTES, Webhook, WebhookError, read_webhook};
+pub use webhook::{AlertError, MOST_LABEL_BYTES, MOST_REASONS, MOST_TOLD, Refused, Webhook, WebhookError, read_webhook};

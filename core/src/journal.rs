@@ -113,9 +113,10 @@ pub enum Input {
         elements: u64,
         /// The error if it could not be evaluated, for people; otherwise empty.
         error: String,
-        /// The same for each service or zone that is counted by itself, sorted, each once; empty if everything is counted together.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        parts: Vec<CountedPart>,
+        /// The same for each service or zone that is counted by itself, sorted, each once; of those that are not here nothing is seen. `None` if
+        /// everything is counted together, or nothing is seen at all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parts: Option<Vec<CountedPart>>,
     },
     /// The number that the controller asked for.
     Measured {

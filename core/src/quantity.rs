@@ -65,7 +65,7 @@ impl Ratio {
     /// No percent sign, no number, or outside 0 % to 100 %.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
         let Some(number) = text.trim().strip_suffix('%') else {
-            return Err(QuantityError(format!("`{text}` is a share without a percent sign: write it as `25%`")));
+            return Err(QuantityError(format!("`{text}` is a share without a percent sign: write it as {}", with_percent_sign(text))));
         };
         let percent = finite(number, text, "a percentage such as `25%`")?;
         if (0.0..=100.0).contains(&percent) {
@@ -75,13 +75,14 @@ impl Ratio {
         }
     }
 
-    /// This share of `count`, rounded as said. A product within 1e-9 of a whole number counts as that number,
-    /// so that 30 % of 10 is 3 whatever the binary fraction says.
+    /// This share of `count`, rounded as said. What is as near to a whole number as binary fractions can tell counts as that number, so that 30 % of 10
+    /// is 3; a share that is written less than that by a hand's breadth of decimals is less.
     #[must_use]
     pub fn of(self, count: u64, rounding: Rounding) -> u64 {
         let exact = self.0 * count as f64;
         let nearest = libm::round(exact);
-        let rounded = if libm::fabs(exact - nearest) < 1e-9 {
+        // The share was rounded when it was read and divided, and the product once more.
+        let rounded = if libm::fabs(exact - nearest) <= 2.0 * f64::EPSILON * nearest {
             nearest
         } else {
             match rounding {
@@ -100,7 +101,10 @@ impl fmt::Display for Ratio {
         if percent == percent.trunc() && percent.abs() < 1e15 {
             return write!(f, "{}%", percent as i64);
         }
-        let text = format!("{percent:.3}");
+        // What is not nothing or all is not told as that.
+        let is_said = |decimals: &usize| !matches!(format!("{percent:.decimals$}").trim_end_matches('0'), "0." | "100.");
+        let decimals = (3..15).find(is_said).unwrap_or(15);
+        let text = format!("{percent:.decimals$}");
         write!(f, "{}%", text.trim_end_matches('0').trim_end_matches('.'))
     }
 }
@@ -258,6 +262,16 @@ impl fmt::Display for Factor {
     }
 }
 
+/// How a share is written that came without its percent sign: below 1 it was meant as a fraction, and above as a percentage.
+fn with_percent_sign(text: &str) -> String {
+    match text.trim().parse::<f64>() {
+        Ok(1.0) => "`100%`, or `1%`".to_owned(),
+        Ok(share) if (0.0..1.0).contains(&share) => format!("`{}`", Ratio(share)),
+        Ok(percent) if (0.0..=100.0).contains(&percent) => format!("`{percent}%`"),
+        _ => "`25%`".to_owned(),
+    }
+}
+
 fn finite(number: &str, whole: &str, wanted: &str) -> Result<f64, QuantityError> {
     match number.trim().parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
@@ -288,12 +302,38 @@ mod tests {
         check("70%", 10, Rounding::Floor, 7);
         check("25%", 3, Rounding::Floor, 0);
         check("100%", 7, Rounding::Ceil, 7);
+        // A little less than a whole number is less, and a little more is more.
+        check("14.2857142857%", 7, Rounding::Floor, 0);
+        check("14.2857142857%", 7, Rounding::Ceil, 1);
+        check("14.2857142858%", 7, Rounding::Ceil, 2);
+        check("14.285714285714286%", 7, Rounding::Floor, 1);
+        check("0%", 7, Rounding::Ceil, 0);
+        for (tenth, count) in (0..=1000_u64).flat_map(|tenth| (0..60).map(move |count| (tenth, count))) {
+            let share = Ratio::parse(&format!("{}.{}%", tenth / 10, tenth % 10)).unwrap();
+            assert_eq!(share.of(count, Rounding::Floor), tenth * count / 1000, "{share} of {count}");
+            assert_eq!(share.of(count, Rounding::Ceil), (tenth * count).div_ceil(1000), "{share} of {count}");
+        }
+        let large = Ratio::parse("33.3%").unwrap();
+        assert_eq!(large.of(1_000_000, Rounding::Floor), 333_000);
+        assert_eq!(large.of(1_000_000, Rounding::Ceil), 333_000);
+    }
+
+    #[test]
+    fn a_share_that_is_not_nothing_or_all_is_not_said_to_be() {
+        let said =
+            ["0%", "0.0001%", "0.00099%", "12.5%", "33.3333%", "99.9999%", "100%"].map(|text| Ratio::parse(text).unwrap().to_string());
+        assert_eq!(said, ["0%", "0.0001%", "0.001%", "12.5%", "33.333%", "99.9999%", "100%"]);
     }
 
     #[test]
     fn quantities_without_units_are_refused_with_the_remedy() {
         assert_eq!(Rate::parse("70").unwrap_err().to_string(), "`70` is a rate without a unit: write it as `70/s`, `90/m` or `1000/h`");
-        assert_eq!(Ratio::parse("0.3").unwrap_err().to_string(), "`0.3` is a share without a percent sign: write it as `25%`");
+        assert_eq!(Ratio::parse("0.3").unwrap_err().to_string(), "`0.3` is a share without a percent sign: write it as `30%`");
+        let asked = ["0.9", "1", "5", "0.125", "some"].map(|text| Ratio::parse(text).unwrap_err().to_string());
+        let told = ["`90%`", "`100%`, or `1%`", "`5%`", "`12.5%`", "`25%`"];
+        for (asked, told) in asked.iter().zip(told) {
+            assert!(asked.ends_with(&format!("write it as {told}")), "{asked}");
+        }
         assert_eq!(Bytes::parse("300").unwrap_err().to_string(), "`300` is a size without a unit: write it as `300MiB`");
         assert_eq!(Factor::parse("0.3").unwrap_err().to_string(), "`0.3` is a factor without its `x`: write it as `x0.3`");
         assert!(Rate::parse("NaN/s").is_err() && Rate::parse("-1/s").is_err() && Ratio::parse("101%").is_err());

@@ -399,10 +399,12 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// Whether a character is one that people do not see, and that makes a terminal or a page do something, such as write from right to left.
+/// Whether a character is one that people do not see, and that makes a terminal or a page do something, such as write from right to left, or makes
+/// two names look like one.
 fn is_unseen(character: char) -> bool {
-    let turns = matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    turns || (character.is_control() && !matches!(character, '\n' | '\t' | '\r'))
+    let turns = matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{061C}');
+    let is_empty = matches!(character, '\u{200B}' | '\u{2060}' | '\u{FEFF}');
+    turns || is_empty || (character.is_control() && !matches!(character, '\n' | '\t' | '\r'))
 }
 
 /// `did you mean …` for a near miss, else the list of what is known.
@@ -470,7 +472,7 @@ impl Reader {
         match &node.value {
             Value::Text(text) => match text.chars().find(|own| is_unseen(*own)) {
                 Some(own) => {
-                    let message = format!("{what} holds the character U+{:04X}, which nobody sees and a terminal obeys", u32::from(own));
+                    let message = format!("{what} holds the character U+{:04X}, which nobody sees", u32::from(own));
                     self.problem(Problem::at("FD0114", &node.place, message).remedy("take it out"));
                     None
                 }
@@ -781,9 +783,11 @@ mod tests {
     #[test]
     fn what_a_terminal_obeys_is_no_text_and_a_sentence_is_one_line() {
         let text = |reader: &mut Reader, node: &Node| _ = reader.text(node, "a reason");
-        let told = |code: &str| format!("1:1 a reason holds the character U+{code}, which nobody sees and a terminal obeys | take it out");
+        let told = |code: &str| format!("1:1 a reason holds the character U+{code}, which nobody sees | take it out");
         check("\"red \\e[31m\"\n", text, &[&told("001B")]);
-        check("\"turned \\u202E\"\n", text, &[&told("202E")]);
+        for code in ["202E", "200E", "200F", "061C", "200B", "2060", "FEFF"] {
+            check(&format!("\"turned \\u{code}\"\n"), text, &[&told(code)]);
+        }
         check("|\n  two\n  lines, äöü\n", text, &[]);
         let mut reader = Reader::new();
         let node = parse("f.yaml", "\"ok\\n::error::no\\n  more\"\n").unwrap();

@@ -4,6 +4,7 @@
 //! `rego` (docs/decisions/policy-as-code.md). A bundle is a pure function: no clock, no luck, no network, a limit of instructions.
 
 mod offered;
+mod reads;
 #[cfg(feature = "rego")]
 mod input;
 #[cfg(feature = "rego")]
@@ -19,6 +20,7 @@ use crate::problem;
 #[cfg(all(test, feature = "rego"))]
 pub(crate) use engine::tests::described;
 pub use offered::{Alert, Asked, Deed, InFlight, Offered, Owned, Target, Time};
+pub use reads::{Inner, Reads};
 
 /// The package whose rules are asked.
 pub const PACKAGE: &str = "firedrill";
@@ -65,6 +67,8 @@ pub struct Bundle {
     hash: String,
     /// Which of [`RULES`] it has.
     rules: Vec<&'static str>,
+    /// What its rules can read of the input document.
+    reads: Reads,
     #[cfg(feature = "rego")]
     engine: engine::Engine,
     /// Nobody can read Rego here, so there is no bundle.
@@ -108,13 +112,19 @@ impl Bundle {
         &self.rules
     }
 
+    /// What its rules can read of the input document; the rest need not be there.
+    #[must_use]
+    pub const fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
     /// Asks it about an action.
     ///
     /// # Errors
     /// Why its rules cannot tell: an evaluation went wrong, was too long, or gave no set of messages.
     #[cfg(feature = "rego")]
     pub fn judge(&self, offered: &Offered) -> Verdict {
-        self.engine.judge(&self.rules, offered)
+        self.engine.judge(&self.rules, &self.reads, offered)
     }
 
     /// There is no bundle without the engine.
@@ -146,7 +156,8 @@ pub fn not_built(place: &Place) -> Problem {
 #[cfg(feature = "rego")]
 pub fn read(place: &Place, texts: &[Text], hash: String) -> Result<Read, Vec<Problem>> {
     let (engine, rules, findings) = engine::read(place, texts)?;
-    Ok(Read { bundle: Arc::new(Bundle { hash, rules, engine }), findings })
+    let reads = Reads::of(texts.iter().map(|text| text.text.as_str()));
+    Ok(Read { bundle: Arc::new(Bundle { hash, rules, reads, engine }), findings })
 }
 
 /// Without the engine nothing can be read.

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use firedrill_core::action::{ActionResult, Actuator, Command};
+use firedrill_core::action::{Action, ActionResult, Actuator, Command};
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::{Event, Journal};
+use firedrill_core::journal::{Event, Journal, Record};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::transcript::Desk;
@@ -165,8 +165,9 @@ fn samples(test: &Test) -> Result<Store, String> {
 pub fn decided(journal: &Journal, policy: &Name) -> Vec<DecisionGot> {
     let mut refused: BTreeMap<u64, Decision> = BTreeMap::new();
     let mut got = Vec::new();
-    for record in journal.records() {
-        let Some((incident, what)) = decision(&record.event, policy) else { continue };
+    for (index, record) in journal.records().iter().enumerate() {
+        let waits = || waits_unlisted(&journal.records()[index..], policy);
+        let Some((incident, what)) = decision(&record.event, policy).or_else(waits) else { continue };
         let is_repeat = match (&what, refused.get(&incident)) {
             (Decision::Refused { action, target, guard, .. }, Some(Decision::Refused { action: before, target: at, guard: by, .. })) => {
                 action == before && target == at && guard == by
@@ -183,6 +184,26 @@ pub fn decided(journal: &Journal, policy: &Name) -> Vec<DecisionGot> {
         }
     }
     got
+}
+
+/// To wait was best of what a step chooses from, and the policy does not list it: the journal has the choice, and no pause of its own. Where a guard has
+/// refused what is better, that is the decision; and an alert that is over by then leaves nothing to wait for.
+fn waits_unlisted(from: &[Record], of: &Name) -> Option<(u64, Decision)> {
+    let (first, rest) = from.split_first()?;
+    let Event::Chosen { policy, incident, candidates, .. } = &first.event else { return None };
+    let best = candidates.iter().find(|one| one.score.is_some()).filter(|_| policy == of)?;
+    let Action::Wait { .. } = best.what else { return None };
+    let is_told = rest.iter().take_while(|record| record.at == first.at).any(|record| concerns(&record.event, (policy, *incident)));
+    let reason = "to wait is best of what may be done".to_owned();
+    (!is_told).then(|| (*incident, Decision::Acts { action: best.what.clone(), target: best.target.clone(), reason }))
+}
+
+/// Whether an event tells what came of a choice of an incident: a pause of its own, or its end.
+fn concerns(event: &Event, of: (&Name, u64)) -> bool {
+    match event {
+        Event::Decided { policy, incident, .. } | Event::IncidentClosed { policy, incident, .. } => (policy, *incident) == of,
+        _ => false,
+    }
 }
 
 /// A decision of a policy, with its incident.
@@ -205,5 +226,52 @@ fn decision(event: &Event, of: &Name) -> Option<(u64, Decision)> {
             Some((*incident, Decision::Pages { to: to.clone(), with: with.clone(), reason: reason.clone() }))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use firedrill_core::action::{ActionId, RestartMode, Target};
+    use firedrill_core::journal::Weighed;
+
+    fn weighed(what: Action, score: Option<f64>) -> Weighed {
+        Weighed { what, target: "replica/api-0".parse().unwrap(), score, risk: 0.0, why: String::new() }
+    }
+
+    fn chosen(incident: u64, candidates: Vec<Weighed>) -> Event {
+        Event::Chosen { policy: Name::new("p"), incident, step: 0, candidates }
+    }
+
+    #[test]
+    fn to_wait_is_decided_each_time_that_it_is_best_whether_it_is_listed_or_not() {
+        let wait = || Action::Wait { span: Span::from_seconds(60) };
+        let restart = || Action::Restart { mode: RestartMode::Rolling };
+        let (policy, target): (Name, Target) = (Name::new("p"), "replica/api-0".parse().unwrap());
+        let paused = |incident| Event::Decided {
+            policy: policy.clone(),
+            incident,
+            step: 0,
+            action: ActionId { policy: policy.clone(), ordinal: 0 },
+            what: wait(),
+            target: target.clone(),
+            reason: "to wait is best of what may be done".to_owned(),
+        };
+        let closed = |incident| Event::IncidentClosed { policy: policy.clone(), incident, reason: String::new() };
+        let best = |first| vec![weighed(first, Some(1.0)), weighed(restart(), Some(0.5)), weighed(restart(), None)];
+        let told = |events: Vec<(u64, Event)>| {
+            let mut journal = Journal::new();
+            events.into_iter().for_each(|(second, event)| journal.write(Time::from_seconds(second), event));
+            let got = decided(&journal, &policy);
+            got.iter()
+                .map(|got| (got.at.as_seconds(), matches!(&got.what, Decision::Acts { action: Action::Wait { .. }, .. })))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(vec![(0, chosen(0, best(wait()))), (60, chosen(0, best(wait())))]), [(0.0, true), (60.0, true)]);
+        assert_eq!(told(vec![(0, chosen(0, best(wait()))), (0, paused(0))]), [(0.0, true)], "listed, and told once");
+        assert_eq!(told(vec![(0, chosen(0, best(wait()))), (0, chosen(1, best(wait()))), (0, paused(1))]), [(0.0, true), (0.0, true)]);
+        assert_eq!(told(vec![(0, chosen(0, best(wait()))), (0, closed(0))]), [], "the alert is over");
+        assert_eq!(told(vec![(0, chosen(0, best(restart())))]), [], "something else is best, and told by itself or refused");
+        assert_eq!(told(vec![(0, chosen(0, vec![weighed(restart(), None), weighed(wait(), Some(0.0))]))]), [(0.0, true)]);
     }
 }

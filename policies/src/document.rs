@@ -111,11 +111,18 @@ pub fn read_policy_in(path: &str, text: &str, scripts: Scripts<'_>, shared: &Sha
     Ok(Arc::new(policy.expect("no problem was found, so the policy is whole")))
 }
 
+/// The bytes of a policy's name at most: file systems know names of 255, and what is written of a policy has an ending of its own.
+const LONGEST_NAME: usize = 200;
+
 /// A policy's name, of which names of files are made.
 fn policy_name(reader: &mut Reader, node: &Node) -> Option<Name> {
     let name = reader.name(node, "a policy's name")?;
-    if name.contains(['/', ':']) || name.starts_with('.') {
+    if name.contains(['/', ':']) || name.starts_with('.') || name.eq_ignore_ascii_case("watch") {
         reader.problem(problem::policy_name(&node.place, &name));
+        return None;
+    }
+    if name.starts_with('-') || name.len() > LONGEST_NAME {
+        reader.problem(problem::policy_name_of_a_file(&node.place, &name, LONGEST_NAME));
         return None;
     }
     Some(name)
@@ -259,6 +266,10 @@ fn on(reader: &mut Reader, node: &Node) -> Option<On> {
         }
         (None, Some(node)) => (names(reader, node), None),
         (None, None) if receiver.is_some() => (Some(Placed::default()), None),
+        (None, None) if fields.entries().iter().all(|(key, _)| &*key.text == "match") => {
+            reader.problem(problem::waits_for_nothing(fields.place()));
+            (None, None)
+        }
         (None, None) => (fields.required(reader, "alert").and_then(|node| names(reader, node)), None),
     };
     for label in ["severity", "service", "team", "labels"].into_iter().filter(|label| fields.has(label)).collect::<Vec<_>>() {
@@ -368,6 +379,10 @@ fn condition(reader: &mut Reader, node: &Node) -> Option<(Condition, Place)> {
         Ok(condition) => Some((condition, node.place.clone())),
         Err(ConditionError::NotACondition(value)) => {
             reader.problem(problem::not_a_condition(&node.place, &value));
+            None
+        }
+        Err(ConditionError::LeavesOut(text)) => {
+            reader.problem(problem::leaves_out(&node.place, &text));
             None
         }
         Err(ConditionError::Plan(PlanError::Parse { message })) => {
@@ -702,6 +717,17 @@ guard:
     #[track_caller]
     fn check(from: &str, to: &str, expected: &[&str]) {
         problem::tests::check(|text| read_policy("p.yaml", text), WHOLE, (from, to), expected);
+    }
+
+    #[test]
+    fn a_name_is_one_that_files_and_commands_can_have() {
+        let name = |length: usize| WHOLE.replace("policy: rollback-on-regression", &format!("policy: {}", "a".repeat(length)));
+        assert_ne!(name(1), WHOLE);
+        assert!(read_policy("p.yaml", &name(200)).is_ok());
+        let told = |text: &str| read_policy("p.yaml", text).unwrap_err().iter().map(|own| own.message.clone()).collect::<Vec<_>>();
+        assert!(told(&name(201))[0].starts_with("a policy's name cannot have 201 bytes"));
+        let option = WHOLE.replace("policy: rollback-on-regression", "policy: -restart");
+        assert!(told(&option)[0].ends_with("cannot be a policy's name: commands take what begins with a dash for an option"));
     }
 
     #[test]

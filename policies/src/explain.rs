@@ -511,7 +511,7 @@ fn health(text: &mut String, guards: &GuardSettings) {
         push(text, &format!("  - nothing is done while more {what}are unhealthy than {}, {}", gate.max.describe(), scoped(&gate.watch)));
     }
     if let Some(budget) = &guards.disruption_budget {
-        let target = if budget.target_is_unhealthy { " (a target counts as unhealthy already)" } else { "" };
+        let target = if budget.target_is_unhealthy { " (to take one that is not costs nothing)" } else { "" };
         push(text, &format!("  - at least {} must stay healthy{target}, {}", budget.desired.describe(), scoped(&budget.watch)));
         if let Some(headroom) = &budget.headroom {
             let busy = flat(headroom.busy.plan().text());

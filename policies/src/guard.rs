@@ -39,7 +39,7 @@ use firedrill_core::journal::{CountedPart, GuardVerdict, Holder, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::random::Seed;
 use firedrill_core::time::{Span, Start, Time};
-use firedrill_telemetry::promql::{Condition, Formula};
+use firedrill_telemetry::promql::{Condition, Formula, JudgedElement};
 use serde::{Deserialize, Serialize};
 
 use approval::{Approval, Asking};
@@ -58,6 +58,7 @@ use freeze::Freeze;
 use ineffective_chain::{Chain, Helped, Outcomes};
 use max_unhealthy::MaxUnhealthy;
 use mutual_exclusion::Locks;
+use placing::Count;
 use population::{Counted, Watch};
 use precheck::Checked;
 use rate_limit::{RateLimit, Starts};
@@ -304,6 +305,22 @@ impl GuardSettings {
         }
     }
 
+    /// Counts what is asked for a fact, by what its condition says of each element. A budget that goes by whether its target is healthy is told of every
+    /// healthy replica by itself, as a part of its own.
+    ///
+    /// # Errors
+    /// As [`placing::count`], or no guard asks for such a count; in words for people.
+    pub fn count(&self, fact: Fact, elements: &[JudgedElement], inventory: &Inventory) -> Result<Count, String> {
+        let watch = self.watch(fact).ok_or("the policy has no such guard")?;
+        let mut count = placing::count(watch, elements, inventory)?;
+        if fact == Fact::Budget && self.disruption_budget.as_ref().is_some_and(|budget| budget.target_is_unhealthy) {
+            let parts = count.parts.get_or_insert_default();
+            parts.extend(placing::healthy(watch, elements, inventory));
+            parts.sort_by(|one, other| one.part.cmp(&other.part));
+        }
+        Ok(count)
+    }
+
     /// The number behind a fact; `None` if no guard asks for it.
     #[must_use]
     pub fn formula(&self, fact: Fact) -> Option<&Formula> {
@@ -391,8 +408,8 @@ impl Fact {
 pub enum Known {
     /// Yes, no or no telling, with the figures that were compared.
     Judged(Truth, String),
-    /// So many of so many elements, or why they could not be counted; and the same by service or zone.
-    Counted(u64, u64, String, #[serde(default)] Vec<CountedPart>),
+    /// So many of so many elements, or why they could not be counted; and the same by service or zone, if these are counted by themselves.
+    Counted(u64, u64, String, #[serde(default)] Option<Vec<CountedPart>>),
     /// A number with its figures, or why there is none.
     Measured(Option<f64>, String),
 }
@@ -404,7 +421,7 @@ impl Known {
 
     fn counted(&self) -> Option<Counted<'_>> {
         if let Self::Counted(holding, elements, error, parts) = self {
-            Some(Counted { holding: *holding, elements: *elements, error, parts })
+            Some(Counted { holding: *holding, elements: *elements, error, parts: parts.as_deref() })
         } else {
             None
         }
@@ -428,6 +445,8 @@ pub struct Asked<'a> {
     pub memory: &'a Guards,
     /// The action.
     pub proposal: &'a Proposal,
+    /// All that is one action with it, itself among them: what they take counts together.
+    pub whole: &'a [Proposal],
     /// The answers to the policy's prechecks.
     pub prechecks: &'a [Checked<'a>],
     /// What was found out of telemetry.
@@ -470,11 +489,11 @@ impl Asked<'_> {
             Guard::MaxUnhealthy => max_unhealthy::check(settings.max_unhealthy.as_ref(), target, inventory, self.counted(Fact::Healthy)),
             Guard::DisruptionBudget => {
                 let counted = (self.counted(Fact::Budget), self.known(Fact::Busy));
-                disruption_budget::check(settings.disruption_budget.as_ref(), proposal, remediations, inventory, counted)
+                disruption_budget::check(settings.disruption_budget.as_ref(), (proposal, self.whole), remediations, inventory, counted)
             }
-            Guard::Caps => caps::check(&settings.caps, proposal, remediations, (inventory, &settings.estate)),
+            Guard::Caps => caps::check(&settings.caps, proposal, self.whole, remediations, (inventory, &settings.estate)),
             Guard::RateLimit => rate_limit::check(&settings.rate_limits, proposal, starts, inventory, now),
-            Guard::Cooldown => cooldown::check(settings.cooldown, proposal, ends, remediations, now),
+            Guard::Cooldown => cooldown::check(settings.cooldown, proposal, ends, remediations, (inventory, now)),
             Guard::Backoff => backoff::check(settings.backoff.as_ref(), proposal, attempts, (now, self.seed)),
             Guard::IneffectiveChain => ineffective_chain::check(settings.ineffective_chain.as_ref(), target, outcomes, now),
             Guard::MutualExclusion => mutual_exclusion::check(settings.mutual_exclusion, proposal, locks, inventory, now),
@@ -827,6 +846,48 @@ fn near<'a, V>(targets: &'a BTreeMap<Target, V>, service: &Name, mut look: impl 
     replica.chain(zone).chain(node).for_each(|(target, kept)| look(target, kept));
 }
 
+/// As [`near`], all that overlaps with a target. In no particular order.
+fn overlapping<'a, V>(targets: &'a BTreeMap<Target, V>, target: &Target, inventory: &Inventory, mut look: impl FnMut(&'a Target, &'a V)) {
+    let mut look_at = |own: &'a Target, kept: &'a V| {
+        if overlap(own, target, inventory) {
+            look(own, kept);
+        }
+    };
+    match (target, service_of(target, inventory)) {
+        (Target::Service(_) | Target::Replica(_), Some(service)) => near(targets, &service, look_at),
+        (Target::Client(_), _) => targets.get_key_value(target).into_iter().for_each(|(own, kept)| look_at(own, kept)),
+        _ => targets.iter().for_each(|(own, kept)| look_at(own, kept)),
+    }
+}
+
+/// Whether what is done to one target is done to something of another: a service and its replicas, a zone or a node and what stands there, as declared.
+/// Which replicas stand on a node cannot be told beforehand, so it may be any of its zone. Two replicas of one service have nothing in common.
+#[must_use]
+pub fn overlap(one: &Target, other: &Target, inventory: &Inventory) -> bool {
+    let zone_of = |place: &Target| match place {
+        Target::Zone(zone) => Some(zone.clone()),
+        Target::Node(node) => inventory.nodes.get(node).cloned(),
+        _ => None,
+    };
+    match (one, other) {
+        _ if one == other => true,
+        (Target::Service(service), inner @ Target::Replica(_)) | (inner @ Target::Replica(_), Target::Service(service)) => {
+            service_of(inner, inventory).as_ref() == Some(service)
+        }
+        (Target::Service(service), place @ (Target::Zone(_) | Target::Node(_)))
+        | (place @ (Target::Zone(_) | Target::Node(_)), Target::Service(service)) => {
+            let stands = |zone: Name| inventory.services.get(service).is_some_and(|entry| entry.zones.contains(&zone));
+            zone_of(place).is_some_and(stands)
+        }
+        (inner @ Target::Replica(_), place @ (Target::Zone(_) | Target::Node(_)))
+        | (place @ (Target::Zone(_) | Target::Node(_)), inner @ Target::Replica(_)) => {
+            zone_of(place).is_some_and(|zone| zones_touched(inner, inventory).contains(&zone))
+        }
+        (Target::Zone(_), Target::Node(_)) | (Target::Node(_), Target::Zone(_)) => zone_of(one) == zone_of(other),
+        _ => false,
+    }
+}
+
 /// What a limit is counted over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -872,6 +933,15 @@ pub fn service_of(target: &Target, inventory: &Inventory) -> Option<Name> {
     let Target::Replica(replica) = target else { return target.service() };
     let declared = |(end, _): (usize, &str)| inventory.services.get_key_value(&replica[..end]).map(|(service, _)| service.clone());
     replica.rmatch_indices('-').find_map(declared).or_else(|| target.service())
+}
+
+/// Whether the label `service` of what is seen says that a pod, which is named as a replica of a declared service is, is of another one: of another that
+/// is declared, or of one whose name the pod's continues further, as `redis-exporter-0` that of `redis-exporter`, which is none of `redis`. Any other name
+/// is that of whoever tells of the pods of others, as kube-state-metrics does.
+fn is_of_another(pod: &str, service: &Name, label: Option<&str>, inventory: &Inventory) -> bool {
+    let Some(label) = label.filter(|label| !label.is_empty() && **label != **service) else { return false };
+    let continues = label.len() > service.len() && pod.strip_prefix(label).is_some_and(|rest| rest.starts_with('-'));
+    continues || inventory.services.contains_key(label)
 }
 
 /// What a target belongs to: the service of a replica, otherwise the target itself.
@@ -1013,6 +1083,53 @@ mod tests {
         check("cart-redis-0", "cart-redis");
         check("cart-5f6c9d-abcde", "cart");
         check("unknown-7", "unknown");
+    }
+
+    #[test]
+    fn a_service_overlaps_with_its_replicas_and_a_place_with_what_stands_there() {
+        let inventory = fixture::inventory();
+        let check = |one: &str, other: &str, want| {
+            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!((overlap(&one, &other, &inventory), overlap(&other, &one, &inventory)), (want, want), "{one} {other}");
+        };
+        check("replica/api-0", "replica/api-0", true);
+        check("service/api", "replica/api-0", true);
+        check("service/cart", "replica/api-0", false);
+        check("replica/api-0", "replica/api-1", false);
+        check("service/api", "service/cart", false);
+        check("zone/c", "service/api", true);
+        check("zone/c", "service/cart", false);
+        check("zone/a", "replica/api-0", true);
+        check("zone/a", "replica/api-3", true);
+        check("zone/a", "replica/api-1", false);
+        check("zone/a", "replica/api-5f6c9d-abcde", true);
+        check("node/blue-0", "replica/api-0", true);
+        check("node/blue-0", "replica/api-1", false);
+        check("node/blue-0", "service/cart", true);
+        check("node/blue-0", "zone/a", true);
+        check("node/blue-0", "zone/b", false);
+        check("node/blue-0", "node/blue-1", false);
+        check("node/green-0", "zone/a", false);
+        check("client/users", "client/users", true);
+        check("client/api", "service/api", false);
+        // What is found by its place among many is what overlaps.
+        let all = [
+            "service/api",
+            "service/cart",
+            "replica/api-0",
+            "replica/api-1",
+            "replica/cart-1",
+            "zone/a",
+            "zone/c",
+            "node/blue-1",
+            "client/users",
+        ];
+        let all: BTreeMap<Target, ()> = all.iter().map(|target| (target.parse().unwrap(), ())).collect();
+        for target in all.keys() {
+            let mut found = BTreeSet::new();
+            overlapping(&all, target, &inventory, |own, ()| assert!(found.insert(own)));
+            assert_eq!(found, all.keys().filter(|own| overlap(own, target, &inventory)).collect(), "{target}");
+        }
     }
 
     #[test]

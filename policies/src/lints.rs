@@ -3,6 +3,7 @@
 mod catalogue;
 mod bounds;
 mod formulas;
+mod guards;
 mod habits;
 mod values;
 
@@ -118,6 +119,7 @@ pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<
     found.extend(unknown_targets(written, policy, inventory));
     found.extend(policy.conditions().filter_map(|condition| condition_lint(written, policy, condition, ground.outlooks)));
     found.extend(formulas::formulas(written, policy, ground.outlooks));
+    found.extend(guards::asked(written, policy, ground.outlooks));
     let acts = policy.actions().next().is_some();
     if acts && policy.steps.iter().all(|step| step.verify.is_none()) {
         found.push(problem::nothing_verified(&policy.places.steps, &policy.name));
@@ -141,12 +143,14 @@ pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<
         found.extend(bounds::beyond(policy, inventory));
     }
     found.extend(bounds::spares_all(policy, inventory));
+    found.extend(guards::too_many_services(policy, inventory));
     let fewer: Vec<String> = grave.iter().filter(|(_, taken)| !taken.is_all()).map(|(service, taken)| taken.of(service)).collect();
     if !fewer.is_empty() {
         found.push(problem::can_scale_down(&policy.places.caps, &policy.name, &fewer));
     }
     found.extend(scales_what_is_scaled(policy, ground));
     found.extend(habits::habits(policy));
+    found.extend(guards::idle(policy));
     found
 }
 
@@ -181,6 +185,12 @@ pub fn overlaps<'a>(policies: impl IntoIterator<Item = &'a Arc<Policy>>, ground:
 #[must_use]
 pub fn unreceived(policy: &Policy, receivers: &[(Name, bool)]) -> Option<Problem> {
     habits::unreceived(policy, receivers)
+}
+
+/// A policy that asks for more people than there are: how many of each role, scenario by scenario.
+#[must_use]
+pub fn unanswerable(policy: &Policy, people: &[BTreeMap<Name, u64>]) -> Option<Problem> {
+    guards::too_few_people(policy, people)
 }
 
 /// What is found in the policy of a file and is not allowed there by a comment, and what is wrong with such comments.
@@ -421,7 +431,13 @@ fn takes_gravely(policy: &Policy, service: &Name, inventory: &Inventory) -> Opti
 fn refusal(policy: &Policy, action: &Action, target: Target, inventory: &Inventory) -> Option<String> {
     let owner = owner_of(&target, inventory);
     let proposal = Proposal { policy: policy.name.clone(), incident: 0, action: action.clone(), target, owner };
-    let answer = caps::check(&policy.guards.caps, &proposal, &Remediations::default(), (inventory, &policy.guards.estate));
+    let answer = caps::check(
+        &policy.guards.caps,
+        &proposal,
+        std::slice::from_ref(&proposal),
+        &Remediations::default(),
+        (inventory, &policy.guards.estate),
+    );
     answer.is_refusal().then_some(answer.figures)
 }
 
@@ -754,6 +770,19 @@ guard:
         check(&budget("desired: 100%, rounding: ceil, target: unhealthy"), &inventory(4), &[]);
         check(&budget("desired: 75%, rounding: ceil"), &inventory(4), &[]);
         check(&budget("desired: quorum"), &inventory(1), &[]);
+        // Of each zone half stays of api and of cart; of cart's two, both in a, none would.
+        let mut two = inventory(4);
+        two.services.insert(Name::new("cart"), ServiceEntry { replicas: 2, zones: vec![Name::new("a")], critical: true, calls: vec![] });
+        let drains = |text: String| text.replace("restart: { mode: rolling }", "drain: {}").replace("replica: $pod", "zone: a");
+        let never = "FD0324 `p` can never drain: of the declared 50%, rounded up must stay healthy, so none may be taken";
+        let capped = |more: &str| drains(budget(more)) + "  caps: [{ scope: service, of: replicas, max: 1 }]\n";
+        let told = |text: &str| {
+            let policy = read_policy("p.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
+            bounds::spares_all(&policy, &two).map(|lint| format!("{} {}", lint.code, lint.message))
+        };
+        assert_eq!(told(&capped("desired: 50%, rounding: ceil")).as_deref(), Some(never));
+        assert_eq!(told(&capped("desired: 0")), None);
+        assert_eq!(told(&capped("desired: 50%, rounding: ceil").replace("zone: a", "zone: b")), None, "no replica of cart stands there");
         let nowhere = "FD0326 the cap by cluster of `p` refuses everything in `a`, `b`, of which no cluster is declared";
         check(&guard("  caps: [{ scope: cluster, of: targets, max: 1 }]\n"), &inventory(4), &[nowhere]);
     }
@@ -781,11 +810,121 @@ guard:
         starts(&["up{pod=$pod} == 0"], &[]);
         starts(&["up == 2"], &["FD0359 this precheck of `p` never holds: "]);
         starts(&["up > bool 1"], &["FD0359 this precheck of `p` never holds: "]);
-        starts(&["up >= 0"], &["FD0340 this condition of `p` says the same whatever is seen: "]);
+        starts(
+            &["up >= 0"],
+            &["FD0340 this condition of `p` says the same whatever is seen: `up` is always >= 0 and <= 1, and so always >= 0"],
+        );
+        starts(&["(up == 1) == 1"], &[]);
+        starts(&["(up > 0) < 9"], &[]);
+        starts(&["(up == 1) == 0"], &["FD0359 this precheck of `p` never holds: `up` is asked to be == 1 and == 0 at once"]);
         let both = "FD0359 this precheck of `p` and one before it never hold together: ";
         starts(&["up{pod=$pod} == 1", "up{pod=$pod} == 0"], &[both]);
         starts(&["up{pod=$pod} == 1", "up == 0"], &[]);
         starts(&["up == 1", "gone == 0"], &[]);
+    }
+
+    #[test]
+    fn limits_that_another_one_leaves_without_a_meaning_are_named() {
+        let guard = |guards: &str| {
+            let capped = RESTART.split("guard:").next().unwrap().to_owned();
+            format!("{capped}guard:\n  caps: [{{ scope: all, of: targets, max: 1 }}]\n{guards}")
+        };
+        let limits = |list: &str| guard(&format!("  rate_limit: [{list}]\n"));
+        let lax =
+            "FD0399 the limit of 3 starts within 1h by all in `p` is of no effect: that of 1 starts within 1h by all is reached before";
+        check(&limits("{ max: 1, window: 1h, scope: all }, { max: 3, window: 1h, scope: all }"), &inventory(4), &[lax]);
+        check(
+            &limits("{ max: 3, window: 1h, scope: all }, { max: 1, window: 2h, scope: all }"),
+            &inventory(4),
+            &[&lax.replace("1 starts within 1h", "1 starts within 2h")],
+        );
+        let twice = limits("{ max: 1, window: 1h, scope: all }, { max: 1, window: 1h, scope: all }");
+        check(
+            &twice,
+            &inventory(4),
+            &["FD0399 the limit of 1 starts within 1h by all in `p` is of no effect: that of 1 starts within 1h by all is reached before"],
+        );
+        check(&limits("{ max: 1, window: 10m, scope: all }, { max: 3, window: 1h, scope: all }"), &inventory(4), &[]);
+        check(&limits("{ max: 1, window: 1h, scope: target }, { max: 3, window: 1h, scope: all }"), &inventory(4), &[]);
+        check(&limits("{ max: 1, window: 1h, scope: all }, { max: 3, window: 1h, scope: all, overflow: refuse }"), &inventory(4), &[]);
+        let shorter = "FD0399 `same_policy: 1m` in `p` is of no effect: a target rests for 5m after any policy, and this one is one";
+        check(&guard("  cooldown: { same_policy: 1m, any_policy: 5m }\n"), &inventory(4), &[shorter]);
+        check(&guard("  cooldown: { same_policy: 5m, any_policy: 5m }\n"), &inventory(4), &[]);
+        let many = "FD0325 `correlated_failure` of 2 services in `p` keeps nothing back: there are no more than that";
+        let together = |more: &str| guard(&format!("  cooldown: 5m\n  correlated_failure: {{ services: 2, within: 5m{more} }}\n"));
+        check(&together(""), &inventory(4), &[many]);
+        check(&together(", share: 50%, of: zone"), &inventory(4), &[]);
+    }
+
+    #[test]
+    fn a_quorum_of_more_people_than_there_are_is_named() {
+        let capped = RESTART.split("guard:").next().unwrap();
+        let text = format!("{capped}guard:\n  approval: {{ from: [oncall, lead], quorum: 4 }}\n");
+        let policy = read_policy("p.yaml", &text).unwrap();
+        let people = |list: &[(&str, u64)]| list.iter().map(|(role, count)| (Name::new(role), *count)).collect::<BTreeMap<_, _>>();
+        let told = |scenarios: &[BTreeMap<Name, u64>]| {
+            unanswerable(&policy, scenarios).map(|problem| format!("{} {}", problem.code, problem.message))
+        };
+        let few = "FD0357 `p` asks until 4 people have said yes, and of those it asks there are 3 at most";
+        assert_eq!(
+            told(&[people(&[("oncall", 2), ("lead", 1), ("boss", 9)]), people(&[("oncall", 1)]), people(&[])]).as_deref(),
+            Some(few)
+        );
+        assert_eq!(told(&[people(&[("oncall", 2), ("lead", 1)]), people(&[("oncall", 2), ("lead", 2)])]), None);
+        // Where nobody answers nobody is missed.
+        assert_eq!(told(&[people(&[])]), None);
+    }
+
+    #[test]
+    fn freezes_that_leave_no_time_are_named() {
+        let freeze = |more: &str| {
+            let capped = RESTART.split("guard:").next().unwrap().to_owned();
+            format!(
+                "{capped}guard:\n  cooldown: 5m\n  caps: [{{ scope: all, of: targets, max: 1 }}]\n  freeze: [{{ from: 2026-01-01T00:00, zone: UTC, {more} }}]\n"
+            )
+        };
+        let always = "FD0340 the freeze of `p` from 2026-01-01T00:00 on leaves no time at which it may act";
+        check(&freeze("lasting: 24h, repeats: FREQ=DAILY"), &inventory(4), &[always]);
+        check(&freeze("lasting: 90m, repeats: FREQ=HOURLY"), &inventory(4), &[always]);
+        check(&freeze("lasting: 7d, repeats: FREQ=WEEKLY;BYDAY=TH"), &inventory(4), &[always]);
+        check(&freeze("lasting: 23h, repeats: FREQ=DAILY"), &inventory(4), &[]);
+        check(&freeze("lasting: 24h, repeats: FREQ=DAILY;COUNT=3"), &inventory(4), &[]);
+        check(&freeze("lasting: 366d"), &inventory(4), &[]);
+    }
+
+    #[test]
+    fn what_guards_ask_and_what_says_the_same_at_all_times_is_named() {
+        let told = |guard: &str| {
+            let text = format!("{}guard:\n  {guard}\n", RESTART.replace("ReplicaHung", "Down").split("guard:").next().unwrap());
+            let policy = read_policy("p.yaml", &text).unwrap_or_else(|problems| panic!("{problems:?}"));
+            let rules = RuleSet::read([("r.yaml", "groups: [{ name: g, rules: [{ alert: Down, expr: up == 0 }] }]")]).unwrap();
+            let mut universe = firedrill_telemetry::universe::Universe::new();
+            universe.add("up", Shape::of(&firedrill_telemetry::notation::parse_series(r#"up{pod="api-0"}"#).unwrap()));
+            universe.limit("up", 0.0, 1.0);
+            let outlooks = [Outlook::new(&rules, universe)];
+            let found = guards::asked(&Written::new("p.yaml", &text), &policy, &outlooks);
+            found.iter().map(|lint| format!("{} {}", lint.code, lint.message)).collect::<Vec<_>>()
+        };
+        let check = |guard: &str, expected: &str| {
+            let found = told(guard);
+            assert_eq!(found.is_empty(), expected.is_empty(), "{guard}: {found:?}");
+            assert!(found.iter().all(|found| found.starts_with(expected)), "{guard}: {found:?}");
+        };
+        let same = "FD0340 this condition of a guard of `p` says the same whatever is seen: ";
+        check("kill_switch: { expr: up >= 0 }", same);
+        check("kill_switch: { expr: up == 7 }", same);
+        check("kill_switch: { expr: up == 0 }", "");
+        check("detector_sanity: { fresh: up < 0 }", same);
+        check("disruption_budget: { healthy: up == 5, scope: service, desired: 1 }", same);
+        check("max_unhealthy: { healthy: up == 1, scope: service, max: 1 }", "");
+        check("breaker: { harm: { expr: no_such, by: 1 }, within: 10m }", "FD0367 this harm of `p` never finds anything: ");
+        check("confidence: { expr: no_such, act_at: 90% }", "FD0367 this confidence of `p` never finds anything: ");
+        check("confidence: { expr: max(up), act_at: 90% }", "");
+        let headroom = |busy: &str| {
+            format!("disruption_budget: {{ healthy: up == 1, scope: service, desired: 1, headroom: {{ busy: {busy}, at_most: 75% }} }}")
+        };
+        check(&headroom("no_such"), "FD0367 this headroom of `p` never finds anything: ");
+        check(&headroom("max(up)"), "");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::alertmanager::{Config, Heard, Hearing, Silence};
 use crate::controller::{Controller, Effect, Question, Wanted};
 use crate::correlation::{Correlation, Correlator, INCIDENT, service_named};
 use crate::evidence;
-use crate::guard::placing::{self, Count};
+use crate::guard::placing::Count;
 use crate::guard::stage::Stage;
 use crate::guard::{Fact, Guards, service_of};
 use crate::policy::{ConditionAt, Each, NameSource, Policy};
@@ -364,8 +364,7 @@ impl Pilot {
         let at_ms = self.start.prometheus_millis(now);
         let elements = self.ruler.elements(&condition, at_ms, raw).map_err(|error| error.to_string())?;
         let policy = self.controllers[index].policy();
-        let watch = policy.guards.watch(fact).ok_or("the policy has no such guard")?;
-        placing::count(watch, &elements, &self.inventory)
+        policy.guards.count(fact, &elements, &self.inventory)
     }
 
     /// The answer to a question; what cannot be evaluated is unknown, with the reason.

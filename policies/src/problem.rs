@@ -56,6 +56,12 @@ pub(crate) fn not_a_condition(place: &Place, value: &str) -> Problem {
         .remedy(format!("compare it, as in `{value} > 0`, or use and, or, unless or absent()"))
 }
 
+/// A condition of which a comparison within it leaves out what it fails for.
+pub(crate) fn leaves_out(place: &Place, text: &str) -> Problem {
+    Problem::at("FD0349", place, format!("a comparison within `{text}` leaves out what it fails for, so that nobody sees that it fails"))
+        .remedy("write it with `bool`, as in `min_over_time((x == bool 1)[5m:]) == 1`, or put comparisons together by `and`")
+}
+
 /// An expression that is PromQL and cannot be evaluated yet.
 pub(crate) fn not_evaluated(place: &Place, message: &str) -> Problem {
     Problem::at("FD0302", place, message).remedy("write the condition without it, or record what it gives by a rule and ask for that")
@@ -193,8 +199,25 @@ pub(crate) fn freeze(place: &Place, message: &str, remedy: &str) -> Problem {
 
 /// A name of which no name of a file can be made.
 pub(crate) fn policy_name(place: &Place, name: &str) -> Problem {
+    if name.eq_ignore_ascii_case("watch") {
+        let message = format!("`{name}` cannot be a policy's name: it is that of the ledger of what a watcher was told");
+        return Problem::at("FD0329", place, message).remedy("name it after what it does, such as `restart-on-hang`");
+    }
     let message = format!("`{name}` cannot be a policy's name: reports and ledgers are files of that name");
     Problem::at("FD0329", place, message).remedy("use letters, digits and _ . -, and begin with none of the dots")
+}
+
+/// A name of which a file's name would be too long, or an option on a command line.
+pub(crate) fn policy_name_of_a_file(place: &Place, name: &str, longest: usize) -> Problem {
+    let message = match name.len() {
+        length if length > longest => {
+            format!(
+                "a policy's name cannot have {length} bytes: reports and ledgers are files of that name, and its bytes are at most {longest}"
+            )
+        }
+        _ => format!("`{name}` cannot be a policy's name: commands take what begins with a dash for an option"),
+    };
+    Problem::at("FD0329", place, message).remedy("name it after what it does, such as `restart-on-hang`")
 }
 
 /// A guard without any of what it could hold.
@@ -469,9 +492,12 @@ pub(crate) fn verifies_what_is_gone(place: &Place, policy: &str, label: &str) ->
 
 /// An action at a stage that never allows it.
 pub(crate) fn never_at_stage(place: &Place, policy: &str, action: &str) -> Problem {
-    Problem::at("FD0328", place, format!("at the stage `limited` `{policy}` never does `{action}`, for nothing undoes it"))
+    let message = format!(
+        "at the stage `limited` `{policy}` does `{action}`, which nothing undoes, only if people allow it, and it names nobody who may"
+    );
+    Problem::at("FD0328", place, message)
         .as_warning()
-        .remedy("write `stage: approval` or `stage: guarded`, or do something that can be undone")
+        .remedy("name them by `approval:`, write `stage: approval` or `stage: guarded`, or do something that can be undone")
 }
 
 /// A precheck whose comparison holds for no value that there can be.
@@ -493,6 +519,50 @@ pub(crate) fn condition_has_one_value(place: &Place, policy: &str, why: &str) ->
     Problem::at("FD0340", place, format!("this condition of `{policy}` says the same whatever is seen: {why}"))
         .as_warning()
         .remedy("compare with a value that it can have and can be without")
+}
+
+/// What must be off, as a text or a list.
+pub(crate) fn switch_is_a_map(place: &Place, is_list: bool) -> Problem {
+    let remedy = match is_list {
+        true => {
+            "write one, `{ expr: 'automation_off == 1' }`, with `or` between conditions; a list of kill switches stands in firedrill.yaml"
+        }
+        false => "write it as `{ expr: 'automation_off == 1' }`",
+    };
+    Problem::at("FD0431", place, "what must be off must be a map with its `expr`").remedy(remedy)
+}
+
+/// Neither an alert nor anything else to wait for.
+pub(crate) fn waits_for_nothing(place: &Place) -> Problem {
+    Problem::at("FD0104", place, "`on` has no `alert`")
+        .remedy("add `alert:`; or `incident:`, to answer several alerts as one; or `receiver:`, to answer what a receiver is told")
+}
+
+/// A guard's condition whose comparison has one outcome for all values that there can be.
+pub(crate) fn guard_has_one_value(path: &str, policy: &str, why: &str) -> Problem {
+    Problem::in_file("FD0340", path, format!("this condition of a guard of `{policy}` says the same whatever is seen: {why}"))
+        .as_warning()
+        .remedy("compare with a value that it can have and can be without")
+}
+
+/// A quorum that is more people than can answer.
+pub(crate) fn quorum_of_nobody(place: &Place, policy: &str, (quorum, most): (u32, u64)) -> Problem {
+    let message = format!("`{policy}` asks until {quorum} people have said yes, and of those it asks there are {most} at most");
+    Problem::at("FD0357", place, message)
+        .as_warning()
+        .remedy("lower `quorum`, or declare the people in the scenarios: `human: { approvers: … }`")
+}
+
+/// A freeze whose windows follow each other without a gap.
+pub(crate) fn freezes_always(place: &Place, policy: &str, from: &str) -> Problem {
+    Problem::at("FD0340", place, format!("the freeze of `{policy}` from {from} on leaves no time at which it may act"))
+        .as_warning()
+        .remedy("make `lasting` shorter than the time from one window to the next, or remove the policy")
+}
+
+/// A limit that is never the one that counts.
+pub(crate) fn limit_without_meaning(place: &Place, policy: &str, (what, why): (&str, &str)) -> Problem {
+    Problem::at("FD0399", place, format!("{what} in `{policy}` is of no effect: {why}")).as_warning().remedy("remove it, or the other one")
 }
 
 /// A policy that scales services to fewer replicas than are declared, and no cap says how far. `taken` says what is taken of each.

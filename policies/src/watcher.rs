@@ -243,10 +243,24 @@ impl Watcher {
         self.known.news(at, alerts)
     }
 
-    /// Whether so many more alerts can be remembered.
+    /// Whether news finds room where at most so many alerts are remembered. What tells of an alert that is remembered needs none.
     #[must_use]
-    pub fn has_room(&self, alerts: usize) -> bool {
-        self.known.len() + alerts <= MOST_ALERTS
+    pub fn has_room(&self, news: &[Alerted], most: usize) -> bool {
+        let unknown = news.iter().filter(|alerted| !self.known.holds(alerted)).count();
+        unknown == 0 || self.known.len() + unknown <= most
+    }
+
+    /// Whether an alert can be forgotten by then that has been over for long: [`Observation::Passed`] forgets it, and its room is free.
+    #[must_use]
+    pub fn can_forget(&self, at: Time) -> bool {
+        self.known.next_forgotten().is_some_and(|next| next <= at)
+    }
+
+    /// What of news ends an alert that is remembered: it needs no room, and makes some.
+    #[must_use]
+    pub fn ends(&self, mut news: Vec<Alerted>) -> Vec<Alerted> {
+        news.retain(|alerted| alerted.notification.status == AlertStatus::Resolved && self.known.holds(alerted));
+        news
     }
 
     /// Takes an observation in; gives what was decided, in order. An instant may be before the last only where the clock was set.

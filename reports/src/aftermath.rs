@@ -1,5 +1,6 @@
 //! What followed each action: how users fared after it, beside how they fared at that time where nobody acted.
 
+use firedrill_core::journal::{Event, Journal};
 use firedrill_core::ledger::{BIN, Ledger, ServiceBin};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -33,14 +34,15 @@ pub fn tell(arms: &Arms, outcome: &Outcome) -> Vec<String> {
         .iter()
         .take(TOLD)
         .map(|deed| {
-            let state = state(&arms.policy.ledger, deed).map_or_else(String::new, |state| format!(" {state}"));
-            format!(
-                "{} on {} at {}:{state} {}.",
-                deed.what,
-                deed.target,
-                Unit::Seconds.show(deed.started_seconds),
-                after(deed, &policy, &nothing)
-            )
+            let place = format!("{} on {} at {}:", deed.what, deed.target, Unit::Seconds.show(libm::floor(deed.started_seconds)));
+            let (state, scaled) = (state(&arms.policy.ledger, deed), scaled(&arms.policy.journal, deed));
+            if let Some((from, to)) = scaled.filter(|(from, to)| from == to) {
+                return format!("{place} it changed nothing, for {to} of {from} replicas were wanted before it.");
+            }
+            let queued = state.as_ref().map_or(0, |(_, queued)| *queued);
+            let state = state.map_or_else(String::new, |(words, _)| format!(" {words};"));
+            let scaled = scaled.map_or_else(String::new, |change| format!(" {};", change_in_words(change, queued)));
+            format!("{place}{state}{scaled} {}.", after(deed, &policy, &nothing))
         })
         .collect();
     if outcome.deeds.len() > TOLD {
@@ -79,20 +81,43 @@ fn after(deed: &DeedOutcome, policy: &UserSeries, nothing: &UserSeries) -> Strin
     format!("in the five minutes after it {} of requests were bad, {verdict} the {} where nobody acted", show(with), show(without))
 }
 
-/// What the service was like that an action was for, when it was decided; `None` for what is not one service.
-fn state(ledger: &Ledger, deed: &DeedOutcome) -> Option<String> {
+/// How many replicas an action changed the wanted number from, and to; `None` if it was no such action, or did not come to it.
+fn scaled(journal: &Journal, deed: &DeedOutcome) -> Option<(u32, u32)> {
+    let is_start = |event: &Event| matches!(event, Event::ActionStarted { action, .. } if *action == deed.action);
+    let from = journal.records().iter().position(|record| is_start(&record.event))?;
+    let records = &journal.records()[from..];
+    let at_once = records.iter().take_while(|record| record.at == records[0].at);
+    let service = deed.target.service()?;
+    at_once.into_iter().find_map(|record| match &record.event {
+        Event::Scaled { service: own, from, to } if *own == service => Some((*from, *to)),
+        _ => None,
+    })
+}
+
+/// What a change of the wanted number of replicas did, where so many requests waited for a free worker.
+fn change_in_words((from, to): (u32, u32), queued: u64) -> String {
+    let replicas = counted(u64::from(from.abs_diff(to)), "replica");
+    match (from > to, queued) {
+        (false, _) => format!("it added {replicas} to {from}"),
+        (true, 0) => format!("it took {replicas} of {from} away"),
+        (true, _) => format!("it took {replicas} of {from} away, and their workers, while requests waited for one"),
+    }
+}
+
+/// What the service was like that an action was for, when it was decided, and how many requests waited there; `None` for what is not one service.
+fn state(ledger: &Ledger, deed: &DeedOutcome) -> Option<(String, u64)> {
     let service: Name = deed.target.service()?;
     let found = ledger.services.iter().find(|ledger| ledger.service == service)?;
     // The state at the end of the bin before.
     let bin: &ServiceBin = found.bins.get(bin_of(deed.started_seconds).checked_sub(1)?)?;
     let (ready, busy) = (counted(u64::from(bin.ready), "ready replica"), counted(bin.in_service, "request"));
     let waiting = if bin.queued > 0 { "waiting for a free worker" } else { "waiting" };
-    Some(format!("{service} had {ready} then, {busy} in service and {} {waiting};", bin.queued))
+    Some((format!("{service} had {ready} then, {busy} in service and {} {waiting}", bin.queued), bin.queued))
 }
 
 #[cfg(test)]
 mod tests {
-    use firedrill_core::action::{Action, RestartMode};
+    use firedrill_core::action::{Action, RestartMode, Scale};
 
     use super::*;
     use crate::sample;
@@ -116,6 +141,24 @@ mod tests {
         assert!(outcome.harm > 0.0);
         let told = tell(&arms, &outcome).join("\n");
         assert!(told.contains("worse than the 20 % where nobody acted"), "{told}");
+    }
+
+    #[test]
+    fn a_change_of_replicas_is_told_as_what_became_of_it() {
+        let scale = || Action::Scale { replicas: Scale::Times(firedrill_core::quantity::Factor::new(0.67).unwrap()) };
+        let told = |from: u32, to: u32| {
+            let nothing = sample::Sample::new(900).fault("db", 60, 900).bad(60, 900, 20).build();
+            let scaled = Event::Scaled { service: Name::new("api"), from, to };
+            let policy =
+                sample::Sample::new(900).fault("db", 60, 900).bad(60, 900, 40).act(122, scale(), "service/api").record(122, scaled).build();
+            let arms = Arms { nothing: &nothing, policy: &policy, oracle: None, human: None };
+            tell(&arms, &crate::outcome::measure(&arms, &OutcomeSettings::default())).remove(0)
+        };
+        assert_eq!(told(3, 3), "scale (x0.67) on service/api at 2m2s: it changed nothing, for 3 of 3 replicas were wanted before it.");
+        assert!(told(6, 5).contains("it took 1 replica of 6 away"), "{}", told(6, 5));
+        assert!(told(2, 4).contains("it added 2 replicas to 2; in the five minutes"), "{}", told(2, 4));
+        let waiting = "it took 3 replicas of 9 away, and their workers, while requests waited for one";
+        assert_eq!(change_in_words((9, 6), 15), waiting);
     }
 
     #[test]

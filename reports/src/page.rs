@@ -279,6 +279,8 @@ struct ExampleView {
     aftermath: Vec<String>,
     /// What each was worth.
     worth: Vec<[String; 5]>,
+    /// That only some were left out, if so.
+    worth_note: String,
     timeline: Vec<LineView>,
     command: String,
 }
@@ -321,7 +323,7 @@ fn view<'a>(page: &Page<'a>) -> PageView<'a> {
         judge_remedy: judgement.and_then(Judgement::judge_remedy).map(prose),
         breaches: judgement.map_or_else(Vec::new, breach_views),
         idle: judgement
-            .map_or_else(Vec::new, |found| found.idle.iter().map(|idle| prose(&format!("{}: {}", idle.policy, idle.reason))).collect()),
+            .map_or_else(Vec::new, |found| found.idle.iter().map(|idle| prose(&format!("{}: {}", idle.policy, idle.words()))).collect()),
         classes: judgement.map_or_else(Vec::new, |found| class_views(found, page)),
         has_costs: judgement.is_some_and(|found| found.pairs.is_some()),
         incidents: judgement.map_or_else(Vec::new, incident_views),
@@ -357,22 +359,27 @@ fn lead(page: &Page) -> Vec<String> {
     }
 }
 
-/// The action that cost users most in the run that broke most gravely, with what followed it; `None` if no action cost them anything.
+/// Where something broke, the action that cost users most in the run that broke most gravely, or else in any that was played without it, with what
+/// followed it; `None` if no action cost them anything.
 fn culprit<'e>(judgement: &Judgement, examples: &'e [Example<'e>]) -> Option<String> {
+    if judgement.verdict != Verdict::Broken {
+        return None;
+    }
     let run = judgement.gravest_first().into_iter().find_map(|grave| grave.breach.run);
     let is_it =
         |example: &&Example| run.as_ref().is_some_and(|run| run.scenario == example.outcome.scenario && run.seed == example.outcome.seed);
     let of_example = |example: &&'e Example<'e>| {
-        let worst = example.worth.iter().min_by(|one, other| one.worth.saved().total_cmp(&other.worth.saved()))?;
-        (worst.worth.saved() <= -1.0).then_some((*example, worst))
+        let worst = example.worth.iter().max_by(|one, other| one.worth.damage(&other.worth))?;
+        worst.worth.did_damage().then_some((*example, worst))
     };
     let found: Vec<(&Example, &DeedWorth)> = examples.iter().filter_map(|example| of_example(&example)).collect();
     let gravest = found.iter().find(|(example, _)| is_it(example));
-    let (example, worst) = gravest.or_else(|| found.iter().min_by(|one, other| one.1.worth.saved().total_cmp(&other.1.worth.saved())))?;
+    let (example, worst) = gravest.or_else(|| found.iter().max_by(|one, other| one.1.worth.damage(&other.1.worth)))?;
+    let what = if gravest.is_some() { "What did it" } else { "What cost users most" };
     let index = example.outcome.deeds.iter().position(|deed| deed.action == worst.action)?;
     let followed = aftermath::tell(&example.arms, example.outcome).into_iter().nth(index)?;
     let of = format!("{}, seed {}", example.outcome.scenario, example.outcome.seed);
-    Some(prose(&format!("What did it, in {of}: {followed} Without it: {}.", worst.worth.words())))
+    Some(prose(&format!("{what}, in {of}: {followed} Without it: {}.", worst.worth.words())))
 }
 
 /// What users lose in a run, and when they are well.
@@ -819,9 +826,17 @@ fn example_view(example: &Example) -> ExampleView {
         about: example.about.iter().map(|(name, text)| (name.clone(), paragraphs(text))).collect(),
         aftermath: aftermath::tell(&example.arms, outcome),
         worth: deed_worth_rows(example.worth),
+        worth_note: worth_note(example.worth.len(), outcome.deeds.len()),
         timeline: line_views(&story),
         command: example.command.to_owned(),
     }
+}
+
+/// That only some of a run's actions were left out, if so.
+fn worth_note(told: usize, deeds: usize) -> String {
+    let of = counted(deeds as u64, "action");
+    let words = format!(" Of {of} {told} could be left out in the time of a gate; `firedrill run --worth` does so with each.");
+    if told < deeds { prose(&words) } else { String::new() }
 }
 
 /// A text's paragraphs, each on one line: where its lines ended in the file means nothing here.

@@ -413,8 +413,14 @@ pub fn approach(used: f64) -> Approach {
 
 /// A guard that refused in two runs, one of which was played without it; and a step that changes nothing.
 pub fn part_worths() -> Vec<PartWorth> {
-    let figures =
-        |lost, actions, false_positives| Figures { user_minutes_lost: lost, time_to_recover: None, actions, false_positives, pages: 0 };
+    let figures = |lost, actions, false_positives| Figures {
+        user_minutes_lost: lost,
+        data_lost: 0,
+        time_to_recover: None,
+        actions,
+        false_positives,
+        pages: 0,
+    };
     let run = |with, without| vec![RunWorth { scenario: Name::new("busy-hour"), seed: 2, worth: Worth { with, without } }];
     let part = |part: Part, words: &str, runs| PartWorth { policy: Name::new("sample"), part, words: words.to_owned(), met: 2, runs };
     vec![
@@ -425,7 +431,8 @@ pub fn part_worths() -> Vec<PartWorth> {
 
 /// An action that harmed users.
 pub fn deed_worth() -> DeedWorth {
-    let figures = |lost, actions| Figures { user_minutes_lost: lost, time_to_recover: None, actions, false_positives: 0, pages: 0 };
+    let figures =
+        |lost, actions| Figures { user_minutes_lost: lost, data_lost: 0, time_to_recover: None, actions, false_positives: 0, pages: 0 };
     DeedWorth {
         scenario: Name::new("busy-hour"),
         seed: 3,

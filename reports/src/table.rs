@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 
-use crate::outcome::{ArmOutcome, Elapsed, Exercise, Outcome};
+use crate::outcome::{ArmOutcome, Elapsed, Outcome};
 use crate::pareto::{self, Costs};
 use crate::statistics::{Quantile, Sample, Summary};
 use crate::verdict::{Case, ClassSummary, ClassVerdict, IncidentResult, IncidentStatus, Judgement, Measure, Unit, Verdict, summarise};
@@ -77,6 +77,7 @@ pub fn compare(policies: &[PolicyRuns], width: Option<u16>) -> String {
     }
     align_right(&mut table, 2);
     keep_whole(&mut table, 2);
+    keep_words(&mut table, 2);
     let marked = if policies.len() > 1 { FRONT_LEGEND } else { "" };
     format!("{}\n\n{marked}{COMPARE_LEGEND}", text_of(&table))
 }
@@ -194,11 +195,10 @@ pub fn span_lines(outcome: &Outcome) -> Vec<String> {
 #[must_use]
 pub fn cut_lines(policies: &[PolicyRuns]) -> Vec<String> {
     let line = |runs: &PolicyRuns| {
-        let is_cut = |case: &&Case| matches!(case.outcome.exercise, Exercise::CutShort { .. });
-        let cut: Vec<&Case> = runs.cases.iter().filter(is_cut).collect();
-        let first = cut.first()?;
+        let cut: Vec<_> = runs.cases.iter().filter_map(|case| Some((case.outcome.cut.as_ref()?, &case.outcome.scenario))).collect();
+        let (first, scenario) = cut.first()?;
         let of = counted(runs.cases.len() as u64, "run");
-        Some(format!("{}: {} of {of} prove nothing: {} ({})", runs.policy, cut.len(), first.outcome.exercise, first.outcome.scenario))
+        Some(format!("{}: {} of {of} prove nothing: {first} ({scenario})", runs.policy, cut.len()))
     };
     policies.iter().filter_map(line).collect()
 }
@@ -405,7 +405,8 @@ pub fn shown_quantile(unit: Unit, quantile: Quantile) -> String {
 /// Why a class has its verdict: the gravest finding in words.
 #[must_use]
 pub fn why(class: &ClassVerdict) -> String {
-    if let Some(reason) = class.exercise.reason.as_ref().filter(|_| class.verdict == Verdict::NotExercised) {
+    // That nobody acted, or that runs were cut, goes before whatever else follows of it.
+    if let Some(reason) = class.exercise.reason.as_ref().filter(|_| class.exercise.verdict == class.verdict) {
         return reason.clone();
     }
     let scenarios = class.scenarios.iter().flat_map(|scenario| &scenario.thresholds);
@@ -501,6 +502,20 @@ fn keep_whole(table: &mut Table, columns: usize) {
     }
 }
 
+/// Breaks the columns from this one on only between words, though the table be wider than it should: half of a figure is another figure.
+fn keep_words(table: &mut Table, from: usize) {
+    let columns = table.column_count();
+    let longest = |column: usize| {
+        let cells = table.column_cells_with_header_iter(column).flatten().map(Cell::content);
+        cells.flat_map(|cell| cell.split_whitespace().map(|word| word.chars().count()).max()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(longest).collect();
+    for (column, width) in table.column_iter_mut().zip(widths).skip(from) {
+        let width = u16::try_from(width).unwrap_or(u16::MAX).saturating_add(column.padding_width());
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
+    }
+}
+
 /// The table without the spaces that pad its last column.
 fn text_of(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
@@ -555,12 +570,26 @@ mod tests {
         let told = span_lines(&outcome);
         assert!(told[1].starts_with("bound events ended the run of policy at "), "{told:?}");
         let (arm, bound) = (Name::new("policy"), Name::new("events"));
-        outcome.exercise = Exercise::CutShort { arm, bound, at_seconds: 245, before_any_fault: true };
+        outcome.cut = Some(crate::outcome::Cut { arm, bound, at_seconds: 245, before_any_fault: true });
         let cases = [Case { class: Name::new("storm"), outcome: sample::storm_outcome() }, Case { class: Name::new("storm"), outcome }];
         let lines = cut_lines(&[PolicyRuns { policy: "sample", cases: &cases }]);
         assert_eq!(lines.len(), 1);
         assert!(lines[0].starts_with("sample: 1 of 2 runs prove nothing: bound events ended the run of policy at 4m5s"), "{lines:?}");
         assert!(cut_lines(&[PolicyRuns { policy: "sample", cases: &cases[..1] }]).is_empty());
+    }
+
+    #[test]
+    fn no_figure_is_broken_however_narrow_it_is() {
+        let mut cases = sample::cases();
+        for (index, case) in cases.iter_mut().enumerate() {
+            case.outcome.user_minutes_lost = 1_234_567.0 * (index + 1) as f64;
+        }
+        let runs = PolicyRuns { policy: "sample", cases: &cases };
+        let is_word = |word: &&str| !word.starts_with('─');
+        let words = |table: &str| table.split_whitespace().filter(is_word).map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        let (broad, narrow) = (compare(&[runs], None), compare(&[PolicyRuns { policy: "sample", cases: &cases }], Some(60)));
+        assert!(words(&broad).iter().any(|word| word.contains(",234,567")), "{broad}");
+        assert_eq!(words(&broad).iter().filter(|word| !words(&narrow).contains(*word)).collect::<Vec<_>>(), [""; 0], "{narrow}");
     }
 
     #[test]

@@ -74,6 +74,9 @@ pub struct Worth {
 pub struct Figures {
     /// User-minutes lost.
     pub user_minutes_lost: f64,
+    /// Records lost.
+    #[serde(default)]
+    pub data_lost: u64,
     /// Of the first incident; `None` where there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_recover: Option<Elapsed>,
@@ -89,9 +92,10 @@ impl Figures {
     /// Those of a run.
     #[must_use]
     pub const fn of(outcome: &Outcome) -> Self {
-        let Outcome { user_minutes_lost, actions, false_positives, pages, .. } = outcome;
+        let Outcome { user_minutes_lost, data_lost, actions, false_positives, pages, .. } = outcome;
         Self {
             user_minutes_lost: *user_minutes_lost,
+            data_lost: *data_lost,
             time_to_recover: outcome.policy.time_to_recover,
             actions: *actions,
             false_positives: *false_positives,
@@ -137,10 +141,28 @@ impl Worth {
         self.without.user_minutes_lost - self.with.user_minutes_lost
     }
 
-    /// Whether users lose as much and are well as soon without it, and people are called as often: it was redundant.
+    /// Records that it destroyed; 0 if as many or more are lost without it.
+    const fn destroyed(&self) -> u64 {
+        self.with.data_lost.saturating_sub(self.without.data_lost)
+    }
+
+    /// Whether it destroyed data, or cost users what people notice.
+    #[must_use]
+    pub fn did_damage(&self) -> bool {
+        self.destroyed() > 0 || self.saved() <= -LEAST_TOLD
+    }
+
+    /// Which of two did more damage, for an order from the least: data that is gone before users' minutes.
+    #[must_use]
+    pub fn damage(&self, other: &Self) -> std::cmp::Ordering {
+        self.destroyed().cmp(&other.destroyed()).then(other.saved().total_cmp(&self.saved()))
+    }
+
+    /// Whether without it users lose as much, no less data, and are well as soon, and people are called as often: it was redundant.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.saved().abs() < LEAST_TOLD && self.recovery().is_none() && self.with.pages == self.without.pages
+        let is_as_safe = self.with.data_lost == self.without.data_lost && self.with.pages == self.without.pages;
+        self.saved().abs() < LEAST_TOLD && self.recovery().is_none() && is_as_safe
     }
 
     /// What would have happened without it, in words: `12 user-min more lost, recovery 3m later, 2 more actions, 1 of them false`.
@@ -152,6 +174,10 @@ impl Worth {
             saved if saved <= -LEAST_TOLD => vec![format!("{lost} less lost")],
             _ => vec!["users lose as much".to_owned()],
         };
+        if self.with.data_lost != self.without.data_lost {
+            let sign = if self.without.data_lost > self.with.data_lost { "more" } else { "fewer" };
+            told.push(counted(self.with.data_lost.abs_diff(self.without.data_lost), &format!("{sign} record")) + " lost");
+        }
         told.extend(self.recovery());
         let mut differs = |with: u64, without: u64, noun: &str| {
             if with != without {
@@ -187,7 +213,7 @@ mod tests {
 
     fn figures(lost: f64, recovered: Option<(f64, bool)>, actions: u64) -> Figures {
         let time_to_recover = recovered.map(|(seconds, censored)| Elapsed { seconds, censored });
-        Figures { user_minutes_lost: lost, time_to_recover, actions, false_positives: 0, pages: 0 }
+        Figures { user_minutes_lost: lost, data_lost: 0, time_to_recover, actions, false_positives: 0, pages: 0 }
     }
 
     #[track_caller]
@@ -203,6 +229,10 @@ mod tests {
         check(with, figures(15.5, Some((900.0, true)), 1), "12 user-min more lost, no recovery, 1 fewer action", false);
         check(with, figures(1.5, Some((60.0, false)), 2), "2 user-min less lost, recovery 30s sooner", false);
         check(figures(9.0, Some((900.0, true)), 1), figures(9.0, Some((30.0, false)), 1), "users lose as much, recovery after 30s", false);
+        let purged = Figures { data_lost: 2_079, ..with };
+        check(purged, figures(3.5, Some((90.0, false)), 1), "users lose as much, 2,079 fewer records lost, 1 fewer action", false);
+        let [purged, harmful] = [purged, with].map(|with| Worth { with, without: figures(3.49, None, 1) });
+        assert!(purged.did_damage() && !harmful.did_damage() && purged.damage(&harmful).is_gt());
         // One action less is no difference to users: it was redundant.
         check(with, figures(3.52, Some((90.5, false)), 1), "users lose as much, 1 fewer action", true);
         check(figures(0.0, None, 1), figures(0.0, None, 0), "users lose as much, 1 fewer action", true);

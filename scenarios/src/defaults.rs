@@ -33,7 +33,7 @@ pub const ALL: &[Assumed] = &[
     assumed("horizon", "30m", "our choice, after the end of the last fault or change: a person would have acted by then"),
     assumed("history.every", "5m", "our choice: hours and weekdays want no finer grain"),
     assumed("history.noise", "5%", "our choice: the standard deviation of an interval's load over its mean"),
-    assumed("history.load.*.hours", "the client's first rate", "our choice: a load that is the same at all hours"),
+    assumed("history.load.*.hours", "the client's first rate, of a trace the mean", "our choice: a load that is the same at all hours"),
     assumed("history.load.*.weekdays.*", "x1", "our choice: every day alike"),
     assumed("objective", "1s", "our choice; the client timeout of R-MS1"),
     assumed("reference", "false", "our choice: scenarios are there to judge policies"),

@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cluster::Cluster;
+use page::Page;
+use topology::Topology;
 
 use crate::scenario::read_scenario;
 
@@ -64,18 +66,11 @@ pub fn draft(name: &str, files: &[ManifestFile]) -> Result<Draft, Vec<Problem>> 
     if topology.parts.is_empty() {
         return Err(vec![problem::nothing_that_answers(files.first().map_or("", |file| &file.path), topology.left_out.first())]);
     }
-    let mut page = page::page(name, &paths, (&cluster, &topology), true);
-    // What manifests say of a database may be what no scenario can say of one; then it is a service as any other.
-    if read_scenario("the draft", &page.text).is_err() {
-        page = page::page(name, &paths, (&cluster, &topology), false);
-    }
-    // What a scenario refuses of a sound cluster, such as a thousand services and more, is told in its words.
-    let first = files.first().map_or("", |file| &file.path);
-    let refused = |problems: Vec<Problem>| problems.iter().map(|problem| problem::refused(first, problem)).collect::<Vec<_>>();
-    read_scenario("the draft", &page.text).map_err(refused)?;
+    let (page, unfit) = written(name, &paths, (&cluster, &topology))?;
     let mut left_out: Vec<String> = cluster.others.iter().map(|(kind, names)| kind_left_out(kind, names)).collect();
     left_out.extend(topology.left_out.iter().cloned());
     left_out.extend(page.left_out);
+    left_out.extend(unfit);
     if cluster.nodes > 0 {
         let nodes = counted(u64::from(cluster.nodes), "Node");
         left_out.push(format!("what {nodes} can hold, so that there is room for everything; `nodes:` of a scenario bounds it"));
@@ -89,6 +84,68 @@ pub fn draft(name: &str, files: &[ManifestFile]) -> Result<Draft, Vec<Problem>> 
         left_out.push(format!("what says nothing of how a system behaves: {}", kinds.join(", ")));
     }
     Ok(Draft { services: topology.parts.len() as u64, assumed: page.assumed, yaml: page.text, left_out })
+}
+
+/// How the text of a draft is called while it is read.
+const DRAFT: &str = "the draft";
+
+/// What is read of as many of the wanted as fit together, and which of them do not, each with the reason. Halves of what does not fit are asked for by
+/// themselves, so that few that do not among many that do cost little.
+///
+/// # Errors
+/// What is read of none of them does not fit either.
+fn fitting<T, E>(wanted: &[usize], read: impl Fn(&[usize]) -> Result<T, E>) -> Result<(T, Vec<(usize, E)>), E> {
+    if let Ok(all) = read(wanted) {
+        return Ok((all, Vec::new()));
+    }
+    let (mut found, mut taken, mut unfit) = (read(&[])?, Vec::new(), Vec::new());
+    let mut waiting = vec![wanted];
+    while let Some(some) = waiting.pop() {
+        let more = [&taken[..], some].concat();
+        match (read(&more), some) {
+            (Ok(with_more), _) => (found, taken) = (with_more, more),
+            (Err(why), [one]) => unfit.push((*one, why)),
+            (Err(_), _) => {
+                let (left, right) = some.split_at(some.len() / 2);
+                waiting.extend([right, left]);
+            }
+        }
+    }
+    Ok((found, unfit))
+}
+
+/// The draft with the templates that images have. What manifests say of a database may be what no scenario can say of one; then it is a service as any
+/// other, and that is told.
+///
+/// # Errors
+/// The problems of the draft without any template, told of the files.
+fn written(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topology<'_>)) -> Result<(Page, Vec<String>), Vec<Problem>> {
+    let read = |templated: &[usize]| {
+        let page = page::page(name, files, (cluster, topology), templated);
+        match read_scenario(DRAFT, &page.text) {
+            Ok(_) => Ok(page),
+            Err(problems) => Err(told_of(&page, files.first().copied().unwrap_or_default(), &problems)),
+        }
+    };
+    let (page, unfit) = fitting(&page::with_templates(topology), read)?;
+    let told = |(index, problems): (usize, Vec<Problem>)| {
+        let part = &topology.parts[index];
+        let why = problems.first().map_or("", |problem| &problem.message);
+        format!("the template `{}` of `{}`, which its image has: {why}", page::template_of(part).unwrap_or_default(), part.name)
+    };
+    Ok((page, unfit.into_iter().map(told).collect()))
+}
+
+/// What a scenario refuses of a draft, told of the files: of the workload that it concerns, or of all, such as a thousand services and more.
+fn told_of(page: &Page, first: &str, problems: &[Problem]) -> Vec<Problem> {
+    let told = |problem: &Problem| {
+        let place = problem.place.as_ref().filter(|place| place.file().path == DRAFT);
+        match place.and_then(|place| page.part_at(place.line())) {
+            Some((name, path)) => problem::refused(if path.is_empty() { first } else { path }, Some(name.as_str()), problem),
+            None => problem::refused(first, None, problem),
+        }
+    };
+    problems.iter().map(told).collect()
 }
 
 fn add(cluster: &mut Cluster, file: &ManifestFile) -> Result<(), Vec<Problem>> {
@@ -306,6 +363,74 @@ mod tests {
         has(&draft.yaml, &["  kv:\n    template: redis # assumed: what it is, by its image\n", "  db:\n    template: postgres # assumed"]);
         assert_eq!(draft.yaml.matches("template:").count(), 2, "{}", draft.yaml);
         assert_eq!(draft.yaml.matches("    work:").count(), 2, "a Redis does what its template does: {}", draft.yaml);
+    }
+
+    #[test]
+    fn an_image_that_does_not_fit_its_template_takes_none_away_from_another() {
+        let of = |name: &str, image: &str, resources: &str| {
+            let pod = service("default", name, "").replace("name: c,", &format!("name: c, image: '{image}',"));
+            pod.replace("limits: { memory: 64Mi }", resources)
+        };
+        let sound = of("db", "postgres:16", "requests: { memory: 1Gi }");
+        let large = of("cache", "redis:7", "requests: { cpu: 2, memory: 8Gi }");
+        let draft = drafted(&(large + &sound));
+        has(
+            &draft.yaml,
+            &["  db:\n    template: postgres", "  cache:\n    template: redis", "    memory: { base: 4GiB, request: 8GiB, limit: none } #"],
+        );
+        // A Postgres that may use all that there is has what it asks for.
+        let wide = of("db", "postgres:16", "requests: { cpu: 16 }");
+        has(&drafted(&wide).yaml, &["    cores: 16 # assumed: ", "    template: postgres"]);
+        for unfit in [vec![], vec![3], vec![0, 6], vec![0, 1, 2, 3, 4, 5, 6]] {
+            let read = |taken: &[usize]| if taken.iter().any(|one| unfit.contains(one)) { Err("unfit") } else { Ok(taken.to_vec()) };
+            let (taken, left) = fitting(&[0, 1, 2, 3, 4, 5, 6], read).unwrap();
+            assert_eq!(left.iter().map(|(one, _)| *one).collect::<Vec<_>>(), unfit);
+            assert_eq!(taken, (0..7).filter(|one| !unfit.contains(one)).collect::<Vec<_>>());
+        }
+        assert_eq!(fitting(&[1], |_: &[usize]| Err::<(), _>("unsound")).unwrap_err(), "unsound");
+    }
+
+    #[test]
+    fn a_pod_may_ask_for_more_than_its_main_container_may_have() {
+        let beside = "{ name: istio-proxy, resources: { requests: { cpu: 100m, memory: 128Mi } } }";
+        let guaranteed = "resources: { requests: { cpu: 500m, memory: 256Mi }, limits: { cpu: 500m, memory: 256Mi } } }";
+        let text = service("default", "web", "").replace("resources: { limits: { memory: 64Mi } } }", &format!("{guaranteed}, {beside}"));
+        has(&drafted(&text).yaml, &["cores: 0.5\n", "cpu_request: 0.6\n", "memory: { base: 128MiB, request: 384MiB, limit: 256MiB }"]);
+    }
+
+    #[test]
+    fn a_surge_of_more_than_all_is_a_number() {
+        let surge = |key: &str| {
+            let strategy = format!("spec:\n  replicas: 3\n  strategy: {{ rollingUpdate: {{ {key}: 150% }} }}\n  template");
+            service("default", "a", "").replace("spec:\n  template", &strategy)
+        };
+        has(&drafted(&surge("maxSurge")).yaml, &["    rollout: { max_surge: 5 } # assumed: more than all are a number here"]);
+        let file = ManifestFile { path: "m.yaml".to_owned(), text: surge("maxUnavailable"), named: true };
+        let problems = draft("drafted", &[file]).unwrap_err();
+        assert_eq!((problems[0].code, &*problems[0].message), ("FD0945", "`maxUnavailable` is 150% of the pods, which is more than all"));
+    }
+
+    #[test]
+    fn what_a_scenario_refuses_of_one_workload_is_told_of_its_file() {
+        let file = |path: &str, text: String| ManifestFile { path: path.to_owned(), text, named: true };
+        let large = service("default", "b", "").replace("limits: { memory: 64Mi }", "limits: { cpu: 20000 }");
+        let problems = draft("drafted", &[file("a.yaml", service("default", "a", "")), file("b.yaml", large)]).unwrap_err();
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        assert_eq!((problem.code, &*problem.path), ("FD0938", "b.yaml"));
+        assert!(problem.message.starts_with("what is said of `b` makes no scenario: "), "{problem:?}");
+        assert!(problem.remedy.as_ref().is_some_and(|remedy| remedy.starts_with("change it there")), "{problem:?}");
+    }
+
+    #[test]
+    fn a_call_is_found_in_a_file_of_properties_and_a_tag_is_no_address() {
+        let map = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: m }\ndata:\n  application.properties: \"cart.url=http://cart:8080\\nowner=team@corp.example\"\n";
+        let environment =
+            "{ name: SIDECAR_IMAGE, value: 'busybox:7' }, { name: MSG, value: 'retry:3 times' }, { name: PAY_ADDR, value: 'pay:80' }";
+        let web = service("default", "web", environment).replace("env: [", "envFrom: [{ configMapRef: { name: m } }], env: [");
+        let draft = drafted(&(web + &service("default", "cart", "") + map));
+        has(&draft.yaml, &["- call: cart # assumed: application.properties names it"]);
+        let asked: Vec<&String> = draft.left_out.iter().filter(|told| told.starts_with("whom ")).collect();
+        assert_eq!(asked, ["whom `web` asks at `pay`: no Service in the files is called so"]);
     }
 
     #[test]

@@ -53,6 +53,12 @@ pub const ENTRIES: &[Entry] = entries! {
     "waiting-threads": "slow-network";
 };
 
+/// Whether a text under a path is of the library, or a system that comes along: it lies in no folder, whatever folder has that name here.
+#[must_use]
+pub fn holds(path: &str, text: &str) -> bool {
+    ENTRIES.iter().chain(crate::systems::ENTRIES).any(|entry| entry.path == path && entry.text == text)
+}
+
 /// All names, in the order of [`ENTRIES`].
 pub fn names() -> impl Iterator<Item = &'static str> {
     ENTRIES.iter().map(|entry| entry.name)

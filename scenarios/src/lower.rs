@@ -221,6 +221,40 @@ oracle:
         };
         assert_eq!(twice("scale_out", "service: shop, by: 2").unwrap(), 2);
         assert!(twice("hang", "replica: shop-1").unwrap_err()[0].message.contains("overlaps the one on line"));
+        let expired = &twice("certificate_expiry", "service: shop").unwrap_err()[0];
+        assert!(format!("{expired:?}").contains("remove one of the two"), "a certificate takes no `lasting`: {expired:?}");
+    }
+
+    #[test]
+    fn what_the_real_systems_refuse_is_refused() {
+        let refused = |service: &str, rest: &str| {
+            let text = format!(
+                "schema: scenario/1\nscenario: s\nhorizon: 20m\nclients:\n  users: {{ calls: shop, rate: 1/s }}\nservices:\n  \
+                 shop: {{ cores: 1, {service} }}\n{rest}"
+            );
+            read_scenario("s.yaml", &text).err().map(|problems| problems[0].message.clone()).unwrap_or_default()
+        };
+        let scaled = |rules: &str| refused(&format!("work: [cpu: 1ms], autoscaler: {{ max: 3, cpu: 60%, scale_down: {rules} }}"), "");
+        let every = |every: &str| scaled(&format!("{{ policies: [{{ percent: 50%, every: {every} }}] }}"));
+        assert_eq!((every("30m"), scaled("{ window: 60m }")), Default::default());
+        assert!(every("31m").contains("the time of a policy"), "{}", every("31m"));
+        assert!(scaled("{ window: 61m }").contains("the window"), "{}", scaled("{ window: 61m }"));
+        let rollout = |keys: &str| refused(&format!("work: [cpu: 1ms], rollout: {{ {keys} }}"), "");
+        assert_eq!(rollout("min_ready: 59s, progress_deadline: 1m"), "");
+        assert!(rollout("min_ready: 1m, progress_deadline: 1m").contains("a rollout may stand for"));
+        assert!(rollout("min_ready: 10m").contains("a rollout may stand for"));
+        let session = |heartbeat: &str| {
+            let rest = format!("  cart: {{ consumes: o, work: [cpu: 1ms] }}\ntopics: {{ o: {{ heartbeat: {heartbeat} }} }}\n");
+            refused("work: [publish: o]", &rest)
+        };
+        assert_eq!(session("44s"), "");
+        assert!(session("45s").contains("a heartbeat every 45s"), "{}", session("45s"));
+        let update = |access: &str| {
+            let work = format!("caches: {{ k: {{ keys: 10, ttl: 1m }} }}, work: [update: {{ name: k, write: {{ service: db{access} }} }}]");
+            refused(&work, "  db: { database: { engine: postgres }, work: [cpu: 1ms] }\n")
+        };
+        assert_eq!((update(""), update(", access: write")), Default::default());
+        assert!(update(", access: read").contains("an update that only reads"), "{}", update(", access: read"));
     }
 
     #[test]

@@ -105,13 +105,32 @@ pub fn message_cycle(place: &Place, path: &[String]) -> Problem {
         .remedy("remove this `publish`, or let it go into a topic whose messages do not come back here")
 }
 
+/// When the first of two faults that overlap ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstEnd {
+    /// When it says, or at once.
+    Said,
+    /// It could say so, and does not.
+    Unsaid,
+    /// Such a fault does not end by itself.
+    Never,
+}
+
+impl FirstEnd {
+    /// Of one that can end by itself.
+    #[must_use]
+    pub const fn of(has_end: bool) -> Self {
+        if has_end { Self::Said } else { Self::Unsaid }
+    }
+}
+
 /// Two faults of one kind that touch the same thing at the same time.
 #[must_use]
-pub fn overlapping(place: &Place, kind: &str, target: &str, first_line: usize, first_has_end: bool) -> Problem {
-    let remedy = if first_has_end {
-        "let this one begin after the other has ended, or make one fault of the two"
-    } else {
-        "give the other a `lasting`, and let this one begin after it"
+pub fn overlapping(place: &Place, kind: &str, target: &str, first_line: usize, first: FirstEnd) -> Problem {
+    let remedy = match first {
+        FirstEnd::Said => "let this one begin after the other has ended, or make one fault of the two",
+        FirstEnd::Unsaid => "give the other a `lasting`, and let this one begin after it",
+        FirstEnd::Never => "remove one of the two: the other goes on until somebody cures it",
     };
     Problem::at("FD0208", place, format!("this {kind} of {target} overlaps the one on line {first_line}")).remedy(remedy)
 }

@@ -973,7 +973,7 @@ impl ServiceSpec {
 }
 
 impl fmt::Debug for RolloutSpec {
-    /// As it would be derived, with a share as nothing but that: scenarios keep the hashes that they had when there were no numbers.
+    /// As it would be derived, with a share as nothing but that.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { max_surge, max_unavailable, min_ready, progress_deadline } = self;
         let plain = |amount: &Amount| -> Box<dyn fmt::Debug> {

@@ -122,7 +122,9 @@ impl Demands {
         let figure = self.figure(threshold, outcome)?;
         let word = threshold.measure.word();
         let tolerated = if word == "harm" { self.tolerance * outcome.nothing.user_minutes_lost } else { 0.0 };
-        if threshold.allows((figure - tolerated).max(0.0)) {
+        // Only of harm something is tolerated, and harm that is, is none.
+        let counted = if tolerated > 0.0 { (figure - tolerated).max(0.0) } else { figure };
+        if threshold.allows(counted) {
             return None;
         }
         let to_blame = to_blame(word, outcome);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use firedrill_core::name::Name;
 use firedrill_reports::outcome::{Exercise, Outcome};
-use firedrill_reports::verdict::{ClassVerdict, ExerciseVerdict, Judgement, RunName, Threshold, ThresholdVerdict, Verdict};
+use firedrill_reports::verdict::{ClassVerdict, ExerciseVerdict, Judgement, RunName, Threshold, ThresholdVerdict, Verdict, why_cut};
 use firedrill_scenarios::variants::{Plan, draw};
 use rayon::prelude::*;
 
@@ -162,12 +162,14 @@ fn class(family: &Name, runs: &[&Run], scenarios: &[Tried], told: &Told<'_>) -> 
     let demands = &scenarios[runs[0].variant.scenario].demands;
     let judged = demands.thresholds.iter().filter_map(|threshold| of_threshold(threshold, runs, scenarios, told));
     let thresholds: Vec<ThresholdVerdict> = judged.collect();
-    let verdict = thresholds.iter().map(|found| found.verdict).max().unwrap_or(Verdict::Held);
     let outcomes = || runs.iter().map(|run| &run.shows.outcome);
     let count = |is: fn(&Outcome) -> bool| outcomes().filter(|outcome| is(outcome)).count() as u64;
     let acted = count(|outcome| matches!(outcome.exercise, Exercise::Acted { .. }));
-    // A variant asks whether something goes wrong, and not whether somebody acts.
-    let exercise = ExerciseVerdict { verdict: Verdict::Held, acted, with_fault: count(|outcome| outcome.faults > 0), reason: None };
+    // A variant asks whether something goes wrong, and not whether somebody acts; and it cannot ask where a bound ended it.
+    let reason = why_cut(outcomes());
+    let whole = if reason.is_some() { Verdict::Inconclusive } else { Verdict::Held };
+    let exercise = ExerciseVerdict { verdict: whole, acted, with_fault: count(|outcome| outcome.faults > 0), reason };
+    let verdict = thresholds.iter().map(|found| found.verdict).fold(whole, Ord::max);
     let (scenarios, costs) = (Vec::new(), Vec::new());
     let class = Name::new(&format!("{family} (chaos)"));
     ClassVerdict { class, verdict, runs: runs.len() as u64, exercise, thresholds, scenarios, costs, tail: None }

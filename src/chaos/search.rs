@@ -278,6 +278,8 @@ impl Space<'_> {
             let exercise = &shows.outcome.exercise;
             let acted = matches!(exercise, Exercise::Acted { .. } | Exercise::OnlyPaged { .. });
             let idle = (!acted && *exercise != Exercise::Calm).then(|| exercise.to_string());
+            // Of one that a bound ended nobody knows what would have come.
+            let idle = shows.outcome.cut.as_ref().map(ToString::to_string).or(idle);
             Played { found: shows.breaches.into_iter().map(found).collect(), acted, idle }
         };
         new.into_par_iter().map(play).collect()

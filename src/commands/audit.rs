@@ -13,7 +13,9 @@ use crate::cli::{AuditArgs, Format};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::ledger::{Chain, FOLDER, Finding, Ledger, Recorded, SCHEMA as LEDGER_SCHEMA, Signed, WATCH, What, name_of};
+use crate::ledger::{
+    Chain, FOLDER, Finding, Ledger, REHEARSAL, Recorded, SCHEMA as LEDGER_SCHEMA, SHOWN_DIGITS, Signed, WATCH, What, digits, name_of,
+};
 use crate::output::Output;
 use crate::watch::observations;
 
@@ -48,10 +50,21 @@ pub fn execute(arguments: &AuditArgs, output: Output) -> Result<Exit, Failure> {
         };
         return one_entry(chain, number, shown, output);
     }
+    arguments.contains.iter().try_for_each(|hash| is_enough(hash))?;
     let is_contained = arguments.contains.as_ref().map(|hash| chains.iter().any(|chain| chain.by_hash(hash).is_some()));
     tell(&chains, arguments.contains.as_ref().zip(is_contained), output)?;
     let is_sound = chains.iter().all(|chain| chain.findings.is_empty()) && is_contained != Some(false);
     Ok(if is_sound { Exit::Held } else { Exit::Broken })
+}
+
+/// That the beginning of a hash is as long as it is ever shown: a shorter one may be that of any entry.
+fn is_enough(hash: &str) -> Result<(), Failure> {
+    let own = digits(hash);
+    if own.len() >= SHOWN_DIGITS && own.chars().all(|digit| digit.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    let message = format!("`--contains {hash}` is neither a hash nor the first {SHOWN_DIGITS} digits of one");
+    Err(Failure::argument(message, "`firedrill audit` tells the last entry of each chain with its hash"))
 }
 
 /// A chain with all that is wrong with it: what was altered, and what cannot be though nothing was.
@@ -156,6 +169,10 @@ fn sentence(chain: &Chain, what: &What) -> String {
             let of = incident.as_ref().map_or_else(String::new, |incident| format!(" of incident {incident}"));
             format!("the watcher was told{of}{}: {input}", with(question))
         }
+        What::State { of, value } if of == REHEARSAL => {
+            let told = value.get("told").and_then(Value::as_str).unwrap_or_default();
+            format!("what follows in this session is of a simulation: {told}")
+        }
         What::State { of, .. } => format!("the state of {of}, from which the watcher can go on"),
         What::Decision { incident, stage, event, hashes, is_backtest } => {
             let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
@@ -167,9 +184,13 @@ fn sentence(chain: &Chain, what: &What) -> String {
         What::Approval { proposal, role, yes } => {
             format!("{} to proposal {proposal}, as {role}", if *yes { "yes" } else { "no" })
         }
-        What::Promotion { from, to, profile, weakened, .. } => {
+        What::Promotion { from, to, profile, weakened, evidence, .. } => {
+            let needs = evidence["needs"].as_array().into_iter().flatten();
+            let needs: Vec<String> =
+                needs.filter_map(|need| Some(format!("{}: {}", need["what"].as_str()?, need["told"].as_str()?))).collect();
+            let needs = if needs.is_empty() { String::new() } else { format!(": {}", needs.join("; ")) };
             let weakened = if weakened.is_empty() { String::new() } else { format!("; weakened: {}", weakened.join("; ")) };
-            format!("promoted from {} to {} on evidence of the profile {profile}{weakened}", from.word(), to.word())
+            format!("promoted from {} to {} on evidence of the profile {profile}{needs}{weakened}", from.word(), to.word())
         }
         What::Demotion { from, to, because, automatic } => {
             let by = if *automatic { "by itself" } else { "by a person" };
@@ -267,6 +288,10 @@ fn chain_as_text(chain: &Chain) -> String {
     }
     for (key, count) in signers(chain) {
         text += &format!("  · {} signed by {key}\n", counted_entries(count));
+    }
+    let rehearsed = chain.entries.iter().filter(|own| matches!(&own.entry.what, What::State { of, .. } if of == REHEARSAL)).count();
+    if rehearsed > 0 {
+        text += &format!("  · {} of a simulation: `firedrill rehearse-live` was watched\n", counted(rehearsed as u64, "session"));
     }
     if chain.unsigned() > 0 {
         text += &format!("  · {} not signed: who wrote them is unverified\n", counted_entries(chain.unsigned()));

@@ -17,6 +17,7 @@ use crate::importing::SIMULATED;
 use crate::ledger::{Chain, Hashes, Ledger, What, name_of};
 use crate::output::Output;
 use crate::promotion::evidence::counts;
+use crate::promotion::standing::Standing;
 use crate::replaying::Replay;
 
 /// Writes a replay down as a backtest of each of its policies.
@@ -39,8 +40,10 @@ pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), ou
     let mut of_all = Vec::new();
     for policy in &replay.answer.policies {
         let hashes = Hashes::of(policy, &replay.rules.set);
-        let chain = Ledger::read(&books.folder, &name_of(&policy.name)?)?.sound()?;
-        if is_counted(&chain, &hashes, (from, until)) {
+        let chain = books.promotions().believed(Ledger::read(&books.folder, &name_of(&policy.name)?)?.sound()?);
+        let standing = Standing::of(&chain);
+        can_count(&policy.name, &standing, from)?;
+        if is_counted((&chain, &standing), &hashes, (from, until)) {
             let message = format!("the history from {from} to {until}, or some of it, is in the ledger of {} already", policy.name);
             return Err(Failure::argument(message, "replay another stretch: none counts twice"));
         }
@@ -79,9 +82,29 @@ fn instant(start: Start) -> Timestamp {
     Timestamp::from_millisecond(start.unix_millis()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// Whether some of the history is in a chain, decided by the same version.
-fn is_counted(chain: &Chain, hashes: &Hashes, (from, until): (Timestamp, Timestamp)) -> bool {
-    chain.entries.iter().any(|own| match &own.entry.what {
+/// That history from an instant on can count for a policy where it stands: it shortens the wait in dry-run, as far as it was over by then.
+fn can_count(policy: &Name, standing: &Standing, from: Timestamp) -> Result<(), Failure> {
+    if standing.stage != Stage::DryRun {
+        let message = format!("{policy} is at the stage {}, and recorded history counts in dry-run alone", standing.stage.word());
+        let remedy = if standing.stage < Stage::DryRun {
+            format!("`firedrill promote {policy}` first; or replay it without `--backtest`")
+        } else {
+            "replay it without `--backtest`; `--policy NAME` chooses others".to_owned()
+        };
+        return Err(Failure::argument(message, remedy));
+    }
+    match standing.since.filter(|since| *since <= from) {
+        None => Ok(()),
+        Some(since) => {
+            let message = format!("{policy} is in dry-run since {since}, and what happened from then on is watched live");
+            Err(Failure::argument(message, "replay what happened before; or replay it without `--backtest`"))
+        }
+    }
+}
+
+/// Whether some of the history is in a chain since the policy came to its stage, decided by the same version.
+fn is_counted((chain, standing): (&Chain, &Standing), hashes: &Hashes, (from, until): (Timestamp, Timestamp)) -> bool {
+    chain.since(standing.entry.as_deref()).any(|own| match &own.entry.what {
         // One that does not count uses up nothing: it can be replayed again, with more or other alerts.
         What::Backtest { from: begin, until: end, hashes: other, recorded, reproduced }
             if other == hashes && counts(*recorded, *reproduced) =>

@@ -27,9 +27,22 @@ use crate::output::{Output, replace_files, write_files};
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.calibrate/1";
 
+/// Whether a path is that of the file which the project names for what was measured, be it there or not.
+fn is_measured(home: &Home, path: &Path) -> bool {
+    let Some(own) = home.project.as_ref().and_then(|project| project.confidence.as_ref()) else { return false };
+    let own = home.base.join(&*own.value);
+    let folder = |path: &Path| load::real(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+    load::real(&own) == load::real(path) || own.file_name() == path.file_name() && folder(&own) == folder(path)
+}
+
 /// Plays every policy by itself, and judges what it did.
 pub fn execute(arguments: &CalibrateArgs, output: Output) -> Result<Exit, Failure> {
-    let home = Home::here()?;
+    let mut home = Home::here()?;
+    // What was measured before is replaced by what is measured now, so it need not be there, nor be sound.
+    let is_renewed = arguments.write.as_ref().is_some_and(|path| is_measured(&home, Path::new(path)));
+    if let Some(project) = home.project.as_mut().filter(|_| is_renewed) {
+        project.confidence = None;
+    }
     let named = Named { scenarios: &arguments.scenarios, rules: &arguments.rules, alertmanager: None };
     let setting = Setting::of(&home, named)?;
     let all = if arguments.policies.is_empty() { home.policies()? } else { home.answer(&arguments.policies)? };
@@ -53,9 +66,7 @@ pub fn execute(arguments: &CalibrateArgs, output: Output) -> Result<Exit, Failur
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.ok_or_else(|| Failure::argument(format!("{} is no file", path.display()), "name a file to write"))?;
         let text = file(&all.policies, &found.shares, (&scenarios_of(&campaign.scenarios), &incidents_of(&replays)));
-        // What was measured before is replaced by what is measured now; nothing else that was read is.
-        let measured = home.project.as_ref().and_then(|project| project.confidence.as_ref());
-        let is_renewed = measured.is_some_and(|own| load::real(&home.base.join(&*own.value)) == load::real(path));
+        // Nothing else that was read is replaced.
         if is_renewed {
             replace_files(folder, &[(name, text)])?
         } else {

@@ -58,7 +58,7 @@ pub fn execute(arguments: &CaptureArgs, output: Output) -> Result<Exit, Failure>
     notes.extend(changed_rules(&captured, (&arguments.incident, &chains), &policies, &rules)?);
     let beside = prometheus.map(|prometheus| beside((arguments, &prometheus), (&captured, &policies), &rules, &mut notes)).transpose()?;
     let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("incidents").join(&captured.name));
-    is_free(&folder)?;
+    is_free(&folder, false)?;
     let _room = Room::make("--out", &folder)?;
     let files = captured.files(&asked, beside.as_ref());
     write_files(&folder, &files)?;

@@ -141,7 +141,7 @@ pub(super) fn checked(arguments: &CheckArgs, output: Output, is_told: bool) -> R
         elsewhere: &heard.elsewhere,
         is_library: heard.is_library,
     };
-    let mut lints = lint(&found, of_policies, arguments.lint);
+    let mut lints = lint(&found, (of_policies, &people(&stage)), arguments.lint);
     lints.extend(linting::lint(ground, arguments));
     let in_profiles = declare::in_profiles(ground);
     let declaration = declare::shortest(ground, &in_profiles);
@@ -239,8 +239,20 @@ fn autoscaled(scenarios: &[Arc<Scenario>]) -> BTreeSet<Name> {
     services.filter(|service| service.autoscaler.is_some()).map(|service| service.name.clone()).collect()
 }
 
+/// How many people of each role may be asked, scenario by scenario.
+fn people(scenarios: &[Arc<Scenario>]) -> Vec<BTreeMap<Name, u64>> {
+    let of_one = |scenario: &Arc<Scenario>| {
+        let mut roles: BTreeMap<Name, u64> = BTreeMap::new();
+        for own in scenario.approvers.iter() {
+            *roles.entry(own.role.clone()).or_default() += u64::from(own.count);
+        }
+        roles
+    };
+    scenarios.iter().map(of_one).collect()
+}
+
 /// The lints of policies and of what was read besides rules; switched off, only what cannot work is told.
-fn lint(found: &Found, ground: Ground<'_>, level: LintLevel) -> Vec<Problem> {
+fn lint(found: &Found, (ground, people): (Ground<'_>, &[BTreeMap<Name, u64>]), level: LintLevel) -> Vec<Problem> {
     let mut all = found.warnings.clone();
     all.extend(found.scenarios.iter().flat_map(|scenario| replaced_before(scenario)));
     all.extend(lints::twins(found.policies.iter().map(|(_, policy)| policy)));
@@ -249,6 +261,7 @@ fn lint(found: &Found, ground: Ground<'_>, level: LintLevel) -> Vec<Problem> {
         let mut own = lints::lints(&Written::new(&source.path, &source.text), policy, ground);
         own.extend(overlaps.iter().filter(|problem| problem.path == source.path).cloned());
         own.extend(lints::unreceived(policy, &found.receivers));
+        own.extend(lints::unanswerable(policy, people));
         all.extend(lints::allowed(&source.path, &source.text, own));
     }
     match level {
@@ -295,7 +308,7 @@ fn unknown_author(policy: &Policy, promotions: &Promotions) -> Option<Problem> {
     let author = policy.author.as_ref().filter(|author| !promotions.people.is_empty() && promotions.person(author).is_none())?;
     let known: Vec<&str> = promotions.people.keys().map(Name::as_str).collect();
     let message = format!("`{author}`, who wrote `{}`, is not among the `people:` of firedrill.yaml", policy.name);
-    let problem = Problem::at("FD0826", &policy.places.name, message).as_warning();
+    let problem = Problem::at("FD0826", &policy.places.name, message);
     Some(
         problem.remedy(match near_miss(author, &known) {
             Some(near) => format!("did you mean `{near}`? Nobody promotes their own policy to act by itself, whatever it calls them"),
@@ -334,7 +347,7 @@ fn whole_project(path: &str) -> Result<Found, Failure> {
         for (policy, (_, path)) in answer.policies.iter().zip(&answer.sources) {
             found.policies.push((policy_text(path)?, Arc::clone(policy)));
         }
-        found.warnings.extend(answer.policies.iter().filter_map(|policy| unknown_author(policy, &project.promotions)));
+        found.problems.extend(answer.policies.iter().filter_map(|policy| unknown_author(policy, &project.promotions)));
     }
     if is_code_sound {
         found.keep(home.baseline())?;

@@ -20,7 +20,7 @@ pub fn execute(arguments: &DemoteArgs, output: Output) -> Result<Exit, Failure> 
     plain_words("--because", &arguments.because)?;
     let books = Books::here()?;
     let subject = books.subject(&arguments.policy)?;
-    let (name, from, to) = (&subject.policy.name, subject.standing.stage, arguments.to);
+    let (name, from, to) = (&subject.policy.name, subject.promoted.stage, arguments.to);
     if to >= from {
         let message = format!("{name} is at the stage {}, and {} is no lower one", from.word(), to.word());
         return Err(Failure::argument(message, "`firedrill promote` lets it do more, on evidence"));

@@ -10,7 +10,7 @@ use super::promoting::{Books, labelled, numbered, plain_words};
 use crate::cli::{Format, LabelArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::ledger::{Chain, Ledger, Recorded, What, name_of};
+use crate::ledger::{Chain, LEAST_DIGITS, Ledger, Recorded, UnreadAct, What, name_of};
 use crate::output::Output;
 use crate::promotion::profile::folded;
 
@@ -47,7 +47,11 @@ pub fn execute(arguments: &LabelArgs, output: Output) -> Result<Exit, Failure> {
             output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
         }
         Format::Text => {
-            let drill = drill.as_ref().map_or_else(String::new, |fault| format!(", of a drill of {fault}"));
+            let drill = match (&drill, drill_before(&chain, &hash)) {
+                (Some(fault), _) => format!(", of a drill of {fault}"),
+                (None, Some(before)) => format!(", and of no drill: it was said to be one of {before}"),
+                (None, None) => String::new(),
+            };
             output.data(&format!("{id} ({what} {target}) was {}{drill}\n", says.word()))?;
         }
     }
@@ -75,10 +79,22 @@ fn drill_of(books: &Books, fault: &str) -> Result<Name, Failure> {
 /// What an entry did or would have done, to what.
 fn acted(own: &Recorded) -> Option<(String, String)> {
     let What::Decision { event, .. } = &own.entry.what else { return None };
-    match serde_json::from_value(event.clone()).ok()? {
-        Event::WouldAct { what, target, .. } | Event::Decided { what, target, .. } => Some((what.to_string(), target.to_string())),
-        _ => None,
+    match serde_json::from_value(event.clone()) {
+        Ok(Event::WouldAct { what, target, .. } | Event::Decided { what, target, .. }) => Some((what.to_string(), target.to_string())),
+        Ok(_) => None,
+        // Whoever can say what it was need not wait until this version can read it.
+        Err(_) => UnreadAct::of(event).map(|act| (act.what, act.target)),
     }
+}
+
+/// The drill that a decision was said to come of; `None`: none, or that was taken back.
+fn drill_before(chain: &Chain, hash: &str) -> Option<Name> {
+    let said = chain.entries.iter().rev().find_map(|own| match &own.entry.what {
+        What::Drill { event, fault, .. } if event == hash => Some(Some(fault.clone())),
+        What::Label { event, .. } if event == hash => Some(None),
+        _ => None,
+    });
+    said.flatten()
 }
 
 /// The chain and the hash of an event.
@@ -92,7 +108,9 @@ fn found(books: &Books, event: &str) -> Result<(Chain, String), Failure> {
                 return Ok((chain, hash));
             }
         }
-        return Err(unknown(format!("`{event}` is neither POLICY#NUMBER nor the hash of one entry")));
+        let told =
+            format!("`{event}` is neither POLICY#NUMBER nor the hash of one entry, or the first {LEAST_DIGITS} digits or more of it");
+        return Err(unknown(told));
     };
     let chain = Ledger::read(&books.folder, &name_of(policy)?)?.sound()?;
     let hashes: Vec<String> = chain.entries.iter().filter(|own| own.number == number).map(|own| own.hash.clone()).collect();

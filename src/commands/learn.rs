@@ -18,14 +18,16 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::{Home, Routings};
 use crate::learning::{
-    Automate, Draft, Kind, Lesson, Prevention, Together, Told, Uncovered, drafts, lessons, of_chain, of_incident, of_journal, once,
-    together,
+    Automate, Draft, Kind, Lesson, Prevention, Together, Told, Uncovered, drafts, is_rehearsed, lessons, of_chain, of_incident, of_journal,
+    of_watch, once, together,
 };
 use crate::ledger::{FOLDER, Ledger, WATCH};
 use crate::library;
 use crate::load::{self, Source};
 use crate::output::Output;
+use crate::promotion::heard::Heard;
 use crate::replaying;
+use crate::watch::observations;
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.learn/1";
@@ -63,7 +65,8 @@ pub fn execute(arguments: &LearnArgs, output: Output) -> Result<Exit, Failure> {
     match output.format {
         Format::Text => output.data(&text(&all, &all_lessons, &found, &drafted))?,
         Format::Json => {
-            let sources = all.iter().map(|told| json!({ "name": told.name, "start": told.start.to_string() }));
+            let sources =
+                all.iter().map(|told| json!({ "name": told.name, "start": told.start.to_string(), "is_rehearsed": told.is_rehearsed }));
             let document = json!({
                 "schema": SCHEMA, "sources": sources.collect::<Vec<_>>(), "incidents": all_lessons, "together": found, "drafts": drafted,
             });
@@ -137,7 +140,7 @@ fn told(home: &Home, arguments: &LearnArgs, answer: &Arc<Answer>, place: &Place)
     }
 }
 
-/// The ledger's chains, the watcher's own left out: what it was told stands in no decision.
+/// The ledger's chains; of the watcher's own what it was told and no policy took up.
 fn of_ledger(home: &Home, arguments: &LearnArgs) -> Result<Vec<Told>, Failure> {
     let folder = arguments.ledger.clone().unwrap_or_else(|| home.base.join(FOLDER));
     if !folder.is_dir() {
@@ -149,9 +152,17 @@ fn of_ledger(home: &Home, arguments: &LearnArgs) -> Result<Vec<Told>, Failure> {
             None => Ok(Vec::new()),
         };
     }
-    let chains = Ledger::chains(&folder)?.into_iter().filter(|name| **name != *WATCH);
-    let read = |name: Name| Ok(of_chain(&name, &Ledger::read(&folder, &name)?.sound()?));
-    chains.map(read).filter_map(Result::transpose).collect()
+    let watch = Ledger::read(&folder, &Name::new(WATCH))?.sound()?;
+    let heard = if watch.entries.is_empty() { None } else { Some(Heard::of(observations(&watch)?, &watch)) };
+    let mut all = Vec::new();
+    for name in Ledger::chains(&folder)?.into_iter().filter(|name| **name != *WATCH) {
+        let chain = Ledger::read(&folder, &name)?.sound()?;
+        let is_rehearsed = heard.as_ref().is_some_and(|heard| is_rehearsed(heard, &chain));
+        all.extend(of_chain(&name, &chain).map(|told| Told { is_rehearsed, ..told }));
+    }
+    let other = heard.as_ref().and_then(|heard| of_watch(heard, &all));
+    all.extend(other);
+    Ok(all)
 }
 
 /// What the library answers alerts with. Hazards are no offer.
@@ -177,6 +188,7 @@ fn text(all: &[Told], lessons: &[Lesson], found: &Together, drafts: &[Draft]) ->
         let what = match told.kind {
             Kind::Run => "a run",
             Kind::Replay => "a replay, which shows decisions and no effect",
+            Kind::Live if told.is_rehearsed => "a rehearsed system",
             Kind::Live => "a live system",
         };
         lines.push(format!("\n{} ({what})", told.name));

@@ -1,5 +1,6 @@
 //! `firedrill promote`: one stage at a time, on evidence; a refusal says what is missing and the shortest way to it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use firedrill_core::problem::{Problem, Severity};
@@ -8,17 +9,19 @@ use firedrill_policies::guard::stage::Stage;
 use firedrill_reports::verdict::{IncidentStatus, Judgement, Verdict};
 use serde_json::{Value, json};
 
+use super::gate::judge::Judge;
 use super::promoting::{Books, Outlook, Subject, folder_and_name, lines, needs_another};
 use super::{check, gate};
 use crate::cli::{CheckArgs, Format, GateArgs, LintLevel, PromoteArgs, StageArg};
 use crate::drill::ENGINE;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::inputs;
 use crate::ledger::What;
-use crate::output::{Output, write_files};
-use crate::promotion::needs::Need;
+use crate::output::{Output, Staged, stage_file};
+use crate::promotion::needs::{Need, UNCHECKED};
 use crate::promotion::profile::{before, next};
-use crate::promotion::statement::{Stated, statement};
+use crate::promotion::statement::{Stated, is_statement, statement};
 use crate::sources::PROJECT_FILE;
 
 /// The version of the JSON.
@@ -34,6 +37,7 @@ const SHOWN: usize = 3;
 pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure> {
     let books = Books::here()?;
     let subject = books.subject(&arguments.policy)?;
+    arguments.statement.as_deref().map_or(Ok(()), is_for_a_statement)?;
     // Before what takes its time.
     if books.key(&arguments.writer)?.is_none() {
         books.needs_no_key(&arguments.writer)?;
@@ -41,15 +45,19 @@ pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure>
     books.settle(&subject.policy.name, output)?;
     let subject = books.subject(&subject.argument)?;
     let to = target(&subject, arguments.to)?;
-    let outlook = books.outlook(&subject, arguments.profile);
+    let mut outlook = books.outlook(&subject, arguments.profile);
     let mut needs = vec![author(&books, &subject, (&arguments.writer.by, to))];
     needs.extend(own_stage(&subject, to));
     needs.extend(outlook.needs.iter().cloned());
     needs.extend(rehearsed(&books, (&subject, to), output)?);
-    let report = report(&subject, (&outlook, to), &needs, &arguments.writer.by);
-    if let Some(path) = &arguments.statement {
-        export((path, &books), &subject, (&outlook, to, &needs), output)?;
-    }
+    // Where something is wrong with what it judges by, `check` has said so.
+    let is_checked = needs.iter().any(|need| need.what == "gate");
+    let judge = if is_checked { Some(Judge::of(&gate_arguments(Vec::new()))?) } else { None };
+    outlook.weakened.extend(judge.iter().flat_map(|judge| less_than_before(judge, &subject)));
+    let report = report((&subject, judge.as_ref()), (&outlook, to), &needs, &arguments.writer.by);
+    // It is known before anything is promoted that it can be written, and written when that has happened.
+    let stated = arguments.statement.as_ref();
+    let stated = stated.map(|path| stage_statement((path, &books), &subject, (&outlook, to, &needs))).transpose()?;
     outlook.weakened.iter().for_each(|told| output.talk(&format!("warning: less is asked for than usual: {told}")));
     let is_enough = needs.iter().all(|need| need.is_met);
     if is_enough {
@@ -58,13 +66,50 @@ pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure>
             to,
             profile: outlook.profile.word().to_owned(),
             hashes: subject.hashes.clone(),
-            evidence: report.clone(),
+            evidence: in_brief(&report, &subject),
             weakened: outlook.weakened.clone(),
         };
-        books.write_after(&subject.policy.name, Some(subject.chain.entries.len()), vec![what], (&arguments.writer, output))?;
+        books.write_after(&subject.policy.name, Some(&subject.chain.heads), vec![what], (&arguments.writer, output))?;
+    }
+    if let Some((stated, path)) = stated.zip(arguments.statement.as_ref()) {
+        stated.put().map_err(|error| {
+            let then = if is_enough { "the policy is promoted all the same" } else { "nothing was promoted" };
+            unwritten(path, &error, then)
+        })?;
+        output.talk(&format!("wrote {}", path.display()));
     }
     tell(&subject, (&outlook, to), (&needs, &report), output)?;
     Ok(if is_enough { Exit::Held } else { Exit::Broken })
+}
+
+/// That nothing but a statement is lost where one will be written.
+fn is_for_a_statement(path: &Path) -> Result<(), Failure> {
+    let shown = format!("--statement {}", path.display());
+    inputs::spared(&shown, path)?;
+    let is_free = match fs::read(path) {
+        Ok(bytes) => bytes.is_empty() || is_statement(&bytes),
+        // Whoever writes it says what is in the way.
+        Err(_) => true,
+    };
+    if is_free {
+        return Ok(());
+    }
+    let message = format!("`{shown}` would write over what is there, and that is no statement");
+    Err(vec![Problem::in_file("FD0818", &path.display().to_string(), message).remedy("name a new file; nothing was promoted")].into())
+}
+
+/// What the judge asks less than that of the promotion before, a sentence each; nothing where an older firedrill wrote that.
+fn less_than_before(judge: &Judge, subject: &Subject) -> Vec<String> {
+    let before = subject.chain.entries.iter().rev().find_map(|own| match &own.entry.what {
+        What::Promotion { to, evidence, .. } => {
+            let judge: Judge = serde_json::from_value(evidence.get("judge")?.clone()).ok()?;
+            Some((*to, own.entry.at, judge))
+        }
+        _ => None,
+    });
+    let Some((to, at, before)) = before else { return Vec::new() };
+    let then = format!("since the promotion to {} ({})", to.word(), at.strftime("%Y-%m-%d"));
+    judge.less_than(&before).into_iter().map(|told| format!("by the judge, {then}: {told}")).collect()
 }
 
 /// The stage that is meant: the next one.
@@ -92,7 +137,20 @@ fn target(subject: &Subject, asked: Option<Stage>) -> Result<Stage, Failure> {
 /// Who wrote a policy does not say that it may act by itself.
 fn author(books: &Books, subject: &Subject, (by, to): (&str, Stage)) -> Need {
     let policy = &subject.policy;
-    let is_author = books.promotions().is_author(by, &policy.owner, policy.author.as_ref());
+    let promotions = books.promotions();
+    let is_author = promotions.is_author(by, &policy.owner, policy.author.as_ref());
+    let from = before(Stage::Limited).map_or("", Stage::word);
+    if !needs_another(to) {
+        return Need::new("author", true, format!("anybody may promote up to {from}"), "");
+    }
+    if let Some(author) = policy.author.as_ref().filter(|author| !promotions.people.is_empty() && promotions.person(author).is_none()) {
+        let told = format!("{author} wrote it, who is not among the `people:` of firedrill.yaml");
+        return Need::new("author", false, told, "write the name as it stands there, or add it");
+    }
+    if policy.author.is_none() && promotions.people.is_empty() && !is_author {
+        let told = format!("{UNCHECKED}: nobody says who wrote it; `author: NAME` in the policy does");
+        return Need::new("author", true, told, "");
+    }
     let who = match &policy.author {
         Some(author) => format!("{author} wrote it"),
         None => format!("it names no author, and belongs to {}", policy.owner),
@@ -101,9 +159,7 @@ fn author(books: &Books, subject: &Subject, (by, to): (&str, Stage)) -> Need {
         Some(_) => "have somebody else promote it",
         None => "have somebody of another team promote it, or name who wrote it: `author: NAME` in the policy",
     };
-    let from = before(Stage::Limited).map_or("", Stage::word);
-    let told = if needs_another(to) { format!("{who}, and {by} promotes") } else { format!("anybody may promote up to {from}") };
-    Need::new("author", !(needs_another(to) && is_author), told, way)
+    Need::new("author", !is_author, format!("{who}, and {by} promotes"), way)
 }
 
 /// A policy can say itself that it goes no further.
@@ -163,7 +219,7 @@ fn entered(arguments: GateArgs, to: Stage, output: Output) -> Result<Option<Need
     let arguments = GateArgs { stage: StageArg::of(to), out: arguments.out.join(word), ..arguments };
     let (_, judgement) = gate::quietly(&arguments, output)?;
     let told = match judgement.verdict {
-        Verdict::NotExercised => format!("at the stage {word} it does nothing in what is rehearsed, and so nothing wrong"),
+        Verdict::NotExercised => format!("{UNCHECKED}: at the stage {word} it does nothing in what is rehearsed"),
         verdict => format!("at the stage {word}: {verdict}: {}", judgement.reason()),
     };
     let way = format!("`firedrill gate --stage {word}` tells what and the command that shows it; its report is {}", page(&arguments));
@@ -221,20 +277,26 @@ fn gate_arguments(candidate: Vec<String>) -> GateArgs {
 }
 
 /// All of it, for programs and for the ledger.
-fn report(subject: &Subject, (outlook, to): (&Outlook, Stage), needs: &[Need], by: &str) -> Value {
+fn report((subject, judge): (&Subject, Option<&Judge>), (outlook, to): (&Outlook, Stage), needs: &[Need], by: &str) -> Value {
     json!({
         "schema": SCHEMA, "engine": ENGINE, "policy": subject.policy.name, "from": subject.standing.stage, "to": to, "by": by,
         "profile": outlook.profile.word(), "hashes": subject.hashes, "needs": needs, "weakened": outlook.weakened,
-        "promoted": needs.iter().all(|need| need.is_met), "evidence": subject.evidence,
+        "promoted": needs.iter().all(|need| need.is_met), "evidence": subject.evidence, "judge": judge,
     })
 }
 
-fn export(
+/// The same as the ledger keeps it.
+fn in_brief(report: &Value, subject: &Subject) -> Value {
+    let mut brief = report.clone();
+    brief["evidence"] = subject.evidence.in_brief();
+    brief
+}
+
+fn stage_statement(
     (path, books): (&Path, &Books),
     subject: &Subject,
     (outlook, to, needs): (&Outlook, Stage, &[Need]),
-    output: Output,
-) -> Result<(), Failure> {
+) -> Result<Staged, Failure> {
     let stated = Stated {
         policy: &subject.policy.name,
         hashes: &subject.hashes,
@@ -247,13 +309,14 @@ fn export(
     };
     let text = serde_json::to_string_pretty(&statement(&stated)).expect("a statement is plain data");
     let (folder, name) = folder_and_name(path)?;
-    write_files(folder, &[(name, text)]).map_err(|error| {
-        let shown = path.display().to_string();
-        let problem = Problem::in_file("FD0818", &shown, format!("`--statement {shown}` cannot be written: {error:#}"));
-        vec![problem.remedy("name a file in a folder that can be written to; nothing was promoted")]
-    })?;
-    output.talk(&format!("wrote {}", path.display()));
-    Ok(())
+    stage_file(&folder.join(name), &text).map_err(|error| unwritten(path, &error, "nothing was promoted"))
+}
+
+/// `then` says what became of the promotion.
+fn unwritten(path: &Path, error: &anyhow::Error, then: &str) -> Failure {
+    let shown = path.display().to_string();
+    let problem = Problem::in_file("FD0818", &shown, format!("`--statement {shown}` cannot be written: {error:#}"));
+    vec![problem.remedy(format!("name a file in a folder that can be written to; {then}"))].into()
 }
 
 fn tell(subject: &Subject, (outlook, to): (&Outlook, Stage), (needs, report): (&[Need], &Value), output: Output) -> Result<(), Failure> {

@@ -1,6 +1,8 @@
 //! What the commands of promotion share: a policy with its chain, who writes, and what follows of what was written.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use firedrill_core::problem::Problem;
@@ -12,16 +14,16 @@ use super::setting::RuleNames;
 use crate::cli::{ProfileArg, Says, Writer};
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::ledger::{Bound, CLOCKS_APART, Chain, Entry, FOLDER, Hashes, Key, Labelled, Ledger, WATCH, What, name_of};
+use crate::ledger::{Bound, CLOCKS_APART, Chain, Entry, FOLDER, Hashes, Head, Key, Labelled, Ledger, WATCH, What, name_of};
 use crate::load;
 use crate::output::Output;
 use crate::promotion::again::decide_again;
 use crate::promotion::bake::{self, Bake};
 use crate::promotion::demotion::{self, Due, ITSELF};
-use crate::promotion::evidence::{Evidence, Question, WATCHER};
+use crate::promotion::evidence::{Evidence, Question, WATCHER, changed};
 use crate::promotion::heard::Heard;
 use crate::promotion::needs::{Need, needs};
-use crate::promotion::profile::{ProfileName, Promotions, folded};
+use crate::promotion::profile::{ProfileName, Promotions, same_person};
 use crate::promotion::standing::Standing;
 use crate::watch::observations;
 
@@ -29,6 +31,8 @@ use crate::watch::observations;
 pub(super) struct Books {
     pub home: Home,
     pub folder: PathBuf,
+    /// What the watcher was told, and how long its chain was before that was read: for many policies it is read once.
+    heard: RefCell<Option<(u64, Rc<Heard>)>>,
 }
 
 /// A policy with what its chain says of it.
@@ -38,7 +42,10 @@ pub(super) struct Subject {
     pub argument: String,
     pub hashes: Hashes,
     pub chain: Chain,
+    /// Where this version stands.
     pub standing: Standing,
+    /// Where the policy stands, whichever version was promoted.
+    pub promoted: Standing,
     pub evidence: Evidence,
 }
 
@@ -53,6 +60,16 @@ pub(super) struct Outlook {
     pub due: Option<Due>,
 }
 
+impl Subject {
+    /// Why this version may do less than the one that was promoted; `None`: it may do as much.
+    pub fn is_another(&self) -> Option<String> {
+        let promoted = self.promoted.promoted.as_ref().filter(|_| self.standing.stage < self.promoted.stage)?;
+        let changed = changed(&promoted.hashes, &self.hashes).unwrap_or_else(|| "it was not promoted itself".to_owned());
+        let (stage, by) = (self.promoted.stage.word(), &promoted.by);
+        Some(format!("this is not the version that was promoted to {stage} ({}, by {by}): {changed}", promoted.at.strftime("%Y-%m-%d")))
+    }
+}
+
 impl Books {
     /// Those of the project here.
     pub fn here() -> Result<Self, Failure> {
@@ -64,7 +81,7 @@ impl Books {
             ));
         }
         let folder = home.base.join(FOLDER);
-        Ok(Self { home, folder })
+        Ok(Self { home, folder, heard: RefCell::new(None) })
     }
 
     /// What the project says of promotions.
@@ -83,31 +100,36 @@ impl Books {
         let [policy] = answer.policies.as_slice() else {
             return Err(Failure::argument(format!("`{named}` is not one policy"), "name one"));
         };
-        if policy.name.as_str() == WATCH {
-            let message = "a policy that is called `watch` cannot be promoted: that is the chain of what the watcher was told";
-            return Err(Failure::argument(message, "rename the policy"));
-        }
         let policy = Arc::clone(policy);
         let rules = RuleNames::chosen(&self.home, &[])?.load(&[])?;
         let bound = Bound::of(&policy, &rules.set);
         let chain = Ledger::read(&self.folder, &name_of(&policy.name)?)?.sound()?.possible()?;
         let chain = self.promotions().believed(chain);
         let heard = self.heard()?;
-        let again = decide_again(&chain, heard.as_ref(), &policy, &bound);
+        let again = decide_again(&chain, heard.as_deref(), &policy, &bound);
         let hashes = bound.hashes;
-        let question = Question { chain: &chain, heard: heard.as_ref(), hashes: &hashes, again: &again, now: Timestamp::now() };
+        let question = Question { chain: &chain, heard: heard.as_deref(), hashes: &hashes, again: &again, now: Timestamp::now() };
         let evidence = Evidence::of(question);
-        let standing = Standing::of(&chain);
-        Ok(Subject { policy, argument: named.to_owned(), hashes, chain, standing, evidence })
+        let (standing, promoted) = (Standing::of_version(&chain, &hashes), Standing::of(&chain));
+        Ok(Subject { policy, argument: named.to_owned(), hashes, chain, standing, promoted, evidence })
     }
 
-    /// What a watcher was told; `None`: nobody has watched here.
-    fn heard(&self) -> Result<Option<Heard>, Failure> {
-        let watch = Ledger::read(&self.folder, &name_of(WATCH)?)?.sound()?;
+    /// What a watcher was told; `None`: nobody has watched here. It is no older than a chain that was read before: what was told stands there before anything is
+    /// decided of it.
+    fn heard(&self) -> Result<Option<Rc<Heard>>, Failure> {
+        let name = name_of(WATCH)?;
+        let length = Ledger::length(&self.folder, &name)?;
+        let known = self.heard.borrow().as_ref().filter(|(before, _)| *before == length).map(|(_, heard)| Rc::clone(heard));
+        if known.is_some() {
+            return Ok(known);
+        }
+        let watch = Ledger::read(&self.folder, &name)?.sound()?;
         if watch.entries.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Heard::of(observations(&watch)?, &watch)))
+        let heard = Rc::new(Heard::of(observations(&watch)?, &watch).with_rehearsals(self.promotions().do_rehearsals_count));
+        *self.heard.borrow_mut() = Some((length, Rc::clone(&heard)));
+        Ok(Some(heard))
     }
 
     /// Adds entries to a chain, and what follows of them by itself; says what that is.
@@ -115,11 +137,11 @@ impl Books {
         self.write_after(chain, None, whats, (writer, output))
     }
 
-    /// The same, if the chain still has so many entries as when it was looked at; `None`: whatever it has.
+    /// The same, if the chain still ends as it did when it was looked at; `None`: however it does.
     pub fn write_after(
         &self,
         chain: &str,
-        seen: Option<usize>,
+        seen: Option<&[Head]>,
         whats: Vec<What>,
         (writer, output): (&Writer, Output),
     ) -> Result<(), Failure> {
@@ -130,7 +152,7 @@ impl Books {
             self.needs_no_key(writer)?;
         }
         let (ledger, recovery) = Ledger::open(&self.folder, &name)?;
-        if seen.is_some_and(|seen| seen != ledger.entries().len()) {
+        if seen.is_some_and(|seen| !ledger.is_at(seen)) {
             let message = format!("something was written to the ledger of {chain} meanwhile, which may change what its evidence is");
             return Err(Failure::argument(message, "do it again: it is judged by what stands there now"));
         }
@@ -178,15 +200,15 @@ impl Books {
         let profile = profile.map(profile_of).or(promotions.profile).unwrap_or_default();
         let asked = promotions.asked(subject.standing.stage, profile);
         let (needs, weakened) = asked.map_or_else(Default::default, |(asked, weakened)| (needs(&subject.evidence, &asked), weakened));
-        let weakened = promotions.is_less_than_named(profile).into_iter().chain(weakened).collect();
-        let bake = bake::of_chain(&subject.chain, Timestamp::now());
+        let weakened = promotions.is_less_than_named(profile).into_iter().chain(promotions.counts_rehearsals()).chain(weakened).collect();
+        let bake = bake::of_version(&subject.chain, &subject.hashes, Timestamp::now());
         Outlook { profile, needs, weakened, bake, due: self.due(&subject.chain) }
     }
 
     /// That a name is that of a person whom the project knows.
     pub fn person(&self, by: &str) -> Result<Promotions, Failure> {
         plain_words("--by", by)?;
-        if [WATCHER, ITSELF].contains(&folded(by).as_str()) {
+        if [WATCHER, ITSELF].contains(&same_person(by).as_str()) {
             return Err(Failure::argument(format!("`{by}` is nobody: what it writes it writes itself"), "name yourself with `--by NAME`"));
         }
         let promotions = self.promotions();

@@ -114,7 +114,7 @@ pub fn execute(arguments: &RunArgs, output: Output) -> Result<Exit, Failure> {
 fn judge(arguments: &RunArgs, home: &Home) -> Result<Option<(Revision, Home)>, Failure> {
     let (Some(judge), Some(project)) = (&arguments.judge, &arguments.project) else { return Ok(None) };
     let revision = Revision::named(judge, &home.base)?;
-    let Some(place) = revision.project(project)? else { return Ok(None) };
+    let Some(place) = revision.project(project, sources::PROJECT_FILE)? else { return Ok(None) };
     let home = Home::at(&place.display().to_string()).map_err(|failure| revision.reworded(failure))?;
     Ok(Some((revision, home)))
 }

@@ -15,6 +15,7 @@ use crate::campaign::Campaign;
 use crate::cli::{Format, ShadowArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::ledger::shown_incident;
 use crate::load;
 use crate::output::Output;
 use crate::shadow::{Shadow, Story, TakenUp, read_pagerduty, taken_up};
@@ -59,8 +60,8 @@ pub fn execute(arguments: &ShadowArgs, output: Output) -> Result<Exit, Failure> 
         .compared
         .iter()
         .filter_map(|compared| {
-            let own: &TakenUp = taken.iter().find(|own| own.incident == compared.incident).filter(|own| !own.is_compared)?;
-            Some(compared.entries(&own.hashes, simulated))
+            let own: &TakenUp = taken.iter().find(|own| own.incident == compared.incident)?;
+            Some(compared.entries(own, simulated)).filter(|entries| !entries.is_empty())
         })
         .collect();
     let written = entries.len();
@@ -86,9 +87,10 @@ pub fn execute(arguments: &ShadowArgs, output: Output) -> Result<Exit, Failure> 
 }
 
 fn told(shadow: &Shadow, (new, is_written): (usize, bool)) -> String {
-    let mut lines: Vec<String> = shadow.compared.iter().map(|own| format!("{} {}", own.incident, own.told())).collect();
-    lines.extend(shadow.untold.iter().map(|incident| format!("{incident} · nobody says what people did")));
+    let mut lines: Vec<String> = shadow.compared.iter().map(|own| format!("{} {}", shown_incident(&own.incident), own.told())).collect();
+    lines.extend(shadow.untold.iter().map(|incident| format!("{} · nobody says what people did", shown_incident(incident))));
     let unclear = |(incident, words): &(String, String)| {
+        let incident = shown_incident(incident);
         format!("{incident} · not compared: what people say is not understood ({words}); say `did: ACTION TARGET` or `did: nothing`")
     };
     lines.extend(shadow.unclear.iter().map(unclear));

@@ -44,27 +44,40 @@ pub fn execute(arguments: &StatusArgs, output: Output) -> Result<Exit, Failure> 
             output.data(&text.join("\n"))?;
         }
     }
-    Ok(Exit::Held)
+    // Whoever runs it must not take it for what was promoted.
+    Ok(if all.iter().any(|(subject, _)| subject.is_another().is_some()) { Exit::Broken } else { Exit::Held })
 }
 
 fn as_json(books: &Books, subject: &Subject, outlook: &Outlook) -> Value {
     let standing = &subject.standing;
+    let promoted = subject.promoted.promoted.as_ref();
+    let is_promoted_version = promoted.map(|own| own.hashes == subject.hashes);
+    let promoted =
+        promoted.map(|own| json!({ "stage": subject.promoted.stage, "at": own.at.to_string(), "by": own.by, "hashes": own.hashes }));
     let due = outlook.due.as_ref().map(|due| json!({ "to": due.to, "because": due.because }));
     json!({
         "policy": subject.policy.name, "stage": standing.stage, "since": standing.since.map(|at| at.to_string()), "by": standing.by,
         "next": next(standing.stage), "profile": outlook.profile.word(), "needs": outlook.needs, "weakened": outlook.weakened,
         "on_trial": outlook.bake, "demotion_due": due, "hashes": subject.hashes, "evidence": subject.evidence,
-        "unverified": books.unverified(&subject.chain),
+        "unverified": books.unverified(&subject.chain), "promoted": promoted, "is_promoted_version": is_promoted_version,
+        "branches": subject.promoted.branches,
     })
 }
 
 fn as_text(books: &Books, subject: &Subject, outlook: &Outlook) -> String {
     let standing = &subject.standing;
-    let since = match (&standing.since, &standing.by) {
-        (Some(since), Some(by)) => format!(" since {}, by {by}", since.strftime("%Y-%m-%d")),
-        _ => String::new(),
-    };
+    let came = standing.promoted.as_ref().map(|own| (own.at, own.by.as_str())).filter(|_| standing.is_promoted);
+    let came = came.or_else(|| standing.since.zip(standing.by.as_deref()));
+    let since = came.map_or_else(String::new, |(since, by)| format!(" since {}, by {by}", since.strftime("%Y-%m-%d")));
     let mut text = format!("{}: {}{since}\n", subject.policy.name, standing.stage.word());
+    if let Some(told) = subject.is_another() {
+        text += &format!(
+            "  ✗ {told}\n    → promote it anew, one stage at a time, on what was seen, decided again; or bring back what was promoted\n"
+        );
+    }
+    if !subject.promoted.branches.is_empty() {
+        text += &format!("  · two branches changed its stage, and the lower counts: {}\n", subject.promoted.branches.join(" and "));
+    }
     if let Some(bake) = outlook.bake {
         let actions = counted(bake.actions_left, "action");
         text += &format!("  · on trial for {actions} more, or {}\n", days_left(bake.time_left.as_millis()));

@@ -203,7 +203,7 @@ fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<(KeeperSetup, V
         let bound = Bound::of(policy, &rules.set);
         match stage {
             Some(stage) => Ok((Arc::clone(policy), stage, bound)),
-            None => standing((&folder, &promotions), policy, &mut drafts).map(|(policy, stage)| (policy, stage, bound)),
+            None => standing((&folder, &promotions), (policy, &bound), &mut drafts).map(|(policy, stage)| (policy, stage, bound)),
         }
     };
     let policies = answer.policies.iter().map(&mut watched).collect::<Result<Vec<_>, Failure>>()?;
@@ -218,11 +218,17 @@ fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<(KeeperSetup, V
 /// would run.
 fn standing(
     (folder, promotions): (&Path, &Promotions),
-    policy: &Arc<Policy>,
+    (policy, bound): (&Arc<Policy>, &Bound),
     drafts: &mut Vec<String>,
 ) -> Result<(Arc<Policy>, Stage), Failure> {
     let chain = promotions.believed(Ledger::read(folder, &policy.name)?.sound()?);
-    let own = Standing::of(&chain).stage;
+    let (own, promoted) = (Standing::of_version(&chain, &bound.hashes).stage, Standing::of(&chain).stage);
+    if own < promoted {
+        let (name, own, promoted) = (&policy.name, own.word(), promoted.word());
+        drafts.push(format!(
+            "warning: `{name}` is not the version that was promoted to {promoted}: it is watched at {own}. hint: `firedrill status {name}` says what has changed; promote it anew, then start this again"
+        ));
+    }
     if own == Stage::Draft {
         let name = &policy.name;
         drafts.push(format!(
@@ -230,7 +236,7 @@ fn standing(
         ));
     }
     let stage = own.clamp(Stage::DryRun, Stage::Shadow);
-    let is_on_trial = bake::of_chain(&chain, Timestamp::now()).is_some();
+    let is_on_trial = bake::of_version(&chain, &bound.hashes, Timestamp::now()).is_some();
     Ok((if is_on_trial { Arc::new(bake::on_trial(policy)) } else { Arc::clone(policy) }, stage))
 }
 

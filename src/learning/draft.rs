@@ -147,7 +147,7 @@ fn within(all: &[Told], (policy, source): (&Name, &Source)) -> Option<Draft> {
 mod tests {
     use super::super::lesson::lessons;
     use super::super::told::tests::{Script, script};
-    use super::super::told::{Page, Said};
+    use super::super::told::{IncidentId, Page, Said};
     use super::*;
     use crate::ledger::Labelled;
 
@@ -160,7 +160,7 @@ mod tests {
     fn told(name: &str, lines: &[Script], label: Labelled) -> Told {
         let mut told = script(lines);
         name.clone_into(&mut told.name);
-        told.said.insert((Name::new("p"), 1), Said { label });
+        told.said.insert(IncidentId::first(Name::new("p"), 1), Said { label });
         told
     }
 

@@ -8,7 +8,7 @@ use firedrill_core::time::{Span, Time};
 use firedrill_scenarios::incident::expect::{Proposal, Proposed};
 use serde::Serialize;
 
-use super::told::{AGAIN_WITHIN, Kind, Told, incident_of};
+use super::told::{AGAIN_WITHIN, IncidentId, Kind, Told};
 use crate::ledger::Labelled;
 
 /// Alerts that begin so soon after an action may be its doing.
@@ -121,10 +121,10 @@ struct Notes<'a> {
 /// The lessons of all incidents, in the order in which they were opened.
 #[must_use]
 pub fn lessons(told: &Told) -> Vec<Lesson> {
-    let mut notes: BTreeMap<(Name, u64), Notes<'_>> = BTreeMap::new();
+    let mut notes: BTreeMap<IncidentId, Notes<'_>> = BTreeMap::new();
     for record in &told.records {
-        if let (Some(policy), Some(incident)) = (policy_of(&record.event), incident_of(&record.event)) {
-            note(notes.entry((policy.clone(), incident)).or_default(), record);
+        if let Some(id) = told.incident_of(record) {
+            note(notes.entry(id).or_default(), record);
         }
     }
     let mut all: Vec<Lesson> = notes.iter().filter_map(|(key, own)| lesson(told, key, own, &notes)).collect();
@@ -168,20 +168,6 @@ pub fn once(all: &[Told]) -> Vec<Lesson> {
     lessons
 }
 
-fn policy_of(event: &Event) -> Option<&Name> {
-    match event {
-        Event::IncidentOpened { policy, .. }
-        | Event::Decided { policy, .. }
-        | Event::WouldAct { policy, .. }
-        | Event::Refused { policy, .. }
-        | Event::Verified { policy, .. }
-        | Event::Paged { policy, .. }
-        | Event::Proposed { policy, .. }
-        | Event::IncidentClosed { policy, .. } => Some(policy),
-        _ => None,
-    }
-}
-
 fn note<'a>(notes: &mut Notes<'a>, record: &'a Record) {
     match &record.event {
         Event::IncidentOpened { alert, labels, .. } => notes.opened = Some((record.at, alert, labels)),
@@ -200,18 +186,18 @@ fn note<'a>(notes: &mut Notes<'a>, record: &'a Record) {
     }
 }
 
-fn lesson(told: &Told, (policy, incident): &(Name, u64), own: &Notes<'_>, all: &BTreeMap<(Name, u64), Notes<'_>>) -> Option<Lesson> {
+fn lesson(told: &Told, id: &IncidentId, own: &Notes<'_>, all: &BTreeMap<IncidentId, Notes<'_>>) -> Option<Lesson> {
     let (opened, alert, labels) = own.opened?;
     let acted = own.acts.first().map(|(at, _, what)| (*at, what.clone()));
     let would = own.would.first().map(|(at, proposal)| (*at, proposal.what.to_string()));
     let first = acted.clone().or(would);
     let closed = own.closed.unwrap_or(opened);
-    let again = |((other, _), notes): &(&(Name, u64), &Notes<'_>)| {
+    let again = |(other, notes): &(&IncidentId, &Notes<'_>)| {
         let same = notes.opened.filter(|(at, name, set)| *at > opened && *at <= closed + AGAIN_WITHIN && (*name, *set) == (alert, labels));
-        other == policy && same.is_some()
+        other.policy == id.policy && same.is_some()
     };
     let recurrences = all.iter().filter(again).count() as u64;
-    let said = told.said.get(&(policy.clone(), *incident)).map(|said| said.label);
+    let said = told.said.get(id).map(|said| said.label);
     let right = match said {
         Some(label) => Some(matches!(label, Labelled::Right | Labelled::Redundant)),
         None => expected(told, own),
@@ -219,13 +205,17 @@ fn lesson(told: &Told, (policy, incident): &(Name, u64), own: &Notes<'_>, all: &
     Some(Lesson {
         source: told.name.clone(),
         also: Vec::new(),
-        policy: policy.clone(),
-        incident: *incident,
+        policy: id.policy.clone(),
+        incident: id.number,
         alert: alert.clone(),
         opened,
         did: first.as_ref().map(|(_, what)| what.clone()),
         resolution: resolution(own, said, recurrences),
-        timely: first.and_then(|(at, what)| timely(told, first_of(&what, all).unwrap_or(at))),
+        timely: first.and_then(|(at, what)| {
+            // A ledger has incidents of weeks, and what was done in one says nothing of another.
+            let first = if told.kind == Kind::Live { at } else { first_of(&what, all).unwrap_or(at) };
+            timely(told, id, first)
+        }),
         failed: failed(own),
         side_effects: side_effects(told, own),
         recurrences,
@@ -250,8 +240,8 @@ fn resolution(own: &Notes<'_>, said: Option<Labelled>, recurrences: u64) -> Reso
     }
 }
 
-/// When the same was done or proposed first, in whichever incident: one that comes back while nothing can act is no later for it.
-fn first_of(act: &str, all: &BTreeMap<(Name, u64), Notes<'_>>) -> Option<Time> {
+/// When the same was done or proposed first in a run or a replay, in whichever incident: one that comes back while nothing can act is no later for it.
+fn first_of(act: &str, all: &BTreeMap<IncidentId, Notes<'_>>) -> Option<Time> {
     let acts = all.values().flat_map(|own| own.acts.iter().map(|(at, _, what)| (*at, what.clone())));
     let would = all.values().flat_map(|own| own.would.iter().map(|(at, proposal)| (*at, proposal.what.to_string())));
     acts.chain(would).filter(|(_, what)| what == act).map(|(at, _)| at).min()
@@ -264,13 +254,16 @@ fn expected(told: &Told, own: &Notes<'_>) -> Option<bool> {
     if says.is_empty() { None } else { Some(says.iter().all(|right| *right)) }
 }
 
-/// By what was expected of the incident, else by when people acted.
-fn timely(told: &Told, at: Time) -> Option<bool> {
+/// By what was expected of the incident, else by when people acted in it.
+fn timely(told: &Told, id: &IncidentId, at: Time) -> Option<bool> {
     let onset = told.onset.unwrap_or(Time::ZERO);
     let within = told.expect.as_ref().and_then(|expect| expect.must.iter().filter_map(|expected| expected.within).min());
     match within {
         Some(within) => Some(at <= onset + within),
-        None => told.people.iter().map(|(at, _)| *at).filter(|own| *own >= onset).min().map(|people| at <= people),
+        None => {
+            let own = told.people.iter().filter(|deed| deed.is_of(id)).map(|deed| deed.at);
+            own.filter(|own| *own >= onset).min().map(|people| at <= people)
+        }
     }
 }
 
@@ -300,7 +293,7 @@ fn side_effects(told: &Told, own: &Notes<'_>) -> Vec<Name> {
 }
 
 /// The first alert after the onset that was not on before it, if it came before the one that was answered.
-fn prevention(told: &Told, (opened, answered): (Time, &Name), all: &BTreeMap<(Name, u64), Notes<'_>>) -> Option<Prevention> {
+fn prevention(told: &Told, (opened, answered): (Time, &Name), all: &BTreeMap<IncidentId, Notes<'_>>) -> Option<Prevention> {
     let onset = told.onset?;
     let quiet = |alert: &Name| !told.seen.iter().any(|seen| seen.alert == *alert && seen.at < onset);
     let first = told.seen.iter().filter(|seen| seen.at >= onset && seen.at < opened).find(|seen| quiet(&seen.alert))?;
@@ -315,7 +308,7 @@ fn prevention(told: &Told, (opened, answered): (Time, &Name), all: &BTreeMap<(Na
 
 #[cfg(test)]
 mod tests {
-    use super::super::told::tests::{Script, script};
+    use super::super::told::tests::{Script, deed, ledger, script};
     use super::*;
 
     #[track_caller]
@@ -371,7 +364,7 @@ mod tests {
     fn what_would_have_been_done_is_unproven_and_what_people_call_harmful_is() {
         let mut told = script(&[Script::Open(1, 10), Script::Would(1, 12), Script::Close(1, 300)]);
         check(&told, "unproven ? again 0");
-        told.said.insert((Name::new("p"), 1), super::super::told::Said { label: Labelled::Harmful });
+        told.said.insert(IncidentId::first(Name::new("p"), 1), super::super::told::Said { label: Labelled::Harmful });
         check(&told, "harmful ? again 0");
         assert_eq!(lessons(&told)[0].right, Some(false));
     }
@@ -380,10 +373,31 @@ mod tests {
     fn in_time_is_before_people_acted() {
         let mut told = script(&[Script::Open(1, 10), Script::Act(1, 12), Script::Held(1, 60), Script::Close(1, 60)]);
         told.onset = Some(Time::from_seconds(5));
-        told.people = vec![(Time::from_seconds(2), "deployed".to_owned()), (Time::from_seconds(300), "rolled back".to_owned())];
+        told.people = vec![deed(2, "deployed"), deed(300, "rolled back")];
         check(&told, "full in time again 0");
-        told.people[1].0 = Time::from_seconds(11);
+        told.people[1].at = Time::from_seconds(11);
         check(&told, "full late again 0");
+    }
+
+    #[test]
+    fn in_the_ledger_in_time_is_before_people_acted_in_the_same_incident() {
+        let lines = |first: u64, second: u64| {
+            let day = 86_400;
+            let (first, second) = (1_000 + 60 * first, day + 60 * second);
+            [
+                Script::Open(0, 1_000),
+                Script::Would(0, first),
+                Script::Close(0, first + 60),
+                Script::Open(1, day),
+                Script::Would(1, second),
+                Script::Close(1, second + 60),
+            ]
+        };
+        // People act ten minutes after each began.
+        let deeds = [("p#0", 1_600), ("p#1", 87_000)];
+        check(&ledger(&lines(1, 40), &deeds), "unproven in time again 0; unproven late again 0");
+        check(&ledger(&lines(40, 1), &deeds), "unproven late again 0; unproven in time again 0");
+        check(&ledger(&lines(1, 1), &deeds[1..]), "unproven ? again 0; unproven in time again 0");
     }
 
     #[test]
@@ -419,7 +433,7 @@ mod tests {
         let mut told =
             script(&[Script::Open(1, 100), Script::Would(1, 101), Script::Fire("Early", 110), Script::Open(2, 300), Script::Would(2, 301)]);
         told.onset = Some(Time::from_seconds(90));
-        told.people = vec![(Time::from_seconds(200), "looked".to_owned())];
+        told.people = vec![deed(200, "looked")];
         let all = lessons(&told);
         assert_eq!((&all[1].prevention, all[1].timely), (&None, Some(true)), "the policy was at work already, and proposes the same again");
     }

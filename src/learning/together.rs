@@ -12,7 +12,7 @@ use firedrill_policies::policy::Policy;
 use serde::Serialize;
 
 use super::lesson::{Lesson, Resolution};
-use super::told::{Kind, Told};
+use super::told::{Deed, Kind, Told};
 
 /// A step of a policy that was taken and never changed anything for the better.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -147,14 +147,18 @@ fn seen(all: &[Told], lessons: &[Lesson]) -> BTreeMap<Name, SeenAlert> {
             if !own.labels.contains(labels) {
                 own.labels.push(labels.clone());
             }
+            // What a watcher was told of its end stands in no decision; that its incident is over does.
+            let incident = told.incident_of(record);
             let over = told.records[number..].iter().find(|later| match &later.event {
                 Event::AlertResolved { alert: other, labels: set } => other == alert && set == labels,
+                Event::IncidentClosed { .. } => incident.is_some() && told.incident_of(later) == incident,
                 _ => false,
             });
             let over = over.map_or(last, |later| later.at);
-            let deeds: Vec<&(Time, String)> = told.people.iter().filter(|(at, _)| *at >= record.at).collect();
-            own.work.push(deeds.iter().map(|(at, _)| *at).max().unwrap_or(over).since(record.at));
-            own.deeds.extend(deeds.into_iter().map(|(_, what)| what.clone()));
+            let is_of_it = |deed: &&Deed| deed.at >= record.at && incident.as_ref().is_none_or(|incident| deed.is_of(incident));
+            let deeds: Vec<&Deed> = told.people.iter().filter(is_of_it).collect();
+            own.work.push(deeds.iter().map(|deed| deed.at).max().unwrap_or(over).since(record.at));
+            own.deeds.extend(deeds.into_iter().map(|deed| deed.what.clone()));
         }
     }
     seen
@@ -223,7 +227,7 @@ fn idle_steps(all: &[Told]) -> Vec<IdleStep> {
 #[cfg(test)]
 mod tests {
     use super::super::lesson::lessons;
-    use super::super::told::tests::{Script, script};
+    use super::super::told::tests::{Script, deed, ledger, script};
     use super::*;
     use firedrill_policies::document::read_policy;
 
@@ -250,12 +254,35 @@ mod tests {
     fn an_alert_that_no_policy_answers_is_told_with_what_it_would_be_worth() {
         let mut told = script(&[Script::Fire("A", 1), Script::Fire("B", 60), Script::Fire("B", 120), Script::Open(1, 661)]);
         told.onset = Some(Time::ZERO);
-        told.people = vec![(Time::from_seconds(660), "rolled back the deploy".to_owned())];
+        told.people = vec![deed(660, "rolled back the deploy")];
         let found = together(&[told], &[], (&[policy("A")], &[policy("B")]));
         assert_eq!(found.uncovered_alerts, [Uncovered { name: "B".to_owned(), count: 2, offer: Some(Name::new("p")) }]);
         assert_eq!(found.uncovered_incidents.len(), 1);
         let [best] = &found.automate[..] else { panic!("{found:?}") };
         assert_eq!((best.frequency, best.minutes, best.reversibility, best.verifiability, best.worth), (2, 9.5, 1.0, 1.0, 19.0));
+    }
+
+    #[test]
+    fn minutes_of_the_ledger_are_of_each_incident_by_itself() {
+        let later = 10 * 86_400;
+        let lines = |paged: [u64; 2]| {
+            [
+                Script::Open(0, paged[0]),
+                Script::Page(0, paged[0] + 1),
+                Script::Close(0, paged[0] + 120),
+                Script::Open(1, paged[1]),
+                Script::Page(1, paged[1] + 1),
+                Script::Close(1, paged[1] + 120),
+            ]
+        };
+        let minutes = |deeds: &[(&str, u64)]| {
+            let told = ledger(&lines([100, later]), deeds);
+            let found = together(std::slice::from_ref(&told), &lessons(&told), (&[], &[]));
+            let [best] = &found.automate[..] else { panic!("{found:?}") };
+            (best.frequency, best.minutes, best.is_told)
+        };
+        assert_eq!(minutes(&[("p#0", 400), ("p#1", later + 300)]), (2, 5.0, true), "five minutes each, ten days apart");
+        assert_eq!(minutes(&[]), (2, 2.0, false), "as long as each was open, where nobody wrote down what people did");
     }
 
     #[test]

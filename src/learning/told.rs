@@ -7,7 +7,9 @@ use firedrill_core::journal::{Event, Header, Record, SCHEMA};
 use firedrill_core::name::Name;
 use firedrill_core::problem::Problem;
 use firedrill_core::time::{Span, Start, Time};
+use firedrill_scenarios::incident::HumanDeed;
 use firedrill_scenarios::incident::expect::{Expect, draft_expect};
+use jiff::Timestamp;
 
 use super::level::{Level, levels};
 use crate::drill::Rules;
@@ -26,6 +28,44 @@ pub enum Kind {
     Replay,
     /// A live system, as a watcher saw it.
     Live,
+}
+
+/// An incident of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IncidentId {
+    /// The policy.
+    pub policy: Name,
+    /// Its number for the incident.
+    pub number: u64,
+    /// Which of those that have this number, from 0: where two branches of a ledger were watched each may have one.
+    pub branch: usize,
+}
+
+impl IncidentId {
+    /// The first of its number.
+    #[must_use]
+    pub const fn first(policy: Name, number: u64) -> Self {
+        Self { policy, number, branch: 0 }
+    }
+}
+
+/// Something that people did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    /// When.
+    pub at: Time,
+    /// What.
+    pub what: String,
+    /// In which incident; `None`: the source is one.
+    pub incident: Option<IncidentId>,
+}
+
+impl Deed {
+    /// Whether it can have been done in an incident.
+    #[must_use]
+    pub fn is_of(&self, incident: &IncidentId) -> bool {
+        self.incident.as_ref().is_none_or(|own| own == incident)
+    }
 }
 
 /// What people said of an incident of a policy.
@@ -62,6 +102,8 @@ pub struct Told {
     pub name: String,
     /// What it can show.
     pub kind: Kind,
+    /// Whether the system that a watcher saw was a simulation.
+    pub is_rehearsed: bool,
     /// The calendar instant from which its times count.
     pub start: Start,
     /// Everything, in order.
@@ -70,12 +112,14 @@ pub struct Told {
     pub onset: Option<Time>,
     /// When it was over; `None`: nobody said.
     pub end: Option<Time>,
-    /// When people did something, and what.
-    pub people: Vec<(Time, String)>,
+    /// What people did.
+    pub people: Vec<Deed>,
     /// What right would have been.
     pub expect: Option<Expect>,
-    /// What people said of decisions, by policy and incident.
-    pub said: BTreeMap<(Name, u64), Said>,
+    /// What people said of decisions, by incident.
+    pub said: BTreeMap<IncidentId, Said>,
+    /// By the numbers of records, which of the incidents of one number they are about; the first where nothing is said.
+    pub branches: BTreeMap<u64, usize>,
     /// The alerts that fired, or would have by the library's rules, in order of time.
     pub seen: Vec<Seen>,
     /// What the expressions of the alerts came to; empty where there are no samples.
@@ -85,7 +129,7 @@ pub struct Told {
 }
 
 impl Told {
-    fn new(name: String, kind: Kind, start: Start, records: Vec<Record>) -> Self {
+    pub(super) fn new(name: String, kind: Kind, start: Start, records: Vec<Record>) -> Self {
         let seen = records.iter().filter_map(|record| match &record.event {
             Event::AlertFiring { alert, .. } => Some(Seen { alert: alert.clone(), at: record.at, is_of_library: false }),
             _ => None,
@@ -95,12 +139,20 @@ impl Told {
             _ => None,
         });
         let people = records.iter().filter_map(|record| match &record.event {
-            Event::Person { what } => Some((record.at, what.clone())),
+            Event::Person { what } => Some(Deed { at: record.at, what: what.clone(), incident: None }),
             _ => None,
         });
         let (seen, people) = (seen.collect(), people.collect());
-        let (end, expect, said, page) = (None, None, BTreeMap::new(), None);
-        Self { name, kind, start, records, onset, end, people, expect, said, seen, levels: Vec::new(), page }
+        let (end, expect, said, branches, page) = (None, None, BTreeMap::new(), BTreeMap::new(), None);
+        Self { name, kind, is_rehearsed: false, start, records, onset, end, people, expect, said, branches, seen, levels: Vec::new(), page }
+    }
+
+    /// Which incident a record is about; `None`: none.
+    #[must_use]
+    pub fn incident_of(&self, record: &Record) -> Option<IncidentId> {
+        let (policy, number) = incident_of(&record.event)?;
+        let branch = self.branches.get(&record.number).copied().unwrap_or(0);
+        Some(IncidentId { policy: policy.clone(), number, branch })
     }
 }
 
@@ -138,7 +190,8 @@ pub fn of_incident(name: &str, replay: &Replay, library: &Arc<Rules>, page: Opti
     let at = |instant: Start| start.time_of(instant.unix_millis());
     told.onset = at(incident.onset);
     told.end = incident.end.and_then(at);
-    told.people = incident.people.iter().filter_map(|deed| Some((at(deed.at)?, deed.what.clone()))).collect();
+    let deed = |deed: &HumanDeed| Some(Deed { at: at(deed.at)?, what: deed.what.clone(), incident: None });
+    told.people = incident.people.iter().filter_map(deed).collect();
     told.expect.clone_from(&incident.expect);
     if let Some(onset) = told.onset {
         told.levels = levels(&replay.recording, &replayed(&replay.recording, &replay.rules), &replay.rules.set, (onset, told.end));
@@ -158,59 +211,85 @@ pub fn of_incident(name: &str, replay: &Replay, library: &Arc<Rules>, page: Opti
 /// A policy's chain of the ledger; what was decided on recorded history is left out.
 #[must_use]
 pub fn of_chain(policy: &Name, chain: &Chain) -> Option<Told> {
-    let first = chain.entries.first()?.entry.at;
-    let at = |instant: jiff::Timestamp| Time::from_nanos(u64::try_from(instant.duration_since(first).as_nanos()).unwrap_or(0));
+    let first = chain.entries.iter().map(|own| own.entry.at).min()?;
     let start = Start::from_unix_millis(first.as_millisecond());
-    let (mut records, mut of_entry, mut said, mut people) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let (records, ids, branches) = decided(policy, chain, first);
+    let (mut said, mut people) = (BTreeMap::new(), Vec::new());
+    let incidents = chain.incidents();
+    let incident = |hash: &str| ids.get(*incidents.get(hash)?).cloned();
     for own in &chain.entries {
         match &own.entry.what {
-            What::Decision { event, is_backtest: false, .. } => {
-                let Ok(event) = serde_json::from_value::<Event>(event.clone()) else { continue };
-                if let Some(incident) = incident_of(&event) {
-                    of_entry.insert(own.hash.as_str(), incident);
-                }
-                // A watcher's clock may have been set back; what is learned does not hang on it.
-                let last = records.last().map_or(Time::ZERO, |last: &Record| last.at);
-                records.push(Record { number: records.len() as u64, at: at(own.entry.at).max(last), event });
-            }
             What::Hint { event, is_harm: true, .. } => {
-                if let Some(incident) = of_entry.get(event.as_str()) {
-                    said.insert((policy.clone(), *incident), Said { label: Labelled::Harmful });
-                }
+                said.extend(incident(event).map(|id| (id, Said { label: Labelled::Harmful })));
             }
-            What::Person { at: when, did, .. } if !did.is_empty() => {
-                let when = Start::parse(when).ok().and_then(|when| start.time_of(when.unix_millis()));
-                people.push((when.unwrap_or_else(|| at(own.entry.at)), did.clone()));
+            // What was done in an incident that is not there says nothing of another one.
+            What::Person { at, did, .. } if !did.is_empty() => {
+                let when = Start::parse(at).ok().and_then(|when| start.time_of(when.unix_millis()));
+                let at = when.unwrap_or_else(|| since(first, own.entry.at));
+                people.extend(incident(&own.hash).map(|id| Deed { at, what: did.clone(), incident: Some(id) }));
             }
             _ => {}
         }
     }
     for (event, says) in chain.labels() {
-        if let Some(incident) = of_entry.get(event) {
-            let worst = said.entry((policy.clone(), *incident)).or_insert(Said { label: says });
+        if let Some(id) = incident(event) {
+            let worst = said.entry(id).or_insert(Said { label: says });
             if says.gravity() > worst.label.gravity() {
                 worst.label = says;
             }
         }
     }
     let mut told = Told::new(format!("ledger of {policy}"), Kind::Live, start, records);
-    told.said = said;
-    told.people = people;
+    (told.said, told.people, told.branches) = (said, people, branches);
     Some(told)
 }
 
-/// Which incident of its policy an event is about.
-#[must_use]
-pub(super) fn incident_of(event: &Event) -> Option<u64> {
+/// What a watcher has decided, in order of time; the incidents, by what `Chain::incidents` tells them apart with; and by the numbers of records, which of those
+/// of one number they are about.
+fn decided<'c>(policy: &Name, chain: &'c Chain, first: Timestamp) -> (Vec<Record>, BTreeMap<&'c str, IncidentId>, BTreeMap<u64, usize>) {
+    // A watcher's clock may have been set back; what is learned does not hang on it.
+    let (incidents, decided_at) = (chain.incidents(), chain.decided_at());
+    let mut ids: BTreeMap<&str, IncidentId> = BTreeMap::new();
+    let mut of_number: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut all: Vec<(Record, usize)> = Vec::new();
+    for own in &chain.entries {
+        let What::Decision { event, is_backtest: false, .. } = &own.entry.what else { continue };
+        let Ok(event) = serde_json::from_value::<Event>(event.clone()) else { continue };
+        let hash = own.hash.as_str();
+        let branch = incident_of(&event).zip(incidents.get(hash)).map_or(0, |((_, number), key)| {
+            let id = ids.entry(key).or_insert_with(|| {
+                let count = of_number.entry(number).or_default();
+                *count += 1;
+                IncidentId { policy: policy.clone(), number, branch: *count - 1 }
+            });
+            id.branch
+        });
+        let at = since(first, decided_at.get(hash).copied().unwrap_or(own.entry.at));
+        all.push((Record { number: 0, at, event }, branch));
+    }
+    // Of two branches one stands as a whole before the other.
+    all.sort_by_key(|(record, _)| record.at);
+    let branches = all.iter().enumerate().filter(|(_, (_, branch))| *branch > 0).map(|(number, (_, branch))| (number as u64, *branch));
+    let branches = branches.collect();
+    let number = |(number, (record, _)): (usize, (Record, usize))| Record { number: number as u64, ..record };
+    (all.into_iter().enumerate().map(number).collect(), ids, branches)
+}
+
+fn since(first: Timestamp, at: Timestamp) -> Time {
+    Time::from_nanos(u64::try_from(at.duration_since(first).as_nanos()).unwrap_or(0))
+}
+
+/// Which incident of which policy an event is about.
+fn incident_of(event: &Event) -> Option<(&Name, u64)> {
     match event {
-        Event::IncidentOpened { incident, .. }
-        | Event::Decided { incident, .. }
-        | Event::WouldAct { incident, .. }
-        | Event::Refused { incident, .. }
-        | Event::Verified { incident, .. }
-        | Event::Paged { incident, .. }
-        | Event::Proposed { incident, .. }
-        | Event::IncidentClosed { incident, .. } => Some(*incident),
+        Event::IncidentOpened { policy, incident, .. }
+        | Event::Decided { policy, incident, .. }
+        | Event::WouldAct { policy, incident, .. }
+        | Event::Refused { policy, incident, .. }
+        | Event::Verified { policy, incident, .. }
+        | Event::Paged { policy, incident, .. }
+        | Event::Proposed { policy, incident, .. }
+        | Event::IncidentClosed { policy, incident, .. } => Some((policy, *incident)),
         _ => None,
     }
 }
@@ -221,8 +300,10 @@ pub(super) const AGAIN_WITHIN: Span = Span::from_minutes(60);
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::ledger::{Entry, Hashes, Ledger};
     use firedrill_core::action::{Action, ActionId, RestartMode, Target};
     use firedrill_core::journal::Verification;
+    use firedrill_policies::guard::stage::Stage;
 
     /// A line of a story of the policy `p`, which answers the alert `A`: an incident's number and a second.
     pub(in super::super) enum Script {
@@ -267,6 +348,10 @@ pub(super) mod tests {
         }
     }
 
+    pub(in super::super) fn deed(second: u64, what: &str) -> Deed {
+        Deed { at: Time::from_seconds(second), what: what.to_owned(), incident: None }
+    }
+
     pub(in super::super) fn script(lines: &[Script]) -> Told {
         let record = |(number, line): (usize, &Script)| {
             let (at, event) = event(line);
@@ -288,5 +373,72 @@ pub(super) mod tests {
         assert!(refused(&format!("{header}\n{{\"number\":0}}")).starts_with("line 2 is no record of a journal"));
         let told = of_journal(&Source { path: "j".to_owned(), text: header.to_owned() }).unwrap();
         assert_eq!((told.kind, told.records.len()), (Kind::Replay, 0));
+    }
+
+    /// A chain of entries that each follow the one before, and its text.
+    fn text_of(folder: &std::path::Path, entries: Vec<Entry>) -> String {
+        let name = Name::new("p");
+        Ledger::open(folder, &name).unwrap().0.append(entries).unwrap();
+        std::fs::read_to_string(folder.join("p.jsonl")).unwrap()
+    }
+
+    fn entry(second: u64, by: &str, what: What) -> Entry {
+        Entry { at: Timestamp::from_second(1_767_571_200 + second as i64).unwrap(), by: by.to_owned(), what }
+    }
+
+    /// What a watcher writes of a line of a story.
+    fn watched(line: &Script) -> Entry {
+        let (second, event) = event(line);
+        let incident = format!("p#{}", incident_of(&event).unwrap().1);
+        let event = serde_json::to_value(event).unwrap();
+        let what = What::Decision { incident, stage: Stage::Shadow, hashes: Hashes::default(), event, is_backtest: false };
+        entry(second, "watch", what)
+    }
+
+    fn did(incident: &str, second: u64) -> Entry {
+        let at = Timestamp::from_second(1_767_571_200 + second as i64).unwrap().to_string();
+        let what = What::Person { incident: incident.to_owned(), at, did: "rollback service/checkout".to_owned() };
+        entry(second + 600, "ada", what)
+    }
+
+    /// The ledger of `p` of what its watcher wrote and people did.
+    pub(in super::super) fn ledger(watched_lines: &[Script], deeds: &[(&str, u64)]) -> Told {
+        let folder = tempfile::tempdir().unwrap();
+        let deeds = deeds.iter().map(|(incident, second)| did(incident, *second));
+        let text = text_of(folder.path(), watched_lines.iter().map(watched).chain(deeds).collect());
+        told_of(&text)
+    }
+
+    fn told_of(text: &str) -> Told {
+        let name = Name::new("p");
+        of_chain(&name, &Chain::of_bytes(&name, "p", text.as_bytes()).sound().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_people_did_in_an_incident_of_the_ledger_is_of_that_one() {
+        let lines = [Script::Open(0, 10), Script::Would(0, 12), Script::Close(0, 60), Script::Open(1, 900), Script::Close(1, 960)];
+        let told = ledger(&lines, &[("p#1", 930), ("p#0", 40), ("p#7", 50)]);
+        let found: Vec<(f64, u64)> =
+            told.people.iter().map(|deed| (deed.at.as_seconds(), deed.incident.as_ref().unwrap().number)).collect();
+        assert_eq!(found, [(920.0, 1), (30.0, 0)], "from the first entry on; and there is no incident 7");
+    }
+
+    #[test]
+    fn two_branches_of_a_ledger_have_each_their_own_incident_of_a_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = || vec![entry(0, "ada", What::Violation { what: "a beginning".to_owned() })];
+        let branch = |name: &str, entries: Vec<Entry>| text_of(&folder.path().join(name), [base(), entries].concat());
+        let one =
+            branch("one", vec![watched(&Script::Open(0, 1_000)), watched(&Script::Would(0, 1_010)), watched(&Script::Close(0, 1_100))]);
+        let other = branch("other", vec![watched(&Script::Open(0, 500)), watched(&Script::Would(0, 510)), did("p#0", 505)]);
+        let rest = other.split_once('\n').unwrap().1;
+        for text in [one.clone() + rest, other.clone() + one.split_once('\n').unwrap().1] {
+            let told = told_of(&text);
+            let at: Vec<f64> = told.records.iter().map(|record| record.at.as_seconds()).collect();
+            assert_eq!(at, [500.0, 510.0, 1_000.0, 1_010.0, 1_100.0], "in order of time, whichever branch stands first");
+            let ids: Vec<IncidentId> = told.records.iter().map(|record| told.incident_of(record).unwrap()).collect();
+            assert!(ids[0] == ids[1] && ids[2] == ids[3] && ids[3] == ids[4] && ids[1] != ids[2], "{ids:?}");
+            assert_eq!(told.people[0].incident.as_ref(), Some(&ids[0]), "what people did there, they did in that one");
+        }
     }
 }

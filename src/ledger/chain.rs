@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::rc::Rc;
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::Problem;
@@ -134,6 +135,11 @@ pub enum Finding {
         /// Its hash.
         hash: String,
     },
+    /// What this machine has noted of the end cannot be read, so that nobody can tell whether the end is gone.
+    Unnoted {
+        /// The file.
+        path: String,
+    },
 }
 
 impl Finding {
@@ -150,6 +156,7 @@ impl Finding {
             Self::Impossible { .. } => "FD0806",
             Self::Signature { .. } => "FD0807",
             Self::Dropped { .. } => "FD0808",
+            Self::Unnoted { .. } => "FD0894",
         }
     }
 
@@ -166,6 +173,7 @@ impl Finding {
             Self::Impossible { .. } => "impossible",
             Self::Signature { .. } => "signature",
             Self::Dropped { .. } => "dropped",
+            Self::Unnoted { .. } => "unnoted",
         }
     }
 
@@ -178,6 +186,9 @@ impl Finding {
             Self::Reordered { .. } => "bring back the file as it was, such as with `git checkout`: lines are only ever added",
             Self::Dropped { .. } => {
                 "bring back the file as it was, such as with `git checkout`; if an older state is what you want, delete NAME.head beside it"
+            }
+            Self::Unnoted { .. } => {
+                "see with git that no entry is missing at the end of the chain, and delete that file: it is written anew with the next entry"
             }
             _ => "bring back the file as it was, such as with `git checkout`; what was written since is added again by those who wrote it",
         }
@@ -198,6 +209,9 @@ impl fmt::Display for Finding {
             Self::NoEntry { line, why } => write!(f, "line {line} cannot be read: {why}"),
             Self::Impossible { line, why } => write!(f, "line {line} is impossible: {why}"),
             Self::Signature { line, number } => write!(f, "the signature of entry {number} (line {line}) is not that of its key"),
+            Self::Unnoted { path } => {
+                write!(f, "{path}, where this machine notes which entry was the last, holds something else: it was damaged or changed")
+            }
             Self::Dropped { number, hash } => {
                 write!(f, "entry {number} ({}) was written here before and is not there any more: the end of the file is gone", short(hash))
             }
@@ -205,10 +219,28 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Fewer digits of a hash name no entry: what only one begins with today, two may begin with tomorrow.
+pub const LEAST_DIGITS: usize = 8;
+
+/// So many digits of a hash are shown to people.
+pub const SHOWN_DIGITS: usize = 12;
+
 /// A hash as people see it.
 #[must_use]
 pub fn short(hash: &str) -> &str {
-    hash.get(.."blake3:".len() + 12).unwrap_or(hash)
+    hash.get(.."blake3:".len() + SHOWN_DIGITS).unwrap_or(hash)
+}
+
+/// An incident as people see it: its name, or where that is a hash as people see one.
+#[must_use]
+pub fn shown_incident(incident: &str) -> &str {
+    if incident.starts_with("blake3:") { short(incident) } else { incident }
+}
+
+/// The digits of a hash, or of the beginning of one, with or without the name of its kind.
+#[must_use]
+pub fn digits(hash: &str) -> &str {
+    hash.strip_prefix("blake3:").unwrap_or(hash)
 }
 
 impl Chain {
@@ -250,18 +282,25 @@ impl Chain {
     pub fn impossible(&self) -> Vec<Finding> {
         let known: BTreeMap<&str, Timestamp> = self.entries.iter().map(|own| (own.hash.as_str(), own.entry.at)).collect();
         let mut stages: BTreeMap<&str, Stage> = BTreeMap::new();
+        let mut changes: BTreeMap<&str, Rc<BTreeSet<&str>>> = BTreeMap::new();
         let mut findings = Vec::new();
         for own in &self.entries {
             let stage = |hash: &str| stages.get(hash).copied().unwrap_or(Stage::Draft);
             let before = stage(&own.previous);
+            let changed = changes_at((own, before), &changes);
             let (after, why) = match &own.entry.what {
                 // Whoever does not trust a promotion before it counts from a lower stage.
                 What::Promotion { from, to, .. } => {
                     let why = is_machine(&own.entry.by).then(|| format!("`{}` is nobody who could promote", own.entry.by));
-                    (*to, why.or_else(|| impossible_promotion(before, *from, *to)))
+                    // Where another version comes to a stage that one has left already, that one is where it was.
+                    (before.max(*to), why.or_else(|| impossible_promotion(before, *from, *to)))
                 }
                 What::Demotion { to, .. } => (before.min(*to), None),
-                What::Merge { heads } => (heads.iter().map(|head| stage(head)).min().unwrap_or(before), None),
+                What::Merge { heads } => {
+                    let none = BTreeSet::new();
+                    let all: Vec<&BTreeSet<&str>> = heads.iter().map(|head| changes.get(head.as_str()).map_or(&none, |own| own)).collect();
+                    (decisive(&all).into_iter().map(|place| stage(&heads[place])).min().unwrap_or(before), None)
+                }
                 What::Label { event, .. } | What::Drill { event, .. } | What::Hint { event, .. } => {
                     (before, impossible_word(own, known.get(event.as_str()).copied(), event))
                 }
@@ -271,6 +310,7 @@ impl Chain {
                 _ => (before, None),
             };
             stages.insert(&own.hash, after);
+            changes.insert(&own.hash, changed);
             findings.extend(why.map(|why| Finding::Impossible { line: own.line, why: format!("entry {}: {why}", own.number) }));
         }
         findings
@@ -285,17 +325,22 @@ impl Chain {
         if findings.is_empty() { Ok(self) } else { Err(Self { findings, ..self }.problems().into()) }
     }
 
-    /// By the hash of each decision the hash of the entry that opened its incident, or the incident's name where none did. Where two branches of a
-    /// repository were watched, each has numbered its incidents from where they parted.
+    /// By the hash of each decision, and of what people did or were compared in, the hash of the entry that opened its incident, or the incident's name where
+    /// none did. Where two branches of a repository were watched, each has numbered its incidents from where they parted: what is said of one after they were
+    /// joined names it by that hash.
     #[must_use]
     pub fn incidents(&self) -> BTreeMap<&str, &str> {
         let branches = Branches::of(self);
         let mut opened: BTreeMap<(usize, &str), &str> = BTreeMap::new();
         let mut all = BTreeMap::new();
         for own in &self.entries {
-            let What::Decision { incident, event, .. } = &own.entry.what else { continue };
+            let (incident, is_opened) = match &own.entry.what {
+                What::Decision { incident, event, .. } => (incident, event.get("incident_opened").is_some()),
+                What::Person { incident, .. } | What::Compared { incident, .. } => (incident, false),
+                _ => continue,
+            };
             let branch = branches.on[own.hash.as_str()];
-            if event.get("incident_opened").is_some() {
+            if is_opened {
                 opened.insert((branch, incident.as_str()), &own.hash);
             }
             let found = branches.up_from(branch).find_map(|branch| opened.get(&(branch, incident.as_str())).copied());
@@ -320,13 +365,13 @@ impl Chain {
                 all.entry(event).or_default().push((own, said));
             }
         }
-        let is_forked = self.is_forked();
+        let lineage = self.is_forked().then(|| Lineage::of(self));
         let last = |mut said: Vec<(&Recorded, T)>| -> Vec<T> {
-            if !is_forked {
+            let Some(lineage) = lineage.as_ref().filter(|_| said.len() > 1) else {
                 return said.pop().map(|(_, said)| said).into_iter().collect();
-            }
-            let before: BTreeSet<&str> = said.iter().flat_map(|(own, _)| self.followed_by(&own.hash).into_iter().skip(1)).collect();
-            said.into_iter().filter(|(own, _)| !before.contains(own.hash.as_str())).map(|(_, said)| said).collect()
+            };
+            let is_followed = lineage.followed(said.iter().map(|(own, _)| own.hash.as_str()));
+            said.into_iter().zip(is_followed).filter(|(_, is_followed)| !is_followed).map(|((_, said), _)| said).collect()
         };
         all.into_iter().map(|(event, said)| (event, last(said))).collect()
     }
@@ -335,12 +380,10 @@ impl Chain {
     pub fn since<'c>(&'c self, hash: Option<&str>) -> impl Iterator<Item = &'c Recorded> {
         let is_forked = self.is_forked();
         let place = hash.and_then(|hash| self.entries.iter().position(|own| own.hash == hash));
-        let before: BTreeSet<&str> = match hash {
-            Some(hash) if is_forked => self.followed_by(hash).into_iter().collect(),
-            _ => BTreeSet::new(),
-        };
+        let before = place.filter(|_| is_forked).map(|place| Lineage::of(self).up_from([place], 0));
         let from = if is_forked { 0 } else { place.map_or(0, |place| place + 1) };
-        self.entries[from..].iter().filter(move |own| !before.contains(own.hash.as_str()))
+        let is_before = move |place: usize| before.as_ref().is_some_and(|before| before.get(place) == Some(&true));
+        self.entries.iter().enumerate().skip(from).filter(move |(place, _)| !is_before(*place)).map(|(_, own)| own)
     }
 
     /// Whether two entries ever followed the same one.
@@ -349,25 +392,25 @@ impl Chain {
         !self.forks.is_empty() || self.heads.len() > 1 || self.entries.iter().any(|own| matches!(own.entry.what, What::Merge { .. }))
     }
 
-    /// An entry and all that it follows, itself first.
-    fn followed_by<'c>(&'c self, hash: &str) -> Vec<&'c str> {
-        let by_hash: BTreeMap<&str, &Recorded> = self.entries.iter().map(|own| (own.hash.as_str(), own)).collect();
-        let (mut known, mut found, mut next) = (BTreeSet::new(), Vec::new(), vec![hash]);
-        while let Some(hash) = next.pop() {
-            let Some((hash, own)) = by_hash.get_key_value(hash).filter(|(hash, _)| known.insert(**hash)) else { continue };
-            found.push(*hash);
-            next.extend(parents(own));
-        }
-        found
-    }
-
     /// When each entry was written at the soonest, in the order of the entries: no sooner than anything that it follows, whatever its writer's clock said.
     #[must_use]
     pub fn written_at(&self) -> BTreeMap<&str, Timestamp> {
+        self.soonest(|_| true)
+    }
+
+    /// The same by the clocks of watchers alone: no decision is sooner than one that it follows, and no clock of a person counts. What follows no decision is
+    /// left out.
+    #[must_use]
+    pub fn decided_at(&self) -> BTreeMap<&str, Timestamp> {
+        self.soonest(|own| matches!(own.entry.what, What::Decision { .. }))
+    }
+
+    fn soonest(&self, counts: impl Fn(&Recorded) -> bool) -> BTreeMap<&str, Timestamp> {
         let mut all: BTreeMap<&str, Timestamp> = BTreeMap::new();
         for own in &self.entries {
-            let before = parents(own).filter_map(|hash| all.get(hash)).max();
-            all.insert(&own.hash, before.copied().map_or(own.entry.at, |before| before.max(own.entry.at)));
+            let before = parents(own).filter_map(|hash| all.get(hash)).max().copied();
+            let at = if counts(own) { Some(before.map_or(own.entry.at, |before| before.max(own.entry.at))) } else { before };
+            all.extend(at.map(|at| (own.hash.as_str(), at)));
         }
         all
     }
@@ -415,13 +458,47 @@ impl Chain {
         notes
     }
 
-    /// The entry with a hash, or with a hash that begins so.
+    /// The entry with a hash, or with a hash that begins so, with [`LEAST_DIGITS`] or more; `None`: there is none, or there are several.
     #[must_use]
     pub fn by_hash(&self, hash: &str) -> Option<&Recorded> {
-        let mut found = self.entries.iter().filter(|own| own.hash.starts_with(hash) || own.hash["blake3:".len()..].starts_with(hash));
+        if digits(hash).len() < LEAST_DIGITS {
+            return None;
+        }
+        let mut found = self.entries.iter().filter(|own| digits(&own.hash).starts_with(digits(hash)));
         let first = found.next()?;
         found.next().is_none().then_some(first)
     }
+}
+
+/// The changes of the stage up to an entry, before which it was this one; `known` are those up to the entries before it.
+fn changes_at<'c>((own, stage): (&'c Recorded, Stage), known: &BTreeMap<&str, Rc<BTreeSet<&'c str>>>) -> Rc<BTreeSet<&'c str>> {
+    let before = || known.get(own.previous.as_str()).cloned().unwrap_or_default();
+    let is_change = match &own.entry.what {
+        What::Promotion { .. } => true,
+        What::Demotion { to, .. } => *to < stage,
+        _ => false,
+    };
+    match &own.entry.what {
+        _ if is_change => {
+            let mut all = BTreeSet::clone(&before());
+            all.insert(&own.hash);
+            Rc::new(all)
+        }
+        What::Merge { heads } => {
+            Rc::new(heads.iter().filter_map(|head| known.get(head.as_str())).flat_map(|own| own.iter().copied()).collect())
+        }
+        _ => before(),
+    }
+}
+
+/// Of branches that become one those that say at which stage a policy is, as places: `changes` are the entries that changed the stage up to the end of each. A
+/// branch all of whose changes another one has as well has changed nothing by itself, and takes no part.
+#[must_use]
+pub fn decisive(changes: &[&BTreeSet<&str>]) -> Vec<usize> {
+    let is_behind = |(place, own): (usize, &&BTreeSet<&str>)| {
+        changes.iter().enumerate().any(|(other, more)| other != place && own.is_subset(more) && (own.len() < more.len() || other < place))
+    };
+    (0..changes.len()).filter(|place| !is_behind((*place, &changes[*place]))).collect()
 }
 
 /// Whether it is no person who writes so.
@@ -441,7 +518,7 @@ fn impossible_word(own: &Recorded, about: Option<Timestamp>, event: &str) -> Opt
 }
 
 /// The hashes of what an entry follows: the one before it, and of a merge the other heads.
-fn parents(own: &Recorded) -> impl Iterator<Item = &str> {
+pub(super) fn parents(own: &Recorded) -> impl Iterator<Item = &str> {
     let heads: &[String] = if let What::Merge { heads } = &own.entry.what { heads } else { &[] };
     std::iter::once(own.previous.as_str()).chain(heads.iter().map(String::as_str).filter(|head| *head != own.previous))
 }
@@ -481,6 +558,47 @@ fn impossible_promotion(before: Stage, from: Stage, to: Stage) -> Option<String>
         return Some(format!("it promotes from {} to {}, and the policy was at the stage {}", from.word(), to.word(), before.word()));
     }
     (next != Some(to)).then(|| format!("it promotes from {} to {}, and stages are entered one at a time", from.word(), to.word()))
+}
+
+/// What each entry follows, by places.
+struct Lineage<'c> {
+    places: BTreeMap<&'c str, usize>,
+    /// Invariant: each is less than the place of what follows it.
+    before: Vec<Vec<usize>>,
+}
+
+impl<'c> Lineage<'c> {
+    fn of(chain: &'c Chain) -> Self {
+        let places: BTreeMap<&str, usize> = chain.entries.iter().enumerate().map(|(place, own)| (own.hash.as_str(), place)).collect();
+        let before = |(place, own): (usize, &'c Recorded)| -> Vec<usize> {
+            parents(own).filter_map(|hash| places.get(hash).copied()).filter(|before| *before < place).collect()
+        };
+        Self { before: chain.entries.iter().enumerate().map(before).collect(), places }
+    }
+
+    /// By place from `least` on, up to the last of some, whether it is one of those or is followed by one, however far up.
+    fn up_from(&self, some: impl IntoIterator<Item = usize>, least: usize) -> Vec<bool> {
+        let mut found: Vec<bool> = Vec::new();
+        for place in some {
+            found.resize(found.len().max(place + 1 - least), false);
+            found[place - least] = true;
+        }
+        for place in (0..found.len()).rev() {
+            if found[place] {
+                self.before[place + least].iter().filter(|before| **before >= least).for_each(|before| found[before - least] = true);
+            }
+        }
+        found
+    }
+
+    /// Whether each of some entries is followed by another one of them, however far up.
+    fn followed<'h>(&self, hashes: impl Iterator<Item = &'h str>) -> Vec<bool> {
+        let places: Vec<usize> = hashes.filter_map(|hash| self.places.get(hash).copied()).collect();
+        let Some(least) = places.iter().copied().min() else { return Vec::new() };
+        let above = places.iter().flat_map(|place| &self.before[*place]).copied().filter(|before| *before >= least);
+        let found = self.up_from(above, least);
+        places.iter().map(|place| found.get(place - least) == Some(&true)).collect()
+    }
 }
 
 /// On which branch each entry stands.

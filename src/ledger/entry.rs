@@ -1,6 +1,7 @@
 //! What stands in a ledger.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use firedrill_core::name::Name;
 use firedrill_policies::controller::Question;
@@ -189,6 +190,9 @@ pub const SESSION: &str = "watch-session/1";
 /// The state that says whether Prometheus answers a watcher at all: `answers`, and `why` where it does not.
 pub const ANSWERING: &str = "watch-prometheus/1";
 
+/// The state that says that what a watcher is told from here on, until its session ends, is of a simulation: `firedrill rehearse-live` plays it.
+pub const REHEARSAL: &str = "watch-rehearsal/1";
+
 /// What an entry holds. Other entries are named by their hashes, `blake3:…`, as they stand in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -283,7 +287,7 @@ pub enum What {
     },
     /// What people did in an incident.
     Person {
-        /// The incident, as in the observations.
+        /// The incident, as in the observations; where two branches have each one of that name, the hash of the entry that opened it.
         incident: String,
         /// When they did it.
         at: String,
@@ -292,7 +296,7 @@ pub enum What {
     },
     /// What the policy would have done beside what people did.
     Compared {
-        /// The incident, as in the observations.
+        /// The incident, as for `Person`.
         incident: String,
         /// Whether both acted, or neither did.
         agrees: bool,
@@ -360,6 +364,43 @@ impl What {
             Self::Hint { .. } => "hint",
             Self::Merge { .. } => "merge",
         }
+    }
+}
+
+/// What was done or would have been, in a decision that this version of firedrill cannot read: a newer one may have written it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadAct {
+    /// Whether it was done, or would have been.
+    pub is_done: bool,
+    /// The word of its action, as it stands there.
+    pub what: String,
+    /// Its target likewise.
+    pub target: String,
+}
+
+impl fmt::Display for UnreadAct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(format!("{} {}", self.what, self.target).trim())
+    }
+}
+
+impl UnreadAct {
+    /// Of an event; `None`: it is neither a decision to act nor what would have been one.
+    #[must_use]
+    pub fn of(event: &Value) -> Option<Self> {
+        let (is_done, own) = match (event.get("decided"), event.get("would_act")) {
+            (Some(own), _) => (true, own),
+            (None, Some(own)) => (false, own),
+            (None, None) => return None,
+        };
+        let word = |what: &Value| match what {
+            Value::String(word) => word.clone(),
+            Value::Object(fields) => fields.keys().next().cloned().unwrap_or_default(),
+            other => other.to_string(),
+        };
+        let what = own.get("what").map_or_else(|| "something".to_owned(), word);
+        let target = own.get("target").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Some(Self { is_done, what, target })
     }
 }
 

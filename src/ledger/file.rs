@@ -15,6 +15,7 @@ use super::entry::{Entry, Recorded, What};
 use super::key::Key;
 use super::line::{self, MOST_BYTES, first_previous};
 use crate::failure::Failure;
+use crate::inputs::{GIT_ATTRIBUTES, GIT_IGNORE};
 
 /// How long the lock of a chain is waited for: 10 s, in steps.
 const LOCK_TRIES: u32 = 1000;
@@ -26,11 +27,9 @@ const SYNC_THREADS: usize = 8;
 /// Most lines are shorter than this, bytes: so much is read to find the last one.
 const USUAL_BYTES: u64 = 16 << 10;
 
-/// What git is told of the folder: both sides of a fork are kept, and nothing about line ends is changed.
-const GIT_ATTRIBUTES: &str = "*.jsonl -text merge=union\n";
-
-/// What git is told to leave out: what this machine has seen of each chain, what was cut off, and what a watcher remembers.
-const GIT_IGNORE: &str = "*.head\n*.torn\n*.state\n";
+/// How a hash begins, and how many digits follow.
+const HASH: &str = "blake3:";
+const HASH_DIGITS: usize = 64;
 
 /// A chain that is open for writing. While it is, nobody else writes to it.
 #[derive(Debug)]
@@ -167,6 +166,19 @@ impl Ledger {
         Ok(with_head(Chain::of_bytes(&name, &path.display().to_string(), &bytes), seen))
     }
 
+    /// How long the file of a chain is, bytes; zero: it is not there. What is as long as it was has nothing new.
+    ///
+    /// # Errors
+    /// The file cannot be looked at.
+    pub fn length(folder: &Path, chain: &Name) -> Result<u64, Failure> {
+        let path = file_path(folder, &name_of(chain)?);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(anyhow::Error::new(error).context(format!("cannot read {}", path.display())).into()),
+        }
+    }
+
     /// The chains that a folder holds, sorted by name; none if there is no such folder.
     ///
     /// # Errors
@@ -275,6 +287,12 @@ impl Ledger {
     #[must_use]
     pub fn head(&self) -> Option<&str> {
         if let [head] = self.heads.as_slice() { Some(&head.hash) } else { None }
+    }
+
+    /// Whether it ends with these: what was looked at then is all that stands there now. How long it is tells nothing, because another branch may be as long.
+    #[must_use]
+    pub fn is_at(&self, heads: &[Head]) -> bool {
+        self.heads == heads
     }
 
     /// The chain's name.
@@ -513,24 +531,47 @@ fn ends_with_head(file: &mut File, place: &Released) -> io::Result<bool> {
     Ok(false)
 }
 
-/// The entry that this machine has last seen at the end of a chain.
-struct Seen {
-    number: u64,
-    hash: String,
+/// What this machine has noted of the end of a chain.
+enum Seen {
+    /// The entry that it has last seen there.
+    Entry { number: u64, hash: String },
+    /// Something that no firedrill notes.
+    Damaged { path: String },
 }
 
 impl Seen {
-    /// `None`: none was noted, or the note is being written.
+    /// `None`: nothing was noted; or the note is being written, or a crash has left its beginning or nothing but zeros of it.
     fn of(folder: &Path, name: &Name) -> Option<Self> {
-        let noted = fs::read_to_string(folder.join(format!("{name}.head"))).ok()?;
-        let (number, hash) = noted.strip_suffix('\n')?.split_once(' ')?;
-        Some(Self { number: number.parse().ok()?, hash: hash.to_owned() })
+        let path = folder.join(format!("{name}.head"));
+        let bytes = fs::read(&path).ok()?;
+        let noted = String::from_utf8(bytes).unwrap_or_else(|_| "damaged\n".to_owned());
+        let digits = |text: &str, most: usize| text.len() <= most && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let whole = |noted: &str| -> Option<Self> {
+            let (number, hash) = noted.strip_suffix('\n')?.split_once(' ')?;
+            let is_hash = hash.strip_prefix(HASH).is_some_and(|own| own.len() == HASH_DIGITS && digits(own, HASH_DIGITS));
+            Some(Self::Entry { number: number.parse().ok().filter(|_| is_hash)?, hash: hash.to_owned() })
+        };
+        let is_beginning = || {
+            let (number, hash) = noted.split_once(' ').unwrap_or((&noted, ""));
+            let is_hash = HASH.starts_with(hash) || hash.strip_prefix(HASH).is_some_and(|own| digits(own, HASH_DIGITS));
+            number.bytes().all(|byte| byte.is_ascii_digit()) && is_hash
+        };
+        let damaged =
+            || (!is_beginning() && noted.bytes().any(|byte| byte != 0)).then(|| Self::Damaged { path: path.display().to_string() });
+        whole(&noted).or_else(damaged)
     }
 }
 
 /// The chain, and the finding that an entry is gone which this machine has seen at its end.
 fn with_head(mut chain: Chain, seen: Option<Seen>) -> Chain {
-    let Some(Seen { number, hash }) = seen else { return chain };
+    let (number, hash) = match seen {
+        None => return chain,
+        Some(Seen::Damaged { path }) => {
+            chain.findings.push(Finding::Unnoted { path });
+            return chain;
+        }
+        Some(Seen::Entry { number, hash }) => (number, hash),
+    };
     let is_told = chain.findings.iter().any(|finding| matches!(finding, Finding::Altered { .. } | Finding::Missing { .. }));
     if !is_told && !chain.entries.iter().any(|own| own.hash == hash) {
         chain.findings.push(Finding::Dropped { number, hash });

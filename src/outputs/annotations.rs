@@ -44,7 +44,7 @@ pub fn of_judgement(judgement: &Judgement) -> String {
         lines += &line("warning", &titled(Verdict::Inconclusive.word()), &format!("{}: {}", doubt.place, doubt.what));
     }
     for idle in &judgement.idle {
-        lines += &line("warning", &titled(Verdict::NotExercised.word()), &format!("{}: {}", idle.policy, idle.reason));
+        lines += &line("warning", &titled(Verdict::NotExercised.word()), &format!("{}: {}", idle.policy, idle.words()));
     }
     lines
 }

@@ -1,6 +1,6 @@
 //! A judgement as JUnit XML, which every CI system shows as tests: one for each class and threshold, incident, and idle policy.
 
-use firedrill_reports::verdict::{ClassVerdict, CostVerdict, IdlePolicy, IncidentResult, Judgement, RunName, ThresholdVerdict, Verdict};
+use firedrill_reports::verdict::{ClassVerdict, CostVerdict, IncidentResult, Judgement, RunName, ThresholdVerdict, Verdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 /// The whole judgement.
@@ -143,9 +143,9 @@ fn incident(incident: &IncidentResult) -> TestCase {
 
 fn idle(judgement: &Judgement) -> TestSuite {
     let mut suite = TestSuite::new("policies");
-    suite.add_test_cases(judgement.idle.iter().map(|IdlePolicy { policy, reason }| {
-        let finding = Finding { verdict: Verdict::NotExercised, reason: reason.clone(), command: None };
-        finding.case("policies", &format!("{policy} acts"))
+    suite.add_test_cases(judgement.idle.iter().map(|idle| {
+        let finding = Finding { verdict: Verdict::NotExercised, reason: idle.words(), command: None };
+        finding.case("policies", &format!("{} acts", idle.policy))
     }));
     suite
 }

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use super::bake::with_hash;
 use super::evidence::{Dropped, changed};
 use super::heard::Heard;
-use crate::ledger::{Bound, Chain, Hashes, RestsOn, WATCHING, What, expression, plain_question, question_text};
+use crate::ledger::{Bound, Chain, Hashes, RestsOn, UnreadAct, WATCHING, What, expression, plain_question, question_text};
 
 /// An answer counts for a question that is asked at most so long before or after it, and an incident is the same if it is taken up so near.
 const NEAR: Span = Span::from_seconds(30);
@@ -39,7 +39,7 @@ const MOST_INPUTS: usize = 10_000;
 pub struct Again {
     /// Decisions of other versions that are no evidence of this one: why, by the hash of the entry.
     pub dropped: BTreeMap<String, String>,
-    /// Incidents of other versions in which this one would have done the same.
+    /// Incidents of other versions in which this one would have done the same, as [`Chain::incidents`] tells them apart.
     pub same: BTreeSet<String>,
     /// What this version would have done where the one that watched did nothing, and when.
     pub added: Vec<(Timestamp, Dropped)>,
@@ -47,6 +47,8 @@ pub struct Again {
 
 /// An incident, as the chain of its policy has it.
 struct Decided<'c> {
+    /// What it is called.
+    name: &'c str,
     at: Time,
     hashes: &'c Hashes,
     /// `None`: nobody knows what it was about.
@@ -88,7 +90,7 @@ pub fn decide_again(chain: &Chain, heard: Option<&Heard>, policy: &Arc<Policy>, 
             None => _ = again.same.insert((*incident).to_owned()),
             Some(why) => {
                 let idle = own.acts.is_empty().then_some(index).flatten().map(|index| &opened[index]);
-                again.added.extend(idle.and_then(|other| added(heard, (own.hashes, now), other, (*incident).to_owned())));
+                again.added.extend(idle.and_then(|other| added(heard, (own.hashes, now), other, own.name.to_owned())));
                 again.drop(own, now, &why);
             }
         }
@@ -133,14 +135,17 @@ fn added(heard: &Heard, (then, now): (&Hashes, &Bound), own: &Opened, id: String
     Some((heard.calendar(own.at), Dropped { id, why }))
 }
 
-/// The incidents of a chain, in order; what belongs to none is left out.
+/// The incidents of a chain, in order, each with what tells it from others; what belongs to none is left out.
 fn decided(chain: &Chain, place: impl Fn(Timestamp) -> Time) -> Vec<(&str, Decided<'_>)> {
     let mut all: Vec<(&str, Decided<'_>)> = Vec::new();
     let mut known: BTreeMap<(&str, bool), usize> = BTreeMap::new();
+    let incidents = chain.incidents();
     for own in &chain.entries {
-        let What::Decision { incident, hashes, event, is_backtest, .. } = &own.entry.what else { continue };
-        let index = *known.entry((incident, *is_backtest)).or_insert_with(|| {
-            all.push((incident, Decided { at: place(own.entry.at), hashes, opened: None, acts: Vec::new(), is_backtest: *is_backtest }));
+        let What::Decision { incident: name, hashes, event, is_backtest, .. } = &own.entry.what else { continue };
+        let (at, is_backtest) = (place(own.entry.at), *is_backtest);
+        let incident = incidents.get(own.hash.as_str()).copied().unwrap_or(name);
+        let index = *known.entry((incident, is_backtest)).or_insert_with(|| {
+            all.push((incident, Decided { name, at, hashes, opened: None, acts: Vec::new(), is_backtest }));
             all.len() - 1
         });
         match serde_json::from_value(event.clone()) {
@@ -148,7 +153,8 @@ fn decided(chain: &Chain, place: impl Fn(Timestamp) -> Time) -> Vec<(&str, Decid
             Ok(Event::WouldAct { what, target, .. } | Event::Decided { what, target, .. }) => {
                 all[index].1.acts.push((&own.hash, format!("{what} {target}")));
             }
-            _ => {}
+            Err(_) => all[index].1.acts.extend(UnreadAct::of(event).map(|act| (own.hash.as_str(), act.to_string()))),
+            Ok(_) => {}
         }
     }
     all

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::standing::Standing;
-use crate::ledger::{Chain, What};
+use crate::ledger::{Chain, Hashes, What};
 
 /// How many actions a trial lasts.
 pub const ACTIONS: u64 = 5;
@@ -38,10 +38,19 @@ pub fn of(standing: &Standing, actions: u64, now: Timestamp) -> Option<Bake> {
 /// The same by a chain.
 #[must_use]
 pub fn of_chain(chain: &Chain, now: Timestamp) -> Option<Bake> {
-    let standing = Standing::of(chain);
+    of_standing(chain, &Standing::of(chain), now)
+}
+
+/// The same for one version of the policy.
+#[must_use]
+pub fn of_version(chain: &Chain, hashes: &Hashes, now: Timestamp) -> Option<Bake> {
+    of_standing(chain, &Standing::of_version(chain, hashes), now)
+}
+
+fn of_standing(chain: &Chain, standing: &Standing, now: Timestamp) -> Option<Bake> {
     let is_action = |what: &What| matches!(what, What::Decision { event, is_backtest: false, .. } if event.get("decided").is_some());
-    let actions = chain.since(standing.entry.as_deref()).filter(|own| is_action(&own.entry.what)).count();
-    of(&standing, actions as u64, now)
+    let actions = chain.since(standing.tried().1).filter(|own| is_action(&own.entry.what)).count();
+    of(standing, actions as u64, now)
 }
 
 /// The version of a policy that has this hash: as it is written, or as it runs on trial; `None`: neither.
@@ -155,7 +164,16 @@ guard:
     fn a_trial_ends_with_its_fifth_action_or_its_seventh_day() {
         let now: Timestamp = "2026-01-15T00:00:00Z".parse().unwrap();
         let since = |days: i64| Some(now - SignedDuration::from_hours(24 * days));
-        let standing = |days| Standing { stage: Stage::Limited, since: since(days), by: None, entry: None, is_promoted: true };
+        let standing = |days| Standing {
+            stage: Stage::Limited,
+            since: since(days),
+            by: None,
+            entry: None,
+            begun: None,
+            is_promoted: true,
+            promoted: None,
+            branches: Vec::new(),
+        };
         let left = of(&standing(2), 3, now).unwrap();
         assert_eq!((left.actions_left, left.time_left), (2, Span::from_seconds(5 * 86_400)));
         assert_eq!(of(&standing(7), 0, now), None);

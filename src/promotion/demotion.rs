@@ -10,9 +10,9 @@ use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 
 use super::bake;
-use super::profile::{Asked, Promotions, before};
+use super::profile::{Promotions, before};
 use super::standing::{Standing, between};
-use crate::ledger::{Chain, Labelled, Recorded, What};
+use crate::ledger::{Chain, Labelled, Recorded, UnreadAct, What};
 
 /// Who writes what no person does.
 pub const ITSELF: &str = "firedrill";
@@ -61,23 +61,25 @@ struct Since<'c> {
     said: BTreeMap<u64, bool>,
 }
 
-/// The demotion that is due by what stands in a chain; `None`: none is. `asked` is what leaving the stage asks for, `is_baking` whether the policy
-/// is on trial after a promotion.
+/// The demotion that is due by what stands in a chain; `None`: none is. More than the share `false_positives` of what people label may not be wrong;
+/// `is_baking` is whether the policy is on trial after a promotion.
 #[must_use]
-pub fn due(chain: &Chain, asked: Option<&Asked>, is_baking: bool) -> Option<Due> {
+pub fn due(chain: &Chain, false_positives: f64, is_baking: bool) -> Option<Due> {
     let standing = Standing::of(chain);
     if standing.stage <= Stage::DryRun {
         // Nothing acts there, and a write in dry-run is told where it happens: there is no stage to go back to but a draft.
         return None;
     }
     let mut since = Since { last: chain.labels(), ..Since::default() };
+    // Two incidents have one name only where branches are.
+    let incidents = if chain.is_forked() { chain.incidents() } else { BTreeMap::new() };
     for own in chain.since(standing.entry.as_deref()) {
-        since.take(own);
+        since.take(own, incidents.get(own.hash.as_str()).copied());
     }
     if let Some(because) = since.grave.take().or_else(|| since.tripped()) {
         return Some(Due { to: Stage::DryRun, because });
     }
-    let because = since.gradual(asked, is_baking)?;
+    let because = since.gradual(false_positives, is_baking)?;
     Some(Due { to: before(standing.stage).unwrap_or(Stage::Draft), because })
 }
 
@@ -87,14 +89,12 @@ pub fn due_now(chain: &Chain, promotions: &Promotions, now: Timestamp) -> Option
     // Copied only where somebody has a key.
     let believed = promotions.has_keys().then(|| promotions.believed(chain.clone()));
     let chain = believed.as_ref().unwrap_or(chain);
-    let standing = Standing::of(chain);
-    let asked = promotions.asked(standing.stage, promotions.profile.unwrap_or_default()).map(|(asked, _)| asked);
-    let is_baking = bake::of_chain(chain, now).is_some();
-    due(chain, asked.as_ref(), is_baking)
+    due(chain, promotions.false_positives(promotions.profile.unwrap_or_default()), bake::of_chain(chain, now).is_some())
 }
 
 impl Since<'_> {
-    fn take(&mut self, own: &Recorded) {
+    /// `incident` tells the incident of an entry from others of its name, where there may be any.
+    fn take(&mut self, own: &Recorded, incident: Option<&str>) {
         let number = own.number;
         match &own.entry.what {
             What::Violation { what } => {
@@ -116,15 +116,17 @@ impl Since<'_> {
                 }
                 self.hinted.get_or_insert_with(|| format!("{what} (entry {number})"));
             }
-            What::Decision { incident, stage, event, is_backtest: false, .. } => {
-                if let Ok(event) = serde_json::from_value(event.clone()) {
+            What::Decision { incident: name, stage, event, is_backtest: false, .. } => match serde_json::from_value(event.clone()) {
+                Ok(event) => {
                     if let Event::Decided { what, .. } = &event {
-                        self.acted.push((incident.clone(), own.entry.at, what.clone()));
+                        self.acted.push((incident.unwrap_or(name).to_owned(), own.entry.at, what.clone()));
                     }
                     self.take_event((number, own.entry.at, *stage), &event);
                 }
-            }
-            What::Person { incident, at, did } => self.take_deed(number, incident, (at, did)),
+                Err(_) if !stage.may_act() && UnreadAct::of(event).is_some_and(|act| act.is_done) => self.acted_at(*stage, number),
+                Err(_) => {}
+            },
+            What::Person { incident: name, at, did } => self.take_deed(number, incident.unwrap_or(name), (at, did)),
             What::Approval { proposal, yes, .. } => _ = self.said.insert(*proposal, !*yes),
             _ => {}
         }
@@ -134,9 +136,7 @@ impl Since<'_> {
         match event {
             // To wait is decided at every stage, and does nothing.
             Event::Decided { what: Action::Wait { .. }, .. } => {}
-            Event::Decided { .. } if !stage.may_act() => {
-                self.grave.get_or_insert_with(|| format!("it acted at the stage {} (entry {number})", stage.word()));
-            }
+            Event::Decided { .. } if !stage.may_act() => self.acted_at(stage, number),
             Event::Decided { .. } | Event::WouldAct { .. } => self.is_breaker_open = false,
             Event::Verified { verdict, .. } => self.verified.push(*verdict == Verification::Failed),
             Event::ProposalChanged { change, proposal, .. } => {
@@ -152,6 +152,10 @@ impl Since<'_> {
             }
             _ => {}
         }
+    }
+
+    fn acted_at(&mut self, stage: Stage, number: u64) {
+        self.grave.get_or_insert_with(|| format!("it acted at the stage {} (entry {number})", stage.word()));
     }
 
     /// A person who undoes within the hour what the policy did gives a hint that it was wrong.
@@ -170,7 +174,7 @@ impl Since<'_> {
         self.trips.windows(2).any(is_twice).then(|| "its breaker tripped twice within 7 days".to_owned())
     }
 
-    fn gradual(&self, asked: Option<&Asked>, is_baking: bool) -> Option<String> {
+    fn gradual(&self, false_positives: f64, is_baking: bool) -> Option<String> {
         let last = |all: &[bool]| all.iter().rev().take(LAST).filter(|is_bad| **is_bad).count();
         let answered: Vec<bool> = self.answered.iter().chain(self.said.values()).copied().collect();
         let labelled: Vec<bool> = self.labelled.iter().map(|(_, is_wrong)| *is_wrong).collect();
@@ -191,7 +195,7 @@ impl Since<'_> {
             return Some(format!("people refused {refused} of its last {} proposals", answered.len().min(LAST)));
         }
         #[allow(clippy::cast_precision_loss, reason = "counts of events are far below 2^52")]
-        let is_over = asked.is_some_and(|asked| wrong as f64 > asked.false_positives * LAST as f64);
+        let is_over = wrong as f64 > false_positives * LAST as f64;
         let were = if wrong == 1 { "was" } else { "were" };
         is_over.then(|| match labelled.len().min(LAST) {
             1 => "its only labelled event was wrong".to_owned(),
@@ -261,8 +265,7 @@ mod tests {
         let mut all = vec![entry(1, promotion)];
         all.extend(entries);
         Ledger::open(folder.path(), &name).unwrap().0.append(all).unwrap();
-        let asked = Promotions::default().asked(stage, ProfileName::Small).map(|(asked, _)| asked);
-        let due = due(&Ledger::read(folder.path(), &name).unwrap(), asked.as_ref(), is_baking);
+        let due = due(&Ledger::read(folder.path(), &name).unwrap(), Promotions::default().false_positives(ProfileName::Small), is_baking);
         assert_eq!(due.map(|due| format!("{}: {}", due.to.word(), due.because)).as_deref(), expected);
     }
 
@@ -301,7 +304,14 @@ mod tests {
             event(2, Stage::Shadow, &Event::Decided { policy, incident: 0, step: 0, action, what, target, reason: String::new() })
         };
         check(Stage::Shadow, false, vec![decided(Action::Wait { span: Span::from_seconds(5) })], None);
-        check(Stage::Shadow, false, vec![decided(Action::Rollback)], Some("dry-run: it acted at the stage shadow (entry 2)"));
+        let told = Some("dry-run: it acted at the stage shadow (entry 2)");
+        check(Stage::Shadow, false, vec![decided(Action::Rollback)], told);
+        // An action that a newer version knows is one all the same.
+        let mut unread = decided(Action::Rollback);
+        if let What::Decision { event, .. } = &mut unread.what {
+            event["decided"]["what"] = "undo_release".into();
+        }
+        check(Stage::Shadow, false, vec![unread], told);
     }
 
     #[test]
@@ -328,6 +338,9 @@ mod tests {
             vec![label(1, Labelled::Right), label(2, Labelled::Wrong)],
             Some("limited: 1 of its last 2 labelled events was wrong"),
         );
+        // Nothing is asked for beyond `full`, and what is wrong is wrong there too.
+        let one = vec![label(1, Labelled::Wrong)];
+        check(Stage::Full, false, one, Some("guarded: its only labelled event was wrong"));
         check(Stage::Guarded, false, vec![label(1, Labelled::Redundant)], None);
         // A label that was changed counts as what it is now.
         check(Stage::Guarded, false, vec![label(1, Labelled::Wrong), label(1, Labelled::Right)], None);
@@ -338,11 +351,11 @@ mod tests {
 
     #[test]
     fn the_large_profile_forgives_one_of_twenty() {
-        let asked = Promotions::default().asked(Stage::Shadow, ProfileName::Large).unwrap().0;
+        let share = Promotions::default().false_positives(ProfileName::Large);
         let wrong =
             |count: usize| Since { labelled: (0..20).map(|event| (event.to_string(), event < count)).collect(), ..Since::default() };
-        assert_eq!(wrong(1).gradual(Some(&asked), false), None);
-        assert_eq!(wrong(2).gradual(Some(&asked), false).as_deref(), Some("2 of its last 20 labelled events were wrong"));
+        assert_eq!(wrong(1).gradual(share, false), None);
+        assert_eq!(wrong(2).gradual(share, false).as_deref(), Some("2 of its last 20 labelled events were wrong"));
     }
 
     #[test]

@@ -10,12 +10,13 @@ use firedrill_policies::correlation::INCIDENT;
 use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::again::Again;
 use super::heard::{Heard, united};
 use super::profile::{Counted, REPRODUCED, UNLABELLED, folded};
 use super::standing::{Standing, between};
-use crate::ledger::{Chain, Hashes, Labelled, Recorded, What};
+use crate::ledger::{Chain, Hashes, Labelled, Recorded, UnreadAct, What, shown_incident};
 
 /// What a chain shows of a policy since it came to its stage.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -42,9 +43,15 @@ pub struct Evidence {
     pub backtest: Span,
     /// Backtests that do not count, with the reason.
     pub backtests_dropped: Vec<String>,
-    /// What must never happen and did, a sentence each.
+    /// What must never happen and did since the policy last began as a draft, a sentence each.
     pub violations: Vec<String>,
-    /// Labels that somebody else has made milder since, a sentence each.
+    /// Events and comparisons among these that are of a simulation, which the project lets count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rehearsed: Vec<String>,
+    /// How much of the time in which it was watched was that of a simulation, whether or not that counts.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub simulated: Span,
+    /// Labels and comparisons that somebody else has made milder since, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub milder: Vec<String>,
 }
@@ -63,7 +70,8 @@ pub struct Event {
     /// What tells it from others of the same name: the hash of the entry that opened it, or its name.
     #[serde(skip)]
     pub taken_up: String,
-    /// The place of the message by which its alert was told, among all that was observed; `None`: nobody knows.
+    /// The place of the message by which its alert was told, or the last of the alerts that it was made of, among all that was observed; `None`: nobody
+    /// knows.
     #[serde(skip)]
     pub message: Option<usize>,
     /// What was done or would have been, to what.
@@ -106,6 +114,12 @@ pub struct Dropped {
 pub struct Comparison {
     /// The incident.
     pub incident: String,
+    /// Who compared it.
+    #[serde(skip)]
+    pub by: String,
+    /// As of an [`Event`].
+    #[serde(skip)]
+    pub taken_up: String,
     /// Whether both acted, or neither.
     pub agrees: bool,
     /// Whether what the policy would have done is known to be wrong.
@@ -132,23 +146,37 @@ pub struct Question<'a> {
     pub now: Timestamp,
 }
 
+/// So many bytes of each of its lists go into the ledger with a promotion.
+const KEPT_BYTES: usize = 65_536;
+
+/// Why something does not count that was seen live.
+const UNEXPLAINED: &str = "nothing that the watcher was told explains it";
+
+/// Why something does not count that stands there in words of a newer version.
+const UNREAD: &str = "this version of firedrill cannot read it";
+
 impl Evidence {
     /// What the chain shows.
     #[must_use]
     pub fn of(question: Question<'_>) -> Self {
-        let standing = Standing::of(question.chain);
+        let standing = Standing::of_version(question.chain, question.hashes);
         let labels = Said::of(question.chain);
         let taken = Taken::of(question.chain, &standing, question.heard);
-        let mut found = Self::default();
+        let mut found = Self { violations: violations(question.chain, &standing), ..Self::default() };
         let mut history = History::default();
+        // What was compared again counts once, as it was last.
+        let mut compared: Vec<(&str, &Recorded)> = Vec::new();
         for own in question.chain.since(standing.entry.as_deref()) {
             match &own.entry.what {
                 What::Decision { is_backtest, .. } => {
                     let unfit = if *is_backtest { history.unfit(own) } else { None };
                     found.decided(question, &standing, (own, &labels, &taken), unfit);
                 }
-                What::Compared { .. } => found.compared(question, own, &taken),
-                What::Violation { what } => found.violations.push(format!("{what} (entry {})", own.number)),
+                What::Compared { incident, .. } => {
+                    let key = taken.key(own, incident);
+                    compared.retain(|(other, _)| *other != key);
+                    compared.push((key, own));
+                }
                 What::Backtest { from, until, recorded, reproduced, hashes } => {
                     let told = format!("{from} to {until}");
                     let stretch = from.parse().ok().zip(until.parse().ok());
@@ -160,35 +188,102 @@ impl Evidence {
                 _ => {}
             }
         }
+        compared.into_iter().for_each(|(key, own)| found.compared(question, (key, own), &taken));
         found.backtest = united(history.stretches, between);
         // What may act is watched at the last stage at which nothing does.
         let stage = standing.stage.min(Stage::Shadow);
         if let Some(heard) = question.heard {
             found.live = heard.watched(&question.chain.name, stage, standing.since);
             found.unanswered = heard.unanswered(&question.chain.name, stage, standing.since);
+            found.simulated = heard.of_simulation(&question.chain.name, stage, standing.since);
+            found.of_rehearsals(question.chain, heard);
         }
         let added = question.again.added.iter().filter(|(at, _)| standing.since.is_none_or(|since| *at >= since));
         found.dropped.extend(added.map(|(_, own)| own.clone()));
+        found.once_an_alert(&taken);
         found.once_a_drill();
-        found.milder = milder(question.chain, &found.events);
+        found.milder = milder(question.chain, &found, &taken);
         found
     }
 
-    fn compared(&mut self, question: Question<'_>, own: &Recorded, taken: &Taken) {
+    /// What was seen of a simulation is no evidence of life, unless the project says that it counts; then it is named. What speaks against the policy counts
+    /// wherever it was seen.
+    fn of_rehearsals(&mut self, chain: &Chain, heard: &Heard) {
+        if heard.rehearsed.is_empty() {
+            return;
+        }
+        let opened = |own: &Recorded| match &own.entry.what {
+            What::Decision { event, is_backtest: false, .. } if event.get("incident_opened").is_some() => {
+                heard.is_rehearsed(own.entry.at).then(|| own.hash.clone())
+            }
+            _ => None,
+        };
+        let incidents: BTreeSet<String> = chain.entries.iter().filter_map(opened).collect();
+        let is_of_event = |own: &Event| !own.is_backtest && own.at.parse().is_ok_and(|at| heard.is_rehearsed(at));
+        let is_of_comparison = |own: &Comparison| incidents.contains(&own.taken_up);
+        let called = |own: &Comparison| format!("the comparison of {}", shown_incident(&own.incident));
+        let events = self.events.iter().filter(|own| is_of_event(own)).map(|own| own.id.clone());
+        let compared = self.compared.iter().filter(|own| is_of_comparison(own)).map(called);
+        if heard.do_rehearsals_count {
+            self.rehearsed = events.chain(compared).collect();
+            return;
+        }
+        let is_bad = |own: &Event| matches!(own.label, Some(Labelled::Wrong | Labelled::Harmful));
+        let events: Vec<String> = self.events.iter().filter(|own| is_of_event(own) && !is_bad(own)).map(|own| own.id.clone()).collect();
+        let compared: Vec<String> = self.compared.iter().filter(|own| is_of_comparison(own) && !own.is_wrong).map(called).collect();
+        self.events.retain(|own| !events.contains(&own.id));
+        self.compared.retain(|own| !compared.contains(&called(own)));
+        let why = "it is of a simulation, as `firedrill rehearse-live` plays one, and not of life";
+        self.dropped.extend(events.into_iter().chain(compared).map(|id| Dropped { id, why: why.to_owned() }));
+    }
+
+    /// It as it goes into the ledger with a promotion: an entry holds a mebibyte at most. Of a list that is long the beginning; of what follows, under
+    /// `left_out`, how much it is, and the BLAKE3 of it as JSON, an element a line: whoever has all of it can tell that it is that.
+    #[must_use]
+    pub fn in_brief(&self) -> Value {
+        let mut all = serde_json::to_value(self).expect("evidence is plain data");
+        let mut left_out = Map::new();
+        for (name, list) in all.as_object_mut().into_iter().flatten() {
+            let Some(list) = list.as_array_mut() else { continue };
+            let lines: Vec<String> = list.iter().map(|own| format!("{own}\n")).collect();
+            let mut bytes = 0;
+            let is_kept = |line: &&String| {
+                bytes += line.len();
+                bytes <= KEPT_BYTES
+            };
+            let kept = lines.iter().take_while(is_kept).count();
+            if kept < lines.len() {
+                let rest = blake3::hash(lines[kept..].concat().as_bytes()).to_hex().to_string();
+                left_out.insert(name.clone(), json!({ "count": lines.len() - kept, "blake3": rest }));
+                list.truncate(kept);
+            }
+        }
+        if !left_out.is_empty() {
+            all["left_out"] = Value::Object(left_out);
+        }
+        all
+    }
+
+    fn compared(&mut self, question: Question<'_>, (key, own): (&str, &Recorded), taken: &Taken) {
         let What::Compared { incident, agrees, wrong, hashes, detection_ratio, .. } = &own.entry.what else { return };
-        let changed = changed(hashes, question.hashes).filter(|_| !question.again.same.contains(incident));
-        let why =
-            if taken.here.contains(incident) { changed } else { Some("it was taken up before the policy came to this stage".to_owned()) };
-        // What was compared again counts once.
-        self.compared.retain(|other| other.incident != *incident);
+        let changed = changed(hashes, question.hashes).filter(|_| !question.again.same.contains(key));
+        // What speaks against the policy counts, as with events.
+        let unexplained = (!wrong && !taken.explained.contains(key)).then(|| UNEXPLAINED.to_owned());
+        let why = if taken.here.contains(key) {
+            unexplained.or(changed)
+        } else {
+            Some("it was taken up before the policy came to this stage".to_owned())
+        };
         match why {
-            Some(why) => self.dropped.push(Dropped { id: format!("the comparison of {incident}"), why }),
+            Some(why) => self.dropped.push(Dropped { id: format!("the comparison of {}", shown_incident(incident)), why }),
             None => self.compared.push(Comparison {
                 incident: incident.clone(),
+                by: own.entry.by.clone(),
+                taken_up: key.to_owned(),
                 agrees: *agrees,
                 is_wrong: *wrong,
                 detection_ratio: *detection_ratio,
-                message: taken.messages.get(incident).copied(),
+                message: taken.messages.get(key).copied(),
             }),
         }
     }
@@ -202,63 +297,86 @@ impl Evidence {
         unfit: Option<String>,
     ) {
         let What::Decision { incident, stage, hashes, event, is_backtest } = &own.entry.what else { return };
-        let Ok(event) = serde_json::from_value::<Journaled>(event.clone()) else { return };
         let is_of_stage = *stage == standing.stage && (!*is_backtest || standing.stage == Stage::DryRun);
         if !is_of_stage {
             return;
         }
-        match event {
-            Journaled::Decided { what, target, .. } if !stage.may_act() => {
-                self.violations.push(format!("it acted at the stage {}: {what} {target} (entry {})", stage.word(), own.number));
-            }
-            Journaled::WouldAct { what, target, .. } | Journaled::Decided { what, target, .. } if !matches!(what, Action::Wait { .. }) => {
-                let id = question.chain.called(own);
-                let is_same = hashes == question.hashes;
-                let label = said.labels.get(&own.hash).copied();
-                let taken_up = taken.by.get(&own.hash).cloned().unwrap_or_else(|| incident.clone());
-                // What speaks against the policy counts, whoever else has seen it.
-                let is_bad = matches!(label, Some(Labelled::Wrong | Labelled::Harmful));
-                let again = taken.again.get(&taken_up).filter(|_| !is_bad && !*is_backtest);
-                let again = again.map(|by| format!("the same alert was taken up again as {by}"));
-                let live = is_backtest.then(|| of_history(incident, standing)).flatten();
-                let is_explained = question.heard.is_none() || *is_backtest || stage.may_act() || taken.explained.contains(&taken_up);
-                let unexplained = (!is_explained && !is_bad).then(|| "nothing that the watcher was told explains it".to_owned());
-                // Why the history does not count says more than what follows of it.
-                if let Some(why) =
-                    unfit.or(live).or(unexplained).or_else(|| question.again.dropped.get(&own.hash).filter(|_| !is_same).cloned()).or(again)
-                {
-                    self.dropped.push(Dropped { id, why });
-                    return;
-                }
-                let is_overdue = label.is_none() && between(own.entry.at, question.now) > UNLABELLED;
-                self.events.push(Event {
-                    id,
-                    hash: own.hash.clone(),
-                    at: own.entry.at.to_string(),
-                    incident: incident.clone(),
-                    message: taken.messages.get(&taken_up).or_else(|| taken.messages.get(incident)).copied(),
-                    taken_up,
-                    what: format!("{what} {target}"),
-                    label,
-                    is_overdue,
-                    drill: said.drills.get(&own.hash).cloned(),
-                    is_backtest: *is_backtest,
-                    is_decided_again: !is_same,
-                });
+        match serde_json::from_value(event.clone()) {
+            // That is a violation, or to wait, which does nothing.
+            Ok(Journaled::Decided { .. }) if !stage.may_act() => {}
+            Ok(Journaled::WouldAct { what, target, .. } | Journaled::Decided { what, target, .. })
+                if !matches!(what, Action::Wait { .. }) =>
+            {
+                self.acted(question, standing, (own, said, taken), (format!("{what} {target}"), unfit));
             }
             // What people and telemetry answered to another version says nothing of this one.
-            _ if hashes != question.hashes && !question.again.same.contains(incident) => {}
-            Journaled::ProposalChanged { change, .. } => match change {
+            Ok(_) if hashes != question.hashes && !question.again.same.contains(taken.key(own, incident)) => {}
+            Ok(Journaled::ProposalChanged { change, .. }) => match change {
                 ProposalChange::Granted => self.granted += 1,
                 ProposalChange::Denied | ProposalChange::Expired => self.denied += 1,
                 ProposalChange::Void | ProposalChange::Withdrawn => {}
             },
-            Journaled::Verified { verdict, .. } => match verdict {
+            Ok(Journaled::Verified { verdict, .. }) => match verdict {
                 Verification::Held => self.held += 1,
                 Verification::Failed | Verification::Inconclusive => self.failed += 1,
             },
-            _ => {}
+            Ok(_) => {}
+            Err(_) => match UnreadAct::of(event) {
+                Some(act) if act.is_done && !stage.may_act() => {}
+                Some(act) => {
+                    let unread = (!said.is_bad(&own.hash)).then(|| UNREAD.to_owned());
+                    self.acted(question, standing, (own, said, taken), (act.to_string(), unfit.or(unread)));
+                }
+                None if event.get("verified").is_some() || event.get("proposal_changed").is_some() => {
+                    self.dropped.push(Dropped { id: question.chain.called(own), why: UNREAD.to_owned() });
+                }
+                None => {}
+            },
         }
+    }
+
+    /// Something that was done or would have been. `unfit` is why it does not count, whatever else is known of it.
+    fn acted(
+        &mut self,
+        question: Question<'_>,
+        standing: &Standing,
+        (own, said, taken): (&Recorded, &Said, &Taken),
+        (what, unfit): (String, Option<String>),
+    ) {
+        let What::Decision { incident, stage, hashes, is_backtest, .. } = &own.entry.what else { return };
+        let id = question.chain.called(own);
+        let is_same = hashes == question.hashes;
+        let label = said.labels.get(&own.hash).copied();
+        let key = taken.key(own, incident);
+        // What speaks against the policy counts, whoever else has seen it.
+        let is_bad = said.is_bad(&own.hash);
+        let again = taken.again.get(key).filter(|_| !is_bad && !*is_backtest);
+        let again = again.map(|by| format!("the same alert was taken up again as {by}"));
+        let live = is_backtest.then(|| of_history(incident, standing)).flatten();
+        let is_explained = *is_backtest || stage.may_act() || taken.explained.contains(key);
+        let unexplained = (!is_explained && !is_bad).then(|| UNEXPLAINED.to_owned());
+        // Why the history does not count says more than what follows of it.
+        if let Some(why) =
+            unfit.or(live).or(unexplained).or_else(|| question.again.dropped.get(&own.hash).filter(|_| !is_same).cloned()).or(again)
+        {
+            self.dropped.push(Dropped { id, why });
+            return;
+        }
+        let is_overdue = label.is_none() && between(own.entry.at, question.now) > UNLABELLED;
+        self.events.push(Event {
+            id,
+            hash: own.hash.clone(),
+            at: own.entry.at.to_string(),
+            incident: incident.clone(),
+            message: taken.messages.get(key).copied(),
+            taken_up: key.to_owned(),
+            what,
+            label,
+            is_overdue,
+            drill: said.drills.get(&own.hash).cloned(),
+            is_backtest: *is_backtest,
+            is_decided_again: !is_same,
+        });
     }
 
     /// Recorded history counts as far as it was over when the policy came to its stage: what happened since is watched, and would count twice. Gives why it
@@ -281,6 +399,33 @@ impl Evidence {
         };
         self.backtests_dropped.push(format!("{told}: {why}"));
         Some(why)
+    }
+
+    /// An alert that was taken up several times, such as by two watchers, is compared once: as the worst of it, and of equals as the last.
+    fn once_an_alert(&mut self, taken: &Taken) {
+        let rank = |own: &Comparison| (own.is_wrong, !own.agrees);
+        let mut worst: BTreeMap<&Episode, &Comparison> = BTreeMap::new();
+        for own in &self.compared {
+            let Some(episode) = taken.episodes.get(&own.taken_up) else { continue };
+            let kept = worst.entry(episode).or_insert(own);
+            if rank(own) >= rank(kept) {
+                *kept = own;
+            }
+        }
+        let instead: BTreeMap<String, String> = self
+            .compared
+            .iter()
+            .filter_map(|own| Some((own, *worst.get(taken.episodes.get(&own.taken_up)?)?)))
+            .filter(|(own, kept)| own.taken_up != kept.taken_up)
+            .map(|(own, kept)| (own.taken_up.clone(), kept.incident.clone()))
+            .collect();
+        let (repeated, kept): (Vec<Comparison>, Vec<Comparison>) =
+            std::mem::take(&mut self.compared).into_iter().partition(|own| instead.contains_key(&own.taken_up));
+        self.compared = kept;
+        self.dropped.extend(repeated.iter().map(|own| Dropped {
+            id: format!("the comparison of {}", shown_incident(&own.incident)),
+            why: format!("the same alert is compared as {}", shown_incident(&instead[&own.taken_up])),
+        }));
     }
 
     /// A deliberate drill counts once for each fault and target, unless it speaks against the policy.
@@ -337,6 +482,10 @@ fn of_history(incident: &str, standing: &Standing) -> Option<String> {
     (at >= standing.since?).then(|| "the policy was at this stage by then, and that is watched live".to_owned())
 }
 
+fn is_zero(span: &Span) -> bool {
+    *span == Span::ZERO
+}
+
 /// Who writes what was seen live.
 pub const WATCHER: &str = "watch";
 
@@ -357,64 +506,108 @@ pub fn changed(then: &Hashes, now: &Hashes) -> Option<String> {
     }
 }
 
-/// Which incidents a policy has taken up.
+/// What must never happen and did, since the policy last began as a draft. To be taken back makes nothing of it good.
+fn violations(chain: &Chain, standing: &Standing) -> Vec<String> {
+    let acted = |stage: Stage, event: &Value| -> Option<String> {
+        event.get("decided")?;
+        let told = match serde_json::from_value(event.clone()) {
+            Ok(Journaled::Decided { what: Action::Wait { .. }, .. }) => return None,
+            Ok(Journaled::Decided { what, target, .. }) => format!("{what} {target}"),
+            Ok(_) => return None,
+            Err(_) => UnreadAct::of(event)?.to_string(),
+        };
+        Some(format!("it acted at the stage {}: {told}", stage.word()))
+    };
+    let violation = |own: &Recorded| {
+        let told = match &own.entry.what {
+            What::Violation { what } => what.clone(),
+            What::Decision { stage, event, is_backtest: false, .. } if !stage.may_act() => acted(*stage, event)?,
+            _ => return None,
+        };
+        Some(format!("{told} (entry {})", own.number))
+    };
+    chain.since(standing.begun.as_deref()).filter_map(violation).collect()
+}
+
+/// What an alert is, and when it began.
+type Episode = (Name, LabelSet, Time);
+
+/// Which incidents a policy has taken up, each by what tells it from others.
 struct Taken {
-    /// Since it came to its stage, by name.
-    here: BTreeSet<String>,
-    /// By the hash of a decision what tells its incident from others.
+    /// By the hash of a decision or a comparison what tells its incident from others.
     by: BTreeMap<String, String>,
+    /// Since it came to its stage.
+    here: BTreeSet<String>,
     /// Those whose alert it has taken up once more while it was on, such as after it was changed, or by another watcher: by what they are called since. One
     /// trouble is one event.
     again: BTreeMap<String, String>,
-    /// Those of which the watcher was told something, or that it made of several alerts, by what tells them from others.
+    /// Those of which the watcher was told something, or the alerts that it made them of.
     explained: BTreeSet<String>,
-    /// By an incident's name, and by what tells it from others, the place of the message by which its alert was told.
+    /// The place of the message by which its alert was told.
     messages: BTreeMap<String, usize>,
+    /// What its alert was.
+    episodes: BTreeMap<String, Episode>,
 }
 
 impl Taken {
     fn of(chain: &Chain, standing: &Standing, heard: Option<&Heard>) -> Self {
         let by = chain.incidents();
         let mut own = Self {
+            by: by.iter().map(|(hash, key)| ((*hash).to_owned(), (*key).to_owned())).collect(),
             here: BTreeSet::new(),
-            by: BTreeMap::new(),
             again: BTreeMap::new(),
-            messages: BTreeMap::new(),
             explained: BTreeSet::new(),
+            messages: BTreeMap::new(),
+            episodes: BTreeMap::new(),
         };
         let since: BTreeSet<&str> = chain.since(standing.entry.as_deref()).map(|own| own.hash.as_str()).collect();
         // By what an alert is and when it began, the last incident in which something was done about it.
-        let mut last: BTreeMap<(Name, LabelSet, Time), &str> = BTreeMap::new();
-        let mut about: BTreeMap<&str, (Name, LabelSet, Time)> = BTreeMap::new();
+        let mut last: BTreeMap<Episode, &str> = BTreeMap::new();
         for recorded in &chain.entries {
             let What::Decision { incident, event, is_backtest: false, .. } = &recorded.entry.what else { continue };
             let key = by.get(recorded.hash.as_str()).copied().unwrap_or(incident);
             match serde_json::from_value(event.clone()) {
                 Ok(Journaled::IncidentOpened { alert, labels, .. }) => {
                     if since.contains(recorded.hash.as_str()) {
-                        own.here.insert(incident.clone());
+                        own.here.insert(key.to_owned());
                     }
-                    let is_explained = |heard: &Heard| labels.keys().any(|name| name.as_str() == INCIDENT) || heard.is_told(&labels);
-                    if heard.is_some_and(is_explained) {
-                        own.explained.insert(key.to_owned());
-                    }
-                    let began = heard.and_then(|heard| heard.began(&labels, heard.instant(recorded.entry.at)));
-                    if let Some((began, message)) = began {
-                        own.messages.insert(incident.clone(), message);
-                        own.messages.insert(key.to_owned(), message);
-                        about.insert(key, (alert, labels, began));
+                    if let Some(heard) = heard {
+                        own.opened(key, (alert, labels, recorded.entry.at), heard);
                     }
                 }
                 Ok(Journaled::WouldAct { .. } | Journaled::Decided { .. }) => {
-                    let Some(episode) = about.get(key) else { continue };
+                    let Some(episode) = own.episodes.get(key) else { continue };
                     let before = last.insert(episode.clone(), key).filter(|before| *before != key);
                     own.again.extend(before.map(|before| (before.to_owned(), incident.clone())));
                 }
                 _ => {}
             }
         }
-        own.by = by.into_iter().map(|(hash, key)| (hash.to_owned(), key.to_owned())).collect();
         own
+    }
+
+    /// What the watcher was told of an incident that was opened.
+    fn opened(&mut self, key: &str, (alert, labels, at): (Name, LabelSet, Timestamp), heard: &Heard) {
+        // What is made of several alerts has labels of its own.
+        let message = if labels.keys().any(|name| name.as_str() == INCIDENT) {
+            heard.last_told(heard.instant(at))
+        } else {
+            if heard.is_told(&labels) {
+                self.explained.insert(key.to_owned());
+            }
+            let told = heard.began(&labels, heard.instant(at));
+            self.episodes.extend(told.map(|(began, _)| (key.to_owned(), (alert, labels, began))));
+            told.map(|(_, message)| message)
+        };
+        if let Some(message) = message {
+            self.explained.insert(key.to_owned());
+            self.messages.insert(key.to_owned(), message);
+        }
+    }
+
+    /// What tells the incident of an entry from others of its name.
+    fn key<'a>(&'a self, own: &Recorded, name: &'a str) -> &'a str {
+        self.by.get(&own.hash).map_or(name, String::as_str)
     }
 }
 
@@ -426,28 +619,45 @@ struct Said {
 
 impl Said {
     fn of(chain: &Chain) -> Self {
+        // A drill stands behind its label, and a label that has none ends it.
         let drills = chain.said_last(|what| match what {
-            What::Drill { event, fault, target } if !fault.trim().is_empty() => Some((event.as_str(), (fault, target))),
+            What::Drill { event, fault, target } if !fault.trim().is_empty() => Some((event.as_str(), Some((fault, target)))),
+            What::Label { event, .. } => Some((event.as_str(), None)),
             _ => None,
         });
         let drills = drills.into_iter().filter_map(|(event, drills)| {
-            let (fault, target) = drills.into_iter().min()?;
+            let (fault, target) = drills.into_iter().flatten().min()?;
             Some((event.to_owned(), (fault.clone(), target.clone())))
         });
         let labels = chain.labels().into_iter().map(|(event, says)| (event.to_owned(), says));
         Self { labels: labels.collect(), drills: drills.collect() }
     }
+
+    /// Whether a decision is known to be wrong.
+    fn is_bad(&self, hash: &str) -> bool {
+        matches!(self.labels.get(hash), Some(Labelled::Wrong | Labelled::Harmful))
+    }
 }
 
-/// Where people have said of an event that it was wrong or harmful, and somebody else says something milder now, a sentence each.
-fn milder(chain: &Chain, events: &[Event]) -> Vec<String> {
+/// Where people have said of an event that it was wrong or harmful, and somebody else says something milder now, a sentence each; and where a comparison says
+/// something milder than that of somebody else before.
+fn milder(chain: &Chain, found: &Evidence, taken: &Taken) -> Vec<String> {
     let mut worst: BTreeMap<&str, (Labelled, &str)> = BTreeMap::new();
     let mut told: BTreeMap<&str, String> = BTreeMap::new();
-    let known: BTreeMap<&str, &Event> = events.iter().map(|event| (event.hash.as_str(), event)).collect();
+    let known: BTreeMap<&str, &Event> = found.events.iter().map(|event| (event.hash.as_str(), event)).collect();
+    let compared: BTreeMap<&str, &Comparison> = found.compared.iter().map(|own| (own.taken_up.as_str(), own)).collect();
     for own in &chain.entries {
+        let by = own.entry.by.as_str();
+        if let What::Compared { incident, agrees: false, .. } = &own.entry.what
+            && let Some(now) = compared.get(taken.key(own, incident)).filter(|now| now.agrees && folded(&now.by) != folded(by))
+        {
+            told.insert(
+                &now.taken_up,
+                format!("{}: {by} compared that it differs, and {} that it agrees", shown_incident(&now.incident), now.by),
+            );
+        }
         let What::Label { event, says, .. } = &own.entry.what else { continue };
         let Some(own_event) = known.get(event.as_str()) else { continue };
-        let by = own.entry.by.as_str();
         match worst.get(event.as_str()) {
             Some((before, who)) if says.gravity() < before.gravity() && own_event.label == Some(*says) && folded(who) != folded(by) => {
                 told.insert(event, format!("{}: {who} said {}, and {by} says {}", own_event.id, before.word(), says.word()));
@@ -460,4 +670,59 @@ fn milder(chain: &Chain, events: &[Event]) -> Vec<String> {
         }
     }
     told.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use firedrill_core::inventory::Inventory;
+    use firedrill_core::journal::{AlertStatus, Notification};
+    use firedrill_core::time::Start;
+    use firedrill_policies::watcher::{Alerted, Observation, Observed};
+
+    use super::*;
+    use crate::ledger::{Entry, Ledger, WATCH};
+
+    #[test]
+    fn what_was_made_of_the_alerts_of_one_message_is_of_that_message() {
+        let (folder, name) = (tempfile::tempdir().unwrap(), Name::new("p"));
+        let alert = |minute: u64| {
+            let (alert, status, labels) = (Name::new("Down"), AlertStatus::Firing, LabelSet::from([(Name::new("pod"), Name::new("a"))]));
+            let notification = Notification { alert, status, labels, starts_at: Time::from_seconds(minute * 60), receiver: None };
+            let told = Observation::Told { alerts: vec![Alerted { notification, ends_at: None }] };
+            Observed { at: Time::from_seconds(minute * 60), what: told }
+        };
+        let opened = |(incident, minute): (u64, i64)| {
+            let labels = LabelSet::from([(Name::new(INCIDENT), Name::new(&incident.to_string()))]);
+            let event = Journaled::IncidentOpened { policy: Name::new("p"), incident, alert: Name::new("several"), target: None, labels };
+            let (stage, hashes, event) = (Stage::Shadow, Hashes::default(), serde_json::to_value(event).unwrap());
+            let what = What::Decision { incident: format!("p#{incident}"), stage, hashes, event, is_backtest: false };
+            Entry { at: Timestamp::from_second(minute * 60).unwrap(), by: WATCHER.to_owned(), what }
+        };
+        let entries = [(0, 1), (1, 5), (2, 6), (3, 8)].map(opened).into();
+        Ledger::open(folder.path(), &name).unwrap().0.append(entries).unwrap();
+        let chain = Ledger::read(folder.path(), &name).unwrap();
+        let watch = Ledger::read(folder.path(), &Name::new(WATCH)).unwrap();
+        let heard = Heard::of((Start::from_unix_millis(0), vec![alert(5), alert(7)], Inventory::default()), &watch);
+        let taken = Taken::of(&chain, &Standing::of(&chain), Some(&heard));
+        let message = |place: usize| taken.messages.get(&chain.entries[place].hash).copied();
+        assert_eq!([0, 1, 2, 3].map(message), [None, Some(0), Some(0), Some(1)]);
+        assert!(!taken.explained.contains(&chain.entries[0].hash), "nothing was told until then");
+    }
+
+    #[test]
+    fn what_is_too_much_for_an_entry_is_counted_and_hashed() {
+        let dropped = |count: usize| (0..count).map(|index| Dropped { id: format!("p#{index}"), why: "w".repeat(500) }).collect::<Vec<_>>();
+        let few = Evidence { dropped: dropped(100), ..Evidence::default() };
+        assert_eq!(few.in_brief(), serde_json::to_value(&few).unwrap());
+        let many = Evidence { dropped: dropped(5_000), violations: vec!["v".repeat(100_000)], ..Evidence::default() };
+        let (brief, all) = (many.in_brief(), serde_json::to_value(&many).unwrap());
+        assert!(brief.to_string().len() < 2 * KEPT_BYTES);
+        let kept = brief["dropped"].as_array().unwrap();
+        let every = all["dropped"].as_array().unwrap();
+        assert!(kept.len() > 100 && *kept == every[..kept.len()]);
+        let rest: String = every[kept.len()..].iter().map(|own| format!("{own}\n")).collect();
+        let expected = json!({ "count": 5_000 - kept.len(), "blake3": blake3::hash(rest.as_bytes()).to_hex().to_string() });
+        assert_eq!(brief["left_out"]["dropped"], expected);
+        assert_eq!((&brief["violations"], &brief["left_out"]["violations"]["count"]), (&json!([]), &json!(1)));
+    }
 }

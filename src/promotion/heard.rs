@@ -10,7 +10,7 @@ use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::watcher::{Observation, Observed};
 use jiff::Timestamp;
 
-use crate::ledger::{ANSWERING, Chain, SESSION, What, plain_question};
+use crate::ledger::{ANSWERING, Chain, REHEARSAL, SESSION, What, plain_question};
 
 /// A watcher that is quiet writes a sign of life every hour; whoever writes nothing for this much longer did not watch.
 pub const SILENCE: Span = Span::from_minutes(65);
@@ -28,6 +28,23 @@ pub struct Heard {
     pub answers: BTreeMap<String, Vec<(Time, Input)>>,
     /// From when to when Prometheus gave no answer at all.
     pub unanswered: Vec<(Time, Time)>,
+    /// From when to when it was told of a simulation.
+    pub rehearsed: Vec<(Time, Time)>,
+    /// Whether that counts as what was seen live, as the project says.
+    pub do_rehearsals_count: bool,
+    /// What was told of each alert, so that nobody looks through all that was observed for each incident.
+    episodes: BTreeMap<LabelSet, Vec<Episode>>,
+}
+
+/// What was told of an alert last, of what was told until an instant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Episode {
+    /// The instant.
+    until: Time,
+    /// The place of the message among what was observed.
+    message: usize,
+    /// When the alert began.
+    began: Time,
 }
 
 impl Heard {
@@ -42,7 +59,35 @@ impl Heard {
                 answers.entry(plain_question(question)).or_default().push((instant(start, own.entry.at), input));
             }
         }
-        Self { start, observed, inventory, answers, unanswered: unanswered(start, watch) }
+        let episodes = episodes(&observed);
+        Self {
+            start,
+            observed,
+            inventory,
+            answers,
+            unanswered: unanswered(start, watch),
+            rehearsed: rehearsed(start, watch),
+            do_rehearsals_count: false,
+            episodes,
+        }
+    }
+
+    /// The same where the project says whether what was told of a simulation counts.
+    #[must_use]
+    pub fn with_rehearsals(self, do_rehearsals_count: bool) -> Self {
+        Self { do_rehearsals_count, ..self }
+    }
+
+    /// Whether what was told at an instant was of a simulation.
+    #[must_use]
+    pub fn is_rehearsed(&self, at: Timestamp) -> bool {
+        self.is_rehearsed_at(self.instant(at))
+    }
+
+    /// The same of one of its own instants.
+    #[must_use]
+    pub fn is_rehearsed_at(&self, at: Time) -> bool {
+        self.rehearsed.iter().any(|(from, until)| *from <= at && at <= *until)
     }
 
     /// An instant of the calendar, as these count.
@@ -61,23 +106,22 @@ impl Heard {
     /// nothing was told of it.
     #[must_use]
     pub fn began(&self, labels: &LabelSet, at: Time) -> Option<(Time, usize)> {
-        let told = self.observed.iter().enumerate().rev().filter(|(_, own)| own.at <= at).filter_map(|(place, own)| match &own.what {
-            Observation::Told { alerts } => {
-                let alerted = alerts.iter().rev().find(|alerted| alerted.notification.labels == *labels)?;
-                Some((alerted.notification.starts_at, place))
-            }
-            _ => None,
-        });
-        told.into_iter().next()
+        let told = self.episodes.get(labels)?;
+        let last = told[..told.partition_point(|own| own.until <= at)].last()?;
+        Some((last.began, last.message))
     }
 
     /// Whether anything was ever told of an alert.
     #[must_use]
     pub fn is_told(&self, labels: &LabelSet) -> bool {
-        self.observed.iter().any(|own| match &own.what {
-            Observation::Told { alerts } => alerts.iter().any(|alerted| alerted.notification.labels == *labels),
-            _ => false,
-        })
+        self.episodes.contains_key(labels)
+    }
+
+    /// The last message of alerts until an instant: its place among what was observed. What is made of several alerts together is made of it at once. `None`:
+    /// there was none.
+    #[must_use]
+    pub fn last_told(&self, at: Time) -> Option<usize> {
+        self.observed.iter().rposition(|own| own.at <= at && matches!(own.what, Observation::Told { .. }))
     }
 
     /// For how long a policy was watched at a stage since then; `None`: since ever. What counts lies between the beginning of a session and the last
@@ -88,15 +132,30 @@ impl Heard {
     /// While Prometheus gave no answer nothing was watched either: a policy that can ask nothing shows nothing.
     #[must_use]
     pub fn watched(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Span {
-        let answered = self.stretches(policy, stage, since).into_iter().flat_map(|stretch| outside(stretch, &self.unanswered));
-        united(answered.collect(), |from, until| until.since(from))
+        let counted = self.counted(policy, stage, since).into_iter();
+        united(counted.flat_map(|stretch| outside(stretch, &self.unanswered)).collect(), |from, until| until.since(from))
+    }
+
+    /// How much of the time in which somebody watched was that of a simulation.
+    #[must_use]
+    pub fn of_simulation(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Span {
+        let all = self.stretches(policy, stage, since);
+        let live = all.iter().flat_map(|stretch| outside(*stretch, &self.rehearsed)).collect();
+        let length = |stretches| united(stretches, |from: Time, until: Time| until.since(from));
+        Span::from_nanos(length(all).as_nanos().saturating_sub(length(live).as_nanos()))
     }
 
     /// How much more it would have been if Prometheus had always answered.
     #[must_use]
     pub fn unanswered(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Span {
-        let all = united(self.stretches(policy, stage, since), |from, until| until.since(from));
+        let all = united(self.counted(policy, stage, since), |from, until| until.since(from));
         Span::from_nanos(all.as_nanos().saturating_sub(self.watched(policy, stage, since).as_nanos()))
+    }
+
+    /// The stretches of time in which somebody watched what counts.
+    fn counted(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Vec<(Time, Time)> {
+        let uncounted: &[(Time, Time)] = if self.do_rehearsals_count { &[] } else { &self.rehearsed };
+        self.stretches(policy, stage, since).into_iter().flat_map(|stretch| outside(stretch, uncounted)).collect()
     }
 
     /// The stretches of time in which somebody watched.
@@ -122,6 +181,31 @@ impl Heard {
     }
 }
 
+/// What was told of each alert, in order of time. A clock that was set back makes what came later of an earlier time; what came last counts.
+fn episodes(observed: &[Observed]) -> BTreeMap<LabelSet, Vec<Episode>> {
+    let mut all: BTreeMap<LabelSet, Vec<Episode>> = BTreeMap::new();
+    for (message, Observed { at, what }) in observed.iter().enumerate() {
+        let Observation::Told { alerts } = what else { continue };
+        for alerted in alerts {
+            let episode = Episode { until: *at, message, began: alerted.notification.starts_at };
+            match all.get_mut(&alerted.notification.labels) {
+                Some(own) => own.push(episode),
+                None => _ = all.insert(alerted.notification.labels.clone(), vec![episode]),
+            }
+        }
+    }
+    for own in all.values_mut() {
+        own.sort_by_key(|episode| episode.until);
+        for index in 1..own.len() {
+            let before = own[index - 1];
+            if before.message > own[index].message {
+                own[index] = Episode { until: own[index].until, ..before };
+            }
+        }
+    }
+    all
+}
+
 /// From when to when Prometheus gave no answer at all: from the last answer until the next one, or the end of the session. What older watchers have written
 /// says nothing of that, and counts as answered.
 fn unanswered(start: Start, watch: &Chain) -> Vec<(Time, Time)> {
@@ -145,6 +229,23 @@ fn unanswered(start: Start, watch: &Chain) -> Vec<(Time, Time)> {
             _ => {}
         }
         last = last.max(at);
+    }
+    all.extend(open.map(|from| (from, Time::MAX)));
+    all
+}
+
+/// From when to when a watcher was told of a simulation: since that stands there, until its session ends.
+fn rehearsed(start: Start, watch: &Chain) -> Vec<(Time, Time)> {
+    let mut all = Vec::new();
+    let (mut open, mut last): (Option<Time>, Time) = (None, Time::ZERO);
+    for own in &watch.entries {
+        let at = instant(start, own.entry.at);
+        match &own.entry.what {
+            What::State { of, .. } if of == SESSION => all.extend(open.take().map(|from| (from, last))),
+            What::State { of, .. } if of == REHEARSAL => open = open.or(Some(at)),
+            _ => {}
+        }
+        last = at;
     }
     all.extend(open.map(|from| (from, Time::MAX)));
     all
@@ -192,7 +293,8 @@ fn instant(start: Start, at: Timestamp) -> Time {
 
 #[cfg(test)]
 mod tests {
-    use firedrill_policies::watcher::Session;
+    use firedrill_core::journal::{AlertStatus, Notification};
+    use firedrill_policies::watcher::{Alerted, Session};
 
     use super::*;
 
@@ -201,11 +303,16 @@ mod tests {
         Observation::Began { policies: [(Name::new("p"), session)].into(), engine: "e".to_owned(), start_ms: 0 }
     }
 
+    fn of_observed(start: Start, observed: Vec<Observed>) -> Heard {
+        let watch = crate::ledger::Chain::of_bytes(&Name::new("watch"), "watch", b"");
+        Heard::of((start, observed, Inventory::default()), &watch)
+    }
+
     #[track_caller]
     fn check(observed: Vec<(u64, Observation)>, since: Option<i64>, seconds: u64) {
         let observed = observed.into_iter().map(|(second, what)| Observed { at: Time::from_seconds(second), what }).collect();
         let start = Start::from_unix_millis(0);
-        let heard = Heard { start, observed, inventory: Inventory::default(), answers: BTreeMap::new(), unanswered: Vec::new() };
+        let heard = of_observed(start, observed);
         let since = since.map(|second| Timestamp::from_second(second).unwrap());
         assert_eq!(heard.watched(&Name::new("p"), Stage::DryRun, since), Span::from_seconds(seconds));
         assert_eq!(heard.watched(&Name::new("q"), Stage::DryRun, since), Span::ZERO, "another policy is not watched");
@@ -291,9 +398,87 @@ mod tests {
     }
 
     #[test]
+    fn a_time_of_a_simulation_is_not_watched_live_unless_the_project_says_so() {
+        use crate::ledger::{Entry, Ledger, WATCH};
+        let (folder, name) = (tempfile::tempdir().unwrap(), Name::new(WATCH));
+        let entry = |second: i64, of: &str| Entry {
+            at: Timestamp::from_second(second).unwrap(),
+            by: WATCH.to_owned(),
+            what: What::State { of: of.to_owned(), value: serde_json::json!({}) },
+        };
+        let entries = vec![entry(100, SESSION), entry(150, REHEARSAL), entry(400, "x"), entry(500, SESSION), entry(900, "x")];
+        Ledger::open(folder.path(), &name).unwrap().0.append(entries).unwrap();
+        let watch = Ledger::read(folder.path(), &name).unwrap();
+        let start = Start::from_unix_millis(0);
+        let observed = [(100, began(Stage::DryRun)), (400, Observation::Passed), (500, began(Stage::DryRun)), (900, Observation::Passed)];
+        let observed = observed.map(|(second, what)| Observed { at: Time::from_seconds(second), what }).to_vec();
+        let heard = Heard::of((start, observed, Inventory::default()), &watch);
+        let (policy, seconds) = (Name::new("p"), Span::from_seconds);
+        let of = |heard: &Heard| {
+            let (watched, unanswered) = (heard.watched(&policy, Stage::DryRun, None), heard.unanswered(&policy, Stage::DryRun, None));
+            (watched, unanswered, heard.of_simulation(&policy, Stage::DryRun, None))
+        };
+        assert_eq!(of(&heard), (seconds(450), Span::ZERO, seconds(250)));
+        let at = |second: i64| heard.is_rehearsed(Timestamp::from_second(second).unwrap());
+        assert_eq!([149, 150, 400, 401, 500].map(at), [false, true, true, false, false]);
+        assert_eq!(of(&heard.clone().with_rehearsals(true)), (seconds(700), Span::ZERO, seconds(250)));
+    }
+
+    #[test]
     fn a_time_in_which_two_watched_counts_once() {
         let one = vec![(100, began(Stage::DryRun)), (1_000, Observation::Passed)];
         let other = vec![(500, began(Stage::DryRun)), (1_600, Observation::Passed)];
         check([one, other].concat(), None, 1_500);
+    }
+
+    fn told(second: u64, alerts: &[(&str, u64)]) -> Observed {
+        let alerted = |(pod, began): &(&str, u64)| {
+            let labels = LabelSet::from([(Name::new("pod"), Name::new(pod))]);
+            let starts_at = Time::from_seconds(*began);
+            let notification = Notification { alert: Name::new("Down"), status: AlertStatus::Firing, labels, starts_at, receiver: None };
+            Alerted { notification, ends_at: None }
+        };
+        Observed { at: Time::from_seconds(second), what: Observation::Told { alerts: alerts.iter().map(alerted).collect() } }
+    }
+
+    /// As it was before there was an index: all that was observed, from its end.
+    fn looked_through(observed: &[Observed], labels: &LabelSet, at: Time) -> Option<(Time, usize)> {
+        observed.iter().enumerate().rev().filter(|(_, own)| own.at <= at).find_map(|(place, own)| match &own.what {
+            Observation::Told { alerts } => {
+                let alerted = alerts.iter().rev().find(|alerted| alerted.notification.labels == *labels)?;
+                Some((alerted.notification.starts_at, place))
+            }
+            _ => None,
+        })
+    }
+
+    proptest::proptest! {
+        /// Also where the clock is set back, and where a message tells of an alert twice.
+        #[test]
+        fn when_an_alert_began_is_what_was_told_of_it_last(
+            messages in proptest::collection::vec((0_u64..20, proptest::collection::vec((0_usize..3, 0_u64..20), 0..4)), 0..12),
+        ) {
+            let pods = ["a", "b", "c"];
+            let observed: Vec<Observed> = messages
+                .iter()
+                .map(|(second, alerts)| told(*second, &alerts.iter().map(|(pod, began)| (pods[*pod], *began)).collect::<Vec<_>>()))
+                .collect();
+            let heard = of_observed(Start::from_unix_millis(0), observed.clone());
+            for pod in pods {
+                let labels = LabelSet::from([(Name::new("pod"), Name::new(pod))]);
+                let all: Vec<_> = (0..22).map(Time::from_seconds).map(|at| (heard.began(&labels, at), looked_through(&observed, &labels, at))).collect();
+                proptest::prop_assert!(all.iter().all(|(found, expected)| found == expected), "{pod}: {all:?}");
+                proptest::prop_assert_eq!(heard.is_told(&labels), looked_through(&observed, &labels, Time::MAX).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_told_of_an_alert_is_found_without_looking_through_everything() {
+        let observed = (0..20_000).map(|second| told(second, &[(&format!("pod-{second}"), second)])).collect();
+        let heard = of_observed(Start::from_unix_millis(0), observed);
+        assert!(heard.episodes.len() == 20_000 && heard.episodes.values().all(|own| own.len() == 1));
+        let labels = LabelSet::from([(Name::new("pod"), Name::new("pod-7"))]);
+        assert_eq!(heard.began(&labels, Time::MAX), Some((Time::from_seconds(7), 7)));
     }
 }

@@ -1,6 +1,6 @@
 //! What is missing before a policy may enter its next stage, and the shortest way to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::time::Span;
 use firedrill_core::words::counted;
@@ -15,6 +15,9 @@ const CONFIDENCE: f64 = 0.95;
 
 /// At most so many events are named.
 const SHOWN: usize = 5;
+
+/// How what is told begins that could not be looked at.
+pub const UNCHECKED: &str = "not checked";
 
 /// What is told of a share of nothing.
 const UNKNOWN: &str = ": nothing is known";
@@ -44,7 +47,10 @@ impl Need {
     /// Whether it is nothing to be had, but something to know: what does not count, what nobody has looked at, what nothing is known of.
     #[must_use]
     pub fn is_remark(&self) -> bool {
-        self.is_met && (matches!(self.what, "dropped" | "labels" | "milder") || self.told.ends_with(UNKNOWN))
+        self.is_met
+            && (matches!(self.what, "dropped" | "labels" | "milder" | "rehearsed")
+                || self.told.ends_with(UNKNOWN)
+                || self.told.starts_with(UNCHECKED))
     }
 }
 
@@ -58,12 +64,16 @@ pub fn needs(evidence: &Evidence, asked: &Asked) -> Vec<Need> {
     all.extend(of_people(evidence, asked));
     all.extend(detection(evidence, asked));
     all.extend(drills(evidence, asked));
+    all.extend(rehearsed(evidence));
     all.extend(milder(evidence));
     all.extend(dropped(evidence));
     all
 }
 
 fn time(evidence: &Evidence, asked: &Asked) -> Need {
+    if asked.live == Span::ZERO {
+        return Need::new("days", true, format!("{UNCHECKED}: no time is asked for"), "");
+    }
     // Who asks for less than a day is told in what they asked for.
     let is_short = asked.live < Span::from_seconds(86_400);
     let own =
@@ -94,7 +104,10 @@ fn time(evidence: &Evidence, asked: &Asked) -> Need {
     } else {
         watch_on(evidence)
     };
-    let unfit: String = evidence.backtests_dropped.iter().map(|told| format!("; a backtest does not count: {told}")).collect();
+    let unfit = &evidence.backtests_dropped;
+    let more = if unfit.len() > SHOWN { format!("; nor do {} more", unfit.len() - SHOWN) } else { String::new() };
+    let unfit: String = unfit.iter().take(SHOWN).map(|told| format!("; a backtest does not count: {told}")).collect();
+    let unfit = unfit + &more;
     Need::new("days", is_live || is_backtested, format!("{told}{unfit}"), way)
 }
 
@@ -122,23 +135,26 @@ fn whole_days(millis: u64) -> String {
     counted(millis / 86_400_000, "day")
 }
 
-/// What is counted once: all that came of the alerts of one message is one event, because one trouble may be told by any number of alerts.
+/// What is counted once: all that came of the alerts of one message is one event, because one trouble may be told by any number of alerts. Where no message is
+/// known it is all that was done in one incident, and on recorded history all that began at one instant.
 type Once<'e> = (bool, Option<usize>, &'e str);
 
 fn once<'e>(event: &'e Event, counted: Counted) -> Once<'e> {
-    let own = match counted {
-        // Each of them is carried out, and can do harm by itself.
-        Counted::Actions => return (event.is_backtest, None, &event.hash),
-        Counted::WouldActs => &event.hash,
-        // A run is all that a policy did in one incident, however many steps it took.
-        Counted::Runs => &event.taken_up,
-        Counted::Compared => &event.incident,
-    };
+    // Each of them is carried out, and can do harm by itself.
+    if counted == Counted::Actions {
+        return (event.is_backtest, None, &event.hash);
+    }
+    let own = if event.is_backtest { instant_of(&event.incident) } else { &event.taken_up };
     (event.is_backtest, event.message, if event.message.is_some() { "" } else { own })
 }
 
+/// When an incident of recorded history began: it is called `ALERT at TIME`.
+fn instant_of(incident: &str) -> &str {
+    incident.rsplit_once(" at ").map_or(incident, |(_, at)| at)
+}
+
 fn once_compared(own: &Comparison) -> Once<'_> {
-    (false, own.message, if own.message.is_some() { "" } else { &own.incident })
+    (false, own.message, if own.message.is_some() { "" } else { &own.taken_up })
 }
 
 /// What is counted.
@@ -163,7 +179,7 @@ fn count(evidence: &Evidence, asked: &Asked) -> Need {
     let found = all_of(evidence, asked).len() as u64;
     let all = if asked.counted == Counted::Compared { evidence.compared.len() } else { evidence.events.len() } as u64;
     let together = match asked.counted {
-        Counted::WouldActs | Counted::Compared if all > found => format!("; {all} in all, and what is told in one message counts once"),
+        Counted::WouldActs | Counted::Compared if all > found => format!("; {all} in all, and what came together counts once"),
         _ => String::new(),
     };
     let told = format!("{found} of {}{together}", counted(asked.events, asked.counted.noun()));
@@ -236,12 +252,11 @@ fn percent(share: f64) -> String {
 
 /// Shares of what people and telemetry said.
 fn of_people(evidence: &Evidence, asked: &Asked) -> Vec<Need> {
-    let agree = evidence.compared.iter().filter(|own| own.agrees).count() as u64;
     // Nobody says of an event what it was: that agrees with nobody.
-    let is_compared = |event: &Event| evidence.compared.iter().any(|own| own.incident == event.incident);
-    let untold: BTreeSet<&str> =
-        evidence.events.iter().filter(|event| event.is_overdue && !is_compared(event)).map(|event| event.incident.as_str()).collect();
-    let compared = (evidence.compared.len() + untold.len()) as u64;
+    let known: BTreeSet<&str> = evidence.compared.iter().map(|own| own.taken_up.as_str()).collect();
+    let untold = evidence.events.iter().filter(|event| event.is_overdue && !known.contains(event.taken_up.as_str()));
+    let untold = untold.map(|event| (once(event, Counted::Compared), false));
+    let (agree, compared) = all_of_each(evidence.compared.iter().map(|own| (once_compared(own), own.agrees)).chain(untold));
     let (granted, held) = (evidence.granted, evidence.held);
     let shares = [
         (asked.agreement, "agreeing", (agree, compared), "compared incident"),
@@ -250,6 +265,15 @@ fn of_people(evidence: &Evidence, asked: &Asked) -> Vec<Need> {
     ];
     let need = |(least, what, found, noun): (Option<f64>, &'static str, _, _)| Some(at_least((what, noun), found, least?));
     shares.into_iter().filter_map(need).collect()
+}
+
+/// Of what is counted once how much holds, and how much there is. It holds where all of it does.
+fn all_of_each<'e>(each: impl Iterator<Item = (Once<'e>, bool)>) -> (u64, u64) {
+    let mut all: BTreeMap<Once<'e>, bool> = BTreeMap::new();
+    for (once, holds) in each {
+        *all.entry(once).or_insert(true) &= holds;
+    }
+    (all.values().filter(|holds| **holds).count() as u64, all.len() as u64)
 }
 
 /// A share that must be at least something; nothing to tell by is not enough.
@@ -266,15 +290,16 @@ fn at_least((what, noun): (&'static str, &str), (part, whole): (u64, u64), least
 
 fn detection(evidence: &Evidence, asked: &Asked) -> Option<Need> {
     let within = asked.detection?;
-    let told: Vec<f64> = evidence.compared.iter().filter_map(|own| own.detection_ratio).collect();
-    let fit = told.iter().filter(|ratio| **ratio <= within && **ratio * within >= 1.0).count();
-    let text = format!("live detection within x{within} of simulation in {fit} of {}", counted(told.len() as u64, "incident"));
-    let way = if told.is_empty() {
+    let is_fit = |ratio: f64| ratio <= within && ratio * within >= 1.0;
+    let told = evidence.compared.iter().filter_map(|own| Some((once_compared(own), is_fit(own.detection_ratio?))));
+    let (fit, all) = all_of_each(told);
+    let text = format!("live detection within x{within} of simulation in {fit} of {}", counted(all, "incident"));
+    let way = if all == 0 {
         "rehearse a scenario of such an incident, so that there is a time to compare with"
     } else {
         "make the scenarios detect as late as life does: scrapes, `for`, routing"
     };
-    Some(Need::new("detection", !told.is_empty() && fit == told.len(), text, way))
+    Some(Need::new("detection", all > 0 && fit == all, text, way))
 }
 
 fn drills(evidence: &Evidence, asked: &Asked) -> Option<Need> {
@@ -291,14 +316,27 @@ fn drills(evidence: &Evidence, asked: &Asked) -> Option<Need> {
     ))
 }
 
-/// Where somebody else has made a label milder. Whoever promotes should know.
+/// What of all this is of a simulation.
+fn rehearsed(evidence: &Evidence) -> Option<Need> {
+    let shown = evidence.rehearsed.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let more = if evidence.rehearsed.len() > SHOWN { format!(" and {} more", evidence.rehearsed.len() - SHOWN) } else { String::new() };
+    let time = Span::from_seconds(evidence.simulated.as_millis() / 1000);
+    let told = match (shown.is_empty(), evidence.simulated == Span::ZERO) {
+        (true, true) => return None,
+        (true, false) => format!("{time} of what was watched were of a simulation"),
+        (false, _) => format!("of a simulation, and it counts as if it were of life: {shown}{more}, and {time} of what was watched"),
+    };
+    Some(Need { what: "rehearsed", is_met: true, told, way: None })
+}
+
+/// Where somebody else has made a label or a comparison milder. Whoever promotes should know.
 fn milder(evidence: &Evidence) -> Option<Need> {
     if evidence.milder.is_empty() {
         return None;
     }
     let shown: Vec<&str> = evidence.milder.iter().take(SHOWN).map(String::as_str).collect();
     let more = if evidence.milder.len() > SHOWN { format!("; and {} more", evidence.milder.len() - SHOWN) } else { String::new() };
-    let told = format!("{} made milder by somebody else: {}{more}", counted(evidence.milder.len() as u64, "label"), shown.join("; "));
+    let told = format!("{} made milder by somebody else: {}{more}", evidence.milder.len(), shown.join("; "));
     Some(Need { what: "milder", is_met: true, told, way: None })
 }
 
@@ -390,6 +428,8 @@ mod tests {
         let compared = |agreeing: usize, ratio: Option<f64>| {
             let one = |index: usize| Comparison {
                 incident: index.to_string(),
+                by: "ada".to_owned(),
+                taken_up: index.to_string(),
                 agrees: index < agreeing,
                 is_wrong: false,
                 detection_ratio: ratio,
@@ -412,6 +452,8 @@ mod tests {
     fn an_event_that_nobody_labels_is_wrong_in_shadow_as_it_is_in_dry_run() {
         let comparison = |index: usize| Comparison {
             incident: format!("i{index}"),
+            by: "ada".to_owned(),
+            taken_up: format!("i{index}"),
             agrees: true,
             is_wrong: false,
             detection_ratio: Some(1.0),
@@ -444,7 +486,7 @@ mod tests {
         };
         let mut evidence = Evidence { events: told(5, 0).collect(), live: days(14), ..Evidence::default() };
         check(&evidence, &SMALL[0], &["events"]);
-        assert_eq!(needs(&evidence, &SMALL[0])[1].told, "1 of 5 would-act events; 5 in all, and what is told in one message counts once");
+        assert_eq!(needs(&evidence, &SMALL[0])[1].told, "1 of 5 would-act events; 5 in all, and what came together counts once");
         evidence.events.extend((1..5).flat_map(|message| told(1, message)));
         check(&evidence, &SMALL[0], &[]);
         // One that is wrong is enough.
@@ -453,6 +495,48 @@ mod tests {
         // What is carried out counts each for itself.
         let acted = Evidence { events: told(10, 0).collect(), ..Evidence::default() };
         check(&acted, &SMALL[3], &[]);
+    }
+
+    #[test]
+    fn without_a_message_an_incident_is_one_event_and_so_is_an_instant_of_history() {
+        let evidence = |events: Vec<Event>| Evidence { events, live: days(14), ..Evidence::default() };
+        let right = |number: usize| event(number, Some(Labelled::Right));
+        // A step that was staged over five targets.
+        let staged = (0..5).map(|number| Event { taken_up: "i0".to_owned(), ..right(number) }).collect();
+        check(&evidence(staged), &SMALL[0], &["events"]);
+        let replayed = |minute: fn(usize) -> usize| {
+            let one = |number: usize| {
+                let incident = format!("Alert{number} at 2026-01-05T00:{:02}:00Z", minute(number));
+                Event { taken_up: incident.clone(), incident, is_backtest: true, ..right(number) }
+            };
+            evidence((0..5).map(one).collect())
+        };
+        check(&replayed(|_| 7), &SMALL[0], &["events"]);
+        check(&replayed(|number| number), &SMALL[0], &[]);
+    }
+
+    #[test]
+    fn what_is_told_in_one_message_agrees_or_is_detected_in_time_only_all_together() {
+        let one = |index: usize, message: usize, agrees: bool, ratio: f64| Comparison {
+            incident: format!("i{index}"),
+            by: "ada".to_owned(),
+            taken_up: format!("i{index}"),
+            agrees,
+            is_wrong: false,
+            detection_ratio: Some(ratio),
+            message: Some(message),
+        };
+        let told = |compared: Vec<Comparison>, what: &str| {
+            let evidence = Evidence { compared, live: days(14), ..Evidence::default() };
+            needs(&evidence, &LARGE[1]).into_iter().find(|need| need.what == what).unwrap().told
+        };
+        // Ten pods of one message agree, and one other incident differs.
+        let pods = || (0..10).map(|index| one(index, 0, true, 1.0));
+        let all: Vec<Comparison> = pods().chain([one(10, 1, false, 1.0)]).collect();
+        assert_eq!(told(all, "agreeing"), "1 of 2 compared incidents agreeing, 50 % of 90 %");
+        let all: Vec<Comparison> = pods().chain([one(10, 0, false, 3.0)]).collect();
+        assert_eq!(told(all.clone(), "agreeing"), "0 of 1 compared incident agreeing, 0 % of 90 %");
+        assert_eq!(told(all, "detection"), "live detection within x2 of simulation in 0 of 1 incident");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::ledger::{Chain, PublicKey, Recorded, Signed, What};
+use crate::ledger::{Chain, PublicKey, Recorded, Signed, What, sides};
 
 /// A set of demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -77,8 +77,6 @@ pub struct Asked {
     pub events: u64,
     /// At most this share of them may be wrong; of actions, harmful.
     pub wrong: f64,
-    /// Of what people labelled at this stage more than this share being wrong or harmful takes the policy back: what its profile asks of dry-run.
-    pub false_positives: f64,
     /// At least this share of compared incidents agree.
     pub agreement: Option<f64>,
     /// Live detection takes at most so many times as long as in simulation, and at least that part of it.
@@ -108,7 +106,6 @@ const NOTHING: Asked = Asked {
     backtest: None,
     events: 0,
     wrong: 0.0,
-    false_positives: 0.0,
     agreement: None,
     detection: None,
     approved: None,
@@ -160,6 +157,8 @@ pub fn before(stage: Stage) -> Option<Stage> {
 pub struct Promotions {
     /// The profile; `None`: the project does not say.
     pub profile: Option<ProfileName>,
+    /// Whether what was seen of a simulation counts as what was seen live.
+    pub do_rehearsals_count: bool,
     /// What it asks for instead, by stage.
     instead: BTreeMap<Stage, Instead>,
     /// Who there is; empty: the project does not say, and anybody may be named.
@@ -232,8 +231,6 @@ impl Promotions {
     pub fn asked(&self, from: Stage, profile: ProfileName) -> Option<(Asked, Vec<String>)> {
         let table = if profile == ProfileName::Small { SMALL } else { LARGE };
         let usual = table.into_iter().find(|own| own.from == from)?;
-        let dry_run = self.instead.get(&Stage::DryRun).and_then(|instead| instead.wrong).unwrap_or(table[0].wrong);
-        let usual = Asked { false_positives: dry_run, ..usual };
         let Some(instead) = self.instead.get(&from) else { return Some((usual, Vec::new())) };
         let own = Asked {
             live: instead.live.unwrap_or(usual.live),
@@ -252,6 +249,13 @@ impl Promotions {
         Some((own, weakened))
     }
 
+    /// Of what people labelled at a stage, whichever it is, more than this share being wrong or harmful takes a policy back: what its profile asks of dry-run.
+    #[must_use]
+    pub fn false_positives(&self, profile: ProfileName) -> f64 {
+        let [usual, ..] = if profile == ProfileName::Small { SMALL } else { LARGE };
+        self.instead.get(&Stage::DryRun).and_then(|instead| instead.wrong).unwrap_or(usual.wrong)
+    }
+
     /// What is said if a profile asks for less than the one that the project names.
     #[must_use]
     pub fn is_less_than_named(&self, profile: ProfileName) -> Option<String> {
@@ -259,12 +263,22 @@ impl Promotions {
         Some(format!("the profile {} instead of {}, which firedrill.yaml names", profile.word(), named.word()))
     }
 
-    /// That a name is one of those that the project knows, if it knows any.
+    /// What is said where evidence of a simulation counts.
+    #[must_use]
+    pub fn counts_rehearsals(&self) -> Option<String> {
+        self.do_rehearsals_count.then(|| "what was seen of a simulation counts as what was seen live (`rehearsed: counts`)".to_owned())
+    }
+
+    /// That a name can be taken for no other one, and is one of those that the project knows, if it knows any.
     ///
     /// # Errors
-    /// It is none.
+    /// It can, or is none.
     pub fn knows(&self, person: &str) -> Result<(), Vec<Problem>> {
-        if self.people.is_empty() || self.people.contains_key(person) {
+        if !is_plain_name(person) {
+            let message = unplain(person);
+            return Err(vec![Problem::in_file("FD0825", "the command line", message).remedy(PLAINLY)]);
+        }
+        if self.people.is_empty() || self.person(person).is_some() {
             return Ok(());
         }
         let known: Vec<&str> = self.people.keys().map(Name::as_str).collect();
@@ -278,14 +292,14 @@ impl Promotions {
     /// What the project says of a person, however their name is written; `None`: nothing.
     #[must_use]
     pub fn person(&self, name: &str) -> Option<&Person> {
-        let name = folded(name);
-        self.people.iter().find(|(own, _)| folded(own) == name).map(|(_, person)| person)
+        let name = same_person(name);
+        self.people.iter().find(|(own, _)| same_person(own) == name).map(|(_, person)| person)
     }
 
     /// Whether a person may be who wrote a policy: they are its author; or it names none, and its owner is they or a team of theirs.
     #[must_use]
     pub fn is_author(&self, person: &str, owner: &Name, author: Option<&Name>) -> bool {
-        let is_same = |name: &Name| folded(name) == folded(person);
+        let is_same = |name: &Name| same_person(name) == same_person(person);
         if let Some(author) = author {
             return is_same(author);
         }
@@ -299,13 +313,32 @@ impl Promotions {
     }
 
     /// The entries that are in the name of somebody who had a key when they were written, and are not signed by it, by hash. They were written no sooner than
-    /// what they follow, whatever the clock of their writer said.
+    /// what they follow, whatever the clock of their writer said; and what stands on a branch alone no sooner than that was joined with another one, unless
+    /// they have signed something on it since: a date is what anybody can write.
     #[must_use]
     pub fn unverified(&self, chain: &Chain) -> BTreeSet<String> {
         if !self.has_keys() {
             return BTreeSet::new();
         }
-        let written_at = chain.written_at();
+        let mut written_at = chain.written_at();
+        for side in sides(chain) {
+            let vouched: BTreeMap<String, BTreeSet<&str>> = (self.people.iter().filter(|(_, person)| person.has_key()))
+                .map(|(name, person)| {
+                    let name = same_person(name);
+                    let signs = |own: &Recorded| {
+                        let is_theirs = matches!(&own.signed, Signed::By(key) if person.signs_with(key, side.joined));
+                        is_theirs && same_person(&own.entry.by) == name && !matches!(own.entry.what, What::Merge { .. })
+                    };
+                    (name.clone(), side.up_from(signs))
+                })
+                .collect();
+            for own in &side.entries {
+                let is_vouched = vouched.get(&same_person(&own.entry.by)).is_some_and(|vouched| vouched.contains(own.hash.as_str()));
+                if let Some(at) = written_at.get_mut(own.hash.as_str()).filter(|_| !is_vouched) {
+                    *at = side.joined.max(*at);
+                }
+            }
+        }
         let is_unverified = |own: &&Recorded| {
             let Some(person) = self.person(&own.entry.by) else { return false };
             let at = written_at.get(own.hash.as_str()).copied().unwrap_or(own.entry.at);
@@ -328,6 +361,27 @@ impl Promotions {
 #[must_use]
 pub fn folded(text: &str) -> String {
     text.trim().to_lowercase()
+}
+
+/// A person's name as it is compared: capitals, and what stands before or after the letters of it, such as `@`, make nobody else of them.
+#[must_use]
+pub fn same_person(name: &str) -> String {
+    let folded = folded(name);
+    let plain = folded.trim_matches(|c: char| !c.is_alphanumeric());
+    if plain.is_empty() { folded } else { plain.to_owned() }
+}
+
+/// How a name is written that nobody takes for another one.
+const PLAINLY: &str = "write it in plain ASCII: letters, digits, `-`, `_`, `.`, `@`";
+
+fn unplain(name: &str) -> String {
+    format!("the name `{}` has letters that can be taken for others, or cannot be seen", name.escape_default())
+}
+
+/// Whether a name has only letters that cannot be taken for others, and that everybody sees.
+#[must_use]
+pub fn is_plain_name(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_graphic() || c == ' ')
 }
 
 /// What is less than usual, a sentence each.
@@ -368,6 +422,9 @@ pub fn read(reader: &mut Reader, node: &Node, promotions: &mut Promotions) {
     let Some(mut fields) = reader.fields(node, "`promotion`") else { return };
     let words = [("small", ProfileName::Small), ("large", ProfileName::Large)];
     promotions.profile = fields.optional("profile").and_then(|node| reader.one_of(node, "a profile", &words));
+    let words = [("counts", true)];
+    promotions.do_rehearsals_count =
+        fields.optional("rehearsed").and_then(|node| reader.one_of(node, "what is rehearsed", &words)).unwrap_or(false);
     for (key, stage) in [
         ("dry-run", Stage::DryRun),
         ("shadow", Stage::Shadow),
@@ -415,10 +472,12 @@ pub fn read_people(reader: &mut Reader, node: &Node, promotions: &mut Promotions
         }
         fields.finish(reader);
         // Two spellings that look the same would be two people.
-        if !key.text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
-            let message = format!("the name `{}` has letters that can be taken for others, or cannot be seen", key.text.escape_default());
-            reader
-                .problem(Problem::at("FD0825", &key.place, message).remedy("write it in plain ASCII: letters, digits, `-`, `_`, `.`, `@`"));
+        if let Some(other) = promotions.people.keys().find(|own| same_person(own) == same_person(&key.text)) {
+            let message = format!("`{}` and `{other}` are one name: capitals and signs around it make nobody else of them", key.text);
+            reader.problem(Problem::at("FD0825", &key.place, message).remedy("write each person once, with all of their teams and keys"));
+        }
+        if !is_plain_name(&key.text) {
+            reader.problem(Problem::at("FD0825", &key.place, unplain(&key.text)).remedy(PLAINLY));
         }
         promotions.people.insert(key.text.clone(), Person { teams, keys });
     }
@@ -493,6 +552,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_instead_is_told_where_it_is_less() {
+        assert!(promotions("promotion: { rehearsed: counts }").unwrap().counts_rehearsals().is_some());
         let own =
             promotions("promotion: { profile: large, dry-run: { live: 3d, events: 30, wrong: 10% }, shadow: { detection: x3 } }").unwrap();
         assert_eq!(own.profile, Some(ProfileName::Large));
@@ -560,6 +620,66 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_on_a_branch_alone_was_said_when_it_was_joined_whatever_it_says_itself() {
+        use crate::ledger::{Entry, Key, Ledger};
+        use ed25519_dalek::SigningKey;
+        use ed25519_dalek::pkcs8::{EncodePrivateKey, spki::der::pem::LineEnding};
+
+        let key = |byte: u8| Key::read(&SigningKey::from_bytes(&[byte; 32]).to_pkcs8_pem(LineEnding::LF).unwrap()).unwrap();
+        let (old, new) = (key(1), key(2));
+        let folder = tempfile::tempdir().unwrap();
+        let (name, path) = (Name::new("p"), folder.path().join("p.jsonl"));
+        let add = |day: u32, by: &str, key: Option<&Key>| {
+            let at = format!("2026-01-{day:02}T00:00:00Z").parse().unwrap();
+            let entry = Entry { at, by: by.to_owned(), what: What::Violation { what: day.to_string() } };
+            std::fs::remove_file(folder.path().join("p.head")).ok();
+            Ledger::open(folder.path(), &name).unwrap().0.signed_by(key.cloned()).append(vec![entry]).unwrap();
+        };
+        // Before anybody had a key; and a fork of that: what is said unsigned, and by a key that was somebody's once, dated before ada's key changed.
+        add(1, "ada", None);
+        let common = std::fs::read_to_string(&path).unwrap();
+        add(2, "ada", None);
+        add(20, "ada", Some(&new));
+        add(21, "ada", None);
+        let trunk = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &common).unwrap();
+        add(3, "ada", None);
+        add(7, "ada", Some(&old));
+        let forged = std::fs::read_to_string(&path).unwrap()[common.len()..].to_owned();
+        std::fs::write(&path, trunk + &forged).unwrap();
+        std::fs::remove_file(folder.path().join("p.head")).ok();
+        let (old, new) = (old.public(), new.public());
+        let keys = format!("keys: [{{ key: '{old}', from: 2026-01-05, until: 2026-01-10 }}, {{ key: '{new}', from: 2026-01-10 }}]");
+        let own = promotions(&format!("people: {{ ada: {{ {keys} }} }}")).unwrap();
+        let unverified = || {
+            let chain = Ledger::read(folder.path(), &name).unwrap();
+            let found = own.unverified(&chain);
+            let of = |own: &&Recorded| found.contains(&own.hash);
+            chain.entries.iter().filter(of).map(|own| own.entry.at.strftime("%d").to_string()).collect::<BTreeSet<_>>()
+        };
+        // What she has signed something on since stays what it was.
+        let told: BTreeSet<String> = ["03", "07", "21"].map(str::to_owned).into();
+        assert_eq!(unverified(), told, "while both branches are open");
+        add(22, "ben", None);
+        assert_eq!(unverified(), told, "and when they are joined");
+    }
+
+    #[test]
+    fn a_name_is_the_same_in_capitals_and_with_signs_around_it() {
+        for (one, other, is_same) in [
+            ("ada", "ADA", true),
+            ("ada", "@ada", true),
+            ("ada", "ada.", true),
+            ("ada", " ada ", true),
+            ("ada", "ada2", false),
+            ("ada", "a.da", false),
+        ] {
+            assert_eq!(same_person(one) == same_person(other), is_same, "{other}");
+        }
+        assert!(is_plain_name("ada l@x.org") && !is_plain_name("\u{430}da") && !is_plain_name("ad\u{200b}a"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let codes = |text: &str| promotions(text).unwrap_err().iter().map(|problem| problem.code).collect::<Vec<_>>();
         assert_eq!(codes("people: { ada: { key: 'ssh-ed25519 AAAA' } }"), ["FD0820"]);
@@ -568,6 +688,8 @@ mod tests {
         assert_eq!(codes(&format!("people: {{ ada: {{ keys: [ {{ key: '{key}', from: soon }} ] }} }}")), ["FD0820"]);
         // A Cyrillic a.
         assert_eq!(codes("people: { \u{430}da: {} }"), ["FD0825"]);
+        assert_eq!(codes("people: { ada: {}, ADA: {} }"), ["FD0825"]);
+        assert_eq!(codes("promotion: { rehearsed: sometimes }").len(), 1);
         assert_eq!(codes("promotion: { profile: medium }").len(), 1);
         assert_eq!(codes("promotion: { dry-run: { evnts: 3 } }").len(), 1);
     }

@@ -1,59 +1,225 @@
 //! Where a policy stands: its stage, and since when, as its chain says.
+//!
+//! A stage belongs to the version that was promoted to it. Another version stands where a policy may look on and nothing more, at dry-run, until it is promoted
+//! itself; what was seen at each stage is there still, for whoever decides it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use firedrill_core::time::Span;
 use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 
-use crate::ledger::{Chain, Recorded, What};
+use crate::ledger::{Chain, Hashes, Recorded, What, decisive};
 
 /// Where a policy stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standing {
     /// What it may do.
     pub stage: Stage,
-    /// Since when, and no sooner than what stands before it in the chain, whatever the clock said; `None`: nothing was ever promoted.
+    /// Since when what is seen is evidence for the next stage, and no sooner than what stands before it in the chain, whatever the clock said; `None`: nothing
+    /// was ever promoted.
     pub since: Option<Timestamp>,
     /// Who saw to that; `None` likewise.
     pub by: Option<String>,
     /// The hash of the entry since which entries are evidence for the next stage; `None`: all are.
     pub entry: Option<String>,
+    /// The hash of the entry by which it last became a draft again; `None`: it never did.
+    pub begun: Option<String>,
     /// Whether it came here by a promotion, and is on trial.
     pub is_promoted: bool,
+    /// The promotion by which this version came here; `None`: it did not come here by one.
+    pub promoted: Option<Promoted>,
+    /// Where two branches of a repository changed the stage, each for itself: what each did last, a sentence each. The lower stage counts.
+    pub branches: Vec<String>,
+}
+
+/// A promotion of a version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Promoted {
+    /// When, and no sooner than what stands before it in the chain.
+    pub at: Timestamp,
+    /// Who promoted it.
+    pub by: String,
+    /// The hash of the entry.
+    pub entry: String,
+    /// What was promoted.
+    pub hashes: Hashes,
+}
+
+/// A stage that a policy has come to and was not taken back from.
+#[derive(Clone)]
+struct Level<'c> {
+    stage: Stage,
+    /// The entry since which what is seen there is evidence.
+    entry: Option<&'c Recorded>,
+    is_promoted: bool,
+    /// The promotions of versions to it, in order.
+    versions: Vec<&'c Recorded>,
+}
+
+/// All stages that a policy has come to at an entry, the lowest first; the first is `draft`.
+#[derive(Clone)]
+struct Stages<'c> {
+    levels: Vec<Level<'c>>,
+    /// The entries that changed the stage.
+    changes: BTreeSet<&'c str>,
+    /// The last of them.
+    last: Option<&'c Recorded>,
+    /// Where branches changed it, each for itself, the last of each.
+    branches: Vec<&'c Recorded>,
+}
+
+impl<'c> Stages<'c> {
+    fn none() -> Self {
+        let draft = Level { stage: Stage::Draft, entry: None, is_promoted: false, versions: Vec::new() };
+        Self { levels: vec![draft], changes: BTreeSet::new(), last: None, branches: Vec::new() }
+    }
+
+    fn top(&self) -> &Level<'c> {
+        self.levels.last().expect("a draft is always there")
+    }
+
+    fn changed(mut self, own: &'c Recorded) -> Self {
+        self.changes.insert(&own.hash);
+        (self.last, self.branches) = (Some(own), Vec::new());
+        self
+    }
+
+    fn promoted(mut self, own: &'c Recorded, to: Stage) -> Self {
+        // Where another version came to that stage already, what is seen there is evidence since it did: it is decided again.
+        match self.levels.binary_search_by_key(&to, |level| level.stage) {
+            Ok(place) => self.levels[place].versions.push(own),
+            Err(place) => self.levels.insert(place, Level { stage: to, entry: Some(own), is_promoted: true, versions: vec![own] }),
+        }
+        self.changed(own)
+    }
+
+    fn demoted(mut self, own: &'c Recorded, to: Stage) -> Self {
+        let mut versions = Vec::new();
+        while self.levels.last().is_some_and(|level| level.stage >= to) {
+            versions.splice(0..0, self.levels.pop().map(|level| level.versions).unwrap_or_default());
+        }
+        if to == Stage::Draft {
+            versions.clear();
+        }
+        self.levels.push(Level { stage: to, entry: Some(own), is_promoted: false, versions });
+        self.changed(own)
+    }
+
+    /// Of several branches the one with the lowest stage, of those that changed it; of equal ones the one that is there for the shortest time.
+    fn joined(all: Vec<Rc<Self>>, written_at: &BTreeMap<&str, Timestamp>) -> Rc<Self> {
+        let changes: Vec<&BTreeSet<&str>> = all.iter().map(|own| &own.changes).collect();
+        let decisive: Vec<&Rc<Self>> = decisive(&changes).into_iter().map(|place| &all[place]).collect();
+        let since = |own: &Self| own.top().entry.map(|own| (written_at.get(own.hash.as_str()).copied(), own.hash.as_str()));
+        let lowest = decisive.iter().min_by(|a, b| a.top().stage.cmp(&b.top().stage).then_with(|| since(b).cmp(&since(a))));
+        let Some(lowest) = lowest else { return Rc::new(Self::none()) };
+        if let [_] = decisive[..] {
+            return Rc::clone(lowest);
+        }
+        let mut own = Self::clone(lowest);
+        own.changes = all.iter().flat_map(|own| own.changes.iter().copied()).collect();
+        own.branches = decisive.iter().filter_map(|own| own.last).collect();
+        Rc::new(own)
+    }
+
+    /// Those of a chain, after its last entry.
+    fn of(chain: &'c Chain, written_at: &BTreeMap<&str, Timestamp>) -> Rc<Self> {
+        let mut after: BTreeMap<&str, Rc<Self>> = BTreeMap::new();
+        let none = Rc::new(Self::none());
+        for own in &chain.entries {
+            let stages = |hash: &str| after.get(hash).cloned().unwrap_or_else(|| Rc::clone(&none));
+            let before = stages(&own.previous);
+            let now = match &own.entry.what {
+                What::Promotion { to, .. } => Rc::new(Self::clone(&before).promoted(own, *to)),
+                // Two of them at once, or of two branches: what is no step back changes nothing.
+                What::Demotion { to, .. } if *to < before.top().stage => Rc::new(Self::clone(&before).demoted(own, *to)),
+                What::Merge { heads } => Self::joined(heads.iter().map(|head| stages(head)).collect(), written_at),
+                _ => before,
+            };
+            after.insert(&own.hash, now);
+        }
+        Self::joined(chain.heads.iter().filter_map(|head| after.get(head.hash.as_str()).cloned()).collect(), written_at)
+    }
+
+    /// The highest level at which a version is, with its promotion to it. Looking on needs none.
+    fn of_version(&self, hashes: &Hashes) -> (&Level<'c>, Option<&'c Recorded>) {
+        let is_own = |own: &&&Recorded| matches!(&own.entry.what, What::Promotion { hashes: own, .. } if own == hashes);
+        let promotion = |level: &Level<'c>| level.versions.iter().rev().find(is_own).copied();
+        let mut found = (&self.levels[0], None);
+        for level in &self.levels[1..] {
+            let own = promotion(level);
+            if level.stage > Stage::DryRun && own.is_none() {
+                break;
+            }
+            found = (level, own);
+        }
+        found
+    }
 }
 
 impl Standing {
-    /// A policy of which nothing is known.
-    const DRAFT: Self = Self { stage: Stage::Draft, since: None, by: None, entry: None, is_promoted: false };
-
-    /// By the entries of a chain. Where branches are open, or were joined, the lower stage counts.
+    /// By the entries of a chain, whichever version was promoted. Where branches are open, or were joined, the lower stage counts, of those that changed it.
     #[must_use]
     pub fn of(chain: &Chain) -> Self {
         let written_at = chain.written_at();
-        let entered = |own: &Recorded, stage, is_promoted| {
-            let since = written_at.get(own.hash.as_str()).copied().or(Some(own.entry.at));
-            Self { stage, since, by: Some(own.entry.by.clone()), entry: Some(own.hash.clone()), is_promoted }
-        };
-        let mut after: BTreeMap<&str, Self> = BTreeMap::new();
-        for own in &chain.entries {
-            let standing = |hash: &str| after.get(hash).cloned().unwrap_or(Self::DRAFT);
-            let standing = match &own.entry.what {
-                What::Promotion { to, .. } => entered(own, *to, true),
-                // Two of them at once, or of two branches: what is no step back changes nothing.
-                What::Demotion { to, .. } if *to < standing(&own.previous).stage => entered(own, *to, false),
-                What::Merge { heads } => lowest(heads.iter().map(|head| standing(head))),
-                _ => standing(&own.previous),
+        let stages = Stages::of(chain, &written_at);
+        let level = stages.top();
+        Self::at(chain, (&stages, level, level.versions.last().copied()), &written_at)
+    }
+
+    /// The same for one version of the policy: beyond dry-run it is at a stage only if it was promoted to that, and to those before it.
+    #[must_use]
+    pub fn of_version(chain: &Chain, hashes: &Hashes) -> Self {
+        let written_at = chain.written_at();
+        let stages = Stages::of(chain, &written_at);
+        let (level, own) = stages.of_version(hashes);
+        Self::at(chain, (&stages, level, own), &written_at)
+    }
+
+    fn at(
+        chain: &Chain,
+        (stages, level, own): (&Stages<'_>, &Level<'_>, Option<&Recorded>),
+        written_at: &BTreeMap<&str, Timestamp>,
+    ) -> Self {
+        let at = |own: &Recorded| written_at.get(own.hash.as_str()).copied().unwrap_or(own.entry.at);
+        let promoted = own.and_then(|own| match &own.entry.what {
+            What::Promotion { hashes, .. } => {
+                Some(Promoted { at: at(own), by: own.entry.by.clone(), entry: own.hash.clone(), hashes: hashes.clone() })
+            }
+            _ => None,
+        });
+        let told = |own: &&Recorded| {
+            let (what, to) = match &own.entry.what {
+                What::Promotion { to, .. } => ("promotion", *to),
+                What::Demotion { to, .. } => ("demotion", *to),
+                _ => ("change", Stage::Draft),
             };
-            after.insert(&own.hash, standing);
+            format!("{} ({what} to {}, by {})", chain.called(own), to.word(), own.entry.by)
+        };
+        Self {
+            stage: level.stage,
+            since: level.entry.map(at),
+            by: level.entry.map(|own| own.entry.by.clone()),
+            entry: level.entry.map(|own| own.hash.clone()),
+            begun: stages.levels[0].entry.map(|own| own.hash.clone()),
+            is_promoted: level.is_promoted,
+            promoted,
+            branches: stages.branches.iter().map(told).collect(),
         }
-        lowest(chain.heads.iter().filter_map(|head| after.get(head.hash.as_str()).cloned()))
+    }
+
+    /// Since when it is on trial, and by which entry: where a version came to a stage later than another did, since its own promotion.
+    #[must_use]
+    pub fn tried(&self) -> (Option<Timestamp>, Option<&str>) {
+        let own = self.promoted.as_ref().filter(|own| self.since.is_none_or(|since| since < own.at));
+        own.map_or((self.since, self.entry.as_deref()), |own| (Some(own.at), Some(&own.entry)))
     }
 
     /// How long it has stood there.
     #[must_use]
     pub fn lasted(&self, now: Timestamp) -> Span {
-        self.since.map_or(Span::ZERO, |since| between(since, now))
+        self.tried().0.map_or(Span::ZERO, |since| between(since, now))
     }
 }
 
@@ -62,11 +228,6 @@ impl Standing {
 pub fn between(from: Timestamp, until: Timestamp) -> Span {
     let nanos = until.as_nanosecond() - from.as_nanosecond();
     Span::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
-}
-
-/// Of several the one with the lowest stage; of equal ones the one that is there for the shortest time.
-fn lowest(all: impl Iterator<Item = Standing>) -> Standing {
-    all.min_by(|a, b| a.stage.cmp(&b.stage).then_with(|| (b.since, &b.entry).cmp(&(a.since, &a.entry)))).unwrap_or(Standing::DRAFT)
 }
 
 #[cfg(test)]
@@ -78,8 +239,16 @@ mod tests {
     use super::*;
     use crate::ledger::{Entry, Hashes, Ledger};
 
+    fn version(policy: &str) -> Hashes {
+        Hashes { policy: policy.to_owned(), ..Hashes::default() }
+    }
+
     fn promotion(to: Stage) -> Vec<Entry> {
-        let (from, profile, hashes) = (Stage::Draft, "small".to_owned(), Hashes::default());
+        promotion_of(to, "")
+    }
+
+    fn promotion_of(to: Stage, policy: &str) -> Vec<Entry> {
+        let (from, profile, hashes) = (Stage::Draft, "small".to_owned(), version(policy));
         let what = What::Promotion { from, to, profile, hashes, evidence: serde_json::Value::Null, weakened: Vec::new() };
         vec![Entry { at: "2026-01-05T00:00:00Z".parse().unwrap(), by: "ada".to_owned(), what }]
     }
@@ -104,7 +273,8 @@ mod tests {
     #[test]
     fn a_policy_stands_where_it_was_last_put() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(standing(folder.path()), Standing::DRAFT);
+        let draft = standing(folder.path());
+        assert_eq!((draft.stage, draft.since, draft.entry, draft.is_promoted), (Stage::Draft, None, None, false));
         append(folder.path(), promotion(Stage::DryRun));
         append(folder.path(), promotion(Stage::Shadow));
         let now = standing(folder.path());
@@ -155,5 +325,98 @@ mod tests {
         append(folder.path(), at(3, promotion(Stage::Shadow)));
         let now = standing(folder.path());
         assert_eq!((now.stage, now.since.map(|since| since.to_string()).as_deref()), (Stage::Shadow, Some("2026-01-20T00:00:00Z")));
+    }
+
+    fn demotion(to: Stage) -> Vec<Entry> {
+        let what = What::Demotion { from: Stage::Full, to, because: "x".to_owned(), automatic: false };
+        vec![Entry { what, ..promotion(Stage::Shadow)[0].clone() }]
+    }
+
+    /// At which stage a version is, and the line of the entry since which what is seen is its evidence.
+    fn place_of(folder: &Path, policy: &str) -> (Stage, usize) {
+        let chain = Ledger::read(folder, &Name::new("p")).unwrap();
+        let standing = Standing::of_version(&chain, &version(policy));
+        (standing.stage, chain.entries.iter().find(|own| Some(&own.hash) == standing.entry.as_ref()).map_or(0, |own| own.line))
+    }
+
+    #[test]
+    fn a_stage_belongs_to_the_version_that_was_promoted_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (|| place_of(folder.path(), "one"), || place_of(folder.path(), "other"));
+        assert_eq!((one(), other()), ((Stage::Draft, 0), (Stage::Draft, 0)));
+        for stage in [Stage::DryRun, Stage::Shadow, Stage::Approval] {
+            append(folder.path(), promotion_of(stage, "one"));
+        }
+        assert_eq!((one(), other()), ((Stage::Approval, 3), (Stage::DryRun, 1)), "whoever looks on needs nobody's word");
+        // The other is promoted anew, on what was seen since the first came there; the first is what it was.
+        append(folder.path(), promotion_of(Stage::Shadow, "other"));
+        assert_eq!((one(), other()), ((Stage::Approval, 3), (Stage::Shadow, 2)));
+        append(folder.path(), promotion_of(Stage::Approval, "other"));
+        assert_eq!((one(), other()), ((Stage::Approval, 3), (Stage::Approval, 3)));
+        append(folder.path(), promotion_of(Stage::Limited, "other"));
+        assert_eq!((one(), other()), ((Stage::Approval, 3), (Stage::Limited, 6)));
+        assert_eq!(place(folder.path()), (Stage::Limited, 6));
+        // What is taken back is taken back of both, and both stay where they were below.
+        append(folder.path(), demotion(Stage::Shadow));
+        assert_eq!((one(), other()), ((Stage::Shadow, 7), (Stage::Shadow, 7)));
+        append(folder.path(), demotion(Stage::Draft));
+        append(folder.path(), promotion_of(Stage::DryRun, "one"));
+        append(folder.path(), promotion_of(Stage::Shadow, "one"));
+        assert_eq!((one(), other()), ((Stage::Shadow, 10), (Stage::DryRun, 9)));
+    }
+
+    #[test]
+    fn a_version_that_comes_to_a_stage_after_another_is_on_trial_for_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        for (day, stage, policy) in [(1, Stage::DryRun, "one"), (2, Stage::Shadow, "one"), (20, Stage::Shadow, "other")] {
+            let at = format!("2026-01-{day:02}T00:00:00Z").parse().unwrap();
+            append(folder.path(), promotion_of(stage, policy).into_iter().map(|own| Entry { at, ..own }).collect());
+        }
+        let chain = Ledger::read(folder.path(), &Name::new("p")).unwrap();
+        let now = "2026-01-21T00:00:00Z".parse().unwrap();
+        let days = |policy: &str| Standing::of_version(&chain, &version(policy)).lasted(now).as_millis() / 86_400_000;
+        assert_eq!((days("one"), days("other")), (19, 1));
+    }
+
+    /// The chain after two branches of the same beginning.
+    fn fork(folder: &Path, common: Vec<Vec<Entry>>, branches: [Vec<Vec<Entry>>; 2]) {
+        let path = folder.join("p.jsonl");
+        common.into_iter().for_each(|own| append(folder, own));
+        let common = std::fs::read_to_string(&path).unwrap();
+        let mut all = common.clone();
+        for branch in branches {
+            std::fs::write(&path, &common).unwrap();
+            branch.into_iter().for_each(|own| append(folder, own));
+            all += &std::fs::read_to_string(&path).unwrap()[common.len()..];
+        }
+        std::fs::write(&path, all).unwrap();
+        std::fs::remove_file(folder.join("p.head")).ok();
+    }
+
+    fn anything() -> Vec<Entry> {
+        let what = What::Violation { what: "anything".to_owned() };
+        vec![Entry { what, ..promotion(Stage::Shadow)[0].clone() }]
+    }
+
+    #[test]
+    fn a_branch_that_changed_no_stage_takes_no_part_in_which_one_holds() {
+        let common = || vec![promotion(Stage::DryRun)];
+        for branches in [[vec![promotion(Stage::Shadow)], vec![anything()]], [vec![anything()], vec![promotion(Stage::Shadow)]]] {
+            let folder = tempfile::tempdir().unwrap();
+            fork(folder.path(), common(), branches);
+            let now = standing(folder.path());
+            assert_eq!((now.stage, now.branches.len()), (Stage::Shadow, 0));
+            append(folder.path(), anything());
+            assert_eq!(standing(folder.path()).stage, Stage::Shadow, "joined");
+        }
+        // Both did: the lower counts, and both are named until somebody changes the stage again.
+        let folder = tempfile::tempdir().unwrap();
+        fork(folder.path(), common(), [vec![promotion(Stage::Shadow)], vec![demotion(Stage::Draft)]]);
+        let told = |folder: &Path| (standing(folder).stage, standing(folder).branches.len());
+        assert_eq!(told(folder.path()), (Stage::Draft, 2));
+        append(folder.path(), anything());
+        assert_eq!(told(folder.path()), (Stage::Draft, 2));
+        append(folder.path(), promotion(Stage::DryRun));
+        assert_eq!(told(folder.path()), (Stage::DryRun, 0));
     }
 }

@@ -17,6 +17,14 @@ pub const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 /// The type of what it states.
 pub const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
 
+/// Whether a file's bytes are a statement of this kind.
+#[must_use]
+pub fn is_statement(bytes: &[u8]) -> bool {
+    let read: Option<Value> = serde_json::from_slice(bytes).ok();
+    let says = |key: &str, what: &str| read.as_ref().is_some_and(|read| read[key] == what);
+    says("_type", STATEMENT) && says("predicateType", PREDICATE)
+}
+
 /// What a statement is made of.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stated<'a> {

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Query, State};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::body::{Body, Bytes};
+use axum::extract::{Form, FromRequest, Query, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep};
 
-use super::api::{self, Request};
+use super::api;
 use super::webhook::{Delivery, Poster};
 use super::{Rehearsal, Webhook};
 
@@ -79,13 +79,20 @@ pub fn router(serving: Serving) -> Router {
 
 async fn respond(State(serving): State<Serving>, uri: Uri, body: Bytes) -> Response {
     let mut fields = Query::<Vec<(String, String)>>::try_from_uri(&uri).map(|query| query.0).unwrap_or_default();
-    // A form is written as a query is.
-    let form = std::str::from_utf8(&body).ok().and_then(|form| format!("/?{form}").parse::<Uri>().ok());
-    fields.extend(form.and_then(|form| Query::<Vec<(String, String)>>::try_from_uri(&form).ok()).map(|query| query.0).unwrap_or_default());
-    let request = Request { path: uri.path().to_owned(), fields };
+    fields.extend(form(body).await);
+    let request = api::Request { path: uri.path().to_owned(), fields };
     let answered = serving.with(|rehearsal| api::answer(rehearsal, &request));
     let status = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static(answered.content_type))], answered.body).into_response()
+}
+
+/// The fields of a form, whatever its sender calls it. Not read as the query of an address, which has at most 64 KiB: queries of Prometheus have more.
+async fn form(body: Bytes) -> Vec<(String, String)> {
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = Method::POST;
+    request.headers_mut().insert(header::CONTENT_TYPE, form);
+    Form::from_request(request, &()).await.map(|Form(fields)| fields).unwrap_or_default()
 }
 
 /// Serves a rehearsal until it is over or somebody interrupts it, and sends its webhooks. `ready` is told the address that is listened at, and
@@ -214,9 +221,9 @@ mod tests {
     fn the_router_answers_queries_and_forms_alike() {
         let serving = Serving::new(rehearsal());
         serving.with(|rehearsal| drop(rehearsal.advance(Time::from_seconds(110))));
-        let ask = |uri: &'static str, form: &'static str| {
+        let ask = |uri: &str, form: &str| {
             paused(async {
-                let response = respond(State(serving.clone()), uri.parse().unwrap(), Bytes::from_static(form.as_bytes())).await;
+                let response = respond(State(serving.clone()), uri.parse().unwrap(), Bytes::from(form.to_owned())).await;
                 let status = response.status().as_u16();
                 let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
                 (status, String::from_utf8(body.to_vec()).unwrap())
@@ -225,6 +232,8 @@ mod tests {
         let by_query = ask("/api/v1/query?query=sum%28up%29", "");
         assert!(by_query.0 == 200 && by_query.1.contains("\"1\"]"), "{by_query:?}");
         assert_eq!(ask("/api/v1/query", "query=sum%28up%29"), by_query);
+        let long = format!("query=sum%28up%29{}", "%20".repeat(30_000));
+        assert_eq!(ask("/api/v1/query", &long), by_query, "a form may be longer than an address");
         let series = ask("/api/v1/series?match[]=up&match[]=load", "");
         assert_eq!(series.1.matches("__name__").count(), 3, "{series:?}");
         assert_eq!(ask("/nowhere", "").0, 404);

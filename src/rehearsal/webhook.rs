@@ -8,6 +8,7 @@ use ureq::Agent;
 
 use super::Webhook;
 use crate::prometheus::{Trouble, agent, token};
+use crate::watch::REHEARSAL_HEADER;
 
 /// How often a webhook is tried at most.
 const MOST_ATTEMPTS: u32 = 8;
@@ -92,7 +93,7 @@ impl Poster {
             Ok(token) => token,
             Err(trouble) => return failed(trouble.to_string()),
         };
-        let request = self.agent.post(&self.url).header("content-type", "application/json");
+        let request = self.agent.post(&self.url).header("content-type", "application/json").header(REHEARSAL_HEADER, "1");
         let request = token.iter().fold(request, |request, token| request.header("authorization", token));
         match request.send(&webhook.body) {
             Ok(response) => Delivery { status: Some(response.status().as_u16()), attempts, reason: String::new() },

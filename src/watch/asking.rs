@@ -36,6 +36,11 @@ pub trait Asks: Send + Sync {
     /// # Errors
     /// There is no answer: why, for people.
     fn ask(&self, expression: &str, at_ms: i64) -> Result<Value, String>;
+
+    /// Whether what is asked plays a simulation, as far as it says so.
+    fn is_rehearsed(&self) -> bool {
+        false
+    }
 }
 
 impl Asks for Prometheus {
@@ -64,6 +69,10 @@ impl Asks for Prometheus {
             AnswerKind::Matrix | AnswerKind::Text(_) => Err("the answer is no number".to_owned()),
         }
     }
+
+    fn is_rehearsed(&self) -> bool {
+        Prometheus::is_rehearsed(self)
+    }
 }
 
 /// Whether a value of an instant answers a question about another one: not older than Prometheus looks back, and not of the future.
@@ -85,6 +94,10 @@ struct State {
     wants: VecDeque<(Instant, Time, Want)>,
     /// Whether a question was not answered since it was last asked whether there are answers at all.
     is_doubted: bool,
+    /// Whether there are answers at all, as it was last found; `None`: nobody has asked yet.
+    answers: Option<bool>,
+    /// Whether a question was answered since it was found that none is.
+    is_hoped: bool,
     is_stopped: bool,
     is_closed: bool,
 }
@@ -121,13 +134,22 @@ impl Patience {
         self.changed.notify_all();
     }
 
-    /// Waits for so long, or until an answer is doubted where that is asked for; gives whether anything more is to be asked.
-    fn rest(&self, most: Duration, until_doubted: bool) -> bool {
+    /// A question was answered.
+    fn hope(&self) {
+        let mut state = self.lock();
+        if state.answers == Some(false) {
+            state.is_hoped = true;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits for so long, or until something is so where that is asked for; gives whether anything more is to be asked.
+    fn rest(&self, most: Duration, until: fn(&State) -> bool) -> bool {
         let end = Instant::now() + most;
         let mut state = self.lock();
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            if state.is_stopped || state.is_closed || left.is_zero() || (until_doubted && state.is_doubted) {
+            if state.is_stopped || state.is_closed || left.is_zero() || until(&state) {
                 return !state.is_stopped && !state.is_closed;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -178,21 +200,35 @@ pub fn answer_all(patience: &Patience, asks: &dyn Asks, inbox: &Inbox) {
         if let Some(why) = &failed {
             tracing::warn!(%policy, query = want.query, why, "no answer: unknown");
             patience.doubt();
+        } else {
+            patience.hope();
         }
         inbox.answer(policy, input, failed.is_none());
     }
 }
 
-/// Asks at the start, every hour, and after each question that was not answered, whether Prometheus answers at all; puts that into the inbox, until it is
-/// stopped. `now_ms` is the calendar, milliseconds since 1970.
+/// Asks at the start, every hour, after each question that was not answered, and after the first that was again, whether Prometheus answers at all, and whether
+/// it plays a simulation; puts that into the inbox, until it is stopped. `now_ms` is the calendar, milliseconds since 1970.
 pub fn ask_anything(patience: &Patience, asks: &dyn Asks, inbox: &Inbox, now_ms: &dyn Fn() -> i64) {
     loop {
-        patience.lock().is_doubted = false;
+        {
+            let mut state = patience.lock();
+            (state.is_doubted, state.is_hoped) = (false, false);
+        }
         let why_not = asks.ask(ANYTHING, now_ms()).err();
         let answers = why_not.is_none();
+        patience.lock().answers = Some(answers);
+        if answers && asks.is_rehearsed() {
+            inbox.rehearsed("the Prometheus that it asks plays a simulation");
+        }
         inbox.answering(why_not);
-        if !patience.rest(WHILE_IT_DOES_NOT, false) || (answers && !patience.rest(WHILE_IT_ANSWERS.saturating_sub(WHILE_IT_DOES_NOT), true))
-        {
+        let is_to_go_on = if answers {
+            let rest = WHILE_IT_ANSWERS.saturating_sub(WHILE_IT_DOES_NOT);
+            patience.rest(WHILE_IT_DOES_NOT, |_| false) && patience.rest(rest, |state| state.is_doubted)
+        } else {
+            patience.rest(WHILE_IT_DOES_NOT, |state| state.is_hoped)
+        };
+        if !is_to_go_on {
             return;
         }
     }
@@ -204,6 +240,7 @@ mod tests {
 
     use firedrill_telemetry::labels::Labels;
 
+    use super::super::inbox::Message;
     use super::*;
     use crate::prometheus::{Exchange, Reply, Trouble};
 
@@ -229,6 +266,39 @@ mod tests {
         check(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#, Ok(Value::Vector(vec![])));
         check(r#"{"status":"success","data":{"resultType":"scalar","result":[1,"7"]}}"#, Ok(Value::Scalar(7.0)));
         check(r#"{"status":"success","data":{"resultType":"string","result":[1,"x"]}}"#, Err("the answer is no number"));
+    }
+
+    /// A Prometheus that plays a simulation, and is away at first.
+    struct Played(Mutex<u32>);
+
+    impl Asks for Played {
+        fn ask(&self, _: &str, _: i64) -> Result<Value, String> {
+            let mut asked = self.0.lock().unwrap();
+            *asked += 1;
+            if *asked == 1 { Err("away".to_owned()) } else { Ok(Value::Scalar(1.0)) }
+        }
+
+        fn is_rehearsed(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn the_first_answer_after_none_is_followed_up_at_once_and_a_simulation_is_known() {
+        let (patience, inbox) = (Patience::new(Duration::from_secs(1)), Inbox::new(1, 1));
+        let played = Played(Mutex::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| ask_anything(&patience, &played, &inbox, &|| 0));
+            let long = Duration::from_secs(30);
+            assert!(matches!(&inbox.take(1, long)[..], [Message::Answering { why_not: Some(_) }]));
+            // A question was answered meanwhile: nobody waits for the minute to pass.
+            while patience.lock().answers != Some(true) {
+                patience.hope();
+            }
+            assert!(matches!(&inbox.take(1, long)[..], [Message::Rehearsed { .. }]));
+            assert!(matches!(&inbox.take(1, long)[..], [Message::Answering { why_not: None }]));
+            patience.stop();
+        });
     }
 
     #[test]

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use super::webhook::boundary;
 use crate::failure::Failure;
 use crate::ledger::{
-    ANSWERING, Bound, CLOCKS_APART, Chain, Entry, Ledger, Recorded, Recovery, Released, SESSION, WATCH, WATCHING, What, sync_all,
+    ANSWERING, Bound, CLOCKS_APART, Chain, Entry, Ledger, REHEARSAL, Recorded, Recovery, Released, SESSION, WATCH, WATCHING, What, sync_all,
 };
 use crate::promotion::demotion::{Due, ITSELF};
 
@@ -164,11 +164,12 @@ impl Book {
         self.watch.append(entries)
     }
 
-    /// Writes down what was decided, with one write for each policy.
+    /// Writes down what was decided, with one write for each policy. Gives the policies to whose chains nothing could be written, and why; what is missing there
+    /// is found again when the watcher starts.
     ///
     /// # Errors
-    /// As [`Self::observe`]; what of it is missing then is found again when the watcher starts.
-    pub fn decide(&mut self, decisions: Vec<Decision>) -> Result<(), Failure> {
+    /// The disk does not say that it has it.
+    pub fn decide(&mut self, decisions: Vec<Decision>) -> Result<Vec<(Name, Failure)>, Failure> {
         let mut by_policy: BTreeMap<Name, Vec<Entry>> = BTreeMap::new();
         for Decision { policy, stage, record, .. } in decisions {
             let incident = incident_of(&record.event).map_or_else(|| policy.to_string(), |number| format!("{policy}#{number}"));
@@ -193,6 +194,15 @@ impl Book {
         self.watch.append(vec![Entry { at: self.timestamp(at)?, by: BY.to_owned(), what }])
     }
 
+    /// Writes down that what is told from here on, until the session ends, is of a simulation, and how that is known.
+    ///
+    /// # Errors
+    /// As [`Self::observe`].
+    pub fn rehearsed(&mut self, told: &str, at: Time) -> Result<(), Failure> {
+        let what = What::State { of: REHEARSAL.to_owned(), value: json!({ "told": told }) };
+        self.watch.append(vec![Entry { at: self.timestamp(at)?, by: BY.to_owned(), what }])
+    }
+
     /// That the clock is behind what stands in the chain `watch`, for people; `None`: it is not.
     ///
     /// # Errors
@@ -210,11 +220,11 @@ impl Book {
     /// Writes down that a policy is taken back by itself.
     ///
     /// # Errors
-    /// As [`Self::decide`].
+    /// Its chain cannot be written.
     pub fn demote(&mut self, policy: &Name, (from, due): (Stage, Due), at: Time) -> Result<(), Failure> {
         let what = What::Demotion { from, to: due.to, because: due.because, automatic: true };
         let entry = Entry { at: self.timestamp(at)?, by: ITSELF.to_owned(), what };
-        self.append([(policy.clone(), vec![entry])].into())
+        self.append_to(policy, entry)
     }
 
     /// The chain of a policy as it stands.
@@ -228,13 +238,13 @@ impl Book {
     /// Writes down that a policy is watched from now on: the time that passes without an alert is evidence too.
     ///
     /// # Errors
-    /// As [`Self::decide`].
+    /// As [`Self::demote`].
     pub fn begin(&mut self, policy: &Name, stage: Stage, at: Time) -> Result<(), Failure> {
         let Bound { hashes, rests_on } = self.bound.get(policy).cloned().unwrap_or_default();
         let value = json!({ "stage": stage, "hashes": hashes, "rests_on": rests_on });
         let what = What::State { of: WATCHING.to_owned(), value };
         let entry = Entry { at: self.timestamp(at)?, by: BY.to_owned(), what };
-        self.append([(policy.clone(), vec![entry])].into())
+        self.append_to(policy, entry)
     }
 
     /// Gives up the chains of policies that were not written to for a while, so that people can write to them.
@@ -282,14 +292,26 @@ impl Book {
         Some(Memory { folder: self.folder.clone(), document })
     }
 
-    /// Adds to the chains of policies: writes all of it, and then waits for the disk once for all of them.
-    fn append(&mut self, by_policy: BTreeMap<Name, Vec<Entry>>) -> Result<(), Failure> {
+    /// Adds to the chains of policies: writes all of it, and then waits for the disk once for all of them. One that cannot be written is given up, and gives
+    /// why; the others are written.
+    fn append(&mut self, by_policy: BTreeMap<Name, Vec<Entry>>) -> Result<Vec<(Name, Failure)>, Failure> {
+        let mut failed = Vec::new();
         for (policy, entries) in by_policy {
-            self.page(&policy)?.write(entries)?;
+            if let Err(failure) = self.page(&policy).and_then(|ledger| ledger.write(entries)) {
+                self.policies.remove(&policy);
+                failed.push((policy, failure));
+            }
         }
         let written =
             self.policies.values_mut().filter_map(|page| if let Page::Open { ledger, .. } = page { Some(&mut **ledger) } else { None });
-        sync_all(written.filter(|ledger| ledger.is_unsynced()).collect())
+        sync_all(written.filter(|ledger| ledger.is_unsynced()).collect())?;
+        Ok(failed)
+    }
+
+    /// Adds an entry to the chain of a policy.
+    fn append_to(&mut self, policy: &Name, entry: Entry) -> Result<(), Failure> {
+        let failed = self.append([(policy.clone(), vec![entry])].into())?;
+        failed.into_iter().next().map_or(Ok(()), |(_, failure)| Err(failure))
     }
 
     /// The chain of a policy. Where its file was replaced meanwhile, as git does, the one that is there now is opened and taken.
@@ -547,9 +569,11 @@ pub fn fitting(input: Input) -> Input {
     };
     match input {
         Input::Evaluated { query, verdict, figures } => Input::Evaluated { query, verdict, figures: cut(figures) },
-        Input::Counted { query, parts, .. } if parts.iter().map(|own| escaped(own.part.name())).sum::<usize>() > MOST_NAMES => {
+        Input::Counted { query, parts: Some(parts), .. }
+            if parts.iter().map(|own| escaped(own.part.name())).sum::<usize>() > MOST_NAMES =>
+        {
             let error = format!("{} parts are too many to be written down", parts.len());
-            Input::Counted { query, holding: 0, elements: 0, error, parts: Vec::new() }
+            Input::Counted { query, holding: 0, elements: 0, error, parts: None }
         }
         Input::Counted { query, holding, elements, error, parts } => Input::Counted { query, holding, elements, error: cut(error), parts },
         Input::Measured { query, value, figures } => Input::Measured { query, value, figures: cut(figures) },

@@ -34,6 +34,11 @@ pub enum Message {
         /// Why it does not; `None`: it does.
         why_not: Option<String>,
     },
+    /// What is told from here on is of a simulation.
+    Rehearsed {
+        /// How that is known, for people.
+        told: &'static str,
+    },
 }
 
 /// What became of a webhook.
@@ -110,6 +115,12 @@ impl Inbox {
     /// Puts in whether Prometheus answers at all; else why not.
     pub fn answering(&self, why_not: Option<String>) {
         self.lock().messages.push_back(Message::Answering { why_not });
+        self.changed.notify_one();
+    }
+
+    /// Puts in that what is told from here on is of a simulation, and how that is known.
+    pub fn rehearsed(&self, told: &'static str) {
+        self.lock().messages.push_back(Message::Rehearsed { told });
         self.changed.notify_one();
     }
 

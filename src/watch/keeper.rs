@@ -20,7 +20,7 @@ use firedrill_core::words::counted;
 use firedrill_policies::guard::breaker;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::policy::Policy;
-use firedrill_policies::watcher::{Decision, Observation, Observed, Past, Want, Watcher, WatcherSetup, query_of};
+use firedrill_policies::watcher::{Alerted, Decision, MOST_ALERTS, Observation, Observed, Past, Want, Watcher, WatcherSetup, query_of};
 use jiff::Timestamp;
 
 use super::asking::Patience;
@@ -82,8 +82,14 @@ pub struct Keeper {
     stopped: BTreeSet<Name>,
     /// Whether Prometheus answers, as it was written down last, and when.
     answers: Option<(bool, Time)>,
+    /// Whether it stands in this session that it is told of a simulation.
+    is_rehearsed: bool,
     observed: Vec<(Observed, Option<Asked>)>,
     decided: Vec<Decision>,
+    /// At most so many alerts are remembered.
+    most_alerts: usize,
+    /// Policies whose chains cannot be written, until the watcher starts again.
+    aside: BTreeSet<Name>,
     unkept: usize,
     kept_at: Instant,
     saving: Option<JoinHandle<anyhow::Result<()>>>,
@@ -104,11 +110,24 @@ impl Keeper {
         let (mut watcher, redecided) = heard_again(setup, found, &mut notes)?;
         let pasts = complete(&mut book, &mut watcher, redecided, &mut notes)?;
         let ticker = Ticker::new(clock, book.start());
-        let (observed, decided, unkept, kept_at) = (Vec::new(), Vec::new(), 0, Instant::now());
-        let stopped = BTreeSet::new();
-        let (answers, saving) = (None, None);
-        let mut keeper =
-            Self { watcher, book, ticker, inventory, metrics, promotions, stopped, answers, observed, decided, unkept, kept_at, saving };
+        let mut keeper = Self {
+            watcher,
+            book,
+            ticker,
+            inventory,
+            metrics,
+            promotions,
+            stopped: BTreeSet::new(),
+            answers: None,
+            is_rehearsed: false,
+            observed: Vec::new(),
+            decided: Vec::new(),
+            most_alerts: MOST_ALERTS,
+            aside: BTreeSet::new(),
+            unkept: 0,
+            kept_at: Instant::now(),
+            saving: None,
+        };
         let beginning = keeper.watcher.beginning(env!("CARGO_PKG_VERSION"), |policy| pasts.get(policy).cloned().unwrap_or_default());
         let at = keeper.ticker.read().at;
         notes.extend(keeper.book.behind(at)?);
@@ -149,6 +168,7 @@ impl Keeper {
                 }
                 Message::Answer { policy, input, is_known } => self.answer(at, policy, input, is_known),
                 Message::Answering { why_not } => self.answering(at, why_not.as_deref())?,
+                Message::Rehearsed { told } => self.rehearsed(at, told)?,
             }
         }
         for _ in 0..MOST_PASSES {
@@ -170,8 +190,10 @@ impl Keeper {
             let _ = reply.send(taken);
         }
         for policy in written? {
-            if let Some(told) = self.take_back(&policy, at)? {
-                tracing::warn!("{told}");
+            match self.take_back(&policy, at) {
+                Ok(Some(told)) => tracing::warn!("{told}"),
+                Ok(None) => {}
+                Err(failure) => self.set_aside(policy, &failure),
             }
         }
         self.tell_of_itself((began, at), is_busy);
@@ -239,11 +261,17 @@ impl Keeper {
         due.min(rest)
     }
 
-    fn webhook(&mut self, at: Time, alerts: Vec<firedrill_policies::watcher::Alerted>) -> Taken {
+    fn webhook(&mut self, at: Time, alerts: Vec<Alerted>) -> Taken {
         let news = self.watcher.news(at, alerts);
-        if !self.watcher.has_room(news.alerts.len()) {
+        if !self.has_room(at, &news.alerts) {
             Metrics::add(&self.metrics.turned_away, 1);
             tracing::warn!(alerts = news.alerts.len(), "no room for more alerts: Alertmanager is asked to come again");
+            // Otherwise the ends that make room would wait for room themselves.
+            let ends = self.watcher.ends(news.alerts);
+            Metrics::add(&self.metrics.news, ends.len());
+            if !ends.is_empty() {
+                self.take_in(at, Observation::Told { alerts: ends }, None);
+            }
             return Taken::NoRoom;
         }
         let taken = Taken::Kept { news: news.alerts.len(), repeated: news.repeated, late: news.late };
@@ -263,8 +291,22 @@ impl Keeper {
         taken
     }
 
+    /// Whether news finds room, once what has been over for long is forgotten. That stands in the ledger, as all does that changes what is remembered.
+    fn has_room(&mut self, at: Time, news: &[Alerted]) -> bool {
+        if self.watcher.has_room(news, self.most_alerts) {
+            return true;
+        }
+        if self.watcher.can_forget(at) {
+            self.take_in(at, Observation::Passed, None);
+        }
+        self.watcher.has_room(news, self.most_alerts)
+    }
+
     fn answer(&mut self, at: Time, policy: Name, input: firedrill_core::journal::Input, is_known: bool) {
         Metrics::add(if is_known { &self.metrics.answered } else { &self.metrics.unanswered }, 1);
+        if is_known {
+            self.metrics.answers.store(1, Ordering::Relaxed);
+        }
         let input = fitting(input);
         let is_open = query_of(&input).is_some_and(|query| self.watcher.is_asked(&policy, query));
         let asked = query_of(&input).and_then(|query| self.watcher.asker(&policy, query)).map(|(incident, question)| Asked {
@@ -284,18 +326,29 @@ impl Keeper {
     fn answering(&mut self, at: Time, why_not: Option<&str>) -> Result<(), Failure> {
         let answers = why_not.is_none();
         let before = self.answers.map(|(answers, _)| answers);
+        let told = "nothing that policies ask is known, and this time does not count as watched";
+        let is_news = self.answers.is_none_or(|(before, since)| before != answers || at.since(since) >= SIGN_OF_LIFE);
         match why_not {
-            Some(why) => tracing::error!(
-                why,
-                "Prometheus does not answer: nothing that policies ask is known, and this time does not count as watched"
-            ),
+            // It may be about to start.
+            Some(why) if before.is_none() => tracing::warn!(why, "Prometheus does not answer yet: {told}"),
+            Some(why) if is_news => tracing::error!(why, "Prometheus does not answer: {told}"),
+            Some(why) => tracing::debug!(why, "Prometheus does still not answer"),
             None if before == Some(false) => tracing::info!("Prometheus answers again"),
             None => {}
         }
         self.metrics.answers.store(u64::from(answers), Ordering::Relaxed);
-        if self.answers.is_none_or(|(before, since)| before != answers || at.since(since) >= SIGN_OF_LIFE) {
+        if is_news {
             self.book.answering(why_not, at)?;
             self.answers = Some((answers, at));
+        }
+        Ok(())
+    }
+
+    /// Writes down, once in a session, that what is told from here on is of a simulation.
+    fn rehearsed(&mut self, at: Time, told: &str) -> Result<(), Failure> {
+        if !std::mem::replace(&mut self.is_rehearsed, true) {
+            tracing::warn!(told, "a simulation is watched: nothing of this session counts as seen live, unless firedrill.yaml says so");
+            self.book.rehearsed(told, at)?;
         }
         Ok(())
     }
@@ -313,17 +366,25 @@ impl Keeper {
 
     /// Writes down what was observed and decided; gives the policies of which something was decided that can take them back.
     fn write(&mut self) -> Result<BTreeSet<Name>, Failure> {
-        let (observed, decided) = (std::mem::take(&mut self.observed), std::mem::take(&mut self.decided));
+        let (observed, mut decided) = (std::mem::take(&mut self.observed), std::mem::take(&mut self.decided));
         if observed.is_empty() {
             return Ok(BTreeSet::new());
         }
+        decided.retain(|decision| !self.aside.contains(&decision.policy));
         let mut suspects = BTreeSet::new();
         for decision in decided.iter().filter(|decision| can_take_back(&mut self.stopped, decision)) {
             suspects.insert(decision.policy.clone());
         }
         self.book.observe(&observed, &self.inventory)?;
-        let count = decided.len();
-        self.book.decide(decided)?;
+        let mut counts: BTreeMap<Name, usize> = BTreeMap::new();
+        for decision in &decided {
+            *counts.entry(decision.policy.clone()).or_default() += 1;
+        }
+        for (policy, failure) in self.book.decide(decided)? {
+            counts.remove(&policy);
+            suspects.remove(&policy);
+            self.set_aside(policy, &failure);
+        }
         let told = observed.iter().map(|(observed, _)| match &observed.what {
             Observation::Told { alerts } => alerts.len(),
             Observation::Answered { .. } => 1,
@@ -331,9 +392,21 @@ impl Keeper {
             Observation::Began { .. } | Observation::Passed | Observation::ClockSet { .. } => 0,
         });
         Metrics::add(&self.metrics.observations, told.sum());
-        Metrics::add(&self.metrics.decisions, count);
+        Metrics::add(&self.metrics.decisions, counts.values().sum());
         self.unkept += observed.len();
         Ok(suspects)
+    }
+
+    /// Writes nothing more to the chain of a policy: one that cannot be written, such as with a conflict of git in it, must not cost the others theirs. What it
+    /// decides rests on what was observed, of which nothing is missing, and is found again when the watcher starts; so no memory is kept beyond here.
+    fn set_aside(&mut self, policy: Name, failure: &Failure) {
+        tracing::error!(
+            %policy,
+            why = %failure.told(),
+            "the chain of a policy cannot be written, and nothing of the policy is until the watcher starts again: mend the chain (`firedrill audit`), and start it again"
+        );
+        self.aside.insert(policy);
+        Metrics::set(&self.metrics.set_aside, self.aside.len());
     }
 
     /// Takes a policy back if what stands in its chain asks for it; says so. It is watched at its old stage until the next session.
@@ -355,9 +428,13 @@ impl Keeper {
         self.remembered();
     }
 
-    /// Keeps its memory on another thread, for it may be large; after the one that may be under way.
+    /// Keeps its memory on another thread, for it may be large; after the one that may be under way. What a chain lacks must be heard again, so that then
+    /// the one that was kept before stays.
     fn remember_meanwhile(&mut self) {
         self.remembered();
+        if !self.aside.is_empty() {
+            return;
+        }
         self.saving = self.book.memory(self.watcher.saved()).map(|memory| thread::spawn(move || memory.keep()));
         (self.unkept, self.kept_at) = (0, Instant::now());
     }
@@ -462,7 +539,10 @@ fn complete(
     if !lacking.is_empty() {
         notes.push(format!("{} missing after a crash, and in the ledger now", counted_were(lacking.len(), "decision")));
         let policies: BTreeSet<Name> = lacking.iter().map(|decision| decision.policy.clone()).collect();
-        book.decide(lacking)?;
+        // Here somebody sees why it does not start.
+        if let Some((_, failure)) = book.decide(lacking)?.into_iter().next() {
+            return Err(failure);
+        }
         for name in policies {
             pasts.insert(name.clone(), book.past(&name)?.1);
         }

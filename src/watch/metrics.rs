@@ -30,6 +30,8 @@ pub struct Metrics {
     pub would_act: AtomicU64,
     /// Policies that were taken back by themselves.
     pub demotions: AtomicU64,
+    /// Policies whose chains cannot be written, until the watcher starts again.
+    pub set_aside: AtomicU64,
     /// Connections that were closed because there were too many.
     pub too_many: AtomicU64,
     /// Connections that were closed because nothing was said over them.
@@ -106,6 +108,12 @@ impl Metrics {
         family("decisions_total", "counter", "Decisions, and what led to them, written to the ledger.", &[("", of(&self.decisions))]);
         family("would_act_total", "counter", "Actions that a policy would have started.", &[("", of(&self.would_act))]);
         family("demotions_total", "counter", "Policies that were taken back a stage or more by themselves.", &[("", of(&self.demotions))]);
+        family(
+            "policies_set_aside",
+            "gauge",
+            "Policies whose chains could not be written; nothing more is until the watcher starts again.",
+            &[("", of(&self.set_aside))],
+        );
         let closed = [
             ("{reason=\"too_many\"}", of(&self.too_many)),
             ("{reason=\"silent\"}", of(&self.silent)),
@@ -147,6 +155,6 @@ mod tests {
         read(&text, Dialect::Prometheus, &mut store).unwrap_or_else(|errors| panic!("{errors:?}"));
         let found: Vec<String> = store.ids().map(|id| store.labels(id).to_string()).collect();
         assert!(found.iter().any(|labels| labels == "firedrill_watch_alerts_total{kind=\"news\"}"), "{found:?}");
-        assert_eq!(found.len(), 26);
+        assert_eq!(found.len(), 27);
     }
 }

@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use super::access::Access;
 use super::inbox::{Inbox, Taken};
 use super::metrics::Metrics;
-use super::webhook::{Webhook, read_webhook};
+use super::webhook::{Webhook, WebhookError, read_webhook};
 
 /// A webhook of more bytes is refused.
 const MOST_BYTES: usize = 4 << 20;
@@ -45,9 +45,6 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Webhooks that are being read at a time, so that no more than so many bodies are in memory.
 const MOST_AT_ONCE: usize = 64;
-
-/// At most so many alerts of a message are named that were refused.
-const SHOWN: usize = 5;
 
 /// When who was turned away may come again, seconds.
 const COME_AGAIN: HeaderValue = HeaderValue::from_static("5");
@@ -86,6 +83,9 @@ pub fn router(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
+/// The header by which a rehearsal says of its webhooks that they tell of a simulation.
+pub const REHEARSAL_HEADER: &str = "x-firedrill-rehearsal";
+
 async fn webhook(State(server): State<Arc<Server>>, request: Request) -> Response {
     if let Some(refused) = refused(&server, &request) {
         return refused;
@@ -95,6 +95,7 @@ async fn webhook(State(server): State<Arc<Server>>, request: Request) -> Respons
         tracing::warn!(status = status.as_u16(), why, "a webhook was refused");
         (status, format!("{why}\n")).into_response()
     };
+    let is_rehearsed = request.headers().contains_key(REHEARSAL_HEADER);
     let Ok(reading) = server.reading.try_acquire() else {
         Metrics::add(&server.metrics.turned_away, 1);
         return answer(Taken::NoRoom);
@@ -112,9 +113,13 @@ async fn webhook(State(server): State<Arc<Server>>, request: Request) -> Respons
     };
     let alerts = match read_webhook(&body, server.start) {
         Ok(webhook) => taken_of(webhook, &server.metrics),
+        Err(error @ WebhookError::TooMany(_)) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error.to_string()),
     };
     drop(reading);
+    if is_rehearsed {
+        server.inbox.rehearsed("the webhooks that it takes are of `firedrill rehearse-live`");
+    }
     let (reply, taken) = oneshot::channel();
     let taken = match server.inbox.offer(alerts, body.len(), reply) {
         Err(taken) => {
@@ -134,9 +139,9 @@ fn taken_of(webhook: Webhook, metrics: &Metrics) -> Vec<Alerted> {
         Metrics::add(&metrics.truncated, truncated);
         tracing::warn!(truncated, "Alertmanager has left alerts out of a message: take `max_alerts` away from the receiver");
     }
-    Metrics::add(&metrics.refused_alerts, refused.len());
-    for why in refused.iter().take(SHOWN) {
-        tracing::warn!(%why, of = refused.len(), "an alert of a webhook was refused, and the others are taken");
+    Metrics::add(&metrics.refused_alerts, refused.count);
+    for why in &refused.reasons {
+        tracing::warn!(%why, of = refused.count, "an alert of a webhook was refused, and the others are taken");
     }
     alerts
 }

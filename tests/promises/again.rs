@@ -31,7 +31,8 @@ fn asking(requests: f64) -> Project {
 }
 
 fn evidence(project: &Project) -> Value {
-    let status = firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
+    // Whether this version is the one that was promoted is no matter here.
+    let status = firedrill(project.path(), &["status", POLICY, "--format", "json"]).json();
     status["policies"][0]["evidence"].clone()
 }
 
@@ -154,6 +155,8 @@ fn what_was_compared_stays_if_it_is_decided_the_same_and_belongs_to_its_stage() 
     }
     shadow();
     project.edit("policies/undo-release.yaml", "cooldown: 10m", "cooldown: 11m");
+    // Promoted anew it has what was compared since the policy came to this stage.
+    project.promote("ben").exits(0).says("promoted from dry-run to shadow");
     assert_eq!(evidence(&project)["compared"].as_array().unwrap().len(), 5);
     project.edit("policies/undo-release.yaml", "  - rollback: {}", "  - restart: { mode: rolling }");
     assert_eq!(evidence(&project)["compared"].as_array().unwrap().len(), 0);
@@ -179,28 +182,43 @@ fn what_a_watcher_and_people_wrote_takes_a_policy_back() {
     project.label(&events[2], "harmful", &[]).exits(0).says(&format!("{told}it did harm"));
 }
 
-#[test]
-fn one_alert_that_two_watchers_saw_counts_once_and_what_has_one_number_is_told_by_its_hash() {
-    let project = Project::at(Stage::DryRun, 3);
+/// Two clones of the repository, in each of which something goes on by itself; then git puts their lines together.
+fn in_two_clones(project: &mut Project, each: &dyn Fn(&mut Project, usize)) {
     let names = ["watch", POLICY];
-    let path = |name: &str| project.path().join(format!("ledger/{name}.jsonl"));
+    let folder = project.path().join("ledger");
+    let path = |name: &str| folder.join(format!("{name}.jsonl"));
     let read = |name: &str| fs::read_to_string(path(name)).unwrap_or_default();
-    let common = names.map(read);
-    let (began, until) = (ago(2, 0), ago(1, 0));
-    // Two clones of the repository, of which each begins to watch.
-    let saw = |minutes: i64| {
-        names.iter().zip(&common).for_each(|(name, text)| fs::write(path(name), text).unwrap());
+    let forget = || {
         for noted in ["watch.head".to_owned(), "watch.state".to_owned(), format!("{POLICY}.head")] {
-            let _ = fs::remove_file(project.path().join("ledger").join(noted));
+            let _ = fs::remove_file(folder.join(noted));
         }
-        project.watch(&quiet(Stage::DryRun, began - jiff::SignedDuration::from_mins(minutes), until), &[began]);
+    };
+    let common = names.map(read);
+    let mut went = |clone: usize| {
+        names.iter().zip(&common).for_each(|(name, text)| fs::write(path(name), text).unwrap());
+        forget();
+        each(project, clone);
         names.map(read)
     };
-    let (one, other) = (saw(1), saw(2));
+    let (one, other) = (went(0), went(1));
     for (index, name) in names.iter().enumerate() {
         fs::write(path(name), format!("{}{}", one[index], &other[index][common[index].len()..])).unwrap();
     }
-    fs::remove_file(project.path().join("ledger/watch.state")).unwrap();
+    forget();
+}
+
+fn count(found: &Value, of: &str) -> usize {
+    found[of].as_array().unwrap().len()
+}
+
+#[test]
+fn one_alert_that_two_watchers_saw_counts_once_and_what_has_one_number_is_told_by_its_hash() {
+    let mut project = Project::at(Stage::DryRun, 3);
+    let (began, until) = (ago(2, 0), ago(1, 0));
+    in_two_clones(&mut project, &|project, clone| {
+        let minutes = i64::try_from(clone + 1).unwrap();
+        project.watch(&quiet(Stage::DryRun, began - jiff::SignedDuration::from_mins(minutes), until), &[began]);
+    });
     let found = evidence(&project);
     assert_eq!((found["events"].as_array().unwrap().len(), found["dropped"].as_array().unwrap().len()), (1, 1), "{found:#}");
     assert!(found["dropped"][0]["why"].as_str().unwrap().starts_with("the same alert was taken up again as"), "{found:#}");
@@ -212,6 +230,100 @@ fn one_alert_that_two_watchers_saw_counts_once_and_what_has_one_number_is_told_b
     assert_eq!(evidence(&project)["events"][0]["label"], "right");
     let done = firedrill(project.path(), &["capture", &format!("{POLICY}#0")]).exits(2);
     assert!(done.stderr.contains("FD0815") && done.stderr.contains("is 2 incidents: two branches"), "{}", done.stderr);
+}
+
+#[test]
+fn what_another_version_decided_on_another_branch_is_no_evidence_though_it_has_the_same_number() {
+    let mut project = Project::at(Stage::DryRun, 9);
+    let edit = |project: &mut Project, from: &str, to: &str| {
+        project.edit("policies/undo-release.yaml", from, to);
+        project.bound = project.read().1;
+    };
+    let (now, then) = ("  - rollback: {}", "  - restart: { mode: rolling }");
+    in_two_clones(&mut project, &|project, clone| {
+        if clone == 0 {
+            project.watch(&quiet(Stage::DryRun, ago(8, 0), ago(6, 0)), &[ago(7, 0)]);
+            return;
+        }
+        edit(project, now, then);
+        project.watch(&quiet(Stage::DryRun, ago(5, 0), ago(3, 0)), &[ago(4, 0)]);
+        edit(project, then, now);
+    });
+    let found = evidence(&project);
+    assert_eq!((count(&found, "events"), count(&found, "dropped")), (1, 1), "{found:#}");
+    let why = found["dropped"][0]["why"].as_str().unwrap();
+    assert!(why.contains("this version would rollback service/checkout, and that one restart (rolling) service/checkout"), "{found:#}");
+}
+
+#[test]
+fn incidents_of_one_number_are_compared_each_and_one_alert_that_two_watchers_saw_once() {
+    let shadow = |project: &Project| firedrill(project.path(), &["shadow", POLICY, "--by", "ada"]).exits(0).stdout;
+    let label_all = |project: &Project| {
+        let chain = fs::read_to_string(project.path().join(format!("ledger/{POLICY}.jsonl"))).unwrap();
+        let entries = chain.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let acts = entries.filter(|own| !own["what"]["decision"]["event"]["would_act"].is_null());
+        let hashes: Vec<String> = acts.map(|own| own["hash"].as_str().unwrap().to_owned()).collect();
+        hashes.iter().for_each(|hash| drop(project.label(hash, "right", &[]).exits(0)));
+        hashes
+    };
+    // Each clone took up an alert of its own, and each calls it the first.
+    let mut project = Project::at(Stage::Shadow, 9);
+    in_two_clones(&mut project, &|project, clone| {
+        let days = if clone == 0 { 7 } else { 4 };
+        project.watch(&quiet(Stage::Shadow, ago(days + 1, 0), ago(days - 1, 0)), &[ago(days, 0)]);
+    });
+    let hashes = label_all(&project);
+    let told = shadow(&project);
+    assert!(told.contains("2 comparisons written"), "{told}");
+    assert!(told.lines().filter(|line| line.starts_with("blake3:") && line.contains(" agree: ")).count() == 2, "{told}");
+    assert_eq!(count(&evidence(&project), "compared"), 2);
+    assert!(shadow(&project).contains("nothing new for the ledger"));
+    project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npromotion: { dry-run: { wrong: 100% } }");
+    // What was compared says what its label says now, and that one alone.
+    project.label(&hashes[1], "wrong", &[]).exits(0);
+    assert!(shadow(&project).contains("1 comparison written"));
+    let found = evidence(&project);
+    let is_wrong: Vec<&Value> = found["compared"].as_array().unwrap().iter().map(|own| &own["is_wrong"]).collect();
+    assert_eq!(is_wrong, [&Value::Bool(false), &Value::Bool(true)], "{found:#}");
+    // Both clones heard the same two alerts.
+    let mut project = Project::at(Stage::Shadow, 9);
+    let (alerts, until) = ([ago(7, 0), ago(6, 0)], ago(1, 0));
+    in_two_clones(&mut project, &|project, clone| {
+        let from = ago(8, i64::try_from(clone).unwrap());
+        project.watch(&quiet(Stage::Shadow, from, until), &alerts);
+    });
+    label_all(&project);
+    assert!(shadow(&project).contains("4 comparisons written"));
+    let found = evidence(&project);
+    assert_eq!((count(&found, "events"), count(&found, "compared")), (2, 2), "{found:#}");
+    let dropped =
+        found["dropped"].as_array().unwrap().iter().filter(|own| own["why"].as_str().unwrap().starts_with("the same alert is compared as"));
+    assert_eq!(dropped.count(), 2, "{found:#}");
+}
+
+#[test]
+fn what_the_watcher_was_not_told_is_no_evidence_and_is_named() {
+    let project = Project::at(Stage::Shadow, 9);
+    for id in project.watch(&quiet(Stage::Shadow, ago(8, 0), ago(1, 0)), &[ago(7, 0), ago(6, 0)]) {
+        project.label(&id, "right", &[]).exits(0);
+    }
+    firedrill(project.path(), &["shadow", POLICY, "--by", "ada"]).exits(0);
+    let found = evidence(&project);
+    assert_eq!((count(&found, "events"), count(&found, "compared"), count(&found, "dropped")), (2, 2, 0), "{found:#}");
+    // A watcher that heard nothing in that time, and none at all.
+    let other = Project::at(Stage::Shadow, 9);
+    other.watch(&quiet(Stage::Shadow, ago(8, 0), ago(1, 0)), &[]);
+    let ledger = project.path().join("ledger");
+    for noted in ["watch.head", "watch.state"] {
+        let _ = fs::remove_file(ledger.join(noted));
+    }
+    fs::copy(other.path().join("ledger/watch.jsonl"), ledger.join("watch.jsonl")).unwrap();
+    for is_there in [true, false] {
+        let found = evidence(&project);
+        assert_eq!((count(&found, "events"), count(&found, "compared"), count(&found, "dropped")), (0, 0, 4), "{is_there}: {found:#}");
+        check(&project, 0, Some("nothing that the watcher was told explains it"));
+        let _ = fs::remove_file(ledger.join("watch.jsonl"));
+    }
 }
 
 #[test]

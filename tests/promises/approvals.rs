@@ -170,6 +170,21 @@ fn who_wants_to_be_sure_acts_once_drills_have_shown_enough() {
 }
 
 #[test]
+fn the_file_of_what_was_measured_may_be_named_before_it_is_there() {
+    let folder = copied();
+    let named = std::fs::read_to_string(folder.path().join("firedrill.yaml")).unwrap() + "confidence: confidence.yaml\n";
+    write(folder.path(), "firedrill.yaml", &named);
+    let calibrate = |write: &str| firedrill(folder.path(), &["calibrate", "policies/sure.yaml", "--pairs", "1", "--write", write]);
+    assert!(calibrate("other.yaml").exits(2).stderr.contains("FD0905"));
+    calibrate("confidence.yaml").exits(0).says("rollback on ManyErrors: 1 of 1 action right");
+    let measured = std::fs::read_to_string(folder.path().join("confidence.yaml")).unwrap();
+    // What is wrong in it is mended by measuring anew.
+    write(folder.path(), "confidence.yaml", "schema: nonsense\n");
+    calibrate("./confidence.yaml").exits(0);
+    assert_eq!(std::fs::read_to_string(folder.path().join("confidence.yaml")).unwrap(), measured);
+}
+
+#[test]
 fn what_people_say_of_a_recorded_incident_counts_beside_drills() {
     let folder = tempfile::tempdir().unwrap();
     let incident = root().join("incidents/hang-one-replica").display().to_string();

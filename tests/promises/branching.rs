@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use crate::common::{root, write};
+use crate::common::{each, holds, root, write};
 use firedrill::drill::{Arm, Drill, Played, Remembered, Rules};
 use firedrill::sources;
 use firedrill_core::distribution::Distribution;
@@ -22,7 +22,6 @@ use firedrill_sim::automation::{ApproverSpec, PersonSpec};
 use firedrill_sim::spec::WorldSpec;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
-use rayon::prelude::*;
 
 const POLICIES: [&str; 10] = [
     "break-retry-storm",
@@ -79,17 +78,17 @@ fn drill(scenario: &Arc<Scenario>, rules: &Arc<Rules>, policies: &[&str], stage:
     Drill { scenario: Arc::clone(scenario), rules: Arc::clone(rules), answer, stage, past: Remembered::default() }
 }
 
-/// Asserts that what was played together is what was played alone, and tells whether anybody acted.
-fn check(together: &Played, alone: &Played, what: &str) -> bool {
+/// That what was played together is what was played alone, and whether anybody acted.
+fn check(together: &Played, alone: &Played, what: &str) -> Result<bool, String> {
     let (left, right) = (together.transcript.to_json_lines(), alone.transcript.to_json_lines());
     if left != right {
         let (line, (left, right)) =
             left.lines().zip(right.lines()).enumerate().find(|(_, (left, right))| left != right).unwrap_or_default();
-        panic!("{what}: line {line} of the journals differs\n  together: {left}\n  alone:    {right}");
+        return Err(format!("{what}: line {line} of the journals differs\n  together: {left}\n  alone:    {right}"));
     }
-    assert!(together.transcript.ledger == alone.transcript.ledger, "{what}: the ledgers differ");
-    assert_eq!(together.transcript.fingerprint(), alone.transcript.fingerprint(), "{what}");
-    left.contains("\"action_started\"")
+    holds(together.transcript.ledger == alone.transcript.ledger, || format!("{what}: the ledgers differ"))?;
+    holds(together.transcript.fingerprint() == alone.transcript.fingerprint(), || format!("{what}: the fingerprints differ"))?;
+    Ok(left.contains("\"action_started\""))
 }
 
 proptest! {
@@ -115,9 +114,10 @@ proptest! {
         }
         arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));
         let together = Drill::play_together(&arms, seed);
-        arms.par_iter().zip(&together).for_each(|((drill, arm), together)| {
+        let pairs: Vec<_> = arms.iter().zip(&together).collect();
+        each(&pairs, |((drill, arm), together)| {
             let what = format!("{} with {} in the arm {}, load x{load}, {minutes} min, seed {seed}", scenario.name, drill.answer.label, arm.word());
-            check(together, &drill.play(*arm, seed), &what);
+            check(together, &drill.play(*arm, seed), &what)
         });
     }
 }
@@ -221,7 +221,7 @@ fn any_policies_on_any_world_are_the_same_together_and_alone() {
     let config = ProptestConfig { cases: CASES as u32, failure_persistence: None, max_shrink_iters: 50, ..ProptestConfig::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let acted = Cell::new(0);
-    let worlds = (random::worlds::some_world(), prop::collection::vec(some_policy(), 2..4), 0..1000_u64);
+    let worlds = (random::worlds::some_world(), prop::collection::vec(some_policy(), 3..5), 0..1000_u64);
     let played = runner.run(&worlds, |(mut spec, policies, seed)| {
         spec.scrape.interval = Span::from_seconds(3);
         // Where alerts never end a person is called for a day; so all end at a bound, which arms must come to alike.
@@ -235,15 +235,16 @@ fn any_policies_on_any_world_are_the_same_together_and_alone() {
         }
         arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));
         let together = Drill::play_together(&arms, seed);
-        let acts = arms.par_iter().zip(&together).filter(|((drill, arm), together)| {
+        let pairs: Vec<_> = arms.iter().zip(&together).collect();
+        let acts = each(&pairs, |((drill, arm), together)| {
             let what = format!("{} in the arm {}, seed {seed}", drill.answer.label, arm.word());
-            check(together, &drill.play(*arm, seed), &what) && *arm == Arm::Policy
+            Ok(check(together, &drill.play(*arm, seed), &what)? && *arm == Arm::Policy)
         });
-        acted.set(acted.get() + acts.count());
+        acted.set(acted.get() + acts.into_iter().filter(|acts| *acts).count());
         Ok(())
     });
     played.unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(2 * acted.get() > CASES, "{} arms of policies acted in {CASES} worlds", acted.get());
+    assert!(acted.get() > CASES, "{} arms of policies acted in {CASES} worlds", acted.get());
 }
 
 #[test]
@@ -255,8 +256,8 @@ fn policies_that_act_at_different_times_each_have_their_own_world_from_there_on(
     let mut arms = vec![(&drills[0], Arm::Nothing)];
     arms.extend(drills.iter().map(|drill| (drill, Arm::Policy)));
     let together = Drill::play_together(&arms, 1);
-    let acted: Vec<bool> =
-        arms.iter().zip(&together).map(|((drill, arm), played)| check(played, &drill.play(*arm, 1), drill.answer.label.as_str())).collect();
+    let pairs: Vec<_> = arms.iter().zip(&together).collect();
+    let acted = each(&pairs, |((drill, arm), played)| check(played, &drill.play(*arm, 1), drill.answer.label.as_str()));
     assert_eq!(acted, [false, true, true, false], "two of them act, and one has nothing to do");
     assert!(together[1].transcript.ledger != together[2].transcript.ledger, "two policies are two worlds");
 }

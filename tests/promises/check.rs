@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::common::{Done, firedrill, write};
+use crate::common::{Done, each, firedrill, holds, write};
 use firedrill::drill::{Answer, Arm, Drill, Played, Remembered};
 use firedrill::sources;
 use firedrill_core::journal::Event;
@@ -15,7 +15,6 @@ use firedrill_policies::rules::Outlook;
 use firedrill_scenarios::{Scenario, library, read_scenario};
 use firedrill_telemetry::labels::Matcher;
 use firedrill_telemetry::universe::{Held, Shape};
-use rayon::prelude::*;
 
 /// Every scenario of the library but the long ones that test the engine.
 fn scenarios() -> impl Iterator<Item = Arc<Scenario>> {
@@ -34,10 +33,9 @@ fn scenarios() -> impl Iterator<Item = Arc<Scenario>> {
     })
 }
 
-/// Plays a scenario with all of the library's rules watching, once with nobody at work and once with all of its policies, and checks that nothing
-/// came that was not foreseen.
-#[track_caller]
-fn check_foreseen(scenario: &Arc<Scenario>, answer: &Arc<Answer>) {
+/// Plays a scenario with all of the library's rules watching, once with nobody at work and once with all of its policies: that nothing came that was not
+/// foreseen.
+fn is_foreseen(scenario: &Arc<Scenario>, answer: &Arc<Answer>) -> Result<(), String> {
     let names = firedrill::library::rule_shelf().names;
     let rules = sources::rules(&names, Path::new(".")).unwrap();
     let drill = Drill {
@@ -48,26 +46,26 @@ fn check_foreseen(scenario: &Arc<Scenario>, answer: &Arc<Answer>) {
         past: Remembered::default(),
     };
     let outlook = Outlook::new(&rules.set, firedrill_sim::universe(&scenario.spec));
-    for played in Drill::play_together(&[(&drill, Arm::Nothing), (&drill, Arm::Policy)], 1) {
-        check_played(&scenario.name, &outlook, &played);
-    }
+    Drill::play_together(&[(&drill, Arm::Nothing), (&drill, Arm::Policy)], 1)
+        .iter()
+        .try_for_each(|played| was_foreseen(&scenario.name, &outlook, played))
 }
 
-#[track_caller]
-fn check_played(scenario: &str, outlook: &Outlook, played: &Played) {
+fn was_foreseen(scenario: &str, outlook: &Outlook, played: &Played) -> Result<(), String> {
     for series in played.telemetry.ids() {
         let labels = played.telemetry.labels(series);
         let matchers: Vec<Matcher> = labels.iter().map(|(name, value)| Matcher::equal(name.clone(), value.clone())).collect();
-        assert!(outlook.universe().find(&matchers, &[]).is_ok(), "{scenario}: {labels} was not foreseen");
+        holds(outlook.universe().find(&matchers, &[]).is_ok(), || format!("{scenario}: {labels} was not foreseen"))?;
     }
     for record in played.transcript.journal.records() {
         let Event::AlertFiring { alert, labels, .. } = &record.event else { continue };
         let is_foreseen =
             |shape: &Shape| labels.iter().all(|(name, value)| Held::meets(shape.held(name), Some(&Held::Exactly(value.as_str().into()))));
-        assert!(outlook.alerts(alert).iter().any(is_foreseen), "{scenario}: {alert} {labels:?} was not foreseen");
+        holds(outlook.alerts(alert).iter().any(is_foreseen), || format!("{scenario}: {alert} {labels:?} was not foreseen"))?;
         let able = outlook.coverage().any(|(_, rule, coverage)| rule.name == *alert && coverage.is_able());
-        assert!(able, "{scenario}: {alert} fired, and check says that it cannot");
+        holds(able, || format!("{scenario}: {alert} fired, and check says that it cannot"))?;
     }
+    Ok(())
 }
 
 #[test]
@@ -75,7 +73,7 @@ fn whatever_comes_in_a_run_was_foreseen_whether_anybody_acts_or_not() {
     let answer = sources::answer(&firedrill::library::policy_shelf().names, Path::new(".")).unwrap();
     let scenarios: Vec<Arc<Scenario>> = scenarios().collect();
     assert!(scenarios.len() >= 10, "only {} scenarios were played", scenarios.len());
-    scenarios.par_iter().for_each(|scenario| check_foreseen(scenario, &answer));
+    each(&scenarios, |scenario| is_foreseen(scenario, &answer));
 }
 
 /// Checks alerts of these expressions in an empty folder, where the library's scenarios are at hand.

@@ -67,6 +67,20 @@ fn without_results_nothing_is_started_and_what_would_be_is_told() {
 }
 
 #[test]
+fn to_wait_is_decided_where_nothing_listed_is_better() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let policy = "schema: policy/1\npolicy: pick\nowner: team\non: { alert: Sick }\ntarget: { replica: $pod }\nsteps:\n  - choose:\n";
+    write("policy.yaml", &format!("{policy}      - {{ restart: {{ mode: rolling }}, score: 0.3, risk: 0.3 }}\n"));
+    write("rules.yml", "groups: [{ name: g, rules: [{ alert: Sick, expr: sick == 1 }] }]\n");
+    let waits: Vec<String> = (0..3).map(|minute| format!("{{ at: {minute}m, action: wait, target: replica/s-0 }}")).collect();
+    let test = "rule_files: [rules.yml]\npolicies: [policy.yaml]\nservices: { s: { replicas: 2 } }\nevaluation_interval: 15s\ntests:\n  - interval: 15s\n    \
+        input_series: [{ series: 'sick{pod=\"s-0\"}', values: '1x20' }]\n    decision_test:\n      - { policy: pick, eval_time: 2m30s, exp_decisions: ";
+    write("test.yml", &format!("{test}[{}] }}\n", waits.join(", ")));
+    firedrill(folder.path(), &["test", "test.yml"]).exits(0).says("1 passed, 0 failed");
+}
+
+#[test]
 fn files_that_are_wrong_are_refused_with_their_place() {
     changed("decisions.yml", "policies: [policy.yaml]", "").exits(2).says("error[FD0380]").says("decisions.yml:");
     changed("decisions.yml", "[policy.yaml]", "[polcy.yaml]").exits(2).says("error[FD0942]").says("no file is at `polcy.yaml`");

@@ -276,7 +276,11 @@ fn no_output_takes_the_place_of_what_the_run_is_made_of() {
     std::fs::create_dir(folder.path().join("inner")).unwrap();
     firedrill(folder.path(), &["run", "own.yaml", "--logs", "logs"]).exits(0);
     std::fs::remove_file(folder.path().join("logs")).unwrap();
-    for asked in ["--traces own.yaml", "--logs base.yaml", "--traces inner/../rules.yaml", "--rules run.html --out ."] {
+    // Another name of the same file, which no path leads to.
+    std::fs::hard_link(folder.path().join("base.yaml"), folder.path().join("inner/base.json")).unwrap();
+    for asked in
+        ["--traces inner/base.json", "--traces own.yaml", "--logs base.yaml", "--traces inner/../rules.yaml", "--rules run.html --out ."]
+    {
         let mut arguments = vec!["run", "own.yaml"];
         arguments.extend(asked.split(' '));
         firedrill(folder.path(), &arguments).exits(2).says("would write over").says("which this command reads");

@@ -360,3 +360,28 @@ fn a_change_that_breaks_nothing_leaves_the_verdict_as_it_is() {
         assert_eq!(without, verdicts(candidate, peak), "{candidate}");
     }
 }
+
+#[test]
+fn a_run_that_a_bound_ended_holds_nothing_wherever_it_is_played() {
+    let folder = project();
+    let path = folder.path().join("scenarios/bad-release.yaml");
+    let whole = fs::read_to_string(&path).unwrap();
+    // At minute two the release goes out, and the policy acts before the bound is reached.
+    let ended = |family: &str| {
+        format!("{}\nbounds: {{ events: 11500 }}\n", whole.replace("scenario: bad-release", &format!("scenario: late\nfamily: {family}")))
+    };
+    let late = folder.path().join("scenarios/late.yaml");
+    fs::write(&late, ended("late")).unwrap();
+    // By a policy of another name: a class in which it does nothing would be left out.
+    let other = fs::read_to_string(folder.path().join("policies/undo-release.yaml")).unwrap().replace("undo-release", "undo-soon");
+    fs::write(folder.path().join("candidates/soon.yaml"), other).unwrap();
+    let run = "gate --candidate candidates/soon.yaml --out out --pairs 1";
+    let done = firedrill(folder.path(), &words(run)).exits(3);
+    done.says("late: the one run proves nothing: bound events ended the run of ");
+    firedrill(folder.path(), &words(&format!("{run} --on-inconclusive warn"))).exits(3);
+    let harmful = firedrill(folder.path(), &words("gate --candidate candidates/harmful.yaml --out out --pairs 1 --scenarios late"));
+    harmful.exits(1).says("✗ late: harm max < 1 user-min: found ");
+    // Its variants are ended like it.
+    let chaos = firedrill(folder.path(), &words("gate --out out --pairs 1 --chaos 2 --scenarios late")).exits(3);
+    chaos.says("late (chaos)").says("2 of 2 runs prove nothing: bound events ended the run of ");
+}

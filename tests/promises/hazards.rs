@@ -4,10 +4,9 @@ use crate::common;
 use std::fs;
 use std::path::Path;
 
-use crate::common::{Done, firedrill, root};
+use crate::common::{Done, each, firedrill, holds, root};
 use firedrill_policies::document::read_policy;
 use firedrill_policies::library::{self, Entry};
-use rayon::prelude::*;
 
 /// Each hazard with the scenario that shows it, and what the gate must find.
 const HAZARDS: [(&str, &str, &[&str]); 13] = [
@@ -37,16 +36,16 @@ fn gate(kept: &Path, scenarios: &str, candidate: Option<&str>) -> Done {
 }
 
 /// What the gate says against each hazard: a measure with its bound and what was found.
-fn breaches((hazard, scenario, reasons): &(&str, &str, &[&str]), kept: &Path) -> Vec<String> {
+fn breaches((hazard, scenario, reasons): &(&str, &str, &[&str]), kept: &Path) -> Result<Vec<String>, String> {
     let (path, _) = library::policy(hazard).unwrap();
-    let done = gate(kept, scenario, Some(path)).exits(1).says(&format!("--policy {path}"));
+    let done = gate(kept, scenario, Some(path)).exited(1)?.said(&format!("--policy {path}"))?;
     // "✗ CLASS: MEASURE BOUND: found …"
     let told = done.stdout.lines().filter_map(|line| line.strip_prefix("✗ ")?.split_once(": ")).map(|(_, what)| what.to_owned());
     let told: Vec<String> = told.collect();
     for reason in *reasons {
-        assert!(told.iter().any(|breach| breach.starts_with(&format!("{reason} "))), "{hazard}: {reason}: {told:?}");
+        holds(told.iter().any(|breach| breach.starts_with(&format!("{reason} "))), || format!("{hazard}: {reason}: {told:?}"))?;
     }
-    told
+    Ok(told)
 }
 
 /// A text on one line, as a cell of a table has it.
@@ -60,7 +59,7 @@ fn the_gate_stops_each_hazard_by_name_in_the_words_of_the_page_and_lets_the_libr
     assert_eq!(listed, HAZARDS.map(|(hazard, ..)| hazard));
     let kept = tempfile::tempdir().unwrap();
     the_librarys_own_policies_hold(kept.path());
-    let told: Vec<Vec<String>> = HAZARDS.par_iter().map(|hazard| breaches(hazard, kept.path())).collect();
+    let told: Vec<Vec<String>> = each(&HAZARDS, |hazard| breaches(hazard, kept.path()));
     let mut page = fs::read_to_string(root().join("docs/hazards.md")).unwrap();
     let table = page.find("| hazard |").expect("the page has the table");
     let before = page.clone();

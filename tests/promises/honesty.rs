@@ -6,13 +6,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use crate::common::each;
+
 use firedrill_reports::statistics::{
     Conclusion, NonInferiority, TailGuard, clopper_pearson_lower, clopper_pearson_upper, normal_cdf, normal_quantile,
 };
 use firedrill_reports::verdict::{JudgeSettings, Look};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use rayon::prelude::*;
 
 /// Pairs of a plan, and those to which an inconclusive one is extended.
 const PLANNED: usize = 300;
@@ -67,7 +68,7 @@ static LUCK: LazyLock<Vec<Vec<(f64, f64)>>> = LazyLock::new(|| {
         };
         (0..EXTENDED).map(|_| pair()).collect()
     };
-    (0..BAD_TRIALS.max(GOOD_TRIALS)).into_par_iter().map(trial).collect()
+    each(&(0..BAD_TRIALS.max(GOOD_TRIALS)).collect::<Vec<_>>(), |own| Ok(trial(*own)))
 });
 
 /// The losses of as many pairs of a trial. The candidate's true mean is `worse` times the baseline's, whatever the shape.
@@ -90,7 +91,10 @@ fn passes(shape: Shape, worse: f64, trials: u32) -> [u32; 2] {
             Conclusion::Inconclusive => [0, u32::from(look(levels[1], EXTENDED) == Conclusion::Held)],
         }
     };
-    (0..trials).into_par_iter().map(trial).reduce(|| [0, 0], |one, other| [one[0] + other[0], one[1] + other[1]])
+    // By this thread: on one that tries, another trial would wait for it that it waits for itself.
+    LazyLock::force(&LUCK);
+    let passed = each(&(0..trials).collect::<Vec<_>>(), |own| Ok(trial(*own)));
+    passed.into_iter().fold([0, 0], |one, other| [one[0] + other[0], one[1] + other[1]])
 }
 
 /// The same of the guard on catastrophes, of which a candidate has this share.

@@ -163,6 +163,45 @@ fn the_workflow_may_only_read_runs_nothing_unpinned_and_its_commands_work() {
     assert!(runs.iter().any(|run| run.contains("firedrill-out/gate.md")) && summary.is_file());
 }
 
+/// GitHub reads workflows at the top of a repository, and nowhere else.
+#[test]
+fn in_a_folder_of_a_repository_the_workflow_is_written_to_its_top_and_gates_that_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    shell(folder.path(), "git init -q -b main", "");
+    let done = firedrill(folder.path(), &["init", "teams/the shop"]).exits(0).says("  ../../.github/workflows/firedrill.yml");
+    done.says("the workflow is at the top of the repository, where GitHub reads it: firedrill gate --project 'teams/the shop'");
+    let inner = folder.path().join("teams/the shop");
+    assert!(!inner.join(".github").exists());
+    let readme = fs::read_to_string(inner.join("README.md")).unwrap();
+    assert!(readme.contains("`../../.github/workflows/firedrill.yml`"), "{readme}");
+    let source = fs::read_to_string(folder.path().join(".github/workflows/firedrill.yml")).unwrap();
+    let workflow = yaml::parse("firedrill.yml", &source).unwrap();
+    let Value::List(steps) = &at(&workflow, "jobs.gate.steps").value else { panic!("no steps") };
+    let is_gate = |step: &&Node| matches!(&step.value, Value::Map(entries) if entries.iter().any(|(key, node)| &*key.text == "run" && text(node).is_some_and(|run| run.starts_with("firedrill gate"))));
+    let step = steps.iter().find(is_gate).unwrap();
+    assert_eq!(text(at(step, "env.PROJECT")), Some("teams/the shop"));
+    let run = format!("export PROJECT='teams/the shop'; {}", text(at(step, "run")).unwrap());
+    shell(folder.path(), &run, "");
+    for line in ["git add .", "git commit -qm first", "git update-ref refs/remotes/origin/main HEAD"] {
+        shell(folder.path(), line, "");
+    }
+    shell(folder.path(), &run, "main");
+    assert!(folder.path().join("firedrill-out/gate.md").is_file(), "where the workflow looks for it");
+    // Another project of the repository leaves it as it is, and says what is missing in it.
+    let second = firedrill(folder.path(), &["init", "second"]).exits(0);
+    second.says("left as it was: ../.github/workflows/firedrill.yml; for this project, add a step to it: firedrill gate --project second");
+    assert_eq!(fs::read_to_string(folder.path().join(".github/workflows/firedrill.yml")).unwrap(), source);
+    let told = firedrill(folder.path(), &words("init third --format json")).exits(0).json();
+    assert_eq!(told["left"], serde_json::json!(["../.github/workflows/firedrill.yml"]));
+    // Nothing is written where it could not be written whole.
+    let other = tempfile::tempdir().unwrap();
+    shell(other.path(), "git init -q -b main; touch .github", "");
+    firedrill(other.path(), &["init", "ops"]).exits(2).says("exists already: ").says("/.github");
+    assert!(!other.path().join("ops").exists());
+    // At the top it is a part of the project, as ever.
+    firedrill(folder.path(), &["init"]).exits(2).says("exists already: .github/workflows/firedrill.yml");
+}
+
 #[test]
 fn every_shell_gets_a_script_that_knows_the_commands() {
     let folder = tempfile::tempdir().unwrap();

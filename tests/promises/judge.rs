@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Runs git in a folder, as somebody whose own configuration does not matter.
-fn git(folder: &Path, arguments: &[&str]) -> String {
+pub fn git(folder: &Path, arguments: &[&str]) -> String {
     let who =
         ["-c", "user.name=Tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"];
     let mut command = Command::new("git");
@@ -34,7 +34,7 @@ fn repository() -> TempDir {
     folder
 }
 
-fn committed(folder: &Path) {
+pub fn committed(folder: &Path) {
     git(folder, &["init", "--quiet"]);
     git(folder, &["add", "--all"]);
     git(folder, &["commit", "--quiet", "--message", "as it is"]);
@@ -42,7 +42,7 @@ fn committed(folder: &Path) {
 
 /// Puts other words into a file.
 #[track_caller]
-fn edit(folder: &Path, name: &str, from: &str, to: &str) {
+pub fn edit(folder: &Path, name: &str, from: &str, to: &str) {
     let text = fs::read_to_string(folder.join(name)).unwrap();
     assert!(text.contains(from), "{name} does not hold `{from}`");
     fs::write(folder.join(name), text.replacen(from, to, 1)).unwrap();
@@ -299,6 +299,21 @@ fn what_an_own_action_does_to_a_simulation_belongs_to_the_judge() {
         .exits(0)
         .says("1 action of its own that main (")
         .says("what it does is what the change claims (`models:`): remake");
+}
+
+#[test]
+fn so_does_what_a_policy_says_of_its_own_actions_in_its_own_file() {
+    let folder = release_project();
+    let actions = "actions:\n  undo:\n    models: [{ rollback: {}, takes: 4m, fails: 30% }]\nsteps:\n  - action: undo\n";
+    edit(folder.path(), "policies/undo-release.yaml", "steps:\n  - rollback: {}\n", actions);
+    committed(folder.path());
+    edit(folder.path(), "policies/undo-release.yaml", "takes: 4m, fails: 30%", "takes: 1s, fails: 0%");
+    gate(folder.path(), "").exits(1).says("✗ what the own action undo takes, does or fails at (`models:`) was changed");
+    edit(folder.path(), "policies/undo-release.yaml", "  undo:\n", "  redo:\n");
+    edit(folder.path(), "policies/undo-release.yaml", "action: undo", "action: redo");
+    gate(folder.path(), "").exits(1).says("✗ in policy undo-release another own action stands in the place of undo: redo");
+    let approved = gate(folder.path(), "--accept-judge-change ada");
+    approved.says("the baseline is that of main (").says(", and the judge is the change's own, as ada approved");
 }
 
 #[test]

@@ -86,6 +86,10 @@ fn manifests_that_cannot_be_taken_are_refused_with_place_and_remedy() {
     refused(&twice, &["FD0934", "m.yaml:12:1", "after m.yaml:1", "kubectl kustomize"]);
     let surge = "  strategy: { rollingUpdate: { maxSurge: some } }\n";
     refused(&deployment(surge, ""), &["FD0935", "m.yaml:5:42", "`maxSurge`"]);
+    let missing = "  strategy: { rollingUpdate: { maxUnavailable: 150% } }\n";
+    refused(&deployment(missing, ""), &["FD0945", "m.yaml:5:48", "`maxUnavailable` is 150% of the pods", "at most `100%`"]);
+    let large = deployment("", "          resources: { limits: { cpu: 20000 } }\n");
+    refused(&large, &["FD0938", "m.yaml", "what is said of `api` makes no scenario", "change it there"]);
     refused("apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n", &["FD0936", "Deployments and StatefulSets"]);
     refused(&deployment("  replicas: many\n", ""), &["m.yaml:5:13", "`replicas` must be a whole number"]);
     let scaler = "---\napiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: { name: api }\nspec: { minReplicas: 5, maxReplicas: 2 }\n";

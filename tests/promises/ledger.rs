@@ -58,7 +58,11 @@ fn a_sound_chain_is_verified_and_says_that_nobody_signed() {
         )
     );
     firedrill(folder.path(), &["audit", "--contains", &head]).exits(0);
-    firedrill(folder.path(), &["audit", "--contains", "blake3:0123"]).exits(1);
+    firedrill(folder.path(), &["audit", "--contains", &head[..19]]).exits(0);
+    firedrill(folder.path(), &["audit", "--contains", "blake3:0123456789ab"]).exits(1);
+    for short in ["", "blake3:", &head[..18], "no hash of any kind"] {
+        firedrill(folder.path(), &["audit", "--contains", short]).exits(2).says("is neither a hash nor the first 12 digits of one");
+    }
     let empty = tempfile::tempdir().unwrap();
     assert!(firedrill(empty.path(), &["audit"]).exits(0).stdout.starts_with("the ledger is empty"));
     assert!(!empty.path().join("ledger").exists());

@@ -430,7 +430,7 @@ fn evidence_under_other_rules_is_dropped_by_name() {
 }
 
 /// A project at the stage approval with five runs, one of them of a drill.
-fn with_runs() -> Project {
+pub fn with_runs() -> Project {
     with_runs_of(Project::at(Stage::Approval, 9))
 }
 
@@ -608,7 +608,7 @@ fn alerts_of_one_message_are_one_event_and_who_made_a_label_milder_is_told() {
     firedrill(project.path(), &["label", &events[0], "wrong", "--by", "bob"]).exits(0);
     project.label(&events[0], "right", &[]).exits(0);
     let status = firedrill(project.path(), &["status", POLICY]).exits(0).stdout;
-    let told = format!("· milder: 1 label made milder by somebody else: {}: bob said wrong, and ada says right", events[0]);
+    let told = format!("· milder: 1 made milder by somebody else: {}: bob said wrong, and ada says right", events[0]);
     assert!(status.contains(&told), "{status}");
     assert!(status.contains("events: 5 of 5 would-act events\n"), "each came in a message of its own: {status}");
 }
@@ -617,14 +617,14 @@ fn alerts_of_one_message_are_one_event_and_who_made_a_label_milder_is_told() {
 fn an_author_whom_the_project_does_not_know_is_told() {
     let project = Project::at(Stage::DryRun, 3);
     project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npeople: { ada: {}, ben: {} }");
-    let check = || firedrill(project.path(), &["check"]).exits(0);
-    let quiet = check();
+    let check = |code: i32| firedrill(project.path(), &["check"]).exits(code);
+    let quiet = check(0);
     assert!(!quiet.stderr.contains("FD0826"), "{}", quiet.stderr);
     let file = format!("policies/{POLICY}.yaml");
     project.edit(&file, "owner: ", "author: adaa\nowner: ");
-    check().says("FD0826").says("did you mean `ada`?");
+    check(2).says("FD0826").says("did you mean `ada`?");
     project.edit(&file, "author: adaa", "author: ADA");
-    assert!(!check().stderr.contains("FD0826"), "names are compared without regard to capitals");
+    assert!(!check(0).stderr.contains("FD0826"), "names are compared without regard to capitals");
 }
 
 #[test]
@@ -660,11 +660,7 @@ fn what_is_said_without_the_key_that_a_person_has_is_refused_and_does_not_count(
     let project = Project::at(Stage::DryRun, 16).with_five();
     let file = crate::common::root().join("src/ledger/test-key.pem");
     let key = firedrill::ledger::Key::read(&fs::read_to_string(&file).unwrap()).unwrap().public();
-    project.edit(
-        "firedrill.yaml",
-        "pairs: 2",
-        &format!("pairs: 2\npeople: {{ Ada: {{ key: '{key}' }}, ada: {{ key: '{key}' }}, lead: {{}}, ben: {{}} }}"),
-    );
+    project.edit("firedrill.yaml", "pairs: 2", &format!("pairs: 2\npeople: {{ ada: {{ key: '{key}' }}, lead: {{}}, ben: {{}} }}"));
     let id = format!("{POLICY}#{}", project.would_acts()[0].rsplit_once('#').unwrap().1);
     for by in ["ada", "Ada"] {
         firedrill(project.path(), &["label", &id, "wrong", "--by", by]).exits(2).says("FD0814").says("does not count");
@@ -673,7 +669,6 @@ fn what_is_said_without_the_key_that_a_person_has_is_refused_and_does_not_count(
     // Five labels stand there from before anybody had a key, and count as soon as it is said since when there is one.
     let (always, since) = (format!("ada: {{ key: '{key}' }}"), format!("ada: {{ keys: [{{ key: '{key}', from: {} }}] }}", ago(-1, 0)));
     project.edit("firedrill.yaml", &always, &since);
-    project.edit("firedrill.yaml", &format!("Ada: {{ key: '{key}' }}, "), "");
     assert!(missing(&firedrill(project.path(), &["status", POLICY]).exits(0)).is_empty());
     project.edit("firedrill.yaml", &since, &always);
     let missed = missing(&project.promote("ben").exits(1));
@@ -779,6 +774,28 @@ fn recorded_history_counts_if_its_alerts_are_reproduced() {
         (&true.into(), &"rollback service/checkout".into())
     );
     replay("told").exits(2).says("is in the ledger of undo-release already");
+    // What was decided on it before the policy began anew does not count, and uses nothing up.
+    let (because, automatic) = ("we move".to_owned(), false);
+    project.append(POLICY, "lead", ago(0, -9), vec![What::Demotion { from: Stage::DryRun, to: Stage::Draft, because, automatic }]);
+    replay("told")
+        .exits(2)
+        .says("is at the stage draft, and recorded history counts in dry-run alone")
+        .says("`firedrill promote undo-release` first");
+    let (from, to, profile, hashes) = (Stage::Draft, Stage::DryRun, "small".to_owned(), project.bound.hashes.clone());
+    let promotion = What::Promotion { from, to, profile, hashes, evidence: Value::Null, weakened: Vec::new() };
+    project.append(POLICY, "lead", ago(0, -8), vec![promotion]);
+    let spent = |project: &Project| {
+        let status = firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
+        status["policies"][0]["evidence"]["backtest"].as_u64().unwrap()
+    };
+    assert_eq!(spent(&project), 0);
+    replay("told").exits(0);
+    assert_eq!(spent(&project), 3_600_000_000_000);
+    let beyond = Project::at(Stage::Shadow, 3);
+    history(beyond.path(), "told", 1245);
+    firedrill(beyond.path(), &["replay", "told", "--policy", POLICY, "--backtest", "--by", "ada"])
+        .exits(2)
+        .says("is at the stage shadow, and recorded history counts in dry-run alone");
     let project = Project::at(Stage::DryRun, 3);
     history(project.path(), "untold", 1500);
     let done = firedrill(project.path(), &["replay", "untold", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(0);
@@ -864,6 +881,13 @@ fn labels_are_for_decisions_that_are_there() {
     project.label("undo-release#9", "right", &[]).exits(2).says("the ledger has no `undo-release#9`");
     project.label("nonsense", "right", &[]).exits(2).says("neither POLICY#NUMBER nor the hash of one entry");
     let id = project.with_one();
+    // A number without its policy is not the beginning of whatever hash begins so; eight digits are.
+    let hash = project.hash_of(id.rsplit_once('#').unwrap().1.parse().unwrap());
+    let digits = hash.strip_prefix("blake3:").unwrap();
+    for short in ["", "blake3:", &digits[..1], &digits[..7]] {
+        project.label(short, "wrong", &[]).exits(2).says("or the first 8 digits or more of it");
+    }
+    project.label(&digits[..8], "right", &[]).exits(0).says(&format!("{id} (rollback service/checkout) was right"));
     // What was seen live is written by the watcher alone.
     firedrill(project.path(), &["label", &id, "right", "--by", "watch"]).exits(2).says("`watch` is nobody");
 }
@@ -907,7 +931,7 @@ fn what_people_did_not_ask_for_at_a_stage_is_told() {
     let project = with_runs();
     let done = project.promote("cleo").exits(0);
     // Nothing is said of the service's tier, so it counts as critical, and nothing may act there yet.
-    assert!(done.stdout.contains("✓ entered: at the stage limited it does nothing in what is rehearsed"), "{}", done.stdout);
+    assert!(done.stdout.contains("· entered: not checked: at the stage limited it does nothing in what is rehearsed"), "{}", done.stdout);
     let done = Project::at(Stage::DryRun, 16).with_five().promote("ben").exits(0);
     assert!(done.stdout.contains("✓ entered: at the stage shadow nothing acts"), "{}", done.stdout);
 }
@@ -927,6 +951,104 @@ fn an_action_where_nothing_may_act_stands_in_the_way_for_good() {
     firedrill(project.path(), &["demote", POLICY, "--to", "draft", "--because", "it acted", "--by", "ada"]).exits(0);
     project.promote("ben").exits(0).says("promoted from draft to dry-run");
     assert!(!firedrill(project.path(), &["status"]).exits(0).stdout.contains("violations"));
+}
+
+#[test]
+fn an_action_where_nothing_may_act_stands_in_the_way_after_it_took_the_policy_back_too() {
+    let project = Project::at(Stage::Shadow, 9);
+    let events = project.watch(&quiet(Stage::Shadow, ago(8, 0), ago(1, 0)), &[ago(7, 0)]);
+    project.acted(Stage::Shadow, "i", ago(0, -30), Verification::Held);
+    project.label(&events[0], "right", &[]).exits(0).says("is demoted from shadow to dry-run: it acted at the stage shadow");
+    let status = || firedrill(project.path(), &["status"]).exits(0).stdout;
+    let told = "✗ violations: 1 of what must never happen: it acted at the stage shadow: rollback service/checkout (entry ";
+    assert!(status().contains(told), "{}", status());
+    // To wait is decided at every stage, and does nothing.
+    let action = ActionId { policy: Name::new(POLICY), ordinal: 1 };
+    let (policy, what, reason) = (Name::new(POLICY), Action::Wait { span: Span::from_seconds(5) }, String::new());
+    let waits = Event::Decided { policy, incident: 0, step: 0, action, what, target: target(), reason };
+    project.decided(Stage::DryRun, "i", ago(0, -10), &waits);
+    assert!(status().contains(told), "{}", status());
+    firedrill(project.path(), &["demote", POLICY, "--to", "draft", "--because", "it acted", "--by", "ada"]).exits(0);
+    project.promote("ben").exits(0).says("promoted from draft to dry-run");
+    assert!(!status().contains("violations"));
+}
+
+#[test]
+fn a_decision_that_a_newer_version_wrote_is_named_and_counts_if_it_was_wrong() {
+    let project = Project::at(Stage::DryRun, 9);
+    project.watch(&quiet(Stage::DryRun, ago(8, 0), ago(1, 0)), &[ago(7, 0)]);
+    let (hashes, incident, policy) = (project.bound.hashes.clone(), format!("{POLICY}#0"), POLICY);
+    let event = serde_json::json!({ "would_act": { "policy": policy, "incident": 0, "step": 1, "what": { "unship": { "wave": 2 } },
+        "target": "service/checkout", "reason": "" } });
+    let (stage, is_backtest) = (Stage::DryRun, false);
+    project.append(POLICY, "watch", ago(7, 1), vec![What::Decision { incident, stage, hashes, event, is_backtest }]);
+    let id = project.last();
+    let evidence = || firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json()["policies"][0].clone();
+    let found = evidence();
+    assert_eq!(found["evidence"]["dropped"], serde_json::json!([{ "id": id, "why": "this version of firedrill cannot read it" }]));
+    project.label(&id, "wrong", &[]).exits(0).says("(unship service/checkout) was wrong");
+    let found = evidence();
+    assert_eq!(found["evidence"]["events"][1]["what"], "unship service/checkout", "{found:#}");
+    let wrong = found["needs"].as_array().unwrap().iter().find(|need| need["what"] == "wrong").unwrap();
+    assert!(wrong["told"].as_str().unwrap().starts_with("1 wrong of 1:") && wrong["is_met"] == false, "{wrong}");
+}
+
+#[test]
+fn a_promotion_on_much_evidence_fits_into_the_ledger() {
+    let project = with_runs();
+    let folder = project.path().join("ledger");
+    let long = |index: usize| Target::Service(Name::new(&format!("{}{index}", "s".repeat(4_000))));
+    let decided = |index: usize| {
+        let (policy, incident) = (Name::new(POLICY), index as u64);
+        let action = ActionId { policy: policy.clone(), ordinal: incident };
+        let event =
+            Event::Decided { policy, incident, step: 0, action, what: Action::Rollback, target: long(index), reason: String::new() };
+        let (event, hashes) = (serde_json::to_value(event).unwrap(), project.bound.hashes.clone());
+        What::Decision { incident: format!("more{index}"), stage: Stage::Approval, hashes, event, is_backtest: false }
+    };
+    project.append(POLICY, "watch", ago(2, 0), (0..400).map(decided).collect());
+    let chain = Ledger::read(&folder, &Name::new(POLICY)).unwrap();
+    let right = |own: &Recorded| What::Label { event: own.hash.clone(), says: firedrill::ledger::Labelled::Right, cause: None };
+    project.append(POLICY, "ada", ago(1, 0), chain.entries[chain.entries.len() - 400..].iter().map(right).collect());
+    project.promote("cleo").exits(0).says("promoted from approval to limited");
+    let chain = Ledger::read(&folder, &Name::new(POLICY)).unwrap();
+    let What::Promotion { evidence, .. } = &chain.entries.last().unwrap().entry.what else { panic!("it is promoted") };
+    let (kept, left) = (evidence["evidence"]["events"].as_array().unwrap().len(), &evidence["evidence"]["left_out"]["events"]);
+    assert_eq!(kept as u64 + left["count"].as_u64().unwrap(), 405, "{left}");
+}
+
+#[test]
+fn a_drill_lasts_until_it_is_labelled_without_one() {
+    let project = Project::at(Stage::DryRun, 9);
+    let events = project.watch(&quiet(Stage::DryRun, ago(8, 0), ago(1, 0)), &[ago(7, 0), ago(6, 0)]);
+    let evidence = || firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json()["policies"][0]["evidence"].clone();
+    for id in &events {
+        project.label(id, "right", &["--drill", "deploy"]).exits(0);
+    }
+    assert_eq!(evidence()["events"].as_array().unwrap().len(), 1);
+    let said = project.label(&events[1], "right", &[]).exits(0);
+    assert!(said.stdout.contains("was right, and of no drill: it was said to be one of deploy"), "{}", said.stdout);
+    let found = evidence();
+    assert_eq!((found["events"][0]["drill"].is_null(), found["events"][1]["drill"].is_null()), (false, true), "{found:#}");
+    assert!(!project.label(&events[1], "right", &[]).exits(0).stdout.contains("drill"), "it is told once");
+}
+
+#[test]
+fn a_statement_is_written_only_if_the_promotion_is() {
+    let project = Project::at(Stage::DryRun, 16).with_five();
+    // A write was cut off, and what is left of it cannot be put aside.
+    let (chain, torn) = (project.path().join(format!("ledger/{POLICY}.jsonl")), project.path().join(format!("ledger/{POLICY}.torn")));
+    let whole = fs::read_to_string(&chain).unwrap();
+    fs::write(&chain, format!("{whole}{{\"schema\"")).unwrap();
+    fs::create_dir(&torn).unwrap();
+    let promote = || firedrill(project.path(), &["promote", POLICY, "--by", "ben", "--statement", "out/evidence.json"]);
+    let refused = promote();
+    assert!(!refused.stderr.contains("wrote out/evidence.json") && refused.stderr.contains("cannot repair"), "{}", refused.stderr);
+    let left: Vec<_> = fs::read_dir(project.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+    fs::remove_dir(&torn).unwrap();
+    promote().exits(0).says("wrote out/evidence.json");
+    assert!(project.path().join("out/evidence.json").is_file());
 }
 
 #[test]
@@ -978,8 +1100,15 @@ fn history_that_was_watched_live_counts_once() {
     let start: Timestamp = "2026-01-05T08:00:00Z".parse().unwrap();
     let project = Project::at(Stage::DryRun, Timestamp::now().duration_since(start).as_hours() / 24 + 2);
     history(project.path(), "told", 1245);
-    firedrill(project.path(), &["replay", "told", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(0);
+    firedrill(project.path(), &["replay", "told", "--policy", POLICY, "--backtest", "--by", "ada"])
+        .exits(2)
+        .says("and what happened from then on is watched live");
+    // Nor does what stands there all the same.
+    let (from, until) = (start.to_string(), (start + SignedDuration::from_hours(1)).to_string());
+    let backtest = What::Backtest { from, until, recorded: 1, reproduced: 1, hashes: project.bound.hashes.clone() };
+    project.append(POLICY, "ada", ago(0, -5), vec![backtest]);
     let status = firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
     let evidence = &status["policies"][0]["evidence"];
+    assert_eq!(evidence["backtests_dropped"].as_array().unwrap().len(), 1, "{evidence:#}");
     assert_eq!((&evidence["backtest"], evidence["events"].as_array().unwrap().len()), (&0.into(), 0), "{evidence:#}");
 }

@@ -1,8 +1,7 @@
 //! Incidents that were published, rebuilt as scenarios: each figure says whether it was published or assumed, and the automation that made the incident worse is stopped by
 //! the gate, while the library's own policies help or leave it alone. docs/public-incidents.md tells what was left out.
-use crate::common::{firedrill, root};
+use crate::common::{each, firedrill, holds, root};
 use firedrill_scenarios::library;
-use rayon::prelude::*;
 
 /// Each incident with what made it worse, or would have, which the gate stops because of its harm, and the policy of the library that is right there.
 /// Where nobody has to act, in `aws-2025-10-20-health-checks`, the test of the hazards shows it.
@@ -43,7 +42,7 @@ fn every_figure_says_whether_it_was_published_or_assumed() {
 
 #[test]
 fn the_automation_that_made_it_worse_is_stopped_and_the_right_one_passes() {
-    INCIDENTS.par_iter().for_each(|(scenario, hazards, right)| {
+    each(&INCIDENTS, |(scenario, hazards, right)| {
         let folder = tempfile::tempdir().unwrap();
         // What is played of all but the candidate is the same for each of them.
         let [out, kept] = ["out", "kept"].map(|name| folder.path().join(name).display().to_string());
@@ -52,11 +51,11 @@ fn the_automation_that_made_it_worse_is_stopped_and_the_right_one_passes() {
             firedrill(root(), &[&common[..], &["--scenarios", scenario, "--candidate", candidate]].concat())
         };
         for hazard in *hazards {
-            let done = gate(&format!("policies/library/hazards/{hazard}.yaml")).exits(1);
-            assert!(done.stdout.contains("✗ public: harm "), "{scenario}: {}", done.stdout);
+            let done = gate(&format!("policies/library/hazards/{hazard}.yaml")).exited(1)?;
+            holds(done.stdout.contains("✗ public: harm "), || format!("{scenario}: {}", done.stdout))?;
         }
-        let done = gate(&format!("policies/library/{right}.yaml")).exits(0);
-        assert!(!done.stdout.contains("not exercised"), "{scenario}: {}", done.stdout);
+        let done = gate(&format!("policies/library/{right}.yaml")).exited(0)?;
+        holds(!done.stdout.contains("not exercised"), || format!("{scenario}: {}", done.stdout))
     });
 }
 

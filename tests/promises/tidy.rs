@@ -297,6 +297,31 @@ fn a_citation_leads_to_a_page_of_ours() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// What a test asserts on another thread than its own is told to nobody, or to whichever test has started that thread.
+#[test]
+fn cases_are_tried_on_other_threads_by_one_helper_alone() {
+    let helper = "tests/promises/common/mod.rs";
+    let by_itself = sources().into_iter().filter(|(name, _)| name.starts_with("tests/promises/") && name != "tests/promises/tidy.rs");
+    let found: Vec<String> = by_itself.filter(|(_, text)| text.contains("rayon")).map(|(name, _)| name).collect();
+    assert_eq!(found, [helper], "`common::each` tries cases in parallel");
+}
+
+#[test]
+fn what_is_wrong_with_cases_is_told_together_by_the_test_itself() {
+    let here = std::thread::current().id();
+    let told = std::panic::catch_unwind(|| {
+        crate::common::each(&[1, 2, 3, 4], |number| match number {
+            1 => Ok(()),
+            2 => Err("two is even".to_owned()),
+            3 => panic!("three is {}", "a surprise"),
+            _ => crate::common::holds(std::thread::current().id() == here, || "four is elsewhere".to_owned()),
+        })
+    });
+    let told = told.unwrap_err();
+    assert_eq!(told.downcast_ref::<String>().unwrap(), "3 of 4 cases:\ntwo is even\nthree is a surprise\nfour is elsewhere");
+    assert_eq!(crate::common::each(&[1, 2, 3], |number| Ok(number * 2)), [2, 4, 6], "in order");
+}
+
 /// What stands between two marks of the model's page.
 const DEFAULTS: [&str; 2] = ["<!-- defaults -->\n", "<!-- /defaults -->\n"];
 

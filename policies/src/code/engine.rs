@@ -2,10 +2,10 @@
 //!
 //! Its virtual machine counts instructions, and takes an error in the body of a rule for a body that does not hold: a `deny` that divides by zero would
 //! allow. Its interpreter tells such errors and counts nothing. So the machine goes first and bounds the work, the interpreter follows, and both
-//! must say the same. Nothing of an evaluation is left behind for the next.
+//! must say the same. Nothing of an evaluation is left behind for the next but what was said: of a document of which the same is read, the same is said.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use firedrill_core::problem::{Place, Problem, SourceFile, near_miss};
 use regorus::languages::rego::compiler::Compiler;
@@ -15,6 +15,7 @@ use regorus::unstable::{Module, Rule, RuleHead};
 use regorus::{CompiledPolicy, Value};
 
 use super::input::input;
+use super::reads::Reads;
 use super::{LONGEST_MESSAGE, MOST_INSTRUCTIONS, MOST_MESSAGES, Offered, PACKAGE, RULES, Said, Text, Verdict};
 use crate::problem;
 
@@ -27,12 +28,17 @@ const FORBIDDEN: [(&str, &str); 4] = [
     ("bits.lsh", "one call of it can cost more than all the instructions that a rule has"),
 ];
 
+/// At most so many documents are remembered with what was said of them.
+const MOST_REMEMBERED: usize = 4_096;
+
 /// Compiled rules.
 #[derive(Clone)]
 pub(super) struct Engine {
     program: Arc<Program>,
     /// For the interpreter, a policy for each rule that is asked, in the order of the rules.
     policies: Vec<CompiledPolicy>,
+    /// What was said of documents, by what is read of them.
+    known: Arc<RwLock<BTreeMap<Value, Verdict>>>,
 }
 
 /// Reads and compiles files; gives which of [`RULES`] they have, and what is likely not meant.
@@ -69,17 +75,31 @@ pub(super) fn read(place: &Place, texts: &[Text]) -> Result<(Engine, Vec<&'stati
     let called = program.builtin_info_table.iter().filter_map(|builtin| forbidden(&builtin.name));
     problems
         .extend(called.map(|(word, why)| problem::code_forbidden(&called_at(&files, word).unwrap_or_else(|| place.clone()), word, why)));
-    if problems.is_empty() { Ok((Engine { program, policies }, rules, findings)) } else { Err(problems) }
+    if problems.is_empty() { Ok((Engine { program, policies, known: Arc::default() }, rules, findings)) } else { Err(problems) }
 }
 
 impl Engine {
-    /// Asks the rules that there are.
-    pub(super) fn judge(&self, rules: &[&'static str], offered: &Offered) -> Verdict {
-        let input = input(offered);
-        let mut machine = self.machine(&input)?;
+    /// Asks the rules that there are, unless they were asked before about a document of which they read the same.
+    pub(super) fn judge(&self, rules: &[&'static str], reads: &Reads, offered: &Offered) -> Verdict {
+        let input = input(offered, reads);
+        if let Some(verdict) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&input) {
+            return verdict.clone();
+        }
+        let verdict = self.evaluate(rules, &input);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_REMEMBERED {
+            known.clear();
+        }
+        known.insert(input, verdict.clone());
+        verdict
+    }
+
+    /// What the rules say of a document.
+    fn evaluate(&self, rules: &[&'static str], input: &Value) -> Verdict {
+        let mut machine = self.machine(input)?;
         let mut said = Said::default();
         for (rule, policy) in rules.iter().zip(&self.policies) {
-            let messages = messages(rule, &mut machine, policy, &input)?;
+            let messages = messages(rule, &mut machine, policy, input)?;
             match *rule {
                 "deny" => said.deny = messages,
                 "require_approval" => said.require_approval = messages,

@@ -4,27 +4,49 @@ use std::collections::BTreeMap;
 
 use regorus::Value;
 
+use super::reads::Reads;
 use super::{Alert, Asked, Deed, InFlight, Offered, Owned, Target, Time};
 
-/// The input document. A test holds it against its JSON.
-pub(super) fn input(offered: &Offered) -> Value {
+/// The input document, of which only what is read has to be there. A test holds it against its JSON.
+pub(super) fn input(offered: &Offered, reads: &Reads) -> Value {
     let Offered { version, policy, alert, action, target, guards, in_flight, time, confidence } = offered;
-    let guards = guards.iter().map(|(word, asked)| (Value::from(*word), guard(asked)));
-    object([
-        ("version", u64::from(*version).into()),
-        ("policy", owned(policy)),
-        ("alert", of_alert(alert)),
-        ("action", deed(action)),
-        ("target", of_target(target)),
-        ("guards", guards.collect::<BTreeMap<_, _>>().into()),
-        ("in_flight", in_flight.iter().map(under_way).collect::<Vec<_>>().into()),
-        ("time", of_time(time)),
-        ("confidence", number(*confidence)),
-    ])
+    let guarded = || guards.iter().map(|(word, asked)| (Value::from(*word), guard(asked))).collect::<BTreeMap<_, _>>().into();
+    Object::new(|name| reads.field(name))
+        .with("version", || u64::from(*version).into())
+        .with("policy", || owned(policy, reads))
+        .with("alert", || of_alert(alert, reads))
+        .with("action", || deed(action, reads))
+        .with("target", || of_target(target, reads))
+        .with("guards", guarded)
+        .with("in_flight", || in_flight.iter().map(under_way).collect::<Vec<_>>().into())
+        .with("time", || of_time(time, reads))
+        .with("confidence", || number(*confidence))
+        .into()
 }
 
-fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    fields.into_iter().map(|(name, value)| (Value::from(name), value)).collect::<BTreeMap<_, _>>().into()
+/// An object that is put together from those of its fields that are read.
+struct Object<R> {
+    is_read: R,
+    fields: BTreeMap<Value, Value>,
+}
+
+impl<R: Fn(&str) -> bool> Object<R> {
+    const fn new(is_read: R) -> Self {
+        Self { is_read, fields: BTreeMap::new() }
+    }
+
+    fn with(mut self, name: &str, value: impl FnOnce() -> Value) -> Self {
+        if (self.is_read)(name) {
+            self.fields.insert(Value::from(name), value());
+        }
+        self
+    }
+}
+
+impl<R> From<Object<R>> for Value {
+    fn from(object: Object<R>) -> Self {
+        object.fields.into()
+    }
 }
 
 fn text(text: &str) -> Value {
@@ -40,57 +62,65 @@ fn number(value: Option<f64>) -> Value {
     value.filter(|value| value.is_finite()).map_or(Value::Null, Value::from)
 }
 
-fn owned(Owned { name, owner, stage, incident, step }: &Owned) -> Value {
-    object([
-        ("name", text(name)),
-        ("owner", text(owner)),
-        ("stage", text(stage)),
-        ("incident", (*incident).into()),
-        ("step", (*step).into()),
-    ])
+fn owned(Owned { name, owner, stage, incident, step }: &Owned, reads: &Reads) -> Value {
+    Object::new(|name| reads.inner("policy", name))
+        .with("name", || text(name))
+        .with("owner", || text(owner))
+        .with("stage", || text(stage))
+        .with("incident", || (*incident).into())
+        .with("step", || (*step).into())
+        .into()
 }
 
-fn of_alert(Alert { name, labels, since }: &Alert) -> Value {
+fn of_alert(Alert { name, labels, since }: &Alert, reads: &Reads) -> Value {
     let labels = labels.iter().map(|(name, value)| (text(name), text(value)));
-    object([("name", text(name)), ("labels", labels.collect::<BTreeMap<_, _>>().into()), ("since", number(*since))])
+    Object::new(|name| reads.inner("alert", name))
+        .with("name", || text(name))
+        .with("labels", || labels.collect::<BTreeMap<_, _>>().into())
+        .with("since", || number(*since))
+        .into()
 }
 
-fn deed(Deed { word, parameters, text: words, is_reversible, replicas }: &Deed) -> Value {
-    object([
-        ("word", text(word)),
-        ("parameters", parameters.clone().into()),
-        ("text", text(words)),
-        ("is_reversible", (*is_reversible).into()),
-        ("replicas", (*replicas).into()),
-    ])
+fn deed(Deed { word, parameters, text: words, is_reversible, replicas }: &Deed, reads: &Reads) -> Value {
+    Object::new(|name| reads.inner("action", name))
+        .with("word", || text(word))
+        .with("parameters", || parameters.clone().into())
+        .with("text", || text(words))
+        .with("is_reversible", || (*is_reversible).into())
+        .with("replicas", || (*replicas).into())
+        .into()
 }
 
-fn of_target(Target { kind, name, services, zones, tier, owners, replicas }: &Target) -> Value {
-    object([
-        ("kind", text(kind)),
-        ("name", text(name)),
-        ("services", texts(services)),
-        ("zones", texts(zones)),
-        ("tier", text(tier)),
-        ("owners", texts(owners)),
-        ("replicas", (*replicas).into()),
-    ])
+fn of_target(Target { kind, name, services, zones, tier, owners, replicas }: &Target, reads: &Reads) -> Value {
+    Object::new(|name| reads.inner("target", name))
+        .with("kind", || text(kind))
+        .with("name", || text(name))
+        .with("services", || texts(services))
+        .with("zones", || texts(zones))
+        .with("tier", || text(tier))
+        .with("owners", || texts(owners))
+        .with("replicas", || (*replicas).into())
+        .into()
 }
 
 fn guard(Asked { verdict, figures }: &Asked) -> Value {
-    object([("verdict", text(verdict)), ("figures", text(figures))])
+    Object::new(|_| true).with("verdict", || text(verdict)).with("figures", || text(figures)).into()
 }
 
 fn under_way(InFlight { policy, incident, action, target, is_running }: &InFlight) -> Value {
-    object([
-        ("policy", text(policy)),
-        ("incident", (*incident).into()),
-        ("action", text(action)),
-        ("target", text(target)),
-        ("is_running", (*is_running).into()),
-    ])
+    Object::new(|_| true)
+        .with("policy", || text(policy))
+        .with("incident", || (*incident).into())
+        .with("action", || text(action))
+        .with("target", || text(target))
+        .with("is_running", || (*is_running).into())
+        .into()
 }
 
-fn of_time(Time { rfc3339, epoch, elapsed }: &Time) -> Value {
-    object([("rfc3339", text(rfc3339)), ("epoch", number(Some(*epoch))), ("elapsed", number(Some(*elapsed)))])
+fn of_time(Time { rfc3339, epoch, elapsed }: &Time, reads: &Reads) -> Value {
+    Object::new(|name| reads.inner("time", name))
+        .with("rfc3339", || text(rfc3339))
+        .with("epoch", || number(Some(*epoch)))
+        .with("elapsed", || number(Some(*elapsed)))
+        .into()
 }

@@ -1,7 +1,7 @@
 //! The input document of policy as code: what is known of an action when it is proposed. docs/policy-as-code.schema.json describes it.
 //!
-//! Invariant: every field is always there; what is not known is `null`, an empty list or an empty map, so that no rule is silently undefined for
-//! want of a field.
+//! Invariant: every field that a rule reads is always there; what is not known is `null`, an empty list or an empty map, so that no rule is silently
+//! undefined for want of a field.
 
 use std::collections::BTreeMap;
 

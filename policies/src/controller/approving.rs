@@ -475,7 +475,7 @@ mod tests {
     const CHECKED: &str = "{ from: oncall, expires: 10m }\n  max_unhealthy: { healthy: up == 1, scope: service, max: 3 }";
 
     fn counted(query: u64, holding: u64) -> Input {
-        Input::Counted { query, holding, elements: 4, error: String::new(), parts: Vec::new() }
+        Input::Counted { query, holding, elements: 4, error: String::new(), parts: None }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use firedrill_core::journal::GuardVerdict;
 use firedrill_core::time::{Start, Time};
 
 use super::state::Incident;
-use crate::code::{self, Offered};
+use crate::code::{self, Offered, Reads};
 use crate::guard::caps::{Part, replicas_taken};
 use crate::guard::stage::{is_critical, is_reversible};
 use crate::guard::{Answer, Asked, Guard, services_touched, zones_touched};
@@ -16,7 +16,8 @@ use crate::policy::Policy;
 const VERSION: u32 = 1;
 
 /// The input document for an action. `answers` are those of the guards that were asked just now; the ones before them say again what they said.
-pub(super) fn offered(incident: &Incident, (policy, asked): (&Policy, &Asked<'_>), answers: &[(Guard, Answer)]) -> Offered {
+/// Lists that take work and that no rule of the bundle reads are left empty.
+pub(super) fn offered(incident: &Incident, (policy, asked): (&Policy, &Asked<'_>), answers: &[(Guard, Answer)], reads: &Reads) -> Offered {
     let since = asked.since.map(|since| epoch(asked.start, since));
     let text = |name: &firedrill_core::name::Name| name.to_string();
     let labels = incident.labels.iter().map(|(name, value)| (text(name), text(value))).collect();
@@ -33,14 +34,14 @@ pub(super) fn offered(incident: &Incident, (policy, asked): (&Policy, &Asked<'_>
         alert: code::Alert { name: text(&incident.alert), labels, since },
         action: code::Deed {
             word: proposal.action.word(),
-            parameters: parameters(&proposal.action),
+            parameters: if reads.inner("action", "parameters") { parameters(&proposal.action) } else { serde_json::Value::Null },
             text: proposal.action.to_string(),
             is_reversible: is_reversible(&proposal.action),
             replicas: replicas_taken(&proposal.action, &proposal.target, &Part::All, asked.inventory),
         },
         target: target(asked),
-        guards: guards(asked, answers),
-        in_flight: in_flight(asked),
+        guards: if reads.field("guards") { guards(asked, answers) } else { BTreeMap::new() },
+        in_flight: if reads.field("in_flight") { in_flight(asked) } else { Vec::new() },
         time: code::Time {
             rfc3339: Start::from_unix_millis(start.prometheus_millis(now)).to_string(),
             epoch: epoch(start, now),
@@ -224,7 +225,7 @@ mod tests {
                 asking: &Asking::default(),
                 confidence: (&Ok((0.9, String::new())), true),
             };
-            let document = offered(incident, (&policy, &asked), &[]);
+            let document = offered(incident, (&policy, &asked), &[], &Reads::Everything);
             assert_eq!(crate::code::described(&document), Ok(()), "{document:?}");
             assert_eq!(document.confidence, Some(0.9));
             assert_eq!(document.time.rfc3339, "2026-01-05T00:01:30Z");

@@ -170,6 +170,7 @@ impl Turn<'_> {
             now: self.now,
             memory: &*self.guards,
             proposal,
+            whole: proposals,
             prechecks: &prechecks,
             facts: &gathered.facts,
             since,
@@ -210,7 +211,7 @@ impl Turn<'_> {
             (Guard::Code, Some(code)) => {
                 let told = self.confidence(incident, proposal, gathered);
                 let asked = Asked { confidence: (&told, is_verified), ..*asked };
-                let said = code.judge(&offered(incident, (&self.setup.policy, &asked), before));
+                let said = code.judge(&offered(incident, (&self.setup.policy, &asked), before, code.reads()));
                 warned.extend(said.iter().flat_map(|said| said.warn.clone()));
                 Asked { said: Some(&said), ..asked }.ask(guard)
             }
@@ -605,7 +606,7 @@ steps:",
     #[test]
     fn what_is_healthy_is_counted_and_a_gate_that_is_not_told_refuses() {
         let gate = RESTART.replace("cooldown: 2m", "max_unhealthy: { healthy: 'up == 1', scope: service, max: 25%, rounding: floor }");
-        let counted = |query, holding, elements| Input::Counted { query, holding, elements, error: String::new(), parts: Vec::new() };
+        let counted = |query, holding, elements| Input::Counted { query, holding, elements, error: String::new(), parts: None };
         let mut bench = Bench::new(&gate, Stage::Full);
         bench.check(0, fires("api-1"), &["open 0", "ask 0 Guard(Healthy) at 0"]);
         let refusal = "refuse 0 by max_unhealthy: 2 of 4 unhealthy > 1 (25%, rounded down)";

@@ -171,6 +171,8 @@ impl Turn<'_> {
                 None => {
                     incident.is_careful |= self.is_careful(&incident, std::slice::from_ref(&proposal), gathered);
                     self.guards.started(&proposal, self.now);
+                    // What starts after it is asked whether the breaker has opened by it.
+                    self.guards.observe(&policy.name, policy.guards.breaker.as_ref(), self.now);
                     self.begin(&incident, piece, why.clone(), &mut begun);
                     begun.proposals.push(proposal);
                 }
@@ -605,6 +607,30 @@ guard:
     }
 
     #[test]
+    fn the_breaker_opens_within_a_wave_and_among_parallel_actions() {
+        let breaker = "breaker: { actions: 1, within: 1h }";
+        let mut bench = Bench::new(&PARALLEL.replace("rate_limit: [{ max: 2, window: 1h, scope: all }]", breaker), Stage::Full);
+        let refused = "refuse 0 by breaker: open since 00m00.000s: 1 starts within 1h >= 1";
+        let told = bench.told(0, fires("api"));
+        assert_eq!(told.iter().filter(|told| told.starts_with("start ")).count(), 1, "{told:?}");
+        assert!(told.iter().any(|told| told == refused) && told.iter().any(|told| told == "page oncall"), "{told:?}");
+
+        let wave = STAGED
+            .replace("first: 1", "first: 4")
+            .replace("  - escalate: { to: oncall }\n", "guard:\n  breaker: { actions: 2, within: 1h }\n");
+        let mut bench = Bench::new(&wave, Stage::Full);
+        bench.step(0, fires("api"));
+        let began = bench.told(0, listed(0, &["api-0", "api-1", "api-2", "api-3"]));
+        assert_eq!(began.iter().filter(|told| told.starts_with("start ")).count(), 2, "{began:?}");
+        assert_eq!(began.iter().filter(|told| told.starts_with("refuse 0 by breaker: ")).count(), 2, "{began:?}");
+        bench.step(5, ended(0, OK));
+        bench.step(5, ended(1, OK));
+        let end = bench.told(5, answer(1, Truth::True));
+        assert!(!end.iter().any(|told| told.starts_with("start ")), "{end:?}");
+        assert!(end.last().is_some_and(|told| told.starts_with("close 0: step 1 was refused by breaker: ")), "{end:?}");
+    }
+
+    #[test]
     fn those_that_run_beside_an_action_count_as_in_flight() {
         let drains = PARALLEL
             .replace("scale: { by: 2 }", "restart: { mode: rolling }\n        target: { replica: api-0 }")
@@ -836,6 +862,23 @@ guard:
         let mut bench = own(&capped);
         let refused = "refuse 0 by caps: 0 in flight + 4 > 3 (3 replicas of service/api)";
         bench.check(0, fires("api-1"), &["open 0", refused, "timer 0 at 60"]);
+    }
+
+    #[test]
+    fn an_own_action_is_the_sum_of_its_parts_where_none_alone_is_too_much() {
+        let apart = OWN
+            .replace(
+                "restart: { mode: at_once }, takes: 2m, fails: 5%, target: { service: api }",
+                "drain: {}, takes: 2m, fails: 5%, target: { replica: api-3 }",
+            )
+            .replace("mutual_exclusion: { lease: 10m }", "caps: [{ scope: all, of: replicas, max: 1 }]");
+        let refused = "refuse 0 by caps: 0 in flight + 2 > 1 (1 replicas of all)";
+        own(&apart).check(0, fires("api-1"), &["open 0", refused, "timer 0 at 60"]);
+        let targets = apart.replace("of: replicas", "of: targets");
+        own(&targets).check(0, fires("api-1"), &["open 0", &refused.replace("replicas", "targets"), "timer 0 at 60"]);
+        own(&targets.replace("max: 1 }]", "max: 2 }]")).check(0, fires("api-1"), &["open 0", "start restart#0 drain replica/api-1"]);
+        // Both parts on one target are one.
+        own(&targets).check(0, fires("api-3"), &["open 0", "start restart#0 drain replica/api-3"]);
     }
 
     #[test]

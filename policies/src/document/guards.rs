@@ -6,7 +6,7 @@ use firedrill_core::name::Name;
 use firedrill_core::quantity::{Ratio, Rounding};
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Fields, Node, Reader, Value};
-use firedrill_telemetry::promql::{Condition, Formula};
+use firedrill_telemetry::promql::{Condition, ConditionError, Formula};
 
 use super::deeds::{self, formula};
 use super::{all, condition, positive_span};
@@ -114,6 +114,10 @@ pub(super) fn several<T>(reader: &mut Reader, fields: &mut Fields<'_>, key: &'st
 
 /// `{ expr, effect }`: forbidden while it is true.
 fn switch(reader: &mut Reader, node: &Node) -> Option<Switch> {
+    if !matches!(node.value, Value::Map(_)) {
+        reader.problem(problem::switch_is_a_map(&node.place, matches!(node.value, Value::List(_))));
+        return None;
+    }
     let mut fields = reader.fields(node, "what must be off")?;
     let condition = fields.required(reader, "expr").and_then(|node| condition(reader, node));
     let instead = effect(reader, &mut fields);
@@ -406,7 +410,11 @@ fn confidence(reader: &mut Reader, node: &Node) -> Option<Confidence> {
 fn claim(reader: &mut Reader, node: &Node) -> Option<Formula> {
     let (formula, place) = formula(reader, node)?;
     let text = formula.plan().text();
-    if Condition::parse(text).is_ok_and(|condition| condition.is_comparison()) {
+    let compares = match Condition::parse(text) {
+        Ok(condition) => condition.is_comparison(),
+        Err(error) => matches!(error, ConditionError::LeavesOut(_)),
+    };
+    if compares {
         reader.problem(problem::claim_compares(&place, text));
         return None;
     }

@@ -3,7 +3,7 @@
 //! A remediation is in flight from its start until its incident is closed, so until its verification has ended. Shares are of what is
 //! declared, not of what happens to be up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::action::{Action, RestartMode, Scale, Target};
 use firedrill_core::inventory::{Inventory, ServiceEntry};
@@ -12,7 +12,7 @@ use firedrill_core::quantity::{Ratio, Rounding};
 
 use super::dedup::{Deed, Remediations};
 use super::estate::{Estate, all_with};
-use super::{Answer, Proposal, Scope, service_of, services_touched, zones_touched};
+use super::{Answer, Proposal, Scope, owner_of, service_of, services_touched, zones_touched};
 use crate::figures::{Figure, figures};
 
 /// The name in journals.
@@ -184,9 +184,9 @@ impl Figure for Part {
     }
 }
 
-/// Asks the guard.
+/// Asks the guard for a proposal that is one action with others, which count together: `whole` has all of them, itself among them.
 #[must_use]
-pub fn check(caps: &[Cap], proposal: &Proposal, remediations: &Remediations, ground: (&Inventory, &Estate)) -> Answer {
+pub fn check(caps: &[Cap], proposal: &Proposal, whole: &[Proposal], remediations: &Remediations, ground: (&Inventory, &Estate)) -> Answer {
     let target = &proposal.target;
     Answer::all(caps.iter().flat_map(|cap| {
         let word = cap.scope.word();
@@ -195,19 +195,52 @@ pub fn check(caps: &[Cap], proposal: &Proposal, remediations: &Remediations, gro
             Some(parts) => (parts, None),
             None => (Vec::new(), Some(Answer::refused(format!("the {word} of {target} is not declared"), None))),
         };
-        none.into_iter().chain(parts.into_iter().map(move |part| of_one(cap, &part, proposal, remediations, ground)))
+        none.into_iter().chain(parts.into_iter().map(move |part| of_one(cap, &part, (proposal, whole), remediations, ground)))
     }))
 }
 
-fn of_one(cap: &Cap, part: &Part, proposal: &Proposal, remediations: &Remediations, (inventory, estate): (&Inventory, &Estate)) -> Answer {
+/// A proposal, and all that is one action with it.
+type Whole<'a> = (&'a Proposal, &'a [Proposal]);
+
+/// What an action takes that is of several: of each target what the one of them takes that takes the most, since they follow each other, and of a
+/// service never more than it has.
+pub(super) fn taken_together(whole: &[Proposal], inventory: &Inventory, taken: impl Fn(&Action, &Target) -> Option<u64>) -> Option<u64> {
+    if let [one] = whole {
+        return taken(&one.action, &one.target);
+    }
+    let mut of_each: BTreeMap<&Target, u64> = BTreeMap::new();
+    for part in whole {
+        let most = of_each.entry(&part.target).or_default();
+        *most = taken(&part.action, &part.target)?.max(*most);
+    }
+    let mut of_owners: BTreeMap<Target, u64> = BTreeMap::new();
+    for (target, most) in of_each {
+        *of_owners.entry(owner_of(target, inventory)).or_default() += most;
+    }
+    let bounded = of_owners.into_iter().map(|(owner, sum)| match &owner {
+        Target::Service(service) if inventory.services.contains_key(service) => {
+            Some(sum.min(taken(&Action::Restart { mode: RestartMode::AtOnce }, &owner)?))
+        }
+        _ => Some(sum),
+    });
+    bounded.sum()
+}
+
+fn of_one(
+    cap: &Cap,
+    part: &Part,
+    (proposal, whole): Whole<'_>,
+    remediations: &Remediations,
+    (inventory, estate): (&Inventory, &Estate),
+) -> Answer {
     let Some(limit) = cap.limit(part, inventory, estate) else {
         let what = if cap.of == CapOf::Capacity { "capacities" } else { "replicas" };
         return Answer::refused(figures(&[&"the ", &what, &" of ", part, &" are not declared"]), None);
     };
     let (in_flight, this) = match cap.of {
-        CapOf::Replicas => replicas_touched(part, proposal, remediations, inventory),
-        CapOf::Targets => targets_touched(part, proposal, remediations, inventory),
-        CapOf::Capacity => match capacity_touched(part, proposal, remediations, (inventory, estate)) {
+        CapOf::Replicas => replicas_touched(part, (proposal, whole), remediations, inventory),
+        CapOf::Targets => targets_touched(part, (proposal, whole), remediations, inventory),
+        CapOf::Capacity => match capacity_touched(part, (proposal, whole), remediations, (inventory, estate)) {
             Some(touched) => touched,
             None => return Answer::refused(format!("the capacity of what {} touches is not declared", proposal.target), None),
         },
@@ -233,16 +266,17 @@ fn in_flight_in<'a>(part: &Part, proposal: &Proposal, remediations: &'a Remediat
 }
 
 /// Replicas in flight, and those that the proposal adds.
-fn replicas_touched(part: &Part, proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
+fn replicas_touched(part: &Part, (proposal, whole): Whole<'_>, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
     let deeds = in_flight_in(part, proposal, remediations);
     let in_flight = deeds.iter().map(|deed| replicas_taken(&deed.action, &deed.target, part, inventory)).sum();
-    (in_flight, replicas_taken(&proposal.action, &proposal.target, part, inventory))
+    let this = taken_together(whole, inventory, |action, target| Some(replicas_taken(action, target, part, inventory)));
+    (in_flight, this.unwrap_or_default())
 }
 
 /// Capacity in flight, and what the proposal adds; `None` if a capacity is not declared.
 fn capacity_touched(
     part: &Part,
-    proposal: &Proposal,
+    (proposal, whole): Whole<'_>,
     remediations: &Remediations,
     (inventory, estate): (&Inventory, &Estate),
 ) -> Option<(u64, u64)> {
@@ -256,7 +290,7 @@ fn capacity_touched(
         services_touched(target, inventory).into_iter().map(of_one).sum::<Option<u64>>()
     };
     let in_flight = in_flight(proposal, remediations).map(|deed| taken(&deed.action, &deed.target)).sum::<Option<u64>>()?;
-    Some((in_flight, taken(&proposal.action, &proposal.target)?))
+    Some((in_flight, taken_together(whole, inventory, taken)?))
 }
 
 /// The declared capacity of a part of the system; `None` if that of any service there is not declared.
@@ -269,9 +303,9 @@ fn capacity_declared(part: &Part, inventory: &Inventory, estate: &Estate) -> Opt
     (whole > 0).then_some(whole)
 }
 
-/// Different targets in flight, and whether the proposal adds one: one that is being acted on is there already, one that another
+/// Different targets in flight, and how many the proposal adds: one that is being acted on is there already, one that another
 /// remediation has finished with counts as the proposal's own.
-fn targets_touched(part: &Part, proposal: &Proposal, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
+fn targets_touched(part: &Part, (proposal, whole): Whole<'_>, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
     let touches = |target: &Target| match part {
         Part::All => true,
         Part::Service(service) => services_touched(target, inventory).contains(service),
@@ -281,10 +315,11 @@ fn targets_touched(part: &Part, proposal: &Proposal, remediations: &Remediations
     };
     let mut deeds = in_flight_in(part, proposal, remediations);
     deeds.retain(|deed| touches(&deed.target));
-    let is_running = deeds.iter().any(|deed| deed.running && deed.target == proposal.target);
-    let others = deeds.iter().map(|deed| &deed.target).filter(|target| is_running || **target != proposal.target);
+    let running: BTreeSet<&Target> = deeds.iter().filter(|deed| deed.running).map(|deed| &deed.target).collect();
+    let own: BTreeSet<&Target> = whole.iter().map(|own| &own.target).filter(|target| touches(target)).collect();
+    let others = deeds.iter().map(|deed| &deed.target).filter(|target| running.contains(*target) || !own.contains(*target));
     let others: BTreeSet<&Target> = others.collect();
-    (others.len() as u64, u64::from(!is_running))
+    (others.len() as u64, own.difference(&running).count() as u64)
 }
 
 /// As [`parts_touched`], with those that the project declares.
@@ -307,7 +342,7 @@ fn parts_of(scope: Scope, target: &Target, (inventory, estate): (&Inventory, &Es
 }
 
 /// The parts of the system that an action on a target touches under a cap's scope; `None` if they are not declared.
-pub(super) fn parts_touched(scope: Scope, target: &Target, inventory: &Inventory) -> Option<Vec<Part>> {
+pub(crate) fn parts_touched(scope: Scope, target: &Target, inventory: &Inventory) -> Option<Vec<Part>> {
     match (scope, target) {
         (Scope::All | Scope::Target, _) => Some(vec![Part::All]),
         (_, Target::Client(_)) => Some(Vec::new()),
@@ -465,6 +500,10 @@ mod tests {
     use firedrill_core::time::Time;
     use proptest::prelude::*;
 
+    fn check(caps: &[Cap], proposal: &Proposal, remediations: &Remediations, ground: (&Inventory, &Estate)) -> Answer {
+        super::check(caps, proposal, std::slice::from_ref(proposal), remediations, ground)
+    }
+
     fn share(percent: &str, rounding: Rounding) -> Most {
         Most::Share(Ratio::parse(percent).unwrap(), rounding)
     }
@@ -605,6 +644,34 @@ mod tests {
         assert!(check_with(third, &["replica/api-0", "replica/api-2"], "replica/api-1").is_refusal());
         let all = cap(Scope::All, CapOf::Capacity, share("34%", Rounding::Floor), 0);
         assert_eq!(check_with(all, &[], "replica/api-1").figures, "the capacities of all are not declared", "cart's is not");
+    }
+
+    #[test]
+    fn what_is_one_action_counts_as_the_sum_of_its_parts_and_each_target_once() {
+        let of_several = |cap: Cap, targets: &[&str]| {
+            let whole: Vec<Proposal> = targets.iter().map(|target| proposal("p", 0, target)).collect();
+            let remediations = Remediations::default();
+            let ask = |own| super::check(&[cap], own, &whole, &remediations, (&inventory(), &estate()));
+            Answer::of_several(whole.iter().map(ask))
+        };
+        let most = |of, max| cap(Scope::All, of, Most::Count(max), 0);
+        let two = ["service/cart", "replica/api-0"];
+        assert_eq!(of_several(most(CapOf::Replicas, 3), &two).figures, "0 in flight + 4 > 3 (3 replicas of all)");
+        assert!(!of_several(most(CapOf::Replicas, 4), &two).is_refusal());
+        assert!(of_several(most(CapOf::Targets, 1), &two).is_refusal() && !of_several(most(CapOf::Targets, 2), &two).is_refusal());
+        assert!(!of_several(cap(Scope::Service, CapOf::Targets, Most::Count(1), 0), &two).is_refusal(), "each service has one");
+        // What is done to one target one after the other is done to one target.
+        let twice = ["replica/api-0", "replica/api-0"];
+        assert!(!of_several(most(CapOf::Replicas, 1), &twice).is_refusal() && !of_several(most(CapOf::Targets, 1), &twice).is_refusal());
+        // A service and one of its replicas are no more than the service has.
+        assert!(!of_several(most(CapOf::Replicas, 3), &["replica/cart-0", "service/cart"]).is_refusal());
+        let apart = ["replica/api-0", "replica/api-1"];
+        assert!(
+            of_several(most(CapOf::Capacity, 199), &apart).is_refusal() && !of_several(most(CapOf::Capacity, 200), &apart).is_refusal()
+        );
+        let region = cap(Scope::Region, CapOf::Replicas, Most::Count(1), 0);
+        assert!(of_several(region, &apart).is_refusal(), "zones a and b lie in eu");
+        assert!(!of_several(region, &["replica/api-0", "replica/api-2"]).is_refusal(), "c lies in us");
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! A rest for the target, counted from the end of an action on it: by the same policy, and by any policy.
+//!
+//! While an action on what overlaps with the target is under way, the target is being worked on: no replica of a service is restarted while the service
+//! is. What stands on a node nobody knows beforehand, so nodes are by themselves. The rest afterwards is that of the very target, since one replica that
+//! was restarted is no reason to keep help away from a service.
 
 use std::collections::BTreeMap;
 
 use firedrill_core::action::Target;
+use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::Holder;
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -54,15 +59,21 @@ impl Ends {
 
 /// Asks the guard. Passes from `end + cooldown` on, that instant included.
 #[must_use]
-pub fn check(cooldown: Option<Cooldown>, proposal: &Proposal, ends: &Ends, remediations: &Remediations, now: Time) -> Answer {
+pub fn check(
+    cooldown: Option<Cooldown>,
+    proposal: &Proposal,
+    ends: &Ends,
+    remediations: &Remediations,
+    (inventory, now): (&Inventory, Time),
+) -> Answer {
     let Some(cooldown) = cooldown else { return Answer::not_configured() };
     let Proposal { policy, incident, target, .. } = proposal;
-    if let Some(other) = remediations.other_running_on((policy, *incident), target) {
-        let answer = Answer::refused(format!("{} is at work on {target} now", other.policy), None);
+    if let Some((other, on)) = remediations.other_running_on((policy, *incident), target, inventory) {
+        let answer = Answer::refused(format!("{} is at work on {on} now", other.policy), None);
         return of_another(
             answer,
             policy,
-            Holder { policy: other.policy.clone(), incident: other.incident, target: target.clone(), until: None },
+            Holder { policy: other.policy.clone(), incident: other.incident, target: on.clone(), until: None },
         );
     }
     let own_chain = |end: &&End| end.policy == *policy && end.incident == *incident;
@@ -88,7 +99,7 @@ fn of_another(answer: Answer, policy: &Name, holder: Holder) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::super::Guards;
-    use super::super::fixture::proposal;
+    use super::super::fixture::{inventory, proposal};
     use super::*;
 
     const MINUTE: Cooldown = Cooldown { same_policy: Span::from_seconds(60), any_policy: Span::from_seconds(20) };
@@ -104,7 +115,7 @@ mod tests {
     #[track_caller]
     fn check_at(second: u64, policy: &str, incident: u64, target: &str) -> Answer {
         let Guards { ends, remediations, .. } = after_one_action();
-        check(Some(MINUTE), &proposal(policy, incident, target), &ends, &remediations, Time::from_seconds(second))
+        check(Some(MINUTE), &proposal(policy, incident, target), &ends, &remediations, (&inventory(), Time::from_seconds(second)))
     }
 
     #[test]
@@ -131,15 +142,29 @@ mod tests {
     fn a_target_that_is_being_worked_on_does_not_rest_at_all() {
         let mut guards = Guards::new();
         guards.started(&proposal("p", 0, "service/api"), Time::from_seconds(10));
-        let answer = check(Some(MINUTE), &proposal("q", 0, "service/api"), &guards.ends, &guards.remediations, Time::from_seconds(11));
+        let now = (&inventory(), Time::from_seconds(11));
+        let answer = check(Some(MINUTE), &proposal("q", 0, "service/api"), &guards.ends, &guards.remediations, now);
         let holder = Holder { policy: Name::new("p"), incident: 0, target: "service/api".parse().unwrap(), until: None };
         assert_eq!(answer, Answer::refused("p is at work on service/api now", None).held_by(holder));
     }
 
     #[test]
+    fn while_what_overlaps_with_a_target_is_worked_on_the_target_is_and_it_rests_by_itself() {
+        assert!(check_at(119, "q", 0, "service/api").is_refusal() && !check_at(119, "q", 0, "replica/api-3").is_refusal());
+        let mut guards = Guards::new();
+        guards.started(&proposal("p", 0, "replica/api-1"), Time::from_seconds(10));
+        let ask = |target: &str| {
+            check(Some(MINUTE), &proposal("q", 0, target), &guards.ends, &guards.remediations, (&inventory(), Time::from_seconds(10)))
+        };
+        assert_eq!(ask("service/api").figures, "p is at work on replica/api-1 now");
+        assert!(ask("zone/b").is_refusal() && !ask("zone/a").is_refusal() && !ask("replica/api-2").is_refusal());
+        assert!(!ask("node/blue-1").is_refusal(), "who knows what stands there");
+    }
+
+    #[test]
     fn without_a_cooldown_nothing_is_asked() {
         let Guards { ends, remediations, .. } = after_one_action();
-        let answer = check(None, &proposal("p", 1, "service/api"), &ends, &remediations, Time::from_seconds(100));
+        let answer = check(None, &proposal("p", 1, "service/api"), &ends, &remediations, (&inventory(), Time::from_seconds(100)));
         assert_eq!(answer, Answer::not_configured());
     }
 }

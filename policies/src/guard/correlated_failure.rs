@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::caps::{Part, declared};
 use super::fading::Fading;
 use super::standing::Standing;
-use super::{Answer, Instead, Scope, is_declared, service_of, sorted, zones_touched};
+use super::{Answer, Instead, Scope, is_declared, is_of_another, service_of, sorted, zones_touched};
 use crate::figures::{Figure, figures};
 
 /// The name in journals.
@@ -40,10 +40,11 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// An alert for a target began at an instant, as is known now. The last time counts; there is one entry for a target.
+    /// An alert for a target began at an instant, as is known now. The last time counts; there is one entry for a target. What is told to begin later began
+    /// now at the latest, and is forgotten in its time however far ahead the clock of whoever told it was.
     pub fn record(&mut self, target: &Target, at: Time, now: Time) {
         self.targets.forget(now);
-        self.targets.touch(target, at);
+        self.targets.touch(target, at.min(now));
     }
 
     /// The same of an alert that is to be counted for as long as it is on. `alert`: one text for one alert.
@@ -68,12 +69,16 @@ impl Failures {
     }
 }
 
-/// What an alert is about by its labels: the replica that `pod` names, or else the service that `service` does, as declared. Where nothing is declared
-/// every name counts.
+/// What an alert is about by its labels: the replica that `pod` names, or else the service that `service` does, as declared. A pod that `service` says is
+/// of another service is no replica of the one that its name begins with. Where nothing is declared every name counts.
 fn failing(labels: &LabelSet, inventory: &Inventory) -> Option<Target> {
     let named = |label: &str| labels.get(label).filter(|name| !name.is_empty()).cloned();
     let is_known = |target: &Target| is_declared(target, inventory) != Some(false);
-    let replica = named("pod").map(Target::Replica).filter(is_known);
+    let is_own = |replica: &Target| {
+        let service = service_of(replica, inventory).filter(|service| inventory.services.contains_key(service));
+        !service.is_some_and(|service| is_of_another(replica.name(), &service, labels.get("service").map(Name::as_str), inventory))
+    };
+    let replica = named("pod").map(Target::Replica).filter(is_known).filter(is_own);
     replica.or_else(|| named("service").map(Target::Service).filter(is_known))
 }
 
@@ -153,6 +158,7 @@ fn domains_of(target: &Target, scope: Scope, inventory: &Inventory) -> Vec<Targe
 #[cfg(test)]
 mod tests {
     use super::super::fixture::inventory;
+    use super::super::rate_limit::LONGEST_WINDOW;
     use super::*;
 
     fn failures(list: &[(u64, &str)]) -> Failures {
@@ -225,7 +231,28 @@ mod tests {
         };
         assert!(refuses(&[("service", "cart")]) && refuses(&[("pod", "cart-0")]));
         assert!(refuses(&[("pod", "prometheus-0"), ("service", "cart")]));
+        assert!(refuses(&[("pod", "api-0"), ("service", "cart")]), "it is of cart");
+        assert!(!refuses(&[("pod", "cart-exporter-0"), ("service", "cart-exporter")]), "no replica of cart");
+        assert!(refuses(&[("pod", "cart-0"), ("service", "kube-state-metrics")]), "whoever tells of it");
         assert!(!refuses(&[("service", "unknown")]) && !refuses(&[("alertname", "Watchdog")]) && !refuses(&[("pod", "api-0")]));
+    }
+
+    #[test]
+    fn what_is_told_to_begin_in_the_future_is_forgotten_like_everything_else() {
+        let two = Correlated { services: Some(2), share: None, within: MINUTE };
+        let mut failures = Failures::default();
+        let year = 365 * 24 * 3600;
+        let cart = [("service", "cart")];
+        failures.hear(&told(AlertStatus::Firing, &cart, 70 * year), &inventory(), Time::from_seconds(10));
+        failures.hear(&told(AlertStatus::Resolved, &cart, 70 * year), &inventory(), Time::from_seconds(20));
+        let refuses = |second| {
+            let at = (Time::from_seconds(second), Some(Time::from_seconds(second)));
+            check(Some(&two), &"service/api".parse().unwrap(), &failures, &inventory(), at).is_refusal()
+        };
+        assert!(refuses(69) && !refuses(70));
+        failures.record(&"service/api".parse().unwrap(), Time::ZERO, Time::from_seconds(10) + LONGEST_WINDOW);
+        let kept = failures.targets.within(LONGEST_WINDOW, Time::ZERO).count();
+        assert_eq!(kept, 1, "only what was recorded last");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::action::{Action, Target};
+use firedrill_core::inventory::Inventory;
 use firedrill_core::name::Name;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Answer, Proposal, near};
+use super::{Answer, Proposal, near, overlapping};
 use crate::figures::figures;
 
 /// The name in journals.
@@ -147,13 +148,29 @@ impl Remediations {
         numbers.iter().filter_map(|number| self.list.get(number)).find(|other| other.incident != incident)
     }
 
-    /// The first remediation that has an action running on a target, but for that of one incident.
+    /// The first remediation that has an action running on what overlaps with a target, and on what, but for that of one incident.
     #[must_use]
-    pub fn other_running_on(&self, (policy, incident): (&Name, u64), target: &Target) -> Option<&Remediation> {
+    pub fn other_running_on(
+        &self,
+        (policy, incident): (&Name, u64),
+        target: &Target,
+        inventory: &Inventory,
+    ) -> Option<(&Remediation, &Target)> {
         let own = self.number(policy, incident);
-        let numbers = self.targets.get(target)?.iter().filter(|number| Some(**number) != own);
-        let is_running = |other: &&Remediation| other.deeds.iter().any(|deed| deed.running && deed.target == *target);
-        numbers.filter_map(|number| self.list.get(number)).find(is_running)
+        let mut first: Option<(u64, &Target)> = None;
+        overlapping(&self.targets, target, inventory, |on, numbers| {
+            // Nobody knows beforehand what stands on a node.
+            if on != target && [on, target].into_iter().any(|one| matches!(one, Target::Node(_))) {
+                return;
+            }
+            let is_running = |other: &Remediation| other.deeds.iter().any(|deed| deed.running && deed.target == *on);
+            let mut running = numbers.iter().copied().filter(|number| Some(*number) != own);
+            let found = running.find(|number| self.list.get(number).is_some_and(is_running));
+            if let Some(number) = found.filter(|number| first.is_none_or(|(known, _)| *number < known)) {
+                first = Some((number, on));
+            }
+        });
+        first.and_then(|(number, on)| Some((self.list.get(&number)?, on)))
     }
 
     /// The first remediation of a policy that has acted, but for that of one incident.
@@ -238,6 +255,7 @@ pub fn check(proposal: &Proposal, remediations: &Remediations) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::proposal;
+    use super::super::overlap;
     use super::*;
 
     #[track_caller]
@@ -310,8 +328,14 @@ mod tests {
                 proptest::prop_assert!(remediations.others(policy, incident).eq(others()));
                 let on = others().find(|other| other.policy == *policy && other.owner == proposal.owner);
                 proptest::prop_assert_eq!(remediations.other_on((policy, incident), &proposal.owner), on);
-                let running = others().find(|other| other.deeds.iter().any(|deed| deed.running && deed.target == *target));
-                proptest::prop_assert_eq!(remediations.other_running_on((policy, incident), target), running);
+                let inventory = super::super::fixture::inventory();
+                let is_node = |one: &Target| matches!(one, Target::Node(_));
+                let is_known = |on: &Target| on == target || !(is_node(on) || is_node(target));
+                let is_on = |deed: &Deed| deed.running && is_known(&deed.target) && overlap(&deed.target, target, &inventory);
+                let running = others().find(|other| other.deeds.iter().any(is_on));
+                let found = remediations.other_running_on((policy, incident), target, &inventory);
+                proptest::prop_assert_eq!(found.map(|(other, _)| other), running);
+                proptest::prop_assert!(found.is_none_or(|(other, on)| other.deeds.iter().any(|deed| is_on(deed) && deed.target == *on)));
                 let acting = others().find(|other| other.policy == *policy && !other.deeds.is_empty());
                 proptest::prop_assert_eq!(remediations.other_acting(policy, incident), acting);
                 let api = Name::new("api");

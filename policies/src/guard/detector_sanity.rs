@@ -53,9 +53,10 @@ pub fn check(
         });
     }
     if let Some(watch) = &sanity.watch {
-        answers.push(
-            Population::of(watch, target, inventory, counted).map_or_else(|refusal| refusal, |population| suspected(sanity, &population)),
-        );
+        match Population::of(watch, target, inventory, counted) {
+            Ok(populations) => answers.extend(populations.iter().map(|own| own.named(suspected(sanity, own)))),
+            Err(refusal) => answers.push(refusal),
+        }
     }
     Answer::all(answers)
 }

@@ -1,11 +1,13 @@
 //! A disruption budget: what is healthy now less what must stay healthy is what may be taken now.
 
-use firedrill_core::action::Target;
+use std::collections::BTreeSet;
+
+use firedrill_core::action::{Action, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::quantity::Ratio;
 use firedrill_telemetry::promql::Formula;
 
-use super::caps::{Most, replicas_taken};
+use super::caps::{Most, replicas_taken, taken_together};
 use super::dedup::Remediations;
 use super::population::{Counted, Population, Watch};
 use super::{Answer, Known, Proposal};
@@ -21,7 +23,8 @@ pub struct DisruptionBudget {
     pub watch: Watch,
     /// The least that must stay; a share is of what is declared.
     pub desired: Most,
-    /// Whether a replica that the policy acts on counts as one of the unhealthy. Then taking it costs nothing as long as the desired are there.
+    /// Whether a replica that is seen not to be healthy costs nothing when it is taken, as long as the desired are there. It is seen by its own element of
+    /// telemetry: one that is healthy, or of which nobody has told, is taken from the healthy.
     pub target_is_unhealthy: bool,
     /// How busy those that stay may be. `None`: not asked.
     pub headroom: Option<Headroom>,
@@ -49,33 +52,66 @@ impl Headroom {
         };
         let after = busy * healthy as f64 / left as f64;
         let figures = |sign: &str| figures(&[&busy, &" busy * ", &healthy, &" / ", &left, &" ", &sign, &" ", &self.at_most]);
+        if busy < 0.0 {
+            return Answer::refused(format!("they cannot be {busy} busy"), None);
+        }
         // Not a number is not within any bound.
         if after <= self.at_most.get() { Answer::passed(figures("<=")) } else { Answer::refused(figures(">"), None) }
     }
 }
 
-/// Asks the guard. Replicas under a running action count as taken, whether telemetry shows it yet or not.
+/// The healthy replicas, each by itself. `None`: nobody has told of each, and any of them may be healthy.
+struct Healthy(Option<BTreeSet<Target>>);
+
+impl Healthy {
+    /// Those that a count tells by themselves, if these are all.
+    fn of(counted: Counted<'_>) -> Self {
+        let each = counted.parts.into_iter().flatten().map(|own| &own.part).filter(|part| matches!(part, Target::Replica(_)));
+        let healthy: BTreeSet<Target> = each.cloned().collect();
+        Self((healthy.len() as u64 == counted.holding).then_some(healthy))
+    }
+
+    /// Whether nothing is lost of the healthy when a target is taken: it is a replica that is none of them.
+    fn lacks(&self, target: &Target) -> bool {
+        matches!(target, Target::Replica(_)) && self.0.as_ref().is_some_and(|healthy| !healthy.contains(target))
+    }
+}
+
+/// Asks the guard for a proposal that is one action with others: `whole` has all of them. Replicas under a running action count as taken, whether telemetry
+/// shows it yet or not, but for those of which a budget whose target is unhealthy is told that they are not healthy.
 #[must_use]
 pub fn check(
     budget: Option<&DisruptionBudget>,
-    proposal: &Proposal,
+    (proposal, whole): (&Proposal, &[Proposal]),
     remediations: &Remediations,
     inventory: &Inventory,
     (counted, busy): (Option<Counted<'_>>, Option<&Known>),
 ) -> Answer {
     let Some(budget) = budget else { return Answer::not_configured() };
-    let population = match Population::of(&budget.watch, &proposal.target, inventory, counted) {
-        Ok(population) => population,
-        Err(refusal) => return refusal,
-    };
-    let taken =
-        |action, target: &Target| -> u64 { population.parts.iter().map(|part| replicas_taken(action, target, part, inventory)).sum() };
+    let told = counted.filter(|_| budget.target_is_unhealthy).map_or(Healthy(None), Healthy::of);
+    match Population::of(&budget.watch, &proposal.target, inventory, counted) {
+        Ok(populations) => {
+            Answer::all(populations.iter().map(|own| of_one((budget, own, &told), (proposal, whole), remediations, inventory, busy)))
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+/// Asks it of one of the populations that the proposal touches.
+fn of_one(
+    (budget, population, told): (&DisruptionBudget, &Population, &Healthy),
+    (proposal, whole): (&Proposal, &[Proposal]),
+    remediations: &Remediations,
+    inventory: &Inventory,
+    busy: Option<&Known>,
+) -> Answer {
+    let Population { part, declared, healthy, .. } = population;
+    let (declared, healthy) = (*declared, *healthy);
+    let taken = |action: &Action, target: &Target| if told.lacks(target) { 0 } else { replicas_taken(action, target, part, inventory) };
     let running = remediations.others(&proposal.policy, proposal.incident).flat_map(|other| other.deeds.iter().filter(|deed| deed.running));
     let running = running.chain(remediations.own_running(&proposal.policy, proposal.incident));
     let running: u64 = running.map(|deed| taken(&deed.action, &deed.target)).sum();
-    let costs_nothing = budget.target_is_unhealthy && matches!(proposal.target, Target::Replica(_));
-    let this = if costs_nothing { 0 } else { taken(&proposal.action, &proposal.target) };
-    let Population { declared, healthy, .. } = population;
+    let this = taken_together(whole, inventory, |action, target| Some(taken(action, target))).unwrap_or_default();
     let desired = budget.desired.of(declared);
     let figures = |sign: &str| {
         let now: [&dyn Figure; 5] = [&healthy, &" healthy - ", &running, &" being worked on - ", &this];
@@ -83,11 +119,11 @@ pub fn check(
     };
     // What takes nothing needs the desired to be there too; of none there are always enough.
     if healthy.saturating_sub(running).saturating_sub(this) < desired {
-        return Answer::refused(figures("<"), None);
+        return population.named(Answer::refused(figures("<"), None));
     }
-    let enough = Answer::passed(figures(">="));
+    let enough = population.named(Answer::passed(figures(">=")));
     match &budget.headroom {
-        Some(headroom) => Answer::all([enough, headroom.check(busy, healthy, running.saturating_add(this))]),
+        Some(headroom) => Answer::all([enough, population.named(headroom.check(busy, healthy, running.saturating_add(this)))]),
         None => enough,
     }
 }
@@ -98,6 +134,7 @@ mod tests {
     use super::super::population::tests::{counted, watch};
     use super::super::{Guards, Scope};
     use super::*;
+    use firedrill_core::journal::CountedPart;
     use firedrill_core::name::Name;
     use firedrill_core::quantity::Rounding;
     use firedrill_core::time::Time;
@@ -112,7 +149,7 @@ mod tests {
         for (incident, target) in (10..).zip(others) {
             guards.started(&proposal("other", incident, target), Time::ZERO);
         }
-        check(Some(budget), &proposal("p", 0, target), &guards.remediations, &inventory(), (counted(healthy, 6), None))
+        check(Some(budget), &proposal("p", 0, target), &guards.remediations, (counted(healthy, 6), None))
     }
 
     #[test]
@@ -134,17 +171,107 @@ mod tests {
         let mut guards = Guards::new();
         guards.started(&proposal("other", 9, "replica/api-1"), Time::ZERO);
         guards.ended(&Name::new("other"), 9, Time::ZERO);
-        assert!(
-            !check(Some(&four), &proposal("p", 0, "replica/api-0"), &guards.remediations, &inventory(), (counted(5, 6), None)).is_refusal()
-        );
+        assert!(!check(Some(&four), &proposal("p", 0, "replica/api-0"), &guards.remediations, (counted(5, 6), None)).is_refusal());
     }
 
     #[test]
     fn a_replica_that_is_unhealthy_already_costs_nothing_while_the_desired_are_there() {
         let four = budget(Most::Count(4), true);
-        assert!(!check_budget(&four, "replica/api-0", 4, &[]).is_refusal());
-        assert!(check_budget(&four, "replica/api-0", 3, &[]).is_refusal());
-        assert!(check_budget(&four, "service/api", 4, &[]).is_refusal(), "a service is not one replica");
+        let (of_four, of_three) = (["api-1", "api-2", "api-3", "api-4"], ["api-1", "api-2", "api-3"]);
+        assert_eq!(seen(&four, "replica/api-0", &of_four, &[]).figures, "4 healthy - 0 being worked on - 0 >= 4 desired (4)");
+        assert!(seen(&four, "replica/api-0", &of_three, &[]).is_refusal());
+        assert!(seen(&four, "service/api", &of_four, &[]).is_refusal(), "a service is not one replica");
+    }
+
+    #[test]
+    fn a_healthy_target_is_taken_from_the_healthy_whatever_the_policy_takes_it_for() {
+        let two = budget(Most::Count(2), true);
+        let refused = seen(&two, "replica/api-0", &["api-0", "api-1"], &[]);
+        assert_eq!(refused, Answer::refused("2 healthy - 0 being worked on - 1 < 2 desired (2)", None));
+        assert!(!seen(&two, "replica/api-0", &["api-0", "api-1", "api-2"], &[]).is_refusal());
+        assert!(seen(&two, "replica/api-0", &["api-0", "api-1", "api-2"], &["replica/api-1"]).is_refusal());
+        // Nobody has told of each: it may be one of the healthy.
+        assert!(check_budget(&two, "replica/api-0", 2, &[]).is_refusal() && !check_budget(&two, "replica/api-0", 3, &[]).is_refusal());
+        assert!(!check_budget(&budget(Most::Count(0), true), "replica/api-0", 0, &[]).is_refusal(), "of none there are always enough");
+    }
+
+    #[test]
+    fn what_is_worked_on_and_not_among_the_healthy_is_not_taken_from_them() {
+        let (three, healthy) = (budget(Most::Count(3), true), ["api-3", "api-4", "api-5"]);
+        let answer = seen(&three, "replica/api-1", &healthy, &["replica/api-0"]);
+        assert_eq!(answer, Answer::passed("3 healthy - 0 being worked on - 0 >= 3 desired (3)"));
+        assert!(seen(&three, "replica/api-1", &healthy, &["replica/api-3"]).is_refusal(), "this one shows as healthy still");
+    }
+
+    #[test]
+    fn what_is_one_action_takes_the_sum_of_its_parts() {
+        let five = budget(Most::Count(5), false);
+        let whole = ["replica/api-0", "replica/api-1", "replica/api-1"].map(|target| proposal("p", 0, target));
+        let ask = |whole: &[Proposal]| {
+            super::check(Some(&five), (&whole[0], whole), &Remediations::default(), &inventory(), (counted(6, 6), None))
+        };
+        assert_eq!(ask(&whole).figures, "6 healthy - 0 being worked on - 2 < 5 desired (5)");
+        assert!(!ask(&whole[1..]).is_refusal(), "one replica, twice");
+    }
+
+    /// Asks for one action alone.
+    fn check(
+        budget: Option<&DisruptionBudget>,
+        proposal: &Proposal,
+        remediations: &Remediations,
+        seen: (Option<Counted<'_>>, Option<&Known>),
+    ) -> Answer {
+        super::check(budget, (proposal, std::slice::from_ref(proposal)), remediations, &inventory(), seen)
+    }
+
+    /// Asks for the restart of a target, with these replicas of six seen to be healthy.
+    fn seen(budget: &DisruptionBudget, target: &str, healthy: &[&str], others: &[&str]) -> Answer {
+        let mut guards = Guards::new();
+        for (incident, other) in (10..).zip(others) {
+            guards.started(&proposal("other", incident, other), Time::ZERO);
+        }
+        let part = |part: Target, holding, elements| CountedPart { part, holding, elements };
+        let service = part("service/api".parse().unwrap(), healthy.len() as u64, 6);
+        let each = healthy.iter().map(|own| part(Target::Replica(Name::new(own)), 1, 1));
+        let parts: Vec<CountedPart> = [service].into_iter().chain(each).collect();
+        let counted = Counted { holding: healthy.len() as u64, elements: 6, error: "", parts: Some(&parts) };
+        check(Some(budget), &proposal("p", 0, target), &guards.remediations, (Some(counted), None))
+    }
+
+    #[test]
+    fn each_service_in_a_zone_keeps_what_it_must() {
+        // Zone a holds api-0, api-3, cart-0 and cart-2; cart's third stands in b.
+        let half =
+            DisruptionBudget { watch: watch(Scope::Service), ..budget(Most::Share(Ratio::parse("50%").unwrap(), Rounding::Ceil), false) };
+        let drain = Proposal { action: Action::Drain, ..proposal("p", 0, "zone/a") };
+        let part = |part: &str, holding| CountedPart { part: part.parse().unwrap(), holding, elements: holding };
+        let parts = [part("service/api", 6), part("service/cart", 3)];
+        let seen = Counted { holding: 9, elements: 9, error: "", parts: Some(&parts) };
+        let ask = |budget: &DisruptionBudget| {
+            check(Some(budget), &drain, &Remediations::default(), (Some(seen), Some(&Known::Measured(Some(0.5), String::new()))))
+        };
+        let told = "3 healthy - 0 being worked on - 2 < 2 desired (50%, rounded up) in service/cart";
+        assert_eq!(ask(&half), Answer::refused(told, None), "of both together 5 of 9 stay");
+        let one = DisruptionBudget { desired: Most::Count(1), ..half.clone() };
+        assert!(!ask(&one).is_refusal());
+        let headroom = Headroom { busy: Formula::parse("avg(busy)").unwrap(), at_most: Ratio::parse("95%").unwrap() };
+        let busy = ask(&DisruptionBudget { headroom: Some(headroom), ..one });
+        assert_eq!(busy.figures, "0.5 busy * 3 / 1 > 95% in service/cart", "who stays of cart carries all of its load");
+    }
+
+    #[test]
+    fn what_stands_in_each_zone_is_counted_by_itself() {
+        let three = DisruptionBudget { watch: watch(Scope::Zone), ..budget(Most::Count(3), false) };
+        let ask = |zones: &[(&str, u64)]| {
+            let part = |(part, holding): &(&str, u64)| CountedPart { part: part.parse().unwrap(), holding: *holding, elements: *holding };
+            let parts: Vec<CountedPart> = zones.iter().map(part).collect();
+            let seen = Counted { holding: 9, elements: 9, error: "", parts: Some(&parts) };
+            check(Some(&three), &proposal("p", 0, "replica/api-0"), &Remediations::default(), (Some(seen), None))
+        };
+        assert!(!ask(&[("zone/a", 4), ("zone/b", 3)]).is_refusal());
+        assert!(ask(&[("zone/a", 3), ("zone/b", 9)]).is_refusal());
+        assert_eq!(ask(&[("zone/b", 9)]).figures, "cannot tell: no element");
+        assert_eq!(ask(&[]).figures, "cannot tell: no element", "what stands in no zone is not what stands in this one");
     }
 
     #[test]
@@ -153,13 +280,15 @@ mod tests {
         let budget = DisruptionBudget { headroom: Some(headroom), ..budget(Most::Count(0), false) };
         let ask = |target: &str, busy: Option<Known>| {
             let seen = (counted(6, 6), busy.as_ref());
-            check(Some(&budget), &proposal("p", 0, target), &Remediations::default(), &inventory(), seen)
+            check(Some(&budget), &proposal("p", 0, target), &Remediations::default(), seen)
         };
         let busy = |value| Some(Known::Measured(Some(value), String::new()));
         let told = ask("replica/api-0", busy(0.625));
         assert_eq!(told, Answer::passed("6 healthy - 0 being worked on - 1 >= 0 desired (0); 0.625 busy * 6 / 5 <= 75%"));
         assert_eq!(ask("replica/api-0", busy(0.6875)).figures, "0.6875 busy * 6 / 5 > 75%");
         assert!(ask("replica/api-0", busy(f64::NAN)).is_refusal());
+        assert_eq!(ask("replica/api-0", busy(-0.5)), Answer::refused("they cannot be -0.5 busy", None));
+        assert!(!ask("replica/api-0", busy(0.0)).is_refusal());
         assert_eq!(ask("service/api", busy(0.0)).figures, "nobody of 6 healthy would be left to carry the load");
         let untold = ask("replica/api-0", Some(Known::Measured(None, "no element".to_owned())));
         assert_eq!(untold.figures, "cannot tell how busy they are: no element");
@@ -185,7 +314,7 @@ mod tests {
     #[test]
     fn without_a_count_it_refuses_and_without_a_budget_it_is_not_configured() {
         let (proposal, remediations) = (proposal("p", 0, "service/api"), Remediations::default());
-        assert!(check(Some(&budget(Most::Count(0), false)), &proposal, &remediations, &inventory(), (None, None)).is_refusal());
-        assert_eq!(check(None, &proposal, &remediations, &inventory(), (counted(6, 6), None)), Answer::not_configured());
+        assert!(check(Some(&budget(Most::Count(0), false)), &proposal, &remediations, (None, None)).is_refusal());
+        assert_eq!(check(None, &proposal, &remediations, (counted(6, 6), None)), Answer::not_configured());
     }
 }

@@ -120,6 +120,24 @@ impl Freeze {
         self.instead
     }
 
+    /// Whether its windows follow each other without a gap all the year after the first, so that nothing is ever started.
+    #[must_use]
+    pub fn leaves_no_time(&self) -> bool {
+        let year = self.first.year().saturating_add(1);
+        let begins =
+            |year: i16| Some(self.zone.to_ambiguous_zoned(jiff::civil::date(year, 1, 1).at(0, 0, 0, 0)).compatible().ok()?.timestamp());
+        let (Some(mut covered), Some(end)) = (begins(year), year.checked_add(1).and_then(begins)) else { return false };
+        let mut windows = [year - 1, year].map(|year| self.windows(year).to_vec()).concat();
+        windows.sort_unstable();
+        for (from, to) in windows {
+            if from > covered {
+                break;
+            }
+            covered = covered.max(to);
+        }
+        self.recurrence.is_some() && covered >= end
+    }
+
     /// The window in which an instant lies, the one that ends last if there are several.
     fn window_at(&self, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
         let quiet = *self.quiet.read().unwrap_or_else(PoisonError::into_inner);

@@ -18,7 +18,7 @@ pub const NAME: &str = "ineffective_chain";
 /// From when on a target is left to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
-    /// So many actions that were verified not to have helped, by any policy; at least 1.
+    /// So many actions that were not verified to have helped, by any policy; at least 1.
     pub actions: u32,
     /// Within so long.
     pub within: Span,
@@ -77,6 +77,15 @@ pub enum Helped {
     Failed,
 }
 
+impl Helped {
+    /// Whether somebody looked, or would have, and did not see that it helped: it failed, it did not help, or there was nothing to tell by. What counts as in
+    /// vain for one guard does so for all.
+    #[must_use]
+    pub const fn is_in_vain(self) -> bool {
+        matches!(self, Self::No | Self::Unknown | Self::Failed)
+    }
+}
+
 impl Outcomes {
     /// The last word on an action of a policy.
     pub(super) fn record(&mut self, (policy, incident): (&Name, u64), target: &Target, effect: Helped, now: Time) {
@@ -108,7 +117,7 @@ impl Outcomes {
         }
         let tally = self.policies.entry(judged.policy.clone()).or_default();
         tally.judged.push_back((judged.at, tally.failed));
-        tally.failed += u64::from(!matches!(judged.effect, Helped::Yes | Helped::Unverified));
+        tally.failed += u64::from(judged.effect.is_in_vain());
         self.log.push_back(judged);
     }
 
@@ -167,7 +176,7 @@ impl From<Saved> for Outcomes {
 pub fn check(chain: Option<&Chain>, target: &Target, outcomes: &Outcomes, now: Time) -> Answer {
     let Some(chain) = chain else { return Answer::not_configured() };
     let on_target = outcomes.on(target, chain.within, now);
-    let in_vain = on_target.take_while(|judged| judged.effect != Helped::Yes).filter(|judged| judged.effect == Helped::No).count();
+    let in_vain = on_target.take_while(|judged| judged.effect != Helped::Yes).filter(|judged| judged.effect.is_in_vain()).count();
     let figures = |sign: &str| {
         figures(&[&in_vain, &" actions on ", target, &" did not help within ", &chain.within, &" ", &sign, &" ", &chain.actions])
     };
@@ -202,12 +211,20 @@ mod tests {
     }
 
     #[test]
-    fn what_helped_breaks_the_chain_and_what_cannot_be_told_neither_counts_nor_breaks_it() {
+    fn what_helped_breaks_the_chain_and_what_nobody_looks_at_neither_counts_nor_breaks_it() {
         let with = |between| [(10, "service/api", Helped::No), (20, "service/api", between), (30, "service/api", Helped::No)];
         assert!(!check_at(&with(Helped::Yes), 31).is_refusal());
-        assert!(check_at(&with(Helped::Unknown), 31).is_refusal());
-        assert!(check_at(&with(Helped::Failed), 31).is_refusal());
-        assert!(!check_at(&with(Helped::Unknown)[1..], 31).is_refusal());
+        assert!(check_at(&with(Helped::Unverified), 31).is_refusal());
+        assert!(!check_at(&with(Helped::Unverified)[1..], 31).is_refusal());
+    }
+
+    #[test]
+    fn what_could_not_be_told_or_was_not_carried_out_is_in_vain_as_it_is_for_a_breaker() {
+        for effect in [Helped::Unknown, Helped::Failed] {
+            let log = [(10, "service/api", effect), (20, "service/api", effect)];
+            assert!(!check_at(&log[..1], 21).is_refusal(), "{effect:?}");
+            assert_eq!(check_at(&log, 21).figures, "2 actions on service/api did not help within 1m >= 2", "{effect:?}");
+        }
     }
 
     #[test]

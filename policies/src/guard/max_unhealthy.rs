@@ -27,13 +27,15 @@ pub fn check(gate: Option<&MaxUnhealthy>, target: &Target, inventory: &Inventory
     let Some(gate) = gate else { return Answer::not_configured() };
     match Population::of(&gate.watch, target, inventory, counted) {
         Err(refusal) => refusal,
-        Ok(Population { declared, unhealthy, .. }) => {
-            let limit = gate.max.of(declared);
-            let figures =
-                |sign: &str| figures(&[&unhealthy, &" of ", &declared, &" unhealthy ", &sign, &" ", &limit, &" (", &gate.max, &")"]);
-            if unhealthy > limit { Answer::refused(figures(">"), None) } else { Answer::passed(figures("<=")) }
-        }
+        Ok(populations) => Answer::all(populations.iter().map(|own| own.named(of_one(gate, own)))),
     }
+}
+
+fn of_one(gate: &MaxUnhealthy, population: &Population) -> Answer {
+    let Population { declared, unhealthy, .. } = population;
+    let limit = gate.max.of(*declared);
+    let figures = |sign: &str| figures(&[unhealthy, &" of ", declared, &" unhealthy ", &sign, &" ", &limit, &" (", &gate.max, &")"]);
+    if *unhealthy > limit { Answer::refused(figures(">"), None) } else { Answer::passed(figures("<=")) }
 }
 
 #[cfg(test)]
@@ -42,6 +44,7 @@ mod tests {
     use super::super::fixture::inventory;
     use super::super::population::tests::{counted, watch};
     use super::*;
+    use firedrill_core::journal::CountedPart;
     use firedrill_core::quantity::{Ratio, Rounding};
 
     #[track_caller]
@@ -58,6 +61,21 @@ mod tests {
         assert_eq!(check_gate(share(Rounding::Floor), 3), Answer::refused("3 of 6 unhealthy > 2 (40%, rounded down)", None));
         assert!(!check_gate(share(Rounding::Ceil), 3).is_refusal());
         assert!(check_gate(share(Rounding::Ceil), 2).is_refusal());
+    }
+
+    #[test]
+    fn each_service_in_a_zone_passes_by_itself() {
+        let gate = MaxUnhealthy { watch: watch(Scope::Service), max: Most::Share(Ratio::parse("30%").unwrap(), Rounding::Floor) };
+        let ask = |cart: u64| {
+            let part = |part: &str, holding, elements| CountedPart { part: part.parse().unwrap(), holding, elements };
+            let parts = [part("service/api", 6, 6), part("service/cart", cart, 3)];
+            let counted = Counted { holding: 6 + cart, elements: 9, error: "", parts: Some(&parts) };
+            check(Some(&gate), &"zone/a".parse().unwrap(), &inventory(), Some(counted))
+        };
+        // Of both together 2 may be unhealthy, of cart's 3 none.
+        assert_eq!(ask(2), Answer::refused("1 of 3 unhealthy > 0 (30%, rounded down) in service/cart", None));
+        let both = "0 of 6 unhealthy <= 1 (30%, rounded down) in service/api; 0 of 3 unhealthy <= 0 (30%, rounded down) in service/cart";
+        assert_eq!(ask(3), Answer::passed(both));
     }
 
     #[test]

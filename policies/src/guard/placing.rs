@@ -1,6 +1,6 @@
 //! Which declared replica or node each element of a condition speaks of, by its labels, so that nothing is counted where it does not belong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::action::Target;
 use firedrill_core::inventory::Inventory;
@@ -10,7 +10,7 @@ use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::{JudgedElement, Verdict3};
 
 use super::population::{Element, Watch};
-use super::{Scope, replica_zone, service_of};
+use super::{Scope, is_of_another, replica_zone, service_of};
 
 /// The label that names a replica.
 const REPLICA: &str = "pod";
@@ -34,8 +34,8 @@ pub struct Count {
     pub holding: u64,
     /// Those for which it holds or does not.
     pub elements: u64,
-    /// The same by service or zone, whichever the scope is; empty if everything is counted together.
-    pub parts: Vec<CountedPart>,
+    /// The same by service or zone, whichever the scope is; `None` if everything is counted together, or there is nothing to count.
+    pub parts: Option<Vec<CountedPart>>,
 }
 
 /// What an element speaks of.
@@ -51,9 +51,10 @@ enum Place {
 /// # Errors
 /// An element cannot be placed, or there are elements and none of them speaks of what is counted; in words for people.
 pub fn count(watch: &Watch, elements: &[JudgedElement], inventory: &Inventory) -> Result<Count, String> {
+    let ground = Ground { inventory, zones: inventory.zones().into_iter().collect() };
     let mut found: BTreeMap<Name, (Option<Target>, Vec<Verdict3>)> = BTreeMap::new();
     for JudgedElement { labels, verdict, .. } in elements {
-        match place(watch, labels, inventory)? {
+        match place(watch, labels, &ground)? {
             Place::One(name, part) => found.entry(name).or_insert((part, Vec::new())).1.push(*verdict),
             Place::Another => {}
         }
@@ -76,8 +77,23 @@ pub fn count(watch: &Watch, elements: &[JudgedElement], inventory: &Inventory) -
             *own = (own.0 + holding, own.1 + elements);
         }
     }
-    count.parts = parts.into_iter().map(|(part, (holding, elements))| CountedPart { part, holding, elements }).collect();
+    let parts = parts.into_iter().map(|(part, (holding, elements))| CountedPart { part, holding, elements });
+    let are_apart = matches!(watch.scope, Scope::Service | Scope::Zone) && !elements.is_empty();
+    count.parts = are_apart.then(|| parts.collect());
     Ok(count)
+}
+
+/// The replicas that are counted as healthy, each as a part of its own.
+pub fn healthy(watch: &Watch, elements: &[JudgedElement], inventory: &Inventory) -> Vec<CountedPart> {
+    let ground = Ground { inventory, zones: inventory.zones().into_iter().collect() };
+    let mut found: BTreeMap<Name, Vec<Verdict3>> = BTreeMap::new();
+    for JudgedElement { labels, verdict, .. } in elements {
+        if let Ok(Place::One(name, _)) = place(watch, labels, &ground) {
+            found.entry(name).or_default().push(*verdict);
+        }
+    }
+    let healthy = found.into_iter().filter(|(_, verdicts)| told(verdicts).0 > 0);
+    healthy.map(|(name, _)| CountedPart { part: Target::Replica(name), holding: 1, elements: 1 }).collect()
 }
 
 /// What one replica or node adds to those that hold, and to those that hold or do not.
@@ -91,30 +107,37 @@ fn told(verdicts: &[Verdict3]) -> (u64, u64) {
     }
 }
 
-fn place(watch: &Watch, labels: &Labels, inventory: &Inventory) -> Result<Place, String> {
+/// What is declared.
+struct Ground<'a> {
+    inventory: &'a Inventory,
+    zones: BTreeSet<Name>,
+}
+
+fn place(watch: &Watch, labels: &Labels, ground: &Ground<'_>) -> Result<Place, String> {
     match watch.of {
-        Element::Replicas => replica(watch.scope, labels, inventory),
-        Element::Nodes => node(watch.scope, labels, inventory),
+        Element::Replicas => replica(watch.scope, labels, ground),
+        Element::Nodes => node(watch.scope, labels, ground),
     }
 }
 
-fn replica(scope: Scope, labels: &Labels, inventory: &Inventory) -> Result<Place, String> {
-    let Some(name) = value(labels, REPLICA) else { return another(labels, inventory) };
+fn replica(scope: Scope, labels: &Labels, ground: &Ground<'_>) -> Result<Place, String> {
+    let inventory = ground.inventory;
+    let Some(name) = value(labels, REPLICA) else { return another(labels, ground) };
     let target = Target::Replica(name.clone());
-    let Some(service) = service_of(&target, inventory).filter(|service| inventory.services.contains_key(service)) else {
+    let declared = service_of(&target, inventory).filter(|service| inventory.services.contains_key(service));
+    let Some(service) = declared.filter(|service| !is_of_another(&name, service, labels.get(SERVICE), inventory)) else {
         return Ok(Place::Another);
     };
     let part = match scope {
         Scope::Service => Some(Target::Service(service)),
-        Scope::Zone => zone(&target, labels, inventory)?.map(Target::Zone),
+        Scope::Zone => zone(&target, labels, ground)?.map(Target::Zone),
         _ => None,
     };
     Ok(Place::One(name, part))
 }
 
 /// The zone of a replica of a declared service: the one that its element names, or else the one in which it stands as declared.
-fn zone(replica: &Target, labels: &Labels, inventory: &Inventory) -> Result<Option<Name>, String> {
-    let zones = inventory.zones();
+fn zone(replica: &Target, labels: &Labels, Ground { inventory, zones }: &Ground<'_>) -> Result<Option<Name>, String> {
     if let Some(named) = value(labels, ZONE).filter(|named| zones.contains(named)) {
         return Ok(Some(named));
     }
@@ -128,18 +151,18 @@ fn zone(replica: &Target, labels: &Labels, inventory: &Inventory) -> Result<Opti
     }
 }
 
-fn node(scope: Scope, labels: &Labels, inventory: &Inventory) -> Result<Place, String> {
-    let Some(name) = value(labels, NODE) else { return another(labels, inventory) };
-    let Some(zone) = inventory.nodes.get(&name) else { return Ok(Place::Another) };
+fn node(scope: Scope, labels: &Labels, ground: &Ground<'_>) -> Result<Place, String> {
+    let Some(name) = value(labels, NODE) else { return another(labels, ground) };
+    let Some(zone) = ground.inventory.nodes.get(&name) else { return Ok(Place::Another) };
     let part = (scope == Scope::Zone).then(|| Target::Zone(zone.clone()));
     Ok(Place::One(name, part))
 }
 
 /// What names no replica and no node is none, if it names something that is declared; otherwise nobody knows what it is.
-fn another(labels: &Labels, inventory: &Inventory) -> Result<Place, String> {
+fn another(labels: &Labels, Ground { inventory, zones }: &Ground<'_>) -> Result<Place, String> {
     let names = |label: &str, is_declared: &dyn Fn(&Name) -> bool| value(labels, label).is_some_and(|name| is_declared(&name));
     let is_known = names(SERVICE, &|name| inventory.services.contains_key(name))
-        || names(ZONE, &|name| inventory.zones().contains(name))
+        || names(ZONE, &|name| zones.contains(name))
         || names(NODE, &|name| inventory.nodes.contains_key(name))
         || names(CLIENT, &|name| inventory.clients.contains(name))
         || value(labels, REPLICA).is_some();
@@ -173,7 +196,7 @@ mod tests {
         let mut machine = Machine::new(Arc::default());
         let elements = healthy.prepare(&mut machine).elements(&mut machine, 0, &[&store]).unwrap();
         let Count { holding, elements, parts } = count(&Watch { healthy, scope, of }, &elements, &inventory())?;
-        let parts = parts.into_iter().map(|CountedPart { part, holding, elements }| format!("{part} {holding}/{elements}"));
+        let parts = parts.into_iter().flatten().map(|CountedPart { part, holding, elements }| format!("{part} {holding}/{elements}"));
         Ok([format!("{holding}/{elements}")].into_iter().chain(parts).collect())
     }
 
@@ -221,6 +244,33 @@ mod tests {
         assert_eq!(alone(r#"up{service="api"}"#), none);
         assert_eq!(alone(r#"up{pod="prometheus-0"}"#), none);
         assert_eq!(counted(Element::Replicas, Scope::Service, &[]), Ok(vec!["0/0".to_owned()]));
+    }
+
+    #[test]
+    fn a_pod_that_only_begins_like_a_replica_is_none_of_the_service() {
+        let cart = (r#"up{pod="cart-0",service="cart"}"#, 0.0);
+        check(Scope::Service, &[cart, (r#"up{pod="cart-exporter-0",service="cart-exporter"}"#, 1.0)], &["0/1", "service/cart 0/1"]);
+        check(Scope::Service, &[cart, (r#"up{pod="cart-1",service="api"}"#, 1.0)], &["0/1", "service/cart 0/1"]);
+        // One that tells of the pods of others has a service of its own.
+        check(Scope::Service, &[cart, (r#"up{pod="cart-1",service="kube-state-metrics"}"#, 1.0)], &["1/2", "service/cart 1/2"]);
+        check(Scope::Service, &[cart, (r#"up{pod="cart-5f6c9d-abcde",service="cart"}"#, 1.0)], &["1/2", "service/cart 1/2"]);
+        check(Scope::All, &[cart, (r#"up{pod="cart-1",service="car"}"#, 1.0)], &["1/2"]);
+    }
+
+    #[test]
+    fn where_nothing_stands_in_a_zone_no_zone_is_counted() {
+        let mut inventory = inventory();
+        inventory.services.get_mut("cart").unwrap().zones.clear();
+        let labels = parse_series(r#"up{pod="cart-0"}"#).unwrap();
+        let mut store = Store::new();
+        let id = store.series(&labels);
+        store.append(id, 0, 1.0).unwrap();
+        let healthy = Condition::parse("up == 1").unwrap();
+        let mut machine = Machine::new(Arc::default());
+        let elements = healthy.prepare(&mut machine).elements(&mut machine, 0, &[&store]).unwrap();
+        let of = |scope| count(&Watch { healthy: healthy.clone(), scope, of: Element::Replicas }, &elements, &inventory).unwrap();
+        assert_eq!(of(Scope::Zone), Count { holding: 1, elements: 1, parts: Some(Vec::new()) });
+        assert_eq!(of(Scope::All), Count { holding: 1, elements: 1, parts: None });
     }
 
     #[test]

@@ -93,23 +93,18 @@ pub(super) fn spares_all(policy: &Policy, inventory: &Inventory) -> Option<Probl
     if budget.target_is_unhealthy && source.kind == TargetKind::Replica {
         return None;
     }
-    let mut asked = 0_u32;
-    for (service, _) in inventory.services.iter().filter(|(_, entry)| entry.replicas > 1) {
-        let part = match budget.watch.scope {
-            Scope::Service => Part::Service(service.clone()),
-            Scope::All => Part::All,
-            _ => return None,
+    let several = inventory.services.iter().filter(|(_, entry)| entry.replicas > 1);
+    let targets: BTreeSet<Target> = several.flat_map(|(service, _)| example_targets(source, service, inventory)).collect();
+    let is_refused = |target: &Target| {
+        let is_short = |part: &Part| {
+            let (declared, taken) = (replicas(part, inventory), caps::replicas_taken(action, target, part, inventory));
+            taken > 0 && declared.saturating_sub(taken) < budget.desired.of(declared)
         };
-        let declared = replicas(&part, inventory);
-        for target in example_targets(source, service, inventory) {
-            let taken = caps::replicas_taken(action, &target, &part, inventory);
-            if taken == 0 || declared.saturating_sub(taken) >= budget.desired.of(declared) {
-                return None;
-            }
-            asked += 1;
-        }
-    }
-    (asked > 0).then(|| problem::leaves_nothing(&policy.places.caps, &policy.name, (action.word(), &budget.desired.describe())))
+        // Each service or zone must keep what it must, as the guard has it.
+        caps::parts_touched(budget.watch.scope, target, inventory).is_some_and(|parts| parts.iter().any(is_short))
+    };
+    let is_never_let = !targets.is_empty() && targets.iter().all(is_refused);
+    is_never_let.then(|| problem::leaves_nothing(&policy.places.caps, &policy.name, (action.word(), &budget.desired.describe())))
 }
 
 /// A cap by region, cluster or owner, and something declared that lies in none: there it refuses everything.

@@ -32,12 +32,12 @@ const fn lint(code: &'static str, severity: Severity, is_of_the_policy: bool, wh
 }
 
 /// Every lint of policies, by code.
-pub const POLICY_LINTS: [PolicyLint; 32] = [
+pub const POLICY_LINTS: [PolicyLint; 33] = [
     lint("FD0324", Severity::Warning, false, "a disruption budget that lets nothing be taken"),
     lint("FD0325", Severity::Warning, false, "a cap or a gate beyond what there is"),
     lint("FD0326", Severity::Warning, false, "a cap by region, cluster or owner that the project does not declare of everything"),
     lint("FD0327", Severity::Warning, true, "a verification of the replica that its action drains"),
-    lint("FD0328", Severity::Warning, true, "an action that nothing undoes, at the stage `limited`"),
+    lint("FD0328", Severity::Warning, true, "an action that nothing undoes, at the stage `limited`, without `approval`"),
     lint("FD0330", Severity::Error, false, "an alert that no rule has"),
     lint("FD0331", Severity::Warning, false, "an alert that cannot fire here"),
     lint("FD0332", Severity::Warning, false, "a matcher that no alert of the name meets"),
@@ -58,11 +58,12 @@ pub const POLICY_LINTS: [PolicyLint; 32] = [
     lint("FD0354", Severity::Warning, true, "a gate without a cap"),
     lint("FD0355", Severity::Warning, true, "a policy that answers every alert, or a matcher that everything meets"),
     lint("FD0356", Severity::Warning, false, "two policies that answer one alert, and no locks between them"),
-    lint("FD0357", Severity::Warning, false, "an escalation that nobody receives"),
+    lint("FD0357", Severity::Warning, false, "an escalation that nobody receives, or a quorum of more people than there are"),
     lint("FD0358", Severity::Warning, true, "an action that cannot be undone, done without asking anybody"),
     lint("FD0359", Severity::Warning, false, "prechecks that never hold, for no value can be as they ask"),
     lint("FD0366", Severity::Warning, false, "two policies of which one undoes or disturbs what the other does, and no locks between them"),
-    lint("FD0367", Severity::Warning, false, "a score, a list of targets or evidence that finds nothing"),
+    lint("FD0367", Severity::Warning, false, "a score, a list of targets, evidence or a guard's number that finds nothing"),
     lint("FD0368", Severity::Warning, false, "a list of targets without the label that names them"),
     lint("FD0369", Severity::Warning, false, "a service that is scaled by the policy and by an autoscaler"),
+    lint("FD0399", Severity::Warning, true, "a limit that another one beside it leaves without effect"),
 ];

@@ -27,7 +27,12 @@ pub(super) fn formulas(written: &Written<'_>, policy: &Policy, outlooks: &[Outlo
 }
 
 /// An expression that yields nothing in any of the scenarios.
-fn finds_nothing(written: &Written<'_>, (policy, what): (&Policy, &str), formula: &Formula, outlooks: &[Outlook<'_>]) -> Option<Problem> {
+pub(super) fn finds_nothing(
+    written: &Written<'_>,
+    (policy, what): (&Policy, &str),
+    formula: &Formula,
+    outlooks: &[Outlook<'_>],
+) -> Option<Problem> {
     let prospects: Vec<_> = outlooks.iter().map(|outlook| (outlook, formula.plan().prospect(outlook.universe()))).collect();
     if prospects.is_empty() || prospects.iter().any(|(_, prospect)| prospect.presence != Presence::Never) {
         return None;

@@ -133,14 +133,15 @@ fn irreversible(policy: &Policy) -> Option<Problem> {
             )
     };
     let (action, _) = policy.actions().find(|(action, _)| is_final(action))?;
-    // A limited policy may not do it at all; of what is critical alone it may be asked or not.
+    // A limited policy does it only if people allow it; of what is critical alone they may be asked or not.
     let asks = policy.stage <= Stage::Limited || policy.guards.approval.as_ref().is_some_and(|approval| approval.of != Covered::Critical);
     (!asks).then(|| problem::irreversible_unasked(&policy.places.steps, &policy.name, action.word()))
 }
 
-/// An action that nothing undoes, at the stage that allows none of these.
+/// An action that nothing undoes, at the stage that does these only if people allow it, and nobody is named who may.
 fn never_at_its_stage(policy: &Policy) -> Option<Problem> {
-    let (action, _) = policy.actions().find(|(action, _)| !is_reversible(action)).filter(|_| policy.stage == Stage::Limited)?;
+    let is_left_undone = policy.stage == Stage::Limited && policy.guards.approval.is_none();
+    let (action, _) = policy.actions().find(|(action, _)| !is_reversible(action)).filter(|_| is_left_undone)?;
     Some(problem::never_at_stage(&policy.places.steps, &policy.name, action.word()))
 }
 
@@ -467,10 +468,15 @@ guard:
     fn a_stage_that_allows_no_action_of_its_kind_is_named() {
         let steps = "  - scale: { times: x2 }\n    verify: { expr: up == 1, within: 1m }\n    on_failure: revert\n";
         let restart = "  - restart: { mode: rolling }\n    verify: { expr: up == 1, within: 1m }\n";
-        let told = "8:FD0328 at the stage `limited` `p` never does `restart`, for nothing undoes it";
+        let told = "8:FD0328 at the stage `limited` `p` does `restart`, which nothing undoes, only if people allow it, and it names nobody who may";
         check(steps, &format!("{restart}stage: limited\n"), &[told]);
         check(steps, &format!("{restart}stage: guarded\n"), &[]);
         check("target:", "stage: limited\ntarget:", &[]);
+        for of in ["all", "critical", "irreversible"] {
+            let asks = format!("stage: limited\nguard:\n  approval: {{ from: oncall, of: {of} }}\n");
+            let text = SOUND.replace(steps, restart).replace("guard:\n", &asks);
+            assert_eq!(habits(&read(&text)), [], "whoever it names may allow it");
+        }
     }
 
     #[test]

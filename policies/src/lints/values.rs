@@ -33,7 +33,7 @@ fn always(place: &Place, policy: &Policy, reason: &Reason) -> Problem {
 }
 
 /// Why a comparison holds for no element that it can find here, or fails for none; `None` if it may, or finds nothing.
-fn decided(condition: &Condition, holds: bool, outlooks: &[Outlook<'_>]) -> Option<Reason> {
+pub(super) fn decided(condition: &Condition, holds: bool, outlooks: &[Outlook<'_>]) -> Option<Reason> {
     let compared = outlooks.iter().filter(|outlook| condition.prospect(outlook.universe()).presence != Presence::Never);
     let mut first = None;
     for outlook in compared {
@@ -45,7 +45,7 @@ fn decided(condition: &Condition, holds: bool, outlooks: &[Outlook<'_>]) -> Opti
 
 /// Why there is never a value, if it is for what values can be.
 fn contradicted(outlook: &Outlook<'_>, prospect: &Prospect) -> Option<Reason> {
-    let is_of_values = prospect.causes.iter().all(|cause| matches!(cause, Cause::Contradiction(_)));
+    let is_of_values = prospect.causes.iter().all(|cause| matches!(cause, Cause::Contradiction(_) | Cause::Certain { .. }));
     let never = prospect.presence == Presence::Never && is_of_values;
     prospect.causes.first().filter(|_| never).map(|cause| outlook.reason(cause))
 }

@@ -4,8 +4,8 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Value};
 
 use super::deed::{is_name, of_command, own as own_action, shortened};
-use super::page::{NOBODY, Note, Noted, Rule, Sketch, Step, alert_of, in_double_quotes, label_of, name_of};
-use super::source::{at, duration, entries, others, scalar, text, told};
+use super::page::{NOBODY, Note, Noted, Rule, SWITCHES, Sketch, Step, alert_of, in_double_quotes, label_of, name_of};
+use super::source::{at, duration, entries, is_nothing, others, scalar, text, told};
 use super::{Kind, Refusal};
 
 /// Whether a document is an alert with conditions and actions.
@@ -25,6 +25,7 @@ pub fn alert(node: &Node) -> Result<Sketch, Refusal> {
     let named = alert_of(&name);
     sketch.on.value.alerts = vec![named.clone()];
     let service = service(node).map_err(refused)?;
+    lose_unread(&mut sketch, node, &name);
     if let Some(service) = &service {
         sketch.target = Noted::exact(("service", service.clone()));
     }
@@ -68,11 +69,51 @@ const KNOWN: [&str; 15] = [
     "conditions",
 ];
 
-/// The one service that it is about; `None` if each is meant.
+/// Keys that are read as one text: what else stands there is lost by name.
+fn lose_unread(sketch: &mut Sketch, node: &Node, name: &str) {
+    let texts = ["description", "owner", "team", "severity"];
+    for key in texts {
+        if let Some(value) = at(node, &[key]).filter(|value| !is_nothing(value) && scalar(value).is_none()) {
+            sketch.lose(key, value, "it is no one text");
+        }
+    }
+    if let (Some(_), Some(team)) = (text(node, &["owner"]), at(node, &["team"]).filter(|team| scalar(team).is_some())) {
+        sketch.lose("team", team, "its `owner` answers for it");
+    }
+    if let Some(labels) = at(node, &["labels"]) {
+        for (label, value) in others(labels, &["service"]) {
+            let is_other_name = label == "alertname" && text(labels, &[label]).as_deref() != Some(name);
+            if scalar(value).is_none() || is_other_name {
+                sketch.lose(label, value, if is_other_name { "its alert has a name already" } else { "a label has one text" });
+            }
+        }
+    }
+    match at(node, &["annotations"]) {
+        Some(annotations) if !is_nothing(annotations) && entries(annotations).is_empty() => {
+            sketch.lose("annotations", annotations, "it is no map");
+        }
+        Some(annotations) => {
+            if let Some(summary) = at(annotations, &["summary"]).filter(|summary| !is_nothing(summary) && scalar(summary).is_none()) {
+                sketch.lose("summary", summary, "it is no one text");
+            }
+        }
+        None => {}
+    }
+}
+
+/// The one service that it is about; `None` if each is meant. What narrows it and cannot be read refuses it.
 fn service(node: &Node) -> Result<Option<String>, String> {
-    let named: Vec<String> = [&["service"][..], &["labels", "service"]]
+    let labels = at(node, &["labels"]).filter(|labels| !is_nothing(labels));
+    if let Some(labels) = labels.filter(|labels| !matches!(labels.value, Value::Map(_))) {
+        return Err(format!("`labels: {}` is no map of labels", shortened(&told(labels))));
+    }
+    let of = |node: &Node| match at(node, &["service"]).filter(|said| !is_nothing(said)) {
+        None => Ok(None),
+        Some(said) => scalar(said).map(Some).ok_or_else(|| format!("`service: {}` is no name of one service", shortened(&told(said)))),
+    };
+    let named: Vec<String> = [of(node)?, labels.map(of).transpose()?.flatten()]
         .into_iter()
-        .filter_map(|path| text(node, path))
+        .flatten()
         // What a template fills in is the label that the alert has anyway.
         .filter(|name| !name.contains("{{") && !name.starts_with('$'))
         .collect();
@@ -382,8 +423,17 @@ fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
                 _ => {}
             }
         }
-        let unknown = beside.iter().filter(|_| !is_asked_of);
-        unknown.for_each(|(word, value)| sketch.lose(word, value, "no action that is known here"));
+        for (word, value) in beside.into_iter().filter(|_| !is_asked_of) {
+            // What stands beside no remediation is said of all of them.
+            let is_heeded = match word {
+                _ if SWITCHES.contains(&word) => sketch.heed(word, value).map(|()| true)?,
+                "requires_approval" => approval(sketch, value)?,
+                _ => false,
+            };
+            if !is_heeded {
+                sketch.lose(word, value, "no action that is known here");
+            }
+        }
     }
     people(sketch, escalation, telling);
     Ok(())
@@ -463,7 +513,7 @@ fn remediate(sketch: &mut Sketch, value: &Node, beside: &[(&str, &Node)]) -> Res
     }
     let mut found = found;
     for (key, value) in options.iter().copied() {
-        let is_read = Some(key) == naming || option(sketch, (key, value), found.as_mut())?;
+        let is_read = Some(key) == naming && scalar(value).is_some() || option(sketch, (key, value), found.as_mut())?;
         if !is_read {
             sketch.lose(key, value, &format!("nothing here says it of `{}`", shortened(&action)));
         }
@@ -479,7 +529,7 @@ fn option(sketch: &mut Sketch, (key, value): (&str, &Node), step: Option<&mut No
     match (key, count, span) {
         ("enabled" | "disabled" | "dry_run", ..) => sketch.heed(key, value)?,
         ("service", ..) => {
-            let service = named_service(&text_of(value))?;
+            let service = named_service(&told(value))?;
             let target = ("service", service);
             if let Some(step) = step.filter(|_| sketch.target.value != target) {
                 step.value.target = Some(target);

@@ -49,9 +49,48 @@ pub fn has_liveness(node: &Node) -> bool {
 
 /// The namespace of an object, if another one of the files has its kind and name in another namespace.
 fn namespace(node: &Node, all: &[&Node]) -> Option<String> {
-    let of = |node: &Node| text(node, &["metadata", "namespace"]).unwrap_or_else(|| "default".to_owned());
-    let is_alike = |other: &&&Node| is_one_of_name(node, other) && of(other) != of(node);
-    all.iter().find(is_alike).map(|_| of(node))
+    let is_alike = |other: &&&Node| is_one_of_name(node, other) && namespace_of(other) != namespace_of(node);
+    all.iter().find(is_alike).map(|_| namespace_of(node))
+}
+
+/// The namespace that an object stands in.
+fn namespace_of(node: &Node) -> String {
+    text(node, &["metadata", "namespace"]).unwrap_or_else(|| "default".to_owned())
+}
+
+/// Where what an autoscaler scales stands.
+struct Whereabouts {
+    namespace: String,
+    /// Whether the files have another one of its kind and name elsewhere, or an autoscaler of such a one.
+    is_shared: bool,
+}
+
+impl Whereabouts {
+    fn of(node: &Node, (kind, service): (&str, &str), objects: &[&Node]) -> Self {
+        let is_target = |object: &&&Node| {
+            text(object, &["kind"]).as_deref() == Some(kind) && text(object, &["metadata", "name"]).as_deref() == Some(service)
+        };
+        let targets: Vec<&Node> = objects.iter().filter(is_target).copied().collect();
+        let namespace = match (text(node, &["metadata", "namespace"]), &targets[..]) {
+            (Some(said), _) => said,
+            // Who names none stands wherever the files are applied, and so does what it scales.
+            (None, [one]) => namespace_of(one),
+            (None, _) => "default".to_owned(),
+        };
+        let scales_it = |object: &Node| {
+            text(object, &["spec", "scaleTargetRef", "name"]).as_deref() == Some(service)
+                && text(object, &["spec", "scaleTargetRef", "kind"]).as_deref().unwrap_or("Deployment") == kind
+        };
+        let is_twin = |object: &&Node| !std::ptr::eq(*object, node) && (is_one_of_name(node, object) || scales_it(object));
+        let twins = objects.iter().copied().filter(is_twin);
+        let is_shared = targets.iter().copied().chain(twins).any(|other| namespace_of(other) != namespace);
+        Self { namespace, is_shared }
+    }
+
+    /// What the series must say, if anything.
+    fn said(&self) -> Option<&str> {
+        self.is_shared.then_some(&*self.namespace)
+    }
 }
 
 /// Whether two objects are of one kind and name.
@@ -63,6 +102,9 @@ fn is_one_of_name(node: &Node, other: &Node) -> bool {
 fn of_namespace(namespace: Option<&str>) -> String {
     namespace.map(|namespace| format!("namespace={},", in_double_quotes(namespace))).unwrap_or_default()
 }
+
+/// How long a probe may fail until its container is given up, seconds: 366 days, the longest that a policy waits for anything.
+const LONGEST_PATIENCE: u64 = 366 * 24 * 3600;
 
 /// What a probe asks: how often, how many failures in a row count, and after how long from a start the first may.
 struct Probe {
@@ -83,11 +125,17 @@ impl Probe {
                 Err(Refusal::new(Kind::LivenessProbe, name, &node.place, why))
             }
         };
-        Ok(Self {
+        let own = Self {
             period: number("periodSeconds", 10)?,
             failures: number("failureThreshold", 3)?,
             delay: number("initialDelaySeconds", 0)?,
-        })
+        };
+        if own.patience() > LONGEST_PATIENCE {
+            let why =
+                format!("{} failures, {} s apart, are more than {LONGEST_PATIENCE} s until anything is done", own.failures, own.period);
+            return Err(Refusal::new(Kind::LivenessProbe, name, &probe.place, why));
+        }
+        Ok(own)
     }
 
     /// From a start until it has failed for good, seconds.
@@ -291,16 +339,16 @@ impl Scaling {
         if least > most {
             return Err(refused(node, &format!("its minReplicas {least} is above its maxReplicas {most}")));
         }
-        let namespace = namespace(node, objects);
-        let kind = text(node, &["spec", "scaleTargetRef", "kind"]);
-        let Some((_, metric, label)) = REPLICAS.iter().find(|(own, ..)| kind.as_deref().unwrap_or("Deployment") == *own) else {
-            let kind = kind.unwrap_or_default();
+        let said_kind = text(node, &["spec", "scaleTargetRef", "kind"]);
+        let kind = said_kind.as_deref().unwrap_or("Deployment");
+        let Some((_, metric, label)) = REPLICAS.iter().find(|(own, ..)| kind == *own) else {
             return Err(refused(
                 node,
-                &format!("it scales a {}, and no metric that is known here tells its number of replicas", shortened(&kind)),
+                &format!("it scales a {}, and no metric that is known here tells its number of replicas", shortened(kind)),
             ));
         };
-        let current = format!("{metric}{{{}{label}={}}}", of_namespace(namespace.as_deref()), in_double_quotes(&service));
+        let whereabouts = Whereabouts::of(node, (kind, &service), objects);
+        let current = format!("{metric}{{{}{label}={}}}", of_namespace(whereabouts.said()), in_double_quotes(&service));
         let metrics = items(node, &["spec", "metrics"]);
         let mut goals = Vec::new();
         for metric in metrics {
@@ -315,7 +363,7 @@ impl Scaling {
             let what = if others.is_empty() { "no metric".to_owned() } else { others.join(", ") };
             return Err(refused(node, &format!("it aims at nothing that is seen here, which is CPU: {what}")));
         };
-        let mut ratio = goal.ratio(&service, namespace.as_deref(), objects);
+        let mut ratio = goal.ratio((kind, &service), &whereabouts, objects);
         if metrics.len() > 1 {
             let all: Vec<String> = metrics.iter().map(metric_told).collect();
             let lost = format!(
@@ -325,10 +373,14 @@ impl Scaling {
             );
             ratio.notes.push(Note::Lost(lost));
         }
-        let current = match kind {
+        let mut current = match said_kind {
             Some(_) => Noted::exact(current),
             None => Noted::assumed(current, "what it scales is a Deployment"),
         };
+        if let Some(namespace) = whereabouts.said() {
+            let lost = format!("of several `{service}` it scales the one of the namespace `{namespace}`, and names here have no namespace");
+            current.notes.push(Note::Lost(lost));
+        }
         Ok(Self { name: name.to_owned(), service, current, least, most, ratio, unseen: metrics.len().saturating_sub(1) })
     }
 
@@ -473,9 +525,9 @@ impl Goal {
     }
 
     /// What is used over what is aimed at; both of the pods whose names begin as the workload's.
-    fn ratio(&self, service: &str, namespace: Option<&str>, objects: &[&Node]) -> Noted<String> {
+    fn ratio(&self, (kind, service): (&str, &str), whereabouts: &Whereabouts, objects: &[&Node]) -> Noted<String> {
         let pods = in_double_quotes(&format!("{}-.+", escaped(service)));
-        let of_namespace = of_namespace(namespace);
+        let of_namespace = of_namespace(whereabouts.said());
         let container = self.container.as_deref().map(in_double_quotes);
         let used_by = container.as_ref().map_or_else(|| "container!=\"\"".to_owned(), |container| format!("container={container}"));
         let used = format!("avg(sum by (pod) (rate(container_cpu_usage_seconds_total{{{of_namespace}pod=~{pods},{used_by}}}[1m])))");
@@ -483,7 +535,12 @@ impl Goal {
         let mut ratio = match self.aim {
             Aim::Cores(cores) => Noted::exact(format!("{used} / {cores}")),
             Aim::Share(percent) => {
-                let asked = objects.iter().find_map(|object| request(object, service, self.container.as_deref()));
+                let is_scaled = |object: &&&Node| {
+                    text(object, &["kind"]).as_deref() == Some(kind)
+                        && text(object, &["metadata", "name"]).as_deref() == Some(service)
+                        && namespace_of(object) == whereabouts.namespace
+                };
+                let asked = objects.iter().find(is_scaled).and_then(|object| request(object, self.container.as_deref()));
                 let share = percent / 100.0;
                 match asked {
                     Some(cores) => Noted::exact(format!("{used} / ({cores} * {share})")),
@@ -505,13 +562,10 @@ impl Goal {
     }
 }
 
-/// The cores that a pod of a workload of this name asks for, or one container of it, if every container that counts says.
-fn request(object: &Node, service: &str, container: Option<&str>) -> Option<f64> {
-    if text(object, &["metadata", "name"])? != service || text(object, &["kind"])? == "HorizontalPodAutoscaler" {
-        return None;
-    }
+/// The cores that a pod of a workload asks for, or one container of it, if every container that counts says.
+fn request(workload: &Node, container: Option<&str>) -> Option<f64> {
     let counts = |own: &&Node| container.is_none_or(|wanted| text(own, &["name"]).as_deref() == Some(wanted));
-    let each = containers(object).iter().filter(counts);
+    let each = containers(workload).iter().filter(counts);
     let each = each.map(|container| text(container, &["resources", "requests", "cpu"]).and_then(|text| cores(&text)));
     each.sum::<Option<f64>>().filter(|cores| *cores > 0.0)
 }

@@ -443,9 +443,18 @@ fn retries(sketch: &mut Sketch, node: &Node, control_planes: &[&Node]) {
     let healthy = span([&["spec", "remediation", "minHealthyPeriodSeconds"], &["spec", "remediationStrategy", "minHealthyPeriod"]]);
     let new_name = "a replacement has a name of its own, so that it is not counted as the same target";
     if let Some(period) = period.filter(|period| *period > Span::ZERO) {
+        // `DefaultMinHealthyPeriod`. Once it is over the controller asks for no rest at all (`checkRetryLimits`), so that none is longer.
         let reset = healthy.filter(|healthy| *healthy > Span::ZERO).unwrap_or(Span::from_minutes(60));
-        let value = format!("{{ base: {period}, factor: x1, cap: {period}, reset_after: {reset} }}");
-        sketch.guards.push(Noted::lost(("backoff", value), format!("retryPeriod {period}: {new_name}")));
+        let rest = period.min(reset);
+        let after = if reset > rest { reset } else { Span::from_nanos(rest.as_nanos().saturating_add(Span::from_minutes(1).as_nanos())) };
+        let value = format!("{{ base: {rest}, factor: x1, cap: {rest}, reset_after: {after} }}");
+        let mut guard = Noted::lost(("backoff", value), format!("retryPeriod {period}: {new_name}"));
+        if reset <= period {
+            let assumed =
+                format!("after minHealthyPeriod {reset} the source begins anew, so that no rest is as long as retryPeriod {period}");
+            guard.notes.push(Note::Assumed(assumed));
+        }
+        sketch.guards.push(guard);
     }
     let most = [&["spec", "remediation", "maxRetry"][..], &["spec", "remediationStrategy", "maxRetry"]]
         .into_iter()

@@ -415,9 +415,23 @@ pub fn plain(text: &str) -> String {
     text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
+/// Text on one line, its blanks as they are: ends of lines, and what stands around them, are one blank.
+fn one_line(text: &str) -> String {
+    let is_space = |c: char| c.is_whitespace() || c.is_control();
+    let (mut line, mut rest) = (String::new(), text.trim_matches(is_space));
+    while let Some(start) = rest.find(is_space) {
+        let end = rest[start..].find(|c| !is_space(c)).map_or(rest.len(), |length| start + length);
+        let between = &rest[start..end];
+        line.push_str(&rest[..start]);
+        line.push_str(if between.bytes().all(|byte| byte == b' ') { between } else { " " });
+        rest = &rest[end..];
+    }
+    line + rest
+}
+
 /// A text as a YAML scalar on one line.
 pub fn quoted(text: &str) -> String {
-    let text = plain(text);
+    let text = one_line(text);
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic());
     let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
     let is_word = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&&*text.to_ascii_lowercase());
@@ -493,6 +507,7 @@ mod tests {
     #[test]
     fn what_people_write_ends_no_line_and_no_scalar() {
         assert_eq!(quoted("it's\nhere # now"), "'it''s here # now'");
+        assert_eq!(quoted(" a  b \n  c\r\n\u{0}"), "'a  b c'");
         assert_eq!(quoted("yes"), "'yes'");
         assert_eq!(quoted("team-a"), "team-a");
         assert_eq!(plain("a\r\n\u{0}b\u{2028}c"), "a b c");

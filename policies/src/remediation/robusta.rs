@@ -8,7 +8,7 @@ use firedrill_core::yaml::{Node, Value};
 use super::deed::{of_command, own, pod_deleted, shortened};
 use super::page::{NOBODY, Note, Noted, Rule, Sketch, Step, alert_of, in_double_quotes, label_of};
 use super::rulebook::escaped;
-use super::source::{at, duration, entries, items, others, scalar, text, told};
+use super::source::{at, duration, entries, is_nothing, items, one_text, others, scalar, switch, text, texts, told};
 use super::{Kind, Refusal};
 
 /// The lists of playbooks in the values of Robusta's chart.
@@ -56,10 +56,15 @@ fn playbook(node: &Node) -> Result<Sketch, Refusal> {
     let mut sketch = Sketch::new(Kind::RobustaPlaybook, &node.place, &name);
     sketch.description = format!("The playbook `{name}`.");
     let (mut read, mut unread) = (Vec::new(), Vec::new());
-    for (word, value) in triggers.iter().flat_map(entries).map(|(key, value)| (&*key.text, value)) {
-        match trigger(word, value, &name) {
-            Ok(trigger) => read.push(trigger),
-            Err(why) => unread.push(why),
+    for said in triggers {
+        if entries(said).is_empty() {
+            unread.push(format!("`{}` is no trigger that says what it asks for", shortened(&told(said))));
+        }
+        for (word, value) in entries(said).iter().map(|(key, value)| (&*key.text, value)) {
+            match trigger(word, value, &name) {
+                Ok(trigger) => read.push(trigger),
+                Err(why) => unread.push(why),
+            }
         }
     }
     if read.is_empty() {
@@ -92,10 +97,13 @@ fn playbook(node: &Node) -> Result<Sketch, Refusal> {
 }
 
 fn trigger(word: &str, value: &Node, name: &str) -> Result<Trigger, String> {
+    if !matches!(value.value, Value::Map(_) | Value::Null) {
+        return Err(format!("`{word}: {}` is no map of what it asks for", shortened(&told(value))));
+    }
     if word == "on_prometheus_alert" {
         return prometheus(value);
     }
-    let Some((expr, summary, usual)) = of_kubernetes(word, value) else {
+    let Some((expr, summary, usual)) = of_kubernetes(word, value)? else {
         return Err(format!("`{word}` comes from the API server, and no metric tells of it"));
     };
     let limit = rate_limit(value)?.unwrap_or(Span::from_seconds(usual));
@@ -103,7 +111,7 @@ fn trigger(word: &str, value: &Node, name: &str) -> Result<Trigger, String> {
     let notes = vec![Note::Assumed(format!("`{word}` is told by the API server; here kube-state-metrics shows it"))];
     let named = if word == "on_job_failure" { "job_name" } else { "pod" };
     let mut asked = Asked::default();
-    asked.prefixes(value, &[("name_prefix", named), ("namespace_prefix", "namespace")]);
+    asked.prefixes(value, &[("name_prefix", named), ("namespace_prefix", "namespace")])?;
     asked.scope(value)?;
     asked.lose_others(value, &["rate_limit", "restart_count", "restart_reason", "name_prefix", "namespace_prefix", "scope"], word);
     let rule = Rule {
@@ -133,38 +141,76 @@ struct Asked {
 }
 
 impl Asked {
-    fn prefixes(&mut self, value: &Node, labels: &[(&str, &str)]) {
+    fn prefixes(&mut self, value: &Node, labels: &[(&str, &str)]) -> Result<(), String> {
         for (key, label) in labels {
-            if let Some(prefix) = text(value, &[key]) {
+            if let Some(prefix) = one_text(value, key)? {
                 self.matchers.push(((*label).to_owned(), "=~", format!("{}.*", escaped(&prefix))));
             }
         }
+        Ok(())
     }
 
-    /// What its scope includes, as matchers; all else of it is lost by name.
+    /// What its scope includes, as matchers; what it excludes is lost by name. What narrows it and cannot be read refuses it.
     fn scope(&mut self, value: &Node) -> Result<(), String> {
-        let Some(scope) = at(value, &["scope"]) else { return Ok(()) };
-        if items(scope, &["include"]).len() > 1 {
+        let Some(scope) = at(value, &["scope"]).filter(|scope| !is_nothing(scope)) else { return Ok(()) };
+        if entries(scope).is_empty() {
+            return Err(format!("its `scope: {}` is no map of `include` and `exclude`", shortened(&told(scope))));
+        }
+        let includes: Vec<&Node> = match at(scope, &["include"]).map(|include| (include, &include.value)) {
+            None | Some((_, Value::Null)) => Vec::new(),
+            Some((_, Value::List(several))) => several.iter().collect(),
+            Some((one, _)) => vec![one],
+        };
+        if includes.len() > 1 {
             return Err("its scope has alternatives, so that it is several policies; split it".to_owned());
         }
-        for include in items(scope, &["include"]) {
-            for (label, wanted) in items(include, &["labels"])
-                .iter()
-                .filter_map(scalar)
-                .filter_map(|text| text.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())))
-            {
-                self.matchers.push((label_of(label.trim()), "=~", wanted.trim().to_owned()));
-            }
-            // Patterns of one of which a whole name is.
-            for (key, label) in [("namespace", "namespace"), ("name", "pod")] {
-                let patterns: Vec<String> = items(include, &[key]).iter().filter_map(scalar).map(|one| format!("(?:{one})")).collect();
-                if !patterns.is_empty() {
-                    self.matchers.push((label.to_owned(), "=~", patterns.join("|")));
-                }
-            }
-            self.lose_others(include, &["labels", "namespace", "name"], "scope: include");
+        for include in includes {
+            self.include(include)?;
         }
         self.lose_others(scope, &["include"], "scope");
+        Ok(())
+    }
+
+    /// All of what one entry of a scope asks for.
+    fn include(&mut self, include: &Node) -> Result<(), String> {
+        if entries(include).is_empty() {
+            return Err(format!("`{}` of its scope is no map of what must be so", shortened(&told(include))));
+        }
+        let read = |key: &str| match at(include, &[key]) {
+            None => Ok(Vec::new()),
+            Some(said) => {
+                texts(said).ok_or_else(|| format!("`{key}: {}` of its scope is neither a text nor a list of texts", shortened(&told(said))))
+            }
+        };
+        let labels = read("labels")?;
+        if labels.len() > 1 {
+            let all = shortened(&labels.join(", "));
+            return Err(format!(
+                "its scope has several texts of labels ({all}), and it is not clear whether one is enough; write one, with commas"
+            ));
+        }
+        for wanted in labels.iter().flat_map(|text| text.split(',')) {
+            let (label, pattern) =
+                wanted.split_once('=').ok_or_else(|| format!("`{}` of its scope says no label and value", shortened(wanted)))?;
+            let (label, pattern) = (label.trim(), pattern.trim().to_owned());
+            match label.strip_suffix('!') {
+                None => self.matchers.push((label_of(label), "=~", pattern)),
+                // What has no such label does not match either.
+                Some(label) => {
+                    let label = label_of(label.trim_end());
+                    self.matchers.push((label.clone(), "=~", ".+".to_owned()));
+                    self.matchers.push((label, "!~", pattern));
+                }
+            }
+        }
+        // Patterns of one of which a whole name is.
+        for (key, label) in [("namespace", "namespace"), ("name", "pod")] {
+            let patterns: Vec<String> = read(key)?.into_iter().map(|one| format!("(?:{one})")).collect();
+            if !patterns.is_empty() {
+                self.matchers.push((label.to_owned(), "=~", patterns.join("|")));
+            }
+        }
+        self.lose_others(include, &["labels", "namespace", "name"], "scope: include");
         Ok(())
     }
 
@@ -175,13 +221,17 @@ impl Asked {
     }
 }
 
-/// What shows the same as a trigger of the API server: an expression, a sentence, and the seconds within which it comes once by default.
-fn of_kubernetes(word: &str, value: &Node) -> Option<(String, &'static str, u64)> {
+/// What shows the same as a trigger of the API server: an expression, a sentence, and the seconds within which it comes once by default; `None` if
+/// no metric does.
+fn of_kubernetes(word: &str, value: &Node) -> Result<Option<(String, &'static str, u64)>, String> {
     let waiting = |reason: &str| format!("kube_pod_container_status_waiting_reason{{reason={}}} == 1", in_double_quotes(reason));
-    let restarts = text(value, &["restart_count"]).and_then(|count| count.parse::<u32>().ok()).unwrap_or(2);
-    Some(match word {
+    let restarts = match one_text(value, "restart_count")? {
+        None => 2,
+        Some(count) => count.parse::<u32>().map_err(|_| format!("`restart_count: {}` is no number", shortened(&count)))?,
+    };
+    Ok(Some(match word {
         "on_pod_crash_loop" => {
-            let reason = text(value, &["restart_reason"]).unwrap_or_else(|| "CrashLoopBackOff".to_owned());
+            let reason = one_text(value, "restart_reason")?.unwrap_or_else(|| "CrashLoopBackOff".to_owned());
             let often = format!("{} and on (pod, container) kube_pod_container_status_restarts_total >= {restarts}", waiting(&reason));
             (often, "{{ $labels.pod }} crashes again and again", 3_600)
         }
@@ -192,23 +242,23 @@ fn of_kubernetes(word: &str, value: &Node) -> Option<(String, &'static str, u64)
         }
         "on_pod_evicted" => ("kube_pod_status_reason{reason=\"Evicted\"} == 1".to_owned(), "{{ $labels.pod }} was evicted", 3_600),
         "on_job_failure" => ("kube_job_status_failed > 0".to_owned(), "{{ $labels.job_name }} failed", 0),
-        _ => return None,
-    })
+        _ => return Ok(None),
+    }))
 }
 
 fn prometheus(value: &Node) -> Result<Trigger, String> {
-    let alert = text(value, &["alert_name"]).ok_or("a trigger names no alert, so it comes with every one of them")?;
+    let alert = one_text(value, "alert_name")?.ok_or("a trigger names no alert, so it comes with every one of them")?;
     if alert.is_empty() || !alert.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/-".contains(c)) {
         return Err(format!("`{alert}` is no alert's name here: letters, digits and _ . : / -"));
     }
     let mut trigger = Trigger { alert, matchers: Vec::new(), rule: None, limit: None, notes: Vec::new() };
-    match text(value, &["status"]).as_deref() {
+    match one_text(value, "status")?.as_deref() {
         None | Some("firing") => {}
         Some("resolved") => return Err("it answers an alert that is over, and policies answer alerts that begin".to_owned()),
         Some(other) => trigger.notes.push(Note::Lost(format!("status {other}: policies answer alerts that begin"))),
     }
     let mut asked = Asked::default();
-    asked.prefixes(value, &[("pod_name_prefix", "pod"), ("namespace_prefix", "namespace"), ("instance_name_prefix", "instance")]);
+    asked.prefixes(value, &[("pod_name_prefix", "pod"), ("namespace_prefix", "namespace"), ("instance_name_prefix", "instance")])?;
     asked.scope(value)?;
     asked.lose_others(
         value,
@@ -251,15 +301,23 @@ impl Gathered {
 }
 
 fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
-    let (mut gathered, mut lost) = (Gathered::default(), Vec::new());
-    for (action, value) in items(node, &["actions"]).iter().flat_map(entries).map(|(key, value)| (&*key.text, value)) {
+    let (mut gathered, mut lost) = (Gathered::default(), Vec::<String>::new());
+    let ordered = items(node, &["actions"]);
+    lost.extend(ordered.iter().filter(|item| entries(item).is_empty()).map(|item| own("the action", &told(item))));
+    for (action, value) in ordered.iter().flat_map(entries).map(|(key, value)| (&*key.text, value)) {
         if let Some(kind) = evidence(action) {
             gathered.with.push(kind);
             gathered.by.push(action.to_owned());
             continue;
         }
         match deed(action, value) {
-            Some(step) => {
+            Some(mut step) => {
+                let read = [("restart_named_rollout", "name"), ("kubectl_command", "command")];
+                let read: Vec<&str> = read.into_iter().filter(|(of, _)| *of == action).map(|(_, key)| key).collect();
+                let beside = others(value, &read);
+                let told =
+                    beside.map(|(key, value)| format!("`{key}: {}` of `{action}`: a policy does not say it", shortened(&told(value))));
+                step.notes.extend(told.map(Note::Lost));
                 // What a deed does away with is gathered before it.
                 sketch.steps.extend(gathered.step());
                 sketch.steps.push(step);
@@ -282,7 +340,9 @@ fn actions(sketch: &mut Sketch, node: &Node) -> Result<(), String> {
         sketch.steps.push(Noted { value: Step::plain("escalate", format!("{{ to: {NOBODY} }}")), notes });
     }
     sketch.notes.extend(lost.into_iter().map(Note::Lost));
-    if let Some(stop) = at(node, &["stop"]).filter(|stop| matches!(stop.value, Value::Bool(true))) {
+    if let Some(stop) = at(node, &["stop"])
+        && switch("stop", stop)? == Some(true)
+    {
         sketch.lose("stop", stop, "playbooks after this one are not asked");
     }
     aim(sketch)

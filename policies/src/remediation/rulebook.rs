@@ -4,8 +4,8 @@ use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Value};
 
 use super::deed::{own, shortened};
-use super::page::{NOBODY, Note, Noted, Sketch, Step, label_of, name_of};
-use super::source::{at, duration, entries, items, others, scalar, text, told};
+use super::page::{NOBODY, Note, Noted, On, Sketch, Step, label_of, name_of};
+use super::source::{at, duration, entries, is_nothing, items, one_text, others, scalar, text, texts, told};
 use super::{Kind, Refusal};
 
 /// Actions that do nothing to a system but print.
@@ -35,12 +35,20 @@ pub fn rules(document: &Node) -> Vec<Result<Sketch, Refusal>> {
 fn rule(ruleset: &Node, node: &Node) -> Result<Sketch, Refusal> {
     let name = text(node, &["name"]).unwrap_or_default();
     let refused = |why: String| Refusal::new(Kind::Rulebook, &name, &node.place, why);
-    let receiver = receiver(ruleset).map_err(refused)?;
+    let Sources { receiver, further, others } = Sources::of(ruleset).map_err(refused)?;
     let mut sketch = Sketch::new(Kind::Rulebook, &node.place, &name);
     sketch.description = format!("The rule `{name}` of the ruleset `{}`.", text(ruleset, &["name"]).unwrap_or_default());
     let condition = at(node, &["condition"]).ok_or_else(|| refused("it has no condition".to_owned()))?;
     sketch.on.value = read_condition(&mut sketch.notes, condition).map_err(refused)?;
+    if !others.is_empty() {
+        let lost = format!("it listens to `{}` too, which tells no alerts: nothing is done about what comes there", others.join("`, `"));
+        sketch.on.notes.push(Note::Lost(lost));
+    }
     if sketch.on.value.alerts.is_empty() {
+        if !further.is_empty() {
+            let lost = format!("it hears the receiver `{}` too, and a policy stands behind one", further.join("`, `"));
+            sketch.on.notes.push(Note::Lost(lost));
+        }
         let assumed = format!("Alertmanager tells the source by a receiver of the name `{receiver}`");
         sketch.on.notes.push(Note::Assumed(assumed));
         sketch.on.value.receiver = Some(receiver);
@@ -51,7 +59,7 @@ fn rule(ruleset: &Node, node: &Node) -> Result<Sketch, Refusal> {
     sketch.lose_others(ruleset, &["name", "hosts", "sources", "rules"]);
     let filters = items(ruleset, &["sources"]).iter().filter_map(|source| at(source, &["filters"]));
     filters.for_each(|filters| sketch.lose("filters", filters, "what a source leaves out or changes before the rule"));
-    let found = actions(node);
+    let found = actions(node).map_err(refused)?;
     for (action, value) in &found {
         act(&mut sketch, action, value).map_err(refused)?;
     }
@@ -65,28 +73,50 @@ fn rule(ruleset: &Node, node: &Node) -> Result<Sketch, Refusal> {
     Ok(sketch)
 }
 
-/// The receiver behind a source that hears Alertmanager.
-fn receiver(ruleset: &Node) -> Result<String, String> {
-    let mut others = Vec::new();
-    for source in items(ruleset, &["sources"]) {
-        let plugin = entries(source).iter().map(|(key, _)| &*key.text).find(|key| !matches!(*key, "name" | "filters")).unwrap_or_default();
-        if plugin.ends_with("alertmanager") {
-            return Ok(text(source, &["name"]).map_or_else(|| "eda".to_owned(), |name| name_of(&name)));
+/// What a ruleset listens to.
+struct Sources {
+    /// The receiver behind the first source that hears Alertmanager.
+    receiver: String,
+    /// Those behind further ones.
+    further: Vec<String>,
+    /// Plugins of sources that tell no alerts.
+    others: Vec<String>,
+}
+
+impl Sources {
+    fn of(ruleset: &Node) -> Result<Self, String> {
+        let (mut receivers, mut others) = (Vec::new(), Vec::new());
+        for source in items(ruleset, &["sources"]) {
+            let mut plugins = entries(source).iter().map(|(key, _)| &*key.text).filter(|key| !matches!(*key, "name" | "filters"));
+            let plugin = plugins.next().map_or_else(|| told(source), str::to_owned);
+            if plugin.ends_with("alertmanager") {
+                receivers.push(text(source, &["name"]).map_or_else(|| "eda".to_owned(), |name| name_of(&name)));
+            } else {
+                others.push(shortened(&plugin));
+            }
         }
-        others.push(plugin.to_owned());
-    }
-    if others.is_empty() {
-        Err("its ruleset has no source".to_owned())
-    } else {
-        Err(format!("it listens to `{}`, which tells no alerts", others.join("`, `")))
+        let mut receivers = receivers.into_iter();
+        match receivers.next() {
+            Some(receiver) => Ok(Self { further: receivers.filter(|other| *other != receiver).collect(), receiver, others }),
+            None if others.is_empty() => Err("its ruleset has no source".to_owned()),
+            None => Err(format!("it listens to `{}`, which tells no alerts", others.join("`, `"))),
+        }
     }
 }
 
 /// The actions of a rule with their values.
-fn actions(node: &Node) -> Vec<(String, &Node)> {
-    let one = at(node, &["action"]).into_iter();
-    let all = one.chain(items(node, &["actions"]));
-    all.flat_map(|action| entries(action).iter().map(|(key, value)| (key.text.to_string(), value))).collect()
+fn actions(node: &Node) -> Result<Vec<(String, &Node)>, String> {
+    let several = at(node, &["actions"]).filter(|several| !is_nothing(several));
+    let several: Vec<&Node> = match several.map(|several| (several, &several.value)) {
+        None => Vec::new(),
+        Some((_, Value::List(several))) => several.iter().collect(),
+        Some((one, _)) => vec![one],
+    };
+    let all: Vec<&Node> = at(node, &["action"]).filter(|one| !is_nothing(one)).into_iter().chain(several).collect();
+    if let Some(wrong) = all.iter().find(|action| entries(action).is_empty()) {
+        return Err(format!("`{}` is no action with what it needs", shortened(&told(wrong))));
+    }
+    Ok(all.into_iter().flat_map(entries).map(|(key, value)| (key.text.to_string(), value)).collect())
 }
 
 fn act(sketch: &mut Sketch, action: &str, value: &Node) -> Result<(), String> {
@@ -134,49 +164,64 @@ fn aim(sketch: &mut Sketch) {
 
 /// `once_within` is a limit of one within the time; `once_after` waits first. Other alerts of the group stand for one here anyway.
 fn throttle(sketch: &mut Sketch, node: &Node) -> Result<Option<Noted<Step>>, String> {
-    let Some(throttle) = at(node, &["throttle"]) else { return Ok(None) };
-    let by: Vec<String> = items(throttle, &["group_by_attributes"]).iter().filter_map(scalar).collect();
-    let span = |key: &str| match text(throttle, &[key]) {
+    let Some(throttle) = at(node, &["throttle"]).filter(|throttle| !is_nothing(throttle)) else { return Ok(None) };
+    if entries(throttle).is_empty() {
+        return Err(format!("its `throttle: {}` is no map", shortened(&told(throttle))));
+    }
+    let span = |key: &str| match one_text(throttle, key)? {
         None => Ok(None),
         Some(text) => duration(&text).filter(|span| *span > Span::ZERO).map(Some).ok_or_else(|| format!("its `{key}: {text}` is no time")),
     };
     if at(throttle, &["accumulate_within"]).is_some() {
         return Err("it waits for several events of one kind (`accumulate_within`), and an alert is one".to_owned());
     }
-    if let Some(within) = span("once_within")? {
+    let (within, after) = (span("once_within")?, span("once_after")?);
+    let grouped = at(throttle, &["group_by_attributes"]).filter(|by| !is_nothing(by));
+    let by = grouped.and_then(texts).unwrap_or_default();
+    if let Some(grouped) = grouped.filter(|_| within.is_none() || by.is_empty()) {
+        sketch.lose("group_by_attributes", grouped, "what comes is told apart by its target alone");
+    }
+    sketch.lose_others(throttle, &["once_within", "once_after", "group_by_attributes"]);
+    if let Some(within) = within {
         let value = format!("[{{ max: 1, window: {within}, scope: target, overflow: refuse }}]");
         let names =
             if by.is_empty() { "it counts for each target by itself".to_owned() } else { format!("`{}` name the target", by.join("`, `")) };
         sketch.guards.push(Noted::assumed(("rate_limit", value), names));
     }
-    let after = span("once_after")?;
     Ok(after.map(|after| {
         Noted::lost(Step::plain("wait", after.to_string()), "once_after hands on all events that came meanwhile; here the first counts")
     }))
 }
 
 /// What a condition asks of an alert.
-fn read_condition(notes: &mut Vec<Note>, node: &Node) -> Result<super::page::On, String> {
-    let mut on = super::page::On::default();
+fn read_condition(notes: &mut Vec<Note>, node: &Node) -> Result<On, String> {
+    let mut on = On::default();
     let Value::Map(_) = &node.value else {
+        if let Value::List(_) = &node.value {
+            return Err(format!("its condition is a list ({}): write `all` or `any` above it", shortened(&told(node))));
+        }
         let text = scalar(node).filter(|text| !text.trim().is_empty()).ok_or("its condition is empty")?;
-        whole(&mut on, notes, &text)?;
+        whole(&mut on, notes, &spaced(&text))?;
         return Ok(on);
     };
     if at(node, &["not_all"]).is_some() {
         return Err("it waits for what does not come (`not_all`), and a policy answers what does".to_owned());
     }
-    if let Some(Value::List(all)) = at(node, &["all"]).map(|node| &node.value) {
-        if all.len() > 1 {
+    let listed = |key: &str| match at(node, &[key]) {
+        None => Ok(None),
+        Some(said) => match (&said.value, texts(said)) {
+            (Value::List(_), Some(texts)) if !texts.is_empty() => Ok(Some(texts.iter().map(|text| spaced(text)).collect::<Vec<_>>())),
+            _ => Err(format!("`{key}: {}` of its condition is no list of texts", shortened(&told(said)))),
+        },
+    };
+    match (listed("all")?, listed("any")?) {
+        (Some(all), None) if all.len() > 1 => {
             return Err("it waits for several events (`all`), and a policy answers one alert, or alerts of one kind together".to_owned());
         }
-        all.iter().filter_map(scalar).try_for_each(|text| whole(&mut on, notes, &text))?;
-    } else {
-        let any: Vec<String> = items(node, &["any"]).iter().filter_map(scalar).collect();
-        if any.is_empty() {
-            return Err("its condition is neither a text nor `all` or `any`".to_owned());
-        }
-        disjunction(&mut on, &any.iter().map(String::as_str).collect::<Vec<_>>())?;
+        (Some(all), None) => all.iter().try_for_each(|text| whole(&mut on, notes, text))?,
+        (None, Some(any)) => disjunction(&mut on, &any.iter().map(String::as_str).collect::<Vec<_>>())?,
+        (None, None) => return Err("its condition is neither a text nor `all` or `any`".to_owned()),
+        (Some(_), Some(_)) => return Err("its condition has both `all` and `any`".to_owned()),
     }
     for (key, value) in others(node, &["all", "any"]) {
         notes.push(Note::Lost(format!("`{key}: {}` of its condition", shortened(&told(value)))));
@@ -184,8 +229,21 @@ fn read_condition(notes: &mut Vec<Note>, node: &Node) -> Result<super::page::On,
     Ok(on)
 }
 
+/// A text with one blank wherever blanks and ends of lines stand outside of quotes.
+fn spaced(text: &str) -> String {
+    let mut spaced = String::new();
+    for ((_, _, is_quoted), c) in depths(text).zip(text.chars()) {
+        match c {
+            c if !c.is_whitespace() || is_quoted => spaced.push(c),
+            _ if spaced.ends_with(' ') => {}
+            _ => spaced.push(' '),
+        }
+    }
+    spaced.trim().to_owned()
+}
+
 /// A text with `and`, `or` and brackets.
-fn whole(on: &mut super::page::On, notes: &mut Vec<Note>, text: &str) -> Result<(), String> {
+fn whole(on: &mut On, notes: &mut Vec<Note>, text: &str) -> Result<(), String> {
     let text = unbracketed(text);
     let parts = split(text, " or ");
     if parts.len() > 1 {
@@ -237,7 +295,7 @@ fn split<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
 }
 
 /// Alternatives: different values of one label.
-fn disjunction(on: &mut super::page::On, parts: &[&str]) -> Result<(), String> {
+fn disjunction(on: &mut On, parts: &[&str]) -> Result<(), String> {
     let mut compared: Vec<(String, Vec<String>)> = Vec::new();
     for part in parts {
         let apart = || format!("its condition has alternatives that are not values of one label: {}", shortened(&parts.join(" or ")));
@@ -257,13 +315,27 @@ fn disjunction(on: &mut super::page::On, parts: &[&str]) -> Result<(), String> {
 }
 
 /// A label that is one of several values, or none of them.
-fn one_of(on: &mut super::page::On, label: &str, operator: &str, values: Vec<String>) -> Result<(), String> {
+fn one_of(on: &mut On, label: &str, operator: &str, values: Vec<String>) -> Result<(), String> {
     if label == "alertname" && operator == "=" {
-        on.alerts = alert_names(values)?;
-        return Ok(());
+        return named(on, values);
     }
     let pattern = values.iter().map(|value| escaped(value)).collect::<Vec<_>>().join("|");
     on.matchers.push((label_of(label), if operator == "=" { "=~" } else { "!~" }, pattern));
+    Ok(())
+}
+
+/// Alerts of one of these names, of those that are asked for already.
+fn named(on: &mut On, values: Vec<String>) -> Result<(), String> {
+    let names = alert_names(values)?;
+    if on.alerts.is_empty() {
+        on.alerts = names;
+        return Ok(());
+    }
+    let both: Vec<String> = on.alerts.iter().filter(|own| names.contains(own)).cloned().collect();
+    if both.is_empty() {
+        return Err(format!("no alert is called `{}` and `{}` at once", on.alerts.join("` or `"), names.join("` or `")));
+    }
+    on.alerts = both;
     Ok(())
 }
 
@@ -277,7 +349,7 @@ fn alert_names(values: Vec<String>) -> Result<Vec<String>, String> {
 }
 
 /// One comparison, all of which must hold.
-fn asks(on: &mut super::page::On, notes: &mut Vec<Note>, part: &str) -> Result<(), String> {
+fn asks(on: &mut On, notes: &mut Vec<Note>, part: &str) -> Result<(), String> {
     if matches!(part, "true" | "True") {
         return Ok(());
     }
@@ -286,7 +358,7 @@ fn asks(on: &mut super::page::On, notes: &mut Vec<Note>, part: &str) -> Result<(
         return Ok(());
     };
     match (path.strip_prefix(LABELS), asked) {
-        (Some("alertname"), Asked::Value(value)) if operator == "=" => on.alerts = alert_names(vec![value])?,
+        (Some("alertname"), Asked::Value(value)) if operator == "=" => named(on, vec![value])?,
         (Some(label), Asked::Value(value)) => on.matchers.push((label_of(label), operator, value)),
         (Some(label), Asked::OneOf(values)) => one_of(on, label, operator, values)?,
         (Some(label), Asked::Pattern(pattern)) => {
@@ -373,7 +445,9 @@ fn literals(text: &str) -> Option<Vec<String>> {
 /// A text in quotes, a number, or a word that is true or false; other words stand for what is not known here.
 fn literal(text: &str) -> Option<String> {
     let text = text.trim();
-    let inner = ['"', '\''].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote));
+    // A quote within ends the text there: nothing escapes one (`QuotedString` of ansible-rulebook's condition_parser.py).
+    let within = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.contains(quote));
+    let inner = ['"', '\''].into_iter().find_map(within);
     let is_known = || text.parse::<f64>().is_ok() || matches!(text, "true" | "false" | "True" | "False");
     inner.map(str::to_owned).or_else(|| is_known().then(|| text.to_owned()))
 }
@@ -417,6 +491,15 @@ mod tests {
         check("fact.a == 1", None);
         check("event.a == vars.b + 1", None);
         assert_eq!(escaped("a.b|c d-e"), r"a\.b\|c d-e");
+    }
+
+    #[test]
+    fn what_is_no_one_literal_is_none() {
+        for text in [r#""pr" + "od""#, r#""prod" or event.b != "web""#, r#"'a' "b" 'c'"#, r#""a"b""#, "\""] {
+            assert_eq!(literal(text), None, "{text}");
+        }
+        assert_eq!(literal(r#" "it's" "#), Some("it's".to_owned()));
+        assert_eq!(spaced("a ==\t\"x  \ny\"\n  and b\n"), "a == \"x  \ny\" and b");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Key, Node, Value};
 
+use super::deed::shortened;
+
 /// The value at the end of a path of keys; `None` if a key is missing.
 pub fn at<'n>(node: &'n Node, path: &[&str]) -> Option<&'n Node> {
     path.iter().try_fold(node, |node, key| entries(node).iter().find(|(name, _)| &*name.text == *key).map(|(_, value)| value))
@@ -40,6 +42,27 @@ pub fn scalar(node: &Node) -> Option<String> {
     }
 }
 
+/// The texts of a value: one, or each of a list; none of nothing. `None` of a map, and of a list with anything but texts.
+pub fn texts(node: &Node) -> Option<Vec<String>> {
+    match &node.value {
+        Value::Null => Some(Vec::new()),
+        Value::List(items) => items.iter().map(scalar).collect(),
+        _ => scalar(node).map(|text| vec![text]),
+    }
+}
+
+/// What a key says as one text; `None` if it says nothing.
+///
+/// # Errors
+/// It says a list or a map: a sentence.
+pub fn one_text(node: &Node, key: &str) -> Result<Option<String>, String> {
+    match at(node, &[key]) {
+        None => Ok(None),
+        Some(value) if is_nothing(value) => Ok(None),
+        Some(value) => scalar(value).map(Some).ok_or_else(|| format!("`{key}: {}` is no one text", shortened(&told(value)))),
+    }
+}
+
 /// What a key says that is true or false, in the words that people write; `None` if it says nothing.
 ///
 /// # Errors
@@ -55,7 +78,8 @@ pub fn switch(key: &str, value: &Node) -> Result<Option<bool>, String> {
     }
 }
 
-fn is_nothing(node: &Node) -> bool {
+/// Whether a key stands there and says nothing.
+pub fn is_nothing(node: &Node) -> bool {
     matches!(node.value, Value::Null)
 }
 

@@ -534,6 +534,14 @@ fn a_liveness_probe_restarts_what_the_kubelet_would_and_when_it_would() {
         &[r#" unless on (pod) time() - kube_pod_container_state_started{container="c"} < 300"#, "within: 6m15s"],
         &[],
     );
+    let ages = "periodSeconds: 1000000, failureThreshold: 1000000";
+    let told = "1000000 failures, 1000000 s apart, are more than 31622400 s until anything is done";
+    let never_starts = format!("containers: [{{ {probe}, startupProbe: {{ {ages} }} }}]");
+    assert_eq!(refused(&workload("StatefulSet", "name: db", &never_starts)), told);
+    let never_fails = format!("containers: [{{ name: c, livenessProbe: {{ tcpSocket: {{ port: 1 }}, {ages} }} }}]");
+    assert_eq!(refused(&workload("StatefulSet", "name: db", &never_fails)), told);
+    let year = "containers: [{ name: c, livenessProbe: { tcpSocket: { port: 1 }, periodSeconds: 86400, failureThreshold: 366 } }]";
+    check_draft(&workload("StatefulSet", "name: db", year), &["policy: restart-db\n"], &[]);
     let never = refused(&workload("Pod", "name: lone", &format!("restartPolicy: Never, {containers}")));
     assert!(never.starts_with("`restartPolicy: Never`"), "{never}");
     for (kind, why) in [("Job", "the Pods of a Job are no replicas"), ("Rollout", "a Rollout is no workload that is known here")] {
@@ -649,6 +657,166 @@ fn a_criterion_on_the_name_of_an_alert_is_one_on_its_label_alertname() {
     let elsewhere = r#"{ ref: core.remote, parameters: { cmd: "systemctl restart nginx", hosts: "web1,web2" } }"#;
     let draft = drafted(&rule("trigger.labels.alertname: { type: eq, pattern: X }", elsewhere));
     assert!(!draft.acts && draft.lost[0].contains("web1,web2"), "{draft:?}");
+}
+
+/// Each with what it comes to: lines that a draft has, `lost: ` and what is lost, or `!` and why it is refused.
+#[track_caller]
+fn check_told(text: &str, expected: &str) {
+    match (expected.strip_prefix('!'), expected.strip_prefix("lost: ")) {
+        (Some(why), _) => assert_eq!(refused(text), why, "{text}"),
+        (_, Some(lost)) => check_draft(text, &[], &[lost]),
+        _ => check_draft(text, &[expected], &[]),
+    }
+}
+
+#[test]
+fn what_narrows_a_playbook_is_read_in_every_shape_or_refuses_it() {
+    let deletes = |trigger: &str| format!("customPlaybooks:\n  - triggers: [{trigger}]\n    actions: [{{ delete_pod: {{}} }}]\n");
+    let scoped = |scope: &str| deletes(&format!("{{ on_prometheus_alert: {{ alert_name: Down, scope: {scope} }} }}"));
+    let web = r#"on: { alert: Down, match: ['app=~"web"'] }"#;
+    check_told(&scoped("{ include: { labels: [app=web] } }"), web);
+    check_told(&scoped("{ include: [{ labels: app=web }] }"), web);
+    check_told(&scoped("{ include: [{ labels: ['app=web, tier!=db'] }] }"), r#"match: ['app=~"web"', 'tier=~".+"', 'tier!~"db"']"#);
+    check_told(&scoped("{ include: [{ namespace: shop }] }"), r#"match: ['namespace=~"(?:shop)"']"#);
+    check_told(&scoped("{ include: [{ labels: [app=web], kind: Pod }] }"), "lost: `kind: Pod` of `scope: include`");
+    check_told(&scoped("{ include: [{ labels: ['app=web,tier'] }] }"), "!`tier` of its scope says no label and value");
+    check_told(
+        &scoped("{ include: [{ labels: [app=web, tier=db] }] }"),
+        "!its scope has several texts of labels (app=web, tier=db), and it is not clear whether one is enough; write one, with commas",
+    );
+    check_told(
+        &scoped("{ include: [{ labels: { app: web } }] }"),
+        "!`labels: app: web` of its scope is neither a text nor a list of texts",
+    );
+    check_told(&scoped("{ include: [x] }"), "!`x` of its scope is no map of what must be so");
+    check_told(&scoped("[x]"), "!its `scope: x` is no map of `include` and `exclude`");
+    let down = |parameter: &str| deletes(&format!("{{ on_prometheus_alert: {{ alert_name: Down, {parameter} }} }}"));
+    check_told(&down("pod_name_prefix: [a, b]"), "!`pod_name_prefix: a, b` is no one text");
+    check_told(&down("namespace_prefix: { x: y }"), "!`namespace_prefix: x: y` is no one text");
+    check_told(&down("status: [resolved]"), "!`status: resolved` is no one text");
+    let crash = |parameters: &str| deletes(&format!("{{ on_pod_crash_loop: {parameters} }}"));
+    check_told(&crash("{ restart_count: often }"), "!`restart_count: often` is no number");
+    check_told(&crash("{ restart_reason: [A] }"), "!`restart_reason: A` is no one text");
+    check_told(&crash("[restart_count]"), "!`on_pod_crash_loop: restart_count` is no map of what it asks for");
+    check_told(&deletes("{ on_prometheus_alert: { alert_name: Down } }, on_pod_evicted"), "lost: `on_pod_evicted` is no trigger");
+    let does = |actions: &str| {
+        format!("customPlaybooks:\n  - triggers: [{{ on_prometheus_alert: {{ alert_name: Down }} }}]\n    actions: [{actions}]\n")
+    };
+    check_told(&does("{ delete_pod: { grace_period: 5 } }"), "lost: `grace_period: 5` of `delete_pod`");
+    check_told(&does("{ delete_pod: { name: api-1 } }"), "lost: `name: api-1` of `delete_pod`");
+    check_told(&does("{ delete_pod: {} }, scale_it"), "lost: the action `scale_it`");
+}
+
+#[test]
+fn what_narrows_or_stops_an_article_s_alert_is_read_in_every_shape_or_refuses_it() {
+    let alert = |keys: &str, action: &str| format!("alert: Hot\nteam: a\n{keys}condition: error_rate > 5%\nactions: {action}\n");
+    let restarts = |keys: &str| alert(keys, "[{ auto_remediate: restart }]");
+    check_told(&restarts("service: [api]\n"), "!`service: api` is no name of one service");
+    check_told(&restarts("labels: { service: [api, web] }\n"), "!`service: api, web` is no name of one service");
+    check_told(&restarts("labels: [service=api]\n"), "!`labels: service=api` is no map of labels");
+    check_told(&restarts("labels: service=api\n"), "!`labels: service=api` is no map of labels");
+    check_told(&restarts("labels: { tier: [a, b] }\n"), "lost: `tier: a, b`");
+    check_told(&restarts("labels: { alertname: Cold }\n"), "lost: `alertname: Cold`");
+    check_told(&restarts("owner: b\n"), "lost: `team: a`");
+    check_told(&restarts("severity: [page]\n"), "lost: `severity: page`");
+    check_told(&restarts("annotations: [x]\n"), "lost: `annotations: x`");
+    check_told(&alert("", "[{ enabled: false }, { auto_remediate: restart }]"), "stage: draft");
+    check_told(&alert("", "[{ auto_remediate: restart }, { notify: '#a', dry_run: true }]"), "stage: dry-run");
+    check_told(&alert("", "[{ auto_remediate: restart }, { enabled: perhaps }]"), "!`enabled: perhaps` is neither true nor false");
+    check_told(&alert("", "[{ requires_approval: true }, { auto_remediate: restart }]"), "approval: { from: [oncall], of: all }");
+    check_told(&alert("", "[{ auto_remediate: { action: [restart, rollback] } }]"), "lost: `action: restart, rollback`");
+}
+
+/// A rulebook that hears Alertmanager, with these sources beside it and these lines in its rule.
+fn rulebook(sources: &str, rule: &str) -> String {
+    format!(
+        "- hosts: all\n  sources: [{{ name: am, ansible.eda.alertmanager: {{}} }}{sources}]\n  rules:\n    - name: a\n      action: {{ run_playbook: {{ name: p.yml }} }}\n{rule}"
+    )
+}
+
+#[test]
+fn a_condition_is_asked_as_it_stands_or_named_as_lost() {
+    let condition = |text: &str| rulebook("", &format!("      condition: {text}\n"));
+    let lines = "|\n        event.alert.labels.env == \"dev\"\n        and event.alert.labels.tier != \"db  1\"";
+    check_told(&condition(lines), r#"on: { receiver: am, match: ['env="dev"', 'tier!="db  1"'] }"#);
+    let either = "|\n        event.alert.labels.env == \"dev\"\n        or\tevent.alert.labels.env == \"qa\"";
+    check_told(&condition(either), r#"match: ['env=~"dev|qa"']"#);
+    let neither = r#"not (event.alert.labels.env == "prod" or event.alert.labels.tier != "web")"#;
+    check_told(&condition(neither), "on: { receiver: am }");
+    check_told(&condition(neither), "lost: it asks for not (event.alert.labels.env == ");
+    check_told(&condition(r#"event.alert.labels.env == "pr" + "od""#), r#"lost: it asks for event.alert.labels.env == "pr" + "od""#);
+    let both = r#"event.alert.labels.alertname == "A" and event.alert.labels.alertname == "B""#;
+    check_told(&condition(both), "!no alert is called `A` and `B` at once");
+    let one = r#"event.alert.labels.alertname in ["A", "B"] and event.alert.labels.alertname == "B""#;
+    check_told(&condition(one), "on: { alert: B }");
+    check_told(&condition("{ all: [{ x: y }] }"), "!`all: x: y` of its condition is no list of texts");
+    check_told(&condition("{ all: [] }"), "!`all: ` of its condition is no list of texts");
+    let any = r#"{ any: ['event.alert.labels.a == "1"', { x: y }] }"#;
+    check_told(&condition(any), r#"!`any: event.alert.labels.a == "1", x: y` of its condition is no list of texts"#);
+    check_told(&condition(r#"{ any: ['event.i == 1'], all: ['event.i == 2'] }"#), "!its condition has both `all` and `any`");
+    check_told(&condition("[event.i == 1]"), "!its condition is a list (event.i == 1): write `all` or `any` above it");
+}
+
+#[test]
+fn what_a_rulebook_says_beside_its_conditions_is_named() {
+    let down = "      condition: event.alert.labels.alertname == \"Down\"\n";
+    let any = "      condition: event.alert.labels.job == \"a\"\n";
+    check_told(&rulebook(", { ansible.eda.webhook: {} }", down), "lost: it listens to `ansible.eda.webhook` too");
+    check_told(&rulebook(", { name: two, alertmanager: {} }", any), "lost: it hears the receiver `two` too");
+    let throttled = |throttle: &str| rulebook("", &format!("{down}      throttle: {throttle}\n"));
+    check_told(&throttled("{ group_by_attributes: [event.a] }"), "lost: `group_by_attributes: event.a`");
+    check_told(&throttled("{ once_after: 5 minutes, group_by_attributes: [event.a] }"), "lost: `group_by_attributes: event.a`");
+    check_told(&throttled("{ once_within: 5 minutes, threshold: 3 }"), "lost: `threshold: 3`");
+    check_told(&throttled("{ once_within: [5] }"), "!`once_within: 5` is no one text");
+    check_told(&throttled("5 minutes"), "!its `throttle: 5 minutes` is no map");
+    check_told(&rulebook("", &format!("{down}      actions: [debug]\n")), "!`debug` is no action with what it needs");
+}
+
+#[test]
+fn an_autoscaler_counts_what_stands_in_its_own_namespace() {
+    let web = |kind: &str, namespace: &str, cpu: &str| {
+        format!(
+            "---\nkind: {kind}\nmetadata: {{ name: web, namespace: {namespace} }}\nspec: {{ template: {{ spec: {{ containers: [{{ name: c, resources: {{ requests: {{ cpu: {cpu} }} }} }}] }} }} }}\n"
+        )
+    };
+    let both = web("Deployment", "a", "4") + &web("StatefulSet", "b", "2") + &web("Deployment", "b", "100m") + "---\n";
+    let drafts = imported(&(both.clone() + &SCALER.replace("name: web }\nspec", "name: web, namespace: b }\nspec"))).drafts;
+    assert_eq!(drafts.len(), 2);
+    for draft in &drafts {
+        let (policy, rules) = (&draft.policy, draft.rules.as_deref().unwrap());
+        assert!(policy.contains(r#"kube_deployment_spec_replicas{namespace="b",deployment="web"}"#), "{policy}");
+        assert!(rules.contains(r#"container_cpu_usage_seconds_total{namespace="b",pod"#) && rules.contains("/ (0.1 * 0.5)"), "{rules}");
+        let lost = "of several `web` it scales the one of the namespace `b`, and names here have no namespace";
+        assert!(draft.lost.iter().any(|told| told == lost), "{:?}", draft.lost);
+    }
+    // Who names no namespace scales the one that there is.
+    let alone = imported(&(web("Deployment", "a", "4") + "---\n" + SCALER)).drafts;
+    let rules = alone[0].rules.as_deref().unwrap();
+    assert!(rules.contains("/ (4 * 0.5)") && !rules.contains("namespace="), "{rules}");
+    let elsewhere = SCALER.replace("name: web }\nspec", "name: other, namespace: c }\nspec");
+    let scalers = imported(&(SCALER.to_owned() + "---\n" + &elsewhere)).drafts;
+    assert!(scalers.iter().all(|draft| draft.policy.contains("spec_replicas{namespace=")), "{scalers:?}");
+}
+
+/// `checkRetryLimits` of KubeadmControlPlane: once `minHealthyPeriod` is over there is no rest.
+#[test]
+fn a_control_plane_rests_as_long_as_its_controller_does() {
+    let plane = |remediation: &str| {
+        let machines = MACHINES.find("spec: { remediation: { maxRetry").unwrap();
+        format!("{}spec: {{ remediation: {{ {remediation} }} }}\n", &MACHINES[..machines])
+    };
+    let backoff = |remediation: &str| {
+        let import = imported(&plane(remediation));
+        assert_eq!(import.refused, [], "{remediation}");
+        let draft = import.drafts.iter().find(|draft| draft.name == "control-plane").unwrap().clone();
+        let line = draft.policy.lines().find(|line| line.trim().starts_with("backoff:")).unwrap().trim().to_owned();
+        (line, draft.assumed.iter().any(|told| told.starts_with("after minHealthyPeriod")))
+    };
+    let expected = |base: &str, reset: &str| format!("backoff: {{ base: {base}, factor: x1, cap: {base}, reset_after: {reset} }}");
+    assert_eq!(backoff("retryPeriodSeconds: 120, minHealthyPeriodSeconds: 7200"), (expected("2m", "2h"), false));
+    assert_eq!(backoff("retryPeriodSeconds: 1200, minHealthyPeriodSeconds: 600"), (expected("10m", "11m"), true));
+    assert_eq!(backoff("retryPeriodSeconds: 3600"), (expected("1h", "1h1m"), true));
+    assert_eq!(backoff("retryPeriodSeconds: 7200"), (expected("1h", "1h1m"), true));
 }
 
 #[test]

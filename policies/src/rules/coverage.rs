@@ -206,6 +206,12 @@ impl<'rules> Outlook<'rules> {
                 reason(1, what, "compare with a number that can be reached".to_owned(), None)
             }
             Cause::Contradiction(found) => contradiction(found),
+            Cause::Certain { whose, known, asked: (operator, number) } => reason(
+                1,
+                format!("{whose} is always {}, and so always {operator} {number}", bounds(known)),
+                "compare with a number that it can be on either side of".to_owned(),
+                None,
+            ),
             Cause::OneSample { function, range_ms, every_ms } => {
                 let [range, every] = [range_ms, every_ms].map(|ms| Span::from_millis(ms.unsigned_abs()));
                 let what = format!("`{function}` needs two samples, and {range} of what is scraped every {every} hold one");
@@ -259,18 +265,21 @@ impl<'rules> Outlook<'rules> {
     }
 }
 
+/// Comparisons with their numbers, as `>= 0 and <= 1`.
+fn bounds(all: &[(&str, f64)]) -> String {
+    all.iter().map(|(operator, number)| format!("{operator} {number}")).collect::<Vec<_>>().join(" and ")
+}
+
 /// Values that are asked to be as no value is.
 fn contradiction(found: &Contradiction) -> Reason {
     let Contradiction { whose, given, asked } = found;
-    let listed =
-        |all: &[(&str, f64)]| all.iter().map(|(operator, number)| format!("{operator} {number}")).collect::<Vec<_>>().join(" and ");
     let word = whose.strip_prefix('`').and_then(|metric| metric.strip_suffix('`')).map(str::to_owned);
     let reason = |what: String, remedy: &str| Reason { rank: 1, what, remedy: remedy.to_owned(), word };
     if given.is_empty() {
-        let what = format!("{whose} is asked to be {} at once", listed(asked));
+        let what = format!("{whose} is asked to be {} at once", bounds(asked));
         return reason(what, "ask for one of them by `or`, or compare with numbers that leave room");
     }
-    let what = format!("{whose} is always {}, and is asked to be {}", listed(given), listed(asked));
+    let what = format!("{whose} is always {}, and is asked to be {}", bounds(given), bounds(asked));
     match given.as_slice() {
         // What is counted as 0 is nothing.
         [(">=", 1.0)] => reason(what, "nothing has no count: ask for `absent(…)`, or give the count a default by `or vector(0)`"),

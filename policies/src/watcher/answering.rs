@@ -14,7 +14,7 @@ use firedrill_telemetry::promql::{Condition, Formula, Inquiry, Judgement, Sample
 use crate::controller::{Question, Wanted};
 use crate::evidence;
 use crate::guard::Fact;
-use crate::guard::placing::{self, Count};
+use crate::guard::placing::Count;
 use crate::pilot::{number, one_number, values};
 use crate::policy::{ConditionAt, NameSource, Policy};
 
@@ -131,8 +131,7 @@ impl Want {
     fn count(&self, at_ms: i64, (question, fact): (&Question, Fact), ask: &mut Oracle<'_>) -> Result<Count, String> {
         let inquiry = self.inquiry(question)?;
         let elements = inquiry.elements(at_ms, &all(&inquiry, at_ms, ask)?).map_err(|error| error.to_string())?;
-        let watch = self.policy.guards.watch(fact).ok_or("the policy has no such guard")?;
-        placing::count(watch, &elements, &self.inventory)
+        self.policy.guards.count(fact, &elements, &self.inventory)
     }
 
     fn numbers(&self, at_ms: i64, question: &Question, ask: &mut Oracle<'_>) -> Result<Vec<Sample>, String> {

@@ -75,6 +75,16 @@ impl Known {
         self.alerts.len()
     }
 
+    /// Whether an alert is remembered, firing or lately over.
+    pub(super) fn holds(&self, alerted: &Alerted) -> bool {
+        self.alerts.contains_key(&key(&alerted.notification))
+    }
+
+    /// When the next alert can be forgotten; `None`: all that are remembered fire.
+    pub(super) fn next_forgotten(&self) -> Option<Time> {
+        self.over.first().map(|(at, _)| *at)
+    }
+
     /// What of a message is news. One that lists an alert twice is judged by the first.
     pub(super) fn news(&self, at: Time, alerts: Vec<Alerted>) -> News {
         let mut news = News::default();

@@ -326,6 +326,24 @@ proptest::proptest! {
 }
 
 #[test]
+fn only_alerts_that_are_not_remembered_need_room_and_what_has_been_over_for_long_makes_it() {
+    let mut desk = Desk::new(&[RESTART]);
+    desk.tell(1_010, &[alert("Down", "api-1", 1_000, None), alert("Down", "api-2", 1_000, None)]);
+    let (first, other) = (alert("Down", "api-1", 1_000, Some(1_019)), alert("Down", "api-3", 1_015, None));
+    assert!(desk.watcher.has_room(std::slice::from_ref(&first), 2), "an end needs none");
+    assert!(!desk.watcher.has_room(&[first.clone(), other.clone()], 2) && desk.watcher.has_room(&[first.clone(), other.clone()], 3));
+    let unknown = alert("Down", "api-4", 1_000, Some(1_019));
+    let ends = desk.watcher.ends(vec![first.clone(), other.clone(), unknown, alert("Down", "api-2", 1_018, None)]);
+    assert_eq!(ends, std::slice::from_ref(&first), "an end of what nobody knows makes no room, and another episode is none");
+    desk.tell(1_020, &ends);
+    let forgotten = 1_020 + LATE.as_seconds() as u64;
+    assert!(!desk.watcher.can_forget(Time::from_seconds(forgotten - 1)) && desk.watcher.can_forget(Time::from_seconds(forgotten)));
+    assert!(!desk.watcher.has_room(std::slice::from_ref(&other), 2));
+    desk.take_in(forgotten, Observation::Passed);
+    assert!(desk.watcher.has_room(&[other], 2) && !desk.watcher.can_forget(Time::MAX), "what fires is never forgotten");
+}
+
+#[test]
 fn what_an_incident_that_is_over_has_asked_is_asked_no_more() {
     let mut desk = Desk::new(&[RESTART]);
     desk.tell(1_010, &[alert("Down", "api-1", 1_000, None)]);

@@ -6,15 +6,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use firedrill_core::action::{ActionId, ActionOutcome, ActionResult, Actuator};
+use firedrill_core::action::{ActionId, ActionOutcome, ActionResult, Actuator, Target};
 use firedrill_core::inventory::{Inventory, ServiceEntry};
-use firedrill_core::journal::{AlertStatus, Event, GuardVerdict, Input, LabelSet, Notification, Truth};
+use firedrill_core::journal::{AlertStatus, CountedPart, Event, GuardVerdict, Input, LabelSet, Notification, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::time::Time;
 use firedrill_policies::controller::{Controller, Effect, State};
 use firedrill_policies::document::read_policy;
 use firedrill_policies::guard::stage::Stage;
-use firedrill_policies::guard::{Fact, Guard, Guards};
+use firedrill_policies::guard::{Fact, Guard, Guards, Scope};
 use firedrill_policies::policy::{ConditionAt, Policy};
 use firedrill_policies::shared::Shared;
 
@@ -291,7 +291,7 @@ impl Engine {
             let ((at, _), (index, due)) = self.agenda.pop_first().unwrap();
             let input = match due {
                 Due::Timer(timer) => Input::Timer { timer },
-                Due::Answer(query, condition) => self.answer(at, query, condition),
+                Due::Answer(query, condition) => self.answer((at, index), query, condition),
             };
             self.feed(at, index, input);
         }
@@ -321,19 +321,30 @@ impl Engine {
         self.next += 1;
     }
 
-    fn answer(&self, second: u64, query: u64, condition: ConditionAt) -> Input {
+    fn answer(&self, (second, index): (u64, usize), query: u64, condition: ConditionAt) -> Input {
         let figures = String::new();
+        let scope = match condition {
+            ConditionAt::Guard(fact) => self.policies[index].guards.watch(fact).map(|watch| watch.scope),
+            _ => None,
+        };
+        let is_apart = scope == Some(Scope::Service);
         let (is_bad, helps) = match self.telemetry {
             Telemetry::Clear(until, helps) => (second < until, helps),
-            Telemetry::Silent => return silence(query, condition),
+            Telemetry::Silent => return silence(query, condition, is_apart),
         };
         let judged =
             |holds: bool| Input::Evaluated { query, verdict: if holds { Truth::True } else { Truth::False }, figures: String::new() };
         match condition {
             ConditionAt::Guard(Fact::Off | Fact::Changing | Fact::Halted(_)) => judged(is_bad),
             ConditionAt::Guard(fact) if fact.is_count() => {
-                // Of nine replicas that are counted together; of one service that is more than are declared.
-                Input::Counted { query, holding: if is_bad { 2 } else { 9 }, elements: 9, error: figures, parts: Vec::new() }
+                // Of nine replicas that are counted together; of one service that is more than are declared. Another is well at all times.
+                let holding = if is_bad { 2 } else { 9 };
+                let part = |service: &str, holding| CountedPart { part: Target::Service(Name::new(service)), holding, elements: 9 };
+                if is_apart {
+                    let parts = Some(vec![part("api", holding), part("cart", 9)]);
+                    return Input::Counted { query, holding: holding + 9, elements: 18, error: figures, parts };
+                }
+                Input::Counted { query, holding, elements: 9, error: figures, parts: None }
             }
             ConditionAt::Confidence => Input::Measured { query, value: Some(if is_bad { 0.69 } else { 0.9 }), figures },
             ConditionAt::Guard(_) if condition.is_formula() => Input::Measured { query, value: Some(0.0), figures },
@@ -357,11 +368,13 @@ impl Engine {
     }
 }
 
-fn silence(query: u64, condition: ConditionAt) -> Input {
+/// Nothing; where each service is counted by itself, nothing of any of them, and others that stand nowhere are well.
+fn silence(query: u64, condition: ConditionAt, is_apart: bool) -> Input {
     let figures = "no element".to_owned();
     match condition {
         ConditionAt::Guard(fact) if fact.is_count() => {
-            Input::Counted { query, holding: 0, elements: 0, error: String::new(), parts: Vec::new() }
+            let all = if is_apart { 9 } else { 0 };
+            Input::Counted { query, holding: all, elements: all, error: String::new(), parts: is_apart.then(Vec::new) }
         }
         condition if condition.is_formula() => Input::Measured { query, value: None, figures },
         _ => Input::Evaluated { query, verdict: Truth::Unknown, figures },

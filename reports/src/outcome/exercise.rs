@@ -1,4 +1,5 @@
-//! Whether a run tells anything about its policy: one that never acted has proved nothing, and the reason is named.
+//! Whether a run tells anything about its policy: one that never acted has proved nothing, and the reason is named. Nor has one that a bound ended,
+//! whether it acted or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,17 +24,6 @@ pub enum Exercise {
     },
     /// There was no fault, so there was nothing to do.
     Calm,
-    /// A bound ended a run before its horizon, so that nothing is known of what would have come; whatever was done until then proves nothing.
-    CutShort {
-        /// The arm whose run it was; the policy's if it was cut itself.
-        arm: Name,
-        /// The bound: `events`, `attempts` or `records`.
-        bound: Name,
-        /// When, whole seconds since the start of the run.
-        at_seconds: u64,
-        /// Whether no fault of the scenario had set in by then.
-        before_any_fault: bool,
-    },
     /// No policy was on duty.
     NoPolicy,
     /// The alerts that the policies answer never fired.
@@ -119,16 +109,32 @@ impl Exercise {
     }
 }
 
+/// A bound ended a run before its horizon, so that nothing is known of what would have come: nothing that went well until then proves anything.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cut {
+    /// The arm whose run it was; the policy's if it was cut itself.
+    pub arm: Name,
+    /// The bound: `events`, `attempts` or `records`.
+    pub bound: Name,
+    /// When, whole seconds since the start of the run.
+    pub at_seconds: u64,
+    /// Whether no fault of the scenario had set in by then.
+    pub before_any_fault: bool,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bound {} ended the run of {} at {}", self.bound, self.arm, Span::from_seconds(self.at_seconds))?;
+        f.write_str(if self.before_any_fault { ", before any fault set in" } else { "" })
+    }
+}
+
 impl fmt::Display for Exercise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |names: &[Name]| names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
         match self {
             Self::Acted { policies } => write!(f, "{} acted", list(policies)),
             Self::Calm => f.write_str("no fault, and no action"),
-            Self::CutShort { arm, bound, at_seconds, before_any_fault } => {
-                write!(f, "bound {bound} ended the run of {arm} at {}", Span::from_seconds(*at_seconds))?;
-                f.write_str(if *before_any_fault { ", before any fault set in" } else { "" })
-            }
             Self::NoPolicy => f.write_str("no policy was on duty"),
             Self::NeverFired { alerts, failures } => {
                 match alerts.as_slice() {
@@ -173,22 +179,19 @@ pub(super) fn cut_short(run: &Transcript) -> Option<(Name, Time)> {
     })
 }
 
-/// As [`exercise`] says of the policy's run; where a bound ended a run that it is held against, that.
-pub(super) fn exercise_among(arms: &Arms, answers: &[Name]) -> Exercise {
-    let cut = [arms.policy, arms.nothing].into_iter().find_map(|run| Some((run, cut_short(run)?)));
-    cut.map_or_else(
-        || exercise(arms.policy, answers),
-        |(run, (bound, at))| Exercise::CutShort {
-            arm: run.header.arm.clone(),
-            bound,
-            at_seconds: at.as_nanos() / 1_000_000_000,
-            before_any_fault: run.ledger.faults.is_empty() && run.ledger.faults_to_come > 0,
-        },
-    )
+/// How a bound ended the policy's run, or the one that it is held against.
+pub(super) fn cut_among(arms: &Arms) -> Option<Cut> {
+    let (run, (bound, at)) = [arms.policy, arms.nothing].into_iter().find_map(|run| Some((run, cut_short(run)?)))?;
+    Some(Cut {
+        arm: run.header.arm.clone(),
+        bound,
+        at_seconds: at.as_nanos() / 1_000_000_000,
+        before_any_fault: run.ledger.faults.is_empty() && run.ledger.faults_to_come > 0,
+    })
 }
 
 /// Finds out whether the policies of a run did anything, and if not, where it stopped.
-fn exercise(run: &Transcript, answers: &[Name]) -> Exercise {
+pub(super) fn exercise(run: &Transcript, answers: &[Name]) -> Exercise {
     let seen = Seen::of(&run.journal);
     if !seen.acted.is_empty() {
         return Exercise::Acted { policies: seen.acted };
@@ -410,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_a_bound_ended_tells_nothing_though_the_policy_acted() {
+    fn that_a_bound_ended_a_run_is_known_beside_what_the_policy_did() {
         let reached = |at: u64| {
             let bound = Event::BoundReached { bound: Name::new("events"), figures: "20000 events of 20000".to_owned() };
             move |sample: Sample| sample.record(at, bound).build()
@@ -419,22 +422,22 @@ mod tests {
             measure(&Arms { nothing, policy, oracle: None, human: None }, &OutcomeSettings::default())
         };
         let whole = faulty().act(100, Action::PurgeQueue, "service/api").build();
-        assert!(measured(&whole, &whole).exercise.tells());
+        let told = |outcome: &crate::outcome::Outcome| outcome.cut.as_ref().map_or_else(String::new, ToString::to_string);
+        assert_eq!(told(&measured(&whole, &whole)), "");
         let cut = reached(299)(faulty().act(100, Action::PurgeQueue, "service/api"));
-        let told = measured(&cut, &whole).exercise;
-        assert_eq!(told.to_string(), "bound events ended the run of policy at 4m59s");
-        assert!(!told.tells());
-        assert!(!measured(&whole, &cut).exercise.tells(), "what it is held against was cut");
+        let outcome = measured(&cut, &whole);
+        assert_eq!((told(&outcome).as_str(), outcome.exercise.tells()), ("bound events ended the run of policy at 4m59s", true));
+        assert!(measured(&whole, &cut).cut.is_some(), "what it is held against was cut");
         // It ended before any fault, which is not the same as there being none.
         let mut before = reached(50)(Sample::new(51));
         before.ledger.faults_to_come = 2;
         let outcome = measured(&before, &before);
-        assert_eq!(outcome.exercise.to_string(), "bound events ended the run of policy at 50s, before any fault set in");
+        assert_eq!(told(&outcome), "bound events ended the run of policy at 50s, before any fault set in");
         assert_eq!((outcome.faults, outcome.noop_false_positives), (2, None), "it is no calm scenario");
         assert!(outcome.notes.iter().any(|note| note.contains("bound events")), "{:?}", outcome.notes);
         let taken_in = Event::BoundReached { bound: Name::new("inputs_at_once"), figures: String::new() };
         let more = faulty().act(100, Action::PurgeQueue, "service/api").record(90, taken_in).build();
-        assert!(measured(&more, &more).exercise.tells(), "this one ends no run");
+        assert_eq!(told(&measured(&more, &more)), "", "this one ends no run");
     }
 
     #[test]

@@ -321,8 +321,9 @@ fn disturbs((deed, before): (&Deed, &Deed), ledger: &Ledger, window: Span) -> bo
     match (deed.deeds, before.deeds) {
         // What comes up is taken down again.
         (Deeds::Restart, Deeds::ScaleOut | Deeds::NewVersion) => under_way && touches_new(deed, before),
-        // The one brings back what the other empties or has given up.
-        (Deeds::Restart, Deeds::Drain)
+        // What the one waits for to come back, the other takes down again, and both together may take all there is. Or the one brings back what the
+        // other empties or has given up.
+        (Deeds::Restart, Deeds::Restart | Deeds::Drain)
         | (Deeds::Drain | Deeds::ScaleIn, Deeds::Restart | Deeds::FailOver)
         | (Deeds::FailOver, Deeds::Restart | Deeds::Drain) => under_way && overlap(&deed.target, &before.target, ledger),
         // A new primary is taken down while it is promoted, or soon after.
@@ -748,6 +749,21 @@ mod tests {
         assert_eq!(count(acts(zone, ("restart", 0), (120, 130), (RESTART, "service/api"))), (1, 0, 1), "it has replicas in the zone");
         let zone = acts(Sample::new(600), ("drain", 0), (100, 160), (Action::Drain, "zone/b"));
         assert_eq!(count(acts(zone, ("restart", 0), (120, 130), (RESTART, "service/db"))), (0, 0, 0), "it has none there");
+    }
+
+    #[test]
+    fn to_restart_what_another_one_is_restarting_is_a_fight_at_once() {
+        let both = |one: &str, other: &str, at: u64| {
+            let run = acts(Sample::new(600), ("first", 0), (100, 160), (RESTART, one));
+            count(acts(run, ("second", 0), (at, at + 20), (RESTART, other)))
+        };
+        assert_eq!(both("replica/api-1", "service/api", 100), (1, 0, 1), "at one instant");
+        assert_eq!(both("service/api", "replica/api-1", 159), (1, 0, 1));
+        assert_eq!(both("service/api", "replica/api-1", 160), (0, 0, 0), "it is done");
+        assert_eq!(both("replica/api-0", "replica/api-1", 120), (0, 0, 0), "another replica");
+        assert_eq!(both("service/api", "service/db", 120), (0, 0, 0), "another service");
+        let own = acts(Sample::new(600), ("first", 0), (100, 160), (RESTART, "replica/api-1"));
+        assert_eq!(count(acts(own, ("first", 1), (110, 120), (RESTART, "service/api"))), (0, 0, 0), "its own");
     }
 
     #[test]

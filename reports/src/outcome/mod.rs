@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use approvals::Approvals;
 pub use damage::{BlastRadius, Matching, Share};
 pub use deeds::{Called, Deed, DeedOutcome};
-pub use exercise::Exercise;
+pub use exercise::{Cut, Exercise};
 pub use fights::{Conflict, ConflictEnd, Fight, Move, Party, conflicts, fights};
 pub use human::HumanOutcome;
 pub use incident::{Incident, Scope, Spell, incidents, mitigated, recovered, spells};
@@ -244,6 +244,9 @@ pub struct Outcome {
     pub faults: u64,
     /// Whether the policy had an occasion to act and did.
     pub exercise: Exercise,
+    /// How a bound ended the policy's run or the one that it is held against; `None` if both came to their end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
     /// Seconds from onset to the first notification about the incident; the worst incident's.
     pub time_to_detect: Option<Elapsed>,
     /// Seconds from onset until users were well to stay; the worst incident's.
@@ -369,13 +372,14 @@ pub fn measure(arms: &Arms, settings: &OutcomeSettings) -> Outcome {
 /// # Panics
 /// As [`measure`].
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "an outcome has this many figures")]
 pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &OutcomeSettings) -> Outcome {
-    let (nothing, policy) = (Arm::new(arms.nothing, arms.nothing, settings), Arm::new(arms.policy, arms.nothing, settings));
+    let arm = |run| Arm::new(run, arms.nothing, settings);
+    let (nothing, policy, human) = (arm(arms.nothing), arm(arms.policy), arms.human.map(arm));
     let (header, ledger) = arms.alike();
-    let human = arms.human.map(|human| Arm::new(human, arms.nothing, settings));
     let (matching, deeds) = (damage::matching(&arms.nothing.ledger, ledger), deeds::judge(&policy.deeds, &policy.incidents));
     let (nothing_outcome, policy_outcome) = (nothing.outcome(settings), policy.outcome(settings));
-    let oracle_outcome = arms.oracle.map(|run| Arm::new(run, arms.nothing, settings).outcome(settings)).or_else(|| oracle.cloned());
+    let oracle_outcome = arms.oracle.map(|run| arm(run).outcome(settings)).or_else(|| oracle.cloned());
     let (lost, faults) = (policy_outcome.user_minutes_lost, fault_count(ledger));
     let (benefit, actions) = (nothing_outcome.user_minutes_lost - lost, deeds.len() as u64);
     let (pages, approvals) = (deeds::pages(&arms.policy.journal, None), Approvals::of(&arms.policy.journal));
@@ -390,7 +394,8 @@ pub fn measure_beside(arms: &Arms, oracle: Option<&ArmOutcome>, settings: &Outco
         policies_hash: header.policies_hash.clone(),
         seed: header.seed,
         faults,
-        exercise: exercise::exercise_among(arms, &settings.answers),
+        exercise: exercise::exercise(arms.policy, &settings.answers),
+        cut: exercise::cut_among(arms),
         time_to_detect: policy_outcome.time_to_detect,
         time_to_mitigate: policy_outcome.time_to_mitigate,
         time_to_recover: policy_outcome.time_to_recover,

@@ -9,10 +9,10 @@ use super::measure::Measure;
 use super::threshold::{Aggregate, Threshold};
 use super::unsettled::why_missing;
 use super::{
-    Breach, Case, ClassVerdict, CostVerdict, DATA_LOST, ExerciseRule, ExerciseVerdict, IdlePolicy, IncidentResult, JudgeSettings,
-    Judgement, RunName, SCHEMA, ScenarioVerdict, TailVerdict, ThresholdVerdict, Verdict,
+    Breach, Case, ClassVerdict, CostVerdict, ExerciseRule, ExerciseVerdict, IdlePolicy, IncidentResult, JudgeSettings, Judgement, RunName,
+    SCHEMA, SELDOM, ScenarioVerdict, TailVerdict, ThresholdVerdict, Verdict,
 };
-use crate::outcome::{Exercise, Outcome};
+use crate::outcome::{Cut, Exercise, Outcome};
 use crate::statistics::{NonInferiority, Quantile, Sample};
 use crate::words::counted;
 
@@ -38,7 +38,7 @@ pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[Inciden
         let outcomes: Vec<&Outcome> = cases.iter().map(|case| &case.outcome).collect();
         let pairs: Vec<Pair> = cases.iter().filter_map(|case| Some((pair(case)?.0, &case.outcome))).collect();
         let verdict = judge_class(class, &outcomes, &pairs, settings);
-        if verdict.exercise.verdict != Verdict::NotExercised {
+        if verdict.exercise.tells() {
             exercised.extend(&outcomes);
             paired.push(pairs);
         }
@@ -157,8 +157,8 @@ fn by_class(cases: &[Case]) -> BTreeMap<&Name, Vec<&Case>> {
 
 fn judge_class(class: &Name, outcomes: &[&Outcome], pairs: &[Pair], settings: &JudgeSettings) -> ClassVerdict {
     let rehearsed: Vec<&Outcome> = outcomes.iter().copied().filter(|outcome| !settings.added.contains(&outcome.scenario)).collect();
-    let exercise = judge_exercise(if rehearsed.is_empty() { outcomes } else { &rehearsed });
-    let told = Telling::of(exercise.verdict != Verdict::NotExercised, outcomes);
+    let exercise = judge_exercise(if rehearsed.is_empty() { outcomes } else { &rehearsed }, outcomes);
+    let told = Telling::of(exercise.tells(), outcomes);
     let judged = |outcomes: &[&Outcome]| -> Vec<ThresholdVerdict> {
         let answered: Vec<&Outcome> = outcomes.iter().copied().filter(|outcome| told.answers_for(outcome)).collect();
         let runs = |threshold: &Threshold| if is_safety(threshold) || answered.is_empty() { outcomes } else { &answered };
@@ -190,6 +190,9 @@ fn judge_class(class: &Name, outcomes: &[&Outcome], pairs: &[Pair], settings: &J
     let verdicts = thresholds.iter().map(|found| found.verdict).chain(scenarios.iter().map(|found| found.verdict));
     let verdicts = verdicts.chain(costs.iter().map(|found| found.verdict)).chain(tail.iter().map(|found| found.verdict));
     let verdict = verdicts.chain([exercise.verdict]).max().expect("the exercise is always judged");
+    // Where a bound ended a run, nobody knows whether it would have acted.
+    let is_cut = exercise.verdict == Verdict::Inconclusive && verdict == Verdict::NotExercised;
+    let verdict = if is_cut { Verdict::Inconclusive } else { verdict };
     ClassVerdict { class: class.clone(), verdict, runs: outcomes.len() as u64, exercise, thresholds, scenarios, costs, tail }
 }
 
@@ -229,18 +232,31 @@ impl Telling {
     }
 }
 
-fn judge_exercise(outcomes: &[&Outcome]) -> ExerciseVerdict {
-    let with_fault = outcomes.iter().filter(|outcome| outcome.faults > 0).count() as u64;
-    let acted = outcomes.iter().filter(|outcome| matches!(outcome.exercise, Exercise::Acted { .. })).count() as u64;
-    let held = with_fault == 0 || acted > 0;
-    // What would have come in a run that a bound ended nobody knows, whatever the others say.
-    let cut = outcomes.iter().find(|outcome| matches!(outcome.exercise, Exercise::CutShort { .. }));
-    let (verdict, reason) = match (held, cut) {
-        (true, Some(cut)) => (Verdict::Inconclusive, Some(cut.exercise.to_string())),
-        (true, None) => (Verdict::Held, None),
-        (false, _) => (Verdict::NotExercised, commonest_reason(outcomes)),
+/// Whether the policy acted where it had occasion to, of the runs of what `rehearsed` it, and whether `all` runs came to their end.
+fn judge_exercise(rehearsed: &[&Outcome], all: &[&Outcome]) -> ExerciseVerdict {
+    let with_fault = rehearsed.iter().filter(|outcome| outcome.faults > 0).count() as u64;
+    let acted = rehearsed.iter().filter(|outcome| matches!(outcome.exercise, Exercise::Acted { .. })).count() as u64;
+    let found = ExerciseVerdict { verdict: Verdict::Held, acted, with_fault, reason: None };
+    // What would have come in a run that a bound ended nobody knows, whatever the others say and whoever acted.
+    if let Some(reason) = why_cut(all.iter().copied()) {
+        return ExerciseVerdict { verdict: Verdict::Inconclusive, reason: Some(reason), ..found };
+    }
+    if found.tells() {
+        return found;
+    }
+    ExerciseVerdict { verdict: Verdict::NotExercised, reason: commonest_reason(rehearsed), ..found }
+}
+
+/// How many of some runs a bound ended, and how it ended the first; `None` if all came to their end.
+#[must_use]
+pub fn why_cut<'a>(outcomes: impl Iterator<Item = &'a Outcome> + Clone) -> Option<String> {
+    let cut: Vec<(&Name, &Cut)> = outcomes.clone().filter_map(|outcome| Some((&outcome.scenario, outcome.cut.as_ref()?))).collect();
+    let (scenario, first) = cut.first()?;
+    let told = match outcomes.count() {
+        1 => "the one run proves nothing".to_owned(),
+        all => format!("{} of {all} runs prove nothing", cut.len()),
     };
-    ExerciseVerdict { verdict, acted, with_fault, reason }
+    Some(format!("{told}: {first} ({scenario})"))
 }
 
 /// The commonest reason for not acting; the first in order among equals. The same guard with other figures is the same reason.
@@ -379,7 +395,7 @@ fn compare_costs(classes: &[Vec<Pair>], settings: &JudgeSettings) -> Vec<CostVer
         let cost = |outcome: &Outcome| measure.figure(outcome).map(|sample| sign * sample.value);
         let figures = |pair: &Pair| Some((cost(pair.0)?, cost(pair.1)?));
         let costs: Vec<Vec<(f64, f64)>> = classes.iter().map(|pairs| pairs.iter().filter_map(figures).collect()).collect();
-        if measure.word() == DATA_LOST && costs.iter().flatten().all(|(baseline, candidate)| baseline.abs() + candidate.abs() <= 0.0) {
+        if SELDOM.contains(&measure.word()) && costs.iter().flatten().all(|(baseline, candidate)| baseline.abs() + candidate.abs() <= 0.0) {
             return None;
         }
         let slices: Vec<&[(f64, f64)]> = costs.iter().map(Vec::as_slice).collect();
@@ -420,7 +436,7 @@ fn acted_before(policy: &Name, baseline: &[Case]) -> String {
     let acted = |case: &&Case| matches!(&case.outcome.exercise, Exercise::Acted { policies } if policies.contains(policy));
     let all: Vec<&Case> = baseline.iter().filter(on_duty).collect();
     let count = all.iter().copied().filter(acted).count();
-    if count > 0 { format!("; as the baseline has it, it acted in {count} of {}", counted(all.len() as u64, "run")) } else { String::new() }
+    if count > 0 { format!("as the baseline has it, it acted in {count} of {}", counted(all.len() as u64, "run")) } else { String::new() }
 }
 
 /// Policies that acted in no run although faults were there.
@@ -431,8 +447,6 @@ fn idle_policies(cases: &[Case], baseline: Option<&[Case]>, settings: &JudgeSett
             Exercise::Acted { policies } => policies.contains(policy),
             // Calling people is all that some policies are for.
             Exercise::OnlyPaged { policies, .. } => policies.contains(policy) && settings.only_notify.contains(policy),
-            // What a bound cut off proves nothing of what would have come, and what was done until then was done.
-            Exercise::CutShort { .. } => outcome.deeds.iter().any(|deed| deed.action.policy == *policy),
             _ => false,
         })
     };
@@ -450,8 +464,8 @@ fn idle_policies(cases: &[Case], baseline: Option<&[Case]>, settings: &JudgeSett
         // That it was there and only called people tells more than the many runs in which it had no occasion.
         let told = if paged.is_empty() { &on_duty } else { &paged };
         let reason = commonest_reason(told).filter(|_| alone).map_or(nowhere.clone(), |reason| format!("{nowhere}: {reason}"));
-        let reason = reason + &acted_before(&policy, baseline.unwrap_or_default());
-        IdlePolicy { policy, reason }
+        let before = acted_before(&policy, baseline.unwrap_or_default());
+        IdlePolicy { policy, reason, before }
     })
     .collect()
 }
@@ -527,6 +541,35 @@ mod tests {
         assert_eq!((breach.place.as_str(), breach.what.as_str()), ("storm", "time_to_recover max < 5m: found 15m (n = 2)"));
         assert_eq!(breach.command.as_deref(), Some("firedrill run storm --seed 2"));
         assert_eq!(judgement.classes[0].verdict, Verdict::Held, "leak");
+    }
+
+    fn cut(outcome: &mut Outcome) {
+        let (arm, bound) = (Name::new("policy"), Name::new("events"));
+        outcome.cut = Some(Cut { arm, bound, at_seconds: 245, before_any_fault: false });
+    }
+
+    #[test]
+    fn what_a_bound_ended_holds_nothing_and_keeps_what_broke() {
+        let of = |changes: &[fn(&mut Outcome)], settings: &JudgeSettings| {
+            let all = |outcome: &mut Outcome| changes.iter().for_each(|change| change(outcome));
+            let mut other = case("storm", 1, all);
+            other.outcome.scenario = Name::new("other");
+            judge(&[other, case("leak", 1, |_| ())], None, &[], settings)
+        };
+        let good: fn(&mut Outcome) = |_| ();
+        let bad: fn(&mut Outcome) = |outcome| outcome.time_to_recover = Some(Elapsed { seconds: 900.0, censored: false });
+        let quick = settings(&[("time_to_recover", "max < 5m")]);
+        let some_class = JudgeSettings { exercise: ExerciseRule::SomeClass, ..quick.clone() };
+        let added = JudgeSettings { added: vec![Name::new("other")], ..quick.clone() };
+        for settings in [&quick, &some_class, &added] {
+            assert_eq!(of(&[good], settings).verdict, Verdict::Held);
+            let whole = of(&[cut], settings);
+            assert_eq!((whole.verdict, whole.classes[1].exercise.acted), (Verdict::Inconclusive, 1));
+            let why = "storm: the one run proves nothing: bound events ended the run of policy at 4m5s (other)";
+            assert!(whole.reason().starts_with(why), "{}", whole.reason());
+            assert_eq!(of(&[cut, bad], settings).verdict, Verdict::Broken, "what broke until then, broke");
+            assert_eq!(of(&[cut, never_fired], settings).classes[1].verdict, Verdict::Inconclusive, "it might have acted later");
+        }
     }
 
     #[test]

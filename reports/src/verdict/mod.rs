@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use changes::{JudgeChange, JudgePart};
 pub use gravity::Grave;
-pub use judge::{judge, worst_run};
+pub use judge::{judge, why_cut, worst_run};
 pub use looks::{EARLY_LOOKS, Look, PLANNED_ALPHA};
 pub(crate) use measure::significant;
 pub use measure::{ClassSummary, Measure, MeasureSummary, Unit, summarise};
@@ -101,8 +101,8 @@ pub enum ExerciseRule {
     SomeClass,
 }
 
-/// The cost that is compared only where a run has any: most systems have no data that could be lost.
-const DATA_LOST: &str = "data_lost";
+/// The costs that are compared only where a run has any: most systems have no data that could be lost, and most policies call nobody for nothing.
+const SELDOM: [&str; 2] = ["data_lost", "needless_pages"];
 
 /// How a candidate is judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,10 +141,12 @@ pub struct JudgeSettings {
 
 impl Default for JudgeSettings {
     fn default() -> Self {
-        let costs = [("user_minutes_lost", 1.0), ("time_to_recover", 1.0), ("capacity_removed", 0.001), (DATA_LOST, 0.5)];
+        let [data_lost, needless_pages] = SELDOM;
+        let always = [("user_minutes_lost", 1.0), ("time_to_recover", 1.0), ("capacity_removed", 0.001)];
+        let costs = always.into_iter().chain([(data_lost, 0.5), (needless_pages, 0.05)]);
         Self {
             thresholds: Vec::new(),
-            costs: costs.map(|(word, least)| (Measure::known(word), least)).to_vec(),
+            costs: costs.map(|(word, least)| (Measure::known(word), least)).collect(),
             tail: Some(TailGuard::default()),
             catastrophic_harm: 100.0,
             exercise: ExerciseRule::EveryClass,
@@ -246,14 +248,22 @@ pub struct TailVerdict {
 /// Whether the policies were exercised in a class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExerciseVerdict {
-    /// Held or not exercised.
+    /// Held, not exercised, or inconclusive where a bound ended a run.
     pub verdict: Verdict,
     /// Runs in which a policy acted.
     pub acted: u64,
     /// Runs with a fault.
     pub with_fault: u64,
-    /// The commonest reason for not acting.
+    /// The commonest reason for not acting, or how a bound ended the first run that one ended.
     pub reason: Option<String>,
+}
+
+impl ExerciseVerdict {
+    /// Whether what became of the runs is the policy's doing: it acted, or there was nothing to do.
+    #[must_use]
+    pub const fn tells(&self) -> bool {
+        self.with_fault == 0 || self.acted > 0
+    }
 }
 
 /// One scenario of a class.
@@ -297,6 +307,17 @@ pub struct IdlePolicy {
     pub policy: Name,
     /// The commonest reason.
     pub reason: String,
+    /// In how many runs with a fault the baseline's policy of this name acted, in words; empty if it acted in none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub before: String,
+}
+
+impl IdlePolicy {
+    /// Why it counts as idle, and whether it did before.
+    #[must_use]
+    pub fn words(&self) -> String {
+        if self.before.is_empty() { self.reason.clone() } else { format!("{}; {}", self.reason, self.before) }
+    }
 }
 
 /// How a recorded incident went.

@@ -126,10 +126,14 @@ impl Threshold {
 
     /// Whether every figure of the measure is as it asks.
     fn asks_nothing(&self) -> bool {
+        // A share of all is never more than all.
+        let is_share = self.measure.unit() == Unit::Ratio;
         let is_kept = match self.comparison {
             Comparison::AtLeast => self.limit <= 0.0,
             Comparison::More => self.limit < 0.0,
-            Comparison::Less | Comparison::AtMost | Comparison::Equal => false,
+            Comparison::AtMost => is_share && self.limit >= 1.0,
+            Comparison::Less => is_share && self.limit > 1.0,
+            Comparison::Equal => false,
         };
         is_kept && !SIGNED.contains(&self.measure.word())
     }

@@ -70,7 +70,7 @@ impl Judgement {
             Verdict::Broken => self.gravest_breach(),
             Verdict::Inconclusive => self.first_doubt(),
             Verdict::NotExercised => {
-                let first = self.idle.first().map(|idle| format!(": {}: {}", idle.policy, idle.reason));
+                let first = self.idle.first().map(|idle| format!(": {}: {}", idle.policy, idle.words()));
                 format!("a policy that never acts proves nothing{}", first.unwrap_or_default())
             }
         }
@@ -137,7 +137,9 @@ fn of_class(class: &ClassVerdict) -> Vec<Doubt> {
     let open = |verdict| verdict == Verdict::Inconclusive;
     let own = class.thresholds.iter().map(|found| (&class.class, found));
     let scenarios = class.scenarios.iter().flat_map(|scenario| scenario.thresholds.iter().map(|found| (&scenario.scenario, found)));
-    let mut doubts: Vec<Doubt> = Vec::new();
+    let cut = class.exercise.reason.iter().filter(|_| open(class.exercise.verdict));
+    let mut doubts: Vec<Doubt> =
+        cut.map(|reason| Doubt { place: class.class.to_string(), what: reason.clone(), pairs_needed: None }).collect();
     for (place, found) in own.chain(scenarios).filter(|(_, found)| open(found.verdict)) {
         let doubt = of_threshold(place, found);
         if !doubts.iter().any(|told| told.what == doubt.what) {

@@ -49,6 +49,11 @@ pub struct RulesDocument {
     pub select: Option<Located<PolicySelect>>,
 }
 
+/// The longest window, and the longest time of a policy, that an autoscaler takes (`MaxStabilizationWindowSeconds` and `MaxPeriodSeconds` in
+/// `pkg/apis/autoscaling/validation`).
+const LONGEST_WINDOW: Span = Span::from_minutes(60);
+const LONGEST_PERIOD: Span = Span::from_minutes(30);
+
 /// The largest share that may be aimed at, percent.
 const HIGHEST_PERCENT: u32 = 10_000;
 
@@ -108,11 +113,23 @@ fn read_rules(reader: &mut Reader, node: &Node) -> Option<RulesDocument> {
         return Some(RulesDocument { select, ..RulesDocument::default() });
     }
     let mut fields = reader.fields(node, "the rules of one direction")?;
-    let window = optional(reader, &mut fields, "window", |r, n| bounded_span(r, n, "the window"));
+    let window = optional(reader, &mut fields, "window", |r, n| {
+        bounded_span(r, n, "the window").and_then(|window| no_longer(r, n, "the window", (window, LONGEST_WINDOW)))
+    });
     let policies = optional(reader, &mut fields, "policies", read_policies);
     let select = optional(reader, &mut fields, "select", |r, n| r.one_of(n, "a choice of policies", &SELECTS));
     fields.finish(reader);
     Some(RulesDocument { window, policies, select })
+}
+
+/// A duration that an autoscaler takes.
+fn no_longer(reader: &mut Reader, node: &Node, what: &str, (span, most): (Span, Span)) -> Option<Span> {
+    if span > most {
+        let fault = format!("{what} is {span}, and Kubernetes takes no more than {most}");
+        reader.problem(problem::impossible(&node.place, &fault, &format!("write {most} or less")));
+        return None;
+    }
+    Some(span)
 }
 
 fn read_policies(reader: &mut Reader, node: &Node) -> Option<Vec<ScalingPolicy>> {
@@ -129,7 +146,10 @@ fn read_policy(reader: &mut Reader, node: &Node) -> Option<ScalingPolicy> {
     let percent = optional(reader, &mut fields, "percent", |r, n| percent(r, n, "the change"));
     let replicas =
         optional(reader, &mut fields, "replicas", |r, n| r.integer(n, "the change", 1..=problem::MOST_REPLICAS).map(|count| count as u32));
-    let every = required(reader, &mut fields, "every", |r, n| positive_span(r, n, "the time of a policy"));
+    let every = required(reader, &mut fields, "every", |r, n| {
+        let what = "the time of a policy";
+        positive_span(r, n, what).and_then(|period| no_longer(r, n, what, (period, LONGEST_PERIOD)))
+    });
     let told = fields_told(&mut fields);
     fields.finish(reader);
     let step = match (percent, replicas) {

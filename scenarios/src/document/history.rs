@@ -76,7 +76,7 @@ fn read_every(reader: &mut Reader, node: &Node) -> Option<Span> {
 fn read_load(reader: &mut Reader, client: Located<Name>, node: &Node) -> LoadDocument {
     let mut load = LoadDocument { client, hours: None, weekdays: [Factor::ONE; 7] };
     let Some(mut fields) = reader.fields(node, "a client's load") else { return load };
-    load.hours = fields.required(reader, "hours").and_then(|node| read_hours(reader, node));
+    load.hours = fields.optional("hours").and_then(|node| read_hours(reader, node));
     if let Some(mut fields) = fields.optional("weekdays").and_then(|node| reader.fields(node, "a week")) {
         for (day, factor) in WEEKDAYS.into_iter().zip(&mut load.weekdays) {
             if let Some(node) = fields.optional(day) {

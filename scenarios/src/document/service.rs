@@ -593,6 +593,9 @@ fn read_update(reader: &mut Reader, node: &Node) -> Option<PhaseDocument> {
     let write = write?;
     let flags = [write.probability.as_ref().map(|said| &said.place), write.optional.as_ref().map(|said| &said.place)];
     let times = write.times.as_ref().map(|said| &said.place);
+    if let Some(access) = write.access.as_ref().filter(|access| access.value == Access::Read) {
+        reader.problem(problem::work(&access.place, "an update that only reads", "remove it: an update writes"));
+    }
     for place in flags.into_iter().chain([times]).flatten() {
         let remedy = "remove it: an update is made once, and is needed";
         reader.problem(problem::work(place, "an update that is made with a probability, several times, or for nothing", remedy));

@@ -33,7 +33,9 @@ pub(super) fn rate(rate: Rate) -> String {
 
 /// `1 core`, `0.5 cores`.
 pub(super) fn cores_of(cores: f64) -> String {
-    format!("{} {}", amount(cores), if cores == 1.0 { "core" } else { "cores" })
+    let shown = amount(cores);
+    let word = if shown == "1" { "core" } else { "cores" };
+    format!("{shown} {word}")
 }
 
 /// The mean of a duration, with three digits below a second.
@@ -67,7 +69,7 @@ mod tests {
         assert_eq!([1.0 / 600.0, 1.0 / 86_400.0].map(rated), ["0.1/min", "0.0417/h"]);
         let spans = [8_333_333, 80_000_000, 1_500, 999, 2_500_000_000, 310_186_000_000, 0].map(|nanos| span(Span::from_nanos(nanos)));
         assert_eq!(spans, ["8.33ms", "80ms", "1.5us", "999ns", "2.5s", "5m10s", "0s"]);
-        assert_eq!([1.0, 0.5, 2.0].map(cores_of), ["1 core", "0.5 cores", "2 cores"]);
+        assert_eq!([1.0, 0.5, 2.0, 0.999_99].map(cores_of), ["1 core", "0.5 cores", "2 cores", "1 core"]);
         assert_eq!(amount(0.001_234_5), "0.00123");
     }
 }

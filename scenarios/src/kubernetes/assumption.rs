@@ -1,7 +1,9 @@
 //! What no manifest says and a scenario needs: what a request costs, and how many ask.
 
 use firedrill_core::name::Name;
+use firedrill_core::quantity::Bytes;
 
+use crate::defaults;
 use crate::kubernetes::topology::Topology;
 
 /// What a request of a part costs.
@@ -58,6 +60,19 @@ pub fn template(image: &Name) -> Option<&'static str> {
         "redis" | "valkey" | "keydb" => Some("redis"),
         _ => None,
     }
+}
+
+/// The memory at which a template's replicas are killed, if it says so.
+#[must_use]
+pub fn limit(template: &str) -> Option<Bytes> {
+    defaults::ALL.iter().find(|entry| entry.key == format!("template.{template}.memory.limit")).map(|entry| defaults::bytes(entry.key))
+}
+
+/// The cores that replicas of a template have, if it is a database, which can use more where it has them; other templates say what they can use.
+#[must_use]
+pub fn cores(template: &str) -> Option<f64> {
+    let is_database = defaults::ALL.iter().any(|entry| entry.key == format!("template.{template}.database.engine"));
+    is_database.then(|| defaults::number("database.cores"))
 }
 
 /// An image without its tag and digest.
@@ -144,6 +159,11 @@ mod tests {
         assert_eq!(work(None), SERVICE);
         let templates = ["bitnami/postgresql:16", "redis:7-alpine", "oliver006/redis_exporter", "memcached:1"];
         assert_eq!(templates.map(|image| template(&Name::new(image))), [Some("postgres"), Some("redis"), None, None]);
+    }
+
+    #[test]
+    fn templates_say_at_which_memory_they_are_killed() {
+        assert_eq!(["redis", "postgres", "of-nobody"].map(limit), [Some(Bytes::new(1 << 30)), Some(Bytes::new(8 << 30)), None]);
     }
 
     #[test]

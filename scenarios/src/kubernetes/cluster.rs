@@ -7,7 +7,7 @@ use firedrill_core::problem::Place;
 use firedrill_core::yaml::{Node, Reader, Value};
 
 use crate::kubernetes::autoscaler::{self, Autoscaler};
-use crate::kubernetes::field::{Amount, amount, at, items, text, texts};
+use crate::kubernetes::field::{Amount, at, items, part, text, texts};
 use crate::kubernetes::problem;
 use crate::kubernetes::workload::{self, Kind, OLD_ZONE, Port, Workload, ZONE};
 
@@ -192,8 +192,8 @@ impl Cluster {
                 name,
                 namespace,
                 selector: texts(reader, node, &["spec", "selector", "matchLabels"]),
-                min_available: amount(reader, node, &["spec", "minAvailable"]),
-                max_unavailable: amount(reader, node, &["spec", "maxUnavailable"]),
+                min_available: part(reader, node, &["spec", "minAvailable"]),
+                max_unavailable: part(reader, node, &["spec", "maxUnavailable"]),
             }),
             _ => {
                 let labels = texts(reader, node, &["metadata", "labels"]);

@@ -87,6 +87,17 @@ pub fn amount(reader: &mut Reader, node: &Node, path: &[&'static str]) -> Option
     found
 }
 
+/// An amount at the end of a path that is no more than all, as the API server has it of pods that may be missing or must stay.
+pub fn part(reader: &mut Reader, node: &Node, path: &[&'static str]) -> Option<Amount> {
+    let found = amount(reader, node, path)?;
+    if let (Amount::Percent(percent), Some(node)) = (found, at(reader, node, path))
+        && percent > 100
+    {
+        reader.problem(problem::more_than_all(&node.place, &last(path), percent));
+    }
+    Some(found)
+}
+
 /// A quantity at the end of a path, such as `500m` or `256Mi`, in ones.
 pub fn quantity(reader: &mut Reader, node: &Node, path: &[&'static str]) -> Option<Located<f64>> {
     let node = at(reader, node, path)?;

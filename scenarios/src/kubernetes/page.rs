@@ -10,6 +10,7 @@ use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::field::Amount;
 use crate::kubernetes::topology::{Part, Topology, leads_to};
 use crate::kubernetes::workload::{Asks, Kind, Pod, Port, PreStop, Probe, Workload, Zones};
+use crate::problem::MOST_REPLICAS;
 
 /// Replicas of a workload that has one a node, where no file holds nodes.
 const REPLICAS_OF_UNKNOWN_NODES: u32 = 3;
@@ -27,10 +28,12 @@ pub struct Page {
     pub left_out: Vec<String>,
     /// How many lines hold a guess.
     pub assumed: u64,
+    /// How many lines there are.
+    lines: usize,
     /// Whether there are several files, so that services say from which they are.
     several: bool,
-    /// Whether images that are known are drafted by the templates that there are for them.
-    templates: bool,
+    /// Where each part that has a workload begins, in order: the line, counted from 1, its name, and the file of its workload.
+    begins: Vec<(usize, Name, String)>,
 }
 
 /// What is said of one part, with what its autoscaler needs.
@@ -41,10 +44,22 @@ struct Figures<'c> {
     memory_request: (Option<Bytes>, Option<&'static str>),
 }
 
-/// Writes a draft, with templates where there are some for images.
+/// The parts whose images have templates, by their index.
 #[must_use]
-pub fn page(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topology<'_>), templates: bool) -> Page {
-    let mut page = Page { several: files.len() > 1, templates, ..Page::default() };
+pub fn with_templates(topology: &Topology<'_>) -> Vec<usize> {
+    (0..topology.parts.len()).filter(|index| template_of(&topology.parts[*index]).is_some()).collect()
+}
+
+/// The template that the image of a part has.
+#[must_use]
+pub fn template_of(part: &Part<'_>) -> Option<&'static str> {
+    part.workload.and_then(|workload| workload.pod.image.as_ref()).and_then(assumption::template)
+}
+
+/// Writes a draft, in which the parts of these indexes have the templates of their images.
+#[must_use]
+pub fn page(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topology<'_>), templated: &[usize]) -> Page {
+    let mut page = Page { several: files.len() > 1, ..Page::default() };
     let autoscalers = page.autoscalers(cluster, topology);
     let figures: Vec<Figures<'_>> =
         topology.parts.iter().zip(&autoscalers).map(|(part, autoscaler)| figures(cluster, part, *autoscaler)).collect();
@@ -69,8 +84,8 @@ pub fn page(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topolog
         page.assumed(2, &line, &why);
     }
     page.line(0, "services:");
-    for (part, figures) in topology.parts.iter().zip(&figures) {
-        page.part(cluster, topology, part, figures);
+    for (index, (part, figures)) in topology.parts.iter().zip(&figures).enumerate() {
+        page.part((cluster, topology), part, figures, templated.contains(&index));
     }
     page.idle_budgets(cluster, topology);
     page
@@ -81,6 +96,7 @@ impl Page {
         // What people's files hold may end no line here: it would begin another.
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.text += &format!("{:indent$}{text}\n", "");
+        self.lines += 1;
     }
 
     fn assumed(&mut self, indent: usize, text: &str, why: &str) {
@@ -127,7 +143,15 @@ impl Page {
         taken
     }
 
-    fn part(&mut self, cluster: &Cluster, topology: &Topology<'_>, part: &Part<'_>, figures: &Figures<'_>) {
+    /// The part whose lines hold a line, counted from 1: its name, and the file of its workload.
+    #[must_use]
+    pub fn part_at(&self, line: usize) -> Option<(&Name, &str)> {
+        self.begins.iter().take_while(|(begin, ..)| *begin <= line).last().map(|(_, name, path)| (name, &**path))
+    }
+
+    fn part(&mut self, (cluster, topology): (&Cluster, &Topology<'_>), part: &Part<'_>, figures: &Figures<'_>, is_templated: bool) {
+        let path = part.workload.map_or_else(String::new, |workload| workload.path.clone());
+        self.begins.push((self.lines + 1, part.name.clone(), path));
         let Some(workload) = part.workload else {
             self.line(2, &format!("{}:", scalar(&part.name)));
             let work = assumption::work(None);
@@ -143,7 +167,7 @@ impl Page {
         };
         let from = if self.several { format!(" # from {}", workload.path.rsplit('/').next().unwrap_or_default()) } else { String::new() };
         self.line(2, &format!("{}:{from}", scalar(&part.name)));
-        let template = workload.pod.image.as_ref().filter(|_| self.templates).and_then(assumption::template);
+        let template = template_of(part).filter(|_| is_templated);
         if let Some(template) = template {
             self.assumed(4, &format!("template: {template}"), "what it is, by its image");
         }
@@ -153,7 +177,7 @@ impl Page {
         if let Some(tag) = workload.pod.image.as_deref().and_then(assumption::tag) {
             self.line(4, &format!("version: {}", scalar(tag)));
         }
-        self.resources(&workload.pod, figures);
+        self.resources(&workload.pod, figures, template);
         if let Some(autoscaler) = figures.autoscaler {
             self.autoscaler(autoscaler, figures);
         }
@@ -165,7 +189,7 @@ impl Page {
             }
         }
         self.ending(workload);
-        self.rollout(workload);
+        self.rollout(workload, figures.replicas.0);
         if !workload.pod.before.is_empty() {
             let before = workload.pod.before.join(", ");
             self.left_out.push(format!("`{}`: what runs before its containers, and how long that takes: {before}", part.name));
@@ -235,9 +259,13 @@ impl Page {
         }
     }
 
-    fn resources(&mut self, pod: &Pod, figures: &Figures<'_>) {
+    fn resources(&mut self, pod: &Pod, figures: &Figures<'_>, template: Option<&str>) {
         if let Some(cores) = pod.cpu_limit {
             self.line(4, &format!("cores: {cores}"));
+        }
+        let own = template.and_then(assumption::cores).filter(|_| pod.cpu_limit.is_none());
+        if let Some(cores) = figures.cpu_request.0.filter(|request| own.is_some_and(|own| own < *request)) {
+            self.assumed(4, &format!("cores: {cores}"), "no limit, so that it has what it asks for at least");
         }
         if let Some(request) = figures.cpu_request.0.filter(|request| pod.cpu_limit != Some(*request)) {
             self.either(4, &format!("cpu_request: {request}"), figures.cpu_request.1);
@@ -250,7 +278,13 @@ impl Page {
         let used = pod.own_memory_request.or(limit).or(request).unwrap_or_default();
         let base = half(used);
         let request = request.map_or_else(String::new, |request| format!(", request: {request}"));
-        let limit = limit.map_or_else(String::new, |limit| format!(", limit: {limit}"));
+        // A template has a limit of its own, which what asks for more cannot have.
+        let is_above = |request: &Bytes| template.and_then(assumption::limit).is_some_and(|own| own < *request);
+        let limit = match limit {
+            Some(limit) => format!(", limit: {limit}"),
+            None if figures.memory_request.0.as_ref().is_some_and(is_above) => ", limit: none".to_owned(),
+            None => String::new(),
+        };
         let why = figures.memory_request.1.unwrap_or("base is half of what is asked for");
         self.assumed(4, &format!("memory: {{ base: {base}{request}{limit} }}"), why);
     }
@@ -326,7 +360,7 @@ impl Page {
         }
     }
 
-    fn rollout(&mut self, workload: &Workload) {
+    fn rollout(&mut self, workload: &Workload, replicas: u32) {
         let said = &workload.rollout;
         let strategy = said.strategy.as_deref().map_or("RollingUpdate", |strategy| strategy);
         let mut why = None;
@@ -338,6 +372,14 @@ impl Page {
                 (Some(said.max_surge.unwrap_or(Amount::Percent(0))), Some(said.max_unavailable.unwrap_or(Amount::Pods(1))))
             }
         };
+        // A share of a scenario is at most all.
+        let surge = surge.map(|amount| match amount {
+            Amount::Percent(percent) if percent > 100 => {
+                why = Some("more than all are a number here, of the replicas that there are at first");
+                Amount::Pods((u64::from(percent) * u64::from(replicas)).div_ceil(100).min(MOST_REPLICAS as u64) as u32)
+            }
+            amount => amount,
+        });
         let mut parts = Vec::new();
         parts.extend(surge.map(|amount| format!("max_surge: {amount}")));
         parts.extend(missing.map(|amount| format!("max_unavailable: {amount}")));

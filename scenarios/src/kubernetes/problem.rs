@@ -58,14 +58,25 @@ pub fn more_than_most(place: &Place, min: u32, max: u32) -> Problem {
         .remedy("Kubernetes refuses this: let `minReplicas` be no more than `maxReplicas`")
 }
 
-/// A scenario refuses what was drafted, of which nobody has seen a line.
+/// A scenario refuses what was drafted, of which nobody has seen a line: the whole of it, where `part` is `None`, or what stands of one part.
 #[must_use]
-pub fn refused(path: &str, problem: &Problem) -> Problem {
-    let refused = Problem::in_file("FD0938", path, format!("what these files say makes no scenario: {}", problem.message));
+pub fn refused(path: &str, part: Option<&str>, problem: &Problem) -> Problem {
+    let (what, remedy) = match part {
+        Some(part) => (format!("what is said of `{part}` makes no scenario"), "change it there"),
+        None => ("what these files say makes no scenario".to_owned(), "import fewer of them, or change them"),
+    };
+    let refused = Problem::in_file("FD0938", path, format!("{what}: {}", problem.message));
     match &problem.remedy {
-        Some(remedy) => refused.remedy(format!("import fewer of them, or change them: {remedy}")),
-        None => refused.remedy("import fewer of them"),
+        Some(said) => refused.remedy(format!("{remedy}; of a scenario: {said}")),
+        None => refused.remedy(remedy),
     }
+}
+
+/// A share of pods that may be missing, or must stay, that is more than all of them.
+#[must_use]
+pub fn more_than_all(place: &Place, what: &str, percent: u32) -> Problem {
+    Problem::at("FD0945", place, format!("{what} is {percent}% of the pods, which is more than all"))
+        .remedy("Kubernetes refuses this: write at most `100%`")
 }
 
 /// An autoscaler that says no bound.

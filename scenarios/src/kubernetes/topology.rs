@@ -348,7 +348,7 @@ fn is_of_cluster(host: &str) -> bool {
     host != "localhost" && !is_number && (is_word || host.contains(".svc"))
 }
 
-/// The hosts that a value names, each with whether it stands in an address, and not for the whole value.
+/// The hosts that a value names, each with whether it surely is one: it stands in an address, and not for the whole value.
 fn addresses<'v>(name: &str, value: &'v str) -> Vec<(&'v str, bool)> {
     const ADDRESSES: [&str; 12] =
         ["ADDR", "HOST", "URL", "URI", "ENDPOINT", "SERVICE", "SERVER", "BROKER", "UPSTREAM", "BACKEND", "DSN", "PEER"];
@@ -356,6 +356,10 @@ fn addresses<'v>(name: &str, value: &'v str) -> Vec<(&'v str, bool)> {
     const BESIDE: [&str; 9] = ["OTEL", "OTLP", "JAEGER", "ZIPKIN", "COLLECTOR", "STATSD", "PROMETHEUS", "TRACING", "PYROSCOPE"];
     let upper = name.to_ascii_uppercase();
     if BESIDE.iter().any(|word| upper.contains(word)) {
+        return Vec::new();
+    }
+    // What looks like a port there is a version.
+    if ["IMAGE", "TAG"].iter().any(|word| upper.split(|c: char| !c.is_ascii_alphanumeric()).next_back() == Some(word)) {
         return Vec::new();
     }
     let is_address = ADDRESSES.iter().any(|word| upper.contains(word)) && !upper.ends_with("SERVICE_NAME");
@@ -367,12 +371,16 @@ fn addresses<'v>(name: &str, value: &'v str) -> Vec<(&'v str, bool)> {
         from = end;
         let host = value[start..end].trim_matches('.');
         let has_port = value[end..].strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        // Before an `@` stands who asks, and not who is asked.
-        let is_user = value[end..].split(['/', '?', ',', ';', ' ']).next().is_some_and(|rest| rest.contains('@'));
-        let is_host = !is_user && (value[..start].ends_with("//") || value[..start].ends_with('@') || has_port);
+        // Before an `@` stands who asks, with a password perhaps, and not who is asked.
+        let ends_user = |c: char| !(c.is_ascii_alphanumeric() || "._~%!$*+=:-".contains(c));
+        let is_user = value[end..].chars().find(|c| ends_user(*c)) == Some('@');
+        let is_address_itself = value[..start].ends_with("//") || value[..start].ends_with('@');
+        let is_host = !is_user && (is_address_itself || has_port);
         let is_whole = is_address && start == 0 && end == value.trim_end().len();
         if is_host || is_whole || host.contains(".svc") {
-            found.push((host, is_host || host.contains(".svc")));
+            // A word and a number may be anything where nothing says that it is an address.
+            let is_sure = host.contains(".svc") || !is_user && (is_address_itself || has_port && is_address);
+            found.push((host, is_sure));
         }
     }
     found
@@ -493,6 +501,27 @@ mod tests {
         check("OTEL_SERVICE_NAME", "cart", &[]);
         check("SERVICE_NAME", "cart", &[]);
         check("GREETING", "a cart: 7 items", &[]);
+        check("application.properties", "cart.url=http://cart:8080\nowner=team@corp.example", &["cart"]);
+        check("MAIL", "smtp://cart:25&from=x@y.z", &["cart"]);
+        check("JSON", "{\"a\":\"http://cart:80\",\"b\":\"x@redis\"}", &["cart", "redis"]);
+        check("HOSTS", "cart:80|owner@x", &["cart"]);
+        check("DB", "redis://redis:c2VjcmV0Cg==@cart:6379", &["cart"]);
+        check("CART_IMAGE", "cart:7", &[]);
+    }
+
+    #[test]
+    fn a_word_with_a_number_is_surely_a_host_only_where_something_says_so() {
+        let sure = |name: &str, value: &str| {
+            let found = addresses(name, value).into_iter().filter(|(_, is_sure)| *is_sure);
+            found.map(|(host, _)| host.to_owned()).collect::<Vec<_>>()
+        };
+        for (name, value) in [("IMAGE", "busybox:7"), ("PROXY_IMAGE_TAG", "envoy:1"), ("MSG", "retry:3 times"), ("X", "a:1")] {
+            assert!(sure(name, value).is_empty(), "{name}={value}");
+        }
+        assert_eq!(sure("PAY_ADDR", "payments:8080"), ["payments"]);
+        assert_eq!(sure("X", "http://payments/v1"), ["payments"]);
+        assert_eq!(sure("X", "amqp://user:pw@mq"), ["mq"]);
+        assert_eq!(sure("X", "a.b.svc"), ["a.b.svc"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use firedrill_core::quantity::Bytes;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
 
-use crate::kubernetes::field::{Amount, amount, at, count, items, quantity, seconds, text, texts};
+use crate::kubernetes::field::{Amount, amount, at, count, items, part, quantity, seconds, text, texts};
 use crate::kubernetes::problem;
 use crate::problem::MOST_REPLICAS;
 
@@ -205,7 +205,7 @@ pub fn read(reader: &mut Reader, kind: Kind, (namespace, name): (Name, Name), no
     let rollout = Rollout {
         strategy: text(reader, node, &["spec", strategy, "type"]),
         max_surge: amount(reader, node, &["spec", strategy, "rollingUpdate", "maxSurge"]),
-        max_unavailable: amount(reader, node, &["spec", strategy, "rollingUpdate", "maxUnavailable"]),
+        max_unavailable: part(reader, node, &["spec", strategy, "rollingUpdate", "maxUnavailable"]),
         min_ready: seconds(reader, node, &["spec", "minReadySeconds"]),
         progress_deadline: seconds(reader, node, &["spec", "progressDeadlineSeconds"]),
     };

@@ -120,7 +120,13 @@ fn check_overlaps(reader: &mut Reader, faults: &[ActuatorDocument]) {
         if let Some(earlier) = order[..index].iter().find(meets) {
             let line = earlier.places.word().line();
             let word = ActuatorFaultSpec::WORD;
-            reader.problem(problem::overlapping(later.places.word(), word, &of(action(later)), line, earlier.lasting.is_some()));
+            reader.problem(problem::overlapping(
+                later.places.word(),
+                word,
+                &of(action(later)),
+                line,
+                problem::FirstEnd::of(earlier.lasting.is_some()),
+            ));
         }
     }
 }

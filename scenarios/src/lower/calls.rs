@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::Place;
+use firedrill_core::quantity::Rate;
 use firedrill_core::time::Time;
 use firedrill_core::yaml::Reader;
-use firedrill_sim::spec::{ClientSpec, FaultKind, FaultSpec, Phase, Population, ServiceSpec, WorldSpec};
+use firedrill_sim::spec::{ClientSpec, DailySpec, FaultKind, FaultSpec, Phase, Population, ServiceSpec, WorldSpec};
 
 use crate::document::ScenarioDocument;
 use crate::document::service::{CallDocument, PhaseDocument};
@@ -184,19 +185,44 @@ fn expected_arrivals(client: &ClientSpec, spec: &WorldSpec) -> f64 {
     requests_between(client, Time::ZERO, end) + spec.faults.iter().chain(&spec.changes).map(surge).sum::<f64>()
 }
 
-/// Arrivals that are to be expected where every surge that takes some away lasts for the whole run.
+/// Arrivals that are to be expected where every surge that takes some away lasts for the whole run. Of arrivals that come more unevenly than by
+/// chance none is certain; peaks only add some.
 fn certain_arrivals(client: &ClientSpec, spec: &WorldSpec) -> f64 {
+    if client.variation.dispersion.is_some_and(|index| index > 1.0) {
+        return 0.0;
+    }
     let fewer = |fault: &FaultSpec| match &fault.kind {
         FaultKind::Surge { client: name, factor } if *name == client.name => factor.get().min(1.0),
         _ => 1.0,
     };
     let least: f64 = spec.faults.iter().chain(&spec.changes).map(fewer).product();
-    requests_between(client, Time::ZERO, Time::ZERO + spec.horizon) * least
+    let begins = spec.start.unix_millis().rem_euclid(86_400_000) as f64 / 1e3;
+    let weight = |from: Time, until: Time| match client.variation.daily {
+        None => until.since(from).as_seconds(),
+        Some(daily) => usual_seconds(daily, begins + from.as_seconds(), begins + until.as_seconds()),
+    };
+    let stretches = stretches(client, Time::ZERO, Time::ZERO + spec.horizon);
+    stretches.map(|(rate, from, until)| rate * weight(from, until)).sum::<f64>() * least
+}
+
+/// How many seconds at the client's own rate a stretch of the day comes to, both ends in seconds after midnight: the integral of [`DailySpec::at`].
+fn usual_seconds(daily: DailySpec, from: f64, until: f64) -> f64 {
+    const DAY: f64 = 86_400.0;
+    let quarter = DAY / 4.0;
+    // The sine at a moment is the cosine a quarter of a day earlier.
+    let wave = |seconds: f64| daily.at(seconds - quarter) - 1.0;
+    until - from + (wave(until) - wave(from)) * DAY / std::f64::consts::TAU
 }
 
 fn requests_between(client: &ClientSpec, from: Time, until: Time) -> f64 {
+    stretches(client, from, until).map(|(rate, from, until)| rate * until.since(from).as_seconds()).sum()
+}
+
+/// The client's rates between two instants: arrivals a second, from when, until when.
+fn stretches(client: &ClientSpec, from: Time, until: Time) -> impl Iterator<Item = (f64, Time, Time)> {
     let ends = client.rates.iter().skip(1).map(|(at, _)| *at).chain(std::iter::once(until));
-    client.rates.iter().zip(ends).map(|((at, rate), end)| rate.get() * end.min(until).since((*at).max(from)).as_seconds()).sum()
+    let cut = move |((at, rate), end): (&(Time, Rate), Time)| (rate.get(), (*at).max(from), end.min(until));
+    client.rates.iter().zip(ends).map(cut).filter(|(_, from, until)| from < until)
 }
 
 /// Where the last call of a circle stands.
@@ -222,4 +248,30 @@ fn work<'d>(document: &'d ScenarioDocument, (service, endpoint): &Hop) -> impl I
     let service = document.services.iter().find(|candidate| candidate.name.value == *service);
     let endpoint = service.and_then(|service| service.endpoints.iter().find(|candidate| candidate.name.value == *endpoint));
     endpoint.into_iter().flat_map(|endpoint| &endpoint.work)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::read_scenario;
+
+    #[test]
+    fn only_a_bound_that_every_run_comes_near_is_refused() {
+        let read = |start: &str, load: &str, events: u64| {
+            let text = format!(
+                "schema: scenario/1\nscenario: bounded\nhorizon: 30m\nstart: 2026-03-03T{start}:00Z\nclients: {{ users: {{ calls: a, rate: 50/s, {load} }} }}\nservices: {{ a: {{ work: [cpu: 1ms] }} }}\nbounds: {{ events: {events} }}\n"
+            );
+            read_scenario("bounded.yaml", &text).map_err(|problems| problems[0].message.clone()).err()
+        };
+        let told = |requests: u64, events: u64| {
+            Some(format!("about {requests} requests are to be expected, and every run ends at {events} events"))
+        };
+        assert_eq!(read("03:00", "users: 5", 50_000), told(90_000, 50_000));
+        let daily = "daily: { peak: 15h, ratio: x1000 }";
+        assert_eq!(read("03:00", daily, 50_000), None);
+        // Around the trough 1 - a cos, a = 999/1001, comes to 90000 (1 - a (sin θ) / θ) with θ = 30 minutes of a day: 436.1.
+        assert_eq!(read("03:00", daily, 400), told(436, 400));
+        assert_eq!(read("14:45", daily, 50_000), told(179_756, 50_000));
+        assert_eq!(read("03:00", "dispersion: 5", 50_000), None);
+        assert_eq!(read("03:00", "dispersion: 1", 50_000), told(90_000, 50_000));
+    }
 }

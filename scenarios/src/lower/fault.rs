@@ -524,8 +524,11 @@ fn check_overlaps(reader: &mut Reader, faults: &[&FaultDocument]) {
         let meets = |earlier: &&&FaultDocument| same_thing(&earlier.kind, &later.kind) && onset(later) < end(earlier);
         if let Some(earlier) = order[..index].iter().find(meets) {
             let target = later.kind.target().to_string();
+            let stays =
+                matches!(earlier.kind, FaultKind::CertificateExpiry { .. } | FaultKind::CacheCorruption { .. } | FaultKind::Poison { .. });
             let has_end = earlier.lasting.is_some() || is_instant(&earlier.kind);
-            reader.problem(problem::overlapping(later.places.word(), later.kind.word(), &target, earlier.places.word().line(), has_end));
+            let end = if stays { problem::FirstEnd::Never } else { problem::FirstEnd::of(has_end) };
+            reader.problem(problem::overlapping(later.places.word(), later.kind.word(), &target, earlier.places.word().line(), end));
         }
     }
 }
@@ -542,7 +545,11 @@ fn end(fault: &FaultDocument) -> Time {
 const fn is_instant(kind: &FaultKind) -> bool {
     matches!(
         kind,
-        FaultKind::Deploy { .. } | FaultKind::ScaleOut { .. } | FaultKind::Crash { every: None, .. } | FaultKind::PrimaryCrash { .. }
+        FaultKind::Deploy { .. }
+            | FaultKind::ScaleOut { .. }
+            | FaultKind::Crash { every: None, .. }
+            | FaultKind::PrimaryCrash { .. }
+            | FaultKind::CacheFlush { .. }
     )
 }
 

@@ -4,6 +4,7 @@ use firedrill_core::distribution::Distribution;
 use firedrill_core::name::Name;
 use firedrill_core::problem::near_miss;
 use firedrill_core::quantity::{Factor, Rate};
+use firedrill_core::time::Time;
 use firedrill_core::yaml::Reader;
 use firedrill_sim::past;
 use firedrill_sim::spec::{ClientSpec, HistorySpec, LoadSpec, Population, WorldSpec};
@@ -64,9 +65,19 @@ fn load(history: &HistoryDocument, client: &ClientSpec) -> LoadSpec {
     LoadSpec { hours, weekdays: said.map_or([Factor::ONE; 7], |load| load.weekdays) }
 }
 
+/// Arrivals a second before the start: the first rate, or of counts their mean, for one interval of them tells little.
+fn arrivals_before(client: &ClientSpec) -> f64 {
+    let rate = |(_, rate): &(Time, Rate)| rate.get();
+    match &client.rates[..] {
+        // After the last count comes a rate of none, which is none of the counts; all intervals are alike.
+        [counts @ .., _] if client.variation.counted && !counts.is_empty() => counts.iter().map(rate).sum::<f64>() / counts.len() as f64,
+        rates => rates.first().map_or(0.0, rate),
+    }
+}
+
 /// Requests a second at each hour of a client that goes on as it begins.
 fn as_it_begins(client: &ClientSpec) -> [Rate; 24] {
-    let arrivals = client.rates.first().map_or(0.0, |(_, rate)| rate.get());
+    let arrivals = arrivals_before(client);
     let requests = match &client.population {
         Population::Open => arrivals,
         // Services answer at once before the start, so users only think.
@@ -113,6 +124,7 @@ clients:
   day: { calls: a, rate: 10/s, daily: { peak: 15h, ratio: x10 } }
   open: { calls: a, rate: [{ at: 0s, rate: 3/s }, { at: 10m, rate: 9/s }] }
   people: { calls: a, rate: 1/s, sessions: { requests: 5, think: { exponential: 3s } } }
+  taken: { calls: a, trace: { every: 1m, requests: [0, 600, 300, 60] } }
 services: { a: { work: [cpu: 1ms] } }
 history: { span: 2d, every: 1h }
 ";
@@ -127,5 +139,24 @@ history: { span: 2d, every: 1h }
         near(at(1, 9), 10.0);
         near(at(2, 7), 3.0);
         near(at(3, 7), 5.0);
+        // 960 requests in four minutes.
+        near(at(4, 0), 4.0);
+        near(at(4, 13), 4.0);
+    }
+
+    #[test]
+    fn a_load_that_says_weekdays_alone_goes_on_as_it_begins_on_the_others() {
+        let text = "\
+schema: scenario/1
+scenario: past
+horizon: 20m
+clients: { open: { calls: a, rate: 3/s } }
+services: { a: { work: [cpu: 1ms] } }
+history: { span: 2d, every: 1h, load: { open: { weekdays: { sunday: x0.5 } } } }
+";
+        let scenario = read_scenario("past.yaml", text).unwrap();
+        let load = &scenario.history.as_ref().unwrap().loads[0];
+        assert!(load.hours.iter().all(|rate| (rate.get() - 3.0).abs() < 1e-9), "{:?}", load.hours);
+        assert!(load.weekdays.iter().any(|factor| (factor.get() - 0.5).abs() < 1e-9), "{:?}", load.weekdays);
     }
 }

@@ -94,7 +94,13 @@ fn check_overlaps(reader: &mut Reader, faults: &[MonitoringDocument]) {
         if let Some(earlier) = order[..index].iter().find(meets) {
             let target = later.kind.of().map_or_else(|| "Prometheus".to_owned(), Watched::to_string);
             let (word, line) = (later.kind.word(), earlier.places.word().line());
-            reader.problem(problem::overlapping(later.places.word(), word, &target, line, earlier.lasting.is_some()));
+            reader.problem(problem::overlapping(
+                later.places.word(),
+                word,
+                &target,
+                line,
+                problem::FirstEnd::of(earlier.lasting.is_some()),
+            ));
         }
     }
 }

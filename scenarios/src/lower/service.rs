@@ -10,7 +10,9 @@ use firedrill_sim::spec::{
 };
 
 use crate::defaults;
-use crate::document::service::{CallDocument, EndpointDocument, PhaseDocument, ServiceDocument, VersionDocument, WarmUpDocument};
+use crate::document::service::{
+    CallDocument, EndpointDocument, PhaseDocument, RolloutDocument, ServiceDocument, VersionDocument, WarmUpDocument,
+};
 use crate::lower::cache;
 use crate::lower::names::{Names, zones_of};
 use crate::lower::protection::{self, lower_retries};
@@ -60,12 +62,7 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
         threads: service.threads.as_ref().map(|threads| threads.value),
         versions: lower_versions(reader, service),
         flags: flag::lower(reader, service),
-        rollout: RolloutSpec {
-            max_surge: or(service.rollout.max_surge.as_ref(), || Amount::Share(defaults::ratio("rollout.max_surge"))),
-            max_unavailable: or(service.rollout.max_unavailable.as_ref(), || Amount::Share(defaults::ratio("rollout.max_unavailable"))),
-            min_ready: or(service.rollout.min_ready.as_ref(), || defaults::span("rollout.min_ready")),
-            progress_deadline: or(service.rollout.progress_deadline.as_ref(), || defaults::span("rollout.progress_deadline")),
-        },
+        rollout: lower_rollout(reader, &service.rollout),
         liveness: lifecycle::lower_liveness(reader, names, service),
         life: lifecycle::lower(reader, names, service),
         autoscaler: autoscaler::lower(reader, service),
@@ -77,16 +74,6 @@ pub fn lower(reader: &mut Reader, names: &Names, service: &ServiceDocument) -> S
 }
 
 fn lower_cpu(reader: &mut Reader, service: &ServiceDocument, cores: Option<f64>) -> Option<Box<CpuSpec>> {
-    if let (Some(request), Some(cores)) = (&service.cpu_request, &service.cores)
-        && let Some(cores) = cores.value.filter(|cores| request.value > *cores)
-    {
-        let why = format!("a replica asks for {} cores, and may use {cores}", request.value);
-        reader.problem(problem::impossible(
-            &request.place,
-            &why,
-            "let `cpu_request` be no more than `cores`: Kubernetes refuses it otherwise",
-        ));
-    }
     let period = service.cfs.as_ref().and_then(|cfs| cfs.value);
     let background = or(service.background.as_ref(), || defaults::number("services.*.background"));
     if let (Some(said), Some(_), None) = (&service.cfs, period, cores) {
@@ -196,6 +183,24 @@ fn lower_warm_up(warm_up: &WarmUpDocument) -> WarmUp {
     }
 }
 
+/// How a new version replaces the old one. What counts only once it has been ready for longer than a rollout may stand would stop every rollout
+/// (`ValidateDeploymentSpec`).
+fn lower_rollout(reader: &mut Reader, said: &RolloutDocument) -> RolloutSpec {
+    let spec = RolloutSpec {
+        max_surge: or(said.max_surge.as_ref(), || Amount::Share(defaults::ratio("rollout.max_surge"))),
+        max_unavailable: or(said.max_unavailable.as_ref(), || Amount::Share(defaults::ratio("rollout.max_unavailable"))),
+        min_ready: or(said.min_ready.as_ref(), || defaults::span("rollout.min_ready")),
+        progress_deadline: or(said.progress_deadline.as_ref(), || defaults::span("rollout.progress_deadline")),
+    };
+    if let Some(said) = said.min_ready.as_ref().or(said.progress_deadline.as_ref())
+        && spec.min_ready >= spec.progress_deadline
+    {
+        let what = format!("replicas count after {}, and a rollout may stand for {}", spec.min_ready, spec.progress_deadline);
+        reader.problem(problem::impossible(&said.place, &what, "let `min_ready` be less than `progress_deadline`"));
+    }
+    spec
+}
+
 fn lower_memory(reader: &mut Reader, service: &ServiceDocument) -> MemorySpec {
     let said = &service.memory;
     let memory = MemorySpec {
@@ -207,12 +212,6 @@ fn lower_memory(reader: &mut Reader, service: &ServiceDocument) -> MemorySpec {
         && limit <= memory.base
     {
         reader.problem(problem::memory(&said.place, &memory.base.to_string(), &limit.to_string()));
-    }
-    if let (Some(limit), Some(request)) = (memory.limit, &said.request)
-        && request.value > limit
-    {
-        let why = format!("a replica asks for {} of memory, and is killed at {limit}", request.value);
-        reader.problem(problem::impossible(&request.place, &why, "let `request` be no more than `limit`: Kubernetes refuses it otherwise"));
     }
     memory
 }

@@ -78,13 +78,15 @@ fn lower_topic(reader: &mut Reader, said: &TopicDocument) -> TopicSpec {
     check_words(reader, said, preset);
     let span = |said: &Option<Located<Span>>, key: &str| or(said.as_ref(), || defaults::span(&default_of(preset, key)));
     let kind = if preset.is_log() {
-        TopicKind::Log(LogSpec {
+        let log = LogSpec {
             partitions: or(said.partitions.as_ref(), || defaults::count("topics.kafka.partitions")),
             session: span(&said.session, "session_timeout"),
             heartbeat: span(&said.heartbeat, "heartbeat"),
             poll: span(&said.poll, "poll_interval"),
             first_wait: span(&said.first_wait, "first_wait"),
-        })
+        };
+        check_heartbeat(reader, said, &log);
+        TopicKind::Log(log)
     } else {
         TopicKind::Queue { visibility: or(said.visibility.as_ref(), || defaults::span_or_none(&default_of(preset, "visibility"))) }
     };
@@ -97,6 +99,15 @@ fn lower_topic(reader: &mut Reader, said: &TopicDocument) -> TopicSpec {
         kind,
         retry: or(said.retry.as_ref(), || defaults::span("topics.*.retry")),
         dead_letters_after: or(said.dead_letters_after.as_ref(), deliveries),
+    }
+}
+
+/// A member that is silent for as long as its session lasts is out, so no client takes a heartbeat that comes later (`Heartbeat` of Kafka's).
+fn check_heartbeat(reader: &mut Reader, said: &TopicDocument, log: &LogSpec) {
+    let Some(place) = said.heartbeat.as_ref().or(said.session.as_ref()).map(|said| &said.place) else { return };
+    if log.heartbeat >= log.session {
+        let what = format!("a heartbeat every {}, and a session that is over after {} without one", log.heartbeat, log.session);
+        reader.problem(problem::impossible(place, &what, "let `heartbeat` be less than `session_timeout`; a third of it is usual"));
     }
 }
 

@@ -359,7 +359,8 @@ fn what_is_cordoned_takes_nothing_new_until_it_is_undrained() {
         (200, Action::Undrain, node("blue-0")),
     ];
     let finished = play(&format!("{SHOP}{one}"), "", &acts);
-    let started = told(&finished, "created");
+    let (waits, started) = (told(&finished, "no node has room for it"), told(&finished, "it has a node"));
+    assert!(waits.len() == 4 && waits.iter().all(|at| *at < 200.0), "{waits:?}");
     assert!(started.len() == 4 && started.iter().all(|at| *at >= 200.0), "{started:?}");
     let again = play(&format!("{SHOP}{one}"), "", &[(20, Action::Undrain, node("blue-0"))]);
     assert_eq!(failures(&again), ["node/blue-0 is not drained"]);

@@ -81,7 +81,6 @@ fn a_fault_of_a_replica_that_is_gone_is_over_at_once() {
             .collect();
         assert!(ends.len() == 1 && ends[0].0 == 120, "{fault}: {ends:?}");
         assert!(ends[0].1.contains("gone already") || ends[0].1.contains("no process to strike"), "{fault}: {ends:?}");
-        let span = &finished.ledger.faults[0];
-        assert_eq!(span.ended, Some(span.started), "{fault}");
+        assert!(finished.ledger.faults.is_empty(), "{fault} is no fault of the run");
     }
 }

@@ -7,6 +7,7 @@
 mod actions;
 mod bad_input;
 mod callers;
+mod edges;
 mod exposed;
 mod library;
 mod mutations;

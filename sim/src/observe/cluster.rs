@@ -78,7 +78,7 @@ pub(super) fn put_container(sheet: &mut Sheet<'_>, world: &World, replica: u32, 
         put(sheet, container, "container_cpu_cfs_throttled_periods_total", &[], runs(bandwidth.throttled_periods as f64));
         put(sheet, container, "container_cpu_cfs_throttled_seconds_total", &[], runs(bandwidth.stood(world.now).as_seconds()));
     }
-    put(sheet, container, "container_spec_cpu_shares", &[], runs((spec.life.request_millicores as f64 * 1.024).max(2.0)));
+    put(sheet, container, "container_spec_cpu_shares", &[], runs((spec.life.request_millicores * 1024 / 1000).max(2) as f64));
     // The pod's own group, which rules leave out by `container!=""`.
     let pod_id = format!("/kubepods/pod-{}", state.name);
     put(sheet, pod, "container_cpu_usage_seconds_total", &[("cpu", "total"), ("id", &pod_id)], runs(cpu_seconds(world, state)));
@@ -207,7 +207,7 @@ pub(super) fn put_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: 
     let owner = [("owner_kind", "ReplicaSet"), ("owner_name", &*set), ("owner_is_controller", "true")];
     put(sheet, labels, "kube_pod_owner", &owner, Some(1.0));
     put(sheet, labels, "kube_pod_labels", &[("label_app", spec.name.as_str())], Some(1.0));
-    put(sheet, labels, "kube_pod_created", &[], Some(since(world, replica.came())));
+    put(sheet, labels, "kube_pod_created", &[], Some(since(world, replica.created)));
     let placed = replica.state != ReplicaState::Pending;
     put(sheet, labels, "kube_pod_start_time", &[], placed.then(|| since(world, replica.came())));
     for (condition, on) in [("true", placed), ("false", !placed), ("unknown", false)] {

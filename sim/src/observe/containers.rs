@@ -84,9 +84,9 @@ impl Host {
         }
     }
 
-    /// Where a replica runs.
-    fn of(replica: &Replica) -> Self {
-        if replica.node == NONE { Self::Zone(replica.zone) } else { Self::Node(replica.node) }
+    /// Where a replica runs; `None` while it has no place.
+    fn of(replica: &Replica) -> Option<Self> {
+        replica.is_placed().then_some(if replica.node == NONE { Self::Zone(replica.zone) } else { Self::Node(replica.node) })
     }
 
     /// What it is called.
@@ -124,7 +124,10 @@ impl Kubelet {
 
     pub(super) fn expose(&mut self, world: &World, store: &mut Store, at_ms: i64, labels: &LabelsBuilder) {
         forget_gone(&mut self.pages, world, store, at_ms);
-        let host = self.host;
+        if self.path == KubeletPath::Own && world.spec.services.iter().all(|service| service.disk.is_none()) {
+            return;
+        }
+        let host = Some(self.host);
         let here = existing(world).filter(|index| Host::of(&world.replicas[*index as usize]) == host);
         match self.path {
             KubeletPath::Containers => here.for_each(|index| self.put_container(world, store, (at_ms, index), labels)),
@@ -193,13 +196,15 @@ impl KubeState {
             let labels = labels.clone().set("namespace", NAMESPACE).set("deployment", spec.name.as_str());
             let replicas = || service.replicas.iter().map(|index| &world.replicas[*index as usize]).filter(|replica| replica.is_living());
             let updated = replicas().filter(|replica| replica.version == service.version).count();
-            let ready = service.ready.len() as f64;
+            let (all, ready) = (replicas().count() as f64, service.ready.len() as f64);
+            let available = service.ready.iter().filter(|replica| world.is_available(**replica)).count() as f64;
             let figures = [
                 ("kube_deployment_spec_replicas", f64::from(service.wanted)),
-                ("kube_deployment_status_replicas", replicas().count() as f64),
+                ("kube_deployment_status_replicas", all),
                 ("kube_deployment_status_replicas_ready", ready),
-                ("kube_deployment_status_replicas_available", ready),
-                ("kube_deployment_status_replicas_unavailable", (f64::from(service.wanted) - ready).max(0.0)),
+                ("kube_deployment_status_replicas_available", available),
+                // Of all that its replica sets shall have, those of a rollout above the wanted number included (`calculateStatus` in `sync.go`).
+                ("kube_deployment_status_replicas_unavailable", all - available),
                 ("kube_deployment_status_replicas_updated", updated as f64),
                 ("kube_deployment_metadata_generation", service.generation as f64),
                 ("kube_deployment_status_observed_generation", service.generation as f64),
@@ -312,12 +317,12 @@ fn put_pod(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &LabelsBuil
     for (condition, on) in [("true", ready), ("false", !ready), ("unknown", false)] {
         sheet.put(Some(flag(on)), || named_with("kube_pod_status_ready", &labels, ("condition", condition)));
     }
-    sheet.put(Some(1.0), || {
-        let node = Host::of(replica).name(world);
-        let set = cluster::replica_set(spec, replica.version);
-        let labels = labels.clone().set("node", node).set("created_by_kind", "ReplicaSet").set("created_by_name", set);
-        named("kube_pod_info", &labels)
-    });
+    let set = || cluster::replica_set(spec, replica.version);
+    let info = || labels.clone().set("created_by_kind", "ReplicaSet").set("created_by_name", set());
+    // A label that says nothing is none.
+    let node = || Host::of(replica).map(|host| host.name(world)).unwrap_or_default();
+    sheet.put(replica.is_placed().then_some(1.0), || named_with("kube_pod_info", &info(), ("node", &node())));
+    sheet.put((!replica.is_placed()).then_some(1.0), || named("kube_pod_info", &info()));
 }
 
 fn put_container(sheet: &mut Sheet<'_>, world: &World, index: u32, labels: &LabelsBuilder) {

@@ -143,7 +143,8 @@ impl Source<'_> {
         for ((callee, way), active) in self.sent().into_iter().zip(active) {
             let to = [method, ("server_address", callee.as_str()), ("server_port", "80"), ("url_scheme", "http")];
             self.gauge(sheet, "http_client_active_requests", &to, active as f64);
-            for (index, answer) in ANSWERS.iter().enumerate() {
+            // Where there was no replica the answer was 503, as any other.
+            for (index, answer) in ANSWERS.iter().enumerate().filter(|(index, _)| *index != NO_HOST) {
                 let is_answered = index < CODES.len();
                 let code = ("http_response_status_code", if is_answered { answer.code } else { "" });
                 let error = (
@@ -157,12 +158,7 @@ impl Source<'_> {
                     },
                 );
                 let labels = [&to[..], &[code, error]].concat();
-                // Without a host or without a connection is one series.
-                let none = (index == NO_HOST).then(|| sum(way, NO_HOST..NO_CONNECTION + 1)).flatten();
-                if index != NO_CONNECTION {
-                    let buckets = if index == NO_HOST { none.as_ref() } else { way.answered(index) };
-                    self.histogram(sheet, &seconds("http_client_request_duration_seconds"), &labels, buckets);
-                }
+                self.histogram(sheet, &seconds("http_client_request_duration_seconds"), &labels, heard(way, index).as_ref());
             }
             self.put_operations(sheet, callee, way);
         }
@@ -213,7 +209,7 @@ impl Source<'_> {
 
     fn micrometer(&self, sheet: &mut Sheet<'_>) {
         for (callee, way) in self.sent() {
-            for (index, answer) in ANSWERS.iter().enumerate() {
+            for (index, answer) in ANSWERS.iter().enumerate().filter(|(index, _)| *index <= NO_CONNECTION && *index != NO_HOST) {
                 let is_answered = index < CODES.len();
                 let status = if is_answered { answer.code } else { "CLIENT_ERROR" };
                 let outcome = match answer.code.as_bytes() {
@@ -224,11 +220,8 @@ impl Source<'_> {
                 };
                 let labels = [("client_name", callee.as_str()), ("method", "GET"), ("outcome", outcome), ("status", status)];
                 // What is no answer is one series, whatever it was.
-                let none = (index == NO_HOST).then(|| sum(way, NO_HOST..ANSWERS.len())).flatten();
-                if index <= NO_HOST {
-                    let buckets = if is_answered { way.answered(index) } else { none.as_ref() };
-                    self.histogram(sheet, &seconds("http_client_requests_seconds"), &labels, buckets);
-                }
+                let buckets = if is_answered { heard(way, index) } else { sum(way, NO_CONNECTION..ANSWERS.len()) };
+                self.histogram(sheet, &seconds("http_client_requests_seconds"), &labels, buckets.as_ref());
             }
         }
         self.tomcat(sheet);
@@ -339,8 +332,8 @@ impl Source<'_> {
         self.histogram(sheet, &milliseconds("istio_request_duration_milliseconds"), &labels, buckets);
     }
 
-    /// What Linkerd's proxy says of what its process sends, and of what comes to it. A request counts when it is over, and one that was given
-    /// up does not, while the proxy's own counter counts it when it comes.
+    /// What Linkerd's proxy says of what its process sends, and of what comes to it. A request counts when it is over, while the
+    /// proxy's own counter counts it when it comes; one that was given up has no response.
     fn linkerd(&self, sheet: &mut Sheet<'_>) {
         let tls = ("tls", "true");
         for (callee, way) in self.sent() {
@@ -481,6 +474,13 @@ fn with(labels: &LabelsBuilder, more: &[(&str, &str)]) -> LabelsBuilder {
 }
 
 /// All of several answers together.
+/// Attempts with this answer, as client libraries count them: with 503 also those for which there was no replica.
+fn heard(way: &Way, index: usize) -> Option<Buckets> {
+    let is_like = |other: usize| index < CODES.len() && ANSWERS[other].code == ANSWERS[index].code;
+    let answers = [Some(index), Some(NO_HOST).filter(|other| is_like(*other))];
+    Buckets::sum(answers.into_iter().flatten().filter_map(|answer| way.answered(answer)))
+}
+
 fn sum(way: &Way, answers: std::ops::Range<usize>) -> Option<Buckets> {
     Buckets::sum(answers.filter_map(|answer| way.answered(answer)))
 }

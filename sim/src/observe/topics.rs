@@ -144,8 +144,11 @@ fn put_queue(sheet: &mut Sheet<'_>, (world, inbox): (&World, &Inbox), labels: &L
     }
     let labels = labels.clone().set("queue", name).set("vhost", "/");
     let dead = labels.clone().set("queue", format!("{name}-dlq"));
+    sheet.put(Some(visible + hidden), || named("rabbitmq_queue_messages", &labels));
     sheet.put(Some(visible), || named("rabbitmq_queue_messages_ready", &labels));
     sheet.put(Some(hidden), || named("rabbitmq_queue_messages_unacked", &labels));
     sheet.put(Some(inbox.consumers() as f64), || named("rabbitmq_queue_consumers", &labels));
-    sheet.put(Some(inbox.totals.dead as f64), || named("rabbitmq_queue_messages_ready", &dead));
+    for metric in ["rabbitmq_queue_messages", "rabbitmq_queue_messages_ready"] {
+        sheet.put(Some(inbox.totals.dead as f64), || named(metric, &dead));
+    }
 }

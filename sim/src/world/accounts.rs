@@ -243,7 +243,7 @@ impl World {
             services: (0..self.services.len()).map(|index| self.service_ledger(index, at)).collect(),
             topics: self.inboxes.iter().map(|inbox| self.topic_ledger(inbox)).collect(),
             faults: self.disturbances.iter().filter_map(super::faults::Disturbance::span).collect(),
-            faults_to_come: self.spec.faults.iter().filter(|fault| fault.at > at).count() as u64,
+            faults_to_come: self.disturbances.iter().filter(|disturbance| disturbance.is_to_come()).count() as u64,
             nodes: self.spec.machines().collect(),
         }
     }
@@ -271,7 +271,7 @@ impl World {
         let called = spec.endpoints.iter().flat_map(|endpoint| &endpoint.phases).flat_map(Phase::calls).map(|call| call.service.clone());
         let clients = self.spec.clients.iter().filter(|client| client.service == spec.name).map(|client| client.name.clone());
         let own = self.replicas.iter().filter(|replica| replica.service as usize == index);
-        let zones = own.map(|replica| self.zones[replica.zone as usize].name.clone());
+        let zones = own.filter_map(|replica| self.zones.get(replica.zone as usize)).map(|zone| zone.name.clone());
         let primary = self.services[index].database.as_ref().and_then(|database| database.primary());
         ServiceLedger {
             service: spec.name.clone(),

@@ -26,7 +26,8 @@ const MACHINE_WORD: usize = 3;
 const fn preparation(action: &Action) -> Option<(f64, f64)> {
     match action {
         // Proxies and processes are told.
-        Action::CircuitBreak { .. }
+        Action::LimitRetries { .. }
+        | Action::CircuitBreak { .. }
         | Action::Isolate { .. }
         | Action::ShedLoad { .. }
         | Action::RateLimit { .. }
@@ -86,8 +87,7 @@ pub(super) struct Order {
     misdeed: Option<Misdeed>,
     /// It is carried out for the second time, which nobody is told of.
     is_echo: bool,
-    /// It takes effect at once.
-    perfect: bool,
+    hands: Hands,
     stage: Stage,
     bound: Option<Handle>,
 }
@@ -142,7 +142,7 @@ impl World {
         let usual = || Span::from_seconds_f64(spec.delay.sample(block.draw(DELAY_WORD)));
         let delay = if perfect { Span::ZERO } else { modelled.map_or_else(usual, |modelled| modelled.takes) };
         let failure = modelled.map_or(spec.failure, |modelled| modelled.fails);
-        let refused = !perfect && Threshold::from_ratio(failure).hit(block.word64(FAILURE_WORD));
+        let refused = hands == Hands::Usual && Threshold::from_ratio(failure).hit(block.word64(FAILURE_WORD));
         let (misdeed, more) = match hands {
             Hands::Perfect => (None, Span::ZERO),
             Hands::Idle => (Some(Misdeed::NoEffect), Span::ZERO),
@@ -150,11 +150,11 @@ impl World {
         };
         let later = if misdeed == Some(Misdeed::Late) { more } else { Span::ZERO };
         self.put_order(
-            Order { command: command.clone(), refused, misdeed, is_echo: false, perfect, stage: Stage::Ordered, bound: None },
+            Order { command: command.clone(), refused, misdeed, is_echo: false, hands, stage: Stage::Ordered, bound: None },
             delay + later,
         );
         if misdeed == Some(Misdeed::Twice) && !refused {
-            let again = Order { command, refused, misdeed: None, is_echo: true, perfect, stage: Stage::Ordered, bound: None };
+            let again = Order { command, refused, misdeed: None, is_echo: true, hands, stage: Stage::Ordered, bound: None };
             self.put_order(again, delay + more);
         }
     }
@@ -219,18 +219,25 @@ impl World {
             self.write(Event::Noted { what: format!("{} {}", command.id(), misdeed.told()) });
             match misdeed {
                 Misdeed::Fails => return self.conclude_order(index, ActionOutcome::Failed("the platform did not carry it out".to_owned())),
-                Misdeed::NoEffect => return self.conclude_order(index, ActionOutcome::Succeeded),
+                Misdeed::NoEffect => return self.conclude_without_effect(index, &command),
                 Misdeed::Hangs => return self.orders[index as usize].stage = Stage::Done,
                 Misdeed::Partly | Misdeed::FalseFailure | Misdeed::Late | Misdeed::Twice => {}
             }
         }
-        match preparation(command.action()).filter(|_| !self.orders[index as usize].perfect) {
+        match preparation(command.action()).filter(|_| self.orders[index as usize].hands != Hands::Perfect) {
             Some(range) => {
                 let span = self.span_of_order(index, range, PREPARATION_WORD);
                 self.schedule_order(span, index, OrderStep::Effect);
             }
             None => self.effect_order(index),
         }
+    }
+
+    /// An order is reported as done and has done nothing. Of one that is left out all the same is known under which locks it came, so that what comes
+    /// after it is refused or let in as it would have been.
+    fn conclude_without_effect(&mut self, index: u32, command: &Command) {
+        let checked = if self.orders[index as usize].hands == Hands::Idle { self.check_fence(command) } else { Ok(()) };
+        self.conclude_order(index, checked.map_or_else(ActionOutcome::Failed, |()| ActionOutcome::Succeeded));
     }
 
     /// A time between two, drawn for an order.
@@ -250,6 +257,8 @@ impl World {
                 let waits = matches!(stage, Stage::Waiting);
                 self.orders[index as usize].stage = stage;
                 if !waits {
+                    let place = self.open.partition_point(|other| *other < index);
+                    self.open.insert(place, index);
                     let bound = self.schedule_order(BOUND, index, OrderStep::Bound);
                     self.orders[index as usize].bound = Some(bound);
                 }
@@ -740,7 +749,9 @@ impl World {
 
     /// Looks whether orders under way have become complete, and takes their next steps.
     pub(super) fn check_orders(&mut self) {
-        for index in 0..self.orders.len() {
+        debug_assert!(self.open.is_sorted(), "orders are looked at in the order in which they were given");
+        let mut at = 0;
+        while let Some(index) = self.open.get(at).map(|index| *index as usize) {
             self.order_machine(index);
             let complete = match &self.orders[index].stage {
                 Stage::Ordered | Stage::Waiting | Stage::Done => false,
@@ -762,6 +773,8 @@ impl World {
             };
             if complete {
                 self.conclude_order(index as u32, ActionOutcome::Succeeded);
+            } else {
+                at += 1;
             }
         }
     }
@@ -842,6 +855,9 @@ impl World {
     }
 
     fn conclude_order(&mut self, index: u32, outcome: ActionOutcome) {
+        if let Ok(place) = self.open.binary_search(&index) {
+            self.open.remove(place);
+        }
         let order = &mut self.orders[index as usize];
         order.stage = Stage::Done;
         let mut bound = order.bound.take();

@@ -45,7 +45,6 @@ impl World {
         let mut services = with_rules(services.collect(), &spec, seed);
         let probe_edges = (0..spec.services.len()).map(|service| layout.probe_edges(service as u32)).collect();
         let message_edges: Vec<u32> = (0..spec.services.len()).map(|service| layout.message_edge(service as u32)).collect();
-        let inboxes = inboxes(&spec, &message_edges);
         // Whoever looks where it has been chooses by what it knows.
         for edge in layout.edges.iter().filter(|edge| edge.retries.elsewhere > 0) {
             services[edge.service as usize].has_views = true;
@@ -77,7 +76,7 @@ impl World {
             visits: Slab::new(),
             caches: Vec::new(),
             locks: Vec::new(),
-            inboxes,
+            inboxes: inboxes(&spec, &message_edges),
             attempts: Slab::new(),
             has_databases: spec.services.iter().any(|service| service.database.is_some()),
             brought: Vec::new(),
@@ -89,6 +88,7 @@ impl World {
             disturbances: disturbances(&spec, seed),
             flags: Flags::new(&spec, seed),
             orders: Vec::new(),
+            open: Vec::new(),
             laid: Vec::new(),
             shifts_traffic: false,
             fences: Default::default(),
@@ -146,9 +146,12 @@ impl World {
                 let spec = &self.spec.services[service as usize];
                 let zone = &spec.zones[number as usize % spec.zones.len()];
                 let zone = self.zone_named(zone).expect("every zone of a service is known");
-                // One that has no room now comes as soon as there is some.
-                let Some(node) = self.node_in(service, zone) else { continue };
-                let replica = self.new_replica(service, zone, node);
+                let Some(node) = self.node_in(service, zone) else {
+                    // One that has no room there comes elsewhere, or waits until there is some.
+                    self.todo.reconcile.push(service);
+                    continue;
+                };
+                let replica = self.new_replica(service, Some((zone, node)));
                 self.was_there(replica);
             }
             self.begin_database(service);

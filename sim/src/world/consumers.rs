@@ -204,11 +204,12 @@ impl World {
         }
     }
 
-    /// A consumer has lost its number: what it has is lost to it, and it joins again when it can.
+    /// A consumer has lost its number, and what it has is lost to it. It learns of that when it asks for more, and joins again then: first it ends its
+    /// batch, which others have by now.
     fn put_out(&mut self, inbox: u32, number: u32, replica: u32) {
         let state = &mut self.inboxes[inbox as usize];
         let Some(place) = state.place_of(replica).filter(|place| state.consumers[*place].member == Some(number)) else { return };
-        state.return_batch(place);
+        state.lose_batch(place);
         state.lose_working(place, false);
         state.disown(replica);
         let consumer = &mut state.consumers[place];

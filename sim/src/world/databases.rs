@@ -51,6 +51,8 @@ struct Member {
     replica: u32,
     /// Whether it takes requests and answers them.
     is_up: bool,
+    /// It was the primary, was given up, and has not come back.
+    is_deposed: bool,
     /// What it does not have of the primary's writes; everything if it is the primary.
     follower: Follower,
     /// Connections that wait for a request, by their pool, sorted.
@@ -87,7 +89,16 @@ pub(crate) struct DatabaseFigures {
 
 impl Member {
     fn new(replica: u32, is_up: bool, pace: Pace) -> Self {
-        Self { replica, is_up, follower: Follower::new(pace), idle: Vec::new(), commits: 0, refused: 0, last_refused: Time::ZERO }
+        Self {
+            replica,
+            is_up,
+            is_deposed: false,
+            follower: Follower::new(pace),
+            idle: Vec::new(),
+            commits: 0,
+            refused: 0,
+            last_refused: Time::ZERO,
+        }
     }
 
     fn idle(&self) -> u32 {
@@ -192,13 +203,16 @@ impl World {
         if found { Ok(database.primary) } else { Err(Failure::Unreachable) }
     }
 
-    /// One of the standbys that take requests.
+    /// One of the standbys that take requests. Who was given up as the primary is none of them before it is back.
     fn choose_standby(&mut self, slot: u32) -> Option<u32> {
         let (service, luck, call) = (self.attempts[slot].service, self.attempts[slot].luck.route, self.attempts[slot].call);
-        let primary = self.database(service).primary;
-        let count = self.services[service as usize].ready.iter().filter(|replica| **replica != primary).count();
+        let database = self.database(service);
+        let primary = database.primary;
+        let deposed: Vec<u32> = database.members.iter().filter(|member| member.is_deposed).map(|member| member.replica).collect();
+        let is_standby = |replica: &&u32| **replica != primary && !deposed.contains(replica);
+        let count = self.services[service as usize].ready.iter().filter(is_standby).count();
         let nth = |world: &Self, index: usize| {
-            let standbys = world.services[service as usize].ready.iter().filter(|replica| **replica != primary);
+            let standbys = world.services[service as usize].ready.iter().filter(is_standby);
             standbys.copied().nth(index).expect("there are so many standbys")
         };
         match (count, self.spec.services[service as usize].balance) {
@@ -237,6 +251,8 @@ impl World {
                 let endpoint = self.attempts[slot].endpoint as usize;
                 self.replicas[index as usize].counters.requests[endpoint][Failure::QueueFull.code()] += 1;
             }
+            // It has answered, and nobody else is to be taken for who did.
+            self.attempts[slot].replica = index;
             if is_first {
                 self.note_refusals(index, true, format!("all {most} connections are taken"));
             }
@@ -352,7 +368,10 @@ impl World {
             None if is_up => database.members.push(Member::new(index, true, pace)),
             None => return,
             Some(member) if member.is_up == is_up => return,
-            Some(member) => member.is_up = is_up,
+            Some(member) => {
+                member.is_up = is_up;
+                member.is_deposed &= !is_up;
+            }
         }
         if database.primary == index {
             if is_up { self.primary_back(service) } else { self.primary_lost(service) }
@@ -474,6 +493,9 @@ impl World {
         };
         let promote = self.failover_span(service, PROMOTE_WORD);
         let database = self.database(service);
+        if let Some(member) = database.member(old) {
+            member.is_deposed = !member.is_up;
+        }
         database.failover.elected(now, Some((chosen, promote)));
         database.primary = NONE;
         database.reachable = false;

@@ -34,6 +34,8 @@ pub(super) struct Terms {
     /// How many were in flight when it was let in, itself included.
     in_flight: u32,
     priority: Priority,
+    /// It is held back, and has no permission when that is over.
+    is_refused: bool,
 }
 
 /// The rules of a service, as its doors need them.
@@ -172,7 +174,7 @@ impl World {
         };
         let own = timeout.map_or(Time::MAX, |timeout| self.now + timeout);
         let own = if self.edges[call.edge as usize].is_bounded { own.min(self.time_of_all(slot)) } else { own };
-        let terms = Terms { deadline: own.min(self.told_deadline(slot)), leave: Time::MAX, in_flight: 0, priority };
+        let terms = Terms { deadline: own.min(self.told_deadline(slot)), leave: Time::MAX, in_flight: 0, priority, is_refused: false };
         let index = attempt as usize;
         if self.terms.len() <= index {
             self.terms.resize(index + 1, terms);
@@ -223,12 +225,13 @@ impl World {
         }
         if let Some(rate) = &mut self.door(index).rate {
             match rate.take(now) {
-                None => {
-                    let figures = rate.figures();
-                    return self.turn_away_at_door(slot, &|| format!("more than {figures}"));
+                Ok(Span::ZERO) => {}
+                Ok(wait) => return self.hold_back(slot, wait),
+                Err(Span::ZERO) => return self.turn_away_over_rate(slot, index),
+                Err(wait) => {
+                    self.terms[slot as usize].is_refused = true;
+                    return self.hold_back(slot, wait);
                 }
-                Some(Span::ZERO) => {}
-                Some(wait) => return self.hold_back(slot, wait),
             }
         }
         self.ask_to_come_in(slot, index);
@@ -248,11 +251,19 @@ impl World {
         attempt.timer = None;
         let (service, index) = (attempt.service, attempt.replica);
         self.services[service as usize].arrived();
-        if self.services[service as usize].ready.contains(&index) {
-            self.ask_to_come_in(slot, index);
-        } else {
+        if !self.services[service as usize].ready.contains(&index) {
             self.turn_away(slot, Failure::NoReplica);
+        } else if self.terms[slot as usize].is_refused {
+            self.turn_away_over_rate(slot, index);
+        } else {
+            self.ask_to_come_in(slot, index);
         }
+    }
+
+    /// Turns away one who got no permission of its door's limit of rate.
+    fn turn_away_over_rate(&mut self, slot: u32, index: u32) {
+        let figures = self.door(index).rate.as_ref().map(RateLimiter::figures).unwrap_or_default();
+        self.turn_away_at_door(slot, &|| format!("more than {figures}"));
     }
 
     /// An attempt is turned away, queued, or begun.

@@ -25,6 +25,8 @@ pub(super) struct Disturbance {
     ended: Option<Time>,
     /// When somebody saw to it that it will not come.
     averted: Option<Time>,
+    /// It came when what it was to strike was not there.
+    struck_nobody: bool,
     /// The replicas whose present processes are afflicted; only for faults that a restart cures.
     afflicted: Vec<u32>,
     /// What it moves away.
@@ -43,6 +45,7 @@ impl Disturbance {
             started: None,
             ended: None,
             averted: None,
+            struck_nobody: false,
             afflicted: Vec::new(),
             evacuation: None,
             luck,
@@ -60,9 +63,14 @@ impl Disturbance {
         }
     }
 
-    /// When it was active; `None` for benign changes and for what has not begun.
+    /// Whether it is a fault that has not come and that nobody has averted.
+    pub(super) const fn is_to_come(&self) -> bool {
+        !self.benign && self.started.is_none() && self.averted.is_none()
+    }
+
+    /// When it was active; `None` for benign changes, for what has not begun, and for what has struck nobody.
     pub(super) fn span(&self) -> Option<FaultSpan> {
-        let started = self.started.filter(|_| !self.benign)?;
+        let started = self.started.filter(|_| !self.benign && !self.struck_nobody)?;
         let kind = Name::new(self.spec.kind.word());
         Some(FaultSpan { fault: self.spec.name.clone(), kind, target: self.spec.kind.target(), started, ended: self.ended })
     }
@@ -100,10 +108,10 @@ impl World {
         self.set_in(index, &spec);
         // What strikes nothing is over as soon as it began.
         let disturbance = &self.disturbances[index as usize];
-        if disturbance.active && disturbance.is_of_processes() && disturbance.afflicted.is_empty() {
-            self.end_disturbance(index, "there was no process to strike");
-        } else if disturbance.active && self.strikes_nobody(index) {
-            self.end_disturbance(index, "its target was gone already");
+        let has_no_process = disturbance.active && disturbance.is_of_processes() && disturbance.afflicted.is_empty();
+        if has_no_process || (disturbance.active && self.strikes_nobody(index)) {
+            self.disturbances[index as usize].struck_nobody = true;
+            self.end_disturbance(index, if has_no_process { "there was no process to strike" } else { "its target was gone already" });
         } else if matches!(spec.kind, FaultKind::CacheFlush { .. }) {
             self.end_disturbance(index, "it happens once");
         }
@@ -468,7 +476,7 @@ impl World {
         match target {
             Target::Service(name) => self.spec.services[replica.service as usize].name == *name,
             Target::Replica(name) => replica.name == *name,
-            Target::Zone(name) => self.zones[replica.zone as usize].name == *name,
+            Target::Zone(name) => self.zones.get(replica.zone as usize).is_some_and(|zone| zone.name == *name),
             Target::Node(name) => self.nodes.get(replica.node as usize).is_some_and(|node| node.name == *name),
             Target::Client(_) => false,
         }

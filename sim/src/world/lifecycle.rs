@@ -78,6 +78,7 @@ pub(crate) struct Replica {
     pub(crate) name: Name,
     /// Its number within the service; numbers are never used again.
     pub(crate) number: u32,
+    /// Where it stands; `NONE` as long as no zone and no node has room for it.
     pub(crate) zone: u32,
     pub(crate) version: u32,
     /// Its zone is lost.
@@ -129,6 +130,8 @@ pub(crate) struct Replica {
     pub(super) probe_phase: Span,
     /// Probes that are played out; boxed because most replicas have none.
     pub(super) probes: Option<Box<Probes>>,
+    /// When it was made; `None`: before the run.
+    pub(crate) created: Option<Time>,
     /// When it came to its node; `None`: before the run.
     pub(super) born: Option<Time>,
     /// When it last became ready or stopped being it; `None`: before the run.
@@ -171,11 +174,11 @@ impl Memory {
         self.since = now;
     }
 
-    /// When the limit is reached, if requests keep taking `requests` bytes.
+    /// When the process is killed, if requests keep taking `requests` bytes: when it is beyond its limit, or is at it and its memory grows.
     fn out_at(&self, now: Time, requests: u64) -> Option<Time> {
-        let room = u128::from(self.limit?.saturating_sub(self.base).saturating_sub(requests)) * 1_000_000_000;
-        let leaked = self.leaked_at(now);
-        if leaked >= room {
+        let Some(room) = self.limit?.checked_sub(self.base.saturating_add(requests)) else { return Some(now) };
+        let (room, leaked) = (u128::from(room) * 1_000_000_000, self.leaked_at(now));
+        if leaked > room {
             return Some(now);
         }
         if self.leak == 0 {
@@ -222,6 +225,11 @@ impl Replica {
         matches!(self.state, ReplicaState::Ready | ReplicaState::Unready) || (matches!(self.state, ReplicaState::Draining) && !self.leaving)
     }
 
+    /// Whether a place has been found for it.
+    pub(crate) const fn is_placed(&self) -> bool {
+        self.zone != NONE
+    }
+
     /// Whether it counts towards the wanted number.
     pub(crate) const fn is_living(&self) -> bool {
         !matches!(self.state, ReplicaState::Draining | ReplicaState::Gone)
@@ -259,14 +267,14 @@ impl Replica {
         self.starts.saturating_sub(1)
     }
 
-    fn new(spec: &ServiceSpec, service: &crate::world::Service, number: u32, zone: u32, seed: Seed) -> Self {
+    fn new(spec: &ServiceSpec, service: &crate::world::Service, number: u32, seed: Seed) -> Self {
         let name = Inventory::replica_name(&spec.name, number);
         let key = hash64(&name);
         let edges = spec.endpoints.iter().flat_map(|endpoint| &endpoint.phases).flat_map(crate::spec::Phase::calls).count();
         Self {
             service: service.index,
             number,
-            zone,
+            zone: NONE,
             version: service.version,
             state: ReplicaState::Starting,
             hung: false,
@@ -314,6 +322,7 @@ impl Replica {
             probe_timer: None,
             probe_phase: Span::ZERO,
             probes: Probes::new(spec),
+            created: None,
             born: None,
             ready_changed: None,
             leaving: false,
@@ -326,32 +335,46 @@ impl Replica {
 }
 
 impl World {
-    /// A new replica of a service in a zone and on a node, without a process yet.
-    pub(super) fn new_replica(&mut self, service: u32, zone: u32, node: u32) -> u32 {
+    /// A new replica of a service, without a process yet: in a zone and on a node, or without a place where none has room for it.
+    pub(super) fn new_replica(&mut self, service: u32, place: Option<(u32, u32)>) -> u32 {
         let spec = &self.spec.services[service as usize];
         let state = &mut self.services[service as usize];
         let number = state.next_number;
         state.next_number += 1;
-        let mut replica = Replica::new(spec, state, number, zone, self.seed);
+        let mut replica = Replica::new(spec, state, number, self.seed);
         replica.callers = callers_of(spec, &self.edges);
         let index = u32::try_from(self.replicas.len()).expect("a run has fewer than 2^32 replicas");
-        replica.node = node;
-        if self.shares_time {
-            replica.cpu = Cpu::new(self.cores_of(service, node));
-        }
+        replica.created = Some(self.now);
         self.replicas.push(replica);
-        self.occupy(index);
         self.renew_door(index);
         self.expect_views();
-        let now = self.now;
         let state = &mut self.services[service as usize];
         state.replicas.push(index);
-        state.existing.change(now, 1);
-        self.born.push(index);
+        state.unplaced += 1;
         self.forget_traffic(index);
         self.time_pools(index);
-        self.apply_faults(index);
+        match place {
+            Some(place) => self.take_place(index, place),
+            None => self.apply_faults(index),
+        }
         index
+    }
+
+    /// A replica has a place, a zone and a node: from now on it costs what it takes there, and is scraped.
+    pub(super) fn take_place(&mut self, index: u32, (zone, node): (u32, u32)) {
+        let service = self.replicas[index as usize].service;
+        let replica = &mut self.replicas[index as usize];
+        (replica.zone, replica.node) = (zone, node);
+        if self.shares_time {
+            self.replicas[index as usize].cpu = Cpu::new(self.cores_of(service, node));
+        }
+        self.occupy(index);
+        let now = self.now;
+        let state = &mut self.services[service as usize];
+        state.unplaced -= 1;
+        state.existing.change(now, 1);
+        self.born.push(index);
+        self.apply_faults(index);
     }
 
     /// The replica is ready without having been started: it was there before the run.
@@ -359,6 +382,7 @@ impl World {
         let replica = &mut self.replicas[index as usize];
         replica.starts = 1;
         replica.was_there = true;
+        replica.created = None;
         replica.cold_since = None;
         replica.state = ReplicaState::Ready;
         self.begin_probing(index, true);
@@ -369,10 +393,19 @@ impl World {
     /// A new replica waits for a node and for its image, as far as that takes time, and starts.
     pub(super) fn provision(&mut self, index: u32) {
         let (scheduling, _) = self.provision_times(index);
+        let has_waited = self.replicas[index as usize].state == ReplicaState::Pending;
+        let reason = if has_waited { "there is room for it" } else { "created" };
         match scheduling {
             None => self.arrived_at_node(index),
-            Some(time) => self.await_provision(index, (ReplicaState::Pending, time), "created"),
+            Some(time) => self.await_provision(index, (ReplicaState::Pending, time), reason),
         }
+    }
+
+    /// A new replica has no place yet: it is there, and waits for one.
+    pub(super) fn await_place(&mut self, index: u32) {
+        self.replicas[index as usize].state = ReplicaState::Pending;
+        self.note_replica(index, if self.nodes.is_empty() { "no zone can hold it" } else { "no node has room for it" });
+        self.todo.reconcile.push(self.replicas[index as usize].service);
     }
 
     /// The node or the image that a new replica waited for is there.
@@ -581,7 +614,7 @@ impl World {
     }
 
     /// Whether a replica has been ready for as long as its service asks for.
-    pub(super) fn is_available(&self, index: u32) -> bool {
+    pub(crate) fn is_available(&self, index: u32) -> bool {
         let replica = &self.replicas[index as usize];
         let min_ready = self.spec.services[replica.service as usize].rollout.min_ready;
         replica.state == ReplicaState::Ready && replica.ready_changed.is_none_or(|since| since + min_ready <= self.now)
@@ -835,7 +868,11 @@ impl World {
         let service = self.replicas[index as usize].service;
         let state = &mut self.services[service as usize];
         state.replicas.retain(|other| *other != index);
-        state.existing.change(now, -1);
+        if self.replicas[index as usize].is_placed() {
+            state.existing.change(now, -1);
+        } else {
+            state.unplaced -= 1;
+        }
         self.note_replica(index, reason);
         self.forget_views(index);
         if self.has_databases {

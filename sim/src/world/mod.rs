@@ -326,6 +326,8 @@ pub(crate) struct World {
     /// The flags, if there are any.
     flags: Option<Box<Flags>>,
     orders: Vec<Order>,
+    /// Those of them that wait for something to become complete, in the order in which they were given.
+    open: Vec<u32>,
     /// What actions have laid on the system and not lifted yet.
     laid: Vec<Laid>,
     /// Whether the zones get other shares of the requests than their replicas would.

@@ -41,6 +41,7 @@ impl Service {
 impl World {
     /// Takes one step from the replicas that a service has towards those that it shall have. Called again after every change, so one step suffices.
     pub(super) fn reconcile(&mut self, service: u32) {
+        self.place_waiting(service);
         self.create_replicas(service);
         self.remove_replicas(service);
         self.watch_progress(service);
@@ -88,27 +89,40 @@ impl World {
         } else {
             wanted.saturating_sub(new).min(most.saturating_sub(total))
         };
-        for placed in 0..missing {
-            let Some((zone, node)) = self.place(service) else {
-                self.services[service as usize].unplaced = missing - placed;
-                return;
-            };
-            let index = self.new_replica(service, zone, node);
+        for _ in 0..missing {
+            let place = self.place(service, self.services[service as usize].next_number);
+            let index = self.new_replica(service, place);
             // Replacements of what an action removed stand for it until they are ready.
             self.replicas[index as usize].removed_by_action = self.services[service as usize].replacing > 0;
             let state = &mut self.services[service as usize];
             state.replacing = state.replacing.saturating_sub(1);
-            self.provision(index);
+            match place {
+                Some(_) => self.provision(index),
+                None => self.await_place(index),
+            }
         }
-        self.services[service as usize].unplaced = 0;
     }
 
-    /// The usable zone of a service with the fewest of its replicas, the earliest in its list from the new replica's turn on; `None` if no zone is usable.
+    /// Gives replicas that wait for a place one, the one first that was made first, as far as there is room now.
+    fn place_waiting(&mut self, service: u32) {
+        if self.services[service as usize].unplaced == 0 {
+            return;
+        }
+        let waiting: Vec<u32> = self.living(service).filter(|replica| !self.replicas[*replica as usize].is_placed()).collect();
+        for index in waiting {
+            let Some(place) = self.place(service, self.replicas[index as usize].number) else { return };
+            self.take_place(index, place);
+            self.provision(index);
+        }
+    }
+
+    /// The usable zone of a service with the fewest of its replicas, the earliest in its list from the turn of the replica with this number on; `None` if
+    /// no zone is usable.
     ///
     /// Where machines are modelled, a zone is usable if one of its nodes has room, which is the second part of the result.
-    fn place(&self, service: u32) -> Option<(u32, u32)> {
+    fn place(&self, service: u32, number: u32) -> Option<(u32, u32)> {
         let zones = &self.spec.services[service as usize].zones;
-        let turn = self.services[service as usize].next_number as usize % zones.len();
+        let turn = number as usize % zones.len();
         let in_turn = zones[turn..].iter().chain(&zones[..turn]);
         let usable = in_turn.filter_map(|zone| self.zone_named(zone)).filter(|zone| self.zones[*zone as usize].is_usable());
         let with_room = usable.filter_map(|zone| Some((zone, self.node_in(service, zone)?)));
@@ -146,7 +160,7 @@ impl World {
         self.remove_some(service, spare, is_old);
     }
 
-    /// Removes up to `count` of the living replicas that fit: unready ones first, then the youngest.
+    /// Removes up to `count` of the living replicas that fit: those without a place first, then unready ones, then the youngest.
     fn remove_some(&mut self, service: u32, count: u32, fits: impl Fn(&Self, u32) -> bool) {
         if count == 0 {
             return;
@@ -154,7 +168,7 @@ impl World {
         let mut fitting: Vec<u32> = self.living(service).filter(|replica| fits(self, *replica)).collect();
         fitting.sort_by_key(|replica| {
             let replica = &self.replicas[*replica as usize];
-            (replica.state == ReplicaState::Ready, std::cmp::Reverse(replica.number))
+            (replica.state == ReplicaState::Ready, replica.is_placed(), std::cmp::Reverse(replica.number))
         });
         for replica in fitting.into_iter().take(count as usize) {
             self.drain_replica(replica, "no longer wanted");

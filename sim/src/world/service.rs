@@ -71,7 +71,7 @@ pub(crate) struct Service {
     /// All that exist, gone ones excepted, by number.
     pub(crate) replicas: Vec<u32>,
     pub(crate) wanted: u32,
-    /// Wanted replicas that no zone can hold.
+    /// Replicas that wait for a place: no node has room for them, or no zone can hold them.
     pub(crate) unplaced: u32,
     pub(super) next_number: u32,
     /// The version wanted everywhere.

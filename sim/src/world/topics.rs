@@ -20,6 +20,8 @@ use crate::world::{Due, Termination, World};
 
 /// Set in the address of a message, beside the step that publishes it; no step is so late.
 const MESSAGE: u64 = 1 << 34;
+/// Set in the address of a message that somebody works on who has lost it, beside the replica's number.
+const LOST: u64 = 1 << 35;
 
 /// What is wrong with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,9 +104,9 @@ pub(super) struct Flight {
     pub(super) offset: u64,
     /// Of a queue: where it is hidden; `NONE` once it is not any more.
     hidden: u32,
-    /// Of a queue: which message it is.
-    key: u64,
-    /// Whoever works on it has lost it: what comes of it does not count.
+    /// As it was when it was taken.
+    message: Message,
+    /// Whoever has it has lost it and does not know: what comes of it does not count.
     pub(super) lost: bool,
 }
 
@@ -273,12 +275,21 @@ impl Inbox {
         }
     }
 
+    /// What a consumer has taken and not begun is lost to it, and it does not know: it will work on it all the same.
+    pub(super) fn lose_batch(&mut self, place: usize) {
+        for slot in &self.consumers[place].batch {
+            self.flights[*slot].lost = true;
+        }
+    }
+
     /// What a consumer works on is lost to it.
     pub(super) fn lose_working(&mut self, place: usize, counts_as_failure: bool) {
         for index in 0..self.consumers[place].working.len() {
             let slot = self.consumers[place].working[index];
             let flight = self.flights[slot];
-            self.flights[slot].lost = true;
+            if std::mem::replace(&mut self.flights[slot].lost, true) {
+                continue;
+            }
             if flight.hidden != NONE {
                 let hidden = &mut self.hidden[flight.hidden];
                 hidden.message.failures += u32::from(counts_as_failure);
@@ -446,6 +457,7 @@ impl World {
             let slot = batch.remove(at).expect("it was found");
             let flight = flights[slot];
             let is_over = match partitions.get(flight.partition as usize) {
+                Some(_) if flight.lost => false,
                 Some(partition) => flight.offset < partition.done,
                 None => flight.hidden == NONE,
             };
@@ -462,6 +474,10 @@ impl World {
         state.consumers[place].working.push(slot);
         let flight = state.flights[slot];
         let message = match state.partitions.get_mut(flight.partition as usize) {
+            // Others may be through with it by now, or read it at the same time: it is a delivery of its own.
+            Some(_) if flight.lost => {
+                Message { key: mix64(flight.message.key, LOST | u64::from(flight.replica)), deliveries: 1, ..flight.message }
+            }
             Some(partition) => {
                 partition.at(flight.offset).deliveries += 1;
                 *partition.at(flight.offset)
@@ -491,7 +507,7 @@ impl World {
                 self.inboxes[inbox as usize].hidden[hidden].until = Some(until);
             }
             let state = &mut self.inboxes[inbox as usize];
-            let flight = state.flights.insert(Flight { replica, partition: 0, offset: 0, hidden, key: message.key, lost: false });
+            let flight = state.flights.insert(Flight { replica, partition: 0, offset: 0, hidden, message, lost: false });
             state.consumers[place].batch.push_back(flight);
         }
         if !self.inboxes[inbox as usize].line.is_empty() {
@@ -520,7 +536,8 @@ impl World {
                     return true;
                 }
                 let offset = partition.taken;
-                consumer.batch.push_back(flights.insert(Flight { replica, partition: *index, offset, hidden: NONE, key: 0, lost: false }));
+                let message = *partition.at(offset);
+                consumer.batch.push_back(flights.insert(Flight { replica, partition: *index, offset, hidden: NONE, message, lost: false }));
                 partition.taken += 1;
                 consumer.turn = *index + 1;
                 partition.taken < partition.end()
@@ -547,6 +564,9 @@ impl World {
             self.settle_message(inbox, flight, result);
         } else if result.is_ok() {
             self.inboxes[inbox as usize].totals.repeated += 1;
+            if matches!(flight.message.poison, Poison::Kills(_)) {
+                self.todo.errands.push(Errand::Kill(flight.replica));
+            }
         }
     }
 
@@ -578,7 +598,7 @@ impl World {
         }
         let now = self.now;
         let state = &mut self.inboxes[inbox as usize];
-        match state.line.iter().position(|message| message.key == flight.key && message.poison == Poison::None) {
+        match state.line.iter().position(|message| message.key == flight.message.key && message.poison == Poison::None) {
             Some(place) => {
                 let message = state.line.remove(place).expect("it was found");
                 state.processed(now, message);

@@ -35,7 +35,7 @@ pub(crate) const ANSWERS: [Answer; 11] = [
     answer("503", "-", ""),
     answer("504", "-", ""),
     answer("429", "-", ""),
-    answer("503", "UH", "connect_error"),
+    answer("503", "UH", ""),
     answer("503", "UF", "connect_error"),
     answer("503", "UC", "connection_reset"),
     answer("504", "UT", "timeout"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::common::*;
-use firedrill_core::action::{Action, ActionId, ActionOutcome, ActionResult, Actuator, Fence, RestartMode, Scale, Target};
+use firedrill_core::action::{Action, ActionId, ActionOutcome, ActionResult, Actuator, Command, Fence, RestartMode, Scale, Target};
 use firedrill_core::distribution::Distribution;
 use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::ledger::RequestOutcome;
@@ -351,12 +351,18 @@ fn results<A>(finished: &Finished<A>) -> Vec<(f64, String)> {
 #[derive(Clone, Debug)]
 struct Holder {
     tokens: &'static [u64],
+    /// Which of its actions are not carried out.
+    left_out: &'static [u64],
     given: usize,
 }
 
 impl Automation for Holder {
     fn due(&self) -> Option<(Time, Class)> {
         (self.given < self.tokens.len()).then(|| (Time::from_seconds(60 + self.given as u64), Class::Controller))
+    }
+
+    fn leaves_out(&self, command: &Command) -> bool {
+        self.left_out.contains(&command.id().ordinal)
     }
 
     fn advance(&mut self, _: &Store, desk: &mut Desk) {
@@ -371,11 +377,28 @@ impl Automation for Holder {
 
 #[test]
 fn an_action_whose_lock_somebody_took_later_is_turned_away_where_it_lands() {
-    let holder = Holder { tokens: &[7, 6, 7, 8], given: 0 };
+    let holder = Holder { tokens: &[7, 6, 7, 8], left_out: &[], given: 0 };
     let finished = Run::new(Arc::new(fleet(1, 80)), Seed(1), Options::default(), holder).finish();
     let lost = "holder#1 failed: the lock of service/api was lost: token 6 is older than 7";
     let told: Vec<String> = results(&finished).into_iter().map(|(_, told)| told).collect();
     assert_eq!(told, ["holder#0 succeeded", lost, "holder#2 succeeded", "holder#3 succeeded"]);
+}
+
+#[test]
+fn an_action_that_is_left_out_is_reported_as_done_whatever_the_platform_would_have_done_and_its_lock_is_known_after_it() {
+    let mut spec = fleet(1, 80);
+    spec.actions.failure = share(1.0);
+    let told = |left_out: &'static [u64]| {
+        let holder = Holder { tokens: &[7, 6], left_out, given: 0 };
+        let finished = Run::new(Arc::new(spec.clone()), Seed(1), Options::default(), holder).finish();
+        results(&finished).into_iter().map(|(_, told)| told).collect::<Vec<_>>()
+    };
+    let refused = |number: u32| format!("holder#{number} failed: the platform did not carry it out");
+    assert_eq!(told(&[]), [refused(0), refused(1)]);
+    assert_eq!(told(&[0]), ["holder#0 succeeded".to_owned(), refused(1)]);
+    // Who comes later with an older token comes too late, as it would have with the action carried out.
+    let lost = "holder#1 failed: the lock of service/api was lost: token 6 is older than 7";
+    assert_eq!(told(&[0, 1]), ["holder#0 succeeded", lost]);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! What a change does to the judge: what it loosens, deletes or makes another. What it adds is no such thing; that is judged by, too.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
+use firedrill_policies::policy::{Deed, Part, Policy};
 use firedrill_reports::verdict::{JudgeChange, JudgePart};
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::document::chaos::ChaosDocument;
@@ -35,13 +39,54 @@ fn of_models(old: &Project, new: &Project) -> Vec<JudgeChange> {
     old.shared.actions.keys().filter(is_other).map(|name| JudgeChange::new(JudgePart::Models, told(name))).collect()
 }
 
-/// Of a revision at which this project was not there: it may have had another name, or lain elsewhere.
-pub(super) fn of_moved(revision: &Revision) -> Result<Vec<JudgeChange>, Failure> {
-    let of_one = |file: String| {
-        let what = format!("the project {file} of {} is gone, and what it asked for does not judge this one", revision.told());
+/// The same of actions that policies have in their own files, and of those that stand in the place of one that is gone: of these, too, nobody but the
+/// change says what they do to a simulated system.
+pub(super) fn of_own_actions(old: &[Arc<Policy>], new: &[Arc<Policy>], known: impl Fn(&Name) -> bool) -> Vec<JudgeChange> {
+    let mut found = Vec::new();
+    for policy in new {
+        let Some(before) = old.iter().find(|own| own.name == policy.name) else { continue };
+        let (before, now) = (models(before), models(policy));
+        let unknown: Vec<&str> = now.keys().filter(|name| !known(name)).map(|name| name.as_str()).collect();
+        for (name, models) in before {
+            let what = match now.get(name) {
+                Some(own) if *own == models => continue,
+                Some(_) => format!("what the own action {name} takes, does or fails at (`models:`) was changed"),
+                None if unknown.is_empty() => continue,
+                None => format!("in policy {} another own action stands in the place of {name}: {}", policy.name, unknown.join(", ")),
+            };
+            found.push(JudgeChange::new(JudgePart::Models, what));
+        }
+    }
+    found
+}
+
+/// The own actions of a policy's steps, and what each does.
+fn models(policy: &Policy) -> BTreeMap<&Name, &[Part]> {
+    let own = policy.steps.iter().filter_map(|step| if let Deed::Own(own) = &step.deed { Some(own) } else { None });
+    own.map(|own| (&own.name, own.models.as_slice())).collect()
+}
+
+/// The names of the own actions of policies' steps.
+pub(super) fn own_actions(policies: &[Arc<Policy>]) -> BTreeSet<Name> {
+    policies.iter().flat_map(|policy| models(policy).into_keys().cloned()).collect()
+}
+
+/// What became of the projects of a revision that judge nothing because another one is asked for: where that was not there, it may have had another name, or
+/// lain elsewhere; where it was, a folder may have become a link to it.
+pub(super) fn of_moved(revision: &Revision, path: &str, is_there: bool) -> Result<Vec<JudgeChange>, Failure> {
+    let unasked = "and what it asked for does not judge this one";
+    let told = |name: String, what: &str| {
+        let what = format!("the project {name} of {} {what}, {unasked}", revision.told());
         JudgeChange::new(JudgePart::Project, what)
     };
-    Ok(revision.projects_gone(PROJECT_FILE)?.into_iter().map(of_one).collect())
+    if is_there {
+        return Ok(revision.projects_led_here(path, PROJECT_FILE)?.into_iter().map(|name| told(name, "leads here now")).collect());
+    }
+    let of_module = revision.module_above(path).map(|module| {
+        let what = format!("{module} was another repository (a git submodule) at {}, {unasked}", revision.told());
+        JudgeChange::new(JudgePart::Project, what)
+    });
+    Ok(revision.projects_gone(path, PROJECT_FILE)?.into_iter().map(|name| told(name, "is gone")).chain(of_module).collect())
 }
 
 fn of_project(old: &Project, new: &Project) -> Vec<JudgeChange> {
@@ -52,8 +97,8 @@ fn of_project(old: &Project, new: &Project) -> Vec<JudgeChange> {
     if new.pairs < old.pairs {
         found.push(JudgeChange::new(JudgePart::Pairs, format!("pairs were {}, and are {}", old.pairs, new.pairs)));
     }
-    if new.on_inconclusive == OnInconclusive::Warn && old.on_inconclusive != OnInconclusive::Warn {
-        let what = format!("on_inconclusive was {}, and is warn", old.on_inconclusive.word());
+    if leniency(new.on_inconclusive) > leniency(old.on_inconclusive) {
+        let what = format!("on_inconclusive was {}, and is {}", old.on_inconclusive.word(), new.on_inconclusive.word());
         found.push(JudgeChange::new(JudgePart::OnInconclusive, what));
     }
     found.extend(old.chaos.as_ref().filter(|asked| !keeps(asked, new.chaos.as_ref())).map(|_| {
@@ -66,6 +111,15 @@ fn of_project(old: &Project, new: &Project) -> Vec<JudgeChange> {
         found.push(JudgeChange::new(JudgePart::Baseline, format!("the baseline was {}, and is {now}", names(old).join(", "))));
     }
     found
+}
+
+/// How much lets pass what could not be told.
+const fn leniency(word: OnInconclusive) -> u8 {
+    match word {
+        OnInconclusive::Fail => 0,
+        OnInconclusive::Extend => 1,
+        OnInconclusive::Warn => 2,
+    }
 }
 
 /// Whether no fewer variants of the same kind are played.

@@ -2,6 +2,7 @@
 
 mod thresholds;
 mod side;
+pub mod judge;
 mod changes;
 mod terms;
 mod contest;
@@ -118,7 +119,8 @@ fn judged(
 ) -> Result<(Exit, Judgement), Failure> {
     let replayed: Vec<IncidentResult> = prepared.replays.iter().map(judged::Replayed::judge).collect();
     let played = rounds::play(prepared, &replayed, known, arguments.budget, output)?;
-    let watched: Vec<_> = prepared.replays.iter().map(judged::Replayed::watched).collect();
+    let watched = prepared.replays.iter().map(judged::Replayed::watched);
+    let watched: Vec<_> = watched.map(|(recording, rules, is_by_copies)| coverage::Recorded { recording, rules, is_by_copies }).collect();
     let campaign = &prepared.plan.campaign;
     let with_variants = chaos::with_variants(
         notes::with_reasons(played.judgement.clone(), &played.candidate),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::prepared::Prepared;
 use clap::ValueEnum as _;
 
-use crate::cli::{GateArgs, OnInconclusive, Share, StageArg};
+use crate::cli::{GateArgs, MOST_SHARES, OnInconclusive, Share, StageArg};
 use crate::commands::progress::Bar;
 use crate::drill::ENGINE;
 use crate::exit::Exit;
@@ -254,7 +254,7 @@ fn document(path: &Path) -> Result<PartitionDocument, Failure> {
     if document.schema != SCHEMA || document.engine != ENGINE {
         return Err(wrong(format!("is of {} and {}, and this is {ENGINE} with {SCHEMA}", document.engine, document.schema)));
     }
-    if document.count == 0 || document.number == 0 || document.number > document.count {
+    if document.count == 0 || document.count > MOST_SHARES || document.number == 0 || document.number > document.count {
         return Err(wrong(format!("says that it is partition {} of {}", document.number, document.count)));
     }
     if document.checksum != checksum(&document.entries) {

@@ -8,10 +8,11 @@ use firedrill_core::words::counted;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::lints;
 use firedrill_reports::statistics::TailGuard;
-use firedrill_reports::verdict::{Case, CutShort, IncidentResult, JudgeSettings, Judgement, Look, judge};
+use firedrill_reports::verdict::{Case, CutShort, IncidentResult, JudgeChange, JudgeSettings, Judgement, Look, judge};
 use firedrill_scenarios::Scenario;
 
 use super::TAIL_PAIRS;
+use super::changes::{of_own_actions, own_actions};
 use super::chaos::Chaos;
 use super::contest::Contest;
 use super::plan::Plan;
@@ -55,6 +56,7 @@ impl Prepared {
         let mut terms = Terms::of(&own, &reference, arguments)?;
         let left_out = if arguments.stage == StageArg::Full { Vec::new() } else { terms.thresholds.keep_those_on_deeds() };
         let contest = Contest::of(arguments, &own.home, &reference, &terms)?;
+        terms.add_changes(changed_models(&contest, &reference));
         let [rules, baseline_rules] = watching(&own, &reference, &terms)?;
         admit(&contest.candidate, &rules)?;
         contest.baseline.iter().try_for_each(|baseline| admit(baseline, &baseline_rules))?;
@@ -74,14 +76,15 @@ impl Prepared {
         let command = repeat(arguments, &contest, terms.elsewhere.as_deref());
         let chaos = Chaos::of(arguments, &terms, &contest, &campaign);
         let (plan, narrowed) = (Plan::new(campaign, baseline_rules), !arguments.scenarios.is_empty());
-        let (grounds, mut notes) = of_revision(&reference);
+        let (grounds, mut notes) = of_revision(&reference, &terms);
         let grounds = [
             grounds,
             of_library(&own, arguments, plan.campaign.scenarios.len()),
-            of_models(&own, &reference),
+            of_models(&own, &contest, &reference),
             off_duty(arguments, &contest, &reference),
         ]
         .concat();
+        notes.extend(of_namesakes(&own.scenarios, &arguments.scenarios));
         notes.extend(at_stage(arguments.stage.stage(), &left_out));
         let is_idle = terms.changes.is_empty() && arguments.accept_judge_change.is_some();
         notes.extend(
@@ -183,11 +186,38 @@ fn off_duty(arguments: &GateArgs, contest: &Contest, reference: &Reference) -> V
     (arguments.candidate.is_empty() && !gone.is_empty()).then_some(told).into_iter().collect()
 }
 
+/// What the change does to own actions of policies that were there at the revision that judges.
+fn changed_models(contest: &Contest, reference: &Reference) -> Vec<JudgeChange> {
+    let (Some((_, judge)), Some(baseline)) = (reference.at_revision(), &contest.baseline) else { return Vec::new() };
+    let before = own_actions(&baseline.policies);
+    let is_known = |name: &Name| before.contains(name) || judge.project().shared.actions.contains_key(name);
+    of_own_actions(&baseline.policies, &contest.candidate.policies, is_known)
+}
+
+/// Scenarios of a class whose name was given, which are left out because a scenario has the name as well.
+fn of_namesakes(all: &[Arc<Scenario>], asked: &[String]) -> Vec<String> {
+    let left_out = |name: &&String| {
+        all.iter().any(|own| *own.name == ***name).then(|| {
+            let of_class = all.iter().filter(|own| *own.family == ***name && !asked.iter().any(|asked| *own.name == **asked));
+            of_class.map(|own| own.name.as_str()).collect::<Vec<_>>()
+        })
+    };
+    let told = |name: &String, others: &[&str]| {
+        format!("`{name}` is the scenario, and not the class of that name: {} left out", others.join(", "))
+    };
+    let all = asked.iter().filter_map(|name| Some((name, left_out(&name)?)));
+    all.filter(|(_, others)| !others.is_empty()).map(|(name, others)| told(name, &others)).collect()
+}
+
 /// Own actions that a change brings along: what they do to a simulated system is what it claims that they do.
-fn of_models(own: &Side, reference: &Reference) -> Vec<String> {
+fn of_models(own: &Side, contest: &Contest, reference: &Reference) -> Vec<String> {
     let Some((revision, judge)) = reference.at_revision() else { return Vec::new() };
-    let is_new = |name: &&Name| !judge.project().shared.actions.contains_key(*name);
-    let changed: Vec<&str> = own.project().shared.actions.keys().filter(is_new).map(Name::as_str).collect();
+    let before = contest.baseline.as_ref().map_or_else(BTreeSet::new, |baseline| own_actions(&baseline.policies));
+    let is_new = |name: &Name| !judge.project().shared.actions.contains_key(name) && !before.contains(name);
+    let mut all = own_actions(&contest.candidate.policies);
+    all.extend(own.project().shared.actions.keys().cloned());
+    all.retain(is_new);
+    let changed: Vec<&str> = all.iter().map(Name::as_str).collect();
     let told = format!(
         "{} of its own that {} does not have: what {} does is what the change claims (`models:`): {}",
         counted(changed.len() as u64, "action"),
@@ -199,14 +229,17 @@ fn of_models(own: &Side, reference: &Reference) -> Vec<String> {
 }
 
 /// What the verdict rests on, and what it leaves out, where a revision judges.
-fn of_revision(reference: &Reference) -> (Vec<String>, Vec<String>) {
+fn of_revision(reference: &Reference, terms: &Terms) -> (Vec<String>, Vec<String>) {
     let Reference::Revision(revision, side) = reference else { return (Vec::new(), Vec::new()) };
     let (mut grounds, mut notes) = (Vec::new(), Vec::new());
     if side.is_none() {
         let told = "there was no project yet, so there is no baseline, and the change brings its own judge";
         notes.push(format!("at {} {told}", revision.told()));
     } else {
-        grounds.push(format!("the baseline and the judge are those of {}", revision.told()));
+        grounds.push(match terms.approval.as_ref().filter(|_| !terms.changes.is_empty()) {
+            Some(name) => format!("the baseline is that of {}, and the judge is the change's own, as {name} approved", revision.told()),
+            None => format!("the baseline and the judge are those of {}", revision.told()),
+        });
     }
     if revision.is_in_history() == Some(false) {
         notes

@@ -192,7 +192,7 @@ fn story(judgement: &Judgement, cases: &[Case], notes: &[String]) -> String {
         }
     }
     for idle in &judgement.idle {
-        text += &format!("\n? {} never acted: {}\n", idle.policy, idle.reason);
+        text += &format!("\n? {} never acted: {}\n", idle.policy, idle.words());
     }
     let doubts = judgement.doubts();
     for doubt in &doubts {

@@ -213,7 +213,10 @@ impl Played {
     /// Whether it may pass by the word `warn`: nothing broke, something was done, and it had its time. The judgement is the one with the variants.
     pub fn passes_with_warning(&self, prepared: &Prepared, judgement: &Judgement) -> bool {
         let had_time = judgement.cut_short.is_none() && judgement.variants_cut_short.is_none();
-        let is_open = self.judgement.verdict == Verdict::Inconclusive && judgement.verdict == Verdict::Inconclusive && had_time;
+        // Of a run that a bound ended nothing is known, however many pairs there are.
+        let is_whole = judgement.classes.iter().all(|class| class.exercise.verdict != Verdict::Inconclusive);
+        let is_inconclusive = self.judgement.verdict == Verdict::Inconclusive && judgement.verdict == Verdict::Inconclusive;
+        let is_open = is_inconclusive && had_time && is_whole;
         is_open && prepared.terms.on_inconclusive == OnInconclusive::Warn
     }
 }

@@ -92,7 +92,7 @@ impl Reference {
             (None, None) => return Ok(Self::Usual),
         };
         let revision = Revision::check_out(named, &home.base)?;
-        let Some(place) = revision.project(&arguments.project)? else { return Ok(Self::Revision(revision, None)) };
+        let Some(place) = revision.project(&arguments.project, sources::PROJECT_FILE)? else { return Ok(Self::Revision(revision, None)) };
         let read = || {
             let home = Home::at(&place.display().to_string())?;
             stays_inside(&revision, &home)?;

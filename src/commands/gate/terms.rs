@@ -59,13 +59,12 @@ impl Terms {
             approval: None,
             elsewhere: None,
         };
-        if let Reference::Revision(revision, None) = reference {
-            terms.changes = of_moved(revision)?;
+        if let Reference::Revision(revision, judge) = reference {
+            terms.changes = of_moved(revision, &arguments.project, judge.is_some())?;
             terms.approval.clone_from(&arguments.accept_judge_change);
         }
         let Some((revision, judge)) = reference.at_revision() else { return Ok(terms) };
-        terms.changes = changes(judge, own);
-        terms.approval.clone_from(&arguments.accept_judge_change);
+        terms.changes.extend(changes(judge, own));
         if terms.approval.is_none() {
             let added = own.scenarios.iter().filter(|scenario| judge.scenario(&scenario.name).is_none());
             terms.added = added.map(|scenario| scenario.name.clone()).collect();
@@ -79,6 +78,15 @@ impl Terms {
             terms.incidents.iter_mut().for_each(|incident| incident.elsewhere = known_as(&incident.argument));
         }
         Ok(terms)
+    }
+
+    /// More of what the change does to the judge, each once.
+    pub fn add_changes(&mut self, more: Vec<JudgeChange>) {
+        for change in more {
+            if !self.changes.contains(&change) {
+                self.changes.push(change);
+            }
+        }
     }
 
     /// What the judge says in the place of what the change says, and what the change adds to it.

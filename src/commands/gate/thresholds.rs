@@ -46,9 +46,10 @@ impl Thresholds {
 
     /// These with what others ask for beyond them. What asks for less than another does is left out.
     pub(super) fn with(&self, others: &Self) -> Self {
-        let strict = |own: &Threshold, others: &[Threshold]| !others.iter().any(|other| other != own && other.implies(own));
-        let added = others.all.iter().filter(|other| !self.all.contains(other) && strict(other, &self.all));
-        let kept = self.all.iter().filter(|own| strict(own, &others.all));
+        let added = others.all.iter().filter(|other| !self.all.iter().any(|own| own == *other || own.implies(other)));
+        // Of two that ask for the same in other words, the judge's stays.
+        let is_stricter = |other: &Threshold, own: &Threshold| other != own && other.implies(own) && !own.implies(other);
+        let kept = self.all.iter().filter(|own| !others.all.iter().any(|other| is_stricter(other, own)));
         let ours = if others.ours.is_empty() { Vec::new() } else { self.ours.clone() };
         Self { all: kept.chain(added).copied().collect(), ours }
     }
@@ -77,5 +78,10 @@ mod tests {
         let change = thresholds(&[("harm", "max < 5 user-minutes"), ("actions", "max < 3"), ("missed", "max == 0")]);
         let all: Vec<String> = judge.with(&change).all.iter().map(ToString::to_string).collect();
         assert_eq!(all, ["harm max < 1 user-min", "pages max == 0", "actions max < 3", "missed max == 0"]);
+        let judge = thresholds(&[("actions", "max == 0")]);
+        for same in ["max < 1", "max <= 0"] {
+            let all: Vec<String> = judge.with(&thresholds(&[("actions", same)])).all.iter().map(ToString::to_string).collect();
+            assert_eq!(all, ["actions max == 0"], "{same}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What steps, guards that refused, and actions that harmed were worth: some of the runs in which they were met, played again without them (the arm
 //! `P−i` of docs/MEASURES.md).
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -91,18 +92,18 @@ fn words(candidate: &Answer, policy: &Name, part: &Part) -> String {
     }
 }
 
-/// Of each class the run in which the candidate did users most harm, if it did any: its first actions.
+/// Of each class the run in which the candidate destroyed most data or did users most harm, if it did any: its first actions.
 fn harmful<'a>(plan: &Plan, candidate: &Answer, cases: &'a [Case]) -> All<'a> {
     let mut worst: BTreeMap<&Name, (Place, &Case)> = BTreeMap::new();
-    for case in cases.iter().filter(|case| case.outcome.harm >= LEAST_TOLD) {
+    for case in cases.iter().filter(|case| case.outcome.harm >= LEAST_TOLD || case.outcome.data_harm > 0) {
         let Some(place) = place_of(plan, case) else { continue };
         let found = worst.entry(&case.class).or_insert((place, case));
-        if case.outcome.harm > found.1.outcome.harm {
+        if damage(case, found.1).is_gt() {
             *found = (place, case);
         }
     }
     let mut worst: Vec<(Place, &Case)> = worst.into_values().collect();
-    worst.sort_by(|one, other| other.1.outcome.harm.total_cmp(&one.1.outcome.harm));
+    worst.sort_by(|one, other| damage(other.1, one.1));
     let of_run = |(rank, (place, case)): (usize, (Place, &'a Case))| {
         case.outcome.deeds.iter().take(MOST_DEEDS).map(move |deed| {
             let bare = Arc::new(candidate.without(LeftOut::action(deed.action.clone())));
@@ -110,6 +111,12 @@ fn harmful<'a>(plan: &Plan, candidate: &Answer, cases: &'a [Case]) -> All<'a> {
         })
     };
     worst.into_iter().enumerate().flat_map(of_run).collect()
+}
+
+/// In which of two runs the candidate did more damage: data that is gone before users' minutes.
+fn damage(one: &Case, other: &Case) -> Ordering {
+    let (one, other) = (&one.outcome, &other.outcome);
+    one.data_harm.cmp(&other.data_harm).then(one.harm.total_cmp(&other.harm))
 }
 
 fn place_of(plan: &Plan, case: &Case) -> Option<Place> {

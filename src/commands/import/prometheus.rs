@@ -26,7 +26,7 @@ pub fn execute(arguments: &ImportPrometheusArgs, output: Output) -> Result<Exit,
         is_name(name)?;
     }
     if let Some(folder) = &arguments.out {
-        is_free(folder)?;
+        is_free(folder, true)?;
     }
     let home = Home::here()?;
     let rules = RuleNames::chosen(&home, &arguments.rules)?.texts(&[])?;
@@ -56,7 +56,7 @@ pub fn execute(arguments: &ImportPrometheusArgs, output: Output) -> Result<Exit,
     };
     let imported = import(&asked, &mut |selector| tracing::info!(selector, "pulled"))?;
     let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("incidents").join(&imported.name));
-    is_free(&folder)?;
+    is_free(&folder, true)?;
     let _room = Room::make("--out", &folder)?;
     write_files(&folder, &imported.files)?;
     match output.format {

@@ -1,5 +1,6 @@
 //! What the ledger promises: whatever a crash, other writers, an editor or git does to a chain, nothing is lost and everything is named.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Barrier;
 use std::thread;
 
@@ -213,6 +214,24 @@ fn an_end_that_is_gone_is_noticed_where_it_was_written() {
     assert_eq!(codes(Ledger::open(folder.path(), &chain()).unwrap_err()), ["FD0808"]);
     fs::remove_file(folder.path().join("restart.head")).unwrap();
     assert!(Ledger::open(folder.path(), &chain()).is_ok());
+}
+
+#[test]
+fn what_is_no_note_of_an_end_is_named_and_what_a_crash_left_of_one_is_none() {
+    let (folder, path) = folder_with(3);
+    let note = path.with_extension("head");
+    let whole = fs::read_to_string(&note).unwrap();
+    for kept in [&b"nonsense\n"[..], b"3 blake3:zz\n", b"\xff\xfe", b"3", b""].into_iter().chain([whole.as_bytes(), &[0; 70]]) {
+        fs::write(&note, kept).unwrap();
+        let is_damaged = matches!(kept.first(), Some(b'n' | 0xff)) || kept.ends_with(b"zz\n");
+        let codes: Vec<&str> = Ledger::read(folder.path(), &chain()).unwrap().findings.iter().map(super::Finding::code).collect();
+        assert_eq!(codes, if is_damaged { vec!["FD0894"] } else { vec![] }, "{kept:?}");
+        assert_eq!(Ledger::open(folder.path(), &chain()).is_err(), is_damaged);
+    }
+    (0..whole.len()).for_each(|length| {
+        fs::write(&note, &whole[..length]).unwrap();
+        assert!(Ledger::read(folder.path(), &chain()).unwrap().findings.is_empty(), "{length}");
+    });
 }
 
 #[test]
@@ -555,4 +574,103 @@ fn what_cannot_be_is_named_though_nothing_was_altered() {
     ];
     assert_eq!(told, expected);
     assert_eq!(codes(read.possible().unwrap_err()), ["FD0806"; 3]);
+}
+
+/// A label of one of a few events.
+fn label(event: usize, says: Labelled) -> Entry {
+    Entry { what: What::Label { event: format!("blake3:{event}"), says, cause: None }, ..entry("x") }
+}
+
+/// A chain that began with some entries, went on for itself on two branches, became one again, and went on.
+fn forked([base, one, other, after]: [Vec<Entry>; 4]) -> Chain {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str, entries: Vec<Entry>| {
+        let folder = folder.path().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("restart.jsonl"), text).unwrap();
+        opened(&folder).0.append(entries).unwrap();
+        fs::read_to_string(folder.join("restart.jsonl")).unwrap()
+    };
+    let base = write("base", "", base);
+    // Otherwise both could write the same.
+    let other = other.into_iter().map(|own| Entry { by: "bob".to_owned(), ..own }).collect();
+    let (one, other) = (write("one", &base, one), write("other", &base, other));
+    let both = write("both", &(one + &other[base.len()..]), after);
+    Chain::of_bytes(&chain(), "x", both.as_bytes()).sound().unwrap()
+}
+
+/// By the hash of each entry all that it follows, as its lines say it.
+fn followed(chain: &Chain) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for own in &chain.entries {
+        let heads: &[String] = if let What::Merge { heads } = &own.entry.what { heads } else { &[] };
+        let mut before = BTreeSet::new();
+        for hash in heads.iter().map(String::as_str).chain([own.previous.as_str()]) {
+            before.insert(hash);
+            before.extend(all.get(hash).into_iter().flatten());
+        }
+        all.insert(&own.hash, before);
+    }
+    all
+}
+
+proptest! {
+    /// As it is defined: what counts is what nothing follows that is said of the same, and since an entry is what is neither it nor what it follows.
+    #[test]
+    fn what_is_said_last_and_since_hangs_on_what_follows_what(
+        parts in prop::array::uniform4(prop::collection::vec((0_usize..3, prop::sample::select(vec![Labelled::Right, Labelled::Wrong])), 1..6)),
+        since in any::<prop::sample::Index>(),
+    ) {
+        let chain = forked(parts.map(|part| part.into_iter().map(|(event, says)| label(event, says)).collect()));
+        let followed = followed(&chain);
+        let hashes = chain.said_last(|what| if let What::Label { event, .. } = what { Some((event.as_str(), ())) } else { None });
+        for (event, said) in hashes {
+            let is_of = |own: &&Recorded| matches!(&own.entry.what, What::Label { event: other, .. } if other == event);
+            let all: Vec<&Recorded> = chain.entries.iter().filter(is_of).collect();
+            let last = all.iter().filter(|own| !all.iter().any(|other| followed[other.hash.as_str()].contains(own.hash.as_str())));
+            prop_assert_eq!(said.len(), last.count(), "{}", event);
+        }
+        let from = &chain.entries[since.index(chain.entries.len())].hash;
+        let found: Vec<&str> = chain.since(Some(from)).map(|own| own.hash.as_str()).collect();
+        let expected = chain.entries.iter().map(|own| own.hash.as_str()).filter(|own| own != from && !followed[from.as_str()].contains(own));
+        prop_assert_eq!(found, expected.collect::<Vec<_>>());
+    }
+}
+
+/// Looked at once for each label that would be twenty million steps with a map each, minutes long.
+#[test]
+fn a_chain_that_was_forked_once_says_at_once_what_is_said_of_thousands_of_decisions() {
+    let labels = |from: usize, until: usize, says: Labelled| (from..until).map(|event| label(event, says)).collect::<Vec<_>>();
+    let again = labels(0, 1_000, Labelled::Right).into_iter().chain(labels(1_000, 2_000, Labelled::Redundant)).collect();
+    let chain = forked([labels(0, 2_000, Labelled::Harmful), labels(0, 1, Labelled::Wrong), labels(1, 2, Labelled::Wrong), again]);
+    let says: Vec<Labelled> = chain.labels().into_values().collect();
+    assert_eq!(says.len(), 2_000);
+    assert!(says.iter().all(|says| matches!(says, Labelled::Right | Labelled::Redundant)), "what was said last of each");
+}
+
+#[test]
+fn another_branch_of_the_same_length_is_not_what_was_looked_at() {
+    let (folder, path) = folder_with(3);
+    let seen = opened(folder.path()).0.chain().heads;
+    assert!(opened(folder.path()).0.is_at(&seen));
+    let text = fs::read_to_string(&path).unwrap();
+    let common: String = text.lines().take(2).map(|line| format!("{line}\n")).collect();
+    fs::write(&path, common).unwrap();
+    fs::remove_file(path.with_extension("head")).unwrap();
+    let mut other = opened(folder.path()).0;
+    other.append(vec![entry("another")]).unwrap();
+    assert!(other.entries().len() == 3 && !other.is_at(&seen));
+}
+
+#[test]
+fn an_entry_is_found_by_eight_digits_of_its_hash_or_more() {
+    let (folder, _) = folder_with(3);
+    let chain = opened(folder.path()).0.chain();
+    let hash = chain.entries[1].hash.clone();
+    for fit in [&hash[..], &hash[7..], &hash[..15], &hash[7..15]] {
+        assert_eq!(chain.by_hash(fit).map(|own| &own.hash), Some(&hash), "{fit}");
+    }
+    for unfit in ["", "blake3:", &hash[..14], &hash[7..14], "00000000"] {
+        assert_eq!(chain.by_hash(unfit), None, "{unfit}");
+    }
 }

@@ -42,18 +42,26 @@ struct Site {
     folder: tempfile::TempDir,
     hands: Arc<Hands>,
     policy: String,
+    /// Watched beside it.
+    others: Vec<String>,
 }
 
 impl Site {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), hands: Arc::new(Hands(Mutex::new(1_000))), policy: RESTART.to_owned() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            hands: Arc::new(Hands(Mutex::new(1_000))),
+            policy: RESTART.to_owned(),
+            others: Vec::new(),
+        }
     }
 
     fn open(&self) -> (Keeper, Vec<String>) {
-        let policy = read_policy("policy.yaml", &self.policy).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let read = |text: &String| read_policy("policy.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let policies = [&self.policy].into_iter().chain(&self.others).map(|text| (read(text), Stage::DryRun, Bound::default()));
         Keeper::open(KeeperSetup {
             folder: self.folder.path().join("ledger"),
-            policies: vec![(policy, Stage::DryRun, Bound::default())],
+            policies: policies.collect(),
             inventory: Arc::default(),
             clock: Arc::clone(&self.hands) as _,
             metrics: Arc::default(),
@@ -76,8 +84,12 @@ impl Site {
     }
 
     fn decisions(&self) -> Vec<Value> {
+        self.decisions_of("restart")
+    }
+
+    fn decisions_of(&self, policy: &str) -> Vec<Value> {
         let event = |what| if let What::Decision { event, .. } = what { Some(event) } else { None };
-        self.entries("restart").into_iter().filter_map(event).collect()
+        self.entries(policy).into_iter().filter_map(event).collect()
     }
 
     fn would_act(&self) -> usize {
@@ -507,10 +519,118 @@ fn whether_prometheus_answers_is_written_down_when_it_changes_and_every_hour() {
 }
 
 #[test]
+fn that_a_simulation_is_watched_is_written_down_once_a_session() {
+    let site = Site::new();
+    let marks =
+        || site.entries(WATCH).iter().filter(|what| matches!(what, What::State { of, .. } if of == crate::ledger::REHEARSAL)).count();
+    for session in 1..3 {
+        let (mut keeper, _) = site.open();
+        assert_eq!(marks(), session - 1, "a session knows nothing of the one before");
+        for _ in 0..2 {
+            site.later(60);
+            let _ = keeper.round(vec![Message::Rehearsed { told: "a test" }]).unwrap();
+        }
+        assert_eq!(marks(), session);
+    }
+    let (mut keeper, _) = site.open();
+    let input = firedrill_core::journal::Input::Timer { timer: 0 };
+    let _ = keeper.round(vec![Message::Answer { policy: Name::new("p"), input, is_known: true }]).unwrap();
+    assert_eq!(keeper.metrics.answers.load(std::sync::atomic::Ordering::Relaxed), 1, "who answers a question is there");
+}
+
+#[test]
 fn a_clock_that_is_behind_the_ledger_is_told_at_the_start() {
     let site = Site::new();
     site.open();
     *site.hands.0.lock().unwrap() -= 600;
     let (_, notes) = site.open();
     assert!(notes.iter().any(|note| note.contains("the clock is behind the ledger")), "{notes:?}");
+}
+
+#[test]
+fn where_no_alert_has_room_any_more_the_ends_of_those_that_are_known_are_taken_and_make_room() {
+    let site = Site::new();
+    let (mut keeper, _) = site.open();
+    keeper.most_alerts = 2;
+    let told = |keeper: &mut Keeper, alerts: &[Alerted]| tell(keeper, alerts.to_vec()).0;
+    let kept = |news| Taken::Kept { news, repeated: 0, late: 0 };
+    let [one, other, third] = ["api-1", "api-2", "api-3"].map(|pod| alert(pod, 990, None));
+    assert_eq!(told(&mut keeper, &[one, other]), kept(2));
+    assert_eq!(told(&mut keeper, std::slice::from_ref(&third)), Taken::NoRoom);
+    let (end, end_of_other) = (alert("api-1", 990, Some(999)), alert("api-2", 990, Some(999)));
+    // In one message with what finds no room it is taken as well.
+    assert_eq!(told(&mut keeper, &[end.clone(), third.clone()]), Taken::NoRoom);
+    assert_eq!(told(&mut keeper, &[end]), Taken::Kept { news: 0, repeated: 1, late: 0 });
+    let closed = |site: &Site| site.decisions().iter().filter(|event| event.get("incident_closed").is_some()).count();
+    assert_eq!(closed(&site), 1, "the policy has heard of it");
+    site.later(60);
+    assert_eq!(told(&mut keeper, &[end_of_other]), kept(1));
+    site.later(239);
+    assert_eq!(told(&mut keeper, std::slice::from_ref(&third)), Taken::NoRoom, "what is lately over is remembered");
+    site.later(1);
+    assert_eq!(told(&mut keeper, &[third]), kept(1), "without a wait for the next sign of life");
+    assert_eq!(keeper.watcher().load().0, 2);
+    let events = site.decisions();
+    drop(keeper);
+    // All of that stands in the ledger: who hears it again remembers the same.
+    fs::remove_file(site.path("watch.state")).unwrap();
+    let (keeper, _) = site.open();
+    assert_eq!((keeper.watcher().load().0, site.decisions()), (2, events));
+}
+
+/// What a watcher of two policies is told and answered; `meanwhile` happens before the second half of it.
+fn with_two(meanwhile: impl FnOnce(&Site, &mut Keeper)) -> (Site, Keeper) {
+    let mut site = Site::new();
+    site.others = vec![RESTART.replace("policy: restart", "policy: other")];
+    let (mut keeper, _) = site.open();
+    let (_, wants) = tell(&mut keeper, vec![alert("api-1", 990, None)]);
+    answer(&mut keeper, &wants);
+    meanwhile(&site, &mut keeper);
+    for pod in ["api-2", "api-3"] {
+        site.later(7);
+        let (taken, wants) = tell(&mut keeper, vec![alert(pod, 1_000, None)]);
+        assert_eq!(taken, KEPT);
+        answer(&mut keeper, &wants);
+    }
+    (site, keeper)
+}
+
+#[test]
+fn a_policy_whose_chain_cannot_be_written_is_set_aside_and_costs_the_others_nothing() {
+    let (undisturbed, _) = with_two(|_, _| {});
+    let conflict = "<<<<<<< HEAD\n";
+    for is_held in [true, false] {
+        let (site, mut keeper) = with_two(|site, keeper| {
+            if !is_held {
+                keeper.book.release_all();
+            }
+            let text = fs::read_to_string(site.path("restart.jsonl")).unwrap();
+            fs::write(site.path("restart.jsonl"), text + conflict).unwrap();
+        });
+        assert_eq!(keeper.metrics.set_aside.load(Ordering::Relaxed), 1);
+        assert_eq!(site.decisions_of("other"), undisturbed.decisions_of("other"), "what the other decides stands in its chain");
+        assert_eq!(keeper.watcher().wants().len(), 0, "it is asked and answered all the same");
+        // No memory is kept of what the chain does not have.
+        keeper.remember();
+        drop(keeper);
+        let text = fs::read_to_string(site.path("restart.jsonl")).unwrap();
+        fs::write(site.path("restart.jsonl"), text.replace(conflict, "")).unwrap();
+        let before = site.decisions().len();
+        let (keeper, notes) = site.open();
+        assert!(notes.iter().any(|note| note.contains("missing after a crash")), "{notes:?}");
+        assert!(before < site.decisions().len());
+        assert_eq!(site.decisions(), undisturbed.decisions(), "what it decided meanwhile is found again");
+        assert_eq!(keeper.metrics.set_aside.load(Ordering::Relaxed), 0);
+    }
+}
+
+#[test]
+fn a_policy_whose_chain_cannot_be_read_for_its_demotion_is_set_aside_too() {
+    let (site, mut keeper) = with_two(|_, _| {});
+    keeper.set_aside(Name::new("restart"), &Failure::argument("a test", "none"));
+    let before = (site.decisions().len(), site.decisions_of("other").len());
+    site.later(7);
+    tell(&mut keeper, vec![alert("api-4", 1_000, None)]);
+    assert_eq!(site.decisions().len(), before.0, "nothing more is written to it");
+    assert!(site.decisions_of("other").len() > before.1);
 }

@@ -16,6 +16,8 @@ pub(crate) struct Pair {
     pub drop_name: bool,
     /// The value that a comparison passes on.
     pub passed: f64,
+    /// Nothing belongs to it on the other side, whose value is NaN here.
+    pub is_alone: bool,
 }
 
 impl Binary {
@@ -35,7 +37,7 @@ impl Binary {
         }
         let pairs = self.pairs(left, right)?;
         let results = pairs.into_iter().filter_map(|pair| {
-            let Pair { labels, left, right, drop_name, passed } = pair;
+            let Pair { labels, left, right, drop_name, passed, .. } = pair;
             let value = match self.operator.holds(left, right) {
                 None => self.operator.calculate(left, right),
                 Some(holds) if self.yields_bool => f64::from(u8::from(holds)),
@@ -52,20 +54,33 @@ impl Binary {
     /// # Errors
     /// The elements do not match as the operator demands.
     pub(crate) fn pairs(&self, left: Outcome, right: Outcome) -> Result<Vec<Pair>, EvalError> {
+        self.paired(left, right, false)
+    }
+
+    /// As [`Self::pairs`], with the elements to which nothing belongs: those of the left side, or of the right one under `group_right`. Where a side has
+    /// no element at all there is none either.
+    ///
+    /// # Errors
+    /// The elements do not match as the operator demands.
+    pub(crate) fn pairs_and_alone(&self, left: Outcome, right: Outcome) -> Result<Vec<Pair>, EvalError> {
+        self.paired(left, right, true)
+    }
+
+    fn paired(&self, left: Outcome, right: Outcome, keeps_alone: bool) -> Result<Vec<Pair>, EvalError> {
         let with_scalar = |elements: Vec<Element>, pair: &dyn Fn(f64) -> (f64, f64)| {
             let paired = elements.into_iter().map(|Element { labels, value, drop_name }| {
                 let (left, right) = pair(value);
-                Pair { labels, left, right, drop_name, passed: value }
+                Pair { labels, left, right, drop_name, passed: value, is_alone: false }
             });
             paired.collect()
         };
         match (left, right) {
             (Outcome::Scalar(left), Outcome::Scalar(right)) => {
-                Ok(vec![Pair { labels: Labels::empty(), left, right, drop_name: false, passed: left }])
+                Ok(vec![Pair { labels: Labels::empty(), left, right, drop_name: false, passed: left, is_alone: false }])
             }
             (Outcome::Vector(elements), Outcome::Scalar(scalar)) => Ok(with_scalar(elements, &|value| (value, scalar))),
             (Outcome::Scalar(scalar), Outcome::Vector(elements)) => Ok(with_scalar(elements, &|value| (scalar, value))),
-            (Outcome::Vector(left), Outcome::Vector(right)) => self.join(&left, &right),
+            (Outcome::Vector(left), Outcome::Vector(right)) => self.join(&left, &right, keeps_alone),
             _ => unreachable!("the parser lets operators stand between scalars and vectors only"),
         }
     }
@@ -95,7 +110,7 @@ impl Binary {
         left
     }
 
-    fn join(&self, left: &[Element], right: &[Element]) -> Result<Vec<Pair>, EvalError> {
+    fn join(&self, left: &[Element], right: &[Element], keeps_alone: bool) -> Result<Vec<Pair>, EvalError> {
         let swapped = self.matching.many == Many::Right;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
         if many.is_empty() || one.is_empty() {
@@ -112,7 +127,12 @@ impl Binary {
         let mut pairs = Vec::with_capacity(many.len());
         for element in many {
             // Each group of the one side has one element, so their numbers agree.
-            let Some(index) = groups.find(&element.labels) else { continue };
+            let Some(index) = groups.find(&element.labels) else {
+                if keeps_alone {
+                    pairs.push(self.alone(element, swapped));
+                }
+                continue;
+            };
             let partner = &one[index];
             let labels = self.matching.result_labels(self.operator, &element.labels, &partner.labels);
             let again = match self.matching.many {
@@ -123,9 +143,16 @@ impl Binary {
                 return Err(EvalError::ManyMatches { labels: element.labels.to_string() });
             }
             let (left, right) = if swapped { (partner.value, element.value) } else { (element.value, partner.value) };
-            pairs.push(Pair { labels, left, right, drop_name: element.drop_name, passed: left });
+            pairs.push(Pair { labels, left, right, drop_name: element.drop_name, passed: left, is_alone: false });
         }
         Ok(pairs)
+    }
+
+    /// An element to which nothing belongs on the other side.
+    fn alone(&self, element: &Element, swapped: bool) -> Pair {
+        let labels = self.matching.result_labels(self.operator, &element.labels, &Labels::empty());
+        let (left, right) = if swapped { (f64::NAN, element.value) } else { (element.value, f64::NAN) };
+        Pair { labels, left, right, drop_name: element.drop_name, passed: left, is_alone: true }
     }
 
     fn not_unique(&self, groups: &Groups<'_>, element: &Element, swapped: bool) -> EvalError {

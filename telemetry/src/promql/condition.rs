@@ -6,7 +6,7 @@ use super::binary::Pair;
 use super::compiled::{Machine, QueryId};
 use super::evaluator::{Evaluator, Span};
 use super::plan::{Binary, Call, Function, MissingParameter, Node, Plan, PlanError, Selector};
-use super::truth::{JudgedElement, Verdict3, judged, leaves, lets_through, verdict, written_pairs};
+use super::truth::{JudgedElement, Verdict3, hides, judged, leaves, lets_through, verdict, written_pairs};
 use super::value::{EvalError, Outcome};
 use crate::labels::Labels;
 use crate::store::{Store, is_stale};
@@ -14,7 +14,8 @@ use crate::store::{Store, is_stale};
 /// An expression that can be judged.
 ///
 /// - Its root is a comparison: true if it holds for every element, false if it fails for one, unknown if there is no element, or if a NaN stands
-///   on either side of one and none fails. `bool` makes no difference. One that [forbids](Condition::forbidding) is true if it holds for one element,
+///   on either side of one and none fails. Of two vectors an element of the left one (under `group_right` of the right one) to which nothing belongs is
+///   unknown. `bool` makes no difference. One that [forbids](Condition::forbidding) is true if it holds for one element,
 ///   and false only if it fails for every one.
 /// - Its root is `and`, `or` or `unless`: the comparisons on its sides are judged so, element by element, and put together with three values: `and` holds
 ///   for an element of its left side if the right one holds where it belongs, `unless` if that is known not to hold; `or` is true if one side is, or
@@ -23,7 +24,8 @@ use crate::store::{Store, is_stale};
 ///   that is compared with nothing is asked for likewise, but in what forbids it is unknown while it is not there.
 /// - A comparison of what another one lets through, as `(x == 1) == 1`: what the inner one does not let through does not hold.
 ///
-/// Anything else is refused: firedrill would have to guess what a number means.
+/// Anything else is refused: firedrill would have to guess what a number means. So is a comparison of what another one lets through and something else is
+/// made of, as `(x == 1) * 2 == 2`: the elements for which the inner one fails are gone, and with them that it fails.
 #[derive(Debug, Clone)]
 pub struct Condition {
     plan: Plan,
@@ -40,6 +42,11 @@ pub enum ConditionError {
     /// The expression is a value, not a question.
     #[error("`{0}` is a value, not a condition: compare it, as in `{0} > 0`, or use and, or, unless or absent()")]
     NotACondition(String),
+    /// A comparison within the expression leaves out elements before they are judged.
+    #[error(
+        "a comparison within `{0}` leaves out what it fails for, so that nobody sees that: write it with `bool`, or put comparisons together by `and`"
+    )]
+    LeavesOut(String),
 }
 
 /// A condition's verdict and what it rests on.
@@ -60,6 +67,9 @@ impl Condition {
         let plan = Plan::parse_with_parameters(text)?;
         if comparison(&plan).is_none() && !asks_for_presence(&plan.root) {
             return Err(ConditionError::NotACondition(plan.text().to_owned()));
+        }
+        if hides(&plan.root) {
+            return Err(ConditionError::LeavesOut(plan.text().to_owned()));
         }
         Ok(Condition { plan, by_one: false })
     }
@@ -188,7 +198,7 @@ impl Condition {
 
     /// What the two sides of its root, the comparison, say.
     fn compared(&self, comparison: &Binary, left: Outcome, right: Outcome) -> Result<Judgement, EvalError> {
-        let mut pairs = comparison.pairs(left, right)?;
+        let mut pairs = comparison.pairs_and_alone(left, right)?;
         // One element of this kind decides.
         let (decided, otherwise) = if self.by_one { (Verdict3::True, Verdict3::False) } else { (Verdict3::False, Verdict3::True) };
         let decides = |pair: &Pair| verdict(comparison, pair) == decided;
@@ -363,7 +373,10 @@ mod tests {
         assert_eq!(told("up == 1 or out == 1"), Verdict3::True);
         assert_eq!(told("up == 1 or out == 2"), Verdict3::False);
         assert_eq!(told(r#"up{p="1"} == 1 or out{p="1"} == 1"#), Verdict3::True, "each side by itself");
-        assert_eq!(told(r#"up{p="2"} == 1 or out{p="1"} == 1"#), Verdict3::False, "both are known, though they do not belong together");
+        assert_eq!(told(r#"up{p="2"} == 1 or out{p="1"} == 1"#), Verdict3::Unknown, "neither is there where the other is not 1");
+        assert_eq!(told(r#"up{p="2"} == 1 or sum(out) == 0"#), Verdict3::False, "both are known, and none belongs to the other");
+        assert_eq!(told("up == 1 or out == 2 or up == 0"), Verdict3::True, "each by the first or the third");
+        assert_eq!(told("up == 1 or (out == 2 or up == 0)"), Verdict3::True);
         assert_eq!(told("up == 1 or none == 1"), Verdict3::Unknown);
         assert_eq!(told("(up == 1 or out == 1) and on () absent(none)"), Verdict3::True);
         assert_eq!(told("(up == 1 or out == 1) and on () none == 1"), Verdict3::Unknown);
@@ -394,12 +407,107 @@ mod tests {
         check("off == 1 unless on () absent(gone)", [False; 4]);
         check("(off == 1) == 1", alone);
         check("count(off == 1) > 0 or vector(0) > 0", [Unknown, Unknown, True, Unknown]);
+        check("off == on () gone", [Unknown; 4]);
         check("(count(off == 1) or vector(0)) > 0", [False, False, True, False]);
         check("off or gone", [Unknown, True, True, True]);
         check("absent(off) or gone == 1", [True, Unknown, Unknown, Unknown]);
         assert_eq!(judge_all("up == 0 unless on (p) gone", &[(r#"up{p="1"}"#, 0.0)], false), True, "whether it is there is asked");
         let zones = [(r#"off{dc="a"}"#, 0.0), (r#"off2{dc="b"}"#, 0.0)];
         assert_eq!(judge_all("off == 1 or off2 == 1", &zones, true), False, "both are known");
+    }
+
+    #[test]
+    fn of_or_what_one_side_lacks_is_unknown_where_the_other_fails() {
+        let (down, is_up) = ((r#"up{p="1"}"#, 0.0), (r#"up{p="2"}"#, 1.0));
+        let told = |condition: &str, samples: &[(&str, f64)]| judge_all(condition, samples, false);
+        let elsewhere = [down, is_up, (r#"y{p="2"}"#, 0.0)];
+        assert_eq!(told("up == 1 or y == 1", &elsewhere), Verdict3::Unknown);
+        assert_eq!(told("y == 1 or up == 1", &elsewhere), Verdict3::Unknown);
+        assert_eq!(told(r#"up{p="1"} == 1 or y{p="1"} == 1"#, &elsewhere), Verdict3::Unknown, "as of the one alone");
+        assert_eq!(told("up == 1 or y == 1", &[down, is_up, (r#"y{p="1"}"#, 0.0)]), Verdict3::False);
+        assert_eq!(told("up == 1 or y == 1", &[down, is_up, (r#"y{p="1"}"#, 1.0)]), Verdict3::True, "the second is up");
+        assert_eq!(told("up == 1 or absent(y)", &elsewhere), Verdict3::False, "whether it is absent is known");
+    }
+
+    #[test]
+    fn an_element_to_which_nothing_belongs_is_unknown() {
+        let pods = [(r#"up{p="1"}"#, 0.0), (r#"up{p="2"}"#, 1.0), (r#"x{p="2"}"#, 1.0)];
+        check("up == on (p) x", &pods, Verdict3::Unknown, r#"{p="1"} 0 == nothing; {p="2"} 1 == 1"#);
+        check("up == ignoring (q) x", &pods, Verdict3::Unknown, r#"up{p="1"} 0 == nothing; up{p="2"} 1 == 1"#);
+        check("x == on (p) group_right () up", &pods, Verdict3::Unknown, r#"up{p="1"} nothing == 0; up{p="2"} 1 == 1"#);
+        check("x == on (p) up", &pods, Verdict3::True, r#"{p="2"} 1 == 1"#);
+        check("up != on (p) x", &pods[..2], Verdict3::Unknown, "no element");
+        check(
+            "up != on (p) x and up >= 0",
+            &pods,
+            Verdict3::False,
+            r#"({p="1"} 0 != nothing; {p="2"} 1 != 1) and (up{p="1"} 0 >= 0; up{p="2"} 1 >= 0)"#,
+        );
+        assert_eq!(judge_all("up == on (p) (x > 1)", &[pods[1], pods[2], (r#"x{p="1"}"#, 2.0), pods[0]], false), Verdict3::False);
+        assert_eq!(judge_all("up != on (p) (x > 1)", &[pods[1], pods[2], (r#"x{p="1"}"#, 2.0), pods[0]], false), Verdict3::Unknown);
+        assert_eq!(judge_all("(up == 1) == on (p) x", &pods, false), Verdict3::False, "it is not 1, whatever the other would be");
+        assert_eq!(judge_all("(up == 0) == on (p) x", &pods[..1], false), Verdict3::Unknown);
+        assert_eq!(judge_all("(x == 0) == on (p) group_right () up", &pods, false), Verdict3::False);
+        let zones = [(r#"off{dc="a"}"#, 0.0), (r#"off{dc="b"}"#, 1.0), (r#"armed{dc="a"}"#, 1.0)];
+        assert_eq!(judge_all("off == on (dc) armed", &zones, true), Verdict3::Unknown, "the switch of b may be thrown");
+        assert_eq!(judge_all("off == on (dc) armed", &[zones[0], zones[2]], true), Verdict3::False);
+        let thrown = [zones[0], zones[1], zones[2], (r#"armed{dc="b"}"#, 1.0)];
+        assert_eq!(judge_all("off == on (dc) armed", &thrown, true), Verdict3::True);
+    }
+
+    #[test]
+    fn a_comparison_that_would_hide_what_it_fails_for_is_refused() {
+        for hides in [
+            "(up == 1) * 1 == 1",
+            "-(up == 1) == -1",
+            "clamp_max(up == 1, 2) == 1",
+            r#"label_replace(up == 1, "a", "b", "", "") == 1"#,
+            "(up == 1 or x == 1) == 1",
+            "(up or x == 1) == 1",
+            "sort(up == 1) == 1",
+            "topk(5, up == 1) == 1",
+            "min_over_time((up == 1)[1m:15s]) == 1",
+            "vector(scalar(up == 1)) == 1",
+            "1 == (up == 1)",
+            "-2 * time() < (up == 1)",
+            "x == on (p) group_right () (up == 1)",
+            "up / on (p) (x > 0) < 0.5",
+            "((up == 1) + 0 and x) == 1",
+            "x == 1 and (up == 1) * 1",
+        ] {
+            let refused = Condition::parse(hides).expect_err(hides);
+            assert_eq!(refused, ConditionError::LeavesOut(hides.to_owned()));
+        }
+        for sees in [
+            "(up == 1) == 1",
+            "(up == bool 1) * 1 == 1",
+            "min_over_time((up == bool 1)[1m:15s]) == 1",
+            "count(up == 1) >= 2",
+            "up == on (p) (x > 0)",
+            "(count(up == 0) or vector(0)) == 0",
+            "scalar(count(up == 1)) > bool 1",
+            "topk(1, sum by (p) (up == 1)) > 1",
+            "(up unless on (p) draining == 1) == 1",
+            "((up == 1) and on (p) x * 2) == 1",
+            "absent(up == 0)",
+            "absent(-(up == 0)) and up == 1",
+            "absent_over_time((up == 0)[1m:15s])",
+        ] {
+            assert!(Condition::parse(sees).is_ok(), "{sees}");
+        }
+    }
+
+    #[test]
+    fn many_elements_are_put_together_in_little_time() {
+        let many: Vec<(String, String)> =
+            (0..20_000).map(|index| (format!("up{{p=\"{index}\"}}"), format!("y{{p=\"{index}\"}}"))).collect();
+        let samples: Vec<(&str, f64)> = many.iter().flat_map(|(up, y)| [(up.as_str(), 0.0), (y.as_str(), 1.0)]).collect();
+        let store = store(&samples);
+        let condition = Condition::parse("up == 1 or y == 1 or up == 2").expect("a condition");
+        let told = condition.judge(&mut Evaluator::new(), 0, &[&store]).expect("a judgement");
+        assert_eq!(told.verdict, Verdict3::True);
+        let condition = Condition::parse("up == 0 and y == 1 unless up == 2").expect("a condition");
+        assert_eq!(condition.judge(&mut Evaluator::new(), 0, &[&store]).expect("a judgement").verdict, Verdict3::True);
     }
 
     /// The verdict of both evaluators.

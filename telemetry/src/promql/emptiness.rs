@@ -11,6 +11,7 @@ use super::condition::Condition;
 use super::group::LabelSubset;
 use super::histogram::BOUND;
 use super::plan::{Aggregation, AggregationOperator, Binary, BinaryOperator, Call, Function, Many, Node, Plan, Selector};
+use super::truth::lets_through;
 use super::window::WindowFunction;
 use crate::labels::{METRIC_NAME, MatchOp, Matcher};
 use crate::universe::{Held, Missing, Shape, Universe};
@@ -66,6 +67,15 @@ pub enum Cause {
     },
     /// A value is asked to be as no number is.
     Contradiction(Contradiction),
+    /// A value is asked to be as every number is that it can have.
+    Certain {
+        /// Whose value, in words: a metric, or what is done to it.
+        whose: String,
+        /// What is so whatever is asked, as comparisons with their numbers: `>= 0`.
+        known: Vec<(&'static str, f64)>,
+        /// What is asked for, likewise.
+        asked: (&'static str, f64),
+    },
     /// A range never holds the two samples that its function needs.
     OneSample {
         /// The function.
@@ -121,19 +131,36 @@ impl Condition {
 
 impl Condition {
     /// As [`Condition::prospect`], of the elements for which a comparison at the root holds, or of those for which it fails; `None` if the root is no
-    /// comparison, or what it compares are two numbers.
+    /// comparison, or what it compares are two numbers. Where it can fail for none, its cause is [`Cause::Certain`]. For what elements one fails that
+    /// compares what another lets through is not known, for the other may fail: `None`.
     #[must_use]
     pub fn prospect_of(&self, holds: bool, universe: &Universe) -> Option<Prospect> {
         let mut plan = self.plan().clone();
         let Node::Binary(binary) = Arc::make_mut(&mut plan.root) else { return None };
-        if !binary.operator.is_comparison() || plan.selectors.is_empty() {
+        if !binary.operator.is_comparison() || plan.selectors.is_empty() || !holds && lets_through(&binary.left) {
             return None;
         }
         binary.yields_bool = false;
         if !holds {
             binary.operator = binary.operator.opposite()?;
         }
-        Some(plan.prospect(universe))
+        let mut prospect = plan.prospect(universe);
+        if !holds {
+            prospect.causes.iter_mut().for_each(Cause::turn);
+        }
+        Some(prospect)
+    }
+}
+
+impl Cause {
+    /// That a value cannot be as the opposite of a comparison asks says that it is always as the comparison itself does.
+    fn turn(&mut self) {
+        let Self::Contradiction(found) = self else { return };
+        // The comparison at the root is the last that is asked for.
+        let Some((symbol, number)) = found.asked.pop() else { return };
+        let Some(opposite) = BinaryOperator::opposite_of(symbol) else { return };
+        let known = [std::mem::take(&mut found.given), std::mem::take(&mut found.asked)].concat();
+        *self = Self::Certain { whose: std::mem::take(&mut found.whose), known, asked: (opposite.symbol(), number) };
     }
 }
 
@@ -149,6 +176,12 @@ impl BinaryOperator {
             Self::LessOrEqual => Self::Greater,
             _ => return None,
         })
+    }
+
+    /// The same of a comparison by its sign.
+    fn opposite_of(symbol: &str) -> Option<Self> {
+        let all = [Self::Equal, Self::NotEqual, Self::Greater, Self::GreaterOrEqual, Self::Less, Self::LessOrEqual];
+        all.into_iter().find(|own| own.symbol() == symbol)?.opposite()
     }
 }
 
@@ -902,6 +935,23 @@ mod tests {
         check("nope == 1", Never);
         check("absent(nope)", Always);
         check("up == 1 and nope == 1", Never);
+    }
+
+    #[test]
+    fn what_always_holds_is_told_as_it_is_asked_for() {
+        let causes = |text: &str, holds: bool| {
+            Condition::parse(text).expect("a condition").prospect_of(holds, &universe()).map(|found| (found.presence, found.causes))
+        };
+        let certain = |asked| {
+            let known = vec![(">=", 0.0), ("<=", 1.0)];
+            Some((Never, vec![Cause::Certain { whose: "`ready`".to_owned(), known, asked }]))
+        };
+        assert_eq!(causes("ready >= 0", false), certain((">=", 0.0)));
+        assert_eq!(causes("5 > ready", false), certain(("<", 5.0)));
+        assert_eq!(causes("ready == 1", false).map(|(presence, _)| presence), Some(Sometimes));
+        assert_eq!(causes("(ready == 1) == 1", false), None, "the inner one may fail");
+        assert_eq!(causes("(ready > 0) < 9", false), None);
+        assert_eq!(causes("(ready == 1) == 0", true).map(|(presence, _)| presence), Some(Never));
     }
 
     #[test]

@@ -94,6 +94,11 @@ impl<'subset> Groups<'subset> {
         Groups { subset, by_hash: BTreeMap::new(), firsts: Vec::new() }
     }
 
+    /// Which labels count.
+    pub(crate) fn subset(&self) -> &LabelSubset {
+        self.subset
+    }
+
     /// The group of these labels, if an element of it has been seen.
     pub(crate) fn find(&self, labels: &Labels) -> Option<usize> {
         self.locate(labels).ok()

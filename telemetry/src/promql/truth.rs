@@ -4,9 +4,11 @@
 //! its elements as true, false or unknown first, and `and`, `or` and `unless` combine these as Kleene's logic does (Kleene 1952, Introduction to
 //! Metamathematics, section 64). What a comparison lets through and compares again has to hold in both.
 
+use std::collections::BTreeSet;
+
 use super::binary::Pair;
-use super::group::LabelSubset;
-use super::plan::{Binary, BinaryOperator, Call, Function, Node};
+use super::group::{Groups, LabelSubset};
+use super::plan::{AggregationOperator, Binary, BinaryOperator, Call, Function, Many, Node};
 use super::value::{Element, EvalError, Outcome, written};
 use crate::labels::{Labels, METRIC_NAME};
 
@@ -98,36 +100,30 @@ impl Judged {
 
     /// Whether all elements hold, and there is one. Of `or` it is enough that all of one side do, or one of those that belong together.
     pub(crate) fn all(&self) -> Verdict3 {
-        match self {
-            Self::Elements { elements, missing } if elements.is_empty() => *missing,
-            Self::Elements { elements, .. } => elements.iter().map(|element| element.verdict).fold(Verdict3::True, Verdict3::and),
-            Self::Either(left, right, subset) => left.all().or(right.all()).or(both(left, right, subset)),
-        }
+        self.told().0
     }
 
-    fn elements(&self) -> Box<dyn Iterator<Item = &JudgedElement> + '_> {
-        match self {
-            Self::Elements { elements, .. } => Box::new(elements.iter()),
-            Self::Either(left, right, _) => Box::new(left.elements().chain(right.elements())),
-        }
-    }
-
-    /// Whether one of the elements holds that belong to some labels.
-    fn at(&self, subset: &LabelSubset, labels: &Labels) -> Verdict3 {
+    /// What [`Self::all`] says, and each element with whether it holds, or one of those that belong to it on the other side of an `or`.
+    fn told(&self) -> (Verdict3, Vec<(&Labels, Verdict3)>) {
+        let of_every = |told: &[(&Labels, Verdict3)], none| told.iter().map(|(_, verdict)| *verdict).reduce(Verdict3::and).unwrap_or(none);
         match self {
             Self::Elements { elements, missing } => {
-                let mut belonging = elements.iter().filter(|own| subset.equal(&own.labels, labels)).peekable();
-                if belonging.peek().is_none() { *missing } else { any_of(belonging) }
+                let told: Vec<_> = elements.iter().map(|own| (&own.labels, own.verdict)).collect();
+                (of_every(&told, *missing), told)
             }
-            Self::Either(left, right, _) => left.at(subset, labels).or(right.at(subset, labels)),
+            Self::Either(left, right, subset) => {
+                let ((all_left, of_left), (all_right, of_right)) = (left.told(), right.told());
+                let (left, right) = (Side::of(left, subset), Side::of(right, subset));
+                let beside = |other: &Side<'_>, (labels, own): (_, Verdict3)| (labels, own.or(other.beside(labels)));
+                let of_left = of_left.into_iter().map(|own| beside(&right, own));
+                let told: Vec<_> = of_left.chain(of_right.into_iter().map(|own| beside(&left, own))).collect();
+                (all_left.or(all_right).or(of_every(&told, Verdict3::False)), told)
+            }
         }
     }
 
-    /// As [`Self::at`], for labels that nobody knows.
-    fn somewhere(&self, subset: &LabelSubset) -> Verdict3 {
-        if subset.is_include() && subset.names().is_empty() {
-            return self.at(subset, &Labels::empty());
-        }
+    /// Whether one of the elements holds that belong to labels which nobody knows.
+    fn somewhere(&self) -> Verdict3 {
         let is_never = |judged: &Self| match judged {
             Self::Elements { elements, missing } => {
                 *missing == Verdict3::False && elements.iter().all(|own| own.verdict == Verdict3::False)
@@ -149,14 +145,62 @@ impl Judged {
     }
 }
 
-/// Whether of all elements that two sides have one of those holds that belong together.
-fn both(left: &Judged, right: &Judged, subset: &LabelSubset) -> Verdict3 {
-    let beside = |other: &Judged, own: &JudgedElement| any_of(other.elements().filter(|other| subset.equal(&other.labels, &own.labels)));
-    let of = |side: &Judged, other: &Judged| {
-        side.elements().map(|own| own.verdict.or(beside(other, own))).reduce(Verdict3::and).unwrap_or(Verdict3::True)
-    };
-    let is_there = left.elements().chain(right.elements()).next().is_some();
-    if is_there { of(left, right).and(of(right, left)) } else { Verdict3::False }
+/// One side of a set operator, by the labels by which its elements belong to those of the other side.
+enum Side<'j> {
+    Elements {
+        groups: Groups<'j>,
+        /// Of each group, whether one of its elements holds.
+        any: Vec<Verdict3>,
+        /// Which labels its elements have, of those that count.
+        names: BTreeSet<Vec<&'j str>>,
+        missing: Verdict3,
+    },
+    Either(Box<Side<'j>>, Box<Side<'j>>),
+}
+
+impl<'j> Side<'j> {
+    fn of(judged: &'j Judged, subset: &'j LabelSubset) -> Self {
+        match judged {
+            Judged::Elements { elements, missing } => {
+                let (mut groups, mut any, mut names) = (Groups::new(subset), Vec::new(), BTreeSet::new());
+                for own in elements {
+                    let group = groups.find_or_add(&own.labels);
+                    if group == any.len() {
+                        any.push(Verdict3::False);
+                    }
+                    any[group] = any[group].or(own.verdict);
+                    names.insert(counting(subset, &own.labels));
+                }
+                Self::Elements { groups, any, names, missing: *missing }
+            }
+            Judged::Either(left, right, _) => Self::Either(Box::new(Self::of(left, subset)), Box::new(Self::of(right, subset))),
+        }
+    }
+
+    /// Whether one of the elements holds that belong to some labels.
+    fn at(&self, labels: &Labels) -> Verdict3 {
+        match self {
+            Self::Elements { groups, any, missing, .. } => groups.find(labels).map_or(*missing, |group| any[group]),
+            Self::Either(left, right) => left.at(labels).or(right.at(labels)),
+        }
+    }
+
+    /// The same beside an element of the other side of `or`. Where elements have other labels none belongs to it, so that none is missing either: each side
+    /// then is judged by itself.
+    fn beside(&self, labels: &Labels) -> Verdict3 {
+        match self {
+            Self::Elements { groups, names, .. } => {
+                let may_belong = names.contains(&counting(groups.subset(), labels));
+                if may_belong { self.at(labels) } else { Verdict3::False }
+            }
+            Self::Either(left, right) => left.beside(labels).or(right.beside(labels)),
+        }
+    }
+}
+
+/// The names of the labels that count.
+fn counting<'l>(subset: &LabelSubset, labels: &'l Labels) -> Vec<&'l str> {
+    labels.iter().map(|(name, _)| &**name).filter(|name| subset.contains(name)).collect()
 }
 
 fn any_of<'e>(elements: impl Iterator<Item = &'e JudgedElement>) -> Verdict3 {
@@ -189,6 +233,49 @@ pub(crate) fn lets_through(node: &Node) -> bool {
     }
 }
 
+/// Whether a condition is told by values in which elements may be missing that a comparison has not let through.
+pub(crate) fn hides(node: &Node) -> bool {
+    match node {
+        Node::Binary(binary) if binary.operator.is_set() => hides(&binary.left) || hides(&binary.right),
+        Node::Binary(binary) if binary.operator.is_comparison() => {
+            let is_left_hidden = if lets_through(&binary.left) { hides(&binary.left) } else { leaves_out(&binary.left) };
+            // What the right side leaves out leaves an element of the left one without what belongs to it, which is seen.
+            let is_right_told = is_scalar(&binary.left) || binary.matching.many == Many::Right;
+            is_left_hidden || is_right_told && leaves_out(&binary.right)
+        }
+        other => leaves_out(other),
+    }
+}
+
+fn is_scalar(node: &Node) -> bool {
+    match node {
+        Node::Number(_) => true,
+        Node::Negation(inner) => is_scalar(inner),
+        Node::Call(call) => matches!(call.function, Function::Scalar | Function::Time | Function::Pi),
+        Node::Binary(binary) => !binary.operator.is_set() && is_scalar(&binary.left) && is_scalar(&binary.right),
+        _ => false,
+    }
+}
+
+/// Whether elements may be missing in what an expression yields because a comparison within it has not let them through, so that nobody sees that it
+/// fails for them. What adds elements up or counts them is about those that are let through, and `and` and `unless` choose by their right side.
+fn leaves_out(node: &Node) -> bool {
+    match node {
+        Node::Number(_) | Node::Text(_) | Node::Instant(_) | Node::Range(_) => false,
+        Node::Subquery(subquery) => leaves_out(&subquery.inner),
+        Node::Negation(inner) => leaves_out(inner),
+        Node::Call(call) => !matches!(call.function, Function::Absent | Function::AbsentOverTime) && call.arguments.iter().any(leaves_out),
+        Node::Aggregation(aggregation) => {
+            matches!(aggregation.operator, AggregationOperator::Top | AggregationOperator::Bottom) && leaves_out(&aggregation.inner)
+        }
+        Node::Binary(binary) => match binary.operator {
+            operator if operator.is_comparison() && !binary.yields_bool => true,
+            BinaryOperator::And | BinaryOperator::Unless => leaves_out(&binary.left),
+            _ => leaves_out(&binary.left) || leaves_out(&binary.right),
+        },
+    }
+}
+
 /// The elements of a condition with its figures, told by the values of its [`leaves`]. `forbids`: a series that is compared with nothing and is not
 /// there cannot be told; otherwise that it is not there is what was asked.
 pub(crate) fn judged(node: &Node, values: &mut dyn Iterator<Item = Outcome>, forbids: bool) -> Result<(Judged, String), EvalError> {
@@ -208,7 +295,7 @@ pub(crate) fn judged(node: &Node, values: &mut dyn Iterator<Item = Outcome>, for
         }
         Node::Binary(binary) if binary.operator.is_comparison() => {
             let (left, right) = (next(), next());
-            let pairs = binary.pairs(left, right)?;
+            let pairs = binary.pairs_and_alone(left, right)?;
             let figures = written_pairs(binary, &pairs);
             Ok((Judged::Elements { elements: elements(binary, pairs), missing: Verdict3::Unknown }, figures))
         }
@@ -225,14 +312,20 @@ pub(crate) fn judged(node: &Node, values: &mut dyn Iterator<Item = Outcome>, for
 
 fn combined(binary: &Binary, left: Judged, right: Judged) -> Judged {
     let subset = &binary.matching.subset;
+    if binary.operator == BinaryOperator::Or {
+        return Judged::Either(Box::new(left), Box::new(right), subset.clone());
+    }
+    let side = Side::of(&right, subset);
+    // Without labels that count all elements belong together, and there is nothing that one would have to know.
+    let is_whole = subset.is_include() && subset.names().is_empty();
     let of_right = |labels: Option<&Labels>| match labels {
-        Some(labels) => right.at(subset, labels),
-        None => right.somewhere(subset),
+        Some(labels) => side.at(labels),
+        None if is_whole => side.at(&Labels::empty()),
+        None => right.somewhere(),
     };
     match binary.operator {
         BinaryOperator::And => left.only_if(&of_right),
-        BinaryOperator::Unless => left.only_if(&|labels| of_right(labels).not()),
-        _ => Judged::Either(Box::new(left), Box::new(right), subset.clone()),
+        _ => left.only_if(&|labels| of_right(labels).not()),
     }
 }
 
@@ -243,9 +336,13 @@ fn compared_again(binary: &Binary, inner: Judged, right: &Outcome) -> Result<(Ju
         let wanted = inner.iter().filter(|own| wanted(own.verdict));
         Outcome::Vector(wanted.map(|own| Element { labels: own.labels.clone(), value: own.value, drop_name: false }).collect())
     };
-    let pairs = binary.pairs(side(&|_| true), right.clone())?;
-    let labels_of = |verdict: Verdict3| -> Result<Vec<Labels>, EvalError> {
-        Ok(binary.pairs(side(&|own| own == verdict), right.clone())?.into_iter().map(|pair| pair.labels).collect())
+    let pairs = binary.pairs_and_alone(side(&|_| true), right.clone())?;
+    let labels_of = |verdict: Verdict3| -> Result<BTreeSet<Labels>, EvalError> {
+        let (inner, right) = (side(&|own| own == verdict), right.clone());
+        // Under `group_right` what is alone beside some of the inner elements may belong to another.
+        let swapped = binary.matching.many == Many::Right;
+        let pairs = if swapped { binary.pairs(inner, right)? } else { binary.pairs_and_alone(inner, right)? };
+        Ok(pairs.into_iter().map(|pair| pair.labels).collect())
     };
     let (failing, unknown) = (labels_of(Verdict3::False)?, labels_of(Verdict3::Unknown)?);
     let figures = written_pairs(binary, &pairs);
@@ -286,7 +383,12 @@ fn present(value: Outcome) -> Vec<JudgedElement> {
 /// The figures of a comparison's elements.
 pub(crate) fn written_pairs(comparison: &Binary, pairs: &[Pair]) -> String {
     let symbol = comparison.operator.symbol();
-    listed(pairs.iter().map(|pair| labelled(&pair.labels, &format!("{} {symbol} {}", written(pair.left), written(pair.right)))))
+    let swapped = comparison.matching.many == Many::Right;
+    let shown = |pair: &Pair, value: f64, is_one: bool| if pair.is_alone && is_one { "nothing".to_owned() } else { written(value) };
+    listed(pairs.iter().map(|pair| {
+        let (left, right) = (shown(pair, pair.left, swapped), shown(pair, pair.right, !swapped));
+        labelled(&pair.labels, &format!("{left} {symbol} {right}"))
+    }))
 }
 
 /// Figures of several elements or operators in brackets, so that what belongs together can be seen.

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, dead_code, reason = "a test may stop where it is surprised; not every test uses every helper")]
 
+use std::any::Any;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use rayon::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -68,6 +71,30 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Looks at each of several cases on whichever threads are free; gives what came of each, in order.
+///
+/// What is wrong is a value until all of them are done, and is told together on the thread of the test: what is told on another thread, such as by an assertion
+/// that fails there, goes to whichever test has started that thread, or to nobody.
+#[track_caller]
+pub fn each<T: Sync, R: Send>(cases: &[T], look: impl Fn(&T) -> Result<R, String> + Sync) -> Vec<R> {
+    let found: Vec<Result<R, String>> =
+        cases.par_iter().map(|case| catch_unwind(AssertUnwindSafe(|| look(case))).unwrap_or_else(|panic| Err(surprise(&*panic)))).collect();
+    let wrong: Vec<&str> = found.iter().filter_map(|own| own.as_ref().err().map(String::as_str)).collect();
+    assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    found.into_iter().filter_map(Result::ok).collect()
+}
+
+/// What somebody said who stopped where they were surprised.
+fn surprise(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a word").to_owned()
+}
+
+/// That something holds; otherwise what there is to say about it.
+pub fn holds(is: bool, told: impl FnOnce() -> String) -> Result<(), String> {
+    if is { Ok(()) } else { Err(told()) }
+}
+
 /// What a command left behind.
 pub struct Done {
     /// The command, as a person would repeat it.
@@ -101,19 +128,31 @@ pub fn words(line: &str) -> Vec<&str> {
 }
 
 impl Done {
+    /// The same if the exit code is that; otherwise everything.
+    pub fn exited(self, code: i32) -> Result<Self, String> {
+        let Self { told, code: found, stdout, stderr } = &self;
+        holds(*found == code, || format!("{told} exits with {found}, and not {code}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"))?;
+        Ok(self)
+    }
+
+    /// The same if one of the two streams holds a text; otherwise everything.
+    pub fn said(self, text: &str) -> Result<Self, String> {
+        let Self { told, stdout, stderr, .. } = &self;
+        let is_said = stdout.contains(text) || stderr.contains(text);
+        holds(is_said, || format!("{told} does not say `{text}`\n--- stdout\n{stdout}\n--- stderr\n{stderr}"))?;
+        Ok(self)
+    }
+
     /// Asserts the exit code, and shows everything if it is another.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n--- stdout\n{}\n--- stderr\n{}", self.told, self.stdout, self.stderr);
-        self
+        self.exited(code).unwrap_or_else(|told| panic!("{told}"))
     }
 
     /// Asserts that one of the two streams holds a text.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
-        let said = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(said, "{} does not say `{text}`\n--- stdout\n{}\n--- stderr\n{}", self.told, self.stdout, self.stderr);
-        self
+        self.said(text).unwrap_or_else(|told| panic!("{told}"))
     }
 
     /// What it wrote to stdout, as JSON.

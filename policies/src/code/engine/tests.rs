@@ -7,8 +7,9 @@ use std::sync::Arc;
 use firedrill_core::problem::{Place, SourceFile};
 use serde_json::Value;
 
+use super::MOST_REMEMBERED;
 use crate::code::input::input;
-use crate::code::{Alert, Asked, Bundle, Deed, InFlight, Offered, Owned, Said, Target, Text, Time, read};
+use crate::code::{Alert, Asked, Bundle, Deed, InFlight, Offered, Owned, Reads, Said, Target, Text, Time, read};
 
 fn place() -> Place {
     let text = "rego: [rules]".to_owned();
@@ -255,6 +256,60 @@ fn the_document_that_is_asked_about_is_what_its_json_says() {
     for confidence in [None, Some(0.25), Some(1.0), Some(f64::NAN), Some(f64::INFINITY)] {
         document.confidence = confidence;
         let json = serde_json::to_string(&document).unwrap();
-        assert_eq!(input(&document), regorus::Value::from_json_str(&json).unwrap(), "{json}");
+        assert_eq!(input(&document, &Reads::Everything), regorus::Value::from_json_str(&json).unwrap(), "{json}");
     }
+}
+
+#[test]
+fn of_the_document_there_is_what_is_read() {
+    let document = offered(&[("freeze", "release")]);
+    let made = |text: &str| input(&document, &Reads::of([text].into_iter())).to_json_str().unwrap();
+    let made = |text: &str| made(text).split_whitespace().collect::<String>();
+    assert_eq!(
+        made("x if input.target.tier == input.alert.labels.tier"),
+        r#"{"alert":{"labels":{"freeze":"release"}},"target":{"tier":"critical"}}"#
+    );
+    assert_eq!(made("x if input.version > 0; count(input.in_flight) > input.unknown.field"), r#"{"in_flight":[],"version":1}"#);
+    assert_eq!(made("x if input.time.elapsed == input.confidence"), r#"{"confidence":null,"time":{"elapsed":0}}"#);
+    assert_eq!(input(&document, &Reads::of(["f(input)"].into_iter())), input(&document, &Reads::Everything));
+}
+
+#[test]
+fn what_is_not_read_changes_no_answer_and_what_is_read_is_asked_again() {
+    let rules = [
+        "deny contains m if { input.time.elapsed > 60; m := sprintf(\"%v at %v\", [input.target.name, input.time.elapsed]) }",
+        "deny contains m if { some k; v := input.alert.labels[k]; m := concat(\"=\", [k, v]) }",
+        "deny contains m if { some k, v in input.target; is_string(v); m := concat(\"=\", [k, v]) }",
+        "deny contains m if { m := json.marshal(input) }",
+        "deny contains m if { not input.policy.nothing; m := input.action.parameters.mode }",
+        "it(a) := a.word\ndeny contains m if { m := it(input.action) }",
+        "deny contains \"x\" if 1 / (input.action.replicas - 3) > 0",
+        "deny contains m if { some deed in input.in_flight; m := deed.target }",
+    ];
+    let mut documents = vec![offered(&[("freeze", "a")]), offered(&[("freeze", "b"), ("pod", "api-1")])];
+    let mut late = offered(&[("freeze", "a")]);
+    late.time.elapsed = 61.5;
+    let mut other = offered(&[]);
+    (other.action.replicas, other.target.name, other.policy.owner) = (4, "cart".into(), "infra".into());
+    other.in_flight = vec![InFlight { policy: "p".into(), incident: 1, action: "drain", target: "node/b".into(), is_running: true }];
+    documents.extend([late, other]);
+    for rule in rules {
+        let text = format!("package firedrill\n{rule}\n");
+        let bundle = bundle(&[&text]).unwrap().bundle;
+        for document in documents.iter().chain(&documents) {
+            let whole = bundle.engine.evaluate(&bundle.rules, &input(document, &Reads::Everything));
+            assert_eq!(bundle.judge(document), whole, "{rule}");
+        }
+    }
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let bundle = bundle(&["package firedrill\ndeny contains input.target.name if input.policy.incident % 2 == 0\n"]).unwrap().bundle;
+    let mut document = offered(&[]);
+    for incident in 0..2 * MOST_REMEMBERED as u64 {
+        document.policy.incident = incident;
+        assert_eq!(bundle.judge(&document).unwrap().deny.len(), usize::from(incident % 2 == 0));
+    }
+    assert!(bundle.engine.known.read().unwrap().len() <= MOST_REMEMBERED);
 }
