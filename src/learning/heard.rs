@@ -75,7 +75,7 @@ mod tests {
         let status = if ended.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing };
         let (starts_at, receiver) = (Time::from_seconds(began), Some(Name::new(receiver)));
         let notification = Notification { alert: Name::new(name), status, labels, starts_at, receiver };
-        let alerted = Alerted { notification, ends_at: ended.map(Time::from_seconds) };
+        let alerted = Alerted { notification, ends_at: ended.map(Time::from_seconds), group: None };
         Observed { at: Time::from_seconds(second), what: Observation::Told { alerts: vec![alerted] } }
     }
 

@@ -70,10 +70,9 @@ pub struct Event {
     /// What tells it from others of the same name: the hash of the entry that opened it, or its name.
     #[serde(skip)]
     pub taken_up: String,
-    /// The place of the message by which its alert was told, or the last of the alerts that it was made of, among all that was observed; `None`: nobody
-    /// knows.
+    /// The trouble that its alert, or the last of the alerts that it was made of, was told of: see [`Heard::began`]; `None`: nobody knows.
     #[serde(skip)]
-    pub message: Option<usize>,
+    pub trouble: Option<usize>,
     /// What was done or would have been, to what.
     pub what: String,
     /// What people say it was; `None`: nobody has said yet.
@@ -128,7 +127,7 @@ pub struct Comparison {
     pub detection_ratio: Option<f64>,
     /// As of an [`Event`].
     #[serde(skip)]
-    pub message: Option<usize>,
+    pub trouble: Option<usize>,
 }
 
 /// What is asked of a chain.
@@ -151,6 +150,9 @@ const KEPT_BYTES: usize = 65_536;
 
 /// Why something does not count that was seen live.
 const UNEXPLAINED: &str = "nothing that the watcher was told explains it";
+
+/// Why to have done nothing does not count as people did.
+const BLIND: &str = "what the policy asked could not be told, so that it did nothing agrees with nobody";
 
 /// Why something does not count that stands there in words of a newer version.
 const UNREAD: &str = "this version of firedrill cannot read it";
@@ -269,8 +271,9 @@ impl Evidence {
         let changed = changed(hashes, question.hashes).filter(|_| !question.again.same.contains(key));
         // What speaks against the policy counts, as with events.
         let unexplained = (!wrong && !taken.explained.contains(key)).then(|| UNEXPLAINED.to_owned());
+        let is_blind = *agrees && !taken.acted.contains(key) && question.heard.is_some_and(|heard| heard.blind.contains(incident));
         let why = if taken.here.contains(key) {
-            unexplained.or(changed)
+            unexplained.or(changed).or_else(|| is_blind.then(|| BLIND.to_owned()))
         } else {
             Some("it was taken up before the policy came to this stage".to_owned())
         };
@@ -283,7 +286,7 @@ impl Evidence {
                 agrees: *agrees,
                 is_wrong: *wrong,
                 detection_ratio: *detection_ratio,
-                message: taken.messages.get(key).copied(),
+                trouble: taken.troubles.get(key).copied(),
             }),
         }
     }
@@ -368,7 +371,7 @@ impl Evidence {
             hash: own.hash.clone(),
             at: own.entry.at.to_string(),
             incident: incident.clone(),
-            message: taken.messages.get(key).copied(),
+            trouble: taken.troubles.get(key).copied(),
             taken_up: key.to_owned(),
             what,
             label,
@@ -543,8 +546,10 @@ struct Taken {
     again: BTreeMap<String, String>,
     /// Those of which the watcher was told something, or the alerts that it made them of.
     explained: BTreeSet<String>,
-    /// The place of the message by which its alert was told.
-    messages: BTreeMap<String, usize>,
+    /// Those in which the policy did something, or would have.
+    acted: BTreeSet<String>,
+    /// The trouble that its alert was told of.
+    troubles: BTreeMap<String, usize>,
     /// What its alert was.
     episodes: BTreeMap<String, Episode>,
 }
@@ -557,7 +562,8 @@ impl Taken {
             here: BTreeSet::new(),
             again: BTreeMap::new(),
             explained: BTreeSet::new(),
-            messages: BTreeMap::new(),
+            acted: BTreeSet::new(),
+            troubles: BTreeMap::new(),
             episodes: BTreeMap::new(),
         };
         let since: BTreeSet<&str> = chain.since(standing.entry.as_deref()).map(|own| own.hash.as_str()).collect();
@@ -576,10 +582,12 @@ impl Taken {
                     }
                 }
                 Ok(Journaled::WouldAct { .. } | Journaled::Decided { .. }) => {
+                    own.acted.insert(key.to_owned());
                     let Some(episode) = own.episodes.get(key) else { continue };
                     let before = last.insert(episode.clone(), key).filter(|before| *before != key);
                     own.again.extend(before.map(|before| (before.to_owned(), incident.clone())));
                 }
+                Err(_) if UnreadAct::of(event).is_some() => _ = own.acted.insert(key.to_owned()),
                 _ => {}
             }
         }
@@ -589,7 +597,7 @@ impl Taken {
     /// What the watcher was told of an incident that was opened.
     fn opened(&mut self, key: &str, (alert, labels, at): (Name, LabelSet, Timestamp), heard: &Heard) {
         // What is made of several alerts has labels of its own.
-        let message = if labels.keys().any(|name| name.as_str() == INCIDENT) {
+        let trouble = if labels.keys().any(|name| name.as_str() == INCIDENT) {
             heard.last_told(heard.instant(at))
         } else {
             if heard.is_told(&labels) {
@@ -597,11 +605,11 @@ impl Taken {
             }
             let told = heard.began(&labels, heard.instant(at));
             self.episodes.extend(told.map(|(began, _)| (key.to_owned(), (alert, labels, began))));
-            told.map(|(_, message)| message)
+            told.map(|(_, trouble)| trouble)
         };
-        if let Some(message) = message {
+        if let Some(trouble) = trouble {
             self.explained.insert(key.to_owned());
-            self.messages.insert(key.to_owned(), message);
+            self.troubles.insert(key.to_owned(), trouble);
         }
     }
 
@@ -675,7 +683,7 @@ fn milder(chain: &Chain, found: &Evidence, taken: &Taken) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use firedrill_core::inventory::Inventory;
-    use firedrill_core::journal::{AlertStatus, Notification};
+    use firedrill_core::journal::{AlertStatus, Input, Notification, Truth};
     use firedrill_core::time::Start;
     use firedrill_policies::watcher::{Alerted, Observation, Observed};
 
@@ -688,7 +696,7 @@ mod tests {
         let alert = |minute: u64| {
             let (alert, status, labels) = (Name::new("Down"), AlertStatus::Firing, LabelSet::from([(Name::new("pod"), Name::new("a"))]));
             let notification = Notification { alert, status, labels, starts_at: Time::from_seconds(minute * 60), receiver: None };
-            let told = Observation::Told { alerts: vec![Alerted { notification, ends_at: None }] };
+            let told = Observation::Told { alerts: vec![Alerted { notification, ends_at: None, group: None }] };
             Observed { at: Time::from_seconds(minute * 60), what: told }
         };
         let opened = |(incident, minute): (u64, i64)| {
@@ -704,9 +712,66 @@ mod tests {
         let watch = Ledger::read(folder.path(), &Name::new(WATCH)).unwrap();
         let heard = Heard::of((Start::from_unix_millis(0), vec![alert(5), alert(7)], Inventory::default()), &watch);
         let taken = Taken::of(&chain, &Standing::of(&chain), Some(&heard));
-        let message = |place: usize| taken.messages.get(&chain.entries[place].hash).copied();
-        assert_eq!([0, 1, 2, 3].map(message), [None, Some(0), Some(0), Some(1)]);
+        let trouble = |place: usize| taken.troubles.get(&chain.entries[place].hash).copied();
+        assert_eq!([0, 1, 2, 3].map(trouble), [None, Some(0), Some(0), Some(1)]);
         assert!(!taken.explained.contains(&chain.entries[0].hash), "nothing was told until then");
+    }
+
+    #[test]
+    fn to_have_done_nothing_because_nothing_could_be_told_agrees_with_nobody() {
+        let (folder, name) = (tempfile::tempdir().unwrap(), Name::new("p"));
+        let entry = |what: What| Entry { at: Timestamp::from_second(600).unwrap(), by: WATCHER.to_owned(), what };
+        let labels = LabelSet::from([(Name::new("pod"), Name::new("a"))]);
+        let opened = |incident: u64| {
+            let event = Journaled::IncidentOpened {
+                policy: Name::new("p"),
+                incident,
+                alert: Name::new("Down"),
+                target: None,
+                labels: labels.clone(),
+            };
+            let (stage, hashes, event) = (Stage::Shadow, Hashes::default(), serde_json::to_value(event).unwrap());
+            entry(What::Decision { incident: format!("p#{incident}"), stage, hashes, event, is_backtest: false })
+        };
+        let compared = |(incident, agrees): (u64, bool)| {
+            let (incident, hashes, detail) = (format!("p#{incident}"), Hashes::default(), String::new());
+            entry(What::Compared { incident, agrees, wrong: false, hashes, detection_ratio: None, detail })
+        };
+        let answered = |(incident, verdict): (u64, Truth)| {
+            let input = serde_json::to_value(Input::Evaluated { query: 0, verdict, figures: String::new() }).unwrap();
+            entry(What::Observation { incident: Some(format!("p#{incident}")), question: Some("up".to_owned()), input })
+        };
+        let entries = (0..5).map(opened).chain([(0, true), (1, true), (2, true), (3, false), (4, true)].map(compared)).collect();
+        Ledger::open(folder.path(), &name).unwrap().0.append(entries).unwrap();
+        // Of the second one condition is false, of the third all are true; people acted in the fourth; nobody asked anything in the fifth.
+        let (unknown, no, yes) = (Truth::Unknown, Truth::False, Truth::True);
+        let answers = [(0, unknown), (0, yes), (1, unknown), (1, no), (2, yes), (3, unknown)].map(answered).into();
+        Ledger::open(folder.path(), &Name::new(WATCH)).unwrap().0.append(answers).unwrap();
+        let (chain, watch) = (Ledger::read(folder.path(), &name).unwrap(), Ledger::read(folder.path(), &Name::new(WATCH)).unwrap());
+        let notification = Notification {
+            alert: Name::new("Down"),
+            status: AlertStatus::Firing,
+            labels: labels.clone(),
+            starts_at: Time::from_seconds(600),
+            receiver: None,
+        };
+        let told = Observation::Told { alerts: vec![Alerted { notification, ends_at: None, group: None }] };
+        let observed = vec![Observed { at: Time::from_seconds(600), what: told }];
+        let heard = Heard::of((Start::from_unix_millis(0), observed, Inventory::default()), &watch);
+        let (standing, taken) = (Standing::of(&chain), Taken::of(&chain, &Standing::of(&chain), Some(&heard)));
+        assert!(standing.entry.is_none());
+        let (hashes, again) = (Hashes::default(), Again::default());
+        let question =
+            Question { chain: &chain, heard: Some(&heard), hashes: &hashes, again: &again, now: Timestamp::from_second(700).unwrap() };
+        let mut found = Evidence::default();
+        for own in &chain.entries {
+            if let What::Compared { incident, .. } = &own.entry.what {
+                found.compared(question, (taken.key(own, incident), own), &taken);
+            }
+        }
+        let dropped: Vec<(&str, &str)> = found.dropped.iter().map(|own| (own.id.as_str(), own.why.as_str())).collect();
+        assert_eq!(dropped, [("the comparison of p#0", BLIND)]);
+        assert_eq!(found.compared.len(), 4);
     }
 
     #[test]

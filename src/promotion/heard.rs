@@ -1,9 +1,9 @@
 //! What a watcher's chain holds, put together for promotions: what was told in order, what was answered to which question, and who was watched when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::inventory::Inventory;
-use firedrill_core::journal::{Input, LabelSet, Truth};
+use firedrill_core::journal::{AlertStatus, Input, LabelSet, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
 use firedrill_policies::guard::stage::Stage;
@@ -14,6 +14,9 @@ use crate::ledger::{ANSWERING, Chain, REHEARSAL, SESSION, What, plain_question};
 
 /// A watcher that is quiet writes a sign of life every hour; whoever writes nothing for this much longer did not watch.
 pub const SILENCE: Span = Span::from_minutes(65);
+
+/// For so long after the last news of a group what comes next of it is another trouble, whether or not anybody told that the one before is over.
+const QUIET: Span = Span::from_minutes(24 * 60);
 
 /// What a watcher was told.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +29,9 @@ pub struct Heard {
     pub inventory: Inventory,
     /// By what was asked, as `ledger::plain_question` has it, in order of time.
     pub answers: BTreeMap<String, Vec<(Time, Input)>>,
+    /// The incidents, by their names, of which nothing that was asked was answered with no, and something with nothing: what was done in them, or was not, was
+    /// done blind.
+    pub blind: BTreeSet<String>,
     /// From when to when Prometheus gave no answer at all.
     pub unanswered: Vec<(Time, Time)>,
     /// From when to when it was told of a simulation.
@@ -34,6 +40,8 @@ pub struct Heard {
     pub do_rehearsals_count: bool,
     /// What was told of each alert, so that nobody looks through all that was observed for each incident.
     episodes: BTreeMap<LabelSet, Vec<Episode>>,
+    /// When messages of alerts came, in order, and of which trouble.
+    told: Vec<(Time, usize)>,
 }
 
 /// What was told of an alert last, of what was told until an instant.
@@ -43,6 +51,8 @@ struct Episode {
     until: Time,
     /// The place of the message among what was observed.
     message: usize,
+    /// That of the first message of its trouble.
+    trouble: usize,
     /// When the alert began.
     began: Time,
 }
@@ -59,16 +69,20 @@ impl Heard {
                 answers.entry(plain_question(question)).or_default().push((instant(start, own.entry.at), input));
             }
         }
-        let episodes = episodes(&observed);
+        let troubles = troubles(&observed);
+        let episodes = episodes(&observed, &troubles);
+        let told = troubles.into_iter().map(|(place, trouble)| (observed[place].at, trouble)).collect();
         Self {
             start,
             observed,
             inventory,
             answers,
+            blind: blind(watch),
             unanswered: unanswered(start, watch),
             rehearsed: rehearsed(start, watch),
             do_rehearsals_count: false,
             episodes,
+            told,
         }
     }
 
@@ -102,13 +116,14 @@ impl Heard {
         Timestamp::from_millisecond(self.start.prometheus_millis(at)).unwrap_or_default()
     }
 
-    /// When an alert began that was on at an instant, as it was last told of until then, and in which message: its place among what was observed. `None`:
-    /// nothing was told of it.
+    /// When an alert began that was on at an instant, as it was last told of until then, and of which trouble: the place among what was observed of the first
+    /// message of its group since all of the group's alerts were over, or nothing new came of it for a day; of a message without a group its own. `None`:
+    /// nothing was told of the alert.
     #[must_use]
     pub fn began(&self, labels: &LabelSet, at: Time) -> Option<(Time, usize)> {
         let told = self.episodes.get(labels)?;
         let last = told[..told.partition_point(|own| own.until <= at)].last()?;
-        Some((last.began, last.message))
+        Some((last.began, last.trouble))
     }
 
     /// Whether anything was ever told of an alert.
@@ -117,11 +132,11 @@ impl Heard {
         self.episodes.contains_key(labels)
     }
 
-    /// The last message of alerts until an instant: its place among what was observed. What is made of several alerts together is made of it at once. `None`:
-    /// there was none.
+    /// The trouble of the last message of alerts until an instant, as [`Self::began`] has it. What is made of several alerts together is made of it at once.
+    /// `None`: there was none.
     #[must_use]
     pub fn last_told(&self, at: Time) -> Option<usize> {
-        self.observed.iter().rposition(|own| own.at <= at && matches!(own.what, Observation::Told { .. }))
+        self.told.iter().rev().find(|(own, _)| *own <= at).map(|(_, trouble)| *trouble)
     }
 
     /// For how long a policy was watched at a stage since then; `None`: since ever. What counts lies between the beginning of a session and the last
@@ -182,12 +197,13 @@ impl Heard {
 }
 
 /// What was told of each alert, in order of time. A clock that was set back makes what came later of an earlier time; what came last counts.
-fn episodes(observed: &[Observed]) -> BTreeMap<LabelSet, Vec<Episode>> {
+fn episodes(observed: &[Observed], troubles: &BTreeMap<usize, usize>) -> BTreeMap<LabelSet, Vec<Episode>> {
     let mut all: BTreeMap<LabelSet, Vec<Episode>> = BTreeMap::new();
     for (message, Observed { at, what }) in observed.iter().enumerate() {
         let Observation::Told { alerts } = what else { continue };
         for alerted in alerts {
-            let episode = Episode { until: *at, message, began: alerted.notification.starts_at };
+            let trouble = troubles.get(&message).copied().unwrap_or(message);
+            let episode = Episode { until: *at, message, trouble, began: alerted.notification.starts_at };
             match all.get_mut(&alerted.notification.labels) {
                 Some(own) => own.push(episode),
                 None => _ = all.insert(alerted.notification.labels.clone(), vec![episode]),
@@ -202,6 +218,40 @@ fn episodes(observed: &[Observed]) -> BTreeMap<LabelSet, Vec<Episode>> {
                 own[index] = Episode { until: own[index].until, ..before };
             }
         }
+    }
+    all
+}
+
+/// A group of alerts while some of them are on.
+struct Group<'a> {
+    firing: BTreeSet<&'a LabelSet>,
+    first: usize,
+    last: Time,
+}
+
+/// Of each message of alerts, by its place, the first of its trouble: a group that grows is told again with each new alert of it.
+fn troubles(observed: &[Observed]) -> BTreeMap<usize, usize> {
+    let mut groups: BTreeMap<&Name, Group<'_>> = BTreeMap::new();
+    let mut all = BTreeMap::new();
+    for (place, Observed { at, what }) in observed.iter().enumerate() {
+        let Observation::Told { alerts } = what else { continue };
+        let Some(key) = alerts.first().and_then(|alerted| alerted.group.as_ref()) else {
+            all.insert(place, place);
+            continue;
+        };
+        let group = groups.entry(key).or_insert_with(|| Group { firing: BTreeSet::new(), first: place, last: *at });
+        if group.firing.is_empty() || at.since(group.last) >= QUIET {
+            *group = Group { firing: BTreeSet::new(), first: place, last: *at };
+        }
+        group.last = *at;
+        for alerted in alerts {
+            let labels = &alerted.notification.labels;
+            match alerted.notification.status {
+                AlertStatus::Firing => _ = group.firing.insert(labels),
+                AlertStatus::Resolved => _ = group.firing.remove(labels),
+            }
+        }
+        all.insert(place, group.first);
     }
     all
 }
@@ -232,6 +282,20 @@ fn unanswered(start: Start, watch: &Chain) -> Vec<(Time, Time)> {
     }
     all.extend(open.map(|from| (from, Time::MAX)));
     all
+}
+
+/// The incidents in which conditions could not be told, and none of them is false.
+fn blind(watch: &Chain) -> BTreeSet<String> {
+    let (mut unknown, mut told) = (BTreeSet::new(), BTreeSet::new());
+    for own in &watch.entries {
+        let What::Observation { incident: Some(incident), input, .. } = &own.entry.what else { continue };
+        match serde_json::from_value(input.clone()) {
+            Ok(Input::Evaluated { verdict: Truth::Unknown, .. }) => _ = unknown.insert(incident),
+            Ok(Input::Evaluated { verdict: Truth::False, .. }) => _ = told.insert(incident),
+            _ => {}
+        }
+    }
+    unknown.difference(&told).map(|incident| (*incident).clone()).collect()
 }
 
 /// From when to when a watcher was told of a simulation: since that stands there, until its session ends.
@@ -436,7 +500,7 @@ mod tests {
             let labels = LabelSet::from([(Name::new("pod"), Name::new(pod))]);
             let starts_at = Time::from_seconds(*began);
             let notification = Notification { alert: Name::new("Down"), status: AlertStatus::Firing, labels, starts_at, receiver: None };
-            Alerted { notification, ends_at: None }
+            Alerted { notification, ends_at: None, group: None }
         };
         Observed { at: Time::from_seconds(second), what: Observation::Told { alerts: alerts.iter().map(alerted).collect() } }
     }
@@ -471,6 +535,38 @@ mod tests {
                 proptest::prop_assert_eq!(heard.is_told(&labels), looked_through(&observed, &labels, Time::MAX).is_some());
             }
         }
+    }
+
+    #[test]
+    fn a_group_that_grows_is_one_trouble_until_all_of_it_is_over() {
+        let of = |group: &str, second: u64, pod: &str, status: AlertStatus| {
+            let mut observed = told(second, &[(pod, second)]);
+            let Observation::Told { alerts } = &mut observed.what else { panic!() };
+            (alerts[0].group, alerts[0].notification.status) = (Some(Name::new(group)), status);
+            observed
+        };
+        let (on, over, day) = (AlertStatus::Firing, AlertStatus::Resolved, 86_400);
+        let observed = vec![
+            of("g", 10, "a", on),
+            of("h", 20, "x", on),
+            of("g", 310, "b", on),
+            of("g", 610, "a", over),
+            of("g", 700, "c", on),
+            of("g", 910, "b", over),
+            of("g", 911, "c", over),
+            of("g", 1_200, "d", on),
+            of("h", 20 + day - 1, "y", on),
+            of("h", 20 + day - 1 + day, "z", on),
+            told(3 * day, &[("e", 1)]),
+            told(3 * day + 1, &[("f", 1)]),
+        ];
+        let heard = of_observed(Start::from_unix_millis(0), observed);
+        let trouble = |pod: &str| {
+            let labels = LabelSet::from([(Name::new("pod"), Name::new(pod))]);
+            heard.began(&labels, Time::MAX).unwrap().1
+        };
+        assert_eq!(["a", "b", "c", "d", "x", "y", "z", "e", "f"].map(trouble), [0, 0, 0, 7, 1, 1, 9, 10, 11]);
+        assert_eq!([5, 400, 950, 1_300].map(|second| heard.last_told(Time::from_seconds(second))), [None, Some(0), Some(0), Some(7)]);
     }
 
     #[test]

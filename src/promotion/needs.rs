@@ -135,8 +135,7 @@ fn whole_days(millis: u64) -> String {
     counted(millis / 86_400_000, "day")
 }
 
-/// What is counted once: all that came of the alerts of one message is one event, because one trouble may be told by any number of alerts. Where no message is
-/// known it is all that was done in one incident, and on recorded history all that began at one instant.
+/// What is counted once: all that came of the alerts of one trouble is one event, because it may be told by any number of alerts. Where none is known it is all that was done in one incident, and on recorded history all that began at one instant.
 type Once<'e> = (bool, Option<usize>, &'e str);
 
 fn once<'e>(event: &'e Event, counted: Counted) -> Once<'e> {
@@ -145,7 +144,7 @@ fn once<'e>(event: &'e Event, counted: Counted) -> Once<'e> {
         return (event.is_backtest, None, &event.hash);
     }
     let own = if event.is_backtest { instant_of(&event.incident) } else { &event.taken_up };
-    (event.is_backtest, event.message, if event.message.is_some() { "" } else { own })
+    (event.is_backtest, event.trouble, if event.trouble.is_some() { "" } else { own })
 }
 
 /// When an incident of recorded history began: it is called `ALERT at TIME`.
@@ -154,7 +153,7 @@ fn instant_of(incident: &str) -> &str {
 }
 
 fn once_compared(own: &Comparison) -> Once<'_> {
-    (false, own.message, if own.message.is_some() { "" } else { &own.taken_up })
+    (false, own.trouble, if own.trouble.is_some() { "" } else { &own.taken_up })
 }
 
 /// What is counted.
@@ -366,7 +365,7 @@ mod tests {
             at: String::new(),
             incident: format!("i{number}"),
             taken_up: format!("i{number}"),
-            message: None,
+            trouble: None,
             what: "rollback service/s".to_owned(),
             label,
             is_overdue: false,
@@ -433,7 +432,7 @@ mod tests {
                 agrees: index < agreeing,
                 is_wrong: false,
                 detection_ratio: ratio,
-                message: None,
+                trouble: None,
             };
             Evidence { compared: (0..10).map(one).collect(), live: days(14), ..Evidence::default() }
         };
@@ -457,7 +456,7 @@ mod tests {
             agrees: true,
             is_wrong: false,
             detection_ratio: Some(1.0),
-            message: None,
+            trouble: None,
         };
         let mut evidence = Evidence { compared: (0..9).map(comparison).collect(), live: days(14), ..Evidence::default() };
         check(&evidence, &SMALL[1], &[]);
@@ -479,7 +478,7 @@ mod tests {
     fn what_is_told_in_one_message_counts_once() {
         let told = |count: usize, message: usize| {
             events(count, 0).into_iter().map(move |event| Event {
-                message: Some(message),
+                trouble: Some(message),
                 hash: format!("{message} {}", event.hash),
                 ..event
             })
@@ -524,7 +523,7 @@ mod tests {
             agrees,
             is_wrong: false,
             detection_ratio: Some(ratio),
-            message: Some(message),
+            trouble: Some(message),
         };
         let told = |compared: Vec<Comparison>, what: &str| {
             let evidence = Evidence { compared, live: days(14), ..Evidence::default() };

@@ -451,6 +451,7 @@ fn observation(what: &Observation, asked: Option<&Asked>, inventory: &Inventory)
                 let mut notified = plain(&alerted.notification);
                 if let Value::Object(fields) = &mut notified {
                     fields.extend(alerted.ends_at.map(|at| ("ends_at".to_owned(), plain(&at))));
+                    fields.extend(alerted.group.as_ref().map(|group| ("group".to_owned(), plain(group))));
                     let more = alerts.len() - index - 1;
                     fields.extend((more > 0).then(|| ("more".to_owned(), more.into())));
                 }
@@ -530,16 +531,17 @@ fn counted_from(start: Start, at: Time, own: Start) -> Time {
 }
 
 fn alerted_from(start: Start, alerted: Alerted, own: Start) -> Alerted {
-    let Alerted { notification, ends_at } = alerted;
+    let Alerted { notification, ends_at, group } = alerted;
     let starts_at = counted_from(start, notification.starts_at, own);
-    Alerted { notification: Notification { starts_at, ..notification }, ends_at: ends_at.map(|at| counted_from(start, at, own)) }
+    Alerted { notification: Notification { starts_at, ..notification }, ends_at: ends_at.map(|at| counted_from(start, at, own)), group }
 }
 
 fn alerted(input: &Value) -> serde_json::Result<(Alerted, u64)> {
     let notified = input.get("notified").unwrap_or(&Value::Null);
     let notification: Notification = serde_json::from_value(notified.clone())?;
     let ends_at = notified.get("ends_at").map(|at| serde_json::from_value(at.clone())).transpose()?;
-    Ok((Alerted { notification, ends_at }, notified.get("more").and_then(Value::as_u64).unwrap_or(0)))
+    let group = notified.get("group").map(|group| serde_json::from_value(group.clone())).transpose()?;
+    Ok((Alerted { notification, ends_at, group }, notified.get("more").and_then(Value::as_u64).unwrap_or(0)))
 }
 
 fn instant(at: Timestamp, start: Start) -> Time {
@@ -654,7 +656,7 @@ mod tests {
         let status = if ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing };
         let notification =
             Notification { alert: Name::new("Down"), status, labels, starts_at: Time::from_seconds(7), receiver: Some(Name::new("r")) };
-        Alerted { notification, ends_at }
+        Alerted { notification, ends_at, group: Some(Name::new("g")) }
     }
 
     #[test]

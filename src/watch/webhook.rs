@@ -113,6 +113,8 @@ impl Refused {
 struct MessageDocument {
     version: String,
     receiver: String,
+    #[serde(default, rename = "groupKey")]
+    group_key: Option<Either<String>>,
     #[serde(default, rename = "truncatedAlerts")]
     truncated_alerts: usize,
     alerts: AlertsDocument,
@@ -314,10 +316,13 @@ pub fn read_webhook(body: &[u8], start: Start) -> Result<Webhook, WebhookError> 
     if count > MOST_TOLD {
         return Err(WebhookError::TooMany(count));
     }
-    let receiver = Name::from(unescaped(&message.receiver));
+    let of_message = OfMessage {
+        receiver: Name::from(unescaped(&message.receiver)),
+        group: message.group_key.and_then(|Either(key)| key.ok()).filter(|key| !key.is_empty()).map(|key| hashed(&key)),
+    };
     let mut webhook = Webhook { alerts: Vec::with_capacity(read.len()), refused, truncated: message.truncated_alerts };
     for (number, alert) in read {
-        match lower(number, alert, &receiver, start) {
+        match lower(number, alert, &of_message, start) {
             Ok(alerted) => webhook.alerts.push(alerted),
             Err(error) => webhook.refused.add(|| error),
         }
@@ -328,7 +333,18 @@ pub fn read_webhook(body: &[u8], start: Start) -> Result<Webhook, WebhookError> 
     }
 }
 
-fn lower(number: usize, alert: AlertDocument, receiver: &Name, start: Start) -> Result<Alerted, AlertError> {
+/// What all alerts of a message have.
+struct OfMessage {
+    receiver: Name,
+    group: Option<Name>,
+}
+
+/// A group's key may be as long as all of its labels, and tells groups apart: the first half of its BLAKE3, hexadecimal, does too.
+fn hashed(key: &str) -> Name {
+    Name::new(&blake3::hash(key.as_bytes()).to_hex().as_str()[..32])
+}
+
+fn lower(number: usize, alert: AlertDocument, OfMessage { receiver, group }: &OfMessage, start: Start) -> Result<Alerted, AlertError> {
     let AlertDocument { status, labels: LabelsDocument { labels, bytes }, starts_at, ends_at } = alert;
     let bytes = receiver.as_str().len() + bytes;
     if bytes > MOST_LABEL_BYTES {
@@ -348,7 +364,7 @@ fn lower(number: usize, alert: AlertDocument, receiver: &Name, start: Start) -> 
         AlertStatus::Resolved => Some(instant(ends_at)?),
     };
     let notification = Notification { alert: name, status, labels, starts_at, receiver: Some(receiver.clone()) };
-    Ok(Alerted { notification, ends_at })
+    Ok(Alerted { notification, ends_at, group: group.clone() })
 }
 
 /// The beginning of a text that somebody else wrote.
@@ -411,6 +427,7 @@ mod tests {
         assert_eq!((alerts.len(), refused.count, truncated), (2, 0, 2));
         let first = &alerts[0].notification;
         assert_eq!(first.receiver.as_deref(), Some("on.call"));
+        assert!(alerts[0].group.is_some() && alerts[0].group == alerts[1].group, "{alerts:?}");
         assert_eq!((first.status, first.starts_at, alerts[0].ends_at), (AlertStatus::Firing, Time::from_nanos(500_000_000), None));
         assert_eq!(alerts[1].ends_at, Some(Time::from_seconds(60)));
         assert_eq!(alerts[1].notification.starts_at, Time::ZERO, "what began before the start");

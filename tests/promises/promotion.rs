@@ -235,7 +235,7 @@ fn alerted(start: Start, began: Timestamp, ended: Option<Timestamp>) -> Alerted 
     let time = |at: Timestamp| start.time_of(at.as_millisecond()).unwrap();
     let status = if ended.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing };
     let notification = Notification { alert: Name::new("ManyErrors"), status, labels, starts_at: time(began), receiver: None };
-    Alerted { notification, ends_at: ended.map(time) }
+    Alerted { notification, ends_at: ended.map(time), group: None }
 }
 
 /// One message at a time, after all that came due before it; what is asked is answered at once.

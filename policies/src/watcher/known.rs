@@ -29,6 +29,9 @@ pub struct Alerted {
     /// When it ended; `None` while it fires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Time>,
+    /// What tells the group of its message from others; `None`: the message says nothing of a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Name>,
 }
 
 /// What a message holds.
@@ -99,7 +102,7 @@ impl Known {
         news
     }
 
-    fn freshness(&self, at: Time, Alerted { notification, ends_at }: &Alerted) -> Freshness {
+    fn freshness(&self, at: Time, Alerted { notification, ends_at, .. }: &Alerted) -> Freshness {
         let Some(before) = self.alerts.get(&key(notification)) else { return Freshness::News };
         let began = notification.starts_at;
         match (before.notification.status, notification.status) {
@@ -121,7 +124,7 @@ impl Known {
         if self.freshness(now, alerted) != Freshness::News {
             return None;
         }
-        let Alerted { notification, ends_at } = alerted;
+        let Alerted { notification, ends_at, .. } = alerted;
         let key = key(notification);
         let (is_over, ends_at) = (notification.status == AlertStatus::Resolved, *ends_at);
         let episode = Episode { notification: notification.clone(), ends_at: ends_at.filter(|_| is_over), told_at: now };
@@ -204,7 +207,7 @@ mod tests {
         let labels = LabelSet::from([(Name::new("alertname"), Name::new("Down"))]);
         let status = if firing { AlertStatus::Firing } else { AlertStatus::Resolved };
         let notification = Notification { alert: Name::new("Down"), status, labels, starts_at: Time::from_seconds(began), receiver: None };
-        Alerted { notification, ends_at: ended.map(Time::from_seconds) }
+        Alerted { notification, ends_at: ended.map(Time::from_seconds), group: None }
     }
 
     /// Takes messages in at their seconds; what policies are told of each: `+` fires, `-` is over, `.` nothing.

@@ -46,7 +46,7 @@ fn alert(name: &str, pod: &str, began: u64, ended: Option<u64>) -> Alerted {
     let labels = labels.into_iter().map(|(label, value)| (Name::new(label), Name::new(value))).collect();
     let status = if ended.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing };
     let notification = Notification { alert: Name::new(name), status, labels, starts_at: Time::from_seconds(began), receiver: None };
-    Alerted { notification, ends_at: ended.map(Time::from_seconds) }
+    Alerted { notification, ends_at: ended.map(Time::from_seconds), group: None }
 }
 
 /// A watcher with the ledger that would be kept of it.

@@ -104,7 +104,7 @@ fn alert(pod: &str, began: u64, ended: Option<u64>) -> Alerted {
     let before = BEFORE.as_nanos();
     let at = |second: u64| Time::from_nanos(before) + Span::from_seconds(second);
     let notification = Notification { alert: Name::new("Down"), status, labels, starts_at: at(began), receiver: None };
-    Alerted { notification, ends_at: ended.map(at) }
+    Alerted { notification, ends_at: ended.map(at), group: None }
 }
 
 /// One round with one webhook; what became of it.
@@ -466,7 +466,8 @@ fn where_two_clones_began_to_watch_alerts_began_when_they_did() {
     let other = Start::from_unix_millis(one.unix_millis() + 5_000);
     let began = |start: Start, second: u64| {
         let at = Time::from_seconds(second);
-        let told = Alerted { notification: Notification { starts_at: at, ..alert("api-1", 0, None).notification }, ends_at: None };
+        let told =
+            Alerted { notification: Notification { starts_at: at, ..alert("api-1", 0, None).notification }, ends_at: None, group: None };
         let session = Observation::Began { policies: BTreeMap::new(), engine: "e".into(), start_ms: start.unix_millis() };
         let at = Time::from_seconds(second + 1);
         [(Observed { at, what: session }, None), (Observed { at, what: Observation::Told { alerts: vec![told] } }, None)]
