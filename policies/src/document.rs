@@ -161,7 +161,7 @@ fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>, shared: &Sha
         reader.problem(problem::guard_beside_guards(&place, word));
     }
     let steps_place = key_place(&fields, "steps");
-    let [caps_place, approval_place] = ["caps", "approval"].map(|word| guard_place(&fields, word).unwrap_or_else(|| steps_place.clone()));
+    let (guard_place, guard_places) = guard_places(&fields).unwrap_or_else(|| (steps_place.clone(), BTreeMap::new()));
     fields.finish(reader);
     let On { alerts: (alerts, alert_places), matchers: (matchers, matcher_places), correlation, receiver } = on?;
     let (receiver, receiver_place) = receiver.unzip();
@@ -171,8 +171,8 @@ fn document(reader: &mut Reader, node: &Node, scripts: Scripts<'_>, shared: &Sha
         alerts: alert_places,
         matchers: matcher_places,
         target: target_place(target_node?),
-        caps: caps_place,
-        approval: approval_place,
+        guard: guard_place,
+        guards: guard_places,
         steps: steps_place,
     };
     Some(Policy {
@@ -206,14 +206,14 @@ fn check_labels(reader: &mut Reader, policy: &Policy) {
     }
 }
 
-/// Where a guard stands, or the word `guard` above where it would; `None` without guards.
-fn guard_place(fields: &Fields<'_>, word: &str) -> Option<Place> {
+/// Where the word `guard` stands, and each guard; `None` without guards.
+fn guard_places(fields: &Fields<'_>) -> Option<(Place, BTreeMap<Name, Place>)> {
     let (guard, node) = fields.entries().iter().find(|(key, _)| &*key.text == "guard")?;
     let own = match &node.value {
-        Value::Map(entries) => entries.iter().find(|(key, _)| &*key.text == word),
-        _ => None,
+        Value::Map(entries) => entries.iter().map(|(key, _)| (Name::new(&key.text), key.place.clone())).collect(),
+        _ => BTreeMap::new(),
     };
-    Some(own.map_or(guard, |(key, _)| key).place.clone())
+    Some((guard.place.clone(), own))
 }
 
 /// Where a target's name or its label stands.
@@ -735,7 +735,7 @@ guard:
         let policy = read_policy("p.yaml", WHOLE).unwrap();
         let places = &policy.places;
         let shown = |place: &Place| format!("{}: {}", place.line(), &place.file().text[place.range()]);
-        let parts = [&places.name, &places.alerts[0], &places.matchers[1], &places.target, &places.steps, &places.caps];
+        let parts = [&places.name, &places.alerts[0], &places.matchers[1], &places.target, &places.steps, places.guard("caps")];
         assert_eq!(
             parts.map(shown),
             ["3: rollback-on-regression", "7: HighErrorRateAfterDeploy", "8: '=~ a|b'", "9: $service", "13: steps", "22: caps"]
@@ -744,7 +744,7 @@ guard:
         let verify = policy.steps[0].verify.as_ref().unwrap();
         assert_eq!(shown(&verify.place), "15: 'error_rate:ratio1m{service=$service} < 0.01'");
         let uncapped = read_policy("p.yaml", WHOLE.split("  caps:").next().unwrap()).unwrap();
-        assert_eq!(shown(&uncapped.places.caps), "19: guard");
+        assert_eq!(shown(uncapped.places.guard("caps")), "19: guard");
     }
 
     #[test]

@@ -23,40 +23,44 @@ pub const REDACTED: &str = "[redacted]";
 /// The kinds of evidence, in the order of the documentation.
 pub const KINDS: [&str; 5] = ["metrics", "logs", "traces", "changes", "alerts"];
 
-/// What looks like a credential, and what it is replaced by. Of pairs the key is kept, so that people see what was there.
-const PATTERNS: [(&str, &str); 7] = [
-    // A private key, as far as it is there.
-    (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)", REDACTED),
-    // Who comes with a password in an address.
-    (r"://[^/@\s:]+:[^/@\s]+@", "://[redacted]@"),
-    // What is sent to prove who one is.
-    (r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", "$1 [redacted]"),
-    // A secret by its name: password=…, "api_key": "…", token="…".
-    (
-        r#"(?i)\b([a-z0-9_.-]*(?:password|passwd|pwd|secret|token|api_?key|access_?key|private_?key|credentials?|authorization|cookie|session_?id)["']?\s*[=:]\s*["']?)([^\s"',;}\])\[]+)"#,
-        "${1}[redacted]",
-    ),
-    // Tokens that can be told by their looks: JSON web tokens, and those of GitHub, GitLab, Slack, Stripe, AWS and Google.
-    (
-        r"\b(eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){1,2}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{8,}|[rs]k_(?:live|test)_\w{8,}|A[KS]IA[A-Z0-9]{16}|AIza[\w-]{30,})",
-        REDACTED,
-    ),
-    // Mail addresses.
-    (r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}", REDACTED),
-    // Long runs of hexadecimal digits beyond those of traces, such as keys of 160 bits and more.
-    (r"\b[0-9a-fA-F]{40,}\b", REDACTED),
-];
+/// The end of a key that names a secret, with what stands between it and its value; a text within a text has backslashes before its quotes.
+const NAMED: &str = r#"(?i)([a-z0-9_.-]*(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|session[_-]?id)\\*["']?\s*(?:={1,2}[~>]?|![=~]|:=?)\s*"#;
 
-static COMPILED: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
-    let compiled = PATTERNS.iter().map(|(pattern, instead)| (Regex::new(pattern).expect("a pattern of our own reads"), *instead));
-    compiled.collect()
+/// The end of a key whose value is all that follows, up to a quote.
+const HEADERS: &str = r#"(?i)([a-z0-9_.-]*(?:authorization|cookie)s?\\*["']?\s*[=:]\s*\\*["']?)[^"'\\]+"#;
+
+/// What looks like a credential, and what it is replaced by. Of pairs the key is kept, so that people see what was there.
+static PATTERNS: LazyLock<[(Regex, &str); 10]> = LazyLock::new(|| {
+    let read = |pattern: &str, instead| (Regex::new(pattern).expect("a pattern of our own reads"), instead);
+    [
+        // A private key, as far as it is there.
+        read(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)", REDACTED),
+        // Who comes with a password in an address, with or without a name.
+        read(r#"://[^/\s"']*:[^/\s"']*@"#, "://[redacted]@"),
+        // What is sent to prove who one is.
+        read(HEADERS, "${1}[redacted]"),
+        read(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", "$1 [redacted]"),
+        // A secret by its name: in quotes within a text, in quotes, bare.
+        read(&format!(r#"{NAMED}\\+")(?:[^"\\]|\\[^"\\]|\\{{2,}}"?)*"#), "${1}[redacted]"),
+        read(&format!(r#"{NAMED})(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)"#), "${1}\"[redacted]\""),
+        read(&format!(r#"{NAMED})[^\s"',;}}\])\[\\~>][^\s"',;}}\])\[\\]*"#), "${1}[redacted]"),
+        // Tokens that can be told by their looks: JSON web tokens, and those of GitHub, GitLab, Slack, Stripe, AWS and Google.
+        read(
+            r"\b(eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){1,2}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{8,}|[rs]k_(?:live|test)_\w{8,}|A[KS]IA[A-Z0-9]{16}|AIza[\w-]{30,})",
+            REDACTED,
+        ),
+        // Mail addresses.
+        read(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}", REDACTED),
+        // Long runs of hexadecimal digits beyond those of traces, such as keys of 160 bits and more.
+        read(r"\b(?:0x)?[0-9a-fA-F]{40,}\b", REDACTED),
+    ]
 });
 
 /// A text without what looks like a credential.
 #[must_use]
 pub fn redacted(text: &str) -> String {
     let mut text = text.to_owned();
-    for (pattern, instead) in COMPILED.iter() {
+    for (pattern, instead) in PATTERNS.iter() {
         if pattern.is_match(&text) {
             text = pattern.replace_all(&text, *instead).into_owned();
         }
@@ -136,9 +140,19 @@ mod tests {
     #[test]
     fn what_looks_like_a_credential_is_replaced_and_its_key_is_kept() {
         check("password=hunter2 user=ann", "password=[redacted] user=ann");
-        check(r#"{db_password="s3cr3t,x", pod="api-1"} 1"#, r#"{db_password="[redacted],x", pod="api-1"} 1"#);
+        check(r#"{db_password="s3cr3t,x", pod="api-1"} 1"#, r#"{db_password="[redacted]", pod="api-1"} 1"#);
+        check(r#"{"api_key":"hunter4"}"#, r#"{"api_key":"[redacted]"}"#);
+        check(r#"{\"api_key\":\"hunter4\",\"pod\":\"a\"}"#, r#"{\"api_key\":\"[redacted]\",\"pod\":\"a\"}"#);
+        check(r#"PWD = "hunter7 with \" space" pod"#, r#"PWD = "[redacted]" pod"#);
+        check(r#"PWD = \"hunter7 with space\" pod"#, r#"PWD = \"[redacted]\" pod"#);
+        check("x-api-key: hunter44, access-key=hunter5", "x-api-key: [redacted], access-key=[redacted]");
+        check(r#"password=~"hunter.*" :secret => 'a b'"#, r#"password=~"[redacted]" :secret => "[redacted]""#);
+        check("redis://:hunter23@db redis://a:b@c@db", "redis://[redacted]@db redis://[redacted]@db");
+        check("Authorization: ApiKey hunter5", "Authorization: [redacted]");
+        check(r#"-H "Cookie: a=1; b=hunter11" -v"#, r#"-H "Cookie: [redacted]" -v"#);
+        check(&format!("key 0x{}", "0f".repeat(20)), "key [redacted]");
         check(r#"{"api_key": "abc123"}"#, r#"{"api_key": "[redacted]"}"#);
-        check("Authorization: Bearer abcdef0123456789", "Authorization: [redacted] [redacted]");
+        check("Authorization: Bearer abcdef0123456789", "Authorization: [redacted]");
         check("curl -H 'Bearer abcdef0123456789'", "curl -H 'Bearer [redacted]'");
         check("postgres://shop:hunter2@db-0:5432/orders", "postgres://[redacted]@db-0:5432/orders");
         check("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sig", "[redacted]");

@@ -938,10 +938,27 @@ pub fn service_of(target: &Target, inventory: &Inventory) -> Option<Name> {
 /// Whether the label `service` of what is seen says that a pod, which is named as a replica of a declared service is, is of another one: of another that
 /// is declared, or of one whose name the pod's continues further, as `redis-exporter-0` that of `redis-exporter`, which is none of `redis`. Any other name
 /// is that of whoever tells of the pods of others, as kube-state-metrics does.
-fn is_of_another(pod: &str, service: &Name, label: Option<&str>, inventory: &Inventory) -> bool {
+pub(crate) fn is_of_another(pod: &str, service: &Name, label: Option<&str>, inventory: &Inventory) -> bool {
     let Some(label) = label.filter(|label| !label.is_empty() && **label != **service) else { return false };
     let continues = label.len() > service.len() && pod.strip_prefix(label).is_some_and(|rest| rest.starts_with('-'));
     continues || inventory.services.contains_key(label)
+}
+
+/// Whether what is seen of a pod is of a replica of a declared service whose name its own begins with: its label `service` says so, or it says of no other
+/// one and the pod is named as Kubernetes names those of a workload of that name, by a number, by five characters, or by a hash and five characters.
+fn is_seen_of(pod: &str, service: &Name, label: Option<&str>, inventory: &Inventory) -> bool {
+    if label == Some(service.as_str()) {
+        return true;
+    }
+    // Names that Kubernetes makes have no vowels, and no digits that look like some.
+    let is_made = |part: &str| !part.is_empty() && part.bytes().all(|byte| b"bcdfghjklmnpqrstvwxz2456789".contains(&byte));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let rest = pod.strip_prefix(service.as_str()).and_then(|rest| rest.strip_prefix('-'));
+    let is_named = rest.is_some_and(|rest| match rest.split_once('-') {
+        None => is_number(rest) || rest.len() == 5 && is_made(rest),
+        Some((hash, end)) => hash.len() <= 10 && is_made(hash) && end.len() == 5 && is_made(end),
+    });
+    is_named && !is_of_another(pod, service, label, inventory)
 }
 
 /// What a target belongs to: the service of a replica, otherwise the target itself.
@@ -962,7 +979,10 @@ pub fn is_declared(target: &Target, inventory: &Inventory) -> Option<bool> {
     }
     Some(match target {
         Target::Service(service) => inventory.services.contains_key(service),
-        Target::Replica(_) => service_of(target, inventory).is_some_and(|service| inventory.services.contains_key(&service)),
+        Target::Replica(replica) => {
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+            replica.bytes().all(is_name) && service_of(target, inventory).is_some_and(|service| inventory.services.contains_key(&service))
+        }
         Target::Zone(zone) => inventory.services.values().any(|entry| entry.zones.contains(zone)),
         Target::Node(node) => inventory.nodes.contains_key(node),
         // A calling service retries too.
@@ -1139,6 +1159,8 @@ mod tests {
         check("service/apl", false);
         check("replica/api-17", true);
         check("replica/apl-0", false);
+        check("replica/api-../x", false);
+        check("replica/api-1 -- rm", false);
         check("zone/b", true);
         check("zone/z", false);
         check("client/users", true);

@@ -1,6 +1,6 @@
 //! A policy: a runbook as code, lowered from its file, with every default filled in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use firedrill_core::action::{Action, Modelled, Scale, Target};
@@ -77,10 +77,18 @@ pub struct Places {
     pub target: Place,
     /// The word `steps`.
     pub steps: Place,
-    /// The word `caps`; without caps the word `guard`; without guards the word `steps`.
-    pub caps: Place,
-    /// The word `approval`; without it as for the caps.
-    pub approval: Place,
+    /// The word `guard`; without guards the word `steps`.
+    pub guard: Place,
+    /// The words of its guards.
+    pub guards: BTreeMap<Name, Place>,
+}
+
+impl Places {
+    /// Where a guard stands; of one that is not asked for where it would.
+    #[must_use]
+    pub fn guard(&self, word: &str) -> &Place {
+        self.guards.get(word).unwrap_or(&self.guard)
+    }
 }
 
 /// Where a target comes from.

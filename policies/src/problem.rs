@@ -661,7 +661,7 @@ pub(crate) fn expects_nothing(place: &Place) -> Problem {
 
 /// A notification after the moment until which a receiver's are compared.
 pub(crate) fn expects_later(place: &Place) -> Problem {
-    Problem::at("FD0428", place, "the notification is expected after the test's `eval_time`").remedy("raise `eval_time:`, or correct `at:`")
+    Problem::at("FD0428", place, "this is expected after the test's `eval_time`").remedy("raise `eval_time:`, or correct `at:`")
 }
 
 /// Decision tests in a file that names no policies.
@@ -726,11 +726,16 @@ pub(crate) fn no_rate_limit(place: &Place, policy: &str) -> Problem {
         .remedy("add a limit, such as `rate_limit: [{ max: 3, window: 1h, scope: target }]`")
 }
 
-/// A scaling that may be repeated without an end.
-pub(crate) fn unbounded_scaling(place: &Place, policy: &str) -> Problem {
-    Problem::at("FD0353", place, format!("`{policy}` gives more replicas each time, and nothing says how many are enough"))
-        .as_warning()
-        .remedy("scale `to:` or `times:`, or add a precheck, such as `kube_deployment_spec_replicas{deployment=$service} < 10`")
+/// A scaling that may be repeated without an end, outwards or inwards.
+pub(crate) fn unbounded_scaling(place: &Place, policy: &str, is_out: bool) -> Problem {
+    let (what, bound) = if is_out {
+        ("gives more replicas each time, and nothing says how many are enough", "< 10")
+    } else {
+        ("takes replicas away each time, and nothing says how few are enough", "> 3")
+    };
+    let remedy =
+        format!("scale `to:` or `times:`, or add a precheck, such as `kube_deployment_spec_replicas{{deployment=$service}} {bound}`");
+    Problem::at("FD0353", place, format!("`{policy}` {what}")).as_warning().remedy(remedy)
 }
 
 /// A gate where a cap is needed as well.

@@ -71,7 +71,7 @@ pub fn compare(policies: &[PolicyRuns], width: Option<u16>) -> String {
             let Some(summary) = summaries.iter().find(|summary| summary.class == class) else { continue };
             let mark = if is_marked(index, &class) { " *" } else { "" };
             let mut row = vec![std::mem::take(&mut shown), format!("{}{mark}", runs.policy), summary.runs.to_string()];
-            row.extend(compare_cells(summary));
+            row.extend(compare_cells(summary).into_iter().map(|cell| cell.replace(" %", OF_A_HUNDRED)));
             table.add_row(row);
         }
     }
@@ -507,7 +507,7 @@ fn keep_words(table: &mut Table, from: usize) {
     let columns = table.column_count();
     let longest = |column: usize| {
         let cells = table.column_cells_with_header_iter(column).flatten().map(Cell::content);
-        cells.flat_map(|cell| cell.split_whitespace().map(|word| word.chars().count()).max()).max().unwrap_or(0)
+        cells.flat_map(|cell| cell.split([' ', '\n']).map(|word| word.chars().count()).max()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(longest).collect();
     for (column, width) in table.column_iter_mut().zip(widths).skip(from) {
@@ -516,9 +516,12 @@ fn keep_words(table: &mut Table, from: usize) {
     }
 }
 
+/// A space at which no line is broken, and its sign: with a plain space once the table stands.
+const OF_A_HUNDRED: &str = "\u{a0}%";
+
 /// The table without the spaces that pad its last column.
 fn text_of(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table.lines().map(|line| line.trim_end().replace(OF_A_HUNDRED, " %")).collect::<Vec<_>>().join("\n")
 }
 
 fn align_right(table: &mut Table, from: usize) {
@@ -589,6 +592,7 @@ mod tests {
         let words = |table: &str| table.split_whitespace().filter(is_word).map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
         let (broad, narrow) = (compare(&[runs], None), compare(&[PolicyRuns { policy: "sample", cases: &cases }], Some(60)));
         assert!(words(&broad).iter().any(|word| word.contains(",234,567")), "{broad}");
+        assert!(narrow.contains(" %") && !narrow.contains("  %"), "a figure keeps its unit: {narrow}");
         assert_eq!(words(&broad).iter().filter(|word| !words(&narrow).contains(*word)).collect::<Vec<_>>(), [""; 0], "{narrow}");
     }
 

@@ -367,7 +367,7 @@ fn a_wrong_notification_test_is_told_with_its_place() {
         "error[FD0429]: notifications are expected, and the file names no Alertmanager configuration",
     );
     wrong("alertmanager: alertmanager.yml", "alertmanager: gone.yml", "no file is at `gone.yml`");
-    wrong("at: 13m10s", "at: 23m10s", "the notification is expected after the test's `eval_time`");
+    wrong("at: 13m10s", "at: 23m10s", "this is expected after the test's `eval_time`");
     wrong(", firing: [{ alertname: NodeDown, node: a }]", "", "a notification lists at least one alert");
 }
 

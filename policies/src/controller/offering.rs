@@ -217,6 +217,7 @@ mod tests {
                 now: firedrill_core::time::Time::from_seconds(90),
                 memory: &bench.guards,
                 proposal: &proposal,
+                whole: std::slice::from_ref(&proposal),
                 prechecks: &[],
                 facts: &[],
                 since: Some(firedrill_core::time::Time::ZERO),

@@ -18,7 +18,7 @@ use crate::guard::approval::{Asking, Said};
 use crate::guard::confidence::{Band, Calibration, Source, can_be_careful};
 use crate::guard::precheck::Checked;
 use crate::guard::stage::Stage;
-use crate::guard::{Answer, Asked, Fact, Guard, Instead, Known, Proposal};
+use crate::guard::{Answer, Asked, Fact, Guard, Instead, Known, Proposal, is_of_another, service_of};
 use crate::policy::{ConditionAt, Deed};
 
 /// Effects beside the verdicts of guards, for which there is room at once.
@@ -202,6 +202,9 @@ impl Turn<'_> {
         warned: &mut Vec<String>,
     ) -> Answer {
         let (proposal, is_verified) = (asked.proposal, asked.confidence.1);
+        if let Some(other) = self.said_of_another(incident, &proposal.target).filter(|_| guard == Guard::Precheck) {
+            return Answer::refused(format!("{} is not declared: the alert says that it is of `{other}`", proposal.target), None);
+        }
         match (guard, &asked.settings.code) {
             (Guard::Stage, _) => self.unless_allowed(incident, proposal, (guard, asked.ask(guard))),
             (Guard::Confidence, _) if asked.settings.confidence.is_some() => {
@@ -221,6 +224,14 @@ impl Turn<'_> {
             }
             _ => asked.ask(guard),
         }
+    }
+
+    /// The service of which the alert says that the replica is that it names, where that is another one than the replica's name says.
+    fn said_of_another<'i>(&self, incident: &'i Incident, target: &Target) -> Option<&'i Name> {
+        let Target::Replica(replica) = target else { return None };
+        let label = |name: &str| incident.labels.iter().find(|(own, _)| own.as_str() == name).map(|(_, value)| value);
+        let (service, said) = (service_of(target, &self.setup.inventory)?, label("service")?);
+        (label("pod") == Some(replica) && is_of_another(replica, &service, Some(said.as_str()), &self.setup.inventory)).then_some(said)
     }
 
     /// How sure the policy is of a proposal, with its figures, or why that cannot be told.

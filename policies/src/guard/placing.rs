@@ -10,7 +10,7 @@ use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::{JudgedElement, Verdict3};
 
 use super::population::{Element, Watch};
-use super::{Scope, is_of_another, replica_zone, service_of};
+use super::{Scope, is_seen_of, replica_zone, service_of};
 
 /// The label that names a replica.
 const REPLICA: &str = "pod";
@@ -125,7 +125,7 @@ fn replica(scope: Scope, labels: &Labels, ground: &Ground<'_>) -> Result<Place, 
     let Some(name) = value(labels, REPLICA) else { return another(labels, ground) };
     let target = Target::Replica(name.clone());
     let declared = service_of(&target, inventory).filter(|service| inventory.services.contains_key(service));
-    let Some(service) = declared.filter(|service| !is_of_another(&name, service, labels.get(SERVICE), inventory)) else {
+    let Some(service) = declared.filter(|service| is_seen_of(&name, service, labels.get(SERVICE), inventory)) else {
         return Ok(Place::Another);
     };
     let part = match scope {
@@ -254,6 +254,14 @@ mod tests {
         // One that tells of the pods of others has a service of its own.
         check(Scope::Service, &[cart, (r#"up{pod="cart-1",service="kube-state-metrics"}"#, 1.0)], &["1/2", "service/cart 1/2"]);
         check(Scope::Service, &[cart, (r#"up{pod="cart-5f6c9d-abcde",service="cart"}"#, 1.0)], &["1/2", "service/cart 1/2"]);
+        // Where nobody says whose it is its name must be that of a pod of the workload.
+        let told = |pod: &str| format!(r#"up{{pod="{pod}",service="kube-state-metrics"}}"#);
+        for pod in ["cart-17", "cart-x2v4q", "cart-7d9f8b6c5d-x2v4q"] {
+            check(Scope::Service, &[cart, (&told(pod), 1.0)], &["1/2", "service/cart 1/2"]);
+        }
+        for pod in ["cart-exporter-0", "cart-exporter-x2v4q", "cart-blue-7d9f8b6c5d-x2v4q", "cart-x", "cart-"] {
+            check(Scope::Service, &[cart, (&told(pod), 1.0)], &["0/1", "service/cart 0/1"]);
+        }
         check(Scope::All, &[cart, (r#"up{pod="cart-1",service="car"}"#, 1.0)], &["1/2"]);
     }
 
@@ -276,12 +284,12 @@ mod tests {
     #[test]
     fn a_replica_without_an_index_needs_a_label_for_its_zone() {
         let zone = |series| counted(Element::Replicas, Scope::Zone, &[(series, 1.0)]);
-        assert_eq!(zone(r#"up{pod="api-5f6c9d-abcde",zone="c"}"#).unwrap(), ["1/1", "zone/c 1/1"]);
+        assert_eq!(zone(r#"up{pod="api-5f6c9d-bcd2f",zone="c"}"#).unwrap(), ["1/1", "zone/c 1/1"]);
         assert_eq!(zone(r#"up{pod="api-0",zone="c"}"#).unwrap(), ["1/1", "zone/c 1/1"], "what is seen before what is declared");
         assert_eq!(zone(r#"up{pod="api-0",zone="eu-1"}"#).unwrap(), ["1/1", "zone/a 1/1"]);
-        let told = "nobody knows in which zone api-5f6c9d-abcde stands: its element names none by the label `zone`";
-        assert_eq!(zone(r#"up{pod="api-5f6c9d-abcde"}"#).unwrap_err(), told);
-        check(Scope::Service, &[(r#"up{pod="api-5f6c9d-abcde"}"#, 1.0)], &["1/1", "service/api 1/1"]);
+        let told = "nobody knows in which zone api-5f6c9d-bcd2f stands: its element names none by the label `zone`";
+        assert_eq!(zone(r#"up{pod="api-5f6c9d-bcd2f"}"#).unwrap_err(), told);
+        check(Scope::Service, &[(r#"up{pod="api-5f6c9d-bcd2f"}"#, 1.0)], &["1/1", "service/api 1/1"]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) fn beyond(policy: &Policy, inventory: &Inventory) -> Option<Problem> 
         .caps
         .iter()
         .find(|cap| is_beyond(cap, policy, inventory))
-        .map(|cap| format!("the cap of {}", cap.describe(cap.scope.word())));
+        .map(|cap| ("caps", format!("the cap of {}", cap.describe(cap.scope.word()))));
     let gate = guards.max_unhealthy.as_ref().filter(|gate| {
         let counted: Vec<u64> = match gate.watch.of {
             Element::Nodes => vec![inventory.nodes.len() as u64],
@@ -54,8 +54,8 @@ pub(super) fn beyond(policy: &Policy, inventory: &Inventory) -> Option<Problem> 
         };
         never_less(&counted, |declared| gate.max.of(declared))
     });
-    let word = word.or_else(|| gate.map(|gate| format!("`max_unhealthy` of {}", gate.max.describe())))?;
-    Some(problem::keeps_nothing_back(&policy.places.caps, &policy.name, &word))
+    let (guard, word) = word.or_else(|| gate.map(|gate| ("max_unhealthy", format!("`max_unhealthy` of {}", gate.max.describe()))))?;
+    Some(problem::keeps_nothing_back(policy.places.guard(guard), &policy.name, &word))
 }
 
 fn is_beyond(cap: &Cap, policy: &Policy, inventory: &Inventory) -> bool {
@@ -104,7 +104,9 @@ pub(super) fn spares_all(policy: &Policy, inventory: &Inventory) -> Option<Probl
         caps::parts_touched(budget.watch.scope, target, inventory).is_some_and(|parts| parts.iter().any(is_short))
     };
     let is_never_let = !targets.is_empty() && targets.iter().all(is_refused);
-    is_never_let.then(|| problem::leaves_nothing(&policy.places.caps, &policy.name, (action.word(), &budget.desired.describe())))
+    is_never_let.then(|| {
+        problem::leaves_nothing(policy.places.guard("disruption_budget"), &policy.name, (action.word(), &budget.desired.describe()))
+    })
 }
 
 /// A cap by region, cluster or owner, and something declared that lies in none: there it refuses everything.
@@ -118,6 +120,6 @@ pub(super) fn undeclared(policy: &Policy, inventory: &Inventory) -> Option<Probl
             _ => return None,
         };
         let missing: Vec<&str> = all.iter().filter(|name| !known.contains_key(*name)).map(Name::as_str).collect();
-        (!missing.is_empty()).then(|| problem::in_no_part(&policy.places.caps, &policy.name, (cap.scope.word(), kind, &missing)))
+        (!missing.is_empty()).then(|| problem::in_no_part(policy.places.guard("caps"), &policy.name, (cap.scope.word(), kind, &missing)))
     })
 }

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use firedrill_core::action::{Action, Scale};
 use firedrill_core::name::Name;
 use firedrill_core::problem::Problem;
+use firedrill_core::time::Span;
 use firedrill_telemetry::example::exclude as excludes;
 use firedrill_telemetry::labels::{MatchOp, Matcher};
 use firedrill_telemetry::promql::{Condition, Evaluator, Verdict3};
 use firedrill_telemetry::universe::{Held, Shape};
 
-use crate::guard::Guard;
-use crate::guard::approval::Covered;
+use crate::guard::rate_limit::RateLimit;
 use crate::guard::stage::{Stage, is_reversible};
+use crate::guard::{Guard, approval::Covered};
 use crate::policy::{Deed, NameSource, OnFailure, Policy, Step, TargetKind, TargetSource, has_inverse};
 use crate::problem;
 use crate::rules::Outlook;
@@ -20,22 +21,24 @@ use crate::rules::Outlook;
 /// What is likely not meant in a policy by itself.
 pub(super) fn habits(policy: &Policy) -> Vec<Problem> {
     if policy.only_notifies() {
-        return if guards_anything(policy) { vec![problem::guards_of_nothing(&policy.places.caps, &policy.name)] } else { Vec::new() };
+        return if guards_anything(policy) { vec![problem::guards_of_nothing(&policy.places.guard, &policy.name)] } else { Vec::new() };
     }
     let mut found = Vec::new();
     found.extend(goes_by_nothing(policy));
     found.extend(policy.steps.iter().filter_map(|step| looks_elsewhere(policy, step)));
     found.extend(never_undone(policy));
     let guards = &policy.guards;
-    let is_limited = !guards.rate_limits.is_empty() || guards.breaker.is_some_and(|breaker| breaker.actions.is_some());
+    // More than a start in ten seconds all the time is what nobody means by a limit.
+    let limits = |limit: &RateLimit| u64::from(limit.max) <= limit.window.as_nanos() / (10 * Span::from_seconds(1).as_nanos());
+    let is_limited = guards.rate_limits.iter().any(limits) || guards.breaker.is_some_and(|breaker| breaker.actions.is_some());
     // A rest for each target is a limit too, if one that grows with the number of targets.
     let is_limited = is_limited || guards.cooldown.is_some() || guards.backoff.is_some();
     if !is_limited {
-        found.push(problem::no_rate_limit(&policy.places.caps, &policy.name));
+        found.push(problem::no_rate_limit(policy.places.guard("rate_limit"), &policy.name));
     }
     found.extend(unbounded(policy));
     if guards.max_unhealthy.is_some() && guards.caps.is_empty() {
-        found.push(problem::gate_without_cap(&policy.places.caps, &policy.name));
+        found.push(problem::gate_without_cap(policy.places.guard("max_unhealthy"), &policy.name));
     }
     found.extend(answers_everything(policy));
     found.extend(irreversible(policy));
@@ -71,7 +74,7 @@ fn goes_by_nothing(policy: &Policy) -> Option<Problem> {
     let rests = [("canary", guards.canary.is_some()), ("ineffective_chain", guards.ineffective_chain.is_some()), ("breaker", by_failures)];
     let (guard, _) = rests.into_iter().find(|(_, is_asked)| *is_asked)?;
     let unverified = policy.steps.iter().filter(|step| step.verify.is_none()).find_map(acting)?;
-    Some(problem::guard_of_verifications(&policy.places.caps, &policy.name, (guard, unverified)))
+    Some(problem::guard_of_verifications(policy.places.guard(guard), &policy.name, (guard, unverified)))
 }
 
 /// A staged step whose verification asks for the very label that names its targets: of the alert, which names one of them or none.
@@ -103,10 +106,12 @@ fn never_undone(policy: &Policy) -> Option<Problem> {
 
 /// A scaling by a number that may come again and again: no number of replicas is asked before it.
 fn unbounded(policy: &Policy) -> Option<Problem> {
-    let scales = |action: &Action| matches!(action, Action::Scale { replicas: Scale::By(count) } if *count > 0);
+    let by = |action: &Action| if let Action::Scale { replicas: Scale::By(count) } = action { Some(*count) } else { None };
     let is_asked = policy.prechecks.iter().any(|precheck| precheck.condition.plan().text().contains("replicas"));
-    let scales = policy.actions().any(|(action, _)| scales(action));
-    (scales && !is_asked).then(|| problem::unbounded_scaling(&policy.places.steps, &policy.name))
+    // What a budget leaves is enough, as somebody has said.
+    let is_free = |count: &i32| *count > 0 || policy.guards.disruption_budget.is_none();
+    let count = policy.actions().filter_map(|(action, _)| by(action)).find(is_free).filter(|_| !is_asked)?;
+    Some(problem::unbounded_scaling(&policy.places.steps, &policy.name, count > 0))
 }
 
 /// No alert is named and no label asked for, or a label is asked for that every value meets.
@@ -375,7 +380,7 @@ guard:
         check(
             "  - scale: { times: x2 }\n    verify: { expr: up == 1, within: 1m }\n    on_failure: revert\n",
             "  - escalate: { to: a }\n",
-            &["12:FD0347 `p` only calls and tells people, and guards keep back actions, not calls"],
+            &["10:FD0347 `p` only calls and tells people, and guards keep back actions, not calls"],
         );
     }
 
@@ -417,11 +422,12 @@ guard:
     #[test]
     fn each_bad_habit_is_named_where_it_stands() {
         check("    on_failure: revert\n", "", &["8:FD0351 `p` leaves `scale` as it is when it has not helped"]);
-        check("  rate_limit: [{ max: 3, window: 1h, scope: target }]\n", "", &["13:FD0352 nothing limits how often `p` acts"]);
+        check("  rate_limit: [{ max: 3, window: 1h, scope: target }]\n", "", &["12:FD0352 nothing limits how often `p` acts"]);
         check("  rate_limit: [{ max: 3, window: 1h, scope: target }]\n", "  breaker: { actions: 3, within: 1h }\n", &[]);
         check("  rate_limit: [{ max: 3, window: 1h, scope: target }]\n", "  cooldown: 10m\n", &[]);
         check("times: x2", "by: 2", &["8:FD0353 `p` gives more replicas each time, and nothing says how many are enough"]);
-        check("times: x2", "by: -2", &[]);
+        check("times: x2", "by: -2", &["8:FD0353 `p` takes replicas away each time, and nothing says how few are enough"]);
+        check("max: 3, window: 1h", "max: 1000000, window: 1h", &["13:FD0352 nothing limits how often `p` acts"]);
         check(
             "  caps: [{ scope: service, of: replicas, max: 25%, rounding: floor, at_least: 1 }]\n",
             "  max_unhealthy: { healthy: up == 1, scope: all, max: 2 }\n",

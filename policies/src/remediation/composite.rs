@@ -1,5 +1,7 @@
 //! Composite alerts as articles on remediation write them: signs joined by AND and OR, and what is then done, told and escalated.
 
+use std::collections::BTreeSet;
+
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Value};
 
@@ -244,21 +246,23 @@ impl Signs {
             return Err("its condition begins or ends with what joins two signs".to_owned());
         }
         let several = lines.len() > 1;
-        let (mut whole, mut join) = (String::new(), None);
+        let (mut whole, mut join, mut joins) = (String::new(), None, BTreeSet::new());
         for Line { before, expr, after } in lines {
             if !whole.is_empty() {
-                whole.push_str(join.or(before).unwrap_or(AND));
+                let between = join.or(before).unwrap_or(AND);
+                joins.insert(between);
+                whole.push_str(between);
             }
             whole.push_str(&if several && expr.contains(OR) { format!("({expr})") } else { expr });
             join = after;
         }
-        Ok(whole)
+        of_one_kind(&joins).map(|()| whole)
     }
 
     /// Signs with AND and OR between them.
     fn line(&mut self, text: &str) -> Result<Line, String> {
         let mut line = Line { before: None, expr: String::new(), after: None };
-        let mut sign = String::new();
+        let (mut sign, mut joins) = (String::new(), BTreeSet::new());
         for word in text.split_whitespace().chain(["\u{0}"]) {
             let join = match &*word.to_ascii_uppercase() {
                 "AND" | "&&" => Some(AND),
@@ -278,12 +282,14 @@ impl Signs {
                 continue;
             }
             if let Some(between) = line.after.take() {
+                joins.insert(between);
                 line.expr.push_str(between);
             }
             line.expr.push_str(&self.sign(&sign)?);
             sign.clear();
             line.after = join;
         }
+        of_one_kind(&joins)?;
         if line.expr.is_empty() { Err("its condition has an empty line".to_owned()) } else { Ok(line) }
     }
 
@@ -299,6 +305,12 @@ impl Signs {
         self.read.push((sign.to_owned(), span));
         Ok(expr)
     }
+}
+
+/// Refuses AND beside OR: which of them binds more each reader takes otherwise.
+fn of_one_kind(joins: &BTreeSet<&str>) -> Result<(), String> {
+    let mixed = "its condition has AND beside OR, and does not say what belongs together: write that as `all` and `any`";
+    if joins.len() > 1 { Err(mixed.to_owned()) } else { Ok(()) }
 }
 
 /// A scalar as text; empty of anything else.

@@ -438,6 +438,9 @@ fn signs_are_joined_as_they_are_written() {
     check("[a > 1 OR, b > 2]", "a > 1 or b > 2|");
     check("[a > 1, OR b > 2]", "a > 1 or b > 2|");
     check("[a > 1 for 2m AND, b > 2]", "a > 1 and on (service) b > 2|2m");
+    for mixed in ["[a > 1, OR b > 2, AND c > 3]", "[a > 1, OR b > 2, c > 3]", "a > 1 OR b > 2 AND c > 3"] {
+        check(mixed, "its condition has AND beside OR, and does not say what belongs together: write that as `all` and `any`");
+    }
     check("{ all: [a > 1, NOT b] }", "`NOT b` asks that something is not so: write it as a comparison");
     check("'(a > 1 OR b > 2) AND c > 3'", "`(a > 1` has brackets: write what belongs together as `all` and `any`");
     check("[]", "its condition is empty");

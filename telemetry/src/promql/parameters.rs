@@ -57,6 +57,14 @@ pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
             out.push(PATTERN_MARK);
             rest = &rest[length..];
             let length = literal_length(rest, allowed)?;
+            let written = &rest[1..length - 1];
+            let pattern = if rest.starts_with('`') { written.to_owned() } else { written.replace(r"\\", r"\") };
+            if let Some(name) = parameter_in_pattern(&pattern).filter(|_| allowed) {
+                return Err(wrong(format!(
+                    "`${name}` within a pattern is no label's value, for `$` is the end of the text there, and nothing matches: write a matcher \
+                     of its own, such as service=$service"
+                )));
+            }
             out.push_str(&rest[1..length]);
             rest = &rest[length..];
             continue;
@@ -225,6 +233,28 @@ fn quoted_parameter(literal: &str) -> Option<&str> {
     is_name.then_some(name)
 }
 
+/// The name behind a `$` of a pattern that is neither escaped nor in brackets: after the end of a text nothing can stand, so whoever writes it means a parameter.
+fn parameter_in_pattern(pattern: &str) -> Option<&str> {
+    let (mut is_escaped, mut in_class) = (false, false);
+    for (at, c) in pattern.char_indices() {
+        let is_plain = !is_escaped;
+        is_escaped = c == '\\' && is_plain;
+        match c {
+            '[' if is_plain => in_class = true,
+            ']' if is_plain => in_class = false,
+            '$' if is_plain && !in_class => {
+                let name = &pattern[at + 1..];
+                let name = &name[..name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len())];
+                if name.starts_with(|c: char| !c.is_ascii_digit()) {
+                    return Some(name);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 /// A message of the parser with the marks turned back into what the person wrote.
 pub(crate) fn unmark(message: &str) -> String {
     message.replace(['"', '\''], "\"").replace(&format!("\"{MARK}"), "$").replace(MARK, "$").replace(PATTERN_MARK, "")
@@ -331,6 +361,14 @@ mod tests {
         check(r#"x{a=~$b}"#, r#"x{a=~"§b"}"#);
         check(r#"x{a=~"$b"}"#, "\"$b\" is a text, not the label's value: write $b without quotes");
         check(r#"x{a=~""#, r#"x{a="~"#);
+        for meant in [r#"x{a=~"$b-.*"}"#, "x{a!~`api|$b`}", r#"x{a=~'^($b|y)$'}"#] {
+            let refused = prepare(meant, true).expect_err(meant).to_string();
+            assert!(refused.starts_with("`$b` within a pattern is no label's value"), "{meant}: {refused}");
+            assert!(prepare(meant, false).is_ok(), "other people's rules mean what they say");
+        }
+        for sound in [r#"x{a=~"b$"}"#, r#"x{a=~"(b$|c)"}"#, r#"x{a=~"\\$b"}"#, "x{a=~`[$b]`}", r#"x{a=~"$5"}"#] {
+            assert!(prepare(sound, true).is_ok(), "{sound}");
+        }
         check("x{a=\"\u{e001}b\"}", "the character U+E001 cannot stand in an expression");
     }
 
