@@ -16,7 +16,7 @@ use firedrill_core::time::{Span, Start, Time};
 use firedrill_core::words::counted;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::policy::Policy;
-use firedrill_policies::watcher::{Decision, Observation, Observed, Saved, Session, Watcher, WatcherSetup};
+use firedrill_policies::watcher::{Alerted, Decision, Observation, Observed, Saved, Session, Watcher, WatcherSetup};
 use firedrill_scenarios::incident::FILE_NAME;
 use firedrill_telemetry::labels::{Labels, METRIC_NAME};
 use firedrill_telemetry::recording::Recording;
@@ -338,19 +338,30 @@ fn said(chain: &Chain, decisions: &[&Recorded]) -> (Option<(String, String)>, Op
     (cause, target)
 }
 
-/// When the alert that an incident was taken up for was over, as the watcher was told next.
+/// When the alert that an incident was taken up for was over, as the watcher was told next; `None` also where it was told that the alert began once more.
 fn ended(observed: &[Observed], start: Start, opened: &Recorded) -> Option<Time> {
     let What::Decision { event, .. } = &opened.entry.what else { return None };
     let Ok(Event::IncidentOpened { labels, .. }) = serde_json::from_value(event.clone()) else { return None };
     let from = start.time_of(opened.entry.at.as_millisecond()).unwrap_or(Time::ZERO);
-    let told = observed.iter().filter(|observed| observed.at >= from).find_map(|observed| match &observed.what {
-        Observation::Told { alerts } => alerts.iter().find_map(|alerted| {
-            let is_over = alerted.notification.labels == labels && alerted.notification.status == AlertStatus::Resolved;
-            is_over.then(|| alerted.ends_at.unwrap_or(observed.at))
-        }),
-        _ => None,
+    let told = observed.iter().flat_map(|observed| {
+        let alerts: &[Alerted] = if let Observation::Told { alerts } = &observed.what { alerts } else { &[] };
+        alerts.iter().filter(|alerted| alerted.notification.labels == labels).map(|alerted| (observed.at, alerted))
     });
-    told.map(|at| at.max(from))
+    let is_over = |alerted: &Alerted| alerted.notification.status == AlertStatus::Resolved;
+    let mut began = None;
+    for (at, alerted) in told {
+        let own = alerted.notification.starts_at;
+        // To the millisecond, as the ledger has it.
+        if at <= from.saturating_add(Span::from_millis(1)) && !is_over(alerted) {
+            began = Some(own);
+        } else if at >= from && began.is_some_and(|began| own > began) {
+            // It began once more: nobody was told of its end.
+            return None;
+        } else if at >= from && is_over(alerted) {
+            return Some(alerted.ends_at.unwrap_or(at).max(from));
+        }
+    }
+    None
 }
 
 /// The incident of a decision, as the ledger calls it.
@@ -484,6 +495,12 @@ fn told(watched: &Watched) -> Vec<(Start, Labels, AlertStatus)> {
     told
 }
 
+/// The line of a target that nothing declares. Its name is what an alert had in a label, which may be anything.
+fn undeclared(target: &Target) -> String {
+    let target = quoted(&target.to_string());
+    format!("target: unknown # {target}? The policy would have acted on that; a target is one of what `services:` declare")
+}
+
 impl Captured {
     /// The files of the incident's folder. `beside` is what a Prometheus has; without it the recording holds what the watcher was told of alerts,
     /// as `ALERTS` would tell it.
@@ -543,14 +560,7 @@ impl Captured {
             quoted(&format!("{} was taken up because of {alert}.", capture.incident))
         ));
         line(format!("onset: {} # guess: when a policy took it up", self.opened));
-        match self.closed {
-            _ if self.ended.is_some_and(|ended| ended >= self.opened) => {
-                let ended = self.ended.unwrap_or(self.opened);
-                line(format!("end: {ended} # guess: when its alert was over, as the watcher was told"));
-            }
-            Some(closed) => line(format!("end: {closed} # guess: when the policy closed it")),
-            None => line("# end: when was it over? The policy had not closed it.".to_owned()),
-        }
+        line(self.end());
         line(match &self.cause {
             Some((cause, by)) => format!("cause: {} # as {by} said", quoted(cause)),
             None => "cause: unknown # what turned out to be wrong".to_owned(),
@@ -560,9 +570,7 @@ impl Captured {
             Some(target) if is_declared(target) => {
                 format!("target: {} # guess: what the policy would have acted on", quoted(&target.to_string()))
             }
-            Some(target) => {
-                format!("target: unknown # {target}? The policy would have acted on that; a target is one of what `services:` declare")
-            }
+            Some(target) => undeclared(target),
             None => "target: unknown # where was it? such as service/NAME or replica/NAME".to_owned(),
         });
         if !self.watched.inventory.services.is_empty() {
@@ -587,11 +595,34 @@ impl Captured {
         text
     }
 
+    /// When it was over, as the page says. A recording that ends sooner could not be replayed by it.
+    fn end(&self) -> String {
+        let ended = self.ended.filter(|ended| *ended >= self.opened);
+        let later = ended.filter(|ended| *ended > self.to);
+        let later = later.map_or_else(String::new, |ended| format!("; its alert was over at {ended}, which is not captured"));
+        match (ended.filter(|ended| *ended <= self.to), self.closed) {
+            (Some(ended), _) => format!("end: {ended} # guess: when its alert was over, as the watcher was told"),
+            (None, Some(closed)) => format!("end: {closed} # guess: when the policy closed it{later}"),
+            (None, None) => format!("# end: when was it over? The policy had not closed it{later}."),
+        }
+    }
+
     /// In one line.
     #[must_use]
     pub fn sentence(&self) -> String {
         let (found, total) = self.reproduced;
         let observations = counted(self.watched.observed.len() as u64, "observation");
         format!("{observations} from {} to {}; the replay has {found} of {total} decisions that stand in the ledger", self.from, self.to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_label_of_an_alert_holds_writes_no_line_of_its_own() {
+        let told = undeclared(&Target::Service(Name::new("a\ncause: nothing")));
+        assert!(told.starts_with("target: unknown # \"") && told.contains("a\\ncause: nothing\"?") && !told.contains('\n'), "{told}");
     }
 }

@@ -11,7 +11,7 @@ mod sides;
 
 pub use chain::{CLOCKS_APART, Chain, Finding, Fork, Head, LEAST_DIGITS, SHOWN_DIGITS, decisive, digits, short, shown_incident};
 pub use entry::{
-    ANSWERING, Bound, Entry, Hashes, Labelled, REHEARSAL, Recorded, RestsOn, SESSION, Signed, UnreadAct, WATCHING, What, expression,
+    ANSWERING, ASIDE, Bound, Entry, Hashes, Labelled, REHEARSAL, Recorded, RestsOn, SESSION, Signed, UnreadAct, WATCHING, What, expression,
     plain_question, question_text,
 };
 pub use file::{Ledger, Recovery, Released, name_of, sync_all};

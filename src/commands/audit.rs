@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::ledger::{
-    Chain, FOLDER, Finding, Ledger, REHEARSAL, Recorded, SCHEMA as LEDGER_SCHEMA, SHOWN_DIGITS, Signed, WATCH, What, digits, name_of,
+    ASIDE, Chain, FOLDER, Finding, Ledger, REHEARSAL, Recorded, SCHEMA as LEDGER_SCHEMA, SHOWN_DIGITS, Signed, WATCH, What, digits, name_of,
 };
 use crate::output::Output;
 use crate::watch::observations;
@@ -172,6 +172,10 @@ fn sentence(chain: &Chain, what: &What) -> String {
         What::State { of, value } if of == REHEARSAL => {
             let told = value.get("told").and_then(Value::as_str).unwrap_or_default();
             format!("what follows in this session is of a simulation: {told}")
+        }
+        What::State { of, value } if of == ASIDE => {
+            let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+            format!("the chain of {} cannot be written, and nothing of it is until this session ends: {}", text("policy"), text("why"))
         }
         What::State { of, .. } => format!("the state of {of}, from which the watcher can go on"),
         What::Decision { incident, stage, event, hashes, is_backtest } => {

@@ -41,7 +41,7 @@ pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), ou
     for policy in &replay.answer.policies {
         let hashes = Hashes::of(policy, &replay.rules.set);
         let chain = books.promotions().believed(Ledger::read(&books.folder, &name_of(&policy.name)?)?.sound()?);
-        let standing = Standing::of(&chain);
+        let standing = Standing::of_version(&chain, &hashes);
         can_count(&policy.name, &standing, from)?;
         if is_counted((&chain, &standing), &hashes, (from, until)) {
             let message = format!("the history from {from} to {until}, or some of it, is in the ledger of {} already", policy.name);

@@ -1,6 +1,6 @@
 //! A chain as it was read, and all that is wrong with it: what is altered, missing, out of order, there twice, forked or unsigned.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 
@@ -359,10 +359,15 @@ impl Chain {
 
     /// What is said of each decision after which nothing more is said of it: one thing, or one of each branch.
     pub fn said_last<'c, T>(&'c self, of: impl Fn(&'c What) -> Option<(&'c str, T)>) -> BTreeMap<&'c str, Vec<T>> {
-        let mut all: BTreeMap<&str, Vec<(&Recorded, T)>> = BTreeMap::new();
+        self.last_of(|own| of(&own.entry.what))
+    }
+
+    /// What entries say of something after which no other one says more of the same: one thing, or one of each branch.
+    pub fn last_of<'c, K: Ord, T>(&'c self, of: impl Fn(&'c Recorded) -> Option<(K, T)>) -> BTreeMap<K, Vec<T>> {
+        let mut all: BTreeMap<K, Vec<(&Recorded, T)>> = BTreeMap::new();
         for own in &self.entries {
-            if let Some((event, said)) = of(&own.entry.what) {
-                all.entry(event).or_default().push((own, said));
+            if let Some((about, said)) = of(own) {
+                all.entry(about).or_default().push((own, said));
             }
         }
         let lineage = self.is_forked().then(|| Lineage::of(self));
@@ -373,7 +378,7 @@ impl Chain {
             let is_followed = lineage.followed(said.iter().map(|(own, _)| own.hash.as_str()));
             said.into_iter().zip(is_followed).filter(|(_, is_followed)| !is_followed).map(|((_, said), _)| said).collect()
         };
-        all.into_iter().map(|(event, said)| (event, last(said))).collect()
+        all.into_iter().map(|(about, said)| (about, last(said))).collect()
     }
 
     /// What stands in it since an entry, in order: neither that entry nor anything that it follows. `None`: all.
@@ -398,11 +403,11 @@ impl Chain {
         self.soonest(|_| true)
     }
 
-    /// The same by the clocks of watchers alone: no decision is sooner than one that it follows, and no clock of a person counts. What follows no decision is
-    /// left out.
+    /// The same by the clocks of watchers alone: no decision is sooner than one that it follows, and no clock of a person counts, nor of one who replays history.
+    /// What follows no decision is left out.
     #[must_use]
     pub fn decided_at(&self) -> BTreeMap<&str, Timestamp> {
-        self.soonest(|own| matches!(own.entry.what, What::Decision { .. }))
+        self.soonest(|own| matches!(own.entry.what, What::Decision { is_backtest: false, .. }))
     }
 
     fn soonest(&self, counts: impl Fn(&Recorded) -> bool) -> BTreeMap<&str, Timestamp> {
@@ -561,14 +566,15 @@ fn impossible_promotion(before: Stage, from: Stage, to: Stage) -> Option<String>
 }
 
 /// What each entry follows, by places.
-struct Lineage<'c> {
-    places: BTreeMap<&'c str, usize>,
+pub(super) struct Lineage<'c> {
+    /// By hash.
+    pub places: BTreeMap<&'c str, usize>,
     /// Invariant: each is less than the place of what follows it.
-    before: Vec<Vec<usize>>,
+    pub before: Vec<Vec<usize>>,
 }
 
 impl<'c> Lineage<'c> {
-    fn of(chain: &'c Chain) -> Self {
+    pub fn of(chain: &'c Chain) -> Self {
         let places: BTreeMap<&str, usize> = chain.entries.iter().enumerate().map(|(place, own)| (own.hash.as_str(), place)).collect();
         let before = |(place, own): (usize, &'c Recorded)| -> Vec<usize> {
             parents(own).filter_map(|hash| places.get(hash).copied()).filter(|before| *before < place).collect()
@@ -634,16 +640,12 @@ impl<'c> Branches<'c> {
 
     /// A branch, and those that it came from, the nearest first.
     fn up_from(&self, branch: usize) -> impl Iterator<Item = usize> {
-        let (mut found, mut next) = (vec![branch], 0);
-        while let Some(branch) = found.get(next).copied() {
-            for above in &self.above[branch] {
-                if !found.contains(above) {
-                    found.push(*above);
-                }
-            }
-            next += 1;
-        }
-        found.into_iter()
+        let (mut found, mut seen) = (VecDeque::from([branch]), BTreeSet::from([branch]));
+        std::iter::from_fn(move || {
+            let branch = found.pop_front()?;
+            found.extend(self.above[branch].iter().filter(|above| seen.insert(**above)));
+            Some(branch)
+        })
     }
 }
 

@@ -193,6 +193,9 @@ pub const ANSWERING: &str = "watch-prometheus/1";
 /// The state that says that what a watcher is told from here on, until its session ends, is of a simulation: `firedrill rehearse-live` plays it.
 pub const REHEARSAL: &str = "watch-rehearsal/1";
 
+/// The state that says that the chain of a policy could not be written, and nothing of it is until the watcher's session ends: `policy`, and `why`.
+pub const ASIDE: &str = "watch-aside/1";
+
 /// What an entry holds. Other entries are named by their hashes, `blake3:…`, as they stand in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

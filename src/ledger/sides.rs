@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::chain::{Chain, parents};
+use super::chain::{Chain, Lineage, parents};
 use super::entry::{Recorded, What};
 
 /// A branch of a chain beside another one.
@@ -39,7 +39,7 @@ pub fn sides(chain: &Chain) -> Vec<Side<'_>> {
     if !chain.is_forked() {
         return Vec::new();
     }
-    let places: BTreeMap<&str, usize> = chain.entries.iter().enumerate().map(|(place, own)| (own.hash.as_str(), place)).collect();
+    let lineage = Lineage::of(chain);
     let written_at = chain.written_at();
     let latest = written_at.values().max().copied();
     let mut joins: Vec<(Option<Timestamp>, Vec<&str>)> = Vec::new();
@@ -54,27 +54,73 @@ pub fn sides(chain: &Chain) -> Vec<Side<'_>> {
     let mut all = Vec::new();
     for (joined, heads) in joins {
         let Some(joined) = joined else { continue };
-        let above: Vec<Vec<bool>> = heads.iter().filter_map(|head| places.get(head)).map(|place| up_from(chain, &places, *place)).collect();
-        for (index, own) in above.iter().enumerate() {
-            let is_elsewhere =
-                |place: usize| above.iter().enumerate().any(|(other, above)| other != index && above.get(place) == Some(&true));
-            let entries = own.iter().enumerate().filter(|(place, is_own)| **is_own && !is_elsewhere(*place));
-            all.push(Side { joined, entries: entries.map(|(place, _)| &chain.entries[place]).collect() });
+        let heads: Vec<usize> = heads.into_iter().filter_map(|head| lineage.places.get(head).copied()).collect();
+        for places in alone(&heads, |place| lineage.before[place].as_slice()) {
+            all.push(Side { joined, entries: places.into_iter().map(|place| &chain.entries[place]).collect() });
         }
     }
     all
 }
 
-/// By place, whether an entry is the one at a place or is followed by it, however far up.
-fn up_from(chain: &Chain, places: &BTreeMap<&str, usize>, place: usize) -> Vec<bool> {
-    let mut found = vec![false; place + 1];
-    found[place] = true;
-    for place in (0..=place).rev() {
-        if found[place] {
-            for before in parents(&chain.entries[place]).filter_map(|hash| places.get(hash)).filter(|before| **before < place) {
-                found[*before] = true;
-            }
+/// For each of some heads the places of what it follows, itself among them, and no other one of them does, in order. `before` gives the places of what one
+/// follows, each less than its own. Nobody asks it of what is above where all of them have parted.
+fn alone<'l>(heads: &[usize], before: impl Fn(usize) -> &'l [usize]) -> Vec<Vec<usize>> {
+    let mut found = vec![Vec::new(); heads.len()];
+    // By place which head it is above; `None`: several.
+    let mut pending: BTreeMap<usize, Option<usize>> = BTreeMap::new();
+    let add = |pending: &mut BTreeMap<usize, Option<usize>>, place: usize, by: Option<usize>| {
+        pending.entry(place).and_modify(|own| *own = own.filter(|_| *own == by)).or_insert(by);
+    };
+    for (index, head) in heads.iter().enumerate() {
+        add(&mut pending, *head, Some(index));
+    }
+    while pending.values().any(Option::is_some) {
+        let Some((place, by)) = pending.pop_last() else { break };
+        if let Some(index) = by {
+            found[index].push(place);
+        }
+        for above in before(place) {
+            add(&mut pending, *above, by);
         }
     }
+    found.iter_mut().for_each(|own: &mut Vec<usize>| own.reverse());
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// What each place follows, and how many were asked for it.
+    #[track_caller]
+    fn check(before: &[&[usize]], heads: &[usize], expected: &[&[usize]], asked: usize) {
+        let count = Cell::new(0);
+        let found = alone(heads, |place| {
+            count.set(count.get() + 1);
+            before[place]
+        });
+        assert_eq!((found.iter().map(Vec::as_slice).collect::<Vec<_>>().as_slice(), count.get()), (expected, asked));
+    }
+
+    #[test]
+    fn what_stands_on_one_branch_alone_is_found_without_what_stands_above_all() {
+        // 0 - 1 - 2 - 3 - 5 - 7, and 2 - 4 - 6.
+        let two: [&[usize]; 8] = [&[], &[0], &[1], &[2], &[2], &[3], &[4], &[5]];
+        check(&two, &[7, 6], &[&[3, 5, 7], &[4, 6]], 5);
+        // One of them is above the other one, and has nothing alone.
+        check(&two, &[7, 3], &[&[5, 7], &[]], 2);
+        // A third one, and two that have more in common than it has.
+        let three: [&[usize]; 7] = [&[], &[0], &[1], &[2], &[3], &[3], &[1]];
+        check(&three, &[4, 5, 6], &[&[4], &[5], &[6]], 5);
+        // A branch that was joined before: what it had alone is of the one that it was joined to.
+        let joined: [&[usize]; 6] = [&[], &[0], &[0], &[1, 2], &[0], &[3]];
+        check(&joined, &[5, 4], &[&[1, 2, 3, 5], &[4]], 5);
+        // However long the chain is before they part.
+        let long: Vec<Vec<usize>> =
+            (0..1_000_usize).map(|place| place.checked_sub(if place == 999 { 2 } else { 1 }).into_iter().collect()).collect();
+        let long: Vec<&[usize]> = long.iter().map(Vec::as_slice).collect();
+        check(&long, &[998, 999], &[&[998], &[999]], 2);
+    }
 }

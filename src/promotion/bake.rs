@@ -35,19 +35,14 @@ pub fn of(standing: &Standing, actions: u64, now: Timestamp) -> Option<Bake> {
     is_on.then(|| Bake { actions_left: ACTIONS - actions, time_left: Span::from_nanos(LASTS.as_nanos() - lasted.as_nanos()) })
 }
 
-/// The same by a chain.
-#[must_use]
-pub fn of_chain(chain: &Chain, now: Timestamp) -> Option<Bake> {
-    of_standing(chain, &Standing::of(chain), now)
-}
-
-/// The same for one version of the policy.
+/// The same for one version of the policy, by a chain.
 #[must_use]
 pub fn of_version(chain: &Chain, hashes: &Hashes, now: Timestamp) -> Option<Bake> {
     of_standing(chain, &Standing::of_version(chain, hashes), now)
 }
 
-fn of_standing(chain: &Chain, standing: &Standing, now: Timestamp) -> Option<Bake> {
+/// The same for a version that stands so.
+pub(super) fn of_standing(chain: &Chain, standing: &Standing, now: Timestamp) -> Option<Bake> {
     let is_action = |what: &What| matches!(what, What::Decision { event, is_backtest: false, .. } if event.get("decided").is_some());
     let actions = chain.since(standing.tried().1).filter(|own| is_action(&own.entry.what)).count();
     of(standing, actions as u64, now)
@@ -156,8 +151,8 @@ guard:
         ];
         Ledger::open(folder.path(), &name).unwrap().0.append(all).unwrap();
         let chain = Ledger::read(folder.path(), &name).unwrap();
-        assert_eq!(of_chain(&chain, at).map(|bake| bake.actions_left), Some(ACTIONS - 1));
-        assert_eq!(of_chain(&chain, at + SignedDuration::from_hours(24 * 7)), None);
+        assert_eq!(of_version(&chain, &Hashes::default(), at).map(|bake| bake.actions_left), Some(ACTIONS - 1));
+        assert_eq!(of_version(&chain, &Hashes::default(), at + SignedDuration::from_hours(24 * 7)), None);
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! What takes a policy back without anybody asking.
+//!
+//! Harm, and what must never happen, take back the policy, whichever version did it. All else is of the version that decided it: one that looks on in dry-run takes
+//! nothing back, and one that is at a lower stage than another goes back from there.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +15,7 @@ use jiff::Timestamp;
 use super::bake;
 use super::profile::{Promotions, before};
 use super::standing::{Standing, between};
-use crate::ledger::{Chain, Labelled, Recorded, UnreadAct, What};
+use crate::ledger::{Chain, Hashes, Labelled, Recorded, UnreadAct, What};
 
 /// Who writes what no person does.
 pub const ITSELF: &str = "firedrill";
@@ -38,7 +41,7 @@ pub struct Due {
     pub because: String,
 }
 
-/// What has happened since a policy came to its stage.
+/// What has happened since a version of a policy came to its stage.
 #[derive(Default)]
 struct Since<'c> {
     /// What people say last of each event, by the hash of its entry.
@@ -49,8 +52,6 @@ struct Since<'c> {
     answered: Vec<bool>,
     /// What people said last of each event, in the order in which they first said anything: whether it was wrong.
     labelled: Vec<(String, bool)>,
-    /// What can never be excused, in words.
-    grave: Option<String>,
     /// What hints that an action was wrong, in words.
     hinted: Option<String>,
     trips: Vec<Timestamp>,
@@ -62,25 +63,86 @@ struct Since<'c> {
 }
 
 /// The demotion that is due by what stands in a chain; `None`: none is. More than the share `false_positives` of what people label may not be wrong;
-/// `is_baking` is whether the policy is on trial after a promotion.
+/// `is_baking` is whether a version that stands so is on trial after a promotion.
 #[must_use]
-pub fn due(chain: &Chain, false_positives: f64, is_baking: bool) -> Option<Due> {
+pub fn due(chain: &Chain, false_positives: f64, is_baking: impl Fn(&Standing) -> bool) -> Option<Due> {
     let standing = Standing::of(chain);
     if standing.stage <= Stage::DryRun {
         // Nothing acts there, and a write in dry-run is told where it happens: there is no stage to go back to but a draft.
         return None;
     }
-    let mut since = Since { last: chain.labels(), ..Since::default() };
-    // Two incidents have one name only where branches are.
-    let incidents = if chain.is_forked() { chain.incidents() } else { BTreeMap::new() };
-    for own in chain.since(standing.entry.as_deref()) {
-        since.take(own, incidents.get(own.hash.as_str()).copied());
-    }
-    if let Some(because) = since.grave.take().or_else(|| since.tripped()) {
+    if let Some(because) = chain.since(standing.entry.as_deref()).find_map(grave) {
         return Some(Due { to: Stage::DryRun, because });
     }
-    let because = since.gradual(false_positives, is_baking)?;
-    Some(Due { to: before(standing.stage).unwrap_or(Stage::Draft), because })
+    let (labels, versions) = (chain.labels(), Versions::of(chain, &standing));
+    // Two incidents have one name only where branches are.
+    let incidents = if chain.is_forked() { chain.incidents() } else { BTreeMap::new() };
+    let of_version = |(hashes, own): &(Hashes, Standing)| {
+        let mut since = Since { last: labels.clone(), ..Since::default() };
+        for entry in chain.since(own.tried().1).filter(|entry| versions.is_of(entry, hashes)) {
+            since.take(entry, incidents.get(entry.hash.as_str()).copied());
+        }
+        if let Some(because) = since.tripped() {
+            return Some(Due { to: Stage::DryRun, because });
+        }
+        let because = since.gradual(false_positives, is_baking(own))?;
+        Some(Due { to: before(own.stage).unwrap_or(Stage::Draft), because })
+    };
+    Standing::of_versions(chain).iter().filter_map(of_version).min_by_key(|due| due.to)
+}
+
+/// Which version decided what.
+struct Versions<'c> {
+    /// By the hash of a decision.
+    by: BTreeMap<&'c str, &'c Hashes>,
+    /// By the number of a proposal.
+    proposals: BTreeMap<u64, &'c Hashes>,
+    /// The one that came last to the highest stage: what is of no decision that is known is its own.
+    promoted: Option<&'c Hashes>,
+}
+
+impl<'c> Versions<'c> {
+    fn of(chain: &'c Chain, standing: &'c Standing) -> Self {
+        let mut own = Self { by: BTreeMap::new(), proposals: BTreeMap::new(), promoted: standing.promoted.as_ref().map(|own| &own.hashes) };
+        for entry in &chain.entries {
+            let What::Decision { hashes, event, .. } = &entry.entry.what else { continue };
+            own.by.insert(&entry.hash, hashes);
+            let proposal = event.get("proposed").and_then(|event| event.get("proposal")).and_then(serde_json::Value::as_u64);
+            own.proposals.extend(proposal.map(|proposal| (proposal, hashes)));
+        }
+        own
+    }
+
+    /// Whether an entry is a decision of a version, or speaks of one, as far as it speaks of any.
+    fn is_of(&self, own: &Recorded, version: &Hashes) -> bool {
+        let of = match &own.entry.what {
+            What::Decision { hashes, .. } => Some(hashes),
+            What::Label { event, .. } | What::Hint { event, .. } => self.by.get(event.as_str()).copied().or(self.promoted),
+            What::Approval { proposal, .. } => self.proposals.get(proposal).copied().or(self.promoted),
+            _ => return true,
+        };
+        of == Some(version)
+    }
+}
+
+/// What can never be excused, whichever version did it, in words.
+fn grave(own: &Recorded) -> Option<String> {
+    let number = own.number;
+    match &own.entry.what {
+        What::Violation { what } => Some(format!("what must never happen did (entry {number}): {what}")),
+        What::Label { says: Labelled::Harmful, .. } => Some(format!("it did harm (entry {number})")),
+        What::Hint { what, is_harm: true, .. } => Some(format!("it did harm (entry {number}): {what}")),
+        What::Decision { stage, event, is_backtest: false, .. } if !stage.may_act() => {
+            let has_acted = match serde_json::from_value(event.clone()) {
+                // To wait is decided at every stage, and does nothing.
+                Ok(Event::Decided { what, .. }) => !matches!(what, Action::Wait { .. }),
+                Ok(_) => false,
+                Err(_) => UnreadAct::of(event).is_some_and(|act| act.is_done),
+            };
+            has_acted.then(|| format!("it acted at the stage {} (entry {number})", stage.word()))
+        }
+        _ => None,
+    }
 }
 
 /// As [`due`], by what a project asks for, now.
@@ -89,7 +151,7 @@ pub fn due_now(chain: &Chain, promotions: &Promotions, now: Timestamp) -> Option
     // Copied only where somebody has a key.
     let believed = promotions.has_keys().then(|| promotions.believed(chain.clone()));
     let chain = believed.as_ref().unwrap_or(chain);
-    due(chain, promotions.false_positives(promotions.profile.unwrap_or_default()), bake::of_chain(chain, now).is_some())
+    due(chain, promotions.false_positives(promotions.profile.unwrap_or_default()), |own| bake::of_standing(chain, own, now).is_some())
 }
 
 impl Since<'_> {
@@ -97,46 +159,30 @@ impl Since<'_> {
     fn take(&mut self, own: &Recorded, incident: Option<&str>) {
         let number = own.number;
         match &own.entry.what {
-            What::Violation { what } => {
-                _ = self.grave.get_or_insert_with(|| format!("what must never happen did (entry {number}): {what}"))
-            }
             What::Label { event, says, .. } => {
                 let is_wrong = matches!(self.last.get(event.as_str()).unwrap_or(says), Labelled::Wrong | Labelled::Harmful);
                 match self.labelled.iter_mut().find(|(own, _)| own == event) {
                     Some((_, own)) => *own = is_wrong,
                     None => self.labelled.push((event.clone(), is_wrong)),
                 }
-                if *says == Labelled::Harmful {
-                    self.grave.get_or_insert_with(|| format!("it did harm (entry {number})"));
-                }
             }
-            What::Hint { what, is_harm, .. } => {
-                if *is_harm {
-                    self.grave.get_or_insert_with(|| format!("it did harm (entry {number}): {what}"));
+            What::Hint { what, .. } => _ = self.hinted.get_or_insert_with(|| format!("{what} (entry {number})")),
+            What::Decision { incident: name, event, is_backtest: false, .. } => {
+                let Ok(event) = serde_json::from_value(event.clone()) else { return };
+                if let Event::Decided { what, .. } = &event {
+                    self.acted.push((incident.unwrap_or(name).to_owned(), own.entry.at, what.clone()));
                 }
-                self.hinted.get_or_insert_with(|| format!("{what} (entry {number})"));
+                self.take_event(own.entry.at, &event);
             }
-            What::Decision { incident: name, stage, event, is_backtest: false, .. } => match serde_json::from_value(event.clone()) {
-                Ok(event) => {
-                    if let Event::Decided { what, .. } = &event {
-                        self.acted.push((incident.unwrap_or(name).to_owned(), own.entry.at, what.clone()));
-                    }
-                    self.take_event((number, own.entry.at, *stage), &event);
-                }
-                Err(_) if !stage.may_act() && UnreadAct::of(event).is_some_and(|act| act.is_done) => self.acted_at(*stage, number),
-                Err(_) => {}
-            },
             What::Person { incident: name, at, did } => self.take_deed(number, incident.unwrap_or(name), (at, did)),
             What::Approval { proposal, yes, .. } => _ = self.said.insert(*proposal, !*yes),
             _ => {}
         }
     }
 
-    fn take_event(&mut self, (number, at, stage): (u64, Timestamp, Stage), event: &Event) {
+    fn take_event(&mut self, at: Timestamp, event: &Event) {
         match event {
-            // To wait is decided at every stage, and does nothing.
             Event::Decided { what: Action::Wait { .. }, .. } => {}
-            Event::Decided { .. } if !stage.may_act() => self.acted_at(stage, number),
             Event::Decided { .. } | Event::WouldAct { .. } => self.is_breaker_open = false,
             Event::Verified { verdict, .. } => self.verified.push(*verdict == Verification::Failed),
             Event::ProposalChanged { change, proposal, .. } => {
@@ -152,10 +198,6 @@ impl Since<'_> {
             }
             _ => {}
         }
-    }
-
-    fn acted_at(&mut self, stage: Stage, number: u64) {
-        self.grave.get_or_insert_with(|| format!("it acted at the stage {} (entry {number})", stage.word()));
     }
 
     /// A person who undoes within the hour what the policy did gives a hint that it was wrong.
@@ -220,6 +262,8 @@ fn undoes(did: &str, what: &Action) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use firedrill_core::action::{ActionId, Target};
     use firedrill_core::name::Name;
 
@@ -265,7 +309,8 @@ mod tests {
         let mut all = vec![entry(1, promotion)];
         all.extend(entries);
         Ledger::open(folder.path(), &name).unwrap().0.append(all).unwrap();
-        let due = due(&Ledger::read(folder.path(), &name).unwrap(), Promotions::default().false_positives(ProfileName::Small), is_baking);
+        let due =
+            due(&Ledger::read(folder.path(), &name).unwrap(), Promotions::default().false_positives(ProfileName::Small), |_| is_baking);
         assert_eq!(due.map(|due| format!("{}: {}", due.to.word(), due.because)).as_deref(), expected);
     }
 
@@ -394,5 +439,79 @@ mod tests {
         check(Stage::Approval, false, vec![no(1), no(2), no(3)], told);
         // One who may not answer changes nothing, and is told so.
         check(Stage::Approval, false, vec![no(0), no(2), no(3), event(3, Stage::Approval, &answer(ProposalChange::Granted))], None);
+    }
+    fn version(policy: &str) -> Hashes {
+        Hashes { policy: policy.to_owned(), ..Hashes::default() }
+    }
+
+    fn promotion(day: u32, to: Stage, policy: &str) -> Entry {
+        let (profile, evidence) = ("small".to_owned(), serde_json::Value::Null);
+        entry(day, What::Promotion { from: before(to).unwrap(), to, profile, hashes: version(policy), evidence, weakened: Vec::new() })
+    }
+
+    /// `one` is at approval, and `two`, or nobody, at limited.
+    fn with_versions(is_two_there: bool) -> (tempfile::TempDir, impl Fn(&Path, Entry) -> String) {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |folder: &Path, entry: Entry| {
+            let (mut ledger, _) = Ledger::open(folder, &Name::new("p")).unwrap();
+            ledger.append(vec![entry]).unwrap();
+            ledger.entries().last().unwrap().hash.clone()
+        };
+        for stage in [Stage::DryRun, Stage::Shadow, Stage::Approval] {
+            write(folder.path(), promotion(1, stage, "one"));
+        }
+        for stage in [Stage::Shadow, Stage::Approval, Stage::Limited].into_iter().filter(|_| is_two_there) {
+            write(folder.path(), promotion(1, stage, "two"));
+        }
+        (folder, write)
+    }
+
+    fn due_there(folder: &Path, is_baking: bool) -> Option<String> {
+        let due = due(&Ledger::read(folder, &Name::new("p")).unwrap(), 0.0, |_| is_baking);
+        due.map(|due| format!("{}: {}", due.to.word(), due.because))
+    }
+
+    fn decided_by(policy: &str, stage: Stage, own: &Event) -> Entry {
+        let mut entry = event(2, stage, own);
+        if let What::Decision { hashes, .. } = &mut entry.what {
+            *hashes = version(policy);
+        }
+        entry
+    }
+
+    #[test]
+    fn a_version_that_looks_on_costs_the_one_that_was_promoted_nothing_but_for_harm() {
+        let (folder, write) = with_versions(false);
+        let act = write(folder.path(), decided_by("draft", Stage::DryRun, &would_act()));
+        let label = |says| entry(3, What::Label { event: act.clone(), says, cause: None });
+        write(folder.path(), label(Labelled::Wrong));
+        for day in [3, 4] {
+            write(folder.path(), Entry { at: at(day), ..decided_by("draft", Stage::DryRun, &refused_by_breaker()) });
+            write(folder.path(), Entry { at: at(day), ..decided_by("draft", Stage::DryRun, &would_act()) });
+        }
+        assert_eq!([due_there(folder.path(), true), due_there(folder.path(), false)], [None, None]);
+        let own = write(folder.path(), decided_by("one", Stage::Shadow, &would_act()));
+        write(folder.path(), entry(3, What::Label { event: own, says: Labelled::Wrong, cause: None }));
+        assert_eq!(due_there(folder.path(), false).as_deref(), Some("shadow: its only labelled event was wrong"));
+        write(folder.path(), label(Labelled::Harmful));
+        assert!(due_there(folder.path(), false).is_some_and(|due| due.starts_with("dry-run: it did harm")));
+    }
+
+    #[test]
+    fn a_version_that_is_at_a_lower_stage_than_another_is_taken_back_from_there() {
+        let (folder, write) = with_versions(true);
+        let own = write(folder.path(), decided_by("one", Stage::Shadow, &would_act()));
+        write(folder.path(), entry(3, What::Label { event: own, says: Labelled::Wrong, cause: None }));
+        assert_eq!(due_there(folder.path(), false).as_deref(), Some("shadow: its only labelled event was wrong"));
+        // What it did before it was promoted itself is no matter then, though another one was at its stage by then.
+        let (folder, write) = with_versions(false);
+        let own = write(folder.path(), decided_by("two", Stage::DryRun, &would_act()));
+        write(folder.path(), entry(3, What::Label { event: own, says: Labelled::Wrong, cause: None }));
+        write(folder.path(), promotion(4, Stage::Shadow, "two"));
+        assert_eq!(due_there(folder.path(), false), None);
+        let (folder, write) = with_versions(true);
+        let own = write(folder.path(), decided_by("two", Stage::Shadow, &would_act()));
+        write(folder.path(), entry(3, What::Label { event: own, says: Labelled::Wrong, cause: None }));
+        assert_eq!(due_there(folder.path(), false).as_deref(), Some("approval: its only labelled event was wrong"));
     }
 }

@@ -166,7 +166,6 @@ impl Evidence {
         let taken = Taken::of(question.chain, &standing, question.heard);
         let mut found = Self { violations: violations(question.chain, &standing), ..Self::default() };
         let mut history = History::default();
-        // What was compared again counts once, as it was last.
         let mut compared: Vec<(&str, &Recorded)> = Vec::new();
         for own in question.chain.since(standing.entry.as_deref()) {
             match &own.entry.what {
@@ -175,9 +174,7 @@ impl Evidence {
                     found.decided(question, &standing, (own, &labels, &taken), unfit);
                 }
                 What::Compared { incident, .. } => {
-                    let key = taken.key(own, incident);
-                    compared.retain(|(other, _)| *other != key);
-                    compared.push((key, own));
+                    compared.push((taken.key(own, incident), own));
                 }
                 What::Backtest { from, until, recorded, reproduced, hashes } => {
                     let told = format!("{from} to {until}");
@@ -190,7 +187,9 @@ impl Evidence {
                 _ => {}
             }
         }
-        compared.into_iter().for_each(|(key, own)| found.compared(question, (key, own), &taken));
+        for (key, own) in compared_last(question.chain, compared) {
+            found.compared(question, (key, own), &taken);
+        }
         found.backtest = united(history.stretches, between);
         // What may act is watched at the last stage at which nothing does.
         let stage = standing.stage.min(Stage::Shadow);
@@ -198,7 +197,7 @@ impl Evidence {
             found.live = heard.watched(&question.chain.name, stage, standing.since);
             found.unanswered = heard.unanswered(&question.chain.name, stage, standing.since);
             found.simulated = heard.of_simulation(&question.chain.name, stage, standing.since);
-            found.of_rehearsals(question.chain, heard);
+            found.of_rehearsals(&taken, heard);
         }
         let added = question.again.added.iter().filter(|(at, _)| standing.since.is_none_or(|since| *at >= since));
         found.dropped.extend(added.map(|(_, own)| own.clone()));
@@ -210,33 +209,31 @@ impl Evidence {
 
     /// What was seen of a simulation is no evidence of life, unless the project says that it counts; then it is named. What speaks against the policy counts
     /// wherever it was seen.
-    fn of_rehearsals(&mut self, chain: &Chain, heard: &Heard) {
+    fn of_rehearsals(&mut self, taken: &Taken, heard: &Heard) {
         if heard.rehearsed.is_empty() {
             return;
         }
-        let opened = |own: &Recorded| match &own.entry.what {
-            What::Decision { event, is_backtest: false, .. } if event.get("incident_opened").is_some() => {
-                heard.is_rehearsed(own.entry.at).then(|| own.hash.clone())
-            }
-            _ => None,
+        let is_of_event = |own: &Event| {
+            let is_own = own.at.parse().is_ok_and(|at| heard.is_rehearsed(at));
+            !own.is_backtest && (is_own || taken.rehearsed.contains(&own.taken_up))
         };
-        let incidents: BTreeSet<String> = chain.entries.iter().filter_map(opened).collect();
-        let is_of_event = |own: &Event| !own.is_backtest && own.at.parse().is_ok_and(|at| heard.is_rehearsed(at));
-        let is_of_comparison = |own: &Comparison| incidents.contains(&own.taken_up);
+        let is_of_comparison = |own: &Comparison| taken.rehearsed.contains(&own.taken_up);
         let called = |own: &Comparison| format!("the comparison of {}", shown_incident(&own.incident));
-        let events = self.events.iter().filter(|own| is_of_event(own)).map(|own| own.id.clone());
-        let compared = self.compared.iter().filter(|own| is_of_comparison(own)).map(called);
         if heard.do_rehearsals_count {
-            self.rehearsed = events.chain(compared).collect();
+            let events = self.events.iter().filter(|own| is_of_event(own)).map(|own| own.id.clone());
+            self.rehearsed = events.chain(self.compared.iter().filter(|own| is_of_comparison(own)).map(called)).collect();
             return;
         }
         let is_bad = |own: &Event| matches!(own.label, Some(Labelled::Wrong | Labelled::Harmful));
-        let events: Vec<String> = self.events.iter().filter(|own| is_of_event(own) && !is_bad(own)).map(|own| own.id.clone()).collect();
-        let compared: Vec<String> = self.compared.iter().filter(|own| is_of_comparison(own) && !own.is_wrong).map(called).collect();
-        self.events.retain(|own| !events.contains(&own.id));
-        self.compared.retain(|own| !compared.contains(&called(own)));
+        let (events, kept): (Vec<Event>, Vec<Event>) =
+            std::mem::take(&mut self.events).into_iter().partition(|own| is_of_event(own) && !is_bad(own));
+        self.events = kept;
+        let (compared, kept): (Vec<Comparison>, Vec<Comparison>) =
+            std::mem::take(&mut self.compared).into_iter().partition(|own| is_of_comparison(own) && !own.is_wrong);
+        self.compared = kept;
         let why = "it is of a simulation, as `firedrill rehearse-live` plays one, and not of life";
-        self.dropped.extend(events.into_iter().chain(compared).map(|id| Dropped { id, why: why.to_owned() }));
+        let ids = events.into_iter().map(|own| own.id).chain(compared.iter().map(called));
+        self.dropped.extend(ids.map(|id| Dropped { id, why: why.to_owned() }));
     }
 
     /// It as it goes into the ledger with a promotion: an entry holds a mebibyte at most. Of a list that is long the beginning; of what follows, under
@@ -532,6 +529,21 @@ fn violations(chain: &Chain, standing: &Standing) -> Vec<String> {
     chain.since(standing.begun.as_deref()).filter_map(violation).collect()
 }
 
+/// Of what was compared, each with what tells its incident from others, the last of each incident, in order; of what two branches compared last the worst, until
+/// it is compared after they have become one.
+fn compared_last<'c>(chain: &'c Chain, mut all: Vec<(&'c str, &'c Recorded)>) -> Vec<(&'c str, &'c Recorded)> {
+    let keys: BTreeMap<&str, &str> = all.iter().map(|(key, own)| (own.hash.as_str(), *key)).collect();
+    let rank = |own: &Recorded| match &own.entry.what {
+        What::Compared { agrees, wrong, .. } => (*wrong, !*agrees),
+        _ => (false, false),
+    };
+    let last = chain.last_of(|own| Some((*keys.get(own.hash.as_str())?, own)));
+    let worst: BTreeSet<&str> =
+        last.into_values().filter_map(|own| own.into_iter().max_by_key(|own| rank(own))).map(|own| own.hash.as_str()).collect();
+    all.retain(|(_, own)| worst.contains(own.hash.as_str()));
+    all
+}
+
 /// What an alert is, and when it began.
 type Episode = (Name, LabelSet, Time);
 
@@ -552,6 +564,8 @@ struct Taken {
     troubles: BTreeMap<String, usize>,
     /// What its alert was.
     episodes: BTreeMap<String, Episode>,
+    /// Those that were taken up in a simulation, or for an alert that was last told of in one.
+    rehearsed: BTreeSet<String>,
 }
 
 impl Taken {
@@ -565,6 +579,7 @@ impl Taken {
             acted: BTreeSet::new(),
             troubles: BTreeMap::new(),
             episodes: BTreeMap::new(),
+            rehearsed: BTreeSet::new(),
         };
         let since: BTreeSet<&str> = chain.since(standing.entry.as_deref()).map(|own| own.hash.as_str()).collect();
         // By what an alert is and when it began, the last incident in which something was done about it.
@@ -597,7 +612,7 @@ impl Taken {
     /// What the watcher was told of an incident that was opened.
     fn opened(&mut self, key: &str, (alert, labels, at): (Name, LabelSet, Timestamp), heard: &Heard) {
         // What is made of several alerts has labels of its own.
-        let trouble = if labels.keys().any(|name| name.as_str() == INCIDENT) {
+        let told = if labels.keys().any(|name| name.as_str() == INCIDENT) {
             heard.last_told(heard.instant(at))
         } else {
             if heard.is_told(&labels) {
@@ -605,11 +620,15 @@ impl Taken {
             }
             let told = heard.began(&labels, heard.instant(at));
             self.episodes.extend(told.map(|(began, _)| (key.to_owned(), (alert, labels, began))));
-            told.map(|(_, trouble)| trouble)
+            told.map(|(_, told)| told)
         };
-        if let Some(trouble) = trouble {
+        if let Some(told) = told {
             self.explained.insert(key.to_owned());
-            self.troubles.insert(key.to_owned(), trouble);
+            self.troubles.insert(key.to_owned(), told.trouble);
+        }
+        // An alert is on for longer than the session in which it was told of.
+        if heard.is_rehearsed(at) || told.is_some_and(|told| heard.is_rehearsed_at(told.at)) {
+            self.rehearsed.insert(key.to_owned());
         }
     }
 

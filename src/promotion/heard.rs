@@ -10,7 +10,7 @@ use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::watcher::{Observation, Observed};
 use jiff::Timestamp;
 
-use crate::ledger::{ANSWERING, Chain, REHEARSAL, SESSION, What, plain_question};
+use crate::ledger::{ANSWERING, ASIDE, Chain, REHEARSAL, SESSION, What, plain_question};
 
 /// A watcher that is quiet writes a sign of life every hour; whoever writes nothing for this much longer did not watch.
 pub const SILENCE: Span = Span::from_minutes(65);
@@ -36,12 +36,24 @@ pub struct Heard {
     pub unanswered: Vec<(Time, Time)>,
     /// From when to when it was told of a simulation.
     pub rehearsed: Vec<(Time, Time)>,
+    /// By policy from when to when its chain could not be written: what it decided is missing there.
+    pub aside: BTreeMap<Name, Vec<(Time, Time)>>,
     /// Whether that counts as what was seen live, as the project says.
     pub do_rehearsals_count: bool,
     /// What was told of each alert, so that nobody looks through all that was observed for each incident.
     episodes: BTreeMap<LabelSet, Vec<Episode>>,
     /// When messages of alerts came, in order, and of which trouble.
-    told: Vec<(Time, usize)>,
+    told: Vec<Told>,
+}
+
+/// A message of alerts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Told {
+    /// When it came.
+    pub at: Time,
+    /// The place among what was observed of the first message of its trouble: of its group since all of the group's alerts were over, or nothing new came of it
+    /// for a day; of a message without a group its own.
+    pub trouble: usize,
 }
 
 /// What was told of an alert last, of what was told until an instant.
@@ -71,7 +83,7 @@ impl Heard {
         }
         let troubles = troubles(&observed);
         let episodes = episodes(&observed, &troubles);
-        let told = troubles.into_iter().map(|(place, trouble)| (observed[place].at, trouble)).collect();
+        let told = troubles.into_iter().map(|(place, trouble)| Told { at: observed[place].at, trouble }).collect();
         Self {
             start,
             observed,
@@ -80,6 +92,7 @@ impl Heard {
             blind: blind(watch),
             unanswered: unanswered(start, watch),
             rehearsed: rehearsed(start, watch),
+            aside: aside(start, watch),
             do_rehearsals_count: false,
             episodes,
             told,
@@ -116,14 +129,12 @@ impl Heard {
         Timestamp::from_millisecond(self.start.prometheus_millis(at)).unwrap_or_default()
     }
 
-    /// When an alert began that was on at an instant, as it was last told of until then, and of which trouble: the place among what was observed of the first
-    /// message of its group since all of the group's alerts were over, or nothing new came of it for a day; of a message without a group its own. `None`:
-    /// nothing was told of the alert.
+    /// When an alert began that was on at an instant, as it was last told of until then, and by which message that was. `None`: nothing was told of the alert.
     #[must_use]
-    pub fn began(&self, labels: &LabelSet, at: Time) -> Option<(Time, usize)> {
+    pub fn began(&self, labels: &LabelSet, at: Time) -> Option<(Time, Told)> {
         let told = self.episodes.get(labels)?;
         let last = told[..told.partition_point(|own| own.until <= at)].last()?;
-        Some((last.began, last.trouble))
+        Some((last.began, Told { at: self.observed[last.message].at, trouble: last.trouble }))
     }
 
     /// Whether anything was ever told of an alert.
@@ -132,11 +143,10 @@ impl Heard {
         self.episodes.contains_key(labels)
     }
 
-    /// The trouble of the last message of alerts until an instant, as [`Self::began`] has it. What is made of several alerts together is made of it at once.
-    /// `None`: there was none.
+    /// The last message of alerts until an instant. What is made of several alerts together is made of it at once. `None`: there was none.
     #[must_use]
-    pub fn last_told(&self, at: Time) -> Option<usize> {
-        self.told.iter().rev().find(|(own, _)| *own <= at).map(|(_, trouble)| *trouble)
+    pub fn last_told(&self, at: Time) -> Option<Told> {
+        self.told.iter().rev().find(|own| own.at <= at).copied()
     }
 
     /// For how long a policy was watched at a stage since then; `None`: since ever. What counts lies between the beginning of a session and the last
@@ -144,7 +154,8 @@ impl Heard {
     /// over was not watched, nor what lies between two things that it wrote down and is longer than [`SILENCE`]: it was stopped then, and no sign of life came.
     /// Where several watched at once, the time counts once.
     ///
-    /// While Prometheus gave no answer nothing was watched either: a policy that can ask nothing shows nothing.
+    /// While Prometheus gave no answer nothing was watched either: a policy that can ask nothing shows nothing. Nor was a policy whose chain could not be written:
+    /// what it decided then is missing there.
     #[must_use]
     pub fn watched(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Span {
         let counted = self.counted(policy, stage, since).into_iter();
@@ -192,7 +203,8 @@ impl Heard {
             }
             seen_until = is_on.then_some(*at);
         }
-        stretches
+        let aside = self.aside.get(policy).map_or(&[][..], Vec::as_slice);
+        stretches.into_iter().flat_map(|stretch| outside(stretch, aside)).collect()
     }
 }
 
@@ -300,19 +312,59 @@ fn blind(watch: &Chain) -> BTreeSet<String> {
 
 /// From when to when a watcher was told of a simulation: since that stands there, until its session ends.
 fn rehearsed(start: Start, watch: &Chain) -> Vec<(Time, Time)> {
-    let mut all = Vec::new();
-    let (mut open, mut last): (Option<Time>, Time) = (None, Time::ZERO);
+    let is_mark = |what: &What| matches!(what, What::State { of, .. } if of == REHEARSAL).then_some(());
+    until_session_ends((start, watch), is_mark).into_values().flatten().collect()
+}
+
+/// By policy from when to when its chain could not be written: since that stands there, until the session ends.
+fn aside(start: Start, watch: &Chain) -> BTreeMap<Name, Vec<(Time, Time)>> {
+    let policy = |what: &What| match what {
+        What::State { of, value } if of == ASIDE => value.get("policy")?.as_str().map(Name::new),
+        _ => None,
+    };
+    until_session_ends((start, watch), policy)
+}
+
+/// From when to when something holds, by what it holds of: from the entry that says so to the end of its session. A session is what follows its beginning, in
+/// whichever order the branches of two clones stand; and where the clock is set back in one, from the first to the last time that it has since.
+fn until_session_ends<K: Ord + Clone>(
+    (start, watch): (Start, &Chain),
+    mark: impl Fn(&What) -> Option<K>,
+) -> BTreeMap<K, Vec<(Time, Time)>> {
+    let mut all: Vec<(K, (Time, Time))> = Vec::new();
+    // By entry, what holds there: places in that list.
+    let mut open: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for own in &watch.entries {
         let at = instant(start, own.entry.at);
+        let mut holds = open.get(own.previous.as_str()).cloned().unwrap_or_default();
         match &own.entry.what {
-            What::State { of, .. } if of == SESSION => all.extend(open.take().map(|from| (from, last))),
-            What::State { of, .. } if of == REHEARSAL => open = open.or(Some(at)),
-            _ => {}
+            // Branches are joined by whoever begins a session.
+            What::Merge { .. } => holds.clear(),
+            What::State { of, .. } if of == SESSION => holds.clear(),
+            what => {
+                if let Some(key) = mark(what).filter(|key| holds.iter().all(|place| all[*place].0 != *key)) {
+                    holds.push(all.len());
+                    all.push((key, (at, at)));
+                }
+            }
         }
-        last = at;
+        for place in &holds {
+            let (from, until) = &mut all[*place].1;
+            (*from, *until) = ((*from).min(at), (*until).max(at));
+        }
+        if !holds.is_empty() {
+            open.insert(&own.hash, holds);
+        }
     }
-    all.extend(open.map(|from| (from, Time::MAX)));
-    all
+    // What goes on holds of all that is still to come.
+    if let [head] = &watch.heads[..] {
+        open.get(head.hash.as_str()).into_iter().flatten().for_each(|place| all[*place].1.1 = Time::MAX);
+    }
+    let mut found: BTreeMap<K, Vec<(Time, Time)>> = BTreeMap::new();
+    for (key, stretch) in all {
+        found.entry(key).or_default().push(stretch);
+    }
+    found
 }
 
 /// Whether an entry shows that Prometheus answered.
@@ -488,6 +540,65 @@ mod tests {
         assert_eq!(of(&heard.clone().with_rehearsals(true)), (seconds(700), Span::ZERO, seconds(250)));
     }
 
+    /// A chain `watch` of states, each at a second.
+    fn states(entries: Vec<(i64, &str, serde_json::Value)>) -> String {
+        use crate::ledger::{Entry, Ledger, WATCH};
+        let folder = tempfile::tempdir().unwrap();
+        let entry = |(second, of, value): (i64, &str, serde_json::Value)| Entry {
+            at: Timestamp::from_second(second).unwrap(),
+            by: WATCH.to_owned(),
+            what: What::State { of: of.to_owned(), value },
+        };
+        Ledger::open(folder.path(), &Name::new(WATCH)).unwrap().0.append(entries.into_iter().map(entry).collect()).unwrap();
+        std::fs::read_to_string(folder.path().join("watch.jsonl")).unwrap()
+    }
+
+    fn of_states(text: &str) -> Chain {
+        Chain::of_bytes(&Name::new("watch"), "watch", text.as_bytes()).sound().unwrap_or_else(|failure| panic!("{failure:?}"))
+    }
+
+    fn seconds(stretches: &[(Time, Time)]) -> Vec<(u64, u64)> {
+        let second = |at: Time| if at == Time::MAX { u64::MAX } else { at.as_seconds() as u64 };
+        stretches.iter().map(|(from, until)| (second(*from), second(*until))).collect()
+    }
+
+    #[test]
+    fn a_session_of_a_simulation_is_one_also_where_its_clock_is_set_back() {
+        let none = serde_json::Value::Null;
+        let all = [(100, SESSION), (12_000, REHEARSAL), (15_000, "x"), (11_000, "x"), (11_100, "x"), (11_200, SESSION), (16_000, "x")];
+        let watch = of_states(&states(all.map(|(second, of)| (second, of, none.clone())).to_vec()));
+        assert_eq!(seconds(&rehearsed(Start::from_unix_millis(0), &watch)), [(11_000, 15_000)]);
+    }
+
+    #[test]
+    fn a_session_of_a_simulation_goes_on_beside_that_of_another_clone() {
+        let none = serde_json::Value::Null;
+        let text = |rest: &[(i64, &str)]| {
+            let all = [(100, SESSION), (200, REHEARSAL), (300, "x")];
+            states(all.into_iter().chain(rest.iter().copied()).map(|(second, of)| (second, of, none.clone())).collect())
+        };
+        let (common, own, other) = (text(&[]), text(&[(900, "x"), (1_000, "x")]), text(&[(400, SESSION), (500, "x"), (1_500, "x")]));
+        for both in [format!("{own}{}", &other[common.len()..]), format!("{other}{}", &own[common.len()..])] {
+            let watch = of_states(&both);
+            assert_eq!(watch.heads.len(), 2);
+            assert_eq!(seconds(&rehearsed(Start::from_unix_millis(0), &watch)), [(200, 1_000)]);
+        }
+    }
+
+    #[test]
+    fn a_time_in_which_the_chain_of_a_policy_could_not_be_written_is_not_watched() {
+        let of = |policy: &str| serde_json::json!({ "policy": policy, "why": "a conflict" });
+        let none = serde_json::Value::Null;
+        let all =
+            vec![(100, SESSION, none.clone()), (400, ASIDE, of("p")), (450, ASIDE, of("p")), (600, ASIDE, of("q")), (700, SESSION, none)];
+        let watch = of_states(&states(all));
+        let observed = [(100, began(Stage::DryRun)), (600, Observation::Passed), (700, began(Stage::DryRun)), (900, Observation::Passed)];
+        let observed = observed.map(|(second, what)| Observed { at: Time::from_seconds(second), what }).to_vec();
+        let heard = Heard::of((Start::from_unix_millis(0), observed, Inventory::default()), &watch);
+        assert_eq!(seconds(&heard.aside[&Name::new("p")]), [(400, 600)]);
+        assert_eq!(heard.watched(&Name::new("p"), Stage::DryRun, None), Span::from_seconds(500));
+    }
+
     #[test]
     fn a_time_in_which_two_watched_counts_once() {
         let one = vec![(100, began(Stage::DryRun)), (1_000, Observation::Passed)];
@@ -530,7 +641,7 @@ mod tests {
             let heard = of_observed(Start::from_unix_millis(0), observed.clone());
             for pod in pods {
                 let labels = LabelSet::from([(Name::new("pod"), Name::new(pod))]);
-                let all: Vec<_> = (0..22).map(Time::from_seconds).map(|at| (heard.began(&labels, at), looked_through(&observed, &labels, at))).collect();
+                let all: Vec<_> = (0..22).map(Time::from_seconds).map(|at| (heard.began(&labels, at).map(|(began, told)| (began, told.trouble)), looked_through(&observed, &labels, at))).collect();
                 proptest::prop_assert!(all.iter().all(|(found, expected)| found == expected), "{pod}: {all:?}");
                 proptest::prop_assert_eq!(heard.is_told(&labels), looked_through(&observed, &labels, Time::MAX).is_some());
             }
@@ -563,10 +674,13 @@ mod tests {
         let heard = of_observed(Start::from_unix_millis(0), observed);
         let trouble = |pod: &str| {
             let labels = LabelSet::from([(Name::new("pod"), Name::new(pod))]);
-            heard.began(&labels, Time::MAX).unwrap().1
+            heard.began(&labels, Time::MAX).unwrap().1.trouble
         };
         assert_eq!(["a", "b", "c", "d", "x", "y", "z", "e", "f"].map(trouble), [0, 0, 0, 7, 1, 1, 9, 10, 11]);
-        assert_eq!([5, 400, 950, 1_300].map(|second| heard.last_told(Time::from_seconds(second))), [None, Some(0), Some(0), Some(7)]);
+        assert_eq!(
+            [5, 400, 950, 1_300].map(|second| heard.last_told(Time::from_seconds(second)).map(|told| told.trouble)),
+            [None, Some(0), Some(0), Some(7)]
+        );
     }
 
     #[test]
@@ -575,6 +689,6 @@ mod tests {
         let heard = of_observed(Start::from_unix_millis(0), observed);
         assert!(heard.episodes.len() == 20_000 && heard.episodes.values().all(|own| own.len() == 1));
         let labels = LabelSet::from([(Name::new("pod"), Name::new("pod-7"))]);
-        assert_eq!(heard.began(&labels, Time::MAX), Some((Time::from_seconds(7), 7)));
+        assert_eq!(heard.began(&labels, Time::MAX), Some((Time::from_seconds(7), Told { at: Time::from_seconds(7), trouble: 7 })));
     }
 }

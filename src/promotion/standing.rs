@@ -26,7 +26,7 @@ pub struct Standing {
     pub entry: Option<String>,
     /// The hash of the entry by which it last became a draft again; `None`: it never did.
     pub begun: Option<String>,
-    /// Whether it came here by a promotion, and is on trial.
+    /// Whether it came here by a promotion and not by a demotion, and is on trial.
     pub is_promoted: bool,
     /// The promotion by which this version came here; `None`: it did not come here by one.
     pub promoted: Option<Promoted>,
@@ -53,8 +53,9 @@ struct Level<'c> {
     stage: Stage,
     /// The entry since which what is seen there is evidence.
     entry: Option<&'c Recorded>,
-    is_promoted: bool,
-    /// The promotions of versions to it, in order.
+    /// So many of its versions came by a demotion, before all others.
+    taken_back: usize,
+    /// The promotions of versions to it, or from where they were taken back to it, in order.
     versions: Vec<&'c Recorded>,
 }
 
@@ -72,7 +73,7 @@ struct Stages<'c> {
 
 impl<'c> Stages<'c> {
     fn none() -> Self {
-        let draft = Level { stage: Stage::Draft, entry: None, is_promoted: false, versions: Vec::new() };
+        let draft = Level { stage: Stage::Draft, entry: None, taken_back: 0, versions: Vec::new() };
         Self { levels: vec![draft], changes: BTreeSet::new(), last: None, branches: Vec::new() }
     }
 
@@ -90,7 +91,7 @@ impl<'c> Stages<'c> {
         // Where another version came to that stage already, what is seen there is evidence since it did: it is decided again.
         match self.levels.binary_search_by_key(&to, |level| level.stage) {
             Ok(place) => self.levels[place].versions.push(own),
-            Err(place) => self.levels.insert(place, Level { stage: to, entry: Some(own), is_promoted: true, versions: vec![own] }),
+            Err(place) => self.levels.insert(place, Level { stage: to, entry: Some(own), taken_back: 0, versions: vec![own] }),
         }
         self.changed(own)
     }
@@ -103,7 +104,7 @@ impl<'c> Stages<'c> {
         if to == Stage::Draft {
             versions.clear();
         }
-        self.levels.push(Level { stage: to, entry: Some(own), is_promoted: false, versions });
+        self.levels.push(Level { stage: to, entry: Some(own), taken_back: versions.len(), versions });
         self.changed(own)
     }
 
@@ -177,6 +178,20 @@ impl Standing {
         Self::at(chain, (&stages, level, own), &written_at)
     }
 
+    /// Every version that stands above dry-run, with where it stands.
+    #[must_use]
+    pub fn of_versions(chain: &Chain) -> Vec<(Hashes, Self)> {
+        let written_at = chain.written_at();
+        let stages = Stages::of(chain, &written_at);
+        let hashes = |own: &&Recorded| if let What::Promotion { hashes, .. } = &own.entry.what { Some(hashes.clone()) } else { None };
+        let known: BTreeSet<Hashes> = stages.levels.iter().flat_map(|level| level.versions.iter().filter_map(hashes)).collect();
+        let one = |hashes: Hashes| {
+            let (level, own) = stages.of_version(&hashes);
+            (level.stage > Stage::DryRun).then(|| (hashes, Self::at(chain, (&stages, level, own), &written_at)))
+        };
+        known.into_iter().filter_map(one).collect()
+    }
+
     fn at(
         chain: &Chain,
         (stages, level, own): (&Stages<'_>, &Level<'_>, Option<&Recorded>),
@@ -189,6 +204,8 @@ impl Standing {
             }
             _ => None,
         });
+        let place = own.and_then(|own| level.versions.iter().rposition(|version| version.hash == own.hash));
+        let is_promoted = place.is_some_and(|place| place >= level.taken_back);
         let told = |own: &&Recorded| {
             let (what, to) = match &own.entry.what {
                 What::Promotion { to, .. } => ("promotion", *to),
@@ -203,7 +220,7 @@ impl Standing {
             by: level.entry.map(|own| own.entry.by.clone()),
             entry: level.entry.map(|own| own.hash.clone()),
             begun: stages.levels[0].entry.map(|own| own.hash.clone()),
-            is_promoted: level.is_promoted,
+            is_promoted,
             promoted,
             branches: stages.branches.iter().map(told).collect(),
         }
@@ -212,7 +229,7 @@ impl Standing {
     /// Since when it is on trial, and by which entry: where a version came to a stage later than another did, since its own promotion.
     #[must_use]
     pub fn tried(&self) -> (Option<Timestamp>, Option<&str>) {
-        let own = self.promoted.as_ref().filter(|own| self.since.is_none_or(|since| since < own.at));
+        let own = self.promoted.as_ref().filter(|_| self.is_promoted);
         own.map_or((self.since, self.entry.as_deref()), |own| (Some(own.at), Some(&own.entry)))
     }
 
@@ -376,6 +393,28 @@ mod tests {
         let now = "2026-01-21T00:00:00Z".parse().unwrap();
         let days = |policy: &str| Standing::of_version(&chain, &version(policy)).lasted(now).as_millis() / 86_400_000;
         assert_eq!((days("one"), days("other")), (19, 1));
+    }
+
+    #[test]
+    fn a_version_that_comes_to_a_stage_to_which_another_was_taken_back_is_on_trial() {
+        use crate::promotion::bake;
+        let folder = tempfile::tempdir().unwrap();
+        let stages = [Stage::DryRun, Stage::Shadow, Stage::Approval, Stage::Limited];
+        for stage in stages.into_iter().chain([Stage::Guarded]) {
+            append(folder.path(), promotion_of(stage, "one"));
+        }
+        append(folder.path(), demotion(Stage::Limited));
+        let now = "2026-01-06T00:00:00Z".parse().unwrap();
+        let of = |policy: &str| bake::of_version(&Ledger::read(folder.path(), &Name::new("p")).unwrap(), &version(policy), now);
+        assert_eq!(of("one"), None, "whoever was taken back is on none");
+        for stage in &stages[1..] {
+            append(folder.path(), promotion_of(*stage, "two"));
+        }
+        assert_eq!((of("two").is_some(), of("one").is_some()), (true, false));
+        // Where it was promoted at one instant with what stands before it, what counts is since its own promotion all the same.
+        let chain = Ledger::read(folder.path(), &Name::new("p")).unwrap();
+        let own = Standing::of_version(&chain, &version("two"));
+        assert_eq!(own.tried().1, own.promoted.as_ref().map(|own| own.entry.as_str()));
     }
 
     /// The chain after two branches of the same beginning.

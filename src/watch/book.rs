@@ -24,7 +24,8 @@ use serde_json::{Value, json};
 use super::webhook::boundary;
 use crate::failure::Failure;
 use crate::ledger::{
-    ANSWERING, Bound, CLOCKS_APART, Chain, Entry, Ledger, REHEARSAL, Recorded, Recovery, Released, SESSION, WATCH, WATCHING, What, sync_all,
+    ANSWERING, ASIDE, Bound, CLOCKS_APART, Chain, Entry, Ledger, REHEARSAL, Recorded, Recovery, Released, SESSION, WATCH, WATCHING, What,
+    sync_all,
 };
 use crate::promotion::demotion::{Due, ITSELF};
 
@@ -165,7 +166,7 @@ impl Book {
     }
 
     /// Writes down what was decided, with one write for each policy. Gives the policies to whose chains nothing could be written, and why; what is missing there
-    /// is found again when the watcher starts.
+    /// is found again when the watcher starts, of a policy that is what it was.
     ///
     /// # Errors
     /// The disk does not say that it has it.
@@ -200,6 +201,17 @@ impl Book {
     /// As [`Self::observe`].
     pub fn rehearsed(&mut self, told: &str, at: Time) -> Result<(), Failure> {
         let what = What::State { of: REHEARSAL.to_owned(), value: json!({ "told": told }) };
+        self.watch.append(vec![Entry { at: self.timestamp(at)?, by: BY.to_owned(), what }])
+    }
+
+    /// Writes down that the chain of a policy cannot be written, and why; nothing more is until the session ends.
+    ///
+    /// # Errors
+    /// As [`Self::observe`].
+    pub fn aside(&mut self, policy: &Name, why: &str, at: Time) -> Result<(), Failure> {
+        let mut why = why.to_owned();
+        cut_short(&mut why, SHORTER[1]);
+        let what = What::State { of: ASIDE.to_owned(), value: json!({ "policy": policy, "why": why }) };
         self.watch.append(vec![Entry { at: self.timestamp(at)?, by: BY.to_owned(), what }])
     }
 

@@ -193,7 +193,7 @@ impl Keeper {
             match self.take_back(&policy, at) {
                 Ok(Some(told)) => tracing::warn!("{told}"),
                 Ok(None) => {}
-                Err(failure) => self.set_aside(policy, &failure),
+                Err(failure) => self.set_aside(policy, &failure, at)?,
             }
         }
         self.tell_of_itself((began, at), is_busy);
@@ -367,9 +367,7 @@ impl Keeper {
     /// Writes down what was observed and decided; gives the policies of which something was decided that can take them back.
     fn write(&mut self) -> Result<BTreeSet<Name>, Failure> {
         let (observed, mut decided) = (std::mem::take(&mut self.observed), std::mem::take(&mut self.decided));
-        if observed.is_empty() {
-            return Ok(BTreeSet::new());
-        }
+        let Some(at) = observed.last().map(|(observed, _)| observed.at) else { return Ok(BTreeSet::new()) };
         decided.retain(|decision| !self.aside.contains(&decision.policy));
         let mut suspects = BTreeSet::new();
         for decision in decided.iter().filter(|decision| can_take_back(&mut self.stopped, decision)) {
@@ -383,7 +381,7 @@ impl Keeper {
         for (policy, failure) in self.book.decide(decided)? {
             counts.remove(&policy);
             suspects.remove(&policy);
-            self.set_aside(policy, &failure);
+            self.set_aside(policy, &failure, at)?;
         }
         let told = observed.iter().map(|(observed, _)| match &observed.what {
             Observation::Told { alerts } => alerts.len(),
@@ -398,15 +396,20 @@ impl Keeper {
     }
 
     /// Writes nothing more to the chain of a policy: one that cannot be written, such as with a conflict of git in it, must not cost the others theirs. What it
-    /// decides rests on what was observed, of which nothing is missing, and is found again when the watcher starts; so no memory is kept beyond here.
-    fn set_aside(&mut self, policy: Name, failure: &Failure) {
+    /// decides rests on what was observed, of which nothing is missing, and is found again when the watcher starts and the policy is what it was; so no memory is
+    /// kept beyond here. Where it is another one by then, or nobody mends the chain, what it decided stays missing: so that no time counts as watched from here
+    /// on, that stands in the chain `watch`.
+    fn set_aside(&mut self, policy: Name, failure: &Failure, at: Time) -> Result<(), Failure> {
+        let why = failure.told();
         tracing::error!(
             %policy,
-            why = %failure.told(),
+            why,
             "the chain of a policy cannot be written, and nothing of the policy is until the watcher starts again: mend the chain (`firedrill audit`), and start it again"
         );
+        self.book.aside(&policy, &why, at)?;
         self.aside.insert(policy);
         Metrics::set(&self.metrics.set_aside, self.aside.len());
+        Ok(())
     }
 
     /// Takes a policy back if what stands in its chain asks for it; says so. It is watched at its old stage until the next session.

@@ -5,6 +5,7 @@ use std::fs;
 
 use crate::common::{firedrill, release_project};
 use crate::promotion::{POLICY, Project, Session, ago, missing, quiet};
+use firedrill::ledger::{REHEARSAL, What};
 use firedrill_policies::guard::stage::Stage;
 use serde_json::Value;
 
@@ -343,4 +344,78 @@ fn what_was_watched_in_two_sessions_is_captured_at_the_stage_of_each() {
     watched["decided"][POLICY].as_array_mut().unwrap().push(serde_json::json!({ "incident_closed": {} }));
     fs::write(&path, watched.to_string()).unwrap();
     firedrill(project.path(), &["replay", "captured"]).exits(1).says("✗ only ");
+}
+
+/// Says in the chain `watch` that a simulation was watched between two times, of the session that was the last.
+fn simulated(project: &Project, (from, until): (jiff::Timestamp, jiff::Timestamp)) {
+    for (at, of) in [(from, REHEARSAL), (until, "anything")] {
+        project.append("watch", "watch", at, vec![What::State { of: of.to_owned(), value: Value::Null }]);
+    }
+}
+
+fn compared(project: &Project, days: i64, (agrees, wrong): (bool, bool)) {
+    let (incident, hashes, detail) = (format!("{POLICY}#0"), project.bound.hashes.clone(), String::new());
+    let what = What::Compared { incident, agrees, wrong, hashes, detection_ratio: None, detail };
+    project.append(POLICY, "ada", ago(days, 0), vec![what]);
+}
+
+#[test]
+fn an_alert_of_a_simulation_that_is_still_on_in_the_next_session_is_of_the_simulation() {
+    let project = Project::at(Stage::DryRun, 16);
+    project.watch(&quiet(Stage::DryRun, ago(15, 0), ago(14, 0)), &[ago(14, -15)]);
+    simulated(&project, (ago(14, -20), ago(14, -1)));
+    project.edit("policies/undo-release.yaml", "cooldown: 10m", "cooldown: 1m");
+    let changed = project.bound_anew();
+    // The new version is told of it when it begins, in life.
+    assert_eq!(changed.watch(&quiet(Stage::DryRun, ago(14, 0), ago(1, 0)), &[]).len(), 1);
+    let found = evidence(&changed);
+    assert_eq!(count(&found, "events"), 0, "{found:#}");
+    let dropped = found["dropped"].as_array().unwrap();
+    assert!(dropped.iter().any(|own| own["why"].as_str().unwrap().starts_with("it is of a simulation")), "{found:#}");
+}
+
+#[test]
+fn of_what_two_branches_compared_the_worse_counts_until_it_is_compared_anew() {
+    let mut project = Project::at(Stage::Shadow, 9);
+    let id = project.watch(&quiet(Stage::Shadow, ago(8, 0), ago(1, 0)), &[ago(7, 0)]).remove(0);
+    project.label(&id, "right", &[]).exits(0);
+    in_two_clones(&mut project, &|project, clone| compared(project, 6 - i64::try_from(clone).unwrap(), (clone == 1, false)));
+    let agrees = |project: &Project| {
+        let found = evidence(project);
+        assert_eq!(count(&found, "compared"), 1, "{found:#}");
+        found["compared"][0]["agrees"].clone()
+    };
+    assert_eq!(agrees(&project), false, "whichever of them began later");
+    compared(&project, 3, (true, false));
+    assert_eq!(agrees(&project), true);
+}
+
+#[test]
+fn what_speaks_against_a_policy_stays_beside_a_comparison_of_that_name_of_a_simulation() {
+    let mut project = Project::at(Stage::Shadow, 9);
+    in_two_clones(&mut project, &|project, clone| {
+        let days = if clone == 0 { 7 } else { 4 };
+        project.watch(&quiet(Stage::Shadow, ago(days + 1, 0), ago(days - 1, 0)), &[ago(days, 0)]);
+        if clone == 0 {
+            simulated(project, (ago(days, -5), ago(days, 30)));
+        }
+        compared(project, days - 2, (clone == 0, clone == 1));
+    });
+    let found = evidence(&project);
+    assert_eq!(count(&found, "compared"), 1, "{found:#}");
+    assert_eq!(found["compared"][0]["is_wrong"], true);
+    let dropped = found["dropped"].as_array().unwrap();
+    assert_eq!(dropped.iter().filter(|own| own["id"].as_str().unwrap().starts_with("the comparison of ")).count(), 1, "{found:#}");
+}
+
+#[test]
+fn an_incident_whose_alert_goes_on_for_longer_than_what_is_captured_is_replayed() {
+    let project = Project::at(Stage::DryRun, 3);
+    let session = Session { lasts: jiff::SignedDuration::from_mins(120), ..quiet(Stage::DryRun, ago(2, -5), ago(2, 180)) };
+    project.watch(&session, &[ago(2, 0)]);
+    firedrill(project.path(), &["capture", &format!("{POLICY}#0"), "--out", "captured"]).exits(0);
+    let page = fs::read_to_string(project.path().join("captured/incident.yaml")).unwrap();
+    let end = page.lines().find(|line| line.contains("end: ")).unwrap();
+    assert!(end.contains("its alert was over at ") && end.contains(", which is not captured"), "{page}");
+    firedrill(project.path(), &["replay", "captured"]).exits(0).says("decisions as they were made live");
 }

@@ -60,6 +60,8 @@ pub struct Session<'o> {
     pub stage: Stage,
     pub from: Timestamp,
     pub until: Timestamp,
+    /// How long an alert is on.
+    pub lasts: SignedDuration,
     /// What an expression yields, if anybody asks; an error: Prometheus does not answer.
     pub oracle: &'o dyn Fn(&str) -> Result<f64, String>,
 }
@@ -112,8 +114,7 @@ impl Project {
         self.append(POLICY, "watch", at, vec![what]);
     }
 
-    /// Lets the real watcher hear an alert at each of these times, which is over after twenty minutes; gives what the policy would have done, as people call
-    /// it.
+    /// Lets the real watcher hear an alert at each of these times; gives what the policy would have done, as people call it.
     pub fn watch(&self, session: &Session<'_>, alerts: &[Timestamp]) -> Vec<String> {
         let before = self.would_acts();
         let clock = Arc::new(Hands(Mutex::new(session.from)));
@@ -127,7 +128,7 @@ impl Project {
             promotions: Default::default(),
         };
         let (mut keeper, _) = Keeper::open(setup).unwrap();
-        let over = |at: &Timestamp| *at + SignedDuration::from_mins(20);
+        let over = |at: &Timestamp| *at + session.lasts;
         let mut told: Vec<(Timestamp, Timestamp, bool)> =
             alerts.iter().flat_map(|at| [(*at, *at, true), (over(at), *at, false)]).filter(|(at, ..)| *at < session.until).collect();
         told.sort_unstable();
@@ -226,7 +227,7 @@ impl Project {
 
 /// A session in which Prometheus has no answers.
 pub fn quiet(stage: Stage, from: Timestamp, until: Timestamp) -> Session<'static> {
-    Session { stage, from, until, oracle: &|_| Err("nobody asked".to_owned()) }
+    Session { stage, from, until, lasts: SignedDuration::from_mins(20), oracle: &|_| Err("nobody asked".to_owned()) }
 }
 
 fn alerted(start: Start, began: Timestamp, ended: Option<Timestamp>) -> Alerted {
@@ -796,6 +797,9 @@ fn recorded_history_counts_if_its_alerts_are_reproduced() {
     firedrill(beyond.path(), &["replay", "told", "--policy", POLICY, "--backtest", "--by", "ada"])
         .exits(2)
         .says("is at the stage shadow, and recorded history counts in dry-run alone");
+    // Another version of it looks on in dry-run.
+    beyond.edit("policies/undo-release.yaml", "cooldown: 10m", "cooldown: 11m");
+    firedrill(beyond.path(), &["replay", "told", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(0);
     let project = Project::at(Stage::DryRun, 3);
     history(project.path(), "untold", 1500);
     let done = firedrill(project.path(), &["replay", "untold", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(0);

@@ -674,3 +674,17 @@ fn an_entry_is_found_by_eight_digits_of_its_hash_or_more() {
         assert_eq!(chain.by_hash(unfit), None, "{unfit}");
     }
 }
+
+#[test]
+fn no_clock_of_who_replays_history_says_when_a_watcher_decided() {
+    let (folder, _) = folder_with(0);
+    let decision = |day: u32, is_backtest: bool| {
+        let (incident, stage, hashes, event) = ("p#0".to_owned(), Stage::DryRun, Hashes::default(), serde_json::json!({}));
+        Entry { at: at(day), what: What::Decision { incident, stage, hashes, event, is_backtest }, ..entry("x") }
+    };
+    opened(folder.path()).0.append(vec![decision(3, false), decision(9, true), decision(4, false)]).unwrap();
+    let chain = sound(folder.path(), "restart");
+    let decided = chain.decided_at();
+    let days = chain.entries.iter().map(|own| decided[own.hash.as_str()]).collect::<Vec<_>>();
+    assert_eq!(days, [3, 3, 4].map(at));
+}

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::ledger::{ANSWERING, Entry, Hashes, Ledger, WATCH, What};
+use crate::ledger::{ANSWERING, ASIDE, Entry, Hashes, Ledger, WATCH, What};
 
 const RESTART: &str = "
 schema: policy/1
@@ -533,10 +533,15 @@ fn that_a_simulation_is_watched_is_written_down_once_a_session() {
         }
         assert_eq!(marks(), session);
     }
+}
+
+#[test]
+fn who_answers_a_question_is_there() {
+    let site = Site::new();
     let (mut keeper, _) = site.open();
-    let input = firedrill_core::journal::Input::Timer { timer: 0 };
+    let input = Input::Timer { timer: 0 };
     let _ = keeper.round(vec![Message::Answer { policy: Name::new("p"), input, is_known: true }]).unwrap();
-    assert_eq!(keeper.metrics.answers.load(std::sync::atomic::Ordering::Relaxed), 1, "who answers a question is there");
+    assert_eq!(keeper.metrics.answers.load(Ordering::Relaxed), 1);
 }
 
 #[test]
@@ -611,6 +616,8 @@ fn a_policy_whose_chain_cannot_be_written_is_set_aside_and_costs_the_others_noth
         assert_eq!(keeper.metrics.set_aside.load(Ordering::Relaxed), 1);
         assert_eq!(site.decisions_of("other"), undisturbed.decisions_of("other"), "what the other decides stands in its chain");
         assert_eq!(keeper.watcher().wants().len(), 0, "it is asked and answered all the same");
+        let aside = site.entries(WATCH).iter().filter(|what| matches!(what, What::State { of, .. } if of == ASIDE)).count();
+        assert_eq!(aside, 1, "that stands in the watcher's own chain");
         // No memory is kept of what the chain does not have.
         keeper.remember();
         drop(keeper);
@@ -627,11 +634,32 @@ fn a_policy_whose_chain_cannot_be_written_is_set_aside_and_costs_the_others_noth
 
 #[test]
 fn a_policy_whose_chain_cannot_be_read_for_its_demotion_is_set_aside_too() {
-    let (site, mut keeper) = with_two(|_, _| {});
-    keeper.set_aside(Name::new("restart"), &Failure::argument("a test", "none"));
-    let before = (site.decisions().len(), site.decisions_of("other").len());
-    site.later(7);
-    tell(&mut keeper, vec![alert("api-4", 1_000, None)]);
-    assert_eq!(site.decisions().len(), before.0, "nothing more is written to it");
-    assert!(site.decisions_of("other").len() > before.1);
+    let mut site = Site::new();
+    let guard = "  rate_limit: [{ max: 3, window: 1h, scope: all }]";
+    site.policy = RESTART.replace(guard, "  breaker: { actions: 1, within: 1h, try_again_after: 1m }");
+    let (mut keeper, _) = site.open();
+    let trips = |keeper: &mut Keeper, pod: &str| {
+        site.later(1);
+        let (taken, wants) = tell(keeper, vec![alert(pod, 990, None)]);
+        assert_eq!(taken, KEPT);
+        answer(keeper, &wants);
+    };
+    trips(&mut keeper, "api-1");
+    // Its breaker refuses next, by which it could be taken back. Whoever writes sees that it is the same file, and whoever reads it sees more.
+    let text = fs::read_to_string(site.path("restart.jsonl")).unwrap();
+    let damaged = text.replacen("\"watch\"", "\"hctaw\"", 1);
+    assert_ne!(damaged, text);
+    fs::write(site.path("restart.jsonl"), damaged).unwrap();
+    trips(&mut keeper, "api-2");
+    assert_eq!(keeper.metrics.set_aside.load(Ordering::Relaxed), 1);
+    let lines = || fs::read_to_string(site.path("restart.jsonl")).unwrap().lines().count();
+    let before = lines();
+    assert!(before > text.lines().count(), "what it decided then was written");
+    trips(&mut keeper, "api-3");
+    assert_eq!(lines(), before, "nothing more is written to it");
+    let aside = |what: &What| match what {
+        What::State { of, value } if of == ASIDE => value["policy"].as_str().map(str::to_owned),
+        _ => None,
+    };
+    assert_eq!(site.entries(WATCH).iter().filter_map(aside).collect::<Vec<_>>(), ["restart"], "that stands there once");
 }
