@@ -54,10 +54,12 @@ impl Unit {
 
     /// What a number that is written is: the other way round than [`Self::written`].
     fn read(self, written: f64) -> f64 {
+        let seconds = || Span::from_seconds_f64(written).as_seconds();
         match self {
-            Self::Minutes => written / 60.0,
+            Self::Seconds => seconds(),
+            Self::Minutes => seconds() / 60.0,
             Self::Ratio => written / 100.0,
-            Self::Seconds | Self::UserMinutes | Self::Count | Self::ReplicaHours | Self::Factor => written,
+            Self::UserMinutes | Self::Count | Self::ReplicaHours | Self::Factor => written,
         }
     }
 

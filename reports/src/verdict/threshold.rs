@@ -440,8 +440,9 @@ mod tests {
     }
 
     proptest! {
+        // Beyond a hundred days a number of seconds does not tell the nanoseconds of a span apart.
         #[test]
-        fn so_is_one_of_any_number(digits in 1_u64..1_000_000_000, places in 0_u32..7, quantile in 1_u32..10_000) {
+        fn so_is_one_of_any_number(digits in 1_u64..5_000_000, places in 0_u32..7, quantile in 1_u32..10_000) {
             let number = digits as f64 / f64::from(10_u32.pow(places));
             read_back(&number.to_string(), &format!("p{}", f64::from(quantile) / 100.0));
         }
